@@ -1,0 +1,114 @@
+# aios.h: GNU make 4, a C compiler and a POSIX shell are enough. `make help` lists the targets.
+# The library is two headers; nothing here is needed to use it.
+
+CC      = cc
+AR      = ar
+CFLAGS  = -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -std=c99
+LDFLAGS =
+LDLIBS  = -pthread
+AWK     = awk
+
+# Where tests look for models and golden values that are too large to keep here; without them those tests skip.
+AIOS_SHARED = ../shared
+# The test programs that `make test` and its kin run: make test T="gguf plan"
+T = $(patsubst tests/test_%.c,%,$(wildcard tests/test_*.c))
+
+ARM      = aarch64-linux-gnu-
+QEMU     = qemu-aarch64
+# -static, so that no library path is needed to run what was built for another machine
+ARM_LD   = -static
+SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+SRC      := $(wildcard src/*.h src/*.c src/kernels/*)
+EXAMPLES := $(patsubst examples/%.c,%,$(wildcard examples/*.c))
+BENCHES  := $(patsubst bench/%.c,%,$(wildcard bench/*.c))
+TOOLS    := $(patsubst tools/%.c,%,$(wildcard tools/*.c))
+SH_TESTS := $(filter-out tests/run.sh,$(wildcard tests/*.sh))
+HEADERS   = aios.h aios_kernels.h
+
+# What a shell test may use
+TEST_ENV = CC='$(CC)' AWK='$(AWK)' AIOS_SHARED='$(AIOS_SHARED)'
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+.PHONY: all demo test test-arm test-asan check headers bench tools clean help FORCE
+
+all: build/aios  ## the command, build/aios
+
+demo: build/aios  ## the command writes a story with the model that is built in
+	build/aios run -p "Once upon a time there was a little dragon who" -n 120 --temp 0.7 --top-p 0.9 --seed 1
+
+# ---- one rule set per flavour: $1 folder, $2 compiler, $3 flags, $4 link flags, $5 archiver --------------------------
+# Everything links with libaios.a; a program that defines AIOS_IMPLEMENTATION itself takes nothing from it. The model that
+# is built in (examples/tale.h) is taken from models/ while an example compiles.
+define flavour
+$1/aios.o: $(SRC) | $1
+	$2 $3 -Isrc -DAIOS_IMPLEMENTATION -x c -c src/aios.h -o $$@
+$1/libaios.a: $1/aios.o
+	rm -f $$@
+	$5 rcs $$@ $$<
+$1/test_%: tests/test_%.c $$(wildcard tests/*.h) $(SRC) $1/libaios.a
+	$2 $3 -Isrc -Itests $$< $1/libaios.a $(LDFLAGS) $4 $(LDLIBS) -lm -o $$@
+$(EXAMPLES:%=$1/%): $1/%: examples/%.c $$(wildcard examples/*.h models/*.gguf) $(SRC) $1/libaios.a
+	$2 $3 -Isrc $$< $1/libaios.a $(LDFLAGS) $4 $(LDLIBS) -lm -o $$@
+$1:
+	mkdir -p $$@
+endef
+
+$(eval $(call flavour,build,$(CC),$(CFLAGS),,$(AR)))
+$(eval $(call flavour,build/asan,$(CC),$(CFLAGS) $(SANITIZE),,$(AR)))
+$(eval $(call flavour,build/arm,$(ARM)gcc,$(CFLAGS),$(ARM_LD),$(ARM)ar))
+
+$(TOOLS:%=build/%): build/%: tools/%.c $(SRC) build/libaios.a
+	$(CC) $(CFLAGS) -Isrc $< build/libaios.a $(LDFLAGS) $(LDLIBS) -lm -o $@
+$(BENCHES:%=build/%): build/%: bench/%.c $(wildcard bench/*.h) $(SRC) build/libaios.a
+	$(CC) $(CFLAGS) -Isrc $< build/libaios.a $(LDFLAGS) $(LDLIBS) -lm -o $@
+
+# ---- generated headers ----------------------------------------------------------------------------------------------
+AMALGAMATE = $(AWK) -v keep=aios_kernels.h -v licence=LICENSE -f tools/amalgamate.awk
+headers:  ## write aios.h and aios_kernels.h from src/
+	@for h in $(HEADERS); do \
+	    $(AMALGAMATE) src/$$h > $$h.tmp || { rm -f $$h.tmp; exit 1; }; \
+	    if cmp -s $$h.tmp $$h; then rm -f $$h.tmp; else mv -f $$h.tmp $$h; echo "wrote $$h"; fi; \
+	done
+
+# ---- tests ----------------------------------------------------------------------------------------------------------
+test: $(T:%=build/test_%) $(EXAMPLES:%=build/%) $(TOOLS:%=build/%)  ## every test; ends with "N passed, N failed"
+	@$(TEST_ENV) sh tests/run.sh build/log $(T:%=build/test_%) $(SH_TESTS)
+
+check:  ## the headers equal src/, compile clean everywhere and reach only what they may
+	@$(TEST_ENV) sh tests/run.sh build/log tests/check.sh
+
+test-asan:  ## the C tests with AddressSanitizer and UndefinedBehaviorSanitizer
+	@if echo 'int main(void){return 0;}' | $(CC) $(SANITIZE) -x c - -o /dev/null 2>/dev/null; then \
+	    $(MAKE) --no-print-directory $(T:%=build/asan/test_%) && \
+	    $(TEST_ENV) TEST_ASAN=1 sh tests/run.sh build/asan/log $(T:%=build/asan/test_%); \
+	else \
+	    echo "skip: $(CC) cannot link with the sanitizers"; echo "0 passed, 0 failed"; \
+	fi
+
+# max has the dot product, cortex-a57 does not: both sides of the choice at run time
+test-arm:  ## the C tests for AArch64 (NEON) under qemu, and the same logits as on this machine
+	@if command -v $(ARM)gcc >/dev/null && command -v $(QEMU) >/dev/null; then \
+	    $(MAKE) --no-print-directory $(T:%=build/arm/test_%) $(EXAMPLES:%=build/arm/%) build/aios && \
+	    $(TEST_ENV) TEST_QUICK=1 RUN='$(QEMU) -cpu max' AIOS='$(QEMU) -cpu max build/arm/aios' \
+	        AIOS_ALSO='$(QEMU) -cpu cortex-a57 build/arm/aios' AIOS_REF=build/aios \
+	        sh tests/run.sh build/arm/log $(T:%=build/arm/test_%) tests/same.sh; \
+	else \
+	    echo "skip: needs $(ARM)gcc and $(QEMU) (Debian: gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)"; \
+	    echo "0 passed, 0 failed"; \
+	fi
+
+bench: $(BENCHES:%=build/%)  ## build and run what is in bench/
+	@for b in $^; do echo "== $$b"; $$b || exit 1; done
+
+tools: $(TOOLS:%=build/%)  ## the model writers and converters of tools/
+
+clean:  ## remove build/
+	rm -rf build
+
+help:  ## this list
+	@$(AWK) -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' Makefile
+	@echo "  variables  CC CFLAGS LDFLAGS, T=\"names of tests\", AIOS_SHARED=folder of the shared fixtures"

@@ -1,0 +1,5150 @@
+/* aios.h: runs GGUF language models on the CPU, inside your program, in memory that you own.
+ *
+ *     #define AIOS_IMPLEMENTATION                  in exactly one C or C++ file
+ *     #include "aios.h"                            needs aios_kernels.h beside it
+ *
+ *     aios_model_desc md;  aios_model *model;      1. open: reads the header, takes one block of META memory
+ *     aios_model_desc_init(&md);
+ *     md.mem = &my_allocator;  md.path = "model.gguf";
+ *     aios_model_open(&md, &model, &err);
+ *
+ *     aios_plan_desc pd;  aios_plan plan;          2. plan: what will be asked for, to the byte; takes nothing
+ *     aios_plan_desc_init(&pd);
+ *     pd.n_ctx = 2048;  pd.n_threads = 4;
+ *     aios_plan_init(&plan);
+ *     aios_plan_make(model, &pd, &plan, &err);     look at plan.total_bytes; aios_plan_request lists each request
+ *
+ *     aios_context_desc cd;  aios_context *ctx;    3. context: takes exactly that, loads the weights
+ *     aios_context_desc_init(&cd);
+ *     aios_context_open(model, &plan, &cd, &ctx, &err);
+ *
+ *     n = aios_tokenize(model, text, n_text, flags, ids, max_ids, &err);
+ *     aios_feed(ctx, 0, ids, n, 0, &err);          4. run: tokens in, logits out; nothing allocates from here on
+ *     while (running) {
+ *         while (aios_step(ctx, deadline_ns, &err) == AIOS_MORE) { ... do something else ... }
+ *         aios_sample(ctx, 0, &sampler, &id, &err);
+ *         aios_detokenize(model, &detok, id, buf, sizeof buf, &n_buf);
+ *         aios_feed(ctx, 0, &id, 1, 0, &err);
+ *     }
+ *
+ * MEMORY   Every byte comes from the allocator in the desc, asked for with a record (kind, tier, bytes, alignment).
+ *          aios_model_measure tells the one request of aios_model_open, aios_plan_request all that follow; opening
+ *          takes exactly those, and after aios_context_open nothing is allocated. Freed in reverse order by *_free.
+ *          The library object contains no call to malloc.
+ * THREADS  One context is used by one thread at a time; several contexts of one model may run side by side. Opening and
+ *          freeing contexts of one model must not overlap. Work is shared out through desc.parallel_for, or through
+ *          threads of the context's own (n_threads > 1 without parallel_for), or runs in the caller alone.
+ * TIME     aios_step returns AIOS_MORE soon after its deadline passes and goes on at the same place next time.
+ * ERRORS   Functions return 0, a positive count or code where documented, or a negative AIOS_ERR_*. Where an
+ *          aios_error* is given it says what was wrong in one sentence. Nothing prints, aborts or sets errno-like state.
+ * NUMBERS  The same bits on every instruction set, thread count, chunking and batch composition (AIOS_CANONICAL).
+ *
+ * Macros, before the include: AIOS_IMPLEMENTATION; AIOS_STATIC (everything static); AIOS_API (linkage);
+ * AIOS_NO_THREADS (no pthreads/Win32 threads: caller's thread or parallel_for only); AIOS_NO_FILES (no built-in file
+ * reader); AIOS_NO_CLOCK (deadlines only with desc.now_ns); AIOSK_NO_SIMD (scalar code only).
+ * Limits: little-endian, IEEE floats, 64-bit file offsets; a model has at most 65535 tensors by default (aios_limits). */
+/* Generated from src/ by tools/amalgamate.awk: edit there, then `make headers`. Licence: at the end. */
+#ifndef AIOS_H
+#define AIOS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "aios_kernels.h"
+
+#ifndef AIOS_API
+#ifdef AIOS_STATIC
+#define AIOS_API static
+#elif defined(__cplusplus)
+#define AIOS_API extern "C"
+#else
+#define AIOS_API extern
+#endif
+#endif
+
+#define AIOS_VERSION 100  /* 0.1.0 */
+
+/* ---- status ------------------------------------------------------------------------------------------------ */
+typedef int32_t aios_status;
+enum {
+    AIOS_OK            = 0,
+    AIOS_MORE          = 1,     /* aios_step: tokens are left to process                               */
+    AIOS_ERR_ARG       = -1,    /* an argument is out of range or missing                              */
+    AIOS_ERR_DESC      = -2,    /* a desc was not initialised, or sets fields this version lacks       */
+    AIOS_ERR_MEMORY    = -3,    /* the allocator returned NULL, or memory below the stated minimum     */
+    AIOS_ERR_IO        = -4,    /* reading failed or came up short                                     */
+    AIOS_ERR_FORMAT    = -5,    /* not a GGUF file, or a damaged one                                   */
+    AIOS_ERR_LIMIT     = -6,    /* larger than the caller's limits allow                               */
+    AIOS_ERR_UNSUPPORTED = -7,  /* sound, but a family, type or feature that this version lacks        */
+    AIOS_ERR_MODEL     = -8,    /* keys and tensors do not fit together                                */
+    AIOS_ERR_STATE     = -9,    /* called at the wrong time                                            */
+    AIOS_ERR_FULL      = -10,   /* context or sequence has no room for the tokens                      */
+    AIOS_ERR_CANCELLED = -11,   /* aios_cancel                                                         */
+    AIOS_ERR_VOCAB     = -12,   /* no tokenizer in the model, or text that it cannot encode            */
+    AIOS_ERR_SYSTEM    = -13    /* a thread could not be started                                       */
+};
+/* What a call went wrong about. 256 bytes, a size that is fixed for good. */
+typedef struct aios_error {
+    aios_status code;
+    uint32_t reserved;
+    uint64_t offset;            /* byte of the file; UINT64_MAX = not about the file                   */
+    uint64_t expected, got;     /* the two numbers that disagree, where there are two                  */
+    char text[224];             /* one sentence, zero terminated, UTF-8                                */
+} aios_error;
+
+/* "AIOS_ERR_IO" and so on; "unknown status" for others. */
+AIOS_API const char *aios_status_name(aios_status s);
+
+/* Sets a desc to zeros and its size; sizeof is the caller's own, so newer libraries know older callers. */
+#define AIOS__DESC_INIT(T)                                         \
+    static inline void T##_init(T *d) {                            \
+        size_t i_;                                                 \
+        for (i_ = 0; i_ < sizeof *d; i_++) ((char *)d)[i_] = 0;    \
+        d->struct_size = (uint32_t)sizeof *d;                      \
+    }
+
+/* ---- memory ------------------------------------------------------------------------------------------------ */
+enum { AIOS_MEM_WEIGHTS = 0, AIOS_MEM_KV = 1, AIOS_MEM_SCRATCH = 2, AIOS_MEM_META = 3, AIOS_N_MEM = 4 };
+enum { AIOS_TIER_HOT = 0, AIOS_TIER_WARM = 1, AIOS_TIER_STREAM = 2, AIOS_N_TIER = 3 };
+enum { AIOS_MEM_HUGE = 1 };     /* huge pages would help */
+
+typedef struct aios_mem_req {
+    uint32_t struct_size, kind;     /* AIOS_MEM_*                                                      */
+    uint64_t bytes, align;          /* align: power of two                                             */
+    uint32_t tier, flags;           /* AIOS_TIER_*; AIOS_MEM_HUGE                                      */
+    int32_t numa_node, layer;       /* -1 = no wish                                                    */
+} aios_mem_req;
+
+/* alloc returns memory of req->bytes aligned to req->align, or NULL. free gets the same record back. */
+typedef struct aios_allocator {
+    uint32_t struct_size, flags;
+    void *(*alloc)(void *user, const aios_mem_req *req);
+    void (*free)(void *user, void *p, const aios_mem_req *req);
+    void *user;
+} aios_allocator;
+AIOS__DESC_INIT(aios_allocator)
+
+/* ---- io ---------------------------------------------------------------------------------------------------- */
+/* Where a model's bytes come from. read puts up to n bytes from offset into dst and returns how many (short reads
+ * are allowed), 0 at the end, negative on failure. map, optional, returns a pointer to n bytes that stays valid until the
+ * model is freed, or NULL to decline. Called from the thread that calls the library. */
+typedef struct aios_io {
+    uint32_t struct_size, flags;
+    uint64_t n_bytes;               /* size of the whole file                                          */
+    int64_t (*read)(void *user, uint64_t offset, void *dst, uint64_t n);
+    const void *(*map)(void *user, uint64_t offset, uint64_t n);
+    void *user;
+} aios_io;
+AIOS__DESC_INIT(aios_io)
+
+/* A range of memory as a model file (flash, an embedded array). The range must outlive the model. */
+AIOS_API void aios_io_memory(aios_io *io, const void *data, uint64_t n_bytes);
+
+/* ---- model ------------------------------------------------------------------------------------------------- */
+typedef struct aios_model aios_model;
+
+/* What a file may ask for before it is refused; 0 = the default in brackets. */
+typedef struct aios_limits {
+    uint32_t struct_size, max_tensors;      /* [65535]                                                 */
+    uint32_t max_keys, max_parts;           /* [65535], [256]                                          */
+    uint64_t max_header_bytes;              /* [1 GiB] keys and directory, all of which are held       */
+    uint64_t max_string_bytes;              /* [1 MiB] one string that is no array element's           */
+    uint64_t max_array_items;               /* [16 Mi] items of one array                              */
+} aios_limits;
+AIOS__DESC_INIT(aios_limits)
+
+/* progress: called while loading, at least once per tensor; return non-zero to stop (AIOS_ERR_CANCELLED). */
+typedef int32_t (*aios_progress_fn)(void *user, uint64_t done_bytes, uint64_t total_bytes);
+typedef void (*aios_log_fn)(void *user, int32_t level, const char *text);    /* level: 0 note, 1 warning */
+
+enum { AIOS_MODEL_VOCAB_ONLY = 1 };         /* tokenizer and keys; no tensors are looked at             */
+typedef struct aios_model_desc {
+    uint32_t struct_size, flags;            /* AIOS_MODEL_*                                            */
+    const aios_allocator *mem;              /* required; copied                                        */
+    const aios_io *io;                      /* [n_parts] where bytes come from; NULL = built-in reader */
+    const char *path;                       /* UTF-8; built-in reader; first part of a split model     */
+    const aios_limits *limits;              /* NULL = defaults                                         */
+    uint32_t n_parts, reserved;             /* files in io; 0 = 1                                      */
+    aios_log_fn log;                        /* NULL = silence                                          */
+    void *log_user;
+} aios_model_desc;
+AIOS__DESC_INIT(aios_model_desc)
+
+/* The one request that aios_model_open will make for this file. Reads the header, takes no memory. */
+AIOS_API aios_status aios_model_measure(const aios_model_desc *d, aios_mem_req *req, aios_error *err);
+/* Reads the header, checks everything in it, builds the tokenizer. Weights stay where they are. */
+AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out, aios_error *err);
+/* Gives everything back, the weights too. All contexts of the model must be freed before. NULL is fine. */
+AIOS_API void aios_model_free(aios_model *m);
+
+typedef struct aios_model_info {
+    uint32_t struct_size, flags;
+    const char *arch;               /* "llama"; lives as long as the model                             */
+    uint64_t n_params, tensor_bytes, header_bytes;
+    uint32_t n_tensors, n_keys;
+    int32_t n_layer, n_embd, n_head, n_head_kv, head_dim_k, head_dim_v, n_ff, n_vocab, n_ctx_train, gguf_version;
+    int32_t n_tokens, bos, eos, eot, pad, unk;      /* special ids, -1 = none                          */
+    int32_t add_bos, add_eos;
+} aios_model_info;
+AIOS__DESC_INIT(aios_model_info)
+AIOS_API aios_status aios_model_get_info(const aios_model *m, aios_model_info *out);
+
+typedef struct aios_tensor_info {
+    uint32_t struct_size, type;     /* AIOSK_*                                                         */
+    char name[64];                  /* zero terminated                                                 */
+    uint64_t n[4];                  /* shape, first index contiguous; unused are 1                     */
+    uint64_t file_offset, n_bytes;
+    uint32_t n_dims, part;
+} aios_tensor_info;
+AIOS__DESC_INIT(aios_tensor_info)
+AIOS_API aios_status aios_model_get_tensor(const aios_model *m, uint32_t i, aios_tensor_info *out);
+
+/* Key i as text: name, type ("u32", "str", "arr[str]") and value (arrays show their first items), for people.
+ * Cut to fit, always zero terminated. */
+AIOS_API aios_status aios_model_get_key(const aios_model *m, uint32_t i, char *name, uint64_t name_bytes,
+                                        char *type, uint64_t type_bytes, char *value, uint64_t value_bytes);
+
+/* ---- vocabulary -------------------------------------------------------------------------------------------- */
+enum { AIOS_TOK_SPECIAL = 1,        /* "</s>" and the like in the text become their ids                */
+       AIOS_TOK_ADD_BOS_EOS = 2 };  /* add the ids that the model asks for at the ends                 */
+/* Text to ids. Returns how many there are; only the first max_ids are written (ask with max_ids = 0 to size the buffer).
+ * Takes no memory: text of any length. Invalid UTF-8 is taken byte by byte. */
+AIOS_API int64_t aios_tokenize(const aios_model *m, const char *text, uint64_t n_text, uint32_t flags,
+                               int32_t *ids, uint64_t max_ids, aios_error *err);
+
+/* State of one text stream, so that no call emits half a UTF-8 character. Start with zeros. 16 bytes for good. */
+typedef struct aios_detok { uint8_t bytes[8]; uint32_t n_bytes, flags; } aios_detok;
+enum { AIOS_DETOK_SPECIAL = 1,      /* detok.flags: show special tokens as text                        */
+       AIOS_DETOK_STARTED = 2 };    /* kept by the library: the first token has been seen              */
+/* The text of one more token. Returns the bytes written (0 when characters are still incomplete), never more than cap;
+ * AIOS_ERR_FULL when cap is too small (nothing is changed; 1024 is enough for any known vocabulary). id = -1 flushes: bytes that
+ * never became a character come out as U+FFFD. st NULL: the token's own bytes, as they are. */
+AIOS_API int64_t aios_detokenize(const aios_model *m, aios_detok *st, int32_t id, char *out, uint64_t cap);
+/* The piece of a token as the file has it, not terminated; NULL when id is out of range. */
+AIOS_API const char *aios_token_text(const aios_model *m, int32_t id, uint64_t *n_bytes);
+/* Does this token end a text (eos, eot and the like)? */
+AIOS_API int32_t aios_token_is_end(const aios_model *m, int32_t id);
+
+/* ---- plan -------------------------------------------------------------------------------------------------- */
+enum { AIOS_CANONICAL = 0, AIOS_FAST = 1, AIOS_REFERENCE = 2 };
+typedef struct aios_plan_desc {
+    uint32_t struct_size, flags;
+    int32_t n_ctx;                  /* positions per sequence; 0 = what the model was trained for      */
+    int32_t n_seq;                  /* sequences side by side; 0 = 1                                   */
+    int32_t n_batch;                /* most tokens in one pass; 0 = 64                                 */
+    int32_t n_outputs;              /* logits rows kept from one pass; 0 = n_seq                       */
+    int32_t n_threads;              /* workers that will run tasks; 0 = 1                              */
+    int32_t kv_type;                /* AIOSK_KV_*: f32 (0), f16, i8                                    */
+    int32_t numerics;               /* AIOS_CANONICAL ...                                              */
+    int32_t isa;                    /* AIOSK_ISA_*; 0 = best                                           */
+    uint64_t budget_bytes;          /* most memory in all; 0 = no limit                                */
+    uint64_t read_bandwidth;        /* bytes/s of this machine, for the prediction; 0 = unknown        */
+} aios_plan_desc;
+AIOS__DESC_INIT(aios_plan_desc)
+
+/* The report: plain numbers. aios_context_open takes it as it is; to change it, change the desc and plan again. */
+typedef struct aios_plan {
+    uint32_t struct_size, n_requests;
+    int32_t n_ctx, n_seq, n_batch, n_outputs, n_threads, kv_type, numerics, isa;
+    uint64_t request_bytes[4];      /* by AIOS_MEM_*: what is asked for by this plan                   */
+    uint64_t total_bytes;           /* their sum                                                       */
+    uint64_t min_bytes;             /* the smallest total that would work for this model               */
+    uint64_t held_bytes;            /* already held by the model: its header, weights when loaded      */
+    uint64_t token_weight_bytes;    /* read per decoded token: weights                                 */
+    uint64_t token_kv_bytes;        /* cache, at a full context                                        */
+    uint64_t token_kv_pos_bytes;    /* cache, per position of context                                  */
+    uint64_t token_act_bytes;       /* activations written and read (these stay in the CPU's caches)   */
+    uint64_t token_stream_bytes;    /* from storage                                                    */
+    uint64_t tok_s_bound_milli;     /* predicted bound on tokens/s x 1000: read_bandwidth / bytes; 0 = unknown */
+    uint64_t weight_bytes_packed, weight_bytes_rows, weight_bytes_mapped;   /* by layout               */
+    uint32_t n_ops, n_phases;       /* length of the program                                           */
+    uint64_t model_hash;            /* of the model it was made for                                    */
+} aios_plan;
+AIOS__DESC_INIT(aios_plan)
+
+/* Decides where every byte will live. Pure arithmetic on the file's header: reads no weights, takes no memory.
+ * AIOS_ERR_MEMORY names the minimum when the budget is below it. */
+AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d, aios_plan *out, aios_error *err);
+/* Request i (0 .. n_requests-1) of a plan, in the order in which they will be made. */
+AIOS_API aios_status aios_plan_request(const aios_plan *p, uint32_t i, aios_mem_req *out);
+
+typedef struct aios_tensor_place {
+    uint32_t struct_size, tier;     /* AIOS_TIER_*                                                     */
+    uint32_t layout, mapped;        /* AIOSK_ROWS, AIOSK_PANELS; 1 = used where the io maps it         */
+    uint64_t n_bytes;               /* as placed                                                       */
+    uint64_t token_bytes;           /* read per decoded token                                          */
+} aios_tensor_place;
+AIOS__DESC_INIT(aios_tensor_place)
+/* Where tensor i of the model goes under a plan. n_bytes 0: not used by this family. */
+AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *p, uint32_t i, aios_tensor_place *out);
+
+/* ---- context ----------------------------------------------------------------------------------------------- */
+typedef struct aios_context aios_context;
+
+/* Run fn(arg, i, worker) for every i in [0, n), return when all are done. Any order, any number of threads, one included:
+ * tasks of one call never wait for each other. worker is a number below the plan's n_threads that no two tasks running at
+ * the same time share. */
+typedef void (*aios_task_fn)(void *arg, int32_t i, int32_t worker);
+typedef void (*aios_parallel_for)(void *user, int32_t n, aios_task_fn fn, void *arg);
+
+typedef struct aios_context_desc {
+    uint32_t struct_size, flags;
+    const aios_allocator *mem;              /* NULL = the model's                                      */
+    aios_parallel_for parallel_for;         /* the host's job system; NULL = own threads if n_threads > 1 */
+    void *parallel_user;
+    uint64_t (*now_ns)(void *user);         /* monotonic clock; NULL = the system's                    */
+    void *now_user;
+    aios_progress_fn progress;              /* while weights are loaded; may be NULL                   */
+    void *progress_user;
+} aios_context_desc;
+AIOS__DESC_INIT(aios_context_desc)
+
+/* Carries a plan out: takes its requests in order, loads and packs the weights (unless the model holds them already:
+ * contexts of one model share them), compiles the program. On failure everything is given back. */
+AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *p, const aios_context_desc *d,
+                                       aios_context **out, aios_error *err);
+AIOS_API void aios_context_free(aios_context *c);
+
+/* feed flags: keep logits of every fed token (not of the last alone); embeddings instead of nothing */
+enum { AIOS_FEED_ALL_LOGITS = 1, AIOS_FEED_NO_LOGITS = 2 };
+/* Appends tokens to a sequence (0 .. n_seq-1). They are processed by aios_step. AIOS_ERR_FULL when n_ctx would be passed;
+ * then none was added. Logits of the last token are kept unless flags say otherwise. */
+AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids, uint64_t n, uint32_t flags, aios_error *err);
+
+/* Works on fed tokens of all sequences until none is left (AIOS_OK), until now_ns passes deadline_ns (AIOS_MORE;
+ * 0 = no deadline), or until a pass has filled output rows while more tokens wait (AIOS_MORE: read the rows, step again).
+ * Output rows stay valid until the next call of aios_step. A pass that fails or is cancelled leaves the sequences as they were before it. */
+AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error *err);
+/* Makes the running or next aios_step return AIOS_ERR_CANCELLED soon. The one call allowed from any thread. */
+AIOS_API void aios_cancel(aios_context *c);
+/* The clock that deadlines are compared with. */
+AIOS_API uint64_t aios_now_ns(const aios_context *c);
+
+/* Output rows of the last pass, in ascending order of (seq, pos). */
+typedef struct aios_output {
+    uint32_t struct_size;
+    int32_t seq, pos, token;        /* the row's token and its place                                   */
+    const float *logits;            /* f32 [n_vocab]                                                   */
+    const float *embedding;         /* f32 [n_embd]: the final hidden state after the last norm        */
+} aios_output;
+AIOS__DESC_INIT(aios_output)
+AIOS_API int32_t     aios_output_count(const aios_context *c);
+AIOS_API aios_status aios_output_get(const aios_context *c, int32_t i, aios_output *out);
+/* Logits of the newest output row of a sequence, f32 [n_vocab]; NULL when the last pass had none. */
+AIOS_API const float *aios_logits(const aios_context *c, int32_t seq);
+
+AIOS_API int32_t     aios_seq_length(const aios_context *c, int32_t seq);     /* tokens, processed or not   */
+AIOS_API int32_t     aios_seq_processed(const aios_context *c, int32_t seq);
+AIOS_API const int32_t *aios_seq_tokens(const aios_context *c, int32_t seq);  /* [aios_seq_length]          */
+/* Forgets the tokens from n on (0 = all), the unprocessed ones too. */
+AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, aios_error *err);
+
+typedef struct aios_counters {
+    uint32_t struct_size, reserved;
+    uint64_t n_tokens, n_passes, n_tasks;
+    uint64_t weight_bytes, kv_bytes, act_bytes, stream_bytes;   /* read by the program's ops               */
+    uint64_t busy_ns;                                           /* inside aios_step                        */
+} aios_counters;
+AIOS__DESC_INIT(aios_counters)
+AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out);
+AIOS_API void        aios_counters_reset(aios_context *c);
+
+/* ---- sampler ----------------------------------------------------------------------------------------------- */
+typedef struct aios_logit_bias { int32_t id; float bias; } aios_logit_bias;
+
+/* Zero = greedy. The random number of a token is a function of (seed, its position) alone: same seed, same text. */
+typedef struct aios_sampler {
+    uint32_t struct_size, flags;
+    uint64_t seed;
+    float temperature;              /* 0 = greedy                                                      */
+    float top_p, min_p;             /* 0 = off                                                         */
+    int32_t top_k;                  /* 0 = off                                                         */
+    float repeat_penalty;           /* 0 or 1 = off: logits of recent tokens divided (multiplied if negative) by it */
+    int32_t repeat_last;            /* how many recent tokens count; 0 = 64                            */
+    const aios_logit_bias *bias;    /* [n_bias] added first                                            */
+    uint32_t n_bias, reserved;
+} aios_sampler;
+AIOS__DESC_INIT(aios_sampler)
+/* Draws the next token of a sequence from the logits of its newest output row (which stay as they are). Order: bias, repetition
+ * penalty, top-k, temperature, softmax, top-p, min-p, draw. */
+AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id, aios_error *err);
+/* The same on any logits; recent [n_recent] ids, pos the number of the draw; work [aios_sample_work_bytes(n_vocab)], 8-byte aligned. */
+AIOS_API uint64_t aios_sample_work_bytes(int32_t n_vocab);
+AIOS_API aios_status aios_sample_logits(const aios_sampler *s, const float *logits, int32_t n_vocab, const int32_t *recent,
+                                        uint64_t n_recent, uint64_t pos, void *work, int32_t *id, aios_error *err);
+
+#endif
+
+#if defined(AIOS_IMPLEMENTATION) && !defined(AIOS__IMPLEMENTED)
+#define AIOS__IMPLEMENTED
+#ifndef AIOSK_IMPLEMENTATION
+#define AIOSK_IMPLEMENTATION
+#endif
+#include "aios_kernels.h"
+
+/* ======== base.h ======== */
+/* base.h: integers that cannot overflow unseen, strings with a length, aligned bumps. Uses <string.h>; no state. */
+#ifndef AIOS__BASE_H
+#define AIOS__BASE_H
+
+#define AIOS__NO_OFF UINT64_MAX
+
+typedef struct aios__str { const char *p; uint64_t n; } aios__str;      /* not terminated; not owned */
+
+static inline int32_t aios__add(uint64_t a, uint64_t b, uint64_t *out) { *out = a + b; return *out >= a; }
+static inline int32_t aios__mul(uint64_t a, uint64_t b, uint64_t *out) {
+    *out = a * b;
+    return a == 0 || *out / a == b;
+}
+static inline uint64_t aios__round_up(uint64_t x, uint64_t align) { return (x + align - 1) / align * align; }
+static inline uint64_t aios__min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
+static inline int32_t aios__str_eq(aios__str s, const char *z) {
+    uint64_t i;
+    for (i = 0; i < s.n; i++) if (z[i] == 0 || s.p[i] != z[i]) return 0;
+    return z[s.n] == 0;
+}
+
+/* A bump over one block of memory. With base NULL it only counts: the same code measures and places, so that what
+ * is asked for and what is used cannot differ. Never fails: the block has the size that counting gave. */
+typedef struct aios__bump { char *base; uint64_t used; } aios__bump;
+static inline void *aios__take(aios__bump *b, uint64_t bytes, uint64_t align) {
+    b->used = aios__round_up(b->used, align);
+    b->used += bytes;
+    return b->base ? b->base + (b->used - bytes) : NULL;
+}
+
+#endif
+
+/* ======== status.c ======== */
+/* status.c: the error record. Formats without stdio, so that the library reaches no printf. */
+
+AIOS_API const char *aios_status_name(aios_status s) {
+    static const char *const names[] = { "AIOS_OK", "AIOS_ERR_ARG", "AIOS_ERR_DESC", "AIOS_ERR_MEMORY", "AIOS_ERR_IO",
+        "AIOS_ERR_FORMAT", "AIOS_ERR_LIMIT", "AIOS_ERR_UNSUPPORTED", "AIOS_ERR_MODEL", "AIOS_ERR_STATE", "AIOS_ERR_FULL",
+        "AIOS_ERR_CANCELLED", "AIOS_ERR_VOCAB", "AIOS_ERR_SYSTEM" };
+    if (s == AIOS_MORE) return "AIOS_MORE";
+    return s <= 0 && s > -(int32_t)(sizeof names / sizeof *names) ? names[-s] : "unknown status";
+}
+
+/* A text being built in a buffer of fixed size: cut, never overrun, always terminated. */
+typedef struct aios__text { char *p; uint64_t cap, n; } aios__text;
+
+static void aios__put(aios__text *t, const char *s, uint64_t n) {
+    uint64_t i;
+    for (i = 0; i < n && t->n + 1 < t->cap; i++) {
+        unsigned char c = (unsigned char)s[i];
+        t->p[t->n++] = (char)(c < 32 || c == 127 ? '?' : c);        /* file bytes must not steer a terminal */
+    }
+    if (t->cap) t->p[t->n] = 0;
+}
+static void aios__put_z(aios__text *t, const char *z) { aios__put(t, z, strlen(z)); }
+static void aios__put_u(aios__text *t, uint64_t v) {
+    char d[20];
+    int32_t n = 20;
+    do d[--n] = (char)('0' + v % 10); while (v /= 10);
+    aios__put(t, d + n, (uint64_t)(20 - n));
+}
+static void aios__put_i(aios__text *t, int64_t v) {
+    if (v < 0) { aios__put(t, "-", 1); aios__put_u(t, (uint64_t)0 - (uint64_t)v); } else aios__put_u(t, (uint64_t)v);
+}
+/* Six significant digits, for people; not for reading back. */
+static void aios__put_f(aios__text *t, double v) {
+    int32_t e = 0, i;
+    uint64_t m;
+    char d[7];
+    if (v != v) { aios__put_z(t, "nan"); return; }
+    if (v < 0) { aios__put(t, "-", 1); v = -v; }
+    if (v > 1.7e308) { aios__put_z(t, "inf"); return; }
+    if (v == 0) { aios__put(t, "0", 1); return; }
+    while (v >= 999999.5) { v /= 10; e++; }
+    while (v < 99999.95) { v *= 10; e--; }
+    m = (uint64_t)(v + 0.5);
+    for (i = 5; i >= 0; i--, m /= 10) d[i] = (char)('0' + m % 10);
+    for (i = 6; i > 1 && d[i - 1] == '0'; i--) e++;     /* i digits are left, value d * 10^e */
+    if (e >= 0 && e <= 9) {
+        aios__put(t, d, (uint64_t)i);
+        while (e-- > 0) aios__put(t, "0", 1);
+    } else if (e < 0 && -e < i) {
+        aios__put(t, d, (uint64_t)(i + e)); aios__put(t, ".", 1); aios__put(t, d + i + e, (uint64_t)-e);
+    } else if (e < 0 && -e - i < 5) {
+        aios__put_z(t, "0.");
+        for (; -e > i; e++) aios__put(t, "0", 1);
+        aios__put(t, d, (uint64_t)i);
+    } else {
+        aios__put(t, d, 1);
+        if (i > 1) { aios__put(t, ".", 1); aios__put(t, d + 1, (uint64_t)(i - 1)); }
+        aios__put(t, "e", 1); aios__put_i(t, e + i - 1);
+    }
+}
+
+/* One argument of aios__fail, so that no varargs are needed and no type can be mistaken. */
+typedef struct aios__arg { int32_t kind; aios__str s; uint64_t u; } aios__arg;
+static inline aios__arg aios__s(aios__str s)     { aios__arg a; a.kind = 's'; a.s = s; a.u = 0; return a; }
+static inline aios__arg aios__z(const char *z)   { aios__str s; s.p = z; s.n = z ? strlen(z) : 0; return aios__s(s); }
+static inline aios__arg aios__u(uint64_t u)      { aios__arg a; a.kind = 'u'; a.s.p = NULL; a.s.n = 0; a.u = u; return a; }
+static inline aios__arg aios__i(int64_t i)       { aios__arg a = aios__u((uint64_t)i); a.kind = 'i'; return a; }
+
+/* Fills the caller's record and returns code. Each % in fmt takes the next of a and b. A record that already tells of
+ * a failure is overwritten. err may be NULL. */
+static aios_status aios__fail2(aios_error *err, aios_status code, uint64_t off, uint64_t expected, uint64_t got,
+                               const char *fmt, aios__arg a, aios__arg b) {
+    aios__text t;
+    int32_t n = 0;
+    if (!err) return code;
+    err->code = code; err->reserved = 0; err->offset = off; err->expected = expected; err->got = got;
+    t.p = err->text; t.cap = sizeof err->text; t.n = 0;
+    for (; *fmt; fmt++) {
+        const aios__arg *x = n == 0 ? &a : &b;
+        if (*fmt != '%') { aios__put(&t, fmt, 1); continue; }
+        n++;
+        if (x->kind == 's') aios__put(&t, x->s.p, aios__min_u64(x->s.n, 96));
+        else if (x->kind == 'i') aios__put_i(&t, (int64_t)x->u);
+        else aios__put_u(&t, x->u);
+    }
+    return code;
+}
+static aios_status aios__fail1(aios_error *err, aios_status code, uint64_t off, const char *fmt, aios__arg a) {
+    return aios__fail2(err, code, off, 0, 0, fmt, a, aios__u(0));
+}
+static aios_status aios__fail(aios_error *err, aios_status code, uint64_t off, const char *text) {
+    return aios__fail2(err, code, off, 0, 0, text, aios__u(0), aios__u(0));
+}
+static inline void aios__clear(aios_error *err) { if (err) memset(err, 0, sizeof *err); }
+
+/* Copies a desc that the caller may have compiled against an older or newer header: min(struct_size, sizeof) bytes over
+ * zeros. A newer caller's unknown fields must be zero. */
+static aios_status aios__desc_copy(void *dst, uint32_t dst_bytes, const void *src, const char *what, aios_error *err) {
+    uint32_t n, i;
+    if (!src) return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "% is NULL", aios__z(what));
+    memcpy(&n, src, 4);
+    if (n < 8 || n > 4096)
+        return aios__fail2(err, AIOS_ERR_DESC, AIOS__NO_OFF, dst_bytes, n, "%.struct_size is %: call its _init function first", aios__z(what), aios__u(n));
+    for (i = dst_bytes; i < n; i++)
+        if (((const char *)src)[i])
+            return aios__fail1(err, AIOS_ERR_DESC, AIOS__NO_OFF, "% sets a field that this version of the library does not know", aios__z(what));
+    memset(dst, 0, dst_bytes);
+    memcpy(dst, src, n < dst_bytes ? n : dst_bytes);
+    return AIOS_OK;
+}
+/* The other way: fills a caller's struct of struct_size bytes, which stays as it is. */
+static aios_status aios__desc_fill(void *dst, const void *src, uint32_t src_bytes) {
+    uint32_t n;
+    if (!dst) return AIOS_ERR_ARG;
+    memcpy(&n, dst, 4);
+    if (n < 8 || n > 4096) return AIOS_ERR_DESC;
+    memcpy((char *)dst + 4, (const char *)src + 4, (n < src_bytes ? n : src_bytes) - 4);
+    return AIOS_OK;
+}
+
+/* ======== job.c ======== */
+/* job.c: atomics, the clock, and a small pool of threads for hosts that lend none. A waiting thread spins for a bounded
+ * time (some tens of microseconds), then sleeps in the kernel. */
+
+#if defined(__GNUC__) || defined(__clang__)
+static inline int32_t aios__load(const int32_t *p)            { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
+static inline void    aios__store(int32_t *p, int32_t v)      { __atomic_store_n(p, v, __ATOMIC_SEQ_CST); }
+static inline int32_t aios__fetch_add(int32_t *p, int32_t v)  { return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST); }
+#elif defined(_MSC_VER)
+#include <intrin.h>
+static inline int32_t aios__load(const int32_t *p)            { return (int32_t)_InterlockedOr((volatile long *)(int32_t *)p, 0); }
+static inline void    aios__store(int32_t *p, int32_t v)      { _InterlockedExchange((volatile long *)p, v); }
+static inline int32_t aios__fetch_add(int32_t *p, int32_t v)  { return (int32_t)_InterlockedExchangeAdd((volatile long *)p, v); }
+#else
+#error "aios.h: no atomics are known for this compiler"
+#endif
+
+static inline void aios__pause(void) {
+#if defined(__x86_64__) || defined(_M_X64)
+    _mm_pause();
+#elif defined(__aarch64__) && defined(__GNUC__)
+    __asm__ __volatile__("yield");
+#endif
+}
+
+#if defined(_WIN32) && (!defined(AIOS_NO_CLOCK) || !defined(AIOS_NO_THREADS))
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#include <windows.h>
+#endif
+
+/* ---- clock -------------------------------------------------------------------------------------------------- */
+#if defined(AIOS_NO_CLOCK)
+static uint64_t aios__system_ns(void *user) { (void)user; return 0; }
+#elif defined(_WIN32)
+static uint64_t aios__system_ns(void *user) {
+    LARGE_INTEGER f, t;
+    (void)user;
+    QueryPerformanceFrequency(&f);
+    QueryPerformanceCounter(&t);
+    return (uint64_t)(t.QuadPart / f.QuadPart) * 1000000000u + (uint64_t)(t.QuadPart % f.QuadPart) * 1000000000u / (uint64_t)f.QuadPart;
+}
+#else
+#include <time.h>
+#if !defined(CLOCK_MONOTONIC)       /* a strict -std=c99 hides what POSIX has */
+#include <pthread.h>                /* struct timespec */
+#define AIOS__CLOCK_MONOTONIC 1
+extern int clock_gettime(int id, struct timespec *t);
+#else
+#define AIOS__CLOCK_MONOTONIC CLOCK_MONOTONIC
+#endif
+static uint64_t aios__system_ns(void *user) {
+    struct timespec t;
+    (void)user;
+    clock_gettime(AIOS__CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+#endif
+
+/* ---- pool --------------------------------------------------------------------------------------------------- */
+/* Worker w runs fn(arg, w); worker 0 is the thread that calls aios__pool_run. */
+typedef void (*aios__worker_fn)(void *arg, int32_t worker);
+
+enum { AIOS__STACK_BYTES = 256 * 1024, AIOS__SPINS = 4000 };
+
+#ifdef AIOS_NO_THREADS
+typedef struct aios__pool { int32_t n; } aios__pool;
+static void aios__pool_layout(aios__pool *p, aios__bump *b, int32_t n) { (void)p; (void)b; (void)n; }
+static aios_status aios__pool_start(aios__pool *p, int32_t n, aios_error *err) {
+    p->n = 1;
+    return n < 2 ? AIOS_OK : aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "this build has no threads (AIOS_NO_THREADS): give parallel_for or plan for one thread");
+}
+static void aios__pool_stop(aios__pool *p) { (void)p; }
+static void aios__pool_run(aios__pool *p, aios__worker_fn fn, void *arg) { (void)p; fn(arg, 0); }
+static int32_t aios__barrier_arrive(aios__pool *p, int32_t *gen) { (void)p; (void)gen; return 1; }
+static void aios__barrier_release(aios__pool *p) { (void)p; }
+static void aios__barrier_wait(aios__pool *p, int32_t gen) { (void)p; (void)gen; }
+#else
+
+#if defined(_WIN32)
+typedef HANDLE aios__thread;
+typedef SRWLOCK aios__lock;
+typedef CONDITION_VARIABLE aios__cond;
+#define AIOS__LOCK(p)      AcquireSRWLockExclusive(&(p)->lock)
+#define AIOS__UNLOCK(p)    ReleaseSRWLockExclusive(&(p)->lock)
+#define AIOS__SLEEP(p)     SleepConditionVariableSRW(&(p)->cond, &(p)->lock, INFINITE, 0)
+#define AIOS__WAKE_ALL(p)  WakeAllConditionVariable(&(p)->cond)
+#else
+#include <pthread.h>
+#if defined(__STRICT_ANSI__) && !defined(__cplusplus)   /* a strict -std=c99 hides it */
+extern int pthread_attr_setstack(pthread_attr_t *a, void *stack, size_t n_bytes);
+#endif
+typedef pthread_t aios__thread;
+typedef pthread_mutex_t aios__lock;
+typedef pthread_cond_t aios__cond;
+#define AIOS__LOCK(p)      pthread_mutex_lock(&(p)->lock)
+#define AIOS__UNLOCK(p)    pthread_mutex_unlock(&(p)->lock)
+#define AIOS__SLEEP(p)     pthread_cond_wait(&(p)->cond, &(p)->lock)
+#define AIOS__WAKE_ALL(p)  pthread_cond_broadcast(&(p)->cond)
+#endif
+
+struct aios__pool;
+typedef struct aios__seat { struct aios__pool *pool; int32_t worker; } aios__seat;
+
+typedef struct aios__pool {
+    int32_t n;                          /* workers, the caller included; 0 = not started                */
+    int32_t quit;
+    aios__worker_fn fn;
+    void *arg;
+    aios__thread *thread;               /* [n]; 0 unused                                                */
+    aios__seat *seat;                   /* [n]                                                          */
+    char *stack;                        /* [n - 1] stacks, in the caller's memory                       */
+    aios__lock lock;
+    aios__cond cond;
+    char apart0[64]; int32_t job;       /* counts jobs; each waits on its own cache line                */
+    char apart1[64]; int32_t bar_gen;   /* counts barriers passed                                       */
+    char apart2[64]; int32_t bar_in;    /* workers in the barrier                                       */
+    char apart3[64]; int32_t sleepers;
+    char apart4[64];
+} aios__pool;
+
+/* Returns when *word is no longer old. */
+static void aios__wait_change(aios__pool *p, const int32_t *word, int32_t old) {
+    int32_t i;
+    for (i = 0; i < AIOS__SPINS; i++) {
+        if (aios__load(word) != old) return;
+        aios__pause();
+    }
+    AIOS__LOCK(p);
+    aios__fetch_add(&p->sleepers, 1);
+    while (aios__load(word) == old) AIOS__SLEEP(p);
+    aios__fetch_add(&p->sleepers, -1);
+    AIOS__UNLOCK(p);
+}
+static void aios__change(aios__pool *p, int32_t *word) {
+    aios__fetch_add(word, 1);
+    if (aios__load(&p->sleepers)) { AIOS__LOCK(p); AIOS__WAKE_ALL(p); AIOS__UNLOCK(p); }
+}
+
+/* A barrier in two halves, so that the last to arrive can prepare what comes next: it gets 1, does that, and releases. */
+static int32_t aios__barrier_arrive(aios__pool *p, int32_t *gen) {
+    *gen = aios__load(&p->bar_gen);
+    return aios__fetch_add(&p->bar_in, 1) == p->n - 1;
+}
+static void aios__barrier_release(aios__pool *p) {
+    aios__store(&p->bar_in, 0);
+    aios__change(p, &p->bar_gen);
+}
+static void aios__barrier_wait(aios__pool *p, int32_t gen) { aios__wait_change(p, &p->bar_gen, gen); }
+
+static void aios__pool_sync(aios__pool *p) {
+    int32_t gen;
+    if (aios__barrier_arrive(p, &gen)) aios__barrier_release(p);
+    else aios__barrier_wait(p, gen);
+}
+
+#if defined(_WIN32)
+static DWORD WINAPI aios__thread_main(void *arg) {
+#else
+static void *aios__thread_main(void *arg) {
+#endif
+    aios__seat *s = (aios__seat *)arg;
+    aios__pool *p = s->pool;
+    int32_t seen = 0;
+    for (;;) {
+        aios__wait_change(p, &p->job, seen);
+        seen++;
+        if (aios__load(&p->quit)) break;
+        p->fn(p->arg, s->worker);
+        aios__pool_sync(p);
+    }
+    return 0;
+}
+
+/* Runs fn on every worker and returns when all have returned. */
+static void aios__pool_run(aios__pool *p, aios__worker_fn fn, void *arg) {
+    if (p->n < 2) { fn(arg, 0); return; }
+    p->fn = fn; p->arg = arg;
+    aios__change(p, &p->job);
+    fn(arg, 0);
+    aios__pool_sync(p);
+}
+
+static void aios__pool_layout(aios__pool *p, aios__bump *b, int32_t n) {
+    p->thread = (aios__thread *)aios__take(b, (uint64_t)n * sizeof *p->thread, 16);
+    p->seat   = (aios__seat *)aios__take(b, (uint64_t)n * sizeof *p->seat, 16);
+    p->stack  = (char *)aios__take(b, n > 1 ? (uint64_t)(n - 1) * AIOS__STACK_BYTES : 0, 4096);
+}
+static void aios__pool_stop(aios__pool *p) {
+    int32_t i;
+    if (!p->n) return;
+    aios__store(&p->quit, 1);
+    aios__change(p, &p->job);
+    for (i = 1; i < p->n; i++) {
+#if defined(_WIN32)
+        WaitForSingleObject(p->thread[i], INFINITE);
+        CloseHandle(p->thread[i]);
+#else
+        pthread_join(p->thread[i], NULL);
+#endif
+    }
+#if !defined(_WIN32)
+    pthread_mutex_destroy(&p->lock);
+    pthread_cond_destroy(&p->cond);
+#endif
+    p->n = 0;
+}
+static aios_status aios__pool_start(aios__pool *p, int32_t n, aios_error *err) {
+    int32_t i, ok = 1;
+    p->n = 1; p->quit = 0; p->job = 0; p->bar_gen = 0; p->bar_in = 0; p->sleepers = 0;
+#if defined(_WIN32)
+    InitializeSRWLock(&p->lock);
+    InitializeConditionVariable(&p->cond);
+#else
+    if (pthread_mutex_init(&p->lock, NULL)) { p->n = 0; return aios__fail(err, AIOS_ERR_SYSTEM, AIOS__NO_OFF, "the system gave no mutex"); }
+    if (pthread_cond_init(&p->cond, NULL)) {
+        pthread_mutex_destroy(&p->lock); p->n = 0;
+        return aios__fail(err, AIOS_ERR_SYSTEM, AIOS__NO_OFF, "the system gave no condition variable");
+    }
+#endif
+    for (i = 1; i < n && ok; i++) {
+        p->seat[i].pool = p; p->seat[i].worker = i;
+#if defined(_WIN32)
+        p->thread[i] = CreateThread(NULL, 0, aios__thread_main, &p->seat[i], 0, NULL);
+        ok = p->thread[i] != NULL;
+#else
+        {
+            pthread_attr_t a;
+            ok = pthread_attr_init(&a) == 0;
+            if (ok) {
+                ok = pthread_attr_setstack(&a, p->stack + (uint64_t)(i - 1) * AIOS__STACK_BYTES, AIOS__STACK_BYTES) == 0
+                  && pthread_create(&p->thread[i], &a, aios__thread_main, &p->seat[i]) == 0;
+                pthread_attr_destroy(&a);
+            }
+        }
+#endif
+        if (ok) p->n++;
+    }
+    if (ok) return AIOS_OK;
+    i = p->n;
+    aios__pool_stop(p);
+    return aios__fail2(err, AIOS_ERR_SYSTEM, AIOS__NO_OFF, (uint64_t)n, (uint64_t)i, "the system started % of % threads", aios__i(i), aios__i(n));
+}
+#endif
+
+/* ======== io.c ======== */
+/* io.c: bytes of a model file, from the host's callbacks, from memory, or from the built-in file reader.
+ * First in the flow. Checks every range against the stated size and every count against what was asked for; takes no memory
+ * and leaves errno (GetLastError) as it found it. */
+
+/* Reads exactly n bytes at off into dst. A callback may deliver them in pieces; none, an error, or more than was asked for is
+ * AIOS_ERR_IO, with the offset of the piece, the bytes asked for and the bytes (or negative code) that came. */
+static inline aios_status aios__io_read(const aios_io *io, uint64_t off, void *dst, uint64_t n, aios_error *err) {
+    uint64_t done = 0, end;
+    if (!aios__add(off, n, &end) || end > io->n_bytes)
+        return aios__fail2(err, AIOS_ERR_IO, off, n, off < io->n_bytes ? io->n_bytes - off : 0,
+                           "% bytes to read, but the file ends at byte %", aios__u(n), aios__u(io->n_bytes));
+    while (done < n) {
+        int64_t got = io->read ? io->read(io->user, off + done, (char *)dst + done, n - done) : -1;
+        if (got <= 0)
+            return aios__fail2(err, AIOS_ERR_IO, off + done, n - done, (uint64_t)got,
+                               got < 0 ? "reading % bytes failed: the reader returned %" : "% bytes to read, but the reader returned %",
+                               aios__u(n - done), aios__i(got));
+        if ((uint64_t)got > n - done)
+            return aios__fail2(err, AIOS_ERR_IO, off + done, n - done, (uint64_t)got,
+                               "% bytes to read, but the reader returned %: more than there is room for", aios__u(n - done), aios__i(got));
+        done += (uint64_t)got;
+    }
+    return AIOS_OK;
+}
+
+/* A pointer to n bytes at off where the host can give one, else NULL: then they have to be read. */
+static inline const void *aios__io_map(const aios_io *io, uint64_t off, uint64_t n) {
+    uint64_t end;
+    if (!io->map || !aios__add(off, n, &end) || end > io->n_bytes) return NULL;
+    return io->map(io->user, off, n);
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------------ */
+static int64_t aios__memory_read(void *user, uint64_t off, void *dst, uint64_t n) {
+    n = aios__min_u64(n, (uint64_t)INT64_MAX);
+    memcpy(dst, (const char *)user + off, (size_t)n);
+    return (int64_t)n;
+}
+static const void *aios__memory_map(void *user, uint64_t off, uint64_t n) {
+    (void)n;        /* the caller, aios__io_map, has compared it with n_bytes */
+    return (const char *)user + off;
+}
+AIOS_API void aios_io_memory(aios_io *io, const void *data, uint64_t n_bytes) {
+    if (!io) return;
+    aios_io_init(io);
+    io->n_bytes = data ? n_bytes : 0;
+    io->read = aios__memory_read;
+    io->map = aios__memory_map;
+    memcpy(&io->user, &data, sizeof data);      /* only ever read from: the const is kept in spirit */
+}
+
+/* ---- files -------------------------------------------------------------------------------------------------
+ * aios__file_open fills io for a regular file; aios__file_close takes it back. The handle lives in io->user, so nothing is
+ * allocated. Reads are positional: contexts of one model may read side by side through one handle. */
+#if !defined(AIOS_NO_FILES) && !defined(_WIN32) && !defined(__unix__) && !(defined(__APPLE__) && defined(__MACH__)) && !defined(__HAIKU__)
+#define AIOS_NO_FILES       /* no system that we know how to ask: the host brings an aios_io */
+#endif
+
+#if defined(AIOS_NO_FILES)
+
+static inline aios_status aios__file_open(const char *path, aios_io *io, aios_error *err) {
+    (void)io;
+    return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "'%': built without a file reader (AIOS_NO_FILES); give desc.io", aios__z(path));
+}
+static inline void aios__file_close(aios_io *io) { (void)io; }
+
+#elif defined(_WIN32)
+
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#ifndef NOMINMAX
+#define NOMINMAX
+#endif
+#include <windows.h>
+
+static int64_t aios__file_read(void *user, uint64_t off, void *dst, uint64_t n) {
+    DWORD got = 0, before = GetLastError(), e = 0;
+    OVERLAPPED at;
+    memset(&at, 0, sizeof at);
+    at.Offset = (DWORD)(off & 0xFFFFFFFFu);
+    at.OffsetHigh = (DWORD)(off >> 32);
+    if (!ReadFile((HANDLE)user, dst, (DWORD)aios__min_u64(n, 1u << 30), &got, &at)) e = GetLastError();
+    SetLastError(before);
+    return e == 0 ? (int64_t)got : e == ERROR_HANDLE_EOF ? 0 : -(int64_t)e;
+}
+static inline aios_status aios__file_open(const char *path, aios_io *io, aios_error *err) {
+    wchar_t wide[1024];
+    DWORD before = GetLastError(), e;
+    LARGE_INTEGER size;
+    HANDLE h = INVALID_HANDLE_VALUE;
+    const char *what = "cannot be opened";
+    if (MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, wide, (int)(sizeof wide / sizeof *wide)) <= 0)
+        what = "is no UTF-8 path, or one that is too long";
+    else
+        h = CreateFileW(wide, GENERIC_READ, FILE_SHARE_READ, NULL, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, NULL);
+    if (h != INVALID_HANDLE_VALUE) {
+        what = "is not a regular file";
+        if (GetFileType(h) == FILE_TYPE_DISK && GetFileSizeEx(h, &size)) {
+            aios_io_init(io);
+            io->n_bytes = (uint64_t)size.QuadPart;
+            io->read = aios__file_read;
+            io->user = (void *)h;
+            SetLastError(before);
+            return AIOS_OK;
+        }
+    }
+    e = GetLastError();
+    if (h != INVALID_HANDLE_VALUE) CloseHandle(h);
+    SetLastError(before);
+    aios__fail2(err, AIOS_ERR_IO, AIOS__NO_OFF, 0, e, "'%' %", aios__z(path), aios__z(what));
+    return AIOS_ERR_IO;
+}
+static inline void aios__file_close(aios_io *io) {
+    if (io->read != aios__file_read) return;
+    CloseHandle((HANDLE)io->user);
+    memset(io, 0, sizeof *io);
+}
+
+#else
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+/* With -std=c99 and no feature macros (a header cannot set them: the including file may have included system headers
+ * already) glibc hides pread and pread64, though both are there. pread64 has one meaning whatever _FILE_OFFSET_BITS says. */
+#if defined(__GLIBC__)
+#ifndef __USE_LARGEFILE64
+#ifdef __cplusplus
+extern "C"
+#else
+extern
+#endif
+ssize_t pread64(int fd, void *dst, size_t n, __off64_t off);
+#endif
+#define AIOS__PREAD pread64
+typedef __off64_t aios__off;
+#elif defined(__ANDROID__)
+#define AIOS__PREAD pread64
+typedef off64_t aios__off;
+#else
+#define AIOS__PREAD pread
+typedef off_t aios__off;
+#endif
+
+static int64_t aios__file_read(void *user, uint64_t off, void *dst, uint64_t n) {
+    int before = errno;
+    int64_t got;
+    aios__off at = (aios__off)off;
+    if (at < 0 || (uint64_t)at != off) return -EOVERFLOW;
+    do got = (int64_t)AIOS__PREAD((int)(intptr_t)user, dst, (size_t)aios__min_u64(n, 1u << 30), at);
+    while (got < 0 && errno == EINTR);
+    if (got < 0) got = -(int64_t)errno;
+    errno = before;
+    return got;
+}
+/* A file above 2 GiB on a 32-bit glibc without _FILE_OFFSET_BITS=64 is refused by open (EOVERFLOW), not misread. O_NONBLOCK:
+ * a pipe must not hold us up before we see that it is one; it changes nothing for a regular file. */
+static inline aios_status aios__file_open(const char *path, aios_io *io, aios_error *err) {
+    int before = errno, fd, e;
+    int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY;
+    const char *what = "cannot be opened";
+    struct stat st;
+#if defined(O_CLOEXEC)
+    flags |= O_CLOEXEC;
+#elif defined(__O_CLOEXEC)          /* glibc, strict */
+    flags |= __O_CLOEXEC;
+#endif
+    do fd = open(path, flags);
+    while (fd < 0 && errno == EINTR);
+    if (fd >= 0) {
+#if !defined(O_CLOEXEC) && !defined(__O_CLOEXEC)
+        (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+#endif
+        errno = 0;
+        what = "is not a regular file";
+        if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= 0) {
+            aios_io_init(io);
+            io->n_bytes = (uint64_t)st.st_size;
+            io->read = aios__file_read;
+            io->user = (void *)(intptr_t)fd;
+            errno = before;
+            return AIOS_OK;
+        }
+    }
+    e = errno;
+    if (fd >= 0) (void)close(fd);
+    errno = before;
+    if (e == ENOENT) what = "does not exist";
+    if (e == EACCES) what = "may not be read";
+    aios__fail2(err, AIOS_ERR_IO, AIOS__NO_OFF, 0, (uint64_t)e, "'%' %", aios__z(path), aios__z(what));
+    return AIOS_ERR_IO;
+}
+static inline void aios__file_close(aios_io *io) {
+    int before = errno;
+    if (io->read != aios__file_read) return;
+    (void)close((int)(intptr_t)io->user);   /* not again after EINTR: the descriptor is gone on Linux */
+    errno = before;
+    memset(io, 0, sizeof *io);
+}
+
+#endif
+
+/* ======== gguf.h ======== */
+/* gguf.h: what the parser hands to the rest: keys and a tensor directory, as views into header bytes that stay put.
+ * Everything here has been checked against the file size and the caller's limits before it is seen. */
+#ifndef AIOS__GGUF_H
+#define AIOS__GGUF_H
+
+/* GGUF value types */
+enum { AIOS__U8 = 0, AIOS__I8, AIOS__U16, AIOS__I16, AIOS__U32, AIOS__I32, AIOS__F32, AIOS__BOOL, AIOS__STR, AIOS__ARR,
+       AIOS__U64, AIOS__I64, AIOS__F64, AIOS__N_VALUE_TYPES };
+
+typedef struct aios__key {
+    aios__str name;
+    uint32_t type;              /* of the value, or of the items when is_array                         */
+    uint32_t is_array, part, reserved;
+    uint64_t n;                 /* items (1 when no array)                                             */
+    const uint8_t *p;           /* the first item; strings are u64 length + bytes, one after the other */
+    uint64_t off;               /* where the value stands in its file                                  */
+} aios__key;
+
+typedef struct aios__tensor {
+    aios__str name;
+    uint32_t type, n_dims, part, reserved;
+    uint64_t n[4];              /* first index contiguous; unused are 1                                */
+    uint64_t row_bytes;         /* bytes of n[0] weights; whole blocks                                 */
+    uint64_t n_bytes;           /* of all rows; inside the file                                        */
+    uint64_t off;               /* of the data, in its part                                            */
+    uint64_t dir_off;           /* of its directory entry, for messages                                */
+} aios__tensor;
+
+typedef struct aios__gguf {
+    uint32_t version, n_parts, n_keys, n_tensors;
+    const aios_io *io;          /* [n_parts]                                                           */
+    aios__key *key;             /* [n_keys]    keys of the first part (others repeat or add split.*)   */
+    aios__tensor *tensor;       /* [n_tensors] of all parts, in order                                  */
+    uint32_t *key_by_name;      /* [n_keys]    indices of key, names ascending; no two are equal       */
+    uint32_t *tensor_by_name;   /* [n_tensors] the same for tensor                                     */
+    uint64_t header_bytes;      /* of all parts                                                        */
+    uint64_t tensor_bytes, n_params;
+    uint64_t hash;              /* of all header bytes (FNV-1a 64)                                     */
+} aios__gguf;
+
+/* What a first reading of the header found: enough to lay out memory exactly, for vocab.c too. */
+typedef struct aios__gguf_size {
+    uint32_t version, n_parts, n_keys, n_tensors;
+    uint64_t header_bytes;          /* of all parts                                                    */
+    uint64_t held_bytes;            /* of those: what aios_io.map does not give and is copied          */
+    uint64_t n_tokens, n_merges;    /* items of tokenizer.ggml.tokens and .merges (string arrays)      */
+    uint64_t token_bytes;           /* bytes of all token strings                                      */
+} aios__gguf_size;
+
+#endif
+
+/* ======== gguf.c ======== */
+/* gguf.c: bytes -> keys and a tensor directory. Between io.c and vocab.c/model.c; knows the file format (versions 2 and 3,
+ * little-endian), not what keys and tensors mean.
+ *
+ * One scanner reads a part's header field by field and checks everything it sees. It runs twice: over a window on the
+ * stack (aios__gguf_measure: how much memory will be needed), then over the header bytes in memory, filling the arrays
+ * (aios__gguf_load). The second pass repeats every check and must count what the first one counted, so that a file that
+ * changes in between is an error and nothing else. What needs memory is checked in load only: no two keys or tensors
+ * of one name, no two tensors in the same bytes.
+ * No recursion, no allocation. Time is O(header bytes * log entries), whatever the file says.
+ *
+ * When aios_io.map gives the header, keys and names are views into those bytes, which must then stay as they are. */
+
+enum {
+    AIOS__WINDOW = 4096,                /* one page of stack; a vocabulary of 10 MB then takes 2500 reads       */
+    AIOS__MAX_KEY_NAME = 65535,         /* the format's own limit                                               */
+    AIOS__MAX_TENSOR_NAME = 63,         /* ggml's, with the zero byte 64                                        */
+    AIOS__MAX_ALIGNMENT = 1 << 20,
+    AIOS__MIN_KEY_BYTES = 8 + 1 + 4 + 1,                /* name of 1, type, value of 1                          */
+    AIOS__MIN_TENSOR_BYTES = 8 + 1 + 4 + 8 + 4 + 8      /* name of 1, n_dims, one dimension, type, offset       */
+};
+
+static inline uint32_t aios__value_bytes(uint32_t type) {       /* of a fixed-size value; 0 for strings and arrays */
+    static const uint8_t bytes[AIOS__N_VALUE_TYPES] = { 1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8 };
+    return type < AIOS__N_VALUE_TYPES ? bytes[type] : 0;
+}
+
+/* ---- values ------------------------------------------------------------------------------------------------
+ * 1 = found and of the right type, *out is set; 0 = NULL key or another type, *out is left alone. */
+
+static inline int32_t aios__item_i64(const aios__key *k, uint64_t i, int64_t *out, int32_t *above) {
+    const uint8_t *p;
+    *above = 0;                         /* 1: a u64 above INT64_MAX, *out holds its bits */
+    if (!k || i >= k->n) return 0;
+    p = k->p + i * aios__value_bytes(k->type);
+    switch (k->type) {
+    case AIOS__U8:  *out = p[0]; return 1;
+    case AIOS__I8:  { int8_t v;   memcpy(&v, p, 1); *out = v; return 1; }
+    case AIOS__U16: { uint16_t v; memcpy(&v, p, 2); *out = v; return 1; }
+    case AIOS__I16: { int16_t v;  memcpy(&v, p, 2); *out = v; return 1; }
+    case AIOS__U32: { uint32_t v; memcpy(&v, p, 4); *out = v; return 1; }
+    case AIOS__I32: { int32_t v;  memcpy(&v, p, 4); *out = v; return 1; }
+    case AIOS__U64:
+    case AIOS__I64: memcpy(out, p, 8); *above = k->type == AIOS__U64 && *out < 0; return 1;
+    default: return 0;
+    }
+}
+/* Item i of an array of any integer type; a scalar counts as an array of one. Negative numbers are no u64. */
+static inline int32_t aios__key_item_u64(const aios__key *k, uint64_t i, uint64_t *out) {
+    int64_t v = 0;
+    int32_t above;
+    if (!aios__item_i64(k, i, &v, &above) || (v < 0 && !above)) return 0;
+    *out = (uint64_t)v;
+    return 1;
+}
+static inline int32_t aios__key_item_i64(const aios__key *k, uint64_t i, int64_t *out) {
+    int64_t v = 0;
+    int32_t above;
+    if (!aios__item_i64(k, i, &v, &above) || above) return 0;
+    *out = v;
+    return 1;
+}
+/* Any number, integers too; NaN and infinities come as they are. */
+static inline int32_t aios__key_item_f64(const aios__key *k, uint64_t i, double *out) {
+    int64_t v = 0;
+    int32_t above;
+    if (!k || i >= k->n) return 0;
+    if (k->type == AIOS__F32) { float f; memcpy(&f, k->p + i * 4, 4); *out = (double)f; return 1; }
+    if (k->type == AIOS__F64) { memcpy(out, k->p + i * 8, 8); return 1; }
+    if (!aios__item_i64(k, i, &v, &above)) return 0;
+    *out = above ? (double)(uint64_t)v : (double)v;
+    return 1;
+}
+static inline int32_t aios__key_item_bool(const aios__key *k, uint64_t i, int32_t *out) {
+    if (!k || i >= k->n || k->type != AIOS__BOOL) return 0;
+    *out = k->p[i] != 0;
+    return 1;
+}
+/* Scalars only. */
+static inline int32_t aios__key_u64(const aios__key *k, uint64_t *out) { return k && !k->is_array && aios__key_item_u64(k, 0, out); }
+static inline int32_t aios__key_i64(const aios__key *k, int64_t *out)  { return k && !k->is_array && aios__key_item_i64(k, 0, out); }
+static inline int32_t aios__key_f64(const aios__key *k, double *out)   { return k && !k->is_array && aios__key_item_f64(k, 0, out); }
+static inline int32_t aios__key_bool(const aios__key *k, int32_t *out) { return k && !k->is_array && aios__key_item_bool(k, 0, out); }
+
+/* The string at *p; *p moves on to the next. Start with key.p and call at most key.n times. */
+static inline aios__str aios__key_next_str(const uint8_t **p) {
+    aios__str s;
+    memcpy(&s.n, *p, 8);
+    s.p = (const char *)*p + 8;
+    *p += 8 + s.n;
+    return s;
+}
+static inline int32_t aios__key_str(const aios__key *k, aios__str *out) {
+    const uint8_t *p;
+    if (!k || k->is_array || k->type != AIOS__STR) return 0;
+    p = k->p;
+    *out = aios__key_next_str(&p);
+    return 1;
+}
+
+/* ---- names -------------------------------------------------------------------------------------------------- */
+
+/* Order of names: bytes, then length. */
+static inline int32_t aios__name_cmp(aios__str a, aios__str b) {
+    uint64_t n = aios__min_u64(a.n, b.n);
+    int c = n ? memcmp(a.p, b.p, (size_t)n) : 0;
+    return c ? (c < 0 ? -1 : 1) : a.n < b.n ? -1 : a.n > b.n;
+}
+/* The same for a against head followed by tail: "llama" ".block_count". */
+static inline int32_t aios__name_cmp2(aios__str a, aios__str head, aios__str tail) {
+    aios__str a1 = a;
+    int32_t c;
+    a1.n = aios__min_u64(a.n, head.n);
+    c = aios__name_cmp(a1, head);
+    if (c) return c;
+    a.p += a1.n; a.n -= a1.n;
+    return aios__name_cmp(a, tail);
+}
+/* The key called head + tail, or NULL. */
+static inline const aios__key *aios__key_find2(const aios__gguf *g, aios__str head, const char *tail) {
+    uint32_t lo = 0, hi = g->n_keys;
+    aios__str t;
+    t.p = tail; t.n = strlen(tail);
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        const aios__key *k = &g->key[g->key_by_name[mid]];
+        int32_t c = aios__name_cmp2(k->name, head, t);
+        if (c == 0) return k;
+        if (c < 0) lo = mid + 1; else hi = mid;
+    }
+    return NULL;
+}
+static inline const aios__key *aios__key_find(const aios__gguf *g, const char *name) {
+    aios__str none;
+    none.p = ""; none.n = 0;
+    return aios__key_find2(g, none, name);
+}
+static inline const aios__tensor *aios__tensor_find(const aios__gguf *g, aios__str name) {
+    uint32_t lo = 0, hi = g->n_tensors;
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        const aios__tensor *t = &g->tensor[g->tensor_by_name[mid]];
+        int32_t c = aios__name_cmp(t->name, name);
+        if (c == 0) return t;
+        if (c < 0) lo = mid + 1; else hi = mid;
+    }
+    return NULL;
+}
+/* Where the fields of a directory entry stand in the file, for messages. */
+static inline uint64_t aios__tensor_dims_off(const aios__tensor *t) { return t->dir_off + 8 + t->name.n + 4; }
+static inline uint64_t aios__tensor_type_off(const aios__tensor *t) { return aios__tensor_dims_off(t) + 8 * (uint64_t)t->n_dims; }
+/* Where a key's entry (its name's length) begins. */
+static inline uint64_t aios__key_entry_off(const aios__key *k) { return k->off - (k->is_array ? 16u : 4u) - k->name.n - 8; }
+
+/* ---- the scanner --------------------------------------------------------------------------------------------- */
+
+enum { AIOS__HAS_ALIGNMENT = 1, AIOS__HAS_SPLIT_NO = 2, AIOS__HAS_SPLIT_COUNT = 4, AIOS__HAS_SPLIT_TENSORS = 8,
+       AIOS__HAS_TOKENS = 16, AIOS__HAS_MERGES = 32 };
+
+/* Where and why a part was looked at, what was found. Zeros, then io, err, lim, part, n_parts, end are set. */
+typedef struct aios__scan {
+    const aios_io *io;
+    aios_error *err;
+    aios_limits lim;
+    uint32_t part, n_parts;
+    const uint8_t *p;                   /* bytes [base, base + n) of the file                                   */
+    uint64_t base, n;
+    uint8_t *window;                    /* [AIOS__WINDOW] where more is read to; NULL: p is the whole header    */
+    uint64_t pos, end;                  /* next byte; no header byte lies at or beyond end (end <= io->n_bytes) */
+
+    char kind;                          /* what is being read, for messages: 'h'eader, 'k'ey, 't'ensor          */
+    uint32_t index, n_name;
+    char name[96];                      /* its name, cut                                                        */
+
+    aios__key *key;                     /* [max_keys]    filled in the second pass, or NULL                     */
+    aios__tensor *tensor;               /* [max_tensors] the same                                               */
+    uint32_t max_keys, max_tensors;
+
+    uint32_t version, n_keys, n_tensors, has;
+    uint64_t alignment, data_off;
+    uint64_t split_no, split_count, split_tensors;
+    uint64_t split_no_off, split_count_off, split_tensors_off;
+    uint64_t n_tokens, n_merges, token_bytes;
+    uint64_t far_end, far_off;          /* the tensor that reaches furthest: end from data_off, its offset field */
+    uint32_t far_index, n_far_name;
+    char far_name[AIOS__MAX_TENSOR_NAME];
+} aios__scan;
+
+/* Fills the error record: "part 1, key 'a.b': what field (expected 1, got 2)"; the numbers only where they differ. */
+static inline aios_status aios__scan_fail(const aios__scan *s, aios_status code, uint64_t off, uint64_t expected, uint64_t got,
+                                          const char *what, const char *field) {
+    aios__text t;
+    if (!s->err) return code;
+    aios__fail2(s->err, code, off, expected, got, "", aios__u(0), aios__u(0));
+    t.p = s->err->text; t.cap = sizeof s->err->text; t.n = 0;
+    if (s->n_parts > 1) { aios__put_z(&t, "part "); aios__put_u(&t, (uint64_t)s->part + 1); aios__put_z(&t, ", "); }
+    aios__put_z(&t, s->kind == 'k' ? "key " : s->kind == 't' ? "tensor " : "header");
+    if (s->kind != 'h') {
+        if (s->n_name) { aios__put_z(&t, "'"); aios__put(&t, s->name, s->n_name); aios__put_z(&t, "'"); }
+        else aios__put_u(&t, s->index);
+    }
+    aios__put_z(&t, ": ");
+    aios__put_z(&t, what);
+    aios__put_z(&t, field);
+    if (expected != got) {
+        aios__put_z(&t, " (expected "); aios__put_u(&t, expected);
+        aios__put_z(&t, ", got ");      aios__put_u(&t, got);
+        aios__put_z(&t, ")");
+    }
+    return code;
+}
+static inline aios_status aios__scan_bad(const aios__scan *s, uint64_t off, uint64_t expected, uint64_t got, const char *what) {
+    return aios__scan_fail(s, AIOS_ERR_FORMAT, off, expected, got, what, "");
+}
+static inline aios_status aios__scan_changed(const aios__scan *s) {
+    return aios__scan_fail(s, AIOS_ERR_IO, s->pos, 0, 0, "the file changed while it was being read", "");
+}
+
+/* Are n more bytes of header there? Afterwards pos + n does not overflow. */
+static inline aios_status aios__scan_room(const aios__scan *s, uint64_t n, const char *field) {
+    uint64_t left = s->io->n_bytes - s->pos;
+    if (n <= s->end - s->pos) return AIOS_OK;
+    if (n > left) return aios__scan_fail(s, AIOS_ERR_FORMAT, s->pos, n, left, "the file ends inside its ", field);
+    if (!s->window) return aios__scan_changed(s);
+    return aios__scan_fail(s, AIOS_ERR_LIMIT, s->pos, s->end, s->pos + n, "the header is longer than limits.max_header_bytes allows, at its ", field);
+}
+/* A run of at least one and at most n bytes at pos, which moves behind it. n > 0; room for n has been checked. */
+static inline aios_status aios__scan_run(aios__scan *s, uint64_t n, const uint8_t **p, uint64_t *n_run) {
+    if (s->pos < s->base || s->pos - s->base >= s->n) {
+        aios_status st;
+        if (!s->window) return aios__scan_changed(s);
+        s->base = s->pos;
+        s->n = 0;
+        st = aios__io_read(s->io, s->pos, s->window, aios__min_u64(AIOS__WINDOW, s->end - s->pos), s->err);
+        if (st) return st;
+        s->p = s->window;
+        s->n = aios__min_u64(AIOS__WINDOW, s->end - s->pos);
+    }
+    *p = s->p + (s->pos - s->base);
+    *n_run = aios__min_u64(n, s->n - (s->pos - s->base));
+    s->pos += *n_run;
+    return AIOS_OK;
+}
+/* One field of n bytes (at most 8). */
+static inline aios_status aios__scan_get(aios__scan *s, void *dst, uint64_t n, const char *field) {
+    const uint8_t *p = NULL;
+    uint64_t got = 0, done;
+    aios_status st = aios__scan_room(s, n, field);
+    for (done = 0; st == AIOS_OK && done < n; done += got) {
+        st = aios__scan_run(s, n - done, &p, &got);
+        if (st == AIOS_OK) memcpy((char *)dst + done, p, (size_t)got);
+    }
+    return st;
+}
+/* The name of a key or tensor, 1 to max bytes without a zero byte; a view in the second pass, else only s->name. */
+static inline aios_status aios__scan_name(aios__scan *s, uint64_t max, aios__str *view) {
+    uint64_t len, at = s->pos, done, got = 0;
+    const uint8_t *p = NULL;
+    aios_status st;
+    s->n_name = 0;
+    view->p = ""; view->n = 0;
+    if ((st = aios__scan_get(s, &len, 8, "name length")) != AIOS_OK) return st;
+    if (len == 0) return aios__scan_bad(s, at, 0, 0, "its name is empty");
+    if (len > max) return aios__scan_bad(s, at, max, len, "its name is too long");
+    if ((st = aios__scan_room(s, len, "name")) != AIOS_OK) return st;
+    at = s->pos;
+    for (done = 0; done < len; done += got) {
+        if ((st = aios__scan_run(s, len - done, &p, &got)) != AIOS_OK) return st;
+        if (memchr(p, 0, (size_t)got)) { s->n_name = 0; return aios__scan_bad(s, at, 0, 0, "its name contains a zero byte"); }
+        if (done < sizeof s->name) {
+            uint64_t n = aios__min_u64(got, sizeof s->name - done);
+            memcpy(s->name + done, p, (size_t)n);
+            s->n_name = (uint32_t)(done + n);
+        }
+    }
+    if (!s->window) { view->p = (const char *)s->p + (at - s->base); view->n = len; }
+    return AIOS_OK;
+}
+
+/* One of the keys that the format itself gives a meaning. k->p is valid for a number only. */
+static inline aios_status aios__scan_special(aios__scan *s, const aios__key *k, uint64_t str_bytes) {
+    static const char *const names[] = { "general.alignment", "split.no", "split.count", "split.tensors.count",
+                                         "tokenizer.ggml.tokens", "tokenizer.ggml.merges" };
+    aios__str name;
+    uint64_t v = 0;
+    uint32_t i;
+    name.p = s->name; name.n = s->n_name;           /* cut at 96, longer than any of these */
+    for (i = 0; i < 6 && !aios__str_eq(name, names[i]); i++) {}
+    if (i == 6) return AIOS_OK;
+    if (s->has & (1u << i)) return aios__scan_bad(s, k->off, 0, 0, "is there twice");
+    s->has |= 1u << i;
+    if (i >= 4) {
+        if (!k->is_array || k->type != AIOS__STR) return AIOS_OK;       /* vocab.c will say so, should it need it */
+        if (i == 4) { s->n_tokens = k->n; s->token_bytes = str_bytes; } else s->n_merges = k->n;
+        return AIOS_OK;
+    }
+    if (i == 0) {
+        if (k->is_array || k->type != AIOS__U32) return aios__scan_bad(s, k->off, AIOS__U32, k->is_array ? (uint64_t)AIOS__ARR : k->type, "must be of type u32");
+        aios__key_u64(k, &v);
+        if (v == 0 || v > AIOS__MAX_ALIGNMENT || (v & (v - 1))) return aios__scan_fail(s, AIOS_ERR_FORMAT, k->off, 0, v, "must be a power of two up to 1 MiB", "");
+        s->alignment = v;
+        return AIOS_OK;
+    }
+    if (!aios__key_u64(k, &v)) return aios__scan_bad(s, k->off, 0, 0, "must be an integer, not negative");
+    if (i == 1) { s->split_no = v; s->split_no_off = k->off; }
+    if (i == 2) { s->split_count = v; s->split_count_off = k->off; }
+    if (i == 3) { s->split_tensors = v; s->split_tensors_off = k->off; }
+    return AIOS_OK;
+}
+
+static inline aios_status aios__scan_key(aios__scan *s, uint32_t index) {
+    aios__key k;
+    uint64_t at, i, bytes = 0, str_bytes = 0, done, got = 0;
+    uint8_t first[8];                               /* of a number, as k.p in the first pass */
+    const uint8_t *p = NULL;
+    aios_status st;
+
+    memset(&k, 0, sizeof k);
+    memset(first, 0, sizeof first);
+    s->kind = 'k'; s->index = index;
+    if ((st = aios__scan_name(s, AIOS__MAX_KEY_NAME, &k.name)) != AIOS_OK) return st;
+    k.part = s->part;
+    k.n = 1;
+    at = s->pos;
+    if ((st = aios__scan_get(s, &k.type, 4, "value type")) != AIOS_OK) return st;
+    if (k.type >= AIOS__N_VALUE_TYPES) return aios__scan_bad(s, at, AIOS__N_VALUE_TYPES - 1, k.type, "unknown value type");
+    if (k.type == AIOS__ARR) {
+        k.is_array = 1;
+        at = s->pos;
+        if ((st = aios__scan_get(s, &k.type, 4, "item type")) != AIOS_OK) return st;
+        if (k.type == AIOS__ARR) return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, at, 0, 0, "an array of arrays", "");
+        if (k.type >= AIOS__N_VALUE_TYPES) return aios__scan_bad(s, at, AIOS__N_VALUE_TYPES - 1, k.type, "unknown item type");
+        at = s->pos;
+        if ((st = aios__scan_get(s, &k.n, 8, "item count")) != AIOS_OK) return st;
+        bytes = k.type == AIOS__STR ? 8 : aios__value_bytes(k.type);
+        if (k.n > (s->io->n_bytes - s->pos) / bytes)
+            return aios__scan_bad(s, at, (s->io->n_bytes - s->pos) / bytes, k.n, "more items than the rest of the file can hold");
+        if (k.n > s->lim.max_array_items)
+            return aios__scan_fail(s, AIOS_ERR_LIMIT, at, s->lim.max_array_items, k.n, "more items than limits.max_array_items allows", "");
+    }
+    k.off = s->pos;
+    if (k.type == AIOS__STR) {
+        for (i = 0; i < k.n; i++) {
+            uint64_t len;
+            at = s->pos;
+            if ((st = aios__scan_get(s, &len, 8, "string length")) != AIOS_OK) return st;
+            if ((st = aios__scan_room(s, len, "string")) != AIOS_OK) {
+                if (s->err && st != AIOS_ERR_IO) s->err->offset = at;       /* the length is what is wrong */
+                return st;
+            }
+            if (!k.is_array && len > s->lim.max_string_bytes)
+                return aios__scan_fail(s, AIOS_ERR_LIMIT, at, s->lim.max_string_bytes, len, "the string is longer than limits.max_string_bytes allows", "");
+            s->pos += len;
+            str_bytes += len;
+        }
+    } else {
+        bytes = k.n * aios__value_bytes(k.type);    /* cannot overflow: k.n was compared with the file's size */
+        if ((st = aios__scan_room(s, bytes, "value")) != AIOS_OK) return st;
+        at = s->pos;
+        if (k.type == AIOS__BOOL) {
+            for (done = 0; done < bytes; done += got) {
+                if ((st = aios__scan_run(s, bytes - done, &p, &got)) != AIOS_OK) return st;
+                for (i = 0; i < got; i++)
+                    if (p[i] > 1) return aios__scan_bad(s, at + done + i, 1, p[i], "a bool is neither 0 nor 1");
+            }
+        } else if (!k.is_array) {
+            if ((st = aios__scan_get(s, first, bytes, "value")) != AIOS_OK) return st;
+        }
+        s->pos = at + bytes;
+    }
+    k.p = first;
+    if ((st = aios__scan_special(s, &k, str_bytes)) != AIOS_OK) return st;
+    if (s->key) {
+        k.p = s->p + (k.off - s->base);
+        s->key[index] = k;
+    }
+    return AIOS_OK;
+}
+
+static inline aios_status aios__scan_tensor(aios__scan *s, uint32_t index) {
+    aios__tensor t;
+    const aiosk_type *type;
+    uint64_t at, dims_at, n_weights = 1, end;
+    uint32_t d;
+    aios_status st;
+
+    memset(&t, 0, sizeof t);
+    s->kind = 't'; s->index = index;
+    t.part = s->part;
+    t.dir_off = s->pos;
+    t.n[0] = t.n[1] = t.n[2] = t.n[3] = 1;
+    if ((st = aios__scan_name(s, AIOS__MAX_TENSOR_NAME, &t.name)) != AIOS_OK) return st;
+    at = s->pos;
+    if ((st = aios__scan_get(s, &t.n_dims, 4, "number of dimensions")) != AIOS_OK) return st;
+    if (t.n_dims < 1 || t.n_dims > 4) return aios__scan_bad(s, at, t.n_dims < 1 ? 1 : 4, t.n_dims, "must have 1 to 4 dimensions");
+    dims_at = s->pos;
+    for (d = 0; d < t.n_dims; d++) {
+        at = s->pos;
+        if ((st = aios__scan_get(s, &t.n[d], 8, "dimensions")) != AIOS_OK) return st;
+        if (t.n[d] == 0) return aios__scan_bad(s, at, 1, 0, "a dimension is zero");
+        if (!aios__mul(n_weights, t.n[d], &n_weights)) return aios__scan_bad(s, at, 0, t.n[d], "its number of weights overflows 64 bits");
+    }
+    at = s->pos;
+    if ((st = aios__scan_get(s, &t.type, 4, "type")) != AIOS_OK) return st;
+    type = t.type < AIOSK_N_TYPES ? aiosk_type_info((int32_t)t.type) : NULL;
+    if (!type || !type->name) return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, at, AIOSK_N_TYPES - 1, t.type, "unknown tensor type", "");
+    if (t.n[0] % type->n_weights) return aios__scan_fail(s, AIOS_ERR_FORMAT, dims_at, type->n_weights, t.n[0], "its rows are no whole number of blocks of type ", type->name);
+    t.row_bytes = aiosk_row_bytes((int32_t)t.type, t.n[0]);
+    if (t.row_bytes == 0 || !aios__mul(t.row_bytes, n_weights / t.n[0], &t.n_bytes))
+        return aios__scan_bad(s, dims_at, 0, n_weights, "its number of bytes overflows 64 bits");
+    at = s->pos;
+    if ((st = aios__scan_get(s, &t.off, 8, "data offset")) != AIOS_OK) return st;
+    if (t.off & (s->alignment - 1)) return aios__scan_bad(s, at, s->alignment, t.off, "its data offset is no multiple of the file's alignment");
+    if (!aios__add(t.off, t.n_bytes, &end)) return aios__scan_bad(s, at, s->io->n_bytes, t.off, "its data lies outside the file");
+    if (end > s->far_end) {
+        s->far_end = end; s->far_off = at; s->far_index = index; s->n_far_name = s->n_name;
+        memcpy(s->far_name, s->name, s->n_name);
+    }
+    if (s->tensor) s->tensor[index] = t;
+    return AIOS_OK;
+}
+
+/* A whole part: header, keys, and unless keys_only the directory. */
+static inline aios_status aios__scan_part(aios__scan *s, int32_t keys_only) {
+    uint8_t magic[4];
+    uint64_t n_tensors, n_keys, end;
+    uint32_t i;
+    aios_status st;
+
+    s->kind = 'h';
+    s->pos = 0;
+    s->alignment = 32;
+    if ((st = aios__scan_get(s, magic, 4, "magic")) != AIOS_OK) return st;
+    if (memcmp(magic, "GGUF", 4) != 0) return aios__scan_bad(s, 0, 0, 0, "not a GGUF file");
+    if ((st = aios__scan_get(s, &s->version, 4, "version")) != AIOS_OK) return st;
+    if (s->version != 0 && (s->version & 0xFFFFu) == 0) return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, 4, 3, s->version, "a big-endian GGUF file", "");
+    if (s->version == 1) return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, 4, 3, 1, "GGUF version 1 is not read, only 2 and 3", "");
+    if (s->version < 2 || s->version > 3) return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, 4, 3, s->version, "a GGUF version that is not known, only 2 and 3 are", "");
+    if ((st = aios__scan_get(s, &n_tensors, 8, "tensor count")) != AIOS_OK) return st;
+    if ((st = aios__scan_get(s, &n_keys, 8, "key count")) != AIOS_OK) return st;
+    end = s->io->n_bytes - s->pos;
+    if (n_tensors > end / AIOS__MIN_TENSOR_BYTES) return aios__scan_bad(s, 8, end / AIOS__MIN_TENSOR_BYTES, n_tensors, "more tensors than the file can hold");
+    if (n_keys > end / AIOS__MIN_KEY_BYTES) return aios__scan_bad(s, 16, end / AIOS__MIN_KEY_BYTES, n_keys, "more keys than the file can hold");
+    if (n_tensors > s->lim.max_tensors) return aios__scan_fail(s, AIOS_ERR_LIMIT, 8, s->lim.max_tensors, n_tensors, "more tensors than limits.max_tensors allows", "");
+    if (n_keys > s->lim.max_keys) return aios__scan_fail(s, AIOS_ERR_LIMIT, 16, s->lim.max_keys, n_keys, "more keys than limits.max_keys allows", "");
+    s->n_tensors = (uint32_t)n_tensors;
+    s->n_keys = (uint32_t)n_keys;
+    if (s->key && s->n_keys > s->max_keys) return aios__scan_changed(s);
+    if (s->tensor && s->n_tensors > s->max_tensors) return aios__scan_changed(s);
+
+    for (i = 0; i < s->n_keys; i++)
+        if ((st = aios__scan_key(s, i)) != AIOS_OK) return st;
+    if (keys_only) return AIOS_OK;
+    for (i = 0; i < s->n_tensors; i++)
+        if ((st = aios__scan_tensor(s, i)) != AIOS_OK) return st;
+
+    if (s->n_tensors == 0) return AIOS_OK;
+    s->kind = 't'; s->index = s->far_index; s->n_name = s->n_far_name;
+    memcpy(s->name, s->far_name, s->n_far_name);
+    end = s->pos + ((0 - s->pos) & (s->alignment - 1));     /* the data begins at the next multiple of the alignment */
+    if (end < s->pos || !aios__add(end, s->far_end, &n_keys) || n_keys > s->io->n_bytes)
+        return aios__scan_bad(s, s->far_off, s->io->n_bytes, end + s->far_end, "its data lies outside the file");
+    s->data_off = end;
+    if (s->tensor) for (i = 0; i < s->n_tensors; i++) s->tensor[i].off += end;
+    return AIOS_OK;
+}
+
+/* The caller's limits with their defaults. lim: NULL or a whole struct (aios__desc_copy has been there). */
+static inline aios_limits aios__limits_of(const aios_limits *lim) {
+    aios_limits l;
+    aios_limits_init(&l);
+    if (lim) l = *lim;
+    if (!l.max_tensors) l.max_tensors = 65535;
+    if (!l.max_keys) l.max_keys = 65535;
+    if (!l.max_parts) l.max_parts = 256;
+    if (!l.max_header_bytes) l.max_header_bytes = (uint64_t)1 << 30;
+    if (!l.max_string_bytes) l.max_string_bytes = (uint64_t)1 << 20;
+    if (!l.max_array_items) l.max_array_items = (uint64_t)1 << 24;
+    return l;
+}
+static inline void aios__scan_init(aios__scan *s, const aios_io *io, uint32_t part, uint32_t n_parts, const aios_limits *lim, aios_error *err) {
+    memset(s, 0, sizeof *s);
+    s->io = io + part; s->part = part; s->n_parts = n_parts; s->err = err;
+    s->lim = *lim;
+    s->end = aios__min_u64(s->io->n_bytes, lim->max_header_bytes);
+}
+/* First pass over one part: reads through a window. Also for a part's header size, which is s->pos afterwards. */
+static inline aios_status aios__scan_windowed(aios__scan *s, int32_t keys_only) {
+    uint8_t window[AIOS__WINDOW];
+    aios_status st;
+    s->window = window;
+    st = aios__scan_part(s, keys_only);
+    s->window = NULL;
+    s->p = NULL;
+    s->n = 0;
+    return st;
+}
+/* Do the part's split.* keys agree with what the caller gave? */
+static inline aios_status aios__scan_split(aios__scan *s) {
+    s->kind = 'k';
+    if (s->n_parts == 1 && s->split_count <= 1) return AIOS_OK;         /* files merged again say 0 */
+    s->n_name = 11;
+    memcpy(s->name, "split.count", 11);
+    if (!(s->has & AIOS__HAS_SPLIT_COUNT)) return aios__scan_bad(s, 0, s->n_parts, 0, "is missing in a part of a split model");
+    if (s->split_count != s->n_parts) return aios__scan_bad(s, s->split_count_off, s->n_parts, s->split_count, "disagrees with the number of files given");
+    s->n_name = 8;
+    memcpy(s->name, "split.no", 8);
+    if (!(s->has & AIOS__HAS_SPLIT_NO)) return aios__scan_bad(s, 0, 0, 0, "is missing in a part of a split model");
+    if (s->split_no != s->part) return aios__scan_bad(s, s->split_no_off, s->part, s->split_no, "the parts are not in order");
+    return AIOS_OK;
+}
+
+/* ---- the two passes -------------------------------------------------------------------------------------------- */
+
+/* Reads and checks the headers of all parts through a page of stack; takes no memory. io: [n_parts], n_parts >= 1.
+ * *out is what aios__gguf_load needs and will hold to. */
+static inline aios_status aios__gguf_measure(const aios_io *io, uint32_t n_parts, const aios_limits *lim, aios__gguf_size *out, aios_error *err) {
+    aios_limits l = aios__limits_of(lim);
+    uint64_t split_tensors = 0, split_tensors_off = 0;
+    uint32_t i, has_split_tensors = 0;
+    aios__scan s;
+    aios_status st;
+
+    memset(out, 0, sizeof *out);
+    if (n_parts < 1) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "a model has at least one file");
+    if (n_parts > l.max_parts)
+        return aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, l.max_parts, n_parts, "% files are more than limits.max_parts, %, allows", aios__u(n_parts), aios__u(l.max_parts));
+    out->n_parts = n_parts;
+    for (i = 0; i < n_parts; i++) {
+        aios__scan_init(&s, io, i, n_parts, &l, err);
+        if ((st = aios__scan_windowed(&s, 0)) != AIOS_OK) return st;
+        if ((st = aios__scan_split(&s)) != AIOS_OK) return st;
+        if (i == 0) {
+            out->version = s.version; out->n_keys = s.n_keys;
+            out->n_tokens = s.n_tokens; out->n_merges = s.n_merges; out->token_bytes = s.token_bytes;
+            has_split_tensors = s.has & AIOS__HAS_SPLIT_TENSORS;
+            split_tensors = s.split_tensors; split_tensors_off = s.split_tensors_off;
+        }
+        out->n_tensors += s.n_tensors;
+        out->header_bytes += s.pos;
+        if (!aios__io_map(io + i, 0, s.pos)) out->held_bytes += s.pos;
+        l.max_tensors -= s.n_tensors;
+        l.max_header_bytes -= s.pos;
+    }
+    if (has_split_tensors && split_tensors != out->n_tensors) {
+        aios__scan_init(&s, io, 0, n_parts, &l, err);
+        s.kind = 'k'; s.n_name = 19;
+        memcpy(s.name, "split.tensors.count", 19);
+        return aios__scan_bad(&s, split_tensors_off, out->n_tensors, split_tensors, "disagrees with the tensors that are there");
+    }
+    return AIOS_OK;
+}
+
+/* Orders for aios__sort. Ties go by index, so that there are none. */
+enum { AIOS__BY_KEY, AIOS__BY_TENSOR, AIOS__BY_PLACE };
+static inline int32_t aios__before(const aios__gguf *g, int32_t by, uint32_t a, uint32_t b) {
+    int32_t c = 0;
+    if (by == AIOS__BY_KEY) c = aios__name_cmp(g->key[a].name, g->key[b].name);
+    else if (by == AIOS__BY_TENSOR) c = aios__name_cmp(g->tensor[a].name, g->tensor[b].name);
+    else {
+        const aios__tensor *x = &g->tensor[a], *y = &g->tensor[b];
+        if (x->part != y->part) return x->part < y->part;
+        if (x->off != y->off) return x->off < y->off;
+    }
+    return c ? c < 0 : a < b;
+}
+/* Heap sort of the indices 0 .. n-1: in place, no recursion, n log n whatever the names are. */
+static inline void aios__sort(const aios__gguf *g, int32_t by, uint32_t *v, uint32_t n) {
+    uint32_t i, start = n / 2, end = n;
+    for (i = 0; i < n; i++) v[i] = i;
+    while (end > 1) {
+        uint32_t root, child, x;
+        if (start > 0) x = v[--start];              /* build the heap */
+        else { x = v[--end]; v[end] = v[0]; }       /* take the last one off it */
+        for (root = start; (child = 2 * root + 1) < end; root = child) {
+            if (child + 1 < end && aios__before(g, by, v[child], v[child + 1])) child++;
+            if (!aios__before(g, by, x, v[child])) break;
+            v[root] = v[child];
+        }
+        v[root] = x;
+    }
+}
+
+/* What only all entries together show: names that are there twice, tensors that share bytes. Leaves both indices sorted. */
+static inline aios_status aios__gguf_index(aios__gguf *g, aios_error *err) {
+    uint32_t i;
+    aios__sort(g, AIOS__BY_KEY, g->key_by_name, g->n_keys);
+    for (i = 1; i < g->n_keys; i++) {
+        const aios__key *a = &g->key[g->key_by_name[i - 1]], *b = &g->key[g->key_by_name[i]];
+        if (aios__name_cmp(a->name, b->name) == 0)
+            return aios__fail2(err, AIOS_ERR_FORMAT, aios__key_entry_off(b), aios__key_entry_off(a), aios__key_entry_off(b),
+                               "key '%': is there twice, first at byte %", aios__s(b->name), aios__u(aios__key_entry_off(a)));
+    }
+    aios__sort(g, AIOS__BY_PLACE, g->tensor_by_name, g->n_tensors);
+    for (i = 1; i < g->n_tensors; i++) {
+        const aios__tensor *a = &g->tensor[g->tensor_by_name[i - 1]], *b = &g->tensor[g->tensor_by_name[i]];
+        if (a->part == b->part && a->off + a->n_bytes > b->off)
+            return aios__fail2(err, AIOS_ERR_FORMAT, aios__tensor_type_off(b) + 4, a->off + a->n_bytes, b->off,
+                               "tensor '%': its data overlaps that of '%'", aios__s(b->name), aios__s(a->name));
+    }
+    aios__sort(g, AIOS__BY_TENSOR, g->tensor_by_name, g->n_tensors);
+    for (i = 1; i < g->n_tensors; i++) {
+        const aios__tensor *a = &g->tensor[g->tensor_by_name[i - 1]], *b = &g->tensor[g->tensor_by_name[i]];
+        if (aios__name_cmp(a->name, b->name) == 0)
+            return aios__fail2(err, AIOS_ERR_FORMAT, b->dir_off, a->dir_off, b->dir_off,
+                               "tensor '%': is there twice, first at byte %", aios__s(b->name), aios__u(a->dir_off));
+    }
+    return AIOS_OK;
+}
+
+/* Takes memory for keys, directory and such header bytes as are not mapped, and fills *g. With mem->base NULL nothing is read
+ * and only mem->used moves, by what the real call takes. io and the mapped bytes must outlive g. */
+static inline aios_status aios__gguf_load(aios__gguf *g, aios__bump *mem, const aios_io *io, uint32_t n_parts, const aios_limits *lim,
+                                          const aios__gguf_size *size, aios_error *err) {
+    aios_limits l = aios__limits_of(lim);
+    uint64_t held = 0, i, h, n_tokens = 0, n_merges = 0, token_bytes = 0;
+    uint8_t *header;
+    uint32_t part, n_tensors = 0;
+    aios__scan s;
+    aios_status st = AIOS_OK;
+
+    memset(g, 0, sizeof *g);
+    g->io = io;
+    g->version = size->version; g->n_parts = n_parts; g->n_keys = size->n_keys; g->n_tensors = size->n_tensors;
+    g->key = (aios__key *)aios__take(mem, (uint64_t)size->n_keys * sizeof(aios__key), 8);
+    g->tensor = (aios__tensor *)aios__take(mem, (uint64_t)size->n_tensors * sizeof(aios__tensor), 8);
+    g->key_by_name = (uint32_t *)aios__take(mem, (uint64_t)size->n_keys * 4, 8);
+    g->tensor_by_name = (uint32_t *)aios__take(mem, (uint64_t)size->n_tensors * 4, 8);
+    header = (uint8_t *)aios__take(mem, size->held_bytes, 8);
+    if (!mem->base) return AIOS_OK;
+
+    g->hash = 0xcbf29ce484222325u;                      /* FNV-1a 64 */
+    for (part = 0; part < n_parts && st == AIOS_OK; part++) {
+        const uint8_t *p;
+        aios__scan_init(&s, io, part, n_parts, &l, err);
+        h = size->header_bytes;
+        if (n_parts > 1) {                              /* only the sum is known: measure this one again */
+            if ((st = aios__scan_windowed(&s, 0)) != AIOS_OK) break;
+            h = s.pos;
+            aios__scan_init(&s, io, part, n_parts, &l, err);
+        }
+        s.kind = 'h';
+        p = (const uint8_t *)aios__io_map(io + part, 0, h);
+        if (!p) {
+            if (h > size->held_bytes - held) { st = aios__scan_changed(&s); break; }
+            if ((st = aios__io_read(io + part, 0, header + held, h, err)) != AIOS_OK) break;
+            p = header + held;
+            held += h;
+        }
+        s.p = p; s.n = h; s.end = h;
+        s.key = part == 0 ? g->key : NULL;
+        s.tensor = g->tensor + n_tensors;
+        s.max_keys = g->n_keys;
+        s.max_tensors = g->n_tensors - n_tensors;
+        if (h > s.io->n_bytes || h > l.max_header_bytes) { st = aios__scan_changed(&s); break; }
+        if ((st = aios__scan_part(&s, 0)) != AIOS_OK) break;
+        if ((st = aios__scan_split(&s)) != AIOS_OK) break;
+        if (s.pos != h || (part == 0 && (s.n_keys != g->n_keys || s.version != g->version))) { st = aios__scan_changed(&s); break; }
+        if (part == 0) { n_tokens = s.n_tokens; n_merges = s.n_merges; token_bytes = s.token_bytes; }
+        n_tensors += s.n_tensors;
+        g->header_bytes += h;
+        l.max_tensors -= s.n_tensors;
+        l.max_header_bytes -= h;
+        for (i = 0; i < h; i++) g->hash = (g->hash ^ p[i]) * 0x100000001b3u;
+    }
+    if (st == AIOS_OK && (g->header_bytes != size->header_bytes || n_tensors != size->n_tensors || held != size->held_bytes ||
+                          n_tokens != size->n_tokens || n_merges != size->n_merges || token_bytes != size->token_bytes))
+        st = aios__fail(err, AIOS_ERR_IO, 0, "header: the file changed while it was being read");
+    if (st == AIOS_OK) st = aios__gguf_index(g, err);
+    if (st != AIOS_OK) { memset(g, 0, sizeof *g); return st; }
+    for (i = 0; i < g->n_tensors; i++) {
+        const aios__tensor *t = &g->tensor[i];
+        g->tensor_bytes += t->n_bytes;
+        g->n_params += t->n[0] * t->n[1] * t->n[2] * t->n[3];
+    }
+    return AIOS_OK;
+}
+
+/* ---- split models --------------------------------------------------------------------------------------------- */
+
+/* How many files the model of which this is one consists of (1 when it does not say). Reads and checks its keys only. */
+static inline aios_status aios__gguf_split_count(const aios_io *io, const aios_limits *lim, uint32_t *n, aios_error *err) {
+    aios_limits l = aios__limits_of(lim);
+    aios__scan s;
+    aios_status st;
+    *n = 1;
+    aios__scan_init(&s, io, 0, 1, &l, err);
+    if ((st = aios__scan_windowed(&s, 1)) != AIOS_OK) return st;
+    if (s.split_count > l.max_parts) {
+        s.kind = 'k'; s.n_name = 11;
+        memcpy(s.name, "split.count", 11);
+        return aios__scan_fail(&s, AIOS_ERR_LIMIT, s.split_count_off, l.max_parts, s.split_count, "more files than limits.max_parts allows", "");
+    }
+    if (s.split_count > 1) *n = (uint32_t)s.split_count;
+    return AIOS_OK;
+}
+/* The path of part i (from 0) of n, from the path of any part: "dir/m-00001-of-00003.gguf" gives "dir/m-00002-of-00003.gguf".
+ * 1 = done; 0 = the path is not named like that, says another n, or cap is too small (out is then empty). */
+static inline int32_t aios__split_name(const char *path, uint32_t i, uint32_t n, char *out, uint64_t cap) {
+    static const char shape[] = "-#####-of-#####.gguf";
+    uint64_t len = strlen(path), m = sizeof shape - 1, j;
+    uint32_t count = 0, no = i + 1;
+    const char *p;
+    if (cap) out[0] = 0;
+    if (len < m || len >= cap || i >= n || n > 99999) return 0;
+    p = path + (len - m);
+    for (j = 0; j < m; j++)
+        if (shape[j] == '#' ? p[j] < '0' || p[j] > '9' : p[j] != shape[j]) return 0;
+    for (j = 10; j < 15; j++) count = count * 10 + (uint32_t)(p[j] - '0');
+    if (count != n) return 0;
+    memcpy(out, path, (size_t)len + 1);
+    for (j = 5; j >= 1; j--, no /= 10) out[len - m + j] = (char)('0' + no % 10);
+    return 1;
+}
+
+/* ======== unicode.h ======== */
+/* unicode.h: what the pre-tokenizers need of Unicode: the first letter of the general category and White_Space.
+ * Unicode 15.1. Tables only; vocab.c looks things up. The table below was written once by a script from the Unicode
+ * character data and is not edited by hand. */
+#ifndef AIOS__UNICODE_H
+#define AIOS__UNICODE_H
+
+/* Other: controls, formats, surrogates, private use and unassigned. Space wins over the category (U+0085 is a control). */
+enum { AIOS__C_OTHER = 0, AIOS__C_LETTER, AIOS__C_NUMBER, AIOS__C_PUNCT, AIOS__C_SYMBOL, AIOS__C_MARK, AIOS__C_SPACE, AIOS__C_END };
+
+/* Classes of U+0000 .. U+007F. */
+static const uint8_t aios__ascii_class[128] = {
+    0,0,0,0,0,0,0,0,0,6,6,6,6,6,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,
+    6,3,3,3,4,3,3,3,3,3,3,4,3,3,3,3,2,2,2,2,2,2,2,2,2,2,3,3,4,4,4,3,
+    3,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,3,3,3,4,3,
+    4,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,3,4,3,4,0,
+};
+
+/* Runs of one class, from U+0080 on: first code point << 3 | class; a run ends where the next begins. */
+static const uint32_t aios__class_run[2232] = {
+    0x400, 0x42e, 0x430, 0x506, 0x50b, 0x514, 0x53b, 0x544, 0x551, 0x55b, 0x564, 0x568, 0x574, 0x592, 0x5a4, 0x5a9, 0x5b3,
+    0x5c4, 0x5ca, 0x5d1, 0x5db, 0x5e2, 0x5fb, 0x601, 0x6bc, 0x6c1, 0x7bc, 0x7c1, 0x1614, 0x1631, 0x1694, 0x1701, 0x172c, 0x1761,
+    0x176c, 0x1771, 0x177c, 0x1805, 0x1b81, 0x1bac, 0x1bb1, 0x1bc0, 0x1bd1, 0x1bf3, 0x1bf9, 0x1c00, 0x1c24, 0x1c31, 0x1c3b,
+    0x1c41, 0x1c58, 0x1c61, 0x1c68, 0x1c71, 0x1d10, 0x1d19, 0x1fb4, 0x1fb9, 0x2414, 0x241d, 0x2451, 0x2980, 0x2989, 0x2ab8,
+    0x2ac9, 0x2ad3, 0x2b01, 0x2c4b, 0x2c58, 0x2c6c, 0x2c80, 0x2c8d, 0x2df3, 0x2dfd, 0x2e03, 0x2e0d, 0x2e1b, 0x2e25, 0x2e33,
+    0x2e3d, 0x2e40, 0x2e81, 0x2f58, 0x2f79, 0x2f9b, 0x2fa8, 0x3034, 0x304b, 0x305c, 0x3063, 0x3074, 0x3085, 0x30db, 0x30e0,
+    0x30eb, 0x3101, 0x325d, 0x3302, 0x3353, 0x3371, 0x3385, 0x3389, 0x36a3, 0x36a9, 0x36b5, 0x36e8, 0x36f4, 0x36fd, 0x3729,
+    0x373d, 0x374c, 0x3755, 0x3771, 0x3782, 0x37d1, 0x37ec, 0x37f9, 0x3803, 0x3870, 0x3881, 0x388d, 0x3891, 0x3985, 0x3a58,
+    0x3a69, 0x3d35, 0x3d89, 0x3d90, 0x3e02, 0x3e51, 0x3f5d, 0x3fa1, 0x3fb4, 0x3fbb, 0x3fd1, 0x3fd8, 0x3fed, 0x3ff4, 0x4001,
+    0x40b5, 0x40d1, 0x40dd, 0x4121, 0x412d, 0x4141, 0x414d, 0x4170, 0x4183, 0x41f8, 0x4201, 0x42cd, 0x42e0, 0x42f3, 0x42f8,
+    0x4301, 0x4358, 0x4381, 0x4444, 0x4449, 0x4478, 0x44c5, 0x4501, 0x4655, 0x4710, 0x471d, 0x4821, 0x49d5, 0x49e9, 0x49f5,
+    0x4a81, 0x4a8d, 0x4ac1, 0x4b15, 0x4b23, 0x4b32, 0x4b83, 0x4b89, 0x4c0d, 0x4c20, 0x4c29, 0x4c68, 0x4c79, 0x4c88, 0x4c99,
+    0x4d48, 0x4d51, 0x4d88, 0x4d91, 0x4d98, 0x4db1, 0x4dd0, 0x4de5, 0x4de9, 0x4df5, 0x4e28, 0x4e3d, 0x4e48, 0x4e5d, 0x4e71,
+    0x4e78, 0x4ebd, 0x4ec0, 0x4ee1, 0x4ef0, 0x4ef9, 0x4f15, 0x4f20, 0x4f32, 0x4f81, 0x4f94, 0x4fa2, 0x4fd4, 0x4fe1, 0x4feb,
+    0x4ff5, 0x4ff8, 0x500d, 0x5020, 0x5029, 0x5058, 0x5079, 0x5088, 0x5099, 0x5148, 0x5151, 0x5188, 0x5191, 0x51a0, 0x51a9,
+    0x51b8, 0x51c1, 0x51d0, 0x51e5, 0x51e8, 0x51f5, 0x5218, 0x523d, 0x5248, 0x525d, 0x5270, 0x528d, 0x5290, 0x52c9, 0x52e8,
+    0x52f1, 0x52f8, 0x5332, 0x5385, 0x5391, 0x53ad, 0x53b3, 0x53b8, 0x540d, 0x5420, 0x5429, 0x5470, 0x5479, 0x5490, 0x5499,
+    0x5548, 0x5551, 0x5588, 0x5591, 0x55a0, 0x55a9, 0x55d0, 0x55e5, 0x55e9, 0x55f5, 0x5630, 0x563d, 0x5650, 0x565d, 0x5670,
+    0x5681, 0x5688, 0x5701, 0x5715, 0x5720, 0x5732, 0x5783, 0x578c, 0x5790, 0x57c9, 0x57d5, 0x5800, 0x580d, 0x5820, 0x5829,
+    0x5868, 0x5879, 0x5888, 0x5899, 0x5948, 0x5951, 0x5988, 0x5991, 0x59a0, 0x59a9, 0x59d0, 0x59e5, 0x59e9, 0x59f5, 0x5a28,
+    0x5a3d, 0x5a48, 0x5a5d, 0x5a70, 0x5aad, 0x5ac0, 0x5ae1, 0x5af0, 0x5af9, 0x5b15, 0x5b20, 0x5b32, 0x5b84, 0x5b89, 0x5b92,
+    0x5bc0, 0x5c15, 0x5c19, 0x5c20, 0x5c29, 0x5c58, 0x5c71, 0x5c88, 0x5c91, 0x5cb0, 0x5cc9, 0x5cd8, 0x5ce1, 0x5ce8, 0x5cf1,
+    0x5d00, 0x5d19, 0x5d28, 0x5d41, 0x5d58, 0x5d71, 0x5dd0, 0x5df5, 0x5e18, 0x5e35, 0x5e48, 0x5e55, 0x5e70, 0x5e81, 0x5e88,
+    0x5ebd, 0x5ec0, 0x5f32, 0x5f9c, 0x5fd8, 0x6005, 0x6029, 0x6068, 0x6071, 0x6088, 0x6091, 0x6148, 0x6151, 0x61d0, 0x61e5,
+    0x61e9, 0x61f5, 0x6228, 0x6235, 0x6248, 0x6255, 0x6270, 0x62ad, 0x62b8, 0x62c1, 0x62d8, 0x62e9, 0x62f0, 0x6301, 0x6315,
+    0x6320, 0x6332, 0x6380, 0x63bb, 0x63c2, 0x63fc, 0x6401, 0x640d, 0x6423, 0x6429, 0x6468, 0x6471, 0x6488, 0x6491, 0x6548,
+    0x6551, 0x65a0, 0x65a9, 0x65d0, 0x65e5, 0x65e9, 0x65f5, 0x6628, 0x6635, 0x6648, 0x6655, 0x6670, 0x66ad, 0x66b8, 0x66e9,
+    0x66f8, 0x6701, 0x6715, 0x6720, 0x6732, 0x6780, 0x6789, 0x679d, 0x67a0, 0x6805, 0x6821, 0x6868, 0x6871, 0x6888, 0x6891,
+    0x69dd, 0x69e9, 0x69f5, 0x6a28, 0x6a35, 0x6a48, 0x6a55, 0x6a71, 0x6a7c, 0x6a80, 0x6aa1, 0x6abd, 0x6ac2, 0x6af9, 0x6b15,
+    0x6b20, 0x6b32, 0x6bcc, 0x6bd1, 0x6c00, 0x6c0d, 0x6c20, 0x6c29, 0x6cb8, 0x6cd1, 0x6d90, 0x6d99, 0x6de0, 0x6de9, 0x6df0,
+    0x6e01, 0x6e38, 0x6e55, 0x6e58, 0x6e7d, 0x6ea8, 0x6eb5, 0x6eb8, 0x6ec5, 0x6f00, 0x6f32, 0x6f80, 0x6f95, 0x6fa3, 0x6fa8,
+    0x7009, 0x718d, 0x7191, 0x71a5, 0x71d8, 0x71fc, 0x7201, 0x723d, 0x727b, 0x7282, 0x72d3, 0x72e0, 0x7409, 0x7418, 0x7421,
+    0x7428, 0x7431, 0x7458, 0x7461, 0x7520, 0x7529, 0x7530, 0x7539, 0x758d, 0x7591, 0x75a5, 0x75e9, 0x75f0, 0x7601, 0x7628,
+    0x7631, 0x7638, 0x7645, 0x7678, 0x7682, 0x76d0, 0x76e1, 0x7700, 0x7801, 0x780c, 0x7823, 0x789c, 0x78a3, 0x78ac, 0x78c5,
+    0x78d4, 0x7902, 0x79a4, 0x79ad, 0x79b4, 0x79bd, 0x79c4, 0x79cd, 0x79d3, 0x79f5, 0x7a01, 0x7a40, 0x7a49, 0x7b68, 0x7b8d,
+    0x7c2b, 0x7c35, 0x7c41, 0x7c6d, 0x7cc0, 0x7ccd, 0x7de8, 0x7df4, 0x7e35, 0x7e3c, 0x7e68, 0x7e74, 0x7e83, 0x7eac, 0x7ecb,
+    0x7ed8, 0x8001, 0x815d, 0x81f9, 0x8202, 0x8253, 0x8281, 0x82b5, 0x82d1, 0x82f5, 0x8309, 0x8315, 0x8329, 0x833d, 0x8371,
+    0x838d, 0x83a9, 0x8415, 0x8471, 0x847d, 0x8482, 0x84d5, 0x84f4, 0x8501, 0x8630, 0x8639, 0x8640, 0x8669, 0x8670, 0x8681,
+    0x87db, 0x87e1, 0x9248, 0x9251, 0x9270, 0x9281, 0x92b8, 0x92c1, 0x92c8, 0x92d1, 0x92f0, 0x9301, 0x9448, 0x9451, 0x9470,
+    0x9481, 0x9588, 0x9591, 0x95b0, 0x95c1, 0x95f8, 0x9601, 0x9608, 0x9611, 0x9630, 0x9641, 0x96b8, 0x96c1, 0x9888, 0x9891,
+    0x98b0, 0x98c1, 0x9ad8, 0x9aed, 0x9b03, 0x9b4a, 0x9be8, 0x9c01, 0x9c84, 0x9cd0, 0x9d01, 0x9fb0, 0x9fc1, 0x9ff0, 0xa003,
+    0xa009, 0xb36c, 0xb373, 0xb379, 0xb406, 0xb409, 0xb4db, 0xb4e8, 0xb501, 0xb75b, 0xb772, 0xb789, 0xb7c8, 0xb801, 0xb895,
+    0xb8b0, 0xb8f9, 0xb995, 0xb9ab, 0xb9b8, 0xba01, 0xba95, 0xbaa0, 0xbb01, 0xbb68, 0xbb71, 0xbb88, 0xbb95, 0xbba0, 0xbc01,
+    0xbda5, 0xbea3, 0xbeb9, 0xbec3, 0xbedc, 0xbee1, 0xbeed, 0xbef0, 0xbf02, 0xbf50, 0xbf82, 0xbfd0, 0xc003, 0xc05d, 0xc070,
+    0xc07d, 0xc082, 0xc0d0, 0xc101, 0xc3c8, 0xc401, 0xc42d, 0xc439, 0xc54d, 0xc551, 0xc558, 0xc581, 0xc7b0, 0xc801, 0xc8f8,
+    0xc905, 0xc960, 0xc985, 0xc9e0, 0xca04, 0xca08, 0xca23, 0xca32, 0xca81, 0xcb70, 0xcb81, 0xcba8, 0xcc01, 0xcd60, 0xcd81,
+    0xce50, 0xce82, 0xced8, 0xcef4, 0xd001, 0xd0bd, 0xd0e0, 0xd0f3, 0xd101, 0xd2ad, 0xd2f8, 0xd305, 0xd3e8, 0xd3fd, 0xd402,
+    0xd450, 0xd482, 0xd4d0, 0xd503, 0xd539, 0xd543, 0xd570, 0xd585, 0xd678, 0xd805, 0xd829, 0xd9a5, 0xda29, 0xda68, 0xda82,
+    0xdad3, 0xdb0c, 0xdb5d, 0xdba4, 0xdbeb, 0xdbf8, 0xdc05, 0xdc19, 0xdd0d, 0xdd71, 0xdd82, 0xddd1, 0xdf35, 0xdfa0, 0xdfe3,
+    0xe001, 0xe125, 0xe1c0, 0xe1db, 0xe202, 0xe250, 0xe269, 0xe282, 0xe2d1, 0xe3f3, 0xe401, 0xe448, 0xe481, 0xe5d8, 0xe5e9,
+    0xe603, 0xe640, 0xe685, 0xe69b, 0xe6a5, 0xe749, 0xe76d, 0xe771, 0xe7a5, 0xe7a9, 0xe7bd, 0xe7d1, 0xe7d8, 0xe801, 0xee05,
+    0xf001, 0xf8b0, 0xf8c1, 0xf8f0, 0xf901, 0xfa30, 0xfa41, 0xfa70, 0xfa81, 0xfac0, 0xfac9, 0xfad0, 0xfad9, 0xfae0, 0xfae9,
+    0xfaf0, 0xfaf9, 0xfbf0, 0xfc01, 0xfda8, 0xfdb1, 0xfdec, 0xfdf1, 0xfdfc, 0xfe11, 0xfe28, 0xfe31, 0xfe6c, 0xfe81, 0xfea0,
+    0xfeb1, 0xfee0, 0xfeec, 0xff01, 0xff6c, 0xff80, 0xff91, 0xffa8, 0xffb1, 0xffec, 0xfff8, 0x10006, 0x10058, 0x10083, 0x10146,
+    0x10150, 0x1017e, 0x10183, 0x10224, 0x1022b, 0x10294, 0x1029b, 0x102fe, 0x10300, 0x10382, 0x10389, 0x10390, 0x103a2,
+    0x103d4, 0x103eb, 0x103f9, 0x10402, 0x10454, 0x1046b, 0x10478, 0x10481, 0x104e8, 0x10504, 0x10608, 0x10685, 0x10788,
+    0x10804, 0x10811, 0x1081c, 0x10839, 0x10844, 0x10851, 0x108a4, 0x108a9, 0x108b4, 0x108c9, 0x108f4, 0x10921, 0x1092c,
+    0x10931, 0x1093c, 0x10941, 0x1094c, 0x10951, 0x10974, 0x10979, 0x109d4, 0x109e1, 0x10a04, 0x10a29, 0x10a54, 0x10a71,
+    0x10a7c, 0x10a82, 0x10c19, 0x10c2a, 0x10c54, 0x10c60, 0x10c84, 0x11843, 0x11864, 0x1194b, 0x1195c, 0x12138, 0x12204,
+    0x12258, 0x12302, 0x124e4, 0x12752, 0x12804, 0x13b43, 0x13bb2, 0x13ca4, 0x13e2b, 0x13e3c, 0x13f33, 0x13f84, 0x14c1b,
+    0x14ccc, 0x14ec3, 0x14ee4, 0x14fe3, 0x14ff4, 0x15ba0, 0x15bb4, 0x15cb0, 0x15cbc, 0x16001, 0x1672c, 0x16759, 0x1677d,
+    0x16791, 0x167a0, 0x167cb, 0x167ea, 0x167f3, 0x16801, 0x16930, 0x16939, 0x16940, 0x16969, 0x16970, 0x16981, 0x16b40,
+    0x16b79, 0x16b83, 0x16b88, 0x16bfd, 0x16c01, 0x16cb8, 0x16d01, 0x16d38, 0x16d41, 0x16d78, 0x16d81, 0x16db8, 0x16dc1,
+    0x16df8, 0x16e01, 0x16e38, 0x16e41, 0x16e78, 0x16e81, 0x16eb8, 0x16ec1, 0x16ef8, 0x16f05, 0x17003, 0x17179, 0x17183,
+    0x17284, 0x17293, 0x172f0, 0x17404, 0x174d0, 0x174dc, 0x177a0, 0x17804, 0x17eb0, 0x17f84, 0x18006, 0x1800b, 0x18024,
+    0x18029, 0x1803a, 0x18043, 0x18094, 0x180a3, 0x18104, 0x1810a, 0x18155, 0x18183, 0x18189, 0x181b4, 0x181c2, 0x181d9,
+    0x181eb, 0x181f4, 0x18200, 0x18209, 0x184b8, 0x184cd, 0x184dc, 0x184e9, 0x18503, 0x18509, 0x187db, 0x187e1, 0x18800,
+    0x18829, 0x18980, 0x18989, 0x18c78, 0x18c84, 0x18c92, 0x18cb4, 0x18d01, 0x18e04, 0x18f20, 0x18f7c, 0x18f81, 0x19004,
+    0x190f8, 0x19102, 0x19154, 0x19242, 0x19284, 0x1928a, 0x19304, 0x19402, 0x19454, 0x1958a, 0x19604, 0x1a001, 0x26e04,
+    0x27001, 0x52468, 0x52484, 0x52638, 0x52681, 0x527f3, 0x52801, 0x5306b, 0x53081, 0x53102, 0x53151, 0x53160, 0x53201,
+    0x5337d, 0x5339b, 0x533a5, 0x533f3, 0x533f9, 0x534f5, 0x53501, 0x53732, 0x53785, 0x53793, 0x537c0, 0x53804, 0x538b9,
+    0x53904, 0x53911, 0x53c4c, 0x53c59, 0x53e58, 0x53e81, 0x53e90, 0x53e99, 0x53ea0, 0x53ea9, 0x53ed0, 0x53f91, 0x54015,
+    0x54019, 0x54035, 0x54039, 0x5405d, 0x54061, 0x5411d, 0x54144, 0x54165, 0x54168, 0x54182, 0x541b4, 0x541d0, 0x54201,
+    0x543a3, 0x543c0, 0x54405, 0x54411, 0x545a5, 0x54630, 0x54673, 0x54682, 0x546d0, 0x54705, 0x54791, 0x547c3, 0x547d9,
+    0x547e3, 0x547e9, 0x547fd, 0x54802, 0x54851, 0x54935, 0x54973, 0x54981, 0x54a3d, 0x54aa0, 0x54afb, 0x54b01, 0x54be8,
+    0x54c05, 0x54c21, 0x54d9d, 0x54e0b, 0x54e70, 0x54e79, 0x54e82, 0x54ed0, 0x54ef3, 0x54f01, 0x54f2d, 0x54f31, 0x54f82,
+    0x54fd1, 0x54ff8, 0x55001, 0x5514d, 0x551b8, 0x55201, 0x5521d, 0x55221, 0x55265, 0x55270, 0x55282, 0x552d0, 0x552e3,
+    0x55301, 0x553bc, 0x553d1, 0x553dd, 0x553f1, 0x55585, 0x55589, 0x55595, 0x555a9, 0x555bd, 0x555c9, 0x555f5, 0x55601,
+    0x5560d, 0x55611, 0x55618, 0x556d9, 0x556f3, 0x55701, 0x5575d, 0x55783, 0x55791, 0x557ad, 0x557b8, 0x55809, 0x55838,
+    0x55849, 0x55878, 0x55889, 0x558b8, 0x55901, 0x55938, 0x55941, 0x55978, 0x55981, 0x55adc, 0x55ae1, 0x55b54, 0x55b60,
+    0x55b81, 0x55f1d, 0x55f5b, 0x55f65, 0x55f70, 0x55f82, 0x55fd0, 0x56001, 0x6bd20, 0x6bd81, 0x6be38, 0x6be59, 0x6bfe0,
+    0x7c801, 0x7d370, 0x7d381, 0x7d6d0, 0x7d801, 0x7d838, 0x7d899, 0x7d8c0, 0x7d8e9, 0x7d8f5, 0x7d8f9, 0x7d94c, 0x7d951,
+    0x7d9b8, 0x7d9c1, 0x7d9e8, 0x7d9f1, 0x7d9f8, 0x7da01, 0x7da10, 0x7da19, 0x7da28, 0x7da31, 0x7dd94, 0x7de18, 0x7de99,
+    0x7e9f3, 0x7ea04, 0x7ea81, 0x7ec80, 0x7ec91, 0x7ee40, 0x7ee7c, 0x7ee80, 0x7ef81, 0x7efe4, 0x7f005, 0x7f083, 0x7f0d0,
+    0x7f105, 0x7f183, 0x7f298, 0x7f2a3, 0x7f314, 0x7f31b, 0x7f324, 0x7f338, 0x7f343, 0x7f34c, 0x7f353, 0x7f360, 0x7f381,
+    0x7f3a8, 0x7f3b1, 0x7f7e8, 0x7f80b, 0x7f824, 0x7f82b, 0x7f85c, 0x7f863, 0x7f882, 0x7f8d3, 0x7f8e4, 0x7f8fb, 0x7f909,
+    0x7f9db, 0x7f9f4, 0x7f9fb, 0x7fa04, 0x7fa09, 0x7fadb, 0x7fae4, 0x7faeb, 0x7faf4, 0x7fafb, 0x7fb31, 0x7fdf8, 0x7fe11,
+    0x7fe40, 0x7fe51, 0x7fe80, 0x7fe91, 0x7fec0, 0x7fed1, 0x7fee8, 0x7ff04, 0x7ff38, 0x7ff44, 0x7ff78, 0x7ffe4, 0x7fff0,
+    0x80001, 0x80060, 0x80069, 0x80138, 0x80141, 0x801d8, 0x801e1, 0x801f0, 0x801f9, 0x80270, 0x80281, 0x802f0, 0x80401,
+    0x807d8, 0x80803, 0x80818, 0x8083a, 0x809a0, 0x809bc, 0x80a02, 0x80bcc, 0x80c52, 0x80c64, 0x80c78, 0x80c84, 0x80ce8,
+    0x80d04, 0x80d08, 0x80e84, 0x80fed, 0x80ff0, 0x81401, 0x814e8, 0x81501, 0x81688, 0x81705, 0x8170a, 0x817e0, 0x81801,
+    0x81902, 0x81920, 0x81969, 0x81a0a, 0x81a11, 0x81a52, 0x81a58, 0x81a81, 0x81bb5, 0x81bd8, 0x81c01, 0x81cf0, 0x81cfb,
+    0x81d01, 0x81e20, 0x81e41, 0x81e83, 0x81e8a, 0x81eb0, 0x82001, 0x824f0, 0x82502, 0x82550, 0x82581, 0x826a0, 0x826c1,
+    0x827e0, 0x82801, 0x82940, 0x82981, 0x82b20, 0x82b7b, 0x82b81, 0x82bd8, 0x82be1, 0x82c58, 0x82c61, 0x82c98, 0x82ca1,
+    0x82cb0, 0x82cb9, 0x82d10, 0x82d19, 0x82d90, 0x82d99, 0x82dd0, 0x82dd9, 0x82de8, 0x83001, 0x839b8, 0x83a01, 0x83ab0,
+    0x83b01, 0x83b40, 0x83c01, 0x83c30, 0x83c39, 0x83d88, 0x83d91, 0x83dd8, 0x84001, 0x84030, 0x84041, 0x84048, 0x84051,
+    0x841b0, 0x841b9, 0x841c8, 0x841e1, 0x841e8, 0x841f9, 0x842b0, 0x842bb, 0x842c2, 0x84301, 0x843bc, 0x843ca, 0x84401,
+    0x844f8, 0x8453a, 0x84580, 0x84701, 0x84798, 0x847a1, 0x847b0, 0x847da, 0x84801, 0x848b2, 0x848e0, 0x848fb, 0x84901,
+    0x849d0, 0x849fb, 0x84a00, 0x84c01, 0x84dc0, 0x84de2, 0x84df1, 0x84e02, 0x84e80, 0x84e92, 0x85001, 0x8500d, 0x85020,
+    0x8502d, 0x85038, 0x85065, 0x85081, 0x850a0, 0x850a9, 0x850c0, 0x850c9, 0x851b0, 0x851c5, 0x851d8, 0x851fd, 0x85202,
+    0x85248, 0x85283, 0x852c8, 0x85301, 0x853ea, 0x853fb, 0x85401, 0x854ea, 0x85500, 0x85601, 0x85644, 0x85649, 0x8572d,
+    0x85738, 0x8575a, 0x85783, 0x857b8, 0x85801, 0x859b0, 0x859cb, 0x85a01, 0x85ab0, 0x85ac2, 0x85b01, 0x85b98, 0x85bc2,
+    0x85c01, 0x85c90, 0x85ccb, 0x85ce8, 0x85d4a, 0x85d80, 0x86001, 0x86248, 0x86401, 0x86598, 0x86601, 0x86798, 0x867d2,
+    0x86801, 0x86925, 0x86940, 0x86982, 0x869d0, 0x87302, 0x873f8, 0x87401, 0x87550, 0x8755d, 0x8756b, 0x87570, 0x87581,
+    0x87590, 0x877ed, 0x87801, 0x878ea, 0x87939, 0x87940, 0x87981, 0x87a35, 0x87a8a, 0x87aab, 0x87ad0, 0x87b81, 0x87c15,
+    0x87c33, 0x87c50, 0x87d81, 0x87e2a, 0x87e60, 0x87f01, 0x87fb8, 0x88005, 0x88019, 0x881c5, 0x8823b, 0x88270, 0x88292,
+    0x88385, 0x88389, 0x8839d, 0x883a9, 0x883b0, 0x883fd, 0x88419, 0x88585, 0x885db, 0x885e8, 0x885f3, 0x88615, 0x88618,
+    0x88681, 0x88748, 0x88782, 0x887d0, 0x88805, 0x88819, 0x8893d, 0x889a8, 0x889b2, 0x88a03, 0x88a21, 0x88a2d, 0x88a39,
+    0x88a40, 0x88a81, 0x88b9d, 0x88ba3, 0x88bb1, 0x88bb8, 0x88c05, 0x88c19, 0x88d9d, 0x88e09, 0x88e2b, 0x88e4d, 0x88e6b,
+    0x88e75, 0x88e82, 0x88ed1, 0x88edb, 0x88ee1, 0x88eeb, 0x88f00, 0x88f0a, 0x88fa8, 0x89001, 0x89090, 0x89099, 0x89165,
+    0x891c3, 0x891f5, 0x891f9, 0x8920d, 0x89210, 0x89401, 0x89438, 0x89441, 0x89448, 0x89451, 0x89470, 0x89479, 0x894f0,
+    0x894f9, 0x8954b, 0x89550, 0x89581, 0x896fd, 0x89758, 0x89782, 0x897d0, 0x89805, 0x89820, 0x89829, 0x89868, 0x89879,
+    0x89888, 0x89899, 0x89948, 0x89951, 0x89988, 0x89991, 0x899a0, 0x899a9, 0x899d0, 0x899dd, 0x899e9, 0x899f5, 0x89a28,
+    0x89a3d, 0x89a48, 0x89a5d, 0x89a70, 0x89a81, 0x89a88, 0x89abd, 0x89ac0, 0x89ae9, 0x89b15, 0x89b20, 0x89b35, 0x89b68,
+    0x89b85, 0x89ba8, 0x8a001, 0x8a1ad, 0x8a239, 0x8a25b, 0x8a282, 0x8a2d3, 0x8a2e0, 0x8a2eb, 0x8a2f5, 0x8a2f9, 0x8a310,
+    0x8a401, 0x8a585, 0x8a621, 0x8a633, 0x8a639, 0x8a640, 0x8a682, 0x8a6d0, 0x8ac01, 0x8ad7d, 0x8adb0, 0x8adc5, 0x8ae0b,
+    0x8aec1, 0x8aee5, 0x8aef0, 0x8b001, 0x8b185, 0x8b20b, 0x8b221, 0x8b228, 0x8b282, 0x8b2d0, 0x8b303, 0x8b368, 0x8b401,
+    0x8b55d, 0x8b5c1, 0x8b5cb, 0x8b5d0, 0x8b602, 0x8b650, 0x8b801, 0x8b8d8, 0x8b8ed, 0x8b960, 0x8b982, 0x8b9e3, 0x8b9fc,
+    0x8ba01, 0x8ba38, 0x8c001, 0x8c165, 0x8c1db, 0x8c1e0, 0x8c501, 0x8c702, 0x8c798, 0x8c7f9, 0x8c838, 0x8c849, 0x8c850,
+    0x8c861, 0x8c8a0, 0x8c8a9, 0x8c8b8, 0x8c8c1, 0x8c985, 0x8c9b0, 0x8c9bd, 0x8c9c8, 0x8c9dd, 0x8c9f9, 0x8ca05, 0x8ca09,
+    0x8ca15, 0x8ca23, 0x8ca38, 0x8ca82, 0x8cad0, 0x8cd01, 0x8cd40, 0x8cd51, 0x8ce8d, 0x8cec0, 0x8ced5, 0x8cf09, 0x8cf13,
+    0x8cf19, 0x8cf25, 0x8cf28, 0x8d001, 0x8d00d, 0x8d059, 0x8d19d, 0x8d1d1, 0x8d1dd, 0x8d1fb, 0x8d23d, 0x8d240, 0x8d281,
+    0x8d28d, 0x8d2e1, 0x8d455, 0x8d4d3, 0x8d4e9, 0x8d4f3, 0x8d518, 0x8d581, 0x8d7c8, 0x8d803, 0x8d850, 0x8e001, 0x8e048,
+    0x8e051, 0x8e17d, 0x8e1b8, 0x8e1c5, 0x8e201, 0x8e20b, 0x8e230, 0x8e282, 0x8e368, 0x8e383, 0x8e391, 0x8e480, 0x8e495,
+    0x8e540, 0x8e54d, 0x8e5b8, 0x8e801, 0x8e838, 0x8e841, 0x8e850, 0x8e859, 0x8e98d, 0x8e9b8, 0x8e9d5, 0x8e9d8, 0x8e9e5,
+    0x8e9f0, 0x8e9fd, 0x8ea31, 0x8ea3d, 0x8ea40, 0x8ea82, 0x8ead0, 0x8eb01, 0x8eb30, 0x8eb39, 0x8eb48, 0x8eb51, 0x8ec55,
+    0x8ec78, 0x8ec85, 0x8ec90, 0x8ec9d, 0x8ecc1, 0x8ecc8, 0x8ed02, 0x8ed50, 0x8f701, 0x8f79d, 0x8f7bb, 0x8f7c8, 0x8f805,
+    0x8f811, 0x8f81d, 0x8f821, 0x8f888, 0x8f891, 0x8f9a5, 0x8f9d8, 0x8f9f5, 0x8fa1b, 0x8fa82, 0x8fad0, 0x8fd81, 0x8fd88,
+    0x8fe02, 0x8feac, 0x8ff90, 0x8fffb, 0x90001, 0x91cd0, 0x92002, 0x92378, 0x92383, 0x923a8, 0x92401, 0x92a20, 0x97c81,
+    0x97f8b, 0x97f98, 0x98001, 0x9a180, 0x9a205, 0x9a209, 0x9a23d, 0x9a2b0, 0xa2001, 0xa3238, 0xb4001, 0xb51c8, 0xb5201,
+    0xb52f8, 0xb5302, 0xb5350, 0xb5373, 0xb5381, 0xb55f8, 0xb5602, 0xb5650, 0xb5681, 0xb5770, 0xb5785, 0xb57ab, 0xb57b0,
+    0xb5801, 0xb5985, 0xb59bb, 0xb59e4, 0xb5a01, 0xb5a23, 0xb5a2c, 0xb5a30, 0xb5a82, 0xb5ad0, 0xb5ada, 0xb5b10, 0xb5b19,
+    0xb5bc0, 0xb5be9, 0xb5c80, 0xb7201, 0xb7402, 0xb74bb, 0xb74d8, 0xb7801, 0xb7a58, 0xb7a7d, 0xb7a81, 0xb7a8d, 0xb7c40,
+    0xb7c7d, 0xb7c99, 0xb7d00, 0xb7f01, 0xb7f13, 0xb7f19, 0xb7f25, 0xb7f28, 0xb7f85, 0xb7f90, 0xb8001, 0xc3fc0, 0xc4001,
+    0xc66b0, 0xc6801, 0xc6848, 0xd7f81, 0xd7fa0, 0xd7fa9, 0xd7fe0, 0xd7fe9, 0xd7ff8, 0xd8001, 0xd8918, 0xd8991, 0xd8998,
+    0xd8a81, 0xd8a98, 0xd8aa9, 0xd8ab0, 0xd8b21, 0xd8b40, 0xd8b81, 0xd97e0, 0xde001, 0xde358, 0xde381, 0xde3e8, 0xde401,
+    0xde448, 0xde481, 0xde4d0, 0xde4e4, 0xde4ed, 0xde4fb, 0xde500, 0xe7805, 0xe7970, 0xe7985, 0xe7a38, 0xe7a84, 0xe7e20,
+    0xe8004, 0xe87b0, 0xe8804, 0xe8938, 0xe894c, 0xe8b2d, 0xe8b54, 0xe8b6d, 0xe8b98, 0xe8bdd, 0xe8c1c, 0xe8c2d, 0xe8c64,
+    0xe8d55, 0xe8d74, 0xe8f58, 0xe9004, 0xe9215, 0xe922c, 0xe9230, 0xe9602, 0xe96a0, 0xe9702, 0xe97a0, 0xe9804, 0xe9ab8,
+    0xe9b02, 0xe9bc8, 0xea001, 0xea2a8, 0xea2b1, 0xea4e8, 0xea4f1, 0xea500, 0xea511, 0xea518, 0xea529, 0xea538, 0xea549,
+    0xea568, 0xea571, 0xea5d0, 0xea5d9, 0xea5e0, 0xea5e9, 0xea620, 0xea629, 0xea830, 0xea839, 0xea858, 0xea869, 0xea8a8,
+    0xea8b1, 0xea8e8, 0xea8f1, 0xea9d0, 0xea9d9, 0xea9f8, 0xeaa01, 0xeaa28, 0xeaa31, 0xeaa38, 0xeaa51, 0xeaa88, 0xeaa91,
+    0xeb530, 0xeb541, 0xeb60c, 0xeb611, 0xeb6dc, 0xeb6e1, 0xeb7dc, 0xeb7e1, 0xeb8ac, 0xeb8b1, 0xeb9ac, 0xeb9b1, 0xeba7c,
+    0xeba81, 0xebb7c, 0xebb81, 0xebc4c, 0xebc51, 0xebd4c, 0xebd51, 0xebe1c, 0xebe21, 0xebe60, 0xebe72, 0xec004, 0xed005,
+    0xed1bc, 0xed1dd, 0xed36c, 0xed3ad, 0xed3b4, 0xed425, 0xed42c, 0xed43b, 0xed460, 0xed4dd, 0xed500, 0xed50d, 0xed580,
+    0xef801, 0xef8f8, 0xef929, 0xef958, 0xf0005, 0xf0038, 0xf0045, 0xf00c8, 0xf00dd, 0xf0110, 0xf011d, 0xf0128, 0xf0135,
+    0xf0158, 0xf0181, 0xf0370, 0xf047d, 0xf0480, 0xf0801, 0xf0968, 0xf0985, 0xf09b9, 0xf09f0, 0xf0a02, 0xf0a50, 0xf0a71,
+    0xf0a7c, 0xf0a80, 0xf1481, 0xf1575, 0xf1578, 0xf1601, 0xf1765, 0xf1782, 0xf17d0, 0xf17fc, 0xf1800, 0xf2681, 0xf2765,
+    0xf2782, 0xf27d0, 0xf3f01, 0xf3f38, 0xf3f41, 0xf3f60, 0xf3f69, 0xf3f78, 0xf3f81, 0xf3ff8, 0xf4001, 0xf4628, 0xf463a,
+    0xf4685, 0xf46b8, 0xf4801, 0xf4a25, 0xf4a59, 0xf4a60, 0xf4a82, 0xf4ad0, 0xf4af3, 0xf4b00, 0xf638a, 0xf6564, 0xf656a,
+    0xf6584, 0xf658a, 0xf65a8, 0xf680a, 0xf6974, 0xf697a, 0xf69f0, 0xf7001, 0xf7020, 0xf7029, 0xf7100, 0xf7109, 0xf7118,
+    0xf7121, 0xf7128, 0xf7139, 0xf7140, 0xf7149, 0xf7198, 0xf71a1, 0xf71c0, 0xf71c9, 0xf71d0, 0xf71d9, 0xf71e0, 0xf7211,
+    0xf7218, 0xf7239, 0xf7240, 0xf7249, 0xf7250, 0xf7259, 0xf7260, 0xf7269, 0xf7280, 0xf7289, 0xf7298, 0xf72a1, 0xf72a8,
+    0xf72b9, 0xf72c0, 0xf72c9, 0xf72d0, 0xf72d9, 0xf72e0, 0xf72e9, 0xf72f0, 0xf72f9, 0xf7300, 0xf7309, 0xf7318, 0xf7321,
+    0xf7328, 0xf7339, 0xf7358, 0xf7361, 0xf7398, 0xf73a1, 0xf73c0, 0xf73c9, 0xf73e8, 0xf73f1, 0xf73f8, 0xf7401, 0xf7450,
+    0xf7459, 0xf74e0, 0xf7509, 0xf7520, 0xf7529, 0xf7550, 0xf7559, 0xf75e0, 0xf7784, 0xf7790, 0xf8004, 0xf8160, 0xf8184,
+    0xf84a0, 0xf8504, 0xf8578, 0xf858c, 0xf8600, 0xf860c, 0xf8680, 0xf868c, 0xf87b0, 0xf8802, 0xf886c, 0xf8d70, 0xf8f34,
+    0xf9018, 0xf9084, 0xf91e0, 0xf9204, 0xf9248, 0xf9284, 0xf9290, 0xf9304, 0xf9330, 0xf9804, 0xfb6c0, 0xfb6e4, 0xfb768,
+    0xfb784, 0xfb7e8, 0xfb804, 0xfbbb8, 0xfbbdc, 0xfbed0, 0xfbf04, 0xfbf60, 0xfbf84, 0xfbf88, 0xfc004, 0xfc060, 0xfc084,
+    0xfc240, 0xfc284, 0xfc2d0, 0xfc304, 0xfc440, 0xfc484, 0xfc570, 0xfc584, 0xfc590, 0xfc804, 0xfd2a0, 0xfd304, 0xfd370,
+    0xfd384, 0xfd3e8, 0xfd404, 0xfd448, 0xfd484, 0xfd5f0, 0xfd5fc, 0xfd630, 0xfd674, 0xfd6e0, 0xfd704, 0xfd748, 0xfd784,
+    0xfd7c8, 0xfd804, 0xfdc98, 0xfdca4, 0xfde58, 0xfdf82, 0xfdfd0, 0x100001, 0x153700, 0x153801, 0x15b9c8, 0x15ba01, 0x15c0f0,
+    0x15c101, 0x167510, 0x167581, 0x175f08, 0x175f81, 0x1772f0, 0x17c001, 0x17d0f0, 0x180001, 0x189a58, 0x189a81, 0x191d80,
+    0x700805, 0x700f80,
+};
+
+/* The cased letters that the pre-tokenizer of deepseek-llm lists one by one, beyond ASCII: first, last. */
+static const uint32_t aios__cased[164] = {
+    0xb5,0xb5, 0xc0,0xd6, 0xd8,0xf6, 0xf8,0x1ba, 0x1bc,0x1bf, 0x1c4,0x293, 0x295,0x2af, 0x370,0x373, 0x376,0x377, 0x37b,0x37d,
+    0x37f,0x37f, 0x386,0x386, 0x388,0x38a, 0x38c,0x38c, 0x38e,0x3a1, 0x3a3,0x3f5, 0x3f7,0x481, 0x48a,0x52f, 0x531,0x556,
+    0x10a0,0x10c5, 0x13a0,0x13f5, 0x13f8,0x13fd, 0x1c90,0x1cba, 0x1cbd,0x1cbf, 0x1d00,0x1d2b, 0x1d6b,0x1d77, 0x1d79,0x1d9a,
+    0x1e00,0x1f15, 0x1f18,0x1f1d, 0x1f20,0x1f45, 0x1f48,0x1f4d, 0x1f50,0x1f57, 0x1f59,0x1f59, 0x1f5b,0x1f5b, 0x1f5d,0x1f5d,
+    0x1f5f,0x1f7d, 0x1f80,0x1fb4, 0x1fb6,0x1fbc, 0x1fbe,0x1fbe, 0x1fc2,0x1fc4, 0x1fc6,0x1fcc, 0x1fd0,0x1fd3, 0x1fd6,0x1fdb,
+    0x1fe0,0x1fec, 0x1ff2,0x1ff4, 0x1ff6,0x1ffc, 0x2102,0x2102, 0x2107,0x2107, 0x210a,0x2113, 0x2115,0x2115, 0x2119,0x211d,
+    0x2124,0x2124, 0x2126,0x2126, 0x2128,0x2128, 0x212a,0x212d, 0x212f,0x2134, 0x2139,0x2139, 0x213c,0x213f, 0x2145,0x2149,
+    0x214e,0x214e, 0x2183,0x2184, 0x2c00,0x2c7b, 0x2c7e,0x2ce4, 0x2ceb,0x2cee, 0x2cf2,0x2cf3, 0xa640,0xa66d, 0xa680,0xa69b,
+    0xa722,0xa76f, 0xa771,0xa787, 0xa78b,0xa78e, 0xab70,0xabbf, 0xfb00,0xfb06, 0xfb13,0xfb17, 0xff21,0xff3a, 0xff41,0xff5a,
+    0x10400,0x1044f, 0x104b0,0x104d3, 0x104d8,0x104fb, 0x10c80,0x10cb2, 0x10cc0,0x10cf2, 0x118a0,0x118df, 0x1e900,0x1e943,
+};
+
+#endif
+
+/* ======== vocab.c ======== */
+/* vocab.c: text <-> token ids. After gguf.c (keys as views), before model.c; knows nothing of tensors.
+ *
+ * Two families, told apart by tokenizer.ggml.model: "llama" (SentencePiece BPE: the pair whose union has the best score is
+ * joined first, leftmost on ties; bytes as <0xXX>) and "gpt2" (byte-level BPE: text is cut into words by the matcher
+ * that tokenizer.ggml.pre names, then the pair of lowest rank is joined first). Others are recorded and refused when used,
+ * so that their models still load. Token texts, scores and merges stay in the header; META holds offsets and hashes.
+ *
+ * Nothing here allocates: words and texts of any length go through one window on the stack (aios__window, 34 KiB), see
+ * aios__piece for why the result is exactly that of joining the whole text at once.
+ * Behaviour follows llama.cpp (src/llama-vocab.cpp, src/unicode.cpp), on valid UTF-8, but for what is marked "unlike llama.cpp". */
+
+enum { AIOS__VOCAB_NONE = 0, AIOS__VOCAB_SPM, AIOS__VOCAB_BPE, AIOS__VOCAB_OTHER };
+
+/* Token attributes: the file's token type, and what follows from texts and keys. */
+enum { AIOS__T_UNDEFINED = 0, AIOS__T_NORMAL, AIOS__T_UNKNOWN, AIOS__T_CONTROL, AIOS__T_USER, AIOS__T_UNUSED, AIOS__T_BYTE,
+       AIOS__T_TYPE = 7,        /* mask of the above                                                   */
+       AIOS__T_END = 8,         /* ends a text                                                         */
+       AIOS__T_RSTRIP = 16 };   /* takes the white space behind it along                               */
+
+enum {
+    AIOS__WINDOW_SYMBOLS = 1024,
+    AIOS__MAX_SPECIAL = 255,    /* bytes of a special token that text is searched for; the longest known has 40 */
+    AIOS__MAX_PROBES = 1024     /* of one hash insertion; random texts need 200 at a load of 2/3       */
+};
+
+typedef struct aios__merge { int32_t left, right, id; } aios__merge;    /* its index is its rank */
+typedef struct aios__pre aios__pre;
+
+typedef struct aios__vocab {
+    int32_t kind, n_tokens;
+    int32_t bos, eos, eot, pad, unk;    /* -1 = none                                                    */
+    int32_t add_bos, add_eos, add_space;
+    aios__str model, pre_name;          /* as the file has them                                         */
+    const aios__pre *pre;               /* NULL: pre_name is not known                                  */
+    const uint8_t *token_p;             /* first token string in the header                             */
+    const uint8_t *score_p;             /* f32 or i32 [n_tokens]; NULL = all 0                          */
+    uint32_t score_type, max_token_bytes, n_slots, n_merge_slots;
+    uint32_t *off;                      /* [n_tokens] from token_p                                      */
+    uint8_t *attr;                      /* [n_tokens]                                                   */
+    uint32_t *slot;                     /* [n_slots] token id + 1 by text; 0 = empty                    */
+    uint32_t *merge_slot;               /* [n_merge_slots] merge index + 1 by (left, right)             */
+    aios__merge *merge;                 /* [n_merges]                                                   */
+    int32_t has_user;                   /* some tokens are matched without AIOS_TOK_SPECIAL             */
+    uint32_t first[8], second[8], length[8];    /* bit sets over special tokens: bytes 0 and 1, length  */
+    int32_t byte_id[256];               /* token of one byte; -1 = none                                 */
+} aios__vocab;
+
+static inline int32_t aios__bit(const uint32_t *set, uint32_t i) { return (set[i >> 5] >> (i & 31) & 1) != 0; }
+static inline void aios__bit_set(uint32_t *set, uint32_t i) { set[i >> 5] |= (uint32_t)1 << (i & 31); }
+
+/* ---- characters ---------------------------------------------------------------------------------------------- */
+
+/* How many bytes follow a first byte, and the range of the second; 0 for bytes that start nothing longer than themselves.
+ * Refuses overlong forms, surrogates and what is above U+10FFFF. From: Unicode 15.1, table 3-7. */
+static inline uint32_t aios__utf8_more(uint8_t b, uint8_t *lo, uint8_t *hi) {
+    *lo = b == 0xE0 ? 0xA0 : b == 0xF0 ? 0x90 : 0x80;
+    *hi = b == 0xED ? 0x9F : b == 0xF4 ? 0x8F : 0xBF;
+    return b < 0xC2 ? 0 : b < 0xE0 ? 1 : b < 0xF0 ? 2 : b < 0xF5 ? 3 : 0;
+}
+/* The character at s (n > 0 bytes are there) and its length; an invalid byte is U+FFFD of length 1. */
+static inline uint32_t aios__utf8(const char *s, uint64_t n, uint32_t *len) {
+    uint8_t b = (uint8_t)s[0], lo, hi;
+    uint32_t more, i, cp;
+    *len = 1;
+    if (b < 0x80) return b;
+    more = aios__utf8_more(b, &lo, &hi);
+    if (more == 0 || more >= n) return 0xFFFD;
+    cp = b & (0x3Fu >> more);
+    for (i = 1; i <= more; i++, lo = 0x80, hi = 0xBF) {
+        b = (uint8_t)s[i];
+        if (b < lo || b > hi) return 0xFFFD;
+        cp = cp << 6 | (b & 0x3Fu);
+    }
+    *len = more + 1;
+    return cp;
+}
+static inline uint32_t aios__class_of(uint32_t cp) {
+    uint32_t lo = 0, hi = (uint32_t)(sizeof aios__class_run / sizeof *aios__class_run);
+    if (cp < 128) return aios__ascii_class[cp];
+    while (hi - lo > 1) {               /* the last run that starts at or before cp */
+        uint32_t mid = (lo + hi) / 2;
+        if (aios__class_run[mid] >> 3 <= cp) lo = mid; else hi = mid;
+    }
+    return aios__class_run[lo] & 7;
+}
+
+typedef struct aios__char { uint32_t cp, len, cls; } aios__char;
+static inline aios__char aios__char_at(const char *s, uint64_t p, uint64_t end) {
+    aios__char c = { 0xFFFFFFFFu, 0, AIOS__C_END };
+    if (p >= end) return c;
+    c.cp = aios__utf8(s + p, end - p, &c.len);
+    c.cls = aios__class_of(c.cp);
+    return c;
+}
+
+/* The byte alphabet of GPT-2: printable Latin-1 stands for itself, the 68 other bytes follow from U+0100 on. */
+static inline uint32_t aios__byte_char(uint8_t b) {
+    if (b <= 0x20) return 0x100u + b;
+    if (b >= 0x7F && b <= 0xA0) return b == 0x7F ? 0x121 : 0x122u + (b - 0x80u);
+    return b == 0xAD ? 0x143 : b;
+}
+static inline int32_t aios__char_byte(uint32_t cp) {                    /* -1: not in the alphabet */
+    if (cp >= 0x100) return cp <= 0x120 ? (int32_t)(cp - 0x100) : cp == 0x121 ? 0x7F : cp <= 0x142 ? (int32_t)(cp - 0x122 + 0x80) : cp == 0x143 ? 0xAD : -1;
+    return aios__byte_char((uint8_t)cp) == cp ? (int32_t)cp : -1;
+}
+
+/* ---- hashes ---------------------------------------------------------------------------------------------------
+ * Open addressing, linear probing, 3 slots for 2 entries. FNV-1a, mixed at the end, because the high bits choose the slot. */
+
+static inline uint32_t aios__fnv(uint32_t h, uint8_t b) { return (h ^ b) * 16777619u; }
+static inline uint32_t aios__slot_of(uint32_t h, uint32_t n_slots) {
+    h ^= h >> 16; h *= 0x85EBCA6Bu; h ^= h >> 13; h *= 0xC2B2AE35u; h ^= h >> 16;
+    return (uint32_t)((uint64_t)h * n_slots >> 32);
+}
+static inline uint32_t aios__slots_for(uint64_t n) { return (uint32_t)(n + n / 2 + 1); }
+
+static inline aios__str aios__vocab_text(const aios__vocab *v, int32_t id) {
+    const uint8_t *p = v->token_p + v->off[id];
+    return aios__key_next_str(&p);
+}
+static inline int32_t aios__find_hashed(const aios__vocab *v, uint32_t h, const char *s, uint64_t n) {
+    uint32_t i = aios__slot_of(h, v->n_slots);
+    for (; v->slot[i]; i = i + 1 == v->n_slots ? 0 : i + 1) {
+        aios__str t = aios__vocab_text(v, (int32_t)(v->slot[i] - 1));
+        if (t.n == n && memcmp(t.p, s, (size_t)n) == 0) return (int32_t)(v->slot[i] - 1);
+    }
+    return -1;
+}
+/* The token with this text, or -1. */
+static inline int32_t aios__token_find(const aios__vocab *v, const char *s, uint64_t n) {
+    uint32_t h = 2166136261u;
+    uint64_t i;
+    if (n == 0 || n > v->max_token_bytes) return -1;
+    for (i = 0; i < n; i++) h = aios__fnv(h, (uint8_t)s[i]);
+    return aios__find_hashed(v, h, s, n);
+}
+/* The same for bytes whose text in the vocabulary is written in GPT-2's alphabet. */
+static inline int32_t aios__token_find_bytes(const aios__vocab *v, const char *s, uint64_t n) {
+    char text[512];                     /* every word that is a token of a known vocabulary fits; longer ones are joined */
+    uint32_t m = 0;
+    uint64_t i;
+    if (n > sizeof text / 2) return -1;
+    for (i = 0; i < n; i++) {
+        uint32_t c = aios__byte_char((uint8_t)s[i]);
+        if (c >= 0x80) { text[m++] = (char)(0xC0 | c >> 6); c = 0x80 | (c & 0x3F); }
+        text[m++] = (char)c;
+    }
+    return aios__token_find(v, text, m);
+}
+static inline uint32_t aios__merge_slot_of(const aios__vocab *v, int32_t left, int32_t right) {
+    return aios__slot_of((uint32_t)left * 0x9E3779B1u ^ (uint32_t)right * 0x85EBCA77u, v->n_merge_slots);
+}
+/* The rank of joining two tokens, or -1. */
+static inline int32_t aios__merge_find(const aios__vocab *v, int32_t left, int32_t right) {
+    uint32_t i;
+    if (left < 0 || right < 0) return -1;
+    i = aios__merge_slot_of(v, left, right);
+    for (; v->merge_slot[i]; i = i + 1 == v->n_merge_slots ? 0 : i + 1) {
+        const aios__merge *m = &v->merge[v->merge_slot[i] - 1];
+        if (m->left == left && m->right == right) return (int32_t)(v->merge_slot[i] - 1);
+    }
+    return -1;
+}
+
+/* ---- pre-tokenizers ---------------------------------------------------------------------------------------------
+ * A pre-tokenizer is a list of stages, each of which cuts the pieces of the one before it further. A stage is what was a
+ * regular expression: its matches are pieces, and so is what lies between two matches. */
+
+enum { AIOS__OP_NONE = 0, AIOS__OP_RUN, AIOS__OP_GPT2, AIOS__OP_WORD, AIOS__OP_V3, AIOS__OP_TRAIL };
+enum { AIOS__SET_NEWLINE = 0, AIOS__SET_LETTER, AIOS__SET_NUMBER, AIOS__SET_DIGIT, AIOS__SET_PUNCT, AIOS__SET_FALCON,
+       AIOS__SET_DEFAULT, AIOS__SET_CASED, AIOS__SET_WIDE_PUNCT, AIOS__SET_EAST, AIOS__SET_KANA };
+enum { AIOS__RUN_SPACE = 1,     /* OP_RUN: \s? in front                                                        */
+       AIOS__WORD_SHORT = 1,    /* OP_WORD: 's 't 're 've 'm 'll 'd in any case are words of their own          */
+       AIOS__WORD_MARKS = 2,    /* marks count as letters                                                       */
+       AIOS__WORD_CASE = 4,     /* a capital after small letters starts a word                                  */
+       AIOS__WORD_TAIL = 8,     /* punctuation takes the line ends behind it along                              */
+       AIOS__WORD_SLASH = 16,   /* ... and slashes                                                              */
+       AIOS__WORD_JOIN = 32 };  /* 's and so on stay with the word before them                                  */
+enum { AIOS__PRE_WHOLE = 1,     /* a word that is a token needs no merges (ignore_merges)                       */
+       AIOS__PRE_BOS = 2 };     /* add_bos unless the file says otherwise                                       */
+
+typedef struct aios__stage { uint8_t op, flags, set, min, max; } aios__stage;   /* max 0 = no limit */
+struct aios__pre { const char *names; uint32_t flags; aios__stage stage[6]; };
+
+#define AIOS__GPT2 { AIOS__OP_GPT2, 0, 0, 0, 0 }
+#define AIOS__RUN(set, flags, min, max) { AIOS__OP_RUN, flags, set, min, max }
+#define AIOS__WORD(flags, digits) { AIOS__OP_WORD, flags, 0, 1, digits }
+#define AIOS__STOP { AIOS__OP_NONE, 0, 0, 0, 0 }
+
+/* Names as llama.cpp's converter writes them. */
+static const aios__pre aios__pres[] = {
+    { "gpt-2 phi-2 mpt olmo jais trillion granite-docling gigachat a.x-4.0 mellum modern-bert exaone4 jina-es jina-de jina-v2-es "
+      "jina-v2-de jina-v1-en jina-v2-code roberta-bpe", 0, { AIOS__GPT2, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
+    { "starcoder refact command-r smollm codeshell exaone minerva-7b mellum2", 0,
+      { AIOS__RUN(AIOS__SET_NUMBER, 0, 1, 1), AIOS__GPT2, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
+    { "falcon", 0, { AIOS__RUN(AIOS__SET_FALCON, 0, 1, 0), AIOS__GPT2, AIOS__RUN(AIOS__SET_DIGIT, 0, 3, 3), AIOS__STOP, AIOS__STOP, AIOS__STOP } },
+    { "default", 0, { AIOS__RUN(AIOS__SET_DEFAULT, 0, 1, 0), AIOS__GPT2, AIOS__RUN(AIOS__SET_NUMBER, 0, 1, 0),
+      AIOS__RUN(AIOS__SET_DIGIT, 0, 3, 3), AIOS__STOP, AIOS__STOP } },
+    { "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano", AIOS__PRE_WHOLE | AIOS__PRE_BOS,
+      { AIOS__WORD(AIOS__WORD_SHORT | AIOS__WORD_TAIL, 3), AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
+    { "dbrx smaug-bpe glm4 chatglm-bpe", 0,
+      { AIOS__WORD(AIOS__WORD_SHORT | AIOS__WORD_TAIL, 3), AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
+    { "qwen2 deepseek-r1-qwen stablelm2 megrez hunyuan grok-2 solar-open kormo f2llmv2 bailingmoe bailingmoe2 llada-moe", 0,
+      { AIOS__WORD(AIOS__WORD_SHORT | AIOS__WORD_TAIL, 1), AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
+    { "qwen35", 0, { AIOS__WORD(AIOS__WORD_SHORT | AIOS__WORD_TAIL | AIOS__WORD_MARKS, 1), AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
+    { "seed-coder", 0, { AIOS__WORD(AIOS__WORD_SHORT, 1), AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
+    { "minicpm5", AIOS__PRE_WHOLE, { AIOS__RUN(AIOS__SET_NUMBER, 0, 1, 3), AIOS__WORD(AIOS__WORD_SHORT | AIOS__WORD_TAIL, 0),
+      AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
+    { "tekken", AIOS__PRE_WHOLE | AIOS__PRE_BOS,
+      { AIOS__WORD(AIOS__WORD_CASE | AIOS__WORD_TAIL | AIOS__WORD_SLASH, 1), AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
+    { "gpt-4o llama4 kanana2 talkie minimax-m2", 0,
+      { AIOS__WORD(AIOS__WORD_CASE | AIOS__WORD_JOIN | AIOS__WORD_TAIL | AIOS__WORD_SLASH, 3), AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
+    { "deepseek-llm", 0, { AIOS__RUN(AIOS__SET_NEWLINE, 0, 1, 1), AIOS__RUN(AIOS__SET_CASED, AIOS__RUN_SPACE, 1, 0),
+      AIOS__RUN(AIOS__SET_WIDE_PUNCT, AIOS__RUN_SPACE, 1, 0), { AIOS__OP_TRAIL, 0, 0, 0, 0 },
+      AIOS__RUN(AIOS__SET_EAST, 0, 1, 0), AIOS__RUN(AIOS__SET_NUMBER, 0, 1, 0) } },
+    { "deepseek-coder", 0, { AIOS__RUN(AIOS__SET_NEWLINE, 0, 1, 1), AIOS__RUN(AIOS__SET_LETTER, AIOS__RUN_SPACE, 1, 0),
+      AIOS__RUN(AIOS__SET_PUNCT, AIOS__RUN_SPACE, 1, 0), AIOS__RUN(AIOS__SET_EAST, 0, 1, 0), AIOS__RUN(AIOS__SET_NUMBER, 0, 1, 1), AIOS__STOP } },
+    { "deepseek-v3 hunyuan-dense joyai-llm hy_v4", 0, { AIOS__RUN(AIOS__SET_NUMBER, 0, 1, 3), AIOS__RUN(AIOS__SET_KANA, 0, 1, 0),
+      { AIOS__OP_V3, 0, 0, 0, 0 }, AIOS__STOP, AIOS__STOP, AIOS__STOP } }
+};
+#undef AIOS__GPT2
+#undef AIOS__RUN
+#undef AIOS__WORD
+#undef AIOS__STOP
+
+/* A missing name is "default", as llama.cpp has it (with a warning: such files are from before names existed). */
+static inline const aios__pre *aios__pre_find(aios__str name) {
+    uint32_t i;
+    if (name.n == 0) { name.p = "default"; name.n = 7; }
+    for (i = 0; i < sizeof aios__pres / sizeof *aios__pres; i++) {
+        const char *z = aios__pres[i].names;
+        while (*z) {
+            uint64_t n = strcspn(z, " ");
+            if (n == name.n && memcmp(z, name.p, (size_t)n) == 0) return &aios__pres[i];
+            z += n;
+            if (*z) z++;
+        }
+    }
+    return NULL;
+}
+
+static inline int32_t aios__is_cased(uint32_t cp) {
+    uint32_t lo = 0, hi = (uint32_t)(sizeof aios__cased / sizeof *aios__cased) / 2;
+    if (cp < 128) return aios__ascii_class[cp] == AIOS__C_LETTER;
+    while (lo < hi) {
+        uint32_t mid = (lo + hi) / 2;
+        if (cp < aios__cased[2 * mid]) hi = mid;
+        else if (cp > aios__cased[2 * mid + 1]) lo = mid + 1;
+        else return 1;
+    }
+    return 0;
+}
+static inline int32_t aios__in_set(uint32_t set, aios__char c) {
+    switch (c.len ? set : 255u) {
+    case AIOS__SET_NEWLINE:    return c.cp == '\r' || c.cp == '\n';
+    case AIOS__SET_LETTER:     return c.cls == AIOS__C_LETTER;
+    case AIOS__SET_NUMBER:     return c.cls == AIOS__C_NUMBER;
+    case AIOS__SET_DIGIT:      return c.cp >= '0' && c.cp <= '9';
+    case AIOS__SET_PUNCT:      return c.cls == AIOS__C_PUNCT;
+    case AIOS__SET_FALCON:     return c.cls == AIOS__C_PUNCT || (c.cp < 128 && c.cls == AIOS__C_SYMBOL);
+    case AIOS__SET_DEFAULT:    return c.cls == AIOS__C_PUNCT || (c.cp < 128 && c.cls == AIOS__C_SYMBOL && c.cp != '`');
+    case AIOS__SET_CASED:      return aios__is_cased(c.cp);
+    /* [!-/:-~...]: all of : to ~ is meant by the expression as it stands, letters too (an earlier stage took them) */
+    case AIOS__SET_WIDE_PUNCT: return (c.cp >= '!' && c.cp <= '/') || (c.cp >= ':' && c.cp <= '~') || (c.cp >= 0xFF01 && c.cp <= 0xFF0F) ||
+                                      (c.cp >= 0xFF1A && c.cp <= 0xFF5E) || (c.cp >= 0x2018 && c.cp <= 0x201F) || c.cp == 0x3001 || c.cp == 0x3002;
+    /* CJK ideographs, then U+0800 .. U+4E00 and Hangul: the ranges as the expression has them; never white space */
+    case AIOS__SET_EAST:       return ((c.cp >= 0x800 && c.cp <= 0x9FA5) || (c.cp >= 0xAC00 && c.cp <= 0xD7FF)) && c.cls != AIOS__C_SPACE;
+    case AIOS__SET_KANA:       return (c.cp >= 0x4E00 && c.cp <= 0x9FA5) || (c.cp >= 0x3040 && c.cp <= 0x30FF);
+    default: return 0;
+    }
+}
+
+/* Each of the following gets text s[p, end) and returns where a match that starts at p ends; p = none. */
+
+static inline uint64_t aios__pre_run(const aios__stage *t, const char *s, uint64_t p, uint64_t end) {
+    aios__char c = aios__char_at(s, p, end);
+    uint64_t q = p;
+    uint32_t n = 0;
+    if ((t->flags & AIOS__RUN_SPACE) && c.cls == AIOS__C_SPACE) { q += c.len; c = aios__char_at(s, q, end); }
+    for (; aios__in_set(t->set, c) && (t->max == 0 || n < t->max); n++) { q += c.len; c = aios__char_at(s, q, end); }
+    return n >= t->min ? q : p;
+}
+/* 's 't 're 've 'm 'll 'd */
+static inline uint64_t aios__pre_short(const char *s, uint64_t p, uint64_t end, int32_t any_case) {
+    char fold = any_case ? 0x20 : 0, a, b;
+    if (end - p < 2 || s[p] != '\'') return p;
+    a = (char)(s[p + 1] | fold);
+    if (a == 's' || a == 't' || a == 'm' || a == 'd') return p + 2;
+    if (end - p < 3) return p;
+    b = (char)(s[p + 2] | fold);
+    return (b == 'e' && (a == 'r' || a == 'v')) || (b == 'l' && a == 'l') ? p + 3 : p;
+}
+/* \s*[\r\n]+ (if lines) | \s+(?!\S) | \s+ */
+static inline uint64_t aios__pre_space(const char *s, uint64_t p, uint64_t end, int32_t lines) {
+    uint64_t q = p, last = p, line = p;
+    aios__char c;
+    while ((c = aios__char_at(s, q, end)).cls == AIOS__C_SPACE) {
+        last = q;
+        q += c.len;
+        if (c.cp == '\r' || c.cp == '\n') line = q;
+    }
+    if (lines && line > p) return line;
+    return last > p && q < end ? last : q;          /* the last space goes with the word behind it */
+}
+static inline uint64_t aios__pre_class(const char *s, uint64_t p, uint64_t end, uint32_t cls) {
+    aios__char c;
+    while ((c = aios__char_at(s, p, end)).cls == cls) p += c.len;
+    return p;
+}
+/* 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ */
+static inline uint64_t aios__pre_gpt2(const char *s, uint64_t p, uint64_t end) {
+    aios__char c = aios__char_at(s, p, end);
+    uint64_t q = aios__pre_short(s, p, end, 0);
+    if (q > p) return q;
+    if (c.cp == ' ') c = aios__char_at(s, ++q, end);
+    if (c.cls == AIOS__C_LETTER || c.cls == AIOS__C_NUMBER) return aios__pre_class(s, q, end, c.cls);
+    if (c.cls == AIOS__C_SPACE || c.cls == AIOS__C_END) return aios__pre_space(s, p, end, 0);
+    do { q += c.len; c = aios__char_at(s, q, end); }
+    while (c.cls != AIOS__C_LETTER && c.cls != AIOS__C_NUMBER && c.cls != AIOS__C_SPACE && c.cls != AIOS__C_END);
+    return q;
+}
+/* ([letters - a-z])*([letters - A-Z])+ | ([letters - a-z])+([letters - A-Z])*, from a letter on: capitals and caseless letters,
+ * then small and caseless ones. What llama.cpp makes of \p{Lu}\p{Lt}.. and \p{Ll}..: case is told apart in ASCII only. */
+static inline uint64_t aios__pre_cased(const char *s, uint64_t p, uint64_t end) {
+    uint64_t q = p, small = p;                      /* small: behind the last caseless letter */
+    aios__char c = aios__char_at(s, q, end);
+    while (c.cls == AIOS__C_LETTER && !(c.cp >= 'a' && c.cp <= 'z')) {
+        q += c.len;
+        if (c.cp >= 128) small = q;
+        c = aios__char_at(s, q, end);
+    }
+    if (c.cls != AIOS__C_LETTER) return small > p ? small : q;
+    while (c.cls == AIOS__C_LETTER && !(c.cp >= 'A' && c.cp <= 'Z')) { q += c.len; c = aios__char_at(s, q, end); }
+    return q;
+}
+/* 's.. | [^\r\n\p{L}\p{N}]?\p{L}+ | \p{N}{1,max} | ?[^\s\p{L}\p{N}]+[\r\n]* | \s*[\r\n]+ | \s+(?!\S) | \s+, as the flags say */
+static inline uint64_t aios__pre_word(const aios__stage *t, const char *s, uint64_t p, uint64_t end) {
+    aios__char c = aios__char_at(s, p, end), d;
+    uint64_t q = p;
+    uint32_t marks = t->flags & AIOS__WORD_MARKS ? (uint32_t)AIOS__C_MARK : (uint32_t)AIOS__C_LETTER, n = 0;
+    if (t->flags & AIOS__WORD_SHORT) {
+        q = aios__pre_short(s, p, end, 1);
+        if (q > p) return q;
+    }
+    d = c;
+    if (c.cls != AIOS__C_LETTER && c.cls != marks && c.cls != AIOS__C_NUMBER && c.cp != '\r' && c.cp != '\n') {
+        q += c.len;
+        d = aios__char_at(s, q, end);
+    }
+    if (d.cls == AIOS__C_LETTER || d.cls == marks) {
+        if (t->flags & AIOS__WORD_CASE) q = aios__pre_cased(s, q, end);
+        else do { q += d.len; d = aios__char_at(s, q, end); } while (d.cls == AIOS__C_LETTER || d.cls == marks);
+        return t->flags & AIOS__WORD_JOIN ? aios__pre_short(s, q, end, 1) : q;
+    }
+    q = p;
+    if (c.cls == AIOS__C_NUMBER) {
+        for (; c.cls == AIOS__C_NUMBER && (t->max == 0 || n < t->max); n++) { q += c.len; c = aios__char_at(s, q, end); }
+        return q;
+    }
+    if (c.cp == ' ') c = aios__char_at(s, ++q, end);
+    if (c.cls == AIOS__C_SPACE || c.cls == AIOS__C_END || c.cls == AIOS__C_LETTER || c.cls == marks || c.cls == AIOS__C_NUMBER)
+        return aios__pre_space(s, p, end, 1);
+    while (c.cls != AIOS__C_SPACE && c.cls != AIOS__C_END && c.cls != AIOS__C_LETTER && c.cls != marks && c.cls != AIOS__C_NUMBER) {
+        q += c.len;
+        c = aios__char_at(s, q, end);
+    }
+    if (t->flags & AIOS__WORD_TAIL)
+        while (q < end && (s[q] == '\r' || s[q] == '\n' || (s[q] == '/' && (t->flags & AIOS__WORD_SLASH)))) q++;
+    return q;
+}
+/* [ASCII punctuation][A-Za-z]+ | [^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+ | ?[\p{P}\p{S}]+[\r\n]* | \s*[\r\n]+ | \s+(?!\S) | \s+ */
+static inline uint64_t aios__pre_v3(const char *s, uint64_t p, uint64_t end) {
+    aios__char c = aios__char_at(s, p, end), d = aios__char_at(s, p + c.len, end);
+    uint64_t q = p + c.len;
+    int32_t punct = c.cls == AIOS__C_PUNCT || c.cls == AIOS__C_SYMBOL;
+    if (punct && c.cp < 128 && d.cp < 128 && d.cls == AIOS__C_LETTER) {
+        while (d.cp < 128 && d.cls == AIOS__C_LETTER) d = aios__char_at(s, ++q, end);
+        return q;
+    }
+    if (c.cls == AIOS__C_LETTER || c.cls == AIOS__C_MARK ||
+        (!punct && c.cp != '\r' && c.cp != '\n' && (d.cls == AIOS__C_LETTER || d.cls == AIOS__C_MARK))) {
+        while (d.cls == AIOS__C_LETTER || d.cls == AIOS__C_MARK) { q += d.len; d = aios__char_at(s, q, end); }
+        return q;
+    }
+    if (punct || (c.cp == ' ' && (d.cls == AIOS__C_PUNCT || d.cls == AIOS__C_SYMBOL))) {
+        while (d.cls == AIOS__C_PUNCT || d.cls == AIOS__C_SYMBOL) { q += d.len; d = aios__char_at(s, q, end); }
+        while (q < end && (s[q] == '\r' || s[q] == '\n')) q++;
+        return q;
+    }
+    return aios__pre_space(s, p, end, 1);           /* p itself when there is no space */
+}
+static inline uint64_t aios__pre_match(const aios__stage *t, const char *s, uint64_t p, uint64_t end) {
+    return t->op == AIOS__OP_RUN ? aios__pre_run(t, s, p, end) : t->op == AIOS__OP_GPT2 ? aios__pre_gpt2(s, p, end) :
+           t->op == AIOS__OP_WORD ? aios__pre_word(t, s, p, end) : aios__pre_v3(s, p, end);
+}
+/* Where the piece of one stage that starts at p < end ends: a match, or all up to the next one. */
+static inline uint64_t aios__pre_piece(const aios__stage *t, const char *s, uint64_t p, uint64_t end) {
+    uint64_t q, from = p;
+    if (t->op == AIOS__OP_TRAIL) {                  /* \s+$ */
+        for (q = p; q < end;) {
+            aios__char c = aios__char_at(s, q, end);
+            q += c.len;
+            if (c.cls != AIOS__C_SPACE) from = q;
+        }
+        return from > p ? from : end;
+    }
+    q = aios__pre_match(t, s, p, end);
+    if (q > p) return q;
+    do from += aios__char_at(s, from, end).len; while (from < end && aios__pre_match(t, s, from, end) == from);
+    return from;
+}
+/* The word that starts at p, given where the pieces of each stage end; bound starts as zeros. */
+static inline uint64_t aios__pre_next(const aios__pre *pre, uint64_t bound[6], const char *s, uint64_t p, uint64_t end) {
+    uint32_t i;
+    for (i = 0; i < 6 && pre->stage[i].op != AIOS__OP_NONE; i++) {
+        if (bound[i] <= p) bound[i] = aios__pre_piece(&pre->stage[i], s, p, end);
+        end = bound[i];
+    }
+    return end;
+}
+
+/* ---- loading ---------------------------------------------------------------------------------------------------- */
+
+static inline aios_status aios__vocab_bad(aios_error *err, const aios__key *k, uint64_t expected, uint64_t got, const char *what) {
+    return aios__fail2(err, AIOS_ERR_FORMAT, k->off, expected, got, "key '%': %", aios__s(k->name), aios__z(what));
+}
+/* Texts and types of tokens. */
+static inline aios_status aios__load_tokens(aios__vocab *v, const aios__gguf *g, const aios__gguf_size *size, aios_error *err) {
+    const aios__key *k = aios__key_find(g, "tokenizer.ggml.tokens");
+    const uint8_t *p;
+    uint64_t i, type;
+    if (!k || !k->is_array || k->type != AIOS__STR || k->n != size->n_tokens) {
+        if (k) return aios__vocab_bad(err, k, size->n_tokens, k->n, "is no array of strings");
+        if (v->kind == AIOS__VOCAB_OTHER) return AIOS_OK;
+        return aios__fail(err, AIOS_ERR_FORMAT, 0, "key 'tokenizer.ggml.tokens' is missing");
+    }
+    v->n_tokens = (int32_t)k->n;
+    v->token_p = p = k->p;
+    for (i = 0; i < k->n; i++) {
+        uint64_t at = (uint64_t)(p - v->token_p);
+        aios__str s = aios__key_next_str(&p);
+        v->off[i] = (uint32_t)at;
+        v->attr[i] = AIOS__T_NORMAL;
+        if (s.n > v->max_token_bytes) v->max_token_bytes = (uint32_t)s.n;
+    }
+    k = aios__key_find(g, "tokenizer.ggml.token_type");
+    if (k && k->n < size->n_tokens) return aios__vocab_bad(err, k, size->n_tokens, k->n, "has fewer items than there are tokens");
+    for (i = 0; k && i < size->n_tokens; i++) {
+        if (!aios__key_item_u64(k, i, &type) || type > AIOS__T_BYTE)
+            return aios__vocab_bad(err, k, AIOS__T_BYTE, i, "holds a token type that does not exist");
+        v->attr[i] = (uint8_t)type;
+    }
+    k = aios__key_find(g, "tokenizer.ggml.scores");
+    if (k && v->kind == AIOS__VOCAB_SPM) {
+        if (!k->is_array || (k->type != AIOS__F32 && k->type != AIOS__I32)) return aios__vocab_bad(err, k, AIOS__F32, k->type, "is no array of f32");
+        if (k->n < size->n_tokens) return aios__vocab_bad(err, k, size->n_tokens, k->n, "has fewer items than there are tokens");
+        v->score_p = k->p;
+        v->score_type = k->type;
+    }
+    return AIOS_OK;
+}
+/* Token id by text. Two tokens of one text are refused, as llama.cpp does; empty ones cannot be found. */
+static inline aios_status aios__load_hash(aios__vocab *v, const aios__gguf *g, aios_error *err) {
+    const aios__key *k = aios__key_find(g, "tokenizer.ggml.tokens");
+    int32_t id;
+    memset(v->slot, 0, (size_t)v->n_slots * 4);
+    for (id = 0; id < v->n_tokens; id++) {
+        aios__str s = aios__vocab_text(v, id);
+        uint32_t h = 2166136261u, i, n = 0;
+        uint64_t j;
+        if (s.n == 0) continue;
+        for (j = 0; j < s.n; j++) h = aios__fnv(h, (uint8_t)s.p[j]);
+        for (i = aios__slot_of(h, v->n_slots); v->slot[i]; i = i + 1 == v->n_slots ? 0 : i + 1) {
+            aios__str t = aios__vocab_text(v, (int32_t)(v->slot[i] - 1));
+            if (t.n == s.n && memcmp(t.p, s.p, (size_t)s.n) == 0) return aios__vocab_bad(err, k, v->slot[i] - 1, (uint64_t)id, "holds one text twice");
+            if (++n > AIOS__MAX_PROBES) return aios__vocab_bad(err, k, AIOS__MAX_PROBES, n, "holds texts made to collide");
+        }
+        v->slot[i] = (uint32_t)id + 1;
+    }
+    return AIOS_OK;
+}
+/* Rank by pair of tokens. A merge of or into something that is no token is left out (it could never end in an id; no known file
+ * has one), as is the second of two for one pair. */
+static inline aios_status aios__load_merges(aios__vocab *v, const aios__gguf *g, uint64_t n_merges, aios_error *err) {
+    const aios__key *k = aios__key_find(g, "tokenizer.ggml.merges");
+    const uint8_t *p;
+    char joined[1024];
+    uint64_t r, j;
+    if (!k) return aios__fail(err, AIOS_ERR_FORMAT, 0, "key 'tokenizer.ggml.merges' is missing");
+    if (!k->is_array || k->type != AIOS__STR || k->n != n_merges) return aios__vocab_bad(err, k, n_merges, k->n, "is no array of strings");
+    memset(v->merge_slot, 0, (size_t)v->n_merge_slots * 4);
+    for (r = 0, p = k->p; r < n_merges; r++) {
+        aios__str s = aios__key_next_str(&p);
+        aios__merge *m = &v->merge[r];
+        uint32_t i, n = 0;
+        m->left = m->right = m->id = -1;
+        for (j = 1; j < s.n && s.p[j] != ' '; j++) {}
+        if (j + 1 >= s.n || s.n - 1 > sizeof joined) continue;
+        m->left = aios__token_find(v, s.p, j);
+        m->right = aios__token_find(v, s.p + j + 1, s.n - j - 1);
+        memcpy(joined, s.p, (size_t)j);
+        memcpy(joined + j, s.p + j + 1, (size_t)(s.n - j - 1));
+        m->id = aios__token_find(v, joined, s.n - 1);
+        if (m->left < 0 || m->right < 0 || m->id < 0 || aios__merge_find(v, m->left, m->right) >= 0) continue;
+        for (i = aios__merge_slot_of(v, m->left, m->right); v->merge_slot[i]; i = i + 1 == v->n_merge_slots ? 0 : i + 1)
+            if (++n > AIOS__MAX_PROBES) return aios__vocab_bad(err, k, AIOS__MAX_PROBES, n, "holds pairs made to collide");
+        v->merge_slot[i] = (uint32_t)r + 1;
+    }
+    return AIOS_OK;
+}
+/* A token id from the file; what is out of range counts as not said, as in llama.cpp. */
+static inline int32_t aios__vocab_id(const aios__vocab *v, const aios__gguf *g, const char *key, int32_t otherwise) {
+    uint64_t id;
+    if (aios__key_u64(aios__key_find(g, key), &id) && id < (uint64_t)v->n_tokens) return (int32_t)id;
+    return otherwise < v->n_tokens ? otherwise : -1;
+}
+static inline int32_t aios__contains(aios__str s, const char *z) {     /* ASCII, any case */
+    uint64_t i, j;
+    for (i = 0; i < s.n; i++) {
+        for (j = 0; z[j] && i + j < s.n && (s.p[i + j] | (s.p[i + j] >= 'A' && s.p[i + j] <= 'Z' ? 0x20 : 0)) == z[j]; j++) {}
+        if (!z[j]) return 1;
+    }
+    return 0;
+}
+static inline int32_t aios__has_text(const aios__vocab *v, const char *z) { return aios__token_find(v, z, strlen(z)) >= 0; }
+static inline int32_t aios__is_special(uint32_t type) { return type == AIOS__T_CONTROL || type == AIOS__T_USER || type == AIOS__T_UNKNOWN; }
+
+/* Special ids, flags, ends of text, what the search for special tokens needs, byte tokens. */
+static inline void aios__load_special(aios__vocab *v, const aios__gguf *g) {
+    static const char *const end_keys[] = { "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id",
+        "tokenizer.ggml.fim_pad_token_id", "tokenizer.ggml.fim_rep_token_id", "tokenizer.ggml.fim_sep_token_id" };
+    /* Texts that end a turn or a text in some family, and are control tokens whatever the file says. The first n_eot, in this
+     * order, stand in for a missing eot_token_id. */
+    enum { n_eot = 11 };
+    static const char *const end_texts[] = { "<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>",
+        "<EOT>", "_<EOT>", "[EOT]", "<\xEF\xBD\x9C" "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>", "<end_of_utterance>",
+        "<|eom_id|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "[EOS]", "<eos>", "<turn|>", "<|tool_response>", "[e~[",
+        "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]", "<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>",
+        "<|file_sep|>", "</s>" };
+    int32_t spm = v->kind == AIOS__VOCAB_SPM, id;
+    uint32_t i, type;
+    aios__str s, name = { NULL, 0 };
+
+    v->bos = aios__vocab_id(v, g, "tokenizer.ggml.bos_token_id", spm ? 1 : -1);
+    v->eos = aios__vocab_id(v, g, "tokenizer.ggml.eos_token_id", spm ? 2 : -1);
+    v->unk = aios__vocab_id(v, g, "tokenizer.ggml.unknown_token_id", spm ? 0 : -1);
+    v->pad = aios__vocab_id(v, g, "tokenizer.ggml.padding_token_id", -1);
+    v->eot = aios__vocab_id(v, g, "tokenizer.ggml.eot_token_id", -1);
+    v->add_bos = spm || (v->pre && (v->pre->flags & AIOS__PRE_BOS));
+    v->add_space = spm;
+    aios__key_bool(aios__key_find(g, "tokenizer.ggml.add_bos_token"), &v->add_bos);
+    aios__key_bool(aios__key_find(g, "tokenizer.ggml.add_eos_token"), &v->add_eos);
+    if (spm) aios__key_bool(aios__key_find(g, "tokenizer.ggml.add_space_prefix"), &v->add_space);
+    if (v->bos < 0) v->add_bos = 0;
+    if (v->eos < 0) v->add_eos = 0;
+    if (v->eos >= 0) v->attr[v->eos] |= AIOS__T_END;
+    for (i = 0; i < sizeof end_keys / sizeof *end_keys; i++)
+        if ((id = aios__vocab_id(v, g, end_keys[i], -1)) >= 0) v->attr[id] |= AIOS__T_END;
+    if (v->kind == AIOS__VOCAB_OTHER) return;       /* no hash: texts cannot be found */
+
+    for (i = 0; i < sizeof end_texts / sizeof *end_texts; i++) {
+        const char *z = end_texts[i];
+        if ((id = aios__token_find(v, z, strlen(z))) < 0) continue;
+        if (i < n_eot && v->eot < 0) v->eot = id;
+        v->attr[id] = AIOS__T_CONTROL | AIOS__T_END;
+    }
+    /* Where other tokens end a turn, <|end|> ends only a part of it, and </s> is plain text. */
+    id = aios__token_find(v, "<|end|>", 7);
+    if (id >= 0 && ((aios__has_text(v, "<|return|>") && aios__has_text(v, "<|call|>")) ||
+                    (aios__has_text(v, "<|flush|>") && aios__has_text(v, "<|calls|>")))) v->attr[id] = AIOS__T_CONTROL;
+    id = aios__token_find(v, "</s>", 4);
+    if (id >= 0 && aios__has_text(v, "<|tool_response>")) v->attr[id] = AIOS__T_NORMAL;
+
+    aios__key_str(aios__key_find(g, "general.name"), &name);
+    if (aios__contains(name, "phi-3") || aios__contains(name, "phi3")) {   /* files do not say rstrip; these models need it */
+        for (id = 0; id < v->n_tokens; id++) {
+            s = aios__vocab_text(v, id);
+            if (aios__is_special(v->attr[id] & AIOS__T_TYPE) && !aios__str_eq(s, "<unk>") && !aios__str_eq(s, "<s>") &&
+                !aios__str_eq(s, "<|endoftext|>")) v->attr[id] |= AIOS__T_RSTRIP;
+        }
+    }
+    for (id = 0; id < v->n_tokens; id++) {
+        type = v->attr[id] & AIOS__T_TYPE;
+        s = aios__vocab_text(v, id);
+        if (!aios__is_special(type)) continue;
+        if (s.n == 0 || s.n > AIOS__MAX_SPECIAL) continue;
+        aios__bit_set(v->first, (uint8_t)s.p[0]);
+        if (s.n > 1) aios__bit_set(v->second, (uint8_t)s.p[1]);
+        aios__bit_set(v->length, (uint32_t)s.n);
+        if (type == AIOS__T_USER) v->has_user = 1;
+    }
+    for (i = 0; i < 256; i++) {
+        char b = (char)i, hex[7] = "<0x00>";
+        if (spm) {
+            hex[3] = "0123456789ABCDEF"[i >> 4]; hex[4] = "0123456789ABCDEF"[i & 15];
+            v->byte_id[i] = aios__token_find(v, hex, 6);
+            if (v->byte_id[i] < 0) v->byte_id[i] = aios__token_find(v, &b, 1);
+        } else {
+            v->byte_id[i] = aios__token_find_bytes(v, &b, 1);
+        }
+    }
+}
+
+/* Reads the tokenizer's keys into v; v->off .. v->merge lie in mem. With mem->base NULL it only counts what they take, from
+ * size alone (g is then NULL). A model without tokenizer, or with one of another kind, is no error here. */
+static inline aios_status aios__vocab_load(aios__vocab *v, aios__bump *mem, const aios__gguf *g, const aios__gguf_size *size, aios_error *err) {
+    uint64_t n = size->n_tokens, m = size->n_merges;
+    aios_status st;
+    memset(v, 0, sizeof *v);
+    v->bos = v->eos = v->eot = v->pad = v->unk = -1;
+    if (n > INT32_MAX || m > INT32_MAX || size->token_bytes > UINT32_MAX || size->token_bytes + 8 * n > UINT32_MAX)
+        return aios__fail(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "the vocabulary has more than 2^31 tokens or merges, or 4 GiB of text");
+    v->n_slots = aios__slots_for(n);
+    v->n_merge_slots = aios__slots_for(m);
+    v->off = (uint32_t *)aios__take(mem, n * 4, 8);
+    v->attr = (uint8_t *)aios__take(mem, n, 8);
+    v->slot = (uint32_t *)aios__take(mem, (uint64_t)v->n_slots * 4, 8);
+    v->merge_slot = (uint32_t *)aios__take(mem, (uint64_t)v->n_merge_slots * 4, 8);
+    v->merge = (aios__merge *)aios__take(mem, m * sizeof(aios__merge), 8);
+    if (!mem->base) return AIOS_OK;
+
+    if (!aios__key_str(aios__key_find(g, "tokenizer.ggml.model"), &v->model)) return AIOS_OK;
+    if (aios__str_eq(v->model, "none") || aios__str_eq(v->model, "no_vocab")) return AIOS_OK;
+    v->kind = aios__str_eq(v->model, "llama") ? AIOS__VOCAB_SPM : aios__str_eq(v->model, "gpt2") ? AIOS__VOCAB_BPE : AIOS__VOCAB_OTHER;
+    aios__key_str(aios__key_find(g, "tokenizer.ggml.pre"), &v->pre_name);
+    if (v->kind == AIOS__VOCAB_BPE) v->pre = aios__pre_find(v->pre_name);
+    if ((st = aios__load_tokens(v, g, size, err)) != AIOS_OK) return st;
+    if (v->kind != AIOS__VOCAB_OTHER && (st = aios__load_hash(v, g, err)) != AIOS_OK) return st;
+    if (v->kind == AIOS__VOCAB_BPE && (st = aios__load_merges(v, g, m, err)) != AIOS_OK) return st;
+    aios__load_special(v, g);
+    return AIOS_OK;
+}
+
+/* How many tokens there are; 0 = no tokenizer. */
+static inline uint64_t aios__vocab_size(const aios__vocab *v) { return (uint64_t)v->n_tokens; }
+
+static inline void aios__vocab_info(const aios__vocab *v, aios_model_info *i) {
+    i->n_tokens = v->n_tokens; i->bos = v->bos; i->eos = v->eos; i->eot = v->eot; i->pad = v->pad; i->unk = v->unk;
+    i->add_bos = v->add_bos; i->add_eos = v->add_eos;
+}
+
+/* ---- joining ------------------------------------------------------------------------------------------------------ */
+
+typedef struct aios__ids { int32_t *p; uint64_t max, n; } aios__ids;
+static inline void aios__push(aios__ids *o, int32_t id) {
+    if (o->n < o->max) o->p[o->n] = id;
+    o->n++;
+}
+
+/* A stretch of text being joined. Symbol i is what began as character i (SentencePiece) or byte i; joining it with the next
+ * one removes that one. The tree holds in leaf i how urgent joining i with its right neighbour is, and above it the smallest of
+ * each half, so that the first of the most urgent is found and replaced in log steps. */
+typedef struct aios__window {
+    uint32_t n, size;                               /* symbols at first; leaves of the tree, a power of two */
+    uint64_t base;                                  /* where in the text it starts                          */
+    int32_t id[AIOS__WINDOW_SYMBOLS];               /* token of the symbol; -1 = none                       */
+    int32_t join[AIOS__WINDOW_SYMBOLS];             /* token of it and its right neighbour                  */
+    uint32_t tree[2 * AIOS__WINDOW_SYMBOLS];
+    uint16_t prev[AIOS__WINDOW_SYMBOLS], next[AIOS__WINDOW_SYMBOLS];
+    uint16_t at[AIOS__WINDOW_SYMBOLS + 1];          /* where it starts in text[]                            */
+    uint16_t src[AIOS__WINDOW_SYMBOLS + 1];         /* where it starts in the source, from base             */
+    char text[4 * AIOS__WINDOW_SYMBOLS];            /* SentencePiece: the text with U+2581 for spaces       */
+    uint32_t n_done;                                /* tokens of the window before, or of this one at last  */
+    int32_t done[AIOS__WINDOW_SYMBOLS];
+    uint16_t done_at[AIOS__WINDOW_SYMBOLS + 1];     /* where they start in the source, from base            */
+} aios__window;
+
+#define AIOS__NEVER 0xFFFFFFFFu
+
+/* How urgent it is to join symbols i and j: smaller is sooner. */
+static inline uint32_t aios__urgency(const aios__vocab *v, aios__window *w, uint32_t i) {
+    uint32_t j = w->next[i], u;
+    if (j >= w->n) return AIOS__NEVER;
+    if (v->kind == AIOS__VOCAB_BPE) {
+        int32_t rank = aios__merge_find(v, w->id[i], w->id[j]);
+        if (rank < 0) return AIOS__NEVER;
+        w->join[i] = v->merge[rank].id;
+        return (uint32_t)rank;
+    }
+    w->join[i] = aios__token_find(v, w->text + w->at[i], (uint64_t)(w->at[w->next[j]] - w->at[i]));
+    if (w->join[i] < 0) return AIOS__NEVER;
+    u = 0;
+    if (v->score_p) {
+        float f;
+        memcpy(&u, v->score_p + (uint64_t)(uint32_t)w->join[i] * 4, 4);
+        if (v->score_type == AIOS__F32) memcpy(&f, &u, 4);
+        else { int32_t k; memcpy(&k, &u, 4); f = (float)k; }
+        if (f != f) return AIOS__NEVER - 1;         /* NaN: last */
+        f += 0.0f;                                  /* -0 is 0 */
+        memcpy(&u, &f, 4);
+    }
+    return u & 0x80000000u ? u : 0x7FFFFFFFu - u;   /* orders floats from the highest down */
+}
+static inline void aios__tree_set(aios__window *w, uint32_t leaf, uint32_t x) {
+    uint32_t t = w->size + leaf;
+    w->tree[t] = x;
+    while (t > 1) {
+        uint32_t least;
+        t >>= 1;
+        least = w->tree[2 * t] <= w->tree[2 * t + 1] ? w->tree[2 * t] : w->tree[2 * t + 1];
+        if (w->tree[t] == least) break;
+        w->tree[t] = least;
+    }
+}
+/* Joins s[base, n) as far as the window reaches. space: a space goes in front (SentencePiece, base 0 only). */
+static inline void aios__join(const aios__vocab *v, aios__window *w, const char *s, uint64_t n, uint64_t base, int32_t space) {
+    uint32_t i, at = 0, k = 0, len;
+    uint64_t p = base;
+    w->base = base;
+    for (; k < AIOS__WINDOW_SYMBOLS && (p < n || space); k++) {
+        w->src[k] = (uint16_t)(p - base);
+        w->at[k] = (uint16_t)at;
+        w->prev[k] = (uint16_t)(k - 1);
+        w->next[k] = (uint16_t)(k + 1);
+        if (v->kind == AIOS__VOCAB_BPE) { w->id[k] = v->byte_id[(uint8_t)s[p++]]; continue; }
+        if (space || s[p] == ' ') {
+            memcpy(w->text + at, "\xE2\x96\x81", 3);
+            len = 3;
+            p += !space;
+            space = 0;
+        } else {
+            aios__utf8(s + p, n - p, &len);
+            memcpy(w->text + at, s + p, len);
+            p += len;
+        }
+        w->id[k] = aios__token_find(v, w->text + at, len);
+        at += len;
+    }
+    w->src[k] = (uint16_t)(p - base);
+    w->at[k] = (uint16_t)at;
+    w->n = k;
+    for (w->size = 1; w->size < k; w->size *= 2) {}
+    for (i = 0; i < w->size; i++) w->tree[w->size + i] = i < k ? aios__urgency(v, w, i) : AIOS__NEVER;
+    for (i = w->size - 1; i > 0; i--) w->tree[i] = w->tree[2 * i] <= w->tree[2 * i + 1] ? w->tree[2 * i] : w->tree[2 * i + 1];
+    while (w->tree[1] != AIOS__NEVER) {
+        uint32_t t = 1, j;
+        while (t < w->size) t = 2 * t + (w->tree[2 * t] > w->tree[2 * t + 1]);
+        i = t - w->size;
+        j = w->next[i];
+        w->id[i] = w->join[i];
+        w->next[i] = w->next[j];
+        if (w->next[j] < w->n) w->prev[w->next[j]] = (uint16_t)i;
+        aios__tree_set(w, j, AIOS__NEVER);
+        aios__tree_set(w, i, aios__urgency(v, w, i));
+        if (i > 0) aios__tree_set(w, w->prev[i], aios__urgency(v, w, w->prev[i]));
+    }
+}
+/* The window's tokens from symbol i on become the done ones. */
+static inline void aios__keep(aios__window *w, uint32_t i) {
+    uint32_t k = 0;
+    for (; i < w->n; i = w->next[i], k++) { w->done[k] = w->id[i]; w->done_at[k] = w->src[i]; }
+    w->done_at[k] = w->src[w->n];
+    w->n_done = k;
+}
+static inline void aios__push_done(const aios__vocab *v, const aios__window *w, const char *s, uint64_t base, uint32_t n, aios__ids *o) {
+    uint32_t k;
+    for (k = 0; k < n; k++) {
+        const char *p = s + base + w->done_at[k];
+        uint32_t len = (uint32_t)(w->done_at[k + 1] - w->done_at[k]);
+        if (w->done[k] >= 0) { aios__push(o, w->done[k]); continue; }
+        if (v->kind == AIOS__VOCAB_SPM && (len == 0 || *p == ' ')) { p = "\xE2\x96\x81"; len = 3; }
+        for (; len; len--) {
+            int32_t id = v->byte_id[(uint8_t)*p++];
+            if (id >= 0 || v->unk >= 0) aios__push(o, id >= 0 ? id : v->unk);   /* neither: left out, as in llama.cpp */
+        }
+    }
+}
+/* Tokens of one piece of text (a word; for SentencePiece all text between special tokens), of any length.
+ *
+ * Exact, though only 1024 symbols are looked at together. Joining a stretch of text that starts and ends between two of the
+ * result's tokens gives just these tokens: joins inside it come in the same order, and none reaches across. So a sequence
+ * of tokens is the result if and only if any two neighbours, joined alone, stay as they are. If two windows overlap and one
+ * token has the same place in both, the tokens of the first up to it and of the second from it on have that property,
+ * hence are the result for both windows together. Where they have no token in common, the second starts earlier; AIOS_ERR_LIMIT
+ * if even 768 symbols of overlap are not enough (no known vocabulary; it takes joins that depend on each other so far ahead).
+ * From: Berglund and van der Merwe, "Formalizing BPE tokenization" (2023), for ranks; the argument holds for scores too. */
+static inline aios_status aios__piece(const aios__vocab *v, const char *s, uint64_t n, int32_t space, aios__ids *o, aios_error *err) {
+    aios__window w;
+    aios__join(v, &w, s, n, 0, space);
+    aios__keep(&w, 0);
+    while (w.base + w.src[w.n] < n) {
+        uint64_t base = w.base;
+        uint32_t overlap, r, k = 0, i = 0, reach = w.done_at[w.n_done];
+        int32_t found = 0;
+        for (overlap = 256; overlap < AIOS__WINDOW_SYMBOLS && !found; overlap += 256) {
+            uint32_t goal = reach - reach * overlap / AIOS__WINDOW_SYMBOLS;
+            for (r = w.n_done - 1; r > 0 && w.done_at[r] > goal; r--) {}
+            if (w.done_at[r] == 0) break;           /* would start where the last one did */
+            aios__join(v, &w, s, n, base + w.done_at[r], 0);
+            for (k = r, i = 0; k < w.n_done && i < w.n && !found;) {
+                uint32_t a = w.done_at[k], b = (uint32_t)w.done_at[r] + w.src[i];
+                if (a == b && w.done[k] == w.id[i]) found = 1;
+                else if (a <= b) k++;
+                else i = w.next[i];
+            }
+        }
+        if (!found)
+            return aios__fail1(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "the text has a run of % bytes without a break whose tokens depend on what follows more than 768 characters later", aios__u(n));
+        aios__push_done(v, &w, s, base, k, o);
+        aios__keep(&w, i);
+    }
+    aios__push_done(v, &w, s, w.base, w.n_done, o);
+    return AIOS_OK;
+}
+
+/* ---- text to ids ----------------------------------------------------------------------------------------------------- */
+
+/* The longest special token at s, its length in *len; -1 = none. User-defined tokens always count. */
+static inline int32_t aios__special_at(const aios__vocab *v, const char *s, uint64_t n, uint32_t flags, uint64_t *len) {
+    uint32_t h = 2166136261u, i, max = (uint32_t)aios__min_u64(n, AIOS__MAX_SPECIAL);
+    int32_t best = -1;
+    if (!aios__bit(v->first, (uint8_t)s[0]) || (!aios__bit(v->length, 1) && (n < 2 || !aios__bit(v->second, (uint8_t)s[1])))) return -1;
+    for (i = 1; i <= max; i++) {
+        int32_t id;
+        uint32_t type;
+        h = aios__fnv(h, (uint8_t)s[i - 1]);
+        if (!aios__bit(v->length, i) || (id = aios__find_hashed(v, h, s, i)) < 0) continue;
+        type = v->attr[id] & AIOS__T_TYPE;
+        if (type == AIOS__T_USER || ((flags & AIOS_TOK_SPECIAL) && (type == AIOS__T_CONTROL || type == AIOS__T_UNKNOWN))) { best = id; *len = i; }
+    }
+    return best;
+}
+/* Text without special tokens. */
+static inline aios_status aios__plain(const aios__vocab *v, const char *s, uint64_t n, int32_t space, aios__ids *o, aios_error *err) {
+    uint64_t bound[6] = { 0, 0, 0, 0, 0, 0 }, p = 0, q;
+    aios_status st;
+    if (v->kind == AIOS__VOCAB_SPM) return aios__piece(v, s, n, space, o, err);
+    for (; p < n; p = q) {
+        int32_t id = -1;
+        q = aios__pre_next(v->pre, bound, s, p, n);
+        if (q - p == 1) id = v->byte_id[(uint8_t)s[p]];
+        else if (v->pre->flags & AIOS__PRE_WHOLE) id = aios__token_find_bytes(v, s + p, q - p);
+        if (id >= 0) { aios__push(o, id); continue; }
+        if ((st = aios__piece(v, s + p, q - p, 0, o, err)) != AIOS_OK) return st;
+    }
+    return AIOS_OK;
+}
+static inline aios_status aios__vocab_usable(const aios__vocab *v, aios_error *err) {
+    if (v->kind == AIOS__VOCAB_NONE) return aios__fail(err, AIOS_ERR_VOCAB, AIOS__NO_OFF, "the model has no tokenizer");
+    if (v->kind == AIOS__VOCAB_OTHER)
+        return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "tokenizer.ggml.model '%' is not supported", aios__s(v->model));
+    return AIOS_OK;
+}
+/* See aios_tokenize. Special tokens: the leftmost, of those at one place the longest (unlike llama.cpp, which looks for the
+ * longest anywhere first: another result only where two special tokens overlap). */
+static inline int64_t aios__tokenize(const aios__vocab *v, const char *text, uint64_t n_text, uint32_t flags, int32_t *ids, uint64_t max_ids, aios_error *err) {
+    int32_t any = v->has_user || (flags & AIOS_TOK_SPECIAL), space = v->add_space;
+    uint64_t p = 0, q;
+    aios__ids o;
+    aios_status st;
+    if ((!text && n_text) || (!ids && max_ids) || (flags & ~(uint32_t)(AIOS_TOK_SPECIAL | AIOS_TOK_ADD_BOS_EOS)))
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "text or ids is NULL, or a flag is unknown");
+    if ((st = aios__vocab_usable(v, err)) != AIOS_OK) return st;
+    if (v->kind == AIOS__VOCAB_BPE && !v->pre)
+        return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "tokenizer.ggml.pre '%' is not supported", aios__s(v->pre_name));
+    o.p = ids; o.max = max_ids; o.n = 0;
+    if ((flags & AIOS_TOK_ADD_BOS_EOS) && v->add_bos) aios__push(&o, v->bos);
+    while (p < n_text) {
+        int32_t id = -1;
+        uint64_t len = 0;
+        for (q = any ? p : n_text; q < n_text && (id = aios__special_at(v, text + q, n_text - q, flags, &len)) < 0; q++) {}
+        if (q > p) {
+            if ((st = aios__plain(v, text + p, q - p, space, &o, err)) != AIOS_OK) return st;
+            space = 0;
+        }
+        p = q;
+        if (id < 0) continue;
+        aios__push(&o, id);
+        p += len;
+        if (v->attr[id] & AIOS__T_RSTRIP)
+            while (p < n_text && aios__ascii_class[text[p] & 0x7F] == AIOS__C_SPACE && (uint8_t)text[p] < 0x80) p++;
+        space = v->add_space;
+    }
+    if ((flags & AIOS_TOK_ADD_BOS_EOS) && v->add_eos) aios__push(&o, v->eos);
+    return (int64_t)o.n;
+}
+
+/* ---- ids to text ----------------------------------------------------------------------------------------------------- */
+
+typedef struct aios__out { char *p; uint64_t cap, n; aios_detok st; int32_t raw, skip_space; } aios__out;
+
+static inline void aios__out_put(aios__out *o, const void *s, uint32_t n) {
+    if (n <= o->cap && o->n <= o->cap - n) memcpy(o->p + o->n, s, n);
+    o->n += n;
+}
+/* One byte of the stream: whole characters come out, and U+FFFD for each longest start of one that is not continued. */
+static inline void aios__out_byte(aios__out *o, uint8_t b) {
+    uint8_t lo, hi;
+    if (o->skip_space) { o->skip_space = 0; if (b == ' ') return; }
+    if (o->raw) { aios__out_put(o, &b, 1); return; }
+    if (o->st.n_bytes) {
+        uint32_t more = aios__utf8_more(o->st.bytes[0], &lo, &hi);
+        if (o->st.n_bytes > 1) { lo = 0x80; hi = 0xBF; }
+        if (b >= lo && b <= hi) {
+            o->st.bytes[o->st.n_bytes++] = b;
+            if (o->st.n_bytes == more + 1) { aios__out_put(o, o->st.bytes, more + 1); o->st.n_bytes = 0; }
+            return;
+        }
+        aios__out_put(o, "\xEF\xBF\xBD", 3);
+        o->st.n_bytes = 0;
+    }
+    if (b < 0x80) aios__out_put(o, &b, 1);
+    else if (aios__utf8_more(b, &lo, &hi)) { o->st.bytes[0] = b; o->st.n_bytes = 1; }
+    else aios__out_put(o, "\xEF\xBF\xBD", 3);
+}
+static inline int32_t aios__hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
+
+static inline void aios__out_token(const aios__vocab *v, aios__out *o, int32_t id) {
+    aios__str s = aios__vocab_text(v, id);
+    uint32_t type = v->attr[id] & AIOS__T_TYPE, len, j;
+    uint64_t i;
+    if (type == AIOS__T_BYTE && s.n == 6 && s.p[0] == '<' && aios__hex(s.p[3]) >= 0 && aios__hex(s.p[4]) >= 0) {
+        aios__out_byte(o, (uint8_t)(aios__hex(s.p[3]) << 4 | aios__hex(s.p[4])));
+        return;
+    }
+    for (i = 0; i < s.n; i += len) {
+        uint32_t cp = aios__utf8(s.p + i, s.n - i, &len);
+        int32_t b = type == AIOS__T_NORMAL && v->kind == AIOS__VOCAB_BPE && !(len == 1 && cp >= 128) ? aios__char_byte(cp) : -1;
+        if (type == AIOS__T_NORMAL && v->kind == AIOS__VOCAB_SPM && cp == 0x2581) b = ' ';
+        if (b >= 0) aios__out_byte(o, (uint8_t)b);
+        else for (j = 0; j < len; j++) aios__out_byte(o, (uint8_t)s.p[i + j]);
+    }
+}
+/* See aios_detokenize. Control and unknown tokens are silent unless AIOS_DETOK_SPECIAL; so are unused ones. The space that
+ * tokenizing put in front of a text is taken from the first token that has text. */
+static inline int64_t aios__detokenize(const aios__vocab *v, aios_detok *st, int32_t id, char *out, uint64_t cap) {
+    aios__out o;
+    aios_status s = aios__vocab_usable(v, NULL);
+    uint32_t type;
+    if (s != AIOS_OK) return s;
+    if ((!out && cap) || id < -1 || id >= v->n_tokens || (st && st->n_bytes > 3)) return AIOS_ERR_ARG;
+    memset(&o, 0, sizeof o);
+    o.p = out; o.cap = cap; o.raw = !st;
+    if (st) o.st = *st;
+    if (id < 0) {
+        if (o.st.n_bytes) aios__out_put(&o, "\xEF\xBF\xBD", 3);
+        o.st.n_bytes = 0;
+    } else {
+        type = v->attr[id] & AIOS__T_TYPE;
+        if (st && (type == AIOS__T_UNUSED || type == AIOS__T_UNDEFINED)) return 0;
+        if (st && !(st->flags & AIOS_DETOK_SPECIAL) && (type == AIOS__T_CONTROL || type == AIOS__T_UNKNOWN)) return 0;
+        o.skip_space = st && v->add_space && !(st->flags & AIOS_DETOK_STARTED);
+        aios__out_token(v, &o, id);
+        o.st.flags |= AIOS_DETOK_STARTED;
+    }
+    if (o.n > cap) return AIOS_ERR_FULL;
+    if (st) *st = o.st;
+    return (int64_t)o.n;
+}
+static inline const char *aios__token_text(const aios__vocab *v, int32_t id, uint64_t *n_bytes) {
+    aios__str s;
+    if (id < 0 || id >= v->n_tokens) return NULL;
+    s = aios__vocab_text(v, id);
+    *n_bytes = s.n;
+    return s.p;
+}
+static inline int32_t aios__token_is_end(const aios__vocab *v, int32_t id) {
+    return id >= 0 && id < v->n_tokens && (v->attr[id] & AIOS__T_END) != 0;
+}
+
+/* ======== arch.c ======== */
+/* arch.c: one table of model families. A family is a row of data: which norm, which rope, which activation, how the
+ * blocks are wired. Whatever a file can tell by itself (biases, tied or fused tensors, a second norm, rope factors,
+ * head counts) is not here: model.c finds it in the directory. A new family is a new row, and a new flag
+ * only when no row before it needed that wiring. */
+
+enum { AIOS__NORM_RMS = 0, AIOS__NORM_LAYER = 1 };
+enum { AIOS__ROPE_NONE = -1 };          /* else AIOSK_ROPE_PAIRS, AIOSK_ROPE_HALVES                     */
+enum {
+    AIOS__GATED     = 1,                /* down(act(gate x) * up x) instead of down(act(up x))          */
+    AIOS__PARALLEL  = 2,                /* x + attn(n) + ffn(n): both read the block's input            */
+    AIOS__POST_NORM = 4,                /* a norm after attention and after the feed-forward, before +  */
+    AIOS__QK_NORM   = 8,                /* RMS norm of each query and key head, before rope             */
+    AIOS__EMBD_SQRT = 16,               /* embeddings times sqrt(n_embd)                                */
+    AIOS__POS_EMBD  = 32                /* learned positions are added to the embeddings                */
+};
+
+typedef struct aios__arch {
+    const char *name;                   /* general.architecture                                         */
+    int32_t norm, rope, act;
+    uint32_t flags;
+    int32_t window_every;               /* layers with the sliding window, if the file has one:
+                                         * 0 none, 1 all, 2 layers 0, 2, 4 ...                           */
+} aios__arch;
+
+static const aios__arch aios__archs[] = {
+    /* name       norm               rope               activation       wiring                            window */
+    { "llama",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED,                            0 },
+    { "mistral",  AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED,                            1 },
+    { "qwen2",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED,                            0 },
+    { "qwen3",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED | AIOS__QK_NORM,            0 },
+    { "falcon",   AIOS__NORM_LAYER, AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,  AIOS__PARALLEL,                         0 },
+    { "arcee",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_RELU2, 0,                                      0 },
+    { "nemotron", AIOS__NORM_LAYER, AIOSK_ROPE_HALVES, AIOSK_ACT_RELU2, 0,                                      0 },
+    { "gemma",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,  AIOS__GATED | AIOS__EMBD_SQRT,          0 },
+    { "gemma2",   AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,  AIOS__GATED | AIOS__EMBD_SQRT | AIOS__POST_NORM, 2 },
+    { "phi3",     AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED,                            1 },
+    { "gpt2",     AIOS__NORM_LAYER, AIOS__ROPE_NONE,   AIOSK_ACT_GELU,  AIOS__POS_EMBD,                         0 }
+};
+
+static const aios__arch *aios__arch_find(aios__str name) {
+    uint32_t i;
+    for (i = 0; i < sizeof aios__archs / sizeof *aios__archs; i++)
+        if (aios__str_eq(name, aios__archs[i].name)) return &aios__archs[i];
+    return NULL;
+}
+
+/* Roles a tensor can have. In the file each is NAME.weight, perhaps with NAME.bias; those of a layer stand behind
+ * "blk.N.". Shapes are in units that model.c knows: E n_embd, Q all query heads, K all key heads, V all value heads,
+ * O all value heads of the queries, F n_ff, T the three of QKV together, G gate and up together, H one head,
+ * C n_ctx_train, W n_vocab; "-" none (a vector). */
+enum { AIOS__IS_MATRIX = 1, AIOS__IS_VECTOR = 2, AIOS__IS_TABLE = 3 };
+/*    ROLE            name                       kind           in   out */
+#define AIOS__MODEL_ROLES(X)                                              \
+    X(TOKEN_EMBD,     "token_embd",              AIOS__IS_TABLE,  'E', 'W')  \
+    X(POS_EMBD,       "position_embd",           AIOS__IS_TABLE,  'E', 'C')  \
+    X(ROPE_FREQS,     "rope_freqs",              AIOS__IS_VECTOR, 'R', '-')  \
+    X(ROPE_LONG,      "rope_factors_long",       AIOS__IS_VECTOR, 'R', '-')  \
+    X(ROPE_SHORT,     "rope_factors_short",      AIOS__IS_VECTOR, 'R', '-')  \
+    X(OUTPUT_NORM,    "output_norm",             AIOS__IS_VECTOR, 'E', '-')  \
+    X(OUTPUT,         "output",                  AIOS__IS_MATRIX, 'E', 'W')
+#define AIOS__LAYER_ROLES(X)                                              \
+    X(ATTN_NORM,      "attn_norm",               AIOS__IS_VECTOR, 'E', '-')  \
+    X(ATTN_NORM_2,    "attn_norm_2",             AIOS__IS_VECTOR, 'E', '-')  \
+    X(ATTN_QKV,       "attn_qkv",                AIOS__IS_MATRIX, 'E', 'T')  \
+    X(ATTN_Q,         "attn_q",                  AIOS__IS_MATRIX, 'E', 'Q')  \
+    X(ATTN_K,         "attn_k",                  AIOS__IS_MATRIX, 'E', 'K')  \
+    X(ATTN_V,         "attn_v",                  AIOS__IS_MATRIX, 'E', 'V')  \
+    X(ATTN_Q_NORM,    "attn_q_norm",             AIOS__IS_VECTOR, 'H', '-')  \
+    X(ATTN_K_NORM,    "attn_k_norm",             AIOS__IS_VECTOR, 'H', '-')  \
+    X(ATTN_OUT,       "attn_output",             AIOS__IS_MATRIX, 'O', 'E')  \
+    X(POST_ATTN_NORM, "post_attention_norm",     AIOS__IS_VECTOR, 'E', '-')  \
+    X(FFN_NORM,       "ffn_norm",                AIOS__IS_VECTOR, 'E', '-')  \
+    X(FFN_GATE,       "ffn_gate",                AIOS__IS_MATRIX, 'E', 'F')  \
+    X(FFN_UP,         "ffn_up",                  AIOS__IS_MATRIX, 'E', 'U')  \
+    X(FFN_DOWN,       "ffn_down",                AIOS__IS_MATRIX, 'F', 'E')  \
+    X(POST_FFN_NORM,  "post_ffw_norm",           AIOS__IS_VECTOR, 'E', '-')
+
+#define AIOS__X(N, n, k, i, o) AIOS__T_##N,
+enum { AIOS__MODEL_ROLES(AIOS__X) AIOS__N_MODEL_ROLES };
+enum { AIOS__LAYER_ROLES(AIOS__X) AIOS__N_LAYER_ROLES };
+#undef AIOS__X
+
+typedef struct aios__role { const char *name; int32_t kind; char in, out; } aios__role;
+#define AIOS__X(N, n, k, i, o) { n, k, i, o },
+static const aios__role aios__model_role[] = { AIOS__MODEL_ROLES(AIOS__X) };
+static const aios__role aios__layer_role[] = { AIOS__LAYER_ROLES(AIOS__X) };
+#undef AIOS__X
+
+/* ======== model.c ======== */
+/* model.c: directory + arch row -> hyper-parameters and tensors by role. Everything that could not be computed with is
+ * refused here, with the key or tensor at fault; what comes after may rely on every number in aios__hp. */
+
+typedef struct aios__hp {
+    int32_t n_layer, n_embd, n_head, n_head_kv, hd_k, hd_v, n_ff, n_vocab, n_ctx_train;
+    int32_t n_rot;                      /* channels of a head that turn; even; 0 = no rope              */
+    int32_t window;                     /* a query sees itself and window - 1 before it; 0 = all        */
+    float norm_eps, score_scale, score_cap, logit_cap, embd_scale;
+    int32_t rope_scaling;               /* AIOS__SCALE_*                                                */
+    int32_t rope_orig_ctx;
+    double rope_base, rope_factor, rope_attn_factor, yarn_beta_fast, yarn_beta_slow, yarn_ext;
+} aios__hp;
+enum { AIOS__SCALE_NONE = 0, AIOS__SCALE_LINEAR = 1, AIOS__SCALE_YARN = 2, AIOS__SCALE_LONGROPE = 3 };
+
+/* Tensor index of a role, and of its bias; -1 = the file has none. */
+typedef struct aios__ref { int32_t w, b; } aios__ref;
+
+/* Where a tensor's bytes are. Decided by aios__place (memory.c) before any are taken. */
+typedef struct aios__place {
+    uint8_t use, layout, mapped, reserved;  /* use: AIOS__IS_*; 0 = no role. Vectors are kept as f32.    */
+    uint32_t reserved2;
+    uint64_t off, n_bytes;                  /* in the weights block                                     */
+    const void *p;                          /* NULL until loaded                                        */
+} aios__place;
+
+struct aios_model {
+    aios_allocator mem;
+    aios_mem_req req, weights_req;
+    aios_io *io;                            /* [n_parts]                                                */
+    uint32_t n_parts, own_files, flags;
+    int32_t loaded;                         /* 0, or 1 + the numerics that the weights are laid out for */
+    uint32_t n_contexts;
+    aios_log_fn log;
+    void *log_user;
+    aios__gguf gguf;
+    aios__vocab vocab;
+    const aios__arch *arch;                 /* NULL when opened for the vocabulary alone                */
+    aios__str arch_name;                    /* zero terminated in arch_z                                */
+    char arch_z[32];
+    aios__hp hp;
+    aios__ref role[AIOS__N_MODEL_ROLES];
+    aios__ref (*layer)[AIOS__N_LAYER_ROLES];    /* [n_layer]                                            */
+    aios__place *place;                     /* [n_tensors]                                              */
+    void *weights;
+};
+
+/* ---- hyper-parameters -------------------------------------------------------------------------------------- */
+typedef struct aios__hparse { const aios_model *m; aios_error *err; aios_status st; } aios__hparse;
+
+static const aios__key *aios__hp_key(const aios__hparse *h, const char *suffix) {
+    char name[128];
+    aios__text t;
+    t.p = name; t.cap = sizeof name; t.n = 0;
+    aios__put(&t, h->m->arch_name.p, h->m->arch_name.n);
+    aios__put_z(&t, ".");
+    aios__put_z(&t, suffix);
+    return aios__key_find(&h->m->gguf, name);
+}
+/* An integer in [lo, hi]; missing: dflt, or an error when dflt < 0. An array (a value per layer) must hold one value. */
+static int32_t aios__hp_int(aios__hparse *h, const char *suffix, int32_t lo, int32_t hi, int32_t dflt) {
+    const aios__key *k = aios__hp_key(h, suffix);
+    uint64_t v = 0, w, i;
+    if (h->st) return 0;
+    if (!k) {
+        if (dflt < 0) h->st = aios__fail2(h->err, AIOS_ERR_MODEL, AIOS__NO_OFF, 0, 0, "key %.% is missing", aios__s(h->m->arch_name), aios__z(suffix));
+        return dflt;
+    }
+    if (k->is_array) {
+        if (k->n == 0 || !aios__key_item_u64(k, 0, &v)) { h->st = aios__fail1(h->err, AIOS_ERR_MODEL, k->off, "key % must hold whole numbers", aios__s(k->name)); return 0; }
+        for (i = 1; i < k->n; i++)
+            if (!aios__key_item_u64(k, i, &w) || w != v) {
+                h->st = aios__fail1(h->err, AIOS_ERR_UNSUPPORTED, k->off, "key % differs between layers, which this version cannot run", aios__s(k->name));
+                return 0;
+            }
+    } else if (!aios__key_u64(k, &v)) {
+        h->st = aios__fail1(h->err, AIOS_ERR_MODEL, k->off, "key % must be a whole number, not negative", aios__s(k->name));
+        return 0;
+    }
+    if (v < (uint64_t)lo || v > (uint64_t)hi) {
+        h->st = aios__fail2(h->err, AIOS_ERR_MODEL, k->off, v < (uint64_t)lo ? (uint64_t)lo : (uint64_t)hi, v, "key % is %, out of range", aios__s(k->name), aios__u(v));
+        return 0;
+    }
+    return (int32_t)v;
+}
+static double aios__hp_num(aios__hparse *h, const char *suffix, double lo, double hi, double dflt) {
+    const aios__key *k = aios__hp_key(h, suffix);
+    double v = 0;
+    if (h->st || !k) return dflt;
+    if (k->is_array || !aios__key_f64(k, &v) || !(v >= lo && v <= hi)) {
+        h->st = aios__fail1(h->err, AIOS_ERR_MODEL, k->off, "key % is no number in the range that makes sense for it", aios__s(k->name));
+        return dflt;
+    }
+    return v;
+}
+/* A switch this version cannot honour: refused when set to anything but its neutral value. */
+static void aios__hp_refuse(aios__hparse *h, const char *suffix, double neutral) {
+    const aios__key *k = aios__hp_key(h, suffix);
+    double v;
+    if (h->st || !k) return;
+    if (k->is_array || !aios__key_f64(k, &v) || v != neutral)
+        h->st = aios__fail1(h->err, AIOS_ERR_UNSUPPORTED, k->off, "key % asks for something that this version cannot run", aios__s(k->name));
+}
+
+AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
+    aios__hparse h;
+    aios__hp *p = &m->hp;
+    const aios__key *k;
+    aios__str s;
+    int32_t scale;
+    h.m = m; h.err = err; h.st = AIOS_OK;
+    p->n_layer     = aios__hp_int(&h, "block_count", 1, 4096, -1);
+    p->n_embd      = aios__hp_int(&h, "embedding_length", 1, 1 << 20, -1);
+    p->n_ff        = aios__hp_int(&h, "feed_forward_length", 1, 1 << 24, -1);
+    p->n_head      = aios__hp_int(&h, "attention.head_count", 1, 65536, -1);
+    p->n_head_kv   = aios__hp_int(&h, "attention.head_count_kv", 1, 65536, p->n_head);
+    p->n_ctx_train = aios__hp_int(&h, "context_length", 1, 1 << 30, -1);
+    if (h.st) return h.st;
+    if (p->n_head % p->n_head_kv) {
+        k = aios__hp_key(&h, "attention.head_count_kv");
+        return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, (uint64_t)p->n_head, (uint64_t)p->n_head_kv,
+                           "% heads cannot share % key/value heads evenly", aios__i(p->n_head), aios__i(p->n_head_kv));
+    }
+    if (!aios__hp_key(&h, "attention.key_length") && p->n_embd % p->n_head) {
+        k = aios__hp_key(&h, "attention.head_count");
+        return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, (uint64_t)p->n_embd, (uint64_t)p->n_head,
+                           "an embedding of % is no multiple of % heads, and there is no attention.key_length", aios__i(p->n_embd), aios__i(p->n_head));
+    }
+    p->hd_k = aios__hp_int(&h, "attention.key_length", 1, 1024, p->n_embd / p->n_head);
+    p->hd_v = aios__hp_int(&h, "attention.value_length", 1, 1024, p->n_embd / p->n_head);
+    if (!h.st && (p->hd_k > 1024 || p->hd_v > 1024))
+        return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1024, (uint64_t)p->hd_k, "a head of % channels is more than this version handles (%)", aios__i(p->hd_k), aios__u(1024));
+    p->n_rot = m->arch->rope == AIOS__ROPE_NONE ? 0 : aios__hp_int(&h, "rope.dimension_count", 0, p->hd_k, p->hd_k);
+    if (!h.st && p->n_rot % 2) {
+        k = aios__hp_key(&h, "rope.dimension_count");
+        return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, 0, (uint64_t)p->n_rot, "key rope.dimension_count is %, which is odd", aios__i(p->n_rot), aios__u(0));
+    }
+    k = aios__hp_key(&h, m->arch->norm == AIOS__NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon");
+    if (!h.st && !k) return aios__fail1(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "the key with the norm's epsilon (%) is missing",
+                                        aios__z(m->arch->norm == AIOS__NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon"));
+    p->norm_eps = (float)aios__hp_num(&h, m->arch->norm == AIOS__NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon", 0, 1, 1e-5);
+    p->window   = m->arch->window_every ? aios__hp_int(&h, "attention.sliding_window", 0, 1 << 30, 0) : 0;
+    p->score_cap = (float)aios__hp_num(&h, "attn_logit_softcapping", 0, 1e6, 0);
+    p->logit_cap = (float)aios__hp_num(&h, "final_logit_softcapping", 0, 1e6, 0);
+    p->embd_scale = m->arch->flags & AIOS__EMBD_SQRT ? aiosk__sqrt((float)p->n_embd) : 1.0f;
+    /* gemma2 27B (46 layers) scales scores by its embedding per head, not by its head size */
+    scale = m->arch->flags & AIOS__POST_NORM && p->n_layer == 46 ? p->n_embd / p->n_head : p->hd_k;
+    p->score_scale = (float)aios__hp_num(&h, "attention.scale", 1e-9, 1e9, (double)(1.0f / aiosk__sqrt((float)scale)));
+    aios__hp_refuse(&h, "expert_count", 0);
+    aios__hp_refuse(&h, "attention.max_alibi_bias", 0);
+    aios__hp_refuse(&h, "attention.clamp_kqv", 0);
+    aios__hp_refuse(&h, "attention.causal", 1);
+    aios__hp_refuse(&h, "logit_scale", 1);
+    aios__hp_refuse(&h, "residual_scale", 1);
+    aios__hp_refuse(&h, "embedding_scale", 1);
+
+    p->rope_base     = aios__hp_num(&h, "rope.freq_base", 1.0001, 1e15, 10000.0);
+    p->rope_factor   = aios__hp_num(&h, "rope.scaling.factor", 1e-3, 1e6, aios__hp_num(&h, "rope.scale_linear", 1e-3, 1e6, 1.0));
+    p->rope_attn_factor = aios__hp_num(&h, "rope.scaling.attn_factor", 1e-3, 1e3, 1.0);
+    p->rope_orig_ctx = aios__hp_int(&h, "rope.scaling.original_context_length", 1, 1 << 30, p->n_ctx_train);
+    p->yarn_ext      = aios__hp_num(&h, "rope.scaling.yarn_ext_factor", 0, 1e3, 1.0);
+    p->yarn_beta_fast = aios__hp_num(&h, "rope.scaling.yarn_beta_fast", 1e-3, 1e6, 32.0);
+    p->yarn_beta_slow = aios__hp_num(&h, "rope.scaling.yarn_beta_slow", 1e-3, 1e6, 1.0);
+    k = aios__hp_key(&h, "rope.scaling.type");
+    p->rope_scaling = p->rope_factor != 1.0 ? AIOS__SCALE_LINEAR : AIOS__SCALE_NONE;
+    if (!h.st && k) {
+        if (!aios__key_str(k, &s)) return aios__fail1(err, AIOS_ERR_MODEL, k->off, "key % must be a string", aios__s(k->name));
+        if (aios__str_eq(s, "none")) p->rope_scaling = AIOS__SCALE_NONE;
+        else if (aios__str_eq(s, "linear")) p->rope_scaling = AIOS__SCALE_LINEAR;
+        else if (aios__str_eq(s, "yarn")) p->rope_scaling = AIOS__SCALE_YARN;
+        else if (aios__str_eq(s, "longrope")) p->rope_scaling = AIOS__SCALE_LONGROPE;
+        else return aios__fail1(err, AIOS_ERR_UNSUPPORTED, k->off, "rope scaling '%' is not known to this version", aios__s(s));
+    }
+    return h.st;
+}
+
+/* ---- tensors ------------------------------------------------------------------------------------------------ */
+static uint64_t aios__role_dim(const aios_model *m, char c, const aios__ref *layer) {
+    const aios__hp *p = &m->hp;
+    uint64_t q = (uint64_t)p->n_head * (uint64_t)p->hd_k, k = (uint64_t)p->n_head_kv * (uint64_t)p->hd_k, v = (uint64_t)p->n_head_kv * (uint64_t)p->hd_v;
+    switch (c) {
+    case 'E': return (uint64_t)p->n_embd;
+    case 'W': return (uint64_t)p->n_vocab;
+    case 'C': return (uint64_t)p->n_ctx_train;
+    case 'R': return (uint64_t)p->n_rot / 2;
+    case 'Q': return q;
+    case 'K': return k;
+    case 'V': return v;
+    case 'T': return q + k + v;
+    case 'O': return (uint64_t)p->n_head * (uint64_t)p->hd_v;
+    case 'F': return (uint64_t)p->n_ff;
+    case 'U': return (uint64_t)p->n_ff * (m->arch->flags & AIOS__GATED && layer[AIOS__T_FFN_GATE].w < 0 ? 2 : 1);     /* gate and up in one */
+    case 'H': return (uint64_t)p->hd_k;
+    default:  return 1;
+    }
+}
+static aios_status aios__shape_check(const aios_model *m, int32_t i, uint64_t in, uint64_t out, aios_error *err) {
+    const aios__tensor *t = &m->gguf.tensor[i];
+    uint64_t rest = t->n[2] * t->n[3];
+    if (t->n[0] != in)
+        return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, in, t->n[0], "tensor % has rows of %, which does not fit the model", aios__s(t->name), aios__u(t->n[0]));
+    if (t->n[1] != out || rest != 1)
+        return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, out, t->n[1], "tensor % has % rows, which does not fit the model", aios__s(t->name), aios__u(t->n[1]));
+    return AIOS_OK;
+}
+/* Finds one role's tensors and counts them. prefix is "" or "blk.N.". */
+static void aios__role_find(aios_model *m, const aios__role *r, const char *prefix, aios__ref *ref, uint32_t *n_found) {
+    int32_t part;
+    for (part = 0; part < 2; part++) {
+        char name[96];
+        aios__text t;
+        aios__str s;
+        const aios__tensor *x;
+        t.p = name; t.cap = sizeof name; t.n = 0;
+        aios__put_z(&t, prefix); aios__put_z(&t, r->name); aios__put_z(&t, part ? ".bias" : ".weight");
+        s.p = name; s.n = t.n;
+        x = aios__tensor_find(&m->gguf, s);
+        *(part ? &ref->b : &ref->w) = x ? (int32_t)(x - m->gguf.tensor) : -1;
+        if (x) { (*n_found)++; m->place[x - m->gguf.tensor].use = (uint8_t)(part ? AIOS__IS_VECTOR : r->kind); }
+    }
+}
+static aios_status aios__role_check(const aios_model *m, const aios__role *r, const aios__ref *ref, const aios__ref *layer, aios_error *err) {
+    uint64_t in = aios__role_dim(m, r->in, layer), out = aios__role_dim(m, r->out, layer);
+    aios_status st = AIOS_OK;
+    if (ref->w >= 0) {
+        const aios__tensor *t = &m->gguf.tensor[ref->w];
+        st = aios__shape_check(m, ref->w, in, out, err);
+        if (!st && r->kind == AIOS__IS_VECTOR && aiosk_type_info((int32_t)t->type)->family != AIOSK_FLT)
+            st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type, "tensor % is a vector of type %; f32, f16 or bf16 is due", aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
+        if (!st && aiosk_type_info((int32_t)t->type)->family == AIOSK_RAW)
+            st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type, "tensor % is of type %, which no matrix can have", aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
+    }
+    if (!st && ref->b >= 0) {
+        const aios__tensor *t = &m->gguf.tensor[ref->b];
+        if (ref->w < 0) return aios__fail1(err, AIOS_ERR_MODEL, t->dir_off, "tensor % has no weight to go with", aios__s(t->name));
+        st = aios__shape_check(m, ref->b, r->kind == AIOS__IS_VECTOR ? in : out, 1, err);
+        if (!st && aiosk_type_info((int32_t)t->type)->family != AIOSK_FLT)
+            st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type, "tensor % is a bias of type %; f32, f16 or bf16 is due", aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
+    }
+    return st;
+}
+static aios_status aios__missing(aios_error *err, const char *name, int32_t layer) {
+    if (layer < 0) return aios__fail1(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "tensor %.weight is missing", aios__z(name));
+    return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 0, 0, "tensor blk.%.%.weight is missing", aios__i(layer), aios__z(name));
+}
+
+static aios_status aios__roles_load(aios_model *m, aios_error *err) {
+    uint32_t n_found = 0, i;
+    int32_t l, r, need_post = (m->arch->flags & AIOS__POST_NORM) != 0, need_qk = (m->arch->flags & AIOS__QK_NORM) != 0;
+    const aios__tensor *t;
+    aios_status st = AIOS_OK;
+    for (r = 0; r < AIOS__N_MODEL_ROLES; r++)
+        aios__role_find(m, &aios__model_role[r], "", &m->role[r], &n_found);
+    if (m->role[AIOS__T_TOKEN_EMBD].w < 0) return aios__missing(err, "token_embd", -1);
+    t = &m->gguf.tensor[m->role[AIOS__T_TOKEN_EMBD].w];
+    if (t->n[1] > INT32_MAX) return aios__fail1(err, AIOS_ERR_MODEL, t->dir_off, "tensor % has too many rows", aios__s(t->name));
+    m->hp.n_vocab = (int32_t)t->n[1];
+    if (aios__vocab_size(&m->vocab) && aios__vocab_size(&m->vocab) != (uint64_t)m->hp.n_vocab)
+        return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, aios__vocab_size(&m->vocab), t->n[1], "tensor % has % rows, another number than the tokenizer has tokens", aios__s(t->name), aios__u(t->n[1]));
+    for (r = 0; r < AIOS__N_MODEL_ROLES; r++)
+        if ((st = aios__role_check(m, &aios__model_role[r], &m->role[r], NULL, err)) != 0) return st;
+    if (m->role[AIOS__T_OUTPUT_NORM].w < 0) return aios__missing(err, "output_norm", -1);
+    if (m->role[AIOS__T_OUTPUT].w < 0) m->place[m->role[AIOS__T_TOKEN_EMBD].w].use = AIOS__IS_MATRIX;    /* tied: multiplied with too */
+    if (m->arch->flags & AIOS__POS_EMBD && m->role[AIOS__T_POS_EMBD].w < 0) return aios__missing(err, "position_embd", -1);
+
+    for (l = 0; l < m->hp.n_layer; l++) {
+        aios__ref *ref = m->layer[l];
+        char prefix[24];
+        aios__text x;
+        x.p = prefix; x.cap = sizeof prefix; x.n = 0;
+        aios__put_z(&x, "blk."); aios__put_i(&x, l); aios__put_z(&x, ".");
+        for (r = 0; r < AIOS__N_LAYER_ROLES; r++)
+            aios__role_find(m, &aios__layer_role[r], prefix, &ref[r], &n_found);
+        for (r = 0; r < AIOS__N_LAYER_ROLES; r++)
+            if ((st = aios__role_check(m, &aios__layer_role[r], &ref[r], ref, err)) != 0) return st;
+        if (ref[AIOS__T_ATTN_NORM].w < 0) return aios__missing(err, "attn_norm", l);
+        if (ref[AIOS__T_ATTN_QKV].w < 0) {
+            if (ref[AIOS__T_ATTN_Q].w < 0) return aios__missing(err, "attn_q", l);
+            if (ref[AIOS__T_ATTN_K].w < 0) return aios__missing(err, "attn_k", l);
+            if (ref[AIOS__T_ATTN_V].w < 0) return aios__missing(err, "attn_v", l);
+        }
+        if (need_qk && ref[AIOS__T_ATTN_Q_NORM].w < 0) return aios__missing(err, "attn_q_norm", l);
+        if (need_qk && ref[AIOS__T_ATTN_K_NORM].w < 0) return aios__missing(err, "attn_k_norm", l);
+        if (ref[AIOS__T_ATTN_OUT].w < 0) return aios__missing(err, "attn_output", l);
+        if (need_post && ref[AIOS__T_POST_ATTN_NORM].w < 0) return aios__missing(err, "post_attention_norm", l);
+        if (!(m->arch->flags & AIOS__PARALLEL) && ref[AIOS__T_FFN_NORM].w < 0) return aios__missing(err, "ffn_norm", l);
+        if (ref[AIOS__T_FFN_UP].w < 0) return aios__missing(err, "ffn_up", l);
+        if (ref[AIOS__T_FFN_DOWN].w < 0) return aios__missing(err, "ffn_down", l);
+        if (need_post && ref[AIOS__T_POST_FFN_NORM].w < 0) return aios__missing(err, "post_ffw_norm", l);
+        /* a tensor that the family's row has no place for would be left out of the sum: better refused */
+        for (r = 0; r < AIOS__N_LAYER_ROLES; r++) {
+            int32_t odd = 0;
+            if (ref[r].w < 0) continue;
+            if (r == AIOS__T_ATTN_Q_NORM || r == AIOS__T_ATTN_K_NORM) odd = !need_qk;
+            if (r == AIOS__T_POST_ATTN_NORM || r == AIOS__T_POST_FFN_NORM) odd = !need_post;
+            if (r == AIOS__T_FFN_GATE) odd = !(m->arch->flags & AIOS__GATED);
+            if (r == AIOS__T_ATTN_Q || r == AIOS__T_ATTN_K || r == AIOS__T_ATTN_V) odd = ref[AIOS__T_ATTN_QKV].w >= 0;
+            if (r == AIOS__T_ATTN_NORM_2 || r == AIOS__T_FFN_NORM) odd = r == AIOS__T_ATTN_NORM_2 ? !(m->arch->flags & AIOS__PARALLEL) : (m->arch->flags & AIOS__PARALLEL) != 0;
+            if (odd) {
+                t = &m->gguf.tensor[ref[r].w];
+                return aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, 0, "tensor % has no place in the family %", aios__s(t->name), aios__s(m->arch_name));
+            }
+        }
+    }
+    if (n_found != m->gguf.n_tensors)
+        for (i = 0; i < m->gguf.n_tensors; i++)
+            if (!m->place[i].use)
+                return aios__fail2(err, AIOS_ERR_UNSUPPORTED, m->gguf.tensor[i].dir_off, n_found, m->gguf.n_tensors,
+                                   "tensor % has no place in the family %", aios__s(m->gguf.tensor[i].name), aios__s(m->arch_name));
+    return AIOS_OK;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------ */
+/* Takes the model's memory from a bump; counts when its base is NULL. n_layer is what the file says, unchecked yet,
+ * but never more than there are tensors. */
+static aios_model *aios__model_layout(aios__bump *b, const aios__gguf_size *size, uint32_t n_parts, aios_model *into) {
+    aios_model *m = (aios_model *)aios__take(b, sizeof(aios_model), 64);
+    aios_model *x = m ? m : into;
+    x->io    = (aios_io *)aios__take(b, n_parts * sizeof(aios_io), 8);
+    x->place = (aios__place *)aios__take(b, (uint64_t)size->n_tensors * sizeof(aios__place), 8);
+    /* a layer has two tensors at the least, so this is enough for any file that will not be refused */
+    x->layer = (aios__ref (*)[AIOS__N_LAYER_ROLES])aios__take(b, ((uint64_t)size->n_tensors / 2 + 1) * sizeof *x->layer, 8);
+    return m;
+}
+
+enum { AIOS__MAX_PARTS = 256 };
+
+/* A model being opened: the caller's desc made whole, and its parts, ours or the caller's. */
+typedef struct aios__opening {
+    aios_io io[AIOS__MAX_PARTS];
+    uint32_t n_parts, own_files;
+    aios_limits lim;
+    aios_model_desc d;
+} aios__opening;
+
+static void aios__parts_close(aios_io *io, uint32_t n) {
+#ifndef AIOS_NO_FILES
+    uint32_t i;
+    for (i = 0; i < n; i++) aios__file_close(&io[i]);
+#else
+    (void)io; (void)n;
+#endif
+}
+/* Opens path and, when that is the first part of a split file, all the others. On failure none stays open. */
+static aios_status aios__parts_open(aios__opening *o, aios_error *err) {
+#ifndef AIOS_NO_FILES
+    char name[1024];
+    uint32_t i;
+    aios_status st = aios__file_open(o->d.path, &o->io[0], err);
+    if (st) return st;
+    st = aios__gguf_split_count(&o->io[0], &o->lim, &o->n_parts, err);
+    if (!st && o->n_parts > o->lim.max_parts)
+        st = aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, o->lim.max_parts, o->n_parts, "% parts are more than the limit of %", aios__u(o->n_parts), aios__u(o->lim.max_parts));
+    for (i = 1; !st && i < o->n_parts; i++) {
+        if (!aios__split_name(o->d.path, i, o->n_parts, name, sizeof name))
+            st = aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, o->n_parts, 1, "the file is one of % parts, but its name does not end in -00001-of-N.gguf", aios__u(o->n_parts), aios__u(0));
+        else st = aios__file_open(name, &o->io[i], err);
+        if (st) { aios__parts_close(o->io, i); return st; }
+    }
+    if (st) aios__parts_close(o->io, 1);
+    else o->own_files = 1;
+    return st;
+#else
+    (void)o;
+    return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "this build has no file reader (AIOS_NO_FILES): give desc.io");
+#endif
+}
+
+/* Checks the desc, fills in defaults, opens or copies the parts. What is open must be closed by the caller. */
+static aios_status aios__opening_start(aios__opening *o, const aios_model_desc *d, aios_error *err) {
+    aios_status st;
+    uint32_t i;
+    const char *p;
+    memset(o, 0, sizeof *o);
+    aios__clear(err);
+    if ((st = aios__desc_copy(&o->d, sizeof o->d, d, "aios_model_desc", err)) != 0) return st;
+    if (o->d.limits && (st = aios__desc_copy(&o->lim, sizeof o->lim, o->d.limits, "aios_limits", err)) != 0) return st;
+    if (!o->lim.max_tensors)      o->lim.max_tensors = 65535;
+    if (!o->lim.max_keys)         o->lim.max_keys = 65535;
+    if (!o->lim.max_parts || o->lim.max_parts > AIOS__MAX_PARTS) o->lim.max_parts = AIOS__MAX_PARTS;
+    if (!o->lim.max_header_bytes) o->lim.max_header_bytes = (uint64_t)1 << 30;
+    if (!o->lim.max_string_bytes) o->lim.max_string_bytes = (uint64_t)1 << 20;
+    if (!o->lim.max_array_items)  o->lim.max_array_items = (uint64_t)16 << 20;
+    o->n_parts = 1;
+    if (!o->d.io) {
+        if (!o->d.path) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_model_desc needs io or path");
+        return aios__parts_open(o, err);
+    }
+    if (o->d.n_parts) o->n_parts = o->d.n_parts;
+    if (o->n_parts > o->lim.max_parts) return aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, o->lim.max_parts, o->n_parts, "% parts are more than the limit of %", aios__u(o->n_parts), aios__u(o->lim.max_parts));
+    for (i = 0, p = (const char *)o->d.io; i < o->n_parts; i++, p += o->d.io->struct_size) {     /* the caller's sizeof */
+        if ((st = aios__desc_copy(&o->io[i], sizeof *o->io, p, "aios_io", err)) != 0) return st;
+        if (!o->io[i].read) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_io.read is NULL");
+    }
+    return AIOS_OK;
+}
+static void aios__opening_end(aios__opening *o) { if (o->own_files) aios__parts_close(o->io, o->n_parts); }
+
+/* Reads the headers once with no memory but the stack, and lays everything out. */
+static aios_status aios__model_size(aios__opening *o, aios__gguf_size *size, uint64_t *bytes, aios_error *err) {
+    aios__bump b = { NULL, 0 };
+    aios_model tmp;
+    aios_status st = aios__gguf_measure(o->io, o->n_parts, &o->lim, size, err);
+    if (st) return st;
+    memset(&tmp, 0, sizeof tmp);
+    aios__model_layout(&b, size, o->n_parts, &tmp);
+    if ((st = aios__gguf_load(&tmp.gguf, &b, o->io, o->n_parts, &o->lim, size, err)) != 0) return st;
+    if ((st = aios__vocab_load(&tmp.vocab, &b, NULL, size, err)) != 0) return st;
+    *bytes = aios__round_up(b.used, 64);
+    return AIOS_OK;
+}
+
+static void aios__req_fill(aios_mem_req *r, uint32_t kind, uint64_t bytes) {
+    memset(r, 0, sizeof *r);
+    r->struct_size = (uint32_t)sizeof *r;
+    r->kind = kind; r->bytes = bytes; r->align = 64; r->tier = AIOS_TIER_HOT;
+    r->flags = bytes >= ((uint64_t)32 << 20) ? (uint32_t)AIOS_MEM_HUGE : 0;
+    r->numa_node = -1; r->layer = -1;
+}
+
+/* The arch row, hyper-parameters and roles of a loaded directory. */
+static aios_status aios__model_understand(aios_model *m, aios_error *err) {
+    const aios__key *k = aios__key_find(&m->gguf, "general.architecture");
+    aios_status st;
+    if (!k) {
+        if (m->flags & AIOS_MODEL_VOCAB_ONLY) return AIOS_OK;
+        return aios__fail(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "key general.architecture is missing");
+    }
+    if (!aios__key_str(k, &m->arch_name)) return aios__fail(err, AIOS_ERR_MODEL, k->off, "key general.architecture must be a string");
+    memcpy(m->arch_z, m->arch_name.p, aios__min_u64(m->arch_name.n, sizeof m->arch_z - 1));
+    if (m->flags & AIOS_MODEL_VOCAB_ONLY) return AIOS_OK;
+    m->arch = aios__arch_find(m->arch_name);
+    if (!m->arch) return aios__fail1(err, AIOS_ERR_UNSUPPORTED, k->off, "the model family '%' is not known to this version", aios__s(m->arch_name));
+    if ((st = aios__hp_load(m, err)) != 0) return st;
+    if ((uint64_t)m->hp.n_layer > (uint64_t)m->gguf.n_tensors / 2) {
+        aios__hparse h;
+        h.m = m; h.err = err; h.st = 0;
+        k = aios__hp_key(&h, "block_count");
+        return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, m->gguf.n_tensors, (uint64_t)m->hp.n_layer, "% layers cannot be made of % tensors", aios__i(m->hp.n_layer), aios__u(m->gguf.n_tensors));
+    }
+    return aios__roles_load(m, err);
+}
+
+AIOS_API aios_status aios_model_measure(const aios_model_desc *d, aios_mem_req *req, aios_error *err) {
+    aios__opening o;
+    aios__gguf_size size;
+    uint64_t bytes = 0;
+    aios_status st = aios__opening_start(&o, d, err);
+    if (!st && !req) st = aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "req is NULL");
+    if (!st) st = aios__model_size(&o, &size, &bytes, err);
+    aios__opening_end(&o);
+    if (!st) aios__req_fill(req, AIOS_MEM_META, bytes);
+    return st;
+}
+
+AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out, aios_error *err) {
+    aios__opening o;
+    aios__gguf_size size;
+    aios_allocator mem;
+    aios_mem_req req;
+    aios__bump b = { NULL, 0 };
+    aios_model *m;
+    uint64_t bytes = 0;
+    aios_status st;
+    if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
+    *out = NULL;
+    st = aios__opening_start(&o, d, err);
+    if (!st && !o.d.mem) st = aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_model_desc.mem is NULL: the library takes memory from the caller alone");
+    if (!st) st = aios__desc_copy(&mem, sizeof mem, o.d.mem, "aios_allocator", err);
+    if (!st && (!mem.alloc || !mem.free)) st = aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_allocator needs alloc and free");
+    if (!st) st = aios__model_size(&o, &size, &bytes, err);
+    if (!st) {
+        aios__req_fill(&req, AIOS_MEM_META, bytes);
+        b.base = (char *)mem.alloc(mem.user, &req);
+        if (!b.base) st = aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, bytes, 0, "the allocator gave no memory for the model's header (% bytes)", aios__u(bytes), aios__u(0));
+    }
+    if (st) { aios__opening_end(&o); return st; }
+    memset(b.base, 0, sizeof(aios_model));
+    m = aios__model_layout(&b, &size, o.n_parts, NULL);
+    m->mem = mem; m->req = req; m->n_parts = o.n_parts; m->own_files = o.own_files; m->flags = o.d.flags;
+    m->log = o.d.log; m->log_user = o.d.log_user;
+    memcpy(m->io, o.io, o.n_parts * sizeof *o.io);
+    memset(m->place, 0, size.n_tensors * sizeof *m->place);
+    st = aios__gguf_load(&m->gguf, &b, m->io, m->n_parts, &o.lim, &size, err);
+    if (!st) st = aios__vocab_load(&m->vocab, &b, &m->gguf, &size, err);
+    if (!st) st = aios__model_understand(m, err);
+    if (st) { aios_model_free(m); return st; }
+    *out = m;
+    return AIOS_OK;
+}
+
+AIOS_API void aios_model_free(aios_model *m) {
+    aios_allocator mem;
+    aios_mem_req req;
+    if (!m) return;
+    mem = m->mem; req = m->req;
+    if (m->weights) mem.free(mem.user, m->weights, &m->weights_req);
+    if (m->own_files) aios__parts_close(m->io, m->n_parts);
+    mem.free(mem.user, m, &req);
+}
+
+/* ---- what the model is -------------------------------------------------------------------------------------- */
+AIOS_API aios_status aios_model_get_info(const aios_model *m, aios_model_info *out) {
+    aios_model_info i;
+    if (!m) return AIOS_ERR_ARG;
+    memset(&i, 0, sizeof i);
+    i.arch = m->arch_z;
+    i.n_params = m->gguf.n_params; i.tensor_bytes = m->gguf.tensor_bytes; i.header_bytes = m->gguf.header_bytes;
+    i.n_tensors = m->gguf.n_tensors; i.n_keys = m->gguf.n_keys; i.gguf_version = (int32_t)m->gguf.version;
+    i.n_layer = m->hp.n_layer; i.n_embd = m->hp.n_embd; i.n_head = m->hp.n_head; i.n_head_kv = m->hp.n_head_kv;
+    i.head_dim_k = m->hp.hd_k; i.head_dim_v = m->hp.hd_v; i.n_ff = m->hp.n_ff; i.n_vocab = m->hp.n_vocab; i.n_ctx_train = m->hp.n_ctx_train;
+    aios__vocab_info(&m->vocab, &i);
+    return aios__desc_fill(out, &i, sizeof i);
+}
+AIOS_API aios_status aios_model_get_tensor(const aios_model *m, uint32_t i, aios_tensor_info *out) {
+    aios_tensor_info x;
+    const aios__tensor *t;
+    if (!m || i >= m->gguf.n_tensors) return AIOS_ERR_ARG;
+    t = &m->gguf.tensor[i];
+    memset(&x, 0, sizeof x);
+    x.type = t->type;
+    memcpy(x.name, t->name.p, aios__min_u64(t->name.n, sizeof x.name - 1));
+    memcpy(x.n, t->n, sizeof x.n);
+    x.file_offset = t->off; x.n_bytes = t->n_bytes; x.n_dims = t->n_dims; x.part = t->part;
+    return aios__desc_fill(out, &x, sizeof x);
+}
+
+static void aios__put_item(aios__text *t, const aios__key *k, uint64_t i, const uint8_t **next) {
+    uint64_t u;
+    double f;
+    if (k->type == AIOS__STR) { aios__str s = aios__key_next_str(next); aios__put(t, s.p, s.n); }
+    else if (k->type == AIOS__F32 || k->type == AIOS__F64) { if (aios__key_item_f64(k, i, &f)) aios__put_f(t, f); }
+    else if (k->type == AIOS__BOOL) aios__put_z(t, k->p[i] ? "true" : "false");
+    else if (aios__key_item_u64(k, i, &u)) aios__put_u(t, u);
+    else if (aios__key_item_f64(k, i, &f)) aios__put_f(t, f);       /* negative whole numbers */
+}
+AIOS_API aios_status aios_model_get_key(const aios_model *m, uint32_t i, char *name, uint64_t name_bytes,
+                                        char *type, uint64_t type_bytes, char *value, uint64_t value_bytes) {
+    static const char *const types[] = { "u8", "i8", "u16", "i16", "u32", "i32", "f32", "bool", "str", "arr", "u64", "i64", "f64" };
+    const aios__key *k;
+    const uint8_t *next;
+    aios__text t;
+    uint64_t j;
+    if (!m || i >= m->gguf.n_keys || !name || !type || !value || !name_bytes || !type_bytes || !value_bytes) return AIOS_ERR_ARG;
+    k = &m->gguf.key[i];
+    next = k->p;
+    t.p = name; t.cap = name_bytes; t.n = 0; name[0] = 0;
+    aios__put(&t, k->name.p, k->name.n);
+    t.p = type; t.cap = type_bytes; t.n = 0;
+    if (k->is_array) aios__put_z(&t, "arr[");
+    aios__put_z(&t, types[k->type]);
+    if (k->is_array) aios__put_z(&t, "]");
+    t.p = value; t.cap = value_bytes; t.n = 0; value[0] = 0;
+    if (k->is_array) { aios__put_u(&t, k->n); aios__put_z(&t, " items: "); }
+    for (j = 0; j < k->n && j < 8; j++) {
+        if (j) aios__put_z(&t, ", ");
+        aios__put_item(&t, k, j, &next);
+    }
+    if (k->n > 8) aios__put_z(&t, ", ...");
+    return AIOS_OK;
+}
+
+/* ---- the vocabulary's public face ---------------------------------------------------------------------------- */
+AIOS_API int64_t aios_tokenize(const aios_model *m, const char *text, uint64_t n_text, uint32_t flags, int32_t *ids, uint64_t max_ids, aios_error *err) {
+    if (!m || (!text && n_text) || (!ids && max_ids)) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_tokenize: an argument is NULL");
+    aios__clear(err);
+    return aios__tokenize(&m->vocab, text, n_text, flags, ids, max_ids, err);
+}
+AIOS_API int64_t aios_detokenize(const aios_model *m, aios_detok *st, int32_t id, char *out, uint64_t cap) {
+    if (!m || (!out && cap)) return AIOS_ERR_ARG;
+    return aios__detokenize(&m->vocab, st, id, out, cap);
+}
+AIOS_API const char *aios_token_text(const aios_model *m, int32_t id, uint64_t *n_bytes) {
+    return m && n_bytes ? aios__token_text(&m->vocab, id, n_bytes) : NULL;
+}
+AIOS_API int32_t aios_token_is_end(const aios_model *m, int32_t id) { return m ? aios__token_is_end(&m->vocab, id) : 0; }
+
+/* ======== kv.c ======== */
+/* kv.c: the cache as pages of 64 positions from one pool, found through a table per sequence. A page holds the tiles of
+ * every layer and key/value head for its positions: [layer][head][tile]. Knows where things are, not what is in them. */
+
+enum { AIOS__NO_PAGE = -1 };
+
+typedef struct aios__kv {
+    int32_t type, n_layer, n_head_kv, n_seq;
+    int32_t seq_pages, n_pages;         /* pages of one sequence at full context, and of all                */
+    uint64_t tile_bytes, page_bytes, bytes;
+    char *base;
+    int32_t *table;                     /* [n_seq][seq_pages] page of each 64 positions, or AIOS__NO_PAGE   */
+    int32_t *free_page;                 /* [n_pages] stack of pages not in use                              */
+    int32_t n_free;
+} aios__kv;
+
+/* Sizes for n_seq sequences of n_ctx positions. 0 when they overflow. */
+static int32_t aios__kv_size(aios__kv *kv, const aios__hp *hp, int32_t type, int32_t n_ctx, int32_t n_seq) {
+    uint64_t tiles;
+    memset(kv, 0, sizeof *kv);
+    kv->type = type; kv->n_layer = hp->n_layer; kv->n_head_kv = hp->n_head_kv; kv->n_seq = n_seq;
+    kv->tile_bytes = aiosk_tile_bytes(type, hp->hd_k, hp->hd_v);
+    kv->seq_pages = (int32_t)(((int64_t)n_ctx + AIOSK_TILE - 1) / AIOSK_TILE);
+    if ((int64_t)kv->seq_pages * n_seq > INT32_MAX) return 0;
+    kv->n_pages = kv->seq_pages * n_seq;
+    return aios__mul((uint64_t)hp->n_layer, (uint64_t)hp->n_head_kv, &tiles) && aios__mul(tiles, kv->tile_bytes, &kv->page_bytes)
+        && aios__mul(kv->page_bytes, (uint64_t)kv->n_pages, &kv->bytes);
+}
+static void aios__kv_layout(aios__kv *kv, aios__bump *meta) {
+    kv->table     = (int32_t *)aios__take(meta, (uint64_t)kv->n_pages * 4, 8);
+    kv->free_page = (int32_t *)aios__take(meta, (uint64_t)kv->n_pages * 4, 8);
+}
+static void aios__kv_start(aios__kv *kv, void *base) {
+    int32_t i;
+    kv->base = (char *)base;
+    kv->n_free = kv->n_pages;
+    for (i = 0; i < kv->n_pages; i++) { kv->table[i] = AIOS__NO_PAGE; kv->free_page[i] = kv->n_pages - 1 - i; }
+}
+/* Makes sure that positions below n of a sequence have pages. The pool holds a full context of every sequence. */
+static void aios__kv_grow(aios__kv *kv, int32_t seq, int32_t n) {
+    int32_t i, *t = kv->table + (int64_t)seq * kv->seq_pages;
+    for (i = 0; i < (n + AIOSK_TILE - 1) / AIOSK_TILE; i++)
+        if (t[i] == AIOS__NO_PAGE) t[i] = kv->free_page[--kv->n_free];
+}
+/* Gives back the pages that hold nothing but positions from n on. */
+static void aios__kv_cut(aios__kv *kv, int32_t seq, int32_t n) {
+    int32_t i, *t = kv->table + (int64_t)seq * kv->seq_pages;
+    for (i = (n + AIOSK_TILE - 1) / AIOSK_TILE; i < kv->seq_pages; i++)
+        if (t[i] != AIOS__NO_PAGE) { kv->free_page[kv->n_free++] = t[i]; t[i] = AIOS__NO_PAGE; }
+}
+static inline void *aios__kv_tile(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head, int32_t pos) {
+    int32_t page = kv->table[(int64_t)seq * kv->seq_pages + pos / AIOSK_TILE];
+    return kv->base + (uint64_t)page * kv->page_bytes + ((uint64_t)layer * (uint64_t)kv->n_head_kv + (uint64_t)head) * kv->tile_bytes;
+}
+
+/* ======== memory.c ======== */
+/* memory.c: where each tensor's bytes are, and getting them there. aios__place_of decides (pure arithmetic, the same
+ * answer each time); aios__weights_load carries it out: reads through the io, packs panel by panel. Later tiers
+ * (mapped and shrinkable, streamed) are further answers of aios__place_of and further ways to load. */
+
+/* Decides for tensor i under some numerics. *off is the running end of the weights block. */
+static aios__place aios__place_of(const aios_model *m, int32_t numerics, uint32_t i, uint64_t *off) {
+    const aios__tensor *t = &m->gguf.tensor[i];
+    aios__place p;
+    memset(&p, 0, sizeof p);
+    p.use = m->place[i].use;
+    p.layout = AIOSK_ROWS;
+    if (!p.use) return p;
+    p.n_bytes = t->n_bytes;
+    if (p.use == AIOS__IS_VECTOR) p.n_bytes = t->n[0] * t->n[1] * 4;
+    else {
+        uint64_t packed = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, t->n[1], t->n[0]);
+        if (p.use == AIOS__IS_MATRIX && packed && numerics != AIOS_REFERENCE) { p.layout = AIOSK_PANELS; p.n_bytes = packed; }
+        else p.mapped = m->io[t->part].map != NULL;
+    }
+    if (!p.mapped) {
+        *off = aios__round_up(*off, 64);
+        p.off = *off;
+        *off += p.n_bytes;
+    }
+    return p;
+}
+
+/* Bytes of the weights block, and by layout for the report. */
+typedef struct aios__weights_size { uint64_t bytes, packed, rows, mapped; } aios__weights_size;
+static void aios__weights_measure(const aios_model *m, int32_t numerics, aios__weights_size *s) {
+    uint32_t i;
+    memset(s, 0, sizeof *s);
+    for (i = 0; i < m->gguf.n_tensors; i++) {
+        aios__place p = aios__place_of(m, numerics, i, &s->bytes);
+        if (p.mapped) s->mapped += p.n_bytes;
+        else if (p.layout == AIOSK_PANELS) s->packed += p.n_bytes;
+        else s->rows += p.n_bytes;
+    }
+    s->bytes = aios__round_up(s->bytes, 64);
+}
+
+/* Reads one tensor to dst. What is packed is read into tmp first, as many whole panels at a time as tmp holds. */
+static aios_status aios__tensor_load(const aios_model *m, const aios__tensor *t, const aios__place *p, char *dst, char *tmp, uint64_t tmp_bytes, aios_error *err) {
+    const aios_io *io = &m->io[t->part];
+    uint64_t r, at_once, n_rows = t->n[1] * t->n[2] * t->n[3], panel = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]);
+    aios_status st = AIOS_OK;
+    if (p->use == AIOS__IS_VECTOR) {
+        const char *src = dst;
+        if (t->n_bytes < p->n_bytes) src = dst + (p->n_bytes - t->n_bytes);     /* f16 at the end of its f32s: widened upwards in place */
+        if ((st = aios__io_read(io, t->off, dst + (src - dst), t->n_bytes, err)) != 0) return st;
+        if (t->type != AIOSK_F32) for (r = 0; r < t->n[0] * n_rows; r++) {
+            float f;
+            aiosk_unpack((int32_t)t->type, src + r * (t->row_bytes / t->n[0]), 1, &f);
+            memcpy(dst + r * 4, &f, 4);
+        }
+        return AIOS_OK;
+    }
+    if (p->layout == AIOSK_ROWS) return aios__io_read(io, t->off, dst, t->n_bytes, err);
+    at_once = tmp_bytes / (16 * t->row_bytes) * 16;
+    for (r = 0; r < n_rows; r += at_once) {
+        uint64_t i, n = aios__min_u64(n_rows - r, at_once);
+        if ((st = aios__io_read(io, t->off + r * t->row_bytes, tmp, n * t->row_bytes, err)) != 0) return st;
+        for (i = 0; i < n; i += 16, dst += panel)
+            aiosk_pack_panel((int32_t)t->type, tmp + i * t->row_bytes, (int32_t)aios__min_u64(n - i, 16), t->n[0], dst);
+    }
+    return AIOS_OK;
+}
+
+/* Takes the weights block and fills it. tmp: room for at least 16 rows of any packed tensor (aios__weights_tmp). */
+static aios_status aios__weights_load(aios_model *m, int32_t numerics, char *tmp, uint64_t tmp_bytes, aios_progress_fn progress, void *user, aios_error *err) {
+    aios__weights_size s;
+    uint64_t off = 0, done = 0;
+    uint32_t i;
+    aios_status st = AIOS_OK;
+    aios__weights_measure(m, numerics, &s);
+    aios__req_fill(&m->weights_req, AIOS_MEM_WEIGHTS, s.bytes);
+    if (s.bytes) {
+        m->weights = m->mem.alloc(m->mem.user, &m->weights_req);
+        if (!m->weights) return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, s.bytes, 0, "the allocator gave no memory for the weights (% bytes)", aios__u(s.bytes), aios__u(0));
+    }
+    for (i = 0; i < m->gguf.n_tensors && !st; i++) {
+        const aios__tensor *t = &m->gguf.tensor[i];
+        aios__place p = aios__place_of(m, numerics, i, &off);
+        if (p.use && p.mapped) {
+            p.p = aios__io_map(&m->io[t->part], t->off, t->n_bytes);
+            if (!p.p) st = aios__fail1(err, AIOS_ERR_IO, t->off, "the io's map gave nothing for tensor %", aios__s(t->name));
+        } else if (p.use) {
+            p.p = (char *)m->weights + p.off;
+            st = aios__tensor_load(m, t, &p, (char *)m->weights + p.off, tmp, tmp_bytes, err);
+        }
+        m->place[i] = p;
+        done += t->n_bytes;
+        if (!st && progress && progress(user, done, m->gguf.tensor_bytes))
+            st = aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "loading was stopped by the progress callback");
+    }
+    if (st) {
+        if (m->weights) m->mem.free(m->mem.user, m->weights, &m->weights_req);
+        m->weights = NULL;
+        return st;
+    }
+    m->loaded = 1 + (numerics == AIOS_REFERENCE);
+    return AIOS_OK;
+}
+/* Bytes of 16 rows of the longest tensor that is packed. */
+static uint64_t aios__weights_tmp(const aios_model *m, int32_t numerics) {
+    uint64_t max = 0, off = 0;
+    uint32_t i;
+    for (i = 0; i < m->gguf.n_tensors; i++)
+        if (aios__place_of(m, numerics, i, &off).layout == AIOSK_PANELS && m->gguf.tensor[i].row_bytes * 16 > max) max = m->gguf.tensor[i].row_bytes * 16;
+    return max;
+}
+
+/* ======== dmath.h ======== */
+/* dmath.h: log, exp, floor, sin and cos in double, for tables made before the first token. Ours, because the C library's
+ * differ from vendor to vendor in the last bit, and the same bits are promised. Errors below 2e-15 relative. */
+#ifndef AIOS__DMATH_H
+#define AIOS__DMATH_H
+
+static inline double aios__floor(double x) {
+    double t = (double)(int64_t)x;      /* |x| < 2^62 */
+    return t > x ? t - 1 : t;
+}
+/* x > 0, finite. log x = e ln 2 + 2 atanh((m - 1) / (m + 1)), m in [sqrt 1/2, sqrt 2). */
+AIOSK__STRICT static double aios__log(double x) {
+    uint64_t u;
+    int32_t e, i;
+    double m, s, s2, t = 0;
+    memcpy(&u, &x, 8);
+    e = (int32_t)(u >> 52) - 1023;
+    u = (u & 0x000FFFFFFFFFFFFFu) | 0x3FF0000000000000u;
+    memcpy(&m, &u, 8);
+    if (m > 1.4142135623730951) { m *= 0.5; e++; }
+    s = (m - 1) / (m + 1);
+    s2 = s * s;
+    for (i = 23; i >= 3; i -= 2) t = t * s2 + 1.0 / (double)i;
+    t = 2 * (s + s * s2 * t);
+    return (double)e * 0.6931471803691238 + ((double)e * 1.9082149292705877e-10 + t);   /* ln 2 in two parts */
+}
+/* |x| < 700 */
+AIOSK__STRICT static double aios__exp(double x) {
+    double k = aios__floor(x * 1.4426950408889634 + 0.5), r = x - k * 0.6931471803691238 - k * 1.9082149292705877e-10, t = 1, p;
+    uint64_t u = (uint64_t)((int64_t)k + 1023) << 52;
+    int32_t i;
+    for (i = 14; i >= 1; i--) t = t * r / (double)i + 1;
+    memcpy(&p, &u, 8);
+    return t * p;
+}
+/* |x| < 1.6e6, the range in which k * pi/2 keeps its first part exact. */
+AIOSK__STRICT static void aios__sincos(double x, double *sin_x, double *cos_x) {
+    double k = aios__floor(x * 0.6366197723675814 + 0.5), r, r2, s = 0, c = 0;
+    int32_t i, q = (int32_t)((int64_t)k & 3);
+    r = ((x - k * 1.57079632673412561417e+00) - k * 6.07710050630396597660e-11) - k * 2.02226624879595063154e-21;
+    r2 = r * r;
+    for (i = 19; i >= 3; i -= 2) s = -r2 / (double)(i * (i - 1)) * (1 + s);
+    for (i = 18; i >= 2; i -= 2) c = -r2 / (double)(i * (i - 1)) * (1 + c);
+    s = r + r * s; c = 1 + c;
+    *sin_x = q == 0 ? s : q == 1 ? c : q == 2 ? -s : -c;
+    *cos_x = q == 0 ? c : q == 1 ? -s : q == 2 ? -c : s;
+}
+
+#endif
+
+/* ======== program.c ======== */
+/* program.c: model + plan -> a flat array of ops. Each op holds its pointers, kernels, shapes and byte counts; running is a
+ * loop over it (exec.c) that looks up no name, chooses no path and takes no memory. The same function counts and
+ * builds, so that the plan knows the program's size to the byte.
+ *
+ * Ops run in phases: an op with AIOS__JOIN runs side by side with the one before it, any other starts a new phase and
+ * sees everything that the phases before it wrote. An op is cut into tasks that may run in any order.
+ *
+ * A value that a matrix reads can exist in up to three forms (aios__acts): f32, A32, A256. The op that makes it writes
+ * just those that its readers need. */
+
+typedef struct aios__acts {
+    char *p[AIOSK_N_ACTS];              /* column 0 of each form; NULL = nobody needs it                    */
+    uint64_t stride[AIOSK_N_ACTS];      /* bytes from one token to the next                                 */
+    int32_t n;                          /* values of one token                                              */
+} aios__acts;
+
+/* The tokens that go through the program together. */
+typedef struct aios__pass {
+    int32_t n, n_out, n_blocks, reserved;
+    int32_t *id, *seq, *pos;            /* [n_batch]                                                        */
+    int32_t *out;                       /* [n_outputs] which of the tokens get logits                       */
+    int32_t *block;                     /* [n_batch + 1] first token of each attention block (one sequence) */
+} aios__pass;
+
+struct aios__op;
+typedef struct aios__run {              /* what an op's tasks can see                                       */
+    const aiosk_isa *k;
+    const aios__hp *hp;
+    const aios__kv *kv;
+    const aios__pass *pass;
+    char *work;                         /* [n_threads][work_bytes]                                          */
+    uint64_t work_bytes;
+    uint64_t *kv_read;                  /* [n_threads][8] bytes of cache read, a line each                  */
+} aios__run;
+typedef void (*aios__op_fn)(const struct aios__op *op, const aios__run *r, int32_t task, int32_t worker);
+
+enum { AIOS__PER_TOKEN = 1, AIOS__PER_ROWS = 2, AIOS__PER_HEAD = 3 };   /* what a task is                  */
+enum { AIOS__JOIN = 1, AIOS__ON_OUTPUTS = 2, AIOS__ADD = 4, AIOS__GATE = 8 };
+
+typedef struct aios__op {
+    aios__op_fn run;
+    const char *name;
+    int32_t layer, per;                 /* layer -1 = none; per: AIOS__PER_*                                */
+    uint32_t flags;
+    int32_t type;                       /* AIOSK_* of w; activation; norm                                   */
+    const void *w;                      /* matrix, table, or norm weight                                    */
+    const float *b, *b2;                /* bias; second norm weight                                         */
+    aiosk_matmul_fn mm;
+    float *x;                           /* f32 input, or in and out                                         */
+    uint64_t x_stride;                  /* floats                                                           */
+    aios__acts in, out;
+    float *y;
+    uint64_t y_stride;
+    int32_t n_in, n_out, rows_per_task, window;
+    float scale;
+    int32_t layout;
+    const double *freq;
+    uint64_t w_bytes;                   /* weights read by one run of the op, whatever the tokens           */
+    uint64_t row_bytes;                 /* EMBED: weights read per token                                    */
+    uint64_t act_bytes;                 /* activations read and written per token                           */
+} aios__op;
+
+/* ---- the ops: what one task does ----------------------------------------------------------------------------- */
+static inline char *aios__form(const aios__acts *a, int32_t kind, int32_t token) { return a->p[kind] + (uint64_t)token * a->stride[kind]; }
+/* Writes x [n] in the forms that are asked for; the f32 form may be x itself. */
+static void aios__forms(const aios__run *r, const aios__acts *a, int32_t token, const float *x) {
+    int32_t k;
+    for (k = 0; k < AIOSK_N_ACTS; k++)
+        if (a->p[k] && (const char *)x != aios__form(a, k, token)) r->k->quantize[k](x, a->n, aios__form(a, k, token));
+}
+static inline char *aios__work(const aios__run *r, int32_t worker) { return r->work + (uint64_t)worker * r->work_bytes; }
+
+/* One row of a table, dequantised. */
+static void aios__row(const aios__op *op, int32_t i, char *tmp, float *y) {
+    uint64_t n = (uint64_t)op->n_in, bytes = aiosk_row_bytes(op->type, n);
+    const char *row = (const char *)op->w + (uint64_t)i * bytes;
+    if (op->layout == AIOSK_PANELS) {
+        aiosk_unpack_panel_row(op->type, (const char *)op->w + (uint64_t)(i / 16) * aiosk_layout_bytes(op->type, AIOSK_PANELS, 16, n), i % 16, n, tmp);
+        row = tmp;
+    }
+    aiosk_unpack(op->type, row, n, y);
+}
+static void aios__op_embed(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    float *y = op->y + (uint64_t)t * op->y_stride;
+    aios__row(op, r->pass->id[t], aios__work(r, worker), y);
+    if (op->scale != 1.0f) r->k->scale(y, op->scale, op->n_in, y);
+}
+static void aios__op_positions(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    float *y = op->y + (uint64_t)t * op->y_stride, *row = (float *)(void *)aios__work(r, worker);
+    aios__row(op, r->pass->pos[t], (char *)(row + op->n_in), row);
+    r->k->add(y, row, op->n_in, y);
+}
+static void aios__op_angles(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    float *y = op->y + (uint64_t)t * op->y_stride;
+    int32_t i;
+    (void)worker;
+    for (i = 0; i < op->n_in; i++) {
+        double s, c;
+        aios__sincos((double)r->pass->pos[t] * op->freq[i], &s, &c);
+        y[2 * i] = (float)(c * (double)op->scale);
+        y[2 * i + 1] = (float)(s * (double)op->scale);
+    }
+}
+static void aios__op_norm(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    const float *x = op->x + (uint64_t)(op->flags & AIOS__ON_OUTPUTS ? r->pass->out[t] : t) * op->x_stride;
+    float *y = op->out.p[AIOSK_FLT] ? (float *)(void *)aios__form(&op->out, AIOSK_FLT, t) : (float *)(void *)aios__work(r, worker);
+    if (op->type == AIOS__NORM_RMS) r->k->rms_norm(x, (const float *)op->w, op->scale, op->n_in, y);
+    else r->k->layer_norm(x, (const float *)op->w, op->b, op->scale, op->n_in, y);
+    if (op->y) {                        /* a norm after a sub-layer: the result goes into the residual      */
+        float *z = op->y + (uint64_t)t * op->y_stride;
+        r->k->add(z, y, op->n_in, z);
+    } else aios__forms(r, &op->out, t, y);
+}
+static void aios__op_matmul(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
+    aiosk_matmul m;
+    int32_t kind = (int32_t)aiosk_type_info(op->type)->family;
+    memset(&m, 0, sizeof m);
+    if (!op->mm) kind = AIOSK_FLT;
+    m.w = op->w; m.bias = op->b; m.n_in = op->n_in;
+    m.x = op->in.p[kind]; m.x_stride = op->in.stride[kind];
+    m.y = op->y; m.y_stride = op->y_stride;
+    m.row0 = task * op->rows_per_task;
+    m.row1 = op->n_out - m.row0 < op->rows_per_task ? op->n_out : m.row0 + op->rows_per_task;
+    m.n_cols = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
+    m.flags = op->flags & AIOS__ADD ? (uint32_t)AIOSK_MM_ADD : 0;
+    if (op->mm) op->mm(&m);
+    else aiosk_matmul_reference(op->type, &m, (float *)(void *)aios__work(r, worker));
+}
+/* Norms and turns the heads of one token, then writes its keys and values into the cache. */
+static void aios__op_heads(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    const aios__hp *hp = r->hp;
+    float *q = op->x + (uint64_t)t * op->x_stride, *k = q + (int64_t)hp->n_head * hp->hd_k, *v = k + (int64_t)hp->n_head_kv * hp->hd_k;
+    int32_t h, pos = r->pass->pos[t], slot = pos % AIOSK_TILE;
+    (void)worker;
+    if (op->b)  for (h = 0; h < hp->n_head; h++)    r->k->rms_norm(q + (int64_t)h * hp->hd_k, op->b, op->scale, hp->hd_k, q + (int64_t)h * hp->hd_k);
+    if (op->b2) for (h = 0; h < hp->n_head_kv; h++) r->k->rms_norm(k + (int64_t)h * hp->hd_k, op->b2, op->scale, hp->hd_k, k + (int64_t)h * hp->hd_k);
+    if (op->type != AIOS__ROPE_NONE) {
+        const float *cs = op->y + (uint64_t)t * op->y_stride;
+        r->k->rope(op->type, q, hp->n_head + hp->n_head_kv, hp->hd_k, hp->n_rot, cs);      /* keys follow the queries */
+    }
+    for (h = 0; h < hp->n_head_kv; h++)
+        r->k->store[r->kv->type](aios__kv_tile(r->kv, r->pass->seq[t], op->layer, h, pos), slot,
+                                 k + (int64_t)h * hp->hd_k, v + (int64_t)h * hp->hd_v, hp->hd_k, hp->hd_v);
+}
+
+/* Attention is cut into tasks of (block of tokens of one sequence, key/value head, part of its query heads), so that a
+ * tile is read once for up to AIOS__MAX_Q queries. */
+enum { AIOS__MAX_Q = 32 };
+static int32_t aios__attend_parts(const aios__hp *hp) { return (hp->n_head / hp->n_head_kv + AIOS__MAX_Q - 1) / AIOS__MAX_Q; }
+static int32_t aios__attend_heads(const aios__hp *hp) { int32_t g = hp->n_head / hp->n_head_kv, n = aios__attend_parts(hp); return (g + n - 1) / n; }
+static int32_t aios__attend_tokens(const aios__hp *hp) { return AIOS__MAX_Q / aios__attend_heads(hp); }
+
+typedef struct aios__attend_work { float *q, *o, *m, *l, *scores, *d8; int8_t *q8; int32_t *lo, *hi; } aios__attend_work;
+static void aios__attend_layout(aios__attend_work *w, aios__bump *b, const aios__hp *hp) {
+    uint64_t n = (uint64_t)(aios__attend_heads(hp) * aios__attend_tokens(hp));
+    w->q      = (float *)aios__take(b, n * (uint64_t)hp->hd_k * 4, 64);
+    w->o      = (float *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_v, 16) * 4, 64);
+    w->q8     = (int8_t *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_k, 16), 64);
+    w->scores = (float *)aios__take(b, AIOSK_ATTEND_SCRATCH(n), 64);
+    w->m      = (float *)aios__take(b, n * 4, 64);
+    w->l      = (float *)aios__take(b, n * 4, 64);
+    w->d8     = (float *)aios__take(b, n * 4, 64);
+    w->lo     = (int32_t *)aios__take(b, n * 4, 64);
+    w->hi     = (int32_t *)aios__take(b, n * 4, 64);
+}
+static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
+    const aios__hp *hp = r->hp;
+    const aios__pass *ps = r->pass;
+    int32_t parts = aios__attend_parts(hp), heads = aios__attend_heads(hp), group = hp->n_head / hp->n_head_kv;
+    int32_t part = task % parts, kvh = task / parts % hp->n_head_kv, block = task / parts / hp->n_head_kv;
+    int32_t h0 = kvh * group + part * heads, n_h = group - part * heads < heads ? group - part * heads : heads;
+    int32_t t0 = ps->block[block], n_t = ps->block[block + 1] - t0, n_q = n_h * n_t, hp_k = (hp->hd_k + 15) / 16 * 16, hp_v = (hp->hd_v + 15) / 16 * 16;
+    int32_t t, h, i, pos, first, last = ps->pos[t0 + n_t - 1];
+    aios__attend_work w;
+    aios__bump b;
+    aiosk_attend a;
+    b.base = aios__work(r, worker); b.used = 0;
+    aios__attend_layout(&w, &b, hp);
+    memset(&a, 0, sizeof a);
+    a.q = w.q; a.q8 = w.q8; a.q8_d = w.d8; a.m = w.m; a.l = w.l; a.o = w.o; a.scores = w.scores; a.lo = w.lo; a.hi = w.hi;
+    a.scale = hp->score_scale; a.softcap = hp->score_cap;
+    a.n_q = n_q; a.hd_k = hp->hd_k; a.hd_v = hp->hd_v; a.q_stride = hp->hd_k;
+    for (t = i = 0; t < n_t; t++) for (h = 0; h < n_h; h++, i++) {
+        memcpy(w.q + (int64_t)i * hp->hd_k, op->x + (uint64_t)(t0 + t) * op->x_stride + (int64_t)(h0 + h) * hp->hd_k, (uint64_t)hp->hd_k * 4);
+        if (r->kv->type == AIOSK_KV_I8) r->k->quantize_head(w.q + (int64_t)i * hp->hd_k, hp->hd_k, w.q8 + (int64_t)i * hp_k, &w.d8[i]);
+        w.m[i] = AIOSK_NEG_INF; w.l[i] = 0;
+    }
+    memset(w.o, 0, (uint64_t)n_q * (uint64_t)hp_v * 4);
+    first = op->window && ps->pos[t0] >= op->window ? ps->pos[t0] - op->window + 1 : 0;
+    for (pos = first / AIOSK_TILE * AIOSK_TILE; pos <= last; pos += AIOSK_TILE) {
+        for (t = i = 0; t < n_t; t++) {
+            int32_t p = ps->pos[t0 + t], lo = op->window && p >= op->window ? p - op->window + 1 - pos : 0, hi = p + 1 - pos;
+            lo = lo < 0 ? 0 : lo > AIOSK_TILE ? AIOSK_TILE : lo;
+            hi = hi < 0 ? 0 : hi > AIOSK_TILE ? AIOSK_TILE : hi;
+            for (h = 0; h < n_h; h++, i++) { w.lo[i] = lo; w.hi[i] = hi; }
+        }
+        a.tile = aios__kv_tile(r->kv, ps->seq[t0], op->layer, kvh, pos);
+        r->k->attend[r->kv->type](&a);
+        r->kv_read[(int64_t)worker * 8] += r->kv->tile_bytes / AIOSK_TILE * (uint64_t)(last + 1 - pos < AIOSK_TILE ? last + 1 - pos : AIOSK_TILE);
+    }
+    for (t = i = 0; t < n_t; t++) for (h = 0; h < n_h; h++, i++)
+        r->k->scale(w.o + (int64_t)i * hp_v, 1.0f / w.l[i], hp->hd_v, op->y + (uint64_t)(t0 + t) * op->y_stride + (int64_t)(h0 + h) * hp->hd_v);
+}
+static void aios__op_forms(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    (void)worker;
+    aios__forms(r, &op->out, t, op->x + (uint64_t)t * op->x_stride);
+}
+static void aios__op_act(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    float *x = op->x + (uint64_t)t * op->x_stride;
+    (void)worker;
+    if (op->flags & AIOS__GATE) r->k->act_gated(op->type, x, x + op->n_in, op->n_in, x);
+    else r->k->act(op->type, x, op->n_in, x);
+    aios__forms(r, &op->out, t, x);
+}
+static void aios__op_cap(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    float *x = op->x + (uint64_t)t * op->x_stride;
+    (void)worker;
+    r->k->softcap(x, op->scale, op->n_in, x);
+}
+static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
+    int32_t n = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
+    switch (op->per) {
+    case AIOS__PER_TOKEN: return n;
+    case AIOS__PER_ROWS:  return n ? (op->n_out + op->rows_per_task - 1) / op->rows_per_task : 0;
+    default:              return r->pass->n_blocks * r->hp->n_head_kv * aios__attend_parts(r->hp);
+    }
+}
+
+/* ---- rope frequencies ----------------------------------------------------------------------------------------- */
+/* Each pair i turns by pos * freq[i]: every scaling method comes down to another table. Returns what cos and sin are
+ * multiplied with. From: linear (Chen 2023), YaRN (Peng 2023), LongRoPE (Ding 2024), as GGUF writes their parameters. */
+AIOSK__STRICT static float aios__rope_freqs(const aios_model *m, int32_t n_ctx, double *freq) {
+    const aios__hp *p = &m->hp;
+    int32_t i, n = p->n_rot / 2, r = AIOS__T_ROPE_FREQS;
+    double log_base = aios__log(p->rope_base), mult = p->rope_attn_factor, low = 0, high = 0;
+    const float *div;
+    if (p->rope_scaling == AIOS__SCALE_YARN) {
+        double d = (double)p->n_rot / (2 * log_base), two_pi = 6.283185307179586;
+        low  = aios__floor(d * aios__log((double)p->rope_orig_ctx / (p->yarn_beta_fast * two_pi)));
+        high = -aios__floor(-d * aios__log((double)p->rope_orig_ctx / (p->yarn_beta_slow * two_pi)));
+        if (low < 0) low = 0;
+        if (high > p->n_rot - 1) high = p->n_rot - 1;
+        if (high - low < 0.001) high = low + 0.001;
+        if (p->yarn_ext != 0) mult *= 1 + 0.1 * aios__log(p->rope_factor);
+    }
+    if (m->role[AIOS__T_ROPE_LONG].w >= 0 && m->role[AIOS__T_ROPE_SHORT].w >= 0)
+        r = n_ctx > p->rope_orig_ctx ? AIOS__T_ROPE_LONG : AIOS__T_ROPE_SHORT;
+    div = m->role[r].w >= 0 ? (const float *)m->place[m->role[r].w].p : NULL;
+    for (i = 0; i < n; i++) {
+        double f = aios__exp(-(double)(2 * i) / (double)p->n_rot * log_base);
+        if (div) f /= (double)div[i];
+        if (p->rope_scaling == AIOS__SCALE_LINEAR) f /= p->rope_factor;
+        if (p->rope_scaling == AIOS__SCALE_YARN) {
+            double ramp = ((double)i - low) / (high - low), keep;
+            ramp = ramp < 0 ? 0 : ramp > 1 ? 1 : ramp;
+            keep = (1 - ramp) * p->yarn_ext;        /* 1 = the fast pairs turn as trained, 0 = slowed down */
+            f = f / p->rope_factor * (1 - keep) + f * keep;
+        }
+        freq[i] = f;
+    }
+    return (float)mult;
+}
+
+/* ---- building ------------------------------------------------------------------------------------------------- */
+typedef struct aios__build {
+    const aios_model *m;
+    const aiosk_isa *k;
+    int32_t n_batch, n_outputs, n_threads, numerics, n_ctx;
+    aios__op *op;                       /* NULL = count                                                     */
+    uint32_t n_ops, n_phases;
+    uint64_t w_bytes, row_bytes, act_bytes;     /* per decoded token                                        */
+    aios__bump scratch;                 /* base NULL = count                                                */
+    uint64_t work_bytes;
+    char *work;
+    double *freq;                       /* [n_rot / 2] in the context's META                                */
+    float rope_mult;
+    float *x, *qkv, *att, *ffn, *tmp, *cs, *logits;     /* of all tokens of a pass                          */
+    aios__acts a_norm, a_norm2, a_att, a_ffn, a_out;
+    int32_t n_qkv, n_att;
+} aios__build;
+
+/* The forms a matrix reads its input in, as a mask of 1 << kind. */
+static uint32_t aios__mask(const aios__build *b, aios__ref r) {
+    if (r.w < 0) return 0;
+    if (b->numerics == AIOS_REFERENCE) return 1u << AIOSK_FLT;
+    return 1u << aiosk_type_info((int32_t)b->m->gguf.tensor[r.w].type)->family;
+}
+static void aios__acts_layout(aios__build *b, aios__acts *a, int32_t n, int32_t n_tokens, uint32_t mask) {
+    int32_t k;
+    memset(a, 0, sizeof *a);
+    a->n = n;
+    for (k = 0; k < AIOSK_N_ACTS; k++) {
+        if (!(mask & 1u << k)) continue;
+        a->stride[k] = aios__round_up(aiosk_act_bytes(k, (uint64_t)n), 64);
+        a->p[k] = (char *)aios__take(&b->scratch, a->stride[k] * (uint64_t)n_tokens, 64);
+    }
+}
+/* Only the forms of a that mask names. */
+static aios__acts aios__acts_of(const aios__acts *a, uint32_t mask) {
+    aios__acts x = *a;
+    int32_t k;
+    for (k = 0; k < AIOSK_N_ACTS; k++) if (!(mask & 1u << k)) x.p[k] = NULL;
+    return x;
+}
+static uint64_t aios__acts_bytes(const aios__acts *a, uint32_t mask) {
+    uint64_t n = 0;
+    int32_t k;
+    for (k = 0; k < AIOSK_N_ACTS; k++) if (mask & 1u << k) n += a->stride[k];
+    return n;
+}
+
+static aios__op *aios__emit(aios__build *b, aios__op *local, aios__op_fn run, const char *name, int32_t layer, int32_t per, uint32_t flags) {
+    aios__op *o = b->op ? &b->op[b->n_ops] : local;
+    memset(o, 0, sizeof *o);
+    o->run = run; o->name = name; o->layer = layer; o->per = per; o->flags = flags;
+    b->n_ops++;
+    if (!(flags & AIOS__JOIN)) b->n_phases++;
+    return o;
+}
+static const float *aios__vec(const aios__build *b, int32_t tensor) { return tensor < 0 ? NULL : (const float *)b->m->place[tensor].p; }
+static uint64_t aios__vec_bytes(const aios__build *b, int32_t tensor) { return tensor < 0 ? 0 : b->m->gguf.tensor[tensor].n[0] * 4; }
+
+static void aios__emit_table(aios__build *b, aios__op_fn run, const char *name, aios__ref r, float scale, uint32_t flags) {
+    aios__op local, *o = aios__emit(b, &local, run, name, -1, AIOS__PER_TOKEN, flags);
+    const aios__tensor *t = &b->m->gguf.tensor[r.w];
+    o->w = b->m->place[r.w].p; o->layout = b->m->place[r.w].layout; o->type = (int32_t)t->type;
+    o->n_in = b->m->hp.n_embd; o->y = b->x; o->y_stride = (uint64_t)b->m->hp.n_embd; o->scale = scale;
+    o->row_bytes = t->row_bytes; o->act_bytes = (uint64_t)o->n_in * 4;
+    b->row_bytes += o->row_bytes; b->act_bytes += o->act_bytes;
+}
+/* x -> norm -> the forms of out that mask names; or, with add, x -> norm, added to the residual. */
+static void aios__emit_norm(aios__build *b, const char *name, int32_t layer, aios__ref r, const float *x, const aios__acts *out, uint32_t mask, float *add, uint32_t flags) {
+    aios__op local, *o = aios__emit(b, &local, aios__op_norm, name, layer, AIOS__PER_TOKEN, flags);
+    o->type = b->m->arch->norm; o->scale = b->m->hp.norm_eps; o->n_in = b->m->hp.n_embd;
+    o->w = aios__vec(b, r.w); o->b = aios__vec(b, r.b);
+    o->x = (float *)(uintptr_t)x; o->x_stride = (uint64_t)b->m->hp.n_embd;
+    o->y = add; o->y_stride = (uint64_t)b->m->hp.n_embd;
+    if (out) o->out = aios__acts_of(out, mask);
+    o->w_bytes = aios__vec_bytes(b, r.w) + aios__vec_bytes(b, r.b);
+    o->act_bytes = (uint64_t)o->n_in * (add ? 12 : 4) + (out ? aios__acts_bytes(out, mask) : 0);
+    b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
+}
+static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, aios__ref r, const aios__acts *in, float *y, uint64_t y_stride, uint32_t flags) {
+    aios__op local, *o = aios__emit(b, &local, aios__op_matmul, name, layer, AIOS__PER_ROWS, flags);
+    const aios__tensor *t = &b->m->gguf.tensor[r.w];
+    uint64_t off = 0;
+    aios__place p = aios__place_of(b->m, b->numerics, (uint32_t)r.w, &off);
+    int64_t rows, most;
+    uint32_t mask = aios__mask(b, r);
+    o->type = (int32_t)t->type; o->layout = p.layout; o->w = b->m->place[r.w].p; o->b = aios__vec(b, r.b);
+    o->mm = b->numerics == AIOS_REFERENCE ? NULL : b->k->matmul[o->type][p.layout];
+    o->in = *in; o->y = y; o->y_stride = y_stride;
+    o->n_in = (int32_t)t->n[0]; o->n_out = (int32_t)t->n[1];
+    /* a task: at least 64 KiB of weights (some microseconds), at most 16 M products (some tenths of a millisecond) */
+    rows = (int64_t)(65536 / t->row_bytes);
+    most = 16777216 / ((int64_t)o->n_in * (flags & AIOS__ON_OUTPUTS ? b->n_outputs : b->n_batch));
+    if (rows > most) rows = most;
+    o->rows_per_task = (int32_t)(rows < 16 ? 16 : rows > o->n_out ? o->n_out : rows) / 16 * 16;
+    if (o->rows_per_task < 16) o->rows_per_task = 16;
+    o->w_bytes = p.n_bytes + aios__vec_bytes(b, r.b);
+    o->act_bytes = aios__acts_bytes(in, mask) + (uint64_t)o->n_out * (flags & AIOS__ADD ? 8 : 4);
+    b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
+}
+
+static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *in) {
+    const aios_model *m = b->m;
+    const aios__hp *hp = &m->hp;
+    const aios__ref *ref = m->layer[l];
+    uint64_t nq = (uint64_t)hp->n_head * (uint64_t)hp->hd_k, nk = (uint64_t)hp->n_head_kv * (uint64_t)hp->hd_k, stride = (uint64_t)b->n_qkv;
+    int32_t post = ref[AIOS__T_POST_ATTN_NORM].w >= 0;
+    uint32_t mask = aios__mask(b, ref[AIOS__T_ATTN_OUT]) & ~(1u << AIOSK_FLT);
+    aios__op local, *o;
+    if (ref[AIOS__T_ATTN_QKV].w >= 0) aios__emit_matmul(b, "qkv", l, ref[AIOS__T_ATTN_QKV], in, b->qkv, stride, 0);
+    else {
+        aios__emit_matmul(b, "q", l, ref[AIOS__T_ATTN_Q], in, b->qkv, stride, 0);
+        aios__emit_matmul(b, "k", l, ref[AIOS__T_ATTN_K], in, b->qkv ? b->qkv + nq : NULL, stride, AIOS__JOIN);
+        aios__emit_matmul(b, "v", l, ref[AIOS__T_ATTN_V], in, b->qkv ? b->qkv + nq + nk : NULL, stride, AIOS__JOIN);
+    }
+    o = aios__emit(b, &local, aios__op_heads, "heads", l, AIOS__PER_TOKEN, 0);
+    o->type = hp->n_rot ? m->arch->rope : (int32_t)AIOS__ROPE_NONE;
+    o->x = b->qkv; o->x_stride = stride; o->y = b->cs; o->y_stride = (uint64_t)hp->n_rot; o->scale = hp->norm_eps;
+    o->b = aios__vec(b, ref[AIOS__T_ATTN_Q_NORM].w); o->b2 = aios__vec(b, ref[AIOS__T_ATTN_K_NORM].w);
+    o->w_bytes = aios__vec_bytes(b, ref[AIOS__T_ATTN_Q_NORM].w) + aios__vec_bytes(b, ref[AIOS__T_ATTN_K_NORM].w);
+    o->act_bytes = stride * 8;
+    b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
+
+    o = aios__emit(b, &local, aios__op_attend, "attend", l, AIOS__PER_HEAD, 0);
+    o->x = b->qkv; o->x_stride = stride; o->y = b->att; o->y_stride = (uint64_t)b->n_att;
+    if (m->arch->window_every && l % m->arch->window_every == 0) o->window = hp->window;
+    o->act_bytes = nq * 4 + (uint64_t)b->n_att * 4;
+    b->act_bytes += o->act_bytes;
+    if (mask) {
+        o = aios__emit(b, &local, aios__op_forms, "quantize", l, AIOS__PER_TOKEN, 0);
+        o->x = b->att; o->x_stride = (uint64_t)b->n_att; o->out = aios__acts_of(&b->a_att, mask);
+        o->act_bytes = (uint64_t)b->n_att * 4 + aios__acts_bytes(&b->a_att, mask);
+        b->act_bytes += o->act_bytes;
+    }
+    aios__emit_matmul(b, "attn_out", l, ref[AIOS__T_ATTN_OUT], &b->a_att, post ? b->tmp : b->x, (uint64_t)hp->n_embd, post ? 0 : AIOS__ADD);
+    if (post) aios__emit_norm(b, "post_attn", l, ref[AIOS__T_POST_ATTN_NORM], b->tmp, NULL, 0, b->x, 0);
+}
+static void aios__build_ffn(aios__build *b, int32_t l, const aios__acts *in) {
+    const aios_model *m = b->m;
+    const aios__hp *hp = &m->hp;
+    const aios__ref *ref = m->layer[l];
+    int32_t gated = (m->arch->flags & AIOS__GATED) != 0, post = ref[AIOS__T_POST_FFN_NORM].w >= 0;
+    uint64_t stride = (uint64_t)hp->n_ff * (gated ? 2 : 1);
+    uint32_t mask = aios__mask(b, ref[AIOS__T_FFN_DOWN]);
+    aios__op local, *o;
+    if (ref[AIOS__T_FFN_GATE].w >= 0) {
+        aios__emit_matmul(b, "gate", l, ref[AIOS__T_FFN_GATE], in, b->ffn, stride, 0);
+        aios__emit_matmul(b, "up", l, ref[AIOS__T_FFN_UP], in, b->ffn ? b->ffn + hp->n_ff : NULL, stride, AIOS__JOIN);
+    } else aios__emit_matmul(b, "up", l, ref[AIOS__T_FFN_UP], in, b->ffn, stride, 0);
+    o = aios__emit(b, &local, aios__op_act, "act", l, AIOS__PER_TOKEN, gated ? AIOS__GATE : 0);
+    o->type = m->arch->act; o->n_in = hp->n_ff; o->x = b->ffn; o->x_stride = stride;
+    o->out = aios__acts_of(&b->a_ffn, mask & ~(1u << AIOSK_FLT));
+    o->act_bytes = stride * 4 + (uint64_t)hp->n_ff * 4 + aios__acts_bytes(&b->a_ffn, mask);
+    b->act_bytes += o->act_bytes;
+    aios__emit_matmul(b, "down", l, ref[AIOS__T_FFN_DOWN], &b->a_ffn, post ? b->tmp : b->x, (uint64_t)hp->n_embd, post ? 0 : AIOS__ADD);
+    if (post) aios__emit_norm(b, "post_ffn", l, ref[AIOS__T_POST_FFN_NORM], b->tmp, NULL, 0, b->x, 0);
+}
+
+/* Buffers of a pass. f32 forms of attention and feed-forward are the buffers that their ops write anyway. */
+static void aios__build_buffers(aios__build *b) {
+    const aios_model *m = b->m;
+    const aios__hp *hp = &m->hp;
+    uint64_t n = (uint64_t)b->n_batch, e = (uint64_t)hp->n_embd, ffn_stride = (uint64_t)hp->n_ff * (m->arch->flags & AIOS__GATED ? 2 : 1);
+    uint32_t in_attn = 0, in_ffn = 0, in_out = 0, in_down = 0, in_head;
+    int32_t l, norm2 = 0, post = (m->arch->flags & AIOS__POST_NORM) != 0;
+    for (l = 0; l < hp->n_layer; l++) {
+        const aios__ref *r = m->layer[l];
+        in_attn |= aios__mask(b, r[AIOS__T_ATTN_QKV]) | aios__mask(b, r[AIOS__T_ATTN_Q]) | aios__mask(b, r[AIOS__T_ATTN_K]) | aios__mask(b, r[AIOS__T_ATTN_V]);
+        in_ffn  |= aios__mask(b, r[AIOS__T_FFN_GATE]) | aios__mask(b, r[AIOS__T_FFN_UP]);
+        in_out  |= aios__mask(b, r[AIOS__T_ATTN_OUT]);
+        in_down |= aios__mask(b, r[AIOS__T_FFN_DOWN]);
+        norm2   |= r[AIOS__T_ATTN_NORM_2].w >= 0;
+    }
+    in_head = aios__mask(b, m->role[AIOS__T_OUTPUT].w >= 0 ? m->role[AIOS__T_OUTPUT] : m->role[AIOS__T_TOKEN_EMBD]);
+    b->n_qkv = (hp->n_head + hp->n_head_kv) * hp->hd_k + hp->n_head_kv * hp->hd_v;
+    b->n_att = hp->n_head * hp->hd_v;
+    b->x   = (float *)aios__take(&b->scratch, n * e * 4, 64);
+    b->qkv = (float *)aios__take(&b->scratch, n * (uint64_t)b->n_qkv * 4, 64);
+    b->att = (float *)aios__take(&b->scratch, n * (uint64_t)b->n_att * 4, 64);
+    b->ffn = (float *)aios__take(&b->scratch, n * ffn_stride * 4, 64);
+    b->tmp = post ? (float *)aios__take(&b->scratch, n * e * 4, 64) : NULL;
+    b->cs  = (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_rot * 4, 64);
+    aios__acts_layout(b, &b->a_norm, hp->n_embd, b->n_batch, in_attn | in_ffn);
+    aios__acts_layout(b, &b->a_norm2, hp->n_embd, b->n_batch, norm2 ? in_attn : 0);
+    aios__acts_layout(b, &b->a_att, b->n_att, b->n_batch, in_out & ~(1u << AIOSK_FLT));
+    aios__acts_layout(b, &b->a_ffn, hp->n_ff, b->n_batch, in_down & ~(1u << AIOSK_FLT));
+    aios__acts_layout(b, &b->a_out, hp->n_embd, b->n_outputs, in_head | 1u << AIOSK_FLT);    /* f32: the embedding that the host may read */
+    b->a_att.p[AIOSK_FLT] = (char *)b->att; b->a_att.stride[AIOSK_FLT] = (uint64_t)b->n_att * 4;
+    b->a_ffn.p[AIOSK_FLT] = (char *)b->ffn; b->a_ffn.stride[AIOSK_FLT] = ffn_stride * 4;
+    b->logits = (float *)aios__take(&b->scratch, (uint64_t)b->n_outputs * (uint64_t)hp->n_vocab * 4, 64);
+}
+/* What one worker needs for itself: the largest of what its ops do. */
+static uint64_t aios__build_work(const aios__build *b) {
+    const aios__hp *hp = &b->m->hp;
+    uint64_t n = (uint64_t)hp->n_embd * 4, row = 0, w;
+    int32_t i, tables[2];
+    aios__attend_work aw;
+    aios__bump c = { NULL, 0 };
+    tables[0] = b->m->role[AIOS__T_TOKEN_EMBD].w; tables[1] = b->m->role[AIOS__T_POS_EMBD].w;
+    for (i = 0; i < 2; i++) if (tables[i] >= 0 && b->m->gguf.tensor[tables[i]].row_bytes > row) row = b->m->gguf.tensor[tables[i]].row_bytes;
+    w = n + row;                                                    /* a table's row, then the same dequantised */
+    if (b->numerics == AIOS_REFERENCE) {                            /* a dequantised row of any matrix */
+        uint64_t longest = (uint64_t)(hp->n_ff > hp->n_embd ? hp->n_ff : hp->n_embd);
+        if (longest < (uint64_t)b->n_att) longest = (uint64_t)b->n_att;
+        if (w < longest * 4) w = longest * 4;
+    }
+    aios__attend_layout(&aw, &c, hp);
+    return aios__round_up(w > c.used ? w : c.used, 64);
+}
+
+/* Counts (op NULL, scratch.base NULL) or builds. m's tensors must have their places when it builds. */
+static void aios__program_build(aios__build *b) {
+    const aios_model *m = b->m;
+    const aios__hp *hp = &m->hp;
+    aios__ref head = m->role[AIOS__T_OUTPUT].w >= 0 ? m->role[AIOS__T_OUTPUT] : m->role[AIOS__T_TOKEN_EMBD];
+    aios__op local, *o;
+    int32_t l;
+    b->n_ops = b->n_phases = 0;
+    b->w_bytes = b->row_bytes = b->act_bytes = 0;
+    aios__build_buffers(b);
+    b->work_bytes = aios__build_work(b);
+    b->work = (char *)aios__take(&b->scratch, b->work_bytes * (uint64_t)b->n_threads, 64);
+
+    aios__emit_table(b, aios__op_embed, "embed", m->role[AIOS__T_TOKEN_EMBD], hp->embd_scale, 0);
+    if (hp->n_rot) {
+        o = aios__emit(b, &local, aios__op_angles, "angles", -1, AIOS__PER_TOKEN, AIOS__JOIN);
+        o->n_in = hp->n_rot / 2; o->freq = b->freq; o->scale = b->rope_mult; o->y = b->cs; o->y_stride = (uint64_t)hp->n_rot;
+        o->act_bytes = (uint64_t)hp->n_rot * 4;
+        b->act_bytes += o->act_bytes;
+    }
+    if (m->role[AIOS__T_POS_EMBD].w >= 0 && m->arch->flags & AIOS__POS_EMBD)
+        aios__emit_table(b, aios__op_positions, "positions", m->role[AIOS__T_POS_EMBD], 1.0f, 0);
+    for (l = 0; l < hp->n_layer; l++) {
+        const aios__ref *r = m->layer[l];
+        uint32_t in_attn = aios__mask(b, r[AIOS__T_ATTN_QKV]) | aios__mask(b, r[AIOS__T_ATTN_Q]) | aios__mask(b, r[AIOS__T_ATTN_K]) | aios__mask(b, r[AIOS__T_ATTN_V]);
+        uint32_t in_ffn = aios__mask(b, r[AIOS__T_FFN_GATE]) | aios__mask(b, r[AIOS__T_FFN_UP]);
+        if (m->arch->flags & AIOS__PARALLEL) {      /* both read the block's input, so both norms come first */
+            int32_t two = r[AIOS__T_ATTN_NORM_2].w >= 0;
+            aios__emit_norm(b, "norm", l, r[AIOS__T_ATTN_NORM], b->x, &b->a_norm, two ? in_ffn : in_attn | in_ffn, NULL, 0);
+            if (two) aios__emit_norm(b, "norm_2", l, r[AIOS__T_ATTN_NORM_2], b->x, &b->a_norm2, in_attn, NULL, AIOS__JOIN);
+            aios__build_attention(b, l, two ? &b->a_norm2 : &b->a_norm);
+            aios__build_ffn(b, l, &b->a_norm);
+        } else {
+            aios__emit_norm(b, "attn_norm", l, r[AIOS__T_ATTN_NORM], b->x, &b->a_norm, in_attn, NULL, 0);
+            aios__build_attention(b, l, &b->a_norm);
+            aios__emit_norm(b, "ffn_norm", l, r[AIOS__T_FFN_NORM], b->x, &b->a_norm, in_ffn, NULL, 0);
+            aios__build_ffn(b, l, &b->a_norm);
+        }
+    }
+    aios__emit_norm(b, "output_norm", -1, m->role[AIOS__T_OUTPUT_NORM], b->x, &b->a_out, aios__mask(b, head) | 1u << AIOSK_FLT, NULL, AIOS__ON_OUTPUTS);
+    aios__emit_matmul(b, "output", -1, head, &b->a_out, b->logits, (uint64_t)hp->n_vocab, AIOS__ON_OUTPUTS);
+    if (hp->logit_cap != 0) {
+        o = aios__emit(b, &local, aios__op_cap, "cap", -1, AIOS__PER_TOKEN, AIOS__ON_OUTPUTS);
+        o->x = b->logits; o->x_stride = (uint64_t)hp->n_vocab; o->n_in = hp->n_vocab; o->scale = hp->logit_cap;
+        o->act_bytes = (uint64_t)hp->n_vocab * 8;
+        b->act_bytes += o->act_bytes;
+    }
+}
+
+/* ======== exec.c ======== */
+/* exec.c: runs the program over one pass: phase by phase, task by task, until done or until the deadline. The position
+ * (phase, next task) is all the state there is: a run that was stopped goes on where it was. Workers take the next
+ * task from a counter, so which worker runs what is left to chance, and no result depends on it. */
+
+typedef struct aios__sequence {
+    int32_t *token;                     /* [n_ctx]                                                          */
+    uint8_t *want;                      /* [n_ctx] 1 = keep the logits after this token                     */
+    int32_t n_fed, n_done;              /* tokens given, and those in the cache                             */
+} aios__sequence;
+
+struct aios_context {
+    aios_allocator mem;
+    aios_mem_req req[AIOS_N_MEM];       /* META, SCRATCH, KV as taken (by kind)                             */
+    void *block[AIOS_N_MEM];
+    aios_model *model;
+    aios_plan plan;
+    aios_context_desc desc;
+    const aiosk_isa *k;
+    aios__kv kv;
+    aios__pass pass;
+    aios__build prog;
+    aios__run run;
+    aios__sequence *seq;                /* [n_seq]                                                          */
+    void *sample_work;
+    aios__pool pool;
+    aios_counters count;
+    /* where the run stands */
+    int32_t running;                    /* a pass is under way                                              */
+    int32_t n_out_ready;                /* rows of the last finished pass                                   */
+    uint32_t op0, op1;                  /* ops of the current phase                                         */
+    int32_t n_tasks;
+    uint64_t deadline;                  /* 0 = none                                                         */
+    char apart0[64]; int32_t next;      /* next task of the phase                                           */
+    char apart1[64]; int32_t stop;      /* time is up, or cancelled                                         */
+    int32_t cancel;                     /* set from any thread                                              */
+    int32_t halt;                       /* decided by the last worker at a barrier: all leave               */
+    char apart2[64];
+};
+
+static uint64_t aios__now(const aios_context *c) { return c->desc.now_ns(c->desc.now_user); }
+
+/* Makes the phase that starts at op the current one, passing over phases without tasks. */
+static void aios__phase_enter(aios_context *c, uint32_t op) {
+    const aios__build *p = &c->prog;
+    do {
+        c->op0 = op;
+        if (op >= p->n_ops) return;
+        c->n_tasks = 0;
+        do c->n_tasks += aios__op_tasks(&p->op[op], &c->run); while (++op < p->n_ops && p->op[op].flags & AIOS__JOIN);
+        c->op1 = op;
+    } while (!c->n_tasks);
+    aios__store(&c->next, 0);
+}
+static int32_t aios__exec_done(const aios_context *c) { return c->op0 >= c->prog.n_ops; }
+
+/* Takes tasks of the current phase until there are none or time is up. */
+static void aios__phase_work(aios_context *c, int32_t worker) {
+    while (!aios__load(&c->stop)) {
+        int32_t t = aios__fetch_add(&c->next, 1), n;
+        const aios__op *op = &c->prog.op[c->op0];
+        if (t >= c->n_tasks) return;
+        while (t >= (n = aios__op_tasks(op, &c->run))) { t -= n; op++; }
+        op->run(op, &c->run, t, worker);
+        if (aios__load(&c->cancel) || (c->deadline && aios__now(c) >= c->deadline)) aios__store(&c->stop, 1);
+    }
+}
+/* After all workers have left the phase: goes to the next one if it is finished. */
+static void aios__phase_leave(aios_context *c) {
+    if (aios__load(&c->next) >= c->n_tasks) {
+        c->count.n_tasks += (uint64_t)c->n_tasks;
+        aios__phase_enter(c, c->op1);
+    }
+    c->halt = aios__load(&c->stop) || aios__exec_done(c);
+}
+
+/* One worker of our own pool: all of them walk through the phases together. */
+static void aios__exec_walk(void *arg, int32_t worker) {
+    aios_context *c = (aios_context *)arg;
+    uint64_t fp = aiosk_fp_begin();
+    int32_t gen, halt = 0;
+    while (!halt) {
+        aios__phase_work(c, worker);
+        if (aios__barrier_arrive(&c->pool, &gen)) {
+            aios__phase_leave(c);
+            halt = c->halt;
+            aios__barrier_release(&c->pool);
+        } else {
+            aios__barrier_wait(&c->pool, gen);
+            halt = c->halt;
+        }
+    }
+    aiosk_fp_end(fp);
+}
+/* The host's job system: one call per phase; its tasks are workers that take ours. */
+static void aios__exec_lent(void *arg, int32_t i, int32_t worker) {
+    uint64_t fp = aiosk_fp_begin();
+    (void)i;
+    aios__phase_work((aios_context *)arg, worker);
+    aiosk_fp_end(fp);
+}
+
+/* Runs until the pass is done (1) or stopped (0). */
+static int32_t aios__exec(aios_context *c, uint64_t deadline) {
+    uint64_t fp;
+    c->deadline = deadline;
+    c->halt = 0;
+    aios__store(&c->stop, aios__load(&c->cancel));
+    if (c->pool.n > 1) {
+        if (!aios__load(&c->stop)) aios__pool_run(&c->pool, aios__exec_walk, c);
+        return aios__exec_done(c);
+    }
+    fp = aiosk_fp_begin();
+    while (!aios__load(&c->stop) && !aios__exec_done(c)) {
+        int32_t n = c->plan.n_threads < c->n_tasks ? c->plan.n_threads : c->n_tasks;
+        if (c->desc.parallel_for && n > 1) c->desc.parallel_for(c->desc.parallel_user, n, aios__exec_lent, c);
+        else aios__phase_work(c, 0);
+        aios__phase_leave(c);
+    }
+    aiosk_fp_end(fp);
+    return aios__exec_done(c);
+}
+
+/* ---- passes ---------------------------------------------------------------------------------------------------- */
+/* Gathers waiting tokens: sequences in ascending order, until the batch or the output rows are full. */
+static void aios__pass_gather(aios_context *c) {
+    aios__pass *p = &c->pass;
+    int32_t s, per_block = aios__attend_tokens(&c->model->hp);
+    p->n = p->n_out = p->n_blocks = 0;
+    for (s = 0; s < c->plan.n_seq; s++) {
+        aios__sequence *q = &c->seq[s];
+        int32_t i, in_block = 0;
+        for (i = q->n_done; i < q->n_fed && p->n < c->plan.n_batch; i++) {
+            if (q->want[i] && p->n_out == c->plan.n_outputs) break;
+            if (in_block == 0) p->block[p->n_blocks++] = p->n;
+            in_block = (in_block + 1) % per_block;
+            if (q->want[i]) p->out[p->n_out++] = p->n;
+            p->id[p->n] = q->token[i]; p->seq[p->n] = s; p->pos[p->n] = i;
+            p->n++;
+        }
+        aios__kv_grow(&c->kv, s, i);
+    }
+    p->block[p->n_blocks] = p->n;
+}
+static void aios__pass_finish(aios_context *c) {
+    const aios__pass *p = &c->pass;
+    uint32_t i;
+    int32_t w;
+    for (i = 0; i < (uint32_t)p->n; i++) c->seq[p->seq[i]].n_done = p->pos[i] + 1;
+    for (i = 0; i < c->prog.n_ops; i++) {
+        const aios__op *op = &c->prog.op[i];
+        uint64_t n = (uint64_t)(op->flags & AIOS__ON_OUTPUTS ? p->n_out : p->n);
+        if (n) c->count.weight_bytes += op->w_bytes;
+        c->count.weight_bytes += op->row_bytes * n;
+        c->count.act_bytes += op->act_bytes * n;
+    }
+    for (w = 0; w < c->plan.n_threads; w++) { c->count.kv_bytes += c->run.kv_read[w * 8]; c->run.kv_read[w * 8] = 0; }
+    c->count.n_tokens += (uint64_t)p->n;
+    c->count.n_passes++;
+    c->n_out_ready = p->n_out;
+    c->running = 0;
+}
+static int32_t aios__waiting(const aios_context *c) {
+    int32_t s;
+    for (s = 0; s < c->plan.n_seq; s++) if (c->seq[s].n_done < c->seq[s].n_fed) return 1;
+    return 0;
+}
+/* Drops a pass that is under way; the sequences stand as before it. */
+static void aios__pass_drop(aios_context *c) {
+    int32_t w, s;
+    c->running = 0;
+    for (w = 0; w < c->plan.n_threads; w++) c->run.kv_read[w * 8] = 0;
+    for (s = 0; s < c->plan.n_seq; s++) aios__kv_cut(&c->kv, s, c->seq[s].n_done);
+}
+
+static aios_status aios__cancelled(aios_context *c, aios_error *err) {
+    if (c->running) aios__pass_drop(c);
+    aios__store(&c->cancel, 0);
+    return aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "the step was cancelled");
+}
+static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *err) {
+    if (aios__load(&c->cancel)) return aios__cancelled(c, err);
+    while (c->running || aios__waiting(c)) {
+        if (!c->running) {
+            if (deadline && aios__now(c) >= deadline) return AIOS_MORE;
+            c->n_out_ready = 0;
+            aios__pass_gather(c);
+            aios__phase_enter(c, 0);
+            c->running = 1;
+        }
+        if (!aios__exec(c, deadline)) return aios__load(&c->cancel) ? aios__cancelled(c, err) : AIOS_MORE;
+        aios__pass_finish(c);
+        if (c->n_out_ready) return aios__waiting(c) ? AIOS_MORE : AIOS_OK;
+    }
+    return AIOS_OK;
+}
+
+/* ======== plan.c ======== */
+/* plan.c: what will be asked for, to the byte, before anything is taken. Pure arithmetic on the header: it runs the same
+ * layout code as opening does, over bumps that only count, so a plan cannot differ from what opening takes. */
+
+/* Lays a context out. With meta->base NULL it counts. Scratch comes out of aios__program_build through c->prog. */
+static aios_context *aios__context_layout(const aios_model *m, const aios_plan *p, aios__bump *meta, aios_context *into) {
+    aios_context *c = (aios_context *)aios__take(meta, sizeof(aios_context), 64), *x = c ? c : into;
+    uint64_t n_batch = (uint64_t)p->n_batch, n_ctx = (uint64_t)p->n_ctx;
+    int32_t s;
+    x->seq           = (aios__sequence *)aios__take(meta, (uint64_t)p->n_seq * sizeof *x->seq, 8);
+    x->pass.id       = (int32_t *)aios__take(meta, n_batch * 4, 8);
+    x->pass.seq      = (int32_t *)aios__take(meta, n_batch * 4, 8);
+    x->pass.pos      = (int32_t *)aios__take(meta, n_batch * 4, 8);
+    x->pass.block    = (int32_t *)aios__take(meta, (n_batch + 1) * 4, 8);
+    x->pass.out      = (int32_t *)aios__take(meta, (uint64_t)p->n_outputs * 4, 8);
+    x->run.kv_read   = (uint64_t *)aios__take(meta, (uint64_t)p->n_threads * 64, 64);
+    x->prog.freq     = (double *)aios__take(meta, (uint64_t)m->hp.n_rot / 2 * 8, 8);
+    x->prog.op       = (aios__op *)aios__take(meta, (uint64_t)p->n_ops * sizeof(aios__op), 64);
+    x->sample_work   = aios__take(meta, aios_sample_work_bytes(m->hp.n_vocab), 64);
+    for (s = 0; s < p->n_seq; s++) {
+        int32_t *tok = (int32_t *)aios__take(meta, n_ctx * 4, 8);
+        uint8_t *want = (uint8_t *)aios__take(meta, n_ctx, 8);
+        if (c) { c->seq[s].token = tok; c->seq[s].want = want; }
+    }
+    aios__kv_layout(&x->kv, meta);
+    aios__pool_layout(&x->pool, meta, p->n_threads);
+    return c;
+}
+static void aios__build_start(aios__build *b, const aios_model *m, const aios_plan *p, const aiosk_isa *k) {
+    b->m = m; b->k = k;
+    b->n_batch = p->n_batch; b->n_outputs = p->n_outputs; b->n_threads = p->n_threads; b->numerics = p->numerics; b->n_ctx = p->n_ctx;
+}
+
+static aios_status aios__plan_int(int32_t *out, int32_t v, int32_t dflt, int32_t hi, const char *name, aios_error *err) {
+    if (v < 0 || v > hi) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)hi, (uint64_t)v, "aios_plan_desc.% is %, out of range", aios__z(name), aios__i(v));
+    *out = v ? v : dflt;
+    return AIOS_OK;
+}
+
+/* The sizes of a plan whose choices are made. 0 when something overflows. */
+static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_isa *k) {
+    aios__build b;
+    aios__kv kv;
+    aios_context tmp;
+    aios__bump meta = { NULL, 0 };
+    aios__weights_size w;
+    uint64_t load_tmp, i;
+    memset(&b, 0, sizeof b);
+    aios__build_start(&b, m, p, k);
+    aios__program_build(&b);
+    if (!aios__kv_size(&kv, &m->hp, p->kv_type, p->n_ctx, p->n_seq)) return 0;
+    p->n_ops = b.n_ops; p->n_phases = b.n_phases;
+    memset(&tmp, 0, sizeof tmp);
+    tmp.kv = kv;
+    aios__context_layout(m, p, &meta, &tmp);
+    aios__weights_measure(m, p->numerics, &w);
+    load_tmp = m->loaded ? 0 : aios__weights_tmp(m, p->numerics);
+    p->request_bytes[AIOS_MEM_META]    = aios__round_up(meta.used, 64);
+    p->request_bytes[AIOS_MEM_SCRATCH] = aios__round_up(b.scratch.used > load_tmp ? b.scratch.used : load_tmp, 64);
+    p->request_bytes[AIOS_MEM_KV]      = kv.bytes;
+    p->request_bytes[AIOS_MEM_WEIGHTS] = m->loaded ? 0 : w.bytes;
+    p->total_bytes = 0;
+    for (i = 0; i < AIOS_N_MEM; i++) if (!aios__add(p->total_bytes, p->request_bytes[i], &p->total_bytes)) return 0;
+    p->n_requests = p->request_bytes[AIOS_MEM_WEIGHTS] ? 4 : 3;
+    p->weight_bytes_packed = w.packed; p->weight_bytes_rows = w.rows; p->weight_bytes_mapped = w.mapped;
+    p->token_weight_bytes = b.w_bytes + b.row_bytes;
+    p->token_act_bytes = b.act_bytes;
+    p->token_kv_pos_bytes = kv.page_bytes / AIOSK_TILE;
+    p->token_kv_bytes = p->token_kv_pos_bytes * (uint64_t)p->n_ctx;
+    return 1;
+}
+
+AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *desc, aios_plan *out, aios_error *err) {
+    aios_plan_desc d;
+    aios_plan p, least;
+    const aiosk_isa *k;
+    aios_status st;
+    aios__clear(err);
+    if (!m || !out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_plan_make: an argument is NULL");
+    if (!m->arch) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model was opened for its vocabulary alone");
+    if ((st = aios__desc_copy(&d, sizeof d, desc, "aios_plan_desc", err)) != 0) return st;
+    memset(&p, 0, sizeof p);
+    p.struct_size = (uint32_t)sizeof p;
+    if ((st = aios__plan_int(&p.n_ctx, d.n_ctx, m->hp.n_ctx_train, 1 << 28, "n_ctx", err)) != 0) return st;
+    if ((st = aios__plan_int(&p.n_seq, d.n_seq, 1, 1 << 20, "n_seq", err)) != 0) return st;
+    if ((st = aios__plan_int(&p.n_batch, d.n_batch, 64, 1 << 16, "n_batch", err)) != 0) return st;
+    if ((st = aios__plan_int(&p.n_outputs, d.n_outputs, p.n_seq < p.n_batch ? p.n_seq : p.n_batch, 1 << 16, "n_outputs", err)) != 0) return st;
+    if ((st = aios__plan_int(&p.n_threads, d.n_threads, 1, 1024, "n_threads", err)) != 0) return st;
+    if ((st = aios__plan_int(&p.kv_type, d.kv_type, 0, AIOSK_N_KV - 1, "kv_type", err)) != 0) return st;
+    if ((st = aios__plan_int(&p.numerics, d.numerics, 0, AIOS_REFERENCE, "numerics", err)) != 0) return st;
+    if ((st = aios__plan_int(&p.isa, d.isa, 0, AIOSK_N_ISA - 1, "isa", err)) != 0) return st;
+    if (p.numerics == AIOS_FAST) return aios__fail(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "AIOS_FAST numerics are not in this version");
+    if (p.n_outputs > p.n_batch) p.n_outputs = p.n_batch;
+    if (m->role[AIOS__T_POS_EMBD].w >= 0 && p.n_ctx > m->hp.n_ctx_train)
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)m->hp.n_ctx_train, (uint64_t)p.n_ctx, "n_ctx % is past the % positions that the model has learned", aios__i(p.n_ctx), aios__i(m->hp.n_ctx_train));
+    k = aiosk_select(p.isa);
+    if (!k) return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "instruction set % is not in this machine or this build", aios__i(p.isa));
+    if (m->loaded && m->loaded != 1 + (p.numerics == AIOS_REFERENCE))
+        return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model's weights are laid out for other numerics: open the model a second time");
+    p.held_bytes = m->req.bytes + (m->weights ? m->weights_req.bytes : 0);
+    p.model_hash = m->gguf.hash;
+    if (!aios__plan_sizes(m, &p, k)) return aios__fail(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "the cache for this context and these sequences has no size that fits 64 bits");
+    least = p;
+    least.n_ctx = 1; least.n_seq = 1; least.n_batch = 1; least.n_outputs = 1; least.n_threads = 1; least.kv_type = AIOSK_KV_I8;
+    if (aios__plan_sizes(m, &least, k)) p.min_bytes = least.total_bytes;
+    if (d.budget_bytes && p.total_bytes > d.budget_bytes)
+        return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.total_bytes, d.budget_bytes, "this plan needs % bytes; the least for this model is %", aios__u(p.total_bytes), aios__u(p.min_bytes));
+    if (d.read_bandwidth) p.tok_s_bound_milli = d.read_bandwidth * 1000 / (p.token_weight_bytes + p.token_kv_bytes ? p.token_weight_bytes + p.token_kv_bytes : 1);
+    return aios__desc_fill(out, &p, sizeof p) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "aios_plan was not initialised: call aios_plan_init first") : AIOS_OK;
+}
+
+/* The order in which a context takes its memory. */
+static const uint8_t aios__request_order[AIOS_N_MEM] = { AIOS_MEM_META, AIOS_MEM_SCRATCH, AIOS_MEM_KV, AIOS_MEM_WEIGHTS };
+
+AIOS_API aios_status aios_plan_request(const aios_plan *p, uint32_t i, aios_mem_req *out) {
+    if (!p || !out || i >= p->n_requests || i >= AIOS_N_MEM) return AIOS_ERR_ARG;
+    aios__req_fill(out, aios__request_order[i], p->request_bytes[aios__request_order[i]]);
+    return AIOS_OK;
+}
+
+AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *p, uint32_t i, aios_tensor_place *out) {
+    aios_tensor_place x;
+    aios__place at;
+    uint64_t off = 0;
+    if (!m || !p || i >= m->gguf.n_tensors) return AIOS_ERR_ARG;
+    at = aios__place_of(m, p->numerics, i, &off);
+    memset(&x, 0, sizeof x);
+    x.tier = at.mapped ? (uint32_t)AIOS_TIER_WARM : (uint32_t)AIOS_TIER_HOT;
+    x.layout = at.layout; x.mapped = at.mapped; x.n_bytes = at.n_bytes;
+    x.token_bytes = at.use == AIOS__IS_TABLE ? m->gguf.tensor[i].row_bytes : at.n_bytes;
+    return aios__desc_fill(out, &x, sizeof x);
+}
+
+/* ======== sampler.c ======== */
+/* sampler.c: logits -> token. The last step of the flow; knows nothing of contexts, vocabularies or threads.
+ *
+ * The same token on every machine: exp is the kernels' canonical one, sums are double and run in a fixed order, the
+ * random number is a hash of (seed, pos). Candidates stand in the order (logit descending, id ascending), so ties have one answer.
+ *
+ * Nothing is sorted that nobody looks at. With top-k, a heap holds the k best. Without, candidates are taken in bands of
+ * falling likelihood, and a band is a heap that is popped only as far as a filter or the draw asks; most draws end in the first. */
+
+/* Below exp(-64) of the best a candidate cannot be drawn: over 2^31 of them together still weigh less than 2^-53, the
+ * step of the uniform number. Keeps the exponential away from underflow. */
+#define AIOS__SAMPLE_FLOOR (-64.0f)
+#define AIOS__SAMPLE_BAND  (-4.0f)      /* where the first band ends; each further one reaches twice as deep */
+
+/* What the draw works on.
+ *   key   [n_vocab]  one u64 per candidate: logit in an order-preserving code, inverted, above the id; ascending key is the
+ *                    order above. Rank r, once popped, lies at [n_vocab - 1 - r]; below the popped ones the band's heap, [lo, lo + n_heap)
+ *   x     [n_vocab]  by id: the adjusted logit, AIOSK_NEG_INF = cannot be drawn
+ *   e     [n_vocab]  by id: exp((x - max) / temperature)                                                               */
+typedef struct aios__draw {
+    uint64_t *key;
+    float *x, *e;
+    float max, temperature, band;       /* candidates from band on have been taken                */
+    int32_t n_vocab, lo, n_heap;
+} aios__draw;
+
+static uint64_t aios__mix64(uint64_t z) {       /* finaliser of splitmix64 (Steele, Lea, Flood 2014; Stafford's variant 13) */
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}
+/* Uniform in [0, 1), 53 bits: number pos of the splitmix64 stream that starts at the mixed seed. */
+static double aios__uniform(uint64_t seed, uint64_t pos) {
+    uint64_t z = aios__mix64(seed + 0x9E3779B97F4A7C15u);
+    z = aios__mix64(z + (pos + 1) * 0x9E3779B97F4A7C15u);
+    return (double)(z >> 11) * (1.0 / 9007199254740992.0);
+}
+
+static uint64_t aios__draw_key(float x, int32_t id) {
+    uint32_t u;
+    x += 0.0f;                                                  /* -0 ties with +0 */
+    memcpy(&u, &x, 4);
+    u = u & 0x80000000u ? u : ~u & 0x7FFFFFFFu;                 /* larger logit, smaller code */
+    return (uint64_t)u << 32 | (uint32_t)id;
+}
+static void aios__draw_sift(uint64_t *key, int32_t n, int32_t i) {
+    uint64_t v = key[i];
+    while (i < n / 2) {
+        int32_t c = 2 * i + 1;
+        if (c + 1 < n && key[c + 1] < key[c]) c++;
+        if (v <= key[c]) break;
+        key[i] = key[c];
+        i = c;
+    }
+    key[i] = v;
+}
+/* How far below the best, in units of the exponential; AIOS__SAMPLE_FLOOR * 2 for what cannot be drawn. */
+static inline float aios__draw_depth(const aios__draw *d, int32_t i) {
+    float t = (d->x[i] - d->max) / d->temperature;
+    return d->x[i] > AIOSK_NEG_INF && t >= AIOS__SAMPLE_FLOOR ? t : 2 * AIOS__SAMPLE_FLOOR;
+}
+static void aios__draw_heapify(uint64_t *key, int32_t n) {
+    int32_t i;
+    for (i = n / 2 - 1; i >= 0; i--) aios__draw_sift(key, n, i);
+}
+/* The id at a rank, 0 = most likely; pops what is missing. rank is below the number of candidates. */
+static int32_t aios__draw_rank(aios__draw *d, int32_t rank) {
+    while (d->n_vocab - d->lo - d->n_heap <= rank) {
+        uint64_t *heap = d->key + d->lo, best;
+        if (d->n_heap == 0) {
+            float above = d->band;
+            int32_t i, end = d->lo;
+            d->band = above > 0 ? AIOS__SAMPLE_BAND : 2 * above;
+            for (i = 0; i < d->n_vocab; i++) {
+                float t = aios__draw_depth(d, i);
+                if (t < above && t >= d->band) d->key[--d->lo] = aios__draw_key(d->x[i], i);
+            }
+            d->n_heap = end - d->lo;
+            aios__draw_heapify(d->key + d->lo, d->n_heap);
+            continue;
+        }
+        best = heap[0];
+        d->n_heap--;
+        heap[0] = heap[d->n_heap];
+        heap[d->n_heap] = best;
+        if (d->n_heap > 1) aios__draw_sift(heap, d->n_heap, 0);
+    }
+    return (int32_t)(d->key[d->n_vocab - 1 - rank] & 0x7FFFFFFFu);
+}
+
+/* Leaves the k smallest of n keys at [0, k), in no particular order (but always the same one). Their complements are a
+ * heap, so the worst of the k best so far lies on top; few of a long list get past it. */
+static void aios__draw_top(uint64_t *key, int32_t n, int32_t k) {
+    int32_t i;
+    for (i = 0; i < k; i++) key[i] = ~key[i];
+    aios__draw_heapify(key, k);
+    for (i = k; i < n; i++) {
+        if (~key[i] <= key[0]) continue;
+        key[0] = ~key[i];
+        aios__draw_sift(key, k, 0);
+    }
+    for (i = 0; i < k; i++) key[i] = ~key[i];
+}
+
+static float aios__finite(float x) {            /* NaN and -infinity: AIOSK_NEG_INF */
+    return x > AIOSK_NEG_INF ? (x > -AIOSK_NEG_INF ? -AIOSK_NEG_INF : x) : AIOSK_NEG_INF;
+}
+
+/* Bias and repetition penalty: logits -> x. seen: a bit per id, all zero before; a repeated id is punished once. */
+static void aios__sample_adjust(const aios_sampler *s, const float *logits, int32_t n_vocab, const int32_t *recent,
+                                uint64_t n_recent, uint8_t *seen, float *x) {
+    uint64_t i;
+    int32_t j;
+    for (j = 0; j < n_vocab; j++) x[j] = aios__finite(logits[j]);
+    for (i = 0; i < s->n_bias; i++) {           /* what cannot be drawn stays so, whatever is added */
+        float *v = &x[s->bias[i].id];
+        if (*v > AIOSK_NEG_INF) *v = aios__finite(*v + s->bias[i].bias);
+    }
+    for (i = 0; i < n_recent; i++) {
+        int32_t id = recent[i];
+        uint8_t bit = (uint8_t)(1 << (id & 7));
+        if (seen[id >> 3] & bit) continue;
+        seen[id >> 3] = (uint8_t)(seen[id >> 3] | bit);
+        if (x[id] > AIOSK_NEG_INF) x[id] = aios__finite(x[id] > 0 ? x[id] / s->repeat_penalty : x[id] * s->repeat_penalty);
+    }
+}
+
+/* The draw among d->x; for the order of the filters see aios_sample. Both filters after the top-k keep a prefix of the
+ * ranking, so they are one loop. */
+AIOSK__STRICT static int32_t aios__sample_draw(const aiosk_isa *k, const aios_sampler *s, uint64_t pos, aios__draw *d) {
+    float *e = d->e, e_best;
+    double sum = 0, part = 0, lane[4] = { 0, 0, 0, 0 }, r;
+    int32_t i, n = 0, n_vocab = d->n_vocab;
+    for (i = 0; i < n_vocab; i++) {
+        float t = aios__draw_depth(d, i);
+        n += t >= AIOS__SAMPLE_FLOOR;
+        e[i] = t >= AIOS__SAMPLE_FLOOR ? t : AIOS__SAMPLE_FLOOR;
+    }
+    k->exp(e, n_vocab, e);
+    if (s->top_k > 0 && s->top_k < n) {
+        for (i = 0, n = 0; i < n_vocab; i++)
+            if (aios__draw_depth(d, i) >= AIOS__SAMPLE_FLOOR) d->key[n++] = aios__draw_key(d->x[i], i);
+        aios__draw_top(d->key, n, s->top_k);
+        n = s->top_k;
+        for (i = 0; i < n; i++) sum += (double)e[d->key[i] & 0x7FFFFFFFu];
+        d->lo = n_vocab - n;
+        d->n_heap = n;
+        memmove(d->key + d->lo, d->key, (size_t)n * sizeof *d->key);
+        aios__draw_heapify(d->key + d->lo, n);
+    } else {                                    /* by id: that order is fixed too; four sums, for speed */
+        for (i = 0; i + 4 <= n_vocab; i += 4) {
+            lane[0] += (double)e[i];
+            lane[1] += (double)e[i + 1];
+            lane[2] += (double)e[i + 2];
+            lane[3] += (double)e[i + 3];
+        }
+        for (; i < n_vocab; i++) lane[0] += (double)e[i];
+        sum = (lane[0] + lane[1]) + (lane[2] + lane[3]);
+    }
+    e_best = e[aios__draw_rank(d, 0)];
+    if ((s->top_p > 0 && s->top_p < 1) || s->min_p > 0) {
+        double enough = s->top_p > 0 && s->top_p < 1 ? (double)s->top_p * sum : 2 * sum;
+        for (i = 0; i < n && part < enough; i++) {
+            float w = e[aios__draw_rank(d, i)];
+            if (i > 0 && w < s->min_p * e_best) break;
+            part += (double)w;
+        }
+        n = i;
+        sum = part;
+    }
+    r = aios__uniform(s->seed, pos) * sum;
+    for (i = 0, part = 0; i < n - 1; i++) {
+        part += (double)e[aios__draw_rank(d, i)];
+        if (part > r) break;
+    }
+    return aios__draw_rank(d, i);
+}
+
+static aios_status aios__sampler_check(const aios_sampler *s, int32_t n_vocab, aios_error *err) {
+    const struct { const char *name; float v, max; } range[] = {    /* all: 0 .. max, and a number */
+        { "temperature", s->temperature, -AIOSK_NEG_INF }, { "top_p", s->top_p, 1 }, { "min_p", s->min_p, 1 },
+        { "repeat_penalty", s->repeat_penalty, -AIOSK_NEG_INF } };
+    uint32_t i;
+    for (i = 0; i < sizeof range / sizeof *range; i++)
+        if (!(range[i].v >= 0 && range[i].v <= range[i].max))
+            return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 0, 0, range[i].max == 1 ? "sampler.% is not a number from 0 to 1"
+                               : "sampler.% is not a finite number of at least 0", aios__z(range[i].name), aios__u(0));
+    if (s->flags) return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.flags is %; this version knows no flag", aios__u(s->flags));
+    if (s->top_k < 0) return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.top_k is %, below 0", aios__i(s->top_k));
+    if (s->repeat_last < 0)
+        return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.repeat_last is %, below 0", aios__i(s->repeat_last));
+    if (s->n_bias && !s->bias)
+        return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.n_bias is %, but bias is NULL", aios__u(s->n_bias));
+    for (i = 0; i < s->n_bias; i++) {
+        if (s->bias[i].id < 0 || s->bias[i].id >= n_vocab)
+            return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)n_vocab, (uint64_t)s->bias[i].id,
+                               "sampler.bias names token %, but the vocabulary has %", aios__i(s->bias[i].id), aios__i(n_vocab));
+        if (s->bias[i].bias != s->bias[i].bias)
+            return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.bias of token % is not a number", aios__i(s->bias[i].id));
+    }
+    return AIOS_OK;
+}
+
+AIOS_API uint64_t aios_sample_work_bytes(int32_t n_vocab) {
+    return n_vocab > 0 ? aios__round_up((uint64_t)n_vocab * (sizeof(uint64_t) + 2 * sizeof(float)), 64) : 0;
+}
+
+/* aios_sample_logits with the kernels of a set that the caller has picked. */
+static aios_status aios__sample(const aiosk_isa *k, const aios_sampler *sampler, const float *logits, int32_t n_vocab,
+                                const int32_t *recent, uint64_t n_recent, uint64_t pos, void *work, int32_t *id, aios_error *err) {
+    aios_sampler s;
+    aios__draw d;
+    aios_status st;
+    uint64_t i, fp;
+    if (!id) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "id is NULL");
+    *id = -1;
+    if ((st = aios__desc_copy(&s, sizeof s, sampler, "sampler", err)) != AIOS_OK) return st;
+    if (n_vocab < 1 || !logits)
+        return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "there are no logits to draw from (n_vocab is %)", aios__i(n_vocab));
+    if (!work || (uintptr_t)work % 8) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "work is NULL or not 8-byte aligned");
+    if (n_recent && !recent) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "n_recent is set, but recent is NULL");
+    if ((st = aios__sampler_check(&s, n_vocab, err)) != AIOS_OK) return st;
+    if (s.repeat_last == 0) s.repeat_last = 64;
+    if (s.repeat_penalty == 0 || s.repeat_penalty == 1) n_recent = 0;
+    if (n_recent > (uint64_t)s.repeat_last) {
+        recent += n_recent - (uint64_t)s.repeat_last;
+        n_recent = (uint64_t)s.repeat_last;
+    }
+    for (i = 0; i < n_recent; i++)
+        if (recent[i] < 0 || recent[i] >= n_vocab)
+            return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)n_vocab, (uint64_t)recent[i],
+                               "recent names token %, but the vocabulary has %", aios__i(recent[i]), aios__i(n_vocab));
+    d.key = (uint64_t *)work;
+    d.x = (float *)(void *)(d.key + n_vocab);
+    d.e = d.x + n_vocab;
+    d.temperature = s.temperature;
+    d.band = 1;                                                 /* nothing taken yet: depths are at most 0 */
+    d.n_vocab = d.lo = n_vocab;
+    d.n_heap = 0;
+    fp = aiosk_fp_begin();
+    memset(work, 0, (size_t)n_vocab / 8 + 1);                    /* seen; the keys come later */
+    aios__sample_adjust(&s, logits, n_vocab, recent, n_recent, (uint8_t *)work, d.x);
+    *id = k->argmax(d.x, n_vocab);
+    d.max = d.x[*id];
+    if (!(d.max > AIOSK_NEG_INF)) {
+        *id = -1;
+        st = aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "no token can be drawn: every logit is -infinity or not a number");
+    } else if (s.temperature > 0) {
+        *id = aios__sample_draw(k, &s, pos, &d);
+    }
+    aiosk_fp_end(fp);
+    return st;
+}
+
+AIOS_API aios_status aios_sample_logits(const aios_sampler *s, const float *logits, int32_t n_vocab, const int32_t *recent,
+                                        uint64_t n_recent, uint64_t pos, void *work, int32_t *id, aios_error *err) {
+    return aios__sample(aiosk_select(AIOSK_ISA_BEST), s, logits, n_vocab, recent, n_recent, pos, work, id, err);
+}
+
+/* ======== context.c ======== */
+/* context.c: the public verbs of a running model: they check arguments and call what stands above. */
+
+static void aios__context_release(aios_context *c) {
+    aios_allocator mem = c->mem;
+    aios_mem_req meta = c->req[AIOS_MEM_META];
+    aios__pool_stop(&c->pool);
+    if (c->block[AIOS_MEM_KV])      mem.free(mem.user, c->block[AIOS_MEM_KV], &c->req[AIOS_MEM_KV]);
+    if (c->block[AIOS_MEM_SCRATCH]) mem.free(mem.user, c->block[AIOS_MEM_SCRATCH], &c->req[AIOS_MEM_SCRATCH]);
+    mem.free(mem.user, c->block[AIOS_MEM_META], &meta);
+}
+
+static aios_status aios__context_take(aios_context *c, uint32_t kind, aios_error *err) {
+    c->block[kind] = c->mem.alloc(c->mem.user, &c->req[kind]);
+    if (c->block[kind]) return AIOS_OK;
+    return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, c->req[kind].bytes, 0, "the allocator gave no memory for the % (% bytes)",
+                       aios__z(kind == AIOS_MEM_KV ? "cache" : "scratch"), aios__u(c->req[kind].bytes));
+}
+
+AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, const aios_context_desc *desc, aios_context **out, aios_error *err) {
+    aios_plan p, again;
+    aios_context_desc d;
+    aios_allocator mem;
+    aios_mem_req meta_req;
+    aios__bump meta = { NULL, 0 };
+    aios__kv kv;
+    const aiosk_isa *k;
+    aios_context *c;
+    aios_status st;
+    int32_t i;
+    if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
+    *out = NULL;
+    aios__clear(err);
+    if (!m || !m->arch) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_context_open needs a model with weights");
+    if ((st = aios__desc_copy(&p, sizeof p, plan, "aios_plan", err)) != 0) return st;
+    if ((st = aios__desc_copy(&d, sizeof d, desc, "aios_context_desc", err)) != 0) return st;
+    mem = m->mem;
+    if (d.mem && (st = aios__desc_copy(&mem, sizeof mem, d.mem, "aios_allocator", err)) != 0) return st;
+    if (!mem.alloc || !mem.free) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_allocator needs alloc and free");
+    if (p.model_hash != m->gguf.hash) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan was made for another model");
+    k = aiosk_select(p.isa);
+    if (!k || p.n_ctx < 1 || p.n_seq < 1 || p.n_batch < 1 || p.n_outputs < 1 || p.n_threads < 1 || p.n_threads > 1024 || p.kv_type < 0 || p.kv_type >= AIOSK_N_KV)
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan was changed by hand: change the desc and plan again");
+    again = p;
+    if (!aios__plan_sizes(m, &again, k) || memcmp(again.request_bytes, p.request_bytes, sizeof p.request_bytes) || again.n_ops != p.n_ops)
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, again.total_bytes, p.total_bytes, "the plan (% bytes) does not fit what would be taken now (% bytes): plan again", aios__u(p.total_bytes), aios__u(again.total_bytes));
+
+    aios__req_fill(&meta_req, AIOS_MEM_META, p.request_bytes[AIOS_MEM_META]);
+    meta.base = (char *)mem.alloc(mem.user, &meta_req);
+    if (!meta.base) return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, meta_req.bytes, 0, "the allocator gave no memory for the context (% bytes)", aios__u(meta_req.bytes), aios__u(0));
+    memset(meta.base, 0, (size_t)meta_req.bytes);
+    aios__kv_size(&kv, &m->hp, p.kv_type, p.n_ctx, p.n_seq);
+    c = (aios_context *)(void *)meta.base;
+    c->kv = kv;
+    aios__context_layout(m, &p, &meta, NULL);
+    c->mem = mem; c->model = m; c->plan = p; c->desc = d; c->k = k;
+    if (!c->desc.now_ns) c->desc.now_ns = aios__system_ns;
+    for (i = 0; i < AIOS_N_MEM; i++) aios__req_fill(&c->req[i], (uint32_t)i, p.request_bytes[i]);
+    c->block[AIOS_MEM_META] = c;
+
+    st = aios__context_take(c, AIOS_MEM_SCRATCH, err);
+    if (!st) st = aios__context_take(c, AIOS_MEM_KV, err);
+    if (!st && !m->loaded)
+        st = aios__weights_load(m, p.numerics, (char *)c->block[AIOS_MEM_SCRATCH], p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
+    if (!st) {
+        aios__kv_start(&c->kv, c->block[AIOS_MEM_KV]);
+        aios__build_start(&c->prog, m, &p, k);
+        c->prog.scratch.base = (char *)c->block[AIOS_MEM_SCRATCH];
+        c->prog.rope_mult = aios__rope_freqs(m, p.n_ctx, c->prog.freq);
+        aios__program_build(&c->prog);
+        c->run.k = k; c->run.hp = &m->hp; c->run.kv = &c->kv; c->run.pass = &c->pass;
+        c->run.work = c->prog.work; c->run.work_bytes = c->prog.work_bytes;
+        st = d.parallel_for ? AIOS_OK : aios__pool_start(&c->pool, p.n_threads, err);
+    }
+    if (st) { aios__context_release(c); return st; }
+    m->n_contexts++;
+    *out = c;
+    return AIOS_OK;
+}
+AIOS_API void aios_context_free(aios_context *c) {
+    if (!c) return;
+    c->model->n_contexts--;
+    aios__context_release(c);
+}
+
+/* ---- running --------------------------------------------------------------------------------------------------- */
+static int32_t aios__seq_ok(const aios_context *c, int32_t seq) { return c && seq >= 0 && seq < c->plan.n_seq; }
+static aios_status aios__seq_fail(const aios_context *c, int32_t seq, aios_error *err) {
+    if (!c) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the context is NULL");
+    return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->plan.n_seq, (uint64_t)seq, "there is no sequence %: the plan has %", aios__i(seq), aios__i(c->plan.n_seq));
+}
+
+AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids, uint64_t n, uint32_t flags, aios_error *err) {
+    aios__sequence *q;
+    uint64_t i;
+    aios__clear(err);
+    if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
+    if (!ids && n) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "ids is NULL");
+    if (flags & ~(uint32_t)(AIOS_FEED_ALL_LOGITS | AIOS_FEED_NO_LOGITS)) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_feed: unknown flags");
+    q = &c->seq[seq];
+    if (n > (uint64_t)(c->plan.n_ctx - q->n_fed))
+        return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)(c->plan.n_ctx - q->n_fed), n, "% tokens do not fit: the sequence has room for %", aios__u(n), aios__i(c->plan.n_ctx - q->n_fed));
+    for (i = 0; i < n; i++)
+        if (ids[i] < 0 || ids[i] >= c->model->hp.n_vocab)
+            return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->model->hp.n_vocab, (uint64_t)ids[i], "token id % is not in the vocabulary of %", aios__i(ids[i]), aios__i(c->model->hp.n_vocab));
+    for (i = 0; i < n; i++, q->n_fed++) {
+        q->token[q->n_fed] = ids[i];
+        q->want[q->n_fed] = (uint8_t)(flags & AIOS_FEED_ALL_LOGITS ? 1 : flags & AIOS_FEED_NO_LOGITS ? 0 : i + 1 == n);
+    }
+    return AIOS_OK;
+}
+AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error *err) {
+    uint64_t t0;
+    aios_status st;
+    aios__clear(err);
+    if (!c) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the context is NULL");
+    t0 = aios__now(c);
+    st = aios__step(c, deadline_ns, err);
+    c->count.busy_ns += aios__now(c) - t0;
+    return st;
+}
+AIOS_API void aios_cancel(aios_context *c) { if (c) aios__store(&c->cancel, 1); }
+AIOS_API uint64_t aios_now_ns(const aios_context *c) { return c ? aios__now(c) : 0; }
+
+AIOS_API int32_t aios_output_count(const aios_context *c) { return c ? c->n_out_ready : 0; }
+AIOS_API aios_status aios_output_get(const aios_context *c, int32_t i, aios_output *out) {
+    aios_output o;
+    int32_t t;
+    if (!c || i < 0 || i >= c->n_out_ready) return AIOS_ERR_ARG;
+    memset(&o, 0, sizeof o);
+    t = c->pass.out[i];
+    o.seq = c->pass.seq[t]; o.pos = c->pass.pos[t]; o.token = c->pass.id[t];
+    o.logits = c->prog.logits + (uint64_t)i * (uint64_t)c->model->hp.n_vocab;
+    o.embedding = (const float *)(const void *)aios__form(&c->prog.a_out, AIOSK_FLT, i);
+    return aios__desc_fill(out, &o, sizeof o);
+}
+AIOS_API const float *aios_logits(const aios_context *c, int32_t seq) {
+    int32_t i;
+    if (!aios__seq_ok(c, seq)) return NULL;
+    for (i = c->n_out_ready - 1; i >= 0; i--)
+        if (c->pass.seq[c->pass.out[i]] == seq) return c->prog.logits + (uint64_t)i * (uint64_t)c->model->hp.n_vocab;
+    return NULL;
+}
+
+AIOS_API int32_t aios_seq_length(const aios_context *c, int32_t seq)    { return aios__seq_ok(c, seq) ? c->seq[seq].n_fed : 0; }
+AIOS_API int32_t aios_seq_processed(const aios_context *c, int32_t seq) { return aios__seq_ok(c, seq) ? c->seq[seq].n_done : 0; }
+AIOS_API const int32_t *aios_seq_tokens(const aios_context *c, int32_t seq) { return aios__seq_ok(c, seq) ? c->seq[seq].token : NULL; }
+AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, aios_error *err) {
+    aios__sequence *q;
+    aios__clear(err);
+    if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
+    q = &c->seq[seq];
+    if (n < 0 || n > q->n_fed) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)n, "cannot cut a sequence of % to %", aios__i(q->n_fed), aios__i(n));
+    if (c->running) aios__pass_drop(c);
+    q->n_fed = n;
+    if (q->n_done > n) q->n_done = n;
+    aios__kv_cut(&c->kv, seq, q->n_done);
+    return AIOS_OK;
+}
+
+AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out) {
+    if (!c) return AIOS_ERR_ARG;
+    return aios__desc_fill(out, &c->count, sizeof c->count);
+}
+AIOS_API void aios_counters_reset(aios_context *c) { if (c) memset(&c->count, 0, sizeof c->count); }
+
+AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id, aios_error *err) {
+    const float *logits;
+    const aios__sequence *q;
+    aios_sampler sampler;
+    aios_status st;
+    int32_t last;
+    aios__clear(err);
+    if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
+    if ((st = aios__desc_copy(&sampler, sizeof sampler, s, "aios_sampler", err)) != 0) return st;
+    logits = aios_logits(c, seq);
+    if (!logits) return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the last step left no logits for sequence %", aios__i(seq));
+    q = &c->seq[seq];
+    last = sampler.repeat_last > 0 ? sampler.repeat_last : 64;
+    if (last > q->n_done) last = q->n_done;
+    return aios_sample_logits(&sampler, logits, c->model->hp.n_vocab, q->token + (q->n_done - last), (uint64_t)last, (uint64_t)q->n_done, c->sample_work, id, err);
+}
+
+#endif
+
+/*
+ * aios.h is available under two licences; choose the one that you prefer.
+ *
+ * ------------------------------------------------------------------------------
+ * ALTERNATIVE A - MIT License
+ *
+ * Copyright (c) the aios.h authors
+ *
+ * Permission is hereby granted, free of charge, to any person obtaining a copy of
+ * this software and associated documentation files (the "Software"), to deal in
+ * the Software without restriction, including without limitation the rights to
+ * use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies
+ * of the Software, and to permit persons to whom the Software is furnished to do
+ * so, subject to the following conditions:
+ *
+ * The above copyright notice and this permission notice shall be included in all
+ * copies or substantial portions of the Software.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+ * IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+ * FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+ * AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+ * LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+ * OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
+ * SOFTWARE.
+ *
+ * ------------------------------------------------------------------------------
+ * ALTERNATIVE B - Public Domain (www.unlicense.org)
+ *
+ * This is free and unencumbered software released into the public domain.
+ *
+ * Anyone is free to copy, modify, publish, use, compile, sell, or distribute this
+ * software, either in source code form or as a compiled binary, for any purpose,
+ * commercial or non-commercial, and by any means.
+ *
+ * In jurisdictions that recognize copyright laws, the author or authors of this
+ * software dedicate any and all copyright interest in the software to the public
+ * domain. We make this dedication for the benefit of the public at large and to
+ * the detriment of our heirs and successors. We intend this dedication to be an
+ * overt act of relinquishment in perpetuity of all present and future rights to
+ * this software under copyright law.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+ * IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+ * FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+ * AUTHORS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN
+ * ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION
+ * WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+ */

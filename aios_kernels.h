@@ -1,0 +1,8760 @@
+/* aios_kernels.h: quantised matrix kernels, vector math and attention for CPUs.
+ *
+ * Knows numbers only: no models, no files, no threads, no allocation, no globals. Every function works on
+ * memory that the caller gives and splits by rows, so that the caller may run the parts on any thread.
+ *
+ *     #define AIOSK_IMPLEMENTATION            in exactly one C or C++ file
+ *     #include "aios_kernels.h"
+ *
+ *     const aiosk_isa *k = aiosk_select(AIOSK_ISA_BEST);
+ *     k->quantize[AIOSK_A32](x, n_in, acts);               f32 activations -> int8 blocks
+ *     aiosk_matmul m = {0};                                 y = W x
+ *     m.w = weights; m.n_in = n_in; m.row1 = n_rows; m.x = acts; m.y = y; m.n_cols = 1;
+ *     k->matmul[AIOSK_Q4_0][AIOSK_ROWS](&m);
+ *
+ * The same bits: every function of every aiosk_isa gives bit-identical results (DAZ/FTZ off, rounding to
+ * nearest; aiosk_fp_begin sets that). The canonical arithmetic that they all reproduce:
+ *
+ *     activations   int8 with an f32 scale per 32 (A32) or per 256 (A256) columns, round to nearest even:
+ *                   amax = max |x|;  d = amax / 127;  q = rint(x * (127 / amax));  amax = 0 gives d = 0, q = 0
+ *     A32 unit      (32 columns; 16 for NVFP4)  acc = fma(dw * dx, (float)S, acc), S = exact sum of code * x;
+ *                   with a minimum: then acc = fma(-(dmin * dx), (float)M, acc), M = exact sum of x
+ *     A256 block    S = sum_j scale_j * dot_j, M = sum_j min_j * sum_j(x), exact in int32; same two steps
+ *     float rows    16 partial sums by column mod 16, fma, columns ascending, tail padded with zeros to 16;
+ *                   then the tree: s[i] += s[i+8] (i<8); s[i] += s[i+4] (i<4); += s[i+2]; += s[i+1]
+ *     max           compare and select: m = x > m ? x : m
+ *     exp etc.      own polynomials (ops.inc), fma only; 1/x and sqrt are the IEEE operations
+ *
+ * Macros: AIOSK_STATIC makes everything static; AIOSK_API sets linkage; AIOSK_NO_SIMD leaves only scalar code. */
+/* Generated from src/ by tools/amalgamate.awk: edit there, then `make headers`. Licence: at the end. */
+#ifndef AIOSK_API_H
+#define AIOSK_API_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* ======== kernels/formats.h ======== */
+/* formats.h: the one table of tensor types. The enum, names, sizes, dispatch rows and the tests' lists
+ * are all expanded from it; ids are those of the GGUF file format.
+ *
+ *   family  FLT   stored as numbers; multiplied with f32 activations
+ *           A32   integer codes with a float scale per 16 or 32 columns; activations A32
+ *           A256  integer codes with integer sub-scales per 256 columns; activations A256
+ *           RAW   known to the file format, but not a matrix this library multiplies with   */
+#ifndef AIOSK__FORMATS_H
+#define AIOSK__FORMATS_H
+
+/*    NAME     name      id  weights bytes family */
+#define AIOSK__FORMATS(X)             \
+    X(F32,     f32,      0,    1,    4, FLT)  \
+    X(F16,     f16,      1,    1,    2, FLT)  \
+    X(Q4_0,    q4_0,     2,   32,   18, A32)  \
+    X(Q4_1,    q4_1,     3,   32,   20, A32)  \
+    X(Q5_0,    q5_0,     6,   32,   22, A32)  \
+    X(Q5_1,    q5_1,     7,   32,   24, A32)  \
+    X(Q8_0,    q8_0,     8,   32,   34, A32)  \
+    X(Q8_1,    q8_1,     9,   32,   36, RAW)  \
+    X(Q2_K,    q2_k,    10,  256,   84, A256) \
+    X(Q3_K,    q3_k,    11,  256,  110, A256) \
+    X(Q4_K,    q4_k,    12,  256,  144, A256) \
+    X(Q5_K,    q5_k,    13,  256,  176, A256) \
+    X(Q6_K,    q6_k,    14,  256,  210, A256) \
+    X(Q8_K,    q8_k,    15,  256,  292, RAW)  \
+    X(IQ2_XXS, iq2_xxs, 16,  256,   66, A256) \
+    X(IQ2_XS,  iq2_xs,  17,  256,   74, A256) \
+    X(IQ3_XXS, iq3_xxs, 18,  256,   98, A256) \
+    X(IQ1_S,   iq1_s,   19,  256,   50, A256) \
+    X(IQ4_NL,  iq4_nl,  20,   32,   18, A32)  \
+    X(IQ3_S,   iq3_s,   21,  256,  110, A256) \
+    X(IQ2_S,   iq2_s,   22,  256,   82, A256) \
+    X(IQ4_XS,  iq4_xs,  23,  256,  136, A256) \
+    X(I8,      i8,      24,    1,    1, RAW)  \
+    X(I16,     i16,     25,    1,    2, RAW)  \
+    X(I32,     i32,     26,    1,    4, RAW)  \
+    X(I64,     i64,     27,    1,    8, RAW)  \
+    X(F64,     f64,     28,    1,    8, RAW)  \
+    X(IQ1_M,   iq1_m,   29,  256,   56, A256) \
+    X(BF16,    bf16,    30,    1,    2, FLT)  \
+    X(TQ1_0,   tq1_0,   34,  256,   54, A256) \
+    X(TQ2_0,   tq2_0,   35,  256,   66, A256) \
+    X(MXFP4,   mxfp4,   39,   32,   17, A32)  \
+    X(NVFP4,   nvfp4,   40,   64,   36, A32)  \
+    X(Q1_0,    q1_0,    41,  128,   18, A32)  \
+    X(Q2_0,    q2_0,    42,   64,   18, A32)
+
+enum {
+#define AIOSK__X(N, n, id, w, b, f) AIOSK_##N = id,
+    AIOSK__FORMATS(AIOSK__X)
+#undef AIOSK__X
+    AIOSK_N_TYPES = 43 /* one past the highest id; unused ids have zero sizes */
+};
+
+/* Families, also the kind of activations a matrix of that family is multiplied with. */
+enum { AIOSK_FLT = 0, AIOSK_A32 = 1, AIOSK_A256 = 2, AIOSK_RAW = 3, AIOSK_N_ACTS = 3 };
+
+typedef struct aiosk_type {
+    const char *name;       /* "q4_k"; NULL = no such type            */
+    uint32_t n_weights;     /* weights in one block                   */
+    uint32_t n_bytes;       /* bytes of one block                     */
+    uint32_t family;        /* AIOSK_FLT, _A32, _A256, _RAW           */
+} aiosk_type;
+
+#endif
+
+/* ======== kernels/api.h, continued ======== */
+#ifndef AIOSK_API
+#ifdef AIOSK_STATIC
+#define AIOSK_API static
+#elif defined(__cplusplus)
+#define AIOSK_API extern "C"
+#else
+#define AIOSK_API extern
+#endif
+#endif
+
+/* What is known of a type id; NULL when the id is not a tensor type of the format. */
+AIOSK_API const aiosk_type *aiosk_type_info(int32_t type);
+/* Bytes of one row of n weights (0 if n is no whole number of blocks or the type is unknown). */
+AIOSK_API uint64_t aiosk_row_bytes(int32_t type, uint64_t n);
+
+/* Dequantises n weights (whole blocks) exactly as the format defines them. Any type but RAW integers other than
+ * I8..I64, F64, which convert. No alignment asked of src. The definition that everything else is tested against. */
+AIOSK_API void aiosk_unpack(int32_t type, const void *src, uint64_t n, float *dst);
+
+AIOSK_API float    aiosk_f16_to_f32(uint16_t h);
+AIOSK_API uint16_t aiosk_f32_to_f16(float x);           /* round to nearest even */
+
+/* ---- layouts ---------------------------------------------------------------------------------------------
+ * ROWS    as in the file: row after row.
+ * PANELS  16 rows interleaved so that a SIMD lane owns a row; a byte permutation of the 16 rows (the last
+ *         panel is padded with rows of zero bytes). Reversible, same bytes per weight.                      */
+enum { AIOSK_ROWS = 0, AIOSK_PANELS = 1, AIOSK_N_LAYOUTS = 2, AIOSK_PANEL_ROWS = 16 };
+
+/* Bytes of a matrix in a layout; 0 when the type has no such layout. */
+AIOSK_API uint64_t aiosk_layout_bytes(int32_t type, int32_t layout, uint64_t n_rows, uint64_t n_in);
+/* Packs up to 16 rows (n_rows <= 16; missing rows become zero bytes) from ROWS into one panel. dst != src. */
+AIOSK_API void aiosk_pack_panel(int32_t type, const void *rows, int32_t n_rows, uint64_t n_in, void *panel);
+/* The reverse of one row: file blocks of row r (0..15) of a panel. */
+AIOSK_API void aiosk_unpack_panel_row(int32_t type, const void *panel, int32_t r, uint64_t n_in, void *row);
+
+/* ---- activations -----------------------------------------------------------------------------------------
+ * One column (token) of n_in activations in the form a family needs: AIOSK_FLT is n_in floats, the others are
+ * codes, scales and sums in one opaque run of bytes, a multiple of 64, to be 64-byte aligned. n_in must be a
+ * multiple of 32 (A32) or 256 (A256). */
+AIOSK_API uint64_t aiosk_act_bytes(int32_t kind, uint64_t n_in);
+
+/* y[c][r] = (flags & ADD ? y[c][r] : 0) + (bias ? bias[r] : 0) + sum_k W[r][k] * x[c][k]   for rows row0 <= r < row1.
+ * The order of the additions: t = dot; if bias t = t + bias[r]; if ADD t = y + t. row0 is a multiple of 16 in PANELS.
+ * w is the whole matrix (row 0). Reads nothing outside W's rows and x's columns. */
+enum { AIOSK_MM_ADD = 1 };
+typedef struct aiosk_matmul {
+    const void *w;          /* the matrix, in the layout of the kernel that is called  */
+    const void *x;          /* activations of column 0, in the kind of the type        */
+    float *y;               /* output of column 0                                      */
+    const float *bias;      /* f32 [n_rows] or NULL                                    */
+    uint64_t x_stride;      /* bytes from one column of x to the next                  */
+    uint64_t y_stride;      /* floats from one column of y to the next                 */
+    int32_t n_in, row0, row1, n_cols;
+    uint32_t flags, reserved;
+} aiosk_matmul;
+typedef void (*aiosk_matmul_fn)(const aiosk_matmul *m);
+
+/* ---- attention -------------------------------------------------------------------------------------------
+ * A tile holds 64 positions of one KV head: keys channel-major, values position-major, so that a lane is a key
+ * for the scores and a channel for the output. hd is the head size, hp = hd rounded up to 16 (padding is zero).
+ *     f32, f16   K [hd][64], V [64][hp]
+ *     i8         K codes [hp/4][64][4], V codes [64][hp], K scales f16 [64], V scales f16 [64]                */
+enum { AIOSK_KV_F32 = 0, AIOSK_KV_F16 = 1, AIOSK_KV_I8 = 2, AIOSK_N_KV = 3, AIOSK_TILE = 64 };
+AIOSK_API uint64_t aiosk_tile_bytes(int32_t kv_type, int32_t hd_k, int32_t hd_v);   /* multiple of 64 */
+
+/* Scores n_q queries of one KV head against one tile and merges the result into their running softmax:
+ *   s[k] = (sum_d q[d]*K[d][k], fma, d ascending from 0) * scale      f32, f16
+ *   s[k] = (float)(exact int sum) * (dq * dk[k]) * scale              i8; q in int8 with f32 dq over the head
+ *   if softcap != 0: s = softcap * tanh(s / softcap);  alibi: s = fma(slope[q], (float)(key_pos - q_pos), s)
+ *   keys outside [lo[q], hi[q]) do not take part; a query with an empty range is left as it was
+ *   mt = max s;  p[k] = exp(s[k] - mt), 0 outside;  lt = tree sum of p over 16 lanes (k mod 16, ascending)
+ *   ot[c] = sum_k p[k]*V[k][c], fma, k ascending from 0, all 64;  i8: fma(p[k]*dv[k], (float)V[k][c], ot)
+ *   mn = max(m, mt);  a = exp(m - mn), b = exp(mt - mn);  l = fma(lt, b, l*a);  o[c] = fma(ot[c], b, o[c]*a)
+ * Start with m = -inf (AIOSK_NEG_INF), l = 0, o = 0 (a = 0 when m is -inf). The caller divides o by l at the end.
+ * Tiles go in ascending order; a tile's part depends on nothing but the tile. */
+#define AIOSK_ATTEND_SCRATCH(n_q) ((uint64_t)(n_q) * 64 * 4)
+typedef struct aiosk_attend {
+    const void *tile;       /* K and V of 64 positions, 64-byte aligned                 */
+    const float *q;         /* f32 [n_q][q_stride]: rotated, not scaled                 */
+    const int8_t *q8;       /* i8 tiles: codes [n_q][hp_k], 64-byte aligned, zero padded */
+    const float *q8_d;      /* i8 tiles: scale of each query                            */
+    float *m, *l;           /* [n_q] running maximum and sum                            */
+    float *o;               /* [n_q][hp_v] running output, 64-byte aligned              */
+    float *scores;          /* scratch, AIOSK_ATTEND_SCRATCH(n_q) bytes, 64-byte aligned */
+    const int32_t *lo, *hi; /* [n_q] range of keys of this tile, 0..64                  */
+    const float *slope;     /* ALiBi slopes [n_q], or NULL                              */
+    const int32_t *dpos;    /* ALiBi: position of key 0 minus that of the query [n_q]   */
+    float scale, softcap;
+    int32_t n_q, hd_k, hd_v, q_stride;
+} aiosk_attend;
+typedef void (*aiosk_attend_fn)(const aiosk_attend *a);
+/* Writes one position (slot 0..63) of a tile. k [hd_k], v [hd_v] f32. */
+typedef void (*aiosk_store_fn)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v);
+
+/* ---- instruction sets ------------------------------------------------------------------------------------ */
+enum { AIOSK_ISA_BEST = 0, AIOSK_ISA_SCALAR = 1, AIOSK_ISA_AVX2 = 2, AIOSK_ISA_AVX512 = 3, AIOSK_ISA_NEON = 4,
+       AIOSK_ISA_NEON_DOT = 5, AIOSK_N_ISA = 6 };
+enum { AIOSK_ACT_SILU = 0, AIOSK_ACT_GELU = 1 /* tanh form */, AIOSK_ACT_RELU = 2, AIOSK_ACT_RELU2 = 3, AIOSK_N_ACTIVATIONS = 4 };
+enum { AIOSK_ROPE_PAIRS = 0 /* (2i, 2i+1), "NORM" */, AIOSK_ROPE_HALVES = 1 /* (i, i + n_rot/2), "NEOX" */ };
+
+typedef struct aiosk_isa {
+    const char *name;       /* "avx512"                                                 */
+    int32_t id, reserved;
+    /* f32 [n] -> one activation column of kind A32 or A256 (index FLT copies) */
+    void (*quantize[AIOSK_N_ACTS])(const float *x, int32_t n, void *dst);
+    /* int8 codes with one scale over n values (queries against i8 tiles); codes zero padded to a multiple of 16 */
+    void (*quantize_head)(const float *x, int32_t n, int8_t *q, float *d);
+    /* [type][layout]; NULL where the pair does not exist. Every FLT, A32 and A256 type has ROWS. */
+    aiosk_matmul_fn matmul[AIOSK_N_TYPES][AIOSK_N_LAYOUTS];
+    aiosk_attend_fn attend[AIOSK_N_KV];
+    aiosk_store_fn  store[AIOSK_N_KV];
+    /* y = x * (1/sqrt(mean(x^2) + eps)) * w   (w NULL = 1). mean = sum / n, sum as float rows. y may be x. */
+    void (*rms_norm)(const float *x, const float *w, float eps, int32_t n, float *y);
+    /* y = (x - mean) * (1/sqrt(var + eps)) * w + b   (w, b NULL = none); fma for the last two */
+    void (*layer_norm)(const float *x, const float *w, const float *b, float eps, int32_t n, float *y);
+    /* y = act(x), and y = act(g) * u.  y may be an input. */
+    void (*act)(int32_t kind, const float *x, int32_t n, float *y);
+    void (*act_gated)(int32_t kind, const float *g, const float *u, int32_t n, float *y);
+    void (*add)(const float *a, const float *b, int32_t n, float *y);
+    void (*scale)(const float *x, float s, int32_t n, float *y);
+    void (*softcap)(const float *x, float cap, int32_t n, float *y);         /* cap * tanh(x / cap) */
+    /* Rotates the first n_rot channels of n_head heads of hd channels in place.
+     *   cs  f32 [n_rot/2][2]  cos and sin of this position, already scaled:
+     *   (x0, x1) -> (fma(x0, cos, -(x1*sin)), fma(x0, sin, x1*cos)) */
+    void (*rope)(int32_t style, float *x, int32_t n_head, int32_t hd, int32_t n_rot, const float *cs);
+    /* index of the largest, lowest index first */
+    int32_t (*argmax)(const float *x, int32_t n);
+    /* y = exp(x), canonical */
+    void (*exp)(const float *x, int32_t n, float *y);
+} aiosk_isa;
+
+/* The functions of one instruction set, or NULL when this machine or this build lacks it. AIOSK_ISA_BEST never
+ * gives NULL. Asks the CPU each time; keeps nothing. */
+AIOSK_API const aiosk_isa *aiosk_select(int32_t isa);
+
+/* Sets round-to-nearest with denormals kept, and gives what was set before; aiosk_fp_end puts that back. Call around
+ * any work on a thread whose floating-point state is not known (a host's job thread). */
+AIOSK_API uint64_t aiosk_fp_begin(void);
+AIOSK_API void     aiosk_fp_end(uint64_t saved);
+
+/* ---- reference -------------------------------------------------------------------------------------------
+ * The yardstick: weights dequantised, f32 activations, double sums. Any type that aiosk_unpack knows, ROWS only.
+ * x is f32. Slow. tmp: f32 [n_in]. */
+AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float *tmp);
+
+#define AIOSK_NEG_INF (-3.402823466e+38f) /* stands for -infinity: finite, so that no NaN arises */
+
+#endif
+
+#if defined(AIOSK_IMPLEMENTATION) && !defined(AIOSK__IMPLEMENTED)
+#define AIOSK__IMPLEMENTED
+
+/* ======== kernels/base.h ======== */
+/* base.h: what every kernel file stands on: compiler facts, unaligned loads, exact fma and sqrt.
+ * Uses nothing but <string.h>; keeps no state. */
+#ifndef AIOSK__BASE_H
+#define AIOSK__BASE_H
+
+#include <string.h>
+
+#ifdef __FAST_MATH__
+#error "aios_kernels.h: the same bits everywhere need IEEE arithmetic; do not compile this file with -ffast-math"
+#endif
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0
+#error "aios_kernels.h: float expressions must be evaluated in float (x87 is not supported; use SSE2)"
+#endif
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "aios_kernels.h: big-endian machines are not supported"
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define AIOSK__INLINE static inline __attribute__((always_inline, unused))
+#define AIOSK__UNUSED __attribute__((unused))
+#define AIOSK__ALIGN(n) __attribute__((aligned(n)))
+#define AIOSK__RESTRICT __restrict__
+#elif defined(_MSC_VER)
+#define AIOSK__INLINE static __forceinline
+#define AIOSK__UNUSED
+#define AIOSK__ALIGN(n) __declspec(align(n))
+#define AIOSK__RESTRICT __restrict
+#else
+#define AIOSK__INLINE static inline
+#define AIOSK__UNUSED
+#define AIOSK__ALIGN(n)
+#define AIOSK__RESTRICT
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define AIOSK__PREFETCH(p) __builtin_prefetch(p)
+#elif defined(_M_X64)
+#define AIOSK__PREFETCH(p) _mm_prefetch((const char *)(p), 3)
+#else
+#define AIOSK__PREFETCH(p) ((void)(p))
+#endif
+
+/* In front of a loop with a constant count that must become straight code, at -O2 too. */
+#if defined(__clang__)
+#define AIOSK__UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#define AIOSK__UNROLL _Pragma("GCC unroll 64")
+#else
+#define AIOSK__UNROLL
+#endif
+
+/* A function whose scalar floating point must not be contracted into fma by the compiler. Vector code does not
+ * need it: there every product that feeds a sum is written as a v_fma, and no product feeds a v_add. */
+#if defined(__clang__)
+#define AIOSK__STRICT
+#pragma clang fp contract(off)
+#elif defined(__GNUC__)
+#define AIOSK__STRICT __attribute__((optimize("fp-contract=off")))
+#else
+#define AIOSK__STRICT
+#endif
+
+#if !defined(AIOSK_NO_SIMD) && (defined(__x86_64__) || defined(_M_X64))
+#define AIOSK__X86 1
+#include <immintrin.h>
+#elif !defined(AIOSK_NO_SIMD) && (defined(__aarch64__) || defined(_M_ARM64))
+#define AIOSK__ARM64 1
+#include <arm_neon.h>
+#endif
+#if !defined(AIOSK__X86) && (defined(__x86_64__) || defined(_M_X64))
+#include <emmintrin.h>  /* MXCSR and sqrtss belong to the x86-64 baseline */
+#endif
+
+AIOSK__INLINE uint16_t aiosk__u16(const void *p) { uint16_t v; memcpy(&v, p, 2); return v; }
+AIOSK__INLINE uint32_t aiosk__u32(const void *p) { uint32_t v; memcpy(&v, p, 4); return v; }
+AIOSK__INLINE float    aiosk__f32(const void *p) { float v;    memcpy(&v, p, 4); return v; }
+AIOSK__INLINE float    aiosk__bits_f32(uint32_t u) { float f; memcpy(&f, &u, 4); return f; }
+AIOSK__INLINE uint32_t aiosk__f32_bits(float f) { uint32_t u; memcpy(&u, &f, 4); return u; }
+
+/* fma(a, b, c), correctly rounded. Without the instruction: the product of two floats is exact in double; the
+ * double sum is rounded to odd (its error is known exactly by TwoSum), so that the last rounding to float is the
+ * only one that counts (Boldo and Melquiond 2008). Results that overflow or are subnormal round correctly too:
+ * double has room for both. */
+AIOSK__STRICT static inline AIOSK__UNUSED float aiosk__fma(float a, float b, float c) {
+#if defined(__FP_FAST_FMAF) || defined(__FMA__) || defined(__aarch64__)
+    return __builtin_fmaf(a, b, c);
+#else
+    double p = (double)a * (double)b, z = (double)c, s = p + z, t = s - p, e = (p - (s - t)) + (z - t);
+    uint64_t u;
+    memcpy(&u, &s, 8);
+    if (e != 0 && !(u & 1) && (u & 0x7FF0000000000000u) != 0x7FF0000000000000u) {
+        /* round to odd: step towards the error's side when the last bit is even */
+        if ((e > 0) == (s > 0)) u += 1; else u -= 1;
+        memcpy(&s, &u, 8);
+    }
+    return (float)s;
+#endif
+}
+
+/* sqrt(x), correctly rounded, without libm (sqrtf may set errno). x >= 0. */
+AIOSK__STRICT static inline AIOSK__UNUSED float aiosk__sqrt(float x) {
+#if defined(__x86_64__) || defined(_M_X64)
+    return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x)));
+#elif defined(AIOSK__ARM64)
+    return vget_lane_f32(vsqrt_f32(vdup_n_f32(x)), 0);
+#else
+    /* Newton in double from a bit-level guess; 5 steps give 50 bits, and no float square root lies within
+     * 2^-49 of a rounding boundary, so one rounding to float is the correct one. */
+    if (!(x > 0)) return x;
+    {
+        double v = (double)x, y;
+        uint64_t u;
+        int i;
+        memcpy(&u, &v, 8);
+        u = (u >> 1) + 0x1FF8000000000000u;
+        memcpy(&y, &u, 8);
+        for (i = 0; i < 5; i++) y = 0.5 * (y + v / y);
+        return (float)y;
+    }
+#endif
+}
+
+/* One block as the integers that the canonical arithmetic is defined over.
+ *   A32 families   weight = d[u] * q - dmin[u], unit u = column / unit; unit = 32 (16 for NVFP4)
+ *   A256 families  weight = d[0] * sc[j] * q - dmin[0] * mn[j], j = column / 16                     */
+typedef struct aiosk__ints {
+    int8_t  q[256];
+    int16_t sc[16], mn[16];
+    float   d[8], dmin[8];
+    int32_t unit;           /* columns per unit: 16, 32 or 256                              */
+    int32_t has_min;        /* 0: dmin and mn are all zero and the M step is left out       */
+} aiosk__ints;
+
+#endif
+
+/* ======== kernels/ref.c ======== */
+/* ref.c: what every stored format means. One short function per quantised type turns a block into canonical integers
+ * (aiosk__ints in base.h); aiosk_unpack and the yardstick matmul stand on those. This is the definition that
+ * every faster kernel is tested against, so it is written to be read, not to be fast.
+ *
+ * Every value is what ggml gives, to the last bit. That needs no copy of its order of operations: scale times
+ * sub-scale is exact in float for every format (11 bits of f16 times at most 8), and where there is a minimum so is
+ * that times the code; so each weight is rounded once, however it is written. */
+
+/* ======== kernels/tables.h ======== */
+/* tables.h: the constants that the file formats are made of. Facts, not choices: a file stores only an index.
+ *
+ * The code books of the IQ formats, one uint16_t per entry:
+ *     iq1_*, iq2_*   8 values of 2 bits, value j in bits 2j and 2j+1: {-1, 0, 1} or {8, 25, 43}
+ *     iq3_*          4 values of 3 bits, value j in bits 3j to 3j+2: an index into eight levels
+ * All are in ascending order. The numbers are those of llama.cpp's ggml-common.h (MIT), where each value is a byte of a
+ * uint64_t or uint32_t; here they take a quarter of the room (9 KB), and stay in the first-level cache. */
+#ifndef AIOSK__TABLES_H
+#define AIOSK__TABLES_H
+
+/* Levels of IQ4_NL and IQ4_XS. */
+static const int8_t aiosk__iq4_levels[16] AIOSK__UNUSED = {
+    -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+
+/* Twice the E2M1 numbers (OCP MX v1.0), so that they are integers: MXFP4, NVFP4. */
+static const int8_t aiosk__fp4_levels[16] AIOSK__UNUSED = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+/* Levels behind the code books. */
+static const int8_t aiosk__iq1_levels[4] AIOSK__UNUSED = {-1, 0, 1, 0};
+static const int8_t aiosk__iq2_levels[4] AIOSK__UNUSED = {8, 25, 43, 0};
+static const int8_t aiosk__iq3xxs_levels[8] AIOSK__UNUSED = {4, 12, 20, 28, 36, 44, 52, 62};
+static const int8_t aiosk__iq3s_levels[8] AIOSK__UNUSED = {1, 3, 5, 7, 9, 11, 13, 15};
+
+/* IQ1_S, IQ1_M: index of 11 bits; the weight code is 8 * value +- 1. */
+static const uint16_t aiosk__iq1_grid[2048] AIOSK__UNUSED = {
+    0x0000,0x0002,0x0005,0x0008,0x000a,0x0011,0x0015,0x0020,0x0022,0x0028,0x002a,0x0045,0x0051,0x0054,0x0056,0x0065,
+    0x0080,0x0082,0x0088,0x008a,0x0095,0x00a0,0x00a2,0x00a8,0x00aa,0x0104,0x0105,0x0111,0x0114,0x0116,0x0119,0x011a,
+    0x0125,0x0141,0x0146,0x0149,0x0152,0x0155,0x015a,0x0161,0x0164,0x0166,0x0168,0x0185,0x0191,0x0194,0x0196,0x01a5,
+    0x0200,0x0202,0x0208,0x020a,0x0215,0x0220,0x0222,0x0228,0x022a,0x0245,0x0251,0x0259,0x0264,0x0269,0x0280,0x0282,
+    0x0288,0x028a,0x0291,0x0295,0x0299,0x02a0,0x02a2,0x02a8,0x02aa,0x0411,0x0414,0x0416,0x0425,0x0441,0x0449,0x0455,
+    0x045a,0x0464,0x0465,0x0491,0x0499,0x04a5,0x0501,0x0504,0x0505,0x0506,0x0515,0x0518,0x051a,0x0529,0x0540,0x0545,
+    0x054a,0x0550,0x0551,0x0554,0x0555,0x0556,0x0559,0x0560,0x0562,0x0565,0x0568,0x056a,0x0581,0x0591,0x0595,0x0598,
+    0x059a,0x05a1,0x05a4,0x05a5,0x05a6,0x05a9,0x0614,0x0619,0x0641,0x0644,0x0650,0x0652,0x0655,0x0658,0x0660,0x0661,
+    0x0666,0x0669,0x0685,0x0691,0x0694,0x0699,0x0800,0x0802,0x0808,0x080a,0x0815,0x0820,0x0822,0x0828,0x082a,0x0845,
+    0x0851,0x0856,0x0865,0x0880,0x0882,0x0888,0x088a,0x0895,0x08a0,0x08a2,0x08a8,0x08aa,0x0905,0x0911,0x0914,0x0919,
+    0x0924,0x0925,0x0941,0x0950,0x0951,0x0955,0x0961,0x0964,0x0969,0x0991,0x0994,0x0996,0x0999,0x09a5,0x0a00,0x0a02,
+    0x0a08,0x0a0a,0x0a15,0x0a20,0x0a22,0x0a28,0x0a2a,0x0a45,0x0a51,0x0a59,0x0a61,0x0a65,0x0a80,0x0a82,0x0a85,0x0a88,
+    0x0a8a,0x0a95,0x0aa0,0x0aa2,0x0aa8,0x0aaa,0x1010,0x1011,0x1014,0x1019,0x1024,0x1025,0x1041,0x1044,0x1050,0x1055,
+    0x1058,0x1061,0x1064,0x1065,0x1069,0x1091,0x1094,0x1096,0x10a1,0x10a5,0x1101,0x1104,0x1106,0x1109,0x1110,0x1112,
+    0x1115,0x1118,0x1121,0x1124,0x1129,0x1145,0x114a,0x1150,0x1151,0x1152,0x1154,0x1155,0x1156,0x1159,0x1160,0x1165,
+    0x1184,0x1192,0x1195,0x11a1,0x11a4,0x1211,0x1214,0x1216,0x1225,0x1240,0x1246,0x1249,0x1252,0x1255,0x1258,0x125a,
+    0x1264,0x1266,0x1285,0x1291,0x1294,0x1296,0x12a5,0x1401,0x1406,0x1409,0x1414,0x1415,0x1418,0x1419,0x1421,0x1426,
+    0x1441,0x1445,0x1446,0x1448,0x144a,0x1451,0x1454,0x1455,0x1456,0x1459,0x1462,0x1465,0x1468,0x1484,0x1489,0x1490,
+    0x1494,0x1495,0x1498,0x1499,0x149a,0x14a1,0x14a4,0x14a5,0x14a9,0x1502,0x1505,0x150a,0x1511,0x1514,0x1515,0x1516,
+    0x1519,0x1520,0x1522,0x1525,0x1528,0x152a,0x1541,0x1544,0x1545,0x1546,0x1551,0x1552,0x1554,0x1555,0x1556,0x1559,
+    0x155a,0x1561,0x1564,0x1565,0x1566,0x1569,0x1580,0x1582,0x1584,0x1585,0x1588,0x158a,0x1590,0x1591,0x1594,0x1595,
+    0x1596,0x1599,0x159a,0x15a0,0x15a2,0x15a5,0x1601,0x1604,0x1605,0x1606,0x1615,0x1616,0x1618,0x161a,0x1621,0x1626,
+    0x1640,0x1642,0x1644,0x1645,0x1648,0x164a,0x1651,0x1655,0x1656,0x1658,0x1659,0x1661,0x1664,0x1665,0x1668,0x1669,
+    0x166a,0x1686,0x168a,0x1692,0x1695,0x16a4,0x16a9,0x1811,0x1816,0x1825,0x1841,0x1844,0x1846,0x1849,0x1850,0x1855,
+    0x1858,0x185a,0x1860,0x1861,0x1864,0x1866,0x1869,0x1885,0x1891,0x1894,0x18a5,0x1910,0x1912,0x1915,0x191a,0x1921,
+    0x1925,0x1942,0x1944,0x1945,0x1948,0x1951,0x1954,0x1955,0x1956,0x1959,0x195a,0x1960,0x1965,0x196a,0x1989,0x1991,
+    0x1992,0x1995,0x1998,0x19a1,0x19a6,0x19a9,0x1a09,0x1a16,0x1a24,0x1a26,0x1a44,0x1a46,0x1a49,0x1a50,0x1a52,0x1a55,
+    0x1a58,0x1a61,0x1a66,0x1a69,0x1a85,0x1a91,0x1a96,0x1a9a,0x2000,0x2002,0x2008,0x200a,0x2015,0x2020,0x2022,0x2025,
+    0x2028,0x202a,0x2045,0x2051,0x2059,0x2061,0x2065,0x2080,0x2082,0x2088,0x208a,0x2095,0x20a0,0x20a2,0x20a5,0x20a8,
+    0x20aa,0x2105,0x2111,0x2114,0x2119,0x2125,0x2142,0x2144,0x2149,0x2155,0x2158,0x215a,0x2161,0x2164,0x2165,0x2166,
+    0x2185,0x2190,0x2196,0x2199,0x21a5,0x2201,0x2208,0x220a,0x2211,0x2215,0x2220,0x2222,0x2228,0x222a,0x2245,0x2251,
+    0x2256,0x2259,0x2265,0x2281,0x2288,0x228a,0x2291,0x2295,0x22a0,0x22a2,0x22a8,0x22aa,0x2405,0x2414,0x2416,0x2419,
+    0x2425,0x2444,0x2445,0x2446,0x2449,0x2452,0x2455,0x2458,0x245a,0x2466,0x2485,0x2491,0x2494,0x2499,0x24a1,0x24a5,
+    0x2509,0x2515,0x2521,0x2529,0x2540,0x2545,0x2548,0x2551,0x2554,0x2555,0x2559,0x2562,0x2565,0x2568,0x2589,0x2590,
+    0x2594,0x2595,0x2598,0x259a,0x25a1,0x25a4,0x25a6,0x25a9,0x2605,0x2610,0x2612,0x2619,0x2625,0x2641,0x2649,0x2655,
+    0x2660,0x2661,0x2669,0x2684,0x2686,0x2690,0x269a,0x2800,0x2802,0x2808,0x280a,0x2815,0x2820,0x2822,0x2828,0x282a,
+    0x2845,0x2851,0x2854,0x2865,0x2880,0x2882,0x2888,0x288a,0x28a0,0x28a2,0x28a8,0x28aa,0x2909,0x2911,0x2914,0x2919,
+    0x2925,0x2946,0x2949,0x2952,0x2955,0x2961,0x2964,0x2966,0x2969,0x2985,0x2990,0x2996,0x2999,0x29a4,0x29a5,0x2a00,
+    0x2a02,0x2a08,0x2a0a,0x2a20,0x2a22,0x2a28,0x2a2a,0x2a45,0x2a51,0x2a56,0x2a59,0x2a65,0x2a80,0x2a82,0x2a88,0x2a8a,
+    0x2a95,0x2aa0,0x2aa2,0x2aa8,0x2aaa,0x4005,0x4011,0x4016,0x4025,0x4049,0x4052,0x4055,0x4058,0x405a,0x4061,0x4064,
+    0x4066,0x4094,0x4099,0x40a1,0x40a6,0x4100,0x4101,0x4104,0x4106,0x4109,0x4112,0x4115,0x4116,0x4118,0x411a,0x4121,
+    0x4126,0x4129,0x4145,0x4148,0x414a,0x4151,0x4154,0x4155,0x4156,0x4159,0x415a,0x4165,0x4168,0x416a,0x4181,0x4184,
+    0x4186,0x4190,0x4192,0x4195,0x41a0,0x41a1,0x41a2,0x4205,0x4211,0x4214,0x4216,0x4225,0x4241,0x4252,0x4255,0x425a,
+    0x4264,0x4269,0x4289,0x4294,0x42a5,0x4401,0x4415,0x4419,0x4429,0x4445,0x4448,0x444a,0x4451,0x4454,0x4455,0x4456,
+    0x4461,0x4462,0x4465,0x4468,0x446a,0x4481,0x4486,0x4489,0x4490,0x4492,0x4495,0x44a0,0x44a1,0x44a9,0x4501,0x4502,
+    0x4505,0x450a,0x4511,0x4514,0x4515,0x4516,0x4519,0x4520,0x4525,0x452a,0x4541,0x4544,0x4545,0x4546,0x4549,0x4550,
+    0x4551,0x4554,0x4555,0x4556,0x4558,0x4559,0x4561,0x4564,0x4565,0x4566,0x4569,0x4582,0x4584,0x4585,0x4588,0x4591,
+    0x4594,0x4595,0x4596,0x4599,0x459a,0x45a5,0x45a8,0x45aa,0x4601,0x4605,0x4609,0x4614,0x4615,0x4618,0x461a,0x4621,
+    0x4624,0x4629,0x4640,0x4642,0x4645,0x4648,0x4650,0x4651,0x4652,0x4655,0x4656,0x4659,0x4662,0x4665,0x4668,0x4681,
+    0x4685,0x468a,0x4694,0x4695,0x46a1,0x46a4,0x46a6,0x4805,0x4811,0x4815,0x481a,0x4825,0x4842,0x4849,0x4850,0x4855,
+    0x4858,0x4861,0x4864,0x4866,0x4869,0x4885,0x4891,0x4894,0x4896,0x4899,0x48a5,0x4901,0x4905,0x4906,0x490a,0x4910,
+    0x4914,0x4915,0x4918,0x4921,0x4924,0x4926,0x4940,0x4945,0x494a,0x4951,0x4952,0x4954,0x4955,0x4956,0x4959,0x4960,
+    0x4962,0x4965,0x4966,0x496a,0x4986,0x4989,0x4992,0x4995,0x4996,0x4998,0x49a1,0x49a4,0x49a6,0x49a9,0x4a16,0x4a44,
+    0x4a46,0x4a49,0x4a55,0x4a58,0x4a5a,0x4a64,0x4a69,0x4a94,0x4aa5,0x5001,0x5004,0x5005,0x5006,0x5009,0x5012,0x5015,
+    0x501a,0x5021,0x5024,0x5029,0x5040,0x5045,0x5048,0x5051,0x5054,0x5055,0x5056,0x5059,0x5065,0x5068,0x5086,0x5089,
+    0x5095,0x5098,0x50a0,0x50a1,0x50a6,0x50a9,0x5105,0x5108,0x5109,0x510a,0x5111,0x5114,0x5115,0x5116,0x5118,0x5119,
+    0x5120,0x5125,0x5126,0x5128,0x512a,0x5141,0x5144,0x5145,0x5146,0x5149,0x5150,0x5151,0x5152,0x5154,0x5155,0x5156,
+    0x5158,0x5159,0x515a,0x5161,0x5164,0x5165,0x5166,0x5169,0x5182,0x5185,0x5191,0x5194,0x5195,0x5196,0x5199,0x51a0,
+    0x51a5,0x51aa,0x5201,0x5206,0x5212,0x5215,0x521a,0x5221,0x5224,0x5242,0x5245,0x524a,0x5251,0x5254,0x5255,0x5256,
+    0x5259,0x5262,0x5265,0x5285,0x5290,0x5292,0x5295,0x5299,0x529a,0x52a4,0x5404,0x5405,0x5411,0x5414,0x5415,0x5416,
+    0x5418,0x5419,0x5421,0x5425,0x5428,0x542a,0x5441,0x5444,0x5445,0x5446,0x5449,0x544a,0x5450,0x5451,0x5454,0x5455,
+    0x5456,0x5458,0x5459,0x545a,0x5461,0x5462,0x5464,0x5465,0x5466,0x5469,0x5480,0x5488,0x548a,0x5491,0x5494,0x5495,
+    0x5496,0x5499,0x54a1,0x54a4,0x54a5,0x54aa,0x5501,0x5502,0x5504,0x5505,0x5506,0x5509,0x5510,0x5511,0x5512,0x5514,
+    0x5515,0x5516,0x5519,0x551a,0x5521,0x5524,0x5525,0x5526,0x5529,0x5540,0x5541,0x5542,0x5544,0x5545,0x5546,0x5548,
+    0x5549,0x5550,0x5551,0x5552,0x5554,0x5555,0x5556,0x5558,0x5559,0x555a,0x5560,0x5561,0x5564,0x5565,0x5566,0x5568,
+    0x5569,0x556a,0x5581,0x5584,0x5585,0x5589,0x558a,0x5590,0x5591,0x5594,0x5595,0x5596,0x5598,0x5599,0x55a1,0x55a4,
+    0x55a5,0x55a6,0x55a9,0x5600,0x5601,0x5602,0x5604,0x5606,0x5608,0x5609,0x5611,0x5614,0x5615,0x5618,0x5619,0x5620,
+    0x5621,0x5622,0x5624,0x5625,0x5626,0x5628,0x5629,0x5641,0x5645,0x5646,0x5648,0x5649,0x564a,0x5650,0x5651,0x5652,
+    0x5654,0x5655,0x5656,0x5658,0x5659,0x565a,0x5661,0x5664,0x5665,0x5669,0x5682,0x5685,0x5686,0x5688,0x5689,0x568a,
+    0x5691,0x5695,0x569a,0x56a2,0x56a5,0x56a6,0x56a8,0x56a9,0x5804,0x5805,0x5806,0x5809,0x5810,0x5815,0x5818,0x5821,
+    0x582a,0x5845,0x5848,0x584a,0x5851,0x5854,0x5855,0x5856,0x5858,0x5859,0x5860,0x5862,0x5864,0x5865,0x5882,0x5889,
+    0x5890,0x5892,0x5895,0x5898,0x58a1,0x58a9,0x5901,0x5902,0x5905,0x590a,0x5911,0x5914,0x5915,0x5916,0x5919,0x5925,
+    0x5941,0x5944,0x5945,0x5946,0x5949,0x5950,0x5951,0x5952,0x5954,0x5955,0x5956,0x5958,0x5959,0x595a,0x5961,0x5964,
+    0x5965,0x5966,0x5969,0x5981,0x5985,0x5989,0x5991,0x5994,0x5995,0x5996,0x5998,0x5999,0x59a5,0x5a04,0x5a08,0x5a15,
+    0x5a1a,0x5a20,0x5a25,0x5a26,0x5a29,0x5a45,0x5a48,0x5a49,0x5a51,0x5a55,0x5a56,0x5a58,0x5a59,0x5a62,0x5a65,0x5a68,
+    0x5a6a,0x5a81,0x5a8a,0x5a92,0x5a95,0x5a96,0x5a98,0x5a9a,0x5aa1,0x6005,0x6014,0x6016,0x6019,0x6025,0x6044,0x6050,
+    0x6055,0x6056,0x6058,0x605a,0x6061,0x6064,0x6066,0x6069,0x6081,0x6096,0x60a5,0x6101,0x6104,0x6106,0x6109,0x6112,
+    0x6115,0x6121,0x6122,0x6126,0x6129,0x6145,0x6149,0x6151,0x6155,0x6156,0x6159,0x6165,0x6166,0x616a,0x6184,0x618a,
+    0x6192,0x6195,0x61a1,0x61a6,0x61a9,0x6211,0x6216,0x6219,0x6240,0x6241,0x6246,0x6255,0x6256,0x6258,0x6260,0x6285,
+    0x6291,0x6296,0x62a5,0x6411,0x6412,0x6415,0x6416,0x641a,0x6421,0x6426,0x6429,0x6440,0x6442,0x6445,0x6448,0x644a,
+    0x6451,0x6454,0x6455,0x6456,0x6459,0x645a,0x6460,0x6462,0x6465,0x6484,0x6485,0x6489,0x6490,0x6492,0x6494,0x6495,
+    0x6496,0x6498,0x649a,0x64a1,0x64a4,0x64a9,0x6505,0x6508,0x650a,0x6511,0x6515,0x6516,0x6519,0x6544,0x6545,0x6546,
+    0x6549,0x6550,0x6551,0x6554,0x6555,0x6556,0x6559,0x6561,0x6564,0x6565,0x6566,0x6569,0x6586,0x6589,0x658a,0x6591,
+    0x6595,0x6596,0x6599,0x659a,0x65a2,0x65a5,0x65a6,0x65a8,0x6602,0x6609,0x6615,0x6620,0x6626,0x6628,0x6629,0x6640,
+    0x6645,0x6648,0x664a,0x6651,0x6654,0x6655,0x6656,0x6658,0x665a,0x6660,0x6665,0x6668,0x6680,0x6682,0x6685,0x668a,
+    0x6694,0x6696,0x6698,0x6699,0x66a0,0x66a4,0x66a6,0x66aa,0x6816,0x6819,0x6825,0x6841,0x6852,0x6855,0x685a,0x6861,
+    0x6869,0x6885,0x6891,0x6898,0x68a6,0x6901,0x6904,0x6910,0x6915,0x6921,0x6924,0x6926,0x6929,0x6940,0x6941,0x6945,
+    0x6946,0x6948,0x6951,0x6954,0x6955,0x6956,0x6959,0x6960,0x6965,0x696a,0x6982,0x6984,0x698a,0x6995,0x69a1,0x69a4,
+    0x69a5,0x69a9,0x6a11,0x6a16,0x6a18,0x6a41,0x6a44,0x6a49,0x6a50,0x6a55,0x6a58,0x6a5a,0x6a64,0x6a65,0x6a69,0x6a86,
+    0x6a94,0x6a98,0x6a9a,0x6aa6,0x8000,0x8002,0x8008,0x800a,0x8020,0x8022,0x8028,0x802a,0x8045,0x8050,0x8051,0x8054,
+    0x8056,0x8059,0x8065,0x8080,0x8082,0x8088,0x808a,0x8095,0x80a0,0x80a2,0x80a8,0x80aa,0x8105,0x8111,0x8114,0x8116,
+    0x8119,0x8125,0x8141,0x8144,0x8149,0x8150,0x8152,0x8155,0x8156,0x8158,0x8159,0x8164,0x8166,0x8169,0x8185,0x8189,
+    0x8194,0x8196,0x8199,0x81a5,0x8200,0x8202,0x8208,0x820a,0x8215,0x8220,0x8222,0x8228,0x822a,0x8251,0x8254,0x8259,
+    0x8265,0x8280,0x8282,0x8288,0x828a,0x8295,0x82a0,0x82a2,0x82a8,0x82aa,0x8414,0x8419,0x8441,0x8444,0x8451,0x8455,
+    0x845a,0x8461,0x8464,0x8469,0x8494,0x8499,0x8501,0x8509,0x8512,0x8515,0x851a,0x8526,0x8529,0x8540,0x8541,0x8545,
+    0x8548,0x8551,0x8554,0x8555,0x8556,0x8559,0x855a,0x8565,0x8566,0x8568,0x856a,0x8581,0x8584,0x8586,0x8589,0x8590,
+    0x8592,0x8595,0x8598,0x85a6,0x8611,0x8616,0x8619,0x8625,0x8641,0x8644,0x8649,0x864a,0x8650,0x8655,0x8659,0x865a,
+    0x8661,0x8666,0x866a,0x8685,0x8691,0x869a,0x86a4,0x8800,0x8802,0x8808,0x880a,0x8815,0x8820,0x8822,0x8828,0x882a,
+    0x8841,0x8845,0x8851,0x8854,0x8859,0x8865,0x8869,0x8880,0x8882,0x8888,0x888a,0x8895,0x88a0,0x88a2,0x88a8,0x88aa,
+    0x8905,0x8906,0x8911,0x8914,0x8916,0x8925,0x8941,0x8944,0x8946,0x8949,0x8950,0x8952,0x8955,0x895a,0x8961,0x8964,
+    0x8985,0x8996,0x8999,0x89a5,0x8a00,0x8a02,0x8a08,0x8a0a,0x8a15,0x8a20,0x8a22,0x8a28,0x8a2a,0x8a45,0x8a51,0x8a54,
+    0x8a56,0x8a80,0x8a82,0x8a88,0x8a8a,0x8a95,0x8aa0,0x8aa2,0x8aa8,0x8aaa,0x9005,0x9011,0x9016,0x9018,0x9019,0x9025,
+    0x9041,0x9046,0x9049,0x9055,0x9058,0x905a,0x9069,0x906a,0x9085,0x9091,0x9094,0x9096,0x9099,0x90a5,0x9101,0x9104,
+    0x9106,0x9109,0x9110,0x9115,0x9118,0x911a,0x9121,0x9124,0x9126,0x9129,0x9140,0x9145,0x9150,0x9151,0x9154,0x9155,
+    0x9156,0x9159,0x9162,0x9165,0x9184,0x9186,0x9192,0x9195,0x9198,0x91a1,0x91a4,0x91a6,0x91a9,0x9205,0x9211,0x9214,
+    0x9219,0x9225,0x9244,0x9246,0x9249,0x9250,0x9252,0x9255,0x9258,0x9266,0x9269,0x9285,0x9294,0x9296,0x92a9,0x9401,
+    0x9404,0x9406,0x9410,0x9415,0x9418,0x9426,0x9440,0x944a,0x9451,0x9454,0x9455,0x9456,0x9458,0x9459,0x9460,0x9461,
+    0x9462,0x9465,0x9484,0x9486,0x9492,0x9494,0x9495,0x9498,0x94a1,0x94a9,0x9500,0x9505,0x9508,0x950a,0x9510,0x9511,
+    0x9514,0x9515,0x9516,0x9519,0x9521,0x9525,0x9529,0x952a,0x9541,0x9544,0x9545,0x9546,0x9549,0x9550,0x9551,0x9552,
+    0x9554,0x9555,0x9556,0x9558,0x9559,0x955a,0x9561,0x9564,0x9565,0x9566,0x9569,0x9581,0x9585,0x9588,0x9591,0x9592,
+    0x9594,0x9595,0x9596,0x9599,0x959a,0x95a0,0x95a2,0x95a5,0x95a8,0x95aa,0x9601,0x9604,0x9610,0x9615,0x9619,0x9620,
+    0x9626,0x9629,0x9645,0x9648,0x9649,0x9651,0x9652,0x9655,0x9656,0x9659,0x9665,0x9668,0x9682,0x9684,0x9689,0x968a,
+    0x9692,0x9694,0x9695,0x96a4,0x96a6,0x96a9,0x9805,0x9816,0x9819,0x9825,0x9841,0x9846,0x9850,0x9852,0x9855,0x9856,
+    0x985a,0x9864,0x9865,0x9885,0x9891,0x9896,0x9899,0x98a5,0x9904,0x9906,0x9909,0x9910,0x9912,0x9915,0x9918,0x991a,
+    0x9920,0x9921,0x9924,0x9926,0x9940,0x9942,0x9945,0x9948,0x994a,0x9951,0x9954,0x9955,0x9956,0x9959,0x9962,0x9965,
+    0x9966,0x996a,0x9981,0x9984,0x9990,0x9992,0x9995,0x999a,0x99a1,0x99a6,0x9a05,0x9a15,0x9a25,0x9a44,0x9a46,0x9a49,
+    0x9a50,0x9a55,0x9a58,0x9a61,0x9a85,0x9a91,0x9a94,0x9a95,0x9a96,0xa000,0xa002,0xa008,0xa00a,0xa015,0xa020,0xa022,
+    0xa028,0xa02a,0xa045,0xa051,0xa054,0xa056,0xa059,0xa080,0xa082,0xa088,0xa08a,0xa095,0xa0a0,0xa0a2,0xa0a8,0xa0aa,
+    0xa105,0xa109,0xa111,0xa114,0xa116,0xa119,0xa11a,0xa146,0xa149,0xa151,0xa155,0xa158,0xa15a,0xa161,0xa164,0xa185,
+    0xa190,0xa192,0xa196,0xa199,0xa202,0xa208,0xa20a,0xa210,0xa219,0xa222,0xa228,0xa22a,0xa245,0xa251,0xa256,0xa259,
+    0xa265,0xa280,0xa282,0xa288,0xa28a,0xa295,0xa2a0,0xa2a2,0xa2a8,0xa2aa,0xa419,0xa425,0xa441,0xa444,0xa450,0xa454,
+    0xa455,0xa458,0xa45a,0xa461,0xa465,0xa466,0xa468,0xa469,0xa485,0xa506,0xa509,0xa510,0xa512,0xa515,0xa518,0xa526,
+    0xa529,0xa542,0xa545,0xa551,0xa554,0xa555,0xa556,0xa559,0xa565,0xa56a,0xa581,0xa584,0xa585,0xa586,0xa589,0xa592,
+    0xa595,0xa598,0xa605,0xa611,0xa616,0xa61a,0xa621,0xa625,0xa644,0xa646,0xa64a,0xa652,0xa655,0xa656,0xa658,0xa660,
+    0xa662,0xa686,0xa690,0xa695,0xa696,0xa699,0xa6a1,0xa6a4,0xa6a6,0xa800,0xa802,0xa808,0xa80a,0xa820,0xa822,0xa828,
+    0xa82a,0xa851,0xa854,0xa856,0xa859,0xa880,0xa882,0xa888,0xa88a,0xa895,0xa8a0,0xa8a2,0xa8a8,0xa8aa,0xa905,0xa914,
+    0xa919,0xa921,0xa925,0xa941,0xa950,0xa955,0xa95a,0xa961,0xa966,0xa969,0xa990,0xa996,0xaa00,0xaa02,0xaa08,0xaa0a,
+    0xaa20,0xaa22,0xaa28,0xaa2a,0xaa51,0xaa54,0xaa56,0xaa80,0xaa82,0xaa88,0xaa8a,0xaa95,0xaaa0,0xaaa2,0xaaa8,0xaaaa,
+};
+
+/* IQ2_XXS: index of 8 bits. */
+static const uint16_t aiosk__iq2xxs_grid[256] AIOSK__UNUSED = {
+    0x0000,0x0002,0x0005,0x0008,0x000a,0x0011,0x0014,0x0020,0x0022,0x0028,0x002a,0x0041,0x0044,0x0050,0x0058,0x0061,
+    0x0064,0x0080,0x0082,0x008a,0x00a2,0x0101,0x0104,0x0110,0x0115,0x0140,0x0184,0x0198,0x0200,0x0202,0x0222,0x0282,
+    0x0401,0x0404,0x0410,0x0421,0x0424,0x0440,0x0442,0x0448,0x0460,0x0481,0x0484,0x0490,0x04a4,0x0500,0x0502,0x0508,
+    0x0520,0x0546,0x0569,0x0580,0x0591,0x0609,0x0610,0x0640,0x0684,0x06a4,0x0800,0x0805,0x0808,0x0814,0x0828,0x0841,
+    0x0844,0x0850,0x0852,0x0888,0x0904,0x0940,0x0a02,0x0a14,0x1001,0x1004,0x1010,0x1021,0x1040,0x1060,0x1084,0x1090,
+    0x1095,0x1100,0x1108,0x1120,0x1150,0x115a,0x1180,0x1224,0x1245,0x1400,0x1408,0x1420,0x1425,0x1449,0x1480,0x1518,
+    0x1562,0x1600,0x1616,0x1801,0x1804,0x1810,0x1840,0x1881,0x1900,0x1905,0x19a0,0x1a51,0x2000,0x2002,0x200a,0x2044,
+    0x2061,0x2080,0x2082,0x2129,0x2148,0x2200,0x2202,0x2401,0x2404,0x2410,0x2440,0x2456,0x2500,0x2541,0x2564,0x2690,
+    0x2808,0x2820,0x2894,0x2a44,0x4001,0x4004,0x4010,0x4018,0x4021,0x4024,0x4040,0x4048,0x4056,0x4060,0x4081,0x4084,
+    0x4090,0x4100,0x4120,0x4161,0x4180,0x4185,0x4201,0x4210,0x4248,0x4256,0x4268,0x4400,0x4408,0x4420,0x4480,0x4499,
+    0x4512,0x4524,0x4600,0x4801,0x4804,0x4810,0x4840,0x4845,0x4900,0x4958,0x4961,0x4982,0x4a45,0x4a90,0x5000,0x5008,
+    0x5011,0x5019,0x5020,0x5080,0x5088,0x5104,0x5142,0x51a4,0x5291,0x5490,0x5492,0x550a,0x5601,0x5654,0x5800,0x5811,
+    0x5819,0x5864,0x5940,0x5a08,0x6004,0x6010,0x6040,0x6068,0x6100,0x6155,0x6218,0x6260,0x6400,0x6405,0x6510,0x6512,
+    0x6584,0x6842,0x8000,0x8002,0x800a,0x8041,0x8082,0x8104,0x8118,0x8140,0x8211,0x8401,0x8404,0x8410,0x8415,0x8440,
+    0x8460,0x8500,0x8546,0x8594,0x8609,0x8640,0x8660,0x8802,0x8904,0x8a11,0x9004,0x9010,0x9024,0x9040,0x90a1,0x9116,
+    0x9180,0x9245,0x9400,0x9422,0x9444,0x9551,0x9881,0x9920,0xa002,0xa050,0xa085,0xa109,0xa200,0xa418,0xa850,0xa904,
+};
+
+/* IQ2_XS: index of 9 bits. */
+static const uint16_t aiosk__iq2xs_grid[512] AIOSK__UNUSED = {
+    0x0000,0x0002,0x0005,0x0008,0x000a,0x0011,0x0014,0x0016,0x0019,0x0020,0x0022,0x0025,0x0028,0x0041,0x0044,0x0046,
+    0x0049,0x0050,0x0052,0x0055,0x0058,0x0061,0x0064,0x0080,0x0082,0x0085,0x0088,0x0091,0x0094,0x0099,0x00a0,0x0101,
+    0x0104,0x0106,0x0109,0x0110,0x0112,0x0115,0x0118,0x011a,0x0121,0x0124,0x0140,0x0142,0x0145,0x0148,0x0151,0x0154,
+    0x0160,0x0168,0x0181,0x0184,0x0190,0x0200,0x0202,0x0205,0x0208,0x0211,0x0214,0x0220,0x0241,0x0244,0x0250,0x0255,
+    0x0280,0x028a,0x0401,0x0404,0x0406,0x0409,0x0410,0x0412,0x0415,0x0418,0x0421,0x0424,0x0440,0x0442,0x0445,0x0448,
+    0x0451,0x0454,0x0456,0x0460,0x0481,0x0484,0x0490,0x0500,0x0502,0x0505,0x0508,0x0511,0x0514,0x0520,0x0541,0x0544,
+    0x0550,0x0561,0x0580,0x0601,0x0604,0x0610,0x0626,0x0640,0x0642,0x0684,0x0800,0x0802,0x0805,0x0808,0x080a,0x0811,
+    0x0814,0x0820,0x0825,0x0841,0x0844,0x0850,0x0858,0x0880,0x08a0,0x08aa,0x0901,0x0904,0x0910,0x0940,0x0981,0x0989,
+    0x0a00,0x0a20,0x0a28,0x0a96,0x0aa0,0x1001,0x1004,0x1006,0x1009,0x1010,0x1012,0x1015,0x1018,0x1021,0x1024,0x1040,
+    0x1042,0x1045,0x1048,0x1051,0x1054,0x1060,0x106a,0x1081,0x1084,0x1090,0x1100,0x1102,0x1105,0x1108,0x1111,0x1114,
+    0x1120,0x1141,0x1144,0x1150,0x1180,0x1194,0x1196,0x1201,0x1204,0x1206,0x1210,0x1240,0x1260,0x1400,0x1402,0x1405,
+    0x1408,0x1411,0x1414,0x1420,0x1441,0x1444,0x1449,0x1450,0x1464,0x1480,0x1501,0x1504,0x1510,0x1540,0x1600,0x1614,
+    0x1649,0x1801,0x1804,0x1810,0x1812,0x1840,0x1854,0x1886,0x1900,0x1905,0x1966,0x1a51,0x1aa9,0x2000,0x2002,0x2005,
+    0x2008,0x200a,0x2011,0x2014,0x2020,0x2041,0x2044,0x2050,0x2080,0x20a0,0x2101,0x2104,0x2110,0x2140,0x2148,0x2165,
+    0x2200,0x2222,0x2280,0x22a8,0x2401,0x2404,0x2410,0x2429,0x2440,0x2500,0x2541,0x2552,0x2599,0x2601,0x261a,0x26a6,
+    0x2800,0x2808,0x280a,0x2820,0x2855,0x2888,0x28a2,0x2968,0x2990,0x2a08,0x2a20,0x2a82,0x2a88,0x2a8a,0x4001,0x4004,
+    0x4006,0x4009,0x4010,0x4012,0x4015,0x4018,0x4021,0x4024,0x4040,0x4042,0x4045,0x4048,0x404a,0x4051,0x4054,0x4060,
+    0x4065,0x4081,0x4084,0x4090,0x4100,0x4102,0x4105,0x4108,0x4111,0x4114,0x4120,0x4141,0x4144,0x4150,0x4180,0x4185,
+    0x41a2,0x4201,0x4204,0x4210,0x4212,0x4229,0x4240,0x4400,0x4402,0x4405,0x4408,0x4411,0x4414,0x4419,0x4420,0x4441,
+    0x4444,0x4450,0x4480,0x4494,0x4501,0x4504,0x4510,0x4524,0x4540,0x459a,0x4600,0x460a,0x4644,0x4650,0x4801,0x4804,
+    0x4810,0x4840,0x4845,0x4854,0x4862,0x4900,0x4911,0x4944,0x4950,0x4969,0x4a04,0x5000,0x5002,0x5005,0x5008,0x5011,
+    0x5014,0x5020,0x5028,0x5041,0x5044,0x5050,0x5080,0x5101,0x5104,0x5110,0x5115,0x5140,0x5142,0x5200,0x5244,0x52aa,
+    0x5401,0x5404,0x5410,0x5421,0x5440,0x5460,0x5481,0x54a1,0x5500,0x5508,0x5580,0x5588,0x5621,0x5668,0x56a1,0x5800,
+    0x5814,0x5841,0x5850,0x5899,0x591a,0x5940,0x5942,0x5a85,0x6001,0x6004,0x6010,0x6040,0x6054,0x6062,0x6086,0x60a9,
+    0x6100,0x6224,0x624a,0x6292,0x6400,0x6416,0x6510,0x6540,0x6545,0x65a4,0x6801,0x686a,0x6925,0x6a06,0x6a54,0x6a62,
+    0x8000,0x8002,0x8005,0x8008,0x8011,0x8014,0x8020,0x802a,0x8041,0x8044,0x8050,0x8080,0x8082,0x80a8,0x80aa,0x8101,
+    0x8104,0x8106,0x8110,0x8140,0x8151,0x8159,0x8200,0x8220,0x8280,0x8282,0x82a0,0x82a8,0x8401,0x8404,0x8410,0x8412,
+    0x8415,0x8440,0x8460,0x8489,0x8500,0x8544,0x85a5,0x8618,0x866a,0x8800,0x8808,0x8825,0x885a,0x8880,0x8882,0x88a8,
+    0x8906,0x8a22,0x8a80,0x8a88,0x8a96,0x8aa8,0x9001,0x9004,0x9010,0x9040,0x9056,0x9084,0x9100,0x9122,0x9164,0x9256,
+    0x9289,0x9400,0x9405,0x9444,0x9450,0x9458,0x9529,0x9590,0x9592,0x9641,0x9851,0x98a6,0x9949,0x9a15,0x9a60,0xa000,
+    0xa002,0xa008,0xa00a,0xa020,0xa02a,0xa0a0,0xa151,0xa159,0xa1a6,0xa200,0xa202,0xa208,0xa22a,0xa280,0xa2a0,0xa440,
+    0xa495,0xa665,0xa698,0xa80a,0xa820,0xa822,0xa828,0xa8a0,0xa8a8,0xa904,0xa984,0xa986,0xaa28,0xaa2a,0xaa91,0xaaaa,
+};
+
+/* IQ2_S: index of 10 bits. */
+static const uint16_t aiosk__iq2s_grid[1024] AIOSK__UNUSED = {
+    0x0000,0x0002,0x0005,0x0008,0x000a,0x0011,0x0014,0x0016,0x0019,0x0020,0x0022,0x0025,0x0028,0x0041,0x0044,0x0046,
+    0x0049,0x0050,0x0052,0x0055,0x0058,0x0061,0x0064,0x0066,0x0069,0x0080,0x0082,0x0085,0x0088,0x0091,0x0094,0x00a0,
+    0x00a5,0x00aa,0x0101,0x0104,0x0106,0x0109,0x0110,0x0112,0x0115,0x0118,0x0121,0x0124,0x0140,0x0142,0x0145,0x0148,
+    0x0151,0x0154,0x0156,0x0159,0x0160,0x0165,0x0168,0x0181,0x0184,0x0190,0x0192,0x0195,0x01a1,0x01a4,0x0200,0x0202,
+    0x0205,0x0208,0x0211,0x0214,0x0220,0x022a,0x0241,0x0244,0x0246,0x0249,0x0250,0x0255,0x0280,0x0285,0x028a,0x0294,
+    0x02a2,0x0401,0x0404,0x0406,0x0409,0x0410,0x0412,0x0415,0x0418,0x0421,0x0424,0x0426,0x0429,0x0440,0x0442,0x0445,
+    0x0448,0x044a,0x0451,0x0454,0x0456,0x0459,0x0460,0x0462,0x0465,0x0481,0x0484,0x0486,0x0489,0x0490,0x0495,0x0498,
+    0x04a1,0x04a4,0x0500,0x0502,0x0505,0x0508,0x050a,0x0511,0x0514,0x0516,0x0519,0x0520,0x0525,0x0528,0x0541,0x0544,
+    0x0546,0x0549,0x0550,0x0552,0x0555,0x0558,0x0561,0x0564,0x0580,0x0582,0x0585,0x0588,0x0591,0x0594,0x05a0,0x0601,
+    0x0604,0x0606,0x0609,0x0610,0x0615,0x0640,0x0645,0x0648,0x0651,0x0654,0x0660,0x0681,0x0684,0x0690,0x0800,0x0802,
+    0x0805,0x0808,0x0811,0x0814,0x0816,0x0819,0x0820,0x0825,0x082a,0x0841,0x0844,0x0846,0x0849,0x0850,0x0852,0x0855,
+    0x0858,0x0861,0x0864,0x0880,0x0885,0x0894,0x08aa,0x0901,0x0904,0x0910,0x0912,0x0915,0x0918,0x0921,0x0940,0x0945,
+    0x0948,0x0951,0x0954,0x0960,0x0981,0x0990,0x0a00,0x0a11,0x0a14,0x0a22,0x0a28,0x0a2a,0x0a50,0x0a99,0x1001,0x1004,
+    0x1006,0x1009,0x1010,0x1012,0x1015,0x1018,0x1021,0x1024,0x1026,0x1040,0x1042,0x1045,0x1048,0x1051,0x1054,0x1056,
+    0x1059,0x1060,0x1062,0x1065,0x1068,0x1081,0x1084,0x1086,0x1090,0x1095,0x1098,0x10a1,0x10a4,0x1100,0x1102,0x1105,
+    0x1108,0x110a,0x1111,0x1114,0x1116,0x1119,0x1120,0x1122,0x1125,0x1128,0x1141,0x1144,0x1146,0x1149,0x1150,0x1152,
+    0x1155,0x1158,0x1161,0x1164,0x1180,0x1182,0x1185,0x1188,0x1191,0x1194,0x1201,0x1204,0x1209,0x1210,0x1215,0x1221,
+    0x1224,0x1240,0x1245,0x1251,0x1254,0x1281,0x1284,0x1290,0x1400,0x1402,0x1405,0x1408,0x1411,0x1414,0x1416,0x1419,
+    0x1420,0x1425,0x1428,0x1441,0x1444,0x1446,0x1449,0x1450,0x1452,0x1455,0x1458,0x1461,0x1464,0x1480,0x1482,0x1485,
+    0x1488,0x1491,0x1494,0x14a0,0x1501,0x1504,0x1506,0x1509,0x1510,0x1512,0x1515,0x1518,0x1521,0x1524,0x1540,0x1542,
+    0x1545,0x1548,0x1551,0x1554,0x1560,0x1581,0x1584,0x1590,0x1600,0x1605,0x1608,0x1611,0x1614,0x1620,0x1641,0x1644,
+    0x1650,0x1680,0x16aa,0x1801,0x1804,0x1806,0x1809,0x1810,0x1815,0x1818,0x1821,0x1840,0x1842,0x1845,0x1848,0x1851,
+    0x1854,0x1860,0x1881,0x1884,0x1900,0x1902,0x1905,0x1908,0x1911,0x1914,0x1920,0x1941,0x1944,0x1950,0x1969,0x19a2,
+    0x1a04,0x1a10,0x1a40,0x1a56,0x2000,0x2002,0x2005,0x2008,0x2011,0x2014,0x2016,0x2019,0x2020,0x2025,0x202a,0x2041,
+    0x2044,0x2050,0x2052,0x2055,0x2064,0x2080,0x208a,0x2094,0x20aa,0x2101,0x2104,0x2110,0x2112,0x2115,0x2121,0x2140,
+    0x2142,0x2145,0x2151,0x2154,0x2160,0x2181,0x2184,0x2190,0x2200,0x220a,0x2222,0x2228,0x222a,0x2244,0x2250,0x2288,
+    0x228a,0x22a8,0x2401,0x2404,0x2406,0x2409,0x2410,0x2415,0x2418,0x2421,0x2424,0x2440,0x2442,0x2445,0x2448,0x2451,
+    0x2454,0x2460,0x2481,0x2484,0x2490,0x2500,0x2505,0x2508,0x2511,0x2514,0x2520,0x2541,0x2544,0x2550,0x2566,0x2580,
+    0x2601,0x2604,0x2610,0x2640,0x2659,0x2800,0x2805,0x2811,0x2814,0x2841,0x2844,0x2850,0x288a,0x28aa,0x2901,0x2904,
+    0x2910,0x2995,0x2a0a,0x2a22,0x2a64,0x2a88,0x2a8a,0x4001,0x4004,0x4006,0x4009,0x4010,0x4012,0x4015,0x4018,0x401a,
+    0x4021,0x4024,0x4026,0x4040,0x4042,0x4045,0x4048,0x404a,0x4051,0x4054,0x4056,0x4059,0x4060,0x4062,0x4065,0x4081,
+    0x4084,0x4090,0x4095,0x4098,0x40a1,0x40a4,0x4100,0x4102,0x4105,0x4108,0x4111,0x4114,0x4116,0x4119,0x4120,0x4122,
+    0x4125,0x4141,0x4144,0x4146,0x4149,0x4150,0x4152,0x4155,0x4158,0x4161,0x4164,0x4180,0x4182,0x4185,0x4188,0x4191,
+    0x4194,0x41a0,0x4201,0x4204,0x4210,0x4212,0x4215,0x4218,0x4224,0x4240,0x4245,0x4248,0x4251,0x4254,0x4260,0x4281,
+    0x4284,0x4400,0x4402,0x4405,0x4408,0x440a,0x4411,0x4414,0x4416,0x4419,0x4420,0x4422,0x4425,0x4428,0x4441,0x4444,
+    0x4446,0x4449,0x4450,0x4452,0x4455,0x4458,0x4461,0x4464,0x4480,0x4482,0x4485,0x4488,0x4491,0x4494,0x44a0,0x4501,
+    0x4504,0x4506,0x4509,0x4510,0x4512,0x4515,0x4518,0x4521,0x4524,0x4540,0x4542,0x4545,0x4548,0x4551,0x4554,0x4560,
+    0x456a,0x4581,0x4584,0x4590,0x4600,0x4602,0x4605,0x4608,0x4611,0x4614,0x4620,0x4641,0x4644,0x4650,0x4680,0x46a5,
+    0x4801,0x4804,0x4809,0x4810,0x4812,0x4815,0x4818,0x4821,0x4824,0x4840,0x4842,0x4845,0x4848,0x4851,0x4854,0x4860,
+    0x4884,0x4890,0x4900,0x4902,0x4905,0x4908,0x4911,0x4914,0x4920,0x4941,0x4944,0x4950,0x4980,0x4996,0x4a01,0x4a04,
+    0x4a10,0x4a40,0x5000,0x5002,0x5005,0x5008,0x5011,0x5014,0x5016,0x5019,0x5020,0x5022,0x5025,0x5028,0x5041,0x5044,
+    0x5046,0x5049,0x5050,0x5052,0x5055,0x5058,0x5061,0x5064,0x5080,0x5082,0x5085,0x5088,0x5091,0x5094,0x5101,0x5104,
+    0x5106,0x5109,0x5110,0x5112,0x5115,0x5118,0x5121,0x5124,0x5140,0x5142,0x5145,0x5148,0x5151,0x5154,0x5160,0x5181,
+    0x5184,0x5190,0x5200,0x5205,0x5208,0x5211,0x5214,0x5220,0x5241,0x5244,0x5250,0x5269,0x5280,0x5401,0x5404,0x5406,
+    0x5409,0x5410,0x5412,0x5415,0x5418,0x5421,0x5424,0x5440,0x5442,0x5445,0x5448,0x5451,0x5454,0x5460,0x5481,0x5484,
+    0x5490,0x5500,0x5502,0x5505,0x5508,0x5511,0x5514,0x5520,0x5541,0x5544,0x5550,0x5580,0x5601,0x5604,0x5610,0x5626,
+    0x5640,0x5800,0x5802,0x5805,0x5808,0x5811,0x5814,0x5820,0x5841,0x5844,0x5850,0x585a,0x5880,0x5901,0x5904,0x5910,
+    0x5940,0x5a00,0x5a19,0x5a85,0x5aa8,0x6001,0x6004,0x6006,0x6010,0x6012,0x6015,0x6018,0x6021,0x6024,0x6040,0x6045,
+    0x6048,0x6051,0x6054,0x6060,0x6084,0x6090,0x6100,0x6102,0x6105,0x6108,0x6111,0x6114,0x6120,0x6141,0x6144,0x6150,
+    0x6180,0x6199,0x6204,0x6210,0x6240,0x6256,0x62a1,0x6400,0x6405,0x6408,0x6411,0x6414,0x6420,0x6441,0x6444,0x6450,
+    0x6480,0x6501,0x6504,0x6510,0x6540,0x654a,0x6568,0x6592,0x6600,0x6694,0x6801,0x6804,0x6810,0x6865,0x6898,0x6900,
+    0x692a,0x6a42,0x6aa1,0x8000,0x8002,0x8005,0x8008,0x8011,0x8014,0x8019,0x8020,0x8025,0x8041,0x8044,0x8050,0x8052,
+    0x8055,0x8058,0x8061,0x8080,0x8085,0x8091,0x8094,0x8101,0x8104,0x8109,0x8110,0x8112,0x8115,0x8118,0x8121,0x8124,
+    0x8140,0x8142,0x8145,0x8148,0x8151,0x8154,0x8181,0x8184,0x8190,0x81a9,0x8200,0x8205,0x820a,0x8211,0x8214,0x8241,
+    0x8244,0x8250,0x8401,0x8404,0x8406,0x8409,0x8410,0x8412,0x8415,0x8418,0x8421,0x8440,0x8442,0x8445,0x8448,0x8451,
+    0x8454,0x8460,0x8481,0x8484,0x8490,0x8500,0x8502,0x8505,0x8508,0x8511,0x8514,0x8520,0x8541,0x8544,0x8550,0x8580,
+    0x858a,0x8601,0x8604,0x8610,0x8629,0x8640,0x8800,0x8805,0x8811,0x8814,0x8841,0x8844,0x8850,0x88a2,0x8901,0x8904,
+    0x8940,0x8965,0x8a22,0x8a58,0x8a5a,0x8a82,0x8aa2,0x9001,0x9004,0x9009,0x9010,0x9012,0x9015,0x9018,0x9024,0x9040,
+    0x9042,0x9045,0x9048,0x9051,0x9054,0x9060,0x9081,0x9084,0x9090,0x9100,0x9105,0x9111,0x9114,0x9141,0x9144,0x9150,
+    0x915a,0x9201,0x9204,0x9210,0x9240,0x92a6,0x9400,0x9402,0x9405,0x9408,0x9411,0x9414,0x9420,0x9441,0x9444,0x9450,
+    0x9480,0x9496,0x9501,0x9504,0x9510,0x9540,0x9598,0x95a1,0x9600,0x9646,0x9664,0x9801,0x9804,0x9810,0x9826,0x9840,
+    0x98a9,0x9900,0x9949,0x9952,0x9a90,0xa000,0xa005,0xa00a,0xa014,0xa022,0xa02a,0xa041,0xa044,0xa050,0xa0a2,0xa0aa,
+    0xa140,0xa165,0xa202,0xa20a,0xa222,0xa228,0xa22a,0xa282,0xa288,0xa28a,0xa2a8,0xa401,0xa404,0xa410,0xa440,0xa489,
+    0xa4a4,0xa500,0xa519,0xa651,0xa80a,0xa828,0xa8a2,0xa954,0xa986,0xaa08,0xaa0a,0xaa20,0xaa22,0xaa28,0xaa88,0xaaaa,
+};
+
+/* IQ3_XXS: index of 8 bits. */
+static const uint16_t aiosk__iq3xxs_grid[256] AIOSK__UNUSED = {
+    0x0000,0x0002,0x0004,0x0009,0x000b,0x000f,0x0010,0x0012,0x0019,0x0022,0x003b,0x003d,0x0041,0x0043,0x0048,0x004a,
+    0x0051,0x0055,0x0058,0x005a,0x0061,0x006c,0x0078,0x0080,0x0082,0x0084,0x0089,0x0090,0x0092,0x0099,0x009b,0x009f,
+    0x00a9,0x00af,0x00bd,0x00c1,0x00c7,0x00c8,0x00ca,0x00d5,0x00f8,0x010b,0x011f,0x0124,0x012f,0x013b,0x013d,0x0141,
+    0x0147,0x015a,0x016a,0x019d,0x01b4,0x01c8,0x01cc,0x01ce,0x01e3,0x01f1,0x0201,0x0203,0x0208,0x020a,0x0211,0x0213,
+    0x0218,0x021a,0x021c,0x0227,0x0228,0x0240,0x0242,0x0249,0x0250,0x0252,0x0281,0x0283,0x0288,0x028a,0x0291,0x0298,
+    0x02ba,0x02c0,0x02c2,0x02d0,0x02d9,0x02e6,0x02f6,0x0301,0x0305,0x0328,0x0350,0x0354,0x0366,0x0379,0x0385,0x03d2,
+    0x03e0,0x0400,0x0402,0x0409,0x040b,0x0410,0x0412,0x0416,0x0419,0x0422,0x0441,0x0443,0x0445,0x0448,0x044a,0x0451,
+    0x0458,0x0473,0x0477,0x0478,0x0480,0x0482,0x0489,0x048f,0x0490,0x0492,0x049f,0x04a0,0x04ad,0x04c1,0x04c8,0x04cc,
+    0x04f8,0x04fc,0x051d,0x052b,0x0543,0x0557,0x0561,0x057c,0x05c1,0x05c3,0x05ce,0x05e5,0x0601,0x0608,0x060a,0x0611,
+    0x0613,0x0628,0x0635,0x063a,0x0640,0x0642,0x0650,0x0659,0x0664,0x0666,0x0681,0x0683,0x0688,0x0695,0x06aa,0x06ba,
+    0x06c9,0x06db,0x0718,0x0727,0x073a,0x0740,0x0746,0x0752,0x076d,0x078c,0x079e,0x07b3,0x07db,0x07f0,0x0804,0x080f,
+    0x081d,0x081f,0x082b,0x082f,0x087c,0x0890,0x089f,0x08a0,0x08b0,0x08b6,0x08c7,0x08e5,0x0904,0x0929,0x0934,0x0955,
+    0x0963,0x0978,0x09c5,0x09c8,0x09ca,0x09d8,0x0a0a,0x0a21,0x0a38,0x0a40,0x0a46,0x0a56,0x0a6d,0x0a8c,0x0a9a,0x0aba,
+    0x0ac2,0x0aeb,0x0b08,0x0b13,0x0b17,0x0b3a,0x0b42,0x0b59,0x0ba8,0x0bd4,0x0be2,0x0c14,0x0c24,0x0c26,0x0c34,0x0c51,
+    0x0c71,0x0c8f,0x0cb4,0x0cd8,0x0cde,0x0d24,0x0d45,0x0d6a,0x0d9b,0x0dc3,0x0dd1,0x0e03,0x0e05,0x0e07,0x0e08,0x0e1a,
+    0x0e2a,0x0e56,0x0e60,0x0e8a,0x0ea5,0x0eaa,0x0ec0,0x0ecd,0x0edb,0x0ef0,0x0f11,0x0f21,0x0f40,0x0f42,0x0f54,0x0f98,
+};
+
+/* IQ3_S: index of 9 bits; level i is 2 * i + 1. */
+static const uint16_t aiosk__iq3s_grid[512] AIOSK__UNUSED = {
+    0x0000,0x0001,0x0002,0x0005,0x0007,0x0008,0x0009,0x000a,0x000c,0x000e,0x0010,0x0011,0x0015,0x001b,0x0020,0x0022,
+    0x0025,0x0027,0x0029,0x002b,0x0030,0x0032,0x0039,0x003c,0x003f,0x0040,0x0041,0x0042,0x0044,0x0048,0x0049,0x004d,
+    0x0050,0x0053,0x0057,0x0059,0x005d,0x0064,0x0071,0x0075,0x007a,0x0080,0x0081,0x0085,0x0087,0x0088,0x008b,0x008e,
+    0x0091,0x0095,0x0098,0x009c,0x00a2,0x00a5,0x00a7,0x00a9,0x00ab,0x00b8,0x00bb,0x00c3,0x00c9,0x00cd,0x00d0,0x00d2,
+    0x00d9,0x00db,0x00de,0x00e4,0x00e8,0x00ea,0x00f7,0x00f9,0x00fd,0x0100,0x010b,0x010f,0x0111,0x0114,0x011a,0x0120,
+    0x0123,0x0129,0x0138,0x0142,0x0144,0x0150,0x0152,0x0156,0x015b,0x0161,0x0165,0x0167,0x0176,0x017b,0x0186,0x0189,
+    0x018b,0x0199,0x01aa,0x01b9,0x01c0,0x01c2,0x01c4,0x01d0,0x01d2,0x01d6,0x01db,0x01e8,0x01ec,0x0200,0x0201,0x0202,
+    0x0204,0x0208,0x0209,0x020b,0x020d,0x020f,0x0210,0x0212,0x0219,0x021c,0x021e,0x022c,0x022e,0x0231,0x023a,0x0240,
+    0x0241,0x0243,0x0246,0x0248,0x024c,0x0251,0x0258,0x025b,0x0261,0x0268,0x026a,0x0278,0x027e,0x0280,0x028a,0x028d,
+    0x028f,0x0290,0x0294,0x029a,0x02a0,0x02a3,0x02ad,0x02b0,0x02ba,0x02c1,0x02c4,0x02c7,0x02c8,0x02cb,0x02d1,0x02d7,
+    0x02d8,0x02dc,0x02e1,0x02f2,0x02f8,0x0303,0x0305,0x030a,0x030c,0x0319,0x031b,0x0322,0x0326,0x0328,0x032c,0x0341,
+    0x0348,0x034b,0x0351,0x0358,0x035a,0x0369,0x0390,0x0394,0x0397,0x03a4,0x03a6,0x03c1,0x03c3,0x03c8,0x03ca,0x03d1,
+    0x03dd,0x03e1,0x03f2,0x03f8,0x0400,0x0401,0x0403,0x0405,0x0407,0x0408,0x040a,0x040c,0x040e,0x0411,0x0413,0x0417,
+    0x0418,0x041a,0x0421,0x0423,0x0425,0x0428,0x042a,0x0437,0x0438,0x043b,0x043d,0x0440,0x0442,0x0448,0x044b,0x044f,
+    0x0452,0x0455,0x0459,0x045c,0x0462,0x0469,0x0481,0x0484,0x0487,0x0491,0x0493,0x0498,0x049f,0x04a1,0x04ab,0x04af,
+    0x04b9,0x04bc,0x04c0,0x04c2,0x04c5,0x04c9,0x04d2,0x04d4,0x04d9,0x04db,0x04e2,0x04e8,0x04f6,0x0501,0x0507,0x0510,
+    0x0513,0x051a,0x051d,0x0521,0x053a,0x053d,0x0544,0x0549,0x0552,0x055f,0x0560,0x056b,0x0578,0x0580,0x0582,0x0587,
+    0x0591,0x05ad,0x05b1,0x05c5,0x05c9,0x05d6,0x05d8,0x05e3,0x05e8,0x0602,0x0609,0x060b,0x060d,0x060f,0x0612,0x0619,
+    0x061b,0x061d,0x0622,0x0624,0x0627,0x0629,0x0633,0x0639,0x0641,0x0643,0x0645,0x064c,0x0651,0x0653,0x0660,0x0670,
+    0x067a,0x067e,0x0680,0x068a,0x0690,0x069a,0x069c,0x06a8,0x06c1,0x06c8,0x06cc,0x06d1,0x06d3,0x06d7,0x06d8,0x06e1,
+    0x06e3,0x06e7,0x06ed,0x06fb,0x0703,0x0709,0x070e,0x0712,0x0719,0x072a,0x0730,0x0734,0x0741,0x0748,0x074a,0x0755,
+    0x075a,0x0764,0x076e,0x077b,0x078e,0x07a1,0x07c1,0x07c3,0x07d0,0x07d2,0x07dd,0x0800,0x0804,0x080a,0x0810,0x0814,
+    0x0817,0x081a,0x0821,0x0828,0x0838,0x0842,0x0847,0x0849,0x084b,0x0852,0x0858,0x085d,0x0863,0x0869,0x086d,0x0881,
+    0x0883,0x0888,0x088d,0x0891,0x089b,0x08a0,0x08af,0x08b2,0x08b8,0x08c4,0x08c9,0x08cb,0x08d0,0x08d2,0x08d9,0x08dd,
+    0x0900,0x0902,0x0914,0x091f,0x0920,0x0939,0x0945,0x0947,0x0951,0x0972,0x098b,0x099c,0x09b0,0x09c8,0x09cd,0x09d8,
+    0x09e3,0x09e9,0x0a02,0x0a08,0x0a0c,0x0a12,0x0a20,0x0a24,0x0a27,0x0a2a,0x0a36,0x0a3c,0x0a41,0x0a43,0x0a45,0x0a4a,
+    0x0a51,0x0a5a,0x0a7a,0x0a80,0x0a89,0x0a93,0x0a98,0x0a9e,0x0aab,0x0ac2,0x0ac7,0x0ac8,0x0ad7,0x0ae4,0x0ae9,0x0af5,
+    0x0afb,0x0b01,0x0b04,0x0b10,0x0b1a,0x0b26,0x0b4a,0x0b56,0x0b69,0x0b6b,0x0ba2,0x0bc2,0x0bc4,0x0bd2,0x0c09,0x0c0b,
+    0x0c0d,0x0c19,0x0c1b,0x0c30,0x0c40,0x0c50,0x0c57,0x0c74,0x0c8a,0x0c9c,0x0ca2,0x0cad,0x0cb2,0x0cb8,0x0cc0,0x0ccc,
+    0x0cd1,0x0ce0,0x0d15,0x0d23,0x0d32,0x0d40,0x0d43,0x0d5c,0x0d70,0x0d85,0x0da0,0x0dc9,0x0dcb,0x0e00,0x0e04,0x0e07,
+    0x0e10,0x0e12,0x0e1e,0x0e20,0x0e2c,0x0e32,0x0e42,0x0e49,0x0e54,0x0e63,0x0e65,0x0e81,0x0e84,0x0e88,0x0e8e,0x0e91,
+    0x0e98,0x0ea9,0x0ec2,0x0eda,0x0edd,0x0eeb,0x0f01,0x0f05,0x0f0b,0x0f10,0x0f28,0x0f52,0x0f62,0x0f82,0x0f99,0x0fc0,
+};
+
+#endif
+
+/* ======== kernels/ref.c, continued ======== */
+/* ---- the types ------------------------------------------------------------------------------------------- */
+
+static const aiosk_type aiosk__types[] = {
+#define AIOSK__X(N, n, id, w, b, f) {#n, w, b, AIOSK_##f},
+    AIOSK__FORMATS(AIOSK__X)
+#undef AIOSK__X
+};
+
+enum { /* places in aiosk__types; the ids of the file format have gaps */
+#define AIOSK__X(N, n, id, w, b, f) AIOSK__AT_##N,
+    AIOSK__FORMATS(AIOSK__X)
+#undef AIOSK__X
+    AIOSK__N_KNOWN
+};
+
+AIOSK_API const aiosk_type *aiosk_type_info(int32_t type) {
+    switch (type) {
+#define AIOSK__X(N, n, id, w, b, f) \
+    case AIOSK_##N: return &aiosk__types[AIOSK__AT_##N];
+        AIOSK__FORMATS(AIOSK__X)
+#undef AIOSK__X
+    default: return NULL;
+    }
+}
+
+/* Also 0 when the bytes do not fit 64 bits: n may come from a file. */
+AIOSK_API uint64_t aiosk_row_bytes(int32_t type, uint64_t n) {
+    const aiosk_type *t = aiosk_type_info(type);
+    if (!t || n % t->n_weights != 0 || n / t->n_weights > UINT64_MAX / t->n_bytes) return 0;
+    return n / t->n_weights * t->n_bytes;
+}
+
+/* ---- half precision -------------------------------------------------------------------------------------- */
+
+/* f16 -> f32, exact. A signalling NaN becomes quiet, as vcvtph2ps and fcvt make it. */
+AIOSK__INLINE float aiosk__f16(uint16_t h) {
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, e = (h >> 10) & 31, m = h & 0x3FF;
+    if (e == 0) {   /* m * 2^-24: zero or subnormal, normal in f32 */
+        float v = (float)(int32_t)m * aiosk__bits_f32(0x33800000);
+        return aiosk__bits_f32(aiosk__f32_bits(v) | sign);
+    }
+    if (e == 31) return aiosk__bits_f32(sign | 0x7F800000 | (m << 13) | (m ? 0x00400000u : 0));
+    return aiosk__bits_f32(sign | ((e + 112) << 23) | (m << 13));    /* 112 = 127 - 15, the biases */
+}
+
+/* f32 -> f16, to nearest even whatever the rounding mode is: integers only. */
+AIOSK__INLINE uint16_t aiosk__to_f16(float x) {
+    uint32_t u = aiosk__f32_bits(x), sign = (u >> 16) & 0x8000, a = u & 0x7FFFFFFF, e = a >> 23, h;
+    if (a > 0x7F800000) {
+        h = 0x7E00 | ((a >> 13) & 0x3FF);       /* NaN: quiet, top of the payload kept */
+    } else if (a >= 0x477FF000) {
+        h = 0x7C00;                             /* 65520, half way past the largest, rounds to infinity */
+    } else if (e >= 113) {
+        h = (a - 0x38000000 + 0xFFF + ((a >> 13) & 1)) >> 13;   /* a carry into the exponent is right */
+    } else if (e >= 102) {                      /* subnormal: units of 2^-24 */
+        uint32_t m = (a & 0x7FFFFF) | 0x800000, n = 126 - e, half = 1u << (n - 1);
+        h = m >> n;
+        m &= (1u << n) - 1;
+        h += m > half || (m == half && (h & 1));
+    } else {
+        h = 0;                                  /* below 2^-25 */
+    }
+    return (uint16_t)(sign | h);
+}
+
+/* bf16 is the upper half of f32. */
+AIOSK__INLINE float aiosk__bf16(uint16_t h) { return aiosk__bits_f32((uint32_t)h << 16); }
+
+/* To nearest even; a NaN is made quiet, or its payload could round to infinity. */
+AIOSK__INLINE uint16_t aiosk__to_bf16(float x) {
+    uint32_t u = aiosk__f32_bits(x);
+    if ((u & 0x7FFFFFFF) > 0x7F800000) return (uint16_t)((u >> 16) | 0x40);
+    return (uint16_t)((u + 0x7FFF + ((u >> 16) & 1)) >> 16);
+}
+
+AIOSK_API float aiosk_f16_to_f32(uint16_t h) { return aiosk__f16(h); }
+AIOSK_API uint16_t aiosk_f32_to_f16(float x) { return aiosk__to_f16(x); }
+
+/* ---- small scale formats --------------------------------------------------------------------------------- */
+
+/* An f16 scale at any address. */
+AIOSK__INLINE float aiosk__f16_at(const uint8_t *p) { return aiosk__f16(aiosk__u16(p)); }
+
+/* Half of 2^(e-127), the E8M0 scale of MXFP4 (its codes are doubled): 2^(e-128), subnormal for e = 0 and 1. The NaN
+ * of the standard, e = 255, counts as 2^127, as in ggml. */
+AIOSK__INLINE float aiosk__e8m0_half(uint8_t e) {
+    return aiosk__bits_f32(e < 2 ? 0x00200000u << e : (uint32_t)(e - 1) << 23);
+}
+
+/* Half of an unsigned E4M3 number (bias 7), the scale of NVFP4: exact, zero for the NaN 0x7F. The top bit is only
+ * looked at there. */
+AIOSK__INLINE float aiosk__ue4m3_half(uint8_t x) {
+    uint32_t e = (x >> 3) & 15, m = x & 7;
+    if (x == 0x7F) return 0;
+    if (e == 0) return (float)(int32_t)m * (1.0f / 1024);    /* m * 2^-9 / 2 */
+    return aiosk__bits_f32(((e + 119) << 23) | (m << 20));    /* 119 = 127 - 7 - 1 */
+}
+
+/* The 8 signs of IQ2_XXS, IQ2_XS, IQ3_XXS from 7 stored bits: the eighth makes the number of minuses even. */
+AIOSK__INLINE uint32_t aiosk__signs7(uint32_t s) {
+    uint32_t p = s & 127;
+    p ^= p >> 4;
+    return (s & 127) | (((0x6996u >> (p & 15)) & 1) << 7);     /* 0x6996: parity of 4 bits */
+}
+
+/* ---- blocks of 32: a float scale per unit ------------------------------------------------------------------
+ * b: one block, any alignment; o: all zero on entry but unit = 32. k counts columns of the block. In "halves" order the
+ * low nibbles of 16 bytes are columns 0..15, the high ones 16..31. The largest exact sum over a unit of 32, for
+ * Q8_0, is 32 * 128 * 127 < 2^19: it is exact in float too. */
+
+AIOSK__INLINE uint32_t aiosk__nibble(const uint8_t *qs, int k) { return (uint32_t)qs[k & 15] >> (k & 16 ? 4 : 0) & 15; }
+
+/* f16 d, 16 bytes in halves; code - 8 */
+static void aiosk__ints_q4_0(const uint8_t *b, aiosk__ints *o) {
+    int k;
+    o->d[0] = aiosk__f16_at(b);
+    for (k = 0; k < 32; k++) o->q[k] = (int8_t)((int)aiosk__nibble(b + 2, k) - 8);
+}
+
+/* f16 d, f16 m, 16 bytes in halves; d * q + m */
+static void aiosk__ints_q4_1(const uint8_t *b, aiosk__ints *o) {
+    int k;
+    o->d[0] = aiosk__f16_at(b);
+    o->dmin[0] = -aiosk__f16_at(b + 2);
+    o->has_min = 1;
+    for (k = 0; k < 32; k++) o->q[k] = (int8_t)aiosk__nibble(b + 4, k);
+}
+
+/* f16 d, 32 fifth bits, 16 bytes in halves; code - 16 */
+static void aiosk__ints_q5_0(const uint8_t *b, aiosk__ints *o) {
+    uint32_t qh = aiosk__u32(b + 2);
+    int k;
+    o->d[0] = aiosk__f16_at(b);
+    for (k = 0; k < 32; k++) o->q[k] = (int8_t)((int)(aiosk__nibble(b + 6, k) | ((qh >> k & 1) << 4)) - 16);
+}
+
+/* f16 d, f16 m, 32 fifth bits, 16 bytes in halves; d * q + m */
+static void aiosk__ints_q5_1(const uint8_t *b, aiosk__ints *o) {
+    uint32_t qh = aiosk__u32(b + 4);
+    int k;
+    o->d[0] = aiosk__f16_at(b);
+    o->dmin[0] = -aiosk__f16_at(b + 2);
+    o->has_min = 1;
+    for (k = 0; k < 32; k++) o->q[k] = (int8_t)(aiosk__nibble(b + 8, k) | ((qh >> k & 1) << 4));
+}
+
+/* f16 d, 32 int8. Codes may be -128 in a file, though no quantiser writes that. */
+static void aiosk__ints_q8_0(const uint8_t *b, aiosk__ints *o) {
+    o->d[0] = aiosk__f16_at(b);
+    memcpy(o->q, b + 2, 32);
+}
+
+/* f16 d, f16 d * sum(q) (not needed here), 32 int8 */
+static void aiosk__ints_q8_1(const uint8_t *b, aiosk__ints *o) {
+    o->d[0] = aiosk__f16_at(b);
+    memcpy(o->q, b + 4, 32);
+}
+
+/* f16 d, 16 bytes in halves: indices of levels */
+static void aiosk__ints_iq4_nl(const uint8_t *b, aiosk__ints *o) {
+    int k;
+    o->d[0] = aiosk__f16_at(b);
+    for (k = 0; k < 32; k++) o->q[k] = aiosk__iq4_levels[aiosk__nibble(b + 2, k)];
+}
+
+/* E8M0 scale, 16 bytes in halves: E2M1 */
+static void aiosk__ints_mxfp4(const uint8_t *b, aiosk__ints *o) {
+    int k;
+    o->d[0] = aiosk__e8m0_half(b[0]);
+    for (k = 0; k < 32; k++) o->q[k] = aiosk__fp4_levels[aiosk__nibble(b + 1, k)];
+}
+
+/* 64 weights: 4 UE4M3 scales, then per 16 weights 8 bytes: E2M1, low nibbles columns 0..7, high ones 8..15 */
+static void aiosk__ints_nvfp4(const uint8_t *b, aiosk__ints *o) {
+    int k;
+    o->unit = 16;
+    for (k = 0; k < 4; k++) o->d[k] = aiosk__ue4m3_half(b[k]);
+    for (k = 0; k < 64; k++)
+        o->q[k] = aiosk__fp4_levels[(b[4 + (k >> 4) * 8 + (k & 7)] >> (k & 8 ? 4 : 0)) & 15];
+}
+
+/* 128 weights: f16 d, 128 bits in column order; 1 is +d, 0 is -d */
+static void aiosk__ints_q1_0(const uint8_t *b, aiosk__ints *o) {
+    int k;
+    for (k = 0; k < 4; k++) o->d[k] = aiosk__f16_at(b);
+    for (k = 0; k < 128; k++) o->q[k] = b[2 + (k >> 3)] >> (k & 7) & 1 ? 1 : -1;
+}
+
+/* 64 weights: f16 d, 2 bits each in column order; code - 1, so -1, 0, 1, 2 */
+static void aiosk__ints_q2_0(const uint8_t *b, aiosk__ints *o) {
+    int k;
+    for (k = 0; k < 2; k++) o->d[k] = aiosk__f16_at(b);
+    for (k = 0; k < 64; k++) o->q[k] = (int8_t)((b[2 + (k >> 2)] >> ((k & 3) * 2) & 3) - 1);
+}
+
+/* ---- blocks of 256: integer sub-scales per 16 columns ------------------------------------------------------
+ * o: all zero on entry but unit = 256. k counts columns, j sub-blocks of 16, g groups of 8 (one code book entry).
+ * The int32 sum S = sum_j sc[j] * dot_j cannot overflow: |x| <= 127, so |S| <= 256 * 127 * max|sc * q|. The bound on
+ * |sc * q| stands with each type; the largest, 4096 (Q6_K), gives 2^27. M <= 256 * 127 * 63 < 2^21. */
+
+/* Column k of 64 bytes of 2-bit codes: 32 bytes hold 128 columns, 2 bits of each byte per 32 columns. */
+AIOSK__INLINE uint32_t aiosk__two_bits(const uint8_t *qs, int k) {
+    return (uint32_t)qs[(k >> 7) * 32 + (k & 31)] >> (k >> 5 & 3) * 2 & 3;
+}
+
+/* Column k of 128 bytes of nibbles: 32 bytes hold 64 columns, low nibbles first. */
+AIOSK__INLINE uint32_t aiosk__four_bits(const uint8_t *qs, int k) {
+    return (uint32_t)qs[(k >> 6) * 32 + (k & 31)] >> (k & 32 ? 4 : 0) & 15;
+}
+
+/* 16 bytes scale | min << 4, 2-bit codes [64], f16 d, f16 dmin. |sc * q| <= 15 * 3 */
+static void aiosk__ints_q2_k(const uint8_t *b, aiosk__ints *o) {
+    int j, k;
+    o->d[0] = aiosk__f16_at(b + 80);
+    o->dmin[0] = aiosk__f16_at(b + 82);
+    o->has_min = 1;
+    for (j = 0; j < 16; j++) {
+        o->sc[j] = (int16_t)(b[j] & 15);
+        o->mn[j] = (int16_t)(b[j] >> 4);
+    }
+    for (k = 0; k < 256; k++) o->q[k] = (int8_t)aiosk__two_bits(b + 16, k);
+}
+
+/* third bits [32] (bit i of byte k: column 32 * i + k), 2-bit codes [64], 16 scales of 6 bits in 12 bytes (8 bytes of
+ * low nibbles, 4 bytes of upper pairs), f16 d; code - 4, scale - 32. |sc * q| <= 32 * 4 */
+static void aiosk__ints_q3_k(const uint8_t *b, aiosk__ints *o) {
+    const uint8_t *s = b + 96;
+    int j, k;
+    o->d[0] = aiosk__f16_at(b + 108);
+    for (j = 0; j < 16; j++)
+        o->sc[j] = (int16_t)(((s[j & 7] >> (j >> 3) * 4 & 15) | (s[8 + (j & 3)] >> (j >> 2) * 2 & 3) << 4) - 32);
+    for (k = 0; k < 256; k++)
+        o->q[k] = (int8_t)((int)(aiosk__two_bits(b + 32, k) | ((uint32_t)b[k & 31] >> (k >> 5) & 1) << 2) - 4);
+}
+
+/* 8 scales and 8 minima of 6 bits in 12 bytes, each for 32 columns: bytes 0..3 and 4..7 hold those of 0..3 in their
+ * low 6 bits; bytes 8..11 the low nibbles of those of 4..7, whose upper pairs are the top bits of bytes 0..7. */
+static void aiosk__scales_k(const uint8_t *s, aiosk__ints *o) {
+    int i;
+    for (i = 0; i < 4; i++) {
+        o->sc[2 * i] = o->sc[2 * i + 1] = (int16_t)(s[i] & 63);
+        o->mn[2 * i] = o->mn[2 * i + 1] = (int16_t)(s[i + 4] & 63);
+        o->sc[2 * i + 8] = o->sc[2 * i + 9] = (int16_t)((s[i + 8] & 15) | (s[i] >> 6) << 4);
+        o->mn[2 * i + 8] = o->mn[2 * i + 9] = (int16_t)((s[i + 8] >> 4) | (s[i + 4] >> 6) << 4);
+    }
+}
+
+/* f16 d, f16 dmin, scales [12], nibbles [128]. |sc * q| <= 63 * 15 */
+static void aiosk__ints_q4_k(const uint8_t *b, aiosk__ints *o) {
+    int k;
+    o->d[0] = aiosk__f16_at(b);
+    o->dmin[0] = aiosk__f16_at(b + 2);
+    o->has_min = 1;
+    aiosk__scales_k(b + 4, o);
+    for (k = 0; k < 256; k++) o->q[k] = (int8_t)aiosk__four_bits(b + 16, k);
+}
+
+/* f16 d, f16 dmin, scales [12], fifth bits [32] (bit i of byte k: column 32 * i + k), nibbles [128].
+ * |sc * q| <= 63 * 31 */
+static void aiosk__ints_q5_k(const uint8_t *b, aiosk__ints *o) {
+    int k;
+    o->d[0] = aiosk__f16_at(b);
+    o->dmin[0] = aiosk__f16_at(b + 2);
+    o->has_min = 1;
+    aiosk__scales_k(b + 4, o);
+    for (k = 0; k < 256; k++)
+        o->q[k] = (int8_t)(aiosk__four_bits(b + 48, k) | ((uint32_t)b[16 + (k & 31)] >> (k >> 5) & 1) << 4);
+}
+
+/* low nibbles [128] (64 bytes hold 128 columns), upper pairs [64], int8 scales [16], f16 d; code - 32.
+ * |sc * q| <= 128 * 32 */
+static void aiosk__ints_q6_k(const uint8_t *b, aiosk__ints *o) {
+    int j, k;
+    o->d[0] = aiosk__f16_at(b + 208);
+    for (j = 0; j < 16; j++) o->sc[j] = (int8_t)b[192 + j];
+    for (k = 0; k < 256; k++) {
+        uint32_t lo = (uint32_t)b[(k >> 7) * 64 + (k & 63)] >> (k & 64 ? 4 : 0) & 15;
+        o->q[k] = (int8_t)((int)(lo | aiosk__two_bits(b + 128, k) << 4) - 32);
+    }
+}
+
+/* f32 d, int8 [256], int16 sums [16] (not needed here) */
+static void aiosk__ints_q8_k(const uint8_t *b, aiosk__ints *o) {
+    int j;
+    o->d[0] = aiosk__f32(b);
+    for (j = 0; j < 16; j++) o->sc[j] = 1;
+    memcpy(o->q, b + 4, 256);
+}
+
+/* Ternary digits n = 0.. of a byte, first digit first: the byte is ceil(256/243 * number), so that multiplying by 3
+ * pushes the next digit out at the top. Bytes [32] hold 5 * 32 columns, [16] 5 * 16, [4] 4 * 4; f16 d. |q| <= 1 */
+static void aiosk__ints_tq1_0(const uint8_t *b, aiosk__ints *o) {
+    static const uint8_t pow3[5] = {1, 3, 9, 27, 81};
+    int j, k;
+    o->d[0] = aiosk__f16_at(b + 52);
+    for (j = 0; j < 16; j++) o->sc[j] = 1;
+    for (k = 0; k < 256; k++) {
+        int i, n;
+        if (k < 160)      { i = k & 31;                n = k >> 5;         }
+        else if (k < 240) { i = 32 + ((k - 160) & 15); n = (k - 160) >> 4; }
+        else              { i = 48 + (k & 3);          n = (k - 240) >> 2; }
+        o->q[k] = (int8_t)((((b[i] * pow3[n]) & 255) * 3 >> 8) - 1);
+    }
+}
+
+/* 2-bit codes [64], f16 d; code - 1. -1 <= q <= 2 */
+static void aiosk__ints_tq2_0(const uint8_t *b, aiosk__ints *o) {
+    int j, k;
+    o->d[0] = aiosk__f16_at(b + 64);
+    for (j = 0; j < 16; j++) o->sc[j] = 1;
+    for (k = 0; k < 256; k++) o->q[k] = (int8_t)((int)aiosk__two_bits(b, k) - 1);
+}
+
+/* Writes the 8 values of a code book entry; bit i of signs negates value i. */
+AIOSK__INLINE void aiosk__grid8(int8_t *q, uint32_t entry, uint32_t signs) {
+    int i;
+    for (i = 0; i < 8; i++) {
+        int v = aiosk__iq2_levels[entry >> 2 * i & 3];
+        q[i] = (int8_t)(signs >> i & 1 ? -v : v);
+    }
+}
+
+/* The same for 4 values of 3 bits. */
+AIOSK__INLINE void aiosk__grid4(int8_t *q, uint32_t entry, const int8_t *levels, uint32_t signs) {
+    int i;
+    for (i = 0; i < 4; i++) {
+        int v = levels[entry >> 3 * i & 7];
+        q[i] = (int8_t)(signs >> i & 1 ? -v : v);
+    }
+}
+
+/* f16 d; per 32 columns 4 index bytes and 32 bits: 4 * 7 signs, 4 of scale. weight = d/8 * (2s+1) * q;
+ * |sc * q| <= 31 * 43 */
+static void aiosk__ints_iq2_xxs(const uint8_t *b, aiosk__ints *o) {
+    int g;
+    o->d[0] = aiosk__f16_at(b) * 0.125f;
+    for (g = 0; g < 32; g++) {
+        const uint8_t *p = b + 2 + (g >> 2) * 8;
+        uint32_t s = aiosk__u32(p + 4);
+        o->sc[g >> 1] = (int16_t)(2 * (s >> 28) + 1);
+        aiosk__grid8(o->q + 8 * g, aiosk__iq2xxs_grid[p[g & 3]], aiosk__signs7(s >> 7 * (g & 3)));
+    }
+}
+
+/* f16 d; per 8 columns 16 bits: 9 of index, 7 of signs; 16 scales of 4 bits. weight = d/8 * (2s+1) * q;
+ * |sc * q| <= 31 * 43 */
+static void aiosk__ints_iq2_xs(const uint8_t *b, aiosk__ints *o) {
+    int g, j;
+    o->d[0] = aiosk__f16_at(b) * 0.125f;
+    for (j = 0; j < 16; j++) o->sc[j] = (int16_t)(2 * (b[66 + (j >> 1)] >> (j & 1) * 4 & 15) + 1);
+    for (g = 0; g < 32; g++) {
+        uint32_t v = aiosk__u16(b + 2 + 2 * g);
+        aiosk__grid8(o->q + 8 * g, aiosk__iq2xs_grid[v & 511], aiosk__signs7(v >> 9));
+    }
+}
+
+/* f16 d; low 8 bits of index [32], signs [32], upper 2 bits of index [8], 16 scales of 4 bits. weight =
+ * d/8 * (2s+1) * q; |sc * q| <= 31 * 43 */
+static void aiosk__ints_iq2_s(const uint8_t *b, aiosk__ints *o) {
+    int g, j;
+    o->d[0] = aiosk__f16_at(b) * 0.125f;
+    for (j = 0; j < 16; j++) o->sc[j] = (int16_t)(2 * (b[74 + (j >> 1)] >> (j & 1) * 4 & 15) + 1);
+    for (g = 0; g < 32; g++) {
+        uint32_t i = b[2 + g] | ((uint32_t)b[66 + (g >> 2)] >> (g & 3) * 2 & 3) << 8;
+        aiosk__grid8(o->q + 8 * g, aiosk__iq2s_grid[i], b[34 + g]);
+    }
+}
+
+/* f16 d; 64 index bytes; per 32 columns 32 bits: 4 * 7 signs, 4 of scale. weight = d/4 * (2s+1) * q;
+ * |sc * q| <= 31 * 62 */
+static void aiosk__ints_iq3_xxs(const uint8_t *b, aiosk__ints *o) {
+    int g;
+    o->d[0] = aiosk__f16_at(b) * 0.25f;
+    for (g = 0; g < 32; g++) {
+        uint32_t s = aiosk__u32(b + 66 + (g >> 2) * 4), signs = aiosk__signs7(s >> 7 * (g & 3));
+        o->sc[g >> 1] = (int16_t)(2 * (s >> 28) + 1);
+        aiosk__grid4(o->q + 8 * g, aiosk__iq3xxs_grid[b[2 + 2 * g]], aiosk__iq3xxs_levels, signs);
+        aiosk__grid4(o->q + 8 * g + 4, aiosk__iq3xxs_grid[b[3 + 2 * g]], aiosk__iq3xxs_levels, signs >> 4);
+    }
+}
+
+/* f16 d; low 8 bits of index [64], ninth bits [8], signs [32], 8 scales of 4 bits. weight = d * (2s+1) * q;
+ * |sc * q| <= 31 * 15 */
+static void aiosk__ints_iq3_s(const uint8_t *b, aiosk__ints *o) {
+    int i, j;
+    o->d[0] = aiosk__f16_at(b);
+    for (j = 0; j < 16; j++) o->sc[j] = (int16_t)(2 * (b[106 + (j >> 2)] >> (j & 2) * 2 & 15) + 1);
+    for (i = 0; i < 64; i++) {      /* groups of 4 columns */
+        uint32_t at = b[2 + i] | ((uint32_t)b[66 + (i >> 3)] >> (i & 7) & 1) << 8;
+        aiosk__grid4(o->q + 4 * i, aiosk__iq3s_grid[at], aiosk__iq3s_levels, (uint32_t)b[74 + (i >> 1)] >> (i & 1) * 4);
+    }
+}
+
+/* The 8 codes of an IQ1 entry: weight = value +- 1/8, so in eighths 8 * value +- 1. */
+AIOSK__INLINE void aiosk__grid1(int8_t *q, uint32_t entry, uint32_t minus) {
+    int i;
+    for (i = 0; i < 8; i++) q[i] = (int8_t)(8 * aiosk__iq1_levels[entry >> 2 * i & 3] + (minus ? -1 : 1));
+}
+
+/* f16 d; low 8 bits of index [32]; per 32 columns 16 bits: 4 * 3 upper bits of index, 3 of scale, the sign of the
+ * eighth. weight = d/8 * (2s+1) * q; |sc * q| <= 15 * 9 */
+static void aiosk__ints_iq1_s(const uint8_t *b, aiosk__ints *o) {
+    int g;
+    o->d[0] = aiosk__f16_at(b) * 0.125f;
+    for (g = 0; g < 32; g++) {
+        uint32_t h = aiosk__u16(b + 34 + (g >> 2) * 2);
+        o->sc[g >> 1] = (int16_t)(2 * (h >> 12 & 7) + 1);
+        aiosk__grid1(o->q + 8 * g, aiosk__iq1_grid[b[2 + g] | (h >> 3 * (g & 3) & 7) << 8], h & 0x8000);
+    }
+}
+
+/* low 8 bits of index [32]; per 8 columns a nibble: 3 upper bits of index, the sign of the eighth; four 16-bit words of
+ * 4 * 3 bits of scale each, whose top nibbles together are the f16 d. weight = d/8 * (2s+1) * q;
+ * |sc * q| <= 15 * 9 */
+static void aiosk__ints_iq1_m(const uint8_t *b, aiosk__ints *o) {
+    uint32_t d = 0;
+    int g, j;
+    for (j = 0; j < 4; j++) d |= (uint32_t)(aiosk__u16(b + 48 + 2 * j) >> 12) << 4 * j;
+    o->d[0] = aiosk__f16((uint16_t)d) * 0.125f;
+    for (j = 0; j < 16; j++) o->sc[j] = (int16_t)(2 * (aiosk__u16(b + 48 + (j >> 2) * 2) >> 3 * (j & 3) & 7) + 1);
+    for (g = 0; g < 32; g++) {
+        uint32_t h = (uint32_t)b[32 + (g >> 1)] >> (g & 1) * 4;
+        aiosk__grid1(o->q + 8 * g, aiosk__iq1_grid[b[g] | (h & 7) << 8], h & 8);
+    }
+}
+
+/* f16 d; 8 scales of 6 bits: 16 bits of upper pairs, 4 bytes of low nibbles; per 32 columns 16 bytes in halves: indices
+ * of levels; scale - 32. |sc * q| <= 32 * 127 */
+static void aiosk__ints_iq4_xs(const uint8_t *b, aiosk__ints *o) {
+    uint32_t h = aiosk__u16(b + 2);
+    int i, k;
+    o->d[0] = aiosk__f16_at(b);
+    for (i = 0; i < 8; i++) {
+        int s = (b[4 + (i >> 1)] >> (i & 1) * 4 & 15) | (int)(h >> 2 * i & 3) << 4;
+        o->sc[2 * i] = o->sc[2 * i + 1] = (int16_t)(s - 32);
+    }
+    for (k = 0; k < 256; k++) o->q[k] = aiosk__iq4_levels[aiosk__nibble(b + 8 + (k >> 5) * 16, k & 31)];
+}
+
+/* One block of any quantised type. FLT and integer types have no such form: *out is then all zero. */
+static void aiosk__unpack_ints(int32_t type, const void *block, aiosk__ints *out) {
+    const uint8_t *b = (const uint8_t *)block;
+    memset(out, 0, sizeof *out);
+    switch (type) {
+#define AIOSK__INTS_FLT(N, n)
+#define AIOSK__INTS_RAW(N, n)
+#define AIOSK__INTS_A32(N, n)  case AIOSK_##N: out->unit = 32;  aiosk__ints_##n(b, out); break;
+#define AIOSK__INTS_A256(N, n) case AIOSK_##N: out->unit = 256; aiosk__ints_##n(b, out); break;
+#define AIOSK__X(N, n, id, w, bytes, f) AIOSK__INTS_##f(N, n)
+        AIOSK__FORMATS(AIOSK__X)
+        AIOSK__INTS_A32(Q8_1, q8_1)
+        AIOSK__INTS_A256(Q8_K, q8_k)
+#undef AIOSK__X
+#undef AIOSK__INTS_A256
+#undef AIOSK__INTS_A32
+#undef AIOSK__INTS_RAW
+#undef AIOSK__INTS_FLT
+    default: break;
+    }
+}
+
+/* ---- floats ---------------------------------------------------------------------------------------------- */
+
+/* n = columns of the block, in runs of 16: every scale holds for one run at least. a and m are exact (see the top),
+ * and so is a * q in every type with a minimum (11 + 6 + 5 bits), so contraction could change nothing here. */
+static void aiosk__ints_to_f32(const aiosk__ints *v, uint32_t n, float *y) {
+    uint32_t j, k;
+    for (j = 0; j < n / 16; j++) {
+        uint32_t u = j * 16 / (uint32_t)v->unit;
+        float a = v->d[u], m = v->dmin[u];
+        if (v->unit == 256) {
+            a *= (float)v->sc[j];
+            m *= (float)v->mn[j];
+        }
+        for (k = j * 16; k < j * 16 + 16; k++) y[k] = a * (float)v->q[k];
+        if (!v->has_min) continue;
+        for (k = j * 16; k < j * 16 + 16; k++) y[k] -= m;
+    }
+}
+
+AIOSK_API void aiosk_unpack(int32_t type, const void *src, uint64_t n, float *dst) {
+    const uint8_t *p = (const uint8_t *)src;
+    const aiosk_type *t = aiosk_type_info(type);
+    uint64_t i;
+    if (!t) return;
+    for (i = 0; i + t->n_weights <= n; i += t->n_weights, p += t->n_bytes) {
+        switch (type) {
+        case AIOSK_F32:  dst[i] = aiosk__f32(p); break;
+        case AIOSK_F16:  dst[i] = aiosk__f16(aiosk__u16(p)); break;
+        case AIOSK_BF16: dst[i] = aiosk__bf16(aiosk__u16(p)); break;
+        case AIOSK_F64:  { double v; memcpy(&v, p, 8); dst[i] = (float)v; } break;
+        case AIOSK_I8:   dst[i] = (float)(int8_t)p[0]; break;
+        case AIOSK_I16:  { int16_t v; memcpy(&v, p, 2); dst[i] = (float)v; } break;
+        case AIOSK_I32:  { int32_t v; memcpy(&v, p, 4); dst[i] = (float)v; } break;
+        case AIOSK_I64:  { int64_t v; memcpy(&v, p, 8); dst[i] = (float)v; } break;
+        default: {
+            aiosk__ints v;
+            aiosk__unpack_ints(type, p, &v);
+            aiosk__ints_to_f32(&v, t->n_weights, dst + i);
+        }
+        }
+    }
+}
+
+/* A product of two floats is exact in double, so contraction could change nothing in the sum. */
+AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float *tmp) {
+    uint64_t bytes = aiosk_row_bytes(type, (uint64_t)m->n_in);
+    int32_t r, c, k;
+    if (bytes == 0) return;
+    for (r = m->row0; r < m->row1; r++) {
+        aiosk_unpack(type, (const uint8_t *)m->w + (uint64_t)r * bytes, (uint64_t)m->n_in, tmp);
+        for (c = 0; c < m->n_cols; c++) {
+            const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c * m->x_stride;
+            float *y = m->y + (uint64_t)c * m->y_stride + r, t;
+            double sum = 0;
+            for (k = 0; k < m->n_in; k++) sum += (double)tmp[k] * (double)aiosk__f32(x + (size_t)k * 4);
+            t = (float)sum;
+            if (m->bias) t += m->bias[r];
+            if (m->flags & AIOSK_MM_ADD) t += *y;
+            *y = t;
+        }
+    }
+}
+
+/* ======== kernels/pack.c ======== */
+/* pack.c: where things lie: ROWS and PANELS of a matrix, and the parts of an activation column.
+ * Bytes move, numbers do not change. Nothing here is fast or needs to be: it runs at load time. */
+#ifndef AIOSK__PACK_C
+#define AIOSK__PACK_C
+
+/* ---- panels ----------------------------------------------------------------------------------------------
+ * A panel is 16 rows, block by block: [block 0 of 16 rows][block 1 of 16 rows]... Each format lists the segments of its
+ * block in the file, in the order they get in the panel: `count` elements of `elem` bytes at `off`. Element i of row r
+ * goes to [i][r] of its segment, so that a lane finds the element of its row; 4-byte elements are four codes (or four
+ * scales), 2-byte elements f16 scales. Nothing else is rearranged: even the 6-bit scales of Q4_K are decoded as they are,
+ * four sub-blocks in one dword. A panel is one ascending stream of bytes. */
+typedef struct aiosk__seg {
+    uint8_t off, elem, count, reserved;
+} aiosk__seg;
+typedef struct aiosk__panel {
+    int32_t type;
+    aiosk__seg seg[4];
+} aiosk__panel;
+
+static const aiosk__panel aiosk__panels[] = {
+    {AIOSK_Q4_0, {{0, 2, 1, 0}, {2, 4, 4, 0}, {0, 0, 0, 0}, {0, 0, 0, 0}}},     /* d, codes */
+    {AIOSK_Q8_0, {{0, 2, 1, 0}, {2, 4, 8, 0}, {0, 0, 0, 0}, {0, 0, 0, 0}}},     /* d, codes */
+    {AIOSK_Q4_K, {{0, 2, 1, 0}, {2, 2, 1, 0}, {4, 4, 3, 0}, {16, 4, 32, 0}}},   /* d, dmin, scales and minima, codes */
+    {AIOSK_Q6_K, {{208, 2, 1, 0}, {0, 4, 32, 0}, {128, 4, 16, 0}, {192, 4, 4, 0}}}}; /* d, low nibbles, high bits, scales */
+
+static const aiosk__panel *aiosk__find_panel(int32_t type) {
+    size_t i;
+    for (i = 0; i < sizeof aiosk__panels / sizeof aiosk__panels[0]; i++)
+        if (aiosk__panels[i].type == type) return &aiosk__panels[i];
+    return NULL;
+}
+
+AIOSK_API uint64_t aiosk_layout_bytes(int32_t type, int32_t layout, uint64_t n_rows, uint64_t n_in) {
+    uint64_t row = aiosk_row_bytes(type, n_in);
+    if (row == 0) return 0;
+    if (layout == AIOSK_PANELS) {
+        if (!aiosk__find_panel(type) || n_rows > UINT64_MAX - 15) return 0;
+        n_rows = (n_rows + 15) / 16 * 16;
+    } else if (layout != AIOSK_ROWS) {
+        return 0;
+    }
+    return n_rows > UINT64_MAX / row ? 0 : n_rows * row;
+}
+
+/* Copies n rows, rows[i] being row r0 + i of the panel, in or out of it. */
+static void aiosk__move_rows(int32_t type, uint8_t *panel, int32_t r0, int32_t n, uint64_t n_in, uint8_t *rows, int out) {
+    const aiosk__panel *p = aiosk__find_panel(type);
+    const aiosk_type *t = aiosk_type_info(type);
+    uint64_t n_blocks, k, at = 0;
+    int s, i;
+    int32_t r;
+    if (!p || !t) return;
+    n_blocks = n_in / t->n_weights;
+    for (s = 0; s < 4; s++) {
+        const aiosk__seg g = p->seg[s];
+        for (k = 0; k < n_blocks; k++) {
+            for (r = 0; r < n; r++) {
+                uint8_t *a = rows + ((uint64_t)r * n_blocks + k) * t->n_bytes + g.off;
+                uint8_t *b = panel + k * 16 * t->n_bytes + at + (uint64_t)(r0 + r) * g.elem;
+                if (g.elem == 4 && !out)
+                    for (i = 0; i < g.count; i++, a += 4, b += 64) memcpy(b, a, 4);
+                else if (g.elem == 4)
+                    for (i = 0; i < g.count; i++, a += 4, b += 64) memcpy(a, b, 4);
+                else
+                    for (i = 0; i < g.count; i++, a += 2, b += 32) memcpy(out ? a : b, out ? b : a, 2);
+            }
+        }
+        at += 16u * g.elem * g.count;
+    }
+}
+
+AIOSK_API void aiosk_pack_panel(int32_t type, const void *rows, int32_t n_rows, uint64_t n_in, void *panel) {
+    if (n_rows < 16) memset(panel, 0, (size_t)(16 * aiosk_row_bytes(type, n_in)));
+    aiosk__move_rows(type, (uint8_t *)panel, 0, n_rows, n_in, (uint8_t *)(uintptr_t)rows, 0);
+}
+
+AIOSK_API void aiosk_unpack_panel_row(int32_t type, const void *panel, int32_t r, uint64_t n_in, void *row) {
+    aiosk__move_rows(type, (uint8_t *)(uintptr_t)panel, r, 1, n_in, (uint8_t *)row, 1);
+}
+
+/* ---- activations -----------------------------------------------------------------------------------------
+ * The parts of one column of n activations, as byte offsets; codes are int8 [n] at 0.
+ *   A32    d f32 [n/32];  sum, sum8, sum128 int32 [n/32]: sums of codes, times 1, -8, -128
+ *   A256   d f32 [n/256]; sum16 int16 [n/16] sums of 16 codes, sum32 int16 [n/32] sums of 32, both with every four in the
+ *          order 0 2 1 3, the one that splitting four bytes of a dword into two int16 pairs gives;
+ *          sum8 int32 [n/8]: sums of 8 codes, times -32
+ * The multiples correct weights whose codes are stored with an offset. Columns are an odd number of 64-byte lines
+ * long, so that many of them spread over all sets of a cache. */
+typedef struct aiosk__a32 { uint32_t d, sum, sum8, sum128; } aiosk__a32;
+typedef struct aiosk__a256 { uint32_t d, sum16, sum32, sum8; } aiosk__a256;
+
+AIOSK__INLINE uint32_t aiosk__up64(uint32_t n) { return (n + 63u) & ~63u; }
+
+AIOSK__INLINE aiosk__a32 aiosk__a32_parts(int32_t n_in) {
+    const uint32_t n = (uint32_t)n_in, b = n / 8; /* bytes of n/32 floats */
+    aiosk__a32 a;
+    a.d = aiosk__up64(n);
+    a.sum = a.d + b;
+    a.sum8 = a.sum + b;
+    a.sum128 = a.sum8 + b;
+    return a;
+}
+
+AIOSK__INLINE aiosk__a256 aiosk__a256_parts(int32_t n_in) {
+    const uint32_t n = (uint32_t)n_in;
+    aiosk__a256 a;
+    a.sum8 = n;
+    a.sum16 = n + n / 2;
+    a.sum32 = a.sum16 + n / 8;
+    a.d = a.sum32 + n / 16;
+    return a;
+}
+
+/* Where sum i goes: 0 2 1 3 in every four. */
+AIOSK__INLINE int32_t aiosk__pair_at(int32_t i) { return (i & ~3) | (i & 1) << 1 | (i & 2) >> 1; }
+
+AIOSK_API uint64_t aiosk_act_bytes(int32_t kind, uint64_t n_in) {
+    uint64_t n = 0;
+    if (n_in > 0x7FFFFFFF / 4) return 0;
+    if (kind == AIOSK_FLT) return (n_in * 4 + 63) & ~(uint64_t)63;
+    if (kind == AIOSK_A32 && n_in % 32 == 0) n = ((n_in + 63) & ~(uint64_t)63) + n_in / 2;
+    if (kind == AIOSK_A256 && n_in % 256 == 0) n = n_in + n_in / 2 + n_in / 8 + n_in / 16 + n_in / 64;
+    n = (n + 63) & ~(uint64_t)63;
+    return n ? n | 64 : 0;
+}
+
+#endif
+
+/* ======== kernels/tile.c ======== */
+/* tile.c: where things are in a tile of the KV cache (api.h, attention). */
+
+AIOSK__INLINE int32_t aiosk__hp(int32_t hd) { return (hd + 15) / 16 * 16; }
+/* Offset of V. The scales of an i8 tile follow V: f16 [64] of K, then f16 [64] of V. */
+AIOSK__INLINE size_t aiosk__tile_v(int32_t kv, int32_t hd_k) {
+    return (size_t)(kv == AIOSK_KV_I8 ? aiosk__hp(hd_k) : hd_k) * AIOSK_TILE * (kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1);
+}
+AIOSK__INLINE size_t aiosk__tile_scales(int32_t hd_k, int32_t hd_v) {
+    return aiosk__tile_v(AIOSK_KV_I8, hd_k) + (size_t)aiosk__hp(hd_v) * AIOSK_TILE;
+}
+
+AIOSK_API uint64_t aiosk_tile_bytes(int32_t kv_type, int32_t hd_k, int32_t hd_v) {
+    const uint64_t k = (uint64_t)hd_k, v = (uint64_t)hd_v, kp = (k + 15) / 16 * 16, vp = (v + 15) / 16 * 16;
+    if (hd_k <= 0 || hd_v <= 0) return 0;
+    switch (kv_type) {
+    case AIOSK_KV_F32: return (k + vp) * AIOSK_TILE * 4;
+    case AIOSK_KV_F16: return (k + vp) * AIOSK_TILE * 2;
+    case AIOSK_KV_I8: return (kp + vp) * AIOSK_TILE + 2 * 2 * AIOSK_TILE;
+    default: return 0;
+    }
+}
+
+/* ======== kernels/isa_scalar.c ======== */
+/* isa_scalar.c: the loops in plain C. Always there. */
+
+/* ======== kernels/simd_scalar.h ======== */
+/* simd_scalar.h: the v_* vocabulary in plain C: one lane. The slowest set, and the definition of the others.
+ *
+ * The vocabulary, the same in every simd_* file (a set's integer dot products and unpacking are in simdi_*):
+ *     vf, vi            V_W floats; V_W int32 (4 * V_W bytes). V_PER16 registers make 16 virtual lanes
+ *     V_FN, V_EXPORT    qualifiers of an inlined helper and of a kernel: linkage and the set's target
+ *     V_NAME(f)         f's name in this set; V_EACH(M) = M(0) M(1) .. M(V_PER16 - 1)
+ *     v_loadu, v_storeu, v_loadi, v_storei                     no alignment asked
+ *     v_set1, v_zero, v_set1i, v_zeroi, v_add, v_sub, v_mul, v_div, v_sqrt, v_addi, v_subi
+ *     v_fma(a, b, c)    a * b + c, rounded once. Never feed a v_mul into v_add or v_sub: GCC contracts that;
+ *     v_mulr(a, b)      is the product that may be fed into them
+ *     v_max(a, b)       b > a ? b : a        v_min(a, b)   b < a ? b : a        (a when either is NaN)
+ *     v_sel_lt(a, b, x, y)   a < b ? x : y   (y when either is NaN)
+ *     v_abs, v_xorsign(x, s) (x with its sign flipped where s is negative)
+ *     v_rint(x)         nearest even, |x| < 2^22; the sign of a zero is not defined
+ *     v_cvt_f32_i32     float to int32, nearest even, |x| < 2^31;  v_cvt_i32_f32  int32 to float
+ *     v_ldexp(p, n)     p * 2^n, rounded once, for whole n in [-150, 128] and p in [0.5, 2)
+ *     v_load_f16, v_store_f16 (nearest even), v_load_bf16, v_load_i8     V_W numbers, no alignment asked
+ *     v_kdot(acc, k, q) acc[i] + sum of the four products of signed bytes of dword i; k in [-127, 127] and passed
+ *                       through v_kprep, q in [-127, 127]; the result is too large by V_KBIAS * (sum of q)
+ *     v_tree_add(v), v_tree_max(v)   the tree 8, 4, 2, 1 over the 16 lanes of v[V_PER16]; max by v_max(s[i], s[i + half])
+ *     v_dup_even, v_dup_odd, v_swap2 pairs (a, b) to (a, a), (b, b), (b, a); only where V_W > 1
+ *     V_SHAPES(X)                    X(n, j) for n = 1, 2, .. V_MAXQ queries by j * 16 lanes: what attend keeps in registers */
+#ifndef AIOSK__SIMD_SCALAR_H
+#define AIOSK__SIMD_SCALAR_H
+
+#define V_FN AIOSK__INLINE
+#define V_EXPORT static AIOSK__UNUSED
+#define V_NAME(x) aiosk__##x##_scalar
+#define V_W 1
+#define V_PER16 16
+#define V_EACH(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11) M(12) M(13) M(14) M(15)
+#define V_MAXQ 1
+#define V_SHAPES(X) X(1, 1)
+#define V_KBIAS 0
+#define vf float
+#define vi int32_t
+
+/* ======== kernels/simd_names.inc ======== */
+/* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
+ * simd_undef.inc takes it back. */
+#define v_loadu V_NAME(v_loadu)
+#define v_storeu V_NAME(v_storeu)
+#define v_loadi V_NAME(v_loadi)
+#define v_storei V_NAME(v_storei)
+#define v_set1 V_NAME(v_set1)
+#define v_zero V_NAME(v_zero)
+#define v_set1i V_NAME(v_set1i)
+#define v_zeroi V_NAME(v_zeroi)
+#define v_add V_NAME(v_add)
+#define v_sub V_NAME(v_sub)
+#define v_mul V_NAME(v_mul)
+#define v_div V_NAME(v_div)
+#define v_sqrt V_NAME(v_sqrt)
+#define v_fma V_NAME(v_fma)
+#define v_max V_NAME(v_max)
+#define v_min V_NAME(v_min)
+#define v_sel_lt V_NAME(v_sel_lt)
+#define v_abs V_NAME(v_abs)
+#define v_xorsign V_NAME(v_xorsign)
+#define v_addi V_NAME(v_addi)
+#define v_subi V_NAME(v_subi)
+#define v_cvt_i32_f32 V_NAME(v_cvt_i32_f32)
+#define v_cvt_f32_i32 V_NAME(v_cvt_f32_i32)
+#define v_rint V_NAME(v_rint)
+#define v_ldexp V_NAME(v_ldexp)
+#define v_load_f16 V_NAME(v_load_f16)
+#define v_store_f16 V_NAME(v_store_f16)
+#define v_load_bf16 V_NAME(v_load_bf16)
+#define v_load_i8 V_NAME(v_load_i8)
+#define v_kprep V_NAME(v_kprep)
+#define v_kdot V_NAME(v_kdot)
+#define v_mulr V_NAME(v_mulr)
+#define v_tree_add V_NAME(v_tree_add)
+#define v_tree_max V_NAME(v_tree_max)
+#define v_dup_even V_NAME(v_dup_even)
+#define v_dup_odd V_NAME(v_dup_odd)
+#define v_swap2 V_NAME(v_swap2)
+
+/* ======== kernels/simd_scalar.h, continued ======== */
+V_FN vf v_loadu(const float *p) { return *p; }
+V_FN void v_storeu(float *p, vf a) { *p = a; }
+V_FN vi v_loadi(const void *p) { int32_t a; memcpy(&a, p, 4); return a; }
+V_FN void v_storei(void *p, vi a) { memcpy(p, &a, 4); }
+V_FN vf v_set1(float a) { return a; }
+V_FN vf v_zero(void) { return 0.0f; }
+V_FN vi v_set1i(int32_t a) { return a; }
+V_FN vi v_zeroi(void) { return 0; }
+V_FN vf v_add(vf a, vf b) { return a + b; }
+V_FN vf v_sub(vf a, vf b) { return a - b; }
+V_FN vf v_mul(vf a, vf b) { return a * b; }
+V_FN vf v_mulr(vf a, vf b) { return aiosk__fma(a, b, -0.0f); }
+V_FN vf v_div(vf a, vf b) { return a / b; }
+V_FN vf v_sqrt(vf a) { return aiosk__sqrt(a); }
+V_FN vf v_fma(vf a, vf b, vf c) { return aiosk__fma(a, b, c); }
+V_FN vf v_max(vf a, vf b) { return b > a ? b : a; }
+V_FN vf v_min(vf a, vf b) { return b < a ? b : a; }
+V_FN vf v_sel_lt(vf a, vf b, vf x, vf y) { return a < b ? x : y; }
+V_FN vf v_abs(vf a) { return aiosk__bits_f32(aiosk__f32_bits(a) & 0x7FFFFFFFu); }
+V_FN vf v_xorsign(vf a, vf s) { return aiosk__bits_f32(aiosk__f32_bits(a) ^ (aiosk__f32_bits(s) & 0x80000000u)); }
+V_FN vi v_addi(vi a, vi b) { return (int32_t)((uint32_t)a + (uint32_t)b); }
+V_FN vi v_subi(vi a, vi b) { return (int32_t)((uint32_t)a - (uint32_t)b); }
+V_FN vf v_cvt_i32_f32(vi a) { return (float)a; }
+/* The sum is in double so that a float product that comes in cannot be contracted into it. 1.5 * 2^52 leaves the
+ * rounded integer in the low bits. */
+V_FN vi v_cvt_f32_i32(vf a) {
+    double t = (double)a + 6755399441055744.0;
+    uint64_t u;
+    memcpy(&u, &t, 8);
+    return (int32_t)(uint32_t)u;
+}
+V_FN vf v_rint(vf a) { return (float)v_cvt_f32_i32(a); }
+V_FN vf v_ldexp(vf p, vf n) {
+    int32_t i = (int32_t)n + 300, h = i >> 1;
+    return v_mulr(p * aiosk__bits_f32((uint32_t)(h - 150 + 127) << 23), aiosk__bits_f32((uint32_t)(i - h - 150 + 127) << 23));
+}
+V_FN vf v_load_f16(const void *p) { return aiosk_f16_to_f32(aiosk__u16(p)); }
+V_FN void v_store_f16(void *p, vf a) { uint16_t h = aiosk_f32_to_f16(a); memcpy(p, &h, 2); }
+V_FN vf v_load_bf16(const void *p) { return aiosk__bits_f32((uint32_t)aiosk__u16(p) << 16); }
+V_FN vf v_load_i8(const void *p) { return (float)*(const int8_t *)p; }
+V_FN float v_tree_add(const vf *v) {
+    float s[8];
+    int i, h;
+    for (i = 0; i < 8; i++) s[i] = v[i] + v[i + 8];
+    for (h = 4; h > 0; h >>= 1) for (i = 0; i < h; i++) s[i] = s[i] + s[i + h];
+    return s[0];
+}
+V_FN float v_tree_max(const vf *v) {
+    float s[8];
+    int i, h;
+    for (i = 0; i < 8; i++) s[i] = v_max(v[i], v[i + 8]);
+    for (h = 4; h > 0; h >>= 1) for (i = 0; i < h; i++) s[i] = v_max(s[i], s[i + h]);
+    return s[0];
+}
+V_FN vi v_kprep(vi k) { return k; }
+V_FN vi v_kdot(vi acc, vi k, vi q) {
+    int8_t a[4], b[4];
+    memcpy(a, &k, 4);
+    memcpy(b, &q, 4);
+    return acc + a[0] * b[0] + a[1] * b[1] + a[2] * b[2] + a[3] * b[3];
+}
+
+#endif
+
+/* ======== kernels/simdi_scalar.h ======== */
+/* simdi_scalar.h: the integer vocabulary in plain C: one lane. The definition of the other simdi_* files.
+ *
+ * Lane r of a vi is a dword of row r. A code register holds four codes of its row in the bytes of that dword; x points to
+ * the same columns of the activations, plain order, and every lane is multiplied with the same four. Sums are
+ * exact in int32. What a set does on the way is its own affair; the result is not:
+ *     i_dup(p)                   the 4 bytes at p in every lane
+ *     i_dot32_4(w, x, sum8)      sum of (code - 8) * x over 32 columns, codes 0..15; sum8 = -8 * sum of x
+ *     i_dot32_8(w, x, sum128)    sum of code * x, codes -128..127 passed through i_prep8; sum128 = -128 * sum of x
+ *     i_macc32_4(acc, w, x, s)   acc + s * sum of code * x over 32 columns, codes 0..15
+ *     i_macc16_6(acc, w, x, sum8, s)   acc + s * sum of (code - 32) * x over 16 columns, codes 0..63; sum8 = -32 * sums
+ *                                of 8. Complete only after i_fix6(acc, p, sum16), once per block: p are the 16 scales as
+ *                                pairs, i_pairs_s8(p, words) makes them; sum16 the sums of 16
+ *     i_scale_u8, i_scale_s8     byte 0 of every lane as a scale for i_macc*: unsigned, signed
+ *     i_macc_pair(acc, a, s)     acc + a.lo * s[0] + a.hi * s[1], where lo and hi are the int16 halves of a lane
+ *     i_scale16(w16, q, s)       16 codes times s (fits int16);  i_dot16(w16, x, n)  their dot product, n % 16 == 0
+ *     i_store_s8(p, a)           the lanes' low bytes                                                            */
+#ifndef AIOSK__SIMDI_SCALAR_H
+#define AIOSK__SIMDI_SCALAR_H
+
+#define V_NP 1 /* panels that a micro-kernel takes at once, when there are several columns */
+
+/* ======== kernels/simdi_names.inc ======== */
+/* simdi_names.inc: names of the integer vocabulary (simdi_scalar.h) in the set that is being expanded. */
+#define i_dup V_NAME(i_dup)
+#define i_and V_NAME(i_and)
+#define i_or V_NAME(i_or)
+#define i_srl2 V_NAME(i_srl2)
+#define i_srl4 V_NAME(i_srl4)
+#define i_srl8 V_NAME(i_srl8)
+#define i_srl16 V_NAME(i_srl16)
+#define i_sll2 V_NAME(i_sll2)
+#define i_sll4 V_NAME(i_sll4)
+#define i_scale_u8 V_NAME(i_scale_u8)
+#define i_scale_s8 V_NAME(i_scale_s8)
+#define i_dot32_4 V_NAME(i_dot32_4)
+#define i_dot32_8 V_NAME(i_dot32_8)
+#define i_prep8 V_NAME(i_prep8)
+#define i_macc32_4 V_NAME(i_macc32_4)
+#define i_macc16_6 V_NAME(i_macc16_6)
+#define i_fix6 V_NAME(i_fix6)
+#define i_pairs_s8 V_NAME(i_pairs_s8)
+#define i_macc_pair V_NAME(i_macc_pair)
+#define i_scale16 V_NAME(i_scale16)
+#define i_dot16 V_NAME(i_dot16)
+#define i_store_s8 V_NAME(i_store_s8)
+
+/* ======== kernels/simdi_scalar.h, continued ======== */
+V_FN vi i_dup(const void *p) { int32_t a; memcpy(&a, p, 4); return a; }
+V_FN vi i_and(vi a, vi b) { return a & b; }
+V_FN vi i_or(vi a, vi b) { return a | b; }
+V_FN vi i_srl2(vi a) { return (int32_t)((uint32_t)a >> 2); }
+V_FN vi i_srl4(vi a) { return (int32_t)((uint32_t)a >> 4); }
+V_FN vi i_srl8(vi a) { return (int32_t)((uint32_t)a >> 8); }
+V_FN vi i_srl16(vi a) { return (int32_t)((uint32_t)a >> 16); }
+V_FN vi i_sll2(vi a) { return (int32_t)((uint32_t)a << 2); }
+V_FN vi i_sll4(vi a) { return (int32_t)((uint32_t)a << 4); }
+V_FN vi i_scale_u8(vi a) { return a & 255; }
+V_FN vi i_scale_s8(vi a) { return (int8_t)(a & 255); }
+/* Bytes as signed, and as unsigned below 128, are the same here: 4- and 6-bit codes are both. */
+V_FN int32_t V_NAME(i_dots)(const vi *w, const int8_t *x, int n) {
+    int32_t s = 0;
+    int i;
+    for (i = 0; i < n; i++) {
+        int8_t q[4];
+        memcpy(q, &w[i], 4);
+        s += q[0] * x[4 * i] + q[1] * x[4 * i + 1] + q[2] * x[4 * i + 2] + q[3] * x[4 * i + 3];
+    }
+    return s;
+}
+V_FN vi i_dot32_4(const vi *w, const int8_t *x, int32_t sum8) { return V_NAME(i_dots)(w, x, 8) + sum8; }
+V_FN vi i_prep8(vi w) { return w; }
+V_FN vi i_dot32_8(const vi *w, const int8_t *x, int32_t sum128) { (void)sum128; return V_NAME(i_dots)(w, x, 8); }
+V_FN vi i_macc32_4(vi acc, const vi *w, const int8_t *x, vi s) { return acc + s * V_NAME(i_dots)(w, x, 8); }
+V_FN vi i_macc16_6(vi acc, const vi *w, const int8_t *x, const int32_t *sum8, vi s) {
+    return acc + s * (V_NAME(i_dots)(w, x, 4) + sum8[0] + sum8[1]);
+}
+V_FN void i_pairs_s8(vi *p, const vi *words) { (void)p; (void)words; }
+V_FN vi i_fix6(vi acc, const vi *p, const int16_t *sum16) { (void)p; (void)sum16; return acc; }
+V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) {
+    return acc + (int16_t)(a & 0xFFFF) * s[0] + (int16_t)((uint32_t)a >> 16) * s[1];
+}
+V_FN void i_scale16(int16_t *w, const int8_t *q, int32_t s) {
+    int i;
+    for (i = 0; i < 16; i++) w[i] = (int16_t)(q[i] * s);
+}
+V_FN int32_t i_dot16(const int16_t *w, const int8_t *x, int32_t n) {
+    int32_t s = 0, i;
+    for (i = 0; i < n; i++) s += w[i] * x[i];
+    return s;
+}
+V_FN void i_store_s8(int8_t *p, vi a) { *p = (int8_t)a; }
+
+#endif
+
+/* ======== kernels/isa_scalar.c, continued ======== */
+#define V_ISA_ID AIOSK_ISA_SCALAR
+#define V_ISA_TEXT "scalar"
+
+/* ======== kernels/isa.inc ======== */
+/* isa.inc: the loops of one instruction set and the table of them. V_ISA_ID and V_ISA_TEXT name the set. */
+
+/* ======== kernels/lanes.inc ======== */
+/* lanes.inc: panels of 16 rows times columns: a lane is a row, no sum crosses lanes. Expanded once per instruction set
+ * over the v_* and i_* vocabulary; the layout of a panel is pack.c's table.
+ *
+ * One micro-kernel per format: 16 rows by nc columns. A run of weights is unpacked into registers once and multiplied
+ * with all nc columns; the sums of a column live in acc[column][register]. The sequence of operations of an output does not
+ * depend on nc, so neither do its bits. */
+
+/* Columns per pass: enough to hide the unpacking, few enough that a pass's activations stay near (see bench_kernels). */
+#ifndef AIOSK__NC
+#define AIOSK__NC 16
+#endif
+
+/* Asks for what is AIOSK__AHEAD bytes further on in the stream of weights: hardware prefetchers stop at the end of a 4 KiB
+ * page. Addresses behind the matrix do no harm. */
+#ifndef AIOSK__AHEAD
+#define AIOSK__AHEAD 4096
+#endif
+V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
+    int32_t i;
+    AIOSK__UNROLL
+    for (i = 0; i < bytes; i += 64) AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+}
+
+/* y of n rows, 16 lanes; order of the additions as in api.h. */
+V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const vf *acc) {
+    float *y = m->y + (uint64_t)c * m->y_stride + row;
+    const int32_t n = m->row1 - row;
+    int i;
+    if (n >= 16) {
+        for (i = 0; i < V_PER16; i++) {
+            vf t = acc[i];
+            if (m->bias) t = v_add(t, v_loadu(m->bias + row + i * V_W));
+            if (m->flags & AIOSK_MM_ADD) t = v_add(v_loadu(y + i * V_W), t);
+            v_storeu(y + i * V_W, t);
+        }
+    } else {
+        float b[16];
+        for (i = 0; i < V_PER16; i++) v_storeu(b + i * V_W, acc[i]);
+        for (i = 0; i < n; i++) {
+            float t = b[i];
+            if (m->bias) t = t + m->bias[row + i];
+            y[i] = m->flags & AIOSK_MM_ADD ? y[i] + t : t;
+        }
+    }
+}
+
+/* acc += (dw * dx) * S, the one float step of a block. */
+V_FN vf V_NAME(step)(vf acc, vf dw, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dw, v_set1(aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+/* acc -= (dmin * dx) * M */
+V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+
+/* The micro-kernels. p is a panel; np panels, stride bytes apart, go together: an activation is then loaded once for all
+ * of them. np is a constant, and nc is where it is 1. acc [nc][np][V_PER16]. */
+V_FN void V_NAME(panel_q4_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
+                             const int32_t nc, vf *acc) {
+    const int32_t n = n_in / 32;
+    const aiosk__a32 a = aiosk__a32_parts(n_in);
+    int32_t k, c;
+    int h, i, e;
+    for (k = 0; k < n; k++, p += 288) {
+        for (h = 0; h < V_PER16; h++) {
+            const vi m = v_set1i(0x0F0F0F0F);
+            vi w[V_NP][8];
+            vf d[V_NP];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                const uint8_t *q = p + (uint64_t)e * stride;
+                V_NAME(ahead)(q + h * (288 / V_PER16), 288 / V_PER16);
+                d[e] = v_load_f16(q + h * V_W * 2);
+                AIOSK__UNROLL
+                for (i = 0; i < 4; i++) {
+                    const vi t = v_loadi(q + 32 + i * 64 + h * V_W * 4);
+                    w[e][i] = i_and(t, m);
+                    w[e][i + 4] = i_and(i_srl4(t), m);
+                }
+            }
+            for (c = 0; c < nc; c++) {
+                const uint8_t *xc = x + (uint64_t)c * xs;
+                AIOSK__UNROLL
+                for (e = 0; e < np; e++) {
+                    vf *o = &acc[(c * np + e) * V_PER16 + h];
+                    const vi s = i_dot32_4(w[e], (const int8_t *)xc + k * 32, (int32_t)aiosk__u32(xc + a.sum8 + k * 4));
+                    *o = V_NAME(step)(*o, d[e], xc + a.d + k * 4, s);
+                }
+            }
+        }
+    }
+}
+
+V_FN void V_NAME(panel_q8_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
+                             const int32_t nc, vf *acc) {
+    const int32_t n = n_in / 32;
+    const aiosk__a32 a = aiosk__a32_parts(n_in);
+    int32_t k, c;
+    int h, i, e;
+    for (k = 0; k < n; k++, p += 544) {
+        for (h = 0; h < V_PER16; h++) {
+            vi w[V_NP][8];
+            vf d[V_NP];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                const uint8_t *q = p + (uint64_t)e * stride;
+                V_NAME(ahead)(q + h * (544 / V_PER16), 544 / V_PER16);
+                d[e] = v_load_f16(q + h * V_W * 2);
+                AIOSK__UNROLL
+                for (i = 0; i < 8; i++) w[e][i] = i_prep8(v_loadi(q + 32 + i * 64 + h * V_W * 4));
+            }
+            for (c = 0; c < nc; c++) {
+                const uint8_t *xc = x + (uint64_t)c * xs;
+                AIOSK__UNROLL
+                for (e = 0; e < np; e++) {
+                    vf *o = &acc[(c * np + e) * V_PER16 + h];
+                    const vi s = i_dot32_8(w[e], (const int8_t *)xc + k * 32, (int32_t)aiosk__u32(xc + a.sum128 + k * 4));
+                    *o = V_NAME(step)(*o, d[e], xc + a.d + k * 4, s);
+                }
+            }
+        }
+    }
+}
+
+V_FN void V_NAME(panel_q4_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
+                             const int32_t nc, vf *acc) {
+    const int32_t n = n_in / 256;
+    const aiosk__a256 a = aiosk__a256_parts(n_in);
+    int32_t k, c;
+    int h, i, j, e;
+    for (k = 0; k < n; k++, p += 2304) {
+        for (h = 0; h < V_PER16; h++) {
+            const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030), m3f = v_set1i(0x3F3F3F3F), mff = v_set1i(0x00FF00FF);
+            vi sc[V_NP][2], mn[V_NP][4], s[AIOSK__NC][V_NP];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) { /* scales and minima of sub-blocks 0..3 and 4..7, one byte each */
+                const uint8_t *q = p + (uint64_t)e * stride + 64 + h * V_W * 4;
+                const vi w0 = v_loadi(q), w1 = v_loadi(q + 64), w2 = v_loadi(q + 128);
+                const vi mn0 = i_and(w1, m3f), mn1 = i_or(i_and(i_srl4(w2), m), i_and(i_srl2(w1), m30));
+                sc[e][0] = i_and(w0, m3f);
+                sc[e][1] = i_or(i_and(w2, m), i_and(i_srl2(w0), m30));
+                mn[e][0] = i_and(mn0, mff);
+                mn[e][1] = i_and(i_srl8(mn0), mff);
+                mn[e][2] = i_and(mn1, mff);
+                mn[e][3] = i_and(i_srl8(mn1), mff);
+                for (c = 0; c < nc; c++) s[c][e] = v_zeroi();
+            }
+            for (j = 0; j < 8; j++) { /* sub-blocks: low, then high nibbles of the same bytes */
+                vi w[V_NP][8], t[V_NP];
+                AIOSK__UNROLL
+                for (e = 0; e < np; e++) {
+                    const uint8_t *q = p + (uint64_t)e * stride + 256 + (j >> 1) * 512 + h * V_W * 4;
+                    V_NAME(ahead)(p + (uint64_t)e * stride + j * 288 + h * (288 / V_PER16), 288 / V_PER16);
+                    if (j == 4) sc[e][0] = sc[e][1];
+                    t[e] = i_scale_u8(sc[e][0]);
+                    sc[e][0] = i_srl8(sc[e][0]);
+                    if (j & 1) {
+                        AIOSK__UNROLL
+                        for (i = 0; i < 8; i++) w[e][i] = i_and(i_srl4(v_loadi(q + i * 64)), m);
+                    } else {
+                        AIOSK__UNROLL
+                        for (i = 0; i < 8; i++) w[e][i] = i_and(v_loadi(q + i * 64), m);
+                    }
+                }
+                for (c = 0; c < nc; c++) {
+                    const int8_t *xc = (const int8_t *)x + (uint64_t)c * xs + k * 256 + j * 32;
+                    AIOSK__UNROLL
+                    for (e = 0; e < np; e++) s[c][e] = i_macc32_4(s[c][e], w[e], xc, t[e]);
+                }
+            }
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                const uint8_t *q = p + (uint64_t)e * stride + h * V_W * 2;
+                const vf d = v_load_f16(q), dmin = v_load_f16(q + 32);
+                for (c = 0; c < nc; c++) {
+                    const uint8_t *xc = x + (uint64_t)c * xs;
+                    const int16_t *b = (const int16_t *)(const void *)(xc + a.sum32) + k * 8;
+                    vf *o = &acc[(c * np + e) * V_PER16 + h];
+                    vi mm = i_macc_pair(i_macc_pair(v_zeroi(), mn[e][0], b), mn[e][1], b + 2);
+                    mm = i_macc_pair(i_macc_pair(mm, mn[e][2], b + 4), mn[e][3], b + 6);
+                    *o = V_NAME(step)(*o, d, xc + a.d + k * 4, s[c][e]);
+                    *o = V_NAME(step_min)(*o, dmin, xc + a.d + k * 4, mm);
+                }
+            }
+        }
+    }
+}
+
+/* Block of a panel: d 32 bytes, low nibbles 2048, high bits 1024, scales 256. */
+V_FN void V_NAME(panel_q6_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
+                             const int32_t nc, vf *acc) {
+    const int32_t n = n_in / 256;
+    const aiosk__a256 a = aiosk__a256_parts(n_in);
+    int32_t k, c;
+    int h, i, j, e;
+    for (k = 0; k < n; k++, p += 3360) {
+        for (h = 0; h < V_PER16; h++) {
+            const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030);
+            vi s[AIOSK__NC][V_NP];
+            for (c = 0; c < nc; c++)
+                for (e = 0; e < np; e++) s[c][e] = v_zeroi();
+            for (j = 0; j < 8; j++) {
+                /* half j/4 of the block; 16 columns each at v and v + 32, where v = 64 * (j/2 % 2) + 16 * (j % 2) in it:
+                 * low or high nibbles of two runs of bytes, and two bits of one run */
+                const int32_t at = k * 256 + (j >> 2) * 128 + (j >> 1 & 1) * 64 + (j & 1) * 16;
+                vi u[V_NP][4], v[V_NP][4], su[V_NP], sv[V_NP];
+                AIOSK__UNROLL
+                for (e = 0; e < np; e++) {
+                    const uint8_t *b = p + (uint64_t)e * stride + 32 + h * V_W * 4;
+                    const uint8_t *ql = b + (j >> 2) * 1024 + (j & 1) * 256, *qh = b + 2048 + (j >> 2) * 512 + (j & 1) * 256;
+                    vi t = v_loadi(b + 3072 + (j >> 1) * 64);
+                    V_NAME(ahead)(p + (uint64_t)e * stride + j * 420 + h * (420 / V_PER16), 420 / V_PER16);
+                    if (j & 1) t = i_srl8(t);
+                    su[e] = i_scale_s8(t);
+                    sv[e] = i_scale_s8(i_srl16(t));
+                    if (j & 2) {
+                        AIOSK__UNROLL
+                        for (i = 0; i < 4; i++) {
+                            const vi g = v_loadi(qh + i * 64);
+                            u[e][i] = i_or(i_and(i_srl4(v_loadi(ql + i * 64)), m), i_and(g, m30));
+                            v[e][i] = i_or(i_and(i_srl4(v_loadi(ql + 512 + i * 64)), m), i_and(i_srl2(g), m30));
+                        }
+                    } else {
+                        AIOSK__UNROLL
+                        for (i = 0; i < 4; i++) {
+                            const vi g = v_loadi(qh + i * 64);
+                            u[e][i] = i_or(i_and(v_loadi(ql + i * 64), m), i_and(i_sll4(g), m30));
+                            v[e][i] = i_or(i_and(v_loadi(ql + 512 + i * 64), m), i_and(i_sll2(g), m30));
+                        }
+                    }
+                }
+                for (c = 0; c < nc; c++) {
+                    const int8_t *xc = (const int8_t *)x + (uint64_t)c * xs + at;
+                    const int32_t *z = (const int32_t *)(const void *)(x + (uint64_t)c * xs + a.sum8) + at / 8;
+                    AIOSK__UNROLL
+                    for (e = 0; e < np; e++)
+                        s[c][e] = i_macc16_6(i_macc16_6(s[c][e], u[e], xc, z, su[e]), v[e], xc + 32, z + 4, sv[e]);
+                }
+            }
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                const uint8_t *q = p + (uint64_t)e * stride;
+                const vf d = v_load_f16(q + h * V_W * 2);
+                vi sc[4], pairs[8];
+                for (i = 0; i < 4; i++) sc[i] = v_loadi(q + 3104 + i * 64 + h * V_W * 4);
+                i_pairs_s8(pairs, sc);
+                for (c = 0; c < nc; c++) {
+                    const uint8_t *xc = x + (uint64_t)c * xs;
+                    const vi t = i_fix6(s[c][e], pairs, (const int16_t *)(const void *)(xc + a.sum16) + k * 16);
+                    vf *o = &acc[(c * np + e) * V_PER16 + h];
+                    *o = V_NAME(step)(*o, d, xc + a.d + k * 4, t);
+                }
+            }
+        }
+    }
+}
+
+/* The matrix: panels outside, so that each is read from memory once per tile of columns, whose activations fit in half
+ * of a small second-level cache; passes of AIOSK__NC columns inside. One column has its own copy of the micro-kernel. */
+#define AIOSK__PANELS(T, t)                                                                                       \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) {                                                     \
+        const uint64_t stride = 16 * aiosk_row_bytes(AIOSK_##T, (uint64_t)m->n_in), xs = m->x_stride;             \
+        int32_t tile = (int32_t)(786432 / (xs ? xs : 1)), c0, c1, c, row, i;                                      \
+        vf acc[AIOSK__NC * V_NP * V_PER16];                                                                       \
+        tile = tile < AIOSK__NC ? AIOSK__NC : tile - tile % AIOSK__NC;                                            \
+        for (c0 = 0; c0 < m->n_cols; c0 = c1) {                                                                   \
+            int np = 1;                                                                                           \
+            c1 = m->n_cols - c0 <= tile ? m->n_cols : c0 + tile;                                                  \
+            for (row = m->row0; row < m->row1; row += 16 * np) {                                                  \
+                const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row / 16) * stride;                         \
+                np = V_NP > 1 && c1 - c0 > 1 && m->row1 - row > 16 ? V_NP : 1;                                    \
+                for (c = c0; c < c1; c += AIOSK__NC) {                                                            \
+                    const int32_t nc = c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC;                                   \
+                    const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c * xs;                                  \
+                    for (i = 0; i < nc * np * V_PER16; i++) acc[i] = v_zero();                                    \
+                    if (V_NP > 1 && np > 1) V_NAME(panel_##t)(p, stride, V_NP, x, xs, m->n_in, nc, acc);          \
+                    else if (nc == 1) V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 1, acc);                    \
+                    else V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, nc, acc);                                \
+                    for (i = 0; i < nc * np; i++)                                                                 \
+                        V_NAME(put)(m, c + i / np, row + 16 * (i % np), acc + i * V_PER16);                       \
+                }                                                                                                 \
+            }                                                                                                     \
+        }                                                                                                         \
+    }
+AIOSK__PANELS(Q4_0, q4_0)
+AIOSK__PANELS(Q8_0, q8_0)
+AIOSK__PANELS(Q4_K, q4_k)
+AIOSK__PANELS(Q6_K, q6_k)
+#undef AIOSK__PANELS
+
+/* ======== kernels/rows.inc ======== */
+/* rows.inc: matrices as they are in the file, row after row: streamed tensors, and types without panels. Every FLT, A32 and
+ * A256 type, with the numbers of lanes.inc. Expanded once per instruction set. */
+
+/* ---- integer types: any of them, through its definition in integers ----------------------------------------
+ * 16 rows at a time, so that the float steps have a lane per row. A block is decoded once for up to 8 columns. */
+enum { V_NAME(rows_nc) = 8 };
+V_EXPORT void V_NAME(rows_ints)(const aiosk_matmul *m, int32_t type) {
+    const aiosk_type *t = aiosk_type_info(type);
+    const int32_t nw = (int32_t)t->n_weights, n = m->n_in / nw, k256 = t->family == AIOSK_A256;
+    const uint64_t row_bytes = (uint64_t)n * t->n_bytes;
+    const aiosk__a32 a = aiosk__a32_parts(m->n_in);
+    const aiosk__a256 b = aiosk__a256_parts(m->n_in);
+    int32_t row, c0, c, k, r, u, i;
+    aiosk__ints v;
+    int16_t w[256];
+    int32_t s[8][4][16], mm[8][16];
+    float d[4][16], dmin[4][16];
+    vf acc[8 * V_PER16];
+    for (row = m->row0; row < m->row1; row += 16) {
+        const int32_t nr = m->row1 - row < 16 ? m->row1 - row : 16;
+        for (c0 = 0; c0 < m->n_cols; c0 += V_NAME(rows_nc)) {
+            const int32_t nc = m->n_cols - c0 < V_NAME(rows_nc) ? m->n_cols - c0 : V_NAME(rows_nc);
+            const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * m->x_stride;
+            for (i = 0; i < nc * V_PER16; i++) acc[i] = v_zero();
+            memset(s, 0, sizeof s);
+            memset(mm, 0, sizeof mm);
+            memset(d, 0, sizeof d);
+            memset(dmin, 0, sizeof dmin);
+            v.unit = 32;
+            v.has_min = 0;
+            for (k = 0; k < n; k++) {
+                for (r = 0; r < nr; r++) {
+                    const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row + r) * row_bytes + (uint64_t)k * t->n_bytes;
+                    aiosk__unpack_ints(type, p, &v);
+                    for (i = 0; i < nw / 16; i++) i_scale16(w + i * 16, v.q + i * 16, k256 ? v.sc[i] : 1);
+                    for (u = 0; u < nw / v.unit; u++) {
+                        d[u][r] = v.d[u];
+                        dmin[u][r] = v.dmin[u];
+                        for (c = 0; c < nc; c++) {
+                            const int8_t *xc = (const int8_t *)x + (uint64_t)c * m->x_stride + k * nw + u * v.unit;
+                            s[c][u][r] = i_dot16(w + u * v.unit, xc, v.unit);
+                        }
+                    }
+                    if (k256 && v.has_min)
+                        for (c = 0; c < nc; c++) {
+                            const uint8_t *z = x + (uint64_t)c * m->x_stride + b.sum16 + k * 32;
+                            int32_t z16 = 0;
+                            for (i = 0; i < 16; i++) z16 += v.mn[i] * (int16_t)aiosk__u16(z + 2 * aiosk__pair_at(i));
+                            mm[c][r] = z16;
+                        }
+                }
+                for (u = 0; u < nw / v.unit; u++)
+                    for (c = 0; c < nc; c++) {
+                        const uint8_t *xc = x + (uint64_t)c * m->x_stride;
+                        const int32_t at = (k * nw + u * v.unit) / 32 * 4; /* A32: sums and scales are 4 bytes per 32 columns */
+                        const uint8_t *dx = xc + (k256 ? b.d + (uint32_t)k * 4 : a.d + (uint32_t)at);
+                        vf *o = &acc[c * V_PER16];
+                        for (i = 0; i < V_PER16; i++) {
+                            o[i] = V_NAME(step)(o[i], v_loadu(&d[u][i * V_W]), dx, v_loadi(&s[c][u][i * V_W]));
+                            if (v.has_min) {
+                                const vi z = k256 ? v_loadi(&mm[c][i * V_W]) : i_dup(xc + a.sum + at);
+                                o[i] = V_NAME(step_min)(o[i], v_loadu(&dmin[u][i * V_W]), dx, z);
+                            }
+                        }
+                    }
+            }
+            for (c = 0; c < nc; c++) V_NAME(put)(m, c0 + c, row, acc + c * V_PER16);
+        }
+    }
+}
+
+/* ---- float types ------------------------------------------------------------------------------------------- */
+
+V_FN vf V_NAME(load_w)(int32_t type, const uint8_t *w, int32_t i) {
+    return type == AIOSK_F32 ? v_loadu((const float *)(const void *)w + i)
+         : type == AIOSK_F16 ? v_load_f16(w + 2 * (uint32_t)i) : v_load_bf16(w + 2 * (uint32_t)i);
+}
+
+/* nr rows times nc columns, both constants after inlining; 16 partial sums each. */
+V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int32_t col, const int nr, const int nc) {
+    const int32_t size = type == AIOSK_F32 ? 4 : 2, full = m->n_in & ~15, tail = m->n_in - full;
+    const uint64_t rb = (uint64_t)m->n_in * (uint32_t)size;
+    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb, *x = (const uint8_t *)m->x + (uint64_t)col * m->x_stride;
+    vf acc[4 * 4 * V_PER16];
+    int32_t i;
+    int r, c, h;
+    AIOSK__UNROLL
+    for (i = 0; i < nr * nc * V_PER16; i++) acc[i] = v_zero();
+    for (i = 0; i < full; i += 16) {
+        AIOSK__UNROLL
+        for (h = 0; h < V_PER16; h++) {
+            vf xv[4];
+            AIOSK__UNROLL
+            for (c = 0; c < nc; c++) xv[c] = v_loadu((const float *)(const void *)(x + (uint64_t)c * m->x_stride) + i + h * V_W);
+            AIOSK__UNROLL
+            for (r = 0; r < nr; r++) {
+                const vf wv = V_NAME(load_w)(type, w + (uint64_t)r * rb, i + h * V_W);
+                AIOSK__UNROLL
+                for (c = 0; c < nc; c++) acc[(r * nc + c) * V_PER16 + h] = v_fma(wv, xv[c], acc[(r * nc + c) * V_PER16 + h]);
+            }
+        }
+    }
+    for (r = 0; r < nr; r++) {
+        for (c = 0; c < nc; c++) {
+            float *y = m->y + (uint64_t)(col + c) * m->y_stride + row + r;
+            vf *s = acc + (r * nc + c) * V_PER16;
+            float t;
+            if (tail) { /* zeros behind the last column, for the weights as for the activations */
+                float wt[16], xt[16];
+                memset(wt, 0, sizeof wt);
+                memset(xt, 0, sizeof xt);
+                memcpy(wt, w + (uint64_t)r * rb + (uint64_t)full * (uint32_t)size, (size_t)(tail * size));
+                memcpy(xt, x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, (size_t)tail * 4);
+                for (h = 0; h < V_PER16; h++)
+                    s[h] = v_fma(V_NAME(load_w)(type, (const uint8_t *)wt, h * V_W), v_loadu(xt + h * V_W), s[h]);
+            }
+            t = v_tree_add(s);
+            if (m->bias) t = t + m->bias[row + r];
+            *y = m->flags & AIOSK_MM_ADD ? *y + t : t;
+        }
+    }
+}
+
+/* Tiles that keep the sums in registers: 16 of 32, 8 of 16 (AVX2), 16 of 32 (NEON). */
+V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
+    enum { NR = V_W == 8 ? 2 : V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
+    int32_t row = m->row0, c;
+    for (; row + 4 <= m->row1; row += 4) {
+        for (c = 0; c + NC <= m->n_cols; c += NC) {
+            V_NAME(flt_tile)(m, type, row, c, NR, NC);
+            if (NR < 4) V_NAME(flt_tile)(m, type, row + NR, c, NR, NC);
+        }
+        for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
+    }
+    for (; row < m->row1; row++)
+        for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
+}
+
+#define AIOSK__ROWS_FLT(N, n)  V_EXPORT void V_NAME(rows_##n)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_##N); }
+#define AIOSK__ROWS_A32(N, n)  V_EXPORT void V_NAME(rows_##n)(const aiosk_matmul *m) { V_NAME(rows_ints)(m, AIOSK_##N); }
+#define AIOSK__ROWS_A256(N, n) AIOSK__ROWS_A32(N, n)
+#define AIOSK__ROWS_RAW(N, n)
+#define AIOSK__X(N, n, id, w, b, f) AIOSK__ROWS_##f(N, n)
+AIOSK__FORMATS(AIOSK__X)
+#undef AIOSK__X
+#undef AIOSK__ROWS_RAW
+#undef AIOSK__ROWS_A256
+#undef AIOSK__ROWS_A32
+#undef AIOSK__ROWS_FLT
+
+/* ======== kernels/quant.inc ======== */
+/* quant.inc: f32 activations to int8 codes with their scales and sums (layout: pack.c, arithmetic: api.h).
+ * What api.h leaves open, the same everywhere: 127 / amax is held below infinity; NaN is skipped by amax and gives code
+ * -127. */
+
+/* Codes of n values, n a multiple of 16, and the scale. */
+V_FN float V_NAME(quantize_block)(const float *x, int32_t n, int8_t *q) {
+    const vf lo = v_set1(-127.0f), hi = v_set1(127.0f);
+    vf m[V_PER16], s;
+    float amax, id;
+    int32_t i;
+    int h;
+    for (h = 0; h < V_PER16; h++) m[h] = v_abs(v_loadu(x + h * V_W));
+    for (h = 0; h < V_PER16; h++) m[h] = v_max(v_zero(), m[h]); /* a first NaN would stay in the maximum */
+    for (i = 16; i < n; i += 16)
+        for (h = 0; h < V_PER16; h++) m[h] = v_max(m[h], v_abs(v_loadu(x + i + h * V_W)));
+    amax = v_tree_max(m);
+    id = 127.0f / amax;
+    id = id < 3.402823466e+38f ? id : 3.402823466e+38f; /* finite, so that 0 stays 0 */
+    s = v_set1(id);
+    for (i = 0; i < n; i += V_W) i_store_s8(q + i, v_cvt_f32_i32(v_min(hi, v_max(lo, v_mul(v_loadu(x + i), s)))));
+    return amax / 127.0f;
+}
+
+AIOSK__INLINE int32_t V_NAME(sum8)(const int8_t *q) {
+    return q[0] + q[1] + q[2] + q[3] + q[4] + q[5] + q[6] + q[7];
+}
+
+V_EXPORT void V_NAME(quantize_flt)(const float *x, int32_t n, void *dst) { memcpy(dst, x, (size_t)n * 4); }
+
+V_EXPORT void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
+    const aiosk__a32 a = aiosk__a32_parts(n);
+    uint8_t *o = (uint8_t *)dst;
+    int32_t k;
+    for (k = 0; k < n / 32; k++) {
+        int8_t *q = (int8_t *)dst + k * 32;
+        const float d = V_NAME(quantize_block)(x + k * 32, 32, q);
+        const int32_t s = V_NAME(sum8)(q) + V_NAME(sum8)(q + 8) + V_NAME(sum8)(q + 16) + V_NAME(sum8)(q + 24);
+        const int32_t s8 = s * -8, s128 = s * -128;
+        memcpy(o + a.d + k * 4, &d, 4);
+        memcpy(o + a.sum + k * 4, &s, 4);
+        memcpy(o + a.sum8 + k * 4, &s8, 4);
+        memcpy(o + a.sum128 + k * 4, &s128, 4);
+    }
+}
+
+V_EXPORT void V_NAME(quantize_a256)(const float *x, int32_t n, void *dst) {
+    const aiosk__a256 a = aiosk__a256_parts(n);
+    uint8_t *o = (uint8_t *)dst;
+    int32_t k, i;
+    for (k = 0; k < n / 256; k++) {
+        int8_t *q = (int8_t *)dst + k * 256;
+        const float d = V_NAME(quantize_block)(x + k * 256, 256, q);
+        int32_t s8[32];
+        int16_t s16[16], s32[8];
+        for (i = 0; i < 32; i++) s8[i] = V_NAME(sum8)(q + i * 8);
+        for (i = 0; i < 16; i++) s16[aiosk__pair_at(i)] = (int16_t)(s8[2 * i] + s8[2 * i + 1]);
+        for (i = 0; i < 8; i++) s32[aiosk__pair_at(i)] = (int16_t)(s8[4 * i] + s8[4 * i + 1] + s8[4 * i + 2] + s8[4 * i + 3]);
+        for (i = 0; i < 32; i++) s8[i] *= -32;
+        memcpy(o + a.d + k * 4, &d, 4);
+        memcpy(o + a.sum8 + k * 128, s8, 128);
+        memcpy(o + a.sum16 + k * 32, s16, 32);
+        memcpy(o + a.sum32 + k * 16, s32, 16);
+    }
+}
+
+/* ======== kernels/ops.inc ======== */
+/* ops.inc: norms, activations, rope and the other float loops, written once over the v_* vocabulary and expanded in
+ * every instruction set. Sums go by 16 virtual lanes (index mod 16, ascending) and the tree 8, 4, 2, 1; everything
+ * else is lane by lane, so that the register's width does not show. No product feeds an addition except in v_fma. */
+
+/* The first n < V_W floats at p, the other lanes set to pad; and the reverse. Nothing outside is touched. */
+V_FN vf V_NAME(load_part)(const float *p, int32_t n, float pad) {
+    float t[V_W];
+    int32_t i;
+    for (i = 0; i < V_W; i++) t[i] = i < n ? p[i] : pad;
+    return v_loadu(t);
+}
+V_FN void V_NAME(store_part)(float *p, vf a, int32_t n) {
+    float t[V_W];
+    int32_t i;
+    v_storeu(t, a);
+    for (i = 0; i < n; i++) p[i] = t[i];
+}
+V_FN vf V_NAME(load_n)(const float *p, int32_t n, float pad) {
+    return n >= V_W ? v_loadu(p) : V_NAME(load_part)(p, n, pad);
+}
+
+/* exp(x): x = n ln2 + r with |r| <= ln2 / 2, ln2 in two floats; exp(r) by a polynomial of degree 6 (Remez on
+ * (exp(r) - 1 - r) / r^2, error 1e-8); then times 2^n. At most 1 ulp; subnormal results rounded once; exactly 0 below
+ * -104 and for NaN, +infinity above 88.73. */
+V_FN vf V_NAME(v_exp)(vf x) {
+    vf n, r, p;
+    x = v_max(v_set1(-104.0f), v_min(v_set1(89.0f), x));
+    n = v_rint(v_mul(x, v_set1(1.44269504f)));
+    r = v_fma(n, v_set1(-0.693147182f), x);
+    r = v_fma(n, v_set1(1.90465430e-9f), r);
+    p = v_fma(v_set1(1.394111074e-3f), r, v_set1(8.363176342e-3f));
+    p = v_fma(p, r, v_set1(4.166637529e-2f));
+    p = v_fma(p, r, v_set1(1.666657700e-1f));
+    p = v_fma(p, r, v_set1(0.5f));
+    p = v_fma(p, r, v_set1(1.0f));
+    p = v_fma(p, r, v_set1(1.0f));
+    return v_ldexp(p, n);
+}
+/* tanh(x): an odd polynomial of degree 11 where |x| < 0.625 (Remez, error 5e-9), else 1 - 2 / (exp(2|x|) + 1) */
+V_FN vf V_NAME(v_tanh)(vf x) {
+    vf a = v_abs(x), z = v_mul(x, x), p, e;
+    p = v_fma(v_set1(-5.704977550e-3f), z, v_set1(2.063907869e-2f));
+    p = v_fma(p, z, v_set1(-5.373971164e-2f));
+    p = v_fma(p, z, v_set1(1.333144158e-1f));
+    p = v_fma(p, z, v_set1(-3.333328068e-1f));
+    p = v_fma(v_mul(a, z), p, a);
+    e = v_add(V_NAME(v_exp)(v_add(a, a)), v_set1(1.0f));
+    e = v_sub(v_set1(1.0f), v_div(v_set1(2.0f), e));
+    return v_xorsign(v_sel_lt(a, v_set1(0.625f), p, e), x);
+}
+/* silu  x / (1 + exp(-x))
+ * gelu  0.5 x (1 + tanh(u)), u = sqrt(2/pi) (x + 0.044715 x^3); written x / (1 + exp(-2u)), which is the same and
+ *       does not cancel where x is negative */
+V_FN vf V_NAME(v_act)(int32_t kind, vf x) {
+    vf t = v_zero();
+    switch (kind) {
+    case AIOSK_ACT_RELU: return v_max(t, x);
+    case AIOSK_ACT_RELU2: x = v_max(t, x); return v_mul(x, x);
+    case AIOSK_ACT_GELU:
+        t = v_fma(v_mul(x, x), v_set1(-0.0713548163f), v_set1(-1.59576912f));
+        t = v_mul(x, t);
+        break;
+    default: t = v_xorsign(x, v_set1(-1.0f));
+    }
+    return v_div(x, v_add(V_NAME(v_exp)(t), v_set1(1.0f)));
+}
+
+V_FN void V_NAME(act_loop)(int32_t kind, const float *g, const float *u, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i < n; i += V_W) {
+        vf t = V_NAME(v_act)(kind, V_NAME(load_n)(g + i, n - i, 0.0f));
+        if (u) t = v_mul(t, V_NAME(load_n)(u + i, n - i, 0.0f));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+V_EXPORT void V_NAME(act_gated)(int32_t kind, const float *g, const float *u, int32_t n, float *y) {
+    switch (kind) {
+    case AIOSK_ACT_RELU: V_NAME(act_loop)(AIOSK_ACT_RELU, g, u, n, y); break;
+    case AIOSK_ACT_RELU2: V_NAME(act_loop)(AIOSK_ACT_RELU2, g, u, n, y); break;
+    case AIOSK_ACT_GELU: V_NAME(act_loop)(AIOSK_ACT_GELU, g, u, n, y); break;
+    default: V_NAME(act_loop)(AIOSK_ACT_SILU, g, u, n, y);
+    }
+}
+V_EXPORT void V_NAME(act)(int32_t kind, const float *x, int32_t n, float *y) { V_NAME(act_gated)(kind, x, NULL, n, y); }
+
+V_EXPORT void V_NAME(exp)(const float *x, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i < n; i += V_W) {
+        vf t = V_NAME(v_exp)(V_NAME(load_n)(x + i, n - i, 0.0f));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+V_EXPORT void V_NAME(softcap)(const float *x, float cap, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i < n; i += V_W) {
+        vf t = v_div(V_NAME(load_n)(x + i, n - i, 0.0f), v_set1(cap));
+        t = v_mul(v_set1(cap), V_NAME(v_tanh)(t));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+V_EXPORT void V_NAME(add)(const float *a, const float *b, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i + V_W <= n; i += V_W) v_storeu(y + i, v_add(v_loadu(a + i), v_loadu(b + i)));
+    for (; i < n; i++) y[i] = a[i] + b[i];
+}
+V_EXPORT void V_NAME(scale)(const float *x, float s, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i + V_W <= n; i += V_W) v_storeu(y + i, v_mul(v_loadu(x + i), v_set1(s)));
+    for (; i < n; i++) y[i] = x[i] * s;
+}
+
+/* sum of x (kind 0) or of (x - mean)^2 (kind 1) as float rows. The tail is padded so that it adds zeros. */
+V_FN float V_NAME(row_sum)(const float *x, int32_t n, float mean, int32_t squares) {
+    vf s[V_PER16], m = v_set1(mean);
+    int32_t i, k;
+    for (k = 0; k < V_PER16; k++) s[k] = v_zero();
+    for (i = 0; i + 16 <= n; i += 16) {
+#define AIOSK__E(k) { vf t = v_loadu(x + i + k * V_W);                                     \
+        if (squares) { t = v_sub(t, m); s[k] = v_fma(t, t, s[k]); } else s[k] = v_add(s[k], t); }
+        V_EACH(AIOSK__E)
+#undef AIOSK__E
+    }
+    if (i < n) {
+        float b[16];
+        for (k = 0; k < 16; k++) b[k] = i + k < n ? x[i + k] : squares ? mean : 0.0f;
+#define AIOSK__E(k) { vf t = v_loadu(b + k * V_W);                                         \
+        if (squares) { t = v_sub(t, m); s[k] = v_fma(t, t, s[k]); } else s[k] = v_add(s[k], t); }
+        V_EACH(AIOSK__E)
+#undef AIOSK__E
+    }
+    return v_tree_add(s);
+}
+V_EXPORT void V_NAME(rms_norm)(const float *x, const float *w, float eps, int32_t n, float *y) {
+    float r = 1.0f / aiosk__sqrt(V_NAME(row_sum)(x, n, 0.0f, 1) / (float)n + eps);
+    int32_t i;
+    for (i = 0; i + V_W <= n; i += V_W) {
+        vf t = v_mul(v_loadu(x + i), v_set1(r));
+        v_storeu(y + i, w ? v_mul(t, v_loadu(w + i)) : t);
+    }
+    for (; i < n; i++) y[i] = w ? x[i] * r * w[i] : x[i] * r;
+}
+V_EXPORT void V_NAME(layer_norm)(const float *x, const float *w, const float *b, float eps, int32_t n, float *y) {
+    float mean = V_NAME(row_sum)(x, n, 0.0f, 0) / (float)n;
+    float r = 1.0f / aiosk__sqrt(V_NAME(row_sum)(x, n, mean, 1) / (float)n + eps);
+    int32_t i;
+    for (i = 0; i < n; i += V_W) { /* t * 1 and t + -0 change no bit */
+        vf t = v_mul(v_sub(V_NAME(load_n)(x + i, n - i, 0.0f), v_set1(mean)), v_set1(r));
+        t = v_fma(t, w ? V_NAME(load_n)(w + i, n - i, 0.0f) : v_set1(1.0f), b ? V_NAME(load_n)(b + i, n - i, 0.0f) : v_set1(-0.0f));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+
+/* One pair; the products that are rounded are x1's. */
+V_FN void V_NAME(rope1)(float *p0, float *p1, float c, float s) {
+    float x0 = *p0, x1 = *p1;
+    *p0 = aiosk__fma(x0, c, -(x1 * s));
+    *p1 = aiosk__fma(x0, s, x1 * c);
+}
+V_EXPORT void V_NAME(rope)(int32_t style, float *x, int32_t n_head, int32_t hd, int32_t n_rot, const float *cs) {
+    int32_t n = n_rot / 2, h, i, j;
+    if (style == AIOSK_ROPE_PAIRS) {
+        for (h = 0; h < n_head; h++, x += hd) {
+            i = 0;
+#if V_W > 1
+            for (; i + V_W <= 2 * n; i += V_W) { /* lanes (x0, x0) * (cos, sin) + (x1, x1) * (-sin, cos) */
+                vf a = v_loadu(x + i), c = v_loadu(cs + i), s = v_swap2(c);
+                static const float minus[16] = { -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1 };
+                s = v_xorsign(s, v_loadu(minus));
+                v_storeu(x + i, v_fma(v_dup_even(a), c, v_mul(v_dup_odd(a), s)));
+            }
+#endif
+            for (; i < 2 * n; i += 2) V_NAME(rope1)(x + i, x + i + 1, cs[i], cs[i + 1]);
+        }
+        return;
+    }
+    for (i = 0; i < n; i += 64) { /* cos and sin apart, 64 pairs at a time, for all heads */
+        float c[64], s[64], *p = x;
+        int32_t m = n - i < 64 ? n - i : 64;
+        for (j = 0; j < m; j++) { c[j] = cs[2 * (i + j)]; s[j] = cs[2 * (i + j) + 1]; }
+        for (h = 0; h < n_head; h++, p += hd) {
+            float *p0 = p + i, *p1 = p + n + i;
+            for (j = 0; j + V_W <= m; j += V_W) {
+                vf x0 = v_loadu(p0 + j), x1 = v_loadu(p1 + j), vc = v_loadu(c + j), vs = v_loadu(s + j);
+                v_storeu(p0 + j, v_fma(x0, vc, v_xorsign(v_mul(x1, vs), v_set1(-1.0f))));
+                v_storeu(p1 + j, v_fma(x0, vs, v_mul(x1, vc)));
+            }
+            for (; j < m; j++) V_NAME(rope1)(p0 + j, p1 + j, c[j], s[j]);
+        }
+    }
+}
+
+/* The maximum by blocks; only the first block that holds it is searched. NaN is never the largest; 0 when there is
+ * nothing else. */
+V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
+    float best = aiosk__bits_f32(0xFF800000u);
+    int32_t at = 0, i, j, k;
+    for (i = 0; i < n; i += 1024) {
+        int32_t m = n - i < 1024 ? n - i : 1024;
+        vf v = v_set1(aiosk__bits_f32(0xFF800000u));
+        float t[V_W];
+        for (j = 0; j + V_W <= m; j += V_W) v = v_max(v, v_loadu(x + i + j));
+        v_storeu(t, v);
+        for (k = 1; k < V_W; k++) if (t[k] > t[0]) t[0] = t[k];
+        for (; j < m; j++) if (x[i + j] > t[0]) t[0] = x[i + j];
+        if (t[0] > best) { best = t[0]; at = i; }
+    }
+    for (i = at; i < n; i++) if (x[i] == best) return i;
+    return 0;
+}
+
+/* codes[i] = rint(x[i] * f) or, with divide, rint(x[i] / f); clamped to [-127, 127]; zeros from n to n rounded up to 16.
+ * step: distance of groups of 4 codes (4 = a plain row). */
+V_FN void V_NAME(codes8)(const float *x, int32_t n, float f, int32_t divide, int8_t *codes, int32_t step) {
+    int32_t i, k, t[V_W];
+    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
+        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
+        v = divide ? v_div(v, v_set1(f)) : v_mul(v, v_set1(f));
+        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v));
+        v_storei(t, v_cvt_f32_i32(v));
+        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = (int8_t)t[k];
+    }
+}
+V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
+    vf m = v_zero();
+    float t[V_W], r = 0.0f;
+    int32_t i;
+    for (i = 0; i < n; i += V_W) m = v_max(m, v_abs(V_NAME(load_n)(x + i, n - i, 0.0f)));
+    v_storeu(t, m);
+    for (i = 0; i < V_W; i++) if (t[i] > r) r = t[i];
+    return r;
+}
+V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d) {
+    float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
+    const int32_t tiny = !(f <= 3.40282347e38f); /* counts as zero, as in quant.inc */
+    *d = tiny ? 0.0f : a / 127.0f;
+    V_NAME(codes8)(x, n, tiny ? 0.0f : f, 0, q, 4);
+}
+
+/* ======== kernels/attend.inc ======== */
+/* attend.inc: attention over one KV tile, and writing a position into a tile; written once over the v_* vocabulary.
+ * api.h defines layouts and arithmetic. After ops.inc (exp, tanh, int8 codes).
+ *
+ * Scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
+ * t a channel, or a lane is a channel and t a key. A few queries go together so that a row is loaded (and converted)
+ * once for all of them; V_SHAPES gives the registers. How queries are grouped changes no bit. */
+
+typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
+
+/* 16 numbers of a row of kind kv, as floats */
+V_FN V_NAME(v16) V_NAME(row16)(const uint8_t *p, int32_t kv) {
+    V_NAME(v16) r;
+#define AIOSK__E(k) r.v[k] = kv == AIOSK_KV_F32 ? v_loadu((const float *)(const void *)(p + k * V_W * 4)) \
+                           : kv == AIOSK_KV_F16 ? v_load_f16(p + k * V_W * 2) : v_load_i8(p + k * V_W);
+    V_EACH(AIOSK__E)
+#undef AIOSK__E
+    return r;
+}
+
+/* c[q][16 * nj] = sum over t0 <= t < t1 of f[q][t] * rows[t][16 * nj]. kv, nq and nj are constants: the unused part of
+ * the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
+V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f,
+                          size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride) {
+    const size_t w = kv == AIOSK_KV_F32 ? 64 : kv == AIOSK_KV_F16 ? 32 : 16; /* bytes of 16 numbers */
+    V_NAME(v16) acc[8][4], r0, r1, r2, r3;
+    const uint8_t *p = rows + (size_t)t0 * step;
+    int32_t t;
+#define AIOSK__Q(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
+#define AIOSK__E(k) z.v[k] = v_zero();
+#define AIOSK__C(q) if (q < nq) { V_NAME(v16) z; V_EACH(AIOSK__E)                     \
+        acc[q][0] = z; if (nj > 1) acc[q][1] = z; if (nj > 2) { acc[q][2] = z; acc[q][3] = z; } }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    for (t = t0; t < t1; t++, p += step) {
+        r0 = V_NAME(row16)(p, kv);
+        r1 = r2 = r3 = r0;
+        if (nj > 1) r1 = V_NAME(row16)(p + w, kv);
+        if (nj > 2) { r2 = V_NAME(row16)(p + 2 * w, kv); r3 = V_NAME(row16)(p + 3 * w, kv); }
+#define AIOSK__E(k) a[0].v[k] = v_fma(r0.v[k], b, a[0].v[k]); if (nj > 1) a[1].v[k] = v_fma(r1.v[k], b, a[1].v[k]); \
+        if (nj > 2) { a[2].v[k] = v_fma(r2.v[k], b, a[2].v[k]); a[3].v[k] = v_fma(r3.v[k], b, a[3].v[k]); }
+#define AIOSK__C(q) if (q < nq) { V_NAME(v16) *a = acc[q]; const vf b = v_set1(f[(size_t)q * f_stride + (size_t)t]); V_EACH(AIOSK__E) }
+        AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    }
+#define AIOSK__E(k) v_storeu(o + k * V_W, a[0].v[k]); if (nj > 1) v_storeu(o + 16 + k * V_W, a[1].v[k]);              \
+        if (nj > 2) { v_storeu(o + 32 + k * V_W, a[2].v[k]); v_storeu(o + 48 + k * V_W, a[3].v[k]); }
+#define AIOSK__C(q) if (q < nq) { const V_NAME(v16) *a = acc[q]; float *o = c + (size_t)q * c_stride; V_EACH(AIOSK__E) }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+}
+
+/* The same for 1..V_MAXQ queries and any number nj of 16 lanes, in the shapes that suit the registers */
+#define AIOSK__SHAPE(n, j)                                                                                     \
+    case n:                                                                                                    \
+        for (; nj >= j; nj -= j, rows += w * j, c += 16 * j) {                                                 \
+            V_NAME(outer_n)(AIOSK__KV, n, j, rows, step, f, f_stride, t0, t1, c, c_stride);                    \
+        }                                                                                                      \
+        for (; j > 1 && nj > 0; nj--, rows += w, c += 16) {                                                    \
+            V_NAME(outer_n)(AIOSK__KV, n, 1, rows, step, f, f_stride, t0, t1, c, c_stride);                    \
+        }                                                                                                      \
+        break;
+#define AIOSK__ARGS int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f, size_t f_stride,  \
+                    int32_t t0, int32_t t1, float *c, size_t c_stride
+#define AIOSK__KV AIOSK_KV_F32
+V_EXPORT void V_NAME(outer_f32)(AIOSK__ARGS) { const size_t w = 64; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
+#undef AIOSK__KV
+#define AIOSK__KV AIOSK_KV_F16
+V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
+#undef AIOSK__KV
+#define AIOSK__KV AIOSK_KV_I8
+V_EXPORT void V_NAME(outer_i8)(AIOSK__ARGS) { const size_t w = 16; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
+#undef AIOSK__KV
+#undef AIOSK__ARGS
+#undef AIOSK__SHAPE
+
+/* s[q][16 * nj] = (float)(exact sum over d of q8[q][d] * codes[d][key]) * (dq[q] * dk[key]); constants as in outer_n */
+V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const uint8_t *dk, const int8_t *q8,
+                            const int32_t *fix, const float *dq, int32_t hp, float *s) {
+    struct { vi v[V_PER16]; } acc[8][4];
+    int32_t d;
+#define AIOSK__A(q) vi *a0 = acc[q][0].v, *a1 = acc[q][1].v, *a2 = acc[q][2].v, *a3 = acc[q][3].v;
+#define AIOSK__C(q) if (q < nq) { const vi z = v_set1i(fix[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+#define AIOSK__E(k) a0[k] = z; if (nj > 1) a1[k] = z; if (nj > 2) { a2[k] = z; a3[k] = z; }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    for (d = 0; d < hp; d += 4, codes += 256) {
+        vi r0[V_PER16], r1[V_PER16], r2[V_PER16], r3[V_PER16];
+#define AIOSK__E(k) r0[k] = v_kprep(v_loadi(codes + k * V_W * 4)); if (nj > 1) r1[k] = v_kprep(v_loadi(codes + 64 + k * V_W * 4)); \
+        if (nj > 2) { r2[k] = v_kprep(v_loadi(codes + 128 + k * V_W * 4)); r3[k] = v_kprep(v_loadi(codes + 192 + k * V_W * 4)); }
+        V_EACH(AIOSK__E)
+#undef AIOSK__E
+#define AIOSK__E(k) a0[k] = v_kdot(a0[k], r0[k], b); if (nj > 1) a1[k] = v_kdot(a1[k], r1[k], b);                          \
+        if (nj > 2) { a2[k] = v_kdot(a2[k], r2[k], b); a3[k] = v_kdot(a3[k], r3[k], b); }
+#define AIOSK__C(q) if (q < nq) { int32_t u; vi b; AIOSK__A(q) memcpy(&u, q8 + (size_t)q * (size_t)hp + d, 4); b = v_set1i(u); V_EACH(AIOSK__E) }
+        AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    }
+#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_mul(v_cvt_i32_f32(a[k]), v_mul(b, v_load_f16(dk + 32 * j + k * V_W * 2))));
+#define AIOSK__E(k) AIOSK__S(a0, k, 0) if (nj > 1) AIOSK__S(a1, k, 1) if (nj > 2) { AIOSK__S(a2, k, 2) AIOSK__S(a3, k, 3) }
+#define AIOSK__C(q) if (q < nq) { float *o = s + 64 * q; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+#undef AIOSK__S
+#undef AIOSK__A
+#undef AIOSK__Q
+}
+V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const float *dq,
+                              int32_t hp, float *s) {
+    int32_t fix[8], j, q;
+    for (q = 0; q < nq; q++) { /* what v_kdot adds to each product; sums of integers below 2^24 are exact in floats */
+        fix[q] = 0;
+#if V_KBIAS
+        {
+            vf t[V_PER16];
+            int32_t k;
+            for (k = 0; k < V_PER16; k++) t[k] = v_zero();
+            for (j = 0; j < hp; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_load_i8(q8 + q * hp + j + k * V_W));
+            fix[q] = -V_KBIAS * (int32_t)v_tree_add(t);
+        }
+#endif
+    }
+    switch (nq) {
+#define AIOSK__SHAPE(n, m)                                                                                              \
+    case n:                                                                                                             \
+        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j); } \
+        break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+
+/* Raw scores s[64] of one query -> p[64] in place, 0 outside [lo, hi); gives max and sum. plain: neither softcap nor
+ * ALiBi, and all 64 keys; a constant. Products that are later subtracted from go through v_mulr. */
+V_FN void V_NAME(tile_softmax)(int32_t plain, float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
+    static const int32_t count[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+    const vf scale = v_set1(a->scale), low = v_set1(AIOSK_NEG_INF);
+    vf m[V_PER16], l[V_PER16], mt;
+    int32_t j;
+#define AIOSK__E(k) m[k] = low; l[k] = v_zero();
+    V_EACH(AIOSK__E)
+#undef AIOSK__E
+    if (plain) {
+        for (j = 0; j < 64; j += 16) {
+#define AIOSK__E(k) m[k] = v_max(m[k], v_mul(v_loadu(s + j + k * V_W), scale));
+            V_EACH(AIOSK__E)
+#undef AIOSK__E
+        }
+        *max = v_tree_max(m);
+        mt = v_set1(*max);
+        for (j = 0; j < 64; j += 16) {
+#define AIOSK__E(k) {                                                                                  \
+            vf x = V_NAME(v_exp)(v_sub(v_mulr(v_loadu(s + j + k * V_W), scale), mt));                  \
+            l[k] = v_add(l[k], x);                                                                     \
+            v_storeu(s + j + k * V_W, x); }
+            V_EACH(AIOSK__E)
+#undef AIOSK__E
+        }
+    } else {
+        const vf lo = v_set1((float)a->lo[q]), hi = v_set1((float)a->hi[q]);
+        vf keys[4 * V_PER16];
+        int32_t k;
+        for (j = 0; j < 64; j += V_W) { /* j = the key of lane 0 */
+            vf x = v_mulr(v_loadu(s + j), scale), i;
+            vi c = v_loadi(count + j % 16);
+            if (a->softcap != 0.0f) x = v_mulr(v_set1(a->softcap), V_NAME(v_tanh)(v_div(x, v_set1(a->softcap))));
+            if (a->slope) x = v_fma(v_set1(a->slope[q]), v_cvt_i32_f32(v_addi(v_set1i(a->dpos[q] + j / 16 * 16), c)), x);
+            i = v_cvt_i32_f32(v_addi(v_set1i(j / 16 * 16), c));
+            x = v_sel_lt(i, lo, low, x);
+            x = v_sel_lt(i, hi, x, low);
+            k = j / V_W % V_PER16;
+            m[k] = v_max(m[k], x);
+            keys[j / V_W] = i;
+            v_storeu(s + j, x);
+        }
+        *max = v_tree_max(m);
+        mt = v_set1(*max);
+        for (j = 0; j < 64; j += V_W) {
+            vf x = V_NAME(v_exp)(v_sub(v_loadu(s + j), mt)), i = keys[j / V_W];
+            x = v_sel_lt(i, lo, v_zero(), x);
+            x = v_sel_lt(i, hi, x, v_zero());
+            k = j / V_W % V_PER16;
+            l[k] = v_add(l[k], x);
+            v_storeu(s + j, x);
+        }
+    }
+    *sum = v_tree_add(l);
+}
+V_EXPORT void V_NAME(softmax_any)(float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
+    V_NAME(tile_softmax)(0, s, a, q, max, sum);
+}
+V_EXPORT void V_NAME(softmax_plain)(float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
+    V_NAME(tile_softmax)(1, s, a, q, max, sum);
+}
+/* Merges maximum mt and sum lt of n <= 16 queries into m and l; gives the factors of the old (fa) and the new (fb)
+ * output. A query that saw nothing comes with AIOSK_NEG_INF and 0, which changes nothing. */
+V_EXPORT void V_NAME(merge)(const float *mt, const float *lt, int32_t n, float *m, float *l, float *fa, float *fb) {
+    int32_t i;
+    for (i = 0; i < n; i += V_W) {
+        const vf m0 = V_NAME(load_n)(m + i, n - i, 0.0f), m1 = v_loadu(mt + i), l0 = V_NAME(load_n)(l + i, n - i, 0.0f);
+        const vf mn = v_max(m0, m1), x = V_NAME(v_exp)(v_sub(m0, mn)), y = V_NAME(v_exp)(v_sub(m1, mn));
+        const vf ln = v_fma(v_loadu(lt + i), y, v_mul(l0, x));
+        v_storeu(fa + i, x);
+        v_storeu(fb + i, y);
+        if (n - i >= V_W) { v_storeu(m + i, mn); v_storeu(l + i, ln); }
+        else { V_NAME(store_part)(m + i, mn, n - i); V_NAME(store_part)(l + i, ln, n - i); }
+    }
+}
+
+V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv,
+                            void (*outer)(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t)) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v);
+    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1;
+    const uint8_t *K = (const uint8_t *)a->tile, *V = K + aiosk__tile_v(kv, a->hd_k);
+    const uint8_t *dk = K + aiosk__tile_scales(a->hd_k, a->hd_v), *dv = dk + 128; /* i8 only */
+    const int32_t plain = a->softcap == 0.0f && !a->slope;
+    int32_t q0, q, n, c, i;
+    for (q0 = 0; q0 < a->n_q; q0 += n) {
+        float *s = a->scores + (size_t)q0 * 64, out[8][64], mt[16], lt[16], fa[16], fb[16];
+        int32_t t0 = 64, t1 = 0;
+        n = a->n_q - q0 < V_MAXQ ? a->n_q - q0 : V_MAXQ;
+        for (q = 0; q < n; q++) { /* the keys that any of these queries sees */
+            const int32_t lo = a->lo[q0 + q], hi = a->hi[q0 + q];
+            if (lo >= hi) continue;
+            if (lo < t0) t0 = lo;
+            if (hi > t1) t1 = hi;
+        }
+        if (t0 >= t1) continue;
+        if (kv == AIOSK_KV_I8) V_NAME(scores8)(n, K, dk, a->q8 + (size_t)q0 * (size_t)hk, a->q8_d + q0, hk, s);
+        else outer(n, 4, K, 64 * w, a->q + (size_t)q0 * (size_t)a->q_stride, (size_t)a->q_stride, 0, a->hd_k, s, 64);
+
+        for (q = 0; q < 16; q++) { mt[q] = AIOSK_NEG_INF; lt[q] = 0.0f; }
+        for (q = 0; q < n; q++) {
+            const int32_t lo = a->lo[q0 + q], hi = a->hi[q0 + q];
+            float *p = s + 64 * q;
+            if (lo >= hi) { memset(p, 0, 256); continue; }
+            if (plain && lo <= 0 && hi >= 64) V_NAME(softmax_plain)(p, a, q0 + q, &mt[q], &lt[q]);
+            else V_NAME(softmax_any)(p, a, q0 + q, &mt[q], &lt[q]);
+            if (kv == AIOSK_KV_I8)
+                for (i = 0; i < 64; i += V_W) v_storeu(p + i, v_mul(v_loadu(p + i), v_load_f16(dv + 2 * i)));
+        }
+        V_NAME(merge)(mt, lt, n, a->m + q0, a->l + q0, fa, fb);
+
+        for (c = 0; c < hv; c += 64) {
+            const int32_t m = hv - c < 64 ? hv - c : 64;
+            outer(n, m / 16, V + (size_t)c * w, (size_t)hv * w, s, 64, t0, t1, out[0], 64);
+            for (q = 0; q < n; q++) {
+                float *o = a->o + (size_t)(q0 + q) * (size_t)hv + c;
+                if (a->lo[q0 + q] >= a->hi[q0 + q]) continue;
+                for (i = 0; i < m; i += V_W) { /* + 0: a zero is +0 however many zeros were added */
+                    vf t = v_add(v_loadu(out[q] + i), v_zero());
+                    v_storeu(o + i, v_fma(t, v_set1(fb[q]), v_mul(v_loadu(o + i), v_set1(fa[q]))));
+                }
+            }
+        }
+    }
+}
+V_EXPORT void V_NAME(attend_f32)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F32, V_NAME(outer_f32)); }
+V_EXPORT void V_NAME(attend_f16)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F16, V_NAME(outer_f16)); }
+V_EXPORT void V_NAME(attend_i8)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_I8, V_NAME(outer_i8)); }
+
+/* ---- writing one position ---- */
+
+V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
+    float *K = (float *)tile + slot;
+    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F32, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 4;
+    int32_t i;
+    for (i = 0; i < hd_k; i++) K[64 * i] = k[i];
+    memcpy(V, v, (size_t)hd_v * 4);
+    memset(V + hd_v * 4, 0, (size_t)(aiosk__hp(hd_v) - hd_v) * 4);
+}
+V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
+    uint8_t *K = (uint8_t *)tile + 2 * slot;
+    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F16, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 2;
+    uint16_t t[V_W];
+    int32_t i, j;
+    for (i = 0; i < hd_k; i += V_W) {
+        v_store_f16(t, V_NAME(load_n)(k + i, hd_k - i, 0.0f));
+        for (j = 0; j < V_W && i + j < hd_k; j++) memcpy(K + 128 * (i + j), &t[j], 2);
+    }
+    for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
+}
+/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. */
+V_FN void V_NAME(store8)(const float *x, int32_t n, int8_t *codes, int32_t step, uint8_t *scale) {
+    float d = V_NAME(head_amax)(x, n) / 127.0f;
+    uint16_t h = aiosk_f32_to_f16(d < 65504.0f ? d : 65504.0f);
+    d = aiosk_f16_to_f32(h);
+    memcpy(scale, &h, 2);
+    V_NAME(codes8)(x, n, d > 0.0f ? d : 3e38f, 1, codes, step);
+}
+V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
+    int8_t *K = (int8_t *)tile + 4 * slot, *V = (int8_t *)tile + aiosk__tile_v(AIOSK_KV_I8, hd_k) + slot * aiosk__hp(hd_v);
+    uint8_t *s = (uint8_t *)tile + aiosk__tile_scales(hd_k, hd_v) + 2 * slot;
+    V_NAME(store8)(k, hd_k, K, 256, s);
+    V_NAME(store8)(v, hd_v, V, 4, s + 128);
+}
+
+/* ======== kernels/isa.inc, continued ======== */
+#define AIOSK__NO {NULL, NULL},
+#define AIOSK__R(n) {V_NAME(rows_##n), NULL},
+#define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
+static const aiosk_isa V_NAME(isa) = {
+    V_ISA_TEXT, V_ISA_ID, 0,
+    {V_NAME(quantize_flt), V_NAME(quantize_a32), V_NAME(quantize_a256)},
+    V_NAME(quantize_head),
+    {   /* in the order of ids, formats.h */
+        /*  0 */ AIOSK__R(f32) AIOSK__R(f16) AIOSK__P(q4_0) AIOSK__R(q4_1) AIOSK__NO
+        /*  5 */ AIOSK__NO AIOSK__R(q5_0) AIOSK__R(q5_1) AIOSK__P(q8_0) AIOSK__NO
+        /* 10 */ AIOSK__R(q2_k) AIOSK__R(q3_k) AIOSK__P(q4_k) AIOSK__R(q5_k) AIOSK__P(q6_k)
+        /* 15 */ AIOSK__NO AIOSK__R(iq2_xxs) AIOSK__R(iq2_xs) AIOSK__R(iq3_xxs) AIOSK__R(iq1_s)
+        /* 20 */ AIOSK__R(iq4_nl) AIOSK__R(iq3_s) AIOSK__R(iq2_s) AIOSK__R(iq4_xs) AIOSK__NO
+        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(iq1_m)
+        /* 30 */ AIOSK__R(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(tq1_0)
+        /* 35 */ AIOSK__R(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(mxfp4)
+        /* 40 */ AIOSK__R(nvfp4) AIOSK__R(q1_0) AIOSK__R(q2_0)
+    },
+    {V_NAME(attend_f32), V_NAME(attend_f16), V_NAME(attend_i8)},
+    {V_NAME(store_f32), V_NAME(store_f16), V_NAME(store_i8)},
+    V_NAME(rms_norm), V_NAME(layer_norm), V_NAME(act), V_NAME(act_gated), V_NAME(add), V_NAME(scale), V_NAME(softcap),
+    V_NAME(rope), V_NAME(argmax), V_NAME(exp)};
+#undef AIOSK__P
+#undef AIOSK__R
+#undef AIOSK__NO
+
+#undef V_ISA_ID
+#undef V_ISA_TEXT
+
+/* ======== kernels/simdi_undef.inc ======== */
+/* simdi_undef.inc: takes back what simdi_names.inc defined. */
+#undef i_dup
+#undef i_and
+#undef i_or
+#undef i_srl2
+#undef i_srl4
+#undef i_srl8
+#undef i_srl16
+#undef i_sll2
+#undef i_sll4
+#undef i_scale_u8
+#undef i_scale_s8
+#undef i_dot32_4
+#undef i_dot32_8
+#undef i_prep8
+#undef i_macc32_4
+#undef i_macc16_6
+#undef i_fix6
+#undef i_pairs_s8
+#undef i_macc_pair
+#undef i_scale16
+#undef i_dot16
+#undef i_store_s8
+#undef V_NP
+
+/* ======== kernels/simd_undef.inc ======== */
+/* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
+#undef V_FN
+#undef V_EXPORT
+#undef V_NAME
+#undef V_W
+#undef V_PER16
+#undef V_EACH
+#undef V_MAXQ
+#undef V_SHAPES
+#undef V_KBIAS
+#undef V_TARGET
+#undef vf
+#undef vi
+#undef v_loadu
+#undef v_storeu
+#undef v_loadi
+#undef v_storei
+#undef v_set1
+#undef v_zero
+#undef v_set1i
+#undef v_zeroi
+#undef v_add
+#undef v_sub
+#undef v_mul
+#undef v_div
+#undef v_sqrt
+#undef v_fma
+#undef v_max
+#undef v_min
+#undef v_sel_lt
+#undef v_abs
+#undef v_xorsign
+#undef v_addi
+#undef v_subi
+#undef v_cvt_i32_f32
+#undef v_cvt_f32_i32
+#undef v_rint
+#undef v_ldexp
+#undef v_load_f16
+#undef v_store_f16
+#undef v_load_bf16
+#undef v_load_i8
+#undef v_kprep
+#undef v_kdot
+#undef v_mulr
+#undef v_tree_add
+#undef v_tree_max
+#undef v_dup_even
+#undef v_dup_odd
+#undef v_swap2
+
+/* ======== kernels/isa_avx2.c ======== */
+/* isa_avx2.c: the loops in AVX2, FMA, F16C. */
+#ifdef AIOSK__X86
+
+/* ======== kernels/simd_avx2.h ======== */
+/* simd_avx2.h: the v_* vocabulary (simd_scalar.h) in AVX2, FMA and F16C: eight lanes. */
+#ifndef AIOSK__SIMD_AVX2_H
+#define AIOSK__SIMD_AVX2_H
+
+#if defined(__GNUC__) || defined(__clang__)
+#define V_TARGET __attribute__((target("avx2,fma,f16c")))
+#else
+#define V_TARGET
+#endif
+#define V_FN AIOSK__INLINE V_TARGET
+#define V_EXPORT static AIOSK__UNUSED V_TARGET
+#define V_NAME(x) aiosk__##x##_avx2
+#define V_W 8
+#define V_PER16 2
+#define V_EACH(M) M(0) M(1)
+#define V_MAXQ 6
+#define V_SHAPES(X) X(1, 4) X(2, 2) X(3, 1) X(4, 1) X(5, 1) X(6, 1)
+#define V_KBIAS 0
+#define vf __m256
+#define vi __m256i
+
+/* ======== kernels/simd_names.inc, continued ======== */
+/* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
+ * simd_undef.inc takes it back. */
+#define v_loadu V_NAME(v_loadu)
+#define v_storeu V_NAME(v_storeu)
+#define v_loadi V_NAME(v_loadi)
+#define v_storei V_NAME(v_storei)
+#define v_set1 V_NAME(v_set1)
+#define v_zero V_NAME(v_zero)
+#define v_set1i V_NAME(v_set1i)
+#define v_zeroi V_NAME(v_zeroi)
+#define v_add V_NAME(v_add)
+#define v_sub V_NAME(v_sub)
+#define v_mul V_NAME(v_mul)
+#define v_div V_NAME(v_div)
+#define v_sqrt V_NAME(v_sqrt)
+#define v_fma V_NAME(v_fma)
+#define v_max V_NAME(v_max)
+#define v_min V_NAME(v_min)
+#define v_sel_lt V_NAME(v_sel_lt)
+#define v_abs V_NAME(v_abs)
+#define v_xorsign V_NAME(v_xorsign)
+#define v_addi V_NAME(v_addi)
+#define v_subi V_NAME(v_subi)
+#define v_cvt_i32_f32 V_NAME(v_cvt_i32_f32)
+#define v_cvt_f32_i32 V_NAME(v_cvt_f32_i32)
+#define v_rint V_NAME(v_rint)
+#define v_ldexp V_NAME(v_ldexp)
+#define v_load_f16 V_NAME(v_load_f16)
+#define v_store_f16 V_NAME(v_store_f16)
+#define v_load_bf16 V_NAME(v_load_bf16)
+#define v_load_i8 V_NAME(v_load_i8)
+#define v_kprep V_NAME(v_kprep)
+#define v_kdot V_NAME(v_kdot)
+#define v_mulr V_NAME(v_mulr)
+#define v_tree_add V_NAME(v_tree_add)
+#define v_tree_max V_NAME(v_tree_max)
+#define v_dup_even V_NAME(v_dup_even)
+#define v_dup_odd V_NAME(v_dup_odd)
+#define v_swap2 V_NAME(v_swap2)
+
+/* ======== kernels/simd_avx2.h, continued ======== */
+V_FN vf v_loadu(const float *p) { return _mm256_loadu_ps(p); }
+V_FN void v_storeu(float *p, vf a) { _mm256_storeu_ps(p, a); }
+V_FN vi v_loadi(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
+V_FN void v_storei(void *p, vi a) { _mm256_storeu_si256((__m256i *)p, a); }
+V_FN vf v_set1(float a) { return _mm256_set1_ps(a); }
+V_FN vf v_zero(void) { return _mm256_setzero_ps(); }
+V_FN vi v_set1i(int32_t a) { return _mm256_set1_epi32(a); }
+V_FN vi v_zeroi(void) { return _mm256_setzero_si256(); }
+V_FN vf v_add(vf a, vf b) { return _mm256_add_ps(a, b); }
+V_FN vf v_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
+V_FN vf v_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
+V_FN vf v_mulr(vf a, vf b) { return _mm256_fmadd_ps(a, b, _mm256_set1_ps(-0.0f)); }
+V_FN vf v_div(vf a, vf b) { return _mm256_div_ps(a, b); }
+V_FN vf v_sqrt(vf a) { return _mm256_sqrt_ps(a); }
+V_FN vf v_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
+V_FN vf v_max(vf a, vf b) { return _mm256_max_ps(b, a); } /* maxps gives its second operand unless the first is greater */
+V_FN vf v_min(vf a, vf b) { return _mm256_min_ps(b, a); }
+V_FN vf v_sel_lt(vf a, vf b, vf x, vf y) { return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
+V_FN vf v_abs(vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+V_FN vf v_xorsign(vf a, vf s) { return _mm256_xor_ps(a, _mm256_and_ps(_mm256_set1_ps(-0.0f), s)); }
+V_FN vi v_addi(vi a, vi b) { return _mm256_add_epi32(a, b); }
+V_FN vi v_subi(vi a, vi b) { return _mm256_sub_epi32(a, b); }
+V_FN vf v_cvt_i32_f32(vi a) { return _mm256_cvtepi32_ps(a); }
+V_FN vi v_cvt_f32_i32(vf a) { return _mm256_cvtps_epi32(a); } /* MXCSR rounding: nearest even (aiosk_fp_begin) */
+V_FN vf v_rint(vf a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+V_FN vf v_ldexp(vf p, vf n) { /* two factors, so that subnormal results round once and 2^128 is not needed */
+    __m256i i = _mm256_cvtps_epi32(n), h = _mm256_srai_epi32(i, 1), b = _mm256_set1_epi32(127);
+    __m256i s = _mm256_slli_epi32(_mm256_add_epi32(h, b), 23);
+    __m256i t = _mm256_slli_epi32(_mm256_add_epi32(_mm256_sub_epi32(i, h), b), 23);
+    return v_mulr(_mm256_mul_ps(p, _mm256_castsi256_ps(s)), _mm256_castsi256_ps(t));
+}
+V_FN vf v_load_f16(const void *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
+V_FN void v_store_f16(void *p, vf a) {
+    _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+V_FN vf v_load_bf16(const void *p) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
+}
+V_FN vf v_load_i8(const void *p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+}
+V_FN vf v_dup_even(vf a) { return _mm256_moveldup_ps(a); }
+V_FN vf v_dup_odd(vf a) { return _mm256_movehdup_ps(a); }
+V_FN vf v_swap2(vf a) { return _mm256_permute_ps(a, 0xB1); }
+V_FN float v_tree_add(const vf *v) {
+    __m256 a = _mm256_add_ps(v[0], v[1]);
+    __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    b = _mm_add_ps(b, _mm_movehl_ps(b, b));
+    return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
+}
+V_FN float v_tree_max(const vf *v) {
+    __m256 a = _mm256_max_ps(v[1], v[0]);
+    __m128 b = _mm_max_ps(_mm256_extractf128_ps(a, 1), _mm256_castps256_ps128(a));
+    b = _mm_max_ps(_mm_movehl_ps(b, b), b);
+    return _mm_cvtss_f32(_mm_max_ss(_mm_movehdup_ps(b), b));
+}
+V_FN vi v_kprep(vi k) { return k; }
+V_FN vi v_kdot(vi acc, vi k, vi q) { /* |k| <= 127: two products stay below 2^15 */
+    __m256i s = _mm256_maddubs_epi16(_mm256_abs_epi8(k), _mm256_sign_epi8(q, k));
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(s, _mm256_set1_epi16(1)));
+}
+
+#endif
+
+/* ======== kernels/simdi_avx2.h ======== */
+/* simdi_avx2.h: the integer vocabulary (simdi_scalar.h) in AVX2, without VNNI.
+ * vpmaddubsw gives int16 sums of two products, saturated at 2^15 - 1. Up to 8 of them may be added for 4-bit codes
+ * (8 * 2 * 15 * 127 = 30480), 2 for 6-bit codes (32004), none for 8-bit ones, where |code| <= 128 is the unsigned
+ * factor (32512). vpmaddwd then applies the scale and makes int32. */
+#ifndef AIOSK__SIMDI_AVX2_H
+#define AIOSK__SIMDI_AVX2_H
+
+#define V_NP 1 /* panels that a micro-kernel takes at once, when there are several columns */
+
+/* ======== kernels/simdi_names.inc, continued ======== */
+/* simdi_names.inc: names of the integer vocabulary (simdi_scalar.h) in the set that is being expanded. */
+#define i_dup V_NAME(i_dup)
+#define i_and V_NAME(i_and)
+#define i_or V_NAME(i_or)
+#define i_srl2 V_NAME(i_srl2)
+#define i_srl4 V_NAME(i_srl4)
+#define i_srl8 V_NAME(i_srl8)
+#define i_srl16 V_NAME(i_srl16)
+#define i_sll2 V_NAME(i_sll2)
+#define i_sll4 V_NAME(i_sll4)
+#define i_scale_u8 V_NAME(i_scale_u8)
+#define i_scale_s8 V_NAME(i_scale_s8)
+#define i_dot32_4 V_NAME(i_dot32_4)
+#define i_dot32_8 V_NAME(i_dot32_8)
+#define i_prep8 V_NAME(i_prep8)
+#define i_macc32_4 V_NAME(i_macc32_4)
+#define i_macc16_6 V_NAME(i_macc16_6)
+#define i_fix6 V_NAME(i_fix6)
+#define i_pairs_s8 V_NAME(i_pairs_s8)
+#define i_macc_pair V_NAME(i_macc_pair)
+#define i_scale16 V_NAME(i_scale16)
+#define i_dot16 V_NAME(i_dot16)
+#define i_store_s8 V_NAME(i_store_s8)
+
+/* ======== kernels/simdi_avx2.h, continued ======== */
+V_FN vi i_dup(const void *p) { return _mm256_set1_epi32((int32_t)aiosk__u32(p)); }
+V_FN vi i_and(vi a, vi b) { return _mm256_and_si256(a, b); }
+V_FN vi i_or(vi a, vi b) { return _mm256_or_si256(a, b); }
+V_FN vi i_srl2(vi a) { return _mm256_srli_epi32(a, 2); }
+V_FN vi i_srl4(vi a) { return _mm256_srli_epi32(a, 4); }
+V_FN vi i_srl8(vi a) { return _mm256_srli_epi32(a, 8); }
+V_FN vi i_srl16(vi a) { return _mm256_srli_epi32(a, 16); }
+V_FN vi i_sll2(vi a) { return _mm256_slli_epi32(a, 2); }
+V_FN vi i_sll4(vi a) { return _mm256_slli_epi32(a, 4); }
+V_FN vi V_NAME(i_byte0)(vi a) { /* byte 0 of each dword to the high byte of both its halves */
+    return _mm256_shuffle_epi8(a, _mm256_setr_epi8(-128, 0, -128, 0, -128, 4, -128, 4, -128, 8, -128, 8, -128, 12, -128, 12, -128, 0,
+                                                   -128, 0, -128, 4, -128, 4, -128, 8, -128, 8, -128, 12, -128, 12));
+}
+V_FN vi i_scale_u8(vi a) { return _mm256_srli_epi16(V_NAME(i_byte0)(a), 8); }
+V_FN vi i_scale_s8(vi a) { return _mm256_srai_epi16(V_NAME(i_byte0)(a), 8); }
+V_FN vi V_NAME(i_step)(vi w, const int8_t *x) { return _mm256_maddubs_epi16(w, i_dup(x)); }
+V_FN vi V_NAME(i_sum16)(const vi *w, const int8_t *x) { /* 32 columns of 4-bit codes */
+    vi a = _mm256_add_epi16(V_NAME(i_step)(w[0], x), V_NAME(i_step)(w[1], x + 4));
+    vi b = _mm256_add_epi16(V_NAME(i_step)(w[2], x + 8), V_NAME(i_step)(w[3], x + 12));
+    a = _mm256_add_epi16(a, V_NAME(i_step)(w[4], x + 16));
+    b = _mm256_add_epi16(b, V_NAME(i_step)(w[5], x + 20));
+    a = _mm256_add_epi16(a, V_NAME(i_step)(w[6], x + 24));
+    b = _mm256_add_epi16(b, V_NAME(i_step)(w[7], x + 28));
+    return _mm256_add_epi16(a, b);
+}
+V_FN vi i_dot32_4(const vi *w, const int8_t *x, int32_t sum8) {
+    return _mm256_add_epi32(_mm256_set1_epi32(sum8), _mm256_madd_epi16(V_NAME(i_sum16)(w, x), _mm256_set1_epi16(1)));
+}
+V_FN vi i_prep8(vi w) { return w; }
+V_FN vi V_NAME(i_step8)(vi w, const int8_t *x) {
+    return _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(i_dup(x), w)), _mm256_set1_epi16(1));
+}
+V_FN vi i_dot32_8(const vi *w, const int8_t *x, int32_t sum128) {
+    vi a = _mm256_add_epi32(V_NAME(i_step8)(w[0], x), V_NAME(i_step8)(w[1], x + 4));
+    vi b = _mm256_add_epi32(V_NAME(i_step8)(w[2], x + 8), V_NAME(i_step8)(w[3], x + 12));
+    (void)sum128;
+    a = _mm256_add_epi32(a, V_NAME(i_step8)(w[4], x + 16));
+    b = _mm256_add_epi32(b, V_NAME(i_step8)(w[5], x + 20));
+    a = _mm256_add_epi32(a, V_NAME(i_step8)(w[6], x + 24));
+    b = _mm256_add_epi32(b, V_NAME(i_step8)(w[7], x + 28));
+    return _mm256_add_epi32(a, b);
+}
+V_FN vi i_macc32_4(vi acc, const vi *w, const int8_t *x, vi s) {
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(V_NAME(i_sum16)(w, x), s));
+}
+V_FN vi i_macc16_6(vi acc, const vi *w, const int8_t *x, const int32_t *sum8, vi s) {
+    vi a = _mm256_add_epi16(V_NAME(i_step)(w[0], x), V_NAME(i_step)(w[1], x + 4));
+    vi b = _mm256_add_epi16(V_NAME(i_step)(w[2], x + 8), V_NAME(i_step)(w[3], x + 12));
+    (void)sum8;
+    return _mm256_add_epi32(acc, _mm256_add_epi32(_mm256_madd_epi16(a, s), _mm256_madd_epi16(b, s)));
+}
+V_FN void i_pairs_s8(vi *p, const vi *words) {
+    int i;
+    for (i = 0; i < 4; i++) {
+        p[2 * i] = _mm256_srai_epi16(_mm256_slli_epi16(words[i], 8), 8);
+        p[2 * i + 1] = _mm256_srai_epi16(words[i], 8);
+    }
+}
+V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return _mm256_add_epi32(acc, _mm256_madd_epi16(a, i_dup(s))); }
+V_FN vi i_fix6(vi acc, const vi *p, const int16_t *sum16) {
+    vi a = _mm256_setzero_si256();
+    int i;
+    for (i = 0; i < 8; i++) a = i_macc_pair(a, p[i], sum16 + 2 * i);
+    return _mm256_sub_epi32(acc, _mm256_slli_epi32(a, 5));
+}
+V_FN void i_scale16(int16_t *w, const int8_t *q, int32_t s) {
+    __m256i a = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)q));
+    _mm256_storeu_si256((__m256i *)w, _mm256_mullo_epi16(a, _mm256_set1_epi16((int16_t)s)));
+}
+V_FN int32_t i_dot16(const int16_t *w, const int8_t *x, int32_t n) {
+    __m256i a = _mm256_setzero_si256();
+    __m128i c;
+    int32_t i;
+    for (i = 0; i < n; i += 16)
+        a = _mm256_add_epi32(a, _mm256_madd_epi16(_mm256_loadu_si256((const __m256i *)(w + i)),
+                                                  _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(x + i)))));
+    c = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    c = _mm_add_epi32(c, _mm_shuffle_epi32(c, 0x4E));
+    c = _mm_add_epi32(c, _mm_shuffle_epi32(c, 0xB1));
+    return _mm_cvtsi128_si32(c);
+}
+V_FN void i_store_s8(int8_t *p, vi a) {
+    __m128i b = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    _mm_storel_epi64((__m128i *)p, _mm_packs_epi16(b, b));
+}
+
+#endif
+
+/* ======== kernels/isa_avx2.c, continued ======== */
+#define V_ISA_ID AIOSK_ISA_AVX2
+#define V_ISA_TEXT "avx2"
+
+/* ======== kernels/isa.inc, continued ======== */
+/* isa.inc: the loops of one instruction set and the table of them. V_ISA_ID and V_ISA_TEXT name the set. */
+
+/* ======== kernels/lanes.inc, continued ======== */
+/* lanes.inc: panels of 16 rows times columns: a lane is a row, no sum crosses lanes. Expanded once per instruction set
+ * over the v_* and i_* vocabulary; the layout of a panel is pack.c's table.
+ *
+ * One micro-kernel per format: 16 rows by nc columns. A run of weights is unpacked into registers once and multiplied
+ * with all nc columns; the sums of a column live in acc[column][register]. The sequence of operations of an output does not
+ * depend on nc, so neither do its bits. */
+
+/* Columns per pass: enough to hide the unpacking, few enough that a pass's activations stay near (see bench_kernels). */
+#ifndef AIOSK__NC
+#define AIOSK__NC 16
+#endif
+
+/* Asks for what is AIOSK__AHEAD bytes further on in the stream of weights: hardware prefetchers stop at the end of a 4 KiB
+ * page. Addresses behind the matrix do no harm. */
+#ifndef AIOSK__AHEAD
+#define AIOSK__AHEAD 4096
+#endif
+V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
+    int32_t i;
+    AIOSK__UNROLL
+    for (i = 0; i < bytes; i += 64) AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+}
+
+/* y of n rows, 16 lanes; order of the additions as in api.h. */
+V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const vf *acc) {
+    float *y = m->y + (uint64_t)c * m->y_stride + row;
+    const int32_t n = m->row1 - row;
+    int i;
+    if (n >= 16) {
+        for (i = 0; i < V_PER16; i++) {
+            vf t = acc[i];
+            if (m->bias) t = v_add(t, v_loadu(m->bias + row + i * V_W));
+            if (m->flags & AIOSK_MM_ADD) t = v_add(v_loadu(y + i * V_W), t);
+            v_storeu(y + i * V_W, t);
+        }
+    } else {
+        float b[16];
+        for (i = 0; i < V_PER16; i++) v_storeu(b + i * V_W, acc[i]);
+        for (i = 0; i < n; i++) {
+            float t = b[i];
+            if (m->bias) t = t + m->bias[row + i];
+            y[i] = m->flags & AIOSK_MM_ADD ? y[i] + t : t;
+        }
+    }
+}
+
+/* acc += (dw * dx) * S, the one float step of a block. */
+V_FN vf V_NAME(step)(vf acc, vf dw, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dw, v_set1(aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+/* acc -= (dmin * dx) * M */
+V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+
+/* The micro-kernels. p is a panel; np panels, stride bytes apart, go together: an activation is then loaded once for all
+ * of them. np is a constant, and nc is where it is 1. acc [nc][np][V_PER16]. */
+V_FN void V_NAME(panel_q4_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
+                             const int32_t nc, vf *acc) {
+    const int32_t n = n_in / 32;
+    const aiosk__a32 a = aiosk__a32_parts(n_in);
+    int32_t k, c;
+    int h, i, e;
+    for (k = 0; k < n; k++, p += 288) {
+        for (h = 0; h < V_PER16; h++) {
+            const vi m = v_set1i(0x0F0F0F0F);
+            vi w[V_NP][8];
+            vf d[V_NP];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                const uint8_t *q = p + (uint64_t)e * stride;
+                V_NAME(ahead)(q + h * (288 / V_PER16), 288 / V_PER16);
+                d[e] = v_load_f16(q + h * V_W * 2);
+                AIOSK__UNROLL
+                for (i = 0; i < 4; i++) {
+                    const vi t = v_loadi(q + 32 + i * 64 + h * V_W * 4);
+                    w[e][i] = i_and(t, m);
+                    w[e][i + 4] = i_and(i_srl4(t), m);
+                }
+            }
+            for (c = 0; c < nc; c++) {
+                const uint8_t *xc = x + (uint64_t)c * xs;
+                AIOSK__UNROLL
+                for (e = 0; e < np; e++) {
+                    vf *o = &acc[(c * np + e) * V_PER16 + h];
+                    const vi s = i_dot32_4(w[e], (const int8_t *)xc + k * 32, (int32_t)aiosk__u32(xc + a.sum8 + k * 4));
+                    *o = V_NAME(step)(*o, d[e], xc + a.d + k * 4, s);
+                }
+            }
+        }
+    }
+}
+
+V_FN void V_NAME(panel_q8_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
+                             const int32_t nc, vf *acc) {
+    const int32_t n = n_in / 32;
+    const aiosk__a32 a = aiosk__a32_parts(n_in);
+    int32_t k, c;
+    int h, i, e;
+    for (k = 0; k < n; k++, p += 544) {
+        for (h = 0; h < V_PER16; h++) {
+            vi w[V_NP][8];
+            vf d[V_NP];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                const uint8_t *q = p + (uint64_t)e * stride;
+                V_NAME(ahead)(q + h * (544 / V_PER16), 544 / V_PER16);
+                d[e] = v_load_f16(q + h * V_W * 2);
+                AIOSK__UNROLL
+                for (i = 0; i < 8; i++) w[e][i] = i_prep8(v_loadi(q + 32 + i * 64 + h * V_W * 4));
+            }
+            for (c = 0; c < nc; c++) {
+                const uint8_t *xc = x + (uint64_t)c * xs;
+                AIOSK__UNROLL
+                for (e = 0; e < np; e++) {
+                    vf *o = &acc[(c * np + e) * V_PER16 + h];
+                    const vi s = i_dot32_8(w[e], (const int8_t *)xc + k * 32, (int32_t)aiosk__u32(xc + a.sum128 + k * 4));
+                    *o = V_NAME(step)(*o, d[e], xc + a.d + k * 4, s);
+                }
+            }
+        }
+    }
+}
+
+V_FN void V_NAME(panel_q4_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
+                             const int32_t nc, vf *acc) {
+    const int32_t n = n_in / 256;
+    const aiosk__a256 a = aiosk__a256_parts(n_in);
+    int32_t k, c;
+    int h, i, j, e;
+    for (k = 0; k < n; k++, p += 2304) {
+        for (h = 0; h < V_PER16; h++) {
+            const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030), m3f = v_set1i(0x3F3F3F3F), mff = v_set1i(0x00FF00FF);
+            vi sc[V_NP][2], mn[V_NP][4], s[AIOSK__NC][V_NP];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) { /* scales and minima of sub-blocks 0..3 and 4..7, one byte each */
+                const uint8_t *q = p + (uint64_t)e * stride + 64 + h * V_W * 4;
+                const vi w0 = v_loadi(q), w1 = v_loadi(q + 64), w2 = v_loadi(q + 128);
+                const vi mn0 = i_and(w1, m3f), mn1 = i_or(i_and(i_srl4(w2), m), i_and(i_srl2(w1), m30));
+                sc[e][0] = i_and(w0, m3f);
+                sc[e][1] = i_or(i_and(w2, m), i_and(i_srl2(w0), m30));
+                mn[e][0] = i_and(mn0, mff);
+                mn[e][1] = i_and(i_srl8(mn0), mff);
+                mn[e][2] = i_and(mn1, mff);
+                mn[e][3] = i_and(i_srl8(mn1), mff);
+                for (c = 0; c < nc; c++) s[c][e] = v_zeroi();
+            }
+            for (j = 0; j < 8; j++) { /* sub-blocks: low, then high nibbles of the same bytes */
+                vi w[V_NP][8], t[V_NP];
+                AIOSK__UNROLL
+                for (e = 0; e < np; e++) {
+                    const uint8_t *q = p + (uint64_t)e * stride + 256 + (j >> 1) * 512 + h * V_W * 4;
+                    V_NAME(ahead)(p + (uint64_t)e * stride + j * 288 + h * (288 / V_PER16), 288 / V_PER16);
+                    if (j == 4) sc[e][0] = sc[e][1];
+                    t[e] = i_scale_u8(sc[e][0]);
+                    sc[e][0] = i_srl8(sc[e][0]);
+                    if (j & 1) {
+                        AIOSK__UNROLL
+                        for (i = 0; i < 8; i++) w[e][i] = i_and(i_srl4(v_loadi(q + i * 64)), m);
+                    } else {
+                        AIOSK__UNROLL
+                        for (i = 0; i < 8; i++) w[e][i] = i_and(v_loadi(q + i * 64), m);
+                    }
+                }
+                for (c = 0; c < nc; c++) {
+                    const int8_t *xc = (const int8_t *)x + (uint64_t)c * xs + k * 256 + j * 32;
+                    AIOSK__UNROLL
+                    for (e = 0; e < np; e++) s[c][e] = i_macc32_4(s[c][e], w[e], xc, t[e]);
+                }
+            }
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                const uint8_t *q = p + (uint64_t)e * stride + h * V_W * 2;
+                const vf d = v_load_f16(q), dmin = v_load_f16(q + 32);
+                for (c = 0; c < nc; c++) {
+                    const uint8_t *xc = x + (uint64_t)c * xs;
+                    const int16_t *b = (const int16_t *)(const void *)(xc + a.sum32) + k * 8;
+                    vf *o = &acc[(c * np + e) * V_PER16 + h];
+                    vi mm = i_macc_pair(i_macc_pair(v_zeroi(), mn[e][0], b), mn[e][1], b + 2);
+                    mm = i_macc_pair(i_macc_pair(mm, mn[e][2], b + 4), mn[e][3], b + 6);
+                    *o = V_NAME(step)(*o, d, xc + a.d + k * 4, s[c][e]);
+                    *o = V_NAME(step_min)(*o, dmin, xc + a.d + k * 4, mm);
+                }
+            }
+        }
+    }
+}
+
+/* Block of a panel: d 32 bytes, low nibbles 2048, high bits 1024, scales 256. */
+V_FN void V_NAME(panel_q6_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
+                             const int32_t nc, vf *acc) {
+    const int32_t n = n_in / 256;
+    const aiosk__a256 a = aiosk__a256_parts(n_in);
+    int32_t k, c;
+    int h, i, j, e;
+    for (k = 0; k < n; k++, p += 3360) {
+        for (h = 0; h < V_PER16; h++) {
+            const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030);
+            vi s[AIOSK__NC][V_NP];
+            for (c = 0; c < nc; c++)
+                for (e = 0; e < np; e++) s[c][e] = v_zeroi();
+            for (j = 0; j < 8; j++) {
+                /* half j/4 of the block; 16 columns each at v and v + 32, where v = 64 * (j/2 % 2) + 16 * (j % 2) in it:
+                 * low or high nibbles of two runs of bytes, and two bits of one run */
+                const int32_t at = k * 256 + (j >> 2) * 128 + (j >> 1 & 1) * 64 + (j & 1) * 16;
+                vi u[V_NP][4], v[V_NP][4], su[V_NP], sv[V_NP];
+                AIOSK__UNROLL
+                for (e = 0; e < np; e++) {
+                    const uint8_t *b = p + (uint64_t)e * stride + 32 + h * V_W * 4;
+                    const uint8_t *ql = b + (j >> 2) * 1024 + (j & 1) * 256, *qh = b + 2048 + (j >> 2) * 512 + (j & 1) * 256;
+                    vi t = v_loadi(b + 3072 + (j >> 1) * 64);
+                    V_NAME(ahead)(p + (uint64_t)e * stride + j * 420 + h * (420 / V_PER16), 420 / V_PER16);
+                    if (j & 1) t = i_srl8(t);
+                    su[e] = i_scale_s8(t);
+                    sv[e] = i_scale_s8(i_srl16(t));
+                    if (j & 2) {
+                        AIOSK__UNROLL
+                        for (i = 0; i < 4; i++) {
+                            const vi g = v_loadi(qh + i * 64);
+                            u[e][i] = i_or(i_and(i_srl4(v_loadi(ql + i * 64)), m), i_and(g, m30));
+                            v[e][i] = i_or(i_and(i_srl4(v_loadi(ql + 512 + i * 64)), m), i_and(i_srl2(g), m30));
+                        }
+                    } else {
+                        AIOSK__UNROLL
+                        for (i = 0; i < 4; i++) {
+                            const vi g = v_loadi(qh + i * 64);
+                            u[e][i] = i_or(i_and(v_loadi(ql + i * 64), m), i_and(i_sll4(g), m30));
+                            v[e][i] = i_or(i_and(v_loadi(ql + 512 + i * 64), m), i_and(i_sll2(g), m30));
+                        }
+                    }
+                }
+                for (c = 0; c < nc; c++) {
+                    const int8_t *xc = (const int8_t *)x + (uint64_t)c * xs + at;
+                    const int32_t *z = (const int32_t *)(const void *)(x + (uint64_t)c * xs + a.sum8) + at / 8;
+                    AIOSK__UNROLL
+                    for (e = 0; e < np; e++)
+                        s[c][e] = i_macc16_6(i_macc16_6(s[c][e], u[e], xc, z, su[e]), v[e], xc + 32, z + 4, sv[e]);
+                }
+            }
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                const uint8_t *q = p + (uint64_t)e * stride;
+                const vf d = v_load_f16(q + h * V_W * 2);
+                vi sc[4], pairs[8];
+                for (i = 0; i < 4; i++) sc[i] = v_loadi(q + 3104 + i * 64 + h * V_W * 4);
+                i_pairs_s8(pairs, sc);
+                for (c = 0; c < nc; c++) {
+                    const uint8_t *xc = x + (uint64_t)c * xs;
+                    const vi t = i_fix6(s[c][e], pairs, (const int16_t *)(const void *)(xc + a.sum16) + k * 16);
+                    vf *o = &acc[(c * np + e) * V_PER16 + h];
+                    *o = V_NAME(step)(*o, d, xc + a.d + k * 4, t);
+                }
+            }
+        }
+    }
+}
+
+/* The matrix: panels outside, so that each is read from memory once per tile of columns, whose activations fit in half
+ * of a small second-level cache; passes of AIOSK__NC columns inside. One column has its own copy of the micro-kernel. */
+#define AIOSK__PANELS(T, t)                                                                                       \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) {                                                     \
+        const uint64_t stride = 16 * aiosk_row_bytes(AIOSK_##T, (uint64_t)m->n_in), xs = m->x_stride;             \
+        int32_t tile = (int32_t)(786432 / (xs ? xs : 1)), c0, c1, c, row, i;                                      \
+        vf acc[AIOSK__NC * V_NP * V_PER16];                                                                       \
+        tile = tile < AIOSK__NC ? AIOSK__NC : tile - tile % AIOSK__NC;                                            \
+        for (c0 = 0; c0 < m->n_cols; c0 = c1) {                                                                   \
+            int np = 1;                                                                                           \
+            c1 = m->n_cols - c0 <= tile ? m->n_cols : c0 + tile;                                                  \
+            for (row = m->row0; row < m->row1; row += 16 * np) {                                                  \
+                const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row / 16) * stride;                         \
+                np = V_NP > 1 && c1 - c0 > 1 && m->row1 - row > 16 ? V_NP : 1;                                    \
+                for (c = c0; c < c1; c += AIOSK__NC) {                                                            \
+                    const int32_t nc = c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC;                                   \
+                    const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c * xs;                                  \
+                    for (i = 0; i < nc * np * V_PER16; i++) acc[i] = v_zero();                                    \
+                    if (V_NP > 1 && np > 1) V_NAME(panel_##t)(p, stride, V_NP, x, xs, m->n_in, nc, acc);          \
+                    else if (nc == 1) V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 1, acc);                    \
+                    else V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, nc, acc);                                \
+                    for (i = 0; i < nc * np; i++)                                                                 \
+                        V_NAME(put)(m, c + i / np, row + 16 * (i % np), acc + i * V_PER16);                       \
+                }                                                                                                 \
+            }                                                                                                     \
+        }                                                                                                         \
+    }
+AIOSK__PANELS(Q4_0, q4_0)
+AIOSK__PANELS(Q8_0, q8_0)
+AIOSK__PANELS(Q4_K, q4_k)
+AIOSK__PANELS(Q6_K, q6_k)
+#undef AIOSK__PANELS
+
+/* ======== kernels/rows.inc, continued ======== */
+/* rows.inc: matrices as they are in the file, row after row: streamed tensors, and types without panels. Every FLT, A32 and
+ * A256 type, with the numbers of lanes.inc. Expanded once per instruction set. */
+
+/* ---- integer types: any of them, through its definition in integers ----------------------------------------
+ * 16 rows at a time, so that the float steps have a lane per row. A block is decoded once for up to 8 columns. */
+enum { V_NAME(rows_nc) = 8 };
+V_EXPORT void V_NAME(rows_ints)(const aiosk_matmul *m, int32_t type) {
+    const aiosk_type *t = aiosk_type_info(type);
+    const int32_t nw = (int32_t)t->n_weights, n = m->n_in / nw, k256 = t->family == AIOSK_A256;
+    const uint64_t row_bytes = (uint64_t)n * t->n_bytes;
+    const aiosk__a32 a = aiosk__a32_parts(m->n_in);
+    const aiosk__a256 b = aiosk__a256_parts(m->n_in);
+    int32_t row, c0, c, k, r, u, i;
+    aiosk__ints v;
+    int16_t w[256];
+    int32_t s[8][4][16], mm[8][16];
+    float d[4][16], dmin[4][16];
+    vf acc[8 * V_PER16];
+    for (row = m->row0; row < m->row1; row += 16) {
+        const int32_t nr = m->row1 - row < 16 ? m->row1 - row : 16;
+        for (c0 = 0; c0 < m->n_cols; c0 += V_NAME(rows_nc)) {
+            const int32_t nc = m->n_cols - c0 < V_NAME(rows_nc) ? m->n_cols - c0 : V_NAME(rows_nc);
+            const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * m->x_stride;
+            for (i = 0; i < nc * V_PER16; i++) acc[i] = v_zero();
+            memset(s, 0, sizeof s);
+            memset(mm, 0, sizeof mm);
+            memset(d, 0, sizeof d);
+            memset(dmin, 0, sizeof dmin);
+            v.unit = 32;
+            v.has_min = 0;
+            for (k = 0; k < n; k++) {
+                for (r = 0; r < nr; r++) {
+                    const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row + r) * row_bytes + (uint64_t)k * t->n_bytes;
+                    aiosk__unpack_ints(type, p, &v);
+                    for (i = 0; i < nw / 16; i++) i_scale16(w + i * 16, v.q + i * 16, k256 ? v.sc[i] : 1);
+                    for (u = 0; u < nw / v.unit; u++) {
+                        d[u][r] = v.d[u];
+                        dmin[u][r] = v.dmin[u];
+                        for (c = 0; c < nc; c++) {
+                            const int8_t *xc = (const int8_t *)x + (uint64_t)c * m->x_stride + k * nw + u * v.unit;
+                            s[c][u][r] = i_dot16(w + u * v.unit, xc, v.unit);
+                        }
+                    }
+                    if (k256 && v.has_min)
+                        for (c = 0; c < nc; c++) {
+                            const uint8_t *z = x + (uint64_t)c * m->x_stride + b.sum16 + k * 32;
+                            int32_t z16 = 0;
+                            for (i = 0; i < 16; i++) z16 += v.mn[i] * (int16_t)aiosk__u16(z + 2 * aiosk__pair_at(i));
+                            mm[c][r] = z16;
+                        }
+                }
+                for (u = 0; u < nw / v.unit; u++)
+                    for (c = 0; c < nc; c++) {
+                        const uint8_t *xc = x + (uint64_t)c * m->x_stride;
+                        const int32_t at = (k * nw + u * v.unit) / 32 * 4; /* A32: sums and scales are 4 bytes per 32 columns */
+                        const uint8_t *dx = xc + (k256 ? b.d + (uint32_t)k * 4 : a.d + (uint32_t)at);
+                        vf *o = &acc[c * V_PER16];
+                        for (i = 0; i < V_PER16; i++) {
+                            o[i] = V_NAME(step)(o[i], v_loadu(&d[u][i * V_W]), dx, v_loadi(&s[c][u][i * V_W]));
+                            if (v.has_min) {
+                                const vi z = k256 ? v_loadi(&mm[c][i * V_W]) : i_dup(xc + a.sum + at);
+                                o[i] = V_NAME(step_min)(o[i], v_loadu(&dmin[u][i * V_W]), dx, z);
+                            }
+                        }
+                    }
+            }
+            for (c = 0; c < nc; c++) V_NAME(put)(m, c0 + c, row, acc + c * V_PER16);
+        }
+    }
+}
+
+/* ---- float types ------------------------------------------------------------------------------------------- */
+
+V_FN vf V_NAME(load_w)(int32_t type, const uint8_t *w, int32_t i) {
+    return type == AIOSK_F32 ? v_loadu((const float *)(const void *)w + i)
+         : type == AIOSK_F16 ? v_load_f16(w + 2 * (uint32_t)i) : v_load_bf16(w + 2 * (uint32_t)i);
+}
+
+/* nr rows times nc columns, both constants after inlining; 16 partial sums each. */
+V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int32_t col, const int nr, const int nc) {
+    const int32_t size = type == AIOSK_F32 ? 4 : 2, full = m->n_in & ~15, tail = m->n_in - full;
+    const uint64_t rb = (uint64_t)m->n_in * (uint32_t)size;
+    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb, *x = (const uint8_t *)m->x + (uint64_t)col * m->x_stride;
+    vf acc[4 * 4 * V_PER16];
+    int32_t i;
+    int r, c, h;
+    AIOSK__UNROLL
+    for (i = 0; i < nr * nc * V_PER16; i++) acc[i] = v_zero();
+    for (i = 0; i < full; i += 16) {
+        AIOSK__UNROLL
+        for (h = 0; h < V_PER16; h++) {
+            vf xv[4];
+            AIOSK__UNROLL
+            for (c = 0; c < nc; c++) xv[c] = v_loadu((const float *)(const void *)(x + (uint64_t)c * m->x_stride) + i + h * V_W);
+            AIOSK__UNROLL
+            for (r = 0; r < nr; r++) {
+                const vf wv = V_NAME(load_w)(type, w + (uint64_t)r * rb, i + h * V_W);
+                AIOSK__UNROLL
+                for (c = 0; c < nc; c++) acc[(r * nc + c) * V_PER16 + h] = v_fma(wv, xv[c], acc[(r * nc + c) * V_PER16 + h]);
+            }
+        }
+    }
+    for (r = 0; r < nr; r++) {
+        for (c = 0; c < nc; c++) {
+            float *y = m->y + (uint64_t)(col + c) * m->y_stride + row + r;
+            vf *s = acc + (r * nc + c) * V_PER16;
+            float t;
+            if (tail) { /* zeros behind the last column, for the weights as for the activations */
+                float wt[16], xt[16];
+                memset(wt, 0, sizeof wt);
+                memset(xt, 0, sizeof xt);
+                memcpy(wt, w + (uint64_t)r * rb + (uint64_t)full * (uint32_t)size, (size_t)(tail * size));
+                memcpy(xt, x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, (size_t)tail * 4);
+                for (h = 0; h < V_PER16; h++)
+                    s[h] = v_fma(V_NAME(load_w)(type, (const uint8_t *)wt, h * V_W), v_loadu(xt + h * V_W), s[h]);
+            }
+            t = v_tree_add(s);
+            if (m->bias) t = t + m->bias[row + r];
+            *y = m->flags & AIOSK_MM_ADD ? *y + t : t;
+        }
+    }
+}
+
+/* Tiles that keep the sums in registers: 16 of 32, 8 of 16 (AVX2), 16 of 32 (NEON). */
+V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
+    enum { NR = V_W == 8 ? 2 : V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
+    int32_t row = m->row0, c;
+    for (; row + 4 <= m->row1; row += 4) {
+        for (c = 0; c + NC <= m->n_cols; c += NC) {
+            V_NAME(flt_tile)(m, type, row, c, NR, NC);
+            if (NR < 4) V_NAME(flt_tile)(m, type, row + NR, c, NR, NC);
+        }
+        for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
+    }
+    for (; row < m->row1; row++)
+        for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
+}
+
+#define AIOSK__ROWS_FLT(N, n)  V_EXPORT void V_NAME(rows_##n)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_##N); }
+#define AIOSK__ROWS_A32(N, n)  V_EXPORT void V_NAME(rows_##n)(const aiosk_matmul *m) { V_NAME(rows_ints)(m, AIOSK_##N); }
+#define AIOSK__ROWS_A256(N, n) AIOSK__ROWS_A32(N, n)
+#define AIOSK__ROWS_RAW(N, n)
+#define AIOSK__X(N, n, id, w, b, f) AIOSK__ROWS_##f(N, n)
+AIOSK__FORMATS(AIOSK__X)
+#undef AIOSK__X
+#undef AIOSK__ROWS_RAW
+#undef AIOSK__ROWS_A256
+#undef AIOSK__ROWS_A32
+#undef AIOSK__ROWS_FLT
+
+/* ======== kernels/quant.inc, continued ======== */
+/* quant.inc: f32 activations to int8 codes with their scales and sums (layout: pack.c, arithmetic: api.h).
+ * What api.h leaves open, the same everywhere: 127 / amax is held below infinity; NaN is skipped by amax and gives code
+ * -127. */
+
+/* Codes of n values, n a multiple of 16, and the scale. */
+V_FN float V_NAME(quantize_block)(const float *x, int32_t n, int8_t *q) {
+    const vf lo = v_set1(-127.0f), hi = v_set1(127.0f);
+    vf m[V_PER16], s;
+    float amax, id;
+    int32_t i;
+    int h;
+    for (h = 0; h < V_PER16; h++) m[h] = v_abs(v_loadu(x + h * V_W));
+    for (h = 0; h < V_PER16; h++) m[h] = v_max(v_zero(), m[h]); /* a first NaN would stay in the maximum */
+    for (i = 16; i < n; i += 16)
+        for (h = 0; h < V_PER16; h++) m[h] = v_max(m[h], v_abs(v_loadu(x + i + h * V_W)));
+    amax = v_tree_max(m);
+    id = 127.0f / amax;
+    id = id < 3.402823466e+38f ? id : 3.402823466e+38f; /* finite, so that 0 stays 0 */
+    s = v_set1(id);
+    for (i = 0; i < n; i += V_W) i_store_s8(q + i, v_cvt_f32_i32(v_min(hi, v_max(lo, v_mul(v_loadu(x + i), s)))));
+    return amax / 127.0f;
+}
+
+AIOSK__INLINE int32_t V_NAME(sum8)(const int8_t *q) {
+    return q[0] + q[1] + q[2] + q[3] + q[4] + q[5] + q[6] + q[7];
+}
+
+V_EXPORT void V_NAME(quantize_flt)(const float *x, int32_t n, void *dst) { memcpy(dst, x, (size_t)n * 4); }
+
+V_EXPORT void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
+    const aiosk__a32 a = aiosk__a32_parts(n);
+    uint8_t *o = (uint8_t *)dst;
+    int32_t k;
+    for (k = 0; k < n / 32; k++) {
+        int8_t *q = (int8_t *)dst + k * 32;
+        const float d = V_NAME(quantize_block)(x + k * 32, 32, q);
+        const int32_t s = V_NAME(sum8)(q) + V_NAME(sum8)(q + 8) + V_NAME(sum8)(q + 16) + V_NAME(sum8)(q + 24);
+        const int32_t s8 = s * -8, s128 = s * -128;
+        memcpy(o + a.d + k * 4, &d, 4);
+        memcpy(o + a.sum + k * 4, &s, 4);
+        memcpy(o + a.sum8 + k * 4, &s8, 4);
+        memcpy(o + a.sum128 + k * 4, &s128, 4);
+    }
+}
+
+V_EXPORT void V_NAME(quantize_a256)(const float *x, int32_t n, void *dst) {
+    const aiosk__a256 a = aiosk__a256_parts(n);
+    uint8_t *o = (uint8_t *)dst;
+    int32_t k, i;
+    for (k = 0; k < n / 256; k++) {
+        int8_t *q = (int8_t *)dst + k * 256;
+        const float d = V_NAME(quantize_block)(x + k * 256, 256, q);
+        int32_t s8[32];
+        int16_t s16[16], s32[8];
+        for (i = 0; i < 32; i++) s8[i] = V_NAME(sum8)(q + i * 8);
+        for (i = 0; i < 16; i++) s16[aiosk__pair_at(i)] = (int16_t)(s8[2 * i] + s8[2 * i + 1]);
+        for (i = 0; i < 8; i++) s32[aiosk__pair_at(i)] = (int16_t)(s8[4 * i] + s8[4 * i + 1] + s8[4 * i + 2] + s8[4 * i + 3]);
+        for (i = 0; i < 32; i++) s8[i] *= -32;
+        memcpy(o + a.d + k * 4, &d, 4);
+        memcpy(o + a.sum8 + k * 128, s8, 128);
+        memcpy(o + a.sum16 + k * 32, s16, 32);
+        memcpy(o + a.sum32 + k * 16, s32, 16);
+    }
+}
+
+/* ======== kernels/ops.inc, continued ======== */
+/* ops.inc: norms, activations, rope and the other float loops, written once over the v_* vocabulary and expanded in
+ * every instruction set. Sums go by 16 virtual lanes (index mod 16, ascending) and the tree 8, 4, 2, 1; everything
+ * else is lane by lane, so that the register's width does not show. No product feeds an addition except in v_fma. */
+
+/* The first n < V_W floats at p, the other lanes set to pad; and the reverse. Nothing outside is touched. */
+V_FN vf V_NAME(load_part)(const float *p, int32_t n, float pad) {
+    float t[V_W];
+    int32_t i;
+    for (i = 0; i < V_W; i++) t[i] = i < n ? p[i] : pad;
+    return v_loadu(t);
+}
+V_FN void V_NAME(store_part)(float *p, vf a, int32_t n) {
+    float t[V_W];
+    int32_t i;
+    v_storeu(t, a);
+    for (i = 0; i < n; i++) p[i] = t[i];
+}
+V_FN vf V_NAME(load_n)(const float *p, int32_t n, float pad) {
+    return n >= V_W ? v_loadu(p) : V_NAME(load_part)(p, n, pad);
+}
+
+/* exp(x): x = n ln2 + r with |r| <= ln2 / 2, ln2 in two floats; exp(r) by a polynomial of degree 6 (Remez on
+ * (exp(r) - 1 - r) / r^2, error 1e-8); then times 2^n. At most 1 ulp; subnormal results rounded once; exactly 0 below
+ * -104 and for NaN, +infinity above 88.73. */
+V_FN vf V_NAME(v_exp)(vf x) {
+    vf n, r, p;
+    x = v_max(v_set1(-104.0f), v_min(v_set1(89.0f), x));
+    n = v_rint(v_mul(x, v_set1(1.44269504f)));
+    r = v_fma(n, v_set1(-0.693147182f), x);
+    r = v_fma(n, v_set1(1.90465430e-9f), r);
+    p = v_fma(v_set1(1.394111074e-3f), r, v_set1(8.363176342e-3f));
+    p = v_fma(p, r, v_set1(4.166637529e-2f));
+    p = v_fma(p, r, v_set1(1.666657700e-1f));
+    p = v_fma(p, r, v_set1(0.5f));
+    p = v_fma(p, r, v_set1(1.0f));
+    p = v_fma(p, r, v_set1(1.0f));
+    return v_ldexp(p, n);
+}
+/* tanh(x): an odd polynomial of degree 11 where |x| < 0.625 (Remez, error 5e-9), else 1 - 2 / (exp(2|x|) + 1) */
+V_FN vf V_NAME(v_tanh)(vf x) {
+    vf a = v_abs(x), z = v_mul(x, x), p, e;
+    p = v_fma(v_set1(-5.704977550e-3f), z, v_set1(2.063907869e-2f));
+    p = v_fma(p, z, v_set1(-5.373971164e-2f));
+    p = v_fma(p, z, v_set1(1.333144158e-1f));
+    p = v_fma(p, z, v_set1(-3.333328068e-1f));
+    p = v_fma(v_mul(a, z), p, a);
+    e = v_add(V_NAME(v_exp)(v_add(a, a)), v_set1(1.0f));
+    e = v_sub(v_set1(1.0f), v_div(v_set1(2.0f), e));
+    return v_xorsign(v_sel_lt(a, v_set1(0.625f), p, e), x);
+}
+/* silu  x / (1 + exp(-x))
+ * gelu  0.5 x (1 + tanh(u)), u = sqrt(2/pi) (x + 0.044715 x^3); written x / (1 + exp(-2u)), which is the same and
+ *       does not cancel where x is negative */
+V_FN vf V_NAME(v_act)(int32_t kind, vf x) {
+    vf t = v_zero();
+    switch (kind) {
+    case AIOSK_ACT_RELU: return v_max(t, x);
+    case AIOSK_ACT_RELU2: x = v_max(t, x); return v_mul(x, x);
+    case AIOSK_ACT_GELU:
+        t = v_fma(v_mul(x, x), v_set1(-0.0713548163f), v_set1(-1.59576912f));
+        t = v_mul(x, t);
+        break;
+    default: t = v_xorsign(x, v_set1(-1.0f));
+    }
+    return v_div(x, v_add(V_NAME(v_exp)(t), v_set1(1.0f)));
+}
+
+V_FN void V_NAME(act_loop)(int32_t kind, const float *g, const float *u, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i < n; i += V_W) {
+        vf t = V_NAME(v_act)(kind, V_NAME(load_n)(g + i, n - i, 0.0f));
+        if (u) t = v_mul(t, V_NAME(load_n)(u + i, n - i, 0.0f));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+V_EXPORT void V_NAME(act_gated)(int32_t kind, const float *g, const float *u, int32_t n, float *y) {
+    switch (kind) {
+    case AIOSK_ACT_RELU: V_NAME(act_loop)(AIOSK_ACT_RELU, g, u, n, y); break;
+    case AIOSK_ACT_RELU2: V_NAME(act_loop)(AIOSK_ACT_RELU2, g, u, n, y); break;
+    case AIOSK_ACT_GELU: V_NAME(act_loop)(AIOSK_ACT_GELU, g, u, n, y); break;
+    default: V_NAME(act_loop)(AIOSK_ACT_SILU, g, u, n, y);
+    }
+}
+V_EXPORT void V_NAME(act)(int32_t kind, const float *x, int32_t n, float *y) { V_NAME(act_gated)(kind, x, NULL, n, y); }
+
+V_EXPORT void V_NAME(exp)(const float *x, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i < n; i += V_W) {
+        vf t = V_NAME(v_exp)(V_NAME(load_n)(x + i, n - i, 0.0f));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+V_EXPORT void V_NAME(softcap)(const float *x, float cap, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i < n; i += V_W) {
+        vf t = v_div(V_NAME(load_n)(x + i, n - i, 0.0f), v_set1(cap));
+        t = v_mul(v_set1(cap), V_NAME(v_tanh)(t));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+V_EXPORT void V_NAME(add)(const float *a, const float *b, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i + V_W <= n; i += V_W) v_storeu(y + i, v_add(v_loadu(a + i), v_loadu(b + i)));
+    for (; i < n; i++) y[i] = a[i] + b[i];
+}
+V_EXPORT void V_NAME(scale)(const float *x, float s, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i + V_W <= n; i += V_W) v_storeu(y + i, v_mul(v_loadu(x + i), v_set1(s)));
+    for (; i < n; i++) y[i] = x[i] * s;
+}
+
+/* sum of x (kind 0) or of (x - mean)^2 (kind 1) as float rows. The tail is padded so that it adds zeros. */
+V_FN float V_NAME(row_sum)(const float *x, int32_t n, float mean, int32_t squares) {
+    vf s[V_PER16], m = v_set1(mean);
+    int32_t i, k;
+    for (k = 0; k < V_PER16; k++) s[k] = v_zero();
+    for (i = 0; i + 16 <= n; i += 16) {
+#define AIOSK__E(k) { vf t = v_loadu(x + i + k * V_W);                                     \
+        if (squares) { t = v_sub(t, m); s[k] = v_fma(t, t, s[k]); } else s[k] = v_add(s[k], t); }
+        V_EACH(AIOSK__E)
+#undef AIOSK__E
+    }
+    if (i < n) {
+        float b[16];
+        for (k = 0; k < 16; k++) b[k] = i + k < n ? x[i + k] : squares ? mean : 0.0f;
+#define AIOSK__E(k) { vf t = v_loadu(b + k * V_W);                                         \
+        if (squares) { t = v_sub(t, m); s[k] = v_fma(t, t, s[k]); } else s[k] = v_add(s[k], t); }
+        V_EACH(AIOSK__E)
+#undef AIOSK__E
+    }
+    return v_tree_add(s);
+}
+V_EXPORT void V_NAME(rms_norm)(const float *x, const float *w, float eps, int32_t n, float *y) {
+    float r = 1.0f / aiosk__sqrt(V_NAME(row_sum)(x, n, 0.0f, 1) / (float)n + eps);
+    int32_t i;
+    for (i = 0; i + V_W <= n; i += V_W) {
+        vf t = v_mul(v_loadu(x + i), v_set1(r));
+        v_storeu(y + i, w ? v_mul(t, v_loadu(w + i)) : t);
+    }
+    for (; i < n; i++) y[i] = w ? x[i] * r * w[i] : x[i] * r;
+}
+V_EXPORT void V_NAME(layer_norm)(const float *x, const float *w, const float *b, float eps, int32_t n, float *y) {
+    float mean = V_NAME(row_sum)(x, n, 0.0f, 0) / (float)n;
+    float r = 1.0f / aiosk__sqrt(V_NAME(row_sum)(x, n, mean, 1) / (float)n + eps);
+    int32_t i;
+    for (i = 0; i < n; i += V_W) { /* t * 1 and t + -0 change no bit */
+        vf t = v_mul(v_sub(V_NAME(load_n)(x + i, n - i, 0.0f), v_set1(mean)), v_set1(r));
+        t = v_fma(t, w ? V_NAME(load_n)(w + i, n - i, 0.0f) : v_set1(1.0f), b ? V_NAME(load_n)(b + i, n - i, 0.0f) : v_set1(-0.0f));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+
+/* One pair; the products that are rounded are x1's. */
+V_FN void V_NAME(rope1)(float *p0, float *p1, float c, float s) {
+    float x0 = *p0, x1 = *p1;
+    *p0 = aiosk__fma(x0, c, -(x1 * s));
+    *p1 = aiosk__fma(x0, s, x1 * c);
+}
+V_EXPORT void V_NAME(rope)(int32_t style, float *x, int32_t n_head, int32_t hd, int32_t n_rot, const float *cs) {
+    int32_t n = n_rot / 2, h, i, j;
+    if (style == AIOSK_ROPE_PAIRS) {
+        for (h = 0; h < n_head; h++, x += hd) {
+            i = 0;
+#if V_W > 1
+            for (; i + V_W <= 2 * n; i += V_W) { /* lanes (x0, x0) * (cos, sin) + (x1, x1) * (-sin, cos) */
+                vf a = v_loadu(x + i), c = v_loadu(cs + i), s = v_swap2(c);
+                static const float minus[16] = { -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1 };
+                s = v_xorsign(s, v_loadu(minus));
+                v_storeu(x + i, v_fma(v_dup_even(a), c, v_mul(v_dup_odd(a), s)));
+            }
+#endif
+            for (; i < 2 * n; i += 2) V_NAME(rope1)(x + i, x + i + 1, cs[i], cs[i + 1]);
+        }
+        return;
+    }
+    for (i = 0; i < n; i += 64) { /* cos and sin apart, 64 pairs at a time, for all heads */
+        float c[64], s[64], *p = x;
+        int32_t m = n - i < 64 ? n - i : 64;
+        for (j = 0; j < m; j++) { c[j] = cs[2 * (i + j)]; s[j] = cs[2 * (i + j) + 1]; }
+        for (h = 0; h < n_head; h++, p += hd) {
+            float *p0 = p + i, *p1 = p + n + i;
+            for (j = 0; j + V_W <= m; j += V_W) {
+                vf x0 = v_loadu(p0 + j), x1 = v_loadu(p1 + j), vc = v_loadu(c + j), vs = v_loadu(s + j);
+                v_storeu(p0 + j, v_fma(x0, vc, v_xorsign(v_mul(x1, vs), v_set1(-1.0f))));
+                v_storeu(p1 + j, v_fma(x0, vs, v_mul(x1, vc)));
+            }
+            for (; j < m; j++) V_NAME(rope1)(p0 + j, p1 + j, c[j], s[j]);
+        }
+    }
+}
+
+/* The maximum by blocks; only the first block that holds it is searched. NaN is never the largest; 0 when there is
+ * nothing else. */
+V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
+    float best = aiosk__bits_f32(0xFF800000u);
+    int32_t at = 0, i, j, k;
+    for (i = 0; i < n; i += 1024) {
+        int32_t m = n - i < 1024 ? n - i : 1024;
+        vf v = v_set1(aiosk__bits_f32(0xFF800000u));
+        float t[V_W];
+        for (j = 0; j + V_W <= m; j += V_W) v = v_max(v, v_loadu(x + i + j));
+        v_storeu(t, v);
+        for (k = 1; k < V_W; k++) if (t[k] > t[0]) t[0] = t[k];
+        for (; j < m; j++) if (x[i + j] > t[0]) t[0] = x[i + j];
+        if (t[0] > best) { best = t[0]; at = i; }
+    }
+    for (i = at; i < n; i++) if (x[i] == best) return i;
+    return 0;
+}
+
+/* codes[i] = rint(x[i] * f) or, with divide, rint(x[i] / f); clamped to [-127, 127]; zeros from n to n rounded up to 16.
+ * step: distance of groups of 4 codes (4 = a plain row). */
+V_FN void V_NAME(codes8)(const float *x, int32_t n, float f, int32_t divide, int8_t *codes, int32_t step) {
+    int32_t i, k, t[V_W];
+    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
+        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
+        v = divide ? v_div(v, v_set1(f)) : v_mul(v, v_set1(f));
+        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v));
+        v_storei(t, v_cvt_f32_i32(v));
+        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = (int8_t)t[k];
+    }
+}
+V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
+    vf m = v_zero();
+    float t[V_W], r = 0.0f;
+    int32_t i;
+    for (i = 0; i < n; i += V_W) m = v_max(m, v_abs(V_NAME(load_n)(x + i, n - i, 0.0f)));
+    v_storeu(t, m);
+    for (i = 0; i < V_W; i++) if (t[i] > r) r = t[i];
+    return r;
+}
+V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d) {
+    float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
+    const int32_t tiny = !(f <= 3.40282347e38f); /* counts as zero, as in quant.inc */
+    *d = tiny ? 0.0f : a / 127.0f;
+    V_NAME(codes8)(x, n, tiny ? 0.0f : f, 0, q, 4);
+}
+
+/* ======== kernels/attend.inc, continued ======== */
+/* attend.inc: attention over one KV tile, and writing a position into a tile; written once over the v_* vocabulary.
+ * api.h defines layouts and arithmetic. After ops.inc (exp, tanh, int8 codes).
+ *
+ * Scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
+ * t a channel, or a lane is a channel and t a key. A few queries go together so that a row is loaded (and converted)
+ * once for all of them; V_SHAPES gives the registers. How queries are grouped changes no bit. */
+
+typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
+
+/* 16 numbers of a row of kind kv, as floats */
+V_FN V_NAME(v16) V_NAME(row16)(const uint8_t *p, int32_t kv) {
+    V_NAME(v16) r;
+#define AIOSK__E(k) r.v[k] = kv == AIOSK_KV_F32 ? v_loadu((const float *)(const void *)(p + k * V_W * 4)) \
+                           : kv == AIOSK_KV_F16 ? v_load_f16(p + k * V_W * 2) : v_load_i8(p + k * V_W);
+    V_EACH(AIOSK__E)
+#undef AIOSK__E
+    return r;
+}
+
+/* c[q][16 * nj] = sum over t0 <= t < t1 of f[q][t] * rows[t][16 * nj]. kv, nq and nj are constants: the unused part of
+ * the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
+V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f,
+                          size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride) {
+    const size_t w = kv == AIOSK_KV_F32 ? 64 : kv == AIOSK_KV_F16 ? 32 : 16; /* bytes of 16 numbers */
+    V_NAME(v16) acc[8][4], r0, r1, r2, r3;
+    const uint8_t *p = rows + (size_t)t0 * step;
+    int32_t t;
+#define AIOSK__Q(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
+#define AIOSK__E(k) z.v[k] = v_zero();
+#define AIOSK__C(q) if (q < nq) { V_NAME(v16) z; V_EACH(AIOSK__E)                     \
+        acc[q][0] = z; if (nj > 1) acc[q][1] = z; if (nj > 2) { acc[q][2] = z; acc[q][3] = z; } }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    for (t = t0; t < t1; t++, p += step) {
+        r0 = V_NAME(row16)(p, kv);
+        r1 = r2 = r3 = r0;
+        if (nj > 1) r1 = V_NAME(row16)(p + w, kv);
+        if (nj > 2) { r2 = V_NAME(row16)(p + 2 * w, kv); r3 = V_NAME(row16)(p + 3 * w, kv); }
+#define AIOSK__E(k) a[0].v[k] = v_fma(r0.v[k], b, a[0].v[k]); if (nj > 1) a[1].v[k] = v_fma(r1.v[k], b, a[1].v[k]); \
+        if (nj > 2) { a[2].v[k] = v_fma(r2.v[k], b, a[2].v[k]); a[3].v[k] = v_fma(r3.v[k], b, a[3].v[k]); }
+#define AIOSK__C(q) if (q < nq) { V_NAME(v16) *a = acc[q]; const vf b = v_set1(f[(size_t)q * f_stride + (size_t)t]); V_EACH(AIOSK__E) }
+        AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    }
+#define AIOSK__E(k) v_storeu(o + k * V_W, a[0].v[k]); if (nj > 1) v_storeu(o + 16 + k * V_W, a[1].v[k]);              \
+        if (nj > 2) { v_storeu(o + 32 + k * V_W, a[2].v[k]); v_storeu(o + 48 + k * V_W, a[3].v[k]); }
+#define AIOSK__C(q) if (q < nq) { const V_NAME(v16) *a = acc[q]; float *o = c + (size_t)q * c_stride; V_EACH(AIOSK__E) }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+}
+
+/* The same for 1..V_MAXQ queries and any number nj of 16 lanes, in the shapes that suit the registers */
+#define AIOSK__SHAPE(n, j)                                                                                     \
+    case n:                                                                                                    \
+        for (; nj >= j; nj -= j, rows += w * j, c += 16 * j) {                                                 \
+            V_NAME(outer_n)(AIOSK__KV, n, j, rows, step, f, f_stride, t0, t1, c, c_stride);                    \
+        }                                                                                                      \
+        for (; j > 1 && nj > 0; nj--, rows += w, c += 16) {                                                    \
+            V_NAME(outer_n)(AIOSK__KV, n, 1, rows, step, f, f_stride, t0, t1, c, c_stride);                    \
+        }                                                                                                      \
+        break;
+#define AIOSK__ARGS int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f, size_t f_stride,  \
+                    int32_t t0, int32_t t1, float *c, size_t c_stride
+#define AIOSK__KV AIOSK_KV_F32
+V_EXPORT void V_NAME(outer_f32)(AIOSK__ARGS) { const size_t w = 64; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
+#undef AIOSK__KV
+#define AIOSK__KV AIOSK_KV_F16
+V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
+#undef AIOSK__KV
+#define AIOSK__KV AIOSK_KV_I8
+V_EXPORT void V_NAME(outer_i8)(AIOSK__ARGS) { const size_t w = 16; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
+#undef AIOSK__KV
+#undef AIOSK__ARGS
+#undef AIOSK__SHAPE
+
+/* s[q][16 * nj] = (float)(exact sum over d of q8[q][d] * codes[d][key]) * (dq[q] * dk[key]); constants as in outer_n */
+V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const uint8_t *dk, const int8_t *q8,
+                            const int32_t *fix, const float *dq, int32_t hp, float *s) {
+    struct { vi v[V_PER16]; } acc[8][4];
+    int32_t d;
+#define AIOSK__A(q) vi *a0 = acc[q][0].v, *a1 = acc[q][1].v, *a2 = acc[q][2].v, *a3 = acc[q][3].v;
+#define AIOSK__C(q) if (q < nq) { const vi z = v_set1i(fix[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+#define AIOSK__E(k) a0[k] = z; if (nj > 1) a1[k] = z; if (nj > 2) { a2[k] = z; a3[k] = z; }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    for (d = 0; d < hp; d += 4, codes += 256) {
+        vi r0[V_PER16], r1[V_PER16], r2[V_PER16], r3[V_PER16];
+#define AIOSK__E(k) r0[k] = v_kprep(v_loadi(codes + k * V_W * 4)); if (nj > 1) r1[k] = v_kprep(v_loadi(codes + 64 + k * V_W * 4)); \
+        if (nj > 2) { r2[k] = v_kprep(v_loadi(codes + 128 + k * V_W * 4)); r3[k] = v_kprep(v_loadi(codes + 192 + k * V_W * 4)); }
+        V_EACH(AIOSK__E)
+#undef AIOSK__E
+#define AIOSK__E(k) a0[k] = v_kdot(a0[k], r0[k], b); if (nj > 1) a1[k] = v_kdot(a1[k], r1[k], b);                          \
+        if (nj > 2) { a2[k] = v_kdot(a2[k], r2[k], b); a3[k] = v_kdot(a3[k], r3[k], b); }
+#define AIOSK__C(q) if (q < nq) { int32_t u; vi b; AIOSK__A(q) memcpy(&u, q8 + (size_t)q * (size_t)hp + d, 4); b = v_set1i(u); V_EACH(AIOSK__E) }
+        AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    }
+#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_mul(v_cvt_i32_f32(a[k]), v_mul(b, v_load_f16(dk + 32 * j + k * V_W * 2))));
+#define AIOSK__E(k) AIOSK__S(a0, k, 0) if (nj > 1) AIOSK__S(a1, k, 1) if (nj > 2) { AIOSK__S(a2, k, 2) AIOSK__S(a3, k, 3) }
+#define AIOSK__C(q) if (q < nq) { float *o = s + 64 * q; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+#undef AIOSK__S
+#undef AIOSK__A
+#undef AIOSK__Q
+}
+V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const float *dq,
+                              int32_t hp, float *s) {
+    int32_t fix[8], j, q;
+    for (q = 0; q < nq; q++) { /* what v_kdot adds to each product; sums of integers below 2^24 are exact in floats */
+        fix[q] = 0;
+#if V_KBIAS
+        {
+            vf t[V_PER16];
+            int32_t k;
+            for (k = 0; k < V_PER16; k++) t[k] = v_zero();
+            for (j = 0; j < hp; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_load_i8(q8 + q * hp + j + k * V_W));
+            fix[q] = -V_KBIAS * (int32_t)v_tree_add(t);
+        }
+#endif
+    }
+    switch (nq) {
+#define AIOSK__SHAPE(n, m)                                                                                              \
+    case n:                                                                                                             \
+        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j); } \
+        break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+
+/* Raw scores s[64] of one query -> p[64] in place, 0 outside [lo, hi); gives max and sum. plain: neither softcap nor
+ * ALiBi, and all 64 keys; a constant. Products that are later subtracted from go through v_mulr. */
+V_FN void V_NAME(tile_softmax)(int32_t plain, float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
+    static const int32_t count[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+    const vf scale = v_set1(a->scale), low = v_set1(AIOSK_NEG_INF);
+    vf m[V_PER16], l[V_PER16], mt;
+    int32_t j;
+#define AIOSK__E(k) m[k] = low; l[k] = v_zero();
+    V_EACH(AIOSK__E)
+#undef AIOSK__E
+    if (plain) {
+        for (j = 0; j < 64; j += 16) {
+#define AIOSK__E(k) m[k] = v_max(m[k], v_mul(v_loadu(s + j + k * V_W), scale));
+            V_EACH(AIOSK__E)
+#undef AIOSK__E
+        }
+        *max = v_tree_max(m);
+        mt = v_set1(*max);
+        for (j = 0; j < 64; j += 16) {
+#define AIOSK__E(k) {                                                                                  \
+            vf x = V_NAME(v_exp)(v_sub(v_mulr(v_loadu(s + j + k * V_W), scale), mt));                  \
+            l[k] = v_add(l[k], x);                                                                     \
+            v_storeu(s + j + k * V_W, x); }
+            V_EACH(AIOSK__E)
+#undef AIOSK__E
+        }
+    } else {
+        const vf lo = v_set1((float)a->lo[q]), hi = v_set1((float)a->hi[q]);
+        vf keys[4 * V_PER16];
+        int32_t k;
+        for (j = 0; j < 64; j += V_W) { /* j = the key of lane 0 */
+            vf x = v_mulr(v_loadu(s + j), scale), i;
+            vi c = v_loadi(count + j % 16);
+            if (a->softcap != 0.0f) x = v_mulr(v_set1(a->softcap), V_NAME(v_tanh)(v_div(x, v_set1(a->softcap))));
+            if (a->slope) x = v_fma(v_set1(a->slope[q]), v_cvt_i32_f32(v_addi(v_set1i(a->dpos[q] + j / 16 * 16), c)), x);
+            i = v_cvt_i32_f32(v_addi(v_set1i(j / 16 * 16), c));
+            x = v_sel_lt(i, lo, low, x);
+            x = v_sel_lt(i, hi, x, low);
+            k = j / V_W % V_PER16;
+            m[k] = v_max(m[k], x);
+            keys[j / V_W] = i;
+            v_storeu(s + j, x);
+        }
+        *max = v_tree_max(m);
+        mt = v_set1(*max);
+        for (j = 0; j < 64; j += V_W) {
+            vf x = V_NAME(v_exp)(v_sub(v_loadu(s + j), mt)), i = keys[j / V_W];
+            x = v_sel_lt(i, lo, v_zero(), x);
+            x = v_sel_lt(i, hi, x, v_zero());
+            k = j / V_W % V_PER16;
+            l[k] = v_add(l[k], x);
+            v_storeu(s + j, x);
+        }
+    }
+    *sum = v_tree_add(l);
+}
+V_EXPORT void V_NAME(softmax_any)(float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
+    V_NAME(tile_softmax)(0, s, a, q, max, sum);
+}
+V_EXPORT void V_NAME(softmax_plain)(float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
+    V_NAME(tile_softmax)(1, s, a, q, max, sum);
+}
+/* Merges maximum mt and sum lt of n <= 16 queries into m and l; gives the factors of the old (fa) and the new (fb)
+ * output. A query that saw nothing comes with AIOSK_NEG_INF and 0, which changes nothing. */
+V_EXPORT void V_NAME(merge)(const float *mt, const float *lt, int32_t n, float *m, float *l, float *fa, float *fb) {
+    int32_t i;
+    for (i = 0; i < n; i += V_W) {
+        const vf m0 = V_NAME(load_n)(m + i, n - i, 0.0f), m1 = v_loadu(mt + i), l0 = V_NAME(load_n)(l + i, n - i, 0.0f);
+        const vf mn = v_max(m0, m1), x = V_NAME(v_exp)(v_sub(m0, mn)), y = V_NAME(v_exp)(v_sub(m1, mn));
+        const vf ln = v_fma(v_loadu(lt + i), y, v_mul(l0, x));
+        v_storeu(fa + i, x);
+        v_storeu(fb + i, y);
+        if (n - i >= V_W) { v_storeu(m + i, mn); v_storeu(l + i, ln); }
+        else { V_NAME(store_part)(m + i, mn, n - i); V_NAME(store_part)(l + i, ln, n - i); }
+    }
+}
+
+V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv,
+                            void (*outer)(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t)) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v);
+    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1;
+    const uint8_t *K = (const uint8_t *)a->tile, *V = K + aiosk__tile_v(kv, a->hd_k);
+    const uint8_t *dk = K + aiosk__tile_scales(a->hd_k, a->hd_v), *dv = dk + 128; /* i8 only */
+    const int32_t plain = a->softcap == 0.0f && !a->slope;
+    int32_t q0, q, n, c, i;
+    for (q0 = 0; q0 < a->n_q; q0 += n) {
+        float *s = a->scores + (size_t)q0 * 64, out[8][64], mt[16], lt[16], fa[16], fb[16];
+        int32_t t0 = 64, t1 = 0;
+        n = a->n_q - q0 < V_MAXQ ? a->n_q - q0 : V_MAXQ;
+        for (q = 0; q < n; q++) { /* the keys that any of these queries sees */
+            const int32_t lo = a->lo[q0 + q], hi = a->hi[q0 + q];
+            if (lo >= hi) continue;
+            if (lo < t0) t0 = lo;
+            if (hi > t1) t1 = hi;
+        }
+        if (t0 >= t1) continue;
+        if (kv == AIOSK_KV_I8) V_NAME(scores8)(n, K, dk, a->q8 + (size_t)q0 * (size_t)hk, a->q8_d + q0, hk, s);
+        else outer(n, 4, K, 64 * w, a->q + (size_t)q0 * (size_t)a->q_stride, (size_t)a->q_stride, 0, a->hd_k, s, 64);
+
+        for (q = 0; q < 16; q++) { mt[q] = AIOSK_NEG_INF; lt[q] = 0.0f; }
+        for (q = 0; q < n; q++) {
+            const int32_t lo = a->lo[q0 + q], hi = a->hi[q0 + q];
+            float *p = s + 64 * q;
+            if (lo >= hi) { memset(p, 0, 256); continue; }
+            if (plain && lo <= 0 && hi >= 64) V_NAME(softmax_plain)(p, a, q0 + q, &mt[q], &lt[q]);
+            else V_NAME(softmax_any)(p, a, q0 + q, &mt[q], &lt[q]);
+            if (kv == AIOSK_KV_I8)
+                for (i = 0; i < 64; i += V_W) v_storeu(p + i, v_mul(v_loadu(p + i), v_load_f16(dv + 2 * i)));
+        }
+        V_NAME(merge)(mt, lt, n, a->m + q0, a->l + q0, fa, fb);
+
+        for (c = 0; c < hv; c += 64) {
+            const int32_t m = hv - c < 64 ? hv - c : 64;
+            outer(n, m / 16, V + (size_t)c * w, (size_t)hv * w, s, 64, t0, t1, out[0], 64);
+            for (q = 0; q < n; q++) {
+                float *o = a->o + (size_t)(q0 + q) * (size_t)hv + c;
+                if (a->lo[q0 + q] >= a->hi[q0 + q]) continue;
+                for (i = 0; i < m; i += V_W) { /* + 0: a zero is +0 however many zeros were added */
+                    vf t = v_add(v_loadu(out[q] + i), v_zero());
+                    v_storeu(o + i, v_fma(t, v_set1(fb[q]), v_mul(v_loadu(o + i), v_set1(fa[q]))));
+                }
+            }
+        }
+    }
+}
+V_EXPORT void V_NAME(attend_f32)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F32, V_NAME(outer_f32)); }
+V_EXPORT void V_NAME(attend_f16)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F16, V_NAME(outer_f16)); }
+V_EXPORT void V_NAME(attend_i8)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_I8, V_NAME(outer_i8)); }
+
+/* ---- writing one position ---- */
+
+V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
+    float *K = (float *)tile + slot;
+    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F32, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 4;
+    int32_t i;
+    for (i = 0; i < hd_k; i++) K[64 * i] = k[i];
+    memcpy(V, v, (size_t)hd_v * 4);
+    memset(V + hd_v * 4, 0, (size_t)(aiosk__hp(hd_v) - hd_v) * 4);
+}
+V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
+    uint8_t *K = (uint8_t *)tile + 2 * slot;
+    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F16, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 2;
+    uint16_t t[V_W];
+    int32_t i, j;
+    for (i = 0; i < hd_k; i += V_W) {
+        v_store_f16(t, V_NAME(load_n)(k + i, hd_k - i, 0.0f));
+        for (j = 0; j < V_W && i + j < hd_k; j++) memcpy(K + 128 * (i + j), &t[j], 2);
+    }
+    for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
+}
+/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. */
+V_FN void V_NAME(store8)(const float *x, int32_t n, int8_t *codes, int32_t step, uint8_t *scale) {
+    float d = V_NAME(head_amax)(x, n) / 127.0f;
+    uint16_t h = aiosk_f32_to_f16(d < 65504.0f ? d : 65504.0f);
+    d = aiosk_f16_to_f32(h);
+    memcpy(scale, &h, 2);
+    V_NAME(codes8)(x, n, d > 0.0f ? d : 3e38f, 1, codes, step);
+}
+V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
+    int8_t *K = (int8_t *)tile + 4 * slot, *V = (int8_t *)tile + aiosk__tile_v(AIOSK_KV_I8, hd_k) + slot * aiosk__hp(hd_v);
+    uint8_t *s = (uint8_t *)tile + aiosk__tile_scales(hd_k, hd_v) + 2 * slot;
+    V_NAME(store8)(k, hd_k, K, 256, s);
+    V_NAME(store8)(v, hd_v, V, 4, s + 128);
+}
+
+/* ======== kernels/isa.inc, continued ======== */
+#define AIOSK__NO {NULL, NULL},
+#define AIOSK__R(n) {V_NAME(rows_##n), NULL},
+#define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
+static const aiosk_isa V_NAME(isa) = {
+    V_ISA_TEXT, V_ISA_ID, 0,
+    {V_NAME(quantize_flt), V_NAME(quantize_a32), V_NAME(quantize_a256)},
+    V_NAME(quantize_head),
+    {   /* in the order of ids, formats.h */
+        /*  0 */ AIOSK__R(f32) AIOSK__R(f16) AIOSK__P(q4_0) AIOSK__R(q4_1) AIOSK__NO
+        /*  5 */ AIOSK__NO AIOSK__R(q5_0) AIOSK__R(q5_1) AIOSK__P(q8_0) AIOSK__NO
+        /* 10 */ AIOSK__R(q2_k) AIOSK__R(q3_k) AIOSK__P(q4_k) AIOSK__R(q5_k) AIOSK__P(q6_k)
+        /* 15 */ AIOSK__NO AIOSK__R(iq2_xxs) AIOSK__R(iq2_xs) AIOSK__R(iq3_xxs) AIOSK__R(iq1_s)
+        /* 20 */ AIOSK__R(iq4_nl) AIOSK__R(iq3_s) AIOSK__R(iq2_s) AIOSK__R(iq4_xs) AIOSK__NO
+        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(iq1_m)
+        /* 30 */ AIOSK__R(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(tq1_0)
+        /* 35 */ AIOSK__R(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(mxfp4)
+        /* 40 */ AIOSK__R(nvfp4) AIOSK__R(q1_0) AIOSK__R(q2_0)
+    },
+    {V_NAME(attend_f32), V_NAME(attend_f16), V_NAME(attend_i8)},
+    {V_NAME(store_f32), V_NAME(store_f16), V_NAME(store_i8)},
+    V_NAME(rms_norm), V_NAME(layer_norm), V_NAME(act), V_NAME(act_gated), V_NAME(add), V_NAME(scale), V_NAME(softcap),
+    V_NAME(rope), V_NAME(argmax), V_NAME(exp)};
+#undef AIOSK__P
+#undef AIOSK__R
+#undef AIOSK__NO
+
+#undef V_ISA_ID
+#undef V_ISA_TEXT
+
+/* ======== kernels/simdi_undef.inc, continued ======== */
+/* simdi_undef.inc: takes back what simdi_names.inc defined. */
+#undef i_dup
+#undef i_and
+#undef i_or
+#undef i_srl2
+#undef i_srl4
+#undef i_srl8
+#undef i_srl16
+#undef i_sll2
+#undef i_sll4
+#undef i_scale_u8
+#undef i_scale_s8
+#undef i_dot32_4
+#undef i_dot32_8
+#undef i_prep8
+#undef i_macc32_4
+#undef i_macc16_6
+#undef i_fix6
+#undef i_pairs_s8
+#undef i_macc_pair
+#undef i_scale16
+#undef i_dot16
+#undef i_store_s8
+#undef V_NP
+
+/* ======== kernels/simd_undef.inc, continued ======== */
+/* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
+#undef V_FN
+#undef V_EXPORT
+#undef V_NAME
+#undef V_W
+#undef V_PER16
+#undef V_EACH
+#undef V_MAXQ
+#undef V_SHAPES
+#undef V_KBIAS
+#undef V_TARGET
+#undef vf
+#undef vi
+#undef v_loadu
+#undef v_storeu
+#undef v_loadi
+#undef v_storei
+#undef v_set1
+#undef v_zero
+#undef v_set1i
+#undef v_zeroi
+#undef v_add
+#undef v_sub
+#undef v_mul
+#undef v_div
+#undef v_sqrt
+#undef v_fma
+#undef v_max
+#undef v_min
+#undef v_sel_lt
+#undef v_abs
+#undef v_xorsign
+#undef v_addi
+#undef v_subi
+#undef v_cvt_i32_f32
+#undef v_cvt_f32_i32
+#undef v_rint
+#undef v_ldexp
+#undef v_load_f16
+#undef v_store_f16
+#undef v_load_bf16
+#undef v_load_i8
+#undef v_kprep
+#undef v_kdot
+#undef v_mulr
+#undef v_tree_add
+#undef v_tree_max
+#undef v_dup_even
+#undef v_dup_odd
+#undef v_swap2
+
+/* ======== kernels/isa_avx2.c, continued ======== */
+#endif
+
+/* ======== kernels/isa_avx512.c ======== */
+/* isa_avx512.c: the loops in AVX-512 F, BW, DQ, VL, VNNI. */
+#ifdef AIOSK__X86
+
+/* ======== kernels/simd_avx512.h ======== */
+/* simd_avx512.h: the v_* vocabulary (simd_scalar.h) in AVX-512 F, BW, DQ, VL and VNNI: sixteen lanes. */
+#ifndef AIOSK__SIMD_AVX512_H
+#define AIOSK__SIMD_AVX512_H
+
+#if defined(__GNUC__) || defined(__clang__)
+#define V_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")))
+#else
+#define V_TARGET
+#endif
+#define V_FN AIOSK__INLINE V_TARGET
+#define V_EXPORT static AIOSK__UNUSED V_TARGET
+#define V_NAME(x) aiosk__##x##_avx512
+#define V_W 16
+#define V_PER16 1
+#define V_EACH(M) M(0)
+#define V_MAXQ 8
+#define V_SHAPES(X) X(1, 4) X(2, 4) X(3, 4) X(4, 4) X(5, 4) X(6, 4) X(7, 2) X(8, 2)
+#define V_KBIAS 128
+#define vf __m512
+#define vi __m512i
+
+/* ======== kernels/simd_names.inc, continued ======== */
+/* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
+ * simd_undef.inc takes it back. */
+#define v_loadu V_NAME(v_loadu)
+#define v_storeu V_NAME(v_storeu)
+#define v_loadi V_NAME(v_loadi)
+#define v_storei V_NAME(v_storei)
+#define v_set1 V_NAME(v_set1)
+#define v_zero V_NAME(v_zero)
+#define v_set1i V_NAME(v_set1i)
+#define v_zeroi V_NAME(v_zeroi)
+#define v_add V_NAME(v_add)
+#define v_sub V_NAME(v_sub)
+#define v_mul V_NAME(v_mul)
+#define v_div V_NAME(v_div)
+#define v_sqrt V_NAME(v_sqrt)
+#define v_fma V_NAME(v_fma)
+#define v_max V_NAME(v_max)
+#define v_min V_NAME(v_min)
+#define v_sel_lt V_NAME(v_sel_lt)
+#define v_abs V_NAME(v_abs)
+#define v_xorsign V_NAME(v_xorsign)
+#define v_addi V_NAME(v_addi)
+#define v_subi V_NAME(v_subi)
+#define v_cvt_i32_f32 V_NAME(v_cvt_i32_f32)
+#define v_cvt_f32_i32 V_NAME(v_cvt_f32_i32)
+#define v_rint V_NAME(v_rint)
+#define v_ldexp V_NAME(v_ldexp)
+#define v_load_f16 V_NAME(v_load_f16)
+#define v_store_f16 V_NAME(v_store_f16)
+#define v_load_bf16 V_NAME(v_load_bf16)
+#define v_load_i8 V_NAME(v_load_i8)
+#define v_kprep V_NAME(v_kprep)
+#define v_kdot V_NAME(v_kdot)
+#define v_mulr V_NAME(v_mulr)
+#define v_tree_add V_NAME(v_tree_add)
+#define v_tree_max V_NAME(v_tree_max)
+#define v_dup_even V_NAME(v_dup_even)
+#define v_dup_odd V_NAME(v_dup_odd)
+#define v_swap2 V_NAME(v_swap2)
+
+/* ======== kernels/simd_avx512.h, continued ======== */
+V_FN vf v_loadu(const float *p) { return _mm512_loadu_ps(p); }
+V_FN void v_storeu(float *p, vf a) { _mm512_storeu_ps(p, a); }
+V_FN vi v_loadi(const void *p) { return _mm512_loadu_si512(p); }
+V_FN void v_storei(void *p, vi a) { _mm512_storeu_si512(p, a); }
+V_FN vf v_set1(float a) { return _mm512_set1_ps(a); }
+V_FN vf v_zero(void) { return _mm512_setzero_ps(); }
+V_FN vi v_set1i(int32_t a) { return _mm512_set1_epi32(a); }
+V_FN vi v_zeroi(void) { return _mm512_setzero_si512(); }
+V_FN vf v_add(vf a, vf b) { return _mm512_add_ps(a, b); }
+V_FN vf v_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
+V_FN vf v_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
+V_FN vf v_mulr(vf a, vf b) { return _mm512_fmadd_ps(a, b, _mm512_set1_ps(-0.0f)); }
+V_FN vf v_div(vf a, vf b) { return _mm512_div_ps(a, b); }
+V_FN vf v_sqrt(vf a) { return _mm512_sqrt_ps(a); }
+V_FN vf v_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+V_FN vf v_max(vf a, vf b) { return _mm512_max_ps(b, a); } /* maxps gives its second operand unless the first is greater */
+V_FN vf v_min(vf a, vf b) { return _mm512_min_ps(b, a); }
+V_FN vf v_sel_lt(vf a, vf b, vf x, vf y) { return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x); }
+V_FN vf v_abs(vf a) { return _mm512_andnot_ps(_mm512_set1_ps(-0.0f), a); }
+V_FN vf v_xorsign(vf a, vf s) { return _mm512_xor_ps(a, _mm512_and_ps(_mm512_set1_ps(-0.0f), s)); }
+V_FN vi v_addi(vi a, vi b) { return _mm512_add_epi32(a, b); }
+V_FN vi v_subi(vi a, vi b) { return _mm512_sub_epi32(a, b); }
+V_FN vf v_cvt_i32_f32(vi a) { return _mm512_cvtepi32_ps(a); }
+V_FN vi v_cvt_f32_i32(vf a) { return _mm512_cvtps_epi32(a); } /* MXCSR rounding: nearest even (aiosk_fp_begin) */
+V_FN vf v_rint(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+V_FN vf v_ldexp(vf p, vf n) { return _mm512_scalef_ps(p, n); }
+V_FN vf v_load_f16(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+V_FN void v_store_f16(void *p, vf a) {
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+V_FN vf v_load_bf16(const void *p) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16));
+}
+V_FN vf v_load_i8(const void *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p))); }
+V_FN vf v_dup_even(vf a) { return _mm512_moveldup_ps(a); }
+V_FN vf v_dup_odd(vf a) { return _mm512_movehdup_ps(a); }
+V_FN vf v_swap2(vf a) { return _mm512_permute_ps(a, 0xB1); }
+V_FN float v_tree_add(const vf *v) {
+    __m256 a = _mm256_add_ps(_mm512_castps512_ps256(v[0]), _mm512_extractf32x8_ps(v[0], 1));
+    __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    b = _mm_add_ps(b, _mm_movehl_ps(b, b));
+    return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
+}
+V_FN float v_tree_max(const vf *v) {
+    __m256 a = _mm256_max_ps(_mm512_extractf32x8_ps(v[0], 1), _mm512_castps512_ps256(v[0]));
+    __m128 b = _mm_max_ps(_mm256_extractf128_ps(a, 1), _mm256_castps256_ps128(a));
+    b = _mm_max_ps(_mm_movehl_ps(b, b), b);
+    return _mm_cvtss_f32(_mm_max_ss(_mm_movehdup_ps(b), b));
+}
+V_FN vi v_kprep(vi k) { return _mm512_xor_si512(k, _mm512_set1_epi8((char)-128)); } /* k + 128, unsigned */
+V_FN vi v_kdot(vi acc, vi k, vi q) { return _mm512_dpbusd_epi32(acc, k, q); }
+
+#endif
+
+/* ======== kernels/simdi_avx512.h ======== */
+/* simdi_avx512.h: the integer vocabulary (simdi_scalar.h) in AVX-512 with VNNI.
+ * vpdpbusd multiplies unsigned codes with signed activations; a code that stands for a smaller number starts its sum at
+ * the (negative) correction, which costs nothing. To be scaled, two sums over half the columns each are packed as int16
+ * halves of a lane (one masked byte shuffle) for vpdpwssd: two instructions where vpmulld and vpaddd are three. The
+ * halves fit: 16 columns * 15 * 127, 8 columns * 32 * 127, both below 2^15. */
+#ifndef AIOSK__SIMDI_AVX512_H
+#define AIOSK__SIMDI_AVX512_H
+
+#define V_NP 2 /* panels that a micro-kernel takes at once, when there are several columns */
+
+/* ======== kernels/simdi_names.inc, continued ======== */
+/* simdi_names.inc: names of the integer vocabulary (simdi_scalar.h) in the set that is being expanded. */
+#define i_dup V_NAME(i_dup)
+#define i_and V_NAME(i_and)
+#define i_or V_NAME(i_or)
+#define i_srl2 V_NAME(i_srl2)
+#define i_srl4 V_NAME(i_srl4)
+#define i_srl8 V_NAME(i_srl8)
+#define i_srl16 V_NAME(i_srl16)
+#define i_sll2 V_NAME(i_sll2)
+#define i_sll4 V_NAME(i_sll4)
+#define i_scale_u8 V_NAME(i_scale_u8)
+#define i_scale_s8 V_NAME(i_scale_s8)
+#define i_dot32_4 V_NAME(i_dot32_4)
+#define i_dot32_8 V_NAME(i_dot32_8)
+#define i_prep8 V_NAME(i_prep8)
+#define i_macc32_4 V_NAME(i_macc32_4)
+#define i_macc16_6 V_NAME(i_macc16_6)
+#define i_fix6 V_NAME(i_fix6)
+#define i_pairs_s8 V_NAME(i_pairs_s8)
+#define i_macc_pair V_NAME(i_macc_pair)
+#define i_scale16 V_NAME(i_scale16)
+#define i_dot16 V_NAME(i_dot16)
+#define i_store_s8 V_NAME(i_store_s8)
+
+/* ======== kernels/simdi_avx512.h, continued ======== */
+V_FN vi i_dup(const void *p) { return _mm512_set1_epi32((int32_t)aiosk__u32(p)); }
+V_FN vi i_and(vi a, vi b) { return _mm512_and_si512(a, b); }
+V_FN vi i_or(vi a, vi b) { return _mm512_or_si512(a, b); }
+V_FN vi i_srl2(vi a) { return _mm512_srli_epi32(a, 2); }
+V_FN vi i_srl4(vi a) { return _mm512_srli_epi32(a, 4); }
+V_FN vi i_srl8(vi a) { return _mm512_srli_epi32(a, 8); }
+V_FN vi i_srl16(vi a) { return _mm512_srli_epi32(a, 16); }
+V_FN vi i_sll2(vi a) { return _mm512_slli_epi32(a, 2); }
+V_FN vi i_sll4(vi a) { return _mm512_slli_epi32(a, 4); }
+static const uint8_t aiosk__byte0[64] AIOSK__ALIGN(64) = { /* byte 0 of each dword to the high byte of both its halves */
+    0x80, 0, 0x80, 0, 0x80, 4, 0x80, 4, 0x80, 8, 0x80, 8, 0x80, 12, 0x80, 12, 0x80, 0, 0x80, 0, 0x80, 4, 0x80, 4, 0x80, 8, 0x80, 8,
+    0x80, 12, 0x80, 12, 0x80, 0, 0x80, 0, 0x80, 4, 0x80, 4, 0x80, 8, 0x80, 8, 0x80, 12, 0x80, 12, 0x80, 0, 0x80, 0, 0x80, 4, 0x80, 4,
+    0x80, 8, 0x80, 8, 0x80, 12, 0x80, 12};
+static const uint8_t aiosk__word0[64] AIOSK__ALIGN(64) = { /* the low half of each dword to both its halves */
+    0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13, 0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13,
+    0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13, 0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13};
+V_FN vi i_scale_u8(vi a) { return _mm512_srli_epi16(_mm512_shuffle_epi8(a, _mm512_load_si512(aiosk__byte0)), 8); }
+V_FN vi i_scale_s8(vi a) { return _mm512_srai_epi16(_mm512_shuffle_epi8(a, _mm512_load_si512(aiosk__byte0)), 8); }
+V_FN vi V_NAME(i_step)(vi acc, vi w, const int8_t *x) { return _mm512_dpbusd_epi32(acc, w, i_dup(x)); }
+V_FN vi V_NAME(i_pack)(vi lo, vi hi) {
+    return _mm512_mask_shuffle_epi8(lo, 0xCCCCCCCCCCCCCCCCu, hi, _mm512_load_si512(aiosk__word0));
+}
+V_FN vi i_dot32_4(const vi *w, const int8_t *x, int32_t sum8) {
+    vi a = _mm512_set1_epi32(sum8);
+    a = V_NAME(i_step)(a, w[0], x);
+    a = V_NAME(i_step)(a, w[1], x + 4);
+    a = V_NAME(i_step)(a, w[2], x + 8);
+    a = V_NAME(i_step)(a, w[3], x + 12);
+    a = V_NAME(i_step)(a, w[4], x + 16);
+    a = V_NAME(i_step)(a, w[5], x + 20);
+    a = V_NAME(i_step)(a, w[6], x + 24);
+    a = V_NAME(i_step)(a, w[7], x + 28);
+    return a;
+}
+V_FN vi i_prep8(vi w) { return _mm512_xor_si512(w, _mm512_set1_epi8((char)-128)); }
+V_FN vi i_dot32_8(const vi *w, const int8_t *x, int32_t sum128) { return i_dot32_4(w, x, sum128); }
+V_FN vi i_macc32_4(vi acc, const vi *w, const int8_t *x, vi s) {
+    vi a = V_NAME(i_step)(_mm512_setzero_si512(), w[0], x), b = V_NAME(i_step)(_mm512_setzero_si512(), w[4], x + 16);
+    a = V_NAME(i_step)(a, w[1], x + 4);
+    b = V_NAME(i_step)(b, w[5], x + 20);
+    a = V_NAME(i_step)(a, w[2], x + 8);
+    b = V_NAME(i_step)(b, w[6], x + 24);
+    a = V_NAME(i_step)(a, w[3], x + 12);
+    b = V_NAME(i_step)(b, w[7], x + 28);
+    return _mm512_dpwssd_epi32(acc, V_NAME(i_pack)(a, b), s);
+}
+V_FN vi i_macc16_6(vi acc, const vi *w, const int8_t *x, const int32_t *sum8, vi s) {
+    vi a = V_NAME(i_step)(i_dup(sum8), w[0], x), b = V_NAME(i_step)(i_dup(sum8 + 1), w[2], x + 8);
+    a = V_NAME(i_step)(a, w[1], x + 4);
+    b = V_NAME(i_step)(b, w[3], x + 12);
+    return _mm512_dpwssd_epi32(acc, V_NAME(i_pack)(a, b), s);
+}
+V_FN void i_pairs_s8(vi *p, const vi *words) { (void)p; (void)words; }
+V_FN vi i_fix6(vi acc, const vi *p, const int16_t *sum16) { (void)p; (void)sum16; return acc; }
+V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return _mm512_dpwssd_epi32(acc, a, i_dup(s)); }
+V_FN void i_scale16(int16_t *w, const int8_t *q, int32_t s) {
+    __m256i a = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)q));
+    _mm256_storeu_si256((__m256i *)w, _mm256_mullo_epi16(a, _mm256_set1_epi16((int16_t)s)));
+}
+V_FN int32_t i_dot16(const int16_t *w, const int8_t *x, int32_t n) {
+    __m512i a = _mm512_setzero_si512();
+    __m256i b;
+    __m128i c;
+    int32_t i = 0;
+    for (; i + 32 <= n; i += 32)
+        a = _mm512_dpwssd_epi32(a, _mm512_loadu_si512(w + i), _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(x + i))));
+    b = _mm256_add_epi32(_mm512_castsi512_si256(a), _mm512_extracti64x4_epi64(a, 1));
+    if (i < n)
+        b = _mm256_dpwssd_epi32(b, _mm256_loadu_si256((const __m256i *)(w + i)),
+                                _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(x + i))));
+    c = _mm_add_epi32(_mm256_castsi256_si128(b), _mm256_extracti128_si256(b, 1));
+    c = _mm_add_epi32(c, _mm_shuffle_epi32(c, 0x4E));
+    c = _mm_add_epi32(c, _mm_shuffle_epi32(c, 0xB1));
+    return _mm_cvtsi128_si32(c);
+}
+V_FN void i_store_s8(int8_t *p, vi a) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(a)); }
+
+#endif
+
+/* ======== kernels/isa_avx512.c, continued ======== */
+#define V_ISA_ID AIOSK_ISA_AVX512
+#define V_ISA_TEXT "avx512"
+
+/* ======== kernels/isa.inc, continued ======== */
+/* isa.inc: the loops of one instruction set and the table of them. V_ISA_ID and V_ISA_TEXT name the set. */
+
+/* ======== kernels/lanes.inc, continued ======== */
+/* lanes.inc: panels of 16 rows times columns: a lane is a row, no sum crosses lanes. Expanded once per instruction set
+ * over the v_* and i_* vocabulary; the layout of a panel is pack.c's table.
+ *
+ * One micro-kernel per format: 16 rows by nc columns. A run of weights is unpacked into registers once and multiplied
+ * with all nc columns; the sums of a column live in acc[column][register]. The sequence of operations of an output does not
+ * depend on nc, so neither do its bits. */
+
+/* Columns per pass: enough to hide the unpacking, few enough that a pass's activations stay near (see bench_kernels). */
+#ifndef AIOSK__NC
+#define AIOSK__NC 16
+#endif
+
+/* Asks for what is AIOSK__AHEAD bytes further on in the stream of weights: hardware prefetchers stop at the end of a 4 KiB
+ * page. Addresses behind the matrix do no harm. */
+#ifndef AIOSK__AHEAD
+#define AIOSK__AHEAD 4096
+#endif
+V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
+    int32_t i;
+    AIOSK__UNROLL
+    for (i = 0; i < bytes; i += 64) AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+}
+
+/* y of n rows, 16 lanes; order of the additions as in api.h. */
+V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const vf *acc) {
+    float *y = m->y + (uint64_t)c * m->y_stride + row;
+    const int32_t n = m->row1 - row;
+    int i;
+    if (n >= 16) {
+        for (i = 0; i < V_PER16; i++) {
+            vf t = acc[i];
+            if (m->bias) t = v_add(t, v_loadu(m->bias + row + i * V_W));
+            if (m->flags & AIOSK_MM_ADD) t = v_add(v_loadu(y + i * V_W), t);
+            v_storeu(y + i * V_W, t);
+        }
+    } else {
+        float b[16];
+        for (i = 0; i < V_PER16; i++) v_storeu(b + i * V_W, acc[i]);
+        for (i = 0; i < n; i++) {
+            float t = b[i];
+            if (m->bias) t = t + m->bias[row + i];
+            y[i] = m->flags & AIOSK_MM_ADD ? y[i] + t : t;
+        }
+    }
+}
+
+/* acc += (dw * dx) * S, the one float step of a block. */
+V_FN vf V_NAME(step)(vf acc, vf dw, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dw, v_set1(aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+/* acc -= (dmin * dx) * M */
+V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+
+/* The micro-kernels. p is a panel; np panels, stride bytes apart, go together: an activation is then loaded once for all
+ * of them. np is a constant, and nc is where it is 1. acc [nc][np][V_PER16]. */
+V_FN void V_NAME(panel_q4_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
+                             const int32_t nc, vf *acc) {
+    const int32_t n = n_in / 32;
+    const aiosk__a32 a = aiosk__a32_parts(n_in);
+    int32_t k, c;
+    int h, i, e;
+    for (k = 0; k < n; k++, p += 288) {
+        for (h = 0; h < V_PER16; h++) {
+            const vi m = v_set1i(0x0F0F0F0F);
+            vi w[V_NP][8];
+            vf d[V_NP];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                const uint8_t *q = p + (uint64_t)e * stride;
+                V_NAME(ahead)(q + h * (288 / V_PER16), 288 / V_PER16);
+                d[e] = v_load_f16(q + h * V_W * 2);
+                AIOSK__UNROLL
+                for (i = 0; i < 4; i++) {
+                    const vi t = v_loadi(q + 32 + i * 64 + h * V_W * 4);
+                    w[e][i] = i_and(t, m);
+                    w[e][i + 4] = i_and(i_srl4(t), m);
+                }
+            }
+            for (c = 0; c < nc; c++) {
+                const uint8_t *xc = x + (uint64_t)c * xs;
+                AIOSK__UNROLL
+                for (e = 0; e < np; e++) {
+                    vf *o = &acc[(c * np + e) * V_PER16 + h];
+                    const vi s = i_dot32_4(w[e], (const int8_t *)xc + k * 32, (int32_t)aiosk__u32(xc + a.sum8 + k * 4));
+                    *o = V_NAME(step)(*o, d[e], xc + a.d + k * 4, s);
+                }
+            }
+        }
+    }
+}
+
+V_FN void V_NAME(panel_q8_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
+                             const int32_t nc, vf *acc) {
+    const int32_t n = n_in / 32;
+    const aiosk__a32 a = aiosk__a32_parts(n_in);
+    int32_t k, c;
+    int h, i, e;
+    for (k = 0; k < n; k++, p += 544) {
+        for (h = 0; h < V_PER16; h++) {
+            vi w[V_NP][8];
+            vf d[V_NP];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                const uint8_t *q = p + (uint64_t)e * stride;
+                V_NAME(ahead)(q + h * (544 / V_PER16), 544 / V_PER16);
+                d[e] = v_load_f16(q + h * V_W * 2);
+                AIOSK__UNROLL
+                for (i = 0; i < 8; i++) w[e][i] = i_prep8(v_loadi(q + 32 + i * 64 + h * V_W * 4));
+            }
+            for (c = 0; c < nc; c++) {
+                const uint8_t *xc = x + (uint64_t)c * xs;
+                AIOSK__UNROLL
+                for (e = 0; e < np; e++) {
+                    vf *o = &acc[(c * np + e) * V_PER16 + h];
+                    const vi s = i_dot32_8(w[e], (const int8_t *)xc + k * 32, (int32_t)aiosk__u32(xc + a.sum128 + k * 4));
+                    *o = V_NAME(step)(*o, d[e], xc + a.d + k * 4, s);
+                }
+            }
+        }
+    }
+}
+
+V_FN void V_NAME(panel_q4_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
+                             const int32_t nc, vf *acc) {
+    const int32_t n = n_in / 256;
+    const aiosk__a256 a = aiosk__a256_parts(n_in);
+    int32_t k, c;
+    int h, i, j, e;
+    for (k = 0; k < n; k++, p += 2304) {
+        for (h = 0; h < V_PER16; h++) {
+            const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030), m3f = v_set1i(0x3F3F3F3F), mff = v_set1i(0x00FF00FF);
+            vi sc[V_NP][2], mn[V_NP][4], s[AIOSK__NC][V_NP];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) { /* scales and minima of sub-blocks 0..3 and 4..7, one byte each */
+                const uint8_t *q = p + (uint64_t)e * stride + 64 + h * V_W * 4;
+                const vi w0 = v_loadi(q), w1 = v_loadi(q + 64), w2 = v_loadi(q + 128);
+                const vi mn0 = i_and(w1, m3f), mn1 = i_or(i_and(i_srl4(w2), m), i_and(i_srl2(w1), m30));
+                sc[e][0] = i_and(w0, m3f);
+                sc[e][1] = i_or(i_and(w2, m), i_and(i_srl2(w0), m30));
+                mn[e][0] = i_and(mn0, mff);
+                mn[e][1] = i_and(i_srl8(mn0), mff);
+                mn[e][2] = i_and(mn1, mff);
+                mn[e][3] = i_and(i_srl8(mn1), mff);
+                for (c = 0; c < nc; c++) s[c][e] = v_zeroi();
+            }
+            for (j = 0; j < 8; j++) { /* sub-blocks: low, then high nibbles of the same bytes */
+                vi w[V_NP][8], t[V_NP];
+                AIOSK__UNROLL
+                for (e = 0; e < np; e++) {
+                    const uint8_t *q = p + (uint64_t)e * stride + 256 + (j >> 1) * 512 + h * V_W * 4;
+                    V_NAME(ahead)(p + (uint64_t)e * stride + j * 288 + h * (288 / V_PER16), 288 / V_PER16);
+                    if (j == 4) sc[e][0] = sc[e][1];
+                    t[e] = i_scale_u8(sc[e][0]);
+                    sc[e][0] = i_srl8(sc[e][0]);
+                    if (j & 1) {
+                        AIOSK__UNROLL
+                        for (i = 0; i < 8; i++) w[e][i] = i_and(i_srl4(v_loadi(q + i * 64)), m);
+                    } else {
+                        AIOSK__UNROLL
+                        for (i = 0; i < 8; i++) w[e][i] = i_and(v_loadi(q + i * 64), m);
+                    }
+                }
+                for (c = 0; c < nc; c++) {
+                    const int8_t *xc = (const int8_t *)x + (uint64_t)c * xs + k * 256 + j * 32;
+                    AIOSK__UNROLL
+                    for (e = 0; e < np; e++) s[c][e] = i_macc32_4(s[c][e], w[e], xc, t[e]);
+                }
+            }
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                const uint8_t *q = p + (uint64_t)e * stride + h * V_W * 2;
+                const vf d = v_load_f16(q), dmin = v_load_f16(q + 32);
+                for (c = 0; c < nc; c++) {
+                    const uint8_t *xc = x + (uint64_t)c * xs;
+                    const int16_t *b = (const int16_t *)(const void *)(xc + a.sum32) + k * 8;
+                    vf *o = &acc[(c * np + e) * V_PER16 + h];
+                    vi mm = i_macc_pair(i_macc_pair(v_zeroi(), mn[e][0], b), mn[e][1], b + 2);
+                    mm = i_macc_pair(i_macc_pair(mm, mn[e][2], b + 4), mn[e][3], b + 6);
+                    *o = V_NAME(step)(*o, d, xc + a.d + k * 4, s[c][e]);
+                    *o = V_NAME(step_min)(*o, dmin, xc + a.d + k * 4, mm);
+                }
+            }
+        }
+    }
+}
+
+/* Block of a panel: d 32 bytes, low nibbles 2048, high bits 1024, scales 256. */
+V_FN void V_NAME(panel_q6_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
+                             const int32_t nc, vf *acc) {
+    const int32_t n = n_in / 256;
+    const aiosk__a256 a = aiosk__a256_parts(n_in);
+    int32_t k, c;
+    int h, i, j, e;
+    for (k = 0; k < n; k++, p += 3360) {
+        for (h = 0; h < V_PER16; h++) {
+            const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030);
+            vi s[AIOSK__NC][V_NP];
+            for (c = 0; c < nc; c++)
+                for (e = 0; e < np; e++) s[c][e] = v_zeroi();
+            for (j = 0; j < 8; j++) {
+                /* half j/4 of the block; 16 columns each at v and v + 32, where v = 64 * (j/2 % 2) + 16 * (j % 2) in it:
+                 * low or high nibbles of two runs of bytes, and two bits of one run */
+                const int32_t at = k * 256 + (j >> 2) * 128 + (j >> 1 & 1) * 64 + (j & 1) * 16;
+                vi u[V_NP][4], v[V_NP][4], su[V_NP], sv[V_NP];
+                AIOSK__UNROLL
+                for (e = 0; e < np; e++) {
+                    const uint8_t *b = p + (uint64_t)e * stride + 32 + h * V_W * 4;
+                    const uint8_t *ql = b + (j >> 2) * 1024 + (j & 1) * 256, *qh = b + 2048 + (j >> 2) * 512 + (j & 1) * 256;
+                    vi t = v_loadi(b + 3072 + (j >> 1) * 64);
+                    V_NAME(ahead)(p + (uint64_t)e * stride + j * 420 + h * (420 / V_PER16), 420 / V_PER16);
+                    if (j & 1) t = i_srl8(t);
+                    su[e] = i_scale_s8(t);
+                    sv[e] = i_scale_s8(i_srl16(t));
+                    if (j & 2) {
+                        AIOSK__UNROLL
+                        for (i = 0; i < 4; i++) {
+                            const vi g = v_loadi(qh + i * 64);
+                            u[e][i] = i_or(i_and(i_srl4(v_loadi(ql + i * 64)), m), i_and(g, m30));
+                            v[e][i] = i_or(i_and(i_srl4(v_loadi(ql + 512 + i * 64)), m), i_and(i_srl2(g), m30));
+                        }
+                    } else {
+                        AIOSK__UNROLL
+                        for (i = 0; i < 4; i++) {
+                            const vi g = v_loadi(qh + i * 64);
+                            u[e][i] = i_or(i_and(v_loadi(ql + i * 64), m), i_and(i_sll4(g), m30));
+                            v[e][i] = i_or(i_and(v_loadi(ql + 512 + i * 64), m), i_and(i_sll2(g), m30));
+                        }
+                    }
+                }
+                for (c = 0; c < nc; c++) {
+                    const int8_t *xc = (const int8_t *)x + (uint64_t)c * xs + at;
+                    const int32_t *z = (const int32_t *)(const void *)(x + (uint64_t)c * xs + a.sum8) + at / 8;
+                    AIOSK__UNROLL
+                    for (e = 0; e < np; e++)
+                        s[c][e] = i_macc16_6(i_macc16_6(s[c][e], u[e], xc, z, su[e]), v[e], xc + 32, z + 4, sv[e]);
+                }
+            }
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                const uint8_t *q = p + (uint64_t)e * stride;
+                const vf d = v_load_f16(q + h * V_W * 2);
+                vi sc[4], pairs[8];
+                for (i = 0; i < 4; i++) sc[i] = v_loadi(q + 3104 + i * 64 + h * V_W * 4);
+                i_pairs_s8(pairs, sc);
+                for (c = 0; c < nc; c++) {
+                    const uint8_t *xc = x + (uint64_t)c * xs;
+                    const vi t = i_fix6(s[c][e], pairs, (const int16_t *)(const void *)(xc + a.sum16) + k * 16);
+                    vf *o = &acc[(c * np + e) * V_PER16 + h];
+                    *o = V_NAME(step)(*o, d, xc + a.d + k * 4, t);
+                }
+            }
+        }
+    }
+}
+
+/* The matrix: panels outside, so that each is read from memory once per tile of columns, whose activations fit in half
+ * of a small second-level cache; passes of AIOSK__NC columns inside. One column has its own copy of the micro-kernel. */
+#define AIOSK__PANELS(T, t)                                                                                       \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) {                                                     \
+        const uint64_t stride = 16 * aiosk_row_bytes(AIOSK_##T, (uint64_t)m->n_in), xs = m->x_stride;             \
+        int32_t tile = (int32_t)(786432 / (xs ? xs : 1)), c0, c1, c, row, i;                                      \
+        vf acc[AIOSK__NC * V_NP * V_PER16];                                                                       \
+        tile = tile < AIOSK__NC ? AIOSK__NC : tile - tile % AIOSK__NC;                                            \
+        for (c0 = 0; c0 < m->n_cols; c0 = c1) {                                                                   \
+            int np = 1;                                                                                           \
+            c1 = m->n_cols - c0 <= tile ? m->n_cols : c0 + tile;                                                  \
+            for (row = m->row0; row < m->row1; row += 16 * np) {                                                  \
+                const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row / 16) * stride;                         \
+                np = V_NP > 1 && c1 - c0 > 1 && m->row1 - row > 16 ? V_NP : 1;                                    \
+                for (c = c0; c < c1; c += AIOSK__NC) {                                                            \
+                    const int32_t nc = c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC;                                   \
+                    const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c * xs;                                  \
+                    for (i = 0; i < nc * np * V_PER16; i++) acc[i] = v_zero();                                    \
+                    if (V_NP > 1 && np > 1) V_NAME(panel_##t)(p, stride, V_NP, x, xs, m->n_in, nc, acc);          \
+                    else if (nc == 1) V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 1, acc);                    \
+                    else V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, nc, acc);                                \
+                    for (i = 0; i < nc * np; i++)                                                                 \
+                        V_NAME(put)(m, c + i / np, row + 16 * (i % np), acc + i * V_PER16);                       \
+                }                                                                                                 \
+            }                                                                                                     \
+        }                                                                                                         \
+    }
+AIOSK__PANELS(Q4_0, q4_0)
+AIOSK__PANELS(Q8_0, q8_0)
+AIOSK__PANELS(Q4_K, q4_k)
+AIOSK__PANELS(Q6_K, q6_k)
+#undef AIOSK__PANELS
+
+/* ======== kernels/rows.inc, continued ======== */
+/* rows.inc: matrices as they are in the file, row after row: streamed tensors, and types without panels. Every FLT, A32 and
+ * A256 type, with the numbers of lanes.inc. Expanded once per instruction set. */
+
+/* ---- integer types: any of them, through its definition in integers ----------------------------------------
+ * 16 rows at a time, so that the float steps have a lane per row. A block is decoded once for up to 8 columns. */
+enum { V_NAME(rows_nc) = 8 };
+V_EXPORT void V_NAME(rows_ints)(const aiosk_matmul *m, int32_t type) {
+    const aiosk_type *t = aiosk_type_info(type);
+    const int32_t nw = (int32_t)t->n_weights, n = m->n_in / nw, k256 = t->family == AIOSK_A256;
+    const uint64_t row_bytes = (uint64_t)n * t->n_bytes;
+    const aiosk__a32 a = aiosk__a32_parts(m->n_in);
+    const aiosk__a256 b = aiosk__a256_parts(m->n_in);
+    int32_t row, c0, c, k, r, u, i;
+    aiosk__ints v;
+    int16_t w[256];
+    int32_t s[8][4][16], mm[8][16];
+    float d[4][16], dmin[4][16];
+    vf acc[8 * V_PER16];
+    for (row = m->row0; row < m->row1; row += 16) {
+        const int32_t nr = m->row1 - row < 16 ? m->row1 - row : 16;
+        for (c0 = 0; c0 < m->n_cols; c0 += V_NAME(rows_nc)) {
+            const int32_t nc = m->n_cols - c0 < V_NAME(rows_nc) ? m->n_cols - c0 : V_NAME(rows_nc);
+            const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * m->x_stride;
+            for (i = 0; i < nc * V_PER16; i++) acc[i] = v_zero();
+            memset(s, 0, sizeof s);
+            memset(mm, 0, sizeof mm);
+            memset(d, 0, sizeof d);
+            memset(dmin, 0, sizeof dmin);
+            v.unit = 32;
+            v.has_min = 0;
+            for (k = 0; k < n; k++) {
+                for (r = 0; r < nr; r++) {
+                    const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row + r) * row_bytes + (uint64_t)k * t->n_bytes;
+                    aiosk__unpack_ints(type, p, &v);
+                    for (i = 0; i < nw / 16; i++) i_scale16(w + i * 16, v.q + i * 16, k256 ? v.sc[i] : 1);
+                    for (u = 0; u < nw / v.unit; u++) {
+                        d[u][r] = v.d[u];
+                        dmin[u][r] = v.dmin[u];
+                        for (c = 0; c < nc; c++) {
+                            const int8_t *xc = (const int8_t *)x + (uint64_t)c * m->x_stride + k * nw + u * v.unit;
+                            s[c][u][r] = i_dot16(w + u * v.unit, xc, v.unit);
+                        }
+                    }
+                    if (k256 && v.has_min)
+                        for (c = 0; c < nc; c++) {
+                            const uint8_t *z = x + (uint64_t)c * m->x_stride + b.sum16 + k * 32;
+                            int32_t z16 = 0;
+                            for (i = 0; i < 16; i++) z16 += v.mn[i] * (int16_t)aiosk__u16(z + 2 * aiosk__pair_at(i));
+                            mm[c][r] = z16;
+                        }
+                }
+                for (u = 0; u < nw / v.unit; u++)
+                    for (c = 0; c < nc; c++) {
+                        const uint8_t *xc = x + (uint64_t)c * m->x_stride;
+                        const int32_t at = (k * nw + u * v.unit) / 32 * 4; /* A32: sums and scales are 4 bytes per 32 columns */
+                        const uint8_t *dx = xc + (k256 ? b.d + (uint32_t)k * 4 : a.d + (uint32_t)at);
+                        vf *o = &acc[c * V_PER16];
+                        for (i = 0; i < V_PER16; i++) {
+                            o[i] = V_NAME(step)(o[i], v_loadu(&d[u][i * V_W]), dx, v_loadi(&s[c][u][i * V_W]));
+                            if (v.has_min) {
+                                const vi z = k256 ? v_loadi(&mm[c][i * V_W]) : i_dup(xc + a.sum + at);
+                                o[i] = V_NAME(step_min)(o[i], v_loadu(&dmin[u][i * V_W]), dx, z);
+                            }
+                        }
+                    }
+            }
+            for (c = 0; c < nc; c++) V_NAME(put)(m, c0 + c, row, acc + c * V_PER16);
+        }
+    }
+}
+
+/* ---- float types ------------------------------------------------------------------------------------------- */
+
+V_FN vf V_NAME(load_w)(int32_t type, const uint8_t *w, int32_t i) {
+    return type == AIOSK_F32 ? v_loadu((const float *)(const void *)w + i)
+         : type == AIOSK_F16 ? v_load_f16(w + 2 * (uint32_t)i) : v_load_bf16(w + 2 * (uint32_t)i);
+}
+
+/* nr rows times nc columns, both constants after inlining; 16 partial sums each. */
+V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int32_t col, const int nr, const int nc) {
+    const int32_t size = type == AIOSK_F32 ? 4 : 2, full = m->n_in & ~15, tail = m->n_in - full;
+    const uint64_t rb = (uint64_t)m->n_in * (uint32_t)size;
+    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb, *x = (const uint8_t *)m->x + (uint64_t)col * m->x_stride;
+    vf acc[4 * 4 * V_PER16];
+    int32_t i;
+    int r, c, h;
+    AIOSK__UNROLL
+    for (i = 0; i < nr * nc * V_PER16; i++) acc[i] = v_zero();
+    for (i = 0; i < full; i += 16) {
+        AIOSK__UNROLL
+        for (h = 0; h < V_PER16; h++) {
+            vf xv[4];
+            AIOSK__UNROLL
+            for (c = 0; c < nc; c++) xv[c] = v_loadu((const float *)(const void *)(x + (uint64_t)c * m->x_stride) + i + h * V_W);
+            AIOSK__UNROLL
+            for (r = 0; r < nr; r++) {
+                const vf wv = V_NAME(load_w)(type, w + (uint64_t)r * rb, i + h * V_W);
+                AIOSK__UNROLL
+                for (c = 0; c < nc; c++) acc[(r * nc + c) * V_PER16 + h] = v_fma(wv, xv[c], acc[(r * nc + c) * V_PER16 + h]);
+            }
+        }
+    }
+    for (r = 0; r < nr; r++) {
+        for (c = 0; c < nc; c++) {
+            float *y = m->y + (uint64_t)(col + c) * m->y_stride + row + r;
+            vf *s = acc + (r * nc + c) * V_PER16;
+            float t;
+            if (tail) { /* zeros behind the last column, for the weights as for the activations */
+                float wt[16], xt[16];
+                memset(wt, 0, sizeof wt);
+                memset(xt, 0, sizeof xt);
+                memcpy(wt, w + (uint64_t)r * rb + (uint64_t)full * (uint32_t)size, (size_t)(tail * size));
+                memcpy(xt, x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, (size_t)tail * 4);
+                for (h = 0; h < V_PER16; h++)
+                    s[h] = v_fma(V_NAME(load_w)(type, (const uint8_t *)wt, h * V_W), v_loadu(xt + h * V_W), s[h]);
+            }
+            t = v_tree_add(s);
+            if (m->bias) t = t + m->bias[row + r];
+            *y = m->flags & AIOSK_MM_ADD ? *y + t : t;
+        }
+    }
+}
+
+/* Tiles that keep the sums in registers: 16 of 32, 8 of 16 (AVX2), 16 of 32 (NEON). */
+V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
+    enum { NR = V_W == 8 ? 2 : V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
+    int32_t row = m->row0, c;
+    for (; row + 4 <= m->row1; row += 4) {
+        for (c = 0; c + NC <= m->n_cols; c += NC) {
+            V_NAME(flt_tile)(m, type, row, c, NR, NC);
+            if (NR < 4) V_NAME(flt_tile)(m, type, row + NR, c, NR, NC);
+        }
+        for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
+    }
+    for (; row < m->row1; row++)
+        for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
+}
+
+#define AIOSK__ROWS_FLT(N, n)  V_EXPORT void V_NAME(rows_##n)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_##N); }
+#define AIOSK__ROWS_A32(N, n)  V_EXPORT void V_NAME(rows_##n)(const aiosk_matmul *m) { V_NAME(rows_ints)(m, AIOSK_##N); }
+#define AIOSK__ROWS_A256(N, n) AIOSK__ROWS_A32(N, n)
+#define AIOSK__ROWS_RAW(N, n)
+#define AIOSK__X(N, n, id, w, b, f) AIOSK__ROWS_##f(N, n)
+AIOSK__FORMATS(AIOSK__X)
+#undef AIOSK__X
+#undef AIOSK__ROWS_RAW
+#undef AIOSK__ROWS_A256
+#undef AIOSK__ROWS_A32
+#undef AIOSK__ROWS_FLT
+
+/* ======== kernels/quant.inc, continued ======== */
+/* quant.inc: f32 activations to int8 codes with their scales and sums (layout: pack.c, arithmetic: api.h).
+ * What api.h leaves open, the same everywhere: 127 / amax is held below infinity; NaN is skipped by amax and gives code
+ * -127. */
+
+/* Codes of n values, n a multiple of 16, and the scale. */
+V_FN float V_NAME(quantize_block)(const float *x, int32_t n, int8_t *q) {
+    const vf lo = v_set1(-127.0f), hi = v_set1(127.0f);
+    vf m[V_PER16], s;
+    float amax, id;
+    int32_t i;
+    int h;
+    for (h = 0; h < V_PER16; h++) m[h] = v_abs(v_loadu(x + h * V_W));
+    for (h = 0; h < V_PER16; h++) m[h] = v_max(v_zero(), m[h]); /* a first NaN would stay in the maximum */
+    for (i = 16; i < n; i += 16)
+        for (h = 0; h < V_PER16; h++) m[h] = v_max(m[h], v_abs(v_loadu(x + i + h * V_W)));
+    amax = v_tree_max(m);
+    id = 127.0f / amax;
+    id = id < 3.402823466e+38f ? id : 3.402823466e+38f; /* finite, so that 0 stays 0 */
+    s = v_set1(id);
+    for (i = 0; i < n; i += V_W) i_store_s8(q + i, v_cvt_f32_i32(v_min(hi, v_max(lo, v_mul(v_loadu(x + i), s)))));
+    return amax / 127.0f;
+}
+
+AIOSK__INLINE int32_t V_NAME(sum8)(const int8_t *q) {
+    return q[0] + q[1] + q[2] + q[3] + q[4] + q[5] + q[6] + q[7];
+}
+
+V_EXPORT void V_NAME(quantize_flt)(const float *x, int32_t n, void *dst) { memcpy(dst, x, (size_t)n * 4); }
+
+V_EXPORT void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
+    const aiosk__a32 a = aiosk__a32_parts(n);
+    uint8_t *o = (uint8_t *)dst;
+    int32_t k;
+    for (k = 0; k < n / 32; k++) {
+        int8_t *q = (int8_t *)dst + k * 32;
+        const float d = V_NAME(quantize_block)(x + k * 32, 32, q);
+        const int32_t s = V_NAME(sum8)(q) + V_NAME(sum8)(q + 8) + V_NAME(sum8)(q + 16) + V_NAME(sum8)(q + 24);
+        const int32_t s8 = s * -8, s128 = s * -128;
+        memcpy(o + a.d + k * 4, &d, 4);
+        memcpy(o + a.sum + k * 4, &s, 4);
+        memcpy(o + a.sum8 + k * 4, &s8, 4);
+        memcpy(o + a.sum128 + k * 4, &s128, 4);
+    }
+}
+
+V_EXPORT void V_NAME(quantize_a256)(const float *x, int32_t n, void *dst) {
+    const aiosk__a256 a = aiosk__a256_parts(n);
+    uint8_t *o = (uint8_t *)dst;
+    int32_t k, i;
+    for (k = 0; k < n / 256; k++) {
+        int8_t *q = (int8_t *)dst + k * 256;
+        const float d = V_NAME(quantize_block)(x + k * 256, 256, q);
+        int32_t s8[32];
+        int16_t s16[16], s32[8];
+        for (i = 0; i < 32; i++) s8[i] = V_NAME(sum8)(q + i * 8);
+        for (i = 0; i < 16; i++) s16[aiosk__pair_at(i)] = (int16_t)(s8[2 * i] + s8[2 * i + 1]);
+        for (i = 0; i < 8; i++) s32[aiosk__pair_at(i)] = (int16_t)(s8[4 * i] + s8[4 * i + 1] + s8[4 * i + 2] + s8[4 * i + 3]);
+        for (i = 0; i < 32; i++) s8[i] *= -32;
+        memcpy(o + a.d + k * 4, &d, 4);
+        memcpy(o + a.sum8 + k * 128, s8, 128);
+        memcpy(o + a.sum16 + k * 32, s16, 32);
+        memcpy(o + a.sum32 + k * 16, s32, 16);
+    }
+}
+
+/* ======== kernels/ops.inc, continued ======== */
+/* ops.inc: norms, activations, rope and the other float loops, written once over the v_* vocabulary and expanded in
+ * every instruction set. Sums go by 16 virtual lanes (index mod 16, ascending) and the tree 8, 4, 2, 1; everything
+ * else is lane by lane, so that the register's width does not show. No product feeds an addition except in v_fma. */
+
+/* The first n < V_W floats at p, the other lanes set to pad; and the reverse. Nothing outside is touched. */
+V_FN vf V_NAME(load_part)(const float *p, int32_t n, float pad) {
+    float t[V_W];
+    int32_t i;
+    for (i = 0; i < V_W; i++) t[i] = i < n ? p[i] : pad;
+    return v_loadu(t);
+}
+V_FN void V_NAME(store_part)(float *p, vf a, int32_t n) {
+    float t[V_W];
+    int32_t i;
+    v_storeu(t, a);
+    for (i = 0; i < n; i++) p[i] = t[i];
+}
+V_FN vf V_NAME(load_n)(const float *p, int32_t n, float pad) {
+    return n >= V_W ? v_loadu(p) : V_NAME(load_part)(p, n, pad);
+}
+
+/* exp(x): x = n ln2 + r with |r| <= ln2 / 2, ln2 in two floats; exp(r) by a polynomial of degree 6 (Remez on
+ * (exp(r) - 1 - r) / r^2, error 1e-8); then times 2^n. At most 1 ulp; subnormal results rounded once; exactly 0 below
+ * -104 and for NaN, +infinity above 88.73. */
+V_FN vf V_NAME(v_exp)(vf x) {
+    vf n, r, p;
+    x = v_max(v_set1(-104.0f), v_min(v_set1(89.0f), x));
+    n = v_rint(v_mul(x, v_set1(1.44269504f)));
+    r = v_fma(n, v_set1(-0.693147182f), x);
+    r = v_fma(n, v_set1(1.90465430e-9f), r);
+    p = v_fma(v_set1(1.394111074e-3f), r, v_set1(8.363176342e-3f));
+    p = v_fma(p, r, v_set1(4.166637529e-2f));
+    p = v_fma(p, r, v_set1(1.666657700e-1f));
+    p = v_fma(p, r, v_set1(0.5f));
+    p = v_fma(p, r, v_set1(1.0f));
+    p = v_fma(p, r, v_set1(1.0f));
+    return v_ldexp(p, n);
+}
+/* tanh(x): an odd polynomial of degree 11 where |x| < 0.625 (Remez, error 5e-9), else 1 - 2 / (exp(2|x|) + 1) */
+V_FN vf V_NAME(v_tanh)(vf x) {
+    vf a = v_abs(x), z = v_mul(x, x), p, e;
+    p = v_fma(v_set1(-5.704977550e-3f), z, v_set1(2.063907869e-2f));
+    p = v_fma(p, z, v_set1(-5.373971164e-2f));
+    p = v_fma(p, z, v_set1(1.333144158e-1f));
+    p = v_fma(p, z, v_set1(-3.333328068e-1f));
+    p = v_fma(v_mul(a, z), p, a);
+    e = v_add(V_NAME(v_exp)(v_add(a, a)), v_set1(1.0f));
+    e = v_sub(v_set1(1.0f), v_div(v_set1(2.0f), e));
+    return v_xorsign(v_sel_lt(a, v_set1(0.625f), p, e), x);
+}
+/* silu  x / (1 + exp(-x))
+ * gelu  0.5 x (1 + tanh(u)), u = sqrt(2/pi) (x + 0.044715 x^3); written x / (1 + exp(-2u)), which is the same and
+ *       does not cancel where x is negative */
+V_FN vf V_NAME(v_act)(int32_t kind, vf x) {
+    vf t = v_zero();
+    switch (kind) {
+    case AIOSK_ACT_RELU: return v_max(t, x);
+    case AIOSK_ACT_RELU2: x = v_max(t, x); return v_mul(x, x);
+    case AIOSK_ACT_GELU:
+        t = v_fma(v_mul(x, x), v_set1(-0.0713548163f), v_set1(-1.59576912f));
+        t = v_mul(x, t);
+        break;
+    default: t = v_xorsign(x, v_set1(-1.0f));
+    }
+    return v_div(x, v_add(V_NAME(v_exp)(t), v_set1(1.0f)));
+}
+
+V_FN void V_NAME(act_loop)(int32_t kind, const float *g, const float *u, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i < n; i += V_W) {
+        vf t = V_NAME(v_act)(kind, V_NAME(load_n)(g + i, n - i, 0.0f));
+        if (u) t = v_mul(t, V_NAME(load_n)(u + i, n - i, 0.0f));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+V_EXPORT void V_NAME(act_gated)(int32_t kind, const float *g, const float *u, int32_t n, float *y) {
+    switch (kind) {
+    case AIOSK_ACT_RELU: V_NAME(act_loop)(AIOSK_ACT_RELU, g, u, n, y); break;
+    case AIOSK_ACT_RELU2: V_NAME(act_loop)(AIOSK_ACT_RELU2, g, u, n, y); break;
+    case AIOSK_ACT_GELU: V_NAME(act_loop)(AIOSK_ACT_GELU, g, u, n, y); break;
+    default: V_NAME(act_loop)(AIOSK_ACT_SILU, g, u, n, y);
+    }
+}
+V_EXPORT void V_NAME(act)(int32_t kind, const float *x, int32_t n, float *y) { V_NAME(act_gated)(kind, x, NULL, n, y); }
+
+V_EXPORT void V_NAME(exp)(const float *x, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i < n; i += V_W) {
+        vf t = V_NAME(v_exp)(V_NAME(load_n)(x + i, n - i, 0.0f));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+V_EXPORT void V_NAME(softcap)(const float *x, float cap, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i < n; i += V_W) {
+        vf t = v_div(V_NAME(load_n)(x + i, n - i, 0.0f), v_set1(cap));
+        t = v_mul(v_set1(cap), V_NAME(v_tanh)(t));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+V_EXPORT void V_NAME(add)(const float *a, const float *b, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i + V_W <= n; i += V_W) v_storeu(y + i, v_add(v_loadu(a + i), v_loadu(b + i)));
+    for (; i < n; i++) y[i] = a[i] + b[i];
+}
+V_EXPORT void V_NAME(scale)(const float *x, float s, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i + V_W <= n; i += V_W) v_storeu(y + i, v_mul(v_loadu(x + i), v_set1(s)));
+    for (; i < n; i++) y[i] = x[i] * s;
+}
+
+/* sum of x (kind 0) or of (x - mean)^2 (kind 1) as float rows. The tail is padded so that it adds zeros. */
+V_FN float V_NAME(row_sum)(const float *x, int32_t n, float mean, int32_t squares) {
+    vf s[V_PER16], m = v_set1(mean);
+    int32_t i, k;
+    for (k = 0; k < V_PER16; k++) s[k] = v_zero();
+    for (i = 0; i + 16 <= n; i += 16) {
+#define AIOSK__E(k) { vf t = v_loadu(x + i + k * V_W);                                     \
+        if (squares) { t = v_sub(t, m); s[k] = v_fma(t, t, s[k]); } else s[k] = v_add(s[k], t); }
+        V_EACH(AIOSK__E)
+#undef AIOSK__E
+    }
+    if (i < n) {
+        float b[16];
+        for (k = 0; k < 16; k++) b[k] = i + k < n ? x[i + k] : squares ? mean : 0.0f;
+#define AIOSK__E(k) { vf t = v_loadu(b + k * V_W);                                         \
+        if (squares) { t = v_sub(t, m); s[k] = v_fma(t, t, s[k]); } else s[k] = v_add(s[k], t); }
+        V_EACH(AIOSK__E)
+#undef AIOSK__E
+    }
+    return v_tree_add(s);
+}
+V_EXPORT void V_NAME(rms_norm)(const float *x, const float *w, float eps, int32_t n, float *y) {
+    float r = 1.0f / aiosk__sqrt(V_NAME(row_sum)(x, n, 0.0f, 1) / (float)n + eps);
+    int32_t i;
+    for (i = 0; i + V_W <= n; i += V_W) {
+        vf t = v_mul(v_loadu(x + i), v_set1(r));
+        v_storeu(y + i, w ? v_mul(t, v_loadu(w + i)) : t);
+    }
+    for (; i < n; i++) y[i] = w ? x[i] * r * w[i] : x[i] * r;
+}
+V_EXPORT void V_NAME(layer_norm)(const float *x, const float *w, const float *b, float eps, int32_t n, float *y) {
+    float mean = V_NAME(row_sum)(x, n, 0.0f, 0) / (float)n;
+    float r = 1.0f / aiosk__sqrt(V_NAME(row_sum)(x, n, mean, 1) / (float)n + eps);
+    int32_t i;
+    for (i = 0; i < n; i += V_W) { /* t * 1 and t + -0 change no bit */
+        vf t = v_mul(v_sub(V_NAME(load_n)(x + i, n - i, 0.0f), v_set1(mean)), v_set1(r));
+        t = v_fma(t, w ? V_NAME(load_n)(w + i, n - i, 0.0f) : v_set1(1.0f), b ? V_NAME(load_n)(b + i, n - i, 0.0f) : v_set1(-0.0f));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+
+/* One pair; the products that are rounded are x1's. */
+V_FN void V_NAME(rope1)(float *p0, float *p1, float c, float s) {
+    float x0 = *p0, x1 = *p1;
+    *p0 = aiosk__fma(x0, c, -(x1 * s));
+    *p1 = aiosk__fma(x0, s, x1 * c);
+}
+V_EXPORT void V_NAME(rope)(int32_t style, float *x, int32_t n_head, int32_t hd, int32_t n_rot, const float *cs) {
+    int32_t n = n_rot / 2, h, i, j;
+    if (style == AIOSK_ROPE_PAIRS) {
+        for (h = 0; h < n_head; h++, x += hd) {
+            i = 0;
+#if V_W > 1
+            for (; i + V_W <= 2 * n; i += V_W) { /* lanes (x0, x0) * (cos, sin) + (x1, x1) * (-sin, cos) */
+                vf a = v_loadu(x + i), c = v_loadu(cs + i), s = v_swap2(c);
+                static const float minus[16] = { -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1 };
+                s = v_xorsign(s, v_loadu(minus));
+                v_storeu(x + i, v_fma(v_dup_even(a), c, v_mul(v_dup_odd(a), s)));
+            }
+#endif
+            for (; i < 2 * n; i += 2) V_NAME(rope1)(x + i, x + i + 1, cs[i], cs[i + 1]);
+        }
+        return;
+    }
+    for (i = 0; i < n; i += 64) { /* cos and sin apart, 64 pairs at a time, for all heads */
+        float c[64], s[64], *p = x;
+        int32_t m = n - i < 64 ? n - i : 64;
+        for (j = 0; j < m; j++) { c[j] = cs[2 * (i + j)]; s[j] = cs[2 * (i + j) + 1]; }
+        for (h = 0; h < n_head; h++, p += hd) {
+            float *p0 = p + i, *p1 = p + n + i;
+            for (j = 0; j + V_W <= m; j += V_W) {
+                vf x0 = v_loadu(p0 + j), x1 = v_loadu(p1 + j), vc = v_loadu(c + j), vs = v_loadu(s + j);
+                v_storeu(p0 + j, v_fma(x0, vc, v_xorsign(v_mul(x1, vs), v_set1(-1.0f))));
+                v_storeu(p1 + j, v_fma(x0, vs, v_mul(x1, vc)));
+            }
+            for (; j < m; j++) V_NAME(rope1)(p0 + j, p1 + j, c[j], s[j]);
+        }
+    }
+}
+
+/* The maximum by blocks; only the first block that holds it is searched. NaN is never the largest; 0 when there is
+ * nothing else. */
+V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
+    float best = aiosk__bits_f32(0xFF800000u);
+    int32_t at = 0, i, j, k;
+    for (i = 0; i < n; i += 1024) {
+        int32_t m = n - i < 1024 ? n - i : 1024;
+        vf v = v_set1(aiosk__bits_f32(0xFF800000u));
+        float t[V_W];
+        for (j = 0; j + V_W <= m; j += V_W) v = v_max(v, v_loadu(x + i + j));
+        v_storeu(t, v);
+        for (k = 1; k < V_W; k++) if (t[k] > t[0]) t[0] = t[k];
+        for (; j < m; j++) if (x[i + j] > t[0]) t[0] = x[i + j];
+        if (t[0] > best) { best = t[0]; at = i; }
+    }
+    for (i = at; i < n; i++) if (x[i] == best) return i;
+    return 0;
+}
+
+/* codes[i] = rint(x[i] * f) or, with divide, rint(x[i] / f); clamped to [-127, 127]; zeros from n to n rounded up to 16.
+ * step: distance of groups of 4 codes (4 = a plain row). */
+V_FN void V_NAME(codes8)(const float *x, int32_t n, float f, int32_t divide, int8_t *codes, int32_t step) {
+    int32_t i, k, t[V_W];
+    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
+        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
+        v = divide ? v_div(v, v_set1(f)) : v_mul(v, v_set1(f));
+        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v));
+        v_storei(t, v_cvt_f32_i32(v));
+        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = (int8_t)t[k];
+    }
+}
+V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
+    vf m = v_zero();
+    float t[V_W], r = 0.0f;
+    int32_t i;
+    for (i = 0; i < n; i += V_W) m = v_max(m, v_abs(V_NAME(load_n)(x + i, n - i, 0.0f)));
+    v_storeu(t, m);
+    for (i = 0; i < V_W; i++) if (t[i] > r) r = t[i];
+    return r;
+}
+V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d) {
+    float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
+    const int32_t tiny = !(f <= 3.40282347e38f); /* counts as zero, as in quant.inc */
+    *d = tiny ? 0.0f : a / 127.0f;
+    V_NAME(codes8)(x, n, tiny ? 0.0f : f, 0, q, 4);
+}
+
+/* ======== kernels/attend.inc, continued ======== */
+/* attend.inc: attention over one KV tile, and writing a position into a tile; written once over the v_* vocabulary.
+ * api.h defines layouts and arithmetic. After ops.inc (exp, tanh, int8 codes).
+ *
+ * Scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
+ * t a channel, or a lane is a channel and t a key. A few queries go together so that a row is loaded (and converted)
+ * once for all of them; V_SHAPES gives the registers. How queries are grouped changes no bit. */
+
+typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
+
+/* 16 numbers of a row of kind kv, as floats */
+V_FN V_NAME(v16) V_NAME(row16)(const uint8_t *p, int32_t kv) {
+    V_NAME(v16) r;
+#define AIOSK__E(k) r.v[k] = kv == AIOSK_KV_F32 ? v_loadu((const float *)(const void *)(p + k * V_W * 4)) \
+                           : kv == AIOSK_KV_F16 ? v_load_f16(p + k * V_W * 2) : v_load_i8(p + k * V_W);
+    V_EACH(AIOSK__E)
+#undef AIOSK__E
+    return r;
+}
+
+/* c[q][16 * nj] = sum over t0 <= t < t1 of f[q][t] * rows[t][16 * nj]. kv, nq and nj are constants: the unused part of
+ * the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
+V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f,
+                          size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride) {
+    const size_t w = kv == AIOSK_KV_F32 ? 64 : kv == AIOSK_KV_F16 ? 32 : 16; /* bytes of 16 numbers */
+    V_NAME(v16) acc[8][4], r0, r1, r2, r3;
+    const uint8_t *p = rows + (size_t)t0 * step;
+    int32_t t;
+#define AIOSK__Q(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
+#define AIOSK__E(k) z.v[k] = v_zero();
+#define AIOSK__C(q) if (q < nq) { V_NAME(v16) z; V_EACH(AIOSK__E)                     \
+        acc[q][0] = z; if (nj > 1) acc[q][1] = z; if (nj > 2) { acc[q][2] = z; acc[q][3] = z; } }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    for (t = t0; t < t1; t++, p += step) {
+        r0 = V_NAME(row16)(p, kv);
+        r1 = r2 = r3 = r0;
+        if (nj > 1) r1 = V_NAME(row16)(p + w, kv);
+        if (nj > 2) { r2 = V_NAME(row16)(p + 2 * w, kv); r3 = V_NAME(row16)(p + 3 * w, kv); }
+#define AIOSK__E(k) a[0].v[k] = v_fma(r0.v[k], b, a[0].v[k]); if (nj > 1) a[1].v[k] = v_fma(r1.v[k], b, a[1].v[k]); \
+        if (nj > 2) { a[2].v[k] = v_fma(r2.v[k], b, a[2].v[k]); a[3].v[k] = v_fma(r3.v[k], b, a[3].v[k]); }
+#define AIOSK__C(q) if (q < nq) { V_NAME(v16) *a = acc[q]; const vf b = v_set1(f[(size_t)q * f_stride + (size_t)t]); V_EACH(AIOSK__E) }
+        AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    }
+#define AIOSK__E(k) v_storeu(o + k * V_W, a[0].v[k]); if (nj > 1) v_storeu(o + 16 + k * V_W, a[1].v[k]);              \
+        if (nj > 2) { v_storeu(o + 32 + k * V_W, a[2].v[k]); v_storeu(o + 48 + k * V_W, a[3].v[k]); }
+#define AIOSK__C(q) if (q < nq) { const V_NAME(v16) *a = acc[q]; float *o = c + (size_t)q * c_stride; V_EACH(AIOSK__E) }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+}
+
+/* The same for 1..V_MAXQ queries and any number nj of 16 lanes, in the shapes that suit the registers */
+#define AIOSK__SHAPE(n, j)                                                                                     \
+    case n:                                                                                                    \
+        for (; nj >= j; nj -= j, rows += w * j, c += 16 * j) {                                                 \
+            V_NAME(outer_n)(AIOSK__KV, n, j, rows, step, f, f_stride, t0, t1, c, c_stride);                    \
+        }                                                                                                      \
+        for (; j > 1 && nj > 0; nj--, rows += w, c += 16) {                                                    \
+            V_NAME(outer_n)(AIOSK__KV, n, 1, rows, step, f, f_stride, t0, t1, c, c_stride);                    \
+        }                                                                                                      \
+        break;
+#define AIOSK__ARGS int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f, size_t f_stride,  \
+                    int32_t t0, int32_t t1, float *c, size_t c_stride
+#define AIOSK__KV AIOSK_KV_F32
+V_EXPORT void V_NAME(outer_f32)(AIOSK__ARGS) { const size_t w = 64; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
+#undef AIOSK__KV
+#define AIOSK__KV AIOSK_KV_F16
+V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
+#undef AIOSK__KV
+#define AIOSK__KV AIOSK_KV_I8
+V_EXPORT void V_NAME(outer_i8)(AIOSK__ARGS) { const size_t w = 16; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
+#undef AIOSK__KV
+#undef AIOSK__ARGS
+#undef AIOSK__SHAPE
+
+/* s[q][16 * nj] = (float)(exact sum over d of q8[q][d] * codes[d][key]) * (dq[q] * dk[key]); constants as in outer_n */
+V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const uint8_t *dk, const int8_t *q8,
+                            const int32_t *fix, const float *dq, int32_t hp, float *s) {
+    struct { vi v[V_PER16]; } acc[8][4];
+    int32_t d;
+#define AIOSK__A(q) vi *a0 = acc[q][0].v, *a1 = acc[q][1].v, *a2 = acc[q][2].v, *a3 = acc[q][3].v;
+#define AIOSK__C(q) if (q < nq) { const vi z = v_set1i(fix[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+#define AIOSK__E(k) a0[k] = z; if (nj > 1) a1[k] = z; if (nj > 2) { a2[k] = z; a3[k] = z; }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    for (d = 0; d < hp; d += 4, codes += 256) {
+        vi r0[V_PER16], r1[V_PER16], r2[V_PER16], r3[V_PER16];
+#define AIOSK__E(k) r0[k] = v_kprep(v_loadi(codes + k * V_W * 4)); if (nj > 1) r1[k] = v_kprep(v_loadi(codes + 64 + k * V_W * 4)); \
+        if (nj > 2) { r2[k] = v_kprep(v_loadi(codes + 128 + k * V_W * 4)); r3[k] = v_kprep(v_loadi(codes + 192 + k * V_W * 4)); }
+        V_EACH(AIOSK__E)
+#undef AIOSK__E
+#define AIOSK__E(k) a0[k] = v_kdot(a0[k], r0[k], b); if (nj > 1) a1[k] = v_kdot(a1[k], r1[k], b);                          \
+        if (nj > 2) { a2[k] = v_kdot(a2[k], r2[k], b); a3[k] = v_kdot(a3[k], r3[k], b); }
+#define AIOSK__C(q) if (q < nq) { int32_t u; vi b; AIOSK__A(q) memcpy(&u, q8 + (size_t)q * (size_t)hp + d, 4); b = v_set1i(u); V_EACH(AIOSK__E) }
+        AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    }
+#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_mul(v_cvt_i32_f32(a[k]), v_mul(b, v_load_f16(dk + 32 * j + k * V_W * 2))));
+#define AIOSK__E(k) AIOSK__S(a0, k, 0) if (nj > 1) AIOSK__S(a1, k, 1) if (nj > 2) { AIOSK__S(a2, k, 2) AIOSK__S(a3, k, 3) }
+#define AIOSK__C(q) if (q < nq) { float *o = s + 64 * q; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+#undef AIOSK__S
+#undef AIOSK__A
+#undef AIOSK__Q
+}
+V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const float *dq,
+                              int32_t hp, float *s) {
+    int32_t fix[8], j, q;
+    for (q = 0; q < nq; q++) { /* what v_kdot adds to each product; sums of integers below 2^24 are exact in floats */
+        fix[q] = 0;
+#if V_KBIAS
+        {
+            vf t[V_PER16];
+            int32_t k;
+            for (k = 0; k < V_PER16; k++) t[k] = v_zero();
+            for (j = 0; j < hp; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_load_i8(q8 + q * hp + j + k * V_W));
+            fix[q] = -V_KBIAS * (int32_t)v_tree_add(t);
+        }
+#endif
+    }
+    switch (nq) {
+#define AIOSK__SHAPE(n, m)                                                                                              \
+    case n:                                                                                                             \
+        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j); } \
+        break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+
+/* Raw scores s[64] of one query -> p[64] in place, 0 outside [lo, hi); gives max and sum. plain: neither softcap nor
+ * ALiBi, and all 64 keys; a constant. Products that are later subtracted from go through v_mulr. */
+V_FN void V_NAME(tile_softmax)(int32_t plain, float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
+    static const int32_t count[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+    const vf scale = v_set1(a->scale), low = v_set1(AIOSK_NEG_INF);
+    vf m[V_PER16], l[V_PER16], mt;
+    int32_t j;
+#define AIOSK__E(k) m[k] = low; l[k] = v_zero();
+    V_EACH(AIOSK__E)
+#undef AIOSK__E
+    if (plain) {
+        for (j = 0; j < 64; j += 16) {
+#define AIOSK__E(k) m[k] = v_max(m[k], v_mul(v_loadu(s + j + k * V_W), scale));
+            V_EACH(AIOSK__E)
+#undef AIOSK__E
+        }
+        *max = v_tree_max(m);
+        mt = v_set1(*max);
+        for (j = 0; j < 64; j += 16) {
+#define AIOSK__E(k) {                                                                                  \
+            vf x = V_NAME(v_exp)(v_sub(v_mulr(v_loadu(s + j + k * V_W), scale), mt));                  \
+            l[k] = v_add(l[k], x);                                                                     \
+            v_storeu(s + j + k * V_W, x); }
+            V_EACH(AIOSK__E)
+#undef AIOSK__E
+        }
+    } else {
+        const vf lo = v_set1((float)a->lo[q]), hi = v_set1((float)a->hi[q]);
+        vf keys[4 * V_PER16];
+        int32_t k;
+        for (j = 0; j < 64; j += V_W) { /* j = the key of lane 0 */
+            vf x = v_mulr(v_loadu(s + j), scale), i;
+            vi c = v_loadi(count + j % 16);
+            if (a->softcap != 0.0f) x = v_mulr(v_set1(a->softcap), V_NAME(v_tanh)(v_div(x, v_set1(a->softcap))));
+            if (a->slope) x = v_fma(v_set1(a->slope[q]), v_cvt_i32_f32(v_addi(v_set1i(a->dpos[q] + j / 16 * 16), c)), x);
+            i = v_cvt_i32_f32(v_addi(v_set1i(j / 16 * 16), c));
+            x = v_sel_lt(i, lo, low, x);
+            x = v_sel_lt(i, hi, x, low);
+            k = j / V_W % V_PER16;
+            m[k] = v_max(m[k], x);
+            keys[j / V_W] = i;
+            v_storeu(s + j, x);
+        }
+        *max = v_tree_max(m);
+        mt = v_set1(*max);
+        for (j = 0; j < 64; j += V_W) {
+            vf x = V_NAME(v_exp)(v_sub(v_loadu(s + j), mt)), i = keys[j / V_W];
+            x = v_sel_lt(i, lo, v_zero(), x);
+            x = v_sel_lt(i, hi, x, v_zero());
+            k = j / V_W % V_PER16;
+            l[k] = v_add(l[k], x);
+            v_storeu(s + j, x);
+        }
+    }
+    *sum = v_tree_add(l);
+}
+V_EXPORT void V_NAME(softmax_any)(float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
+    V_NAME(tile_softmax)(0, s, a, q, max, sum);
+}
+V_EXPORT void V_NAME(softmax_plain)(float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
+    V_NAME(tile_softmax)(1, s, a, q, max, sum);
+}
+/* Merges maximum mt and sum lt of n <= 16 queries into m and l; gives the factors of the old (fa) and the new (fb)
+ * output. A query that saw nothing comes with AIOSK_NEG_INF and 0, which changes nothing. */
+V_EXPORT void V_NAME(merge)(const float *mt, const float *lt, int32_t n, float *m, float *l, float *fa, float *fb) {
+    int32_t i;
+    for (i = 0; i < n; i += V_W) {
+        const vf m0 = V_NAME(load_n)(m + i, n - i, 0.0f), m1 = v_loadu(mt + i), l0 = V_NAME(load_n)(l + i, n - i, 0.0f);
+        const vf mn = v_max(m0, m1), x = V_NAME(v_exp)(v_sub(m0, mn)), y = V_NAME(v_exp)(v_sub(m1, mn));
+        const vf ln = v_fma(v_loadu(lt + i), y, v_mul(l0, x));
+        v_storeu(fa + i, x);
+        v_storeu(fb + i, y);
+        if (n - i >= V_W) { v_storeu(m + i, mn); v_storeu(l + i, ln); }
+        else { V_NAME(store_part)(m + i, mn, n - i); V_NAME(store_part)(l + i, ln, n - i); }
+    }
+}
+
+V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv,
+                            void (*outer)(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t)) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v);
+    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1;
+    const uint8_t *K = (const uint8_t *)a->tile, *V = K + aiosk__tile_v(kv, a->hd_k);
+    const uint8_t *dk = K + aiosk__tile_scales(a->hd_k, a->hd_v), *dv = dk + 128; /* i8 only */
+    const int32_t plain = a->softcap == 0.0f && !a->slope;
+    int32_t q0, q, n, c, i;
+    for (q0 = 0; q0 < a->n_q; q0 += n) {
+        float *s = a->scores + (size_t)q0 * 64, out[8][64], mt[16], lt[16], fa[16], fb[16];
+        int32_t t0 = 64, t1 = 0;
+        n = a->n_q - q0 < V_MAXQ ? a->n_q - q0 : V_MAXQ;
+        for (q = 0; q < n; q++) { /* the keys that any of these queries sees */
+            const int32_t lo = a->lo[q0 + q], hi = a->hi[q0 + q];
+            if (lo >= hi) continue;
+            if (lo < t0) t0 = lo;
+            if (hi > t1) t1 = hi;
+        }
+        if (t0 >= t1) continue;
+        if (kv == AIOSK_KV_I8) V_NAME(scores8)(n, K, dk, a->q8 + (size_t)q0 * (size_t)hk, a->q8_d + q0, hk, s);
+        else outer(n, 4, K, 64 * w, a->q + (size_t)q0 * (size_t)a->q_stride, (size_t)a->q_stride, 0, a->hd_k, s, 64);
+
+        for (q = 0; q < 16; q++) { mt[q] = AIOSK_NEG_INF; lt[q] = 0.0f; }
+        for (q = 0; q < n; q++) {
+            const int32_t lo = a->lo[q0 + q], hi = a->hi[q0 + q];
+            float *p = s + 64 * q;
+            if (lo >= hi) { memset(p, 0, 256); continue; }
+            if (plain && lo <= 0 && hi >= 64) V_NAME(softmax_plain)(p, a, q0 + q, &mt[q], &lt[q]);
+            else V_NAME(softmax_any)(p, a, q0 + q, &mt[q], &lt[q]);
+            if (kv == AIOSK_KV_I8)
+                for (i = 0; i < 64; i += V_W) v_storeu(p + i, v_mul(v_loadu(p + i), v_load_f16(dv + 2 * i)));
+        }
+        V_NAME(merge)(mt, lt, n, a->m + q0, a->l + q0, fa, fb);
+
+        for (c = 0; c < hv; c += 64) {
+            const int32_t m = hv - c < 64 ? hv - c : 64;
+            outer(n, m / 16, V + (size_t)c * w, (size_t)hv * w, s, 64, t0, t1, out[0], 64);
+            for (q = 0; q < n; q++) {
+                float *o = a->o + (size_t)(q0 + q) * (size_t)hv + c;
+                if (a->lo[q0 + q] >= a->hi[q0 + q]) continue;
+                for (i = 0; i < m; i += V_W) { /* + 0: a zero is +0 however many zeros were added */
+                    vf t = v_add(v_loadu(out[q] + i), v_zero());
+                    v_storeu(o + i, v_fma(t, v_set1(fb[q]), v_mul(v_loadu(o + i), v_set1(fa[q]))));
+                }
+            }
+        }
+    }
+}
+V_EXPORT void V_NAME(attend_f32)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F32, V_NAME(outer_f32)); }
+V_EXPORT void V_NAME(attend_f16)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F16, V_NAME(outer_f16)); }
+V_EXPORT void V_NAME(attend_i8)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_I8, V_NAME(outer_i8)); }
+
+/* ---- writing one position ---- */
+
+V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
+    float *K = (float *)tile + slot;
+    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F32, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 4;
+    int32_t i;
+    for (i = 0; i < hd_k; i++) K[64 * i] = k[i];
+    memcpy(V, v, (size_t)hd_v * 4);
+    memset(V + hd_v * 4, 0, (size_t)(aiosk__hp(hd_v) - hd_v) * 4);
+}
+V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
+    uint8_t *K = (uint8_t *)tile + 2 * slot;
+    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F16, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 2;
+    uint16_t t[V_W];
+    int32_t i, j;
+    for (i = 0; i < hd_k; i += V_W) {
+        v_store_f16(t, V_NAME(load_n)(k + i, hd_k - i, 0.0f));
+        for (j = 0; j < V_W && i + j < hd_k; j++) memcpy(K + 128 * (i + j), &t[j], 2);
+    }
+    for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
+}
+/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. */
+V_FN void V_NAME(store8)(const float *x, int32_t n, int8_t *codes, int32_t step, uint8_t *scale) {
+    float d = V_NAME(head_amax)(x, n) / 127.0f;
+    uint16_t h = aiosk_f32_to_f16(d < 65504.0f ? d : 65504.0f);
+    d = aiosk_f16_to_f32(h);
+    memcpy(scale, &h, 2);
+    V_NAME(codes8)(x, n, d > 0.0f ? d : 3e38f, 1, codes, step);
+}
+V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
+    int8_t *K = (int8_t *)tile + 4 * slot, *V = (int8_t *)tile + aiosk__tile_v(AIOSK_KV_I8, hd_k) + slot * aiosk__hp(hd_v);
+    uint8_t *s = (uint8_t *)tile + aiosk__tile_scales(hd_k, hd_v) + 2 * slot;
+    V_NAME(store8)(k, hd_k, K, 256, s);
+    V_NAME(store8)(v, hd_v, V, 4, s + 128);
+}
+
+/* ======== kernels/isa.inc, continued ======== */
+#define AIOSK__NO {NULL, NULL},
+#define AIOSK__R(n) {V_NAME(rows_##n), NULL},
+#define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
+static const aiosk_isa V_NAME(isa) = {
+    V_ISA_TEXT, V_ISA_ID, 0,
+    {V_NAME(quantize_flt), V_NAME(quantize_a32), V_NAME(quantize_a256)},
+    V_NAME(quantize_head),
+    {   /* in the order of ids, formats.h */
+        /*  0 */ AIOSK__R(f32) AIOSK__R(f16) AIOSK__P(q4_0) AIOSK__R(q4_1) AIOSK__NO
+        /*  5 */ AIOSK__NO AIOSK__R(q5_0) AIOSK__R(q5_1) AIOSK__P(q8_0) AIOSK__NO
+        /* 10 */ AIOSK__R(q2_k) AIOSK__R(q3_k) AIOSK__P(q4_k) AIOSK__R(q5_k) AIOSK__P(q6_k)
+        /* 15 */ AIOSK__NO AIOSK__R(iq2_xxs) AIOSK__R(iq2_xs) AIOSK__R(iq3_xxs) AIOSK__R(iq1_s)
+        /* 20 */ AIOSK__R(iq4_nl) AIOSK__R(iq3_s) AIOSK__R(iq2_s) AIOSK__R(iq4_xs) AIOSK__NO
+        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(iq1_m)
+        /* 30 */ AIOSK__R(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(tq1_0)
+        /* 35 */ AIOSK__R(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(mxfp4)
+        /* 40 */ AIOSK__R(nvfp4) AIOSK__R(q1_0) AIOSK__R(q2_0)
+    },
+    {V_NAME(attend_f32), V_NAME(attend_f16), V_NAME(attend_i8)},
+    {V_NAME(store_f32), V_NAME(store_f16), V_NAME(store_i8)},
+    V_NAME(rms_norm), V_NAME(layer_norm), V_NAME(act), V_NAME(act_gated), V_NAME(add), V_NAME(scale), V_NAME(softcap),
+    V_NAME(rope), V_NAME(argmax), V_NAME(exp)};
+#undef AIOSK__P
+#undef AIOSK__R
+#undef AIOSK__NO
+
+#undef V_ISA_ID
+#undef V_ISA_TEXT
+
+/* ======== kernels/simdi_undef.inc, continued ======== */
+/* simdi_undef.inc: takes back what simdi_names.inc defined. */
+#undef i_dup
+#undef i_and
+#undef i_or
+#undef i_srl2
+#undef i_srl4
+#undef i_srl8
+#undef i_srl16
+#undef i_sll2
+#undef i_sll4
+#undef i_scale_u8
+#undef i_scale_s8
+#undef i_dot32_4
+#undef i_dot32_8
+#undef i_prep8
+#undef i_macc32_4
+#undef i_macc16_6
+#undef i_fix6
+#undef i_pairs_s8
+#undef i_macc_pair
+#undef i_scale16
+#undef i_dot16
+#undef i_store_s8
+#undef V_NP
+
+/* ======== kernels/simd_undef.inc, continued ======== */
+/* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
+#undef V_FN
+#undef V_EXPORT
+#undef V_NAME
+#undef V_W
+#undef V_PER16
+#undef V_EACH
+#undef V_MAXQ
+#undef V_SHAPES
+#undef V_KBIAS
+#undef V_TARGET
+#undef vf
+#undef vi
+#undef v_loadu
+#undef v_storeu
+#undef v_loadi
+#undef v_storei
+#undef v_set1
+#undef v_zero
+#undef v_set1i
+#undef v_zeroi
+#undef v_add
+#undef v_sub
+#undef v_mul
+#undef v_div
+#undef v_sqrt
+#undef v_fma
+#undef v_max
+#undef v_min
+#undef v_sel_lt
+#undef v_abs
+#undef v_xorsign
+#undef v_addi
+#undef v_subi
+#undef v_cvt_i32_f32
+#undef v_cvt_f32_i32
+#undef v_rint
+#undef v_ldexp
+#undef v_load_f16
+#undef v_store_f16
+#undef v_load_bf16
+#undef v_load_i8
+#undef v_kprep
+#undef v_kdot
+#undef v_mulr
+#undef v_tree_add
+#undef v_tree_max
+#undef v_dup_even
+#undef v_dup_odd
+#undef v_swap2
+
+/* ======== kernels/isa_avx512.c, continued ======== */
+#endif
+
+/* ======== kernels/isa_neon.c ======== */
+/* isa_neon.c: the loops in AArch64 NEON, twice: baseline, and with the dot product instructions of ARMv8.2. */
+#ifdef AIOSK__ARM64
+
+/* ======== kernels/simd_neon.inc ======== */
+/* simd_neon.inc: the v_* vocabulary (simd_scalar.h) in AArch64 NEON: four lanes. Expanded twice: as it is for the
+ * baseline, and with AIOSK__NEON_DOT defined for processors with the dot product instructions (_neondot). */
+#ifdef AIOSK__NEON_DOT
+#define V_NAME(x) aiosk__##x##_neondot
+#if defined(__clang__)
+#define V_TARGET __attribute__((target("dotprod")))
+#elif defined(__GNUC__)
+#define V_TARGET __attribute__((target("arch=armv8.2-a+dotprod")))
+#else
+#define V_TARGET
+#endif
+#else
+#define V_NAME(x) aiosk__##x##_neon
+#define V_TARGET
+#endif
+#define V_FN AIOSK__INLINE V_TARGET
+#define V_EXPORT static AIOSK__UNUSED V_TARGET
+#define V_W 4
+#define V_PER16 4
+#define V_EACH(M) M(0) M(1) M(2) M(3)
+#define V_MAXQ 5
+#define V_SHAPES(X) X(1, 4) X(2, 2) X(3, 1) X(4, 1) X(5, 1)
+#define V_KBIAS 0
+#define vf float32x4_t
+#define vi int32x4_t
+
+/* ======== kernels/simd_names.inc, continued ======== */
+/* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
+ * simd_undef.inc takes it back. */
+#define v_loadu V_NAME(v_loadu)
+#define v_storeu V_NAME(v_storeu)
+#define v_loadi V_NAME(v_loadi)
+#define v_storei V_NAME(v_storei)
+#define v_set1 V_NAME(v_set1)
+#define v_zero V_NAME(v_zero)
+#define v_set1i V_NAME(v_set1i)
+#define v_zeroi V_NAME(v_zeroi)
+#define v_add V_NAME(v_add)
+#define v_sub V_NAME(v_sub)
+#define v_mul V_NAME(v_mul)
+#define v_div V_NAME(v_div)
+#define v_sqrt V_NAME(v_sqrt)
+#define v_fma V_NAME(v_fma)
+#define v_max V_NAME(v_max)
+#define v_min V_NAME(v_min)
+#define v_sel_lt V_NAME(v_sel_lt)
+#define v_abs V_NAME(v_abs)
+#define v_xorsign V_NAME(v_xorsign)
+#define v_addi V_NAME(v_addi)
+#define v_subi V_NAME(v_subi)
+#define v_cvt_i32_f32 V_NAME(v_cvt_i32_f32)
+#define v_cvt_f32_i32 V_NAME(v_cvt_f32_i32)
+#define v_rint V_NAME(v_rint)
+#define v_ldexp V_NAME(v_ldexp)
+#define v_load_f16 V_NAME(v_load_f16)
+#define v_store_f16 V_NAME(v_store_f16)
+#define v_load_bf16 V_NAME(v_load_bf16)
+#define v_load_i8 V_NAME(v_load_i8)
+#define v_kprep V_NAME(v_kprep)
+#define v_kdot V_NAME(v_kdot)
+#define v_mulr V_NAME(v_mulr)
+#define v_tree_add V_NAME(v_tree_add)
+#define v_tree_max V_NAME(v_tree_max)
+#define v_dup_even V_NAME(v_dup_even)
+#define v_dup_odd V_NAME(v_dup_odd)
+#define v_swap2 V_NAME(v_swap2)
+
+/* ======== kernels/simd_neon.inc, continued ======== */
+V_FN vf v_loadu(const float *p) { return vld1q_f32(p); }
+V_FN void v_storeu(float *p, vf a) { vst1q_f32(p, a); }
+V_FN vi v_loadi(const void *p) { return vreinterpretq_s32_s8(vld1q_s8((const int8_t *)p)); }
+V_FN void v_storei(void *p, vi a) { vst1q_s8((int8_t *)p, vreinterpretq_s8_s32(a)); }
+V_FN vf v_set1(float a) { return vdupq_n_f32(a); }
+V_FN vf v_zero(void) { return vdupq_n_f32(0.0f); }
+V_FN vi v_set1i(int32_t a) { return vdupq_n_s32(a); }
+V_FN vi v_zeroi(void) { return vdupq_n_s32(0); }
+V_FN vf v_add(vf a, vf b) { return vaddq_f32(a, b); }
+V_FN vf v_sub(vf a, vf b) { return vsubq_f32(a, b); }
+V_FN vf v_mul(vf a, vf b) { return vmulq_f32(a, b); }
+V_FN vf v_mulr(vf a, vf b) { return vfmaq_f32(vdupq_n_f32(-0.0f), a, b); }
+V_FN vf v_div(vf a, vf b) { return vdivq_f32(a, b); }
+V_FN vf v_sqrt(vf a) { return vsqrtq_f32(a); }
+V_FN vf v_fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
+V_FN vf v_max(vf a, vf b) { return vbslq_f32(vcgtq_f32(b, a), b, a); } /* fmax orders zeros and drops NaN: not ours */
+V_FN vf v_min(vf a, vf b) { return vbslq_f32(vcltq_f32(b, a), b, a); }
+V_FN vf v_sel_lt(vf a, vf b, vf x, vf y) { return vbslq_f32(vcltq_f32(a, b), x, y); }
+V_FN vf v_abs(vf a) { return vabsq_f32(a); }
+V_FN vf v_xorsign(vf a, vf s) {
+    uint32x4_t m = vandq_u32(vdupq_n_u32(0x80000000u), vreinterpretq_u32_f32(s));
+    return vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(a), m));
+}
+V_FN vi v_addi(vi a, vi b) { return vaddq_s32(a, b); }
+V_FN vi v_subi(vi a, vi b) { return vsubq_s32(a, b); }
+V_FN vf v_cvt_i32_f32(vi a) { return vcvtq_f32_s32(a); }
+V_FN vi v_cvt_f32_i32(vf a) { return vcvtnq_s32_f32(a); }
+V_FN vf v_rint(vf a) { return vrndnq_f32(a); }
+V_FN vf v_ldexp(vf p, vf n) { /* two factors, so that subnormal results round once and 2^128 is not needed */
+    int32x4_t i = vcvtnq_s32_f32(n), h = vshrq_n_s32(i, 1), b = vdupq_n_s32(127);
+    int32x4_t s = vshlq_n_s32(vaddq_s32(h, b), 23), t = vshlq_n_s32(vaddq_s32(vsubq_s32(i, h), b), 23);
+    return v_mulr(vmulq_f32(p, vreinterpretq_f32_s32(s)), vreinterpretq_f32_s32(t));
+}
+V_FN vf v_load_f16(const void *p) { return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8((const uint8_t *)p))); }
+V_FN void v_store_f16(void *p, vf a) { vst1_u8((uint8_t *)p, vreinterpret_u8_f16(vcvt_f16_f32(a))); }
+V_FN vf v_load_bf16(const void *p) {
+    return vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(vld1_u8((const uint8_t *)p)), 16));
+}
+V_FN vf v_load_i8(const void *p) {
+    int32_t d;
+    memcpy(&d, p, 4);
+    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(d))))));
+}
+V_FN vf v_dup_even(vf a) { return vtrn1q_f32(a, a); }
+V_FN vf v_dup_odd(vf a) { return vtrn2q_f32(a, a); }
+V_FN vf v_swap2(vf a) { return vrev64q_f32(a); }
+V_FN float v_tree_add(const vf *v) {
+    float32x4_t a = vaddq_f32(vaddq_f32(v[0], v[2]), vaddq_f32(v[1], v[3]));
+    float32x2_t b = vadd_f32(vget_low_f32(a), vget_high_f32(a));
+    return vget_lane_f32(b, 0) + vget_lane_f32(b, 1);
+}
+V_FN float v_tree_max(const vf *v) {
+    float32x4_t a = v_max(v_max(v[0], v[2]), v_max(v[1], v[3]));
+    float32x2_t l = vget_low_f32(a), h = vget_high_f32(a), b = vbsl_f32(vcgt_f32(h, l), h, l);
+    float x = vget_lane_f32(b, 0), y = vget_lane_f32(b, 1);
+    return y > x ? y : x;
+}
+V_FN vi v_kprep(vi k) { return k; }
+V_FN vi v_kdot(vi acc, vi k, vi q) {
+    int8x16_t a = vreinterpretq_s8_s32(k), b = vreinterpretq_s8_s32(q);
+#if defined(AIOSK__NEON_DOT) && defined(__clang__) && !defined(__ARM_FEATURE_DOTPROD)
+    __asm__("sdot %0.4s, %1.16b, %2.16b" : "+w"(acc) : "w"(a), "w"(b)); /* older clang hides vdotq_s32 */
+    return acc;
+#elif defined(AIOSK__NEON_DOT)
+    return vdotq_s32(acc, a, b);
+#else
+    int32x4_t l = vpaddlq_s16(vmull_s8(vget_low_s8(a), vget_low_s8(b))), h = vpaddlq_s16(vmull_high_s8(a, b));
+    return vaddq_s32(acc, vpaddq_s32(l, h));
+#endif
+}
+
+/* ======== kernels/simdi_neon.inc ======== */
+/* simdi_neon.inc: the integer vocabulary (simdi_scalar.h) in AArch64 NEON, expanded with and without AIOSK__NEON_DOT.
+ * Codes of 4 and 6 bits are the same signed and unsigned. Without dot products, int16 sums of widening products take
+ * 8 steps of 4-bit codes (15 * 127 * 8), 4 of 6-bit ones (32004) and 2 of 8-bit ones (32512). */
+
+#define V_NP 1 /* panels that a micro-kernel takes at once, when there are several columns */
+
+/* ======== kernels/simdi_names.inc, continued ======== */
+/* simdi_names.inc: names of the integer vocabulary (simdi_scalar.h) in the set that is being expanded. */
+#define i_dup V_NAME(i_dup)
+#define i_and V_NAME(i_and)
+#define i_or V_NAME(i_or)
+#define i_srl2 V_NAME(i_srl2)
+#define i_srl4 V_NAME(i_srl4)
+#define i_srl8 V_NAME(i_srl8)
+#define i_srl16 V_NAME(i_srl16)
+#define i_sll2 V_NAME(i_sll2)
+#define i_sll4 V_NAME(i_sll4)
+#define i_scale_u8 V_NAME(i_scale_u8)
+#define i_scale_s8 V_NAME(i_scale_s8)
+#define i_dot32_4 V_NAME(i_dot32_4)
+#define i_dot32_8 V_NAME(i_dot32_8)
+#define i_prep8 V_NAME(i_prep8)
+#define i_macc32_4 V_NAME(i_macc32_4)
+#define i_macc16_6 V_NAME(i_macc16_6)
+#define i_fix6 V_NAME(i_fix6)
+#define i_pairs_s8 V_NAME(i_pairs_s8)
+#define i_macc_pair V_NAME(i_macc_pair)
+#define i_scale16 V_NAME(i_scale16)
+#define i_dot16 V_NAME(i_dot16)
+#define i_store_s8 V_NAME(i_store_s8)
+
+/* ======== kernels/simdi_neon.inc, continued ======== */
+V_FN vi i_dup(const void *p) { return vdupq_n_s32((int32_t)aiosk__u32(p)); }
+V_FN vi i_and(vi a, vi b) { return vandq_s32(a, b); }
+V_FN vi i_or(vi a, vi b) { return vorrq_s32(a, b); }
+V_FN vi i_srl2(vi a) { return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a), 2)); }
+V_FN vi i_srl4(vi a) { return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a), 4)); }
+V_FN vi i_srl8(vi a) { return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a), 8)); }
+V_FN vi i_srl16(vi a) { return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a), 16)); }
+V_FN vi i_sll2(vi a) { return vshlq_n_s32(a, 2); }
+V_FN vi i_sll4(vi a) { return vshlq_n_s32(a, 4); }
+V_FN vi i_scale_u8(vi a) { return vandq_s32(a, vdupq_n_s32(255)); }
+V_FN vi i_scale_s8(vi a) { return vshrq_n_s32(vshlq_n_s32(a, 24), 24); }
+V_FN vi i_prep8(vi w) { return w; }
+
+#ifdef AIOSK__NEON_DOT
+#if defined(__clang__) && !defined(__ARM_FEATURE_DOTPROD) /* older clang hides vdotq */
+#define AIOSK__SDOT(acc, w, x, l) \
+    __asm__("sdot %0.4s, %1.16b, %2.4b[" #l "]" : "+w"(acc) : "w"(w), "w"(x))
+#else
+#define AIOSK__SDOT(acc, w, x, l) acc = vdotq_laneq_s32(acc, vreinterpretq_s8_s32(w), x, l)
+#endif
+V_FN vi V_NAME(i_dot_x4)(vi acc, const vi *w, const int8_t *x) { /* 16 columns */
+    int8x16_t v = vld1q_s8(x);
+    AIOSK__SDOT(acc, w[0], v, 0);
+    AIOSK__SDOT(acc, w[1], v, 1);
+    AIOSK__SDOT(acc, w[2], v, 2);
+    AIOSK__SDOT(acc, w[3], v, 3);
+    return acc;
+}
+#undef AIOSK__SDOT
+V_FN vi V_NAME(i_dots_4)(vi acc, const vi *w, const int8_t *x) {
+    return V_NAME(i_dot_x4)(V_NAME(i_dot_x4)(acc, w, x), w + 4, x + 16);
+}
+V_FN vi i_dot32_8(const vi *w, const int8_t *x, int32_t sum128) {
+    (void)sum128;
+    return V_NAME(i_dots_4)(vdupq_n_s32(0), w, x);
+}
+#else
+V_FN vi V_NAME(i_dot_x4)(vi acc, const vi *w, const int8_t *x) { /* 16 columns of 6-bit codes */
+    int16x8_t l, h;
+    int8x16_t a = vreinterpretq_s8_s32(w[0]), b = vreinterpretq_s8_s32(i_dup(x));
+    l = vmull_s8(vget_low_s8(a), vget_low_s8(b));
+    h = vmull_high_s8(a, b);
+#define AIOSK__MLAL(k)                                  \
+    a = vreinterpretq_s8_s32(w[k]);                     \
+    b = vreinterpretq_s8_s32(i_dup(x + 4 * (k)));       \
+    l = vmlal_s8(l, vget_low_s8(a), vget_low_s8(b));    \
+    h = vmlal_high_s8(h, a, b);
+    AIOSK__MLAL(1)
+    AIOSK__MLAL(2)
+    AIOSK__MLAL(3)
+    return vaddq_s32(acc, vpaddq_s32(vpaddlq_s16(l), vpaddlq_s16(h)));
+}
+V_FN vi V_NAME(i_dots_4)(vi acc, const vi *w, const int8_t *x) { /* 32 columns of 4-bit codes */
+    int16x8_t l, h;
+    int8x16_t a = vreinterpretq_s8_s32(w[0]), b = vreinterpretq_s8_s32(i_dup(x));
+    l = vmull_s8(vget_low_s8(a), vget_low_s8(b));
+    h = vmull_high_s8(a, b);
+    AIOSK__MLAL(1)
+    AIOSK__MLAL(2)
+    AIOSK__MLAL(3)
+    AIOSK__MLAL(4)
+    AIOSK__MLAL(5)
+    AIOSK__MLAL(6)
+    AIOSK__MLAL(7)
+#undef AIOSK__MLAL
+    return vaddq_s32(acc, vpaddq_s32(vpaddlq_s16(l), vpaddlq_s16(h)));
+}
+V_FN vi i_dot32_8(const vi *w, const int8_t *x, int32_t sum128) {
+    int32x4_t sl = vdupq_n_s32(0), sh = sl;
+    int i;
+    (void)sum128;
+    for (i = 0; i < 8; i += 2) {
+        int8x16_t a = vreinterpretq_s8_s32(w[i]), b = vreinterpretq_s8_s32(i_dup(x + 4 * i));
+        int8x16_t c = vreinterpretq_s8_s32(w[i + 1]), d = vreinterpretq_s8_s32(i_dup(x + 4 * i + 4));
+        sl = vpadalq_s16(sl, vmlal_s8(vmull_s8(vget_low_s8(a), vget_low_s8(b)), vget_low_s8(c), vget_low_s8(d)));
+        sh = vpadalq_s16(sh, vmlal_high_s8(vmull_high_s8(a, b), c, d));
+    }
+    return vpaddq_s32(sl, sh);
+}
+#endif
+
+V_FN vi i_dot32_4(const vi *w, const int8_t *x, int32_t sum8) { return V_NAME(i_dots_4)(vdupq_n_s32(sum8), w, x); }
+V_FN vi i_macc32_4(vi acc, const vi *w, const int8_t *x, vi s) {
+    return vmlaq_s32(acc, V_NAME(i_dots_4)(vdupq_n_s32(0), w, x), s);
+}
+V_FN vi i_macc16_6(vi acc, const vi *w, const int8_t *x, const int32_t *sum8, vi s) {
+    return vmlaq_s32(acc, V_NAME(i_dot_x4)(vdupq_n_s32(sum8[0] + sum8[1]), w, x), s);
+}
+V_FN void i_pairs_s8(vi *p, const vi *words) { (void)p; (void)words; }
+V_FN vi i_fix6(vi acc, const vi *p, const int16_t *sum16) { (void)p; (void)sum16; return acc; }
+V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) {
+    int16x8_t p = vreinterpretq_s16_s32(a), q = vreinterpretq_s16_s32(i_dup(s));
+    return vaddq_s32(acc, vpaddq_s32(vmull_s16(vget_low_s16(p), vget_low_s16(q)), vmull_high_s16(p, q)));
+}
+V_FN void i_scale16(int16_t *w, const int8_t *q, int32_t s) {
+    int8x16_t a = vld1q_s8(q);
+    vst1q_s16(w, vmulq_n_s16(vmovl_s8(vget_low_s8(a)), (int16_t)s));
+    vst1q_s16(w + 8, vmulq_n_s16(vmovl_high_s8(a), (int16_t)s));
+}
+V_FN int32_t i_dot16(const int16_t *w, const int8_t *x, int32_t n) {
+    int32x4_t s = vdupq_n_s32(0), t = s;
+    int32_t i;
+    for (i = 0; i < n; i += 16) {
+        int8x16_t a = vld1q_s8(x + i);
+        int16x8_t l = vmovl_s8(vget_low_s8(a)), h = vmovl_high_s8(a), u = vld1q_s16(w + i), v = vld1q_s16(w + i + 8);
+        s = vmlal_s16(s, vget_low_s16(l), vget_low_s16(u));
+        t = vmlal_high_s16(t, l, u);
+        s = vmlal_s16(s, vget_low_s16(h), vget_low_s16(v));
+        t = vmlal_high_s16(t, h, v);
+    }
+    return vaddvq_s32(vaddq_s32(s, t));
+}
+V_FN void i_store_s8(int8_t *p, vi a) {
+    int16x4_t b = vmovn_s32(a);
+    int32_t d = vget_lane_s32(vreinterpret_s32_s8(vmovn_s16(vcombine_s16(b, b))), 0);
+    memcpy(p, &d, 4);
+}
+
+/* ======== kernels/isa_neon.c, continued ======== */
+#define V_ISA_ID AIOSK_ISA_NEON
+#define V_ISA_TEXT "neon"
+
+/* ======== kernels/isa.inc, continued ======== */
+/* isa.inc: the loops of one instruction set and the table of them. V_ISA_ID and V_ISA_TEXT name the set. */
+
+/* ======== kernels/lanes.inc, continued ======== */
+/* lanes.inc: panels of 16 rows times columns: a lane is a row, no sum crosses lanes. Expanded once per instruction set
+ * over the v_* and i_* vocabulary; the layout of a panel is pack.c's table.
+ *
+ * One micro-kernel per format: 16 rows by nc columns. A run of weights is unpacked into registers once and multiplied
+ * with all nc columns; the sums of a column live in acc[column][register]. The sequence of operations of an output does not
+ * depend on nc, so neither do its bits. */
+
+/* Columns per pass: enough to hide the unpacking, few enough that a pass's activations stay near (see bench_kernels). */
+#ifndef AIOSK__NC
+#define AIOSK__NC 16
+#endif
+
+/* Asks for what is AIOSK__AHEAD bytes further on in the stream of weights: hardware prefetchers stop at the end of a 4 KiB
+ * page. Addresses behind the matrix do no harm. */
+#ifndef AIOSK__AHEAD
+#define AIOSK__AHEAD 4096
+#endif
+V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
+    int32_t i;
+    AIOSK__UNROLL
+    for (i = 0; i < bytes; i += 64) AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+}
+
+/* y of n rows, 16 lanes; order of the additions as in api.h. */
+V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const vf *acc) {
+    float *y = m->y + (uint64_t)c * m->y_stride + row;
+    const int32_t n = m->row1 - row;
+    int i;
+    if (n >= 16) {
+        for (i = 0; i < V_PER16; i++) {
+            vf t = acc[i];
+            if (m->bias) t = v_add(t, v_loadu(m->bias + row + i * V_W));
+            if (m->flags & AIOSK_MM_ADD) t = v_add(v_loadu(y + i * V_W), t);
+            v_storeu(y + i * V_W, t);
+        }
+    } else {
+        float b[16];
+        for (i = 0; i < V_PER16; i++) v_storeu(b + i * V_W, acc[i]);
+        for (i = 0; i < n; i++) {
+            float t = b[i];
+            if (m->bias) t = t + m->bias[row + i];
+            y[i] = m->flags & AIOSK_MM_ADD ? y[i] + t : t;
+        }
+    }
+}
+
+/* acc += (dw * dx) * S, the one float step of a block. */
+V_FN vf V_NAME(step)(vf acc, vf dw, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dw, v_set1(aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+/* acc -= (dmin * dx) * M */
+V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+
+/* The micro-kernels. p is a panel; np panels, stride bytes apart, go together: an activation is then loaded once for all
+ * of them. np is a constant, and nc is where it is 1. acc [nc][np][V_PER16]. */
+V_FN void V_NAME(panel_q4_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
+                             const int32_t nc, vf *acc) {
+    const int32_t n = n_in / 32;
+    const aiosk__a32 a = aiosk__a32_parts(n_in);
+    int32_t k, c;
+    int h, i, e;
+    for (k = 0; k < n; k++, p += 288) {
+        for (h = 0; h < V_PER16; h++) {
+            const vi m = v_set1i(0x0F0F0F0F);
+            vi w[V_NP][8];
+            vf d[V_NP];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                const uint8_t *q = p + (uint64_t)e * stride;
+                V_NAME(ahead)(q + h * (288 / V_PER16), 288 / V_PER16);
+                d[e] = v_load_f16(q + h * V_W * 2);
+                AIOSK__UNROLL
+                for (i = 0; i < 4; i++) {
+                    const vi t = v_loadi(q + 32 + i * 64 + h * V_W * 4);
+                    w[e][i] = i_and(t, m);
+                    w[e][i + 4] = i_and(i_srl4(t), m);
+                }
+            }
+            for (c = 0; c < nc; c++) {
+                const uint8_t *xc = x + (uint64_t)c * xs;
+                AIOSK__UNROLL
+                for (e = 0; e < np; e++) {
+                    vf *o = &acc[(c * np + e) * V_PER16 + h];
+                    const vi s = i_dot32_4(w[e], (const int8_t *)xc + k * 32, (int32_t)aiosk__u32(xc + a.sum8 + k * 4));
+                    *o = V_NAME(step)(*o, d[e], xc + a.d + k * 4, s);
+                }
+            }
+        }
+    }
+}
+
+V_FN void V_NAME(panel_q8_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
+                             const int32_t nc, vf *acc) {
+    const int32_t n = n_in / 32;
+    const aiosk__a32 a = aiosk__a32_parts(n_in);
+    int32_t k, c;
+    int h, i, e;
+    for (k = 0; k < n; k++, p += 544) {
+        for (h = 0; h < V_PER16; h++) {
+            vi w[V_NP][8];
+            vf d[V_NP];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                const uint8_t *q = p + (uint64_t)e * stride;
+                V_NAME(ahead)(q + h * (544 / V_PER16), 544 / V_PER16);
+                d[e] = v_load_f16(q + h * V_W * 2);
+                AIOSK__UNROLL
+                for (i = 0; i < 8; i++) w[e][i] = i_prep8(v_loadi(q + 32 + i * 64 + h * V_W * 4));
+            }
+            for (c = 0; c < nc; c++) {
+                const uint8_t *xc = x + (uint64_t)c * xs;
+                AIOSK__UNROLL
+                for (e = 0; e < np; e++) {
+                    vf *o = &acc[(c * np + e) * V_PER16 + h];
+                    const vi s = i_dot32_8(w[e], (const int8_t *)xc + k * 32, (int32_t)aiosk__u32(xc + a.sum128 + k * 4));
+                    *o = V_NAME(step)(*o, d[e], xc + a.d + k * 4, s);
+                }
+            }
+        }
+    }
+}
+
+V_FN void V_NAME(panel_q4_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
+                             const int32_t nc, vf *acc) {
+    const int32_t n = n_in / 256;
+    const aiosk__a256 a = aiosk__a256_parts(n_in);
+    int32_t k, c;
+    int h, i, j, e;
+    for (k = 0; k < n; k++, p += 2304) {
+        for (h = 0; h < V_PER16; h++) {
+            const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030), m3f = v_set1i(0x3F3F3F3F), mff = v_set1i(0x00FF00FF);
+            vi sc[V_NP][2], mn[V_NP][4], s[AIOSK__NC][V_NP];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) { /* scales and minima of sub-blocks 0..3 and 4..7, one byte each */
+                const uint8_t *q = p + (uint64_t)e * stride + 64 + h * V_W * 4;
+                const vi w0 = v_loadi(q), w1 = v_loadi(q + 64), w2 = v_loadi(q + 128);
+                const vi mn0 = i_and(w1, m3f), mn1 = i_or(i_and(i_srl4(w2), m), i_and(i_srl2(w1), m30));
+                sc[e][0] = i_and(w0, m3f);
+                sc[e][1] = i_or(i_and(w2, m), i_and(i_srl2(w0), m30));
+                mn[e][0] = i_and(mn0, mff);
+                mn[e][1] = i_and(i_srl8(mn0), mff);
+                mn[e][2] = i_and(mn1, mff);
+                mn[e][3] = i_and(i_srl8(mn1), mff);
+                for (c = 0; c < nc; c++) s[c][e] = v_zeroi();
+            }
+            for (j = 0; j < 8; j++) { /* sub-blocks: low, then high nibbles of the same bytes */
+                vi w[V_NP][8], t[V_NP];
+                AIOSK__UNROLL
+                for (e = 0; e < np; e++) {
+                    const uint8_t *q = p + (uint64_t)e * stride + 256 + (j >> 1) * 512 + h * V_W * 4;
+                    V_NAME(ahead)(p + (uint64_t)e * stride + j * 288 + h * (288 / V_PER16), 288 / V_PER16);
+                    if (j == 4) sc[e][0] = sc[e][1];
+                    t[e] = i_scale_u8(sc[e][0]);
+                    sc[e][0] = i_srl8(sc[e][0]);
+                    if (j & 1) {
+                        AIOSK__UNROLL
+                        for (i = 0; i < 8; i++) w[e][i] = i_and(i_srl4(v_loadi(q + i * 64)), m);
+                    } else {
+                        AIOSK__UNROLL
+                        for (i = 0; i < 8; i++) w[e][i] = i_and(v_loadi(q + i * 64), m);
+                    }
+                }
+                for (c = 0; c < nc; c++) {
+                    const int8_t *xc = (const int8_t *)x + (uint64_t)c * xs + k * 256 + j * 32;
+                    AIOSK__UNROLL
+                    for (e = 0; e < np; e++) s[c][e] = i_macc32_4(s[c][e], w[e], xc, t[e]);
+                }
+            }
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                const uint8_t *q = p + (uint64_t)e * stride + h * V_W * 2;
+                const vf d = v_load_f16(q), dmin = v_load_f16(q + 32);
+                for (c = 0; c < nc; c++) {
+                    const uint8_t *xc = x + (uint64_t)c * xs;
+                    const int16_t *b = (const int16_t *)(const void *)(xc + a.sum32) + k * 8;
+                    vf *o = &acc[(c * np + e) * V_PER16 + h];
+                    vi mm = i_macc_pair(i_macc_pair(v_zeroi(), mn[e][0], b), mn[e][1], b + 2);
+                    mm = i_macc_pair(i_macc_pair(mm, mn[e][2], b + 4), mn[e][3], b + 6);
+                    *o = V_NAME(step)(*o, d, xc + a.d + k * 4, s[c][e]);
+                    *o = V_NAME(step_min)(*o, dmin, xc + a.d + k * 4, mm);
+                }
+            }
+        }
+    }
+}
+
+/* Block of a panel: d 32 bytes, low nibbles 2048, high bits 1024, scales 256. */
+V_FN void V_NAME(panel_q6_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
+                             const int32_t nc, vf *acc) {
+    const int32_t n = n_in / 256;
+    const aiosk__a256 a = aiosk__a256_parts(n_in);
+    int32_t k, c;
+    int h, i, j, e;
+    for (k = 0; k < n; k++, p += 3360) {
+        for (h = 0; h < V_PER16; h++) {
+            const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030);
+            vi s[AIOSK__NC][V_NP];
+            for (c = 0; c < nc; c++)
+                for (e = 0; e < np; e++) s[c][e] = v_zeroi();
+            for (j = 0; j < 8; j++) {
+                /* half j/4 of the block; 16 columns each at v and v + 32, where v = 64 * (j/2 % 2) + 16 * (j % 2) in it:
+                 * low or high nibbles of two runs of bytes, and two bits of one run */
+                const int32_t at = k * 256 + (j >> 2) * 128 + (j >> 1 & 1) * 64 + (j & 1) * 16;
+                vi u[V_NP][4], v[V_NP][4], su[V_NP], sv[V_NP];
+                AIOSK__UNROLL
+                for (e = 0; e < np; e++) {
+                    const uint8_t *b = p + (uint64_t)e * stride + 32 + h * V_W * 4;
+                    const uint8_t *ql = b + (j >> 2) * 1024 + (j & 1) * 256, *qh = b + 2048 + (j >> 2) * 512 + (j & 1) * 256;
+                    vi t = v_loadi(b + 3072 + (j >> 1) * 64);
+                    V_NAME(ahead)(p + (uint64_t)e * stride + j * 420 + h * (420 / V_PER16), 420 / V_PER16);
+                    if (j & 1) t = i_srl8(t);
+                    su[e] = i_scale_s8(t);
+                    sv[e] = i_scale_s8(i_srl16(t));
+                    if (j & 2) {
+                        AIOSK__UNROLL
+                        for (i = 0; i < 4; i++) {
+                            const vi g = v_loadi(qh + i * 64);
+                            u[e][i] = i_or(i_and(i_srl4(v_loadi(ql + i * 64)), m), i_and(g, m30));
+                            v[e][i] = i_or(i_and(i_srl4(v_loadi(ql + 512 + i * 64)), m), i_and(i_srl2(g), m30));
+                        }
+                    } else {
+                        AIOSK__UNROLL
+                        for (i = 0; i < 4; i++) {
+                            const vi g = v_loadi(qh + i * 64);
+                            u[e][i] = i_or(i_and(v_loadi(ql + i * 64), m), i_and(i_sll4(g), m30));
+                            v[e][i] = i_or(i_and(v_loadi(ql + 512 + i * 64), m), i_and(i_sll2(g), m30));
+                        }
+                    }
+                }
+                for (c = 0; c < nc; c++) {
+                    const int8_t *xc = (const int8_t *)x + (uint64_t)c * xs + at;
+                    const int32_t *z = (const int32_t *)(const void *)(x + (uint64_t)c * xs + a.sum8) + at / 8;
+                    AIOSK__UNROLL
+                    for (e = 0; e < np; e++)
+                        s[c][e] = i_macc16_6(i_macc16_6(s[c][e], u[e], xc, z, su[e]), v[e], xc + 32, z + 4, sv[e]);
+                }
+            }
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                const uint8_t *q = p + (uint64_t)e * stride;
+                const vf d = v_load_f16(q + h * V_W * 2);
+                vi sc[4], pairs[8];
+                for (i = 0; i < 4; i++) sc[i] = v_loadi(q + 3104 + i * 64 + h * V_W * 4);
+                i_pairs_s8(pairs, sc);
+                for (c = 0; c < nc; c++) {
+                    const uint8_t *xc = x + (uint64_t)c * xs;
+                    const vi t = i_fix6(s[c][e], pairs, (const int16_t *)(const void *)(xc + a.sum16) + k * 16);
+                    vf *o = &acc[(c * np + e) * V_PER16 + h];
+                    *o = V_NAME(step)(*o, d, xc + a.d + k * 4, t);
+                }
+            }
+        }
+    }
+}
+
+/* The matrix: panels outside, so that each is read from memory once per tile of columns, whose activations fit in half
+ * of a small second-level cache; passes of AIOSK__NC columns inside. One column has its own copy of the micro-kernel. */
+#define AIOSK__PANELS(T, t)                                                                                       \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) {                                                     \
+        const uint64_t stride = 16 * aiosk_row_bytes(AIOSK_##T, (uint64_t)m->n_in), xs = m->x_stride;             \
+        int32_t tile = (int32_t)(786432 / (xs ? xs : 1)), c0, c1, c, row, i;                                      \
+        vf acc[AIOSK__NC * V_NP * V_PER16];                                                                       \
+        tile = tile < AIOSK__NC ? AIOSK__NC : tile - tile % AIOSK__NC;                                            \
+        for (c0 = 0; c0 < m->n_cols; c0 = c1) {                                                                   \
+            int np = 1;                                                                                           \
+            c1 = m->n_cols - c0 <= tile ? m->n_cols : c0 + tile;                                                  \
+            for (row = m->row0; row < m->row1; row += 16 * np) {                                                  \
+                const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row / 16) * stride;                         \
+                np = V_NP > 1 && c1 - c0 > 1 && m->row1 - row > 16 ? V_NP : 1;                                    \
+                for (c = c0; c < c1; c += AIOSK__NC) {                                                            \
+                    const int32_t nc = c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC;                                   \
+                    const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c * xs;                                  \
+                    for (i = 0; i < nc * np * V_PER16; i++) acc[i] = v_zero();                                    \
+                    if (V_NP > 1 && np > 1) V_NAME(panel_##t)(p, stride, V_NP, x, xs, m->n_in, nc, acc);          \
+                    else if (nc == 1) V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 1, acc);                    \
+                    else V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, nc, acc);                                \
+                    for (i = 0; i < nc * np; i++)                                                                 \
+                        V_NAME(put)(m, c + i / np, row + 16 * (i % np), acc + i * V_PER16);                       \
+                }                                                                                                 \
+            }                                                                                                     \
+        }                                                                                                         \
+    }
+AIOSK__PANELS(Q4_0, q4_0)
+AIOSK__PANELS(Q8_0, q8_0)
+AIOSK__PANELS(Q4_K, q4_k)
+AIOSK__PANELS(Q6_K, q6_k)
+#undef AIOSK__PANELS
+
+/* ======== kernels/rows.inc, continued ======== */
+/* rows.inc: matrices as they are in the file, row after row: streamed tensors, and types without panels. Every FLT, A32 and
+ * A256 type, with the numbers of lanes.inc. Expanded once per instruction set. */
+
+/* ---- integer types: any of them, through its definition in integers ----------------------------------------
+ * 16 rows at a time, so that the float steps have a lane per row. A block is decoded once for up to 8 columns. */
+enum { V_NAME(rows_nc) = 8 };
+V_EXPORT void V_NAME(rows_ints)(const aiosk_matmul *m, int32_t type) {
+    const aiosk_type *t = aiosk_type_info(type);
+    const int32_t nw = (int32_t)t->n_weights, n = m->n_in / nw, k256 = t->family == AIOSK_A256;
+    const uint64_t row_bytes = (uint64_t)n * t->n_bytes;
+    const aiosk__a32 a = aiosk__a32_parts(m->n_in);
+    const aiosk__a256 b = aiosk__a256_parts(m->n_in);
+    int32_t row, c0, c, k, r, u, i;
+    aiosk__ints v;
+    int16_t w[256];
+    int32_t s[8][4][16], mm[8][16];
+    float d[4][16], dmin[4][16];
+    vf acc[8 * V_PER16];
+    for (row = m->row0; row < m->row1; row += 16) {
+        const int32_t nr = m->row1 - row < 16 ? m->row1 - row : 16;
+        for (c0 = 0; c0 < m->n_cols; c0 += V_NAME(rows_nc)) {
+            const int32_t nc = m->n_cols - c0 < V_NAME(rows_nc) ? m->n_cols - c0 : V_NAME(rows_nc);
+            const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * m->x_stride;
+            for (i = 0; i < nc * V_PER16; i++) acc[i] = v_zero();
+            memset(s, 0, sizeof s);
+            memset(mm, 0, sizeof mm);
+            memset(d, 0, sizeof d);
+            memset(dmin, 0, sizeof dmin);
+            v.unit = 32;
+            v.has_min = 0;
+            for (k = 0; k < n; k++) {
+                for (r = 0; r < nr; r++) {
+                    const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row + r) * row_bytes + (uint64_t)k * t->n_bytes;
+                    aiosk__unpack_ints(type, p, &v);
+                    for (i = 0; i < nw / 16; i++) i_scale16(w + i * 16, v.q + i * 16, k256 ? v.sc[i] : 1);
+                    for (u = 0; u < nw / v.unit; u++) {
+                        d[u][r] = v.d[u];
+                        dmin[u][r] = v.dmin[u];
+                        for (c = 0; c < nc; c++) {
+                            const int8_t *xc = (const int8_t *)x + (uint64_t)c * m->x_stride + k * nw + u * v.unit;
+                            s[c][u][r] = i_dot16(w + u * v.unit, xc, v.unit);
+                        }
+                    }
+                    if (k256 && v.has_min)
+                        for (c = 0; c < nc; c++) {
+                            const uint8_t *z = x + (uint64_t)c * m->x_stride + b.sum16 + k * 32;
+                            int32_t z16 = 0;
+                            for (i = 0; i < 16; i++) z16 += v.mn[i] * (int16_t)aiosk__u16(z + 2 * aiosk__pair_at(i));
+                            mm[c][r] = z16;
+                        }
+                }
+                for (u = 0; u < nw / v.unit; u++)
+                    for (c = 0; c < nc; c++) {
+                        const uint8_t *xc = x + (uint64_t)c * m->x_stride;
+                        const int32_t at = (k * nw + u * v.unit) / 32 * 4; /* A32: sums and scales are 4 bytes per 32 columns */
+                        const uint8_t *dx = xc + (k256 ? b.d + (uint32_t)k * 4 : a.d + (uint32_t)at);
+                        vf *o = &acc[c * V_PER16];
+                        for (i = 0; i < V_PER16; i++) {
+                            o[i] = V_NAME(step)(o[i], v_loadu(&d[u][i * V_W]), dx, v_loadi(&s[c][u][i * V_W]));
+                            if (v.has_min) {
+                                const vi z = k256 ? v_loadi(&mm[c][i * V_W]) : i_dup(xc + a.sum + at);
+                                o[i] = V_NAME(step_min)(o[i], v_loadu(&dmin[u][i * V_W]), dx, z);
+                            }
+                        }
+                    }
+            }
+            for (c = 0; c < nc; c++) V_NAME(put)(m, c0 + c, row, acc + c * V_PER16);
+        }
+    }
+}
+
+/* ---- float types ------------------------------------------------------------------------------------------- */
+
+V_FN vf V_NAME(load_w)(int32_t type, const uint8_t *w, int32_t i) {
+    return type == AIOSK_F32 ? v_loadu((const float *)(const void *)w + i)
+         : type == AIOSK_F16 ? v_load_f16(w + 2 * (uint32_t)i) : v_load_bf16(w + 2 * (uint32_t)i);
+}
+
+/* nr rows times nc columns, both constants after inlining; 16 partial sums each. */
+V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int32_t col, const int nr, const int nc) {
+    const int32_t size = type == AIOSK_F32 ? 4 : 2, full = m->n_in & ~15, tail = m->n_in - full;
+    const uint64_t rb = (uint64_t)m->n_in * (uint32_t)size;
+    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb, *x = (const uint8_t *)m->x + (uint64_t)col * m->x_stride;
+    vf acc[4 * 4 * V_PER16];
+    int32_t i;
+    int r, c, h;
+    AIOSK__UNROLL
+    for (i = 0; i < nr * nc * V_PER16; i++) acc[i] = v_zero();
+    for (i = 0; i < full; i += 16) {
+        AIOSK__UNROLL
+        for (h = 0; h < V_PER16; h++) {
+            vf xv[4];
+            AIOSK__UNROLL
+            for (c = 0; c < nc; c++) xv[c] = v_loadu((const float *)(const void *)(x + (uint64_t)c * m->x_stride) + i + h * V_W);
+            AIOSK__UNROLL
+            for (r = 0; r < nr; r++) {
+                const vf wv = V_NAME(load_w)(type, w + (uint64_t)r * rb, i + h * V_W);
+                AIOSK__UNROLL
+                for (c = 0; c < nc; c++) acc[(r * nc + c) * V_PER16 + h] = v_fma(wv, xv[c], acc[(r * nc + c) * V_PER16 + h]);
+            }
+        }
+    }
+    for (r = 0; r < nr; r++) {
+        for (c = 0; c < nc; c++) {
+            float *y = m->y + (uint64_t)(col + c) * m->y_stride + row + r;
+            vf *s = acc + (r * nc + c) * V_PER16;
+            float t;
+            if (tail) { /* zeros behind the last column, for the weights as for the activations */
+                float wt[16], xt[16];
+                memset(wt, 0, sizeof wt);
+                memset(xt, 0, sizeof xt);
+                memcpy(wt, w + (uint64_t)r * rb + (uint64_t)full * (uint32_t)size, (size_t)(tail * size));
+                memcpy(xt, x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, (size_t)tail * 4);
+                for (h = 0; h < V_PER16; h++)
+                    s[h] = v_fma(V_NAME(load_w)(type, (const uint8_t *)wt, h * V_W), v_loadu(xt + h * V_W), s[h]);
+            }
+            t = v_tree_add(s);
+            if (m->bias) t = t + m->bias[row + r];
+            *y = m->flags & AIOSK_MM_ADD ? *y + t : t;
+        }
+    }
+}
+
+/* Tiles that keep the sums in registers: 16 of 32, 8 of 16 (AVX2), 16 of 32 (NEON). */
+V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
+    enum { NR = V_W == 8 ? 2 : V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
+    int32_t row = m->row0, c;
+    for (; row + 4 <= m->row1; row += 4) {
+        for (c = 0; c + NC <= m->n_cols; c += NC) {
+            V_NAME(flt_tile)(m, type, row, c, NR, NC);
+            if (NR < 4) V_NAME(flt_tile)(m, type, row + NR, c, NR, NC);
+        }
+        for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
+    }
+    for (; row < m->row1; row++)
+        for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
+}
+
+#define AIOSK__ROWS_FLT(N, n)  V_EXPORT void V_NAME(rows_##n)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_##N); }
+#define AIOSK__ROWS_A32(N, n)  V_EXPORT void V_NAME(rows_##n)(const aiosk_matmul *m) { V_NAME(rows_ints)(m, AIOSK_##N); }
+#define AIOSK__ROWS_A256(N, n) AIOSK__ROWS_A32(N, n)
+#define AIOSK__ROWS_RAW(N, n)
+#define AIOSK__X(N, n, id, w, b, f) AIOSK__ROWS_##f(N, n)
+AIOSK__FORMATS(AIOSK__X)
+#undef AIOSK__X
+#undef AIOSK__ROWS_RAW
+#undef AIOSK__ROWS_A256
+#undef AIOSK__ROWS_A32
+#undef AIOSK__ROWS_FLT
+
+/* ======== kernels/quant.inc, continued ======== */
+/* quant.inc: f32 activations to int8 codes with their scales and sums (layout: pack.c, arithmetic: api.h).
+ * What api.h leaves open, the same everywhere: 127 / amax is held below infinity; NaN is skipped by amax and gives code
+ * -127. */
+
+/* Codes of n values, n a multiple of 16, and the scale. */
+V_FN float V_NAME(quantize_block)(const float *x, int32_t n, int8_t *q) {
+    const vf lo = v_set1(-127.0f), hi = v_set1(127.0f);
+    vf m[V_PER16], s;
+    float amax, id;
+    int32_t i;
+    int h;
+    for (h = 0; h < V_PER16; h++) m[h] = v_abs(v_loadu(x + h * V_W));
+    for (h = 0; h < V_PER16; h++) m[h] = v_max(v_zero(), m[h]); /* a first NaN would stay in the maximum */
+    for (i = 16; i < n; i += 16)
+        for (h = 0; h < V_PER16; h++) m[h] = v_max(m[h], v_abs(v_loadu(x + i + h * V_W)));
+    amax = v_tree_max(m);
+    id = 127.0f / amax;
+    id = id < 3.402823466e+38f ? id : 3.402823466e+38f; /* finite, so that 0 stays 0 */
+    s = v_set1(id);
+    for (i = 0; i < n; i += V_W) i_store_s8(q + i, v_cvt_f32_i32(v_min(hi, v_max(lo, v_mul(v_loadu(x + i), s)))));
+    return amax / 127.0f;
+}
+
+AIOSK__INLINE int32_t V_NAME(sum8)(const int8_t *q) {
+    return q[0] + q[1] + q[2] + q[3] + q[4] + q[5] + q[6] + q[7];
+}
+
+V_EXPORT void V_NAME(quantize_flt)(const float *x, int32_t n, void *dst) { memcpy(dst, x, (size_t)n * 4); }
+
+V_EXPORT void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
+    const aiosk__a32 a = aiosk__a32_parts(n);
+    uint8_t *o = (uint8_t *)dst;
+    int32_t k;
+    for (k = 0; k < n / 32; k++) {
+        int8_t *q = (int8_t *)dst + k * 32;
+        const float d = V_NAME(quantize_block)(x + k * 32, 32, q);
+        const int32_t s = V_NAME(sum8)(q) + V_NAME(sum8)(q + 8) + V_NAME(sum8)(q + 16) + V_NAME(sum8)(q + 24);
+        const int32_t s8 = s * -8, s128 = s * -128;
+        memcpy(o + a.d + k * 4, &d, 4);
+        memcpy(o + a.sum + k * 4, &s, 4);
+        memcpy(o + a.sum8 + k * 4, &s8, 4);
+        memcpy(o + a.sum128 + k * 4, &s128, 4);
+    }
+}
+
+V_EXPORT void V_NAME(quantize_a256)(const float *x, int32_t n, void *dst) {
+    const aiosk__a256 a = aiosk__a256_parts(n);
+    uint8_t *o = (uint8_t *)dst;
+    int32_t k, i;
+    for (k = 0; k < n / 256; k++) {
+        int8_t *q = (int8_t *)dst + k * 256;
+        const float d = V_NAME(quantize_block)(x + k * 256, 256, q);
+        int32_t s8[32];
+        int16_t s16[16], s32[8];
+        for (i = 0; i < 32; i++) s8[i] = V_NAME(sum8)(q + i * 8);
+        for (i = 0; i < 16; i++) s16[aiosk__pair_at(i)] = (int16_t)(s8[2 * i] + s8[2 * i + 1]);
+        for (i = 0; i < 8; i++) s32[aiosk__pair_at(i)] = (int16_t)(s8[4 * i] + s8[4 * i + 1] + s8[4 * i + 2] + s8[4 * i + 3]);
+        for (i = 0; i < 32; i++) s8[i] *= -32;
+        memcpy(o + a.d + k * 4, &d, 4);
+        memcpy(o + a.sum8 + k * 128, s8, 128);
+        memcpy(o + a.sum16 + k * 32, s16, 32);
+        memcpy(o + a.sum32 + k * 16, s32, 16);
+    }
+}
+
+/* ======== kernels/ops.inc, continued ======== */
+/* ops.inc: norms, activations, rope and the other float loops, written once over the v_* vocabulary and expanded in
+ * every instruction set. Sums go by 16 virtual lanes (index mod 16, ascending) and the tree 8, 4, 2, 1; everything
+ * else is lane by lane, so that the register's width does not show. No product feeds an addition except in v_fma. */
+
+/* The first n < V_W floats at p, the other lanes set to pad; and the reverse. Nothing outside is touched. */
+V_FN vf V_NAME(load_part)(const float *p, int32_t n, float pad) {
+    float t[V_W];
+    int32_t i;
+    for (i = 0; i < V_W; i++) t[i] = i < n ? p[i] : pad;
+    return v_loadu(t);
+}
+V_FN void V_NAME(store_part)(float *p, vf a, int32_t n) {
+    float t[V_W];
+    int32_t i;
+    v_storeu(t, a);
+    for (i = 0; i < n; i++) p[i] = t[i];
+}
+V_FN vf V_NAME(load_n)(const float *p, int32_t n, float pad) {
+    return n >= V_W ? v_loadu(p) : V_NAME(load_part)(p, n, pad);
+}
+
+/* exp(x): x = n ln2 + r with |r| <= ln2 / 2, ln2 in two floats; exp(r) by a polynomial of degree 6 (Remez on
+ * (exp(r) - 1 - r) / r^2, error 1e-8); then times 2^n. At most 1 ulp; subnormal results rounded once; exactly 0 below
+ * -104 and for NaN, +infinity above 88.73. */
+V_FN vf V_NAME(v_exp)(vf x) {
+    vf n, r, p;
+    x = v_max(v_set1(-104.0f), v_min(v_set1(89.0f), x));
+    n = v_rint(v_mul(x, v_set1(1.44269504f)));
+    r = v_fma(n, v_set1(-0.693147182f), x);
+    r = v_fma(n, v_set1(1.90465430e-9f), r);
+    p = v_fma(v_set1(1.394111074e-3f), r, v_set1(8.363176342e-3f));
+    p = v_fma(p, r, v_set1(4.166637529e-2f));
+    p = v_fma(p, r, v_set1(1.666657700e-1f));
+    p = v_fma(p, r, v_set1(0.5f));
+    p = v_fma(p, r, v_set1(1.0f));
+    p = v_fma(p, r, v_set1(1.0f));
+    return v_ldexp(p, n);
+}
+/* tanh(x): an odd polynomial of degree 11 where |x| < 0.625 (Remez, error 5e-9), else 1 - 2 / (exp(2|x|) + 1) */
+V_FN vf V_NAME(v_tanh)(vf x) {
+    vf a = v_abs(x), z = v_mul(x, x), p, e;
+    p = v_fma(v_set1(-5.704977550e-3f), z, v_set1(2.063907869e-2f));
+    p = v_fma(p, z, v_set1(-5.373971164e-2f));
+    p = v_fma(p, z, v_set1(1.333144158e-1f));
+    p = v_fma(p, z, v_set1(-3.333328068e-1f));
+    p = v_fma(v_mul(a, z), p, a);
+    e = v_add(V_NAME(v_exp)(v_add(a, a)), v_set1(1.0f));
+    e = v_sub(v_set1(1.0f), v_div(v_set1(2.0f), e));
+    return v_xorsign(v_sel_lt(a, v_set1(0.625f), p, e), x);
+}
+/* silu  x / (1 + exp(-x))
+ * gelu  0.5 x (1 + tanh(u)), u = sqrt(2/pi) (x + 0.044715 x^3); written x / (1 + exp(-2u)), which is the same and
+ *       does not cancel where x is negative */
+V_FN vf V_NAME(v_act)(int32_t kind, vf x) {
+    vf t = v_zero();
+    switch (kind) {
+    case AIOSK_ACT_RELU: return v_max(t, x);
+    case AIOSK_ACT_RELU2: x = v_max(t, x); return v_mul(x, x);
+    case AIOSK_ACT_GELU:
+        t = v_fma(v_mul(x, x), v_set1(-0.0713548163f), v_set1(-1.59576912f));
+        t = v_mul(x, t);
+        break;
+    default: t = v_xorsign(x, v_set1(-1.0f));
+    }
+    return v_div(x, v_add(V_NAME(v_exp)(t), v_set1(1.0f)));
+}
+
+V_FN void V_NAME(act_loop)(int32_t kind, const float *g, const float *u, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i < n; i += V_W) {
+        vf t = V_NAME(v_act)(kind, V_NAME(load_n)(g + i, n - i, 0.0f));
+        if (u) t = v_mul(t, V_NAME(load_n)(u + i, n - i, 0.0f));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+V_EXPORT void V_NAME(act_gated)(int32_t kind, const float *g, const float *u, int32_t n, float *y) {
+    switch (kind) {
+    case AIOSK_ACT_RELU: V_NAME(act_loop)(AIOSK_ACT_RELU, g, u, n, y); break;
+    case AIOSK_ACT_RELU2: V_NAME(act_loop)(AIOSK_ACT_RELU2, g, u, n, y); break;
+    case AIOSK_ACT_GELU: V_NAME(act_loop)(AIOSK_ACT_GELU, g, u, n, y); break;
+    default: V_NAME(act_loop)(AIOSK_ACT_SILU, g, u, n, y);
+    }
+}
+V_EXPORT void V_NAME(act)(int32_t kind, const float *x, int32_t n, float *y) { V_NAME(act_gated)(kind, x, NULL, n, y); }
+
+V_EXPORT void V_NAME(exp)(const float *x, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i < n; i += V_W) {
+        vf t = V_NAME(v_exp)(V_NAME(load_n)(x + i, n - i, 0.0f));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+V_EXPORT void V_NAME(softcap)(const float *x, float cap, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i < n; i += V_W) {
+        vf t = v_div(V_NAME(load_n)(x + i, n - i, 0.0f), v_set1(cap));
+        t = v_mul(v_set1(cap), V_NAME(v_tanh)(t));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+V_EXPORT void V_NAME(add)(const float *a, const float *b, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i + V_W <= n; i += V_W) v_storeu(y + i, v_add(v_loadu(a + i), v_loadu(b + i)));
+    for (; i < n; i++) y[i] = a[i] + b[i];
+}
+V_EXPORT void V_NAME(scale)(const float *x, float s, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i + V_W <= n; i += V_W) v_storeu(y + i, v_mul(v_loadu(x + i), v_set1(s)));
+    for (; i < n; i++) y[i] = x[i] * s;
+}
+
+/* sum of x (kind 0) or of (x - mean)^2 (kind 1) as float rows. The tail is padded so that it adds zeros. */
+V_FN float V_NAME(row_sum)(const float *x, int32_t n, float mean, int32_t squares) {
+    vf s[V_PER16], m = v_set1(mean);
+    int32_t i, k;
+    for (k = 0; k < V_PER16; k++) s[k] = v_zero();
+    for (i = 0; i + 16 <= n; i += 16) {
+#define AIOSK__E(k) { vf t = v_loadu(x + i + k * V_W);                                     \
+        if (squares) { t = v_sub(t, m); s[k] = v_fma(t, t, s[k]); } else s[k] = v_add(s[k], t); }
+        V_EACH(AIOSK__E)
+#undef AIOSK__E
+    }
+    if (i < n) {
+        float b[16];
+        for (k = 0; k < 16; k++) b[k] = i + k < n ? x[i + k] : squares ? mean : 0.0f;
+#define AIOSK__E(k) { vf t = v_loadu(b + k * V_W);                                         \
+        if (squares) { t = v_sub(t, m); s[k] = v_fma(t, t, s[k]); } else s[k] = v_add(s[k], t); }
+        V_EACH(AIOSK__E)
+#undef AIOSK__E
+    }
+    return v_tree_add(s);
+}
+V_EXPORT void V_NAME(rms_norm)(const float *x, const float *w, float eps, int32_t n, float *y) {
+    float r = 1.0f / aiosk__sqrt(V_NAME(row_sum)(x, n, 0.0f, 1) / (float)n + eps);
+    int32_t i;
+    for (i = 0; i + V_W <= n; i += V_W) {
+        vf t = v_mul(v_loadu(x + i), v_set1(r));
+        v_storeu(y + i, w ? v_mul(t, v_loadu(w + i)) : t);
+    }
+    for (; i < n; i++) y[i] = w ? x[i] * r * w[i] : x[i] * r;
+}
+V_EXPORT void V_NAME(layer_norm)(const float *x, const float *w, const float *b, float eps, int32_t n, float *y) {
+    float mean = V_NAME(row_sum)(x, n, 0.0f, 0) / (float)n;
+    float r = 1.0f / aiosk__sqrt(V_NAME(row_sum)(x, n, mean, 1) / (float)n + eps);
+    int32_t i;
+    for (i = 0; i < n; i += V_W) { /* t * 1 and t + -0 change no bit */
+        vf t = v_mul(v_sub(V_NAME(load_n)(x + i, n - i, 0.0f), v_set1(mean)), v_set1(r));
+        t = v_fma(t, w ? V_NAME(load_n)(w + i, n - i, 0.0f) : v_set1(1.0f), b ? V_NAME(load_n)(b + i, n - i, 0.0f) : v_set1(-0.0f));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+
+/* One pair; the products that are rounded are x1's. */
+V_FN void V_NAME(rope1)(float *p0, float *p1, float c, float s) {
+    float x0 = *p0, x1 = *p1;
+    *p0 = aiosk__fma(x0, c, -(x1 * s));
+    *p1 = aiosk__fma(x0, s, x1 * c);
+}
+V_EXPORT void V_NAME(rope)(int32_t style, float *x, int32_t n_head, int32_t hd, int32_t n_rot, const float *cs) {
+    int32_t n = n_rot / 2, h, i, j;
+    if (style == AIOSK_ROPE_PAIRS) {
+        for (h = 0; h < n_head; h++, x += hd) {
+            i = 0;
+#if V_W > 1
+            for (; i + V_W <= 2 * n; i += V_W) { /* lanes (x0, x0) * (cos, sin) + (x1, x1) * (-sin, cos) */
+                vf a = v_loadu(x + i), c = v_loadu(cs + i), s = v_swap2(c);
+                static const float minus[16] = { -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1 };
+                s = v_xorsign(s, v_loadu(minus));
+                v_storeu(x + i, v_fma(v_dup_even(a), c, v_mul(v_dup_odd(a), s)));
+            }
+#endif
+            for (; i < 2 * n; i += 2) V_NAME(rope1)(x + i, x + i + 1, cs[i], cs[i + 1]);
+        }
+        return;
+    }
+    for (i = 0; i < n; i += 64) { /* cos and sin apart, 64 pairs at a time, for all heads */
+        float c[64], s[64], *p = x;
+        int32_t m = n - i < 64 ? n - i : 64;
+        for (j = 0; j < m; j++) { c[j] = cs[2 * (i + j)]; s[j] = cs[2 * (i + j) + 1]; }
+        for (h = 0; h < n_head; h++, p += hd) {
+            float *p0 = p + i, *p1 = p + n + i;
+            for (j = 0; j + V_W <= m; j += V_W) {
+                vf x0 = v_loadu(p0 + j), x1 = v_loadu(p1 + j), vc = v_loadu(c + j), vs = v_loadu(s + j);
+                v_storeu(p0 + j, v_fma(x0, vc, v_xorsign(v_mul(x1, vs), v_set1(-1.0f))));
+                v_storeu(p1 + j, v_fma(x0, vs, v_mul(x1, vc)));
+            }
+            for (; j < m; j++) V_NAME(rope1)(p0 + j, p1 + j, c[j], s[j]);
+        }
+    }
+}
+
+/* The maximum by blocks; only the first block that holds it is searched. NaN is never the largest; 0 when there is
+ * nothing else. */
+V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
+    float best = aiosk__bits_f32(0xFF800000u);
+    int32_t at = 0, i, j, k;
+    for (i = 0; i < n; i += 1024) {
+        int32_t m = n - i < 1024 ? n - i : 1024;
+        vf v = v_set1(aiosk__bits_f32(0xFF800000u));
+        float t[V_W];
+        for (j = 0; j + V_W <= m; j += V_W) v = v_max(v, v_loadu(x + i + j));
+        v_storeu(t, v);
+        for (k = 1; k < V_W; k++) if (t[k] > t[0]) t[0] = t[k];
+        for (; j < m; j++) if (x[i + j] > t[0]) t[0] = x[i + j];
+        if (t[0] > best) { best = t[0]; at = i; }
+    }
+    for (i = at; i < n; i++) if (x[i] == best) return i;
+    return 0;
+}
+
+/* codes[i] = rint(x[i] * f) or, with divide, rint(x[i] / f); clamped to [-127, 127]; zeros from n to n rounded up to 16.
+ * step: distance of groups of 4 codes (4 = a plain row). */
+V_FN void V_NAME(codes8)(const float *x, int32_t n, float f, int32_t divide, int8_t *codes, int32_t step) {
+    int32_t i, k, t[V_W];
+    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
+        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
+        v = divide ? v_div(v, v_set1(f)) : v_mul(v, v_set1(f));
+        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v));
+        v_storei(t, v_cvt_f32_i32(v));
+        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = (int8_t)t[k];
+    }
+}
+V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
+    vf m = v_zero();
+    float t[V_W], r = 0.0f;
+    int32_t i;
+    for (i = 0; i < n; i += V_W) m = v_max(m, v_abs(V_NAME(load_n)(x + i, n - i, 0.0f)));
+    v_storeu(t, m);
+    for (i = 0; i < V_W; i++) if (t[i] > r) r = t[i];
+    return r;
+}
+V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d) {
+    float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
+    const int32_t tiny = !(f <= 3.40282347e38f); /* counts as zero, as in quant.inc */
+    *d = tiny ? 0.0f : a / 127.0f;
+    V_NAME(codes8)(x, n, tiny ? 0.0f : f, 0, q, 4);
+}
+
+/* ======== kernels/attend.inc, continued ======== */
+/* attend.inc: attention over one KV tile, and writing a position into a tile; written once over the v_* vocabulary.
+ * api.h defines layouts and arithmetic. After ops.inc (exp, tanh, int8 codes).
+ *
+ * Scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
+ * t a channel, or a lane is a channel and t a key. A few queries go together so that a row is loaded (and converted)
+ * once for all of them; V_SHAPES gives the registers. How queries are grouped changes no bit. */
+
+typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
+
+/* 16 numbers of a row of kind kv, as floats */
+V_FN V_NAME(v16) V_NAME(row16)(const uint8_t *p, int32_t kv) {
+    V_NAME(v16) r;
+#define AIOSK__E(k) r.v[k] = kv == AIOSK_KV_F32 ? v_loadu((const float *)(const void *)(p + k * V_W * 4)) \
+                           : kv == AIOSK_KV_F16 ? v_load_f16(p + k * V_W * 2) : v_load_i8(p + k * V_W);
+    V_EACH(AIOSK__E)
+#undef AIOSK__E
+    return r;
+}
+
+/* c[q][16 * nj] = sum over t0 <= t < t1 of f[q][t] * rows[t][16 * nj]. kv, nq and nj are constants: the unused part of
+ * the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
+V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f,
+                          size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride) {
+    const size_t w = kv == AIOSK_KV_F32 ? 64 : kv == AIOSK_KV_F16 ? 32 : 16; /* bytes of 16 numbers */
+    V_NAME(v16) acc[8][4], r0, r1, r2, r3;
+    const uint8_t *p = rows + (size_t)t0 * step;
+    int32_t t;
+#define AIOSK__Q(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
+#define AIOSK__E(k) z.v[k] = v_zero();
+#define AIOSK__C(q) if (q < nq) { V_NAME(v16) z; V_EACH(AIOSK__E)                     \
+        acc[q][0] = z; if (nj > 1) acc[q][1] = z; if (nj > 2) { acc[q][2] = z; acc[q][3] = z; } }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    for (t = t0; t < t1; t++, p += step) {
+        r0 = V_NAME(row16)(p, kv);
+        r1 = r2 = r3 = r0;
+        if (nj > 1) r1 = V_NAME(row16)(p + w, kv);
+        if (nj > 2) { r2 = V_NAME(row16)(p + 2 * w, kv); r3 = V_NAME(row16)(p + 3 * w, kv); }
+#define AIOSK__E(k) a[0].v[k] = v_fma(r0.v[k], b, a[0].v[k]); if (nj > 1) a[1].v[k] = v_fma(r1.v[k], b, a[1].v[k]); \
+        if (nj > 2) { a[2].v[k] = v_fma(r2.v[k], b, a[2].v[k]); a[3].v[k] = v_fma(r3.v[k], b, a[3].v[k]); }
+#define AIOSK__C(q) if (q < nq) { V_NAME(v16) *a = acc[q]; const vf b = v_set1(f[(size_t)q * f_stride + (size_t)t]); V_EACH(AIOSK__E) }
+        AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    }
+#define AIOSK__E(k) v_storeu(o + k * V_W, a[0].v[k]); if (nj > 1) v_storeu(o + 16 + k * V_W, a[1].v[k]);              \
+        if (nj > 2) { v_storeu(o + 32 + k * V_W, a[2].v[k]); v_storeu(o + 48 + k * V_W, a[3].v[k]); }
+#define AIOSK__C(q) if (q < nq) { const V_NAME(v16) *a = acc[q]; float *o = c + (size_t)q * c_stride; V_EACH(AIOSK__E) }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+}
+
+/* The same for 1..V_MAXQ queries and any number nj of 16 lanes, in the shapes that suit the registers */
+#define AIOSK__SHAPE(n, j)                                                                                     \
+    case n:                                                                                                    \
+        for (; nj >= j; nj -= j, rows += w * j, c += 16 * j) {                                                 \
+            V_NAME(outer_n)(AIOSK__KV, n, j, rows, step, f, f_stride, t0, t1, c, c_stride);                    \
+        }                                                                                                      \
+        for (; j > 1 && nj > 0; nj--, rows += w, c += 16) {                                                    \
+            V_NAME(outer_n)(AIOSK__KV, n, 1, rows, step, f, f_stride, t0, t1, c, c_stride);                    \
+        }                                                                                                      \
+        break;
+#define AIOSK__ARGS int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f, size_t f_stride,  \
+                    int32_t t0, int32_t t1, float *c, size_t c_stride
+#define AIOSK__KV AIOSK_KV_F32
+V_EXPORT void V_NAME(outer_f32)(AIOSK__ARGS) { const size_t w = 64; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
+#undef AIOSK__KV
+#define AIOSK__KV AIOSK_KV_F16
+V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
+#undef AIOSK__KV
+#define AIOSK__KV AIOSK_KV_I8
+V_EXPORT void V_NAME(outer_i8)(AIOSK__ARGS) { const size_t w = 16; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
+#undef AIOSK__KV
+#undef AIOSK__ARGS
+#undef AIOSK__SHAPE
+
+/* s[q][16 * nj] = (float)(exact sum over d of q8[q][d] * codes[d][key]) * (dq[q] * dk[key]); constants as in outer_n */
+V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const uint8_t *dk, const int8_t *q8,
+                            const int32_t *fix, const float *dq, int32_t hp, float *s) {
+    struct { vi v[V_PER16]; } acc[8][4];
+    int32_t d;
+#define AIOSK__A(q) vi *a0 = acc[q][0].v, *a1 = acc[q][1].v, *a2 = acc[q][2].v, *a3 = acc[q][3].v;
+#define AIOSK__C(q) if (q < nq) { const vi z = v_set1i(fix[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+#define AIOSK__E(k) a0[k] = z; if (nj > 1) a1[k] = z; if (nj > 2) { a2[k] = z; a3[k] = z; }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    for (d = 0; d < hp; d += 4, codes += 256) {
+        vi r0[V_PER16], r1[V_PER16], r2[V_PER16], r3[V_PER16];
+#define AIOSK__E(k) r0[k] = v_kprep(v_loadi(codes + k * V_W * 4)); if (nj > 1) r1[k] = v_kprep(v_loadi(codes + 64 + k * V_W * 4)); \
+        if (nj > 2) { r2[k] = v_kprep(v_loadi(codes + 128 + k * V_W * 4)); r3[k] = v_kprep(v_loadi(codes + 192 + k * V_W * 4)); }
+        V_EACH(AIOSK__E)
+#undef AIOSK__E
+#define AIOSK__E(k) a0[k] = v_kdot(a0[k], r0[k], b); if (nj > 1) a1[k] = v_kdot(a1[k], r1[k], b);                          \
+        if (nj > 2) { a2[k] = v_kdot(a2[k], r2[k], b); a3[k] = v_kdot(a3[k], r3[k], b); }
+#define AIOSK__C(q) if (q < nq) { int32_t u; vi b; AIOSK__A(q) memcpy(&u, q8 + (size_t)q * (size_t)hp + d, 4); b = v_set1i(u); V_EACH(AIOSK__E) }
+        AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    }
+#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_mul(v_cvt_i32_f32(a[k]), v_mul(b, v_load_f16(dk + 32 * j + k * V_W * 2))));
+#define AIOSK__E(k) AIOSK__S(a0, k, 0) if (nj > 1) AIOSK__S(a1, k, 1) if (nj > 2) { AIOSK__S(a2, k, 2) AIOSK__S(a3, k, 3) }
+#define AIOSK__C(q) if (q < nq) { float *o = s + 64 * q; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+#undef AIOSK__S
+#undef AIOSK__A
+#undef AIOSK__Q
+}
+V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const float *dq,
+                              int32_t hp, float *s) {
+    int32_t fix[8], j, q;
+    for (q = 0; q < nq; q++) { /* what v_kdot adds to each product; sums of integers below 2^24 are exact in floats */
+        fix[q] = 0;
+#if V_KBIAS
+        {
+            vf t[V_PER16];
+            int32_t k;
+            for (k = 0; k < V_PER16; k++) t[k] = v_zero();
+            for (j = 0; j < hp; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_load_i8(q8 + q * hp + j + k * V_W));
+            fix[q] = -V_KBIAS * (int32_t)v_tree_add(t);
+        }
+#endif
+    }
+    switch (nq) {
+#define AIOSK__SHAPE(n, m)                                                                                              \
+    case n:                                                                                                             \
+        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j); } \
+        break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+
+/* Raw scores s[64] of one query -> p[64] in place, 0 outside [lo, hi); gives max and sum. plain: neither softcap nor
+ * ALiBi, and all 64 keys; a constant. Products that are later subtracted from go through v_mulr. */
+V_FN void V_NAME(tile_softmax)(int32_t plain, float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
+    static const int32_t count[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+    const vf scale = v_set1(a->scale), low = v_set1(AIOSK_NEG_INF);
+    vf m[V_PER16], l[V_PER16], mt;
+    int32_t j;
+#define AIOSK__E(k) m[k] = low; l[k] = v_zero();
+    V_EACH(AIOSK__E)
+#undef AIOSK__E
+    if (plain) {
+        for (j = 0; j < 64; j += 16) {
+#define AIOSK__E(k) m[k] = v_max(m[k], v_mul(v_loadu(s + j + k * V_W), scale));
+            V_EACH(AIOSK__E)
+#undef AIOSK__E
+        }
+        *max = v_tree_max(m);
+        mt = v_set1(*max);
+        for (j = 0; j < 64; j += 16) {
+#define AIOSK__E(k) {                                                                                  \
+            vf x = V_NAME(v_exp)(v_sub(v_mulr(v_loadu(s + j + k * V_W), scale), mt));                  \
+            l[k] = v_add(l[k], x);                                                                     \
+            v_storeu(s + j + k * V_W, x); }
+            V_EACH(AIOSK__E)
+#undef AIOSK__E
+        }
+    } else {
+        const vf lo = v_set1((float)a->lo[q]), hi = v_set1((float)a->hi[q]);
+        vf keys[4 * V_PER16];
+        int32_t k;
+        for (j = 0; j < 64; j += V_W) { /* j = the key of lane 0 */
+            vf x = v_mulr(v_loadu(s + j), scale), i;
+            vi c = v_loadi(count + j % 16);
+            if (a->softcap != 0.0f) x = v_mulr(v_set1(a->softcap), V_NAME(v_tanh)(v_div(x, v_set1(a->softcap))));
+            if (a->slope) x = v_fma(v_set1(a->slope[q]), v_cvt_i32_f32(v_addi(v_set1i(a->dpos[q] + j / 16 * 16), c)), x);
+            i = v_cvt_i32_f32(v_addi(v_set1i(j / 16 * 16), c));
+            x = v_sel_lt(i, lo, low, x);
+            x = v_sel_lt(i, hi, x, low);
+            k = j / V_W % V_PER16;
+            m[k] = v_max(m[k], x);
+            keys[j / V_W] = i;
+            v_storeu(s + j, x);
+        }
+        *max = v_tree_max(m);
+        mt = v_set1(*max);
+        for (j = 0; j < 64; j += V_W) {
+            vf x = V_NAME(v_exp)(v_sub(v_loadu(s + j), mt)), i = keys[j / V_W];
+            x = v_sel_lt(i, lo, v_zero(), x);
+            x = v_sel_lt(i, hi, x, v_zero());
+            k = j / V_W % V_PER16;
+            l[k] = v_add(l[k], x);
+            v_storeu(s + j, x);
+        }
+    }
+    *sum = v_tree_add(l);
+}
+V_EXPORT void V_NAME(softmax_any)(float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
+    V_NAME(tile_softmax)(0, s, a, q, max, sum);
+}
+V_EXPORT void V_NAME(softmax_plain)(float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
+    V_NAME(tile_softmax)(1, s, a, q, max, sum);
+}
+/* Merges maximum mt and sum lt of n <= 16 queries into m and l; gives the factors of the old (fa) and the new (fb)
+ * output. A query that saw nothing comes with AIOSK_NEG_INF and 0, which changes nothing. */
+V_EXPORT void V_NAME(merge)(const float *mt, const float *lt, int32_t n, float *m, float *l, float *fa, float *fb) {
+    int32_t i;
+    for (i = 0; i < n; i += V_W) {
+        const vf m0 = V_NAME(load_n)(m + i, n - i, 0.0f), m1 = v_loadu(mt + i), l0 = V_NAME(load_n)(l + i, n - i, 0.0f);
+        const vf mn = v_max(m0, m1), x = V_NAME(v_exp)(v_sub(m0, mn)), y = V_NAME(v_exp)(v_sub(m1, mn));
+        const vf ln = v_fma(v_loadu(lt + i), y, v_mul(l0, x));
+        v_storeu(fa + i, x);
+        v_storeu(fb + i, y);
+        if (n - i >= V_W) { v_storeu(m + i, mn); v_storeu(l + i, ln); }
+        else { V_NAME(store_part)(m + i, mn, n - i); V_NAME(store_part)(l + i, ln, n - i); }
+    }
+}
+
+V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv,
+                            void (*outer)(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t)) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v);
+    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1;
+    const uint8_t *K = (const uint8_t *)a->tile, *V = K + aiosk__tile_v(kv, a->hd_k);
+    const uint8_t *dk = K + aiosk__tile_scales(a->hd_k, a->hd_v), *dv = dk + 128; /* i8 only */
+    const int32_t plain = a->softcap == 0.0f && !a->slope;
+    int32_t q0, q, n, c, i;
+    for (q0 = 0; q0 < a->n_q; q0 += n) {
+        float *s = a->scores + (size_t)q0 * 64, out[8][64], mt[16], lt[16], fa[16], fb[16];
+        int32_t t0 = 64, t1 = 0;
+        n = a->n_q - q0 < V_MAXQ ? a->n_q - q0 : V_MAXQ;
+        for (q = 0; q < n; q++) { /* the keys that any of these queries sees */
+            const int32_t lo = a->lo[q0 + q], hi = a->hi[q0 + q];
+            if (lo >= hi) continue;
+            if (lo < t0) t0 = lo;
+            if (hi > t1) t1 = hi;
+        }
+        if (t0 >= t1) continue;
+        if (kv == AIOSK_KV_I8) V_NAME(scores8)(n, K, dk, a->q8 + (size_t)q0 * (size_t)hk, a->q8_d + q0, hk, s);
+        else outer(n, 4, K, 64 * w, a->q + (size_t)q0 * (size_t)a->q_stride, (size_t)a->q_stride, 0, a->hd_k, s, 64);
+
+        for (q = 0; q < 16; q++) { mt[q] = AIOSK_NEG_INF; lt[q] = 0.0f; }
+        for (q = 0; q < n; q++) {
+            const int32_t lo = a->lo[q0 + q], hi = a->hi[q0 + q];
+            float *p = s + 64 * q;
+            if (lo >= hi) { memset(p, 0, 256); continue; }
+            if (plain && lo <= 0 && hi >= 64) V_NAME(softmax_plain)(p, a, q0 + q, &mt[q], &lt[q]);
+            else V_NAME(softmax_any)(p, a, q0 + q, &mt[q], &lt[q]);
+            if (kv == AIOSK_KV_I8)
+                for (i = 0; i < 64; i += V_W) v_storeu(p + i, v_mul(v_loadu(p + i), v_load_f16(dv + 2 * i)));
+        }
+        V_NAME(merge)(mt, lt, n, a->m + q0, a->l + q0, fa, fb);
+
+        for (c = 0; c < hv; c += 64) {
+            const int32_t m = hv - c < 64 ? hv - c : 64;
+            outer(n, m / 16, V + (size_t)c * w, (size_t)hv * w, s, 64, t0, t1, out[0], 64);
+            for (q = 0; q < n; q++) {
+                float *o = a->o + (size_t)(q0 + q) * (size_t)hv + c;
+                if (a->lo[q0 + q] >= a->hi[q0 + q]) continue;
+                for (i = 0; i < m; i += V_W) { /* + 0: a zero is +0 however many zeros were added */
+                    vf t = v_add(v_loadu(out[q] + i), v_zero());
+                    v_storeu(o + i, v_fma(t, v_set1(fb[q]), v_mul(v_loadu(o + i), v_set1(fa[q]))));
+                }
+            }
+        }
+    }
+}
+V_EXPORT void V_NAME(attend_f32)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F32, V_NAME(outer_f32)); }
+V_EXPORT void V_NAME(attend_f16)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F16, V_NAME(outer_f16)); }
+V_EXPORT void V_NAME(attend_i8)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_I8, V_NAME(outer_i8)); }
+
+/* ---- writing one position ---- */
+
+V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
+    float *K = (float *)tile + slot;
+    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F32, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 4;
+    int32_t i;
+    for (i = 0; i < hd_k; i++) K[64 * i] = k[i];
+    memcpy(V, v, (size_t)hd_v * 4);
+    memset(V + hd_v * 4, 0, (size_t)(aiosk__hp(hd_v) - hd_v) * 4);
+}
+V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
+    uint8_t *K = (uint8_t *)tile + 2 * slot;
+    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F16, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 2;
+    uint16_t t[V_W];
+    int32_t i, j;
+    for (i = 0; i < hd_k; i += V_W) {
+        v_store_f16(t, V_NAME(load_n)(k + i, hd_k - i, 0.0f));
+        for (j = 0; j < V_W && i + j < hd_k; j++) memcpy(K + 128 * (i + j), &t[j], 2);
+    }
+    for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
+}
+/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. */
+V_FN void V_NAME(store8)(const float *x, int32_t n, int8_t *codes, int32_t step, uint8_t *scale) {
+    float d = V_NAME(head_amax)(x, n) / 127.0f;
+    uint16_t h = aiosk_f32_to_f16(d < 65504.0f ? d : 65504.0f);
+    d = aiosk_f16_to_f32(h);
+    memcpy(scale, &h, 2);
+    V_NAME(codes8)(x, n, d > 0.0f ? d : 3e38f, 1, codes, step);
+}
+V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
+    int8_t *K = (int8_t *)tile + 4 * slot, *V = (int8_t *)tile + aiosk__tile_v(AIOSK_KV_I8, hd_k) + slot * aiosk__hp(hd_v);
+    uint8_t *s = (uint8_t *)tile + aiosk__tile_scales(hd_k, hd_v) + 2 * slot;
+    V_NAME(store8)(k, hd_k, K, 256, s);
+    V_NAME(store8)(v, hd_v, V, 4, s + 128);
+}
+
+/* ======== kernels/isa.inc, continued ======== */
+#define AIOSK__NO {NULL, NULL},
+#define AIOSK__R(n) {V_NAME(rows_##n), NULL},
+#define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
+static const aiosk_isa V_NAME(isa) = {
+    V_ISA_TEXT, V_ISA_ID, 0,
+    {V_NAME(quantize_flt), V_NAME(quantize_a32), V_NAME(quantize_a256)},
+    V_NAME(quantize_head),
+    {   /* in the order of ids, formats.h */
+        /*  0 */ AIOSK__R(f32) AIOSK__R(f16) AIOSK__P(q4_0) AIOSK__R(q4_1) AIOSK__NO
+        /*  5 */ AIOSK__NO AIOSK__R(q5_0) AIOSK__R(q5_1) AIOSK__P(q8_0) AIOSK__NO
+        /* 10 */ AIOSK__R(q2_k) AIOSK__R(q3_k) AIOSK__P(q4_k) AIOSK__R(q5_k) AIOSK__P(q6_k)
+        /* 15 */ AIOSK__NO AIOSK__R(iq2_xxs) AIOSK__R(iq2_xs) AIOSK__R(iq3_xxs) AIOSK__R(iq1_s)
+        /* 20 */ AIOSK__R(iq4_nl) AIOSK__R(iq3_s) AIOSK__R(iq2_s) AIOSK__R(iq4_xs) AIOSK__NO
+        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(iq1_m)
+        /* 30 */ AIOSK__R(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(tq1_0)
+        /* 35 */ AIOSK__R(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(mxfp4)
+        /* 40 */ AIOSK__R(nvfp4) AIOSK__R(q1_0) AIOSK__R(q2_0)
+    },
+    {V_NAME(attend_f32), V_NAME(attend_f16), V_NAME(attend_i8)},
+    {V_NAME(store_f32), V_NAME(store_f16), V_NAME(store_i8)},
+    V_NAME(rms_norm), V_NAME(layer_norm), V_NAME(act), V_NAME(act_gated), V_NAME(add), V_NAME(scale), V_NAME(softcap),
+    V_NAME(rope), V_NAME(argmax), V_NAME(exp)};
+#undef AIOSK__P
+#undef AIOSK__R
+#undef AIOSK__NO
+
+#undef V_ISA_ID
+#undef V_ISA_TEXT
+
+/* ======== kernels/simdi_undef.inc, continued ======== */
+/* simdi_undef.inc: takes back what simdi_names.inc defined. */
+#undef i_dup
+#undef i_and
+#undef i_or
+#undef i_srl2
+#undef i_srl4
+#undef i_srl8
+#undef i_srl16
+#undef i_sll2
+#undef i_sll4
+#undef i_scale_u8
+#undef i_scale_s8
+#undef i_dot32_4
+#undef i_dot32_8
+#undef i_prep8
+#undef i_macc32_4
+#undef i_macc16_6
+#undef i_fix6
+#undef i_pairs_s8
+#undef i_macc_pair
+#undef i_scale16
+#undef i_dot16
+#undef i_store_s8
+#undef V_NP
+
+/* ======== kernels/simd_undef.inc, continued ======== */
+/* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
+#undef V_FN
+#undef V_EXPORT
+#undef V_NAME
+#undef V_W
+#undef V_PER16
+#undef V_EACH
+#undef V_MAXQ
+#undef V_SHAPES
+#undef V_KBIAS
+#undef V_TARGET
+#undef vf
+#undef vi
+#undef v_loadu
+#undef v_storeu
+#undef v_loadi
+#undef v_storei
+#undef v_set1
+#undef v_zero
+#undef v_set1i
+#undef v_zeroi
+#undef v_add
+#undef v_sub
+#undef v_mul
+#undef v_div
+#undef v_sqrt
+#undef v_fma
+#undef v_max
+#undef v_min
+#undef v_sel_lt
+#undef v_abs
+#undef v_xorsign
+#undef v_addi
+#undef v_subi
+#undef v_cvt_i32_f32
+#undef v_cvt_f32_i32
+#undef v_rint
+#undef v_ldexp
+#undef v_load_f16
+#undef v_store_f16
+#undef v_load_bf16
+#undef v_load_i8
+#undef v_kprep
+#undef v_kdot
+#undef v_mulr
+#undef v_tree_add
+#undef v_tree_max
+#undef v_dup_even
+#undef v_dup_odd
+#undef v_swap2
+
+/* ======== kernels/isa_neon.c, continued ======== */
+#define AIOSK__NEON_DOT
+
+/* ======== kernels/simd_neon.inc, continued ======== */
+/* simd_neon.inc: the v_* vocabulary (simd_scalar.h) in AArch64 NEON: four lanes. Expanded twice: as it is for the
+ * baseline, and with AIOSK__NEON_DOT defined for processors with the dot product instructions (_neondot). */
+#ifdef AIOSK__NEON_DOT
+#define V_NAME(x) aiosk__##x##_neondot
+#if defined(__clang__)
+#define V_TARGET __attribute__((target("dotprod")))
+#elif defined(__GNUC__)
+#define V_TARGET __attribute__((target("arch=armv8.2-a+dotprod")))
+#else
+#define V_TARGET
+#endif
+#else
+#define V_NAME(x) aiosk__##x##_neon
+#define V_TARGET
+#endif
+#define V_FN AIOSK__INLINE V_TARGET
+#define V_EXPORT static AIOSK__UNUSED V_TARGET
+#define V_W 4
+#define V_PER16 4
+#define V_EACH(M) M(0) M(1) M(2) M(3)
+#define V_MAXQ 5
+#define V_SHAPES(X) X(1, 4) X(2, 2) X(3, 1) X(4, 1) X(5, 1)
+#define V_KBIAS 0
+#define vf float32x4_t
+#define vi int32x4_t
+
+/* ======== kernels/simd_names.inc, continued ======== */
+/* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
+ * simd_undef.inc takes it back. */
+#define v_loadu V_NAME(v_loadu)
+#define v_storeu V_NAME(v_storeu)
+#define v_loadi V_NAME(v_loadi)
+#define v_storei V_NAME(v_storei)
+#define v_set1 V_NAME(v_set1)
+#define v_zero V_NAME(v_zero)
+#define v_set1i V_NAME(v_set1i)
+#define v_zeroi V_NAME(v_zeroi)
+#define v_add V_NAME(v_add)
+#define v_sub V_NAME(v_sub)
+#define v_mul V_NAME(v_mul)
+#define v_div V_NAME(v_div)
+#define v_sqrt V_NAME(v_sqrt)
+#define v_fma V_NAME(v_fma)
+#define v_max V_NAME(v_max)
+#define v_min V_NAME(v_min)
+#define v_sel_lt V_NAME(v_sel_lt)
+#define v_abs V_NAME(v_abs)
+#define v_xorsign V_NAME(v_xorsign)
+#define v_addi V_NAME(v_addi)
+#define v_subi V_NAME(v_subi)
+#define v_cvt_i32_f32 V_NAME(v_cvt_i32_f32)
+#define v_cvt_f32_i32 V_NAME(v_cvt_f32_i32)
+#define v_rint V_NAME(v_rint)
+#define v_ldexp V_NAME(v_ldexp)
+#define v_load_f16 V_NAME(v_load_f16)
+#define v_store_f16 V_NAME(v_store_f16)
+#define v_load_bf16 V_NAME(v_load_bf16)
+#define v_load_i8 V_NAME(v_load_i8)
+#define v_kprep V_NAME(v_kprep)
+#define v_kdot V_NAME(v_kdot)
+#define v_mulr V_NAME(v_mulr)
+#define v_tree_add V_NAME(v_tree_add)
+#define v_tree_max V_NAME(v_tree_max)
+#define v_dup_even V_NAME(v_dup_even)
+#define v_dup_odd V_NAME(v_dup_odd)
+#define v_swap2 V_NAME(v_swap2)
+
+/* ======== kernels/simd_neon.inc, continued ======== */
+V_FN vf v_loadu(const float *p) { return vld1q_f32(p); }
+V_FN void v_storeu(float *p, vf a) { vst1q_f32(p, a); }
+V_FN vi v_loadi(const void *p) { return vreinterpretq_s32_s8(vld1q_s8((const int8_t *)p)); }
+V_FN void v_storei(void *p, vi a) { vst1q_s8((int8_t *)p, vreinterpretq_s8_s32(a)); }
+V_FN vf v_set1(float a) { return vdupq_n_f32(a); }
+V_FN vf v_zero(void) { return vdupq_n_f32(0.0f); }
+V_FN vi v_set1i(int32_t a) { return vdupq_n_s32(a); }
+V_FN vi v_zeroi(void) { return vdupq_n_s32(0); }
+V_FN vf v_add(vf a, vf b) { return vaddq_f32(a, b); }
+V_FN vf v_sub(vf a, vf b) { return vsubq_f32(a, b); }
+V_FN vf v_mul(vf a, vf b) { return vmulq_f32(a, b); }
+V_FN vf v_mulr(vf a, vf b) { return vfmaq_f32(vdupq_n_f32(-0.0f), a, b); }
+V_FN vf v_div(vf a, vf b) { return vdivq_f32(a, b); }
+V_FN vf v_sqrt(vf a) { return vsqrtq_f32(a); }
+V_FN vf v_fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
+V_FN vf v_max(vf a, vf b) { return vbslq_f32(vcgtq_f32(b, a), b, a); } /* fmax orders zeros and drops NaN: not ours */
+V_FN vf v_min(vf a, vf b) { return vbslq_f32(vcltq_f32(b, a), b, a); }
+V_FN vf v_sel_lt(vf a, vf b, vf x, vf y) { return vbslq_f32(vcltq_f32(a, b), x, y); }
+V_FN vf v_abs(vf a) { return vabsq_f32(a); }
+V_FN vf v_xorsign(vf a, vf s) {
+    uint32x4_t m = vandq_u32(vdupq_n_u32(0x80000000u), vreinterpretq_u32_f32(s));
+    return vreinterpretq_f32_u32(veorq_u32(vreinterpretq_u32_f32(a), m));
+}
+V_FN vi v_addi(vi a, vi b) { return vaddq_s32(a, b); }
+V_FN vi v_subi(vi a, vi b) { return vsubq_s32(a, b); }
+V_FN vf v_cvt_i32_f32(vi a) { return vcvtq_f32_s32(a); }
+V_FN vi v_cvt_f32_i32(vf a) { return vcvtnq_s32_f32(a); }
+V_FN vf v_rint(vf a) { return vrndnq_f32(a); }
+V_FN vf v_ldexp(vf p, vf n) { /* two factors, so that subnormal results round once and 2^128 is not needed */
+    int32x4_t i = vcvtnq_s32_f32(n), h = vshrq_n_s32(i, 1), b = vdupq_n_s32(127);
+    int32x4_t s = vshlq_n_s32(vaddq_s32(h, b), 23), t = vshlq_n_s32(vaddq_s32(vsubq_s32(i, h), b), 23);
+    return v_mulr(vmulq_f32(p, vreinterpretq_f32_s32(s)), vreinterpretq_f32_s32(t));
+}
+V_FN vf v_load_f16(const void *p) { return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8((const uint8_t *)p))); }
+V_FN void v_store_f16(void *p, vf a) { vst1_u8((uint8_t *)p, vreinterpret_u8_f16(vcvt_f16_f32(a))); }
+V_FN vf v_load_bf16(const void *p) {
+    return vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(vld1_u8((const uint8_t *)p)), 16));
+}
+V_FN vf v_load_i8(const void *p) {
+    int32_t d;
+    memcpy(&d, p, 4);
+    return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(d))))));
+}
+V_FN vf v_dup_even(vf a) { return vtrn1q_f32(a, a); }
+V_FN vf v_dup_odd(vf a) { return vtrn2q_f32(a, a); }
+V_FN vf v_swap2(vf a) { return vrev64q_f32(a); }
+V_FN float v_tree_add(const vf *v) {
+    float32x4_t a = vaddq_f32(vaddq_f32(v[0], v[2]), vaddq_f32(v[1], v[3]));
+    float32x2_t b = vadd_f32(vget_low_f32(a), vget_high_f32(a));
+    return vget_lane_f32(b, 0) + vget_lane_f32(b, 1);
+}
+V_FN float v_tree_max(const vf *v) {
+    float32x4_t a = v_max(v_max(v[0], v[2]), v_max(v[1], v[3]));
+    float32x2_t l = vget_low_f32(a), h = vget_high_f32(a), b = vbsl_f32(vcgt_f32(h, l), h, l);
+    float x = vget_lane_f32(b, 0), y = vget_lane_f32(b, 1);
+    return y > x ? y : x;
+}
+V_FN vi v_kprep(vi k) { return k; }
+V_FN vi v_kdot(vi acc, vi k, vi q) {
+    int8x16_t a = vreinterpretq_s8_s32(k), b = vreinterpretq_s8_s32(q);
+#if defined(AIOSK__NEON_DOT) && defined(__clang__) && !defined(__ARM_FEATURE_DOTPROD)
+    __asm__("sdot %0.4s, %1.16b, %2.16b" : "+w"(acc) : "w"(a), "w"(b)); /* older clang hides vdotq_s32 */
+    return acc;
+#elif defined(AIOSK__NEON_DOT)
+    return vdotq_s32(acc, a, b);
+#else
+    int32x4_t l = vpaddlq_s16(vmull_s8(vget_low_s8(a), vget_low_s8(b))), h = vpaddlq_s16(vmull_high_s8(a, b));
+    return vaddq_s32(acc, vpaddq_s32(l, h));
+#endif
+}
+
+/* ======== kernels/simdi_neon.inc, continued ======== */
+/* simdi_neon.inc: the integer vocabulary (simdi_scalar.h) in AArch64 NEON, expanded with and without AIOSK__NEON_DOT.
+ * Codes of 4 and 6 bits are the same signed and unsigned. Without dot products, int16 sums of widening products take
+ * 8 steps of 4-bit codes (15 * 127 * 8), 4 of 6-bit ones (32004) and 2 of 8-bit ones (32512). */
+
+#define V_NP 1 /* panels that a micro-kernel takes at once, when there are several columns */
+
+/* ======== kernels/simdi_names.inc, continued ======== */
+/* simdi_names.inc: names of the integer vocabulary (simdi_scalar.h) in the set that is being expanded. */
+#define i_dup V_NAME(i_dup)
+#define i_and V_NAME(i_and)
+#define i_or V_NAME(i_or)
+#define i_srl2 V_NAME(i_srl2)
+#define i_srl4 V_NAME(i_srl4)
+#define i_srl8 V_NAME(i_srl8)
+#define i_srl16 V_NAME(i_srl16)
+#define i_sll2 V_NAME(i_sll2)
+#define i_sll4 V_NAME(i_sll4)
+#define i_scale_u8 V_NAME(i_scale_u8)
+#define i_scale_s8 V_NAME(i_scale_s8)
+#define i_dot32_4 V_NAME(i_dot32_4)
+#define i_dot32_8 V_NAME(i_dot32_8)
+#define i_prep8 V_NAME(i_prep8)
+#define i_macc32_4 V_NAME(i_macc32_4)
+#define i_macc16_6 V_NAME(i_macc16_6)
+#define i_fix6 V_NAME(i_fix6)
+#define i_pairs_s8 V_NAME(i_pairs_s8)
+#define i_macc_pair V_NAME(i_macc_pair)
+#define i_scale16 V_NAME(i_scale16)
+#define i_dot16 V_NAME(i_dot16)
+#define i_store_s8 V_NAME(i_store_s8)
+
+/* ======== kernels/simdi_neon.inc, continued ======== */
+V_FN vi i_dup(const void *p) { return vdupq_n_s32((int32_t)aiosk__u32(p)); }
+V_FN vi i_and(vi a, vi b) { return vandq_s32(a, b); }
+V_FN vi i_or(vi a, vi b) { return vorrq_s32(a, b); }
+V_FN vi i_srl2(vi a) { return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a), 2)); }
+V_FN vi i_srl4(vi a) { return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a), 4)); }
+V_FN vi i_srl8(vi a) { return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a), 8)); }
+V_FN vi i_srl16(vi a) { return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a), 16)); }
+V_FN vi i_sll2(vi a) { return vshlq_n_s32(a, 2); }
+V_FN vi i_sll4(vi a) { return vshlq_n_s32(a, 4); }
+V_FN vi i_scale_u8(vi a) { return vandq_s32(a, vdupq_n_s32(255)); }
+V_FN vi i_scale_s8(vi a) { return vshrq_n_s32(vshlq_n_s32(a, 24), 24); }
+V_FN vi i_prep8(vi w) { return w; }
+
+#ifdef AIOSK__NEON_DOT
+#if defined(__clang__) && !defined(__ARM_FEATURE_DOTPROD) /* older clang hides vdotq */
+#define AIOSK__SDOT(acc, w, x, l) \
+    __asm__("sdot %0.4s, %1.16b, %2.4b[" #l "]" : "+w"(acc) : "w"(w), "w"(x))
+#else
+#define AIOSK__SDOT(acc, w, x, l) acc = vdotq_laneq_s32(acc, vreinterpretq_s8_s32(w), x, l)
+#endif
+V_FN vi V_NAME(i_dot_x4)(vi acc, const vi *w, const int8_t *x) { /* 16 columns */
+    int8x16_t v = vld1q_s8(x);
+    AIOSK__SDOT(acc, w[0], v, 0);
+    AIOSK__SDOT(acc, w[1], v, 1);
+    AIOSK__SDOT(acc, w[2], v, 2);
+    AIOSK__SDOT(acc, w[3], v, 3);
+    return acc;
+}
+#undef AIOSK__SDOT
+V_FN vi V_NAME(i_dots_4)(vi acc, const vi *w, const int8_t *x) {
+    return V_NAME(i_dot_x4)(V_NAME(i_dot_x4)(acc, w, x), w + 4, x + 16);
+}
+V_FN vi i_dot32_8(const vi *w, const int8_t *x, int32_t sum128) {
+    (void)sum128;
+    return V_NAME(i_dots_4)(vdupq_n_s32(0), w, x);
+}
+#else
+V_FN vi V_NAME(i_dot_x4)(vi acc, const vi *w, const int8_t *x) { /* 16 columns of 6-bit codes */
+    int16x8_t l, h;
+    int8x16_t a = vreinterpretq_s8_s32(w[0]), b = vreinterpretq_s8_s32(i_dup(x));
+    l = vmull_s8(vget_low_s8(a), vget_low_s8(b));
+    h = vmull_high_s8(a, b);
+#define AIOSK__MLAL(k)                                  \
+    a = vreinterpretq_s8_s32(w[k]);                     \
+    b = vreinterpretq_s8_s32(i_dup(x + 4 * (k)));       \
+    l = vmlal_s8(l, vget_low_s8(a), vget_low_s8(b));    \
+    h = vmlal_high_s8(h, a, b);
+    AIOSK__MLAL(1)
+    AIOSK__MLAL(2)
+    AIOSK__MLAL(3)
+    return vaddq_s32(acc, vpaddq_s32(vpaddlq_s16(l), vpaddlq_s16(h)));
+}
+V_FN vi V_NAME(i_dots_4)(vi acc, const vi *w, const int8_t *x) { /* 32 columns of 4-bit codes */
+    int16x8_t l, h;
+    int8x16_t a = vreinterpretq_s8_s32(w[0]), b = vreinterpretq_s8_s32(i_dup(x));
+    l = vmull_s8(vget_low_s8(a), vget_low_s8(b));
+    h = vmull_high_s8(a, b);
+    AIOSK__MLAL(1)
+    AIOSK__MLAL(2)
+    AIOSK__MLAL(3)
+    AIOSK__MLAL(4)
+    AIOSK__MLAL(5)
+    AIOSK__MLAL(6)
+    AIOSK__MLAL(7)
+#undef AIOSK__MLAL
+    return vaddq_s32(acc, vpaddq_s32(vpaddlq_s16(l), vpaddlq_s16(h)));
+}
+V_FN vi i_dot32_8(const vi *w, const int8_t *x, int32_t sum128) {
+    int32x4_t sl = vdupq_n_s32(0), sh = sl;
+    int i;
+    (void)sum128;
+    for (i = 0; i < 8; i += 2) {
+        int8x16_t a = vreinterpretq_s8_s32(w[i]), b = vreinterpretq_s8_s32(i_dup(x + 4 * i));
+        int8x16_t c = vreinterpretq_s8_s32(w[i + 1]), d = vreinterpretq_s8_s32(i_dup(x + 4 * i + 4));
+        sl = vpadalq_s16(sl, vmlal_s8(vmull_s8(vget_low_s8(a), vget_low_s8(b)), vget_low_s8(c), vget_low_s8(d)));
+        sh = vpadalq_s16(sh, vmlal_high_s8(vmull_high_s8(a, b), c, d));
+    }
+    return vpaddq_s32(sl, sh);
+}
+#endif
+
+V_FN vi i_dot32_4(const vi *w, const int8_t *x, int32_t sum8) { return V_NAME(i_dots_4)(vdupq_n_s32(sum8), w, x); }
+V_FN vi i_macc32_4(vi acc, const vi *w, const int8_t *x, vi s) {
+    return vmlaq_s32(acc, V_NAME(i_dots_4)(vdupq_n_s32(0), w, x), s);
+}
+V_FN vi i_macc16_6(vi acc, const vi *w, const int8_t *x, const int32_t *sum8, vi s) {
+    return vmlaq_s32(acc, V_NAME(i_dot_x4)(vdupq_n_s32(sum8[0] + sum8[1]), w, x), s);
+}
+V_FN void i_pairs_s8(vi *p, const vi *words) { (void)p; (void)words; }
+V_FN vi i_fix6(vi acc, const vi *p, const int16_t *sum16) { (void)p; (void)sum16; return acc; }
+V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) {
+    int16x8_t p = vreinterpretq_s16_s32(a), q = vreinterpretq_s16_s32(i_dup(s));
+    return vaddq_s32(acc, vpaddq_s32(vmull_s16(vget_low_s16(p), vget_low_s16(q)), vmull_high_s16(p, q)));
+}
+V_FN void i_scale16(int16_t *w, const int8_t *q, int32_t s) {
+    int8x16_t a = vld1q_s8(q);
+    vst1q_s16(w, vmulq_n_s16(vmovl_s8(vget_low_s8(a)), (int16_t)s));
+    vst1q_s16(w + 8, vmulq_n_s16(vmovl_high_s8(a), (int16_t)s));
+}
+V_FN int32_t i_dot16(const int16_t *w, const int8_t *x, int32_t n) {
+    int32x4_t s = vdupq_n_s32(0), t = s;
+    int32_t i;
+    for (i = 0; i < n; i += 16) {
+        int8x16_t a = vld1q_s8(x + i);
+        int16x8_t l = vmovl_s8(vget_low_s8(a)), h = vmovl_high_s8(a), u = vld1q_s16(w + i), v = vld1q_s16(w + i + 8);
+        s = vmlal_s16(s, vget_low_s16(l), vget_low_s16(u));
+        t = vmlal_high_s16(t, l, u);
+        s = vmlal_s16(s, vget_low_s16(h), vget_low_s16(v));
+        t = vmlal_high_s16(t, h, v);
+    }
+    return vaddvq_s32(vaddq_s32(s, t));
+}
+V_FN void i_store_s8(int8_t *p, vi a) {
+    int16x4_t b = vmovn_s32(a);
+    int32_t d = vget_lane_s32(vreinterpret_s32_s8(vmovn_s16(vcombine_s16(b, b))), 0);
+    memcpy(p, &d, 4);
+}
+
+/* ======== kernels/isa_neon.c, continued ======== */
+#define V_ISA_ID AIOSK_ISA_NEON_DOT
+#define V_ISA_TEXT "neon_dot"
+
+/* ======== kernels/isa.inc, continued ======== */
+/* isa.inc: the loops of one instruction set and the table of them. V_ISA_ID and V_ISA_TEXT name the set. */
+
+/* ======== kernels/lanes.inc, continued ======== */
+/* lanes.inc: panels of 16 rows times columns: a lane is a row, no sum crosses lanes. Expanded once per instruction set
+ * over the v_* and i_* vocabulary; the layout of a panel is pack.c's table.
+ *
+ * One micro-kernel per format: 16 rows by nc columns. A run of weights is unpacked into registers once and multiplied
+ * with all nc columns; the sums of a column live in acc[column][register]. The sequence of operations of an output does not
+ * depend on nc, so neither do its bits. */
+
+/* Columns per pass: enough to hide the unpacking, few enough that a pass's activations stay near (see bench_kernels). */
+#ifndef AIOSK__NC
+#define AIOSK__NC 16
+#endif
+
+/* Asks for what is AIOSK__AHEAD bytes further on in the stream of weights: hardware prefetchers stop at the end of a 4 KiB
+ * page. Addresses behind the matrix do no harm. */
+#ifndef AIOSK__AHEAD
+#define AIOSK__AHEAD 4096
+#endif
+V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
+    int32_t i;
+    AIOSK__UNROLL
+    for (i = 0; i < bytes; i += 64) AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+}
+
+/* y of n rows, 16 lanes; order of the additions as in api.h. */
+V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const vf *acc) {
+    float *y = m->y + (uint64_t)c * m->y_stride + row;
+    const int32_t n = m->row1 - row;
+    int i;
+    if (n >= 16) {
+        for (i = 0; i < V_PER16; i++) {
+            vf t = acc[i];
+            if (m->bias) t = v_add(t, v_loadu(m->bias + row + i * V_W));
+            if (m->flags & AIOSK_MM_ADD) t = v_add(v_loadu(y + i * V_W), t);
+            v_storeu(y + i * V_W, t);
+        }
+    } else {
+        float b[16];
+        for (i = 0; i < V_PER16; i++) v_storeu(b + i * V_W, acc[i]);
+        for (i = 0; i < n; i++) {
+            float t = b[i];
+            if (m->bias) t = t + m->bias[row + i];
+            y[i] = m->flags & AIOSK_MM_ADD ? y[i] + t : t;
+        }
+    }
+}
+
+/* acc += (dw * dx) * S, the one float step of a block. */
+V_FN vf V_NAME(step)(vf acc, vf dw, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dw, v_set1(aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+/* acc -= (dmin * dx) * M */
+V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+
+/* The micro-kernels. p is a panel; np panels, stride bytes apart, go together: an activation is then loaded once for all
+ * of them. np is a constant, and nc is where it is 1. acc [nc][np][V_PER16]. */
+V_FN void V_NAME(panel_q4_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
+                             const int32_t nc, vf *acc) {
+    const int32_t n = n_in / 32;
+    const aiosk__a32 a = aiosk__a32_parts(n_in);
+    int32_t k, c;
+    int h, i, e;
+    for (k = 0; k < n; k++, p += 288) {
+        for (h = 0; h < V_PER16; h++) {
+            const vi m = v_set1i(0x0F0F0F0F);
+            vi w[V_NP][8];
+            vf d[V_NP];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                const uint8_t *q = p + (uint64_t)e * stride;
+                V_NAME(ahead)(q + h * (288 / V_PER16), 288 / V_PER16);
+                d[e] = v_load_f16(q + h * V_W * 2);
+                AIOSK__UNROLL
+                for (i = 0; i < 4; i++) {
+                    const vi t = v_loadi(q + 32 + i * 64 + h * V_W * 4);
+                    w[e][i] = i_and(t, m);
+                    w[e][i + 4] = i_and(i_srl4(t), m);
+                }
+            }
+            for (c = 0; c < nc; c++) {
+                const uint8_t *xc = x + (uint64_t)c * xs;
+                AIOSK__UNROLL
+                for (e = 0; e < np; e++) {
+                    vf *o = &acc[(c * np + e) * V_PER16 + h];
+                    const vi s = i_dot32_4(w[e], (const int8_t *)xc + k * 32, (int32_t)aiosk__u32(xc + a.sum8 + k * 4));
+                    *o = V_NAME(step)(*o, d[e], xc + a.d + k * 4, s);
+                }
+            }
+        }
+    }
+}
+
+V_FN void V_NAME(panel_q8_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
+                             const int32_t nc, vf *acc) {
+    const int32_t n = n_in / 32;
+    const aiosk__a32 a = aiosk__a32_parts(n_in);
+    int32_t k, c;
+    int h, i, e;
+    for (k = 0; k < n; k++, p += 544) {
+        for (h = 0; h < V_PER16; h++) {
+            vi w[V_NP][8];
+            vf d[V_NP];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                const uint8_t *q = p + (uint64_t)e * stride;
+                V_NAME(ahead)(q + h * (544 / V_PER16), 544 / V_PER16);
+                d[e] = v_load_f16(q + h * V_W * 2);
+                AIOSK__UNROLL
+                for (i = 0; i < 8; i++) w[e][i] = i_prep8(v_loadi(q + 32 + i * 64 + h * V_W * 4));
+            }
+            for (c = 0; c < nc; c++) {
+                const uint8_t *xc = x + (uint64_t)c * xs;
+                AIOSK__UNROLL
+                for (e = 0; e < np; e++) {
+                    vf *o = &acc[(c * np + e) * V_PER16 + h];
+                    const vi s = i_dot32_8(w[e], (const int8_t *)xc + k * 32, (int32_t)aiosk__u32(xc + a.sum128 + k * 4));
+                    *o = V_NAME(step)(*o, d[e], xc + a.d + k * 4, s);
+                }
+            }
+        }
+    }
+}
+
+V_FN void V_NAME(panel_q4_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
+                             const int32_t nc, vf *acc) {
+    const int32_t n = n_in / 256;
+    const aiosk__a256 a = aiosk__a256_parts(n_in);
+    int32_t k, c;
+    int h, i, j, e;
+    for (k = 0; k < n; k++, p += 2304) {
+        for (h = 0; h < V_PER16; h++) {
+            const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030), m3f = v_set1i(0x3F3F3F3F), mff = v_set1i(0x00FF00FF);
+            vi sc[V_NP][2], mn[V_NP][4], s[AIOSK__NC][V_NP];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) { /* scales and minima of sub-blocks 0..3 and 4..7, one byte each */
+                const uint8_t *q = p + (uint64_t)e * stride + 64 + h * V_W * 4;
+                const vi w0 = v_loadi(q), w1 = v_loadi(q + 64), w2 = v_loadi(q + 128);
+                const vi mn0 = i_and(w1, m3f), mn1 = i_or(i_and(i_srl4(w2), m), i_and(i_srl2(w1), m30));
+                sc[e][0] = i_and(w0, m3f);
+                sc[e][1] = i_or(i_and(w2, m), i_and(i_srl2(w0), m30));
+                mn[e][0] = i_and(mn0, mff);
+                mn[e][1] = i_and(i_srl8(mn0), mff);
+                mn[e][2] = i_and(mn1, mff);
+                mn[e][3] = i_and(i_srl8(mn1), mff);
+                for (c = 0; c < nc; c++) s[c][e] = v_zeroi();
+            }
+            for (j = 0; j < 8; j++) { /* sub-blocks: low, then high nibbles of the same bytes */
+                vi w[V_NP][8], t[V_NP];
+                AIOSK__UNROLL
+                for (e = 0; e < np; e++) {
+                    const uint8_t *q = p + (uint64_t)e * stride + 256 + (j >> 1) * 512 + h * V_W * 4;
+                    V_NAME(ahead)(p + (uint64_t)e * stride + j * 288 + h * (288 / V_PER16), 288 / V_PER16);
+                    if (j == 4) sc[e][0] = sc[e][1];
+                    t[e] = i_scale_u8(sc[e][0]);
+                    sc[e][0] = i_srl8(sc[e][0]);
+                    if (j & 1) {
+                        AIOSK__UNROLL
+                        for (i = 0; i < 8; i++) w[e][i] = i_and(i_srl4(v_loadi(q + i * 64)), m);
+                    } else {
+                        AIOSK__UNROLL
+                        for (i = 0; i < 8; i++) w[e][i] = i_and(v_loadi(q + i * 64), m);
+                    }
+                }
+                for (c = 0; c < nc; c++) {
+                    const int8_t *xc = (const int8_t *)x + (uint64_t)c * xs + k * 256 + j * 32;
+                    AIOSK__UNROLL
+                    for (e = 0; e < np; e++) s[c][e] = i_macc32_4(s[c][e], w[e], xc, t[e]);
+                }
+            }
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                const uint8_t *q = p + (uint64_t)e * stride + h * V_W * 2;
+                const vf d = v_load_f16(q), dmin = v_load_f16(q + 32);
+                for (c = 0; c < nc; c++) {
+                    const uint8_t *xc = x + (uint64_t)c * xs;
+                    const int16_t *b = (const int16_t *)(const void *)(xc + a.sum32) + k * 8;
+                    vf *o = &acc[(c * np + e) * V_PER16 + h];
+                    vi mm = i_macc_pair(i_macc_pair(v_zeroi(), mn[e][0], b), mn[e][1], b + 2);
+                    mm = i_macc_pair(i_macc_pair(mm, mn[e][2], b + 4), mn[e][3], b + 6);
+                    *o = V_NAME(step)(*o, d, xc + a.d + k * 4, s[c][e]);
+                    *o = V_NAME(step_min)(*o, dmin, xc + a.d + k * 4, mm);
+                }
+            }
+        }
+    }
+}
+
+/* Block of a panel: d 32 bytes, low nibbles 2048, high bits 1024, scales 256. */
+V_FN void V_NAME(panel_q6_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
+                             const int32_t nc, vf *acc) {
+    const int32_t n = n_in / 256;
+    const aiosk__a256 a = aiosk__a256_parts(n_in);
+    int32_t k, c;
+    int h, i, j, e;
+    for (k = 0; k < n; k++, p += 3360) {
+        for (h = 0; h < V_PER16; h++) {
+            const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030);
+            vi s[AIOSK__NC][V_NP];
+            for (c = 0; c < nc; c++)
+                for (e = 0; e < np; e++) s[c][e] = v_zeroi();
+            for (j = 0; j < 8; j++) {
+                /* half j/4 of the block; 16 columns each at v and v + 32, where v = 64 * (j/2 % 2) + 16 * (j % 2) in it:
+                 * low or high nibbles of two runs of bytes, and two bits of one run */
+                const int32_t at = k * 256 + (j >> 2) * 128 + (j >> 1 & 1) * 64 + (j & 1) * 16;
+                vi u[V_NP][4], v[V_NP][4], su[V_NP], sv[V_NP];
+                AIOSK__UNROLL
+                for (e = 0; e < np; e++) {
+                    const uint8_t *b = p + (uint64_t)e * stride + 32 + h * V_W * 4;
+                    const uint8_t *ql = b + (j >> 2) * 1024 + (j & 1) * 256, *qh = b + 2048 + (j >> 2) * 512 + (j & 1) * 256;
+                    vi t = v_loadi(b + 3072 + (j >> 1) * 64);
+                    V_NAME(ahead)(p + (uint64_t)e * stride + j * 420 + h * (420 / V_PER16), 420 / V_PER16);
+                    if (j & 1) t = i_srl8(t);
+                    su[e] = i_scale_s8(t);
+                    sv[e] = i_scale_s8(i_srl16(t));
+                    if (j & 2) {
+                        AIOSK__UNROLL
+                        for (i = 0; i < 4; i++) {
+                            const vi g = v_loadi(qh + i * 64);
+                            u[e][i] = i_or(i_and(i_srl4(v_loadi(ql + i * 64)), m), i_and(g, m30));
+                            v[e][i] = i_or(i_and(i_srl4(v_loadi(ql + 512 + i * 64)), m), i_and(i_srl2(g), m30));
+                        }
+                    } else {
+                        AIOSK__UNROLL
+                        for (i = 0; i < 4; i++) {
+                            const vi g = v_loadi(qh + i * 64);
+                            u[e][i] = i_or(i_and(v_loadi(ql + i * 64), m), i_and(i_sll4(g), m30));
+                            v[e][i] = i_or(i_and(v_loadi(ql + 512 + i * 64), m), i_and(i_sll2(g), m30));
+                        }
+                    }
+                }
+                for (c = 0; c < nc; c++) {
+                    const int8_t *xc = (const int8_t *)x + (uint64_t)c * xs + at;
+                    const int32_t *z = (const int32_t *)(const void *)(x + (uint64_t)c * xs + a.sum8) + at / 8;
+                    AIOSK__UNROLL
+                    for (e = 0; e < np; e++)
+                        s[c][e] = i_macc16_6(i_macc16_6(s[c][e], u[e], xc, z, su[e]), v[e], xc + 32, z + 4, sv[e]);
+                }
+            }
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                const uint8_t *q = p + (uint64_t)e * stride;
+                const vf d = v_load_f16(q + h * V_W * 2);
+                vi sc[4], pairs[8];
+                for (i = 0; i < 4; i++) sc[i] = v_loadi(q + 3104 + i * 64 + h * V_W * 4);
+                i_pairs_s8(pairs, sc);
+                for (c = 0; c < nc; c++) {
+                    const uint8_t *xc = x + (uint64_t)c * xs;
+                    const vi t = i_fix6(s[c][e], pairs, (const int16_t *)(const void *)(xc + a.sum16) + k * 16);
+                    vf *o = &acc[(c * np + e) * V_PER16 + h];
+                    *o = V_NAME(step)(*o, d, xc + a.d + k * 4, t);
+                }
+            }
+        }
+    }
+}
+
+/* The matrix: panels outside, so that each is read from memory once per tile of columns, whose activations fit in half
+ * of a small second-level cache; passes of AIOSK__NC columns inside. One column has its own copy of the micro-kernel. */
+#define AIOSK__PANELS(T, t)                                                                                       \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) {                                                     \
+        const uint64_t stride = 16 * aiosk_row_bytes(AIOSK_##T, (uint64_t)m->n_in), xs = m->x_stride;             \
+        int32_t tile = (int32_t)(786432 / (xs ? xs : 1)), c0, c1, c, row, i;                                      \
+        vf acc[AIOSK__NC * V_NP * V_PER16];                                                                       \
+        tile = tile < AIOSK__NC ? AIOSK__NC : tile - tile % AIOSK__NC;                                            \
+        for (c0 = 0; c0 < m->n_cols; c0 = c1) {                                                                   \
+            int np = 1;                                                                                           \
+            c1 = m->n_cols - c0 <= tile ? m->n_cols : c0 + tile;                                                  \
+            for (row = m->row0; row < m->row1; row += 16 * np) {                                                  \
+                const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row / 16) * stride;                         \
+                np = V_NP > 1 && c1 - c0 > 1 && m->row1 - row > 16 ? V_NP : 1;                                    \
+                for (c = c0; c < c1; c += AIOSK__NC) {                                                            \
+                    const int32_t nc = c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC;                                   \
+                    const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c * xs;                                  \
+                    for (i = 0; i < nc * np * V_PER16; i++) acc[i] = v_zero();                                    \
+                    if (V_NP > 1 && np > 1) V_NAME(panel_##t)(p, stride, V_NP, x, xs, m->n_in, nc, acc);          \
+                    else if (nc == 1) V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 1, acc);                    \
+                    else V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, nc, acc);                                \
+                    for (i = 0; i < nc * np; i++)                                                                 \
+                        V_NAME(put)(m, c + i / np, row + 16 * (i % np), acc + i * V_PER16);                       \
+                }                                                                                                 \
+            }                                                                                                     \
+        }                                                                                                         \
+    }
+AIOSK__PANELS(Q4_0, q4_0)
+AIOSK__PANELS(Q8_0, q8_0)
+AIOSK__PANELS(Q4_K, q4_k)
+AIOSK__PANELS(Q6_K, q6_k)
+#undef AIOSK__PANELS
+
+/* ======== kernels/rows.inc, continued ======== */
+/* rows.inc: matrices as they are in the file, row after row: streamed tensors, and types without panels. Every FLT, A32 and
+ * A256 type, with the numbers of lanes.inc. Expanded once per instruction set. */
+
+/* ---- integer types: any of them, through its definition in integers ----------------------------------------
+ * 16 rows at a time, so that the float steps have a lane per row. A block is decoded once for up to 8 columns. */
+enum { V_NAME(rows_nc) = 8 };
+V_EXPORT void V_NAME(rows_ints)(const aiosk_matmul *m, int32_t type) {
+    const aiosk_type *t = aiosk_type_info(type);
+    const int32_t nw = (int32_t)t->n_weights, n = m->n_in / nw, k256 = t->family == AIOSK_A256;
+    const uint64_t row_bytes = (uint64_t)n * t->n_bytes;
+    const aiosk__a32 a = aiosk__a32_parts(m->n_in);
+    const aiosk__a256 b = aiosk__a256_parts(m->n_in);
+    int32_t row, c0, c, k, r, u, i;
+    aiosk__ints v;
+    int16_t w[256];
+    int32_t s[8][4][16], mm[8][16];
+    float d[4][16], dmin[4][16];
+    vf acc[8 * V_PER16];
+    for (row = m->row0; row < m->row1; row += 16) {
+        const int32_t nr = m->row1 - row < 16 ? m->row1 - row : 16;
+        for (c0 = 0; c0 < m->n_cols; c0 += V_NAME(rows_nc)) {
+            const int32_t nc = m->n_cols - c0 < V_NAME(rows_nc) ? m->n_cols - c0 : V_NAME(rows_nc);
+            const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * m->x_stride;
+            for (i = 0; i < nc * V_PER16; i++) acc[i] = v_zero();
+            memset(s, 0, sizeof s);
+            memset(mm, 0, sizeof mm);
+            memset(d, 0, sizeof d);
+            memset(dmin, 0, sizeof dmin);
+            v.unit = 32;
+            v.has_min = 0;
+            for (k = 0; k < n; k++) {
+                for (r = 0; r < nr; r++) {
+                    const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row + r) * row_bytes + (uint64_t)k * t->n_bytes;
+                    aiosk__unpack_ints(type, p, &v);
+                    for (i = 0; i < nw / 16; i++) i_scale16(w + i * 16, v.q + i * 16, k256 ? v.sc[i] : 1);
+                    for (u = 0; u < nw / v.unit; u++) {
+                        d[u][r] = v.d[u];
+                        dmin[u][r] = v.dmin[u];
+                        for (c = 0; c < nc; c++) {
+                            const int8_t *xc = (const int8_t *)x + (uint64_t)c * m->x_stride + k * nw + u * v.unit;
+                            s[c][u][r] = i_dot16(w + u * v.unit, xc, v.unit);
+                        }
+                    }
+                    if (k256 && v.has_min)
+                        for (c = 0; c < nc; c++) {
+                            const uint8_t *z = x + (uint64_t)c * m->x_stride + b.sum16 + k * 32;
+                            int32_t z16 = 0;
+                            for (i = 0; i < 16; i++) z16 += v.mn[i] * (int16_t)aiosk__u16(z + 2 * aiosk__pair_at(i));
+                            mm[c][r] = z16;
+                        }
+                }
+                for (u = 0; u < nw / v.unit; u++)
+                    for (c = 0; c < nc; c++) {
+                        const uint8_t *xc = x + (uint64_t)c * m->x_stride;
+                        const int32_t at = (k * nw + u * v.unit) / 32 * 4; /* A32: sums and scales are 4 bytes per 32 columns */
+                        const uint8_t *dx = xc + (k256 ? b.d + (uint32_t)k * 4 : a.d + (uint32_t)at);
+                        vf *o = &acc[c * V_PER16];
+                        for (i = 0; i < V_PER16; i++) {
+                            o[i] = V_NAME(step)(o[i], v_loadu(&d[u][i * V_W]), dx, v_loadi(&s[c][u][i * V_W]));
+                            if (v.has_min) {
+                                const vi z = k256 ? v_loadi(&mm[c][i * V_W]) : i_dup(xc + a.sum + at);
+                                o[i] = V_NAME(step_min)(o[i], v_loadu(&dmin[u][i * V_W]), dx, z);
+                            }
+                        }
+                    }
+            }
+            for (c = 0; c < nc; c++) V_NAME(put)(m, c0 + c, row, acc + c * V_PER16);
+        }
+    }
+}
+
+/* ---- float types ------------------------------------------------------------------------------------------- */
+
+V_FN vf V_NAME(load_w)(int32_t type, const uint8_t *w, int32_t i) {
+    return type == AIOSK_F32 ? v_loadu((const float *)(const void *)w + i)
+         : type == AIOSK_F16 ? v_load_f16(w + 2 * (uint32_t)i) : v_load_bf16(w + 2 * (uint32_t)i);
+}
+
+/* nr rows times nc columns, both constants after inlining; 16 partial sums each. */
+V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int32_t col, const int nr, const int nc) {
+    const int32_t size = type == AIOSK_F32 ? 4 : 2, full = m->n_in & ~15, tail = m->n_in - full;
+    const uint64_t rb = (uint64_t)m->n_in * (uint32_t)size;
+    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb, *x = (const uint8_t *)m->x + (uint64_t)col * m->x_stride;
+    vf acc[4 * 4 * V_PER16];
+    int32_t i;
+    int r, c, h;
+    AIOSK__UNROLL
+    for (i = 0; i < nr * nc * V_PER16; i++) acc[i] = v_zero();
+    for (i = 0; i < full; i += 16) {
+        AIOSK__UNROLL
+        for (h = 0; h < V_PER16; h++) {
+            vf xv[4];
+            AIOSK__UNROLL
+            for (c = 0; c < nc; c++) xv[c] = v_loadu((const float *)(const void *)(x + (uint64_t)c * m->x_stride) + i + h * V_W);
+            AIOSK__UNROLL
+            for (r = 0; r < nr; r++) {
+                const vf wv = V_NAME(load_w)(type, w + (uint64_t)r * rb, i + h * V_W);
+                AIOSK__UNROLL
+                for (c = 0; c < nc; c++) acc[(r * nc + c) * V_PER16 + h] = v_fma(wv, xv[c], acc[(r * nc + c) * V_PER16 + h]);
+            }
+        }
+    }
+    for (r = 0; r < nr; r++) {
+        for (c = 0; c < nc; c++) {
+            float *y = m->y + (uint64_t)(col + c) * m->y_stride + row + r;
+            vf *s = acc + (r * nc + c) * V_PER16;
+            float t;
+            if (tail) { /* zeros behind the last column, for the weights as for the activations */
+                float wt[16], xt[16];
+                memset(wt, 0, sizeof wt);
+                memset(xt, 0, sizeof xt);
+                memcpy(wt, w + (uint64_t)r * rb + (uint64_t)full * (uint32_t)size, (size_t)(tail * size));
+                memcpy(xt, x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, (size_t)tail * 4);
+                for (h = 0; h < V_PER16; h++)
+                    s[h] = v_fma(V_NAME(load_w)(type, (const uint8_t *)wt, h * V_W), v_loadu(xt + h * V_W), s[h]);
+            }
+            t = v_tree_add(s);
+            if (m->bias) t = t + m->bias[row + r];
+            *y = m->flags & AIOSK_MM_ADD ? *y + t : t;
+        }
+    }
+}
+
+/* Tiles that keep the sums in registers: 16 of 32, 8 of 16 (AVX2), 16 of 32 (NEON). */
+V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
+    enum { NR = V_W == 8 ? 2 : V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
+    int32_t row = m->row0, c;
+    for (; row + 4 <= m->row1; row += 4) {
+        for (c = 0; c + NC <= m->n_cols; c += NC) {
+            V_NAME(flt_tile)(m, type, row, c, NR, NC);
+            if (NR < 4) V_NAME(flt_tile)(m, type, row + NR, c, NR, NC);
+        }
+        for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
+    }
+    for (; row < m->row1; row++)
+        for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
+}
+
+#define AIOSK__ROWS_FLT(N, n)  V_EXPORT void V_NAME(rows_##n)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_##N); }
+#define AIOSK__ROWS_A32(N, n)  V_EXPORT void V_NAME(rows_##n)(const aiosk_matmul *m) { V_NAME(rows_ints)(m, AIOSK_##N); }
+#define AIOSK__ROWS_A256(N, n) AIOSK__ROWS_A32(N, n)
+#define AIOSK__ROWS_RAW(N, n)
+#define AIOSK__X(N, n, id, w, b, f) AIOSK__ROWS_##f(N, n)
+AIOSK__FORMATS(AIOSK__X)
+#undef AIOSK__X
+#undef AIOSK__ROWS_RAW
+#undef AIOSK__ROWS_A256
+#undef AIOSK__ROWS_A32
+#undef AIOSK__ROWS_FLT
+
+/* ======== kernels/quant.inc, continued ======== */
+/* quant.inc: f32 activations to int8 codes with their scales and sums (layout: pack.c, arithmetic: api.h).
+ * What api.h leaves open, the same everywhere: 127 / amax is held below infinity; NaN is skipped by amax and gives code
+ * -127. */
+
+/* Codes of n values, n a multiple of 16, and the scale. */
+V_FN float V_NAME(quantize_block)(const float *x, int32_t n, int8_t *q) {
+    const vf lo = v_set1(-127.0f), hi = v_set1(127.0f);
+    vf m[V_PER16], s;
+    float amax, id;
+    int32_t i;
+    int h;
+    for (h = 0; h < V_PER16; h++) m[h] = v_abs(v_loadu(x + h * V_W));
+    for (h = 0; h < V_PER16; h++) m[h] = v_max(v_zero(), m[h]); /* a first NaN would stay in the maximum */
+    for (i = 16; i < n; i += 16)
+        for (h = 0; h < V_PER16; h++) m[h] = v_max(m[h], v_abs(v_loadu(x + i + h * V_W)));
+    amax = v_tree_max(m);
+    id = 127.0f / amax;
+    id = id < 3.402823466e+38f ? id : 3.402823466e+38f; /* finite, so that 0 stays 0 */
+    s = v_set1(id);
+    for (i = 0; i < n; i += V_W) i_store_s8(q + i, v_cvt_f32_i32(v_min(hi, v_max(lo, v_mul(v_loadu(x + i), s)))));
+    return amax / 127.0f;
+}
+
+AIOSK__INLINE int32_t V_NAME(sum8)(const int8_t *q) {
+    return q[0] + q[1] + q[2] + q[3] + q[4] + q[5] + q[6] + q[7];
+}
+
+V_EXPORT void V_NAME(quantize_flt)(const float *x, int32_t n, void *dst) { memcpy(dst, x, (size_t)n * 4); }
+
+V_EXPORT void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
+    const aiosk__a32 a = aiosk__a32_parts(n);
+    uint8_t *o = (uint8_t *)dst;
+    int32_t k;
+    for (k = 0; k < n / 32; k++) {
+        int8_t *q = (int8_t *)dst + k * 32;
+        const float d = V_NAME(quantize_block)(x + k * 32, 32, q);
+        const int32_t s = V_NAME(sum8)(q) + V_NAME(sum8)(q + 8) + V_NAME(sum8)(q + 16) + V_NAME(sum8)(q + 24);
+        const int32_t s8 = s * -8, s128 = s * -128;
+        memcpy(o + a.d + k * 4, &d, 4);
+        memcpy(o + a.sum + k * 4, &s, 4);
+        memcpy(o + a.sum8 + k * 4, &s8, 4);
+        memcpy(o + a.sum128 + k * 4, &s128, 4);
+    }
+}
+
+V_EXPORT void V_NAME(quantize_a256)(const float *x, int32_t n, void *dst) {
+    const aiosk__a256 a = aiosk__a256_parts(n);
+    uint8_t *o = (uint8_t *)dst;
+    int32_t k, i;
+    for (k = 0; k < n / 256; k++) {
+        int8_t *q = (int8_t *)dst + k * 256;
+        const float d = V_NAME(quantize_block)(x + k * 256, 256, q);
+        int32_t s8[32];
+        int16_t s16[16], s32[8];
+        for (i = 0; i < 32; i++) s8[i] = V_NAME(sum8)(q + i * 8);
+        for (i = 0; i < 16; i++) s16[aiosk__pair_at(i)] = (int16_t)(s8[2 * i] + s8[2 * i + 1]);
+        for (i = 0; i < 8; i++) s32[aiosk__pair_at(i)] = (int16_t)(s8[4 * i] + s8[4 * i + 1] + s8[4 * i + 2] + s8[4 * i + 3]);
+        for (i = 0; i < 32; i++) s8[i] *= -32;
+        memcpy(o + a.d + k * 4, &d, 4);
+        memcpy(o + a.sum8 + k * 128, s8, 128);
+        memcpy(o + a.sum16 + k * 32, s16, 32);
+        memcpy(o + a.sum32 + k * 16, s32, 16);
+    }
+}
+
+/* ======== kernels/ops.inc, continued ======== */
+/* ops.inc: norms, activations, rope and the other float loops, written once over the v_* vocabulary and expanded in
+ * every instruction set. Sums go by 16 virtual lanes (index mod 16, ascending) and the tree 8, 4, 2, 1; everything
+ * else is lane by lane, so that the register's width does not show. No product feeds an addition except in v_fma. */
+
+/* The first n < V_W floats at p, the other lanes set to pad; and the reverse. Nothing outside is touched. */
+V_FN vf V_NAME(load_part)(const float *p, int32_t n, float pad) {
+    float t[V_W];
+    int32_t i;
+    for (i = 0; i < V_W; i++) t[i] = i < n ? p[i] : pad;
+    return v_loadu(t);
+}
+V_FN void V_NAME(store_part)(float *p, vf a, int32_t n) {
+    float t[V_W];
+    int32_t i;
+    v_storeu(t, a);
+    for (i = 0; i < n; i++) p[i] = t[i];
+}
+V_FN vf V_NAME(load_n)(const float *p, int32_t n, float pad) {
+    return n >= V_W ? v_loadu(p) : V_NAME(load_part)(p, n, pad);
+}
+
+/* exp(x): x = n ln2 + r with |r| <= ln2 / 2, ln2 in two floats; exp(r) by a polynomial of degree 6 (Remez on
+ * (exp(r) - 1 - r) / r^2, error 1e-8); then times 2^n. At most 1 ulp; subnormal results rounded once; exactly 0 below
+ * -104 and for NaN, +infinity above 88.73. */
+V_FN vf V_NAME(v_exp)(vf x) {
+    vf n, r, p;
+    x = v_max(v_set1(-104.0f), v_min(v_set1(89.0f), x));
+    n = v_rint(v_mul(x, v_set1(1.44269504f)));
+    r = v_fma(n, v_set1(-0.693147182f), x);
+    r = v_fma(n, v_set1(1.90465430e-9f), r);
+    p = v_fma(v_set1(1.394111074e-3f), r, v_set1(8.363176342e-3f));
+    p = v_fma(p, r, v_set1(4.166637529e-2f));
+    p = v_fma(p, r, v_set1(1.666657700e-1f));
+    p = v_fma(p, r, v_set1(0.5f));
+    p = v_fma(p, r, v_set1(1.0f));
+    p = v_fma(p, r, v_set1(1.0f));
+    return v_ldexp(p, n);
+}
+/* tanh(x): an odd polynomial of degree 11 where |x| < 0.625 (Remez, error 5e-9), else 1 - 2 / (exp(2|x|) + 1) */
+V_FN vf V_NAME(v_tanh)(vf x) {
+    vf a = v_abs(x), z = v_mul(x, x), p, e;
+    p = v_fma(v_set1(-5.704977550e-3f), z, v_set1(2.063907869e-2f));
+    p = v_fma(p, z, v_set1(-5.373971164e-2f));
+    p = v_fma(p, z, v_set1(1.333144158e-1f));
+    p = v_fma(p, z, v_set1(-3.333328068e-1f));
+    p = v_fma(v_mul(a, z), p, a);
+    e = v_add(V_NAME(v_exp)(v_add(a, a)), v_set1(1.0f));
+    e = v_sub(v_set1(1.0f), v_div(v_set1(2.0f), e));
+    return v_xorsign(v_sel_lt(a, v_set1(0.625f), p, e), x);
+}
+/* silu  x / (1 + exp(-x))
+ * gelu  0.5 x (1 + tanh(u)), u = sqrt(2/pi) (x + 0.044715 x^3); written x / (1 + exp(-2u)), which is the same and
+ *       does not cancel where x is negative */
+V_FN vf V_NAME(v_act)(int32_t kind, vf x) {
+    vf t = v_zero();
+    switch (kind) {
+    case AIOSK_ACT_RELU: return v_max(t, x);
+    case AIOSK_ACT_RELU2: x = v_max(t, x); return v_mul(x, x);
+    case AIOSK_ACT_GELU:
+        t = v_fma(v_mul(x, x), v_set1(-0.0713548163f), v_set1(-1.59576912f));
+        t = v_mul(x, t);
+        break;
+    default: t = v_xorsign(x, v_set1(-1.0f));
+    }
+    return v_div(x, v_add(V_NAME(v_exp)(t), v_set1(1.0f)));
+}
+
+V_FN void V_NAME(act_loop)(int32_t kind, const float *g, const float *u, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i < n; i += V_W) {
+        vf t = V_NAME(v_act)(kind, V_NAME(load_n)(g + i, n - i, 0.0f));
+        if (u) t = v_mul(t, V_NAME(load_n)(u + i, n - i, 0.0f));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+V_EXPORT void V_NAME(act_gated)(int32_t kind, const float *g, const float *u, int32_t n, float *y) {
+    switch (kind) {
+    case AIOSK_ACT_RELU: V_NAME(act_loop)(AIOSK_ACT_RELU, g, u, n, y); break;
+    case AIOSK_ACT_RELU2: V_NAME(act_loop)(AIOSK_ACT_RELU2, g, u, n, y); break;
+    case AIOSK_ACT_GELU: V_NAME(act_loop)(AIOSK_ACT_GELU, g, u, n, y); break;
+    default: V_NAME(act_loop)(AIOSK_ACT_SILU, g, u, n, y);
+    }
+}
+V_EXPORT void V_NAME(act)(int32_t kind, const float *x, int32_t n, float *y) { V_NAME(act_gated)(kind, x, NULL, n, y); }
+
+V_EXPORT void V_NAME(exp)(const float *x, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i < n; i += V_W) {
+        vf t = V_NAME(v_exp)(V_NAME(load_n)(x + i, n - i, 0.0f));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+V_EXPORT void V_NAME(softcap)(const float *x, float cap, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i < n; i += V_W) {
+        vf t = v_div(V_NAME(load_n)(x + i, n - i, 0.0f), v_set1(cap));
+        t = v_mul(v_set1(cap), V_NAME(v_tanh)(t));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+V_EXPORT void V_NAME(add)(const float *a, const float *b, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i + V_W <= n; i += V_W) v_storeu(y + i, v_add(v_loadu(a + i), v_loadu(b + i)));
+    for (; i < n; i++) y[i] = a[i] + b[i];
+}
+V_EXPORT void V_NAME(scale)(const float *x, float s, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i + V_W <= n; i += V_W) v_storeu(y + i, v_mul(v_loadu(x + i), v_set1(s)));
+    for (; i < n; i++) y[i] = x[i] * s;
+}
+
+/* sum of x (kind 0) or of (x - mean)^2 (kind 1) as float rows. The tail is padded so that it adds zeros. */
+V_FN float V_NAME(row_sum)(const float *x, int32_t n, float mean, int32_t squares) {
+    vf s[V_PER16], m = v_set1(mean);
+    int32_t i, k;
+    for (k = 0; k < V_PER16; k++) s[k] = v_zero();
+    for (i = 0; i + 16 <= n; i += 16) {
+#define AIOSK__E(k) { vf t = v_loadu(x + i + k * V_W);                                     \
+        if (squares) { t = v_sub(t, m); s[k] = v_fma(t, t, s[k]); } else s[k] = v_add(s[k], t); }
+        V_EACH(AIOSK__E)
+#undef AIOSK__E
+    }
+    if (i < n) {
+        float b[16];
+        for (k = 0; k < 16; k++) b[k] = i + k < n ? x[i + k] : squares ? mean : 0.0f;
+#define AIOSK__E(k) { vf t = v_loadu(b + k * V_W);                                         \
+        if (squares) { t = v_sub(t, m); s[k] = v_fma(t, t, s[k]); } else s[k] = v_add(s[k], t); }
+        V_EACH(AIOSK__E)
+#undef AIOSK__E
+    }
+    return v_tree_add(s);
+}
+V_EXPORT void V_NAME(rms_norm)(const float *x, const float *w, float eps, int32_t n, float *y) {
+    float r = 1.0f / aiosk__sqrt(V_NAME(row_sum)(x, n, 0.0f, 1) / (float)n + eps);
+    int32_t i;
+    for (i = 0; i + V_W <= n; i += V_W) {
+        vf t = v_mul(v_loadu(x + i), v_set1(r));
+        v_storeu(y + i, w ? v_mul(t, v_loadu(w + i)) : t);
+    }
+    for (; i < n; i++) y[i] = w ? x[i] * r * w[i] : x[i] * r;
+}
+V_EXPORT void V_NAME(layer_norm)(const float *x, const float *w, const float *b, float eps, int32_t n, float *y) {
+    float mean = V_NAME(row_sum)(x, n, 0.0f, 0) / (float)n;
+    float r = 1.0f / aiosk__sqrt(V_NAME(row_sum)(x, n, mean, 1) / (float)n + eps);
+    int32_t i;
+    for (i = 0; i < n; i += V_W) { /* t * 1 and t + -0 change no bit */
+        vf t = v_mul(v_sub(V_NAME(load_n)(x + i, n - i, 0.0f), v_set1(mean)), v_set1(r));
+        t = v_fma(t, w ? V_NAME(load_n)(w + i, n - i, 0.0f) : v_set1(1.0f), b ? V_NAME(load_n)(b + i, n - i, 0.0f) : v_set1(-0.0f));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+
+/* One pair; the products that are rounded are x1's. */
+V_FN void V_NAME(rope1)(float *p0, float *p1, float c, float s) {
+    float x0 = *p0, x1 = *p1;
+    *p0 = aiosk__fma(x0, c, -(x1 * s));
+    *p1 = aiosk__fma(x0, s, x1 * c);
+}
+V_EXPORT void V_NAME(rope)(int32_t style, float *x, int32_t n_head, int32_t hd, int32_t n_rot, const float *cs) {
+    int32_t n = n_rot / 2, h, i, j;
+    if (style == AIOSK_ROPE_PAIRS) {
+        for (h = 0; h < n_head; h++, x += hd) {
+            i = 0;
+#if V_W > 1
+            for (; i + V_W <= 2 * n; i += V_W) { /* lanes (x0, x0) * (cos, sin) + (x1, x1) * (-sin, cos) */
+                vf a = v_loadu(x + i), c = v_loadu(cs + i), s = v_swap2(c);
+                static const float minus[16] = { -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1 };
+                s = v_xorsign(s, v_loadu(minus));
+                v_storeu(x + i, v_fma(v_dup_even(a), c, v_mul(v_dup_odd(a), s)));
+            }
+#endif
+            for (; i < 2 * n; i += 2) V_NAME(rope1)(x + i, x + i + 1, cs[i], cs[i + 1]);
+        }
+        return;
+    }
+    for (i = 0; i < n; i += 64) { /* cos and sin apart, 64 pairs at a time, for all heads */
+        float c[64], s[64], *p = x;
+        int32_t m = n - i < 64 ? n - i : 64;
+        for (j = 0; j < m; j++) { c[j] = cs[2 * (i + j)]; s[j] = cs[2 * (i + j) + 1]; }
+        for (h = 0; h < n_head; h++, p += hd) {
+            float *p0 = p + i, *p1 = p + n + i;
+            for (j = 0; j + V_W <= m; j += V_W) {
+                vf x0 = v_loadu(p0 + j), x1 = v_loadu(p1 + j), vc = v_loadu(c + j), vs = v_loadu(s + j);
+                v_storeu(p0 + j, v_fma(x0, vc, v_xorsign(v_mul(x1, vs), v_set1(-1.0f))));
+                v_storeu(p1 + j, v_fma(x0, vs, v_mul(x1, vc)));
+            }
+            for (; j < m; j++) V_NAME(rope1)(p0 + j, p1 + j, c[j], s[j]);
+        }
+    }
+}
+
+/* The maximum by blocks; only the first block that holds it is searched. NaN is never the largest; 0 when there is
+ * nothing else. */
+V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
+    float best = aiosk__bits_f32(0xFF800000u);
+    int32_t at = 0, i, j, k;
+    for (i = 0; i < n; i += 1024) {
+        int32_t m = n - i < 1024 ? n - i : 1024;
+        vf v = v_set1(aiosk__bits_f32(0xFF800000u));
+        float t[V_W];
+        for (j = 0; j + V_W <= m; j += V_W) v = v_max(v, v_loadu(x + i + j));
+        v_storeu(t, v);
+        for (k = 1; k < V_W; k++) if (t[k] > t[0]) t[0] = t[k];
+        for (; j < m; j++) if (x[i + j] > t[0]) t[0] = x[i + j];
+        if (t[0] > best) { best = t[0]; at = i; }
+    }
+    for (i = at; i < n; i++) if (x[i] == best) return i;
+    return 0;
+}
+
+/* codes[i] = rint(x[i] * f) or, with divide, rint(x[i] / f); clamped to [-127, 127]; zeros from n to n rounded up to 16.
+ * step: distance of groups of 4 codes (4 = a plain row). */
+V_FN void V_NAME(codes8)(const float *x, int32_t n, float f, int32_t divide, int8_t *codes, int32_t step) {
+    int32_t i, k, t[V_W];
+    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
+        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
+        v = divide ? v_div(v, v_set1(f)) : v_mul(v, v_set1(f));
+        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v));
+        v_storei(t, v_cvt_f32_i32(v));
+        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = (int8_t)t[k];
+    }
+}
+V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
+    vf m = v_zero();
+    float t[V_W], r = 0.0f;
+    int32_t i;
+    for (i = 0; i < n; i += V_W) m = v_max(m, v_abs(V_NAME(load_n)(x + i, n - i, 0.0f)));
+    v_storeu(t, m);
+    for (i = 0; i < V_W; i++) if (t[i] > r) r = t[i];
+    return r;
+}
+V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d) {
+    float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
+    const int32_t tiny = !(f <= 3.40282347e38f); /* counts as zero, as in quant.inc */
+    *d = tiny ? 0.0f : a / 127.0f;
+    V_NAME(codes8)(x, n, tiny ? 0.0f : f, 0, q, 4);
+}
+
+/* ======== kernels/attend.inc, continued ======== */
+/* attend.inc: attention over one KV tile, and writing a position into a tile; written once over the v_* vocabulary.
+ * api.h defines layouts and arithmetic. After ops.inc (exp, tanh, int8 codes).
+ *
+ * Scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
+ * t a channel, or a lane is a channel and t a key. A few queries go together so that a row is loaded (and converted)
+ * once for all of them; V_SHAPES gives the registers. How queries are grouped changes no bit. */
+
+typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
+
+/* 16 numbers of a row of kind kv, as floats */
+V_FN V_NAME(v16) V_NAME(row16)(const uint8_t *p, int32_t kv) {
+    V_NAME(v16) r;
+#define AIOSK__E(k) r.v[k] = kv == AIOSK_KV_F32 ? v_loadu((const float *)(const void *)(p + k * V_W * 4)) \
+                           : kv == AIOSK_KV_F16 ? v_load_f16(p + k * V_W * 2) : v_load_i8(p + k * V_W);
+    V_EACH(AIOSK__E)
+#undef AIOSK__E
+    return r;
+}
+
+/* c[q][16 * nj] = sum over t0 <= t < t1 of f[q][t] * rows[t][16 * nj]. kv, nq and nj are constants: the unused part of
+ * the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
+V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f,
+                          size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride) {
+    const size_t w = kv == AIOSK_KV_F32 ? 64 : kv == AIOSK_KV_F16 ? 32 : 16; /* bytes of 16 numbers */
+    V_NAME(v16) acc[8][4], r0, r1, r2, r3;
+    const uint8_t *p = rows + (size_t)t0 * step;
+    int32_t t;
+#define AIOSK__Q(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
+#define AIOSK__E(k) z.v[k] = v_zero();
+#define AIOSK__C(q) if (q < nq) { V_NAME(v16) z; V_EACH(AIOSK__E)                     \
+        acc[q][0] = z; if (nj > 1) acc[q][1] = z; if (nj > 2) { acc[q][2] = z; acc[q][3] = z; } }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    for (t = t0; t < t1; t++, p += step) {
+        r0 = V_NAME(row16)(p, kv);
+        r1 = r2 = r3 = r0;
+        if (nj > 1) r1 = V_NAME(row16)(p + w, kv);
+        if (nj > 2) { r2 = V_NAME(row16)(p + 2 * w, kv); r3 = V_NAME(row16)(p + 3 * w, kv); }
+#define AIOSK__E(k) a[0].v[k] = v_fma(r0.v[k], b, a[0].v[k]); if (nj > 1) a[1].v[k] = v_fma(r1.v[k], b, a[1].v[k]); \
+        if (nj > 2) { a[2].v[k] = v_fma(r2.v[k], b, a[2].v[k]); a[3].v[k] = v_fma(r3.v[k], b, a[3].v[k]); }
+#define AIOSK__C(q) if (q < nq) { V_NAME(v16) *a = acc[q]; const vf b = v_set1(f[(size_t)q * f_stride + (size_t)t]); V_EACH(AIOSK__E) }
+        AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    }
+#define AIOSK__E(k) v_storeu(o + k * V_W, a[0].v[k]); if (nj > 1) v_storeu(o + 16 + k * V_W, a[1].v[k]);              \
+        if (nj > 2) { v_storeu(o + 32 + k * V_W, a[2].v[k]); v_storeu(o + 48 + k * V_W, a[3].v[k]); }
+#define AIOSK__C(q) if (q < nq) { const V_NAME(v16) *a = acc[q]; float *o = c + (size_t)q * c_stride; V_EACH(AIOSK__E) }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+}
+
+/* The same for 1..V_MAXQ queries and any number nj of 16 lanes, in the shapes that suit the registers */
+#define AIOSK__SHAPE(n, j)                                                                                     \
+    case n:                                                                                                    \
+        for (; nj >= j; nj -= j, rows += w * j, c += 16 * j) {                                                 \
+            V_NAME(outer_n)(AIOSK__KV, n, j, rows, step, f, f_stride, t0, t1, c, c_stride);                    \
+        }                                                                                                      \
+        for (; j > 1 && nj > 0; nj--, rows += w, c += 16) {                                                    \
+            V_NAME(outer_n)(AIOSK__KV, n, 1, rows, step, f, f_stride, t0, t1, c, c_stride);                    \
+        }                                                                                                      \
+        break;
+#define AIOSK__ARGS int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f, size_t f_stride,  \
+                    int32_t t0, int32_t t1, float *c, size_t c_stride
+#define AIOSK__KV AIOSK_KV_F32
+V_EXPORT void V_NAME(outer_f32)(AIOSK__ARGS) { const size_t w = 64; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
+#undef AIOSK__KV
+#define AIOSK__KV AIOSK_KV_F16
+V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
+#undef AIOSK__KV
+#define AIOSK__KV AIOSK_KV_I8
+V_EXPORT void V_NAME(outer_i8)(AIOSK__ARGS) { const size_t w = 16; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
+#undef AIOSK__KV
+#undef AIOSK__ARGS
+#undef AIOSK__SHAPE
+
+/* s[q][16 * nj] = (float)(exact sum over d of q8[q][d] * codes[d][key]) * (dq[q] * dk[key]); constants as in outer_n */
+V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const uint8_t *dk, const int8_t *q8,
+                            const int32_t *fix, const float *dq, int32_t hp, float *s) {
+    struct { vi v[V_PER16]; } acc[8][4];
+    int32_t d;
+#define AIOSK__A(q) vi *a0 = acc[q][0].v, *a1 = acc[q][1].v, *a2 = acc[q][2].v, *a3 = acc[q][3].v;
+#define AIOSK__C(q) if (q < nq) { const vi z = v_set1i(fix[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+#define AIOSK__E(k) a0[k] = z; if (nj > 1) a1[k] = z; if (nj > 2) { a2[k] = z; a3[k] = z; }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    for (d = 0; d < hp; d += 4, codes += 256) {
+        vi r0[V_PER16], r1[V_PER16], r2[V_PER16], r3[V_PER16];
+#define AIOSK__E(k) r0[k] = v_kprep(v_loadi(codes + k * V_W * 4)); if (nj > 1) r1[k] = v_kprep(v_loadi(codes + 64 + k * V_W * 4)); \
+        if (nj > 2) { r2[k] = v_kprep(v_loadi(codes + 128 + k * V_W * 4)); r3[k] = v_kprep(v_loadi(codes + 192 + k * V_W * 4)); }
+        V_EACH(AIOSK__E)
+#undef AIOSK__E
+#define AIOSK__E(k) a0[k] = v_kdot(a0[k], r0[k], b); if (nj > 1) a1[k] = v_kdot(a1[k], r1[k], b);                          \
+        if (nj > 2) { a2[k] = v_kdot(a2[k], r2[k], b); a3[k] = v_kdot(a3[k], r3[k], b); }
+#define AIOSK__C(q) if (q < nq) { int32_t u; vi b; AIOSK__A(q) memcpy(&u, q8 + (size_t)q * (size_t)hp + d, 4); b = v_set1i(u); V_EACH(AIOSK__E) }
+        AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    }
+#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_mul(v_cvt_i32_f32(a[k]), v_mul(b, v_load_f16(dk + 32 * j + k * V_W * 2))));
+#define AIOSK__E(k) AIOSK__S(a0, k, 0) if (nj > 1) AIOSK__S(a1, k, 1) if (nj > 2) { AIOSK__S(a2, k, 2) AIOSK__S(a3, k, 3) }
+#define AIOSK__C(q) if (q < nq) { float *o = s + 64 * q; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+#undef AIOSK__S
+#undef AIOSK__A
+#undef AIOSK__Q
+}
+V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const float *dq,
+                              int32_t hp, float *s) {
+    int32_t fix[8], j, q;
+    for (q = 0; q < nq; q++) { /* what v_kdot adds to each product; sums of integers below 2^24 are exact in floats */
+        fix[q] = 0;
+#if V_KBIAS
+        {
+            vf t[V_PER16];
+            int32_t k;
+            for (k = 0; k < V_PER16; k++) t[k] = v_zero();
+            for (j = 0; j < hp; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_load_i8(q8 + q * hp + j + k * V_W));
+            fix[q] = -V_KBIAS * (int32_t)v_tree_add(t);
+        }
+#endif
+    }
+    switch (nq) {
+#define AIOSK__SHAPE(n, m)                                                                                              \
+    case n:                                                                                                             \
+        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j); } \
+        break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+
+/* Raw scores s[64] of one query -> p[64] in place, 0 outside [lo, hi); gives max and sum. plain: neither softcap nor
+ * ALiBi, and all 64 keys; a constant. Products that are later subtracted from go through v_mulr. */
+V_FN void V_NAME(tile_softmax)(int32_t plain, float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
+    static const int32_t count[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+    const vf scale = v_set1(a->scale), low = v_set1(AIOSK_NEG_INF);
+    vf m[V_PER16], l[V_PER16], mt;
+    int32_t j;
+#define AIOSK__E(k) m[k] = low; l[k] = v_zero();
+    V_EACH(AIOSK__E)
+#undef AIOSK__E
+    if (plain) {
+        for (j = 0; j < 64; j += 16) {
+#define AIOSK__E(k) m[k] = v_max(m[k], v_mul(v_loadu(s + j + k * V_W), scale));
+            V_EACH(AIOSK__E)
+#undef AIOSK__E
+        }
+        *max = v_tree_max(m);
+        mt = v_set1(*max);
+        for (j = 0; j < 64; j += 16) {
+#define AIOSK__E(k) {                                                                                  \
+            vf x = V_NAME(v_exp)(v_sub(v_mulr(v_loadu(s + j + k * V_W), scale), mt));                  \
+            l[k] = v_add(l[k], x);                                                                     \
+            v_storeu(s + j + k * V_W, x); }
+            V_EACH(AIOSK__E)
+#undef AIOSK__E
+        }
+    } else {
+        const vf lo = v_set1((float)a->lo[q]), hi = v_set1((float)a->hi[q]);
+        vf keys[4 * V_PER16];
+        int32_t k;
+        for (j = 0; j < 64; j += V_W) { /* j = the key of lane 0 */
+            vf x = v_mulr(v_loadu(s + j), scale), i;
+            vi c = v_loadi(count + j % 16);
+            if (a->softcap != 0.0f) x = v_mulr(v_set1(a->softcap), V_NAME(v_tanh)(v_div(x, v_set1(a->softcap))));
+            if (a->slope) x = v_fma(v_set1(a->slope[q]), v_cvt_i32_f32(v_addi(v_set1i(a->dpos[q] + j / 16 * 16), c)), x);
+            i = v_cvt_i32_f32(v_addi(v_set1i(j / 16 * 16), c));
+            x = v_sel_lt(i, lo, low, x);
+            x = v_sel_lt(i, hi, x, low);
+            k = j / V_W % V_PER16;
+            m[k] = v_max(m[k], x);
+            keys[j / V_W] = i;
+            v_storeu(s + j, x);
+        }
+        *max = v_tree_max(m);
+        mt = v_set1(*max);
+        for (j = 0; j < 64; j += V_W) {
+            vf x = V_NAME(v_exp)(v_sub(v_loadu(s + j), mt)), i = keys[j / V_W];
+            x = v_sel_lt(i, lo, v_zero(), x);
+            x = v_sel_lt(i, hi, x, v_zero());
+            k = j / V_W % V_PER16;
+            l[k] = v_add(l[k], x);
+            v_storeu(s + j, x);
+        }
+    }
+    *sum = v_tree_add(l);
+}
+V_EXPORT void V_NAME(softmax_any)(float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
+    V_NAME(tile_softmax)(0, s, a, q, max, sum);
+}
+V_EXPORT void V_NAME(softmax_plain)(float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
+    V_NAME(tile_softmax)(1, s, a, q, max, sum);
+}
+/* Merges maximum mt and sum lt of n <= 16 queries into m and l; gives the factors of the old (fa) and the new (fb)
+ * output. A query that saw nothing comes with AIOSK_NEG_INF and 0, which changes nothing. */
+V_EXPORT void V_NAME(merge)(const float *mt, const float *lt, int32_t n, float *m, float *l, float *fa, float *fb) {
+    int32_t i;
+    for (i = 0; i < n; i += V_W) {
+        const vf m0 = V_NAME(load_n)(m + i, n - i, 0.0f), m1 = v_loadu(mt + i), l0 = V_NAME(load_n)(l + i, n - i, 0.0f);
+        const vf mn = v_max(m0, m1), x = V_NAME(v_exp)(v_sub(m0, mn)), y = V_NAME(v_exp)(v_sub(m1, mn));
+        const vf ln = v_fma(v_loadu(lt + i), y, v_mul(l0, x));
+        v_storeu(fa + i, x);
+        v_storeu(fb + i, y);
+        if (n - i >= V_W) { v_storeu(m + i, mn); v_storeu(l + i, ln); }
+        else { V_NAME(store_part)(m + i, mn, n - i); V_NAME(store_part)(l + i, ln, n - i); }
+    }
+}
+
+V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv,
+                            void (*outer)(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t)) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v);
+    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1;
+    const uint8_t *K = (const uint8_t *)a->tile, *V = K + aiosk__tile_v(kv, a->hd_k);
+    const uint8_t *dk = K + aiosk__tile_scales(a->hd_k, a->hd_v), *dv = dk + 128; /* i8 only */
+    const int32_t plain = a->softcap == 0.0f && !a->slope;
+    int32_t q0, q, n, c, i;
+    for (q0 = 0; q0 < a->n_q; q0 += n) {
+        float *s = a->scores + (size_t)q0 * 64, out[8][64], mt[16], lt[16], fa[16], fb[16];
+        int32_t t0 = 64, t1 = 0;
+        n = a->n_q - q0 < V_MAXQ ? a->n_q - q0 : V_MAXQ;
+        for (q = 0; q < n; q++) { /* the keys that any of these queries sees */
+            const int32_t lo = a->lo[q0 + q], hi = a->hi[q0 + q];
+            if (lo >= hi) continue;
+            if (lo < t0) t0 = lo;
+            if (hi > t1) t1 = hi;
+        }
+        if (t0 >= t1) continue;
+        if (kv == AIOSK_KV_I8) V_NAME(scores8)(n, K, dk, a->q8 + (size_t)q0 * (size_t)hk, a->q8_d + q0, hk, s);
+        else outer(n, 4, K, 64 * w, a->q + (size_t)q0 * (size_t)a->q_stride, (size_t)a->q_stride, 0, a->hd_k, s, 64);
+
+        for (q = 0; q < 16; q++) { mt[q] = AIOSK_NEG_INF; lt[q] = 0.0f; }
+        for (q = 0; q < n; q++) {
+            const int32_t lo = a->lo[q0 + q], hi = a->hi[q0 + q];
+            float *p = s + 64 * q;
+            if (lo >= hi) { memset(p, 0, 256); continue; }
+            if (plain && lo <= 0 && hi >= 64) V_NAME(softmax_plain)(p, a, q0 + q, &mt[q], &lt[q]);
+            else V_NAME(softmax_any)(p, a, q0 + q, &mt[q], &lt[q]);
+            if (kv == AIOSK_KV_I8)
+                for (i = 0; i < 64; i += V_W) v_storeu(p + i, v_mul(v_loadu(p + i), v_load_f16(dv + 2 * i)));
+        }
+        V_NAME(merge)(mt, lt, n, a->m + q0, a->l + q0, fa, fb);
+
+        for (c = 0; c < hv; c += 64) {
+            const int32_t m = hv - c < 64 ? hv - c : 64;
+            outer(n, m / 16, V + (size_t)c * w, (size_t)hv * w, s, 64, t0, t1, out[0], 64);
+            for (q = 0; q < n; q++) {
+                float *o = a->o + (size_t)(q0 + q) * (size_t)hv + c;
+                if (a->lo[q0 + q] >= a->hi[q0 + q]) continue;
+                for (i = 0; i < m; i += V_W) { /* + 0: a zero is +0 however many zeros were added */
+                    vf t = v_add(v_loadu(out[q] + i), v_zero());
+                    v_storeu(o + i, v_fma(t, v_set1(fb[q]), v_mul(v_loadu(o + i), v_set1(fa[q]))));
+                }
+            }
+        }
+    }
+}
+V_EXPORT void V_NAME(attend_f32)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F32, V_NAME(outer_f32)); }
+V_EXPORT void V_NAME(attend_f16)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F16, V_NAME(outer_f16)); }
+V_EXPORT void V_NAME(attend_i8)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_I8, V_NAME(outer_i8)); }
+
+/* ---- writing one position ---- */
+
+V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
+    float *K = (float *)tile + slot;
+    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F32, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 4;
+    int32_t i;
+    for (i = 0; i < hd_k; i++) K[64 * i] = k[i];
+    memcpy(V, v, (size_t)hd_v * 4);
+    memset(V + hd_v * 4, 0, (size_t)(aiosk__hp(hd_v) - hd_v) * 4);
+}
+V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
+    uint8_t *K = (uint8_t *)tile + 2 * slot;
+    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F16, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 2;
+    uint16_t t[V_W];
+    int32_t i, j;
+    for (i = 0; i < hd_k; i += V_W) {
+        v_store_f16(t, V_NAME(load_n)(k + i, hd_k - i, 0.0f));
+        for (j = 0; j < V_W && i + j < hd_k; j++) memcpy(K + 128 * (i + j), &t[j], 2);
+    }
+    for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
+}
+/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. */
+V_FN void V_NAME(store8)(const float *x, int32_t n, int8_t *codes, int32_t step, uint8_t *scale) {
+    float d = V_NAME(head_amax)(x, n) / 127.0f;
+    uint16_t h = aiosk_f32_to_f16(d < 65504.0f ? d : 65504.0f);
+    d = aiosk_f16_to_f32(h);
+    memcpy(scale, &h, 2);
+    V_NAME(codes8)(x, n, d > 0.0f ? d : 3e38f, 1, codes, step);
+}
+V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
+    int8_t *K = (int8_t *)tile + 4 * slot, *V = (int8_t *)tile + aiosk__tile_v(AIOSK_KV_I8, hd_k) + slot * aiosk__hp(hd_v);
+    uint8_t *s = (uint8_t *)tile + aiosk__tile_scales(hd_k, hd_v) + 2 * slot;
+    V_NAME(store8)(k, hd_k, K, 256, s);
+    V_NAME(store8)(v, hd_v, V, 4, s + 128);
+}
+
+/* ======== kernels/isa.inc, continued ======== */
+#define AIOSK__NO {NULL, NULL},
+#define AIOSK__R(n) {V_NAME(rows_##n), NULL},
+#define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
+static const aiosk_isa V_NAME(isa) = {
+    V_ISA_TEXT, V_ISA_ID, 0,
+    {V_NAME(quantize_flt), V_NAME(quantize_a32), V_NAME(quantize_a256)},
+    V_NAME(quantize_head),
+    {   /* in the order of ids, formats.h */
+        /*  0 */ AIOSK__R(f32) AIOSK__R(f16) AIOSK__P(q4_0) AIOSK__R(q4_1) AIOSK__NO
+        /*  5 */ AIOSK__NO AIOSK__R(q5_0) AIOSK__R(q5_1) AIOSK__P(q8_0) AIOSK__NO
+        /* 10 */ AIOSK__R(q2_k) AIOSK__R(q3_k) AIOSK__P(q4_k) AIOSK__R(q5_k) AIOSK__P(q6_k)
+        /* 15 */ AIOSK__NO AIOSK__R(iq2_xxs) AIOSK__R(iq2_xs) AIOSK__R(iq3_xxs) AIOSK__R(iq1_s)
+        /* 20 */ AIOSK__R(iq4_nl) AIOSK__R(iq3_s) AIOSK__R(iq2_s) AIOSK__R(iq4_xs) AIOSK__NO
+        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(iq1_m)
+        /* 30 */ AIOSK__R(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(tq1_0)
+        /* 35 */ AIOSK__R(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(mxfp4)
+        /* 40 */ AIOSK__R(nvfp4) AIOSK__R(q1_0) AIOSK__R(q2_0)
+    },
+    {V_NAME(attend_f32), V_NAME(attend_f16), V_NAME(attend_i8)},
+    {V_NAME(store_f32), V_NAME(store_f16), V_NAME(store_i8)},
+    V_NAME(rms_norm), V_NAME(layer_norm), V_NAME(act), V_NAME(act_gated), V_NAME(add), V_NAME(scale), V_NAME(softcap),
+    V_NAME(rope), V_NAME(argmax), V_NAME(exp)};
+#undef AIOSK__P
+#undef AIOSK__R
+#undef AIOSK__NO
+
+#undef V_ISA_ID
+#undef V_ISA_TEXT
+
+/* ======== kernels/simdi_undef.inc, continued ======== */
+/* simdi_undef.inc: takes back what simdi_names.inc defined. */
+#undef i_dup
+#undef i_and
+#undef i_or
+#undef i_srl2
+#undef i_srl4
+#undef i_srl8
+#undef i_srl16
+#undef i_sll2
+#undef i_sll4
+#undef i_scale_u8
+#undef i_scale_s8
+#undef i_dot32_4
+#undef i_dot32_8
+#undef i_prep8
+#undef i_macc32_4
+#undef i_macc16_6
+#undef i_fix6
+#undef i_pairs_s8
+#undef i_macc_pair
+#undef i_scale16
+#undef i_dot16
+#undef i_store_s8
+#undef V_NP
+
+/* ======== kernels/simd_undef.inc, continued ======== */
+/* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
+#undef V_FN
+#undef V_EXPORT
+#undef V_NAME
+#undef V_W
+#undef V_PER16
+#undef V_EACH
+#undef V_MAXQ
+#undef V_SHAPES
+#undef V_KBIAS
+#undef V_TARGET
+#undef vf
+#undef vi
+#undef v_loadu
+#undef v_storeu
+#undef v_loadi
+#undef v_storei
+#undef v_set1
+#undef v_zero
+#undef v_set1i
+#undef v_zeroi
+#undef v_add
+#undef v_sub
+#undef v_mul
+#undef v_div
+#undef v_sqrt
+#undef v_fma
+#undef v_max
+#undef v_min
+#undef v_sel_lt
+#undef v_abs
+#undef v_xorsign
+#undef v_addi
+#undef v_subi
+#undef v_cvt_i32_f32
+#undef v_cvt_f32_i32
+#undef v_rint
+#undef v_ldexp
+#undef v_load_f16
+#undef v_store_f16
+#undef v_load_bf16
+#undef v_load_i8
+#undef v_kprep
+#undef v_kdot
+#undef v_mulr
+#undef v_tree_add
+#undef v_tree_max
+#undef v_dup_even
+#undef v_dup_odd
+#undef v_swap2
+
+/* ======== kernels/isa_neon.c, continued ======== */
+#undef AIOSK__NEON_DOT
+#endif
+
+/* ======== kernels/cpu.c ======== */
+/* cpu.c: what this processor and its operating system can run, and the floating-point state of the calling thread. */
+#ifndef AIOSK__CPU_C
+#define AIOSK__CPU_C
+
+#ifdef AIOSK__X86
+#if defined(_MSC_VER) && !defined(__clang__)
+#include <intrin.h>
+static void aiosk__cpuid(uint32_t leaf, uint32_t r[4]) {
+    int a[4], i;
+    __cpuidex(a, (int)leaf, 0);
+    for (i = 0; i < 4; i++) r[i] = (uint32_t)a[i];
+}
+static uint64_t aiosk__xcr0(void) { return _xgetbv(0); }
+#else
+static void aiosk__cpuid(uint32_t leaf, uint32_t r[4]) {
+    __asm__ volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf), "c"(0));
+}
+static uint64_t aiosk__xcr0(void) {
+    uint32_t a, d;
+    __asm__ volatile("xgetbv" : "=a"(a), "=d"(d) : "c"(0));
+    return (uint64_t)d << 32 | a;
+}
+#endif
+#endif
+
+#if defined(AIOSK__ARM64) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
+/* Whether functions of this set may be called here: instructions present, and registers saved by the system. */
+static int aiosk__has_isa(int32_t isa) {
+#ifdef AIOSK__X86
+    if (isa == AIOSK_ISA_AVX2 || isa == AIOSK_ISA_AVX512) {
+        /* leaf 1 ecx: FMA 12, OSXSAVE 27, AVX 28, F16C 29;  leaf 7 ebx: AVX2 5, F 16, DQ 17, BW 30, VL 31; ecx: VNNI 11 */
+        const uint32_t c1 = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29, b7 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
+        uint32_t r[4];
+        uint64_t os;
+        aiosk__cpuid(0, r);
+        if (r[0] < 7) return 0;
+        aiosk__cpuid(1, r);
+        if ((r[2] & c1) != c1) return 0;
+        os = aiosk__xcr0();
+        aiosk__cpuid(7, r);
+        if (!(r[1] & 1u << 5) || (os & 6) != 6) return 0;             /* 6: xmm and ymm state */
+        if (isa == AIOSK_ISA_AVX2) return 1;
+        return (r[1] & b7) == b7 && (r[2] & 1u << 11) && (os & 0xE6) == 0xE6; /* and masks and zmm */
+    }
+#endif
+#ifdef AIOSK__ARM64
+    if (isa == AIOSK_ISA_NEON) return 1;
+    if (isa == AIOSK_ISA_NEON_DOT) {
+#if defined(__linux__)
+        return (getauxval(AT_HWCAP) >> 20 & 1) != 0; /* HWCAP_ASIMDDP */
+#elif defined(__APPLE__) || defined(_WIN32)
+        return 1; /* every Apple M and every Windows 11 machine */
+#elif defined(__ARM_FEATURE_DOTPROD)
+        return 1;
+#else
+        return 0;
+#endif
+    }
+#endif
+    return isa == AIOSK_ISA_SCALAR;
+}
+
+AIOSK_API uint64_t aiosk_fp_begin(void) {
+#if defined(__x86_64__) || defined(_M_X64)
+    const uint32_t old = _mm_getcsr();
+    _mm_setcsr((old & ~0xE040u) | 0x1F80u); /* FTZ 15, rounding 14..13, DAZ 6 off; exceptions masked */
+    return old;
+#elif defined(__aarch64__) && (defined(__GNUC__) || defined(__clang__))
+    uint64_t old;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(old));
+    __asm__ volatile("msr fpcr, %0" : : "r"(old & ~(uint64_t)0x01C80003u)); /* FZ 24, rounding 23..22, FZ16 19, AH 1, FIZ 0 */
+    return old;
+#elif defined(_M_ARM64)
+    const uint64_t old = (uint64_t)_ReadStatusReg(ARM64_FPCR);
+    _WriteStatusReg(ARM64_FPCR, (int64_t)(old & ~(uint64_t)0x01C80003u));
+    return old;
+#else
+    return 0;
+#endif
+}
+
+AIOSK_API void aiosk_fp_end(uint64_t saved) {
+#if defined(__x86_64__) || defined(_M_X64)
+    _mm_setcsr((uint32_t)saved);
+#elif defined(__aarch64__) && (defined(__GNUC__) || defined(__clang__))
+    __asm__ volatile("msr fpcr, %0" : : "r"(saved));
+#elif defined(_M_ARM64)
+    _WriteStatusReg(ARM64_FPCR, (int64_t)saved);
+#else
+    (void)saved;
+#endif
+}
+
+#endif
+
+/* ======== kernels/dispatch.c ======== */
+/* dispatch.c: the tables of the instruction sets, and the choice among them. */
+#ifndef AIOSK__DISPATCH_C
+#define AIOSK__DISPATCH_C
+
+AIOSK_API const aiosk_isa *aiosk_select(int32_t isa) {
+    if (isa == AIOSK_ISA_BEST) {
+        static const int32_t order[] = {AIOSK_ISA_AVX512, AIOSK_ISA_AVX2, AIOSK_ISA_NEON_DOT, AIOSK_ISA_NEON};
+        int i;
+        for (i = 0; i < 4; i++)
+            if (aiosk__has_isa(order[i])) return aiosk_select(order[i]);
+        return &aiosk__isa_scalar;
+    }
+    if (!aiosk__has_isa(isa)) return NULL;
+    switch (isa) {
+#ifdef AIOSK__X86
+    case AIOSK_ISA_AVX2: return &aiosk__isa_avx2;
+    case AIOSK_ISA_AVX512: return &aiosk__isa_avx512;
+#endif
+#ifdef AIOSK__ARM64
+    case AIOSK_ISA_NEON: return &aiosk__isa_neon;
+    case AIOSK_ISA_NEON_DOT: return &aiosk__isa_neondot;
+#endif
+    default: return &aiosk__isa_scalar;
+    }
+}
+
+#endif
+
+#endif
+
+/*
+ * aios.h is available under two licences; choose the one that you prefer.
+ *
+ * ------------------------------------------------------------------------------
+ * ALTERNATIVE A - MIT License
+ *
+ * Copyright (c) the aios.h authors
+ *
+ * Permission is hereby granted, free of charge, to any person obtaining a copy of
+ * this software and associated documentation files (the "Software"), to deal in
+ * the Software without restriction, including without limitation the rights to
+ * use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies
+ * of the Software, and to permit persons to whom the Software is furnished to do
+ * so, subject to the following conditions:
+ *
+ * The above copyright notice and this permission notice shall be included in all
+ * copies or substantial portions of the Software.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+ * IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+ * FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+ * AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+ * LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+ * OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
+ * SOFTWARE.
+ *
+ * ------------------------------------------------------------------------------
+ * ALTERNATIVE B - Public Domain (www.unlicense.org)
+ *
+ * This is free and unencumbered software released into the public domain.
+ *
+ * Anyone is free to copy, modify, publish, use, compile, sell, or distribute this
+ * software, either in source code form or as a compiled binary, for any purpose,
+ * commercial or non-commercial, and by any means.
+ *
+ * In jurisdictions that recognize copyright laws, the author or authors of this
+ * software dedicate any and all copyright interest in the software to the public
+ * domain. We make this dedication for the benefit of the public at large and to
+ * the detriment of our heirs and successors. We intend this dedication to be an
+ * overt act of relinquishment in perpetuity of all present and future rights to
+ * this software under copyright law.
+ *
+ * THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+ * IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+ * FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+ * AUTHORS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN
+ * ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN CONNECTION
+ * WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
+ */

@@ -1,0 +1,880 @@
+/* aios.c: the `aios` command: run, look into, measure and check models. Uses the public interface of the library only.
+ *
+ *     cc -O2 -I. examples/aios.c -o aios -lm -lpthread            from the root of the repository (GCC, Clang)
+ *     ./aios run -p "Once upon a time" --temp 0.7 --top-p 0.9      without -m: the small model that is built in
+ *
+ * Read it from the bottom: a table of commands, above it a table of options, above that one function per command. Errors are
+ * one line on stderr; exit status 1, or 2 for a command line that makes no sense. */
+
+#define _DEFAULT_SOURCE         /* with -std=c99: isatty, madvise, posix_memalign, sysconf */
+#define AIOS_IMPLEMENTATION
+#include "aios.h"
+#include "tale.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#ifdef _WIN32
+#include <fcntl.h>
+#include <io.h>
+#include <malloc.h>
+#define isatty _isatty
+#else
+#include <pthread.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+#endif
+
+#ifdef __GNUC__
+#define PRINTF(i) __attribute__((format(printf, i, i + 1)))
+#define NORETURN __attribute__((noreturn))
+#else
+#define PRINTF(i)
+#define NORETURN
+#endif
+
+typedef struct options {
+    const char *model, *prompt, *file, *out;
+    int32_t *tokens;                                /* --tokens, or the ids on the command line */
+    int32_t n_tokens;
+    int32_t n, runs, threads, ctx, chunk, window, isa, kv, numerics, against, special, json, hash;
+    int32_t top_k;
+    double temp, top_p, min_p, repeat;
+    uint64_t seed, ram, deadline_us;
+} options;
+
+static const char *command_name = "aios";
+static int bar_shown;
+
+/* ---- telling people ---------------------------------------------------------------------------------------- */
+static void bar(const char *what, uint64_t done, uint64_t total) {      /* total 0: takes the bar away */
+    char cells[31];
+    uint64_t full = total ? done * 30 / total : 0, i;
+    if (!isatty(2) || (!total && !bar_shown)) return;
+    for (i = 0; i < 30; i++) cells[i] = i < full ? '#' : '.';
+    cells[30] = 0;
+    if (total) fprintf(stderr, "\r%-8s [%s] %3d%%", what, cells, (int)(done * 100 / total));
+    else fprintf(stderr, "\r%50s\r", "");
+    fflush(stderr);
+    bar_shown = total != 0;
+}
+static void complain(const char *fmt, va_list args) {
+    bar("", 0, 0);
+    fflush(stdout);
+    fprintf(stderr, "%s: ", command_name);
+    vfprintf(stderr, fmt, args);
+    fputc('\n', stderr);
+}
+NORETURN PRINTF(1) static void die(const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    complain(fmt, args);
+    va_end(args);
+    exit(1);
+}
+NORETURN PRINTF(1) static void die_usage(const char *fmt, ...) {
+    va_list args;
+    va_start(args, fmt);
+    complain(fmt, args);
+    va_end(args);
+    exit(2);
+}
+static void need(aios_status st, const aios_error *err) {
+    if (st < 0) die("%s", err->text[0] ? err->text : aios_status_name(st));
+}
+static void json_string(const char *s) {
+    putchar('"');
+    for (; *s; s++) {
+        if (*s == '"' || *s == '\\') printf("\\%c", *s);
+        else if ((unsigned char)*s < 32) printf("\\u%04x", (unsigned)(unsigned char)*s);
+        else putchar(*s);
+    }
+    putchar('"');
+}
+
+/* ---- memory: the C heap, counted by kind ------------------------------------------------------------------- */
+static const char *const kind_names[AIOS_N_MEM] = { "weights", "kv", "scratch", "meta" };
+static const char *const tier_names[AIOS_N_TIER] = { "hot", "warm", "stream" };
+typedef struct heap { uint64_t held[AIOS_N_MEM]; } heap;
+
+static void *heap_alloc(void *user, const aios_mem_req *r) {
+    size_t align = r->align < 64 ? 64 : (size_t)r->align, n = (size_t)r->bytes;
+    void *p = NULL;
+#ifdef _WIN32
+    p = _aligned_malloc(n, align);
+#else
+    if ((r->flags & AIOS_MEM_HUGE) && n >= 1u << 22 && align < 1u << 21) align = 1u << 21;
+    if (posix_memalign(&p, align, n) != 0) p = NULL;
+#ifdef MADV_HUGEPAGE
+    if (p && (r->flags & AIOS_MEM_HUGE)) (void)madvise(p, n, MADV_HUGEPAGE);    /* a wish: fewer TLB misses */
+#endif
+#endif
+    if (p) ((heap *)user)->held[r->kind] += r->bytes;
+    return p;
+}
+static void heap_free(void *user, void *p, const aios_mem_req *r) {
+#ifdef _WIN32
+    _aligned_free(p);
+#else
+    free(p);
+#endif
+    ((heap *)user)->held[r->kind] -= r->bytes;
+}
+static void *xmalloc(size_t n) {
+    void *p = malloc(n ? n : 1);
+    if (!p) die("out of memory");
+    return p;
+}
+
+/* ---- model, plan, context: the three steps of every use ---------------------------------------------------- */
+typedef struct session {
+    heap mem;
+    aios_model *model;
+    aios_model_info info;
+    aios_plan plan;
+    aios_context *ctx;
+} session;
+
+static void open_model(session *s, const options *o, uint32_t flags) {
+    aios_model_desc d;
+    aios_allocator a;
+    aios_io io;
+    aios_error err = { 0 };
+    memset(s, 0, sizeof *s);
+    aios_allocator_init(&a);
+    a.alloc = heap_alloc;
+    a.free = heap_free;
+    a.user = &s->mem;
+    aios_model_desc_init(&d);
+    d.flags = flags;
+    d.mem = &a;
+    d.path = o->model;
+    if (!o->model) {
+        aios_io_memory(&io, tale_gguf, tale_gguf_bytes);
+        d.io = &io;
+    }
+    need(aios_model_open(&d, &s->model, &err), &err);
+    aios_model_info_init(&s->info);
+    aios_model_get_info(s->model, &s->info);
+}
+static int32_t load_progress(void *user, uint64_t done, uint64_t total) {
+    (void)user;
+    bar("loading", done, total);
+    return 0;
+}
+static void make_plan(session *s, const options *o, aios_plan_desc *d) {
+    aios_error err = { 0 };
+    d->n_ctx = o->ctx ? o->ctx : d->n_ctx;
+    d->n_batch = o->chunk;
+    d->n_threads = o->threads;
+    d->kv_type = o->kv;
+    d->numerics = o->numerics;
+    d->isa = o->isa;
+    d->budget_bytes = o->ram;
+    aios_plan_init(&s->plan);
+    need(aios_plan_make(s->model, d, &s->plan, &err), &err);
+}
+/* n_ctx, n_outputs: what the command needs; 0 = the library's choice. */
+static void open_context(session *s, const options *o, int32_t n_ctx, int32_t n_outputs) {
+    aios_plan_desc pd;
+    aios_context_desc cd;
+    aios_error err = { 0 };
+    aios_status st;
+    aios_plan_desc_init(&pd);
+    pd.n_ctx = n_ctx;
+    pd.n_outputs = n_outputs;
+    make_plan(s, o, &pd);
+    aios_context_desc_init(&cd);
+    cd.progress = load_progress;
+    st = aios_context_open(s->model, &s->plan, &cd, &s->ctx, &err);
+    bar("", 0, 0);
+    need(st, &err);
+}
+static void close_session(session *s) {
+    aios_context_free(s->ctx);
+    aios_model_free(s->model);
+}
+/* Steps until nothing waits, or (MORE) until there are rows to read. With a bar, or --deadline-us, in slices. */
+static aios_status advance(session *s, const options *o, int show_bar) {
+    aios_error err = { 0 };
+    uint64_t slice = o->deadline_us ? o->deadline_us * 1000 : show_bar && isatty(2) ? 100000000 : 0;
+    for (;;) {
+        aios_status st = aios_step(s->ctx, slice ? aios_now_ns(s->ctx) + slice : 0, &err);
+        need(st, &err);
+        if (show_bar) bar("reading", (uint64_t)aios_seq_processed(s->ctx, 0), (uint64_t)aios_seq_length(s->ctx, 0));
+        if (st == AIOS_MORE && aios_output_count(s->ctx) == 0) continue;
+        if (show_bar) bar("", 0, 0);
+        return st;
+    }
+}
+static void feed(session *s, const int32_t *ids, int32_t n, uint32_t flags) {
+    aios_error err = { 0 };
+    need(aios_feed(s->ctx, 0, ids, (uint64_t)n, flags, &err), &err);
+}
+static void restart(session *s) {
+    aios_error err = { 0 };
+    need(aios_seq_truncate(s->ctx, 0, 0, &err), &err);
+}
+
+/* ---- text and files ---------------------------------------------------------------------------------------- */
+static char *read_all(const char *path, uint64_t *n) {         /* path "-": stdin */
+    FILE *f = strcmp(path, "-") ? fopen(path, "rb") : stdin;
+    char *p = NULL;
+    size_t k, cap = 0;
+    if (!f) die("'%s': %s", path, strerror(errno));
+    for (*n = 0;; *n += k) {
+        if (*n == cap && !(p = (char *)realloc(p, cap = 2 * cap + 65536))) die("out of memory");
+        if (!(k = fread(p + *n, 1, cap - *n, f))) break;
+    }
+    if (ferror(f)) die("'%s': %s", path, strerror(errno));
+    if (f != stdin) fclose(f);
+    return p;
+}
+static int32_t *tokenize(const session *s, const char *text, uint64_t n_text, uint32_t flags, int32_t *n) {
+    aios_error err = { 0 };
+    int64_t k = aios_tokenize(s->model, text, n_text, flags, NULL, 0, &err);
+    int32_t *ids;
+    if (k < 0) need((aios_status)k, &err);
+    if (k > INT32_MAX) die("the text has %lld tokens, more than there is room for", (long long)k);
+    ids = (int32_t *)xmalloc((size_t)k * sizeof *ids);
+    if (k > 0) k = aios_tokenize(s->model, text, n_text, flags, ids, (uint64_t)k, &err);
+    if (k < 0) need((aios_status)k, &err);
+    *n = (int32_t)k;
+    return ids;
+}
+static void print_token(const session *s, aios_detok *st, int32_t id) {
+    char text[1024];
+    int64_t n = aios_detokenize(s->model, st, id, text, sizeof text);
+    if (n > 0) fwrite(text, 1, (size_t)n, stdout);
+}
+static void check_tokens(const session *s, const options *o) {
+    int32_t i;
+    for (i = 0; i < o->n_tokens; i++)
+        if (o->tokens[i] < 0 || o->tokens[i] >= s->info.n_vocab)
+            die("token %d is not one of the %d of the vocabulary", o->tokens[i], s->info.n_vocab);
+}
+
+/* ---- run --------------------------------------------------------------------------------------------------- */
+static int run(const options *o) {
+    session s;
+    aios_sampler sampler;
+    aios_detok detok = { { 0 }, 0, 0 };
+    aios_counters c;
+    aios_error err = { 0 };
+    uint64_t n_text, t0, t1, t2;
+    int32_t n, *ids, n_new = 0, id, i, n_steps = 0;
+    const char *prompt = o->prompt ? o->prompt : "Once upon a time";
+    char *file = o->file ? read_all(o->file, &n_text) : NULL;
+    open_model(&s, o, 0);
+    if (!file) n_text = strlen(prompt);
+    ids = tokenize(&s, file ? file : prompt, n_text, AIOS_TOK_ADD_BOS_EOS | (o->special ? AIOS_TOK_SPECIAL : 0), &n);
+    if (n > 0 && s.info.add_eos && ids[n - 1] == s.info.eos) n--;      /* the text is to go on */
+    if (n == 0) die("the prompt is empty");
+    i = n + o->n < s.info.n_ctx_train ? n + o->n : s.info.n_ctx_train;
+    open_context(&s, o, i, 0);
+
+    aios_sampler_init(&sampler);
+    sampler.temperature = (float)o->temp;
+    sampler.top_k = o->top_k;
+    sampler.top_p = (float)o->top_p;
+    sampler.min_p = (float)o->min_p;
+    sampler.repeat_penalty = (float)o->repeat;
+    sampler.seed = o->seed;
+
+    for (i = 0; i < n; i++) print_token(&s, &detok, ids[i]);
+    fflush(stdout);
+    t0 = aios_now_ns(s.ctx);
+    feed(&s, ids, n, 0);
+    while (advance(&s, o, 1) == AIOS_MORE) {}
+    t1 = aios_now_ns(s.ctx);
+    aios_counters_reset(s.ctx);
+    while (n_new < o->n) {
+        need(aios_sample(s.ctx, 0, &sampler, &id, &err), &err);
+        if (aios_token_is_end(s.model, id)) break;
+        n_new++;
+        print_token(&s, &detok, id);
+        fflush(stdout);
+        if (n_new == o->n || aios_seq_length(s.ctx, 0) == s.plan.n_ctx) break;
+        feed(&s, &id, 1, 0);
+        while (advance(&s, o, 0) == AIOS_MORE) {}
+        n_steps++;
+    }
+    t2 = aios_now_ns(s.ctx);
+    print_token(&s, &detok, -1);
+    putchar('\n');
+    fflush(stdout);
+
+    aios_counters_init(&c);
+    aios_counters_get(s.ctx, &c);
+    fprintf(stderr, "prompt %d tokens, %.1f tok/s; generated %d, %.1f tok/s, %.3f MB/token; memory", n, n * 1e9 / (double)(t1 - t0 + 1), n_new,
+            n_steps * 1e9 / (double)(t2 - t1 + 1), n_steps ? (double)(c.weight_bytes + c.kv_bytes + c.stream_bytes) * 1e-6 / n_steps : 0.0);
+    for (i = 0; i < AIOS_N_MEM; i++) fprintf(stderr, " %s %llu", kind_names[i], (unsigned long long)s.mem.held[i]);
+    fprintf(stderr, " bytes\n");
+    free(ids);
+    free(file);
+    close_session(&s);
+    return 0;
+}
+
+/* ---- inspect ----------------------------------------------------------------------------------------------- */
+static int inspect(const options *o) {
+    session s;
+    char name[128], type[32], value[200];
+    uint32_t i, d;
+    open_model(&s, o, 0);
+    printf("architecture  %s\nparameters    %llu\ntensor bytes  %llu (%.2f bits per weight)\nheader bytes  %llu (GGUF version %d)\n",
+           s.info.arch ? s.info.arch : "?", (unsigned long long)s.info.n_params, (unsigned long long)s.info.tensor_bytes,
+           s.info.n_params ? (double)s.info.tensor_bytes * 8 / (double)s.info.n_params : 0.0, (unsigned long long)s.info.header_bytes, s.info.gguf_version);
+    printf("shape         %d layers, width %d, %d heads (%d key/value) of %d and %d, feed-forward %d, vocabulary %d, context %d\n",
+           s.info.n_layer, s.info.n_embd, s.info.n_head, s.info.n_head_kv, s.info.head_dim_k, s.info.head_dim_v, s.info.n_ff, s.info.n_vocab, s.info.n_ctx_train);
+    printf("tokens        %d; bos %d%s, eos %d%s, eot %d, pad %d, unknown %d\n", s.info.n_tokens, s.info.bos, s.info.add_bos ? " (added)" : "",
+           s.info.eos, s.info.add_eos ? " (added)" : "", s.info.eot, s.info.pad, s.info.unk);
+    printf("\n%u keys\n", s.info.n_keys);
+    for (i = 0; i < s.info.n_keys; i++)
+        if (aios_model_get_key(s.model, i, name, sizeof name, type, sizeof type, value, sizeof value) == AIOS_OK)
+            printf("  %-44s %-9s %s\n", name, type, value);
+    printf("\n%u tensors\n  %-36s %-8s %-20s %14s %14s\n", s.info.n_tensors, "name", "type", "shape", "bytes", "file offset");
+    for (i = 0; i < s.info.n_tensors; i++) {
+        aios_tensor_info t;
+        const aiosk_type *k;
+        aios_tensor_info_init(&t);
+        if (aios_model_get_tensor(s.model, i, &t) != AIOS_OK) continue;
+        k = aiosk_type_info((int32_t)t.type);
+        value[0] = 0;
+        for (d = 0; d < t.n_dims && d < 4; d++) {
+            size_t used = strlen(value);
+            snprintf(value + used, sizeof value - used, "%s%llu", d ? " x " : "", (unsigned long long)t.n[d]);
+        }
+        printf("  %-36s %-8s %-20s %14llu %14llu\n", t.name, k ? k->name : "?", value, (unsigned long long)t.n_bytes, (unsigned long long)t.file_offset);
+    }
+    close_session(&s);
+    return 0;
+}
+
+/* ---- tokenize, detokenize ---------------------------------------------------------------------------------- */
+static int tokenize_stdin(const options *o) {
+    session s;
+    uint64_t n_text;
+    int32_t n, i, *ids;
+    char *text = o->prompt ? NULL : read_all(o->file ? o->file : "-", &n_text);
+    open_model(&s, o, AIOS_MODEL_VOCAB_ONLY);
+    if (o->prompt) n_text = strlen(o->prompt);
+    ids = tokenize(&s, text ? text : o->prompt, n_text, o->special ? AIOS_TOK_SPECIAL : 0, &n);
+    for (i = 0; i < n; i++) printf("%s%d", i ? " " : "", ids[i]);
+    putchar('\n');
+    free(ids);
+    free(text);
+    close_session(&s);
+    return 0;
+}
+static int detokenize(const options *o) {
+    session s;
+    aios_detok st = { { 0 }, 0, 0 };
+    int32_t i;
+    open_model(&s, o, AIOS_MODEL_VOCAB_ONLY);
+    for (i = 0; i < o->n_tokens; i++)
+        if (o->tokens[i] < 0 || o->tokens[i] >= s.info.n_tokens) die("token %d is not one of the %d of the vocabulary", o->tokens[i], s.info.n_tokens);
+    if (o->special) st.flags = AIOS_DETOK_SPECIAL;
+    for (i = 0; i < o->n_tokens; i++) print_token(&s, &st, o->tokens[i]);
+    print_token(&s, &st, -1);
+    if (isatty(1)) putchar('\n');                               /* elsewhere: the text and nothing but the text */
+    close_session(&s);
+    return 0;
+}
+
+/* ---- logits ------------------------------------------------------------------------------------------------ */
+static int logits(const options *o) {
+    session s;
+    FILE *f = NULL;
+    uint64_t hash = 0xCBF29CE484222325u;                        /* FNV-1a, 64 bits */
+    int32_t next = 0, i;
+    aios_status st = AIOS_MORE;
+    if (!o->n_tokens) die_usage("give --tokens ID,ID,...");
+    if (!o->out && !o->hash) die_usage("give --out FILE, --hash, or both");
+    open_model(&s, o, 0);
+    check_tokens(&s, o);
+    open_context(&s, o, o->n_tokens, o->chunk ? o->chunk : 64);
+    if (o->out && !(f = fopen(o->out, "wb"))) die("'%s': %s", o->out, strerror(errno));
+    feed(&s, o->tokens, o->n_tokens, AIOS_FEED_ALL_LOGITS);
+    while (st == AIOS_MORE) {
+        st = advance(&s, o, 0);
+        for (i = 0; i < aios_output_count(s.ctx); i++) {
+            aios_output row;
+            const unsigned char *b;
+            size_t n = (size_t)s.info.n_vocab * sizeof(float), k;
+            aios_output_init(&row);
+            if (aios_output_get(s.ctx, i, &row) != AIOS_OK || row.pos != next) die("row %d is missing", next);
+            next++;
+            b = (const unsigned char *)row.logits;
+            for (k = 0; o->hash && k < n; k++) hash = (hash ^ b[k]) * 0x100000001B3u;
+            if (f && fwrite(b, 1, n, f) != n) die("'%s': %s", o->out, strerror(errno));
+        }
+    }
+    if (next != o->n_tokens) die("%d rows came, not %d", next, o->n_tokens);
+    if (f && fclose(f) != 0) die("'%s': %s", o->out, strerror(errno));
+    if (o->hash) printf("%016llx\n", (unsigned long long)hash);
+    close_session(&s);
+    return 0;
+}
+
+/* ---- ppl --------------------------------------------------------------------------------------------------- */
+static double log_sum_exp(const float *x, int32_t n) {
+    double sum = 0;
+    float max = x[0];
+    int32_t i;
+    for (i = 1; i < n; i++) if (x[i] > max) max = x[i];
+    for (i = 0; i < n; i++) sum += exp((double)(x[i] - max));
+    return log(sum) + (double)max;
+}
+static int32_t top(const float *x, int32_t n) {
+    int32_t i, best = 0;
+    for (i = 1; i < n; i++) if (x[i] > x[best]) best = i;
+    return best;
+}
+/* The rows of the piece just fed, which is one pass. */
+static const float *row_of(session *s, const options *o, int32_t i, int32_t n) {
+    aios_output row;
+    if (i == 0) while (advance(s, o, 0) == AIOS_MORE) {}
+    aios_output_init(&row);
+    if (aios_output_count(s->ctx) != n || aios_output_get(s->ctx, i, &row) != AIOS_OK) die("row %d of %d is missing", i, n);
+    return row.logits;
+}
+static int32_t piece_of(const session *s) { return s->plan.n_outputs < s->plan.n_batch ? s->plan.n_outputs : s->plan.n_batch; }
+
+static int ppl(const options *o) {
+    static const char *const numerics[] = { "canonical", "fast", "reference" };
+    session s, y;                                               /* the one that is asked for, and the yardstick */
+    options oy = *o;
+    uint64_t n_text;
+    int32_t n, *ids, w, n_windows, i, j, piece, n_vocab, m = o->window;
+    double nats = 0, nats_y = 0, kl_sum = 0, kl_max = 0, n_scored = 0, n_same = 0;
+    char *text;
+    if (!o->file) die_usage("give -f FILE, the text to score");
+    text = read_all(o->file, &n_text);
+    open_model(&s, o, 0);
+    ids = tokenize(&s, text, n_text, 0, &n);
+    n_windows = n / m;
+    if (o->n && o->n < n_windows) n_windows = o->n;
+    if (n_windows == 0) die("'%s' has %d tokens, fewer than a window of %d", o->file, n, m);
+    piece = o->chunk ? o->chunk : 64;
+    open_context(&s, o, m, piece);
+    piece = piece_of(&s);
+    n_vocab = s.info.n_vocab;
+    if (o->against >= 0) {
+        oy.numerics = o->against;
+        oy.kv = AIOSK_KV_F32;
+        open_model(&y, &oy, 0);                                 /* its weights may lie in memory in another form */
+        open_context(&y, &oy, m, piece);
+        if (piece_of(&y) < piece) piece = piece_of(&y);
+    }
+    for (w = 0; w < n_windows; w++) {
+        const int32_t *t = ids + (size_t)w * (size_t)m;
+        restart(&s);
+        if (o->against >= 0) restart(&y);
+        for (i = 0; i < m - 1; i += piece) {
+            int32_t k = piece < m - 1 - i ? piece : m - 1 - i;
+            feed(&s, t + i, k, AIOS_FEED_ALL_LOGITS);
+            if (o->against >= 0) feed(&y, t + i, k, AIOS_FEED_ALL_LOGITS);
+            for (j = 0; j < k; j++) {
+                const float *a = row_of(&s, o, j, k), *b;
+                double la = log_sum_exp(a, n_vocab), lb, kl = 0;
+                int32_t v;
+                nats += la - (double)a[t[i + j + 1]];
+                n_scored++;
+                if (o->against < 0) continue;
+                b = row_of(&y, &oy, j, k);
+                lb = log_sum_exp(b, n_vocab);
+                nats_y += lb - (double)b[t[i + j + 1]];
+                for (v = 0; v < n_vocab; v++) {
+                    double p = (double)b[v] - lb;
+                    kl += exp(p) * (p - ((double)a[v] - la));
+                }
+                kl_sum += kl;
+                if (kl > kl_max) kl_max = kl;
+                n_same += top(a, n_vocab) == top(b, n_vocab);
+            }
+        }
+        bar("scoring", (uint64_t)w + 1, (uint64_t)n_windows);
+    }
+    bar("", 0, 0);
+    printf("%s: %d windows of %d tokens, %.0f scored: %.6f nats/token, perplexity %.4f\n", numerics[o->numerics], n_windows, m, n_scored,
+           nats / n_scored, exp(nats / n_scored));
+    if (o->against >= 0) {
+        printf("%s: %.6f nats/token, perplexity %.4f\n", numerics[o->against], nats_y / n_scored, exp(nats_y / n_scored));
+        printf("KL divergence from it: mean %.3e, max %.3e nats; same top token %.3f %%\n", kl_sum / n_scored, kl_max, 100 * n_same / n_scored);
+        close_session(&y);
+    }
+    free(ids);
+    free(text);
+    close_session(&s);
+    return 0;
+}
+
+/* ---- how fast memory can be read --------------------------------------------------------------------------- */
+enum { READ_BYTES = 1 << 28 };                                  /* 256 MiB: larger than any cache that matters */
+typedef struct reader { const uint64_t *p; size_t n; volatile uint64_t sum; } reader;
+static void *read_part(void *arg) {
+    reader *r = (reader *)arg;
+    uint64_t a = 0, b = 0, c = 0, d = 0;
+    size_t i;
+    for (i = 0; i + 8 <= r->n; i += 8) {
+        a += r->p[i] ^ r->p[i + 1];
+        b += r->p[i + 2] ^ r->p[i + 3];
+        c += r->p[i + 4] ^ r->p[i + 5];
+        d += r->p[i + 6] ^ r->p[i + 7];
+    }
+    r->sum = a + b + c + d;
+    return NULL;
+}
+static uint64_t wall_ns(void) {
+#ifdef _WIN32
+    LARGE_INTEGER t, f;
+    QueryPerformanceCounter(&t);
+    QueryPerformanceFrequency(&f);
+    return (uint64_t)((double)t.QuadPart / (double)f.QuadPart * 1e9);
+#else
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+#endif
+}
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+static double median(double *x, int32_t n) {
+    qsort(x, (size_t)n, sizeof *x, by_value);
+    return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
+}
+/* Bytes/s that n_threads read together; the median of five sweeps. */
+static double read_bandwidth(int32_t n_threads) {
+    reader r[256];
+    double speed[5];
+    uint64_t *p = (uint64_t *)xmalloc(READ_BYTES);
+    int32_t i, k;
+    if (n_threads > 256) n_threads = 256;
+#ifdef _WIN32
+    n_threads = 1;
+#endif
+    memset(p, 1, READ_BYTES);                                   /* pages that were never written are all the same one */
+    for (i = 0; i < n_threads; i++) {
+        r[i].n = READ_BYTES / sizeof *p / (size_t)n_threads;
+        r[i].p = p + (size_t)i * r[i].n;
+    }
+    for (k = 0; k < 5; k++) {
+        uint64_t t = wall_ns();
+#ifndef _WIN32
+        pthread_t id[256];
+        int started[256];
+        for (i = 1; i < n_threads; i++) started[i] = pthread_create(&id[i], NULL, read_part, &r[i]) == 0;
+        read_part(&r[0]);
+        for (i = 1; i < n_threads; i++) if (started[i]) pthread_join(id[i], NULL); else read_part(&r[i]);
+#else
+        read_part(&r[0]);
+#endif
+        speed[k] = (double)(r[0].n * sizeof *p) * n_threads * 1e9 / (double)(wall_ns() - t + 1);
+    }
+    free(p);
+    return median(speed, 5);
+}
+
+/* ---- bench ------------------------------------------------------------------------------------------------- */
+static int bench(const options *o) {
+    session s;
+    aios_counters c;
+    char *end;
+    long n_wanted = o->prompt ? strtol(o->prompt, &end, 10) : 256;
+    int32_t n_prompt = (int32_t)n_wanted, i, r, *ids;
+    double *pre, *dec, *tmp, read_gb_s, pre_median, dec_median, per[4];
+    if (n_wanted < 1 || n_wanted > 1 << 24 || (o->prompt && *end)) die_usage("-p is a number of tokens here, not '%s'", o->prompt);
+    if (o->n < 1) die_usage("-n must be at least 1");
+    open_model(&s, o, 0);
+    open_context(&s, o, n_prompt + o->n, 0);
+    ids = (int32_t *)xmalloc((size_t)(n_prompt + o->n) * sizeof *ids);
+    for (i = 0; i < n_prompt + o->n; i++) ids[i] = (int32_t)((uint32_t)(i + 1) * 2654435761u % (uint32_t)s.info.n_vocab);
+    pre = (double *)xmalloc((size_t)o->runs * 3 * sizeof *pre);
+    dec = pre + o->runs;
+    tmp = dec + o->runs;
+    for (r = -1; r < o->runs; r++) {                            /* -1: to warm up */
+        uint64_t t0 = aios_now_ns(s.ctx), t1, t2;
+        restart(&s);
+        feed(&s, ids, n_prompt, 0);
+        while (advance(&s, o, 0) == AIOS_MORE) {}
+        t1 = aios_now_ns(s.ctx);
+        aios_counters_reset(s.ctx);
+        for (i = 0; i < o->n; i++) {
+            feed(&s, ids + n_prompt + i, 1, 0);
+            while (advance(&s, o, 0) == AIOS_MORE) {}
+        }
+        t2 = aios_now_ns(s.ctx);
+        if (r >= 0) {
+            pre[r] = n_prompt * 1e9 / (double)(t1 - t0 + 1);
+            dec[r] = o->n * 1e9 / (double)(t2 - t1 + 1);
+        }
+        bar("bench", (uint64_t)(r + 2), (uint64_t)(o->runs + 1));
+    }
+    bar("", 0, 0);
+    aios_counters_init(&c);
+    aios_counters_get(s.ctx, &c);
+    per[0] = (double)c.weight_bytes / o->n;
+    per[1] = (double)c.kv_bytes / o->n;
+    per[2] = (double)c.act_bytes / o->n;
+    per[3] = (double)c.stream_bytes / o->n;
+    read_gb_s = read_bandwidth(s.plan.n_threads) * 1e-9;
+    memcpy(tmp, pre, (size_t)o->runs * sizeof *tmp);
+    pre_median = median(tmp, o->runs);
+    memcpy(tmp, dec, (size_t)o->runs * sizeof *tmp);
+    dec_median = median(tmp, o->runs);
+    if (o->json) {
+        printf("{\"threads\": %d, \"isa\": \"%s\", \"prefill_tok_s\": %.3f, \"decode_tok_s\": %.3f, \"runs\": [", s.plan.n_threads,
+               aiosk_select(s.plan.isa)->name, pre_median, dec_median);
+        for (r = 0; r < o->runs; r++) printf("%s{\"prefill_tok_s\": %.3f, \"decode_tok_s\": %.3f}", r ? ", " : "", pre[r], dec[r]);
+        printf("], \"read_gb_s\": %.3f, \"bytes_per_token\": {\"weights\": %.0f, \"kv\": %.0f, \"activations\": %.0f, \"streamed\": %.0f}}\n",
+               read_gb_s, per[0], per[1], per[2], per[3]);
+    } else {
+        printf("%d threads, %s, %d runs; medians\n", s.plan.n_threads, aiosk_select(s.plan.isa)->name, o->runs);
+        printf("prefill  %10.2f tok/s   (%d tokens)\ndecode   %10.2f tok/s   (%d tokens after them)\n", pre_median, n_prompt, dec_median, o->n);
+        printf("read     %10.3f MB/token (weights %.3f, kv %.3f, streamed %.3f)\n", (per[0] + per[1] + per[3]) * 1e-6, per[0] * 1e-6, per[1] * 1e-6, per[3] * 1e-6);
+        printf("memory   %10.2f GB/s read by these threads; decode uses %.1f %% of it\n", read_gb_s,
+               (per[0] + per[1]) * dec_median * 1e-7 / read_gb_s);
+    }
+    free(ids);
+    free(pre);
+    close_session(&s);
+    return 0;
+}
+
+/* ---- plan -------------------------------------------------------------------------------------------------- */
+static int plan(const options *o) {
+    static const char *const layouts[] = { "rows", "panels" };
+    static const char *const kv_names[] = { "f32", "f16", "i8" };
+    session s;
+    aios_plan_desc d;
+    const aios_plan *p = &s.plan;
+    uint32_t i, n = 0;
+    open_model(&s, o, 0);
+    aios_plan_desc_init(&d);
+    d.read_bandwidth = (uint64_t)read_bandwidth(o->threads);
+    make_plan(&s, o, &d);
+    if (o->json) printf("{\"requests\": [");
+    else printf("context %d, batch %d, threads %d, %s, cache %s, program of %u ops\n\nrequests\n", p->n_ctx, p->n_batch, p->n_threads,
+                aiosk_select(p->isa)->name, kv_names[p->kv_type], p->n_ops);
+    for (i = 0; i < p->n_requests; i++) {
+        aios_mem_req r;
+        if (aios_plan_request(p, i, &r) != AIOS_OK || r.kind >= AIOS_N_MEM || r.tier >= AIOS_N_TIER) die("request %u of the plan is not known", i);
+        if (o->json) printf("%s{\"kind\": \"%s\", \"tier\": \"%s\", \"bytes\": %llu, \"align\": %llu}", i ? ", " : "", kind_names[r.kind],
+                            tier_names[r.tier], (unsigned long long)r.bytes, (unsigned long long)r.align);
+        else printf("  %-8s %-7s %15llu bytes, aligned to %llu\n", kind_names[r.kind], tier_names[r.tier], (unsigned long long)r.bytes, (unsigned long long)r.align);
+    }
+    if (o->json) {
+        printf("], \"total_bytes\": %llu, \"min_bytes\": %llu, \"held_bytes\": %llu, ", (unsigned long long)p->total_bytes,
+               (unsigned long long)p->min_bytes, (unsigned long long)p->held_bytes);
+        printf("\"bytes_per_token\": {\"weights\": %llu, \"kv\": %llu, \"activations\": %llu, \"streamed\": %llu}, ", (unsigned long long)p->token_weight_bytes,
+               (unsigned long long)p->token_kv_bytes, (unsigned long long)p->token_act_bytes, (unsigned long long)p->token_stream_bytes);
+        printf("\"read_gb_s\": %.3f, \"tok_s_bound\": %.3f, \"bound\": \"%s\", \"degraded\": [", (double)d.read_bandwidth * 1e-9,
+               (double)p->tok_s_bound_milli * 1e-3, p->tok_s_bound_milli ? "memory bandwidth" : "unknown");
+        if (d.n_ctx && p->n_ctx < d.n_ctx) printf("\"n_ctx\"%s", d.n_batch && p->n_batch < d.n_batch ? ", " : "");
+        if (d.n_batch && p->n_batch < d.n_batch) printf("\"n_batch\"");
+        printf("], \"tensors\": [");
+    } else {
+        printf("  total            %15llu bytes; %llu would do; %llu are held already\n\nread per token\n", (unsigned long long)p->total_bytes,
+               (unsigned long long)p->min_bytes, (unsigned long long)p->held_bytes);
+        printf("  weights          %15llu bytes\n  kv               %15llu bytes at the end of the context, %llu per position\n", (unsigned long long)p->token_weight_bytes,
+               (unsigned long long)p->token_kv_bytes, (unsigned long long)p->token_kv_pos_bytes);
+        printf("  activations      %15llu bytes, which stay in the CPU's caches\n  streamed         %15llu bytes\n", (unsigned long long)p->token_act_bytes,
+               (unsigned long long)p->token_stream_bytes);
+        printf("  bound            %15.1f tokens/s: %.2f GB/s of memory bandwidth, just measured, with these threads\n", (double)p->tok_s_bound_milli * 1e-3,
+               (double)d.read_bandwidth * 1e-9);
+        printf("\ntensors\n  %-36s %-8s %-7s %-7s %15s %15s\n", "name", "type", "layout", "tier", "bytes", "per token");
+    }
+    for (i = 0; i < s.info.n_tensors; i++) {
+        aios_tensor_info t;
+        aios_tensor_place at;
+        const aiosk_type *k;
+        aios_tensor_info_init(&t);
+        aios_tensor_place_init(&at);
+        if (aios_model_get_tensor(s.model, i, &t) != AIOS_OK || aios_plan_get_tensor(s.model, p, i, &at) != AIOS_OK || !at.n_bytes) continue;
+        k = aiosk_type_info((int32_t)t.type);
+        if (o->json) {
+            printf("%s{\"name\": ", n++ ? ", " : "");
+            json_string(t.name);
+            printf(", \"type\": \"%s\", \"layout\": \"%s\", \"tier\": \"%s\", \"mapped\": %s, \"bytes\": %llu, \"token_bytes\": %llu}", k ? k->name : "?",
+                   layouts[at.layout & 1], tier_names[at.tier % AIOS_N_TIER], at.mapped ? "true" : "false", (unsigned long long)at.n_bytes, (unsigned long long)at.token_bytes);
+        } else {
+            printf("  %-36s %-8s %-7s %-7s %15llu %15llu\n", t.name, k ? k->name : "?", layouts[at.layout & 1],
+                   at.mapped ? "mapped" : tier_names[at.tier % AIOS_N_TIER], (unsigned long long)at.n_bytes, (unsigned long long)at.token_bytes);
+        }
+    }
+    if (o->json) printf("]}\n");
+    close_session(&s);
+    return 0;
+}
+
+/* ---- the command line -------------------------------------------------------------------------------------- */
+enum { RUN = 1, INSPECT = 2, TOKENIZE = 4, DETOKENIZE = 8, LOGITS = 16, PPL = 32, BENCH = 64, PLAN = 128,
+       ANY = 255, RUNS = RUN | LOGITS | PPL | BENCH, PLANS = RUNS | PLAN };
+typedef struct command {
+    uint32_t bit;
+    const char *name, *what;
+    int (*fn)(const options *);
+} command;
+static const command commands[] = {
+    { RUN,        "run",        "continue a text",                                           run            },
+    { INSPECT,    "inspect",    "what is in a model file: keys and tensors",                 inspect        },
+    { TOKENIZE,   "tokenize",   "text from stdin to ids, one line",                          tokenize_stdin },
+    { DETOKENIZE, "detokenize", "ids to text",                                               detokenize     },
+    { LOGITS,     "logits",     "logits of every token, f32 [n_tokens][n_vocab]",            logits         },
+    { PPL,        "ppl",        "perplexity of a text in windows, no BOS",                   ppl            },
+    { BENCH,      "bench",      "tokens per second, bytes per token, memory bandwidth",      bench          },
+    { PLAN,       "plan",       "what would be asked for, to the byte; loads nothing",       plan           } };
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+/* kind: s text, i int32, u uint64, b bytes with K M G, d number, f flag, l list of ids, or the names to choose from */
+typedef struct option {
+    const char *name, *kind, *value, *what;
+    uint32_t where;
+    size_t at;
+    double lo, hi;
+} option;
+#define AT(field) offsetof(options, field)
+#define BIG 2147483647.0
+static const option option_table[] = {
+    { "-m",            "s", "MODEL",  "a .gguf file; without it the model that is built in",  ANY,             AT(model),       0, 0      },
+    { "-p",            "s", "TEXT",   "the text to go on from; bench: how many tokens",       RUN | BENCH | TOKENIZE, AT(prompt), 0, 0    },
+    { "-f",            "s", "FILE",   "a text file, - is stdin",                              RUN | PPL | TOKENIZE, AT(file),   0, 0      },
+    { "-n",            "i", "N",      "tokens to generate; ppl: most windows",                RUN | BENCH | PPL, AT(n),        0, BIG    },
+    { "-r",            "i", "N",      "how often to measure",                                 BENCH,           AT(runs),        1, 10000  },
+    { "-t",            "i", "N",      "threads",                                              PLANS,           AT(threads),     1, 256    },
+    { "-c",            "i", "N",      "context: the most tokens that are held",               PLANS,           AT(ctx),         1, BIG    },
+    { "--ctx",         "i", "N",      "the same",                                             PLANS,           AT(ctx),         1, BIG    },
+    { "--ram",         "b", "BYTES",  "the most memory to take, with K, M or G",              PLANS,           AT(ram),         1, 1e18   },
+    { "--kv",          "f32|f16|i8", "TYPE", "type of the cache",                             PLANS,           AT(kv),          0, 0      },
+    { "--chunk",       "i", "N",      "most tokens in one pass",                              PLANS,           AT(chunk),       1, 65536  },
+    { "--isa",         "best|scalar|avx2|avx512|neon|neon-dot", "NAME", "instruction set",    PLANS,           AT(isa),         0, 0      },
+    { "--numerics",    "canonical|fast|reference", "NAME", "arithmetic",                      PLANS,           AT(numerics),    0, 0      },
+    { "--deadline-us", "u", "N",      "work in steps of this many microseconds",              RUNS,            AT(deadline_us), 1, 1e15   },
+    { "--temp",        "d", "T",      "temperature; 0 takes the likeliest token",             RUN,             AT(temp),        0, 1e30   },
+    { "--top-k",       "i", "K",      "draw from the K likeliest",                            RUN,             AT(top_k),       0, BIG    },
+    { "--top-p",       "d", "P",      "draw from the likeliest that make up P",               RUN,             AT(top_p),       0, 1      },
+    { "--min-p",       "d", "P",      "draw from those at least P times as likely as the first", RUN,          AT(min_p),       0, 1      },
+    { "--repeat",      "d", "X",      "divide the logits of recent tokens by X",              RUN,             AT(repeat),      0, 1e30   },
+    { "--seed",        "u", "S",      "same seed, same text",                                 RUN,             AT(seed),        0, 1.8e19 },
+    { "--special",     "f", "",       "read and show special tokens as text",                 RUN | TOKENIZE | DETOKENIZE, AT(special), 0, 0 },
+    { "--tokens",      "l", "ID,ID",  "the tokens",                                           LOGITS | DETOKENIZE, AT(tokens), 0, 0      },
+    { "--out",         "s", "FILE",   "where the floats go",                                  LOGITS,          AT(out),         0, 0      },
+    { "--hash",        "f", "",       "print FNV-1a 64 of the floats",                        LOGITS,          AT(hash),        0, 0      },
+    { "--window",      "i", "N",      "tokens in a window",                                   PPL,             AT(window),      2, BIG    },
+    { "--against",     "canonical|fast|reference", "NAME", "arithmetic to compare with",      PPL,             AT(against),     0, 0      },
+    { "--json",        "f", "",       "for programs",                                         BENCH | PLAN,    AT(json),        0, 0      } };
+enum { N_OPTIONS = sizeof option_table / sizeof *option_table };
+
+static void help(void) {
+    int i, k;
+    printf("aios: GGUF language models on the CPU\n\n    aios COMMAND [OPTION...]\n\n");
+    for (i = 0; i < N_COMMANDS; i++) printf("  %-12s%s\n", commands[i].name, commands[i].what);
+    for (i = 0; i < N_COMMANDS; i++) {
+        printf("\naios %s%s\n", commands[i].name, commands[i].bit == INSPECT ? " MODEL" : commands[i].bit == DETOKENIZE ? " ID..." : "");
+        for (k = 0; k < N_OPTIONS; k++) {
+            const option *p = &option_table[k];
+            if (!(p->where & commands[i].bit)) continue;
+            printf("  %-13s %-6s %s%s%s\n", p->name, p->value, p->what, strlen(p->kind) > 1 ? ": " : "", strlen(p->kind) > 1 ? p->kind : "");
+        }
+    }
+}
+static double parse_number(const option *p, const char *text) {
+    char *end;
+    double v = strtod(text, &end);
+    if (end != text && p->kind[0] == 'b' && *end) {
+        const char *unit = strchr("KMG", *end);
+        if (unit) { v *= *unit == 'K' ? 1024.0 : *unit == 'M' ? 1048576.0 : 1073741824.0; end++; }
+    }
+    if (end == text || *end || !(v >= p->lo && v <= p->hi) || (p->kind[0] != 'd' && p->kind[0] != 'b' && v != floor(v)))
+        die_usage("%s takes a number from %.15g to %.15g, not '%s'", p->name, p->lo, p->hi, text);
+    return v;
+}
+static void parse_tokens(options *o, const char *text) {       /* adds: "1,2,3" */
+    for (;;) {
+        char *end;
+        long long v = strtoll(text, &end, 10);
+        if (end == text || (*end && *end != ',') || v < 0 || v > INT32_MAX) die_usage("'%s' is no list of token ids", text);
+        o->tokens = (int32_t *)realloc(o->tokens, (size_t)(o->n_tokens + 1) * sizeof *o->tokens);
+        if (!o->tokens) die("out of memory");
+        o->tokens[o->n_tokens++] = (int32_t)v;
+        if (!*end) return;
+        text = end + 1;
+    }
+}
+static void parse_value(options *o, const option *p, const char *text) {
+    void *at = (char *)o + p->at;
+    if (strlen(p->kind) > 1) {                                  /* one of the names, in the order of the library's enum */
+        const char *k = p->kind;
+        int32_t i = 0;
+        size_t n = strlen(text);
+        while (!(strncmp(k, text, n) == 0 && (k[n] == '|' || k[n] == 0) && n > 0)) {
+            if (!(k = strchr(k, '|'))) die_usage("%s takes one of %s, not '%s'", p->name, p->kind, text);
+            k++;
+            i++;
+        }
+        *(int32_t *)at = i;
+        return;
+    }
+    switch (p->kind[0]) {
+    case 's': *(const char **)at = text; break;
+    case 'l': parse_tokens(o, text); break;
+    case 'i': *(int32_t *)at = (int32_t)parse_number(p, text); break;
+    case 'd': *(double *)at = parse_number(p, text); break;
+    case 'b': *(uint64_t *)at = (uint64_t)parse_number(p, text); break;
+    default:                                                    /* u: a seed may use all 64 bits, which a double has not */
+        *(uint64_t *)at = parse_number(p, text) < 9e15 ? (uint64_t)parse_number(p, text) : strtoull(text, NULL, 10);
+    }
+}
+
+int main(int argc, char **argv) {
+    static char name[32];
+    const command *c = NULL;
+    options o;
+    int i, k, status;
+    if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) { help(); return argc < 2 ? 2 : 0; }
+    for (i = 0; i < N_COMMANDS; i++) if (!strcmp(argv[1], commands[i].name)) c = &commands[i];
+    if (!c) die_usage("there is no command '%s'; see aios --help", argv[1]);
+    snprintf(name, sizeof name, "aios %s", c->name);
+    command_name = name;
+
+    memset(&o, 0, sizeof o);
+    o.n = c->bit == RUN ? 128 : c->bit == BENCH ? 32 : 0;
+    o.runs = 5;
+    o.window = 512;
+    o.against = -1;
+    o.threads = 1;
+#ifdef _SC_NPROCESSORS_ONLN
+    {
+        long n = sysconf(_SC_NPROCESSORS_ONLN);
+        o.threads = n < 1 ? 1 : n > 8 ? 8 : (int32_t)n;
+    }
+#endif
+    for (i = 2; i < argc; i++) {
+        const option *p = NULL;
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) { help(); return 0; }
+        for (k = 0; k < N_OPTIONS; k++)
+            if (!strcmp(argv[i], option_table[k].name) && (option_table[k].where & c->bit)) p = &option_table[k];
+        if (p && p->kind[0] == 'f' && !p->kind[1]) { *(int32_t *)((char *)&o + p->at) = 1; continue; }
+        if (p && i + 1 == argc) die_usage("%s needs a value (%s)", p->name, p->value);
+        if (p) parse_value(&o, p, argv[++i]);
+        else if (argv[i][0] == '-' && argv[i][1]) die_usage("there is no option '%s'; see aios --help", argv[i]);
+        else if (c->bit == DETOKENIZE) parse_tokens(&o, argv[i]);
+        else if (c->bit == INSPECT && !o.model) o.model = argv[i];
+        else die_usage("'%s' is one word too many", argv[i]);
+    }
+#ifdef _WIN32
+    _setmode(_fileno(stdin), _O_BINARY);                        /* bytes are bytes */
+    _setmode(_fileno(stdout), _O_BINARY);
+#endif
+    status = c->fn(&o);
+    free(o.tokens);
+    if (fflush(stdout) != 0 || ferror(stdout)) die("writing to stdout failed");
+    return status;
+}

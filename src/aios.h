@@ -1,0 +1,27 @@
+#include "api.h"
+
+#if defined(AIOS_IMPLEMENTATION) && !defined(AIOS__IMPLEMENTED)
+#define AIOS__IMPLEMENTED
+#ifndef AIOSK_IMPLEMENTATION
+#define AIOSK_IMPLEMENTATION
+#endif
+#include "aios_kernels.h"
+#include "base.h"
+#include "status.c"
+#include "job.c"
+#include "io.c"
+#include "gguf.h"
+#include "gguf.c"
+#include "unicode.h"
+#include "vocab.c"
+#include "arch.c"
+#include "model.c"
+#include "kv.c"
+#include "memory.c"
+#include "dmath.h"
+#include "program.c"
+#include "exec.c"
+#include "plan.c"
+#include "sampler.c"
+#include "context.c"
+#endif

@@ -1,0 +1,15 @@
+#include "kernels/api.h"
+
+#if defined(AIOSK_IMPLEMENTATION) && !defined(AIOSK__IMPLEMENTED)
+#define AIOSK__IMPLEMENTED
+#include "kernels/base.h"
+#include "kernels/ref.c"
+#include "kernels/pack.c"
+#include "kernels/tile.c"
+#include "kernels/isa_scalar.c"
+#include "kernels/isa_avx2.c"
+#include "kernels/isa_avx512.c"
+#include "kernels/isa_neon.c"
+#include "kernels/cpu.c"
+#include "kernels/dispatch.c"
+#endif

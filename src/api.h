@@ -1,0 +1,374 @@
+/* aios.h: runs GGUF language models on the CPU, inside your program, in memory that you own.
+ *
+ *     #define AIOS_IMPLEMENTATION                  in exactly one C or C++ file
+ *     #include "aios.h"                            needs aios_kernels.h beside it
+ *
+ *     aios_model_desc md;  aios_model *model;      1. open: reads the header, takes one block of META memory
+ *     aios_model_desc_init(&md);
+ *     md.mem = &my_allocator;  md.path = "model.gguf";
+ *     aios_model_open(&md, &model, &err);
+ *
+ *     aios_plan_desc pd;  aios_plan plan;          2. plan: what will be asked for, to the byte; takes nothing
+ *     aios_plan_desc_init(&pd);
+ *     pd.n_ctx = 2048;  pd.n_threads = 4;
+ *     aios_plan_init(&plan);
+ *     aios_plan_make(model, &pd, &plan, &err);     look at plan.total_bytes; aios_plan_request lists each request
+ *
+ *     aios_context_desc cd;  aios_context *ctx;    3. context: takes exactly that, loads the weights
+ *     aios_context_desc_init(&cd);
+ *     aios_context_open(model, &plan, &cd, &ctx, &err);
+ *
+ *     n = aios_tokenize(model, text, n_text, flags, ids, max_ids, &err);
+ *     aios_feed(ctx, 0, ids, n, 0, &err);          4. run: tokens in, logits out; nothing allocates from here on
+ *     while (running) {
+ *         while (aios_step(ctx, deadline_ns, &err) == AIOS_MORE) { ... do something else ... }
+ *         aios_sample(ctx, 0, &sampler, &id, &err);
+ *         aios_detokenize(model, &detok, id, buf, sizeof buf, &n_buf);
+ *         aios_feed(ctx, 0, &id, 1, 0, &err);
+ *     }
+ *
+ * MEMORY   Every byte comes from the allocator in the desc, asked for with a record (kind, tier, bytes, alignment).
+ *          aios_model_measure tells the one request of aios_model_open, aios_plan_request all that follow; opening
+ *          takes exactly those, and after aios_context_open nothing is allocated. Freed in reverse order by *_free.
+ *          The library object contains no call to malloc.
+ * THREADS  One context is used by one thread at a time; several contexts of one model may run side by side. Opening and
+ *          freeing contexts of one model must not overlap. Work is shared out through desc.parallel_for, or through
+ *          threads of the context's own (n_threads > 1 without parallel_for), or runs in the caller alone.
+ * TIME     aios_step returns AIOS_MORE soon after its deadline passes and goes on at the same place next time.
+ * ERRORS   Functions return 0, a positive count or code where documented, or a negative AIOS_ERR_*. Where an
+ *          aios_error* is given it says what was wrong in one sentence. Nothing prints, aborts or sets errno-like state.
+ * NUMBERS  The same bits on every instruction set, thread count, chunking and batch composition (AIOS_CANONICAL).
+ *
+ * Macros, before the include: AIOS_IMPLEMENTATION; AIOS_STATIC (everything static); AIOS_API (linkage);
+ * AIOS_NO_THREADS (no pthreads/Win32 threads: caller's thread or parallel_for only); AIOS_NO_FILES (no built-in file
+ * reader); AIOS_NO_CLOCK (deadlines only with desc.now_ns); AIOSK_NO_SIMD (scalar code only).
+ * Limits: little-endian, IEEE floats, 64-bit file offsets; a model has at most 65535 tensors by default (aios_limits). */
+#ifndef AIOS_H
+#define AIOS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "aios_kernels.h"
+
+#ifndef AIOS_API
+#ifdef AIOS_STATIC
+#define AIOS_API static
+#elif defined(__cplusplus)
+#define AIOS_API extern "C"
+#else
+#define AIOS_API extern
+#endif
+#endif
+
+#define AIOS_VERSION 100  /* 0.1.0 */
+
+/* ---- status ------------------------------------------------------------------------------------------------ */
+typedef int32_t aios_status;
+enum {
+    AIOS_OK            = 0,
+    AIOS_MORE          = 1,     /* aios_step: tokens are left to process                               */
+    AIOS_ERR_ARG       = -1,    /* an argument is out of range or missing                              */
+    AIOS_ERR_DESC      = -2,    /* a desc was not initialised, or sets fields this version lacks       */
+    AIOS_ERR_MEMORY    = -3,    /* the allocator returned NULL, or memory below the stated minimum     */
+    AIOS_ERR_IO        = -4,    /* reading failed or came up short                                     */
+    AIOS_ERR_FORMAT    = -5,    /* not a GGUF file, or a damaged one                                   */
+    AIOS_ERR_LIMIT     = -6,    /* larger than the caller's limits allow                               */
+    AIOS_ERR_UNSUPPORTED = -7,  /* sound, but a family, type or feature that this version lacks        */
+    AIOS_ERR_MODEL     = -8,    /* keys and tensors do not fit together                                */
+    AIOS_ERR_STATE     = -9,    /* called at the wrong time                                            */
+    AIOS_ERR_FULL      = -10,   /* context or sequence has no room for the tokens                      */
+    AIOS_ERR_CANCELLED = -11,   /* aios_cancel                                                         */
+    AIOS_ERR_VOCAB     = -12,   /* no tokenizer in the model, or text that it cannot encode            */
+    AIOS_ERR_SYSTEM    = -13    /* a thread could not be started                                       */
+};
+/* What a call went wrong about. 256 bytes, a size that is fixed for good. */
+typedef struct aios_error {
+    aios_status code;
+    uint32_t reserved;
+    uint64_t offset;            /* byte of the file; UINT64_MAX = not about the file                   */
+    uint64_t expected, got;     /* the two numbers that disagree, where there are two                  */
+    char text[224];             /* one sentence, zero terminated, UTF-8                                */
+} aios_error;
+
+/* "AIOS_ERR_IO" and so on; "unknown status" for others. */
+AIOS_API const char *aios_status_name(aios_status s);
+
+/* Sets a desc to zeros and its size; sizeof is the caller's own, so newer libraries know older callers. */
+#define AIOS__DESC_INIT(T)                                         \
+    static inline void T##_init(T *d) {                            \
+        size_t i_;                                                 \
+        for (i_ = 0; i_ < sizeof *d; i_++) ((char *)d)[i_] = 0;    \
+        d->struct_size = (uint32_t)sizeof *d;                      \
+    }
+
+/* ---- memory ------------------------------------------------------------------------------------------------ */
+enum { AIOS_MEM_WEIGHTS = 0, AIOS_MEM_KV = 1, AIOS_MEM_SCRATCH = 2, AIOS_MEM_META = 3, AIOS_N_MEM = 4 };
+enum { AIOS_TIER_HOT = 0, AIOS_TIER_WARM = 1, AIOS_TIER_STREAM = 2, AIOS_N_TIER = 3 };
+enum { AIOS_MEM_HUGE = 1 };     /* huge pages would help */
+
+typedef struct aios_mem_req {
+    uint32_t struct_size, kind;     /* AIOS_MEM_*                                                      */
+    uint64_t bytes, align;          /* align: power of two                                             */
+    uint32_t tier, flags;           /* AIOS_TIER_*; AIOS_MEM_HUGE                                      */
+    int32_t numa_node, layer;       /* -1 = no wish                                                    */
+} aios_mem_req;
+
+/* alloc returns memory of req->bytes aligned to req->align, or NULL. free gets the same record back. */
+typedef struct aios_allocator {
+    uint32_t struct_size, flags;
+    void *(*alloc)(void *user, const aios_mem_req *req);
+    void (*free)(void *user, void *p, const aios_mem_req *req);
+    void *user;
+} aios_allocator;
+AIOS__DESC_INIT(aios_allocator)
+
+/* ---- io ---------------------------------------------------------------------------------------------------- */
+/* Where a model's bytes come from. read puts up to n bytes from offset into dst and returns how many (short reads
+ * are allowed), 0 at the end, negative on failure. map, optional, returns a pointer to n bytes that stays valid until the
+ * model is freed, or NULL to decline. Called from the thread that calls the library. */
+typedef struct aios_io {
+    uint32_t struct_size, flags;
+    uint64_t n_bytes;               /* size of the whole file                                          */
+    int64_t (*read)(void *user, uint64_t offset, void *dst, uint64_t n);
+    const void *(*map)(void *user, uint64_t offset, uint64_t n);
+    void *user;
+} aios_io;
+AIOS__DESC_INIT(aios_io)
+
+/* A range of memory as a model file (flash, an embedded array). The range must outlive the model. */
+AIOS_API void aios_io_memory(aios_io *io, const void *data, uint64_t n_bytes);
+
+/* ---- model ------------------------------------------------------------------------------------------------- */
+typedef struct aios_model aios_model;
+
+/* What a file may ask for before it is refused; 0 = the default in brackets. */
+typedef struct aios_limits {
+    uint32_t struct_size, max_tensors;      /* [65535]                                                 */
+    uint32_t max_keys, max_parts;           /* [65535], [256]                                          */
+    uint64_t max_header_bytes;              /* [1 GiB] keys and directory, all of which are held       */
+    uint64_t max_string_bytes;              /* [1 MiB] one string that is no array element's           */
+    uint64_t max_array_items;               /* [16 Mi] items of one array                              */
+} aios_limits;
+AIOS__DESC_INIT(aios_limits)
+
+/* progress: called while loading, at least once per tensor; return non-zero to stop (AIOS_ERR_CANCELLED). */
+typedef int32_t (*aios_progress_fn)(void *user, uint64_t done_bytes, uint64_t total_bytes);
+typedef void (*aios_log_fn)(void *user, int32_t level, const char *text);    /* level: 0 note, 1 warning */
+
+enum { AIOS_MODEL_VOCAB_ONLY = 1 };         /* tokenizer and keys; no tensors are looked at             */
+typedef struct aios_model_desc {
+    uint32_t struct_size, flags;            /* AIOS_MODEL_*                                            */
+    const aios_allocator *mem;              /* required; copied                                        */
+    const aios_io *io;                      /* [n_parts] where bytes come from; NULL = built-in reader */
+    const char *path;                       /* UTF-8; built-in reader; first part of a split model     */
+    const aios_limits *limits;              /* NULL = defaults                                         */
+    uint32_t n_parts, reserved;             /* files in io; 0 = 1                                      */
+    aios_log_fn log;                        /* NULL = silence                                          */
+    void *log_user;
+} aios_model_desc;
+AIOS__DESC_INIT(aios_model_desc)
+
+/* The one request that aios_model_open will make for this file. Reads the header, takes no memory. */
+AIOS_API aios_status aios_model_measure(const aios_model_desc *d, aios_mem_req *req, aios_error *err);
+/* Reads the header, checks everything in it, builds the tokenizer. Weights stay where they are. */
+AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out, aios_error *err);
+/* Gives everything back, the weights too. All contexts of the model must be freed before. NULL is fine. */
+AIOS_API void aios_model_free(aios_model *m);
+
+typedef struct aios_model_info {
+    uint32_t struct_size, flags;
+    const char *arch;               /* "llama"; lives as long as the model                             */
+    uint64_t n_params, tensor_bytes, header_bytes;
+    uint32_t n_tensors, n_keys;
+    int32_t n_layer, n_embd, n_head, n_head_kv, head_dim_k, head_dim_v, n_ff, n_vocab, n_ctx_train, gguf_version;
+    int32_t n_tokens, bos, eos, eot, pad, unk;      /* special ids, -1 = none                          */
+    int32_t add_bos, add_eos;
+} aios_model_info;
+AIOS__DESC_INIT(aios_model_info)
+AIOS_API aios_status aios_model_get_info(const aios_model *m, aios_model_info *out);
+
+typedef struct aios_tensor_info {
+    uint32_t struct_size, type;     /* AIOSK_*                                                         */
+    char name[64];                  /* zero terminated                                                 */
+    uint64_t n[4];                  /* shape, first index contiguous; unused are 1                     */
+    uint64_t file_offset, n_bytes;
+    uint32_t n_dims, part;
+} aios_tensor_info;
+AIOS__DESC_INIT(aios_tensor_info)
+AIOS_API aios_status aios_model_get_tensor(const aios_model *m, uint32_t i, aios_tensor_info *out);
+
+/* Key i as text: name, type ("u32", "str", "arr[str]") and value (arrays show their first items), for people.
+ * Cut to fit, always zero terminated. */
+AIOS_API aios_status aios_model_get_key(const aios_model *m, uint32_t i, char *name, uint64_t name_bytes,
+                                        char *type, uint64_t type_bytes, char *value, uint64_t value_bytes);
+
+/* ---- vocabulary -------------------------------------------------------------------------------------------- */
+enum { AIOS_TOK_SPECIAL = 1,        /* "</s>" and the like in the text become their ids                */
+       AIOS_TOK_ADD_BOS_EOS = 2 };  /* add the ids that the model asks for at the ends                 */
+/* Text to ids. Returns how many there are; only the first max_ids are written (ask with max_ids = 0 to size the buffer).
+ * Takes no memory: text of any length. Invalid UTF-8 is taken byte by byte. */
+AIOS_API int64_t aios_tokenize(const aios_model *m, const char *text, uint64_t n_text, uint32_t flags,
+                               int32_t *ids, uint64_t max_ids, aios_error *err);
+
+/* State of one text stream, so that no call emits half a UTF-8 character. Start with zeros. 16 bytes for good. */
+typedef struct aios_detok { uint8_t bytes[8]; uint32_t n_bytes, flags; } aios_detok;
+enum { AIOS_DETOK_SPECIAL = 1,      /* detok.flags: show special tokens as text                        */
+       AIOS_DETOK_STARTED = 2 };    /* kept by the library: the first token has been seen              */
+/* The text of one more token. Returns the bytes written (0 when characters are still incomplete), never more than cap;
+ * AIOS_ERR_FULL when cap is too small (nothing is changed; 1024 is enough for any known vocabulary). id = -1 flushes: bytes that
+ * never became a character come out as U+FFFD. st NULL: the token's own bytes, as they are. */
+AIOS_API int64_t aios_detokenize(const aios_model *m, aios_detok *st, int32_t id, char *out, uint64_t cap);
+/* The piece of a token as the file has it, not terminated; NULL when id is out of range. */
+AIOS_API const char *aios_token_text(const aios_model *m, int32_t id, uint64_t *n_bytes);
+/* Does this token end a text (eos, eot and the like)? */
+AIOS_API int32_t aios_token_is_end(const aios_model *m, int32_t id);
+
+/* ---- plan -------------------------------------------------------------------------------------------------- */
+enum { AIOS_CANONICAL = 0, AIOS_FAST = 1, AIOS_REFERENCE = 2 };
+typedef struct aios_plan_desc {
+    uint32_t struct_size, flags;
+    int32_t n_ctx;                  /* positions per sequence; 0 = what the model was trained for      */
+    int32_t n_seq;                  /* sequences side by side; 0 = 1                                   */
+    int32_t n_batch;                /* most tokens in one pass; 0 = 64                                 */
+    int32_t n_outputs;              /* logits rows kept from one pass; 0 = n_seq                       */
+    int32_t n_threads;              /* workers that will run tasks; 0 = 1                              */
+    int32_t kv_type;                /* AIOSK_KV_*: f32 (0), f16, i8                                    */
+    int32_t numerics;               /* AIOS_CANONICAL ...                                              */
+    int32_t isa;                    /* AIOSK_ISA_*; 0 = best                                           */
+    uint64_t budget_bytes;          /* most memory in all; 0 = no limit                                */
+    uint64_t read_bandwidth;        /* bytes/s of this machine, for the prediction; 0 = unknown        */
+} aios_plan_desc;
+AIOS__DESC_INIT(aios_plan_desc)
+
+/* The report: plain numbers. aios_context_open takes it as it is; to change it, change the desc and plan again. */
+typedef struct aios_plan {
+    uint32_t struct_size, n_requests;
+    int32_t n_ctx, n_seq, n_batch, n_outputs, n_threads, kv_type, numerics, isa;
+    uint64_t request_bytes[4];      /* by AIOS_MEM_*: what is asked for by this plan                   */
+    uint64_t total_bytes;           /* their sum                                                       */
+    uint64_t min_bytes;             /* the smallest total that would work for this model               */
+    uint64_t held_bytes;            /* already held by the model: its header, weights when loaded      */
+    uint64_t token_weight_bytes;    /* read per decoded token: weights                                 */
+    uint64_t token_kv_bytes;        /* cache, at a full context                                        */
+    uint64_t token_kv_pos_bytes;    /* cache, per position of context                                  */
+    uint64_t token_act_bytes;       /* activations written and read (these stay in the CPU's caches)   */
+    uint64_t token_stream_bytes;    /* from storage                                                    */
+    uint64_t tok_s_bound_milli;     /* predicted bound on tokens/s x 1000: read_bandwidth / bytes; 0 = unknown */
+    uint64_t weight_bytes_packed, weight_bytes_rows, weight_bytes_mapped;   /* by layout               */
+    uint32_t n_ops, n_phases;       /* length of the program                                           */
+    uint64_t model_hash;            /* of the model it was made for                                    */
+} aios_plan;
+AIOS__DESC_INIT(aios_plan)
+
+/* Decides where every byte will live. Pure arithmetic on the file's header: reads no weights, takes no memory.
+ * AIOS_ERR_MEMORY names the minimum when the budget is below it. */
+AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d, aios_plan *out, aios_error *err);
+/* Request i (0 .. n_requests-1) of a plan, in the order in which they will be made. */
+AIOS_API aios_status aios_plan_request(const aios_plan *p, uint32_t i, aios_mem_req *out);
+
+typedef struct aios_tensor_place {
+    uint32_t struct_size, tier;     /* AIOS_TIER_*                                                     */
+    uint32_t layout, mapped;        /* AIOSK_ROWS, AIOSK_PANELS; 1 = used where the io maps it         */
+    uint64_t n_bytes;               /* as placed                                                       */
+    uint64_t token_bytes;           /* read per decoded token                                          */
+} aios_tensor_place;
+AIOS__DESC_INIT(aios_tensor_place)
+/* Where tensor i of the model goes under a plan. n_bytes 0: not used by this family. */
+AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *p, uint32_t i, aios_tensor_place *out);
+
+/* ---- context ----------------------------------------------------------------------------------------------- */
+typedef struct aios_context aios_context;
+
+/* Run fn(arg, i, worker) for every i in [0, n), return when all are done. Any order, any number of threads, one included:
+ * tasks of one call never wait for each other. worker is a number below the plan's n_threads that no two tasks running at
+ * the same time share. */
+typedef void (*aios_task_fn)(void *arg, int32_t i, int32_t worker);
+typedef void (*aios_parallel_for)(void *user, int32_t n, aios_task_fn fn, void *arg);
+
+typedef struct aios_context_desc {
+    uint32_t struct_size, flags;
+    const aios_allocator *mem;              /* NULL = the model's                                      */
+    aios_parallel_for parallel_for;         /* the host's job system; NULL = own threads if n_threads > 1 */
+    void *parallel_user;
+    uint64_t (*now_ns)(void *user);         /* monotonic clock; NULL = the system's                    */
+    void *now_user;
+    aios_progress_fn progress;              /* while weights are loaded; may be NULL                   */
+    void *progress_user;
+} aios_context_desc;
+AIOS__DESC_INIT(aios_context_desc)
+
+/* Carries a plan out: takes its requests in order, loads and packs the weights (unless the model holds them already:
+ * contexts of one model share them), compiles the program. On failure everything is given back. */
+AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *p, const aios_context_desc *d,
+                                       aios_context **out, aios_error *err);
+AIOS_API void aios_context_free(aios_context *c);
+
+/* feed flags: keep logits of every fed token (not of the last alone); embeddings instead of nothing */
+enum { AIOS_FEED_ALL_LOGITS = 1, AIOS_FEED_NO_LOGITS = 2 };
+/* Appends tokens to a sequence (0 .. n_seq-1). They are processed by aios_step. AIOS_ERR_FULL when n_ctx would be passed;
+ * then none was added. Logits of the last token are kept unless flags say otherwise. */
+AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids, uint64_t n, uint32_t flags, aios_error *err);
+
+/* Works on fed tokens of all sequences until none is left (AIOS_OK), until now_ns passes deadline_ns (AIOS_MORE;
+ * 0 = no deadline), or until a pass has filled output rows while more tokens wait (AIOS_MORE: read the rows, step again).
+ * Output rows stay valid until the next call of aios_step. A pass that fails or is cancelled leaves the sequences as they were before it. */
+AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error *err);
+/* Makes the running or next aios_step return AIOS_ERR_CANCELLED soon. The one call allowed from any thread. */
+AIOS_API void aios_cancel(aios_context *c);
+/* The clock that deadlines are compared with. */
+AIOS_API uint64_t aios_now_ns(const aios_context *c);
+
+/* Output rows of the last pass, in ascending order of (seq, pos). */
+typedef struct aios_output {
+    uint32_t struct_size;
+    int32_t seq, pos, token;        /* the row's token and its place                                   */
+    const float *logits;            /* f32 [n_vocab]                                                   */
+    const float *embedding;         /* f32 [n_embd]: the final hidden state after the last norm        */
+} aios_output;
+AIOS__DESC_INIT(aios_output)
+AIOS_API int32_t     aios_output_count(const aios_context *c);
+AIOS_API aios_status aios_output_get(const aios_context *c, int32_t i, aios_output *out);
+/* Logits of the newest output row of a sequence, f32 [n_vocab]; NULL when the last pass had none. */
+AIOS_API const float *aios_logits(const aios_context *c, int32_t seq);
+
+AIOS_API int32_t     aios_seq_length(const aios_context *c, int32_t seq);     /* tokens, processed or not   */
+AIOS_API int32_t     aios_seq_processed(const aios_context *c, int32_t seq);
+AIOS_API const int32_t *aios_seq_tokens(const aios_context *c, int32_t seq);  /* [aios_seq_length]          */
+/* Forgets the tokens from n on (0 = all), the unprocessed ones too. */
+AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, aios_error *err);
+
+typedef struct aios_counters {
+    uint32_t struct_size, reserved;
+    uint64_t n_tokens, n_passes, n_tasks;
+    uint64_t weight_bytes, kv_bytes, act_bytes, stream_bytes;   /* read by the program's ops               */
+    uint64_t busy_ns;                                           /* inside aios_step                        */
+} aios_counters;
+AIOS__DESC_INIT(aios_counters)
+AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out);
+AIOS_API void        aios_counters_reset(aios_context *c);
+
+/* ---- sampler ----------------------------------------------------------------------------------------------- */
+typedef struct aios_logit_bias { int32_t id; float bias; } aios_logit_bias;
+
+/* Zero = greedy. The random number of a token is a function of (seed, its position) alone: same seed, same text. */
+typedef struct aios_sampler {
+    uint32_t struct_size, flags;
+    uint64_t seed;
+    float temperature;              /* 0 = greedy                                                      */
+    float top_p, min_p;             /* 0 = off                                                         */
+    int32_t top_k;                  /* 0 = off                                                         */
+    float repeat_penalty;           /* 0 or 1 = off: logits of recent tokens divided (multiplied if negative) by it */
+    int32_t repeat_last;            /* how many recent tokens count; 0 = 64                            */
+    const aios_logit_bias *bias;    /* [n_bias] added first                                            */
+    uint32_t n_bias, reserved;
+} aios_sampler;
+AIOS__DESC_INIT(aios_sampler)
+/* Draws the next token of a sequence from the logits of its newest output row (which stay as they are). Order: bias, repetition
+ * penalty, top-k, temperature, softmax, top-p, min-p, draw. */
+AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id, aios_error *err);
+/* The same on any logits; recent [n_recent] ids, pos the number of the draw; work [aios_sample_work_bytes(n_vocab)], 8-byte aligned. */
+AIOS_API uint64_t aios_sample_work_bytes(int32_t n_vocab);
+AIOS_API aios_status aios_sample_logits(const aios_sampler *s, const float *logits, int32_t n_vocab, const int32_t *recent,
+                                        uint64_t n_recent, uint64_t pos, void *work, int32_t *id, aios_error *err);
+
+#endif

@@ -1,0 +1,181 @@
+/* context.c: the public verbs of a running model: they check arguments and call what stands above. */
+
+static void aios__context_release(aios_context *c) {
+    aios_allocator mem = c->mem;
+    aios_mem_req meta = c->req[AIOS_MEM_META];
+    aios__pool_stop(&c->pool);
+    if (c->block[AIOS_MEM_KV])      mem.free(mem.user, c->block[AIOS_MEM_KV], &c->req[AIOS_MEM_KV]);
+    if (c->block[AIOS_MEM_SCRATCH]) mem.free(mem.user, c->block[AIOS_MEM_SCRATCH], &c->req[AIOS_MEM_SCRATCH]);
+    mem.free(mem.user, c->block[AIOS_MEM_META], &meta);
+}
+
+static aios_status aios__context_take(aios_context *c, uint32_t kind, aios_error *err) {
+    c->block[kind] = c->mem.alloc(c->mem.user, &c->req[kind]);
+    if (c->block[kind]) return AIOS_OK;
+    return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, c->req[kind].bytes, 0, "the allocator gave no memory for the % (% bytes)",
+                       aios__z(kind == AIOS_MEM_KV ? "cache" : "scratch"), aios__u(c->req[kind].bytes));
+}
+
+AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, const aios_context_desc *desc, aios_context **out, aios_error *err) {
+    aios_plan p, again;
+    aios_context_desc d;
+    aios_allocator mem;
+    aios_mem_req meta_req;
+    aios__bump meta = { NULL, 0 };
+    aios__kv kv;
+    const aiosk_isa *k;
+    aios_context *c;
+    aios_status st;
+    int32_t i;
+    if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
+    *out = NULL;
+    aios__clear(err);
+    if (!m || !m->arch) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_context_open needs a model with weights");
+    if ((st = aios__desc_copy(&p, sizeof p, plan, "aios_plan", err)) != 0) return st;
+    if ((st = aios__desc_copy(&d, sizeof d, desc, "aios_context_desc", err)) != 0) return st;
+    mem = m->mem;
+    if (d.mem && (st = aios__desc_copy(&mem, sizeof mem, d.mem, "aios_allocator", err)) != 0) return st;
+    if (!mem.alloc || !mem.free) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_allocator needs alloc and free");
+    if (p.model_hash != m->gguf.hash) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan was made for another model");
+    k = aiosk_select(p.isa);
+    if (!k || p.n_ctx < 1 || p.n_seq < 1 || p.n_batch < 1 || p.n_outputs < 1 || p.n_threads < 1 || p.n_threads > 1024 || p.kv_type < 0 || p.kv_type >= AIOSK_N_KV)
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan was changed by hand: change the desc and plan again");
+    again = p;
+    if (!aios__plan_sizes(m, &again, k) || memcmp(again.request_bytes, p.request_bytes, sizeof p.request_bytes) || again.n_ops != p.n_ops)
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, again.total_bytes, p.total_bytes, "the plan (% bytes) does not fit what would be taken now (% bytes): plan again", aios__u(p.total_bytes), aios__u(again.total_bytes));
+
+    aios__req_fill(&meta_req, AIOS_MEM_META, p.request_bytes[AIOS_MEM_META]);
+    meta.base = (char *)mem.alloc(mem.user, &meta_req);
+    if (!meta.base) return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, meta_req.bytes, 0, "the allocator gave no memory for the context (% bytes)", aios__u(meta_req.bytes), aios__u(0));
+    memset(meta.base, 0, (size_t)meta_req.bytes);
+    aios__kv_size(&kv, &m->hp, p.kv_type, p.n_ctx, p.n_seq);
+    c = (aios_context *)(void *)meta.base;
+    c->kv = kv;
+    aios__context_layout(m, &p, &meta, NULL);
+    c->mem = mem; c->model = m; c->plan = p; c->desc = d; c->k = k;
+    if (!c->desc.now_ns) c->desc.now_ns = aios__system_ns;
+    for (i = 0; i < AIOS_N_MEM; i++) aios__req_fill(&c->req[i], (uint32_t)i, p.request_bytes[i]);
+    c->block[AIOS_MEM_META] = c;
+
+    st = aios__context_take(c, AIOS_MEM_SCRATCH, err);
+    if (!st) st = aios__context_take(c, AIOS_MEM_KV, err);
+    if (!st && !m->loaded)
+        st = aios__weights_load(m, p.numerics, (char *)c->block[AIOS_MEM_SCRATCH], p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
+    if (!st) {
+        aios__kv_start(&c->kv, c->block[AIOS_MEM_KV]);
+        aios__build_start(&c->prog, m, &p, k);
+        c->prog.scratch.base = (char *)c->block[AIOS_MEM_SCRATCH];
+        c->prog.rope_mult = aios__rope_freqs(m, p.n_ctx, c->prog.freq);
+        aios__program_build(&c->prog);
+        c->run.k = k; c->run.hp = &m->hp; c->run.kv = &c->kv; c->run.pass = &c->pass;
+        c->run.work = c->prog.work; c->run.work_bytes = c->prog.work_bytes;
+        st = d.parallel_for ? AIOS_OK : aios__pool_start(&c->pool, p.n_threads, err);
+    }
+    if (st) { aios__context_release(c); return st; }
+    m->n_contexts++;
+    *out = c;
+    return AIOS_OK;
+}
+AIOS_API void aios_context_free(aios_context *c) {
+    if (!c) return;
+    c->model->n_contexts--;
+    aios__context_release(c);
+}
+
+/* ---- running --------------------------------------------------------------------------------------------------- */
+static int32_t aios__seq_ok(const aios_context *c, int32_t seq) { return c && seq >= 0 && seq < c->plan.n_seq; }
+static aios_status aios__seq_fail(const aios_context *c, int32_t seq, aios_error *err) {
+    if (!c) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the context is NULL");
+    return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->plan.n_seq, (uint64_t)seq, "there is no sequence %: the plan has %", aios__i(seq), aios__i(c->plan.n_seq));
+}
+
+AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids, uint64_t n, uint32_t flags, aios_error *err) {
+    aios__sequence *q;
+    uint64_t i;
+    aios__clear(err);
+    if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
+    if (!ids && n) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "ids is NULL");
+    if (flags & ~(uint32_t)(AIOS_FEED_ALL_LOGITS | AIOS_FEED_NO_LOGITS)) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_feed: unknown flags");
+    q = &c->seq[seq];
+    if (n > (uint64_t)(c->plan.n_ctx - q->n_fed))
+        return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)(c->plan.n_ctx - q->n_fed), n, "% tokens do not fit: the sequence has room for %", aios__u(n), aios__i(c->plan.n_ctx - q->n_fed));
+    for (i = 0; i < n; i++)
+        if (ids[i] < 0 || ids[i] >= c->model->hp.n_vocab)
+            return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->model->hp.n_vocab, (uint64_t)ids[i], "token id % is not in the vocabulary of %", aios__i(ids[i]), aios__i(c->model->hp.n_vocab));
+    for (i = 0; i < n; i++, q->n_fed++) {
+        q->token[q->n_fed] = ids[i];
+        q->want[q->n_fed] = (uint8_t)(flags & AIOS_FEED_ALL_LOGITS ? 1 : flags & AIOS_FEED_NO_LOGITS ? 0 : i + 1 == n);
+    }
+    return AIOS_OK;
+}
+AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error *err) {
+    uint64_t t0;
+    aios_status st;
+    aios__clear(err);
+    if (!c) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the context is NULL");
+    t0 = aios__now(c);
+    st = aios__step(c, deadline_ns, err);
+    c->count.busy_ns += aios__now(c) - t0;
+    return st;
+}
+AIOS_API void aios_cancel(aios_context *c) { if (c) aios__store(&c->cancel, 1); }
+AIOS_API uint64_t aios_now_ns(const aios_context *c) { return c ? aios__now(c) : 0; }
+
+AIOS_API int32_t aios_output_count(const aios_context *c) { return c ? c->n_out_ready : 0; }
+AIOS_API aios_status aios_output_get(const aios_context *c, int32_t i, aios_output *out) {
+    aios_output o;
+    int32_t t;
+    if (!c || i < 0 || i >= c->n_out_ready) return AIOS_ERR_ARG;
+    memset(&o, 0, sizeof o);
+    t = c->pass.out[i];
+    o.seq = c->pass.seq[t]; o.pos = c->pass.pos[t]; o.token = c->pass.id[t];
+    o.logits = c->prog.logits + (uint64_t)i * (uint64_t)c->model->hp.n_vocab;
+    o.embedding = (const float *)(const void *)aios__form(&c->prog.a_out, AIOSK_FLT, i);
+    return aios__desc_fill(out, &o, sizeof o);
+}
+AIOS_API const float *aios_logits(const aios_context *c, int32_t seq) {
+    int32_t i;
+    if (!aios__seq_ok(c, seq)) return NULL;
+    for (i = c->n_out_ready - 1; i >= 0; i--)
+        if (c->pass.seq[c->pass.out[i]] == seq) return c->prog.logits + (uint64_t)i * (uint64_t)c->model->hp.n_vocab;
+    return NULL;
+}
+
+AIOS_API int32_t aios_seq_length(const aios_context *c, int32_t seq)    { return aios__seq_ok(c, seq) ? c->seq[seq].n_fed : 0; }
+AIOS_API int32_t aios_seq_processed(const aios_context *c, int32_t seq) { return aios__seq_ok(c, seq) ? c->seq[seq].n_done : 0; }
+AIOS_API const int32_t *aios_seq_tokens(const aios_context *c, int32_t seq) { return aios__seq_ok(c, seq) ? c->seq[seq].token : NULL; }
+AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, aios_error *err) {
+    aios__sequence *q;
+    aios__clear(err);
+    if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
+    q = &c->seq[seq];
+    if (n < 0 || n > q->n_fed) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)n, "cannot cut a sequence of % to %", aios__i(q->n_fed), aios__i(n));
+    if (c->running) aios__pass_drop(c);
+    q->n_fed = n;
+    if (q->n_done > n) q->n_done = n;
+    aios__kv_cut(&c->kv, seq, q->n_done);
+    return AIOS_OK;
+}
+
+AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out) {
+    if (!c) return AIOS_ERR_ARG;
+    return aios__desc_fill(out, &c->count, sizeof c->count);
+}
+AIOS_API void aios_counters_reset(aios_context *c) { if (c) memset(&c->count, 0, sizeof c->count); }
+
+AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id, aios_error *err) {
+    const float *logits;
+    const aios__sequence *q;
+    aios_sampler sampler;
+    aios_status st;
+    int32_t last;
+    aios__clear(err);
+    if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
+    if ((st = aios__desc_copy(&sampler, sizeof sampler, s, "aios_sampler", err)) != 0) return st;
+    logits = aios_logits(c, seq);
+    if (!logits) return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the last step left no logits for sequence %", aios__i(seq));
+    q = &c->seq[seq];
+    last = sampler.repeat_last > 0 ? sampler.repeat_last : 64;
+    if (last > q->n_done) last = q->n_done;
+    return aios_sample_logits(&sampler, logits, c->model->hp.n_vocab, q->token + (q->n_done - last), (uint64_t)last, (uint64_t)q->n_done, c->sample_work, id, err);
+}

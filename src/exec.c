@@ -1,0 +1,195 @@
+/* exec.c: runs the program over one pass: phase by phase, task by task, until done or until the deadline. The position
+ * (phase, next task) is all the state there is: a run that was stopped goes on where it was. Workers take the next
+ * task from a counter, so which worker runs what is left to chance, and no result depends on it. */
+
+typedef struct aios__sequence {
+    int32_t *token;                     /* [n_ctx]                                                          */
+    uint8_t *want;                      /* [n_ctx] 1 = keep the logits after this token                     */
+    int32_t n_fed, n_done;              /* tokens given, and those in the cache                             */
+} aios__sequence;
+
+struct aios_context {
+    aios_allocator mem;
+    aios_mem_req req[AIOS_N_MEM];       /* META, SCRATCH, KV as taken (by kind)                             */
+    void *block[AIOS_N_MEM];
+    aios_model *model;
+    aios_plan plan;
+    aios_context_desc desc;
+    const aiosk_isa *k;
+    aios__kv kv;
+    aios__pass pass;
+    aios__build prog;
+    aios__run run;
+    aios__sequence *seq;                /* [n_seq]                                                          */
+    void *sample_work;
+    aios__pool pool;
+    aios_counters count;
+    /* where the run stands */
+    int32_t running;                    /* a pass is under way                                              */
+    int32_t n_out_ready;                /* rows of the last finished pass                                   */
+    uint32_t op0, op1;                  /* ops of the current phase                                         */
+    int32_t n_tasks;
+    uint64_t deadline;                  /* 0 = none                                                         */
+    char apart0[64]; int32_t next;      /* next task of the phase                                           */
+    char apart1[64]; int32_t stop;      /* time is up, or cancelled                                         */
+    int32_t cancel;                     /* set from any thread                                              */
+    int32_t halt;                       /* decided by the last worker at a barrier: all leave               */
+    char apart2[64];
+};
+
+static uint64_t aios__now(const aios_context *c) { return c->desc.now_ns(c->desc.now_user); }
+
+/* Makes the phase that starts at op the current one, passing over phases without tasks. */
+static void aios__phase_enter(aios_context *c, uint32_t op) {
+    const aios__build *p = &c->prog;
+    do {
+        c->op0 = op;
+        if (op >= p->n_ops) return;
+        c->n_tasks = 0;
+        do c->n_tasks += aios__op_tasks(&p->op[op], &c->run); while (++op < p->n_ops && p->op[op].flags & AIOS__JOIN);
+        c->op1 = op;
+    } while (!c->n_tasks);
+    aios__store(&c->next, 0);
+}
+static int32_t aios__exec_done(const aios_context *c) { return c->op0 >= c->prog.n_ops; }
+
+/* Takes tasks of the current phase until there are none or time is up. */
+static void aios__phase_work(aios_context *c, int32_t worker) {
+    while (!aios__load(&c->stop)) {
+        int32_t t = aios__fetch_add(&c->next, 1), n;
+        const aios__op *op = &c->prog.op[c->op0];
+        if (t >= c->n_tasks) return;
+        while (t >= (n = aios__op_tasks(op, &c->run))) { t -= n; op++; }
+        op->run(op, &c->run, t, worker);
+        if (aios__load(&c->cancel) || (c->deadline && aios__now(c) >= c->deadline)) aios__store(&c->stop, 1);
+    }
+}
+/* After all workers have left the phase: goes to the next one if it is finished. */
+static void aios__phase_leave(aios_context *c) {
+    if (aios__load(&c->next) >= c->n_tasks) {
+        c->count.n_tasks += (uint64_t)c->n_tasks;
+        aios__phase_enter(c, c->op1);
+    }
+    c->halt = aios__load(&c->stop) || aios__exec_done(c);
+}
+
+/* One worker of our own pool: all of them walk through the phases together. */
+static void aios__exec_walk(void *arg, int32_t worker) {
+    aios_context *c = (aios_context *)arg;
+    uint64_t fp = aiosk_fp_begin();
+    int32_t gen, halt = 0;
+    while (!halt) {
+        aios__phase_work(c, worker);
+        if (aios__barrier_arrive(&c->pool, &gen)) {
+            aios__phase_leave(c);
+            halt = c->halt;
+            aios__barrier_release(&c->pool);
+        } else {
+            aios__barrier_wait(&c->pool, gen);
+            halt = c->halt;
+        }
+    }
+    aiosk_fp_end(fp);
+}
+/* The host's job system: one call per phase; its tasks are workers that take ours. */
+static void aios__exec_lent(void *arg, int32_t i, int32_t worker) {
+    uint64_t fp = aiosk_fp_begin();
+    (void)i;
+    aios__phase_work((aios_context *)arg, worker);
+    aiosk_fp_end(fp);
+}
+
+/* Runs until the pass is done (1) or stopped (0). */
+static int32_t aios__exec(aios_context *c, uint64_t deadline) {
+    uint64_t fp;
+    c->deadline = deadline;
+    c->halt = 0;
+    aios__store(&c->stop, aios__load(&c->cancel));
+    if (c->pool.n > 1) {
+        if (!aios__load(&c->stop)) aios__pool_run(&c->pool, aios__exec_walk, c);
+        return aios__exec_done(c);
+    }
+    fp = aiosk_fp_begin();
+    while (!aios__load(&c->stop) && !aios__exec_done(c)) {
+        int32_t n = c->plan.n_threads < c->n_tasks ? c->plan.n_threads : c->n_tasks;
+        if (c->desc.parallel_for && n > 1) c->desc.parallel_for(c->desc.parallel_user, n, aios__exec_lent, c);
+        else aios__phase_work(c, 0);
+        aios__phase_leave(c);
+    }
+    aiosk_fp_end(fp);
+    return aios__exec_done(c);
+}
+
+/* ---- passes ---------------------------------------------------------------------------------------------------- */
+/* Gathers waiting tokens: sequences in ascending order, until the batch or the output rows are full. */
+static void aios__pass_gather(aios_context *c) {
+    aios__pass *p = &c->pass;
+    int32_t s, per_block = aios__attend_tokens(&c->model->hp);
+    p->n = p->n_out = p->n_blocks = 0;
+    for (s = 0; s < c->plan.n_seq; s++) {
+        aios__sequence *q = &c->seq[s];
+        int32_t i, in_block = 0;
+        for (i = q->n_done; i < q->n_fed && p->n < c->plan.n_batch; i++) {
+            if (q->want[i] && p->n_out == c->plan.n_outputs) break;
+            if (in_block == 0) p->block[p->n_blocks++] = p->n;
+            in_block = (in_block + 1) % per_block;
+            if (q->want[i]) p->out[p->n_out++] = p->n;
+            p->id[p->n] = q->token[i]; p->seq[p->n] = s; p->pos[p->n] = i;
+            p->n++;
+        }
+        aios__kv_grow(&c->kv, s, i);
+    }
+    p->block[p->n_blocks] = p->n;
+}
+static void aios__pass_finish(aios_context *c) {
+    const aios__pass *p = &c->pass;
+    uint32_t i;
+    int32_t w;
+    for (i = 0; i < (uint32_t)p->n; i++) c->seq[p->seq[i]].n_done = p->pos[i] + 1;
+    for (i = 0; i < c->prog.n_ops; i++) {
+        const aios__op *op = &c->prog.op[i];
+        uint64_t n = (uint64_t)(op->flags & AIOS__ON_OUTPUTS ? p->n_out : p->n);
+        if (n) c->count.weight_bytes += op->w_bytes;
+        c->count.weight_bytes += op->row_bytes * n;
+        c->count.act_bytes += op->act_bytes * n;
+    }
+    for (w = 0; w < c->plan.n_threads; w++) { c->count.kv_bytes += c->run.kv_read[w * 8]; c->run.kv_read[w * 8] = 0; }
+    c->count.n_tokens += (uint64_t)p->n;
+    c->count.n_passes++;
+    c->n_out_ready = p->n_out;
+    c->running = 0;
+}
+static int32_t aios__waiting(const aios_context *c) {
+    int32_t s;
+    for (s = 0; s < c->plan.n_seq; s++) if (c->seq[s].n_done < c->seq[s].n_fed) return 1;
+    return 0;
+}
+/* Drops a pass that is under way; the sequences stand as before it. */
+static void aios__pass_drop(aios_context *c) {
+    int32_t w, s;
+    c->running = 0;
+    for (w = 0; w < c->plan.n_threads; w++) c->run.kv_read[w * 8] = 0;
+    for (s = 0; s < c->plan.n_seq; s++) aios__kv_cut(&c->kv, s, c->seq[s].n_done);
+}
+
+static aios_status aios__cancelled(aios_context *c, aios_error *err) {
+    if (c->running) aios__pass_drop(c);
+    aios__store(&c->cancel, 0);
+    return aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "the step was cancelled");
+}
+static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *err) {
+    if (aios__load(&c->cancel)) return aios__cancelled(c, err);
+    while (c->running || aios__waiting(c)) {
+        if (!c->running) {
+            if (deadline && aios__now(c) >= deadline) return AIOS_MORE;
+            c->n_out_ready = 0;
+            aios__pass_gather(c);
+            aios__phase_enter(c, 0);
+            c->running = 1;
+        }
+        if (!aios__exec(c, deadline)) return aios__load(&c->cancel) ? aios__cancelled(c, err) : AIOS_MORE;
+        aios__pass_finish(c);
+        if (c->n_out_ready) return aios__waiting(c) ? AIOS_MORE : AIOS_OK;
+    }
+    return AIOS_OK;
+}

@@ -1,0 +1,183 @@
+/* aios_kernels.h: quantised matrix kernels, vector math and attention for CPUs.
+ *
+ * Knows numbers only: no models, no files, no threads, no allocation, no globals. Every function works on
+ * memory that the caller gives and splits by rows, so that the caller may run the parts on any thread.
+ *
+ *     #define AIOSK_IMPLEMENTATION            in exactly one C or C++ file
+ *     #include "aios_kernels.h"
+ *
+ *     const aiosk_isa *k = aiosk_select(AIOSK_ISA_BEST);
+ *     k->quantize[AIOSK_A32](x, n_in, acts);               f32 activations -> int8 blocks
+ *     aiosk_matmul m = {0};                                 y = W x
+ *     m.w = weights; m.n_in = n_in; m.row1 = n_rows; m.x = acts; m.y = y; m.n_cols = 1;
+ *     k->matmul[AIOSK_Q4_0][AIOSK_ROWS](&m);
+ *
+ * The same bits: every function of every aiosk_isa gives bit-identical results (DAZ/FTZ off, rounding to
+ * nearest; aiosk_fp_begin sets that). The canonical arithmetic that they all reproduce:
+ *
+ *     activations   int8 with an f32 scale per 32 (A32) or per 256 (A256) columns, round to nearest even:
+ *                   amax = max |x|;  d = amax / 127;  q = rint(x * (127 / amax));  amax = 0 gives d = 0, q = 0
+ *     A32 unit      (32 columns; 16 for NVFP4)  acc = fma(dw * dx, (float)S, acc), S = exact sum of code * x;
+ *                   with a minimum: then acc = fma(-(dmin * dx), (float)M, acc), M = exact sum of x
+ *     A256 block    S = sum_j scale_j * dot_j, M = sum_j min_j * sum_j(x), exact in int32; same two steps
+ *     float rows    16 partial sums by column mod 16, fma, columns ascending, tail padded with zeros to 16;
+ *                   then the tree: s[i] += s[i+8] (i<8); s[i] += s[i+4] (i<4); += s[i+2]; += s[i+1]
+ *     max           compare and select: m = x > m ? x : m
+ *     exp etc.      own polynomials (ops.inc), fma only; 1/x and sqrt are the IEEE operations
+ *
+ * Macros: AIOSK_STATIC makes everything static; AIOSK_API sets linkage; AIOSK_NO_SIMD leaves only scalar code. */
+#ifndef AIOSK_API_H
+#define AIOSK_API_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include "formats.h"
+
+#ifndef AIOSK_API
+#ifdef AIOSK_STATIC
+#define AIOSK_API static
+#elif defined(__cplusplus)
+#define AIOSK_API extern "C"
+#else
+#define AIOSK_API extern
+#endif
+#endif
+
+/* What is known of a type id; NULL when the id is not a tensor type of the format. */
+AIOSK_API const aiosk_type *aiosk_type_info(int32_t type);
+/* Bytes of one row of n weights (0 if n is no whole number of blocks or the type is unknown). */
+AIOSK_API uint64_t aiosk_row_bytes(int32_t type, uint64_t n);
+
+/* Dequantises n weights (whole blocks) exactly as the format defines them. Any type but RAW integers other than
+ * I8..I64, F64, which convert. No alignment asked of src. The definition that everything else is tested against. */
+AIOSK_API void aiosk_unpack(int32_t type, const void *src, uint64_t n, float *dst);
+
+AIOSK_API float    aiosk_f16_to_f32(uint16_t h);
+AIOSK_API uint16_t aiosk_f32_to_f16(float x);           /* round to nearest even */
+
+/* ---- layouts ---------------------------------------------------------------------------------------------
+ * ROWS    as in the file: row after row.
+ * PANELS  16 rows interleaved so that a SIMD lane owns a row; a byte permutation of the 16 rows (the last
+ *         panel is padded with rows of zero bytes). Reversible, same bytes per weight.                      */
+enum { AIOSK_ROWS = 0, AIOSK_PANELS = 1, AIOSK_N_LAYOUTS = 2, AIOSK_PANEL_ROWS = 16 };
+
+/* Bytes of a matrix in a layout; 0 when the type has no such layout. */
+AIOSK_API uint64_t aiosk_layout_bytes(int32_t type, int32_t layout, uint64_t n_rows, uint64_t n_in);
+/* Packs up to 16 rows (n_rows <= 16; missing rows become zero bytes) from ROWS into one panel. dst != src. */
+AIOSK_API void aiosk_pack_panel(int32_t type, const void *rows, int32_t n_rows, uint64_t n_in, void *panel);
+/* The reverse of one row: file blocks of row r (0..15) of a panel. */
+AIOSK_API void aiosk_unpack_panel_row(int32_t type, const void *panel, int32_t r, uint64_t n_in, void *row);
+
+/* ---- activations -----------------------------------------------------------------------------------------
+ * One column (token) of n_in activations in the form a family needs: AIOSK_FLT is n_in floats, the others are
+ * codes, scales and sums in one opaque run of bytes, a multiple of 64, to be 64-byte aligned. n_in must be a
+ * multiple of 32 (A32) or 256 (A256). */
+AIOSK_API uint64_t aiosk_act_bytes(int32_t kind, uint64_t n_in);
+
+/* y[c][r] = (flags & ADD ? y[c][r] : 0) + (bias ? bias[r] : 0) + sum_k W[r][k] * x[c][k]   for rows row0 <= r < row1.
+ * The order of the additions: t = dot; if bias t = t + bias[r]; if ADD t = y + t. row0 is a multiple of 16 in PANELS.
+ * w is the whole matrix (row 0). Reads nothing outside W's rows and x's columns. */
+enum { AIOSK_MM_ADD = 1 };
+typedef struct aiosk_matmul {
+    const void *w;          /* the matrix, in the layout of the kernel that is called  */
+    const void *x;          /* activations of column 0, in the kind of the type        */
+    float *y;               /* output of column 0                                      */
+    const float *bias;      /* f32 [n_rows] or NULL                                    */
+    uint64_t x_stride;      /* bytes from one column of x to the next                  */
+    uint64_t y_stride;      /* floats from one column of y to the next                 */
+    int32_t n_in, row0, row1, n_cols;
+    uint32_t flags, reserved;
+} aiosk_matmul;
+typedef void (*aiosk_matmul_fn)(const aiosk_matmul *m);
+
+/* ---- attention -------------------------------------------------------------------------------------------
+ * A tile holds 64 positions of one KV head: keys channel-major, values position-major, so that a lane is a key
+ * for the scores and a channel for the output. hd is the head size, hp = hd rounded up to 16 (padding is zero).
+ *     f32, f16   K [hd][64], V [64][hp]
+ *     i8         K codes [hp/4][64][4], V codes [64][hp], K scales f16 [64], V scales f16 [64]                */
+enum { AIOSK_KV_F32 = 0, AIOSK_KV_F16 = 1, AIOSK_KV_I8 = 2, AIOSK_N_KV = 3, AIOSK_TILE = 64 };
+AIOSK_API uint64_t aiosk_tile_bytes(int32_t kv_type, int32_t hd_k, int32_t hd_v);   /* multiple of 64 */
+
+/* Scores n_q queries of one KV head against one tile and merges the result into their running softmax:
+ *   s[k] = (sum_d q[d]*K[d][k], fma, d ascending from 0) * scale      f32, f16
+ *   s[k] = (float)(exact int sum) * (dq * dk[k]) * scale              i8; q in int8 with f32 dq over the head
+ *   if softcap != 0: s = softcap * tanh(s / softcap);  alibi: s = fma(slope[q], (float)(key_pos - q_pos), s)
+ *   keys outside [lo[q], hi[q]) do not take part; a query with an empty range is left as it was
+ *   mt = max s;  p[k] = exp(s[k] - mt), 0 outside;  lt = tree sum of p over 16 lanes (k mod 16, ascending)
+ *   ot[c] = sum_k p[k]*V[k][c], fma, k ascending from 0, all 64;  i8: fma(p[k]*dv[k], (float)V[k][c], ot)
+ *   mn = max(m, mt);  a = exp(m - mn), b = exp(mt - mn);  l = fma(lt, b, l*a);  o[c] = fma(ot[c], b, o[c]*a)
+ * Start with m = -inf (AIOSK_NEG_INF), l = 0, o = 0 (a = 0 when m is -inf). The caller divides o by l at the end.
+ * Tiles go in ascending order; a tile's part depends on nothing but the tile. */
+#define AIOSK_ATTEND_SCRATCH(n_q) ((uint64_t)(n_q) * 64 * 4)
+typedef struct aiosk_attend {
+    const void *tile;       /* K and V of 64 positions, 64-byte aligned                 */
+    const float *q;         /* f32 [n_q][q_stride]: rotated, not scaled                 */
+    const int8_t *q8;       /* i8 tiles: codes [n_q][hp_k], 64-byte aligned, zero padded */
+    const float *q8_d;      /* i8 tiles: scale of each query                            */
+    float *m, *l;           /* [n_q] running maximum and sum                            */
+    float *o;               /* [n_q][hp_v] running output, 64-byte aligned              */
+    float *scores;          /* scratch, AIOSK_ATTEND_SCRATCH(n_q) bytes, 64-byte aligned */
+    const int32_t *lo, *hi; /* [n_q] range of keys of this tile, 0..64                  */
+    const float *slope;     /* ALiBi slopes [n_q], or NULL                              */
+    const int32_t *dpos;    /* ALiBi: position of key 0 minus that of the query [n_q]   */
+    float scale, softcap;
+    int32_t n_q, hd_k, hd_v, q_stride;
+} aiosk_attend;
+typedef void (*aiosk_attend_fn)(const aiosk_attend *a);
+/* Writes one position (slot 0..63) of a tile. k [hd_k], v [hd_v] f32. */
+typedef void (*aiosk_store_fn)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v);
+
+/* ---- instruction sets ------------------------------------------------------------------------------------ */
+enum { AIOSK_ISA_BEST = 0, AIOSK_ISA_SCALAR = 1, AIOSK_ISA_AVX2 = 2, AIOSK_ISA_AVX512 = 3, AIOSK_ISA_NEON = 4,
+       AIOSK_ISA_NEON_DOT = 5, AIOSK_N_ISA = 6 };
+enum { AIOSK_ACT_SILU = 0, AIOSK_ACT_GELU = 1 /* tanh form */, AIOSK_ACT_RELU = 2, AIOSK_ACT_RELU2 = 3, AIOSK_N_ACTIVATIONS = 4 };
+enum { AIOSK_ROPE_PAIRS = 0 /* (2i, 2i+1), "NORM" */, AIOSK_ROPE_HALVES = 1 /* (i, i + n_rot/2), "NEOX" */ };
+
+typedef struct aiosk_isa {
+    const char *name;       /* "avx512"                                                 */
+    int32_t id, reserved;
+    /* f32 [n] -> one activation column of kind A32 or A256 (index FLT copies) */
+    void (*quantize[AIOSK_N_ACTS])(const float *x, int32_t n, void *dst);
+    /* int8 codes with one scale over n values (queries against i8 tiles); codes zero padded to a multiple of 16 */
+    void (*quantize_head)(const float *x, int32_t n, int8_t *q, float *d);
+    /* [type][layout]; NULL where the pair does not exist. Every FLT, A32 and A256 type has ROWS. */
+    aiosk_matmul_fn matmul[AIOSK_N_TYPES][AIOSK_N_LAYOUTS];
+    aiosk_attend_fn attend[AIOSK_N_KV];
+    aiosk_store_fn  store[AIOSK_N_KV];
+    /* y = x * (1/sqrt(mean(x^2) + eps)) * w   (w NULL = 1). mean = sum / n, sum as float rows. y may be x. */
+    void (*rms_norm)(const float *x, const float *w, float eps, int32_t n, float *y);
+    /* y = (x - mean) * (1/sqrt(var + eps)) * w + b   (w, b NULL = none); fma for the last two */
+    void (*layer_norm)(const float *x, const float *w, const float *b, float eps, int32_t n, float *y);
+    /* y = act(x), and y = act(g) * u.  y may be an input. */
+    void (*act)(int32_t kind, const float *x, int32_t n, float *y);
+    void (*act_gated)(int32_t kind, const float *g, const float *u, int32_t n, float *y);
+    void (*add)(const float *a, const float *b, int32_t n, float *y);
+    void (*scale)(const float *x, float s, int32_t n, float *y);
+    void (*softcap)(const float *x, float cap, int32_t n, float *y);         /* cap * tanh(x / cap) */
+    /* Rotates the first n_rot channels of n_head heads of hd channels in place.
+     *   cs  f32 [n_rot/2][2]  cos and sin of this position, already scaled:
+     *   (x0, x1) -> (fma(x0, cos, -(x1*sin)), fma(x0, sin, x1*cos)) */
+    void (*rope)(int32_t style, float *x, int32_t n_head, int32_t hd, int32_t n_rot, const float *cs);
+    /* index of the largest, lowest index first */
+    int32_t (*argmax)(const float *x, int32_t n);
+    /* y = exp(x), canonical */
+    void (*exp)(const float *x, int32_t n, float *y);
+} aiosk_isa;
+
+/* The functions of one instruction set, or NULL when this machine or this build lacks it. AIOSK_ISA_BEST never
+ * gives NULL. Asks the CPU each time; keeps nothing. */
+AIOSK_API const aiosk_isa *aiosk_select(int32_t isa);
+
+/* Sets round-to-nearest with denormals kept, and gives what was set before; aiosk_fp_end puts that back. Call around
+ * any work on a thread whose floating-point state is not known (a host's job thread). */
+AIOSK_API uint64_t aiosk_fp_begin(void);
+AIOSK_API void     aiosk_fp_end(uint64_t saved);
+
+/* ---- reference -------------------------------------------------------------------------------------------
+ * The yardstick: weights dequantised, f32 activations, double sums. Any type that aiosk_unpack knows, ROWS only.
+ * x is f32. Slow. tmp: f32 [n_in]. */
+AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float *tmp);
+
+#define AIOSK_NEG_INF (-3.402823466e+38f) /* stands for -infinity: finite, so that no NaN arises */
+
+#endif

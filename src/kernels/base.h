@@ -1,0 +1,134 @@
+/* base.h: what every kernel file stands on: compiler facts, unaligned loads, exact fma and sqrt.
+ * Uses nothing but <string.h>; keeps no state. */
+#ifndef AIOSK__BASE_H
+#define AIOSK__BASE_H
+
+#include <string.h>
+
+#ifdef __FAST_MATH__
+#error "aios_kernels.h: the same bits everywhere need IEEE arithmetic; do not compile this file with -ffast-math"
+#endif
+#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0
+#error "aios_kernels.h: float expressions must be evaluated in float (x87 is not supported; use SSE2)"
+#endif
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "aios_kernels.h: big-endian machines are not supported"
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define AIOSK__INLINE static inline __attribute__((always_inline, unused))
+#define AIOSK__UNUSED __attribute__((unused))
+#define AIOSK__ALIGN(n) __attribute__((aligned(n)))
+#define AIOSK__RESTRICT __restrict__
+#elif defined(_MSC_VER)
+#define AIOSK__INLINE static __forceinline
+#define AIOSK__UNUSED
+#define AIOSK__ALIGN(n) __declspec(align(n))
+#define AIOSK__RESTRICT __restrict
+#else
+#define AIOSK__INLINE static inline
+#define AIOSK__UNUSED
+#define AIOSK__ALIGN(n)
+#define AIOSK__RESTRICT
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define AIOSK__PREFETCH(p) __builtin_prefetch(p)
+#elif defined(_M_X64)
+#define AIOSK__PREFETCH(p) _mm_prefetch((const char *)(p), 3)
+#else
+#define AIOSK__PREFETCH(p) ((void)(p))
+#endif
+
+/* In front of a loop with a constant count that must become straight code, at -O2 too. */
+#if defined(__clang__)
+#define AIOSK__UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#define AIOSK__UNROLL _Pragma("GCC unroll 64")
+#else
+#define AIOSK__UNROLL
+#endif
+
+/* A function whose scalar floating point must not be contracted into fma by the compiler. Vector code does not
+ * need it: there every product that feeds a sum is written as a v_fma, and no product feeds a v_add. */
+#if defined(__clang__)
+#define AIOSK__STRICT
+#pragma clang fp contract(off)
+#elif defined(__GNUC__)
+#define AIOSK__STRICT __attribute__((optimize("fp-contract=off")))
+#else
+#define AIOSK__STRICT
+#endif
+
+#if !defined(AIOSK_NO_SIMD) && (defined(__x86_64__) || defined(_M_X64))
+#define AIOSK__X86 1
+#include <immintrin.h>
+#elif !defined(AIOSK_NO_SIMD) && (defined(__aarch64__) || defined(_M_ARM64))
+#define AIOSK__ARM64 1
+#include <arm_neon.h>
+#endif
+#if !defined(AIOSK__X86) && (defined(__x86_64__) || defined(_M_X64))
+#include <emmintrin.h>  /* MXCSR and sqrtss belong to the x86-64 baseline */
+#endif
+
+AIOSK__INLINE uint16_t aiosk__u16(const void *p) { uint16_t v; memcpy(&v, p, 2); return v; }
+AIOSK__INLINE uint32_t aiosk__u32(const void *p) { uint32_t v; memcpy(&v, p, 4); return v; }
+AIOSK__INLINE float    aiosk__f32(const void *p) { float v;    memcpy(&v, p, 4); return v; }
+AIOSK__INLINE float    aiosk__bits_f32(uint32_t u) { float f; memcpy(&f, &u, 4); return f; }
+AIOSK__INLINE uint32_t aiosk__f32_bits(float f) { uint32_t u; memcpy(&u, &f, 4); return u; }
+
+/* fma(a, b, c), correctly rounded. Without the instruction: the product of two floats is exact in double; the
+ * double sum is rounded to odd (its error is known exactly by TwoSum), so that the last rounding to float is the
+ * only one that counts (Boldo and Melquiond 2008). Results that overflow or are subnormal round correctly too:
+ * double has room for both. */
+AIOSK__STRICT static inline AIOSK__UNUSED float aiosk__fma(float a, float b, float c) {
+#if defined(__FP_FAST_FMAF) || defined(__FMA__) || defined(__aarch64__)
+    return __builtin_fmaf(a, b, c);
+#else
+    double p = (double)a * (double)b, z = (double)c, s = p + z, t = s - p, e = (p - (s - t)) + (z - t);
+    uint64_t u;
+    memcpy(&u, &s, 8);
+    if (e != 0 && !(u & 1) && (u & 0x7FF0000000000000u) != 0x7FF0000000000000u) {
+        /* round to odd: step towards the error's side when the last bit is even */
+        if ((e > 0) == (s > 0)) u += 1; else u -= 1;
+        memcpy(&s, &u, 8);
+    }
+    return (float)s;
+#endif
+}
+
+/* sqrt(x), correctly rounded, without libm (sqrtf may set errno). x >= 0. */
+AIOSK__STRICT static inline AIOSK__UNUSED float aiosk__sqrt(float x) {
+#if defined(__x86_64__) || defined(_M_X64)
+    return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x)));
+#elif defined(AIOSK__ARM64)
+    return vget_lane_f32(vsqrt_f32(vdup_n_f32(x)), 0);
+#else
+    /* Newton in double from a bit-level guess; 5 steps give 50 bits, and no float square root lies within
+     * 2^-49 of a rounding boundary, so one rounding to float is the correct one. */
+    if (!(x > 0)) return x;
+    {
+        double v = (double)x, y;
+        uint64_t u;
+        int i;
+        memcpy(&u, &v, 8);
+        u = (u >> 1) + 0x1FF8000000000000u;
+        memcpy(&y, &u, 8);
+        for (i = 0; i < 5; i++) y = 0.5 * (y + v / y);
+        return (float)y;
+    }
+#endif
+}
+
+/* One block as the integers that the canonical arithmetic is defined over.
+ *   A32 families   weight = d[u] * q - dmin[u], unit u = column / unit; unit = 32 (16 for NVFP4)
+ *   A256 families  weight = d[0] * sc[j] * q - dmin[0] * mn[j], j = column / 16                     */
+typedef struct aiosk__ints {
+    int8_t  q[256];
+    int16_t sc[16], mn[16];
+    float   d[8], dmin[8];
+    int32_t unit;           /* columns per unit: 16, 32 or 256                              */
+    int32_t has_min;        /* 0: dmin and mn are all zero and the M step is left out       */
+} aiosk__ints;
+
+#endif

@@ -1,0 +1,15 @@
+/* isa_neon.c: the loops in AArch64 NEON, twice: baseline, and with the dot product instructions of ARMv8.2. */
+#ifdef AIOSK__ARM64
+#include "simd_neon.inc"
+#include "simdi_neon.inc"
+#define V_ISA_ID AIOSK_ISA_NEON
+#define V_ISA_TEXT "neon"
+#include "isa.inc"
+#define AIOSK__NEON_DOT
+#include "simd_neon.inc"
+#include "simdi_neon.inc"
+#define V_ISA_ID AIOSK_ISA_NEON_DOT
+#define V_ISA_TEXT "neon_dot"
+#include "isa.inc"
+#undef AIOSK__NEON_DOT
+#endif

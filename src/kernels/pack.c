@@ -1,0 +1,127 @@
+/* pack.c: where things lie: ROWS and PANELS of a matrix, and the parts of an activation column.
+ * Bytes move, numbers do not change. Nothing here is fast or needs to be: it runs at load time. */
+#ifndef AIOSK__PACK_C
+#define AIOSK__PACK_C
+
+/* ---- panels ----------------------------------------------------------------------------------------------
+ * A panel is 16 rows, block by block: [block 0 of 16 rows][block 1 of 16 rows]... Each format lists the segments of its
+ * block in the file, in the order they get in the panel: `count` elements of `elem` bytes at `off`. Element i of row r
+ * goes to [i][r] of its segment, so that a lane finds the element of its row; 4-byte elements are four codes (or four
+ * scales), 2-byte elements f16 scales. Nothing else is rearranged: even the 6-bit scales of Q4_K are decoded as they are,
+ * four sub-blocks in one dword. A panel is one ascending stream of bytes. */
+typedef struct aiosk__seg {
+    uint8_t off, elem, count, reserved;
+} aiosk__seg;
+typedef struct aiosk__panel {
+    int32_t type;
+    aiosk__seg seg[4];
+} aiosk__panel;
+
+static const aiosk__panel aiosk__panels[] = {
+    {AIOSK_Q4_0, {{0, 2, 1, 0}, {2, 4, 4, 0}, {0, 0, 0, 0}, {0, 0, 0, 0}}},     /* d, codes */
+    {AIOSK_Q8_0, {{0, 2, 1, 0}, {2, 4, 8, 0}, {0, 0, 0, 0}, {0, 0, 0, 0}}},     /* d, codes */
+    {AIOSK_Q4_K, {{0, 2, 1, 0}, {2, 2, 1, 0}, {4, 4, 3, 0}, {16, 4, 32, 0}}},   /* d, dmin, scales and minima, codes */
+    {AIOSK_Q6_K, {{208, 2, 1, 0}, {0, 4, 32, 0}, {128, 4, 16, 0}, {192, 4, 4, 0}}}}; /* d, low nibbles, high bits, scales */
+
+static const aiosk__panel *aiosk__find_panel(int32_t type) {
+    size_t i;
+    for (i = 0; i < sizeof aiosk__panels / sizeof aiosk__panels[0]; i++)
+        if (aiosk__panels[i].type == type) return &aiosk__panels[i];
+    return NULL;
+}
+
+AIOSK_API uint64_t aiosk_layout_bytes(int32_t type, int32_t layout, uint64_t n_rows, uint64_t n_in) {
+    uint64_t row = aiosk_row_bytes(type, n_in);
+    if (row == 0) return 0;
+    if (layout == AIOSK_PANELS) {
+        if (!aiosk__find_panel(type) || n_rows > UINT64_MAX - 15) return 0;
+        n_rows = (n_rows + 15) / 16 * 16;
+    } else if (layout != AIOSK_ROWS) {
+        return 0;
+    }
+    return n_rows > UINT64_MAX / row ? 0 : n_rows * row;
+}
+
+/* Copies n rows, rows[i] being row r0 + i of the panel, in or out of it. */
+static void aiosk__move_rows(int32_t type, uint8_t *panel, int32_t r0, int32_t n, uint64_t n_in, uint8_t *rows, int out) {
+    const aiosk__panel *p = aiosk__find_panel(type);
+    const aiosk_type *t = aiosk_type_info(type);
+    uint64_t n_blocks, k, at = 0;
+    int s, i;
+    int32_t r;
+    if (!p || !t) return;
+    n_blocks = n_in / t->n_weights;
+    for (s = 0; s < 4; s++) {
+        const aiosk__seg g = p->seg[s];
+        for (k = 0; k < n_blocks; k++) {
+            for (r = 0; r < n; r++) {
+                uint8_t *a = rows + ((uint64_t)r * n_blocks + k) * t->n_bytes + g.off;
+                uint8_t *b = panel + k * 16 * t->n_bytes + at + (uint64_t)(r0 + r) * g.elem;
+                if (g.elem == 4 && !out)
+                    for (i = 0; i < g.count; i++, a += 4, b += 64) memcpy(b, a, 4);
+                else if (g.elem == 4)
+                    for (i = 0; i < g.count; i++, a += 4, b += 64) memcpy(a, b, 4);
+                else
+                    for (i = 0; i < g.count; i++, a += 2, b += 32) memcpy(out ? a : b, out ? b : a, 2);
+            }
+        }
+        at += 16u * g.elem * g.count;
+    }
+}
+
+AIOSK_API void aiosk_pack_panel(int32_t type, const void *rows, int32_t n_rows, uint64_t n_in, void *panel) {
+    if (n_rows < 16) memset(panel, 0, (size_t)(16 * aiosk_row_bytes(type, n_in)));
+    aiosk__move_rows(type, (uint8_t *)panel, 0, n_rows, n_in, (uint8_t *)(uintptr_t)rows, 0);
+}
+
+AIOSK_API void aiosk_unpack_panel_row(int32_t type, const void *panel, int32_t r, uint64_t n_in, void *row) {
+    aiosk__move_rows(type, (uint8_t *)(uintptr_t)panel, r, 1, n_in, (uint8_t *)row, 1);
+}
+
+/* ---- activations -----------------------------------------------------------------------------------------
+ * The parts of one column of n activations, as byte offsets; codes are int8 [n] at 0.
+ *   A32    d f32 [n/32];  sum, sum8, sum128 int32 [n/32]: sums of codes, times 1, -8, -128
+ *   A256   d f32 [n/256]; sum16 int16 [n/16] sums of 16 codes, sum32 int16 [n/32] sums of 32, both with every four in the
+ *          order 0 2 1 3, the one that splitting four bytes of a dword into two int16 pairs gives;
+ *          sum8 int32 [n/8]: sums of 8 codes, times -32
+ * The multiples correct weights whose codes are stored with an offset. Columns are an odd number of 64-byte lines
+ * long, so that many of them spread over all sets of a cache. */
+typedef struct aiosk__a32 { uint32_t d, sum, sum8, sum128; } aiosk__a32;
+typedef struct aiosk__a256 { uint32_t d, sum16, sum32, sum8; } aiosk__a256;
+
+AIOSK__INLINE uint32_t aiosk__up64(uint32_t n) { return (n + 63u) & ~63u; }
+
+AIOSK__INLINE aiosk__a32 aiosk__a32_parts(int32_t n_in) {
+    const uint32_t n = (uint32_t)n_in, b = n / 8; /* bytes of n/32 floats */
+    aiosk__a32 a;
+    a.d = aiosk__up64(n);
+    a.sum = a.d + b;
+    a.sum8 = a.sum + b;
+    a.sum128 = a.sum8 + b;
+    return a;
+}
+
+AIOSK__INLINE aiosk__a256 aiosk__a256_parts(int32_t n_in) {
+    const uint32_t n = (uint32_t)n_in;
+    aiosk__a256 a;
+    a.sum8 = n;
+    a.sum16 = n + n / 2;
+    a.sum32 = a.sum16 + n / 8;
+    a.d = a.sum32 + n / 16;
+    return a;
+}
+
+/* Where sum i goes: 0 2 1 3 in every four. */
+AIOSK__INLINE int32_t aiosk__pair_at(int32_t i) { return (i & ~3) | (i & 1) << 1 | (i & 2) >> 1; }
+
+AIOSK_API uint64_t aiosk_act_bytes(int32_t kind, uint64_t n_in) {
+    uint64_t n = 0;
+    if (n_in > 0x7FFFFFFF / 4) return 0;
+    if (kind == AIOSK_FLT) return (n_in * 4 + 63) & ~(uint64_t)63;
+    if (kind == AIOSK_A32 && n_in % 32 == 0) n = ((n_in + 63) & ~(uint64_t)63) + n_in / 2;
+    if (kind == AIOSK_A256 && n_in % 256 == 0) n = n_in + n_in / 2 + n_in / 8 + n_in / 16 + n_in / 64;
+    n = (n + 63) & ~(uint64_t)63;
+    return n ? n | 64 : 0;
+}
+
+#endif

@@ -1,0 +1,75 @@
+/* simd_avx512.h: the v_* vocabulary (simd_scalar.h) in AVX-512 F, BW, DQ, VL and VNNI: sixteen lanes. */
+#ifndef AIOSK__SIMD_AVX512_H
+#define AIOSK__SIMD_AVX512_H
+
+#if defined(__GNUC__) || defined(__clang__)
+#define V_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")))
+#else
+#define V_TARGET
+#endif
+#define V_FN AIOSK__INLINE V_TARGET
+#define V_EXPORT static AIOSK__UNUSED V_TARGET
+#define V_NAME(x) aiosk__##x##_avx512
+#define V_W 16
+#define V_PER16 1
+#define V_EACH(M) M(0)
+#define V_MAXQ 8
+#define V_SHAPES(X) X(1, 4) X(2, 4) X(3, 4) X(4, 4) X(5, 4) X(6, 4) X(7, 2) X(8, 2)
+#define V_KBIAS 128
+#define vf __m512
+#define vi __m512i
+#include "simd_names.inc"
+
+V_FN vf v_loadu(const float *p) { return _mm512_loadu_ps(p); }
+V_FN void v_storeu(float *p, vf a) { _mm512_storeu_ps(p, a); }
+V_FN vi v_loadi(const void *p) { return _mm512_loadu_si512(p); }
+V_FN void v_storei(void *p, vi a) { _mm512_storeu_si512(p, a); }
+V_FN vf v_set1(float a) { return _mm512_set1_ps(a); }
+V_FN vf v_zero(void) { return _mm512_setzero_ps(); }
+V_FN vi v_set1i(int32_t a) { return _mm512_set1_epi32(a); }
+V_FN vi v_zeroi(void) { return _mm512_setzero_si512(); }
+V_FN vf v_add(vf a, vf b) { return _mm512_add_ps(a, b); }
+V_FN vf v_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
+V_FN vf v_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
+V_FN vf v_mulr(vf a, vf b) { return _mm512_fmadd_ps(a, b, _mm512_set1_ps(-0.0f)); }
+V_FN vf v_div(vf a, vf b) { return _mm512_div_ps(a, b); }
+V_FN vf v_sqrt(vf a) { return _mm512_sqrt_ps(a); }
+V_FN vf v_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+V_FN vf v_max(vf a, vf b) { return _mm512_max_ps(b, a); } /* maxps gives its second operand unless the first is greater */
+V_FN vf v_min(vf a, vf b) { return _mm512_min_ps(b, a); }
+V_FN vf v_sel_lt(vf a, vf b, vf x, vf y) { return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x); }
+V_FN vf v_abs(vf a) { return _mm512_andnot_ps(_mm512_set1_ps(-0.0f), a); }
+V_FN vf v_xorsign(vf a, vf s) { return _mm512_xor_ps(a, _mm512_and_ps(_mm512_set1_ps(-0.0f), s)); }
+V_FN vi v_addi(vi a, vi b) { return _mm512_add_epi32(a, b); }
+V_FN vi v_subi(vi a, vi b) { return _mm512_sub_epi32(a, b); }
+V_FN vf v_cvt_i32_f32(vi a) { return _mm512_cvtepi32_ps(a); }
+V_FN vi v_cvt_f32_i32(vf a) { return _mm512_cvtps_epi32(a); } /* MXCSR rounding: nearest even (aiosk_fp_begin) */
+V_FN vf v_rint(vf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+V_FN vf v_ldexp(vf p, vf n) { return _mm512_scalef_ps(p, n); }
+V_FN vf v_load_f16(const void *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+V_FN void v_store_f16(void *p, vf a) {
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+V_FN vf v_load_bf16(const void *p) {
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16));
+}
+V_FN vf v_load_i8(const void *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p))); }
+V_FN vf v_dup_even(vf a) { return _mm512_moveldup_ps(a); }
+V_FN vf v_dup_odd(vf a) { return _mm512_movehdup_ps(a); }
+V_FN vf v_swap2(vf a) { return _mm512_permute_ps(a, 0xB1); }
+V_FN float v_tree_add(const vf *v) {
+    __m256 a = _mm256_add_ps(_mm512_castps512_ps256(v[0]), _mm512_extractf32x8_ps(v[0], 1));
+    __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    b = _mm_add_ps(b, _mm_movehl_ps(b, b));
+    return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
+}
+V_FN float v_tree_max(const vf *v) {
+    __m256 a = _mm256_max_ps(_mm512_extractf32x8_ps(v[0], 1), _mm512_castps512_ps256(v[0]));
+    __m128 b = _mm_max_ps(_mm256_extractf128_ps(a, 1), _mm256_castps256_ps128(a));
+    b = _mm_max_ps(_mm_movehl_ps(b, b), b);
+    return _mm_cvtss_f32(_mm_max_ss(_mm_movehdup_ps(b), b));
+}
+V_FN vi v_kprep(vi k) { return _mm512_xor_si512(k, _mm512_set1_epi8((char)-128)); } /* k + 128, unsigned */
+V_FN vi v_kdot(vi acc, vi k, vi q) { return _mm512_dpbusd_epi32(acc, k, q); }
+
+#endif

@@ -1,0 +1,521 @@
+/* program.c: model + plan -> a flat array of ops. Each op holds its pointers, kernels, shapes and byte counts; running is a
+ * loop over it (exec.c) that looks up no name, chooses no path and takes no memory. The same function counts and
+ * builds, so that the plan knows the program's size to the byte.
+ *
+ * Ops run in phases: an op with AIOS__JOIN runs side by side with the one before it, any other starts a new phase and
+ * sees everything that the phases before it wrote. An op is cut into tasks that may run in any order.
+ *
+ * A value that a matrix reads can exist in up to three forms (aios__acts): f32, A32, A256. The op that makes it writes
+ * just those that its readers need. */
+
+typedef struct aios__acts {
+    char *p[AIOSK_N_ACTS];              /* column 0 of each form; NULL = nobody needs it                    */
+    uint64_t stride[AIOSK_N_ACTS];      /* bytes from one token to the next                                 */
+    int32_t n;                          /* values of one token                                              */
+} aios__acts;
+
+/* The tokens that go through the program together. */
+typedef struct aios__pass {
+    int32_t n, n_out, n_blocks, reserved;
+    int32_t *id, *seq, *pos;            /* [n_batch]                                                        */
+    int32_t *out;                       /* [n_outputs] which of the tokens get logits                       */
+    int32_t *block;                     /* [n_batch + 1] first token of each attention block (one sequence) */
+} aios__pass;
+
+struct aios__op;
+typedef struct aios__run {              /* what an op's tasks can see                                       */
+    const aiosk_isa *k;
+    const aios__hp *hp;
+    const aios__kv *kv;
+    const aios__pass *pass;
+    char *work;                         /* [n_threads][work_bytes]                                          */
+    uint64_t work_bytes;
+    uint64_t *kv_read;                  /* [n_threads][8] bytes of cache read, a line each                  */
+} aios__run;
+typedef void (*aios__op_fn)(const struct aios__op *op, const aios__run *r, int32_t task, int32_t worker);
+
+enum { AIOS__PER_TOKEN = 1, AIOS__PER_ROWS = 2, AIOS__PER_HEAD = 3 };   /* what a task is                  */
+enum { AIOS__JOIN = 1, AIOS__ON_OUTPUTS = 2, AIOS__ADD = 4, AIOS__GATE = 8 };
+
+typedef struct aios__op {
+    aios__op_fn run;
+    const char *name;
+    int32_t layer, per;                 /* layer -1 = none; per: AIOS__PER_*                                */
+    uint32_t flags;
+    int32_t type;                       /* AIOSK_* of w; activation; norm                                   */
+    const void *w;                      /* matrix, table, or norm weight                                    */
+    const float *b, *b2;                /* bias; second norm weight                                         */
+    aiosk_matmul_fn mm;
+    float *x;                           /* f32 input, or in and out                                         */
+    uint64_t x_stride;                  /* floats                                                           */
+    aios__acts in, out;
+    float *y;
+    uint64_t y_stride;
+    int32_t n_in, n_out, rows_per_task, window;
+    float scale;
+    int32_t layout;
+    const double *freq;
+    uint64_t w_bytes;                   /* weights read by one run of the op, whatever the tokens           */
+    uint64_t row_bytes;                 /* EMBED: weights read per token                                    */
+    uint64_t act_bytes;                 /* activations read and written per token                           */
+} aios__op;
+
+/* ---- the ops: what one task does ----------------------------------------------------------------------------- */
+static inline char *aios__form(const aios__acts *a, int32_t kind, int32_t token) { return a->p[kind] + (uint64_t)token * a->stride[kind]; }
+/* Writes x [n] in the forms that are asked for; the f32 form may be x itself. */
+static void aios__forms(const aios__run *r, const aios__acts *a, int32_t token, const float *x) {
+    int32_t k;
+    for (k = 0; k < AIOSK_N_ACTS; k++)
+        if (a->p[k] && (const char *)x != aios__form(a, k, token)) r->k->quantize[k](x, a->n, aios__form(a, k, token));
+}
+static inline char *aios__work(const aios__run *r, int32_t worker) { return r->work + (uint64_t)worker * r->work_bytes; }
+
+/* One row of a table, dequantised. */
+static void aios__row(const aios__op *op, int32_t i, char *tmp, float *y) {
+    uint64_t n = (uint64_t)op->n_in, bytes = aiosk_row_bytes(op->type, n);
+    const char *row = (const char *)op->w + (uint64_t)i * bytes;
+    if (op->layout == AIOSK_PANELS) {
+        aiosk_unpack_panel_row(op->type, (const char *)op->w + (uint64_t)(i / 16) * aiosk_layout_bytes(op->type, AIOSK_PANELS, 16, n), i % 16, n, tmp);
+        row = tmp;
+    }
+    aiosk_unpack(op->type, row, n, y);
+}
+static void aios__op_embed(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    float *y = op->y + (uint64_t)t * op->y_stride;
+    aios__row(op, r->pass->id[t], aios__work(r, worker), y);
+    if (op->scale != 1.0f) r->k->scale(y, op->scale, op->n_in, y);
+}
+static void aios__op_positions(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    float *y = op->y + (uint64_t)t * op->y_stride, *row = (float *)(void *)aios__work(r, worker);
+    aios__row(op, r->pass->pos[t], (char *)(row + op->n_in), row);
+    r->k->add(y, row, op->n_in, y);
+}
+static void aios__op_angles(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    float *y = op->y + (uint64_t)t * op->y_stride;
+    int32_t i;
+    (void)worker;
+    for (i = 0; i < op->n_in; i++) {
+        double s, c;
+        aios__sincos((double)r->pass->pos[t] * op->freq[i], &s, &c);
+        y[2 * i] = (float)(c * (double)op->scale);
+        y[2 * i + 1] = (float)(s * (double)op->scale);
+    }
+}
+static void aios__op_norm(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    const float *x = op->x + (uint64_t)(op->flags & AIOS__ON_OUTPUTS ? r->pass->out[t] : t) * op->x_stride;
+    float *y = op->out.p[AIOSK_FLT] ? (float *)(void *)aios__form(&op->out, AIOSK_FLT, t) : (float *)(void *)aios__work(r, worker);
+    if (op->type == AIOS__NORM_RMS) r->k->rms_norm(x, (const float *)op->w, op->scale, op->n_in, y);
+    else r->k->layer_norm(x, (const float *)op->w, op->b, op->scale, op->n_in, y);
+    if (op->y) {                        /* a norm after a sub-layer: the result goes into the residual      */
+        float *z = op->y + (uint64_t)t * op->y_stride;
+        r->k->add(z, y, op->n_in, z);
+    } else aios__forms(r, &op->out, t, y);
+}
+static void aios__op_matmul(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
+    aiosk_matmul m;
+    int32_t kind = (int32_t)aiosk_type_info(op->type)->family;
+    memset(&m, 0, sizeof m);
+    if (!op->mm) kind = AIOSK_FLT;
+    m.w = op->w; m.bias = op->b; m.n_in = op->n_in;
+    m.x = op->in.p[kind]; m.x_stride = op->in.stride[kind];
+    m.y = op->y; m.y_stride = op->y_stride;
+    m.row0 = task * op->rows_per_task;
+    m.row1 = op->n_out - m.row0 < op->rows_per_task ? op->n_out : m.row0 + op->rows_per_task;
+    m.n_cols = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
+    m.flags = op->flags & AIOS__ADD ? (uint32_t)AIOSK_MM_ADD : 0;
+    if (op->mm) op->mm(&m);
+    else aiosk_matmul_reference(op->type, &m, (float *)(void *)aios__work(r, worker));
+}
+/* Norms and turns the heads of one token, then writes its keys and values into the cache. */
+static void aios__op_heads(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    const aios__hp *hp = r->hp;
+    float *q = op->x + (uint64_t)t * op->x_stride, *k = q + (int64_t)hp->n_head * hp->hd_k, *v = k + (int64_t)hp->n_head_kv * hp->hd_k;
+    int32_t h, pos = r->pass->pos[t], slot = pos % AIOSK_TILE;
+    (void)worker;
+    if (op->b)  for (h = 0; h < hp->n_head; h++)    r->k->rms_norm(q + (int64_t)h * hp->hd_k, op->b, op->scale, hp->hd_k, q + (int64_t)h * hp->hd_k);
+    if (op->b2) for (h = 0; h < hp->n_head_kv; h++) r->k->rms_norm(k + (int64_t)h * hp->hd_k, op->b2, op->scale, hp->hd_k, k + (int64_t)h * hp->hd_k);
+    if (op->type != AIOS__ROPE_NONE) {
+        const float *cs = op->y + (uint64_t)t * op->y_stride;
+        r->k->rope(op->type, q, hp->n_head + hp->n_head_kv, hp->hd_k, hp->n_rot, cs);      /* keys follow the queries */
+    }
+    for (h = 0; h < hp->n_head_kv; h++)
+        r->k->store[r->kv->type](aios__kv_tile(r->kv, r->pass->seq[t], op->layer, h, pos), slot,
+                                 k + (int64_t)h * hp->hd_k, v + (int64_t)h * hp->hd_v, hp->hd_k, hp->hd_v);
+}
+
+/* Attention is cut into tasks of (block of tokens of one sequence, key/value head, part of its query heads), so that a
+ * tile is read once for up to AIOS__MAX_Q queries. */
+enum { AIOS__MAX_Q = 32 };
+static int32_t aios__attend_parts(const aios__hp *hp) { return (hp->n_head / hp->n_head_kv + AIOS__MAX_Q - 1) / AIOS__MAX_Q; }
+static int32_t aios__attend_heads(const aios__hp *hp) { int32_t g = hp->n_head / hp->n_head_kv, n = aios__attend_parts(hp); return (g + n - 1) / n; }
+static int32_t aios__attend_tokens(const aios__hp *hp) { return AIOS__MAX_Q / aios__attend_heads(hp); }
+
+typedef struct aios__attend_work { float *q, *o, *m, *l, *scores, *d8; int8_t *q8; int32_t *lo, *hi; } aios__attend_work;
+static void aios__attend_layout(aios__attend_work *w, aios__bump *b, const aios__hp *hp) {
+    uint64_t n = (uint64_t)(aios__attend_heads(hp) * aios__attend_tokens(hp));
+    w->q      = (float *)aios__take(b, n * (uint64_t)hp->hd_k * 4, 64);
+    w->o      = (float *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_v, 16) * 4, 64);
+    w->q8     = (int8_t *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_k, 16), 64);
+    w->scores = (float *)aios__take(b, AIOSK_ATTEND_SCRATCH(n), 64);
+    w->m      = (float *)aios__take(b, n * 4, 64);
+    w->l      = (float *)aios__take(b, n * 4, 64);
+    w->d8     = (float *)aios__take(b, n * 4, 64);
+    w->lo     = (int32_t *)aios__take(b, n * 4, 64);
+    w->hi     = (int32_t *)aios__take(b, n * 4, 64);
+}
+static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
+    const aios__hp *hp = r->hp;
+    const aios__pass *ps = r->pass;
+    int32_t parts = aios__attend_parts(hp), heads = aios__attend_heads(hp), group = hp->n_head / hp->n_head_kv;
+    int32_t part = task % parts, kvh = task / parts % hp->n_head_kv, block = task / parts / hp->n_head_kv;
+    int32_t h0 = kvh * group + part * heads, n_h = group - part * heads < heads ? group - part * heads : heads;
+    int32_t t0 = ps->block[block], n_t = ps->block[block + 1] - t0, n_q = n_h * n_t, hp_k = (hp->hd_k + 15) / 16 * 16, hp_v = (hp->hd_v + 15) / 16 * 16;
+    int32_t t, h, i, pos, first, last = ps->pos[t0 + n_t - 1];
+    aios__attend_work w;
+    aios__bump b;
+    aiosk_attend a;
+    b.base = aios__work(r, worker); b.used = 0;
+    aios__attend_layout(&w, &b, hp);
+    memset(&a, 0, sizeof a);
+    a.q = w.q; a.q8 = w.q8; a.q8_d = w.d8; a.m = w.m; a.l = w.l; a.o = w.o; a.scores = w.scores; a.lo = w.lo; a.hi = w.hi;
+    a.scale = hp->score_scale; a.softcap = hp->score_cap;
+    a.n_q = n_q; a.hd_k = hp->hd_k; a.hd_v = hp->hd_v; a.q_stride = hp->hd_k;
+    for (t = i = 0; t < n_t; t++) for (h = 0; h < n_h; h++, i++) {
+        memcpy(w.q + (int64_t)i * hp->hd_k, op->x + (uint64_t)(t0 + t) * op->x_stride + (int64_t)(h0 + h) * hp->hd_k, (uint64_t)hp->hd_k * 4);
+        if (r->kv->type == AIOSK_KV_I8) r->k->quantize_head(w.q + (int64_t)i * hp->hd_k, hp->hd_k, w.q8 + (int64_t)i * hp_k, &w.d8[i]);
+        w.m[i] = AIOSK_NEG_INF; w.l[i] = 0;
+    }
+    memset(w.o, 0, (uint64_t)n_q * (uint64_t)hp_v * 4);
+    first = op->window && ps->pos[t0] >= op->window ? ps->pos[t0] - op->window + 1 : 0;
+    for (pos = first / AIOSK_TILE * AIOSK_TILE; pos <= last; pos += AIOSK_TILE) {
+        for (t = i = 0; t < n_t; t++) {
+            int32_t p = ps->pos[t0 + t], lo = op->window && p >= op->window ? p - op->window + 1 - pos : 0, hi = p + 1 - pos;
+            lo = lo < 0 ? 0 : lo > AIOSK_TILE ? AIOSK_TILE : lo;
+            hi = hi < 0 ? 0 : hi > AIOSK_TILE ? AIOSK_TILE : hi;
+            for (h = 0; h < n_h; h++, i++) { w.lo[i] = lo; w.hi[i] = hi; }
+        }
+        a.tile = aios__kv_tile(r->kv, ps->seq[t0], op->layer, kvh, pos);
+        r->k->attend[r->kv->type](&a);
+        r->kv_read[(int64_t)worker * 8] += r->kv->tile_bytes / AIOSK_TILE * (uint64_t)(last + 1 - pos < AIOSK_TILE ? last + 1 - pos : AIOSK_TILE);
+    }
+    for (t = i = 0; t < n_t; t++) for (h = 0; h < n_h; h++, i++)
+        r->k->scale(w.o + (int64_t)i * hp_v, 1.0f / w.l[i], hp->hd_v, op->y + (uint64_t)(t0 + t) * op->y_stride + (int64_t)(h0 + h) * hp->hd_v);
+}
+static void aios__op_forms(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    (void)worker;
+    aios__forms(r, &op->out, t, op->x + (uint64_t)t * op->x_stride);
+}
+static void aios__op_act(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    float *x = op->x + (uint64_t)t * op->x_stride;
+    (void)worker;
+    if (op->flags & AIOS__GATE) r->k->act_gated(op->type, x, x + op->n_in, op->n_in, x);
+    else r->k->act(op->type, x, op->n_in, x);
+    aios__forms(r, &op->out, t, x);
+}
+static void aios__op_cap(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    float *x = op->x + (uint64_t)t * op->x_stride;
+    (void)worker;
+    r->k->softcap(x, op->scale, op->n_in, x);
+}
+static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
+    int32_t n = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
+    switch (op->per) {
+    case AIOS__PER_TOKEN: return n;
+    case AIOS__PER_ROWS:  return n ? (op->n_out + op->rows_per_task - 1) / op->rows_per_task : 0;
+    default:              return r->pass->n_blocks * r->hp->n_head_kv * aios__attend_parts(r->hp);
+    }
+}
+
+/* ---- rope frequencies ----------------------------------------------------------------------------------------- */
+/* Each pair i turns by pos * freq[i]: every scaling method comes down to another table. Returns what cos and sin are
+ * multiplied with. From: linear (Chen 2023), YaRN (Peng 2023), LongRoPE (Ding 2024), as GGUF writes their parameters. */
+AIOSK__STRICT static float aios__rope_freqs(const aios_model *m, int32_t n_ctx, double *freq) {
+    const aios__hp *p = &m->hp;
+    int32_t i, n = p->n_rot / 2, r = AIOS__T_ROPE_FREQS;
+    double log_base = aios__log(p->rope_base), mult = p->rope_attn_factor, low = 0, high = 0;
+    const float *div;
+    if (p->rope_scaling == AIOS__SCALE_YARN) {
+        double d = (double)p->n_rot / (2 * log_base), two_pi = 6.283185307179586;
+        low  = aios__floor(d * aios__log((double)p->rope_orig_ctx / (p->yarn_beta_fast * two_pi)));
+        high = -aios__floor(-d * aios__log((double)p->rope_orig_ctx / (p->yarn_beta_slow * two_pi)));
+        if (low < 0) low = 0;
+        if (high > p->n_rot - 1) high = p->n_rot - 1;
+        if (high - low < 0.001) high = low + 0.001;
+        if (p->yarn_ext != 0) mult *= 1 + 0.1 * aios__log(p->rope_factor);
+    }
+    if (m->role[AIOS__T_ROPE_LONG].w >= 0 && m->role[AIOS__T_ROPE_SHORT].w >= 0)
+        r = n_ctx > p->rope_orig_ctx ? AIOS__T_ROPE_LONG : AIOS__T_ROPE_SHORT;
+    div = m->role[r].w >= 0 ? (const float *)m->place[m->role[r].w].p : NULL;
+    for (i = 0; i < n; i++) {
+        double f = aios__exp(-(double)(2 * i) / (double)p->n_rot * log_base);
+        if (div) f /= (double)div[i];
+        if (p->rope_scaling == AIOS__SCALE_LINEAR) f /= p->rope_factor;
+        if (p->rope_scaling == AIOS__SCALE_YARN) {
+            double ramp = ((double)i - low) / (high - low), keep;
+            ramp = ramp < 0 ? 0 : ramp > 1 ? 1 : ramp;
+            keep = (1 - ramp) * p->yarn_ext;        /* 1 = the fast pairs turn as trained, 0 = slowed down */
+            f = f / p->rope_factor * (1 - keep) + f * keep;
+        }
+        freq[i] = f;
+    }
+    return (float)mult;
+}
+
+/* ---- building ------------------------------------------------------------------------------------------------- */
+typedef struct aios__build {
+    const aios_model *m;
+    const aiosk_isa *k;
+    int32_t n_batch, n_outputs, n_threads, numerics, n_ctx;
+    aios__op *op;                       /* NULL = count                                                     */
+    uint32_t n_ops, n_phases;
+    uint64_t w_bytes, row_bytes, act_bytes;     /* per decoded token                                        */
+    aios__bump scratch;                 /* base NULL = count                                                */
+    uint64_t work_bytes;
+    char *work;
+    double *freq;                       /* [n_rot / 2] in the context's META                                */
+    float rope_mult;
+    float *x, *qkv, *att, *ffn, *tmp, *cs, *logits;     /* of all tokens of a pass                          */
+    aios__acts a_norm, a_norm2, a_att, a_ffn, a_out;
+    int32_t n_qkv, n_att;
+} aios__build;
+
+/* The forms a matrix reads its input in, as a mask of 1 << kind. */
+static uint32_t aios__mask(const aios__build *b, aios__ref r) {
+    if (r.w < 0) return 0;
+    if (b->numerics == AIOS_REFERENCE) return 1u << AIOSK_FLT;
+    return 1u << aiosk_type_info((int32_t)b->m->gguf.tensor[r.w].type)->family;
+}
+static void aios__acts_layout(aios__build *b, aios__acts *a, int32_t n, int32_t n_tokens, uint32_t mask) {
+    int32_t k;
+    memset(a, 0, sizeof *a);
+    a->n = n;
+    for (k = 0; k < AIOSK_N_ACTS; k++) {
+        if (!(mask & 1u << k)) continue;
+        a->stride[k] = aios__round_up(aiosk_act_bytes(k, (uint64_t)n), 64);
+        a->p[k] = (char *)aios__take(&b->scratch, a->stride[k] * (uint64_t)n_tokens, 64);
+    }
+}
+/* Only the forms of a that mask names. */
+static aios__acts aios__acts_of(const aios__acts *a, uint32_t mask) {
+    aios__acts x = *a;
+    int32_t k;
+    for (k = 0; k < AIOSK_N_ACTS; k++) if (!(mask & 1u << k)) x.p[k] = NULL;
+    return x;
+}
+static uint64_t aios__acts_bytes(const aios__acts *a, uint32_t mask) {
+    uint64_t n = 0;
+    int32_t k;
+    for (k = 0; k < AIOSK_N_ACTS; k++) if (mask & 1u << k) n += a->stride[k];
+    return n;
+}
+
+static aios__op *aios__emit(aios__build *b, aios__op *local, aios__op_fn run, const char *name, int32_t layer, int32_t per, uint32_t flags) {
+    aios__op *o = b->op ? &b->op[b->n_ops] : local;
+    memset(o, 0, sizeof *o);
+    o->run = run; o->name = name; o->layer = layer; o->per = per; o->flags = flags;
+    b->n_ops++;
+    if (!(flags & AIOS__JOIN)) b->n_phases++;
+    return o;
+}
+static const float *aios__vec(const aios__build *b, int32_t tensor) { return tensor < 0 ? NULL : (const float *)b->m->place[tensor].p; }
+static uint64_t aios__vec_bytes(const aios__build *b, int32_t tensor) { return tensor < 0 ? 0 : b->m->gguf.tensor[tensor].n[0] * 4; }
+
+static void aios__emit_table(aios__build *b, aios__op_fn run, const char *name, aios__ref r, float scale, uint32_t flags) {
+    aios__op local, *o = aios__emit(b, &local, run, name, -1, AIOS__PER_TOKEN, flags);
+    const aios__tensor *t = &b->m->gguf.tensor[r.w];
+    o->w = b->m->place[r.w].p; o->layout = b->m->place[r.w].layout; o->type = (int32_t)t->type;
+    o->n_in = b->m->hp.n_embd; o->y = b->x; o->y_stride = (uint64_t)b->m->hp.n_embd; o->scale = scale;
+    o->row_bytes = t->row_bytes; o->act_bytes = (uint64_t)o->n_in * 4;
+    b->row_bytes += o->row_bytes; b->act_bytes += o->act_bytes;
+}
+/* x -> norm -> the forms of out that mask names; or, with add, x -> norm, added to the residual. */
+static void aios__emit_norm(aios__build *b, const char *name, int32_t layer, aios__ref r, const float *x, const aios__acts *out, uint32_t mask, float *add, uint32_t flags) {
+    aios__op local, *o = aios__emit(b, &local, aios__op_norm, name, layer, AIOS__PER_TOKEN, flags);
+    o->type = b->m->arch->norm; o->scale = b->m->hp.norm_eps; o->n_in = b->m->hp.n_embd;
+    o->w = aios__vec(b, r.w); o->b = aios__vec(b, r.b);
+    o->x = (float *)(uintptr_t)x; o->x_stride = (uint64_t)b->m->hp.n_embd;
+    o->y = add; o->y_stride = (uint64_t)b->m->hp.n_embd;
+    if (out) o->out = aios__acts_of(out, mask);
+    o->w_bytes = aios__vec_bytes(b, r.w) + aios__vec_bytes(b, r.b);
+    o->act_bytes = (uint64_t)o->n_in * (add ? 12 : 4) + (out ? aios__acts_bytes(out, mask) : 0);
+    b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
+}
+static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, aios__ref r, const aios__acts *in, float *y, uint64_t y_stride, uint32_t flags) {
+    aios__op local, *o = aios__emit(b, &local, aios__op_matmul, name, layer, AIOS__PER_ROWS, flags);
+    const aios__tensor *t = &b->m->gguf.tensor[r.w];
+    uint64_t off = 0;
+    aios__place p = aios__place_of(b->m, b->numerics, (uint32_t)r.w, &off);
+    int64_t rows, most;
+    uint32_t mask = aios__mask(b, r);
+    o->type = (int32_t)t->type; o->layout = p.layout; o->w = b->m->place[r.w].p; o->b = aios__vec(b, r.b);
+    o->mm = b->numerics == AIOS_REFERENCE ? NULL : b->k->matmul[o->type][p.layout];
+    o->in = *in; o->y = y; o->y_stride = y_stride;
+    o->n_in = (int32_t)t->n[0]; o->n_out = (int32_t)t->n[1];
+    /* a task: at least 64 KiB of weights (some microseconds), at most 16 M products (some tenths of a millisecond) */
+    rows = (int64_t)(65536 / t->row_bytes);
+    most = 16777216 / ((int64_t)o->n_in * (flags & AIOS__ON_OUTPUTS ? b->n_outputs : b->n_batch));
+    if (rows > most) rows = most;
+    o->rows_per_task = (int32_t)(rows < 16 ? 16 : rows > o->n_out ? o->n_out : rows) / 16 * 16;
+    if (o->rows_per_task < 16) o->rows_per_task = 16;
+    o->w_bytes = p.n_bytes + aios__vec_bytes(b, r.b);
+    o->act_bytes = aios__acts_bytes(in, mask) + (uint64_t)o->n_out * (flags & AIOS__ADD ? 8 : 4);
+    b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
+}
+
+static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *in) {
+    const aios_model *m = b->m;
+    const aios__hp *hp = &m->hp;
+    const aios__ref *ref = m->layer[l];
+    uint64_t nq = (uint64_t)hp->n_head * (uint64_t)hp->hd_k, nk = (uint64_t)hp->n_head_kv * (uint64_t)hp->hd_k, stride = (uint64_t)b->n_qkv;
+    int32_t post = ref[AIOS__T_POST_ATTN_NORM].w >= 0;
+    uint32_t mask = aios__mask(b, ref[AIOS__T_ATTN_OUT]) & ~(1u << AIOSK_FLT);
+    aios__op local, *o;
+    if (ref[AIOS__T_ATTN_QKV].w >= 0) aios__emit_matmul(b, "qkv", l, ref[AIOS__T_ATTN_QKV], in, b->qkv, stride, 0);
+    else {
+        aios__emit_matmul(b, "q", l, ref[AIOS__T_ATTN_Q], in, b->qkv, stride, 0);
+        aios__emit_matmul(b, "k", l, ref[AIOS__T_ATTN_K], in, b->qkv ? b->qkv + nq : NULL, stride, AIOS__JOIN);
+        aios__emit_matmul(b, "v", l, ref[AIOS__T_ATTN_V], in, b->qkv ? b->qkv + nq + nk : NULL, stride, AIOS__JOIN);
+    }
+    o = aios__emit(b, &local, aios__op_heads, "heads", l, AIOS__PER_TOKEN, 0);
+    o->type = hp->n_rot ? m->arch->rope : (int32_t)AIOS__ROPE_NONE;
+    o->x = b->qkv; o->x_stride = stride; o->y = b->cs; o->y_stride = (uint64_t)hp->n_rot; o->scale = hp->norm_eps;
+    o->b = aios__vec(b, ref[AIOS__T_ATTN_Q_NORM].w); o->b2 = aios__vec(b, ref[AIOS__T_ATTN_K_NORM].w);
+    o->w_bytes = aios__vec_bytes(b, ref[AIOS__T_ATTN_Q_NORM].w) + aios__vec_bytes(b, ref[AIOS__T_ATTN_K_NORM].w);
+    o->act_bytes = stride * 8;
+    b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
+
+    o = aios__emit(b, &local, aios__op_attend, "attend", l, AIOS__PER_HEAD, 0);
+    o->x = b->qkv; o->x_stride = stride; o->y = b->att; o->y_stride = (uint64_t)b->n_att;
+    if (m->arch->window_every && l % m->arch->window_every == 0) o->window = hp->window;
+    o->act_bytes = nq * 4 + (uint64_t)b->n_att * 4;
+    b->act_bytes += o->act_bytes;
+    if (mask) {
+        o = aios__emit(b, &local, aios__op_forms, "quantize", l, AIOS__PER_TOKEN, 0);
+        o->x = b->att; o->x_stride = (uint64_t)b->n_att; o->out = aios__acts_of(&b->a_att, mask);
+        o->act_bytes = (uint64_t)b->n_att * 4 + aios__acts_bytes(&b->a_att, mask);
+        b->act_bytes += o->act_bytes;
+    }
+    aios__emit_matmul(b, "attn_out", l, ref[AIOS__T_ATTN_OUT], &b->a_att, post ? b->tmp : b->x, (uint64_t)hp->n_embd, post ? 0 : AIOS__ADD);
+    if (post) aios__emit_norm(b, "post_attn", l, ref[AIOS__T_POST_ATTN_NORM], b->tmp, NULL, 0, b->x, 0);
+}
+static void aios__build_ffn(aios__build *b, int32_t l, const aios__acts *in) {
+    const aios_model *m = b->m;
+    const aios__hp *hp = &m->hp;
+    const aios__ref *ref = m->layer[l];
+    int32_t gated = (m->arch->flags & AIOS__GATED) != 0, post = ref[AIOS__T_POST_FFN_NORM].w >= 0;
+    uint64_t stride = (uint64_t)hp->n_ff * (gated ? 2 : 1);
+    uint32_t mask = aios__mask(b, ref[AIOS__T_FFN_DOWN]);
+    aios__op local, *o;
+    if (ref[AIOS__T_FFN_GATE].w >= 0) {
+        aios__emit_matmul(b, "gate", l, ref[AIOS__T_FFN_GATE], in, b->ffn, stride, 0);
+        aios__emit_matmul(b, "up", l, ref[AIOS__T_FFN_UP], in, b->ffn ? b->ffn + hp->n_ff : NULL, stride, AIOS__JOIN);
+    } else aios__emit_matmul(b, "up", l, ref[AIOS__T_FFN_UP], in, b->ffn, stride, 0);
+    o = aios__emit(b, &local, aios__op_act, "act", l, AIOS__PER_TOKEN, gated ? AIOS__GATE : 0);
+    o->type = m->arch->act; o->n_in = hp->n_ff; o->x = b->ffn; o->x_stride = stride;
+    o->out = aios__acts_of(&b->a_ffn, mask & ~(1u << AIOSK_FLT));
+    o->act_bytes = stride * 4 + (uint64_t)hp->n_ff * 4 + aios__acts_bytes(&b->a_ffn, mask);
+    b->act_bytes += o->act_bytes;
+    aios__emit_matmul(b, "down", l, ref[AIOS__T_FFN_DOWN], &b->a_ffn, post ? b->tmp : b->x, (uint64_t)hp->n_embd, post ? 0 : AIOS__ADD);
+    if (post) aios__emit_norm(b, "post_ffn", l, ref[AIOS__T_POST_FFN_NORM], b->tmp, NULL, 0, b->x, 0);
+}
+
+/* Buffers of a pass. f32 forms of attention and feed-forward are the buffers that their ops write anyway. */
+static void aios__build_buffers(aios__build *b) {
+    const aios_model *m = b->m;
+    const aios__hp *hp = &m->hp;
+    uint64_t n = (uint64_t)b->n_batch, e = (uint64_t)hp->n_embd, ffn_stride = (uint64_t)hp->n_ff * (m->arch->flags & AIOS__GATED ? 2 : 1);
+    uint32_t in_attn = 0, in_ffn = 0, in_out = 0, in_down = 0, in_head;
+    int32_t l, norm2 = 0, post = (m->arch->flags & AIOS__POST_NORM) != 0;
+    for (l = 0; l < hp->n_layer; l++) {
+        const aios__ref *r = m->layer[l];
+        in_attn |= aios__mask(b, r[AIOS__T_ATTN_QKV]) | aios__mask(b, r[AIOS__T_ATTN_Q]) | aios__mask(b, r[AIOS__T_ATTN_K]) | aios__mask(b, r[AIOS__T_ATTN_V]);
+        in_ffn  |= aios__mask(b, r[AIOS__T_FFN_GATE]) | aios__mask(b, r[AIOS__T_FFN_UP]);
+        in_out  |= aios__mask(b, r[AIOS__T_ATTN_OUT]);
+        in_down |= aios__mask(b, r[AIOS__T_FFN_DOWN]);
+        norm2   |= r[AIOS__T_ATTN_NORM_2].w >= 0;
+    }
+    in_head = aios__mask(b, m->role[AIOS__T_OUTPUT].w >= 0 ? m->role[AIOS__T_OUTPUT] : m->role[AIOS__T_TOKEN_EMBD]);
+    b->n_qkv = (hp->n_head + hp->n_head_kv) * hp->hd_k + hp->n_head_kv * hp->hd_v;
+    b->n_att = hp->n_head * hp->hd_v;
+    b->x   = (float *)aios__take(&b->scratch, n * e * 4, 64);
+    b->qkv = (float *)aios__take(&b->scratch, n * (uint64_t)b->n_qkv * 4, 64);
+    b->att = (float *)aios__take(&b->scratch, n * (uint64_t)b->n_att * 4, 64);
+    b->ffn = (float *)aios__take(&b->scratch, n * ffn_stride * 4, 64);
+    b->tmp = post ? (float *)aios__take(&b->scratch, n * e * 4, 64) : NULL;
+    b->cs  = (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_rot * 4, 64);
+    aios__acts_layout(b, &b->a_norm, hp->n_embd, b->n_batch, in_attn | in_ffn);
+    aios__acts_layout(b, &b->a_norm2, hp->n_embd, b->n_batch, norm2 ? in_attn : 0);
+    aios__acts_layout(b, &b->a_att, b->n_att, b->n_batch, in_out & ~(1u << AIOSK_FLT));
+    aios__acts_layout(b, &b->a_ffn, hp->n_ff, b->n_batch, in_down & ~(1u << AIOSK_FLT));
+    aios__acts_layout(b, &b->a_out, hp->n_embd, b->n_outputs, in_head | 1u << AIOSK_FLT);    /* f32: the embedding that the host may read */
+    b->a_att.p[AIOSK_FLT] = (char *)b->att; b->a_att.stride[AIOSK_FLT] = (uint64_t)b->n_att * 4;
+    b->a_ffn.p[AIOSK_FLT] = (char *)b->ffn; b->a_ffn.stride[AIOSK_FLT] = ffn_stride * 4;
+    b->logits = (float *)aios__take(&b->scratch, (uint64_t)b->n_outputs * (uint64_t)hp->n_vocab * 4, 64);
+}
+/* What one worker needs for itself: the largest of what its ops do. */
+static uint64_t aios__build_work(const aios__build *b) {
+    const aios__hp *hp = &b->m->hp;
+    uint64_t n = (uint64_t)hp->n_embd * 4, row = 0, w;
+    int32_t i, tables[2];
+    aios__attend_work aw;
+    aios__bump c = { NULL, 0 };
+    tables[0] = b->m->role[AIOS__T_TOKEN_EMBD].w; tables[1] = b->m->role[AIOS__T_POS_EMBD].w;
+    for (i = 0; i < 2; i++) if (tables[i] >= 0 && b->m->gguf.tensor[tables[i]].row_bytes > row) row = b->m->gguf.tensor[tables[i]].row_bytes;
+    w = n + row;                                                    /* a table's row, then the same dequantised */
+    if (b->numerics == AIOS_REFERENCE) {                            /* a dequantised row of any matrix */
+        uint64_t longest = (uint64_t)(hp->n_ff > hp->n_embd ? hp->n_ff : hp->n_embd);
+        if (longest < (uint64_t)b->n_att) longest = (uint64_t)b->n_att;
+        if (w < longest * 4) w = longest * 4;
+    }
+    aios__attend_layout(&aw, &c, hp);
+    return aios__round_up(w > c.used ? w : c.used, 64);
+}
+
+/* Counts (op NULL, scratch.base NULL) or builds. m's tensors must have their places when it builds. */
+static void aios__program_build(aios__build *b) {
+    const aios_model *m = b->m;
+    const aios__hp *hp = &m->hp;
+    aios__ref head = m->role[AIOS__T_OUTPUT].w >= 0 ? m->role[AIOS__T_OUTPUT] : m->role[AIOS__T_TOKEN_EMBD];
+    aios__op local, *o;
+    int32_t l;
+    b->n_ops = b->n_phases = 0;
+    b->w_bytes = b->row_bytes = b->act_bytes = 0;
+    aios__build_buffers(b);
+    b->work_bytes = aios__build_work(b);
+    b->work = (char *)aios__take(&b->scratch, b->work_bytes * (uint64_t)b->n_threads, 64);
+
+    aios__emit_table(b, aios__op_embed, "embed", m->role[AIOS__T_TOKEN_EMBD], hp->embd_scale, 0);
+    if (hp->n_rot) {
+        o = aios__emit(b, &local, aios__op_angles, "angles", -1, AIOS__PER_TOKEN, AIOS__JOIN);
+        o->n_in = hp->n_rot / 2; o->freq = b->freq; o->scale = b->rope_mult; o->y = b->cs; o->y_stride = (uint64_t)hp->n_rot;
+        o->act_bytes = (uint64_t)hp->n_rot * 4;
+        b->act_bytes += o->act_bytes;
+    }
+    if (m->role[AIOS__T_POS_EMBD].w >= 0 && m->arch->flags & AIOS__POS_EMBD)
+        aios__emit_table(b, aios__op_positions, "positions", m->role[AIOS__T_POS_EMBD], 1.0f, 0);
+    for (l = 0; l < hp->n_layer; l++) {
+        const aios__ref *r = m->layer[l];
+        uint32_t in_attn = aios__mask(b, r[AIOS__T_ATTN_QKV]) | aios__mask(b, r[AIOS__T_ATTN_Q]) | aios__mask(b, r[AIOS__T_ATTN_K]) | aios__mask(b, r[AIOS__T_ATTN_V]);
+        uint32_t in_ffn = aios__mask(b, r[AIOS__T_FFN_GATE]) | aios__mask(b, r[AIOS__T_FFN_UP]);
+        if (m->arch->flags & AIOS__PARALLEL) {      /* both read the block's input, so both norms come first */
+            int32_t two = r[AIOS__T_ATTN_NORM_2].w >= 0;
+            aios__emit_norm(b, "norm", l, r[AIOS__T_ATTN_NORM], b->x, &b->a_norm, two ? in_ffn : in_attn | in_ffn, NULL, 0);
+            if (two) aios__emit_norm(b, "norm_2", l, r[AIOS__T_ATTN_NORM_2], b->x, &b->a_norm2, in_attn, NULL, AIOS__JOIN);
+            aios__build_attention(b, l, two ? &b->a_norm2 : &b->a_norm);
+            aios__build_ffn(b, l, &b->a_norm);
+        } else {
+            aios__emit_norm(b, "attn_norm", l, r[AIOS__T_ATTN_NORM], b->x, &b->a_norm, in_attn, NULL, 0);
+            aios__build_attention(b, l, &b->a_norm);
+            aios__emit_norm(b, "ffn_norm", l, r[AIOS__T_FFN_NORM], b->x, &b->a_norm, in_ffn, NULL, 0);
+            aios__build_ffn(b, l, &b->a_norm);
+        }
+    }
+    aios__emit_norm(b, "output_norm", -1, m->role[AIOS__T_OUTPUT_NORM], b->x, &b->a_out, aios__mask(b, head) | 1u << AIOSK_FLT, NULL, AIOS__ON_OUTPUTS);
+    aios__emit_matmul(b, "output", -1, head, &b->a_out, b->logits, (uint64_t)hp->n_vocab, AIOS__ON_OUTPUTS);
+    if (hp->logit_cap != 0) {
+        o = aios__emit(b, &local, aios__op_cap, "cap", -1, AIOS__PER_TOKEN, AIOS__ON_OUTPUTS);
+        o->x = b->logits; o->x_stride = (uint64_t)hp->n_vocab; o->n_in = hp->n_vocab; o->scale = hp->logit_cap;
+        o->act_bytes = (uint64_t)hp->n_vocab * 8;
+        b->act_bytes += o->act_bytes;
+    }
+}

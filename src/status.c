@@ -1,0 +1,119 @@
+/* status.c: the error record. Formats without stdio, so that the library reaches no printf. */
+
+AIOS_API const char *aios_status_name(aios_status s) {
+    static const char *const names[] = { "AIOS_OK", "AIOS_ERR_ARG", "AIOS_ERR_DESC", "AIOS_ERR_MEMORY", "AIOS_ERR_IO",
+        "AIOS_ERR_FORMAT", "AIOS_ERR_LIMIT", "AIOS_ERR_UNSUPPORTED", "AIOS_ERR_MODEL", "AIOS_ERR_STATE", "AIOS_ERR_FULL",
+        "AIOS_ERR_CANCELLED", "AIOS_ERR_VOCAB", "AIOS_ERR_SYSTEM" };
+    if (s == AIOS_MORE) return "AIOS_MORE";
+    return s <= 0 && s > -(int32_t)(sizeof names / sizeof *names) ? names[-s] : "unknown status";
+}
+
+/* A text being built in a buffer of fixed size: cut, never overrun, always terminated. */
+typedef struct aios__text { char *p; uint64_t cap, n; } aios__text;
+
+static void aios__put(aios__text *t, const char *s, uint64_t n) {
+    uint64_t i;
+    for (i = 0; i < n && t->n + 1 < t->cap; i++) {
+        unsigned char c = (unsigned char)s[i];
+        t->p[t->n++] = (char)(c < 32 || c == 127 ? '?' : c);        /* file bytes must not steer a terminal */
+    }
+    if (t->cap) t->p[t->n] = 0;
+}
+static void aios__put_z(aios__text *t, const char *z) { aios__put(t, z, strlen(z)); }
+static void aios__put_u(aios__text *t, uint64_t v) {
+    char d[20];
+    int32_t n = 20;
+    do d[--n] = (char)('0' + v % 10); while (v /= 10);
+    aios__put(t, d + n, (uint64_t)(20 - n));
+}
+static void aios__put_i(aios__text *t, int64_t v) {
+    if (v < 0) { aios__put(t, "-", 1); aios__put_u(t, (uint64_t)0 - (uint64_t)v); } else aios__put_u(t, (uint64_t)v);
+}
+/* Six significant digits, for people; not for reading back. */
+static void aios__put_f(aios__text *t, double v) {
+    int32_t e = 0, i;
+    uint64_t m;
+    char d[7];
+    if (v != v) { aios__put_z(t, "nan"); return; }
+    if (v < 0) { aios__put(t, "-", 1); v = -v; }
+    if (v > 1.7e308) { aios__put_z(t, "inf"); return; }
+    if (v == 0) { aios__put(t, "0", 1); return; }
+    while (v >= 999999.5) { v /= 10; e++; }
+    while (v < 99999.95) { v *= 10; e--; }
+    m = (uint64_t)(v + 0.5);
+    for (i = 5; i >= 0; i--, m /= 10) d[i] = (char)('0' + m % 10);
+    for (i = 6; i > 1 && d[i - 1] == '0'; i--) e++;     /* i digits are left, value d * 10^e */
+    if (e >= 0 && e <= 9) {
+        aios__put(t, d, (uint64_t)i);
+        while (e-- > 0) aios__put(t, "0", 1);
+    } else if (e < 0 && -e < i) {
+        aios__put(t, d, (uint64_t)(i + e)); aios__put(t, ".", 1); aios__put(t, d + i + e, (uint64_t)-e);
+    } else if (e < 0 && -e - i < 5) {
+        aios__put_z(t, "0.");
+        for (; -e > i; e++) aios__put(t, "0", 1);
+        aios__put(t, d, (uint64_t)i);
+    } else {
+        aios__put(t, d, 1);
+        if (i > 1) { aios__put(t, ".", 1); aios__put(t, d + 1, (uint64_t)(i - 1)); }
+        aios__put(t, "e", 1); aios__put_i(t, e + i - 1);
+    }
+}
+
+/* One argument of aios__fail, so that no varargs are needed and no type can be mistaken. */
+typedef struct aios__arg { int32_t kind; aios__str s; uint64_t u; } aios__arg;
+static inline aios__arg aios__s(aios__str s)     { aios__arg a; a.kind = 's'; a.s = s; a.u = 0; return a; }
+static inline aios__arg aios__z(const char *z)   { aios__str s; s.p = z; s.n = z ? strlen(z) : 0; return aios__s(s); }
+static inline aios__arg aios__u(uint64_t u)      { aios__arg a; a.kind = 'u'; a.s.p = NULL; a.s.n = 0; a.u = u; return a; }
+static inline aios__arg aios__i(int64_t i)       { aios__arg a = aios__u((uint64_t)i); a.kind = 'i'; return a; }
+
+/* Fills the caller's record and returns code. Each % in fmt takes the next of a and b. A record that already tells of
+ * a failure is overwritten. err may be NULL. */
+static aios_status aios__fail2(aios_error *err, aios_status code, uint64_t off, uint64_t expected, uint64_t got,
+                               const char *fmt, aios__arg a, aios__arg b) {
+    aios__text t;
+    int32_t n = 0;
+    if (!err) return code;
+    err->code = code; err->reserved = 0; err->offset = off; err->expected = expected; err->got = got;
+    t.p = err->text; t.cap = sizeof err->text; t.n = 0;
+    for (; *fmt; fmt++) {
+        const aios__arg *x = n == 0 ? &a : &b;
+        if (*fmt != '%') { aios__put(&t, fmt, 1); continue; }
+        n++;
+        if (x->kind == 's') aios__put(&t, x->s.p, aios__min_u64(x->s.n, 96));
+        else if (x->kind == 'i') aios__put_i(&t, (int64_t)x->u);
+        else aios__put_u(&t, x->u);
+    }
+    return code;
+}
+static aios_status aios__fail1(aios_error *err, aios_status code, uint64_t off, const char *fmt, aios__arg a) {
+    return aios__fail2(err, code, off, 0, 0, fmt, a, aios__u(0));
+}
+static aios_status aios__fail(aios_error *err, aios_status code, uint64_t off, const char *text) {
+    return aios__fail2(err, code, off, 0, 0, text, aios__u(0), aios__u(0));
+}
+static inline void aios__clear(aios_error *err) { if (err) memset(err, 0, sizeof *err); }
+
+/* Copies a desc that the caller may have compiled against an older or newer header: min(struct_size, sizeof) bytes over
+ * zeros. A newer caller's unknown fields must be zero. */
+static aios_status aios__desc_copy(void *dst, uint32_t dst_bytes, const void *src, const char *what, aios_error *err) {
+    uint32_t n, i;
+    if (!src) return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "% is NULL", aios__z(what));
+    memcpy(&n, src, 4);
+    if (n < 8 || n > 4096)
+        return aios__fail2(err, AIOS_ERR_DESC, AIOS__NO_OFF, dst_bytes, n, "%.struct_size is %: call its _init function first", aios__z(what), aios__u(n));
+    for (i = dst_bytes; i < n; i++)
+        if (((const char *)src)[i])
+            return aios__fail1(err, AIOS_ERR_DESC, AIOS__NO_OFF, "% sets a field that this version of the library does not know", aios__z(what));
+    memset(dst, 0, dst_bytes);
+    memcpy(dst, src, n < dst_bytes ? n : dst_bytes);
+    return AIOS_OK;
+}
+/* The other way: fills a caller's struct of struct_size bytes, which stays as it is. */
+static aios_status aios__desc_fill(void *dst, const void *src, uint32_t src_bytes) {
+    uint32_t n;
+    if (!dst) return AIOS_ERR_ARG;
+    memcpy(&n, dst, 4);
+    if (n < 8 || n > 4096) return AIOS_ERR_DESC;
+    memcpy((char *)dst + 4, (const char *)src + 4, (n < src_bytes ? n : src_bytes) - 4);
+    return AIOS_OK;
+}

@@ -1,0 +1,279 @@
+#!/bin/sh
+# check.sh: the promises that a compiler and nm can judge. Run from the root of the repository; prints one line per check.
+#
+#     check NAME COMMAND...    passes when the command succeeds; its output is shown when it does not
+#     skip  NAME REASON        for what this machine lacks
+#
+# Objects go to build/check. CC (cc) is the compiler; clang is asked too where there is one.
+set -u
+CC=${CC:-cc}
+AWK=${AWK:-awk}
+dir=build/check
+rm -rf "$dir"
+mkdir -p "$dir"
+passed=0
+failed=0
+WARN="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror"
+MAX_BYTES=600000            # the object of the whole library at -O2
+MAX_SECONDS=20              # to compile it; told, not judged: machines differ
+
+check() {
+    name=$1
+    shift
+    if "$@" >"$dir/out" 2>&1; then
+        passed=$((passed + 1))
+        echo "ok    $name$(sed -n '1s/^info: /: /p' "$dir/out")"
+    else
+        failed=$((failed + 1))
+        echo "FAIL  $name"
+        sed '/^ *[0-9]* |\|^ *|/d; s/^/      /' "$dir/out" | head -n 12
+    fi
+}
+skip() { echo "skip  $1: $2"; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# ---- sources to compile ---------------------------------------------------------------------------------------------
+src() { cat >"$dir/$1"; }
+src lib.c <<'X'
+#define AIOS_IMPLEMENTATION
+#include "aios.h"
+X
+src kernels.c <<'X'
+#define AIOSK_IMPLEMENTATION
+#include "aios_kernels.h"
+X
+src twice.c <<'X'
+#include "aios.h"
+#include "aios.h"
+#define AIOS_IMPLEMENTATION
+#include "aios.h"
+#include "aios.h"
+#include "aios_kernels.h"
+X
+src both.c <<'X'
+#include "aios_kernels.h"
+#define AIOSK_IMPLEMENTATION
+#include "aios_kernels.h"
+#define AIOS_IMPLEMENTATION
+#include "aios.h"
+X
+src late.c <<'X'
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#define AIOS_IMPLEMENTATION
+#include "aios.h"
+X
+src static.c <<'X'
+#define AIOS_STATIC
+#define AIOS_IMPLEMENTATION
+#include "aios.h"
+int main(void) {
+    aios_plan_desc d;
+    aios_plan p;
+    aios_plan_desc_init(&d);
+    aios_plan_init(&p);
+    return aios_plan_make(NULL, &d, &p, NULL) == AIOS_OK || aios_step(NULL, 0, NULL) == AIOS_OK ||
+           aios_model_open(NULL, NULL, NULL) == AIOS_OK || aios_context_open(NULL, NULL, NULL, NULL, NULL) == AIOS_OK;
+}
+X
+src user.c <<'X'
+#include "aios.h"
+int main(void) {
+    aios_model *m = NULL;
+    aios_model_desc d;
+    aios_error err;
+    aios_model_desc_init(&d);
+    if (aios_model_open(&d, &m, &err) != AIOS_ERR_ARG || m) return 1;   /* no allocator */
+    if (err.code != AIOS_ERR_ARG || !err.text[0]) return 2;
+    return aiosk_select(AIOSK_ISA_BEST) ? 0 : 3;
+}
+X
+src plain.c <<'X'
+#include "aios.h"
+typedef int aios_check_nothing;
+X
+
+# ---- ways to judge --------------------------------------------------------------------------------------------------
+# -O1 at least: without optimisation GCC's intrinsics are macros, whose conversions it reports as those of the user.
+compile() {         # compile COMPILER OUT FLAGS... FILE
+    cc_=$1 out_=$2
+    shift 2
+    # shellcheck disable=SC2086
+    $cc_ $WARN -I. "$@" -c -o "$dir/$out_"
+}
+
+same_as_src() {     # the committed header is what src/ gives, with every awk that is here
+    for a in "$AWK" mawk gawk original-awk "busybox awk"; do
+        has "${a%% *}" || continue
+        $a -v keep=aios_kernels.h -v licence=LICENSE -f tools/amalgamate.awk "src/$1" >"$dir/$1.$$" || return 1
+        cmp "$dir/$1.$$" "$1" || { echo "$1 differs from src/ (with $a): make headers, and commit it"; return 1; }
+        rm -f "$dir/$1.$$"
+    done
+}
+
+timed() {           # the build that the other checks look into
+    start=$(date +%s)
+    compile "$CC" lib.o -std=c99 -O2 -fno-pie "$dir/lib.c" || return 1
+    seconds=$(($(date +%s) - start))
+    late_=
+    [ "$seconds" -le "$MAX_SECONDS" ] || late_=" (more than $MAX_SECONDS)"
+    echo "info: $seconds s$late_"
+}
+
+is_there() { [ -s "$dir/$1" ] || { echo "$1 was not built"; return 1; }; }
+
+fits() {            # fits OBJECT: the whole file, symbols and relocations included
+    is_there "$1" || return 1
+    bytes=$(wc -c <"$dir/$1" | tr -d ' ')
+    code=$(size "$dir/$1" 2>/dev/null | $AWK 'NR == 2 { print ", " $1 " of them code and constants" }')
+    echo "info: $bytes bytes$code; the limit is $MAX_BYTES"
+    [ "$bytes" -lt $MAX_BYTES ]
+}
+
+# What an object may ask of the outside. Everything else is a failure, whether malloc, printf, abort or a function of
+# libm: a white list cannot forget one.
+MEM='mem(cpy|move|set|cmp|chr)|strlen|strn?cmp'
+RUNTIME='_GLOBAL_OFFSET_TABLE_|__stack_chk_fail(_local)?|__stack_chk_guard|__cpu_model|__cpu_indicator_init|getauxval'
+THREADS='pthread_(create|join|self|mutex_(init|destroy|lock|trylock|unlock)|cond_(init|destroy|wait|timedwait|signal|broadcast)|condattr_(init|destroy|setclock)|attr_(init|destroy|setstack|setstacksize))'
+FILES='(open|pread|fstat|mmap|lseek)(64)?|close|munmap|madvise|posix_madvise|posix_fadvise(64)?|__fxstat(64)?|sysconf'
+CLOCK='clock_gettime'
+reaches_only() {    # reaches_only OBJECT NAMES
+    is_there "$1" || return 1
+    nm -u "$dir/$1" | $AWK '{ print $NF }' | grep -vxE "$2" | sort -u >"$dir/stray"
+    [ ! -s "$dir/stray" ] || { echo "the object reaches:"; cat "$dir/stray"; return 1; }
+}
+defines_no() {      # defines_no TYPES OBJECT: no symbol of these nm types
+    is_there "$2" || return 1
+    nm "$dir/$2" | $AWK -v t="$1" 'NF == 3 && index(t, $2) { print $3 }' >"$dir/stray"
+    [ ! -s "$dir/stray" ] || { echo "writable:"; cat "$dir/stray"; return 1; }
+}
+exports_only() {    # exports_only OBJECT NAMES
+    is_there "$1" || return 1
+    nm -g "$dir/$1" | $AWK 'NF == 3 { print $3 }' | grep -vxE "$2" >"$dir/stray"
+    [ ! -s "$dir/stray" ] || { echo "exported:"; cat "$dir/stray"; return 1; }
+}
+
+# x86: instructions with a VEX or EVEX prefix (their names begin with v), mask registers and wide registers belong to
+# functions named _avx2 or _avx512; the 512-bit set to _avx512 alone. A CPU without them must never meet one.
+wide_code() {       # wide_code OBJECT
+    objdump -d --no-show-raw-insn "$dir/$1" >"$dir/asm" || return 1
+    $AWK '
+        /^[0-9a-f]+ <.*>:$/ {
+            name = $2
+            gsub(/[<>:]/, "", name)
+            sub(/(\.(part|constprop|isra|cold|lto_priv)(\.[0-9]+)?)+$/, "", name)
+            two = name ~ /_avx2$/
+            five = name ~ /_avx512$/
+            n_functions++
+            next
+        }
+        /%[yz]mm|%k[0-7]/ || $2 ~ /^v/ {
+            n_wide++
+            if (!two && !five) bad[name] = $0
+            else if (!five && /%zmm|%k[0-7]|%[xy]mm(1[6-9]|2[0-9]|3[01])/) bad[name] = $0
+        }
+        END {
+            for (name in bad) { print name ":" bad[name]; n_bad++ }
+            if (!n_functions) print "no code was found"
+            exit n_bad || !n_functions
+        }' "$dir/asm"
+}
+
+links_and_runs() {  # links_and_runs OBJECTS-AND-FLAGS...
+    $CC "$@" -pthread -o "$dir/linked" && "$dir/linked"
+}
+freestanding() {    # no threads, files or clock: nothing but memory functions
+    compile "$CC" bare.o -std=c99 -O1 -fno-pie -DAIOS_NO_THREADS -DAIOS_NO_FILES -DAIOS_NO_CLOCK "$dir/lib.c" &&
+        reaches_only bare.o "$MEM|$RUNTIME"
+}
+no_simd() {
+    compile "$CC" nosimd.o -std=c99 -O1 -DAIOSK_NO_SIMD "$dir/lib.c" || return 1
+    nm "$dir/nosimd.o" | grep -E '_(avx2|avx512|neon)' && { echo "names of vector code are left"; return 1; }
+    return 0
+}
+without() {         # without MACRO NAMES: the macro compiles and takes the names away
+    compile "$CC" without.o -std=c99 -O1 "-D$1" "$dir/lib.c" || return 1
+    nm -u "$dir/without.o" | $AWK '{ print $NF }' | grep -xE "$2" && { echo "reached in spite of $1"; return 1; }
+    return 0
+}
+
+# ---- the checks -----------------------------------------------------------------------------------------------------
+check "aios.h equals src/" same_as_src aios.h
+check "aios_kernels.h equals src/" same_as_src aios_kernels.h
+
+check "the library compiles, C99 -O2" timed
+check "size" fits lib.o
+if has nm; then
+    check "reaches nothing but memory, threads, files, clock" reaches_only lib.o "$MEM|$RUNTIME|$THREADS|$FILES|$CLOCK"
+    check "no writable globals" defines_no BbDdCGgSs lib.o
+    check "exports aios_ and aiosk_ alone" exports_only lib.o 'aiosk?_[a-z0-9][a-z0-9_]*'
+else
+    skip "symbols" "no nm"
+fi
+case $($CC -dumpmachine 2>/dev/null) in
+    x86_64*) if has objdump; then check "wide registers in _avx2 and _avx512 alone" wide_code lib.o
+             else skip "wide registers" "no objdump"; fi ;;
+esac
+
+check "C11 $CC" compile "$CC" c11.o -std=c11 -O1 "$dir/lib.c"
+if echo 'int x;' | $CC -x c++ -std=c++11 -c - -o "$dir/probe.o" 2>/dev/null; then
+    check "C++11 $CC" compile "$CC" cpp.o -x c++ -std=c++11 -O1 "$dir/lib.c"
+    check "C++11 user, C library" compile "$CC" cppuser.o -x c++ -std=c++11 -O1 "$dir/user.c"
+    check "C++11 user links with the C library" links_and_runs -no-pie "$dir/cppuser.o" "$dir/lib.o"
+else
+    skip "C++11 $CC" "no C++ compiler"
+fi
+if has clang && ! $CC --version 2>/dev/null | grep -q clang; then
+    check "C99 clang -O2" compile clang clang.o -std=c99 -O2 -fno-pie "$dir/lib.c"
+    check "clang: size" fits clang.o
+    if has nm; then check "clang: reaches nothing else" reaches_only clang.o "$MEM|$RUNTIME|$THREADS|$FILES|$CLOCK"; fi
+    case $(clang -dumpmachine) in
+        x86_64*) if has objdump; then check "clang: wide registers" wide_code clang.o; fi ;;
+    esac
+    check "C11 clang" compile clang clang11.o -std=c11 -O1 "$dir/lib.c"
+    check "C++11 clang" compile clang clangpp.o -x c++ -std=c++11 -O1 "$dir/lib.c"
+else
+    skip "clang" "there is none, or it is the compiler already"
+fi
+
+check "kernels alone" compile "$CC" kernels.o -std=c99 -O1 -fno-pie "$dir/kernels.c"
+if has nm; then check "kernels reach memory functions alone" reaches_only kernels.o "$MEM|$RUNTIME"; fi
+check "included twice, then implemented" compile "$CC" twice.o -std=c99 -O1 "$dir/twice.c"
+check "kernels implemented first" compile "$CC" both.o -std=c99 -O1 "$dir/both.c"
+check "implemented after other headers" compile "$CC" late.o -std=c99 -O1 "$dir/late.c"
+check "public structs have no hidden padding" compile "$CC" plain.o -std=c99 -Wpadded "$dir/plain.c"
+check "AIOS_STATIC compiles" compile "$CC" static.o -std=c99 -O1 -Wno-unused-function "$dir/static.c"
+if has nm; then check "AIOS_STATIC exports nothing" exports_only static.o 'main'; fi
+check "AIOSK_NO_SIMD" no_simd
+if has nm; then
+    check "AIOS_NO_THREADS" without AIOS_NO_THREADS "$THREADS"
+    check "AIOS_NO_FILES" without AIOS_NO_FILES "$FILES"
+    check "AIOS_NO_CLOCK" without AIOS_NO_CLOCK "$CLOCK"
+    check "without threads, files and clock: memory functions alone" freestanding
+fi
+check "a user's unit compiles" compile "$CC" user.o -std=c99 -O1 "$dir/user.c"
+check "two units link and run" links_and_runs -no-pie "$dir/user.o" "$dir/lib.o"
+for e in examples/*.c; do
+    [ -e "$e" ] || continue
+    check "$e compiles against the headers" compile "$CC" example.o -std=c99 -O1 "$e"
+done
+
+if has x86_64-w64-mingw32-gcc; then
+    check "Windows (mingw-w64)" compile x86_64-w64-mingw32-gcc win.o -std=c99 -O1 "$dir/lib.c"
+else
+    skip "Windows" "no x86_64-w64-mingw32-gcc"
+fi
+if has aarch64-linux-gnu-gcc; then
+    check "AArch64" compile aarch64-linux-gnu-gcc arm.o -std=c99 -O1 -fno-pie "$dir/lib.c"
+    if has nm; then
+        check "AArch64: reaches nothing else" reaches_only arm.o "$MEM|$RUNTIME|$THREADS|$FILES|$CLOCK|__aarch64_(cas|swp|ldadd|ldset|ldclr|ldeor)[0-9]+_(relax|acq|rel|acq_rel|sync)"
+        check "AArch64: no writable globals" defines_no BbDdCGgSs arm.o
+    fi
+else
+    skip "AArch64" "no aarch64-linux-gnu-gcc"
+fi
+
+rm -f "$dir/out" "$dir/stray" "$dir/asm"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,314 @@
+/* test_kernels.c: matrix kernels, packing and quantisation of every instruction set that runs here, against loops that do
+ * what api.h says and nothing else. Results are compared with memcmp. Buffers end at a page that may not be touched, so that
+ * reading or writing one byte too far crashes. An argument "quick" tests fewer shapes (for emulators). */
+#define _DEFAULT_SOURCE
+#define AIOSK_IMPLEMENTATION
+#include "aios_kernels.h"
+#include "test.h"
+#include <math.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static uint64_t rng = 1;
+
+/* n bytes that end where a forbidden page begins. */
+typedef struct guard {
+    uint8_t *map, *p;
+    size_t bytes;
+} guard;
+static guard guard_new(size_t n) {
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), body = (n + page - 1) / page * page;
+    guard g;
+    g.bytes = body + page;
+    g.map = (uint8_t *)mmap(NULL, g.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (g.map == (uint8_t *)MAP_FAILED || mprotect(g.map + body, page, PROT_NONE) != 0) exit(2);
+    g.p = g.map + body - n;
+    return g;
+}
+static void guard_free(guard *g) { munmap(g->map, g->bytes); }
+
+/* ---- what api.h says --------------------------------------------------------------------------------------- */
+
+static void plain_quantize(const float *x, int n_in, int block, int8_t *q, float *d) {
+    int k, i;
+    for (k = 0; k < n_in / block; k++) {
+        float amax = 0, id;
+        for (i = 0; i < block; i++) amax = fabsf(x[k * block + i]) > amax ? fabsf(x[k * block + i]) : amax;
+        id = amax > 0 ? 127.0f / amax : 0;
+        d[k] = amax / 127.0f;
+        for (i = 0; i < block; i++) q[k * block + i] = (int8_t)lrintf(x[k * block + i] * id);
+    }
+}
+
+static float plain_dot_ints(int type, const uint8_t *row, int n_in, const int8_t *q, const float *d) {
+    const aiosk_type *t = aiosk_type_info(type);
+    const int nw = (int)t->n_weights;
+    float acc = 0;
+    int k, u, i;
+    for (k = 0; k < n_in / nw; k++) {
+        aiosk__ints v;
+        aiosk__unpack_ints(type, row + (size_t)k * t->n_bytes, &v);
+        for (u = 0; u < nw / v.unit; u++) {
+            const int at = k * nw + u * v.unit;
+            const float dx = d[at / (t->family == AIOSK_A256 ? 256 : 32)];
+            int64_t s = 0, m = 0;
+            float w;
+            for (i = 0; i < v.unit; i++) {
+                const int sc = t->family == AIOSK_A256 ? v.sc[i / 16] : 1, mn = t->family == AIOSK_A256 ? v.mn[i / 16] : 1;
+                s += sc * v.q[u * v.unit + i] * q[at + i];
+                m += mn * q[at + i];
+                if (sc * v.q[u * v.unit + i] != (int16_t)(sc * v.q[u * v.unit + i])) test__check(0, "scaled code fits int16", __FILE__, __LINE__);
+            }
+            if (s != (int32_t)s || m != (int32_t)m) test__check(0, "sums fit int32", __FILE__, __LINE__);
+            w = v.d[u] * dx;
+            acc = aiosk__fma(w, (float)(int32_t)s, acc);
+            w = v.dmin[u] * dx;
+            if (v.has_min) acc = aiosk__fma(-w, (float)(int32_t)m, acc);
+        }
+    }
+    return acc;
+}
+
+static float plain_dot_floats(const float *w, const float *x, int n_in) {
+    float s[16] = {0};
+    int i, h;
+    for (i = 0; i < (n_in + 15) / 16 * 16; i++) s[i % 16] = aiosk__fma(i < n_in ? w[i] : 0, i < n_in ? x[i] : 0, s[i % 16]);
+    for (h = 8; h >= 1; h /= 2)
+        for (i = 0; i < h; i++) s[i] += s[i + h];
+    return s[0];
+}
+
+/* ---- weights ------------------------------------------------------------------------------------------------- */
+
+/* Random blocks with finite scales below 100, subnormal ones included. */
+static void random_blocks(int type, uint8_t *p, size_t n) {
+    const aiosk_type *t = aiosk_type_info(type);
+    size_t k, i;
+    for (k = 0; k < n; k++, p += t->n_bytes) {
+        int ok = 0;
+        while (!ok) {
+            for (i = 0; i < t->n_bytes; i++) p[i] = (uint8_t)(test_rand(&rng) >> 32);
+            ok = 1;
+            if (t->family == AIOSK_FLT) {
+                float v[1];
+                aiosk_unpack(type, p, 1, v);
+                ok = fabsf(v[0]) < 100;
+            } else {
+                aiosk__ints v;
+                aiosk__unpack_ints(type, p, &v);
+                for (i = 0; i < 8; i++) ok = ok && fabsf(v.d[i]) < 100 && fabsf(v.dmin[i]) < 100;
+            }
+        }
+    }
+}
+
+/* ---- tests --------------------------------------------------------------------------------------------------- */
+
+enum { ROWS = 37, COLS = 17 };
+
+static void test_matmul(const aiosk_isa *isa, int type, int layout, int n_in, const uint8_t *rows, const float *x, const float *dots,
+                        const float *bias, int quick) {
+    static const int n_rows_list[] = {37, 16, 1, 17, 33, 5, 32, 2, 3, 4, 7, 8, 9, 15, 18, 31};
+    static const int n_cols_list[] = {1, 17, 2, 8, 3, 5};
+    const aiosk_type *t = aiosk_type_info(type);
+    const size_t row_bytes = (size_t)aiosk_row_bytes(type, (uint64_t)n_in);
+    const size_t stride = t->family == AIOSK_FLT ? (size_t)n_in * 4 : (size_t)aiosk_act_bytes((int)t->family, (uint64_t)n_in);
+    guard gx = guard_new(stride * COLS);
+    int a, b, c, r, turn = 0;
+    CHECK(isa->matmul[type][layout] != NULL);
+    for (c = 0; c < COLS; c++) isa->quantize[t->family](x + c * n_in, n_in, gx.p + (size_t)c * stride);
+    for (a = 0; a < (quick ? 5 : 16); a++) {
+        const int n_rows = n_rows_list[a];
+        guard gw = guard_new((size_t)aiosk_layout_bytes(type, layout, (uint64_t)n_rows, (uint64_t)n_in));
+        if (layout == AIOSK_ROWS) memcpy(gw.p, rows, row_bytes * (size_t)n_rows);
+        for (r = 0; layout == AIOSK_PANELS && r < n_rows; r += 16)
+            aiosk_pack_panel(type, rows + row_bytes * (size_t)r, n_rows - r < 16 ? n_rows - r : 16, (uint64_t)n_in, gw.p + row_bytes * (size_t)r);
+        for (b = 0; b < (quick ? 2 : 6); b++, turn++) {
+            const int n_cols = n_cols_list[b], use_bias = turn & 1, add = turn >> 1 & 1;
+            int row0 = turn % 3 == 2 && n_rows > 16 ? 16 : 0, n_bad = 0;
+            guard gy = guard_new(sizeof(float) * (size_t)n_rows * (size_t)n_cols), gb = guard_new(sizeof(float) * (size_t)n_rows);
+            float *y = (float *)(void *)gy.p;
+            aiosk_matmul m;
+            memset(&m, 0, sizeof m);
+            if (row0 && layout == AIOSK_ROWS) row0 = 5;
+            memcpy(gb.p, bias, sizeof(float) * (size_t)n_rows);
+            for (c = 0; c < n_rows * n_cols; c++) y[c] = (float)c;
+            m.w = gw.p;
+            m.x = gx.p + stride * (size_t)(COLS - n_cols);
+            m.y = y;
+            m.bias = use_bias ? (const float *)(const void *)gb.p : NULL;
+            m.flags = add ? AIOSK_MM_ADD : 0;
+            m.x_stride = stride;
+            m.y_stride = (uint64_t)n_rows;
+            m.n_in = n_in;
+            m.row0 = row0;
+            m.row1 = n_rows;
+            m.n_cols = n_cols;
+            isa->matmul[type][layout](&m);
+            for (c = 0; c < n_cols; c++)
+                for (r = 0; r < n_rows; r++) {
+                    float want = dots[(COLS - n_cols + c) * ROWS + r];
+                    if (use_bias) want += bias[r];
+                    if (add) want += (float)(c * n_rows + r);
+                    if (r < row0) want = (float)(c * n_rows + r);
+                    n_bad += memcmp(&want, &y[c * n_rows + r], 4) != 0;
+                }
+            if (!CHECK(n_bad == 0))
+                printf("    %s %s %s n_in %d rows %d..%d cols %d bias %d add %d: %d differ\n", isa->name, t->name,
+                       layout ? "panels" : "rows", n_in, row0, n_rows, n_cols, use_bias, add, n_bad);
+            guard_free(&gy);
+            guard_free(&gb);
+        }
+        guard_free(&gw);
+    }
+    guard_free(&gx);
+}
+
+static void test_type(int type, int n_in, int quick) {
+    const aiosk_type *t = aiosk_type_info(type);
+    const size_t row_bytes = (size_t)aiosk_row_bytes(type, (uint64_t)n_in);
+    const int block = t->family == AIOSK_A256 ? 256 : 32;
+    uint8_t *rows = (uint8_t *)malloc(row_bytes * ROWS), *back = (uint8_t *)malloc(row_bytes);
+    float *x = (float *)malloc(sizeof(float) * (size_t)n_in * COLS), *w = (float *)malloc(sizeof(float) * (size_t)n_in);
+    int8_t *q = (int8_t *)malloc((size_t)n_in);
+    float d[256], dots[ROWS * COLS], bias[ROWS];
+    int isa, c, r, i, layout;
+    random_blocks(type, rows, row_bytes / t->n_bytes * ROWS);
+    for (i = 0; i < ROWS; i++) bias[i] = test_randf(&rng) * 1000;
+    for (c = 0; c < COLS; c++) {
+        for (i = 0; i < n_in; i++) x[c * n_in + i] = test_randf(&rng) * (c == 3 ? 1e-30f : c == 4 ? 0 : 1);
+        if (c == 5) /* the largest codes everywhere, for sums that must not saturate */
+            for (i = 0; i < n_in; i++) x[c * n_in + i] = 1;
+        if (c == 6)
+            for (i = 0; i < n_in; i++) x[c * n_in + i] = -1;
+        if (t->family != AIOSK_FLT) plain_quantize(x + c * n_in, n_in, block, q, d);
+        for (r = 0; r < ROWS; r++) {
+            if (t->family == AIOSK_FLT) {
+                aiosk_unpack(type, rows + row_bytes * (size_t)r, (uint64_t)n_in, w);
+                dots[c * ROWS + r] = plain_dot_floats(w, x + c * n_in, n_in);
+            } else {
+                dots[c * ROWS + r] = plain_dot_ints(type, rows + row_bytes * (size_t)r, n_in, q, d);
+            }
+        }
+    }
+    for (layout = 0; layout < AIOSK_N_LAYOUTS; layout++) {
+        if (aiosk_layout_bytes(type, layout, ROWS, (uint64_t)n_in) == 0) continue;
+        for (isa = 1; isa < AIOSK_N_ISA; isa++)
+            if (aiosk_select(isa)) test_matmul(aiosk_select(isa), type, layout, n_in, rows, x, dots, bias, quick);
+        if (layout != AIOSK_PANELS) continue;
+        for (r = 1; r <= 16; r++) { /* packing forth and back, any number of rows; a panel is a permutation of its rows */
+            const size_t n = 16 * row_bytes;
+            guard g = guard_new(n);
+            size_t sum[256] = {0}, bad = 0, k;
+            memset(g.p, 0xAA, n);
+            aiosk_pack_panel(type, rows, r, (uint64_t)n_in, g.p);
+            for (i = 0; i < 16; i++) {
+                aiosk_unpack_panel_row(type, g.p, i, (uint64_t)n_in, back);
+                for (k = 0; k < row_bytes; k++) bad += back[k] != (i < r ? rows[row_bytes * (size_t)i + k] : 0);
+            }
+            for (k = 0; k < n; k++) sum[g.p[k]]++;
+            for (k = 0; k < n; k++) sum[i = k < row_bytes * (size_t)r ? rows[k] : 0]--;
+            for (k = 0; k < 256; k++) bad += sum[k] != 0;
+            CHECK(bad == 0);
+            guard_free(&g);
+        }
+    }
+    free(rows);
+    free(back);
+    free(x);
+    free(w);
+    free(q);
+}
+
+/* Columns are the same bytes on every set, codes and scales those of the definition. */
+static void test_quantize(void) {
+    enum { N = 2560 };
+    float *x = (float *)malloc(sizeof(float) * N), d[N / 32];
+    int8_t q[N];
+    int kind, isa, round, i;
+    for (round = 0; round < 12; round++) {
+        static const float sizes[] = {1, 1e-3f, 1e4f, 1e-36f, 1e-39f, 3e38f, 1e-44f};
+        for (i = 0; i < N; i++) x[i] = test_randf(&rng) * sizes[round % 7] * (round == 7 ? 0 : 1);
+        if (round == 8) for (i = 0; i < N; i++) x[i] = (float)(i % 511 - 255) * 0.5f; /* ties */
+        if (round == 9) x[0] = x[700] = (float)NAN, x[40] = (float)INFINITY, x[41] = -x[40];
+        if (round == 10) for (i = 0; i < 64; i++) x[i] = (float)NAN;
+        for (kind = AIOSK_A32; kind <= AIOSK_A256; kind++) {
+            const size_t n = (size_t)aiosk_act_bytes(kind, N);
+            guard first = guard_new(n), g = guard_new(n), gx = guard_new(sizeof(float) * N);
+            memcpy(gx.p, x, sizeof(float) * N);
+            aiosk_select(AIOSK_ISA_SCALAR)->quantize[kind]((const float *)(const void *)gx.p, N, first.p);
+            CHECK(n % 64 == 0);
+            if (round != 4 && round != 6 && round < 9) { /* 127 / amax finite, no NaN */
+                plain_quantize(x, N, kind == AIOSK_A32 ? 32 : 256, q, d);
+                CHECK(memcmp(first.p, q, N) == 0);
+                CHECK(memcmp(first.p + (kind == AIOSK_A32 ? aiosk__a32_parts(N).d : aiosk__a256_parts(N).d), d,
+                             sizeof(float) * (kind == AIOSK_A32 ? N / 32 : N / 256)) == 0);
+            }
+            for (isa = 2; isa < AIOSK_N_ISA; isa++) {
+                if (!aiosk_select(isa)) continue;
+                memset(g.p, 0, n);
+                aiosk_select(isa)->quantize[kind]((const float *)(const void *)gx.p, N, g.p);
+                if (!CHECK(memcmp(first.p, g.p, n) == 0)) printf("    %s kind %d round %d\n", aiosk_select(isa)->name, kind, round);
+            }
+            guard_free(&first);
+            guard_free(&g);
+            guard_free(&gx);
+        }
+    }
+    free(x);
+}
+
+static void test_table(void) {
+    int isa, type;
+    for (isa = 1; isa < AIOSK_N_ISA; isa++) {
+        const aiosk_isa *k = aiosk_select(isa);
+        if (!k) continue;
+        printf("%s\n", k->name);
+        CHECK(k->id == isa);
+        for (type = 0; type < AIOSK_N_TYPES; type++) {
+            const aiosk_type *t = aiosk_type_info(type);
+            CHECK((k->matmul[type][AIOSK_ROWS] != NULL) == (t && t->family != AIOSK_RAW));
+            CHECK((k->matmul[type][AIOSK_PANELS] != NULL) == (t && aiosk_layout_bytes(type, AIOSK_PANELS, 16, 256) != 0));
+        }
+    }
+    CHECK(aiosk_select(AIOSK_ISA_BEST) != NULL);
+    CHECK(aiosk_select(-1) == NULL);
+    CHECK(aiosk_select(99) == NULL);
+    CHECK(aiosk_layout_bytes(AIOSK_Q4_0, AIOSK_PANELS, 17, 64) == 2 * 16 * 36);
+    CHECK(aiosk_layout_bytes(AIOSK_Q4_0, AIOSK_PANELS, 17, 65) == 0);
+    CHECK(aiosk_layout_bytes(AIOSK_F32, AIOSK_PANELS, 16, 64) == 0);
+    CHECK(aiosk_layout_bytes(AIOSK_Q4_0, 2, 16, 64) == 0);
+}
+
+static void test_fp_state(void) {
+#if defined(__x86_64__)
+    const uint32_t old = _mm_getcsr();
+    uint64_t saved;
+    _mm_setcsr(old | 0xE040u);
+    saved = aiosk_fp_begin();
+    CHECK((_mm_getcsr() & 0xE040u) == 0);
+    aiosk_fp_end(saved);
+    CHECK(_mm_getcsr() == (old | 0xE040u));
+    _mm_setcsr(old);
+#else
+    aiosk_fp_end(aiosk_fp_begin());
+#endif
+}
+
+int main(int argc, char **argv) {
+    const int quick = argc > 1 && strcmp(argv[1], "quick") == 0;
+    int type, i;
+    test_table();
+    test_fp_state();
+    test_quantize();
+    for (type = 0; type < AIOSK_N_TYPES; type++) {
+        static const int n_flt[] = {1, 16, 39, 100}, times[] = {1, 2, 3, 4};
+        const aiosk_type *t = aiosk_type_info(type);
+        if (!t || t->family == AIOSK_RAW) continue;
+        for (i = 0; i < (quick ? 3 : 4); i++) {
+            const int nw = (int)t->n_weights;
+            test_type(type, t->family == AIOSK_FLT ? n_flt[i] : i == 3 ? (t->family == AIOSK_A256 ? 1280 : nw * 17) : nw * times[i], quick);
+        }
+    }
+    return test_end();
+}
