@@ -23,7 +23,7 @@ SRC      := $(wildcard src/*.h src/*.c src/kernels/*)
 EXAMPLES := $(patsubst examples/%.c,%,$(wildcard examples/*.c))
 BENCHES  := $(patsubst bench/%.c,%,$(wildcard bench/*.c))
 TOOLS    := $(patsubst tools/%.c,%,$(wildcard tools/*.c))
-SH_TESTS := $(filter-out tests/run.sh,$(wildcard tests/*.sh))
+SH_TESTS := $(filter-out tests/run.sh tests/fuzz.sh,$(wildcard tests/*.sh))
 HEADERS   = aios.h aios_kernels.h
 
 # What a shell test may use
@@ -33,38 +33,43 @@ TEST_ENV = CC='$(CC)' AWK='$(AWK)' AIOS_SHARED='$(AIOS_SHARED)'
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: all demo test test-arm test-asan check headers bench tools clean help FORCE
+.PHONY: all demo test test-arm test-asan check headers fuzz bench tools clean help
 
 all: build/aios  ## the command, build/aios
 
 demo: build/aios  ## the command writes a story with the model that is built in
 	build/aios run -p "Once upon a time there was a little dragon who" -n 120 --temp 0.7 --top-p 0.9 --seed 1
 
-# ---- one rule set per flavour: $1 folder, $2 compiler, $3 flags, $4 link flags, $5 archiver --------------------------
-# Everything links with libaios.a; a program that defines AIOS_IMPLEMENTATION itself takes nothing from it. The model that
-# is built in (examples/tale.h) is taken from models/ while an example compiles.
+# ---- programs -------------------------------------------------------------------------------------------------------
+# A program that defines AIOS_IMPLEMENTATION has the library in it; the others take it from libaios.a. The model that is
+# built in (examples/tale.h) is taken from models/ while an example compiles.
+OWN  := $(shell grep -lE '^ *# *define AIOSK?_IMPLEMENTATION' tests/*.c examples/*.c bench/*.c tools/*.c /dev/null)
+DEPS := $(SRC) $(wildcard tests/*.h examples/*.h bench/*.h models/*.gguf)
+
+# $1 program, $2 source, $3 folder of libaios.a, $4 compiler and flags, $5 link flags
+define program
+$1: $2 $(DEPS) $(if $(filter $2,$(OWN)),,$3/libaios.a) | $3
+	$4 -Isrc -Itests $2 $(if $(filter $2,$(OWN)),,$3/libaios.a) $(LDFLAGS) $5 $(LDLIBS) -lm -o $$@
+endef
+# $1 folder, $2 compiler and flags, $3 link flags, $4 archiver
 define flavour
-$1/aios.o: $(SRC) | $1
-	$2 $3 -Isrc -DAIOS_IMPLEMENTATION -x c -c src/aios.h -o $$@
-$1/libaios.a: $1/aios.o
-	rm -f $$@
-	$5 rcs $$@ $$<
-$1/test_%: tests/test_%.c $$(wildcard tests/*.h) $(SRC) $1/libaios.a
-	$2 $3 -Isrc -Itests $$< $1/libaios.a $(LDFLAGS) $4 $(LDLIBS) -lm -o $$@
-$(EXAMPLES:%=$1/%): $1/%: examples/%.c $$(wildcard examples/*.h models/*.gguf) $(SRC) $1/libaios.a
-	$2 $3 -Isrc $$< $1/libaios.a $(LDFLAGS) $4 $(LDLIBS) -lm -o $$@
 $1:
 	mkdir -p $$@
+$1/aios.o: $(SRC) | $1
+	$2 -Isrc -DAIOS_IMPLEMENTATION -x c -c src/aios.h -o $$@
+$1/libaios.a: $1/aios.o
+	rm -f $$@
+	$4 rcs $$@ $$<
+$(foreach t,$(T),$(eval $(call program,$1/test_$t,tests/test_$t.c,$1,$2,$3)))
+$(foreach e,$(EXAMPLES),$(eval $(call program,$1/$e,examples/$e.c,$1,$2,$3)))
 endef
 
-$(eval $(call flavour,build,$(CC),$(CFLAGS),,$(AR)))
-$(eval $(call flavour,build/asan,$(CC),$(CFLAGS) $(SANITIZE),,$(AR)))
-$(eval $(call flavour,build/arm,$(ARM)gcc,$(CFLAGS),$(ARM_LD),$(ARM)ar))
-
-$(TOOLS:%=build/%): build/%: tools/%.c $(SRC) build/libaios.a
-	$(CC) $(CFLAGS) -Isrc $< build/libaios.a $(LDFLAGS) $(LDLIBS) -lm -o $@
-$(BENCHES:%=build/%): build/%: bench/%.c $(wildcard bench/*.h) $(SRC) build/libaios.a
-	$(CC) $(CFLAGS) -Isrc $< build/libaios.a $(LDFLAGS) $(LDLIBS) -lm -o $@
+$(eval $(call flavour,build,$(CC) $(CFLAGS),,$(AR)))
+$(eval $(call flavour,build/asan,$(CC) $(CFLAGS) $(SANITIZE),,$(AR)))
+$(eval $(call program,build/asan/fuzz_gguf,tests/fuzz_gguf.c,build/asan,$(CC) $(CFLAGS) $(SANITIZE) -DFUZZ_MAIN,))
+$(eval $(call flavour,build/arm,$(ARM)gcc $(CFLAGS),$(ARM_LD),$(ARM)ar))
+$(foreach b,$(BENCHES),$(eval $(call program,build/$b,bench/$b.c,build,$(CC) $(CFLAGS),)))
+$(foreach t,$(TOOLS),$(eval $(call program,build/$t,tools/$t.c,build,$(CC) $(CFLAGS),)))
 
 # ---- generated headers ----------------------------------------------------------------------------------------------
 AMALGAMATE = $(AWK) -v keep=aios_kernels.h -v licence=LICENSE -f tools/amalgamate.awk
@@ -83,8 +88,8 @@ check:  ## the headers equal src/, compile clean everywhere and reach only what 
 
 test-asan:  ## the C tests with AddressSanitizer and UndefinedBehaviorSanitizer
 	@if echo 'int main(void){return 0;}' | $(CC) $(SANITIZE) -x c - -o /dev/null 2>/dev/null; then \
-	    $(MAKE) --no-print-directory $(T:%=build/asan/test_%) && \
-	    $(TEST_ENV) TEST_ASAN=1 sh tests/run.sh build/asan/log $(T:%=build/asan/test_%); \
+	    $(MAKE) --no-print-directory $(T:%=build/asan/test_%) build/asan/fuzz_gguf && \
+	    $(TEST_ENV) sh tests/run.sh build/asan/log $(T:%=build/asan/test_%) tests/fuzz.sh; \
 	else \
 	    echo "skip: $(CC) cannot link with the sanitizers"; echo "0 passed, 0 failed"; \
 	fi
@@ -100,6 +105,10 @@ test-arm:  ## the C tests for AArch64 (NEON) under qemu, and the same logits as 
 	    echo "skip: needs $(ARM)gcc and $(QEMU) (Debian: gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)"; \
 	    echo "0 passed, 0 failed"; \
 	fi
+
+FUZZ_SECONDS = 20
+fuzz: build/asan/fuzz_gguf  ## damaged model files, sanitized: make fuzz FUZZ_SECONDS=600 FUZZ_SEED=2
+	@$(TEST_ENV) FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(or $(FUZZ_SEED),1) sh tests/fuzz.sh
 
 bench: $(BENCHES:%=build/%)  ## build and run what is in bench/
 	@for b in $^; do echo "== $$b"; $$b || exit 1; done

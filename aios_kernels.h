@@ -319,7 +319,15 @@ AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float
 
 #if !defined(AIOSK_NO_SIMD) && (defined(__x86_64__) || defined(_M_X64))
 #define AIOSK__X86 1
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized" /* GCC warns of its own _mm512_undefined_* (bug 105593) */
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <immintrin.h>
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 #elif !defined(AIOSK_NO_SIMD) && (defined(__aarch64__) || defined(_M_ARM64))
 #define AIOSK__ARM64 1
 #include <arm_neon.h>
@@ -342,9 +350,13 @@ AIOSK__STRICT static inline AIOSK__UNUSED float aiosk__fma(float a, float b, flo
 #if defined(__FP_FAST_FMAF) || defined(__FMA__) || defined(__aarch64__)
     return __builtin_fmaf(a, b, c);
 #else
-    double p = (double)a * (double)b, z = (double)c, s = p + z, t = s - p, e = (p - (s - t)) + (z - t);
+    double p = (double)a * (double)b, z = (double)c, s = p + z, t, e;
     uint64_t u;
     memcpy(&u, &s, 8);
+    /* Nearly always s is not halfway between two normal floats, and rounds to the same one as the exact sum. */
+    if ((u & 0x1FFFFFFFu) != 0x10000000u && (u << 1 >> 53) >= 1023 - 126) return (float)s;
+    t = s - p;
+    e = (p - (s - t)) + (z - t);
     if (e != 0 && !(u & 1) && (u & 0x7FF0000000000000u) != 0x7FF0000000000000u) {
         /* round to odd: step towards the error's side when the last bit is even */
         if ((e > 0) == (s > 0)) u += 1; else u -= 1;
@@ -2078,16 +2090,16 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* Tiles that keep the sums in registers: 16 of 32, 8 of 16 (AVX2), 16 of 32 (NEON). */
+/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). */
 V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
-    enum { NR = V_W == 8 ? 2 : V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
+    enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
-    for (; row + 4 <= m->row1; row += 4) {
-        for (c = 0; c + NC <= m->n_cols; c += NC) {
-            V_NAME(flt_tile)(m, type, row, c, NR, NC);
-            if (NR < 4) V_NAME(flt_tile)(m, type, row + NR, c, NR, NC);
+    if (V_W > 1) {
+        for (; row + 4 <= m->row1; row += 4) {
+            for (c = 0; c + NC <= m->n_cols; c += NC)
+                for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
+            for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
         }
-        for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
     }
     for (; row < m->row1; row++)
         for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
@@ -3500,16 +3512,16 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* Tiles that keep the sums in registers: 16 of 32, 8 of 16 (AVX2), 16 of 32 (NEON). */
+/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). */
 V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
-    enum { NR = V_W == 8 ? 2 : V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
+    enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
-    for (; row + 4 <= m->row1; row += 4) {
-        for (c = 0; c + NC <= m->n_cols; c += NC) {
-            V_NAME(flt_tile)(m, type, row, c, NR, NC);
-            if (NR < 4) V_NAME(flt_tile)(m, type, row + NR, c, NR, NC);
+    if (V_W > 1) {
+        for (; row + 4 <= m->row1; row += 4) {
+            for (c = 0; c + NC <= m->n_cols; c += NC)
+                for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
+            for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
         }
-        for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
     }
     for (; row < m->row1; row++)
         for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
@@ -4907,16 +4919,16 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* Tiles that keep the sums in registers: 16 of 32, 8 of 16 (AVX2), 16 of 32 (NEON). */
+/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). */
 V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
-    enum { NR = V_W == 8 ? 2 : V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
+    enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
-    for (; row + 4 <= m->row1; row += 4) {
-        for (c = 0; c + NC <= m->n_cols; c += NC) {
-            V_NAME(flt_tile)(m, type, row, c, NR, NC);
-            if (NR < 4) V_NAME(flt_tile)(m, type, row + NR, c, NR, NC);
+    if (V_W > 1) {
+        for (; row + 4 <= m->row1; row += 4) {
+            for (c = 0; c + NC <= m->n_cols; c += NC)
+                for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
+            for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
         }
-        for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
     }
     for (; row < m->row1; row++)
         for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
@@ -6371,16 +6383,16 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* Tiles that keep the sums in registers: 16 of 32, 8 of 16 (AVX2), 16 of 32 (NEON). */
+/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). */
 V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
-    enum { NR = V_W == 8 ? 2 : V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
+    enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
-    for (; row + 4 <= m->row1; row += 4) {
-        for (c = 0; c + NC <= m->n_cols; c += NC) {
-            V_NAME(flt_tile)(m, type, row, c, NR, NC);
-            if (NR < 4) V_NAME(flt_tile)(m, type, row + NR, c, NR, NC);
+    if (V_W > 1) {
+        for (; row + 4 <= m->row1; row += 4) {
+            for (c = 0; c + NC <= m->n_cols; c += NC)
+                for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
+            for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
         }
-        for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
     }
     for (; row < m->row1; row++)
         for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
@@ -7831,16 +7843,16 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* Tiles that keep the sums in registers: 16 of 32, 8 of 16 (AVX2), 16 of 32 (NEON). */
+/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). */
 V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
-    enum { NR = V_W == 8 ? 2 : V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
+    enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
-    for (; row + 4 <= m->row1; row += 4) {
-        for (c = 0; c + NC <= m->n_cols; c += NC) {
-            V_NAME(flt_tile)(m, type, row, c, NR, NC);
-            if (NR < 4) V_NAME(flt_tile)(m, type, row + NR, c, NR, NC);
+    if (V_W > 1) {
+        for (; row + 4 <= m->row1; row += 4) {
+            for (c = 0; c + NC <= m->n_cols; c += NC)
+                for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
+            for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
         }
-        for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
     }
     for (; row < m->row1; row++)
         for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);

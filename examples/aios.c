@@ -157,7 +157,8 @@ static void open_model(session *s, const options *o, uint32_t flags) {
         aios_io_memory(&io, tale_gguf, tale_gguf_bytes);
         d.io = &io;
     }
-    need(aios_model_open(&d, &s->model, &err), &err);
+    if (aios_model_open(&d, &s->model, &err) != AIOS_OK && o->model && !strstr(err.text, o->model)) die("'%s': %s", o->model, err.text);
+    need(err.code, &err);
     aios_model_info_init(&s->info);
     aios_model_get_info(s->model, &s->info);
 }
@@ -358,7 +359,7 @@ static int inspect(const options *o) {
 /* ---- tokenize, detokenize ---------------------------------------------------------------------------------- */
 static int tokenize_stdin(const options *o) {
     session s;
-    uint64_t n_text;
+    uint64_t n_text = 0;
     int32_t n, i, *ids;
     char *text = o->prompt ? NULL : read_all(o->file ? o->file : "-", &n_text);
     open_model(&s, o, AIOS_MODEL_VOCAB_ONLY);
@@ -589,7 +590,7 @@ static int bench(const options *o) {
     char *end;
     long n_wanted = o->prompt ? strtol(o->prompt, &end, 10) : 256;
     int32_t n_prompt = (int32_t)n_wanted, i, r, *ids;
-    double *pre, *dec, *tmp, read_gb_s, pre_median, dec_median, per[4];
+    double *pre, *dec, *tmp, read_gb_s, pre_median, dec_median, used, per[4];
     if (n_wanted < 1 || n_wanted > 1 << 24 || (o->prompt && *end)) die_usage("-p is a number of tokens here, not '%s'", o->prompt);
     if (o->n < 1) die_usage("-n must be at least 1");
     open_model(&s, o, 0);
@@ -639,8 +640,9 @@ static int bench(const options *o) {
         printf("%d threads, %s, %d runs; medians\n", s.plan.n_threads, aiosk_select(s.plan.isa)->name, o->runs);
         printf("prefill  %10.2f tok/s   (%d tokens)\ndecode   %10.2f tok/s   (%d tokens after them)\n", pre_median, n_prompt, dec_median, o->n);
         printf("read     %10.3f MB/token (weights %.3f, kv %.3f, streamed %.3f)\n", (per[0] + per[1] + per[3]) * 1e-6, per[0] * 1e-6, per[1] * 1e-6, per[3] * 1e-6);
-        printf("memory   %10.2f GB/s read by these threads; decode uses %.1f %% of it\n", read_gb_s,
-               (per[0] + per[1]) * dec_median * 1e-7 / read_gb_s);
+        used = (per[0] + per[1]) * dec_median * 1e-7 / read_gb_s;
+        printf("memory   %10.2f GB/s read by these threads; decode reads %.1f %% of that%s\n", read_gb_s, used,
+               used > 100 ? ": from the CPU's caches" : "");
     }
     free(ids);
     free(pre);
@@ -838,7 +840,8 @@ int main(int argc, char **argv) {
     const command *c = NULL;
     options o;
     int i, k, status;
-    if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) { help(); return argc < 2 ? 2 : 0; }
+    if (argc < 2) die_usage("give a command; see aios --help");
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) { help(); return 0; }
     for (i = 0; i < N_COMMANDS; i++) if (!strcmp(argv[1], commands[i].name)) c = &commands[i];
     if (!c) die_usage("there is no command '%s'; see aios --help", argv[1]);
     snprintf(name, sizeof name, "aios %s", c->name);

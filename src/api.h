@@ -310,7 +310,8 @@ enum { AIOS_FEED_ALL_LOGITS = 1, AIOS_FEED_NO_LOGITS = 2 };
 AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids, uint64_t n, uint32_t flags, aios_error *err);
 
 /* Works on fed tokens of all sequences until none is left (AIOS_OK), until now_ns passes deadline_ns (AIOS_MORE;
- * 0 = no deadline), or until a pass has filled output rows while more tokens wait (AIOS_MORE: read the rows, step again).
+ * 0 = no deadline; at least one task is done even if it has passed already), or until a pass has filled output rows while
+ * more tokens wait (AIOS_MORE: read the rows, step again).
  * Output rows stay valid until the next call of aios_step. A pass that fails or is cancelled leaves the sequences as they were before it. */
 AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error *err);
 /* Makes the running or next aios_step return AIOS_ERR_CANCELLED soon. The one call allowed from any thread. */

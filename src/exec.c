@@ -181,7 +181,6 @@ static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *er
     if (aios__load(&c->cancel)) return aios__cancelled(c, err);
     while (c->running || aios__waiting(c)) {
         if (!c->running) {
-            if (deadline && aios__now(c) >= deadline) return AIOS_MORE;
             c->n_out_ready = 0;
             aios__pass_gather(c);
             aios__phase_enter(c, 0);

@@ -422,7 +422,7 @@ static inline aios_status aios__scan_tensor(aios__scan *s, uint32_t index) {
 /* A whole part: header, keys, and unless keys_only the directory. */
 static inline aios_status aios__scan_part(aios__scan *s, int32_t keys_only) {
     uint8_t magic[4];
-    uint64_t n_tensors, n_keys, end;
+    uint64_t n_tensors, n_keys, rest, reach;
     uint32_t i;
     aios_status st;
 
@@ -437,9 +437,9 @@ static inline aios_status aios__scan_part(aios__scan *s, int32_t keys_only) {
     if (s->version < 2 || s->version > 3) return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, 4, 3, s->version, "a GGUF version that is not known, only 2 and 3 are", "");
     if ((st = aios__scan_get(s, &n_tensors, 8, "tensor count")) != AIOS_OK) return st;
     if ((st = aios__scan_get(s, &n_keys, 8, "key count")) != AIOS_OK) return st;
-    end = s->io->n_bytes - s->pos;
-    if (n_tensors > end / AIOS__MIN_TENSOR_BYTES) return aios__scan_bad(s, 8, end / AIOS__MIN_TENSOR_BYTES, n_tensors, "more tensors than the file can hold");
-    if (n_keys > end / AIOS__MIN_KEY_BYTES) return aios__scan_bad(s, 16, end / AIOS__MIN_KEY_BYTES, n_keys, "more keys than the file can hold");
+    rest = s->io->n_bytes - s->pos;
+    if (n_tensors > rest / AIOS__MIN_TENSOR_BYTES) return aios__scan_bad(s, 8, rest / AIOS__MIN_TENSOR_BYTES, n_tensors, "more tensors than the file can hold");
+    if (n_keys > rest / AIOS__MIN_KEY_BYTES) return aios__scan_bad(s, 16, rest / AIOS__MIN_KEY_BYTES, n_keys, "more keys than the file can hold");
     if (n_tensors > s->lim.max_tensors) return aios__scan_fail(s, AIOS_ERR_LIMIT, 8, s->lim.max_tensors, n_tensors, "more tensors than limits.max_tensors allows", "");
     if (n_keys > s->lim.max_keys) return aios__scan_fail(s, AIOS_ERR_LIMIT, 16, s->lim.max_keys, n_keys, "more keys than limits.max_keys allows", "");
     s->n_tensors = (uint32_t)n_tensors;
@@ -456,11 +456,11 @@ static inline aios_status aios__scan_part(aios__scan *s, int32_t keys_only) {
     if (s->n_tensors == 0) return AIOS_OK;
     s->kind = 't'; s->index = s->far_index; s->n_name = s->n_far_name;
     memcpy(s->name, s->far_name, s->n_far_name);
-    end = s->pos + ((0 - s->pos) & (s->alignment - 1));     /* the data begins at the next multiple of the alignment */
-    if (end < s->pos || !aios__add(end, s->far_end, &n_keys) || n_keys > s->io->n_bytes)
-        return aios__scan_bad(s, s->far_off, s->io->n_bytes, end + s->far_end, "its data lies outside the file");
-    s->data_off = end;
-    if (s->tensor) for (i = 0; i < s->n_tensors; i++) s->tensor[i].off += end;
+    /* the data begins at the next multiple of the alignment; only now is it known where that is */
+    s->data_off = s->pos + ((0 - s->pos) & (s->alignment - 1));
+    if (s->data_off < s->pos || !aios__add(s->data_off, s->far_end, &reach) || reach > s->io->n_bytes)
+        return aios__scan_bad(s, s->far_off, s->io->n_bytes, s->data_off + s->far_end, "its data lies outside the file");
+    if (s->tensor) for (i = 0; i < s->n_tensors; i++) s->tensor[i].off += s->data_off;
     return AIOS_OK;
 }
 

@@ -137,7 +137,7 @@ AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
     k = aios__hp_key(&h, m->arch->norm == AIOS__NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon");
     if (!h.st && !k) return aios__fail1(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "the key with the norm's epsilon (%) is missing",
                                         aios__z(m->arch->norm == AIOS__NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon"));
-    p->norm_eps = (float)aios__hp_num(&h, m->arch->norm == AIOS__NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon", 0, 1, 1e-5);
+    p->norm_eps = (float)aios__hp_num(&h, m->arch->norm == AIOS__NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon", 1e-30, 1, 1e-5);
     p->window   = m->arch->window_every ? aios__hp_int(&h, "attention.sliding_window", 0, 1 << 30, 0) : 0;
     p->score_cap = (float)aios__hp_num(&h, "attn_logit_softcapping", 0, 1e6, 0);
     p->logit_cap = (float)aios__hp_num(&h, "final_logit_softcapping", 0, 1e6, 0);

@@ -33,8 +33,8 @@ typedef struct aios__vocab {
     aios__str model, pre_name;          /* as the file has them                                         */
     const aios__pre *pre;               /* NULL: pre_name is not known                                  */
     const uint8_t *token_p;             /* first token string in the header                             */
-    const uint8_t *score_p;             /* f32 or i32 [n_tokens]; NULL = all 0                          */
-    uint32_t score_type, max_token_bytes, n_slots, n_merge_slots;
+    const uint8_t *score_p;             /* f32 [n_tokens]; NULL = all 0                                 */
+    uint32_t max_token_bytes, n_slots, n_merge_slots;
     uint32_t *off;                      /* [n_tokens] from token_p                                      */
     uint8_t *attr;                      /* [n_tokens]                                                   */
     uint32_t *slot;                     /* [n_slots] token id + 1 by text; 0 = empty                    */
@@ -422,18 +422,19 @@ static inline uint64_t aios__pre_next(const aios__pre *pre, uint64_t bound[6], c
 /* ---- loading ---------------------------------------------------------------------------------------------------- */
 
 static inline aios_status aios__vocab_bad(aios_error *err, const aios__key *k, uint64_t expected, uint64_t got, const char *what) {
-    return aios__fail2(err, AIOS_ERR_FORMAT, k->off, expected, got, "key '%': %", aios__s(k->name), aios__z(what));
+    return aios__fail2(err, AIOS_ERR_MODEL, aios__key_entry_off(k), expected, got, "key '%': %", aios__s(k->name), aios__z(what));
+}
+static inline aios_status aios__vocab_missing(aios_error *err, const char *key) {
+    return aios__fail1(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "key '%' is missing", aios__z(key));
 }
 /* Texts and types of tokens. */
 static inline aios_status aios__load_tokens(aios__vocab *v, const aios__gguf *g, const aios__gguf_size *size, aios_error *err) {
     const aios__key *k = aios__key_find(g, "tokenizer.ggml.tokens");
     const uint8_t *p;
     uint64_t i, type;
-    if (!k || !k->is_array || k->type != AIOS__STR || k->n != size->n_tokens) {
-        if (k) return aios__vocab_bad(err, k, size->n_tokens, k->n, "is no array of strings");
-        if (v->kind == AIOS__VOCAB_OTHER) return AIOS_OK;
-        return aios__fail(err, AIOS_ERR_FORMAT, 0, "key 'tokenizer.ggml.tokens' is missing");
-    }
+    if (!k) return v->kind == AIOS__VOCAB_OTHER ? (aios_status)AIOS_OK : aios__vocab_missing(err, "tokenizer.ggml.tokens");
+    if (!k->is_array || k->type != AIOS__STR || k->n != size->n_tokens) return aios__vocab_bad(err, k, AIOS__STR, k->type, "is no array of strings");
+    if (k->n == 0) return aios__vocab_bad(err, k, 1, 0, "is empty");
     v->n_tokens = (int32_t)k->n;
     v->token_p = p = k->p;
     for (i = 0; i < k->n; i++) {
@@ -444,7 +445,7 @@ static inline aios_status aios__load_tokens(aios__vocab *v, const aios__gguf *g,
         if (s.n > v->max_token_bytes) v->max_token_bytes = (uint32_t)s.n;
     }
     k = aios__key_find(g, "tokenizer.ggml.token_type");
-    if (k && k->n < size->n_tokens) return aios__vocab_bad(err, k, size->n_tokens, k->n, "has fewer items than there are tokens");
+    if (k && (!k->is_array || k->n != size->n_tokens)) return aios__vocab_bad(err, k, size->n_tokens, k->n, "has another number of items than there are tokens");
     for (i = 0; k && i < size->n_tokens; i++) {
         if (!aios__key_item_u64(k, i, &type) || type > AIOS__T_BYTE)
             return aios__vocab_bad(err, k, AIOS__T_BYTE, i, "holds a token type that does not exist");
@@ -452,10 +453,9 @@ static inline aios_status aios__load_tokens(aios__vocab *v, const aios__gguf *g,
     }
     k = aios__key_find(g, "tokenizer.ggml.scores");
     if (k && v->kind == AIOS__VOCAB_SPM) {
-        if (!k->is_array || (k->type != AIOS__F32 && k->type != AIOS__I32)) return aios__vocab_bad(err, k, AIOS__F32, k->type, "is no array of f32");
-        if (k->n < size->n_tokens) return aios__vocab_bad(err, k, size->n_tokens, k->n, "has fewer items than there are tokens");
+        if (!k->is_array || k->type != AIOS__F32) return aios__vocab_bad(err, k, AIOS__F32, k->type, "is no array of f32");
+        if (k->n != size->n_tokens) return aios__vocab_bad(err, k, size->n_tokens, k->n, "has another number of items than there are tokens");
         v->score_p = k->p;
-        v->score_type = k->type;
     }
     return AIOS_OK;
 }
@@ -479,14 +479,14 @@ static inline aios_status aios__load_hash(aios__vocab *v, const aios__gguf *g, a
     }
     return AIOS_OK;
 }
-/* Rank by pair of tokens. A merge of or into something that is no token is left out (it could never end in an id; no known file
+/* Rank by pair of tokens. A merge of or into something that is no token (or is longer than 1 KiB) is left out (no known file
  * has one), as is the second of two for one pair. */
 static inline aios_status aios__load_merges(aios__vocab *v, const aios__gguf *g, uint64_t n_merges, aios_error *err) {
     const aios__key *k = aios__key_find(g, "tokenizer.ggml.merges");
     const uint8_t *p;
     char joined[1024];
     uint64_t r, j;
-    if (!k) return aios__fail(err, AIOS_ERR_FORMAT, 0, "key 'tokenizer.ggml.merges' is missing");
+    if (!k) return aios__vocab_missing(err, "tokenizer.ggml.merges");
     if (!k->is_array || k->type != AIOS__STR || k->n != n_merges) return aios__vocab_bad(err, k, n_merges, k->n, "is no array of strings");
     memset(v->merge_slot, 0, (size_t)v->n_merge_slots * 4);
     for (r = 0, p = k->p; r < n_merges; r++) {
@@ -508,7 +508,7 @@ static inline aios_status aios__load_merges(aios__vocab *v, const aios__gguf *g,
     }
     return AIOS_OK;
 }
-/* A token id from the file; what is out of range counts as not said, as in llama.cpp. */
+/* A token id from the file; one out of range counts as not said, as in llama.cpp (many files have such a padding id). */
 static inline int32_t aios__vocab_id(const aios__vocab *v, const aios__gguf *g, const char *key, int32_t otherwise) {
     uint64_t id;
     if (aios__key_u64(aios__key_find(g, key), &id) && id < (uint64_t)v->n_tokens) return (int32_t)id;
@@ -526,14 +526,14 @@ static inline int32_t aios__has_text(const aios__vocab *v, const char *z) { retu
 static inline int32_t aios__is_special(uint32_t type) { return type == AIOS__T_CONTROL || type == AIOS__T_USER || type == AIOS__T_UNKNOWN; }
 
 /* Special ids, flags, ends of text, what the search for special tokens needs, byte tokens. */
-static inline void aios__load_special(aios__vocab *v, const aios__gguf *g) {
+static inline aios_status aios__load_special(aios__vocab *v, const aios__gguf *g, aios_error *err) {
     static const char *const end_keys[] = { "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id",
         "tokenizer.ggml.fim_pad_token_id", "tokenizer.ggml.fim_rep_token_id", "tokenizer.ggml.fim_sep_token_id" };
     /* Texts that end a turn or a text in some family, and are control tokens whatever the file says. The first n_eot, in this
      * order, stand in for a missing eot_token_id. */
     enum { n_eot = 11 };
     static const char *const end_texts[] = { "<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>",
-        "<EOT>", "_<EOT>", "[EOT]", "<\xEF\xBD\x9C" "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>", "<end_of_utterance>",
+        "<EOT>", "_<EOT>", "[EOT]", "<\xEF\xBD\x9C\x65nd\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>", "<end_of_utterance>",
         "<|eom_id|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "[EOS]", "<eos>", "<turn|>", "<|tool_response>", "[e~[",
         "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]", "<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>",
         "<|file_sep|>", "</s>" };
@@ -541,6 +541,12 @@ static inline void aios__load_special(aios__vocab *v, const aios__gguf *g) {
     uint32_t i, type;
     aios__str s, name = { NULL, 0 };
 
+    for (i = 0; i < 3; i++) {           /* these must be right: they are put into texts or end them */
+        static const char *const keys[] = { "tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id", "tokenizer.ggml.unknown_token_id" };
+        const aios__key *k = aios__key_find(g, keys[i]);
+        uint64_t x = 0;
+        if (k && (!aios__key_u64(k, &x) || (v->n_tokens && x >= (uint64_t)v->n_tokens))) return aios__vocab_bad(err, k, (uint64_t)v->n_tokens - 1, x, "is no token id");
+    }
     v->bos = aios__vocab_id(v, g, "tokenizer.ggml.bos_token_id", spm ? 1 : -1);
     v->eos = aios__vocab_id(v, g, "tokenizer.ggml.eos_token_id", spm ? 2 : -1);
     v->unk = aios__vocab_id(v, g, "tokenizer.ggml.unknown_token_id", spm ? 0 : -1);
@@ -556,7 +562,7 @@ static inline void aios__load_special(aios__vocab *v, const aios__gguf *g) {
     if (v->eos >= 0) v->attr[v->eos] |= AIOS__T_END;
     for (i = 0; i < sizeof end_keys / sizeof *end_keys; i++)
         if ((id = aios__vocab_id(v, g, end_keys[i], -1)) >= 0) v->attr[id] |= AIOS__T_END;
-    if (v->kind == AIOS__VOCAB_OTHER) return;       /* no hash: texts cannot be found */
+    if (v->kind == AIOS__VOCAB_OTHER) return AIOS_OK;       /* no hash: texts cannot be found */
 
     for (i = 0; i < sizeof end_texts / sizeof *end_texts; i++) {
         const char *z = end_texts[i];
@@ -597,14 +603,17 @@ static inline void aios__load_special(aios__vocab *v, const aios__gguf *g) {
             if (v->byte_id[i] < 0) v->byte_id[i] = aios__token_find(v, &b, 1);
         } else {
             v->byte_id[i] = aios__token_find_bytes(v, &b, 1);
+            if (v->byte_id[i] >= 0 && (v->attr[v->byte_id[i]] & AIOS__T_TYPE) == AIOS__T_USER) v->byte_id[i] = -1;  /* means the letter */
         }
     }
+    return AIOS_OK;
 }
 
 /* Reads the tokenizer's keys into v; v->off .. v->merge lie in mem. With mem->base NULL it only counts what they take, from
  * size alone (g is then NULL). A model without tokenizer, or with one of another kind, is no error here. */
 static inline aios_status aios__vocab_load(aios__vocab *v, aios__bump *mem, const aios__gguf *g, const aios__gguf_size *size, aios_error *err) {
     uint64_t n = size->n_tokens, m = size->n_merges;
+    const aios__key *k;
     aios_status st;
     memset(v, 0, sizeof *v);
     v->bos = v->eos = v->eot = v->pad = v->unk = -1;
@@ -619,7 +628,9 @@ static inline aios_status aios__vocab_load(aios__vocab *v, aios__bump *mem, cons
     v->merge = (aios__merge *)aios__take(mem, m * sizeof(aios__merge), 8);
     if (!mem->base) return AIOS_OK;
 
-    if (!aios__key_str(aios__key_find(g, "tokenizer.ggml.model"), &v->model)) return AIOS_OK;
+    k = aios__key_find(g, "tokenizer.ggml.model");
+    if (!k) return AIOS_OK;
+    if (!aios__key_str(k, &v->model)) return aios__vocab_bad(err, k, AIOS__STR, k->type, "is no string");
     if (aios__str_eq(v->model, "none") || aios__str_eq(v->model, "no_vocab")) return AIOS_OK;
     v->kind = aios__str_eq(v->model, "llama") ? AIOS__VOCAB_SPM : aios__str_eq(v->model, "gpt2") ? AIOS__VOCAB_BPE : AIOS__VOCAB_OTHER;
     aios__key_str(aios__key_find(g, "tokenizer.ggml.pre"), &v->pre_name);
@@ -627,8 +638,7 @@ static inline aios_status aios__vocab_load(aios__vocab *v, aios__bump *mem, cons
     if ((st = aios__load_tokens(v, g, size, err)) != AIOS_OK) return st;
     if (v->kind != AIOS__VOCAB_OTHER && (st = aios__load_hash(v, g, err)) != AIOS_OK) return st;
     if (v->kind == AIOS__VOCAB_BPE && (st = aios__load_merges(v, g, m, err)) != AIOS_OK) return st;
-    aios__load_special(v, g);
-    return AIOS_OK;
+    return aios__load_special(v, g, err);
 }
 
 /* How many tokens there are; 0 = no tokenizer. */
@@ -682,9 +692,7 @@ static inline uint32_t aios__urgency(const aios__vocab *v, aios__window *w, uint
     u = 0;
     if (v->score_p) {
         float f;
-        memcpy(&u, v->score_p + (uint64_t)(uint32_t)w->join[i] * 4, 4);
-        if (v->score_type == AIOS__F32) memcpy(&f, &u, 4);
-        else { int32_t k; memcpy(&k, &u, 4); f = (float)k; }
+        memcpy(&f, v->score_p + (uint64_t)(uint32_t)w->join[i] * 4, 4);
         if (f != f) return AIOS__NEVER - 1;         /* NaN: last */
         f += 0.0f;                                  /* -0 is 0 */
         memcpy(&u, &f, 4);

@@ -209,7 +209,7 @@ static const damage__row damage__rows[] = {
     G("key twice",             D_ADD,  "general.name", DU32, 0, 1, FORMAT, "added", F_ENTRY, 0, "twice"),
     G("hyper-parameter twice", D_ADD,  LL "block_count", DU32, 0, 2, FORMAT, "added", F_ENTRY, 0, "twice"),
     G("alignment twice",       D_ADD,  "general.alignment", DU32, 0, 32, FORMAT, "added", F_VALUE, 0, "twice"),
-    GS("two keys made one",    D_NAME, "test.i64", 0, "test.u64", FORMAT, "test.u64", F_ENTRY, 0, "twice"),
+    GS("two keys made one",    D_NAME, "test.i64", 0, "test.u64", FORMAT, "test.i64", F_ENTRY, 0, "twice"),
     G("alignment 0",           D_SET,  "general.alignment", DU32, 0, 0, FORMAT, "general.alignment", F_VALUE, 0, "power of two"),
     G("alignment 3",           D_SET,  "general.alignment", DU32, 0, 3, FORMAT, "general.alignment", F_VALUE, 0, "power of two"),
     G("alignment 2 MiB",       D_SET,  "general.alignment", DU32, 0, 1 << 21, FORMAT, "general.alignment", F_VALUE, 0, "1 MiB"),
@@ -337,7 +337,8 @@ static const damage__row damage__rows[] = {
     M("attn_q of 3 dimensions", D_DIM, "blk.0.attn_q.weight", 2, 2, "", MODEL, "blk.0.attn_q.weight", "blk.0.attn_q"),
     M("attn_q of integers",    D_TYPE, "blk.0.attn_q.weight", 0, 26, "", UNSUPP, "blk.0.attn_q.weight", "blk.0.attn_q"),
     M("norm in Q8_0",          D_TYPE, "output_norm.weight", 0, 8, "", UNSUPP, "output_norm.weight", "output_norm"),
-    M("a tensor of another family", D_NAME, "blk.1.ffn_gate.weight", 0, 0, "blk.1.ffn_moon.weight", 0, "blk.1.ffn_gate.weight", ""),
+    M("a tensor without a role", D_NAME, OUTW, 0, 0, "outpost.weight", UNSUPP, OUTW, "outpost"),
+    M("a bias without its weight", D_NAME, "blk.1.ffn_gate.weight", 0, 0, "blk.1.ffn_gate.bias", MODEL, "blk.1.ffn_gate.weight", "ffn_gate.bias"),
 
     /* ---- the vocabulary */
     M("tokens as numbers",     D_ITEMS, TG "tokens", DU32, 288, "", MODEL, TG "tokens", "tokens"),
@@ -352,7 +353,7 @@ static const damage__row damage__rows[] = {
     M("eos 2^31",              D_SET,  TG "eos_token_id", DU32, 0x80000000u, "", MODEL, TG "eos_token_id", "eos_token_id"),
     M("unk 2^40",              D_SET,  TG "unknown_token_id", DU64, (uint64_t)1 << 40, "", MODEL, TG "unknown_token_id", "unknown_token_id"),
     M("bos as text",           D_TEXT, TG "bos_token_id", 0, 0, "<s>", MODEL, TG "bos_token_id", "bos_token_id"),
-    M("unknown tokenizer",     D_TEXT, TG "model", 0, 0, "abacus", UNSUPP, TG "model", "abacus"),
+    N("no tokens",             D_DROP, TG "tokens", 0, 0, "", MODEL, "tokens"),
     M("tokenizer model as u32", D_SET, TG "model", DU32, 1, "", MODEL, TG "model", "tokenizer.ggml.model")
 };
 #undef DK
@@ -502,7 +503,7 @@ static inline uint64_t damage__build(const damage__row *r, uint8_t *buf, uint64_
     while (f.n % 32) damage__le(&f, 0, 1);
     data = f.n;
     for (k = 0; k < n_written; k++) {           /* weights: uniform with variance 1/n_in, norms near 1 */
-        uint64_t n = damage__tensor_bytes(&t[k]) / 4;
+        uint64_t n = (damage__tensor_bytes(&t[k]) + 3) / 4;
         for (i = 0; i < n; i++) {
             float x;
             uint32_t u;
@@ -527,7 +528,7 @@ static inline uint64_t damage__build(const damage__row *r, uint8_t *buf, uint64_
         if (r->op >= D_PUT1 && !strcmp(f.mark[k].name, r->target)) at = f.mark[k].at[r->a] + (uint64_t)(int64_t)r->d;
         if (!strcmp(f.mark[k].name, r->at)) {
             out->lo = f.mark[k].at[r->field] + (uint64_t)(int64_t)r->at_d;
-            out->hi = f.mark[k].at[F_END];
+            out->hi = f.mark[k].at[F_END] + (f.mark[k].at[F_END] == f.mark[k].at[F_VALUE]);     /* an empty value has a place too */
         }
     }
     if (r->op == D_CUT) f.n = at;

@@ -5,6 +5,9 @@
 #include "test.h"
 #include "damage.h"
 
+/* A failure with a name of its own. */
+static void broken(const char *what, int line) { test__check(0, what, __FILE__, line); }
+
 /* ---- helpers ---------------------------------------------------------------------------------------------------- */
 
 /* A reader over memory with ways to misbehave. */
@@ -64,7 +67,7 @@ static aios_status parse_n(parsed *x, const aios_io *io, uint32_t n_parts, const
     st = aios__gguf_load(&x->g, &x->mem, io, n_parts, lim, &x->size, &x->err);
     CHECK(x->mem.used == counted);
     for (i = 0; i < 16; i++)
-        if ((uint8_t)x->raw[i] != 0xA5 || (uint8_t)x->raw[16 + counted + i] != 0xA5) { CHECK(!"wrote outside its memory"); break; }
+        if ((uint8_t)x->raw[i] != 0xA5 || (uint8_t)x->raw[16 + counted + i] != 0xA5) { broken("wrote outside its memory", __LINE__); break; }
     if (st) { CHECK(x->g.key == NULL && x->g.n_tensors == 0); free(x->raw); x->raw = NULL; }
     return st;
 }
@@ -230,7 +233,7 @@ static void test_cut(const uint8_t *file, uint64_t n, uint64_t header_bytes) {
         memcpy(tight, file, (size_t)cut);
         aios_io_memory(&io, tight, cut);
         st = aios__gguf_measure(&io, 1, NULL, &size, &err);
-        if (st != AIOS_ERR_FORMAT || err.offset > cut) { CHECK(!"cut"); printf("cut at %llu: %d %s\n", (unsigned long long)cut, (int)st, err.text); }
+        if (st != AIOS_ERR_FORMAT || err.offset > cut) { broken("cut", __LINE__); printf("cut at %llu: %d %s\n", (unsigned long long)cut, (int)st, err.text); }
         free(tight);
     }
     CHECK(cut >= n);
@@ -247,7 +250,7 @@ static void test_flip(uint8_t *file, uint64_t n, uint64_t header_bytes) {
             parsed x;
             file[at] = values[v];
             if (parse(&x, file, n) == AIOS_OK) { if (n_ok++ % 64 == 0) walk(&x); }
-            else if (x.err.offset > n && x.err.offset != UINT64_MAX) CHECK(!"offset outside the file");
+            else if (x.err.offset > n && x.err.offset != UINT64_MAX) broken("offset outside the file", __LINE__);
             finish(&x);
         }
         file[at] = was;
@@ -397,7 +400,7 @@ static void test_made(void) {
         m_str(&m, "split.count"); m_le(&m, 10, 4); m_le(&m, 1, 8);
         m_tensor(&m, "a.tensor", 1, 0);
         m_data(&m, 32, 4);
-        if (!(parse(&x, m.p, m.n) == AIOS_OK && x.size.n_tokens == 2 && x.size.token_bytes == 3 && x.g.tensor[0].off == m.n - 4)) CHECK(!"window");
+        if (!(parse(&x, m.p, m.n) == AIOS_OK && x.size.n_tokens == 2 && x.size.token_bytes == 3 && x.g.tensor[0].off == m.n - 4)) broken("window", __LINE__);
         finish(&x);
         free(m.p);
     }

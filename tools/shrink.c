@@ -1,7 +1,7 @@
 /* shrink.c: writes a smaller copy of a GGUF file: its F32 and F16 matrices become Q8_0, Q5_0 or Q4_0.
  *
  *     cc -std=c99 -O2 tools/shrink.c -o shrink -lm
- *     ./shrink model-f16.gguf Q5_0 model-q5_0.gguf          (the embedding stays at Q8_0)
+ *     ./shrink model-f16.gguf Q4_0 model-q4_0.gguf          (the embedding gets Q8_0)
  *
  * This is how the model in models/ was made. Keys are copied as they are (but general.file_type), so are vectors, and
  * matrices whose rows are no multiple of 32. Blocks are 32 weights with one half-precision scale; the scale is searched

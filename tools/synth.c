@@ -59,8 +59,8 @@ static const type_row types[N_TYPES] = {
     {"Q8_0",    8,  7,  32,  34, S_HALF,    0,  -1,   0.0,   73.5,   0, F16},
     {"IQ4_NL", 20, 25,  32,  18, S_HALF,    0,  -1,   0.0,   67.4,   1, F16},
     {"MXFP4",  39, 38,  32,  17, S_E8M0,    0,  -1,   0.0,    5.85,  0, F16},
-    {"Q2_K",   10, 10, 256,  84, S_HALF,   80,  82,   1.5,   13.9,   0, IQ4_NL},
-    {"Q3_K",   11, 11, 256, 110, S_HALF,  108,  -1,   0.0,   43.3,   1, IQ4_NL},
+    {"Q2_K",   10, 10, 256,  84, S_HALF,   80,  82,   1.5,   13.9,   0, Q4_0},
+    {"Q3_K",   11, 11, 256, 110, S_HALF,  108,  -1,   0.0,   43.3,   1, Q4_0},
     {"Q4_K",   12, 14, 256, 144, S_HALF,    0,   2,   7.5,  258.3,   0, Q5_0},
     {"Q5_K",   13, 16, 256, 176, S_HALF,    0,   2,  15.5,  526.9,   0, Q5_1},
     {"Q6_K",   14, 18, 256, 210, S_HALF,  208,  -1,   0.0, 1366.0,   1, Q8_0},
@@ -77,22 +77,23 @@ static const type_row types[N_TYPES] = {
 };
 
 /* What llama-quantize calls Q4_K_M is a mixture: `more` goes to the output matrix (or the embedding that serves
- * as one) and to attn_v and ffn_down of the layers that use_more_bits() picks. Falcon has rules of its own. */
+ * as one), and to attn_v (a fused attn_qkv counts as one) and ffn_down of the layers that use_more_bits()
+ * picks; falcon's ffn_down has a rule of its own. Tensor by tensor the choice of llama.cpp 0.5.0. */
 typedef struct mix_row {
     const char *name;
     uint32_t file_type;
-    int32_t base, more, qkv, falcon_down; /* qkv: a fused attn_qkv; falcon_down: picked ffn_down of falcon */
+    int32_t base, more, falcon_down; /* falcon_down: for picked ffn_down past the first 16th of its layers */
 } mix_row;
 
 static const mix_row mixes[] = {
-    {"Q4_K_M", 15, Q4_K, Q6_K, Q5_K, Q5_K},
-    {"Q5_K_M", 17, Q5_K, Q6_K, Q6_K, Q6_K},
+    {"Q4_K_M", 15, Q4_K, Q6_K, Q5_K},
+    {"Q5_K_M", 17, Q5_K, Q6_K, Q6_K},
 };
 
 /* ---- architectures and shapes --------------------------------------------------------------------- */
 
 enum { D_ONE, D_EMBD, D_FF, D_VOCAB, D_Q, D_KV, D_QKV, N_DIMS };            /* a side of a tensor      */
-enum { R_WEIGHT, R_EMBD, R_OUT, R_V, R_DOWN, R_QKV, R_ONES, R_BIAS };       /* what it is for          */
+enum { R_WEIGHT, R_EMBD, R_OUT, R_V, R_DOWN, R_ONES, R_BIAS };              /* what it is for          */
 
 typedef struct tensor_row {
     const char *name;                  /* without ".weight" or ".bias"; per layer: without "blk.N."  */
@@ -121,7 +122,7 @@ static const tensor_row falcon_tensors[] = {
     {"token_embd",  0, R_EMBD,   D_EMBD, D_VOCAB},
     {"attn_norm",   1, R_ONES,   D_EMBD, D_ONE}, /* one norm for both halves: they run in parallel */
     {"attn_norm",   1, R_BIAS,   D_EMBD, D_ONE},
-    {"attn_qkv",    1, R_QKV,    D_EMBD, D_QKV},
+    {"attn_qkv",    1, R_V,      D_EMBD, D_QKV},
     {"attn_output", 1, R_WEIGHT, D_Q,    D_EMBD},
     {"ffn_up",      1, R_WEIGHT, D_EMBD, D_FF},
     {"ffn_down",    1, R_DOWN,   D_FF,   D_EMBD},
@@ -422,7 +423,6 @@ static int32_t tensor_type(const shape_row *s, int32_t base, const mix_row *mix,
         int more = use_more_bits(layer, s->n_layer);
         type = mix->base;
         if (role == R_OUT || (role == R_EMBD && s->tied) || (role == R_V && more)) type = mix->more;
-        if (role == R_QKV) type = mix->qkv;
         if (role == R_DOWN && more)
             type = s->arch == FALCON && layer >= s->n_layer / 16 ? mix->falcon_down : mix->more;
     }

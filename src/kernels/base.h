@@ -62,7 +62,15 @@
 
 #if !defined(AIOSK_NO_SIMD) && (defined(__x86_64__) || defined(_M_X64))
 #define AIOSK__X86 1
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized" /* GCC warns of its own _mm512_undefined_* (bug 105593) */
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <immintrin.h>
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 #elif !defined(AIOSK_NO_SIMD) && (defined(__aarch64__) || defined(_M_ARM64))
 #define AIOSK__ARM64 1
 #include <arm_neon.h>
@@ -85,9 +93,13 @@ AIOSK__STRICT static inline AIOSK__UNUSED float aiosk__fma(float a, float b, flo
 #if defined(__FP_FAST_FMAF) || defined(__FMA__) || defined(__aarch64__)
     return __builtin_fmaf(a, b, c);
 #else
-    double p = (double)a * (double)b, z = (double)c, s = p + z, t = s - p, e = (p - (s - t)) + (z - t);
+    double p = (double)a * (double)b, z = (double)c, s = p + z, t, e;
     uint64_t u;
     memcpy(&u, &s, 8);
+    /* Nearly always s is not halfway between two normal floats, and rounds to the same one as the exact sum. */
+    if ((u & 0x1FFFFFFFu) != 0x10000000u && (u << 1 >> 53) >= 1023 - 126) return (float)s;
+    t = s - p;
+    e = (p - (s - t)) + (z - t);
     if (e != 0 && !(u & 1) && (u & 0x7FF0000000000000u) != 0x7FF0000000000000u) {
         /* round to odd: step towards the error's side when the last bit is even */
         if ((e > 0) == (s > 0)) u += 1; else u -= 1;

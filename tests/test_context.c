@@ -1,0 +1,482 @@
+/* test_context.c: the promises of memory, failure, time and sameness, on the built-in model and on a made one:
+ * every request is planned and none comes later; the n-th allocation and the n-th read failing; one hash over threads,
+ * chunks, batches, lent jobs and steps of one task each; cancelling; wrong arguments. */
+#define _POSIX_C_SOURCE 200809L
+#include "aios.h"
+#include "test.h"
+#include "damage.h"
+#include <pthread.h>
+
+enum { N_IDS = 70 };
+
+/* ---- an allocator that keeps books, fails on request and hands out dirty memory --------------------------------------- */
+enum { MAX_LOG = 64 };
+static struct { aios_mem_req req[MAX_LOG]; int n, n_held, fail_at; uint64_t held; } mem_log;
+
+static void *mem_alloc(void *user, const aios_mem_req *r) {
+    void *p = NULL;
+    (void)user;
+    if (mem_log.n == mem_log.fail_at) { mem_log.n++; return NULL; }
+    if (mem_log.n < MAX_LOG) mem_log.req[mem_log.n] = *r;
+    mem_log.n++;
+    if (posix_memalign(&p, (size_t)(r->align < 8 ? 8 : r->align), (size_t)r->bytes)) return NULL;
+    memset(p, 0xCD, (size_t)r->bytes);
+    mem_log.n_held++; mem_log.held += r->bytes;
+    return p;
+}
+static void mem_free(void *user, void *p, const aios_mem_req *r) {
+    (void)user;
+    mem_log.n_held--; mem_log.held -= r->bytes;
+    free(p);
+}
+static const aios_allocator *books(int fail_at) {
+    static aios_allocator a;
+    aios_allocator_init(&a);
+    a.alloc = mem_alloc; a.free = mem_free;
+    memset(&mem_log, 0, sizeof mem_log);
+    mem_log.fail_at = fail_at;
+    return &a;
+}
+
+/* ---- an io over bytes that can fail at the n-th read, or give a few bytes at a time ------------------------------------ */
+typedef struct slow_io { const uint8_t *p; uint64_t n; int n_reads, fail_at, fail_with, most; } slow_io;
+static int64_t slow_read(void *user, uint64_t off, void *dst, uint64_t n) {
+    slow_io *s = (slow_io *)user;
+    if (s->n_reads++ == s->fail_at) return s->fail_with;
+    if (s->most && n > (uint64_t)s->most) n = (uint64_t)s->most;
+    memcpy(dst, s->p + off, (size_t)n);
+    return (int64_t)n;
+}
+static void slow_init(slow_io *s, aios_io *io, const uint8_t *p, uint64_t n) {
+    memset(s, 0, sizeof *s);
+    s->p = p; s->n = n; s->fail_at = -1;
+    aios_io_init(io);
+    io->n_bytes = n; io->read = slow_read; io->user = s;
+}
+
+/* ---- a clock that moves by itself, so that every task is past its deadline --------------------------------------------- */
+typedef struct fake_clock { uint64_t now; aios_context *cancel; uint64_t cancel_at; } fake_clock;
+static uint64_t fake_now(void *user) {
+    fake_clock *c = (fake_clock *)user;
+    if (c->cancel && c->now >= c->cancel_at) { aios_cancel(c->cancel); c->cancel = NULL; }
+    return ++c->now;
+}
+
+/* ---- a host's parallel_for: two threads each time, tasks in descending order ------------------------------------------- */
+typedef struct lent { aios_task_fn fn; void *arg; int32_t i, worker; } lent;
+static void *lent_main(void *p) { lent *l = (lent *)p; l->fn(l->arg, l->i, l->worker); return NULL; }
+static int lent_calls;
+static void lent_for(void *user, int32_t n, aios_task_fn fn, void *arg) {
+    int32_t i;
+    (void)user;
+    lent_calls++;
+    for (i = n - 1; i >= 0; i -= 2) {
+        pthread_t t;
+        lent a;
+        a.fn = fn; a.arg = arg; a.i = i; a.worker = 1;
+        if (i > 0 && pthread_create(&t, NULL, lent_main, &a) == 0) { fn(arg, i - 1, 0); pthread_join(t, NULL); }
+        else fn(arg, i, 0);
+        if (i == 0) break;
+    }
+}
+
+/* ---- one run: its settings, and the hash of all its logits -------------------------------------------------------------- */
+typedef struct setup { int32_t threads, batch, n_seq, kv, numerics, isa, outputs, use_lent, tiny_steps; } setup;
+typedef struct run { aios_model *m; aios_context *c; aios_plan plan; aios_error err; fake_clock clock; aios_status st; } run;
+
+static aios_status run_open_io(run *r, const aios_io *io, const aios_allocator *mem, const setup *s) {
+    aios_model_desc md;
+    aios_plan_desc pd;
+    aios_context_desc cd;
+    memset(r, 0, sizeof *r);
+    aios_model_desc_init(&md);
+    md.mem = mem; md.io = io;
+    if ((r->st = aios_model_open(&md, &r->m, &r->err)) != 0) return r->st;
+    aios_plan_desc_init(&pd);
+    pd.n_ctx = 128; pd.n_threads = s->threads; pd.n_batch = s->batch; pd.n_seq = s->n_seq; pd.kv_type = s->kv;
+    pd.numerics = s->numerics; pd.isa = s->isa; pd.n_outputs = s->outputs;
+    aios_plan_init(&r->plan);
+    if ((r->st = aios_plan_make(r->m, &pd, &r->plan, &r->err)) != 0) return r->st;
+    aios_context_desc_init(&cd);
+    if (s->use_lent) cd.parallel_for = lent_for;
+    if (s->tiny_steps) { cd.now_ns = fake_now; cd.now_user = &r->clock; }
+    return r->st = aios_context_open(r->m, &r->plan, &cd, &r->c, &r->err);
+}
+static void run_close(run *r) { aios_context_free(r->c); aios_model_free(r->m); }
+
+static uint64_t hash_bytes(uint64_t h, const void *p, size_t n) {
+    const uint8_t *b = (const uint8_t *)p;
+    while (n--) h = (h ^ *b++) * 1099511628211u;
+    return h;
+}
+/* Steps until nothing waits; hashes the rows of seq. With tiny steps each call may do one task. */
+static uint64_t run_hash(run *r, int32_t seq, int tiny, int *n_steps) {
+    uint64_t h = 14695981039346656037u;
+    aios_model_info info;
+    aios_status st;
+    int next = aios_seq_processed(r->c, seq), n = 0, i;
+    aios_model_info_init(&info);
+    aios_model_get_info(r->m, &info);
+    do {
+        st = aios_step(r->c, tiny ? 1 : 0, &r->err);
+        if (st < 0) { r->st = st; return 0; }
+        for (i = 0; i < aios_output_count(r->c); i++) {
+            aios_output o;
+            aios_output_init(&o);
+            aios_output_get(r->c, i, &o);
+            if (o.seq != seq) continue;
+            if (o.pos != next++) { r->st = AIOS_ERR_STATE; return 0; }
+            h = hash_bytes(h, o.logits, (size_t)info.n_vocab * 4);
+            h = hash_bytes(h, o.embedding, (size_t)info.n_embd * 4);
+        }
+        n++;
+    } while (st == AIOS_MORE && n < 10000000);
+    if (n_steps) *n_steps = n;
+    return h;
+}
+static void make_ids(int32_t *ids, int n, int32_t n_vocab, uint64_t seed) {
+    int i;
+    for (i = 0; i < n; i++) ids[i] = (int32_t)(test_rand(&seed) % (uint64_t)n_vocab);
+}
+static int32_t vocab_of(const run *r) {
+    aios_model_info info;
+    aios_model_info_init(&info);
+    aios_model_get_info(r->m, &info);
+    return info.n_vocab;
+}
+static uint64_t hash_of(const aios_io *io, const setup *s, int *n_steps) {
+    run r;
+    int32_t ids[N_IDS];
+    uint64_t h = 0;
+    if (!CHECK(run_open_io(&r, io, books(-1), s) == 0)) printf("  %s\n", r.err.text);
+    else {
+        make_ids(ids, N_IDS, vocab_of(&r), 1);
+        CHECK(aios_feed(r.c, 0, ids, N_IDS, AIOS_FEED_ALL_LOGITS, &r.err) == 0);
+        r.clock.now = 1000;
+        h = run_hash(&r, 0, s->tiny_steps, n_steps);
+        CHECK(r.st == 0);
+    }
+    run_close(&r);
+    CHECK(mem_log.n_held == 0);
+    return h;
+}
+
+/* ---- tests --------------------------------------------------------------------------------------------------------------- */
+static void test_sameness(const aios_io *io, const char *name) {
+    static const int32_t kvs[] = { AIOSK_KV_F32, AIOSK_KV_F16, AIOSK_KV_I8 };
+    size_t k;
+    int32_t isa, n;
+    for (k = 0; k < 3; k++) {
+        setup s;
+        uint64_t want, got;
+        memset(&s, 0, sizeof s);
+        s.threads = 1; s.batch = 64; s.outputs = 64; s.kv = kvs[k]; s.isa = AIOSK_ISA_SCALAR;
+        want = hash_of(io, &s, NULL);
+        printf("%s kv %d hash %016llx\n", name, (int)s.kv, (unsigned long long)want);
+        for (isa = AIOSK_ISA_SCALAR; isa < AIOSK_N_ISA; isa++) {
+            if (!aiosk_select(isa)) continue;
+            s.isa = isa; s.threads = 1; s.batch = 64; s.outputs = 64;
+            CHECK(hash_of(io, &s, NULL) == want);
+            if (isa == AIOSK_ISA_SCALAR) continue;
+            for (n = 1; n <= 3; n++) {
+                static const int32_t batches[] = { 1, 7, 64 };
+                s.threads = n; s.batch = batches[n - 1]; s.outputs = s.batch;
+                CHECK(hash_of(io, &s, NULL) == want);
+                s.batch = batches[3 - n]; s.outputs = (s.batch + 1) / 2;
+                CHECK(hash_of(io, &s, NULL) == want);
+            }
+        }
+        s.isa = 0; s.batch = 16; s.outputs = 16;
+        for (n = 1; n <= 3; n++) {
+            int steps = 0;
+            s.threads = n; s.use_lent = n == 2; s.tiny_steps = 1;
+            got = hash_of(io, &s, &steps);
+            CHECK(got == want);
+            if (n == 1) CHECK(steps > 100);     /* it did stop at nearly every task */
+            s.use_lent = s.tiny_steps = 0;
+        }
+        s.threads = 2; s.use_lent = 1; lent_calls = 0;
+        CHECK(hash_of(io, &s, NULL) == want);
+        CHECK(lent_calls > 10);
+    }
+}
+
+/* Three sequences side by side, fed bit by bit, cut and fed again: each gives what it gives alone. */
+static void test_company(const aios_io *io) {
+    setup s;
+    run r;
+    int32_t ids[3][N_IDS], seq, fed = 0;
+    uint64_t alone[3];
+    int i;
+    memset(&s, 0, sizeof s);
+    s.threads = 2; s.batch = 13; s.n_seq = 3; s.outputs = 13; s.kv = AIOSK_KV_F16;
+    CHECK(run_open_io(&r, io, books(-1), &s) == 0);
+    for (seq = 0; seq < 3; seq++) {
+        make_ids(ids[seq], N_IDS, vocab_of(&r), 10 + (uint64_t)seq);
+        aios_feed(r.c, seq, ids[seq], N_IDS, AIOS_FEED_NO_LOGITS, NULL);
+        CHECK(aios_step(r.c, 0, &r.err) == 0 && aios_output_count(r.c) == 0 && aios_logits(r.c, seq) == NULL);
+        CHECK(aios_seq_truncate(r.c, seq, N_IDS - 5, &r.err) == 0 && aios_seq_processed(r.c, seq) == N_IDS - 5);
+        aios_feed(r.c, seq, ids[seq] + N_IDS - 5, 5, AIOS_FEED_ALL_LOGITS, NULL);
+        alone[seq] = run_hash(&r, seq, 0, NULL);
+        CHECK(aios_seq_truncate(r.c, seq, 0, &r.err) == 0);
+    }
+    while (fed < N_IDS - 5) {           /* all three together, in unequal pieces */
+        int32_t n = fed + 11 < N_IDS - 5 ? 11 : N_IDS - 5 - fed;
+        for (seq = 0; seq < 3; seq++) aios_feed(r.c, seq, ids[seq] + fed, (uint64_t)n, AIOS_FEED_NO_LOGITS, NULL);
+        if (fed % 2) CHECK(aios_step(r.c, 0, &r.err) == 0);
+        fed += n;
+    }
+    CHECK(aios_step(r.c, 0, &r.err) == 0);
+    for (seq = 0; seq < 3; seq++) {
+        uint64_t h;
+        int32_t other = (seq + 1) % 3;
+        aios_feed(r.c, seq, ids[seq] + N_IDS - 5, 5, AIOS_FEED_ALL_LOGITS, NULL);
+        aios_feed(r.c, other, ids[seq], 3, AIOS_FEED_NO_LOGITS, NULL);          /* company */
+        h = run_hash(&r, seq, 0, NULL);
+        CHECK(h == alone[seq]);
+        aios_seq_truncate(r.c, other, N_IDS - 5, NULL);
+    }
+    for (i = 0; i < 3; i++) CHECK(aios_seq_tokens(r.c, 0)[i] == ids[0][i]);
+    run_close(&r);
+    CHECK(mem_log.n_held == 0);
+}
+
+/* The plan names every request; they come in that order; nothing is asked for while it runs. */
+static void test_memory(const aios_io *io) {
+    setup s;
+    run r, second;
+    aios_model_desc md;
+    aios_plan_desc pd;
+    aios_context_desc cd;
+    aios_mem_req q;
+    aios_counters count;
+    int32_t ids[N_IDS];
+    uint32_t i;
+    int n;
+    memset(&s, 0, sizeof s);
+    s.threads = 2; s.batch = 16; s.n_seq = 2;
+    CHECK(run_open_io(&r, io, books(-1), &s) == 0);
+    n = mem_log.n;
+    aios_model_desc_init(&md);
+    md.io = io;
+    CHECK(aios_model_measure(&md, &q, &r.err) == 0);
+    CHECK(q.bytes == mem_log.req[0].bytes && q.kind == AIOS_MEM_META && mem_log.req[0].align == q.align);
+    CHECK(n == 1 + (int)r.plan.n_requests);
+    for (i = 0; i < r.plan.n_requests; i++) {
+        CHECK(aios_plan_request(&r.plan, i, &q) == 0);
+        CHECK(memcmp(&q, &mem_log.req[1 + i], sizeof q) == 0);
+    }
+    CHECK(aios_plan_request(&r.plan, r.plan.n_requests, &q) == AIOS_ERR_ARG);
+    CHECK(mem_log.held == r.plan.held_bytes + r.plan.total_bytes);
+    make_ids(ids, N_IDS, vocab_of(&r), 3);
+    CHECK(aios_feed(r.c, 0, ids, 50, 0, &r.err) == 0 && aios_feed(r.c, 1, ids, N_IDS, 0, &r.err) == 0);
+    while (aios_step(r.c, 0, &r.err) == AIOS_MORE) {}
+    aios_counters_reset(r.c);
+    CHECK(aios_feed(r.c, 1, ids, 1, 0, &r.err) == 0 && aios_step(r.c, 0, &r.err) == 0);
+    aios_counters_init(&count);
+    CHECK(aios_counters_get(r.c, &count) == 0);
+    CHECK(count.n_tokens == 1 && count.n_passes == 1 && count.weight_bytes == r.plan.token_weight_bytes);
+    CHECK(count.kv_bytes == r.plan.token_kv_pos_bytes * (N_IDS + 1));
+    CHECK(mem_log.n == n);
+    /* a second context of the same model takes no weights */
+    memset(&second, 0, sizeof second);
+    aios_plan_desc_init(&pd);
+    pd.n_ctx = 64;
+    aios_plan_init(&second.plan);
+    CHECK(aios_plan_make(r.m, &pd, &second.plan, &r.err) == 0 && second.plan.request_bytes[AIOS_MEM_WEIGHTS] == 0);
+    aios_context_desc_init(&cd);
+    CHECK(aios_context_open(r.m, &second.plan, &cd, &second.c, &r.err) == 0);
+    CHECK(mem_log.n == n + 3);
+    aios_context_free(second.c);
+    /* a budget one byte below what is needed is refused, with the numbers */
+    pd.budget_bytes = second.plan.total_bytes;
+    CHECK(aios_plan_make(r.m, &pd, &second.plan, &r.err) == 0);
+    pd.budget_bytes--;
+    CHECK(aios_plan_make(r.m, &pd, &second.plan, &r.err) == AIOS_ERR_MEMORY && r.err.expected == pd.budget_bytes + 1 && r.err.got == pd.budget_bytes);
+    run_close(&r);
+    CHECK(mem_log.n_held == 0 && mem_log.held == 0);
+}
+static void test_failing(const aios_io *io, const uint8_t *p, uint64_t n_bytes) {
+    setup s;
+    run r;
+    slow_io slow;
+    aios_io bad;
+    int i, n;
+    memset(&s, 0, sizeof s);
+    s.threads = 2;
+    for (i = 0; i < 100; i++) {
+        aios_status st = run_open_io(&r, io, books(i), &s);
+        run_close(&r);
+        CHECK(mem_log.n_held == 0);
+        if (st == 0) break;
+        CHECK(st == AIOS_ERR_MEMORY && r.err.code == st && r.err.text[0] && r.err.expected > 0);
+    }
+    CHECK(i == 5);
+    slow_init(&slow, &bad, p, n_bytes);
+    CHECK(run_open_io(&r, &bad, books(-1), &s) == 0);
+    run_close(&r);
+    n = slow.n_reads;
+    for (i = 0; i < n; i++) {
+        slow_init(&slow, &bad, p, n_bytes);
+        slow.fail_at = i; slow.fail_with = i % 2 ? 0 : -1;
+        CHECK(run_open_io(&r, &bad, books(-1), &s) == AIOS_ERR_IO);
+        CHECK(r.c == NULL && r.err.code == AIOS_ERR_IO && r.err.offset != UINT64_MAX);
+        run_close(&r);
+        CHECK(mem_log.n_held == 0);
+    }
+    slow_init(&slow, &bad, p, n_bytes);
+    slow.most = 5;
+    CHECK(run_open_io(&r, &bad, books(-1), &s) == 0);       /* short reads are no failure */
+    run_close(&r);
+}
+static int32_t stop_loading(void *user, uint64_t done, uint64_t total) { (void)total; return done > *(uint64_t *)user; }
+
+static void test_cancel(const aios_io *io) {
+    setup s;
+    run r;
+    int32_t ids[N_IDS];
+    uint64_t want, at;
+    memset(&s, 0, sizeof s);
+    s.threads = 1; s.batch = 64; s.outputs = 64; s.tiny_steps = 1;
+    want = hash_of(io, &s, NULL);
+    for (at = 1005; at < 1400; at += 37) {
+        aios_status st;
+        CHECK(run_open_io(&r, io, books(-1), &s) == 0);
+        make_ids(ids, N_IDS, vocab_of(&r), 1);
+        aios_feed(r.c, 0, ids, N_IDS, AIOS_FEED_ALL_LOGITS, NULL);
+        r.clock.now = 1000; r.clock.cancel = r.c; r.clock.cancel_at = at;
+        do st = aios_step(r.c, 1, &r.err); while (st == AIOS_MORE && r.clock.cancel);
+        if (st == AIOS_MORE) st = aios_step(r.c, 1, &r.err);
+        CHECK(st == AIOS_ERR_CANCELLED && r.err.code == st);
+        CHECK(aios_seq_processed(r.c, 0) % 64 == 0 && aios_seq_length(r.c, 0) == N_IDS);
+        if (aios_seq_processed(r.c, 0) == 0) CHECK(run_hash(&r, 0, 1, NULL) == want);      /* as if nothing had happened */
+        run_close(&r);
+        CHECK(mem_log.n_held == 0);
+    }
+    CHECK(run_open_io(&r, io, books(-1), &s) == 0);
+    aios_cancel(r.c);
+    CHECK(aios_step(r.c, 0, &r.err) == AIOS_ERR_CANCELLED && aios_step(r.c, 0, &r.err) == AIOS_OK);
+    run_close(&r);
+}
+static void test_loading_stops(const aios_io *io) {
+    aios_model_desc md;
+    aios_plan_desc pd;
+    aios_context_desc cd;
+    aios_model *m;
+    aios_context *c;
+    aios_plan p;
+    aios_error err;
+    uint64_t limit = 1000;
+    aios_model_desc_init(&md);
+    md.io = io; md.mem = books(-1);
+    CHECK(aios_model_open(&md, &m, &err) == 0);
+    aios_plan_desc_init(&pd);
+    aios_plan_init(&p);
+    CHECK(aios_plan_make(m, &pd, &p, &err) == 0);
+    aios_context_desc_init(&cd);
+    cd.progress = stop_loading; cd.progress_user = &limit;
+    CHECK(aios_context_open(m, &p, &cd, &c, &err) == AIOS_ERR_CANCELLED && !c && mem_log.n_held == 1);
+    limit = UINT64_MAX;
+    CHECK(aios_context_open(m, &p, &cd, &c, &err) == 0);
+    aios_context_free(c);
+    aios_model_free(m);
+    CHECK(mem_log.n_held == 0);
+}
+/* Every wrong argument is one clear answer. */
+static void test_arguments(const aios_io *io) {
+    setup s;
+    run r;
+    aios_model_desc md;
+    aios_plan_desc pd;
+    aios_context_desc cd;
+    aios_plan p;
+    aios_model *m = NULL;
+    aios_context *c = NULL;
+    aios_output o;
+    aios_sampler sa;
+    aios_error e;
+    int32_t id = 0, ids[200];
+    struct { aios_plan_desc d; uint64_t future; } newer;
+    memset(&s, 0, sizeof s);
+    memset(ids, 0, sizeof ids);
+    CHECK(run_open_io(&r, io, books(-1), &s) == 0);
+    aios_model_desc_init(&md);
+    CHECK(aios_model_open(&md, &m, &e) == AIOS_ERR_ARG && !m);
+    md.io = io;
+    CHECK(aios_model_open(&md, &m, &e) == AIOS_ERR_ARG && strstr(e.text, "mem"));
+    CHECK(aios_model_open(&md, NULL, &e) == AIOS_ERR_ARG && aios_model_open(NULL, &m, &e) == AIOS_ERR_ARG);
+    memset(&md, 0, sizeof md);
+    CHECK(aios_model_open(&md, &m, &e) == AIOS_ERR_DESC && strstr(e.text, "_init"));
+    CHECK(aios_model_open(&md, &m, NULL) == AIOS_ERR_DESC);
+    aios_model_desc_init(&md);
+    md.mem = books(-1); md.path = "/no/such/file.gguf";
+    CHECK(aios_model_open(&md, &m, &e) == AIOS_ERR_IO && strstr(e.text, "file.gguf"));
+    run_open_io(&r, io, books(-1), &s);
+    aios_plan_desc_init(&pd);
+    memset(&p, 0, sizeof p);
+    CHECK(aios_plan_make(r.m, &pd, &p, &e) == AIOS_ERR_DESC);
+    aios_plan_init(&p);
+    CHECK(aios_plan_make(NULL, &pd, &p, &e) == AIOS_ERR_ARG && aios_plan_make(r.m, NULL, &p, &e) == AIOS_ERR_ARG);
+    pd.n_ctx = -1;     CHECK(aios_plan_make(r.m, &pd, &p, &e) == AIOS_ERR_ARG && strstr(e.text, "n_ctx"));
+    pd.n_ctx = 64; pd.kv_type = 17; CHECK(aios_plan_make(r.m, &pd, &p, &e) == AIOS_ERR_ARG && strstr(e.text, "kv_type"));
+    pd.kv_type = 0; pd.isa = 99;    CHECK(aios_plan_make(r.m, &pd, &p, &e) == AIOS_ERR_ARG);
+    pd.isa = 0; pd.n_ctx = 1 << 28; pd.n_seq = 1 << 20; CHECK(aios_plan_make(r.m, &pd, &p, &e) == AIOS_ERR_LIMIT);
+    memset(&newer, 0, sizeof newer);
+    aios_plan_desc_init(&newer.d);
+    newer.d.n_ctx = 64; newer.d.struct_size = (uint32_t)sizeof newer;
+    CHECK(aios_plan_make(r.m, &newer.d, &p, &e) == 0);              /* a newer caller that sets nothing new */
+    newer.future = 1;
+    CHECK(aios_plan_make(r.m, &newer.d, &p, &e) == AIOS_ERR_DESC);
+    newer.d.struct_size = 12; newer.d.n_ctx = 99;                   /* an older caller: the fields it knows count */
+    CHECK(aios_plan_make(r.m, &newer.d, &p, &e) == 0 && p.n_ctx == 99);
+    aios_context_desc_init(&cd);
+    p.request_bytes[AIOS_MEM_KV] /= 2;
+    CHECK(aios_context_open(r.m, &p, &cd, &c, &e) == AIOS_ERR_ARG && !c);
+    p.request_bytes[AIOS_MEM_KV] *= 2; p.model_hash++;
+    CHECK(aios_context_open(r.m, &p, &cd, &c, &e) == AIOS_ERR_ARG && strstr(e.text, "another model"));
+    pd.n_ctx = 16; pd.n_seq = 0; pd.numerics = AIOS_REFERENCE;
+    CHECK(aios_plan_make(r.m, &pd, &p, &e) == AIOS_ERR_STATE);
+    CHECK(aios_feed(r.c, 1, ids, 1, 0, &e) == AIOS_ERR_ARG && aios_feed(r.c, -1, ids, 1, 0, &e) == AIOS_ERR_ARG && aios_feed(NULL, 0, ids, 1, 0, &e) == AIOS_ERR_ARG);
+    CHECK(aios_feed(r.c, 0, ids, 129, 0, &e) == AIOS_ERR_FULL && e.expected == 128 && e.got == 129);
+    CHECK(aios_feed(r.c, 0, ids, 128, 0, &e) == 0 && aios_feed(r.c, 0, ids, 1, 0, &e) == AIOS_ERR_FULL);
+    CHECK(aios_seq_truncate(r.c, 0, 0, &e) == 0 && aios_seq_truncate(r.c, 0, 1, &e) == AIOS_ERR_ARG);
+    ids[0] = 1 << 30; CHECK(aios_feed(r.c, 0, ids, 1, 0, &e) == AIOS_ERR_ARG);
+    ids[0] = -1;      CHECK(aios_feed(r.c, 0, ids, 1, 0, &e) == AIOS_ERR_ARG && aios_seq_length(r.c, 0) == 0);
+    CHECK(aios_feed(r.c, 0, ids, 0, 0, &e) == 0 && aios_step(r.c, 0, &e) == AIOS_OK && aios_output_count(r.c) == 0);
+    aios_sampler_init(&sa);
+    CHECK(aios_sample(r.c, 0, &sa, &id, &e) == AIOS_ERR_STATE && aios_sample(r.c, 9, &sa, &id, &e) == AIOS_ERR_ARG);
+    aios_output_init(&o);
+    CHECK(aios_output_get(r.c, 0, &o) == AIOS_ERR_ARG && aios_step(NULL, 0, &e) == AIOS_ERR_ARG);
+    aios_model_free(NULL); aios_context_free(NULL); aios_cancel(NULL);
+    CHECK(aios_tokenize(NULL, "x", 1, 0, ids, 1, &e) == AIOS_ERR_ARG && aios_detokenize(NULL, NULL, 0, NULL, 0) == AIOS_ERR_ARG);
+    CHECK(!strcmp(aios_status_name(AIOS_ERR_FULL), "AIOS_ERR_FULL") && !strcmp(aios_status_name(-999), "unknown status"));
+    run_close(&r);
+}
+
+int main(void) {
+    static uint8_t made[DAMAGE_MAX_BYTES];
+    uint64_t n_made = damage_valid(made, sizeof made);
+    size_t n_tale = 0;
+    uint8_t *tale = test_read_file("models/tale.gguf", &n_tale);
+    aios_io io;
+    slow_io plain;
+    CHECK(n_made > 0);
+    aios_io_memory(&io, made, n_made);
+    test_sameness(&io, "made, mapped");
+    test_company(&io);
+    slow_init(&plain, &io, made, n_made);
+    test_sameness(&io, "made, read");
+    test_memory(&io);
+    test_failing(&io, made, n_made);
+    test_cancel(&io);
+    test_loading_stops(&io);
+    test_arguments(&io);
+    if (CHECK(tale != NULL)) {
+        aios_io_memory(&io, tale, n_tale);
+        test_sameness(&io, "tale");
+        test_company(&io);
+        test_memory(&io);
+    }
+    free(tale);
+    return test_end();
+}

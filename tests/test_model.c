@@ -1,0 +1,127 @@
+/* test_model.c: damaged and foreign models through aios_model_open: each of the damages is noticed, named and placed, and
+ * nothing stays taken; families that the table lacks are refused by name. */
+#define _POSIX_C_SOURCE 200809L
+#include "aios.h"
+#include "test.h"
+#include "damage.h"
+
+static int n_held;
+static void *mem_alloc(void *user, const aios_mem_req *r) {
+    void *p = NULL;
+    (void)user;
+    if (posix_memalign(&p, (size_t)r->align, (size_t)r->bytes)) return NULL;
+    memset(p, 0xCD, (size_t)r->bytes);
+    n_held++;
+    return p;
+}
+static void mem_free(void *user, void *p, const aios_mem_req *r) { (void)user; (void)r; n_held--; free(p); }
+
+static aios_status open_file(const char *path, const aios_io *io, uint32_t flags, aios_model **m, aios_error *err) {
+    aios_model_desc d;
+    aios_allocator a;
+    aios_allocator_init(&a);
+    a.alloc = mem_alloc; a.free = mem_free;
+    aios_model_desc_init(&d);
+    d.mem = &a; d.path = path; d.io = io; d.flags = flags;
+    return aios_model_open(&d, m, err);
+}
+
+static void test_damages(void) {
+    uint8_t *buf = (uint8_t *)malloc(DAMAGE_MAX_BYTES);
+    int i, n_model = 0;
+    for (i = 0; i < damage_count(); i++) {
+        damage d;
+        uint64_t n = damage_make(i, buf, DAMAGE_MAX_BYTES, &d);
+        aios_io io;
+        aios_error err;
+        aios_model *m = NULL;
+        aios_mem_req req;
+        aios_model_desc md;
+        uint8_t *tight = (uint8_t *)malloc((size_t)(n ? n : 1));     /* so that a sanitizer sees a byte too far */
+        memcpy(tight, buf, (size_t)n);
+        memset(&err, 0, sizeof err);
+        aios_io_memory(&io, tight, n);
+        CHECK(damage_matches(&d, open_file(NULL, &io, 0, &m, &err), &err));
+        CHECK(m == NULL && n_held == 0);
+        io.map = NULL;                                                /* read instead of mapped: the same words */
+        CHECK(damage_matches(&d, open_file(NULL, &io, 0, &m, &err), &err));
+        CHECK(m == NULL && n_held == 0);
+        aios_model_desc_init(&md);
+        md.io = &io;
+        if (d.stage == DAMAGE_GGUF && aios_model_measure(&md, &req, &err) == 0) CHECK(req.bytes < 1 << 20);
+        n_model += d.stage == DAMAGE_MODEL;
+        free(tight);
+    }
+    printf("%d damages, %d of them for the model to notice\n", damage_count(), n_model);
+    CHECK(damage_count() >= 60);
+    free(buf);
+}
+
+/* What aios_model_open says of files that are sound but not ours. */
+static void test_families(void) {
+    static const struct { const char *file, *word; aios_status code; } rows[] = {
+        { "mixtral", "expert_count", AIOS_ERR_UNSUPPORTED }, { "bloom", "bloom", AIOS_ERR_UNSUPPORTED },
+        { "mpt", "mpt", AIOS_ERR_UNSUPPORTED }, { "gpt-oss", "gpt-oss", AIOS_ERR_UNSUPPORTED },
+        { "deepseek2-v3", "deepseek2", AIOS_ERR_UNSUPPORTED }, { "bitnet-b1.58", "bitnet-b1.58", AIOS_ERR_UNSUPPORTED }
+    };
+    size_t i;
+    size_t n;
+    uint8_t *p = test_read_file(shared_path("fixtures/zoo/llama.gguf"), &n);
+    if (!p) { printf("skip: families: needs ../shared\n"); return; }
+    free(p);
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char rel[128];
+        aios_model *m;
+        aios_error err;
+        aios_status st;
+        snprintf(rel, sizeof rel, "fixtures/zoo/%s.gguf", rows[i].file);
+        st = open_file(shared_path(rel), NULL, 0, &m, &err);
+        if (!CHECK(st == rows[i].code && strstr(err.text, rows[i].word))) printf("  %s: %d %s\n", rows[i].file, (int)st, err.text);
+        st = open_file(shared_path(rel), NULL, AIOS_MODEL_VOCAB_ONLY, &m, &err);      /* its tokenizer works all the same */
+        if (CHECK(st == 0)) {
+            int32_t ids[64];
+            CHECK(aios_tokenize(m, "hello", 5, 0, ids, 64, &err) > 0);
+            aios_model_free(m);
+        }
+        CHECK(n_held == 0);
+    }
+}
+
+static void test_info(void) {
+    static uint8_t buf[DAMAGE_MAX_BYTES];
+    aios_io io;
+    aios_model *m;
+    aios_error err;
+    aios_model_info i;
+    aios_tensor_info t;
+    char name[64], type[16], value[32];
+    uint32_t k, found = 0;
+    aios_io_memory(&io, buf, damage_valid(buf, sizeof buf));
+    if (!CHECK(open_file(NULL, &io, 0, &m, &err) == 0)) { printf("  %s\n", err.text); return; }
+    aios_model_info_init(&i);
+    CHECK(aios_model_get_info(m, &i) == 0 && !strcmp(i.arch, "llama") && i.n_layer == 2 && i.n_embd == 32 && i.n_head == 4 && i.n_head_kv == 2);
+    CHECK(i.head_dim_k == 8 && i.head_dim_v == 8 && i.n_ff == 64 && i.n_vocab == 288 && i.n_tokens == 288 && i.n_ctx_train == 128 && i.gguf_version == 3);
+    aios_tensor_info_init(&t);
+    for (k = 0; k < i.n_tensors; k++) {
+        CHECK(aios_model_get_tensor(m, k, &t) == 0 && t.n_bytes == t.n[0] * t.n[1] * 4);
+        found += !strcmp(t.name, "token_embd.weight") && t.n[0] == 32 && t.n[1] == 288;
+    }
+    CHECK(found == 1 && aios_model_get_tensor(m, i.n_tensors, &t) == AIOS_ERR_ARG);
+    for (k = 0, found = 0; k < i.n_keys; k++) {
+        CHECK(aios_model_get_key(m, k, name, sizeof name, type, sizeof type, value, sizeof value) == 0);
+        CHECK(strlen(value) < sizeof value);
+        found += !strcmp(name, "llama.block_count") && !strcmp(type, "u32") && !strcmp(value, "2");
+        found += !strcmp(name, "llama.rope.freq_base") && !strcmp(type, "f32") && !strcmp(value, "10000");
+        found += !strcmp(name, "general.architecture") && !strcmp(type, "str") && !strcmp(value, "llama");
+    }
+    CHECK(found == 3);
+    aios_model_free(m);
+    CHECK(n_held == 0);
+}
+
+int main(void) {
+    test_info();
+    test_damages();
+    test_families();
+    return test_end();
+}
