@@ -600,7 +600,7 @@ static uint64_t aios__system_ns(void *user) {
 /* Worker w runs fn(arg, w); worker 0 is the thread that calls aios__pool_run. */
 typedef void (*aios__worker_fn)(void *arg, int32_t worker);
 
-enum { AIOS__STACK_BYTES = 256 * 1024, AIOS__SPINS = 4000 };
+enum { AIOS__STACK_BYTES = 256 * 1024, AIOS__SPINS = 1000 };
 
 #ifdef AIOS_NO_THREADS
 typedef struct aios__pool { int32_t n; } aios__pool;

@@ -23,7 +23,8 @@
  *     float rows    16 partial sums by column mod 16, fma, columns ascending, tail padded with zeros to 16;
  *                   then the tree: s[i] += s[i+8] (i<8); s[i] += s[i+4] (i<4); += s[i+2]; += s[i+1]
  *     max           compare and select: m = x > m ? x : m
- *     exp etc.      own polynomials (ops.inc), fma only; 1/x and sqrt are the IEEE operations
+ *     exp etc.      own polynomials (ops.inc), fma only; 1/x and sqrt are the IEEE operations. exp: 1 ulp; 0 below -104
+ *                   and for NaN, +infinity above 88.73. tanh, silu: 3 ulp. gelu: 2e-7 |x|, and 2 ulp where x > -1
  *
  * Macros: AIOSK_STATIC makes everything static; AIOSK_API sets linkage; AIOSK_NO_SIMD leaves only scalar code. */
 /* Generated from src/ by tools/amalgamate.awk: edit there, then `make headers`. Licence: at the end. */
@@ -169,14 +170,17 @@ AIOSK_API uint64_t aiosk_tile_bytes(int32_t kv_type, int32_t hd_k, int32_t hd_v)
 
 /* Scores n_q queries of one KV head against one tile and merges the result into their running softmax:
  *   s[k] = (sum_d q[d]*K[d][k], fma, d ascending from 0) * scale      f32, f16
- *   s[k] = (float)(exact int sum) * (dq * dk[k]) * scale              i8; q in int8 with f32 dq over the head
+ *   s[k] = ((float)(exact int sum) * (dq * dk[k])) * scale            i8; q in int8 with f32 dq over the head
  *   if softcap != 0: s = softcap * tanh(s / softcap);  alibi: s = fma(slope[q], (float)(key_pos - q_pos), s)
  *   keys outside [lo[q], hi[q]) do not take part; a query with an empty range is left as it was
- *   mt = max s;  p[k] = exp(s[k] - mt), 0 outside;  lt = tree sum of p over 16 lanes (k mod 16, ascending)
- *   ot[c] = sum_k p[k]*V[k][c], fma, k ascending from 0, all 64;  i8: fma(p[k]*dv[k], (float)V[k][c], ot)
+ *   mt = max s (at least AIOSK_NEG_INF; NaN is skipped) and lt = sum p, both over 16 lanes (k mod 16, ascending), then
+ *   the tree of float rows;  p[k] = exp(s[k] - mt), 0 outside [lo, hi) and for NaN
+ *   ot[c] = sum_k p[k]*V[k][c], fma, k ascending, lo <= k < hi;  i8: fma(p[k]*dv[k], (float)V[k][c], ot);  then + 0
+ *   (a zero is +0, so that keys with p = 0 may be summed or left out)
  *   mn = max(m, mt);  a = exp(m - mn), b = exp(mt - mn);  l = fma(lt, b, l*a);  o[c] = fma(ot[c], b, o[c]*a)
  * Start with m = -inf (AIOSK_NEG_INF), l = 0, o = 0 (a = 0 when m is -inf). The caller divides o by l at the end.
- * Tiles go in ascending order; a tile's part depends on nothing but the tile. */
+ * Tiles go in ascending order; a tile's part depends on nothing but the tile. Every slot from the lowest lo to the highest
+ * hi of one call must have been stored; the others may hold anything. How queries are grouped in calls changes no bit. */
 #define AIOSK_ATTEND_SCRATCH(n_q) ((uint64_t)(n_q) * 64 * 4)
 typedef struct aiosk_attend {
     const void *tile;       /* K and V of 64 positions, 64-byte aligned                 */
@@ -193,7 +197,8 @@ typedef struct aiosk_attend {
     int32_t n_q, hd_k, hd_v, q_stride;
 } aiosk_attend;
 typedef void (*aiosk_attend_fn)(const aiosk_attend *a);
-/* Writes one position (slot 0..63) of a tile. k [hd_k], v [hd_v] f32. */
+/* Writes one position (slot 0..63) of a tile, the padding of its V and of its i8 K as zeros. k [hd_k], v [hd_v] f32.
+ * f16 rounds to nearest even. i8: d = f16(min(amax / 127, 65504)), q = rint(clamp(x / d, -127, 127)); d = 0 gives q = 0. */
 typedef void (*aiosk_store_fn)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v);
 
 /* ---- instruction sets ------------------------------------------------------------------------------------ */
@@ -215,7 +220,8 @@ typedef struct aiosk_isa {
     aiosk_store_fn  store[AIOSK_N_KV];
     /* y = x * (1/sqrt(mean(x^2) + eps)) * w   (w NULL = 1). mean = sum / n, sum as float rows. y may be x. */
     void (*rms_norm)(const float *x, const float *w, float eps, int32_t n, float *y);
-    /* y = (x - mean) * (1/sqrt(var + eps)) * w + b   (w, b NULL = none); fma for the last two */
+    /* y = fma((x - mean) * (1/sqrt(var + eps)), w, b)   (w NULL = 1, b NULL = -0); mean = sum x / n, then
+     * var = sum (x - mean)^2 / n, both sums as float rows */
     void (*layer_norm)(const float *x, const float *w, const float *b, float eps, int32_t n, float *y);
     /* y = act(x), and y = act(g) * u.  y may be an input. */
     void (*act)(int32_t kind, const float *x, int32_t n, float *y);
@@ -227,7 +233,7 @@ typedef struct aiosk_isa {
      *   cs  f32 [n_rot/2][2]  cos and sin of this position, already scaled:
      *   (x0, x1) -> (fma(x0, cos, -(x1*sin)), fma(x0, sin, x1*cos)) */
     void (*rope)(int32_t style, float *x, int32_t n_head, int32_t hd, int32_t n_rot, const float *cs);
-    /* index of the largest, lowest index first */
+    /* index of the largest, lowest index first; NaN is never the largest, 0 when there is nothing else */
     int32_t (*argmax)(const float *x, int32_t n);
     /* y = exp(x), canonical */
     void (*exp)(const float *x, int32_t n, float *y);
@@ -1319,20 +1325,20 @@ AIOSK_API uint64_t aiosk_layout_bytes(int32_t type, int32_t layout, uint64_t n_r
     return n_rows > UINT64_MAX / row ? 0 : n_rows * row;
 }
 
-/* Copies n rows, rows[i] being row r0 + i of the panel, in or out of it. */
-static void aiosk__move_rows(int32_t type, uint8_t *panel, int32_t r0, int32_t n, uint64_t n_in, uint8_t *rows, int out) {
+/* Copies n_blocks blocks of n rows, row_bytes apart, in or out of a panel of as many blocks; the first is its row r0. */
+static void aiosk__move_rows(int32_t type, uint8_t *panel, int32_t r0, int32_t n, uint64_t n_blocks, uint8_t *rows,
+                             uint64_t row_bytes, int out) {
     const aiosk__panel *p = aiosk__find_panel(type);
     const aiosk_type *t = aiosk_type_info(type);
-    uint64_t n_blocks, k, at = 0;
+    uint64_t k, at = 0;
     int s, i;
     int32_t r;
     if (!p || !t) return;
-    n_blocks = n_in / t->n_weights;
     for (s = 0; s < 4; s++) {
         const aiosk__seg g = p->seg[s];
         for (k = 0; k < n_blocks; k++) {
             for (r = 0; r < n; r++) {
-                uint8_t *a = rows + ((uint64_t)r * n_blocks + k) * t->n_bytes + g.off;
+                uint8_t *a = rows + (uint64_t)r * row_bytes + k * t->n_bytes + g.off;
                 uint8_t *b = panel + k * 16 * t->n_bytes + at + (uint64_t)(r0 + r) * g.elem;
                 if (g.elem == 4 && !out)
                     for (i = 0; i < g.count; i++, a += 4, b += 64) memcpy(b, a, 4);
@@ -1347,12 +1353,17 @@ static void aiosk__move_rows(int32_t type, uint8_t *panel, int32_t r0, int32_t n
 }
 
 AIOSK_API void aiosk_pack_panel(int32_t type, const void *rows, int32_t n_rows, uint64_t n_in, void *panel) {
-    if (n_rows < 16) memset(panel, 0, (size_t)(16 * aiosk_row_bytes(type, n_in)));
-    aiosk__move_rows(type, (uint8_t *)panel, 0, n_rows, n_in, (uint8_t *)(uintptr_t)rows, 0);
+    const uint64_t row_bytes = aiosk_row_bytes(type, n_in);
+    if (row_bytes == 0) return;
+    if (n_rows < 16) memset(panel, 0, (size_t)(16 * row_bytes));
+    aiosk__move_rows(type, (uint8_t *)panel, 0, n_rows, n_in / aiosk_type_info(type)->n_weights, (uint8_t *)(uintptr_t)rows,
+                     row_bytes, 0);
 }
 
 AIOSK_API void aiosk_unpack_panel_row(int32_t type, const void *panel, int32_t r, uint64_t n_in, void *row) {
-    aiosk__move_rows(type, (uint8_t *)(uintptr_t)panel, r, 1, n_in, (uint8_t *)row, 1);
+    const uint64_t row_bytes = aiosk_row_bytes(type, n_in);
+    if (row_bytes == 0) return;
+    aiosk__move_rows(type, (uint8_t *)(uintptr_t)panel, r, 1, n_in / aiosk_type_info(type)->n_weights, (uint8_t *)row, row_bytes, 1);
 }
 
 /* ---- activations -----------------------------------------------------------------------------------------
@@ -1731,15 +1742,14 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
     return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
 }
 
-/* The micro-kernels. p is a panel; np panels, stride bytes apart, go together: an activation is then loaded once for all
- * of them. np is a constant, and nc is where it is 1. acc [nc][np][V_PER16]. */
+/* The micro-kernels, for blocks k to k1 - 1 of a row. p is block k of a panel; np panels, stride bytes apart, go together: an
+ * activation is then loaded once for all of them. np is a constant, and nc is where it is 1. acc [nc][np][V_PER16]. */
 V_FN void V_NAME(panel_q4_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             const int32_t nc, vf *acc) {
-    const int32_t n = n_in / 32;
+                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
     const aiosk__a32 a = aiosk__a32_parts(n_in);
-    int32_t k, c;
+    int32_t c;
     int h, i, e;
-    for (k = 0; k < n; k++, p += 288) {
+    for (; k < k1; k++, p += 288) {
         for (h = 0; h < V_PER16; h++) {
             const vi m = v_set1i(0x0F0F0F0F);
             vi w[V_NP][8];
@@ -1770,12 +1780,11 @@ V_FN void V_NAME(panel_q4_0)(const uint8_t *p, uint64_t stride, const int np, co
 }
 
 V_FN void V_NAME(panel_q8_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             const int32_t nc, vf *acc) {
-    const int32_t n = n_in / 32;
+                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
     const aiosk__a32 a = aiosk__a32_parts(n_in);
-    int32_t k, c;
+    int32_t c;
     int h, i, e;
-    for (k = 0; k < n; k++, p += 544) {
+    for (; k < k1; k++, p += 544) {
         for (h = 0; h < V_PER16; h++) {
             vi w[V_NP][8];
             vf d[V_NP];
@@ -1801,12 +1810,11 @@ V_FN void V_NAME(panel_q8_0)(const uint8_t *p, uint64_t stride, const int np, co
 }
 
 V_FN void V_NAME(panel_q4_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             const int32_t nc, vf *acc) {
-    const int32_t n = n_in / 256;
+                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
     const aiosk__a256 a = aiosk__a256_parts(n_in);
-    int32_t k, c;
+    int32_t c;
     int h, i, j, e;
-    for (k = 0; k < n; k++, p += 2304) {
+    for (; k < k1; k++, p += 2304) {
         for (h = 0; h < V_PER16; h++) {
             const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030), m3f = v_set1i(0x3F3F3F3F), mff = v_set1i(0x00FF00FF);
             vi sc[V_NP][2], mn[V_NP][4], s[AIOSK__NC][V_NP];
@@ -1866,12 +1874,11 @@ V_FN void V_NAME(panel_q4_k)(const uint8_t *p, uint64_t stride, const int np, co
 
 /* Block of a panel: d 32 bytes, low nibbles 2048, high bits 1024, scales 256. */
 V_FN void V_NAME(panel_q6_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             const int32_t nc, vf *acc) {
-    const int32_t n = n_in / 256;
+                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
     const aiosk__a256 a = aiosk__a256_parts(n_in);
-    int32_t k, c;
+    int32_t c;
     int h, i, j, e;
-    for (k = 0; k < n; k++, p += 3360) {
+    for (; k < k1; k++, p += 3360) {
         for (h = 0; h < V_PER16; h++) {
             const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030);
             vi s[AIOSK__NC][V_NP];
@@ -1933,32 +1940,61 @@ V_FN void V_NAME(panel_q6_k)(const uint8_t *p, uint64_t stride, const int np, co
     }
 }
 
-/* The matrix: panels outside, so that each is read from memory once per tile of columns, whose activations fit in half
- * of a small second-level cache; passes of AIOSK__NC columns inside. One column has its own copy of the micro-kernel. */
-#define AIOSK__PANELS(T, t)                                                                                       \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) {                                                     \
-        const uint64_t stride = 16 * aiosk_row_bytes(AIOSK_##T, (uint64_t)m->n_in), xs = m->x_stride;             \
-        int32_t tile = (int32_t)(786432 / (xs ? xs : 1)), c0, c1, c, row, i;                                      \
-        vf acc[AIOSK__NC * V_NP * V_PER16];                                                                       \
-        tile = tile < AIOSK__NC ? AIOSK__NC : tile - tile % AIOSK__NC;                                            \
-        for (c0 = 0; c0 < m->n_cols; c0 = c1) {                                                                   \
-            int np = 1;                                                                                           \
-            c1 = m->n_cols - c0 <= tile ? m->n_cols : c0 + tile;                                                  \
-            for (row = m->row0; row < m->row1; row += 16 * np) {                                                  \
-                const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row / 16) * stride;                         \
-                np = V_NP > 1 && c1 - c0 > 1 && m->row1 - row > 16 ? V_NP : 1;                                    \
-                for (c = c0; c < c1; c += AIOSK__NC) {                                                            \
-                    const int32_t nc = c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC;                                   \
-                    const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c * xs;                                  \
-                    for (i = 0; i < nc * np * V_PER16; i++) acc[i] = v_zero();                                    \
-                    if (V_NP > 1 && np > 1) V_NAME(panel_##t)(p, stride, V_NP, x, xs, m->n_in, nc, acc);          \
-                    else if (nc == 1) V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 1, acc);                    \
-                    else V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, nc, acc);                                \
-                    for (i = 0; i < nc * np; i++)                                                                 \
-                        V_NAME(put)(m, c + i / np, row + 16 * (i % np), acc + i * V_PER16);                       \
-                }                                                                                                 \
-            }                                                                                                     \
-        }                                                                                                         \
+/* The matrix: panels outside, so that each is read from memory once per tile of columns, whose activations (768 KiB) stay
+ * in a second-level cache of 1 MiB; passes of AIOSK__NC columns inside. One column has its own copy of the micro-kernel. */
+#define AIOSK__PANELS(T, t)                                                                                            \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) {                                                          \
+        const aiosk_type *type = aiosk_type_info(AIOSK_##T);                                                           \
+        const int32_t n = m->n_in / (int32_t)type->n_weights;                                                          \
+        const uint64_t stride = 16 * (uint64_t)n * type->n_bytes, xs = m->x_stride;                                    \
+        int32_t tile = (int32_t)(786432 / (xs ? xs : 1)), c0, c1, c, row, i;                                           \
+        vf acc[AIOSK__NC * V_NP * V_PER16];                                                                            \
+        tile = tile < AIOSK__NC ? AIOSK__NC : tile - tile % AIOSK__NC;                                                 \
+        for (c0 = 0; c0 < m->n_cols; c0 = c1) {                                                                        \
+            int np = 1;                                                                                                \
+            c1 = m->n_cols - c0 <= tile ? m->n_cols : c0 + tile;                                                       \
+            for (row = m->row0; row < m->row1; row += 16 * np) {                                                       \
+                const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row / 16) * stride;                              \
+                np = V_NP > 1 && c1 - c0 > 1 && m->row1 - row > 16 ? V_NP : 1;                                         \
+                for (c = c0; c < c1; c += AIOSK__NC) {                                                                 \
+                    const int32_t nc = c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC;                                        \
+                    const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c * xs;                                       \
+                    for (i = 0; i < nc * np * V_PER16; i++) acc[i] = v_zero();                                         \
+                    if (V_NP > 1 && np > 1) V_NAME(panel_##t)(p, stride, V_NP, x, xs, m->n_in, 0, n, nc, acc);         \
+                    else if (nc == 1) V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 0, n, 1, acc);                   \
+                    else V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 0, n, nc, acc);                               \
+                    for (i = 0; i < nc * np; i++)                                                                      \
+                        V_NAME(put)(m, c + i / np, row + 16 * (i % np), acc + i * V_PER16);                            \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
+    /* ROWS: 16 rows are packed run by run into a panel on the stack. */                                               \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) {                                                            \
+        const aiosk_type *type = aiosk_type_info(AIOSK_##T);                                                           \
+        const int32_t n = m->n_in / (int32_t)type->n_weights, run = 16384 / (16 * (int32_t)type->n_bytes);             \
+        const uint64_t row_bytes = (uint64_t)n * type->n_bytes, xs = m->x_stride;                                      \
+        int32_t c0, c, row, k, i;                                                                                      \
+        uint8_t AIOSK__ALIGN(64) buf[16384];                                                                           \
+        vf acc[64 * V_PER16];                                                                                          \
+        for (row = m->row0; row < m->row1; row += 16) {                                                                \
+            const int32_t nr = m->row1 - row < 16 ? m->row1 - row : 16;                                                \
+            if (nr < 16) memset(buf, 0, sizeof buf);                                                                   \
+            for (c0 = 0; c0 < m->n_cols; c0 += 64) {                                                                   \
+                const int32_t c1 = m->n_cols - c0 < 64 ? m->n_cols - c0 : 64;                                          \
+                const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * xs;                                          \
+                for (i = 0; i < c1 * V_PER16; i++) acc[i] = v_zero();                                                  \
+                for (k = 0; k < n; k += run) {                                                                         \
+                    const int32_t k1 = n - k < run ? n : k + run;                                                      \
+                    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * row_bytes + (uint64_t)k * type->n_bytes; \
+                    aiosk__move_rows(AIOSK_##T, buf, 0, nr, (uint64_t)(k1 - k), (uint8_t *)(uintptr_t)w, row_bytes, 0); \
+                    for (c = 0; c < c1; c += AIOSK__NC)                                                                \
+                        V_NAME(panel_##t)(buf, 0, 1, x + (uint64_t)c * xs, xs, m->n_in, k, k1,                         \
+                                          c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC, acc + c * V_PER16);                 \
+                }                                                                                                      \
+                for (i = 0; i < c1; i++) V_NAME(put)(m, c0 + i, row, acc + i * V_PER16);                               \
+            }                                                                                                          \
+        }                                                                                                              \
     }
 AIOSK__PANELS(Q4_0, q4_0)
 AIOSK__PANELS(Q8_0, q8_0)
@@ -2106,7 +2142,7 @@ V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
 }
 
 #define AIOSK__ROWS_FLT(N, n)  V_EXPORT void V_NAME(rows_##n)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_##N); }
-#define AIOSK__ROWS_A32(N, n)  V_EXPORT void V_NAME(rows_##n)(const aiosk_matmul *m) { V_NAME(rows_ints)(m, AIOSK_##N); }
+#define AIOSK__ROWS_A32(N, n)  V_EXPORT void V_NAME(ints_##n)(const aiosk_matmul *m) { V_NAME(rows_ints)(m, AIOSK_##N); }
 #define AIOSK__ROWS_A256(N, n) AIOSK__ROWS_A32(N, n)
 #define AIOSK__ROWS_RAW(N, n)
 #define AIOSK__X(N, n, id, w, b, f) AIOSK__ROWS_##f(N, n)
@@ -2141,8 +2177,14 @@ V_FN float V_NAME(quantize_block)(const float *x, int32_t n, int8_t *q) {
     return amax / 127.0f;
 }
 
+/* Sum of 8 codes: as unsigned bytes in one word, in pairs, then by a multiplication into the top 16 bits. */
 AIOSK__INLINE int32_t V_NAME(sum8)(const int8_t *q) {
-    return q[0] + q[1] + q[2] + q[3] + q[4] + q[5] + q[6] + q[7];
+    const uint64_t m = 0x00FF00FF00FF00FFu;
+    uint64_t v;
+    memcpy(&v, q, 8);
+    v ^= 0x8080808080808080u;
+    v = (v & m) + (v >> 8 & m);
+    return (int32_t)((v * 0x0001000100010001u) >> 48) - 8 * 128;
 }
 
 V_EXPORT void V_NAME(quantize_flt)(const float *x, int32_t n, void *dst) { memcpy(dst, x, (size_t)n * 4); }
@@ -2728,20 +2770,21 @@ V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const f
 
 /* ======== kernels/isa.inc, continued ======== */
 #define AIOSK__NO {NULL, NULL},
-#define AIOSK__R(n) {V_NAME(rows_##n), NULL},
+#define AIOSK__F(n) {V_NAME(rows_##n), NULL},
+#define AIOSK__R(n) {V_NAME(ints_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 static const aiosk_isa V_NAME(isa) = {
     V_ISA_TEXT, V_ISA_ID, 0,
     {V_NAME(quantize_flt), V_NAME(quantize_a32), V_NAME(quantize_a256)},
     V_NAME(quantize_head),
     {   /* in the order of ids, formats.h */
-        /*  0 */ AIOSK__R(f32) AIOSK__R(f16) AIOSK__P(q4_0) AIOSK__R(q4_1) AIOSK__NO
+        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__R(q4_1) AIOSK__NO
         /*  5 */ AIOSK__NO AIOSK__R(q5_0) AIOSK__R(q5_1) AIOSK__P(q8_0) AIOSK__NO
         /* 10 */ AIOSK__R(q2_k) AIOSK__R(q3_k) AIOSK__P(q4_k) AIOSK__R(q5_k) AIOSK__P(q6_k)
         /* 15 */ AIOSK__NO AIOSK__R(iq2_xxs) AIOSK__R(iq2_xs) AIOSK__R(iq3_xxs) AIOSK__R(iq1_s)
         /* 20 */ AIOSK__R(iq4_nl) AIOSK__R(iq3_s) AIOSK__R(iq2_s) AIOSK__R(iq4_xs) AIOSK__NO
         /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(iq1_m)
-        /* 30 */ AIOSK__R(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(tq1_0)
+        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(tq1_0)
         /* 35 */ AIOSK__R(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(mxfp4)
         /* 40 */ AIOSK__R(nvfp4) AIOSK__R(q1_0) AIOSK__R(q2_0)
     },
@@ -2751,6 +2794,7 @@ static const aiosk_isa V_NAME(isa) = {
     V_NAME(rope), V_NAME(argmax), V_NAME(exp)};
 #undef AIOSK__P
 #undef AIOSK__R
+#undef AIOSK__F
 #undef AIOSK__NO
 
 #undef V_ISA_ID
@@ -3153,15 +3197,14 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
     return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
 }
 
-/* The micro-kernels. p is a panel; np panels, stride bytes apart, go together: an activation is then loaded once for all
- * of them. np is a constant, and nc is where it is 1. acc [nc][np][V_PER16]. */
+/* The micro-kernels, for blocks k to k1 - 1 of a row. p is block k of a panel; np panels, stride bytes apart, go together: an
+ * activation is then loaded once for all of them. np is a constant, and nc is where it is 1. acc [nc][np][V_PER16]. */
 V_FN void V_NAME(panel_q4_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             const int32_t nc, vf *acc) {
-    const int32_t n = n_in / 32;
+                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
     const aiosk__a32 a = aiosk__a32_parts(n_in);
-    int32_t k, c;
+    int32_t c;
     int h, i, e;
-    for (k = 0; k < n; k++, p += 288) {
+    for (; k < k1; k++, p += 288) {
         for (h = 0; h < V_PER16; h++) {
             const vi m = v_set1i(0x0F0F0F0F);
             vi w[V_NP][8];
@@ -3192,12 +3235,11 @@ V_FN void V_NAME(panel_q4_0)(const uint8_t *p, uint64_t stride, const int np, co
 }
 
 V_FN void V_NAME(panel_q8_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             const int32_t nc, vf *acc) {
-    const int32_t n = n_in / 32;
+                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
     const aiosk__a32 a = aiosk__a32_parts(n_in);
-    int32_t k, c;
+    int32_t c;
     int h, i, e;
-    for (k = 0; k < n; k++, p += 544) {
+    for (; k < k1; k++, p += 544) {
         for (h = 0; h < V_PER16; h++) {
             vi w[V_NP][8];
             vf d[V_NP];
@@ -3223,12 +3265,11 @@ V_FN void V_NAME(panel_q8_0)(const uint8_t *p, uint64_t stride, const int np, co
 }
 
 V_FN void V_NAME(panel_q4_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             const int32_t nc, vf *acc) {
-    const int32_t n = n_in / 256;
+                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
     const aiosk__a256 a = aiosk__a256_parts(n_in);
-    int32_t k, c;
+    int32_t c;
     int h, i, j, e;
-    for (k = 0; k < n; k++, p += 2304) {
+    for (; k < k1; k++, p += 2304) {
         for (h = 0; h < V_PER16; h++) {
             const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030), m3f = v_set1i(0x3F3F3F3F), mff = v_set1i(0x00FF00FF);
             vi sc[V_NP][2], mn[V_NP][4], s[AIOSK__NC][V_NP];
@@ -3288,12 +3329,11 @@ V_FN void V_NAME(panel_q4_k)(const uint8_t *p, uint64_t stride, const int np, co
 
 /* Block of a panel: d 32 bytes, low nibbles 2048, high bits 1024, scales 256. */
 V_FN void V_NAME(panel_q6_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             const int32_t nc, vf *acc) {
-    const int32_t n = n_in / 256;
+                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
     const aiosk__a256 a = aiosk__a256_parts(n_in);
-    int32_t k, c;
+    int32_t c;
     int h, i, j, e;
-    for (k = 0; k < n; k++, p += 3360) {
+    for (; k < k1; k++, p += 3360) {
         for (h = 0; h < V_PER16; h++) {
             const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030);
             vi s[AIOSK__NC][V_NP];
@@ -3355,32 +3395,61 @@ V_FN void V_NAME(panel_q6_k)(const uint8_t *p, uint64_t stride, const int np, co
     }
 }
 
-/* The matrix: panels outside, so that each is read from memory once per tile of columns, whose activations fit in half
- * of a small second-level cache; passes of AIOSK__NC columns inside. One column has its own copy of the micro-kernel. */
-#define AIOSK__PANELS(T, t)                                                                                       \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) {                                                     \
-        const uint64_t stride = 16 * aiosk_row_bytes(AIOSK_##T, (uint64_t)m->n_in), xs = m->x_stride;             \
-        int32_t tile = (int32_t)(786432 / (xs ? xs : 1)), c0, c1, c, row, i;                                      \
-        vf acc[AIOSK__NC * V_NP * V_PER16];                                                                       \
-        tile = tile < AIOSK__NC ? AIOSK__NC : tile - tile % AIOSK__NC;                                            \
-        for (c0 = 0; c0 < m->n_cols; c0 = c1) {                                                                   \
-            int np = 1;                                                                                           \
-            c1 = m->n_cols - c0 <= tile ? m->n_cols : c0 + tile;                                                  \
-            for (row = m->row0; row < m->row1; row += 16 * np) {                                                  \
-                const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row / 16) * stride;                         \
-                np = V_NP > 1 && c1 - c0 > 1 && m->row1 - row > 16 ? V_NP : 1;                                    \
-                for (c = c0; c < c1; c += AIOSK__NC) {                                                            \
-                    const int32_t nc = c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC;                                   \
-                    const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c * xs;                                  \
-                    for (i = 0; i < nc * np * V_PER16; i++) acc[i] = v_zero();                                    \
-                    if (V_NP > 1 && np > 1) V_NAME(panel_##t)(p, stride, V_NP, x, xs, m->n_in, nc, acc);          \
-                    else if (nc == 1) V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 1, acc);                    \
-                    else V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, nc, acc);                                \
-                    for (i = 0; i < nc * np; i++)                                                                 \
-                        V_NAME(put)(m, c + i / np, row + 16 * (i % np), acc + i * V_PER16);                       \
-                }                                                                                                 \
-            }                                                                                                     \
-        }                                                                                                         \
+/* The matrix: panels outside, so that each is read from memory once per tile of columns, whose activations (768 KiB) stay
+ * in a second-level cache of 1 MiB; passes of AIOSK__NC columns inside. One column has its own copy of the micro-kernel. */
+#define AIOSK__PANELS(T, t)                                                                                            \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) {                                                          \
+        const aiosk_type *type = aiosk_type_info(AIOSK_##T);                                                           \
+        const int32_t n = m->n_in / (int32_t)type->n_weights;                                                          \
+        const uint64_t stride = 16 * (uint64_t)n * type->n_bytes, xs = m->x_stride;                                    \
+        int32_t tile = (int32_t)(786432 / (xs ? xs : 1)), c0, c1, c, row, i;                                           \
+        vf acc[AIOSK__NC * V_NP * V_PER16];                                                                            \
+        tile = tile < AIOSK__NC ? AIOSK__NC : tile - tile % AIOSK__NC;                                                 \
+        for (c0 = 0; c0 < m->n_cols; c0 = c1) {                                                                        \
+            int np = 1;                                                                                                \
+            c1 = m->n_cols - c0 <= tile ? m->n_cols : c0 + tile;                                                       \
+            for (row = m->row0; row < m->row1; row += 16 * np) {                                                       \
+                const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row / 16) * stride;                              \
+                np = V_NP > 1 && c1 - c0 > 1 && m->row1 - row > 16 ? V_NP : 1;                                         \
+                for (c = c0; c < c1; c += AIOSK__NC) {                                                                 \
+                    const int32_t nc = c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC;                                        \
+                    const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c * xs;                                       \
+                    for (i = 0; i < nc * np * V_PER16; i++) acc[i] = v_zero();                                         \
+                    if (V_NP > 1 && np > 1) V_NAME(panel_##t)(p, stride, V_NP, x, xs, m->n_in, 0, n, nc, acc);         \
+                    else if (nc == 1) V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 0, n, 1, acc);                   \
+                    else V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 0, n, nc, acc);                               \
+                    for (i = 0; i < nc * np; i++)                                                                      \
+                        V_NAME(put)(m, c + i / np, row + 16 * (i % np), acc + i * V_PER16);                            \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
+    /* ROWS: 16 rows are packed run by run into a panel on the stack. */                                               \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) {                                                            \
+        const aiosk_type *type = aiosk_type_info(AIOSK_##T);                                                           \
+        const int32_t n = m->n_in / (int32_t)type->n_weights, run = 16384 / (16 * (int32_t)type->n_bytes);             \
+        const uint64_t row_bytes = (uint64_t)n * type->n_bytes, xs = m->x_stride;                                      \
+        int32_t c0, c, row, k, i;                                                                                      \
+        uint8_t AIOSK__ALIGN(64) buf[16384];                                                                           \
+        vf acc[64 * V_PER16];                                                                                          \
+        for (row = m->row0; row < m->row1; row += 16) {                                                                \
+            const int32_t nr = m->row1 - row < 16 ? m->row1 - row : 16;                                                \
+            if (nr < 16) memset(buf, 0, sizeof buf);                                                                   \
+            for (c0 = 0; c0 < m->n_cols; c0 += 64) {                                                                   \
+                const int32_t c1 = m->n_cols - c0 < 64 ? m->n_cols - c0 : 64;                                          \
+                const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * xs;                                          \
+                for (i = 0; i < c1 * V_PER16; i++) acc[i] = v_zero();                                                  \
+                for (k = 0; k < n; k += run) {                                                                         \
+                    const int32_t k1 = n - k < run ? n : k + run;                                                      \
+                    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * row_bytes + (uint64_t)k * type->n_bytes; \
+                    aiosk__move_rows(AIOSK_##T, buf, 0, nr, (uint64_t)(k1 - k), (uint8_t *)(uintptr_t)w, row_bytes, 0); \
+                    for (c = 0; c < c1; c += AIOSK__NC)                                                                \
+                        V_NAME(panel_##t)(buf, 0, 1, x + (uint64_t)c * xs, xs, m->n_in, k, k1,                         \
+                                          c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC, acc + c * V_PER16);                 \
+                }                                                                                                      \
+                for (i = 0; i < c1; i++) V_NAME(put)(m, c0 + i, row, acc + i * V_PER16);                               \
+            }                                                                                                          \
+        }                                                                                                              \
     }
 AIOSK__PANELS(Q4_0, q4_0)
 AIOSK__PANELS(Q8_0, q8_0)
@@ -3528,7 +3597,7 @@ V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
 }
 
 #define AIOSK__ROWS_FLT(N, n)  V_EXPORT void V_NAME(rows_##n)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_##N); }
-#define AIOSK__ROWS_A32(N, n)  V_EXPORT void V_NAME(rows_##n)(const aiosk_matmul *m) { V_NAME(rows_ints)(m, AIOSK_##N); }
+#define AIOSK__ROWS_A32(N, n)  V_EXPORT void V_NAME(ints_##n)(const aiosk_matmul *m) { V_NAME(rows_ints)(m, AIOSK_##N); }
 #define AIOSK__ROWS_A256(N, n) AIOSK__ROWS_A32(N, n)
 #define AIOSK__ROWS_RAW(N, n)
 #define AIOSK__X(N, n, id, w, b, f) AIOSK__ROWS_##f(N, n)
@@ -3563,8 +3632,14 @@ V_FN float V_NAME(quantize_block)(const float *x, int32_t n, int8_t *q) {
     return amax / 127.0f;
 }
 
+/* Sum of 8 codes: as unsigned bytes in one word, in pairs, then by a multiplication into the top 16 bits. */
 AIOSK__INLINE int32_t V_NAME(sum8)(const int8_t *q) {
-    return q[0] + q[1] + q[2] + q[3] + q[4] + q[5] + q[6] + q[7];
+    const uint64_t m = 0x00FF00FF00FF00FFu;
+    uint64_t v;
+    memcpy(&v, q, 8);
+    v ^= 0x8080808080808080u;
+    v = (v & m) + (v >> 8 & m);
+    return (int32_t)((v * 0x0001000100010001u) >> 48) - 8 * 128;
 }
 
 V_EXPORT void V_NAME(quantize_flt)(const float *x, int32_t n, void *dst) { memcpy(dst, x, (size_t)n * 4); }
@@ -4150,20 +4225,21 @@ V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const f
 
 /* ======== kernels/isa.inc, continued ======== */
 #define AIOSK__NO {NULL, NULL},
-#define AIOSK__R(n) {V_NAME(rows_##n), NULL},
+#define AIOSK__F(n) {V_NAME(rows_##n), NULL},
+#define AIOSK__R(n) {V_NAME(ints_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 static const aiosk_isa V_NAME(isa) = {
     V_ISA_TEXT, V_ISA_ID, 0,
     {V_NAME(quantize_flt), V_NAME(quantize_a32), V_NAME(quantize_a256)},
     V_NAME(quantize_head),
     {   /* in the order of ids, formats.h */
-        /*  0 */ AIOSK__R(f32) AIOSK__R(f16) AIOSK__P(q4_0) AIOSK__R(q4_1) AIOSK__NO
+        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__R(q4_1) AIOSK__NO
         /*  5 */ AIOSK__NO AIOSK__R(q5_0) AIOSK__R(q5_1) AIOSK__P(q8_0) AIOSK__NO
         /* 10 */ AIOSK__R(q2_k) AIOSK__R(q3_k) AIOSK__P(q4_k) AIOSK__R(q5_k) AIOSK__P(q6_k)
         /* 15 */ AIOSK__NO AIOSK__R(iq2_xxs) AIOSK__R(iq2_xs) AIOSK__R(iq3_xxs) AIOSK__R(iq1_s)
         /* 20 */ AIOSK__R(iq4_nl) AIOSK__R(iq3_s) AIOSK__R(iq2_s) AIOSK__R(iq4_xs) AIOSK__NO
         /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(iq1_m)
-        /* 30 */ AIOSK__R(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(tq1_0)
+        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(tq1_0)
         /* 35 */ AIOSK__R(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(mxfp4)
         /* 40 */ AIOSK__R(nvfp4) AIOSK__R(q1_0) AIOSK__R(q2_0)
     },
@@ -4173,6 +4249,7 @@ static const aiosk_isa V_NAME(isa) = {
     V_NAME(rope), V_NAME(argmax), V_NAME(exp)};
 #undef AIOSK__P
 #undef AIOSK__R
+#undef AIOSK__F
 #undef AIOSK__NO
 
 #undef V_ISA_ID
@@ -4262,6 +4339,12 @@ static const aiosk_isa V_NAME(isa) = {
 /* ======== kernels/isa_avx512.c ======== */
 /* isa_avx512.c: the loops in AVX-512 F, BW, DQ, VL, VNNI. */
 #ifdef AIOSK__X86
+#if defined(__GNUC__) && !defined(__clang__) /* its own avx512fintrin.h: _mm512_undefined_ps, macros at -O0 */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#endif
 
 /* ======== kernels/simd_avx512.h ======== */
 /* simd_avx512.h: the v_* vocabulary (simd_scalar.h) in AVX-512 F, BW, DQ, VL and VNNI: sixteen lanes. */
@@ -4560,15 +4643,14 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
     return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
 }
 
-/* The micro-kernels. p is a panel; np panels, stride bytes apart, go together: an activation is then loaded once for all
- * of them. np is a constant, and nc is where it is 1. acc [nc][np][V_PER16]. */
+/* The micro-kernels, for blocks k to k1 - 1 of a row. p is block k of a panel; np panels, stride bytes apart, go together: an
+ * activation is then loaded once for all of them. np is a constant, and nc is where it is 1. acc [nc][np][V_PER16]. */
 V_FN void V_NAME(panel_q4_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             const int32_t nc, vf *acc) {
-    const int32_t n = n_in / 32;
+                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
     const aiosk__a32 a = aiosk__a32_parts(n_in);
-    int32_t k, c;
+    int32_t c;
     int h, i, e;
-    for (k = 0; k < n; k++, p += 288) {
+    for (; k < k1; k++, p += 288) {
         for (h = 0; h < V_PER16; h++) {
             const vi m = v_set1i(0x0F0F0F0F);
             vi w[V_NP][8];
@@ -4599,12 +4681,11 @@ V_FN void V_NAME(panel_q4_0)(const uint8_t *p, uint64_t stride, const int np, co
 }
 
 V_FN void V_NAME(panel_q8_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             const int32_t nc, vf *acc) {
-    const int32_t n = n_in / 32;
+                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
     const aiosk__a32 a = aiosk__a32_parts(n_in);
-    int32_t k, c;
+    int32_t c;
     int h, i, e;
-    for (k = 0; k < n; k++, p += 544) {
+    for (; k < k1; k++, p += 544) {
         for (h = 0; h < V_PER16; h++) {
             vi w[V_NP][8];
             vf d[V_NP];
@@ -4630,12 +4711,11 @@ V_FN void V_NAME(panel_q8_0)(const uint8_t *p, uint64_t stride, const int np, co
 }
 
 V_FN void V_NAME(panel_q4_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             const int32_t nc, vf *acc) {
-    const int32_t n = n_in / 256;
+                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
     const aiosk__a256 a = aiosk__a256_parts(n_in);
-    int32_t k, c;
+    int32_t c;
     int h, i, j, e;
-    for (k = 0; k < n; k++, p += 2304) {
+    for (; k < k1; k++, p += 2304) {
         for (h = 0; h < V_PER16; h++) {
             const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030), m3f = v_set1i(0x3F3F3F3F), mff = v_set1i(0x00FF00FF);
             vi sc[V_NP][2], mn[V_NP][4], s[AIOSK__NC][V_NP];
@@ -4695,12 +4775,11 @@ V_FN void V_NAME(panel_q4_k)(const uint8_t *p, uint64_t stride, const int np, co
 
 /* Block of a panel: d 32 bytes, low nibbles 2048, high bits 1024, scales 256. */
 V_FN void V_NAME(panel_q6_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             const int32_t nc, vf *acc) {
-    const int32_t n = n_in / 256;
+                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
     const aiosk__a256 a = aiosk__a256_parts(n_in);
-    int32_t k, c;
+    int32_t c;
     int h, i, j, e;
-    for (k = 0; k < n; k++, p += 3360) {
+    for (; k < k1; k++, p += 3360) {
         for (h = 0; h < V_PER16; h++) {
             const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030);
             vi s[AIOSK__NC][V_NP];
@@ -4762,32 +4841,61 @@ V_FN void V_NAME(panel_q6_k)(const uint8_t *p, uint64_t stride, const int np, co
     }
 }
 
-/* The matrix: panels outside, so that each is read from memory once per tile of columns, whose activations fit in half
- * of a small second-level cache; passes of AIOSK__NC columns inside. One column has its own copy of the micro-kernel. */
-#define AIOSK__PANELS(T, t)                                                                                       \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) {                                                     \
-        const uint64_t stride = 16 * aiosk_row_bytes(AIOSK_##T, (uint64_t)m->n_in), xs = m->x_stride;             \
-        int32_t tile = (int32_t)(786432 / (xs ? xs : 1)), c0, c1, c, row, i;                                      \
-        vf acc[AIOSK__NC * V_NP * V_PER16];                                                                       \
-        tile = tile < AIOSK__NC ? AIOSK__NC : tile - tile % AIOSK__NC;                                            \
-        for (c0 = 0; c0 < m->n_cols; c0 = c1) {                                                                   \
-            int np = 1;                                                                                           \
-            c1 = m->n_cols - c0 <= tile ? m->n_cols : c0 + tile;                                                  \
-            for (row = m->row0; row < m->row1; row += 16 * np) {                                                  \
-                const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row / 16) * stride;                         \
-                np = V_NP > 1 && c1 - c0 > 1 && m->row1 - row > 16 ? V_NP : 1;                                    \
-                for (c = c0; c < c1; c += AIOSK__NC) {                                                            \
-                    const int32_t nc = c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC;                                   \
-                    const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c * xs;                                  \
-                    for (i = 0; i < nc * np * V_PER16; i++) acc[i] = v_zero();                                    \
-                    if (V_NP > 1 && np > 1) V_NAME(panel_##t)(p, stride, V_NP, x, xs, m->n_in, nc, acc);          \
-                    else if (nc == 1) V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 1, acc);                    \
-                    else V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, nc, acc);                                \
-                    for (i = 0; i < nc * np; i++)                                                                 \
-                        V_NAME(put)(m, c + i / np, row + 16 * (i % np), acc + i * V_PER16);                       \
-                }                                                                                                 \
-            }                                                                                                     \
-        }                                                                                                         \
+/* The matrix: panels outside, so that each is read from memory once per tile of columns, whose activations (768 KiB) stay
+ * in a second-level cache of 1 MiB; passes of AIOSK__NC columns inside. One column has its own copy of the micro-kernel. */
+#define AIOSK__PANELS(T, t)                                                                                            \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) {                                                          \
+        const aiosk_type *type = aiosk_type_info(AIOSK_##T);                                                           \
+        const int32_t n = m->n_in / (int32_t)type->n_weights;                                                          \
+        const uint64_t stride = 16 * (uint64_t)n * type->n_bytes, xs = m->x_stride;                                    \
+        int32_t tile = (int32_t)(786432 / (xs ? xs : 1)), c0, c1, c, row, i;                                           \
+        vf acc[AIOSK__NC * V_NP * V_PER16];                                                                            \
+        tile = tile < AIOSK__NC ? AIOSK__NC : tile - tile % AIOSK__NC;                                                 \
+        for (c0 = 0; c0 < m->n_cols; c0 = c1) {                                                                        \
+            int np = 1;                                                                                                \
+            c1 = m->n_cols - c0 <= tile ? m->n_cols : c0 + tile;                                                       \
+            for (row = m->row0; row < m->row1; row += 16 * np) {                                                       \
+                const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row / 16) * stride;                              \
+                np = V_NP > 1 && c1 - c0 > 1 && m->row1 - row > 16 ? V_NP : 1;                                         \
+                for (c = c0; c < c1; c += AIOSK__NC) {                                                                 \
+                    const int32_t nc = c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC;                                        \
+                    const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c * xs;                                       \
+                    for (i = 0; i < nc * np * V_PER16; i++) acc[i] = v_zero();                                         \
+                    if (V_NP > 1 && np > 1) V_NAME(panel_##t)(p, stride, V_NP, x, xs, m->n_in, 0, n, nc, acc);         \
+                    else if (nc == 1) V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 0, n, 1, acc);                   \
+                    else V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 0, n, nc, acc);                               \
+                    for (i = 0; i < nc * np; i++)                                                                      \
+                        V_NAME(put)(m, c + i / np, row + 16 * (i % np), acc + i * V_PER16);                            \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
+    /* ROWS: 16 rows are packed run by run into a panel on the stack. */                                               \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) {                                                            \
+        const aiosk_type *type = aiosk_type_info(AIOSK_##T);                                                           \
+        const int32_t n = m->n_in / (int32_t)type->n_weights, run = 16384 / (16 * (int32_t)type->n_bytes);             \
+        const uint64_t row_bytes = (uint64_t)n * type->n_bytes, xs = m->x_stride;                                      \
+        int32_t c0, c, row, k, i;                                                                                      \
+        uint8_t AIOSK__ALIGN(64) buf[16384];                                                                           \
+        vf acc[64 * V_PER16];                                                                                          \
+        for (row = m->row0; row < m->row1; row += 16) {                                                                \
+            const int32_t nr = m->row1 - row < 16 ? m->row1 - row : 16;                                                \
+            if (nr < 16) memset(buf, 0, sizeof buf);                                                                   \
+            for (c0 = 0; c0 < m->n_cols; c0 += 64) {                                                                   \
+                const int32_t c1 = m->n_cols - c0 < 64 ? m->n_cols - c0 : 64;                                          \
+                const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * xs;                                          \
+                for (i = 0; i < c1 * V_PER16; i++) acc[i] = v_zero();                                                  \
+                for (k = 0; k < n; k += run) {                                                                         \
+                    const int32_t k1 = n - k < run ? n : k + run;                                                      \
+                    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * row_bytes + (uint64_t)k * type->n_bytes; \
+                    aiosk__move_rows(AIOSK_##T, buf, 0, nr, (uint64_t)(k1 - k), (uint8_t *)(uintptr_t)w, row_bytes, 0); \
+                    for (c = 0; c < c1; c += AIOSK__NC)                                                                \
+                        V_NAME(panel_##t)(buf, 0, 1, x + (uint64_t)c * xs, xs, m->n_in, k, k1,                         \
+                                          c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC, acc + c * V_PER16);                 \
+                }                                                                                                      \
+                for (i = 0; i < c1; i++) V_NAME(put)(m, c0 + i, row, acc + i * V_PER16);                               \
+            }                                                                                                          \
+        }                                                                                                              \
     }
 AIOSK__PANELS(Q4_0, q4_0)
 AIOSK__PANELS(Q8_0, q8_0)
@@ -4935,7 +5043,7 @@ V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
 }
 
 #define AIOSK__ROWS_FLT(N, n)  V_EXPORT void V_NAME(rows_##n)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_##N); }
-#define AIOSK__ROWS_A32(N, n)  V_EXPORT void V_NAME(rows_##n)(const aiosk_matmul *m) { V_NAME(rows_ints)(m, AIOSK_##N); }
+#define AIOSK__ROWS_A32(N, n)  V_EXPORT void V_NAME(ints_##n)(const aiosk_matmul *m) { V_NAME(rows_ints)(m, AIOSK_##N); }
 #define AIOSK__ROWS_A256(N, n) AIOSK__ROWS_A32(N, n)
 #define AIOSK__ROWS_RAW(N, n)
 #define AIOSK__X(N, n, id, w, b, f) AIOSK__ROWS_##f(N, n)
@@ -4970,8 +5078,14 @@ V_FN float V_NAME(quantize_block)(const float *x, int32_t n, int8_t *q) {
     return amax / 127.0f;
 }
 
+/* Sum of 8 codes: as unsigned bytes in one word, in pairs, then by a multiplication into the top 16 bits. */
 AIOSK__INLINE int32_t V_NAME(sum8)(const int8_t *q) {
-    return q[0] + q[1] + q[2] + q[3] + q[4] + q[5] + q[6] + q[7];
+    const uint64_t m = 0x00FF00FF00FF00FFu;
+    uint64_t v;
+    memcpy(&v, q, 8);
+    v ^= 0x8080808080808080u;
+    v = (v & m) + (v >> 8 & m);
+    return (int32_t)((v * 0x0001000100010001u) >> 48) - 8 * 128;
 }
 
 V_EXPORT void V_NAME(quantize_flt)(const float *x, int32_t n, void *dst) { memcpy(dst, x, (size_t)n * 4); }
@@ -5557,20 +5671,21 @@ V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const f
 
 /* ======== kernels/isa.inc, continued ======== */
 #define AIOSK__NO {NULL, NULL},
-#define AIOSK__R(n) {V_NAME(rows_##n), NULL},
+#define AIOSK__F(n) {V_NAME(rows_##n), NULL},
+#define AIOSK__R(n) {V_NAME(ints_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 static const aiosk_isa V_NAME(isa) = {
     V_ISA_TEXT, V_ISA_ID, 0,
     {V_NAME(quantize_flt), V_NAME(quantize_a32), V_NAME(quantize_a256)},
     V_NAME(quantize_head),
     {   /* in the order of ids, formats.h */
-        /*  0 */ AIOSK__R(f32) AIOSK__R(f16) AIOSK__P(q4_0) AIOSK__R(q4_1) AIOSK__NO
+        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__R(q4_1) AIOSK__NO
         /*  5 */ AIOSK__NO AIOSK__R(q5_0) AIOSK__R(q5_1) AIOSK__P(q8_0) AIOSK__NO
         /* 10 */ AIOSK__R(q2_k) AIOSK__R(q3_k) AIOSK__P(q4_k) AIOSK__R(q5_k) AIOSK__P(q6_k)
         /* 15 */ AIOSK__NO AIOSK__R(iq2_xxs) AIOSK__R(iq2_xs) AIOSK__R(iq3_xxs) AIOSK__R(iq1_s)
         /* 20 */ AIOSK__R(iq4_nl) AIOSK__R(iq3_s) AIOSK__R(iq2_s) AIOSK__R(iq4_xs) AIOSK__NO
         /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(iq1_m)
-        /* 30 */ AIOSK__R(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(tq1_0)
+        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(tq1_0)
         /* 35 */ AIOSK__R(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(mxfp4)
         /* 40 */ AIOSK__R(nvfp4) AIOSK__R(q1_0) AIOSK__R(q2_0)
     },
@@ -5580,6 +5695,7 @@ static const aiosk_isa V_NAME(isa) = {
     V_NAME(rope), V_NAME(argmax), V_NAME(exp)};
 #undef AIOSK__P
 #undef AIOSK__R
+#undef AIOSK__F
 #undef AIOSK__NO
 
 #undef V_ISA_ID
@@ -5664,6 +5780,9 @@ static const aiosk_isa V_NAME(isa) = {
 #undef v_swap2
 
 /* ======== kernels/isa_avx512.c, continued ======== */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 #endif
 
 /* ======== kernels/isa_neon.c ======== */
@@ -6024,15 +6143,14 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
     return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
 }
 
-/* The micro-kernels. p is a panel; np panels, stride bytes apart, go together: an activation is then loaded once for all
- * of them. np is a constant, and nc is where it is 1. acc [nc][np][V_PER16]. */
+/* The micro-kernels, for blocks k to k1 - 1 of a row. p is block k of a panel; np panels, stride bytes apart, go together: an
+ * activation is then loaded once for all of them. np is a constant, and nc is where it is 1. acc [nc][np][V_PER16]. */
 V_FN void V_NAME(panel_q4_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             const int32_t nc, vf *acc) {
-    const int32_t n = n_in / 32;
+                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
     const aiosk__a32 a = aiosk__a32_parts(n_in);
-    int32_t k, c;
+    int32_t c;
     int h, i, e;
-    for (k = 0; k < n; k++, p += 288) {
+    for (; k < k1; k++, p += 288) {
         for (h = 0; h < V_PER16; h++) {
             const vi m = v_set1i(0x0F0F0F0F);
             vi w[V_NP][8];
@@ -6063,12 +6181,11 @@ V_FN void V_NAME(panel_q4_0)(const uint8_t *p, uint64_t stride, const int np, co
 }
 
 V_FN void V_NAME(panel_q8_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             const int32_t nc, vf *acc) {
-    const int32_t n = n_in / 32;
+                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
     const aiosk__a32 a = aiosk__a32_parts(n_in);
-    int32_t k, c;
+    int32_t c;
     int h, i, e;
-    for (k = 0; k < n; k++, p += 544) {
+    for (; k < k1; k++, p += 544) {
         for (h = 0; h < V_PER16; h++) {
             vi w[V_NP][8];
             vf d[V_NP];
@@ -6094,12 +6211,11 @@ V_FN void V_NAME(panel_q8_0)(const uint8_t *p, uint64_t stride, const int np, co
 }
 
 V_FN void V_NAME(panel_q4_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             const int32_t nc, vf *acc) {
-    const int32_t n = n_in / 256;
+                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
     const aiosk__a256 a = aiosk__a256_parts(n_in);
-    int32_t k, c;
+    int32_t c;
     int h, i, j, e;
-    for (k = 0; k < n; k++, p += 2304) {
+    for (; k < k1; k++, p += 2304) {
         for (h = 0; h < V_PER16; h++) {
             const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030), m3f = v_set1i(0x3F3F3F3F), mff = v_set1i(0x00FF00FF);
             vi sc[V_NP][2], mn[V_NP][4], s[AIOSK__NC][V_NP];
@@ -6159,12 +6275,11 @@ V_FN void V_NAME(panel_q4_k)(const uint8_t *p, uint64_t stride, const int np, co
 
 /* Block of a panel: d 32 bytes, low nibbles 2048, high bits 1024, scales 256. */
 V_FN void V_NAME(panel_q6_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             const int32_t nc, vf *acc) {
-    const int32_t n = n_in / 256;
+                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
     const aiosk__a256 a = aiosk__a256_parts(n_in);
-    int32_t k, c;
+    int32_t c;
     int h, i, j, e;
-    for (k = 0; k < n; k++, p += 3360) {
+    for (; k < k1; k++, p += 3360) {
         for (h = 0; h < V_PER16; h++) {
             const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030);
             vi s[AIOSK__NC][V_NP];
@@ -6226,32 +6341,61 @@ V_FN void V_NAME(panel_q6_k)(const uint8_t *p, uint64_t stride, const int np, co
     }
 }
 
-/* The matrix: panels outside, so that each is read from memory once per tile of columns, whose activations fit in half
- * of a small second-level cache; passes of AIOSK__NC columns inside. One column has its own copy of the micro-kernel. */
-#define AIOSK__PANELS(T, t)                                                                                       \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) {                                                     \
-        const uint64_t stride = 16 * aiosk_row_bytes(AIOSK_##T, (uint64_t)m->n_in), xs = m->x_stride;             \
-        int32_t tile = (int32_t)(786432 / (xs ? xs : 1)), c0, c1, c, row, i;                                      \
-        vf acc[AIOSK__NC * V_NP * V_PER16];                                                                       \
-        tile = tile < AIOSK__NC ? AIOSK__NC : tile - tile % AIOSK__NC;                                            \
-        for (c0 = 0; c0 < m->n_cols; c0 = c1) {                                                                   \
-            int np = 1;                                                                                           \
-            c1 = m->n_cols - c0 <= tile ? m->n_cols : c0 + tile;                                                  \
-            for (row = m->row0; row < m->row1; row += 16 * np) {                                                  \
-                const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row / 16) * stride;                         \
-                np = V_NP > 1 && c1 - c0 > 1 && m->row1 - row > 16 ? V_NP : 1;                                    \
-                for (c = c0; c < c1; c += AIOSK__NC) {                                                            \
-                    const int32_t nc = c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC;                                   \
-                    const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c * xs;                                  \
-                    for (i = 0; i < nc * np * V_PER16; i++) acc[i] = v_zero();                                    \
-                    if (V_NP > 1 && np > 1) V_NAME(panel_##t)(p, stride, V_NP, x, xs, m->n_in, nc, acc);          \
-                    else if (nc == 1) V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 1, acc);                    \
-                    else V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, nc, acc);                                \
-                    for (i = 0; i < nc * np; i++)                                                                 \
-                        V_NAME(put)(m, c + i / np, row + 16 * (i % np), acc + i * V_PER16);                       \
-                }                                                                                                 \
-            }                                                                                                     \
-        }                                                                                                         \
+/* The matrix: panels outside, so that each is read from memory once per tile of columns, whose activations (768 KiB) stay
+ * in a second-level cache of 1 MiB; passes of AIOSK__NC columns inside. One column has its own copy of the micro-kernel. */
+#define AIOSK__PANELS(T, t)                                                                                            \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) {                                                          \
+        const aiosk_type *type = aiosk_type_info(AIOSK_##T);                                                           \
+        const int32_t n = m->n_in / (int32_t)type->n_weights;                                                          \
+        const uint64_t stride = 16 * (uint64_t)n * type->n_bytes, xs = m->x_stride;                                    \
+        int32_t tile = (int32_t)(786432 / (xs ? xs : 1)), c0, c1, c, row, i;                                           \
+        vf acc[AIOSK__NC * V_NP * V_PER16];                                                                            \
+        tile = tile < AIOSK__NC ? AIOSK__NC : tile - tile % AIOSK__NC;                                                 \
+        for (c0 = 0; c0 < m->n_cols; c0 = c1) {                                                                        \
+            int np = 1;                                                                                                \
+            c1 = m->n_cols - c0 <= tile ? m->n_cols : c0 + tile;                                                       \
+            for (row = m->row0; row < m->row1; row += 16 * np) {                                                       \
+                const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row / 16) * stride;                              \
+                np = V_NP > 1 && c1 - c0 > 1 && m->row1 - row > 16 ? V_NP : 1;                                         \
+                for (c = c0; c < c1; c += AIOSK__NC) {                                                                 \
+                    const int32_t nc = c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC;                                        \
+                    const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c * xs;                                       \
+                    for (i = 0; i < nc * np * V_PER16; i++) acc[i] = v_zero();                                         \
+                    if (V_NP > 1 && np > 1) V_NAME(panel_##t)(p, stride, V_NP, x, xs, m->n_in, 0, n, nc, acc);         \
+                    else if (nc == 1) V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 0, n, 1, acc);                   \
+                    else V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 0, n, nc, acc);                               \
+                    for (i = 0; i < nc * np; i++)                                                                      \
+                        V_NAME(put)(m, c + i / np, row + 16 * (i % np), acc + i * V_PER16);                            \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
+    /* ROWS: 16 rows are packed run by run into a panel on the stack. */                                               \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) {                                                            \
+        const aiosk_type *type = aiosk_type_info(AIOSK_##T);                                                           \
+        const int32_t n = m->n_in / (int32_t)type->n_weights, run = 16384 / (16 * (int32_t)type->n_bytes);             \
+        const uint64_t row_bytes = (uint64_t)n * type->n_bytes, xs = m->x_stride;                                      \
+        int32_t c0, c, row, k, i;                                                                                      \
+        uint8_t AIOSK__ALIGN(64) buf[16384];                                                                           \
+        vf acc[64 * V_PER16];                                                                                          \
+        for (row = m->row0; row < m->row1; row += 16) {                                                                \
+            const int32_t nr = m->row1 - row < 16 ? m->row1 - row : 16;                                                \
+            if (nr < 16) memset(buf, 0, sizeof buf);                                                                   \
+            for (c0 = 0; c0 < m->n_cols; c0 += 64) {                                                                   \
+                const int32_t c1 = m->n_cols - c0 < 64 ? m->n_cols - c0 : 64;                                          \
+                const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * xs;                                          \
+                for (i = 0; i < c1 * V_PER16; i++) acc[i] = v_zero();                                                  \
+                for (k = 0; k < n; k += run) {                                                                         \
+                    const int32_t k1 = n - k < run ? n : k + run;                                                      \
+                    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * row_bytes + (uint64_t)k * type->n_bytes; \
+                    aiosk__move_rows(AIOSK_##T, buf, 0, nr, (uint64_t)(k1 - k), (uint8_t *)(uintptr_t)w, row_bytes, 0); \
+                    for (c = 0; c < c1; c += AIOSK__NC)                                                                \
+                        V_NAME(panel_##t)(buf, 0, 1, x + (uint64_t)c * xs, xs, m->n_in, k, k1,                         \
+                                          c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC, acc + c * V_PER16);                 \
+                }                                                                                                      \
+                for (i = 0; i < c1; i++) V_NAME(put)(m, c0 + i, row, acc + i * V_PER16);                               \
+            }                                                                                                          \
+        }                                                                                                              \
     }
 AIOSK__PANELS(Q4_0, q4_0)
 AIOSK__PANELS(Q8_0, q8_0)
@@ -6399,7 +6543,7 @@ V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
 }
 
 #define AIOSK__ROWS_FLT(N, n)  V_EXPORT void V_NAME(rows_##n)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_##N); }
-#define AIOSK__ROWS_A32(N, n)  V_EXPORT void V_NAME(rows_##n)(const aiosk_matmul *m) { V_NAME(rows_ints)(m, AIOSK_##N); }
+#define AIOSK__ROWS_A32(N, n)  V_EXPORT void V_NAME(ints_##n)(const aiosk_matmul *m) { V_NAME(rows_ints)(m, AIOSK_##N); }
 #define AIOSK__ROWS_A256(N, n) AIOSK__ROWS_A32(N, n)
 #define AIOSK__ROWS_RAW(N, n)
 #define AIOSK__X(N, n, id, w, b, f) AIOSK__ROWS_##f(N, n)
@@ -6434,8 +6578,14 @@ V_FN float V_NAME(quantize_block)(const float *x, int32_t n, int8_t *q) {
     return amax / 127.0f;
 }
 
+/* Sum of 8 codes: as unsigned bytes in one word, in pairs, then by a multiplication into the top 16 bits. */
 AIOSK__INLINE int32_t V_NAME(sum8)(const int8_t *q) {
-    return q[0] + q[1] + q[2] + q[3] + q[4] + q[5] + q[6] + q[7];
+    const uint64_t m = 0x00FF00FF00FF00FFu;
+    uint64_t v;
+    memcpy(&v, q, 8);
+    v ^= 0x8080808080808080u;
+    v = (v & m) + (v >> 8 & m);
+    return (int32_t)((v * 0x0001000100010001u) >> 48) - 8 * 128;
 }
 
 V_EXPORT void V_NAME(quantize_flt)(const float *x, int32_t n, void *dst) { memcpy(dst, x, (size_t)n * 4); }
@@ -7021,20 +7171,21 @@ V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const f
 
 /* ======== kernels/isa.inc, continued ======== */
 #define AIOSK__NO {NULL, NULL},
-#define AIOSK__R(n) {V_NAME(rows_##n), NULL},
+#define AIOSK__F(n) {V_NAME(rows_##n), NULL},
+#define AIOSK__R(n) {V_NAME(ints_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 static const aiosk_isa V_NAME(isa) = {
     V_ISA_TEXT, V_ISA_ID, 0,
     {V_NAME(quantize_flt), V_NAME(quantize_a32), V_NAME(quantize_a256)},
     V_NAME(quantize_head),
     {   /* in the order of ids, formats.h */
-        /*  0 */ AIOSK__R(f32) AIOSK__R(f16) AIOSK__P(q4_0) AIOSK__R(q4_1) AIOSK__NO
+        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__R(q4_1) AIOSK__NO
         /*  5 */ AIOSK__NO AIOSK__R(q5_0) AIOSK__R(q5_1) AIOSK__P(q8_0) AIOSK__NO
         /* 10 */ AIOSK__R(q2_k) AIOSK__R(q3_k) AIOSK__P(q4_k) AIOSK__R(q5_k) AIOSK__P(q6_k)
         /* 15 */ AIOSK__NO AIOSK__R(iq2_xxs) AIOSK__R(iq2_xs) AIOSK__R(iq3_xxs) AIOSK__R(iq1_s)
         /* 20 */ AIOSK__R(iq4_nl) AIOSK__R(iq3_s) AIOSK__R(iq2_s) AIOSK__R(iq4_xs) AIOSK__NO
         /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(iq1_m)
-        /* 30 */ AIOSK__R(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(tq1_0)
+        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(tq1_0)
         /* 35 */ AIOSK__R(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(mxfp4)
         /* 40 */ AIOSK__R(nvfp4) AIOSK__R(q1_0) AIOSK__R(q2_0)
     },
@@ -7044,6 +7195,7 @@ static const aiosk_isa V_NAME(isa) = {
     V_NAME(rope), V_NAME(argmax), V_NAME(exp)};
 #undef AIOSK__P
 #undef AIOSK__R
+#undef AIOSK__F
 #undef AIOSK__NO
 
 #undef V_ISA_ID
@@ -7484,15 +7636,14 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
     return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
 }
 
-/* The micro-kernels. p is a panel; np panels, stride bytes apart, go together: an activation is then loaded once for all
- * of them. np is a constant, and nc is where it is 1. acc [nc][np][V_PER16]. */
+/* The micro-kernels, for blocks k to k1 - 1 of a row. p is block k of a panel; np panels, stride bytes apart, go together: an
+ * activation is then loaded once for all of them. np is a constant, and nc is where it is 1. acc [nc][np][V_PER16]. */
 V_FN void V_NAME(panel_q4_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             const int32_t nc, vf *acc) {
-    const int32_t n = n_in / 32;
+                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
     const aiosk__a32 a = aiosk__a32_parts(n_in);
-    int32_t k, c;
+    int32_t c;
     int h, i, e;
-    for (k = 0; k < n; k++, p += 288) {
+    for (; k < k1; k++, p += 288) {
         for (h = 0; h < V_PER16; h++) {
             const vi m = v_set1i(0x0F0F0F0F);
             vi w[V_NP][8];
@@ -7523,12 +7674,11 @@ V_FN void V_NAME(panel_q4_0)(const uint8_t *p, uint64_t stride, const int np, co
 }
 
 V_FN void V_NAME(panel_q8_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             const int32_t nc, vf *acc) {
-    const int32_t n = n_in / 32;
+                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
     const aiosk__a32 a = aiosk__a32_parts(n_in);
-    int32_t k, c;
+    int32_t c;
     int h, i, e;
-    for (k = 0; k < n; k++, p += 544) {
+    for (; k < k1; k++, p += 544) {
         for (h = 0; h < V_PER16; h++) {
             vi w[V_NP][8];
             vf d[V_NP];
@@ -7554,12 +7704,11 @@ V_FN void V_NAME(panel_q8_0)(const uint8_t *p, uint64_t stride, const int np, co
 }
 
 V_FN void V_NAME(panel_q4_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             const int32_t nc, vf *acc) {
-    const int32_t n = n_in / 256;
+                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
     const aiosk__a256 a = aiosk__a256_parts(n_in);
-    int32_t k, c;
+    int32_t c;
     int h, i, j, e;
-    for (k = 0; k < n; k++, p += 2304) {
+    for (; k < k1; k++, p += 2304) {
         for (h = 0; h < V_PER16; h++) {
             const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030), m3f = v_set1i(0x3F3F3F3F), mff = v_set1i(0x00FF00FF);
             vi sc[V_NP][2], mn[V_NP][4], s[AIOSK__NC][V_NP];
@@ -7619,12 +7768,11 @@ V_FN void V_NAME(panel_q4_k)(const uint8_t *p, uint64_t stride, const int np, co
 
 /* Block of a panel: d 32 bytes, low nibbles 2048, high bits 1024, scales 256. */
 V_FN void V_NAME(panel_q6_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             const int32_t nc, vf *acc) {
-    const int32_t n = n_in / 256;
+                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
     const aiosk__a256 a = aiosk__a256_parts(n_in);
-    int32_t k, c;
+    int32_t c;
     int h, i, j, e;
-    for (k = 0; k < n; k++, p += 3360) {
+    for (; k < k1; k++, p += 3360) {
         for (h = 0; h < V_PER16; h++) {
             const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030);
             vi s[AIOSK__NC][V_NP];
@@ -7686,32 +7834,61 @@ V_FN void V_NAME(panel_q6_k)(const uint8_t *p, uint64_t stride, const int np, co
     }
 }
 
-/* The matrix: panels outside, so that each is read from memory once per tile of columns, whose activations fit in half
- * of a small second-level cache; passes of AIOSK__NC columns inside. One column has its own copy of the micro-kernel. */
-#define AIOSK__PANELS(T, t)                                                                                       \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) {                                                     \
-        const uint64_t stride = 16 * aiosk_row_bytes(AIOSK_##T, (uint64_t)m->n_in), xs = m->x_stride;             \
-        int32_t tile = (int32_t)(786432 / (xs ? xs : 1)), c0, c1, c, row, i;                                      \
-        vf acc[AIOSK__NC * V_NP * V_PER16];                                                                       \
-        tile = tile < AIOSK__NC ? AIOSK__NC : tile - tile % AIOSK__NC;                                            \
-        for (c0 = 0; c0 < m->n_cols; c0 = c1) {                                                                   \
-            int np = 1;                                                                                           \
-            c1 = m->n_cols - c0 <= tile ? m->n_cols : c0 + tile;                                                  \
-            for (row = m->row0; row < m->row1; row += 16 * np) {                                                  \
-                const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row / 16) * stride;                         \
-                np = V_NP > 1 && c1 - c0 > 1 && m->row1 - row > 16 ? V_NP : 1;                                    \
-                for (c = c0; c < c1; c += AIOSK__NC) {                                                            \
-                    const int32_t nc = c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC;                                   \
-                    const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c * xs;                                  \
-                    for (i = 0; i < nc * np * V_PER16; i++) acc[i] = v_zero();                                    \
-                    if (V_NP > 1 && np > 1) V_NAME(panel_##t)(p, stride, V_NP, x, xs, m->n_in, nc, acc);          \
-                    else if (nc == 1) V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 1, acc);                    \
-                    else V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, nc, acc);                                \
-                    for (i = 0; i < nc * np; i++)                                                                 \
-                        V_NAME(put)(m, c + i / np, row + 16 * (i % np), acc + i * V_PER16);                       \
-                }                                                                                                 \
-            }                                                                                                     \
-        }                                                                                                         \
+/* The matrix: panels outside, so that each is read from memory once per tile of columns, whose activations (768 KiB) stay
+ * in a second-level cache of 1 MiB; passes of AIOSK__NC columns inside. One column has its own copy of the micro-kernel. */
+#define AIOSK__PANELS(T, t)                                                                                            \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) {                                                          \
+        const aiosk_type *type = aiosk_type_info(AIOSK_##T);                                                           \
+        const int32_t n = m->n_in / (int32_t)type->n_weights;                                                          \
+        const uint64_t stride = 16 * (uint64_t)n * type->n_bytes, xs = m->x_stride;                                    \
+        int32_t tile = (int32_t)(786432 / (xs ? xs : 1)), c0, c1, c, row, i;                                           \
+        vf acc[AIOSK__NC * V_NP * V_PER16];                                                                            \
+        tile = tile < AIOSK__NC ? AIOSK__NC : tile - tile % AIOSK__NC;                                                 \
+        for (c0 = 0; c0 < m->n_cols; c0 = c1) {                                                                        \
+            int np = 1;                                                                                                \
+            c1 = m->n_cols - c0 <= tile ? m->n_cols : c0 + tile;                                                       \
+            for (row = m->row0; row < m->row1; row += 16 * np) {                                                       \
+                const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row / 16) * stride;                              \
+                np = V_NP > 1 && c1 - c0 > 1 && m->row1 - row > 16 ? V_NP : 1;                                         \
+                for (c = c0; c < c1; c += AIOSK__NC) {                                                                 \
+                    const int32_t nc = c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC;                                        \
+                    const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c * xs;                                       \
+                    for (i = 0; i < nc * np * V_PER16; i++) acc[i] = v_zero();                                         \
+                    if (V_NP > 1 && np > 1) V_NAME(panel_##t)(p, stride, V_NP, x, xs, m->n_in, 0, n, nc, acc);         \
+                    else if (nc == 1) V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 0, n, 1, acc);                   \
+                    else V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 0, n, nc, acc);                               \
+                    for (i = 0; i < nc * np; i++)                                                                      \
+                        V_NAME(put)(m, c + i / np, row + 16 * (i % np), acc + i * V_PER16);                            \
+                }                                                                                                      \
+            }                                                                                                          \
+        }                                                                                                              \
+    }                                                                                                                  \
+    /* ROWS: 16 rows are packed run by run into a panel on the stack. */                                               \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) {                                                            \
+        const aiosk_type *type = aiosk_type_info(AIOSK_##T);                                                           \
+        const int32_t n = m->n_in / (int32_t)type->n_weights, run = 16384 / (16 * (int32_t)type->n_bytes);             \
+        const uint64_t row_bytes = (uint64_t)n * type->n_bytes, xs = m->x_stride;                                      \
+        int32_t c0, c, row, k, i;                                                                                      \
+        uint8_t AIOSK__ALIGN(64) buf[16384];                                                                           \
+        vf acc[64 * V_PER16];                                                                                          \
+        for (row = m->row0; row < m->row1; row += 16) {                                                                \
+            const int32_t nr = m->row1 - row < 16 ? m->row1 - row : 16;                                                \
+            if (nr < 16) memset(buf, 0, sizeof buf);                                                                   \
+            for (c0 = 0; c0 < m->n_cols; c0 += 64) {                                                                   \
+                const int32_t c1 = m->n_cols - c0 < 64 ? m->n_cols - c0 : 64;                                          \
+                const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * xs;                                          \
+                for (i = 0; i < c1 * V_PER16; i++) acc[i] = v_zero();                                                  \
+                for (k = 0; k < n; k += run) {                                                                         \
+                    const int32_t k1 = n - k < run ? n : k + run;                                                      \
+                    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * row_bytes + (uint64_t)k * type->n_bytes; \
+                    aiosk__move_rows(AIOSK_##T, buf, 0, nr, (uint64_t)(k1 - k), (uint8_t *)(uintptr_t)w, row_bytes, 0); \
+                    for (c = 0; c < c1; c += AIOSK__NC)                                                                \
+                        V_NAME(panel_##t)(buf, 0, 1, x + (uint64_t)c * xs, xs, m->n_in, k, k1,                         \
+                                          c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC, acc + c * V_PER16);                 \
+                }                                                                                                      \
+                for (i = 0; i < c1; i++) V_NAME(put)(m, c0 + i, row, acc + i * V_PER16);                               \
+            }                                                                                                          \
+        }                                                                                                              \
     }
 AIOSK__PANELS(Q4_0, q4_0)
 AIOSK__PANELS(Q8_0, q8_0)
@@ -7859,7 +8036,7 @@ V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
 }
 
 #define AIOSK__ROWS_FLT(N, n)  V_EXPORT void V_NAME(rows_##n)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_##N); }
-#define AIOSK__ROWS_A32(N, n)  V_EXPORT void V_NAME(rows_##n)(const aiosk_matmul *m) { V_NAME(rows_ints)(m, AIOSK_##N); }
+#define AIOSK__ROWS_A32(N, n)  V_EXPORT void V_NAME(ints_##n)(const aiosk_matmul *m) { V_NAME(rows_ints)(m, AIOSK_##N); }
 #define AIOSK__ROWS_A256(N, n) AIOSK__ROWS_A32(N, n)
 #define AIOSK__ROWS_RAW(N, n)
 #define AIOSK__X(N, n, id, w, b, f) AIOSK__ROWS_##f(N, n)
@@ -7894,8 +8071,14 @@ V_FN float V_NAME(quantize_block)(const float *x, int32_t n, int8_t *q) {
     return amax / 127.0f;
 }
 
+/* Sum of 8 codes: as unsigned bytes in one word, in pairs, then by a multiplication into the top 16 bits. */
 AIOSK__INLINE int32_t V_NAME(sum8)(const int8_t *q) {
-    return q[0] + q[1] + q[2] + q[3] + q[4] + q[5] + q[6] + q[7];
+    const uint64_t m = 0x00FF00FF00FF00FFu;
+    uint64_t v;
+    memcpy(&v, q, 8);
+    v ^= 0x8080808080808080u;
+    v = (v & m) + (v >> 8 & m);
+    return (int32_t)((v * 0x0001000100010001u) >> 48) - 8 * 128;
 }
 
 V_EXPORT void V_NAME(quantize_flt)(const float *x, int32_t n, void *dst) { memcpy(dst, x, (size_t)n * 4); }
@@ -8481,20 +8664,21 @@ V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const f
 
 /* ======== kernels/isa.inc, continued ======== */
 #define AIOSK__NO {NULL, NULL},
-#define AIOSK__R(n) {V_NAME(rows_##n), NULL},
+#define AIOSK__F(n) {V_NAME(rows_##n), NULL},
+#define AIOSK__R(n) {V_NAME(ints_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 static const aiosk_isa V_NAME(isa) = {
     V_ISA_TEXT, V_ISA_ID, 0,
     {V_NAME(quantize_flt), V_NAME(quantize_a32), V_NAME(quantize_a256)},
     V_NAME(quantize_head),
     {   /* in the order of ids, formats.h */
-        /*  0 */ AIOSK__R(f32) AIOSK__R(f16) AIOSK__P(q4_0) AIOSK__R(q4_1) AIOSK__NO
+        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__R(q4_1) AIOSK__NO
         /*  5 */ AIOSK__NO AIOSK__R(q5_0) AIOSK__R(q5_1) AIOSK__P(q8_0) AIOSK__NO
         /* 10 */ AIOSK__R(q2_k) AIOSK__R(q3_k) AIOSK__P(q4_k) AIOSK__R(q5_k) AIOSK__P(q6_k)
         /* 15 */ AIOSK__NO AIOSK__R(iq2_xxs) AIOSK__R(iq2_xs) AIOSK__R(iq3_xxs) AIOSK__R(iq1_s)
         /* 20 */ AIOSK__R(iq4_nl) AIOSK__R(iq3_s) AIOSK__R(iq2_s) AIOSK__R(iq4_xs) AIOSK__NO
         /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(iq1_m)
-        /* 30 */ AIOSK__R(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(tq1_0)
+        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(tq1_0)
         /* 35 */ AIOSK__R(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(mxfp4)
         /* 40 */ AIOSK__R(nvfp4) AIOSK__R(q1_0) AIOSK__R(q2_0)
     },
@@ -8504,6 +8688,7 @@ static const aiosk_isa V_NAME(isa) = {
     V_NAME(rope), V_NAME(argmax), V_NAME(exp)};
 #undef AIOSK__P
 #undef AIOSK__R
+#undef AIOSK__F
 #undef AIOSK__NO
 
 #undef V_ISA_ID

@@ -64,6 +64,13 @@ static void fill(float *x, int n, int kind, uint64_t *r) {
     }
 }
 
+/* All that the scalar set computed: the same number on every machine */
+static uint64_t hash = 14695981039346656037u;
+static void hash_add(const float *x, int n) {
+    int i;
+    for (i = 0; i < n; i++) hash = (hash ^ aiosk__f32_bits(x[i])) * 1099511628211u;
+}
+
 static const aiosk_isa *isas[AIOSK_N_ISA];
 static int n_isas;
 
@@ -112,6 +119,7 @@ static void test_bits(void) {
             fill(a, n, kind, &r); fill(b, n, kind == K_LARGE ? K_UNIT : kind, &r); fill(c, n, kind, &r);
             for (o = 0; o < N_OPS; o++) {
                 op(isas[0], o, a, b, c, n, y);
+                hash_add(y, n);
                 for (s = 0; s < n_isas; s++) {
                     memset(z, 0x55, bytes);
                     op(isas[s], o, a, b, c, n, z);
@@ -161,8 +169,8 @@ static void test_accuracy(void) {
         { "gelu", 1, f_gelu_safe, -6, -1, 4e-6, 0 },
         { "gelu / |x|", 1, f_gelu, -12, 12, 2e-7, 1 },
     };
-    enum { N = 200000 };
-    float *x = (float *)malloc(N * 4), *y = (float *)malloc(N * 4);
+    const int N = 200000;
+    float *x = (float *)malloc((size_t)N * 4), *y = (float *)malloc((size_t)N * 4);
     size_t t;
     int i;
     for (t = 0; t < sizeof T / sizeof T[0]; t++) {
@@ -197,12 +205,12 @@ static void test_accuracy(void) {
         uint64_t r = 7;
         int j;
         fill(x, M, K_WIDE, &r); fill(w, M, K_UNIT, &r); fill(b, M, K_UNIT, &r);
-        for (j = 0; j < M; j++) { s += (double)x[j] * (double)x[j]; mean += (double)x[j] / M; }
-        for (j = 0; j < M; j++) var += ((double)x[j] - mean) * ((double)x[j] - mean) / M;
+        for (j = 0; j < M; j++) { s += (double)x[j] * (double)x[j]; mean += (double)x[j] / (int)M; }
+        for (j = 0; j < M; j++) var += ((double)x[j] - mean) * ((double)x[j] - mean) / (int)M;
         if (i) isas[0]->layer_norm(x, w, b, 1e-5f, M, y); else isas[0]->rms_norm(x, w, 1e-5f, M, y);
         for (j = 0; j < M; j++) {
             double want = i ? ((double)x[j] - mean) / sqrt(var + (double)1e-5f) * (double)w[j] + (double)b[j]
-                            : (double)x[j] / sqrt(s / M + (double)1e-5f) * (double)w[j];
+                            : (double)x[j] / sqrt(s / (int)M + (double)1e-5f) * (double)w[j];
             double e = fabs((double)y[j] - want) / (i ? 1.0 : fabs(want));
             if (e > worst) worst = e;
         }
@@ -397,6 +405,7 @@ static void test_attend_case(const attend_case *c, uint64_t *r) {
         if (s == 0 && split == 0) {
             memcpy(want_o, o, (size_t)n * (size_t)hp(hv) * 4);
             memcpy(want_l, l, (size_t)n * 4);
+            hash_add(o, n * hp(hv));
         } else if (!same(want_o, o, n * hp(hv)) || !same(want_l, l, n)) {
             all = 0;
             printf("  attend kv %d hd %d %d n_q %d split %d %s\n", c->kv, hk, hv, n, split, isas[s]->name);
@@ -490,5 +499,6 @@ int main(void) {
     test_argmax();
     test_store();
     test_attend();
+    printf("  hash %08lx%08lx\n", (unsigned long)(hash >> 32), (unsigned long)(hash & 0xFFFFFFFFu));
     return test_end();
 }

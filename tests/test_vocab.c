@@ -267,7 +267,7 @@ static void test_windows(const vocab *x) {
     for (round = 0; round < 10; round++) {
         aios__ids o;
         aios_error err;
-        n = 2500 + test_rand(&rng) % 2000;
+        n = 2000 + test_rand(&rng) % 1000;
         if (round == 0) memset(text, 'a', (size_t)n);
         else if (round == 1) memset(text, ' ', (size_t)n);
         else if (round == 2) memset(text, '=', (size_t)n);

@@ -23,7 +23,8 @@
  *     float rows    16 partial sums by column mod 16, fma, columns ascending, tail padded with zeros to 16;
  *                   then the tree: s[i] += s[i+8] (i<8); s[i] += s[i+4] (i<4); += s[i+2]; += s[i+1]
  *     max           compare and select: m = x > m ? x : m
- *     exp etc.      own polynomials (ops.inc), fma only; 1/x and sqrt are the IEEE operations
+ *     exp etc.      own polynomials (ops.inc), fma only; 1/x and sqrt are the IEEE operations. exp: 1 ulp; 0 below -104
+ *                   and for NaN, +infinity above 88.73. tanh, silu: 3 ulp. gelu: 2e-7 |x|, and 2 ulp where x > -1
  *
  * Macros: AIOSK_STATIC makes everything static; AIOSK_API sets linkage; AIOSK_NO_SIMD leaves only scalar code. */
 #ifndef AIOSK_API_H
@@ -100,14 +101,17 @@ AIOSK_API uint64_t aiosk_tile_bytes(int32_t kv_type, int32_t hd_k, int32_t hd_v)
 
 /* Scores n_q queries of one KV head against one tile and merges the result into their running softmax:
  *   s[k] = (sum_d q[d]*K[d][k], fma, d ascending from 0) * scale      f32, f16
- *   s[k] = (float)(exact int sum) * (dq * dk[k]) * scale              i8; q in int8 with f32 dq over the head
+ *   s[k] = ((float)(exact int sum) * (dq * dk[k])) * scale            i8; q in int8 with f32 dq over the head
  *   if softcap != 0: s = softcap * tanh(s / softcap);  alibi: s = fma(slope[q], (float)(key_pos - q_pos), s)
  *   keys outside [lo[q], hi[q]) do not take part; a query with an empty range is left as it was
- *   mt = max s;  p[k] = exp(s[k] - mt), 0 outside;  lt = tree sum of p over 16 lanes (k mod 16, ascending)
- *   ot[c] = sum_k p[k]*V[k][c], fma, k ascending from 0, all 64;  i8: fma(p[k]*dv[k], (float)V[k][c], ot)
+ *   mt = max s (at least AIOSK_NEG_INF; NaN is skipped) and lt = sum p, both over 16 lanes (k mod 16, ascending), then
+ *   the tree of float rows;  p[k] = exp(s[k] - mt), 0 outside [lo, hi) and for NaN
+ *   ot[c] = sum_k p[k]*V[k][c], fma, k ascending, lo <= k < hi;  i8: fma(p[k]*dv[k], (float)V[k][c], ot);  then + 0
+ *   (a zero is +0, so that keys with p = 0 may be summed or left out)
  *   mn = max(m, mt);  a = exp(m - mn), b = exp(mt - mn);  l = fma(lt, b, l*a);  o[c] = fma(ot[c], b, o[c]*a)
  * Start with m = -inf (AIOSK_NEG_INF), l = 0, o = 0 (a = 0 when m is -inf). The caller divides o by l at the end.
- * Tiles go in ascending order; a tile's part depends on nothing but the tile. */
+ * Tiles go in ascending order; a tile's part depends on nothing but the tile. Every slot from the lowest lo to the highest
+ * hi of one call must have been stored; the others may hold anything. How queries are grouped in calls changes no bit. */
 #define AIOSK_ATTEND_SCRATCH(n_q) ((uint64_t)(n_q) * 64 * 4)
 typedef struct aiosk_attend {
     const void *tile;       /* K and V of 64 positions, 64-byte aligned                 */
@@ -124,7 +128,8 @@ typedef struct aiosk_attend {
     int32_t n_q, hd_k, hd_v, q_stride;
 } aiosk_attend;
 typedef void (*aiosk_attend_fn)(const aiosk_attend *a);
-/* Writes one position (slot 0..63) of a tile. k [hd_k], v [hd_v] f32. */
+/* Writes one position (slot 0..63) of a tile, the padding of its V and of its i8 K as zeros. k [hd_k], v [hd_v] f32.
+ * f16 rounds to nearest even. i8: d = f16(min(amax / 127, 65504)), q = rint(clamp(x / d, -127, 127)); d = 0 gives q = 0. */
 typedef void (*aiosk_store_fn)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v);
 
 /* ---- instruction sets ------------------------------------------------------------------------------------ */
@@ -146,7 +151,8 @@ typedef struct aiosk_isa {
     aiosk_store_fn  store[AIOSK_N_KV];
     /* y = x * (1/sqrt(mean(x^2) + eps)) * w   (w NULL = 1). mean = sum / n, sum as float rows. y may be x. */
     void (*rms_norm)(const float *x, const float *w, float eps, int32_t n, float *y);
-    /* y = (x - mean) * (1/sqrt(var + eps)) * w + b   (w, b NULL = none); fma for the last two */
+    /* y = fma((x - mean) * (1/sqrt(var + eps)), w, b)   (w NULL = 1, b NULL = -0); mean = sum x / n, then
+     * var = sum (x - mean)^2 / n, both sums as float rows */
     void (*layer_norm)(const float *x, const float *w, const float *b, float eps, int32_t n, float *y);
     /* y = act(x), and y = act(g) * u.  y may be an input. */
     void (*act)(int32_t kind, const float *x, int32_t n, float *y);
@@ -158,7 +164,7 @@ typedef struct aiosk_isa {
      *   cs  f32 [n_rot/2][2]  cos and sin of this position, already scaled:
      *   (x0, x1) -> (fma(x0, cos, -(x1*sin)), fma(x0, sin, x1*cos)) */
     void (*rope)(int32_t style, float *x, int32_t n_head, int32_t hd, int32_t n_rot, const float *cs);
-    /* index of the largest, lowest index first */
+    /* index of the largest, lowest index first; NaN is never the largest, 0 when there is nothing else */
     int32_t (*argmax)(const float *x, int32_t n);
     /* y = exp(x), canonical */
     void (*exp)(const float *x, int32_t n, float *y);

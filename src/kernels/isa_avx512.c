@@ -1,8 +1,17 @@
 /* isa_avx512.c: the loops in AVX-512 F, BW, DQ, VL, VNNI. */
 #ifdef AIOSK__X86
+#if defined(__GNUC__) && !defined(__clang__) /* its own avx512fintrin.h: _mm512_undefined_ps, macros at -O0 */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#endif
 #include "simd_avx512.h"
 #include "simdi_avx512.h"
 #define V_ISA_ID AIOSK_ISA_AVX512
 #define V_ISA_TEXT "avx512"
 #include "isa.inc"
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
 #endif

@@ -42,20 +42,20 @@ AIOSK_API uint64_t aiosk_layout_bytes(int32_t type, int32_t layout, uint64_t n_r
     return n_rows > UINT64_MAX / row ? 0 : n_rows * row;
 }
 
-/* Copies n rows, rows[i] being row r0 + i of the panel, in or out of it. */
-static void aiosk__move_rows(int32_t type, uint8_t *panel, int32_t r0, int32_t n, uint64_t n_in, uint8_t *rows, int out) {
+/* Copies n_blocks blocks of n rows, row_bytes apart, in or out of a panel of as many blocks; the first is its row r0. */
+static void aiosk__move_rows(int32_t type, uint8_t *panel, int32_t r0, int32_t n, uint64_t n_blocks, uint8_t *rows,
+                             uint64_t row_bytes, int out) {
     const aiosk__panel *p = aiosk__find_panel(type);
     const aiosk_type *t = aiosk_type_info(type);
-    uint64_t n_blocks, k, at = 0;
+    uint64_t k, at = 0;
     int s, i;
     int32_t r;
     if (!p || !t) return;
-    n_blocks = n_in / t->n_weights;
     for (s = 0; s < 4; s++) {
         const aiosk__seg g = p->seg[s];
         for (k = 0; k < n_blocks; k++) {
             for (r = 0; r < n; r++) {
-                uint8_t *a = rows + ((uint64_t)r * n_blocks + k) * t->n_bytes + g.off;
+                uint8_t *a = rows + (uint64_t)r * row_bytes + k * t->n_bytes + g.off;
                 uint8_t *b = panel + k * 16 * t->n_bytes + at + (uint64_t)(r0 + r) * g.elem;
                 if (g.elem == 4 && !out)
                     for (i = 0; i < g.count; i++, a += 4, b += 64) memcpy(b, a, 4);
@@ -70,12 +70,17 @@ static void aiosk__move_rows(int32_t type, uint8_t *panel, int32_t r0, int32_t n
 }
 
 AIOSK_API void aiosk_pack_panel(int32_t type, const void *rows, int32_t n_rows, uint64_t n_in, void *panel) {
-    if (n_rows < 16) memset(panel, 0, (size_t)(16 * aiosk_row_bytes(type, n_in)));
-    aiosk__move_rows(type, (uint8_t *)panel, 0, n_rows, n_in, (uint8_t *)(uintptr_t)rows, 0);
+    const uint64_t row_bytes = aiosk_row_bytes(type, n_in);
+    if (row_bytes == 0) return;
+    if (n_rows < 16) memset(panel, 0, (size_t)(16 * row_bytes));
+    aiosk__move_rows(type, (uint8_t *)panel, 0, n_rows, n_in / aiosk_type_info(type)->n_weights, (uint8_t *)(uintptr_t)rows,
+                     row_bytes, 0);
 }
 
 AIOSK_API void aiosk_unpack_panel_row(int32_t type, const void *panel, int32_t r, uint64_t n_in, void *row) {
-    aiosk__move_rows(type, (uint8_t *)(uintptr_t)panel, r, 1, n_in, (uint8_t *)row, 1);
+    const uint64_t row_bytes = aiosk_row_bytes(type, n_in);
+    if (row_bytes == 0) return;
+    aiosk__move_rows(type, (uint8_t *)(uintptr_t)panel, r, 1, n_in / aiosk_type_info(type)->n_weights, (uint8_t *)row, row_bytes, 1);
 }
 
 /* ---- activations -----------------------------------------------------------------------------------------
