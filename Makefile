@@ -9,7 +9,7 @@ LDLIBS  = -pthread
 AWK     = awk
 
 # Where tests look for models and golden values that are too large to keep here; without them those tests skip.
-AIOS_SHARED = ../shared
+AIOS_SHARED ?= ../shared
 # The test programs that `make test` and its kin run: make test T="gguf plan"
 T = $(patsubst tests/test_%.c,%,$(wildcard tests/test_*.c))
 

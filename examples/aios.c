@@ -48,19 +48,19 @@ typedef struct options {
 } options;
 
 static const char *command_name = "aios";
-static int bar_shown;
+static int bar_shown = -1;                          /* the percentage that stands there, -1 = no bar */
 
 /* ---- telling people ---------------------------------------------------------------------------------------- */
 static void bar(const char *what, uint64_t done, uint64_t total) {      /* total 0: takes the bar away */
     char cells[31];
-    uint64_t full = total ? done * 30 / total : 0, i;
-    if (!isatty(2) || (!total && !bar_shown)) return;
-    for (i = 0; i < 30; i++) cells[i] = i < full ? '#' : '.';
+    int percent = total ? (int)((double)done / (double)total * 100) : -1, i;
+    if (percent == bar_shown || !isatty(2)) return;
+    bar_shown = percent;
+    for (i = 0; i < 30; i++) cells[i] = i * 100 < percent * 30 ? '#' : '.';
     cells[30] = 0;
-    if (total) fprintf(stderr, "\r%-8s [%s] %3d%%", what, cells, (int)(done * 100 / total));
+    if (total) fprintf(stderr, "\r%-8s [%s] %3d%%", what, cells, percent);
     else fprintf(stderr, "\r%50s\r", "");
     fflush(stderr);
-    bar_shown = total != 0;
 }
 static void complain(const char *fmt, va_list args) {
     bar("", 0, 0);
@@ -286,12 +286,12 @@ static int run(const options *o) {
     sampler.repeat_penalty = (float)o->repeat;
     sampler.seed = o->seed;
 
-    for (i = 0; i < n; i++) print_token(&s, &detok, ids[i]);
-    fflush(stdout);
     t0 = aios_now_ns(s.ctx);
     feed(&s, ids, n, 0);
     while (advance(&s, o, 1) == AIOS_MORE) {}
     t1 = aios_now_ns(s.ctx);
+    for (i = 0; i < n; i++) print_token(&s, &detok, ids[i]);   /* not before: the bar would stand in the same line */
+    fflush(stdout);
     aios_counters_reset(s.ctx);
     while (n_new < o->n) {
         need(aios_sample(s.ctx, 0, &sampler, &id, &err), &err);

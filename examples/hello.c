@@ -1,11 +1,11 @@
 /* hello.c: continues a sentence with the model that is built in.
  *     cc -O2 -I. examples/hello.c -o hello -lpthread && ./hello        from the root of the repository */
+#define _ISOC11_SOURCE      /* aligned_alloc, should somebody compile this with -std=c99 */
 #define AIOS_IMPLEMENTATION
 #include "aios.h"
 #include "tale.h"
 #include <stdio.h>
 #include <stdlib.h>
-
 static void *take(void *user, const aios_mem_req *r) {      /* rounded up: aligned_alloc wants whole multiples */
     (void)user;
     return aligned_alloc(r->align, (r->bytes + r->align - 1) / r->align * r->align);

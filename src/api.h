@@ -206,7 +206,9 @@ AIOS_API aios_status aios_model_get_key(const aios_model *m, uint32_t i, char *n
 enum { AIOS_TOK_SPECIAL = 1,        /* "</s>" and the like in the text become their ids                */
        AIOS_TOK_ADD_BOS_EOS = 2 };  /* add the ids that the model asks for at the ends                 */
 /* Text to ids. Returns how many there are; only the first max_ids are written (ask with max_ids = 0 to size the buffer).
- * Takes no memory: text of any length. Invalid UTF-8 is taken byte by byte. */
+ * Takes no memory and about 36 KiB of stack. Invalid UTF-8 is taken byte by byte; a byte that the vocabulary has no token for
+ * becomes unk, or is left out where there is none. Exact for text of any length; AIOS_ERR_LIMIT only if the tokens of a run
+ * without a break depend on what follows more than 768 characters later, which no known vocabulary does. */
 AIOS_API int64_t aios_tokenize(const aios_model *m, const char *text, uint64_t n_text, uint32_t flags,
                                int32_t *ids, uint64_t max_ids, aios_error *err);
 
@@ -216,7 +218,9 @@ enum { AIOS_DETOK_SPECIAL = 1,      /* detok.flags: show special tokens as text 
        AIOS_DETOK_STARTED = 2 };    /* kept by the library: the first token has been seen              */
 /* The text of one more token. Returns the bytes written (0 when characters are still incomplete), never more than cap;
  * AIOS_ERR_FULL when cap is too small (nothing is changed; 1024 is enough for any known vocabulary). id = -1 flushes: bytes that
- * never became a character come out as U+FFFD. st NULL: the token's own bytes, as they are. */
+ * never became a character come out as U+FFFD. st NULL: the token's own bytes, as they are. Control, unknown and unused tokens
+ * have no text (the first two do with AIOS_DETOK_SPECIAL). The space that SentencePiece puts before a text is dropped, unless
+ * AIOS_DETOK_STARTED says that the text has begun. */
 AIOS_API int64_t aios_detokenize(const aios_model *m, aios_detok *st, int32_t id, char *out, uint64_t cap);
 /* The piece of a token as the file has it, not terminated; NULL when id is out of range. */
 AIOS_API const char *aios_token_text(const aios_model *m, int32_t id, uint64_t *n_bytes);
@@ -319,7 +323,7 @@ AIOS_API void aios_cancel(aios_context *c);
 /* The clock that deadlines are compared with. */
 AIOS_API uint64_t aios_now_ns(const aios_context *c);
 
-/* Output rows of the last pass, in ascending order of (seq, pos). */
+/* Output rows of the last finished pass, in ascending order of (seq, pos); none while a pass is under way. */
 typedef struct aios_output {
     uint32_t struct_size;
     int32_t seq, pos, token;        /* the row's token and its place                                   */

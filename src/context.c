@@ -166,16 +166,10 @@ AIOS_API void aios_counters_reset(aios_context *c) { if (c) memset(&c->count, 0,
 AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id, aios_error *err) {
     const float *logits;
     const aios__sequence *q;
-    aios_sampler sampler;
-    aios_status st;
-    int32_t last;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
-    if ((st = aios__desc_copy(&sampler, sizeof sampler, s, "aios_sampler", err)) != 0) return st;
     logits = aios_logits(c, seq);
     if (!logits) return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the last step left no logits for sequence %", aios__i(seq));
     q = &c->seq[seq];
-    last = sampler.repeat_last > 0 ? sampler.repeat_last : 64;
-    if (last > q->n_done) last = q->n_done;
-    return aios_sample_logits(&sampler, logits, c->model->hp.n_vocab, q->token + (q->n_done - last), (uint64_t)last, (uint64_t)q->n_done, c->sample_work, id, err);
+    return aios__sample(c->k, s, logits, c->model->hp.n_vocab, q->token, (uint64_t)q->n_done, (uint64_t)q->n_done, c->sample_work, id, err);
 }

@@ -230,7 +230,8 @@ static inline const aios__pre *aios__pre_find(aios__str name) {
     for (i = 0; i < sizeof aios__pres / sizeof *aios__pres; i++) {
         const char *z = aios__pres[i].names;
         while (*z) {
-            uint64_t n = strcspn(z, " ");
+            uint64_t n = 0;
+            while (z[n] && z[n] != ' ') n++;
             if (n == name.n && memcmp(z, name.p, (size_t)n) == 0) return &aios__pres[i];
             z += n;
             if (*z) z++;
@@ -803,7 +804,8 @@ static inline aios_status aios__piece(const aios__vocab *v, const char *s, uint6
             }
         }
         if (!found)
-            return aios__fail1(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "the text has a run of % bytes without a break whose tokens depend on what follows more than 768 characters later", aios__u(n));
+            return aios__fail1(err, AIOS_ERR_LIMIT, AIOS__NO_OFF,
+                               "the tokens of a run of % bytes without a break depend on what follows more than 768 characters later", aios__u(n));
         aios__push_done(v, &w, s, base, k, o);
         aios__keep(&w, i);
     }

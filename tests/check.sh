@@ -16,6 +16,7 @@ failed=0
 WARN="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror"
 PLAIN="-std=c99 -O0 -DAIOSK_NO_SIMD"    # quick to compile, for checks that are not about kernels
 MAX_BYTES=600000            # the object of the whole library at -O2
+MAX_BYTES_CLANG=800000      # which unrolls loops at -O2, where GCC does not
 MAX_SECONDS=20              # to compile it; told, not judged: machines differ
 
 check() {
@@ -127,17 +128,17 @@ timed() {           # the build that the other checks look into
 
 is_there() { [ -s "$dir/$1" ] || { echo "$1 was not built"; return 1; }; }
 
-fits() {            # fits OBJECT: the whole file, symbols and relocations included
+fits() {            # fits OBJECT LIMIT: the whole file, symbols and relocations included
     is_there "$1" || return 1
     bytes=$(wc -c <"$dir/$1" | tr -d ' ')
     code=$(size "$dir/$1" 2>/dev/null | $AWK 'NR == 2 { print ", " $1 " of them code and constants" }')
-    echo "info: $bytes bytes$code; the limit is $MAX_BYTES"
-    [ "$bytes" -lt $MAX_BYTES ]
+    echo "info: $bytes bytes$code; the limit is $2"
+    [ "$bytes" -lt "$2" ]
 }
 
 # What an object may ask of the outside. Everything else is a failure, whether malloc, printf, abort or a function of
 # libm: a white list cannot forget one.
-MEM='mem(cpy|move|set|cmp|chr)|str(len|n?cmp|c?spn|r?chr)'
+MEM='mem(cpy|move|set|cmp|chr)|bcmp|str(len|n?cmp|c?spn|r?chr)'
 RUNTIME='_GLOBAL_OFFSET_TABLE_|__stack_chk_fail(_local)?|__stack_chk_guard|__cpu_model|__cpu_indicator_init|getauxval'
 THREADS='pthread_(create|join|self|mutex_(init|destroy|lock|trylock|unlock)|cond_(init|destroy|wait|timedwait|signal|broadcast)|condattr_(init|destroy|setclock)|attr_(init|destroy|setstack|setstacksize))'
 FILES='(open|pread|fstat|mmap|lseek)(64)?|close|munmap|madvise|posix_madvise|posix_fadvise(64)?|__fxstat(64)?|sysconf|__errno_location'
@@ -207,7 +208,7 @@ check "aios.h equals src/" same_as_src aios.h
 check "aios_kernels.h equals src/" same_as_src aios_kernels.h
 
 check "the library compiles, C99 -O2" timed
-check "size" fits lib.o
+check "size" fits lib.o $MAX_BYTES
 if has nm; then
     check "reaches nothing but memory, threads, files, clock" reaches_only lib.o "$MEM|$RUNTIME|$THREADS|$FILES|$CLOCK"
     check "no writable globals" defines_no BbDdCGgSs lib.o
@@ -230,7 +231,7 @@ else
 fi
 if has clang && ! $CC --version 2>/dev/null | grep -q clang; then
     check "C99 clang -O2" compile clang clang.o -std=c99 -O2 -fno-pie "$dir/lib.c"
-    check "clang: size" fits clang.o
+    check "clang: size" fits clang.o $MAX_BYTES_CLANG
     if has nm; then check "clang: reaches nothing else" reaches_only clang.o "$MEM|$RUNTIME|$THREADS|$FILES|$CLOCK"; fi
     case $(clang -dumpmachine) in
         x86_64*) if has objdump; then check "clang: wide registers" wide_code clang.o; fi ;;

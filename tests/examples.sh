@@ -24,7 +24,7 @@ refuses() {         # refuses COMMAND...: nothing on stdout, one line on stderr,
 }
 same() {            # same COMMAND -- COMMAND: both print the same
     first=
-    while [ "$1" != -- ]; do first="$first $1"; shift; done
+    while [ "$1" != -- ]; do first="${first:+$first }$1"; shift; done
     shift
     # shellcheck disable=SC2086
     if $first >"$dir/out" 2>"$dir/err" && [ -s "$dir/out" ] && "$@" >"$dir/out2" 2>>"$dir/err" && cmp "$dir/out" "$dir/out2" 2>>"$dir/err"; then

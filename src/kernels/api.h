@@ -17,6 +17,7 @@
  *
  *     activations   int8 with an f32 scale per 32 (A32) or per 256 (A256) columns, round to nearest even:
  *                   amax = max |x|;  d = amax / 127;  q = rint(x * (127 / amax));  amax = 0 gives d = 0, q = 0
+ *                   (127 / amax is at most FLT_MAX; a NaN does not count for amax and gets the code -127)
  *     A32 unit      (32 columns; 16 for NVFP4)  acc = fma(dw * dx, (float)S, acc), S = exact sum of code * x;
  *                   with a minimum: then acc = fma(-(dmin * dx), (float)M, acc), M = exact sum of x
  *     A256 block    S = sum_j scale_j * dot_j, M = sum_j min_j * sum_j(x), exact in int32; same two steps
