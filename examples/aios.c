@@ -518,17 +518,25 @@ static int ppl(const options *o) {
 /* ---- how fast memory can be read --------------------------------------------------------------------------- */
 enum { READ_BYTES = 1 << 28 };                                  /* 256 MiB: larger than any cache that matters */
 typedef struct reader { const uint64_t *p; size_t n; volatile uint64_t sum; } reader;
+#if defined(__GNUC__) || defined(__clang__)
+#define PREFETCH(p) __builtin_prefetch(p)
+#else
+#define PREFETCH(p) (void)(p)
+#endif
+/* Eight streams with prefetch: one plain loop leaves almost half of a core's bandwidth unused. */
 static void *read_part(void *arg) {
     reader *r = (reader *)arg;
-    uint64_t a = 0, b = 0, c = 0, d = 0;
+    const size_t n = r->n / 64 * 8;                             /* of one stream, whole cache lines */
+    uint64_t sum[8] = { 0 };
     size_t i;
-    for (i = 0; i + 8 <= r->n; i += 8) {
-        a += r->p[i] ^ r->p[i + 1];
-        b += r->p[i + 2] ^ r->p[i + 3];
-        c += r->p[i + 4] ^ r->p[i + 5];
-        d += r->p[i + 6] ^ r->p[i + 7];
-    }
-    r->sum = a + b + c + d;
+    int32_t k;
+    for (i = 0; i < n; i += 8)
+        for (k = 0; k < 8; k++) {
+            const uint64_t *q = r->p + (size_t)k * n + i;
+            PREFETCH((const char *)q + 4096);
+            sum[k] += q[0] ^ q[1] ^ q[2] ^ q[3] ^ q[4] ^ q[5] ^ q[6] ^ q[7];
+        }
+    r->sum = sum[0] + sum[1] + sum[2] + sum[3] + sum[4] + sum[5] + sum[6] + sum[7];
     return NULL;
 }
 static uint64_t wall_ns(void) {
