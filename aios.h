@@ -41,7 +41,8 @@
  *
  * Macros, before the include: AIOS_IMPLEMENTATION; AIOS_STATIC (everything static); AIOS_API (linkage);
  * AIOS_NO_THREADS (no pthreads/Win32 threads: caller's thread or parallel_for only); AIOS_NO_FILES (no built-in file
- * reader); AIOS_NO_CLOCK (deadlines only with desc.now_ns); AIOSK_NO_SIMD (scalar code only).
+ * reader); AIOS_NO_CLOCK (deadlines only with desc.now_ns); AIOSK_NO_SIMD (scalar code only);
+ * AIOS_STACK_BYTES (stack of each own thread, from your allocator [256 KiB]).
  * Limits: little-endian, IEEE floats, 64-bit file offsets; a model has at most 65535 tensors by default (aios_limits). */
 /* Generated from src/ by tools/amalgamate.awk: edit there, then `make headers`. Licence: at the end. */
 #ifndef AIOS_H
@@ -164,7 +165,7 @@ typedef struct aios_model_desc {
     const char *path;                       /* UTF-8; built-in reader; first part of a split model     */
     const aios_limits *limits;              /* NULL = defaults                                         */
     uint32_t n_parts, reserved;             /* files in io; 0 = 1                                      */
-    aios_log_fn log;                        /* NULL = silence                                          */
+    aios_log_fn log;                        /* what opening found odd but can live with; NULL = silence */
     void *log_user;
 } aios_model_desc;
 AIOS__DESC_INIT(aios_model_desc)
@@ -295,7 +296,7 @@ typedef struct aios_context_desc {
     const aios_allocator *mem;              /* NULL = the model's                                      */
     aios_parallel_for parallel_for;         /* the host's job system; NULL = own threads if n_threads > 1 */
     void *parallel_user;
-    uint64_t (*now_ns)(void *user);         /* monotonic clock; NULL = the system's                    */
+    uint64_t (*now_ns)(void *user);         /* monotonic clock, asked by all workers; NULL = the system's */
     void *now_user;
     aios_progress_fn progress;              /* while weights are loaded; may be NULL                   */
     void *progress_user;
@@ -604,7 +605,10 @@ static uint64_t aios__system_ns(void *user) {
 /* Worker w runs fn(arg, w); worker 0 is the thread that calls aios__pool_run. */
 typedef void (*aios__worker_fn)(void *arg, int32_t worker);
 
-enum { AIOS__STACK_BYTES = 256 * 1024, AIOS__SPINS = 1000 };
+#ifndef AIOS_STACK_BYTES
+#define AIOS_STACK_BYTES (256 * 1024)   /* the deepest task needs under 40 KiB; the C library puts a program's thread-local data here too */
+#endif
+enum { AIOS__SPINS = 1000 };            /* some tens of microseconds                                    */
 
 #ifdef AIOS_NO_THREADS
 typedef struct aios__pool { int32_t n; } aios__pool;
@@ -727,7 +731,7 @@ static void aios__pool_run(aios__pool *p, aios__worker_fn fn, void *arg) {
 static void aios__pool_layout(aios__pool *p, aios__bump *b, int32_t n) {
     p->thread = (aios__thread *)aios__take(b, (uint64_t)n * sizeof *p->thread, 16);
     p->seat   = (aios__seat *)aios__take(b, (uint64_t)n * sizeof *p->seat, 16);
-    p->stack  = (char *)aios__take(b, n > 1 ? (uint64_t)(n - 1) * AIOS__STACK_BYTES : 0, 4096);
+    p->stack  = (char *)aios__take(b, n > 1 ? (uint64_t)(n - 1) * AIOS_STACK_BYTES : 0, 4096);
 }
 static void aios__pool_stop(aios__pool *p) {
     int32_t i;
@@ -771,7 +775,7 @@ static aios_status aios__pool_start(aios__pool *p, int32_t n, aios_error *err) {
             pthread_attr_t a;
             ok = pthread_attr_init(&a) == 0;
             if (ok) {
-                ok = pthread_attr_setstack(&a, p->stack + (uint64_t)(i - 1) * AIOS__STACK_BYTES, AIOS__STACK_BYTES) == 0
+                ok = pthread_attr_setstack(&a, p->stack + (uint64_t)(i - 1) * AIOS_STACK_BYTES, AIOS_STACK_BYTES) == 0
                   && pthread_create(&p->thread[i], &a, aios__thread_main, &p->seat[i]) == 0;
                 pthread_attr_destroy(&a);
             }
@@ -2816,6 +2820,13 @@ static inline aios_status aios__vocab_usable(const aios__vocab *v, aios_error *e
         return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "tokenizer.ggml.model '%' is not supported", aios__s(v->model));
     return AIOS_OK;
 }
+/* Can text become ids? An unknown pre-tokenizer stops that, but not the way back. */
+static inline aios_status aios__vocab_encodes(const aios__vocab *v, aios_error *err) {
+    aios_status st = aios__vocab_usable(v, err);
+    if (!st && v->kind == AIOS__VOCAB_BPE && !v->pre)
+        st = aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "tokenizer.ggml.pre '%' is not supported", aios__s(v->pre_name));
+    return st;
+}
 /* See aios_tokenize. Special tokens: the leftmost, of those at one place the longest (unlike llama.cpp, which looks for the
  * longest anywhere first: another result only where two special tokens overlap). */
 static inline int64_t aios__tokenize(const aios__vocab *v, const char *text, uint64_t n_text, uint32_t flags, int32_t *ids, uint64_t max_ids, aios_error *err) {
@@ -2825,9 +2836,7 @@ static inline int64_t aios__tokenize(const aios__vocab *v, const char *text, uin
     aios_status st;
     if ((!text && n_text) || (!ids && max_ids) || (flags & ~(uint32_t)(AIOS_TOK_SPECIAL | AIOS_TOK_ADD_BOS_EOS)))
         return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "text or ids is NULL, or a flag is unknown");
-    if ((st = aios__vocab_usable(v, err)) != AIOS_OK) return st;
-    if (v->kind == AIOS__VOCAB_BPE && !v->pre)
-        return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "tokenizer.ggml.pre '%' is not supported", aios__s(v->pre_name));
+    if ((st = aios__vocab_encodes(v, err)) != AIOS_OK) return st;
     o.p = ids; o.max = max_ids; o.n = 0;
     if ((flags & AIOS_TOK_ADD_BOS_EOS) && v->add_bos) aios__push(&o, v->bos);
     while (p < n_text) {
@@ -3055,8 +3064,6 @@ struct aios_model {
     uint32_t n_parts, own_files, flags;
     int32_t loaded;                         /* 0, or 1 + the numerics that the weights are laid out for */
     uint32_t n_contexts;
-    aios_log_fn log;
-    void *log_user;
     aios__gguf gguf;
     aios__vocab vocab;
     const aios__arch *arch;                 /* NULL when opened for the vocabulary alone                */
@@ -3502,13 +3509,16 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
     memset(b.base, 0, sizeof(aios_model));
     m = aios__model_layout(&b, &size, o.n_parts, NULL);
     m->mem = mem; m->req = req; m->n_parts = o.n_parts; m->own_files = o.own_files; m->flags = o.d.flags;
-    m->log = o.d.log; m->log_user = o.d.log_user;
     memcpy(m->io, o.io, o.n_parts * sizeof *o.io);
     memset(m->place, 0, size.n_tensors * sizeof *m->place);
     st = aios__gguf_load(&m->gguf, &b, m->io, m->n_parts, &o.lim, &size, err);
     if (!st) st = aios__vocab_load(&m->vocab, &b, &m->gguf, &size, err);
     if (!st) st = aios__model_understand(m, err);
     if (st) { aios_model_free(m); return st; }
+    if (o.d.log) {
+        aios_error e;
+        if (aios__vocab_encodes(&m->vocab, &e)) o.d.log(o.d.log_user, 1, e.text);     /* runs all the same, on token ids */
+    }
     *out = m;
     return AIOS_OK;
 }

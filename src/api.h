@@ -41,7 +41,8 @@
  *
  * Macros, before the include: AIOS_IMPLEMENTATION; AIOS_STATIC (everything static); AIOS_API (linkage);
  * AIOS_NO_THREADS (no pthreads/Win32 threads: caller's thread or parallel_for only); AIOS_NO_FILES (no built-in file
- * reader); AIOS_NO_CLOCK (deadlines only with desc.now_ns); AIOSK_NO_SIMD (scalar code only).
+ * reader); AIOS_NO_CLOCK (deadlines only with desc.now_ns); AIOSK_NO_SIMD (scalar code only);
+ * AIOS_STACK_BYTES (stack of each own thread, from your allocator [256 KiB]).
  * Limits: little-endian, IEEE floats, 64-bit file offsets; a model has at most 65535 tensors by default (aios_limits). */
 #ifndef AIOS_H
 #define AIOS_H
@@ -163,7 +164,7 @@ typedef struct aios_model_desc {
     const char *path;                       /* UTF-8; built-in reader; first part of a split model     */
     const aios_limits *limits;              /* NULL = defaults                                         */
     uint32_t n_parts, reserved;             /* files in io; 0 = 1                                      */
-    aios_log_fn log;                        /* NULL = silence                                          */
+    aios_log_fn log;                        /* what opening found odd but can live with; NULL = silence */
     void *log_user;
 } aios_model_desc;
 AIOS__DESC_INIT(aios_model_desc)
@@ -294,7 +295,7 @@ typedef struct aios_context_desc {
     const aios_allocator *mem;              /* NULL = the model's                                      */
     aios_parallel_for parallel_for;         /* the host's job system; NULL = own threads if n_threads > 1 */
     void *parallel_user;
-    uint64_t (*now_ns)(void *user);         /* monotonic clock; NULL = the system's                    */
+    uint64_t (*now_ns)(void *user);         /* monotonic clock, asked by all workers; NULL = the system's */
     void *now_user;
     aios_progress_fn progress;              /* while weights are loaded; may be NULL                   */
     void *progress_user;

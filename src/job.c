@@ -61,7 +61,10 @@ static uint64_t aios__system_ns(void *user) {
 /* Worker w runs fn(arg, w); worker 0 is the thread that calls aios__pool_run. */
 typedef void (*aios__worker_fn)(void *arg, int32_t worker);
 
-enum { AIOS__STACK_BYTES = 256 * 1024, AIOS__SPINS = 1000 };
+#ifndef AIOS_STACK_BYTES
+#define AIOS_STACK_BYTES (256 * 1024)   /* the deepest task needs under 40 KiB; the C library puts a program's thread-local data here too */
+#endif
+enum { AIOS__SPINS = 1000 };            /* some tens of microseconds                                    */
 
 #ifdef AIOS_NO_THREADS
 typedef struct aios__pool { int32_t n; } aios__pool;
@@ -184,7 +187,7 @@ static void aios__pool_run(aios__pool *p, aios__worker_fn fn, void *arg) {
 static void aios__pool_layout(aios__pool *p, aios__bump *b, int32_t n) {
     p->thread = (aios__thread *)aios__take(b, (uint64_t)n * sizeof *p->thread, 16);
     p->seat   = (aios__seat *)aios__take(b, (uint64_t)n * sizeof *p->seat, 16);
-    p->stack  = (char *)aios__take(b, n > 1 ? (uint64_t)(n - 1) * AIOS__STACK_BYTES : 0, 4096);
+    p->stack  = (char *)aios__take(b, n > 1 ? (uint64_t)(n - 1) * AIOS_STACK_BYTES : 0, 4096);
 }
 static void aios__pool_stop(aios__pool *p) {
     int32_t i;
@@ -228,7 +231,7 @@ static aios_status aios__pool_start(aios__pool *p, int32_t n, aios_error *err) {
             pthread_attr_t a;
             ok = pthread_attr_init(&a) == 0;
             if (ok) {
-                ok = pthread_attr_setstack(&a, p->stack + (uint64_t)(i - 1) * AIOS__STACK_BYTES, AIOS__STACK_BYTES) == 0
+                ok = pthread_attr_setstack(&a, p->stack + (uint64_t)(i - 1) * AIOS_STACK_BYTES, AIOS_STACK_BYTES) == 0
                   && pthread_create(&p->thread[i], &a, aios__thread_main, &p->seat[i]) == 0;
                 pthread_attr_destroy(&a);
             }

@@ -30,8 +30,6 @@ struct aios_model {
     uint32_t n_parts, own_files, flags;
     int32_t loaded;                         /* 0, or 1 + the numerics that the weights are laid out for */
     uint32_t n_contexts;
-    aios_log_fn log;
-    void *log_user;
     aios__gguf gguf;
     aios__vocab vocab;
     const aios__arch *arch;                 /* NULL when opened for the vocabulary alone                */
@@ -477,13 +475,16 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
     memset(b.base, 0, sizeof(aios_model));
     m = aios__model_layout(&b, &size, o.n_parts, NULL);
     m->mem = mem; m->req = req; m->n_parts = o.n_parts; m->own_files = o.own_files; m->flags = o.d.flags;
-    m->log = o.d.log; m->log_user = o.d.log_user;
     memcpy(m->io, o.io, o.n_parts * sizeof *o.io);
     memset(m->place, 0, size.n_tensors * sizeof *m->place);
     st = aios__gguf_load(&m->gguf, &b, m->io, m->n_parts, &o.lim, &size, err);
     if (!st) st = aios__vocab_load(&m->vocab, &b, &m->gguf, &size, err);
     if (!st) st = aios__model_understand(m, err);
     if (st) { aios_model_free(m); return st; }
+    if (o.d.log) {
+        aios_error e;
+        if (aios__vocab_encodes(&m->vocab, &e)) o.d.log(o.d.log_user, 1, e.text);     /* runs all the same, on token ids */
+    }
     *out = m;
     return AIOS_OK;
 }

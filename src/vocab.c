@@ -851,6 +851,13 @@ static inline aios_status aios__vocab_usable(const aios__vocab *v, aios_error *e
         return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "tokenizer.ggml.model '%' is not supported", aios__s(v->model));
     return AIOS_OK;
 }
+/* Can text become ids? An unknown pre-tokenizer stops that, but not the way back. */
+static inline aios_status aios__vocab_encodes(const aios__vocab *v, aios_error *err) {
+    aios_status st = aios__vocab_usable(v, err);
+    if (!st && v->kind == AIOS__VOCAB_BPE && !v->pre)
+        st = aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "tokenizer.ggml.pre '%' is not supported", aios__s(v->pre_name));
+    return st;
+}
 /* See aios_tokenize. Special tokens: the leftmost, of those at one place the longest (unlike llama.cpp, which looks for the
  * longest anywhere first: another result only where two special tokens overlap). */
 static inline int64_t aios__tokenize(const aios__vocab *v, const char *text, uint64_t n_text, uint32_t flags, int32_t *ids, uint64_t max_ids, aios_error *err) {
@@ -860,9 +867,7 @@ static inline int64_t aios__tokenize(const aios__vocab *v, const char *text, uin
     aios_status st;
     if ((!text && n_text) || (!ids && max_ids) || (flags & ~(uint32_t)(AIOS_TOK_SPECIAL | AIOS_TOK_ADD_BOS_EOS)))
         return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "text or ids is NULL, or a flag is unknown");
-    if ((st = aios__vocab_usable(v, err)) != AIOS_OK) return st;
-    if (v->kind == AIOS__VOCAB_BPE && !v->pre)
-        return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "tokenizer.ggml.pre '%' is not supported", aios__s(v->pre_name));
+    if ((st = aios__vocab_encodes(v, err)) != AIOS_OK) return st;
     o.p = ids; o.max = max_ids; o.n = 0;
     if ((flags & AIOS_TOK_ADD_BOS_EOS) && v->add_bos) aios__push(&o, v->bos);
     while (p < n_text) {

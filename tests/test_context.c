@@ -57,9 +57,9 @@ static void slow_init(slow_io *s, aios_io *io, const uint8_t *p, uint64_t n) {
 /* ---- a clock that moves by itself, so that every task is past its deadline --------------------------------------------- */
 typedef struct fake_clock { uint64_t now; aios_context *cancel; uint64_t cancel_at; } fake_clock;
 static uint64_t fake_now(void *user) {
-    fake_clock *c = (fake_clock *)user;
+    fake_clock *c = (fake_clock *)user;             /* workers ask too: cancel is used with one thread alone */
     if (c->cancel && c->now >= c->cancel_at) { aios_cancel(c->cancel); c->cancel = NULL; }
-    return ++c->now;
+    return __atomic_add_fetch(&c->now, 1, __ATOMIC_RELAXED);
 }
 
 /* ---- a host's parallel_for: two threads each time, tasks in descending order ------------------------------------------- */
