@@ -7,6 +7,7 @@ CFLAGS  = -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -std=c99
 LDFLAGS =
 LDLIBS  = -pthread
 AWK     = awk
+EXTRA   =
 
 # Where tests look for models and golden values that are too large to keep here; without them those tests skip.
 AIOS_SHARED ?= ../shared
@@ -49,7 +50,7 @@ DEPS := $(SRC) $(wildcard tests/*.h examples/*.h bench/*.h models/*.gguf)
 # $1 program, $2 source, $3 folder of libaios.a, $4 compiler and flags, $5 link flags
 define program
 $1: $2 $(DEPS) $(if $(filter $2,$(OWN)),,$3/libaios.a) | $3
-	$4 -Isrc -Itests $2 $(if $(filter $2,$(OWN)),,$3/libaios.a) $(LDFLAGS) $5 $(LDLIBS) -lm -o $$@
+	$4 $$(EXTRA) -Isrc -Itests $2 $(if $(filter $2,$(OWN)),,$3/libaios.a) $(LDFLAGS) $5 $(LDLIBS) -lm -o $$@
 endef
 # $1 folder, $2 compiler and flags, $3 link flags, $4 archiver
 define flavour
@@ -66,6 +67,8 @@ endef
 
 $(eval $(call flavour,build,$(CC) $(CFLAGS),,$(AR)))
 $(eval $(call flavour,build/asan,$(CC) $(CFLAGS) $(SANITIZE),,$(AR)))
+# Vector code takes the sanitizers minutes to compile: libaios.a and the kernels' own tests have it, that is enough.
+$(patsubst tests/%.c,build/asan/%,$(shell grep -lE '^ *# *define AIOS_IMPLEMENTATION' tests/*.c /dev/null)): private EXTRA = -DAIOSK_NO_SIMD
 $(eval $(call program,build/asan/fuzz_gguf,tests/fuzz_gguf.c,build/asan,$(CC) $(CFLAGS) $(SANITIZE) -DFUZZ_MAIN,))
 $(eval $(call flavour,build/arm,$(ARM)gcc $(CFLAGS),$(ARM_LD),$(ARM)ar))
 $(foreach b,$(BENCHES),$(eval $(call program,build/$b,bench/$b.c,build,$(CC) $(CFLAGS),)))

@@ -114,6 +114,7 @@ typedef struct aios_mem_req {
     uint32_t tier, flags;           /* AIOS_TIER_*; AIOS_MEM_HUGE                                      */
     int32_t numa_node, layer;       /* -1 = no wish                                                    */
 } aios_mem_req;
+AIOS__DESC_INIT(aios_mem_req)
 
 /* alloc returns memory of req->bytes aligned to req->align, or NULL. free gets the same record back. */
 typedef struct aios_allocator {
@@ -138,7 +139,15 @@ typedef struct aios_io {
 AIOS__DESC_INIT(aios_io)
 
 /* A range of memory as a model file (flash, an embedded array). The range must outlive the model. */
-AIOS_API void aios_io_memory(aios_io *io, const void *data, uint64_t n_bytes);
+AIOS_API int64_t aios_io_memory_read(void *user, uint64_t offset, void *dst, uint64_t n);
+AIOS_API const void *aios_io_memory_map(void *user, uint64_t offset, uint64_t n);
+static inline void aios_io_memory(aios_io *io, const void *data, uint64_t n_bytes) {
+    aios_io_init(io);
+    io->n_bytes = n_bytes;
+    io->read = aios_io_memory_read;
+    io->map = aios_io_memory_map;
+    io->user = (void *)(uintptr_t)data;
+}
 
 /* ---- model ------------------------------------------------------------------------------------------------- */
 typedef struct aios_model aios_model;
@@ -170,11 +179,11 @@ typedef struct aios_model_desc {
 } aios_model_desc;
 AIOS__DESC_INIT(aios_model_desc)
 
-/* The one request that aios_model_open will make for this file. Reads the header, takes no memory. */
+/* The one request that aios_model_open will make for this file. Reads the header, takes no memory. req: initialised. */
 AIOS_API aios_status aios_model_measure(const aios_model_desc *d, aios_mem_req *req, aios_error *err);
 /* Reads the header, checks everything in it, builds the tokenizer. Weights stay where they are. */
 AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out, aios_error *err);
-/* Gives everything back, the weights too. All contexts of the model must be freed before. NULL is fine. */
+/* Gives everything back, the weights too; while contexts of it are left, when the last of them is freed. NULL is fine. */
 AIOS_API void aios_model_free(aios_model *m);
 
 typedef struct aios_model_info {
@@ -231,8 +240,9 @@ AIOS_API int32_t aios_token_is_end(const aios_model *m, int32_t id);
 
 /* ---- plan -------------------------------------------------------------------------------------------------- */
 enum { AIOS_CANONICAL = 0, AIOS_FAST = 1, AIOS_REFERENCE = 2 };
+enum { AIOS_PLAN_LENT_THREADS = 1 };    /* the host will give parallel_for: no stacks are asked for    */
 typedef struct aios_plan_desc {
-    uint32_t struct_size, flags;
+    uint32_t struct_size, flags;    /* AIOS_PLAN_*                                                     */
     int32_t n_ctx;                  /* positions per sequence; 0 = what the model was trained for      */
     int32_t n_seq;                  /* sequences side by side; 0 = 1                                   */
     int32_t n_batch;                /* most tokens in one pass; 0 = 64                                 */
@@ -241,7 +251,7 @@ typedef struct aios_plan_desc {
     int32_t kv_type;                /* AIOSK_KV_*: f32 (0), f16, i8                                    */
     int32_t numerics;               /* AIOS_CANONICAL ...                                              */
     int32_t isa;                    /* AIOSK_ISA_*; 0 = best                                           */
-    uint64_t budget_bytes;          /* most memory in all; 0 = no limit                                */
+    uint64_t budget_bytes;          /* most memory in all, with what the model holds already; 0 = no limit */
     uint64_t read_bandwidth;        /* bytes/s of this machine, for the prediction; 0 = unknown        */
 } aios_plan_desc;
 AIOS__DESC_INIT(aios_plan_desc)
@@ -263,13 +273,15 @@ typedef struct aios_plan {
     uint64_t weight_bytes_packed, weight_bytes_rows, weight_bytes_mapped;   /* by layout               */
     uint32_t n_ops, n_phases;       /* length of the program                                           */
     uint64_t model_hash;            /* of the model it was made for                                    */
+    uint32_t flags, reserved;       /* AIOS_PLAN_*                                                     */
 } aios_plan;
 AIOS__DESC_INIT(aios_plan)
 
 /* Decides where every byte will live. Pure arithmetic on the file's header: reads no weights, takes no memory.
  * AIOS_ERR_MEMORY names the minimum when the budget is below it. */
 AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d, aios_plan *out, aios_error *err);
-/* Request i (0 .. n_requests-1) of a plan, in the order in which they will be made. */
+/* Request i (0 .. n_requests-1) of a plan, in the order in which they will be made. WEIGHTS come from the model's allocator and
+ * stay with the model; the others from the context's. out: initialised. */
 AIOS_API aios_status aios_plan_request(const aios_plan *p, uint32_t i, aios_mem_req *out);
 
 typedef struct aios_tensor_place {
@@ -309,7 +321,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *p, const 
                                        aios_context **out, aios_error *err);
 AIOS_API void aios_context_free(aios_context *c);
 
-/* feed flags: keep logits of every fed token (not of the last alone); embeddings instead of nothing */
+/* feed flags: keep logits of every fed token, or of none, and not of the last alone */
 enum { AIOS_FEED_ALL_LOGITS = 1, AIOS_FEED_NO_LOGITS = 2 };
 /* Appends tokens to a sequence (0 .. n_seq-1). They are processed by aios_step. AIOS_ERR_FULL when n_ctx would be passed;
  * then none was added. Logits of the last token are kept unless flags say otherwise. */
@@ -318,7 +330,7 @@ AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids,
 /* Works on fed tokens of all sequences until none is left (AIOS_OK), until now_ns passes deadline_ns (AIOS_MORE;
  * 0 = no deadline; at least one task is done even if it has passed already), or until a pass has filled output rows while
  * more tokens wait (AIOS_MORE: read the rows, step again).
- * Output rows stay valid until the next call of aios_step. A pass that fails or is cancelled leaves the sequences as they were before it. */
+ * Each sequence that waits has a part in every pass. Output rows stay valid until the next call of aios_step. A pass that fails or is cancelled leaves the sequences as they were before it. */
 AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error *err);
 /* Makes the running or next aios_step return AIOS_ERR_CANCELLED soon. The one call allowed from any thread. */
 AIOS_API void aios_cancel(aios_context *c);
@@ -347,7 +359,7 @@ AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, 
 typedef struct aios_counters {
     uint32_t struct_size, reserved;
     uint64_t n_tokens, n_passes, n_tasks;
-    uint64_t weight_bytes, kv_bytes, act_bytes, stream_bytes;   /* read by the program's ops               */
+    uint64_t weight_bytes, kv_bytes, act_bytes, stream_bytes;   /* read by the ops of finished passes      */
     uint64_t busy_ns;                                           /* inside aios_step                        */
 } aios_counters;
 AIOS__DESC_INIT(aios_counters)
@@ -391,6 +403,19 @@ AIOS_API aios_status aios_sample_logits(const aios_sampler *s, const float *logi
 /* base.h: integers that cannot overflow unseen, strings with a length, aligned bumps. Uses <string.h>; no state. */
 #ifndef AIOS__BASE_H
 #define AIOS__BASE_H
+
+#if defined(__clang__)
+#pragma clang fp contract(off)          /* kernels/base.h says why */
+#endif
+#if defined(_WIN32)
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#ifndef NOMINMAX
+#define NOMINMAX
+#endif
+#include <windows.h>
+#endif
 
 #define AIOS__NO_OFF UINT64_MAX
 
@@ -516,6 +541,16 @@ static aios_status aios__fail(aios_error *err, aios_status code, uint64_t off, c
 }
 static inline void aios__clear(aios_error *err) { if (err) memset(err, 0, sizeof *err); }
 
+/* One request of the caller's allocator; what it answers must be there and aligned. */
+static aios_status aios__alloc(const aios_allocator *mem, const aios_mem_req *req, const char *what, void **out, aios_error *err) {
+    *out = mem->alloc(mem->user, req);
+    if (!*out) return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, req->bytes, 0, "the allocator gave no memory for the % (% bytes)", aios__z(what), aios__u(req->bytes));
+    if (!((uintptr_t)*out & (req->align - 1))) return AIOS_OK;
+    mem->free(mem->user, *out, req);
+    *out = NULL;
+    return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, req->align, 0, "the allocator's memory for the % is not aligned to % bytes", aios__z(what), aios__u(req->align));
+}
+
 /* Copies a desc that the caller may have compiled against an older or newer header: min(struct_size, sizeof) bytes over
  * zeros. A newer caller's unknown fields must be zero. */
 static aios_status aios__desc_copy(void *dst, uint32_t dst_bytes, const void *src, const char *what, aios_error *err) {
@@ -530,6 +565,11 @@ static aios_status aios__desc_copy(void *dst, uint32_t dst_bytes, const void *sr
     memset(dst, 0, dst_bytes);
     memcpy(dst, src, n < dst_bytes ? n : dst_bytes);
     return AIOS_OK;
+}
+/* A flag that this version does not know may change what the caller means: refused, not ignored. */
+static aios_status aios__flags(uint32_t given, uint32_t known, const char *what, aios_error *err) {
+    if (!(given & ~known)) return AIOS_OK;
+    return aios__fail2(err, AIOS_ERR_DESC, AIOS__NO_OFF, known, given, "%.flags % has bits that this version does not know", aios__z(what), aios__u(given));
 }
 /* The other way: fills a caller's struct of struct_size bytes, which stays as it is. */
 static aios_status aios__desc_fill(void *dst, const void *src, uint32_t src_bytes) {
@@ -566,13 +606,6 @@ static inline void aios__pause(void) {
 #endif
 }
 
-#if defined(_WIN32) && (!defined(AIOS_NO_CLOCK) || !defined(AIOS_NO_THREADS))
-#ifndef WIN32_LEAN_AND_MEAN
-#define WIN32_LEAN_AND_MEAN
-#endif
-#include <windows.h>
-#endif
-
 /* ---- clock -------------------------------------------------------------------------------------------------- */
 #if defined(AIOS_NO_CLOCK)
 static uint64_t aios__system_ns(void *user) { (void)user; return 0; }
@@ -608,10 +641,18 @@ typedef void (*aios__worker_fn)(void *arg, int32_t worker);
 #ifndef AIOS_STACK_BYTES
 #define AIOS_STACK_BYTES (256 * 1024)   /* the deepest task needs under 40 KiB; the C library puts a program's thread-local data here too */
 #endif
+#if defined(_WIN32)
+#define AIOS__STACK 0                   /* the system gives each thread its own                         */
+#define AIOS__PAGE 16
+#else
+#define AIOS__STACK (((uint64_t)AIOS_STACK_BYTES + 16383) / 16384 * 16384)
+#define AIOS__PAGE 16384                /* the largest page that a stack must be aligned to (Apple arm64) */
+#endif
 enum { AIOS__SPINS = 1000 };            /* some tens of microseconds                                    */
 
 #ifdef AIOS_NO_THREADS
 typedef struct aios__pool { int32_t n; } aios__pool;
+static uint64_t aios__pool_stacks(int32_t n) { (void)n; return 0; }
 static void aios__pool_layout(aios__pool *p, aios__bump *b, int32_t n) { (void)p; (void)b; (void)n; }
 static aios_status aios__pool_start(aios__pool *p, int32_t n, aios_error *err) {
     p->n = 1;
@@ -728,10 +769,13 @@ static void aios__pool_run(aios__pool *p, aios__worker_fn fn, void *arg) {
     aios__pool_sync(p);
 }
 
+/* Bytes of the stacks, the last thing that is laid out. */
+static uint64_t aios__pool_stacks(int32_t n) { return n > 1 ? (uint64_t)(n - 1) * AIOS__STACK + AIOS__PAGE : 0; }
 static void aios__pool_layout(aios__pool *p, aios__bump *b, int32_t n) {
     p->thread = (aios__thread *)aios__take(b, (uint64_t)n * sizeof *p->thread, 16);
     p->seat   = (aios__seat *)aios__take(b, (uint64_t)n * sizeof *p->seat, 16);
-    p->stack  = (char *)aios__take(b, n > 1 ? (uint64_t)(n - 1) * AIOS_STACK_BYTES : 0, 4096);
+    p->stack  = (char *)aios__take(b, aios__pool_stacks(n), 16);
+    if (p->stack) p->stack += (AIOS__PAGE - (uintptr_t)p->stack % AIOS__PAGE) % AIOS__PAGE;
 }
 static void aios__pool_stop(aios__pool *p) {
     int32_t i;
@@ -775,7 +819,7 @@ static aios_status aios__pool_start(aios__pool *p, int32_t n, aios_error *err) {
             pthread_attr_t a;
             ok = pthread_attr_init(&a) == 0;
             if (ok) {
-                ok = pthread_attr_setstack(&a, p->stack + (uint64_t)(i - 1) * AIOS_STACK_BYTES, AIOS_STACK_BYTES) == 0
+                ok = pthread_attr_setstack(&a, p->stack + (uint64_t)(i - 1) * AIOS__STACK, AIOS__STACK) == 0
                   && pthread_create(&p->thread[i], &a, aios__thread_main, &p->seat[i]) == 0;
                 pthread_attr_destroy(&a);
             }
@@ -824,22 +868,14 @@ static inline const void *aios__io_map(const aios_io *io, uint64_t off, uint64_t
 }
 
 /* ---- memory ------------------------------------------------------------------------------------------------ */
-static int64_t aios__memory_read(void *user, uint64_t off, void *dst, uint64_t n) {
+AIOS_API int64_t aios_io_memory_read(void *user, uint64_t off, void *dst, uint64_t n) {
     n = aios__min_u64(n, (uint64_t)INT64_MAX);
     memcpy(dst, (const char *)user + off, (size_t)n);
     return (int64_t)n;
 }
-static const void *aios__memory_map(void *user, uint64_t off, uint64_t n) {
+AIOS_API const void *aios_io_memory_map(void *user, uint64_t off, uint64_t n) {
     (void)n;        /* the caller, aios__io_map, has compared it with n_bytes */
     return (const char *)user + off;
-}
-AIOS_API void aios_io_memory(aios_io *io, const void *data, uint64_t n_bytes) {
-    if (!io) return;
-    aios_io_init(io);
-    io->n_bytes = data ? n_bytes : 0;
-    io->read = aios__memory_read;
-    io->map = aios__memory_map;
-    memcpy(&io->user, &data, sizeof data);      /* only ever read from: the const is kept in spirit */
 }
 
 /* ---- files -------------------------------------------------------------------------------------------------
@@ -858,14 +894,6 @@ static inline aios_status aios__file_open(const char *path, aios_io *io, aios_er
 static inline void aios__file_close(aios_io *io) { (void)io; }
 
 #elif defined(_WIN32)
-
-#ifndef WIN32_LEAN_AND_MEAN
-#define WIN32_LEAN_AND_MEAN
-#endif
-#ifndef NOMINMAX
-#define NOMINMAX
-#endif
-#include <windows.h>
 
 static int64_t aios__file_read(void *user, uint64_t off, void *dst, uint64_t n) {
     DWORD got = 0, before = GetLastError(), e = 0;
@@ -2956,30 +2984,32 @@ enum {
     AIOS__POST_NORM = 4,                /* a norm after attention and after the feed-forward, before +  */
     AIOS__QK_NORM   = 8,                /* RMS norm of each query and key head, before rope             */
     AIOS__EMBD_SQRT = 16,               /* embeddings times sqrt(n_embd)                                */
-    AIOS__POS_EMBD  = 32                /* learned positions are added to the embeddings                */
+    AIOS__POS_EMBD  = 32,               /* learned positions are added to the embeddings                */
+    AIOS__FUSED_QKV = 64                /* no wiring: this file has q, k and v in one tensor            */
 };
 
 typedef struct aios__arch {
     const char *name;                   /* general.architecture                                         */
     int32_t norm, rope, act;
     uint32_t flags;
-    int32_t window_every;               /* layers with the sliding window, if the file has one:
-                                         * 0 none, 1 all, 2 layers 0, 2, 4 ...                           */
+    int32_t window_every;               /* layers with the sliding window: 0 none, 1 all, 2 layers 0, 2, 4 ... */
+    int32_t window;                     /* its width, and the soft caps of scores and logits, in files    */
+    float score_cap, logit_cap;         /* that do not say; 0 = none                                    */
 } aios__arch;
 
 static const aios__arch aios__archs[] = {
-    /* name       norm               rope               activation       wiring                            window */
-    { "llama",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED,                            0 },
-    { "mistral",  AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED,                            1 },
-    { "qwen2",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED,                            0 },
-    { "qwen3",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED | AIOS__QK_NORM,            0 },
-    { "falcon",   AIOS__NORM_LAYER, AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,  AIOS__PARALLEL,                         0 },
-    { "arcee",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_RELU2, 0,                                      0 },
-    { "nemotron", AIOS__NORM_LAYER, AIOSK_ROPE_HALVES, AIOSK_ACT_RELU2, 0,                                      0 },
-    { "gemma",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,  AIOS__GATED | AIOS__EMBD_SQRT,          0 },
-    { "gemma2",   AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,  AIOS__GATED | AIOS__EMBD_SQRT | AIOS__POST_NORM, 2 },
-    { "phi3",     AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED,                            1 },
-    { "gpt2",     AIOS__NORM_LAYER, AIOS__ROPE_NONE,   AIOSK_ACT_GELU,  AIOS__POS_EMBD,                         0 }
+    /* name       norm               rope               activation       wiring                            window, caps */
+    { "llama",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED,                             0,    0,  0,  0 },
+    { "mistral",  AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED,                             1,    0,  0,  0 },
+    { "qwen2",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED,                             0,    0,  0,  0 },
+    { "qwen3",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED | AIOS__QK_NORM,             0,    0,  0,  0 },
+    { "falcon",   AIOS__NORM_LAYER, AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,  AIOS__PARALLEL,                          0,    0,  0,  0 },
+    { "arcee",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_RELU2, 0,                                       0,    0,  0,  0 },
+    { "nemotron", AIOS__NORM_LAYER, AIOSK_ROPE_HALVES, AIOSK_ACT_RELU2, 0,                                       0,    0,  0,  0 },
+    { "gemma",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,  AIOS__GATED | AIOS__EMBD_SQRT,           0,    0,  0,  0 },
+    { "gemma2",   AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,  AIOS__GATED | AIOS__EMBD_SQRT | AIOS__POST_NORM, 2, 4096, 50, 30 },
+    { "phi3",     AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED,                             1,    0,  0,  0 },
+    { "gpt2",     AIOS__NORM_LAYER, AIOS__ROPE_NONE,   AIOSK_ACT_GELU,  AIOS__POS_EMBD,                          0,    0,  0,  0 }
 };
 
 static const aios__arch *aios__arch_find(aios__str name) {
@@ -2994,39 +3024,40 @@ static const aios__arch *aios__arch_find(aios__str name) {
  * O all value heads of the queries, F n_ff, T the three of QKV together, G gate and up together, H one head,
  * C n_ctx_train, W n_vocab; "-" none (a vector). */
 enum { AIOS__IS_MATRIX = 1, AIOS__IS_VECTOR = 2, AIOS__IS_TABLE = 3 };
-/*    ROLE            name                       kind           in   out */
-#define AIOS__MODEL_ROLES(X)                                              \
-    X(TOKEN_EMBD,     "token_embd",              AIOS__IS_TABLE,  'E', 'W')  \
-    X(POS_EMBD,       "position_embd",           AIOS__IS_TABLE,  'E', 'C')  \
-    X(ROPE_FREQS,     "rope_freqs",              AIOS__IS_VECTOR, 'R', '-')  \
-    X(ROPE_LONG,      "rope_factors_long",       AIOS__IS_VECTOR, 'R', '-')  \
-    X(ROPE_SHORT,     "rope_factors_short",      AIOS__IS_VECTOR, 'R', '-')  \
-    X(OUTPUT_NORM,    "output_norm",             AIOS__IS_VECTOR, 'E', '-')  \
-    X(OUTPUT,         "output",                  AIOS__IS_MATRIX, 'E', 'W')
-#define AIOS__LAYER_ROLES(X)                                              \
-    X(ATTN_NORM,      "attn_norm",               AIOS__IS_VECTOR, 'E', '-')  \
-    X(ATTN_NORM_2,    "attn_norm_2",             AIOS__IS_VECTOR, 'E', '-')  \
-    X(ATTN_QKV,       "attn_qkv",                AIOS__IS_MATRIX, 'E', 'T')  \
-    X(ATTN_Q,         "attn_q",                  AIOS__IS_MATRIX, 'E', 'Q')  \
-    X(ATTN_K,         "attn_k",                  AIOS__IS_MATRIX, 'E', 'K')  \
-    X(ATTN_V,         "attn_v",                  AIOS__IS_MATRIX, 'E', 'V')  \
-    X(ATTN_Q_NORM,    "attn_q_norm",             AIOS__IS_VECTOR, 'H', '-')  \
-    X(ATTN_K_NORM,    "attn_k_norm",             AIOS__IS_VECTOR, 'H', '-')  \
-    X(ATTN_OUT,       "attn_output",             AIOS__IS_MATRIX, 'O', 'E')  \
-    X(POST_ATTN_NORM, "post_attention_norm",     AIOS__IS_VECTOR, 'E', '-')  \
-    X(FFN_NORM,       "ffn_norm",                AIOS__IS_VECTOR, 'E', '-')  \
-    X(FFN_GATE,       "ffn_gate",                AIOS__IS_MATRIX, 'E', 'F')  \
-    X(FFN_UP,         "ffn_up",                  AIOS__IS_MATRIX, 'E', 'U')  \
-    X(FFN_DOWN,       "ffn_down",                AIOS__IS_MATRIX, 'F', 'E')  \
-    X(POST_FFN_NORM,  "post_ffw_norm",           AIOS__IS_VECTOR, 'E', '-')
+/* must: a file without it is refused. need, not_with: wirings that give the role a place, and that take it away.
+ *    ROLE            name                    kind             in   out  must need             not_with */
+#define AIOS__MODEL_ROLES(X)                                                                              \
+    X(TOKEN_EMBD,     "token_embd",           AIOS__IS_TABLE,  'E', 'W', 1, 0,               0)               \
+    X(POS_EMBD,       "position_embd",        AIOS__IS_TABLE,  'E', 'C', 1, AIOS__POS_EMBD,  0)               \
+    X(ROPE_FREQS,     "rope_freqs",           AIOS__IS_VECTOR, 'R', '-', 0, 0,               AIOS__POS_EMBD)  \
+    X(ROPE_LONG,      "rope_factors_long",    AIOS__IS_VECTOR, 'R', '-', 0, 0,               AIOS__POS_EMBD)  \
+    X(ROPE_SHORT,     "rope_factors_short",   AIOS__IS_VECTOR, 'R', '-', 0, 0,               AIOS__POS_EMBD)  \
+    X(OUTPUT_NORM,    "output_norm",          AIOS__IS_VECTOR, 'E', '-', 1, 0,               0)               \
+    X(OUTPUT,         "output",               AIOS__IS_MATRIX, 'E', 'W', 0, 0,               0)
+#define AIOS__LAYER_ROLES(X)                                                                              \
+    X(ATTN_NORM,      "attn_norm",            AIOS__IS_VECTOR, 'E', '-', 1, 0,               0)               \
+    X(ATTN_NORM_2,    "attn_norm_2",          AIOS__IS_VECTOR, 'E', '-', 0, AIOS__PARALLEL,  0)               \
+    X(ATTN_QKV,       "attn_qkv",             AIOS__IS_MATRIX, 'E', 'T', 0, 0,               0)               \
+    X(ATTN_Q,         "attn_q",               AIOS__IS_MATRIX, 'E', 'Q', 1, 0,               AIOS__FUSED_QKV) \
+    X(ATTN_K,         "attn_k",               AIOS__IS_MATRIX, 'E', 'K', 1, 0,               AIOS__FUSED_QKV) \
+    X(ATTN_V,         "attn_v",               AIOS__IS_MATRIX, 'E', 'V', 1, 0,               AIOS__FUSED_QKV) \
+    X(ATTN_Q_NORM,    "attn_q_norm",          AIOS__IS_VECTOR, 'H', '-', 1, AIOS__QK_NORM,   0)               \
+    X(ATTN_K_NORM,    "attn_k_norm",          AIOS__IS_VECTOR, 'H', '-', 1, AIOS__QK_NORM,   0)               \
+    X(ATTN_OUT,       "attn_output",          AIOS__IS_MATRIX, 'O', 'E', 1, 0,               0)               \
+    X(POST_ATTN_NORM, "post_attention_norm",  AIOS__IS_VECTOR, 'E', '-', 1, AIOS__POST_NORM, 0)               \
+    X(FFN_NORM,       "ffn_norm",             AIOS__IS_VECTOR, 'E', '-', 1, 0,               AIOS__PARALLEL)  \
+    X(FFN_GATE,       "ffn_gate",             AIOS__IS_MATRIX, 'E', 'F', 0, AIOS__GATED,     0)               \
+    X(FFN_UP,         "ffn_up",               AIOS__IS_MATRIX, 'E', 'U', 1, 0,               0)               \
+    X(FFN_DOWN,       "ffn_down",             AIOS__IS_MATRIX, 'F', 'E', 1, 0,               0)               \
+    X(POST_FFN_NORM,  "post_ffw_norm",        AIOS__IS_VECTOR, 'E', '-', 1, AIOS__POST_NORM, 0)
 
-#define AIOS__X(N, n, k, i, o) AIOS__T_##N,
+#define AIOS__X(N, n, k, i, o, m, y, x) AIOS__T_##N,
 enum { AIOS__MODEL_ROLES(AIOS__X) AIOS__N_MODEL_ROLES };
 enum { AIOS__LAYER_ROLES(AIOS__X) AIOS__N_LAYER_ROLES };
 #undef AIOS__X
 
-typedef struct aios__role { const char *name; int32_t kind; char in, out; } aios__role;
-#define AIOS__X(N, n, k, i, o) { n, k, i, o },
+typedef struct aios__role { const char *name; int32_t kind; char in, out; int32_t must; uint32_t need, not_with; } aios__role;
+#define AIOS__X(N, n, k, i, o, m, y, x) { n, k, i, o, m, y, x },
 static const aios__role aios__model_role[] = { AIOS__MODEL_ROLES(AIOS__X) };
 static const aios__role aios__layer_role[] = { AIOS__LAYER_ROLES(AIOS__X) };
 #undef AIOS__X
@@ -3049,21 +3080,23 @@ enum { AIOS__SCALE_NONE = 0, AIOS__SCALE_LINEAR = 1, AIOS__SCALE_YARN = 2, AIOS_
 /* Tensor index of a role, and of its bias; -1 = the file has none. */
 typedef struct aios__ref { int32_t w, b; } aios__ref;
 
-/* Where a tensor's bytes are. Decided by aios__place (memory.c) before any are taken. */
+/* Where a tensor's bytes are. Decided by aios__place_of (memory.c) before any are taken. */
 typedef struct aios__place {
-    uint8_t use, layout, mapped, reserved;  /* use: AIOS__IS_*; 0 = no role. Vectors are kept as f32.    */
+    uint8_t use, layout, mapped, can_map;   /* use: AIOS__IS_*; 0 = no role. Vectors are kept as f32.    */
     uint32_t reserved2;
     uint64_t off, n_bytes;                  /* in the weights block                                     */
     const void *p;                          /* NULL until loaded                                        */
 } aios__place;
+
+enum { AIOS__LOADED_NOT = 0, AIOS__LOADED_PACKED = 1, AIOS__LOADED_ROWS = 2 };  /* ROWS: for AIOS_REFERENCE */
 
 struct aios_model {
     aios_allocator mem;
     aios_mem_req req, weights_req;
     aios_io *io;                            /* [n_parts]                                                */
     uint32_t n_parts, own_files, flags;
-    int32_t loaded;                         /* 0, or 1 + the numerics that the weights are laid out for */
-    uint32_t n_contexts;
+    int32_t loaded;                         /* AIOS__LOADED_*                                           */
+    uint32_t n_contexts, dying;             /* dying: freed when its last context is                    */
     aios__gguf gguf;
     aios__vocab vocab;
     const aios__arch *arch;                 /* NULL when opened for the vocabulary alone                */
@@ -3159,8 +3192,11 @@ AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
     }
     p->hd_k = aios__hp_int(&h, "attention.key_length", 1, 1024, p->n_embd / p->n_head);
     p->hd_v = aios__hp_int(&h, "attention.value_length", 1, 1024, p->n_embd / p->n_head);
-    if (!h.st && (p->hd_k > 1024 || p->hd_v > 1024))
-        return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1024, (uint64_t)p->hd_k, "a head of % channels is more than this version handles (%)", aios__i(p->hd_k), aios__u(1024));
+    scale = p->hd_k > p->hd_v ? p->hd_k : p->hd_v;
+    if (!h.st && (scale > 1024 || p->hd_k < 1 || p->hd_v < 1))
+        return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1024, (uint64_t)scale, "a head of % channels is not in the range that this version handles (1 to %)", aios__i(scale), aios__u(1024));
+    if (!h.st && (int64_t)p->n_head * scale > 1 << 22)
+        return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1 << 22, (uint64_t)p->n_head * (uint64_t)scale, "% heads of % channels are more than this version handles", aios__i(p->n_head), aios__i(scale));
     p->n_rot = m->arch->rope == AIOS__ROPE_NONE ? 0 : aios__hp_int(&h, "rope.dimension_count", 0, p->hd_k, p->hd_k);
     if (!h.st && p->n_rot % 2) {
         k = aios__hp_key(&h, "rope.dimension_count");
@@ -3170,9 +3206,9 @@ AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
     if (!h.st && !k) return aios__fail1(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "the key with the norm's epsilon (%) is missing",
                                         aios__z(m->arch->norm == AIOS__NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon"));
     p->norm_eps = (float)aios__hp_num(&h, m->arch->norm == AIOS__NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon", 1e-30, 1, 1e-5);
-    p->window   = m->arch->window_every ? aios__hp_int(&h, "attention.sliding_window", 0, 1 << 30, 0) : 0;
-    p->score_cap = (float)aios__hp_num(&h, "attn_logit_softcapping", 0, 1e6, 0);
-    p->logit_cap = (float)aios__hp_num(&h, "final_logit_softcapping", 0, 1e6, 0);
+    p->window   = m->arch->window_every ? aios__hp_int(&h, "attention.sliding_window", 0, 1 << 30, m->arch->window) : 0;
+    p->score_cap = (float)aios__hp_num(&h, "attn_logit_softcapping", 0, 1e6, m->arch->score_cap);
+    p->logit_cap = (float)aios__hp_num(&h, "final_logit_softcapping", 0, 1e6, m->arch->logit_cap);
     p->embd_scale = m->arch->flags & AIOS__EMBD_SQRT ? aiosk__sqrt((float)p->n_embd) : 1.0f;
     /* gemma2 27B (46 layers) scales scores by its embedding per head, not by its head size */
     scale = m->arch->flags & AIOS__POST_NORM && p->n_layer == 46 ? p->n_embd / p->n_head : p->hd_k;
@@ -3250,11 +3286,25 @@ static void aios__role_find(aios_model *m, const aios__role *r, const char *pref
         if (x) { (*n_found)++; m->place[x - m->gguf.tensor].use = (uint8_t)(part ? AIOS__IS_VECTOR : r->kind); }
     }
 }
-static aios_status aios__role_check(const aios_model *m, const aios__role *r, const aios__ref *ref, const aios__ref *layer, aios_error *err) {
+static aios_status aios__missing(const aios__role *r, int32_t layer, aios_error *err) {
+    if (layer < 0) return aios__fail1(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "tensor %.weight is missing", aios__z(r->name));
+    return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 0, 0, "tensor blk.%.%.weight is missing", aios__i(layer), aios__z(r->name));
+}
+/* A tensor that the family's row has no place for would be left out of the sum: better refused. */
+static aios_status aios__no_place(const aios_model *m, const aios__tensor *t, aios_error *err) {
+    return aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, 0, "tensor % has no place in the family %", aios__s(t->name), aios__s(m->arch_name));
+}
+/* Is everything there that must be, of the right shape, and nothing that has no place? layer -1 = the model's own roles. */
+static aios_status aios__role_check(const aios_model *m, const aios__role *r, const aios__ref *ref, int32_t l, aios_error *err) {
+    const aios__ref *layer = l < 0 ? NULL : m->layer[l];
     uint64_t in = aios__role_dim(m, r->in, layer), out = aios__role_dim(m, r->out, layer);
+    uint32_t has = m->arch->flags | (layer && layer[AIOS__T_ATTN_QKV].w >= 0 ? (uint32_t)AIOS__FUSED_QKV : 0);
+    int32_t place = (has & r->need) == r->need && !(has & r->not_with);
     aios_status st = AIOS_OK;
+    if (ref->w < 0 && place && r->must) return aios__missing(r, l, err);
     if (ref->w >= 0) {
         const aios__tensor *t = &m->gguf.tensor[ref->w];
+        if (!place) return aios__no_place(m, t, err);
         st = aios__shape_check(m, ref->w, in, out, err);
         if (!st && r->kind == AIOS__IS_VECTOR && aiosk_type_info((int32_t)t->type)->family != AIOSK_FLT)
             st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type, "tensor % is a vector of type %; f32, f16 or bf16 is due", aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
@@ -3263,81 +3313,44 @@ static aios_status aios__role_check(const aios_model *m, const aios__role *r, co
     }
     if (!st && ref->b >= 0) {
         const aios__tensor *t = &m->gguf.tensor[ref->b];
+        int32_t may = r->kind == AIOS__IS_MATRIX || (r->kind == AIOS__IS_VECTOR && r->in == 'E' && m->arch->norm == AIOS__NORM_LAYER);
         if (ref->w < 0) return aios__fail1(err, AIOS_ERR_MODEL, t->dir_off, "tensor % has no weight to go with", aios__s(t->name));
+        if (!may) return aios__no_place(m, t, err);
         st = aios__shape_check(m, ref->b, r->kind == AIOS__IS_VECTOR ? in : out, 1, err);
         if (!st && aiosk_type_info((int32_t)t->type)->family != AIOSK_FLT)
             st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type, "tensor % is a bias of type %; f32, f16 or bf16 is due", aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
     }
     return st;
 }
-static aios_status aios__missing(aios_error *err, const char *name, int32_t layer) {
-    if (layer < 0) return aios__fail1(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "tensor %.weight is missing", aios__z(name));
-    return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 0, 0, "tensor blk.%.%.weight is missing", aios__i(layer), aios__z(name));
-}
-
 static aios_status aios__roles_load(aios_model *m, aios_error *err) {
     uint32_t n_found = 0, i;
-    int32_t l, r, need_post = (m->arch->flags & AIOS__POST_NORM) != 0, need_qk = (m->arch->flags & AIOS__QK_NORM) != 0;
+    int32_t l, r;
     const aios__tensor *t;
     aios_status st = AIOS_OK;
-    for (r = 0; r < AIOS__N_MODEL_ROLES; r++)
-        aios__role_find(m, &aios__model_role[r], "", &m->role[r], &n_found);
-    if (m->role[AIOS__T_TOKEN_EMBD].w < 0) return aios__missing(err, "token_embd", -1);
+    for (r = 0; r < AIOS__N_MODEL_ROLES; r++) aios__role_find(m, &aios__model_role[r], "", &m->role[r], &n_found);
+    if (m->role[AIOS__T_TOKEN_EMBD].w < 0) return aios__missing(&aios__model_role[AIOS__T_TOKEN_EMBD], -1, err);
     t = &m->gguf.tensor[m->role[AIOS__T_TOKEN_EMBD].w];
-    if (t->n[1] > INT32_MAX) return aios__fail1(err, AIOS_ERR_MODEL, t->dir_off, "tensor % has too many rows", aios__s(t->name));
+    if (t->n[1] > 1 << 28) return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, 1 << 28, t->n[1], "tensor % has % rows, more than a vocabulary can have", aios__s(t->name), aios__u(t->n[1]));
     m->hp.n_vocab = (int32_t)t->n[1];
     if (aios__vocab_size(&m->vocab) && aios__vocab_size(&m->vocab) != (uint64_t)m->hp.n_vocab)
         return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, aios__vocab_size(&m->vocab), t->n[1], "tensor % has % rows, another number than the tokenizer has tokens", aios__s(t->name), aios__u(t->n[1]));
     for (r = 0; r < AIOS__N_MODEL_ROLES; r++)
-        if ((st = aios__role_check(m, &aios__model_role[r], &m->role[r], NULL, err)) != 0) return st;
-    if (m->role[AIOS__T_OUTPUT_NORM].w < 0) return aios__missing(err, "output_norm", -1);
+        if ((st = aios__role_check(m, &aios__model_role[r], &m->role[r], -1, err)) != 0) return st;
+    if ((m->role[AIOS__T_ROPE_LONG].w < 0) != (m->role[AIOS__T_ROPE_SHORT].w < 0))
+        return aios__missing(&aios__model_role[m->role[AIOS__T_ROPE_LONG].w < 0 ? AIOS__T_ROPE_LONG : AIOS__T_ROPE_SHORT], -1, err);
     if (m->role[AIOS__T_OUTPUT].w < 0) m->place[m->role[AIOS__T_TOKEN_EMBD].w].use = AIOS__IS_MATRIX;    /* tied: multiplied with too */
-    if (m->arch->flags & AIOS__POS_EMBD && m->role[AIOS__T_POS_EMBD].w < 0) return aios__missing(err, "position_embd", -1);
 
     for (l = 0; l < m->hp.n_layer; l++) {
-        aios__ref *ref = m->layer[l];
         char prefix[24];
         aios__text x;
         x.p = prefix; x.cap = sizeof prefix; x.n = 0;
         aios__put_z(&x, "blk."); aios__put_i(&x, l); aios__put_z(&x, ".");
+        for (r = 0; r < AIOS__N_LAYER_ROLES; r++) aios__role_find(m, &aios__layer_role[r], prefix, &m->layer[l][r], &n_found);
         for (r = 0; r < AIOS__N_LAYER_ROLES; r++)
-            aios__role_find(m, &aios__layer_role[r], prefix, &ref[r], &n_found);
-        for (r = 0; r < AIOS__N_LAYER_ROLES; r++)
-            if ((st = aios__role_check(m, &aios__layer_role[r], &ref[r], ref, err)) != 0) return st;
-        if (ref[AIOS__T_ATTN_NORM].w < 0) return aios__missing(err, "attn_norm", l);
-        if (ref[AIOS__T_ATTN_QKV].w < 0) {
-            if (ref[AIOS__T_ATTN_Q].w < 0) return aios__missing(err, "attn_q", l);
-            if (ref[AIOS__T_ATTN_K].w < 0) return aios__missing(err, "attn_k", l);
-            if (ref[AIOS__T_ATTN_V].w < 0) return aios__missing(err, "attn_v", l);
-        }
-        if (need_qk && ref[AIOS__T_ATTN_Q_NORM].w < 0) return aios__missing(err, "attn_q_norm", l);
-        if (need_qk && ref[AIOS__T_ATTN_K_NORM].w < 0) return aios__missing(err, "attn_k_norm", l);
-        if (ref[AIOS__T_ATTN_OUT].w < 0) return aios__missing(err, "attn_output", l);
-        if (need_post && ref[AIOS__T_POST_ATTN_NORM].w < 0) return aios__missing(err, "post_attention_norm", l);
-        if (!(m->arch->flags & AIOS__PARALLEL) && ref[AIOS__T_FFN_NORM].w < 0) return aios__missing(err, "ffn_norm", l);
-        if (ref[AIOS__T_FFN_UP].w < 0) return aios__missing(err, "ffn_up", l);
-        if (ref[AIOS__T_FFN_DOWN].w < 0) return aios__missing(err, "ffn_down", l);
-        if (need_post && ref[AIOS__T_POST_FFN_NORM].w < 0) return aios__missing(err, "post_ffw_norm", l);
-        /* a tensor that the family's row has no place for would be left out of the sum: better refused */
-        for (r = 0; r < AIOS__N_LAYER_ROLES; r++) {
-            int32_t odd = 0;
-            if (ref[r].w < 0) continue;
-            if (r == AIOS__T_ATTN_Q_NORM || r == AIOS__T_ATTN_K_NORM) odd = !need_qk;
-            if (r == AIOS__T_POST_ATTN_NORM || r == AIOS__T_POST_FFN_NORM) odd = !need_post;
-            if (r == AIOS__T_FFN_GATE) odd = !(m->arch->flags & AIOS__GATED);
-            if (r == AIOS__T_ATTN_Q || r == AIOS__T_ATTN_K || r == AIOS__T_ATTN_V) odd = ref[AIOS__T_ATTN_QKV].w >= 0;
-            if (r == AIOS__T_ATTN_NORM_2 || r == AIOS__T_FFN_NORM) odd = r == AIOS__T_ATTN_NORM_2 ? !(m->arch->flags & AIOS__PARALLEL) : (m->arch->flags & AIOS__PARALLEL) != 0;
-            if (odd) {
-                t = &m->gguf.tensor[ref[r].w];
-                return aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, 0, "tensor % has no place in the family %", aios__s(t->name), aios__s(m->arch_name));
-            }
-        }
+            if ((st = aios__role_check(m, &aios__layer_role[r], &m->layer[l][r], l, err)) != 0) return st;
     }
-    if (n_found != m->gguf.n_tensors)
-        for (i = 0; i < m->gguf.n_tensors; i++)
-            if (!m->place[i].use)
-                return aios__fail2(err, AIOS_ERR_UNSUPPORTED, m->gguf.tensor[i].dir_off, n_found, m->gguf.n_tensors,
-                                   "tensor % has no place in the family %", aios__s(m->gguf.tensor[i].name), aios__s(m->arch_name));
+    for (i = 0; n_found != m->gguf.n_tensors && i < m->gguf.n_tensors; i++)
+        if (!m->place[i].use) return aios__no_place(m, &m->gguf.tensor[i], err);
     return AIOS_OK;
 }
 
@@ -3405,13 +3418,10 @@ static aios_status aios__opening_start(aios__opening *o, const aios_model_desc *
     memset(o, 0, sizeof *o);
     aios__clear(err);
     if ((st = aios__desc_copy(&o->d, sizeof o->d, d, "aios_model_desc", err)) != 0) return st;
+    if ((st = aios__flags(o->d.flags, AIOS_MODEL_VOCAB_ONLY, "aios_model_desc", err)) != 0) return st;
     if (o->d.limits && (st = aios__desc_copy(&o->lim, sizeof o->lim, o->d.limits, "aios_limits", err)) != 0) return st;
-    if (!o->lim.max_tensors)      o->lim.max_tensors = 65535;
-    if (!o->lim.max_keys)         o->lim.max_keys = 65535;
-    if (!o->lim.max_parts || o->lim.max_parts > AIOS__MAX_PARTS) o->lim.max_parts = AIOS__MAX_PARTS;
-    if (!o->lim.max_header_bytes) o->lim.max_header_bytes = (uint64_t)1 << 30;
-    if (!o->lim.max_string_bytes) o->lim.max_string_bytes = (uint64_t)1 << 20;
-    if (!o->lim.max_array_items)  o->lim.max_array_items = (uint64_t)16 << 20;
+    o->lim = aios__limits_of(&o->lim);
+    if (o->lim.max_parts > AIOS__MAX_PARTS) o->lim.max_parts = AIOS__MAX_PARTS;
     o->n_parts = 1;
     if (!o->d.io) {
         if (!o->d.path) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_model_desc needs io or path");
@@ -3421,6 +3431,7 @@ static aios_status aios__opening_start(aios__opening *o, const aios_model_desc *
     if (o->n_parts > o->lim.max_parts) return aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, o->lim.max_parts, o->n_parts, "% parts are more than the limit of %", aios__u(o->n_parts), aios__u(o->lim.max_parts));
     for (i = 0, p = (const char *)o->d.io; i < o->n_parts; i++, p += o->d.io->struct_size) {     /* the caller's sizeof */
         if ((st = aios__desc_copy(&o->io[i], sizeof *o->io, p, "aios_io", err)) != 0) return st;
+        if ((st = aios__flags(o->io[i].flags, 0, "aios_io", err)) != 0) return st;
         if (!o->io[i].read) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_io.read is NULL");
     }
     return AIOS_OK;
@@ -3441,6 +3452,10 @@ static aios_status aios__model_size(aios__opening *o, aios__gguf_size *size, uin
     return AIOS_OK;
 }
 
+static aios_status aios__allocator_check(const aios_allocator *mem, aios_error *err) {
+    if (!mem->alloc || !mem->free) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_allocator needs alloc and free");
+    return aios__flags(mem->flags, 0, "aios_allocator", err);
+}
 static void aios__req_fill(aios_mem_req *r, uint32_t kind, uint64_t bytes) {
     memset(r, 0, sizeof *r);
     r->struct_size = (uint32_t)sizeof *r;
@@ -3475,13 +3490,14 @@ static aios_status aios__model_understand(aios_model *m, aios_error *err) {
 AIOS_API aios_status aios_model_measure(const aios_model_desc *d, aios_mem_req *req, aios_error *err) {
     aios__opening o;
     aios__gguf_size size;
+    aios_mem_req r;
     uint64_t bytes = 0;
     aios_status st = aios__opening_start(&o, d, err);
-    if (!st && !req) st = aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "req is NULL");
     if (!st) st = aios__model_size(&o, &size, &bytes, err);
     aios__opening_end(&o);
-    if (!st) aios__req_fill(req, AIOS_MEM_META, bytes);
-    return st;
+    if (st) return st;
+    aios__req_fill(&r, AIOS_MEM_META, bytes);
+    return aios__desc_fill(req, &r, sizeof r) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "req is NULL or was not initialised: call aios_mem_req_init first") : AIOS_OK;
 }
 
 AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out, aios_error *err) {
@@ -3491,19 +3507,21 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
     aios_mem_req req;
     aios__bump b = { NULL, 0 };
     aios_model *m;
-    uint64_t bytes = 0;
+    void *block = NULL;
+    uint64_t bytes = 0, fp;
+    uint32_t i;
     aios_status st;
     if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
     *out = NULL;
     st = aios__opening_start(&o, d, err);
     if (!st && !o.d.mem) st = aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_model_desc.mem is NULL: the library takes memory from the caller alone");
     if (!st) st = aios__desc_copy(&mem, sizeof mem, o.d.mem, "aios_allocator", err);
-    if (!st && (!mem.alloc || !mem.free)) st = aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_allocator needs alloc and free");
+    if (!st) st = aios__allocator_check(&mem, err);
     if (!st) st = aios__model_size(&o, &size, &bytes, err);
     if (!st) {
         aios__req_fill(&req, AIOS_MEM_META, bytes);
-        b.base = (char *)mem.alloc(mem.user, &req);
-        if (!b.base) st = aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, bytes, 0, "the allocator gave no memory for the model's header (% bytes)", aios__u(bytes), aios__u(0));
+        st = aios__alloc(&mem, &req, "model's header", &block, err);
+        b.base = (char *)block;
     }
     if (st) { aios__opening_end(&o); return st; }
     memset(b.base, 0, sizeof(aios_model));
@@ -3513,8 +3531,12 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
     memset(m->place, 0, size.n_tensors * sizeof *m->place);
     st = aios__gguf_load(&m->gguf, &b, m->io, m->n_parts, &o.lim, &size, err);
     if (!st) st = aios__vocab_load(&m->vocab, &b, &m->gguf, &size, err);
+    fp = aiosk_fp_begin();              /* the host's rounding mode is not ours */
     if (!st) st = aios__model_understand(m, err);
+    aiosk_fp_end(fp);
     if (st) { aios_model_free(m); return st; }
+    for (i = 0; i < m->gguf.n_tensors; i++)
+        m->place[i].can_map = aios__io_map(&m->io[m->gguf.tensor[i].part], m->gguf.tensor[i].off, m->gguf.tensor[i].n_bytes) != NULL;
     if (o.d.log) {
         aios_error e;
         if (aios__vocab_encodes(&m->vocab, &e)) o.d.log(o.d.log_user, 1, e.text);     /* runs all the same, on token ids */
@@ -3527,6 +3549,7 @@ AIOS_API void aios_model_free(aios_model *m) {
     aios_allocator mem;
     aios_mem_req req;
     if (!m) return;
+    if (m->n_contexts) { m->dying = 1; return; }
     mem = m->mem; req = m->req;
     if (m->weights) mem.free(mem.user, m->weights, &m->weights_req);
     if (m->own_files) aios__parts_close(m->io, m->n_parts);
@@ -3674,7 +3697,7 @@ static aios__place aios__place_of(const aios_model *m, int32_t numerics, uint32_
     const aios__tensor *t = &m->gguf.tensor[i];
     aios__place p;
     memset(&p, 0, sizeof p);
-    p.use = m->place[i].use;
+    p.use = m->place[i].use; p.can_map = m->place[i].can_map; p.p = m->place[i].p;
     p.layout = AIOSK_ROWS;
     if (!p.use) return p;
     p.n_bytes = t->n_bytes;
@@ -3682,7 +3705,7 @@ static aios__place aios__place_of(const aios_model *m, int32_t numerics, uint32_
     else {
         uint64_t packed = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, t->n[1], t->n[0]);
         if (p.use == AIOS__IS_MATRIX && packed && numerics != AIOS_REFERENCE) { p.layout = AIOSK_PANELS; p.n_bytes = packed; }
-        else p.mapped = m->io[t->part].map != NULL;
+        else p.mapped = p.can_map;
     }
     if (!p.mapped) {
         *off = aios__round_up(*off, 64);
@@ -3691,6 +3714,8 @@ static aios__place aios__place_of(const aios_model *m, int32_t numerics, uint32_
     }
     return p;
 }
+
+static int32_t aios__loaded_for(int32_t numerics) { return numerics == AIOS_REFERENCE ? (int32_t)AIOS__LOADED_ROWS : (int32_t)AIOS__LOADED_PACKED; }
 
 /* Bytes of the weights block, and by layout for the report. */
 typedef struct aios__weights_size { uint64_t bytes, packed, rows, mapped; } aios__weights_size;
@@ -3733,18 +3758,21 @@ static aios_status aios__tensor_load(const aios_model *m, const aios__tensor *t,
     return AIOS_OK;
 }
 
-/* Takes the weights block and fills it. tmp: room for at least 16 rows of any packed tensor (aios__weights_tmp). */
+/* Takes the weights block, which aios__weights_load then fills. Without it the model holds no weights. */
+static aios_status aios__weights_take(aios_model *m, uint64_t bytes, aios_error *err) {
+    aios__req_fill(&m->weights_req, AIOS_MEM_WEIGHTS, bytes);
+    return bytes ? aios__alloc(&m->mem, &m->weights_req, "weights", &m->weights, err) : AIOS_OK;
+}
+static void aios__weights_give(aios_model *m) {
+    if (m->weights) m->mem.free(m->mem.user, m->weights, &m->weights_req);
+    m->weights = NULL;
+    m->loaded = AIOS__LOADED_NOT;
+}
+/* tmp: room for at least 16 rows of any packed tensor (aios__weights_tmp). */
 static aios_status aios__weights_load(aios_model *m, int32_t numerics, char *tmp, uint64_t tmp_bytes, aios_progress_fn progress, void *user, aios_error *err) {
-    aios__weights_size s;
     uint64_t off = 0, done = 0;
     uint32_t i;
     aios_status st = AIOS_OK;
-    aios__weights_measure(m, numerics, &s);
-    aios__req_fill(&m->weights_req, AIOS_MEM_WEIGHTS, s.bytes);
-    if (s.bytes) {
-        m->weights = m->mem.alloc(m->mem.user, &m->weights_req);
-        if (!m->weights) return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, s.bytes, 0, "the allocator gave no memory for the weights (% bytes)", aios__u(s.bytes), aios__u(0));
-    }
     for (i = 0; i < m->gguf.n_tensors && !st; i++) {
         const aios__tensor *t = &m->gguf.tensor[i];
         aios__place p = aios__place_of(m, numerics, i, &off);
@@ -3760,13 +3788,8 @@ static aios_status aios__weights_load(aios_model *m, int32_t numerics, char *tmp
         if (!st && progress && progress(user, done, m->gguf.tensor_bytes))
             st = aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "loading was stopped by the progress callback");
     }
-    if (st) {
-        if (m->weights) m->mem.free(m->mem.user, m->weights, &m->weights_req);
-        m->weights = NULL;
-        return st;
-    }
-    m->loaded = 1 + (numerics == AIOS_REFERENCE);
-    return AIOS_OK;
+    if (!st) m->loaded = aios__loaded_for(numerics);
+    return st;
 }
 /* Bytes of 16 rows of the longest tensor that is packed. */
 static uint64_t aios__weights_tmp(const aios_model *m, int32_t numerics) {
@@ -3881,7 +3904,8 @@ typedef struct aios__op {
     aios__acts in, out;
     float *y;
     uint64_t y_stride;
-    int32_t n_in, n_out, rows_per_task, window;
+    int32_t n_in, n_out, rows_per_task;
+    int32_t window;                     /* ATTEND: of the layer; 0 = sees all                               */
     float scale;
     int32_t layout;
     const double *freq;
@@ -4000,7 +4024,7 @@ static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task
     int32_t part = task % parts, kvh = task / parts % hp->n_head_kv, block = task / parts / hp->n_head_kv;
     int32_t h0 = kvh * group + part * heads, n_h = group - part * heads < heads ? group - part * heads : heads;
     int32_t t0 = ps->block[block], n_t = ps->block[block + 1] - t0, n_q = n_h * n_t, hp_k = (hp->hd_k + 15) / 16 * 16, hp_v = (hp->hd_v + 15) / 16 * 16;
-    int32_t t, h, i, pos, first, last = ps->pos[t0 + n_t - 1];
+    int32_t t, h, i, pos, first, n_read = 0, last = ps->pos[t0 + n_t - 1];
     aios__attend_work w;
     aios__bump b;
     aiosk_attend a;
@@ -4026,8 +4050,9 @@ static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task
         }
         a.tile = aios__kv_tile(r->kv, ps->seq[t0], op->layer, kvh, pos);
         r->k->attend[r->kv->type](&a);
-        r->kv_read[(int64_t)worker * 8] += r->kv->tile_bytes / AIOSK_TILE * (uint64_t)(last + 1 - pos < AIOSK_TILE ? last + 1 - pos : AIOSK_TILE);
+        n_read += (last + 1 - pos < AIOSK_TILE ? last + 1 - pos : AIOSK_TILE) - (first > pos ? first - pos : 0);
     }
+    r->kv_read[(int64_t)worker * 8] += r->kv->tile_bytes / AIOSK_TILE * (uint64_t)n_read;
     for (t = i = 0; t < n_t; t++) for (h = 0; h < n_h; h++, i++)
         r->k->scale(w.o + (int64_t)i * hp_v, 1.0f / w.l[i], hp->hd_v, op->y + (uint64_t)(t0 + t) * op->y_stride + (int64_t)(h0 + h) * hp->hd_v);
 }
@@ -4058,8 +4083,8 @@ static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
 
 /* ---- rope frequencies ----------------------------------------------------------------------------------------- */
 /* Each pair i turns by pos * freq[i]: every scaling method comes down to another table. Returns what cos and sin are
- * multiplied with. From: linear (Chen 2023), YaRN (Peng 2023), LongRoPE (Ding 2024), as GGUF writes their parameters. */
-AIOSK__STRICT static float aios__rope_freqs(const aios_model *m, int32_t n_ctx, double *freq) {
+ * multiplied with in *mult_out. From: linear (Chen 2023), YaRN (Peng 2023), LongRoPE (Ding 2024), as GGUF writes their parameters. */
+AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, int32_t n_ctx, double *freq, float *mult_out, aios_error *err) {
     const aios__hp *p = &m->hp;
     int32_t i, n = p->n_rot / 2, r = AIOS__T_ROPE_FREQS;
     double log_base = aios__log(p->rope_base), mult = p->rope_attn_factor, low = 0, high = 0;
@@ -4078,7 +4103,11 @@ AIOSK__STRICT static float aios__rope_freqs(const aios_model *m, int32_t n_ctx, 
     div = m->role[r].w >= 0 ? (const float *)m->place[m->role[r].w].p : NULL;
     for (i = 0; i < n; i++) {
         double f = aios__exp(-(double)(2 * i) / (double)p->n_rot * log_base);
-        if (div) f /= (double)div[i];
+        if (div) {
+            if (!(div[i] >= 1e-6f && div[i] <= 1e6f))
+                return aios__fail2(err, AIOS_ERR_MODEL, m->gguf.tensor[m->role[r].w].off + (uint64_t)i * 4, 0, (uint64_t)i, "factor % of tensor % makes no sense", aios__i(i), aios__s(m->gguf.tensor[m->role[r].w].name));
+            f /= (double)div[i];
+        }
         if (p->rope_scaling == AIOS__SCALE_LINEAR) f /= p->rope_factor;
         if (p->rope_scaling == AIOS__SCALE_YARN) {
             double ramp = ((double)i - low) / (high - low), keep;
@@ -4086,9 +4115,12 @@ AIOSK__STRICT static float aios__rope_freqs(const aios_model *m, int32_t n_ctx, 
             keep = (1 - ramp) * p->yarn_ext;        /* 1 = the fast pairs turn as trained, 0 = slowed down */
             f = f / p->rope_factor * (1 - keep) + f * keep;
         }
+        if ((double)n_ctx * f > 1e6)
+            return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1000000, (uint64_t)n_ctx, "rope turns pair % too far to be computed within % positions", aios__i(i), aios__i(n_ctx));
         freq[i] = f;
     }
-    return (float)mult;
+    *mult_out = (float)mult;
+    return AIOS_OK;
 }
 
 /* ---- building ------------------------------------------------------------------------------------------------- */
@@ -4153,7 +4185,9 @@ static uint64_t aios__vec_bytes(const aios__build *b, int32_t tensor) { return t
 static void aios__emit_table(aios__build *b, aios__op_fn run, const char *name, aios__ref r, float scale, uint32_t flags) {
     aios__op local, *o = aios__emit(b, &local, run, name, -1, AIOS__PER_TOKEN, flags);
     const aios__tensor *t = &b->m->gguf.tensor[r.w];
-    o->w = b->m->place[r.w].p; o->layout = b->m->place[r.w].layout; o->type = (int32_t)t->type;
+    uint64_t off = 0;
+    aios__place p = aios__place_of(b->m, b->numerics, (uint32_t)r.w, &off);
+    o->w = p.p; o->layout = p.layout; o->type = (int32_t)t->type;
     o->n_in = b->m->hp.n_embd; o->y = b->x; o->y_stride = (uint64_t)b->m->hp.n_embd; o->scale = scale;
     o->row_bytes = t->row_bytes; o->act_bytes = (uint64_t)o->n_in * 4;
     b->row_bytes += o->row_bytes; b->act_bytes += o->act_bytes;
@@ -4177,11 +4211,12 @@ static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, a
     aios__place p = aios__place_of(b->m, b->numerics, (uint32_t)r.w, &off);
     int64_t rows, most;
     uint32_t mask = aios__mask(b, r);
-    o->type = (int32_t)t->type; o->layout = p.layout; o->w = b->m->place[r.w].p; o->b = aios__vec(b, r.b);
+    o->type = (int32_t)t->type; o->layout = p.layout; o->w = p.p; o->b = aios__vec(b, r.b);
     o->mm = b->numerics == AIOS_REFERENCE ? NULL : b->k->matmul[o->type][p.layout];
     o->in = *in; o->y = y; o->y_stride = y_stride;
     o->n_in = (int32_t)t->n[0]; o->n_out = (int32_t)t->n[1];
-    /* a task: at least 64 KiB of weights (some microseconds), at most 16 M products (some tenths of a millisecond) */
+    /* a task: about 64 KiB of weights (some microseconds), and of the order of 16 M products (some tenths of a millisecond), but
+     * never fewer than 16 rows */
     rows = (int64_t)(65536 / t->row_bytes);
     most = 16777216 / ((int64_t)o->n_in * (flags & AIOS__ON_OUTPUTS ? b->n_outputs : b->n_batch));
     if (rows > most) rows = most;
@@ -4192,6 +4227,10 @@ static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, a
     b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
 }
 
+/* The sliding window of a layer; 0 = sees all. */
+static int32_t aios__layer_window(const aios_model *m, int32_t l) {
+    return m->arch->window_every && l % m->arch->window_every == 0 ? m->hp.window : 0;
+}
 static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *in) {
     const aios_model *m = b->m;
     const aios__hp *hp = &m->hp;
@@ -4216,7 +4255,7 @@ static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *i
 
     o = aios__emit(b, &local, aios__op_attend, "attend", l, AIOS__PER_HEAD, 0);
     o->x = b->qkv; o->x_stride = stride; o->y = b->att; o->y_stride = (uint64_t)b->n_att;
-    if (m->arch->window_every && l % m->arch->window_every == 0) o->window = hp->window;
+    o->window = aios__layer_window(m, l);
     o->act_bytes = nq * 4 + (uint64_t)b->n_att * 4;
     b->act_bytes += o->act_bytes;
     if (mask) {
@@ -4363,7 +4402,7 @@ typedef struct aios__sequence {
 
 struct aios_context {
     aios_allocator mem;
-    aios_mem_req req[AIOS_N_MEM];       /* META, SCRATCH, KV as taken (by kind)                             */
+    aios_mem_req req[AIOS_N_MEM];       /* by kind; WEIGHTS are the model's                                 */
     void *block[AIOS_N_MEM];
     aios_model *model;
     aios_plan plan;
@@ -4474,15 +4513,21 @@ static int32_t aios__exec(aios_context *c, uint64_t deadline) {
 }
 
 /* ---- passes ---------------------------------------------------------------------------------------------------- */
-/* Gathers waiting tokens: sequences in ascending order, until the batch or the output rows are full. */
+/* Gathers waiting tokens: sequences in ascending order, until the batch or the output rows are full, but so that each that
+ * waits gets at least one token in if there is room: a long prompt does not hold up its neighbours. */
 static void aios__pass_gather(aios_context *c) {
     aios__pass *p = &c->pass;
-    int32_t s, per_block = aios__attend_tokens(&c->model->hp);
+    int32_t s, later = 0, per_block = aios__attend_tokens(&c->model->hp);
     p->n = p->n_out = p->n_blocks = 0;
+    for (s = 0; s < c->plan.n_seq; s++) later += c->seq[s].n_done < c->seq[s].n_fed;
     for (s = 0; s < c->plan.n_seq; s++) {
         aios__sequence *q = &c->seq[s];
-        int32_t i, in_block = 0;
-        for (i = q->n_done; i < q->n_fed && p->n < c->plan.n_batch; i++) {
+        int32_t i, most, in_block = 0;
+        if (q->n_done == q->n_fed) continue;
+        later--;
+        most = c->plan.n_batch - later > p->n ? c->plan.n_batch - later : p->n + 1;      /* one place for each that comes later */
+        if (most > c->plan.n_batch) most = c->plan.n_batch;
+        for (i = q->n_done; i < q->n_fed && p->n < most; i++) {
             if (q->want[i] && p->n_out == c->plan.n_outputs) break;
             if (in_block == 0) p->block[p->n_blocks++] = p->n;
             in_block = (in_block + 1) % per_block;
@@ -4532,9 +4577,9 @@ static aios_status aios__cancelled(aios_context *c, aios_error *err) {
 }
 static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *err) {
     if (aios__load(&c->cancel)) return aios__cancelled(c, err);
+    if (!c->running) c->n_out_ready = 0;
     while (c->running || aios__waiting(c)) {
         if (!c->running) {
-            c->n_out_ready = 0;
             aios__pass_gather(c);
             aios__phase_enter(c, 0);
             c->running = 1;
@@ -4571,7 +4616,7 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
         if (c) { c->seq[s].token = tok; c->seq[s].want = want; }
     }
     aios__kv_layout(&x->kv, meta);
-    aios__pool_layout(&x->pool, meta, p->n_threads);
+    aios__pool_layout(&x->pool, meta, p->flags & AIOS_PLAN_LENT_THREADS ? 1 : p->n_threads);
     return c;
 }
 static void aios__build_start(aios__build *b, const aios_model *m, const aios_plan *p, const aiosk_isa *k) {
@@ -4579,9 +4624,27 @@ static void aios__build_start(aios__build *b, const aios_model *m, const aios_pl
     b->n_batch = p->n_batch; b->n_outputs = p->n_outputs; b->n_threads = p->n_threads; b->numerics = p->numerics; b->n_ctx = p->n_ctx;
 }
 
-static aios_status aios__plan_int(int32_t *out, int32_t v, int32_t dflt, int32_t hi, const char *name, aios_error *err) {
-    if (v < 0 || v > hi) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)hi, (uint64_t)v, "aios_plan_desc.% is %, out of range", aios__z(name), aios__i(v));
-    *out = v ? v : dflt;
+/* The choices of a plan, whether made here or handed in. */
+static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aios_error *err) {
+    static const char *const names[] = { "n_ctx", "n_seq", "n_batch", "n_outputs", "n_threads", "kv_type", "numerics", "isa" };
+    static const int32_t most[] = { 1 << 28, 1 << 20, 4096, 4096, 1024, AIOSK_N_KV - 1, AIOS_REFERENCE, AIOSK_N_ISA - 1 };
+    int32_t i, v[8];
+    aios_status st = aios__flags(p->flags, AIOS_PLAN_LENT_THREADS, "aios_plan", err);
+    if (st) return st;
+    v[0] = p->n_ctx; v[1] = p->n_seq; v[2] = p->n_batch; v[3] = p->n_outputs; v[4] = p->n_threads; v[5] = p->kv_type; v[6] = p->numerics; v[7] = p->isa;
+    for (i = 0; i < 8; i++)
+        if (v[i] < (i < 5) || v[i] > most[i])
+            return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)most[i], (uint64_t)(v[i] < 0 ? 0 : v[i]), "the plan's % is %, out of range", aios__z(names[i]), aios__i(v[i]));
+    if (p->numerics == AIOS_FAST) return aios__fail(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "AIOS_FAST numerics are not in this version");
+    if (p->numerics == AIOS_REFERENCE && p->kv_type != AIOSK_KV_F32)
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "AIOS_REFERENCE numerics go with an f32 cache");
+    if ((uint64_t)p->n_batch * (uint64_t)m->hp.n_head > (uint64_t)1 << 28)
+        return aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, (uint64_t)1 << 28, (uint64_t)p->n_batch * (uint64_t)m->hp.n_head, "a batch of % tokens of % heads is too large: plan a smaller n_batch", aios__i(p->n_batch), aios__i(m->hp.n_head));
+    if (m->role[AIOS__T_POS_EMBD].w >= 0 && p->n_ctx > m->hp.n_ctx_train)
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)m->hp.n_ctx_train, (uint64_t)p->n_ctx, "n_ctx % is past the % positions that the model has learned", aios__i(p->n_ctx), aios__i(m->hp.n_ctx_train));
+    if (!aiosk_select(p->isa)) return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "instruction set % is not in this machine or this build", aios__i(p->isa));
+    if (m->loaded && m->loaded != aios__loaded_for(p->numerics))
+        return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model's weights are laid out for other numerics: open the model a second time");
     return AIOS_OK;
 }
 
@@ -4614,7 +4677,11 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     p->token_weight_bytes = b.w_bytes + b.row_bytes;
     p->token_act_bytes = b.act_bytes;
     p->token_kv_pos_bytes = kv.page_bytes / AIOSK_TILE;
-    p->token_kv_bytes = p->token_kv_pos_bytes * (uint64_t)p->n_ctx;
+    p->token_kv_bytes = 0;
+    for (i = 0; i < (uint64_t)m->hp.n_layer; i++) {
+        int32_t window = aios__layer_window(m, (int32_t)i);
+        p->token_kv_bytes += p->token_kv_pos_bytes / (uint64_t)m->hp.n_layer * (uint64_t)(window && window < p->n_ctx ? window : p->n_ctx);
+    }
     return 1;
 }
 
@@ -4629,53 +4696,57 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     if ((st = aios__desc_copy(&d, sizeof d, desc, "aios_plan_desc", err)) != 0) return st;
     memset(&p, 0, sizeof p);
     p.struct_size = (uint32_t)sizeof p;
-    if ((st = aios__plan_int(&p.n_ctx, d.n_ctx, m->hp.n_ctx_train, 1 << 28, "n_ctx", err)) != 0) return st;
-    if ((st = aios__plan_int(&p.n_seq, d.n_seq, 1, 1 << 20, "n_seq", err)) != 0) return st;
-    if ((st = aios__plan_int(&p.n_batch, d.n_batch, 64, 1 << 16, "n_batch", err)) != 0) return st;
-    if ((st = aios__plan_int(&p.n_outputs, d.n_outputs, p.n_seq < p.n_batch ? p.n_seq : p.n_batch, 1 << 16, "n_outputs", err)) != 0) return st;
-    if ((st = aios__plan_int(&p.n_threads, d.n_threads, 1, 1024, "n_threads", err)) != 0) return st;
-    if ((st = aios__plan_int(&p.kv_type, d.kv_type, 0, AIOSK_N_KV - 1, "kv_type", err)) != 0) return st;
-    if ((st = aios__plan_int(&p.numerics, d.numerics, 0, AIOS_REFERENCE, "numerics", err)) != 0) return st;
-    if ((st = aios__plan_int(&p.isa, d.isa, 0, AIOSK_N_ISA - 1, "isa", err)) != 0) return st;
-    if (p.numerics == AIOS_FAST) return aios__fail(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "AIOS_FAST numerics are not in this version");
+    if ((st = aios__flags(d.flags, AIOS_PLAN_LENT_THREADS, "aios_plan_desc", err)) != 0) return st;
+    p.flags     = d.flags;
+    p.n_ctx     = d.n_ctx ? d.n_ctx : m->hp.n_ctx_train;
+    p.n_seq     = d.n_seq ? d.n_seq : 1;
+    p.n_batch   = d.n_batch ? d.n_batch : 64;
+    p.n_outputs = d.n_outputs ? d.n_outputs : p.n_seq;
+    p.n_threads = d.n_threads ? d.n_threads : 1;
+    p.kv_type = d.kv_type; p.numerics = d.numerics; p.isa = d.isa;
     if (p.n_outputs > p.n_batch) p.n_outputs = p.n_batch;
-    if (m->role[AIOS__T_POS_EMBD].w >= 0 && p.n_ctx > m->hp.n_ctx_train)
-        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)m->hp.n_ctx_train, (uint64_t)p.n_ctx, "n_ctx % is past the % positions that the model has learned", aios__i(p.n_ctx), aios__i(m->hp.n_ctx_train));
+    if ((st = aios__plan_check(m, &p, err)) != 0) return st;
     k = aiosk_select(p.isa);
-    if (!k) return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "instruction set % is not in this machine or this build", aios__i(p.isa));
-    if (m->loaded && m->loaded != 1 + (p.numerics == AIOS_REFERENCE))
-        return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model's weights are laid out for other numerics: open the model a second time");
     p.held_bytes = m->req.bytes + (m->weights ? m->weights_req.bytes : 0);
     p.model_hash = m->gguf.hash;
-    if (!aios__plan_sizes(m, &p, k)) return aios__fail(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "the cache for this context and these sequences has no size that fits 64 bits");
+    if (!aios__plan_sizes(m, &p, k)) return aios__fail(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "the cache for this context and these sequences is too large to be counted");
     least = p;
     least.n_ctx = 1; least.n_seq = 1; least.n_batch = 1; least.n_outputs = 1; least.n_threads = 1; least.kv_type = AIOSK_KV_I8;
     if (aios__plan_sizes(m, &least, k)) p.min_bytes = least.total_bytes;
-    if (d.budget_bytes && p.total_bytes > d.budget_bytes)
-        return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.total_bytes, d.budget_bytes, "this plan needs % bytes; the least for this model is %", aios__u(p.total_bytes), aios__u(p.min_bytes));
-    if (d.read_bandwidth) p.tok_s_bound_milli = d.read_bandwidth * 1000 / (p.token_weight_bytes + p.token_kv_bytes ? p.token_weight_bytes + p.token_kv_bytes : 1);
+    if (d.budget_bytes && p.held_bytes + p.total_bytes > d.budget_bytes)
+        return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.held_bytes + p.total_bytes, d.budget_bytes, "this plan needs % bytes in all; the least for this model is %", aios__u(p.held_bytes + p.total_bytes), aios__u(p.held_bytes + p.min_bytes));
+    if (d.read_bandwidth && d.read_bandwidth < UINT64_MAX / 1000) p.tok_s_bound_milli = d.read_bandwidth * 1000 / (p.token_weight_bytes + p.token_kv_bytes ? p.token_weight_bytes + p.token_kv_bytes : 1);
     return aios__desc_fill(out, &p, sizeof p) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "aios_plan was not initialised: call aios_plan_init first") : AIOS_OK;
 }
 
-/* The order in which a context takes its memory. */
-static const uint8_t aios__request_order[AIOS_N_MEM] = { AIOS_MEM_META, AIOS_MEM_SCRATCH, AIOS_MEM_KV, AIOS_MEM_WEIGHTS };
+/* The order in which a context takes its memory: what stays with the model comes first, so that the rest is given back in
+ * reverse order, as an allocator that is a stack wants it. */
+static const uint8_t aios__request_order[AIOS_N_MEM] = { AIOS_MEM_WEIGHTS, AIOS_MEM_META, AIOS_MEM_SCRATCH, AIOS_MEM_KV };
 
-AIOS_API aios_status aios_plan_request(const aios_plan *p, uint32_t i, aios_mem_req *out) {
-    if (!p || !out || i >= p->n_requests || i >= AIOS_N_MEM) return AIOS_ERR_ARG;
-    aios__req_fill(out, aios__request_order[i], p->request_bytes[aios__request_order[i]]);
-    return AIOS_OK;
+AIOS_API aios_status aios_plan_request(const aios_plan *plan, uint32_t i, aios_mem_req *out) {
+    aios_mem_req r;
+    aios_plan p;
+    uint32_t k;
+    if (aios__desc_copy(&p, sizeof p, plan, "aios_plan", NULL) || i >= p.n_requests) return AIOS_ERR_ARG;
+    k = aios__request_order[i + AIOS_N_MEM - p.n_requests];        /* three: the model holds its weights already */
+    aios__req_fill(&r, k, p.request_bytes[k]);
+    return aios__desc_fill(out, &r, sizeof r);
 }
 
-AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *p, uint32_t i, aios_tensor_place *out) {
+AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *plan, uint32_t i, aios_tensor_place *out) {
     aios_tensor_place x;
+    aios_plan p;
     aios__place at;
     uint64_t off = 0;
-    if (!m || !p || i >= m->gguf.n_tensors) return AIOS_ERR_ARG;
-    at = aios__place_of(m, p->numerics, i, &off);
+    int32_t id = (int32_t)i;
+    if (!m || !m->arch || aios__desc_copy(&p, sizeof p, plan, "aios_plan", NULL) || i >= m->gguf.n_tensors) return AIOS_ERR_ARG;
+    at = aios__place_of(m, p.numerics, i, &off);
     memset(&x, 0, sizeof x);
     x.tier = at.mapped ? (uint32_t)AIOS_TIER_WARM : (uint32_t)AIOS_TIER_HOT;
     x.layout = at.layout; x.mapped = at.mapped; x.n_bytes = at.n_bytes;
-    x.token_bytes = at.use == AIOS__IS_TABLE ? m->gguf.tensor[i].row_bytes : at.n_bytes;
+    x.token_bytes = at.use == AIOS__IS_TABLE ? 0 : at.n_bytes;
+    if (id == m->role[AIOS__T_TOKEN_EMBD].w || id == m->role[AIOS__T_POS_EMBD].w) x.token_bytes += m->gguf.tensor[i].row_bytes;
+    if (id == m->role[AIOS__T_ROPE_FREQS].w || id == m->role[AIOS__T_ROPE_LONG].w || id == m->role[AIOS__T_ROPE_SHORT].w) x.token_bytes = 0;   /* read once, at opening */
     return aios__desc_fill(out, &x, sizeof x);
 }
 
@@ -4942,86 +5013,105 @@ AIOS_API aios_status aios_sample_logits(const aios_sampler *s, const float *logi
 /* ======== context.c ======== */
 /* context.c: the public verbs of a running model: they check arguments and call what stands above. */
 
+/* Gives back what the context took, in reverse order; the weights stay with the model. */
 static void aios__context_release(aios_context *c) {
     aios_allocator mem = c->mem;
     aios_mem_req meta = c->req[AIOS_MEM_META];
     aios__pool_stop(&c->pool);
     if (c->block[AIOS_MEM_KV])      mem.free(mem.user, c->block[AIOS_MEM_KV], &c->req[AIOS_MEM_KV]);
     if (c->block[AIOS_MEM_SCRATCH]) mem.free(mem.user, c->block[AIOS_MEM_SCRATCH], &c->req[AIOS_MEM_SCRATCH]);
-    mem.free(mem.user, c->block[AIOS_MEM_META], &meta);
+    mem.free(mem.user, c, &meta);
 }
 
-static aios_status aios__context_take(aios_context *c, uint32_t kind, aios_error *err) {
-    c->block[kind] = c->mem.alloc(c->mem.user, &c->req[kind]);
-    if (c->block[kind]) return AIOS_OK;
-    return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, c->req[kind].bytes, 0, "the allocator gave no memory for the % (% bytes)",
-                       aios__z(kind == AIOS_MEM_KV ? "cache" : "scratch"), aios__u(c->req[kind].bytes));
+/* META: the context itself and all its tables, laid out and filled in. */
+static aios_status aios__context_new(aios_model *m, const aios_plan *p, const aios_context_desc *d, const aios_allocator *mem, aios_context **out, aios_error *err) {
+    aios_mem_req req;
+    aios__bump meta = { NULL, 0 };
+    aios__kv kv;
+    aios_context *c;
+    void *block = NULL;
+    int32_t i;
+    aios_status st;
+    aios__req_fill(&req, AIOS_MEM_META, p->request_bytes[AIOS_MEM_META]);
+    if ((st = aios__alloc(mem, &req, "context", &block, err)) != 0) return st;
+    meta.base = (char *)block;
+    memset(block, 0, (size_t)(req.bytes - (p->flags & AIOS_PLAN_LENT_THREADS ? 0 : aios__pool_stacks(p->n_threads))));   /* stacks need no zeros */
+    c = (aios_context *)block;
+    aios__kv_size(&kv, &m->hp, p->kv_type, p->n_ctx, p->n_seq);
+    c->kv = kv;
+    aios__context_layout(m, p, &meta, NULL);
+    c->mem = *mem; c->model = m; c->plan = *p; c->desc = *d; c->k = aiosk_select(p->isa);
+    if (!c->desc.now_ns) c->desc.now_ns = aios__system_ns;
+    for (i = 0; i < AIOS_N_MEM; i++) aios__req_fill(&c->req[i], (uint32_t)i, p->request_bytes[i]);
+    c->block[AIOS_MEM_META] = c;
+    *out = c;
+    return AIOS_OK;
+}
+/* The program, over blocks and weights that are there. */
+static aios_status aios__context_build(aios_context *c, aios_error *err) {
+    aios_status st;
+    aios__kv_start(&c->kv, c->block[AIOS_MEM_KV]);
+    aios__build_start(&c->prog, c->model, &c->plan, c->k);
+    c->prog.scratch.base = (char *)c->block[AIOS_MEM_SCRATCH];
+    if ((st = aios__rope_freqs(c->model, c->plan.n_ctx, c->prog.freq, &c->prog.rope_mult, err)) != 0) return st;
+    aios__program_build(&c->prog);
+    c->run.k = c->k; c->run.hp = &c->model->hp; c->run.kv = &c->kv; c->run.pass = &c->pass;
+    c->run.work = c->prog.work; c->run.work_bytes = c->prog.work_bytes;
+    return AIOS_OK;
 }
 
 AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, const aios_context_desc *desc, aios_context **out, aios_error *err) {
-    aios_plan p, again;
+    aios_plan p, now;
     aios_context_desc d;
     aios_allocator mem;
-    aios_mem_req meta_req;
-    aios__bump meta = { NULL, 0 };
-    aios__kv kv;
-    const aiosk_isa *k;
-    aios_context *c;
+    aios_context *c = NULL;
     aios_status st;
-    int32_t i;
+    uint64_t fp;
+    int32_t load;
     if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
     *out = NULL;
     aios__clear(err);
     if (!m || !m->arch) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_context_open needs a model with weights");
     if ((st = aios__desc_copy(&p, sizeof p, plan, "aios_plan", err)) != 0) return st;
     if ((st = aios__desc_copy(&d, sizeof d, desc, "aios_context_desc", err)) != 0) return st;
+    if ((st = aios__flags(d.flags, 0, "aios_context_desc", err)) != 0) return st;
     mem = m->mem;
     if (d.mem && (st = aios__desc_copy(&mem, sizeof mem, d.mem, "aios_allocator", err)) != 0) return st;
-    if (!mem.alloc || !mem.free) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_allocator needs alloc and free");
+    if ((st = aios__allocator_check(&mem, err)) != 0) return st;
     if (p.model_hash != m->gguf.hash) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan was made for another model");
-    k = aiosk_select(p.isa);
-    if (!k || p.n_ctx < 1 || p.n_seq < 1 || p.n_batch < 1 || p.n_outputs < 1 || p.n_threads < 1 || p.n_threads > 1024 || p.kv_type < 0 || p.kv_type >= AIOSK_N_KV)
-        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan was changed by hand: change the desc and plan again");
-    again = p;
-    if (!aios__plan_sizes(m, &again, k) || memcmp(again.request_bytes, p.request_bytes, sizeof p.request_bytes) || again.n_ops != p.n_ops)
-        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, again.total_bytes, p.total_bytes, "the plan (% bytes) does not fit what would be taken now (% bytes): plan again", aios__u(p.total_bytes), aios__u(again.total_bytes));
+    if ((st = aios__plan_check(m, &p, err)) != 0) return st;
+    if (p.flags & AIOS_PLAN_LENT_THREADS && !d.parallel_for && p.n_threads > 1)
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 1, (uint64_t)p.n_threads, "the plan counts on % lent threads, but parallel_for is NULL", aios__i(p.n_threads), aios__u(0));
+    if (m->loaded) p.request_bytes[AIOS_MEM_WEIGHTS] = 0;      /* another context has taken them since */
+    now = p;
+    if (!aios__plan_sizes(m, &now, aiosk_select(p.isa)) || memcmp(now.request_bytes, p.request_bytes, sizeof p.request_bytes) || now.n_ops != p.n_ops)
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, now.total_bytes, p.total_bytes, "the plan (% bytes) is not what would be taken now (% bytes): plan again", aios__u(p.total_bytes), aios__u(now.total_bytes));
 
-    aios__req_fill(&meta_req, AIOS_MEM_META, p.request_bytes[AIOS_MEM_META]);
-    meta.base = (char *)mem.alloc(mem.user, &meta_req);
-    if (!meta.base) return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, meta_req.bytes, 0, "the allocator gave no memory for the context (% bytes)", aios__u(meta_req.bytes), aios__u(0));
-    memset(meta.base, 0, (size_t)meta_req.bytes);
-    aios__kv_size(&kv, &m->hp, p.kv_type, p.n_ctx, p.n_seq);
-    c = (aios_context *)(void *)meta.base;
-    c->kv = kv;
-    aios__context_layout(m, &p, &meta, NULL);
-    c->mem = mem; c->model = m; c->plan = p; c->desc = d; c->k = k;
-    if (!c->desc.now_ns) c->desc.now_ns = aios__system_ns;
-    for (i = 0; i < AIOS_N_MEM; i++) aios__req_fill(&c->req[i], (uint32_t)i, p.request_bytes[i]);
-    c->block[AIOS_MEM_META] = c;
-
-    st = aios__context_take(c, AIOS_MEM_SCRATCH, err);
-    if (!st) st = aios__context_take(c, AIOS_MEM_KV, err);
-    if (!st && !m->loaded)
-        st = aios__weights_load(m, p.numerics, (char *)c->block[AIOS_MEM_SCRATCH], p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
-    if (!st) {
-        aios__kv_start(&c->kv, c->block[AIOS_MEM_KV]);
-        aios__build_start(&c->prog, m, &p, k);
-        c->prog.scratch.base = (char *)c->block[AIOS_MEM_SCRATCH];
-        c->prog.rope_mult = aios__rope_freqs(m, p.n_ctx, c->prog.freq);
-        aios__program_build(&c->prog);
-        c->run.k = k; c->run.hp = &m->hp; c->run.kv = &c->kv; c->run.pass = &c->pass;
-        c->run.work = c->prog.work; c->run.work_bytes = c->prog.work_bytes;
-        st = d.parallel_for ? AIOS_OK : aios__pool_start(&c->pool, p.n_threads, err);
+    load = !m->loaded;
+    if (load && (st = aios__weights_take(m, p.request_bytes[AIOS_MEM_WEIGHTS], err)) != 0) return st;
+    fp = aiosk_fp_begin();              /* the host's rounding mode is not ours */
+    st = aios__context_new(m, &p, &d, &mem, &c, err);
+    if (!st) st = aios__alloc(&mem, &c->req[AIOS_MEM_SCRATCH], "scratch", &c->block[AIOS_MEM_SCRATCH], err);
+    if (!st) st = aios__alloc(&mem, &c->req[AIOS_MEM_KV], "cache", &c->block[AIOS_MEM_KV], err);
+    if (!st && !d.parallel_for) st = aios__pool_start(&c->pool, p.n_threads, err);
+    if (!st && load) st = aios__weights_load(m, p.numerics, (char *)c->block[AIOS_MEM_SCRATCH], p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
+    if (!st) st = aios__context_build(c, err);
+    aiosk_fp_end(fp);
+    if (st) {
+        if (c) aios__context_release(c);
+        if (load) aios__weights_give(m);
+        return st;
     }
-    if (st) { aios__context_release(c); return st; }
     m->n_contexts++;
     *out = c;
     return AIOS_OK;
 }
 AIOS_API void aios_context_free(aios_context *c) {
+    aios_model *m;
     if (!c) return;
-    c->model->n_contexts--;
+    m = c->model;
     aios__context_release(c);
+    if (--m->n_contexts == 0 && m->dying) aios_model_free(m);
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------- */
@@ -5037,7 +5127,7 @@ AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids,
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     if (!ids && n) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "ids is NULL");
-    if (flags & ~(uint32_t)(AIOS_FEED_ALL_LOGITS | AIOS_FEED_NO_LOGITS)) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_feed: unknown flags");
+    if (flags > AIOS_FEED_NO_LOGITS) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS_FEED_NO_LOGITS, flags, "aios_feed: flags % are none, or contradict each other", aios__u(flags), aios__u(0));
     q = &c->seq[seq];
     if (n > (uint64_t)(c->plan.n_ctx - q->n_fed))
         return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)(c->plan.n_ctx - q->n_fed), n, "% tokens do not fit: the sequence has room for %", aios__u(n), aios__i(c->plan.n_ctx - q->n_fed));
@@ -5075,12 +5165,15 @@ AIOS_API aios_status aios_output_get(const aios_context *c, int32_t i, aios_outp
     o.embedding = (const float *)(const void *)aios__form(&c->prog.a_out, AIOSK_FLT, i);
     return aios__desc_fill(out, &o, sizeof o);
 }
-AIOS_API const float *aios_logits(const aios_context *c, int32_t seq) {
+/* The newest output row of a sequence, -1 = none. */
+static int32_t aios__output_row(const aios_context *c, int32_t seq) {
     int32_t i;
-    if (!aios__seq_ok(c, seq)) return NULL;
-    for (i = c->n_out_ready - 1; i >= 0; i--)
-        if (c->pass.seq[c->pass.out[i]] == seq) return c->prog.logits + (uint64_t)i * (uint64_t)c->model->hp.n_vocab;
-    return NULL;
+    for (i = c->n_out_ready - 1; i >= 0; i--) if (c->pass.seq[c->pass.out[i]] == seq) break;
+    return i;
+}
+AIOS_API const float *aios_logits(const aios_context *c, int32_t seq) {
+    int32_t i = aios__seq_ok(c, seq) ? aios__output_row(c, seq) : -1;
+    return i < 0 ? NULL : c->prog.logits + (uint64_t)i * (uint64_t)c->model->hp.n_vocab;
 }
 
 AIOS_API int32_t aios_seq_length(const aios_context *c, int32_t seq)    { return aios__seq_ok(c, seq) ? c->seq[seq].n_fed : 0; }
@@ -5088,14 +5181,16 @@ AIOS_API int32_t aios_seq_processed(const aios_context *c, int32_t seq) { return
 AIOS_API const int32_t *aios_seq_tokens(const aios_context *c, int32_t seq) { return aios__seq_ok(c, seq) ? c->seq[seq].token : NULL; }
 AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, aios_error *err) {
     aios__sequence *q;
+    int32_t i;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     q = &c->seq[seq];
     if (n < 0 || n > q->n_fed) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)n, "cannot cut a sequence of % to %", aios__i(q->n_fed), aios__i(n));
-    if (c->running) aios__pass_drop(c);
+    for (i = 0; c->running && i < c->pass.n; i++)           /* only a pass that works on what goes is dropped */
+        if (c->pass.seq[i] == seq && c->pass.pos[i] >= n) aios__pass_drop(c);
     q->n_fed = n;
     if (q->n_done > n) q->n_done = n;
-    aios__kv_cut(&c->kv, seq, q->n_done);
+    if (!c->running) aios__kv_cut(&c->kv, seq, q->n_done);  /* a pass under way may hold pages behind n_done; it cuts at its end or here next time */
     return AIOS_OK;
 }
 
@@ -5106,16 +5201,20 @@ AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out
 AIOS_API void aios_counters_reset(aios_context *c) { if (c) memset(&c->count, 0, sizeof c->count); }
 
 AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id, aios_error *err) {
-    const float *logits;
-    const aios__sequence *q;
+    int32_t i, pos;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
-    logits = aios_logits(c, seq);
-    if (!logits) return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the last step left no logits for sequence %", aios__i(seq));
-    q = &c->seq[seq];
-    return aios__sample(c->k, s, logits, c->model->hp.n_vocab, q->token, (uint64_t)q->n_done, (uint64_t)q->n_done, c->sample_work, id, err);
+    i = aios__output_row(c, seq);
+    if (i < 0) return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the last step left no logits for sequence %", aios__i(seq));
+    pos = c->pass.pos[c->pass.out[i]] + 1;
+    if (pos > c->seq[seq].n_done)
+        return aios__fail2(err, AIOS_ERR_STATE, AIOS__NO_OFF, (uint64_t)c->seq[seq].n_done, (uint64_t)pos, "the token at position % that the logits followed is no longer in sequence %", aios__i(pos - 1), aios__i(seq));
+    return aios__sample(c->k, s, aios_logits(c, seq), c->model->hp.n_vocab, c->seq[seq].token, (uint64_t)pos, (uint64_t)pos, c->sample_work, id, err);
 }
 
+#if defined(__clang__)
+#pragma clang fp contract(on)           /* what follows is the host's */
+#endif
 #endif
 
 /*

@@ -269,10 +269,10 @@ AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float
 
 #include <string.h>
 
-#ifdef __FAST_MATH__
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
 #error "aios_kernels.h: the same bits everywhere need IEEE arithmetic; do not compile this file with -ffast-math"
 #endif
-#if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD != 0
+#if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0
 #error "aios_kernels.h: float expressions must be evaluated in float (x87 is not supported; use SSE2)"
 #endif
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -1521,8 +1521,8 @@ AIOSK_API uint64_t aiosk_tile_bytes(int32_t kv_type, int32_t hd_k, int32_t hd_v)
 #define v_swap2 V_NAME(v_swap2)
 
 /* ======== kernels/simd_scalar.h, continued ======== */
-V_FN vf v_loadu(const float *p) { return *p; }
-V_FN void v_storeu(float *p, vf a) { *p = a; }
+V_FN vf v_loadu(const float *p) { return aiosk__f32(p); }           /* weights in a mapped file may stand anywhere */
+V_FN void v_storeu(float *p, vf a) { memcpy(p, &a, 4); }
 V_FN vi v_loadi(const void *p) { int32_t a; memcpy(&a, p, 4); return a; }
 V_FN void v_storei(void *p, vi a) { memcpy(p, &a, 4); }
 V_FN vf v_set1(float a) { return a; }
@@ -8905,6 +8905,9 @@ AIOSK_API const aiosk_isa *aiosk_select(int32_t isa) {
 
 #endif
 
+#if defined(__clang__) && !defined(AIOS_IMPLEMENTATION)
+#pragma clang fp contract(on)           /* what follows is the host's */
+#endif
 #endif
 
 /*

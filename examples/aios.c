@@ -675,6 +675,7 @@ static int plan(const options *o) {
                 aiosk_select(p->isa)->name, kv_names[p->kv_type], p->n_ops);
     for (i = 0; i < p->n_requests; i++) {
         aios_mem_req r;
+        aios_mem_req_init(&r);
         if (aios_plan_request(p, i, &r) != AIOS_OK || r.kind >= AIOS_N_MEM || r.tier >= AIOS_N_TIER) die("request %u of the plan is not known", i);
         if (o->json) printf("%s{\"kind\": \"%s\", \"tier\": \"%s\", \"bytes\": %llu, \"align\": %llu}", i ? ", " : "", kind_names[r.kind],
                             tier_names[r.tier], (unsigned long long)r.bytes, (unsigned long long)r.align);

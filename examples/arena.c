@@ -72,6 +72,7 @@ int main(void) {
     /* Every request is known before any is made. */
     for (k = 0; k < plan.n_requests; k++) {
         aios_mem_req r;
+        aios_mem_req_init(&r);
         aios_plan_request(&plan, k, &r);
         printf("%-8s %8llu bytes\n", kinds[r.kind], (unsigned long long)r.bytes);
     }

@@ -28,13 +28,13 @@ int main(void) {
         return fprintf(stderr, "%s\n", err.text), 1;
     printf("%s", prompt);
     n = (int32_t)aios_tokenize(model, prompt, sizeof prompt - 1, 0, ids, 64, &err);
+    if (n < 1 || n > 64) return 1;
     for (i = 0; i < 64; i++, n = 1) {
         aios_feed(ctx, 0, ids, (uint64_t)n, 0, &err);
         while (aios_step(ctx, 0, &err) == AIOS_MORE) {}
         if (aios_sample(ctx, 0, &sampler, ids, &err) || aios_token_is_end(model, ids[0])) break;
         printf("%.*s", (int)aios_detokenize(model, &detok, ids[0], text, sizeof text), text);
     }
-    aios_context_free(ctx);
-    aios_model_free(model);
+    aios_context_free(ctx);  aios_model_free(model);
     return printf("\n") < 0;
 }

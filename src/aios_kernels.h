@@ -12,4 +12,7 @@
 #include "kernels/isa_neon.c"
 #include "kernels/cpu.c"
 #include "kernels/dispatch.c"
+#if defined(__clang__) && !defined(AIOS_IMPLEMENTATION)
+#pragma clang fp contract(on)           /* what follows is the host's */
+#endif
 #endif

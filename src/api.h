@@ -113,6 +113,7 @@ typedef struct aios_mem_req {
     uint32_t tier, flags;           /* AIOS_TIER_*; AIOS_MEM_HUGE                                      */
     int32_t numa_node, layer;       /* -1 = no wish                                                    */
 } aios_mem_req;
+AIOS__DESC_INIT(aios_mem_req)
 
 /* alloc returns memory of req->bytes aligned to req->align, or NULL. free gets the same record back. */
 typedef struct aios_allocator {
@@ -137,7 +138,15 @@ typedef struct aios_io {
 AIOS__DESC_INIT(aios_io)
 
 /* A range of memory as a model file (flash, an embedded array). The range must outlive the model. */
-AIOS_API void aios_io_memory(aios_io *io, const void *data, uint64_t n_bytes);
+AIOS_API int64_t aios_io_memory_read(void *user, uint64_t offset, void *dst, uint64_t n);
+AIOS_API const void *aios_io_memory_map(void *user, uint64_t offset, uint64_t n);
+static inline void aios_io_memory(aios_io *io, const void *data, uint64_t n_bytes) {
+    aios_io_init(io);
+    io->n_bytes = n_bytes;
+    io->read = aios_io_memory_read;
+    io->map = aios_io_memory_map;
+    io->user = (void *)(uintptr_t)data;
+}
 
 /* ---- model ------------------------------------------------------------------------------------------------- */
 typedef struct aios_model aios_model;
@@ -169,11 +178,11 @@ typedef struct aios_model_desc {
 } aios_model_desc;
 AIOS__DESC_INIT(aios_model_desc)
 
-/* The one request that aios_model_open will make for this file. Reads the header, takes no memory. */
+/* The one request that aios_model_open will make for this file. Reads the header, takes no memory. req: initialised. */
 AIOS_API aios_status aios_model_measure(const aios_model_desc *d, aios_mem_req *req, aios_error *err);
 /* Reads the header, checks everything in it, builds the tokenizer. Weights stay where they are. */
 AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out, aios_error *err);
-/* Gives everything back, the weights too. All contexts of the model must be freed before. NULL is fine. */
+/* Gives everything back, the weights too; while contexts of it are left, when the last of them is freed. NULL is fine. */
 AIOS_API void aios_model_free(aios_model *m);
 
 typedef struct aios_model_info {
@@ -230,8 +239,9 @@ AIOS_API int32_t aios_token_is_end(const aios_model *m, int32_t id);
 
 /* ---- plan -------------------------------------------------------------------------------------------------- */
 enum { AIOS_CANONICAL = 0, AIOS_FAST = 1, AIOS_REFERENCE = 2 };
+enum { AIOS_PLAN_LENT_THREADS = 1 };    /* the host will give parallel_for: no stacks are asked for    */
 typedef struct aios_plan_desc {
-    uint32_t struct_size, flags;
+    uint32_t struct_size, flags;    /* AIOS_PLAN_*                                                     */
     int32_t n_ctx;                  /* positions per sequence; 0 = what the model was trained for      */
     int32_t n_seq;                  /* sequences side by side; 0 = 1                                   */
     int32_t n_batch;                /* most tokens in one pass; 0 = 64                                 */
@@ -240,7 +250,7 @@ typedef struct aios_plan_desc {
     int32_t kv_type;                /* AIOSK_KV_*: f32 (0), f16, i8                                    */
     int32_t numerics;               /* AIOS_CANONICAL ...                                              */
     int32_t isa;                    /* AIOSK_ISA_*; 0 = best                                           */
-    uint64_t budget_bytes;          /* most memory in all; 0 = no limit                                */
+    uint64_t budget_bytes;          /* most memory in all, with what the model holds already; 0 = no limit */
     uint64_t read_bandwidth;        /* bytes/s of this machine, for the prediction; 0 = unknown        */
 } aios_plan_desc;
 AIOS__DESC_INIT(aios_plan_desc)
@@ -262,13 +272,15 @@ typedef struct aios_plan {
     uint64_t weight_bytes_packed, weight_bytes_rows, weight_bytes_mapped;   /* by layout               */
     uint32_t n_ops, n_phases;       /* length of the program                                           */
     uint64_t model_hash;            /* of the model it was made for                                    */
+    uint32_t flags, reserved;       /* AIOS_PLAN_*                                                     */
 } aios_plan;
 AIOS__DESC_INIT(aios_plan)
 
 /* Decides where every byte will live. Pure arithmetic on the file's header: reads no weights, takes no memory.
  * AIOS_ERR_MEMORY names the minimum when the budget is below it. */
 AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d, aios_plan *out, aios_error *err);
-/* Request i (0 .. n_requests-1) of a plan, in the order in which they will be made. */
+/* Request i (0 .. n_requests-1) of a plan, in the order in which they will be made. WEIGHTS come from the model's allocator and
+ * stay with the model; the others from the context's. out: initialised. */
 AIOS_API aios_status aios_plan_request(const aios_plan *p, uint32_t i, aios_mem_req *out);
 
 typedef struct aios_tensor_place {
@@ -308,7 +320,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *p, const 
                                        aios_context **out, aios_error *err);
 AIOS_API void aios_context_free(aios_context *c);
 
-/* feed flags: keep logits of every fed token (not of the last alone); embeddings instead of nothing */
+/* feed flags: keep logits of every fed token, or of none, and not of the last alone */
 enum { AIOS_FEED_ALL_LOGITS = 1, AIOS_FEED_NO_LOGITS = 2 };
 /* Appends tokens to a sequence (0 .. n_seq-1). They are processed by aios_step. AIOS_ERR_FULL when n_ctx would be passed;
  * then none was added. Logits of the last token are kept unless flags say otherwise. */
@@ -317,7 +329,7 @@ AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids,
 /* Works on fed tokens of all sequences until none is left (AIOS_OK), until now_ns passes deadline_ns (AIOS_MORE;
  * 0 = no deadline; at least one task is done even if it has passed already), or until a pass has filled output rows while
  * more tokens wait (AIOS_MORE: read the rows, step again).
- * Output rows stay valid until the next call of aios_step. A pass that fails or is cancelled leaves the sequences as they were before it. */
+ * Each sequence that waits has a part in every pass. Output rows stay valid until the next call of aios_step. A pass that fails or is cancelled leaves the sequences as they were before it. */
 AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error *err);
 /* Makes the running or next aios_step return AIOS_ERR_CANCELLED soon. The one call allowed from any thread. */
 AIOS_API void aios_cancel(aios_context *c);
@@ -346,7 +358,7 @@ AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, 
 typedef struct aios_counters {
     uint32_t struct_size, reserved;
     uint64_t n_tokens, n_passes, n_tasks;
-    uint64_t weight_bytes, kv_bytes, act_bytes, stream_bytes;   /* read by the program's ops               */
+    uint64_t weight_bytes, kv_bytes, act_bytes, stream_bytes;   /* read by the ops of finished passes      */
     uint64_t busy_ns;                                           /* inside aios_step                        */
 } aios_counters;
 AIOS__DESC_INIT(aios_counters)

@@ -11,30 +11,32 @@ enum {
     AIOS__POST_NORM = 4,                /* a norm after attention and after the feed-forward, before +  */
     AIOS__QK_NORM   = 8,                /* RMS norm of each query and key head, before rope             */
     AIOS__EMBD_SQRT = 16,               /* embeddings times sqrt(n_embd)                                */
-    AIOS__POS_EMBD  = 32                /* learned positions are added to the embeddings                */
+    AIOS__POS_EMBD  = 32,               /* learned positions are added to the embeddings                */
+    AIOS__FUSED_QKV = 64                /* no wiring: this file has q, k and v in one tensor            */
 };
 
 typedef struct aios__arch {
     const char *name;                   /* general.architecture                                         */
     int32_t norm, rope, act;
     uint32_t flags;
-    int32_t window_every;               /* layers with the sliding window, if the file has one:
-                                         * 0 none, 1 all, 2 layers 0, 2, 4 ...                           */
+    int32_t window_every;               /* layers with the sliding window: 0 none, 1 all, 2 layers 0, 2, 4 ... */
+    int32_t window;                     /* its width, and the soft caps of scores and logits, in files    */
+    float score_cap, logit_cap;         /* that do not say; 0 = none                                    */
 } aios__arch;
 
 static const aios__arch aios__archs[] = {
-    /* name       norm               rope               activation       wiring                            window */
-    { "llama",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED,                            0 },
-    { "mistral",  AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED,                            1 },
-    { "qwen2",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED,                            0 },
-    { "qwen3",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED | AIOS__QK_NORM,            0 },
-    { "falcon",   AIOS__NORM_LAYER, AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,  AIOS__PARALLEL,                         0 },
-    { "arcee",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_RELU2, 0,                                      0 },
-    { "nemotron", AIOS__NORM_LAYER, AIOSK_ROPE_HALVES, AIOSK_ACT_RELU2, 0,                                      0 },
-    { "gemma",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,  AIOS__GATED | AIOS__EMBD_SQRT,          0 },
-    { "gemma2",   AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,  AIOS__GATED | AIOS__EMBD_SQRT | AIOS__POST_NORM, 2 },
-    { "phi3",     AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED,                            1 },
-    { "gpt2",     AIOS__NORM_LAYER, AIOS__ROPE_NONE,   AIOSK_ACT_GELU,  AIOS__POS_EMBD,                         0 }
+    /* name       norm               rope               activation       wiring                            window, caps */
+    { "llama",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED,                             0,    0,  0,  0 },
+    { "mistral",  AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED,                             1,    0,  0,  0 },
+    { "qwen2",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED,                             0,    0,  0,  0 },
+    { "qwen3",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED | AIOS__QK_NORM,             0,    0,  0,  0 },
+    { "falcon",   AIOS__NORM_LAYER, AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,  AIOS__PARALLEL,                          0,    0,  0,  0 },
+    { "arcee",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_RELU2, 0,                                       0,    0,  0,  0 },
+    { "nemotron", AIOS__NORM_LAYER, AIOSK_ROPE_HALVES, AIOSK_ACT_RELU2, 0,                                       0,    0,  0,  0 },
+    { "gemma",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,  AIOS__GATED | AIOS__EMBD_SQRT,           0,    0,  0,  0 },
+    { "gemma2",   AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,  AIOS__GATED | AIOS__EMBD_SQRT | AIOS__POST_NORM, 2, 4096, 50, 30 },
+    { "phi3",     AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED,                             1,    0,  0,  0 },
+    { "gpt2",     AIOS__NORM_LAYER, AIOS__ROPE_NONE,   AIOSK_ACT_GELU,  AIOS__POS_EMBD,                          0,    0,  0,  0 }
 };
 
 static const aios__arch *aios__arch_find(aios__str name) {
@@ -49,39 +51,40 @@ static const aios__arch *aios__arch_find(aios__str name) {
  * O all value heads of the queries, F n_ff, T the three of QKV together, G gate and up together, H one head,
  * C n_ctx_train, W n_vocab; "-" none (a vector). */
 enum { AIOS__IS_MATRIX = 1, AIOS__IS_VECTOR = 2, AIOS__IS_TABLE = 3 };
-/*    ROLE            name                       kind           in   out */
-#define AIOS__MODEL_ROLES(X)                                              \
-    X(TOKEN_EMBD,     "token_embd",              AIOS__IS_TABLE,  'E', 'W')  \
-    X(POS_EMBD,       "position_embd",           AIOS__IS_TABLE,  'E', 'C')  \
-    X(ROPE_FREQS,     "rope_freqs",              AIOS__IS_VECTOR, 'R', '-')  \
-    X(ROPE_LONG,      "rope_factors_long",       AIOS__IS_VECTOR, 'R', '-')  \
-    X(ROPE_SHORT,     "rope_factors_short",      AIOS__IS_VECTOR, 'R', '-')  \
-    X(OUTPUT_NORM,    "output_norm",             AIOS__IS_VECTOR, 'E', '-')  \
-    X(OUTPUT,         "output",                  AIOS__IS_MATRIX, 'E', 'W')
-#define AIOS__LAYER_ROLES(X)                                              \
-    X(ATTN_NORM,      "attn_norm",               AIOS__IS_VECTOR, 'E', '-')  \
-    X(ATTN_NORM_2,    "attn_norm_2",             AIOS__IS_VECTOR, 'E', '-')  \
-    X(ATTN_QKV,       "attn_qkv",                AIOS__IS_MATRIX, 'E', 'T')  \
-    X(ATTN_Q,         "attn_q",                  AIOS__IS_MATRIX, 'E', 'Q')  \
-    X(ATTN_K,         "attn_k",                  AIOS__IS_MATRIX, 'E', 'K')  \
-    X(ATTN_V,         "attn_v",                  AIOS__IS_MATRIX, 'E', 'V')  \
-    X(ATTN_Q_NORM,    "attn_q_norm",             AIOS__IS_VECTOR, 'H', '-')  \
-    X(ATTN_K_NORM,    "attn_k_norm",             AIOS__IS_VECTOR, 'H', '-')  \
-    X(ATTN_OUT,       "attn_output",             AIOS__IS_MATRIX, 'O', 'E')  \
-    X(POST_ATTN_NORM, "post_attention_norm",     AIOS__IS_VECTOR, 'E', '-')  \
-    X(FFN_NORM,       "ffn_norm",                AIOS__IS_VECTOR, 'E', '-')  \
-    X(FFN_GATE,       "ffn_gate",                AIOS__IS_MATRIX, 'E', 'F')  \
-    X(FFN_UP,         "ffn_up",                  AIOS__IS_MATRIX, 'E', 'U')  \
-    X(FFN_DOWN,       "ffn_down",                AIOS__IS_MATRIX, 'F', 'E')  \
-    X(POST_FFN_NORM,  "post_ffw_norm",           AIOS__IS_VECTOR, 'E', '-')
+/* must: a file without it is refused. need, not_with: wirings that give the role a place, and that take it away.
+ *    ROLE            name                    kind             in   out  must need             not_with */
+#define AIOS__MODEL_ROLES(X)                                                                              \
+    X(TOKEN_EMBD,     "token_embd",           AIOS__IS_TABLE,  'E', 'W', 1, 0,               0)               \
+    X(POS_EMBD,       "position_embd",        AIOS__IS_TABLE,  'E', 'C', 1, AIOS__POS_EMBD,  0)               \
+    X(ROPE_FREQS,     "rope_freqs",           AIOS__IS_VECTOR, 'R', '-', 0, 0,               AIOS__POS_EMBD)  \
+    X(ROPE_LONG,      "rope_factors_long",    AIOS__IS_VECTOR, 'R', '-', 0, 0,               AIOS__POS_EMBD)  \
+    X(ROPE_SHORT,     "rope_factors_short",   AIOS__IS_VECTOR, 'R', '-', 0, 0,               AIOS__POS_EMBD)  \
+    X(OUTPUT_NORM,    "output_norm",          AIOS__IS_VECTOR, 'E', '-', 1, 0,               0)               \
+    X(OUTPUT,         "output",               AIOS__IS_MATRIX, 'E', 'W', 0, 0,               0)
+#define AIOS__LAYER_ROLES(X)                                                                              \
+    X(ATTN_NORM,      "attn_norm",            AIOS__IS_VECTOR, 'E', '-', 1, 0,               0)               \
+    X(ATTN_NORM_2,    "attn_norm_2",          AIOS__IS_VECTOR, 'E', '-', 0, AIOS__PARALLEL,  0)               \
+    X(ATTN_QKV,       "attn_qkv",             AIOS__IS_MATRIX, 'E', 'T', 0, 0,               0)               \
+    X(ATTN_Q,         "attn_q",               AIOS__IS_MATRIX, 'E', 'Q', 1, 0,               AIOS__FUSED_QKV) \
+    X(ATTN_K,         "attn_k",               AIOS__IS_MATRIX, 'E', 'K', 1, 0,               AIOS__FUSED_QKV) \
+    X(ATTN_V,         "attn_v",               AIOS__IS_MATRIX, 'E', 'V', 1, 0,               AIOS__FUSED_QKV) \
+    X(ATTN_Q_NORM,    "attn_q_norm",          AIOS__IS_VECTOR, 'H', '-', 1, AIOS__QK_NORM,   0)               \
+    X(ATTN_K_NORM,    "attn_k_norm",          AIOS__IS_VECTOR, 'H', '-', 1, AIOS__QK_NORM,   0)               \
+    X(ATTN_OUT,       "attn_output",          AIOS__IS_MATRIX, 'O', 'E', 1, 0,               0)               \
+    X(POST_ATTN_NORM, "post_attention_norm",  AIOS__IS_VECTOR, 'E', '-', 1, AIOS__POST_NORM, 0)               \
+    X(FFN_NORM,       "ffn_norm",             AIOS__IS_VECTOR, 'E', '-', 1, 0,               AIOS__PARALLEL)  \
+    X(FFN_GATE,       "ffn_gate",             AIOS__IS_MATRIX, 'E', 'F', 0, AIOS__GATED,     0)               \
+    X(FFN_UP,         "ffn_up",               AIOS__IS_MATRIX, 'E', 'U', 1, 0,               0)               \
+    X(FFN_DOWN,       "ffn_down",             AIOS__IS_MATRIX, 'F', 'E', 1, 0,               0)               \
+    X(POST_FFN_NORM,  "post_ffw_norm",        AIOS__IS_VECTOR, 'E', '-', 1, AIOS__POST_NORM, 0)
 
-#define AIOS__X(N, n, k, i, o) AIOS__T_##N,
+#define AIOS__X(N, n, k, i, o, m, y, x) AIOS__T_##N,
 enum { AIOS__MODEL_ROLES(AIOS__X) AIOS__N_MODEL_ROLES };
 enum { AIOS__LAYER_ROLES(AIOS__X) AIOS__N_LAYER_ROLES };
 #undef AIOS__X
 
-typedef struct aios__role { const char *name; int32_t kind; char in, out; } aios__role;
-#define AIOS__X(N, n, k, i, o) { n, k, i, o },
+typedef struct aios__role { const char *name; int32_t kind; char in, out; int32_t must; uint32_t need, not_with; } aios__role;
+#define AIOS__X(N, n, k, i, o, m, y, x) { n, k, i, o, m, y, x },
 static const aios__role aios__model_role[] = { AIOS__MODEL_ROLES(AIOS__X) };
 static const aios__role aios__layer_role[] = { AIOS__LAYER_ROLES(AIOS__X) };
 #undef AIOS__X

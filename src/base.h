@@ -2,6 +2,19 @@
 #ifndef AIOS__BASE_H
 #define AIOS__BASE_H
 
+#if defined(__clang__)
+#pragma clang fp contract(off)          /* kernels/base.h says why */
+#endif
+#if defined(_WIN32)
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#ifndef NOMINMAX
+#define NOMINMAX
+#endif
+#include <windows.h>
+#endif
+
 #define AIOS__NO_OFF UINT64_MAX
 
 typedef struct aios__str { const char *p; uint64_t n; } aios__str;      /* not terminated; not owned */

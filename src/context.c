@@ -1,85 +1,104 @@
 /* context.c: the public verbs of a running model: they check arguments and call what stands above. */
 
+/* Gives back what the context took, in reverse order; the weights stay with the model. */
 static void aios__context_release(aios_context *c) {
     aios_allocator mem = c->mem;
     aios_mem_req meta = c->req[AIOS_MEM_META];
     aios__pool_stop(&c->pool);
     if (c->block[AIOS_MEM_KV])      mem.free(mem.user, c->block[AIOS_MEM_KV], &c->req[AIOS_MEM_KV]);
     if (c->block[AIOS_MEM_SCRATCH]) mem.free(mem.user, c->block[AIOS_MEM_SCRATCH], &c->req[AIOS_MEM_SCRATCH]);
-    mem.free(mem.user, c->block[AIOS_MEM_META], &meta);
+    mem.free(mem.user, c, &meta);
 }
 
-static aios_status aios__context_take(aios_context *c, uint32_t kind, aios_error *err) {
-    c->block[kind] = c->mem.alloc(c->mem.user, &c->req[kind]);
-    if (c->block[kind]) return AIOS_OK;
-    return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, c->req[kind].bytes, 0, "the allocator gave no memory for the % (% bytes)",
-                       aios__z(kind == AIOS_MEM_KV ? "cache" : "scratch"), aios__u(c->req[kind].bytes));
+/* META: the context itself and all its tables, laid out and filled in. */
+static aios_status aios__context_new(aios_model *m, const aios_plan *p, const aios_context_desc *d, const aios_allocator *mem, aios_context **out, aios_error *err) {
+    aios_mem_req req;
+    aios__bump meta = { NULL, 0 };
+    aios__kv kv;
+    aios_context *c;
+    void *block = NULL;
+    int32_t i;
+    aios_status st;
+    aios__req_fill(&req, AIOS_MEM_META, p->request_bytes[AIOS_MEM_META]);
+    if ((st = aios__alloc(mem, &req, "context", &block, err)) != 0) return st;
+    meta.base = (char *)block;
+    memset(block, 0, (size_t)(req.bytes - (p->flags & AIOS_PLAN_LENT_THREADS ? 0 : aios__pool_stacks(p->n_threads))));   /* stacks need no zeros */
+    c = (aios_context *)block;
+    aios__kv_size(&kv, &m->hp, p->kv_type, p->n_ctx, p->n_seq);
+    c->kv = kv;
+    aios__context_layout(m, p, &meta, NULL);
+    c->mem = *mem; c->model = m; c->plan = *p; c->desc = *d; c->k = aiosk_select(p->isa);
+    if (!c->desc.now_ns) c->desc.now_ns = aios__system_ns;
+    for (i = 0; i < AIOS_N_MEM; i++) aios__req_fill(&c->req[i], (uint32_t)i, p->request_bytes[i]);
+    c->block[AIOS_MEM_META] = c;
+    *out = c;
+    return AIOS_OK;
+}
+/* The program, over blocks and weights that are there. */
+static aios_status aios__context_build(aios_context *c, aios_error *err) {
+    aios_status st;
+    aios__kv_start(&c->kv, c->block[AIOS_MEM_KV]);
+    aios__build_start(&c->prog, c->model, &c->plan, c->k);
+    c->prog.scratch.base = (char *)c->block[AIOS_MEM_SCRATCH];
+    if ((st = aios__rope_freqs(c->model, c->plan.n_ctx, c->prog.freq, &c->prog.rope_mult, err)) != 0) return st;
+    aios__program_build(&c->prog);
+    c->run.k = c->k; c->run.hp = &c->model->hp; c->run.kv = &c->kv; c->run.pass = &c->pass;
+    c->run.work = c->prog.work; c->run.work_bytes = c->prog.work_bytes;
+    return AIOS_OK;
 }
 
 AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, const aios_context_desc *desc, aios_context **out, aios_error *err) {
-    aios_plan p, again;
+    aios_plan p, now;
     aios_context_desc d;
     aios_allocator mem;
-    aios_mem_req meta_req;
-    aios__bump meta = { NULL, 0 };
-    aios__kv kv;
-    const aiosk_isa *k;
-    aios_context *c;
+    aios_context *c = NULL;
     aios_status st;
-    int32_t i;
+    uint64_t fp;
+    int32_t load;
     if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
     *out = NULL;
     aios__clear(err);
     if (!m || !m->arch) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_context_open needs a model with weights");
     if ((st = aios__desc_copy(&p, sizeof p, plan, "aios_plan", err)) != 0) return st;
     if ((st = aios__desc_copy(&d, sizeof d, desc, "aios_context_desc", err)) != 0) return st;
+    if ((st = aios__flags(d.flags, 0, "aios_context_desc", err)) != 0) return st;
     mem = m->mem;
     if (d.mem && (st = aios__desc_copy(&mem, sizeof mem, d.mem, "aios_allocator", err)) != 0) return st;
-    if (!mem.alloc || !mem.free) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_allocator needs alloc and free");
+    if ((st = aios__allocator_check(&mem, err)) != 0) return st;
     if (p.model_hash != m->gguf.hash) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan was made for another model");
-    k = aiosk_select(p.isa);
-    if (!k || p.n_ctx < 1 || p.n_seq < 1 || p.n_batch < 1 || p.n_outputs < 1 || p.n_threads < 1 || p.n_threads > 1024 || p.kv_type < 0 || p.kv_type >= AIOSK_N_KV)
-        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan was changed by hand: change the desc and plan again");
-    again = p;
-    if (!aios__plan_sizes(m, &again, k) || memcmp(again.request_bytes, p.request_bytes, sizeof p.request_bytes) || again.n_ops != p.n_ops)
-        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, again.total_bytes, p.total_bytes, "the plan (% bytes) does not fit what would be taken now (% bytes): plan again", aios__u(p.total_bytes), aios__u(again.total_bytes));
+    if ((st = aios__plan_check(m, &p, err)) != 0) return st;
+    if (p.flags & AIOS_PLAN_LENT_THREADS && !d.parallel_for && p.n_threads > 1)
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 1, (uint64_t)p.n_threads, "the plan counts on % lent threads, but parallel_for is NULL", aios__i(p.n_threads), aios__u(0));
+    if (m->loaded) p.request_bytes[AIOS_MEM_WEIGHTS] = 0;      /* another context has taken them since */
+    now = p;
+    if (!aios__plan_sizes(m, &now, aiosk_select(p.isa)) || memcmp(now.request_bytes, p.request_bytes, sizeof p.request_bytes) || now.n_ops != p.n_ops)
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, now.total_bytes, p.total_bytes, "the plan (% bytes) is not what would be taken now (% bytes): plan again", aios__u(p.total_bytes), aios__u(now.total_bytes));
 
-    aios__req_fill(&meta_req, AIOS_MEM_META, p.request_bytes[AIOS_MEM_META]);
-    meta.base = (char *)mem.alloc(mem.user, &meta_req);
-    if (!meta.base) return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, meta_req.bytes, 0, "the allocator gave no memory for the context (% bytes)", aios__u(meta_req.bytes), aios__u(0));
-    memset(meta.base, 0, (size_t)meta_req.bytes);
-    aios__kv_size(&kv, &m->hp, p.kv_type, p.n_ctx, p.n_seq);
-    c = (aios_context *)(void *)meta.base;
-    c->kv = kv;
-    aios__context_layout(m, &p, &meta, NULL);
-    c->mem = mem; c->model = m; c->plan = p; c->desc = d; c->k = k;
-    if (!c->desc.now_ns) c->desc.now_ns = aios__system_ns;
-    for (i = 0; i < AIOS_N_MEM; i++) aios__req_fill(&c->req[i], (uint32_t)i, p.request_bytes[i]);
-    c->block[AIOS_MEM_META] = c;
-
-    st = aios__context_take(c, AIOS_MEM_SCRATCH, err);
-    if (!st) st = aios__context_take(c, AIOS_MEM_KV, err);
-    if (!st && !m->loaded)
-        st = aios__weights_load(m, p.numerics, (char *)c->block[AIOS_MEM_SCRATCH], p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
-    if (!st) {
-        aios__kv_start(&c->kv, c->block[AIOS_MEM_KV]);
-        aios__build_start(&c->prog, m, &p, k);
-        c->prog.scratch.base = (char *)c->block[AIOS_MEM_SCRATCH];
-        c->prog.rope_mult = aios__rope_freqs(m, p.n_ctx, c->prog.freq);
-        aios__program_build(&c->prog);
-        c->run.k = k; c->run.hp = &m->hp; c->run.kv = &c->kv; c->run.pass = &c->pass;
-        c->run.work = c->prog.work; c->run.work_bytes = c->prog.work_bytes;
-        st = d.parallel_for ? AIOS_OK : aios__pool_start(&c->pool, p.n_threads, err);
+    load = !m->loaded;
+    if (load && (st = aios__weights_take(m, p.request_bytes[AIOS_MEM_WEIGHTS], err)) != 0) return st;
+    fp = aiosk_fp_begin();              /* the host's rounding mode is not ours */
+    st = aios__context_new(m, &p, &d, &mem, &c, err);
+    if (!st) st = aios__alloc(&mem, &c->req[AIOS_MEM_SCRATCH], "scratch", &c->block[AIOS_MEM_SCRATCH], err);
+    if (!st) st = aios__alloc(&mem, &c->req[AIOS_MEM_KV], "cache", &c->block[AIOS_MEM_KV], err);
+    if (!st && !d.parallel_for) st = aios__pool_start(&c->pool, p.n_threads, err);
+    if (!st && load) st = aios__weights_load(m, p.numerics, (char *)c->block[AIOS_MEM_SCRATCH], p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
+    if (!st) st = aios__context_build(c, err);
+    aiosk_fp_end(fp);
+    if (st) {
+        if (c) aios__context_release(c);
+        if (load) aios__weights_give(m);
+        return st;
     }
-    if (st) { aios__context_release(c); return st; }
     m->n_contexts++;
     *out = c;
     return AIOS_OK;
 }
 AIOS_API void aios_context_free(aios_context *c) {
+    aios_model *m;
     if (!c) return;
-    c->model->n_contexts--;
+    m = c->model;
     aios__context_release(c);
+    if (--m->n_contexts == 0 && m->dying) aios_model_free(m);
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------- */
@@ -95,7 +114,7 @@ AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids,
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     if (!ids && n) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "ids is NULL");
-    if (flags & ~(uint32_t)(AIOS_FEED_ALL_LOGITS | AIOS_FEED_NO_LOGITS)) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_feed: unknown flags");
+    if (flags > AIOS_FEED_NO_LOGITS) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS_FEED_NO_LOGITS, flags, "aios_feed: flags % are none, or contradict each other", aios__u(flags), aios__u(0));
     q = &c->seq[seq];
     if (n > (uint64_t)(c->plan.n_ctx - q->n_fed))
         return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)(c->plan.n_ctx - q->n_fed), n, "% tokens do not fit: the sequence has room for %", aios__u(n), aios__i(c->plan.n_ctx - q->n_fed));
@@ -133,12 +152,15 @@ AIOS_API aios_status aios_output_get(const aios_context *c, int32_t i, aios_outp
     o.embedding = (const float *)(const void *)aios__form(&c->prog.a_out, AIOSK_FLT, i);
     return aios__desc_fill(out, &o, sizeof o);
 }
-AIOS_API const float *aios_logits(const aios_context *c, int32_t seq) {
+/* The newest output row of a sequence, -1 = none. */
+static int32_t aios__output_row(const aios_context *c, int32_t seq) {
     int32_t i;
-    if (!aios__seq_ok(c, seq)) return NULL;
-    for (i = c->n_out_ready - 1; i >= 0; i--)
-        if (c->pass.seq[c->pass.out[i]] == seq) return c->prog.logits + (uint64_t)i * (uint64_t)c->model->hp.n_vocab;
-    return NULL;
+    for (i = c->n_out_ready - 1; i >= 0; i--) if (c->pass.seq[c->pass.out[i]] == seq) break;
+    return i;
+}
+AIOS_API const float *aios_logits(const aios_context *c, int32_t seq) {
+    int32_t i = aios__seq_ok(c, seq) ? aios__output_row(c, seq) : -1;
+    return i < 0 ? NULL : c->prog.logits + (uint64_t)i * (uint64_t)c->model->hp.n_vocab;
 }
 
 AIOS_API int32_t aios_seq_length(const aios_context *c, int32_t seq)    { return aios__seq_ok(c, seq) ? c->seq[seq].n_fed : 0; }
@@ -146,14 +168,16 @@ AIOS_API int32_t aios_seq_processed(const aios_context *c, int32_t seq) { return
 AIOS_API const int32_t *aios_seq_tokens(const aios_context *c, int32_t seq) { return aios__seq_ok(c, seq) ? c->seq[seq].token : NULL; }
 AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, aios_error *err) {
     aios__sequence *q;
+    int32_t i;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     q = &c->seq[seq];
     if (n < 0 || n > q->n_fed) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)n, "cannot cut a sequence of % to %", aios__i(q->n_fed), aios__i(n));
-    if (c->running) aios__pass_drop(c);
+    for (i = 0; c->running && i < c->pass.n; i++)           /* only a pass that works on what goes is dropped */
+        if (c->pass.seq[i] == seq && c->pass.pos[i] >= n) aios__pass_drop(c);
     q->n_fed = n;
     if (q->n_done > n) q->n_done = n;
-    aios__kv_cut(&c->kv, seq, q->n_done);
+    if (!c->running) aios__kv_cut(&c->kv, seq, q->n_done);  /* a pass under way may hold pages behind n_done; it cuts at its end or here next time */
     return AIOS_OK;
 }
 
@@ -164,12 +188,13 @@ AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out
 AIOS_API void aios_counters_reset(aios_context *c) { if (c) memset(&c->count, 0, sizeof c->count); }
 
 AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id, aios_error *err) {
-    const float *logits;
-    const aios__sequence *q;
+    int32_t i, pos;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
-    logits = aios_logits(c, seq);
-    if (!logits) return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the last step left no logits for sequence %", aios__i(seq));
-    q = &c->seq[seq];
-    return aios__sample(c->k, s, logits, c->model->hp.n_vocab, q->token, (uint64_t)q->n_done, (uint64_t)q->n_done, c->sample_work, id, err);
+    i = aios__output_row(c, seq);
+    if (i < 0) return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the last step left no logits for sequence %", aios__i(seq));
+    pos = c->pass.pos[c->pass.out[i]] + 1;
+    if (pos > c->seq[seq].n_done)
+        return aios__fail2(err, AIOS_ERR_STATE, AIOS__NO_OFF, (uint64_t)c->seq[seq].n_done, (uint64_t)pos, "the token at position % that the logits followed is no longer in sequence %", aios__i(pos - 1), aios__i(seq));
+    return aios__sample(c->k, s, aios_logits(c, seq), c->model->hp.n_vocab, c->seq[seq].token, (uint64_t)pos, (uint64_t)pos, c->sample_work, id, err);
 }

@@ -10,7 +10,7 @@ typedef struct aios__sequence {
 
 struct aios_context {
     aios_allocator mem;
-    aios_mem_req req[AIOS_N_MEM];       /* META, SCRATCH, KV as taken (by kind)                             */
+    aios_mem_req req[AIOS_N_MEM];       /* by kind; WEIGHTS are the model's                                 */
     void *block[AIOS_N_MEM];
     aios_model *model;
     aios_plan plan;
@@ -121,15 +121,21 @@ static int32_t aios__exec(aios_context *c, uint64_t deadline) {
 }
 
 /* ---- passes ---------------------------------------------------------------------------------------------------- */
-/* Gathers waiting tokens: sequences in ascending order, until the batch or the output rows are full. */
+/* Gathers waiting tokens: sequences in ascending order, until the batch or the output rows are full, but so that each that
+ * waits gets at least one token in if there is room: a long prompt does not hold up its neighbours. */
 static void aios__pass_gather(aios_context *c) {
     aios__pass *p = &c->pass;
-    int32_t s, per_block = aios__attend_tokens(&c->model->hp);
+    int32_t s, later = 0, per_block = aios__attend_tokens(&c->model->hp);
     p->n = p->n_out = p->n_blocks = 0;
+    for (s = 0; s < c->plan.n_seq; s++) later += c->seq[s].n_done < c->seq[s].n_fed;
     for (s = 0; s < c->plan.n_seq; s++) {
         aios__sequence *q = &c->seq[s];
-        int32_t i, in_block = 0;
-        for (i = q->n_done; i < q->n_fed && p->n < c->plan.n_batch; i++) {
+        int32_t i, most, in_block = 0;
+        if (q->n_done == q->n_fed) continue;
+        later--;
+        most = c->plan.n_batch - later > p->n ? c->plan.n_batch - later : p->n + 1;      /* one place for each that comes later */
+        if (most > c->plan.n_batch) most = c->plan.n_batch;
+        for (i = q->n_done; i < q->n_fed && p->n < most; i++) {
             if (q->want[i] && p->n_out == c->plan.n_outputs) break;
             if (in_block == 0) p->block[p->n_blocks++] = p->n;
             in_block = (in_block + 1) % per_block;
@@ -179,9 +185,9 @@ static aios_status aios__cancelled(aios_context *c, aios_error *err) {
 }
 static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *err) {
     if (aios__load(&c->cancel)) return aios__cancelled(c, err);
+    if (!c->running) c->n_out_ready = 0;
     while (c->running || aios__waiting(c)) {
         if (!c->running) {
-            c->n_out_ready = 0;
             aios__pass_gather(c);
             aios__phase_enter(c, 0);
             c->running = 1;

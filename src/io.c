@@ -31,22 +31,14 @@ static inline const void *aios__io_map(const aios_io *io, uint64_t off, uint64_t
 }
 
 /* ---- memory ------------------------------------------------------------------------------------------------ */
-static int64_t aios__memory_read(void *user, uint64_t off, void *dst, uint64_t n) {
+AIOS_API int64_t aios_io_memory_read(void *user, uint64_t off, void *dst, uint64_t n) {
     n = aios__min_u64(n, (uint64_t)INT64_MAX);
     memcpy(dst, (const char *)user + off, (size_t)n);
     return (int64_t)n;
 }
-static const void *aios__memory_map(void *user, uint64_t off, uint64_t n) {
+AIOS_API const void *aios_io_memory_map(void *user, uint64_t off, uint64_t n) {
     (void)n;        /* the caller, aios__io_map, has compared it with n_bytes */
     return (const char *)user + off;
-}
-AIOS_API void aios_io_memory(aios_io *io, const void *data, uint64_t n_bytes) {
-    if (!io) return;
-    aios_io_init(io);
-    io->n_bytes = data ? n_bytes : 0;
-    io->read = aios__memory_read;
-    io->map = aios__memory_map;
-    memcpy(&io->user, &data, sizeof data);      /* only ever read from: the const is kept in spirit */
 }
 
 /* ---- files -------------------------------------------------------------------------------------------------
@@ -65,14 +57,6 @@ static inline aios_status aios__file_open(const char *path, aios_io *io, aios_er
 static inline void aios__file_close(aios_io *io) { (void)io; }
 
 #elif defined(_WIN32)
-
-#ifndef WIN32_LEAN_AND_MEAN
-#define WIN32_LEAN_AND_MEAN
-#endif
-#ifndef NOMINMAX
-#define NOMINMAX
-#endif
-#include <windows.h>
 
 static int64_t aios__file_read(void *user, uint64_t off, void *dst, uint64_t n) {
     DWORD got = 0, before = GetLastError(), e = 0;

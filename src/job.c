@@ -22,13 +22,6 @@ static inline void aios__pause(void) {
 #endif
 }
 
-#if defined(_WIN32) && (!defined(AIOS_NO_CLOCK) || !defined(AIOS_NO_THREADS))
-#ifndef WIN32_LEAN_AND_MEAN
-#define WIN32_LEAN_AND_MEAN
-#endif
-#include <windows.h>
-#endif
-
 /* ---- clock -------------------------------------------------------------------------------------------------- */
 #if defined(AIOS_NO_CLOCK)
 static uint64_t aios__system_ns(void *user) { (void)user; return 0; }
@@ -64,10 +57,18 @@ typedef void (*aios__worker_fn)(void *arg, int32_t worker);
 #ifndef AIOS_STACK_BYTES
 #define AIOS_STACK_BYTES (256 * 1024)   /* the deepest task needs under 40 KiB; the C library puts a program's thread-local data here too */
 #endif
+#if defined(_WIN32)
+#define AIOS__STACK 0                   /* the system gives each thread its own                         */
+#define AIOS__PAGE 16
+#else
+#define AIOS__STACK (((uint64_t)AIOS_STACK_BYTES + 16383) / 16384 * 16384)
+#define AIOS__PAGE 16384                /* the largest page that a stack must be aligned to (Apple arm64) */
+#endif
 enum { AIOS__SPINS = 1000 };            /* some tens of microseconds                                    */
 
 #ifdef AIOS_NO_THREADS
 typedef struct aios__pool { int32_t n; } aios__pool;
+static uint64_t aios__pool_stacks(int32_t n) { (void)n; return 0; }
 static void aios__pool_layout(aios__pool *p, aios__bump *b, int32_t n) { (void)p; (void)b; (void)n; }
 static aios_status aios__pool_start(aios__pool *p, int32_t n, aios_error *err) {
     p->n = 1;
@@ -184,10 +185,13 @@ static void aios__pool_run(aios__pool *p, aios__worker_fn fn, void *arg) {
     aios__pool_sync(p);
 }
 
+/* Bytes of the stacks, the last thing that is laid out. */
+static uint64_t aios__pool_stacks(int32_t n) { return n > 1 ? (uint64_t)(n - 1) * AIOS__STACK + AIOS__PAGE : 0; }
 static void aios__pool_layout(aios__pool *p, aios__bump *b, int32_t n) {
     p->thread = (aios__thread *)aios__take(b, (uint64_t)n * sizeof *p->thread, 16);
     p->seat   = (aios__seat *)aios__take(b, (uint64_t)n * sizeof *p->seat, 16);
-    p->stack  = (char *)aios__take(b, n > 1 ? (uint64_t)(n - 1) * AIOS_STACK_BYTES : 0, 4096);
+    p->stack  = (char *)aios__take(b, aios__pool_stacks(n), 16);
+    if (p->stack) p->stack += (AIOS__PAGE - (uintptr_t)p->stack % AIOS__PAGE) % AIOS__PAGE;
 }
 static void aios__pool_stop(aios__pool *p) {
     int32_t i;
@@ -231,7 +235,7 @@ static aios_status aios__pool_start(aios__pool *p, int32_t n, aios_error *err) {
             pthread_attr_t a;
             ok = pthread_attr_init(&a) == 0;
             if (ok) {
-                ok = pthread_attr_setstack(&a, p->stack + (uint64_t)(i - 1) * AIOS_STACK_BYTES, AIOS_STACK_BYTES) == 0
+                ok = pthread_attr_setstack(&a, p->stack + (uint64_t)(i - 1) * AIOS__STACK, AIOS__STACK) == 0
                   && pthread_create(&p->thread[i], &a, aios__thread_main, &p->seat[i]) == 0;
                 pthread_attr_destroy(&a);
             }

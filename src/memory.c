@@ -7,7 +7,7 @@ static aios__place aios__place_of(const aios_model *m, int32_t numerics, uint32_
     const aios__tensor *t = &m->gguf.tensor[i];
     aios__place p;
     memset(&p, 0, sizeof p);
-    p.use = m->place[i].use;
+    p.use = m->place[i].use; p.can_map = m->place[i].can_map; p.p = m->place[i].p;
     p.layout = AIOSK_ROWS;
     if (!p.use) return p;
     p.n_bytes = t->n_bytes;
@@ -15,7 +15,7 @@ static aios__place aios__place_of(const aios_model *m, int32_t numerics, uint32_
     else {
         uint64_t packed = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, t->n[1], t->n[0]);
         if (p.use == AIOS__IS_MATRIX && packed && numerics != AIOS_REFERENCE) { p.layout = AIOSK_PANELS; p.n_bytes = packed; }
-        else p.mapped = m->io[t->part].map != NULL;
+        else p.mapped = p.can_map;
     }
     if (!p.mapped) {
         *off = aios__round_up(*off, 64);
@@ -24,6 +24,8 @@ static aios__place aios__place_of(const aios_model *m, int32_t numerics, uint32_
     }
     return p;
 }
+
+static int32_t aios__loaded_for(int32_t numerics) { return numerics == AIOS_REFERENCE ? (int32_t)AIOS__LOADED_ROWS : (int32_t)AIOS__LOADED_PACKED; }
 
 /* Bytes of the weights block, and by layout for the report. */
 typedef struct aios__weights_size { uint64_t bytes, packed, rows, mapped; } aios__weights_size;
@@ -66,18 +68,21 @@ static aios_status aios__tensor_load(const aios_model *m, const aios__tensor *t,
     return AIOS_OK;
 }
 
-/* Takes the weights block and fills it. tmp: room for at least 16 rows of any packed tensor (aios__weights_tmp). */
+/* Takes the weights block, which aios__weights_load then fills. Without it the model holds no weights. */
+static aios_status aios__weights_take(aios_model *m, uint64_t bytes, aios_error *err) {
+    aios__req_fill(&m->weights_req, AIOS_MEM_WEIGHTS, bytes);
+    return bytes ? aios__alloc(&m->mem, &m->weights_req, "weights", &m->weights, err) : AIOS_OK;
+}
+static void aios__weights_give(aios_model *m) {
+    if (m->weights) m->mem.free(m->mem.user, m->weights, &m->weights_req);
+    m->weights = NULL;
+    m->loaded = AIOS__LOADED_NOT;
+}
+/* tmp: room for at least 16 rows of any packed tensor (aios__weights_tmp). */
 static aios_status aios__weights_load(aios_model *m, int32_t numerics, char *tmp, uint64_t tmp_bytes, aios_progress_fn progress, void *user, aios_error *err) {
-    aios__weights_size s;
     uint64_t off = 0, done = 0;
     uint32_t i;
     aios_status st = AIOS_OK;
-    aios__weights_measure(m, numerics, &s);
-    aios__req_fill(&m->weights_req, AIOS_MEM_WEIGHTS, s.bytes);
-    if (s.bytes) {
-        m->weights = m->mem.alloc(m->mem.user, &m->weights_req);
-        if (!m->weights) return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, s.bytes, 0, "the allocator gave no memory for the weights (% bytes)", aios__u(s.bytes), aios__u(0));
-    }
     for (i = 0; i < m->gguf.n_tensors && !st; i++) {
         const aios__tensor *t = &m->gguf.tensor[i];
         aios__place p = aios__place_of(m, numerics, i, &off);
@@ -93,13 +98,8 @@ static aios_status aios__weights_load(aios_model *m, int32_t numerics, char *tmp
         if (!st && progress && progress(user, done, m->gguf.tensor_bytes))
             st = aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "loading was stopped by the progress callback");
     }
-    if (st) {
-        if (m->weights) m->mem.free(m->mem.user, m->weights, &m->weights_req);
-        m->weights = NULL;
-        return st;
-    }
-    m->loaded = 1 + (numerics == AIOS_REFERENCE);
-    return AIOS_OK;
+    if (!st) m->loaded = aios__loaded_for(numerics);
+    return st;
 }
 /* Bytes of 16 rows of the longest tensor that is packed. */
 static uint64_t aios__weights_tmp(const aios_model *m, int32_t numerics) {

@@ -15,21 +15,23 @@ enum { AIOS__SCALE_NONE = 0, AIOS__SCALE_LINEAR = 1, AIOS__SCALE_YARN = 2, AIOS_
 /* Tensor index of a role, and of its bias; -1 = the file has none. */
 typedef struct aios__ref { int32_t w, b; } aios__ref;
 
-/* Where a tensor's bytes are. Decided by aios__place (memory.c) before any are taken. */
+/* Where a tensor's bytes are. Decided by aios__place_of (memory.c) before any are taken. */
 typedef struct aios__place {
-    uint8_t use, layout, mapped, reserved;  /* use: AIOS__IS_*; 0 = no role. Vectors are kept as f32.    */
+    uint8_t use, layout, mapped, can_map;   /* use: AIOS__IS_*; 0 = no role. Vectors are kept as f32.    */
     uint32_t reserved2;
     uint64_t off, n_bytes;                  /* in the weights block                                     */
     const void *p;                          /* NULL until loaded                                        */
 } aios__place;
+
+enum { AIOS__LOADED_NOT = 0, AIOS__LOADED_PACKED = 1, AIOS__LOADED_ROWS = 2 };  /* ROWS: for AIOS_REFERENCE */
 
 struct aios_model {
     aios_allocator mem;
     aios_mem_req req, weights_req;
     aios_io *io;                            /* [n_parts]                                                */
     uint32_t n_parts, own_files, flags;
-    int32_t loaded;                         /* 0, or 1 + the numerics that the weights are laid out for */
-    uint32_t n_contexts;
+    int32_t loaded;                         /* AIOS__LOADED_*                                           */
+    uint32_t n_contexts, dying;             /* dying: freed when its last context is                    */
     aios__gguf gguf;
     aios__vocab vocab;
     const aios__arch *arch;                 /* NULL when opened for the vocabulary alone                */
@@ -125,8 +127,11 @@ AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
     }
     p->hd_k = aios__hp_int(&h, "attention.key_length", 1, 1024, p->n_embd / p->n_head);
     p->hd_v = aios__hp_int(&h, "attention.value_length", 1, 1024, p->n_embd / p->n_head);
-    if (!h.st && (p->hd_k > 1024 || p->hd_v > 1024))
-        return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1024, (uint64_t)p->hd_k, "a head of % channels is more than this version handles (%)", aios__i(p->hd_k), aios__u(1024));
+    scale = p->hd_k > p->hd_v ? p->hd_k : p->hd_v;
+    if (!h.st && (scale > 1024 || p->hd_k < 1 || p->hd_v < 1))
+        return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1024, (uint64_t)scale, "a head of % channels is not in the range that this version handles (1 to %)", aios__i(scale), aios__u(1024));
+    if (!h.st && (int64_t)p->n_head * scale > 1 << 22)
+        return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1 << 22, (uint64_t)p->n_head * (uint64_t)scale, "% heads of % channels are more than this version handles", aios__i(p->n_head), aios__i(scale));
     p->n_rot = m->arch->rope == AIOS__ROPE_NONE ? 0 : aios__hp_int(&h, "rope.dimension_count", 0, p->hd_k, p->hd_k);
     if (!h.st && p->n_rot % 2) {
         k = aios__hp_key(&h, "rope.dimension_count");
@@ -136,9 +141,9 @@ AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
     if (!h.st && !k) return aios__fail1(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "the key with the norm's epsilon (%) is missing",
                                         aios__z(m->arch->norm == AIOS__NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon"));
     p->norm_eps = (float)aios__hp_num(&h, m->arch->norm == AIOS__NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon", 1e-30, 1, 1e-5);
-    p->window   = m->arch->window_every ? aios__hp_int(&h, "attention.sliding_window", 0, 1 << 30, 0) : 0;
-    p->score_cap = (float)aios__hp_num(&h, "attn_logit_softcapping", 0, 1e6, 0);
-    p->logit_cap = (float)aios__hp_num(&h, "final_logit_softcapping", 0, 1e6, 0);
+    p->window   = m->arch->window_every ? aios__hp_int(&h, "attention.sliding_window", 0, 1 << 30, m->arch->window) : 0;
+    p->score_cap = (float)aios__hp_num(&h, "attn_logit_softcapping", 0, 1e6, m->arch->score_cap);
+    p->logit_cap = (float)aios__hp_num(&h, "final_logit_softcapping", 0, 1e6, m->arch->logit_cap);
     p->embd_scale = m->arch->flags & AIOS__EMBD_SQRT ? aiosk__sqrt((float)p->n_embd) : 1.0f;
     /* gemma2 27B (46 layers) scales scores by its embedding per head, not by its head size */
     scale = m->arch->flags & AIOS__POST_NORM && p->n_layer == 46 ? p->n_embd / p->n_head : p->hd_k;
@@ -216,11 +221,25 @@ static void aios__role_find(aios_model *m, const aios__role *r, const char *pref
         if (x) { (*n_found)++; m->place[x - m->gguf.tensor].use = (uint8_t)(part ? AIOS__IS_VECTOR : r->kind); }
     }
 }
-static aios_status aios__role_check(const aios_model *m, const aios__role *r, const aios__ref *ref, const aios__ref *layer, aios_error *err) {
+static aios_status aios__missing(const aios__role *r, int32_t layer, aios_error *err) {
+    if (layer < 0) return aios__fail1(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "tensor %.weight is missing", aios__z(r->name));
+    return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 0, 0, "tensor blk.%.%.weight is missing", aios__i(layer), aios__z(r->name));
+}
+/* A tensor that the family's row has no place for would be left out of the sum: better refused. */
+static aios_status aios__no_place(const aios_model *m, const aios__tensor *t, aios_error *err) {
+    return aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, 0, "tensor % has no place in the family %", aios__s(t->name), aios__s(m->arch_name));
+}
+/* Is everything there that must be, of the right shape, and nothing that has no place? layer -1 = the model's own roles. */
+static aios_status aios__role_check(const aios_model *m, const aios__role *r, const aios__ref *ref, int32_t l, aios_error *err) {
+    const aios__ref *layer = l < 0 ? NULL : m->layer[l];
     uint64_t in = aios__role_dim(m, r->in, layer), out = aios__role_dim(m, r->out, layer);
+    uint32_t has = m->arch->flags | (layer && layer[AIOS__T_ATTN_QKV].w >= 0 ? (uint32_t)AIOS__FUSED_QKV : 0);
+    int32_t place = (has & r->need) == r->need && !(has & r->not_with);
     aios_status st = AIOS_OK;
+    if (ref->w < 0 && place && r->must) return aios__missing(r, l, err);
     if (ref->w >= 0) {
         const aios__tensor *t = &m->gguf.tensor[ref->w];
+        if (!place) return aios__no_place(m, t, err);
         st = aios__shape_check(m, ref->w, in, out, err);
         if (!st && r->kind == AIOS__IS_VECTOR && aiosk_type_info((int32_t)t->type)->family != AIOSK_FLT)
             st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type, "tensor % is a vector of type %; f32, f16 or bf16 is due", aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
@@ -229,81 +248,44 @@ static aios_status aios__role_check(const aios_model *m, const aios__role *r, co
     }
     if (!st && ref->b >= 0) {
         const aios__tensor *t = &m->gguf.tensor[ref->b];
+        int32_t may = r->kind == AIOS__IS_MATRIX || (r->kind == AIOS__IS_VECTOR && r->in == 'E' && m->arch->norm == AIOS__NORM_LAYER);
         if (ref->w < 0) return aios__fail1(err, AIOS_ERR_MODEL, t->dir_off, "tensor % has no weight to go with", aios__s(t->name));
+        if (!may) return aios__no_place(m, t, err);
         st = aios__shape_check(m, ref->b, r->kind == AIOS__IS_VECTOR ? in : out, 1, err);
         if (!st && aiosk_type_info((int32_t)t->type)->family != AIOSK_FLT)
             st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type, "tensor % is a bias of type %; f32, f16 or bf16 is due", aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
     }
     return st;
 }
-static aios_status aios__missing(aios_error *err, const char *name, int32_t layer) {
-    if (layer < 0) return aios__fail1(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "tensor %.weight is missing", aios__z(name));
-    return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 0, 0, "tensor blk.%.%.weight is missing", aios__i(layer), aios__z(name));
-}
-
 static aios_status aios__roles_load(aios_model *m, aios_error *err) {
     uint32_t n_found = 0, i;
-    int32_t l, r, need_post = (m->arch->flags & AIOS__POST_NORM) != 0, need_qk = (m->arch->flags & AIOS__QK_NORM) != 0;
+    int32_t l, r;
     const aios__tensor *t;
     aios_status st = AIOS_OK;
-    for (r = 0; r < AIOS__N_MODEL_ROLES; r++)
-        aios__role_find(m, &aios__model_role[r], "", &m->role[r], &n_found);
-    if (m->role[AIOS__T_TOKEN_EMBD].w < 0) return aios__missing(err, "token_embd", -1);
+    for (r = 0; r < AIOS__N_MODEL_ROLES; r++) aios__role_find(m, &aios__model_role[r], "", &m->role[r], &n_found);
+    if (m->role[AIOS__T_TOKEN_EMBD].w < 0) return aios__missing(&aios__model_role[AIOS__T_TOKEN_EMBD], -1, err);
     t = &m->gguf.tensor[m->role[AIOS__T_TOKEN_EMBD].w];
-    if (t->n[1] > INT32_MAX) return aios__fail1(err, AIOS_ERR_MODEL, t->dir_off, "tensor % has too many rows", aios__s(t->name));
+    if (t->n[1] > 1 << 28) return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, 1 << 28, t->n[1], "tensor % has % rows, more than a vocabulary can have", aios__s(t->name), aios__u(t->n[1]));
     m->hp.n_vocab = (int32_t)t->n[1];
     if (aios__vocab_size(&m->vocab) && aios__vocab_size(&m->vocab) != (uint64_t)m->hp.n_vocab)
         return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, aios__vocab_size(&m->vocab), t->n[1], "tensor % has % rows, another number than the tokenizer has tokens", aios__s(t->name), aios__u(t->n[1]));
     for (r = 0; r < AIOS__N_MODEL_ROLES; r++)
-        if ((st = aios__role_check(m, &aios__model_role[r], &m->role[r], NULL, err)) != 0) return st;
-    if (m->role[AIOS__T_OUTPUT_NORM].w < 0) return aios__missing(err, "output_norm", -1);
+        if ((st = aios__role_check(m, &aios__model_role[r], &m->role[r], -1, err)) != 0) return st;
+    if ((m->role[AIOS__T_ROPE_LONG].w < 0) != (m->role[AIOS__T_ROPE_SHORT].w < 0))
+        return aios__missing(&aios__model_role[m->role[AIOS__T_ROPE_LONG].w < 0 ? AIOS__T_ROPE_LONG : AIOS__T_ROPE_SHORT], -1, err);
     if (m->role[AIOS__T_OUTPUT].w < 0) m->place[m->role[AIOS__T_TOKEN_EMBD].w].use = AIOS__IS_MATRIX;    /* tied: multiplied with too */
-    if (m->arch->flags & AIOS__POS_EMBD && m->role[AIOS__T_POS_EMBD].w < 0) return aios__missing(err, "position_embd", -1);
 
     for (l = 0; l < m->hp.n_layer; l++) {
-        aios__ref *ref = m->layer[l];
         char prefix[24];
         aios__text x;
         x.p = prefix; x.cap = sizeof prefix; x.n = 0;
         aios__put_z(&x, "blk."); aios__put_i(&x, l); aios__put_z(&x, ".");
+        for (r = 0; r < AIOS__N_LAYER_ROLES; r++) aios__role_find(m, &aios__layer_role[r], prefix, &m->layer[l][r], &n_found);
         for (r = 0; r < AIOS__N_LAYER_ROLES; r++)
-            aios__role_find(m, &aios__layer_role[r], prefix, &ref[r], &n_found);
-        for (r = 0; r < AIOS__N_LAYER_ROLES; r++)
-            if ((st = aios__role_check(m, &aios__layer_role[r], &ref[r], ref, err)) != 0) return st;
-        if (ref[AIOS__T_ATTN_NORM].w < 0) return aios__missing(err, "attn_norm", l);
-        if (ref[AIOS__T_ATTN_QKV].w < 0) {
-            if (ref[AIOS__T_ATTN_Q].w < 0) return aios__missing(err, "attn_q", l);
-            if (ref[AIOS__T_ATTN_K].w < 0) return aios__missing(err, "attn_k", l);
-            if (ref[AIOS__T_ATTN_V].w < 0) return aios__missing(err, "attn_v", l);
-        }
-        if (need_qk && ref[AIOS__T_ATTN_Q_NORM].w < 0) return aios__missing(err, "attn_q_norm", l);
-        if (need_qk && ref[AIOS__T_ATTN_K_NORM].w < 0) return aios__missing(err, "attn_k_norm", l);
-        if (ref[AIOS__T_ATTN_OUT].w < 0) return aios__missing(err, "attn_output", l);
-        if (need_post && ref[AIOS__T_POST_ATTN_NORM].w < 0) return aios__missing(err, "post_attention_norm", l);
-        if (!(m->arch->flags & AIOS__PARALLEL) && ref[AIOS__T_FFN_NORM].w < 0) return aios__missing(err, "ffn_norm", l);
-        if (ref[AIOS__T_FFN_UP].w < 0) return aios__missing(err, "ffn_up", l);
-        if (ref[AIOS__T_FFN_DOWN].w < 0) return aios__missing(err, "ffn_down", l);
-        if (need_post && ref[AIOS__T_POST_FFN_NORM].w < 0) return aios__missing(err, "post_ffw_norm", l);
-        /* a tensor that the family's row has no place for would be left out of the sum: better refused */
-        for (r = 0; r < AIOS__N_LAYER_ROLES; r++) {
-            int32_t odd = 0;
-            if (ref[r].w < 0) continue;
-            if (r == AIOS__T_ATTN_Q_NORM || r == AIOS__T_ATTN_K_NORM) odd = !need_qk;
-            if (r == AIOS__T_POST_ATTN_NORM || r == AIOS__T_POST_FFN_NORM) odd = !need_post;
-            if (r == AIOS__T_FFN_GATE) odd = !(m->arch->flags & AIOS__GATED);
-            if (r == AIOS__T_ATTN_Q || r == AIOS__T_ATTN_K || r == AIOS__T_ATTN_V) odd = ref[AIOS__T_ATTN_QKV].w >= 0;
-            if (r == AIOS__T_ATTN_NORM_2 || r == AIOS__T_FFN_NORM) odd = r == AIOS__T_ATTN_NORM_2 ? !(m->arch->flags & AIOS__PARALLEL) : (m->arch->flags & AIOS__PARALLEL) != 0;
-            if (odd) {
-                t = &m->gguf.tensor[ref[r].w];
-                return aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, 0, "tensor % has no place in the family %", aios__s(t->name), aios__s(m->arch_name));
-            }
-        }
+            if ((st = aios__role_check(m, &aios__layer_role[r], &m->layer[l][r], l, err)) != 0) return st;
     }
-    if (n_found != m->gguf.n_tensors)
-        for (i = 0; i < m->gguf.n_tensors; i++)
-            if (!m->place[i].use)
-                return aios__fail2(err, AIOS_ERR_UNSUPPORTED, m->gguf.tensor[i].dir_off, n_found, m->gguf.n_tensors,
-                                   "tensor % has no place in the family %", aios__s(m->gguf.tensor[i].name), aios__s(m->arch_name));
+    for (i = 0; n_found != m->gguf.n_tensors && i < m->gguf.n_tensors; i++)
+        if (!m->place[i].use) return aios__no_place(m, &m->gguf.tensor[i], err);
     return AIOS_OK;
 }
 
@@ -371,13 +353,10 @@ static aios_status aios__opening_start(aios__opening *o, const aios_model_desc *
     memset(o, 0, sizeof *o);
     aios__clear(err);
     if ((st = aios__desc_copy(&o->d, sizeof o->d, d, "aios_model_desc", err)) != 0) return st;
+    if ((st = aios__flags(o->d.flags, AIOS_MODEL_VOCAB_ONLY, "aios_model_desc", err)) != 0) return st;
     if (o->d.limits && (st = aios__desc_copy(&o->lim, sizeof o->lim, o->d.limits, "aios_limits", err)) != 0) return st;
-    if (!o->lim.max_tensors)      o->lim.max_tensors = 65535;
-    if (!o->lim.max_keys)         o->lim.max_keys = 65535;
-    if (!o->lim.max_parts || o->lim.max_parts > AIOS__MAX_PARTS) o->lim.max_parts = AIOS__MAX_PARTS;
-    if (!o->lim.max_header_bytes) o->lim.max_header_bytes = (uint64_t)1 << 30;
-    if (!o->lim.max_string_bytes) o->lim.max_string_bytes = (uint64_t)1 << 20;
-    if (!o->lim.max_array_items)  o->lim.max_array_items = (uint64_t)16 << 20;
+    o->lim = aios__limits_of(&o->lim);
+    if (o->lim.max_parts > AIOS__MAX_PARTS) o->lim.max_parts = AIOS__MAX_PARTS;
     o->n_parts = 1;
     if (!o->d.io) {
         if (!o->d.path) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_model_desc needs io or path");
@@ -387,6 +366,7 @@ static aios_status aios__opening_start(aios__opening *o, const aios_model_desc *
     if (o->n_parts > o->lim.max_parts) return aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, o->lim.max_parts, o->n_parts, "% parts are more than the limit of %", aios__u(o->n_parts), aios__u(o->lim.max_parts));
     for (i = 0, p = (const char *)o->d.io; i < o->n_parts; i++, p += o->d.io->struct_size) {     /* the caller's sizeof */
         if ((st = aios__desc_copy(&o->io[i], sizeof *o->io, p, "aios_io", err)) != 0) return st;
+        if ((st = aios__flags(o->io[i].flags, 0, "aios_io", err)) != 0) return st;
         if (!o->io[i].read) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_io.read is NULL");
     }
     return AIOS_OK;
@@ -407,6 +387,10 @@ static aios_status aios__model_size(aios__opening *o, aios__gguf_size *size, uin
     return AIOS_OK;
 }
 
+static aios_status aios__allocator_check(const aios_allocator *mem, aios_error *err) {
+    if (!mem->alloc || !mem->free) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_allocator needs alloc and free");
+    return aios__flags(mem->flags, 0, "aios_allocator", err);
+}
 static void aios__req_fill(aios_mem_req *r, uint32_t kind, uint64_t bytes) {
     memset(r, 0, sizeof *r);
     r->struct_size = (uint32_t)sizeof *r;
@@ -441,13 +425,14 @@ static aios_status aios__model_understand(aios_model *m, aios_error *err) {
 AIOS_API aios_status aios_model_measure(const aios_model_desc *d, aios_mem_req *req, aios_error *err) {
     aios__opening o;
     aios__gguf_size size;
+    aios_mem_req r;
     uint64_t bytes = 0;
     aios_status st = aios__opening_start(&o, d, err);
-    if (!st && !req) st = aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "req is NULL");
     if (!st) st = aios__model_size(&o, &size, &bytes, err);
     aios__opening_end(&o);
-    if (!st) aios__req_fill(req, AIOS_MEM_META, bytes);
-    return st;
+    if (st) return st;
+    aios__req_fill(&r, AIOS_MEM_META, bytes);
+    return aios__desc_fill(req, &r, sizeof r) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "req is NULL or was not initialised: call aios_mem_req_init first") : AIOS_OK;
 }
 
 AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out, aios_error *err) {
@@ -457,19 +442,21 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
     aios_mem_req req;
     aios__bump b = { NULL, 0 };
     aios_model *m;
-    uint64_t bytes = 0;
+    void *block = NULL;
+    uint64_t bytes = 0, fp;
+    uint32_t i;
     aios_status st;
     if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
     *out = NULL;
     st = aios__opening_start(&o, d, err);
     if (!st && !o.d.mem) st = aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_model_desc.mem is NULL: the library takes memory from the caller alone");
     if (!st) st = aios__desc_copy(&mem, sizeof mem, o.d.mem, "aios_allocator", err);
-    if (!st && (!mem.alloc || !mem.free)) st = aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_allocator needs alloc and free");
+    if (!st) st = aios__allocator_check(&mem, err);
     if (!st) st = aios__model_size(&o, &size, &bytes, err);
     if (!st) {
         aios__req_fill(&req, AIOS_MEM_META, bytes);
-        b.base = (char *)mem.alloc(mem.user, &req);
-        if (!b.base) st = aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, bytes, 0, "the allocator gave no memory for the model's header (% bytes)", aios__u(bytes), aios__u(0));
+        st = aios__alloc(&mem, &req, "model's header", &block, err);
+        b.base = (char *)block;
     }
     if (st) { aios__opening_end(&o); return st; }
     memset(b.base, 0, sizeof(aios_model));
@@ -479,8 +466,12 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
     memset(m->place, 0, size.n_tensors * sizeof *m->place);
     st = aios__gguf_load(&m->gguf, &b, m->io, m->n_parts, &o.lim, &size, err);
     if (!st) st = aios__vocab_load(&m->vocab, &b, &m->gguf, &size, err);
+    fp = aiosk_fp_begin();              /* the host's rounding mode is not ours */
     if (!st) st = aios__model_understand(m, err);
+    aiosk_fp_end(fp);
     if (st) { aios_model_free(m); return st; }
+    for (i = 0; i < m->gguf.n_tensors; i++)
+        m->place[i].can_map = aios__io_map(&m->io[m->gguf.tensor[i].part], m->gguf.tensor[i].off, m->gguf.tensor[i].n_bytes) != NULL;
     if (o.d.log) {
         aios_error e;
         if (aios__vocab_encodes(&m->vocab, &e)) o.d.log(o.d.log_user, 1, e.text);     /* runs all the same, on token ids */
@@ -493,6 +484,7 @@ AIOS_API void aios_model_free(aios_model *m) {
     aios_allocator mem;
     aios_mem_req req;
     if (!m) return;
+    if (m->n_contexts) { m->dying = 1; return; }
     mem = m->mem; req = m->req;
     if (m->weights) mem.free(mem.user, m->weights, &m->weights_req);
     if (m->own_files) aios__parts_close(m->io, m->n_parts);

@@ -22,7 +22,7 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
         if (c) { c->seq[s].token = tok; c->seq[s].want = want; }
     }
     aios__kv_layout(&x->kv, meta);
-    aios__pool_layout(&x->pool, meta, p->n_threads);
+    aios__pool_layout(&x->pool, meta, p->flags & AIOS_PLAN_LENT_THREADS ? 1 : p->n_threads);
     return c;
 }
 static void aios__build_start(aios__build *b, const aios_model *m, const aios_plan *p, const aiosk_isa *k) {
@@ -30,9 +30,27 @@ static void aios__build_start(aios__build *b, const aios_model *m, const aios_pl
     b->n_batch = p->n_batch; b->n_outputs = p->n_outputs; b->n_threads = p->n_threads; b->numerics = p->numerics; b->n_ctx = p->n_ctx;
 }
 
-static aios_status aios__plan_int(int32_t *out, int32_t v, int32_t dflt, int32_t hi, const char *name, aios_error *err) {
-    if (v < 0 || v > hi) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)hi, (uint64_t)v, "aios_plan_desc.% is %, out of range", aios__z(name), aios__i(v));
-    *out = v ? v : dflt;
+/* The choices of a plan, whether made here or handed in. */
+static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aios_error *err) {
+    static const char *const names[] = { "n_ctx", "n_seq", "n_batch", "n_outputs", "n_threads", "kv_type", "numerics", "isa" };
+    static const int32_t most[] = { 1 << 28, 1 << 20, 4096, 4096, 1024, AIOSK_N_KV - 1, AIOS_REFERENCE, AIOSK_N_ISA - 1 };
+    int32_t i, v[8];
+    aios_status st = aios__flags(p->flags, AIOS_PLAN_LENT_THREADS, "aios_plan", err);
+    if (st) return st;
+    v[0] = p->n_ctx; v[1] = p->n_seq; v[2] = p->n_batch; v[3] = p->n_outputs; v[4] = p->n_threads; v[5] = p->kv_type; v[6] = p->numerics; v[7] = p->isa;
+    for (i = 0; i < 8; i++)
+        if (v[i] < (i < 5) || v[i] > most[i])
+            return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)most[i], (uint64_t)(v[i] < 0 ? 0 : v[i]), "the plan's % is %, out of range", aios__z(names[i]), aios__i(v[i]));
+    if (p->numerics == AIOS_FAST) return aios__fail(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "AIOS_FAST numerics are not in this version");
+    if (p->numerics == AIOS_REFERENCE && p->kv_type != AIOSK_KV_F32)
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "AIOS_REFERENCE numerics go with an f32 cache");
+    if ((uint64_t)p->n_batch * (uint64_t)m->hp.n_head > (uint64_t)1 << 28)
+        return aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, (uint64_t)1 << 28, (uint64_t)p->n_batch * (uint64_t)m->hp.n_head, "a batch of % tokens of % heads is too large: plan a smaller n_batch", aios__i(p->n_batch), aios__i(m->hp.n_head));
+    if (m->role[AIOS__T_POS_EMBD].w >= 0 && p->n_ctx > m->hp.n_ctx_train)
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)m->hp.n_ctx_train, (uint64_t)p->n_ctx, "n_ctx % is past the % positions that the model has learned", aios__i(p->n_ctx), aios__i(m->hp.n_ctx_train));
+    if (!aiosk_select(p->isa)) return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "instruction set % is not in this machine or this build", aios__i(p->isa));
+    if (m->loaded && m->loaded != aios__loaded_for(p->numerics))
+        return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model's weights are laid out for other numerics: open the model a second time");
     return AIOS_OK;
 }
 
@@ -65,7 +83,11 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     p->token_weight_bytes = b.w_bytes + b.row_bytes;
     p->token_act_bytes = b.act_bytes;
     p->token_kv_pos_bytes = kv.page_bytes / AIOSK_TILE;
-    p->token_kv_bytes = p->token_kv_pos_bytes * (uint64_t)p->n_ctx;
+    p->token_kv_bytes = 0;
+    for (i = 0; i < (uint64_t)m->hp.n_layer; i++) {
+        int32_t window = aios__layer_window(m, (int32_t)i);
+        p->token_kv_bytes += p->token_kv_pos_bytes / (uint64_t)m->hp.n_layer * (uint64_t)(window && window < p->n_ctx ? window : p->n_ctx);
+    }
     return 1;
 }
 
@@ -80,52 +102,56 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     if ((st = aios__desc_copy(&d, sizeof d, desc, "aios_plan_desc", err)) != 0) return st;
     memset(&p, 0, sizeof p);
     p.struct_size = (uint32_t)sizeof p;
-    if ((st = aios__plan_int(&p.n_ctx, d.n_ctx, m->hp.n_ctx_train, 1 << 28, "n_ctx", err)) != 0) return st;
-    if ((st = aios__plan_int(&p.n_seq, d.n_seq, 1, 1 << 20, "n_seq", err)) != 0) return st;
-    if ((st = aios__plan_int(&p.n_batch, d.n_batch, 64, 1 << 16, "n_batch", err)) != 0) return st;
-    if ((st = aios__plan_int(&p.n_outputs, d.n_outputs, p.n_seq < p.n_batch ? p.n_seq : p.n_batch, 1 << 16, "n_outputs", err)) != 0) return st;
-    if ((st = aios__plan_int(&p.n_threads, d.n_threads, 1, 1024, "n_threads", err)) != 0) return st;
-    if ((st = aios__plan_int(&p.kv_type, d.kv_type, 0, AIOSK_N_KV - 1, "kv_type", err)) != 0) return st;
-    if ((st = aios__plan_int(&p.numerics, d.numerics, 0, AIOS_REFERENCE, "numerics", err)) != 0) return st;
-    if ((st = aios__plan_int(&p.isa, d.isa, 0, AIOSK_N_ISA - 1, "isa", err)) != 0) return st;
-    if (p.numerics == AIOS_FAST) return aios__fail(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "AIOS_FAST numerics are not in this version");
+    if ((st = aios__flags(d.flags, AIOS_PLAN_LENT_THREADS, "aios_plan_desc", err)) != 0) return st;
+    p.flags     = d.flags;
+    p.n_ctx     = d.n_ctx ? d.n_ctx : m->hp.n_ctx_train;
+    p.n_seq     = d.n_seq ? d.n_seq : 1;
+    p.n_batch   = d.n_batch ? d.n_batch : 64;
+    p.n_outputs = d.n_outputs ? d.n_outputs : p.n_seq;
+    p.n_threads = d.n_threads ? d.n_threads : 1;
+    p.kv_type = d.kv_type; p.numerics = d.numerics; p.isa = d.isa;
     if (p.n_outputs > p.n_batch) p.n_outputs = p.n_batch;
-    if (m->role[AIOS__T_POS_EMBD].w >= 0 && p.n_ctx > m->hp.n_ctx_train)
-        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)m->hp.n_ctx_train, (uint64_t)p.n_ctx, "n_ctx % is past the % positions that the model has learned", aios__i(p.n_ctx), aios__i(m->hp.n_ctx_train));
+    if ((st = aios__plan_check(m, &p, err)) != 0) return st;
     k = aiosk_select(p.isa);
-    if (!k) return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "instruction set % is not in this machine or this build", aios__i(p.isa));
-    if (m->loaded && m->loaded != 1 + (p.numerics == AIOS_REFERENCE))
-        return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model's weights are laid out for other numerics: open the model a second time");
     p.held_bytes = m->req.bytes + (m->weights ? m->weights_req.bytes : 0);
     p.model_hash = m->gguf.hash;
-    if (!aios__plan_sizes(m, &p, k)) return aios__fail(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "the cache for this context and these sequences has no size that fits 64 bits");
+    if (!aios__plan_sizes(m, &p, k)) return aios__fail(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "the cache for this context and these sequences is too large to be counted");
     least = p;
     least.n_ctx = 1; least.n_seq = 1; least.n_batch = 1; least.n_outputs = 1; least.n_threads = 1; least.kv_type = AIOSK_KV_I8;
     if (aios__plan_sizes(m, &least, k)) p.min_bytes = least.total_bytes;
-    if (d.budget_bytes && p.total_bytes > d.budget_bytes)
-        return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.total_bytes, d.budget_bytes, "this plan needs % bytes; the least for this model is %", aios__u(p.total_bytes), aios__u(p.min_bytes));
-    if (d.read_bandwidth) p.tok_s_bound_milli = d.read_bandwidth * 1000 / (p.token_weight_bytes + p.token_kv_bytes ? p.token_weight_bytes + p.token_kv_bytes : 1);
+    if (d.budget_bytes && p.held_bytes + p.total_bytes > d.budget_bytes)
+        return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.held_bytes + p.total_bytes, d.budget_bytes, "this plan needs % bytes in all; the least for this model is %", aios__u(p.held_bytes + p.total_bytes), aios__u(p.held_bytes + p.min_bytes));
+    if (d.read_bandwidth && d.read_bandwidth < UINT64_MAX / 1000) p.tok_s_bound_milli = d.read_bandwidth * 1000 / (p.token_weight_bytes + p.token_kv_bytes ? p.token_weight_bytes + p.token_kv_bytes : 1);
     return aios__desc_fill(out, &p, sizeof p) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "aios_plan was not initialised: call aios_plan_init first") : AIOS_OK;
 }
 
-/* The order in which a context takes its memory. */
-static const uint8_t aios__request_order[AIOS_N_MEM] = { AIOS_MEM_META, AIOS_MEM_SCRATCH, AIOS_MEM_KV, AIOS_MEM_WEIGHTS };
+/* The order in which a context takes its memory: what stays with the model comes first, so that the rest is given back in
+ * reverse order, as an allocator that is a stack wants it. */
+static const uint8_t aios__request_order[AIOS_N_MEM] = { AIOS_MEM_WEIGHTS, AIOS_MEM_META, AIOS_MEM_SCRATCH, AIOS_MEM_KV };
 
-AIOS_API aios_status aios_plan_request(const aios_plan *p, uint32_t i, aios_mem_req *out) {
-    if (!p || !out || i >= p->n_requests || i >= AIOS_N_MEM) return AIOS_ERR_ARG;
-    aios__req_fill(out, aios__request_order[i], p->request_bytes[aios__request_order[i]]);
-    return AIOS_OK;
+AIOS_API aios_status aios_plan_request(const aios_plan *plan, uint32_t i, aios_mem_req *out) {
+    aios_mem_req r;
+    aios_plan p;
+    uint32_t k;
+    if (aios__desc_copy(&p, sizeof p, plan, "aios_plan", NULL) || i >= p.n_requests) return AIOS_ERR_ARG;
+    k = aios__request_order[i + AIOS_N_MEM - p.n_requests];        /* three: the model holds its weights already */
+    aios__req_fill(&r, k, p.request_bytes[k]);
+    return aios__desc_fill(out, &r, sizeof r);
 }
 
-AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *p, uint32_t i, aios_tensor_place *out) {
+AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *plan, uint32_t i, aios_tensor_place *out) {
     aios_tensor_place x;
+    aios_plan p;
     aios__place at;
     uint64_t off = 0;
-    if (!m || !p || i >= m->gguf.n_tensors) return AIOS_ERR_ARG;
-    at = aios__place_of(m, p->numerics, i, &off);
+    int32_t id = (int32_t)i;
+    if (!m || !m->arch || aios__desc_copy(&p, sizeof p, plan, "aios_plan", NULL) || i >= m->gguf.n_tensors) return AIOS_ERR_ARG;
+    at = aios__place_of(m, p.numerics, i, &off);
     memset(&x, 0, sizeof x);
     x.tier = at.mapped ? (uint32_t)AIOS_TIER_WARM : (uint32_t)AIOS_TIER_HOT;
     x.layout = at.layout; x.mapped = at.mapped; x.n_bytes = at.n_bytes;
-    x.token_bytes = at.use == AIOS__IS_TABLE ? m->gguf.tensor[i].row_bytes : at.n_bytes;
+    x.token_bytes = at.use == AIOS__IS_TABLE ? 0 : at.n_bytes;
+    if (id == m->role[AIOS__T_TOKEN_EMBD].w || id == m->role[AIOS__T_POS_EMBD].w) x.token_bytes += m->gguf.tensor[i].row_bytes;
+    if (id == m->role[AIOS__T_ROPE_FREQS].w || id == m->role[AIOS__T_ROPE_LONG].w || id == m->role[AIOS__T_ROPE_SHORT].w) x.token_bytes = 0;   /* read once, at opening */
     return aios__desc_fill(out, &x, sizeof x);
 }

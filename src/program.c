@@ -51,7 +51,8 @@ typedef struct aios__op {
     aios__acts in, out;
     float *y;
     uint64_t y_stride;
-    int32_t n_in, n_out, rows_per_task, window;
+    int32_t n_in, n_out, rows_per_task;
+    int32_t window;                     /* ATTEND: of the layer; 0 = sees all                               */
     float scale;
     int32_t layout;
     const double *freq;
@@ -170,7 +171,7 @@ static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task
     int32_t part = task % parts, kvh = task / parts % hp->n_head_kv, block = task / parts / hp->n_head_kv;
     int32_t h0 = kvh * group + part * heads, n_h = group - part * heads < heads ? group - part * heads : heads;
     int32_t t0 = ps->block[block], n_t = ps->block[block + 1] - t0, n_q = n_h * n_t, hp_k = (hp->hd_k + 15) / 16 * 16, hp_v = (hp->hd_v + 15) / 16 * 16;
-    int32_t t, h, i, pos, first, last = ps->pos[t0 + n_t - 1];
+    int32_t t, h, i, pos, first, n_read = 0, last = ps->pos[t0 + n_t - 1];
     aios__attend_work w;
     aios__bump b;
     aiosk_attend a;
@@ -196,8 +197,9 @@ static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task
         }
         a.tile = aios__kv_tile(r->kv, ps->seq[t0], op->layer, kvh, pos);
         r->k->attend[r->kv->type](&a);
-        r->kv_read[(int64_t)worker * 8] += r->kv->tile_bytes / AIOSK_TILE * (uint64_t)(last + 1 - pos < AIOSK_TILE ? last + 1 - pos : AIOSK_TILE);
+        n_read += (last + 1 - pos < AIOSK_TILE ? last + 1 - pos : AIOSK_TILE) - (first > pos ? first - pos : 0);
     }
+    r->kv_read[(int64_t)worker * 8] += r->kv->tile_bytes / AIOSK_TILE * (uint64_t)n_read;
     for (t = i = 0; t < n_t; t++) for (h = 0; h < n_h; h++, i++)
         r->k->scale(w.o + (int64_t)i * hp_v, 1.0f / w.l[i], hp->hd_v, op->y + (uint64_t)(t0 + t) * op->y_stride + (int64_t)(h0 + h) * hp->hd_v);
 }
@@ -228,8 +230,8 @@ static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
 
 /* ---- rope frequencies ----------------------------------------------------------------------------------------- */
 /* Each pair i turns by pos * freq[i]: every scaling method comes down to another table. Returns what cos and sin are
- * multiplied with. From: linear (Chen 2023), YaRN (Peng 2023), LongRoPE (Ding 2024), as GGUF writes their parameters. */
-AIOSK__STRICT static float aios__rope_freqs(const aios_model *m, int32_t n_ctx, double *freq) {
+ * multiplied with in *mult_out. From: linear (Chen 2023), YaRN (Peng 2023), LongRoPE (Ding 2024), as GGUF writes their parameters. */
+AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, int32_t n_ctx, double *freq, float *mult_out, aios_error *err) {
     const aios__hp *p = &m->hp;
     int32_t i, n = p->n_rot / 2, r = AIOS__T_ROPE_FREQS;
     double log_base = aios__log(p->rope_base), mult = p->rope_attn_factor, low = 0, high = 0;
@@ -248,7 +250,11 @@ AIOSK__STRICT static float aios__rope_freqs(const aios_model *m, int32_t n_ctx, 
     div = m->role[r].w >= 0 ? (const float *)m->place[m->role[r].w].p : NULL;
     for (i = 0; i < n; i++) {
         double f = aios__exp(-(double)(2 * i) / (double)p->n_rot * log_base);
-        if (div) f /= (double)div[i];
+        if (div) {
+            if (!(div[i] >= 1e-6f && div[i] <= 1e6f))
+                return aios__fail2(err, AIOS_ERR_MODEL, m->gguf.tensor[m->role[r].w].off + (uint64_t)i * 4, 0, (uint64_t)i, "factor % of tensor % makes no sense", aios__i(i), aios__s(m->gguf.tensor[m->role[r].w].name));
+            f /= (double)div[i];
+        }
         if (p->rope_scaling == AIOS__SCALE_LINEAR) f /= p->rope_factor;
         if (p->rope_scaling == AIOS__SCALE_YARN) {
             double ramp = ((double)i - low) / (high - low), keep;
@@ -256,9 +262,12 @@ AIOSK__STRICT static float aios__rope_freqs(const aios_model *m, int32_t n_ctx, 
             keep = (1 - ramp) * p->yarn_ext;        /* 1 = the fast pairs turn as trained, 0 = slowed down */
             f = f / p->rope_factor * (1 - keep) + f * keep;
         }
+        if ((double)n_ctx * f > 1e6)
+            return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1000000, (uint64_t)n_ctx, "rope turns pair % too far to be computed within % positions", aios__i(i), aios__i(n_ctx));
         freq[i] = f;
     }
-    return (float)mult;
+    *mult_out = (float)mult;
+    return AIOS_OK;
 }
 
 /* ---- building ------------------------------------------------------------------------------------------------- */
@@ -323,7 +332,9 @@ static uint64_t aios__vec_bytes(const aios__build *b, int32_t tensor) { return t
 static void aios__emit_table(aios__build *b, aios__op_fn run, const char *name, aios__ref r, float scale, uint32_t flags) {
     aios__op local, *o = aios__emit(b, &local, run, name, -1, AIOS__PER_TOKEN, flags);
     const aios__tensor *t = &b->m->gguf.tensor[r.w];
-    o->w = b->m->place[r.w].p; o->layout = b->m->place[r.w].layout; o->type = (int32_t)t->type;
+    uint64_t off = 0;
+    aios__place p = aios__place_of(b->m, b->numerics, (uint32_t)r.w, &off);
+    o->w = p.p; o->layout = p.layout; o->type = (int32_t)t->type;
     o->n_in = b->m->hp.n_embd; o->y = b->x; o->y_stride = (uint64_t)b->m->hp.n_embd; o->scale = scale;
     o->row_bytes = t->row_bytes; o->act_bytes = (uint64_t)o->n_in * 4;
     b->row_bytes += o->row_bytes; b->act_bytes += o->act_bytes;
@@ -347,11 +358,12 @@ static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, a
     aios__place p = aios__place_of(b->m, b->numerics, (uint32_t)r.w, &off);
     int64_t rows, most;
     uint32_t mask = aios__mask(b, r);
-    o->type = (int32_t)t->type; o->layout = p.layout; o->w = b->m->place[r.w].p; o->b = aios__vec(b, r.b);
+    o->type = (int32_t)t->type; o->layout = p.layout; o->w = p.p; o->b = aios__vec(b, r.b);
     o->mm = b->numerics == AIOS_REFERENCE ? NULL : b->k->matmul[o->type][p.layout];
     o->in = *in; o->y = y; o->y_stride = y_stride;
     o->n_in = (int32_t)t->n[0]; o->n_out = (int32_t)t->n[1];
-    /* a task: at least 64 KiB of weights (some microseconds), at most 16 M products (some tenths of a millisecond) */
+    /* a task: about 64 KiB of weights (some microseconds), and of the order of 16 M products (some tenths of a millisecond), but
+     * never fewer than 16 rows */
     rows = (int64_t)(65536 / t->row_bytes);
     most = 16777216 / ((int64_t)o->n_in * (flags & AIOS__ON_OUTPUTS ? b->n_outputs : b->n_batch));
     if (rows > most) rows = most;
@@ -362,6 +374,10 @@ static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, a
     b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
 }
 
+/* The sliding window of a layer; 0 = sees all. */
+static int32_t aios__layer_window(const aios_model *m, int32_t l) {
+    return m->arch->window_every && l % m->arch->window_every == 0 ? m->hp.window : 0;
+}
 static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *in) {
     const aios_model *m = b->m;
     const aios__hp *hp = &m->hp;
@@ -386,7 +402,7 @@ static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *i
 
     o = aios__emit(b, &local, aios__op_attend, "attend", l, AIOS__PER_HEAD, 0);
     o->x = b->qkv; o->x_stride = stride; o->y = b->att; o->y_stride = (uint64_t)b->n_att;
-    if (m->arch->window_every && l % m->arch->window_every == 0) o->window = hp->window;
+    o->window = aios__layer_window(m, l);
     o->act_bytes = nq * 4 + (uint64_t)b->n_att * 4;
     b->act_bytes += o->act_bytes;
     if (mask) {

@@ -93,6 +93,16 @@ static aios_status aios__fail(aios_error *err, aios_status code, uint64_t off, c
 }
 static inline void aios__clear(aios_error *err) { if (err) memset(err, 0, sizeof *err); }
 
+/* One request of the caller's allocator; what it answers must be there and aligned. */
+static aios_status aios__alloc(const aios_allocator *mem, const aios_mem_req *req, const char *what, void **out, aios_error *err) {
+    *out = mem->alloc(mem->user, req);
+    if (!*out) return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, req->bytes, 0, "the allocator gave no memory for the % (% bytes)", aios__z(what), aios__u(req->bytes));
+    if (!((uintptr_t)*out & (req->align - 1))) return AIOS_OK;
+    mem->free(mem->user, *out, req);
+    *out = NULL;
+    return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, req->align, 0, "the allocator's memory for the % is not aligned to % bytes", aios__z(what), aios__u(req->align));
+}
+
 /* Copies a desc that the caller may have compiled against an older or newer header: min(struct_size, sizeof) bytes over
  * zeros. A newer caller's unknown fields must be zero. */
 static aios_status aios__desc_copy(void *dst, uint32_t dst_bytes, const void *src, const char *what, aios_error *err) {
@@ -107,6 +117,11 @@ static aios_status aios__desc_copy(void *dst, uint32_t dst_bytes, const void *sr
     memset(dst, 0, dst_bytes);
     memcpy(dst, src, n < dst_bytes ? n : dst_bytes);
     return AIOS_OK;
+}
+/* A flag that this version does not know may change what the caller means: refused, not ignored. */
+static aios_status aios__flags(uint32_t given, uint32_t known, const char *what, aios_error *err) {
+    if (!(given & ~known)) return AIOS_OK;
+    return aios__fail2(err, AIOS_ERR_DESC, AIOS__NO_OFF, known, given, "%.flags % has bits that this version does not know", aios__z(what), aios__u(given));
 }
 /* The other way: fills a caller's struct of struct_size bytes, which stays as it is. */
 static aios_status aios__desc_fill(void *dst, const void *src, uint32_t src_bytes) {

@@ -80,6 +80,22 @@ static void lent_for(void *user, int32_t n, aios_task_fn fn, void *arg) {
     }
 }
 
+/* ---- an allocator that is a stack: what comes last must go first ----------------------------------------------------- */
+typedef struct stack_mem { char *base; uint64_t used, cap; int bad; } stack_mem;
+static void *stack_alloc(void *user, const aios_mem_req *r) {
+    stack_mem *s = (stack_mem *)user;
+    uint64_t at = (s->used + r->align - 1) / r->align * r->align;
+    if (at + r->bytes > s->cap) return NULL;
+    s->used = at + r->bytes;
+    return s->base + at;
+}
+static void stack_free(void *user, void *p, const aios_mem_req *r) {
+    stack_mem *s = (stack_mem *)user;
+    uint64_t at = (uint64_t)((char *)p - s->base);
+    s->bad += at + r->bytes != s->used;
+    s->used = at;
+}
+
 /* ---- one run: its settings, and the hash of all its logits -------------------------------------------------------------- */
 typedef struct setup { int32_t threads, batch, n_seq, kv, numerics, isa, outputs, use_lent, tiny_steps; } setup;
 typedef struct run { aios_model *m; aios_context *c; aios_plan plan; aios_error err; fake_clock clock; aios_status st; } run;
@@ -259,6 +275,9 @@ static void test_memory(const aios_io *io) {
     n = mem_log.n;
     aios_model_desc_init(&md);
     md.io = io;
+    memset(&q, 0, sizeof q);
+    CHECK(aios_model_measure(&md, &q, &r.err) == AIOS_ERR_DESC && aios_plan_request(&r.plan, 0, &q) == AIOS_ERR_DESC);
+    aios_mem_req_init(&q);
     CHECK(aios_model_measure(&md, &q, &r.err) == 0);
     CHECK(q.bytes == mem_log.req[0].bytes && q.kind == AIOS_MEM_META && mem_log.req[0].align == q.align);
     CHECK(n == 1 + (int)r.plan.n_requests);
@@ -289,7 +308,7 @@ static void test_memory(const aios_io *io) {
     CHECK(mem_log.n == n + 3);
     aios_context_free(second.c);
     /* a budget one byte below what is needed is refused, with the numbers */
-    pd.budget_bytes = second.plan.total_bytes;
+    pd.budget_bytes = second.plan.held_bytes + second.plan.total_bytes;
     CHECK(aios_plan_make(r.m, &pd, &second.plan, &r.err) == 0);
     pd.budget_bytes--;
     CHECK(aios_plan_make(r.m, &pd, &second.plan, &r.err) == AIOS_ERR_MEMORY && r.err.expected == pd.budget_bytes + 1 && r.err.got == pd.budget_bytes);
@@ -453,6 +472,147 @@ static void test_arguments(const aios_io *io) {
     run_close(&r);
 }
 
+/* Contexts on a stack of memory: two in turn over the same weights, the model freed before its last context. */
+static void test_stack(const aios_io *io) {
+    stack_mem s;
+    aios_allocator a;
+    aios_model_desc md;
+    aios_plan_desc pd;
+    aios_context_desc cd;
+    aios_model *m;
+    aios_context *c;
+    aios_plan p;
+    aios_error err;
+    int32_t ids[N_IDS], k;
+    uint64_t first = 0;
+    memset(&s, 0, sizeof s);
+    s.cap = 1 << 23;
+    CHECK(posix_memalign((void **)&s.base, 4096, (size_t)s.cap) == 0);
+    aios_allocator_init(&a);
+    a.alloc = stack_alloc; a.free = stack_free; a.user = &s;
+    aios_model_desc_init(&md);
+    md.io = io; md.mem = &a;
+    CHECK(aios_model_open(&md, &m, &err) == 0);
+    aios_plan_desc_init(&pd);
+    pd.n_ctx = 128; pd.n_outputs = 64;
+    aios_plan_init(&p);
+    CHECK(aios_plan_make(m, &pd, &p, &err) == 0);       /* one plan for both: the second finds the weights there */
+    aios_context_desc_init(&cd);
+    make_ids(ids, N_IDS, 288, 5);
+    for (k = 0; k < 2; k++) {
+        run r;
+        uint64_t h;
+        memset(&r, 0, sizeof r);
+        CHECK(aios_context_open(m, &p, &cd, &c, &err) == 0);
+        r.m = m; r.c = c;
+        aios_feed(c, 0, ids, 64, AIOS_FEED_ALL_LOGITS, NULL);
+        h = run_hash(&r, 0, 0, NULL);
+        if (k == 0) first = h;
+        CHECK(h == first && r.st == 0);
+        if (k == 1) aios_model_free(m);                  /* waits for its context */
+        aios_context_free(c);
+        CHECK(s.bad == 0);
+    }
+    CHECK(s.used == 0);
+    free(s.base);
+}
+
+/* The clock stops each step after one task: what may happen between two steps of one pass. */
+static void test_between_steps(const aios_io *io) {
+    setup s;
+    run r;
+    aios_sampler sa;
+    int32_t ids[N_IDS], id, n;
+    memset(&s, 0, sizeof s);
+    s.threads = 1; s.batch = 16; s.n_seq = 2; s.tiny_steps = 1;
+    CHECK(run_open_io(&r, io, books(-1), &s) == 0);
+    make_ids(ids, N_IDS, vocab_of(&r), 6);
+    r.clock.now = 1000;
+    /* cutting a sequence that the pass does not work on leaves the pass alone */
+    aios_feed(r.c, 0, ids, 10, 0, NULL);
+    for (n = 0; n < 5000 && aios_step(r.c, 1, NULL) == AIOS_MORE; n++) CHECK(aios_seq_truncate(r.c, 1, 0, NULL) == 0);
+    CHECK(n < 5000 && aios_seq_processed(r.c, 0) == 10 && aios_logits(r.c, 0) != NULL);
+    /* a draw is tied to the row's place, and to tokens that are still there */
+    aios_sampler_init(&sa);
+    sa.temperature = 1; sa.seed = 9;
+    CHECK(aios_sample(r.c, 0, &sa, &id, NULL) == 0);
+    aios_seq_truncate(r.c, 0, 9, NULL);
+    CHECK(aios_sample(r.c, 0, &sa, &id, &r.err) == AIOS_ERR_STATE);
+    /* a long prompt does not hold up a neighbour's one token */
+    aios_seq_truncate(r.c, 0, 0, NULL);
+    aios_feed(r.c, 0, ids, N_IDS, 0, NULL);
+    aios_feed(r.c, 1, ids, 1, 0, NULL);
+    CHECK(aios_step(r.c, 0, NULL) == AIOS_MORE && aios_seq_processed(r.c, 1) == 1 && aios_seq_processed(r.c, 0) == 15);
+    /* rows are there until the next step, even one with nothing to do */
+    while (aios_step(r.c, 0, NULL) == AIOS_MORE) {}
+    CHECK(aios_output_count(r.c) == 1 && aios_step(r.c, 0, NULL) == AIOS_OK && aios_output_count(r.c) == 0);
+    run_close(&r);
+    CHECK(mem_log.n_held == 0);
+}
+
+static const void *no_map(void *user, uint64_t off, uint64_t n) { (void)user; (void)off; (void)n; return NULL; }
+static const void *odd_map(void *user, uint64_t off, uint64_t n) { (void)n; return ((slow_io *)user)->p + off; }
+static void *crooked_alloc(void *user, const aios_mem_req *r) { char *p = (char *)mem_alloc(user, r); return p ? p + 8 : NULL; }
+static void crooked_free(void *user, void *p, const aios_mem_req *r) { mem_free(user, (char *)p - 8, r); }
+
+/* Maps that decline or point at odd addresses, memory that is not aligned, flags from the future. */
+static void test_hosts(const uint8_t *p, uint64_t n) {
+    setup s;
+    run r;
+    slow_io slow;
+    aios_io io;
+    aios_allocator a;
+    aios_model_desc md;
+    aios_plan_desc pd;
+    aios_plan plan;
+    aios_context_desc cd;
+    aios_context *c;
+    aios_model *m;
+    aios_error e;
+    uint8_t *odd = (uint8_t *)malloc((size_t)n + 1);
+    uint64_t want;
+    memset(&s, 0, sizeof s);
+    s.outputs = 64;
+    slow_init(&slow, &io, p, n);
+    want = hash_of(&io, &s, NULL);
+    io.map = no_map;
+    CHECK(hash_of(&io, &s, NULL) == want);
+    memcpy(odd + 1, p, (size_t)n);
+    slow_init(&slow, &io, odd + 1, n);
+    io.map = odd_map;
+    for (s.isa = 1; s.isa < AIOSK_N_ISA; s.isa++) if (aiosk_select(s.isa)) CHECK(hash_of(&io, &s, NULL) == want);
+    s.isa = 0;
+    free(odd);
+    slow_init(&slow, &io, p, n);
+    a = *books(-1);
+    a.alloc = crooked_alloc; a.free = crooked_free;
+    CHECK(run_open_io(&r, &io, &a, &s) == AIOS_ERR_MEMORY && strstr(r.err.text, "aligned") && mem_log.n_held == 0);
+
+    aios_model_desc_init(&md);
+    md.mem = books(-1); md.io = &io; md.flags = 0x80;
+    CHECK(aios_model_open(&md, &m, &e) == AIOS_ERR_DESC && e.got == 0x80);
+    md.flags = 0;
+    CHECK(aios_model_open(&md, &m, &e) == 0);
+    aios_plan_desc_init(&pd);
+    aios_plan_init(&plan);
+    pd.flags = 0x40;      CHECK(aios_plan_make(m, &pd, &plan, &e) == AIOS_ERR_DESC);
+    pd.flags = 0; pd.numerics = AIOS_REFERENCE; pd.kv_type = AIOSK_KV_F16;
+    CHECK(aios_plan_make(m, &pd, &plan, &e) == AIOS_ERR_ARG);
+    pd.numerics = 0; pd.n_threads = 8;
+    CHECK(aios_plan_make(m, &pd, &plan, &e) == 0);
+    want = plan.request_bytes[AIOS_MEM_META];
+    pd.flags = AIOS_PLAN_LENT_THREADS;
+    CHECK(aios_plan_make(m, &pd, &plan, &e) == 0 && plan.request_bytes[AIOS_MEM_META] < want);
+    aios_context_desc_init(&cd);
+    CHECK(aios_context_open(m, &plan, &cd, &c, &e) == AIOS_ERR_ARG && strstr(e.text, "parallel_for"));
+    cd.parallel_for = lent_for; cd.flags = 2;
+    CHECK(aios_context_open(m, &plan, &cd, &c, &e) == AIOS_ERR_DESC);
+    plan.numerics = AIOS_FAST; cd.flags = 0;
+    CHECK(aios_context_open(m, &plan, &cd, &c, &e) == AIOS_ERR_UNSUPPORTED && mem_log.n_held == 1);
+    aios_model_free(m);
+    CHECK(mem_log.n_held == 0);
+}
+
 int main(void) {
     static uint8_t made[DAMAGE_MAX_BYTES];
     uint64_t n_made = damage_valid(made, sizeof made);
@@ -469,6 +629,9 @@ int main(void) {
     test_memory(&io);
     test_failing(&io, made, n_made);
     test_cancel(&io);
+    test_stack(&io);
+    test_between_steps(&io);
+    test_hosts(made, n_made);
     test_loading_stops(&io);
     test_arguments(&io);
     if (CHECK(tale != NULL)) {

@@ -47,6 +47,7 @@ static void test_damages(void) {
         CHECK(damage_matches(&d, open_file(NULL, &io, 0, &m, &err), &err));
         CHECK(m == NULL && n_held == 0);
         aios_model_desc_init(&md);
+        aios_mem_req_init(&req);
         md.io = &io;
         if (d.stage == DAMAGE_GGUF && aios_model_measure(&md, &req, &err) == 0) CHECK(req.bytes < 1 << 20);
         n_model += d.stage == DAMAGE_MODEL;

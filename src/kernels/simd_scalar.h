@@ -36,8 +36,8 @@
 #define vi int32_t
 #include "simd_names.inc"
 
-V_FN vf v_loadu(const float *p) { return *p; }
-V_FN void v_storeu(float *p, vf a) { *p = a; }
+V_FN vf v_loadu(const float *p) { return aiosk__f32(p); }           /* weights in a mapped file may stand anywhere */
+V_FN void v_storeu(float *p, vf a) { memcpy(p, &a, 4); }
 V_FN vi v_loadi(const void *p) { int32_t a; memcpy(&a, p, 4); return a; }
 V_FN void v_storei(void *p, vi a) { memcpy(p, &a, 4); }
 V_FN vf v_set1(float a) { return a; }
