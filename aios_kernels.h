@@ -99,6 +99,7 @@ typedef struct aiosk_type {
     uint32_t n_weights;     /* weights in one block                   */
     uint32_t n_bytes;       /* bytes of one block                     */
     uint32_t family;        /* AIOSK_FLT, _A32, _A256, _RAW           */
+    uint32_t reserved;
 } aiosk_type;
 
 #endif
@@ -760,7 +761,7 @@ static const uint16_t aiosk__iq3s_grid[512] AIOSK__UNUSED = {
 /* ---- the types ------------------------------------------------------------------------------------------- */
 
 static const aiosk_type aiosk__types[] = {
-#define AIOSK__X(N, n, id, w, b, f) {#n, w, b, AIOSK_##f},
+#define AIOSK__X(N, n, id, w, b, f) {#n, w, b, AIOSK_##f, 0},
     AIOSK__FORMATS(AIOSK__X)
 #undef AIOSK__X
 };

@@ -49,6 +49,9 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#if defined(AIOS_STATIC) && !defined(AIOSK_STATIC)
+#define AIOSK_STATIC
+#endif
 #include "aios_kernels.h"
 
 #ifndef AIOS_API
@@ -141,8 +144,9 @@ AIOS__DESC_INIT(aios_io)
 AIOS_API int64_t aios_io_memory_read(void *user, uint64_t offset, void *dst, uint64_t n);
 AIOS_API const void *aios_io_memory_map(void *user, uint64_t offset, uint64_t n);
 static inline void aios_io_memory(aios_io *io, const void *data, uint64_t n_bytes) {
+    if (!io) return;
     aios_io_init(io);
-    io->n_bytes = n_bytes;
+    io->n_bytes = data ? n_bytes : 0;
     io->read = aios_io_memory_read;
     io->map = aios_io_memory_map;
     io->user = (void *)(uintptr_t)data;

@@ -61,6 +61,7 @@ typedef struct aiosk_type {
     uint32_t n_weights;     /* weights in one block                   */
     uint32_t n_bytes;       /* bytes of one block                     */
     uint32_t family;        /* AIOSK_FLT, _A32, _A256, _RAW           */
+    uint32_t reserved;
 } aiosk_type;
 
 #endif

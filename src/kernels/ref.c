@@ -11,7 +11,7 @@
 /* ---- the types ------------------------------------------------------------------------------------------- */
 
 static const aiosk_type aiosk__types[] = {
-#define AIOSK__X(N, n, id, w, b, f) {#n, w, b, AIOSK_##f},
+#define AIOSK__X(N, n, id, w, b, f) {#n, w, b, AIOSK_##f, 0},
     AIOSK__FORMATS(AIOSK__X)
 #undef AIOSK__X
 };
