@@ -430,7 +430,8 @@ static void test_arguments(const aios_io *io) {
     aios_model_desc_init(&md);
     md.mem = books(-1); md.path = "/no/such/file.gguf";
     CHECK(aios_model_open(&md, &m, &e) == AIOS_ERR_IO && strstr(e.text, "file.gguf"));
-    run_open_io(&r, io, books(-1), &s);
+    run_close(&r);
+    CHECK(run_open_io(&r, io, books(-1), &s) == 0);
     aios_plan_desc_init(&pd);
     memset(&p, 0, sizeof p);
     CHECK(aios_plan_make(r.m, &pd, &p, &e) == AIOS_ERR_DESC);
