@@ -17,16 +17,19 @@
 
 #if defined(__GNUC__) || defined(__clang__)
 #define AIOSK__INLINE static inline __attribute__((always_inline, unused))
+#define AIOSK__NOINLINE __attribute__((noinline))
 #define AIOSK__UNUSED __attribute__((unused))
 #define AIOSK__ALIGN(n) __attribute__((aligned(n)))
 #define AIOSK__RESTRICT __restrict__
 #elif defined(_MSC_VER)
 #define AIOSK__INLINE static __forceinline
+#define AIOSK__NOINLINE __declspec(noinline)
 #define AIOSK__UNUSED
 #define AIOSK__ALIGN(n) __declspec(align(n))
 #define AIOSK__RESTRICT __restrict
 #else
 #define AIOSK__INLINE static inline
+#define AIOSK__NOINLINE
 #define AIOSK__UNUSED
 #define AIOSK__ALIGN(n)
 #define AIOSK__RESTRICT
@@ -89,23 +92,30 @@ AIOSK__INLINE uint32_t aiosk__f32_bits(float f) { uint32_t u; memcpy(&u, &f, 4);
  * double sum is rounded to odd (its error is known exactly by TwoSum), so that the last rounding to float is the
  * only one that counts (Boldo and Melquiond 2008). Results that overflow or are subnormal round correctly too:
  * double has room for both. */
-AIOSK__STRICT static inline AIOSK__UNUSED float aiosk__fma(float a, float b, float c) {
-#if defined(__FP_FAST_FMAF) || defined(__FMA__) || defined(__aarch64__)
-    return __builtin_fmaf(a, b, c);
-#else
-    double p = (double)a * (double)b, z = (double)c, s = p + z, t, e;
+#if !defined(__FP_FAST_FMAF) && !defined(__FMA__) && !defined(__aarch64__)
+/* p + z where the double sum lies halfway between two floats, or is subnormal as one: round to odd first. */
+AIOSK__STRICT AIOSK__NOINLINE static AIOSK__UNUSED float aiosk__fma_rare(double p, double z) {
+    double s = p + z, t = s - p, e = (p - (s - t)) + (z - t);
     uint64_t u;
     memcpy(&u, &s, 8);
-    /* Nearly always s is not halfway between two normal floats, and rounds to the same one as the exact sum. */
-    if ((u & 0x1FFFFFFFu) != 0x10000000u && (u << 1 >> 53) >= 1023 - 126) return (float)s;
-    t = s - p;
-    e = (p - (s - t)) + (z - t);
     if (e != 0 && !(u & 1) && (u & 0x7FF0000000000000u) != 0x7FF0000000000000u) {
-        /* round to odd: step towards the error's side when the last bit is even */
+        /* step towards the error's side when the last bit is even */
         if ((e > 0) == (s > 0)) u += 1; else u -= 1;
         memcpy(&s, &u, 8);
     }
     return (float)s;
+}
+#endif
+AIOSK__STRICT static inline AIOSK__UNUSED float aiosk__fma(float a, float b, float c) {
+#if defined(__FP_FAST_FMAF) || defined(__FMA__) || defined(__aarch64__)
+    return __builtin_fmaf(a, b, c);
+#else
+    double p = (double)a * (double)b, s = p + (double)c;
+    uint64_t u;
+    memcpy(&u, &s, 8);
+    /* Nearly always s is not halfway between two normal floats, and rounds to the same one as the exact sum. */
+    if ((u & 0x1FFFFFFFu) != 0x10000000u && (u << 1 >> 53) >= 1023 - 126) return (float)s;
+    return aiosk__fma_rare(p, (double)c);
 #endif
 }
 
