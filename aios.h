@@ -3382,16 +3382,11 @@ typedef struct aios__opening {
 } aios__opening;
 
 static void aios__parts_close(aios_io *io, uint32_t n) {
-#ifndef AIOS_NO_FILES
     uint32_t i;
     for (i = 0; i < n; i++) aios__file_close(&io[i]);
-#else
-    (void)io; (void)n;
-#endif
 }
 /* Opens path and, when that is the first part of a split file, all the others. On failure none stays open. */
 static aios_status aios__parts_open(aios__opening *o, aios_error *err) {
-#ifndef AIOS_NO_FILES
     char name[1024];
     uint32_t i;
     aios_status st = aios__file_open(o->d.path, &o->io[0], err);
@@ -3408,10 +3403,6 @@ static aios_status aios__parts_open(aios__opening *o, aios_error *err) {
     if (st) aios__parts_close(o->io, 1);
     else o->own_files = 1;
     return st;
-#else
-    (void)o;
-    return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "this build has no file reader (AIOS_NO_FILES): give desc.io");
-#endif
 }
 
 /* Checks the desc, fills in defaults, opens or copies the parts. What is open must be closed by the caller. */
@@ -4131,7 +4122,7 @@ AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, int32_t n
 typedef struct aios__build {
     const aios_model *m;
     const aiosk_isa *k;
-    int32_t n_batch, n_outputs, n_threads, numerics, n_ctx;
+    int32_t n_batch, n_outputs, n_threads, numerics;
     aios__op *op;                       /* NULL = count                                                     */
     uint32_t n_ops, n_phases;
     uint64_t w_bytes, row_bytes, act_bytes;     /* per decoded token                                        */
@@ -4625,7 +4616,7 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
 }
 static void aios__build_start(aios__build *b, const aios_model *m, const aios_plan *p, const aiosk_isa *k) {
     b->m = m; b->k = k;
-    b->n_batch = p->n_batch; b->n_outputs = p->n_outputs; b->n_threads = p->n_threads; b->numerics = p->numerics; b->n_ctx = p->n_ctx;
+    b->n_batch = p->n_batch; b->n_outputs = p->n_outputs; b->n_threads = p->n_threads; b->numerics = p->numerics;
 }
 
 /* The choices of a plan, whether made here or handed in. */

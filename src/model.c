@@ -313,16 +313,11 @@ typedef struct aios__opening {
 } aios__opening;
 
 static void aios__parts_close(aios_io *io, uint32_t n) {
-#ifndef AIOS_NO_FILES
     uint32_t i;
     for (i = 0; i < n; i++) aios__file_close(&io[i]);
-#else
-    (void)io; (void)n;
-#endif
 }
 /* Opens path and, when that is the first part of a split file, all the others. On failure none stays open. */
 static aios_status aios__parts_open(aios__opening *o, aios_error *err) {
-#ifndef AIOS_NO_FILES
     char name[1024];
     uint32_t i;
     aios_status st = aios__file_open(o->d.path, &o->io[0], err);
@@ -339,10 +334,6 @@ static aios_status aios__parts_open(aios__opening *o, aios_error *err) {
     if (st) aios__parts_close(o->io, 1);
     else o->own_files = 1;
     return st;
-#else
-    (void)o;
-    return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "this build has no file reader (AIOS_NO_FILES): give desc.io");
-#endif
 }
 
 /* Checks the desc, fills in defaults, opens or copies the parts. What is open must be closed by the caller. */

@@ -274,7 +274,7 @@ AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, int32_t n
 typedef struct aios__build {
     const aios_model *m;
     const aiosk_isa *k;
-    int32_t n_batch, n_outputs, n_threads, numerics, n_ctx;
+    int32_t n_batch, n_outputs, n_threads, numerics;
     aios__op *op;                       /* NULL = count                                                     */
     uint32_t n_ops, n_phases;
     uint64_t w_bytes, row_bytes, act_bytes;     /* per decoded token                                        */
