@@ -88,6 +88,9 @@ enum {
 #define AIOSK__X(N, n, id, w, b, f) AIOSK_##N = id,
     AIOSK__FORMATS(AIOSK__X)
 #undef AIOSK__X
+#define AIOSK__X(N, n, id, w, b, f) AIOSK__WEIGHTS_##N = w, AIOSK__BYTES_##N = b, /* of a block, as constants */
+    AIOSK__FORMATS(AIOSK__X)
+#undef AIOSK__X
     AIOSK_N_TYPES = 43 /* one past the highest id; unused ids have zero sizes */
 };
 
@@ -205,7 +208,7 @@ typedef void (*aiosk_store_fn)(void *tile, int32_t slot, const float *k, const f
 
 /* ---- instruction sets ------------------------------------------------------------------------------------ */
 enum { AIOSK_ISA_BEST = 0, AIOSK_ISA_SCALAR = 1, AIOSK_ISA_AVX2 = 2, AIOSK_ISA_AVX512 = 3, AIOSK_ISA_NEON = 4,
-       AIOSK_ISA_NEON_DOT = 5, AIOSK_N_ISA = 6 };
+       AIOSK_ISA_NEON_DOT = 5, AIOSK_ISA_AVXVNNI = 6 /* AVX2 with VNNI */, AIOSK_N_ISA = 7 };
 enum { AIOSK_ACT_SILU = 0, AIOSK_ACT_GELU = 1 /* tanh form */, AIOSK_ACT_RELU = 2, AIOSK_ACT_RELU2 = 3, AIOSK_N_ACTIVATIONS = 4 };
 enum { AIOSK_ROPE_PAIRS = 0 /* (2i, 2i+1), "NORM" */, AIOSK_ROPE_HALVES = 1 /* (i, i + n_rot/2), "NEOX" */ };
 
@@ -343,6 +346,14 @@ AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float
 #define AIOSK__ARM64 1
 #include <arm_neon.h>
 #endif
+/* AVX-VNNI came to compilers in 2020 and 2021. */
+#if defined(AIOSK__X86)
+#if defined(__clang__) ? __clang_major__ >= 12 : defined(__GNUC__) && __GNUC__ >= 11
+#define AIOSK__AVXVNNI __attribute__((target("avx2,fma,f16c,avxvnni")))
+#elif defined(_MSC_VER) && _MSC_VER >= 1930
+#define AIOSK__AVXVNNI
+#endif
+#endif
 #if !defined(AIOSK__X86) && (defined(__x86_64__) || defined(_M_X64))
 #include <emmintrin.h>  /* MXCSR and sqrtss belong to the x86-64 baseline */
 #endif
@@ -436,7 +447,8 @@ typedef struct aiosk__ints {
  *     iq1_*, iq2_*   8 values of 2 bits, value j in bits 2j and 2j+1: {-1, 0, 1} or {8, 25, 43}
  *     iq3_*          4 values of 3 bits, value j in bits 3j to 3j+2: an index into eight levels
  * All are in ascending order. The numbers are those of llama.cpp's ggml-common.h (MIT), where each value is a byte of a
- * uint64_t or uint32_t; here they take a quarter of the room (9 KB), and stay in the first-level cache. */
+ * uint64_t or uint32_t; here they take a quarter of the room (9 KB), and stay in the first-level cache. One more entry, zero, so
+ * that 4 bytes can be read at the last one. */
 #ifndef AIOSK__TABLES_H
 #define AIOSK__TABLES_H
 
@@ -447,6 +459,16 @@ static const int8_t aiosk__iq4_levels[16] AIOSK__UNUSED = {
 /* Twice the E2M1 numbers (OCP MX v1.0), so that they are integers: MXFP4, NVFP4. */
 static const int8_t aiosk__fp4_levels[16] AIOSK__UNUSED = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
+/* Bytes for table lookups in registers: the FP4 levels + 12; two-bit codes with their levels at c and at 4 c (unpack.inc, two);
+ * 128 where the number of ones in the index is odd. */
+static const int8_t aiosk__t_fp4[16] AIOSK__UNUSED = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
+static const int8_t aiosk__t_two[16] AIOSK__UNUSED = {0, 1, 2, 3, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0};
+static const int8_t aiosk__t_iq1[16] AIOSK__UNUSED = {-8, 0, 8, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0};
+static const int8_t aiosk__t_iq2[16] AIOSK__UNUSED = {8, 25, 43, 0, 25, 0, 0, 0, 43, 0, 0, 0, 0, 0, 0, 0};
+static const int8_t aiosk__t_iq3xxs[16] AIOSK__UNUSED = {4, 12, 20, 28, 36, 44, 52, 62, 0, 0, 0, 0, 0, 0, 0, 0};
+static const int8_t aiosk__t_iq3s[16] AIOSK__UNUSED = {1, 3, 5, 7, 9, 11, 13, 15, 0, 0, 0, 0, 0, 0, 0, 0};
+static const uint8_t aiosk__t_parity[16] AIOSK__UNUSED = {0, 128, 128, 0, 128, 0, 0, 128, 128, 0, 0, 128, 0, 128, 128, 0};
+
 /* Levels behind the code books. */
 static const int8_t aiosk__iq1_levels[4] AIOSK__UNUSED = {-1, 0, 1, 0};
 static const int8_t aiosk__iq2_levels[4] AIOSK__UNUSED = {8, 25, 43, 0};
@@ -454,7 +476,7 @@ static const int8_t aiosk__iq3xxs_levels[8] AIOSK__UNUSED = {4, 12, 20, 28, 36, 
 static const int8_t aiosk__iq3s_levels[8] AIOSK__UNUSED = {1, 3, 5, 7, 9, 11, 13, 15};
 
 /* IQ1_S, IQ1_M: index of 11 bits; the weight code is 8 * value +- 1. */
-static const uint16_t aiosk__iq1_grid[2048] AIOSK__UNUSED = {
+static const uint16_t aiosk__iq1_grid[2048 + 1] AIOSK__UNUSED = {
     0x0000,0x0002,0x0005,0x0008,0x000a,0x0011,0x0015,0x0020,0x0022,0x0028,0x002a,0x0045,0x0051,0x0054,0x0056,0x0065,
     0x0080,0x0082,0x0088,0x008a,0x0095,0x00a0,0x00a2,0x00a8,0x00aa,0x0104,0x0105,0x0111,0x0114,0x0116,0x0119,0x011a,
     0x0125,0x0141,0x0146,0x0149,0x0152,0x0155,0x015a,0x0161,0x0164,0x0166,0x0168,0x0185,0x0191,0x0194,0x0196,0x01a5,
@@ -586,7 +608,7 @@ static const uint16_t aiosk__iq1_grid[2048] AIOSK__UNUSED = {
 };
 
 /* IQ2_XXS: index of 8 bits. */
-static const uint16_t aiosk__iq2xxs_grid[256] AIOSK__UNUSED = {
+static const uint16_t aiosk__iq2xxs_grid[256 + 1] AIOSK__UNUSED = {
     0x0000,0x0002,0x0005,0x0008,0x000a,0x0011,0x0014,0x0020,0x0022,0x0028,0x002a,0x0041,0x0044,0x0050,0x0058,0x0061,
     0x0064,0x0080,0x0082,0x008a,0x00a2,0x0101,0x0104,0x0110,0x0115,0x0140,0x0184,0x0198,0x0200,0x0202,0x0222,0x0282,
     0x0401,0x0404,0x0410,0x0421,0x0424,0x0440,0x0442,0x0448,0x0460,0x0481,0x0484,0x0490,0x04a4,0x0500,0x0502,0x0508,
@@ -606,7 +628,7 @@ static const uint16_t aiosk__iq2xxs_grid[256] AIOSK__UNUSED = {
 };
 
 /* IQ2_XS: index of 9 bits. */
-static const uint16_t aiosk__iq2xs_grid[512] AIOSK__UNUSED = {
+static const uint16_t aiosk__iq2xs_grid[512 + 1] AIOSK__UNUSED = {
     0x0000,0x0002,0x0005,0x0008,0x000a,0x0011,0x0014,0x0016,0x0019,0x0020,0x0022,0x0025,0x0028,0x0041,0x0044,0x0046,
     0x0049,0x0050,0x0052,0x0055,0x0058,0x0061,0x0064,0x0080,0x0082,0x0085,0x0088,0x0091,0x0094,0x0099,0x00a0,0x0101,
     0x0104,0x0106,0x0109,0x0110,0x0112,0x0115,0x0118,0x011a,0x0121,0x0124,0x0140,0x0142,0x0145,0x0148,0x0151,0x0154,
@@ -642,7 +664,7 @@ static const uint16_t aiosk__iq2xs_grid[512] AIOSK__UNUSED = {
 };
 
 /* IQ2_S: index of 10 bits. */
-static const uint16_t aiosk__iq2s_grid[1024] AIOSK__UNUSED = {
+static const uint16_t aiosk__iq2s_grid[1024 + 1] AIOSK__UNUSED = {
     0x0000,0x0002,0x0005,0x0008,0x000a,0x0011,0x0014,0x0016,0x0019,0x0020,0x0022,0x0025,0x0028,0x0041,0x0044,0x0046,
     0x0049,0x0050,0x0052,0x0055,0x0058,0x0061,0x0064,0x0066,0x0069,0x0080,0x0082,0x0085,0x0088,0x0091,0x0094,0x00a0,
     0x00a5,0x00aa,0x0101,0x0104,0x0106,0x0109,0x0110,0x0112,0x0115,0x0118,0x0121,0x0124,0x0140,0x0142,0x0145,0x0148,
@@ -710,7 +732,7 @@ static const uint16_t aiosk__iq2s_grid[1024] AIOSK__UNUSED = {
 };
 
 /* IQ3_XXS: index of 8 bits. */
-static const uint16_t aiosk__iq3xxs_grid[256] AIOSK__UNUSED = {
+static const uint16_t aiosk__iq3xxs_grid[256 + 1] AIOSK__UNUSED = {
     0x0000,0x0002,0x0004,0x0009,0x000b,0x000f,0x0010,0x0012,0x0019,0x0022,0x003b,0x003d,0x0041,0x0043,0x0048,0x004a,
     0x0051,0x0055,0x0058,0x005a,0x0061,0x006c,0x0078,0x0080,0x0082,0x0084,0x0089,0x0090,0x0092,0x0099,0x009b,0x009f,
     0x00a9,0x00af,0x00bd,0x00c1,0x00c7,0x00c8,0x00ca,0x00d5,0x00f8,0x010b,0x011f,0x0124,0x012f,0x013b,0x013d,0x0141,
@@ -730,7 +752,7 @@ static const uint16_t aiosk__iq3xxs_grid[256] AIOSK__UNUSED = {
 };
 
 /* IQ3_S: index of 9 bits; level i is 2 * i + 1. */
-static const uint16_t aiosk__iq3s_grid[512] AIOSK__UNUSED = {
+static const uint16_t aiosk__iq3s_grid[512 + 1] AIOSK__UNUSED = {
     0x0000,0x0001,0x0002,0x0005,0x0007,0x0008,0x0009,0x000a,0x000c,0x000e,0x0010,0x0011,0x0015,0x001b,0x0020,0x0022,
     0x0025,0x0027,0x0029,0x002b,0x0030,0x0032,0x0039,0x003c,0x003f,0x0040,0x0041,0x0042,0x0044,0x0048,0x0049,0x004d,
     0x0050,0x0053,0x0057,0x0059,0x005d,0x0064,0x0071,0x0075,0x007a,0x0080,0x0081,0x0085,0x0087,0x0088,0x008b,0x008e,
@@ -1301,22 +1323,43 @@ AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float
 /* ---- panels ----------------------------------------------------------------------------------------------
  * A panel is 16 rows, block by block: [block 0 of 16 rows][block 1 of 16 rows]... Each format lists the segments of its
  * block in the file, in the order they get in the panel: `count` elements of `elem` bytes at `off`. Element i of row r
- * goes to [i][r] of its segment, so that a lane finds the element of its row; 4-byte elements are four codes (or four
- * scales), 2-byte elements f16 scales. Nothing else is rearranged: even the 6-bit scales of Q4_K are decoded as they are,
- * four sub-blocks in one dword. A panel is one ascending stream of bytes. */
+ * goes to [i][r] of its segment, so that a lane finds the element of its row; 4-byte elements are four codes, indices or
+ * scales, 2-byte elements f16 scales. Nothing else is rearranged: even 6-bit scales are decoded as they are, four in one
+ * dword. A panel is one ascending stream of bytes. */
 typedef struct aiosk__seg {
     uint8_t off, elem, count, reserved;
 } aiosk__seg;
 typedef struct aiosk__panel {
     int32_t type;
-    aiosk__seg seg[4];
+    aiosk__seg seg[5];
 } aiosk__panel;
 
 static const aiosk__panel aiosk__panels[] = {
-    {AIOSK_Q4_0, {{0, 2, 1, 0}, {2, 4, 4, 0}, {0, 0, 0, 0}, {0, 0, 0, 0}}},     /* d, codes */
-    {AIOSK_Q8_0, {{0, 2, 1, 0}, {2, 4, 8, 0}, {0, 0, 0, 0}, {0, 0, 0, 0}}},     /* d, codes */
-    {AIOSK_Q4_K, {{0, 2, 1, 0}, {2, 2, 1, 0}, {4, 4, 3, 0}, {16, 4, 32, 0}}},   /* d, dmin, scales and minima, codes */
-    {AIOSK_Q6_K, {{208, 2, 1, 0}, {0, 4, 32, 0}, {128, 4, 16, 0}, {192, 4, 4, 0}}}}; /* d, low nibbles, high bits, scales */
+    {AIOSK_Q4_0, {{0, 2, 1, 0}, {2, 4, 4, 0}}},                                     /* d, codes */
+    {AIOSK_Q4_1, {{0, 2, 2, 0}, {4, 4, 4, 0}}},                                     /* d and m, codes */
+    {AIOSK_Q5_0, {{0, 2, 1, 0}, {2, 4, 5, 0}}},                                     /* d, fifth bits and codes */
+    {AIOSK_Q5_1, {{0, 2, 2, 0}, {4, 4, 5, 0}}},                                     /* d and m, fifth bits and codes */
+    {AIOSK_Q8_0, {{0, 2, 1, 0}, {2, 4, 8, 0}}},                                     /* d, codes */
+    {AIOSK_IQ4_NL, {{0, 2, 1, 0}, {2, 4, 4, 0}}},                                   /* d, codes */
+    {AIOSK_MXFP4, {{0, 1, 1, 0}, {1, 4, 4, 0}}},                                    /* e, codes */
+    {AIOSK_NVFP4, {{0, 4, 9, 0}}},                                                  /* scales, codes */
+    {AIOSK_Q1_0, {{0, 2, 1, 0}, {2, 4, 4, 0}}},                                     /* d, codes */
+    {AIOSK_Q2_0, {{0, 2, 1, 0}, {2, 4, 4, 0}}},                                     /* d, codes */
+    {AIOSK_Q2_K, {{80, 2, 2, 0}, {0, 4, 20, 0}}},                                   /* d and dmin, scales and minima, codes */
+    {AIOSK_Q3_K, {{108, 2, 1, 0}, {96, 4, 3, 0}, {0, 4, 24, 0}}},                   /* d, scales, third bits, codes */
+    {AIOSK_Q4_K, {{0, 2, 2, 0}, {4, 4, 3, 0}, {16, 4, 32, 0}}},                     /* d and dmin, scales and minima, codes */
+    {AIOSK_Q5_K, {{0, 2, 2, 0}, {4, 4, 3, 0}, {16, 4, 40, 0}}},                     /* the same, fifth bits, codes */
+    {AIOSK_Q6_K, {{208, 2, 1, 0}, {0, 4, 32, 0}, {128, 4, 16, 0}, {192, 4, 4, 0}}}, /* d, low nibbles, high bits, scales */
+    {AIOSK_IQ4_XS, {{0, 2, 2, 0}, {4, 4, 33, 0}}},                                  /* d, upper and lower parts of scales, codes */
+    {AIOSK_TQ1_0, {{52, 2, 1, 0}, {0, 4, 13, 0}}},                                  /* d, codes */
+    {AIOSK_TQ2_0, {{64, 2, 1, 0}, {0, 4, 16, 0}}},                                  /* d, codes */
+    {AIOSK_IQ1_S, {{0, 2, 1, 0}, {2, 4, 12, 0}}},                                   /* d, indices, upper bits and scales */
+    {AIOSK_IQ1_M, {{0, 4, 14, 0}}},                                                 /* indices, upper bits, scales and d */
+    {AIOSK_IQ2_XXS, {{0, 2, 1, 0}, {2, 4, 16, 0}}},                                 /* d, indices with signs and scale */
+    {AIOSK_IQ2_XS, {{0, 2, 1, 0}, {66, 4, 2, 0}, {2, 4, 16, 0}}},                   /* d, scales, indices with signs */
+    {AIOSK_IQ2_S, {{0, 2, 1, 0}, {66, 4, 4, 0}, {2, 4, 16, 0}}},                    /* d, upper bits, scales, indices, signs */
+    {AIOSK_IQ3_XXS, {{0, 2, 1, 0}, {2, 4, 24, 0}}},                                 /* d, indices, signs and scales */
+    {AIOSK_IQ3_S, {{0, 2, 1, 0}, {106, 4, 1, 0}, {2, 4, 26, 0}}}};                  /* d, scales, indices, upper bits, signs */
 
 static const aiosk__panel *aiosk__find_panel(int32_t type) {
     size_t i;
@@ -1346,7 +1389,7 @@ static void aiosk__move_rows(int32_t type, uint8_t *panel, int32_t r0, int32_t n
     int s, i;
     int32_t r;
     if (!p || !t) return;
-    for (s = 0; s < 4; s++) {
+    for (s = 0; s < 5 && p->seg[s].count; s++) {
         const aiosk__seg g = p->seg[s];
         for (k = 0; k < n_blocks; k++) {
             for (r = 0; r < n; r++) {
@@ -1357,7 +1400,7 @@ static void aiosk__move_rows(int32_t type, uint8_t *panel, int32_t r0, int32_t n
                 else if (g.elem == 4)
                     for (i = 0; i < g.count; i++, a += 4, b += 64) memcpy(a, b, 4);
                 else
-                    for (i = 0; i < g.count; i++, a += 2, b += 32) memcpy(out ? a : b, out ? b : a, 2);
+                    for (i = 0; i < g.count; i++, a += g.elem, b += 16 * g.elem) memcpy(out ? a : b, out ? b : a, g.elem);
             }
         }
         at += 16u * g.elem * g.count;
@@ -1378,16 +1421,25 @@ AIOSK_API void aiosk_unpack_panel_row(int32_t type, const void *panel, int32_t r
     aiosk__move_rows(type, (uint8_t *)(uintptr_t)panel, r, 1, n_in / aiosk_type_info(type)->n_weights, (uint8_t *)row, row_bytes, 1);
 }
 
+/* Weights on their way to many columns: up to 256 columns of 16 rows as codes of one byte, unpacked once and then multiplied with
+ * all columns. [i][r]: four codes, columns 4i.., of row r. */
+typedef struct aiosk__codes {
+    uint8_t code[64][64];
+    float d[16][16], dmin[8][16];   /* A32: of each unit (16 or 32 columns); A256: the first row            */
+    int32_t sc[4][16];              /* A256: scales of 16 sub-blocks, or of 8, four bytes in a dword        */
+    int32_t mn[8][16];              /* A256: minima as pairs of int16, in the order of sum16, or of sum32   */
+} aiosk__codes;
+
 /* ---- activations -----------------------------------------------------------------------------------------
  * The parts of one column of n activations, as byte offsets; codes are int8 [n] at 0.
  *   A32    d f32 [n/32];  sum, sum8, sum128 int32 [n/32]: sums of codes, times 1, -8, -128
  *   A256   d f32 [n/256]; sum16 int16 [n/16] sums of 16 codes, sum32 int16 [n/32] sums of 32, both with every four in the
  *          order 0 2 1 3, the one that splitting four bytes of a dword into two int16 pairs gives;
- *          sum8 int32 [n/8]: sums of 8 codes, times -32
+ *          sum8 int32 [n/8]: sums of 8 codes, times -32; sum128 int32 [n/16]: sums of 16, times -128
  * The multiples correct weights whose codes are stored with an offset. Columns are an odd number of 64-byte lines
  * long, so that many of them spread over all sets of a cache. */
 typedef struct aiosk__a32 { uint32_t d, sum, sum8, sum128; } aiosk__a32;
-typedef struct aiosk__a256 { uint32_t d, sum16, sum32, sum8; } aiosk__a256;
+typedef struct aiosk__a256 { uint32_t d, sum16, sum32, sum8, sum128; } aiosk__a256;
 
 AIOSK__INLINE uint32_t aiosk__up64(uint32_t n) { return (n + 63u) & ~63u; }
 
@@ -1405,7 +1457,8 @@ AIOSK__INLINE aiosk__a256 aiosk__a256_parts(int32_t n_in) {
     const uint32_t n = (uint32_t)n_in;
     aiosk__a256 a;
     a.sum8 = n;
-    a.sum16 = n + n / 2;
+    a.sum128 = n + n / 2;
+    a.sum16 = a.sum128 + n / 4;
     a.sum32 = a.sum16 + n / 8;
     a.d = a.sum32 + n / 16;
     return a;
@@ -1414,12 +1467,22 @@ AIOSK__INLINE aiosk__a256 aiosk__a256_parts(int32_t n_in) {
 /* Where sum i goes: 0 2 1 3 in every four. */
 AIOSK__INLINE int32_t aiosk__pair_at(int32_t i) { return (i & ~3) | (i & 1) << 1 | (i & 2) >> 1; }
 
+/* Sum of 8 codes: as unsigned bytes in one word, in pairs, then by a multiplication into the top 16 bits. */
+AIOSK__INLINE int32_t aiosk__sum8(const int8_t *q) {
+    const uint64_t m = 0x00FF00FF00FF00FFu;
+    uint64_t v;
+    memcpy(&v, q, 8);
+    v ^= 0x8080808080808080u;
+    v = (v & m) + (v >> 8 & m);
+    return (int32_t)((v * 0x0001000100010001u) >> 48) - 8 * 128;
+}
+
 AIOSK_API uint64_t aiosk_act_bytes(int32_t kind, uint64_t n_in) {
     uint64_t n = 0;
     if (n_in > 0x7FFFFFFF / 4) return 0;
     if (kind == AIOSK_FLT) return (n_in * 4 + 63) & ~(uint64_t)63;
     if (kind == AIOSK_A32 && n_in % 32 == 0) n = ((n_in + 63) & ~(uint64_t)63) + n_in / 2;
-    if (kind == AIOSK_A256 && n_in % 256 == 0) n = n_in + n_in / 2 + n_in / 8 + n_in / 16 + n_in / 64;
+    if (kind == AIOSK_A256 && n_in % 256 == 0) n = n_in + n_in / 2 + n_in / 4 + n_in / 8 + n_in / 16 + n_in / 64;
     n = (n + 63) & ~(uint64_t)63;
     return n ? n | 64 : 0;
 }
@@ -1481,6 +1544,7 @@ AIOSK_API uint64_t aiosk_tile_bytes(int32_t kv_type, int32_t hd_k, int32_t hd_v)
 #define V_FN AIOSK__INLINE
 #define V_EXPORT static AIOSK__UNUSED
 #define V_NAME(x) aiosk__##x##_scalar
+#define V_BASE(x) aiosk__##x##_scalar
 #define V_W 1
 #define V_PER16 16
 #define V_EACH(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11) M(12) M(13) M(14) M(15)
@@ -1493,43 +1557,43 @@ AIOSK_API uint64_t aiosk_tile_bytes(int32_t kv_type, int32_t hd_k, int32_t hd_v)
 /* ======== kernels/simd_names.inc ======== */
 /* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
  * simd_undef.inc takes it back. */
-#define v_loadu V_NAME(v_loadu)
-#define v_storeu V_NAME(v_storeu)
-#define v_loadi V_NAME(v_loadi)
-#define v_storei V_NAME(v_storei)
-#define v_set1 V_NAME(v_set1)
-#define v_zero V_NAME(v_zero)
-#define v_set1i V_NAME(v_set1i)
-#define v_zeroi V_NAME(v_zeroi)
-#define v_add V_NAME(v_add)
-#define v_sub V_NAME(v_sub)
-#define v_mul V_NAME(v_mul)
-#define v_div V_NAME(v_div)
-#define v_sqrt V_NAME(v_sqrt)
-#define v_fma V_NAME(v_fma)
-#define v_max V_NAME(v_max)
-#define v_min V_NAME(v_min)
-#define v_sel_lt V_NAME(v_sel_lt)
-#define v_abs V_NAME(v_abs)
-#define v_xorsign V_NAME(v_xorsign)
-#define v_addi V_NAME(v_addi)
-#define v_subi V_NAME(v_subi)
-#define v_cvt_i32_f32 V_NAME(v_cvt_i32_f32)
-#define v_cvt_f32_i32 V_NAME(v_cvt_f32_i32)
-#define v_rint V_NAME(v_rint)
-#define v_ldexp V_NAME(v_ldexp)
-#define v_load_f16 V_NAME(v_load_f16)
-#define v_store_f16 V_NAME(v_store_f16)
-#define v_load_bf16 V_NAME(v_load_bf16)
-#define v_load_i8 V_NAME(v_load_i8)
-#define v_kprep V_NAME(v_kprep)
-#define v_kdot V_NAME(v_kdot)
-#define v_mulr V_NAME(v_mulr)
-#define v_tree_add V_NAME(v_tree_add)
-#define v_tree_max V_NAME(v_tree_max)
-#define v_dup_even V_NAME(v_dup_even)
-#define v_dup_odd V_NAME(v_dup_odd)
-#define v_swap2 V_NAME(v_swap2)
+#define v_loadu V_BASE(v_loadu)
+#define v_storeu V_BASE(v_storeu)
+#define v_loadi V_BASE(v_loadi)
+#define v_storei V_BASE(v_storei)
+#define v_set1 V_BASE(v_set1)
+#define v_zero V_BASE(v_zero)
+#define v_set1i V_BASE(v_set1i)
+#define v_zeroi V_BASE(v_zeroi)
+#define v_add V_BASE(v_add)
+#define v_sub V_BASE(v_sub)
+#define v_mul V_BASE(v_mul)
+#define v_div V_BASE(v_div)
+#define v_sqrt V_BASE(v_sqrt)
+#define v_fma V_BASE(v_fma)
+#define v_max V_BASE(v_max)
+#define v_min V_BASE(v_min)
+#define v_sel_lt V_BASE(v_sel_lt)
+#define v_abs V_BASE(v_abs)
+#define v_xorsign V_BASE(v_xorsign)
+#define v_addi V_BASE(v_addi)
+#define v_subi V_BASE(v_subi)
+#define v_cvt_i32_f32 V_BASE(v_cvt_i32_f32)
+#define v_cvt_f32_i32 V_BASE(v_cvt_f32_i32)
+#define v_rint V_BASE(v_rint)
+#define v_ldexp V_BASE(v_ldexp)
+#define v_load_f16 V_BASE(v_load_f16)
+#define v_store_f16 V_BASE(v_store_f16)
+#define v_load_bf16 V_BASE(v_load_bf16)
+#define v_load_i8 V_BASE(v_load_i8)
+#define v_kprep V_BASE(v_kprep)
+#define v_kdot V_BASE(v_kdot)
+#define v_mulr V_BASE(v_mulr)
+#define v_tree_add V_BASE(v_tree_add)
+#define v_tree_max V_BASE(v_tree_max)
+#define v_dup_even V_BASE(v_dup_even)
+#define v_dup_odd V_BASE(v_dup_odd)
+#define v_swap2 V_BASE(v_swap2)
 
 /* ======== kernels/simd_scalar.h, continued ======== */
 V_FN vf v_loadu(const float *p) { return aiosk__f32(p); }           /* weights in a mapped file may stand anywhere */
@@ -1597,95 +1661,106 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
 #endif
 
 /* ======== kernels/simdi_scalar.h ======== */
-/* simdi_scalar.h: the integer vocabulary in plain C: one lane. The definition of the other simdi_* files.
+/* simdi_scalar.h: the integer vocabulary in plain C: one lane. The slowest set; here the words are defined for all.
  *
  * Lane r of a vi is a dword of row r. A code register holds four codes of its row in the bytes of that dword; x points to
- * the same columns of the activations, plain order, and every lane is multiplied with the same four. Sums are
- * exact in int32. What a set does on the way is its own affair; the result is not:
+ * the same columns of the activations, plain order, and every lane is multiplied with the same four. Sums are exact in int32.
+ *
+ * Words for unpacking, in the sets that unpack in registers (all but this one); b, c, m, n are constants:
  *     i_dup(p)                   the 4 bytes at p in every lane
- *     i_dot32_4(w, x, sum8)      sum of (code - 8) * x over 32 columns, codes 0..15; sum8 = -8 * sum of x
- *     i_dot32_8(w, x, sum128)    sum of code * x, codes -128..127 passed through i_prep8; sum128 = -128 * sum of x
- *     i_macc32_4(acc, w, x, s)   acc + s * sum of code * x over 32 columns, codes 0..15
- *     i_macc16_6(acc, w, x, sum8, s)   acc + s * sum of (code - 32) * x over 16 columns, codes 0..63; sum8 = -32 * sums
- *                                of 8. Complete only after i_fix6(acc, p, sum16), once per block: p are the 16 scales as
- *                                pairs, i_pairs_s8(p, words) makes them; sum16 the sums of 16
- *     i_scale_u8, i_scale_s8     byte 0 of every lane as a scale for i_macc*: unsigned, signed
+ *     i_and, i_or, i_xor; i_srl(a, n), i_sll(a, n) shift dwords; i_addb adds bytes; i_add16, i_sub16, i_mul16 (low half),
+ *     i_mulhi16 (high half, unsigned) take pairs of int16
+ *     i_load_u8(p), i_load_u16   V_W numbers, each to a dword;  i_as_float  the bits of a as floats
+ *     i_pairs(o, a)              o[0], o[1]: bytes 0 and 2, 1 and 3 of each dword as pairs of int16 (signed)
+ *     i_table(p), i_lut(t, i)    a table of 16 bytes; the entry that each byte of i names (its bits 4..6 are 0; bit 7: gives 0)
+ *     i_splat(a, b)              byte b of each dword in all four
+ *     i_bits(a, c, m)            byte i of each dword is m where bit 4c + i of a's dword is set, else 0
+ *     i_negate(w, a, c)          bytes of w negated where those bits are set
+ *     i_gather16(t, i)           t[i] of each dword; reads 4 bytes
+ *     i_rows4(o, a, rb)          o[0..3]: the dwords at a of V_W rows, rb bytes apart
+ *     i_store_s8(p, a)           the lanes' low bytes
+ * Words for products. kind says what the codes are: 4, 5, 6 unsigned of so many bits; 7, 8 signed, |code| <= 64 or 128,
+ * passed through i_prep8 (which adds 128 where V_BIAS8). Products of up to I_RUN(kind, n) registers of a run of n are added up in an
+ * i_part, which may be narrower than int32:
+ *     i_first(kind, z, w, x)     the part of one register; x: i_dup of four activations. Where V_BIAS8, z is added
+ *     i_next(kind, a, w, x)      the part a with one more
+ *     i_sum(kind, a)             the part as int32
+ *     i_end(kind, acc, a, b, s)  acc + s * part a; where I_PAIR(kind), acc + s * (a + b)
+ *     i_scale(kind, a)           byte 0 of every lane, signed, as s
  *     i_macc_pair(acc, a, s)     acc + a.lo * s[0] + a.hi * s[1], where lo and hi are the int16 halves of a lane
- *     i_scale16(w16, q, s)       16 codes times s (fits int16);  i_dot16(w16, x, n)  their dot product, n % 16 == 0
- *     i_store_s8(p, a)           the lanes' low bytes                                                            */
+ * A micro-kernel takes V_NP panels and V_NC columns at once. V_PREMUL: codes times scale below 256 are multiplied before the
+ * sum. V_FIX: codes of 6 bits that stand for less are corrected behind the sum, not by z. */
 #ifndef AIOSK__SIMDI_SCALAR_H
 #define AIOSK__SIMDI_SCALAR_H
 
-#define V_NP 1 /* panels that a micro-kernel takes at once, when there are several columns */
-
 /* ======== kernels/simdi_names.inc ======== */
 /* simdi_names.inc: names of the integer vocabulary (simdi_scalar.h) in the set that is being expanded. */
-#define i_dup V_NAME(i_dup)
-#define i_and V_NAME(i_and)
-#define i_or V_NAME(i_or)
-#define i_srl2 V_NAME(i_srl2)
-#define i_srl4 V_NAME(i_srl4)
-#define i_srl8 V_NAME(i_srl8)
-#define i_srl16 V_NAME(i_srl16)
-#define i_sll2 V_NAME(i_sll2)
-#define i_sll4 V_NAME(i_sll4)
-#define i_scale_u8 V_NAME(i_scale_u8)
-#define i_scale_s8 V_NAME(i_scale_s8)
-#define i_dot32_4 V_NAME(i_dot32_4)
-#define i_dot32_8 V_NAME(i_dot32_8)
+#define i_dup V_BASE(i_dup)
+#define i_and V_BASE(i_and)
+#define i_or V_BASE(i_or)
+#define i_xor V_BASE(i_xor)
+#define i_srl V_BASE(i_srl)
+#define i_sll V_BASE(i_sll)
+#define i_addb V_BASE(i_addb)
+#define i_load_u8 V_BASE(i_load_u8)
+#define i_table V_BASE(i_table)
+#define i_lut V_BASE(i_lut)
+#define i_splat V_BASE(i_splat)
+#define i_bits V_BASE(i_bits)
+#define i_negate V_BASE(i_negate)
+#define i_gather16 V_BASE(i_gather16)
+#define i_mul16 V_BASE(i_mul16)
+#define i_mulhi16 V_BASE(i_mulhi16)
+#define i_sub16 V_BASE(i_sub16)
+#define i_add16 V_BASE(i_add16)
+#define i_as_float V_BASE(i_as_float)
+#define i_rows4 V_BASE(i_rows4)
+#define i_store_s8 V_BASE(i_store_s8)
+#define i_load_u16 V_BASE(i_load_u16)
+#define i_pairs V_BASE(i_pairs)
+
+/* ======== kernels/dot_names.inc ======== */
+/* dot_names.inc: names of the products (simdi_scalar.h) in the set that is being expanded. */
 #define i_prep8 V_NAME(i_prep8)
-#define i_macc32_4 V_NAME(i_macc32_4)
-#define i_macc16_6 V_NAME(i_macc16_6)
-#define i_fix6 V_NAME(i_fix6)
-#define i_pairs_s8 V_NAME(i_pairs_s8)
+#define i_scale V_NAME(i_scale)
+#define i_first V_NAME(i_first)
+#define i_next V_NAME(i_next)
+#define i_sum V_NAME(i_sum)
+#define i_end V_NAME(i_end)
 #define i_macc_pair V_NAME(i_macc_pair)
-#define i_scale16 V_NAME(i_scale16)
-#define i_dot16 V_NAME(i_dot16)
-#define i_store_s8 V_NAME(i_store_s8)
 
 /* ======== kernels/simdi_scalar.h, continued ======== */
+#define V_NP 1
+#define V_BIAS8 0
+#define V_PREMUL 0
+#define V_FIX 0
+#define V_NC 1
+
 V_FN vi i_dup(const void *p) { int32_t a; memcpy(&a, p, 4); return a; }
-V_FN vi i_and(vi a, vi b) { return a & b; }
-V_FN vi i_or(vi a, vi b) { return a | b; }
-V_FN vi i_srl2(vi a) { return (int32_t)((uint32_t)a >> 2); }
-V_FN vi i_srl4(vi a) { return (int32_t)((uint32_t)a >> 4); }
-V_FN vi i_srl8(vi a) { return (int32_t)((uint32_t)a >> 8); }
-V_FN vi i_srl16(vi a) { return (int32_t)((uint32_t)a >> 16); }
-V_FN vi i_sll2(vi a) { return (int32_t)((uint32_t)a << 2); }
-V_FN vi i_sll4(vi a) { return (int32_t)((uint32_t)a << 4); }
-V_FN vi i_scale_u8(vi a) { return a & 255; }
-V_FN vi i_scale_s8(vi a) { return (int8_t)(a & 255); }
-/* Bytes as signed, and as unsigned below 128, are the same here: 4- and 6-bit codes are both. */
-V_FN int32_t V_NAME(i_dots)(const vi *w, const int8_t *x, int n) {
-    int32_t s = 0;
-    int i;
-    for (i = 0; i < n; i++) {
-        int8_t q[4];
-        memcpy(q, &w[i], 4);
-        s += q[0] * x[4 * i] + q[1] * x[4 * i + 1] + q[2] * x[4 * i + 2] + q[3] * x[4 * i + 3];
-    }
-    return s;
+V_FN vi i_srl(vi a, int n) { return (int32_t)((uint32_t)a >> n); }
+V_FN vi i_sll(vi a, int n) { return (int32_t)((uint32_t)a << n); }
+V_FN void i_pairs(vi *o, vi a) {
+    const uint32_t b = (uint32_t)a;
+    o[0] = (int32_t)((uint32_t)(int8_t)(b & 255) & 0xFFFFu) | (int32_t)((uint32_t)(int8_t)(b >> 16 & 255) << 16);
+    o[1] = (int32_t)((uint32_t)(int8_t)(b >> 8 & 255) & 0xFFFFu) | (int32_t)((uint32_t)(int8_t)(b >> 24) << 16);
 }
-V_FN vi i_dot32_4(const vi *w, const int8_t *x, int32_t sum8) { return V_NAME(i_dots)(w, x, 8) + sum8; }
 V_FN vi i_prep8(vi w) { return w; }
-V_FN vi i_dot32_8(const vi *w, const int8_t *x, int32_t sum128) { (void)sum128; return V_NAME(i_dots)(w, x, 8); }
-V_FN vi i_macc32_4(vi acc, const vi *w, const int8_t *x, vi s) { return acc + s * V_NAME(i_dots)(w, x, 8); }
-V_FN vi i_macc16_6(vi acc, const vi *w, const int8_t *x, const int32_t *sum8, vi s) {
-    return acc + s * (V_NAME(i_dots)(w, x, 4) + sum8[0] + sum8[1]);
+V_FN vi i_scale(const int kind, vi a) { (void)kind; return (int8_t)(a & 255); }
+#define i_part vi
+#define I_RUN(kind, n) (n)
+#define I_PAIR(kind) 0
+V_FN i_part i_next(const int kind, i_part a, vi w, vi x) {
+    int8_t p[4], q[4];
+    (void)kind;
+    memcpy(p, &w, 4);
+    memcpy(q, &x, 4);
+    return a + p[0] * q[0] + p[1] * q[1] + p[2] * q[2] + p[3] * q[3];
 }
-V_FN void i_pairs_s8(vi *p, const vi *words) { (void)p; (void)words; }
-V_FN vi i_fix6(vi acc, const vi *p, const int16_t *sum16) { (void)p; (void)sum16; return acc; }
+V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)z; return i_next(kind, 0, w, x); }
+V_FN vi i_sum(const int kind, i_part a) { (void)kind; return a; }
+V_FN vi i_end(const int kind, vi acc, i_part a, i_part b, vi s) { (void)kind; (void)b; return acc + a * s; }
 V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) {
     return acc + (int16_t)(a & 0xFFFF) * s[0] + (int16_t)((uint32_t)a >> 16) * s[1];
-}
-V_FN void i_scale16(int16_t *w, const int8_t *q, int32_t s) {
-    int i;
-    for (i = 0; i < 16; i++) w[i] = (int16_t)(q[i] * s);
-}
-V_FN int32_t i_dot16(const int16_t *w, const int8_t *x, int32_t n) {
-    int32_t s = 0, i;
-    for (i = 0; i < n; i++) s += w[i] * x[i];
-    return s;
 }
 V_FN void i_store_s8(int8_t *p, vi a) { *p = (int8_t)a; }
 
@@ -1696,474 +1771,7 @@ V_FN void i_store_s8(int8_t *p, vi a) { *p = (int8_t)a; }
 #define V_ISA_TEXT "scalar"
 
 /* ======== kernels/isa.inc ======== */
-/* isa.inc: the loops of one instruction set and the table of them. V_ISA_ID and V_ISA_TEXT name the set. */
-
-/* ======== kernels/lanes.inc ======== */
-/* lanes.inc: panels of 16 rows times columns: a lane is a row, no sum crosses lanes. Expanded once per instruction set
- * over the v_* and i_* vocabulary; the layout of a panel is pack.c's table.
- *
- * One micro-kernel per format: 16 rows by nc columns. A run of weights is unpacked into registers once and multiplied
- * with all nc columns; the sums of a column live in acc[column][register]. The sequence of operations of an output does not
- * depend on nc, so neither do its bits. */
-
-/* Columns per pass: enough to hide the unpacking, few enough that a pass's activations stay near (see bench_kernels). */
-#ifndef AIOSK__NC
-#define AIOSK__NC 16
-#endif
-
-/* Asks for what is AIOSK__AHEAD bytes further on in the stream of weights: hardware prefetchers stop at the end of a 4 KiB
- * page. Addresses behind the matrix do no harm. */
-#ifndef AIOSK__AHEAD
-#define AIOSK__AHEAD 4096
-#endif
-V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
-    int32_t i;
-    AIOSK__UNROLL
-    for (i = 0; i < bytes; i += 64) AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
-}
-
-/* y of n rows, 16 lanes; order of the additions as in api.h. */
-V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const vf *acc) {
-    float *y = m->y + (uint64_t)c * m->y_stride + row;
-    const int32_t n = m->row1 - row;
-    int i;
-    if (n >= 16) {
-        for (i = 0; i < V_PER16; i++) {
-            vf t = acc[i];
-            if (m->bias) t = v_add(t, v_loadu(m->bias + row + i * V_W));
-            if (m->flags & AIOSK_MM_ADD) t = v_add(v_loadu(y + i * V_W), t);
-            v_storeu(y + i * V_W, t);
-        }
-    } else {
-        float b[16];
-        for (i = 0; i < V_PER16; i++) v_storeu(b + i * V_W, acc[i]);
-        for (i = 0; i < n; i++) {
-            float t = b[i];
-            if (m->bias) t = t + m->bias[row + i];
-            y[i] = m->flags & AIOSK_MM_ADD ? y[i] + t : t;
-        }
-    }
-}
-
-/* acc += (dw * dx) * S, the one float step of a block. */
-V_FN vf V_NAME(step)(vf acc, vf dw, const uint8_t *dx, vi s) {
-    return v_fma(v_mul(dw, v_set1(aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
-}
-/* acc -= (dmin * dx) * M */
-V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
-    return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
-}
-
-/* The micro-kernels, for blocks k to k1 - 1 of a row. p is block k of a panel; np panels, stride bytes apart, go together: an
- * activation is then loaded once for all of them. np is a constant, and nc is where it is 1. acc [nc][np][V_PER16]. */
-V_FN void V_NAME(panel_q4_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
-    const aiosk__a32 a = aiosk__a32_parts(n_in);
-    int32_t c;
-    int h, i, e;
-    for (; k < k1; k++, p += 288) {
-        for (h = 0; h < V_PER16; h++) {
-            const vi m = v_set1i(0x0F0F0F0F);
-            vi w[V_NP][8];
-            vf d[V_NP];
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                const uint8_t *q = p + (uint64_t)e * stride;
-                V_NAME(ahead)(q + h * (288 / V_PER16), 288 / V_PER16);
-                d[e] = v_load_f16(q + h * V_W * 2);
-                AIOSK__UNROLL
-                for (i = 0; i < 4; i++) {
-                    const vi t = v_loadi(q + 32 + i * 64 + h * V_W * 4);
-                    w[e][i] = i_and(t, m);
-                    w[e][i + 4] = i_and(i_srl4(t), m);
-                }
-            }
-            for (c = 0; c < nc; c++) {
-                const uint8_t *xc = x + (uint64_t)c * xs;
-                AIOSK__UNROLL
-                for (e = 0; e < np; e++) {
-                    vf *o = &acc[(c * np + e) * V_PER16 + h];
-                    const vi s = i_dot32_4(w[e], (const int8_t *)xc + k * 32, (int32_t)aiosk__u32(xc + a.sum8 + k * 4));
-                    *o = V_NAME(step)(*o, d[e], xc + a.d + k * 4, s);
-                }
-            }
-        }
-    }
-}
-
-V_FN void V_NAME(panel_q8_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
-    const aiosk__a32 a = aiosk__a32_parts(n_in);
-    int32_t c;
-    int h, i, e;
-    for (; k < k1; k++, p += 544) {
-        for (h = 0; h < V_PER16; h++) {
-            vi w[V_NP][8];
-            vf d[V_NP];
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                const uint8_t *q = p + (uint64_t)e * stride;
-                V_NAME(ahead)(q + h * (544 / V_PER16), 544 / V_PER16);
-                d[e] = v_load_f16(q + h * V_W * 2);
-                AIOSK__UNROLL
-                for (i = 0; i < 8; i++) w[e][i] = i_prep8(v_loadi(q + 32 + i * 64 + h * V_W * 4));
-            }
-            for (c = 0; c < nc; c++) {
-                const uint8_t *xc = x + (uint64_t)c * xs;
-                AIOSK__UNROLL
-                for (e = 0; e < np; e++) {
-                    vf *o = &acc[(c * np + e) * V_PER16 + h];
-                    const vi s = i_dot32_8(w[e], (const int8_t *)xc + k * 32, (int32_t)aiosk__u32(xc + a.sum128 + k * 4));
-                    *o = V_NAME(step)(*o, d[e], xc + a.d + k * 4, s);
-                }
-            }
-        }
-    }
-}
-
-V_FN void V_NAME(panel_q4_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
-    const aiosk__a256 a = aiosk__a256_parts(n_in);
-    int32_t c;
-    int h, i, j, e;
-    for (; k < k1; k++, p += 2304) {
-        for (h = 0; h < V_PER16; h++) {
-            const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030), m3f = v_set1i(0x3F3F3F3F), mff = v_set1i(0x00FF00FF);
-            vi sc[V_NP][2], mn[V_NP][4], s[AIOSK__NC][V_NP];
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) { /* scales and minima of sub-blocks 0..3 and 4..7, one byte each */
-                const uint8_t *q = p + (uint64_t)e * stride + 64 + h * V_W * 4;
-                const vi w0 = v_loadi(q), w1 = v_loadi(q + 64), w2 = v_loadi(q + 128);
-                const vi mn0 = i_and(w1, m3f), mn1 = i_or(i_and(i_srl4(w2), m), i_and(i_srl2(w1), m30));
-                sc[e][0] = i_and(w0, m3f);
-                sc[e][1] = i_or(i_and(w2, m), i_and(i_srl2(w0), m30));
-                mn[e][0] = i_and(mn0, mff);
-                mn[e][1] = i_and(i_srl8(mn0), mff);
-                mn[e][2] = i_and(mn1, mff);
-                mn[e][3] = i_and(i_srl8(mn1), mff);
-                for (c = 0; c < nc; c++) s[c][e] = v_zeroi();
-            }
-            for (j = 0; j < 8; j++) { /* sub-blocks: low, then high nibbles of the same bytes */
-                vi w[V_NP][8], t[V_NP];
-                AIOSK__UNROLL
-                for (e = 0; e < np; e++) {
-                    const uint8_t *q = p + (uint64_t)e * stride + 256 + (j >> 1) * 512 + h * V_W * 4;
-                    V_NAME(ahead)(p + (uint64_t)e * stride + j * 288 + h * (288 / V_PER16), 288 / V_PER16);
-                    if (j == 4) sc[e][0] = sc[e][1];
-                    t[e] = i_scale_u8(sc[e][0]);
-                    sc[e][0] = i_srl8(sc[e][0]);
-                    if (j & 1) {
-                        AIOSK__UNROLL
-                        for (i = 0; i < 8; i++) w[e][i] = i_and(i_srl4(v_loadi(q + i * 64)), m);
-                    } else {
-                        AIOSK__UNROLL
-                        for (i = 0; i < 8; i++) w[e][i] = i_and(v_loadi(q + i * 64), m);
-                    }
-                }
-                for (c = 0; c < nc; c++) {
-                    const int8_t *xc = (const int8_t *)x + (uint64_t)c * xs + k * 256 + j * 32;
-                    AIOSK__UNROLL
-                    for (e = 0; e < np; e++) s[c][e] = i_macc32_4(s[c][e], w[e], xc, t[e]);
-                }
-            }
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                const uint8_t *q = p + (uint64_t)e * stride + h * V_W * 2;
-                const vf d = v_load_f16(q), dmin = v_load_f16(q + 32);
-                for (c = 0; c < nc; c++) {
-                    const uint8_t *xc = x + (uint64_t)c * xs;
-                    const int16_t *b = (const int16_t *)(const void *)(xc + a.sum32) + k * 8;
-                    vf *o = &acc[(c * np + e) * V_PER16 + h];
-                    vi mm = i_macc_pair(i_macc_pair(v_zeroi(), mn[e][0], b), mn[e][1], b + 2);
-                    mm = i_macc_pair(i_macc_pair(mm, mn[e][2], b + 4), mn[e][3], b + 6);
-                    *o = V_NAME(step)(*o, d, xc + a.d + k * 4, s[c][e]);
-                    *o = V_NAME(step_min)(*o, dmin, xc + a.d + k * 4, mm);
-                }
-            }
-        }
-    }
-}
-
-/* Block of a panel: d 32 bytes, low nibbles 2048, high bits 1024, scales 256. */
-V_FN void V_NAME(panel_q6_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
-    const aiosk__a256 a = aiosk__a256_parts(n_in);
-    int32_t c;
-    int h, i, j, e;
-    for (; k < k1; k++, p += 3360) {
-        for (h = 0; h < V_PER16; h++) {
-            const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030);
-            vi s[AIOSK__NC][V_NP];
-            for (c = 0; c < nc; c++)
-                for (e = 0; e < np; e++) s[c][e] = v_zeroi();
-            for (j = 0; j < 8; j++) {
-                /* half j/4 of the block; 16 columns each at v and v + 32, where v = 64 * (j/2 % 2) + 16 * (j % 2) in it:
-                 * low or high nibbles of two runs of bytes, and two bits of one run */
-                const int32_t at = k * 256 + (j >> 2) * 128 + (j >> 1 & 1) * 64 + (j & 1) * 16;
-                vi u[V_NP][4], v[V_NP][4], su[V_NP], sv[V_NP];
-                AIOSK__UNROLL
-                for (e = 0; e < np; e++) {
-                    const uint8_t *b = p + (uint64_t)e * stride + 32 + h * V_W * 4;
-                    const uint8_t *ql = b + (j >> 2) * 1024 + (j & 1) * 256, *qh = b + 2048 + (j >> 2) * 512 + (j & 1) * 256;
-                    vi t = v_loadi(b + 3072 + (j >> 1) * 64);
-                    V_NAME(ahead)(p + (uint64_t)e * stride + j * 420 + h * (420 / V_PER16), 420 / V_PER16);
-                    if (j & 1) t = i_srl8(t);
-                    su[e] = i_scale_s8(t);
-                    sv[e] = i_scale_s8(i_srl16(t));
-                    if (j & 2) {
-                        AIOSK__UNROLL
-                        for (i = 0; i < 4; i++) {
-                            const vi g = v_loadi(qh + i * 64);
-                            u[e][i] = i_or(i_and(i_srl4(v_loadi(ql + i * 64)), m), i_and(g, m30));
-                            v[e][i] = i_or(i_and(i_srl4(v_loadi(ql + 512 + i * 64)), m), i_and(i_srl2(g), m30));
-                        }
-                    } else {
-                        AIOSK__UNROLL
-                        for (i = 0; i < 4; i++) {
-                            const vi g = v_loadi(qh + i * 64);
-                            u[e][i] = i_or(i_and(v_loadi(ql + i * 64), m), i_and(i_sll4(g), m30));
-                            v[e][i] = i_or(i_and(v_loadi(ql + 512 + i * 64), m), i_and(i_sll2(g), m30));
-                        }
-                    }
-                }
-                for (c = 0; c < nc; c++) {
-                    const int8_t *xc = (const int8_t *)x + (uint64_t)c * xs + at;
-                    const int32_t *z = (const int32_t *)(const void *)(x + (uint64_t)c * xs + a.sum8) + at / 8;
-                    AIOSK__UNROLL
-                    for (e = 0; e < np; e++)
-                        s[c][e] = i_macc16_6(i_macc16_6(s[c][e], u[e], xc, z, su[e]), v[e], xc + 32, z + 4, sv[e]);
-                }
-            }
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                const uint8_t *q = p + (uint64_t)e * stride;
-                const vf d = v_load_f16(q + h * V_W * 2);
-                vi sc[4], pairs[8];
-                for (i = 0; i < 4; i++) sc[i] = v_loadi(q + 3104 + i * 64 + h * V_W * 4);
-                i_pairs_s8(pairs, sc);
-                for (c = 0; c < nc; c++) {
-                    const uint8_t *xc = x + (uint64_t)c * xs;
-                    const vi t = i_fix6(s[c][e], pairs, (const int16_t *)(const void *)(xc + a.sum16) + k * 16);
-                    vf *o = &acc[(c * np + e) * V_PER16 + h];
-                    *o = V_NAME(step)(*o, d, xc + a.d + k * 4, t);
-                }
-            }
-        }
-    }
-}
-
-/* The matrix: panels outside, so that each is read from memory once per tile of columns, whose activations (768 KiB) stay
- * in a second-level cache of 1 MiB; passes of AIOSK__NC columns inside. One column has its own copy of the micro-kernel. */
-#define AIOSK__PANELS(T, t)                                                                                            \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) {                                                          \
-        const aiosk_type *type = aiosk_type_info(AIOSK_##T);                                                           \
-        const int32_t n = m->n_in / (int32_t)type->n_weights;                                                          \
-        const uint64_t stride = 16 * (uint64_t)n * type->n_bytes, xs = m->x_stride;                                    \
-        int32_t tile = (int32_t)(786432 / (xs ? xs : 1)), c0, c1, c, row, i;                                           \
-        vf acc[AIOSK__NC * V_NP * V_PER16];                                                                            \
-        tile = tile < AIOSK__NC ? AIOSK__NC : tile - tile % AIOSK__NC;                                                 \
-        for (c0 = 0; c0 < m->n_cols; c0 = c1) {                                                                        \
-            int np = 1;                                                                                                \
-            c1 = m->n_cols - c0 <= tile ? m->n_cols : c0 + tile;                                                       \
-            for (row = m->row0; row < m->row1; row += 16 * np) {                                                       \
-                const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row / 16) * stride;                              \
-                np = V_NP > 1 && c1 - c0 > 1 && m->row1 - row > 16 ? V_NP : 1;                                         \
-                for (c = c0; c < c1; c += AIOSK__NC) {                                                                 \
-                    const int32_t nc = c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC;                                        \
-                    const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c * xs;                                       \
-                    for (i = 0; i < nc * np * V_PER16; i++) acc[i] = v_zero();                                         \
-                    if (V_NP > 1 && np > 1) V_NAME(panel_##t)(p, stride, V_NP, x, xs, m->n_in, 0, n, nc, acc);         \
-                    else if (nc == 1) V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 0, n, 1, acc);                   \
-                    else V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 0, n, nc, acc);                               \
-                    for (i = 0; i < nc * np; i++)                                                                      \
-                        V_NAME(put)(m, c + i / np, row + 16 * (i % np), acc + i * V_PER16);                            \
-                }                                                                                                      \
-            }                                                                                                          \
-        }                                                                                                              \
-    }                                                                                                                  \
-    /* ROWS: 16 rows are packed run by run into a panel on the stack. */                                               \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) {                                                            \
-        const aiosk_type *type = aiosk_type_info(AIOSK_##T);                                                           \
-        const int32_t n = m->n_in / (int32_t)type->n_weights, run = 16384 / (16 * (int32_t)type->n_bytes);             \
-        const uint64_t row_bytes = (uint64_t)n * type->n_bytes, xs = m->x_stride;                                      \
-        int32_t c0, c, row, k, i;                                                                                      \
-        uint8_t AIOSK__ALIGN(64) buf[16384];                                                                           \
-        vf acc[64 * V_PER16];                                                                                          \
-        for (row = m->row0; row < m->row1; row += 16) {                                                                \
-            const int32_t nr = m->row1 - row < 16 ? m->row1 - row : 16;                                                \
-            if (nr < 16) memset(buf, 0, sizeof buf);                                                                   \
-            for (c0 = 0; c0 < m->n_cols; c0 += 64) {                                                                   \
-                const int32_t c1 = m->n_cols - c0 < 64 ? m->n_cols - c0 : 64;                                          \
-                const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * xs;                                          \
-                for (i = 0; i < c1 * V_PER16; i++) acc[i] = v_zero();                                                  \
-                for (k = 0; k < n; k += run) {                                                                         \
-                    const int32_t k1 = n - k < run ? n : k + run;                                                      \
-                    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * row_bytes + (uint64_t)k * type->n_bytes; \
-                    aiosk__move_rows(AIOSK_##T, buf, 0, nr, (uint64_t)(k1 - k), (uint8_t *)(uintptr_t)w, row_bytes, 0); \
-                    for (c = 0; c < c1; c += AIOSK__NC)                                                                \
-                        V_NAME(panel_##t)(buf, 0, 1, x + (uint64_t)c * xs, xs, m->n_in, k, k1,                         \
-                                          c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC, acc + c * V_PER16);                 \
-                }                                                                                                      \
-                for (i = 0; i < c1; i++) V_NAME(put)(m, c0 + i, row, acc + i * V_PER16);                               \
-            }                                                                                                          \
-        }                                                                                                              \
-    }
-AIOSK__PANELS(Q4_0, q4_0)
-AIOSK__PANELS(Q8_0, q8_0)
-AIOSK__PANELS(Q4_K, q4_k)
-AIOSK__PANELS(Q6_K, q6_k)
-#undef AIOSK__PANELS
-
-/* ======== kernels/rows.inc ======== */
-/* rows.inc: matrices as they are in the file, row after row: streamed tensors, and types without panels. Every FLT, A32 and
- * A256 type, with the numbers of lanes.inc. Expanded once per instruction set. */
-
-/* ---- integer types: any of them, through its definition in integers ----------------------------------------
- * 16 rows at a time, so that the float steps have a lane per row. A block is decoded once for up to 8 columns. */
-enum { V_NAME(rows_nc) = 8 };
-V_EXPORT void V_NAME(rows_ints)(const aiosk_matmul *m, int32_t type) {
-    const aiosk_type *t = aiosk_type_info(type);
-    const int32_t nw = (int32_t)t->n_weights, n = m->n_in / nw, k256 = t->family == AIOSK_A256;
-    const uint64_t row_bytes = (uint64_t)n * t->n_bytes;
-    const aiosk__a32 a = aiosk__a32_parts(m->n_in);
-    const aiosk__a256 b = aiosk__a256_parts(m->n_in);
-    int32_t row, c0, c, k, r, u, i;
-    aiosk__ints v;
-    int16_t w[256];
-    int32_t s[8][4][16], mm[8][16];
-    float d[4][16], dmin[4][16];
-    vf acc[8 * V_PER16];
-    for (row = m->row0; row < m->row1; row += 16) {
-        const int32_t nr = m->row1 - row < 16 ? m->row1 - row : 16;
-        for (c0 = 0; c0 < m->n_cols; c0 += V_NAME(rows_nc)) {
-            const int32_t nc = m->n_cols - c0 < V_NAME(rows_nc) ? m->n_cols - c0 : V_NAME(rows_nc);
-            const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * m->x_stride;
-            for (i = 0; i < nc * V_PER16; i++) acc[i] = v_zero();
-            memset(s, 0, sizeof s);
-            memset(mm, 0, sizeof mm);
-            memset(d, 0, sizeof d);
-            memset(dmin, 0, sizeof dmin);
-            v.unit = 32;
-            v.has_min = 0;
-            for (k = 0; k < n; k++) {
-                for (r = 0; r < nr; r++) {
-                    const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row + r) * row_bytes + (uint64_t)k * t->n_bytes;
-                    aiosk__unpack_ints(type, p, &v);
-                    for (i = 0; i < nw / 16; i++) i_scale16(w + i * 16, v.q + i * 16, k256 ? v.sc[i] : 1);
-                    for (u = 0; u < nw / v.unit; u++) {
-                        d[u][r] = v.d[u];
-                        dmin[u][r] = v.dmin[u];
-                        for (c = 0; c < nc; c++) {
-                            const int8_t *xc = (const int8_t *)x + (uint64_t)c * m->x_stride + k * nw + u * v.unit;
-                            s[c][u][r] = i_dot16(w + u * v.unit, xc, v.unit);
-                        }
-                    }
-                    if (k256 && v.has_min)
-                        for (c = 0; c < nc; c++) {
-                            const uint8_t *z = x + (uint64_t)c * m->x_stride + b.sum16 + k * 32;
-                            int32_t z16 = 0;
-                            for (i = 0; i < 16; i++) z16 += v.mn[i] * (int16_t)aiosk__u16(z + 2 * aiosk__pair_at(i));
-                            mm[c][r] = z16;
-                        }
-                }
-                for (u = 0; u < nw / v.unit; u++)
-                    for (c = 0; c < nc; c++) {
-                        const uint8_t *xc = x + (uint64_t)c * m->x_stride;
-                        const int32_t at = (k * nw + u * v.unit) / 32 * 4; /* A32: sums and scales are 4 bytes per 32 columns */
-                        const uint8_t *dx = xc + (k256 ? b.d + (uint32_t)k * 4 : a.d + (uint32_t)at);
-                        vf *o = &acc[c * V_PER16];
-                        for (i = 0; i < V_PER16; i++) {
-                            o[i] = V_NAME(step)(o[i], v_loadu(&d[u][i * V_W]), dx, v_loadi(&s[c][u][i * V_W]));
-                            if (v.has_min) {
-                                const vi z = k256 ? v_loadi(&mm[c][i * V_W]) : i_dup(xc + a.sum + at);
-                                o[i] = V_NAME(step_min)(o[i], v_loadu(&dmin[u][i * V_W]), dx, z);
-                            }
-                        }
-                    }
-            }
-            for (c = 0; c < nc; c++) V_NAME(put)(m, c0 + c, row, acc + c * V_PER16);
-        }
-    }
-}
-
-/* ---- float types ------------------------------------------------------------------------------------------- */
-
-V_FN vf V_NAME(load_w)(int32_t type, const uint8_t *w, int32_t i) {
-    return type == AIOSK_F32 ? v_loadu((const float *)(const void *)w + i)
-         : type == AIOSK_F16 ? v_load_f16(w + 2 * (uint32_t)i) : v_load_bf16(w + 2 * (uint32_t)i);
-}
-
-/* nr rows times nc columns, both constants after inlining; 16 partial sums each. */
-V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int32_t col, const int nr, const int nc) {
-    const int32_t size = type == AIOSK_F32 ? 4 : 2, full = m->n_in & ~15, tail = m->n_in - full;
-    const uint64_t rb = (uint64_t)m->n_in * (uint32_t)size;
-    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb, *x = (const uint8_t *)m->x + (uint64_t)col * m->x_stride;
-    vf acc[4 * 4 * V_PER16];
-    int32_t i;
-    int r, c, h;
-    AIOSK__UNROLL
-    for (i = 0; i < nr * nc * V_PER16; i++) acc[i] = v_zero();
-    for (i = 0; i < full; i += 16) {
-        AIOSK__UNROLL
-        for (h = 0; h < V_PER16; h++) {
-            vf xv[4];
-            AIOSK__UNROLL
-            for (c = 0; c < nc; c++) xv[c] = v_loadu((const float *)(const void *)(x + (uint64_t)c * m->x_stride) + i + h * V_W);
-            AIOSK__UNROLL
-            for (r = 0; r < nr; r++) {
-                const vf wv = V_NAME(load_w)(type, w + (uint64_t)r * rb, i + h * V_W);
-                AIOSK__UNROLL
-                for (c = 0; c < nc; c++) acc[(r * nc + c) * V_PER16 + h] = v_fma(wv, xv[c], acc[(r * nc + c) * V_PER16 + h]);
-            }
-        }
-    }
-    for (r = 0; r < nr; r++) {
-        for (c = 0; c < nc; c++) {
-            float *y = m->y + (uint64_t)(col + c) * m->y_stride + row + r;
-            vf *s = acc + (r * nc + c) * V_PER16;
-            float t;
-            if (tail) { /* zeros behind the last column, for the weights as for the activations */
-                float wt[16], xt[16];
-                memset(wt, 0, sizeof wt);
-                memset(xt, 0, sizeof xt);
-                memcpy(wt, w + (uint64_t)r * rb + (uint64_t)full * (uint32_t)size, (size_t)(tail * size));
-                memcpy(xt, x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, (size_t)tail * 4);
-                for (h = 0; h < V_PER16; h++)
-                    s[h] = v_fma(V_NAME(load_w)(type, (const uint8_t *)wt, h * V_W), v_loadu(xt + h * V_W), s[h]);
-            }
-            t = v_tree_add(s);
-            if (m->bias) t = t + m->bias[row + r];
-            *y = m->flags & AIOSK_MM_ADD ? *y + t : t;
-        }
-    }
-}
-
-/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). */
-V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
-    enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
-    int32_t row = m->row0, c;
-    if (V_W > 1) {
-        for (; row + 4 <= m->row1; row += 4) {
-            for (c = 0; c + NC <= m->n_cols; c += NC)
-                for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
-            for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
-        }
-    }
-    for (; row < m->row1; row++)
-        for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
-}
-
-#define AIOSK__ROWS_FLT(N, n)  V_EXPORT void V_NAME(rows_##n)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_##N); }
-#define AIOSK__ROWS_A32(N, n)  V_EXPORT void V_NAME(ints_##n)(const aiosk_matmul *m) { V_NAME(rows_ints)(m, AIOSK_##N); }
-#define AIOSK__ROWS_A256(N, n) AIOSK__ROWS_A32(N, n)
-#define AIOSK__ROWS_RAW(N, n)
-#define AIOSK__X(N, n, id, w, b, f) AIOSK__ROWS_##f(N, n)
-AIOSK__FORMATS(AIOSK__X)
-#undef AIOSK__X
-#undef AIOSK__ROWS_RAW
-#undef AIOSK__ROWS_A256
-#undef AIOSK__ROWS_A32
-#undef AIOSK__ROWS_FLT
+/* isa.inc: the float loops of an instruction set, its integer matrices, and the table. V_ISA_ID and V_ISA_TEXT name the set. */
 
 /* ======== kernels/quant.inc ======== */
 /* quant.inc: f32 activations to int8 codes with their scales and sums (layout: pack.c, arithmetic: api.h).
@@ -2189,16 +1797,6 @@ V_FN float V_NAME(quantize_block)(const float *x, int32_t n, int8_t *q) {
     return amax / 127.0f;
 }
 
-/* Sum of 8 codes: as unsigned bytes in one word, in pairs, then by a multiplication into the top 16 bits. */
-AIOSK__INLINE int32_t V_NAME(sum8)(const int8_t *q) {
-    const uint64_t m = 0x00FF00FF00FF00FFu;
-    uint64_t v;
-    memcpy(&v, q, 8);
-    v ^= 0x8080808080808080u;
-    v = (v & m) + (v >> 8 & m);
-    return (int32_t)((v * 0x0001000100010001u) >> 48) - 8 * 128;
-}
-
 V_EXPORT void V_NAME(quantize_flt)(const float *x, int32_t n, void *dst) { memcpy(dst, x, (size_t)n * 4); }
 
 V_EXPORT void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
@@ -2208,7 +1806,7 @@ V_EXPORT void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
     for (k = 0; k < n / 32; k++) {
         int8_t *q = (int8_t *)dst + k * 32;
         const float d = V_NAME(quantize_block)(x + k * 32, 32, q);
-        const int32_t s = V_NAME(sum8)(q) + V_NAME(sum8)(q + 8) + V_NAME(sum8)(q + 16) + V_NAME(sum8)(q + 24);
+        const int32_t s = aiosk__sum8(q) + aiosk__sum8(q + 8) + aiosk__sum8(q + 16) + aiosk__sum8(q + 24);
         const int32_t s8 = s * -8, s128 = s * -128;
         memcpy(o + a.d + k * 4, &d, 4);
         memcpy(o + a.sum + k * 4, &s, 4);
@@ -2224,14 +1822,16 @@ V_EXPORT void V_NAME(quantize_a256)(const float *x, int32_t n, void *dst) {
     for (k = 0; k < n / 256; k++) {
         int8_t *q = (int8_t *)dst + k * 256;
         const float d = V_NAME(quantize_block)(x + k * 256, 256, q);
-        int32_t s8[32];
+        int32_t s8[32], s128[16];
         int16_t s16[16], s32[8];
-        for (i = 0; i < 32; i++) s8[i] = V_NAME(sum8)(q + i * 8);
+        for (i = 0; i < 32; i++) s8[i] = aiosk__sum8(q + i * 8);
         for (i = 0; i < 16; i++) s16[aiosk__pair_at(i)] = (int16_t)(s8[2 * i] + s8[2 * i + 1]);
         for (i = 0; i < 8; i++) s32[aiosk__pair_at(i)] = (int16_t)(s8[4 * i] + s8[4 * i + 1] + s8[4 * i + 2] + s8[4 * i + 3]);
+        for (i = 0; i < 16; i++) s128[i] = (s8[2 * i] + s8[2 * i + 1]) * -128;
         for (i = 0; i < 32; i++) s8[i] *= -32;
         memcpy(o + a.d + k * 4, &d, 4);
         memcpy(o + a.sum8 + k * 128, s8, 128);
+        memcpy(o + a.sum128 + k * 64, s128, 64);
         memcpy(o + a.sum16 + k * 32, s16, 32);
         memcpy(o + a.sum32 + k * 16, s32, 16);
     }
@@ -2780,69 +2380,1188 @@ V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const f
     V_NAME(store8)(v, hd_v, V, 4, s + 128);
 }
 
-/* ======== kernels/isa.inc, continued ======== */
+/* ======== kernels/floats.inc ======== */
+/* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
+
+V_FN vf V_NAME(load_w)(int32_t type, const uint8_t *w, int32_t i) {
+    return type == AIOSK_F32 ? v_loadu((const float *)(const void *)w + i)
+         : type == AIOSK_F16 ? v_load_f16(w + 2 * (uint32_t)i) : v_load_bf16(w + 2 * (uint32_t)i);
+}
+
+/* nr rows times nc columns, both constants after inlining; 16 partial sums each. */
+V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int32_t col, const int nr, const int nc) {
+    const int32_t size = type == AIOSK_F32 ? 4 : 2, full = m->n_in & ~15, tail = m->n_in - full;
+    const uint64_t rb = (uint64_t)m->n_in * (uint32_t)size;
+    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb, *x = (const uint8_t *)m->x + (uint64_t)col * m->x_stride;
+    vf acc[4 * 4 * V_PER16];
+    int32_t i;
+    int r, c, h;
+    AIOSK__UNROLL
+    for (i = 0; i < nr * nc * V_PER16; i++) acc[i] = v_zero();
+    for (i = 0; i < full; i += 16) {
+        AIOSK__UNROLL
+        for (h = 0; h < V_PER16; h++) {
+            vf xv[4];
+            AIOSK__UNROLL
+            for (c = 0; c < nc; c++) xv[c] = v_loadu((const float *)(const void *)(x + (uint64_t)c * m->x_stride) + i + h * V_W);
+            AIOSK__UNROLL
+            for (r = 0; r < nr; r++) {
+                const vf wv = V_NAME(load_w)(type, w + (uint64_t)r * rb, i + h * V_W);
+                AIOSK__UNROLL
+                for (c = 0; c < nc; c++) acc[(r * nc + c) * V_PER16 + h] = v_fma(wv, xv[c], acc[(r * nc + c) * V_PER16 + h]);
+            }
+        }
+    }
+    for (r = 0; r < nr; r++) {
+        for (c = 0; c < nc; c++) {
+            float *y = m->y + (uint64_t)(col + c) * m->y_stride + row + r;
+            vf *s = acc + (r * nc + c) * V_PER16;
+            float t;
+            if (tail) { /* zeros behind the last column, for the weights as for the activations */
+                float wt[16], xt[16];
+                memset(wt, 0, sizeof wt);
+                memset(xt, 0, sizeof xt);
+                memcpy(wt, w + (uint64_t)r * rb + (uint64_t)full * (uint32_t)size, (size_t)(tail * size));
+                memcpy(xt, x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, (size_t)tail * 4);
+                for (h = 0; h < V_PER16; h++)
+                    s[h] = v_fma(V_NAME(load_w)(type, (const uint8_t *)wt, h * V_W), v_loadu(xt + h * V_W), s[h]);
+            }
+            t = v_tree_add(s);
+            if (m->bias) t = t + m->bias[row + r];
+            *y = m->flags & AIOSK_MM_ADD ? *y + t : t;
+        }
+    }
+}
+
+/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). */
+V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
+    enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
+    int32_t row = m->row0, c;
+    if (V_W > 1) {
+        for (; row + 4 <= m->row1; row += 4) {
+            for (c = 0; c + NC <= m->n_cols; c += NC)
+                for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
+            for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
+        }
+    }
+    for (; row < m->row1; row++)
+        for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
+}
+
+V_EXPORT void V_NAME(rows_f32)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F32); }
+V_EXPORT void V_NAME(rows_f16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F16); }
+V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_BF16); }
+
+/* ======== kernels/isa_table.inc ======== */
+/* isa_table.inc: integer matrices with one set of dot products (V_NAME), and the table of an instruction set, whose other
+ * functions are those of V_BASE. */
+#if V_W > 1
+
+/* ======== kernels/unpack.inc ======== */
+/* unpack.inc: panels to codes in registers, one short case per format; lane r is row r. ref.c says what the bits mean, and in the
+ * same words; pack.c where they are: a segment of dwords starts at a fixed byte of the block, element i 64 i behind it.
+ *   A32   unit():  32 columns of a block: codes w[8], scale d (NVFP4: one per 16), minimum dmin
+ *   A256  head():  scales of a block as bytes, four in a dword; minima as pairs of int16;  step(): 32 columns of it
+ * type, h, u and j are constants where it matters (after unrolling). kind and offset of the codes are in lanes.inc. */
+
+#define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
+#define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
+#define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+
+/* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
+V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
+    const vi t = table ? i_table(table) : v_zeroi();
+    int i;
+    AIOSK__UNROLL
+    for (i = 0; i < 4; i++) {
+        const vi a = AIOSK__DW(seg, i);
+        w[i] = table ? i_lut(t, AIOSK__LO(a)) : AIOSK__LO(a);
+        w[i + 4] = table ? i_lut(t, AIOSK__HI(a)) : AIOSK__HI(a);
+    }
+}
+/* The four 2-bit fields of byte b of each dword, through a table that has code c at c and at 4 c. */
+V_FN vi V_NAME(two)(vi a, const int b, vi t) {
+    const vi x = i_and(i_splat(a, b), v_set1i((int32_t)0xC0300C03));
+    return i_lut(t, AIOSK__LO(i_or(x, i_srl(x, 4))));
+}
+/* The four 3-bit fields of each dword below 2^12, through a table of 8. */
+V_FN vi V_NAME(three)(vi a, vi t) {
+    const vi x = i_or(i_and(a, v_set1i(7)), i_and(i_sll(a, 5), v_set1i(7 << 8)));
+    const vi y = i_or(i_and(i_sll(a, 10), v_set1i(7 << 16)), i_and(i_sll(a, 15), v_set1i(7 << 24)));
+    return i_lut(t, i_or(x, y));
+}
+V_FN vi V_NAME(prep_table)(const int8_t *t) { return i_prep8(i_table(t)); }
+
+V_FN void V_NAME(unit)(const int type, const uint8_t *p, const int h, const int u, vi *w, vf *d, vf *dmin) {
+    vi a;
+    int i;
+    dmin[0] = v_zero();
+    switch (type) {
+    case AIOSK_Q4_0:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 32, w, NULL);
+        break;
+    case AIOSK_Q4_1:
+        d[0] = AIOSK__F16(0);
+        dmin[0] = v_xorsign(AIOSK__F16(32), v_set1(-1.0f));
+        V_NAME(halves)(p, h, 64, w, NULL);
+        break;
+    case AIOSK_Q5_0:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 96, w, NULL);
+        a = AIOSK__DW(32, 0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_or(w[i], i_bits(a, i, 16));
+        break;
+    case AIOSK_Q5_1:
+        d[0] = AIOSK__F16(0);
+        dmin[0] = v_xorsign(AIOSK__F16(32), v_set1(-1.0f));
+        V_NAME(halves)(p, h, 128, w, NULL);
+        a = AIOSK__DW(64, 0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_or(w[i], i_bits(a, i, 16));
+        break;
+    case AIOSK_Q8_0:
+        d[0] = AIOSK__F16(0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(AIOSK__DW(32, i));
+        break;
+    case AIOSK_IQ4_NL:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 32, w, aiosk__iq4_levels);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(w[i]);
+        break;
+    case AIOSK_MXFP4: { /* aiosk__e8m0_half: 2^21 << e as bits for e = 0, 1, else (e - 1) << 23 */
+        const vi e = i_load_u8(p + h * V_W);
+        d[0] = v_sel_lt(v_cvt_i32_f32(e), v_set1(2.0f), i_as_float(i_sll(v_addi(e, v_set1i(1)), 21)),
+                        i_as_float(i_sll(v_subi(e, v_set1i(1)), 23)));
+        V_NAME(halves)(p, h, 16, w, aiosk__t_fp4);
+        break;
+    }
+    case AIOSK_NVFP4: /* aiosk__ue4m3_half */
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            const vi x = i_and(i_srl(AIOSK__DW(0, 0), 8 * (2 * u + i)), v_set1i(255)), e = i_and(x, v_set1i(127));
+            const vf f = v_cvt_i32_f32(x), g = v_cvt_i32_f32(e);
+            vf v = v_sel_lt(g, v_set1(8.0f), v_mul(g, v_set1(1.0f / 1024)), i_as_float(v_addi(i_sll(e, 20), v_set1i(119 << 23))));
+            v = v_sel_lt(v_set1(126.5f), f, v_sel_lt(f, v_set1(127.5f), v_zero(), v), v);
+            d[i] = v;
+        }
+        a = i_table(aiosk__t_fp4);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            const vi x = AIOSK__DW(64, 4 * u + i);
+            w[(i & 2) * 2 + (i & 1)] = i_lut(a, AIOSK__LO(x));
+            w[(i & 2) * 2 + (i & 1) + 2] = i_lut(a, AIOSK__HI(x));
+        }
+        break;
+    case AIOSK_Q1_0:
+        d[0] = AIOSK__F16(0);
+        a = AIOSK__DW(32, u);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_bits(a, i, 2);
+        break;
+    default: /* Q2_0 */
+        d[0] = AIOSK__F16(0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = V_NAME(two)(AIOSK__DW(32, 2 * u + (i >> 2)), i & 3, i_table(aiosk__t_two));
+        break;
+    }
+}
+
+/* Nibbles 0..3 of each dword to its bytes */
+V_FN vi V_NAME(nibbles)(vi a) {
+    const vi x = i_or(i_and(a, v_set1i(0xF)), i_and(i_sll(a, 4), v_set1i(0xF00)));
+    return i_or(x, i_or(i_and(i_sll(a, 8), v_set1i(0xF0000)), i_and(i_sll(a, 12), v_set1i(0xF000000))));
+}
+/* 2 s + 1 of bytes */
+V_FN vi V_NAME(odd)(vi a) { return i_addb(i_addb(a, a), v_set1i(0x01010101)); }
+/* The top nibbles of four dwords */
+V_FN vi V_NAME(tops)(vi a, vi b, vi c, vi d) {
+    const vi x = i_or(i_srl(a, 28), i_and(i_srl(b, 20), v_set1i(0xF00)));
+    return i_or(x, i_or(i_and(i_srl(c, 12), v_set1i(0xF0000)), i_and(i_srl(d, 4), v_set1i(0xF000000))));
+}
+/* Bytes as minima: two registers of pairs */
+V_FN void V_NAME(minima)(vi *mn, vi a) {
+    mn[0] = i_and(a, v_set1i(0x00FF00FF));
+    mn[1] = i_and(i_srl(a, 8), v_set1i(0x00FF00FF));
+}
+
+V_FN void V_NAME(head)(const int type, const uint8_t *p, const int h, vi *sc, vi *mn, vf *d, vf *dmin) {
+    const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030);
+    vi a, b, c;
+    int i;
+    dmin[0] = v_zero();
+    if (type != AIOSK_IQ1_M) d[0] = AIOSK__F16(0);
+    switch (type) {
+    case AIOSK_Q2_K:
+        dmin[0] = AIOSK__F16(32);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            a = AIOSK__DW(64, i);
+            sc[i] = i_and(a, m);
+            V_NAME(minima)(mn + 2 * i, AIOSK__HI(a));
+        }
+        break;
+    case AIOSK_Q3_K:
+        a = AIOSK__DW(32, 0);
+        b = AIOSK__DW(32, 1);
+        c = AIOSK__DW(32, 2);
+        sc[0] = i_or(i_and(a, m), i_and(i_sll(c, 4), m30));
+        sc[1] = i_or(i_and(b, m), i_and(i_sll(c, 2), m30));
+        sc[2] = i_or(AIOSK__HI(a), i_and(c, m30));
+        sc[3] = i_or(AIOSK__HI(b), i_and(i_srl(c, 2), m30));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) sc[i] = i_addb(sc[i], v_set1i((int32_t)0xE0E0E0E0)); /* - 32 */
+        break;
+    case AIOSK_Q4_K:
+    case AIOSK_Q5_K:
+        dmin[0] = AIOSK__F16(32);
+        a = AIOSK__DW(64, 0);
+        b = AIOSK__DW(64, 1);
+        c = AIOSK__DW(64, 2);
+        sc[0] = i_and(a, v_set1i(0x3F3F3F3F));
+        sc[1] = i_or(i_and(c, m), i_and(i_srl(a, 2), m30));
+        V_NAME(minima)(mn, i_and(b, v_set1i(0x3F3F3F3F)));
+        V_NAME(minima)(mn + 2, i_or(AIOSK__HI(c), i_and(i_srl(b, 2), m30)));
+        break;
+    case AIOSK_Q6_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) sc[i] = AIOSK__DW(3104, i);
+        break;
+    case AIOSK_IQ4_XS:
+        a = AIOSK__DW(64, 0);
+        b = i_load_u16(p + 32 + h * V_W * 2);
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            c = i_or(i_and(i_sll(b, 4), v_set1i(0x30)), i_and(i_sll(b, 10), v_set1i(0x3000)));
+            c = i_or(c, i_or(i_and(i_sll(b, 16), v_set1i(0x300000)), i_and(i_sll(b, 22), v_set1i(0x30000000))));
+            sc[i] = i_addb(i_or(V_NAME(nibbles)(a), c), v_set1i((int32_t)0xE0E0E0E0));
+            a = i_srl(a, 16);
+            b = i_srl(b, 8);
+        }
+        break;
+    case AIOSK_IQ1_S:
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            a = AIOSK__DW(544, 2 * i);
+            b = AIOSK__DW(544, 2 * i + 1);
+            c = i_or(i_and(i_srl(a, 12), v_set1i(7)), i_and(i_srl(a, 20), v_set1i(0x700)));
+            sc[i] = V_NAME(odd)(i_or(c, i_or(i_and(i_sll(b, 4), v_set1i(0x70000)), i_and(i_srl(b, 4), v_set1i(0x7000000)))));
+        }
+        break;
+    case AIOSK_IQ1_M: { /* the scale is in the top nibbles of four words */
+        uint16_t f[V_W];
+        int32_t g[V_W];
+        a = AIOSK__DW(768, 0);
+        b = AIOSK__DW(768, 1);
+        c = i_or(i_and(i_srl(a, 12), v_set1i(0xF)), i_and(i_srl(a, 24), v_set1i(0xF0)));
+        v_storei(g, i_or(c, i_or(i_and(i_srl(b, 4), v_set1i(0xF00)), i_and(i_srl(b, 16), v_set1i(0xF000)))));
+        for (i = 0; i < V_W; i++) f[i] = (uint16_t)g[i];
+        d[0] = v_mul(v_load_f16(f), v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            c = i & 2 ? b : a;
+            if (i & 1) c = i_srl(c, 16);
+            c = i_or(i_or(i_and(c, v_set1i(7)), i_and(i_sll(c, 5), v_set1i(0x700))),
+                     i_or(i_and(i_sll(c, 10), v_set1i(0x70000)), i_and(i_sll(c, 15), v_set1i(0x7000000))));
+            sc[i] = V_NAME(odd)(c);
+        }
+        break;
+    }
+    case AIOSK_IQ2_XXS:
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++)
+            sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(96, 8 * i), AIOSK__DW(96, 8 * i + 2), AIOSK__DW(96, 8 * i + 4), AIOSK__DW(96, 8 * i + 6)));
+        break;
+    case AIOSK_IQ2_XS:
+    case AIOSK_IQ2_S: {
+        const int at = type == AIOSK_IQ2_XS ? 32 : 160;
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            a = AIOSK__DW(at, i >> 1);
+            if (i & 1) a = i_srl(a, 16);
+            sc[i] = V_NAME(odd)(V_NAME(nibbles)(a));
+        }
+        break;
+    }
+    case AIOSK_IQ3_XXS:
+        d[0] = v_mul(d[0], v_set1(0.25f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++)
+            sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(1056, 4 * i), AIOSK__DW(1056, 4 * i + 1), AIOSK__DW(1056, 4 * i + 2), AIOSK__DW(1056, 4 * i + 3)));
+        break;
+    case AIOSK_IQ3_S:
+        a = AIOSK__DW(32, 0);
+        sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
+        sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
+        break;
+    default: break; /* TQ1_0, TQ2_0: no scales within */
+    }
+}
+
+/* Ternary digit n of bytes: ((b * 3^n) & 255) * 3 >> 8, even bytes and odd ones in the high halves of int16 */
+V_FN vi V_NAME(digit)(vi a, const int pow3) {
+    const vi three = v_set1i(0x00030003);
+    const vi even = i_mulhi16(i_mul16(a, v_set1i(pow3 * 256 * 0x10001)), three);
+    const vi odd = i_mulhi16(i_mul16(i_and(a, v_set1i((int32_t)0xFF00FF00)), v_set1i(pow3 * 0x10001)), three);
+    return i_or(even, i_sll(odd, 8));
+}
+/* aiosk__signs7 of four times 7 bits: bytes */
+V_FN vi V_NAME(signs7)(vi x) { /* x: bytes below 128 */
+    return i_or(x, i_lut(i_table(aiosk__t_parity), AIOSK__LO(i_xor(x, i_srl(x, 4)))));
+}
+V_FN vi V_NAME(sevens)(vi s) { /* bits 0..6, 7..13, 14..20, 21..27 of a dword to its bytes */
+    const vi x = i_or(i_and(s, v_set1i(0x7F)), i_and(i_sll(s, 1), v_set1i(0x7F00)));
+    return i_or(x, i_or(i_and(i_sll(s, 2), v_set1i(0x7F0000)), i_and(i_sll(s, 3), v_set1i(0x7F000000))));
+}
+/* Two entries of 4 times 2 bits with signs; g: which of the four of a step */
+V_FN void V_NAME(grid2)(vi *w, const uint16_t *grid, vi index, vi signs, const int g) {
+    const vi t = i_table(aiosk__t_iq2), e = i_gather16(grid, index);
+    w[2 * g] = i_prep8(i_negate(V_NAME(two)(e, 0, t), signs, 2 * g));
+    w[2 * g + 1] = i_prep8(i_negate(V_NAME(two)(e, 1, t), signs, 2 * g + 1));
+}
+V_FN void V_NAME(grid1)(vi *w, vi index, vi minus, const int g) { /* minus: 1 or 0, takes or adds one eighth */
+    const vi t = i_table(aiosk__t_iq1), e = i_gather16(aiosk__iq1_grid, index);
+    const vi delta = i_splat(v_subi(v_set1i(1), i_sll(minus, 1)), 0);
+    w[2 * g] = i_prep8(i_addb(V_NAME(two)(e, 0, t), delta));
+    w[2 * g + 1] = i_prep8(i_addb(V_NAME(two)(e, 1, t), delta));
+}
+
+V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int j, vi *w, const vi *sc) {
+    const vi m3 = v_set1i(0x03030303), m255 = v_set1i(255);
+    vi a, b, c, s0, s1;
+    int i;
+    switch (type) {
+    case AIOSK_Q2_K:
+    case AIOSK_TQ2_0: {
+        const int at = type == AIOSK_Q2_K ? 320 : 32;
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_and(i_srl(AIOSK__DW(at, (j >> 2) * 8 + i), 2 * (j & 3)), m3);
+        if (V_PREMUL && type == AIOSK_Q2_K) {
+            s0 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1)));
+            s1 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1) + 8));
+            AIOSK__UNROLL
+            for (i = 0; i < 8; i++) w[i] = i_mul16(w[i], i < 4 ? s0 : s1); /* bytes up to 45: no carry */
+        }
+        break;
+    }
+    case AIOSK_Q3_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = AIOSK__DW(224, i);
+            a = j < 2 ? i_sll(a, 2 - j) : i_srl(a, j - 2);
+            w[i] = i_or(i_and(i_srl(AIOSK__DW(736, (j >> 2) * 8 + i), 2 * (j & 3)), m3), i_and(a, v_set1i(0x04040404)));
+        }
+        if (V_PREMUL) { /* scale * (code - 4) + 124: bytes of 0..252; the carry between them is that of the true sum */
+            s0 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1)));
+            s1 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1) + 8));
+            b = i_sub16(v_set1i(0x7C7C7C7C), i_mul16(s0, v_set1i(0x04040404)));
+            c = i_sub16(v_set1i(0x7C7C7C7C), i_mul16(s1, v_set1i(0x04040404)));
+            AIOSK__UNROLL
+            for (i = 0; i < 8; i++) w[i] = i_add16(i_mul16(w[i], i < 4 ? s0 : s1), i < 4 ? b : c);
+        }
+        break;
+    case AIOSK_Q4_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = j & 1 ? AIOSK__HI(AIOSK__DW(256, (j >> 1) * 8 + i)) : AIOSK__LO(AIOSK__DW(256, (j >> 1) * 8 + i));
+        break;
+    case AIOSK_Q5_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = AIOSK__DW(256, i);
+            a = i_and(j < 4 ? i_sll(a, 4 - j) : i_srl(a, j - 4), v_set1i(0x10101010));
+            w[i] = i_or(j & 1 ? AIOSK__HI(AIOSK__DW(768, (j >> 1) * 8 + i)) : AIOSK__LO(AIOSK__DW(768, (j >> 1) * 8 + i)), a);
+        }
+        break;
+    case AIOSK_Q6_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            b = AIOSK__DW(2080, (j >> 2) * 8 + i);
+            b = i_and((j & 3) == 0 ? i_sll(b, 4) : (j & 3) == 1 ? i_sll(b, 2) : (j & 3) == 2 ? b : i_srl(b, 2), v_set1i(0x30303030));
+            a = AIOSK__DW(32, (j >> 2) * 16 + (j & 1) * 8 + i);
+            w[i] = i_or(j & 2 ? AIOSK__HI(a) : AIOSK__LO(a), b);
+        }
+        break;
+    case AIOSK_IQ4_XS:
+        V_NAME(halves)(p, h, 128 + j * 256, w, aiosk__iq4_levels);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(w[i]);
+        break;
+    case AIOSK_TQ1_0:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            const int at = j < 5 ? i : j < 7 || i < 4 ? 8 + (i & 3) : 12, n = j < 5 ? j : j < 7 || i < 4 ? 2 * (j - 5) + (i >> 2) : i - 4;
+            w[i] = V_NAME(digit)(AIOSK__DW(32, at), n == 0 ? 1 : n == 1 ? 3 : n == 2 ? 9 : n == 3 ? 27 : 81);
+        }
+        break;
+    case AIOSK_IQ1_S:
+        a = AIOSK__DW(32, j);
+        b = i_srl(AIOSK__DW(544, j >> 1), 16 * (j & 1));
+        c = i_and(i_srl(b, 15), v_set1i(1));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++)
+            V_NAME(grid1)(w, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(i_srl(b, 3 * i), v_set1i(7)), 8)), c, i);
+        break;
+    case AIOSK_IQ1_M:
+        a = AIOSK__DW(0, j);
+        b = i_srl(AIOSK__DW(512, j >> 1), 16 * (j & 1));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            c = i_srl(b, 4 * i);
+            V_NAME(grid1)(w, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(c, v_set1i(7)), 8)), i_and(i_srl(c, 3), v_set1i(1)), i);
+        }
+        break;
+    case AIOSK_IQ2_XXS:
+        a = AIOSK__DW(32, 2 * j);
+        s0 = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(32, 2 * j + 1)));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) V_NAME(grid2)(w, aiosk__iq2xxs_grid, i_and(i_srl(a, 8 * i), m255), s0, i);
+        break;
+    case AIOSK_IQ2_XS: /* words of 9 bits of index and 7 of signs */
+        a = AIOSK__DW(160, 2 * j);
+        b = AIOSK__DW(160, 2 * j + 1);
+        s0 = i_or(i_and(i_srl(a, 9), v_set1i(0x7F)), i_and(i_srl(a, 17), v_set1i(0x7F00)));
+        s0 = V_NAME(signs7)(i_or(s0, i_or(i_and(i_sll(b, 7), v_set1i(0x7F0000)), i_and(i_srl(b, 1), v_set1i(0x7F000000)))));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) V_NAME(grid2)(w, aiosk__iq2xs_grid, i_and(i_srl(i & 2 ? b : a, 16 * (i & 1)), v_set1i(511)), s0, i);
+        break;
+    case AIOSK_IQ2_S:
+        a = AIOSK__DW(288, j);
+        b = i_srl(AIOSK__DW(32, j >> 2), 8 * (j & 3));
+        s0 = AIOSK__DW(800, j);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++)
+            V_NAME(grid2)(w, aiosk__iq2s_grid, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(i_srl(b, 2 * i), v_set1i(3)), 8)), s0, i);
+        break;
+    case AIOSK_IQ3_XXS:
+    case AIOSK_IQ3_S: {
+        const int s = type == AIOSK_IQ3_S, at = s ? 96 : 32;
+        const vi t = i_table(s ? aiosk__t_iq3s : aiosk__t_iq3xxs);
+        if (s) s0 = AIOSK__DW(1248, j);
+        else s0 = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(1056, j)));
+        if (s) b = i_srl(AIOSK__DW(1120, j >> 2), 8 * (j & 3));
+        else b = v_zeroi();
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = i_and(i_srl(AIOSK__DW(at, 2 * j + (i >> 2)), 8 * (i & 3)), m255);
+            if (s) a = i_or(a, i_and(i_sll(b, 8 - i), v_set1i(256)));
+            w[i] = i_prep8(i_negate(V_NAME(three)(i_gather16(s ? aiosk__iq3s_grid : aiosk__iq3xxs_grid, a), t), s0, i));
+        }
+        break;
+    }
+    default: break;
+    }
+}
+#undef AIOSK__HI
+#undef AIOSK__LO
+#undef AIOSK__F16
+#undef AIOSK__DW
+
+/* ======== kernels/isa_table.inc, continued ======== */
+#endif
+
+/* ======== kernels/lanes.inc ======== */
+/* lanes.inc: products of 16 rows with columns: a lane is a row, no sum crosses lanes. Expanded once per set of dot products
+ * over the v_* and i_* vocabulary.
+ *
+ * One column: a panel is unpacked into registers and multiplied there; one copy per format (one_*). Many columns: up to 256 columns
+ * of a few panels are unpacked once into codes of a byte (codes_*), which lie in the first-level cache while all columns
+ * are multiplied with them; the loops for that know only what kind of codes these are (cols_*). The sequence of float operations
+ * of an output is the same in all of them, so the bits are. */
+
+/* Asks for what is AIOSK__AHEAD bytes further on in the stream of weights: hardware prefetchers stop at the end of a 4 KiB
+ * page. Addresses behind the matrix do no harm. */
+#ifndef AIOSK__AHEAD
+#define AIOSK__AHEAD 4096
+#endif
+V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
+    int32_t i;
+    AIOSK__UNROLL
+    for (i = 0; i < bytes; i += 64) AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+}
+
+/* acc += (dw * dx) * S, the one float step of a block. */
+V_FN vf V_NAME(step_add)(vf acc, vf dw, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dw, v_set1(aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+/* acc -= (dmin * dx) * M */
+V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+
+/* ---- formats -------------------------------------------------------------------------------------------------
+ * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
+ * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. */
+#define AIOSK__A32(X) /* type, name, kind, offset, columns */                                                         \
+    X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
+    X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) X(MXFP4, mxfp4, 5, 12, 32) X(NVFP4, nvfp4, 5, 12, 16)         \
+    X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
+#define AIOSK__A256(X) /* type, name, kind, offset, columns, pairs of minima */                                        \
+    X(Q4_K, q4_k, 4, 0, 32, 4) X(Q5_K, q5_k, 5, 0, 32, 4) X(Q6_K, q6_k, 6, 32, 16, 0)                                   \
+    X(Q2_K, q2_k, V_PREMUL ? 6 : 4, 0, V_PREMUL ? 0 : 16, 8) X(Q3_K, q3_k, V_PREMUL ? 8 : 4, V_PREMUL ? 124 : 4,        \
+    V_PREMUL ? 0 : 16, 0) X(TQ1_0, tq1_0, 4, 1, 0, 0) X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)       \
+    AIOSK__GRIDS(X)
+#define AIOSK__GRIDS(X)                                                                                                \
+    X(IQ2_XXS, iq2_xxs, 7, -1, 32, 0) X(IQ2_XS, iq2_xs, 7, -1, 16, 0) X(IQ2_S, iq2_s, 7, -1, 16, 0)                     \
+    X(IQ3_XXS, iq3_xxs, 7, -1, 32, 0) X(IQ3_S, iq3_s, 7, -1, 32, 0) X(IQ1_S, iq1_s, 7, -1, 32, 0)                       \
+    X(IQ1_M, iq1_m, 7, -1, 16, 0)
+
+/* How a format goes through many columns: the codes that cols_* gets. Where V_BIAS8 and a product is not packed in halves, all
+ * codes are made equal: 128 above their meaning. */
+#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && (kind) != 6)
+
+/* Panels to codes */
+typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
+/* n_blocks of a panel times a column, in two ways: blocks k..k1-1 added to acc [16] */
+typedef void (*V_NAME(one_fn))(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc);
+/* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
+typedef struct V_NAME(cols) {
+    const aiosk__codes *t;
+    const uint8_t *x;
+    uint64_t xs;
+    float *acc;
+    int32_t n_in, k, n, n_cols;
+    int32_t offset, n_mn;   /* of the format; pairs of minima, 0 without */
+} V_NAME(cols);
+
+/* One more register to the parts of a group: [nc][np] */
+#define AIOSK__EACH(M)                     \
+    AIOSK__UNROLL                          \
+    for (c = 0; c < nc; c++) {             \
+        AIOSK__UNROLL                      \
+        for (e = 0; e < np; e++) { M; }    \
+    }
+
+/* ---- A32 ---- */
+/* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8 */
+V_FN vi V_NAME(start32)(const int offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+    if (offset == 0) return v_zeroi();
+    if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
+    if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
+    return v_set1i(-offset * (int32_t)aiosk__u32(xc + a.sum + k * 4));
+}
+/* The same over 16 columns, from their codes */
+V_FN vi V_NAME(start16)(const int offset, const uint8_t *x) {
+    return offset ? v_set1i(-offset * (aiosk__sum8((const int8_t *)x) + aiosk__sum8((const int8_t *)x + 8))) : v_zeroi();
+}
+/* nc columns times unit k of np panels: codes w, scales d, minima; acc += . columns: per scale. All const are constants. */
+V_FN void V_NAME(times32)(const int kind, const int offset, const int columns, const int has_min, const int np, const int nc, vi w[][8],
+                          vf d[][2], const vf *dmin, const uint8_t *x, uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+    const int n = columns / 4, run = I_RUN(kind, n);
+    int c, e, f, g, i;
+    AIOSK__UNROLL
+    for (g = 0; g < 8; g += n) { /* columns of one scale */
+        vi s[V_NC][V_NP];
+        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+                                     : V_NAME(start32)(offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__UNROLL
+        for (f = g; f < g + n; f += run) {
+            i_part p[V_NC][V_NP];
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], w[e][f], i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__UNROLL
+            for (i = f + 1; i < f + run; i++)
+                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], w[e][i], i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
+            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+        }
+        AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
+    }
+    if (has_min) {
+        AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
+                                                 i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
+    }
+}
+
+#define AIOSK__ONE(T, t, kind, offset, columns)                                                                       \
+    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
+        const aiosk__a32 a = aiosk__a32_parts(n_in);                                                                   \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16 };                                          \
+        vf s[V_PER16][1][V_NP];                                                                                        \
+        int h, u;                                                                                                      \
+        for (h = 0; h < V_PER16; h++) s[h][0][0] = v_loadu(acc + h * V_W);                                             \
+        for (; k < k1; k++, p += bytes) {                                                                              \
+            V_NAME(ahead)(p, bytes);                                                                                   \
+            for (u = 0; u < nu; u++)                                                                                   \
+                for (h = 0; h < V_PER16; h++) {                                                                        \
+                    vi w[1][8];                                                                                        \
+                    vf d[1][2], dmin;                                                                                  \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                               \
+                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), columns, (offset) == 0, 1, 1, w, d, &dmin, x, 0, \
+                                    a, k * nu + u, s[h]);                                                              \
+                }                                                                                                      \
+        }                                                                                                              \
+        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, s[h][0][0]);                                             \
+    }                                                                                                                  \
+    V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16, even = (offset) >= 0 && V_BIAS8 ? 128 - (offset) : 0 }; \
+        int h, u, i, at = 0;                                                                                           \
+        for (; n > 0; n--, p += bytes) {                                                                               \
+            V_NAME(ahead)(p, bytes);                                                                                   \
+            for (u = 0; u < nu; u++, at++)                                                                             \
+                for (h = 0; h < V_PER16; h++) {                                                                        \
+                    vi w[8];                                                                                           \
+                    vf d[2], dmin;                                                                                     \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w, d, &dmin);                                                     \
+                    AIOSK__UNROLL                                                                                      \
+                    for (i = 0; i < 8; i++)                                                                            \
+                        v_storei(o->code[at * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+                    v_storeu(o->d[(columns) == 16 ? 2 * at : at] + h * V_W, d[0]);                                     \
+                    if ((columns) == 16) v_storeu(o->d[2 * at + 1] + h * V_W, d[1]);                                   \
+                    if ((offset) == 0) v_storeu(o->dmin[at] + h * V_W, dmin);                                          \
+                }                                                                                                      \
+        }                                                                                                              \
+    }
+
+/* nc columns from column c0 */
+V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int columns, const int nc, int32_t c0) {
+    const aiosk__a32 a = aiosk__a32_parts(m->n_in);
+    const uint64_t xs = m->xs;
+    const uint8_t *x = m->x + (uint64_t)c0 * xs;
+    float *o = m->acc + (int64_t)c0 * V_NP * 16;
+    const int np = V_NP, has_min = m->n_mn, offset = V_BIAS8 ? 128 : kind == 8 ? 0 : m->offset;
+    int32_t u;
+    int h, i, e, c;
+    for (c = 0; c < nc; c++) /* the next group */
+        for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
+    for (h = 0; h < V_PER16; h++) {
+        vf acc[V_NC][V_NP];
+        AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
+        for (u = 0; u < m->n; u++) {
+            vi w[V_NP][8];
+            vf d[V_NP][2], dmin[V_NP];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                AIOSK__UNROLL
+                for (i = 0; i < 8; i++) w[e][i] = v_loadi(m->t[e].code[u * 8 + i] + h * V_W * 4);
+                d[e][0] = v_loadu(m->t[e].d[columns == 16 ? 2 * u : u] + h * V_W);
+                d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
+                dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
+            }
+            V_NAME(times32)(kind, offset, columns, has_min, np, nc, w, d, dmin, x, xs, a, m->k + u, acc);
+        }
+        AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
+    }
+}
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
+    int32_t c = 0;
+    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, columns, V_NC, c);
+    for (; c < m->n_cols; c++) V_NAME(group_a32)(m, kind, columns, 1, c);
+}
+
+/* ---- A256 ---- */
+/* The scales of step j from bytes sc */
+V_FN void V_NAME(step_scales)(const int kind, const int columns, const vi *sc, const int j, vi *t) {
+    t[0] = t[1] = sc[0];
+    if (columns == 32) t[0] = i_scale(kind, i_srl(sc[j >> 2], 8 * (j & 3)));
+    if (columns == 16) {
+        const vi a = i_srl(sc[j >> 1], 16 * (j & 1));
+        t[0] = i_scale(kind, a);
+        t[1] = i_scale(kind, i_srl(a, 8));
+    }
+}
+/* nc columns times step j (32 columns) of np panels: codes w, scales t; s += . x: block k of the first column */
+V_FN void V_NAME(times256)(const int kind, const int columns, const int np, const int nc, vi w[][8], vi t[][2], const uint8_t *x,
+                           uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
+    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind);
+    int c, e, f, i;
+    AIOSK__UNROLL
+    for (f = 0; f < 8; f += pair ? 2 * run : run) {
+        i_part p[V_NC][V_NP], q[V_NC][V_NP];
+#define AIOSK__X(i) i_dup(x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+#define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
+#define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
+        if (columns == 0) {
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], w[e][f], AIOSK__X(f)))
+        } else if (V_BIAS8 && kind == 6) {
+            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), w[e][f], AIOSK__X(f)))
+            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), w[e][f + run], AIOSK__X(f + run)))
+        } else if (V_BIAS8 && kind > 6) {
+            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), w[e][f], AIOSK__X(f)))
+        } else {
+            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), w[e][f], AIOSK__X(f)))
+            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), w[e][f + run], AIOSK__X(f + run)))
+        }
+        AIOSK__UNROLL
+        for (i = f + 1; i < f + run; i++) {
+            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], w[e][i], AIOSK__X(i)))
+            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], w[e][i + run], AIOSK__X(i + run)))
+        }
+        if (columns == 0) {
+            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+        } else {
+            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], t[e][n == 4 && f >= 4]))
+        }
+#undef AIOSK__Z
+#undef AIOSK__Z8
+#undef AIOSK__X
+    }
+}
+/* What is left to take off: offset * sum of scale * sum of x, where the products did not */
+#define AIOSK__LEFT(kind, offset, columns) ((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX) ? (offset) : 0)
+V_FN vi V_NAME(left)(const int offset, vi s, const vi *sc, const uint8_t *sum16) {
+    vi t = v_zeroi(), p[2];
+    int i;
+    for (i = 0; i < 4; i++) {
+        i_pairs(p, sc[i]);
+        t = i_macc_pair(t, p[0], (const int16_t *)(const void *)sum16 + 4 * i);
+        t = i_macc_pair(t, p[1], (const int16_t *)(const void *)sum16 + 4 * i + 2);
+    }
+    return v_subi(s, i_sll(t, offset == 32 ? 5 : 2));
+}
+/* The sum over a whole block of unscaled codes, times -offset */
+V_FN vi V_NAME(start256)(const int offset, const uint8_t *xc, const aiosk__a256 a, int32_t k) {
+    const int16_t *z = (const int16_t *)(const void *)(xc + a.sum32) + k * 8;
+    return offset ? v_set1i(-offset * (z[0] + z[1] + z[2] + z[3] + z[4] + z[5] + z[6] + z[7])) : v_zeroi();
+}
+V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf d, vf dmin, const vi *mn, const int n_mn, vi s, vf acc) {
+    const uint8_t *dx = xc + a.d + k * 4;
+    const int16_t *b = (const int16_t *)(const void *)(n_mn == 4 ? xc + a.sum32 + k * 16 : xc + a.sum16 + k * 32);
+    vi m = v_zeroi();
+    int i;
+    acc = V_NAME(step_add)(acc, d, dx, s);
+    if (!n_mn) return acc;
+    for (i = 0; i < n_mn; i++) m = i_macc_pair(m, mn[i], b + 2 * i);
+    return V_NAME(step_min)(acc, dmin, dx, m);
+}
+
+#define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)                                                               \
+    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
+        const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                 \
+        enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                            \
+        vf o[V_PER16];                                                                                                 \
+        int h, i, j, g;                                                                                                \
+        for (h = 0; h < V_PER16; h++) o[h] = v_loadu(acc + h * V_W);                                                   \
+        for (; k < k1; k++, p += bytes)                                                                                \
+            for (h = 0; h < V_PER16; h++) {                                                                            \
+                vi sc[4], mn[8], w[1][8], r[1][2], s[1][V_NP];                                                         \
+                vf d, dmin;                                                                                            \
+                s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
+                V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
+                for (g = 0; g < 8; g += (kind) == 7 ? 1 : 4) {              /* a grid's step is long as it is */       \
+                    AIOSK__UNROLL                                                                                      \
+                    for (i = 0; i < ((kind) == 7 ? 1 : 4); i++) {                                                      \
+                        j = g + i;                                                                                     \
+                        V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
+                        V_NAME(step)(AIOSK_##T, p, h, j, w[0], sc);                                                    \
+                        V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
+                        V_NAME(times256)(kind, columns, 1, 1, w, r, x, 0, a, k, j, s);                                 \
+                    }                                                                                                  \
+                }                                                                                                      \
+                if (AIOSK__LEFT(kind, offset, columns))                                                                \
+                    s[0][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[0][0], sc, x + a.sum16 + k * 32);     \
+                o[h] = V_NAME(block_end)(x, a, k, d, dmin, mn, n_mn, s[0][0], o[h]);                                   \
+            }                                                                                                          \
+        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, o[h]);                                                   \
+    }
+#define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
+    V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
+        enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
+        int h, i, j;                                                                                                   \
+        (void)n;                                                                                                       \
+        for (h = 0; h < V_PER16; h++) {                                                                                \
+            vi sc[4], mn[8], w[8];                                                                                     \
+            vf d, dmin;                                                                                                \
+            V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                          \
+            v_storeu(o->d[0] + h * V_W, d);                                                                            \
+            v_storeu(o->dmin[0] + h * V_W, dmin);                                                                      \
+            for (i = 0; i < ((columns) == 0 ? 0 : (columns) == 16 ? 4 : 2); i++) v_storei(o->sc[i] + h * V_W, sc[i]);  \
+            for (i = 0; i < n_mn; i++) v_storei(o->mn[i] + h * V_W, mn[i]);                                            \
+            for (j = 0; j < 8; j++) {                                                                                  \
+                V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                                     \
+                V_NAME(step)(AIOSK_##T, p, h, j, w, sc);                                                               \
+                AIOSK__UNROLL                                                                                          \
+                for (i = 0; i < 8; i++)                                                                                \
+                    v_storei(o->code[j * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
+V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int columns, const int nc, int32_t c0) {
+    const aiosk__a256 a = aiosk__a256_parts(m->n_in);
+    const uint64_t xs = m->xs;
+    const uint8_t *x = m->x + (uint64_t)c0 * xs;
+    float *o = m->acc + (int64_t)c0 * V_NP * 16;
+    const int32_t k = m->k;
+    const int np = V_NP, left = AIOSK__LEFT(kind, m->offset, columns), n_mn = m->n_mn;
+    int h, i, e, c, j;
+    for (c = 0; c < nc; c++) /* the next group */
+        for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
+    for (h = 0; h < V_PER16; h++) {
+        vi s[V_NC][V_NP];
+        AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        for (j = 0; j < 8; j++) {
+            vi w[V_NP][8], t[V_NP][2];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                AIOSK__UNROLL
+                for (i = 0; i < 8; i++) w[e][i] = v_loadi(m->t[e].code[j * 8 + i] + h * V_W * 4);
+                t[e][0] = t[e][1] = w[e][0];
+                if (columns == 32) t[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
+                if (columns == 16) {
+                    const vi b = i_srl(v_loadi(m->t[e].sc[j >> 1] + h * V_W), 16 * (j & 1));
+                    t[e][0] = i_scale(kind, b);
+                    t[e][1] = i_scale(kind, i_srl(b, 8));
+                }
+            }
+            V_NAME(times256)(kind, columns, np, nc, w, t, x, xs, a, k, j, s);
+        }
+        AIOSK__UNROLL
+        for (e = 0; e < np; e++) {
+            const vf d = v_loadu(m->t[e].d[0] + h * V_W), dmin = v_loadu(m->t[e].dmin[0] + h * V_W);
+            vi mn[8], sc[4];
+            for (i = 0; i < n_mn; i++) mn[i] = v_loadi(m->t[e].mn[i] + h * V_W);
+            if (left) for (i = 0; i < 4; i++) sc[i] = v_loadi(m->t[e].sc[i] + h * V_W);
+            for (c = 0; c < nc; c++) {
+                const uint8_t *xc = x + (uint64_t)c * xs;
+                float *y = o + (c * np + e) * 16 + h * V_W;
+                vi z = s[c][e];
+                if (left) z = V_NAME(left)(left, z, sc, xc + a.sum16 + k * 32);
+                v_storeu(y, V_NAME(block_end)(xc, a, k, d, dmin, mn, n_mn, z, v_loadu(y)));
+            }
+        }
+    }
+}
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
+    int32_t c = 0;
+    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
+    for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
+}
+#undef AIOSK__EACH
+
+/* ======== kernels/matmul.inc ======== */
+/* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
+ * the codes are unpacked to. The products themselves are in lanes.inc. Expanded once per set of dot products. */
+
+/* y of n rows, 16 lanes; order of the additions as in api.h. */
+V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float *acc) {
+    float *y = m->y + (uint64_t)c * m->y_stride + row;
+    const int32_t n = m->row1 - row;
+    int i;
+    if (n >= 16) {
+        for (i = 0; i < V_PER16; i++) {
+            vf t = v_loadu(acc + i * V_W);
+            if (m->bias) t = v_add(t, v_loadu(m->bias + row + i * V_W));
+            if (m->flags & AIOSK_MM_ADD) t = v_add(v_loadu(y + i * V_W), t);
+            v_storeu(y + i * V_W, t);
+        }
+    } else {
+        for (i = 0; i < n; i++) {
+            float t = acc[i];
+            if (m->bias) t = t + m->bias[row + i];
+            y[i] = m->flags & AIOSK_MM_ADD ? y[i] + t : t;
+        }
+    }
+}
+
+typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+typedef struct V_NAME(form) {
+    int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
+    V_NAME(one_fn) one;
+    V_NAME(codes_fn) codes;
+} V_NAME(form);
+
+#define AIOSK__COLS(f, kind, columns) \
+    V_EXPORT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
+#if V_W == 1
+#define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
+#define AIOSK__COLS_A256(X) X(a256, 8, 16)
+#elif V_BIAS8
+#define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#else
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16) \
+    X(a256, 4, 0)
+#endif
+AIOSK__COLS_A32(AIOSK__COLS)
+AIOSK__COLS_A256(AIOSK__COLS)
+#undef AIOSK__COLS
+
+/* The loop for the codes of a format */
+static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
+    const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) || (V_BIAS8 && f->columns == 0) ||
+                         (V_BIAS8 && family == AIOSK_A32) ? 8 : f->kind;
+#define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
+    const int32_t columns = f->columns;
+    if (family == AIOSK_A32) { AIOSK__COLS_A32(AIOSK__COLS) }
+    else { AIOSK__COLS_A256(AIOSK__COLS) }
+#undef AIOSK__COLS
+    return NULL;
+}
+#undef AIOSK__COLS_A32
+#undef AIOSK__COLS_A256
+
+#if V_W == 1
+/* Codes by way of the definition of each type (ref.c): rows at src, or a panel. */
+static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, uint64_t row_bytes, int32_t nr, int32_t n, aiosk__codes *o) {
+    const aiosk_type *t = aiosk_type_info(type);
+    uint8_t block[512];
+    aiosk__ints v;
+    int32_t r, k, i, u, at;
+    for (r = 0; r < 16; r++) {
+        for (k = 0; k < n; k++) {
+            const int32_t nw = (int32_t)t->n_weights;
+            const uint8_t *b = src + (uint64_t)r * row_bytes + (uint64_t)k * t->n_bytes;
+            if (r >= nr) memset(&v, 0, sizeof v);
+            else {
+                if (layout == AIOSK_PANELS) {
+                    aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
+                    b = block;
+                }
+                aiosk__unpack_ints(type, b, &v);
+            }
+            for (i = 0; i < nw / 4; i++) memcpy(o->code[k * (nw / 4) + i] + 4 * r, v.q + 4 * i, 4);
+            if (v.unit == 0) v.unit = t->family == AIOSK_A256 ? 256 : type == AIOSK_NVFP4 ? 16 : 32;
+            for (u = 0, at = k * (nw / v.unit); u < nw / v.unit; u++) {
+                o->d[at + u][r] = v.d[u];
+                o->dmin[(at + u) % 8][r] = v.dmin[u];
+            }
+            if (t->family != AIOSK_A256) continue;
+            for (i = 0; i < 4; i++) {
+                const int16_t *m = v.mn + 4 * i;
+                o->sc[i][r] = (int32_t)((uint32_t)(v.sc[4 * i] & 255) | (uint32_t)(v.sc[4 * i + 1] & 255) << 8 |
+                                        (uint32_t)(v.sc[4 * i + 2] & 255) << 16 | (uint32_t)(v.sc[4 * i + 3] & 255) << 24);
+                o->mn[2 * i][r] = m[0] | m[2] << 16;
+                o->mn[2 * i + 1][r] = m[1] | m[3] << 16;
+            }
+        }
+    }
+}
+#else
+/* 16 rows of n_blocks blocks from the file's order to a panel's. */
+V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel) {
+    const aiosk__panel *f = aiosk__find_panel(type);
+    const uint64_t bytes = aiosk_type_info(type)->n_bytes;
+    int32_t k, s, i, r, h, e;
+    if (n_rows < 16) {
+        memset(panel, 0, (size_t)(16 * bytes) * (size_t)n_blocks);
+        aiosk__move_rows(type, panel, 0, n_rows, (uint64_t)n_blocks, (uint8_t *)(uintptr_t)w, row_bytes, 0);
+        return;
+    }
+    for (r = 0; r < 16; r++) { /* the next run: hardware follows fewer streams than these */
+        const uint8_t *a = w + (uint64_t)r * row_bytes + bytes * (uint64_t)n_blocks;
+        for (i = 0; i < (int32_t)bytes * n_blocks; i += 64) AIOSK__PREFETCH(a + i);
+    }
+    for (k = 0; k < n_blocks; k++, w += bytes) {
+        for (s = 0; s < 5 && f->seg[s].count; s++) {
+            const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
+            const uint8_t *a = w + f->seg[s].off;
+            for (i = 0; elem == 4 && i + 4 <= n; i += 4)
+                for (h = 0; h < V_PER16; h++) {
+                    vi o[4];
+                    i_rows4(o, a + i * 4 + (uint64_t)(h * V_W) * row_bytes, row_bytes);
+                    for (e = 0; e < 4; e++) v_storei(panel + (i + e) * 64 + h * V_W * 4, o[e]);
+                }
+            if (elem == 4)
+                for (; i < n; i++)
+                    for (r = 0; r < 16; r++) memcpy(panel + i * 64 + r * 4, a + i * 4 + (uint64_t)r * row_bytes, 4);
+            else if (elem == 2)
+                for (i = 0; i < n; i++)
+                    for (r = 0; r < 16; r++) memcpy(panel + i * 32 + r * 2, a + i * 2 + (uint64_t)r * row_bytes, 2);
+            else
+                for (r = 0; r < 16; r++) panel[r] = a[(uint64_t)r * row_bytes];
+            panel += 16 * elem * n;
+        }
+    }
+}
+#endif
+
+/* Columns whose activations are kept near while all rows pass: 768 KiB, in a second-level cache of 1 MiB or more; so many sums
+ * stay on the stack, too. */
+enum { V_NAME(max_cols) = 128, V_NAME(run_bytes) = 8192 };
+
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
+    const aiosk_type *t = aiosk_type_info(f->type);
+    const int32_t n = m->n_in / (int32_t)t->n_weights, per = 256 / (int32_t)t->n_weights;
+    const uint64_t row_bytes = (uint64_t)n * t->n_bytes, block16 = 16 * t->n_bytes;
+    const uint8_t *w = (const uint8_t *)m->w, *x = (const uint8_t *)m->x;
+#if V_W > 1
+    uint8_t AIOSK__ALIGN(64) run[V_NAME(run_bytes)];
+#endif
+    float AIOSK__ALIGN(64) acc[V_NAME(max_cols) * V_NP * 16];
+    aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
+    V_NAME(cols) job;
+    int32_t row, k, c, c0, e, tile;
+    if (m->n_cols == 1 && f->one) {
+#if V_W > 1
+        const int32_t most = (int32_t)(V_NAME(run_bytes) / block16);
+        for (row = m->row0; row < m->row1; row += 16) {
+            memset(acc, 0, 64);
+            if (layout == AIOSK_PANELS) f->one(w + (uint64_t)row * row_bytes, x, m->n_in, 0, n, acc);
+            for (k = 0; layout == AIOSK_ROWS && k < n; k += most) {
+                const int32_t k1 = n - k < most ? n : k + most;
+                V_NAME(gather)(f->type, w + (uint64_t)row * row_bytes + (uint64_t)k * t->n_bytes, row_bytes,
+                               m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
+                f->one(run, x, m->n_in, k, k1, acc);
+            }
+            V_NAME(put)(m, 0, row, acc);
+        }
+#endif
+        return;
+    }
+    tile = (int32_t)(786432 / (m->x_stride ? m->x_stride : 1));
+    tile = tile > V_NAME(max_cols) ? V_NAME(max_cols) : tile < 8 ? 8 : tile & ~7;
+    job.t = codes;
+    job.xs = m->x_stride;
+    job.acc = acc;
+    job.n_in = m->n_in;
+    job.offset = f->offset;
+    job.n_mn = f->n_mn;
+    for (c0 = 0; c0 < m->n_cols; c0 += tile) {
+        const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
+        job.n_cols = m->n_cols - c0 < tile ? m->n_cols - c0 : tile;
+        job.x = x + (uint64_t)c0 * m->x_stride;
+        for (row = m->row0; row < m->row1; row += 16 * V_NP) {
+            memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
+            for (k = 0; k < n; k += per) {
+                const int32_t nb = n - k < per ? n - k : per;
+                for (e = 0; e < V_NP; e++) {
+                    const int32_t r = row + 16 * e, nr = m->row1 - r < 16 ? m->row1 - r : 16;
+                    const uint8_t *src = w + (uint64_t)r * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
+                    if (nr <= 0) memset(&codes[e], 0, sizeof codes[e]);
+#if V_W == 1
+                    else V_NAME(codes_any)(f->type, layout, src, row_bytes, layout == AIOSK_PANELS ? 16 : nr, nb, &codes[e]);
+#else
+                    else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
+                    else {
+                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run);
+                        f->codes(run, nb, &codes[e]);
+                    }
+#endif
+                }
+                job.k = t->family == AIOSK_A256 ? k : k * ((int32_t)t->n_weights / 32);
+                job.n = nb * ((int32_t)t->n_weights / 32);
+                cols(&job);
+            }
+            for (e = 0; e < V_NP && row + 16 * e < m->row1; e++)
+                for (c = 0; c < job.n_cols; c++) V_NAME(put)(m, c0 + c, row + 16 * e, acc + (c * V_NP + e) * 16);
+        }
+    }
+}
+
+/* ---- one entry per type and layout ---- */
+#if V_W == 1
+#define AIOSK__FORM_A32(T, t, kind, offset, columns) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
+#else
+#define AIOSK__FORM_A32(T, t, kind, offset, columns) \
+    {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(one_##t), V_NAME(codes_##t)}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn) \
+    {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(one_##t), V_NAME(codes_##t)}
+AIOSK__A32(AIOSK__ONE)
+AIOSK__A256(AIOSK__ONE_K)
+AIOSK__A256(AIOSK__CODES_K)
+#endif
+#define AIOSK__X(T, t, kind, offset, columns) \
+    static const V_NAME(form) V_NAME(form_##t) = AIOSK__FORM_A32(T, t, kind, offset, columns); \
+    AIOSK__ENTRY(t)
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) \
+    static const V_NAME(form) V_NAME(form_##t) = AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn); \
+    AIOSK__ENTRY(t)
+#define AIOSK__ENTRY(t) \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); } \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
+AIOSK__A32(AIOSK__X)
+AIOSK__A256(AIOSK__XK)
+#undef AIOSK__XK
+#undef AIOSK__X
+#undef AIOSK__ENTRY
+#undef AIOSK__FORM_A256
+#undef AIOSK__FORM_A32
+#undef AIOSK__CODES_K
+#undef AIOSK__ONE_K
+#undef AIOSK__ONE
+#undef AIOSK__LEFT
+#undef AIOSK__EVEN
+#undef AIOSK__GRIDS
+#undef AIOSK__A256
+#undef AIOSK__A32
+
+/* ======== kernels/isa_table.inc, continued ======== */
 #define AIOSK__NO {NULL, NULL},
-#define AIOSK__F(n) {V_NAME(rows_##n), NULL},
-#define AIOSK__R(n) {V_NAME(ints_##n), NULL},
+#define AIOSK__F(n) {V_BASE(rows_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 static const aiosk_isa V_NAME(isa) = {
     V_ISA_TEXT, V_ISA_ID, 0,
-    {V_NAME(quantize_flt), V_NAME(quantize_a32), V_NAME(quantize_a256)},
-    V_NAME(quantize_head),
+    {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
+    V_BASE(quantize_head),
     {   /* in the order of ids, formats.h */
-        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__R(q4_1) AIOSK__NO
-        /*  5 */ AIOSK__NO AIOSK__R(q5_0) AIOSK__R(q5_1) AIOSK__P(q8_0) AIOSK__NO
-        /* 10 */ AIOSK__R(q2_k) AIOSK__R(q3_k) AIOSK__P(q4_k) AIOSK__R(q5_k) AIOSK__P(q6_k)
-        /* 15 */ AIOSK__NO AIOSK__R(iq2_xxs) AIOSK__R(iq2_xs) AIOSK__R(iq3_xxs) AIOSK__R(iq1_s)
-        /* 20 */ AIOSK__R(iq4_nl) AIOSK__R(iq3_s) AIOSK__R(iq2_s) AIOSK__R(iq4_xs) AIOSK__NO
-        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(iq1_m)
-        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(tq1_0)
-        /* 35 */ AIOSK__R(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(mxfp4)
-        /* 40 */ AIOSK__R(nvfp4) AIOSK__R(q1_0) AIOSK__R(q2_0)
+        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__P(q4_1) AIOSK__NO
+        /*  5 */ AIOSK__NO AIOSK__P(q5_0) AIOSK__P(q5_1) AIOSK__P(q8_0) AIOSK__NO
+        /* 10 */ AIOSK__P(q2_k) AIOSK__P(q3_k) AIOSK__P(q4_k) AIOSK__P(q5_k) AIOSK__P(q6_k)
+        /* 15 */ AIOSK__NO AIOSK__P(iq2_xxs) AIOSK__P(iq2_xs) AIOSK__P(iq3_xxs) AIOSK__P(iq1_s)
+        /* 20 */ AIOSK__P(iq4_nl) AIOSK__P(iq3_s) AIOSK__P(iq2_s) AIOSK__P(iq4_xs) AIOSK__NO
+        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(iq1_m)
+        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(tq1_0)
+        /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
+        /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    {V_NAME(attend_f32), V_NAME(attend_f16), V_NAME(attend_i8)},
-    {V_NAME(store_f32), V_NAME(store_f16), V_NAME(store_i8)},
-    V_NAME(rms_norm), V_NAME(layer_norm), V_NAME(act), V_NAME(act_gated), V_NAME(add), V_NAME(scale), V_NAME(softcap),
-    V_NAME(rope), V_NAME(argmax), V_NAME(exp)};
+    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
+    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
+    V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
+    V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__P
-#undef AIOSK__R
 #undef AIOSK__F
 #undef AIOSK__NO
 
 #undef V_ISA_ID
 #undef V_ISA_TEXT
 
+/* ======== kernels/dot_undef.inc ======== */
+/* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
+#undef i_prep8
+#undef i_scale
+#undef i_first
+#undef i_next
+#undef i_sum
+#undef i_end
+#undef i_macc_pair
+#undef i_part
+#undef I_RUN
+#undef I_PAIR
+#undef V_NP
+#undef V_NC
+#undef V_BIAS8
+#undef V_PREMUL
+#undef V_FIX
+
 /* ======== kernels/simdi_undef.inc ======== */
 /* simdi_undef.inc: takes back what simdi_names.inc defined. */
 #undef i_dup
 #undef i_and
 #undef i_or
-#undef i_srl2
-#undef i_srl4
-#undef i_srl8
-#undef i_srl16
-#undef i_sll2
-#undef i_sll4
-#undef i_scale_u8
-#undef i_scale_s8
-#undef i_dot32_4
-#undef i_dot32_8
-#undef i_prep8
-#undef i_macc32_4
-#undef i_macc16_6
-#undef i_fix6
-#undef i_pairs_s8
-#undef i_macc_pair
-#undef i_scale16
-#undef i_dot16
+#undef i_xor
+#undef i_srl
+#undef i_sll
+#undef i_addb
+#undef i_load_u8
+#undef i_table
+#undef i_lut
+#undef i_splat
+#undef i_bits
+#undef i_negate
+#undef i_gather16
+#undef i_mul16
+#undef i_mulhi16
+#undef i_sub16
+#undef i_add16
+#undef i_as_float
+#undef i_rows4
 #undef i_store_s8
-#undef V_NP
+#undef i_load_u16
+#undef i_pairs
 
 /* ======== kernels/simd_undef.inc ======== */
 /* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
 #undef V_FN
 #undef V_EXPORT
 #undef V_NAME
+#undef V_BASE
 #undef V_W
 #undef V_PER16
 #undef V_EACH
@@ -2891,7 +3610,7 @@ static const aiosk_isa V_NAME(isa) = {
 #undef v_swap2
 
 /* ======== kernels/isa_avx2.c ======== */
-/* isa_avx2.c: the loops in AVX2, FMA, F16C. */
+/* isa_avx2.c: the loops in AVX2, FMA, F16C; then the integer matrices once more with AVX-VNNI. */
 #ifdef AIOSK__X86
 
 /* ======== kernels/simd_avx2.h ======== */
@@ -2907,6 +3626,7 @@ static const aiosk_isa V_NAME(isa) = {
 #define V_FN AIOSK__INLINE V_TARGET
 #define V_EXPORT static AIOSK__UNUSED V_TARGET
 #define V_NAME(x) aiosk__##x##_avx2
+#define V_BASE(x) aiosk__##x##_avx2
 #define V_W 8
 #define V_PER16 2
 #define V_EACH(M) M(0) M(1)
@@ -2919,43 +3639,43 @@ static const aiosk_isa V_NAME(isa) = {
 /* ======== kernels/simd_names.inc, continued ======== */
 /* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
  * simd_undef.inc takes it back. */
-#define v_loadu V_NAME(v_loadu)
-#define v_storeu V_NAME(v_storeu)
-#define v_loadi V_NAME(v_loadi)
-#define v_storei V_NAME(v_storei)
-#define v_set1 V_NAME(v_set1)
-#define v_zero V_NAME(v_zero)
-#define v_set1i V_NAME(v_set1i)
-#define v_zeroi V_NAME(v_zeroi)
-#define v_add V_NAME(v_add)
-#define v_sub V_NAME(v_sub)
-#define v_mul V_NAME(v_mul)
-#define v_div V_NAME(v_div)
-#define v_sqrt V_NAME(v_sqrt)
-#define v_fma V_NAME(v_fma)
-#define v_max V_NAME(v_max)
-#define v_min V_NAME(v_min)
-#define v_sel_lt V_NAME(v_sel_lt)
-#define v_abs V_NAME(v_abs)
-#define v_xorsign V_NAME(v_xorsign)
-#define v_addi V_NAME(v_addi)
-#define v_subi V_NAME(v_subi)
-#define v_cvt_i32_f32 V_NAME(v_cvt_i32_f32)
-#define v_cvt_f32_i32 V_NAME(v_cvt_f32_i32)
-#define v_rint V_NAME(v_rint)
-#define v_ldexp V_NAME(v_ldexp)
-#define v_load_f16 V_NAME(v_load_f16)
-#define v_store_f16 V_NAME(v_store_f16)
-#define v_load_bf16 V_NAME(v_load_bf16)
-#define v_load_i8 V_NAME(v_load_i8)
-#define v_kprep V_NAME(v_kprep)
-#define v_kdot V_NAME(v_kdot)
-#define v_mulr V_NAME(v_mulr)
-#define v_tree_add V_NAME(v_tree_add)
-#define v_tree_max V_NAME(v_tree_max)
-#define v_dup_even V_NAME(v_dup_even)
-#define v_dup_odd V_NAME(v_dup_odd)
-#define v_swap2 V_NAME(v_swap2)
+#define v_loadu V_BASE(v_loadu)
+#define v_storeu V_BASE(v_storeu)
+#define v_loadi V_BASE(v_loadi)
+#define v_storei V_BASE(v_storei)
+#define v_set1 V_BASE(v_set1)
+#define v_zero V_BASE(v_zero)
+#define v_set1i V_BASE(v_set1i)
+#define v_zeroi V_BASE(v_zeroi)
+#define v_add V_BASE(v_add)
+#define v_sub V_BASE(v_sub)
+#define v_mul V_BASE(v_mul)
+#define v_div V_BASE(v_div)
+#define v_sqrt V_BASE(v_sqrt)
+#define v_fma V_BASE(v_fma)
+#define v_max V_BASE(v_max)
+#define v_min V_BASE(v_min)
+#define v_sel_lt V_BASE(v_sel_lt)
+#define v_abs V_BASE(v_abs)
+#define v_xorsign V_BASE(v_xorsign)
+#define v_addi V_BASE(v_addi)
+#define v_subi V_BASE(v_subi)
+#define v_cvt_i32_f32 V_BASE(v_cvt_i32_f32)
+#define v_cvt_f32_i32 V_BASE(v_cvt_f32_i32)
+#define v_rint V_BASE(v_rint)
+#define v_ldexp V_BASE(v_ldexp)
+#define v_load_f16 V_BASE(v_load_f16)
+#define v_store_f16 V_BASE(v_store_f16)
+#define v_load_bf16 V_BASE(v_load_bf16)
+#define v_load_i8 V_BASE(v_load_i8)
+#define v_kprep V_BASE(v_kprep)
+#define v_kdot V_BASE(v_kdot)
+#define v_mulr V_BASE(v_mulr)
+#define v_tree_add V_BASE(v_tree_add)
+#define v_tree_max V_BASE(v_tree_max)
+#define v_dup_even V_BASE(v_dup_even)
+#define v_dup_odd V_BASE(v_dup_odd)
+#define v_swap2 V_BASE(v_swap2)
 
 /* ======== kernels/simd_avx2.h, continued ======== */
 V_FN vf v_loadu(const float *p) { return _mm256_loadu_ps(p); }
@@ -3023,121 +3743,89 @@ V_FN vi v_kdot(vi acc, vi k, vi q) { /* |k| <= 127: two products stay below 2^15
 #endif
 
 /* ======== kernels/simdi_avx2.h ======== */
-/* simdi_avx2.h: the integer vocabulary (simdi_scalar.h) in AVX2, without VNNI.
- * vpmaddubsw gives int16 sums of two products, saturated at 2^15 - 1. Up to 8 of them may be added for 4-bit codes
- * (8 * 2 * 15 * 127 = 30480), 2 for 6-bit codes (32004), none for 8-bit ones, where |code| <= 128 is the unsigned
- * factor (32512). vpmaddwd then applies the scale and makes int32. */
+/* simdi_avx2.h: the integer words (simdi_scalar.h) of 256-bit registers that every AVX2 machine has. The dot products
+ * are in dot_avx2.inc, or, with AVX-VNNI, in dot_vnni.inc. */
 #ifndef AIOSK__SIMDI_AVX2_H
 #define AIOSK__SIMDI_AVX2_H
 
-#define V_NP 1 /* panels that a micro-kernel takes at once, when there are several columns */
-
 /* ======== kernels/simdi_names.inc, continued ======== */
 /* simdi_names.inc: names of the integer vocabulary (simdi_scalar.h) in the set that is being expanded. */
-#define i_dup V_NAME(i_dup)
-#define i_and V_NAME(i_and)
-#define i_or V_NAME(i_or)
-#define i_srl2 V_NAME(i_srl2)
-#define i_srl4 V_NAME(i_srl4)
-#define i_srl8 V_NAME(i_srl8)
-#define i_srl16 V_NAME(i_srl16)
-#define i_sll2 V_NAME(i_sll2)
-#define i_sll4 V_NAME(i_sll4)
-#define i_scale_u8 V_NAME(i_scale_u8)
-#define i_scale_s8 V_NAME(i_scale_s8)
-#define i_dot32_4 V_NAME(i_dot32_4)
-#define i_dot32_8 V_NAME(i_dot32_8)
-#define i_prep8 V_NAME(i_prep8)
-#define i_macc32_4 V_NAME(i_macc32_4)
-#define i_macc16_6 V_NAME(i_macc16_6)
-#define i_fix6 V_NAME(i_fix6)
-#define i_pairs_s8 V_NAME(i_pairs_s8)
-#define i_macc_pair V_NAME(i_macc_pair)
-#define i_scale16 V_NAME(i_scale16)
-#define i_dot16 V_NAME(i_dot16)
-#define i_store_s8 V_NAME(i_store_s8)
+#define i_dup V_BASE(i_dup)
+#define i_and V_BASE(i_and)
+#define i_or V_BASE(i_or)
+#define i_xor V_BASE(i_xor)
+#define i_srl V_BASE(i_srl)
+#define i_sll V_BASE(i_sll)
+#define i_addb V_BASE(i_addb)
+#define i_load_u8 V_BASE(i_load_u8)
+#define i_table V_BASE(i_table)
+#define i_lut V_BASE(i_lut)
+#define i_splat V_BASE(i_splat)
+#define i_bits V_BASE(i_bits)
+#define i_negate V_BASE(i_negate)
+#define i_gather16 V_BASE(i_gather16)
+#define i_mul16 V_BASE(i_mul16)
+#define i_mulhi16 V_BASE(i_mulhi16)
+#define i_sub16 V_BASE(i_sub16)
+#define i_add16 V_BASE(i_add16)
+#define i_as_float V_BASE(i_as_float)
+#define i_rows4 V_BASE(i_rows4)
+#define i_store_s8 V_BASE(i_store_s8)
+#define i_load_u16 V_BASE(i_load_u16)
+#define i_pairs V_BASE(i_pairs)
 
 /* ======== kernels/simdi_avx2.h, continued ======== */
 V_FN vi i_dup(const void *p) { return _mm256_set1_epi32((int32_t)aiosk__u32(p)); }
 V_FN vi i_and(vi a, vi b) { return _mm256_and_si256(a, b); }
 V_FN vi i_or(vi a, vi b) { return _mm256_or_si256(a, b); }
-V_FN vi i_srl2(vi a) { return _mm256_srli_epi32(a, 2); }
-V_FN vi i_srl4(vi a) { return _mm256_srli_epi32(a, 4); }
-V_FN vi i_srl8(vi a) { return _mm256_srli_epi32(a, 8); }
-V_FN vi i_srl16(vi a) { return _mm256_srli_epi32(a, 16); }
-V_FN vi i_sll2(vi a) { return _mm256_slli_epi32(a, 2); }
-V_FN vi i_sll4(vi a) { return _mm256_slli_epi32(a, 4); }
-V_FN vi V_NAME(i_byte0)(vi a) { /* byte 0 of each dword to the high byte of both its halves */
-    return _mm256_shuffle_epi8(a, _mm256_setr_epi8(-128, 0, -128, 0, -128, 4, -128, 4, -128, 8, -128, 8, -128, 12, -128, 12, -128, 0,
-                                                   -128, 0, -128, 4, -128, 4, -128, 8, -128, 8, -128, 12, -128, 12));
+V_FN vi i_xor(vi a, vi b) { return _mm256_xor_si256(a, b); }
+V_FN vi i_srl(vi a, int n) { return _mm256_srlv_epi32(a, _mm256_set1_epi32(n)); }
+V_FN vi i_sll(vi a, int n) { return _mm256_sllv_epi32(a, _mm256_set1_epi32(n)); }
+V_FN vi i_addb(vi a, vi b) { return _mm256_add_epi8(a, b); }
+V_FN vi i_load_u8(const void *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
+V_FN vi i_load_u16(const void *p) { return _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)); }
+V_FN void i_pairs(vi *o, vi a) {
+    o[0] = _mm256_srai_epi16(_mm256_slli_epi16(a, 8), 8);
+    o[1] = _mm256_srai_epi16(a, 8);
 }
-V_FN vi i_scale_u8(vi a) { return _mm256_srli_epi16(V_NAME(i_byte0)(a), 8); }
-V_FN vi i_scale_s8(vi a) { return _mm256_srai_epi16(V_NAME(i_byte0)(a), 8); }
-V_FN vi V_NAME(i_step)(vi w, const int8_t *x) { return _mm256_maddubs_epi16(w, i_dup(x)); }
-V_FN vi V_NAME(i_sum16)(const vi *w, const int8_t *x) { /* 32 columns of 4-bit codes */
-    vi a = _mm256_add_epi16(V_NAME(i_step)(w[0], x), V_NAME(i_step)(w[1], x + 4));
-    vi b = _mm256_add_epi16(V_NAME(i_step)(w[2], x + 8), V_NAME(i_step)(w[3], x + 12));
-    a = _mm256_add_epi16(a, V_NAME(i_step)(w[4], x + 16));
-    b = _mm256_add_epi16(b, V_NAME(i_step)(w[5], x + 20));
-    a = _mm256_add_epi16(a, V_NAME(i_step)(w[6], x + 24));
-    b = _mm256_add_epi16(b, V_NAME(i_step)(w[7], x + 28));
-    return _mm256_add_epi16(a, b);
+V_FN vi i_table(const void *p) { return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)p)); }
+V_FN vi i_lut(vi t, vi i) { return _mm256_shuffle_epi8(t, i); }
+V_FN vi i_splat(vi a, int b) {
+    const int32_t o = b * 0x01010101;
+    return _mm256_shuffle_epi8(a, _mm256_setr_epi32(o, 0x04040404 + o, 0x08080808 + o, 0x0C0C0C0C + o, o, 0x04040404 + o, 0x08080808 + o,
+                                                    0x0C0C0C0C + o));
 }
-V_FN vi i_dot32_4(const vi *w, const int8_t *x, int32_t sum8) {
-    return _mm256_add_epi32(_mm256_set1_epi32(sum8), _mm256_madd_epi16(V_NAME(i_sum16)(w, x), _mm256_set1_epi16(1)));
+V_FN vi i_bits(vi a, int c, int m) {
+    const vi s = _mm256_set1_epi32(c & 1 ? (int32_t)0x80402010 : 0x08040201);
+    return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(i_splat(a, c >> 1), s), s), _mm256_set1_epi8((char)m));
 }
-V_FN vi i_prep8(vi w) { return w; }
-V_FN vi V_NAME(i_step8)(vi w, const int8_t *x) {
-    return _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(i_dup(x), w)), _mm256_set1_epi16(1));
+V_FN vi i_negate(vi w, vi a, int c) {
+    const vi m = i_bits(a, c, 255);
+    return _mm256_sub_epi8(_mm256_xor_si256(w, m), m);
 }
-V_FN vi i_dot32_8(const vi *w, const int8_t *x, int32_t sum128) {
-    vi a = _mm256_add_epi32(V_NAME(i_step8)(w[0], x), V_NAME(i_step8)(w[1], x + 4));
-    vi b = _mm256_add_epi32(V_NAME(i_step8)(w[2], x + 8), V_NAME(i_step8)(w[3], x + 12));
-    (void)sum128;
-    a = _mm256_add_epi32(a, V_NAME(i_step8)(w[4], x + 16));
-    b = _mm256_add_epi32(b, V_NAME(i_step8)(w[5], x + 20));
-    a = _mm256_add_epi32(a, V_NAME(i_step8)(w[6], x + 24));
-    b = _mm256_add_epi32(b, V_NAME(i_step8)(w[7], x + 28));
-    return _mm256_add_epi32(a, b);
+V_FN vi i_gather16(const uint16_t *t, vi i) { /* two bytes at 2 i; the last index is never the end of the table */
+    return _mm256_and_si256(_mm256_i32gather_epi32((const int *)(const void *)t, i, 2), _mm256_set1_epi32(0xFFFF));
 }
-V_FN vi i_macc32_4(vi acc, const vi *w, const int8_t *x, vi s) {
-    return _mm256_add_epi32(acc, _mm256_madd_epi16(V_NAME(i_sum16)(w, x), s));
-}
-V_FN vi i_macc16_6(vi acc, const vi *w, const int8_t *x, const int32_t *sum8, vi s) {
-    vi a = _mm256_add_epi16(V_NAME(i_step)(w[0], x), V_NAME(i_step)(w[1], x + 4));
-    vi b = _mm256_add_epi16(V_NAME(i_step)(w[2], x + 8), V_NAME(i_step)(w[3], x + 12));
-    (void)sum8;
-    return _mm256_add_epi32(acc, _mm256_add_epi32(_mm256_madd_epi16(a, s), _mm256_madd_epi16(b, s)));
-}
-V_FN void i_pairs_s8(vi *p, const vi *words) {
-    int i;
-    for (i = 0; i < 4; i++) {
-        p[2 * i] = _mm256_srai_epi16(_mm256_slli_epi16(words[i], 8), 8);
-        p[2 * i + 1] = _mm256_srai_epi16(words[i], 8);
-    }
-}
-V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return _mm256_add_epi32(acc, _mm256_madd_epi16(a, i_dup(s))); }
-V_FN vi i_fix6(vi acc, const vi *p, const int16_t *sum16) {
-    vi a = _mm256_setzero_si256();
-    int i;
-    for (i = 0; i < 8; i++) a = i_macc_pair(a, p[i], sum16 + 2 * i);
-    return _mm256_sub_epi32(acc, _mm256_slli_epi32(a, 5));
-}
-V_FN void i_scale16(int16_t *w, const int8_t *q, int32_t s) {
-    __m256i a = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)q));
-    _mm256_storeu_si256((__m256i *)w, _mm256_mullo_epi16(a, _mm256_set1_epi16((int16_t)s)));
-}
-V_FN int32_t i_dot16(const int16_t *w, const int8_t *x, int32_t n) {
-    __m256i a = _mm256_setzero_si256();
-    __m128i c;
-    int32_t i;
-    for (i = 0; i < n; i += 16)
-        a = _mm256_add_epi32(a, _mm256_madd_epi16(_mm256_loadu_si256((const __m256i *)(w + i)),
-                                                  _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(x + i)))));
-    c = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
-    c = _mm_add_epi32(c, _mm_shuffle_epi32(c, 0x4E));
-    c = _mm_add_epi32(c, _mm_shuffle_epi32(c, 0xB1));
-    return _mm_cvtsi128_si32(c);
+V_FN vi i_mul16(vi a, vi b) { return _mm256_mullo_epi16(a, b); }
+V_FN vi i_mulhi16(vi a, vi b) { return _mm256_mulhi_epu16(a, b); }
+V_FN vi i_sub16(vi a, vi b) { return _mm256_sub_epi16(a, b); }
+V_FN vi i_add16(vi a, vi b) { return _mm256_add_epi16(a, b); }
+V_FN vf i_as_float(vi a) { return _mm256_castsi256_ps(a); }
+V_FN void i_rows4(vi *o, const uint8_t *a, uint64_t rb) {
+    vi z[4], t0, t1, t2, t3;
+    int q;
+    AIOSK__UNROLL
+    for (q = 0; q < 4; q++)
+        z[q] = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)(a + (uint64_t)q * rb))),
+                                       _mm_loadu_si128((const __m128i *)(const void *)(a + (uint64_t)(q + 4) * rb)), 1);
+    t0 = _mm256_unpacklo_epi32(z[0], z[1]);
+    t1 = _mm256_unpackhi_epi32(z[0], z[1]);
+    t2 = _mm256_unpacklo_epi32(z[2], z[3]);
+    t3 = _mm256_unpackhi_epi32(z[2], z[3]);
+    o[0] = _mm256_unpacklo_epi64(t0, t2);
+    o[1] = _mm256_unpackhi_epi64(t0, t2);
+    o[2] = _mm256_unpacklo_epi64(t1, t3);
+    o[3] = _mm256_unpackhi_epi64(t1, t3);
 }
 V_FN void i_store_s8(int8_t *p, vi a) {
     __m128i b = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
@@ -3146,479 +3834,58 @@ V_FN void i_store_s8(int8_t *p, vi a) {
 
 #endif
 
+/* ======== kernels/dot_avx2.inc ======== */
+/* dot_avx2.inc: the dot products (simdi_scalar.h) in AVX2 without VNNI.
+ * vpmaddubsw gives int16 sums of two products, saturated at 2^15 - 1: of them 8 may be added for 4-bit codes (8 * 2 * 15 * 127 =
+ * 30480), 4 for 5 bits (31496), 2 for 6 bits (32004) and for signed 7 bits (|code| <= 64: 32512), none for 8 bits, where
+ * |code| <= 128 is the unsigned factor (32512). vpmaddwd then applies the scale, or 1, and makes int32. */
+
+/* ======== kernels/dot_names.inc, continued ======== */
+/* dot_names.inc: names of the products (simdi_scalar.h) in the set that is being expanded. */
+#define i_prep8 V_NAME(i_prep8)
+#define i_scale V_NAME(i_scale)
+#define i_first V_NAME(i_first)
+#define i_next V_NAME(i_next)
+#define i_sum V_NAME(i_sum)
+#define i_end V_NAME(i_end)
+#define i_macc_pair V_NAME(i_macc_pair)
+
+/* ======== kernels/dot_avx2.inc, continued ======== */
+#define V_NP 1 /* panels that a micro-kernel takes at once, when there are several columns */
+#define V_NC 4 /* and columns */
+#define V_BIAS8 0
+#define V_PREMUL 0
+#define V_FIX 1
+
+V_FN vi i_prep8(vi w) { return w; }
+V_FN vi i_scale(const int kind, vi a) { /* byte 0 of each dword, signed, to both its halves */
+    (void)kind;
+    return _mm256_srai_epi16(_mm256_shuffle_epi8(a, _mm256_setr_epi8(-128, 0, -128, 0, -128, 4, -128, 4, -128, 8, -128, 8, -128, 12, -128,
+                                                                     12, -128, 0, -128, 0, -128, 4, -128, 4, -128, 8, -128, 8, -128, 12,
+                                                                     -128, 12)), 8);
+}
+#define i_part vi
+#define I_RUN(kind, n) ((kind) == 8 ? 1 : (kind) >= 6 ? 2 : (kind) == 5 || (n) == 4 ? 4 : 8)
+#define I_PAIR(kind) 0
+V_FN i_part i_first(const int kind, vi z, vi w, vi x) {
+    (void)z;
+    return kind < 7 ? _mm256_maddubs_epi16(w, x) : _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
+}
+V_FN i_part i_next(const int kind, i_part a, vi w, vi x) { return _mm256_add_epi16(a, i_first(kind, a, w, x)); }
+V_FN vi i_sum(const int kind, i_part a) { (void)kind; return _mm256_madd_epi16(a, _mm256_set1_epi16(1)); }
+V_FN vi i_end(const int kind, vi acc, i_part a, i_part b, vi s) {
+    (void)kind;
+    (void)b;
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(a, s));
+}
+V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return _mm256_add_epi32(acc, _mm256_madd_epi16(a, i_dup(s))); }
+
 /* ======== kernels/isa_avx2.c, continued ======== */
 #define V_ISA_ID AIOSK_ISA_AVX2
 #define V_ISA_TEXT "avx2"
 
 /* ======== kernels/isa.inc, continued ======== */
-/* isa.inc: the loops of one instruction set and the table of them. V_ISA_ID and V_ISA_TEXT name the set. */
-
-/* ======== kernels/lanes.inc, continued ======== */
-/* lanes.inc: panels of 16 rows times columns: a lane is a row, no sum crosses lanes. Expanded once per instruction set
- * over the v_* and i_* vocabulary; the layout of a panel is pack.c's table.
- *
- * One micro-kernel per format: 16 rows by nc columns. A run of weights is unpacked into registers once and multiplied
- * with all nc columns; the sums of a column live in acc[column][register]. The sequence of operations of an output does not
- * depend on nc, so neither do its bits. */
-
-/* Columns per pass: enough to hide the unpacking, few enough that a pass's activations stay near (see bench_kernels). */
-#ifndef AIOSK__NC
-#define AIOSK__NC 16
-#endif
-
-/* Asks for what is AIOSK__AHEAD bytes further on in the stream of weights: hardware prefetchers stop at the end of a 4 KiB
- * page. Addresses behind the matrix do no harm. */
-#ifndef AIOSK__AHEAD
-#define AIOSK__AHEAD 4096
-#endif
-V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
-    int32_t i;
-    AIOSK__UNROLL
-    for (i = 0; i < bytes; i += 64) AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
-}
-
-/* y of n rows, 16 lanes; order of the additions as in api.h. */
-V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const vf *acc) {
-    float *y = m->y + (uint64_t)c * m->y_stride + row;
-    const int32_t n = m->row1 - row;
-    int i;
-    if (n >= 16) {
-        for (i = 0; i < V_PER16; i++) {
-            vf t = acc[i];
-            if (m->bias) t = v_add(t, v_loadu(m->bias + row + i * V_W));
-            if (m->flags & AIOSK_MM_ADD) t = v_add(v_loadu(y + i * V_W), t);
-            v_storeu(y + i * V_W, t);
-        }
-    } else {
-        float b[16];
-        for (i = 0; i < V_PER16; i++) v_storeu(b + i * V_W, acc[i]);
-        for (i = 0; i < n; i++) {
-            float t = b[i];
-            if (m->bias) t = t + m->bias[row + i];
-            y[i] = m->flags & AIOSK_MM_ADD ? y[i] + t : t;
-        }
-    }
-}
-
-/* acc += (dw * dx) * S, the one float step of a block. */
-V_FN vf V_NAME(step)(vf acc, vf dw, const uint8_t *dx, vi s) {
-    return v_fma(v_mul(dw, v_set1(aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
-}
-/* acc -= (dmin * dx) * M */
-V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
-    return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
-}
-
-/* The micro-kernels, for blocks k to k1 - 1 of a row. p is block k of a panel; np panels, stride bytes apart, go together: an
- * activation is then loaded once for all of them. np is a constant, and nc is where it is 1. acc [nc][np][V_PER16]. */
-V_FN void V_NAME(panel_q4_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
-    const aiosk__a32 a = aiosk__a32_parts(n_in);
-    int32_t c;
-    int h, i, e;
-    for (; k < k1; k++, p += 288) {
-        for (h = 0; h < V_PER16; h++) {
-            const vi m = v_set1i(0x0F0F0F0F);
-            vi w[V_NP][8];
-            vf d[V_NP];
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                const uint8_t *q = p + (uint64_t)e * stride;
-                V_NAME(ahead)(q + h * (288 / V_PER16), 288 / V_PER16);
-                d[e] = v_load_f16(q + h * V_W * 2);
-                AIOSK__UNROLL
-                for (i = 0; i < 4; i++) {
-                    const vi t = v_loadi(q + 32 + i * 64 + h * V_W * 4);
-                    w[e][i] = i_and(t, m);
-                    w[e][i + 4] = i_and(i_srl4(t), m);
-                }
-            }
-            for (c = 0; c < nc; c++) {
-                const uint8_t *xc = x + (uint64_t)c * xs;
-                AIOSK__UNROLL
-                for (e = 0; e < np; e++) {
-                    vf *o = &acc[(c * np + e) * V_PER16 + h];
-                    const vi s = i_dot32_4(w[e], (const int8_t *)xc + k * 32, (int32_t)aiosk__u32(xc + a.sum8 + k * 4));
-                    *o = V_NAME(step)(*o, d[e], xc + a.d + k * 4, s);
-                }
-            }
-        }
-    }
-}
-
-V_FN void V_NAME(panel_q8_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
-    const aiosk__a32 a = aiosk__a32_parts(n_in);
-    int32_t c;
-    int h, i, e;
-    for (; k < k1; k++, p += 544) {
-        for (h = 0; h < V_PER16; h++) {
-            vi w[V_NP][8];
-            vf d[V_NP];
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                const uint8_t *q = p + (uint64_t)e * stride;
-                V_NAME(ahead)(q + h * (544 / V_PER16), 544 / V_PER16);
-                d[e] = v_load_f16(q + h * V_W * 2);
-                AIOSK__UNROLL
-                for (i = 0; i < 8; i++) w[e][i] = i_prep8(v_loadi(q + 32 + i * 64 + h * V_W * 4));
-            }
-            for (c = 0; c < nc; c++) {
-                const uint8_t *xc = x + (uint64_t)c * xs;
-                AIOSK__UNROLL
-                for (e = 0; e < np; e++) {
-                    vf *o = &acc[(c * np + e) * V_PER16 + h];
-                    const vi s = i_dot32_8(w[e], (const int8_t *)xc + k * 32, (int32_t)aiosk__u32(xc + a.sum128 + k * 4));
-                    *o = V_NAME(step)(*o, d[e], xc + a.d + k * 4, s);
-                }
-            }
-        }
-    }
-}
-
-V_FN void V_NAME(panel_q4_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
-    const aiosk__a256 a = aiosk__a256_parts(n_in);
-    int32_t c;
-    int h, i, j, e;
-    for (; k < k1; k++, p += 2304) {
-        for (h = 0; h < V_PER16; h++) {
-            const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030), m3f = v_set1i(0x3F3F3F3F), mff = v_set1i(0x00FF00FF);
-            vi sc[V_NP][2], mn[V_NP][4], s[AIOSK__NC][V_NP];
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) { /* scales and minima of sub-blocks 0..3 and 4..7, one byte each */
-                const uint8_t *q = p + (uint64_t)e * stride + 64 + h * V_W * 4;
-                const vi w0 = v_loadi(q), w1 = v_loadi(q + 64), w2 = v_loadi(q + 128);
-                const vi mn0 = i_and(w1, m3f), mn1 = i_or(i_and(i_srl4(w2), m), i_and(i_srl2(w1), m30));
-                sc[e][0] = i_and(w0, m3f);
-                sc[e][1] = i_or(i_and(w2, m), i_and(i_srl2(w0), m30));
-                mn[e][0] = i_and(mn0, mff);
-                mn[e][1] = i_and(i_srl8(mn0), mff);
-                mn[e][2] = i_and(mn1, mff);
-                mn[e][3] = i_and(i_srl8(mn1), mff);
-                for (c = 0; c < nc; c++) s[c][e] = v_zeroi();
-            }
-            for (j = 0; j < 8; j++) { /* sub-blocks: low, then high nibbles of the same bytes */
-                vi w[V_NP][8], t[V_NP];
-                AIOSK__UNROLL
-                for (e = 0; e < np; e++) {
-                    const uint8_t *q = p + (uint64_t)e * stride + 256 + (j >> 1) * 512 + h * V_W * 4;
-                    V_NAME(ahead)(p + (uint64_t)e * stride + j * 288 + h * (288 / V_PER16), 288 / V_PER16);
-                    if (j == 4) sc[e][0] = sc[e][1];
-                    t[e] = i_scale_u8(sc[e][0]);
-                    sc[e][0] = i_srl8(sc[e][0]);
-                    if (j & 1) {
-                        AIOSK__UNROLL
-                        for (i = 0; i < 8; i++) w[e][i] = i_and(i_srl4(v_loadi(q + i * 64)), m);
-                    } else {
-                        AIOSK__UNROLL
-                        for (i = 0; i < 8; i++) w[e][i] = i_and(v_loadi(q + i * 64), m);
-                    }
-                }
-                for (c = 0; c < nc; c++) {
-                    const int8_t *xc = (const int8_t *)x + (uint64_t)c * xs + k * 256 + j * 32;
-                    AIOSK__UNROLL
-                    for (e = 0; e < np; e++) s[c][e] = i_macc32_4(s[c][e], w[e], xc, t[e]);
-                }
-            }
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                const uint8_t *q = p + (uint64_t)e * stride + h * V_W * 2;
-                const vf d = v_load_f16(q), dmin = v_load_f16(q + 32);
-                for (c = 0; c < nc; c++) {
-                    const uint8_t *xc = x + (uint64_t)c * xs;
-                    const int16_t *b = (const int16_t *)(const void *)(xc + a.sum32) + k * 8;
-                    vf *o = &acc[(c * np + e) * V_PER16 + h];
-                    vi mm = i_macc_pair(i_macc_pair(v_zeroi(), mn[e][0], b), mn[e][1], b + 2);
-                    mm = i_macc_pair(i_macc_pair(mm, mn[e][2], b + 4), mn[e][3], b + 6);
-                    *o = V_NAME(step)(*o, d, xc + a.d + k * 4, s[c][e]);
-                    *o = V_NAME(step_min)(*o, dmin, xc + a.d + k * 4, mm);
-                }
-            }
-        }
-    }
-}
-
-/* Block of a panel: d 32 bytes, low nibbles 2048, high bits 1024, scales 256. */
-V_FN void V_NAME(panel_q6_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
-    const aiosk__a256 a = aiosk__a256_parts(n_in);
-    int32_t c;
-    int h, i, j, e;
-    for (; k < k1; k++, p += 3360) {
-        for (h = 0; h < V_PER16; h++) {
-            const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030);
-            vi s[AIOSK__NC][V_NP];
-            for (c = 0; c < nc; c++)
-                for (e = 0; e < np; e++) s[c][e] = v_zeroi();
-            for (j = 0; j < 8; j++) {
-                /* half j/4 of the block; 16 columns each at v and v + 32, where v = 64 * (j/2 % 2) + 16 * (j % 2) in it:
-                 * low or high nibbles of two runs of bytes, and two bits of one run */
-                const int32_t at = k * 256 + (j >> 2) * 128 + (j >> 1 & 1) * 64 + (j & 1) * 16;
-                vi u[V_NP][4], v[V_NP][4], su[V_NP], sv[V_NP];
-                AIOSK__UNROLL
-                for (e = 0; e < np; e++) {
-                    const uint8_t *b = p + (uint64_t)e * stride + 32 + h * V_W * 4;
-                    const uint8_t *ql = b + (j >> 2) * 1024 + (j & 1) * 256, *qh = b + 2048 + (j >> 2) * 512 + (j & 1) * 256;
-                    vi t = v_loadi(b + 3072 + (j >> 1) * 64);
-                    V_NAME(ahead)(p + (uint64_t)e * stride + j * 420 + h * (420 / V_PER16), 420 / V_PER16);
-                    if (j & 1) t = i_srl8(t);
-                    su[e] = i_scale_s8(t);
-                    sv[e] = i_scale_s8(i_srl16(t));
-                    if (j & 2) {
-                        AIOSK__UNROLL
-                        for (i = 0; i < 4; i++) {
-                            const vi g = v_loadi(qh + i * 64);
-                            u[e][i] = i_or(i_and(i_srl4(v_loadi(ql + i * 64)), m), i_and(g, m30));
-                            v[e][i] = i_or(i_and(i_srl4(v_loadi(ql + 512 + i * 64)), m), i_and(i_srl2(g), m30));
-                        }
-                    } else {
-                        AIOSK__UNROLL
-                        for (i = 0; i < 4; i++) {
-                            const vi g = v_loadi(qh + i * 64);
-                            u[e][i] = i_or(i_and(v_loadi(ql + i * 64), m), i_and(i_sll4(g), m30));
-                            v[e][i] = i_or(i_and(v_loadi(ql + 512 + i * 64), m), i_and(i_sll2(g), m30));
-                        }
-                    }
-                }
-                for (c = 0; c < nc; c++) {
-                    const int8_t *xc = (const int8_t *)x + (uint64_t)c * xs + at;
-                    const int32_t *z = (const int32_t *)(const void *)(x + (uint64_t)c * xs + a.sum8) + at / 8;
-                    AIOSK__UNROLL
-                    for (e = 0; e < np; e++)
-                        s[c][e] = i_macc16_6(i_macc16_6(s[c][e], u[e], xc, z, su[e]), v[e], xc + 32, z + 4, sv[e]);
-                }
-            }
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                const uint8_t *q = p + (uint64_t)e * stride;
-                const vf d = v_load_f16(q + h * V_W * 2);
-                vi sc[4], pairs[8];
-                for (i = 0; i < 4; i++) sc[i] = v_loadi(q + 3104 + i * 64 + h * V_W * 4);
-                i_pairs_s8(pairs, sc);
-                for (c = 0; c < nc; c++) {
-                    const uint8_t *xc = x + (uint64_t)c * xs;
-                    const vi t = i_fix6(s[c][e], pairs, (const int16_t *)(const void *)(xc + a.sum16) + k * 16);
-                    vf *o = &acc[(c * np + e) * V_PER16 + h];
-                    *o = V_NAME(step)(*o, d, xc + a.d + k * 4, t);
-                }
-            }
-        }
-    }
-}
-
-/* The matrix: panels outside, so that each is read from memory once per tile of columns, whose activations (768 KiB) stay
- * in a second-level cache of 1 MiB; passes of AIOSK__NC columns inside. One column has its own copy of the micro-kernel. */
-#define AIOSK__PANELS(T, t)                                                                                            \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) {                                                          \
-        const aiosk_type *type = aiosk_type_info(AIOSK_##T);                                                           \
-        const int32_t n = m->n_in / (int32_t)type->n_weights;                                                          \
-        const uint64_t stride = 16 * (uint64_t)n * type->n_bytes, xs = m->x_stride;                                    \
-        int32_t tile = (int32_t)(786432 / (xs ? xs : 1)), c0, c1, c, row, i;                                           \
-        vf acc[AIOSK__NC * V_NP * V_PER16];                                                                            \
-        tile = tile < AIOSK__NC ? AIOSK__NC : tile - tile % AIOSK__NC;                                                 \
-        for (c0 = 0; c0 < m->n_cols; c0 = c1) {                                                                        \
-            int np = 1;                                                                                                \
-            c1 = m->n_cols - c0 <= tile ? m->n_cols : c0 + tile;                                                       \
-            for (row = m->row0; row < m->row1; row += 16 * np) {                                                       \
-                const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row / 16) * stride;                              \
-                np = V_NP > 1 && c1 - c0 > 1 && m->row1 - row > 16 ? V_NP : 1;                                         \
-                for (c = c0; c < c1; c += AIOSK__NC) {                                                                 \
-                    const int32_t nc = c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC;                                        \
-                    const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c * xs;                                       \
-                    for (i = 0; i < nc * np * V_PER16; i++) acc[i] = v_zero();                                         \
-                    if (V_NP > 1 && np > 1) V_NAME(panel_##t)(p, stride, V_NP, x, xs, m->n_in, 0, n, nc, acc);         \
-                    else if (nc == 1) V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 0, n, 1, acc);                   \
-                    else V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 0, n, nc, acc);                               \
-                    for (i = 0; i < nc * np; i++)                                                                      \
-                        V_NAME(put)(m, c + i / np, row + 16 * (i % np), acc + i * V_PER16);                            \
-                }                                                                                                      \
-            }                                                                                                          \
-        }                                                                                                              \
-    }                                                                                                                  \
-    /* ROWS: 16 rows are packed run by run into a panel on the stack. */                                               \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) {                                                            \
-        const aiosk_type *type = aiosk_type_info(AIOSK_##T);                                                           \
-        const int32_t n = m->n_in / (int32_t)type->n_weights, run = 16384 / (16 * (int32_t)type->n_bytes);             \
-        const uint64_t row_bytes = (uint64_t)n * type->n_bytes, xs = m->x_stride;                                      \
-        int32_t c0, c, row, k, i;                                                                                      \
-        uint8_t AIOSK__ALIGN(64) buf[16384];                                                                           \
-        vf acc[64 * V_PER16];                                                                                          \
-        for (row = m->row0; row < m->row1; row += 16) {                                                                \
-            const int32_t nr = m->row1 - row < 16 ? m->row1 - row : 16;                                                \
-            if (nr < 16) memset(buf, 0, sizeof buf);                                                                   \
-            for (c0 = 0; c0 < m->n_cols; c0 += 64) {                                                                   \
-                const int32_t c1 = m->n_cols - c0 < 64 ? m->n_cols - c0 : 64;                                          \
-                const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * xs;                                          \
-                for (i = 0; i < c1 * V_PER16; i++) acc[i] = v_zero();                                                  \
-                for (k = 0; k < n; k += run) {                                                                         \
-                    const int32_t k1 = n - k < run ? n : k + run;                                                      \
-                    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * row_bytes + (uint64_t)k * type->n_bytes; \
-                    aiosk__move_rows(AIOSK_##T, buf, 0, nr, (uint64_t)(k1 - k), (uint8_t *)(uintptr_t)w, row_bytes, 0); \
-                    for (c = 0; c < c1; c += AIOSK__NC)                                                                \
-                        V_NAME(panel_##t)(buf, 0, 1, x + (uint64_t)c * xs, xs, m->n_in, k, k1,                         \
-                                          c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC, acc + c * V_PER16);                 \
-                }                                                                                                      \
-                for (i = 0; i < c1; i++) V_NAME(put)(m, c0 + i, row, acc + i * V_PER16);                               \
-            }                                                                                                          \
-        }                                                                                                              \
-    }
-AIOSK__PANELS(Q4_0, q4_0)
-AIOSK__PANELS(Q8_0, q8_0)
-AIOSK__PANELS(Q4_K, q4_k)
-AIOSK__PANELS(Q6_K, q6_k)
-#undef AIOSK__PANELS
-
-/* ======== kernels/rows.inc, continued ======== */
-/* rows.inc: matrices as they are in the file, row after row: streamed tensors, and types without panels. Every FLT, A32 and
- * A256 type, with the numbers of lanes.inc. Expanded once per instruction set. */
-
-/* ---- integer types: any of them, through its definition in integers ----------------------------------------
- * 16 rows at a time, so that the float steps have a lane per row. A block is decoded once for up to 8 columns. */
-enum { V_NAME(rows_nc) = 8 };
-V_EXPORT void V_NAME(rows_ints)(const aiosk_matmul *m, int32_t type) {
-    const aiosk_type *t = aiosk_type_info(type);
-    const int32_t nw = (int32_t)t->n_weights, n = m->n_in / nw, k256 = t->family == AIOSK_A256;
-    const uint64_t row_bytes = (uint64_t)n * t->n_bytes;
-    const aiosk__a32 a = aiosk__a32_parts(m->n_in);
-    const aiosk__a256 b = aiosk__a256_parts(m->n_in);
-    int32_t row, c0, c, k, r, u, i;
-    aiosk__ints v;
-    int16_t w[256];
-    int32_t s[8][4][16], mm[8][16];
-    float d[4][16], dmin[4][16];
-    vf acc[8 * V_PER16];
-    for (row = m->row0; row < m->row1; row += 16) {
-        const int32_t nr = m->row1 - row < 16 ? m->row1 - row : 16;
-        for (c0 = 0; c0 < m->n_cols; c0 += V_NAME(rows_nc)) {
-            const int32_t nc = m->n_cols - c0 < V_NAME(rows_nc) ? m->n_cols - c0 : V_NAME(rows_nc);
-            const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * m->x_stride;
-            for (i = 0; i < nc * V_PER16; i++) acc[i] = v_zero();
-            memset(s, 0, sizeof s);
-            memset(mm, 0, sizeof mm);
-            memset(d, 0, sizeof d);
-            memset(dmin, 0, sizeof dmin);
-            v.unit = 32;
-            v.has_min = 0;
-            for (k = 0; k < n; k++) {
-                for (r = 0; r < nr; r++) {
-                    const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row + r) * row_bytes + (uint64_t)k * t->n_bytes;
-                    aiosk__unpack_ints(type, p, &v);
-                    for (i = 0; i < nw / 16; i++) i_scale16(w + i * 16, v.q + i * 16, k256 ? v.sc[i] : 1);
-                    for (u = 0; u < nw / v.unit; u++) {
-                        d[u][r] = v.d[u];
-                        dmin[u][r] = v.dmin[u];
-                        for (c = 0; c < nc; c++) {
-                            const int8_t *xc = (const int8_t *)x + (uint64_t)c * m->x_stride + k * nw + u * v.unit;
-                            s[c][u][r] = i_dot16(w + u * v.unit, xc, v.unit);
-                        }
-                    }
-                    if (k256 && v.has_min)
-                        for (c = 0; c < nc; c++) {
-                            const uint8_t *z = x + (uint64_t)c * m->x_stride + b.sum16 + k * 32;
-                            int32_t z16 = 0;
-                            for (i = 0; i < 16; i++) z16 += v.mn[i] * (int16_t)aiosk__u16(z + 2 * aiosk__pair_at(i));
-                            mm[c][r] = z16;
-                        }
-                }
-                for (u = 0; u < nw / v.unit; u++)
-                    for (c = 0; c < nc; c++) {
-                        const uint8_t *xc = x + (uint64_t)c * m->x_stride;
-                        const int32_t at = (k * nw + u * v.unit) / 32 * 4; /* A32: sums and scales are 4 bytes per 32 columns */
-                        const uint8_t *dx = xc + (k256 ? b.d + (uint32_t)k * 4 : a.d + (uint32_t)at);
-                        vf *o = &acc[c * V_PER16];
-                        for (i = 0; i < V_PER16; i++) {
-                            o[i] = V_NAME(step)(o[i], v_loadu(&d[u][i * V_W]), dx, v_loadi(&s[c][u][i * V_W]));
-                            if (v.has_min) {
-                                const vi z = k256 ? v_loadi(&mm[c][i * V_W]) : i_dup(xc + a.sum + at);
-                                o[i] = V_NAME(step_min)(o[i], v_loadu(&dmin[u][i * V_W]), dx, z);
-                            }
-                        }
-                    }
-            }
-            for (c = 0; c < nc; c++) V_NAME(put)(m, c0 + c, row, acc + c * V_PER16);
-        }
-    }
-}
-
-/* ---- float types ------------------------------------------------------------------------------------------- */
-
-V_FN vf V_NAME(load_w)(int32_t type, const uint8_t *w, int32_t i) {
-    return type == AIOSK_F32 ? v_loadu((const float *)(const void *)w + i)
-         : type == AIOSK_F16 ? v_load_f16(w + 2 * (uint32_t)i) : v_load_bf16(w + 2 * (uint32_t)i);
-}
-
-/* nr rows times nc columns, both constants after inlining; 16 partial sums each. */
-V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int32_t col, const int nr, const int nc) {
-    const int32_t size = type == AIOSK_F32 ? 4 : 2, full = m->n_in & ~15, tail = m->n_in - full;
-    const uint64_t rb = (uint64_t)m->n_in * (uint32_t)size;
-    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb, *x = (const uint8_t *)m->x + (uint64_t)col * m->x_stride;
-    vf acc[4 * 4 * V_PER16];
-    int32_t i;
-    int r, c, h;
-    AIOSK__UNROLL
-    for (i = 0; i < nr * nc * V_PER16; i++) acc[i] = v_zero();
-    for (i = 0; i < full; i += 16) {
-        AIOSK__UNROLL
-        for (h = 0; h < V_PER16; h++) {
-            vf xv[4];
-            AIOSK__UNROLL
-            for (c = 0; c < nc; c++) xv[c] = v_loadu((const float *)(const void *)(x + (uint64_t)c * m->x_stride) + i + h * V_W);
-            AIOSK__UNROLL
-            for (r = 0; r < nr; r++) {
-                const vf wv = V_NAME(load_w)(type, w + (uint64_t)r * rb, i + h * V_W);
-                AIOSK__UNROLL
-                for (c = 0; c < nc; c++) acc[(r * nc + c) * V_PER16 + h] = v_fma(wv, xv[c], acc[(r * nc + c) * V_PER16 + h]);
-            }
-        }
-    }
-    for (r = 0; r < nr; r++) {
-        for (c = 0; c < nc; c++) {
-            float *y = m->y + (uint64_t)(col + c) * m->y_stride + row + r;
-            vf *s = acc + (r * nc + c) * V_PER16;
-            float t;
-            if (tail) { /* zeros behind the last column, for the weights as for the activations */
-                float wt[16], xt[16];
-                memset(wt, 0, sizeof wt);
-                memset(xt, 0, sizeof xt);
-                memcpy(wt, w + (uint64_t)r * rb + (uint64_t)full * (uint32_t)size, (size_t)(tail * size));
-                memcpy(xt, x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, (size_t)tail * 4);
-                for (h = 0; h < V_PER16; h++)
-                    s[h] = v_fma(V_NAME(load_w)(type, (const uint8_t *)wt, h * V_W), v_loadu(xt + h * V_W), s[h]);
-            }
-            t = v_tree_add(s);
-            if (m->bias) t = t + m->bias[row + r];
-            *y = m->flags & AIOSK_MM_ADD ? *y + t : t;
-        }
-    }
-}
-
-/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). */
-V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
-    enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
-    int32_t row = m->row0, c;
-    if (V_W > 1) {
-        for (; row + 4 <= m->row1; row += 4) {
-            for (c = 0; c + NC <= m->n_cols; c += NC)
-                for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
-            for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
-        }
-    }
-    for (; row < m->row1; row++)
-        for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
-}
-
-#define AIOSK__ROWS_FLT(N, n)  V_EXPORT void V_NAME(rows_##n)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_##N); }
-#define AIOSK__ROWS_A32(N, n)  V_EXPORT void V_NAME(ints_##n)(const aiosk_matmul *m) { V_NAME(rows_ints)(m, AIOSK_##N); }
-#define AIOSK__ROWS_A256(N, n) AIOSK__ROWS_A32(N, n)
-#define AIOSK__ROWS_RAW(N, n)
-#define AIOSK__X(N, n, id, w, b, f) AIOSK__ROWS_##f(N, n)
-AIOSK__FORMATS(AIOSK__X)
-#undef AIOSK__X
-#undef AIOSK__ROWS_RAW
-#undef AIOSK__ROWS_A256
-#undef AIOSK__ROWS_A32
-#undef AIOSK__ROWS_FLT
+/* isa.inc: the float loops of an instruction set, its integer matrices, and the table. V_ISA_ID and V_ISA_TEXT name the set. */
 
 /* ======== kernels/quant.inc, continued ======== */
 /* quant.inc: f32 activations to int8 codes with their scales and sums (layout: pack.c, arithmetic: api.h).
@@ -3644,16 +3911,6 @@ V_FN float V_NAME(quantize_block)(const float *x, int32_t n, int8_t *q) {
     return amax / 127.0f;
 }
 
-/* Sum of 8 codes: as unsigned bytes in one word, in pairs, then by a multiplication into the top 16 bits. */
-AIOSK__INLINE int32_t V_NAME(sum8)(const int8_t *q) {
-    const uint64_t m = 0x00FF00FF00FF00FFu;
-    uint64_t v;
-    memcpy(&v, q, 8);
-    v ^= 0x8080808080808080u;
-    v = (v & m) + (v >> 8 & m);
-    return (int32_t)((v * 0x0001000100010001u) >> 48) - 8 * 128;
-}
-
 V_EXPORT void V_NAME(quantize_flt)(const float *x, int32_t n, void *dst) { memcpy(dst, x, (size_t)n * 4); }
 
 V_EXPORT void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
@@ -3663,7 +3920,7 @@ V_EXPORT void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
     for (k = 0; k < n / 32; k++) {
         int8_t *q = (int8_t *)dst + k * 32;
         const float d = V_NAME(quantize_block)(x + k * 32, 32, q);
-        const int32_t s = V_NAME(sum8)(q) + V_NAME(sum8)(q + 8) + V_NAME(sum8)(q + 16) + V_NAME(sum8)(q + 24);
+        const int32_t s = aiosk__sum8(q) + aiosk__sum8(q + 8) + aiosk__sum8(q + 16) + aiosk__sum8(q + 24);
         const int32_t s8 = s * -8, s128 = s * -128;
         memcpy(o + a.d + k * 4, &d, 4);
         memcpy(o + a.sum + k * 4, &s, 4);
@@ -3679,14 +3936,16 @@ V_EXPORT void V_NAME(quantize_a256)(const float *x, int32_t n, void *dst) {
     for (k = 0; k < n / 256; k++) {
         int8_t *q = (int8_t *)dst + k * 256;
         const float d = V_NAME(quantize_block)(x + k * 256, 256, q);
-        int32_t s8[32];
+        int32_t s8[32], s128[16];
         int16_t s16[16], s32[8];
-        for (i = 0; i < 32; i++) s8[i] = V_NAME(sum8)(q + i * 8);
+        for (i = 0; i < 32; i++) s8[i] = aiosk__sum8(q + i * 8);
         for (i = 0; i < 16; i++) s16[aiosk__pair_at(i)] = (int16_t)(s8[2 * i] + s8[2 * i + 1]);
         for (i = 0; i < 8; i++) s32[aiosk__pair_at(i)] = (int16_t)(s8[4 * i] + s8[4 * i + 1] + s8[4 * i + 2] + s8[4 * i + 3]);
+        for (i = 0; i < 16; i++) s128[i] = (s8[2 * i] + s8[2 * i + 1]) * -128;
         for (i = 0; i < 32; i++) s8[i] *= -32;
         memcpy(o + a.d + k * 4, &d, 4);
         memcpy(o + a.sum8 + k * 128, s8, 128);
+        memcpy(o + a.sum128 + k * 64, s128, 64);
         memcpy(o + a.sum16 + k * 32, s16, 32);
         memcpy(o + a.sum32 + k * 16, s32, 16);
     }
@@ -4235,69 +4494,2336 @@ V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const f
     V_NAME(store8)(v, hd_v, V, 4, s + 128);
 }
 
-/* ======== kernels/isa.inc, continued ======== */
+/* ======== kernels/floats.inc, continued ======== */
+/* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
+
+V_FN vf V_NAME(load_w)(int32_t type, const uint8_t *w, int32_t i) {
+    return type == AIOSK_F32 ? v_loadu((const float *)(const void *)w + i)
+         : type == AIOSK_F16 ? v_load_f16(w + 2 * (uint32_t)i) : v_load_bf16(w + 2 * (uint32_t)i);
+}
+
+/* nr rows times nc columns, both constants after inlining; 16 partial sums each. */
+V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int32_t col, const int nr, const int nc) {
+    const int32_t size = type == AIOSK_F32 ? 4 : 2, full = m->n_in & ~15, tail = m->n_in - full;
+    const uint64_t rb = (uint64_t)m->n_in * (uint32_t)size;
+    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb, *x = (const uint8_t *)m->x + (uint64_t)col * m->x_stride;
+    vf acc[4 * 4 * V_PER16];
+    int32_t i;
+    int r, c, h;
+    AIOSK__UNROLL
+    for (i = 0; i < nr * nc * V_PER16; i++) acc[i] = v_zero();
+    for (i = 0; i < full; i += 16) {
+        AIOSK__UNROLL
+        for (h = 0; h < V_PER16; h++) {
+            vf xv[4];
+            AIOSK__UNROLL
+            for (c = 0; c < nc; c++) xv[c] = v_loadu((const float *)(const void *)(x + (uint64_t)c * m->x_stride) + i + h * V_W);
+            AIOSK__UNROLL
+            for (r = 0; r < nr; r++) {
+                const vf wv = V_NAME(load_w)(type, w + (uint64_t)r * rb, i + h * V_W);
+                AIOSK__UNROLL
+                for (c = 0; c < nc; c++) acc[(r * nc + c) * V_PER16 + h] = v_fma(wv, xv[c], acc[(r * nc + c) * V_PER16 + h]);
+            }
+        }
+    }
+    for (r = 0; r < nr; r++) {
+        for (c = 0; c < nc; c++) {
+            float *y = m->y + (uint64_t)(col + c) * m->y_stride + row + r;
+            vf *s = acc + (r * nc + c) * V_PER16;
+            float t;
+            if (tail) { /* zeros behind the last column, for the weights as for the activations */
+                float wt[16], xt[16];
+                memset(wt, 0, sizeof wt);
+                memset(xt, 0, sizeof xt);
+                memcpy(wt, w + (uint64_t)r * rb + (uint64_t)full * (uint32_t)size, (size_t)(tail * size));
+                memcpy(xt, x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, (size_t)tail * 4);
+                for (h = 0; h < V_PER16; h++)
+                    s[h] = v_fma(V_NAME(load_w)(type, (const uint8_t *)wt, h * V_W), v_loadu(xt + h * V_W), s[h]);
+            }
+            t = v_tree_add(s);
+            if (m->bias) t = t + m->bias[row + r];
+            *y = m->flags & AIOSK_MM_ADD ? *y + t : t;
+        }
+    }
+}
+
+/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). */
+V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
+    enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
+    int32_t row = m->row0, c;
+    if (V_W > 1) {
+        for (; row + 4 <= m->row1; row += 4) {
+            for (c = 0; c + NC <= m->n_cols; c += NC)
+                for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
+            for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
+        }
+    }
+    for (; row < m->row1; row++)
+        for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
+}
+
+V_EXPORT void V_NAME(rows_f32)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F32); }
+V_EXPORT void V_NAME(rows_f16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F16); }
+V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_BF16); }
+
+/* ======== kernels/isa_table.inc, continued ======== */
+/* isa_table.inc: integer matrices with one set of dot products (V_NAME), and the table of an instruction set, whose other
+ * functions are those of V_BASE. */
+#if V_W > 1
+
+/* ======== kernels/unpack.inc, continued ======== */
+/* unpack.inc: panels to codes in registers, one short case per format; lane r is row r. ref.c says what the bits mean, and in the
+ * same words; pack.c where they are: a segment of dwords starts at a fixed byte of the block, element i 64 i behind it.
+ *   A32   unit():  32 columns of a block: codes w[8], scale d (NVFP4: one per 16), minimum dmin
+ *   A256  head():  scales of a block as bytes, four in a dword; minima as pairs of int16;  step(): 32 columns of it
+ * type, h, u and j are constants where it matters (after unrolling). kind and offset of the codes are in lanes.inc. */
+
+#define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
+#define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
+#define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+
+/* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
+V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
+    const vi t = table ? i_table(table) : v_zeroi();
+    int i;
+    AIOSK__UNROLL
+    for (i = 0; i < 4; i++) {
+        const vi a = AIOSK__DW(seg, i);
+        w[i] = table ? i_lut(t, AIOSK__LO(a)) : AIOSK__LO(a);
+        w[i + 4] = table ? i_lut(t, AIOSK__HI(a)) : AIOSK__HI(a);
+    }
+}
+/* The four 2-bit fields of byte b of each dword, through a table that has code c at c and at 4 c. */
+V_FN vi V_NAME(two)(vi a, const int b, vi t) {
+    const vi x = i_and(i_splat(a, b), v_set1i((int32_t)0xC0300C03));
+    return i_lut(t, AIOSK__LO(i_or(x, i_srl(x, 4))));
+}
+/* The four 3-bit fields of each dword below 2^12, through a table of 8. */
+V_FN vi V_NAME(three)(vi a, vi t) {
+    const vi x = i_or(i_and(a, v_set1i(7)), i_and(i_sll(a, 5), v_set1i(7 << 8)));
+    const vi y = i_or(i_and(i_sll(a, 10), v_set1i(7 << 16)), i_and(i_sll(a, 15), v_set1i(7 << 24)));
+    return i_lut(t, i_or(x, y));
+}
+V_FN vi V_NAME(prep_table)(const int8_t *t) { return i_prep8(i_table(t)); }
+
+V_FN void V_NAME(unit)(const int type, const uint8_t *p, const int h, const int u, vi *w, vf *d, vf *dmin) {
+    vi a;
+    int i;
+    dmin[0] = v_zero();
+    switch (type) {
+    case AIOSK_Q4_0:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 32, w, NULL);
+        break;
+    case AIOSK_Q4_1:
+        d[0] = AIOSK__F16(0);
+        dmin[0] = v_xorsign(AIOSK__F16(32), v_set1(-1.0f));
+        V_NAME(halves)(p, h, 64, w, NULL);
+        break;
+    case AIOSK_Q5_0:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 96, w, NULL);
+        a = AIOSK__DW(32, 0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_or(w[i], i_bits(a, i, 16));
+        break;
+    case AIOSK_Q5_1:
+        d[0] = AIOSK__F16(0);
+        dmin[0] = v_xorsign(AIOSK__F16(32), v_set1(-1.0f));
+        V_NAME(halves)(p, h, 128, w, NULL);
+        a = AIOSK__DW(64, 0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_or(w[i], i_bits(a, i, 16));
+        break;
+    case AIOSK_Q8_0:
+        d[0] = AIOSK__F16(0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(AIOSK__DW(32, i));
+        break;
+    case AIOSK_IQ4_NL:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 32, w, aiosk__iq4_levels);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(w[i]);
+        break;
+    case AIOSK_MXFP4: { /* aiosk__e8m0_half: 2^21 << e as bits for e = 0, 1, else (e - 1) << 23 */
+        const vi e = i_load_u8(p + h * V_W);
+        d[0] = v_sel_lt(v_cvt_i32_f32(e), v_set1(2.0f), i_as_float(i_sll(v_addi(e, v_set1i(1)), 21)),
+                        i_as_float(i_sll(v_subi(e, v_set1i(1)), 23)));
+        V_NAME(halves)(p, h, 16, w, aiosk__t_fp4);
+        break;
+    }
+    case AIOSK_NVFP4: /* aiosk__ue4m3_half */
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            const vi x = i_and(i_srl(AIOSK__DW(0, 0), 8 * (2 * u + i)), v_set1i(255)), e = i_and(x, v_set1i(127));
+            const vf f = v_cvt_i32_f32(x), g = v_cvt_i32_f32(e);
+            vf v = v_sel_lt(g, v_set1(8.0f), v_mul(g, v_set1(1.0f / 1024)), i_as_float(v_addi(i_sll(e, 20), v_set1i(119 << 23))));
+            v = v_sel_lt(v_set1(126.5f), f, v_sel_lt(f, v_set1(127.5f), v_zero(), v), v);
+            d[i] = v;
+        }
+        a = i_table(aiosk__t_fp4);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            const vi x = AIOSK__DW(64, 4 * u + i);
+            w[(i & 2) * 2 + (i & 1)] = i_lut(a, AIOSK__LO(x));
+            w[(i & 2) * 2 + (i & 1) + 2] = i_lut(a, AIOSK__HI(x));
+        }
+        break;
+    case AIOSK_Q1_0:
+        d[0] = AIOSK__F16(0);
+        a = AIOSK__DW(32, u);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_bits(a, i, 2);
+        break;
+    default: /* Q2_0 */
+        d[0] = AIOSK__F16(0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = V_NAME(two)(AIOSK__DW(32, 2 * u + (i >> 2)), i & 3, i_table(aiosk__t_two));
+        break;
+    }
+}
+
+/* Nibbles 0..3 of each dword to its bytes */
+V_FN vi V_NAME(nibbles)(vi a) {
+    const vi x = i_or(i_and(a, v_set1i(0xF)), i_and(i_sll(a, 4), v_set1i(0xF00)));
+    return i_or(x, i_or(i_and(i_sll(a, 8), v_set1i(0xF0000)), i_and(i_sll(a, 12), v_set1i(0xF000000))));
+}
+/* 2 s + 1 of bytes */
+V_FN vi V_NAME(odd)(vi a) { return i_addb(i_addb(a, a), v_set1i(0x01010101)); }
+/* The top nibbles of four dwords */
+V_FN vi V_NAME(tops)(vi a, vi b, vi c, vi d) {
+    const vi x = i_or(i_srl(a, 28), i_and(i_srl(b, 20), v_set1i(0xF00)));
+    return i_or(x, i_or(i_and(i_srl(c, 12), v_set1i(0xF0000)), i_and(i_srl(d, 4), v_set1i(0xF000000))));
+}
+/* Bytes as minima: two registers of pairs */
+V_FN void V_NAME(minima)(vi *mn, vi a) {
+    mn[0] = i_and(a, v_set1i(0x00FF00FF));
+    mn[1] = i_and(i_srl(a, 8), v_set1i(0x00FF00FF));
+}
+
+V_FN void V_NAME(head)(const int type, const uint8_t *p, const int h, vi *sc, vi *mn, vf *d, vf *dmin) {
+    const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030);
+    vi a, b, c;
+    int i;
+    dmin[0] = v_zero();
+    if (type != AIOSK_IQ1_M) d[0] = AIOSK__F16(0);
+    switch (type) {
+    case AIOSK_Q2_K:
+        dmin[0] = AIOSK__F16(32);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            a = AIOSK__DW(64, i);
+            sc[i] = i_and(a, m);
+            V_NAME(minima)(mn + 2 * i, AIOSK__HI(a));
+        }
+        break;
+    case AIOSK_Q3_K:
+        a = AIOSK__DW(32, 0);
+        b = AIOSK__DW(32, 1);
+        c = AIOSK__DW(32, 2);
+        sc[0] = i_or(i_and(a, m), i_and(i_sll(c, 4), m30));
+        sc[1] = i_or(i_and(b, m), i_and(i_sll(c, 2), m30));
+        sc[2] = i_or(AIOSK__HI(a), i_and(c, m30));
+        sc[3] = i_or(AIOSK__HI(b), i_and(i_srl(c, 2), m30));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) sc[i] = i_addb(sc[i], v_set1i((int32_t)0xE0E0E0E0)); /* - 32 */
+        break;
+    case AIOSK_Q4_K:
+    case AIOSK_Q5_K:
+        dmin[0] = AIOSK__F16(32);
+        a = AIOSK__DW(64, 0);
+        b = AIOSK__DW(64, 1);
+        c = AIOSK__DW(64, 2);
+        sc[0] = i_and(a, v_set1i(0x3F3F3F3F));
+        sc[1] = i_or(i_and(c, m), i_and(i_srl(a, 2), m30));
+        V_NAME(minima)(mn, i_and(b, v_set1i(0x3F3F3F3F)));
+        V_NAME(minima)(mn + 2, i_or(AIOSK__HI(c), i_and(i_srl(b, 2), m30)));
+        break;
+    case AIOSK_Q6_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) sc[i] = AIOSK__DW(3104, i);
+        break;
+    case AIOSK_IQ4_XS:
+        a = AIOSK__DW(64, 0);
+        b = i_load_u16(p + 32 + h * V_W * 2);
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            c = i_or(i_and(i_sll(b, 4), v_set1i(0x30)), i_and(i_sll(b, 10), v_set1i(0x3000)));
+            c = i_or(c, i_or(i_and(i_sll(b, 16), v_set1i(0x300000)), i_and(i_sll(b, 22), v_set1i(0x30000000))));
+            sc[i] = i_addb(i_or(V_NAME(nibbles)(a), c), v_set1i((int32_t)0xE0E0E0E0));
+            a = i_srl(a, 16);
+            b = i_srl(b, 8);
+        }
+        break;
+    case AIOSK_IQ1_S:
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            a = AIOSK__DW(544, 2 * i);
+            b = AIOSK__DW(544, 2 * i + 1);
+            c = i_or(i_and(i_srl(a, 12), v_set1i(7)), i_and(i_srl(a, 20), v_set1i(0x700)));
+            sc[i] = V_NAME(odd)(i_or(c, i_or(i_and(i_sll(b, 4), v_set1i(0x70000)), i_and(i_srl(b, 4), v_set1i(0x7000000)))));
+        }
+        break;
+    case AIOSK_IQ1_M: { /* the scale is in the top nibbles of four words */
+        uint16_t f[V_W];
+        int32_t g[V_W];
+        a = AIOSK__DW(768, 0);
+        b = AIOSK__DW(768, 1);
+        c = i_or(i_and(i_srl(a, 12), v_set1i(0xF)), i_and(i_srl(a, 24), v_set1i(0xF0)));
+        v_storei(g, i_or(c, i_or(i_and(i_srl(b, 4), v_set1i(0xF00)), i_and(i_srl(b, 16), v_set1i(0xF000)))));
+        for (i = 0; i < V_W; i++) f[i] = (uint16_t)g[i];
+        d[0] = v_mul(v_load_f16(f), v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            c = i & 2 ? b : a;
+            if (i & 1) c = i_srl(c, 16);
+            c = i_or(i_or(i_and(c, v_set1i(7)), i_and(i_sll(c, 5), v_set1i(0x700))),
+                     i_or(i_and(i_sll(c, 10), v_set1i(0x70000)), i_and(i_sll(c, 15), v_set1i(0x7000000))));
+            sc[i] = V_NAME(odd)(c);
+        }
+        break;
+    }
+    case AIOSK_IQ2_XXS:
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++)
+            sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(96, 8 * i), AIOSK__DW(96, 8 * i + 2), AIOSK__DW(96, 8 * i + 4), AIOSK__DW(96, 8 * i + 6)));
+        break;
+    case AIOSK_IQ2_XS:
+    case AIOSK_IQ2_S: {
+        const int at = type == AIOSK_IQ2_XS ? 32 : 160;
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            a = AIOSK__DW(at, i >> 1);
+            if (i & 1) a = i_srl(a, 16);
+            sc[i] = V_NAME(odd)(V_NAME(nibbles)(a));
+        }
+        break;
+    }
+    case AIOSK_IQ3_XXS:
+        d[0] = v_mul(d[0], v_set1(0.25f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++)
+            sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(1056, 4 * i), AIOSK__DW(1056, 4 * i + 1), AIOSK__DW(1056, 4 * i + 2), AIOSK__DW(1056, 4 * i + 3)));
+        break;
+    case AIOSK_IQ3_S:
+        a = AIOSK__DW(32, 0);
+        sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
+        sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
+        break;
+    default: break; /* TQ1_0, TQ2_0: no scales within */
+    }
+}
+
+/* Ternary digit n of bytes: ((b * 3^n) & 255) * 3 >> 8, even bytes and odd ones in the high halves of int16 */
+V_FN vi V_NAME(digit)(vi a, const int pow3) {
+    const vi three = v_set1i(0x00030003);
+    const vi even = i_mulhi16(i_mul16(a, v_set1i(pow3 * 256 * 0x10001)), three);
+    const vi odd = i_mulhi16(i_mul16(i_and(a, v_set1i((int32_t)0xFF00FF00)), v_set1i(pow3 * 0x10001)), three);
+    return i_or(even, i_sll(odd, 8));
+}
+/* aiosk__signs7 of four times 7 bits: bytes */
+V_FN vi V_NAME(signs7)(vi x) { /* x: bytes below 128 */
+    return i_or(x, i_lut(i_table(aiosk__t_parity), AIOSK__LO(i_xor(x, i_srl(x, 4)))));
+}
+V_FN vi V_NAME(sevens)(vi s) { /* bits 0..6, 7..13, 14..20, 21..27 of a dword to its bytes */
+    const vi x = i_or(i_and(s, v_set1i(0x7F)), i_and(i_sll(s, 1), v_set1i(0x7F00)));
+    return i_or(x, i_or(i_and(i_sll(s, 2), v_set1i(0x7F0000)), i_and(i_sll(s, 3), v_set1i(0x7F000000))));
+}
+/* Two entries of 4 times 2 bits with signs; g: which of the four of a step */
+V_FN void V_NAME(grid2)(vi *w, const uint16_t *grid, vi index, vi signs, const int g) {
+    const vi t = i_table(aiosk__t_iq2), e = i_gather16(grid, index);
+    w[2 * g] = i_prep8(i_negate(V_NAME(two)(e, 0, t), signs, 2 * g));
+    w[2 * g + 1] = i_prep8(i_negate(V_NAME(two)(e, 1, t), signs, 2 * g + 1));
+}
+V_FN void V_NAME(grid1)(vi *w, vi index, vi minus, const int g) { /* minus: 1 or 0, takes or adds one eighth */
+    const vi t = i_table(aiosk__t_iq1), e = i_gather16(aiosk__iq1_grid, index);
+    const vi delta = i_splat(v_subi(v_set1i(1), i_sll(minus, 1)), 0);
+    w[2 * g] = i_prep8(i_addb(V_NAME(two)(e, 0, t), delta));
+    w[2 * g + 1] = i_prep8(i_addb(V_NAME(two)(e, 1, t), delta));
+}
+
+V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int j, vi *w, const vi *sc) {
+    const vi m3 = v_set1i(0x03030303), m255 = v_set1i(255);
+    vi a, b, c, s0, s1;
+    int i;
+    switch (type) {
+    case AIOSK_Q2_K:
+    case AIOSK_TQ2_0: {
+        const int at = type == AIOSK_Q2_K ? 320 : 32;
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_and(i_srl(AIOSK__DW(at, (j >> 2) * 8 + i), 2 * (j & 3)), m3);
+        if (V_PREMUL && type == AIOSK_Q2_K) {
+            s0 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1)));
+            s1 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1) + 8));
+            AIOSK__UNROLL
+            for (i = 0; i < 8; i++) w[i] = i_mul16(w[i], i < 4 ? s0 : s1); /* bytes up to 45: no carry */
+        }
+        break;
+    }
+    case AIOSK_Q3_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = AIOSK__DW(224, i);
+            a = j < 2 ? i_sll(a, 2 - j) : i_srl(a, j - 2);
+            w[i] = i_or(i_and(i_srl(AIOSK__DW(736, (j >> 2) * 8 + i), 2 * (j & 3)), m3), i_and(a, v_set1i(0x04040404)));
+        }
+        if (V_PREMUL) { /* scale * (code - 4) + 124: bytes of 0..252; the carry between them is that of the true sum */
+            s0 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1)));
+            s1 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1) + 8));
+            b = i_sub16(v_set1i(0x7C7C7C7C), i_mul16(s0, v_set1i(0x04040404)));
+            c = i_sub16(v_set1i(0x7C7C7C7C), i_mul16(s1, v_set1i(0x04040404)));
+            AIOSK__UNROLL
+            for (i = 0; i < 8; i++) w[i] = i_add16(i_mul16(w[i], i < 4 ? s0 : s1), i < 4 ? b : c);
+        }
+        break;
+    case AIOSK_Q4_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = j & 1 ? AIOSK__HI(AIOSK__DW(256, (j >> 1) * 8 + i)) : AIOSK__LO(AIOSK__DW(256, (j >> 1) * 8 + i));
+        break;
+    case AIOSK_Q5_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = AIOSK__DW(256, i);
+            a = i_and(j < 4 ? i_sll(a, 4 - j) : i_srl(a, j - 4), v_set1i(0x10101010));
+            w[i] = i_or(j & 1 ? AIOSK__HI(AIOSK__DW(768, (j >> 1) * 8 + i)) : AIOSK__LO(AIOSK__DW(768, (j >> 1) * 8 + i)), a);
+        }
+        break;
+    case AIOSK_Q6_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            b = AIOSK__DW(2080, (j >> 2) * 8 + i);
+            b = i_and((j & 3) == 0 ? i_sll(b, 4) : (j & 3) == 1 ? i_sll(b, 2) : (j & 3) == 2 ? b : i_srl(b, 2), v_set1i(0x30303030));
+            a = AIOSK__DW(32, (j >> 2) * 16 + (j & 1) * 8 + i);
+            w[i] = i_or(j & 2 ? AIOSK__HI(a) : AIOSK__LO(a), b);
+        }
+        break;
+    case AIOSK_IQ4_XS:
+        V_NAME(halves)(p, h, 128 + j * 256, w, aiosk__iq4_levels);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(w[i]);
+        break;
+    case AIOSK_TQ1_0:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            const int at = j < 5 ? i : j < 7 || i < 4 ? 8 + (i & 3) : 12, n = j < 5 ? j : j < 7 || i < 4 ? 2 * (j - 5) + (i >> 2) : i - 4;
+            w[i] = V_NAME(digit)(AIOSK__DW(32, at), n == 0 ? 1 : n == 1 ? 3 : n == 2 ? 9 : n == 3 ? 27 : 81);
+        }
+        break;
+    case AIOSK_IQ1_S:
+        a = AIOSK__DW(32, j);
+        b = i_srl(AIOSK__DW(544, j >> 1), 16 * (j & 1));
+        c = i_and(i_srl(b, 15), v_set1i(1));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++)
+            V_NAME(grid1)(w, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(i_srl(b, 3 * i), v_set1i(7)), 8)), c, i);
+        break;
+    case AIOSK_IQ1_M:
+        a = AIOSK__DW(0, j);
+        b = i_srl(AIOSK__DW(512, j >> 1), 16 * (j & 1));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            c = i_srl(b, 4 * i);
+            V_NAME(grid1)(w, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(c, v_set1i(7)), 8)), i_and(i_srl(c, 3), v_set1i(1)), i);
+        }
+        break;
+    case AIOSK_IQ2_XXS:
+        a = AIOSK__DW(32, 2 * j);
+        s0 = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(32, 2 * j + 1)));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) V_NAME(grid2)(w, aiosk__iq2xxs_grid, i_and(i_srl(a, 8 * i), m255), s0, i);
+        break;
+    case AIOSK_IQ2_XS: /* words of 9 bits of index and 7 of signs */
+        a = AIOSK__DW(160, 2 * j);
+        b = AIOSK__DW(160, 2 * j + 1);
+        s0 = i_or(i_and(i_srl(a, 9), v_set1i(0x7F)), i_and(i_srl(a, 17), v_set1i(0x7F00)));
+        s0 = V_NAME(signs7)(i_or(s0, i_or(i_and(i_sll(b, 7), v_set1i(0x7F0000)), i_and(i_srl(b, 1), v_set1i(0x7F000000)))));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) V_NAME(grid2)(w, aiosk__iq2xs_grid, i_and(i_srl(i & 2 ? b : a, 16 * (i & 1)), v_set1i(511)), s0, i);
+        break;
+    case AIOSK_IQ2_S:
+        a = AIOSK__DW(288, j);
+        b = i_srl(AIOSK__DW(32, j >> 2), 8 * (j & 3));
+        s0 = AIOSK__DW(800, j);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++)
+            V_NAME(grid2)(w, aiosk__iq2s_grid, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(i_srl(b, 2 * i), v_set1i(3)), 8)), s0, i);
+        break;
+    case AIOSK_IQ3_XXS:
+    case AIOSK_IQ3_S: {
+        const int s = type == AIOSK_IQ3_S, at = s ? 96 : 32;
+        const vi t = i_table(s ? aiosk__t_iq3s : aiosk__t_iq3xxs);
+        if (s) s0 = AIOSK__DW(1248, j);
+        else s0 = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(1056, j)));
+        if (s) b = i_srl(AIOSK__DW(1120, j >> 2), 8 * (j & 3));
+        else b = v_zeroi();
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = i_and(i_srl(AIOSK__DW(at, 2 * j + (i >> 2)), 8 * (i & 3)), m255);
+            if (s) a = i_or(a, i_and(i_sll(b, 8 - i), v_set1i(256)));
+            w[i] = i_prep8(i_negate(V_NAME(three)(i_gather16(s ? aiosk__iq3s_grid : aiosk__iq3xxs_grid, a), t), s0, i));
+        }
+        break;
+    }
+    default: break;
+    }
+}
+#undef AIOSK__HI
+#undef AIOSK__LO
+#undef AIOSK__F16
+#undef AIOSK__DW
+
+/* ======== kernels/isa_table.inc, continued ======== */
+#endif
+
+/* ======== kernels/lanes.inc, continued ======== */
+/* lanes.inc: products of 16 rows with columns: a lane is a row, no sum crosses lanes. Expanded once per set of dot products
+ * over the v_* and i_* vocabulary.
+ *
+ * One column: a panel is unpacked into registers and multiplied there; one copy per format (one_*). Many columns: up to 256 columns
+ * of a few panels are unpacked once into codes of a byte (codes_*), which lie in the first-level cache while all columns
+ * are multiplied with them; the loops for that know only what kind of codes these are (cols_*). The sequence of float operations
+ * of an output is the same in all of them, so the bits are. */
+
+/* Asks for what is AIOSK__AHEAD bytes further on in the stream of weights: hardware prefetchers stop at the end of a 4 KiB
+ * page. Addresses behind the matrix do no harm. */
+#ifndef AIOSK__AHEAD
+#define AIOSK__AHEAD 4096
+#endif
+V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
+    int32_t i;
+    AIOSK__UNROLL
+    for (i = 0; i < bytes; i += 64) AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+}
+
+/* acc += (dw * dx) * S, the one float step of a block. */
+V_FN vf V_NAME(step_add)(vf acc, vf dw, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dw, v_set1(aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+/* acc -= (dmin * dx) * M */
+V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+
+/* ---- formats -------------------------------------------------------------------------------------------------
+ * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
+ * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. */
+#define AIOSK__A32(X) /* type, name, kind, offset, columns */                                                         \
+    X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
+    X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) X(MXFP4, mxfp4, 5, 12, 32) X(NVFP4, nvfp4, 5, 12, 16)         \
+    X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
+#define AIOSK__A256(X) /* type, name, kind, offset, columns, pairs of minima */                                        \
+    X(Q4_K, q4_k, 4, 0, 32, 4) X(Q5_K, q5_k, 5, 0, 32, 4) X(Q6_K, q6_k, 6, 32, 16, 0)                                   \
+    X(Q2_K, q2_k, V_PREMUL ? 6 : 4, 0, V_PREMUL ? 0 : 16, 8) X(Q3_K, q3_k, V_PREMUL ? 8 : 4, V_PREMUL ? 124 : 4,        \
+    V_PREMUL ? 0 : 16, 0) X(TQ1_0, tq1_0, 4, 1, 0, 0) X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)       \
+    AIOSK__GRIDS(X)
+#define AIOSK__GRIDS(X)                                                                                                \
+    X(IQ2_XXS, iq2_xxs, 7, -1, 32, 0) X(IQ2_XS, iq2_xs, 7, -1, 16, 0) X(IQ2_S, iq2_s, 7, -1, 16, 0)                     \
+    X(IQ3_XXS, iq3_xxs, 7, -1, 32, 0) X(IQ3_S, iq3_s, 7, -1, 32, 0) X(IQ1_S, iq1_s, 7, -1, 32, 0)                       \
+    X(IQ1_M, iq1_m, 7, -1, 16, 0)
+
+/* How a format goes through many columns: the codes that cols_* gets. Where V_BIAS8 and a product is not packed in halves, all
+ * codes are made equal: 128 above their meaning. */
+#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && (kind) != 6)
+
+/* Panels to codes */
+typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
+/* n_blocks of a panel times a column, in two ways: blocks k..k1-1 added to acc [16] */
+typedef void (*V_NAME(one_fn))(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc);
+/* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
+typedef struct V_NAME(cols) {
+    const aiosk__codes *t;
+    const uint8_t *x;
+    uint64_t xs;
+    float *acc;
+    int32_t n_in, k, n, n_cols;
+    int32_t offset, n_mn;   /* of the format; pairs of minima, 0 without */
+} V_NAME(cols);
+
+/* One more register to the parts of a group: [nc][np] */
+#define AIOSK__EACH(M)                     \
+    AIOSK__UNROLL                          \
+    for (c = 0; c < nc; c++) {             \
+        AIOSK__UNROLL                      \
+        for (e = 0; e < np; e++) { M; }    \
+    }
+
+/* ---- A32 ---- */
+/* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8 */
+V_FN vi V_NAME(start32)(const int offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+    if (offset == 0) return v_zeroi();
+    if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
+    if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
+    return v_set1i(-offset * (int32_t)aiosk__u32(xc + a.sum + k * 4));
+}
+/* The same over 16 columns, from their codes */
+V_FN vi V_NAME(start16)(const int offset, const uint8_t *x) {
+    return offset ? v_set1i(-offset * (aiosk__sum8((const int8_t *)x) + aiosk__sum8((const int8_t *)x + 8))) : v_zeroi();
+}
+/* nc columns times unit k of np panels: codes w, scales d, minima; acc += . columns: per scale. All const are constants. */
+V_FN void V_NAME(times32)(const int kind, const int offset, const int columns, const int has_min, const int np, const int nc, vi w[][8],
+                          vf d[][2], const vf *dmin, const uint8_t *x, uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+    const int n = columns / 4, run = I_RUN(kind, n);
+    int c, e, f, g, i;
+    AIOSK__UNROLL
+    for (g = 0; g < 8; g += n) { /* columns of one scale */
+        vi s[V_NC][V_NP];
+        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+                                     : V_NAME(start32)(offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__UNROLL
+        for (f = g; f < g + n; f += run) {
+            i_part p[V_NC][V_NP];
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], w[e][f], i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__UNROLL
+            for (i = f + 1; i < f + run; i++)
+                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], w[e][i], i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
+            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+        }
+        AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
+    }
+    if (has_min) {
+        AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
+                                                 i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
+    }
+}
+
+#define AIOSK__ONE(T, t, kind, offset, columns)                                                                       \
+    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
+        const aiosk__a32 a = aiosk__a32_parts(n_in);                                                                   \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16 };                                          \
+        vf s[V_PER16][1][V_NP];                                                                                        \
+        int h, u;                                                                                                      \
+        for (h = 0; h < V_PER16; h++) s[h][0][0] = v_loadu(acc + h * V_W);                                             \
+        for (; k < k1; k++, p += bytes) {                                                                              \
+            V_NAME(ahead)(p, bytes);                                                                                   \
+            for (u = 0; u < nu; u++)                                                                                   \
+                for (h = 0; h < V_PER16; h++) {                                                                        \
+                    vi w[1][8];                                                                                        \
+                    vf d[1][2], dmin;                                                                                  \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                               \
+                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), columns, (offset) == 0, 1, 1, w, d, &dmin, x, 0, \
+                                    a, k * nu + u, s[h]);                                                              \
+                }                                                                                                      \
+        }                                                                                                              \
+        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, s[h][0][0]);                                             \
+    }                                                                                                                  \
+    V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16, even = (offset) >= 0 && V_BIAS8 ? 128 - (offset) : 0 }; \
+        int h, u, i, at = 0;                                                                                           \
+        for (; n > 0; n--, p += bytes) {                                                                               \
+            V_NAME(ahead)(p, bytes);                                                                                   \
+            for (u = 0; u < nu; u++, at++)                                                                             \
+                for (h = 0; h < V_PER16; h++) {                                                                        \
+                    vi w[8];                                                                                           \
+                    vf d[2], dmin;                                                                                     \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w, d, &dmin);                                                     \
+                    AIOSK__UNROLL                                                                                      \
+                    for (i = 0; i < 8; i++)                                                                            \
+                        v_storei(o->code[at * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+                    v_storeu(o->d[(columns) == 16 ? 2 * at : at] + h * V_W, d[0]);                                     \
+                    if ((columns) == 16) v_storeu(o->d[2 * at + 1] + h * V_W, d[1]);                                   \
+                    if ((offset) == 0) v_storeu(o->dmin[at] + h * V_W, dmin);                                          \
+                }                                                                                                      \
+        }                                                                                                              \
+    }
+
+/* nc columns from column c0 */
+V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int columns, const int nc, int32_t c0) {
+    const aiosk__a32 a = aiosk__a32_parts(m->n_in);
+    const uint64_t xs = m->xs;
+    const uint8_t *x = m->x + (uint64_t)c0 * xs;
+    float *o = m->acc + (int64_t)c0 * V_NP * 16;
+    const int np = V_NP, has_min = m->n_mn, offset = V_BIAS8 ? 128 : kind == 8 ? 0 : m->offset;
+    int32_t u;
+    int h, i, e, c;
+    for (c = 0; c < nc; c++) /* the next group */
+        for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
+    for (h = 0; h < V_PER16; h++) {
+        vf acc[V_NC][V_NP];
+        AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
+        for (u = 0; u < m->n; u++) {
+            vi w[V_NP][8];
+            vf d[V_NP][2], dmin[V_NP];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                AIOSK__UNROLL
+                for (i = 0; i < 8; i++) w[e][i] = v_loadi(m->t[e].code[u * 8 + i] + h * V_W * 4);
+                d[e][0] = v_loadu(m->t[e].d[columns == 16 ? 2 * u : u] + h * V_W);
+                d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
+                dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
+            }
+            V_NAME(times32)(kind, offset, columns, has_min, np, nc, w, d, dmin, x, xs, a, m->k + u, acc);
+        }
+        AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
+    }
+}
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
+    int32_t c = 0;
+    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, columns, V_NC, c);
+    for (; c < m->n_cols; c++) V_NAME(group_a32)(m, kind, columns, 1, c);
+}
+
+/* ---- A256 ---- */
+/* The scales of step j from bytes sc */
+V_FN void V_NAME(step_scales)(const int kind, const int columns, const vi *sc, const int j, vi *t) {
+    t[0] = t[1] = sc[0];
+    if (columns == 32) t[0] = i_scale(kind, i_srl(sc[j >> 2], 8 * (j & 3)));
+    if (columns == 16) {
+        const vi a = i_srl(sc[j >> 1], 16 * (j & 1));
+        t[0] = i_scale(kind, a);
+        t[1] = i_scale(kind, i_srl(a, 8));
+    }
+}
+/* nc columns times step j (32 columns) of np panels: codes w, scales t; s += . x: block k of the first column */
+V_FN void V_NAME(times256)(const int kind, const int columns, const int np, const int nc, vi w[][8], vi t[][2], const uint8_t *x,
+                           uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
+    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind);
+    int c, e, f, i;
+    AIOSK__UNROLL
+    for (f = 0; f < 8; f += pair ? 2 * run : run) {
+        i_part p[V_NC][V_NP], q[V_NC][V_NP];
+#define AIOSK__X(i) i_dup(x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+#define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
+#define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
+        if (columns == 0) {
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], w[e][f], AIOSK__X(f)))
+        } else if (V_BIAS8 && kind == 6) {
+            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), w[e][f], AIOSK__X(f)))
+            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), w[e][f + run], AIOSK__X(f + run)))
+        } else if (V_BIAS8 && kind > 6) {
+            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), w[e][f], AIOSK__X(f)))
+        } else {
+            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), w[e][f], AIOSK__X(f)))
+            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), w[e][f + run], AIOSK__X(f + run)))
+        }
+        AIOSK__UNROLL
+        for (i = f + 1; i < f + run; i++) {
+            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], w[e][i], AIOSK__X(i)))
+            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], w[e][i + run], AIOSK__X(i + run)))
+        }
+        if (columns == 0) {
+            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+        } else {
+            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], t[e][n == 4 && f >= 4]))
+        }
+#undef AIOSK__Z
+#undef AIOSK__Z8
+#undef AIOSK__X
+    }
+}
+/* What is left to take off: offset * sum of scale * sum of x, where the products did not */
+#define AIOSK__LEFT(kind, offset, columns) ((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX) ? (offset) : 0)
+V_FN vi V_NAME(left)(const int offset, vi s, const vi *sc, const uint8_t *sum16) {
+    vi t = v_zeroi(), p[2];
+    int i;
+    for (i = 0; i < 4; i++) {
+        i_pairs(p, sc[i]);
+        t = i_macc_pair(t, p[0], (const int16_t *)(const void *)sum16 + 4 * i);
+        t = i_macc_pair(t, p[1], (const int16_t *)(const void *)sum16 + 4 * i + 2);
+    }
+    return v_subi(s, i_sll(t, offset == 32 ? 5 : 2));
+}
+/* The sum over a whole block of unscaled codes, times -offset */
+V_FN vi V_NAME(start256)(const int offset, const uint8_t *xc, const aiosk__a256 a, int32_t k) {
+    const int16_t *z = (const int16_t *)(const void *)(xc + a.sum32) + k * 8;
+    return offset ? v_set1i(-offset * (z[0] + z[1] + z[2] + z[3] + z[4] + z[5] + z[6] + z[7])) : v_zeroi();
+}
+V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf d, vf dmin, const vi *mn, const int n_mn, vi s, vf acc) {
+    const uint8_t *dx = xc + a.d + k * 4;
+    const int16_t *b = (const int16_t *)(const void *)(n_mn == 4 ? xc + a.sum32 + k * 16 : xc + a.sum16 + k * 32);
+    vi m = v_zeroi();
+    int i;
+    acc = V_NAME(step_add)(acc, d, dx, s);
+    if (!n_mn) return acc;
+    for (i = 0; i < n_mn; i++) m = i_macc_pair(m, mn[i], b + 2 * i);
+    return V_NAME(step_min)(acc, dmin, dx, m);
+}
+
+#define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)                                                               \
+    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
+        const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                 \
+        enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                            \
+        vf o[V_PER16];                                                                                                 \
+        int h, i, j, g;                                                                                                \
+        for (h = 0; h < V_PER16; h++) o[h] = v_loadu(acc + h * V_W);                                                   \
+        for (; k < k1; k++, p += bytes)                                                                                \
+            for (h = 0; h < V_PER16; h++) {                                                                            \
+                vi sc[4], mn[8], w[1][8], r[1][2], s[1][V_NP];                                                         \
+                vf d, dmin;                                                                                            \
+                s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
+                V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
+                for (g = 0; g < 8; g += (kind) == 7 ? 1 : 4) {              /* a grid's step is long as it is */       \
+                    AIOSK__UNROLL                                                                                      \
+                    for (i = 0; i < ((kind) == 7 ? 1 : 4); i++) {                                                      \
+                        j = g + i;                                                                                     \
+                        V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
+                        V_NAME(step)(AIOSK_##T, p, h, j, w[0], sc);                                                    \
+                        V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
+                        V_NAME(times256)(kind, columns, 1, 1, w, r, x, 0, a, k, j, s);                                 \
+                    }                                                                                                  \
+                }                                                                                                      \
+                if (AIOSK__LEFT(kind, offset, columns))                                                                \
+                    s[0][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[0][0], sc, x + a.sum16 + k * 32);     \
+                o[h] = V_NAME(block_end)(x, a, k, d, dmin, mn, n_mn, s[0][0], o[h]);                                   \
+            }                                                                                                          \
+        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, o[h]);                                                   \
+    }
+#define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
+    V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
+        enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
+        int h, i, j;                                                                                                   \
+        (void)n;                                                                                                       \
+        for (h = 0; h < V_PER16; h++) {                                                                                \
+            vi sc[4], mn[8], w[8];                                                                                     \
+            vf d, dmin;                                                                                                \
+            V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                          \
+            v_storeu(o->d[0] + h * V_W, d);                                                                            \
+            v_storeu(o->dmin[0] + h * V_W, dmin);                                                                      \
+            for (i = 0; i < ((columns) == 0 ? 0 : (columns) == 16 ? 4 : 2); i++) v_storei(o->sc[i] + h * V_W, sc[i]);  \
+            for (i = 0; i < n_mn; i++) v_storei(o->mn[i] + h * V_W, mn[i]);                                            \
+            for (j = 0; j < 8; j++) {                                                                                  \
+                V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                                     \
+                V_NAME(step)(AIOSK_##T, p, h, j, w, sc);                                                               \
+                AIOSK__UNROLL                                                                                          \
+                for (i = 0; i < 8; i++)                                                                                \
+                    v_storei(o->code[j * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
+V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int columns, const int nc, int32_t c0) {
+    const aiosk__a256 a = aiosk__a256_parts(m->n_in);
+    const uint64_t xs = m->xs;
+    const uint8_t *x = m->x + (uint64_t)c0 * xs;
+    float *o = m->acc + (int64_t)c0 * V_NP * 16;
+    const int32_t k = m->k;
+    const int np = V_NP, left = AIOSK__LEFT(kind, m->offset, columns), n_mn = m->n_mn;
+    int h, i, e, c, j;
+    for (c = 0; c < nc; c++) /* the next group */
+        for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
+    for (h = 0; h < V_PER16; h++) {
+        vi s[V_NC][V_NP];
+        AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        for (j = 0; j < 8; j++) {
+            vi w[V_NP][8], t[V_NP][2];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                AIOSK__UNROLL
+                for (i = 0; i < 8; i++) w[e][i] = v_loadi(m->t[e].code[j * 8 + i] + h * V_W * 4);
+                t[e][0] = t[e][1] = w[e][0];
+                if (columns == 32) t[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
+                if (columns == 16) {
+                    const vi b = i_srl(v_loadi(m->t[e].sc[j >> 1] + h * V_W), 16 * (j & 1));
+                    t[e][0] = i_scale(kind, b);
+                    t[e][1] = i_scale(kind, i_srl(b, 8));
+                }
+            }
+            V_NAME(times256)(kind, columns, np, nc, w, t, x, xs, a, k, j, s);
+        }
+        AIOSK__UNROLL
+        for (e = 0; e < np; e++) {
+            const vf d = v_loadu(m->t[e].d[0] + h * V_W), dmin = v_loadu(m->t[e].dmin[0] + h * V_W);
+            vi mn[8], sc[4];
+            for (i = 0; i < n_mn; i++) mn[i] = v_loadi(m->t[e].mn[i] + h * V_W);
+            if (left) for (i = 0; i < 4; i++) sc[i] = v_loadi(m->t[e].sc[i] + h * V_W);
+            for (c = 0; c < nc; c++) {
+                const uint8_t *xc = x + (uint64_t)c * xs;
+                float *y = o + (c * np + e) * 16 + h * V_W;
+                vi z = s[c][e];
+                if (left) z = V_NAME(left)(left, z, sc, xc + a.sum16 + k * 32);
+                v_storeu(y, V_NAME(block_end)(xc, a, k, d, dmin, mn, n_mn, z, v_loadu(y)));
+            }
+        }
+    }
+}
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
+    int32_t c = 0;
+    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
+    for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
+}
+#undef AIOSK__EACH
+
+/* ======== kernels/matmul.inc, continued ======== */
+/* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
+ * the codes are unpacked to. The products themselves are in lanes.inc. Expanded once per set of dot products. */
+
+/* y of n rows, 16 lanes; order of the additions as in api.h. */
+V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float *acc) {
+    float *y = m->y + (uint64_t)c * m->y_stride + row;
+    const int32_t n = m->row1 - row;
+    int i;
+    if (n >= 16) {
+        for (i = 0; i < V_PER16; i++) {
+            vf t = v_loadu(acc + i * V_W);
+            if (m->bias) t = v_add(t, v_loadu(m->bias + row + i * V_W));
+            if (m->flags & AIOSK_MM_ADD) t = v_add(v_loadu(y + i * V_W), t);
+            v_storeu(y + i * V_W, t);
+        }
+    } else {
+        for (i = 0; i < n; i++) {
+            float t = acc[i];
+            if (m->bias) t = t + m->bias[row + i];
+            y[i] = m->flags & AIOSK_MM_ADD ? y[i] + t : t;
+        }
+    }
+}
+
+typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+typedef struct V_NAME(form) {
+    int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
+    V_NAME(one_fn) one;
+    V_NAME(codes_fn) codes;
+} V_NAME(form);
+
+#define AIOSK__COLS(f, kind, columns) \
+    V_EXPORT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
+#if V_W == 1
+#define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
+#define AIOSK__COLS_A256(X) X(a256, 8, 16)
+#elif V_BIAS8
+#define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#else
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16) \
+    X(a256, 4, 0)
+#endif
+AIOSK__COLS_A32(AIOSK__COLS)
+AIOSK__COLS_A256(AIOSK__COLS)
+#undef AIOSK__COLS
+
+/* The loop for the codes of a format */
+static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
+    const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) || (V_BIAS8 && f->columns == 0) ||
+                         (V_BIAS8 && family == AIOSK_A32) ? 8 : f->kind;
+#define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
+    const int32_t columns = f->columns;
+    if (family == AIOSK_A32) { AIOSK__COLS_A32(AIOSK__COLS) }
+    else { AIOSK__COLS_A256(AIOSK__COLS) }
+#undef AIOSK__COLS
+    return NULL;
+}
+#undef AIOSK__COLS_A32
+#undef AIOSK__COLS_A256
+
+#if V_W == 1
+/* Codes by way of the definition of each type (ref.c): rows at src, or a panel. */
+static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, uint64_t row_bytes, int32_t nr, int32_t n, aiosk__codes *o) {
+    const aiosk_type *t = aiosk_type_info(type);
+    uint8_t block[512];
+    aiosk__ints v;
+    int32_t r, k, i, u, at;
+    for (r = 0; r < 16; r++) {
+        for (k = 0; k < n; k++) {
+            const int32_t nw = (int32_t)t->n_weights;
+            const uint8_t *b = src + (uint64_t)r * row_bytes + (uint64_t)k * t->n_bytes;
+            if (r >= nr) memset(&v, 0, sizeof v);
+            else {
+                if (layout == AIOSK_PANELS) {
+                    aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
+                    b = block;
+                }
+                aiosk__unpack_ints(type, b, &v);
+            }
+            for (i = 0; i < nw / 4; i++) memcpy(o->code[k * (nw / 4) + i] + 4 * r, v.q + 4 * i, 4);
+            if (v.unit == 0) v.unit = t->family == AIOSK_A256 ? 256 : type == AIOSK_NVFP4 ? 16 : 32;
+            for (u = 0, at = k * (nw / v.unit); u < nw / v.unit; u++) {
+                o->d[at + u][r] = v.d[u];
+                o->dmin[(at + u) % 8][r] = v.dmin[u];
+            }
+            if (t->family != AIOSK_A256) continue;
+            for (i = 0; i < 4; i++) {
+                const int16_t *m = v.mn + 4 * i;
+                o->sc[i][r] = (int32_t)((uint32_t)(v.sc[4 * i] & 255) | (uint32_t)(v.sc[4 * i + 1] & 255) << 8 |
+                                        (uint32_t)(v.sc[4 * i + 2] & 255) << 16 | (uint32_t)(v.sc[4 * i + 3] & 255) << 24);
+                o->mn[2 * i][r] = m[0] | m[2] << 16;
+                o->mn[2 * i + 1][r] = m[1] | m[3] << 16;
+            }
+        }
+    }
+}
+#else
+/* 16 rows of n_blocks blocks from the file's order to a panel's. */
+V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel) {
+    const aiosk__panel *f = aiosk__find_panel(type);
+    const uint64_t bytes = aiosk_type_info(type)->n_bytes;
+    int32_t k, s, i, r, h, e;
+    if (n_rows < 16) {
+        memset(panel, 0, (size_t)(16 * bytes) * (size_t)n_blocks);
+        aiosk__move_rows(type, panel, 0, n_rows, (uint64_t)n_blocks, (uint8_t *)(uintptr_t)w, row_bytes, 0);
+        return;
+    }
+    for (r = 0; r < 16; r++) { /* the next run: hardware follows fewer streams than these */
+        const uint8_t *a = w + (uint64_t)r * row_bytes + bytes * (uint64_t)n_blocks;
+        for (i = 0; i < (int32_t)bytes * n_blocks; i += 64) AIOSK__PREFETCH(a + i);
+    }
+    for (k = 0; k < n_blocks; k++, w += bytes) {
+        for (s = 0; s < 5 && f->seg[s].count; s++) {
+            const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
+            const uint8_t *a = w + f->seg[s].off;
+            for (i = 0; elem == 4 && i + 4 <= n; i += 4)
+                for (h = 0; h < V_PER16; h++) {
+                    vi o[4];
+                    i_rows4(o, a + i * 4 + (uint64_t)(h * V_W) * row_bytes, row_bytes);
+                    for (e = 0; e < 4; e++) v_storei(panel + (i + e) * 64 + h * V_W * 4, o[e]);
+                }
+            if (elem == 4)
+                for (; i < n; i++)
+                    for (r = 0; r < 16; r++) memcpy(panel + i * 64 + r * 4, a + i * 4 + (uint64_t)r * row_bytes, 4);
+            else if (elem == 2)
+                for (i = 0; i < n; i++)
+                    for (r = 0; r < 16; r++) memcpy(panel + i * 32 + r * 2, a + i * 2 + (uint64_t)r * row_bytes, 2);
+            else
+                for (r = 0; r < 16; r++) panel[r] = a[(uint64_t)r * row_bytes];
+            panel += 16 * elem * n;
+        }
+    }
+}
+#endif
+
+/* Columns whose activations are kept near while all rows pass: 768 KiB, in a second-level cache of 1 MiB or more; so many sums
+ * stay on the stack, too. */
+enum { V_NAME(max_cols) = 128, V_NAME(run_bytes) = 8192 };
+
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
+    const aiosk_type *t = aiosk_type_info(f->type);
+    const int32_t n = m->n_in / (int32_t)t->n_weights, per = 256 / (int32_t)t->n_weights;
+    const uint64_t row_bytes = (uint64_t)n * t->n_bytes, block16 = 16 * t->n_bytes;
+    const uint8_t *w = (const uint8_t *)m->w, *x = (const uint8_t *)m->x;
+#if V_W > 1
+    uint8_t AIOSK__ALIGN(64) run[V_NAME(run_bytes)];
+#endif
+    float AIOSK__ALIGN(64) acc[V_NAME(max_cols) * V_NP * 16];
+    aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
+    V_NAME(cols) job;
+    int32_t row, k, c, c0, e, tile;
+    if (m->n_cols == 1 && f->one) {
+#if V_W > 1
+        const int32_t most = (int32_t)(V_NAME(run_bytes) / block16);
+        for (row = m->row0; row < m->row1; row += 16) {
+            memset(acc, 0, 64);
+            if (layout == AIOSK_PANELS) f->one(w + (uint64_t)row * row_bytes, x, m->n_in, 0, n, acc);
+            for (k = 0; layout == AIOSK_ROWS && k < n; k += most) {
+                const int32_t k1 = n - k < most ? n : k + most;
+                V_NAME(gather)(f->type, w + (uint64_t)row * row_bytes + (uint64_t)k * t->n_bytes, row_bytes,
+                               m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
+                f->one(run, x, m->n_in, k, k1, acc);
+            }
+            V_NAME(put)(m, 0, row, acc);
+        }
+#endif
+        return;
+    }
+    tile = (int32_t)(786432 / (m->x_stride ? m->x_stride : 1));
+    tile = tile > V_NAME(max_cols) ? V_NAME(max_cols) : tile < 8 ? 8 : tile & ~7;
+    job.t = codes;
+    job.xs = m->x_stride;
+    job.acc = acc;
+    job.n_in = m->n_in;
+    job.offset = f->offset;
+    job.n_mn = f->n_mn;
+    for (c0 = 0; c0 < m->n_cols; c0 += tile) {
+        const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
+        job.n_cols = m->n_cols - c0 < tile ? m->n_cols - c0 : tile;
+        job.x = x + (uint64_t)c0 * m->x_stride;
+        for (row = m->row0; row < m->row1; row += 16 * V_NP) {
+            memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
+            for (k = 0; k < n; k += per) {
+                const int32_t nb = n - k < per ? n - k : per;
+                for (e = 0; e < V_NP; e++) {
+                    const int32_t r = row + 16 * e, nr = m->row1 - r < 16 ? m->row1 - r : 16;
+                    const uint8_t *src = w + (uint64_t)r * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
+                    if (nr <= 0) memset(&codes[e], 0, sizeof codes[e]);
+#if V_W == 1
+                    else V_NAME(codes_any)(f->type, layout, src, row_bytes, layout == AIOSK_PANELS ? 16 : nr, nb, &codes[e]);
+#else
+                    else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
+                    else {
+                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run);
+                        f->codes(run, nb, &codes[e]);
+                    }
+#endif
+                }
+                job.k = t->family == AIOSK_A256 ? k : k * ((int32_t)t->n_weights / 32);
+                job.n = nb * ((int32_t)t->n_weights / 32);
+                cols(&job);
+            }
+            for (e = 0; e < V_NP && row + 16 * e < m->row1; e++)
+                for (c = 0; c < job.n_cols; c++) V_NAME(put)(m, c0 + c, row + 16 * e, acc + (c * V_NP + e) * 16);
+        }
+    }
+}
+
+/* ---- one entry per type and layout ---- */
+#if V_W == 1
+#define AIOSK__FORM_A32(T, t, kind, offset, columns) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
+#else
+#define AIOSK__FORM_A32(T, t, kind, offset, columns) \
+    {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(one_##t), V_NAME(codes_##t)}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn) \
+    {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(one_##t), V_NAME(codes_##t)}
+AIOSK__A32(AIOSK__ONE)
+AIOSK__A256(AIOSK__ONE_K)
+AIOSK__A256(AIOSK__CODES_K)
+#endif
+#define AIOSK__X(T, t, kind, offset, columns) \
+    static const V_NAME(form) V_NAME(form_##t) = AIOSK__FORM_A32(T, t, kind, offset, columns); \
+    AIOSK__ENTRY(t)
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) \
+    static const V_NAME(form) V_NAME(form_##t) = AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn); \
+    AIOSK__ENTRY(t)
+#define AIOSK__ENTRY(t) \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); } \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
+AIOSK__A32(AIOSK__X)
+AIOSK__A256(AIOSK__XK)
+#undef AIOSK__XK
+#undef AIOSK__X
+#undef AIOSK__ENTRY
+#undef AIOSK__FORM_A256
+#undef AIOSK__FORM_A32
+#undef AIOSK__CODES_K
+#undef AIOSK__ONE_K
+#undef AIOSK__ONE
+#undef AIOSK__LEFT
+#undef AIOSK__EVEN
+#undef AIOSK__GRIDS
+#undef AIOSK__A256
+#undef AIOSK__A32
+
+/* ======== kernels/isa_table.inc, continued ======== */
 #define AIOSK__NO {NULL, NULL},
-#define AIOSK__F(n) {V_NAME(rows_##n), NULL},
-#define AIOSK__R(n) {V_NAME(ints_##n), NULL},
+#define AIOSK__F(n) {V_BASE(rows_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 static const aiosk_isa V_NAME(isa) = {
     V_ISA_TEXT, V_ISA_ID, 0,
-    {V_NAME(quantize_flt), V_NAME(quantize_a32), V_NAME(quantize_a256)},
-    V_NAME(quantize_head),
+    {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
+    V_BASE(quantize_head),
     {   /* in the order of ids, formats.h */
-        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__R(q4_1) AIOSK__NO
-        /*  5 */ AIOSK__NO AIOSK__R(q5_0) AIOSK__R(q5_1) AIOSK__P(q8_0) AIOSK__NO
-        /* 10 */ AIOSK__R(q2_k) AIOSK__R(q3_k) AIOSK__P(q4_k) AIOSK__R(q5_k) AIOSK__P(q6_k)
-        /* 15 */ AIOSK__NO AIOSK__R(iq2_xxs) AIOSK__R(iq2_xs) AIOSK__R(iq3_xxs) AIOSK__R(iq1_s)
-        /* 20 */ AIOSK__R(iq4_nl) AIOSK__R(iq3_s) AIOSK__R(iq2_s) AIOSK__R(iq4_xs) AIOSK__NO
-        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(iq1_m)
-        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(tq1_0)
-        /* 35 */ AIOSK__R(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(mxfp4)
-        /* 40 */ AIOSK__R(nvfp4) AIOSK__R(q1_0) AIOSK__R(q2_0)
+        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__P(q4_1) AIOSK__NO
+        /*  5 */ AIOSK__NO AIOSK__P(q5_0) AIOSK__P(q5_1) AIOSK__P(q8_0) AIOSK__NO
+        /* 10 */ AIOSK__P(q2_k) AIOSK__P(q3_k) AIOSK__P(q4_k) AIOSK__P(q5_k) AIOSK__P(q6_k)
+        /* 15 */ AIOSK__NO AIOSK__P(iq2_xxs) AIOSK__P(iq2_xs) AIOSK__P(iq3_xxs) AIOSK__P(iq1_s)
+        /* 20 */ AIOSK__P(iq4_nl) AIOSK__P(iq3_s) AIOSK__P(iq2_s) AIOSK__P(iq4_xs) AIOSK__NO
+        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(iq1_m)
+        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(tq1_0)
+        /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
+        /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    {V_NAME(attend_f32), V_NAME(attend_f16), V_NAME(attend_i8)},
-    {V_NAME(store_f32), V_NAME(store_f16), V_NAME(store_i8)},
-    V_NAME(rms_norm), V_NAME(layer_norm), V_NAME(act), V_NAME(act_gated), V_NAME(add), V_NAME(scale), V_NAME(softcap),
-    V_NAME(rope), V_NAME(argmax), V_NAME(exp)};
+    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
+    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
+    V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
+    V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__P
-#undef AIOSK__R
 #undef AIOSK__F
 #undef AIOSK__NO
 
 #undef V_ISA_ID
 #undef V_ISA_TEXT
 
+/* ======== kernels/dot_undef.inc, continued ======== */
+/* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
+#undef i_prep8
+#undef i_scale
+#undef i_first
+#undef i_next
+#undef i_sum
+#undef i_end
+#undef i_macc_pair
+#undef i_part
+#undef I_RUN
+#undef I_PAIR
+#undef V_NP
+#undef V_NC
+#undef V_BIAS8
+#undef V_PREMUL
+#undef V_FIX
+
+/* ======== kernels/isa_avx2.c, continued ======== */
+#ifdef AIOSK__AVXVNNI
+#undef V_NAME
+#define V_NAME(x) aiosk__##x##_avxvnni
+#undef V_TARGET
+#define V_TARGET AIOSK__AVXVNNI
+
+/* ======== kernels/simdi_avxvnni.h ======== */
+/* simdi_avxvnni.h: what dot_vnni.inc needs in 256-bit registers (AVX-VNNI: processors without AVX-512); the other words are
+ * those of AVX2. */
+#ifndef AIOSK__SIMDI_AVXVNNI_H
+#define AIOSK__SIMDI_AVXVNNI_H
+
+#define V_NP 1
+#define V_NC 4
+V_FN vi V_NAME(i_dp)(vi acc, vi w, vi x) { return _mm256_dpbusd_avx_epi32(acc, w, x); }
+V_FN vi V_NAME(i_dpw)(vi acc, vi a, vi b) { return _mm256_dpwssd_avx_epi32(acc, a, b); }
+V_FN vi V_NAME(i_mul32)(vi a, vi b) { return _mm256_mullo_epi32(a, b); }
+V_FN vi V_NAME(i_pack)(vi lo, vi hi) { return _mm256_blend_epi16(lo, _mm256_slli_epi32(hi, 16), 0xAA); }
+V_FN vi V_NAME(i_scale_pair)(vi a) {
+    return _mm256_srai_epi16(_mm256_shuffle_epi8(a, _mm256_setr_epi32(0x00800080, 0x04800480, 0x08800880, 0x0C800C80, 0x00800080, 0x04800480,
+                                                                      0x08800880, 0x0C800C80)), 8);
+}
+V_FN vi V_NAME(i_scale_one)(vi a) { return _mm256_srai_epi32(_mm256_slli_epi32(a, 24), 24); }
+
+/* ======== kernels/dot_vnni.inc ======== */
+/* dot_vnni.inc: the dot products (simdi_scalar.h) with VNNI, over i_dp (vpdpbusd), i_dpw (vpdpwssd), i_mul32 and i_pack of a
+ * register size. vpdpbusd multiplies unsigned codes with signed activations: signed codes are stored + 128, and a code that
+ * stands for a smaller number starts its sum at the (negative) correction, which costs nothing. Where two sums over half the
+ * columns fit int16 (16 columns * 15 * 127; 8 columns * 32 * 127) they are packed as halves of a lane for vpdpwssd: two
+ * instructions where vpmulld and vpaddd are three. */
+
+/* ======== kernels/dot_names.inc, continued ======== */
+/* dot_names.inc: names of the products (simdi_scalar.h) in the set that is being expanded. */
+#define i_prep8 V_NAME(i_prep8)
+#define i_scale V_NAME(i_scale)
+#define i_first V_NAME(i_first)
+#define i_next V_NAME(i_next)
+#define i_sum V_NAME(i_sum)
+#define i_end V_NAME(i_end)
+#define i_macc_pair V_NAME(i_macc_pair)
+
+/* ======== kernels/dot_vnni.inc, continued ======== */
+#define V_BIAS8 1
+#define V_PREMUL 1
+#define V_FIX 0
+
+V_FN vi i_prep8(vi w) { return i_xor(w, v_set1i((int32_t)0x80808080)); }
+V_FN vi i_scale(const int kind, vi a) { return kind == 4 || kind == 6 ? V_NAME(i_scale_pair)(a) : V_NAME(i_scale_one)(a); }
+#define i_part vi
+#define I_RUN(kind, n) ((kind) == 6 ? 2 : (kind) == 4 || (n) == 4 ? 4 : 8)
+#define I_PAIR(kind) ((kind) == 4 || (kind) == 6)
+V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)kind; return V_NAME(i_dp)(z, w, x); }
+V_FN i_part i_next(const int kind, i_part a, vi w, vi x) { (void)kind; return V_NAME(i_dp)(a, w, x); }
+V_FN vi i_sum(const int kind, i_part a) { (void)kind; return a; }
+V_FN vi i_end(const int kind, vi acc, i_part a, i_part b, vi s) {
+    return I_PAIR(kind) ? V_NAME(i_dpw)(acc, V_NAME(i_pack)(a, b), s) : v_addi(acc, V_NAME(i_mul32)(a, s));
+}
+V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return V_NAME(i_dpw)(acc, a, i_dup(s)); }
+
+/* ======== kernels/simdi_avxvnni.h, continued ======== */
+#endif
+
+/* ======== kernels/isa_avx2.c, continued ======== */
+#define V_ISA_ID AIOSK_ISA_AVXVNNI
+#define V_ISA_TEXT "avxvnni"
+
+/* ======== kernels/isa_table.inc, continued ======== */
+/* isa_table.inc: integer matrices with one set of dot products (V_NAME), and the table of an instruction set, whose other
+ * functions are those of V_BASE. */
+#if V_W > 1
+
+/* ======== kernels/unpack.inc, continued ======== */
+/* unpack.inc: panels to codes in registers, one short case per format; lane r is row r. ref.c says what the bits mean, and in the
+ * same words; pack.c where they are: a segment of dwords starts at a fixed byte of the block, element i 64 i behind it.
+ *   A32   unit():  32 columns of a block: codes w[8], scale d (NVFP4: one per 16), minimum dmin
+ *   A256  head():  scales of a block as bytes, four in a dword; minima as pairs of int16;  step(): 32 columns of it
+ * type, h, u and j are constants where it matters (after unrolling). kind and offset of the codes are in lanes.inc. */
+
+#define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
+#define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
+#define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+
+/* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
+V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
+    const vi t = table ? i_table(table) : v_zeroi();
+    int i;
+    AIOSK__UNROLL
+    for (i = 0; i < 4; i++) {
+        const vi a = AIOSK__DW(seg, i);
+        w[i] = table ? i_lut(t, AIOSK__LO(a)) : AIOSK__LO(a);
+        w[i + 4] = table ? i_lut(t, AIOSK__HI(a)) : AIOSK__HI(a);
+    }
+}
+/* The four 2-bit fields of byte b of each dword, through a table that has code c at c and at 4 c. */
+V_FN vi V_NAME(two)(vi a, const int b, vi t) {
+    const vi x = i_and(i_splat(a, b), v_set1i((int32_t)0xC0300C03));
+    return i_lut(t, AIOSK__LO(i_or(x, i_srl(x, 4))));
+}
+/* The four 3-bit fields of each dword below 2^12, through a table of 8. */
+V_FN vi V_NAME(three)(vi a, vi t) {
+    const vi x = i_or(i_and(a, v_set1i(7)), i_and(i_sll(a, 5), v_set1i(7 << 8)));
+    const vi y = i_or(i_and(i_sll(a, 10), v_set1i(7 << 16)), i_and(i_sll(a, 15), v_set1i(7 << 24)));
+    return i_lut(t, i_or(x, y));
+}
+V_FN vi V_NAME(prep_table)(const int8_t *t) { return i_prep8(i_table(t)); }
+
+V_FN void V_NAME(unit)(const int type, const uint8_t *p, const int h, const int u, vi *w, vf *d, vf *dmin) {
+    vi a;
+    int i;
+    dmin[0] = v_zero();
+    switch (type) {
+    case AIOSK_Q4_0:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 32, w, NULL);
+        break;
+    case AIOSK_Q4_1:
+        d[0] = AIOSK__F16(0);
+        dmin[0] = v_xorsign(AIOSK__F16(32), v_set1(-1.0f));
+        V_NAME(halves)(p, h, 64, w, NULL);
+        break;
+    case AIOSK_Q5_0:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 96, w, NULL);
+        a = AIOSK__DW(32, 0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_or(w[i], i_bits(a, i, 16));
+        break;
+    case AIOSK_Q5_1:
+        d[0] = AIOSK__F16(0);
+        dmin[0] = v_xorsign(AIOSK__F16(32), v_set1(-1.0f));
+        V_NAME(halves)(p, h, 128, w, NULL);
+        a = AIOSK__DW(64, 0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_or(w[i], i_bits(a, i, 16));
+        break;
+    case AIOSK_Q8_0:
+        d[0] = AIOSK__F16(0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(AIOSK__DW(32, i));
+        break;
+    case AIOSK_IQ4_NL:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 32, w, aiosk__iq4_levels);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(w[i]);
+        break;
+    case AIOSK_MXFP4: { /* aiosk__e8m0_half: 2^21 << e as bits for e = 0, 1, else (e - 1) << 23 */
+        const vi e = i_load_u8(p + h * V_W);
+        d[0] = v_sel_lt(v_cvt_i32_f32(e), v_set1(2.0f), i_as_float(i_sll(v_addi(e, v_set1i(1)), 21)),
+                        i_as_float(i_sll(v_subi(e, v_set1i(1)), 23)));
+        V_NAME(halves)(p, h, 16, w, aiosk__t_fp4);
+        break;
+    }
+    case AIOSK_NVFP4: /* aiosk__ue4m3_half */
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            const vi x = i_and(i_srl(AIOSK__DW(0, 0), 8 * (2 * u + i)), v_set1i(255)), e = i_and(x, v_set1i(127));
+            const vf f = v_cvt_i32_f32(x), g = v_cvt_i32_f32(e);
+            vf v = v_sel_lt(g, v_set1(8.0f), v_mul(g, v_set1(1.0f / 1024)), i_as_float(v_addi(i_sll(e, 20), v_set1i(119 << 23))));
+            v = v_sel_lt(v_set1(126.5f), f, v_sel_lt(f, v_set1(127.5f), v_zero(), v), v);
+            d[i] = v;
+        }
+        a = i_table(aiosk__t_fp4);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            const vi x = AIOSK__DW(64, 4 * u + i);
+            w[(i & 2) * 2 + (i & 1)] = i_lut(a, AIOSK__LO(x));
+            w[(i & 2) * 2 + (i & 1) + 2] = i_lut(a, AIOSK__HI(x));
+        }
+        break;
+    case AIOSK_Q1_0:
+        d[0] = AIOSK__F16(0);
+        a = AIOSK__DW(32, u);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_bits(a, i, 2);
+        break;
+    default: /* Q2_0 */
+        d[0] = AIOSK__F16(0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = V_NAME(two)(AIOSK__DW(32, 2 * u + (i >> 2)), i & 3, i_table(aiosk__t_two));
+        break;
+    }
+}
+
+/* Nibbles 0..3 of each dword to its bytes */
+V_FN vi V_NAME(nibbles)(vi a) {
+    const vi x = i_or(i_and(a, v_set1i(0xF)), i_and(i_sll(a, 4), v_set1i(0xF00)));
+    return i_or(x, i_or(i_and(i_sll(a, 8), v_set1i(0xF0000)), i_and(i_sll(a, 12), v_set1i(0xF000000))));
+}
+/* 2 s + 1 of bytes */
+V_FN vi V_NAME(odd)(vi a) { return i_addb(i_addb(a, a), v_set1i(0x01010101)); }
+/* The top nibbles of four dwords */
+V_FN vi V_NAME(tops)(vi a, vi b, vi c, vi d) {
+    const vi x = i_or(i_srl(a, 28), i_and(i_srl(b, 20), v_set1i(0xF00)));
+    return i_or(x, i_or(i_and(i_srl(c, 12), v_set1i(0xF0000)), i_and(i_srl(d, 4), v_set1i(0xF000000))));
+}
+/* Bytes as minima: two registers of pairs */
+V_FN void V_NAME(minima)(vi *mn, vi a) {
+    mn[0] = i_and(a, v_set1i(0x00FF00FF));
+    mn[1] = i_and(i_srl(a, 8), v_set1i(0x00FF00FF));
+}
+
+V_FN void V_NAME(head)(const int type, const uint8_t *p, const int h, vi *sc, vi *mn, vf *d, vf *dmin) {
+    const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030);
+    vi a, b, c;
+    int i;
+    dmin[0] = v_zero();
+    if (type != AIOSK_IQ1_M) d[0] = AIOSK__F16(0);
+    switch (type) {
+    case AIOSK_Q2_K:
+        dmin[0] = AIOSK__F16(32);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            a = AIOSK__DW(64, i);
+            sc[i] = i_and(a, m);
+            V_NAME(minima)(mn + 2 * i, AIOSK__HI(a));
+        }
+        break;
+    case AIOSK_Q3_K:
+        a = AIOSK__DW(32, 0);
+        b = AIOSK__DW(32, 1);
+        c = AIOSK__DW(32, 2);
+        sc[0] = i_or(i_and(a, m), i_and(i_sll(c, 4), m30));
+        sc[1] = i_or(i_and(b, m), i_and(i_sll(c, 2), m30));
+        sc[2] = i_or(AIOSK__HI(a), i_and(c, m30));
+        sc[3] = i_or(AIOSK__HI(b), i_and(i_srl(c, 2), m30));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) sc[i] = i_addb(sc[i], v_set1i((int32_t)0xE0E0E0E0)); /* - 32 */
+        break;
+    case AIOSK_Q4_K:
+    case AIOSK_Q5_K:
+        dmin[0] = AIOSK__F16(32);
+        a = AIOSK__DW(64, 0);
+        b = AIOSK__DW(64, 1);
+        c = AIOSK__DW(64, 2);
+        sc[0] = i_and(a, v_set1i(0x3F3F3F3F));
+        sc[1] = i_or(i_and(c, m), i_and(i_srl(a, 2), m30));
+        V_NAME(minima)(mn, i_and(b, v_set1i(0x3F3F3F3F)));
+        V_NAME(minima)(mn + 2, i_or(AIOSK__HI(c), i_and(i_srl(b, 2), m30)));
+        break;
+    case AIOSK_Q6_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) sc[i] = AIOSK__DW(3104, i);
+        break;
+    case AIOSK_IQ4_XS:
+        a = AIOSK__DW(64, 0);
+        b = i_load_u16(p + 32 + h * V_W * 2);
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            c = i_or(i_and(i_sll(b, 4), v_set1i(0x30)), i_and(i_sll(b, 10), v_set1i(0x3000)));
+            c = i_or(c, i_or(i_and(i_sll(b, 16), v_set1i(0x300000)), i_and(i_sll(b, 22), v_set1i(0x30000000))));
+            sc[i] = i_addb(i_or(V_NAME(nibbles)(a), c), v_set1i((int32_t)0xE0E0E0E0));
+            a = i_srl(a, 16);
+            b = i_srl(b, 8);
+        }
+        break;
+    case AIOSK_IQ1_S:
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            a = AIOSK__DW(544, 2 * i);
+            b = AIOSK__DW(544, 2 * i + 1);
+            c = i_or(i_and(i_srl(a, 12), v_set1i(7)), i_and(i_srl(a, 20), v_set1i(0x700)));
+            sc[i] = V_NAME(odd)(i_or(c, i_or(i_and(i_sll(b, 4), v_set1i(0x70000)), i_and(i_srl(b, 4), v_set1i(0x7000000)))));
+        }
+        break;
+    case AIOSK_IQ1_M: { /* the scale is in the top nibbles of four words */
+        uint16_t f[V_W];
+        int32_t g[V_W];
+        a = AIOSK__DW(768, 0);
+        b = AIOSK__DW(768, 1);
+        c = i_or(i_and(i_srl(a, 12), v_set1i(0xF)), i_and(i_srl(a, 24), v_set1i(0xF0)));
+        v_storei(g, i_or(c, i_or(i_and(i_srl(b, 4), v_set1i(0xF00)), i_and(i_srl(b, 16), v_set1i(0xF000)))));
+        for (i = 0; i < V_W; i++) f[i] = (uint16_t)g[i];
+        d[0] = v_mul(v_load_f16(f), v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            c = i & 2 ? b : a;
+            if (i & 1) c = i_srl(c, 16);
+            c = i_or(i_or(i_and(c, v_set1i(7)), i_and(i_sll(c, 5), v_set1i(0x700))),
+                     i_or(i_and(i_sll(c, 10), v_set1i(0x70000)), i_and(i_sll(c, 15), v_set1i(0x7000000))));
+            sc[i] = V_NAME(odd)(c);
+        }
+        break;
+    }
+    case AIOSK_IQ2_XXS:
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++)
+            sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(96, 8 * i), AIOSK__DW(96, 8 * i + 2), AIOSK__DW(96, 8 * i + 4), AIOSK__DW(96, 8 * i + 6)));
+        break;
+    case AIOSK_IQ2_XS:
+    case AIOSK_IQ2_S: {
+        const int at = type == AIOSK_IQ2_XS ? 32 : 160;
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            a = AIOSK__DW(at, i >> 1);
+            if (i & 1) a = i_srl(a, 16);
+            sc[i] = V_NAME(odd)(V_NAME(nibbles)(a));
+        }
+        break;
+    }
+    case AIOSK_IQ3_XXS:
+        d[0] = v_mul(d[0], v_set1(0.25f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++)
+            sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(1056, 4 * i), AIOSK__DW(1056, 4 * i + 1), AIOSK__DW(1056, 4 * i + 2), AIOSK__DW(1056, 4 * i + 3)));
+        break;
+    case AIOSK_IQ3_S:
+        a = AIOSK__DW(32, 0);
+        sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
+        sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
+        break;
+    default: break; /* TQ1_0, TQ2_0: no scales within */
+    }
+}
+
+/* Ternary digit n of bytes: ((b * 3^n) & 255) * 3 >> 8, even bytes and odd ones in the high halves of int16 */
+V_FN vi V_NAME(digit)(vi a, const int pow3) {
+    const vi three = v_set1i(0x00030003);
+    const vi even = i_mulhi16(i_mul16(a, v_set1i(pow3 * 256 * 0x10001)), three);
+    const vi odd = i_mulhi16(i_mul16(i_and(a, v_set1i((int32_t)0xFF00FF00)), v_set1i(pow3 * 0x10001)), three);
+    return i_or(even, i_sll(odd, 8));
+}
+/* aiosk__signs7 of four times 7 bits: bytes */
+V_FN vi V_NAME(signs7)(vi x) { /* x: bytes below 128 */
+    return i_or(x, i_lut(i_table(aiosk__t_parity), AIOSK__LO(i_xor(x, i_srl(x, 4)))));
+}
+V_FN vi V_NAME(sevens)(vi s) { /* bits 0..6, 7..13, 14..20, 21..27 of a dword to its bytes */
+    const vi x = i_or(i_and(s, v_set1i(0x7F)), i_and(i_sll(s, 1), v_set1i(0x7F00)));
+    return i_or(x, i_or(i_and(i_sll(s, 2), v_set1i(0x7F0000)), i_and(i_sll(s, 3), v_set1i(0x7F000000))));
+}
+/* Two entries of 4 times 2 bits with signs; g: which of the four of a step */
+V_FN void V_NAME(grid2)(vi *w, const uint16_t *grid, vi index, vi signs, const int g) {
+    const vi t = i_table(aiosk__t_iq2), e = i_gather16(grid, index);
+    w[2 * g] = i_prep8(i_negate(V_NAME(two)(e, 0, t), signs, 2 * g));
+    w[2 * g + 1] = i_prep8(i_negate(V_NAME(two)(e, 1, t), signs, 2 * g + 1));
+}
+V_FN void V_NAME(grid1)(vi *w, vi index, vi minus, const int g) { /* minus: 1 or 0, takes or adds one eighth */
+    const vi t = i_table(aiosk__t_iq1), e = i_gather16(aiosk__iq1_grid, index);
+    const vi delta = i_splat(v_subi(v_set1i(1), i_sll(minus, 1)), 0);
+    w[2 * g] = i_prep8(i_addb(V_NAME(two)(e, 0, t), delta));
+    w[2 * g + 1] = i_prep8(i_addb(V_NAME(two)(e, 1, t), delta));
+}
+
+V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int j, vi *w, const vi *sc) {
+    const vi m3 = v_set1i(0x03030303), m255 = v_set1i(255);
+    vi a, b, c, s0, s1;
+    int i;
+    switch (type) {
+    case AIOSK_Q2_K:
+    case AIOSK_TQ2_0: {
+        const int at = type == AIOSK_Q2_K ? 320 : 32;
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_and(i_srl(AIOSK__DW(at, (j >> 2) * 8 + i), 2 * (j & 3)), m3);
+        if (V_PREMUL && type == AIOSK_Q2_K) {
+            s0 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1)));
+            s1 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1) + 8));
+            AIOSK__UNROLL
+            for (i = 0; i < 8; i++) w[i] = i_mul16(w[i], i < 4 ? s0 : s1); /* bytes up to 45: no carry */
+        }
+        break;
+    }
+    case AIOSK_Q3_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = AIOSK__DW(224, i);
+            a = j < 2 ? i_sll(a, 2 - j) : i_srl(a, j - 2);
+            w[i] = i_or(i_and(i_srl(AIOSK__DW(736, (j >> 2) * 8 + i), 2 * (j & 3)), m3), i_and(a, v_set1i(0x04040404)));
+        }
+        if (V_PREMUL) { /* scale * (code - 4) + 124: bytes of 0..252; the carry between them is that of the true sum */
+            s0 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1)));
+            s1 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1) + 8));
+            b = i_sub16(v_set1i(0x7C7C7C7C), i_mul16(s0, v_set1i(0x04040404)));
+            c = i_sub16(v_set1i(0x7C7C7C7C), i_mul16(s1, v_set1i(0x04040404)));
+            AIOSK__UNROLL
+            for (i = 0; i < 8; i++) w[i] = i_add16(i_mul16(w[i], i < 4 ? s0 : s1), i < 4 ? b : c);
+        }
+        break;
+    case AIOSK_Q4_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = j & 1 ? AIOSK__HI(AIOSK__DW(256, (j >> 1) * 8 + i)) : AIOSK__LO(AIOSK__DW(256, (j >> 1) * 8 + i));
+        break;
+    case AIOSK_Q5_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = AIOSK__DW(256, i);
+            a = i_and(j < 4 ? i_sll(a, 4 - j) : i_srl(a, j - 4), v_set1i(0x10101010));
+            w[i] = i_or(j & 1 ? AIOSK__HI(AIOSK__DW(768, (j >> 1) * 8 + i)) : AIOSK__LO(AIOSK__DW(768, (j >> 1) * 8 + i)), a);
+        }
+        break;
+    case AIOSK_Q6_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            b = AIOSK__DW(2080, (j >> 2) * 8 + i);
+            b = i_and((j & 3) == 0 ? i_sll(b, 4) : (j & 3) == 1 ? i_sll(b, 2) : (j & 3) == 2 ? b : i_srl(b, 2), v_set1i(0x30303030));
+            a = AIOSK__DW(32, (j >> 2) * 16 + (j & 1) * 8 + i);
+            w[i] = i_or(j & 2 ? AIOSK__HI(a) : AIOSK__LO(a), b);
+        }
+        break;
+    case AIOSK_IQ4_XS:
+        V_NAME(halves)(p, h, 128 + j * 256, w, aiosk__iq4_levels);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(w[i]);
+        break;
+    case AIOSK_TQ1_0:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            const int at = j < 5 ? i : j < 7 || i < 4 ? 8 + (i & 3) : 12, n = j < 5 ? j : j < 7 || i < 4 ? 2 * (j - 5) + (i >> 2) : i - 4;
+            w[i] = V_NAME(digit)(AIOSK__DW(32, at), n == 0 ? 1 : n == 1 ? 3 : n == 2 ? 9 : n == 3 ? 27 : 81);
+        }
+        break;
+    case AIOSK_IQ1_S:
+        a = AIOSK__DW(32, j);
+        b = i_srl(AIOSK__DW(544, j >> 1), 16 * (j & 1));
+        c = i_and(i_srl(b, 15), v_set1i(1));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++)
+            V_NAME(grid1)(w, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(i_srl(b, 3 * i), v_set1i(7)), 8)), c, i);
+        break;
+    case AIOSK_IQ1_M:
+        a = AIOSK__DW(0, j);
+        b = i_srl(AIOSK__DW(512, j >> 1), 16 * (j & 1));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            c = i_srl(b, 4 * i);
+            V_NAME(grid1)(w, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(c, v_set1i(7)), 8)), i_and(i_srl(c, 3), v_set1i(1)), i);
+        }
+        break;
+    case AIOSK_IQ2_XXS:
+        a = AIOSK__DW(32, 2 * j);
+        s0 = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(32, 2 * j + 1)));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) V_NAME(grid2)(w, aiosk__iq2xxs_grid, i_and(i_srl(a, 8 * i), m255), s0, i);
+        break;
+    case AIOSK_IQ2_XS: /* words of 9 bits of index and 7 of signs */
+        a = AIOSK__DW(160, 2 * j);
+        b = AIOSK__DW(160, 2 * j + 1);
+        s0 = i_or(i_and(i_srl(a, 9), v_set1i(0x7F)), i_and(i_srl(a, 17), v_set1i(0x7F00)));
+        s0 = V_NAME(signs7)(i_or(s0, i_or(i_and(i_sll(b, 7), v_set1i(0x7F0000)), i_and(i_srl(b, 1), v_set1i(0x7F000000)))));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) V_NAME(grid2)(w, aiosk__iq2xs_grid, i_and(i_srl(i & 2 ? b : a, 16 * (i & 1)), v_set1i(511)), s0, i);
+        break;
+    case AIOSK_IQ2_S:
+        a = AIOSK__DW(288, j);
+        b = i_srl(AIOSK__DW(32, j >> 2), 8 * (j & 3));
+        s0 = AIOSK__DW(800, j);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++)
+            V_NAME(grid2)(w, aiosk__iq2s_grid, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(i_srl(b, 2 * i), v_set1i(3)), 8)), s0, i);
+        break;
+    case AIOSK_IQ3_XXS:
+    case AIOSK_IQ3_S: {
+        const int s = type == AIOSK_IQ3_S, at = s ? 96 : 32;
+        const vi t = i_table(s ? aiosk__t_iq3s : aiosk__t_iq3xxs);
+        if (s) s0 = AIOSK__DW(1248, j);
+        else s0 = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(1056, j)));
+        if (s) b = i_srl(AIOSK__DW(1120, j >> 2), 8 * (j & 3));
+        else b = v_zeroi();
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = i_and(i_srl(AIOSK__DW(at, 2 * j + (i >> 2)), 8 * (i & 3)), m255);
+            if (s) a = i_or(a, i_and(i_sll(b, 8 - i), v_set1i(256)));
+            w[i] = i_prep8(i_negate(V_NAME(three)(i_gather16(s ? aiosk__iq3s_grid : aiosk__iq3xxs_grid, a), t), s0, i));
+        }
+        break;
+    }
+    default: break;
+    }
+}
+#undef AIOSK__HI
+#undef AIOSK__LO
+#undef AIOSK__F16
+#undef AIOSK__DW
+
+/* ======== kernels/isa_table.inc, continued ======== */
+#endif
+
+/* ======== kernels/lanes.inc, continued ======== */
+/* lanes.inc: products of 16 rows with columns: a lane is a row, no sum crosses lanes. Expanded once per set of dot products
+ * over the v_* and i_* vocabulary.
+ *
+ * One column: a panel is unpacked into registers and multiplied there; one copy per format (one_*). Many columns: up to 256 columns
+ * of a few panels are unpacked once into codes of a byte (codes_*), which lie in the first-level cache while all columns
+ * are multiplied with them; the loops for that know only what kind of codes these are (cols_*). The sequence of float operations
+ * of an output is the same in all of them, so the bits are. */
+
+/* Asks for what is AIOSK__AHEAD bytes further on in the stream of weights: hardware prefetchers stop at the end of a 4 KiB
+ * page. Addresses behind the matrix do no harm. */
+#ifndef AIOSK__AHEAD
+#define AIOSK__AHEAD 4096
+#endif
+V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
+    int32_t i;
+    AIOSK__UNROLL
+    for (i = 0; i < bytes; i += 64) AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+}
+
+/* acc += (dw * dx) * S, the one float step of a block. */
+V_FN vf V_NAME(step_add)(vf acc, vf dw, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dw, v_set1(aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+/* acc -= (dmin * dx) * M */
+V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+
+/* ---- formats -------------------------------------------------------------------------------------------------
+ * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
+ * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. */
+#define AIOSK__A32(X) /* type, name, kind, offset, columns */                                                         \
+    X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
+    X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) X(MXFP4, mxfp4, 5, 12, 32) X(NVFP4, nvfp4, 5, 12, 16)         \
+    X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
+#define AIOSK__A256(X) /* type, name, kind, offset, columns, pairs of minima */                                        \
+    X(Q4_K, q4_k, 4, 0, 32, 4) X(Q5_K, q5_k, 5, 0, 32, 4) X(Q6_K, q6_k, 6, 32, 16, 0)                                   \
+    X(Q2_K, q2_k, V_PREMUL ? 6 : 4, 0, V_PREMUL ? 0 : 16, 8) X(Q3_K, q3_k, V_PREMUL ? 8 : 4, V_PREMUL ? 124 : 4,        \
+    V_PREMUL ? 0 : 16, 0) X(TQ1_0, tq1_0, 4, 1, 0, 0) X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)       \
+    AIOSK__GRIDS(X)
+#define AIOSK__GRIDS(X)                                                                                                \
+    X(IQ2_XXS, iq2_xxs, 7, -1, 32, 0) X(IQ2_XS, iq2_xs, 7, -1, 16, 0) X(IQ2_S, iq2_s, 7, -1, 16, 0)                     \
+    X(IQ3_XXS, iq3_xxs, 7, -1, 32, 0) X(IQ3_S, iq3_s, 7, -1, 32, 0) X(IQ1_S, iq1_s, 7, -1, 32, 0)                       \
+    X(IQ1_M, iq1_m, 7, -1, 16, 0)
+
+/* How a format goes through many columns: the codes that cols_* gets. Where V_BIAS8 and a product is not packed in halves, all
+ * codes are made equal: 128 above their meaning. */
+#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && (kind) != 6)
+
+/* Panels to codes */
+typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
+/* n_blocks of a panel times a column, in two ways: blocks k..k1-1 added to acc [16] */
+typedef void (*V_NAME(one_fn))(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc);
+/* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
+typedef struct V_NAME(cols) {
+    const aiosk__codes *t;
+    const uint8_t *x;
+    uint64_t xs;
+    float *acc;
+    int32_t n_in, k, n, n_cols;
+    int32_t offset, n_mn;   /* of the format; pairs of minima, 0 without */
+} V_NAME(cols);
+
+/* One more register to the parts of a group: [nc][np] */
+#define AIOSK__EACH(M)                     \
+    AIOSK__UNROLL                          \
+    for (c = 0; c < nc; c++) {             \
+        AIOSK__UNROLL                      \
+        for (e = 0; e < np; e++) { M; }    \
+    }
+
+/* ---- A32 ---- */
+/* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8 */
+V_FN vi V_NAME(start32)(const int offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+    if (offset == 0) return v_zeroi();
+    if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
+    if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
+    return v_set1i(-offset * (int32_t)aiosk__u32(xc + a.sum + k * 4));
+}
+/* The same over 16 columns, from their codes */
+V_FN vi V_NAME(start16)(const int offset, const uint8_t *x) {
+    return offset ? v_set1i(-offset * (aiosk__sum8((const int8_t *)x) + aiosk__sum8((const int8_t *)x + 8))) : v_zeroi();
+}
+/* nc columns times unit k of np panels: codes w, scales d, minima; acc += . columns: per scale. All const are constants. */
+V_FN void V_NAME(times32)(const int kind, const int offset, const int columns, const int has_min, const int np, const int nc, vi w[][8],
+                          vf d[][2], const vf *dmin, const uint8_t *x, uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+    const int n = columns / 4, run = I_RUN(kind, n);
+    int c, e, f, g, i;
+    AIOSK__UNROLL
+    for (g = 0; g < 8; g += n) { /* columns of one scale */
+        vi s[V_NC][V_NP];
+        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+                                     : V_NAME(start32)(offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__UNROLL
+        for (f = g; f < g + n; f += run) {
+            i_part p[V_NC][V_NP];
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], w[e][f], i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__UNROLL
+            for (i = f + 1; i < f + run; i++)
+                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], w[e][i], i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
+            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+        }
+        AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
+    }
+    if (has_min) {
+        AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
+                                                 i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
+    }
+}
+
+#define AIOSK__ONE(T, t, kind, offset, columns)                                                                       \
+    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
+        const aiosk__a32 a = aiosk__a32_parts(n_in);                                                                   \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16 };                                          \
+        vf s[V_PER16][1][V_NP];                                                                                        \
+        int h, u;                                                                                                      \
+        for (h = 0; h < V_PER16; h++) s[h][0][0] = v_loadu(acc + h * V_W);                                             \
+        for (; k < k1; k++, p += bytes) {                                                                              \
+            V_NAME(ahead)(p, bytes);                                                                                   \
+            for (u = 0; u < nu; u++)                                                                                   \
+                for (h = 0; h < V_PER16; h++) {                                                                        \
+                    vi w[1][8];                                                                                        \
+                    vf d[1][2], dmin;                                                                                  \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                               \
+                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), columns, (offset) == 0, 1, 1, w, d, &dmin, x, 0, \
+                                    a, k * nu + u, s[h]);                                                              \
+                }                                                                                                      \
+        }                                                                                                              \
+        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, s[h][0][0]);                                             \
+    }                                                                                                                  \
+    V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16, even = (offset) >= 0 && V_BIAS8 ? 128 - (offset) : 0 }; \
+        int h, u, i, at = 0;                                                                                           \
+        for (; n > 0; n--, p += bytes) {                                                                               \
+            V_NAME(ahead)(p, bytes);                                                                                   \
+            for (u = 0; u < nu; u++, at++)                                                                             \
+                for (h = 0; h < V_PER16; h++) {                                                                        \
+                    vi w[8];                                                                                           \
+                    vf d[2], dmin;                                                                                     \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w, d, &dmin);                                                     \
+                    AIOSK__UNROLL                                                                                      \
+                    for (i = 0; i < 8; i++)                                                                            \
+                        v_storei(o->code[at * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+                    v_storeu(o->d[(columns) == 16 ? 2 * at : at] + h * V_W, d[0]);                                     \
+                    if ((columns) == 16) v_storeu(o->d[2 * at + 1] + h * V_W, d[1]);                                   \
+                    if ((offset) == 0) v_storeu(o->dmin[at] + h * V_W, dmin);                                          \
+                }                                                                                                      \
+        }                                                                                                              \
+    }
+
+/* nc columns from column c0 */
+V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int columns, const int nc, int32_t c0) {
+    const aiosk__a32 a = aiosk__a32_parts(m->n_in);
+    const uint64_t xs = m->xs;
+    const uint8_t *x = m->x + (uint64_t)c0 * xs;
+    float *o = m->acc + (int64_t)c0 * V_NP * 16;
+    const int np = V_NP, has_min = m->n_mn, offset = V_BIAS8 ? 128 : kind == 8 ? 0 : m->offset;
+    int32_t u;
+    int h, i, e, c;
+    for (c = 0; c < nc; c++) /* the next group */
+        for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
+    for (h = 0; h < V_PER16; h++) {
+        vf acc[V_NC][V_NP];
+        AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
+        for (u = 0; u < m->n; u++) {
+            vi w[V_NP][8];
+            vf d[V_NP][2], dmin[V_NP];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                AIOSK__UNROLL
+                for (i = 0; i < 8; i++) w[e][i] = v_loadi(m->t[e].code[u * 8 + i] + h * V_W * 4);
+                d[e][0] = v_loadu(m->t[e].d[columns == 16 ? 2 * u : u] + h * V_W);
+                d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
+                dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
+            }
+            V_NAME(times32)(kind, offset, columns, has_min, np, nc, w, d, dmin, x, xs, a, m->k + u, acc);
+        }
+        AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
+    }
+}
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
+    int32_t c = 0;
+    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, columns, V_NC, c);
+    for (; c < m->n_cols; c++) V_NAME(group_a32)(m, kind, columns, 1, c);
+}
+
+/* ---- A256 ---- */
+/* The scales of step j from bytes sc */
+V_FN void V_NAME(step_scales)(const int kind, const int columns, const vi *sc, const int j, vi *t) {
+    t[0] = t[1] = sc[0];
+    if (columns == 32) t[0] = i_scale(kind, i_srl(sc[j >> 2], 8 * (j & 3)));
+    if (columns == 16) {
+        const vi a = i_srl(sc[j >> 1], 16 * (j & 1));
+        t[0] = i_scale(kind, a);
+        t[1] = i_scale(kind, i_srl(a, 8));
+    }
+}
+/* nc columns times step j (32 columns) of np panels: codes w, scales t; s += . x: block k of the first column */
+V_FN void V_NAME(times256)(const int kind, const int columns, const int np, const int nc, vi w[][8], vi t[][2], const uint8_t *x,
+                           uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
+    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind);
+    int c, e, f, i;
+    AIOSK__UNROLL
+    for (f = 0; f < 8; f += pair ? 2 * run : run) {
+        i_part p[V_NC][V_NP], q[V_NC][V_NP];
+#define AIOSK__X(i) i_dup(x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+#define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
+#define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
+        if (columns == 0) {
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], w[e][f], AIOSK__X(f)))
+        } else if (V_BIAS8 && kind == 6) {
+            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), w[e][f], AIOSK__X(f)))
+            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), w[e][f + run], AIOSK__X(f + run)))
+        } else if (V_BIAS8 && kind > 6) {
+            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), w[e][f], AIOSK__X(f)))
+        } else {
+            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), w[e][f], AIOSK__X(f)))
+            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), w[e][f + run], AIOSK__X(f + run)))
+        }
+        AIOSK__UNROLL
+        for (i = f + 1; i < f + run; i++) {
+            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], w[e][i], AIOSK__X(i)))
+            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], w[e][i + run], AIOSK__X(i + run)))
+        }
+        if (columns == 0) {
+            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+        } else {
+            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], t[e][n == 4 && f >= 4]))
+        }
+#undef AIOSK__Z
+#undef AIOSK__Z8
+#undef AIOSK__X
+    }
+}
+/* What is left to take off: offset * sum of scale * sum of x, where the products did not */
+#define AIOSK__LEFT(kind, offset, columns) ((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX) ? (offset) : 0)
+V_FN vi V_NAME(left)(const int offset, vi s, const vi *sc, const uint8_t *sum16) {
+    vi t = v_zeroi(), p[2];
+    int i;
+    for (i = 0; i < 4; i++) {
+        i_pairs(p, sc[i]);
+        t = i_macc_pair(t, p[0], (const int16_t *)(const void *)sum16 + 4 * i);
+        t = i_macc_pair(t, p[1], (const int16_t *)(const void *)sum16 + 4 * i + 2);
+    }
+    return v_subi(s, i_sll(t, offset == 32 ? 5 : 2));
+}
+/* The sum over a whole block of unscaled codes, times -offset */
+V_FN vi V_NAME(start256)(const int offset, const uint8_t *xc, const aiosk__a256 a, int32_t k) {
+    const int16_t *z = (const int16_t *)(const void *)(xc + a.sum32) + k * 8;
+    return offset ? v_set1i(-offset * (z[0] + z[1] + z[2] + z[3] + z[4] + z[5] + z[6] + z[7])) : v_zeroi();
+}
+V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf d, vf dmin, const vi *mn, const int n_mn, vi s, vf acc) {
+    const uint8_t *dx = xc + a.d + k * 4;
+    const int16_t *b = (const int16_t *)(const void *)(n_mn == 4 ? xc + a.sum32 + k * 16 : xc + a.sum16 + k * 32);
+    vi m = v_zeroi();
+    int i;
+    acc = V_NAME(step_add)(acc, d, dx, s);
+    if (!n_mn) return acc;
+    for (i = 0; i < n_mn; i++) m = i_macc_pair(m, mn[i], b + 2 * i);
+    return V_NAME(step_min)(acc, dmin, dx, m);
+}
+
+#define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)                                                               \
+    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
+        const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                 \
+        enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                            \
+        vf o[V_PER16];                                                                                                 \
+        int h, i, j, g;                                                                                                \
+        for (h = 0; h < V_PER16; h++) o[h] = v_loadu(acc + h * V_W);                                                   \
+        for (; k < k1; k++, p += bytes)                                                                                \
+            for (h = 0; h < V_PER16; h++) {                                                                            \
+                vi sc[4], mn[8], w[1][8], r[1][2], s[1][V_NP];                                                         \
+                vf d, dmin;                                                                                            \
+                s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
+                V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
+                for (g = 0; g < 8; g += (kind) == 7 ? 1 : 4) {              /* a grid's step is long as it is */       \
+                    AIOSK__UNROLL                                                                                      \
+                    for (i = 0; i < ((kind) == 7 ? 1 : 4); i++) {                                                      \
+                        j = g + i;                                                                                     \
+                        V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
+                        V_NAME(step)(AIOSK_##T, p, h, j, w[0], sc);                                                    \
+                        V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
+                        V_NAME(times256)(kind, columns, 1, 1, w, r, x, 0, a, k, j, s);                                 \
+                    }                                                                                                  \
+                }                                                                                                      \
+                if (AIOSK__LEFT(kind, offset, columns))                                                                \
+                    s[0][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[0][0], sc, x + a.sum16 + k * 32);     \
+                o[h] = V_NAME(block_end)(x, a, k, d, dmin, mn, n_mn, s[0][0], o[h]);                                   \
+            }                                                                                                          \
+        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, o[h]);                                                   \
+    }
+#define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
+    V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
+        enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
+        int h, i, j;                                                                                                   \
+        (void)n;                                                                                                       \
+        for (h = 0; h < V_PER16; h++) {                                                                                \
+            vi sc[4], mn[8], w[8];                                                                                     \
+            vf d, dmin;                                                                                                \
+            V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                          \
+            v_storeu(o->d[0] + h * V_W, d);                                                                            \
+            v_storeu(o->dmin[0] + h * V_W, dmin);                                                                      \
+            for (i = 0; i < ((columns) == 0 ? 0 : (columns) == 16 ? 4 : 2); i++) v_storei(o->sc[i] + h * V_W, sc[i]);  \
+            for (i = 0; i < n_mn; i++) v_storei(o->mn[i] + h * V_W, mn[i]);                                            \
+            for (j = 0; j < 8; j++) {                                                                                  \
+                V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                                     \
+                V_NAME(step)(AIOSK_##T, p, h, j, w, sc);                                                               \
+                AIOSK__UNROLL                                                                                          \
+                for (i = 0; i < 8; i++)                                                                                \
+                    v_storei(o->code[j * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
+V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int columns, const int nc, int32_t c0) {
+    const aiosk__a256 a = aiosk__a256_parts(m->n_in);
+    const uint64_t xs = m->xs;
+    const uint8_t *x = m->x + (uint64_t)c0 * xs;
+    float *o = m->acc + (int64_t)c0 * V_NP * 16;
+    const int32_t k = m->k;
+    const int np = V_NP, left = AIOSK__LEFT(kind, m->offset, columns), n_mn = m->n_mn;
+    int h, i, e, c, j;
+    for (c = 0; c < nc; c++) /* the next group */
+        for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
+    for (h = 0; h < V_PER16; h++) {
+        vi s[V_NC][V_NP];
+        AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        for (j = 0; j < 8; j++) {
+            vi w[V_NP][8], t[V_NP][2];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                AIOSK__UNROLL
+                for (i = 0; i < 8; i++) w[e][i] = v_loadi(m->t[e].code[j * 8 + i] + h * V_W * 4);
+                t[e][0] = t[e][1] = w[e][0];
+                if (columns == 32) t[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
+                if (columns == 16) {
+                    const vi b = i_srl(v_loadi(m->t[e].sc[j >> 1] + h * V_W), 16 * (j & 1));
+                    t[e][0] = i_scale(kind, b);
+                    t[e][1] = i_scale(kind, i_srl(b, 8));
+                }
+            }
+            V_NAME(times256)(kind, columns, np, nc, w, t, x, xs, a, k, j, s);
+        }
+        AIOSK__UNROLL
+        for (e = 0; e < np; e++) {
+            const vf d = v_loadu(m->t[e].d[0] + h * V_W), dmin = v_loadu(m->t[e].dmin[0] + h * V_W);
+            vi mn[8], sc[4];
+            for (i = 0; i < n_mn; i++) mn[i] = v_loadi(m->t[e].mn[i] + h * V_W);
+            if (left) for (i = 0; i < 4; i++) sc[i] = v_loadi(m->t[e].sc[i] + h * V_W);
+            for (c = 0; c < nc; c++) {
+                const uint8_t *xc = x + (uint64_t)c * xs;
+                float *y = o + (c * np + e) * 16 + h * V_W;
+                vi z = s[c][e];
+                if (left) z = V_NAME(left)(left, z, sc, xc + a.sum16 + k * 32);
+                v_storeu(y, V_NAME(block_end)(xc, a, k, d, dmin, mn, n_mn, z, v_loadu(y)));
+            }
+        }
+    }
+}
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
+    int32_t c = 0;
+    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
+    for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
+}
+#undef AIOSK__EACH
+
+/* ======== kernels/matmul.inc, continued ======== */
+/* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
+ * the codes are unpacked to. The products themselves are in lanes.inc. Expanded once per set of dot products. */
+
+/* y of n rows, 16 lanes; order of the additions as in api.h. */
+V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float *acc) {
+    float *y = m->y + (uint64_t)c * m->y_stride + row;
+    const int32_t n = m->row1 - row;
+    int i;
+    if (n >= 16) {
+        for (i = 0; i < V_PER16; i++) {
+            vf t = v_loadu(acc + i * V_W);
+            if (m->bias) t = v_add(t, v_loadu(m->bias + row + i * V_W));
+            if (m->flags & AIOSK_MM_ADD) t = v_add(v_loadu(y + i * V_W), t);
+            v_storeu(y + i * V_W, t);
+        }
+    } else {
+        for (i = 0; i < n; i++) {
+            float t = acc[i];
+            if (m->bias) t = t + m->bias[row + i];
+            y[i] = m->flags & AIOSK_MM_ADD ? y[i] + t : t;
+        }
+    }
+}
+
+typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+typedef struct V_NAME(form) {
+    int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
+    V_NAME(one_fn) one;
+    V_NAME(codes_fn) codes;
+} V_NAME(form);
+
+#define AIOSK__COLS(f, kind, columns) \
+    V_EXPORT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
+#if V_W == 1
+#define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
+#define AIOSK__COLS_A256(X) X(a256, 8, 16)
+#elif V_BIAS8
+#define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#else
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16) \
+    X(a256, 4, 0)
+#endif
+AIOSK__COLS_A32(AIOSK__COLS)
+AIOSK__COLS_A256(AIOSK__COLS)
+#undef AIOSK__COLS
+
+/* The loop for the codes of a format */
+static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
+    const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) || (V_BIAS8 && f->columns == 0) ||
+                         (V_BIAS8 && family == AIOSK_A32) ? 8 : f->kind;
+#define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
+    const int32_t columns = f->columns;
+    if (family == AIOSK_A32) { AIOSK__COLS_A32(AIOSK__COLS) }
+    else { AIOSK__COLS_A256(AIOSK__COLS) }
+#undef AIOSK__COLS
+    return NULL;
+}
+#undef AIOSK__COLS_A32
+#undef AIOSK__COLS_A256
+
+#if V_W == 1
+/* Codes by way of the definition of each type (ref.c): rows at src, or a panel. */
+static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, uint64_t row_bytes, int32_t nr, int32_t n, aiosk__codes *o) {
+    const aiosk_type *t = aiosk_type_info(type);
+    uint8_t block[512];
+    aiosk__ints v;
+    int32_t r, k, i, u, at;
+    for (r = 0; r < 16; r++) {
+        for (k = 0; k < n; k++) {
+            const int32_t nw = (int32_t)t->n_weights;
+            const uint8_t *b = src + (uint64_t)r * row_bytes + (uint64_t)k * t->n_bytes;
+            if (r >= nr) memset(&v, 0, sizeof v);
+            else {
+                if (layout == AIOSK_PANELS) {
+                    aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
+                    b = block;
+                }
+                aiosk__unpack_ints(type, b, &v);
+            }
+            for (i = 0; i < nw / 4; i++) memcpy(o->code[k * (nw / 4) + i] + 4 * r, v.q + 4 * i, 4);
+            if (v.unit == 0) v.unit = t->family == AIOSK_A256 ? 256 : type == AIOSK_NVFP4 ? 16 : 32;
+            for (u = 0, at = k * (nw / v.unit); u < nw / v.unit; u++) {
+                o->d[at + u][r] = v.d[u];
+                o->dmin[(at + u) % 8][r] = v.dmin[u];
+            }
+            if (t->family != AIOSK_A256) continue;
+            for (i = 0; i < 4; i++) {
+                const int16_t *m = v.mn + 4 * i;
+                o->sc[i][r] = (int32_t)((uint32_t)(v.sc[4 * i] & 255) | (uint32_t)(v.sc[4 * i + 1] & 255) << 8 |
+                                        (uint32_t)(v.sc[4 * i + 2] & 255) << 16 | (uint32_t)(v.sc[4 * i + 3] & 255) << 24);
+                o->mn[2 * i][r] = m[0] | m[2] << 16;
+                o->mn[2 * i + 1][r] = m[1] | m[3] << 16;
+            }
+        }
+    }
+}
+#else
+/* 16 rows of n_blocks blocks from the file's order to a panel's. */
+V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel) {
+    const aiosk__panel *f = aiosk__find_panel(type);
+    const uint64_t bytes = aiosk_type_info(type)->n_bytes;
+    int32_t k, s, i, r, h, e;
+    if (n_rows < 16) {
+        memset(panel, 0, (size_t)(16 * bytes) * (size_t)n_blocks);
+        aiosk__move_rows(type, panel, 0, n_rows, (uint64_t)n_blocks, (uint8_t *)(uintptr_t)w, row_bytes, 0);
+        return;
+    }
+    for (r = 0; r < 16; r++) { /* the next run: hardware follows fewer streams than these */
+        const uint8_t *a = w + (uint64_t)r * row_bytes + bytes * (uint64_t)n_blocks;
+        for (i = 0; i < (int32_t)bytes * n_blocks; i += 64) AIOSK__PREFETCH(a + i);
+    }
+    for (k = 0; k < n_blocks; k++, w += bytes) {
+        for (s = 0; s < 5 && f->seg[s].count; s++) {
+            const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
+            const uint8_t *a = w + f->seg[s].off;
+            for (i = 0; elem == 4 && i + 4 <= n; i += 4)
+                for (h = 0; h < V_PER16; h++) {
+                    vi o[4];
+                    i_rows4(o, a + i * 4 + (uint64_t)(h * V_W) * row_bytes, row_bytes);
+                    for (e = 0; e < 4; e++) v_storei(panel + (i + e) * 64 + h * V_W * 4, o[e]);
+                }
+            if (elem == 4)
+                for (; i < n; i++)
+                    for (r = 0; r < 16; r++) memcpy(panel + i * 64 + r * 4, a + i * 4 + (uint64_t)r * row_bytes, 4);
+            else if (elem == 2)
+                for (i = 0; i < n; i++)
+                    for (r = 0; r < 16; r++) memcpy(panel + i * 32 + r * 2, a + i * 2 + (uint64_t)r * row_bytes, 2);
+            else
+                for (r = 0; r < 16; r++) panel[r] = a[(uint64_t)r * row_bytes];
+            panel += 16 * elem * n;
+        }
+    }
+}
+#endif
+
+/* Columns whose activations are kept near while all rows pass: 768 KiB, in a second-level cache of 1 MiB or more; so many sums
+ * stay on the stack, too. */
+enum { V_NAME(max_cols) = 128, V_NAME(run_bytes) = 8192 };
+
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
+    const aiosk_type *t = aiosk_type_info(f->type);
+    const int32_t n = m->n_in / (int32_t)t->n_weights, per = 256 / (int32_t)t->n_weights;
+    const uint64_t row_bytes = (uint64_t)n * t->n_bytes, block16 = 16 * t->n_bytes;
+    const uint8_t *w = (const uint8_t *)m->w, *x = (const uint8_t *)m->x;
+#if V_W > 1
+    uint8_t AIOSK__ALIGN(64) run[V_NAME(run_bytes)];
+#endif
+    float AIOSK__ALIGN(64) acc[V_NAME(max_cols) * V_NP * 16];
+    aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
+    V_NAME(cols) job;
+    int32_t row, k, c, c0, e, tile;
+    if (m->n_cols == 1 && f->one) {
+#if V_W > 1
+        const int32_t most = (int32_t)(V_NAME(run_bytes) / block16);
+        for (row = m->row0; row < m->row1; row += 16) {
+            memset(acc, 0, 64);
+            if (layout == AIOSK_PANELS) f->one(w + (uint64_t)row * row_bytes, x, m->n_in, 0, n, acc);
+            for (k = 0; layout == AIOSK_ROWS && k < n; k += most) {
+                const int32_t k1 = n - k < most ? n : k + most;
+                V_NAME(gather)(f->type, w + (uint64_t)row * row_bytes + (uint64_t)k * t->n_bytes, row_bytes,
+                               m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
+                f->one(run, x, m->n_in, k, k1, acc);
+            }
+            V_NAME(put)(m, 0, row, acc);
+        }
+#endif
+        return;
+    }
+    tile = (int32_t)(786432 / (m->x_stride ? m->x_stride : 1));
+    tile = tile > V_NAME(max_cols) ? V_NAME(max_cols) : tile < 8 ? 8 : tile & ~7;
+    job.t = codes;
+    job.xs = m->x_stride;
+    job.acc = acc;
+    job.n_in = m->n_in;
+    job.offset = f->offset;
+    job.n_mn = f->n_mn;
+    for (c0 = 0; c0 < m->n_cols; c0 += tile) {
+        const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
+        job.n_cols = m->n_cols - c0 < tile ? m->n_cols - c0 : tile;
+        job.x = x + (uint64_t)c0 * m->x_stride;
+        for (row = m->row0; row < m->row1; row += 16 * V_NP) {
+            memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
+            for (k = 0; k < n; k += per) {
+                const int32_t nb = n - k < per ? n - k : per;
+                for (e = 0; e < V_NP; e++) {
+                    const int32_t r = row + 16 * e, nr = m->row1 - r < 16 ? m->row1 - r : 16;
+                    const uint8_t *src = w + (uint64_t)r * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
+                    if (nr <= 0) memset(&codes[e], 0, sizeof codes[e]);
+#if V_W == 1
+                    else V_NAME(codes_any)(f->type, layout, src, row_bytes, layout == AIOSK_PANELS ? 16 : nr, nb, &codes[e]);
+#else
+                    else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
+                    else {
+                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run);
+                        f->codes(run, nb, &codes[e]);
+                    }
+#endif
+                }
+                job.k = t->family == AIOSK_A256 ? k : k * ((int32_t)t->n_weights / 32);
+                job.n = nb * ((int32_t)t->n_weights / 32);
+                cols(&job);
+            }
+            for (e = 0; e < V_NP && row + 16 * e < m->row1; e++)
+                for (c = 0; c < job.n_cols; c++) V_NAME(put)(m, c0 + c, row + 16 * e, acc + (c * V_NP + e) * 16);
+        }
+    }
+}
+
+/* ---- one entry per type and layout ---- */
+#if V_W == 1
+#define AIOSK__FORM_A32(T, t, kind, offset, columns) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
+#else
+#define AIOSK__FORM_A32(T, t, kind, offset, columns) \
+    {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(one_##t), V_NAME(codes_##t)}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn) \
+    {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(one_##t), V_NAME(codes_##t)}
+AIOSK__A32(AIOSK__ONE)
+AIOSK__A256(AIOSK__ONE_K)
+AIOSK__A256(AIOSK__CODES_K)
+#endif
+#define AIOSK__X(T, t, kind, offset, columns) \
+    static const V_NAME(form) V_NAME(form_##t) = AIOSK__FORM_A32(T, t, kind, offset, columns); \
+    AIOSK__ENTRY(t)
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) \
+    static const V_NAME(form) V_NAME(form_##t) = AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn); \
+    AIOSK__ENTRY(t)
+#define AIOSK__ENTRY(t) \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); } \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
+AIOSK__A32(AIOSK__X)
+AIOSK__A256(AIOSK__XK)
+#undef AIOSK__XK
+#undef AIOSK__X
+#undef AIOSK__ENTRY
+#undef AIOSK__FORM_A256
+#undef AIOSK__FORM_A32
+#undef AIOSK__CODES_K
+#undef AIOSK__ONE_K
+#undef AIOSK__ONE
+#undef AIOSK__LEFT
+#undef AIOSK__EVEN
+#undef AIOSK__GRIDS
+#undef AIOSK__A256
+#undef AIOSK__A32
+
+/* ======== kernels/isa_table.inc, continued ======== */
+#define AIOSK__NO {NULL, NULL},
+#define AIOSK__F(n) {V_BASE(rows_##n), NULL},
+#define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
+static const aiosk_isa V_NAME(isa) = {
+    V_ISA_TEXT, V_ISA_ID, 0,
+    {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
+    V_BASE(quantize_head),
+    {   /* in the order of ids, formats.h */
+        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__P(q4_1) AIOSK__NO
+        /*  5 */ AIOSK__NO AIOSK__P(q5_0) AIOSK__P(q5_1) AIOSK__P(q8_0) AIOSK__NO
+        /* 10 */ AIOSK__P(q2_k) AIOSK__P(q3_k) AIOSK__P(q4_k) AIOSK__P(q5_k) AIOSK__P(q6_k)
+        /* 15 */ AIOSK__NO AIOSK__P(iq2_xxs) AIOSK__P(iq2_xs) AIOSK__P(iq3_xxs) AIOSK__P(iq1_s)
+        /* 20 */ AIOSK__P(iq4_nl) AIOSK__P(iq3_s) AIOSK__P(iq2_s) AIOSK__P(iq4_xs) AIOSK__NO
+        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(iq1_m)
+        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(tq1_0)
+        /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
+        /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
+    },
+    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
+    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
+    V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
+    V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
+#undef AIOSK__P
+#undef AIOSK__F
+#undef AIOSK__NO
+
+#undef V_ISA_ID
+#undef V_ISA_TEXT
+
+/* ======== kernels/dot_undef.inc, continued ======== */
+/* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
+#undef i_prep8
+#undef i_scale
+#undef i_first
+#undef i_next
+#undef i_sum
+#undef i_end
+#undef i_macc_pair
+#undef i_part
+#undef I_RUN
+#undef I_PAIR
+#undef V_NP
+#undef V_NC
+#undef V_BIAS8
+#undef V_PREMUL
+#undef V_FIX
+
+/* ======== kernels/isa_avx2.c, continued ======== */
+#endif
+
 /* ======== kernels/simdi_undef.inc, continued ======== */
 /* simdi_undef.inc: takes back what simdi_names.inc defined. */
 #undef i_dup
 #undef i_and
 #undef i_or
-#undef i_srl2
-#undef i_srl4
-#undef i_srl8
-#undef i_srl16
-#undef i_sll2
-#undef i_sll4
-#undef i_scale_u8
-#undef i_scale_s8
-#undef i_dot32_4
-#undef i_dot32_8
-#undef i_prep8
-#undef i_macc32_4
-#undef i_macc16_6
-#undef i_fix6
-#undef i_pairs_s8
-#undef i_macc_pair
-#undef i_scale16
-#undef i_dot16
+#undef i_xor
+#undef i_srl
+#undef i_sll
+#undef i_addb
+#undef i_load_u8
+#undef i_table
+#undef i_lut
+#undef i_splat
+#undef i_bits
+#undef i_negate
+#undef i_gather16
+#undef i_mul16
+#undef i_mulhi16
+#undef i_sub16
+#undef i_add16
+#undef i_as_float
+#undef i_rows4
 #undef i_store_s8
-#undef V_NP
+#undef i_load_u16
+#undef i_pairs
 
 /* ======== kernels/simd_undef.inc, continued ======== */
 /* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
 #undef V_FN
 #undef V_EXPORT
 #undef V_NAME
+#undef V_BASE
 #undef V_W
 #undef V_PER16
 #undef V_EACH
@@ -4371,6 +6897,7 @@ static const aiosk_isa V_NAME(isa) = {
 #define V_FN AIOSK__INLINE V_TARGET
 #define V_EXPORT static AIOSK__UNUSED V_TARGET
 #define V_NAME(x) aiosk__##x##_avx512
+#define V_BASE(x) aiosk__##x##_avx512
 #define V_W 16
 #define V_PER16 1
 #define V_EACH(M) M(0)
@@ -4383,43 +6910,43 @@ static const aiosk_isa V_NAME(isa) = {
 /* ======== kernels/simd_names.inc, continued ======== */
 /* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
  * simd_undef.inc takes it back. */
-#define v_loadu V_NAME(v_loadu)
-#define v_storeu V_NAME(v_storeu)
-#define v_loadi V_NAME(v_loadi)
-#define v_storei V_NAME(v_storei)
-#define v_set1 V_NAME(v_set1)
-#define v_zero V_NAME(v_zero)
-#define v_set1i V_NAME(v_set1i)
-#define v_zeroi V_NAME(v_zeroi)
-#define v_add V_NAME(v_add)
-#define v_sub V_NAME(v_sub)
-#define v_mul V_NAME(v_mul)
-#define v_div V_NAME(v_div)
-#define v_sqrt V_NAME(v_sqrt)
-#define v_fma V_NAME(v_fma)
-#define v_max V_NAME(v_max)
-#define v_min V_NAME(v_min)
-#define v_sel_lt V_NAME(v_sel_lt)
-#define v_abs V_NAME(v_abs)
-#define v_xorsign V_NAME(v_xorsign)
-#define v_addi V_NAME(v_addi)
-#define v_subi V_NAME(v_subi)
-#define v_cvt_i32_f32 V_NAME(v_cvt_i32_f32)
-#define v_cvt_f32_i32 V_NAME(v_cvt_f32_i32)
-#define v_rint V_NAME(v_rint)
-#define v_ldexp V_NAME(v_ldexp)
-#define v_load_f16 V_NAME(v_load_f16)
-#define v_store_f16 V_NAME(v_store_f16)
-#define v_load_bf16 V_NAME(v_load_bf16)
-#define v_load_i8 V_NAME(v_load_i8)
-#define v_kprep V_NAME(v_kprep)
-#define v_kdot V_NAME(v_kdot)
-#define v_mulr V_NAME(v_mulr)
-#define v_tree_add V_NAME(v_tree_add)
-#define v_tree_max V_NAME(v_tree_max)
-#define v_dup_even V_NAME(v_dup_even)
-#define v_dup_odd V_NAME(v_dup_odd)
-#define v_swap2 V_NAME(v_swap2)
+#define v_loadu V_BASE(v_loadu)
+#define v_storeu V_BASE(v_storeu)
+#define v_loadi V_BASE(v_loadi)
+#define v_storei V_BASE(v_storei)
+#define v_set1 V_BASE(v_set1)
+#define v_zero V_BASE(v_zero)
+#define v_set1i V_BASE(v_set1i)
+#define v_zeroi V_BASE(v_zeroi)
+#define v_add V_BASE(v_add)
+#define v_sub V_BASE(v_sub)
+#define v_mul V_BASE(v_mul)
+#define v_div V_BASE(v_div)
+#define v_sqrt V_BASE(v_sqrt)
+#define v_fma V_BASE(v_fma)
+#define v_max V_BASE(v_max)
+#define v_min V_BASE(v_min)
+#define v_sel_lt V_BASE(v_sel_lt)
+#define v_abs V_BASE(v_abs)
+#define v_xorsign V_BASE(v_xorsign)
+#define v_addi V_BASE(v_addi)
+#define v_subi V_BASE(v_subi)
+#define v_cvt_i32_f32 V_BASE(v_cvt_i32_f32)
+#define v_cvt_f32_i32 V_BASE(v_cvt_f32_i32)
+#define v_rint V_BASE(v_rint)
+#define v_ldexp V_BASE(v_ldexp)
+#define v_load_f16 V_BASE(v_load_f16)
+#define v_store_f16 V_BASE(v_store_f16)
+#define v_load_bf16 V_BASE(v_load_bf16)
+#define v_load_i8 V_BASE(v_load_i8)
+#define v_kprep V_BASE(v_kprep)
+#define v_kdot V_BASE(v_kdot)
+#define v_mulr V_BASE(v_mulr)
+#define v_tree_add V_BASE(v_tree_add)
+#define v_tree_max V_BASE(v_tree_max)
+#define v_dup_even V_BASE(v_dup_even)
+#define v_dup_odd V_BASE(v_dup_odd)
+#define v_swap2 V_BASE(v_swap2)
 
 /* ======== kernels/simd_avx512.h, continued ======== */
 V_FN vf v_loadu(const float *p) { return _mm512_loadu_ps(p); }
@@ -4477,119 +7004,140 @@ V_FN vi v_kdot(vi acc, vi k, vi q) { return _mm512_dpbusd_epi32(acc, k, q); }
 #endif
 
 /* ======== kernels/simdi_avx512.h ======== */
-/* simdi_avx512.h: the integer vocabulary (simdi_scalar.h) in AVX-512 with VNNI.
- * vpdpbusd multiplies unsigned codes with signed activations; a code that stands for a smaller number starts its sum at
- * the (negative) correction, which costs nothing. To be scaled, two sums over half the columns each are packed as int16
- * halves of a lane (one masked byte shuffle) for vpdpwssd: two instructions where vpmulld and vpaddd are three. The
- * halves fit: 16 columns * 15 * 127, 8 columns * 32 * 127, both below 2^15. */
+/* simdi_avx512.h: the integer words (simdi_scalar.h) in AVX-512, and what dot_vnni.inc needs. */
 #ifndef AIOSK__SIMDI_AVX512_H
 #define AIOSK__SIMDI_AVX512_H
 
-#define V_NP 2 /* panels that a micro-kernel takes at once, when there are several columns */
-
 /* ======== kernels/simdi_names.inc, continued ======== */
 /* simdi_names.inc: names of the integer vocabulary (simdi_scalar.h) in the set that is being expanded. */
-#define i_dup V_NAME(i_dup)
-#define i_and V_NAME(i_and)
-#define i_or V_NAME(i_or)
-#define i_srl2 V_NAME(i_srl2)
-#define i_srl4 V_NAME(i_srl4)
-#define i_srl8 V_NAME(i_srl8)
-#define i_srl16 V_NAME(i_srl16)
-#define i_sll2 V_NAME(i_sll2)
-#define i_sll4 V_NAME(i_sll4)
-#define i_scale_u8 V_NAME(i_scale_u8)
-#define i_scale_s8 V_NAME(i_scale_s8)
-#define i_dot32_4 V_NAME(i_dot32_4)
-#define i_dot32_8 V_NAME(i_dot32_8)
-#define i_prep8 V_NAME(i_prep8)
-#define i_macc32_4 V_NAME(i_macc32_4)
-#define i_macc16_6 V_NAME(i_macc16_6)
-#define i_fix6 V_NAME(i_fix6)
-#define i_pairs_s8 V_NAME(i_pairs_s8)
-#define i_macc_pair V_NAME(i_macc_pair)
-#define i_scale16 V_NAME(i_scale16)
-#define i_dot16 V_NAME(i_dot16)
-#define i_store_s8 V_NAME(i_store_s8)
+#define i_dup V_BASE(i_dup)
+#define i_and V_BASE(i_and)
+#define i_or V_BASE(i_or)
+#define i_xor V_BASE(i_xor)
+#define i_srl V_BASE(i_srl)
+#define i_sll V_BASE(i_sll)
+#define i_addb V_BASE(i_addb)
+#define i_load_u8 V_BASE(i_load_u8)
+#define i_table V_BASE(i_table)
+#define i_lut V_BASE(i_lut)
+#define i_splat V_BASE(i_splat)
+#define i_bits V_BASE(i_bits)
+#define i_negate V_BASE(i_negate)
+#define i_gather16 V_BASE(i_gather16)
+#define i_mul16 V_BASE(i_mul16)
+#define i_mulhi16 V_BASE(i_mulhi16)
+#define i_sub16 V_BASE(i_sub16)
+#define i_add16 V_BASE(i_add16)
+#define i_as_float V_BASE(i_as_float)
+#define i_rows4 V_BASE(i_rows4)
+#define i_store_s8 V_BASE(i_store_s8)
+#define i_load_u16 V_BASE(i_load_u16)
+#define i_pairs V_BASE(i_pairs)
 
 /* ======== kernels/simdi_avx512.h, continued ======== */
 V_FN vi i_dup(const void *p) { return _mm512_set1_epi32((int32_t)aiosk__u32(p)); }
 V_FN vi i_and(vi a, vi b) { return _mm512_and_si512(a, b); }
 V_FN vi i_or(vi a, vi b) { return _mm512_or_si512(a, b); }
-V_FN vi i_srl2(vi a) { return _mm512_srli_epi32(a, 2); }
-V_FN vi i_srl4(vi a) { return _mm512_srli_epi32(a, 4); }
-V_FN vi i_srl8(vi a) { return _mm512_srli_epi32(a, 8); }
-V_FN vi i_srl16(vi a) { return _mm512_srli_epi32(a, 16); }
-V_FN vi i_sll2(vi a) { return _mm512_slli_epi32(a, 2); }
-V_FN vi i_sll4(vi a) { return _mm512_slli_epi32(a, 4); }
-static const uint8_t aiosk__byte0[64] AIOSK__ALIGN(64) = { /* byte 0 of each dword to the high byte of both its halves */
-    0x80, 0, 0x80, 0, 0x80, 4, 0x80, 4, 0x80, 8, 0x80, 8, 0x80, 12, 0x80, 12, 0x80, 0, 0x80, 0, 0x80, 4, 0x80, 4, 0x80, 8, 0x80, 8,
-    0x80, 12, 0x80, 12, 0x80, 0, 0x80, 0, 0x80, 4, 0x80, 4, 0x80, 8, 0x80, 8, 0x80, 12, 0x80, 12, 0x80, 0, 0x80, 0, 0x80, 4, 0x80, 4,
-    0x80, 8, 0x80, 8, 0x80, 12, 0x80, 12};
-static const uint8_t aiosk__word0[64] AIOSK__ALIGN(64) = { /* the low half of each dword to both its halves */
-    0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13, 0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13,
-    0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13, 0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13};
-V_FN vi i_scale_u8(vi a) { return _mm512_srli_epi16(_mm512_shuffle_epi8(a, _mm512_load_si512(aiosk__byte0)), 8); }
-V_FN vi i_scale_s8(vi a) { return _mm512_srai_epi16(_mm512_shuffle_epi8(a, _mm512_load_si512(aiosk__byte0)), 8); }
-V_FN vi V_NAME(i_step)(vi acc, vi w, const int8_t *x) { return _mm512_dpbusd_epi32(acc, w, i_dup(x)); }
-V_FN vi V_NAME(i_pack)(vi lo, vi hi) {
-    return _mm512_mask_shuffle_epi8(lo, 0xCCCCCCCCCCCCCCCCu, hi, _mm512_load_si512(aiosk__word0));
+V_FN vi i_xor(vi a, vi b) { return _mm512_xor_si512(a, b); }
+V_FN vi i_srl(vi a, int n) { return _mm512_srlv_epi32(a, _mm512_set1_epi32(n)); }
+V_FN vi i_sll(vi a, int n) { return _mm512_sllv_epi32(a, _mm512_set1_epi32(n)); }
+V_FN vi i_addb(vi a, vi b) { return _mm512_add_epi8(a, b); }
+V_FN vi i_load_u8(const void *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)); }
+V_FN vi i_load_u16(const void *p) { return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)); }
+V_FN void i_pairs(vi *o, vi a) {
+    o[0] = _mm512_srai_epi16(_mm512_slli_epi16(a, 8), 8);
+    o[1] = _mm512_srai_epi16(a, 8);
 }
-V_FN vi i_dot32_4(const vi *w, const int8_t *x, int32_t sum8) {
-    vi a = _mm512_set1_epi32(sum8);
-    a = V_NAME(i_step)(a, w[0], x);
-    a = V_NAME(i_step)(a, w[1], x + 4);
-    a = V_NAME(i_step)(a, w[2], x + 8);
-    a = V_NAME(i_step)(a, w[3], x + 12);
-    a = V_NAME(i_step)(a, w[4], x + 16);
-    a = V_NAME(i_step)(a, w[5], x + 20);
-    a = V_NAME(i_step)(a, w[6], x + 24);
-    a = V_NAME(i_step)(a, w[7], x + 28);
-    return a;
+V_FN vi i_table(const void *p) { return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)p)); }
+V_FN vi i_lut(vi t, vi i) { return _mm512_shuffle_epi8(t, i); }
+V_FN vi i_splat(vi a, int b) {
+    const int32_t o = b * 0x01010101;
+    return _mm512_shuffle_epi8(a, _mm512_setr4_epi32(o, 0x04040404 + o, 0x08080808 + o, 0x0C0C0C0C + o));
 }
-V_FN vi i_prep8(vi w) { return _mm512_xor_si512(w, _mm512_set1_epi8((char)-128)); }
-V_FN vi i_dot32_8(const vi *w, const int8_t *x, int32_t sum128) { return i_dot32_4(w, x, sum128); }
-V_FN vi i_macc32_4(vi acc, const vi *w, const int8_t *x, vi s) {
-    vi a = V_NAME(i_step)(_mm512_setzero_si512(), w[0], x), b = V_NAME(i_step)(_mm512_setzero_si512(), w[4], x + 16);
-    a = V_NAME(i_step)(a, w[1], x + 4);
-    b = V_NAME(i_step)(b, w[5], x + 20);
-    a = V_NAME(i_step)(a, w[2], x + 8);
-    b = V_NAME(i_step)(b, w[6], x + 24);
-    a = V_NAME(i_step)(a, w[3], x + 12);
-    b = V_NAME(i_step)(b, w[7], x + 28);
-    return _mm512_dpwssd_epi32(acc, V_NAME(i_pack)(a, b), s);
+V_FN __mmask64 V_NAME(i_test)(vi a, int c) {
+    return _mm512_test_epi8_mask(i_splat(a, c >> 1), _mm512_set1_epi32(c & 1 ? (int32_t)0x80402010 : 0x08040201));
 }
-V_FN vi i_macc16_6(vi acc, const vi *w, const int8_t *x, const int32_t *sum8, vi s) {
-    vi a = V_NAME(i_step)(i_dup(sum8), w[0], x), b = V_NAME(i_step)(i_dup(sum8 + 1), w[2], x + 8);
-    a = V_NAME(i_step)(a, w[1], x + 4);
-    b = V_NAME(i_step)(b, w[3], x + 12);
-    return _mm512_dpwssd_epi32(acc, V_NAME(i_pack)(a, b), s);
+V_FN vi i_bits(vi a, int c, int m) { return _mm512_maskz_mov_epi8(V_NAME(i_test)(a, c), _mm512_set1_epi8((char)m)); }
+V_FN vi i_negate(vi w, vi a, int c) { return _mm512_mask_sub_epi8(w, V_NAME(i_test)(a, c), _mm512_setzero_si512(), w); }
+V_FN vi i_gather16(const uint16_t *t, vi i) {
+    return _mm512_and_si512(_mm512_i32gather_epi32(i, (const void *)t, 2), _mm512_set1_epi32(0xFFFF));
 }
-V_FN void i_pairs_s8(vi *p, const vi *words) { (void)p; (void)words; }
-V_FN vi i_fix6(vi acc, const vi *p, const int16_t *sum16) { (void)p; (void)sum16; return acc; }
-V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return _mm512_dpwssd_epi32(acc, a, i_dup(s)); }
-V_FN void i_scale16(int16_t *w, const int8_t *q, int32_t s) {
-    __m256i a = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)q));
-    _mm256_storeu_si256((__m256i *)w, _mm256_mullo_epi16(a, _mm256_set1_epi16((int16_t)s)));
-}
-V_FN int32_t i_dot16(const int16_t *w, const int8_t *x, int32_t n) {
-    __m512i a = _mm512_setzero_si512();
-    __m256i b;
-    __m128i c;
-    int32_t i = 0;
-    for (; i + 32 <= n; i += 32)
-        a = _mm512_dpwssd_epi32(a, _mm512_loadu_si512(w + i), _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(x + i))));
-    b = _mm256_add_epi32(_mm512_castsi512_si256(a), _mm512_extracti64x4_epi64(a, 1));
-    if (i < n)
-        b = _mm256_dpwssd_epi32(b, _mm256_loadu_si256((const __m256i *)(w + i)),
-                                _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(x + i))));
-    c = _mm_add_epi32(_mm256_castsi256_si128(b), _mm256_extracti128_si256(b, 1));
-    c = _mm_add_epi32(c, _mm_shuffle_epi32(c, 0x4E));
-    c = _mm_add_epi32(c, _mm_shuffle_epi32(c, 0xB1));
-    return _mm_cvtsi128_si32(c);
+V_FN vi i_mul16(vi a, vi b) { return _mm512_mullo_epi16(a, b); }
+V_FN vi i_mulhi16(vi a, vi b) { return _mm512_mulhi_epu16(a, b); }
+V_FN vi i_sub16(vi a, vi b) { return _mm512_sub_epi16(a, b); }
+V_FN vi i_add16(vi a, vi b) { return _mm512_add_epi16(a, b); }
+V_FN vf i_as_float(vi a) { return _mm512_castsi512_ps(a); }
+V_FN void i_rows4(vi *o, const uint8_t *a, uint64_t rb) {
+    vi z[4], t0, t1, t2, t3;
+    int q;
+    AIOSK__UNROLL
+    for (q = 0; q < 4; q++) {
+        const uint8_t *b = a + (uint64_t)q * rb;
+        z[q] = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(const void *)b));
+        z[q] = _mm512_inserti32x4(z[q], _mm_loadu_si128((const __m128i *)(const void *)(b + 4 * rb)), 1);
+        z[q] = _mm512_inserti32x4(z[q], _mm_loadu_si128((const __m128i *)(const void *)(b + 8 * rb)), 2);
+        z[q] = _mm512_inserti32x4(z[q], _mm_loadu_si128((const __m128i *)(const void *)(b + 12 * rb)), 3);
+    }
+    t0 = _mm512_unpacklo_epi32(z[0], z[1]);
+    t1 = _mm512_unpackhi_epi32(z[0], z[1]);
+    t2 = _mm512_unpacklo_epi32(z[2], z[3]);
+    t3 = _mm512_unpackhi_epi32(z[2], z[3]);
+    o[0] = _mm512_unpacklo_epi64(t0, t2);
+    o[1] = _mm512_unpackhi_epi64(t0, t2);
+    o[2] = _mm512_unpacklo_epi64(t1, t3);
+    o[3] = _mm512_unpackhi_epi64(t1, t3);
 }
 V_FN void i_store_s8(int8_t *p, vi a) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(a)); }
 
+#define V_NP 2 /* panels that a micro-kernel takes at once, when there are several columns */
+#define V_NC 4 /* and columns: 8 sums, 16 parts and 2 codes in 32 registers */
+V_FN vi V_NAME(i_dp)(vi acc, vi w, vi x) { return _mm512_dpbusd_epi32(acc, w, x); }
+V_FN vi V_NAME(i_dpw)(vi acc, vi a, vi b) { return _mm512_dpwssd_epi32(acc, a, b); }
+V_FN vi V_NAME(i_mul32)(vi a, vi b) { return _mm512_mullo_epi32(a, b); }
+V_FN vi V_NAME(i_pack)(vi lo, vi hi) { /* the low half of each dword of hi goes to the high half of lo */
+    return _mm512_mask_shuffle_epi8(lo, 0xCCCCCCCCCCCCCCCCu, hi, _mm512_set4_epi32(0x0D0C0D0C, 0x09080908, 0x05040504, 0x01000100));
+}
+V_FN vi V_NAME(i_scale_pair)(vi a) { /* byte 0 of each dword, signed, to both its halves */
+    return _mm512_srai_epi16(_mm512_shuffle_epi8(a, _mm512_set4_epi32(0x0C800C80, 0x08800880, 0x04800480, 0x00800080)), 8);
+}
+V_FN vi V_NAME(i_scale_one)(vi a) { return _mm512_srai_epi32(_mm512_slli_epi32(a, 24), 24); }
+
+/* ======== kernels/dot_vnni.inc, continued ======== */
+/* dot_vnni.inc: the dot products (simdi_scalar.h) with VNNI, over i_dp (vpdpbusd), i_dpw (vpdpwssd), i_mul32 and i_pack of a
+ * register size. vpdpbusd multiplies unsigned codes with signed activations: signed codes are stored + 128, and a code that
+ * stands for a smaller number starts its sum at the (negative) correction, which costs nothing. Where two sums over half the
+ * columns fit int16 (16 columns * 15 * 127; 8 columns * 32 * 127) they are packed as halves of a lane for vpdpwssd: two
+ * instructions where vpmulld and vpaddd are three. */
+
+/* ======== kernels/dot_names.inc, continued ======== */
+/* dot_names.inc: names of the products (simdi_scalar.h) in the set that is being expanded. */
+#define i_prep8 V_NAME(i_prep8)
+#define i_scale V_NAME(i_scale)
+#define i_first V_NAME(i_first)
+#define i_next V_NAME(i_next)
+#define i_sum V_NAME(i_sum)
+#define i_end V_NAME(i_end)
+#define i_macc_pair V_NAME(i_macc_pair)
+
+/* ======== kernels/dot_vnni.inc, continued ======== */
+#define V_BIAS8 1
+#define V_PREMUL 1
+#define V_FIX 0
+
+V_FN vi i_prep8(vi w) { return i_xor(w, v_set1i((int32_t)0x80808080)); }
+V_FN vi i_scale(const int kind, vi a) { return kind == 4 || kind == 6 ? V_NAME(i_scale_pair)(a) : V_NAME(i_scale_one)(a); }
+#define i_part vi
+#define I_RUN(kind, n) ((kind) == 6 ? 2 : (kind) == 4 || (n) == 4 ? 4 : 8)
+#define I_PAIR(kind) ((kind) == 4 || (kind) == 6)
+V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)kind; return V_NAME(i_dp)(z, w, x); }
+V_FN i_part i_next(const int kind, i_part a, vi w, vi x) { (void)kind; return V_NAME(i_dp)(a, w, x); }
+V_FN vi i_sum(const int kind, i_part a) { (void)kind; return a; }
+V_FN vi i_end(const int kind, vi acc, i_part a, i_part b, vi s) {
+    return I_PAIR(kind) ? V_NAME(i_dpw)(acc, V_NAME(i_pack)(a, b), s) : v_addi(acc, V_NAME(i_mul32)(a, s));
+}
+V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return V_NAME(i_dpw)(acc, a, i_dup(s)); }
+
+/* ======== kernels/simdi_avx512.h, continued ======== */
 #endif
 
 /* ======== kernels/isa_avx512.c, continued ======== */
@@ -4597,474 +7145,7 @@ V_FN void i_store_s8(int8_t *p, vi a) { _mm_storeu_si128((__m128i *)p, _mm512_cv
 #define V_ISA_TEXT "avx512"
 
 /* ======== kernels/isa.inc, continued ======== */
-/* isa.inc: the loops of one instruction set and the table of them. V_ISA_ID and V_ISA_TEXT name the set. */
-
-/* ======== kernels/lanes.inc, continued ======== */
-/* lanes.inc: panels of 16 rows times columns: a lane is a row, no sum crosses lanes. Expanded once per instruction set
- * over the v_* and i_* vocabulary; the layout of a panel is pack.c's table.
- *
- * One micro-kernel per format: 16 rows by nc columns. A run of weights is unpacked into registers once and multiplied
- * with all nc columns; the sums of a column live in acc[column][register]. The sequence of operations of an output does not
- * depend on nc, so neither do its bits. */
-
-/* Columns per pass: enough to hide the unpacking, few enough that a pass's activations stay near (see bench_kernels). */
-#ifndef AIOSK__NC
-#define AIOSK__NC 16
-#endif
-
-/* Asks for what is AIOSK__AHEAD bytes further on in the stream of weights: hardware prefetchers stop at the end of a 4 KiB
- * page. Addresses behind the matrix do no harm. */
-#ifndef AIOSK__AHEAD
-#define AIOSK__AHEAD 4096
-#endif
-V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
-    int32_t i;
-    AIOSK__UNROLL
-    for (i = 0; i < bytes; i += 64) AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
-}
-
-/* y of n rows, 16 lanes; order of the additions as in api.h. */
-V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const vf *acc) {
-    float *y = m->y + (uint64_t)c * m->y_stride + row;
-    const int32_t n = m->row1 - row;
-    int i;
-    if (n >= 16) {
-        for (i = 0; i < V_PER16; i++) {
-            vf t = acc[i];
-            if (m->bias) t = v_add(t, v_loadu(m->bias + row + i * V_W));
-            if (m->flags & AIOSK_MM_ADD) t = v_add(v_loadu(y + i * V_W), t);
-            v_storeu(y + i * V_W, t);
-        }
-    } else {
-        float b[16];
-        for (i = 0; i < V_PER16; i++) v_storeu(b + i * V_W, acc[i]);
-        for (i = 0; i < n; i++) {
-            float t = b[i];
-            if (m->bias) t = t + m->bias[row + i];
-            y[i] = m->flags & AIOSK_MM_ADD ? y[i] + t : t;
-        }
-    }
-}
-
-/* acc += (dw * dx) * S, the one float step of a block. */
-V_FN vf V_NAME(step)(vf acc, vf dw, const uint8_t *dx, vi s) {
-    return v_fma(v_mul(dw, v_set1(aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
-}
-/* acc -= (dmin * dx) * M */
-V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
-    return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
-}
-
-/* The micro-kernels, for blocks k to k1 - 1 of a row. p is block k of a panel; np panels, stride bytes apart, go together: an
- * activation is then loaded once for all of them. np is a constant, and nc is where it is 1. acc [nc][np][V_PER16]. */
-V_FN void V_NAME(panel_q4_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
-    const aiosk__a32 a = aiosk__a32_parts(n_in);
-    int32_t c;
-    int h, i, e;
-    for (; k < k1; k++, p += 288) {
-        for (h = 0; h < V_PER16; h++) {
-            const vi m = v_set1i(0x0F0F0F0F);
-            vi w[V_NP][8];
-            vf d[V_NP];
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                const uint8_t *q = p + (uint64_t)e * stride;
-                V_NAME(ahead)(q + h * (288 / V_PER16), 288 / V_PER16);
-                d[e] = v_load_f16(q + h * V_W * 2);
-                AIOSK__UNROLL
-                for (i = 0; i < 4; i++) {
-                    const vi t = v_loadi(q + 32 + i * 64 + h * V_W * 4);
-                    w[e][i] = i_and(t, m);
-                    w[e][i + 4] = i_and(i_srl4(t), m);
-                }
-            }
-            for (c = 0; c < nc; c++) {
-                const uint8_t *xc = x + (uint64_t)c * xs;
-                AIOSK__UNROLL
-                for (e = 0; e < np; e++) {
-                    vf *o = &acc[(c * np + e) * V_PER16 + h];
-                    const vi s = i_dot32_4(w[e], (const int8_t *)xc + k * 32, (int32_t)aiosk__u32(xc + a.sum8 + k * 4));
-                    *o = V_NAME(step)(*o, d[e], xc + a.d + k * 4, s);
-                }
-            }
-        }
-    }
-}
-
-V_FN void V_NAME(panel_q8_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
-    const aiosk__a32 a = aiosk__a32_parts(n_in);
-    int32_t c;
-    int h, i, e;
-    for (; k < k1; k++, p += 544) {
-        for (h = 0; h < V_PER16; h++) {
-            vi w[V_NP][8];
-            vf d[V_NP];
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                const uint8_t *q = p + (uint64_t)e * stride;
-                V_NAME(ahead)(q + h * (544 / V_PER16), 544 / V_PER16);
-                d[e] = v_load_f16(q + h * V_W * 2);
-                AIOSK__UNROLL
-                for (i = 0; i < 8; i++) w[e][i] = i_prep8(v_loadi(q + 32 + i * 64 + h * V_W * 4));
-            }
-            for (c = 0; c < nc; c++) {
-                const uint8_t *xc = x + (uint64_t)c * xs;
-                AIOSK__UNROLL
-                for (e = 0; e < np; e++) {
-                    vf *o = &acc[(c * np + e) * V_PER16 + h];
-                    const vi s = i_dot32_8(w[e], (const int8_t *)xc + k * 32, (int32_t)aiosk__u32(xc + a.sum128 + k * 4));
-                    *o = V_NAME(step)(*o, d[e], xc + a.d + k * 4, s);
-                }
-            }
-        }
-    }
-}
-
-V_FN void V_NAME(panel_q4_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
-    const aiosk__a256 a = aiosk__a256_parts(n_in);
-    int32_t c;
-    int h, i, j, e;
-    for (; k < k1; k++, p += 2304) {
-        for (h = 0; h < V_PER16; h++) {
-            const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030), m3f = v_set1i(0x3F3F3F3F), mff = v_set1i(0x00FF00FF);
-            vi sc[V_NP][2], mn[V_NP][4], s[AIOSK__NC][V_NP];
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) { /* scales and minima of sub-blocks 0..3 and 4..7, one byte each */
-                const uint8_t *q = p + (uint64_t)e * stride + 64 + h * V_W * 4;
-                const vi w0 = v_loadi(q), w1 = v_loadi(q + 64), w2 = v_loadi(q + 128);
-                const vi mn0 = i_and(w1, m3f), mn1 = i_or(i_and(i_srl4(w2), m), i_and(i_srl2(w1), m30));
-                sc[e][0] = i_and(w0, m3f);
-                sc[e][1] = i_or(i_and(w2, m), i_and(i_srl2(w0), m30));
-                mn[e][0] = i_and(mn0, mff);
-                mn[e][1] = i_and(i_srl8(mn0), mff);
-                mn[e][2] = i_and(mn1, mff);
-                mn[e][3] = i_and(i_srl8(mn1), mff);
-                for (c = 0; c < nc; c++) s[c][e] = v_zeroi();
-            }
-            for (j = 0; j < 8; j++) { /* sub-blocks: low, then high nibbles of the same bytes */
-                vi w[V_NP][8], t[V_NP];
-                AIOSK__UNROLL
-                for (e = 0; e < np; e++) {
-                    const uint8_t *q = p + (uint64_t)e * stride + 256 + (j >> 1) * 512 + h * V_W * 4;
-                    V_NAME(ahead)(p + (uint64_t)e * stride + j * 288 + h * (288 / V_PER16), 288 / V_PER16);
-                    if (j == 4) sc[e][0] = sc[e][1];
-                    t[e] = i_scale_u8(sc[e][0]);
-                    sc[e][0] = i_srl8(sc[e][0]);
-                    if (j & 1) {
-                        AIOSK__UNROLL
-                        for (i = 0; i < 8; i++) w[e][i] = i_and(i_srl4(v_loadi(q + i * 64)), m);
-                    } else {
-                        AIOSK__UNROLL
-                        for (i = 0; i < 8; i++) w[e][i] = i_and(v_loadi(q + i * 64), m);
-                    }
-                }
-                for (c = 0; c < nc; c++) {
-                    const int8_t *xc = (const int8_t *)x + (uint64_t)c * xs + k * 256 + j * 32;
-                    AIOSK__UNROLL
-                    for (e = 0; e < np; e++) s[c][e] = i_macc32_4(s[c][e], w[e], xc, t[e]);
-                }
-            }
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                const uint8_t *q = p + (uint64_t)e * stride + h * V_W * 2;
-                const vf d = v_load_f16(q), dmin = v_load_f16(q + 32);
-                for (c = 0; c < nc; c++) {
-                    const uint8_t *xc = x + (uint64_t)c * xs;
-                    const int16_t *b = (const int16_t *)(const void *)(xc + a.sum32) + k * 8;
-                    vf *o = &acc[(c * np + e) * V_PER16 + h];
-                    vi mm = i_macc_pair(i_macc_pair(v_zeroi(), mn[e][0], b), mn[e][1], b + 2);
-                    mm = i_macc_pair(i_macc_pair(mm, mn[e][2], b + 4), mn[e][3], b + 6);
-                    *o = V_NAME(step)(*o, d, xc + a.d + k * 4, s[c][e]);
-                    *o = V_NAME(step_min)(*o, dmin, xc + a.d + k * 4, mm);
-                }
-            }
-        }
-    }
-}
-
-/* Block of a panel: d 32 bytes, low nibbles 2048, high bits 1024, scales 256. */
-V_FN void V_NAME(panel_q6_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
-    const aiosk__a256 a = aiosk__a256_parts(n_in);
-    int32_t c;
-    int h, i, j, e;
-    for (; k < k1; k++, p += 3360) {
-        for (h = 0; h < V_PER16; h++) {
-            const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030);
-            vi s[AIOSK__NC][V_NP];
-            for (c = 0; c < nc; c++)
-                for (e = 0; e < np; e++) s[c][e] = v_zeroi();
-            for (j = 0; j < 8; j++) {
-                /* half j/4 of the block; 16 columns each at v and v + 32, where v = 64 * (j/2 % 2) + 16 * (j % 2) in it:
-                 * low or high nibbles of two runs of bytes, and two bits of one run */
-                const int32_t at = k * 256 + (j >> 2) * 128 + (j >> 1 & 1) * 64 + (j & 1) * 16;
-                vi u[V_NP][4], v[V_NP][4], su[V_NP], sv[V_NP];
-                AIOSK__UNROLL
-                for (e = 0; e < np; e++) {
-                    const uint8_t *b = p + (uint64_t)e * stride + 32 + h * V_W * 4;
-                    const uint8_t *ql = b + (j >> 2) * 1024 + (j & 1) * 256, *qh = b + 2048 + (j >> 2) * 512 + (j & 1) * 256;
-                    vi t = v_loadi(b + 3072 + (j >> 1) * 64);
-                    V_NAME(ahead)(p + (uint64_t)e * stride + j * 420 + h * (420 / V_PER16), 420 / V_PER16);
-                    if (j & 1) t = i_srl8(t);
-                    su[e] = i_scale_s8(t);
-                    sv[e] = i_scale_s8(i_srl16(t));
-                    if (j & 2) {
-                        AIOSK__UNROLL
-                        for (i = 0; i < 4; i++) {
-                            const vi g = v_loadi(qh + i * 64);
-                            u[e][i] = i_or(i_and(i_srl4(v_loadi(ql + i * 64)), m), i_and(g, m30));
-                            v[e][i] = i_or(i_and(i_srl4(v_loadi(ql + 512 + i * 64)), m), i_and(i_srl2(g), m30));
-                        }
-                    } else {
-                        AIOSK__UNROLL
-                        for (i = 0; i < 4; i++) {
-                            const vi g = v_loadi(qh + i * 64);
-                            u[e][i] = i_or(i_and(v_loadi(ql + i * 64), m), i_and(i_sll4(g), m30));
-                            v[e][i] = i_or(i_and(v_loadi(ql + 512 + i * 64), m), i_and(i_sll2(g), m30));
-                        }
-                    }
-                }
-                for (c = 0; c < nc; c++) {
-                    const int8_t *xc = (const int8_t *)x + (uint64_t)c * xs + at;
-                    const int32_t *z = (const int32_t *)(const void *)(x + (uint64_t)c * xs + a.sum8) + at / 8;
-                    AIOSK__UNROLL
-                    for (e = 0; e < np; e++)
-                        s[c][e] = i_macc16_6(i_macc16_6(s[c][e], u[e], xc, z, su[e]), v[e], xc + 32, z + 4, sv[e]);
-                }
-            }
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                const uint8_t *q = p + (uint64_t)e * stride;
-                const vf d = v_load_f16(q + h * V_W * 2);
-                vi sc[4], pairs[8];
-                for (i = 0; i < 4; i++) sc[i] = v_loadi(q + 3104 + i * 64 + h * V_W * 4);
-                i_pairs_s8(pairs, sc);
-                for (c = 0; c < nc; c++) {
-                    const uint8_t *xc = x + (uint64_t)c * xs;
-                    const vi t = i_fix6(s[c][e], pairs, (const int16_t *)(const void *)(xc + a.sum16) + k * 16);
-                    vf *o = &acc[(c * np + e) * V_PER16 + h];
-                    *o = V_NAME(step)(*o, d, xc + a.d + k * 4, t);
-                }
-            }
-        }
-    }
-}
-
-/* The matrix: panels outside, so that each is read from memory once per tile of columns, whose activations (768 KiB) stay
- * in a second-level cache of 1 MiB; passes of AIOSK__NC columns inside. One column has its own copy of the micro-kernel. */
-#define AIOSK__PANELS(T, t)                                                                                            \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) {                                                          \
-        const aiosk_type *type = aiosk_type_info(AIOSK_##T);                                                           \
-        const int32_t n = m->n_in / (int32_t)type->n_weights;                                                          \
-        const uint64_t stride = 16 * (uint64_t)n * type->n_bytes, xs = m->x_stride;                                    \
-        int32_t tile = (int32_t)(786432 / (xs ? xs : 1)), c0, c1, c, row, i;                                           \
-        vf acc[AIOSK__NC * V_NP * V_PER16];                                                                            \
-        tile = tile < AIOSK__NC ? AIOSK__NC : tile - tile % AIOSK__NC;                                                 \
-        for (c0 = 0; c0 < m->n_cols; c0 = c1) {                                                                        \
-            int np = 1;                                                                                                \
-            c1 = m->n_cols - c0 <= tile ? m->n_cols : c0 + tile;                                                       \
-            for (row = m->row0; row < m->row1; row += 16 * np) {                                                       \
-                const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row / 16) * stride;                              \
-                np = V_NP > 1 && c1 - c0 > 1 && m->row1 - row > 16 ? V_NP : 1;                                         \
-                for (c = c0; c < c1; c += AIOSK__NC) {                                                                 \
-                    const int32_t nc = c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC;                                        \
-                    const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c * xs;                                       \
-                    for (i = 0; i < nc * np * V_PER16; i++) acc[i] = v_zero();                                         \
-                    if (V_NP > 1 && np > 1) V_NAME(panel_##t)(p, stride, V_NP, x, xs, m->n_in, 0, n, nc, acc);         \
-                    else if (nc == 1) V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 0, n, 1, acc);                   \
-                    else V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 0, n, nc, acc);                               \
-                    for (i = 0; i < nc * np; i++)                                                                      \
-                        V_NAME(put)(m, c + i / np, row + 16 * (i % np), acc + i * V_PER16);                            \
-                }                                                                                                      \
-            }                                                                                                          \
-        }                                                                                                              \
-    }                                                                                                                  \
-    /* ROWS: 16 rows are packed run by run into a panel on the stack. */                                               \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) {                                                            \
-        const aiosk_type *type = aiosk_type_info(AIOSK_##T);                                                           \
-        const int32_t n = m->n_in / (int32_t)type->n_weights, run = 16384 / (16 * (int32_t)type->n_bytes);             \
-        const uint64_t row_bytes = (uint64_t)n * type->n_bytes, xs = m->x_stride;                                      \
-        int32_t c0, c, row, k, i;                                                                                      \
-        uint8_t AIOSK__ALIGN(64) buf[16384];                                                                           \
-        vf acc[64 * V_PER16];                                                                                          \
-        for (row = m->row0; row < m->row1; row += 16) {                                                                \
-            const int32_t nr = m->row1 - row < 16 ? m->row1 - row : 16;                                                \
-            if (nr < 16) memset(buf, 0, sizeof buf);                                                                   \
-            for (c0 = 0; c0 < m->n_cols; c0 += 64) {                                                                   \
-                const int32_t c1 = m->n_cols - c0 < 64 ? m->n_cols - c0 : 64;                                          \
-                const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * xs;                                          \
-                for (i = 0; i < c1 * V_PER16; i++) acc[i] = v_zero();                                                  \
-                for (k = 0; k < n; k += run) {                                                                         \
-                    const int32_t k1 = n - k < run ? n : k + run;                                                      \
-                    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * row_bytes + (uint64_t)k * type->n_bytes; \
-                    aiosk__move_rows(AIOSK_##T, buf, 0, nr, (uint64_t)(k1 - k), (uint8_t *)(uintptr_t)w, row_bytes, 0); \
-                    for (c = 0; c < c1; c += AIOSK__NC)                                                                \
-                        V_NAME(panel_##t)(buf, 0, 1, x + (uint64_t)c * xs, xs, m->n_in, k, k1,                         \
-                                          c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC, acc + c * V_PER16);                 \
-                }                                                                                                      \
-                for (i = 0; i < c1; i++) V_NAME(put)(m, c0 + i, row, acc + i * V_PER16);                               \
-            }                                                                                                          \
-        }                                                                                                              \
-    }
-AIOSK__PANELS(Q4_0, q4_0)
-AIOSK__PANELS(Q8_0, q8_0)
-AIOSK__PANELS(Q4_K, q4_k)
-AIOSK__PANELS(Q6_K, q6_k)
-#undef AIOSK__PANELS
-
-/* ======== kernels/rows.inc, continued ======== */
-/* rows.inc: matrices as they are in the file, row after row: streamed tensors, and types without panels. Every FLT, A32 and
- * A256 type, with the numbers of lanes.inc. Expanded once per instruction set. */
-
-/* ---- integer types: any of them, through its definition in integers ----------------------------------------
- * 16 rows at a time, so that the float steps have a lane per row. A block is decoded once for up to 8 columns. */
-enum { V_NAME(rows_nc) = 8 };
-V_EXPORT void V_NAME(rows_ints)(const aiosk_matmul *m, int32_t type) {
-    const aiosk_type *t = aiosk_type_info(type);
-    const int32_t nw = (int32_t)t->n_weights, n = m->n_in / nw, k256 = t->family == AIOSK_A256;
-    const uint64_t row_bytes = (uint64_t)n * t->n_bytes;
-    const aiosk__a32 a = aiosk__a32_parts(m->n_in);
-    const aiosk__a256 b = aiosk__a256_parts(m->n_in);
-    int32_t row, c0, c, k, r, u, i;
-    aiosk__ints v;
-    int16_t w[256];
-    int32_t s[8][4][16], mm[8][16];
-    float d[4][16], dmin[4][16];
-    vf acc[8 * V_PER16];
-    for (row = m->row0; row < m->row1; row += 16) {
-        const int32_t nr = m->row1 - row < 16 ? m->row1 - row : 16;
-        for (c0 = 0; c0 < m->n_cols; c0 += V_NAME(rows_nc)) {
-            const int32_t nc = m->n_cols - c0 < V_NAME(rows_nc) ? m->n_cols - c0 : V_NAME(rows_nc);
-            const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * m->x_stride;
-            for (i = 0; i < nc * V_PER16; i++) acc[i] = v_zero();
-            memset(s, 0, sizeof s);
-            memset(mm, 0, sizeof mm);
-            memset(d, 0, sizeof d);
-            memset(dmin, 0, sizeof dmin);
-            v.unit = 32;
-            v.has_min = 0;
-            for (k = 0; k < n; k++) {
-                for (r = 0; r < nr; r++) {
-                    const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row + r) * row_bytes + (uint64_t)k * t->n_bytes;
-                    aiosk__unpack_ints(type, p, &v);
-                    for (i = 0; i < nw / 16; i++) i_scale16(w + i * 16, v.q + i * 16, k256 ? v.sc[i] : 1);
-                    for (u = 0; u < nw / v.unit; u++) {
-                        d[u][r] = v.d[u];
-                        dmin[u][r] = v.dmin[u];
-                        for (c = 0; c < nc; c++) {
-                            const int8_t *xc = (const int8_t *)x + (uint64_t)c * m->x_stride + k * nw + u * v.unit;
-                            s[c][u][r] = i_dot16(w + u * v.unit, xc, v.unit);
-                        }
-                    }
-                    if (k256 && v.has_min)
-                        for (c = 0; c < nc; c++) {
-                            const uint8_t *z = x + (uint64_t)c * m->x_stride + b.sum16 + k * 32;
-                            int32_t z16 = 0;
-                            for (i = 0; i < 16; i++) z16 += v.mn[i] * (int16_t)aiosk__u16(z + 2 * aiosk__pair_at(i));
-                            mm[c][r] = z16;
-                        }
-                }
-                for (u = 0; u < nw / v.unit; u++)
-                    for (c = 0; c < nc; c++) {
-                        const uint8_t *xc = x + (uint64_t)c * m->x_stride;
-                        const int32_t at = (k * nw + u * v.unit) / 32 * 4; /* A32: sums and scales are 4 bytes per 32 columns */
-                        const uint8_t *dx = xc + (k256 ? b.d + (uint32_t)k * 4 : a.d + (uint32_t)at);
-                        vf *o = &acc[c * V_PER16];
-                        for (i = 0; i < V_PER16; i++) {
-                            o[i] = V_NAME(step)(o[i], v_loadu(&d[u][i * V_W]), dx, v_loadi(&s[c][u][i * V_W]));
-                            if (v.has_min) {
-                                const vi z = k256 ? v_loadi(&mm[c][i * V_W]) : i_dup(xc + a.sum + at);
-                                o[i] = V_NAME(step_min)(o[i], v_loadu(&dmin[u][i * V_W]), dx, z);
-                            }
-                        }
-                    }
-            }
-            for (c = 0; c < nc; c++) V_NAME(put)(m, c0 + c, row, acc + c * V_PER16);
-        }
-    }
-}
-
-/* ---- float types ------------------------------------------------------------------------------------------- */
-
-V_FN vf V_NAME(load_w)(int32_t type, const uint8_t *w, int32_t i) {
-    return type == AIOSK_F32 ? v_loadu((const float *)(const void *)w + i)
-         : type == AIOSK_F16 ? v_load_f16(w + 2 * (uint32_t)i) : v_load_bf16(w + 2 * (uint32_t)i);
-}
-
-/* nr rows times nc columns, both constants after inlining; 16 partial sums each. */
-V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int32_t col, const int nr, const int nc) {
-    const int32_t size = type == AIOSK_F32 ? 4 : 2, full = m->n_in & ~15, tail = m->n_in - full;
-    const uint64_t rb = (uint64_t)m->n_in * (uint32_t)size;
-    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb, *x = (const uint8_t *)m->x + (uint64_t)col * m->x_stride;
-    vf acc[4 * 4 * V_PER16];
-    int32_t i;
-    int r, c, h;
-    AIOSK__UNROLL
-    for (i = 0; i < nr * nc * V_PER16; i++) acc[i] = v_zero();
-    for (i = 0; i < full; i += 16) {
-        AIOSK__UNROLL
-        for (h = 0; h < V_PER16; h++) {
-            vf xv[4];
-            AIOSK__UNROLL
-            for (c = 0; c < nc; c++) xv[c] = v_loadu((const float *)(const void *)(x + (uint64_t)c * m->x_stride) + i + h * V_W);
-            AIOSK__UNROLL
-            for (r = 0; r < nr; r++) {
-                const vf wv = V_NAME(load_w)(type, w + (uint64_t)r * rb, i + h * V_W);
-                AIOSK__UNROLL
-                for (c = 0; c < nc; c++) acc[(r * nc + c) * V_PER16 + h] = v_fma(wv, xv[c], acc[(r * nc + c) * V_PER16 + h]);
-            }
-        }
-    }
-    for (r = 0; r < nr; r++) {
-        for (c = 0; c < nc; c++) {
-            float *y = m->y + (uint64_t)(col + c) * m->y_stride + row + r;
-            vf *s = acc + (r * nc + c) * V_PER16;
-            float t;
-            if (tail) { /* zeros behind the last column, for the weights as for the activations */
-                float wt[16], xt[16];
-                memset(wt, 0, sizeof wt);
-                memset(xt, 0, sizeof xt);
-                memcpy(wt, w + (uint64_t)r * rb + (uint64_t)full * (uint32_t)size, (size_t)(tail * size));
-                memcpy(xt, x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, (size_t)tail * 4);
-                for (h = 0; h < V_PER16; h++)
-                    s[h] = v_fma(V_NAME(load_w)(type, (const uint8_t *)wt, h * V_W), v_loadu(xt + h * V_W), s[h]);
-            }
-            t = v_tree_add(s);
-            if (m->bias) t = t + m->bias[row + r];
-            *y = m->flags & AIOSK_MM_ADD ? *y + t : t;
-        }
-    }
-}
-
-/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). */
-V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
-    enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
-    int32_t row = m->row0, c;
-    if (V_W > 1) {
-        for (; row + 4 <= m->row1; row += 4) {
-            for (c = 0; c + NC <= m->n_cols; c += NC)
-                for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
-            for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
-        }
-    }
-    for (; row < m->row1; row++)
-        for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
-}
-
-#define AIOSK__ROWS_FLT(N, n)  V_EXPORT void V_NAME(rows_##n)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_##N); }
-#define AIOSK__ROWS_A32(N, n)  V_EXPORT void V_NAME(ints_##n)(const aiosk_matmul *m) { V_NAME(rows_ints)(m, AIOSK_##N); }
-#define AIOSK__ROWS_A256(N, n) AIOSK__ROWS_A32(N, n)
-#define AIOSK__ROWS_RAW(N, n)
-#define AIOSK__X(N, n, id, w, b, f) AIOSK__ROWS_##f(N, n)
-AIOSK__FORMATS(AIOSK__X)
-#undef AIOSK__X
-#undef AIOSK__ROWS_RAW
-#undef AIOSK__ROWS_A256
-#undef AIOSK__ROWS_A32
-#undef AIOSK__ROWS_FLT
+/* isa.inc: the float loops of an instruction set, its integer matrices, and the table. V_ISA_ID and V_ISA_TEXT name the set. */
 
 /* ======== kernels/quant.inc, continued ======== */
 /* quant.inc: f32 activations to int8 codes with their scales and sums (layout: pack.c, arithmetic: api.h).
@@ -5090,16 +7171,6 @@ V_FN float V_NAME(quantize_block)(const float *x, int32_t n, int8_t *q) {
     return amax / 127.0f;
 }
 
-/* Sum of 8 codes: as unsigned bytes in one word, in pairs, then by a multiplication into the top 16 bits. */
-AIOSK__INLINE int32_t V_NAME(sum8)(const int8_t *q) {
-    const uint64_t m = 0x00FF00FF00FF00FFu;
-    uint64_t v;
-    memcpy(&v, q, 8);
-    v ^= 0x8080808080808080u;
-    v = (v & m) + (v >> 8 & m);
-    return (int32_t)((v * 0x0001000100010001u) >> 48) - 8 * 128;
-}
-
 V_EXPORT void V_NAME(quantize_flt)(const float *x, int32_t n, void *dst) { memcpy(dst, x, (size_t)n * 4); }
 
 V_EXPORT void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
@@ -5109,7 +7180,7 @@ V_EXPORT void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
     for (k = 0; k < n / 32; k++) {
         int8_t *q = (int8_t *)dst + k * 32;
         const float d = V_NAME(quantize_block)(x + k * 32, 32, q);
-        const int32_t s = V_NAME(sum8)(q) + V_NAME(sum8)(q + 8) + V_NAME(sum8)(q + 16) + V_NAME(sum8)(q + 24);
+        const int32_t s = aiosk__sum8(q) + aiosk__sum8(q + 8) + aiosk__sum8(q + 16) + aiosk__sum8(q + 24);
         const int32_t s8 = s * -8, s128 = s * -128;
         memcpy(o + a.d + k * 4, &d, 4);
         memcpy(o + a.sum + k * 4, &s, 4);
@@ -5125,14 +7196,16 @@ V_EXPORT void V_NAME(quantize_a256)(const float *x, int32_t n, void *dst) {
     for (k = 0; k < n / 256; k++) {
         int8_t *q = (int8_t *)dst + k * 256;
         const float d = V_NAME(quantize_block)(x + k * 256, 256, q);
-        int32_t s8[32];
+        int32_t s8[32], s128[16];
         int16_t s16[16], s32[8];
-        for (i = 0; i < 32; i++) s8[i] = V_NAME(sum8)(q + i * 8);
+        for (i = 0; i < 32; i++) s8[i] = aiosk__sum8(q + i * 8);
         for (i = 0; i < 16; i++) s16[aiosk__pair_at(i)] = (int16_t)(s8[2 * i] + s8[2 * i + 1]);
         for (i = 0; i < 8; i++) s32[aiosk__pair_at(i)] = (int16_t)(s8[4 * i] + s8[4 * i + 1] + s8[4 * i + 2] + s8[4 * i + 3]);
+        for (i = 0; i < 16; i++) s128[i] = (s8[2 * i] + s8[2 * i + 1]) * -128;
         for (i = 0; i < 32; i++) s8[i] *= -32;
         memcpy(o + a.d + k * 4, &d, 4);
         memcpy(o + a.sum8 + k * 128, s8, 128);
+        memcpy(o + a.sum128 + k * 64, s128, 64);
         memcpy(o + a.sum16 + k * 32, s16, 32);
         memcpy(o + a.sum32 + k * 16, s32, 16);
     }
@@ -5681,69 +7754,1188 @@ V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const f
     V_NAME(store8)(v, hd_v, V, 4, s + 128);
 }
 
-/* ======== kernels/isa.inc, continued ======== */
+/* ======== kernels/floats.inc, continued ======== */
+/* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
+
+V_FN vf V_NAME(load_w)(int32_t type, const uint8_t *w, int32_t i) {
+    return type == AIOSK_F32 ? v_loadu((const float *)(const void *)w + i)
+         : type == AIOSK_F16 ? v_load_f16(w + 2 * (uint32_t)i) : v_load_bf16(w + 2 * (uint32_t)i);
+}
+
+/* nr rows times nc columns, both constants after inlining; 16 partial sums each. */
+V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int32_t col, const int nr, const int nc) {
+    const int32_t size = type == AIOSK_F32 ? 4 : 2, full = m->n_in & ~15, tail = m->n_in - full;
+    const uint64_t rb = (uint64_t)m->n_in * (uint32_t)size;
+    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb, *x = (const uint8_t *)m->x + (uint64_t)col * m->x_stride;
+    vf acc[4 * 4 * V_PER16];
+    int32_t i;
+    int r, c, h;
+    AIOSK__UNROLL
+    for (i = 0; i < nr * nc * V_PER16; i++) acc[i] = v_zero();
+    for (i = 0; i < full; i += 16) {
+        AIOSK__UNROLL
+        for (h = 0; h < V_PER16; h++) {
+            vf xv[4];
+            AIOSK__UNROLL
+            for (c = 0; c < nc; c++) xv[c] = v_loadu((const float *)(const void *)(x + (uint64_t)c * m->x_stride) + i + h * V_W);
+            AIOSK__UNROLL
+            for (r = 0; r < nr; r++) {
+                const vf wv = V_NAME(load_w)(type, w + (uint64_t)r * rb, i + h * V_W);
+                AIOSK__UNROLL
+                for (c = 0; c < nc; c++) acc[(r * nc + c) * V_PER16 + h] = v_fma(wv, xv[c], acc[(r * nc + c) * V_PER16 + h]);
+            }
+        }
+    }
+    for (r = 0; r < nr; r++) {
+        for (c = 0; c < nc; c++) {
+            float *y = m->y + (uint64_t)(col + c) * m->y_stride + row + r;
+            vf *s = acc + (r * nc + c) * V_PER16;
+            float t;
+            if (tail) { /* zeros behind the last column, for the weights as for the activations */
+                float wt[16], xt[16];
+                memset(wt, 0, sizeof wt);
+                memset(xt, 0, sizeof xt);
+                memcpy(wt, w + (uint64_t)r * rb + (uint64_t)full * (uint32_t)size, (size_t)(tail * size));
+                memcpy(xt, x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, (size_t)tail * 4);
+                for (h = 0; h < V_PER16; h++)
+                    s[h] = v_fma(V_NAME(load_w)(type, (const uint8_t *)wt, h * V_W), v_loadu(xt + h * V_W), s[h]);
+            }
+            t = v_tree_add(s);
+            if (m->bias) t = t + m->bias[row + r];
+            *y = m->flags & AIOSK_MM_ADD ? *y + t : t;
+        }
+    }
+}
+
+/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). */
+V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
+    enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
+    int32_t row = m->row0, c;
+    if (V_W > 1) {
+        for (; row + 4 <= m->row1; row += 4) {
+            for (c = 0; c + NC <= m->n_cols; c += NC)
+                for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
+            for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
+        }
+    }
+    for (; row < m->row1; row++)
+        for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
+}
+
+V_EXPORT void V_NAME(rows_f32)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F32); }
+V_EXPORT void V_NAME(rows_f16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F16); }
+V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_BF16); }
+
+/* ======== kernels/isa_table.inc, continued ======== */
+/* isa_table.inc: integer matrices with one set of dot products (V_NAME), and the table of an instruction set, whose other
+ * functions are those of V_BASE. */
+#if V_W > 1
+
+/* ======== kernels/unpack.inc, continued ======== */
+/* unpack.inc: panels to codes in registers, one short case per format; lane r is row r. ref.c says what the bits mean, and in the
+ * same words; pack.c where they are: a segment of dwords starts at a fixed byte of the block, element i 64 i behind it.
+ *   A32   unit():  32 columns of a block: codes w[8], scale d (NVFP4: one per 16), minimum dmin
+ *   A256  head():  scales of a block as bytes, four in a dword; minima as pairs of int16;  step(): 32 columns of it
+ * type, h, u and j are constants where it matters (after unrolling). kind and offset of the codes are in lanes.inc. */
+
+#define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
+#define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
+#define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+
+/* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
+V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
+    const vi t = table ? i_table(table) : v_zeroi();
+    int i;
+    AIOSK__UNROLL
+    for (i = 0; i < 4; i++) {
+        const vi a = AIOSK__DW(seg, i);
+        w[i] = table ? i_lut(t, AIOSK__LO(a)) : AIOSK__LO(a);
+        w[i + 4] = table ? i_lut(t, AIOSK__HI(a)) : AIOSK__HI(a);
+    }
+}
+/* The four 2-bit fields of byte b of each dword, through a table that has code c at c and at 4 c. */
+V_FN vi V_NAME(two)(vi a, const int b, vi t) {
+    const vi x = i_and(i_splat(a, b), v_set1i((int32_t)0xC0300C03));
+    return i_lut(t, AIOSK__LO(i_or(x, i_srl(x, 4))));
+}
+/* The four 3-bit fields of each dword below 2^12, through a table of 8. */
+V_FN vi V_NAME(three)(vi a, vi t) {
+    const vi x = i_or(i_and(a, v_set1i(7)), i_and(i_sll(a, 5), v_set1i(7 << 8)));
+    const vi y = i_or(i_and(i_sll(a, 10), v_set1i(7 << 16)), i_and(i_sll(a, 15), v_set1i(7 << 24)));
+    return i_lut(t, i_or(x, y));
+}
+V_FN vi V_NAME(prep_table)(const int8_t *t) { return i_prep8(i_table(t)); }
+
+V_FN void V_NAME(unit)(const int type, const uint8_t *p, const int h, const int u, vi *w, vf *d, vf *dmin) {
+    vi a;
+    int i;
+    dmin[0] = v_zero();
+    switch (type) {
+    case AIOSK_Q4_0:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 32, w, NULL);
+        break;
+    case AIOSK_Q4_1:
+        d[0] = AIOSK__F16(0);
+        dmin[0] = v_xorsign(AIOSK__F16(32), v_set1(-1.0f));
+        V_NAME(halves)(p, h, 64, w, NULL);
+        break;
+    case AIOSK_Q5_0:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 96, w, NULL);
+        a = AIOSK__DW(32, 0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_or(w[i], i_bits(a, i, 16));
+        break;
+    case AIOSK_Q5_1:
+        d[0] = AIOSK__F16(0);
+        dmin[0] = v_xorsign(AIOSK__F16(32), v_set1(-1.0f));
+        V_NAME(halves)(p, h, 128, w, NULL);
+        a = AIOSK__DW(64, 0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_or(w[i], i_bits(a, i, 16));
+        break;
+    case AIOSK_Q8_0:
+        d[0] = AIOSK__F16(0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(AIOSK__DW(32, i));
+        break;
+    case AIOSK_IQ4_NL:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 32, w, aiosk__iq4_levels);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(w[i]);
+        break;
+    case AIOSK_MXFP4: { /* aiosk__e8m0_half: 2^21 << e as bits for e = 0, 1, else (e - 1) << 23 */
+        const vi e = i_load_u8(p + h * V_W);
+        d[0] = v_sel_lt(v_cvt_i32_f32(e), v_set1(2.0f), i_as_float(i_sll(v_addi(e, v_set1i(1)), 21)),
+                        i_as_float(i_sll(v_subi(e, v_set1i(1)), 23)));
+        V_NAME(halves)(p, h, 16, w, aiosk__t_fp4);
+        break;
+    }
+    case AIOSK_NVFP4: /* aiosk__ue4m3_half */
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            const vi x = i_and(i_srl(AIOSK__DW(0, 0), 8 * (2 * u + i)), v_set1i(255)), e = i_and(x, v_set1i(127));
+            const vf f = v_cvt_i32_f32(x), g = v_cvt_i32_f32(e);
+            vf v = v_sel_lt(g, v_set1(8.0f), v_mul(g, v_set1(1.0f / 1024)), i_as_float(v_addi(i_sll(e, 20), v_set1i(119 << 23))));
+            v = v_sel_lt(v_set1(126.5f), f, v_sel_lt(f, v_set1(127.5f), v_zero(), v), v);
+            d[i] = v;
+        }
+        a = i_table(aiosk__t_fp4);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            const vi x = AIOSK__DW(64, 4 * u + i);
+            w[(i & 2) * 2 + (i & 1)] = i_lut(a, AIOSK__LO(x));
+            w[(i & 2) * 2 + (i & 1) + 2] = i_lut(a, AIOSK__HI(x));
+        }
+        break;
+    case AIOSK_Q1_0:
+        d[0] = AIOSK__F16(0);
+        a = AIOSK__DW(32, u);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_bits(a, i, 2);
+        break;
+    default: /* Q2_0 */
+        d[0] = AIOSK__F16(0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = V_NAME(two)(AIOSK__DW(32, 2 * u + (i >> 2)), i & 3, i_table(aiosk__t_two));
+        break;
+    }
+}
+
+/* Nibbles 0..3 of each dword to its bytes */
+V_FN vi V_NAME(nibbles)(vi a) {
+    const vi x = i_or(i_and(a, v_set1i(0xF)), i_and(i_sll(a, 4), v_set1i(0xF00)));
+    return i_or(x, i_or(i_and(i_sll(a, 8), v_set1i(0xF0000)), i_and(i_sll(a, 12), v_set1i(0xF000000))));
+}
+/* 2 s + 1 of bytes */
+V_FN vi V_NAME(odd)(vi a) { return i_addb(i_addb(a, a), v_set1i(0x01010101)); }
+/* The top nibbles of four dwords */
+V_FN vi V_NAME(tops)(vi a, vi b, vi c, vi d) {
+    const vi x = i_or(i_srl(a, 28), i_and(i_srl(b, 20), v_set1i(0xF00)));
+    return i_or(x, i_or(i_and(i_srl(c, 12), v_set1i(0xF0000)), i_and(i_srl(d, 4), v_set1i(0xF000000))));
+}
+/* Bytes as minima: two registers of pairs */
+V_FN void V_NAME(minima)(vi *mn, vi a) {
+    mn[0] = i_and(a, v_set1i(0x00FF00FF));
+    mn[1] = i_and(i_srl(a, 8), v_set1i(0x00FF00FF));
+}
+
+V_FN void V_NAME(head)(const int type, const uint8_t *p, const int h, vi *sc, vi *mn, vf *d, vf *dmin) {
+    const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030);
+    vi a, b, c;
+    int i;
+    dmin[0] = v_zero();
+    if (type != AIOSK_IQ1_M) d[0] = AIOSK__F16(0);
+    switch (type) {
+    case AIOSK_Q2_K:
+        dmin[0] = AIOSK__F16(32);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            a = AIOSK__DW(64, i);
+            sc[i] = i_and(a, m);
+            V_NAME(minima)(mn + 2 * i, AIOSK__HI(a));
+        }
+        break;
+    case AIOSK_Q3_K:
+        a = AIOSK__DW(32, 0);
+        b = AIOSK__DW(32, 1);
+        c = AIOSK__DW(32, 2);
+        sc[0] = i_or(i_and(a, m), i_and(i_sll(c, 4), m30));
+        sc[1] = i_or(i_and(b, m), i_and(i_sll(c, 2), m30));
+        sc[2] = i_or(AIOSK__HI(a), i_and(c, m30));
+        sc[3] = i_or(AIOSK__HI(b), i_and(i_srl(c, 2), m30));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) sc[i] = i_addb(sc[i], v_set1i((int32_t)0xE0E0E0E0)); /* - 32 */
+        break;
+    case AIOSK_Q4_K:
+    case AIOSK_Q5_K:
+        dmin[0] = AIOSK__F16(32);
+        a = AIOSK__DW(64, 0);
+        b = AIOSK__DW(64, 1);
+        c = AIOSK__DW(64, 2);
+        sc[0] = i_and(a, v_set1i(0x3F3F3F3F));
+        sc[1] = i_or(i_and(c, m), i_and(i_srl(a, 2), m30));
+        V_NAME(minima)(mn, i_and(b, v_set1i(0x3F3F3F3F)));
+        V_NAME(minima)(mn + 2, i_or(AIOSK__HI(c), i_and(i_srl(b, 2), m30)));
+        break;
+    case AIOSK_Q6_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) sc[i] = AIOSK__DW(3104, i);
+        break;
+    case AIOSK_IQ4_XS:
+        a = AIOSK__DW(64, 0);
+        b = i_load_u16(p + 32 + h * V_W * 2);
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            c = i_or(i_and(i_sll(b, 4), v_set1i(0x30)), i_and(i_sll(b, 10), v_set1i(0x3000)));
+            c = i_or(c, i_or(i_and(i_sll(b, 16), v_set1i(0x300000)), i_and(i_sll(b, 22), v_set1i(0x30000000))));
+            sc[i] = i_addb(i_or(V_NAME(nibbles)(a), c), v_set1i((int32_t)0xE0E0E0E0));
+            a = i_srl(a, 16);
+            b = i_srl(b, 8);
+        }
+        break;
+    case AIOSK_IQ1_S:
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            a = AIOSK__DW(544, 2 * i);
+            b = AIOSK__DW(544, 2 * i + 1);
+            c = i_or(i_and(i_srl(a, 12), v_set1i(7)), i_and(i_srl(a, 20), v_set1i(0x700)));
+            sc[i] = V_NAME(odd)(i_or(c, i_or(i_and(i_sll(b, 4), v_set1i(0x70000)), i_and(i_srl(b, 4), v_set1i(0x7000000)))));
+        }
+        break;
+    case AIOSK_IQ1_M: { /* the scale is in the top nibbles of four words */
+        uint16_t f[V_W];
+        int32_t g[V_W];
+        a = AIOSK__DW(768, 0);
+        b = AIOSK__DW(768, 1);
+        c = i_or(i_and(i_srl(a, 12), v_set1i(0xF)), i_and(i_srl(a, 24), v_set1i(0xF0)));
+        v_storei(g, i_or(c, i_or(i_and(i_srl(b, 4), v_set1i(0xF00)), i_and(i_srl(b, 16), v_set1i(0xF000)))));
+        for (i = 0; i < V_W; i++) f[i] = (uint16_t)g[i];
+        d[0] = v_mul(v_load_f16(f), v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            c = i & 2 ? b : a;
+            if (i & 1) c = i_srl(c, 16);
+            c = i_or(i_or(i_and(c, v_set1i(7)), i_and(i_sll(c, 5), v_set1i(0x700))),
+                     i_or(i_and(i_sll(c, 10), v_set1i(0x70000)), i_and(i_sll(c, 15), v_set1i(0x7000000))));
+            sc[i] = V_NAME(odd)(c);
+        }
+        break;
+    }
+    case AIOSK_IQ2_XXS:
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++)
+            sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(96, 8 * i), AIOSK__DW(96, 8 * i + 2), AIOSK__DW(96, 8 * i + 4), AIOSK__DW(96, 8 * i + 6)));
+        break;
+    case AIOSK_IQ2_XS:
+    case AIOSK_IQ2_S: {
+        const int at = type == AIOSK_IQ2_XS ? 32 : 160;
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            a = AIOSK__DW(at, i >> 1);
+            if (i & 1) a = i_srl(a, 16);
+            sc[i] = V_NAME(odd)(V_NAME(nibbles)(a));
+        }
+        break;
+    }
+    case AIOSK_IQ3_XXS:
+        d[0] = v_mul(d[0], v_set1(0.25f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++)
+            sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(1056, 4 * i), AIOSK__DW(1056, 4 * i + 1), AIOSK__DW(1056, 4 * i + 2), AIOSK__DW(1056, 4 * i + 3)));
+        break;
+    case AIOSK_IQ3_S:
+        a = AIOSK__DW(32, 0);
+        sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
+        sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
+        break;
+    default: break; /* TQ1_0, TQ2_0: no scales within */
+    }
+}
+
+/* Ternary digit n of bytes: ((b * 3^n) & 255) * 3 >> 8, even bytes and odd ones in the high halves of int16 */
+V_FN vi V_NAME(digit)(vi a, const int pow3) {
+    const vi three = v_set1i(0x00030003);
+    const vi even = i_mulhi16(i_mul16(a, v_set1i(pow3 * 256 * 0x10001)), three);
+    const vi odd = i_mulhi16(i_mul16(i_and(a, v_set1i((int32_t)0xFF00FF00)), v_set1i(pow3 * 0x10001)), three);
+    return i_or(even, i_sll(odd, 8));
+}
+/* aiosk__signs7 of four times 7 bits: bytes */
+V_FN vi V_NAME(signs7)(vi x) { /* x: bytes below 128 */
+    return i_or(x, i_lut(i_table(aiosk__t_parity), AIOSK__LO(i_xor(x, i_srl(x, 4)))));
+}
+V_FN vi V_NAME(sevens)(vi s) { /* bits 0..6, 7..13, 14..20, 21..27 of a dword to its bytes */
+    const vi x = i_or(i_and(s, v_set1i(0x7F)), i_and(i_sll(s, 1), v_set1i(0x7F00)));
+    return i_or(x, i_or(i_and(i_sll(s, 2), v_set1i(0x7F0000)), i_and(i_sll(s, 3), v_set1i(0x7F000000))));
+}
+/* Two entries of 4 times 2 bits with signs; g: which of the four of a step */
+V_FN void V_NAME(grid2)(vi *w, const uint16_t *grid, vi index, vi signs, const int g) {
+    const vi t = i_table(aiosk__t_iq2), e = i_gather16(grid, index);
+    w[2 * g] = i_prep8(i_negate(V_NAME(two)(e, 0, t), signs, 2 * g));
+    w[2 * g + 1] = i_prep8(i_negate(V_NAME(two)(e, 1, t), signs, 2 * g + 1));
+}
+V_FN void V_NAME(grid1)(vi *w, vi index, vi minus, const int g) { /* minus: 1 or 0, takes or adds one eighth */
+    const vi t = i_table(aiosk__t_iq1), e = i_gather16(aiosk__iq1_grid, index);
+    const vi delta = i_splat(v_subi(v_set1i(1), i_sll(minus, 1)), 0);
+    w[2 * g] = i_prep8(i_addb(V_NAME(two)(e, 0, t), delta));
+    w[2 * g + 1] = i_prep8(i_addb(V_NAME(two)(e, 1, t), delta));
+}
+
+V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int j, vi *w, const vi *sc) {
+    const vi m3 = v_set1i(0x03030303), m255 = v_set1i(255);
+    vi a, b, c, s0, s1;
+    int i;
+    switch (type) {
+    case AIOSK_Q2_K:
+    case AIOSK_TQ2_0: {
+        const int at = type == AIOSK_Q2_K ? 320 : 32;
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_and(i_srl(AIOSK__DW(at, (j >> 2) * 8 + i), 2 * (j & 3)), m3);
+        if (V_PREMUL && type == AIOSK_Q2_K) {
+            s0 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1)));
+            s1 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1) + 8));
+            AIOSK__UNROLL
+            for (i = 0; i < 8; i++) w[i] = i_mul16(w[i], i < 4 ? s0 : s1); /* bytes up to 45: no carry */
+        }
+        break;
+    }
+    case AIOSK_Q3_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = AIOSK__DW(224, i);
+            a = j < 2 ? i_sll(a, 2 - j) : i_srl(a, j - 2);
+            w[i] = i_or(i_and(i_srl(AIOSK__DW(736, (j >> 2) * 8 + i), 2 * (j & 3)), m3), i_and(a, v_set1i(0x04040404)));
+        }
+        if (V_PREMUL) { /* scale * (code - 4) + 124: bytes of 0..252; the carry between them is that of the true sum */
+            s0 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1)));
+            s1 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1) + 8));
+            b = i_sub16(v_set1i(0x7C7C7C7C), i_mul16(s0, v_set1i(0x04040404)));
+            c = i_sub16(v_set1i(0x7C7C7C7C), i_mul16(s1, v_set1i(0x04040404)));
+            AIOSK__UNROLL
+            for (i = 0; i < 8; i++) w[i] = i_add16(i_mul16(w[i], i < 4 ? s0 : s1), i < 4 ? b : c);
+        }
+        break;
+    case AIOSK_Q4_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = j & 1 ? AIOSK__HI(AIOSK__DW(256, (j >> 1) * 8 + i)) : AIOSK__LO(AIOSK__DW(256, (j >> 1) * 8 + i));
+        break;
+    case AIOSK_Q5_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = AIOSK__DW(256, i);
+            a = i_and(j < 4 ? i_sll(a, 4 - j) : i_srl(a, j - 4), v_set1i(0x10101010));
+            w[i] = i_or(j & 1 ? AIOSK__HI(AIOSK__DW(768, (j >> 1) * 8 + i)) : AIOSK__LO(AIOSK__DW(768, (j >> 1) * 8 + i)), a);
+        }
+        break;
+    case AIOSK_Q6_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            b = AIOSK__DW(2080, (j >> 2) * 8 + i);
+            b = i_and((j & 3) == 0 ? i_sll(b, 4) : (j & 3) == 1 ? i_sll(b, 2) : (j & 3) == 2 ? b : i_srl(b, 2), v_set1i(0x30303030));
+            a = AIOSK__DW(32, (j >> 2) * 16 + (j & 1) * 8 + i);
+            w[i] = i_or(j & 2 ? AIOSK__HI(a) : AIOSK__LO(a), b);
+        }
+        break;
+    case AIOSK_IQ4_XS:
+        V_NAME(halves)(p, h, 128 + j * 256, w, aiosk__iq4_levels);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(w[i]);
+        break;
+    case AIOSK_TQ1_0:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            const int at = j < 5 ? i : j < 7 || i < 4 ? 8 + (i & 3) : 12, n = j < 5 ? j : j < 7 || i < 4 ? 2 * (j - 5) + (i >> 2) : i - 4;
+            w[i] = V_NAME(digit)(AIOSK__DW(32, at), n == 0 ? 1 : n == 1 ? 3 : n == 2 ? 9 : n == 3 ? 27 : 81);
+        }
+        break;
+    case AIOSK_IQ1_S:
+        a = AIOSK__DW(32, j);
+        b = i_srl(AIOSK__DW(544, j >> 1), 16 * (j & 1));
+        c = i_and(i_srl(b, 15), v_set1i(1));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++)
+            V_NAME(grid1)(w, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(i_srl(b, 3 * i), v_set1i(7)), 8)), c, i);
+        break;
+    case AIOSK_IQ1_M:
+        a = AIOSK__DW(0, j);
+        b = i_srl(AIOSK__DW(512, j >> 1), 16 * (j & 1));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            c = i_srl(b, 4 * i);
+            V_NAME(grid1)(w, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(c, v_set1i(7)), 8)), i_and(i_srl(c, 3), v_set1i(1)), i);
+        }
+        break;
+    case AIOSK_IQ2_XXS:
+        a = AIOSK__DW(32, 2 * j);
+        s0 = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(32, 2 * j + 1)));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) V_NAME(grid2)(w, aiosk__iq2xxs_grid, i_and(i_srl(a, 8 * i), m255), s0, i);
+        break;
+    case AIOSK_IQ2_XS: /* words of 9 bits of index and 7 of signs */
+        a = AIOSK__DW(160, 2 * j);
+        b = AIOSK__DW(160, 2 * j + 1);
+        s0 = i_or(i_and(i_srl(a, 9), v_set1i(0x7F)), i_and(i_srl(a, 17), v_set1i(0x7F00)));
+        s0 = V_NAME(signs7)(i_or(s0, i_or(i_and(i_sll(b, 7), v_set1i(0x7F0000)), i_and(i_srl(b, 1), v_set1i(0x7F000000)))));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) V_NAME(grid2)(w, aiosk__iq2xs_grid, i_and(i_srl(i & 2 ? b : a, 16 * (i & 1)), v_set1i(511)), s0, i);
+        break;
+    case AIOSK_IQ2_S:
+        a = AIOSK__DW(288, j);
+        b = i_srl(AIOSK__DW(32, j >> 2), 8 * (j & 3));
+        s0 = AIOSK__DW(800, j);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++)
+            V_NAME(grid2)(w, aiosk__iq2s_grid, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(i_srl(b, 2 * i), v_set1i(3)), 8)), s0, i);
+        break;
+    case AIOSK_IQ3_XXS:
+    case AIOSK_IQ3_S: {
+        const int s = type == AIOSK_IQ3_S, at = s ? 96 : 32;
+        const vi t = i_table(s ? aiosk__t_iq3s : aiosk__t_iq3xxs);
+        if (s) s0 = AIOSK__DW(1248, j);
+        else s0 = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(1056, j)));
+        if (s) b = i_srl(AIOSK__DW(1120, j >> 2), 8 * (j & 3));
+        else b = v_zeroi();
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = i_and(i_srl(AIOSK__DW(at, 2 * j + (i >> 2)), 8 * (i & 3)), m255);
+            if (s) a = i_or(a, i_and(i_sll(b, 8 - i), v_set1i(256)));
+            w[i] = i_prep8(i_negate(V_NAME(three)(i_gather16(s ? aiosk__iq3s_grid : aiosk__iq3xxs_grid, a), t), s0, i));
+        }
+        break;
+    }
+    default: break;
+    }
+}
+#undef AIOSK__HI
+#undef AIOSK__LO
+#undef AIOSK__F16
+#undef AIOSK__DW
+
+/* ======== kernels/isa_table.inc, continued ======== */
+#endif
+
+/* ======== kernels/lanes.inc, continued ======== */
+/* lanes.inc: products of 16 rows with columns: a lane is a row, no sum crosses lanes. Expanded once per set of dot products
+ * over the v_* and i_* vocabulary.
+ *
+ * One column: a panel is unpacked into registers and multiplied there; one copy per format (one_*). Many columns: up to 256 columns
+ * of a few panels are unpacked once into codes of a byte (codes_*), which lie in the first-level cache while all columns
+ * are multiplied with them; the loops for that know only what kind of codes these are (cols_*). The sequence of float operations
+ * of an output is the same in all of them, so the bits are. */
+
+/* Asks for what is AIOSK__AHEAD bytes further on in the stream of weights: hardware prefetchers stop at the end of a 4 KiB
+ * page. Addresses behind the matrix do no harm. */
+#ifndef AIOSK__AHEAD
+#define AIOSK__AHEAD 4096
+#endif
+V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
+    int32_t i;
+    AIOSK__UNROLL
+    for (i = 0; i < bytes; i += 64) AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+}
+
+/* acc += (dw * dx) * S, the one float step of a block. */
+V_FN vf V_NAME(step_add)(vf acc, vf dw, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dw, v_set1(aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+/* acc -= (dmin * dx) * M */
+V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+
+/* ---- formats -------------------------------------------------------------------------------------------------
+ * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
+ * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. */
+#define AIOSK__A32(X) /* type, name, kind, offset, columns */                                                         \
+    X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
+    X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) X(MXFP4, mxfp4, 5, 12, 32) X(NVFP4, nvfp4, 5, 12, 16)         \
+    X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
+#define AIOSK__A256(X) /* type, name, kind, offset, columns, pairs of minima */                                        \
+    X(Q4_K, q4_k, 4, 0, 32, 4) X(Q5_K, q5_k, 5, 0, 32, 4) X(Q6_K, q6_k, 6, 32, 16, 0)                                   \
+    X(Q2_K, q2_k, V_PREMUL ? 6 : 4, 0, V_PREMUL ? 0 : 16, 8) X(Q3_K, q3_k, V_PREMUL ? 8 : 4, V_PREMUL ? 124 : 4,        \
+    V_PREMUL ? 0 : 16, 0) X(TQ1_0, tq1_0, 4, 1, 0, 0) X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)       \
+    AIOSK__GRIDS(X)
+#define AIOSK__GRIDS(X)                                                                                                \
+    X(IQ2_XXS, iq2_xxs, 7, -1, 32, 0) X(IQ2_XS, iq2_xs, 7, -1, 16, 0) X(IQ2_S, iq2_s, 7, -1, 16, 0)                     \
+    X(IQ3_XXS, iq3_xxs, 7, -1, 32, 0) X(IQ3_S, iq3_s, 7, -1, 32, 0) X(IQ1_S, iq1_s, 7, -1, 32, 0)                       \
+    X(IQ1_M, iq1_m, 7, -1, 16, 0)
+
+/* How a format goes through many columns: the codes that cols_* gets. Where V_BIAS8 and a product is not packed in halves, all
+ * codes are made equal: 128 above their meaning. */
+#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && (kind) != 6)
+
+/* Panels to codes */
+typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
+/* n_blocks of a panel times a column, in two ways: blocks k..k1-1 added to acc [16] */
+typedef void (*V_NAME(one_fn))(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc);
+/* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
+typedef struct V_NAME(cols) {
+    const aiosk__codes *t;
+    const uint8_t *x;
+    uint64_t xs;
+    float *acc;
+    int32_t n_in, k, n, n_cols;
+    int32_t offset, n_mn;   /* of the format; pairs of minima, 0 without */
+} V_NAME(cols);
+
+/* One more register to the parts of a group: [nc][np] */
+#define AIOSK__EACH(M)                     \
+    AIOSK__UNROLL                          \
+    for (c = 0; c < nc; c++) {             \
+        AIOSK__UNROLL                      \
+        for (e = 0; e < np; e++) { M; }    \
+    }
+
+/* ---- A32 ---- */
+/* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8 */
+V_FN vi V_NAME(start32)(const int offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+    if (offset == 0) return v_zeroi();
+    if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
+    if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
+    return v_set1i(-offset * (int32_t)aiosk__u32(xc + a.sum + k * 4));
+}
+/* The same over 16 columns, from their codes */
+V_FN vi V_NAME(start16)(const int offset, const uint8_t *x) {
+    return offset ? v_set1i(-offset * (aiosk__sum8((const int8_t *)x) + aiosk__sum8((const int8_t *)x + 8))) : v_zeroi();
+}
+/* nc columns times unit k of np panels: codes w, scales d, minima; acc += . columns: per scale. All const are constants. */
+V_FN void V_NAME(times32)(const int kind, const int offset, const int columns, const int has_min, const int np, const int nc, vi w[][8],
+                          vf d[][2], const vf *dmin, const uint8_t *x, uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+    const int n = columns / 4, run = I_RUN(kind, n);
+    int c, e, f, g, i;
+    AIOSK__UNROLL
+    for (g = 0; g < 8; g += n) { /* columns of one scale */
+        vi s[V_NC][V_NP];
+        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+                                     : V_NAME(start32)(offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__UNROLL
+        for (f = g; f < g + n; f += run) {
+            i_part p[V_NC][V_NP];
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], w[e][f], i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__UNROLL
+            for (i = f + 1; i < f + run; i++)
+                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], w[e][i], i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
+            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+        }
+        AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
+    }
+    if (has_min) {
+        AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
+                                                 i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
+    }
+}
+
+#define AIOSK__ONE(T, t, kind, offset, columns)                                                                       \
+    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
+        const aiosk__a32 a = aiosk__a32_parts(n_in);                                                                   \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16 };                                          \
+        vf s[V_PER16][1][V_NP];                                                                                        \
+        int h, u;                                                                                                      \
+        for (h = 0; h < V_PER16; h++) s[h][0][0] = v_loadu(acc + h * V_W);                                             \
+        for (; k < k1; k++, p += bytes) {                                                                              \
+            V_NAME(ahead)(p, bytes);                                                                                   \
+            for (u = 0; u < nu; u++)                                                                                   \
+                for (h = 0; h < V_PER16; h++) {                                                                        \
+                    vi w[1][8];                                                                                        \
+                    vf d[1][2], dmin;                                                                                  \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                               \
+                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), columns, (offset) == 0, 1, 1, w, d, &dmin, x, 0, \
+                                    a, k * nu + u, s[h]);                                                              \
+                }                                                                                                      \
+        }                                                                                                              \
+        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, s[h][0][0]);                                             \
+    }                                                                                                                  \
+    V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16, even = (offset) >= 0 && V_BIAS8 ? 128 - (offset) : 0 }; \
+        int h, u, i, at = 0;                                                                                           \
+        for (; n > 0; n--, p += bytes) {                                                                               \
+            V_NAME(ahead)(p, bytes);                                                                                   \
+            for (u = 0; u < nu; u++, at++)                                                                             \
+                for (h = 0; h < V_PER16; h++) {                                                                        \
+                    vi w[8];                                                                                           \
+                    vf d[2], dmin;                                                                                     \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w, d, &dmin);                                                     \
+                    AIOSK__UNROLL                                                                                      \
+                    for (i = 0; i < 8; i++)                                                                            \
+                        v_storei(o->code[at * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+                    v_storeu(o->d[(columns) == 16 ? 2 * at : at] + h * V_W, d[0]);                                     \
+                    if ((columns) == 16) v_storeu(o->d[2 * at + 1] + h * V_W, d[1]);                                   \
+                    if ((offset) == 0) v_storeu(o->dmin[at] + h * V_W, dmin);                                          \
+                }                                                                                                      \
+        }                                                                                                              \
+    }
+
+/* nc columns from column c0 */
+V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int columns, const int nc, int32_t c0) {
+    const aiosk__a32 a = aiosk__a32_parts(m->n_in);
+    const uint64_t xs = m->xs;
+    const uint8_t *x = m->x + (uint64_t)c0 * xs;
+    float *o = m->acc + (int64_t)c0 * V_NP * 16;
+    const int np = V_NP, has_min = m->n_mn, offset = V_BIAS8 ? 128 : kind == 8 ? 0 : m->offset;
+    int32_t u;
+    int h, i, e, c;
+    for (c = 0; c < nc; c++) /* the next group */
+        for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
+    for (h = 0; h < V_PER16; h++) {
+        vf acc[V_NC][V_NP];
+        AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
+        for (u = 0; u < m->n; u++) {
+            vi w[V_NP][8];
+            vf d[V_NP][2], dmin[V_NP];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                AIOSK__UNROLL
+                for (i = 0; i < 8; i++) w[e][i] = v_loadi(m->t[e].code[u * 8 + i] + h * V_W * 4);
+                d[e][0] = v_loadu(m->t[e].d[columns == 16 ? 2 * u : u] + h * V_W);
+                d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
+                dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
+            }
+            V_NAME(times32)(kind, offset, columns, has_min, np, nc, w, d, dmin, x, xs, a, m->k + u, acc);
+        }
+        AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
+    }
+}
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
+    int32_t c = 0;
+    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, columns, V_NC, c);
+    for (; c < m->n_cols; c++) V_NAME(group_a32)(m, kind, columns, 1, c);
+}
+
+/* ---- A256 ---- */
+/* The scales of step j from bytes sc */
+V_FN void V_NAME(step_scales)(const int kind, const int columns, const vi *sc, const int j, vi *t) {
+    t[0] = t[1] = sc[0];
+    if (columns == 32) t[0] = i_scale(kind, i_srl(sc[j >> 2], 8 * (j & 3)));
+    if (columns == 16) {
+        const vi a = i_srl(sc[j >> 1], 16 * (j & 1));
+        t[0] = i_scale(kind, a);
+        t[1] = i_scale(kind, i_srl(a, 8));
+    }
+}
+/* nc columns times step j (32 columns) of np panels: codes w, scales t; s += . x: block k of the first column */
+V_FN void V_NAME(times256)(const int kind, const int columns, const int np, const int nc, vi w[][8], vi t[][2], const uint8_t *x,
+                           uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
+    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind);
+    int c, e, f, i;
+    AIOSK__UNROLL
+    for (f = 0; f < 8; f += pair ? 2 * run : run) {
+        i_part p[V_NC][V_NP], q[V_NC][V_NP];
+#define AIOSK__X(i) i_dup(x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+#define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
+#define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
+        if (columns == 0) {
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], w[e][f], AIOSK__X(f)))
+        } else if (V_BIAS8 && kind == 6) {
+            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), w[e][f], AIOSK__X(f)))
+            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), w[e][f + run], AIOSK__X(f + run)))
+        } else if (V_BIAS8 && kind > 6) {
+            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), w[e][f], AIOSK__X(f)))
+        } else {
+            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), w[e][f], AIOSK__X(f)))
+            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), w[e][f + run], AIOSK__X(f + run)))
+        }
+        AIOSK__UNROLL
+        for (i = f + 1; i < f + run; i++) {
+            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], w[e][i], AIOSK__X(i)))
+            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], w[e][i + run], AIOSK__X(i + run)))
+        }
+        if (columns == 0) {
+            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+        } else {
+            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], t[e][n == 4 && f >= 4]))
+        }
+#undef AIOSK__Z
+#undef AIOSK__Z8
+#undef AIOSK__X
+    }
+}
+/* What is left to take off: offset * sum of scale * sum of x, where the products did not */
+#define AIOSK__LEFT(kind, offset, columns) ((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX) ? (offset) : 0)
+V_FN vi V_NAME(left)(const int offset, vi s, const vi *sc, const uint8_t *sum16) {
+    vi t = v_zeroi(), p[2];
+    int i;
+    for (i = 0; i < 4; i++) {
+        i_pairs(p, sc[i]);
+        t = i_macc_pair(t, p[0], (const int16_t *)(const void *)sum16 + 4 * i);
+        t = i_macc_pair(t, p[1], (const int16_t *)(const void *)sum16 + 4 * i + 2);
+    }
+    return v_subi(s, i_sll(t, offset == 32 ? 5 : 2));
+}
+/* The sum over a whole block of unscaled codes, times -offset */
+V_FN vi V_NAME(start256)(const int offset, const uint8_t *xc, const aiosk__a256 a, int32_t k) {
+    const int16_t *z = (const int16_t *)(const void *)(xc + a.sum32) + k * 8;
+    return offset ? v_set1i(-offset * (z[0] + z[1] + z[2] + z[3] + z[4] + z[5] + z[6] + z[7])) : v_zeroi();
+}
+V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf d, vf dmin, const vi *mn, const int n_mn, vi s, vf acc) {
+    const uint8_t *dx = xc + a.d + k * 4;
+    const int16_t *b = (const int16_t *)(const void *)(n_mn == 4 ? xc + a.sum32 + k * 16 : xc + a.sum16 + k * 32);
+    vi m = v_zeroi();
+    int i;
+    acc = V_NAME(step_add)(acc, d, dx, s);
+    if (!n_mn) return acc;
+    for (i = 0; i < n_mn; i++) m = i_macc_pair(m, mn[i], b + 2 * i);
+    return V_NAME(step_min)(acc, dmin, dx, m);
+}
+
+#define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)                                                               \
+    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
+        const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                 \
+        enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                            \
+        vf o[V_PER16];                                                                                                 \
+        int h, i, j, g;                                                                                                \
+        for (h = 0; h < V_PER16; h++) o[h] = v_loadu(acc + h * V_W);                                                   \
+        for (; k < k1; k++, p += bytes)                                                                                \
+            for (h = 0; h < V_PER16; h++) {                                                                            \
+                vi sc[4], mn[8], w[1][8], r[1][2], s[1][V_NP];                                                         \
+                vf d, dmin;                                                                                            \
+                s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
+                V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
+                for (g = 0; g < 8; g += (kind) == 7 ? 1 : 4) {              /* a grid's step is long as it is */       \
+                    AIOSK__UNROLL                                                                                      \
+                    for (i = 0; i < ((kind) == 7 ? 1 : 4); i++) {                                                      \
+                        j = g + i;                                                                                     \
+                        V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
+                        V_NAME(step)(AIOSK_##T, p, h, j, w[0], sc);                                                    \
+                        V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
+                        V_NAME(times256)(kind, columns, 1, 1, w, r, x, 0, a, k, j, s);                                 \
+                    }                                                                                                  \
+                }                                                                                                      \
+                if (AIOSK__LEFT(kind, offset, columns))                                                                \
+                    s[0][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[0][0], sc, x + a.sum16 + k * 32);     \
+                o[h] = V_NAME(block_end)(x, a, k, d, dmin, mn, n_mn, s[0][0], o[h]);                                   \
+            }                                                                                                          \
+        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, o[h]);                                                   \
+    }
+#define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
+    V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
+        enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
+        int h, i, j;                                                                                                   \
+        (void)n;                                                                                                       \
+        for (h = 0; h < V_PER16; h++) {                                                                                \
+            vi sc[4], mn[8], w[8];                                                                                     \
+            vf d, dmin;                                                                                                \
+            V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                          \
+            v_storeu(o->d[0] + h * V_W, d);                                                                            \
+            v_storeu(o->dmin[0] + h * V_W, dmin);                                                                      \
+            for (i = 0; i < ((columns) == 0 ? 0 : (columns) == 16 ? 4 : 2); i++) v_storei(o->sc[i] + h * V_W, sc[i]);  \
+            for (i = 0; i < n_mn; i++) v_storei(o->mn[i] + h * V_W, mn[i]);                                            \
+            for (j = 0; j < 8; j++) {                                                                                  \
+                V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                                     \
+                V_NAME(step)(AIOSK_##T, p, h, j, w, sc);                                                               \
+                AIOSK__UNROLL                                                                                          \
+                for (i = 0; i < 8; i++)                                                                                \
+                    v_storei(o->code[j * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
+V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int columns, const int nc, int32_t c0) {
+    const aiosk__a256 a = aiosk__a256_parts(m->n_in);
+    const uint64_t xs = m->xs;
+    const uint8_t *x = m->x + (uint64_t)c0 * xs;
+    float *o = m->acc + (int64_t)c0 * V_NP * 16;
+    const int32_t k = m->k;
+    const int np = V_NP, left = AIOSK__LEFT(kind, m->offset, columns), n_mn = m->n_mn;
+    int h, i, e, c, j;
+    for (c = 0; c < nc; c++) /* the next group */
+        for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
+    for (h = 0; h < V_PER16; h++) {
+        vi s[V_NC][V_NP];
+        AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        for (j = 0; j < 8; j++) {
+            vi w[V_NP][8], t[V_NP][2];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                AIOSK__UNROLL
+                for (i = 0; i < 8; i++) w[e][i] = v_loadi(m->t[e].code[j * 8 + i] + h * V_W * 4);
+                t[e][0] = t[e][1] = w[e][0];
+                if (columns == 32) t[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
+                if (columns == 16) {
+                    const vi b = i_srl(v_loadi(m->t[e].sc[j >> 1] + h * V_W), 16 * (j & 1));
+                    t[e][0] = i_scale(kind, b);
+                    t[e][1] = i_scale(kind, i_srl(b, 8));
+                }
+            }
+            V_NAME(times256)(kind, columns, np, nc, w, t, x, xs, a, k, j, s);
+        }
+        AIOSK__UNROLL
+        for (e = 0; e < np; e++) {
+            const vf d = v_loadu(m->t[e].d[0] + h * V_W), dmin = v_loadu(m->t[e].dmin[0] + h * V_W);
+            vi mn[8], sc[4];
+            for (i = 0; i < n_mn; i++) mn[i] = v_loadi(m->t[e].mn[i] + h * V_W);
+            if (left) for (i = 0; i < 4; i++) sc[i] = v_loadi(m->t[e].sc[i] + h * V_W);
+            for (c = 0; c < nc; c++) {
+                const uint8_t *xc = x + (uint64_t)c * xs;
+                float *y = o + (c * np + e) * 16 + h * V_W;
+                vi z = s[c][e];
+                if (left) z = V_NAME(left)(left, z, sc, xc + a.sum16 + k * 32);
+                v_storeu(y, V_NAME(block_end)(xc, a, k, d, dmin, mn, n_mn, z, v_loadu(y)));
+            }
+        }
+    }
+}
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
+    int32_t c = 0;
+    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
+    for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
+}
+#undef AIOSK__EACH
+
+/* ======== kernels/matmul.inc, continued ======== */
+/* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
+ * the codes are unpacked to. The products themselves are in lanes.inc. Expanded once per set of dot products. */
+
+/* y of n rows, 16 lanes; order of the additions as in api.h. */
+V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float *acc) {
+    float *y = m->y + (uint64_t)c * m->y_stride + row;
+    const int32_t n = m->row1 - row;
+    int i;
+    if (n >= 16) {
+        for (i = 0; i < V_PER16; i++) {
+            vf t = v_loadu(acc + i * V_W);
+            if (m->bias) t = v_add(t, v_loadu(m->bias + row + i * V_W));
+            if (m->flags & AIOSK_MM_ADD) t = v_add(v_loadu(y + i * V_W), t);
+            v_storeu(y + i * V_W, t);
+        }
+    } else {
+        for (i = 0; i < n; i++) {
+            float t = acc[i];
+            if (m->bias) t = t + m->bias[row + i];
+            y[i] = m->flags & AIOSK_MM_ADD ? y[i] + t : t;
+        }
+    }
+}
+
+typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+typedef struct V_NAME(form) {
+    int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
+    V_NAME(one_fn) one;
+    V_NAME(codes_fn) codes;
+} V_NAME(form);
+
+#define AIOSK__COLS(f, kind, columns) \
+    V_EXPORT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
+#if V_W == 1
+#define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
+#define AIOSK__COLS_A256(X) X(a256, 8, 16)
+#elif V_BIAS8
+#define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#else
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16) \
+    X(a256, 4, 0)
+#endif
+AIOSK__COLS_A32(AIOSK__COLS)
+AIOSK__COLS_A256(AIOSK__COLS)
+#undef AIOSK__COLS
+
+/* The loop for the codes of a format */
+static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
+    const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) || (V_BIAS8 && f->columns == 0) ||
+                         (V_BIAS8 && family == AIOSK_A32) ? 8 : f->kind;
+#define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
+    const int32_t columns = f->columns;
+    if (family == AIOSK_A32) { AIOSK__COLS_A32(AIOSK__COLS) }
+    else { AIOSK__COLS_A256(AIOSK__COLS) }
+#undef AIOSK__COLS
+    return NULL;
+}
+#undef AIOSK__COLS_A32
+#undef AIOSK__COLS_A256
+
+#if V_W == 1
+/* Codes by way of the definition of each type (ref.c): rows at src, or a panel. */
+static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, uint64_t row_bytes, int32_t nr, int32_t n, aiosk__codes *o) {
+    const aiosk_type *t = aiosk_type_info(type);
+    uint8_t block[512];
+    aiosk__ints v;
+    int32_t r, k, i, u, at;
+    for (r = 0; r < 16; r++) {
+        for (k = 0; k < n; k++) {
+            const int32_t nw = (int32_t)t->n_weights;
+            const uint8_t *b = src + (uint64_t)r * row_bytes + (uint64_t)k * t->n_bytes;
+            if (r >= nr) memset(&v, 0, sizeof v);
+            else {
+                if (layout == AIOSK_PANELS) {
+                    aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
+                    b = block;
+                }
+                aiosk__unpack_ints(type, b, &v);
+            }
+            for (i = 0; i < nw / 4; i++) memcpy(o->code[k * (nw / 4) + i] + 4 * r, v.q + 4 * i, 4);
+            if (v.unit == 0) v.unit = t->family == AIOSK_A256 ? 256 : type == AIOSK_NVFP4 ? 16 : 32;
+            for (u = 0, at = k * (nw / v.unit); u < nw / v.unit; u++) {
+                o->d[at + u][r] = v.d[u];
+                o->dmin[(at + u) % 8][r] = v.dmin[u];
+            }
+            if (t->family != AIOSK_A256) continue;
+            for (i = 0; i < 4; i++) {
+                const int16_t *m = v.mn + 4 * i;
+                o->sc[i][r] = (int32_t)((uint32_t)(v.sc[4 * i] & 255) | (uint32_t)(v.sc[4 * i + 1] & 255) << 8 |
+                                        (uint32_t)(v.sc[4 * i + 2] & 255) << 16 | (uint32_t)(v.sc[4 * i + 3] & 255) << 24);
+                o->mn[2 * i][r] = m[0] | m[2] << 16;
+                o->mn[2 * i + 1][r] = m[1] | m[3] << 16;
+            }
+        }
+    }
+}
+#else
+/* 16 rows of n_blocks blocks from the file's order to a panel's. */
+V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel) {
+    const aiosk__panel *f = aiosk__find_panel(type);
+    const uint64_t bytes = aiosk_type_info(type)->n_bytes;
+    int32_t k, s, i, r, h, e;
+    if (n_rows < 16) {
+        memset(panel, 0, (size_t)(16 * bytes) * (size_t)n_blocks);
+        aiosk__move_rows(type, panel, 0, n_rows, (uint64_t)n_blocks, (uint8_t *)(uintptr_t)w, row_bytes, 0);
+        return;
+    }
+    for (r = 0; r < 16; r++) { /* the next run: hardware follows fewer streams than these */
+        const uint8_t *a = w + (uint64_t)r * row_bytes + bytes * (uint64_t)n_blocks;
+        for (i = 0; i < (int32_t)bytes * n_blocks; i += 64) AIOSK__PREFETCH(a + i);
+    }
+    for (k = 0; k < n_blocks; k++, w += bytes) {
+        for (s = 0; s < 5 && f->seg[s].count; s++) {
+            const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
+            const uint8_t *a = w + f->seg[s].off;
+            for (i = 0; elem == 4 && i + 4 <= n; i += 4)
+                for (h = 0; h < V_PER16; h++) {
+                    vi o[4];
+                    i_rows4(o, a + i * 4 + (uint64_t)(h * V_W) * row_bytes, row_bytes);
+                    for (e = 0; e < 4; e++) v_storei(panel + (i + e) * 64 + h * V_W * 4, o[e]);
+                }
+            if (elem == 4)
+                for (; i < n; i++)
+                    for (r = 0; r < 16; r++) memcpy(panel + i * 64 + r * 4, a + i * 4 + (uint64_t)r * row_bytes, 4);
+            else if (elem == 2)
+                for (i = 0; i < n; i++)
+                    for (r = 0; r < 16; r++) memcpy(panel + i * 32 + r * 2, a + i * 2 + (uint64_t)r * row_bytes, 2);
+            else
+                for (r = 0; r < 16; r++) panel[r] = a[(uint64_t)r * row_bytes];
+            panel += 16 * elem * n;
+        }
+    }
+}
+#endif
+
+/* Columns whose activations are kept near while all rows pass: 768 KiB, in a second-level cache of 1 MiB or more; so many sums
+ * stay on the stack, too. */
+enum { V_NAME(max_cols) = 128, V_NAME(run_bytes) = 8192 };
+
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
+    const aiosk_type *t = aiosk_type_info(f->type);
+    const int32_t n = m->n_in / (int32_t)t->n_weights, per = 256 / (int32_t)t->n_weights;
+    const uint64_t row_bytes = (uint64_t)n * t->n_bytes, block16 = 16 * t->n_bytes;
+    const uint8_t *w = (const uint8_t *)m->w, *x = (const uint8_t *)m->x;
+#if V_W > 1
+    uint8_t AIOSK__ALIGN(64) run[V_NAME(run_bytes)];
+#endif
+    float AIOSK__ALIGN(64) acc[V_NAME(max_cols) * V_NP * 16];
+    aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
+    V_NAME(cols) job;
+    int32_t row, k, c, c0, e, tile;
+    if (m->n_cols == 1 && f->one) {
+#if V_W > 1
+        const int32_t most = (int32_t)(V_NAME(run_bytes) / block16);
+        for (row = m->row0; row < m->row1; row += 16) {
+            memset(acc, 0, 64);
+            if (layout == AIOSK_PANELS) f->one(w + (uint64_t)row * row_bytes, x, m->n_in, 0, n, acc);
+            for (k = 0; layout == AIOSK_ROWS && k < n; k += most) {
+                const int32_t k1 = n - k < most ? n : k + most;
+                V_NAME(gather)(f->type, w + (uint64_t)row * row_bytes + (uint64_t)k * t->n_bytes, row_bytes,
+                               m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
+                f->one(run, x, m->n_in, k, k1, acc);
+            }
+            V_NAME(put)(m, 0, row, acc);
+        }
+#endif
+        return;
+    }
+    tile = (int32_t)(786432 / (m->x_stride ? m->x_stride : 1));
+    tile = tile > V_NAME(max_cols) ? V_NAME(max_cols) : tile < 8 ? 8 : tile & ~7;
+    job.t = codes;
+    job.xs = m->x_stride;
+    job.acc = acc;
+    job.n_in = m->n_in;
+    job.offset = f->offset;
+    job.n_mn = f->n_mn;
+    for (c0 = 0; c0 < m->n_cols; c0 += tile) {
+        const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
+        job.n_cols = m->n_cols - c0 < tile ? m->n_cols - c0 : tile;
+        job.x = x + (uint64_t)c0 * m->x_stride;
+        for (row = m->row0; row < m->row1; row += 16 * V_NP) {
+            memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
+            for (k = 0; k < n; k += per) {
+                const int32_t nb = n - k < per ? n - k : per;
+                for (e = 0; e < V_NP; e++) {
+                    const int32_t r = row + 16 * e, nr = m->row1 - r < 16 ? m->row1 - r : 16;
+                    const uint8_t *src = w + (uint64_t)r * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
+                    if (nr <= 0) memset(&codes[e], 0, sizeof codes[e]);
+#if V_W == 1
+                    else V_NAME(codes_any)(f->type, layout, src, row_bytes, layout == AIOSK_PANELS ? 16 : nr, nb, &codes[e]);
+#else
+                    else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
+                    else {
+                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run);
+                        f->codes(run, nb, &codes[e]);
+                    }
+#endif
+                }
+                job.k = t->family == AIOSK_A256 ? k : k * ((int32_t)t->n_weights / 32);
+                job.n = nb * ((int32_t)t->n_weights / 32);
+                cols(&job);
+            }
+            for (e = 0; e < V_NP && row + 16 * e < m->row1; e++)
+                for (c = 0; c < job.n_cols; c++) V_NAME(put)(m, c0 + c, row + 16 * e, acc + (c * V_NP + e) * 16);
+        }
+    }
+}
+
+/* ---- one entry per type and layout ---- */
+#if V_W == 1
+#define AIOSK__FORM_A32(T, t, kind, offset, columns) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
+#else
+#define AIOSK__FORM_A32(T, t, kind, offset, columns) \
+    {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(one_##t), V_NAME(codes_##t)}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn) \
+    {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(one_##t), V_NAME(codes_##t)}
+AIOSK__A32(AIOSK__ONE)
+AIOSK__A256(AIOSK__ONE_K)
+AIOSK__A256(AIOSK__CODES_K)
+#endif
+#define AIOSK__X(T, t, kind, offset, columns) \
+    static const V_NAME(form) V_NAME(form_##t) = AIOSK__FORM_A32(T, t, kind, offset, columns); \
+    AIOSK__ENTRY(t)
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) \
+    static const V_NAME(form) V_NAME(form_##t) = AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn); \
+    AIOSK__ENTRY(t)
+#define AIOSK__ENTRY(t) \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); } \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
+AIOSK__A32(AIOSK__X)
+AIOSK__A256(AIOSK__XK)
+#undef AIOSK__XK
+#undef AIOSK__X
+#undef AIOSK__ENTRY
+#undef AIOSK__FORM_A256
+#undef AIOSK__FORM_A32
+#undef AIOSK__CODES_K
+#undef AIOSK__ONE_K
+#undef AIOSK__ONE
+#undef AIOSK__LEFT
+#undef AIOSK__EVEN
+#undef AIOSK__GRIDS
+#undef AIOSK__A256
+#undef AIOSK__A32
+
+/* ======== kernels/isa_table.inc, continued ======== */
 #define AIOSK__NO {NULL, NULL},
-#define AIOSK__F(n) {V_NAME(rows_##n), NULL},
-#define AIOSK__R(n) {V_NAME(ints_##n), NULL},
+#define AIOSK__F(n) {V_BASE(rows_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 static const aiosk_isa V_NAME(isa) = {
     V_ISA_TEXT, V_ISA_ID, 0,
-    {V_NAME(quantize_flt), V_NAME(quantize_a32), V_NAME(quantize_a256)},
-    V_NAME(quantize_head),
+    {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
+    V_BASE(quantize_head),
     {   /* in the order of ids, formats.h */
-        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__R(q4_1) AIOSK__NO
-        /*  5 */ AIOSK__NO AIOSK__R(q5_0) AIOSK__R(q5_1) AIOSK__P(q8_0) AIOSK__NO
-        /* 10 */ AIOSK__R(q2_k) AIOSK__R(q3_k) AIOSK__P(q4_k) AIOSK__R(q5_k) AIOSK__P(q6_k)
-        /* 15 */ AIOSK__NO AIOSK__R(iq2_xxs) AIOSK__R(iq2_xs) AIOSK__R(iq3_xxs) AIOSK__R(iq1_s)
-        /* 20 */ AIOSK__R(iq4_nl) AIOSK__R(iq3_s) AIOSK__R(iq2_s) AIOSK__R(iq4_xs) AIOSK__NO
-        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(iq1_m)
-        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(tq1_0)
-        /* 35 */ AIOSK__R(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(mxfp4)
-        /* 40 */ AIOSK__R(nvfp4) AIOSK__R(q1_0) AIOSK__R(q2_0)
+        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__P(q4_1) AIOSK__NO
+        /*  5 */ AIOSK__NO AIOSK__P(q5_0) AIOSK__P(q5_1) AIOSK__P(q8_0) AIOSK__NO
+        /* 10 */ AIOSK__P(q2_k) AIOSK__P(q3_k) AIOSK__P(q4_k) AIOSK__P(q5_k) AIOSK__P(q6_k)
+        /* 15 */ AIOSK__NO AIOSK__P(iq2_xxs) AIOSK__P(iq2_xs) AIOSK__P(iq3_xxs) AIOSK__P(iq1_s)
+        /* 20 */ AIOSK__P(iq4_nl) AIOSK__P(iq3_s) AIOSK__P(iq2_s) AIOSK__P(iq4_xs) AIOSK__NO
+        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(iq1_m)
+        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(tq1_0)
+        /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
+        /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    {V_NAME(attend_f32), V_NAME(attend_f16), V_NAME(attend_i8)},
-    {V_NAME(store_f32), V_NAME(store_f16), V_NAME(store_i8)},
-    V_NAME(rms_norm), V_NAME(layer_norm), V_NAME(act), V_NAME(act_gated), V_NAME(add), V_NAME(scale), V_NAME(softcap),
-    V_NAME(rope), V_NAME(argmax), V_NAME(exp)};
+    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
+    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
+    V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
+    V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__P
-#undef AIOSK__R
 #undef AIOSK__F
 #undef AIOSK__NO
 
 #undef V_ISA_ID
 #undef V_ISA_TEXT
 
+/* ======== kernels/dot_undef.inc, continued ======== */
+/* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
+#undef i_prep8
+#undef i_scale
+#undef i_first
+#undef i_next
+#undef i_sum
+#undef i_end
+#undef i_macc_pair
+#undef i_part
+#undef I_RUN
+#undef I_PAIR
+#undef V_NP
+#undef V_NC
+#undef V_BIAS8
+#undef V_PREMUL
+#undef V_FIX
+
 /* ======== kernels/simdi_undef.inc, continued ======== */
 /* simdi_undef.inc: takes back what simdi_names.inc defined. */
 #undef i_dup
 #undef i_and
 #undef i_or
-#undef i_srl2
-#undef i_srl4
-#undef i_srl8
-#undef i_srl16
-#undef i_sll2
-#undef i_sll4
-#undef i_scale_u8
-#undef i_scale_s8
-#undef i_dot32_4
-#undef i_dot32_8
-#undef i_prep8
-#undef i_macc32_4
-#undef i_macc16_6
-#undef i_fix6
-#undef i_pairs_s8
-#undef i_macc_pair
-#undef i_scale16
-#undef i_dot16
+#undef i_xor
+#undef i_srl
+#undef i_sll
+#undef i_addb
+#undef i_load_u8
+#undef i_table
+#undef i_lut
+#undef i_splat
+#undef i_bits
+#undef i_negate
+#undef i_gather16
+#undef i_mul16
+#undef i_mulhi16
+#undef i_sub16
+#undef i_add16
+#undef i_as_float
+#undef i_rows4
 #undef i_store_s8
-#undef V_NP
+#undef i_load_u16
+#undef i_pairs
 
 /* ======== kernels/simd_undef.inc, continued ======== */
 /* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
 #undef V_FN
 #undef V_EXPORT
 #undef V_NAME
+#undef V_BASE
 #undef V_W
 #undef V_PER16
 #undef V_EACH
@@ -5806,6 +8998,7 @@ static const aiosk_isa V_NAME(isa) = {
  * baseline, and with AIOSK__NEON_DOT defined for processors with the dot product instructions (_neondot). */
 #ifdef AIOSK__NEON_DOT
 #define V_NAME(x) aiosk__##x##_neondot
+#define V_BASE(x) aiosk__##x##_neondot
 #if defined(__clang__)
 #define V_TARGET __attribute__((target("dotprod")))
 #elif defined(__GNUC__)
@@ -5815,6 +9008,7 @@ static const aiosk_isa V_NAME(isa) = {
 #endif
 #else
 #define V_NAME(x) aiosk__##x##_neon
+#define V_BASE(x) aiosk__##x##_neon
 #define V_TARGET
 #endif
 #define V_FN AIOSK__INLINE V_TARGET
@@ -5831,43 +9025,43 @@ static const aiosk_isa V_NAME(isa) = {
 /* ======== kernels/simd_names.inc, continued ======== */
 /* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
  * simd_undef.inc takes it back. */
-#define v_loadu V_NAME(v_loadu)
-#define v_storeu V_NAME(v_storeu)
-#define v_loadi V_NAME(v_loadi)
-#define v_storei V_NAME(v_storei)
-#define v_set1 V_NAME(v_set1)
-#define v_zero V_NAME(v_zero)
-#define v_set1i V_NAME(v_set1i)
-#define v_zeroi V_NAME(v_zeroi)
-#define v_add V_NAME(v_add)
-#define v_sub V_NAME(v_sub)
-#define v_mul V_NAME(v_mul)
-#define v_div V_NAME(v_div)
-#define v_sqrt V_NAME(v_sqrt)
-#define v_fma V_NAME(v_fma)
-#define v_max V_NAME(v_max)
-#define v_min V_NAME(v_min)
-#define v_sel_lt V_NAME(v_sel_lt)
-#define v_abs V_NAME(v_abs)
-#define v_xorsign V_NAME(v_xorsign)
-#define v_addi V_NAME(v_addi)
-#define v_subi V_NAME(v_subi)
-#define v_cvt_i32_f32 V_NAME(v_cvt_i32_f32)
-#define v_cvt_f32_i32 V_NAME(v_cvt_f32_i32)
-#define v_rint V_NAME(v_rint)
-#define v_ldexp V_NAME(v_ldexp)
-#define v_load_f16 V_NAME(v_load_f16)
-#define v_store_f16 V_NAME(v_store_f16)
-#define v_load_bf16 V_NAME(v_load_bf16)
-#define v_load_i8 V_NAME(v_load_i8)
-#define v_kprep V_NAME(v_kprep)
-#define v_kdot V_NAME(v_kdot)
-#define v_mulr V_NAME(v_mulr)
-#define v_tree_add V_NAME(v_tree_add)
-#define v_tree_max V_NAME(v_tree_max)
-#define v_dup_even V_NAME(v_dup_even)
-#define v_dup_odd V_NAME(v_dup_odd)
-#define v_swap2 V_NAME(v_swap2)
+#define v_loadu V_BASE(v_loadu)
+#define v_storeu V_BASE(v_storeu)
+#define v_loadi V_BASE(v_loadi)
+#define v_storei V_BASE(v_storei)
+#define v_set1 V_BASE(v_set1)
+#define v_zero V_BASE(v_zero)
+#define v_set1i V_BASE(v_set1i)
+#define v_zeroi V_BASE(v_zeroi)
+#define v_add V_BASE(v_add)
+#define v_sub V_BASE(v_sub)
+#define v_mul V_BASE(v_mul)
+#define v_div V_BASE(v_div)
+#define v_sqrt V_BASE(v_sqrt)
+#define v_fma V_BASE(v_fma)
+#define v_max V_BASE(v_max)
+#define v_min V_BASE(v_min)
+#define v_sel_lt V_BASE(v_sel_lt)
+#define v_abs V_BASE(v_abs)
+#define v_xorsign V_BASE(v_xorsign)
+#define v_addi V_BASE(v_addi)
+#define v_subi V_BASE(v_subi)
+#define v_cvt_i32_f32 V_BASE(v_cvt_i32_f32)
+#define v_cvt_f32_i32 V_BASE(v_cvt_f32_i32)
+#define v_rint V_BASE(v_rint)
+#define v_ldexp V_BASE(v_ldexp)
+#define v_load_f16 V_BASE(v_load_f16)
+#define v_store_f16 V_BASE(v_store_f16)
+#define v_load_bf16 V_BASE(v_load_bf16)
+#define v_load_i8 V_BASE(v_load_i8)
+#define v_kprep V_BASE(v_kprep)
+#define v_kdot V_BASE(v_kdot)
+#define v_mulr V_BASE(v_mulr)
+#define v_tree_add V_BASE(v_tree_add)
+#define v_tree_max V_BASE(v_tree_max)
+#define v_dup_even V_BASE(v_dup_even)
+#define v_dup_odd V_BASE(v_dup_odd)
+#define v_swap2 V_BASE(v_swap2)
 
 /* ======== kernels/simd_neon.inc, continued ======== */
 V_FN vf v_loadu(const float *p) { return vld1q_f32(p); }
@@ -5943,153 +9137,165 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
 
 /* ======== kernels/simdi_neon.inc ======== */
 /* simdi_neon.inc: the integer vocabulary (simdi_scalar.h) in AArch64 NEON, expanded with and without AIOSK__NEON_DOT.
- * Codes of 4 and 6 bits are the same signed and unsigned. Without dot products, int16 sums of widening products take
- * 8 steps of 4-bit codes (15 * 127 * 8), 4 of 6-bit ones (32004) and 2 of 8-bit ones (32512). */
-
-#define V_NP 1 /* panels that a micro-kernel takes at once, when there are several columns */
+ * Codes below 128 are the same signed and unsigned. Without dot products, int16 sums of widening products take 8 steps of
+ * codes of 5 bits (31 * 127 * 8 = 31496), 4 of 6 bits or signed 7 (32512) and 2 of 8 bits (32512). */
 
 /* ======== kernels/simdi_names.inc, continued ======== */
 /* simdi_names.inc: names of the integer vocabulary (simdi_scalar.h) in the set that is being expanded. */
-#define i_dup V_NAME(i_dup)
-#define i_and V_NAME(i_and)
-#define i_or V_NAME(i_or)
-#define i_srl2 V_NAME(i_srl2)
-#define i_srl4 V_NAME(i_srl4)
-#define i_srl8 V_NAME(i_srl8)
-#define i_srl16 V_NAME(i_srl16)
-#define i_sll2 V_NAME(i_sll2)
-#define i_sll4 V_NAME(i_sll4)
-#define i_scale_u8 V_NAME(i_scale_u8)
-#define i_scale_s8 V_NAME(i_scale_s8)
-#define i_dot32_4 V_NAME(i_dot32_4)
-#define i_dot32_8 V_NAME(i_dot32_8)
+#define i_dup V_BASE(i_dup)
+#define i_and V_BASE(i_and)
+#define i_or V_BASE(i_or)
+#define i_xor V_BASE(i_xor)
+#define i_srl V_BASE(i_srl)
+#define i_sll V_BASE(i_sll)
+#define i_addb V_BASE(i_addb)
+#define i_load_u8 V_BASE(i_load_u8)
+#define i_table V_BASE(i_table)
+#define i_lut V_BASE(i_lut)
+#define i_splat V_BASE(i_splat)
+#define i_bits V_BASE(i_bits)
+#define i_negate V_BASE(i_negate)
+#define i_gather16 V_BASE(i_gather16)
+#define i_mul16 V_BASE(i_mul16)
+#define i_mulhi16 V_BASE(i_mulhi16)
+#define i_sub16 V_BASE(i_sub16)
+#define i_add16 V_BASE(i_add16)
+#define i_as_float V_BASE(i_as_float)
+#define i_rows4 V_BASE(i_rows4)
+#define i_store_s8 V_BASE(i_store_s8)
+#define i_load_u16 V_BASE(i_load_u16)
+#define i_pairs V_BASE(i_pairs)
+
+/* ======== kernels/dot_names.inc, continued ======== */
+/* dot_names.inc: names of the products (simdi_scalar.h) in the set that is being expanded. */
 #define i_prep8 V_NAME(i_prep8)
-#define i_macc32_4 V_NAME(i_macc32_4)
-#define i_macc16_6 V_NAME(i_macc16_6)
-#define i_fix6 V_NAME(i_fix6)
-#define i_pairs_s8 V_NAME(i_pairs_s8)
+#define i_scale V_NAME(i_scale)
+#define i_first V_NAME(i_first)
+#define i_next V_NAME(i_next)
+#define i_sum V_NAME(i_sum)
+#define i_end V_NAME(i_end)
 #define i_macc_pair V_NAME(i_macc_pair)
-#define i_scale16 V_NAME(i_scale16)
-#define i_dot16 V_NAME(i_dot16)
-#define i_store_s8 V_NAME(i_store_s8)
 
 /* ======== kernels/simdi_neon.inc, continued ======== */
+#define V_NP 1 /* panels that a micro-kernel takes at once, when there are several columns */
+#define V_BIAS8 0
+#define V_PREMUL 0
+#define V_FIX 1
+#define V_NC 4 /* columns that it takes at once */
+
+#define AIOSK__U8(a) vreinterpretq_u8_s32(a)
+#define AIOSK__S32(a) vreinterpretq_s32_u8(a)
 V_FN vi i_dup(const void *p) { return vdupq_n_s32((int32_t)aiosk__u32(p)); }
 V_FN vi i_and(vi a, vi b) { return vandq_s32(a, b); }
 V_FN vi i_or(vi a, vi b) { return vorrq_s32(a, b); }
-V_FN vi i_srl2(vi a) { return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a), 2)); }
-V_FN vi i_srl4(vi a) { return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a), 4)); }
-V_FN vi i_srl8(vi a) { return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a), 8)); }
-V_FN vi i_srl16(vi a) { return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a), 16)); }
-V_FN vi i_sll2(vi a) { return vshlq_n_s32(a, 2); }
-V_FN vi i_sll4(vi a) { return vshlq_n_s32(a, 4); }
-V_FN vi i_scale_u8(vi a) { return vandq_s32(a, vdupq_n_s32(255)); }
-V_FN vi i_scale_s8(vi a) { return vshrq_n_s32(vshlq_n_s32(a, 24), 24); }
-V_FN vi i_prep8(vi w) { return w; }
-
-#ifdef AIOSK__NEON_DOT
-#if defined(__clang__) && !defined(__ARM_FEATURE_DOTPROD) /* older clang hides vdotq */
-#define AIOSK__SDOT(acc, w, x, l) \
-    __asm__("sdot %0.4s, %1.16b, %2.4b[" #l "]" : "+w"(acc) : "w"(w), "w"(x))
-#else
-#define AIOSK__SDOT(acc, w, x, l) acc = vdotq_laneq_s32(acc, vreinterpretq_s8_s32(w), x, l)
-#endif
-V_FN vi V_NAME(i_dot_x4)(vi acc, const vi *w, const int8_t *x) { /* 16 columns */
-    int8x16_t v = vld1q_s8(x);
-    AIOSK__SDOT(acc, w[0], v, 0);
-    AIOSK__SDOT(acc, w[1], v, 1);
-    AIOSK__SDOT(acc, w[2], v, 2);
-    AIOSK__SDOT(acc, w[3], v, 3);
-    return acc;
+V_FN vi i_xor(vi a, vi b) { return veorq_s32(a, b); }
+V_FN vi i_srl(vi a, int n) { return vreinterpretq_s32_u32(vshlq_u32(vreinterpretq_u32_s32(a), vdupq_n_s32(-n))); }
+V_FN vi i_sll(vi a, int n) { return vshlq_s32(a, vdupq_n_s32(n)); }
+V_FN vi i_addb(vi a, vi b) { return AIOSK__S32(vaddq_u8(AIOSK__U8(a), AIOSK__U8(b))); }
+V_FN vi i_load_u8(const void *p) {
+    return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(aiosk__u32(p)))))));
 }
-#undef AIOSK__SDOT
-V_FN vi V_NAME(i_dots_4)(vi acc, const vi *w, const int8_t *x) {
-    return V_NAME(i_dot_x4)(V_NAME(i_dot_x4)(acc, w, x), w + 4, x + 16);
+V_FN vi i_load_u16(const void *p) { return vreinterpretq_s32_u32(vmovl_u16(vld1_u16((const uint16_t *)p))); }
+V_FN void i_pairs(vi *o, vi a) {
+    const int16x8_t b = vreinterpretq_s16_s32(a);
+    o[0] = vreinterpretq_s32_s16(vshrq_n_s16(vshlq_n_s16(b, 8), 8));
+    o[1] = vreinterpretq_s32_s16(vshrq_n_s16(b, 8));
 }
-V_FN vi i_dot32_8(const vi *w, const int8_t *x, int32_t sum128) {
-    (void)sum128;
-    return V_NAME(i_dots_4)(vdupq_n_s32(0), w, x);
+V_FN vi i_table(const void *p) { return AIOSK__S32(vld1q_u8((const uint8_t *)p)); }
+V_FN vi i_lut(vi t, vi i) { return AIOSK__S32(vqtbl1q_u8(AIOSK__U8(t), AIOSK__U8(i))); }
+V_FN vi i_splat(vi a, int b) {
+    const int32_t o = b * 0x01010101;
+    const int32_t t[4] = {o, 0x04040404 + o, 0x08080808 + o, 0x0C0C0C0C + o};
+    return i_lut(a, vld1q_s32(t));
 }
-#else
-V_FN vi V_NAME(i_dot_x4)(vi acc, const vi *w, const int8_t *x) { /* 16 columns of 6-bit codes */
-    int16x8_t l, h;
-    int8x16_t a = vreinterpretq_s8_s32(w[0]), b = vreinterpretq_s8_s32(i_dup(x));
-    l = vmull_s8(vget_low_s8(a), vget_low_s8(b));
-    h = vmull_high_s8(a, b);
-#define AIOSK__MLAL(k)                                  \
-    a = vreinterpretq_s8_s32(w[k]);                     \
-    b = vreinterpretq_s8_s32(i_dup(x + 4 * (k)));       \
-    l = vmlal_s8(l, vget_low_s8(a), vget_low_s8(b));    \
-    h = vmlal_high_s8(h, a, b);
-    AIOSK__MLAL(1)
-    AIOSK__MLAL(2)
-    AIOSK__MLAL(3)
-    return vaddq_s32(acc, vpaddq_s32(vpaddlq_s16(l), vpaddlq_s16(h)));
+V_FN vi V_NAME(i_test)(vi a, int c) {
+    const uint8x16_t s = vreinterpretq_u8_u32(vdupq_n_u32(c & 1 ? 0x80402010u : 0x08040201u));
+    return AIOSK__S32(vtstq_u8(AIOSK__U8(i_splat(a, c >> 1)), s));
 }
-V_FN vi V_NAME(i_dots_4)(vi acc, const vi *w, const int8_t *x) { /* 32 columns of 4-bit codes */
-    int16x8_t l, h;
-    int8x16_t a = vreinterpretq_s8_s32(w[0]), b = vreinterpretq_s8_s32(i_dup(x));
-    l = vmull_s8(vget_low_s8(a), vget_low_s8(b));
-    h = vmull_high_s8(a, b);
-    AIOSK__MLAL(1)
-    AIOSK__MLAL(2)
-    AIOSK__MLAL(3)
-    AIOSK__MLAL(4)
-    AIOSK__MLAL(5)
-    AIOSK__MLAL(6)
-    AIOSK__MLAL(7)
-#undef AIOSK__MLAL
-    return vaddq_s32(acc, vpaddq_s32(vpaddlq_s16(l), vpaddlq_s16(h)));
+V_FN vi i_bits(vi a, int c, int m) { return vandq_s32(V_NAME(i_test)(a, c), vreinterpretq_s32_u8(vdupq_n_u8((uint8_t)m))); }
+V_FN vi i_negate(vi w, vi a, int c) {
+    const uint8x16_t m = AIOSK__U8(V_NAME(i_test)(a, c));
+    return AIOSK__S32(vsubq_u8(veorq_u8(AIOSK__U8(w), m), m));
 }
-V_FN vi i_dot32_8(const vi *w, const int8_t *x, int32_t sum128) {
-    int32x4_t sl = vdupq_n_s32(0), sh = sl;
-    int i;
-    (void)sum128;
-    for (i = 0; i < 8; i += 2) {
-        int8x16_t a = vreinterpretq_s8_s32(w[i]), b = vreinterpretq_s8_s32(i_dup(x + 4 * i));
-        int8x16_t c = vreinterpretq_s8_s32(w[i + 1]), d = vreinterpretq_s8_s32(i_dup(x + 4 * i + 4));
-        sl = vpadalq_s16(sl, vmlal_s8(vmull_s8(vget_low_s8(a), vget_low_s8(b)), vget_low_s8(c), vget_low_s8(d)));
-        sh = vpadalq_s16(sh, vmlal_high_s8(vmull_high_s8(a, b), c, d));
-    }
-    return vpaddq_s32(sl, sh);
+V_FN vi i_gather16(const uint16_t *t, vi i) {
+    int32_t a[4];
+    vst1q_s32(a, i);
+    a[0] = t[a[0]]; a[1] = t[a[1]]; a[2] = t[a[2]]; a[3] = t[a[3]];
+    return vld1q_s32(a);
 }
-#endif
-
-V_FN vi i_dot32_4(const vi *w, const int8_t *x, int32_t sum8) { return V_NAME(i_dots_4)(vdupq_n_s32(sum8), w, x); }
-V_FN vi i_macc32_4(vi acc, const vi *w, const int8_t *x, vi s) {
-    return vmlaq_s32(acc, V_NAME(i_dots_4)(vdupq_n_s32(0), w, x), s);
+V_FN vi i_mul16(vi a, vi b) { return vreinterpretq_s32_s16(vmulq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b))); }
+V_FN vi i_mulhi16(vi a, vi b) { /* the high halves of unsigned products */
+    const uint16x8_t x = vreinterpretq_u16_s32(a), y = vreinterpretq_u16_s32(b);
+    return vreinterpretq_s32_u16(vuzp2q_u16(vreinterpretq_u16_u32(vmull_u16(vget_low_u16(x), vget_low_u16(y))),
+                                            vreinterpretq_u16_u32(vmull_high_u16(x, y))));
 }
-V_FN vi i_macc16_6(vi acc, const vi *w, const int8_t *x, const int32_t *sum8, vi s) {
-    return vmlaq_s32(acc, V_NAME(i_dot_x4)(vdupq_n_s32(sum8[0] + sum8[1]), w, x), s);
-}
-V_FN void i_pairs_s8(vi *p, const vi *words) { (void)p; (void)words; }
-V_FN vi i_fix6(vi acc, const vi *p, const int16_t *sum16) { (void)p; (void)sum16; return acc; }
-V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) {
-    int16x8_t p = vreinterpretq_s16_s32(a), q = vreinterpretq_s16_s32(i_dup(s));
-    return vaddq_s32(acc, vpaddq_s32(vmull_s16(vget_low_s16(p), vget_low_s16(q)), vmull_high_s16(p, q)));
-}
-V_FN void i_scale16(int16_t *w, const int8_t *q, int32_t s) {
-    int8x16_t a = vld1q_s8(q);
-    vst1q_s16(w, vmulq_n_s16(vmovl_s8(vget_low_s8(a)), (int16_t)s));
-    vst1q_s16(w + 8, vmulq_n_s16(vmovl_high_s8(a), (int16_t)s));
-}
-V_FN int32_t i_dot16(const int16_t *w, const int8_t *x, int32_t n) {
-    int32x4_t s = vdupq_n_s32(0), t = s;
-    int32_t i;
-    for (i = 0; i < n; i += 16) {
-        int8x16_t a = vld1q_s8(x + i);
-        int16x8_t l = vmovl_s8(vget_low_s8(a)), h = vmovl_high_s8(a), u = vld1q_s16(w + i), v = vld1q_s16(w + i + 8);
-        s = vmlal_s16(s, vget_low_s16(l), vget_low_s16(u));
-        t = vmlal_high_s16(t, l, u);
-        s = vmlal_s16(s, vget_low_s16(h), vget_low_s16(v));
-        t = vmlal_high_s16(t, h, v);
-    }
-    return vaddvq_s32(vaddq_s32(s, t));
+V_FN vi i_sub16(vi a, vi b) { return vreinterpretq_s32_s16(vsubq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b))); }
+V_FN vi i_add16(vi a, vi b) { return vreinterpretq_s32_s16(vaddq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b))); }
+V_FN vf i_as_float(vi a) { return vreinterpretq_f32_s32(a); }
+V_FN void i_rows4(vi *o, const uint8_t *a, uint64_t rb) {
+    const vi z0 = v_loadi(a), z1 = v_loadi(a + rb), z2 = v_loadi(a + 2 * rb), z3 = v_loadi(a + 3 * rb);
+    const int64x2_t t0 = vreinterpretq_s64_s32(vtrn1q_s32(z0, z1)), t1 = vreinterpretq_s64_s32(vtrn2q_s32(z0, z1));
+    const int64x2_t t2 = vreinterpretq_s64_s32(vtrn1q_s32(z2, z3)), t3 = vreinterpretq_s64_s32(vtrn2q_s32(z2, z3));
+    o[0] = vreinterpretq_s32_s64(vtrn1q_s64(t0, t2));
+    o[1] = vreinterpretq_s32_s64(vtrn1q_s64(t1, t3));
+    o[2] = vreinterpretq_s32_s64(vtrn2q_s64(t0, t2));
+    o[3] = vreinterpretq_s32_s64(vtrn2q_s64(t1, t3));
 }
 V_FN void i_store_s8(int8_t *p, vi a) {
     int16x4_t b = vmovn_s32(a);
     int32_t d = vget_lane_s32(vreinterpret_s32_s8(vmovn_s16(vcombine_s16(b, b))), 0);
     memcpy(p, &d, 4);
+}
+#undef AIOSK__S32
+#undef AIOSK__U8
+
+/* ---- dot products ---- */
+V_FN vi i_prep8(vi w) { return w; }
+V_FN vi i_scale(const int kind, vi a) { (void)kind; return vshrq_n_s32(vshlq_n_s32(a, 24), 24); }
+#define I_PAIR(kind) 0
+#ifdef AIOSK__NEON_DOT
+#define i_part vi
+#define I_RUN(kind, n) (n)
+V_FN i_part i_next(const int kind, i_part a, vi w, vi x) {
+    (void)kind;
+#if defined(__clang__) && !defined(__ARM_FEATURE_DOTPROD) /* older clang hides vdotq */
+    __asm__("sdot %0.4s, %1.16b, %2.16b" : "+w"(a) : "w"(w), "w"(x));
+    return a;
+#else
+    return vdotq_s32(a, vreinterpretq_s8_s32(w), vreinterpretq_s8_s32(x));
+#endif
+}
+V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)z; return i_next(kind, vdupq_n_s32(0), w, x); }
+V_FN vi i_sum(const int kind, i_part a) { (void)kind; return a; }
+#else
+#define i_part V_NAME(part)
+#define I_RUN(kind, n) ((kind) == 8 ? 2 : (kind) >= 6 || (n) == 4 ? 4 : 8)
+typedef struct i_part { int16x8_t l, h; } i_part;
+V_FN i_part i_first(const int kind, vi z, vi w, vi x) {
+    const int8x16_t a = vreinterpretq_s8_s32(w), b = vreinterpretq_s8_s32(x);
+    i_part r;
+    (void)kind;
+    (void)z;
+    r.l = vmull_s8(vget_low_s8(a), vget_low_s8(b));
+    r.h = vmull_high_s8(a, b);
+    return r;
+}
+V_FN i_part i_next(const int kind, i_part r, vi w, vi x) {
+    const int8x16_t a = vreinterpretq_s8_s32(w), b = vreinterpretq_s8_s32(x);
+    (void)kind;
+    r.l = vmlal_s8(r.l, vget_low_s8(a), vget_low_s8(b));
+    r.h = vmlal_high_s8(r.h, a, b);
+    return r;
+}
+V_FN vi i_sum(const int kind, i_part a) { (void)kind; return vpaddq_s32(vpaddlq_s16(a.l), vpaddlq_s16(a.h)); }
+#endif
+V_FN vi i_end(const int kind, vi acc, i_part a, i_part b, vi s) {
+    (void)b;
+    return vmlaq_s32(acc, i_sum(kind, a), s);
+}
+V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) {
+    int16x8_t p = vreinterpretq_s16_s32(a), q = vreinterpretq_s16_s32(i_dup(s));
+    return vaddq_s32(acc, vpaddq_s32(vmull_s16(vget_low_s16(p), vget_low_s16(q)), vmull_high_s16(p, q)));
 }
 
 /* ======== kernels/isa_neon.c, continued ======== */
@@ -6097,474 +9303,7 @@ V_FN void i_store_s8(int8_t *p, vi a) {
 #define V_ISA_TEXT "neon"
 
 /* ======== kernels/isa.inc, continued ======== */
-/* isa.inc: the loops of one instruction set and the table of them. V_ISA_ID and V_ISA_TEXT name the set. */
-
-/* ======== kernels/lanes.inc, continued ======== */
-/* lanes.inc: panels of 16 rows times columns: a lane is a row, no sum crosses lanes. Expanded once per instruction set
- * over the v_* and i_* vocabulary; the layout of a panel is pack.c's table.
- *
- * One micro-kernel per format: 16 rows by nc columns. A run of weights is unpacked into registers once and multiplied
- * with all nc columns; the sums of a column live in acc[column][register]. The sequence of operations of an output does not
- * depend on nc, so neither do its bits. */
-
-/* Columns per pass: enough to hide the unpacking, few enough that a pass's activations stay near (see bench_kernels). */
-#ifndef AIOSK__NC
-#define AIOSK__NC 16
-#endif
-
-/* Asks for what is AIOSK__AHEAD bytes further on in the stream of weights: hardware prefetchers stop at the end of a 4 KiB
- * page. Addresses behind the matrix do no harm. */
-#ifndef AIOSK__AHEAD
-#define AIOSK__AHEAD 4096
-#endif
-V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
-    int32_t i;
-    AIOSK__UNROLL
-    for (i = 0; i < bytes; i += 64) AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
-}
-
-/* y of n rows, 16 lanes; order of the additions as in api.h. */
-V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const vf *acc) {
-    float *y = m->y + (uint64_t)c * m->y_stride + row;
-    const int32_t n = m->row1 - row;
-    int i;
-    if (n >= 16) {
-        for (i = 0; i < V_PER16; i++) {
-            vf t = acc[i];
-            if (m->bias) t = v_add(t, v_loadu(m->bias + row + i * V_W));
-            if (m->flags & AIOSK_MM_ADD) t = v_add(v_loadu(y + i * V_W), t);
-            v_storeu(y + i * V_W, t);
-        }
-    } else {
-        float b[16];
-        for (i = 0; i < V_PER16; i++) v_storeu(b + i * V_W, acc[i]);
-        for (i = 0; i < n; i++) {
-            float t = b[i];
-            if (m->bias) t = t + m->bias[row + i];
-            y[i] = m->flags & AIOSK_MM_ADD ? y[i] + t : t;
-        }
-    }
-}
-
-/* acc += (dw * dx) * S, the one float step of a block. */
-V_FN vf V_NAME(step)(vf acc, vf dw, const uint8_t *dx, vi s) {
-    return v_fma(v_mul(dw, v_set1(aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
-}
-/* acc -= (dmin * dx) * M */
-V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
-    return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
-}
-
-/* The micro-kernels, for blocks k to k1 - 1 of a row. p is block k of a panel; np panels, stride bytes apart, go together: an
- * activation is then loaded once for all of them. np is a constant, and nc is where it is 1. acc [nc][np][V_PER16]. */
-V_FN void V_NAME(panel_q4_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
-    const aiosk__a32 a = aiosk__a32_parts(n_in);
-    int32_t c;
-    int h, i, e;
-    for (; k < k1; k++, p += 288) {
-        for (h = 0; h < V_PER16; h++) {
-            const vi m = v_set1i(0x0F0F0F0F);
-            vi w[V_NP][8];
-            vf d[V_NP];
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                const uint8_t *q = p + (uint64_t)e * stride;
-                V_NAME(ahead)(q + h * (288 / V_PER16), 288 / V_PER16);
-                d[e] = v_load_f16(q + h * V_W * 2);
-                AIOSK__UNROLL
-                for (i = 0; i < 4; i++) {
-                    const vi t = v_loadi(q + 32 + i * 64 + h * V_W * 4);
-                    w[e][i] = i_and(t, m);
-                    w[e][i + 4] = i_and(i_srl4(t), m);
-                }
-            }
-            for (c = 0; c < nc; c++) {
-                const uint8_t *xc = x + (uint64_t)c * xs;
-                AIOSK__UNROLL
-                for (e = 0; e < np; e++) {
-                    vf *o = &acc[(c * np + e) * V_PER16 + h];
-                    const vi s = i_dot32_4(w[e], (const int8_t *)xc + k * 32, (int32_t)aiosk__u32(xc + a.sum8 + k * 4));
-                    *o = V_NAME(step)(*o, d[e], xc + a.d + k * 4, s);
-                }
-            }
-        }
-    }
-}
-
-V_FN void V_NAME(panel_q8_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
-    const aiosk__a32 a = aiosk__a32_parts(n_in);
-    int32_t c;
-    int h, i, e;
-    for (; k < k1; k++, p += 544) {
-        for (h = 0; h < V_PER16; h++) {
-            vi w[V_NP][8];
-            vf d[V_NP];
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                const uint8_t *q = p + (uint64_t)e * stride;
-                V_NAME(ahead)(q + h * (544 / V_PER16), 544 / V_PER16);
-                d[e] = v_load_f16(q + h * V_W * 2);
-                AIOSK__UNROLL
-                for (i = 0; i < 8; i++) w[e][i] = i_prep8(v_loadi(q + 32 + i * 64 + h * V_W * 4));
-            }
-            for (c = 0; c < nc; c++) {
-                const uint8_t *xc = x + (uint64_t)c * xs;
-                AIOSK__UNROLL
-                for (e = 0; e < np; e++) {
-                    vf *o = &acc[(c * np + e) * V_PER16 + h];
-                    const vi s = i_dot32_8(w[e], (const int8_t *)xc + k * 32, (int32_t)aiosk__u32(xc + a.sum128 + k * 4));
-                    *o = V_NAME(step)(*o, d[e], xc + a.d + k * 4, s);
-                }
-            }
-        }
-    }
-}
-
-V_FN void V_NAME(panel_q4_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
-    const aiosk__a256 a = aiosk__a256_parts(n_in);
-    int32_t c;
-    int h, i, j, e;
-    for (; k < k1; k++, p += 2304) {
-        for (h = 0; h < V_PER16; h++) {
-            const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030), m3f = v_set1i(0x3F3F3F3F), mff = v_set1i(0x00FF00FF);
-            vi sc[V_NP][2], mn[V_NP][4], s[AIOSK__NC][V_NP];
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) { /* scales and minima of sub-blocks 0..3 and 4..7, one byte each */
-                const uint8_t *q = p + (uint64_t)e * stride + 64 + h * V_W * 4;
-                const vi w0 = v_loadi(q), w1 = v_loadi(q + 64), w2 = v_loadi(q + 128);
-                const vi mn0 = i_and(w1, m3f), mn1 = i_or(i_and(i_srl4(w2), m), i_and(i_srl2(w1), m30));
-                sc[e][0] = i_and(w0, m3f);
-                sc[e][1] = i_or(i_and(w2, m), i_and(i_srl2(w0), m30));
-                mn[e][0] = i_and(mn0, mff);
-                mn[e][1] = i_and(i_srl8(mn0), mff);
-                mn[e][2] = i_and(mn1, mff);
-                mn[e][3] = i_and(i_srl8(mn1), mff);
-                for (c = 0; c < nc; c++) s[c][e] = v_zeroi();
-            }
-            for (j = 0; j < 8; j++) { /* sub-blocks: low, then high nibbles of the same bytes */
-                vi w[V_NP][8], t[V_NP];
-                AIOSK__UNROLL
-                for (e = 0; e < np; e++) {
-                    const uint8_t *q = p + (uint64_t)e * stride + 256 + (j >> 1) * 512 + h * V_W * 4;
-                    V_NAME(ahead)(p + (uint64_t)e * stride + j * 288 + h * (288 / V_PER16), 288 / V_PER16);
-                    if (j == 4) sc[e][0] = sc[e][1];
-                    t[e] = i_scale_u8(sc[e][0]);
-                    sc[e][0] = i_srl8(sc[e][0]);
-                    if (j & 1) {
-                        AIOSK__UNROLL
-                        for (i = 0; i < 8; i++) w[e][i] = i_and(i_srl4(v_loadi(q + i * 64)), m);
-                    } else {
-                        AIOSK__UNROLL
-                        for (i = 0; i < 8; i++) w[e][i] = i_and(v_loadi(q + i * 64), m);
-                    }
-                }
-                for (c = 0; c < nc; c++) {
-                    const int8_t *xc = (const int8_t *)x + (uint64_t)c * xs + k * 256 + j * 32;
-                    AIOSK__UNROLL
-                    for (e = 0; e < np; e++) s[c][e] = i_macc32_4(s[c][e], w[e], xc, t[e]);
-                }
-            }
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                const uint8_t *q = p + (uint64_t)e * stride + h * V_W * 2;
-                const vf d = v_load_f16(q), dmin = v_load_f16(q + 32);
-                for (c = 0; c < nc; c++) {
-                    const uint8_t *xc = x + (uint64_t)c * xs;
-                    const int16_t *b = (const int16_t *)(const void *)(xc + a.sum32) + k * 8;
-                    vf *o = &acc[(c * np + e) * V_PER16 + h];
-                    vi mm = i_macc_pair(i_macc_pair(v_zeroi(), mn[e][0], b), mn[e][1], b + 2);
-                    mm = i_macc_pair(i_macc_pair(mm, mn[e][2], b + 4), mn[e][3], b + 6);
-                    *o = V_NAME(step)(*o, d, xc + a.d + k * 4, s[c][e]);
-                    *o = V_NAME(step_min)(*o, dmin, xc + a.d + k * 4, mm);
-                }
-            }
-        }
-    }
-}
-
-/* Block of a panel: d 32 bytes, low nibbles 2048, high bits 1024, scales 256. */
-V_FN void V_NAME(panel_q6_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
-    const aiosk__a256 a = aiosk__a256_parts(n_in);
-    int32_t c;
-    int h, i, j, e;
-    for (; k < k1; k++, p += 3360) {
-        for (h = 0; h < V_PER16; h++) {
-            const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030);
-            vi s[AIOSK__NC][V_NP];
-            for (c = 0; c < nc; c++)
-                for (e = 0; e < np; e++) s[c][e] = v_zeroi();
-            for (j = 0; j < 8; j++) {
-                /* half j/4 of the block; 16 columns each at v and v + 32, where v = 64 * (j/2 % 2) + 16 * (j % 2) in it:
-                 * low or high nibbles of two runs of bytes, and two bits of one run */
-                const int32_t at = k * 256 + (j >> 2) * 128 + (j >> 1 & 1) * 64 + (j & 1) * 16;
-                vi u[V_NP][4], v[V_NP][4], su[V_NP], sv[V_NP];
-                AIOSK__UNROLL
-                for (e = 0; e < np; e++) {
-                    const uint8_t *b = p + (uint64_t)e * stride + 32 + h * V_W * 4;
-                    const uint8_t *ql = b + (j >> 2) * 1024 + (j & 1) * 256, *qh = b + 2048 + (j >> 2) * 512 + (j & 1) * 256;
-                    vi t = v_loadi(b + 3072 + (j >> 1) * 64);
-                    V_NAME(ahead)(p + (uint64_t)e * stride + j * 420 + h * (420 / V_PER16), 420 / V_PER16);
-                    if (j & 1) t = i_srl8(t);
-                    su[e] = i_scale_s8(t);
-                    sv[e] = i_scale_s8(i_srl16(t));
-                    if (j & 2) {
-                        AIOSK__UNROLL
-                        for (i = 0; i < 4; i++) {
-                            const vi g = v_loadi(qh + i * 64);
-                            u[e][i] = i_or(i_and(i_srl4(v_loadi(ql + i * 64)), m), i_and(g, m30));
-                            v[e][i] = i_or(i_and(i_srl4(v_loadi(ql + 512 + i * 64)), m), i_and(i_srl2(g), m30));
-                        }
-                    } else {
-                        AIOSK__UNROLL
-                        for (i = 0; i < 4; i++) {
-                            const vi g = v_loadi(qh + i * 64);
-                            u[e][i] = i_or(i_and(v_loadi(ql + i * 64), m), i_and(i_sll4(g), m30));
-                            v[e][i] = i_or(i_and(v_loadi(ql + 512 + i * 64), m), i_and(i_sll2(g), m30));
-                        }
-                    }
-                }
-                for (c = 0; c < nc; c++) {
-                    const int8_t *xc = (const int8_t *)x + (uint64_t)c * xs + at;
-                    const int32_t *z = (const int32_t *)(const void *)(x + (uint64_t)c * xs + a.sum8) + at / 8;
-                    AIOSK__UNROLL
-                    for (e = 0; e < np; e++)
-                        s[c][e] = i_macc16_6(i_macc16_6(s[c][e], u[e], xc, z, su[e]), v[e], xc + 32, z + 4, sv[e]);
-                }
-            }
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                const uint8_t *q = p + (uint64_t)e * stride;
-                const vf d = v_load_f16(q + h * V_W * 2);
-                vi sc[4], pairs[8];
-                for (i = 0; i < 4; i++) sc[i] = v_loadi(q + 3104 + i * 64 + h * V_W * 4);
-                i_pairs_s8(pairs, sc);
-                for (c = 0; c < nc; c++) {
-                    const uint8_t *xc = x + (uint64_t)c * xs;
-                    const vi t = i_fix6(s[c][e], pairs, (const int16_t *)(const void *)(xc + a.sum16) + k * 16);
-                    vf *o = &acc[(c * np + e) * V_PER16 + h];
-                    *o = V_NAME(step)(*o, d, xc + a.d + k * 4, t);
-                }
-            }
-        }
-    }
-}
-
-/* The matrix: panels outside, so that each is read from memory once per tile of columns, whose activations (768 KiB) stay
- * in a second-level cache of 1 MiB; passes of AIOSK__NC columns inside. One column has its own copy of the micro-kernel. */
-#define AIOSK__PANELS(T, t)                                                                                            \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) {                                                          \
-        const aiosk_type *type = aiosk_type_info(AIOSK_##T);                                                           \
-        const int32_t n = m->n_in / (int32_t)type->n_weights;                                                          \
-        const uint64_t stride = 16 * (uint64_t)n * type->n_bytes, xs = m->x_stride;                                    \
-        int32_t tile = (int32_t)(786432 / (xs ? xs : 1)), c0, c1, c, row, i;                                           \
-        vf acc[AIOSK__NC * V_NP * V_PER16];                                                                            \
-        tile = tile < AIOSK__NC ? AIOSK__NC : tile - tile % AIOSK__NC;                                                 \
-        for (c0 = 0; c0 < m->n_cols; c0 = c1) {                                                                        \
-            int np = 1;                                                                                                \
-            c1 = m->n_cols - c0 <= tile ? m->n_cols : c0 + tile;                                                       \
-            for (row = m->row0; row < m->row1; row += 16 * np) {                                                       \
-                const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row / 16) * stride;                              \
-                np = V_NP > 1 && c1 - c0 > 1 && m->row1 - row > 16 ? V_NP : 1;                                         \
-                for (c = c0; c < c1; c += AIOSK__NC) {                                                                 \
-                    const int32_t nc = c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC;                                        \
-                    const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c * xs;                                       \
-                    for (i = 0; i < nc * np * V_PER16; i++) acc[i] = v_zero();                                         \
-                    if (V_NP > 1 && np > 1) V_NAME(panel_##t)(p, stride, V_NP, x, xs, m->n_in, 0, n, nc, acc);         \
-                    else if (nc == 1) V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 0, n, 1, acc);                   \
-                    else V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 0, n, nc, acc);                               \
-                    for (i = 0; i < nc * np; i++)                                                                      \
-                        V_NAME(put)(m, c + i / np, row + 16 * (i % np), acc + i * V_PER16);                            \
-                }                                                                                                      \
-            }                                                                                                          \
-        }                                                                                                              \
-    }                                                                                                                  \
-    /* ROWS: 16 rows are packed run by run into a panel on the stack. */                                               \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) {                                                            \
-        const aiosk_type *type = aiosk_type_info(AIOSK_##T);                                                           \
-        const int32_t n = m->n_in / (int32_t)type->n_weights, run = 16384 / (16 * (int32_t)type->n_bytes);             \
-        const uint64_t row_bytes = (uint64_t)n * type->n_bytes, xs = m->x_stride;                                      \
-        int32_t c0, c, row, k, i;                                                                                      \
-        uint8_t AIOSK__ALIGN(64) buf[16384];                                                                           \
-        vf acc[64 * V_PER16];                                                                                          \
-        for (row = m->row0; row < m->row1; row += 16) {                                                                \
-            const int32_t nr = m->row1 - row < 16 ? m->row1 - row : 16;                                                \
-            if (nr < 16) memset(buf, 0, sizeof buf);                                                                   \
-            for (c0 = 0; c0 < m->n_cols; c0 += 64) {                                                                   \
-                const int32_t c1 = m->n_cols - c0 < 64 ? m->n_cols - c0 : 64;                                          \
-                const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * xs;                                          \
-                for (i = 0; i < c1 * V_PER16; i++) acc[i] = v_zero();                                                  \
-                for (k = 0; k < n; k += run) {                                                                         \
-                    const int32_t k1 = n - k < run ? n : k + run;                                                      \
-                    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * row_bytes + (uint64_t)k * type->n_bytes; \
-                    aiosk__move_rows(AIOSK_##T, buf, 0, nr, (uint64_t)(k1 - k), (uint8_t *)(uintptr_t)w, row_bytes, 0); \
-                    for (c = 0; c < c1; c += AIOSK__NC)                                                                \
-                        V_NAME(panel_##t)(buf, 0, 1, x + (uint64_t)c * xs, xs, m->n_in, k, k1,                         \
-                                          c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC, acc + c * V_PER16);                 \
-                }                                                                                                      \
-                for (i = 0; i < c1; i++) V_NAME(put)(m, c0 + i, row, acc + i * V_PER16);                               \
-            }                                                                                                          \
-        }                                                                                                              \
-    }
-AIOSK__PANELS(Q4_0, q4_0)
-AIOSK__PANELS(Q8_0, q8_0)
-AIOSK__PANELS(Q4_K, q4_k)
-AIOSK__PANELS(Q6_K, q6_k)
-#undef AIOSK__PANELS
-
-/* ======== kernels/rows.inc, continued ======== */
-/* rows.inc: matrices as they are in the file, row after row: streamed tensors, and types without panels. Every FLT, A32 and
- * A256 type, with the numbers of lanes.inc. Expanded once per instruction set. */
-
-/* ---- integer types: any of them, through its definition in integers ----------------------------------------
- * 16 rows at a time, so that the float steps have a lane per row. A block is decoded once for up to 8 columns. */
-enum { V_NAME(rows_nc) = 8 };
-V_EXPORT void V_NAME(rows_ints)(const aiosk_matmul *m, int32_t type) {
-    const aiosk_type *t = aiosk_type_info(type);
-    const int32_t nw = (int32_t)t->n_weights, n = m->n_in / nw, k256 = t->family == AIOSK_A256;
-    const uint64_t row_bytes = (uint64_t)n * t->n_bytes;
-    const aiosk__a32 a = aiosk__a32_parts(m->n_in);
-    const aiosk__a256 b = aiosk__a256_parts(m->n_in);
-    int32_t row, c0, c, k, r, u, i;
-    aiosk__ints v;
-    int16_t w[256];
-    int32_t s[8][4][16], mm[8][16];
-    float d[4][16], dmin[4][16];
-    vf acc[8 * V_PER16];
-    for (row = m->row0; row < m->row1; row += 16) {
-        const int32_t nr = m->row1 - row < 16 ? m->row1 - row : 16;
-        for (c0 = 0; c0 < m->n_cols; c0 += V_NAME(rows_nc)) {
-            const int32_t nc = m->n_cols - c0 < V_NAME(rows_nc) ? m->n_cols - c0 : V_NAME(rows_nc);
-            const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * m->x_stride;
-            for (i = 0; i < nc * V_PER16; i++) acc[i] = v_zero();
-            memset(s, 0, sizeof s);
-            memset(mm, 0, sizeof mm);
-            memset(d, 0, sizeof d);
-            memset(dmin, 0, sizeof dmin);
-            v.unit = 32;
-            v.has_min = 0;
-            for (k = 0; k < n; k++) {
-                for (r = 0; r < nr; r++) {
-                    const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row + r) * row_bytes + (uint64_t)k * t->n_bytes;
-                    aiosk__unpack_ints(type, p, &v);
-                    for (i = 0; i < nw / 16; i++) i_scale16(w + i * 16, v.q + i * 16, k256 ? v.sc[i] : 1);
-                    for (u = 0; u < nw / v.unit; u++) {
-                        d[u][r] = v.d[u];
-                        dmin[u][r] = v.dmin[u];
-                        for (c = 0; c < nc; c++) {
-                            const int8_t *xc = (const int8_t *)x + (uint64_t)c * m->x_stride + k * nw + u * v.unit;
-                            s[c][u][r] = i_dot16(w + u * v.unit, xc, v.unit);
-                        }
-                    }
-                    if (k256 && v.has_min)
-                        for (c = 0; c < nc; c++) {
-                            const uint8_t *z = x + (uint64_t)c * m->x_stride + b.sum16 + k * 32;
-                            int32_t z16 = 0;
-                            for (i = 0; i < 16; i++) z16 += v.mn[i] * (int16_t)aiosk__u16(z + 2 * aiosk__pair_at(i));
-                            mm[c][r] = z16;
-                        }
-                }
-                for (u = 0; u < nw / v.unit; u++)
-                    for (c = 0; c < nc; c++) {
-                        const uint8_t *xc = x + (uint64_t)c * m->x_stride;
-                        const int32_t at = (k * nw + u * v.unit) / 32 * 4; /* A32: sums and scales are 4 bytes per 32 columns */
-                        const uint8_t *dx = xc + (k256 ? b.d + (uint32_t)k * 4 : a.d + (uint32_t)at);
-                        vf *o = &acc[c * V_PER16];
-                        for (i = 0; i < V_PER16; i++) {
-                            o[i] = V_NAME(step)(o[i], v_loadu(&d[u][i * V_W]), dx, v_loadi(&s[c][u][i * V_W]));
-                            if (v.has_min) {
-                                const vi z = k256 ? v_loadi(&mm[c][i * V_W]) : i_dup(xc + a.sum + at);
-                                o[i] = V_NAME(step_min)(o[i], v_loadu(&dmin[u][i * V_W]), dx, z);
-                            }
-                        }
-                    }
-            }
-            for (c = 0; c < nc; c++) V_NAME(put)(m, c0 + c, row, acc + c * V_PER16);
-        }
-    }
-}
-
-/* ---- float types ------------------------------------------------------------------------------------------- */
-
-V_FN vf V_NAME(load_w)(int32_t type, const uint8_t *w, int32_t i) {
-    return type == AIOSK_F32 ? v_loadu((const float *)(const void *)w + i)
-         : type == AIOSK_F16 ? v_load_f16(w + 2 * (uint32_t)i) : v_load_bf16(w + 2 * (uint32_t)i);
-}
-
-/* nr rows times nc columns, both constants after inlining; 16 partial sums each. */
-V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int32_t col, const int nr, const int nc) {
-    const int32_t size = type == AIOSK_F32 ? 4 : 2, full = m->n_in & ~15, tail = m->n_in - full;
-    const uint64_t rb = (uint64_t)m->n_in * (uint32_t)size;
-    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb, *x = (const uint8_t *)m->x + (uint64_t)col * m->x_stride;
-    vf acc[4 * 4 * V_PER16];
-    int32_t i;
-    int r, c, h;
-    AIOSK__UNROLL
-    for (i = 0; i < nr * nc * V_PER16; i++) acc[i] = v_zero();
-    for (i = 0; i < full; i += 16) {
-        AIOSK__UNROLL
-        for (h = 0; h < V_PER16; h++) {
-            vf xv[4];
-            AIOSK__UNROLL
-            for (c = 0; c < nc; c++) xv[c] = v_loadu((const float *)(const void *)(x + (uint64_t)c * m->x_stride) + i + h * V_W);
-            AIOSK__UNROLL
-            for (r = 0; r < nr; r++) {
-                const vf wv = V_NAME(load_w)(type, w + (uint64_t)r * rb, i + h * V_W);
-                AIOSK__UNROLL
-                for (c = 0; c < nc; c++) acc[(r * nc + c) * V_PER16 + h] = v_fma(wv, xv[c], acc[(r * nc + c) * V_PER16 + h]);
-            }
-        }
-    }
-    for (r = 0; r < nr; r++) {
-        for (c = 0; c < nc; c++) {
-            float *y = m->y + (uint64_t)(col + c) * m->y_stride + row + r;
-            vf *s = acc + (r * nc + c) * V_PER16;
-            float t;
-            if (tail) { /* zeros behind the last column, for the weights as for the activations */
-                float wt[16], xt[16];
-                memset(wt, 0, sizeof wt);
-                memset(xt, 0, sizeof xt);
-                memcpy(wt, w + (uint64_t)r * rb + (uint64_t)full * (uint32_t)size, (size_t)(tail * size));
-                memcpy(xt, x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, (size_t)tail * 4);
-                for (h = 0; h < V_PER16; h++)
-                    s[h] = v_fma(V_NAME(load_w)(type, (const uint8_t *)wt, h * V_W), v_loadu(xt + h * V_W), s[h]);
-            }
-            t = v_tree_add(s);
-            if (m->bias) t = t + m->bias[row + r];
-            *y = m->flags & AIOSK_MM_ADD ? *y + t : t;
-        }
-    }
-}
-
-/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). */
-V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
-    enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
-    int32_t row = m->row0, c;
-    if (V_W > 1) {
-        for (; row + 4 <= m->row1; row += 4) {
-            for (c = 0; c + NC <= m->n_cols; c += NC)
-                for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
-            for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
-        }
-    }
-    for (; row < m->row1; row++)
-        for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
-}
-
-#define AIOSK__ROWS_FLT(N, n)  V_EXPORT void V_NAME(rows_##n)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_##N); }
-#define AIOSK__ROWS_A32(N, n)  V_EXPORT void V_NAME(ints_##n)(const aiosk_matmul *m) { V_NAME(rows_ints)(m, AIOSK_##N); }
-#define AIOSK__ROWS_A256(N, n) AIOSK__ROWS_A32(N, n)
-#define AIOSK__ROWS_RAW(N, n)
-#define AIOSK__X(N, n, id, w, b, f) AIOSK__ROWS_##f(N, n)
-AIOSK__FORMATS(AIOSK__X)
-#undef AIOSK__X
-#undef AIOSK__ROWS_RAW
-#undef AIOSK__ROWS_A256
-#undef AIOSK__ROWS_A32
-#undef AIOSK__ROWS_FLT
+/* isa.inc: the float loops of an instruction set, its integer matrices, and the table. V_ISA_ID and V_ISA_TEXT name the set. */
 
 /* ======== kernels/quant.inc, continued ======== */
 /* quant.inc: f32 activations to int8 codes with their scales and sums (layout: pack.c, arithmetic: api.h).
@@ -6590,16 +9329,6 @@ V_FN float V_NAME(quantize_block)(const float *x, int32_t n, int8_t *q) {
     return amax / 127.0f;
 }
 
-/* Sum of 8 codes: as unsigned bytes in one word, in pairs, then by a multiplication into the top 16 bits. */
-AIOSK__INLINE int32_t V_NAME(sum8)(const int8_t *q) {
-    const uint64_t m = 0x00FF00FF00FF00FFu;
-    uint64_t v;
-    memcpy(&v, q, 8);
-    v ^= 0x8080808080808080u;
-    v = (v & m) + (v >> 8 & m);
-    return (int32_t)((v * 0x0001000100010001u) >> 48) - 8 * 128;
-}
-
 V_EXPORT void V_NAME(quantize_flt)(const float *x, int32_t n, void *dst) { memcpy(dst, x, (size_t)n * 4); }
 
 V_EXPORT void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
@@ -6609,7 +9338,7 @@ V_EXPORT void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
     for (k = 0; k < n / 32; k++) {
         int8_t *q = (int8_t *)dst + k * 32;
         const float d = V_NAME(quantize_block)(x + k * 32, 32, q);
-        const int32_t s = V_NAME(sum8)(q) + V_NAME(sum8)(q + 8) + V_NAME(sum8)(q + 16) + V_NAME(sum8)(q + 24);
+        const int32_t s = aiosk__sum8(q) + aiosk__sum8(q + 8) + aiosk__sum8(q + 16) + aiosk__sum8(q + 24);
         const int32_t s8 = s * -8, s128 = s * -128;
         memcpy(o + a.d + k * 4, &d, 4);
         memcpy(o + a.sum + k * 4, &s, 4);
@@ -6625,14 +9354,16 @@ V_EXPORT void V_NAME(quantize_a256)(const float *x, int32_t n, void *dst) {
     for (k = 0; k < n / 256; k++) {
         int8_t *q = (int8_t *)dst + k * 256;
         const float d = V_NAME(quantize_block)(x + k * 256, 256, q);
-        int32_t s8[32];
+        int32_t s8[32], s128[16];
         int16_t s16[16], s32[8];
-        for (i = 0; i < 32; i++) s8[i] = V_NAME(sum8)(q + i * 8);
+        for (i = 0; i < 32; i++) s8[i] = aiosk__sum8(q + i * 8);
         for (i = 0; i < 16; i++) s16[aiosk__pair_at(i)] = (int16_t)(s8[2 * i] + s8[2 * i + 1]);
         for (i = 0; i < 8; i++) s32[aiosk__pair_at(i)] = (int16_t)(s8[4 * i] + s8[4 * i + 1] + s8[4 * i + 2] + s8[4 * i + 3]);
+        for (i = 0; i < 16; i++) s128[i] = (s8[2 * i] + s8[2 * i + 1]) * -128;
         for (i = 0; i < 32; i++) s8[i] *= -32;
         memcpy(o + a.d + k * 4, &d, 4);
         memcpy(o + a.sum8 + k * 128, s8, 128);
+        memcpy(o + a.sum128 + k * 64, s128, 64);
         memcpy(o + a.sum16 + k * 32, s16, 32);
         memcpy(o + a.sum32 + k * 16, s32, 16);
     }
@@ -7181,69 +9912,1188 @@ V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const f
     V_NAME(store8)(v, hd_v, V, 4, s + 128);
 }
 
-/* ======== kernels/isa.inc, continued ======== */
+/* ======== kernels/floats.inc, continued ======== */
+/* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
+
+V_FN vf V_NAME(load_w)(int32_t type, const uint8_t *w, int32_t i) {
+    return type == AIOSK_F32 ? v_loadu((const float *)(const void *)w + i)
+         : type == AIOSK_F16 ? v_load_f16(w + 2 * (uint32_t)i) : v_load_bf16(w + 2 * (uint32_t)i);
+}
+
+/* nr rows times nc columns, both constants after inlining; 16 partial sums each. */
+V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int32_t col, const int nr, const int nc) {
+    const int32_t size = type == AIOSK_F32 ? 4 : 2, full = m->n_in & ~15, tail = m->n_in - full;
+    const uint64_t rb = (uint64_t)m->n_in * (uint32_t)size;
+    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb, *x = (const uint8_t *)m->x + (uint64_t)col * m->x_stride;
+    vf acc[4 * 4 * V_PER16];
+    int32_t i;
+    int r, c, h;
+    AIOSK__UNROLL
+    for (i = 0; i < nr * nc * V_PER16; i++) acc[i] = v_zero();
+    for (i = 0; i < full; i += 16) {
+        AIOSK__UNROLL
+        for (h = 0; h < V_PER16; h++) {
+            vf xv[4];
+            AIOSK__UNROLL
+            for (c = 0; c < nc; c++) xv[c] = v_loadu((const float *)(const void *)(x + (uint64_t)c * m->x_stride) + i + h * V_W);
+            AIOSK__UNROLL
+            for (r = 0; r < nr; r++) {
+                const vf wv = V_NAME(load_w)(type, w + (uint64_t)r * rb, i + h * V_W);
+                AIOSK__UNROLL
+                for (c = 0; c < nc; c++) acc[(r * nc + c) * V_PER16 + h] = v_fma(wv, xv[c], acc[(r * nc + c) * V_PER16 + h]);
+            }
+        }
+    }
+    for (r = 0; r < nr; r++) {
+        for (c = 0; c < nc; c++) {
+            float *y = m->y + (uint64_t)(col + c) * m->y_stride + row + r;
+            vf *s = acc + (r * nc + c) * V_PER16;
+            float t;
+            if (tail) { /* zeros behind the last column, for the weights as for the activations */
+                float wt[16], xt[16];
+                memset(wt, 0, sizeof wt);
+                memset(xt, 0, sizeof xt);
+                memcpy(wt, w + (uint64_t)r * rb + (uint64_t)full * (uint32_t)size, (size_t)(tail * size));
+                memcpy(xt, x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, (size_t)tail * 4);
+                for (h = 0; h < V_PER16; h++)
+                    s[h] = v_fma(V_NAME(load_w)(type, (const uint8_t *)wt, h * V_W), v_loadu(xt + h * V_W), s[h]);
+            }
+            t = v_tree_add(s);
+            if (m->bias) t = t + m->bias[row + r];
+            *y = m->flags & AIOSK_MM_ADD ? *y + t : t;
+        }
+    }
+}
+
+/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). */
+V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
+    enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
+    int32_t row = m->row0, c;
+    if (V_W > 1) {
+        for (; row + 4 <= m->row1; row += 4) {
+            for (c = 0; c + NC <= m->n_cols; c += NC)
+                for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
+            for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
+        }
+    }
+    for (; row < m->row1; row++)
+        for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
+}
+
+V_EXPORT void V_NAME(rows_f32)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F32); }
+V_EXPORT void V_NAME(rows_f16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F16); }
+V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_BF16); }
+
+/* ======== kernels/isa_table.inc, continued ======== */
+/* isa_table.inc: integer matrices with one set of dot products (V_NAME), and the table of an instruction set, whose other
+ * functions are those of V_BASE. */
+#if V_W > 1
+
+/* ======== kernels/unpack.inc, continued ======== */
+/* unpack.inc: panels to codes in registers, one short case per format; lane r is row r. ref.c says what the bits mean, and in the
+ * same words; pack.c where they are: a segment of dwords starts at a fixed byte of the block, element i 64 i behind it.
+ *   A32   unit():  32 columns of a block: codes w[8], scale d (NVFP4: one per 16), minimum dmin
+ *   A256  head():  scales of a block as bytes, four in a dword; minima as pairs of int16;  step(): 32 columns of it
+ * type, h, u and j are constants where it matters (after unrolling). kind and offset of the codes are in lanes.inc. */
+
+#define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
+#define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
+#define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+
+/* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
+V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
+    const vi t = table ? i_table(table) : v_zeroi();
+    int i;
+    AIOSK__UNROLL
+    for (i = 0; i < 4; i++) {
+        const vi a = AIOSK__DW(seg, i);
+        w[i] = table ? i_lut(t, AIOSK__LO(a)) : AIOSK__LO(a);
+        w[i + 4] = table ? i_lut(t, AIOSK__HI(a)) : AIOSK__HI(a);
+    }
+}
+/* The four 2-bit fields of byte b of each dword, through a table that has code c at c and at 4 c. */
+V_FN vi V_NAME(two)(vi a, const int b, vi t) {
+    const vi x = i_and(i_splat(a, b), v_set1i((int32_t)0xC0300C03));
+    return i_lut(t, AIOSK__LO(i_or(x, i_srl(x, 4))));
+}
+/* The four 3-bit fields of each dword below 2^12, through a table of 8. */
+V_FN vi V_NAME(three)(vi a, vi t) {
+    const vi x = i_or(i_and(a, v_set1i(7)), i_and(i_sll(a, 5), v_set1i(7 << 8)));
+    const vi y = i_or(i_and(i_sll(a, 10), v_set1i(7 << 16)), i_and(i_sll(a, 15), v_set1i(7 << 24)));
+    return i_lut(t, i_or(x, y));
+}
+V_FN vi V_NAME(prep_table)(const int8_t *t) { return i_prep8(i_table(t)); }
+
+V_FN void V_NAME(unit)(const int type, const uint8_t *p, const int h, const int u, vi *w, vf *d, vf *dmin) {
+    vi a;
+    int i;
+    dmin[0] = v_zero();
+    switch (type) {
+    case AIOSK_Q4_0:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 32, w, NULL);
+        break;
+    case AIOSK_Q4_1:
+        d[0] = AIOSK__F16(0);
+        dmin[0] = v_xorsign(AIOSK__F16(32), v_set1(-1.0f));
+        V_NAME(halves)(p, h, 64, w, NULL);
+        break;
+    case AIOSK_Q5_0:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 96, w, NULL);
+        a = AIOSK__DW(32, 0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_or(w[i], i_bits(a, i, 16));
+        break;
+    case AIOSK_Q5_1:
+        d[0] = AIOSK__F16(0);
+        dmin[0] = v_xorsign(AIOSK__F16(32), v_set1(-1.0f));
+        V_NAME(halves)(p, h, 128, w, NULL);
+        a = AIOSK__DW(64, 0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_or(w[i], i_bits(a, i, 16));
+        break;
+    case AIOSK_Q8_0:
+        d[0] = AIOSK__F16(0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(AIOSK__DW(32, i));
+        break;
+    case AIOSK_IQ4_NL:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 32, w, aiosk__iq4_levels);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(w[i]);
+        break;
+    case AIOSK_MXFP4: { /* aiosk__e8m0_half: 2^21 << e as bits for e = 0, 1, else (e - 1) << 23 */
+        const vi e = i_load_u8(p + h * V_W);
+        d[0] = v_sel_lt(v_cvt_i32_f32(e), v_set1(2.0f), i_as_float(i_sll(v_addi(e, v_set1i(1)), 21)),
+                        i_as_float(i_sll(v_subi(e, v_set1i(1)), 23)));
+        V_NAME(halves)(p, h, 16, w, aiosk__t_fp4);
+        break;
+    }
+    case AIOSK_NVFP4: /* aiosk__ue4m3_half */
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            const vi x = i_and(i_srl(AIOSK__DW(0, 0), 8 * (2 * u + i)), v_set1i(255)), e = i_and(x, v_set1i(127));
+            const vf f = v_cvt_i32_f32(x), g = v_cvt_i32_f32(e);
+            vf v = v_sel_lt(g, v_set1(8.0f), v_mul(g, v_set1(1.0f / 1024)), i_as_float(v_addi(i_sll(e, 20), v_set1i(119 << 23))));
+            v = v_sel_lt(v_set1(126.5f), f, v_sel_lt(f, v_set1(127.5f), v_zero(), v), v);
+            d[i] = v;
+        }
+        a = i_table(aiosk__t_fp4);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            const vi x = AIOSK__DW(64, 4 * u + i);
+            w[(i & 2) * 2 + (i & 1)] = i_lut(a, AIOSK__LO(x));
+            w[(i & 2) * 2 + (i & 1) + 2] = i_lut(a, AIOSK__HI(x));
+        }
+        break;
+    case AIOSK_Q1_0:
+        d[0] = AIOSK__F16(0);
+        a = AIOSK__DW(32, u);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_bits(a, i, 2);
+        break;
+    default: /* Q2_0 */
+        d[0] = AIOSK__F16(0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = V_NAME(two)(AIOSK__DW(32, 2 * u + (i >> 2)), i & 3, i_table(aiosk__t_two));
+        break;
+    }
+}
+
+/* Nibbles 0..3 of each dword to its bytes */
+V_FN vi V_NAME(nibbles)(vi a) {
+    const vi x = i_or(i_and(a, v_set1i(0xF)), i_and(i_sll(a, 4), v_set1i(0xF00)));
+    return i_or(x, i_or(i_and(i_sll(a, 8), v_set1i(0xF0000)), i_and(i_sll(a, 12), v_set1i(0xF000000))));
+}
+/* 2 s + 1 of bytes */
+V_FN vi V_NAME(odd)(vi a) { return i_addb(i_addb(a, a), v_set1i(0x01010101)); }
+/* The top nibbles of four dwords */
+V_FN vi V_NAME(tops)(vi a, vi b, vi c, vi d) {
+    const vi x = i_or(i_srl(a, 28), i_and(i_srl(b, 20), v_set1i(0xF00)));
+    return i_or(x, i_or(i_and(i_srl(c, 12), v_set1i(0xF0000)), i_and(i_srl(d, 4), v_set1i(0xF000000))));
+}
+/* Bytes as minima: two registers of pairs */
+V_FN void V_NAME(minima)(vi *mn, vi a) {
+    mn[0] = i_and(a, v_set1i(0x00FF00FF));
+    mn[1] = i_and(i_srl(a, 8), v_set1i(0x00FF00FF));
+}
+
+V_FN void V_NAME(head)(const int type, const uint8_t *p, const int h, vi *sc, vi *mn, vf *d, vf *dmin) {
+    const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030);
+    vi a, b, c;
+    int i;
+    dmin[0] = v_zero();
+    if (type != AIOSK_IQ1_M) d[0] = AIOSK__F16(0);
+    switch (type) {
+    case AIOSK_Q2_K:
+        dmin[0] = AIOSK__F16(32);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            a = AIOSK__DW(64, i);
+            sc[i] = i_and(a, m);
+            V_NAME(minima)(mn + 2 * i, AIOSK__HI(a));
+        }
+        break;
+    case AIOSK_Q3_K:
+        a = AIOSK__DW(32, 0);
+        b = AIOSK__DW(32, 1);
+        c = AIOSK__DW(32, 2);
+        sc[0] = i_or(i_and(a, m), i_and(i_sll(c, 4), m30));
+        sc[1] = i_or(i_and(b, m), i_and(i_sll(c, 2), m30));
+        sc[2] = i_or(AIOSK__HI(a), i_and(c, m30));
+        sc[3] = i_or(AIOSK__HI(b), i_and(i_srl(c, 2), m30));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) sc[i] = i_addb(sc[i], v_set1i((int32_t)0xE0E0E0E0)); /* - 32 */
+        break;
+    case AIOSK_Q4_K:
+    case AIOSK_Q5_K:
+        dmin[0] = AIOSK__F16(32);
+        a = AIOSK__DW(64, 0);
+        b = AIOSK__DW(64, 1);
+        c = AIOSK__DW(64, 2);
+        sc[0] = i_and(a, v_set1i(0x3F3F3F3F));
+        sc[1] = i_or(i_and(c, m), i_and(i_srl(a, 2), m30));
+        V_NAME(minima)(mn, i_and(b, v_set1i(0x3F3F3F3F)));
+        V_NAME(minima)(mn + 2, i_or(AIOSK__HI(c), i_and(i_srl(b, 2), m30)));
+        break;
+    case AIOSK_Q6_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) sc[i] = AIOSK__DW(3104, i);
+        break;
+    case AIOSK_IQ4_XS:
+        a = AIOSK__DW(64, 0);
+        b = i_load_u16(p + 32 + h * V_W * 2);
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            c = i_or(i_and(i_sll(b, 4), v_set1i(0x30)), i_and(i_sll(b, 10), v_set1i(0x3000)));
+            c = i_or(c, i_or(i_and(i_sll(b, 16), v_set1i(0x300000)), i_and(i_sll(b, 22), v_set1i(0x30000000))));
+            sc[i] = i_addb(i_or(V_NAME(nibbles)(a), c), v_set1i((int32_t)0xE0E0E0E0));
+            a = i_srl(a, 16);
+            b = i_srl(b, 8);
+        }
+        break;
+    case AIOSK_IQ1_S:
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            a = AIOSK__DW(544, 2 * i);
+            b = AIOSK__DW(544, 2 * i + 1);
+            c = i_or(i_and(i_srl(a, 12), v_set1i(7)), i_and(i_srl(a, 20), v_set1i(0x700)));
+            sc[i] = V_NAME(odd)(i_or(c, i_or(i_and(i_sll(b, 4), v_set1i(0x70000)), i_and(i_srl(b, 4), v_set1i(0x7000000)))));
+        }
+        break;
+    case AIOSK_IQ1_M: { /* the scale is in the top nibbles of four words */
+        uint16_t f[V_W];
+        int32_t g[V_W];
+        a = AIOSK__DW(768, 0);
+        b = AIOSK__DW(768, 1);
+        c = i_or(i_and(i_srl(a, 12), v_set1i(0xF)), i_and(i_srl(a, 24), v_set1i(0xF0)));
+        v_storei(g, i_or(c, i_or(i_and(i_srl(b, 4), v_set1i(0xF00)), i_and(i_srl(b, 16), v_set1i(0xF000)))));
+        for (i = 0; i < V_W; i++) f[i] = (uint16_t)g[i];
+        d[0] = v_mul(v_load_f16(f), v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            c = i & 2 ? b : a;
+            if (i & 1) c = i_srl(c, 16);
+            c = i_or(i_or(i_and(c, v_set1i(7)), i_and(i_sll(c, 5), v_set1i(0x700))),
+                     i_or(i_and(i_sll(c, 10), v_set1i(0x70000)), i_and(i_sll(c, 15), v_set1i(0x7000000))));
+            sc[i] = V_NAME(odd)(c);
+        }
+        break;
+    }
+    case AIOSK_IQ2_XXS:
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++)
+            sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(96, 8 * i), AIOSK__DW(96, 8 * i + 2), AIOSK__DW(96, 8 * i + 4), AIOSK__DW(96, 8 * i + 6)));
+        break;
+    case AIOSK_IQ2_XS:
+    case AIOSK_IQ2_S: {
+        const int at = type == AIOSK_IQ2_XS ? 32 : 160;
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            a = AIOSK__DW(at, i >> 1);
+            if (i & 1) a = i_srl(a, 16);
+            sc[i] = V_NAME(odd)(V_NAME(nibbles)(a));
+        }
+        break;
+    }
+    case AIOSK_IQ3_XXS:
+        d[0] = v_mul(d[0], v_set1(0.25f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++)
+            sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(1056, 4 * i), AIOSK__DW(1056, 4 * i + 1), AIOSK__DW(1056, 4 * i + 2), AIOSK__DW(1056, 4 * i + 3)));
+        break;
+    case AIOSK_IQ3_S:
+        a = AIOSK__DW(32, 0);
+        sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
+        sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
+        break;
+    default: break; /* TQ1_0, TQ2_0: no scales within */
+    }
+}
+
+/* Ternary digit n of bytes: ((b * 3^n) & 255) * 3 >> 8, even bytes and odd ones in the high halves of int16 */
+V_FN vi V_NAME(digit)(vi a, const int pow3) {
+    const vi three = v_set1i(0x00030003);
+    const vi even = i_mulhi16(i_mul16(a, v_set1i(pow3 * 256 * 0x10001)), three);
+    const vi odd = i_mulhi16(i_mul16(i_and(a, v_set1i((int32_t)0xFF00FF00)), v_set1i(pow3 * 0x10001)), three);
+    return i_or(even, i_sll(odd, 8));
+}
+/* aiosk__signs7 of four times 7 bits: bytes */
+V_FN vi V_NAME(signs7)(vi x) { /* x: bytes below 128 */
+    return i_or(x, i_lut(i_table(aiosk__t_parity), AIOSK__LO(i_xor(x, i_srl(x, 4)))));
+}
+V_FN vi V_NAME(sevens)(vi s) { /* bits 0..6, 7..13, 14..20, 21..27 of a dword to its bytes */
+    const vi x = i_or(i_and(s, v_set1i(0x7F)), i_and(i_sll(s, 1), v_set1i(0x7F00)));
+    return i_or(x, i_or(i_and(i_sll(s, 2), v_set1i(0x7F0000)), i_and(i_sll(s, 3), v_set1i(0x7F000000))));
+}
+/* Two entries of 4 times 2 bits with signs; g: which of the four of a step */
+V_FN void V_NAME(grid2)(vi *w, const uint16_t *grid, vi index, vi signs, const int g) {
+    const vi t = i_table(aiosk__t_iq2), e = i_gather16(grid, index);
+    w[2 * g] = i_prep8(i_negate(V_NAME(two)(e, 0, t), signs, 2 * g));
+    w[2 * g + 1] = i_prep8(i_negate(V_NAME(two)(e, 1, t), signs, 2 * g + 1));
+}
+V_FN void V_NAME(grid1)(vi *w, vi index, vi minus, const int g) { /* minus: 1 or 0, takes or adds one eighth */
+    const vi t = i_table(aiosk__t_iq1), e = i_gather16(aiosk__iq1_grid, index);
+    const vi delta = i_splat(v_subi(v_set1i(1), i_sll(minus, 1)), 0);
+    w[2 * g] = i_prep8(i_addb(V_NAME(two)(e, 0, t), delta));
+    w[2 * g + 1] = i_prep8(i_addb(V_NAME(two)(e, 1, t), delta));
+}
+
+V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int j, vi *w, const vi *sc) {
+    const vi m3 = v_set1i(0x03030303), m255 = v_set1i(255);
+    vi a, b, c, s0, s1;
+    int i;
+    switch (type) {
+    case AIOSK_Q2_K:
+    case AIOSK_TQ2_0: {
+        const int at = type == AIOSK_Q2_K ? 320 : 32;
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_and(i_srl(AIOSK__DW(at, (j >> 2) * 8 + i), 2 * (j & 3)), m3);
+        if (V_PREMUL && type == AIOSK_Q2_K) {
+            s0 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1)));
+            s1 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1) + 8));
+            AIOSK__UNROLL
+            for (i = 0; i < 8; i++) w[i] = i_mul16(w[i], i < 4 ? s0 : s1); /* bytes up to 45: no carry */
+        }
+        break;
+    }
+    case AIOSK_Q3_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = AIOSK__DW(224, i);
+            a = j < 2 ? i_sll(a, 2 - j) : i_srl(a, j - 2);
+            w[i] = i_or(i_and(i_srl(AIOSK__DW(736, (j >> 2) * 8 + i), 2 * (j & 3)), m3), i_and(a, v_set1i(0x04040404)));
+        }
+        if (V_PREMUL) { /* scale * (code - 4) + 124: bytes of 0..252; the carry between them is that of the true sum */
+            s0 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1)));
+            s1 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1) + 8));
+            b = i_sub16(v_set1i(0x7C7C7C7C), i_mul16(s0, v_set1i(0x04040404)));
+            c = i_sub16(v_set1i(0x7C7C7C7C), i_mul16(s1, v_set1i(0x04040404)));
+            AIOSK__UNROLL
+            for (i = 0; i < 8; i++) w[i] = i_add16(i_mul16(w[i], i < 4 ? s0 : s1), i < 4 ? b : c);
+        }
+        break;
+    case AIOSK_Q4_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = j & 1 ? AIOSK__HI(AIOSK__DW(256, (j >> 1) * 8 + i)) : AIOSK__LO(AIOSK__DW(256, (j >> 1) * 8 + i));
+        break;
+    case AIOSK_Q5_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = AIOSK__DW(256, i);
+            a = i_and(j < 4 ? i_sll(a, 4 - j) : i_srl(a, j - 4), v_set1i(0x10101010));
+            w[i] = i_or(j & 1 ? AIOSK__HI(AIOSK__DW(768, (j >> 1) * 8 + i)) : AIOSK__LO(AIOSK__DW(768, (j >> 1) * 8 + i)), a);
+        }
+        break;
+    case AIOSK_Q6_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            b = AIOSK__DW(2080, (j >> 2) * 8 + i);
+            b = i_and((j & 3) == 0 ? i_sll(b, 4) : (j & 3) == 1 ? i_sll(b, 2) : (j & 3) == 2 ? b : i_srl(b, 2), v_set1i(0x30303030));
+            a = AIOSK__DW(32, (j >> 2) * 16 + (j & 1) * 8 + i);
+            w[i] = i_or(j & 2 ? AIOSK__HI(a) : AIOSK__LO(a), b);
+        }
+        break;
+    case AIOSK_IQ4_XS:
+        V_NAME(halves)(p, h, 128 + j * 256, w, aiosk__iq4_levels);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(w[i]);
+        break;
+    case AIOSK_TQ1_0:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            const int at = j < 5 ? i : j < 7 || i < 4 ? 8 + (i & 3) : 12, n = j < 5 ? j : j < 7 || i < 4 ? 2 * (j - 5) + (i >> 2) : i - 4;
+            w[i] = V_NAME(digit)(AIOSK__DW(32, at), n == 0 ? 1 : n == 1 ? 3 : n == 2 ? 9 : n == 3 ? 27 : 81);
+        }
+        break;
+    case AIOSK_IQ1_S:
+        a = AIOSK__DW(32, j);
+        b = i_srl(AIOSK__DW(544, j >> 1), 16 * (j & 1));
+        c = i_and(i_srl(b, 15), v_set1i(1));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++)
+            V_NAME(grid1)(w, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(i_srl(b, 3 * i), v_set1i(7)), 8)), c, i);
+        break;
+    case AIOSK_IQ1_M:
+        a = AIOSK__DW(0, j);
+        b = i_srl(AIOSK__DW(512, j >> 1), 16 * (j & 1));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            c = i_srl(b, 4 * i);
+            V_NAME(grid1)(w, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(c, v_set1i(7)), 8)), i_and(i_srl(c, 3), v_set1i(1)), i);
+        }
+        break;
+    case AIOSK_IQ2_XXS:
+        a = AIOSK__DW(32, 2 * j);
+        s0 = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(32, 2 * j + 1)));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) V_NAME(grid2)(w, aiosk__iq2xxs_grid, i_and(i_srl(a, 8 * i), m255), s0, i);
+        break;
+    case AIOSK_IQ2_XS: /* words of 9 bits of index and 7 of signs */
+        a = AIOSK__DW(160, 2 * j);
+        b = AIOSK__DW(160, 2 * j + 1);
+        s0 = i_or(i_and(i_srl(a, 9), v_set1i(0x7F)), i_and(i_srl(a, 17), v_set1i(0x7F00)));
+        s0 = V_NAME(signs7)(i_or(s0, i_or(i_and(i_sll(b, 7), v_set1i(0x7F0000)), i_and(i_srl(b, 1), v_set1i(0x7F000000)))));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) V_NAME(grid2)(w, aiosk__iq2xs_grid, i_and(i_srl(i & 2 ? b : a, 16 * (i & 1)), v_set1i(511)), s0, i);
+        break;
+    case AIOSK_IQ2_S:
+        a = AIOSK__DW(288, j);
+        b = i_srl(AIOSK__DW(32, j >> 2), 8 * (j & 3));
+        s0 = AIOSK__DW(800, j);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++)
+            V_NAME(grid2)(w, aiosk__iq2s_grid, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(i_srl(b, 2 * i), v_set1i(3)), 8)), s0, i);
+        break;
+    case AIOSK_IQ3_XXS:
+    case AIOSK_IQ3_S: {
+        const int s = type == AIOSK_IQ3_S, at = s ? 96 : 32;
+        const vi t = i_table(s ? aiosk__t_iq3s : aiosk__t_iq3xxs);
+        if (s) s0 = AIOSK__DW(1248, j);
+        else s0 = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(1056, j)));
+        if (s) b = i_srl(AIOSK__DW(1120, j >> 2), 8 * (j & 3));
+        else b = v_zeroi();
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = i_and(i_srl(AIOSK__DW(at, 2 * j + (i >> 2)), 8 * (i & 3)), m255);
+            if (s) a = i_or(a, i_and(i_sll(b, 8 - i), v_set1i(256)));
+            w[i] = i_prep8(i_negate(V_NAME(three)(i_gather16(s ? aiosk__iq3s_grid : aiosk__iq3xxs_grid, a), t), s0, i));
+        }
+        break;
+    }
+    default: break;
+    }
+}
+#undef AIOSK__HI
+#undef AIOSK__LO
+#undef AIOSK__F16
+#undef AIOSK__DW
+
+/* ======== kernels/isa_table.inc, continued ======== */
+#endif
+
+/* ======== kernels/lanes.inc, continued ======== */
+/* lanes.inc: products of 16 rows with columns: a lane is a row, no sum crosses lanes. Expanded once per set of dot products
+ * over the v_* and i_* vocabulary.
+ *
+ * One column: a panel is unpacked into registers and multiplied there; one copy per format (one_*). Many columns: up to 256 columns
+ * of a few panels are unpacked once into codes of a byte (codes_*), which lie in the first-level cache while all columns
+ * are multiplied with them; the loops for that know only what kind of codes these are (cols_*). The sequence of float operations
+ * of an output is the same in all of them, so the bits are. */
+
+/* Asks for what is AIOSK__AHEAD bytes further on in the stream of weights: hardware prefetchers stop at the end of a 4 KiB
+ * page. Addresses behind the matrix do no harm. */
+#ifndef AIOSK__AHEAD
+#define AIOSK__AHEAD 4096
+#endif
+V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
+    int32_t i;
+    AIOSK__UNROLL
+    for (i = 0; i < bytes; i += 64) AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+}
+
+/* acc += (dw * dx) * S, the one float step of a block. */
+V_FN vf V_NAME(step_add)(vf acc, vf dw, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dw, v_set1(aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+/* acc -= (dmin * dx) * M */
+V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+
+/* ---- formats -------------------------------------------------------------------------------------------------
+ * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
+ * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. */
+#define AIOSK__A32(X) /* type, name, kind, offset, columns */                                                         \
+    X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
+    X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) X(MXFP4, mxfp4, 5, 12, 32) X(NVFP4, nvfp4, 5, 12, 16)         \
+    X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
+#define AIOSK__A256(X) /* type, name, kind, offset, columns, pairs of minima */                                        \
+    X(Q4_K, q4_k, 4, 0, 32, 4) X(Q5_K, q5_k, 5, 0, 32, 4) X(Q6_K, q6_k, 6, 32, 16, 0)                                   \
+    X(Q2_K, q2_k, V_PREMUL ? 6 : 4, 0, V_PREMUL ? 0 : 16, 8) X(Q3_K, q3_k, V_PREMUL ? 8 : 4, V_PREMUL ? 124 : 4,        \
+    V_PREMUL ? 0 : 16, 0) X(TQ1_0, tq1_0, 4, 1, 0, 0) X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)       \
+    AIOSK__GRIDS(X)
+#define AIOSK__GRIDS(X)                                                                                                \
+    X(IQ2_XXS, iq2_xxs, 7, -1, 32, 0) X(IQ2_XS, iq2_xs, 7, -1, 16, 0) X(IQ2_S, iq2_s, 7, -1, 16, 0)                     \
+    X(IQ3_XXS, iq3_xxs, 7, -1, 32, 0) X(IQ3_S, iq3_s, 7, -1, 32, 0) X(IQ1_S, iq1_s, 7, -1, 32, 0)                       \
+    X(IQ1_M, iq1_m, 7, -1, 16, 0)
+
+/* How a format goes through many columns: the codes that cols_* gets. Where V_BIAS8 and a product is not packed in halves, all
+ * codes are made equal: 128 above their meaning. */
+#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && (kind) != 6)
+
+/* Panels to codes */
+typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
+/* n_blocks of a panel times a column, in two ways: blocks k..k1-1 added to acc [16] */
+typedef void (*V_NAME(one_fn))(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc);
+/* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
+typedef struct V_NAME(cols) {
+    const aiosk__codes *t;
+    const uint8_t *x;
+    uint64_t xs;
+    float *acc;
+    int32_t n_in, k, n, n_cols;
+    int32_t offset, n_mn;   /* of the format; pairs of minima, 0 without */
+} V_NAME(cols);
+
+/* One more register to the parts of a group: [nc][np] */
+#define AIOSK__EACH(M)                     \
+    AIOSK__UNROLL                          \
+    for (c = 0; c < nc; c++) {             \
+        AIOSK__UNROLL                      \
+        for (e = 0; e < np; e++) { M; }    \
+    }
+
+/* ---- A32 ---- */
+/* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8 */
+V_FN vi V_NAME(start32)(const int offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+    if (offset == 0) return v_zeroi();
+    if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
+    if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
+    return v_set1i(-offset * (int32_t)aiosk__u32(xc + a.sum + k * 4));
+}
+/* The same over 16 columns, from their codes */
+V_FN vi V_NAME(start16)(const int offset, const uint8_t *x) {
+    return offset ? v_set1i(-offset * (aiosk__sum8((const int8_t *)x) + aiosk__sum8((const int8_t *)x + 8))) : v_zeroi();
+}
+/* nc columns times unit k of np panels: codes w, scales d, minima; acc += . columns: per scale. All const are constants. */
+V_FN void V_NAME(times32)(const int kind, const int offset, const int columns, const int has_min, const int np, const int nc, vi w[][8],
+                          vf d[][2], const vf *dmin, const uint8_t *x, uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+    const int n = columns / 4, run = I_RUN(kind, n);
+    int c, e, f, g, i;
+    AIOSK__UNROLL
+    for (g = 0; g < 8; g += n) { /* columns of one scale */
+        vi s[V_NC][V_NP];
+        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+                                     : V_NAME(start32)(offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__UNROLL
+        for (f = g; f < g + n; f += run) {
+            i_part p[V_NC][V_NP];
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], w[e][f], i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__UNROLL
+            for (i = f + 1; i < f + run; i++)
+                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], w[e][i], i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
+            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+        }
+        AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
+    }
+    if (has_min) {
+        AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
+                                                 i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
+    }
+}
+
+#define AIOSK__ONE(T, t, kind, offset, columns)                                                                       \
+    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
+        const aiosk__a32 a = aiosk__a32_parts(n_in);                                                                   \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16 };                                          \
+        vf s[V_PER16][1][V_NP];                                                                                        \
+        int h, u;                                                                                                      \
+        for (h = 0; h < V_PER16; h++) s[h][0][0] = v_loadu(acc + h * V_W);                                             \
+        for (; k < k1; k++, p += bytes) {                                                                              \
+            V_NAME(ahead)(p, bytes);                                                                                   \
+            for (u = 0; u < nu; u++)                                                                                   \
+                for (h = 0; h < V_PER16; h++) {                                                                        \
+                    vi w[1][8];                                                                                        \
+                    vf d[1][2], dmin;                                                                                  \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                               \
+                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), columns, (offset) == 0, 1, 1, w, d, &dmin, x, 0, \
+                                    a, k * nu + u, s[h]);                                                              \
+                }                                                                                                      \
+        }                                                                                                              \
+        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, s[h][0][0]);                                             \
+    }                                                                                                                  \
+    V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16, even = (offset) >= 0 && V_BIAS8 ? 128 - (offset) : 0 }; \
+        int h, u, i, at = 0;                                                                                           \
+        for (; n > 0; n--, p += bytes) {                                                                               \
+            V_NAME(ahead)(p, bytes);                                                                                   \
+            for (u = 0; u < nu; u++, at++)                                                                             \
+                for (h = 0; h < V_PER16; h++) {                                                                        \
+                    vi w[8];                                                                                           \
+                    vf d[2], dmin;                                                                                     \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w, d, &dmin);                                                     \
+                    AIOSK__UNROLL                                                                                      \
+                    for (i = 0; i < 8; i++)                                                                            \
+                        v_storei(o->code[at * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+                    v_storeu(o->d[(columns) == 16 ? 2 * at : at] + h * V_W, d[0]);                                     \
+                    if ((columns) == 16) v_storeu(o->d[2 * at + 1] + h * V_W, d[1]);                                   \
+                    if ((offset) == 0) v_storeu(o->dmin[at] + h * V_W, dmin);                                          \
+                }                                                                                                      \
+        }                                                                                                              \
+    }
+
+/* nc columns from column c0 */
+V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int columns, const int nc, int32_t c0) {
+    const aiosk__a32 a = aiosk__a32_parts(m->n_in);
+    const uint64_t xs = m->xs;
+    const uint8_t *x = m->x + (uint64_t)c0 * xs;
+    float *o = m->acc + (int64_t)c0 * V_NP * 16;
+    const int np = V_NP, has_min = m->n_mn, offset = V_BIAS8 ? 128 : kind == 8 ? 0 : m->offset;
+    int32_t u;
+    int h, i, e, c;
+    for (c = 0; c < nc; c++) /* the next group */
+        for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
+    for (h = 0; h < V_PER16; h++) {
+        vf acc[V_NC][V_NP];
+        AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
+        for (u = 0; u < m->n; u++) {
+            vi w[V_NP][8];
+            vf d[V_NP][2], dmin[V_NP];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                AIOSK__UNROLL
+                for (i = 0; i < 8; i++) w[e][i] = v_loadi(m->t[e].code[u * 8 + i] + h * V_W * 4);
+                d[e][0] = v_loadu(m->t[e].d[columns == 16 ? 2 * u : u] + h * V_W);
+                d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
+                dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
+            }
+            V_NAME(times32)(kind, offset, columns, has_min, np, nc, w, d, dmin, x, xs, a, m->k + u, acc);
+        }
+        AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
+    }
+}
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
+    int32_t c = 0;
+    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, columns, V_NC, c);
+    for (; c < m->n_cols; c++) V_NAME(group_a32)(m, kind, columns, 1, c);
+}
+
+/* ---- A256 ---- */
+/* The scales of step j from bytes sc */
+V_FN void V_NAME(step_scales)(const int kind, const int columns, const vi *sc, const int j, vi *t) {
+    t[0] = t[1] = sc[0];
+    if (columns == 32) t[0] = i_scale(kind, i_srl(sc[j >> 2], 8 * (j & 3)));
+    if (columns == 16) {
+        const vi a = i_srl(sc[j >> 1], 16 * (j & 1));
+        t[0] = i_scale(kind, a);
+        t[1] = i_scale(kind, i_srl(a, 8));
+    }
+}
+/* nc columns times step j (32 columns) of np panels: codes w, scales t; s += . x: block k of the first column */
+V_FN void V_NAME(times256)(const int kind, const int columns, const int np, const int nc, vi w[][8], vi t[][2], const uint8_t *x,
+                           uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
+    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind);
+    int c, e, f, i;
+    AIOSK__UNROLL
+    for (f = 0; f < 8; f += pair ? 2 * run : run) {
+        i_part p[V_NC][V_NP], q[V_NC][V_NP];
+#define AIOSK__X(i) i_dup(x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+#define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
+#define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
+        if (columns == 0) {
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], w[e][f], AIOSK__X(f)))
+        } else if (V_BIAS8 && kind == 6) {
+            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), w[e][f], AIOSK__X(f)))
+            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), w[e][f + run], AIOSK__X(f + run)))
+        } else if (V_BIAS8 && kind > 6) {
+            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), w[e][f], AIOSK__X(f)))
+        } else {
+            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), w[e][f], AIOSK__X(f)))
+            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), w[e][f + run], AIOSK__X(f + run)))
+        }
+        AIOSK__UNROLL
+        for (i = f + 1; i < f + run; i++) {
+            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], w[e][i], AIOSK__X(i)))
+            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], w[e][i + run], AIOSK__X(i + run)))
+        }
+        if (columns == 0) {
+            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+        } else {
+            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], t[e][n == 4 && f >= 4]))
+        }
+#undef AIOSK__Z
+#undef AIOSK__Z8
+#undef AIOSK__X
+    }
+}
+/* What is left to take off: offset * sum of scale * sum of x, where the products did not */
+#define AIOSK__LEFT(kind, offset, columns) ((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX) ? (offset) : 0)
+V_FN vi V_NAME(left)(const int offset, vi s, const vi *sc, const uint8_t *sum16) {
+    vi t = v_zeroi(), p[2];
+    int i;
+    for (i = 0; i < 4; i++) {
+        i_pairs(p, sc[i]);
+        t = i_macc_pair(t, p[0], (const int16_t *)(const void *)sum16 + 4 * i);
+        t = i_macc_pair(t, p[1], (const int16_t *)(const void *)sum16 + 4 * i + 2);
+    }
+    return v_subi(s, i_sll(t, offset == 32 ? 5 : 2));
+}
+/* The sum over a whole block of unscaled codes, times -offset */
+V_FN vi V_NAME(start256)(const int offset, const uint8_t *xc, const aiosk__a256 a, int32_t k) {
+    const int16_t *z = (const int16_t *)(const void *)(xc + a.sum32) + k * 8;
+    return offset ? v_set1i(-offset * (z[0] + z[1] + z[2] + z[3] + z[4] + z[5] + z[6] + z[7])) : v_zeroi();
+}
+V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf d, vf dmin, const vi *mn, const int n_mn, vi s, vf acc) {
+    const uint8_t *dx = xc + a.d + k * 4;
+    const int16_t *b = (const int16_t *)(const void *)(n_mn == 4 ? xc + a.sum32 + k * 16 : xc + a.sum16 + k * 32);
+    vi m = v_zeroi();
+    int i;
+    acc = V_NAME(step_add)(acc, d, dx, s);
+    if (!n_mn) return acc;
+    for (i = 0; i < n_mn; i++) m = i_macc_pair(m, mn[i], b + 2 * i);
+    return V_NAME(step_min)(acc, dmin, dx, m);
+}
+
+#define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)                                                               \
+    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
+        const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                 \
+        enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                            \
+        vf o[V_PER16];                                                                                                 \
+        int h, i, j, g;                                                                                                \
+        for (h = 0; h < V_PER16; h++) o[h] = v_loadu(acc + h * V_W);                                                   \
+        for (; k < k1; k++, p += bytes)                                                                                \
+            for (h = 0; h < V_PER16; h++) {                                                                            \
+                vi sc[4], mn[8], w[1][8], r[1][2], s[1][V_NP];                                                         \
+                vf d, dmin;                                                                                            \
+                s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
+                V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
+                for (g = 0; g < 8; g += (kind) == 7 ? 1 : 4) {              /* a grid's step is long as it is */       \
+                    AIOSK__UNROLL                                                                                      \
+                    for (i = 0; i < ((kind) == 7 ? 1 : 4); i++) {                                                      \
+                        j = g + i;                                                                                     \
+                        V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
+                        V_NAME(step)(AIOSK_##T, p, h, j, w[0], sc);                                                    \
+                        V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
+                        V_NAME(times256)(kind, columns, 1, 1, w, r, x, 0, a, k, j, s);                                 \
+                    }                                                                                                  \
+                }                                                                                                      \
+                if (AIOSK__LEFT(kind, offset, columns))                                                                \
+                    s[0][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[0][0], sc, x + a.sum16 + k * 32);     \
+                o[h] = V_NAME(block_end)(x, a, k, d, dmin, mn, n_mn, s[0][0], o[h]);                                   \
+            }                                                                                                          \
+        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, o[h]);                                                   \
+    }
+#define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
+    V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
+        enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
+        int h, i, j;                                                                                                   \
+        (void)n;                                                                                                       \
+        for (h = 0; h < V_PER16; h++) {                                                                                \
+            vi sc[4], mn[8], w[8];                                                                                     \
+            vf d, dmin;                                                                                                \
+            V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                          \
+            v_storeu(o->d[0] + h * V_W, d);                                                                            \
+            v_storeu(o->dmin[0] + h * V_W, dmin);                                                                      \
+            for (i = 0; i < ((columns) == 0 ? 0 : (columns) == 16 ? 4 : 2); i++) v_storei(o->sc[i] + h * V_W, sc[i]);  \
+            for (i = 0; i < n_mn; i++) v_storei(o->mn[i] + h * V_W, mn[i]);                                            \
+            for (j = 0; j < 8; j++) {                                                                                  \
+                V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                                     \
+                V_NAME(step)(AIOSK_##T, p, h, j, w, sc);                                                               \
+                AIOSK__UNROLL                                                                                          \
+                for (i = 0; i < 8; i++)                                                                                \
+                    v_storei(o->code[j * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
+V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int columns, const int nc, int32_t c0) {
+    const aiosk__a256 a = aiosk__a256_parts(m->n_in);
+    const uint64_t xs = m->xs;
+    const uint8_t *x = m->x + (uint64_t)c0 * xs;
+    float *o = m->acc + (int64_t)c0 * V_NP * 16;
+    const int32_t k = m->k;
+    const int np = V_NP, left = AIOSK__LEFT(kind, m->offset, columns), n_mn = m->n_mn;
+    int h, i, e, c, j;
+    for (c = 0; c < nc; c++) /* the next group */
+        for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
+    for (h = 0; h < V_PER16; h++) {
+        vi s[V_NC][V_NP];
+        AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        for (j = 0; j < 8; j++) {
+            vi w[V_NP][8], t[V_NP][2];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                AIOSK__UNROLL
+                for (i = 0; i < 8; i++) w[e][i] = v_loadi(m->t[e].code[j * 8 + i] + h * V_W * 4);
+                t[e][0] = t[e][1] = w[e][0];
+                if (columns == 32) t[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
+                if (columns == 16) {
+                    const vi b = i_srl(v_loadi(m->t[e].sc[j >> 1] + h * V_W), 16 * (j & 1));
+                    t[e][0] = i_scale(kind, b);
+                    t[e][1] = i_scale(kind, i_srl(b, 8));
+                }
+            }
+            V_NAME(times256)(kind, columns, np, nc, w, t, x, xs, a, k, j, s);
+        }
+        AIOSK__UNROLL
+        for (e = 0; e < np; e++) {
+            const vf d = v_loadu(m->t[e].d[0] + h * V_W), dmin = v_loadu(m->t[e].dmin[0] + h * V_W);
+            vi mn[8], sc[4];
+            for (i = 0; i < n_mn; i++) mn[i] = v_loadi(m->t[e].mn[i] + h * V_W);
+            if (left) for (i = 0; i < 4; i++) sc[i] = v_loadi(m->t[e].sc[i] + h * V_W);
+            for (c = 0; c < nc; c++) {
+                const uint8_t *xc = x + (uint64_t)c * xs;
+                float *y = o + (c * np + e) * 16 + h * V_W;
+                vi z = s[c][e];
+                if (left) z = V_NAME(left)(left, z, sc, xc + a.sum16 + k * 32);
+                v_storeu(y, V_NAME(block_end)(xc, a, k, d, dmin, mn, n_mn, z, v_loadu(y)));
+            }
+        }
+    }
+}
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
+    int32_t c = 0;
+    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
+    for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
+}
+#undef AIOSK__EACH
+
+/* ======== kernels/matmul.inc, continued ======== */
+/* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
+ * the codes are unpacked to. The products themselves are in lanes.inc. Expanded once per set of dot products. */
+
+/* y of n rows, 16 lanes; order of the additions as in api.h. */
+V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float *acc) {
+    float *y = m->y + (uint64_t)c * m->y_stride + row;
+    const int32_t n = m->row1 - row;
+    int i;
+    if (n >= 16) {
+        for (i = 0; i < V_PER16; i++) {
+            vf t = v_loadu(acc + i * V_W);
+            if (m->bias) t = v_add(t, v_loadu(m->bias + row + i * V_W));
+            if (m->flags & AIOSK_MM_ADD) t = v_add(v_loadu(y + i * V_W), t);
+            v_storeu(y + i * V_W, t);
+        }
+    } else {
+        for (i = 0; i < n; i++) {
+            float t = acc[i];
+            if (m->bias) t = t + m->bias[row + i];
+            y[i] = m->flags & AIOSK_MM_ADD ? y[i] + t : t;
+        }
+    }
+}
+
+typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+typedef struct V_NAME(form) {
+    int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
+    V_NAME(one_fn) one;
+    V_NAME(codes_fn) codes;
+} V_NAME(form);
+
+#define AIOSK__COLS(f, kind, columns) \
+    V_EXPORT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
+#if V_W == 1
+#define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
+#define AIOSK__COLS_A256(X) X(a256, 8, 16)
+#elif V_BIAS8
+#define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#else
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16) \
+    X(a256, 4, 0)
+#endif
+AIOSK__COLS_A32(AIOSK__COLS)
+AIOSK__COLS_A256(AIOSK__COLS)
+#undef AIOSK__COLS
+
+/* The loop for the codes of a format */
+static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
+    const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) || (V_BIAS8 && f->columns == 0) ||
+                         (V_BIAS8 && family == AIOSK_A32) ? 8 : f->kind;
+#define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
+    const int32_t columns = f->columns;
+    if (family == AIOSK_A32) { AIOSK__COLS_A32(AIOSK__COLS) }
+    else { AIOSK__COLS_A256(AIOSK__COLS) }
+#undef AIOSK__COLS
+    return NULL;
+}
+#undef AIOSK__COLS_A32
+#undef AIOSK__COLS_A256
+
+#if V_W == 1
+/* Codes by way of the definition of each type (ref.c): rows at src, or a panel. */
+static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, uint64_t row_bytes, int32_t nr, int32_t n, aiosk__codes *o) {
+    const aiosk_type *t = aiosk_type_info(type);
+    uint8_t block[512];
+    aiosk__ints v;
+    int32_t r, k, i, u, at;
+    for (r = 0; r < 16; r++) {
+        for (k = 0; k < n; k++) {
+            const int32_t nw = (int32_t)t->n_weights;
+            const uint8_t *b = src + (uint64_t)r * row_bytes + (uint64_t)k * t->n_bytes;
+            if (r >= nr) memset(&v, 0, sizeof v);
+            else {
+                if (layout == AIOSK_PANELS) {
+                    aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
+                    b = block;
+                }
+                aiosk__unpack_ints(type, b, &v);
+            }
+            for (i = 0; i < nw / 4; i++) memcpy(o->code[k * (nw / 4) + i] + 4 * r, v.q + 4 * i, 4);
+            if (v.unit == 0) v.unit = t->family == AIOSK_A256 ? 256 : type == AIOSK_NVFP4 ? 16 : 32;
+            for (u = 0, at = k * (nw / v.unit); u < nw / v.unit; u++) {
+                o->d[at + u][r] = v.d[u];
+                o->dmin[(at + u) % 8][r] = v.dmin[u];
+            }
+            if (t->family != AIOSK_A256) continue;
+            for (i = 0; i < 4; i++) {
+                const int16_t *m = v.mn + 4 * i;
+                o->sc[i][r] = (int32_t)((uint32_t)(v.sc[4 * i] & 255) | (uint32_t)(v.sc[4 * i + 1] & 255) << 8 |
+                                        (uint32_t)(v.sc[4 * i + 2] & 255) << 16 | (uint32_t)(v.sc[4 * i + 3] & 255) << 24);
+                o->mn[2 * i][r] = m[0] | m[2] << 16;
+                o->mn[2 * i + 1][r] = m[1] | m[3] << 16;
+            }
+        }
+    }
+}
+#else
+/* 16 rows of n_blocks blocks from the file's order to a panel's. */
+V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel) {
+    const aiosk__panel *f = aiosk__find_panel(type);
+    const uint64_t bytes = aiosk_type_info(type)->n_bytes;
+    int32_t k, s, i, r, h, e;
+    if (n_rows < 16) {
+        memset(panel, 0, (size_t)(16 * bytes) * (size_t)n_blocks);
+        aiosk__move_rows(type, panel, 0, n_rows, (uint64_t)n_blocks, (uint8_t *)(uintptr_t)w, row_bytes, 0);
+        return;
+    }
+    for (r = 0; r < 16; r++) { /* the next run: hardware follows fewer streams than these */
+        const uint8_t *a = w + (uint64_t)r * row_bytes + bytes * (uint64_t)n_blocks;
+        for (i = 0; i < (int32_t)bytes * n_blocks; i += 64) AIOSK__PREFETCH(a + i);
+    }
+    for (k = 0; k < n_blocks; k++, w += bytes) {
+        for (s = 0; s < 5 && f->seg[s].count; s++) {
+            const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
+            const uint8_t *a = w + f->seg[s].off;
+            for (i = 0; elem == 4 && i + 4 <= n; i += 4)
+                for (h = 0; h < V_PER16; h++) {
+                    vi o[4];
+                    i_rows4(o, a + i * 4 + (uint64_t)(h * V_W) * row_bytes, row_bytes);
+                    for (e = 0; e < 4; e++) v_storei(panel + (i + e) * 64 + h * V_W * 4, o[e]);
+                }
+            if (elem == 4)
+                for (; i < n; i++)
+                    for (r = 0; r < 16; r++) memcpy(panel + i * 64 + r * 4, a + i * 4 + (uint64_t)r * row_bytes, 4);
+            else if (elem == 2)
+                for (i = 0; i < n; i++)
+                    for (r = 0; r < 16; r++) memcpy(panel + i * 32 + r * 2, a + i * 2 + (uint64_t)r * row_bytes, 2);
+            else
+                for (r = 0; r < 16; r++) panel[r] = a[(uint64_t)r * row_bytes];
+            panel += 16 * elem * n;
+        }
+    }
+}
+#endif
+
+/* Columns whose activations are kept near while all rows pass: 768 KiB, in a second-level cache of 1 MiB or more; so many sums
+ * stay on the stack, too. */
+enum { V_NAME(max_cols) = 128, V_NAME(run_bytes) = 8192 };
+
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
+    const aiosk_type *t = aiosk_type_info(f->type);
+    const int32_t n = m->n_in / (int32_t)t->n_weights, per = 256 / (int32_t)t->n_weights;
+    const uint64_t row_bytes = (uint64_t)n * t->n_bytes, block16 = 16 * t->n_bytes;
+    const uint8_t *w = (const uint8_t *)m->w, *x = (const uint8_t *)m->x;
+#if V_W > 1
+    uint8_t AIOSK__ALIGN(64) run[V_NAME(run_bytes)];
+#endif
+    float AIOSK__ALIGN(64) acc[V_NAME(max_cols) * V_NP * 16];
+    aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
+    V_NAME(cols) job;
+    int32_t row, k, c, c0, e, tile;
+    if (m->n_cols == 1 && f->one) {
+#if V_W > 1
+        const int32_t most = (int32_t)(V_NAME(run_bytes) / block16);
+        for (row = m->row0; row < m->row1; row += 16) {
+            memset(acc, 0, 64);
+            if (layout == AIOSK_PANELS) f->one(w + (uint64_t)row * row_bytes, x, m->n_in, 0, n, acc);
+            for (k = 0; layout == AIOSK_ROWS && k < n; k += most) {
+                const int32_t k1 = n - k < most ? n : k + most;
+                V_NAME(gather)(f->type, w + (uint64_t)row * row_bytes + (uint64_t)k * t->n_bytes, row_bytes,
+                               m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
+                f->one(run, x, m->n_in, k, k1, acc);
+            }
+            V_NAME(put)(m, 0, row, acc);
+        }
+#endif
+        return;
+    }
+    tile = (int32_t)(786432 / (m->x_stride ? m->x_stride : 1));
+    tile = tile > V_NAME(max_cols) ? V_NAME(max_cols) : tile < 8 ? 8 : tile & ~7;
+    job.t = codes;
+    job.xs = m->x_stride;
+    job.acc = acc;
+    job.n_in = m->n_in;
+    job.offset = f->offset;
+    job.n_mn = f->n_mn;
+    for (c0 = 0; c0 < m->n_cols; c0 += tile) {
+        const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
+        job.n_cols = m->n_cols - c0 < tile ? m->n_cols - c0 : tile;
+        job.x = x + (uint64_t)c0 * m->x_stride;
+        for (row = m->row0; row < m->row1; row += 16 * V_NP) {
+            memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
+            for (k = 0; k < n; k += per) {
+                const int32_t nb = n - k < per ? n - k : per;
+                for (e = 0; e < V_NP; e++) {
+                    const int32_t r = row + 16 * e, nr = m->row1 - r < 16 ? m->row1 - r : 16;
+                    const uint8_t *src = w + (uint64_t)r * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
+                    if (nr <= 0) memset(&codes[e], 0, sizeof codes[e]);
+#if V_W == 1
+                    else V_NAME(codes_any)(f->type, layout, src, row_bytes, layout == AIOSK_PANELS ? 16 : nr, nb, &codes[e]);
+#else
+                    else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
+                    else {
+                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run);
+                        f->codes(run, nb, &codes[e]);
+                    }
+#endif
+                }
+                job.k = t->family == AIOSK_A256 ? k : k * ((int32_t)t->n_weights / 32);
+                job.n = nb * ((int32_t)t->n_weights / 32);
+                cols(&job);
+            }
+            for (e = 0; e < V_NP && row + 16 * e < m->row1; e++)
+                for (c = 0; c < job.n_cols; c++) V_NAME(put)(m, c0 + c, row + 16 * e, acc + (c * V_NP + e) * 16);
+        }
+    }
+}
+
+/* ---- one entry per type and layout ---- */
+#if V_W == 1
+#define AIOSK__FORM_A32(T, t, kind, offset, columns) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
+#else
+#define AIOSK__FORM_A32(T, t, kind, offset, columns) \
+    {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(one_##t), V_NAME(codes_##t)}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn) \
+    {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(one_##t), V_NAME(codes_##t)}
+AIOSK__A32(AIOSK__ONE)
+AIOSK__A256(AIOSK__ONE_K)
+AIOSK__A256(AIOSK__CODES_K)
+#endif
+#define AIOSK__X(T, t, kind, offset, columns) \
+    static const V_NAME(form) V_NAME(form_##t) = AIOSK__FORM_A32(T, t, kind, offset, columns); \
+    AIOSK__ENTRY(t)
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) \
+    static const V_NAME(form) V_NAME(form_##t) = AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn); \
+    AIOSK__ENTRY(t)
+#define AIOSK__ENTRY(t) \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); } \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
+AIOSK__A32(AIOSK__X)
+AIOSK__A256(AIOSK__XK)
+#undef AIOSK__XK
+#undef AIOSK__X
+#undef AIOSK__ENTRY
+#undef AIOSK__FORM_A256
+#undef AIOSK__FORM_A32
+#undef AIOSK__CODES_K
+#undef AIOSK__ONE_K
+#undef AIOSK__ONE
+#undef AIOSK__LEFT
+#undef AIOSK__EVEN
+#undef AIOSK__GRIDS
+#undef AIOSK__A256
+#undef AIOSK__A32
+
+/* ======== kernels/isa_table.inc, continued ======== */
 #define AIOSK__NO {NULL, NULL},
-#define AIOSK__F(n) {V_NAME(rows_##n), NULL},
-#define AIOSK__R(n) {V_NAME(ints_##n), NULL},
+#define AIOSK__F(n) {V_BASE(rows_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 static const aiosk_isa V_NAME(isa) = {
     V_ISA_TEXT, V_ISA_ID, 0,
-    {V_NAME(quantize_flt), V_NAME(quantize_a32), V_NAME(quantize_a256)},
-    V_NAME(quantize_head),
+    {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
+    V_BASE(quantize_head),
     {   /* in the order of ids, formats.h */
-        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__R(q4_1) AIOSK__NO
-        /*  5 */ AIOSK__NO AIOSK__R(q5_0) AIOSK__R(q5_1) AIOSK__P(q8_0) AIOSK__NO
-        /* 10 */ AIOSK__R(q2_k) AIOSK__R(q3_k) AIOSK__P(q4_k) AIOSK__R(q5_k) AIOSK__P(q6_k)
-        /* 15 */ AIOSK__NO AIOSK__R(iq2_xxs) AIOSK__R(iq2_xs) AIOSK__R(iq3_xxs) AIOSK__R(iq1_s)
-        /* 20 */ AIOSK__R(iq4_nl) AIOSK__R(iq3_s) AIOSK__R(iq2_s) AIOSK__R(iq4_xs) AIOSK__NO
-        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(iq1_m)
-        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(tq1_0)
-        /* 35 */ AIOSK__R(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(mxfp4)
-        /* 40 */ AIOSK__R(nvfp4) AIOSK__R(q1_0) AIOSK__R(q2_0)
+        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__P(q4_1) AIOSK__NO
+        /*  5 */ AIOSK__NO AIOSK__P(q5_0) AIOSK__P(q5_1) AIOSK__P(q8_0) AIOSK__NO
+        /* 10 */ AIOSK__P(q2_k) AIOSK__P(q3_k) AIOSK__P(q4_k) AIOSK__P(q5_k) AIOSK__P(q6_k)
+        /* 15 */ AIOSK__NO AIOSK__P(iq2_xxs) AIOSK__P(iq2_xs) AIOSK__P(iq3_xxs) AIOSK__P(iq1_s)
+        /* 20 */ AIOSK__P(iq4_nl) AIOSK__P(iq3_s) AIOSK__P(iq2_s) AIOSK__P(iq4_xs) AIOSK__NO
+        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(iq1_m)
+        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(tq1_0)
+        /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
+        /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    {V_NAME(attend_f32), V_NAME(attend_f16), V_NAME(attend_i8)},
-    {V_NAME(store_f32), V_NAME(store_f16), V_NAME(store_i8)},
-    V_NAME(rms_norm), V_NAME(layer_norm), V_NAME(act), V_NAME(act_gated), V_NAME(add), V_NAME(scale), V_NAME(softcap),
-    V_NAME(rope), V_NAME(argmax), V_NAME(exp)};
+    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
+    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
+    V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
+    V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__P
-#undef AIOSK__R
 #undef AIOSK__F
 #undef AIOSK__NO
 
 #undef V_ISA_ID
 #undef V_ISA_TEXT
 
+/* ======== kernels/dot_undef.inc, continued ======== */
+/* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
+#undef i_prep8
+#undef i_scale
+#undef i_first
+#undef i_next
+#undef i_sum
+#undef i_end
+#undef i_macc_pair
+#undef i_part
+#undef I_RUN
+#undef I_PAIR
+#undef V_NP
+#undef V_NC
+#undef V_BIAS8
+#undef V_PREMUL
+#undef V_FIX
+
 /* ======== kernels/simdi_undef.inc, continued ======== */
 /* simdi_undef.inc: takes back what simdi_names.inc defined. */
 #undef i_dup
 #undef i_and
 #undef i_or
-#undef i_srl2
-#undef i_srl4
-#undef i_srl8
-#undef i_srl16
-#undef i_sll2
-#undef i_sll4
-#undef i_scale_u8
-#undef i_scale_s8
-#undef i_dot32_4
-#undef i_dot32_8
-#undef i_prep8
-#undef i_macc32_4
-#undef i_macc16_6
-#undef i_fix6
-#undef i_pairs_s8
-#undef i_macc_pair
-#undef i_scale16
-#undef i_dot16
+#undef i_xor
+#undef i_srl
+#undef i_sll
+#undef i_addb
+#undef i_load_u8
+#undef i_table
+#undef i_lut
+#undef i_splat
+#undef i_bits
+#undef i_negate
+#undef i_gather16
+#undef i_mul16
+#undef i_mulhi16
+#undef i_sub16
+#undef i_add16
+#undef i_as_float
+#undef i_rows4
 #undef i_store_s8
-#undef V_NP
+#undef i_load_u16
+#undef i_pairs
 
 /* ======== kernels/simd_undef.inc, continued ======== */
 /* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
 #undef V_FN
 #undef V_EXPORT
 #undef V_NAME
+#undef V_BASE
 #undef V_W
 #undef V_PER16
 #undef V_EACH
@@ -7299,6 +11149,7 @@ static const aiosk_isa V_NAME(isa) = {
  * baseline, and with AIOSK__NEON_DOT defined for processors with the dot product instructions (_neondot). */
 #ifdef AIOSK__NEON_DOT
 #define V_NAME(x) aiosk__##x##_neondot
+#define V_BASE(x) aiosk__##x##_neondot
 #if defined(__clang__)
 #define V_TARGET __attribute__((target("dotprod")))
 #elif defined(__GNUC__)
@@ -7308,6 +11159,7 @@ static const aiosk_isa V_NAME(isa) = {
 #endif
 #else
 #define V_NAME(x) aiosk__##x##_neon
+#define V_BASE(x) aiosk__##x##_neon
 #define V_TARGET
 #endif
 #define V_FN AIOSK__INLINE V_TARGET
@@ -7324,43 +11176,43 @@ static const aiosk_isa V_NAME(isa) = {
 /* ======== kernels/simd_names.inc, continued ======== */
 /* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
  * simd_undef.inc takes it back. */
-#define v_loadu V_NAME(v_loadu)
-#define v_storeu V_NAME(v_storeu)
-#define v_loadi V_NAME(v_loadi)
-#define v_storei V_NAME(v_storei)
-#define v_set1 V_NAME(v_set1)
-#define v_zero V_NAME(v_zero)
-#define v_set1i V_NAME(v_set1i)
-#define v_zeroi V_NAME(v_zeroi)
-#define v_add V_NAME(v_add)
-#define v_sub V_NAME(v_sub)
-#define v_mul V_NAME(v_mul)
-#define v_div V_NAME(v_div)
-#define v_sqrt V_NAME(v_sqrt)
-#define v_fma V_NAME(v_fma)
-#define v_max V_NAME(v_max)
-#define v_min V_NAME(v_min)
-#define v_sel_lt V_NAME(v_sel_lt)
-#define v_abs V_NAME(v_abs)
-#define v_xorsign V_NAME(v_xorsign)
-#define v_addi V_NAME(v_addi)
-#define v_subi V_NAME(v_subi)
-#define v_cvt_i32_f32 V_NAME(v_cvt_i32_f32)
-#define v_cvt_f32_i32 V_NAME(v_cvt_f32_i32)
-#define v_rint V_NAME(v_rint)
-#define v_ldexp V_NAME(v_ldexp)
-#define v_load_f16 V_NAME(v_load_f16)
-#define v_store_f16 V_NAME(v_store_f16)
-#define v_load_bf16 V_NAME(v_load_bf16)
-#define v_load_i8 V_NAME(v_load_i8)
-#define v_kprep V_NAME(v_kprep)
-#define v_kdot V_NAME(v_kdot)
-#define v_mulr V_NAME(v_mulr)
-#define v_tree_add V_NAME(v_tree_add)
-#define v_tree_max V_NAME(v_tree_max)
-#define v_dup_even V_NAME(v_dup_even)
-#define v_dup_odd V_NAME(v_dup_odd)
-#define v_swap2 V_NAME(v_swap2)
+#define v_loadu V_BASE(v_loadu)
+#define v_storeu V_BASE(v_storeu)
+#define v_loadi V_BASE(v_loadi)
+#define v_storei V_BASE(v_storei)
+#define v_set1 V_BASE(v_set1)
+#define v_zero V_BASE(v_zero)
+#define v_set1i V_BASE(v_set1i)
+#define v_zeroi V_BASE(v_zeroi)
+#define v_add V_BASE(v_add)
+#define v_sub V_BASE(v_sub)
+#define v_mul V_BASE(v_mul)
+#define v_div V_BASE(v_div)
+#define v_sqrt V_BASE(v_sqrt)
+#define v_fma V_BASE(v_fma)
+#define v_max V_BASE(v_max)
+#define v_min V_BASE(v_min)
+#define v_sel_lt V_BASE(v_sel_lt)
+#define v_abs V_BASE(v_abs)
+#define v_xorsign V_BASE(v_xorsign)
+#define v_addi V_BASE(v_addi)
+#define v_subi V_BASE(v_subi)
+#define v_cvt_i32_f32 V_BASE(v_cvt_i32_f32)
+#define v_cvt_f32_i32 V_BASE(v_cvt_f32_i32)
+#define v_rint V_BASE(v_rint)
+#define v_ldexp V_BASE(v_ldexp)
+#define v_load_f16 V_BASE(v_load_f16)
+#define v_store_f16 V_BASE(v_store_f16)
+#define v_load_bf16 V_BASE(v_load_bf16)
+#define v_load_i8 V_BASE(v_load_i8)
+#define v_kprep V_BASE(v_kprep)
+#define v_kdot V_BASE(v_kdot)
+#define v_mulr V_BASE(v_mulr)
+#define v_tree_add V_BASE(v_tree_add)
+#define v_tree_max V_BASE(v_tree_max)
+#define v_dup_even V_BASE(v_dup_even)
+#define v_dup_odd V_BASE(v_dup_odd)
+#define v_swap2 V_BASE(v_swap2)
 
 /* ======== kernels/simd_neon.inc, continued ======== */
 V_FN vf v_loadu(const float *p) { return vld1q_f32(p); }
@@ -7436,153 +11288,165 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
 
 /* ======== kernels/simdi_neon.inc, continued ======== */
 /* simdi_neon.inc: the integer vocabulary (simdi_scalar.h) in AArch64 NEON, expanded with and without AIOSK__NEON_DOT.
- * Codes of 4 and 6 bits are the same signed and unsigned. Without dot products, int16 sums of widening products take
- * 8 steps of 4-bit codes (15 * 127 * 8), 4 of 6-bit ones (32004) and 2 of 8-bit ones (32512). */
-
-#define V_NP 1 /* panels that a micro-kernel takes at once, when there are several columns */
+ * Codes below 128 are the same signed and unsigned. Without dot products, int16 sums of widening products take 8 steps of
+ * codes of 5 bits (31 * 127 * 8 = 31496), 4 of 6 bits or signed 7 (32512) and 2 of 8 bits (32512). */
 
 /* ======== kernels/simdi_names.inc, continued ======== */
 /* simdi_names.inc: names of the integer vocabulary (simdi_scalar.h) in the set that is being expanded. */
-#define i_dup V_NAME(i_dup)
-#define i_and V_NAME(i_and)
-#define i_or V_NAME(i_or)
-#define i_srl2 V_NAME(i_srl2)
-#define i_srl4 V_NAME(i_srl4)
-#define i_srl8 V_NAME(i_srl8)
-#define i_srl16 V_NAME(i_srl16)
-#define i_sll2 V_NAME(i_sll2)
-#define i_sll4 V_NAME(i_sll4)
-#define i_scale_u8 V_NAME(i_scale_u8)
-#define i_scale_s8 V_NAME(i_scale_s8)
-#define i_dot32_4 V_NAME(i_dot32_4)
-#define i_dot32_8 V_NAME(i_dot32_8)
+#define i_dup V_BASE(i_dup)
+#define i_and V_BASE(i_and)
+#define i_or V_BASE(i_or)
+#define i_xor V_BASE(i_xor)
+#define i_srl V_BASE(i_srl)
+#define i_sll V_BASE(i_sll)
+#define i_addb V_BASE(i_addb)
+#define i_load_u8 V_BASE(i_load_u8)
+#define i_table V_BASE(i_table)
+#define i_lut V_BASE(i_lut)
+#define i_splat V_BASE(i_splat)
+#define i_bits V_BASE(i_bits)
+#define i_negate V_BASE(i_negate)
+#define i_gather16 V_BASE(i_gather16)
+#define i_mul16 V_BASE(i_mul16)
+#define i_mulhi16 V_BASE(i_mulhi16)
+#define i_sub16 V_BASE(i_sub16)
+#define i_add16 V_BASE(i_add16)
+#define i_as_float V_BASE(i_as_float)
+#define i_rows4 V_BASE(i_rows4)
+#define i_store_s8 V_BASE(i_store_s8)
+#define i_load_u16 V_BASE(i_load_u16)
+#define i_pairs V_BASE(i_pairs)
+
+/* ======== kernels/dot_names.inc, continued ======== */
+/* dot_names.inc: names of the products (simdi_scalar.h) in the set that is being expanded. */
 #define i_prep8 V_NAME(i_prep8)
-#define i_macc32_4 V_NAME(i_macc32_4)
-#define i_macc16_6 V_NAME(i_macc16_6)
-#define i_fix6 V_NAME(i_fix6)
-#define i_pairs_s8 V_NAME(i_pairs_s8)
+#define i_scale V_NAME(i_scale)
+#define i_first V_NAME(i_first)
+#define i_next V_NAME(i_next)
+#define i_sum V_NAME(i_sum)
+#define i_end V_NAME(i_end)
 #define i_macc_pair V_NAME(i_macc_pair)
-#define i_scale16 V_NAME(i_scale16)
-#define i_dot16 V_NAME(i_dot16)
-#define i_store_s8 V_NAME(i_store_s8)
 
 /* ======== kernels/simdi_neon.inc, continued ======== */
+#define V_NP 1 /* panels that a micro-kernel takes at once, when there are several columns */
+#define V_BIAS8 0
+#define V_PREMUL 0
+#define V_FIX 1
+#define V_NC 4 /* columns that it takes at once */
+
+#define AIOSK__U8(a) vreinterpretq_u8_s32(a)
+#define AIOSK__S32(a) vreinterpretq_s32_u8(a)
 V_FN vi i_dup(const void *p) { return vdupq_n_s32((int32_t)aiosk__u32(p)); }
 V_FN vi i_and(vi a, vi b) { return vandq_s32(a, b); }
 V_FN vi i_or(vi a, vi b) { return vorrq_s32(a, b); }
-V_FN vi i_srl2(vi a) { return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a), 2)); }
-V_FN vi i_srl4(vi a) { return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a), 4)); }
-V_FN vi i_srl8(vi a) { return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a), 8)); }
-V_FN vi i_srl16(vi a) { return vreinterpretq_s32_u32(vshrq_n_u32(vreinterpretq_u32_s32(a), 16)); }
-V_FN vi i_sll2(vi a) { return vshlq_n_s32(a, 2); }
-V_FN vi i_sll4(vi a) { return vshlq_n_s32(a, 4); }
-V_FN vi i_scale_u8(vi a) { return vandq_s32(a, vdupq_n_s32(255)); }
-V_FN vi i_scale_s8(vi a) { return vshrq_n_s32(vshlq_n_s32(a, 24), 24); }
-V_FN vi i_prep8(vi w) { return w; }
-
-#ifdef AIOSK__NEON_DOT
-#if defined(__clang__) && !defined(__ARM_FEATURE_DOTPROD) /* older clang hides vdotq */
-#define AIOSK__SDOT(acc, w, x, l) \
-    __asm__("sdot %0.4s, %1.16b, %2.4b[" #l "]" : "+w"(acc) : "w"(w), "w"(x))
-#else
-#define AIOSK__SDOT(acc, w, x, l) acc = vdotq_laneq_s32(acc, vreinterpretq_s8_s32(w), x, l)
-#endif
-V_FN vi V_NAME(i_dot_x4)(vi acc, const vi *w, const int8_t *x) { /* 16 columns */
-    int8x16_t v = vld1q_s8(x);
-    AIOSK__SDOT(acc, w[0], v, 0);
-    AIOSK__SDOT(acc, w[1], v, 1);
-    AIOSK__SDOT(acc, w[2], v, 2);
-    AIOSK__SDOT(acc, w[3], v, 3);
-    return acc;
+V_FN vi i_xor(vi a, vi b) { return veorq_s32(a, b); }
+V_FN vi i_srl(vi a, int n) { return vreinterpretq_s32_u32(vshlq_u32(vreinterpretq_u32_s32(a), vdupq_n_s32(-n))); }
+V_FN vi i_sll(vi a, int n) { return vshlq_s32(a, vdupq_n_s32(n)); }
+V_FN vi i_addb(vi a, vi b) { return AIOSK__S32(vaddq_u8(AIOSK__U8(a), AIOSK__U8(b))); }
+V_FN vi i_load_u8(const void *p) {
+    return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(aiosk__u32(p)))))));
 }
-#undef AIOSK__SDOT
-V_FN vi V_NAME(i_dots_4)(vi acc, const vi *w, const int8_t *x) {
-    return V_NAME(i_dot_x4)(V_NAME(i_dot_x4)(acc, w, x), w + 4, x + 16);
+V_FN vi i_load_u16(const void *p) { return vreinterpretq_s32_u32(vmovl_u16(vld1_u16((const uint16_t *)p))); }
+V_FN void i_pairs(vi *o, vi a) {
+    const int16x8_t b = vreinterpretq_s16_s32(a);
+    o[0] = vreinterpretq_s32_s16(vshrq_n_s16(vshlq_n_s16(b, 8), 8));
+    o[1] = vreinterpretq_s32_s16(vshrq_n_s16(b, 8));
 }
-V_FN vi i_dot32_8(const vi *w, const int8_t *x, int32_t sum128) {
-    (void)sum128;
-    return V_NAME(i_dots_4)(vdupq_n_s32(0), w, x);
+V_FN vi i_table(const void *p) { return AIOSK__S32(vld1q_u8((const uint8_t *)p)); }
+V_FN vi i_lut(vi t, vi i) { return AIOSK__S32(vqtbl1q_u8(AIOSK__U8(t), AIOSK__U8(i))); }
+V_FN vi i_splat(vi a, int b) {
+    const int32_t o = b * 0x01010101;
+    const int32_t t[4] = {o, 0x04040404 + o, 0x08080808 + o, 0x0C0C0C0C + o};
+    return i_lut(a, vld1q_s32(t));
 }
-#else
-V_FN vi V_NAME(i_dot_x4)(vi acc, const vi *w, const int8_t *x) { /* 16 columns of 6-bit codes */
-    int16x8_t l, h;
-    int8x16_t a = vreinterpretq_s8_s32(w[0]), b = vreinterpretq_s8_s32(i_dup(x));
-    l = vmull_s8(vget_low_s8(a), vget_low_s8(b));
-    h = vmull_high_s8(a, b);
-#define AIOSK__MLAL(k)                                  \
-    a = vreinterpretq_s8_s32(w[k]);                     \
-    b = vreinterpretq_s8_s32(i_dup(x + 4 * (k)));       \
-    l = vmlal_s8(l, vget_low_s8(a), vget_low_s8(b));    \
-    h = vmlal_high_s8(h, a, b);
-    AIOSK__MLAL(1)
-    AIOSK__MLAL(2)
-    AIOSK__MLAL(3)
-    return vaddq_s32(acc, vpaddq_s32(vpaddlq_s16(l), vpaddlq_s16(h)));
+V_FN vi V_NAME(i_test)(vi a, int c) {
+    const uint8x16_t s = vreinterpretq_u8_u32(vdupq_n_u32(c & 1 ? 0x80402010u : 0x08040201u));
+    return AIOSK__S32(vtstq_u8(AIOSK__U8(i_splat(a, c >> 1)), s));
 }
-V_FN vi V_NAME(i_dots_4)(vi acc, const vi *w, const int8_t *x) { /* 32 columns of 4-bit codes */
-    int16x8_t l, h;
-    int8x16_t a = vreinterpretq_s8_s32(w[0]), b = vreinterpretq_s8_s32(i_dup(x));
-    l = vmull_s8(vget_low_s8(a), vget_low_s8(b));
-    h = vmull_high_s8(a, b);
-    AIOSK__MLAL(1)
-    AIOSK__MLAL(2)
-    AIOSK__MLAL(3)
-    AIOSK__MLAL(4)
-    AIOSK__MLAL(5)
-    AIOSK__MLAL(6)
-    AIOSK__MLAL(7)
-#undef AIOSK__MLAL
-    return vaddq_s32(acc, vpaddq_s32(vpaddlq_s16(l), vpaddlq_s16(h)));
+V_FN vi i_bits(vi a, int c, int m) { return vandq_s32(V_NAME(i_test)(a, c), vreinterpretq_s32_u8(vdupq_n_u8((uint8_t)m))); }
+V_FN vi i_negate(vi w, vi a, int c) {
+    const uint8x16_t m = AIOSK__U8(V_NAME(i_test)(a, c));
+    return AIOSK__S32(vsubq_u8(veorq_u8(AIOSK__U8(w), m), m));
 }
-V_FN vi i_dot32_8(const vi *w, const int8_t *x, int32_t sum128) {
-    int32x4_t sl = vdupq_n_s32(0), sh = sl;
-    int i;
-    (void)sum128;
-    for (i = 0; i < 8; i += 2) {
-        int8x16_t a = vreinterpretq_s8_s32(w[i]), b = vreinterpretq_s8_s32(i_dup(x + 4 * i));
-        int8x16_t c = vreinterpretq_s8_s32(w[i + 1]), d = vreinterpretq_s8_s32(i_dup(x + 4 * i + 4));
-        sl = vpadalq_s16(sl, vmlal_s8(vmull_s8(vget_low_s8(a), vget_low_s8(b)), vget_low_s8(c), vget_low_s8(d)));
-        sh = vpadalq_s16(sh, vmlal_high_s8(vmull_high_s8(a, b), c, d));
-    }
-    return vpaddq_s32(sl, sh);
+V_FN vi i_gather16(const uint16_t *t, vi i) {
+    int32_t a[4];
+    vst1q_s32(a, i);
+    a[0] = t[a[0]]; a[1] = t[a[1]]; a[2] = t[a[2]]; a[3] = t[a[3]];
+    return vld1q_s32(a);
 }
-#endif
-
-V_FN vi i_dot32_4(const vi *w, const int8_t *x, int32_t sum8) { return V_NAME(i_dots_4)(vdupq_n_s32(sum8), w, x); }
-V_FN vi i_macc32_4(vi acc, const vi *w, const int8_t *x, vi s) {
-    return vmlaq_s32(acc, V_NAME(i_dots_4)(vdupq_n_s32(0), w, x), s);
+V_FN vi i_mul16(vi a, vi b) { return vreinterpretq_s32_s16(vmulq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b))); }
+V_FN vi i_mulhi16(vi a, vi b) { /* the high halves of unsigned products */
+    const uint16x8_t x = vreinterpretq_u16_s32(a), y = vreinterpretq_u16_s32(b);
+    return vreinterpretq_s32_u16(vuzp2q_u16(vreinterpretq_u16_u32(vmull_u16(vget_low_u16(x), vget_low_u16(y))),
+                                            vreinterpretq_u16_u32(vmull_high_u16(x, y))));
 }
-V_FN vi i_macc16_6(vi acc, const vi *w, const int8_t *x, const int32_t *sum8, vi s) {
-    return vmlaq_s32(acc, V_NAME(i_dot_x4)(vdupq_n_s32(sum8[0] + sum8[1]), w, x), s);
-}
-V_FN void i_pairs_s8(vi *p, const vi *words) { (void)p; (void)words; }
-V_FN vi i_fix6(vi acc, const vi *p, const int16_t *sum16) { (void)p; (void)sum16; return acc; }
-V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) {
-    int16x8_t p = vreinterpretq_s16_s32(a), q = vreinterpretq_s16_s32(i_dup(s));
-    return vaddq_s32(acc, vpaddq_s32(vmull_s16(vget_low_s16(p), vget_low_s16(q)), vmull_high_s16(p, q)));
-}
-V_FN void i_scale16(int16_t *w, const int8_t *q, int32_t s) {
-    int8x16_t a = vld1q_s8(q);
-    vst1q_s16(w, vmulq_n_s16(vmovl_s8(vget_low_s8(a)), (int16_t)s));
-    vst1q_s16(w + 8, vmulq_n_s16(vmovl_high_s8(a), (int16_t)s));
-}
-V_FN int32_t i_dot16(const int16_t *w, const int8_t *x, int32_t n) {
-    int32x4_t s = vdupq_n_s32(0), t = s;
-    int32_t i;
-    for (i = 0; i < n; i += 16) {
-        int8x16_t a = vld1q_s8(x + i);
-        int16x8_t l = vmovl_s8(vget_low_s8(a)), h = vmovl_high_s8(a), u = vld1q_s16(w + i), v = vld1q_s16(w + i + 8);
-        s = vmlal_s16(s, vget_low_s16(l), vget_low_s16(u));
-        t = vmlal_high_s16(t, l, u);
-        s = vmlal_s16(s, vget_low_s16(h), vget_low_s16(v));
-        t = vmlal_high_s16(t, h, v);
-    }
-    return vaddvq_s32(vaddq_s32(s, t));
+V_FN vi i_sub16(vi a, vi b) { return vreinterpretq_s32_s16(vsubq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b))); }
+V_FN vi i_add16(vi a, vi b) { return vreinterpretq_s32_s16(vaddq_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b))); }
+V_FN vf i_as_float(vi a) { return vreinterpretq_f32_s32(a); }
+V_FN void i_rows4(vi *o, const uint8_t *a, uint64_t rb) {
+    const vi z0 = v_loadi(a), z1 = v_loadi(a + rb), z2 = v_loadi(a + 2 * rb), z3 = v_loadi(a + 3 * rb);
+    const int64x2_t t0 = vreinterpretq_s64_s32(vtrn1q_s32(z0, z1)), t1 = vreinterpretq_s64_s32(vtrn2q_s32(z0, z1));
+    const int64x2_t t2 = vreinterpretq_s64_s32(vtrn1q_s32(z2, z3)), t3 = vreinterpretq_s64_s32(vtrn2q_s32(z2, z3));
+    o[0] = vreinterpretq_s32_s64(vtrn1q_s64(t0, t2));
+    o[1] = vreinterpretq_s32_s64(vtrn1q_s64(t1, t3));
+    o[2] = vreinterpretq_s32_s64(vtrn2q_s64(t0, t2));
+    o[3] = vreinterpretq_s32_s64(vtrn2q_s64(t1, t3));
 }
 V_FN void i_store_s8(int8_t *p, vi a) {
     int16x4_t b = vmovn_s32(a);
     int32_t d = vget_lane_s32(vreinterpret_s32_s8(vmovn_s16(vcombine_s16(b, b))), 0);
     memcpy(p, &d, 4);
+}
+#undef AIOSK__S32
+#undef AIOSK__U8
+
+/* ---- dot products ---- */
+V_FN vi i_prep8(vi w) { return w; }
+V_FN vi i_scale(const int kind, vi a) { (void)kind; return vshrq_n_s32(vshlq_n_s32(a, 24), 24); }
+#define I_PAIR(kind) 0
+#ifdef AIOSK__NEON_DOT
+#define i_part vi
+#define I_RUN(kind, n) (n)
+V_FN i_part i_next(const int kind, i_part a, vi w, vi x) {
+    (void)kind;
+#if defined(__clang__) && !defined(__ARM_FEATURE_DOTPROD) /* older clang hides vdotq */
+    __asm__("sdot %0.4s, %1.16b, %2.16b" : "+w"(a) : "w"(w), "w"(x));
+    return a;
+#else
+    return vdotq_s32(a, vreinterpretq_s8_s32(w), vreinterpretq_s8_s32(x));
+#endif
+}
+V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)z; return i_next(kind, vdupq_n_s32(0), w, x); }
+V_FN vi i_sum(const int kind, i_part a) { (void)kind; return a; }
+#else
+#define i_part V_NAME(part)
+#define I_RUN(kind, n) ((kind) == 8 ? 2 : (kind) >= 6 || (n) == 4 ? 4 : 8)
+typedef struct i_part { int16x8_t l, h; } i_part;
+V_FN i_part i_first(const int kind, vi z, vi w, vi x) {
+    const int8x16_t a = vreinterpretq_s8_s32(w), b = vreinterpretq_s8_s32(x);
+    i_part r;
+    (void)kind;
+    (void)z;
+    r.l = vmull_s8(vget_low_s8(a), vget_low_s8(b));
+    r.h = vmull_high_s8(a, b);
+    return r;
+}
+V_FN i_part i_next(const int kind, i_part r, vi w, vi x) {
+    const int8x16_t a = vreinterpretq_s8_s32(w), b = vreinterpretq_s8_s32(x);
+    (void)kind;
+    r.l = vmlal_s8(r.l, vget_low_s8(a), vget_low_s8(b));
+    r.h = vmlal_high_s8(r.h, a, b);
+    return r;
+}
+V_FN vi i_sum(const int kind, i_part a) { (void)kind; return vpaddq_s32(vpaddlq_s16(a.l), vpaddlq_s16(a.h)); }
+#endif
+V_FN vi i_end(const int kind, vi acc, i_part a, i_part b, vi s) {
+    (void)b;
+    return vmlaq_s32(acc, i_sum(kind, a), s);
+}
+V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) {
+    int16x8_t p = vreinterpretq_s16_s32(a), q = vreinterpretq_s16_s32(i_dup(s));
+    return vaddq_s32(acc, vpaddq_s32(vmull_s16(vget_low_s16(p), vget_low_s16(q)), vmull_high_s16(p, q)));
 }
 
 /* ======== kernels/isa_neon.c, continued ======== */
@@ -7590,474 +11454,7 @@ V_FN void i_store_s8(int8_t *p, vi a) {
 #define V_ISA_TEXT "neon_dot"
 
 /* ======== kernels/isa.inc, continued ======== */
-/* isa.inc: the loops of one instruction set and the table of them. V_ISA_ID and V_ISA_TEXT name the set. */
-
-/* ======== kernels/lanes.inc, continued ======== */
-/* lanes.inc: panels of 16 rows times columns: a lane is a row, no sum crosses lanes. Expanded once per instruction set
- * over the v_* and i_* vocabulary; the layout of a panel is pack.c's table.
- *
- * One micro-kernel per format: 16 rows by nc columns. A run of weights is unpacked into registers once and multiplied
- * with all nc columns; the sums of a column live in acc[column][register]. The sequence of operations of an output does not
- * depend on nc, so neither do its bits. */
-
-/* Columns per pass: enough to hide the unpacking, few enough that a pass's activations stay near (see bench_kernels). */
-#ifndef AIOSK__NC
-#define AIOSK__NC 16
-#endif
-
-/* Asks for what is AIOSK__AHEAD bytes further on in the stream of weights: hardware prefetchers stop at the end of a 4 KiB
- * page. Addresses behind the matrix do no harm. */
-#ifndef AIOSK__AHEAD
-#define AIOSK__AHEAD 4096
-#endif
-V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
-    int32_t i;
-    AIOSK__UNROLL
-    for (i = 0; i < bytes; i += 64) AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
-}
-
-/* y of n rows, 16 lanes; order of the additions as in api.h. */
-V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const vf *acc) {
-    float *y = m->y + (uint64_t)c * m->y_stride + row;
-    const int32_t n = m->row1 - row;
-    int i;
-    if (n >= 16) {
-        for (i = 0; i < V_PER16; i++) {
-            vf t = acc[i];
-            if (m->bias) t = v_add(t, v_loadu(m->bias + row + i * V_W));
-            if (m->flags & AIOSK_MM_ADD) t = v_add(v_loadu(y + i * V_W), t);
-            v_storeu(y + i * V_W, t);
-        }
-    } else {
-        float b[16];
-        for (i = 0; i < V_PER16; i++) v_storeu(b + i * V_W, acc[i]);
-        for (i = 0; i < n; i++) {
-            float t = b[i];
-            if (m->bias) t = t + m->bias[row + i];
-            y[i] = m->flags & AIOSK_MM_ADD ? y[i] + t : t;
-        }
-    }
-}
-
-/* acc += (dw * dx) * S, the one float step of a block. */
-V_FN vf V_NAME(step)(vf acc, vf dw, const uint8_t *dx, vi s) {
-    return v_fma(v_mul(dw, v_set1(aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
-}
-/* acc -= (dmin * dx) * M */
-V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
-    return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
-}
-
-/* The micro-kernels, for blocks k to k1 - 1 of a row. p is block k of a panel; np panels, stride bytes apart, go together: an
- * activation is then loaded once for all of them. np is a constant, and nc is where it is 1. acc [nc][np][V_PER16]. */
-V_FN void V_NAME(panel_q4_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
-    const aiosk__a32 a = aiosk__a32_parts(n_in);
-    int32_t c;
-    int h, i, e;
-    for (; k < k1; k++, p += 288) {
-        for (h = 0; h < V_PER16; h++) {
-            const vi m = v_set1i(0x0F0F0F0F);
-            vi w[V_NP][8];
-            vf d[V_NP];
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                const uint8_t *q = p + (uint64_t)e * stride;
-                V_NAME(ahead)(q + h * (288 / V_PER16), 288 / V_PER16);
-                d[e] = v_load_f16(q + h * V_W * 2);
-                AIOSK__UNROLL
-                for (i = 0; i < 4; i++) {
-                    const vi t = v_loadi(q + 32 + i * 64 + h * V_W * 4);
-                    w[e][i] = i_and(t, m);
-                    w[e][i + 4] = i_and(i_srl4(t), m);
-                }
-            }
-            for (c = 0; c < nc; c++) {
-                const uint8_t *xc = x + (uint64_t)c * xs;
-                AIOSK__UNROLL
-                for (e = 0; e < np; e++) {
-                    vf *o = &acc[(c * np + e) * V_PER16 + h];
-                    const vi s = i_dot32_4(w[e], (const int8_t *)xc + k * 32, (int32_t)aiosk__u32(xc + a.sum8 + k * 4));
-                    *o = V_NAME(step)(*o, d[e], xc + a.d + k * 4, s);
-                }
-            }
-        }
-    }
-}
-
-V_FN void V_NAME(panel_q8_0)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
-    const aiosk__a32 a = aiosk__a32_parts(n_in);
-    int32_t c;
-    int h, i, e;
-    for (; k < k1; k++, p += 544) {
-        for (h = 0; h < V_PER16; h++) {
-            vi w[V_NP][8];
-            vf d[V_NP];
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                const uint8_t *q = p + (uint64_t)e * stride;
-                V_NAME(ahead)(q + h * (544 / V_PER16), 544 / V_PER16);
-                d[e] = v_load_f16(q + h * V_W * 2);
-                AIOSK__UNROLL
-                for (i = 0; i < 8; i++) w[e][i] = i_prep8(v_loadi(q + 32 + i * 64 + h * V_W * 4));
-            }
-            for (c = 0; c < nc; c++) {
-                const uint8_t *xc = x + (uint64_t)c * xs;
-                AIOSK__UNROLL
-                for (e = 0; e < np; e++) {
-                    vf *o = &acc[(c * np + e) * V_PER16 + h];
-                    const vi s = i_dot32_8(w[e], (const int8_t *)xc + k * 32, (int32_t)aiosk__u32(xc + a.sum128 + k * 4));
-                    *o = V_NAME(step)(*o, d[e], xc + a.d + k * 4, s);
-                }
-            }
-        }
-    }
-}
-
-V_FN void V_NAME(panel_q4_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
-    const aiosk__a256 a = aiosk__a256_parts(n_in);
-    int32_t c;
-    int h, i, j, e;
-    for (; k < k1; k++, p += 2304) {
-        for (h = 0; h < V_PER16; h++) {
-            const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030), m3f = v_set1i(0x3F3F3F3F), mff = v_set1i(0x00FF00FF);
-            vi sc[V_NP][2], mn[V_NP][4], s[AIOSK__NC][V_NP];
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) { /* scales and minima of sub-blocks 0..3 and 4..7, one byte each */
-                const uint8_t *q = p + (uint64_t)e * stride + 64 + h * V_W * 4;
-                const vi w0 = v_loadi(q), w1 = v_loadi(q + 64), w2 = v_loadi(q + 128);
-                const vi mn0 = i_and(w1, m3f), mn1 = i_or(i_and(i_srl4(w2), m), i_and(i_srl2(w1), m30));
-                sc[e][0] = i_and(w0, m3f);
-                sc[e][1] = i_or(i_and(w2, m), i_and(i_srl2(w0), m30));
-                mn[e][0] = i_and(mn0, mff);
-                mn[e][1] = i_and(i_srl8(mn0), mff);
-                mn[e][2] = i_and(mn1, mff);
-                mn[e][3] = i_and(i_srl8(mn1), mff);
-                for (c = 0; c < nc; c++) s[c][e] = v_zeroi();
-            }
-            for (j = 0; j < 8; j++) { /* sub-blocks: low, then high nibbles of the same bytes */
-                vi w[V_NP][8], t[V_NP];
-                AIOSK__UNROLL
-                for (e = 0; e < np; e++) {
-                    const uint8_t *q = p + (uint64_t)e * stride + 256 + (j >> 1) * 512 + h * V_W * 4;
-                    V_NAME(ahead)(p + (uint64_t)e * stride + j * 288 + h * (288 / V_PER16), 288 / V_PER16);
-                    if (j == 4) sc[e][0] = sc[e][1];
-                    t[e] = i_scale_u8(sc[e][0]);
-                    sc[e][0] = i_srl8(sc[e][0]);
-                    if (j & 1) {
-                        AIOSK__UNROLL
-                        for (i = 0; i < 8; i++) w[e][i] = i_and(i_srl4(v_loadi(q + i * 64)), m);
-                    } else {
-                        AIOSK__UNROLL
-                        for (i = 0; i < 8; i++) w[e][i] = i_and(v_loadi(q + i * 64), m);
-                    }
-                }
-                for (c = 0; c < nc; c++) {
-                    const int8_t *xc = (const int8_t *)x + (uint64_t)c * xs + k * 256 + j * 32;
-                    AIOSK__UNROLL
-                    for (e = 0; e < np; e++) s[c][e] = i_macc32_4(s[c][e], w[e], xc, t[e]);
-                }
-            }
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                const uint8_t *q = p + (uint64_t)e * stride + h * V_W * 2;
-                const vf d = v_load_f16(q), dmin = v_load_f16(q + 32);
-                for (c = 0; c < nc; c++) {
-                    const uint8_t *xc = x + (uint64_t)c * xs;
-                    const int16_t *b = (const int16_t *)(const void *)(xc + a.sum32) + k * 8;
-                    vf *o = &acc[(c * np + e) * V_PER16 + h];
-                    vi mm = i_macc_pair(i_macc_pair(v_zeroi(), mn[e][0], b), mn[e][1], b + 2);
-                    mm = i_macc_pair(i_macc_pair(mm, mn[e][2], b + 4), mn[e][3], b + 6);
-                    *o = V_NAME(step)(*o, d, xc + a.d + k * 4, s[c][e]);
-                    *o = V_NAME(step_min)(*o, dmin, xc + a.d + k * 4, mm);
-                }
-            }
-        }
-    }
-}
-
-/* Block of a panel: d 32 bytes, low nibbles 2048, high bits 1024, scales 256. */
-V_FN void V_NAME(panel_q6_k)(const uint8_t *p, uint64_t stride, const int np, const uint8_t *x, uint64_t xs, int32_t n_in,
-                             int32_t k, int32_t k1, const int32_t nc, vf *acc) {
-    const aiosk__a256 a = aiosk__a256_parts(n_in);
-    int32_t c;
-    int h, i, j, e;
-    for (; k < k1; k++, p += 3360) {
-        for (h = 0; h < V_PER16; h++) {
-            const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030);
-            vi s[AIOSK__NC][V_NP];
-            for (c = 0; c < nc; c++)
-                for (e = 0; e < np; e++) s[c][e] = v_zeroi();
-            for (j = 0; j < 8; j++) {
-                /* half j/4 of the block; 16 columns each at v and v + 32, where v = 64 * (j/2 % 2) + 16 * (j % 2) in it:
-                 * low or high nibbles of two runs of bytes, and two bits of one run */
-                const int32_t at = k * 256 + (j >> 2) * 128 + (j >> 1 & 1) * 64 + (j & 1) * 16;
-                vi u[V_NP][4], v[V_NP][4], su[V_NP], sv[V_NP];
-                AIOSK__UNROLL
-                for (e = 0; e < np; e++) {
-                    const uint8_t *b = p + (uint64_t)e * stride + 32 + h * V_W * 4;
-                    const uint8_t *ql = b + (j >> 2) * 1024 + (j & 1) * 256, *qh = b + 2048 + (j >> 2) * 512 + (j & 1) * 256;
-                    vi t = v_loadi(b + 3072 + (j >> 1) * 64);
-                    V_NAME(ahead)(p + (uint64_t)e * stride + j * 420 + h * (420 / V_PER16), 420 / V_PER16);
-                    if (j & 1) t = i_srl8(t);
-                    su[e] = i_scale_s8(t);
-                    sv[e] = i_scale_s8(i_srl16(t));
-                    if (j & 2) {
-                        AIOSK__UNROLL
-                        for (i = 0; i < 4; i++) {
-                            const vi g = v_loadi(qh + i * 64);
-                            u[e][i] = i_or(i_and(i_srl4(v_loadi(ql + i * 64)), m), i_and(g, m30));
-                            v[e][i] = i_or(i_and(i_srl4(v_loadi(ql + 512 + i * 64)), m), i_and(i_srl2(g), m30));
-                        }
-                    } else {
-                        AIOSK__UNROLL
-                        for (i = 0; i < 4; i++) {
-                            const vi g = v_loadi(qh + i * 64);
-                            u[e][i] = i_or(i_and(v_loadi(ql + i * 64), m), i_and(i_sll4(g), m30));
-                            v[e][i] = i_or(i_and(v_loadi(ql + 512 + i * 64), m), i_and(i_sll2(g), m30));
-                        }
-                    }
-                }
-                for (c = 0; c < nc; c++) {
-                    const int8_t *xc = (const int8_t *)x + (uint64_t)c * xs + at;
-                    const int32_t *z = (const int32_t *)(const void *)(x + (uint64_t)c * xs + a.sum8) + at / 8;
-                    AIOSK__UNROLL
-                    for (e = 0; e < np; e++)
-                        s[c][e] = i_macc16_6(i_macc16_6(s[c][e], u[e], xc, z, su[e]), v[e], xc + 32, z + 4, sv[e]);
-                }
-            }
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                const uint8_t *q = p + (uint64_t)e * stride;
-                const vf d = v_load_f16(q + h * V_W * 2);
-                vi sc[4], pairs[8];
-                for (i = 0; i < 4; i++) sc[i] = v_loadi(q + 3104 + i * 64 + h * V_W * 4);
-                i_pairs_s8(pairs, sc);
-                for (c = 0; c < nc; c++) {
-                    const uint8_t *xc = x + (uint64_t)c * xs;
-                    const vi t = i_fix6(s[c][e], pairs, (const int16_t *)(const void *)(xc + a.sum16) + k * 16);
-                    vf *o = &acc[(c * np + e) * V_PER16 + h];
-                    *o = V_NAME(step)(*o, d, xc + a.d + k * 4, t);
-                }
-            }
-        }
-    }
-}
-
-/* The matrix: panels outside, so that each is read from memory once per tile of columns, whose activations (768 KiB) stay
- * in a second-level cache of 1 MiB; passes of AIOSK__NC columns inside. One column has its own copy of the micro-kernel. */
-#define AIOSK__PANELS(T, t)                                                                                            \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) {                                                          \
-        const aiosk_type *type = aiosk_type_info(AIOSK_##T);                                                           \
-        const int32_t n = m->n_in / (int32_t)type->n_weights;                                                          \
-        const uint64_t stride = 16 * (uint64_t)n * type->n_bytes, xs = m->x_stride;                                    \
-        int32_t tile = (int32_t)(786432 / (xs ? xs : 1)), c0, c1, c, row, i;                                           \
-        vf acc[AIOSK__NC * V_NP * V_PER16];                                                                            \
-        tile = tile < AIOSK__NC ? AIOSK__NC : tile - tile % AIOSK__NC;                                                 \
-        for (c0 = 0; c0 < m->n_cols; c0 = c1) {                                                                        \
-            int np = 1;                                                                                                \
-            c1 = m->n_cols - c0 <= tile ? m->n_cols : c0 + tile;                                                       \
-            for (row = m->row0; row < m->row1; row += 16 * np) {                                                       \
-                const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row / 16) * stride;                              \
-                np = V_NP > 1 && c1 - c0 > 1 && m->row1 - row > 16 ? V_NP : 1;                                         \
-                for (c = c0; c < c1; c += AIOSK__NC) {                                                                 \
-                    const int32_t nc = c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC;                                        \
-                    const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c * xs;                                       \
-                    for (i = 0; i < nc * np * V_PER16; i++) acc[i] = v_zero();                                         \
-                    if (V_NP > 1 && np > 1) V_NAME(panel_##t)(p, stride, V_NP, x, xs, m->n_in, 0, n, nc, acc);         \
-                    else if (nc == 1) V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 0, n, 1, acc);                   \
-                    else V_NAME(panel_##t)(p, stride, 1, x, xs, m->n_in, 0, n, nc, acc);                               \
-                    for (i = 0; i < nc * np; i++)                                                                      \
-                        V_NAME(put)(m, c + i / np, row + 16 * (i % np), acc + i * V_PER16);                            \
-                }                                                                                                      \
-            }                                                                                                          \
-        }                                                                                                              \
-    }                                                                                                                  \
-    /* ROWS: 16 rows are packed run by run into a panel on the stack. */                                               \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) {                                                            \
-        const aiosk_type *type = aiosk_type_info(AIOSK_##T);                                                           \
-        const int32_t n = m->n_in / (int32_t)type->n_weights, run = 16384 / (16 * (int32_t)type->n_bytes);             \
-        const uint64_t row_bytes = (uint64_t)n * type->n_bytes, xs = m->x_stride;                                      \
-        int32_t c0, c, row, k, i;                                                                                      \
-        uint8_t AIOSK__ALIGN(64) buf[16384];                                                                           \
-        vf acc[64 * V_PER16];                                                                                          \
-        for (row = m->row0; row < m->row1; row += 16) {                                                                \
-            const int32_t nr = m->row1 - row < 16 ? m->row1 - row : 16;                                                \
-            if (nr < 16) memset(buf, 0, sizeof buf);                                                                   \
-            for (c0 = 0; c0 < m->n_cols; c0 += 64) {                                                                   \
-                const int32_t c1 = m->n_cols - c0 < 64 ? m->n_cols - c0 : 64;                                          \
-                const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * xs;                                          \
-                for (i = 0; i < c1 * V_PER16; i++) acc[i] = v_zero();                                                  \
-                for (k = 0; k < n; k += run) {                                                                         \
-                    const int32_t k1 = n - k < run ? n : k + run;                                                      \
-                    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * row_bytes + (uint64_t)k * type->n_bytes; \
-                    aiosk__move_rows(AIOSK_##T, buf, 0, nr, (uint64_t)(k1 - k), (uint8_t *)(uintptr_t)w, row_bytes, 0); \
-                    for (c = 0; c < c1; c += AIOSK__NC)                                                                \
-                        V_NAME(panel_##t)(buf, 0, 1, x + (uint64_t)c * xs, xs, m->n_in, k, k1,                         \
-                                          c1 - c < AIOSK__NC ? c1 - c : AIOSK__NC, acc + c * V_PER16);                 \
-                }                                                                                                      \
-                for (i = 0; i < c1; i++) V_NAME(put)(m, c0 + i, row, acc + i * V_PER16);                               \
-            }                                                                                                          \
-        }                                                                                                              \
-    }
-AIOSK__PANELS(Q4_0, q4_0)
-AIOSK__PANELS(Q8_0, q8_0)
-AIOSK__PANELS(Q4_K, q4_k)
-AIOSK__PANELS(Q6_K, q6_k)
-#undef AIOSK__PANELS
-
-/* ======== kernels/rows.inc, continued ======== */
-/* rows.inc: matrices as they are in the file, row after row: streamed tensors, and types without panels. Every FLT, A32 and
- * A256 type, with the numbers of lanes.inc. Expanded once per instruction set. */
-
-/* ---- integer types: any of them, through its definition in integers ----------------------------------------
- * 16 rows at a time, so that the float steps have a lane per row. A block is decoded once for up to 8 columns. */
-enum { V_NAME(rows_nc) = 8 };
-V_EXPORT void V_NAME(rows_ints)(const aiosk_matmul *m, int32_t type) {
-    const aiosk_type *t = aiosk_type_info(type);
-    const int32_t nw = (int32_t)t->n_weights, n = m->n_in / nw, k256 = t->family == AIOSK_A256;
-    const uint64_t row_bytes = (uint64_t)n * t->n_bytes;
-    const aiosk__a32 a = aiosk__a32_parts(m->n_in);
-    const aiosk__a256 b = aiosk__a256_parts(m->n_in);
-    int32_t row, c0, c, k, r, u, i;
-    aiosk__ints v;
-    int16_t w[256];
-    int32_t s[8][4][16], mm[8][16];
-    float d[4][16], dmin[4][16];
-    vf acc[8 * V_PER16];
-    for (row = m->row0; row < m->row1; row += 16) {
-        const int32_t nr = m->row1 - row < 16 ? m->row1 - row : 16;
-        for (c0 = 0; c0 < m->n_cols; c0 += V_NAME(rows_nc)) {
-            const int32_t nc = m->n_cols - c0 < V_NAME(rows_nc) ? m->n_cols - c0 : V_NAME(rows_nc);
-            const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * m->x_stride;
-            for (i = 0; i < nc * V_PER16; i++) acc[i] = v_zero();
-            memset(s, 0, sizeof s);
-            memset(mm, 0, sizeof mm);
-            memset(d, 0, sizeof d);
-            memset(dmin, 0, sizeof dmin);
-            v.unit = 32;
-            v.has_min = 0;
-            for (k = 0; k < n; k++) {
-                for (r = 0; r < nr; r++) {
-                    const uint8_t *p = (const uint8_t *)m->w + (uint64_t)(row + r) * row_bytes + (uint64_t)k * t->n_bytes;
-                    aiosk__unpack_ints(type, p, &v);
-                    for (i = 0; i < nw / 16; i++) i_scale16(w + i * 16, v.q + i * 16, k256 ? v.sc[i] : 1);
-                    for (u = 0; u < nw / v.unit; u++) {
-                        d[u][r] = v.d[u];
-                        dmin[u][r] = v.dmin[u];
-                        for (c = 0; c < nc; c++) {
-                            const int8_t *xc = (const int8_t *)x + (uint64_t)c * m->x_stride + k * nw + u * v.unit;
-                            s[c][u][r] = i_dot16(w + u * v.unit, xc, v.unit);
-                        }
-                    }
-                    if (k256 && v.has_min)
-                        for (c = 0; c < nc; c++) {
-                            const uint8_t *z = x + (uint64_t)c * m->x_stride + b.sum16 + k * 32;
-                            int32_t z16 = 0;
-                            for (i = 0; i < 16; i++) z16 += v.mn[i] * (int16_t)aiosk__u16(z + 2 * aiosk__pair_at(i));
-                            mm[c][r] = z16;
-                        }
-                }
-                for (u = 0; u < nw / v.unit; u++)
-                    for (c = 0; c < nc; c++) {
-                        const uint8_t *xc = x + (uint64_t)c * m->x_stride;
-                        const int32_t at = (k * nw + u * v.unit) / 32 * 4; /* A32: sums and scales are 4 bytes per 32 columns */
-                        const uint8_t *dx = xc + (k256 ? b.d + (uint32_t)k * 4 : a.d + (uint32_t)at);
-                        vf *o = &acc[c * V_PER16];
-                        for (i = 0; i < V_PER16; i++) {
-                            o[i] = V_NAME(step)(o[i], v_loadu(&d[u][i * V_W]), dx, v_loadi(&s[c][u][i * V_W]));
-                            if (v.has_min) {
-                                const vi z = k256 ? v_loadi(&mm[c][i * V_W]) : i_dup(xc + a.sum + at);
-                                o[i] = V_NAME(step_min)(o[i], v_loadu(&dmin[u][i * V_W]), dx, z);
-                            }
-                        }
-                    }
-            }
-            for (c = 0; c < nc; c++) V_NAME(put)(m, c0 + c, row, acc + c * V_PER16);
-        }
-    }
-}
-
-/* ---- float types ------------------------------------------------------------------------------------------- */
-
-V_FN vf V_NAME(load_w)(int32_t type, const uint8_t *w, int32_t i) {
-    return type == AIOSK_F32 ? v_loadu((const float *)(const void *)w + i)
-         : type == AIOSK_F16 ? v_load_f16(w + 2 * (uint32_t)i) : v_load_bf16(w + 2 * (uint32_t)i);
-}
-
-/* nr rows times nc columns, both constants after inlining; 16 partial sums each. */
-V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int32_t col, const int nr, const int nc) {
-    const int32_t size = type == AIOSK_F32 ? 4 : 2, full = m->n_in & ~15, tail = m->n_in - full;
-    const uint64_t rb = (uint64_t)m->n_in * (uint32_t)size;
-    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb, *x = (const uint8_t *)m->x + (uint64_t)col * m->x_stride;
-    vf acc[4 * 4 * V_PER16];
-    int32_t i;
-    int r, c, h;
-    AIOSK__UNROLL
-    for (i = 0; i < nr * nc * V_PER16; i++) acc[i] = v_zero();
-    for (i = 0; i < full; i += 16) {
-        AIOSK__UNROLL
-        for (h = 0; h < V_PER16; h++) {
-            vf xv[4];
-            AIOSK__UNROLL
-            for (c = 0; c < nc; c++) xv[c] = v_loadu((const float *)(const void *)(x + (uint64_t)c * m->x_stride) + i + h * V_W);
-            AIOSK__UNROLL
-            for (r = 0; r < nr; r++) {
-                const vf wv = V_NAME(load_w)(type, w + (uint64_t)r * rb, i + h * V_W);
-                AIOSK__UNROLL
-                for (c = 0; c < nc; c++) acc[(r * nc + c) * V_PER16 + h] = v_fma(wv, xv[c], acc[(r * nc + c) * V_PER16 + h]);
-            }
-        }
-    }
-    for (r = 0; r < nr; r++) {
-        for (c = 0; c < nc; c++) {
-            float *y = m->y + (uint64_t)(col + c) * m->y_stride + row + r;
-            vf *s = acc + (r * nc + c) * V_PER16;
-            float t;
-            if (tail) { /* zeros behind the last column, for the weights as for the activations */
-                float wt[16], xt[16];
-                memset(wt, 0, sizeof wt);
-                memset(xt, 0, sizeof xt);
-                memcpy(wt, w + (uint64_t)r * rb + (uint64_t)full * (uint32_t)size, (size_t)(tail * size));
-                memcpy(xt, x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, (size_t)tail * 4);
-                for (h = 0; h < V_PER16; h++)
-                    s[h] = v_fma(V_NAME(load_w)(type, (const uint8_t *)wt, h * V_W), v_loadu(xt + h * V_W), s[h]);
-            }
-            t = v_tree_add(s);
-            if (m->bias) t = t + m->bias[row + r];
-            *y = m->flags & AIOSK_MM_ADD ? *y + t : t;
-        }
-    }
-}
-
-/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). */
-V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
-    enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
-    int32_t row = m->row0, c;
-    if (V_W > 1) {
-        for (; row + 4 <= m->row1; row += 4) {
-            for (c = 0; c + NC <= m->n_cols; c += NC)
-                for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
-            for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
-        }
-    }
-    for (; row < m->row1; row++)
-        for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
-}
-
-#define AIOSK__ROWS_FLT(N, n)  V_EXPORT void V_NAME(rows_##n)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_##N); }
-#define AIOSK__ROWS_A32(N, n)  V_EXPORT void V_NAME(ints_##n)(const aiosk_matmul *m) { V_NAME(rows_ints)(m, AIOSK_##N); }
-#define AIOSK__ROWS_A256(N, n) AIOSK__ROWS_A32(N, n)
-#define AIOSK__ROWS_RAW(N, n)
-#define AIOSK__X(N, n, id, w, b, f) AIOSK__ROWS_##f(N, n)
-AIOSK__FORMATS(AIOSK__X)
-#undef AIOSK__X
-#undef AIOSK__ROWS_RAW
-#undef AIOSK__ROWS_A256
-#undef AIOSK__ROWS_A32
-#undef AIOSK__ROWS_FLT
+/* isa.inc: the float loops of an instruction set, its integer matrices, and the table. V_ISA_ID and V_ISA_TEXT name the set. */
 
 /* ======== kernels/quant.inc, continued ======== */
 /* quant.inc: f32 activations to int8 codes with their scales and sums (layout: pack.c, arithmetic: api.h).
@@ -8083,16 +11480,6 @@ V_FN float V_NAME(quantize_block)(const float *x, int32_t n, int8_t *q) {
     return amax / 127.0f;
 }
 
-/* Sum of 8 codes: as unsigned bytes in one word, in pairs, then by a multiplication into the top 16 bits. */
-AIOSK__INLINE int32_t V_NAME(sum8)(const int8_t *q) {
-    const uint64_t m = 0x00FF00FF00FF00FFu;
-    uint64_t v;
-    memcpy(&v, q, 8);
-    v ^= 0x8080808080808080u;
-    v = (v & m) + (v >> 8 & m);
-    return (int32_t)((v * 0x0001000100010001u) >> 48) - 8 * 128;
-}
-
 V_EXPORT void V_NAME(quantize_flt)(const float *x, int32_t n, void *dst) { memcpy(dst, x, (size_t)n * 4); }
 
 V_EXPORT void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
@@ -8102,7 +11489,7 @@ V_EXPORT void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
     for (k = 0; k < n / 32; k++) {
         int8_t *q = (int8_t *)dst + k * 32;
         const float d = V_NAME(quantize_block)(x + k * 32, 32, q);
-        const int32_t s = V_NAME(sum8)(q) + V_NAME(sum8)(q + 8) + V_NAME(sum8)(q + 16) + V_NAME(sum8)(q + 24);
+        const int32_t s = aiosk__sum8(q) + aiosk__sum8(q + 8) + aiosk__sum8(q + 16) + aiosk__sum8(q + 24);
         const int32_t s8 = s * -8, s128 = s * -128;
         memcpy(o + a.d + k * 4, &d, 4);
         memcpy(o + a.sum + k * 4, &s, 4);
@@ -8118,14 +11505,16 @@ V_EXPORT void V_NAME(quantize_a256)(const float *x, int32_t n, void *dst) {
     for (k = 0; k < n / 256; k++) {
         int8_t *q = (int8_t *)dst + k * 256;
         const float d = V_NAME(quantize_block)(x + k * 256, 256, q);
-        int32_t s8[32];
+        int32_t s8[32], s128[16];
         int16_t s16[16], s32[8];
-        for (i = 0; i < 32; i++) s8[i] = V_NAME(sum8)(q + i * 8);
+        for (i = 0; i < 32; i++) s8[i] = aiosk__sum8(q + i * 8);
         for (i = 0; i < 16; i++) s16[aiosk__pair_at(i)] = (int16_t)(s8[2 * i] + s8[2 * i + 1]);
         for (i = 0; i < 8; i++) s32[aiosk__pair_at(i)] = (int16_t)(s8[4 * i] + s8[4 * i + 1] + s8[4 * i + 2] + s8[4 * i + 3]);
+        for (i = 0; i < 16; i++) s128[i] = (s8[2 * i] + s8[2 * i + 1]) * -128;
         for (i = 0; i < 32; i++) s8[i] *= -32;
         memcpy(o + a.d + k * 4, &d, 4);
         memcpy(o + a.sum8 + k * 128, s8, 128);
+        memcpy(o + a.sum128 + k * 64, s128, 64);
         memcpy(o + a.sum16 + k * 32, s16, 32);
         memcpy(o + a.sum32 + k * 16, s32, 16);
     }
@@ -8674,69 +12063,1188 @@ V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const f
     V_NAME(store8)(v, hd_v, V, 4, s + 128);
 }
 
-/* ======== kernels/isa.inc, continued ======== */
+/* ======== kernels/floats.inc, continued ======== */
+/* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
+
+V_FN vf V_NAME(load_w)(int32_t type, const uint8_t *w, int32_t i) {
+    return type == AIOSK_F32 ? v_loadu((const float *)(const void *)w + i)
+         : type == AIOSK_F16 ? v_load_f16(w + 2 * (uint32_t)i) : v_load_bf16(w + 2 * (uint32_t)i);
+}
+
+/* nr rows times nc columns, both constants after inlining; 16 partial sums each. */
+V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int32_t col, const int nr, const int nc) {
+    const int32_t size = type == AIOSK_F32 ? 4 : 2, full = m->n_in & ~15, tail = m->n_in - full;
+    const uint64_t rb = (uint64_t)m->n_in * (uint32_t)size;
+    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb, *x = (const uint8_t *)m->x + (uint64_t)col * m->x_stride;
+    vf acc[4 * 4 * V_PER16];
+    int32_t i;
+    int r, c, h;
+    AIOSK__UNROLL
+    for (i = 0; i < nr * nc * V_PER16; i++) acc[i] = v_zero();
+    for (i = 0; i < full; i += 16) {
+        AIOSK__UNROLL
+        for (h = 0; h < V_PER16; h++) {
+            vf xv[4];
+            AIOSK__UNROLL
+            for (c = 0; c < nc; c++) xv[c] = v_loadu((const float *)(const void *)(x + (uint64_t)c * m->x_stride) + i + h * V_W);
+            AIOSK__UNROLL
+            for (r = 0; r < nr; r++) {
+                const vf wv = V_NAME(load_w)(type, w + (uint64_t)r * rb, i + h * V_W);
+                AIOSK__UNROLL
+                for (c = 0; c < nc; c++) acc[(r * nc + c) * V_PER16 + h] = v_fma(wv, xv[c], acc[(r * nc + c) * V_PER16 + h]);
+            }
+        }
+    }
+    for (r = 0; r < nr; r++) {
+        for (c = 0; c < nc; c++) {
+            float *y = m->y + (uint64_t)(col + c) * m->y_stride + row + r;
+            vf *s = acc + (r * nc + c) * V_PER16;
+            float t;
+            if (tail) { /* zeros behind the last column, for the weights as for the activations */
+                float wt[16], xt[16];
+                memset(wt, 0, sizeof wt);
+                memset(xt, 0, sizeof xt);
+                memcpy(wt, w + (uint64_t)r * rb + (uint64_t)full * (uint32_t)size, (size_t)(tail * size));
+                memcpy(xt, x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, (size_t)tail * 4);
+                for (h = 0; h < V_PER16; h++)
+                    s[h] = v_fma(V_NAME(load_w)(type, (const uint8_t *)wt, h * V_W), v_loadu(xt + h * V_W), s[h]);
+            }
+            t = v_tree_add(s);
+            if (m->bias) t = t + m->bias[row + r];
+            *y = m->flags & AIOSK_MM_ADD ? *y + t : t;
+        }
+    }
+}
+
+/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). */
+V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
+    enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
+    int32_t row = m->row0, c;
+    if (V_W > 1) {
+        for (; row + 4 <= m->row1; row += 4) {
+            for (c = 0; c + NC <= m->n_cols; c += NC)
+                for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
+            for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
+        }
+    }
+    for (; row < m->row1; row++)
+        for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
+}
+
+V_EXPORT void V_NAME(rows_f32)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F32); }
+V_EXPORT void V_NAME(rows_f16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F16); }
+V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_BF16); }
+
+/* ======== kernels/isa_table.inc, continued ======== */
+/* isa_table.inc: integer matrices with one set of dot products (V_NAME), and the table of an instruction set, whose other
+ * functions are those of V_BASE. */
+#if V_W > 1
+
+/* ======== kernels/unpack.inc, continued ======== */
+/* unpack.inc: panels to codes in registers, one short case per format; lane r is row r. ref.c says what the bits mean, and in the
+ * same words; pack.c where they are: a segment of dwords starts at a fixed byte of the block, element i 64 i behind it.
+ *   A32   unit():  32 columns of a block: codes w[8], scale d (NVFP4: one per 16), minimum dmin
+ *   A256  head():  scales of a block as bytes, four in a dword; minima as pairs of int16;  step(): 32 columns of it
+ * type, h, u and j are constants where it matters (after unrolling). kind and offset of the codes are in lanes.inc. */
+
+#define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
+#define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
+#define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+
+/* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
+V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
+    const vi t = table ? i_table(table) : v_zeroi();
+    int i;
+    AIOSK__UNROLL
+    for (i = 0; i < 4; i++) {
+        const vi a = AIOSK__DW(seg, i);
+        w[i] = table ? i_lut(t, AIOSK__LO(a)) : AIOSK__LO(a);
+        w[i + 4] = table ? i_lut(t, AIOSK__HI(a)) : AIOSK__HI(a);
+    }
+}
+/* The four 2-bit fields of byte b of each dword, through a table that has code c at c and at 4 c. */
+V_FN vi V_NAME(two)(vi a, const int b, vi t) {
+    const vi x = i_and(i_splat(a, b), v_set1i((int32_t)0xC0300C03));
+    return i_lut(t, AIOSK__LO(i_or(x, i_srl(x, 4))));
+}
+/* The four 3-bit fields of each dword below 2^12, through a table of 8. */
+V_FN vi V_NAME(three)(vi a, vi t) {
+    const vi x = i_or(i_and(a, v_set1i(7)), i_and(i_sll(a, 5), v_set1i(7 << 8)));
+    const vi y = i_or(i_and(i_sll(a, 10), v_set1i(7 << 16)), i_and(i_sll(a, 15), v_set1i(7 << 24)));
+    return i_lut(t, i_or(x, y));
+}
+V_FN vi V_NAME(prep_table)(const int8_t *t) { return i_prep8(i_table(t)); }
+
+V_FN void V_NAME(unit)(const int type, const uint8_t *p, const int h, const int u, vi *w, vf *d, vf *dmin) {
+    vi a;
+    int i;
+    dmin[0] = v_zero();
+    switch (type) {
+    case AIOSK_Q4_0:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 32, w, NULL);
+        break;
+    case AIOSK_Q4_1:
+        d[0] = AIOSK__F16(0);
+        dmin[0] = v_xorsign(AIOSK__F16(32), v_set1(-1.0f));
+        V_NAME(halves)(p, h, 64, w, NULL);
+        break;
+    case AIOSK_Q5_0:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 96, w, NULL);
+        a = AIOSK__DW(32, 0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_or(w[i], i_bits(a, i, 16));
+        break;
+    case AIOSK_Q5_1:
+        d[0] = AIOSK__F16(0);
+        dmin[0] = v_xorsign(AIOSK__F16(32), v_set1(-1.0f));
+        V_NAME(halves)(p, h, 128, w, NULL);
+        a = AIOSK__DW(64, 0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_or(w[i], i_bits(a, i, 16));
+        break;
+    case AIOSK_Q8_0:
+        d[0] = AIOSK__F16(0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(AIOSK__DW(32, i));
+        break;
+    case AIOSK_IQ4_NL:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 32, w, aiosk__iq4_levels);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(w[i]);
+        break;
+    case AIOSK_MXFP4: { /* aiosk__e8m0_half: 2^21 << e as bits for e = 0, 1, else (e - 1) << 23 */
+        const vi e = i_load_u8(p + h * V_W);
+        d[0] = v_sel_lt(v_cvt_i32_f32(e), v_set1(2.0f), i_as_float(i_sll(v_addi(e, v_set1i(1)), 21)),
+                        i_as_float(i_sll(v_subi(e, v_set1i(1)), 23)));
+        V_NAME(halves)(p, h, 16, w, aiosk__t_fp4);
+        break;
+    }
+    case AIOSK_NVFP4: /* aiosk__ue4m3_half */
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            const vi x = i_and(i_srl(AIOSK__DW(0, 0), 8 * (2 * u + i)), v_set1i(255)), e = i_and(x, v_set1i(127));
+            const vf f = v_cvt_i32_f32(x), g = v_cvt_i32_f32(e);
+            vf v = v_sel_lt(g, v_set1(8.0f), v_mul(g, v_set1(1.0f / 1024)), i_as_float(v_addi(i_sll(e, 20), v_set1i(119 << 23))));
+            v = v_sel_lt(v_set1(126.5f), f, v_sel_lt(f, v_set1(127.5f), v_zero(), v), v);
+            d[i] = v;
+        }
+        a = i_table(aiosk__t_fp4);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            const vi x = AIOSK__DW(64, 4 * u + i);
+            w[(i & 2) * 2 + (i & 1)] = i_lut(a, AIOSK__LO(x));
+            w[(i & 2) * 2 + (i & 1) + 2] = i_lut(a, AIOSK__HI(x));
+        }
+        break;
+    case AIOSK_Q1_0:
+        d[0] = AIOSK__F16(0);
+        a = AIOSK__DW(32, u);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_bits(a, i, 2);
+        break;
+    default: /* Q2_0 */
+        d[0] = AIOSK__F16(0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = V_NAME(two)(AIOSK__DW(32, 2 * u + (i >> 2)), i & 3, i_table(aiosk__t_two));
+        break;
+    }
+}
+
+/* Nibbles 0..3 of each dword to its bytes */
+V_FN vi V_NAME(nibbles)(vi a) {
+    const vi x = i_or(i_and(a, v_set1i(0xF)), i_and(i_sll(a, 4), v_set1i(0xF00)));
+    return i_or(x, i_or(i_and(i_sll(a, 8), v_set1i(0xF0000)), i_and(i_sll(a, 12), v_set1i(0xF000000))));
+}
+/* 2 s + 1 of bytes */
+V_FN vi V_NAME(odd)(vi a) { return i_addb(i_addb(a, a), v_set1i(0x01010101)); }
+/* The top nibbles of four dwords */
+V_FN vi V_NAME(tops)(vi a, vi b, vi c, vi d) {
+    const vi x = i_or(i_srl(a, 28), i_and(i_srl(b, 20), v_set1i(0xF00)));
+    return i_or(x, i_or(i_and(i_srl(c, 12), v_set1i(0xF0000)), i_and(i_srl(d, 4), v_set1i(0xF000000))));
+}
+/* Bytes as minima: two registers of pairs */
+V_FN void V_NAME(minima)(vi *mn, vi a) {
+    mn[0] = i_and(a, v_set1i(0x00FF00FF));
+    mn[1] = i_and(i_srl(a, 8), v_set1i(0x00FF00FF));
+}
+
+V_FN void V_NAME(head)(const int type, const uint8_t *p, const int h, vi *sc, vi *mn, vf *d, vf *dmin) {
+    const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030);
+    vi a, b, c;
+    int i;
+    dmin[0] = v_zero();
+    if (type != AIOSK_IQ1_M) d[0] = AIOSK__F16(0);
+    switch (type) {
+    case AIOSK_Q2_K:
+        dmin[0] = AIOSK__F16(32);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            a = AIOSK__DW(64, i);
+            sc[i] = i_and(a, m);
+            V_NAME(minima)(mn + 2 * i, AIOSK__HI(a));
+        }
+        break;
+    case AIOSK_Q3_K:
+        a = AIOSK__DW(32, 0);
+        b = AIOSK__DW(32, 1);
+        c = AIOSK__DW(32, 2);
+        sc[0] = i_or(i_and(a, m), i_and(i_sll(c, 4), m30));
+        sc[1] = i_or(i_and(b, m), i_and(i_sll(c, 2), m30));
+        sc[2] = i_or(AIOSK__HI(a), i_and(c, m30));
+        sc[3] = i_or(AIOSK__HI(b), i_and(i_srl(c, 2), m30));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) sc[i] = i_addb(sc[i], v_set1i((int32_t)0xE0E0E0E0)); /* - 32 */
+        break;
+    case AIOSK_Q4_K:
+    case AIOSK_Q5_K:
+        dmin[0] = AIOSK__F16(32);
+        a = AIOSK__DW(64, 0);
+        b = AIOSK__DW(64, 1);
+        c = AIOSK__DW(64, 2);
+        sc[0] = i_and(a, v_set1i(0x3F3F3F3F));
+        sc[1] = i_or(i_and(c, m), i_and(i_srl(a, 2), m30));
+        V_NAME(minima)(mn, i_and(b, v_set1i(0x3F3F3F3F)));
+        V_NAME(minima)(mn + 2, i_or(AIOSK__HI(c), i_and(i_srl(b, 2), m30)));
+        break;
+    case AIOSK_Q6_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) sc[i] = AIOSK__DW(3104, i);
+        break;
+    case AIOSK_IQ4_XS:
+        a = AIOSK__DW(64, 0);
+        b = i_load_u16(p + 32 + h * V_W * 2);
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            c = i_or(i_and(i_sll(b, 4), v_set1i(0x30)), i_and(i_sll(b, 10), v_set1i(0x3000)));
+            c = i_or(c, i_or(i_and(i_sll(b, 16), v_set1i(0x300000)), i_and(i_sll(b, 22), v_set1i(0x30000000))));
+            sc[i] = i_addb(i_or(V_NAME(nibbles)(a), c), v_set1i((int32_t)0xE0E0E0E0));
+            a = i_srl(a, 16);
+            b = i_srl(b, 8);
+        }
+        break;
+    case AIOSK_IQ1_S:
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            a = AIOSK__DW(544, 2 * i);
+            b = AIOSK__DW(544, 2 * i + 1);
+            c = i_or(i_and(i_srl(a, 12), v_set1i(7)), i_and(i_srl(a, 20), v_set1i(0x700)));
+            sc[i] = V_NAME(odd)(i_or(c, i_or(i_and(i_sll(b, 4), v_set1i(0x70000)), i_and(i_srl(b, 4), v_set1i(0x7000000)))));
+        }
+        break;
+    case AIOSK_IQ1_M: { /* the scale is in the top nibbles of four words */
+        uint16_t f[V_W];
+        int32_t g[V_W];
+        a = AIOSK__DW(768, 0);
+        b = AIOSK__DW(768, 1);
+        c = i_or(i_and(i_srl(a, 12), v_set1i(0xF)), i_and(i_srl(a, 24), v_set1i(0xF0)));
+        v_storei(g, i_or(c, i_or(i_and(i_srl(b, 4), v_set1i(0xF00)), i_and(i_srl(b, 16), v_set1i(0xF000)))));
+        for (i = 0; i < V_W; i++) f[i] = (uint16_t)g[i];
+        d[0] = v_mul(v_load_f16(f), v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            c = i & 2 ? b : a;
+            if (i & 1) c = i_srl(c, 16);
+            c = i_or(i_or(i_and(c, v_set1i(7)), i_and(i_sll(c, 5), v_set1i(0x700))),
+                     i_or(i_and(i_sll(c, 10), v_set1i(0x70000)), i_and(i_sll(c, 15), v_set1i(0x7000000))));
+            sc[i] = V_NAME(odd)(c);
+        }
+        break;
+    }
+    case AIOSK_IQ2_XXS:
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++)
+            sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(96, 8 * i), AIOSK__DW(96, 8 * i + 2), AIOSK__DW(96, 8 * i + 4), AIOSK__DW(96, 8 * i + 6)));
+        break;
+    case AIOSK_IQ2_XS:
+    case AIOSK_IQ2_S: {
+        const int at = type == AIOSK_IQ2_XS ? 32 : 160;
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            a = AIOSK__DW(at, i >> 1);
+            if (i & 1) a = i_srl(a, 16);
+            sc[i] = V_NAME(odd)(V_NAME(nibbles)(a));
+        }
+        break;
+    }
+    case AIOSK_IQ3_XXS:
+        d[0] = v_mul(d[0], v_set1(0.25f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++)
+            sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(1056, 4 * i), AIOSK__DW(1056, 4 * i + 1), AIOSK__DW(1056, 4 * i + 2), AIOSK__DW(1056, 4 * i + 3)));
+        break;
+    case AIOSK_IQ3_S:
+        a = AIOSK__DW(32, 0);
+        sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
+        sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
+        break;
+    default: break; /* TQ1_0, TQ2_0: no scales within */
+    }
+}
+
+/* Ternary digit n of bytes: ((b * 3^n) & 255) * 3 >> 8, even bytes and odd ones in the high halves of int16 */
+V_FN vi V_NAME(digit)(vi a, const int pow3) {
+    const vi three = v_set1i(0x00030003);
+    const vi even = i_mulhi16(i_mul16(a, v_set1i(pow3 * 256 * 0x10001)), three);
+    const vi odd = i_mulhi16(i_mul16(i_and(a, v_set1i((int32_t)0xFF00FF00)), v_set1i(pow3 * 0x10001)), three);
+    return i_or(even, i_sll(odd, 8));
+}
+/* aiosk__signs7 of four times 7 bits: bytes */
+V_FN vi V_NAME(signs7)(vi x) { /* x: bytes below 128 */
+    return i_or(x, i_lut(i_table(aiosk__t_parity), AIOSK__LO(i_xor(x, i_srl(x, 4)))));
+}
+V_FN vi V_NAME(sevens)(vi s) { /* bits 0..6, 7..13, 14..20, 21..27 of a dword to its bytes */
+    const vi x = i_or(i_and(s, v_set1i(0x7F)), i_and(i_sll(s, 1), v_set1i(0x7F00)));
+    return i_or(x, i_or(i_and(i_sll(s, 2), v_set1i(0x7F0000)), i_and(i_sll(s, 3), v_set1i(0x7F000000))));
+}
+/* Two entries of 4 times 2 bits with signs; g: which of the four of a step */
+V_FN void V_NAME(grid2)(vi *w, const uint16_t *grid, vi index, vi signs, const int g) {
+    const vi t = i_table(aiosk__t_iq2), e = i_gather16(grid, index);
+    w[2 * g] = i_prep8(i_negate(V_NAME(two)(e, 0, t), signs, 2 * g));
+    w[2 * g + 1] = i_prep8(i_negate(V_NAME(two)(e, 1, t), signs, 2 * g + 1));
+}
+V_FN void V_NAME(grid1)(vi *w, vi index, vi minus, const int g) { /* minus: 1 or 0, takes or adds one eighth */
+    const vi t = i_table(aiosk__t_iq1), e = i_gather16(aiosk__iq1_grid, index);
+    const vi delta = i_splat(v_subi(v_set1i(1), i_sll(minus, 1)), 0);
+    w[2 * g] = i_prep8(i_addb(V_NAME(two)(e, 0, t), delta));
+    w[2 * g + 1] = i_prep8(i_addb(V_NAME(two)(e, 1, t), delta));
+}
+
+V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int j, vi *w, const vi *sc) {
+    const vi m3 = v_set1i(0x03030303), m255 = v_set1i(255);
+    vi a, b, c, s0, s1;
+    int i;
+    switch (type) {
+    case AIOSK_Q2_K:
+    case AIOSK_TQ2_0: {
+        const int at = type == AIOSK_Q2_K ? 320 : 32;
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_and(i_srl(AIOSK__DW(at, (j >> 2) * 8 + i), 2 * (j & 3)), m3);
+        if (V_PREMUL && type == AIOSK_Q2_K) {
+            s0 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1)));
+            s1 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1) + 8));
+            AIOSK__UNROLL
+            for (i = 0; i < 8; i++) w[i] = i_mul16(w[i], i < 4 ? s0 : s1); /* bytes up to 45: no carry */
+        }
+        break;
+    }
+    case AIOSK_Q3_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = AIOSK__DW(224, i);
+            a = j < 2 ? i_sll(a, 2 - j) : i_srl(a, j - 2);
+            w[i] = i_or(i_and(i_srl(AIOSK__DW(736, (j >> 2) * 8 + i), 2 * (j & 3)), m3), i_and(a, v_set1i(0x04040404)));
+        }
+        if (V_PREMUL) { /* scale * (code - 4) + 124: bytes of 0..252; the carry between them is that of the true sum */
+            s0 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1)));
+            s1 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1) + 8));
+            b = i_sub16(v_set1i(0x7C7C7C7C), i_mul16(s0, v_set1i(0x04040404)));
+            c = i_sub16(v_set1i(0x7C7C7C7C), i_mul16(s1, v_set1i(0x04040404)));
+            AIOSK__UNROLL
+            for (i = 0; i < 8; i++) w[i] = i_add16(i_mul16(w[i], i < 4 ? s0 : s1), i < 4 ? b : c);
+        }
+        break;
+    case AIOSK_Q4_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = j & 1 ? AIOSK__HI(AIOSK__DW(256, (j >> 1) * 8 + i)) : AIOSK__LO(AIOSK__DW(256, (j >> 1) * 8 + i));
+        break;
+    case AIOSK_Q5_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = AIOSK__DW(256, i);
+            a = i_and(j < 4 ? i_sll(a, 4 - j) : i_srl(a, j - 4), v_set1i(0x10101010));
+            w[i] = i_or(j & 1 ? AIOSK__HI(AIOSK__DW(768, (j >> 1) * 8 + i)) : AIOSK__LO(AIOSK__DW(768, (j >> 1) * 8 + i)), a);
+        }
+        break;
+    case AIOSK_Q6_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            b = AIOSK__DW(2080, (j >> 2) * 8 + i);
+            b = i_and((j & 3) == 0 ? i_sll(b, 4) : (j & 3) == 1 ? i_sll(b, 2) : (j & 3) == 2 ? b : i_srl(b, 2), v_set1i(0x30303030));
+            a = AIOSK__DW(32, (j >> 2) * 16 + (j & 1) * 8 + i);
+            w[i] = i_or(j & 2 ? AIOSK__HI(a) : AIOSK__LO(a), b);
+        }
+        break;
+    case AIOSK_IQ4_XS:
+        V_NAME(halves)(p, h, 128 + j * 256, w, aiosk__iq4_levels);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(w[i]);
+        break;
+    case AIOSK_TQ1_0:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            const int at = j < 5 ? i : j < 7 || i < 4 ? 8 + (i & 3) : 12, n = j < 5 ? j : j < 7 || i < 4 ? 2 * (j - 5) + (i >> 2) : i - 4;
+            w[i] = V_NAME(digit)(AIOSK__DW(32, at), n == 0 ? 1 : n == 1 ? 3 : n == 2 ? 9 : n == 3 ? 27 : 81);
+        }
+        break;
+    case AIOSK_IQ1_S:
+        a = AIOSK__DW(32, j);
+        b = i_srl(AIOSK__DW(544, j >> 1), 16 * (j & 1));
+        c = i_and(i_srl(b, 15), v_set1i(1));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++)
+            V_NAME(grid1)(w, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(i_srl(b, 3 * i), v_set1i(7)), 8)), c, i);
+        break;
+    case AIOSK_IQ1_M:
+        a = AIOSK__DW(0, j);
+        b = i_srl(AIOSK__DW(512, j >> 1), 16 * (j & 1));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            c = i_srl(b, 4 * i);
+            V_NAME(grid1)(w, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(c, v_set1i(7)), 8)), i_and(i_srl(c, 3), v_set1i(1)), i);
+        }
+        break;
+    case AIOSK_IQ2_XXS:
+        a = AIOSK__DW(32, 2 * j);
+        s0 = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(32, 2 * j + 1)));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) V_NAME(grid2)(w, aiosk__iq2xxs_grid, i_and(i_srl(a, 8 * i), m255), s0, i);
+        break;
+    case AIOSK_IQ2_XS: /* words of 9 bits of index and 7 of signs */
+        a = AIOSK__DW(160, 2 * j);
+        b = AIOSK__DW(160, 2 * j + 1);
+        s0 = i_or(i_and(i_srl(a, 9), v_set1i(0x7F)), i_and(i_srl(a, 17), v_set1i(0x7F00)));
+        s0 = V_NAME(signs7)(i_or(s0, i_or(i_and(i_sll(b, 7), v_set1i(0x7F0000)), i_and(i_srl(b, 1), v_set1i(0x7F000000)))));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) V_NAME(grid2)(w, aiosk__iq2xs_grid, i_and(i_srl(i & 2 ? b : a, 16 * (i & 1)), v_set1i(511)), s0, i);
+        break;
+    case AIOSK_IQ2_S:
+        a = AIOSK__DW(288, j);
+        b = i_srl(AIOSK__DW(32, j >> 2), 8 * (j & 3));
+        s0 = AIOSK__DW(800, j);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++)
+            V_NAME(grid2)(w, aiosk__iq2s_grid, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(i_srl(b, 2 * i), v_set1i(3)), 8)), s0, i);
+        break;
+    case AIOSK_IQ3_XXS:
+    case AIOSK_IQ3_S: {
+        const int s = type == AIOSK_IQ3_S, at = s ? 96 : 32;
+        const vi t = i_table(s ? aiosk__t_iq3s : aiosk__t_iq3xxs);
+        if (s) s0 = AIOSK__DW(1248, j);
+        else s0 = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(1056, j)));
+        if (s) b = i_srl(AIOSK__DW(1120, j >> 2), 8 * (j & 3));
+        else b = v_zeroi();
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = i_and(i_srl(AIOSK__DW(at, 2 * j + (i >> 2)), 8 * (i & 3)), m255);
+            if (s) a = i_or(a, i_and(i_sll(b, 8 - i), v_set1i(256)));
+            w[i] = i_prep8(i_negate(V_NAME(three)(i_gather16(s ? aiosk__iq3s_grid : aiosk__iq3xxs_grid, a), t), s0, i));
+        }
+        break;
+    }
+    default: break;
+    }
+}
+#undef AIOSK__HI
+#undef AIOSK__LO
+#undef AIOSK__F16
+#undef AIOSK__DW
+
+/* ======== kernels/isa_table.inc, continued ======== */
+#endif
+
+/* ======== kernels/lanes.inc, continued ======== */
+/* lanes.inc: products of 16 rows with columns: a lane is a row, no sum crosses lanes. Expanded once per set of dot products
+ * over the v_* and i_* vocabulary.
+ *
+ * One column: a panel is unpacked into registers and multiplied there; one copy per format (one_*). Many columns: up to 256 columns
+ * of a few panels are unpacked once into codes of a byte (codes_*), which lie in the first-level cache while all columns
+ * are multiplied with them; the loops for that know only what kind of codes these are (cols_*). The sequence of float operations
+ * of an output is the same in all of them, so the bits are. */
+
+/* Asks for what is AIOSK__AHEAD bytes further on in the stream of weights: hardware prefetchers stop at the end of a 4 KiB
+ * page. Addresses behind the matrix do no harm. */
+#ifndef AIOSK__AHEAD
+#define AIOSK__AHEAD 4096
+#endif
+V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
+    int32_t i;
+    AIOSK__UNROLL
+    for (i = 0; i < bytes; i += 64) AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+}
+
+/* acc += (dw * dx) * S, the one float step of a block. */
+V_FN vf V_NAME(step_add)(vf acc, vf dw, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dw, v_set1(aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+/* acc -= (dmin * dx) * M */
+V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+
+/* ---- formats -------------------------------------------------------------------------------------------------
+ * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
+ * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. */
+#define AIOSK__A32(X) /* type, name, kind, offset, columns */                                                         \
+    X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
+    X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) X(MXFP4, mxfp4, 5, 12, 32) X(NVFP4, nvfp4, 5, 12, 16)         \
+    X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
+#define AIOSK__A256(X) /* type, name, kind, offset, columns, pairs of minima */                                        \
+    X(Q4_K, q4_k, 4, 0, 32, 4) X(Q5_K, q5_k, 5, 0, 32, 4) X(Q6_K, q6_k, 6, 32, 16, 0)                                   \
+    X(Q2_K, q2_k, V_PREMUL ? 6 : 4, 0, V_PREMUL ? 0 : 16, 8) X(Q3_K, q3_k, V_PREMUL ? 8 : 4, V_PREMUL ? 124 : 4,        \
+    V_PREMUL ? 0 : 16, 0) X(TQ1_0, tq1_0, 4, 1, 0, 0) X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)       \
+    AIOSK__GRIDS(X)
+#define AIOSK__GRIDS(X)                                                                                                \
+    X(IQ2_XXS, iq2_xxs, 7, -1, 32, 0) X(IQ2_XS, iq2_xs, 7, -1, 16, 0) X(IQ2_S, iq2_s, 7, -1, 16, 0)                     \
+    X(IQ3_XXS, iq3_xxs, 7, -1, 32, 0) X(IQ3_S, iq3_s, 7, -1, 32, 0) X(IQ1_S, iq1_s, 7, -1, 32, 0)                       \
+    X(IQ1_M, iq1_m, 7, -1, 16, 0)
+
+/* How a format goes through many columns: the codes that cols_* gets. Where V_BIAS8 and a product is not packed in halves, all
+ * codes are made equal: 128 above their meaning. */
+#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && (kind) != 6)
+
+/* Panels to codes */
+typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
+/* n_blocks of a panel times a column, in two ways: blocks k..k1-1 added to acc [16] */
+typedef void (*V_NAME(one_fn))(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc);
+/* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
+typedef struct V_NAME(cols) {
+    const aiosk__codes *t;
+    const uint8_t *x;
+    uint64_t xs;
+    float *acc;
+    int32_t n_in, k, n, n_cols;
+    int32_t offset, n_mn;   /* of the format; pairs of minima, 0 without */
+} V_NAME(cols);
+
+/* One more register to the parts of a group: [nc][np] */
+#define AIOSK__EACH(M)                     \
+    AIOSK__UNROLL                          \
+    for (c = 0; c < nc; c++) {             \
+        AIOSK__UNROLL                      \
+        for (e = 0; e < np; e++) { M; }    \
+    }
+
+/* ---- A32 ---- */
+/* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8 */
+V_FN vi V_NAME(start32)(const int offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+    if (offset == 0) return v_zeroi();
+    if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
+    if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
+    return v_set1i(-offset * (int32_t)aiosk__u32(xc + a.sum + k * 4));
+}
+/* The same over 16 columns, from their codes */
+V_FN vi V_NAME(start16)(const int offset, const uint8_t *x) {
+    return offset ? v_set1i(-offset * (aiosk__sum8((const int8_t *)x) + aiosk__sum8((const int8_t *)x + 8))) : v_zeroi();
+}
+/* nc columns times unit k of np panels: codes w, scales d, minima; acc += . columns: per scale. All const are constants. */
+V_FN void V_NAME(times32)(const int kind, const int offset, const int columns, const int has_min, const int np, const int nc, vi w[][8],
+                          vf d[][2], const vf *dmin, const uint8_t *x, uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+    const int n = columns / 4, run = I_RUN(kind, n);
+    int c, e, f, g, i;
+    AIOSK__UNROLL
+    for (g = 0; g < 8; g += n) { /* columns of one scale */
+        vi s[V_NC][V_NP];
+        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+                                     : V_NAME(start32)(offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__UNROLL
+        for (f = g; f < g + n; f += run) {
+            i_part p[V_NC][V_NP];
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], w[e][f], i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__UNROLL
+            for (i = f + 1; i < f + run; i++)
+                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], w[e][i], i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
+            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+        }
+        AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
+    }
+    if (has_min) {
+        AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
+                                                 i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
+    }
+}
+
+#define AIOSK__ONE(T, t, kind, offset, columns)                                                                       \
+    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
+        const aiosk__a32 a = aiosk__a32_parts(n_in);                                                                   \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16 };                                          \
+        vf s[V_PER16][1][V_NP];                                                                                        \
+        int h, u;                                                                                                      \
+        for (h = 0; h < V_PER16; h++) s[h][0][0] = v_loadu(acc + h * V_W);                                             \
+        for (; k < k1; k++, p += bytes) {                                                                              \
+            V_NAME(ahead)(p, bytes);                                                                                   \
+            for (u = 0; u < nu; u++)                                                                                   \
+                for (h = 0; h < V_PER16; h++) {                                                                        \
+                    vi w[1][8];                                                                                        \
+                    vf d[1][2], dmin;                                                                                  \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                               \
+                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), columns, (offset) == 0, 1, 1, w, d, &dmin, x, 0, \
+                                    a, k * nu + u, s[h]);                                                              \
+                }                                                                                                      \
+        }                                                                                                              \
+        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, s[h][0][0]);                                             \
+    }                                                                                                                  \
+    V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16, even = (offset) >= 0 && V_BIAS8 ? 128 - (offset) : 0 }; \
+        int h, u, i, at = 0;                                                                                           \
+        for (; n > 0; n--, p += bytes) {                                                                               \
+            V_NAME(ahead)(p, bytes);                                                                                   \
+            for (u = 0; u < nu; u++, at++)                                                                             \
+                for (h = 0; h < V_PER16; h++) {                                                                        \
+                    vi w[8];                                                                                           \
+                    vf d[2], dmin;                                                                                     \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w, d, &dmin);                                                     \
+                    AIOSK__UNROLL                                                                                      \
+                    for (i = 0; i < 8; i++)                                                                            \
+                        v_storei(o->code[at * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+                    v_storeu(o->d[(columns) == 16 ? 2 * at : at] + h * V_W, d[0]);                                     \
+                    if ((columns) == 16) v_storeu(o->d[2 * at + 1] + h * V_W, d[1]);                                   \
+                    if ((offset) == 0) v_storeu(o->dmin[at] + h * V_W, dmin);                                          \
+                }                                                                                                      \
+        }                                                                                                              \
+    }
+
+/* nc columns from column c0 */
+V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int columns, const int nc, int32_t c0) {
+    const aiosk__a32 a = aiosk__a32_parts(m->n_in);
+    const uint64_t xs = m->xs;
+    const uint8_t *x = m->x + (uint64_t)c0 * xs;
+    float *o = m->acc + (int64_t)c0 * V_NP * 16;
+    const int np = V_NP, has_min = m->n_mn, offset = V_BIAS8 ? 128 : kind == 8 ? 0 : m->offset;
+    int32_t u;
+    int h, i, e, c;
+    for (c = 0; c < nc; c++) /* the next group */
+        for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
+    for (h = 0; h < V_PER16; h++) {
+        vf acc[V_NC][V_NP];
+        AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
+        for (u = 0; u < m->n; u++) {
+            vi w[V_NP][8];
+            vf d[V_NP][2], dmin[V_NP];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                AIOSK__UNROLL
+                for (i = 0; i < 8; i++) w[e][i] = v_loadi(m->t[e].code[u * 8 + i] + h * V_W * 4);
+                d[e][0] = v_loadu(m->t[e].d[columns == 16 ? 2 * u : u] + h * V_W);
+                d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
+                dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
+            }
+            V_NAME(times32)(kind, offset, columns, has_min, np, nc, w, d, dmin, x, xs, a, m->k + u, acc);
+        }
+        AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
+    }
+}
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
+    int32_t c = 0;
+    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, columns, V_NC, c);
+    for (; c < m->n_cols; c++) V_NAME(group_a32)(m, kind, columns, 1, c);
+}
+
+/* ---- A256 ---- */
+/* The scales of step j from bytes sc */
+V_FN void V_NAME(step_scales)(const int kind, const int columns, const vi *sc, const int j, vi *t) {
+    t[0] = t[1] = sc[0];
+    if (columns == 32) t[0] = i_scale(kind, i_srl(sc[j >> 2], 8 * (j & 3)));
+    if (columns == 16) {
+        const vi a = i_srl(sc[j >> 1], 16 * (j & 1));
+        t[0] = i_scale(kind, a);
+        t[1] = i_scale(kind, i_srl(a, 8));
+    }
+}
+/* nc columns times step j (32 columns) of np panels: codes w, scales t; s += . x: block k of the first column */
+V_FN void V_NAME(times256)(const int kind, const int columns, const int np, const int nc, vi w[][8], vi t[][2], const uint8_t *x,
+                           uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
+    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind);
+    int c, e, f, i;
+    AIOSK__UNROLL
+    for (f = 0; f < 8; f += pair ? 2 * run : run) {
+        i_part p[V_NC][V_NP], q[V_NC][V_NP];
+#define AIOSK__X(i) i_dup(x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+#define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
+#define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
+        if (columns == 0) {
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], w[e][f], AIOSK__X(f)))
+        } else if (V_BIAS8 && kind == 6) {
+            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), w[e][f], AIOSK__X(f)))
+            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), w[e][f + run], AIOSK__X(f + run)))
+        } else if (V_BIAS8 && kind > 6) {
+            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), w[e][f], AIOSK__X(f)))
+        } else {
+            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), w[e][f], AIOSK__X(f)))
+            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), w[e][f + run], AIOSK__X(f + run)))
+        }
+        AIOSK__UNROLL
+        for (i = f + 1; i < f + run; i++) {
+            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], w[e][i], AIOSK__X(i)))
+            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], w[e][i + run], AIOSK__X(i + run)))
+        }
+        if (columns == 0) {
+            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+        } else {
+            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], t[e][n == 4 && f >= 4]))
+        }
+#undef AIOSK__Z
+#undef AIOSK__Z8
+#undef AIOSK__X
+    }
+}
+/* What is left to take off: offset * sum of scale * sum of x, where the products did not */
+#define AIOSK__LEFT(kind, offset, columns) ((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX) ? (offset) : 0)
+V_FN vi V_NAME(left)(const int offset, vi s, const vi *sc, const uint8_t *sum16) {
+    vi t = v_zeroi(), p[2];
+    int i;
+    for (i = 0; i < 4; i++) {
+        i_pairs(p, sc[i]);
+        t = i_macc_pair(t, p[0], (const int16_t *)(const void *)sum16 + 4 * i);
+        t = i_macc_pair(t, p[1], (const int16_t *)(const void *)sum16 + 4 * i + 2);
+    }
+    return v_subi(s, i_sll(t, offset == 32 ? 5 : 2));
+}
+/* The sum over a whole block of unscaled codes, times -offset */
+V_FN vi V_NAME(start256)(const int offset, const uint8_t *xc, const aiosk__a256 a, int32_t k) {
+    const int16_t *z = (const int16_t *)(const void *)(xc + a.sum32) + k * 8;
+    return offset ? v_set1i(-offset * (z[0] + z[1] + z[2] + z[3] + z[4] + z[5] + z[6] + z[7])) : v_zeroi();
+}
+V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf d, vf dmin, const vi *mn, const int n_mn, vi s, vf acc) {
+    const uint8_t *dx = xc + a.d + k * 4;
+    const int16_t *b = (const int16_t *)(const void *)(n_mn == 4 ? xc + a.sum32 + k * 16 : xc + a.sum16 + k * 32);
+    vi m = v_zeroi();
+    int i;
+    acc = V_NAME(step_add)(acc, d, dx, s);
+    if (!n_mn) return acc;
+    for (i = 0; i < n_mn; i++) m = i_macc_pair(m, mn[i], b + 2 * i);
+    return V_NAME(step_min)(acc, dmin, dx, m);
+}
+
+#define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)                                                               \
+    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
+        const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                 \
+        enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                            \
+        vf o[V_PER16];                                                                                                 \
+        int h, i, j, g;                                                                                                \
+        for (h = 0; h < V_PER16; h++) o[h] = v_loadu(acc + h * V_W);                                                   \
+        for (; k < k1; k++, p += bytes)                                                                                \
+            for (h = 0; h < V_PER16; h++) {                                                                            \
+                vi sc[4], mn[8], w[1][8], r[1][2], s[1][V_NP];                                                         \
+                vf d, dmin;                                                                                            \
+                s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
+                V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
+                for (g = 0; g < 8; g += (kind) == 7 ? 1 : 4) {              /* a grid's step is long as it is */       \
+                    AIOSK__UNROLL                                                                                      \
+                    for (i = 0; i < ((kind) == 7 ? 1 : 4); i++) {                                                      \
+                        j = g + i;                                                                                     \
+                        V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
+                        V_NAME(step)(AIOSK_##T, p, h, j, w[0], sc);                                                    \
+                        V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
+                        V_NAME(times256)(kind, columns, 1, 1, w, r, x, 0, a, k, j, s);                                 \
+                    }                                                                                                  \
+                }                                                                                                      \
+                if (AIOSK__LEFT(kind, offset, columns))                                                                \
+                    s[0][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[0][0], sc, x + a.sum16 + k * 32);     \
+                o[h] = V_NAME(block_end)(x, a, k, d, dmin, mn, n_mn, s[0][0], o[h]);                                   \
+            }                                                                                                          \
+        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, o[h]);                                                   \
+    }
+#define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
+    V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
+        enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
+        int h, i, j;                                                                                                   \
+        (void)n;                                                                                                       \
+        for (h = 0; h < V_PER16; h++) {                                                                                \
+            vi sc[4], mn[8], w[8];                                                                                     \
+            vf d, dmin;                                                                                                \
+            V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                          \
+            v_storeu(o->d[0] + h * V_W, d);                                                                            \
+            v_storeu(o->dmin[0] + h * V_W, dmin);                                                                      \
+            for (i = 0; i < ((columns) == 0 ? 0 : (columns) == 16 ? 4 : 2); i++) v_storei(o->sc[i] + h * V_W, sc[i]);  \
+            for (i = 0; i < n_mn; i++) v_storei(o->mn[i] + h * V_W, mn[i]);                                            \
+            for (j = 0; j < 8; j++) {                                                                                  \
+                V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                                     \
+                V_NAME(step)(AIOSK_##T, p, h, j, w, sc);                                                               \
+                AIOSK__UNROLL                                                                                          \
+                for (i = 0; i < 8; i++)                                                                                \
+                    v_storei(o->code[j * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
+V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int columns, const int nc, int32_t c0) {
+    const aiosk__a256 a = aiosk__a256_parts(m->n_in);
+    const uint64_t xs = m->xs;
+    const uint8_t *x = m->x + (uint64_t)c0 * xs;
+    float *o = m->acc + (int64_t)c0 * V_NP * 16;
+    const int32_t k = m->k;
+    const int np = V_NP, left = AIOSK__LEFT(kind, m->offset, columns), n_mn = m->n_mn;
+    int h, i, e, c, j;
+    for (c = 0; c < nc; c++) /* the next group */
+        for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
+    for (h = 0; h < V_PER16; h++) {
+        vi s[V_NC][V_NP];
+        AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        for (j = 0; j < 8; j++) {
+            vi w[V_NP][8], t[V_NP][2];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                AIOSK__UNROLL
+                for (i = 0; i < 8; i++) w[e][i] = v_loadi(m->t[e].code[j * 8 + i] + h * V_W * 4);
+                t[e][0] = t[e][1] = w[e][0];
+                if (columns == 32) t[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
+                if (columns == 16) {
+                    const vi b = i_srl(v_loadi(m->t[e].sc[j >> 1] + h * V_W), 16 * (j & 1));
+                    t[e][0] = i_scale(kind, b);
+                    t[e][1] = i_scale(kind, i_srl(b, 8));
+                }
+            }
+            V_NAME(times256)(kind, columns, np, nc, w, t, x, xs, a, k, j, s);
+        }
+        AIOSK__UNROLL
+        for (e = 0; e < np; e++) {
+            const vf d = v_loadu(m->t[e].d[0] + h * V_W), dmin = v_loadu(m->t[e].dmin[0] + h * V_W);
+            vi mn[8], sc[4];
+            for (i = 0; i < n_mn; i++) mn[i] = v_loadi(m->t[e].mn[i] + h * V_W);
+            if (left) for (i = 0; i < 4; i++) sc[i] = v_loadi(m->t[e].sc[i] + h * V_W);
+            for (c = 0; c < nc; c++) {
+                const uint8_t *xc = x + (uint64_t)c * xs;
+                float *y = o + (c * np + e) * 16 + h * V_W;
+                vi z = s[c][e];
+                if (left) z = V_NAME(left)(left, z, sc, xc + a.sum16 + k * 32);
+                v_storeu(y, V_NAME(block_end)(xc, a, k, d, dmin, mn, n_mn, z, v_loadu(y)));
+            }
+        }
+    }
+}
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
+    int32_t c = 0;
+    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
+    for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
+}
+#undef AIOSK__EACH
+
+/* ======== kernels/matmul.inc, continued ======== */
+/* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
+ * the codes are unpacked to. The products themselves are in lanes.inc. Expanded once per set of dot products. */
+
+/* y of n rows, 16 lanes; order of the additions as in api.h. */
+V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float *acc) {
+    float *y = m->y + (uint64_t)c * m->y_stride + row;
+    const int32_t n = m->row1 - row;
+    int i;
+    if (n >= 16) {
+        for (i = 0; i < V_PER16; i++) {
+            vf t = v_loadu(acc + i * V_W);
+            if (m->bias) t = v_add(t, v_loadu(m->bias + row + i * V_W));
+            if (m->flags & AIOSK_MM_ADD) t = v_add(v_loadu(y + i * V_W), t);
+            v_storeu(y + i * V_W, t);
+        }
+    } else {
+        for (i = 0; i < n; i++) {
+            float t = acc[i];
+            if (m->bias) t = t + m->bias[row + i];
+            y[i] = m->flags & AIOSK_MM_ADD ? y[i] + t : t;
+        }
+    }
+}
+
+typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+typedef struct V_NAME(form) {
+    int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
+    V_NAME(one_fn) one;
+    V_NAME(codes_fn) codes;
+} V_NAME(form);
+
+#define AIOSK__COLS(f, kind, columns) \
+    V_EXPORT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
+#if V_W == 1
+#define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
+#define AIOSK__COLS_A256(X) X(a256, 8, 16)
+#elif V_BIAS8
+#define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#else
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16) \
+    X(a256, 4, 0)
+#endif
+AIOSK__COLS_A32(AIOSK__COLS)
+AIOSK__COLS_A256(AIOSK__COLS)
+#undef AIOSK__COLS
+
+/* The loop for the codes of a format */
+static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
+    const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) || (V_BIAS8 && f->columns == 0) ||
+                         (V_BIAS8 && family == AIOSK_A32) ? 8 : f->kind;
+#define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
+    const int32_t columns = f->columns;
+    if (family == AIOSK_A32) { AIOSK__COLS_A32(AIOSK__COLS) }
+    else { AIOSK__COLS_A256(AIOSK__COLS) }
+#undef AIOSK__COLS
+    return NULL;
+}
+#undef AIOSK__COLS_A32
+#undef AIOSK__COLS_A256
+
+#if V_W == 1
+/* Codes by way of the definition of each type (ref.c): rows at src, or a panel. */
+static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, uint64_t row_bytes, int32_t nr, int32_t n, aiosk__codes *o) {
+    const aiosk_type *t = aiosk_type_info(type);
+    uint8_t block[512];
+    aiosk__ints v;
+    int32_t r, k, i, u, at;
+    for (r = 0; r < 16; r++) {
+        for (k = 0; k < n; k++) {
+            const int32_t nw = (int32_t)t->n_weights;
+            const uint8_t *b = src + (uint64_t)r * row_bytes + (uint64_t)k * t->n_bytes;
+            if (r >= nr) memset(&v, 0, sizeof v);
+            else {
+                if (layout == AIOSK_PANELS) {
+                    aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
+                    b = block;
+                }
+                aiosk__unpack_ints(type, b, &v);
+            }
+            for (i = 0; i < nw / 4; i++) memcpy(o->code[k * (nw / 4) + i] + 4 * r, v.q + 4 * i, 4);
+            if (v.unit == 0) v.unit = t->family == AIOSK_A256 ? 256 : type == AIOSK_NVFP4 ? 16 : 32;
+            for (u = 0, at = k * (nw / v.unit); u < nw / v.unit; u++) {
+                o->d[at + u][r] = v.d[u];
+                o->dmin[(at + u) % 8][r] = v.dmin[u];
+            }
+            if (t->family != AIOSK_A256) continue;
+            for (i = 0; i < 4; i++) {
+                const int16_t *m = v.mn + 4 * i;
+                o->sc[i][r] = (int32_t)((uint32_t)(v.sc[4 * i] & 255) | (uint32_t)(v.sc[4 * i + 1] & 255) << 8 |
+                                        (uint32_t)(v.sc[4 * i + 2] & 255) << 16 | (uint32_t)(v.sc[4 * i + 3] & 255) << 24);
+                o->mn[2 * i][r] = m[0] | m[2] << 16;
+                o->mn[2 * i + 1][r] = m[1] | m[3] << 16;
+            }
+        }
+    }
+}
+#else
+/* 16 rows of n_blocks blocks from the file's order to a panel's. */
+V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel) {
+    const aiosk__panel *f = aiosk__find_panel(type);
+    const uint64_t bytes = aiosk_type_info(type)->n_bytes;
+    int32_t k, s, i, r, h, e;
+    if (n_rows < 16) {
+        memset(panel, 0, (size_t)(16 * bytes) * (size_t)n_blocks);
+        aiosk__move_rows(type, panel, 0, n_rows, (uint64_t)n_blocks, (uint8_t *)(uintptr_t)w, row_bytes, 0);
+        return;
+    }
+    for (r = 0; r < 16; r++) { /* the next run: hardware follows fewer streams than these */
+        const uint8_t *a = w + (uint64_t)r * row_bytes + bytes * (uint64_t)n_blocks;
+        for (i = 0; i < (int32_t)bytes * n_blocks; i += 64) AIOSK__PREFETCH(a + i);
+    }
+    for (k = 0; k < n_blocks; k++, w += bytes) {
+        for (s = 0; s < 5 && f->seg[s].count; s++) {
+            const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
+            const uint8_t *a = w + f->seg[s].off;
+            for (i = 0; elem == 4 && i + 4 <= n; i += 4)
+                for (h = 0; h < V_PER16; h++) {
+                    vi o[4];
+                    i_rows4(o, a + i * 4 + (uint64_t)(h * V_W) * row_bytes, row_bytes);
+                    for (e = 0; e < 4; e++) v_storei(panel + (i + e) * 64 + h * V_W * 4, o[e]);
+                }
+            if (elem == 4)
+                for (; i < n; i++)
+                    for (r = 0; r < 16; r++) memcpy(panel + i * 64 + r * 4, a + i * 4 + (uint64_t)r * row_bytes, 4);
+            else if (elem == 2)
+                for (i = 0; i < n; i++)
+                    for (r = 0; r < 16; r++) memcpy(panel + i * 32 + r * 2, a + i * 2 + (uint64_t)r * row_bytes, 2);
+            else
+                for (r = 0; r < 16; r++) panel[r] = a[(uint64_t)r * row_bytes];
+            panel += 16 * elem * n;
+        }
+    }
+}
+#endif
+
+/* Columns whose activations are kept near while all rows pass: 768 KiB, in a second-level cache of 1 MiB or more; so many sums
+ * stay on the stack, too. */
+enum { V_NAME(max_cols) = 128, V_NAME(run_bytes) = 8192 };
+
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
+    const aiosk_type *t = aiosk_type_info(f->type);
+    const int32_t n = m->n_in / (int32_t)t->n_weights, per = 256 / (int32_t)t->n_weights;
+    const uint64_t row_bytes = (uint64_t)n * t->n_bytes, block16 = 16 * t->n_bytes;
+    const uint8_t *w = (const uint8_t *)m->w, *x = (const uint8_t *)m->x;
+#if V_W > 1
+    uint8_t AIOSK__ALIGN(64) run[V_NAME(run_bytes)];
+#endif
+    float AIOSK__ALIGN(64) acc[V_NAME(max_cols) * V_NP * 16];
+    aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
+    V_NAME(cols) job;
+    int32_t row, k, c, c0, e, tile;
+    if (m->n_cols == 1 && f->one) {
+#if V_W > 1
+        const int32_t most = (int32_t)(V_NAME(run_bytes) / block16);
+        for (row = m->row0; row < m->row1; row += 16) {
+            memset(acc, 0, 64);
+            if (layout == AIOSK_PANELS) f->one(w + (uint64_t)row * row_bytes, x, m->n_in, 0, n, acc);
+            for (k = 0; layout == AIOSK_ROWS && k < n; k += most) {
+                const int32_t k1 = n - k < most ? n : k + most;
+                V_NAME(gather)(f->type, w + (uint64_t)row * row_bytes + (uint64_t)k * t->n_bytes, row_bytes,
+                               m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
+                f->one(run, x, m->n_in, k, k1, acc);
+            }
+            V_NAME(put)(m, 0, row, acc);
+        }
+#endif
+        return;
+    }
+    tile = (int32_t)(786432 / (m->x_stride ? m->x_stride : 1));
+    tile = tile > V_NAME(max_cols) ? V_NAME(max_cols) : tile < 8 ? 8 : tile & ~7;
+    job.t = codes;
+    job.xs = m->x_stride;
+    job.acc = acc;
+    job.n_in = m->n_in;
+    job.offset = f->offset;
+    job.n_mn = f->n_mn;
+    for (c0 = 0; c0 < m->n_cols; c0 += tile) {
+        const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
+        job.n_cols = m->n_cols - c0 < tile ? m->n_cols - c0 : tile;
+        job.x = x + (uint64_t)c0 * m->x_stride;
+        for (row = m->row0; row < m->row1; row += 16 * V_NP) {
+            memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
+            for (k = 0; k < n; k += per) {
+                const int32_t nb = n - k < per ? n - k : per;
+                for (e = 0; e < V_NP; e++) {
+                    const int32_t r = row + 16 * e, nr = m->row1 - r < 16 ? m->row1 - r : 16;
+                    const uint8_t *src = w + (uint64_t)r * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
+                    if (nr <= 0) memset(&codes[e], 0, sizeof codes[e]);
+#if V_W == 1
+                    else V_NAME(codes_any)(f->type, layout, src, row_bytes, layout == AIOSK_PANELS ? 16 : nr, nb, &codes[e]);
+#else
+                    else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
+                    else {
+                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run);
+                        f->codes(run, nb, &codes[e]);
+                    }
+#endif
+                }
+                job.k = t->family == AIOSK_A256 ? k : k * ((int32_t)t->n_weights / 32);
+                job.n = nb * ((int32_t)t->n_weights / 32);
+                cols(&job);
+            }
+            for (e = 0; e < V_NP && row + 16 * e < m->row1; e++)
+                for (c = 0; c < job.n_cols; c++) V_NAME(put)(m, c0 + c, row + 16 * e, acc + (c * V_NP + e) * 16);
+        }
+    }
+}
+
+/* ---- one entry per type and layout ---- */
+#if V_W == 1
+#define AIOSK__FORM_A32(T, t, kind, offset, columns) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
+#else
+#define AIOSK__FORM_A32(T, t, kind, offset, columns) \
+    {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(one_##t), V_NAME(codes_##t)}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn) \
+    {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(one_##t), V_NAME(codes_##t)}
+AIOSK__A32(AIOSK__ONE)
+AIOSK__A256(AIOSK__ONE_K)
+AIOSK__A256(AIOSK__CODES_K)
+#endif
+#define AIOSK__X(T, t, kind, offset, columns) \
+    static const V_NAME(form) V_NAME(form_##t) = AIOSK__FORM_A32(T, t, kind, offset, columns); \
+    AIOSK__ENTRY(t)
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) \
+    static const V_NAME(form) V_NAME(form_##t) = AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn); \
+    AIOSK__ENTRY(t)
+#define AIOSK__ENTRY(t) \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); } \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
+AIOSK__A32(AIOSK__X)
+AIOSK__A256(AIOSK__XK)
+#undef AIOSK__XK
+#undef AIOSK__X
+#undef AIOSK__ENTRY
+#undef AIOSK__FORM_A256
+#undef AIOSK__FORM_A32
+#undef AIOSK__CODES_K
+#undef AIOSK__ONE_K
+#undef AIOSK__ONE
+#undef AIOSK__LEFT
+#undef AIOSK__EVEN
+#undef AIOSK__GRIDS
+#undef AIOSK__A256
+#undef AIOSK__A32
+
+/* ======== kernels/isa_table.inc, continued ======== */
 #define AIOSK__NO {NULL, NULL},
-#define AIOSK__F(n) {V_NAME(rows_##n), NULL},
-#define AIOSK__R(n) {V_NAME(ints_##n), NULL},
+#define AIOSK__F(n) {V_BASE(rows_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 static const aiosk_isa V_NAME(isa) = {
     V_ISA_TEXT, V_ISA_ID, 0,
-    {V_NAME(quantize_flt), V_NAME(quantize_a32), V_NAME(quantize_a256)},
-    V_NAME(quantize_head),
+    {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
+    V_BASE(quantize_head),
     {   /* in the order of ids, formats.h */
-        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__R(q4_1) AIOSK__NO
-        /*  5 */ AIOSK__NO AIOSK__R(q5_0) AIOSK__R(q5_1) AIOSK__P(q8_0) AIOSK__NO
-        /* 10 */ AIOSK__R(q2_k) AIOSK__R(q3_k) AIOSK__P(q4_k) AIOSK__R(q5_k) AIOSK__P(q6_k)
-        /* 15 */ AIOSK__NO AIOSK__R(iq2_xxs) AIOSK__R(iq2_xs) AIOSK__R(iq3_xxs) AIOSK__R(iq1_s)
-        /* 20 */ AIOSK__R(iq4_nl) AIOSK__R(iq3_s) AIOSK__R(iq2_s) AIOSK__R(iq4_xs) AIOSK__NO
-        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(iq1_m)
-        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(tq1_0)
-        /* 35 */ AIOSK__R(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__R(mxfp4)
-        /* 40 */ AIOSK__R(nvfp4) AIOSK__R(q1_0) AIOSK__R(q2_0)
+        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__P(q4_1) AIOSK__NO
+        /*  5 */ AIOSK__NO AIOSK__P(q5_0) AIOSK__P(q5_1) AIOSK__P(q8_0) AIOSK__NO
+        /* 10 */ AIOSK__P(q2_k) AIOSK__P(q3_k) AIOSK__P(q4_k) AIOSK__P(q5_k) AIOSK__P(q6_k)
+        /* 15 */ AIOSK__NO AIOSK__P(iq2_xxs) AIOSK__P(iq2_xs) AIOSK__P(iq3_xxs) AIOSK__P(iq1_s)
+        /* 20 */ AIOSK__P(iq4_nl) AIOSK__P(iq3_s) AIOSK__P(iq2_s) AIOSK__P(iq4_xs) AIOSK__NO
+        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(iq1_m)
+        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(tq1_0)
+        /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
+        /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    {V_NAME(attend_f32), V_NAME(attend_f16), V_NAME(attend_i8)},
-    {V_NAME(store_f32), V_NAME(store_f16), V_NAME(store_i8)},
-    V_NAME(rms_norm), V_NAME(layer_norm), V_NAME(act), V_NAME(act_gated), V_NAME(add), V_NAME(scale), V_NAME(softcap),
-    V_NAME(rope), V_NAME(argmax), V_NAME(exp)};
+    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
+    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
+    V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
+    V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__P
-#undef AIOSK__R
 #undef AIOSK__F
 #undef AIOSK__NO
 
 #undef V_ISA_ID
 #undef V_ISA_TEXT
 
+/* ======== kernels/dot_undef.inc, continued ======== */
+/* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
+#undef i_prep8
+#undef i_scale
+#undef i_first
+#undef i_next
+#undef i_sum
+#undef i_end
+#undef i_macc_pair
+#undef i_part
+#undef I_RUN
+#undef I_PAIR
+#undef V_NP
+#undef V_NC
+#undef V_BIAS8
+#undef V_PREMUL
+#undef V_FIX
+
 /* ======== kernels/simdi_undef.inc, continued ======== */
 /* simdi_undef.inc: takes back what simdi_names.inc defined. */
 #undef i_dup
 #undef i_and
 #undef i_or
-#undef i_srl2
-#undef i_srl4
-#undef i_srl8
-#undef i_srl16
-#undef i_sll2
-#undef i_sll4
-#undef i_scale_u8
-#undef i_scale_s8
-#undef i_dot32_4
-#undef i_dot32_8
-#undef i_prep8
-#undef i_macc32_4
-#undef i_macc16_6
-#undef i_fix6
-#undef i_pairs_s8
-#undef i_macc_pair
-#undef i_scale16
-#undef i_dot16
+#undef i_xor
+#undef i_srl
+#undef i_sll
+#undef i_addb
+#undef i_load_u8
+#undef i_table
+#undef i_lut
+#undef i_splat
+#undef i_bits
+#undef i_negate
+#undef i_gather16
+#undef i_mul16
+#undef i_mulhi16
+#undef i_sub16
+#undef i_add16
+#undef i_as_float
+#undef i_rows4
 #undef i_store_s8
-#undef V_NP
+#undef i_load_u16
+#undef i_pairs
 
 /* ======== kernels/simd_undef.inc, continued ======== */
 /* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
 #undef V_FN
 #undef V_EXPORT
 #undef V_NAME
+#undef V_BASE
 #undef V_W
 #undef V_PER16
 #undef V_EACH
@@ -8794,17 +13302,18 @@ static const aiosk_isa V_NAME(isa) = {
 #define AIOSK__CPU_C
 
 #ifdef AIOSK__X86
+/* leaf: the sub-leaf in its upper half */
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <intrin.h>
 static void aiosk__cpuid(uint32_t leaf, uint32_t r[4]) {
     int a[4], i;
-    __cpuidex(a, (int)leaf, 0);
+    __cpuidex(a, (int)(leaf & 0xFFFF), (int)(leaf >> 16));
     for (i = 0; i < 4; i++) r[i] = (uint32_t)a[i];
 }
 static uint64_t aiosk__xcr0(void) { return _xgetbv(0); }
 #else
 static void aiosk__cpuid(uint32_t leaf, uint32_t r[4]) {
-    __asm__ volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf), "c"(0));
+    __asm__ volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf & 0xFFFF), "c"(leaf >> 16));
 }
 static uint64_t aiosk__xcr0(void) {
     uint32_t a, d;
@@ -8821,7 +13330,7 @@ static uint64_t aiosk__xcr0(void) {
 /* Whether functions of this set may be called here: instructions present, and registers saved by the system. */
 static int aiosk__has_isa(int32_t isa) {
 #ifdef AIOSK__X86
-    if (isa == AIOSK_ISA_AVX2 || isa == AIOSK_ISA_AVX512) {
+    if (isa == AIOSK_ISA_AVX2 || isa == AIOSK_ISA_AVX512 || isa == AIOSK_ISA_AVXVNNI) {
         /* leaf 1 ecx: FMA 12, OSXSAVE 27, AVX 28, F16C 29;  leaf 7 ebx: AVX2 5, F 16, DQ 17, BW 30, VL 31; ecx: VNNI 11 */
         const uint32_t c1 = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29, b7 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
         uint32_t r[4];
@@ -8834,6 +13343,14 @@ static int aiosk__has_isa(int32_t isa) {
         aiosk__cpuid(7, r);
         if (!(r[1] & 1u << 5) || (os & 6) != 6) return 0;             /* 6: xmm and ymm state */
         if (isa == AIOSK_ISA_AVX2) return 1;
+#ifndef AIOSK__AVXVNNI
+        if (isa == AIOSK_ISA_AVXVNNI) return 0;
+#endif
+        if (isa == AIOSK_ISA_AVXVNNI) { /* leaf 7, sub-leaf 1 eax: AVX-VNNI 4 */
+            if (r[0] < 1) return 0;
+            aiosk__cpuid(0x10007, r);
+            return (r[0] & 1u << 4) != 0;
+        }
         return (r[1] & b7) == b7 && (r[2] & 1u << 11) && (os & 0xE6) == 0xE6; /* and masks and zmm */
     }
 #endif
@@ -8894,9 +13411,9 @@ AIOSK_API void aiosk_fp_end(uint64_t saved) {
 
 AIOSK_API const aiosk_isa *aiosk_select(int32_t isa) {
     if (isa == AIOSK_ISA_BEST) {
-        static const int32_t order[] = {AIOSK_ISA_AVX512, AIOSK_ISA_AVX2, AIOSK_ISA_NEON_DOT, AIOSK_ISA_NEON};
+        static const int32_t order[] = {AIOSK_ISA_AVX512, AIOSK_ISA_AVXVNNI, AIOSK_ISA_AVX2, AIOSK_ISA_NEON_DOT, AIOSK_ISA_NEON};
         int i;
-        for (i = 0; i < 4; i++)
+        for (i = 0; i < 5; i++)
             if (aiosk__has_isa(order[i])) return aiosk_select(order[i]);
         return &aiosk__isa_scalar;
     }
@@ -8904,6 +13421,9 @@ AIOSK_API const aiosk_isa *aiosk_select(int32_t isa) {
     switch (isa) {
 #ifdef AIOSK__X86
     case AIOSK_ISA_AVX2: return &aiosk__isa_avx2;
+#ifdef AIOSK__AVXVNNI
+    case AIOSK_ISA_AVXVNNI: return &aiosk__isa_avxvnni;
+#endif
     case AIOSK_ISA_AVX512: return &aiosk__isa_avx512;
 #endif
 #ifdef AIOSK__ARM64

@@ -78,6 +78,14 @@
 #define AIOSK__ARM64 1
 #include <arm_neon.h>
 #endif
+/* AVX-VNNI came to compilers in 2020 and 2021. */
+#if defined(AIOSK__X86)
+#if defined(__clang__) ? __clang_major__ >= 12 : defined(__GNUC__) && __GNUC__ >= 11
+#define AIOSK__AVXVNNI __attribute__((target("avx2,fma,f16c,avxvnni")))
+#elif defined(_MSC_VER) && _MSC_VER >= 1930
+#define AIOSK__AVXVNNI
+#endif
+#endif
 #if !defined(AIOSK__X86) && (defined(__x86_64__) || defined(_M_X64))
 #include <emmintrin.h>  /* MXCSR and sqrtss belong to the x86-64 baseline */
 #endif

@@ -3,17 +3,18 @@
 #define AIOSK__CPU_C
 
 #ifdef AIOSK__X86
+/* leaf: the sub-leaf in its upper half */
 #if defined(_MSC_VER) && !defined(__clang__)
 #include <intrin.h>
 static void aiosk__cpuid(uint32_t leaf, uint32_t r[4]) {
     int a[4], i;
-    __cpuidex(a, (int)leaf, 0);
+    __cpuidex(a, (int)(leaf & 0xFFFF), (int)(leaf >> 16));
     for (i = 0; i < 4; i++) r[i] = (uint32_t)a[i];
 }
 static uint64_t aiosk__xcr0(void) { return _xgetbv(0); }
 #else
 static void aiosk__cpuid(uint32_t leaf, uint32_t r[4]) {
-    __asm__ volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf), "c"(0));
+    __asm__ volatile("cpuid" : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3]) : "a"(leaf & 0xFFFF), "c"(leaf >> 16));
 }
 static uint64_t aiosk__xcr0(void) {
     uint32_t a, d;
@@ -30,7 +31,7 @@ static uint64_t aiosk__xcr0(void) {
 /* Whether functions of this set may be called here: instructions present, and registers saved by the system. */
 static int aiosk__has_isa(int32_t isa) {
 #ifdef AIOSK__X86
-    if (isa == AIOSK_ISA_AVX2 || isa == AIOSK_ISA_AVX512) {
+    if (isa == AIOSK_ISA_AVX2 || isa == AIOSK_ISA_AVX512 || isa == AIOSK_ISA_AVXVNNI) {
         /* leaf 1 ecx: FMA 12, OSXSAVE 27, AVX 28, F16C 29;  leaf 7 ebx: AVX2 5, F 16, DQ 17, BW 30, VL 31; ecx: VNNI 11 */
         const uint32_t c1 = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29, b7 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
         uint32_t r[4];
@@ -43,6 +44,14 @@ static int aiosk__has_isa(int32_t isa) {
         aiosk__cpuid(7, r);
         if (!(r[1] & 1u << 5) || (os & 6) != 6) return 0;             /* 6: xmm and ymm state */
         if (isa == AIOSK_ISA_AVX2) return 1;
+#ifndef AIOSK__AVXVNNI
+        if (isa == AIOSK_ISA_AVXVNNI) return 0;
+#endif
+        if (isa == AIOSK_ISA_AVXVNNI) { /* leaf 7, sub-leaf 1 eax: AVX-VNNI 4 */
+            if (r[0] < 1) return 0;
+            aiosk__cpuid(0x10007, r);
+            return (r[0] & 1u << 4) != 0;
+        }
         return (r[1] & b7) == b7 && (r[2] & 1u << 11) && (os & 0xE6) == 0xE6; /* and masks and zmm */
     }
 #endif

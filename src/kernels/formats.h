@@ -50,6 +50,9 @@ enum {
 #define AIOSK__X(N, n, id, w, b, f) AIOSK_##N = id,
     AIOSK__FORMATS(AIOSK__X)
 #undef AIOSK__X
+#define AIOSK__X(N, n, id, w, b, f) AIOSK__WEIGHTS_##N = w, AIOSK__BYTES_##N = b, /* of a block, as constants */
+    AIOSK__FORMATS(AIOSK__X)
+#undef AIOSK__X
     AIOSK_N_TYPES = 43 /* one past the highest id; unused ids have zero sizes */
 };
 

@@ -1,8 +1,22 @@
-/* isa_avx2.c: the loops in AVX2, FMA, F16C. */
+/* isa_avx2.c: the loops in AVX2, FMA, F16C; then the integer matrices once more with AVX-VNNI. */
 #ifdef AIOSK__X86
 #include "simd_avx2.h"
 #include "simdi_avx2.h"
+#include "dot_avx2.inc"
 #define V_ISA_ID AIOSK_ISA_AVX2
 #define V_ISA_TEXT "avx2"
 #include "isa.inc"
+
+#ifdef AIOSK__AVXVNNI
+#undef V_NAME
+#define V_NAME(x) aiosk__##x##_avxvnni
+#undef V_TARGET
+#define V_TARGET AIOSK__AVXVNNI
+#include "simdi_avxvnni.h"
+#define V_ISA_ID AIOSK_ISA_AVXVNNI
+#define V_ISA_TEXT "avxvnni"
+#include "isa_table.inc"
+#endif
+#include "simdi_undef.inc"
+#include "simd_undef.inc"
 #endif

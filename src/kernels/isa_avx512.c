@@ -11,6 +11,8 @@
 #define V_ISA_ID AIOSK_ISA_AVX512
 #define V_ISA_TEXT "avx512"
 #include "isa.inc"
+#include "simdi_undef.inc"
+#include "simd_undef.inc"
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif

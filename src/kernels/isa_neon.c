@@ -5,11 +5,15 @@
 #define V_ISA_ID AIOSK_ISA_NEON
 #define V_ISA_TEXT "neon"
 #include "isa.inc"
+#include "simdi_undef.inc"
+#include "simd_undef.inc"
 #define AIOSK__NEON_DOT
 #include "simd_neon.inc"
 #include "simdi_neon.inc"
 #define V_ISA_ID AIOSK_ISA_NEON_DOT
 #define V_ISA_TEXT "neon_dot"
 #include "isa.inc"
+#include "simdi_undef.inc"
+#include "simd_undef.inc"
 #undef AIOSK__NEON_DOT
 #endif

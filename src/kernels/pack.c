@@ -6,22 +6,43 @@
 /* ---- panels ----------------------------------------------------------------------------------------------
  * A panel is 16 rows, block by block: [block 0 of 16 rows][block 1 of 16 rows]... Each format lists the segments of its
  * block in the file, in the order they get in the panel: `count` elements of `elem` bytes at `off`. Element i of row r
- * goes to [i][r] of its segment, so that a lane finds the element of its row; 4-byte elements are four codes (or four
- * scales), 2-byte elements f16 scales. Nothing else is rearranged: even the 6-bit scales of Q4_K are decoded as they are,
- * four sub-blocks in one dword. A panel is one ascending stream of bytes. */
+ * goes to [i][r] of its segment, so that a lane finds the element of its row; 4-byte elements are four codes, indices or
+ * scales, 2-byte elements f16 scales. Nothing else is rearranged: even 6-bit scales are decoded as they are, four in one
+ * dword. A panel is one ascending stream of bytes. */
 typedef struct aiosk__seg {
     uint8_t off, elem, count, reserved;
 } aiosk__seg;
 typedef struct aiosk__panel {
     int32_t type;
-    aiosk__seg seg[4];
+    aiosk__seg seg[5];
 } aiosk__panel;
 
 static const aiosk__panel aiosk__panels[] = {
-    {AIOSK_Q4_0, {{0, 2, 1, 0}, {2, 4, 4, 0}, {0, 0, 0, 0}, {0, 0, 0, 0}}},     /* d, codes */
-    {AIOSK_Q8_0, {{0, 2, 1, 0}, {2, 4, 8, 0}, {0, 0, 0, 0}, {0, 0, 0, 0}}},     /* d, codes */
-    {AIOSK_Q4_K, {{0, 2, 1, 0}, {2, 2, 1, 0}, {4, 4, 3, 0}, {16, 4, 32, 0}}},   /* d, dmin, scales and minima, codes */
-    {AIOSK_Q6_K, {{208, 2, 1, 0}, {0, 4, 32, 0}, {128, 4, 16, 0}, {192, 4, 4, 0}}}}; /* d, low nibbles, high bits, scales */
+    {AIOSK_Q4_0, {{0, 2, 1, 0}, {2, 4, 4, 0}}},                                     /* d, codes */
+    {AIOSK_Q4_1, {{0, 2, 2, 0}, {4, 4, 4, 0}}},                                     /* d and m, codes */
+    {AIOSK_Q5_0, {{0, 2, 1, 0}, {2, 4, 5, 0}}},                                     /* d, fifth bits and codes */
+    {AIOSK_Q5_1, {{0, 2, 2, 0}, {4, 4, 5, 0}}},                                     /* d and m, fifth bits and codes */
+    {AIOSK_Q8_0, {{0, 2, 1, 0}, {2, 4, 8, 0}}},                                     /* d, codes */
+    {AIOSK_IQ4_NL, {{0, 2, 1, 0}, {2, 4, 4, 0}}},                                   /* d, codes */
+    {AIOSK_MXFP4, {{0, 1, 1, 0}, {1, 4, 4, 0}}},                                    /* e, codes */
+    {AIOSK_NVFP4, {{0, 4, 9, 0}}},                                                  /* scales, codes */
+    {AIOSK_Q1_0, {{0, 2, 1, 0}, {2, 4, 4, 0}}},                                     /* d, codes */
+    {AIOSK_Q2_0, {{0, 2, 1, 0}, {2, 4, 4, 0}}},                                     /* d, codes */
+    {AIOSK_Q2_K, {{80, 2, 2, 0}, {0, 4, 20, 0}}},                                   /* d and dmin, scales and minima, codes */
+    {AIOSK_Q3_K, {{108, 2, 1, 0}, {96, 4, 3, 0}, {0, 4, 24, 0}}},                   /* d, scales, third bits, codes */
+    {AIOSK_Q4_K, {{0, 2, 2, 0}, {4, 4, 3, 0}, {16, 4, 32, 0}}},                     /* d and dmin, scales and minima, codes */
+    {AIOSK_Q5_K, {{0, 2, 2, 0}, {4, 4, 3, 0}, {16, 4, 40, 0}}},                     /* the same, fifth bits, codes */
+    {AIOSK_Q6_K, {{208, 2, 1, 0}, {0, 4, 32, 0}, {128, 4, 16, 0}, {192, 4, 4, 0}}}, /* d, low nibbles, high bits, scales */
+    {AIOSK_IQ4_XS, {{0, 2, 2, 0}, {4, 4, 33, 0}}},                                  /* d, upper and lower parts of scales, codes */
+    {AIOSK_TQ1_0, {{52, 2, 1, 0}, {0, 4, 13, 0}}},                                  /* d, codes */
+    {AIOSK_TQ2_0, {{64, 2, 1, 0}, {0, 4, 16, 0}}},                                  /* d, codes */
+    {AIOSK_IQ1_S, {{0, 2, 1, 0}, {2, 4, 12, 0}}},                                   /* d, indices, upper bits and scales */
+    {AIOSK_IQ1_M, {{0, 4, 14, 0}}},                                                 /* indices, upper bits, scales and d */
+    {AIOSK_IQ2_XXS, {{0, 2, 1, 0}, {2, 4, 16, 0}}},                                 /* d, indices with signs and scale */
+    {AIOSK_IQ2_XS, {{0, 2, 1, 0}, {66, 4, 2, 0}, {2, 4, 16, 0}}},                   /* d, scales, indices with signs */
+    {AIOSK_IQ2_S, {{0, 2, 1, 0}, {66, 4, 4, 0}, {2, 4, 16, 0}}},                    /* d, upper bits, scales, indices, signs */
+    {AIOSK_IQ3_XXS, {{0, 2, 1, 0}, {2, 4, 24, 0}}},                                 /* d, indices, signs and scales */
+    {AIOSK_IQ3_S, {{0, 2, 1, 0}, {106, 4, 1, 0}, {2, 4, 26, 0}}}};                  /* d, scales, indices, upper bits, signs */
 
 static const aiosk__panel *aiosk__find_panel(int32_t type) {
     size_t i;
@@ -51,7 +72,7 @@ static void aiosk__move_rows(int32_t type, uint8_t *panel, int32_t r0, int32_t n
     int s, i;
     int32_t r;
     if (!p || !t) return;
-    for (s = 0; s < 4; s++) {
+    for (s = 0; s < 5 && p->seg[s].count; s++) {
         const aiosk__seg g = p->seg[s];
         for (k = 0; k < n_blocks; k++) {
             for (r = 0; r < n; r++) {
@@ -62,7 +83,7 @@ static void aiosk__move_rows(int32_t type, uint8_t *panel, int32_t r0, int32_t n
                 else if (g.elem == 4)
                     for (i = 0; i < g.count; i++, a += 4, b += 64) memcpy(a, b, 4);
                 else
-                    for (i = 0; i < g.count; i++, a += 2, b += 32) memcpy(out ? a : b, out ? b : a, 2);
+                    for (i = 0; i < g.count; i++, a += g.elem, b += 16 * g.elem) memcpy(out ? a : b, out ? b : a, g.elem);
             }
         }
         at += 16u * g.elem * g.count;
@@ -83,16 +104,25 @@ AIOSK_API void aiosk_unpack_panel_row(int32_t type, const void *panel, int32_t r
     aiosk__move_rows(type, (uint8_t *)(uintptr_t)panel, r, 1, n_in / aiosk_type_info(type)->n_weights, (uint8_t *)row, row_bytes, 1);
 }
 
+/* Weights on their way to many columns: up to 256 columns of 16 rows as codes of one byte, unpacked once and then multiplied with
+ * all columns. [i][r]: four codes, columns 4i.., of row r. */
+typedef struct aiosk__codes {
+    uint8_t code[64][64];
+    float d[16][16], dmin[8][16];   /* A32: of each unit (16 or 32 columns); A256: the first row            */
+    int32_t sc[4][16];              /* A256: scales of 16 sub-blocks, or of 8, four bytes in a dword        */
+    int32_t mn[8][16];              /* A256: minima as pairs of int16, in the order of sum16, or of sum32   */
+} aiosk__codes;
+
 /* ---- activations -----------------------------------------------------------------------------------------
  * The parts of one column of n activations, as byte offsets; codes are int8 [n] at 0.
  *   A32    d f32 [n/32];  sum, sum8, sum128 int32 [n/32]: sums of codes, times 1, -8, -128
  *   A256   d f32 [n/256]; sum16 int16 [n/16] sums of 16 codes, sum32 int16 [n/32] sums of 32, both with every four in the
  *          order 0 2 1 3, the one that splitting four bytes of a dword into two int16 pairs gives;
- *          sum8 int32 [n/8]: sums of 8 codes, times -32
+ *          sum8 int32 [n/8]: sums of 8 codes, times -32; sum128 int32 [n/16]: sums of 16, times -128
  * The multiples correct weights whose codes are stored with an offset. Columns are an odd number of 64-byte lines
  * long, so that many of them spread over all sets of a cache. */
 typedef struct aiosk__a32 { uint32_t d, sum, sum8, sum128; } aiosk__a32;
-typedef struct aiosk__a256 { uint32_t d, sum16, sum32, sum8; } aiosk__a256;
+typedef struct aiosk__a256 { uint32_t d, sum16, sum32, sum8, sum128; } aiosk__a256;
 
 AIOSK__INLINE uint32_t aiosk__up64(uint32_t n) { return (n + 63u) & ~63u; }
 
@@ -110,7 +140,8 @@ AIOSK__INLINE aiosk__a256 aiosk__a256_parts(int32_t n_in) {
     const uint32_t n = (uint32_t)n_in;
     aiosk__a256 a;
     a.sum8 = n;
-    a.sum16 = n + n / 2;
+    a.sum128 = n + n / 2;
+    a.sum16 = a.sum128 + n / 4;
     a.sum32 = a.sum16 + n / 8;
     a.d = a.sum32 + n / 16;
     return a;
@@ -119,12 +150,22 @@ AIOSK__INLINE aiosk__a256 aiosk__a256_parts(int32_t n_in) {
 /* Where sum i goes: 0 2 1 3 in every four. */
 AIOSK__INLINE int32_t aiosk__pair_at(int32_t i) { return (i & ~3) | (i & 1) << 1 | (i & 2) >> 1; }
 
+/* Sum of 8 codes: as unsigned bytes in one word, in pairs, then by a multiplication into the top 16 bits. */
+AIOSK__INLINE int32_t aiosk__sum8(const int8_t *q) {
+    const uint64_t m = 0x00FF00FF00FF00FFu;
+    uint64_t v;
+    memcpy(&v, q, 8);
+    v ^= 0x8080808080808080u;
+    v = (v & m) + (v >> 8 & m);
+    return (int32_t)((v * 0x0001000100010001u) >> 48) - 8 * 128;
+}
+
 AIOSK_API uint64_t aiosk_act_bytes(int32_t kind, uint64_t n_in) {
     uint64_t n = 0;
     if (n_in > 0x7FFFFFFF / 4) return 0;
     if (kind == AIOSK_FLT) return (n_in * 4 + 63) & ~(uint64_t)63;
     if (kind == AIOSK_A32 && n_in % 32 == 0) n = ((n_in + 63) & ~(uint64_t)63) + n_in / 2;
-    if (kind == AIOSK_A256 && n_in % 256 == 0) n = n_in + n_in / 2 + n_in / 8 + n_in / 16 + n_in / 64;
+    if (kind == AIOSK_A256 && n_in % 256 == 0) n = n_in + n_in / 2 + n_in / 4 + n_in / 8 + n_in / 16 + n_in / 64;
     n = (n + 63) & ~(uint64_t)63;
     return n ? n | 64 : 0;
 }

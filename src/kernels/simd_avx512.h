@@ -10,6 +10,7 @@
 #define V_FN AIOSK__INLINE V_TARGET
 #define V_EXPORT static AIOSK__UNUSED V_TARGET
 #define V_NAME(x) aiosk__##x##_avx512
+#define V_BASE(x) aiosk__##x##_avx512
 #define V_W 16
 #define V_PER16 1
 #define V_EACH(M) M(0)

@@ -26,6 +26,7 @@
 #define V_FN AIOSK__INLINE
 #define V_EXPORT static AIOSK__UNUSED
 #define V_NAME(x) aiosk__##x##_scalar
+#define V_BASE(x) aiosk__##x##_scalar
 #define V_W 1
 #define V_PER16 16
 #define V_EACH(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11) M(12) M(13) M(14) M(15)

@@ -1,93 +1,60 @@
-/* simdi_avx2.h: the integer vocabulary (simdi_scalar.h) in AVX2, without VNNI.
- * vpmaddubsw gives int16 sums of two products, saturated at 2^15 - 1. Up to 8 of them may be added for 4-bit codes
- * (8 * 2 * 15 * 127 = 30480), 2 for 6-bit codes (32004), none for 8-bit ones, where |code| <= 128 is the unsigned
- * factor (32512). vpmaddwd then applies the scale and makes int32. */
+/* simdi_avx2.h: the integer words (simdi_scalar.h) of 256-bit registers that every AVX2 machine has. The dot products
+ * are in dot_avx2.inc, or, with AVX-VNNI, in dot_vnni.inc. */
 #ifndef AIOSK__SIMDI_AVX2_H
 #define AIOSK__SIMDI_AVX2_H
-
-#define V_NP 1 /* panels that a micro-kernel takes at once, when there are several columns */
 #include "simdi_names.inc"
 
 V_FN vi i_dup(const void *p) { return _mm256_set1_epi32((int32_t)aiosk__u32(p)); }
 V_FN vi i_and(vi a, vi b) { return _mm256_and_si256(a, b); }
 V_FN vi i_or(vi a, vi b) { return _mm256_or_si256(a, b); }
-V_FN vi i_srl2(vi a) { return _mm256_srli_epi32(a, 2); }
-V_FN vi i_srl4(vi a) { return _mm256_srli_epi32(a, 4); }
-V_FN vi i_srl8(vi a) { return _mm256_srli_epi32(a, 8); }
-V_FN vi i_srl16(vi a) { return _mm256_srli_epi32(a, 16); }
-V_FN vi i_sll2(vi a) { return _mm256_slli_epi32(a, 2); }
-V_FN vi i_sll4(vi a) { return _mm256_slli_epi32(a, 4); }
-V_FN vi V_NAME(i_byte0)(vi a) { /* byte 0 of each dword to the high byte of both its halves */
-    return _mm256_shuffle_epi8(a, _mm256_setr_epi8(-128, 0, -128, 0, -128, 4, -128, 4, -128, 8, -128, 8, -128, 12, -128, 12, -128, 0,
-                                                   -128, 0, -128, 4, -128, 4, -128, 8, -128, 8, -128, 12, -128, 12));
+V_FN vi i_xor(vi a, vi b) { return _mm256_xor_si256(a, b); }
+V_FN vi i_srl(vi a, int n) { return _mm256_srlv_epi32(a, _mm256_set1_epi32(n)); }
+V_FN vi i_sll(vi a, int n) { return _mm256_sllv_epi32(a, _mm256_set1_epi32(n)); }
+V_FN vi i_addb(vi a, vi b) { return _mm256_add_epi8(a, b); }
+V_FN vi i_load_u8(const void *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
+V_FN vi i_load_u16(const void *p) { return _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)); }
+V_FN void i_pairs(vi *o, vi a) {
+    o[0] = _mm256_srai_epi16(_mm256_slli_epi16(a, 8), 8);
+    o[1] = _mm256_srai_epi16(a, 8);
 }
-V_FN vi i_scale_u8(vi a) { return _mm256_srli_epi16(V_NAME(i_byte0)(a), 8); }
-V_FN vi i_scale_s8(vi a) { return _mm256_srai_epi16(V_NAME(i_byte0)(a), 8); }
-V_FN vi V_NAME(i_step)(vi w, const int8_t *x) { return _mm256_maddubs_epi16(w, i_dup(x)); }
-V_FN vi V_NAME(i_sum16)(const vi *w, const int8_t *x) { /* 32 columns of 4-bit codes */
-    vi a = _mm256_add_epi16(V_NAME(i_step)(w[0], x), V_NAME(i_step)(w[1], x + 4));
-    vi b = _mm256_add_epi16(V_NAME(i_step)(w[2], x + 8), V_NAME(i_step)(w[3], x + 12));
-    a = _mm256_add_epi16(a, V_NAME(i_step)(w[4], x + 16));
-    b = _mm256_add_epi16(b, V_NAME(i_step)(w[5], x + 20));
-    a = _mm256_add_epi16(a, V_NAME(i_step)(w[6], x + 24));
-    b = _mm256_add_epi16(b, V_NAME(i_step)(w[7], x + 28));
-    return _mm256_add_epi16(a, b);
+V_FN vi i_table(const void *p) { return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)p)); }
+V_FN vi i_lut(vi t, vi i) { return _mm256_shuffle_epi8(t, i); }
+V_FN vi i_splat(vi a, int b) {
+    const int32_t o = b * 0x01010101;
+    return _mm256_shuffle_epi8(a, _mm256_setr_epi32(o, 0x04040404 + o, 0x08080808 + o, 0x0C0C0C0C + o, o, 0x04040404 + o, 0x08080808 + o,
+                                                    0x0C0C0C0C + o));
 }
-V_FN vi i_dot32_4(const vi *w, const int8_t *x, int32_t sum8) {
-    return _mm256_add_epi32(_mm256_set1_epi32(sum8), _mm256_madd_epi16(V_NAME(i_sum16)(w, x), _mm256_set1_epi16(1)));
+V_FN vi i_bits(vi a, int c, int m) {
+    const vi s = _mm256_set1_epi32(c & 1 ? (int32_t)0x80402010 : 0x08040201);
+    return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(i_splat(a, c >> 1), s), s), _mm256_set1_epi8((char)m));
 }
-V_FN vi i_prep8(vi w) { return w; }
-V_FN vi V_NAME(i_step8)(vi w, const int8_t *x) {
-    return _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(i_dup(x), w)), _mm256_set1_epi16(1));
+V_FN vi i_negate(vi w, vi a, int c) {
+    const vi m = i_bits(a, c, 255);
+    return _mm256_sub_epi8(_mm256_xor_si256(w, m), m);
 }
-V_FN vi i_dot32_8(const vi *w, const int8_t *x, int32_t sum128) {
-    vi a = _mm256_add_epi32(V_NAME(i_step8)(w[0], x), V_NAME(i_step8)(w[1], x + 4));
-    vi b = _mm256_add_epi32(V_NAME(i_step8)(w[2], x + 8), V_NAME(i_step8)(w[3], x + 12));
-    (void)sum128;
-    a = _mm256_add_epi32(a, V_NAME(i_step8)(w[4], x + 16));
-    b = _mm256_add_epi32(b, V_NAME(i_step8)(w[5], x + 20));
-    a = _mm256_add_epi32(a, V_NAME(i_step8)(w[6], x + 24));
-    b = _mm256_add_epi32(b, V_NAME(i_step8)(w[7], x + 28));
-    return _mm256_add_epi32(a, b);
+V_FN vi i_gather16(const uint16_t *t, vi i) { /* two bytes at 2 i; the last index is never the end of the table */
+    return _mm256_and_si256(_mm256_i32gather_epi32((const int *)(const void *)t, i, 2), _mm256_set1_epi32(0xFFFF));
 }
-V_FN vi i_macc32_4(vi acc, const vi *w, const int8_t *x, vi s) {
-    return _mm256_add_epi32(acc, _mm256_madd_epi16(V_NAME(i_sum16)(w, x), s));
-}
-V_FN vi i_macc16_6(vi acc, const vi *w, const int8_t *x, const int32_t *sum8, vi s) {
-    vi a = _mm256_add_epi16(V_NAME(i_step)(w[0], x), V_NAME(i_step)(w[1], x + 4));
-    vi b = _mm256_add_epi16(V_NAME(i_step)(w[2], x + 8), V_NAME(i_step)(w[3], x + 12));
-    (void)sum8;
-    return _mm256_add_epi32(acc, _mm256_add_epi32(_mm256_madd_epi16(a, s), _mm256_madd_epi16(b, s)));
-}
-V_FN void i_pairs_s8(vi *p, const vi *words) {
-    int i;
-    for (i = 0; i < 4; i++) {
-        p[2 * i] = _mm256_srai_epi16(_mm256_slli_epi16(words[i], 8), 8);
-        p[2 * i + 1] = _mm256_srai_epi16(words[i], 8);
-    }
-}
-V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return _mm256_add_epi32(acc, _mm256_madd_epi16(a, i_dup(s))); }
-V_FN vi i_fix6(vi acc, const vi *p, const int16_t *sum16) {
-    vi a = _mm256_setzero_si256();
-    int i;
-    for (i = 0; i < 8; i++) a = i_macc_pair(a, p[i], sum16 + 2 * i);
-    return _mm256_sub_epi32(acc, _mm256_slli_epi32(a, 5));
-}
-V_FN void i_scale16(int16_t *w, const int8_t *q, int32_t s) {
-    __m256i a = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)q));
-    _mm256_storeu_si256((__m256i *)w, _mm256_mullo_epi16(a, _mm256_set1_epi16((int16_t)s)));
-}
-V_FN int32_t i_dot16(const int16_t *w, const int8_t *x, int32_t n) {
-    __m256i a = _mm256_setzero_si256();
-    __m128i c;
-    int32_t i;
-    for (i = 0; i < n; i += 16)
-        a = _mm256_add_epi32(a, _mm256_madd_epi16(_mm256_loadu_si256((const __m256i *)(w + i)),
-                                                  _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(x + i)))));
-    c = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
-    c = _mm_add_epi32(c, _mm_shuffle_epi32(c, 0x4E));
-    c = _mm_add_epi32(c, _mm_shuffle_epi32(c, 0xB1));
-    return _mm_cvtsi128_si32(c);
+V_FN vi i_mul16(vi a, vi b) { return _mm256_mullo_epi16(a, b); }
+V_FN vi i_mulhi16(vi a, vi b) { return _mm256_mulhi_epu16(a, b); }
+V_FN vi i_sub16(vi a, vi b) { return _mm256_sub_epi16(a, b); }
+V_FN vi i_add16(vi a, vi b) { return _mm256_add_epi16(a, b); }
+V_FN vf i_as_float(vi a) { return _mm256_castsi256_ps(a); }
+V_FN void i_rows4(vi *o, const uint8_t *a, uint64_t rb) {
+    vi z[4], t0, t1, t2, t3;
+    int q;
+    AIOSK__UNROLL
+    for (q = 0; q < 4; q++)
+        z[q] = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)(a + (uint64_t)q * rb))),
+                                       _mm_loadu_si128((const __m128i *)(const void *)(a + (uint64_t)(q + 4) * rb)), 1);
+    t0 = _mm256_unpacklo_epi32(z[0], z[1]);
+    t1 = _mm256_unpackhi_epi32(z[0], z[1]);
+    t2 = _mm256_unpacklo_epi32(z[2], z[3]);
+    t3 = _mm256_unpackhi_epi32(z[2], z[3]);
+    o[0] = _mm256_unpacklo_epi64(t0, t2);
+    o[1] = _mm256_unpackhi_epi64(t0, t2);
+    o[2] = _mm256_unpacklo_epi64(t1, t3);
+    o[3] = _mm256_unpackhi_epi64(t1, t3);
 }
 V_FN void i_store_s8(int8_t *p, vi a) {
     __m128i b = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));

@@ -1,89 +1,74 @@
-/* simdi_avx512.h: the integer vocabulary (simdi_scalar.h) in AVX-512 with VNNI.
- * vpdpbusd multiplies unsigned codes with signed activations; a code that stands for a smaller number starts its sum at
- * the (negative) correction, which costs nothing. To be scaled, two sums over half the columns each are packed as int16
- * halves of a lane (one masked byte shuffle) for vpdpwssd: two instructions where vpmulld and vpaddd are three. The
- * halves fit: 16 columns * 15 * 127, 8 columns * 32 * 127, both below 2^15. */
+/* simdi_avx512.h: the integer words (simdi_scalar.h) in AVX-512, and what dot_vnni.inc needs. */
 #ifndef AIOSK__SIMDI_AVX512_H
 #define AIOSK__SIMDI_AVX512_H
-
-#define V_NP 2 /* panels that a micro-kernel takes at once, when there are several columns */
 #include "simdi_names.inc"
 
 V_FN vi i_dup(const void *p) { return _mm512_set1_epi32((int32_t)aiosk__u32(p)); }
 V_FN vi i_and(vi a, vi b) { return _mm512_and_si512(a, b); }
 V_FN vi i_or(vi a, vi b) { return _mm512_or_si512(a, b); }
-V_FN vi i_srl2(vi a) { return _mm512_srli_epi32(a, 2); }
-V_FN vi i_srl4(vi a) { return _mm512_srli_epi32(a, 4); }
-V_FN vi i_srl8(vi a) { return _mm512_srli_epi32(a, 8); }
-V_FN vi i_srl16(vi a) { return _mm512_srli_epi32(a, 16); }
-V_FN vi i_sll2(vi a) { return _mm512_slli_epi32(a, 2); }
-V_FN vi i_sll4(vi a) { return _mm512_slli_epi32(a, 4); }
-static const uint8_t aiosk__byte0[64] AIOSK__ALIGN(64) = { /* byte 0 of each dword to the high byte of both its halves */
-    0x80, 0, 0x80, 0, 0x80, 4, 0x80, 4, 0x80, 8, 0x80, 8, 0x80, 12, 0x80, 12, 0x80, 0, 0x80, 0, 0x80, 4, 0x80, 4, 0x80, 8, 0x80, 8,
-    0x80, 12, 0x80, 12, 0x80, 0, 0x80, 0, 0x80, 4, 0x80, 4, 0x80, 8, 0x80, 8, 0x80, 12, 0x80, 12, 0x80, 0, 0x80, 0, 0x80, 4, 0x80, 4,
-    0x80, 8, 0x80, 8, 0x80, 12, 0x80, 12};
-static const uint8_t aiosk__word0[64] AIOSK__ALIGN(64) = { /* the low half of each dword to both its halves */
-    0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13, 0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13,
-    0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13, 0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13};
-V_FN vi i_scale_u8(vi a) { return _mm512_srli_epi16(_mm512_shuffle_epi8(a, _mm512_load_si512(aiosk__byte0)), 8); }
-V_FN vi i_scale_s8(vi a) { return _mm512_srai_epi16(_mm512_shuffle_epi8(a, _mm512_load_si512(aiosk__byte0)), 8); }
-V_FN vi V_NAME(i_step)(vi acc, vi w, const int8_t *x) { return _mm512_dpbusd_epi32(acc, w, i_dup(x)); }
-V_FN vi V_NAME(i_pack)(vi lo, vi hi) {
-    return _mm512_mask_shuffle_epi8(lo, 0xCCCCCCCCCCCCCCCCu, hi, _mm512_load_si512(aiosk__word0));
+V_FN vi i_xor(vi a, vi b) { return _mm512_xor_si512(a, b); }
+V_FN vi i_srl(vi a, int n) { return _mm512_srlv_epi32(a, _mm512_set1_epi32(n)); }
+V_FN vi i_sll(vi a, int n) { return _mm512_sllv_epi32(a, _mm512_set1_epi32(n)); }
+V_FN vi i_addb(vi a, vi b) { return _mm512_add_epi8(a, b); }
+V_FN vi i_load_u8(const void *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)); }
+V_FN vi i_load_u16(const void *p) { return _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)); }
+V_FN void i_pairs(vi *o, vi a) {
+    o[0] = _mm512_srai_epi16(_mm512_slli_epi16(a, 8), 8);
+    o[1] = _mm512_srai_epi16(a, 8);
 }
-V_FN vi i_dot32_4(const vi *w, const int8_t *x, int32_t sum8) {
-    vi a = _mm512_set1_epi32(sum8);
-    a = V_NAME(i_step)(a, w[0], x);
-    a = V_NAME(i_step)(a, w[1], x + 4);
-    a = V_NAME(i_step)(a, w[2], x + 8);
-    a = V_NAME(i_step)(a, w[3], x + 12);
-    a = V_NAME(i_step)(a, w[4], x + 16);
-    a = V_NAME(i_step)(a, w[5], x + 20);
-    a = V_NAME(i_step)(a, w[6], x + 24);
-    a = V_NAME(i_step)(a, w[7], x + 28);
-    return a;
+V_FN vi i_table(const void *p) { return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)p)); }
+V_FN vi i_lut(vi t, vi i) { return _mm512_shuffle_epi8(t, i); }
+V_FN vi i_splat(vi a, int b) {
+    const int32_t o = b * 0x01010101;
+    return _mm512_shuffle_epi8(a, _mm512_setr4_epi32(o, 0x04040404 + o, 0x08080808 + o, 0x0C0C0C0C + o));
 }
-V_FN vi i_prep8(vi w) { return _mm512_xor_si512(w, _mm512_set1_epi8((char)-128)); }
-V_FN vi i_dot32_8(const vi *w, const int8_t *x, int32_t sum128) { return i_dot32_4(w, x, sum128); }
-V_FN vi i_macc32_4(vi acc, const vi *w, const int8_t *x, vi s) {
-    vi a = V_NAME(i_step)(_mm512_setzero_si512(), w[0], x), b = V_NAME(i_step)(_mm512_setzero_si512(), w[4], x + 16);
-    a = V_NAME(i_step)(a, w[1], x + 4);
-    b = V_NAME(i_step)(b, w[5], x + 20);
-    a = V_NAME(i_step)(a, w[2], x + 8);
-    b = V_NAME(i_step)(b, w[6], x + 24);
-    a = V_NAME(i_step)(a, w[3], x + 12);
-    b = V_NAME(i_step)(b, w[7], x + 28);
-    return _mm512_dpwssd_epi32(acc, V_NAME(i_pack)(a, b), s);
+V_FN __mmask64 V_NAME(i_test)(vi a, int c) {
+    return _mm512_test_epi8_mask(i_splat(a, c >> 1), _mm512_set1_epi32(c & 1 ? (int32_t)0x80402010 : 0x08040201));
 }
-V_FN vi i_macc16_6(vi acc, const vi *w, const int8_t *x, const int32_t *sum8, vi s) {
-    vi a = V_NAME(i_step)(i_dup(sum8), w[0], x), b = V_NAME(i_step)(i_dup(sum8 + 1), w[2], x + 8);
-    a = V_NAME(i_step)(a, w[1], x + 4);
-    b = V_NAME(i_step)(b, w[3], x + 12);
-    return _mm512_dpwssd_epi32(acc, V_NAME(i_pack)(a, b), s);
+V_FN vi i_bits(vi a, int c, int m) { return _mm512_maskz_mov_epi8(V_NAME(i_test)(a, c), _mm512_set1_epi8((char)m)); }
+V_FN vi i_negate(vi w, vi a, int c) { return _mm512_mask_sub_epi8(w, V_NAME(i_test)(a, c), _mm512_setzero_si512(), w); }
+V_FN vi i_gather16(const uint16_t *t, vi i) {
+    return _mm512_and_si512(_mm512_i32gather_epi32(i, (const void *)t, 2), _mm512_set1_epi32(0xFFFF));
 }
-V_FN void i_pairs_s8(vi *p, const vi *words) { (void)p; (void)words; }
-V_FN vi i_fix6(vi acc, const vi *p, const int16_t *sum16) { (void)p; (void)sum16; return acc; }
-V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return _mm512_dpwssd_epi32(acc, a, i_dup(s)); }
-V_FN void i_scale16(int16_t *w, const int8_t *q, int32_t s) {
-    __m256i a = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)q));
-    _mm256_storeu_si256((__m256i *)w, _mm256_mullo_epi16(a, _mm256_set1_epi16((int16_t)s)));
-}
-V_FN int32_t i_dot16(const int16_t *w, const int8_t *x, int32_t n) {
-    __m512i a = _mm512_setzero_si512();
-    __m256i b;
-    __m128i c;
-    int32_t i = 0;
-    for (; i + 32 <= n; i += 32)
-        a = _mm512_dpwssd_epi32(a, _mm512_loadu_si512(w + i), _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(x + i))));
-    b = _mm256_add_epi32(_mm512_castsi512_si256(a), _mm512_extracti64x4_epi64(a, 1));
-    if (i < n)
-        b = _mm256_dpwssd_epi32(b, _mm256_loadu_si256((const __m256i *)(w + i)),
-                                _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(x + i))));
-    c = _mm_add_epi32(_mm256_castsi256_si128(b), _mm256_extracti128_si256(b, 1));
-    c = _mm_add_epi32(c, _mm_shuffle_epi32(c, 0x4E));
-    c = _mm_add_epi32(c, _mm_shuffle_epi32(c, 0xB1));
-    return _mm_cvtsi128_si32(c);
+V_FN vi i_mul16(vi a, vi b) { return _mm512_mullo_epi16(a, b); }
+V_FN vi i_mulhi16(vi a, vi b) { return _mm512_mulhi_epu16(a, b); }
+V_FN vi i_sub16(vi a, vi b) { return _mm512_sub_epi16(a, b); }
+V_FN vi i_add16(vi a, vi b) { return _mm512_add_epi16(a, b); }
+V_FN vf i_as_float(vi a) { return _mm512_castsi512_ps(a); }
+V_FN void i_rows4(vi *o, const uint8_t *a, uint64_t rb) {
+    vi z[4], t0, t1, t2, t3;
+    int q;
+    AIOSK__UNROLL
+    for (q = 0; q < 4; q++) {
+        const uint8_t *b = a + (uint64_t)q * rb;
+        z[q] = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(const void *)b));
+        z[q] = _mm512_inserti32x4(z[q], _mm_loadu_si128((const __m128i *)(const void *)(b + 4 * rb)), 1);
+        z[q] = _mm512_inserti32x4(z[q], _mm_loadu_si128((const __m128i *)(const void *)(b + 8 * rb)), 2);
+        z[q] = _mm512_inserti32x4(z[q], _mm_loadu_si128((const __m128i *)(const void *)(b + 12 * rb)), 3);
+    }
+    t0 = _mm512_unpacklo_epi32(z[0], z[1]);
+    t1 = _mm512_unpackhi_epi32(z[0], z[1]);
+    t2 = _mm512_unpacklo_epi32(z[2], z[3]);
+    t3 = _mm512_unpackhi_epi32(z[2], z[3]);
+    o[0] = _mm512_unpacklo_epi64(t0, t2);
+    o[1] = _mm512_unpackhi_epi64(t0, t2);
+    o[2] = _mm512_unpacklo_epi64(t1, t3);
+    o[3] = _mm512_unpackhi_epi64(t1, t3);
 }
 V_FN void i_store_s8(int8_t *p, vi a) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(a)); }
+
+#define V_NP 2 /* panels that a micro-kernel takes at once, when there are several columns */
+#define V_NC 4 /* and columns: 8 sums, 16 parts and 2 codes in 32 registers */
+V_FN vi V_NAME(i_dp)(vi acc, vi w, vi x) { return _mm512_dpbusd_epi32(acc, w, x); }
+V_FN vi V_NAME(i_dpw)(vi acc, vi a, vi b) { return _mm512_dpwssd_epi32(acc, a, b); }
+V_FN vi V_NAME(i_mul32)(vi a, vi b) { return _mm512_mullo_epi32(a, b); }
+V_FN vi V_NAME(i_pack)(vi lo, vi hi) { /* the low half of each dword of hi goes to the high half of lo */
+    return _mm512_mask_shuffle_epi8(lo, 0xCCCCCCCCCCCCCCCCu, hi, _mm512_set4_epi32(0x0D0C0D0C, 0x09080908, 0x05040504, 0x01000100));
+}
+V_FN vi V_NAME(i_scale_pair)(vi a) { /* byte 0 of each dword, signed, to both its halves */
+    return _mm512_srai_epi16(_mm512_shuffle_epi8(a, _mm512_set4_epi32(0x0C800C80, 0x08800880, 0x04800480, 0x00800080)), 8);
+}
+V_FN vi V_NAME(i_scale_one)(vi a) { return _mm512_srai_epi32(_mm512_slli_epi32(a, 24), 24); }
+#include "dot_vnni.inc"
 
 #endif
