@@ -208,7 +208,7 @@ typedef void (*aiosk_store_fn)(void *tile, int32_t slot, const float *k, const f
 
 /* ---- instruction sets ------------------------------------------------------------------------------------ */
 enum { AIOSK_ISA_BEST = 0, AIOSK_ISA_SCALAR = 1, AIOSK_ISA_AVX2 = 2, AIOSK_ISA_AVX512 = 3, AIOSK_ISA_NEON = 4,
-       AIOSK_ISA_NEON_DOT = 5, AIOSK_ISA_AVXVNNI = 6 /* AVX2 with VNNI */, AIOSK_N_ISA = 7 };
+       AIOSK_ISA_NEON_DOT = 5, AIOSK_ISA_AVXVNNI = 6 /* AVX2 with VNNI */, AIOSK_ISA_AVX512_VBMI = 9, AIOSK_N_ISA = 10 };
 enum { AIOSK_ACT_SILU = 0, AIOSK_ACT_GELU = 1 /* tanh form */, AIOSK_ACT_RELU = 2, AIOSK_ACT_RELU2 = 3, AIOSK_N_ACTIVATIONS = 4 };
 enum { AIOSK_ROPE_PAIRS = 0 /* (2i, 2i+1), "NORM" */, AIOSK_ROPE_HALVES = 1 /* (i, i + n_rot/2), "NEOX" */ };
 
@@ -2452,9 +2452,9 @@ V_EXPORT void V_NAME(rows_f32)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOS
 V_EXPORT void V_NAME(rows_f16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F16); }
 V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_BF16); }
 
-/* ======== kernels/isa_table.inc ======== */
-/* isa_table.inc: integer matrices with one set of dot products (V_NAME), and the table of an instruction set, whose other
- * functions are those of V_BASE. */
+/* ======== kernels/isa_matmul.inc ======== */
+/* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
+ * functions are those of V_BASE. matmul_undef.inc ends it. */
 #if V_W > 1
 
 /* ======== kernels/unpack.inc ======== */
@@ -2863,7 +2863,7 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
 #undef AIOSK__F16
 #undef AIOSK__DW
 
-/* ======== kernels/isa_table.inc, continued ======== */
+/* ======== kernels/isa_matmul.inc, continued ======== */
 #endif
 
 /* ======== kernels/lanes.inc ======== */
@@ -3129,12 +3129,17 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
     return V_NAME(step_min)(acc, dmin, dx, m);
 }
 
+/* Names of what the next two make, and how a step is unpacked; vbmi.inc has another way for the grids. */
+#define V_OUT(x) V_NAME(x)
+#define V_STEP V_NAME(step)
+#define V_TABLES(type)
 #define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)                                                               \
-    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
+    V_EXPORT void V_OUT(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
         const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                 \
         enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                            \
         vf o[V_PER16];                                                                                                 \
         int h, i, j, g;                                                                                                \
+        V_TABLES(AIOSK_##T);                                                                                           \
         for (h = 0; h < V_PER16; h++) o[h] = v_loadu(acc + h * V_W);                                                   \
         for (; k < k1; k++, p += bytes)                                                                                \
             for (h = 0; h < V_PER16; h++) {                                                                            \
@@ -3147,7 +3152,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                     for (i = 0; i < ((kind) == 7 ? 1 : 4); i++) {                                                      \
                         j = g + i;                                                                                     \
                         V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
-                        V_NAME(step)(AIOSK_##T, p, h, j, w[0], sc);                                                    \
+                        V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
                         V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
                         V_NAME(times256)(kind, columns, 1, 1, w, r, x, 0, a, k, j, s);                                 \
                     }                                                                                                  \
@@ -3159,9 +3164,10 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
         for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, o[h]);                                                   \
     }
 #define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
-    V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
+    V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
         int h, i, j;                                                                                                   \
+        V_TABLES(AIOSK_##T);                                                                                           \
         (void)n;                                                                                                       \
         for (h = 0; h < V_PER16; h++) {                                                                                \
             vi sc[4], mn[8], w[8];                                                                                     \
@@ -3173,7 +3179,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
             for (i = 0; i < n_mn; i++) v_storei(o->mn[i] + h * V_W, mn[i]);                                            \
             for (j = 0; j < 8; j++) {                                                                                  \
                 V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                                     \
-                V_NAME(step)(AIOSK_##T, p, h, j, w, sc);                                                               \
+                V_STEP(AIOSK_##T, p, h, j, w, sc);                                                               \
                 AIOSK__UNROLL                                                                                          \
                 for (i = 0; i < 8; i++)                                                                                \
                     v_storei(o->code[j * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
@@ -3231,7 +3237,6 @@ V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int col
     for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
     for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
 }
-#undef AIOSK__EACH
 
 /* ======== kernels/matmul.inc ======== */
 /* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
@@ -3468,6 +3473,48 @@ AIOSK__A256(AIOSK__CODES_K)
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
 AIOSK__A32(AIOSK__X)
 AIOSK__A256(AIOSK__XK)
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+#define V_GRIDS(x) V_NAME(x)
+
+/* ======== kernels/isa_table.inc ======== */
+/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+#define AIOSK__NO {NULL, NULL},
+#define AIOSK__F(n) {V_BASE(rows_##n), NULL},
+#define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
+#define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
+static const aiosk_isa V_GRIDS(isa) = {
+    V_ISA_TEXT, V_ISA_ID, 0,
+    {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
+    V_BASE(quantize_head),
+    {   /* in the order of ids, formats.h */
+        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__P(q4_1) AIOSK__NO
+        /*  5 */ AIOSK__NO AIOSK__P(q5_0) AIOSK__P(q5_1) AIOSK__P(q8_0) AIOSK__NO
+        /* 10 */ AIOSK__P(q2_k) AIOSK__P(q3_k) AIOSK__P(q4_k) AIOSK__P(q5_k) AIOSK__P(q6_k)
+        /* 15 */ AIOSK__NO AIOSK__G(iq2_xxs) AIOSK__G(iq2_xs) AIOSK__G(iq3_xxs) AIOSK__G(iq1_s)
+        /* 20 */ AIOSK__P(iq4_nl) AIOSK__G(iq3_s) AIOSK__G(iq2_s) AIOSK__P(iq4_xs) AIOSK__NO
+        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__G(iq1_m)
+        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(tq1_0)
+        /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
+        /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
+    },
+    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
+    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
+    V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
+    V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
+#undef AIOSK__G
+#undef AIOSK__P
+#undef AIOSK__F
+#undef AIOSK__NO
+
+#undef V_ISA_ID
+#undef V_ISA_TEXT
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+#undef V_GRIDS
+
+/* ======== kernels/matmul_undef.inc ======== */
+/* matmul_undef.inc: takes back the macros of lanes.inc and matmul.inc, and the products. */
 #undef AIOSK__XK
 #undef AIOSK__X
 #undef AIOSK__ENTRY
@@ -3481,36 +3528,10 @@ AIOSK__A256(AIOSK__XK)
 #undef AIOSK__GRIDS
 #undef AIOSK__A256
 #undef AIOSK__A32
-
-/* ======== kernels/isa_table.inc, continued ======== */
-#define AIOSK__NO {NULL, NULL},
-#define AIOSK__F(n) {V_BASE(rows_##n), NULL},
-#define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
-static const aiosk_isa V_NAME(isa) = {
-    V_ISA_TEXT, V_ISA_ID, 0,
-    {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
-    V_BASE(quantize_head),
-    {   /* in the order of ids, formats.h */
-        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__P(q4_1) AIOSK__NO
-        /*  5 */ AIOSK__NO AIOSK__P(q5_0) AIOSK__P(q5_1) AIOSK__P(q8_0) AIOSK__NO
-        /* 10 */ AIOSK__P(q2_k) AIOSK__P(q3_k) AIOSK__P(q4_k) AIOSK__P(q5_k) AIOSK__P(q6_k)
-        /* 15 */ AIOSK__NO AIOSK__P(iq2_xxs) AIOSK__P(iq2_xs) AIOSK__P(iq3_xxs) AIOSK__P(iq1_s)
-        /* 20 */ AIOSK__P(iq4_nl) AIOSK__P(iq3_s) AIOSK__P(iq2_s) AIOSK__P(iq4_xs) AIOSK__NO
-        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(iq1_m)
-        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(tq1_0)
-        /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
-        /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
-    },
-    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
-    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
-    V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
-    V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
-#undef AIOSK__P
-#undef AIOSK__F
-#undef AIOSK__NO
-
-#undef V_ISA_ID
-#undef V_ISA_TEXT
+#undef AIOSK__EACH
+#undef V_TABLES
+#undef V_STEP
+#undef V_OUT
 
 /* ======== kernels/dot_undef.inc ======== */
 /* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
@@ -4566,9 +4587,9 @@ V_EXPORT void V_NAME(rows_f32)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOS
 V_EXPORT void V_NAME(rows_f16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F16); }
 V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_BF16); }
 
-/* ======== kernels/isa_table.inc, continued ======== */
-/* isa_table.inc: integer matrices with one set of dot products (V_NAME), and the table of an instruction set, whose other
- * functions are those of V_BASE. */
+/* ======== kernels/isa_matmul.inc, continued ======== */
+/* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
+ * functions are those of V_BASE. matmul_undef.inc ends it. */
 #if V_W > 1
 
 /* ======== kernels/unpack.inc, continued ======== */
@@ -4977,7 +4998,7 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
 #undef AIOSK__F16
 #undef AIOSK__DW
 
-/* ======== kernels/isa_table.inc, continued ======== */
+/* ======== kernels/isa_matmul.inc, continued ======== */
 #endif
 
 /* ======== kernels/lanes.inc, continued ======== */
@@ -5243,12 +5264,17 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
     return V_NAME(step_min)(acc, dmin, dx, m);
 }
 
+/* Names of what the next two make, and how a step is unpacked; vbmi.inc has another way for the grids. */
+#define V_OUT(x) V_NAME(x)
+#define V_STEP V_NAME(step)
+#define V_TABLES(type)
 #define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)                                                               \
-    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
+    V_EXPORT void V_OUT(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
         const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                 \
         enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                            \
         vf o[V_PER16];                                                                                                 \
         int h, i, j, g;                                                                                                \
+        V_TABLES(AIOSK_##T);                                                                                           \
         for (h = 0; h < V_PER16; h++) o[h] = v_loadu(acc + h * V_W);                                                   \
         for (; k < k1; k++, p += bytes)                                                                                \
             for (h = 0; h < V_PER16; h++) {                                                                            \
@@ -5261,7 +5287,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                     for (i = 0; i < ((kind) == 7 ? 1 : 4); i++) {                                                      \
                         j = g + i;                                                                                     \
                         V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
-                        V_NAME(step)(AIOSK_##T, p, h, j, w[0], sc);                                                    \
+                        V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
                         V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
                         V_NAME(times256)(kind, columns, 1, 1, w, r, x, 0, a, k, j, s);                                 \
                     }                                                                                                  \
@@ -5273,9 +5299,10 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
         for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, o[h]);                                                   \
     }
 #define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
-    V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
+    V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
         int h, i, j;                                                                                                   \
+        V_TABLES(AIOSK_##T);                                                                                           \
         (void)n;                                                                                                       \
         for (h = 0; h < V_PER16; h++) {                                                                                \
             vi sc[4], mn[8], w[8];                                                                                     \
@@ -5287,7 +5314,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
             for (i = 0; i < n_mn; i++) v_storei(o->mn[i] + h * V_W, mn[i]);                                            \
             for (j = 0; j < 8; j++) {                                                                                  \
                 V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                                     \
-                V_NAME(step)(AIOSK_##T, p, h, j, w, sc);                                                               \
+                V_STEP(AIOSK_##T, p, h, j, w, sc);                                                               \
                 AIOSK__UNROLL                                                                                          \
                 for (i = 0; i < 8; i++)                                                                                \
                     v_storei(o->code[j * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
@@ -5345,7 +5372,6 @@ V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int col
     for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
     for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
 }
-#undef AIOSK__EACH
 
 /* ======== kernels/matmul.inc, continued ======== */
 /* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
@@ -5582,6 +5608,48 @@ AIOSK__A256(AIOSK__CODES_K)
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
 AIOSK__A32(AIOSK__X)
 AIOSK__A256(AIOSK__XK)
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+#define V_GRIDS(x) V_NAME(x)
+
+/* ======== kernels/isa_table.inc, continued ======== */
+/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+#define AIOSK__NO {NULL, NULL},
+#define AIOSK__F(n) {V_BASE(rows_##n), NULL},
+#define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
+#define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
+static const aiosk_isa V_GRIDS(isa) = {
+    V_ISA_TEXT, V_ISA_ID, 0,
+    {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
+    V_BASE(quantize_head),
+    {   /* in the order of ids, formats.h */
+        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__P(q4_1) AIOSK__NO
+        /*  5 */ AIOSK__NO AIOSK__P(q5_0) AIOSK__P(q5_1) AIOSK__P(q8_0) AIOSK__NO
+        /* 10 */ AIOSK__P(q2_k) AIOSK__P(q3_k) AIOSK__P(q4_k) AIOSK__P(q5_k) AIOSK__P(q6_k)
+        /* 15 */ AIOSK__NO AIOSK__G(iq2_xxs) AIOSK__G(iq2_xs) AIOSK__G(iq3_xxs) AIOSK__G(iq1_s)
+        /* 20 */ AIOSK__P(iq4_nl) AIOSK__G(iq3_s) AIOSK__G(iq2_s) AIOSK__P(iq4_xs) AIOSK__NO
+        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__G(iq1_m)
+        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(tq1_0)
+        /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
+        /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
+    },
+    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
+    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
+    V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
+    V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
+#undef AIOSK__G
+#undef AIOSK__P
+#undef AIOSK__F
+#undef AIOSK__NO
+
+#undef V_ISA_ID
+#undef V_ISA_TEXT
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+#undef V_GRIDS
+
+/* ======== kernels/matmul_undef.inc, continued ======== */
+/* matmul_undef.inc: takes back the macros of lanes.inc and matmul.inc, and the products. */
 #undef AIOSK__XK
 #undef AIOSK__X
 #undef AIOSK__ENTRY
@@ -5595,36 +5663,10 @@ AIOSK__A256(AIOSK__XK)
 #undef AIOSK__GRIDS
 #undef AIOSK__A256
 #undef AIOSK__A32
-
-/* ======== kernels/isa_table.inc, continued ======== */
-#define AIOSK__NO {NULL, NULL},
-#define AIOSK__F(n) {V_BASE(rows_##n), NULL},
-#define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
-static const aiosk_isa V_NAME(isa) = {
-    V_ISA_TEXT, V_ISA_ID, 0,
-    {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
-    V_BASE(quantize_head),
-    {   /* in the order of ids, formats.h */
-        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__P(q4_1) AIOSK__NO
-        /*  5 */ AIOSK__NO AIOSK__P(q5_0) AIOSK__P(q5_1) AIOSK__P(q8_0) AIOSK__NO
-        /* 10 */ AIOSK__P(q2_k) AIOSK__P(q3_k) AIOSK__P(q4_k) AIOSK__P(q5_k) AIOSK__P(q6_k)
-        /* 15 */ AIOSK__NO AIOSK__P(iq2_xxs) AIOSK__P(iq2_xs) AIOSK__P(iq3_xxs) AIOSK__P(iq1_s)
-        /* 20 */ AIOSK__P(iq4_nl) AIOSK__P(iq3_s) AIOSK__P(iq2_s) AIOSK__P(iq4_xs) AIOSK__NO
-        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(iq1_m)
-        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(tq1_0)
-        /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
-        /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
-    },
-    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
-    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
-    V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
-    V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
-#undef AIOSK__P
-#undef AIOSK__F
-#undef AIOSK__NO
-
-#undef V_ISA_ID
-#undef V_ISA_TEXT
+#undef AIOSK__EACH
+#undef V_TABLES
+#undef V_STEP
+#undef V_OUT
 
 /* ======== kernels/dot_undef.inc, continued ======== */
 /* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
@@ -5711,9 +5753,9 @@ V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return V_NAME(i_dpw)(acc, 
 #define V_ISA_ID AIOSK_ISA_AVXVNNI
 #define V_ISA_TEXT "avxvnni"
 
-/* ======== kernels/isa_table.inc, continued ======== */
-/* isa_table.inc: integer matrices with one set of dot products (V_NAME), and the table of an instruction set, whose other
- * functions are those of V_BASE. */
+/* ======== kernels/isa_matmul.inc, continued ======== */
+/* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
+ * functions are those of V_BASE. matmul_undef.inc ends it. */
 #if V_W > 1
 
 /* ======== kernels/unpack.inc, continued ======== */
@@ -6122,7 +6164,7 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
 #undef AIOSK__F16
 #undef AIOSK__DW
 
-/* ======== kernels/isa_table.inc, continued ======== */
+/* ======== kernels/isa_matmul.inc, continued ======== */
 #endif
 
 /* ======== kernels/lanes.inc, continued ======== */
@@ -6388,12 +6430,17 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
     return V_NAME(step_min)(acc, dmin, dx, m);
 }
 
+/* Names of what the next two make, and how a step is unpacked; vbmi.inc has another way for the grids. */
+#define V_OUT(x) V_NAME(x)
+#define V_STEP V_NAME(step)
+#define V_TABLES(type)
 #define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)                                                               \
-    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
+    V_EXPORT void V_OUT(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
         const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                 \
         enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                            \
         vf o[V_PER16];                                                                                                 \
         int h, i, j, g;                                                                                                \
+        V_TABLES(AIOSK_##T);                                                                                           \
         for (h = 0; h < V_PER16; h++) o[h] = v_loadu(acc + h * V_W);                                                   \
         for (; k < k1; k++, p += bytes)                                                                                \
             for (h = 0; h < V_PER16; h++) {                                                                            \
@@ -6406,7 +6453,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                     for (i = 0; i < ((kind) == 7 ? 1 : 4); i++) {                                                      \
                         j = g + i;                                                                                     \
                         V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
-                        V_NAME(step)(AIOSK_##T, p, h, j, w[0], sc);                                                    \
+                        V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
                         V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
                         V_NAME(times256)(kind, columns, 1, 1, w, r, x, 0, a, k, j, s);                                 \
                     }                                                                                                  \
@@ -6418,9 +6465,10 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
         for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, o[h]);                                                   \
     }
 #define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
-    V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
+    V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
         int h, i, j;                                                                                                   \
+        V_TABLES(AIOSK_##T);                                                                                           \
         (void)n;                                                                                                       \
         for (h = 0; h < V_PER16; h++) {                                                                                \
             vi sc[4], mn[8], w[8];                                                                                     \
@@ -6432,7 +6480,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
             for (i = 0; i < n_mn; i++) v_storei(o->mn[i] + h * V_W, mn[i]);                                            \
             for (j = 0; j < 8; j++) {                                                                                  \
                 V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                                     \
-                V_NAME(step)(AIOSK_##T, p, h, j, w, sc);                                                               \
+                V_STEP(AIOSK_##T, p, h, j, w, sc);                                                               \
                 AIOSK__UNROLL                                                                                          \
                 for (i = 0; i < 8; i++)                                                                                \
                     v_storei(o->code[j * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
@@ -6490,7 +6538,6 @@ V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int col
     for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
     for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
 }
-#undef AIOSK__EACH
 
 /* ======== kernels/matmul.inc, continued ======== */
 /* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
@@ -6727,6 +6774,48 @@ AIOSK__A256(AIOSK__CODES_K)
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
 AIOSK__A32(AIOSK__X)
 AIOSK__A256(AIOSK__XK)
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+#define V_GRIDS(x) V_NAME(x)
+
+/* ======== kernels/isa_table.inc, continued ======== */
+/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+#define AIOSK__NO {NULL, NULL},
+#define AIOSK__F(n) {V_BASE(rows_##n), NULL},
+#define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
+#define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
+static const aiosk_isa V_GRIDS(isa) = {
+    V_ISA_TEXT, V_ISA_ID, 0,
+    {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
+    V_BASE(quantize_head),
+    {   /* in the order of ids, formats.h */
+        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__P(q4_1) AIOSK__NO
+        /*  5 */ AIOSK__NO AIOSK__P(q5_0) AIOSK__P(q5_1) AIOSK__P(q8_0) AIOSK__NO
+        /* 10 */ AIOSK__P(q2_k) AIOSK__P(q3_k) AIOSK__P(q4_k) AIOSK__P(q5_k) AIOSK__P(q6_k)
+        /* 15 */ AIOSK__NO AIOSK__G(iq2_xxs) AIOSK__G(iq2_xs) AIOSK__G(iq3_xxs) AIOSK__G(iq1_s)
+        /* 20 */ AIOSK__P(iq4_nl) AIOSK__G(iq3_s) AIOSK__G(iq2_s) AIOSK__P(iq4_xs) AIOSK__NO
+        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__G(iq1_m)
+        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(tq1_0)
+        /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
+        /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
+    },
+    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
+    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
+    V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
+    V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
+#undef AIOSK__G
+#undef AIOSK__P
+#undef AIOSK__F
+#undef AIOSK__NO
+
+#undef V_ISA_ID
+#undef V_ISA_TEXT
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+#undef V_GRIDS
+
+/* ======== kernels/matmul_undef.inc, continued ======== */
+/* matmul_undef.inc: takes back the macros of lanes.inc and matmul.inc, and the products. */
 #undef AIOSK__XK
 #undef AIOSK__X
 #undef AIOSK__ENTRY
@@ -6740,36 +6829,10 @@ AIOSK__A256(AIOSK__XK)
 #undef AIOSK__GRIDS
 #undef AIOSK__A256
 #undef AIOSK__A32
-
-/* ======== kernels/isa_table.inc, continued ======== */
-#define AIOSK__NO {NULL, NULL},
-#define AIOSK__F(n) {V_BASE(rows_##n), NULL},
-#define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
-static const aiosk_isa V_NAME(isa) = {
-    V_ISA_TEXT, V_ISA_ID, 0,
-    {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
-    V_BASE(quantize_head),
-    {   /* in the order of ids, formats.h */
-        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__P(q4_1) AIOSK__NO
-        /*  5 */ AIOSK__NO AIOSK__P(q5_0) AIOSK__P(q5_1) AIOSK__P(q8_0) AIOSK__NO
-        /* 10 */ AIOSK__P(q2_k) AIOSK__P(q3_k) AIOSK__P(q4_k) AIOSK__P(q5_k) AIOSK__P(q6_k)
-        /* 15 */ AIOSK__NO AIOSK__P(iq2_xxs) AIOSK__P(iq2_xs) AIOSK__P(iq3_xxs) AIOSK__P(iq1_s)
-        /* 20 */ AIOSK__P(iq4_nl) AIOSK__P(iq3_s) AIOSK__P(iq2_s) AIOSK__P(iq4_xs) AIOSK__NO
-        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(iq1_m)
-        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(tq1_0)
-        /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
-        /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
-    },
-    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
-    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
-    V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
-    V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
-#undef AIOSK__P
-#undef AIOSK__F
-#undef AIOSK__NO
-
-#undef V_ISA_ID
-#undef V_ISA_TEXT
+#undef AIOSK__EACH
+#undef V_TABLES
+#undef V_STEP
+#undef V_OUT
 
 /* ======== kernels/dot_undef.inc, continued ======== */
 /* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
@@ -7826,9 +7889,9 @@ V_EXPORT void V_NAME(rows_f32)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOS
 V_EXPORT void V_NAME(rows_f16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F16); }
 V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_BF16); }
 
-/* ======== kernels/isa_table.inc, continued ======== */
-/* isa_table.inc: integer matrices with one set of dot products (V_NAME), and the table of an instruction set, whose other
- * functions are those of V_BASE. */
+/* ======== kernels/isa_matmul.inc, continued ======== */
+/* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
+ * functions are those of V_BASE. matmul_undef.inc ends it. */
 #if V_W > 1
 
 /* ======== kernels/unpack.inc, continued ======== */
@@ -8237,7 +8300,7 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
 #undef AIOSK__F16
 #undef AIOSK__DW
 
-/* ======== kernels/isa_table.inc, continued ======== */
+/* ======== kernels/isa_matmul.inc, continued ======== */
 #endif
 
 /* ======== kernels/lanes.inc, continued ======== */
@@ -8503,12 +8566,17 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
     return V_NAME(step_min)(acc, dmin, dx, m);
 }
 
+/* Names of what the next two make, and how a step is unpacked; vbmi.inc has another way for the grids. */
+#define V_OUT(x) V_NAME(x)
+#define V_STEP V_NAME(step)
+#define V_TABLES(type)
 #define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)                                                               \
-    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
+    V_EXPORT void V_OUT(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
         const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                 \
         enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                            \
         vf o[V_PER16];                                                                                                 \
         int h, i, j, g;                                                                                                \
+        V_TABLES(AIOSK_##T);                                                                                           \
         for (h = 0; h < V_PER16; h++) o[h] = v_loadu(acc + h * V_W);                                                   \
         for (; k < k1; k++, p += bytes)                                                                                \
             for (h = 0; h < V_PER16; h++) {                                                                            \
@@ -8521,7 +8589,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                     for (i = 0; i < ((kind) == 7 ? 1 : 4); i++) {                                                      \
                         j = g + i;                                                                                     \
                         V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
-                        V_NAME(step)(AIOSK_##T, p, h, j, w[0], sc);                                                    \
+                        V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
                         V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
                         V_NAME(times256)(kind, columns, 1, 1, w, r, x, 0, a, k, j, s);                                 \
                     }                                                                                                  \
@@ -8533,9 +8601,10 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
         for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, o[h]);                                                   \
     }
 #define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
-    V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
+    V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
         int h, i, j;                                                                                                   \
+        V_TABLES(AIOSK_##T);                                                                                           \
         (void)n;                                                                                                       \
         for (h = 0; h < V_PER16; h++) {                                                                                \
             vi sc[4], mn[8], w[8];                                                                                     \
@@ -8547,7 +8616,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
             for (i = 0; i < n_mn; i++) v_storei(o->mn[i] + h * V_W, mn[i]);                                            \
             for (j = 0; j < 8; j++) {                                                                                  \
                 V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                                     \
-                V_NAME(step)(AIOSK_##T, p, h, j, w, sc);                                                               \
+                V_STEP(AIOSK_##T, p, h, j, w, sc);                                                               \
                 AIOSK__UNROLL                                                                                          \
                 for (i = 0; i < 8; i++)                                                                                \
                     v_storei(o->code[j * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
@@ -8605,7 +8674,6 @@ V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int col
     for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
     for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
 }
-#undef AIOSK__EACH
 
 /* ======== kernels/matmul.inc, continued ======== */
 /* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
@@ -8842,6 +8910,265 @@ AIOSK__A256(AIOSK__CODES_K)
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
 AIOSK__A32(AIOSK__X)
 AIOSK__A256(AIOSK__XK)
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+#define V_GRIDS(x) V_NAME(x)
+
+/* ======== kernels/isa_table.inc, continued ======== */
+/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+#define AIOSK__NO {NULL, NULL},
+#define AIOSK__F(n) {V_BASE(rows_##n), NULL},
+#define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
+#define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
+static const aiosk_isa V_GRIDS(isa) = {
+    V_ISA_TEXT, V_ISA_ID, 0,
+    {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
+    V_BASE(quantize_head),
+    {   /* in the order of ids, formats.h */
+        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__P(q4_1) AIOSK__NO
+        /*  5 */ AIOSK__NO AIOSK__P(q5_0) AIOSK__P(q5_1) AIOSK__P(q8_0) AIOSK__NO
+        /* 10 */ AIOSK__P(q2_k) AIOSK__P(q3_k) AIOSK__P(q4_k) AIOSK__P(q5_k) AIOSK__P(q6_k)
+        /* 15 */ AIOSK__NO AIOSK__G(iq2_xxs) AIOSK__G(iq2_xs) AIOSK__G(iq3_xxs) AIOSK__G(iq1_s)
+        /* 20 */ AIOSK__P(iq4_nl) AIOSK__G(iq3_s) AIOSK__G(iq2_s) AIOSK__P(iq4_xs) AIOSK__NO
+        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__G(iq1_m)
+        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(tq1_0)
+        /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
+        /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
+    },
+    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
+    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
+    V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
+    V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
+#undef AIOSK__G
+#undef AIOSK__P
+#undef AIOSK__F
+#undef AIOSK__NO
+
+#undef V_ISA_ID
+#undef V_ISA_TEXT
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+#undef V_GRIDS
+
+/* ======== kernels/isa_avx512.c, continued ======== */
+/* Tables in registers for the grid types, where there is VBMI (all with VNNI but Cascade Lake and Cooper Lake). */
+#undef V_TARGET
+#if defined(__GNUC__) || defined(__clang__)
+#define V_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi,avx2,fma,f16c")))
+#else
+#define V_TARGET
+#endif
+#define V_ISA_ID AIOSK_ISA_AVX512_VBMI
+#define V_ISA_TEXT "avx512_vbmi"
+
+/* ======== kernels/vbmi.inc ======== */
+/* vbmi.inc: the steps of the grid types (unpack.inc) with AVX-512 VBMI. A grid is split into two tables of bytes, half of an entry
+ * each, that vpermi2b looks up for 64 indices at once; vpmultishiftqb spreads fields of 2 or 3 bits to bytes, adds the
+ * sign as the next bit, and vpermb turns those into the signed level + 128. Grids of 2048 are gathered. */
+#undef V_OUT
+#undef V_STEP
+#undef V_TABLES
+#define V_OUT(x) aiosk__##x##_avx512vbmi
+
+typedef struct V_OUT(grid) {
+    vi lo[16], hi[16]; /* up to 1024 bytes each */
+    vi level;          /* [64]: of the low bits of the index: code, then sign */
+} V_OUT(grid);
+
+/* The low and the high fields of n entries, bits 0.. and shift.. */
+V_FN void V_OUT(split)(V_OUT(grid) *g, const uint16_t *e, const int n, const int shift) {
+    static const uint8_t AIOSK__ALIGN(64) even[64] = {
+        0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 42, 44, 46, 48, 50, 52, 54, 56, 58, 60, 62,
+        64, 66, 68, 70, 72, 74, 76, 78, 80, 82, 84, 86, 88, 90, 92, 94, 96, 98, 100, 102, 104, 106, 108, 110, 112, 114, 116, 118, 120,
+        122, 124, 126};
+    int i;
+    AIOSK__UNROLL
+    for (i = 0; i < n / 64; i++) {
+        const vi a = v_loadi(e + 64 * i), b = v_loadi(e + 64 * i + 32), t = v_loadi(even);
+        g->lo[i] = _mm512_permutex2var_epi8(a, t, b);
+        g->hi[i] = _mm512_permutex2var_epi8(_mm512_srli_epi16(a, (unsigned)shift), t, _mm512_srli_epi16(b, (unsigned)shift));
+    }
+}
+/* level[i] = 128 + code for i below n, 128 - code for the next n, and again; n is 4 or 8 */
+V_FN vi V_OUT(levels)(const int8_t *code, const int n, const int plus, const int minus) {
+    uint8_t t[64];
+    int i;
+    for (i = 0; i < 64; i++) t[i] = (uint8_t)(128 + (i & n ? minus : plus) * code[i & (n - 1)]);
+    return v_loadi(t);
+}
+V_FN V_OUT(grid) V_OUT(tables)(const int type) {
+    V_OUT(grid) g;
+    uint8_t t[64];
+    int i;
+    switch (type) {
+    case AIOSK_IQ2_XXS: V_OUT(split)(&g, aiosk__iq2xxs_grid, 256, 8); break;
+    case AIOSK_IQ2_XS: V_OUT(split)(&g, aiosk__iq2xs_grid, 512, 8); break;
+    case AIOSK_IQ2_S: V_OUT(split)(&g, aiosk__iq2s_grid, 1024, 8); break;
+    case AIOSK_IQ3_XXS: V_OUT(split)(&g, aiosk__iq3xxs_grid, 256, 6); break;
+    case AIOSK_IQ3_S: V_OUT(split)(&g, aiosk__iq3s_grid, 512, 6); break;
+    default: break;
+    }
+    if (type == AIOSK_IQ3_XXS) g.level = V_OUT(levels)(aiosk__iq3xxs_levels, 8, 1, -1);
+    else if (type == AIOSK_IQ3_S) g.level = V_OUT(levels)(aiosk__iq3s_levels, 8, 1, -1);
+    else if (type == AIOSK_IQ1_S || type == AIOSK_IQ1_M) {
+        for (i = 0; i < 64; i++) t[i] = (uint8_t)(128 + 8 * aiosk__iq1_levels[i & 3] + (i & 4 ? -1 : 1));
+        g.level = v_loadi(t);
+    } else g.level = V_OUT(levels)(aiosk__iq2_levels, 4, 1, -1);
+    return g;
+}
+/* Bytes of a table of 256 n entries for 64 indices; k0 and k1: bits 8 and 9 of each */
+V_FN vi V_OUT(look)(const vi *t, vi i, const int n, __mmask64 k0, __mmask64 k1) {
+    const __mmask64 k = _mm512_movepi8_mask(i);
+    vi r[4];
+    int e;
+    AIOSK__UNROLL
+    for (e = 0; e < n; e++)
+        r[e] = _mm512_mask_blend_epi8(k, _mm512_permutex2var_epi8(t[4 * e], i, t[4 * e + 1]), _mm512_permutex2var_epi8(t[4 * e + 2], i, t[4 * e + 3]));
+    if (n > 1) r[0] = _mm512_mask_blend_epi8(k0, r[0], r[1]);
+    if (n > 2) r[0] = _mm512_mask_blend_epi8(k1, r[0], _mm512_mask_blend_epi8(k0, r[2], r[3]));
+    return r[0];
+}
+/* The bits from `at` on of each dword to byte 0, from at + by to byte 1, ...; only low bits of a byte count (bits before bit 0
+ * come from the neighbour) */
+V_FN vi V_OUT(fields)(vi a, const int at, const int by) {
+    const uint64_t one = (uint64_t)(at & 63) | (uint64_t)((at + by) & 63) << 8 | (uint64_t)((at + 2 * by) & 63) << 16 |
+                         (uint64_t)((at + 3 * by) & 63) << 24;
+    const uint64_t two = (uint64_t)((at + 32) & 63) | (uint64_t)((at + by + 32) & 63) << 8 | (uint64_t)((at + 2 * by + 32) & 63) << 16 |
+                         (uint64_t)((at + 3 * by + 32) & 63) << 24;
+    return _mm512_multishift_epi64_epi8(_mm512_set1_epi64((int64_t)(one | two << 32)), a);
+}
+/* Levels of codes (low bits of bytes, mask says which) with bit c + i of each dword of signs as the sign of byte i */
+V_FN vi V_OUT(signed_levels)(const V_OUT(grid) *g, vi code, vi signs, const int c, const int bits) {
+    const vi m = _mm512_set1_epi8((char)((1 << bits) - 1));
+    return _mm512_permutexvar_epi8(_mm512_ternarylogic_epi32(m, code, V_OUT(fields)(signs, c - bits, 1), 0xCA), g->level);
+}
+
+#define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
+V_FN void V_OUT(step)(const int type, const V_OUT(grid) *g, const uint8_t *p, const int h, const int j, vi *w) {
+    vi a, b, s, lo, hi;
+    __mmask64 k0 = 0, k1 = 0;
+    int i, n = 1;
+    switch (type) {
+    case AIOSK_IQ2_XXS:
+    case AIOSK_IQ2_XS:
+    case AIOSK_IQ2_S:
+        if (type == AIOSK_IQ2_XXS) {
+            a = AIOSK__DW(32, 2 * j);
+            s = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(32, 2 * j + 1)));
+        } else if (type == AIOSK_IQ2_XS) { /* words: 8 bits of index in one byte, the ninth and 7 signs in the other */
+            const vi d0 = AIOSK__DW(160, 2 * j), d1 = AIOSK__DW(160, 2 * j + 1), ff = v_set1i(0x00FF00FF);
+            a = i_or(i_and(d0, ff), i_sll(i_and(d1, ff), 8)); /* order 0 2 1 3, put right below */
+            b = i_or(i_and(i_srl(d0, 8), ff), i_and(d1, v_set1i((int32_t)0xFF00FF00)));
+            a = _mm512_shuffle_epi8(a, _mm512_set4_epi32(0x0F0D0E0C, 0x0B090A08, 0x07050604, 0x03010200));
+            b = _mm512_shuffle_epi8(b, _mm512_set4_epi32(0x0F0D0E0C, 0x0B090A08, 0x07050604, 0x03010200));
+            k0 = _mm512_test_epi8_mask(b, v_set1i(0x01010101));
+            s = V_NAME(signs7)(i_and(i_srl(b, 1), v_set1i(0x7F7F7F7F)));
+            n = 2;
+        } else {
+            a = AIOSK__DW(288, j);
+            b = i_splat(i_srl(AIOSK__DW(32, j >> 2), 8 * (j & 3)), 0);
+            k0 = _mm512_test_epi8_mask(b, v_set1i(0x40100401));
+            k1 = _mm512_test_epi8_mask(b, v_set1i((int32_t)0x80200802));
+            s = AIOSK__DW(800, j);
+            n = 4;
+        }
+        lo = V_OUT(look)(g->lo, a, n, k0, k1);
+        hi = V_OUT(look)(g->hi, a, n, k0, k1);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            w[2 * i] = V_OUT(signed_levels)(g, V_OUT(fields)(lo, 8 * i, 2), s, 8 * i, 2);
+            w[2 * i + 1] = V_OUT(signed_levels)(g, V_OUT(fields)(hi, 8 * i, 2), s, 8 * i + 4, 2);
+        }
+        break;
+    case AIOSK_IQ3_XXS:
+    case AIOSK_IQ3_S:
+        if (type == AIOSK_IQ3_S) {
+            s = AIOSK__DW(1248, j);
+            b = i_splat(i_srl(AIOSK__DW(1120, j >> 2), 8 * (j & 3)), 0);
+            n = 2;
+        } else {
+            s = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(1056, j)));
+            b = s;
+        }
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            if ((i & 3) == 0) {
+                a = AIOSK__DW(type == AIOSK_IQ3_S ? 96 : 32, 2 * j + (i >> 2));
+                if (n == 2) k0 = _mm512_test_epi8_mask(b, v_set1i(i ? (int32_t)0x80402010 : 0x08040201));
+                lo = V_OUT(look)(g->lo, a, n, k0, k0);
+                hi = V_OUT(look)(g->hi, a, n, k0, k0);
+            }
+            /* bytes 0 and 1 from the low half of the entry, 2 and 3 from the high one */
+            w[i] = _mm512_mask_mov_epi8(V_OUT(fields)(lo, 8 * (i & 3), 3), 0xCCCCCCCCCCCCCCCCu, V_OUT(fields)(hi, 8 * (i & 3) - 6, 3));
+            w[i] = V_OUT(signed_levels)(g, w[i], s, 4 * i, 3);
+        }
+        break;
+    default: /* IQ1_S, IQ1_M */
+        a = AIOSK__DW(type == AIOSK_IQ1_S ? 32 : 0, j);
+        b = i_srl(AIOSK__DW(type == AIOSK_IQ1_S ? 544 : 512, j >> 1), 16 * (j & 1));
+        s = i_splat(i_sll(i_srl(i_and(b, v_set1i(0xFFFF)), 15), 2), 0);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            const vi up = i_srl(b, type == AIOSK_IQ1_S ? 3 * i : 4 * i), m = _mm512_set1_epi8(3);
+            const vi e = i_gather16(aiosk__iq1_grid, i_or(i_and(i_srl(a, 8 * i), v_set1i(255)), i_sll(i_and(up, v_set1i(7)), 8)));
+            if (type == AIOSK_IQ1_M) s = i_splat(i_srl(i_and(up, v_set1i(8)), 1), 0);
+            w[2 * i] = _mm512_permutexvar_epi8(_mm512_ternarylogic_epi32(m, V_OUT(fields)(e, 0, 2), s, 0xCA), g->level);
+            w[2 * i + 1] = _mm512_permutexvar_epi8(_mm512_ternarylogic_epi32(m, V_OUT(fields)(e, 8, 2), s, 0xCA), g->level);
+        }
+        break;
+    }
+}
+#undef AIOSK__DW
+#define V_STEP(type, p, h, j, w, sc) V_OUT(step)(type, &grid, p, h, j, w)
+#define V_TABLES(type) const V_OUT(grid) grid = V_OUT(tables)(type)
+AIOSK__GRIDS(AIOSK__ONE_K)
+AIOSK__GRIDS(AIOSK__CODES_K)
+#define AIOSK__XG(T, t, kind, offset, columns, n_mn)                                                                                \
+    static const V_NAME(form) V_OUT(form_##t) = {AIOSK_##T, kind, offset, columns, n_mn, V_OUT(one_##t), V_OUT(codes_##t)};         \
+    V_EXPORT void V_OUT(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_OUT(form_##t), AIOSK_ROWS); }                       \
+    V_EXPORT void V_OUT(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_OUT(form_##t), AIOSK_PANELS); }
+AIOSK__GRIDS(AIOSK__XG)
+#undef AIOSK__XG
+#define V_GRIDS(x) V_OUT(x)
+
+/* ======== kernels/isa_table.inc, continued ======== */
+/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+#define AIOSK__NO {NULL, NULL},
+#define AIOSK__F(n) {V_BASE(rows_##n), NULL},
+#define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
+#define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
+static const aiosk_isa V_GRIDS(isa) = {
+    V_ISA_TEXT, V_ISA_ID, 0,
+    {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
+    V_BASE(quantize_head),
+    {   /* in the order of ids, formats.h */
+        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__P(q4_1) AIOSK__NO
+        /*  5 */ AIOSK__NO AIOSK__P(q5_0) AIOSK__P(q5_1) AIOSK__P(q8_0) AIOSK__NO
+        /* 10 */ AIOSK__P(q2_k) AIOSK__P(q3_k) AIOSK__P(q4_k) AIOSK__P(q5_k) AIOSK__P(q6_k)
+        /* 15 */ AIOSK__NO AIOSK__G(iq2_xxs) AIOSK__G(iq2_xs) AIOSK__G(iq3_xxs) AIOSK__G(iq1_s)
+        /* 20 */ AIOSK__P(iq4_nl) AIOSK__G(iq3_s) AIOSK__G(iq2_s) AIOSK__P(iq4_xs) AIOSK__NO
+        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__G(iq1_m)
+        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(tq1_0)
+        /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
+        /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
+    },
+    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
+    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
+    V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
+    V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
+#undef AIOSK__G
+#undef AIOSK__P
+#undef AIOSK__F
+#undef AIOSK__NO
+
+#undef V_ISA_ID
+#undef V_ISA_TEXT
+
+/* ======== kernels/vbmi.inc, continued ======== */
+#undef V_GRIDS
+
+/* ======== kernels/matmul_undef.inc, continued ======== */
+/* matmul_undef.inc: takes back the macros of lanes.inc and matmul.inc, and the products. */
 #undef AIOSK__XK
 #undef AIOSK__X
 #undef AIOSK__ENTRY
@@ -8855,36 +9182,10 @@ AIOSK__A256(AIOSK__XK)
 #undef AIOSK__GRIDS
 #undef AIOSK__A256
 #undef AIOSK__A32
-
-/* ======== kernels/isa_table.inc, continued ======== */
-#define AIOSK__NO {NULL, NULL},
-#define AIOSK__F(n) {V_BASE(rows_##n), NULL},
-#define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
-static const aiosk_isa V_NAME(isa) = {
-    V_ISA_TEXT, V_ISA_ID, 0,
-    {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
-    V_BASE(quantize_head),
-    {   /* in the order of ids, formats.h */
-        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__P(q4_1) AIOSK__NO
-        /*  5 */ AIOSK__NO AIOSK__P(q5_0) AIOSK__P(q5_1) AIOSK__P(q8_0) AIOSK__NO
-        /* 10 */ AIOSK__P(q2_k) AIOSK__P(q3_k) AIOSK__P(q4_k) AIOSK__P(q5_k) AIOSK__P(q6_k)
-        /* 15 */ AIOSK__NO AIOSK__P(iq2_xxs) AIOSK__P(iq2_xs) AIOSK__P(iq3_xxs) AIOSK__P(iq1_s)
-        /* 20 */ AIOSK__P(iq4_nl) AIOSK__P(iq3_s) AIOSK__P(iq2_s) AIOSK__P(iq4_xs) AIOSK__NO
-        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(iq1_m)
-        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(tq1_0)
-        /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
-        /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
-    },
-    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
-    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
-    V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
-    V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
-#undef AIOSK__P
-#undef AIOSK__F
-#undef AIOSK__NO
-
-#undef V_ISA_ID
-#undef V_ISA_TEXT
+#undef AIOSK__EACH
+#undef V_TABLES
+#undef V_STEP
+#undef V_OUT
 
 /* ======== kernels/dot_undef.inc, continued ======== */
 /* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
@@ -9984,9 +10285,9 @@ V_EXPORT void V_NAME(rows_f32)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOS
 V_EXPORT void V_NAME(rows_f16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F16); }
 V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_BF16); }
 
-/* ======== kernels/isa_table.inc, continued ======== */
-/* isa_table.inc: integer matrices with one set of dot products (V_NAME), and the table of an instruction set, whose other
- * functions are those of V_BASE. */
+/* ======== kernels/isa_matmul.inc, continued ======== */
+/* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
+ * functions are those of V_BASE. matmul_undef.inc ends it. */
 #if V_W > 1
 
 /* ======== kernels/unpack.inc, continued ======== */
@@ -10395,7 +10696,7 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
 #undef AIOSK__F16
 #undef AIOSK__DW
 
-/* ======== kernels/isa_table.inc, continued ======== */
+/* ======== kernels/isa_matmul.inc, continued ======== */
 #endif
 
 /* ======== kernels/lanes.inc, continued ======== */
@@ -10661,12 +10962,17 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
     return V_NAME(step_min)(acc, dmin, dx, m);
 }
 
+/* Names of what the next two make, and how a step is unpacked; vbmi.inc has another way for the grids. */
+#define V_OUT(x) V_NAME(x)
+#define V_STEP V_NAME(step)
+#define V_TABLES(type)
 #define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)                                                               \
-    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
+    V_EXPORT void V_OUT(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
         const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                 \
         enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                            \
         vf o[V_PER16];                                                                                                 \
         int h, i, j, g;                                                                                                \
+        V_TABLES(AIOSK_##T);                                                                                           \
         for (h = 0; h < V_PER16; h++) o[h] = v_loadu(acc + h * V_W);                                                   \
         for (; k < k1; k++, p += bytes)                                                                                \
             for (h = 0; h < V_PER16; h++) {                                                                            \
@@ -10679,7 +10985,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                     for (i = 0; i < ((kind) == 7 ? 1 : 4); i++) {                                                      \
                         j = g + i;                                                                                     \
                         V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
-                        V_NAME(step)(AIOSK_##T, p, h, j, w[0], sc);                                                    \
+                        V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
                         V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
                         V_NAME(times256)(kind, columns, 1, 1, w, r, x, 0, a, k, j, s);                                 \
                     }                                                                                                  \
@@ -10691,9 +10997,10 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
         for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, o[h]);                                                   \
     }
 #define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
-    V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
+    V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
         int h, i, j;                                                                                                   \
+        V_TABLES(AIOSK_##T);                                                                                           \
         (void)n;                                                                                                       \
         for (h = 0; h < V_PER16; h++) {                                                                                \
             vi sc[4], mn[8], w[8];                                                                                     \
@@ -10705,7 +11012,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
             for (i = 0; i < n_mn; i++) v_storei(o->mn[i] + h * V_W, mn[i]);                                            \
             for (j = 0; j < 8; j++) {                                                                                  \
                 V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                                     \
-                V_NAME(step)(AIOSK_##T, p, h, j, w, sc);                                                               \
+                V_STEP(AIOSK_##T, p, h, j, w, sc);                                                               \
                 AIOSK__UNROLL                                                                                          \
                 for (i = 0; i < 8; i++)                                                                                \
                     v_storei(o->code[j * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
@@ -10763,7 +11070,6 @@ V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int col
     for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
     for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
 }
-#undef AIOSK__EACH
 
 /* ======== kernels/matmul.inc, continued ======== */
 /* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
@@ -11000,6 +11306,48 @@ AIOSK__A256(AIOSK__CODES_K)
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
 AIOSK__A32(AIOSK__X)
 AIOSK__A256(AIOSK__XK)
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+#define V_GRIDS(x) V_NAME(x)
+
+/* ======== kernels/isa_table.inc, continued ======== */
+/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+#define AIOSK__NO {NULL, NULL},
+#define AIOSK__F(n) {V_BASE(rows_##n), NULL},
+#define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
+#define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
+static const aiosk_isa V_GRIDS(isa) = {
+    V_ISA_TEXT, V_ISA_ID, 0,
+    {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
+    V_BASE(quantize_head),
+    {   /* in the order of ids, formats.h */
+        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__P(q4_1) AIOSK__NO
+        /*  5 */ AIOSK__NO AIOSK__P(q5_0) AIOSK__P(q5_1) AIOSK__P(q8_0) AIOSK__NO
+        /* 10 */ AIOSK__P(q2_k) AIOSK__P(q3_k) AIOSK__P(q4_k) AIOSK__P(q5_k) AIOSK__P(q6_k)
+        /* 15 */ AIOSK__NO AIOSK__G(iq2_xxs) AIOSK__G(iq2_xs) AIOSK__G(iq3_xxs) AIOSK__G(iq1_s)
+        /* 20 */ AIOSK__P(iq4_nl) AIOSK__G(iq3_s) AIOSK__G(iq2_s) AIOSK__P(iq4_xs) AIOSK__NO
+        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__G(iq1_m)
+        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(tq1_0)
+        /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
+        /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
+    },
+    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
+    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
+    V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
+    V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
+#undef AIOSK__G
+#undef AIOSK__P
+#undef AIOSK__F
+#undef AIOSK__NO
+
+#undef V_ISA_ID
+#undef V_ISA_TEXT
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+#undef V_GRIDS
+
+/* ======== kernels/matmul_undef.inc, continued ======== */
+/* matmul_undef.inc: takes back the macros of lanes.inc and matmul.inc, and the products. */
 #undef AIOSK__XK
 #undef AIOSK__X
 #undef AIOSK__ENTRY
@@ -11013,36 +11361,10 @@ AIOSK__A256(AIOSK__XK)
 #undef AIOSK__GRIDS
 #undef AIOSK__A256
 #undef AIOSK__A32
-
-/* ======== kernels/isa_table.inc, continued ======== */
-#define AIOSK__NO {NULL, NULL},
-#define AIOSK__F(n) {V_BASE(rows_##n), NULL},
-#define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
-static const aiosk_isa V_NAME(isa) = {
-    V_ISA_TEXT, V_ISA_ID, 0,
-    {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
-    V_BASE(quantize_head),
-    {   /* in the order of ids, formats.h */
-        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__P(q4_1) AIOSK__NO
-        /*  5 */ AIOSK__NO AIOSK__P(q5_0) AIOSK__P(q5_1) AIOSK__P(q8_0) AIOSK__NO
-        /* 10 */ AIOSK__P(q2_k) AIOSK__P(q3_k) AIOSK__P(q4_k) AIOSK__P(q5_k) AIOSK__P(q6_k)
-        /* 15 */ AIOSK__NO AIOSK__P(iq2_xxs) AIOSK__P(iq2_xs) AIOSK__P(iq3_xxs) AIOSK__P(iq1_s)
-        /* 20 */ AIOSK__P(iq4_nl) AIOSK__P(iq3_s) AIOSK__P(iq2_s) AIOSK__P(iq4_xs) AIOSK__NO
-        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(iq1_m)
-        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(tq1_0)
-        /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
-        /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
-    },
-    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
-    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
-    V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
-    V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
-#undef AIOSK__P
-#undef AIOSK__F
-#undef AIOSK__NO
-
-#undef V_ISA_ID
-#undef V_ISA_TEXT
+#undef AIOSK__EACH
+#undef V_TABLES
+#undef V_STEP
+#undef V_OUT
 
 /* ======== kernels/dot_undef.inc, continued ======== */
 /* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
@@ -12135,9 +12457,9 @@ V_EXPORT void V_NAME(rows_f32)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOS
 V_EXPORT void V_NAME(rows_f16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F16); }
 V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_BF16); }
 
-/* ======== kernels/isa_table.inc, continued ======== */
-/* isa_table.inc: integer matrices with one set of dot products (V_NAME), and the table of an instruction set, whose other
- * functions are those of V_BASE. */
+/* ======== kernels/isa_matmul.inc, continued ======== */
+/* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
+ * functions are those of V_BASE. matmul_undef.inc ends it. */
 #if V_W > 1
 
 /* ======== kernels/unpack.inc, continued ======== */
@@ -12546,7 +12868,7 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
 #undef AIOSK__F16
 #undef AIOSK__DW
 
-/* ======== kernels/isa_table.inc, continued ======== */
+/* ======== kernels/isa_matmul.inc, continued ======== */
 #endif
 
 /* ======== kernels/lanes.inc, continued ======== */
@@ -12812,12 +13134,17 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
     return V_NAME(step_min)(acc, dmin, dx, m);
 }
 
+/* Names of what the next two make, and how a step is unpacked; vbmi.inc has another way for the grids. */
+#define V_OUT(x) V_NAME(x)
+#define V_STEP V_NAME(step)
+#define V_TABLES(type)
 #define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)                                                               \
-    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
+    V_EXPORT void V_OUT(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
         const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                 \
         enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                            \
         vf o[V_PER16];                                                                                                 \
         int h, i, j, g;                                                                                                \
+        V_TABLES(AIOSK_##T);                                                                                           \
         for (h = 0; h < V_PER16; h++) o[h] = v_loadu(acc + h * V_W);                                                   \
         for (; k < k1; k++, p += bytes)                                                                                \
             for (h = 0; h < V_PER16; h++) {                                                                            \
@@ -12830,7 +13157,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                     for (i = 0; i < ((kind) == 7 ? 1 : 4); i++) {                                                      \
                         j = g + i;                                                                                     \
                         V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
-                        V_NAME(step)(AIOSK_##T, p, h, j, w[0], sc);                                                    \
+                        V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
                         V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
                         V_NAME(times256)(kind, columns, 1, 1, w, r, x, 0, a, k, j, s);                                 \
                     }                                                                                                  \
@@ -12842,9 +13169,10 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
         for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, o[h]);                                                   \
     }
 #define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
-    V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
+    V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
         int h, i, j;                                                                                                   \
+        V_TABLES(AIOSK_##T);                                                                                           \
         (void)n;                                                                                                       \
         for (h = 0; h < V_PER16; h++) {                                                                                \
             vi sc[4], mn[8], w[8];                                                                                     \
@@ -12856,7 +13184,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
             for (i = 0; i < n_mn; i++) v_storei(o->mn[i] + h * V_W, mn[i]);                                            \
             for (j = 0; j < 8; j++) {                                                                                  \
                 V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                                     \
-                V_NAME(step)(AIOSK_##T, p, h, j, w, sc);                                                               \
+                V_STEP(AIOSK_##T, p, h, j, w, sc);                                                               \
                 AIOSK__UNROLL                                                                                          \
                 for (i = 0; i < 8; i++)                                                                                \
                     v_storei(o->code[j * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
@@ -12914,7 +13242,6 @@ V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int col
     for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
     for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
 }
-#undef AIOSK__EACH
 
 /* ======== kernels/matmul.inc, continued ======== */
 /* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
@@ -13151,6 +13478,48 @@ AIOSK__A256(AIOSK__CODES_K)
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
 AIOSK__A32(AIOSK__X)
 AIOSK__A256(AIOSK__XK)
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+#define V_GRIDS(x) V_NAME(x)
+
+/* ======== kernels/isa_table.inc, continued ======== */
+/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+#define AIOSK__NO {NULL, NULL},
+#define AIOSK__F(n) {V_BASE(rows_##n), NULL},
+#define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
+#define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
+static const aiosk_isa V_GRIDS(isa) = {
+    V_ISA_TEXT, V_ISA_ID, 0,
+    {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
+    V_BASE(quantize_head),
+    {   /* in the order of ids, formats.h */
+        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__P(q4_1) AIOSK__NO
+        /*  5 */ AIOSK__NO AIOSK__P(q5_0) AIOSK__P(q5_1) AIOSK__P(q8_0) AIOSK__NO
+        /* 10 */ AIOSK__P(q2_k) AIOSK__P(q3_k) AIOSK__P(q4_k) AIOSK__P(q5_k) AIOSK__P(q6_k)
+        /* 15 */ AIOSK__NO AIOSK__G(iq2_xxs) AIOSK__G(iq2_xs) AIOSK__G(iq3_xxs) AIOSK__G(iq1_s)
+        /* 20 */ AIOSK__P(iq4_nl) AIOSK__G(iq3_s) AIOSK__G(iq2_s) AIOSK__P(iq4_xs) AIOSK__NO
+        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__G(iq1_m)
+        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(tq1_0)
+        /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
+        /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
+    },
+    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
+    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
+    V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
+    V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
+#undef AIOSK__G
+#undef AIOSK__P
+#undef AIOSK__F
+#undef AIOSK__NO
+
+#undef V_ISA_ID
+#undef V_ISA_TEXT
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+#undef V_GRIDS
+
+/* ======== kernels/matmul_undef.inc, continued ======== */
+/* matmul_undef.inc: takes back the macros of lanes.inc and matmul.inc, and the products. */
 #undef AIOSK__XK
 #undef AIOSK__X
 #undef AIOSK__ENTRY
@@ -13164,36 +13533,10 @@ AIOSK__A256(AIOSK__XK)
 #undef AIOSK__GRIDS
 #undef AIOSK__A256
 #undef AIOSK__A32
-
-/* ======== kernels/isa_table.inc, continued ======== */
-#define AIOSK__NO {NULL, NULL},
-#define AIOSK__F(n) {V_BASE(rows_##n), NULL},
-#define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
-static const aiosk_isa V_NAME(isa) = {
-    V_ISA_TEXT, V_ISA_ID, 0,
-    {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
-    V_BASE(quantize_head),
-    {   /* in the order of ids, formats.h */
-        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__P(q4_1) AIOSK__NO
-        /*  5 */ AIOSK__NO AIOSK__P(q5_0) AIOSK__P(q5_1) AIOSK__P(q8_0) AIOSK__NO
-        /* 10 */ AIOSK__P(q2_k) AIOSK__P(q3_k) AIOSK__P(q4_k) AIOSK__P(q5_k) AIOSK__P(q6_k)
-        /* 15 */ AIOSK__NO AIOSK__P(iq2_xxs) AIOSK__P(iq2_xs) AIOSK__P(iq3_xxs) AIOSK__P(iq1_s)
-        /* 20 */ AIOSK__P(iq4_nl) AIOSK__P(iq3_s) AIOSK__P(iq2_s) AIOSK__P(iq4_xs) AIOSK__NO
-        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(iq1_m)
-        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(tq1_0)
-        /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
-        /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
-    },
-    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
-    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
-    V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
-    V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
-#undef AIOSK__P
-#undef AIOSK__F
-#undef AIOSK__NO
-
-#undef V_ISA_ID
-#undef V_ISA_TEXT
+#undef AIOSK__EACH
+#undef V_TABLES
+#undef V_STEP
+#undef V_OUT
 
 /* ======== kernels/dot_undef.inc, continued ======== */
 /* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
@@ -13330,7 +13673,7 @@ static uint64_t aiosk__xcr0(void) {
 /* Whether functions of this set may be called here: instructions present, and registers saved by the system. */
 static int aiosk__has_isa(int32_t isa) {
 #ifdef AIOSK__X86
-    if (isa == AIOSK_ISA_AVX2 || isa == AIOSK_ISA_AVX512 || isa == AIOSK_ISA_AVXVNNI) {
+    if (isa == AIOSK_ISA_AVX2 || isa == AIOSK_ISA_AVX512 || isa == AIOSK_ISA_AVXVNNI || isa == AIOSK_ISA_AVX512_VBMI) {
         /* leaf 1 ecx: FMA 12, OSXSAVE 27, AVX 28, F16C 29;  leaf 7 ebx: AVX2 5, F 16, DQ 17, BW 30, VL 31; ecx: VNNI 11 */
         const uint32_t c1 = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29, b7 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
         uint32_t r[4];
@@ -13351,6 +13694,7 @@ static int aiosk__has_isa(int32_t isa) {
             aiosk__cpuid(0x10007, r);
             return (r[0] & 1u << 4) != 0;
         }
+        if (isa == AIOSK_ISA_AVX512_VBMI && !(r[2] & 1u << 1)) return 0;
         return (r[1] & b7) == b7 && (r[2] & 1u << 11) && (os & 0xE6) == 0xE6; /* and masks and zmm */
     }
 #endif
@@ -13411,9 +13755,9 @@ AIOSK_API void aiosk_fp_end(uint64_t saved) {
 
 AIOSK_API const aiosk_isa *aiosk_select(int32_t isa) {
     if (isa == AIOSK_ISA_BEST) {
-        static const int32_t order[] = {AIOSK_ISA_AVX512, AIOSK_ISA_AVXVNNI, AIOSK_ISA_AVX2, AIOSK_ISA_NEON_DOT, AIOSK_ISA_NEON};
+        static const int32_t order[] = {AIOSK_ISA_AVX512_VBMI, AIOSK_ISA_AVX512, AIOSK_ISA_AVXVNNI, AIOSK_ISA_AVX2, AIOSK_ISA_NEON_DOT, AIOSK_ISA_NEON};
         int i;
-        for (i = 0; i < 5; i++)
+        for (i = 0; i < 6; i++)
             if (aiosk__has_isa(order[i])) return aiosk_select(order[i]);
         return &aiosk__isa_scalar;
     }
@@ -13424,6 +13768,7 @@ AIOSK_API const aiosk_isa *aiosk_select(int32_t isa) {
 #ifdef AIOSK__AVXVNNI
     case AIOSK_ISA_AVXVNNI: return &aiosk__isa_avxvnni;
 #endif
+    case AIOSK_ISA_AVX512_VBMI: return &aiosk__isa_avx512vbmi;
     case AIOSK_ISA_AVX512: return &aiosk__isa_avx512;
 #endif
 #ifdef AIOSK__ARM64

@@ -135,7 +135,7 @@ typedef void (*aiosk_store_fn)(void *tile, int32_t slot, const float *k, const f
 
 /* ---- instruction sets ------------------------------------------------------------------------------------ */
 enum { AIOSK_ISA_BEST = 0, AIOSK_ISA_SCALAR = 1, AIOSK_ISA_AVX2 = 2, AIOSK_ISA_AVX512 = 3, AIOSK_ISA_NEON = 4,
-       AIOSK_ISA_NEON_DOT = 5, AIOSK_ISA_AVXVNNI = 6 /* AVX2 with VNNI */, AIOSK_N_ISA = 7 };
+       AIOSK_ISA_NEON_DOT = 5, AIOSK_ISA_AVXVNNI = 6 /* AVX2 with VNNI */, AIOSK_ISA_AVX512_VBMI = 9, AIOSK_N_ISA = 10 };
 enum { AIOSK_ACT_SILU = 0, AIOSK_ACT_GELU = 1 /* tanh form */, AIOSK_ACT_RELU = 2, AIOSK_ACT_RELU2 = 3, AIOSK_N_ACTIVATIONS = 4 };
 enum { AIOSK_ROPE_PAIRS = 0 /* (2i, 2i+1), "NORM" */, AIOSK_ROPE_HALVES = 1 /* (i, i + n_rot/2), "NEOX" */ };
 

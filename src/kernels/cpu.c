@@ -31,7 +31,7 @@ static uint64_t aiosk__xcr0(void) {
 /* Whether functions of this set may be called here: instructions present, and registers saved by the system. */
 static int aiosk__has_isa(int32_t isa) {
 #ifdef AIOSK__X86
-    if (isa == AIOSK_ISA_AVX2 || isa == AIOSK_ISA_AVX512 || isa == AIOSK_ISA_AVXVNNI) {
+    if (isa == AIOSK_ISA_AVX2 || isa == AIOSK_ISA_AVX512 || isa == AIOSK_ISA_AVXVNNI || isa == AIOSK_ISA_AVX512_VBMI) {
         /* leaf 1 ecx: FMA 12, OSXSAVE 27, AVX 28, F16C 29;  leaf 7 ebx: AVX2 5, F 16, DQ 17, BW 30, VL 31; ecx: VNNI 11 */
         const uint32_t c1 = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29, b7 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
         uint32_t r[4];
@@ -52,6 +52,7 @@ static int aiosk__has_isa(int32_t isa) {
             aiosk__cpuid(0x10007, r);
             return (r[0] & 1u << 4) != 0;
         }
+        if (isa == AIOSK_ISA_AVX512_VBMI && !(r[2] & 1u << 1)) return 0;
         return (r[1] & b7) == b7 && (r[2] & 1u << 11) && (os & 0xE6) == 0xE6; /* and masks and zmm */
     }
 #endif

@@ -4,9 +4,9 @@
 
 AIOSK_API const aiosk_isa *aiosk_select(int32_t isa) {
     if (isa == AIOSK_ISA_BEST) {
-        static const int32_t order[] = {AIOSK_ISA_AVX512, AIOSK_ISA_AVXVNNI, AIOSK_ISA_AVX2, AIOSK_ISA_NEON_DOT, AIOSK_ISA_NEON};
+        static const int32_t order[] = {AIOSK_ISA_AVX512_VBMI, AIOSK_ISA_AVX512, AIOSK_ISA_AVXVNNI, AIOSK_ISA_AVX2, AIOSK_ISA_NEON_DOT, AIOSK_ISA_NEON};
         int i;
-        for (i = 0; i < 5; i++)
+        for (i = 0; i < 6; i++)
             if (aiosk__has_isa(order[i])) return aiosk_select(order[i]);
         return &aiosk__isa_scalar;
     }
@@ -17,6 +17,7 @@ AIOSK_API const aiosk_isa *aiosk_select(int32_t isa) {
 #ifdef AIOSK__AVXVNNI
     case AIOSK_ISA_AVXVNNI: return &aiosk__isa_avxvnni;
 #endif
+    case AIOSK_ISA_AVX512_VBMI: return &aiosk__isa_avx512vbmi;
     case AIOSK_ISA_AVX512: return &aiosk__isa_avx512;
 #endif
 #ifdef AIOSK__ARM64

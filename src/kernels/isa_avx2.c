@@ -6,6 +6,7 @@
 #define V_ISA_ID AIOSK_ISA_AVX2
 #define V_ISA_TEXT "avx2"
 #include "isa.inc"
+#include "matmul_undef.inc"
 
 #ifdef AIOSK__AVXVNNI
 #undef V_NAME
@@ -15,7 +16,8 @@
 #include "simdi_avxvnni.h"
 #define V_ISA_ID AIOSK_ISA_AVXVNNI
 #define V_ISA_TEXT "avxvnni"
-#include "isa_table.inc"
+#include "isa_matmul.inc"
+#include "matmul_undef.inc"
 #endif
 #include "simdi_undef.inc"
 #include "simd_undef.inc"

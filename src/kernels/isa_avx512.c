@@ -11,6 +11,18 @@
 #define V_ISA_ID AIOSK_ISA_AVX512
 #define V_ISA_TEXT "avx512"
 #include "isa.inc"
+
+/* Tables in registers for the grid types, where there is VBMI (all with VNNI but Cascade Lake and Cooper Lake). */
+#undef V_TARGET
+#if defined(__GNUC__) || defined(__clang__)
+#define V_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi,avx2,fma,f16c")))
+#else
+#define V_TARGET
+#endif
+#define V_ISA_ID AIOSK_ISA_AVX512_VBMI
+#define V_ISA_TEXT "avx512_vbmi"
+#include "vbmi.inc"
+#include "matmul_undef.inc"
 #include "simdi_undef.inc"
 #include "simd_undef.inc"
 #if defined(__GNUC__) && !defined(__clang__)

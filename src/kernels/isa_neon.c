@@ -5,6 +5,7 @@
 #define V_ISA_ID AIOSK_ISA_NEON
 #define V_ISA_TEXT "neon"
 #include "isa.inc"
+#include "matmul_undef.inc"
 #include "simdi_undef.inc"
 #include "simd_undef.inc"
 #define AIOSK__NEON_DOT
@@ -13,6 +14,7 @@
 #define V_ISA_ID AIOSK_ISA_NEON_DOT
 #define V_ISA_TEXT "neon_dot"
 #include "isa.inc"
+#include "matmul_undef.inc"
 #include "simdi_undef.inc"
 #include "simd_undef.inc"
 #undef AIOSK__NEON_DOT

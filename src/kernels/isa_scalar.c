@@ -4,5 +4,6 @@
 #define V_ISA_ID AIOSK_ISA_SCALAR
 #define V_ISA_TEXT "scalar"
 #include "isa.inc"
+#include "matmul_undef.inc"
 #include "simdi_undef.inc"
 #include "simd_undef.inc"
