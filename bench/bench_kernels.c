@@ -1,179 +1,326 @@
-/* bench_kernels.c: one thread, one matrix kernel at a time: GB/s of weights and GMAC/s, next to the read bandwidth and the
- * int8 dot-product peak that the same run measures. One line per case, best of several runs; shares are of those bests.
+/* bench_kernels.c: every matrix kernel (type x layout x columns) and every attention kernel by itself, as GMAC/s and as share
+ * of its bound, the smaller of what memory can deliver and what the instructions can multiply, measured in the same run.
  *
- *     bench_kernels [isa 1..5] [type] [k] [n_cols] [from: 0 cache, 1 memory]      0 or nothing = all */
-#define _POSIX_C_SOURCE 199309L
+ *     bench_kernels [-T q4_0,q8_0] [-c 1,8,256] [-l rows,panels] [-t THREADS] [-i avx2,avx512 | -i all] [-k COLUMNS_OF_W]
+ *                   [-s SECONDS_PER_CASE] [-w matmul,attend] [-o CSV]
+ *
+ * Without options: the best instruction set, all types, one thread and all. Up to 8 columns the matrices come from memory, a
+ * different one in every call; more columns, and one column under "cache", take a matrix that stays in the second-level cache.
+ * A cell is GMAC/s and the share of the bound in percent:
+ *     memory   min(read bandwidth * products per byte, int8 peak)        float types: f32 peak
+ *     cache    min(L2 bandwidth * products per byte, int8 peak)
+ * Only the public functions of the kernels are used. Cases of one type take turns, three times; the best call counts. */
+#define _DEFAULT_SOURCE
 #define AIOSK_IMPLEMENTATION
 #include "aios_kernels.h"
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
+#include "bench.h"
 
-enum { N_ROWS = 2048 };
-static const size_t big = (size_t)768 << 20; /* three times the last-level cache of the largest machine at hand */
+enum { MAX_COLS = 16, ROUNDS = 3 };
 
-/* CPU time of this thread: other processes disturb it less. */
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+static double seconds_per_case = 0.09;
+static int n_all, k_wanted;
+static pool mem;
+static FILE *csv;
+
+/* ---- weights ----------------------------------------------------------------------------------------------- */
+static uint32_t rnd(void) {
+    static uint64_t s = 88172645463325252u;
+    s ^= s << 13;
+    s ^= s >> 7;
+    s ^= s << 17;
+    return (uint32_t)(s >> 16);
 }
+static void put16(uint8_t *p, uint32_t v) { p[0] = (uint8_t)v; p[1] = (uint8_t)(v >> 8); }
 
-static volatile int32_t sink;
-
-#ifdef AIOSK__X86
-__attribute__((target("avx2"))) static void read_all(const uint8_t *p, size_t n) {
-    __m256i a = _mm256_setzero_si256(), b = a, c = a, d = a;
-    size_t i;
-    for (i = 0; i + 128 <= n; i += 128) {
-        AIOSK__PREFETCH((const void *)((uintptr_t)p + i + 4096)); /* without these the hardware alone reaches less */
-        AIOSK__PREFETCH((const void *)((uintptr_t)p + i + 4160));
-        a = _mm256_xor_si256(a, _mm256_loadu_si256((const __m256i *)(const void *)(p + i)));
-        b = _mm256_xor_si256(b, _mm256_loadu_si256((const __m256i *)(const void *)(p + i + 32)));
-        c = _mm256_xor_si256(c, _mm256_loadu_si256((const __m256i *)(const void *)(p + i + 64)));
-        d = _mm256_xor_si256(d, _mm256_loadu_si256((const __m256i *)(const void *)(p + i + 96)));
-    }
-    sink = _mm256_extract_epi32(_mm256_xor_si256(_mm256_xor_si256(a, b), _mm256_xor_si256(c, d)), 0);
-}
-#define LOOPS 100000
-__attribute__((target("avx512f,avx512vnni"))) static double peak_avx512(void) {
-    __m512i s[12], x = _mm512_set1_epi32(sink), t;
-    double t0 = now();
-    int i, j;
-    for (j = 0; j < 12; j++) s[j] = x;
-    for (i = 0; i < LOOPS; i++) {
-        AIOSK__UNROLL
-        for (j = 0; j < 12; j++) s[j] = _mm512_dpbusd_epi32(s[j], x, x);
-        __asm__ volatile("" : "+v"(x));
-    }
-    t0 = now() - t0;
-    t = s[0];
-    for (j = 1; j < 12; j++) t = _mm512_xor_si512(t, s[j]);
-    sink = _mm_cvtsi128_si32(_mm512_castsi512_si128(t));
-    return LOOPS * 12.0 * 64 / t0;
-}
-__attribute__((target("avx2"))) static double peak_avx2(void) { /* vpmaddubsw and vpaddw, what 4-bit codes need */
-    __m256i s[6], x = _mm256_set1_epi32(sink), t;
-    double t0 = now();
-    int i, j;
-    for (j = 0; j < 6; j++) s[j] = x;
-    for (i = 0; i < LOOPS; i++) {
-        AIOSK__UNROLL
-        for (j = 0; j < 6; j++) {
-            __m256i y = x;
-            __asm__ volatile("" : "+x"(y));
-            s[j] = _mm256_add_epi16(s[j], _mm256_maddubs_epi16(x, y));
+/* Random blocks with sane scales: infinities and subnormal floats would take another time than numbers do. */
+static void fill_blocks(const aiosk_type *t, int type, uint8_t *p, size_t n_bytes) {
+    size_t i, j;
+    for (i = 0; i < n_bytes; i++) p[i] = (uint8_t)rnd();
+    for (; n_bytes; p += t->n_bytes, n_bytes -= t->n_bytes) {
+        const uint32_t h = 0x2C00u | (rnd() & 0x83FFu); /* +-1/16 to 1/8 */
+        float x = (float)(int32_t)rnd() * 0x1p-31f;
+        uint32_t u;
+        memcpy(&u, &x, 4);
+        switch (type) {
+        case AIOSK_F32: memcpy(p, &x, 4); break;
+        case AIOSK_F16: put16(p, aiosk_f32_to_f16(x)); break;
+        case AIOSK_BF16: put16(p, u >> 16); break;
+        case AIOSK_Q4_1: case AIOSK_Q5_1: case AIOSK_Q4_K: case AIOSK_Q5_K: put16(p, h); put16(p + 2, h); break;
+        case AIOSK_Q2_K: put16(p + 80, h); put16(p + 82, h); break;
+        case AIOSK_Q3_K: put16(p + 108, h); break;
+        case AIOSK_Q6_K: put16(p + 208, h); break;
+        case AIOSK_TQ1_0: put16(p + 52, h); break;
+        case AIOSK_TQ2_0: put16(p + 64, h); break;
+        case AIOSK_MXFP4: p[0] = (uint8_t)(120 + h % 8); break;                         /* an exponent */
+        case AIOSK_NVFP4: for (j = 0; j < 4; j++) p[j] = (uint8_t)(0x30 + p[j] % 16); break; /* e4m3 */
+        case AIOSK_IQ1_M: /* the nibbles of an f16 on top of four 16-bit words */
+            for (j = 0; j < 4; j++) p[49 + 2 * j] = (uint8_t)((p[49 + 2 * j] & 15) | (h >> (4 * j) & 15) << 4);
+            break;
+        default: put16(p, h);
         }
     }
-    t0 = now() - t0;
-    t = s[0];
-    for (j = 1; j < 6; j++) t = _mm256_xor_si256(t, s[j]);
-    sink = _mm256_extract_epi32(t, 0);
-    return LOOPS * 6.0 * 32 / t0;
-}
-static double peak(int isa) { return isa == AIOSK_ISA_AVX512 ? peak_avx512() : isa == AIOSK_ISA_AVX2 ? peak_avx2() : 0; }
-#else
-static void read_all(const uint8_t *p, size_t n) {
-    uint64_t a = 0, b = 0, v[2];
-    size_t i;
-    for (i = 0; i + 16 <= n; i += 16) {
-        memcpy(v, p + i, 16);
-        a ^= v[0];
-        b ^= v[1];
-    }
-    sink = (int32_t)(a ^ b);
-}
-static double peak(int isa) { return isa * 0.0; }
-#endif
-
-/* Of 16 MiB, so that a neighbour's time slice spoils few of the samples. */
-static double bandwidth(const uint8_t *p) {
-    const size_t part = (size_t)16 << 20;
-    double best = 1e9;
-    size_t i;
-    for (i = 0; i + part <= big; i += part) {
-        double t = now();
-        read_all(p + i, part);
-        t = now() - t;
-        if (t < best) best = t;
-    }
-    return (double)part / best;
 }
 
-/* Peaks of this machine in this moment; the best of all moments counts, and neighbours may be busy. */
-static void measure(const uint8_t *w, int isa, double *bw, double *top) {
-    double b = bandwidth(w), t;
+/* Fills the pool with matrices of n_rows rows; returns the bytes of one. One panel's worth of blocks is repeated: what lies at
+ * an address does not matter to the memory. */
+static size_t fill_pool(const aiosk_type *t, int type, int layout, int n_in, int n_rows) {
+    const size_t row = (size_t)aiosk_row_bytes(type, (uint64_t)n_in), unit = row * 16, all = unit * (size_t)(n_rows / 16);
+    const size_t n = mem.n / unit * unit;
+    uint8_t *rows = (uint8_t *)b_alloc(unit);
+    size_t i;
+    fill_blocks(t, type, rows, unit);
+    if (layout == AIOSK_PANELS) aiosk_pack_panel(type, rows, 16, (uint64_t)n_in, mem.p);
+    else memcpy(mem.p, rows, unit);
+    for (i = unit; i < n; i += unit) memcpy(mem.p + i, mem.p, unit);
+    free(rows);
+    if (aiosk_layout_bytes(type, layout, (uint64_t)n_rows, (uint64_t)n_in) != all) b_die("unexpected size of", t->name);
+    return all;
+}
+
+/* ---- matrices ---------------------------------------------------------------------------------------------- */
+typedef struct mm_case {
+    aiosk_matmul_fn fn;
+    aiosk_matmul m;
+    size_t bytes, step;         /* of a matrix; from one call's matrix to the next one's, 0 = stays */
+    size_t n_matrices;
+    int n_parts;
+    int cols, from_memory;
+    double best;
+} mm_case;
+
+static void mm_part(void *arg, int call, int part) {
+    const mm_case *c = (const mm_case *)arg;
+    aiosk_matmul m = c->m;
+    const int panels = m.row1 / 16;
+    m.w = mem.p + (size_t)call % c->n_matrices * c->step;
+    m.row0 = panels * part / c->n_parts * 16;
+    m.row1 = panels * (part + 1) / c->n_parts * 16;
+    if (m.row1 > m.row0) c->fn(&m);
+}
+
+static const char *const layout_names[] = {"rows", "panels"};
+
+/* One type in one layout: one thread, then all. */
+static void bench_type(const aiosk_isa *isa, int type, int layout, const int *cols, int n_cols, roofs *r) {
+    const aiosk_type *t = aiosk_type_info(type);
+    const int n_in = k_wanted ? k_wanted : t->family == AIOSK_FLT ? 1024 : 2048;
+    const double per_byte = (double)t->n_weights / t->n_bytes;
+    const size_t row = (size_t)aiosk_row_bytes(type, (uint64_t)n_in);
+    const uint64_t xs = aiosk_act_bytes((int32_t)t->family, (uint64_t)n_in);
+    mm_case cs[2 * B_MAX_LIST + 2];
+    int n = 0, max_cols = 1, i, j, wide, rows_memory, rows_cache, rows_wide;
+    uint8_t *x;
+    float *xf, *y;
+    if (!row) b_die("-k must be a whole number of blocks of", t->name);
+    for (i = 0; i < n_cols; i++) if (cols[i] > max_cols) max_cols = cols[i];
+    rows_cache = (int)(((size_t)512 << 10) / row + 63) / 64 * 64;   /* shared out in parts of at least 64 rows */
+    rows_wide = (rows_cache + 64 * n_all - 1) / (64 * n_all) * 64 * n_all;
+    rows_memory = (int)(((size_t)8 << 20) / row + 15) / 16 * 16;
+    while ((size_t)rows_memory * row > mem.n / 2) rows_memory = (rows_memory / 32 + 1) * 16;
+    x = (uint8_t *)b_alloc((size_t)xs * (size_t)max_cols);
+    y = (float *)b_alloc(sizeof(float) * (size_t)(rows_memory > rows_wide ? rows_memory : rows_wide) * (size_t)max_cols);
+    xf = (float *)b_alloc(sizeof(float) * (size_t)n_in);
+    for (i = 0; i < max_cols; i++) {
+        for (j = 0; j < n_in; j++) xf[j] = (float)(int32_t)rnd() * 0x1p-31f;
+        isa->quantize[t->family](xf, n_in, x + (size_t)i * xs);
+    }
+    fill_pool(t, type, layout, n_in, rows_memory);
+    for (i = 0; i < n_cols; i++) for (j = cols[i] > 8; j < (cols[i] == 1 ? 2 : 1 + (cols[i] > 8)); j++) {
+        mm_case *c = &cs[n++];
+        memset(c, 0, sizeof *c);
+        c->fn = isa->matmul[type][layout];
+        c->from_memory = !j;
+        c->cols = cols[i];
+        c->m.x = x;
+        c->m.y = y;
+        c->m.x_stride = xs;
+        c->m.n_in = n_in;
+        c->m.n_cols = cols[i];
+    }
+    for (wide = 0; wide < (n_all > 1 ? 2 : 1); wide++) {
+        const int threads = wide ? n_all : 1;
+        roofs_measure(r, &mem, isa->id, n_all, seconds_per_case);
+        for (j = 0; j < n; j++) {
+            mm_case *c = &cs[j];
+            c->m.row1 = c->from_memory ? rows_memory : wide ? rows_wide : rows_cache;
+            c->m.y_stride = (uint64_t)c->m.row1;
+            c->bytes = row * (size_t)c->m.row1;
+            c->step = c->from_memory ? c->bytes : 0;
+            c->n_matrices = mem.n / c->bytes;
+            c->n_parts = !wide ? 1 : c->from_memory ? 8 * n_all : c->m.row1 / 64;
+            c->best = 1e30;
+        }
+        for (i = 0; i < ROUNDS; i++) for (j = 0; j < n; j++) {
+            double s;
+            if (i && cs[j].best > seconds_per_case) continue;           /* slow: once is long enough to be steady */
+            s = best_call(mm_part, &cs[j], cs[j].n_parts, threads, seconds_per_case / ROUNDS);
+            if (s < cs[j].best) cs[j].best = s;
+        }
+        printf("%-8s %-6s %3d", t->name, layout_names[layout], threads);
+        for (j = 0; j < n; j++) {
+            const mm_case *c = &cs[j];
+            const double macs = (double)c->m.row1 * n_in * c->cols / c->best, gb = (double)c->bytes / c->best;
+            const double top = t->family == AIOSK_FLT ? r->f32[wide] : r->int8[wide];
+            double bound = (c->from_memory ? r->read[wide] : r->l2[wide]) * per_byte * c->cols;
+            if (top > 0 && top < bound) bound = top;
+            if (j == 0) printf(" %6.1f", gb * 1e-9);
+            if (top > 0 || c->from_memory) printf("  %6.1f %3.0f%%", macs * 1e-9, macs / bound * 100);
+            else printf("  %6.1f    -", macs * 1e-9);
+            csv_row(csv, "matmul", isa->name, t->name, layout_names[layout], threads, c->cols, c->from_memory ? "memory" : "cache",
+                    per_byte * c->cols, gb, macs, 0, top > 0 || c->from_memory ? macs / bound : 0);
+        }
+        printf("\n");
+        fflush(stdout);
+    }
+    free(x);
+    free(y);
+    free(xf);
+}
+
+static void matmul_table(const aiosk_isa *isa, const char *types, const char *layouts, const int *cols, int n_cols, roofs *r) {
+    int i, l;
+    printf("\n%s matrices, GMAC/s and share of the bound; GB/s of weights in the first case\n%-8s %-6s thr   GB/s", isa->name, "type", "layout");
+    for (i = 0; i < n_cols; i++) {
+        printf("  %4d %-6s", cols[i], cols[i] > 8 ? "cache" : "memory");
+        if (cols[i] == 1) printf("  %4d %-6s", cols[i], "cache");
+    }
+    printf("\n");
+    for (i = 0; i < AIOSK_N_TYPES; i++) for (l = 0; l < AIOSK_N_LAYOUTS; l++) {
+        const aiosk_type *t = aiosk_type_info(i);
+        if (!t || t->family == AIOSK_RAW || !b_in(types, t->name) || !b_in(layouts, layout_names[l])) continue;
+        if (!isa->matmul[i][l] || !aiosk_layout_bytes(i, l, 16, 2048)) continue;
+        bench_type(isa, i, l, cols, n_cols, r);
+    }
+}
+
+/* ---- attention --------------------------------------------------------------------------------------------- */
+enum { RUN = 16 };              /* tiles that one part goes through: 1024 positions */
+typedef struct attend_shape { const char *name; int hd, n_q, from_memory; } attend_shape;
+static const attend_shape attend_shapes[] = {
+    {"decode hd128", 128, 1, 1}, {"decode hd64 x4", 64, 4, 1}, {"decode hd128 x8", 128, 8, 1}, {"prefill hd64", 64, 32, 0}, {"prefill hd128", 128, 32, 0}};
+static const char *const kv_names[] = {"f32", "f16", "i8"};
+typedef struct attend_case {
+    aiosk_attend_fn fn;
+    aiosk_attend a;
+    size_t tile, n_tiles, state;    /* bytes, tiles in the pool, bytes of one part's m, l, o, scores */
+    uint8_t *states;
+    int n_parts;
+    double best;
+} attend_case;
+
+static void attend_part(void *arg, int call, int part) {
+    const attend_case *c = (const attend_case *)arg;
+    aiosk_attend a = c->a;
+    size_t first = ((size_t)call * (size_t)c->n_parts + (size_t)part) * RUN;
     int i;
-    if (b > *bw) *bw = b;
-    for (i = 0; i < 20; i++) {
-        t = peak(isa);
-        if (t > *top) *top = t;
+    a.o = (float *)(void *)(c->states + (size_t)part * c->state);
+    a.scores = a.o + a.n_q * 128;
+    a.m = a.scores + a.n_q * 64;
+    a.l = a.m + a.n_q;
+    memset(a.o, 0, sizeof(float) * 128 * (size_t)a.n_q);
+    for (i = 0; i < a.n_q; i++) { a.m[i] = AIOSK_NEG_INF; a.l[i] = 0; }
+    for (i = 0; i < RUN; i++) {
+        a.tile = mem.p + (c->n_tiles ? (first + (size_t)i) % c->n_tiles : (size_t)i) * c->tile;
+        c->fn(&a);
     }
 }
 
-int main(int argc, char **argv) {
-    static const int types[] = {AIOSK_Q4_0, AIOSK_Q8_0, AIOSK_Q4_K, AIOSK_Q6_K}, ks[] = {2048, 4096}, cols[] = {1, 4, 16, 64};
-    int pick[6] = {0, 0, 0, 0, 0, -1}, i, isa, f, k, c, from;
-    uint8_t *w = (uint8_t *)aligned_alloc(4096, big);
-    for (i = 1; i < argc && i < 6; i++) pick[i] = atoi(argv[i]);
-    if (!w) return 1;
-    for (i = 0; i < (int)(big / 4); i++) { /* f16 scales of every lane stay finite */
-        uint32_t v = (uint32_t)i * 2654435761u & 0xBBFFBBFFu;
-        memcpy(w + (size_t)i * 4, &v, 4);
-    }
-    for (isa = AIOSK_N_ISA - 1; isa >= 2; isa--) {
-        const aiosk_isa *t = aiosk_select(isa);
-        double bw = 0, top = 0;
-        if (!t || (pick[1] && pick[1] != isa)) continue;
-        for (i = 0; i < 3; i++) measure(w, isa, &bw, &top);
-        printf("%s: read %.1f GB/s, int8 peak %.0f GMAC/s\n", t->name, bw * 1e-9, top * 1e-9);
-        for (f = 0; f < 4; f++) for (k = 0; k < 2; k++) for (from = 0; from < 2; from++) for (c = 0; c < 4; c++) {
-            const aiosk_type *ty = aiosk_type_info(types[f]);
-            const size_t bytes = (size_t)aiosk_layout_bytes(types[f], AIOSK_PANELS, N_ROWS, (uint64_t)ks[k]);
-            const uint64_t xs = aiosk_act_bytes((int32_t)ty->family, (uint64_t)ks[k]);
-            const double macs = (double)N_ROWS * ks[k] * cols[c];
-            uint8_t *x;
-            float *y, *xf;
-            double best = 1e9, start;
-            size_t at = 0;
-            int runs;
-            aiosk_matmul m;
-            if ((pick[2] && pick[2] != types[f]) || (pick[3] && pick[3] != ks[k]) || (pick[4] && pick[4] != cols[c])) continue;
-            if (argc > 5 && pick[5] != from) continue;
-            if (from && cols[c] == 16) continue;
-            x = (uint8_t *)aligned_alloc(64, (size_t)xs * 64);
-            y = (float *)aligned_alloc(64, sizeof(float) * N_ROWS * 64);
-            xf = (float *)aligned_alloc(64, sizeof(float) * (size_t)ks[k]);
-            for (i = 0; i < ks[k]; i++) xf[i] = (float)(i * 7919 % 255 - 127);
-            for (i = 0; i < 64; i++) t->quantize[ty->family](xf, ks[k], x + (size_t)i * xs);
-            memset(&m, 0, sizeof m);
-            m.x = x;
-            m.y = y;
-            m.x_stride = xs;
-            m.y_stride = N_ROWS;
-            m.n_in = ks[k];
-            m.row1 = N_ROWS;
-            m.n_cols = cols[c];
-            if (c == 0) measure(w, isa, &bw, &top);
-            start = now();
-            for (runs = 0; runs < 5 || (now() - start < 0.4); runs++) {
-                double s;
-                m.w = w + at;
-                if (from) at = at + 2 * bytes <= big ? at + bytes : 0;
-                s = now();
-                t->matmul[types[f]][AIOSK_PANELS](&m);
-                s = now() - s;
-                if (s < best && runs > 0) best = s;
-            }
-            printf("%-8s %-5s K %4d cols %2d %-6s %6.1f GB/s %5.0f%%  %6.1f GMAC/s %5.0f%%\n", t->name, ty->name, ks[k], cols[c],
-                   from ? "memory" : "cache", (double)bytes / best * 1e-9, (double)bytes / best / bw * 100, macs / best * 1e-9,
-                   top > 0 ? macs / best / top * 100 : 0);
-            fflush(stdout);
-            free(x);
-            free(y);
-            free(xf);
+static void attend_table(const aiosk_isa *isa, roofs *r) {
+    const int parts = 8 * n_all;
+    static int32_t lo[32], hi[32];
+    float *q = (float *)b_alloc(32 * 128 * 4), kv[128], d8[32];
+    int8_t *q8 = (int8_t *)b_alloc(32 * 128);
+    uint8_t *states;
+    const size_t state = (size_t)32 * (128 + 64 + 2) * 4;
+    int s, t, i, j, wide;
+    states = (uint8_t *)b_alloc(state * (size_t)parts);
+    for (i = 0; i < 32 * 128; i++) q[i] = (float)(int32_t)rnd() * 0x1p-31f;
+    for (i = 0; i < 32; i++) hi[i] = AIOSK_TILE;
+    printf("\n%s attention, tiles of 64 keys: GB/s of cache, GMAC/s, share of the bound (i8: half of the products are f32)\n", isa->name);
+    printf("%-16s %-4s %3s %9s %9s %6s\n", "queries", "kv", "thr", "GB/s", "GMAC/s", "share");
+    for (s = 0; s < (int)(sizeof attend_shapes / sizeof attend_shapes[0]); s++) for (t = 0; t < AIOSK_N_KV; t++) {
+        const attend_shape *sh = &attend_shapes[s];
+        attend_case c;
+        size_t at;
+        memset(&c, 0, sizeof c);
+        c.fn = isa->attend[t];
+        c.tile = (size_t)aiosk_tile_bytes(t, sh->hd, sh->hd);
+        c.state = state;
+        c.states = states;
+        if (sh->from_memory) c.n_tiles = mem.n / c.tile;
+        for (i = 0; i < AIOSK_TILE; i++) {
+            for (j = 0; j < sh->hd; j++) kv[j] = (float)(int32_t)rnd() * 0x1p-31f;
+            isa->store[t](mem.p, i, kv, kv, sh->hd, sh->hd);
         }
+        for (at = c.tile; at + c.tile <= (sh->from_memory ? mem.n : c.tile * RUN); at += c.tile) memcpy(mem.p + at, mem.p, c.tile);
+        for (i = 0; i < sh->n_q; i++) isa->quantize_head(q + i * sh->hd, sh->hd, q8 + i * sh->hd, &d8[i]);
+        c.a.q = q; c.a.q8 = q8; c.a.q8_d = d8; c.a.lo = lo; c.a.hi = hi;
+        c.a.scale = 0.125f; c.a.n_q = sh->n_q; c.a.hd_k = c.a.hd_v = c.a.q_stride = sh->hd;
+        for (wide = 0; wide < (n_all > 1 ? 2 : 1); wide++) {
+            const int threads = wide ? n_all : 1;
+            double macs, gb, bound, top, per_byte;
+            c.n_parts = wide ? parts : 4;
+            c.best = 1e30;
+            if (s == 0 && t == 0) roofs_measure(r, &mem, isa->id, n_all, seconds_per_case);
+            for (i = 0; i < ROUNDS; i++) {
+                double b = best_call(attend_part, &c, c.n_parts, threads, seconds_per_case / ROUNDS);
+                if (b < c.best) c.best = b;
+            }
+            macs = 2.0 * AIOSK_TILE * sh->hd * sh->n_q * RUN * c.n_parts / c.best;
+            gb = (double)c.tile * RUN * c.n_parts / c.best;
+            per_byte = macs / gb;
+            bound = (sh->from_memory ? r->read[wide] : r->l2[wide]) * per_byte;
+            top = t == AIOSK_KV_I8 && r->f32[wide] > 0 ? 2 / (1 / r->f32[wide] + 1 / r->int8[wide]) : r->f32[wide];
+            if (top > 0 && top < bound) bound = top;
+            printf("%-16s %-4s %3d %9.1f %9.1f %5.0f%%\n", sh->name, kv_names[t], threads, gb * 1e-9, macs * 1e-9,
+                   top > 0 || sh->from_memory ? macs / bound * 100 : 0);
+            csv_row(csv, "attend", isa->name, kv_names[t], sh->name, threads, sh->n_q, sh->from_memory ? "memory" : "cache", per_byte, gb, macs, 0,
+                    top > 0 || sh->from_memory ? macs / bound : 0);
+        }
+        fflush(stdout);
     }
-    free(w);
+    free(q);
+    free(q8);
+    free(states);
+}
+
+/* ---- options ----------------------------------------------------------------------------------------------- */
+int main(int argc, char **argv) {
+    int cols[B_MAX_LIST], n_cols, c, i;
+    const char *types = NULL, *layouts = NULL, *only = NULL, *what = NULL, *path = NULL, *list = "1,2,4,8,16,64,256";
+    n_all = b_threads();
+    while ((c = getopt(argc, argv, "T:c:l:t:i:k:s:w:o:")) != -1) switch (c) {
+        case 'T': types = optarg; break;
+        case 'c': list = optarg; break;
+        case 'l': layouts = optarg; break;
+        case 't': n_all = atoi(optarg); break;
+        case 'i': only = optarg; break;
+        case 'k': k_wanted = atoi(optarg); break;
+        case 's': seconds_per_case = atof(optarg); break;
+        case 'w': what = optarg; break;
+        case 'o': path = optarg; break;
+        default: fprintf(stderr, "usage: see the top of bench/bench_kernels.c\n"); return 2;
+    }
+    n_cols = b_list(list, cols);
+    for (i = 0; i < n_cols; i++) if (cols[i] < 1 || cols[i] > 4096) b_die("not a number of columns:", list);
+    if (n_all < 1 || n_all > B_MAX_THREADS) b_die("-t is a number of threads up to", "256");
+    if (k_wanted < 0 || k_wanted % 256) b_die("-k must be a multiple of", "256");
+    csv = csv_open(path);
+    mem = pool_make();
+    for (i = AIOSK_N_ISA - 1; i > 0; i--) {
+        const aiosk_isa *t = aiosk_select(i);
+        roofs r;
+        if (!t || (only && strcmp(only, "best") ? strcmp(only, "all") && !b_in(only, t->name) : t != aiosk_select(AIOSK_ISA_BEST))) continue;
+        memset(&r, 0, sizeof r);
+        for (c = 0; c < 3; c++) roofs_measure(&r, &mem, i, n_all, 0.5);
+        printf("%s: read %.1f GB/s with 1 thread, %.1f with %d; int8 peak %.0f and %.0f GMAC/s; f32 peak %.0f and %.0f\n", t->name, r.read[0] * 1e-9,
+               r.read[1] * 1e-9, n_all, r.int8[0] * 1e-9, r.int8[1] * 1e-9, r.f32[0] * 1e-9, r.f32[1] * 1e-9);
+        if (b_in(what, "matmul")) matmul_table(t, types, layouts, cols, n_cols, &r);
+        if (b_in(what, "attend")) attend_table(t, &r);
+        csv_roofs(csv, t->name, &r, n_all);
+        printf("\n");
+    }
+    if (csv) fclose(csv);
+    free(mem.p);
     return 0;
 }
