@@ -113,8 +113,10 @@ FUZZ_SECONDS = 20
 fuzz: build/asan/fuzz_gguf  ## damaged model files, sanitized: make fuzz FUZZ_SECONDS=600 FUZZ_SEED=2
 	@$(TEST_ENV) FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(or $(FUZZ_SEED),1) sh tests/fuzz.sh
 
-bench: $(BENCHES:%=build/%)  ## build and run what is in bench/
-	@for b in $^; do echo "== $$b"; $$b || exit 1; done
+# More variables are at the top of bench/bench.sh.
+bench: $(BENCHES:%=build/%) build/synth  ## roofs, kernels, models; QUICK=1, THREADS=, ISA=, TYPES=, MODELS=, DEPTHS=, TMP=
+	@AWK='$(AWK)' QUICK='$(QUICK)' THREADS='$(THREADS)' ISA='$(ISA)' TYPES='$(TYPES)' MODELS='$(MODELS)' DEPTHS='$(DEPTHS)' \
+	    TMP='$(TMP)' MACHINE='$(MACHINE)' sh bench/bench.sh
 
 tools: $(TOOLS:%=build/%)  ## the model writers and converters of tools/
 
