@@ -1,7 +1,7 @@
 /* bench.h: what the programs of this folder share: memory, a clock, threads that work on the parts of one call, and the
  * roofs of this machine, measured on the spot: bytes per second read from memory and caches, int8 and f32 products.
  *
- *     pool p = pool_make();                             memory larger than the caches
+ *     pool p = pool_make(n_threads);                    memory larger than the caches
  *     roofs r = {0};  roofs_measure(&r, &p, isa, n_threads, 0.2);     again and again: the best of all moments counts
  *     double s = best_call(fn, arg, n_parts, n_threads, 0.1);         seconds of the fastest call within 0.1 s
  *
@@ -55,7 +55,9 @@ static B_UNUSED void *b_alloc(size_t n) {
     return p;
 }
 
-typedef struct pool { uint8_t *p; size_t n; } pool;
+/* Memory to walk through, round and round: `at` is where the next call begins, so that what it reads was touched longest ago;
+ * and a part that is never walked through, for what should stay in the caches. */
+typedef struct pool { uint8_t *p, *hot; size_t n, n_hot, at; } pool;
 
 /* Bytes of the caches of one level, as the system says; 0 = it does not. */
 static B_UNUSED size_t b_cache_bytes(int level) {
@@ -67,20 +69,29 @@ static B_UNUSED size_t b_cache_bytes(int level) {
     return n > 0 ? (size_t)n : 0;
 }
 /* Three times the last cache, so that a walk through it finds nothing there; BENCH_POOL_MB overrides. */
-static B_UNUSED pool pool_make(void) {
+static B_UNUSED pool pool_make(int n_threads) {
     const char *e = getenv("BENCH_POOL_MB");
     size_t mb = e ? (size_t)atol(e) : 3 * (b_cache_bytes(3) >> 20), i;
     pool p;
     if (!e && mb < 256) mb = 256;
     if (!e && mb > 1024) mb = 1024;
     p.n = (mb < 16 ? 16 : mb) << 20;
-    p.p = (uint8_t *)b_alloc(p.n);
-    for (i = 0; i < p.n / 8; i++) { /* pages that were never written are all the same one */
+    p.n_hot = ((size_t)8 << 20) * (size_t)n_threads;
+    p.p = (uint8_t *)b_alloc(p.n + p.n_hot);
+    p.hot = p.p + p.n;
+    p.at = 0;
+    for (i = 0; i < (p.n + p.n_hot) / 8; i++) { /* pages that were never written are all the same one */
         uint64_t v = (uint64_t)i * 0x9E3779B97F4A7C15u;
         memcpy(p.p + i * 8, &v, 8);
     }
     return p;
 }
+/* Where call number `call` reads `step` bytes; after a best_call, pool_go moves on. */
+static B_UNUSED uint8_t *pool_step(const pool *p, int call, size_t step) {
+    return p->p + (p->at / step + (size_t)call) % (p->n / step) * step;
+}
+static int b_calls B_UNUSED;
+static B_UNUSED void pool_go(pool *p, size_t step) { p->at = (p->at / step + (size_t)b_calls) % (p->n / step) * step; }
 
 /* ---- clock and threads ------------------------------------------------------------------------------------- */
 static B_UNUSED double b_now(int n_threads) {
@@ -89,7 +100,7 @@ static B_UNUSED double b_now(int n_threads) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Part `part` of call number `call`. Parts of one call run on any thread. */
+/* Part `part` of call number `call`, counted from 0 by best_call. Parts of one call run on any thread. */
 typedef void (*bench_fn)(void *arg, int call, int part);
 typedef struct team {
     bench_fn fn;
@@ -127,9 +138,8 @@ static B_UNUSED double team_run(team *t, int n_threads) {
     B_SPIN_WHILE(__atomic_load_n(&t->busy, __ATOMIC_ACQUIRE) != 0);
     return b_now(n_threads) - s;
 }
-/* Seconds of one call at its fastest, of all that fit in `seconds`, at least one. */
+/* Seconds of one call at its fastest, of all that fit in `seconds`, at least one. b_calls: how many there were. */
 static B_UNUSED double best_call(bench_fn fn, void *arg, int n_parts, int n_threads, double seconds) {
-    static int calls = 0;       /* goes on from call to call, so that a walk through memory does */
     team t;
     pthread_t id[B_MAX_THREADS];
     double best = 1e30, start, s;
@@ -141,17 +151,17 @@ static B_UNUSED double best_call(bench_fn fn, void *arg, int n_parts, int n_thre
     t.reps = 1;
     for (i = 1; i < n_threads; i++)
         if (pthread_create(&id[i], NULL, team_main, &t)) b_die("cannot start", "threads");
-    t.call = calls++;
     s = team_run(&t, n_threads);
     if (s < 2e-4) t.reps = s < 2e-6 ? 100 : (int)(2e-4 / s) + 1;    /* so that starting and the clock cost nothing */
+    t.call = 1;
     if (s > seconds) best = s;                                      /* a slow one, then warming up counts too */
     start = b_now(2);
     while (best > 1e29 || b_now(2) - start + s * t.reps < seconds) {
-        t.call = calls;
-        calls = (calls + t.reps) & 0xFFFFFF;
         s = team_run(&t, n_threads) / t.reps;
+        t.call = (t.call + t.reps) & 0xFFFFFF;
         if (s < best) best = s;
     }
+    b_calls = t.call;
     t.quit = 1;
     __atomic_fetch_add(&t.go, 1, __ATOMIC_RELEASE);
     for (i = 1; i < n_threads; i++) pthread_join(id[i], NULL);
@@ -288,16 +298,15 @@ static B_UNUSED double b_peak(int isa, int is_float) {
 /* Bytes/s and products/s; [0] one thread, [1] all of n_threads. */
 typedef struct roofs { double read[2], l1[2], l2[2], int8[2], f32[2]; } roofs;
 
-typedef struct roof_arg { const pool *p; int isa, how; size_t part, window; } roof_arg;
+typedef struct roof_arg { pool *p; int isa, how; size_t part, window; } roof_arg;
 static B_UNUSED void roof_read(void *arg, int call, int part) {
     const roof_arg *a = (const roof_arg *)arg;
-    size_t at = (size_t)call % (a->p->n / a->window) * a->window + (size_t)part * a->part;
-    b_read(a->isa, a->p->p + at, a->part, a->how);
+    b_read(a->isa, pool_step(a->p, call, a->window) + (size_t)part * a->part, a->part, a->how);
 }
 static B_UNUSED void roof_cache(void *arg, int call, int part) {
     const roof_arg *a = (const roof_arg *)arg;
     int i;
-    for (i = 0; i < 64; i++) b_read(a->isa, a->p->p + (size_t)part * a->window, a->part, READ_PLAIN);
+    for (i = 0; i < 64; i++) b_read(a->isa, a->p->hot + (size_t)part * a->window, a->part, READ_PLAIN);
     (void)call;
 }
 static B_UNUSED void roof_int8(void *arg, int call, int part) { b_peak(((roof_arg *)arg)->isa, 0); (void)call; (void)part; }
@@ -306,7 +315,7 @@ static B_UNUSED void roof_f32(void *arg, int call, int part) { b_peak(((roof_arg
 static B_UNUSED void b_max(double *a, double b) { if (b > *a) *a = b; }
 
 /* Read bandwidth of n threads. Windows of at least 8 MiB in parts, so that a late thread costs little. */
-static B_UNUSED double read_bandwidth(const pool *p, int isa, int n_threads, double seconds) {
+static B_UNUSED double read_bandwidth(pool *p, int isa, int n_threads, double seconds) {
     roof_arg a;
     double best = 0;
     int n = n_threads * 4;
@@ -314,11 +323,14 @@ static B_UNUSED double read_bandwidth(const pool *p, int isa, int n_threads, dou
     a.isa = isa;
     a.part = (size_t)1 << 20;
     while ((a.window = a.part * (size_t)n) > p->n) a.part /= 2;
-    for (a.how = 0; a.how < N_READS; a.how++) b_max(&best, (double)a.window / best_call(roof_read, &a, n, n_threads, seconds / N_READS));
+    for (a.how = 0; a.how < N_READS; a.how++) {
+        b_max(&best, (double)a.window / best_call(roof_read, &a, n, n_threads, seconds / N_READS));
+        pool_go(p, a.window);
+    }
     return best;
 }
 /* Raises what is measured higher now than before, in about `seconds`. */
-static B_UNUSED void roofs_measure(roofs *r, const pool *p, int isa, int n_threads, double seconds) {
+static B_UNUSED void roofs_measure(roofs *r, pool *p, int isa, int n_threads, double seconds) {
     const size_t l1 = b_cache_bytes(1) ? b_cache_bytes(1) / 2 : 16384, l2 = b_cache_bytes(2) ? b_cache_bytes(2) / 2 : 131072;
     double int8 = b_peak(isa, 0), f32 = b_peak(isa, 1);
     roof_arg a;
@@ -330,8 +342,7 @@ static B_UNUSED void roofs_measure(roofs *r, const pool *p, int isa, int n_threa
         const double s = seconds / 10;
         if (i && n == 1) break;
         b_max(&r->read[i], read_bandwidth(p, isa, n, s * 2));
-        a.window = (size_t)4 << 20;
-        while (a.window * (size_t)n > p->n) a.window /= 2;
+        a.window = (size_t)8 << 20;
         a.part = l1 / 4096 * 4096;
         b_max(&r->l1[i], (double)a.part * 64 * n / best_call(roof_cache, &a, n, n, s / 2));
         a.part = (l2 < a.window ? l2 : a.window) / 4096 * 4096;

@@ -71,7 +71,9 @@ static size_t fill_pool(const aiosk_type *t, int type, int layout, int n_in, int
     fill_blocks(t, type, rows, unit);
     if (layout == AIOSK_PANELS) aiosk_pack_panel(type, rows, 16, (uint64_t)n_in, mem.p);
     else memcpy(mem.p, rows, unit);
+    for (i = 0; i + unit <= mem.n_hot; i += unit) memcpy(mem.hot + i, mem.p, unit);
     for (i = unit; i < n; i += unit) memcpy(mem.p + i, mem.p, unit);
+    mem.at = 0;
     free(rows);
     if (aiosk_layout_bytes(type, layout, (uint64_t)n_rows, (uint64_t)n_in) != all) b_die("unexpected size of", t->name);
     return all;
@@ -81,8 +83,7 @@ static size_t fill_pool(const aiosk_type *t, int type, int layout, int n_in, int
 typedef struct mm_case {
     aiosk_matmul_fn fn;
     aiosk_matmul m;
-    size_t bytes, step;         /* of a matrix; from one call's matrix to the next one's, 0 = stays */
-    size_t n_matrices;
+    size_t bytes;               /* of a matrix */
     int n_parts;
     int cols, from_memory;
     double best;
@@ -92,7 +93,7 @@ static void mm_part(void *arg, int call, int part) {
     const mm_case *c = (const mm_case *)arg;
     aiosk_matmul m = c->m;
     const int panels = m.row1 / 16;
-    m.w = mem.p + (size_t)call % c->n_matrices * c->step;
+    m.w = c->from_memory ? pool_step(&mem, call, c->bytes) : mem.hot;
     m.row0 = panels * part / c->n_parts * 16;
     m.row1 = panels * (part + 1) / c->n_parts * 16;
     if (m.row1 > m.row0) c->fn(&m);
@@ -145,8 +146,7 @@ static void bench_type(const aiosk_isa *isa, int type, int layout, const int *co
             c->m.row1 = c->from_memory ? rows_memory : wide ? rows_wide : rows_cache;
             c->m.y_stride = (uint64_t)c->m.row1;
             c->bytes = row * (size_t)c->m.row1;
-            c->step = c->from_memory ? c->bytes : 0;
-            c->n_matrices = mem.n / c->bytes;
+            if (c->bytes > mem.n_hot && !c->from_memory) b_die("-k is too large for", t->name);
             c->n_parts = !wide ? 1 : c->from_memory ? 8 * n_all : c->m.row1 / 64;
             c->best = 1e30;
         }
@@ -155,6 +155,7 @@ static void bench_type(const aiosk_isa *isa, int type, int layout, const int *co
             if (i && cs[j].best > seconds_per_case) continue;           /* slow: once is long enough to be steady */
             s = best_call(mm_part, &cs[j], cs[j].n_parts, threads, seconds_per_case / ROUNDS);
             if (s < cs[j].best) cs[j].best = s;
+            if (cs[j].from_memory) pool_go(&mem, cs[j].bytes);
         }
         printf("%-8s %-6s %3d", t->name, layout_names[layout], threads);
         for (j = 0; j < n; j++) {
@@ -202,16 +203,16 @@ static const char *const kv_names[] = {"f32", "f16", "i8"};
 typedef struct attend_case {
     aiosk_attend_fn fn;
     aiosk_attend a;
-    size_t tile, n_tiles, state;    /* bytes, tiles in the pool, bytes of one part's m, l, o, scores */
+    size_t tile, state;             /* bytes of a tile, of one part's m, l, o, scores */
     uint8_t *states;
-    int n_parts;
+    int n_parts, from_memory;
     double best;
 } attend_case;
 
 static void attend_part(void *arg, int call, int part) {
     const attend_case *c = (const attend_case *)arg;
     aiosk_attend a = c->a;
-    size_t first = ((size_t)call * (size_t)c->n_parts + (size_t)part) * RUN;
+    const uint8_t *tiles = c->from_memory ? pool_step(&mem, call * c->n_parts + part, c->tile * RUN) : mem.hot;
     int i;
     a.o = (float *)(void *)(c->states + (size_t)part * c->state);
     a.scores = a.o + a.n_q * 128;
@@ -220,7 +221,7 @@ static void attend_part(void *arg, int call, int part) {
     memset(a.o, 0, sizeof(float) * 128 * (size_t)a.n_q);
     for (i = 0; i < a.n_q; i++) { a.m[i] = AIOSK_NEG_INF; a.l[i] = 0; }
     for (i = 0; i < RUN; i++) {
-        a.tile = mem.p + (c->n_tiles ? (first + (size_t)i) % c->n_tiles : (size_t)i) * c->tile;
+        a.tile = tiles + (size_t)i * c->tile;
         c->fn(&a);
     }
 }
@@ -247,12 +248,14 @@ static void attend_table(const aiosk_isa *isa, roofs *r) {
         c.tile = (size_t)aiosk_tile_bytes(t, sh->hd, sh->hd);
         c.state = state;
         c.states = states;
-        if (sh->from_memory) c.n_tiles = mem.n / c.tile;
+        c.from_memory = sh->from_memory;
         for (i = 0; i < AIOSK_TILE; i++) {
             for (j = 0; j < sh->hd; j++) kv[j] = (float)(int32_t)rnd() * 0x1p-31f;
             isa->store[t](mem.p, i, kv, kv, sh->hd, sh->hd);
         }
-        for (at = c.tile; at + c.tile <= (sh->from_memory ? mem.n : c.tile * RUN); at += c.tile) memcpy(mem.p + at, mem.p, c.tile);
+        for (at = 0; at < c.tile * RUN; at += c.tile) memcpy(mem.hot + at, mem.p, c.tile);
+        for (at = c.tile; at + c.tile <= mem.n && sh->from_memory; at += c.tile) memcpy(mem.p + at, mem.p, c.tile);
+        mem.at = 0;
         for (i = 0; i < sh->n_q; i++) isa->quantize_head(q + i * sh->hd, sh->hd, q8 + i * sh->hd, &d8[i]);
         c.a.q = q; c.a.q8 = q8; c.a.q8_d = d8; c.a.lo = lo; c.a.hi = hi;
         c.a.scale = 0.125f; c.a.n_q = sh->n_q; c.a.hd_k = c.a.hd_v = c.a.q_stride = sh->hd;
@@ -265,6 +268,8 @@ static void attend_table(const aiosk_isa *isa, roofs *r) {
             for (i = 0; i < ROUNDS; i++) {
                 double b = best_call(attend_part, &c, c.n_parts, threads, seconds_per_case / ROUNDS);
                 if (b < c.best) c.best = b;
+                b_calls *= c.n_parts;
+                pool_go(&mem, c.tile * RUN);
             }
             macs = 2.0 * AIOSK_TILE * sh->hd * sh->n_q * RUN * c.n_parts / c.best;
             gb = (double)c.tile * RUN * c.n_parts / c.best;
@@ -306,7 +311,7 @@ int main(int argc, char **argv) {
     if (n_all < 1 || n_all > B_MAX_THREADS) b_die("-t is a number of threads up to", "256");
     if (k_wanted < 0 || k_wanted % 256) b_die("-k must be a multiple of", "256");
     csv = csv_open(path);
-    mem = pool_make();
+    mem = pool_make(n_all);
     for (i = AIOSK_N_ISA - 1; i > 0; i--) {
         const aiosk_isa *t = aiosk_select(i);
         roofs r;
@@ -315,6 +320,8 @@ int main(int argc, char **argv) {
         for (c = 0; c < 3; c++) roofs_measure(&r, &mem, i, n_all, 0.5);
         printf("%s: read %.1f GB/s with 1 thread, %.1f with %d; int8 peak %.0f and %.0f GMAC/s; f32 peak %.0f and %.0f\n", t->name, r.read[0] * 1e-9,
                r.read[1] * 1e-9, n_all, r.int8[0] * 1e-9, r.int8[1] * 1e-9, r.f32[0] * 1e-9, r.f32[1] * 1e-9);
+        if (r.int8[1] < 0.6 * n_all * r.int8[0])
+            printf("note: %d threads multiply only %.1f times as much as one: two to a core, or other work is running\n", n_all, r.int8[1] / r.int8[0]);
         if (b_in(what, "matmul")) matmul_table(t, types, layouts, cols, n_cols, &r);
         if (b_in(what, "attend")) attend_table(t, &r);
         csv_roofs(csv, t->name, &r, n_all);

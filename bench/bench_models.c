@@ -247,7 +247,7 @@ int main(int argc, char **argv) {
     }
     if (!name) name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
     csv = csv_open(out);
-    mem = pool_make();
+    mem = pool_make(n_threads);
     memset(&roof, 0, sizeof roof);
     for (i = 0; i < 2; i++) roofs_measure(&roof, &mem, isa->id, n_threads, 0.5);
     printf("%s, %d threads: read %.1f GB/s, int8 peak %.0f GMAC/s, f32 peak %.0f\n", isa->name, n_threads, roof.read[1] * 1e-9, roof.int8[1] * 1e-9, roof.f32[1] * 1e-9);

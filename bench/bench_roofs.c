@@ -26,7 +26,7 @@ int main(int argc, char **argv) {
     }
     if (n_threads < 1 || n_threads > B_MAX_THREADS) b_die("-t is a number of threads up to", "256");
     f = csv_open(csv);
-    p = pool_make();
+    p = pool_make(n_threads);
     if (brief) {
         const aiosk_isa *t = b_isa(only);
         roofs r;

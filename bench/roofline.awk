@@ -39,14 +39,17 @@ function slope(bw, top, attr, label, colour,   xa, xb, a, i) {
     text(0, 0, label, sprintf("class=\"r\" fill=\"%s\" transform=\"translate(%.1f %.1f) rotate(%.2f) translate(0 -6)\"", colour, px(xa), py(xa * bw), a))
     for (i = 0; i < length(label) * 6.6; i += 8) block(px(xa) + i * cos(a / 57.29578), py(xa * bw) + i * sin(a / 57.29578) - 22, px(xa) + (i + 10) * cos(a / 57.29578), py(xa * bw) + i * sin(a / 57.29578) - 2)
 }
-function flat(top, bw, attr, label, colour,   xa) {
+# Its name stands as far to the right as no dot is in the way.
+function flat(top, bw, attr, label, colour,   xa, w) {
     if (top <= 0) return
     xa = bw > 0 ? top / bw : 10 ^ x0
     if (xa < 10 ^ x0) xa = 10 ^ x0
     line(px(xa), py(top), W - R, py(top), attr)
     if (label == "") return
-    block(W - R - 6 - length(label) * 6.6, py(top) - 18, W - R, py(top) + 2)
-    text(W - R - 6, py(top) - 6, label, "class=\"r\" text-anchor=\"end\" fill=\"" colour "\"")
+    w = length(label) * 6.6
+    for (xa = W - R - 6; xa > L + W / 3 && hits(xa - w, py(top) - 19, xa, py(top) - 3); xa -= 8) {}
+    block(xa - w, py(top) - 18, xa, py(top) - 2)
+    text(xa, py(top) - 6, label, "class=\"r\" text-anchor=\"end\" fill=\"" colour "\"")
 }
 # Does a box touch a dot or a label that is there already?
 function hits(ax, ay, bx, by,   i) {
@@ -117,6 +120,11 @@ END {
     text((L + W - R) / 2, H - 18, "products per byte of weights (MAC/byte)", "class=\"a\" text-anchor=\"middle\"")
     text(0, 0, "GMAC/s", "class=\"a\" text-anchor=\"middle\" transform=\"translate(20 " (T + H - B) / 2 ") rotate(-90)\"")
 
+    for (i = 1; i <= n_dots; i++) {
+        dot_x[i] = px(dot_mx[i]); dot_y[i] = py(dot_my[i])
+        block(dot_x[i] - 5, dot_y[i] - 5, dot_x[i] + 5, dot_y[i] + 5)
+        order[i] = i
+    }
     if (threads > 1) {
         thin = "stroke=\"#999\" stroke-width=\"1\""
         slope(roof[isa, "read", 1], roof[isa, "int8", 1] > 0 ? roof[isa, "int8", 1] : top, thin, "")
@@ -129,14 +137,9 @@ END {
     flat(f32, read, "stroke=\"#111\" stroke-width=\"1.4\" stroke-dasharray=\"2 3\"", "f32 peak " number(f32) " GMAC/s", "#111")
 
     for (g = 1; g <= 3; g++) if (widest[g]) {
-        x = W - R - 470 + (g - 1) * 160
+        x = W - R - 415 + (g > 1) * 150 + (g > 2) * 110
         printf "<circle cx=\"%.1f\" cy=\"72\" r=\"4.5\" fill=\"%s\"/>\n", x, colour[g]
         text(x + 10, 76, widest[g] (g == 1 ? " column (decode)" : " columns" (g == 3 ? " (prefill)" : "")), "class=\"s\"")
-    }
-    for (i = 1; i <= n_dots; i++) {
-        dot_x[i] = px(dot_mx[i]); dot_y[i] = py(dot_my[i])
-        block(dot_x[i] - 5, dot_y[i] - 5, dot_x[i] + 5, dot_y[i] + 5)
-        order[i] = i
     }
     for (i = 2; i <= n_dots; i++) for (j = i; j > 1 && dot_x[order[j]] < dot_x[order[j - 1]]; j--) { k = order[j]; order[j] = order[j - 1]; order[j - 1] = k }
     for (i = 1; i <= n_dots; i++) place(order[i])
