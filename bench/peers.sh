@@ -3,7 +3,9 @@
 #
 # The two run in turn, ROUNDS times (5): prefill of PROMPT tokens (256), then GEN tokens (32) one by one. A line per model:
 # medians of both, their ratio, the share of the int8 peak that our prefill and of the read bandwidth that our decoding
-# used, both measured between the runs. Ours decodes after the prompt, llama-bench without one.
+# used, both measured between the runs. Ours decodes after the prompt, llama-bench without one. "others" is the share of the
+# CPUs that other programs took meanwhile (Linux): above a few percent the line is worth little, above all for programs whose
+# threads spin at barriers.
 #
 #     bench/peers.sh path/to/llama-bench q4_0.gguf q4_k_m.gguf
 #     DEPTHS="0 4096" ROUNDS=3 bench/peers.sh ...       decoding behind so many tokens too, one more line each
@@ -36,7 +38,23 @@ case $help in
 *) deep= ;;
 esac
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+trap 'rm -f "$log" "$log.t"' EXIT
+
+# In $stamp: seconds since boot, CPU seconds of the whole machine, CPU seconds of our children. Not to be called in a subshell,
+# which has no children yet.
+n_cpu=$(getconf _NPROCESSORS_ONLN)
+mark() {
+    times >"$log.t"
+    stamp=$(awk -v hz="$(getconf CLK_TCK)" '
+        function s(t,   p) { sub(/s$/, "", t); split(t, p, "m"); return p[1] * 60 + p[2] }
+        FILENAME == "/proc/uptime" { up = $1; next }
+        FILENAME == "/proc/stat" { if ($1 == "cpu") busy = ($2 + $3 + $4 + $7 + $8 + $9) / hz; next }
+        FNR == 2 { own = s($1) + s($2) }
+        END { print up, busy, own }' /proc/uptime /proc/stat "$log.t" 2>/dev/null || true)
+}
+others() { # mark before, mark after
+    echo "$1 $2" | awk -v n="$n_cpu" 'NF == 6 && $4 > $1 { v = ($5 - $2 - $6 + $3) / ($4 - $1) / n; print "others all 0", (v > 0 ? v : 0) }'
+}
 
 # llama-bench's JSON -> lines "peer prefill|decode DEPTH tok/s"
 theirs() {
@@ -61,13 +79,15 @@ ours() {
 
 [ -n "${NO_HEAD:-}" ] || {
     printf '%s threads, %s rounds, medians of tokens per second: prefill of %s tokens, %s tokens one by one; ours with %s\n' "$threads" "$rounds" "$prompt" "$gen" "$isa"
-    printf '%-24s %6s | %8s %8s %6s %8s | %8s %8s %6s %8s | %9s %10s\n' model depth prefill peer ratio 'of peak' decode peer ratio 'of read' 'read GB/s' 'peak GMAC/s'
+    printf '%-24s %6s | %8s %8s %6s %8s | %8s %8s %6s %8s | %9s %11s %6s\n' model depth prefill peer ratio 'of peak' decode peer ratio 'of read' 'read GB/s' 'peak GMAC/s' others
 }
 for model in "$@"; do
     macs=$("$build/bench_models" -c "$model")
     : >"$log"
     i=0
     while [ $i -lt "$rounds" ]; do
+        mark
+        before=$stamp
         for depth in $depths; do
             if [ "$depth" = 0 ]; then
                 theirs -p "$prompt" -n "$gen" >>"$log"
@@ -81,6 +101,8 @@ for model in "$@"; do
             fi
             "$build/bench_roofs" -b -t "$threads" -i "$isa" | sed "s/^/roof all 0 /" >>"$log"
         done
+        mark
+        others "$before" "$stamp" >>"$log"
         i=$((i + 1))
     done
     awk -v model="${NAME:-$(basename "$model" .gguf)}" -v threads="$threads" -v isa="$isa" -v macs="$macs" -v depths="$depths" -v csv="${CSV:-}" '
@@ -95,15 +117,16 @@ for model in "$@"; do
         function ratio(x, y) { return y > 0 ? x / y : 0 }
         function row(what, d, x, y, roof, share) {
             if (csv == "" || !(x > 0)) return
-            printf "%s,%s,%d,%s,%d,%.4g,%.4g,%.4g,%.4g,%.4g\n", model, what, d, isa, threads, x, y, ratio(x, y), roof, share >>csv
+            printf "%s,%s,%d,%s,%d,%.4g,%.4g,%.4g,%.4g,%.4g,%s\n", model, what, d, isa, threads, x, y, ratio(x, y), roof, share, (n["others"] ? sprintf("%.3f", median("others")) : "") >>csv
         }
         function add(key, v) { n[key]++; a[key, n[key]] = v }
         $1 == "roof" { add("read", $4); add("int8", $5); add("f32", $6); next }
+        $1 == "others" { add("others", $4); next }
         { add($1 " " $2 " " $3, $4) }
         END {
             split(macs, m, " ")
             read = median("read"); peak = median(m[3])
-            if (csv != "" && (getline line <csv) <= 0) print "model,what,depth,isa,threads,tok_s,peer_tok_s,ratio,roof,share" >>csv
+            if (csv != "" && (getline line <csv) <= 0) print "model,what,depth,isa,threads,tok_s,peer_tok_s,ratio,roof,share,others" >>csv
             close(csv)
             k = split(depths, d, " ")
             for (i = 1; i <= k; i++) {
@@ -111,8 +134,8 @@ for model in "$@"; do
                 x = median("aios decode " d[i]); y = median("peer decode " d[i])
                 ps = peak > 0 ? p * m[1] / peak / 1e9 : 0
                 xs = x * median("aios bytes " d[i]) / read / 1e9
-                printf "%-24s %6d | %8s %8s %6s %8s | %8s %8s %6s %8s | %9.1f %10.0f\n", model, d[i], show(p, "%.1f"), show(q, "%.1f"), show(ratio(p, q), "%.2f"), show(ps * 100, "%.0f%%"),
-                    show(x, "%.2f"), show(y, "%.2f"), show(ratio(x, y), "%.2f"), show(xs * 100, "%.0f%%"), read, peak
+                printf "%-24s %6d | %8s %8s %6s %8s | %8s %8s %6s %8s | %9.1f %11.0f %6s\n", model, d[i], show(p, "%.1f"), show(q, "%.1f"), show(ratio(p, q), "%.2f"), show(ps * 100, "%.0f%%"),
+                    show(x, "%.2f"), show(y, "%.2f"), show(ratio(x, y), "%.2f"), show(xs * 100, "%.0f%%"), read, peak, n["others"] ? sprintf("%.0f%%", median("others") * 100) : "-"
                 row("prefill", d[i], p, q, peak, ps)
                 row("decode", d[i], x, y, read, xs)
             }
