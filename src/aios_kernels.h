@@ -4,6 +4,7 @@
 #define AIOSK__IMPLEMENTED
 #include "kernels/base.h"
 #include "kernels/ref.c"
+#include "kernels/quantize.c"
 #include "kernels/pack.c"
 #include "kernels/tile.c"
 #include "kernels/isa_scalar.c"

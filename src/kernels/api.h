@@ -54,6 +54,13 @@ AIOSK_API uint64_t aiosk_row_bytes(int32_t type, uint64_t n);
  * I8..I64, F64, which convert. No alignment asked of src. The definition that everything else is tested against. */
 AIOSK_API void aiosk_unpack(int32_t type, const void *src, uint64_t n, float *dst);
 
+/* The reverse, for tools that write files: n_rows rows of n_in weights into whole blocks of a type at dst, one after the other. Searches
+ * scales for the least squared error; importance [n_in], or NULL for all alike, says how much the error of each column counts
+ * (negative and NaN count as 0). Any input gives valid blocks: NaN counts as 0, what is too large becomes the largest. A row depends
+ * on nothing but itself. Gives the bytes written; 0 when n_in is no whole number of blocks, or the type has no quantiser (IQ1, IQ2,
+ * IQ3, RAW). About 7 KiB of stack. */
+AIOSK_API uint64_t aiosk_quantize(int32_t type, const float *x, uint64_t n_rows, uint64_t n_in, const float *importance, void *dst);
+
 AIOSK_API float    aiosk_f16_to_f32(uint16_t h);
 AIOSK_API uint16_t aiosk_f32_to_f16(float x);           /* round to nearest even */
 
