@@ -6,6 +6,7 @@
  * Read it from the bottom: a table of commands, above it a table of options, above that one function per command. Errors are
  * one line on stderr; exit status 1, or 2 for a command line that makes no sense. */
 
+#define _FILE_OFFSET_BITS 64
 #define _DEFAULT_SOURCE         /* with -std=c99: isatty, madvise, posix_memalign, sysconf */
 #define AIOS_IMPLEMENTATION
 #include "aios.h"
@@ -38,7 +39,9 @@
 #endif
 
 typedef struct options {
-    const char *model, *prompt, *file, *out;
+    const char *model, *prompt, *file, *out, *output;
+    const char *words[3];                           /* quantize: IN OUT TYPE */
+    int32_t n_words;
     int32_t *tokens;                                /* --tokens, or the ids on the command line */
     int32_t n_tokens;
     int32_t n, runs, threads, ctx, chunk, window, isa, kv, numerics, against, special, json, hash;
@@ -725,9 +728,11 @@ static int plan(const options *o) {
     return 0;
 }
 
+#include "quantize.h"
+
 /* ---- the command line -------------------------------------------------------------------------------------- */
-enum { RUN = 1, INSPECT = 2, TOKENIZE = 4, DETOKENIZE = 8, LOGITS = 16, PPL = 32, BENCH = 64, PLAN = 128,
-       ANY = 255, RUNS = RUN | LOGITS | PPL | BENCH, PLANS = RUNS | PLAN };
+enum { RUN = 1, INSPECT = 2, TOKENIZE = 4, DETOKENIZE = 8, LOGITS = 16, PPL = 32, BENCH = 64, PLAN = 128, QUANTIZE = 256,
+       ANY = 255 /* but QUANTIZE, which names its files */, RUNS = RUN | LOGITS | PPL | BENCH, PLANS = RUNS | PLAN };
 typedef struct command {
     uint32_t bit;
     const char *name, *what;
@@ -741,7 +746,8 @@ static const command commands[] = {
     { LOGITS,     "logits",     "logits of every token, f32 [n_tokens][n_vocab]",            logits         },
     { PPL,        "ppl",        "perplexity of a text in windows, no BOS",                   ppl            },
     { BENCH,      "bench",      "tokens per second, bytes per token, memory bandwidth",      bench          },
-    { PLAN,       "plan",       "what would be asked for, to the byte; loads nothing",       plan           } };
+    { PLAN,       "plan",       "what would be asked for, to the byte; loads nothing",       plan           },
+    { QUANTIZE,   "quantize",   "a copy with other tensor types: Q4_K_M, Q8_0, ...",       quantize       } };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 /* kind: s text, i int32, u uint64, b bytes with K M G, d number, f flag, l list of ids, or the names to choose from */
@@ -759,7 +765,7 @@ static const option option_table[] = {
     { "-f",            "s", "FILE",   "a text file, - is stdin",                              RUN | PPL | TOKENIZE, AT(file),   0, 0      },
     { "-n",            "i", "N",      "tokens to generate; ppl: most windows",                RUN | BENCH | PPL, AT(n),        0, BIG    },
     { "-r",            "i", "N",      "how often to measure",                                 BENCH,           AT(runs),        1, 10000  },
-    { "-t",            "i", "N",      "threads",                                              PLANS,           AT(threads),     1, 256    },
+    { "-t",            "i", "N",      "threads",                                              PLANS | QUANTIZE,           AT(threads),     1, 256    },
     { "-c",            "i", "N",      "context: the most tokens that are held",               PLANS,           AT(ctx),         1, BIG    },
     { "--ctx",         "i", "N",      "the same",                                             PLANS,           AT(ctx),         1, BIG    },
     { "--ram",         "b", "BYTES",  "the most memory to take, with K, M or G",              PLANS,           AT(ram),         1, 1e18   },
@@ -780,6 +786,7 @@ static const option option_table[] = {
     { "--hash",        "f", "",       "print FNV-1a 64 of the floats",                        LOGITS,          AT(hash),        0, 0      },
     { "--window",      "i", "N",      "tokens in a window",                                   PPL,             AT(window),      2, BIG    },
     { "--against",     "canonical|fast|reference", "NAME", "arithmetic to compare with",      PPL,             AT(against),     0, 0      },
+    { "--output",      "s", "TYPE",   "type of the output matrix, or of the embedding in its place", QUANTIZE,  AT(output),      0, 0      },
     { "--json",        "f", "",       "for programs",                                         BENCH | PLAN,    AT(json),        0, 0      } };
 enum { N_OPTIONS = sizeof option_table / sizeof *option_table };
 
@@ -788,7 +795,8 @@ static void help(void) {
     printf("aios: GGUF language models on the CPU\n\n    aios COMMAND [OPTION...]\n\n");
     for (i = 0; i < N_COMMANDS; i++) printf("  %-12s%s\n", commands[i].name, commands[i].what);
     for (i = 0; i < N_COMMANDS; i++) {
-        printf("\naios %s%s\n", commands[i].name, commands[i].bit == INSPECT ? " MODEL" : commands[i].bit == DETOKENIZE ? " ID..." : "");
+        printf("\naios %s%s\n", commands[i].name, commands[i].bit == INSPECT ? " MODEL" : commands[i].bit == DETOKENIZE ? " ID..." :
+               commands[i].bit == QUANTIZE ? " IN OUT TYPE" : "");
         for (k = 0; k < N_OPTIONS; k++) {
             const option *p = &option_table[k];
             if (!(p->where & commands[i].bit)) continue;
@@ -878,6 +886,7 @@ int main(int argc, char **argv) {
         if (p) parse_value(&o, p, argv[++i]);
         else if (argv[i][0] == '-' && argv[i][1]) die_usage("there is no option '%s'; see aios --help", argv[i]);
         else if (c->bit == DETOKENIZE) parse_tokens(&o, argv[i]);
+        else if (c->bit == QUANTIZE && o.n_words < 3) o.words[o.n_words++] = argv[i];
         else if (c->bit == INSPECT && !o.model) o.model = argv[i];
         else die_usage("'%s' is one word too many", argv[i]);
     }

@@ -68,16 +68,17 @@ typedef struct aiosk__fit {
  * n is a multiple of 16. Eight partial sums: a fixed order, and short chains of additions. */
 
 /* l[i] = the level nearest to x[i] * inv + off. Any inv and off, even infinities: the levels are always in range. */
-AIOSK__STRICT AIOSK__NOINLINE static void aiosk__nearest(const aiosk__levels *lv, const float *x, int32_t n, float inv, float off, float *l) {
+AIOSK__STRICT AIOSK__NOINLINE static void aiosk__nearest(const aiosk__levels *lv, const float *AIOSK__RESTRICT x, int32_t n, float inv, float off,
+                                                             float *AIOSK__RESTRICT l) {
     float lo = lv->lo, hi = lv->hi;
     int32_t i, j, k;
     if (!lv->n) {
         for (i = 0; i < n; i += 8)
-            for (j = i; j < i + 8; j++) {
-                float v = x[j] * inv + off;
+            for (j = 0; j < 8; j++) {
+                float v = x[i + j] * inv + off;
                 v = v > lo ? v : lo;
                 v = v < hi ? v : hi;
-                l[j] = (v + 12582912.0f) - 12582912.0f;     /* 1.5 * 2^23: rounds to an integer, ties to even */
+                l[i + j] = (v + 12582912.0f) - 12582912.0f;     /* 1.5 * 2^23: rounds to an integer, ties to even */
             }
         return;
     }
