@@ -32,7 +32,7 @@ static const aiosk__recipe aiosk__recipes[] = {
     {AIOSK_Q4_1,    32,  32, AIOSK__ALL,     0,  15,    0,   0, AIOSK__OWN_MIN, 19,  94, 124},
     {AIOSK_Q5_0,    32,  32, AIOSK__ALL,   -16,  15,    0,   0, AIOSK__NO_MIN,  19,  90, 110},
     {AIOSK_Q5_1,    32,  32, AIOSK__ALL,     0,  31,    0,   0, AIOSK__OWN_MIN, 19,  97, 112},
-    {AIOSK_Q8_0,    32,  32, AIOSK__ALL,  -127, 127,    0,   0, AIOSK__NO_MIN,   9,  99, 101},
+    {AIOSK_Q8_0,    32,  32, AIOSK__ALL,  -127, 127,    0,   0, AIOSK__NO_MIN,  17,  95, 101},
     {AIOSK_Q2_K,   256,  16, AIOSK__ALL,     0,   3,    0,  15, 15,             13,  80, 150},
     {AIOSK_Q3_K,   256,  16, AIOSK__ALL,    -4,   3,  -32,  31, AIOSK__NO_MIN,  15,  75, 130},
     {AIOSK_Q4_K,   256,  32, AIOSK__ALL,     0,  15,    0,  63, 63,             15,  94, 120},
@@ -43,7 +43,7 @@ static const aiosk__recipe aiosk__recipes[] = {
     {AIOSK_TQ1_0,  256, 256, AIOSK__ALL,    -1,   1,    0,   0, AIOSK__NO_MIN,   9,  95, 400},
     {AIOSK_TQ2_0,  256, 256, AIOSK__ALL,    -1,   1,    0,   0, AIOSK__NO_MIN,   9,  95, 400},
     {AIOSK_MXFP4,   32,  32, AIOSK__FP4,   -12,  12,    0,   0, AIOSK__NO_MIN,   9,  80, 115},
-    {AIOSK_NVFP4,   16,  16, AIOSK__FP4,   -12,  12,    0,   0, AIOSK__NO_MIN,   9,  80, 115},
+    {AIOSK_NVFP4,   16,  16, AIOSK__FP4,   -12,  12,    0,   0, AIOSK__NO_MIN,  14,  50, 115},
     {AIOSK_Q1_0,   128, 128, AIOSK__SIGN,   -1,   1,    0,   0, AIOSK__NO_MIN,   1, 100, 100},
     {AIOSK_Q2_0,    64,  64, AIOSK__ALL,    -1,   2,    0,   0, AIOSK__NO_MIN,  15,  90, 320},
 };
@@ -143,7 +143,7 @@ AIOSK__STRICT static double aiosk__solve(const aiosk__moments *s, int32_t mn, do
 /* The scale of least squares for n values alone, as x = a L: tries, then refines. Levels go to best. */
 AIOSK__STRICT static double aiosk__fit_values(const aiosk__levels *lv, const float *x, const float *w, int32_t n, int32_t mn, int32_t n_tries,
                                               double from, double to, aiosk__moments *s, float *tmp, float *best, double *m) {
-    double top = 0, lo = 0, hi = 0, best_gain = -1, a = 0;
+    double top = 0, lo = 0, hi = 0, best_gain = -1, a = 0, ends[2];
     int32_t i, k, left = 4;
     s->w = s->x = s->xx = 0;
     for (i = 0; i < n; i++) {
@@ -154,13 +154,17 @@ AIOSK__STRICT static double aiosk__fit_values(const aiosk__levels *lv, const flo
         s->w += u; s->x += u * v; s->xx += u * v * v;
     }
     *m = 0;
-    /* the largest value goes to the end of the levels that lies further out */
-    if (mn == AIOSK__NO_MIN) lo = lv->lo < -lv->hi ? ((-lo > hi) ? top : -top) / -(double)lv->lo : top / (double)lv->hi;
+    /* the largest value goes to the end of the levels that lies further out; where the ends differ much, every other time to the other */
+    ends[0] = (double)(-lv->lo > lv->hi ? lv->lo : lv->hi);
+    ends[1] = (double)(-lv->lo > lv->hi ? lv->hi : lv->lo);
+    if (ends[1] == 0 || (lv->lo + lv->hi >= -1 && lv->lo + lv->hi <= 0)) ends[1] = ends[0];
+    if (-lo > hi) top = -top;
+    if (lv->lo == -lv->hi && top < 0) top = -top;               /* keeps scales positive that have no sign */
     for (k = 0; k < n_tries + left; k++) {
         double inv, off = 0, ta, tm, gain;
         if (k < n_tries) {
             inv = (from + (to - from) * k / (n_tries > 1 ? n_tries - 1 : 1)) * 0.01;
-            if (mn == AIOSK__NO_MIN) inv = lo != 0 ? inv / lo : 0;
+            if (mn == AIOSK__NO_MIN) inv = top != 0 ? inv * ends[k & 1] / top : 0;
             else { inv = hi > lo ? inv * (double)lv->hi / (hi - lo) : 0; off = -lo * inv; }
         } else {
             if (a == 0) break;
@@ -202,13 +206,13 @@ AIOSK__STRICT static int aiosk__store_scale(const aiosk__fit *f, double a, int32
     int32_t k, n;
     a = (a < 0 ? -a : a) * f->unit;
     switch (f->r->type) {
-    case AIOSK_MXFP4:           /* 2^(k-128), and both neighbours */
-        for (k = 1; k < 254 && (double)aiosk__e8m0_half((uint8_t)k) * 2 <= a; k++) {}
+    case AIOSK_MXFP4:           /* 2^(k-128), and both neighbours; above k = 252 the level 12 would be infinite */
+        for (k = 1; k < 252 && (double)aiosk__e8m0_half((uint8_t)k) * 2 <= a; k++) {}
         k += i - 1;
-        if (i > 2 || k < 0 || k > 254) return 0;
+        if (i > 2 || k > 252) return 0;
         *d = (double)aiosk__e8m0_half((uint8_t)k) / f->unit;
         break;
-    case AIOSK_NVFP4:           /* the largest that is not above a, and the two that follow */
+    case AIOSK_NVFP4:           /* the largest that is not above a, and the next */
         for (k = 0, n = 64; n; n >>= 1) if (k + n < 0x7F && (double)aiosk__ue4m3_half((uint8_t)(k + n)) <= a) k += n;
         k += i;
         if (i > 1 || k > 0x7E) return 0;
@@ -506,7 +510,7 @@ AIOSK__INLINE double aiosk__pow2(int32_t e) {
     return v;
 }
 /* Copies n finite numbers, brought to below 2 in magnitude by a power of two, which it gives: NaN becomes 0, infinity the largest float.
- * at least = 0 drops what is negative. All zero: gives 0. */
+ * negative = 0 drops what is negative. All zero: gives 0. */
 AIOSK__STRICT static double aiosk__normalise(const float *x, int32_t n, int negative, float *y) {
     uint32_t top = 0;
     int32_t i, e;
