@@ -448,7 +448,6 @@ static int quantize(const options *o) {
         q.out_bytes += r->to_bytes;
         if (r->to != (int32_t)r->t.type && aiosk_type_info((int32_t)r->t.type)->family != AIOSK_FLT) q.n_again++;
     }
-    if (q.n_again) fprintf(stderr, "%s: %d tensors were quantised before; what that lost stays lost\n", command_name, q.n_again);
     atexit(quantize_undo);
     snprintf(quantize_tmp, sizeof quantize_tmp, "%s.tmp", q.out);
     if (!(q.to = fopen(quantize_tmp, "wb"))) {
@@ -457,6 +456,7 @@ static int quantize(const options *o) {
         quantize_tmp[0] = 0;
         die("'%s': %s", name, strerror(errno));
     }
+    if (q.n_again) fprintf(stderr, "%s: %d tensors were quantised before; what that lost stays lost\n", command_name, q.n_again);
     put_header(&q);
     for (k = 0; k < q.s.info.n_tensors; k++) {
         if (q.t[k].t.part != part) open_part(&q, part = q.t[k].t.part);

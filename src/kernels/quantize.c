@@ -538,9 +538,9 @@ AIOSK_API uint64_t aiosk_quantize(int32_t type, const float *x, uint64_t n_rows,
     int32_t k;
     if (!row_bytes || n_rows > UINT64_MAX / row_bytes) return 0;
     if (type == AIOSK_F32 || type == AIOSK_F16 || type == AIOSK_BF16) {
-        for (i = 0; i < n_rows * n_in; i++) {
-            if (type == AIOSK_F32) memcpy(out + 4 * i, x + i, 4);
-            else aiosk__put16(out + 2 * i, type == AIOSK_F16 ? aiosk__to_f16(x[i]) : aiosk__to_bf16(x[i]));
+        for (row = n_rows * row_bytes; row; row -= t->n_bytes, x++, out += t->n_bytes) {
+            if (type == AIOSK_F32) memcpy(out, x, 4);
+            else aiosk__put16(out, type == AIOSK_F16 ? aiosk__to_f16(*x) : aiosk__to_bf16(*x));
         }
         return n_rows * row_bytes;
     }
