@@ -30,8 +30,11 @@ perplexity() { build/aios ppl -m "$1" -f "$text" -n 3 2>/dev/null | $AWK '{ for 
 
 src=models/tale.gguf
 [ -e "$shared/models/tale-silu-f16.gguf" ] && src=$shared/models/tale-silu-f16.gguf
-text=README.md
-[ -e "$shared/models/tale-valid.txt" ] && text=$shared/models/tale-valid.txt
+text=$shared/models/tale-valid.txt
+if [ ! -e "$text" ]; then                       # what the model itself says
+    text=$dir/text
+    for seed in 1 2 3 4; do build/aios run -p "Once upon a time" -n 480 --temp 0.7 --seed $seed; done >"$text" 2>"$dir/err"
+fi
 base=$(perplexity "$src")
 echo "perplexity of $src: $base"
 
