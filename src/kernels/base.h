@@ -8,7 +8,8 @@
 #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
 #error "aios_kernels.h: the same bits everywhere need IEEE arithmetic; do not compile this file with -ffast-math"
 #endif
-#if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0
+/* 16: GCC with AVX512-FP16; only _Float16 is evaluated as itself, float as ever */
+#if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0 && __FLT_EVAL_METHOD__ != 16
 #error "aios_kernels.h: float expressions must be evaluated in float (x87 is not supported; use SSE2)"
 #endif
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
