@@ -127,6 +127,13 @@ AIOSK_API uint64_t aiosk_row_bytes(int32_t type, uint64_t n);
  * I8..I64, F64, which convert. No alignment asked of src. The definition that everything else is tested against. */
 AIOSK_API void aiosk_unpack(int32_t type, const void *src, uint64_t n, float *dst);
 
+/* The reverse, for tools that write files: n_rows rows of n_in weights into whole blocks of a type at dst, one after the other. Searches
+ * scales for the least squared error; importance [n_in], or NULL for all alike, says how much the error of each column counts
+ * (negative and NaN count as 0). Any input gives valid blocks: NaN counts as 0, what is too large becomes the largest. A row depends
+ * on nothing but itself. Gives the bytes written; 0 when n_in is no whole number of blocks, or the type has no quantiser (IQ1, IQ2,
+ * IQ3, RAW). About 7 KiB of stack. */
+AIOSK_API uint64_t aiosk_quantize(int32_t type, const float *x, uint64_t n_rows, uint64_t n_in, const float *importance, void *dst);
+
 AIOSK_API float    aiosk_f16_to_f32(uint16_t h);
 AIOSK_API uint16_t aiosk_f32_to_f16(float x);           /* round to nearest even */
 
@@ -276,7 +283,8 @@ AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float
 #if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
 #error "aios_kernels.h: the same bits everywhere need IEEE arithmetic; do not compile this file with -ffast-math"
 #endif
-#if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0
+/* 16: GCC with AVX512-FP16; only _Float16 is evaluated as itself, float as ever */
+#if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0 && __FLT_EVAL_METHOD__ != 16
 #error "aios_kernels.h: float expressions must be evaluated in float (x87 is not supported; use SSE2)"
 #endif
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -1314,6 +1322,579 @@ AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float
     }
 }
 
+/* ======== kernels/quantize.c ======== */
+/* quantize.c: f32 -> blocks, the reverse of ref.c, for tools that write model files. Scalar, no state, the same bytes from every
+ * compiler: plain float and double in a fixed order, never contracted. After ref.c, whose definition of the formats it aims at.
+ *
+ * Every type is the same problem, x = d * sc[j] * L - dmin * mn[j] with levels L that a code can stand for, least squares:
+ *
+ *     one sub-block     aiosk__fit_sub: a few scales are tried, each refitted to the levels it gives; the best is refined until it
+ *                       stands (levels for a scale, scale for the levels, and so on)
+ *     one scale each    aiosk__fit_plain: what can be stored next to that scale, by exact error (Q4_0 .. Q8_0, IQ4_NL, MXFP4 ..)
+ *     integer scales    aiosk__fit_super: the sub-blocks' scales are themselves quantised, by the same search; then in rounds: each
+ *                       sub-block takes the integers with the least exact error, and d and dmin are refitted to all of them
+ *
+ * A block is first brought to |x| < 2 by a power of two, so that squares neither overflow nor vanish. */
+
+typedef struct aiosk__levels {
+    float lo, hi;               /* every integer from lo to hi; or                                              */
+    int32_t n;                  /* n > 0: lo, lo + step[0], lo + step[0] + step[1], .. with mid[] half way       */
+    float mid[15], step[15];
+} aiosk__levels;
+
+enum { AIOSK__ALL = 0, AIOSK__IQ4 = 1, AIOSK__FP4 = 2, AIOSK__SIGN = 3 };           /* levels of a recipe */
+enum { AIOSK__NO_MIN = 0, AIOSK__OWN_MIN = -1 };                                    /* else the largest mn */
+
+typedef struct aiosk__recipe {
+    int16_t type, n, sub;       /* weights fitted together, and per scale                                       */
+    int16_t levels, lo, hi;
+    int16_t sc_lo, sc_hi, mn;   /* integer scales; 0, 0: the scale is a float                                   */
+    int16_t n_tries, from, to;  /* the first scales tried: from .. to percent of the one that just avoids clipping */
+} aiosk__recipe;
+
+static const aiosk__recipe aiosk__recipes[] = {
+    {AIOSK_Q4_0,    32,  32, AIOSK__ALL,    -8,   7,    0,   0, AIOSK__NO_MIN,  19,  84, 118},
+    {AIOSK_Q4_1,    32,  32, AIOSK__ALL,     0,  15,    0,   0, AIOSK__OWN_MIN, 19,  94, 124},
+    {AIOSK_Q5_0,    32,  32, AIOSK__ALL,   -16,  15,    0,   0, AIOSK__NO_MIN,  19,  90, 110},
+    {AIOSK_Q5_1,    32,  32, AIOSK__ALL,     0,  31,    0,   0, AIOSK__OWN_MIN, 19,  97, 112},
+    {AIOSK_Q8_0,    32,  32, AIOSK__ALL,  -127, 127,    0,   0, AIOSK__NO_MIN,  17,  95, 101},
+    {AIOSK_Q2_K,   256,  16, AIOSK__ALL,     0,   3,    0,  15, 15,             13,  80, 150},
+    {AIOSK_Q3_K,   256,  16, AIOSK__ALL,    -4,   3,  -32,  31, AIOSK__NO_MIN,  15,  75, 130},
+    {AIOSK_Q4_K,   256,  32, AIOSK__ALL,     0,  15,    0,  63, 63,             15,  94, 120},
+    {AIOSK_Q5_K,   256,  32, AIOSK__ALL,     0,  31,    0,  63, 63,             13,  97, 110},
+    {AIOSK_Q6_K,   256,  16, AIOSK__ALL,   -32,  31, -128, 127, AIOSK__NO_MIN,  13,  95, 105},
+    {AIOSK_IQ4_NL,  32,  32, AIOSK__IQ4,  -127, 113,    0,   0, AIOSK__NO_MIN,  15,  80, 115},
+    {AIOSK_IQ4_XS, 256,  32, AIOSK__IQ4,  -127, 113,  -32,  31, AIOSK__NO_MIN,  15,  80, 115},
+    {AIOSK_TQ1_0,  256, 256, AIOSK__ALL,    -1,   1,    0,   0, AIOSK__NO_MIN,   9,  95, 400},
+    {AIOSK_TQ2_0,  256, 256, AIOSK__ALL,    -1,   1,    0,   0, AIOSK__NO_MIN,   9,  95, 400},
+    {AIOSK_MXFP4,   32,  32, AIOSK__FP4,   -12,  12,    0,   0, AIOSK__NO_MIN,   9,  80, 115},
+    {AIOSK_NVFP4,   16,  16, AIOSK__FP4,   -12,  12,    0,   0, AIOSK__NO_MIN,  14,  50, 115},
+    {AIOSK_Q1_0,   128, 128, AIOSK__SIGN,   -1,   1,    0,   0, AIOSK__NO_MIN,   1, 100, 100},
+    {AIOSK_Q2_0,    64,  64, AIOSK__ALL,    -1,   2,    0,   0, AIOSK__NO_MIN,  15,  90, 320},
+};
+
+/* Sums over a sub-block, each weight times w: 1, x, x^2; L, L^2, xL. */
+typedef struct aiosk__moments { double w, x, xx, l, ll, xl; } aiosk__moments;
+
+typedef struct aiosk__fit {
+    const aiosk__recipe *r;
+    aiosk__levels lv, sc, mn;   /* of codes, integer scales, integer minima                                     */
+    double unit;                /* 2^e: a stored number is unit times the one that is fitted                    */
+    float x[256], w[256];       /* the block, and how much each weight matters                                  */
+    float l[256], try_l[256];   /* levels: the best so far, the ones being tried                                */
+    double a[16], m[16];        /* of each sub-block: x = a L - m                                               */
+    aiosk__moments s[16];
+    /* the result, with l */
+    uint16_t d, dmin;           /* as stored (f16, or the byte of the type's scale)                             */
+    int16_t isc[16], imn[16];
+} aiosk__fit;
+
+/* ---- a pass over a sub-block -------------------------------------------------------------------------------
+ * n is a multiple of 16. Eight partial sums: a fixed order, and short chains of additions. */
+
+/* l[i] = the level nearest to x[i] * inv + off. Any inv and off, even infinities: the levels are always in range. */
+AIOSK__STRICT AIOSK__NOINLINE static void aiosk__nearest(const aiosk__levels *lv, const float *AIOSK__RESTRICT x, int32_t n, float inv, float off,
+                                                             float *AIOSK__RESTRICT l) {
+    float lo = lv->lo, hi = lv->hi;
+    int32_t i, j, k;
+    if (!lv->n) {
+        for (i = 0; i < n; i += 8)
+            for (j = 0; j < 8; j++) {
+                float v = x[i + j] * inv + off;
+                v = v > lo ? v : lo;
+                v = v < hi ? v : hi;
+                l[i + j] = (v + 12582912.0f) - 12582912.0f;     /* 1.5 * 2^23: rounds to an integer, ties to even */
+            }
+        return;
+    }
+    for (i = 0; i < n; i += 8) {
+        float v[8], s[8];
+        for (j = 0; j < 8; j++) { v[j] = x[i + j] * inv + off; s[j] = lo; }
+        for (k = 0; k < lv->n; k++) {
+            float mid = lv->mid[k], step = lv->step[k];
+            for (j = 0; j < 8; j++) s[j] += v[j] > mid ? step : 0.0f;
+        }
+        for (j = 0; j < 8; j++) l[i + j] = s[j];
+    }
+}
+
+AIOSK__INLINE double aiosk__sum8(const float *s) {
+    return ((double)s[0] + (double)s[4]) + ((double)s[2] + (double)s[6]) + (((double)s[1] + (double)s[5]) + ((double)s[3] + (double)s[7]));
+}
+/* The moments that depend on the levels. */
+AIOSK__STRICT AIOSK__NOINLINE static void aiosk__measure(const float *x, const float *w, const float *l, int32_t n, aiosk__moments *s) {
+    float a[8] = {0}, b[8] = {0}, c[8] = {0};
+    int32_t i, j;
+    for (i = 0; i < n; i += 8)
+        for (j = 0; j < 8; j++) {
+            float wl = w[i + j] * l[i + j];
+            a[j] += wl;
+            b[j] += wl * l[i + j];
+            c[j] += wl * x[i + j];
+        }
+    s->l = aiosk__sum8(a);
+    s->ll = aiosk__sum8(b);
+    s->xl = aiosk__sum8(c);
+}
+/* sum w (x - (a l - m))^2 */
+AIOSK__STRICT AIOSK__NOINLINE static double aiosk__squares(const float *x, const float *w, const float *l, int32_t n, float a, float m) {
+    float s[8] = {0};
+    int32_t i, j;
+    for (i = 0; i < n; i += 8)
+        for (j = 0; j < 8; j++) {
+            float e = (x[i + j] + m) - a * l[i + j];
+            s[j] += w[i + j] * (e * e);
+        }
+    return aiosk__sum8(s);
+}
+
+/* ---- one sub-block: x = a L - m ---------------------------------------------------------------------------- */
+
+/* The a and m of least squares for levels with these moments; gives by how much they bring the sum of squares below s->xx.
+ * mn as in a recipe: a minimum is none, any number, or not negative. */
+AIOSK__STRICT static double aiosk__solve(const aiosk__moments *s, int32_t mn, double *a, double *m) {
+    if (mn != AIOSK__NO_MIN) {
+        double det = s->w * s->ll - s->l * s->l;
+        *a = det > 1e-7 * s->w * s->ll ? (s->w * s->xl - s->x * s->l) / det : 0;
+        *m = (*a * s->l - s->x) / s->w;
+        if (*a >= 0 && (*m >= 0 || mn < 0)) return *a * s->xl - *m * s->x;
+    }
+    *m = 0;
+    *a = s->ll > 0 ? s->xl / s->ll : 0;
+    if (mn != AIOSK__NO_MIN && *a < 0) *a = 0;
+    return *a * s->xl;
+}
+
+/* The scale of least squares for n values alone, as x = a L: tries, then refines. Levels go to best. */
+AIOSK__STRICT static double aiosk__fit_values(const aiosk__levels *lv, const float *x, const float *w, int32_t n, int32_t mn, int32_t n_tries,
+                                              double from, double to, aiosk__moments *s, float *tmp, float *best, double *m) {
+    double top = 0, lo = 0, hi = 0, best_gain = -1, a = 0, ends[2];
+    int32_t i, k, left = 4;
+    s->w = s->x = s->xx = 0;
+    for (i = 0; i < n; i++) {
+        double v = (double)x[i], u = (double)w[i];
+        if (v > top || -v > top) top = v < 0 ? -v : v;
+        if (v < lo || (mn < 0 && i == 0)) lo = v;
+        if (v > hi || (mn < 0 && i == 0)) hi = v;
+        s->w += u; s->x += u * v; s->xx += u * v * v;
+    }
+    *m = 0;
+    /* the largest value goes to the end of the levels that lies further out; where the ends differ much, every other time to the other */
+    ends[0] = (double)(-lv->lo > lv->hi ? lv->lo : lv->hi);
+    ends[1] = (double)(-lv->lo > lv->hi ? lv->hi : lv->lo);
+    if (ends[1] == 0 || (lv->lo + lv->hi >= -1 && lv->lo + lv->hi <= 0)) ends[1] = ends[0];
+    if (-lo > hi) top = -top;
+    if (lv->lo == -lv->hi && top < 0) top = -top;               /* keeps scales positive that have no sign */
+    for (k = 0; k < n_tries + left; k++) {
+        double inv, off = 0, ta, tm, gain;
+        if (k < n_tries) {
+            inv = (from + (to - from) * k / (n_tries > 1 ? n_tries - 1 : 1)) * 0.01;
+            if (mn == AIOSK__NO_MIN) inv = top != 0 ? inv * ends[k & 1] / top : 0;
+            else { inv = hi > lo ? inv * (double)lv->hi / (hi - lo) : 0; off = -lo * inv; }
+        } else {
+            if (a == 0) break;
+            inv = 1 / a;
+            off = *m * inv;
+        }
+        aiosk__nearest(lv, x, n, (float)inv, (float)off, tmp);
+        aiosk__measure(x, w, tmp, n, s);
+        gain = aiosk__solve(s, mn, &ta, &tm);
+        if (gain > best_gain) {
+            best_gain = gain;
+            a = ta;
+            *m = tm;
+            memcpy(best, tmp, (size_t)n * sizeof *best);
+        } else if (k >= n_tries) break;
+    }
+    aiosk__measure(x, w, best, n, s);
+    return a;
+}
+
+static void aiosk__fit_sub(aiosk__fit *f, int32_t j) {
+    const aiosk__recipe *r = f->r;
+    int32_t at = j * r->sub;
+    f->a[j] = aiosk__fit_values(&f->lv, f->x + at, f->w + at, r->sub, r->mn, r->n_tries, r->from, r->to, &f->s[j], f->try_l, f->l + at, &f->m[j]);
+}
+
+/* ---- numbers as they are stored ---------------------------------------------------------------------------- */
+
+/* The f16 nearest to v * unit, and what it is worth in the fit. */
+AIOSK__STRICT static double aiosk__store_f16(const aiosk__fit *f, double v, uint16_t *h) {
+    v *= f->unit;
+    if (!(v > -65504)) v = -65504;
+    if (!(v < 65504)) v = 65504;
+    *h = aiosk__to_f16((float)v);
+    return (double)aiosk__f16(*h) / f->unit;
+}
+/* Stored scale number i = 0, 1, .. near a; 0 when there are no more. */
+AIOSK__STRICT static int aiosk__store_scale(const aiosk__fit *f, double a, int32_t i, double *d, uint16_t *h) {
+    int32_t k, n;
+    a = (a < 0 ? -a : a) * f->unit;
+    switch (f->r->type) {
+    case AIOSK_MXFP4:           /* 2^(k-128), and both neighbours; above k = 252 the level 12 would be infinite */
+        for (k = 1; k < 252 && (double)aiosk__e8m0_half((uint8_t)k) * 2 <= a; k++) {}
+        k += i - 1;
+        if (i > 2 || k > 252) return 0;
+        *d = (double)aiosk__e8m0_half((uint8_t)k) / f->unit;
+        break;
+    case AIOSK_NVFP4:           /* the largest that is not above a, and the next */
+        for (k = 0, n = 64; n; n >>= 1) if (k + n < 0x7F && (double)aiosk__ue4m3_half((uint8_t)(k + n)) <= a) k += n;
+        k += i;
+        if (i > 1 || k > 0x7E) return 0;
+        *d = (double)aiosk__ue4m3_half((uint8_t)k) / f->unit;
+        break;
+    default: return 0;
+    }
+    *h = (uint16_t)k;
+    return 1;
+}
+
+/* ---- blocks with a scale of their own ---------------------------------------------------------------------- */
+AIOSK__STRICT static void aiosk__fit_plain(aiosk__fit *f) {
+    const aiosk__recipe *r = f->r;
+    int other = r->type == AIOSK_MXFP4 || r->type == AIOSK_NVFP4;
+    double best = -1, a, m, e;
+    aiosk__moments s;
+    int32_t round, i;
+    aiosk__fit_sub(f, 0);
+    s = f->s[0];
+    a = f->a[0];
+    for (round = 0; round < 3; round++) {
+        double from = best;
+        for (i = 0; other ? 1 : i == 0; i++) {
+            uint16_t h = 0, hm = 0;
+            double d = 0, dm = 0;
+            if (other) { if (!aiosk__store_scale(f, a, i, &d, &h)) break; }
+            else d = aiosk__store_f16(f, a, &h);
+            if (r->mn) dm = -aiosk__store_f16(f, -(d * s.l - s.x) / s.w, &hm);
+            if (d != 0) aiosk__nearest(&f->lv, f->x, r->n, (float)(1 / d), (float)(dm / d), f->try_l);
+            else aiosk__nearest(&f->lv, f->x, r->n, 0, 0, f->try_l);
+            e = aiosk__squares(f->x, f->w, f->try_l, r->n, (float)d, (float)dm);
+            if (best >= 0 && !(e < best)) continue;
+            best = e;
+            f->d = h;
+            f->dmin = hm;
+            memcpy(f->l, f->try_l, (size_t)r->n * sizeof *f->l);
+        }
+        if (best == from) break;
+        aiosk__measure(f->x, f->w, f->l, r->n, &s);
+        (void)aiosk__solve(&s, r->mn, &a, &m);
+    }
+}
+
+/* ---- blocks with integer scales ---------------------------------------------------------------------------- */
+
+/* One sub-block with d and dm as stored: the integers next to its own scale and minimum that give the least exact error. */
+AIOSK__STRICT static double aiosk__choose(aiosk__fit *f, int32_t j, double d, double dm) {
+    const aiosk__recipe *r = f->r;
+    const float *x = f->x + j * r->sub, *w = f->w + j * r->sub;
+    float *best_l = f->l + j * r->sub;
+    double best = -1, base = d != 0 ? f->a[j] / d : 0;
+    aiosk__moments s = f->s[j];
+    int32_t c, k, lo, hi, pass;
+    base = base > r->sc_lo ? base : r->sc_lo;
+    base = base < r->sc_hi ? base : r->sc_hi;
+    c = (int32_t)(base + 0.5 - r->sc_lo) + r->sc_lo;
+    lo = c - 1 < r->sc_lo ? r->sc_lo : c - 1;
+    hi = c + 1 > r->sc_hi ? r->sc_hi : c + 1;
+    for (k = lo; k <= hi; k++) {
+        double a = d * k, m = f->m[j];
+        int32_t mi = 0;
+        for (pass = 0; pass < (r->mn && a != 0 ? 2 : 1); pass++) {      /* the levels; the minimum for them; the levels for that */
+            double e;
+            if (pass || !r->mn || a == 0) {
+                if (r->mn) {
+                    double v = dm != 0 ? ((a == 0 ? 0 : a * s.l) - s.x) / s.w / dm : 0;
+                    v = v > 0 ? v : 0;
+                    v = v < r->mn ? v : r->mn;
+                    mi = (int32_t)(v + 0.5);
+                    m = dm * mi;
+                }
+                if (a != 0) aiosk__nearest(&f->lv, x, r->sub, (float)(1 / a), (float)(m / a), f->try_l);
+                else aiosk__nearest(&f->lv, x, r->sub, 0, 0, f->try_l);
+                e = aiosk__squares(x, w, f->try_l, r->sub, (float)a, (float)m);
+                if (best >= 0 && !(e < best)) continue;
+                best = e;
+                f->isc[j] = (int16_t)k;
+                f->imn[j] = (int16_t)mi;
+                memcpy(best_l, f->try_l, (size_t)r->sub * sizeof *best_l);
+            } else {
+                aiosk__nearest(&f->lv, x, r->sub, (float)(1 / a), (float)(m / a), f->try_l);
+                aiosk__measure(x, w, f->try_l, r->sub, &s);
+            }
+        }
+    }
+    return best;
+}
+
+/* d for values v with weights u, as integers of lv. */
+static double aiosk__fit_integers(const aiosk__levels *lv, const double *v, const double *u, int32_t n, double from) {
+    float x[16] = {0}, w[16] = {0}, tmp[16], l[16];
+    aiosk__moments s;
+    double m;
+    int32_t i;
+    for (i = 0; i < n; i++) { x[i] = (float)v[i]; w[i] = (float)u[i]; }
+    return aiosk__fit_values(lv, x, w, 16, AIOSK__NO_MIN, 21, from, 102, &s, tmp, l, &m);
+}
+
+AIOSK__STRICT static void aiosk__fit_super(aiosk__fit *f) {
+    const aiosk__recipe *r = f->r;
+    int32_t n = r->n / r->sub, j, round;
+    double u[16] = {0}, d, dm = 0, best = -1;
+    float keep[256];
+    int16_t sc[16], mn[16];
+    uint16_t h, hm = 0;
+    for (j = 0; j < n; j++) {
+        aiosk__fit_sub(f, j);
+        u[j] = r->mn ? f->s[j].ll - f->s[j].l * f->s[j].l / f->s[j].w : f->s[j].ll;
+        if (!(u[j] > 0)) u[j] = 0;
+    }
+    d = aiosk__fit_integers(&f->sc, f->a, u, n, 90);
+    if (r->mn) {
+        for (j = 0; j < n; j++) u[j] = f->s[j].w;
+        dm = aiosk__fit_integers(&f->mn, f->m, u, n, 90);
+    }
+    for (round = 0; round < 3; round++) {
+        double e = 0, a11 = 0, a12 = 0, a22 = 0, b1 = 0, b2 = 0, det;
+        d = aiosk__store_f16(f, d, &h);
+        if (r->mn) dm = aiosk__store_f16(f, dm, &hm);
+        for (j = 0; j < n; j++) e += aiosk__choose(f, j, d, dm);
+        if (best >= 0 && !(e < best)) break;
+        best = e;
+        f->d = h;
+        f->dmin = hm;
+        memcpy(keep, f->l, sizeof keep);
+        memcpy(sc, f->isc, sizeof sc);
+        memcpy(mn, f->imn, sizeof mn);
+        for (j = 0; j < n; j++) {
+            aiosk__moments *s = &f->s[j];
+            double k = f->isc[j], q = f->imn[j];
+            aiosk__measure(f->x + j * r->sub, f->w + j * r->sub, f->l + j * r->sub, r->sub, s);
+            (void)aiosk__solve(s, r->mn, &f->a[j], &f->m[j]);
+            a11 += k * k * s->ll; a12 -= k * q * s->l; a22 += q * q * s->w;
+            b1 += k * s->xl; b2 -= q * s->x;
+        }
+        det = a11 * a22 - a12 * a12;
+        if (r->mn && det > 1e-9 * a11 * a22) { d = (b1 * a22 - b2 * a12) / det; dm = (b2 * a11 - b1 * a12) / det; }
+        else if (a11 > 0) { d = (b1 - a12 * dm) / a11; }
+    }
+    memcpy(f->l, keep, sizeof keep);
+    memcpy(f->isc, sc, sizeof sc);
+    memcpy(f->imn, mn, sizeof mn);
+}
+
+/* ---- bytes: the reverse of ref.c's aiosk__ints_* ----------------------------------------------------------- */
+
+/* The code of a level. */
+AIOSK__INLINE uint32_t aiosk__code(const aiosk__recipe *r, float level) {
+    const int8_t *t = r->levels == AIOSK__IQ4 ? aiosk__iq4_levels : aiosk__fp4_levels;
+    int32_t v = (int32_t)level;
+    uint32_t i = 0;
+    if (r->levels == AIOSK__ALL) return (uint32_t)(v - r->lo);
+    if (r->levels == AIOSK__SIGN) return v > 0;
+    while (i < 15 && t[i] != v) i++;
+    return i;
+}
+AIOSK__INLINE void aiosk__put16(uint8_t *b, uint16_t v) { memcpy(b, &v, 2); }
+/* Nibbles in halves of 16 columns. */
+AIOSK__INLINE void aiosk__put_halves(uint8_t *qs, const uint8_t *c) {
+    int k;
+    for (k = 0; k < 16; k++) qs[k] = (uint8_t)((c[k] & 15) | (c[k + 16] & 15) << 4);
+}
+AIOSK__INLINE void aiosk__put_fifth(uint8_t *qh, const uint8_t *c) {
+    int k;
+    for (k = 0; k < 32; k++) qh[k >> 3] |= (uint8_t)((c[k] >> 4 & 1) << (k & 7));
+}
+/* Where aiosk__two_bits, aiosk__four_bits look; c holds no more than those bits. */
+static void aiosk__put_two(uint8_t *qs, const uint8_t *c, int shift) {
+    int k;
+    for (k = 0; k < 256; k++) qs[(k >> 7) * 32 + (k & 31)] |= (uint8_t)((c[k] >> shift & 3) << (k >> 5 & 3) * 2);
+}
+static void aiosk__put_four(uint8_t *qs, const uint8_t *c) {
+    int k;
+    for (k = 0; k < 256; k++) qs[(k >> 6) * 32 + (k & 31)] |= (uint8_t)((c[k] & 15) << (k & 32 ? 4 : 0));
+}
+/* Bit `bit` of column 32 * i + k in bit i of byte k. */
+static void aiosk__put_bits(uint8_t *qh, const uint8_t *c, int bit) {
+    int k;
+    for (k = 0; k < 256; k++) qh[k & 31] |= (uint8_t)((c[k] >> bit & 1) << (k >> 5));
+}
+
+/* Writes what was fitted; b is all zero. part: which 16 columns of an NVFP4 block. */
+static void aiosk__put_block(const aiosk__fit *f, int32_t part, uint8_t *b) {
+    const aiosk__recipe *r = f->r;
+    uint8_t c[256];
+    uint32_t high = 0;
+    int j, k;
+    for (k = 0; k < r->n; k++) c[k] = (uint8_t)aiosk__code(r, f->l[k]);
+    switch (r->type) {
+    case AIOSK_Q4_0: case AIOSK_IQ4_NL: aiosk__put16(b, f->d); aiosk__put_halves(b + 2, c); break;
+    case AIOSK_Q4_1: aiosk__put16(b, f->d); aiosk__put16(b + 2, f->dmin); aiosk__put_halves(b + 4, c); break;
+    case AIOSK_Q5_0: aiosk__put16(b, f->d); aiosk__put_fifth(b + 2, c); aiosk__put_halves(b + 6, c); break;
+    case AIOSK_Q5_1:
+        aiosk__put16(b, f->d);
+        aiosk__put16(b + 2, f->dmin);
+        aiosk__put_fifth(b + 4, c);
+        aiosk__put_halves(b + 8, c);
+        break;
+    case AIOSK_Q8_0:
+        aiosk__put16(b, f->d);
+        for (k = 0; k < 32; k++) b[2 + k] = (uint8_t)(c[k] - 127);
+        break;
+    case AIOSK_MXFP4: b[0] = (uint8_t)f->d; aiosk__put_halves(b + 1, c); break;
+    case AIOSK_NVFP4:
+        b[part] = (uint8_t)f->d;
+        for (k = 0; k < 8; k++) b[4 + part * 8 + k] = (uint8_t)(c[k] | c[k + 8] << 4);
+        break;
+    case AIOSK_Q1_0:
+        aiosk__put16(b, f->d);
+        for (k = 0; k < 128; k++) b[2 + (k >> 3)] |= (uint8_t)(c[k] << (k & 7));
+        break;
+    case AIOSK_Q2_0:
+        aiosk__put16(b, f->d);
+        for (k = 0; k < 64; k++) b[2 + (k >> 2)] |= (uint8_t)(c[k] << (k & 3) * 2);
+        break;
+    case AIOSK_Q2_K:
+        for (j = 0; j < 16; j++) b[j] = (uint8_t)(f->isc[j] | f->imn[j] << 4);
+        aiosk__put_two(b + 16, c, 0);
+        aiosk__put16(b + 80, f->d);
+        aiosk__put16(b + 82, f->dmin);
+        break;
+    case AIOSK_Q3_K:
+        aiosk__put_bits(b, c, 2);
+        aiosk__put_two(b + 32, c, 0);
+        for (j = 0; j < 16; j++) {
+            int s = f->isc[j] + 32;
+            b[96 + (j & 7)] |= (uint8_t)((s & 15) << (j >> 3) * 4);
+            b[104 + (j & 3)] |= (uint8_t)((s >> 4) << (j >> 2) * 2);
+        }
+        aiosk__put16(b + 108, f->d);
+        break;
+    case AIOSK_Q4_K: case AIOSK_Q5_K:
+        aiosk__put16(b, f->d);
+        aiosk__put16(b + 2, f->dmin);
+        for (j = 0; j < 4; j++) {
+            int s = f->isc[j + 4], m = f->imn[j + 4];
+            b[4 + j] = (uint8_t)(f->isc[j] | (s >> 4) << 6);
+            b[8 + j] = (uint8_t)(f->imn[j] | (m >> 4) << 6);
+            b[12 + j] = (uint8_t)((s & 15) | (m & 15) << 4);
+        }
+        if (r->type == AIOSK_Q5_K) aiosk__put_bits(b + 16, c, 4);
+        aiosk__put_four(b + (r->type == AIOSK_Q5_K ? 48 : 16), c);
+        break;
+    case AIOSK_Q6_K:
+        for (k = 0; k < 256; k++) b[(k >> 7) * 64 + (k & 63)] |= (uint8_t)((c[k] & 15) << (k & 64 ? 4 : 0));
+        aiosk__put_two(b + 128, c, 4);
+        for (j = 0; j < 16; j++) b[192 + j] = (uint8_t)f->isc[j];
+        aiosk__put16(b + 208, f->d);
+        break;
+    case AIOSK_IQ4_XS:
+        aiosk__put16(b, f->d);
+        for (j = 0; j < 8; j++) {
+            uint32_t s = (uint32_t)(f->isc[j] + 32);
+            b[4 + (j >> 1)] |= (uint8_t)((s & 15) << (j & 1) * 4);
+            high |= (s >> 4) << 2 * j;
+            aiosk__put_halves(b + 8 + j * 16, c + j * 32);
+        }
+        aiosk__put16(b + 2, (uint16_t)high);
+        break;
+    case AIOSK_TQ2_0: aiosk__put_two(b, c, 0); aiosk__put16(b + 64, f->d); break;
+    case AIOSK_TQ1_0:       /* see aiosk__ints_tq1_0: digits 3^4 .. of bytes [32], [16], and 3^4 .. 3^1 of [4] */
+        for (k = 0; k < 52; k++) {
+            uint32_t v = 0;
+            for (j = 0; j < 5; j++) v = v * 3 + (k < 32 ? c[j * 32 + k] : k < 48 ? c[160 + j * 16 + k - 32] : j < 4 ? c[240 + j * 4 + k - 48] : 0u);
+            b[k] = (uint8_t)((v * 256 + 242) / 243);
+        }
+        aiosk__put16(b + 52, f->d);
+        break;
+    default: break;
+    }
+}
+
+/* ---- rows -------------------------------------------------------------------------------------------------- */
+
+static void aiosk__levels_all(aiosk__levels *lv, int32_t lo, int32_t hi) { lv->lo = (float)lo; lv->hi = (float)hi; lv->n = 0; }
+static void aiosk__levels_of(aiosk__levels *lv, const aiosk__recipe *r) {
+    static const int8_t fp4[15] = {-12, -8, -6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6, 8, 12}, sign[2] = {-1, 1};
+    const int8_t *t = r->levels == AIOSK__IQ4 ? aiosk__iq4_levels : r->levels == AIOSK__FP4 ? fp4 : sign;
+    int32_t i;
+    aiosk__levels_all(lv, r->lo, r->hi);
+    if (r->levels == AIOSK__ALL) return;
+    lv->n = r->levels == AIOSK__IQ4 ? 15 : r->levels == AIOSK__FP4 ? 14 : 1;
+    for (i = 0; i < lv->n; i++) {
+        lv->mid[i] = 0.5f * (float)(t[i] + t[i + 1]);
+        lv->step[i] = (float)(t[i + 1] - t[i]);
+    }
+}
+
+/* 2^e, -1022 <= e <= 1023 */
+AIOSK__INLINE double aiosk__pow2(int32_t e) {
+    uint64_t u = (uint64_t)(e + 1023) << 52;
+    double v;
+    memcpy(&v, &u, 8);
+    return v;
+}
+/* Copies n finite numbers, brought to below 2 in magnitude by a power of two, which it gives: NaN becomes 0, infinity the largest float.
+ * negative = 0 drops what is negative. All zero: gives 0. */
+AIOSK__STRICT static double aiosk__normalise(const float *x, int32_t n, int negative, float *y) {
+    uint32_t top = 0;
+    int32_t i, e;
+    double unit, inv;
+    for (i = 0; i < n; i++) {
+        uint32_t u = aiosk__f32_bits(x[i]), a = u & 0x7FFFFFFF;
+        if (a > 0x7F800000 || (!negative && u >> 31)) u = a = 0;
+        if (a == 0x7F800000) { u--; a--; }
+        if (a > top) top = a;
+        y[i] = aiosk__bits_f32(u);
+    }
+    if (top == 0) return 0;
+    for (e = (int32_t)(top >> 23) - 127; top < 0x00800000; top <<= 1) e--;
+    unit = aiosk__pow2(e);
+    inv = aiosk__pow2(-e);
+    for (i = 0; i < n; i++) y[i] = (float)((double)y[i] * inv);
+    return unit;
+}
+
+AIOSK_API uint64_t aiosk_quantize(int32_t type, const float *x, uint64_t n_rows, uint64_t n_in, const float *importance, void *dst) {
+    uint64_t row_bytes = aiosk_row_bytes(type, n_in), row, i;
+    const aiosk_type *t = aiosk_type_info(type);
+    uint8_t *out = (uint8_t *)dst;
+    aiosk__fit f;
+    int32_t k;
+    if (!row_bytes || n_rows > UINT64_MAX / row_bytes) return 0;
+    if (type == AIOSK_F32 || type == AIOSK_F16 || type == AIOSK_BF16) {
+        for (row = n_rows * row_bytes; row; row -= t->n_bytes, x++, out += t->n_bytes) {
+            if (type == AIOSK_F32) memcpy(out, x, 4);
+            else aiosk__put16(out, type == AIOSK_F16 ? aiosk__to_f16(*x) : aiosk__to_bf16(*x));
+        }
+        return n_rows * row_bytes;
+    }
+    f.r = NULL;
+    for (i = 0; i < sizeof aiosk__recipes / sizeof *aiosk__recipes; i++) if (aiosk__recipes[i].type == type) f.r = &aiosk__recipes[i];
+    if (!f.r) return 0;
+    aiosk__levels_of(&f.lv, f.r);
+    aiosk__levels_all(&f.sc, f.r->sc_lo, f.r->sc_hi);
+    aiosk__levels_all(&f.mn, 0, f.r->mn);
+    for (row = 0; row < n_rows; row++)
+        for (i = 0; i < n_in; i += (uint64_t)f.r->n, x += f.r->n) {
+            int32_t part = (int32_t)(i % t->n_weights) / f.r->n;        /* 0 but for NVFP4 */
+            if (part == 0) memset(out, 0, t->n_bytes);
+            f.unit = aiosk__normalise(x, f.r->n, 1, f.x);
+            if (!importance || aiosk__normalise(importance + i, f.r->n, 0, f.w) == 0) for (k = 0; k < f.r->n; k++) f.w[k] = 1;
+            f.d = f.dmin = 0;
+            if (f.unit != 0 && f.r->sc_hi) aiosk__fit_super(&f);
+            else if (f.unit != 0) aiosk__fit_plain(&f);
+            else {
+                aiosk__nearest(&f.lv, f.x, f.r->n, 0, 0, f.l);
+                memset(f.isc, 0, sizeof f.isc);
+                memset(f.imn, 0, sizeof f.imn);
+            }
+            aiosk__put_block(&f, part, out);
+            if (i % t->n_weights + (uint64_t)f.r->n == t->n_weights) out += t->n_bytes;
+        }
+    return n_rows * row_bytes;
+}
+
 /* ======== kernels/pack.c ======== */
 /* pack.c: where things lie: ROWS and PANELS of a matrix, and the parts of an activation column.
  * Bytes move, numbers do not change. Nothing here is fast or needs to be: it runs at load time. */
@@ -1468,7 +2049,7 @@ AIOSK__INLINE aiosk__a256 aiosk__a256_parts(int32_t n_in) {
 AIOSK__INLINE int32_t aiosk__pair_at(int32_t i) { return (i & ~3) | (i & 1) << 1 | (i & 2) >> 1; }
 
 /* Sum of 8 codes: as unsigned bytes in one word, in pairs, then by a multiplication into the top 16 bits. */
-AIOSK__INLINE int32_t aiosk__sum8(const int8_t *q) {
+AIOSK__INLINE int32_t aiosk__sum_of_8(const int8_t *q) {
     const uint64_t m = 0x00FF00FF00FF00FFu;
     uint64_t v;
     memcpy(&v, q, 8);
@@ -1806,7 +2387,7 @@ V_EXPORT void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
     for (k = 0; k < n / 32; k++) {
         int8_t *q = (int8_t *)dst + k * 32;
         const float d = V_NAME(quantize_block)(x + k * 32, 32, q);
-        const int32_t s = aiosk__sum8(q) + aiosk__sum8(q + 8) + aiosk__sum8(q + 16) + aiosk__sum8(q + 24);
+        const int32_t s = aiosk__sum_of_8(q) + aiosk__sum_of_8(q + 8) + aiosk__sum_of_8(q + 16) + aiosk__sum_of_8(q + 24);
         const int32_t s8 = s * -8, s128 = s * -128;
         memcpy(o + a.d + k * 4, &d, 4);
         memcpy(o + a.sum + k * 4, &s, 4);
@@ -1824,7 +2405,7 @@ V_EXPORT void V_NAME(quantize_a256)(const float *x, int32_t n, void *dst) {
         const float d = V_NAME(quantize_block)(x + k * 256, 256, q);
         int32_t s8[32], s128[16];
         int16_t s16[16], s32[8];
-        for (i = 0; i < 32; i++) s8[i] = aiosk__sum8(q + i * 8);
+        for (i = 0; i < 32; i++) s8[i] = aiosk__sum_of_8(q + i * 8);
         for (i = 0; i < 16; i++) s16[aiosk__pair_at(i)] = (int16_t)(s8[2 * i] + s8[2 * i + 1]);
         for (i = 0; i < 8; i++) s32[aiosk__pair_at(i)] = (int16_t)(s8[4 * i] + s8[4 * i + 1] + s8[4 * i + 2] + s8[4 * i + 3]);
         for (i = 0; i < 16; i++) s128[i] = (s8[2 * i] + s8[2 * i + 1]) * -128;
@@ -2897,16 +3478,19 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 
 /* ---- formats -------------------------------------------------------------------------------------------------
  * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
- * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. */
-#define AIOSK__A32(X) /* type, name, kind, offset, columns */                                                         \
+ * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. Rare types and
+ * grids do without a loop of their own for one column: unpacking is most of their work. */
+#define AIOSK__A32(X) AIOSK__A32_HOT(X) AIOSK__A32_RARE(X) /* type, name, kind, offset, columns */
+#define AIOSK__A32_HOT(X)                                                                                              \
     X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
-    X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) X(MXFP4, mxfp4, 5, 12, 32) X(NVFP4, nvfp4, 5, 12, 16)         \
-    X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
-#define AIOSK__A256(X) /* type, name, kind, offset, columns, pairs of minima */                                        \
+    X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) X(MXFP4, mxfp4, 5, 12, 32)
+#define AIOSK__A32_RARE(X) X(NVFP4, nvfp4, 5, 12, 16) X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
+#define AIOSK__A256(X) AIOSK__A256_HOT(X) AIOSK__A256_RARE(X) AIOSK__GRIDS(X) /* the same, and pairs of minima */
+#define AIOSK__A256_HOT(X)                                                                                             \
     X(Q4_K, q4_k, 4, 0, 32, 4) X(Q5_K, q5_k, 5, 0, 32, 4) X(Q6_K, q6_k, 6, 32, 16, 0)                                   \
     X(Q2_K, q2_k, V_PREMUL ? 6 : 4, 0, V_PREMUL ? 0 : 16, 8) X(Q3_K, q3_k, V_PREMUL ? 8 : 4, V_PREMUL ? 124 : 4,        \
-    V_PREMUL ? 0 : 16, 0) X(TQ1_0, tq1_0, 4, 1, 0, 0) X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)       \
-    AIOSK__GRIDS(X)
+    V_PREMUL ? 0 : 16, 0) X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)
+#define AIOSK__A256_RARE(X) X(TQ1_0, tq1_0, 4, 1, 0, 0)
 #define AIOSK__GRIDS(X)                                                                                                \
     X(IQ2_XXS, iq2_xxs, 7, -1, 32, 0) X(IQ2_XS, iq2_xs, 7, -1, 16, 0) X(IQ2_S, iq2_s, 7, -1, 16, 0)                     \
     X(IQ3_XXS, iq3_xxs, 7, -1, 32, 0) X(IQ3_S, iq3_s, 7, -1, 32, 0) X(IQ1_S, iq1_s, 7, -1, 32, 0)                       \
@@ -2938,35 +3522,43 @@ typedef struct V_NAME(cols) {
         for (e = 0; e < np; e++) { M; }    \
     }
 
+/* Register i of panel e: of w where they are at hand, else from t, at the step's first row of codes. Loading them where they are used
+ * keeps registers free for sums. */
+#define AIOSK__W(e, i) (w ? w[e][i] : v_loadi(t[e].code[at + (i)] + h * V_W * 4))
+
 /* ---- A32 ---- */
-/* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8 */
-V_FN vi V_NAME(start32)(const int offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+/* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
+ * any: any_offset, which is no constant */
+enum { V_NAME(any) = -1 };
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
     if (offset == 0) return v_zeroi();
     if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
     if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
-    return v_set1i(-offset * (int32_t)aiosk__u32(xc + a.sum + k * 4));
+    return v_set1i(-(offset < 0 ? any_offset : offset) * (int32_t)aiosk__u32(xc + a.sum + k * 4));
 }
 /* The same over 16 columns, from their codes */
-V_FN vi V_NAME(start16)(const int offset, const uint8_t *x) {
-    return offset ? v_set1i(-offset * (aiosk__sum8((const int8_t *)x) + aiosk__sum8((const int8_t *)x + 8))) : v_zeroi();
+V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x) {
+    return v_set1i(-(offset < 0 ? any_offset : offset) * (aiosk__sum_of_8((const int8_t *)x) + aiosk__sum_of_8((const int8_t *)x + 8)));
 }
-/* nc columns times unit k of np panels: codes w, scales d, minima; acc += . columns: per scale. All const are constants. */
-V_FN void V_NAME(times32)(const int kind, const int offset, const int columns, const int has_min, const int np, const int nc, vi w[][8],
-                          vf d[][2], const vf *dmin, const uint8_t *x, uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+/* nc columns times unit k of np panels: codes, scales d, minima; acc += . columns: per scale. kind, offset, columns, np, nc are
+ * constants. */
+V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
+                          const int nc, vi w[][8], const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
+                          uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
     const int n = columns / 4, run = I_RUN(kind, n);
     int c, e, f, g, i;
     AIOSK__UNROLL
     for (g = 0; g < 8; g += n) { /* columns of one scale */
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, x + (uint64_t)c * xs + k * 32 + g * 4)
-                                     : V_NAME(start32)(offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+                                     : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
         AIOSK__UNROLL
         for (f = g; f < g + n; f += run) {
             i_part p[V_NC][V_NP];
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], w[e][f], i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
             AIOSK__UNROLL
             for (i = f + 1; i < f + run; i++)
-                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], w[e][i], i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
+                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
             AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         }
         AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
@@ -2991,12 +3583,13 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int columns, c
                     vi w[1][8];                                                                                        \
                     vf d[1][2], dmin;                                                                                  \
                     V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                               \
-                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), columns, (offset) == 0, 1, 1, w, d, &dmin, x, 0, \
-                                    a, k * nu + u, s[h]);                                                              \
+                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), 0, columns, (offset) == 0, 1, 1, w, NULL, 0, h, \
+                                    d, &dmin, x, 0, a, k * nu + u, s[h]);                                              \
                 }                                                                                                      \
         }                                                                                                              \
         for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, s[h][0][0]);                                             \
-    }                                                                                                                  \
+    }
+#define AIOSK__CODES(T, t, kind, offset, columns)                                                                     \
     V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16, even = (offset) >= 0 && V_BIAS8 ? 128 - (offset) : 0 }; \
         int h, u, i, at = 0;                                                                                           \
@@ -3009,7 +3602,7 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int columns, c
                     V_NAME(unit)(AIOSK_##T, p, h, u, w, d, &dmin);                                                     \
                     AIOSK__UNROLL                                                                                      \
                     for (i = 0; i < 8; i++)                                                                            \
-                        v_storei(o->code[at * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+                        v_storei(o->code[at * 8 + i] + h * V_W * 4, even != 0 ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
                     v_storeu(o->d[(columns) == 16 ? 2 * at : at] + h * V_W, d[0]);                                     \
                     if ((columns) == 16) v_storeu(o->d[2 * at + 1] + h * V_W, d[1]);                                   \
                     if ((offset) == 0) v_storeu(o->dmin[at] + h * V_W, dmin);                                          \
@@ -3023,7 +3616,7 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
     const uint64_t xs = m->xs;
     const uint8_t *x = m->x + (uint64_t)c0 * xs;
     float *o = m->acc + (int64_t)c0 * V_NP * 16;
-    const int np = V_NP, has_min = m->n_mn, offset = V_BIAS8 ? 128 : kind == 8 ? 0 : m->offset;
+    const int np = V_NP, has_min = m->n_mn;
     int32_t u;
     int h, i, e, c;
     for (c = 0; c < nc; c++) /* the next group */
@@ -3032,17 +3625,15 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
         vf acc[V_NC][V_NP];
         AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
         for (u = 0; u < m->n; u++) {
-            vi w[V_NP][8];
             vf d[V_NP][2], dmin[V_NP];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
-                AIOSK__UNROLL
-                for (i = 0; i < 8; i++) w[e][i] = v_loadi(m->t[e].code[u * 8 + i] + h * V_W * 4);
                 d[e][0] = v_loadu(m->t[e].d[columns == 16 ? 2 * u : u] + h * V_W);
                 d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
                 dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
             }
-            V_NAME(times32)(kind, offset, columns, has_min, np, nc, w, d, dmin, x, xs, a, m->k + u, acc);
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind == 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, u * 8, h,
+                            d, dmin, x, xs, a, m->k + u, acc);
         }
         AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
     }
@@ -3064,10 +3655,10 @@ V_FN void V_NAME(step_scales)(const int kind, const int columns, const vi *sc, c
         t[1] = i_scale(kind, i_srl(a, 8));
     }
 }
-/* nc columns times step j (32 columns) of np panels: codes w, scales t; s += . x: block k of the first column */
-V_FN void V_NAME(times256)(const int kind, const int columns, const int np, const int nc, vi w[][8], vi t[][2], const uint8_t *x,
-                           uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
-    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind);
+/* nc columns times step j (32 columns) of np panels: codes, scales r; s += . x: the first column, k: its block */
+V_FN void V_NAME(times256)(const int kind, const int columns, const int np, const int nc, vi w[][8], const aiosk__codes *t, int h, vi r[][2],
+                           const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
+    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
     int c, e, f, i;
     AIOSK__UNROLL
     for (f = 0; f < 8; f += pair ? 2 * run : run) {
@@ -3076,25 +3667,25 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
 #define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
 #define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
         if (columns == 0) {
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], w[e][f], AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), AIOSK__X(f)))
         } else if (V_BIAS8 && kind == 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), w[e][f], AIOSK__X(f)))
-            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), w[e][f + run], AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), AIOSK__W(e, f + run), AIOSK__X(f + run)))
         } else if (V_BIAS8 && kind > 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), w[e][f], AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), AIOSK__W(e, f), AIOSK__X(f)))
         } else {
-            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), w[e][f], AIOSK__X(f)))
-            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), w[e][f + run], AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f), AIOSK__X(f)))
+            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f + run), AIOSK__X(f + run)))
         }
         AIOSK__UNROLL
         for (i = f + 1; i < f + run; i++) {
-            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], w[e][i], AIOSK__X(i)))
-            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], w[e][i + run], AIOSK__X(i + run)))
+            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), AIOSK__X(i)))
+            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], AIOSK__W(e, i + run), AIOSK__X(i + run)))
         }
         if (columns == 0) {
             AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         } else {
-            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], t[e][n == 4 && f >= 4]))
+            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
         }
 #undef AIOSK__Z
 #undef AIOSK__Z8
@@ -3102,7 +3693,7 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
     }
 }
 /* What is left to take off: offset * sum of scale * sum of x, where the products did not */
-#define AIOSK__LEFT(kind, offset, columns) ((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX) ? (offset) : 0)
+#define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
 V_FN vi V_NAME(left)(const int offset, vi s, const vi *sc, const uint8_t *sum16) {
     vi t = v_zeroi(), p[2];
     int i;
@@ -3147,17 +3738,18 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                 vf d, dmin;                                                                                            \
                 s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
                 V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
-                for (g = 0; g < 8; g += (kind) == 7 ? 1 : 4) {              /* a grid's step is long as it is */       \
+                enum { unroll = (kind) == 7 ? 1 : V_W == 16 ? 4 : 2 };      /* a grid's step is long as it is */       \
+                for (g = 0; g < 8; g += unroll) {                                                                      \
                     AIOSK__UNROLL                                                                                      \
-                    for (i = 0; i < ((kind) == 7 ? 1 : 4); i++) {                                                      \
+                    for (i = 0; i < unroll; i++) {                                                                     \
                         j = g + i;                                                                                     \
                         V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
                         V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
                         V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
-                        V_NAME(times256)(kind, columns, 1, 1, w, r, x, 0, a, k, j, s);                                 \
+                        V_NAME(times256)(kind, columns, 1, 1, w, NULL, h, r, x, 0, a, k, j, s);                                 \
                     }                                                                                                  \
                 }                                                                                                      \
-                if (AIOSK__LEFT(kind, offset, columns))                                                                \
+                if (AIOSK__LEFT(kind, offset, columns) != 0)                                                              \
                     s[0][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[0][0], sc, x + a.sum16 + k * 32);     \
                 o[h] = V_NAME(block_end)(x, a, k, d, dmin, mn, n_mn, s[0][0], o[h]);                                   \
             }                                                                                                          \
@@ -3165,7 +3757,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
     }
 #define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
     V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
-        enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
+        enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) != 0 && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
         int h, i, j;                                                                                                   \
         V_TABLES(AIOSK_##T);                                                                                           \
         (void)n;                                                                                                       \
@@ -3182,7 +3774,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                 V_STEP(AIOSK_##T, p, h, j, w, sc);                                                               \
                 AIOSK__UNROLL                                                                                          \
                 for (i = 0; i < 8; i++)                                                                                \
-                    v_storei(o->code[j * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+                    v_storei(o->code[j * 8 + i] + h * V_W * 4, even != 0 ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
             }                                                                                                          \
         }                                                                                                              \
     }
@@ -3201,20 +3793,18 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         vi s[V_NC][V_NP];
         AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
         for (j = 0; j < 8; j++) {
-            vi w[V_NP][8], t[V_NP][2];
+            vi r[V_NP][2];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
-                AIOSK__UNROLL
-                for (i = 0; i < 8; i++) w[e][i] = v_loadi(m->t[e].code[j * 8 + i] + h * V_W * 4);
-                t[e][0] = t[e][1] = w[e][0];
-                if (columns == 32) t[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
+                r[e][0] = r[e][1] = v_zeroi();
+                if (columns == 32) r[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
                 if (columns == 16) {
                     const vi b = i_srl(v_loadi(m->t[e].sc[j >> 1] + h * V_W), 16 * (j & 1));
-                    t[e][0] = i_scale(kind, b);
-                    t[e][1] = i_scale(kind, i_srl(b, 8));
+                    r[e][0] = i_scale(kind, b);
+                    r[e][1] = i_scale(kind, i_srl(b, 8));
                 }
             }
-            V_NAME(times256)(kind, columns, np, nc, w, t, x, xs, a, k, j, s);
+            V_NAME(times256)(kind, columns, np, nc, NULL, m->t, h, r, x, xs, a, k, j, s);
         }
         AIOSK__UNROLL
         for (e = 0; e < np; e++) {
@@ -3451,28 +4041,29 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 
 /* ---- one entry per type and layout ---- */
 #if V_W == 1
-#define AIOSK__FORM_A32(T, t, kind, offset, columns) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
 #else
-#define AIOSK__FORM_A32(T, t, kind, offset, columns) \
-    {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(one_##t), V_NAME(codes_##t)}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn) \
-    {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(one_##t), V_NAME(codes_##t)}
-AIOSK__A32(AIOSK__ONE)
-AIOSK__A256(AIOSK__ONE_K)
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, kind, offset, columns, (offset) == 0, one, V_NAME(codes_##t)}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, kind, offset, columns, n_mn, one, V_NAME(codes_##t)}
+AIOSK__A32_HOT(AIOSK__ONE)
+AIOSK__A256_HOT(AIOSK__ONE_K)
+AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
-#define AIOSK__X(T, t, kind, offset, columns) \
-    static const V_NAME(form) V_NAME(form_##t) = AIOSK__FORM_A32(T, t, kind, offset, columns); \
-    AIOSK__ENTRY(t)
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) \
-    static const V_NAME(form) V_NAME(form_##t) = AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn); \
-    AIOSK__ENTRY(t)
-#define AIOSK__ENTRY(t) \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); } \
+#define AIOSK__ENTRY(t, ...) /* form_t, rows_t, panels_t */                                                                        \
+    static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-AIOSK__A32(AIOSK__X)
-AIOSK__A256(AIOSK__XK)
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL))
+AIOSK__A32_HOT(AIOSK__X)
+AIOSK__A32_RARE(AIOSK__XR)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A256_RARE(AIOSK__XKR)
+AIOSK__GRIDS(AIOSK__XKR)
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
 #define V_GRIDS(x) V_NAME(x)
@@ -3515,19 +4106,27 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 /* ======== kernels/matmul_undef.inc ======== */
 /* matmul_undef.inc: takes back the macros of lanes.inc and matmul.inc, and the products. */
+#undef AIOSK__XKR
 #undef AIOSK__XK
+#undef AIOSK__XR
 #undef AIOSK__X
 #undef AIOSK__ENTRY
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
 #undef AIOSK__CODES_K
 #undef AIOSK__ONE_K
+#undef AIOSK__CODES
 #undef AIOSK__ONE
 #undef AIOSK__LEFT
 #undef AIOSK__EVEN
 #undef AIOSK__GRIDS
 #undef AIOSK__A256
+#undef AIOSK__A256_HOT
+#undef AIOSK__A256_RARE
 #undef AIOSK__A32
+#undef AIOSK__A32_HOT
+#undef AIOSK__A32_RARE
+#undef AIOSK__W
 #undef AIOSK__EACH
 #undef V_TABLES
 #undef V_STEP
@@ -3892,7 +4491,13 @@ V_FN i_part i_first(const int kind, vi z, vi w, vi x) {
     (void)z;
     return kind < 7 ? _mm256_maddubs_epi16(w, x) : _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
 }
-V_FN i_part i_next(const int kind, i_part a, vi w, vi x) { return _mm256_add_epi16(a, i_first(kind, a, w, x)); }
+V_FN i_part i_next(const int kind, i_part a, vi w, vi x) {
+    a = _mm256_add_epi16(a, i_first(kind, a, w, x));
+#if defined(__GNUC__) && !defined(__clang__)
+    __asm__("" : "+x"(a)); /* GCC would balance the sums of many columns into trees, and run out of registers */
+#endif
+    return a;
+}
 V_FN vi i_sum(const int kind, i_part a) { (void)kind; return _mm256_madd_epi16(a, _mm256_set1_epi16(1)); }
 V_FN vi i_end(const int kind, vi acc, i_part a, i_part b, vi s) {
     (void)kind;
@@ -3941,7 +4546,7 @@ V_EXPORT void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
     for (k = 0; k < n / 32; k++) {
         int8_t *q = (int8_t *)dst + k * 32;
         const float d = V_NAME(quantize_block)(x + k * 32, 32, q);
-        const int32_t s = aiosk__sum8(q) + aiosk__sum8(q + 8) + aiosk__sum8(q + 16) + aiosk__sum8(q + 24);
+        const int32_t s = aiosk__sum_of_8(q) + aiosk__sum_of_8(q + 8) + aiosk__sum_of_8(q + 16) + aiosk__sum_of_8(q + 24);
         const int32_t s8 = s * -8, s128 = s * -128;
         memcpy(o + a.d + k * 4, &d, 4);
         memcpy(o + a.sum + k * 4, &s, 4);
@@ -3959,7 +4564,7 @@ V_EXPORT void V_NAME(quantize_a256)(const float *x, int32_t n, void *dst) {
         const float d = V_NAME(quantize_block)(x + k * 256, 256, q);
         int32_t s8[32], s128[16];
         int16_t s16[16], s32[8];
-        for (i = 0; i < 32; i++) s8[i] = aiosk__sum8(q + i * 8);
+        for (i = 0; i < 32; i++) s8[i] = aiosk__sum_of_8(q + i * 8);
         for (i = 0; i < 16; i++) s16[aiosk__pair_at(i)] = (int16_t)(s8[2 * i] + s8[2 * i + 1]);
         for (i = 0; i < 8; i++) s32[aiosk__pair_at(i)] = (int16_t)(s8[4 * i] + s8[4 * i + 1] + s8[4 * i + 2] + s8[4 * i + 3]);
         for (i = 0; i < 16; i++) s128[i] = (s8[2 * i] + s8[2 * i + 1]) * -128;
@@ -5032,16 +5637,19 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 
 /* ---- formats -------------------------------------------------------------------------------------------------
  * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
- * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. */
-#define AIOSK__A32(X) /* type, name, kind, offset, columns */                                                         \
+ * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. Rare types and
+ * grids do without a loop of their own for one column: unpacking is most of their work. */
+#define AIOSK__A32(X) AIOSK__A32_HOT(X) AIOSK__A32_RARE(X) /* type, name, kind, offset, columns */
+#define AIOSK__A32_HOT(X)                                                                                              \
     X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
-    X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) X(MXFP4, mxfp4, 5, 12, 32) X(NVFP4, nvfp4, 5, 12, 16)         \
-    X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
-#define AIOSK__A256(X) /* type, name, kind, offset, columns, pairs of minima */                                        \
+    X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) X(MXFP4, mxfp4, 5, 12, 32)
+#define AIOSK__A32_RARE(X) X(NVFP4, nvfp4, 5, 12, 16) X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
+#define AIOSK__A256(X) AIOSK__A256_HOT(X) AIOSK__A256_RARE(X) AIOSK__GRIDS(X) /* the same, and pairs of minima */
+#define AIOSK__A256_HOT(X)                                                                                             \
     X(Q4_K, q4_k, 4, 0, 32, 4) X(Q5_K, q5_k, 5, 0, 32, 4) X(Q6_K, q6_k, 6, 32, 16, 0)                                   \
     X(Q2_K, q2_k, V_PREMUL ? 6 : 4, 0, V_PREMUL ? 0 : 16, 8) X(Q3_K, q3_k, V_PREMUL ? 8 : 4, V_PREMUL ? 124 : 4,        \
-    V_PREMUL ? 0 : 16, 0) X(TQ1_0, tq1_0, 4, 1, 0, 0) X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)       \
-    AIOSK__GRIDS(X)
+    V_PREMUL ? 0 : 16, 0) X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)
+#define AIOSK__A256_RARE(X) X(TQ1_0, tq1_0, 4, 1, 0, 0)
 #define AIOSK__GRIDS(X)                                                                                                \
     X(IQ2_XXS, iq2_xxs, 7, -1, 32, 0) X(IQ2_XS, iq2_xs, 7, -1, 16, 0) X(IQ2_S, iq2_s, 7, -1, 16, 0)                     \
     X(IQ3_XXS, iq3_xxs, 7, -1, 32, 0) X(IQ3_S, iq3_s, 7, -1, 32, 0) X(IQ1_S, iq1_s, 7, -1, 32, 0)                       \
@@ -5073,35 +5681,43 @@ typedef struct V_NAME(cols) {
         for (e = 0; e < np; e++) { M; }    \
     }
 
+/* Register i of panel e: of w where they are at hand, else from t, at the step's first row of codes. Loading them where they are used
+ * keeps registers free for sums. */
+#define AIOSK__W(e, i) (w ? w[e][i] : v_loadi(t[e].code[at + (i)] + h * V_W * 4))
+
 /* ---- A32 ---- */
-/* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8 */
-V_FN vi V_NAME(start32)(const int offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+/* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
+ * any: any_offset, which is no constant */
+enum { V_NAME(any) = -1 };
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
     if (offset == 0) return v_zeroi();
     if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
     if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
-    return v_set1i(-offset * (int32_t)aiosk__u32(xc + a.sum + k * 4));
+    return v_set1i(-(offset < 0 ? any_offset : offset) * (int32_t)aiosk__u32(xc + a.sum + k * 4));
 }
 /* The same over 16 columns, from their codes */
-V_FN vi V_NAME(start16)(const int offset, const uint8_t *x) {
-    return offset ? v_set1i(-offset * (aiosk__sum8((const int8_t *)x) + aiosk__sum8((const int8_t *)x + 8))) : v_zeroi();
+V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x) {
+    return v_set1i(-(offset < 0 ? any_offset : offset) * (aiosk__sum_of_8((const int8_t *)x) + aiosk__sum_of_8((const int8_t *)x + 8)));
 }
-/* nc columns times unit k of np panels: codes w, scales d, minima; acc += . columns: per scale. All const are constants. */
-V_FN void V_NAME(times32)(const int kind, const int offset, const int columns, const int has_min, const int np, const int nc, vi w[][8],
-                          vf d[][2], const vf *dmin, const uint8_t *x, uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+/* nc columns times unit k of np panels: codes, scales d, minima; acc += . columns: per scale. kind, offset, columns, np, nc are
+ * constants. */
+V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
+                          const int nc, vi w[][8], const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
+                          uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
     const int n = columns / 4, run = I_RUN(kind, n);
     int c, e, f, g, i;
     AIOSK__UNROLL
     for (g = 0; g < 8; g += n) { /* columns of one scale */
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, x + (uint64_t)c * xs + k * 32 + g * 4)
-                                     : V_NAME(start32)(offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+                                     : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
         AIOSK__UNROLL
         for (f = g; f < g + n; f += run) {
             i_part p[V_NC][V_NP];
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], w[e][f], i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
             AIOSK__UNROLL
             for (i = f + 1; i < f + run; i++)
-                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], w[e][i], i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
+                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
             AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         }
         AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
@@ -5126,12 +5742,13 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int columns, c
                     vi w[1][8];                                                                                        \
                     vf d[1][2], dmin;                                                                                  \
                     V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                               \
-                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), columns, (offset) == 0, 1, 1, w, d, &dmin, x, 0, \
-                                    a, k * nu + u, s[h]);                                                              \
+                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), 0, columns, (offset) == 0, 1, 1, w, NULL, 0, h, \
+                                    d, &dmin, x, 0, a, k * nu + u, s[h]);                                              \
                 }                                                                                                      \
         }                                                                                                              \
         for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, s[h][0][0]);                                             \
-    }                                                                                                                  \
+    }
+#define AIOSK__CODES(T, t, kind, offset, columns)                                                                     \
     V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16, even = (offset) >= 0 && V_BIAS8 ? 128 - (offset) : 0 }; \
         int h, u, i, at = 0;                                                                                           \
@@ -5144,7 +5761,7 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int columns, c
                     V_NAME(unit)(AIOSK_##T, p, h, u, w, d, &dmin);                                                     \
                     AIOSK__UNROLL                                                                                      \
                     for (i = 0; i < 8; i++)                                                                            \
-                        v_storei(o->code[at * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+                        v_storei(o->code[at * 8 + i] + h * V_W * 4, even != 0 ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
                     v_storeu(o->d[(columns) == 16 ? 2 * at : at] + h * V_W, d[0]);                                     \
                     if ((columns) == 16) v_storeu(o->d[2 * at + 1] + h * V_W, d[1]);                                   \
                     if ((offset) == 0) v_storeu(o->dmin[at] + h * V_W, dmin);                                          \
@@ -5158,7 +5775,7 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
     const uint64_t xs = m->xs;
     const uint8_t *x = m->x + (uint64_t)c0 * xs;
     float *o = m->acc + (int64_t)c0 * V_NP * 16;
-    const int np = V_NP, has_min = m->n_mn, offset = V_BIAS8 ? 128 : kind == 8 ? 0 : m->offset;
+    const int np = V_NP, has_min = m->n_mn;
     int32_t u;
     int h, i, e, c;
     for (c = 0; c < nc; c++) /* the next group */
@@ -5167,17 +5784,15 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
         vf acc[V_NC][V_NP];
         AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
         for (u = 0; u < m->n; u++) {
-            vi w[V_NP][8];
             vf d[V_NP][2], dmin[V_NP];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
-                AIOSK__UNROLL
-                for (i = 0; i < 8; i++) w[e][i] = v_loadi(m->t[e].code[u * 8 + i] + h * V_W * 4);
                 d[e][0] = v_loadu(m->t[e].d[columns == 16 ? 2 * u : u] + h * V_W);
                 d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
                 dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
             }
-            V_NAME(times32)(kind, offset, columns, has_min, np, nc, w, d, dmin, x, xs, a, m->k + u, acc);
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind == 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, u * 8, h,
+                            d, dmin, x, xs, a, m->k + u, acc);
         }
         AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
     }
@@ -5199,10 +5814,10 @@ V_FN void V_NAME(step_scales)(const int kind, const int columns, const vi *sc, c
         t[1] = i_scale(kind, i_srl(a, 8));
     }
 }
-/* nc columns times step j (32 columns) of np panels: codes w, scales t; s += . x: block k of the first column */
-V_FN void V_NAME(times256)(const int kind, const int columns, const int np, const int nc, vi w[][8], vi t[][2], const uint8_t *x,
-                           uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
-    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind);
+/* nc columns times step j (32 columns) of np panels: codes, scales r; s += . x: the first column, k: its block */
+V_FN void V_NAME(times256)(const int kind, const int columns, const int np, const int nc, vi w[][8], const aiosk__codes *t, int h, vi r[][2],
+                           const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
+    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
     int c, e, f, i;
     AIOSK__UNROLL
     for (f = 0; f < 8; f += pair ? 2 * run : run) {
@@ -5211,25 +5826,25 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
 #define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
 #define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
         if (columns == 0) {
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], w[e][f], AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), AIOSK__X(f)))
         } else if (V_BIAS8 && kind == 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), w[e][f], AIOSK__X(f)))
-            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), w[e][f + run], AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), AIOSK__W(e, f + run), AIOSK__X(f + run)))
         } else if (V_BIAS8 && kind > 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), w[e][f], AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), AIOSK__W(e, f), AIOSK__X(f)))
         } else {
-            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), w[e][f], AIOSK__X(f)))
-            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), w[e][f + run], AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f), AIOSK__X(f)))
+            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f + run), AIOSK__X(f + run)))
         }
         AIOSK__UNROLL
         for (i = f + 1; i < f + run; i++) {
-            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], w[e][i], AIOSK__X(i)))
-            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], w[e][i + run], AIOSK__X(i + run)))
+            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), AIOSK__X(i)))
+            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], AIOSK__W(e, i + run), AIOSK__X(i + run)))
         }
         if (columns == 0) {
             AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         } else {
-            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], t[e][n == 4 && f >= 4]))
+            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
         }
 #undef AIOSK__Z
 #undef AIOSK__Z8
@@ -5237,7 +5852,7 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
     }
 }
 /* What is left to take off: offset * sum of scale * sum of x, where the products did not */
-#define AIOSK__LEFT(kind, offset, columns) ((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX) ? (offset) : 0)
+#define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
 V_FN vi V_NAME(left)(const int offset, vi s, const vi *sc, const uint8_t *sum16) {
     vi t = v_zeroi(), p[2];
     int i;
@@ -5282,17 +5897,18 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                 vf d, dmin;                                                                                            \
                 s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
                 V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
-                for (g = 0; g < 8; g += (kind) == 7 ? 1 : 4) {              /* a grid's step is long as it is */       \
+                enum { unroll = (kind) == 7 ? 1 : V_W == 16 ? 4 : 2 };      /* a grid's step is long as it is */       \
+                for (g = 0; g < 8; g += unroll) {                                                                      \
                     AIOSK__UNROLL                                                                                      \
-                    for (i = 0; i < ((kind) == 7 ? 1 : 4); i++) {                                                      \
+                    for (i = 0; i < unroll; i++) {                                                                     \
                         j = g + i;                                                                                     \
                         V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
                         V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
                         V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
-                        V_NAME(times256)(kind, columns, 1, 1, w, r, x, 0, a, k, j, s);                                 \
+                        V_NAME(times256)(kind, columns, 1, 1, w, NULL, h, r, x, 0, a, k, j, s);                                 \
                     }                                                                                                  \
                 }                                                                                                      \
-                if (AIOSK__LEFT(kind, offset, columns))                                                                \
+                if (AIOSK__LEFT(kind, offset, columns) != 0)                                                              \
                     s[0][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[0][0], sc, x + a.sum16 + k * 32);     \
                 o[h] = V_NAME(block_end)(x, a, k, d, dmin, mn, n_mn, s[0][0], o[h]);                                   \
             }                                                                                                          \
@@ -5300,7 +5916,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
     }
 #define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
     V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
-        enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
+        enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) != 0 && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
         int h, i, j;                                                                                                   \
         V_TABLES(AIOSK_##T);                                                                                           \
         (void)n;                                                                                                       \
@@ -5317,7 +5933,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                 V_STEP(AIOSK_##T, p, h, j, w, sc);                                                               \
                 AIOSK__UNROLL                                                                                          \
                 for (i = 0; i < 8; i++)                                                                                \
-                    v_storei(o->code[j * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+                    v_storei(o->code[j * 8 + i] + h * V_W * 4, even != 0 ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
             }                                                                                                          \
         }                                                                                                              \
     }
@@ -5336,20 +5952,18 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         vi s[V_NC][V_NP];
         AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
         for (j = 0; j < 8; j++) {
-            vi w[V_NP][8], t[V_NP][2];
+            vi r[V_NP][2];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
-                AIOSK__UNROLL
-                for (i = 0; i < 8; i++) w[e][i] = v_loadi(m->t[e].code[j * 8 + i] + h * V_W * 4);
-                t[e][0] = t[e][1] = w[e][0];
-                if (columns == 32) t[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
+                r[e][0] = r[e][1] = v_zeroi();
+                if (columns == 32) r[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
                 if (columns == 16) {
                     const vi b = i_srl(v_loadi(m->t[e].sc[j >> 1] + h * V_W), 16 * (j & 1));
-                    t[e][0] = i_scale(kind, b);
-                    t[e][1] = i_scale(kind, i_srl(b, 8));
+                    r[e][0] = i_scale(kind, b);
+                    r[e][1] = i_scale(kind, i_srl(b, 8));
                 }
             }
-            V_NAME(times256)(kind, columns, np, nc, w, t, x, xs, a, k, j, s);
+            V_NAME(times256)(kind, columns, np, nc, NULL, m->t, h, r, x, xs, a, k, j, s);
         }
         AIOSK__UNROLL
         for (e = 0; e < np; e++) {
@@ -5586,28 +6200,29 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 
 /* ---- one entry per type and layout ---- */
 #if V_W == 1
-#define AIOSK__FORM_A32(T, t, kind, offset, columns) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
 #else
-#define AIOSK__FORM_A32(T, t, kind, offset, columns) \
-    {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(one_##t), V_NAME(codes_##t)}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn) \
-    {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(one_##t), V_NAME(codes_##t)}
-AIOSK__A32(AIOSK__ONE)
-AIOSK__A256(AIOSK__ONE_K)
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, kind, offset, columns, (offset) == 0, one, V_NAME(codes_##t)}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, kind, offset, columns, n_mn, one, V_NAME(codes_##t)}
+AIOSK__A32_HOT(AIOSK__ONE)
+AIOSK__A256_HOT(AIOSK__ONE_K)
+AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
-#define AIOSK__X(T, t, kind, offset, columns) \
-    static const V_NAME(form) V_NAME(form_##t) = AIOSK__FORM_A32(T, t, kind, offset, columns); \
-    AIOSK__ENTRY(t)
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) \
-    static const V_NAME(form) V_NAME(form_##t) = AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn); \
-    AIOSK__ENTRY(t)
-#define AIOSK__ENTRY(t) \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); } \
+#define AIOSK__ENTRY(t, ...) /* form_t, rows_t, panels_t */                                                                        \
+    static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-AIOSK__A32(AIOSK__X)
-AIOSK__A256(AIOSK__XK)
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL))
+AIOSK__A32_HOT(AIOSK__X)
+AIOSK__A32_RARE(AIOSK__XR)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A256_RARE(AIOSK__XKR)
+AIOSK__GRIDS(AIOSK__XKR)
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
 #define V_GRIDS(x) V_NAME(x)
@@ -5650,19 +6265,27 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 /* ======== kernels/matmul_undef.inc, continued ======== */
 /* matmul_undef.inc: takes back the macros of lanes.inc and matmul.inc, and the products. */
+#undef AIOSK__XKR
 #undef AIOSK__XK
+#undef AIOSK__XR
 #undef AIOSK__X
 #undef AIOSK__ENTRY
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
 #undef AIOSK__CODES_K
 #undef AIOSK__ONE_K
+#undef AIOSK__CODES
 #undef AIOSK__ONE
 #undef AIOSK__LEFT
 #undef AIOSK__EVEN
 #undef AIOSK__GRIDS
 #undef AIOSK__A256
+#undef AIOSK__A256_HOT
+#undef AIOSK__A256_RARE
 #undef AIOSK__A32
+#undef AIOSK__A32_HOT
+#undef AIOSK__A32_RARE
+#undef AIOSK__W
 #undef AIOSK__EACH
 #undef V_TABLES
 #undef V_STEP
@@ -6198,16 +6821,19 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 
 /* ---- formats -------------------------------------------------------------------------------------------------
  * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
- * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. */
-#define AIOSK__A32(X) /* type, name, kind, offset, columns */                                                         \
+ * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. Rare types and
+ * grids do without a loop of their own for one column: unpacking is most of their work. */
+#define AIOSK__A32(X) AIOSK__A32_HOT(X) AIOSK__A32_RARE(X) /* type, name, kind, offset, columns */
+#define AIOSK__A32_HOT(X)                                                                                              \
     X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
-    X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) X(MXFP4, mxfp4, 5, 12, 32) X(NVFP4, nvfp4, 5, 12, 16)         \
-    X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
-#define AIOSK__A256(X) /* type, name, kind, offset, columns, pairs of minima */                                        \
+    X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) X(MXFP4, mxfp4, 5, 12, 32)
+#define AIOSK__A32_RARE(X) X(NVFP4, nvfp4, 5, 12, 16) X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
+#define AIOSK__A256(X) AIOSK__A256_HOT(X) AIOSK__A256_RARE(X) AIOSK__GRIDS(X) /* the same, and pairs of minima */
+#define AIOSK__A256_HOT(X)                                                                                             \
     X(Q4_K, q4_k, 4, 0, 32, 4) X(Q5_K, q5_k, 5, 0, 32, 4) X(Q6_K, q6_k, 6, 32, 16, 0)                                   \
     X(Q2_K, q2_k, V_PREMUL ? 6 : 4, 0, V_PREMUL ? 0 : 16, 8) X(Q3_K, q3_k, V_PREMUL ? 8 : 4, V_PREMUL ? 124 : 4,        \
-    V_PREMUL ? 0 : 16, 0) X(TQ1_0, tq1_0, 4, 1, 0, 0) X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)       \
-    AIOSK__GRIDS(X)
+    V_PREMUL ? 0 : 16, 0) X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)
+#define AIOSK__A256_RARE(X) X(TQ1_0, tq1_0, 4, 1, 0, 0)
 #define AIOSK__GRIDS(X)                                                                                                \
     X(IQ2_XXS, iq2_xxs, 7, -1, 32, 0) X(IQ2_XS, iq2_xs, 7, -1, 16, 0) X(IQ2_S, iq2_s, 7, -1, 16, 0)                     \
     X(IQ3_XXS, iq3_xxs, 7, -1, 32, 0) X(IQ3_S, iq3_s, 7, -1, 32, 0) X(IQ1_S, iq1_s, 7, -1, 32, 0)                       \
@@ -6239,35 +6865,43 @@ typedef struct V_NAME(cols) {
         for (e = 0; e < np; e++) { M; }    \
     }
 
+/* Register i of panel e: of w where they are at hand, else from t, at the step's first row of codes. Loading them where they are used
+ * keeps registers free for sums. */
+#define AIOSK__W(e, i) (w ? w[e][i] : v_loadi(t[e].code[at + (i)] + h * V_W * 4))
+
 /* ---- A32 ---- */
-/* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8 */
-V_FN vi V_NAME(start32)(const int offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+/* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
+ * any: any_offset, which is no constant */
+enum { V_NAME(any) = -1 };
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
     if (offset == 0) return v_zeroi();
     if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
     if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
-    return v_set1i(-offset * (int32_t)aiosk__u32(xc + a.sum + k * 4));
+    return v_set1i(-(offset < 0 ? any_offset : offset) * (int32_t)aiosk__u32(xc + a.sum + k * 4));
 }
 /* The same over 16 columns, from their codes */
-V_FN vi V_NAME(start16)(const int offset, const uint8_t *x) {
-    return offset ? v_set1i(-offset * (aiosk__sum8((const int8_t *)x) + aiosk__sum8((const int8_t *)x + 8))) : v_zeroi();
+V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x) {
+    return v_set1i(-(offset < 0 ? any_offset : offset) * (aiosk__sum_of_8((const int8_t *)x) + aiosk__sum_of_8((const int8_t *)x + 8)));
 }
-/* nc columns times unit k of np panels: codes w, scales d, minima; acc += . columns: per scale. All const are constants. */
-V_FN void V_NAME(times32)(const int kind, const int offset, const int columns, const int has_min, const int np, const int nc, vi w[][8],
-                          vf d[][2], const vf *dmin, const uint8_t *x, uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+/* nc columns times unit k of np panels: codes, scales d, minima; acc += . columns: per scale. kind, offset, columns, np, nc are
+ * constants. */
+V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
+                          const int nc, vi w[][8], const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
+                          uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
     const int n = columns / 4, run = I_RUN(kind, n);
     int c, e, f, g, i;
     AIOSK__UNROLL
     for (g = 0; g < 8; g += n) { /* columns of one scale */
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, x + (uint64_t)c * xs + k * 32 + g * 4)
-                                     : V_NAME(start32)(offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+                                     : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
         AIOSK__UNROLL
         for (f = g; f < g + n; f += run) {
             i_part p[V_NC][V_NP];
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], w[e][f], i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
             AIOSK__UNROLL
             for (i = f + 1; i < f + run; i++)
-                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], w[e][i], i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
+                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
             AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         }
         AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
@@ -6292,12 +6926,13 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int columns, c
                     vi w[1][8];                                                                                        \
                     vf d[1][2], dmin;                                                                                  \
                     V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                               \
-                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), columns, (offset) == 0, 1, 1, w, d, &dmin, x, 0, \
-                                    a, k * nu + u, s[h]);                                                              \
+                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), 0, columns, (offset) == 0, 1, 1, w, NULL, 0, h, \
+                                    d, &dmin, x, 0, a, k * nu + u, s[h]);                                              \
                 }                                                                                                      \
         }                                                                                                              \
         for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, s[h][0][0]);                                             \
-    }                                                                                                                  \
+    }
+#define AIOSK__CODES(T, t, kind, offset, columns)                                                                     \
     V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16, even = (offset) >= 0 && V_BIAS8 ? 128 - (offset) : 0 }; \
         int h, u, i, at = 0;                                                                                           \
@@ -6310,7 +6945,7 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int columns, c
                     V_NAME(unit)(AIOSK_##T, p, h, u, w, d, &dmin);                                                     \
                     AIOSK__UNROLL                                                                                      \
                     for (i = 0; i < 8; i++)                                                                            \
-                        v_storei(o->code[at * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+                        v_storei(o->code[at * 8 + i] + h * V_W * 4, even != 0 ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
                     v_storeu(o->d[(columns) == 16 ? 2 * at : at] + h * V_W, d[0]);                                     \
                     if ((columns) == 16) v_storeu(o->d[2 * at + 1] + h * V_W, d[1]);                                   \
                     if ((offset) == 0) v_storeu(o->dmin[at] + h * V_W, dmin);                                          \
@@ -6324,7 +6959,7 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
     const uint64_t xs = m->xs;
     const uint8_t *x = m->x + (uint64_t)c0 * xs;
     float *o = m->acc + (int64_t)c0 * V_NP * 16;
-    const int np = V_NP, has_min = m->n_mn, offset = V_BIAS8 ? 128 : kind == 8 ? 0 : m->offset;
+    const int np = V_NP, has_min = m->n_mn;
     int32_t u;
     int h, i, e, c;
     for (c = 0; c < nc; c++) /* the next group */
@@ -6333,17 +6968,15 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
         vf acc[V_NC][V_NP];
         AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
         for (u = 0; u < m->n; u++) {
-            vi w[V_NP][8];
             vf d[V_NP][2], dmin[V_NP];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
-                AIOSK__UNROLL
-                for (i = 0; i < 8; i++) w[e][i] = v_loadi(m->t[e].code[u * 8 + i] + h * V_W * 4);
                 d[e][0] = v_loadu(m->t[e].d[columns == 16 ? 2 * u : u] + h * V_W);
                 d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
                 dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
             }
-            V_NAME(times32)(kind, offset, columns, has_min, np, nc, w, d, dmin, x, xs, a, m->k + u, acc);
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind == 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, u * 8, h,
+                            d, dmin, x, xs, a, m->k + u, acc);
         }
         AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
     }
@@ -6365,10 +6998,10 @@ V_FN void V_NAME(step_scales)(const int kind, const int columns, const vi *sc, c
         t[1] = i_scale(kind, i_srl(a, 8));
     }
 }
-/* nc columns times step j (32 columns) of np panels: codes w, scales t; s += . x: block k of the first column */
-V_FN void V_NAME(times256)(const int kind, const int columns, const int np, const int nc, vi w[][8], vi t[][2], const uint8_t *x,
-                           uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
-    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind);
+/* nc columns times step j (32 columns) of np panels: codes, scales r; s += . x: the first column, k: its block */
+V_FN void V_NAME(times256)(const int kind, const int columns, const int np, const int nc, vi w[][8], const aiosk__codes *t, int h, vi r[][2],
+                           const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
+    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
     int c, e, f, i;
     AIOSK__UNROLL
     for (f = 0; f < 8; f += pair ? 2 * run : run) {
@@ -6377,25 +7010,25 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
 #define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
 #define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
         if (columns == 0) {
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], w[e][f], AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), AIOSK__X(f)))
         } else if (V_BIAS8 && kind == 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), w[e][f], AIOSK__X(f)))
-            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), w[e][f + run], AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), AIOSK__W(e, f + run), AIOSK__X(f + run)))
         } else if (V_BIAS8 && kind > 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), w[e][f], AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), AIOSK__W(e, f), AIOSK__X(f)))
         } else {
-            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), w[e][f], AIOSK__X(f)))
-            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), w[e][f + run], AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f), AIOSK__X(f)))
+            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f + run), AIOSK__X(f + run)))
         }
         AIOSK__UNROLL
         for (i = f + 1; i < f + run; i++) {
-            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], w[e][i], AIOSK__X(i)))
-            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], w[e][i + run], AIOSK__X(i + run)))
+            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), AIOSK__X(i)))
+            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], AIOSK__W(e, i + run), AIOSK__X(i + run)))
         }
         if (columns == 0) {
             AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         } else {
-            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], t[e][n == 4 && f >= 4]))
+            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
         }
 #undef AIOSK__Z
 #undef AIOSK__Z8
@@ -6403,7 +7036,7 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
     }
 }
 /* What is left to take off: offset * sum of scale * sum of x, where the products did not */
-#define AIOSK__LEFT(kind, offset, columns) ((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX) ? (offset) : 0)
+#define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
 V_FN vi V_NAME(left)(const int offset, vi s, const vi *sc, const uint8_t *sum16) {
     vi t = v_zeroi(), p[2];
     int i;
@@ -6448,17 +7081,18 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                 vf d, dmin;                                                                                            \
                 s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
                 V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
-                for (g = 0; g < 8; g += (kind) == 7 ? 1 : 4) {              /* a grid's step is long as it is */       \
+                enum { unroll = (kind) == 7 ? 1 : V_W == 16 ? 4 : 2 };      /* a grid's step is long as it is */       \
+                for (g = 0; g < 8; g += unroll) {                                                                      \
                     AIOSK__UNROLL                                                                                      \
-                    for (i = 0; i < ((kind) == 7 ? 1 : 4); i++) {                                                      \
+                    for (i = 0; i < unroll; i++) {                                                                     \
                         j = g + i;                                                                                     \
                         V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
                         V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
                         V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
-                        V_NAME(times256)(kind, columns, 1, 1, w, r, x, 0, a, k, j, s);                                 \
+                        V_NAME(times256)(kind, columns, 1, 1, w, NULL, h, r, x, 0, a, k, j, s);                                 \
                     }                                                                                                  \
                 }                                                                                                      \
-                if (AIOSK__LEFT(kind, offset, columns))                                                                \
+                if (AIOSK__LEFT(kind, offset, columns) != 0)                                                              \
                     s[0][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[0][0], sc, x + a.sum16 + k * 32);     \
                 o[h] = V_NAME(block_end)(x, a, k, d, dmin, mn, n_mn, s[0][0], o[h]);                                   \
             }                                                                                                          \
@@ -6466,7 +7100,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
     }
 #define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
     V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
-        enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
+        enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) != 0 && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
         int h, i, j;                                                                                                   \
         V_TABLES(AIOSK_##T);                                                                                           \
         (void)n;                                                                                                       \
@@ -6483,7 +7117,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                 V_STEP(AIOSK_##T, p, h, j, w, sc);                                                               \
                 AIOSK__UNROLL                                                                                          \
                 for (i = 0; i < 8; i++)                                                                                \
-                    v_storei(o->code[j * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+                    v_storei(o->code[j * 8 + i] + h * V_W * 4, even != 0 ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
             }                                                                                                          \
         }                                                                                                              \
     }
@@ -6502,20 +7136,18 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         vi s[V_NC][V_NP];
         AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
         for (j = 0; j < 8; j++) {
-            vi w[V_NP][8], t[V_NP][2];
+            vi r[V_NP][2];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
-                AIOSK__UNROLL
-                for (i = 0; i < 8; i++) w[e][i] = v_loadi(m->t[e].code[j * 8 + i] + h * V_W * 4);
-                t[e][0] = t[e][1] = w[e][0];
-                if (columns == 32) t[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
+                r[e][0] = r[e][1] = v_zeroi();
+                if (columns == 32) r[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
                 if (columns == 16) {
                     const vi b = i_srl(v_loadi(m->t[e].sc[j >> 1] + h * V_W), 16 * (j & 1));
-                    t[e][0] = i_scale(kind, b);
-                    t[e][1] = i_scale(kind, i_srl(b, 8));
+                    r[e][0] = i_scale(kind, b);
+                    r[e][1] = i_scale(kind, i_srl(b, 8));
                 }
             }
-            V_NAME(times256)(kind, columns, np, nc, w, t, x, xs, a, k, j, s);
+            V_NAME(times256)(kind, columns, np, nc, NULL, m->t, h, r, x, xs, a, k, j, s);
         }
         AIOSK__UNROLL
         for (e = 0; e < np; e++) {
@@ -6752,28 +7384,29 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 
 /* ---- one entry per type and layout ---- */
 #if V_W == 1
-#define AIOSK__FORM_A32(T, t, kind, offset, columns) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
 #else
-#define AIOSK__FORM_A32(T, t, kind, offset, columns) \
-    {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(one_##t), V_NAME(codes_##t)}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn) \
-    {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(one_##t), V_NAME(codes_##t)}
-AIOSK__A32(AIOSK__ONE)
-AIOSK__A256(AIOSK__ONE_K)
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, kind, offset, columns, (offset) == 0, one, V_NAME(codes_##t)}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, kind, offset, columns, n_mn, one, V_NAME(codes_##t)}
+AIOSK__A32_HOT(AIOSK__ONE)
+AIOSK__A256_HOT(AIOSK__ONE_K)
+AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
-#define AIOSK__X(T, t, kind, offset, columns) \
-    static const V_NAME(form) V_NAME(form_##t) = AIOSK__FORM_A32(T, t, kind, offset, columns); \
-    AIOSK__ENTRY(t)
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) \
-    static const V_NAME(form) V_NAME(form_##t) = AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn); \
-    AIOSK__ENTRY(t)
-#define AIOSK__ENTRY(t) \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); } \
+#define AIOSK__ENTRY(t, ...) /* form_t, rows_t, panels_t */                                                                        \
+    static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-AIOSK__A32(AIOSK__X)
-AIOSK__A256(AIOSK__XK)
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL))
+AIOSK__A32_HOT(AIOSK__X)
+AIOSK__A32_RARE(AIOSK__XR)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A256_RARE(AIOSK__XKR)
+AIOSK__GRIDS(AIOSK__XKR)
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
 #define V_GRIDS(x) V_NAME(x)
@@ -6816,19 +7449,27 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 /* ======== kernels/matmul_undef.inc, continued ======== */
 /* matmul_undef.inc: takes back the macros of lanes.inc and matmul.inc, and the products. */
+#undef AIOSK__XKR
 #undef AIOSK__XK
+#undef AIOSK__XR
 #undef AIOSK__X
 #undef AIOSK__ENTRY
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
 #undef AIOSK__CODES_K
 #undef AIOSK__ONE_K
+#undef AIOSK__CODES
 #undef AIOSK__ONE
 #undef AIOSK__LEFT
 #undef AIOSK__EVEN
 #undef AIOSK__GRIDS
 #undef AIOSK__A256
+#undef AIOSK__A256_HOT
+#undef AIOSK__A256_RARE
 #undef AIOSK__A32
+#undef AIOSK__A32_HOT
+#undef AIOSK__A32_RARE
+#undef AIOSK__W
 #undef AIOSK__EACH
 #undef V_TABLES
 #undef V_STEP
@@ -7243,7 +7884,7 @@ V_EXPORT void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
     for (k = 0; k < n / 32; k++) {
         int8_t *q = (int8_t *)dst + k * 32;
         const float d = V_NAME(quantize_block)(x + k * 32, 32, q);
-        const int32_t s = aiosk__sum8(q) + aiosk__sum8(q + 8) + aiosk__sum8(q + 16) + aiosk__sum8(q + 24);
+        const int32_t s = aiosk__sum_of_8(q) + aiosk__sum_of_8(q + 8) + aiosk__sum_of_8(q + 16) + aiosk__sum_of_8(q + 24);
         const int32_t s8 = s * -8, s128 = s * -128;
         memcpy(o + a.d + k * 4, &d, 4);
         memcpy(o + a.sum + k * 4, &s, 4);
@@ -7261,7 +7902,7 @@ V_EXPORT void V_NAME(quantize_a256)(const float *x, int32_t n, void *dst) {
         const float d = V_NAME(quantize_block)(x + k * 256, 256, q);
         int32_t s8[32], s128[16];
         int16_t s16[16], s32[8];
-        for (i = 0; i < 32; i++) s8[i] = aiosk__sum8(q + i * 8);
+        for (i = 0; i < 32; i++) s8[i] = aiosk__sum_of_8(q + i * 8);
         for (i = 0; i < 16; i++) s16[aiosk__pair_at(i)] = (int16_t)(s8[2 * i] + s8[2 * i + 1]);
         for (i = 0; i < 8; i++) s32[aiosk__pair_at(i)] = (int16_t)(s8[4 * i] + s8[4 * i + 1] + s8[4 * i + 2] + s8[4 * i + 3]);
         for (i = 0; i < 16; i++) s128[i] = (s8[2 * i] + s8[2 * i + 1]) * -128;
@@ -8334,16 +8975,19 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 
 /* ---- formats -------------------------------------------------------------------------------------------------
  * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
- * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. */
-#define AIOSK__A32(X) /* type, name, kind, offset, columns */                                                         \
+ * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. Rare types and
+ * grids do without a loop of their own for one column: unpacking is most of their work. */
+#define AIOSK__A32(X) AIOSK__A32_HOT(X) AIOSK__A32_RARE(X) /* type, name, kind, offset, columns */
+#define AIOSK__A32_HOT(X)                                                                                              \
     X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
-    X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) X(MXFP4, mxfp4, 5, 12, 32) X(NVFP4, nvfp4, 5, 12, 16)         \
-    X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
-#define AIOSK__A256(X) /* type, name, kind, offset, columns, pairs of minima */                                        \
+    X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) X(MXFP4, mxfp4, 5, 12, 32)
+#define AIOSK__A32_RARE(X) X(NVFP4, nvfp4, 5, 12, 16) X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
+#define AIOSK__A256(X) AIOSK__A256_HOT(X) AIOSK__A256_RARE(X) AIOSK__GRIDS(X) /* the same, and pairs of minima */
+#define AIOSK__A256_HOT(X)                                                                                             \
     X(Q4_K, q4_k, 4, 0, 32, 4) X(Q5_K, q5_k, 5, 0, 32, 4) X(Q6_K, q6_k, 6, 32, 16, 0)                                   \
     X(Q2_K, q2_k, V_PREMUL ? 6 : 4, 0, V_PREMUL ? 0 : 16, 8) X(Q3_K, q3_k, V_PREMUL ? 8 : 4, V_PREMUL ? 124 : 4,        \
-    V_PREMUL ? 0 : 16, 0) X(TQ1_0, tq1_0, 4, 1, 0, 0) X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)       \
-    AIOSK__GRIDS(X)
+    V_PREMUL ? 0 : 16, 0) X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)
+#define AIOSK__A256_RARE(X) X(TQ1_0, tq1_0, 4, 1, 0, 0)
 #define AIOSK__GRIDS(X)                                                                                                \
     X(IQ2_XXS, iq2_xxs, 7, -1, 32, 0) X(IQ2_XS, iq2_xs, 7, -1, 16, 0) X(IQ2_S, iq2_s, 7, -1, 16, 0)                     \
     X(IQ3_XXS, iq3_xxs, 7, -1, 32, 0) X(IQ3_S, iq3_s, 7, -1, 32, 0) X(IQ1_S, iq1_s, 7, -1, 32, 0)                       \
@@ -8375,35 +9019,43 @@ typedef struct V_NAME(cols) {
         for (e = 0; e < np; e++) { M; }    \
     }
 
+/* Register i of panel e: of w where they are at hand, else from t, at the step's first row of codes. Loading them where they are used
+ * keeps registers free for sums. */
+#define AIOSK__W(e, i) (w ? w[e][i] : v_loadi(t[e].code[at + (i)] + h * V_W * 4))
+
 /* ---- A32 ---- */
-/* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8 */
-V_FN vi V_NAME(start32)(const int offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+/* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
+ * any: any_offset, which is no constant */
+enum { V_NAME(any) = -1 };
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
     if (offset == 0) return v_zeroi();
     if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
     if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
-    return v_set1i(-offset * (int32_t)aiosk__u32(xc + a.sum + k * 4));
+    return v_set1i(-(offset < 0 ? any_offset : offset) * (int32_t)aiosk__u32(xc + a.sum + k * 4));
 }
 /* The same over 16 columns, from their codes */
-V_FN vi V_NAME(start16)(const int offset, const uint8_t *x) {
-    return offset ? v_set1i(-offset * (aiosk__sum8((const int8_t *)x) + aiosk__sum8((const int8_t *)x + 8))) : v_zeroi();
+V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x) {
+    return v_set1i(-(offset < 0 ? any_offset : offset) * (aiosk__sum_of_8((const int8_t *)x) + aiosk__sum_of_8((const int8_t *)x + 8)));
 }
-/* nc columns times unit k of np panels: codes w, scales d, minima; acc += . columns: per scale. All const are constants. */
-V_FN void V_NAME(times32)(const int kind, const int offset, const int columns, const int has_min, const int np, const int nc, vi w[][8],
-                          vf d[][2], const vf *dmin, const uint8_t *x, uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+/* nc columns times unit k of np panels: codes, scales d, minima; acc += . columns: per scale. kind, offset, columns, np, nc are
+ * constants. */
+V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
+                          const int nc, vi w[][8], const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
+                          uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
     const int n = columns / 4, run = I_RUN(kind, n);
     int c, e, f, g, i;
     AIOSK__UNROLL
     for (g = 0; g < 8; g += n) { /* columns of one scale */
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, x + (uint64_t)c * xs + k * 32 + g * 4)
-                                     : V_NAME(start32)(offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+                                     : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
         AIOSK__UNROLL
         for (f = g; f < g + n; f += run) {
             i_part p[V_NC][V_NP];
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], w[e][f], i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
             AIOSK__UNROLL
             for (i = f + 1; i < f + run; i++)
-                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], w[e][i], i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
+                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
             AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         }
         AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
@@ -8428,12 +9080,13 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int columns, c
                     vi w[1][8];                                                                                        \
                     vf d[1][2], dmin;                                                                                  \
                     V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                               \
-                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), columns, (offset) == 0, 1, 1, w, d, &dmin, x, 0, \
-                                    a, k * nu + u, s[h]);                                                              \
+                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), 0, columns, (offset) == 0, 1, 1, w, NULL, 0, h, \
+                                    d, &dmin, x, 0, a, k * nu + u, s[h]);                                              \
                 }                                                                                                      \
         }                                                                                                              \
         for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, s[h][0][0]);                                             \
-    }                                                                                                                  \
+    }
+#define AIOSK__CODES(T, t, kind, offset, columns)                                                                     \
     V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16, even = (offset) >= 0 && V_BIAS8 ? 128 - (offset) : 0 }; \
         int h, u, i, at = 0;                                                                                           \
@@ -8446,7 +9099,7 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int columns, c
                     V_NAME(unit)(AIOSK_##T, p, h, u, w, d, &dmin);                                                     \
                     AIOSK__UNROLL                                                                                      \
                     for (i = 0; i < 8; i++)                                                                            \
-                        v_storei(o->code[at * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+                        v_storei(o->code[at * 8 + i] + h * V_W * 4, even != 0 ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
                     v_storeu(o->d[(columns) == 16 ? 2 * at : at] + h * V_W, d[0]);                                     \
                     if ((columns) == 16) v_storeu(o->d[2 * at + 1] + h * V_W, d[1]);                                   \
                     if ((offset) == 0) v_storeu(o->dmin[at] + h * V_W, dmin);                                          \
@@ -8460,7 +9113,7 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
     const uint64_t xs = m->xs;
     const uint8_t *x = m->x + (uint64_t)c0 * xs;
     float *o = m->acc + (int64_t)c0 * V_NP * 16;
-    const int np = V_NP, has_min = m->n_mn, offset = V_BIAS8 ? 128 : kind == 8 ? 0 : m->offset;
+    const int np = V_NP, has_min = m->n_mn;
     int32_t u;
     int h, i, e, c;
     for (c = 0; c < nc; c++) /* the next group */
@@ -8469,17 +9122,15 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
         vf acc[V_NC][V_NP];
         AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
         for (u = 0; u < m->n; u++) {
-            vi w[V_NP][8];
             vf d[V_NP][2], dmin[V_NP];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
-                AIOSK__UNROLL
-                for (i = 0; i < 8; i++) w[e][i] = v_loadi(m->t[e].code[u * 8 + i] + h * V_W * 4);
                 d[e][0] = v_loadu(m->t[e].d[columns == 16 ? 2 * u : u] + h * V_W);
                 d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
                 dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
             }
-            V_NAME(times32)(kind, offset, columns, has_min, np, nc, w, d, dmin, x, xs, a, m->k + u, acc);
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind == 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, u * 8, h,
+                            d, dmin, x, xs, a, m->k + u, acc);
         }
         AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
     }
@@ -8501,10 +9152,10 @@ V_FN void V_NAME(step_scales)(const int kind, const int columns, const vi *sc, c
         t[1] = i_scale(kind, i_srl(a, 8));
     }
 }
-/* nc columns times step j (32 columns) of np panels: codes w, scales t; s += . x: block k of the first column */
-V_FN void V_NAME(times256)(const int kind, const int columns, const int np, const int nc, vi w[][8], vi t[][2], const uint8_t *x,
-                           uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
-    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind);
+/* nc columns times step j (32 columns) of np panels: codes, scales r; s += . x: the first column, k: its block */
+V_FN void V_NAME(times256)(const int kind, const int columns, const int np, const int nc, vi w[][8], const aiosk__codes *t, int h, vi r[][2],
+                           const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
+    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
     int c, e, f, i;
     AIOSK__UNROLL
     for (f = 0; f < 8; f += pair ? 2 * run : run) {
@@ -8513,25 +9164,25 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
 #define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
 #define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
         if (columns == 0) {
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], w[e][f], AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), AIOSK__X(f)))
         } else if (V_BIAS8 && kind == 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), w[e][f], AIOSK__X(f)))
-            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), w[e][f + run], AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), AIOSK__W(e, f + run), AIOSK__X(f + run)))
         } else if (V_BIAS8 && kind > 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), w[e][f], AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), AIOSK__W(e, f), AIOSK__X(f)))
         } else {
-            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), w[e][f], AIOSK__X(f)))
-            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), w[e][f + run], AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f), AIOSK__X(f)))
+            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f + run), AIOSK__X(f + run)))
         }
         AIOSK__UNROLL
         for (i = f + 1; i < f + run; i++) {
-            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], w[e][i], AIOSK__X(i)))
-            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], w[e][i + run], AIOSK__X(i + run)))
+            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), AIOSK__X(i)))
+            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], AIOSK__W(e, i + run), AIOSK__X(i + run)))
         }
         if (columns == 0) {
             AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         } else {
-            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], t[e][n == 4 && f >= 4]))
+            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
         }
 #undef AIOSK__Z
 #undef AIOSK__Z8
@@ -8539,7 +9190,7 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
     }
 }
 /* What is left to take off: offset * sum of scale * sum of x, where the products did not */
-#define AIOSK__LEFT(kind, offset, columns) ((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX) ? (offset) : 0)
+#define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
 V_FN vi V_NAME(left)(const int offset, vi s, const vi *sc, const uint8_t *sum16) {
     vi t = v_zeroi(), p[2];
     int i;
@@ -8584,17 +9235,18 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                 vf d, dmin;                                                                                            \
                 s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
                 V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
-                for (g = 0; g < 8; g += (kind) == 7 ? 1 : 4) {              /* a grid's step is long as it is */       \
+                enum { unroll = (kind) == 7 ? 1 : V_W == 16 ? 4 : 2 };      /* a grid's step is long as it is */       \
+                for (g = 0; g < 8; g += unroll) {                                                                      \
                     AIOSK__UNROLL                                                                                      \
-                    for (i = 0; i < ((kind) == 7 ? 1 : 4); i++) {                                                      \
+                    for (i = 0; i < unroll; i++) {                                                                     \
                         j = g + i;                                                                                     \
                         V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
                         V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
                         V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
-                        V_NAME(times256)(kind, columns, 1, 1, w, r, x, 0, a, k, j, s);                                 \
+                        V_NAME(times256)(kind, columns, 1, 1, w, NULL, h, r, x, 0, a, k, j, s);                                 \
                     }                                                                                                  \
                 }                                                                                                      \
-                if (AIOSK__LEFT(kind, offset, columns))                                                                \
+                if (AIOSK__LEFT(kind, offset, columns) != 0)                                                              \
                     s[0][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[0][0], sc, x + a.sum16 + k * 32);     \
                 o[h] = V_NAME(block_end)(x, a, k, d, dmin, mn, n_mn, s[0][0], o[h]);                                   \
             }                                                                                                          \
@@ -8602,7 +9254,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
     }
 #define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
     V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
-        enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
+        enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) != 0 && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
         int h, i, j;                                                                                                   \
         V_TABLES(AIOSK_##T);                                                                                           \
         (void)n;                                                                                                       \
@@ -8619,7 +9271,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                 V_STEP(AIOSK_##T, p, h, j, w, sc);                                                               \
                 AIOSK__UNROLL                                                                                          \
                 for (i = 0; i < 8; i++)                                                                                \
-                    v_storei(o->code[j * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+                    v_storei(o->code[j * 8 + i] + h * V_W * 4, even != 0 ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
             }                                                                                                          \
         }                                                                                                              \
     }
@@ -8638,20 +9290,18 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         vi s[V_NC][V_NP];
         AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
         for (j = 0; j < 8; j++) {
-            vi w[V_NP][8], t[V_NP][2];
+            vi r[V_NP][2];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
-                AIOSK__UNROLL
-                for (i = 0; i < 8; i++) w[e][i] = v_loadi(m->t[e].code[j * 8 + i] + h * V_W * 4);
-                t[e][0] = t[e][1] = w[e][0];
-                if (columns == 32) t[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
+                r[e][0] = r[e][1] = v_zeroi();
+                if (columns == 32) r[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
                 if (columns == 16) {
                     const vi b = i_srl(v_loadi(m->t[e].sc[j >> 1] + h * V_W), 16 * (j & 1));
-                    t[e][0] = i_scale(kind, b);
-                    t[e][1] = i_scale(kind, i_srl(b, 8));
+                    r[e][0] = i_scale(kind, b);
+                    r[e][1] = i_scale(kind, i_srl(b, 8));
                 }
             }
-            V_NAME(times256)(kind, columns, np, nc, w, t, x, xs, a, k, j, s);
+            V_NAME(times256)(kind, columns, np, nc, NULL, m->t, h, r, x, xs, a, k, j, s);
         }
         AIOSK__UNROLL
         for (e = 0; e < np; e++) {
@@ -8888,28 +9538,29 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 
 /* ---- one entry per type and layout ---- */
 #if V_W == 1
-#define AIOSK__FORM_A32(T, t, kind, offset, columns) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
 #else
-#define AIOSK__FORM_A32(T, t, kind, offset, columns) \
-    {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(one_##t), V_NAME(codes_##t)}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn) \
-    {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(one_##t), V_NAME(codes_##t)}
-AIOSK__A32(AIOSK__ONE)
-AIOSK__A256(AIOSK__ONE_K)
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, kind, offset, columns, (offset) == 0, one, V_NAME(codes_##t)}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, kind, offset, columns, n_mn, one, V_NAME(codes_##t)}
+AIOSK__A32_HOT(AIOSK__ONE)
+AIOSK__A256_HOT(AIOSK__ONE_K)
+AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
-#define AIOSK__X(T, t, kind, offset, columns) \
-    static const V_NAME(form) V_NAME(form_##t) = AIOSK__FORM_A32(T, t, kind, offset, columns); \
-    AIOSK__ENTRY(t)
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) \
-    static const V_NAME(form) V_NAME(form_##t) = AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn); \
-    AIOSK__ENTRY(t)
-#define AIOSK__ENTRY(t) \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); } \
+#define AIOSK__ENTRY(t, ...) /* form_t, rows_t, panels_t */                                                                        \
+    static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-AIOSK__A32(AIOSK__X)
-AIOSK__A256(AIOSK__XK)
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL))
+AIOSK__A32_HOT(AIOSK__X)
+AIOSK__A32_RARE(AIOSK__XR)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A256_RARE(AIOSK__XKR)
+AIOSK__GRIDS(AIOSK__XKR)
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
 #define V_GRIDS(x) V_NAME(x)
@@ -9169,19 +9820,27 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 /* ======== kernels/matmul_undef.inc, continued ======== */
 /* matmul_undef.inc: takes back the macros of lanes.inc and matmul.inc, and the products. */
+#undef AIOSK__XKR
 #undef AIOSK__XK
+#undef AIOSK__XR
 #undef AIOSK__X
 #undef AIOSK__ENTRY
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
 #undef AIOSK__CODES_K
 #undef AIOSK__ONE_K
+#undef AIOSK__CODES
 #undef AIOSK__ONE
 #undef AIOSK__LEFT
 #undef AIOSK__EVEN
 #undef AIOSK__GRIDS
 #undef AIOSK__A256
+#undef AIOSK__A256_HOT
+#undef AIOSK__A256_RARE
 #undef AIOSK__A32
+#undef AIOSK__A32_HOT
+#undef AIOSK__A32_RARE
+#undef AIOSK__W
 #undef AIOSK__EACH
 #undef V_TABLES
 #undef V_STEP
@@ -9639,7 +10298,7 @@ V_EXPORT void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
     for (k = 0; k < n / 32; k++) {
         int8_t *q = (int8_t *)dst + k * 32;
         const float d = V_NAME(quantize_block)(x + k * 32, 32, q);
-        const int32_t s = aiosk__sum8(q) + aiosk__sum8(q + 8) + aiosk__sum8(q + 16) + aiosk__sum8(q + 24);
+        const int32_t s = aiosk__sum_of_8(q) + aiosk__sum_of_8(q + 8) + aiosk__sum_of_8(q + 16) + aiosk__sum_of_8(q + 24);
         const int32_t s8 = s * -8, s128 = s * -128;
         memcpy(o + a.d + k * 4, &d, 4);
         memcpy(o + a.sum + k * 4, &s, 4);
@@ -9657,7 +10316,7 @@ V_EXPORT void V_NAME(quantize_a256)(const float *x, int32_t n, void *dst) {
         const float d = V_NAME(quantize_block)(x + k * 256, 256, q);
         int32_t s8[32], s128[16];
         int16_t s16[16], s32[8];
-        for (i = 0; i < 32; i++) s8[i] = aiosk__sum8(q + i * 8);
+        for (i = 0; i < 32; i++) s8[i] = aiosk__sum_of_8(q + i * 8);
         for (i = 0; i < 16; i++) s16[aiosk__pair_at(i)] = (int16_t)(s8[2 * i] + s8[2 * i + 1]);
         for (i = 0; i < 8; i++) s32[aiosk__pair_at(i)] = (int16_t)(s8[4 * i] + s8[4 * i + 1] + s8[4 * i + 2] + s8[4 * i + 3]);
         for (i = 0; i < 16; i++) s128[i] = (s8[2 * i] + s8[2 * i + 1]) * -128;
@@ -10730,16 +11389,19 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 
 /* ---- formats -------------------------------------------------------------------------------------------------
  * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
- * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. */
-#define AIOSK__A32(X) /* type, name, kind, offset, columns */                                                         \
+ * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. Rare types and
+ * grids do without a loop of their own for one column: unpacking is most of their work. */
+#define AIOSK__A32(X) AIOSK__A32_HOT(X) AIOSK__A32_RARE(X) /* type, name, kind, offset, columns */
+#define AIOSK__A32_HOT(X)                                                                                              \
     X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
-    X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) X(MXFP4, mxfp4, 5, 12, 32) X(NVFP4, nvfp4, 5, 12, 16)         \
-    X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
-#define AIOSK__A256(X) /* type, name, kind, offset, columns, pairs of minima */                                        \
+    X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) X(MXFP4, mxfp4, 5, 12, 32)
+#define AIOSK__A32_RARE(X) X(NVFP4, nvfp4, 5, 12, 16) X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
+#define AIOSK__A256(X) AIOSK__A256_HOT(X) AIOSK__A256_RARE(X) AIOSK__GRIDS(X) /* the same, and pairs of minima */
+#define AIOSK__A256_HOT(X)                                                                                             \
     X(Q4_K, q4_k, 4, 0, 32, 4) X(Q5_K, q5_k, 5, 0, 32, 4) X(Q6_K, q6_k, 6, 32, 16, 0)                                   \
     X(Q2_K, q2_k, V_PREMUL ? 6 : 4, 0, V_PREMUL ? 0 : 16, 8) X(Q3_K, q3_k, V_PREMUL ? 8 : 4, V_PREMUL ? 124 : 4,        \
-    V_PREMUL ? 0 : 16, 0) X(TQ1_0, tq1_0, 4, 1, 0, 0) X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)       \
-    AIOSK__GRIDS(X)
+    V_PREMUL ? 0 : 16, 0) X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)
+#define AIOSK__A256_RARE(X) X(TQ1_0, tq1_0, 4, 1, 0, 0)
 #define AIOSK__GRIDS(X)                                                                                                \
     X(IQ2_XXS, iq2_xxs, 7, -1, 32, 0) X(IQ2_XS, iq2_xs, 7, -1, 16, 0) X(IQ2_S, iq2_s, 7, -1, 16, 0)                     \
     X(IQ3_XXS, iq3_xxs, 7, -1, 32, 0) X(IQ3_S, iq3_s, 7, -1, 32, 0) X(IQ1_S, iq1_s, 7, -1, 32, 0)                       \
@@ -10771,35 +11433,43 @@ typedef struct V_NAME(cols) {
         for (e = 0; e < np; e++) { M; }    \
     }
 
+/* Register i of panel e: of w where they are at hand, else from t, at the step's first row of codes. Loading them where they are used
+ * keeps registers free for sums. */
+#define AIOSK__W(e, i) (w ? w[e][i] : v_loadi(t[e].code[at + (i)] + h * V_W * 4))
+
 /* ---- A32 ---- */
-/* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8 */
-V_FN vi V_NAME(start32)(const int offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+/* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
+ * any: any_offset, which is no constant */
+enum { V_NAME(any) = -1 };
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
     if (offset == 0) return v_zeroi();
     if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
     if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
-    return v_set1i(-offset * (int32_t)aiosk__u32(xc + a.sum + k * 4));
+    return v_set1i(-(offset < 0 ? any_offset : offset) * (int32_t)aiosk__u32(xc + a.sum + k * 4));
 }
 /* The same over 16 columns, from their codes */
-V_FN vi V_NAME(start16)(const int offset, const uint8_t *x) {
-    return offset ? v_set1i(-offset * (aiosk__sum8((const int8_t *)x) + aiosk__sum8((const int8_t *)x + 8))) : v_zeroi();
+V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x) {
+    return v_set1i(-(offset < 0 ? any_offset : offset) * (aiosk__sum_of_8((const int8_t *)x) + aiosk__sum_of_8((const int8_t *)x + 8)));
 }
-/* nc columns times unit k of np panels: codes w, scales d, minima; acc += . columns: per scale. All const are constants. */
-V_FN void V_NAME(times32)(const int kind, const int offset, const int columns, const int has_min, const int np, const int nc, vi w[][8],
-                          vf d[][2], const vf *dmin, const uint8_t *x, uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+/* nc columns times unit k of np panels: codes, scales d, minima; acc += . columns: per scale. kind, offset, columns, np, nc are
+ * constants. */
+V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
+                          const int nc, vi w[][8], const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
+                          uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
     const int n = columns / 4, run = I_RUN(kind, n);
     int c, e, f, g, i;
     AIOSK__UNROLL
     for (g = 0; g < 8; g += n) { /* columns of one scale */
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, x + (uint64_t)c * xs + k * 32 + g * 4)
-                                     : V_NAME(start32)(offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+                                     : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
         AIOSK__UNROLL
         for (f = g; f < g + n; f += run) {
             i_part p[V_NC][V_NP];
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], w[e][f], i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
             AIOSK__UNROLL
             for (i = f + 1; i < f + run; i++)
-                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], w[e][i], i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
+                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
             AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         }
         AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
@@ -10824,12 +11494,13 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int columns, c
                     vi w[1][8];                                                                                        \
                     vf d[1][2], dmin;                                                                                  \
                     V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                               \
-                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), columns, (offset) == 0, 1, 1, w, d, &dmin, x, 0, \
-                                    a, k * nu + u, s[h]);                                                              \
+                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), 0, columns, (offset) == 0, 1, 1, w, NULL, 0, h, \
+                                    d, &dmin, x, 0, a, k * nu + u, s[h]);                                              \
                 }                                                                                                      \
         }                                                                                                              \
         for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, s[h][0][0]);                                             \
-    }                                                                                                                  \
+    }
+#define AIOSK__CODES(T, t, kind, offset, columns)                                                                     \
     V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16, even = (offset) >= 0 && V_BIAS8 ? 128 - (offset) : 0 }; \
         int h, u, i, at = 0;                                                                                           \
@@ -10842,7 +11513,7 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int columns, c
                     V_NAME(unit)(AIOSK_##T, p, h, u, w, d, &dmin);                                                     \
                     AIOSK__UNROLL                                                                                      \
                     for (i = 0; i < 8; i++)                                                                            \
-                        v_storei(o->code[at * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+                        v_storei(o->code[at * 8 + i] + h * V_W * 4, even != 0 ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
                     v_storeu(o->d[(columns) == 16 ? 2 * at : at] + h * V_W, d[0]);                                     \
                     if ((columns) == 16) v_storeu(o->d[2 * at + 1] + h * V_W, d[1]);                                   \
                     if ((offset) == 0) v_storeu(o->dmin[at] + h * V_W, dmin);                                          \
@@ -10856,7 +11527,7 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
     const uint64_t xs = m->xs;
     const uint8_t *x = m->x + (uint64_t)c0 * xs;
     float *o = m->acc + (int64_t)c0 * V_NP * 16;
-    const int np = V_NP, has_min = m->n_mn, offset = V_BIAS8 ? 128 : kind == 8 ? 0 : m->offset;
+    const int np = V_NP, has_min = m->n_mn;
     int32_t u;
     int h, i, e, c;
     for (c = 0; c < nc; c++) /* the next group */
@@ -10865,17 +11536,15 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
         vf acc[V_NC][V_NP];
         AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
         for (u = 0; u < m->n; u++) {
-            vi w[V_NP][8];
             vf d[V_NP][2], dmin[V_NP];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
-                AIOSK__UNROLL
-                for (i = 0; i < 8; i++) w[e][i] = v_loadi(m->t[e].code[u * 8 + i] + h * V_W * 4);
                 d[e][0] = v_loadu(m->t[e].d[columns == 16 ? 2 * u : u] + h * V_W);
                 d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
                 dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
             }
-            V_NAME(times32)(kind, offset, columns, has_min, np, nc, w, d, dmin, x, xs, a, m->k + u, acc);
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind == 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, u * 8, h,
+                            d, dmin, x, xs, a, m->k + u, acc);
         }
         AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
     }
@@ -10897,10 +11566,10 @@ V_FN void V_NAME(step_scales)(const int kind, const int columns, const vi *sc, c
         t[1] = i_scale(kind, i_srl(a, 8));
     }
 }
-/* nc columns times step j (32 columns) of np panels: codes w, scales t; s += . x: block k of the first column */
-V_FN void V_NAME(times256)(const int kind, const int columns, const int np, const int nc, vi w[][8], vi t[][2], const uint8_t *x,
-                           uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
-    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind);
+/* nc columns times step j (32 columns) of np panels: codes, scales r; s += . x: the first column, k: its block */
+V_FN void V_NAME(times256)(const int kind, const int columns, const int np, const int nc, vi w[][8], const aiosk__codes *t, int h, vi r[][2],
+                           const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
+    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
     int c, e, f, i;
     AIOSK__UNROLL
     for (f = 0; f < 8; f += pair ? 2 * run : run) {
@@ -10909,25 +11578,25 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
 #define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
 #define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
         if (columns == 0) {
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], w[e][f], AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), AIOSK__X(f)))
         } else if (V_BIAS8 && kind == 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), w[e][f], AIOSK__X(f)))
-            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), w[e][f + run], AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), AIOSK__W(e, f + run), AIOSK__X(f + run)))
         } else if (V_BIAS8 && kind > 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), w[e][f], AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), AIOSK__W(e, f), AIOSK__X(f)))
         } else {
-            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), w[e][f], AIOSK__X(f)))
-            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), w[e][f + run], AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f), AIOSK__X(f)))
+            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f + run), AIOSK__X(f + run)))
         }
         AIOSK__UNROLL
         for (i = f + 1; i < f + run; i++) {
-            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], w[e][i], AIOSK__X(i)))
-            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], w[e][i + run], AIOSK__X(i + run)))
+            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), AIOSK__X(i)))
+            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], AIOSK__W(e, i + run), AIOSK__X(i + run)))
         }
         if (columns == 0) {
             AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         } else {
-            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], t[e][n == 4 && f >= 4]))
+            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
         }
 #undef AIOSK__Z
 #undef AIOSK__Z8
@@ -10935,7 +11604,7 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
     }
 }
 /* What is left to take off: offset * sum of scale * sum of x, where the products did not */
-#define AIOSK__LEFT(kind, offset, columns) ((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX) ? (offset) : 0)
+#define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
 V_FN vi V_NAME(left)(const int offset, vi s, const vi *sc, const uint8_t *sum16) {
     vi t = v_zeroi(), p[2];
     int i;
@@ -10980,17 +11649,18 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                 vf d, dmin;                                                                                            \
                 s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
                 V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
-                for (g = 0; g < 8; g += (kind) == 7 ? 1 : 4) {              /* a grid's step is long as it is */       \
+                enum { unroll = (kind) == 7 ? 1 : V_W == 16 ? 4 : 2 };      /* a grid's step is long as it is */       \
+                for (g = 0; g < 8; g += unroll) {                                                                      \
                     AIOSK__UNROLL                                                                                      \
-                    for (i = 0; i < ((kind) == 7 ? 1 : 4); i++) {                                                      \
+                    for (i = 0; i < unroll; i++) {                                                                     \
                         j = g + i;                                                                                     \
                         V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
                         V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
                         V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
-                        V_NAME(times256)(kind, columns, 1, 1, w, r, x, 0, a, k, j, s);                                 \
+                        V_NAME(times256)(kind, columns, 1, 1, w, NULL, h, r, x, 0, a, k, j, s);                                 \
                     }                                                                                                  \
                 }                                                                                                      \
-                if (AIOSK__LEFT(kind, offset, columns))                                                                \
+                if (AIOSK__LEFT(kind, offset, columns) != 0)                                                              \
                     s[0][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[0][0], sc, x + a.sum16 + k * 32);     \
                 o[h] = V_NAME(block_end)(x, a, k, d, dmin, mn, n_mn, s[0][0], o[h]);                                   \
             }                                                                                                          \
@@ -10998,7 +11668,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
     }
 #define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
     V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
-        enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
+        enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) != 0 && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
         int h, i, j;                                                                                                   \
         V_TABLES(AIOSK_##T);                                                                                           \
         (void)n;                                                                                                       \
@@ -11015,7 +11685,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                 V_STEP(AIOSK_##T, p, h, j, w, sc);                                                               \
                 AIOSK__UNROLL                                                                                          \
                 for (i = 0; i < 8; i++)                                                                                \
-                    v_storei(o->code[j * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+                    v_storei(o->code[j * 8 + i] + h * V_W * 4, even != 0 ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
             }                                                                                                          \
         }                                                                                                              \
     }
@@ -11034,20 +11704,18 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         vi s[V_NC][V_NP];
         AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
         for (j = 0; j < 8; j++) {
-            vi w[V_NP][8], t[V_NP][2];
+            vi r[V_NP][2];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
-                AIOSK__UNROLL
-                for (i = 0; i < 8; i++) w[e][i] = v_loadi(m->t[e].code[j * 8 + i] + h * V_W * 4);
-                t[e][0] = t[e][1] = w[e][0];
-                if (columns == 32) t[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
+                r[e][0] = r[e][1] = v_zeroi();
+                if (columns == 32) r[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
                 if (columns == 16) {
                     const vi b = i_srl(v_loadi(m->t[e].sc[j >> 1] + h * V_W), 16 * (j & 1));
-                    t[e][0] = i_scale(kind, b);
-                    t[e][1] = i_scale(kind, i_srl(b, 8));
+                    r[e][0] = i_scale(kind, b);
+                    r[e][1] = i_scale(kind, i_srl(b, 8));
                 }
             }
-            V_NAME(times256)(kind, columns, np, nc, w, t, x, xs, a, k, j, s);
+            V_NAME(times256)(kind, columns, np, nc, NULL, m->t, h, r, x, xs, a, k, j, s);
         }
         AIOSK__UNROLL
         for (e = 0; e < np; e++) {
@@ -11284,28 +11952,29 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 
 /* ---- one entry per type and layout ---- */
 #if V_W == 1
-#define AIOSK__FORM_A32(T, t, kind, offset, columns) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
 #else
-#define AIOSK__FORM_A32(T, t, kind, offset, columns) \
-    {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(one_##t), V_NAME(codes_##t)}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn) \
-    {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(one_##t), V_NAME(codes_##t)}
-AIOSK__A32(AIOSK__ONE)
-AIOSK__A256(AIOSK__ONE_K)
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, kind, offset, columns, (offset) == 0, one, V_NAME(codes_##t)}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, kind, offset, columns, n_mn, one, V_NAME(codes_##t)}
+AIOSK__A32_HOT(AIOSK__ONE)
+AIOSK__A256_HOT(AIOSK__ONE_K)
+AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
-#define AIOSK__X(T, t, kind, offset, columns) \
-    static const V_NAME(form) V_NAME(form_##t) = AIOSK__FORM_A32(T, t, kind, offset, columns); \
-    AIOSK__ENTRY(t)
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) \
-    static const V_NAME(form) V_NAME(form_##t) = AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn); \
-    AIOSK__ENTRY(t)
-#define AIOSK__ENTRY(t) \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); } \
+#define AIOSK__ENTRY(t, ...) /* form_t, rows_t, panels_t */                                                                        \
+    static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-AIOSK__A32(AIOSK__X)
-AIOSK__A256(AIOSK__XK)
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL))
+AIOSK__A32_HOT(AIOSK__X)
+AIOSK__A32_RARE(AIOSK__XR)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A256_RARE(AIOSK__XKR)
+AIOSK__GRIDS(AIOSK__XKR)
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
 #define V_GRIDS(x) V_NAME(x)
@@ -11348,19 +12017,27 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 /* ======== kernels/matmul_undef.inc, continued ======== */
 /* matmul_undef.inc: takes back the macros of lanes.inc and matmul.inc, and the products. */
+#undef AIOSK__XKR
 #undef AIOSK__XK
+#undef AIOSK__XR
 #undef AIOSK__X
 #undef AIOSK__ENTRY
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
 #undef AIOSK__CODES_K
 #undef AIOSK__ONE_K
+#undef AIOSK__CODES
 #undef AIOSK__ONE
 #undef AIOSK__LEFT
 #undef AIOSK__EVEN
 #undef AIOSK__GRIDS
 #undef AIOSK__A256
+#undef AIOSK__A256_HOT
+#undef AIOSK__A256_RARE
 #undef AIOSK__A32
+#undef AIOSK__A32_HOT
+#undef AIOSK__A32_RARE
+#undef AIOSK__W
 #undef AIOSK__EACH
 #undef V_TABLES
 #undef V_STEP
@@ -11811,7 +12488,7 @@ V_EXPORT void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
     for (k = 0; k < n / 32; k++) {
         int8_t *q = (int8_t *)dst + k * 32;
         const float d = V_NAME(quantize_block)(x + k * 32, 32, q);
-        const int32_t s = aiosk__sum8(q) + aiosk__sum8(q + 8) + aiosk__sum8(q + 16) + aiosk__sum8(q + 24);
+        const int32_t s = aiosk__sum_of_8(q) + aiosk__sum_of_8(q + 8) + aiosk__sum_of_8(q + 16) + aiosk__sum_of_8(q + 24);
         const int32_t s8 = s * -8, s128 = s * -128;
         memcpy(o + a.d + k * 4, &d, 4);
         memcpy(o + a.sum + k * 4, &s, 4);
@@ -11829,7 +12506,7 @@ V_EXPORT void V_NAME(quantize_a256)(const float *x, int32_t n, void *dst) {
         const float d = V_NAME(quantize_block)(x + k * 256, 256, q);
         int32_t s8[32], s128[16];
         int16_t s16[16], s32[8];
-        for (i = 0; i < 32; i++) s8[i] = aiosk__sum8(q + i * 8);
+        for (i = 0; i < 32; i++) s8[i] = aiosk__sum_of_8(q + i * 8);
         for (i = 0; i < 16; i++) s16[aiosk__pair_at(i)] = (int16_t)(s8[2 * i] + s8[2 * i + 1]);
         for (i = 0; i < 8; i++) s32[aiosk__pair_at(i)] = (int16_t)(s8[4 * i] + s8[4 * i + 1] + s8[4 * i + 2] + s8[4 * i + 3]);
         for (i = 0; i < 16; i++) s128[i] = (s8[2 * i] + s8[2 * i + 1]) * -128;
@@ -12902,16 +13579,19 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 
 /* ---- formats -------------------------------------------------------------------------------------------------
  * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
- * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. */
-#define AIOSK__A32(X) /* type, name, kind, offset, columns */                                                         \
+ * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. Rare types and
+ * grids do without a loop of their own for one column: unpacking is most of their work. */
+#define AIOSK__A32(X) AIOSK__A32_HOT(X) AIOSK__A32_RARE(X) /* type, name, kind, offset, columns */
+#define AIOSK__A32_HOT(X)                                                                                              \
     X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
-    X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) X(MXFP4, mxfp4, 5, 12, 32) X(NVFP4, nvfp4, 5, 12, 16)         \
-    X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
-#define AIOSK__A256(X) /* type, name, kind, offset, columns, pairs of minima */                                        \
+    X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) X(MXFP4, mxfp4, 5, 12, 32)
+#define AIOSK__A32_RARE(X) X(NVFP4, nvfp4, 5, 12, 16) X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
+#define AIOSK__A256(X) AIOSK__A256_HOT(X) AIOSK__A256_RARE(X) AIOSK__GRIDS(X) /* the same, and pairs of minima */
+#define AIOSK__A256_HOT(X)                                                                                             \
     X(Q4_K, q4_k, 4, 0, 32, 4) X(Q5_K, q5_k, 5, 0, 32, 4) X(Q6_K, q6_k, 6, 32, 16, 0)                                   \
     X(Q2_K, q2_k, V_PREMUL ? 6 : 4, 0, V_PREMUL ? 0 : 16, 8) X(Q3_K, q3_k, V_PREMUL ? 8 : 4, V_PREMUL ? 124 : 4,        \
-    V_PREMUL ? 0 : 16, 0) X(TQ1_0, tq1_0, 4, 1, 0, 0) X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)       \
-    AIOSK__GRIDS(X)
+    V_PREMUL ? 0 : 16, 0) X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)
+#define AIOSK__A256_RARE(X) X(TQ1_0, tq1_0, 4, 1, 0, 0)
 #define AIOSK__GRIDS(X)                                                                                                \
     X(IQ2_XXS, iq2_xxs, 7, -1, 32, 0) X(IQ2_XS, iq2_xs, 7, -1, 16, 0) X(IQ2_S, iq2_s, 7, -1, 16, 0)                     \
     X(IQ3_XXS, iq3_xxs, 7, -1, 32, 0) X(IQ3_S, iq3_s, 7, -1, 32, 0) X(IQ1_S, iq1_s, 7, -1, 32, 0)                       \
@@ -12943,35 +13623,43 @@ typedef struct V_NAME(cols) {
         for (e = 0; e < np; e++) { M; }    \
     }
 
+/* Register i of panel e: of w where they are at hand, else from t, at the step's first row of codes. Loading them where they are used
+ * keeps registers free for sums. */
+#define AIOSK__W(e, i) (w ? w[e][i] : v_loadi(t[e].code[at + (i)] + h * V_W * 4))
+
 /* ---- A32 ---- */
-/* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8 */
-V_FN vi V_NAME(start32)(const int offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+/* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
+ * any: any_offset, which is no constant */
+enum { V_NAME(any) = -1 };
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
     if (offset == 0) return v_zeroi();
     if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
     if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
-    return v_set1i(-offset * (int32_t)aiosk__u32(xc + a.sum + k * 4));
+    return v_set1i(-(offset < 0 ? any_offset : offset) * (int32_t)aiosk__u32(xc + a.sum + k * 4));
 }
 /* The same over 16 columns, from their codes */
-V_FN vi V_NAME(start16)(const int offset, const uint8_t *x) {
-    return offset ? v_set1i(-offset * (aiosk__sum8((const int8_t *)x) + aiosk__sum8((const int8_t *)x + 8))) : v_zeroi();
+V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x) {
+    return v_set1i(-(offset < 0 ? any_offset : offset) * (aiosk__sum_of_8((const int8_t *)x) + aiosk__sum_of_8((const int8_t *)x + 8)));
 }
-/* nc columns times unit k of np panels: codes w, scales d, minima; acc += . columns: per scale. All const are constants. */
-V_FN void V_NAME(times32)(const int kind, const int offset, const int columns, const int has_min, const int np, const int nc, vi w[][8],
-                          vf d[][2], const vf *dmin, const uint8_t *x, uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+/* nc columns times unit k of np panels: codes, scales d, minima; acc += . columns: per scale. kind, offset, columns, np, nc are
+ * constants. */
+V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
+                          const int nc, vi w[][8], const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
+                          uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
     const int n = columns / 4, run = I_RUN(kind, n);
     int c, e, f, g, i;
     AIOSK__UNROLL
     for (g = 0; g < 8; g += n) { /* columns of one scale */
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, x + (uint64_t)c * xs + k * 32 + g * 4)
-                                     : V_NAME(start32)(offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+                                     : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
         AIOSK__UNROLL
         for (f = g; f < g + n; f += run) {
             i_part p[V_NC][V_NP];
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], w[e][f], i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
             AIOSK__UNROLL
             for (i = f + 1; i < f + run; i++)
-                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], w[e][i], i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
+                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
             AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         }
         AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
@@ -12996,12 +13684,13 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int columns, c
                     vi w[1][8];                                                                                        \
                     vf d[1][2], dmin;                                                                                  \
                     V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                               \
-                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), columns, (offset) == 0, 1, 1, w, d, &dmin, x, 0, \
-                                    a, k * nu + u, s[h]);                                                              \
+                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), 0, columns, (offset) == 0, 1, 1, w, NULL, 0, h, \
+                                    d, &dmin, x, 0, a, k * nu + u, s[h]);                                              \
                 }                                                                                                      \
         }                                                                                                              \
         for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, s[h][0][0]);                                             \
-    }                                                                                                                  \
+    }
+#define AIOSK__CODES(T, t, kind, offset, columns)                                                                     \
     V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16, even = (offset) >= 0 && V_BIAS8 ? 128 - (offset) : 0 }; \
         int h, u, i, at = 0;                                                                                           \
@@ -13014,7 +13703,7 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int columns, c
                     V_NAME(unit)(AIOSK_##T, p, h, u, w, d, &dmin);                                                     \
                     AIOSK__UNROLL                                                                                      \
                     for (i = 0; i < 8; i++)                                                                            \
-                        v_storei(o->code[at * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+                        v_storei(o->code[at * 8 + i] + h * V_W * 4, even != 0 ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
                     v_storeu(o->d[(columns) == 16 ? 2 * at : at] + h * V_W, d[0]);                                     \
                     if ((columns) == 16) v_storeu(o->d[2 * at + 1] + h * V_W, d[1]);                                   \
                     if ((offset) == 0) v_storeu(o->dmin[at] + h * V_W, dmin);                                          \
@@ -13028,7 +13717,7 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
     const uint64_t xs = m->xs;
     const uint8_t *x = m->x + (uint64_t)c0 * xs;
     float *o = m->acc + (int64_t)c0 * V_NP * 16;
-    const int np = V_NP, has_min = m->n_mn, offset = V_BIAS8 ? 128 : kind == 8 ? 0 : m->offset;
+    const int np = V_NP, has_min = m->n_mn;
     int32_t u;
     int h, i, e, c;
     for (c = 0; c < nc; c++) /* the next group */
@@ -13037,17 +13726,15 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
         vf acc[V_NC][V_NP];
         AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
         for (u = 0; u < m->n; u++) {
-            vi w[V_NP][8];
             vf d[V_NP][2], dmin[V_NP];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
-                AIOSK__UNROLL
-                for (i = 0; i < 8; i++) w[e][i] = v_loadi(m->t[e].code[u * 8 + i] + h * V_W * 4);
                 d[e][0] = v_loadu(m->t[e].d[columns == 16 ? 2 * u : u] + h * V_W);
                 d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
                 dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
             }
-            V_NAME(times32)(kind, offset, columns, has_min, np, nc, w, d, dmin, x, xs, a, m->k + u, acc);
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind == 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, u * 8, h,
+                            d, dmin, x, xs, a, m->k + u, acc);
         }
         AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
     }
@@ -13069,10 +13756,10 @@ V_FN void V_NAME(step_scales)(const int kind, const int columns, const vi *sc, c
         t[1] = i_scale(kind, i_srl(a, 8));
     }
 }
-/* nc columns times step j (32 columns) of np panels: codes w, scales t; s += . x: block k of the first column */
-V_FN void V_NAME(times256)(const int kind, const int columns, const int np, const int nc, vi w[][8], vi t[][2], const uint8_t *x,
-                           uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
-    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind);
+/* nc columns times step j (32 columns) of np panels: codes, scales r; s += . x: the first column, k: its block */
+V_FN void V_NAME(times256)(const int kind, const int columns, const int np, const int nc, vi w[][8], const aiosk__codes *t, int h, vi r[][2],
+                           const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
+    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
     int c, e, f, i;
     AIOSK__UNROLL
     for (f = 0; f < 8; f += pair ? 2 * run : run) {
@@ -13081,25 +13768,25 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
 #define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
 #define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
         if (columns == 0) {
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], w[e][f], AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), AIOSK__X(f)))
         } else if (V_BIAS8 && kind == 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), w[e][f], AIOSK__X(f)))
-            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), w[e][f + run], AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), AIOSK__W(e, f + run), AIOSK__X(f + run)))
         } else if (V_BIAS8 && kind > 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), w[e][f], AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), AIOSK__W(e, f), AIOSK__X(f)))
         } else {
-            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), w[e][f], AIOSK__X(f)))
-            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), w[e][f + run], AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f), AIOSK__X(f)))
+            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f + run), AIOSK__X(f + run)))
         }
         AIOSK__UNROLL
         for (i = f + 1; i < f + run; i++) {
-            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], w[e][i], AIOSK__X(i)))
-            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], w[e][i + run], AIOSK__X(i + run)))
+            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), AIOSK__X(i)))
+            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], AIOSK__W(e, i + run), AIOSK__X(i + run)))
         }
         if (columns == 0) {
             AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         } else {
-            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], t[e][n == 4 && f >= 4]))
+            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
         }
 #undef AIOSK__Z
 #undef AIOSK__Z8
@@ -13107,7 +13794,7 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
     }
 }
 /* What is left to take off: offset * sum of scale * sum of x, where the products did not */
-#define AIOSK__LEFT(kind, offset, columns) ((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX) ? (offset) : 0)
+#define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
 V_FN vi V_NAME(left)(const int offset, vi s, const vi *sc, const uint8_t *sum16) {
     vi t = v_zeroi(), p[2];
     int i;
@@ -13152,17 +13839,18 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                 vf d, dmin;                                                                                            \
                 s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
                 V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
-                for (g = 0; g < 8; g += (kind) == 7 ? 1 : 4) {              /* a grid's step is long as it is */       \
+                enum { unroll = (kind) == 7 ? 1 : V_W == 16 ? 4 : 2 };      /* a grid's step is long as it is */       \
+                for (g = 0; g < 8; g += unroll) {                                                                      \
                     AIOSK__UNROLL                                                                                      \
-                    for (i = 0; i < ((kind) == 7 ? 1 : 4); i++) {                                                      \
+                    for (i = 0; i < unroll; i++) {                                                                     \
                         j = g + i;                                                                                     \
                         V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
                         V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
                         V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
-                        V_NAME(times256)(kind, columns, 1, 1, w, r, x, 0, a, k, j, s);                                 \
+                        V_NAME(times256)(kind, columns, 1, 1, w, NULL, h, r, x, 0, a, k, j, s);                                 \
                     }                                                                                                  \
                 }                                                                                                      \
-                if (AIOSK__LEFT(kind, offset, columns))                                                                \
+                if (AIOSK__LEFT(kind, offset, columns) != 0)                                                              \
                     s[0][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[0][0], sc, x + a.sum16 + k * 32);     \
                 o[h] = V_NAME(block_end)(x, a, k, d, dmin, mn, n_mn, s[0][0], o[h]);                                   \
             }                                                                                                          \
@@ -13170,7 +13858,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
     }
 #define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
     V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
-        enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
+        enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) != 0 && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
         int h, i, j;                                                                                                   \
         V_TABLES(AIOSK_##T);                                                                                           \
         (void)n;                                                                                                       \
@@ -13187,7 +13875,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                 V_STEP(AIOSK_##T, p, h, j, w, sc);                                                               \
                 AIOSK__UNROLL                                                                                          \
                 for (i = 0; i < 8; i++)                                                                                \
-                    v_storei(o->code[j * 8 + i] + h * V_W * 4, even ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+                    v_storei(o->code[j * 8 + i] + h * V_W * 4, even != 0 ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
             }                                                                                                          \
         }                                                                                                              \
     }
@@ -13206,20 +13894,18 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         vi s[V_NC][V_NP];
         AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
         for (j = 0; j < 8; j++) {
-            vi w[V_NP][8], t[V_NP][2];
+            vi r[V_NP][2];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
-                AIOSK__UNROLL
-                for (i = 0; i < 8; i++) w[e][i] = v_loadi(m->t[e].code[j * 8 + i] + h * V_W * 4);
-                t[e][0] = t[e][1] = w[e][0];
-                if (columns == 32) t[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
+                r[e][0] = r[e][1] = v_zeroi();
+                if (columns == 32) r[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
                 if (columns == 16) {
                     const vi b = i_srl(v_loadi(m->t[e].sc[j >> 1] + h * V_W), 16 * (j & 1));
-                    t[e][0] = i_scale(kind, b);
-                    t[e][1] = i_scale(kind, i_srl(b, 8));
+                    r[e][0] = i_scale(kind, b);
+                    r[e][1] = i_scale(kind, i_srl(b, 8));
                 }
             }
-            V_NAME(times256)(kind, columns, np, nc, w, t, x, xs, a, k, j, s);
+            V_NAME(times256)(kind, columns, np, nc, NULL, m->t, h, r, x, xs, a, k, j, s);
         }
         AIOSK__UNROLL
         for (e = 0; e < np; e++) {
@@ -13456,28 +14142,29 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 
 /* ---- one entry per type and layout ---- */
 #if V_W == 1
-#define AIOSK__FORM_A32(T, t, kind, offset, columns) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
 #else
-#define AIOSK__FORM_A32(T, t, kind, offset, columns) \
-    {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(one_##t), V_NAME(codes_##t)}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn) \
-    {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(one_##t), V_NAME(codes_##t)}
-AIOSK__A32(AIOSK__ONE)
-AIOSK__A256(AIOSK__ONE_K)
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, kind, offset, columns, (offset) == 0, one, V_NAME(codes_##t)}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, kind, offset, columns, n_mn, one, V_NAME(codes_##t)}
+AIOSK__A32_HOT(AIOSK__ONE)
+AIOSK__A256_HOT(AIOSK__ONE_K)
+AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
-#define AIOSK__X(T, t, kind, offset, columns) \
-    static const V_NAME(form) V_NAME(form_##t) = AIOSK__FORM_A32(T, t, kind, offset, columns); \
-    AIOSK__ENTRY(t)
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) \
-    static const V_NAME(form) V_NAME(form_##t) = AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn); \
-    AIOSK__ENTRY(t)
-#define AIOSK__ENTRY(t) \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); } \
+#define AIOSK__ENTRY(t, ...) /* form_t, rows_t, panels_t */                                                                        \
+    static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-AIOSK__A32(AIOSK__X)
-AIOSK__A256(AIOSK__XK)
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL))
+AIOSK__A32_HOT(AIOSK__X)
+AIOSK__A32_RARE(AIOSK__XR)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A256_RARE(AIOSK__XKR)
+AIOSK__GRIDS(AIOSK__XKR)
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
 #define V_GRIDS(x) V_NAME(x)
@@ -13520,19 +14207,27 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 /* ======== kernels/matmul_undef.inc, continued ======== */
 /* matmul_undef.inc: takes back the macros of lanes.inc and matmul.inc, and the products. */
+#undef AIOSK__XKR
 #undef AIOSK__XK
+#undef AIOSK__XR
 #undef AIOSK__X
 #undef AIOSK__ENTRY
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
 #undef AIOSK__CODES_K
 #undef AIOSK__ONE_K
+#undef AIOSK__CODES
 #undef AIOSK__ONE
 #undef AIOSK__LEFT
 #undef AIOSK__EVEN
 #undef AIOSK__GRIDS
 #undef AIOSK__A256
+#undef AIOSK__A256_HOT
+#undef AIOSK__A256_RARE
 #undef AIOSK__A32
+#undef AIOSK__A32_HOT
+#undef AIOSK__A32_RARE
+#undef AIOSK__W
 #undef AIOSK__EACH
 #undef V_TABLES
 #undef V_STEP

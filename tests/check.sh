@@ -160,7 +160,7 @@ exports_only() {    # exports_only OBJECT NAMES
 }
 
 # x86: instructions with a VEX or EVEX prefix (their names begin with v), mask registers and wide registers belong to
-# functions named _avx2 or _avx512; the 512-bit set to _avx512 alone. A CPU without them must never meet one.
+# functions named after a set; those of 512 bits to _avx512 and _avx512vbmi alone. A CPU without them must never meet one.
 wide_code() {       # wide_code OBJECT
     objdump -d --no-show-raw-insn "$dir/$1" >"$dir/asm" || return 1
     $AWK '
@@ -168,8 +168,8 @@ wide_code() {       # wide_code OBJECT
             name = $2
             gsub(/[<>:]/, "", name)
             sub(/(\.(part|constprop|isra|cold|lto_priv)(\.[0-9]+)?)+$/, "", name)
-            two = name ~ /_avx2$/
-            five = name ~ /_avx512$/
+            two = name ~ /_(avx2|avxvnni)$/
+            five = name ~ /_avx512(vbmi)?$/
             n_functions++
             next
         }
@@ -194,7 +194,7 @@ freestanding() {    # no threads, files or clock: nothing but memory functions
 }
 no_simd() {
     compile "$CC" nosimd.o -std=c99 -O1 -DAIOSK_NO_SIMD "$dir/lib.c" || return 1
-    nm "$dir/nosimd.o" | grep -E '_(avx2|avx512|neon)' && { echo "names of vector code are left"; return 1; }
+    nm "$dir/nosimd.o" | grep -E '_(avx2|avxvnni|avx512|neon)' && { echo "names of vector code are left"; return 1; }
     return 0
 }
 without() {         # without MACRO NAMES: the macro compiles and takes the names away
@@ -217,7 +217,7 @@ else
     skip "symbols" "no nm"
 fi
 case $($CC -dumpmachine 2>/dev/null) in
-    x86_64*) if has objdump; then check "wide registers in _avx2 and _avx512 alone" wide_code lib.o
+    x86_64*) if has objdump; then check "wide registers in functions of their sets alone" wide_code lib.o
              else skip "wide registers" "no objdump"; fi ;;
 esac
 

@@ -220,6 +220,52 @@ static void test_type(int type, int n_in, int quick) {
     free(q);
 }
 
+/* More columns than go through the loops at once: each as if it were alone. */
+static void test_many_columns(int type, int quick) {
+    enum { N = 512, R = 33, C = 133 };
+    const aiosk_type *t = aiosk_type_info(type);
+    const size_t row_bytes = (size_t)aiosk_row_bytes(type, N), stride = (size_t)aiosk_act_bytes((int)t->family, N);
+    guard gx = guard_new(stride * C);
+    uint8_t *rows = (uint8_t *)malloc(row_bytes * 48), *panels = (uint8_t *)malloc(row_bytes * 48);
+    float *x = (float *)malloc(sizeof(float) * N * C), *want = (float *)malloc(sizeof(float) * R * C);
+    float *y = (float *)malloc(sizeof(float) * R * C);
+    int isa, layout, c, i;
+    random_blocks(type, rows, row_bytes / t->n_bytes * R);
+    for (i = 0; i < N * C; i++) x[i] = test_randf(&rng);
+    for (i = 0; i < R; i += 16) aiosk_pack_panel(type, rows + row_bytes * (size_t)i, R - i < 16 ? R - i : 16, N, panels + row_bytes * (size_t)i);
+    for (c = 0; c < C; c++) aiosk_select(AIOSK_ISA_SCALAR)->quantize[t->family](x + c * N, N, gx.p + (size_t)c * stride);
+    for (isa = 1; isa < AIOSK_N_ISA; isa++) {
+        const aiosk_isa *k = aiosk_select(isa);
+        if (!k || (quick && isa == AIOSK_ISA_SCALAR)) continue;
+        for (layout = 0; layout < AIOSK_N_LAYOUTS; layout++) {
+            aiosk_matmul m;
+            memset(&m, 0, sizeof m);
+            m.w = layout == AIOSK_PANELS ? panels : rows;
+            m.x_stride = stride;
+            m.y_stride = R;
+            m.n_in = N;
+            m.row1 = R;
+            for (c = 0; c < C; c++) {
+                m.x = gx.p + (size_t)c * stride;
+                m.y = want + c * R;
+                m.n_cols = 1;
+                k->matmul[type][layout](&m);
+            }
+            m.x = gx.p;
+            m.y = y;
+            m.n_cols = C;
+            k->matmul[type][layout](&m);
+            if (!CHECK(memcmp(y, want, sizeof(float) * R * C) == 0)) printf("    %s %s layout %d: many columns differ\n", k->name, t->name, layout);
+        }
+    }
+    free(rows);
+    free(panels);
+    free(x);
+    free(want);
+    free(y);
+    guard_free(&gx);
+}
+
 /* Columns are the same bytes on every set, codes and scales those of the definition. */
 static void test_quantize(void) {
     enum { N = 2560 };
@@ -305,6 +351,7 @@ int main(int argc, char **argv) {
         static const int n_flt[] = {1, 16, 39, 100}, times[] = {1, 2, 3, 4};
         const aiosk_type *t = aiosk_type_info(type);
         if (!t || t->family == AIOSK_RAW) continue;
+        if (t->family != AIOSK_FLT) test_many_columns(type, quick);
         for (i = 0; i < (quick ? 3 : 4); i++) {
             const int nw = (int)t->n_weights;
             test_type(type, t->family == AIOSK_FLT ? n_flt[i] : i == 3 ? (t->family == AIOSK_A256 ? 1280 : nw * 17) : nw * times[i], quick);

@@ -151,7 +151,7 @@ AIOSK__INLINE aiosk__a256 aiosk__a256_parts(int32_t n_in) {
 AIOSK__INLINE int32_t aiosk__pair_at(int32_t i) { return (i & ~3) | (i & 1) << 1 | (i & 2) >> 1; }
 
 /* Sum of 8 codes: as unsigned bytes in one word, in pairs, then by a multiplication into the top 16 bits. */
-AIOSK__INLINE int32_t aiosk__sum8(const int8_t *q) {
+AIOSK__INLINE int32_t aiosk__sum_of_8(const int8_t *q) {
     const uint64_t m = 0x00FF00FF00FF00FFu;
     uint64_t v;
     memcpy(&v, q, 8);
