@@ -44,7 +44,7 @@ typedef struct options {
     int32_t n_words;
     int32_t *tokens;                                /* --tokens, or the ids on the command line */
     int32_t n_tokens;
-    int32_t n, runs, threads, ctx, chunk, window, isa, kv, numerics, against, special, json, hash;
+    int32_t n, runs, depth, threads, ctx, chunk, window, isa, kv, numerics, against, special, json, hash;
     int32_t top_k;
     double temp, top_p, min_p, repeat;
     uint64_t seed, ram, deadline_us;
@@ -219,10 +219,11 @@ static void feed(session *s, const int32_t *ids, int32_t n, uint32_t flags) {
     aios_error err = { 0 };
     need(aios_feed(s->ctx, 0, ids, (uint64_t)n, flags, &err), &err);
 }
-static void restart(session *s) {
+static void cut(session *s, int32_t n) {
     aios_error err = { 0 };
-    need(aios_seq_truncate(s->ctx, 0, 0, &err), &err);
+    need(aios_seq_truncate(s->ctx, 0, n, &err), &err);
 }
+static void restart(session *s) { cut(s, 0); }
 
 /* ---- text and files ---------------------------------------------------------------------------------------- */
 static char *read_all(const char *path, uint64_t *n) {         /* path "-": stdin */
@@ -594,32 +595,42 @@ static double read_bandwidth(int32_t n_threads) {
     return median(speed, 5);
 }
 
+static const char *const kv_names[] = { "f32", "f16", "i8" };
+
 /* ---- bench ------------------------------------------------------------------------------------------------- */
 static int bench(const options *o) {
     session s;
     aios_counters c;
     char *end;
     long n_wanted = o->prompt ? strtol(o->prompt, &end, 10) : 256;
-    int32_t n_prompt = (int32_t)n_wanted, i, r, *ids;
+    int32_t n_prompt = (int32_t)n_wanted, n_all, i, r, *ids;
     double *pre, *dec, *tmp, read_gb_s, pre_median, dec_median, used, per[4];
     if (n_wanted < 1 || n_wanted > 1 << 24 || (o->prompt && *end)) die_usage("-p is a number of tokens here, not '%s'", o->prompt);
     if (o->n < 1) die_usage("-n must be at least 1");
     open_model(&s, o, 0);
-    open_context(&s, o, n_prompt + o->n, 0);
-    ids = (int32_t *)xmalloc((size_t)(n_prompt + o->n) * sizeof *ids);
-    for (i = 0; i < n_prompt + o->n; i++) ids[i] = (int32_t)((uint32_t)(i + 1) * 2654435761u % (uint32_t)s.info.n_vocab);
+    if ((int64_t)o->depth + n_prompt + o->n > 1 << 28) die_usage("%.0f tokens are too many", (double)o->depth + n_prompt + o->n);
+    n_all = o->depth + n_prompt + o->n;
+    open_context(&s, o, n_all, 0);
+    if (s.plan.n_ctx < n_all) die_usage("-c %d is too small for %d tokens", s.plan.n_ctx, n_all);
+    ids = (int32_t *)xmalloc((size_t)n_all * sizeof *ids);
+    for (i = 0; i < n_all; i++) ids[i] = (int32_t)((uint32_t)(i + 1) * 2654435761u % (uint32_t)s.info.n_vocab);
     pre = (double *)xmalloc((size_t)o->runs * 3 * sizeof *pre);
     dec = pre + o->runs;
     tmp = dec + o->runs;
+    if (o->depth) {                                             /* what is there before the clock starts, once for all runs */
+        feed(&s, ids, o->depth, AIOS_FEED_NO_LOGITS);
+        while (advance(&s, o, 1) == AIOS_MORE) {}
+    }
     for (r = -1; r < o->runs; r++) {                            /* -1: to warm up */
-        uint64_t t0 = aios_now_ns(s.ctx), t1, t2;
-        restart(&s);
-        feed(&s, ids, n_prompt, 0);
+        uint64_t t0, t1, t2;
+        cut(&s, o->depth);
+        t0 = aios_now_ns(s.ctx);
+        feed(&s, ids + o->depth, n_prompt, 0);
         while (advance(&s, o, 0) == AIOS_MORE) {}
         t1 = aios_now_ns(s.ctx);
         aios_counters_reset(s.ctx);
         for (i = 0; i < o->n; i++) {
-            feed(&s, ids + n_prompt + i, 1, 0);
+            feed(&s, ids + o->depth + n_prompt + i, 1, 0);
             while (advance(&s, o, 0) == AIOS_MORE) {}
         }
         t2 = aios_now_ns(s.ctx);
@@ -642,14 +653,14 @@ static int bench(const options *o) {
     memcpy(tmp, dec, (size_t)o->runs * sizeof *tmp);
     dec_median = median(tmp, o->runs);
     if (o->json) {
-        printf("{\"threads\": %d, \"isa\": \"%s\", \"prefill_tok_s\": %.3f, \"decode_tok_s\": %.3f, \"runs\": [", s.plan.n_threads,
-               aiosk_select(s.plan.isa)->name, pre_median, dec_median);
+        printf("{\"threads\": %d, \"isa\": \"%s\", \"kv\": \"%s\", \"depth\": %d, \"prefill_tok_s\": %.3f, \"decode_tok_s\": %.3f, \"runs\": [", s.plan.n_threads,
+               aiosk_select(s.plan.isa)->name, kv_names[s.plan.kv_type], o->depth, pre_median, dec_median);
         for (r = 0; r < o->runs; r++) printf("%s{\"prefill_tok_s\": %.3f, \"decode_tok_s\": %.3f}", r ? ", " : "", pre[r], dec[r]);
         printf("], \"read_gb_s\": %.3f, \"bytes_per_token\": {\"weights\": %.0f, \"kv\": %.0f, \"activations\": %.0f, \"streamed\": %.0f}}\n",
                read_gb_s, per[0], per[1], per[2], per[3]);
     } else {
-        printf("%d threads, %s, %d runs; medians\n", s.plan.n_threads, aiosk_select(s.plan.isa)->name, o->runs);
-        printf("prefill  %10.2f tok/s   (%d tokens)\ndecode   %10.2f tok/s   (%d tokens after them)\n", pre_median, n_prompt, dec_median, o->n);
+        printf("%d threads, %s, cache %s, %d runs; medians\n", s.plan.n_threads, aiosk_select(s.plan.isa)->name, kv_names[s.plan.kv_type], o->runs);
+        printf("prefill  %10.2f tok/s   (%d tokens after %d)\ndecode   %10.2f tok/s   (%d tokens after them)\n", pre_median, n_prompt, o->depth, dec_median, o->n);
         printf("read     %10.3f MB/token (weights %.3f, kv %.3f, streamed %.3f)\n", (per[0] + per[1] + per[3]) * 1e-6, per[0] * 1e-6, per[1] * 1e-6, per[3] * 1e-6);
         used = (per[0] + per[1]) * dec_median * 1e-7 / read_gb_s;
         printf("memory   %10.2f GB/s read by these threads; decode reads %.1f %% of that%s\n", read_gb_s, used,
@@ -664,7 +675,6 @@ static int bench(const options *o) {
 /* ---- plan -------------------------------------------------------------------------------------------------- */
 static int plan(const options *o) {
     static const char *const layouts[] = { "rows", "panels" };
-    static const char *const kv_names[] = { "f32", "f16", "i8" };
     session s;
     aios_plan_desc d;
     const aios_plan *p = &s.plan;
@@ -765,6 +775,7 @@ static const option option_table[] = {
     { "-f",            "s", "FILE",   "a text file, - is stdin",                              RUN | PPL | TOKENIZE, AT(file),   0, 0      },
     { "-n",            "i", "N",      "tokens to generate; ppl: most windows",                RUN | BENCH | PPL, AT(n),        0, BIG    },
     { "-r",            "i", "N",      "how often to measure",                                 BENCH,           AT(runs),        1, 10000  },
+    { "-d",            "i", "N",      "tokens that are in the cache before the clock starts", BENCH,           AT(depth),       0, BIG    },
     { "-t",            "i", "N",      "threads",                                              PLANS | QUANTIZE,           AT(threads),     1, 256    },
     { "-c",            "i", "N",      "context: the most tokens that are held",               PLANS,           AT(ctx),         1, BIG    },
     { "--ctx",         "i", "N",      "the same",                                             PLANS,           AT(ctx),         1, BIG    },
