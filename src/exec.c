@@ -1,5 +1,5 @@
 /* exec.c: runs the program over one pass: phase by phase, task by task, until done or until the deadline. The position
- * (phase, next task) is all the state there is: a run that was stopped goes on where it was. Workers take the next
+ * (phase, round, next task) is all the state there is: a run that was stopped goes on where it was. Workers take the next
  * task from a counter, so which worker runs what is left to chance, and no result depends on it. */
 
 typedef struct aios__sequence {
@@ -64,11 +64,15 @@ static void aios__phase_work(aios_context *c, int32_t worker) {
         if (aios__load(&c->cancel) || (c->deadline && aios__now(c) >= c->deadline)) aios__store(&c->stop, 1);
     }
 }
-/* After all workers have left the phase: goes to the next one if it is finished. */
-static void aios__phase_leave(aios_context *c) {
-    if (aios__load(&c->next) >= c->n_tasks) {
+/* After all workers have left the phase: goes to the next round or phase if it is finished. A phase of one task is done
+ * here and now: the others would wait for it all the same, and a barrier is saved. */
+static void aios__phase_leave(aios_context *c, int32_t worker) {
+    while (aios__load(&c->next) >= c->n_tasks) {
         c->count.n_tasks += (uint64_t)c->n_tasks;
-        aios__phase_enter(c, c->op1);
+        if (++c->run.round < aios__op_rounds(&c->prog.op[c->op0], &c->run)) aios__store(&c->next, 0);
+        else { c->run.round = 0; aios__phase_enter(c, c->op1); }
+        if (aios__exec_done(c) || c->n_tasks > 1) break;
+        aios__phase_work(c, worker);
     }
     c->halt = aios__load(&c->stop) || aios__exec_done(c);
 }
@@ -81,7 +85,7 @@ static void aios__exec_walk(void *arg, int32_t worker) {
     while (!halt) {
         aios__phase_work(c, worker);
         if (aios__barrier_arrive(&c->pool, &gen)) {
-            aios__phase_leave(c);
+            aios__phase_leave(c, worker);
             halt = c->halt;
             aios__barrier_release(&c->pool);
         } else {
@@ -114,7 +118,7 @@ static int32_t aios__exec(aios_context *c, uint64_t deadline) {
         int32_t n = c->plan.n_threads < c->n_tasks ? c->plan.n_threads : c->n_tasks;
         if (c->desc.parallel_for && n > 1) c->desc.parallel_for(c->desc.parallel_user, n, aios__exec_lent, c);
         else aios__phase_work(c, 0);
-        aios__phase_leave(c);
+        aios__phase_leave(c, 0);
     }
     aiosk_fp_end(fp);
     return aios__exec_done(c);
@@ -125,12 +129,12 @@ static int32_t aios__exec(aios_context *c, uint64_t deadline) {
  * waits gets at least one token in if there is room: a long prompt does not hold up its neighbours. */
 static void aios__pass_gather(aios_context *c) {
     aios__pass *p = &c->pass;
-    int32_t s, later = 0, per_block = aios__attend_tokens(&c->model->hp);
+    int32_t i, s, later = 0, per_block = aios__attend_tokens(&c->model->hp);
     p->n = p->n_out = p->n_blocks = 0;
     for (s = 0; s < c->plan.n_seq; s++) later += c->seq[s].n_done < c->seq[s].n_fed;
     for (s = 0; s < c->plan.n_seq; s++) {
         aios__sequence *q = &c->seq[s];
-        int32_t i, most, in_block = 0;
+        int32_t most, in_block = 0;
         if (q->n_done == q->n_fed) continue;
         later--;
         most = c->plan.n_batch - later > p->n ? c->plan.n_batch - later : p->n + 1;      /* one place for each that comes later */
@@ -146,6 +150,14 @@ static void aios__pass_gather(aios_context *c) {
         aios__kv_grow(&c->kv, s, i);
     }
     p->block[p->n_blocks] = p->n;
+    for (i = 0; i < 2; i++) p->n_runs[i] = 1;
+    for (i = 0; i < p->n_blocks; i++) {
+        int32_t first = p->pos[p->block[i]], last = p->pos[p->block[i + 1] - 1] / AIOS__RUN_POS, n;
+        n = last + 1;
+        if (n > p->n_runs[0]) p->n_runs[0] = n;
+        n = last - aios__attend_first(c->model->hp.window, first) / AIOS__RUN_POS + 1;
+        if (n > p->n_runs[1]) p->n_runs[1] = n;
+    }
 }
 static void aios__pass_finish(aios_context *c) {
     const aios__pass *p = &c->pass;
@@ -189,6 +201,7 @@ static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *er
     while (c->running || aios__waiting(c)) {
         if (!c->running) {
             aios__pass_gather(c);
+            c->run.round = 0;
             aios__phase_enter(c, 0);
             c->running = 1;
         }

@@ -16,7 +16,8 @@ typedef struct aios__acts {
 
 /* The tokens that go through the program together. */
 typedef struct aios__pass {
-    int32_t n, n_out, n_blocks, reserved;
+    int32_t n, n_out, n_blocks;
+    int32_t n_runs[2];                  /* most runs of keys that a block sees: in all positions, in the window */
     int32_t *id, *seq, *pos;            /* [n_batch]                                                        */
     int32_t *out;                       /* [n_outputs] which of the tokens get logits                       */
     int32_t *block;                     /* [n_batch + 1] first token of each attention block (one sequence) */
@@ -31,6 +32,10 @@ typedef struct aios__run {              /* what an op's tasks can see           
     char *work;                         /* [n_threads][work_bytes]                                          */
     uint64_t work_bytes;
     uint64_t *kv_read;                  /* [n_threads][8] bytes of cache read, a line each                  */
+    int32_t round;                      /* how often the phase has run before: ATTEND                       */
+    int32_t n_slots;                    /* tokens that `part` holds a result for                            */
+    float *state;                       /* [2][n_batch][n_head] maximum and sum of what att holds           */
+    float *part;                        /* results of single runs: [n_slots][n_head][hp_v], then the same [2][n_slots][n_head] */
 } aios__run;
 typedef void (*aios__op_fn)(const struct aios__op *op, const aios__run *r, int32_t task, int32_t worker);
 
@@ -144,68 +149,116 @@ static void aios__op_heads(const aios__op *op, const aios__run *r, int32_t t, in
                                  k + (int64_t)h * hp->hd_k, v + (int64_t)h * hp->hd_v, hp->hd_k, hp->hd_v);
 }
 
-/* Attention is cut into tasks of (block of tokens of one sequence, key/value head, part of its query heads), so that a
- * tile is read once for up to AIOS__MAX_Q queries. */
-enum { AIOS__MAX_Q = 32 };
+/* Attention is cut into tasks of (block of tokens of one sequence, key/value head, part of its query heads, run of keys), so that
+ * a tile is read once for up to AIOS__MAX_Q queries. A token's runs are put together in ascending order, always. There
+ * are two ways, which give the same bits:
+ *   spread  few tokens: all runs at once, each leaves its result in a slot; ATTEND_END merges the slots of a token
+ *   rounds  many tokens: the phase runs once for each run, and its tasks merge into what the rounds before them left, so
+ *           that the room needed does not grow with the context. A round has a task for each block and head           */
+enum { AIOS__MAX_Q = 32, AIOS__RUN_POS = AIOSK_RUN * AIOSK_TILE };
 static int32_t aios__attend_parts(const aios__hp *hp) { return (hp->n_head / hp->n_head_kv + AIOS__MAX_Q - 1) / AIOS__MAX_Q; }
 static int32_t aios__attend_heads(const aios__hp *hp) { int32_t g = hp->n_head / hp->n_head_kv, n = aios__attend_parts(hp); return (g + n - 1) / n; }
 static int32_t aios__attend_tokens(const aios__hp *hp) { return AIOS__MAX_Q / aios__attend_heads(hp); }
+/* Slots for a context: four tokens may be spread over 16 Ki positions, one over any number. */
+static int32_t aios__attend_slots(int32_t n_ctx) {
+    int32_t runs = (int32_t)(((int64_t)n_ctx + AIOS__RUN_POS - 1) / AIOS__RUN_POS);
+    return runs < 2 ? 0 : runs > 128 ? runs : 4 * runs > 128 ? 128 : 4 * runs;
+}
+/* The first position that a token sees. */
+static inline int32_t aios__attend_first(int32_t window, int32_t pos) { return window && pos >= window ? pos - window + 1 : 0; }
+static inline int32_t aios__attend_n_runs(const aios__op *op, const aios__run *r) { return r->pass->n_runs[op->window != 0]; }
+static inline int32_t aios__attend_spread(const aios__op *op, const aios__run *r) {
+    int32_t n = aios__attend_n_runs(op, r);
+    return n > 1 && n <= r->n_slots / r->pass->n;
+}
+/* How often the phase that begins with this op runs. */
+static int32_t aios__op_rounds(const aios__op *op, const aios__run *r) {
+    return op->per != AIOS__PER_HEAD || aios__attend_spread(op, r) ? 1 : aios__attend_n_runs(op, r);
+}
 
-typedef struct aios__attend_work { float *q, *o, *m, *l, *scores, *d8; int8_t *q8; int32_t *lo, *hi; } aios__attend_work;
+typedef struct aios__attend_work { float *q, *o, *m, *l, *d8; void *scratch; int8_t *q8; int32_t *lo, *hi; } aios__attend_work;
 static void aios__attend_layout(aios__attend_work *w, aios__bump *b, const aios__hp *hp) {
     uint64_t n = (uint64_t)(aios__attend_heads(hp) * aios__attend_tokens(hp));
-    w->q      = (float *)aios__take(b, n * (uint64_t)hp->hd_k * 4, 64);
-    w->o      = (float *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_v, 16) * 4, 64);
-    w->q8     = (int8_t *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_k, 16), 64);
-    w->scores = (float *)aios__take(b, AIOSK_ATTEND_SCRATCH(n), 64);
-    w->m      = (float *)aios__take(b, n * 4, 64);
-    w->l      = (float *)aios__take(b, n * 4, 64);
-    w->d8     = (float *)aios__take(b, n * 4, 64);
-    w->lo     = (int32_t *)aios__take(b, n * 4, 64);
-    w->hi     = (int32_t *)aios__take(b, n * 4, 64);
+    w->q       = (float *)aios__take(b, n * (uint64_t)hp->hd_k * 4, 64);
+    w->o       = (float *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_v, 16) * 4, 64);
+    w->q8      = (int8_t *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_k, 16), 64);
+    w->scratch = aios__take(b, AIOSK_ATTEND_SCRATCH(n), 64);
+    w->m       = (float *)aios__take(b, n * 4, 64);
+    w->l       = (float *)aios__take(b, n * 4, 64);
+    w->d8      = (float *)aios__take(b, n * 4, 64);
+    w->lo      = (int32_t *)aios__take(b, n * 4, 64);
+    w->hi      = (int32_t *)aios__take(b, n * 4, 64);
 }
+static inline int32_t aios__clamp(int32_t x, int32_t lo, int32_t hi) { return x < lo ? lo : x > hi ? hi : x; }
+
 static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
     const aios__hp *hp = r->hp;
     const aios__pass *ps = r->pass;
     int32_t parts = aios__attend_parts(hp), heads = aios__attend_heads(hp), group = hp->n_head / hp->n_head_kv;
-    int32_t part = task % parts, kvh = task / parts % hp->n_head_kv, block = task / parts / hp->n_head_kv;
+    int32_t spread = aios__attend_spread(op, r), n_runs = spread ? aios__attend_n_runs(op, r) : 1;
+    int32_t run = spread ? task % n_runs : r->round, part = task / n_runs % parts, kvh = task / n_runs / parts % hp->n_head_kv, block = task / n_runs / parts / hp->n_head_kv;
     int32_t h0 = kvh * group + part * heads, n_h = group - part * heads < heads ? group - part * heads : heads;
-    int32_t t0 = ps->block[block], n_t = ps->block[block + 1] - t0, n_q = n_h * n_t, hp_k = (hp->hd_k + 15) / 16 * 16, hp_v = (hp->hd_v + 15) / 16 * 16;
-    int32_t t, h, i, pos, first, n_read = 0, last = ps->pos[t0 + n_t - 1];
+    int32_t t0 = ps->block[block], n_t = ps->block[block + 1] - t0, hp_k = (hp->hd_k + 15) / 16 * 16, hp_v = (hp->hd_v + 15) / 16 * 16;
+    int32_t first = aios__attend_first(op->window, ps->pos[t0]), end = ps->pos[t0 + n_t - 1] + 1;       /* what the block sees */
+    int32_t base = (first / AIOS__RUN_POS + run) * AIOS__RUN_POS, t, h, i;
+    float *state_m = r->state, *state_l = state_m + (uint64_t)op->n_in * (uint64_t)hp->n_head;
+    const void *tile[AIOSK_RUN];
     aios__attend_work w;
     aios__bump b;
     aiosk_attend a;
+    for (t = 0; t < n_t && !spread && run == 0; t++) memset(state_l + (int64_t)(t0 + t) * hp->n_head + h0, 0, (uint64_t)n_h * 4);
+    if (base >= end) {                  /* another block has more runs than this one: an empty result */
+        for (t = 0; t < n_t && spread; t++)
+            memset(r->part + (int64_t)r->n_slots * hp->n_head * (hp_v + 1) + ((int64_t)(t0 + t) * n_runs + run) * hp->n_head + h0, 0, (uint64_t)n_h * 4);
+        return;
+    }
     b.base = aios__work(r, worker); b.used = 0;
     aios__attend_layout(&w, &b, hp);
     memset(&a, 0, sizeof a);
-    a.q = w.q; a.q8 = w.q8; a.q8_d = w.d8; a.m = w.m; a.l = w.l; a.o = w.o; a.scores = w.scores; a.lo = w.lo; a.hi = w.hi;
+    a.tile = tile; a.q = w.q; a.q8 = w.q8; a.q8_d = w.d8; a.m = w.m; a.l = w.l; a.o = w.o; a.scratch = w.scratch; a.lo = w.lo; a.hi = w.hi;
     a.scale = hp->score_scale; a.softcap = hp->score_cap;
-    a.n_q = n_q; a.hd_k = hp->hd_k; a.hd_v = hp->hd_v; a.q_stride = hp->hd_k;
-    for (t = i = 0; t < n_t; t++) for (h = 0; h < n_h; h++, i++) {
-        memcpy(w.q + (int64_t)i * hp->hd_k, op->x + (uint64_t)(t0 + t) * op->x_stride + (int64_t)(h0 + h) * hp->hd_k, (uint64_t)hp->hd_k * 4);
-        if (r->kv->type == AIOSK_KV_I8) r->k->quantize_head(w.q + (int64_t)i * hp->hd_k, hp->hd_k, w.q8 + (int64_t)i * hp_k, &w.d8[i]);
-        w.m[i] = AIOSK_NEG_INF; w.l[i] = 0;
-    }
-    memset(w.o, 0, (uint64_t)n_q * (uint64_t)hp_v * 4);
-    first = op->window && ps->pos[t0] >= op->window ? ps->pos[t0] - op->window + 1 : 0;
-    for (pos = first / AIOSK_TILE * AIOSK_TILE; pos <= last; pos += AIOSK_TILE) {
-        for (t = i = 0; t < n_t; t++) {
-            int32_t p = ps->pos[t0 + t], lo = op->window && p >= op->window ? p - op->window + 1 - pos : 0, hi = p + 1 - pos;
-            lo = lo < 0 ? 0 : lo > AIOSK_TILE ? AIOSK_TILE : lo;
-            hi = hi < 0 ? 0 : hi > AIOSK_TILE ? AIOSK_TILE : hi;
-            for (h = 0; h < n_h; h++, i++) { w.lo[i] = lo; w.hi[i] = hi; }
+    a.n_q = n_h * n_t; a.hd_k = hp->hd_k; a.hd_v = hp->hd_v; a.q_stride = hp->hd_k;
+    for (t = i = 0; t < n_t; t++) {
+        int32_t p = ps->pos[t0 + t], lo = aios__clamp(aios__attend_first(op->window, p) - base, 0, AIOS__RUN_POS), hi = aios__clamp(p + 1 - base, 0, AIOS__RUN_POS);
+        for (h = 0; h < n_h; h++, i++) {
+            memcpy(w.q + (int64_t)i * hp->hd_k, op->x + (uint64_t)(t0 + t) * op->x_stride + (int64_t)(h0 + h) * hp->hd_k, (uint64_t)hp->hd_k * 4);
+            if (r->kv->type == AIOSK_KV_I8) r->k->quantize_head(w.q + (int64_t)i * hp->hd_k, hp->hd_k, w.q8 + (int64_t)i * hp_k, &w.d8[i]);
+            w.lo[i] = lo; w.hi[i] = hi;
         }
-        a.tile = aios__kv_tile(r->kv, ps->seq[t0], op->layer, kvh, pos);
-        r->k->attend[r->kv->type](&a);
-        n_read += (last + 1 - pos < AIOSK_TILE ? last + 1 - pos : AIOSK_TILE) - (first > pos ? first - pos : 0);
     }
-    r->kv_read[(int64_t)worker * 8] += r->kv->tile_bytes / AIOSK_TILE * (uint64_t)n_read;
-    for (t = i = 0; t < n_t; t++) for (h = 0; h < n_h; h++, i++)
-        r->k->scale(w.o + (int64_t)i * hp_v, 1.0f / w.l[i], hp->hd_v, op->y + (uint64_t)(t0 + t) * op->y_stride + (int64_t)(h0 + h) * hp->hd_v);
+    if (end > base + AIOS__RUN_POS) end = base + AIOS__RUN_POS;
+    if (first < base) first = base;
+    for (i = first / AIOSK_TILE * AIOSK_TILE; i < end; i += AIOSK_TILE) tile[(i - base) / AIOSK_TILE] = aios__kv_tile(r->kv, ps->seq[t0], op->layer, kvh, i);
+    a.n_tiles = (end - base + AIOSK_TILE - 1) / AIOSK_TILE;     /* those before `first` are not looked at */
+    r->k->attend[r->kv->type](&a);
+    r->kv_read[(int64_t)worker * 8] += r->kv->tile_bytes / AIOSK_TILE * (uint64_t)(end - first);
+    for (t = i = 0; t < n_t; t++, i += n_h) {
+        if (spread) {
+            int64_t slot = ((int64_t)(t0 + t) * n_runs + run) * hp->n_head + h0, all = (int64_t)r->n_slots * hp->n_head;
+            memcpy(r->part + slot * hp_v, w.o + (int64_t)i * hp_v, (uint64_t)n_h * (uint64_t)hp_v * 4);
+            memcpy(r->part + all * hp_v + slot, w.m + i, (uint64_t)n_h * 4);
+            memcpy(r->part + all * hp_v + all + slot, w.l + i, (uint64_t)n_h * 4);
+        } else {
+            int64_t at = (int64_t)(t0 + t) * hp->n_head + h0;
+            r->k->attend_merge(n_h, hp->hd_v, state_m + at, state_l + at, op->y + (uint64_t)(t0 + t) * op->y_stride + (int64_t)h0 * hp->hd_v, hp->hd_v,
+                               w.m + i, w.l + i, w.o + (int64_t)i * hp_v, hp_v);
+        }
+    }
 }
-static void aios__op_forms(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+/* The end of attention for one token: merges its runs if they were spread, divides by the sum, and makes the forms. */
+static void aios__op_attend_end(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    const aios__hp *hp = r->hp;
+    int64_t at = (int64_t)t * hp->n_head, all = (int64_t)r->n_slots * hp->n_head;
+    int32_t hp_v = (hp->hd_v + 15) / 16 * 16, h, i, n = aios__attend_spread(op, r) ? aios__attend_n_runs(op, r) : 0;
+    float *y = op->x + (uint64_t)t * op->x_stride, *m = r->state + at, *l = m + (uint64_t)op->n_in * (uint64_t)hp->n_head;
     (void)worker;
-    aios__forms(r, &op->out, t, op->x + (uint64_t)t * op->x_stride);
+    if (n) memset(l, 0, (uint64_t)hp->n_head * 4);
+    for (i = 0; i < n; i++) {
+        int64_t slot = ((int64_t)t * n + i) * hp->n_head;
+        r->k->attend_merge(hp->n_head, hp->hd_v, m, l, y, hp->hd_v, r->part + all * hp_v + slot, r->part + all * hp_v + all + slot, r->part + slot * hp_v, hp_v);
+    }
+    for (h = 0; h < hp->n_head; h++) r->k->scale(y + (int64_t)h * hp->hd_v, 1.0f / l[h], hp->hd_v, y + (int64_t)h * hp->hd_v);
+    aios__forms(r, &op->out, t, y);
 }
 static void aios__op_act(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
     float *x = op->x + (uint64_t)t * op->x_stride;
@@ -224,7 +277,7 @@ static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
     switch (op->per) {
     case AIOS__PER_TOKEN: return n;
     case AIOS__PER_ROWS:  return n ? (op->n_out + op->rows_per_task - 1) / op->rows_per_task : 0;
-    default:              return r->pass->n_blocks * r->hp->n_head_kv * aios__attend_parts(r->hp);
+    default:              return r->pass->n_blocks * r->hp->n_head_kv * aios__attend_parts(r->hp) * (aios__attend_spread(op, r) ? aios__attend_n_runs(op, r) : 1);
     }
 }
 
@@ -274,7 +327,7 @@ AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, int32_t n
 typedef struct aios__build {
     const aios_model *m;
     const aiosk_isa *k;
-    int32_t n_batch, n_outputs, n_threads, numerics;
+    int32_t n_ctx, n_batch, n_outputs, n_threads, numerics;
     aios__op *op;                       /* NULL = count                                                     */
     uint32_t n_ops, n_phases;
     uint64_t w_bytes, row_bytes, act_bytes;     /* per decoded token                                        */
@@ -284,6 +337,7 @@ typedef struct aios__build {
     double *freq;                       /* [n_rot / 2] in the context's META                                */
     float rope_mult;
     float *x, *qkv, *att, *ffn, *tmp, *cs, *logits;     /* of all tokens of a pass                          */
+    float *state, *part;                /* as in aios__run                                                  */
     aios__acts a_norm, a_norm2, a_att, a_ffn, a_out;
     int32_t n_qkv, n_att;
 } aios__build;
@@ -402,15 +456,14 @@ static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *i
 
     o = aios__emit(b, &local, aios__op_attend, "attend", l, AIOS__PER_HEAD, 0);
     o->x = b->qkv; o->x_stride = stride; o->y = b->att; o->y_stride = (uint64_t)b->n_att;
-    o->window = aios__layer_window(m, l);
+    o->window = aios__layer_window(m, l); o->n_in = b->n_batch;
     o->act_bytes = nq * 4 + (uint64_t)b->n_att * 4;
     b->act_bytes += o->act_bytes;
-    if (mask) {
-        o = aios__emit(b, &local, aios__op_forms, "quantize", l, AIOS__PER_TOKEN, 0);
-        o->x = b->att; o->x_stride = (uint64_t)b->n_att; o->out = aios__acts_of(&b->a_att, mask);
-        o->act_bytes = (uint64_t)b->n_att * 4 + aios__acts_bytes(&b->a_att, mask);
-        b->act_bytes += o->act_bytes;
-    }
+    o = aios__emit(b, &local, aios__op_attend_end, "attend_end", l, AIOS__PER_TOKEN, 0);
+    o->x = b->att; o->x_stride = (uint64_t)b->n_att; o->out = aios__acts_of(&b->a_att, mask);
+    o->window = aios__layer_window(m, l); o->n_in = b->n_batch;
+    o->act_bytes = (uint64_t)b->n_att * 8 + aios__acts_bytes(&b->a_att, mask);
+    b->act_bytes += o->act_bytes;
     aios__emit_matmul(b, "attn_out", l, ref[AIOS__T_ATTN_OUT], &b->a_att, post ? b->tmp : b->x, (uint64_t)hp->n_embd, post ? 0 : AIOS__ADD);
     if (post) aios__emit_norm(b, "post_attn", l, ref[AIOS__T_POST_ATTN_NORM], b->tmp, NULL, 0, b->x, 0);
 }
@@ -456,6 +509,8 @@ static void aios__build_buffers(aios__build *b) {
     b->x   = (float *)aios__take(&b->scratch, n * e * 4, 64);
     b->qkv = (float *)aios__take(&b->scratch, n * (uint64_t)b->n_qkv * 4, 64);
     b->att = (float *)aios__take(&b->scratch, n * (uint64_t)b->n_att * 4, 64);
+    b->state = (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_head * 8, 64);
+    b->part  = (float *)aios__take(&b->scratch, (uint64_t)aios__attend_slots(b->n_ctx) * (uint64_t)hp->n_head * (aios__round_up((uint64_t)hp->hd_v, 16) + 2) * 4, 64);
     b->ffn = (float *)aios__take(&b->scratch, n * ffn_stride * 4, 64);
     b->tmp = post ? (float *)aios__take(&b->scratch, n * e * 4, 64) : NULL;
     b->cs  = (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_rot * 4, 64);

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <pthread.h>
 
-enum { N_IDS = 70 };
+enum { N_IDS = 70, N_LONG = 1300 };
 
 /* ---- an allocator that keeps books, fails on request and hands out dirty memory --------------------------------------- */
 enum { MAX_LOG = 64 };
@@ -98,7 +98,7 @@ static void stack_free(void *user, void *p, const aios_mem_req *r) {
 }
 
 /* ---- one run: its settings, and the hash of all its logits -------------------------------------------------------------- */
-typedef struct setup { int32_t threads, batch, n_seq, kv, numerics, isa, outputs, use_lent, tiny_steps; } setup;
+typedef struct setup { int32_t threads, batch, n_seq, kv, numerics, isa, outputs, use_lent, tiny_steps, n_ctx, n_ids; } setup;
 typedef struct run { aios_model *m; aios_context *c; aios_plan plan; aios_error err; fake_clock clock; aios_status st; } run;
 
 static aios_status run_open_io(run *r, const aios_io *io, const aios_allocator *mem, const setup *s) {
@@ -110,7 +110,7 @@ static aios_status run_open_io(run *r, const aios_io *io, const aios_allocator *
     md.mem = mem; md.io = io;
     if ((r->st = aios_model_open(&md, &r->m, &r->err)) != 0) return r->st;
     aios_plan_desc_init(&pd);
-    pd.n_ctx = 128; pd.n_threads = s->threads; pd.n_batch = s->batch; pd.n_seq = s->n_seq; pd.kv_type = s->kv;
+    pd.n_ctx = s->n_ctx ? s->n_ctx : 128; pd.n_threads = s->threads; pd.n_batch = s->batch; pd.n_seq = s->n_seq; pd.kv_type = s->kv;
     pd.numerics = s->numerics; pd.isa = s->isa; pd.n_outputs = s->outputs;
     aios_plan_init(&r->plan);
     if ((r->st = aios_plan_make(r->m, &pd, &r->plan, &r->err)) != 0) return r->st;
@@ -163,12 +163,12 @@ static int32_t vocab_of(const run *r) {
 }
 static uint64_t hash_of(const aios_io *io, const setup *s, int *n_steps) {
     run r;
-    int32_t ids[N_IDS];
+    int32_t ids[N_LONG], n_ids = s->n_ids ? s->n_ids : N_IDS;
     uint64_t h = 0;
     if (!CHECK(run_open_io(&r, io, books(-1), s) == 0)) printf("  %s\n", r.err.text);
     else {
-        make_ids(ids, N_IDS, vocab_of(&r), 1);
-        CHECK(aios_feed(r.c, 0, ids, N_IDS, AIOS_FEED_ALL_LOGITS, &r.err) == 0);
+        make_ids(ids, n_ids, vocab_of(&r), 1);
+        CHECK(aios_feed(r.c, 0, ids, (uint64_t)n_ids, AIOS_FEED_ALL_LOGITS, &r.err) == 0);
         r.clock.now = 1000;
         h = run_hash(&r, 0, s->tiny_steps, n_steps);
         CHECK(r.st == 0);
@@ -216,6 +216,78 @@ static void test_sameness(const aios_io *io, const char *name) {
         CHECK(hash_of(io, &s, NULL) == want);
         CHECK(lent_calls > 10);
     }
+}
+
+/* A context of three runs of keys: they are spread over the workers, or done in rounds, as threads and batch will have it. */
+static void test_long(const aios_io *io, const char *name, int32_t n_ids) {
+    static const struct { int32_t threads, batch, use_lent, tiny_steps; } how[] = {
+        { 1, 1, 0, 0 }, { 2, 1, 0, 0 }, { 3, 4, 0, 0 }, { 3, 5, 0, 0 }, { 2, 300, 0, 0 }, { 2, 50, 1, 0 }, { 2, 100, 1, 1 }, { 1, 3, 0, 1 }, { 1, 40, 0, 1 }, { 3, 200, 0, 1 } };
+    int32_t kv, isa;
+    size_t i;
+    for (kv = 0; kv < AIOSK_N_KV; kv++) {
+        setup s;
+        uint64_t want;
+        memset(&s, 0, sizeof s);
+        s.threads = 1; s.batch = s.outputs = 64; s.kv = kv; s.isa = AIOSK_ISA_SCALAR; s.n_ctx = N_LONG; s.n_ids = n_ids;
+        want = hash_of(io, &s, NULL);
+        printf("%s, %d tokens, kv %d hash %016llx\n", name, (int)n_ids, (int)kv, (unsigned long long)want);
+        for (isa = AIOSK_ISA_SCALAR + 1; isa < AIOSK_N_ISA; isa++) {
+            if (!aiosk_select(isa)) continue;
+            s.isa = isa;
+            CHECK(hash_of(io, &s, NULL) == want);
+        }
+        s.isa = 0;
+        for (i = 0; i < sizeof how / sizeof *how; i++) {
+            int steps = 0;
+            s.threads = how[i].threads; s.batch = s.outputs = how[i].batch; s.use_lent = how[i].use_lent; s.tiny_steps = how[i].tiny_steps;
+            CHECK(hash_of(io, &s, &steps) == want);
+            if (s.tiny_steps && s.threads == 1) CHECK(steps > 1000);
+        }
+    }
+}
+/* Sequences of unequal length in one batch, which see unequal numbers of runs: each gives what it gives alone. */
+static void test_long_company(const aios_io *io) {
+    static const int32_t length[] = { 1200, 20, 600 };
+    static const int32_t batches[] = { 3, 30 };
+    int32_t ids[N_LONG], seq, b, i;
+    for (b = 0; b < 2; b++) {
+        uint64_t alone[3];
+        setup s;
+        run r;
+        memset(&s, 0, sizeof s);
+        s.threads = 2; s.batch = batches[b]; s.n_seq = 3; s.outputs = s.batch; s.kv = AIOSK_KV_F16; s.n_ctx = N_LONG;
+        if (!CHECK(run_open_io(&r, io, books(-1), &s) == 0)) { run_close(&r); continue; }
+        make_ids(ids, N_LONG, vocab_of(&r), 5);
+        for (seq = 0; seq < 3; seq++) {
+            aios_feed(r.c, seq, ids + seq, (uint64_t)length[seq], AIOS_FEED_NO_LOGITS, NULL);
+            CHECK(aios_step(r.c, 0, &r.err) == 0);
+            aios_feed(r.c, seq, ids, 4, AIOS_FEED_ALL_LOGITS, NULL);
+            alone[seq] = run_hash(&r, seq, 0, NULL);
+            CHECK(aios_seq_truncate(r.c, seq, length[seq], NULL) == 0);
+        }
+        for (i = 0; i < 3; i++) {
+            for (seq = 0; seq < 3; seq++) aios_feed(r.c, seq, ids, 4, AIOS_FEED_ALL_LOGITS, NULL);
+            CHECK(run_hash(&r, i, 0, NULL) == alone[i]);
+            for (seq = 0; seq < 3; seq++) CHECK(aios_seq_truncate(r.c, seq, length[seq], NULL) == 0);
+        }
+        run_close(&r);
+    }
+    CHECK(mem_log.n_held == 0);
+}
+/* A window across runs, and the soft caps: gemma2 of the shared fixtures, its window made wider. */
+static void test_long_window(void) {
+    static const char key[] = "gemma2.attention.sliding_window";
+    size_t n = 0, i;
+    uint8_t *p;
+    aios_io io;
+    p = test_read_file(shared_path("fixtures/zoo/gemma2.gguf"), &n);
+    if (!p) { printf("skip: no fixtures/zoo/gemma2.gguf in the shared folder\n"); return; }
+    for (i = 0; i + sizeof key + 8 < n; i++)
+        if (memcmp(p + i, key, sizeof key - 1) == 0) { p[i + sizeof key - 1 + 4] = 0x90; p[i + sizeof key - 1 + 5] = 2; break; }  /* 656 */
+    CHECK(i + sizeof key + 8 < n);
+    aios_io_memory(&io, p, n);
+    test_long(&io, "gemma2, window 656", 1150);
+    free(p);
 }
 
 /* Three sequences side by side, fed bit by bit, cut and fed again: each gives what it gives alone. */
@@ -629,6 +701,9 @@ int main(void) {
     CHECK(errno == 77);
     test_sameness(&io, "made, mapped");
     test_company(&io);
+    test_long(&io, "made", N_LONG);
+    test_long_company(&io);
+    test_long_window();
     slow_init(&plain, &io, made, n_made);
     test_sameness(&io, "made, read");
     test_memory(&io);

@@ -104,38 +104,43 @@ typedef void (*aiosk_matmul_fn)(const aiosk_matmul *m);
  * for the scores and a channel for the output. hd is the head size, hp = hd rounded up to 16 (padding is zero).
  *     f32, f16   K [hd][64], V [64][hp]
  *     i8         K codes [hp/4][64][4], V codes [64][hp], K scales f16 [64], V scales f16 [64]                */
-enum { AIOSK_KV_F32 = 0, AIOSK_KV_F16 = 1, AIOSK_KV_I8 = 2, AIOSK_N_KV = 3, AIOSK_TILE = 64 };
+enum { AIOSK_KV_F32 = 0, AIOSK_KV_F16 = 1, AIOSK_KV_I8 = 2, AIOSK_N_KV = 3, AIOSK_TILE = 64, AIOSK_RUN = 8 /* tiles */ };
 AIOSK_API uint64_t aiosk_tile_bytes(int32_t kv_type, int32_t hd_k, int32_t hd_v);   /* multiple of 64 */
 
-/* Scores n_q queries of one KV head against one tile and merges the result into their running softmax:
+/* Attention of n_q queries of one KV head over one run: up to AIOSK_RUN tiles that follow each other, one softmax over all
+ * their keys. A context is cut into runs at fixed positions, multiples of 64 * AIOSK_RUN:
  *   s[k] = (sum_d q[d]*K[d][k], fma, d ascending from 0) * scale      f32, f16
  *   s[k] = ((float)(exact int sum) * (dq * dk[k])) * scale            i8; q in int8 with f32 dq over the head
  *   if softcap != 0: s = softcap * tanh(s / softcap);  alibi: s = fma(slope[q], (float)(key_pos - q_pos), s)
- *   keys outside [lo[q], hi[q]) do not take part; a query with an empty range is left as it was
- *   mt = max s (at least AIOSK_NEG_INF; NaN is skipped) and lt = sum p, both over 16 lanes (k mod 16, ascending), then
- *   the tree of float rows;  p[k] = exp(s[k] - mt), 0 outside [lo, hi) and for NaN
- *   ot[c] = sum_k p[k]*V[k][c], fma, k ascending, lo <= k < hi;  i8: fma(p[k]*dv[k], (float)V[k][c], ot);  then + 0
+ *   keys outside [lo[q], hi[q]) do not take part; a query that sees none gives m = AIOSK_NEG_INF, l = 0, o = 0
+ *   m = max s (at least AIOSK_NEG_INF; NaN is skipped) and l = sum p, both over 16 lanes (k mod 16, ascending), then
+ *   the tree of float rows;  p[k] = exp(s[k] - m), 0 outside [lo, hi) and for NaN
+ *   o[c] = sum_k p[k]*V[k][c], fma, k ascending, lo <= k < hi;  i8: fma(p[k]*dv[k], (float)V[k][c], o);  then + 0
  *   (a zero is +0, so that keys with p = 0 may be summed or left out)
- *   mn = max(m, mt);  a = exp(m - mn), b = exp(mt - mn);  l = fma(lt, b, l*a);  o[c] = fma(ot[c], b, o[c]*a)
- * Start with m = -inf (AIOSK_NEG_INF), l = 0, o = 0 (a = 0 when m is -inf). The caller divides o by l at the end.
- * Tiles go in ascending order; a tile's part depends on nothing but the tile. Every slot from the lowest lo to the highest
- * hi of one call must have been stored; the others may hold anything. How queries are grouped in calls changes no bit. */
-#define AIOSK_ATTEND_SCRATCH(n_q) ((uint64_t)(n_q) * 64 * 4)
+ * attend_merge puts runs together: those that saw something, in ascending order, from the first of them on:
+ *   mn = max(m, m1);  a = exp(m - mn), b = exp(m1 - mn);  l = fma(l1, b, l*a);  o[c] = fma(o1[c], b, o[c]*a)
+ * and a result with l = 0 is nothing: the other one stays as it is. The caller divides o by l at the end.
+ * A run's part depends on nothing but its keys, so runs may go to any thread in any order. Every slot from the lowest lo to
+ * the highest hi of one call must have been stored; the others may hold anything. How queries are grouped in calls
+ * changes no bit. */
+#define AIOSK_ATTEND_SCRATCH(n_q) ((uint64_t)(n_q) * (64 * AIOSK_RUN * 4 + 128) + 64 * 64 * 4)
 typedef struct aiosk_attend {
-    const void *tile;       /* K and V of 64 positions, 64-byte aligned                 */
+    const void *const *tile;/* [n_tiles] K and V of 64 positions each, 64-byte aligned  */
     const float *q;         /* f32 [n_q][q_stride]: rotated, not scaled                 */
     const int8_t *q8;       /* i8 tiles: codes [n_q][hp_k], 64-byte aligned, zero padded */
     const float *q8_d;      /* i8 tiles: scale of each query                            */
-    float *m, *l;           /* [n_q] running maximum and sum                            */
-    float *o;               /* [n_q][hp_v] running output, 64-byte aligned              */
-    float *scores;          /* scratch, AIOSK_ATTEND_SCRATCH(n_q) bytes, 64-byte aligned */
-    const int32_t *lo, *hi; /* [n_q] range of keys of this tile, 0..64                  */
+    float *m, *l;           /* [n_q] maximum and sum                                    */
+    float *o;               /* [n_q][hp_v] output, 64-byte aligned                      */
+    void *scratch;          /* AIOSK_ATTEND_SCRATCH(n_q) bytes, 64-byte aligned         */
+    const int32_t *lo, *hi; /* [n_q] range of keys of this run, 0..64 * n_tiles         */
     const float *slope;     /* ALiBi slopes [n_q], or NULL                              */
     const int32_t *dpos;    /* ALiBi: position of key 0 minus that of the query [n_q]   */
     float scale, softcap;
-    int32_t n_q, hd_k, hd_v, q_stride;
+    int32_t n_q, hd_k, hd_v, q_stride, n_tiles, reserved;
 } aiosk_attend;
 typedef void (*aiosk_attend_fn)(const aiosk_attend *a);
+/* Merges the later results m1, l1, o1 [n_q][stride1] of n_q queries into m, l, o [n_q][stride]; hd_v numbers of each o. */
+typedef void (*aiosk_merge_fn)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1);
 /* Writes one position (slot 0..63) of a tile, the padding of its V and of its i8 K as zeros. k [hd_k], v [hd_v] f32.
  * f16 rounds to nearest even. i8: d = f16(min(amax / 127, 65504)), q = rint(clamp(x / d, -127, 127)); d = 0 gives q = 0. */
 typedef void (*aiosk_store_fn)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v);
@@ -157,6 +162,7 @@ typedef struct aiosk_isa {
     aiosk_matmul_fn matmul[AIOSK_N_TYPES][AIOSK_N_LAYOUTS];
     aiosk_attend_fn attend[AIOSK_N_KV];
     aiosk_store_fn  store[AIOSK_N_KV];
+    aiosk_merge_fn  attend_merge;
     /* y = x * (1/sqrt(mean(x^2) + eps)) * w   (w NULL = 1). mean = sum / n, sum as float rows. y may be x. */
     void (*rms_norm)(const float *x, const float *w, float eps, int32_t n, float *y);
     /* y = fma((x - mean) * (1/sqrt(var + eps)), w, b)   (w NULL = 1, b NULL = -0); mean = sum x / n, then
