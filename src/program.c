@@ -33,6 +33,7 @@ typedef struct aios__run {              /* what an op's tasks can see           
     uint64_t work_bytes;
     uint64_t *kv_read;                  /* [n_threads][8] bytes of cache read, a line each                  */
     int32_t round;                      /* how often the phase has run before: ATTEND                       */
+    int32_t n_threads;
     int32_t n_slots;                    /* tokens that `part` holds a result for                            */
     float *state;                       /* [2][n_batch][n_head] maximum and sum of what att holds           */
     float *part;                        /* results of single runs: [n_slots][n_head][hp_v], then the same [2][n_slots][n_head] */
@@ -171,6 +172,12 @@ static inline int32_t aios__attend_spread(const aios__op *op, const aios__run *r
     int32_t n = aios__attend_n_runs(op, r);
     return n > 1 && n <= r->n_slots / r->pass->n;
 }
+/* Runs that one task takes when they are spread: enough that memory is read in long stretches, few enough that each
+ * worker gets several tasks. */
+static inline int32_t aios__attend_chunk(const aios__op *op, const aios__run *r) {
+    int64_t n = (int64_t)aios__attend_n_runs(op, r) * r->pass->n_blocks * r->hp->n_head_kv * aios__attend_parts(r->hp) / ((int64_t)8 * r->n_threads);
+    return n < 1 ? 1 : n > 8 ? 8 : (int32_t)n;
+}
 /* How often the phase that begins with this op runs. */
 static int32_t aios__op_rounds(const aios__op *op, const aios__run *r) {
     return op->per != AIOS__PER_HEAD || aios__attend_spread(op, r) ? 1 : aios__attend_n_runs(op, r);
@@ -191,71 +198,85 @@ static void aios__attend_layout(aios__attend_work *w, aios__bump *b, const aios_
 }
 static inline int32_t aios__clamp(int32_t x, int32_t lo, int32_t hi) { return x < lo ? lo : x > hi ? hi : x; }
 
+/* The tiles of a run that a block sees, from position first on and before end. Gives how many, those left out in front included. */
+static int32_t aios__attend_tiles(const aios__op *op, const aios__run *r, int32_t seq, int32_t kvh, int32_t base, int32_t first, int32_t end, const void **tile) {
+    int32_t i;
+    if (end > base + AIOS__RUN_POS) end = base + AIOS__RUN_POS;
+    for (i = base; i < end; i += AIOSK_TILE) tile[(i - base) / AIOSK_TILE] = aios__kv_tile(r->kv, seq, op->layer, kvh, i < first ? first : i);
+    return (end - base + AIOSK_TILE - 1) / AIOSK_TILE;
+}
 static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
     const aios__hp *hp = r->hp;
     const aios__pass *ps = r->pass;
-    int32_t parts = aios__attend_parts(hp), heads = aios__attend_heads(hp), group = hp->n_head / hp->n_head_kv;
-    int32_t spread = aios__attend_spread(op, r), n_runs = spread ? aios__attend_n_runs(op, r) : 1;
-    int32_t run = spread ? task % n_runs : r->round, part = task / n_runs % parts, kvh = task / n_runs / parts % hp->n_head_kv, block = task / n_runs / parts / hp->n_head_kv;
+    int32_t parts = aios__attend_parts(hp), heads = aios__attend_heads(hp), group = hp->n_head / hp->n_head_kv, spread = aios__attend_spread(op, r);
+    int32_t n_runs = spread ? aios__attend_n_runs(op, r) : 1, chunk = spread ? aios__attend_chunk(op, r) : 1, chunks = (n_runs + chunk - 1) / chunk;
+    int32_t run = spread ? task % chunks * chunk : r->round, part = task / chunks % parts, kvh = task / chunks / parts % hp->n_head_kv, block = task / chunks / parts / hp->n_head_kv;
+    int32_t run1 = !spread ? run + 1 : run + chunk < n_runs ? run + chunk : n_runs;
     int32_t h0 = kvh * group + part * heads, n_h = group - part * heads < heads ? group - part * heads : heads;
-    int32_t t0 = ps->block[block], n_t = ps->block[block + 1] - t0, hp_k = (hp->hd_k + 15) / 16 * 16, hp_v = (hp->hd_v + 15) / 16 * 16;
+    int32_t t0 = ps->block[block], n_t = ps->block[block + 1] - t0, seq = ps->seq[t0], hp_k = (hp->hd_k + 15) / 16 * 16, hp_v = (hp->hd_v + 15) / 16 * 16;
     int32_t first = aios__attend_first(op->window, ps->pos[t0]), end = ps->pos[t0 + n_t - 1] + 1;       /* what the block sees */
-    int32_t base = (first / AIOS__RUN_POS + run) * AIOS__RUN_POS, t, h, i;
+    int32_t base = (first / AIOS__RUN_POS + run) * AIOS__RUN_POS, t, h, i, n_next;
     float *state_m = r->state, *state_l = state_m + (uint64_t)op->n_in * (uint64_t)hp->n_head;
-    const void *tile[AIOSK_RUN];
+    float *part_o = r->part, *part_m = part_o + (int64_t)r->n_slots * hp->n_head * hp_v, *part_l = part_m + (int64_t)r->n_slots * hp->n_head;
+    const void *tile[2][AIOSK_RUN];
     aios__attend_work w;
     aios__bump b;
     aiosk_attend a;
-    for (t = 0; t < n_t && !spread && run == 0; t++) memset(state_l + (int64_t)(t0 + t) * hp->n_head + h0, 0, (uint64_t)n_h * 4);
-    if (base >= end) {                  /* another block has more runs than this one: an empty result */
-        for (t = 0; t < n_t && spread; t++)
-            memset(r->part + (int64_t)r->n_slots * hp->n_head * (hp_v + 1) + ((int64_t)(t0 + t) * n_runs + run) * hp->n_head + h0, 0, (uint64_t)n_h * 4);
-        return;
+    for (t = t0; t < t0 + n_t; t++) {   /* empty results, for the first round and for runs that others see but not this block */
+        if (spread) for (i = run; i < run1; i++) memset(part_l + ((int64_t)t * n_runs + i) * hp->n_head + h0, 0, (uint64_t)n_h * 4);
+        else if (run == 0) memset(state_l + (int64_t)t * hp->n_head + h0, 0, (uint64_t)n_h * 4);
     }
+    if (base >= end) return;
     b.base = aios__work(r, worker); b.used = 0;
     aios__attend_layout(&w, &b, hp);
     memset(&a, 0, sizeof a);
-    a.tile = tile; a.q = w.q; a.q8 = w.q8; a.q8_d = w.d8; a.m = w.m; a.l = w.l; a.o = w.o; a.scratch = w.scratch; a.lo = w.lo; a.hi = w.hi;
+    a.q = w.q; a.q8 = w.q8; a.q8_d = w.d8; a.m = w.m; a.l = w.l; a.o = w.o; a.scratch = w.scratch; a.lo = w.lo; a.hi = w.hi;
     a.scale = hp->score_scale; a.softcap = hp->score_cap;
     a.n_q = n_h * n_t; a.hd_k = hp->hd_k; a.hd_v = hp->hd_v; a.q_stride = hp->hd_k;
-    for (t = i = 0; t < n_t; t++) {
-        int32_t p = ps->pos[t0 + t], lo = aios__clamp(aios__attend_first(op->window, p) - base, 0, AIOS__RUN_POS), hi = aios__clamp(p + 1 - base, 0, AIOS__RUN_POS);
-        for (h = 0; h < n_h; h++, i++) {
-            memcpy(w.q + (int64_t)i * hp->hd_k, op->x + (uint64_t)(t0 + t) * op->x_stride + (int64_t)(h0 + h) * hp->hd_k, (uint64_t)hp->hd_k * 4);
-            if (r->kv->type == AIOSK_KV_I8) r->k->quantize_head(w.q + (int64_t)i * hp->hd_k, hp->hd_k, w.q8 + (int64_t)i * hp_k, &w.d8[i]);
-            w.lo[i] = lo; w.hi[i] = hi;
-        }
+    for (t = i = 0; t < n_t; t++) for (h = 0; h < n_h; h++, i++) {
+        memcpy(w.q + (int64_t)i * hp->hd_k, op->x + (uint64_t)(t0 + t) * op->x_stride + (int64_t)(h0 + h) * hp->hd_k, (uint64_t)hp->hd_k * 4);
+        if (r->kv->type == AIOSK_KV_I8) r->k->quantize_head(w.q + (int64_t)i * hp->hd_k, hp->hd_k, w.q8 + (int64_t)i * hp_k, &w.d8[i]);
     }
-    if (end > base + AIOS__RUN_POS) end = base + AIOS__RUN_POS;
-    if (first < base) first = base;
-    for (i = first / AIOSK_TILE * AIOSK_TILE; i < end; i += AIOSK_TILE) tile[(i - base) / AIOSK_TILE] = aios__kv_tile(r->kv, ps->seq[t0], op->layer, kvh, i);
-    a.n_tiles = (end - base + AIOSK_TILE - 1) / AIOSK_TILE;     /* those before `first` are not looked at */
-    r->k->attend[r->kv->type](&a);
-    r->kv_read[(int64_t)worker * 8] += r->kv->tile_bytes / AIOSK_TILE * (uint64_t)(end - first);
-    for (t = i = 0; t < n_t; t++, i += n_h) {
-        if (spread) {
-            int64_t slot = ((int64_t)(t0 + t) * n_runs + run) * hp->n_head + h0, all = (int64_t)r->n_slots * hp->n_head;
-            memcpy(r->part + slot * hp_v, w.o + (int64_t)i * hp_v, (uint64_t)n_h * (uint64_t)hp_v * 4);
-            memcpy(r->part + all * hp_v + slot, w.m + i, (uint64_t)n_h * 4);
-            memcpy(r->part + all * hp_v + all + slot, w.l + i, (uint64_t)n_h * 4);
-        } else {
-            int64_t at = (int64_t)(t0 + t) * hp->n_head + h0;
-            r->k->attend_merge(n_h, hp->hd_v, state_m + at, state_l + at, op->y + (uint64_t)(t0 + t) * op->y_stride + (int64_t)h0 * hp->hd_v, hp->hd_v,
-                               w.m + i, w.l + i, w.o + (int64_t)i * hp_v, hp_v);
+    n_next = aios__attend_tiles(op, r, seq, kvh, base, first, end, tile[run & 1]);
+    for (; run < run1 && base < end; run++, base += AIOS__RUN_POS) {
+        int32_t to = end < base + AIOS__RUN_POS ? end : base + AIOS__RUN_POS;
+        a.tile = tile[run & 1]; a.n_tiles = n_next; a.next = NULL;
+        if (run + 1 < run1 && to < end) {
+            n_next = aios__attend_tiles(op, r, seq, kvh, base + AIOS__RUN_POS, first, end, tile[~run & 1]);
+            for (i = n_next; i < AIOSK_RUN; i++) tile[~run & 1][i] = tile[~run & 1][n_next - 1];
+            a.next = tile[~run & 1];
+        }
+        for (t = i = 0; t < n_t; t++) {
+            int32_t p = ps->pos[t0 + t], lo = aios__clamp(aios__attend_first(op->window, p) - base, 0, AIOS__RUN_POS), hi = aios__clamp(p + 1 - base, 0, AIOS__RUN_POS);
+            for (h = 0; h < n_h; h++, i++) { w.lo[i] = lo; w.hi[i] = hi; }
+        }
+        r->k->attend[r->kv->type](&a);
+        r->kv_read[(int64_t)worker * 8] += r->kv->tile_bytes / AIOSK_TILE * (uint64_t)(to - (first > base ? first : base));
+        for (t = i = 0; t < n_t; t++, i += n_h) {
+            if (spread) {
+                int64_t slot = ((int64_t)(t0 + t) * n_runs + run) * hp->n_head + h0;
+                memcpy(part_o + slot * hp_v, w.o + (int64_t)i * hp_v, (uint64_t)n_h * (uint64_t)hp_v * 4);
+                memcpy(part_m + slot, w.m + i, (uint64_t)n_h * 4);
+                memcpy(part_l + slot, w.l + i, (uint64_t)n_h * 4);
+            } else {
+                int64_t at = (int64_t)(t0 + t) * hp->n_head + h0;
+                r->k->attend_merge(n_h, hp->hd_v, state_m + at, state_l + at, op->y + (uint64_t)(t0 + t) * op->y_stride + (int64_t)h0 * hp->hd_v, hp->hd_v,
+                                   w.m + i, w.l + i, w.o + (int64_t)i * hp_v, hp_v);
+            }
         }
     }
 }
 /* The end of attention for one token: merges its runs if they were spread, divides by the sum, and makes the forms. */
 static void aios__op_attend_end(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
     const aios__hp *hp = r->hp;
-    int64_t at = (int64_t)t * hp->n_head, all = (int64_t)r->n_slots * hp->n_head;
     int32_t hp_v = (hp->hd_v + 15) / 16 * 16, h, i, n = aios__attend_spread(op, r) ? aios__attend_n_runs(op, r) : 0;
-    float *y = op->x + (uint64_t)t * op->x_stride, *m = r->state + at, *l = m + (uint64_t)op->n_in * (uint64_t)hp->n_head;
+    float *y = op->x + (uint64_t)t * op->x_stride, *m = r->state + (int64_t)t * hp->n_head, *l = m + (uint64_t)op->n_in * (uint64_t)hp->n_head;
+    const float *part_o = r->part, *part_m = part_o + (int64_t)r->n_slots * hp->n_head * hp_v, *part_l = part_m + (int64_t)r->n_slots * hp->n_head;
     (void)worker;
     if (n) memset(l, 0, (uint64_t)hp->n_head * 4);
     for (i = 0; i < n; i++) {
         int64_t slot = ((int64_t)t * n + i) * hp->n_head;
-        r->k->attend_merge(hp->n_head, hp->hd_v, m, l, y, hp->hd_v, r->part + all * hp_v + slot, r->part + all * hp_v + all + slot, r->part + slot * hp_v, hp_v);
+        r->k->attend_merge(hp->n_head, hp->hd_v, m, l, y, hp->hd_v, part_m + slot, part_l + slot, part_o + slot * hp_v, hp_v);
     }
     for (h = 0; h < hp->n_head; h++) r->k->scale(y + (int64_t)h * hp->hd_v, 1.0f / l[h], hp->hd_v, y + (int64_t)h * hp->hd_v);
     aios__forms(r, &op->out, t, y);
@@ -277,8 +298,10 @@ static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
     switch (op->per) {
     case AIOS__PER_TOKEN: return n;
     case AIOS__PER_ROWS:  return n ? (op->n_out + op->rows_per_task - 1) / op->rows_per_task : 0;
-    default:              return r->pass->n_blocks * r->hp->n_head_kv * aios__attend_parts(r->hp) * (aios__attend_spread(op, r) ? aios__attend_n_runs(op, r) : 1);
     }
+    n = r->pass->n_blocks * r->hp->n_head_kv * aios__attend_parts(r->hp);
+    if (aios__attend_spread(op, r)) { int32_t c = aios__attend_chunk(op, r); n *= (aios__attend_n_runs(op, r) + c - 1) / c; }
+    return n;
 }
 
 /* ---- rope frequencies ----------------------------------------------------------------------------------------- */

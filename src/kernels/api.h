@@ -132,6 +132,7 @@ typedef struct aiosk_attend {
     float *m, *l;           /* [n_q] maximum and sum                                    */
     float *o;               /* [n_q][hp_v] output, 64-byte aligned                      */
     void *scratch;          /* AIOSK_ATTEND_SCRATCH(n_q) bytes, 64-byte aligned         */
+    const void *const *next;/* [n_tiles] what the next call will read, fetched beforehand; or NULL */
     const int32_t *lo, *hi; /* [n_q] range of keys of this run, 0..64 * n_tiles         */
     const float *slope;     /* ALiBi slopes [n_q], or NULL                              */
     const int32_t *dpos;    /* ALiBi: position of key 0 minus that of the query [n_q]   */
