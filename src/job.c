@@ -18,7 +18,7 @@ static inline void aios__pause(void) {
 #if defined(__x86_64__) || defined(_M_X64)
     _mm_pause();
 #elif defined(__aarch64__) && defined(__GNUC__)
-    __asm__ __volatile__("yield");
+    __asm__ __volatile__("isb");        /* waits some tens of cycles; yield is nothing on most cores and the spin would be short */
 #endif
 }
 
