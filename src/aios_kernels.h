@@ -8,9 +8,11 @@
 #include "kernels/pack.c"
 #include "kernels/tile.c"
 #include "kernels/isa_scalar.c"
+#include "kernels/isa_sse41.c"
 #include "kernels/isa_avx2.c"
 #include "kernels/isa_avx512.c"
 #include "kernels/isa_neon.c"
+#include "kernels/isa_wasm.c"
 #include "kernels/cpu.c"
 #include "kernels/dispatch.c"
 #if defined(__clang__) && !defined(AIOS_IMPLEMENTATION)

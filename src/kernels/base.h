@@ -44,6 +44,12 @@
 #define AIOSK__PREFETCH(p) ((void)(p))
 #endif
 
+#if defined(__GNUC__) || defined(__clang__)
+#define AIOSK__RARE(x) __builtin_expect(!!(x), 0)
+#else
+#define AIOSK__RARE(x) (x)
+#endif
+
 /* In front of a loop with a constant count that must become straight code, at -O2 too. */
 #if defined(__clang__)
 #define AIOSK__UNROLL _Pragma("clang loop unroll(full)")
@@ -64,7 +70,27 @@
 #define AIOSK__STRICT
 #endif
 
+/* Which instruction sets are compiled: the macros of api.h leave some out. AVX-VNNI shares the float loops of AVX2; it came to
+ * compilers in 2020 and 2021. */
 #if !defined(AIOSK_NO_SIMD) && (defined(__x86_64__) || defined(_M_X64))
+#ifndef AIOSK_NO_SSE41
+#define AIOSK__SSE41 1
+#endif
+#ifndef AIOSK_NO_AVX2
+#define AIOSK__AVX2 1
+#ifdef AIOSK_NO_AVXVNNI
+#elif defined(__clang__) ? __clang_major__ >= 12 : defined(__GNUC__) && __GNUC__ >= 11
+#define AIOSK__AVXVNNI __attribute__((target("avx2,fma,f16c,avxvnni")))
+#elif defined(_MSC_VER) && _MSC_VER >= 1930
+#define AIOSK__AVXVNNI
+#endif
+#endif
+#ifndef AIOSK_NO_AVX512
+#define AIOSK__AVX512 1
+#endif
+#endif
+
+#if defined(AIOSK__SSE41) || defined(AIOSK__AVX2) || defined(AIOSK__AVX512)
 #define AIOSK__X86 1
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
@@ -78,14 +104,9 @@
 #elif !defined(AIOSK_NO_SIMD) && (defined(__aarch64__) || defined(_M_ARM64))
 #define AIOSK__ARM64 1
 #include <arm_neon.h>
-#endif
-/* AVX-VNNI came to compilers in 2020 and 2021. */
-#if defined(AIOSK__X86)
-#if defined(__clang__) ? __clang_major__ >= 12 : defined(__GNUC__) && __GNUC__ >= 11
-#define AIOSK__AVXVNNI __attribute__((target("avx2,fma,f16c,avxvnni")))
-#elif defined(_MSC_VER) && _MSC_VER >= 1930
-#define AIOSK__AVXVNNI
-#endif
+#elif !defined(AIOSK_NO_SIMD) && defined(__wasm_simd128__) /* a module that uses it runs nowhere else: nothing to ask at run time */
+#define AIOSK__WASM 1
+#include <wasm_simd128.h>
 #endif
 #if !defined(AIOSK__X86) && (defined(__x86_64__) || defined(_M_X64))
 #include <emmintrin.h>  /* MXCSR and sqrtss belong to the x86-64 baseline */
@@ -134,6 +155,8 @@ AIOSK__STRICT static inline AIOSK__UNUSED float aiosk__sqrt(float x) {
     return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x)));
 #elif defined(AIOSK__ARM64)
     return vget_lane_f32(vsqrt_f32(vdup_n_f32(x)), 0);
+#elif defined(AIOSK__WASM)
+    return wasm_f32x4_extract_lane(wasm_f32x4_sqrt(wasm_f32x4_splat(x)), 0);
 #else
     /* Newton in double from a bit-level guess; 5 steps give 50 bits, and no float square root lies within
      * 2^-49 of a rounding boundary, so one rounding to float is the correct one. */

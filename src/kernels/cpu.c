@@ -31,6 +31,11 @@ static uint64_t aiosk__xcr0(void) {
 /* Whether functions of this set may be called here: instructions present, and registers saved by the system. */
 static int aiosk__has_isa(int32_t isa) {
 #ifdef AIOSK__X86
+    if (isa == AIOSK_ISA_SSE41) { /* leaf 1 ecx: SSSE3 9, SSE4.1 19 */
+        uint32_t r[4];
+        aiosk__cpuid(1, r);
+        return (r[2] & 1u << 9) && (r[2] & 1u << 19);
+    }
     if (isa == AIOSK_ISA_AVX2 || isa == AIOSK_ISA_AVX512 || isa == AIOSK_ISA_AVXVNNI || isa == AIOSK_ISA_AVX512_VBMI) {
         /* leaf 1 ecx: FMA 12, OSXSAVE 27, AVX 28, F16C 29;  leaf 7 ebx: AVX2 5, F 16, DQ 17, BW 30, VL 31; ecx: VNNI 11 */
         const uint32_t c1 = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29, b7 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
@@ -44,9 +49,6 @@ static int aiosk__has_isa(int32_t isa) {
         aiosk__cpuid(7, r);
         if (!(r[1] & 1u << 5) || (os & 6) != 6) return 0;             /* 6: xmm and ymm state */
         if (isa == AIOSK_ISA_AVX2) return 1;
-#ifndef AIOSK__AVXVNNI
-        if (isa == AIOSK_ISA_AVXVNNI) return 0;
-#endif
         if (isa == AIOSK_ISA_AVXVNNI) { /* leaf 7, sub-leaf 1 eax: AVX-VNNI 4 */
             if (r[0] < 1) return 0;
             aiosk__cpuid(0x10007, r);
@@ -69,6 +71,9 @@ static int aiosk__has_isa(int32_t isa) {
         return 0;
 #endif
     }
+#endif
+#ifdef AIOSK__WASM
+    if (isa == AIOSK_ISA_WASM) return 1;
 #endif
     return isa == AIOSK_ISA_SCALAR;
 }

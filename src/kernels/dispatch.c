@@ -2,30 +2,33 @@
 #ifndef AIOSK__DISPATCH_C
 #define AIOSK__DISPATCH_C
 
-AIOSK_API const aiosk_isa *aiosk_select(int32_t isa) {
-    if (isa == AIOSK_ISA_BEST) {
-        static const int32_t order[] = {AIOSK_ISA_AVX512_VBMI, AIOSK_ISA_AVX512, AIOSK_ISA_AVXVNNI, AIOSK_ISA_AVX2, AIOSK_ISA_NEON_DOT, AIOSK_ISA_NEON};
-        int i;
-        for (i = 0; i < 6; i++)
-            if (aiosk__has_isa(order[i])) return aiosk_select(order[i]);
-        return &aiosk__isa_scalar;
-    }
-    if (!aiosk__has_isa(isa)) return NULL;
-    switch (isa) {
-#ifdef AIOSK__X86
-    case AIOSK_ISA_AVX2: return &aiosk__isa_avx2;
-#ifdef AIOSK__AVXVNNI
-    case AIOSK_ISA_AVXVNNI: return &aiosk__isa_avxvnni;
+/* What is compiled, the best first. */
+static const aiosk_isa *const aiosk__isas[] = {
+#ifdef AIOSK__AVX512
+    &aiosk__isa_avx512vbmi, &aiosk__isa_avx512,
 #endif
-    case AIOSK_ISA_AVX512_VBMI: return &aiosk__isa_avx512vbmi;
-    case AIOSK_ISA_AVX512: return &aiosk__isa_avx512;
+#ifdef AIOSK__AVXVNNI
+    &aiosk__isa_avxvnni,
+#endif
+#ifdef AIOSK__AVX2
+    &aiosk__isa_avx2,
+#endif
+#ifdef AIOSK__SSE41
+    &aiosk__isa_sse41,
 #endif
 #ifdef AIOSK__ARM64
-    case AIOSK_ISA_NEON: return &aiosk__isa_neon;
-    case AIOSK_ISA_NEON_DOT: return &aiosk__isa_neondot;
+    &aiosk__isa_neondot, &aiosk__isa_neon,
 #endif
-    default: return &aiosk__isa_scalar;
-    }
+#ifdef AIOSK__WASM
+    &aiosk__isa_wasm,
+#endif
+    &aiosk__isa_scalar};
+
+AIOSK_API const aiosk_isa *aiosk_select(int32_t isa) {
+    uint32_t i;
+    for (i = 0; i < sizeof aiosk__isas / sizeof *aiosk__isas; i++)
+        if ((isa == AIOSK_ISA_BEST || isa == aiosk__isas[i]->id) && aiosk__has_isa(aiosk__isas[i]->id)) return aiosk__isas[i];
+    return NULL;
 }
 
 #endif

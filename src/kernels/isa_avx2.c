@@ -1,5 +1,5 @@
 /* isa_avx2.c: the loops in AVX2, FMA, F16C; then the integer matrices once more with AVX-VNNI. */
-#ifdef AIOSK__X86
+#ifdef AIOSK__AVX2
 #include "simd_avx2.h"
 #include "simdi_avx2.h"
 #include "dot_avx2.inc"

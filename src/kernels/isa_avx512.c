@@ -1,5 +1,5 @@
 /* isa_avx512.c: the loops in AVX-512 F, BW, DQ, VL, VNNI. */
-#ifdef AIOSK__X86
+#ifdef AIOSK__AVX512
 #if defined(__GNUC__) && !defined(__clang__) /* its own avx512fintrin.h: _mm512_undefined_ps, macros at -O0 */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"

@@ -1,0 +1,11 @@
+/* isa_sse41.c: the loops in SSE4.1 with SSSE3, for machines without AVX2. Kept small: no loops for one column. */
+#ifdef AIOSK__SSE41
+#include "simd_sse41.h"
+#include "simdi_sse41.h"
+#define V_ISA_ID AIOSK_ISA_SSE41
+#define V_ISA_TEXT "sse41"
+#include "isa.inc"
+#include "matmul_undef.inc"
+#include "simdi_undef.inc"
+#include "simd_undef.inc"
+#endif
