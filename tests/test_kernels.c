@@ -1,13 +1,18 @@
 /* test_kernels.c: matrix kernels, packing and quantisation of every instruction set that runs here, against loops that do
  * what api.h says and nothing else. Results are compared with memcmp. Buffers end at a page that may not be touched, so that
- * reading or writing one byte too far crashes. An argument "quick" tests fewer shapes (for emulators). */
-#define _DEFAULT_SOURCE
+ * reading or writing one byte too far crashes; without mmap, writing is noticed. An argument "quick" tests fewer shapes (for
+ * emulators). */
+#if defined(__unix__) || defined(__APPLE__)
+#define _DEFAULT_SOURCE 1
+#define _DARWIN_C_SOURCE 1
+#include <sys/mman.h>
+#include <unistd.h>
+#define HAVE_MMAP 1
+#endif
 #define AIOSK_IMPLEMENTATION
 #include "aios_kernels.h"
 #include "test.h"
 #include <math.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 static uint64_t rng = 1;
 
@@ -16,6 +21,7 @@ typedef struct guard {
     uint8_t *map, *p;
     size_t bytes;
 } guard;
+#ifdef HAVE_MMAP
 static guard guard_new(size_t n) {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE), body = (n + page - 1) / page * page;
     guard g;
@@ -26,6 +32,26 @@ static guard guard_new(size_t n) {
     return g;
 }
 static void guard_free(guard *g) { munmap(g->map, g->bytes); }
+#else
+static guard guard_new(size_t n) {
+    guard g;
+    uint8_t *end;
+    g.bytes = 64 + (n + 63) / 64 * 64 + 64;
+    g.map = (uint8_t *)calloc(g.bytes, 1);
+    if (!g.map) exit(2);
+    end = g.map + g.bytes - 64;
+    end -= (uintptr_t)end & 63;
+    memset(end, 0xAA, (size_t)(g.map + g.bytes - end));
+    g.p = end - n;
+    return g;
+}
+static void guard_free(guard *g) {
+    const uint8_t *p = g->map + g->bytes - 64;
+    for (p -= (uintptr_t)p & 63; p < g->map + g->bytes; p++)
+        if (*p != 0xAA) { CHECK(*p == 0xAA); break; }
+    free(g->map);
+}
+#endif
 
 /* ---- what api.h says --------------------------------------------------------------------------------------- */
 

@@ -160,7 +160,7 @@ AIOSK__STRICT static inline AIOSK__UNUSED float aiosk__sqrt(float x) {
 #else
     /* Newton in double from a bit-level guess; 5 steps give 50 bits, and no float square root lies within
      * 2^-49 of a rounding boundary, so one rounding to float is the correct one. */
-    if (!(x > 0)) return x;
+    if (!(x > 0) || x > 3.402823466e+38f) return x;
     {
         double v = (double)x, y;
         uint64_t u;

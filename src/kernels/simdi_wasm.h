@@ -7,8 +7,8 @@ V_FN vi i_dup(const void *p) { return wasm_v128_load32_splat(p); }
 V_FN vi i_and(vi a, vi b) { return wasm_v128_and(a, b); }
 V_FN vi i_or(vi a, vi b) { return wasm_v128_or(a, b); }
 V_FN vi i_xor(vi a, vi b) { return wasm_v128_xor(a, b); }
-V_FN vi i_srl(vi a, int n) { return wasm_u32x4_shr(a, n); }
-V_FN vi i_sll(vi a, int n) { return wasm_i32x4_shl(a, n); }
+V_FN vi i_srl(vi a, int n) { return wasm_u32x4_shr(a, (uint32_t)n); }
+V_FN vi i_sll(vi a, int n) { return wasm_i32x4_shl(a, (uint32_t)n); }
 V_FN vi i_addb(vi a, vi b) { return wasm_i8x16_add(a, b); }
 V_FN vi i_load_u8(const void *p) { return wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(V_NAME(load4)(p))); }
 V_FN vi i_load_u16(const void *p) { return wasm_u32x4_load16x4(p); }
