@@ -24,10 +24,13 @@
 #include <malloc.h>
 #define isatty _isatty
 #else
-#include <pthread.h>
-#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+#ifndef __wasm__
+#include <pthread.h>
+#include <sys/mman.h>
+#define HAVE_PTHREADS 1
+#endif
 #endif
 
 #ifdef __GNUC__
@@ -233,7 +236,7 @@ static char *read_all(const char *path, uint64_t *n) {         /* path "-": stdi
     if (!f) die("'%s': %s", path, strerror(errno));
     for (*n = 0;; *n += k) {
         if (*n == cap && !(p = (char *)realloc(p, cap = 2 * cap + 65536))) die("out of memory");
-        if (!(k = fread(p + *n, 1, cap - *n, f))) break;
+        if (!(k = fread(p + *n, 1, (size_t)(cap - *n), f))) break;
     }
     if (ferror(f)) die("'%s': %s", path, strerror(errno));
     if (f != stdin) fclose(f);
@@ -570,7 +573,7 @@ static double read_bandwidth(int32_t n_threads) {
     uint64_t *p = (uint64_t *)xmalloc(READ_BYTES);
     int32_t i, k;
     if (n_threads > 256) n_threads = 256;
-#ifdef _WIN32
+#ifndef HAVE_PTHREADS
     n_threads = 1;
 #endif
     memset(p, 1, READ_BYTES);                                   /* pages that were never written are all the same one */
@@ -580,7 +583,7 @@ static double read_bandwidth(int32_t n_threads) {
     }
     for (k = 0; k < 5; k++) {
         uint64_t t = wall_ns();
-#ifndef _WIN32
+#ifdef HAVE_PTHREADS
         pthread_t id[256];
         int started[256];
         for (i = 1; i < n_threads; i++) started[i] = pthread_create(&id[i], NULL, read_part, &r[i]) == 0;
@@ -782,7 +785,7 @@ static const option option_table[] = {
     { "--ram",         "b", "BYTES",  "the most memory to take, with K, M or G",              PLANS,           AT(ram),         1, 1e18   },
     { "--kv",          "f32|f16|i8", "TYPE", "type of the cache",                             PLANS,           AT(kv),          0, 0      },
     { "--chunk",       "i", "N",      "most tokens in one pass",                              PLANS,           AT(chunk),       1, 65536  },
-    { "--isa",         "best|scalar|avx2|avx512|neon|neon-dot", "NAME", "instruction set",    PLANS,           AT(isa),         0, 0      },
+    { "--isa",         "best|scalar|avx2|avx512|neon|neon-dot|avxvnni|sse41|wasm", "NAME", "instruction set", PLANS, AT(isa),      0, 0      },
     { "--numerics",    "canonical|fast|reference", "NAME", "arithmetic",                      PLANS,           AT(numerics),    0, 0      },
     { "--deadline-us", "u", "N",      "work in steps of this many microseconds",              RUNS,            AT(deadline_us), 1, 1e15   },
     { "--temp",        "d", "T",      "temperature; 0 takes the likeliest token",             RUN,             AT(temp),        0, 1e30   },

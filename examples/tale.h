@@ -23,12 +23,21 @@
 #define TALE__STR2(x) #x
 #define TALE__STR(x) TALE__STR2(x)
 #define TALE__NAME(x) TALE__STR(__USER_LABEL_PREFIX__) #x
+#if defined(__wasm__)       /* its linker asks for the kind and the size of each symbol */
+#undef TALE__SECTION
+#define TALE__SECTION ".section .rodata.tale,\"\",@\n"
+#define TALE__OBJECT(x, size) ".type " TALE__NAME(x) ",@object\n.size " TALE__NAME(x) "," size "\n"
+#else
+#define TALE__OBJECT(x, size)
+#endif
 __asm__(TALE__SECTION
         ".balign 64\n"
         ".globl " TALE__NAME(tale_gguf) "\n"
+        TALE__OBJECT(tale_gguf, TALE__NAME(tale_gguf_end) "-" TALE__NAME(tale_gguf))
         TALE__NAME(tale_gguf) ":\n"
         ".incbin \"" TALE_FILE "\"\n"
         ".globl " TALE__NAME(tale_gguf_end) "\n"
+        TALE__OBJECT(tale_gguf_end, "1")
         TALE__NAME(tale_gguf_end) ":\n"
         ".byte 0\n"
         ".text\n");

@@ -44,7 +44,7 @@ AIOS_API const void *aios_io_memory_map(void *user, uint64_t off, uint64_t n) {
 /* ---- files -------------------------------------------------------------------------------------------------
  * aios__file_open fills io for a regular file; aios__file_close takes it back. The handle lives in io->user, so nothing is
  * allocated. Reads are positional: contexts of one model may read side by side through one handle. */
-#if !defined(AIOS_NO_FILES) && !defined(_WIN32) && !defined(__unix__) && !(defined(__APPLE__) && defined(__MACH__)) && !defined(__HAIKU__)
+#if !defined(AIOS_NO_FILES) && !defined(_WIN32) && !defined(__unix__) && !(defined(__APPLE__) && defined(__MACH__)) && !defined(__HAIKU__) && !defined(__wasi__)
 #define AIOS_NO_FILES       /* no system that we know how to ask: the host brings an aios_io */
 #endif
 

@@ -35,7 +35,10 @@ static uint64_t aios__system_ns(void *user) {
 }
 #else
 #include <time.h>
-#if !defined(CLOCK_MONOTONIC)       /* a strict -std=c99 hides what POSIX has */
+#if defined(__wasi__)               /* a strict -std=c99 hides what POSIX has */
+extern int clock_gettime(clockid_t id, struct timespec *t);
+#define AIOS__CLOCK_MONOTONIC CLOCK_MONOTONIC
+#elif !defined(CLOCK_MONOTONIC)
 #include <pthread.h>                /* struct timespec */
 #define AIOS__CLOCK_MONOTONIC 1
 extern int clock_gettime(int id, struct timespec *t);
@@ -66,6 +69,9 @@ typedef void (*aios__worker_fn)(void *arg, int32_t worker);
 #endif
 enum { AIOS__SPINS = 1000 };            /* some tens of microseconds                                    */
 
+#if defined(__wasm__) && !defined(_REENTRANT) && !defined(AIOS_NO_THREADS)
+#define AIOS_NO_THREADS     /* a module has them where it was compiled with -pthread */
+#endif
 #ifdef AIOS_NO_THREADS
 typedef struct aios__pool { int32_t n; } aios__pool;
 static uint64_t aios__pool_stacks(int32_t n) { (void)n; return 0; }

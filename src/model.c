@@ -399,7 +399,7 @@ static aios_status aios__model_understand(aios_model *m, aios_error *err) {
         return aios__fail(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "key general.architecture is missing");
     }
     if (!aios__key_str(k, &m->arch_name)) return aios__fail(err, AIOS_ERR_MODEL, k->off, "key general.architecture must be a string");
-    memcpy(m->arch_z, m->arch_name.p, aios__min_u64(m->arch_name.n, sizeof m->arch_z - 1));
+    memcpy(m->arch_z, m->arch_name.p, (size_t)aios__min_u64(m->arch_name.n, sizeof m->arch_z - 1));
     if (m->flags & AIOS_MODEL_VOCAB_ONLY) return AIOS_OK;
     m->arch = aios__arch_find(m->arch_name);
     if (!m->arch) return aios__fail1(err, AIOS_ERR_UNSUPPORTED, k->off, "the model family '%' is not known to this version", aios__s(m->arch_name));
@@ -502,7 +502,7 @@ AIOS_API aios_status aios_model_get_tensor(const aios_model *m, uint32_t i, aios
     t = &m->gguf.tensor[i];
     memset(&x, 0, sizeof x);
     x.type = t->type;
-    memcpy(x.name, t->name.p, aios__min_u64(t->name.n, sizeof x.name - 1));
+    memcpy(x.name, t->name.p, (size_t)aios__min_u64(t->name.n, sizeof x.name - 1));
     memcpy(x.n, t->n, sizeof x.n);
     x.file_offset = t->off; x.n_bytes = t->n_bytes; x.n_dims = t->n_dims; x.part = t->part;
     return aios__desc_fill(out, &x, sizeof x);

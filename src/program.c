@@ -234,7 +234,7 @@ static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task
     a.scale = hp->score_scale; a.softcap = hp->score_cap;
     a.n_q = n_h * n_t; a.hd_k = hp->hd_k; a.hd_v = hp->hd_v; a.q_stride = hp->hd_k;
     for (t = i = 0; t < n_t; t++) for (h = 0; h < n_h; h++, i++) {
-        memcpy(w.q + (int64_t)i * hp->hd_k, op->x + (uint64_t)(t0 + t) * op->x_stride + (int64_t)(h0 + h) * hp->hd_k, (uint64_t)hp->hd_k * 4);
+        memcpy(w.q + (int64_t)i * hp->hd_k, op->x + (uint64_t)(t0 + t) * op->x_stride + (int64_t)(h0 + h) * hp->hd_k, (size_t)hp->hd_k * 4);
         if (r->kv->type == AIOSK_KV_I8) r->k->quantize_head(w.q + (int64_t)i * hp->hd_k, hp->hd_k, w.q8 + (int64_t)i * hp_k, &w.d8[i]);
     }
     n_next = aios__attend_tiles(op, r, seq, kvh, base, first, end, tile[run & 1]);
@@ -255,9 +255,9 @@ static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task
         for (t = i = 0; t < n_t; t++, i += n_h) {
             if (spread) {
                 int64_t slot = ((int64_t)(t0 + t) * n_runs + run) * hp->n_head + h0;
-                memcpy(part_o + slot * hp_v, w.o + (int64_t)i * hp_v, (uint64_t)n_h * (uint64_t)hp_v * 4);
-                memcpy(part_m + slot, w.m + i, (uint64_t)n_h * 4);
-                memcpy(part_l + slot, w.l + i, (uint64_t)n_h * 4);
+                memcpy(part_o + slot * hp_v, w.o + (int64_t)i * hp_v, (size_t)n_h * (size_t)hp_v * 4);
+                memcpy(part_m + slot, w.m + i, (size_t)n_h * 4);
+                memcpy(part_l + slot, w.l + i, (size_t)n_h * 4);
             } else {
                 int64_t at = (int64_t)(t0 + t) * hp->n_head + h0;
                 r->k->attend_merge(n_h, hp->hd_v, state_m + at, state_l + at, op->y + (uint64_t)(t0 + t) * op->y_stride + (int64_t)h0 * hp->hd_v, hp->hd_v,

@@ -51,8 +51,8 @@ V_EXPORT AIOSK__NOINLINE vf V_NAME(fma_rare)(vf a, vf b, vf c) {
     return _mm_loadu_ps(x);
 }
 /* aiosk__fma of four lanes: sums in double, and rounded twice, unless a lane lies halfway between two floats or its exponent is
- * that of a subnormal float (1..896; a sum of 0 is exact). */
-V_FN vf v_fma(vf a, vf b, vf c) {
+ * that of a subnormal float (1..896; a sum of 0 is exact). A function, not inlined: its 20 instructions are everywhere. */
+V_EXPORT AIOSK__NOINLINE vf v_fma(vf a, vf b, vf c) {
     const __m128d s = _mm_add_pd(_mm_mul_pd(_mm_cvtps_pd(a), _mm_cvtps_pd(b)), _mm_cvtps_pd(c));
     const __m128d t = _mm_add_pd(_mm_mul_pd(_mm_cvtps_pd(_mm_movehl_ps(a, a)), _mm_cvtps_pd(_mm_movehl_ps(b, b))),
                                  _mm_cvtps_pd(_mm_movehl_ps(c, c)));
