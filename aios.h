@@ -606,7 +606,7 @@ static inline void aios__pause(void) {
 #if defined(__x86_64__) || defined(_M_X64)
     _mm_pause();
 #elif defined(__aarch64__) && defined(__GNUC__)
-    __asm__ __volatile__("yield");
+    __asm__ __volatile__("isb");        /* waits some tens of cycles; yield is nothing on most cores and the spin would be short */
 #endif
 }
 
@@ -623,7 +623,10 @@ static uint64_t aios__system_ns(void *user) {
 }
 #else
 #include <time.h>
-#if !defined(CLOCK_MONOTONIC)       /* a strict -std=c99 hides what POSIX has */
+#if defined(__wasi__)               /* a strict -std=c99 hides what POSIX has */
+extern int clock_gettime(clockid_t id, struct timespec *t);
+#define AIOS__CLOCK_MONOTONIC CLOCK_MONOTONIC
+#elif !defined(CLOCK_MONOTONIC)
 #include <pthread.h>                /* struct timespec */
 #define AIOS__CLOCK_MONOTONIC 1
 extern int clock_gettime(int id, struct timespec *t);
@@ -654,6 +657,9 @@ typedef void (*aios__worker_fn)(void *arg, int32_t worker);
 #endif
 enum { AIOS__SPINS = 1000 };            /* some tens of microseconds                                    */
 
+#if defined(__wasm__) && !defined(_REENTRANT) && !defined(AIOS_NO_THREADS)
+#define AIOS_NO_THREADS     /* a module has them where it was compiled with -pthread */
+#endif
 #ifdef AIOS_NO_THREADS
 typedef struct aios__pool { int32_t n; } aios__pool;
 static uint64_t aios__pool_stacks(int32_t n) { (void)n; return 0; }
@@ -885,7 +891,7 @@ AIOS_API const void *aios_io_memory_map(void *user, uint64_t off, uint64_t n) {
 /* ---- files -------------------------------------------------------------------------------------------------
  * aios__file_open fills io for a regular file; aios__file_close takes it back. The handle lives in io->user, so nothing is
  * allocated. Reads are positional: contexts of one model may read side by side through one handle. */
-#if !defined(AIOS_NO_FILES) && !defined(_WIN32) && !defined(__unix__) && !(defined(__APPLE__) && defined(__MACH__)) && !defined(__HAIKU__)
+#if !defined(AIOS_NO_FILES) && !defined(_WIN32) && !defined(__unix__) && !(defined(__APPLE__) && defined(__MACH__)) && !defined(__HAIKU__) && !defined(__wasi__)
 #define AIOS_NO_FILES       /* no system that we know how to ask: the host brings an aios_io */
 #endif
 
@@ -3468,7 +3474,7 @@ static aios_status aios__model_understand(aios_model *m, aios_error *err) {
         return aios__fail(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "key general.architecture is missing");
     }
     if (!aios__key_str(k, &m->arch_name)) return aios__fail(err, AIOS_ERR_MODEL, k->off, "key general.architecture must be a string");
-    memcpy(m->arch_z, m->arch_name.p, aios__min_u64(m->arch_name.n, sizeof m->arch_z - 1));
+    memcpy(m->arch_z, m->arch_name.p, (size_t)aios__min_u64(m->arch_name.n, sizeof m->arch_z - 1));
     if (m->flags & AIOS_MODEL_VOCAB_ONLY) return AIOS_OK;
     m->arch = aios__arch_find(m->arch_name);
     if (!m->arch) return aios__fail1(err, AIOS_ERR_UNSUPPORTED, k->off, "the model family '%' is not known to this version", aios__s(m->arch_name));
@@ -3571,7 +3577,7 @@ AIOS_API aios_status aios_model_get_tensor(const aios_model *m, uint32_t i, aios
     t = &m->gguf.tensor[i];
     memset(&x, 0, sizeof x);
     x.type = t->type;
-    memcpy(x.name, t->name.p, aios__min_u64(t->name.n, sizeof x.name - 1));
+    memcpy(x.name, t->name.p, (size_t)aios__min_u64(t->name.n, sizeof x.name - 1));
     memcpy(x.n, t->n, sizeof x.n);
     x.file_offset = t->off; x.n_bytes = t->n_bytes; x.n_dims = t->n_dims; x.part = t->part;
     return aios__desc_fill(out, &x, sizeof x);
@@ -3864,7 +3870,8 @@ typedef struct aios__acts {
 
 /* The tokens that go through the program together. */
 typedef struct aios__pass {
-    int32_t n, n_out, n_blocks, reserved;
+    int32_t n, n_out, n_blocks;
+    int32_t n_runs[2];                  /* most runs of keys that a block sees: in all positions, in the window */
     int32_t *id, *seq, *pos;            /* [n_batch]                                                        */
     int32_t *out;                       /* [n_outputs] which of the tokens get logits                       */
     int32_t *block;                     /* [n_batch + 1] first token of each attention block (one sequence) */
@@ -3879,6 +3886,11 @@ typedef struct aios__run {              /* what an op's tasks can see           
     char *work;                         /* [n_threads][work_bytes]                                          */
     uint64_t work_bytes;
     uint64_t *kv_read;                  /* [n_threads][8] bytes of cache read, a line each                  */
+    int32_t round;                      /* how often the phase has run before: ATTEND                       */
+    int32_t n_threads;
+    int32_t n_slots;                    /* tokens that `part` holds a result for                            */
+    float *state;                       /* [2][n_batch][n_head] maximum and sum of what att holds           */
+    float *part;                        /* results of single runs: [n_slots][n_head][hp_v], then the same [2][n_slots][n_head] */
 } aios__run;
 typedef void (*aios__op_fn)(const struct aios__op *op, const aios__run *r, int32_t task, int32_t worker);
 
@@ -3992,68 +4004,136 @@ static void aios__op_heads(const aios__op *op, const aios__run *r, int32_t t, in
                                  k + (int64_t)h * hp->hd_k, v + (int64_t)h * hp->hd_v, hp->hd_k, hp->hd_v);
 }
 
-/* Attention is cut into tasks of (block of tokens of one sequence, key/value head, part of its query heads), so that a
- * tile is read once for up to AIOS__MAX_Q queries. */
-enum { AIOS__MAX_Q = 32 };
+/* Attention is cut into tasks of (block of tokens of one sequence, key/value head, part of its query heads, run of keys), so that
+ * a tile is read once for up to AIOS__MAX_Q queries. A token's runs are put together in ascending order, always. There
+ * are two ways, which give the same bits:
+ *   spread  few tokens: all runs at once, each leaves its result in a slot; ATTEND_END merges the slots of a token
+ *   rounds  many tokens: the phase runs once for each run, and its tasks merge into what the rounds before them left, so
+ *           that the room needed does not grow with the context. A round has a task for each block and head           */
+enum { AIOS__MAX_Q = 32, AIOS__RUN_POS = AIOSK_RUN * AIOSK_TILE };
 static int32_t aios__attend_parts(const aios__hp *hp) { return (hp->n_head / hp->n_head_kv + AIOS__MAX_Q - 1) / AIOS__MAX_Q; }
 static int32_t aios__attend_heads(const aios__hp *hp) { int32_t g = hp->n_head / hp->n_head_kv, n = aios__attend_parts(hp); return (g + n - 1) / n; }
 static int32_t aios__attend_tokens(const aios__hp *hp) { return AIOS__MAX_Q / aios__attend_heads(hp); }
+/* Slots for a context: four tokens may be spread over 16 Ki positions, one over any number. */
+static int32_t aios__attend_slots(int32_t n_ctx) {
+    int32_t runs = (int32_t)(((int64_t)n_ctx + AIOS__RUN_POS - 1) / AIOS__RUN_POS);
+    return runs < 2 ? 0 : runs > 128 ? runs : 4 * runs > 128 ? 128 : 4 * runs;
+}
+/* The first position that a token sees. */
+static inline int32_t aios__attend_first(int32_t window, int32_t pos) { return window && pos >= window ? pos - window + 1 : 0; }
+static inline int32_t aios__attend_n_runs(const aios__op *op, const aios__run *r) { return r->pass->n_runs[op->window != 0]; }
+static inline int32_t aios__attend_spread(const aios__op *op, const aios__run *r) {
+    int32_t n = aios__attend_n_runs(op, r);
+    return n > 1 && n <= r->n_slots / r->pass->n;
+}
+/* Runs that one task takes when they are spread: enough that memory is read in long stretches, few enough that each
+ * worker gets several tasks. */
+static inline int32_t aios__attend_chunk(const aios__op *op, const aios__run *r) {
+    int64_t n = (int64_t)aios__attend_n_runs(op, r) * r->pass->n_blocks * r->hp->n_head_kv * aios__attend_parts(r->hp) / ((int64_t)8 * r->n_threads);
+    return n < 1 ? 1 : n > 8 ? 8 : (int32_t)n;
+}
+/* How often the phase that begins with this op runs. */
+static int32_t aios__op_rounds(const aios__op *op, const aios__run *r) {
+    return op->per != AIOS__PER_HEAD || aios__attend_spread(op, r) ? 1 : aios__attend_n_runs(op, r);
+}
 
-typedef struct aios__attend_work { float *q, *o, *m, *l, *scores, *d8; int8_t *q8; int32_t *lo, *hi; } aios__attend_work;
+typedef struct aios__attend_work { float *q, *o, *m, *l, *d8; void *scratch; int8_t *q8; int32_t *lo, *hi; } aios__attend_work;
 static void aios__attend_layout(aios__attend_work *w, aios__bump *b, const aios__hp *hp) {
     uint64_t n = (uint64_t)(aios__attend_heads(hp) * aios__attend_tokens(hp));
-    w->q      = (float *)aios__take(b, n * (uint64_t)hp->hd_k * 4, 64);
-    w->o      = (float *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_v, 16) * 4, 64);
-    w->q8     = (int8_t *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_k, 16), 64);
-    w->scores = (float *)aios__take(b, AIOSK_ATTEND_SCRATCH(n), 64);
-    w->m      = (float *)aios__take(b, n * 4, 64);
-    w->l      = (float *)aios__take(b, n * 4, 64);
-    w->d8     = (float *)aios__take(b, n * 4, 64);
-    w->lo     = (int32_t *)aios__take(b, n * 4, 64);
-    w->hi     = (int32_t *)aios__take(b, n * 4, 64);
+    w->q       = (float *)aios__take(b, n * (uint64_t)hp->hd_k * 4, 64);
+    w->o       = (float *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_v, 16) * 4, 64);
+    w->q8      = (int8_t *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_k, 16), 64);
+    w->scratch = aios__take(b, AIOSK_ATTEND_SCRATCH(n), 64);
+    w->m       = (float *)aios__take(b, n * 4, 64);
+    w->l       = (float *)aios__take(b, n * 4, 64);
+    w->d8      = (float *)aios__take(b, n * 4, 64);
+    w->lo      = (int32_t *)aios__take(b, n * 4, 64);
+    w->hi      = (int32_t *)aios__take(b, n * 4, 64);
+}
+static inline int32_t aios__clamp(int32_t x, int32_t lo, int32_t hi) { return x < lo ? lo : x > hi ? hi : x; }
+
+/* The tiles of a run that a block sees, from position first on and before end. Gives how many, those left out in front included. */
+static int32_t aios__attend_tiles(const aios__op *op, const aios__run *r, int32_t seq, int32_t kvh, int32_t base, int32_t first, int32_t end, const void **tile) {
+    int32_t i;
+    if (end > base + AIOS__RUN_POS) end = base + AIOS__RUN_POS;
+    for (i = base; i < end; i += AIOSK_TILE) tile[(i - base) / AIOSK_TILE] = aios__kv_tile(r->kv, seq, op->layer, kvh, i < first ? first : i);
+    return (end - base + AIOSK_TILE - 1) / AIOSK_TILE;
 }
 static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
     const aios__hp *hp = r->hp;
     const aios__pass *ps = r->pass;
-    int32_t parts = aios__attend_parts(hp), heads = aios__attend_heads(hp), group = hp->n_head / hp->n_head_kv;
-    int32_t part = task % parts, kvh = task / parts % hp->n_head_kv, block = task / parts / hp->n_head_kv;
+    int32_t parts = aios__attend_parts(hp), heads = aios__attend_heads(hp), group = hp->n_head / hp->n_head_kv, spread = aios__attend_spread(op, r);
+    int32_t n_runs = spread ? aios__attend_n_runs(op, r) : 1, chunk = spread ? aios__attend_chunk(op, r) : 1, chunks = (n_runs + chunk - 1) / chunk;
+    int32_t run = spread ? task % chunks * chunk : r->round, part = task / chunks % parts, kvh = task / chunks / parts % hp->n_head_kv, block = task / chunks / parts / hp->n_head_kv;
+    int32_t run1 = !spread ? run + 1 : run + chunk < n_runs ? run + chunk : n_runs;
     int32_t h0 = kvh * group + part * heads, n_h = group - part * heads < heads ? group - part * heads : heads;
-    int32_t t0 = ps->block[block], n_t = ps->block[block + 1] - t0, n_q = n_h * n_t, hp_k = (hp->hd_k + 15) / 16 * 16, hp_v = (hp->hd_v + 15) / 16 * 16;
-    int32_t t, h, i, pos, first, n_read = 0, last = ps->pos[t0 + n_t - 1];
+    int32_t t0 = ps->block[block], n_t = ps->block[block + 1] - t0, seq = ps->seq[t0], hp_k = (hp->hd_k + 15) / 16 * 16, hp_v = (hp->hd_v + 15) / 16 * 16;
+    int32_t first = aios__attend_first(op->window, ps->pos[t0]), end = ps->pos[t0 + n_t - 1] + 1;       /* what the block sees */
+    int32_t base = (first / AIOS__RUN_POS + run) * AIOS__RUN_POS, t, h, i, n_next;
+    float *state_m = r->state, *state_l = state_m + (uint64_t)op->n_in * (uint64_t)hp->n_head;
+    float *part_o = r->part, *part_m = part_o + (int64_t)r->n_slots * hp->n_head * hp_v, *part_l = part_m + (int64_t)r->n_slots * hp->n_head;
+    const void *tile[2][AIOSK_RUN];
     aios__attend_work w;
     aios__bump b;
     aiosk_attend a;
+    for (t = t0; t < t0 + n_t; t++) {   /* empty results, for the first round and for runs that others see but not this block */
+        if (spread) for (i = run; i < run1; i++) memset(part_l + ((int64_t)t * n_runs + i) * hp->n_head + h0, 0, (uint64_t)n_h * 4);
+        else if (run == 0) memset(state_l + (int64_t)t * hp->n_head + h0, 0, (uint64_t)n_h * 4);
+    }
+    if (base >= end) return;
     b.base = aios__work(r, worker); b.used = 0;
     aios__attend_layout(&w, &b, hp);
     memset(&a, 0, sizeof a);
-    a.q = w.q; a.q8 = w.q8; a.q8_d = w.d8; a.m = w.m; a.l = w.l; a.o = w.o; a.scores = w.scores; a.lo = w.lo; a.hi = w.hi;
+    a.q = w.q; a.q8 = w.q8; a.q8_d = w.d8; a.m = w.m; a.l = w.l; a.o = w.o; a.scratch = w.scratch; a.lo = w.lo; a.hi = w.hi;
     a.scale = hp->score_scale; a.softcap = hp->score_cap;
-    a.n_q = n_q; a.hd_k = hp->hd_k; a.hd_v = hp->hd_v; a.q_stride = hp->hd_k;
+    a.n_q = n_h * n_t; a.hd_k = hp->hd_k; a.hd_v = hp->hd_v; a.q_stride = hp->hd_k;
     for (t = i = 0; t < n_t; t++) for (h = 0; h < n_h; h++, i++) {
-        memcpy(w.q + (int64_t)i * hp->hd_k, op->x + (uint64_t)(t0 + t) * op->x_stride + (int64_t)(h0 + h) * hp->hd_k, (uint64_t)hp->hd_k * 4);
+        memcpy(w.q + (int64_t)i * hp->hd_k, op->x + (uint64_t)(t0 + t) * op->x_stride + (int64_t)(h0 + h) * hp->hd_k, (size_t)hp->hd_k * 4);
         if (r->kv->type == AIOSK_KV_I8) r->k->quantize_head(w.q + (int64_t)i * hp->hd_k, hp->hd_k, w.q8 + (int64_t)i * hp_k, &w.d8[i]);
-        w.m[i] = AIOSK_NEG_INF; w.l[i] = 0;
     }
-    memset(w.o, 0, (uint64_t)n_q * (uint64_t)hp_v * 4);
-    first = op->window && ps->pos[t0] >= op->window ? ps->pos[t0] - op->window + 1 : 0;
-    for (pos = first / AIOSK_TILE * AIOSK_TILE; pos <= last; pos += AIOSK_TILE) {
+    n_next = aios__attend_tiles(op, r, seq, kvh, base, first, end, tile[run & 1]);
+    for (; run < run1 && base < end; run++, base += AIOS__RUN_POS) {
+        int32_t to = end < base + AIOS__RUN_POS ? end : base + AIOS__RUN_POS;
+        a.tile = tile[run & 1]; a.n_tiles = n_next; a.next = NULL;
+        if (run + 1 < run1 && to < end) {
+            n_next = aios__attend_tiles(op, r, seq, kvh, base + AIOS__RUN_POS, first, end, tile[~run & 1]);
+            for (i = n_next; i < AIOSK_RUN; i++) tile[~run & 1][i] = tile[~run & 1][n_next - 1];
+            a.next = tile[~run & 1];
+        }
         for (t = i = 0; t < n_t; t++) {
-            int32_t p = ps->pos[t0 + t], lo = op->window && p >= op->window ? p - op->window + 1 - pos : 0, hi = p + 1 - pos;
-            lo = lo < 0 ? 0 : lo > AIOSK_TILE ? AIOSK_TILE : lo;
-            hi = hi < 0 ? 0 : hi > AIOSK_TILE ? AIOSK_TILE : hi;
+            int32_t p = ps->pos[t0 + t], lo = aios__clamp(aios__attend_first(op->window, p) - base, 0, AIOS__RUN_POS), hi = aios__clamp(p + 1 - base, 0, AIOS__RUN_POS);
             for (h = 0; h < n_h; h++, i++) { w.lo[i] = lo; w.hi[i] = hi; }
         }
-        a.tile = aios__kv_tile(r->kv, ps->seq[t0], op->layer, kvh, pos);
         r->k->attend[r->kv->type](&a);
-        n_read += (last + 1 - pos < AIOSK_TILE ? last + 1 - pos : AIOSK_TILE) - (first > pos ? first - pos : 0);
+        r->kv_read[(int64_t)worker * 8] += r->kv->tile_bytes / AIOSK_TILE * (uint64_t)(to - (first > base ? first : base));
+        for (t = i = 0; t < n_t; t++, i += n_h) {
+            if (spread) {
+                int64_t slot = ((int64_t)(t0 + t) * n_runs + run) * hp->n_head + h0;
+                memcpy(part_o + slot * hp_v, w.o + (int64_t)i * hp_v, (size_t)n_h * (size_t)hp_v * 4);
+                memcpy(part_m + slot, w.m + i, (size_t)n_h * 4);
+                memcpy(part_l + slot, w.l + i, (size_t)n_h * 4);
+            } else {
+                int64_t at = (int64_t)(t0 + t) * hp->n_head + h0;
+                r->k->attend_merge(n_h, hp->hd_v, state_m + at, state_l + at, op->y + (uint64_t)(t0 + t) * op->y_stride + (int64_t)h0 * hp->hd_v, hp->hd_v,
+                                   w.m + i, w.l + i, w.o + (int64_t)i * hp_v, hp_v);
+            }
+        }
     }
-    r->kv_read[(int64_t)worker * 8] += r->kv->tile_bytes / AIOSK_TILE * (uint64_t)n_read;
-    for (t = i = 0; t < n_t; t++) for (h = 0; h < n_h; h++, i++)
-        r->k->scale(w.o + (int64_t)i * hp_v, 1.0f / w.l[i], hp->hd_v, op->y + (uint64_t)(t0 + t) * op->y_stride + (int64_t)(h0 + h) * hp->hd_v);
 }
-static void aios__op_forms(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+/* The end of attention for one token: merges its runs if they were spread, divides by the sum, and makes the forms. */
+static void aios__op_attend_end(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    const aios__hp *hp = r->hp;
+    int32_t hp_v = (hp->hd_v + 15) / 16 * 16, h, i, n = aios__attend_spread(op, r) ? aios__attend_n_runs(op, r) : 0;
+    float *y = op->x + (uint64_t)t * op->x_stride, *m = r->state + (int64_t)t * hp->n_head, *l = m + (uint64_t)op->n_in * (uint64_t)hp->n_head;
+    const float *part_o = r->part, *part_m = part_o + (int64_t)r->n_slots * hp->n_head * hp_v, *part_l = part_m + (int64_t)r->n_slots * hp->n_head;
     (void)worker;
-    aios__forms(r, &op->out, t, op->x + (uint64_t)t * op->x_stride);
+    if (n) memset(l, 0, (uint64_t)hp->n_head * 4);
+    for (i = 0; i < n; i++) {
+        int64_t slot = ((int64_t)t * n + i) * hp->n_head;
+        r->k->attend_merge(hp->n_head, hp->hd_v, m, l, y, hp->hd_v, part_m + slot, part_l + slot, part_o + slot * hp_v, hp_v);
+    }
+    for (h = 0; h < hp->n_head; h++) r->k->scale(y + (int64_t)h * hp->hd_v, 1.0f / l[h], hp->hd_v, y + (int64_t)h * hp->hd_v);
+    aios__forms(r, &op->out, t, y);
 }
 static void aios__op_act(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
     float *x = op->x + (uint64_t)t * op->x_stride;
@@ -4072,8 +4152,10 @@ static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
     switch (op->per) {
     case AIOS__PER_TOKEN: return n;
     case AIOS__PER_ROWS:  return n ? (op->n_out + op->rows_per_task - 1) / op->rows_per_task : 0;
-    default:              return r->pass->n_blocks * r->hp->n_head_kv * aios__attend_parts(r->hp);
     }
+    n = r->pass->n_blocks * r->hp->n_head_kv * aios__attend_parts(r->hp);
+    if (aios__attend_spread(op, r)) { int32_t c = aios__attend_chunk(op, r); n *= (aios__attend_n_runs(op, r) + c - 1) / c; }
+    return n;
 }
 
 /* ---- rope frequencies ----------------------------------------------------------------------------------------- */
@@ -4122,7 +4204,7 @@ AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, int32_t n
 typedef struct aios__build {
     const aios_model *m;
     const aiosk_isa *k;
-    int32_t n_batch, n_outputs, n_threads, numerics;
+    int32_t n_ctx, n_batch, n_outputs, n_threads, numerics;
     aios__op *op;                       /* NULL = count                                                     */
     uint32_t n_ops, n_phases;
     uint64_t w_bytes, row_bytes, act_bytes;     /* per decoded token                                        */
@@ -4132,6 +4214,7 @@ typedef struct aios__build {
     double *freq;                       /* [n_rot / 2] in the context's META                                */
     float rope_mult;
     float *x, *qkv, *att, *ffn, *tmp, *cs, *logits;     /* of all tokens of a pass                          */
+    float *state, *part;                /* as in aios__run                                                  */
     aios__acts a_norm, a_norm2, a_att, a_ffn, a_out;
     int32_t n_qkv, n_att;
 } aios__build;
@@ -4250,15 +4333,14 @@ static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *i
 
     o = aios__emit(b, &local, aios__op_attend, "attend", l, AIOS__PER_HEAD, 0);
     o->x = b->qkv; o->x_stride = stride; o->y = b->att; o->y_stride = (uint64_t)b->n_att;
-    o->window = aios__layer_window(m, l);
+    o->window = aios__layer_window(m, l); o->n_in = b->n_batch;
     o->act_bytes = nq * 4 + (uint64_t)b->n_att * 4;
     b->act_bytes += o->act_bytes;
-    if (mask) {
-        o = aios__emit(b, &local, aios__op_forms, "quantize", l, AIOS__PER_TOKEN, 0);
-        o->x = b->att; o->x_stride = (uint64_t)b->n_att; o->out = aios__acts_of(&b->a_att, mask);
-        o->act_bytes = (uint64_t)b->n_att * 4 + aios__acts_bytes(&b->a_att, mask);
-        b->act_bytes += o->act_bytes;
-    }
+    o = aios__emit(b, &local, aios__op_attend_end, "attend_end", l, AIOS__PER_TOKEN, 0);
+    o->x = b->att; o->x_stride = (uint64_t)b->n_att; o->out = aios__acts_of(&b->a_att, mask);
+    o->window = aios__layer_window(m, l); o->n_in = b->n_batch;
+    o->act_bytes = (uint64_t)b->n_att * 8 + aios__acts_bytes(&b->a_att, mask);
+    b->act_bytes += o->act_bytes;
     aios__emit_matmul(b, "attn_out", l, ref[AIOS__T_ATTN_OUT], &b->a_att, post ? b->tmp : b->x, (uint64_t)hp->n_embd, post ? 0 : AIOS__ADD);
     if (post) aios__emit_norm(b, "post_attn", l, ref[AIOS__T_POST_ATTN_NORM], b->tmp, NULL, 0, b->x, 0);
 }
@@ -4304,6 +4386,8 @@ static void aios__build_buffers(aios__build *b) {
     b->x   = (float *)aios__take(&b->scratch, n * e * 4, 64);
     b->qkv = (float *)aios__take(&b->scratch, n * (uint64_t)b->n_qkv * 4, 64);
     b->att = (float *)aios__take(&b->scratch, n * (uint64_t)b->n_att * 4, 64);
+    b->state = (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_head * 8, 64);
+    b->part  = (float *)aios__take(&b->scratch, (uint64_t)aios__attend_slots(b->n_ctx) * (uint64_t)hp->n_head * (aios__round_up((uint64_t)hp->hd_v, 16) + 2) * 4, 64);
     b->ffn = (float *)aios__take(&b->scratch, n * ffn_stride * 4, 64);
     b->tmp = post ? (float *)aios__take(&b->scratch, n * e * 4, 64) : NULL;
     b->cs  = (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_rot * 4, 64);
@@ -4386,7 +4470,7 @@ static void aios__program_build(aios__build *b) {
 
 /* ======== exec.c ======== */
 /* exec.c: runs the program over one pass: phase by phase, task by task, until done or until the deadline. The position
- * (phase, next task) is all the state there is: a run that was stopped goes on where it was. Workers take the next
+ * (phase, round, next task) is all the state there is: a run that was stopped goes on where it was. Workers take the next
  * task from a counter, so which worker runs what is left to chance, and no result depends on it. */
 
 typedef struct aios__sequence {
@@ -4451,11 +4535,15 @@ static void aios__phase_work(aios_context *c, int32_t worker) {
         if (aios__load(&c->cancel) || (c->deadline && aios__now(c) >= c->deadline)) aios__store(&c->stop, 1);
     }
 }
-/* After all workers have left the phase: goes to the next one if it is finished. */
-static void aios__phase_leave(aios_context *c) {
-    if (aios__load(&c->next) >= c->n_tasks) {
+/* After all workers have left the phase: goes to the next round or phase if it is finished. A phase of one task is done
+ * here and now: the others would wait for it all the same, and a barrier is saved. */
+static void aios__phase_leave(aios_context *c, int32_t worker) {
+    while (aios__load(&c->next) >= c->n_tasks) {
         c->count.n_tasks += (uint64_t)c->n_tasks;
-        aios__phase_enter(c, c->op1);
+        if (++c->run.round < aios__op_rounds(&c->prog.op[c->op0], &c->run)) aios__store(&c->next, 0);
+        else { c->run.round = 0; aios__phase_enter(c, c->op1); }
+        if (aios__exec_done(c) || c->n_tasks > 1) break;
+        aios__phase_work(c, worker);
     }
     c->halt = aios__load(&c->stop) || aios__exec_done(c);
 }
@@ -4468,7 +4556,7 @@ static void aios__exec_walk(void *arg, int32_t worker) {
     while (!halt) {
         aios__phase_work(c, worker);
         if (aios__barrier_arrive(&c->pool, &gen)) {
-            aios__phase_leave(c);
+            aios__phase_leave(c, worker);
             halt = c->halt;
             aios__barrier_release(&c->pool);
         } else {
@@ -4501,7 +4589,7 @@ static int32_t aios__exec(aios_context *c, uint64_t deadline) {
         int32_t n = c->plan.n_threads < c->n_tasks ? c->plan.n_threads : c->n_tasks;
         if (c->desc.parallel_for && n > 1) c->desc.parallel_for(c->desc.parallel_user, n, aios__exec_lent, c);
         else aios__phase_work(c, 0);
-        aios__phase_leave(c);
+        aios__phase_leave(c, 0);
     }
     aiosk_fp_end(fp);
     return aios__exec_done(c);
@@ -4512,12 +4600,12 @@ static int32_t aios__exec(aios_context *c, uint64_t deadline) {
  * waits gets at least one token in if there is room: a long prompt does not hold up its neighbours. */
 static void aios__pass_gather(aios_context *c) {
     aios__pass *p = &c->pass;
-    int32_t s, later = 0, per_block = aios__attend_tokens(&c->model->hp);
+    int32_t i, s, later = 0, per_block = aios__attend_tokens(&c->model->hp);
     p->n = p->n_out = p->n_blocks = 0;
     for (s = 0; s < c->plan.n_seq; s++) later += c->seq[s].n_done < c->seq[s].n_fed;
     for (s = 0; s < c->plan.n_seq; s++) {
         aios__sequence *q = &c->seq[s];
-        int32_t i, most, in_block = 0;
+        int32_t most, in_block = 0;
         if (q->n_done == q->n_fed) continue;
         later--;
         most = c->plan.n_batch - later > p->n ? c->plan.n_batch - later : p->n + 1;      /* one place for each that comes later */
@@ -4533,6 +4621,14 @@ static void aios__pass_gather(aios_context *c) {
         aios__kv_grow(&c->kv, s, i);
     }
     p->block[p->n_blocks] = p->n;
+    for (i = 0; i < 2; i++) p->n_runs[i] = 1;
+    for (i = 0; i < p->n_blocks; i++) {
+        int32_t first = p->pos[p->block[i]], last = p->pos[p->block[i + 1] - 1] / AIOS__RUN_POS, n;
+        n = last + 1;
+        if (n > p->n_runs[0]) p->n_runs[0] = n;
+        n = last - aios__attend_first(c->model->hp.window, first) / AIOS__RUN_POS + 1;
+        if (n > p->n_runs[1]) p->n_runs[1] = n;
+    }
 }
 static void aios__pass_finish(aios_context *c) {
     const aios__pass *p = &c->pass;
@@ -4576,6 +4672,7 @@ static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *er
     while (c->running || aios__waiting(c)) {
         if (!c->running) {
             aios__pass_gather(c);
+            c->run.round = 0;
             aios__phase_enter(c, 0);
             c->running = 1;
         }
@@ -4616,7 +4713,7 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
 }
 static void aios__build_start(aios__build *b, const aios_model *m, const aios_plan *p, const aiosk_isa *k) {
     b->m = m; b->k = k;
-    b->n_batch = p->n_batch; b->n_outputs = p->n_outputs; b->n_threads = p->n_threads; b->numerics = p->numerics;
+    b->n_ctx = p->n_ctx; b->n_batch = p->n_batch; b->n_outputs = p->n_outputs; b->n_threads = p->n_threads; b->numerics = p->numerics;
 }
 
 /* The choices of a plan, whether made here or handed in. */
@@ -5052,6 +5149,7 @@ static aios_status aios__context_build(aios_context *c, aios_error *err) {
     aios__program_build(&c->prog);
     c->run.k = c->k; c->run.hp = &c->model->hp; c->run.kv = &c->kv; c->run.pass = &c->pass;
     c->run.work = c->prog.work; c->run.work_bytes = c->prog.work_bytes;
+    c->run.state = c->prog.state; c->run.part = c->prog.part; c->run.n_slots = aios__attend_slots(c->plan.n_ctx); c->run.n_threads = c->plan.n_threads;
     return AIOS_OK;
 }
 

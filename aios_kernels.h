@@ -27,7 +27,8 @@
  *     exp etc.      own polynomials (ops.inc), fma only; 1/x and sqrt are the IEEE operations. exp: 1 ulp; 0 below -104
  *                   and for NaN, +infinity above 88.73. tanh, silu: 3 ulp. gelu: 2e-7 |x|, and 2 ulp where x > -1
  *
- * Macros: AIOSK_STATIC makes everything static; AIOSK_API sets linkage; AIOSK_NO_SIMD leaves only scalar code. */
+ * Macros: AIOSK_STATIC makes everything static; AIOSK_API sets linkage; AIOSK_NO_SIMD leaves only scalar code;
+ * AIOSK_NO_SSE41, AIOSK_NO_AVX2 (with it AVX-VNNI), AIOSK_NO_AVXVNNI, AIOSK_NO_AVX512 leave out one set, for a smaller object. */
 /* Generated from src/ by tools/amalgamate.awk: edit there, then `make headers`. Licence: at the end. */
 #ifndef AIOSK_API_H
 #define AIOSK_API_H
@@ -177,45 +178,52 @@ typedef void (*aiosk_matmul_fn)(const aiosk_matmul *m);
  * for the scores and a channel for the output. hd is the head size, hp = hd rounded up to 16 (padding is zero).
  *     f32, f16   K [hd][64], V [64][hp]
  *     i8         K codes [hp/4][64][4], V codes [64][hp], K scales f16 [64], V scales f16 [64]                */
-enum { AIOSK_KV_F32 = 0, AIOSK_KV_F16 = 1, AIOSK_KV_I8 = 2, AIOSK_N_KV = 3, AIOSK_TILE = 64 };
+enum { AIOSK_KV_F32 = 0, AIOSK_KV_F16 = 1, AIOSK_KV_I8 = 2, AIOSK_N_KV = 3, AIOSK_TILE = 64, AIOSK_RUN = 8 /* tiles */ };
 AIOSK_API uint64_t aiosk_tile_bytes(int32_t kv_type, int32_t hd_k, int32_t hd_v);   /* multiple of 64 */
 
-/* Scores n_q queries of one KV head against one tile and merges the result into their running softmax:
+/* Attention of n_q queries of one KV head over one run: up to AIOSK_RUN tiles that follow each other, one softmax over all
+ * their keys. A context is cut into runs at fixed positions, multiples of 64 * AIOSK_RUN:
  *   s[k] = (sum_d q[d]*K[d][k], fma, d ascending from 0) * scale      f32, f16
  *   s[k] = ((float)(exact int sum) * (dq * dk[k])) * scale            i8; q in int8 with f32 dq over the head
  *   if softcap != 0: s = softcap * tanh(s / softcap);  alibi: s = fma(slope[q], (float)(key_pos - q_pos), s)
- *   keys outside [lo[q], hi[q]) do not take part; a query with an empty range is left as it was
- *   mt = max s (at least AIOSK_NEG_INF; NaN is skipped) and lt = sum p, both over 16 lanes (k mod 16, ascending), then
- *   the tree of float rows;  p[k] = exp(s[k] - mt), 0 outside [lo, hi) and for NaN
- *   ot[c] = sum_k p[k]*V[k][c], fma, k ascending, lo <= k < hi;  i8: fma(p[k]*dv[k], (float)V[k][c], ot);  then + 0
+ *   keys outside [lo[q], hi[q]) do not take part; a query that sees none gives m = AIOSK_NEG_INF, l = 0, o = 0
+ *   m = max s (at least AIOSK_NEG_INF; NaN is skipped) and l = sum p, both over 16 lanes (k mod 16, ascending), then
+ *   the tree of float rows;  p[k] = exp(s[k] - m), 0 outside [lo, hi) and for NaN
+ *   o[c] = sum_k p[k]*V[k][c], fma, k ascending, lo <= k < hi;  i8: fma(p[k]*dv[k], (float)V[k][c], o);  then + 0
  *   (a zero is +0, so that keys with p = 0 may be summed or left out)
- *   mn = max(m, mt);  a = exp(m - mn), b = exp(mt - mn);  l = fma(lt, b, l*a);  o[c] = fma(ot[c], b, o[c]*a)
- * Start with m = -inf (AIOSK_NEG_INF), l = 0, o = 0 (a = 0 when m is -inf). The caller divides o by l at the end.
- * Tiles go in ascending order; a tile's part depends on nothing but the tile. Every slot from the lowest lo to the highest
- * hi of one call must have been stored; the others may hold anything. How queries are grouped in calls changes no bit. */
-#define AIOSK_ATTEND_SCRATCH(n_q) ((uint64_t)(n_q) * 64 * 4)
+ * attend_merge puts runs together: those that saw something, in ascending order, from the first of them on:
+ *   mn = max(m, m1);  a = exp(m - mn), b = exp(m1 - mn);  l = fma(l1, b, l*a);  o[c] = fma(o1[c], b, o[c]*a)
+ * and a result with l = 0 is nothing: the other one stays as it is. The caller divides o by l at the end.
+ * A run's part depends on nothing but its keys, so runs may go to any thread in any order. Every slot from the lowest lo to
+ * the highest hi of one call must have been stored; the others may hold anything. How queries are grouped in calls
+ * changes no bit. */
+#define AIOSK_ATTEND_SCRATCH(n_q) ((uint64_t)(n_q) * (64 * AIOSK_RUN * 4 + 128) + 64 * 64 * 4)
 typedef struct aiosk_attend {
-    const void *tile;       /* K and V of 64 positions, 64-byte aligned                 */
+    const void *const *tile;/* [n_tiles] K and V of 64 positions each, 64-byte aligned  */
     const float *q;         /* f32 [n_q][q_stride]: rotated, not scaled                 */
     const int8_t *q8;       /* i8 tiles: codes [n_q][hp_k], 64-byte aligned, zero padded */
     const float *q8_d;      /* i8 tiles: scale of each query                            */
-    float *m, *l;           /* [n_q] running maximum and sum                            */
-    float *o;               /* [n_q][hp_v] running output, 64-byte aligned              */
-    float *scores;          /* scratch, AIOSK_ATTEND_SCRATCH(n_q) bytes, 64-byte aligned */
-    const int32_t *lo, *hi; /* [n_q] range of keys of this tile, 0..64                  */
+    float *m, *l;           /* [n_q] maximum and sum                                    */
+    float *o;               /* [n_q][hp_v] output, 64-byte aligned                      */
+    void *scratch;          /* AIOSK_ATTEND_SCRATCH(n_q) bytes, 64-byte aligned         */
+    const void *const *next;/* [n_tiles] what the next call will read, fetched beforehand; or NULL */
+    const int32_t *lo, *hi; /* [n_q] range of keys of this run, 0..64 * n_tiles         */
     const float *slope;     /* ALiBi slopes [n_q], or NULL                              */
     const int32_t *dpos;    /* ALiBi: position of key 0 minus that of the query [n_q]   */
     float scale, softcap;
-    int32_t n_q, hd_k, hd_v, q_stride;
+    int32_t n_q, hd_k, hd_v, q_stride, n_tiles, reserved;
 } aiosk_attend;
 typedef void (*aiosk_attend_fn)(const aiosk_attend *a);
+/* Merges the later results m1, l1, o1 [n_q][stride1] of n_q queries into m, l, o [n_q][stride]; hd_v numbers of each o. */
+typedef void (*aiosk_merge_fn)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1);
 /* Writes one position (slot 0..63) of a tile, the padding of its V and of its i8 K as zeros. k [hd_k], v [hd_v] f32.
  * f16 rounds to nearest even. i8: d = f16(min(amax / 127, 65504)), q = rint(clamp(x / d, -127, 127)); d = 0 gives q = 0. */
 typedef void (*aiosk_store_fn)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v);
 
 /* ---- instruction sets ------------------------------------------------------------------------------------ */
 enum { AIOSK_ISA_BEST = 0, AIOSK_ISA_SCALAR = 1, AIOSK_ISA_AVX2 = 2, AIOSK_ISA_AVX512 = 3, AIOSK_ISA_NEON = 4,
-       AIOSK_ISA_NEON_DOT = 5, AIOSK_ISA_AVXVNNI = 6 /* AVX2 with VNNI */, AIOSK_ISA_AVX512_VBMI = 9, AIOSK_N_ISA = 10 };
+       AIOSK_ISA_NEON_DOT = 5, AIOSK_ISA_AVXVNNI = 6 /* AVX2 with VNNI */, AIOSK_ISA_SSE41 = 7 /* and SSSE3 */,
+       AIOSK_ISA_WASM = 8 /* SIMD128 */, AIOSK_ISA_AVX512_VBMI = 9, AIOSK_N_ISA = 10 };
 enum { AIOSK_ACT_SILU = 0, AIOSK_ACT_GELU = 1 /* tanh form */, AIOSK_ACT_RELU = 2, AIOSK_ACT_RELU2 = 3, AIOSK_N_ACTIVATIONS = 4 };
 enum { AIOSK_ROPE_PAIRS = 0 /* (2i, 2i+1), "NORM" */, AIOSK_ROPE_HALVES = 1 /* (i, i + n_rot/2), "NEOX" */ };
 
@@ -230,6 +238,7 @@ typedef struct aiosk_isa {
     aiosk_matmul_fn matmul[AIOSK_N_TYPES][AIOSK_N_LAYOUTS];
     aiosk_attend_fn attend[AIOSK_N_KV];
     aiosk_store_fn  store[AIOSK_N_KV];
+    aiosk_merge_fn  attend_merge;
     /* y = x * (1/sqrt(mean(x^2) + eps)) * w   (w NULL = 1). mean = sum / n, sum as float rows. y may be x. */
     void (*rms_norm)(const float *x, const float *w, float eps, int32_t n, float *y);
     /* y = fma((x - mean) * (1/sqrt(var + eps)), w, b)   (w NULL = 1, b NULL = -0); mean = sum x / n, then
@@ -319,6 +328,12 @@ AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float
 #define AIOSK__PREFETCH(p) ((void)(p))
 #endif
 
+#if defined(__GNUC__) || defined(__clang__)
+#define AIOSK__RARE(x) __builtin_expect(!!(x), 0)
+#else
+#define AIOSK__RARE(x) (x)
+#endif
+
 /* In front of a loop with a constant count that must become straight code, at -O2 too. */
 #if defined(__clang__)
 #define AIOSK__UNROLL _Pragma("clang loop unroll(full)")
@@ -339,7 +354,27 @@ AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float
 #define AIOSK__STRICT
 #endif
 
+/* Which instruction sets are compiled: the macros of api.h leave some out. AVX-VNNI shares the float loops of AVX2; it came to
+ * compilers in 2020 and 2021. */
 #if !defined(AIOSK_NO_SIMD) && (defined(__x86_64__) || defined(_M_X64))
+#ifndef AIOSK_NO_SSE41
+#define AIOSK__SSE41 1
+#endif
+#ifndef AIOSK_NO_AVX2
+#define AIOSK__AVX2 1
+#ifdef AIOSK_NO_AVXVNNI
+#elif defined(__clang__) ? __clang_major__ >= 12 : defined(__GNUC__) && __GNUC__ >= 11
+#define AIOSK__AVXVNNI __attribute__((target("avx2,fma,f16c,avxvnni")))
+#elif defined(_MSC_VER) && _MSC_VER >= 1930
+#define AIOSK__AVXVNNI
+#endif
+#endif
+#ifndef AIOSK_NO_AVX512
+#define AIOSK__AVX512 1
+#endif
+#endif
+
+#if defined(AIOSK__SSE41) || defined(AIOSK__AVX2) || defined(AIOSK__AVX512)
 #define AIOSK__X86 1
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
@@ -353,14 +388,9 @@ AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float
 #elif !defined(AIOSK_NO_SIMD) && (defined(__aarch64__) || defined(_M_ARM64))
 #define AIOSK__ARM64 1
 #include <arm_neon.h>
-#endif
-/* AVX-VNNI came to compilers in 2020 and 2021. */
-#if defined(AIOSK__X86)
-#if defined(__clang__) ? __clang_major__ >= 12 : defined(__GNUC__) && __GNUC__ >= 11
-#define AIOSK__AVXVNNI __attribute__((target("avx2,fma,f16c,avxvnni")))
-#elif defined(_MSC_VER) && _MSC_VER >= 1930
-#define AIOSK__AVXVNNI
-#endif
+#elif !defined(AIOSK_NO_SIMD) && defined(__wasm_simd128__) /* a module that uses it runs nowhere else: nothing to ask at run time */
+#define AIOSK__WASM 1
+#include <wasm_simd128.h>
 #endif
 #if !defined(AIOSK__X86) && (defined(__x86_64__) || defined(_M_X64))
 #include <emmintrin.h>  /* MXCSR and sqrtss belong to the x86-64 baseline */
@@ -409,10 +439,12 @@ AIOSK__STRICT static inline AIOSK__UNUSED float aiosk__sqrt(float x) {
     return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(x)));
 #elif defined(AIOSK__ARM64)
     return vget_lane_f32(vsqrt_f32(vdup_n_f32(x)), 0);
+#elif defined(AIOSK__WASM)
+    return wasm_f32x4_extract_lane(wasm_f32x4_sqrt(wasm_f32x4_splat(x)), 0);
 #else
     /* Newton in double from a bit-level guess; 5 steps give 50 bits, and no float square root lies within
      * 2^-49 of a rounding boundary, so one rounding to float is the correct one. */
-    if (!(x > 0)) return x;
+    if (!(x > 0) || x > 3.402823466e+38f) return x;
     {
         double v = (double)x, y;
         uint64_t u;
@@ -2270,7 +2302,8 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
  *     i_scale(kind, a)           byte 0 of every lane, signed, as s
  *     i_macc_pair(acc, a, s)     acc + a.lo * s[0] + a.hi * s[1], where lo and hi are the int16 halves of a lane
  * A micro-kernel takes V_NP panels and V_NC columns at once. V_PREMUL: codes times scale below 256 are multiplied before the
- * sum. V_FIX: codes of 6 bits that stand for less are corrected behind the sum, not by z. */
+ * sum. V_FIX: codes of 6 bits that stand for less are corrected behind the sum, not by z. V_ONE: 0 leaves out the loops for one
+ * column (one_*), which then goes the way of many: half the code. */
 #ifndef AIOSK__SIMDI_SCALAR_H
 #define AIOSK__SIMDI_SCALAR_H
 
@@ -2315,6 +2348,7 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
 #define V_BIAS8 0
 #define V_PREMUL 0
 #define V_FIX 0
+#define V_ONE 0
 #define V_NC 1
 
 V_FN vi i_dup(const void *p) { int32_t a; memcpy(&a, p, 4); return a; }
@@ -2632,23 +2666,28 @@ V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
 /* codes[i] = rint(x[i] * f) or, with divide, rint(x[i] / f); clamped to [-127, 127]; zeros from n to n rounded up to 16.
  * step: distance of groups of 4 codes (4 = a plain row). */
 V_FN void V_NAME(codes8)(const float *x, int32_t n, float f, int32_t divide, int8_t *codes, int32_t step) {
-    int32_t i, k, t[V_W];
+    int32_t i, k;
     for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
+        int8_t t[16];
         vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
         v = divide ? v_div(v, v_set1(f)) : v_mul(v, v_set1(f));
         v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v));
-        v_storei(t, v_cvt_f32_i32(v));
-        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = (int8_t)t[k];
+        if (step == 4) { i_store_s8(codes + i, v_cvt_f32_i32(v)); continue; }
+        i_store_s8(t, v_cvt_f32_i32(v));
+#if V_W >= 4
+        for (k = 0; k < V_W; k += 4) memcpy(codes + (i + k) / 4 * step, t + k, 4);
+#else
+        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = t[k];
+#endif
     }
 }
 V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
-    vf m = v_zero();
-    float t[V_W], r = 0.0f;
-    int32_t i;
-    for (i = 0; i < n; i += V_W) m = v_max(m, v_abs(V_NAME(load_n)(x + i, n - i, 0.0f)));
-    v_storeu(t, m);
-    for (i = 0; i < V_W; i++) if (t[i] > r) r = t[i];
-    return r;
+    vf m[V_PER16];
+    int32_t i, k;
+    for (k = 0; k < V_PER16; k++) m[k] = v_zero();
+    for (i = 0; i < n; i += 16)
+        for (k = 0; k < V_PER16 && i + k * V_W < n; k++) m[k] = v_max(m[k], v_abs(V_NAME(load_n)(x + i + k * V_W, n - i - k * V_W, 0.0f)));
+    return v_tree_max(m);
 }
 V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d) {
     float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
@@ -2658,12 +2697,13 @@ V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float 
 }
 
 /* ======== kernels/attend.inc ======== */
-/* attend.inc: attention over one KV tile, and writing a position into a tile; written once over the v_* vocabulary.
+/* attend.inc: attention over one run of KV tiles, and writing a position into a tile; written once over the v_* vocabulary.
  * api.h defines layouts and arithmetic. After ops.inc (exp, tanh, int8 codes).
  *
  * Scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
- * t a channel, or a lane is a channel and t a key. A few queries go together so that a row is loaded (and converted)
- * once for all of them; V_SHAPES gives the registers. How queries are grouped changes no bit. */
+ * t a channel, or a lane is a channel and t a key. A few queries (a group) go together so that a row is loaded and
+ * converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows is converted
+ * beforehand, once for all groups. How queries are grouped changes no bit. */
 
 typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 
@@ -2677,22 +2717,35 @@ V_FN V_NAME(v16) V_NAME(row16)(const uint8_t *p, int32_t kv) {
     return r;
 }
 
-/* c[q][16 * nj] = sum over t0 <= t < t1 of f[q][t] * rows[t][16 * nj]. kv, nq and nj are constants: the unused part of
- * the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
+/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
+ * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
+typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
+#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
+/* Of rows that share a line only the first asks for it. */
+V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
+    if ((uintptr_t)p & 63) s.a = s.b = 0;
+    return s;
+}
+
+/* c[q][16 * nj] = (add ? c : 0) + sum over t0 <= t < t1 of f[q][t] * rows[t][16 * nj]. kv, nq and nj are constants: the unused
+ * part of the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
 V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f,
-                          size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride) {
+                          size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
     const size_t w = kv == AIOSK_KV_F32 ? 64 : kv == AIOSK_KV_F16 ? 32 : 16; /* bytes of 16 numbers */
     V_NAME(v16) acc[8][4], r0, r1, r2, r3;
     const uint8_t *p = rows + (size_t)t0 * step;
     int32_t t;
 #define AIOSK__Q(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
-#define AIOSK__E(k) z.v[k] = v_zero();
-#define AIOSK__C(q) if (q < nq) { V_NAME(v16) z; V_EACH(AIOSK__E)                     \
-        acc[q][0] = z; if (nj > 1) acc[q][1] = z; if (nj > 2) { acc[q][2] = z; acc[q][3] = z; } }
+#define AIOSK__E(k) a[0].v[k] = add ? v_loadu(i + k * V_W) : v_zero(); if (nj > 1) a[1].v[k] = add ? v_loadu(i + 16 + k * V_W) : v_zero(); \
+        if (nj > 2) { a[2].v[k] = add ? v_loadu(i + 32 + k * V_W) : v_zero(); a[3].v[k] = add ? v_loadu(i + 48 + k * V_W) : v_zero(); }
+#define AIOSK__C(q) if (q < nq) { V_NAME(v16) *a = acc[q]; const float *i = c + (size_t)q * c_stride; V_EACH(AIOSK__E) }
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
     for (t = t0; t < t1; t++, p += step) {
+        AIOSK__SOON(p, 0, ahead)
+        if (w * (size_t)nj > 64) AIOSK__SOON(p, 64, ahead)
+        if (w * (size_t)nj > 128) { AIOSK__SOON(p, 128, ahead) AIOSK__SOON(p, 192, ahead) }
         r0 = V_NAME(row16)(p, kv);
         r1 = r2 = r3 = r0;
         if (nj > 1) r1 = V_NAME(row16)(p + w, kv);
@@ -2716,14 +2769,14 @@ V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *row
 #define AIOSK__SHAPE(n, j)                                                                                     \
     case n:                                                                                                    \
         for (; nj >= j; nj -= j, rows += w * j, c += 16 * j) {                                                 \
-            V_NAME(outer_n)(AIOSK__KV, n, j, rows, step, f, f_stride, t0, t1, c, c_stride);                    \
+            V_NAME(outer_n)(AIOSK__KV, n, j, rows, step, f, f_stride, t0, t1, c, c_stride, add, V_NAME(soon_of)(rows, ahead)); \
         }                                                                                                      \
         for (; j > 1 && nj > 0; nj--, rows += w, c += 16) {                                                    \
-            V_NAME(outer_n)(AIOSK__KV, n, 1, rows, step, f, f_stride, t0, t1, c, c_stride);                    \
+            V_NAME(outer_n)(AIOSK__KV, n, 1, rows, step, f, f_stride, t0, t1, c, c_stride, add, V_NAME(soon_of)(rows, ahead)); \
         }                                                                                                      \
         break;
 #define AIOSK__ARGS int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f, size_t f_stride,  \
-                    int32_t t0, int32_t t1, float *c, size_t c_stride
+                    int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead
 #define AIOSK__KV AIOSK_KV_F32
 V_EXPORT void V_NAME(outer_f32)(AIOSK__ARGS) { const size_t w = 64; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
 #undef AIOSK__KV
@@ -2738,7 +2791,7 @@ V_EXPORT void V_NAME(outer_i8)(AIOSK__ARGS) { const size_t w = 16; switch (nq) {
 
 /* s[q][16 * nj] = (float)(exact sum over d of q8[q][d] * codes[d][key]) * (dq[q] * dk[key]); constants as in outer_n */
 V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const uint8_t *dk, const int8_t *q8,
-                            const int32_t *fix, const float *dq, int32_t hp, float *s) {
+                            const int32_t *fix, const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     struct { vi v[V_PER16]; } acc[8][4];
     int32_t d;
 #define AIOSK__A(q) vi *a0 = acc[q][0].v, *a1 = acc[q][1].v, *a2 = acc[q][2].v, *a3 = acc[q][3].v;
@@ -2749,6 +2802,9 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
 #undef AIOSK__E
     for (d = 0; d < hp; d += 4, codes += 256) {
         vi r0[V_PER16], r1[V_PER16], r2[V_PER16], r3[V_PER16];
+        AIOSK__SOON(codes, 0, ahead)
+        if (nj > 1) AIOSK__SOON(codes, 64, ahead)
+        if (nj > 2) { AIOSK__SOON(codes, 128, ahead) AIOSK__SOON(codes, 192, ahead) }
 #define AIOSK__E(k) r0[k] = v_kprep(v_loadi(codes + k * V_W * 4)); if (nj > 1) r1[k] = v_kprep(v_loadi(codes + 64 + k * V_W * 4)); \
         if (nj > 2) { r2[k] = v_kprep(v_loadi(codes + 128 + k * V_W * 4)); r3[k] = v_kprep(v_loadi(codes + 192 + k * V_W * 4)); }
         V_EACH(AIOSK__E)
@@ -2762,7 +2818,7 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
     }
 #define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_mul(v_cvt_i32_f32(a[k]), v_mul(b, v_load_f16(dk + 32 * j + k * V_W * 2))));
 #define AIOSK__E(k) AIOSK__S(a0, k, 0) if (nj > 1) AIOSK__S(a1, k, 1) if (nj > 2) { AIOSK__S(a2, k, 2) AIOSK__S(a3, k, 3) }
-#define AIOSK__C(q) if (q < nq) { float *o = s + 64 * q; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
@@ -2770,160 +2826,208 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
 #undef AIOSK__A
 #undef AIOSK__Q
 }
-V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const float *dq,
-                              int32_t hp, float *s) {
-    int32_t fix[8], j, q;
-    for (q = 0; q < nq; q++) { /* what v_kdot adds to each product; sums of integers below 2^24 are exact in floats */
-        fix[q] = 0;
-#if V_KBIAS
-        {
-            vf t[V_PER16];
-            int32_t k;
-            for (k = 0; k < V_PER16; k++) t[k] = v_zero();
-            for (j = 0; j < hp; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_load_i8(q8 + q * hp + j + k * V_W));
-            fix[q] = -V_KBIAS * (int32_t)v_tree_add(t);
-        }
-#endif
-    }
+V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const int32_t *fix,
+                              const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+    int32_t j;
     switch (nq) {
 #define AIOSK__SHAPE(n, m)                                                                                              \
     case n:                                                                                                             \
-        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j); } \
+        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j, s_stride, ahead); } \
         break;
     V_SHAPES(AIOSK__SHAPE)
 #undef AIOSK__SHAPE
     default: break;
     }
 }
+/* What v_kdot adds to each of the products of these codes, negated; sums of integers below 2^24 are exact in floats. */
+V_FN int32_t V_NAME(fix8)(const int8_t *q8, int32_t hp) {
+#if V_KBIAS
+    vf t[V_PER16];
+    int32_t j, k;
+    for (k = 0; k < V_PER16; k++) t[k] = v_zero();
+    for (j = 0; j < hp; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_load_i8(q8 + j + k * V_W));
+    return -V_KBIAS * (int32_t)v_tree_add(t);
+#else
+    (void)q8; (void)hp;
+    return 0;
+#endif
+}
 
-/* Raw scores s[64] of one query -> p[64] in place, 0 outside [lo, hi); gives max and sum. plain: neither softcap nor
- * ALiBi, and all 64 keys; a constant. Products that are later subtracted from go through v_mulr. */
-V_FN void V_NAME(tile_softmax)(int32_t plain, float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
+/* The scores of 16 keys from raw ones: key is the first of them in the run. Products that are later subtracted from go
+ * through v_mulr. */
+V_FN void V_NAME(score16)(int32_t plain, const float *s, const aiosk_attend *a, int32_t q, int32_t key, vf *x) {
     static const int32_t count[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
-    const vf scale = v_set1(a->scale), low = v_set1(AIOSK_NEG_INF);
-    vf m[V_PER16], l[V_PER16], mt;
-    int32_t j;
-#define AIOSK__E(k) m[k] = low; l[k] = v_zero();
-    V_EACH(AIOSK__E)
-#undef AIOSK__E
-    if (plain) {
-        for (j = 0; j < 64; j += 16) {
-#define AIOSK__E(k) m[k] = v_max(m[k], v_mul(v_loadu(s + j + k * V_W), scale));
-            V_EACH(AIOSK__E)
-#undef AIOSK__E
-        }
-        *max = v_tree_max(m);
-        mt = v_set1(*max);
-        for (j = 0; j < 64; j += 16) {
-#define AIOSK__E(k) {                                                                                  \
-            vf x = V_NAME(v_exp)(v_sub(v_mulr(v_loadu(s + j + k * V_W), scale), mt));                  \
-            l[k] = v_add(l[k], x);                                                                     \
-            v_storeu(s + j + k * V_W, x); }
-            V_EACH(AIOSK__E)
-#undef AIOSK__E
-        }
-    } else {
-        const vf lo = v_set1((float)a->lo[q]), hi = v_set1((float)a->hi[q]);
-        vf keys[4 * V_PER16];
-        int32_t k;
-        for (j = 0; j < 64; j += V_W) { /* j = the key of lane 0 */
-            vf x = v_mulr(v_loadu(s + j), scale), i;
-            vi c = v_loadi(count + j % 16);
-            if (a->softcap != 0.0f) x = v_mulr(v_set1(a->softcap), V_NAME(v_tanh)(v_div(x, v_set1(a->softcap))));
-            if (a->slope) x = v_fma(v_set1(a->slope[q]), v_cvt_i32_f32(v_addi(v_set1i(a->dpos[q] + j / 16 * 16), c)), x);
-            i = v_cvt_i32_f32(v_addi(v_set1i(j / 16 * 16), c));
-            x = v_sel_lt(i, lo, low, x);
-            x = v_sel_lt(i, hi, x, low);
-            k = j / V_W % V_PER16;
-            m[k] = v_max(m[k], x);
-            keys[j / V_W] = i;
-            v_storeu(s + j, x);
-        }
-        *max = v_tree_max(m);
-        mt = v_set1(*max);
-        for (j = 0; j < 64; j += V_W) {
-            vf x = V_NAME(v_exp)(v_sub(v_loadu(s + j), mt)), i = keys[j / V_W];
-            x = v_sel_lt(i, lo, v_zero(), x);
-            x = v_sel_lt(i, hi, x, v_zero());
-            k = j / V_W % V_PER16;
-            l[k] = v_add(l[k], x);
-            v_storeu(s + j, x);
-        }
-    }
-    *sum = v_tree_add(l);
-}
-V_EXPORT void V_NAME(softmax_any)(float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
-    V_NAME(tile_softmax)(0, s, a, q, max, sum);
-}
-V_EXPORT void V_NAME(softmax_plain)(float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
-    V_NAME(tile_softmax)(1, s, a, q, max, sum);
-}
-/* Merges maximum mt and sum lt of n <= 16 queries into m and l; gives the factors of the old (fa) and the new (fb)
- * output. A query that saw nothing comes with AIOSK_NEG_INF and 0, which changes nothing. */
-V_EXPORT void V_NAME(merge)(const float *mt, const float *lt, int32_t n, float *m, float *l, float *fa, float *fb) {
-    int32_t i;
-    for (i = 0; i < n; i += V_W) {
-        const vf m0 = V_NAME(load_n)(m + i, n - i, 0.0f), m1 = v_loadu(mt + i), l0 = V_NAME(load_n)(l + i, n - i, 0.0f);
-        const vf mn = v_max(m0, m1), x = V_NAME(v_exp)(v_sub(m0, mn)), y = V_NAME(v_exp)(v_sub(m1, mn));
-        const vf ln = v_fma(v_loadu(lt + i), y, v_mul(l0, x));
-        v_storeu(fa + i, x);
-        v_storeu(fb + i, y);
-        if (n - i >= V_W) { v_storeu(m + i, mn); v_storeu(l + i, ln); }
-        else { V_NAME(store_part)(m + i, mn, n - i); V_NAME(store_part)(l + i, ln, n - i); }
+    int32_t k;
+    for (k = 0; k < V_PER16; k++) {
+        x[k] = v_mulr(v_loadu(s + k * V_W), v_set1(a->scale));
+        if (plain) continue;
+        if (a->softcap != 0.0f) x[k] = v_mulr(v_set1(a->softcap), V_NAME(v_tanh)(v_div(x[k], v_set1(a->softcap))));
+        if (a->slope) x[k] = v_fma(v_set1(a->slope[q]), v_cvt_i32_f32(v_addi(v_set1i(a->dpos[q] + key), v_loadi(count + k * V_W))), x[k]);
     }
 }
-
-V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv,
-                            void (*outer)(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t)) {
-    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v);
-    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1;
-    const uint8_t *K = (const uint8_t *)a->tile, *V = K + aiosk__tile_v(kv, a->hd_k);
-    const uint8_t *dk = K + aiosk__tile_scales(a->hd_k, a->hd_v), *dv = dk + 128; /* i8 only */
+/* x where lo <= key < hi, else other, for 16 keys of which key is the first. */
+V_FN void V_NAME(only16)(vf *x, int32_t key, int32_t lo, int32_t hi, vf other) {
+    static const float count[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+    int32_t k;
+    if (lo <= key && key + 16 <= hi) return;
+    for (k = 0; k < V_PER16; k++) {
+        const vf i = v_loadu(count + k * V_W);
+        x[k] = v_sel_lt(i, v_set1((float)(lo - key)), other, x[k]);
+        x[k] = v_sel_lt(i, v_set1((float)(hi - key)), x[k], other);
+    }
+}
+/* Raw scores s of one query -> p in place, 0 in the rest of [t0, t1); gives maximum and sum. plain: neither softcap nor ALiBi.
+ * dv: where the scales of V are in an i8 tile, NULL for others. */
+V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
+    const int32_t lo = a->lo[q], hi = a->hi[q], first = lo / 16 * 16;
+    vf m[V_PER16], l[V_PER16], x[V_PER16], mt;
+    int32_t j, k;
+    for (k = 0; k < V_PER16; k++) { m[k] = v_set1(AIOSK_NEG_INF); l[k] = v_zero(); }
+    for (j = first; j < hi; j += 16) {
+        V_NAME(score16)(plain, s + j, a, q, j, x);
+        V_NAME(only16)(x, j, lo, hi, v_set1(AIOSK_NEG_INF));
+        for (k = 0; k < V_PER16; k++) { m[k] = v_max(m[k], x[k]); if (!plain) v_storeu(s + j + k * V_W, x[k]); }
+    }
+    a->m[q] = v_tree_max(m);
+    mt = v_set1(a->m[q]);
+    for (j = t0 / 16 * 16; j < first; j += V_W) v_storeu(s + j, v_zero());
+    for (j = first; j < hi; j += 16) {
+        if (plain) V_NAME(score16)(1, s + j, a, q, j, x);
+        else for (k = 0; k < V_PER16; k++) x[k] = v_loadu(s + j + k * V_W);
+        for (k = 0; k < V_PER16; k++) x[k] = V_NAME(v_exp)(v_sub(x[k], mt));
+        V_NAME(only16)(x, j, lo, hi, v_zero());
+        for (k = 0; k < V_PER16; k++) {
+            l[k] = v_add(l[k], x[k]);
+            if (scaled) x[k] = v_mul(x[k], v_load_f16((const uint8_t *)a->tile[j / 64] + dv + 2 * (j % 64 + k * V_W)));
+            v_storeu(s + j + k * V_W, x[k]);
+        }
+    }
+    for (; j < t1; j += V_W) v_storeu(s + j, v_zero());
+    a->l[q] = v_tree_add(l);
+}
+V_EXPORT void V_NAME(softmax)(int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
     const int32_t plain = a->softcap == 0.0f && !a->slope;
-    int32_t q0, q, n, c, i;
-    for (q0 = 0; q0 < a->n_q; q0 += n) {
-        float *s = a->scores + (size_t)q0 * 64, out[8][64], mt[16], lt[16], fa[16], fb[16];
-        int32_t t0 = 64, t1 = 0;
-        n = a->n_q - q0 < V_MAXQ ? a->n_q - q0 : V_MAXQ;
-        for (q = 0; q < n; q++) { /* the keys that any of these queries sees */
-            const int32_t lo = a->lo[q0 + q], hi = a->hi[q0 + q];
-            if (lo >= hi) continue;
-            if (lo < t0) t0 = lo;
-            if (hi > t1) t1 = hi;
+    if (plain && !scaled) V_NAME(run_softmax)(1, 0, s, a, q, t0, t1, dv);
+    else if (plain) V_NAME(run_softmax)(1, 1, s, a, q, t0, t1, dv);
+    else V_NAME(run_softmax)(0, scaled, s, a, q, t0, t1, dv);
+}
+/* n rows of 16 * nj numbers of kind f16 or i8, step bytes apart, as floats, 64 to a row; ahead as above */
+V_FN void V_NAME(widen)(int32_t kv, const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
+    const size_t w = kv == AIOSK_KV_F16 ? 32 : 16;
+    int32_t i, j, k;
+    for (i = 0; i < n; i++, rows += step, out += 64) {
+        AIOSK__SOON(rows, 0, ahead)
+        if (kv == AIOSK_KV_F16) AIOSK__SOON(rows, 64, ahead)
+        for (j = 0; j < nj; j++) {
+            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * w, kv);
+            for (k = 0; k < V_PER16; k++) v_storeu(out + 16 * j + k * V_W, r.v[k]);
         }
-        if (t0 >= t1) continue;
-        if (kv == AIOSK_KV_I8) V_NAME(scores8)(n, K, dk, a->q8 + (size_t)q0 * (size_t)hk, a->q8_d + q0, hk, s);
-        else outer(n, 4, K, 64 * w, a->q + (size_t)q0 * (size_t)a->q_stride, (size_t)a->q_stride, 0, a->hd_k, s, 64);
+    }
+}
 
-        for (q = 0; q < 16; q++) { mt[q] = AIOSK_NEG_INF; lt[q] = 0.0f; }
-        for (q = 0; q < n; q++) {
-            const int32_t lo = a->lo[q0 + q], hi = a->hi[q0 + q];
-            float *p = s + 64 * q;
-            if (lo >= hi) { memset(p, 0, 256); continue; }
-            if (plain && lo <= 0 && hi >= 64) V_NAME(softmax_plain)(p, a, q0 + q, &mt[q], &lt[q]);
-            else V_NAME(softmax_any)(p, a, q0 + q, &mt[q], &lt[q]);
-            if (kv == AIOSK_KV_I8)
-                for (i = 0; i < 64; i += V_W) v_storeu(p + i, v_mul(v_loadu(p + i), v_load_f16(dv + 2 * i)));
+/* Which keys of a tile of the run, counted in the tile, lie in [t0, t1); 0 = none */
+AIOSK__INLINE int32_t V_NAME(part)(int32_t tile, int32_t t0, int32_t t1, int32_t *from, int32_t *to) {
+    *from = t0 - 64 * tile < 0 ? 0 : t0 - 64 * tile;
+    *to = t1 - 64 * tile > 64 ? 64 : t1 - 64 * tile;
+    return *from < *to;
+}
+typedef void (*V_NAME(outer_fn))(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t, int32_t, V_NAME(soon));
+
+V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) outer) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
+    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1, stride = 64 * AIOSK_RUN + 16;
+    const size_t at_v = aiosk__tile_v(kv, a->hd_k), at_dk = aiosk__tile_scales(a->hd_k, a->hd_v); /* the latter: i8 only */
+    float *s = (float *)a->scratch, *wide = s + (size_t)a->n_q * stride;
+    const uint8_t *const *tile = (const uint8_t *const *)a->tile;
+    int32_t *g = (int32_t *)(void *)(wide + 64 * 64), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
+    int32_t i, j, q, q0, n, c, m, from, to, t0 = 64 * AIOSK_RUN, t1 = 0, first, last;
+    const V_NAME(soon) none = { 0, 0 };
+    const int32_t wider = kv != AIOSK_KV_F32 && groups > 1;
+#define AIOSK__GROUPS for (j = 0, q0 = 0; j < groups; j++, q0 += n) if ((n = (j + 1) * a->n_q / groups - q0) > 0)
+    AIOSK__GROUPS {
+        int32_t lo = 64 * AIOSK_RUN, hi = 0;
+        for (q = q0; q < q0 + n; q++) {
+            if (kv == AIOSK_KV_I8) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
+            a->m[q] = AIOSK_NEG_INF;
+            a->l[q] = 0.0f;
+            if (a->lo[q] >= a->hi[q]) continue;
+            if (a->lo[q] < lo) lo = a->lo[q];
+            if (a->hi[q] > hi) hi = a->hi[q];
         }
-        V_NAME(merge)(mt, lt, n, a->m + q0, a->l + q0, fa, fb);
-
-        for (c = 0; c < hv; c += 64) {
-            const int32_t m = hv - c < 64 ? hv - c : 64;
-            outer(n, m / 16, V + (size_t)c * w, (size_t)hv * w, s, 64, t0, t1, out[0], 64);
-            for (q = 0; q < n; q++) {
-                float *o = a->o + (size_t)(q0 + q) * (size_t)hv + c;
-                if (a->lo[q0 + q] >= a->hi[q0 + q]) continue;
-                for (i = 0; i < m; i += V_W) { /* + 0: a zero is +0 however many zeros were added */
-                    vf t = v_add(v_loadu(out[q] + i), v_zero());
-                    v_storeu(o + i, v_fma(t, v_set1(fb[q]), v_mul(v_loadu(o + i), v_set1(fa[q]))));
-                }
+        g[2 * j] = lo;
+        g[2 * j + 1] = hi;
+        if (lo < t0) t0 = lo;
+        if (hi > t1) t1 = hi;
+    }
+    memset(a->o, 0, (size_t)a->n_q * (size_t)hv * 4);
+    if (t0 >= t1) return;
+    first = t0 / 64;
+    last = (t1 - 1) / 64;
+    for (i = first; i <= last; i++) {
+        const uint8_t *K = tile[i];
+        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)K, at_v };
+        const int32_t chunk = wider ? 64 : a->hd_k;
+        if (kv == AIOSK_KV_I8) {
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
+                V_NAME(scores8)(n, K, K + at_dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, s + (size_t)q0 * stride + 64 * i, stride, ahead);
+            continue;
+        }
+        for (c = 0; c < a->hd_k; c += chunk, K += 64 * w * (size_t)chunk) {
+            m = a->hd_k - c < chunk ? a->hd_k - c : chunk;
+            if (wider) V_NAME(widen)(kv, K, 64 * w, m, 4, wide, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
+                const float *x = a->q + (size_t)q0 * (size_t)a->q_stride + c;
+                float *y = s + (size_t)q0 * stride + 64 * i;
+                if (wider) V_NAME(outer_f32)(n, 4, (const uint8_t *)wide, 256, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, none);
+                else outer(n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
             }
         }
     }
+    AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
+        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(kv == AIOSK_KV_I8, s + (size_t)q * stride, a, q, g[2 * j], g[2 * j + 1], at_dk + 128);
+        else if (g[2 * j] < g[2 * j + 1]) memset(s + (size_t)q * stride + g[2 * j], 0, (size_t)(g[2 * j + 1] - g[2 * j]) * 4);
+    }
+    for (c = 0; c < hv; c += 64) {
+        m = hv - c < 64 ? hv - c : 64;
+        for (i = first; i <= last; i++) {
+            const uint8_t *V = tile[i] + at_v + (size_t)c * w;
+            const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)tile[i], a->next ? (uintptr_t)a->next[i] - (uintptr_t)tile[i] - at_v : 0 };
+            V_NAME(part)(i, t0, t1, &from, &to);
+            if (wider) V_NAME(widen)(kv, V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
+                const float *x = s + (size_t)q0 * stride + 64 * i;
+                float *y = a->o + (size_t)q0 * (size_t)hv + c;
+                if (wider) V_NAME(outer_f32)(n, m / 16, (const uint8_t *)wide, 256, x, stride, from, to, y, (size_t)hv, 1, none);
+                else outer(n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
+            }
+        }
+    }
+#undef AIOSK__GROUPS
+    for (i = 0; i < a->n_q * hv; i += V_W) v_storeu(a->o + i, v_add(v_loadu(a->o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
 }
 V_EXPORT void V_NAME(attend_f32)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F32, V_NAME(outer_f32)); }
 V_EXPORT void V_NAME(attend_f16)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F16, V_NAME(outer_f16)); }
 V_EXPORT void V_NAME(attend_i8)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_I8, V_NAME(outer_i8)); }
+
+V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1) {
+    int32_t q, i;
+    for (q = 0; q < n_q; q++, o += stride, o1 += stride1) {
+        vf a, b, mn, l0, x;
+        float t[V_W];
+        if (l1[q] == 0.0f) continue;
+        if (l[q] == 0.0f) { m[q] = m1[q]; l[q] = l1[q]; memcpy(o, o1, (size_t)hd_v * 4); continue; }
+        mn = v_max(v_set1(m[q]), v_set1(m1[q]));
+        a = V_NAME(v_exp)(v_sub(v_set1(m[q]), mn));
+        b = V_NAME(v_exp)(v_sub(v_set1(m1[q]), mn));
+        l0 = v_fma(v_set1(l1[q]), b, v_mul(v_set1(l[q]), a));
+        v_storeu(t, mn); m[q] = t[0];
+        v_storeu(t, l0); l[q] = t[0];
+        for (i = 0; i < hd_v; i += V_W) {
+            x = v_fma(V_NAME(load_n)(o1 + i, hd_v - i, 0.0f), b, v_mul(V_NAME(load_n)(o + i, hd_v - i, 0.0f), a));
+            if (hd_v - i >= V_W) v_storeu(o + i, x); else V_NAME(store_part)(o + i, x, hd_v - i);
+        }
+    }
+}
 
 /* ---- writing one position ---- */
 
@@ -2946,12 +3050,15 @@ V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const 
     }
     for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
 }
-/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. */
+/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. The
+ * scale goes through the vocabulary too: scalar code outside of it is compiled for SSE, and a switch costs 100 cycles. */
 V_FN void V_NAME(store8)(const float *x, int32_t n, int8_t *codes, int32_t step, uint8_t *scale) {
-    float d = V_NAME(head_amax)(x, n) / 127.0f;
-    uint16_t h = aiosk_f32_to_f16(d < 65504.0f ? d : 65504.0f);
-    d = aiosk_f16_to_f32(h);
-    memcpy(scale, &h, 2);
+    float t[V_W], d = V_NAME(head_amax)(x, n) / 127.0f;
+    uint16_t h[V_W];
+    v_store_f16(h, v_set1(d < 65504.0f ? d : 65504.0f));
+    memcpy(scale, h, 2);
+    v_storeu(t, v_load_f16(h));
+    d = t[0];
     V_NAME(codes8)(x, n, d > 0.0f ? d : 3e38f, 1, codes, step);
 }
 V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
@@ -2960,6 +3067,7 @@ V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const f
     V_NAME(store8)(k, hd_k, K, 256, s);
     V_NAME(store8)(v, hd_v, V, 4, s + 128);
 }
+#undef AIOSK__SOON
 
 /* ======== kernels/floats.inc ======== */
 /* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
@@ -4046,8 +4154,10 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
 #define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, kind, offset, columns, (offset) == 0, one, V_NAME(codes_##t)}
 #define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, kind, offset, columns, n_mn, one, V_NAME(codes_##t)}
+#if V_ONE
 AIOSK__A32_HOT(AIOSK__ONE)
 AIOSK__A256_HOT(AIOSK__ONE_K)
+#endif
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
@@ -4055,13 +4165,18 @@ AIOSK__A256(AIOSK__CODES_K)
     static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
     V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
 #define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
 #define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL))
+#if V_ONE
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
 AIOSK__A32_HOT(AIOSK__X)
-AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_HOT(AIOSK__XK)
+#else
+AIOSK__A32_HOT(AIOSK__XR)
+AIOSK__A256_HOT(AIOSK__XKR)
+#endif
+AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
 
@@ -4091,6 +4206,7 @@ static const aiosk_isa V_GRIDS(isa) = {
     },
     {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
     {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
+    V_BASE(attend_merge),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
     V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__G
@@ -4149,6 +4265,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
+#undef V_ONE
 
 /* ======== kernels/simdi_undef.inc ======== */
 /* simdi_undef.inc: takes back what simdi_names.inc defined. */
@@ -4229,32 +4346,32 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef v_dup_odd
 #undef v_swap2
 
-/* ======== kernels/isa_avx2.c ======== */
-/* isa_avx2.c: the loops in AVX2, FMA, F16C; then the integer matrices once more with AVX-VNNI. */
-#ifdef AIOSK__X86
+/* ======== kernels/isa_sse41.c ======== */
+/* isa_sse41.c: the loops in SSE4.1 with SSSE3, for machines without AVX2. Kept small: no loops for one column. */
+#ifdef AIOSK__SSE41
 
-/* ======== kernels/simd_avx2.h ======== */
-/* simd_avx2.h: the v_* vocabulary (simd_scalar.h) in AVX2, FMA and F16C: eight lanes. */
-#ifndef AIOSK__SIMD_AVX2_H
-#define AIOSK__SIMD_AVX2_H
+/* ======== kernels/simd_sse41.h ======== */
+/* simd_sse41.h: the v_* vocabulary (simd_scalar.h) in SSE4.1 with SSSE3: four lanes, neither FMA nor F16C. */
+#ifndef AIOSK__SIMD_SSE41_H
+#define AIOSK__SIMD_SSE41_H
 
 #if defined(__GNUC__) || defined(__clang__)
-#define V_TARGET __attribute__((target("avx2,fma,f16c")))
+#define V_TARGET __attribute__((target("sse4.1,ssse3")))
 #else
 #define V_TARGET
 #endif
 #define V_FN AIOSK__INLINE V_TARGET
 #define V_EXPORT static AIOSK__UNUSED V_TARGET
-#define V_NAME(x) aiosk__##x##_avx2
-#define V_BASE(x) aiosk__##x##_avx2
-#define V_W 8
-#define V_PER16 2
-#define V_EACH(M) M(0) M(1)
-#define V_MAXQ 6
-#define V_SHAPES(X) X(1, 4) X(2, 2) X(3, 1) X(4, 1) X(5, 1) X(6, 1)
+#define V_NAME(x) aiosk__##x##_sse41
+#define V_BASE(x) aiosk__##x##_sse41
+#define V_W 4
+#define V_PER16 4
+#define V_EACH(M) M(0) M(1) M(2) M(3)
+#define V_MAXQ 2
+#define V_SHAPES(X) X(1, 1) X(2, 1)
 #define V_KBIAS 0
-#define vf __m256
-#define vi __m256i
+#define vf __m128
+#define vi __m128i
 
 /* ======== kernels/simd_names.inc, continued ======== */
 /* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
@@ -4297,76 +4414,117 @@ static const aiosk_isa V_GRIDS(isa) = {
 #define v_dup_odd V_BASE(v_dup_odd)
 #define v_swap2 V_BASE(v_swap2)
 
-/* ======== kernels/simd_avx2.h, continued ======== */
-V_FN vf v_loadu(const float *p) { return _mm256_loadu_ps(p); }
-V_FN void v_storeu(float *p, vf a) { _mm256_storeu_ps(p, a); }
-V_FN vi v_loadi(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
-V_FN void v_storei(void *p, vi a) { _mm256_storeu_si256((__m256i *)p, a); }
-V_FN vf v_set1(float a) { return _mm256_set1_ps(a); }
-V_FN vf v_zero(void) { return _mm256_setzero_ps(); }
-V_FN vi v_set1i(int32_t a) { return _mm256_set1_epi32(a); }
-V_FN vi v_zeroi(void) { return _mm256_setzero_si256(); }
-V_FN vf v_add(vf a, vf b) { return _mm256_add_ps(a, b); }
-V_FN vf v_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
-V_FN vf v_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
-V_FN vf v_mulr(vf a, vf b) { return _mm256_fmadd_ps(a, b, _mm256_set1_ps(-0.0f)); }
-V_FN vf v_div(vf a, vf b) { return _mm256_div_ps(a, b); }
-V_FN vf v_sqrt(vf a) { return _mm256_sqrt_ps(a); }
-V_FN vf v_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
-V_FN vf v_max(vf a, vf b) { return _mm256_max_ps(b, a); } /* maxps gives its second operand unless the first is greater */
-V_FN vf v_min(vf a, vf b) { return _mm256_min_ps(b, a); }
-V_FN vf v_sel_lt(vf a, vf b, vf x, vf y) { return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
-V_FN vf v_abs(vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
-V_FN vf v_xorsign(vf a, vf s) { return _mm256_xor_ps(a, _mm256_and_ps(_mm256_set1_ps(-0.0f), s)); }
-V_FN vi v_addi(vi a, vi b) { return _mm256_add_epi32(a, b); }
-V_FN vi v_subi(vi a, vi b) { return _mm256_sub_epi32(a, b); }
-V_FN vf v_cvt_i32_f32(vi a) { return _mm256_cvtepi32_ps(a); }
-V_FN vi v_cvt_f32_i32(vf a) { return _mm256_cvtps_epi32(a); } /* MXCSR rounding: nearest even (aiosk_fp_begin) */
-V_FN vf v_rint(vf a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
-V_FN vf v_ldexp(vf p, vf n) { /* two factors, so that subnormal results round once and 2^128 is not needed */
-    __m256i i = _mm256_cvtps_epi32(n), h = _mm256_srai_epi32(i, 1), b = _mm256_set1_epi32(127);
-    __m256i s = _mm256_slli_epi32(_mm256_add_epi32(h, b), 23);
-    __m256i t = _mm256_slli_epi32(_mm256_add_epi32(_mm256_sub_epi32(i, h), b), 23);
-    return v_mulr(_mm256_mul_ps(p, _mm256_castsi256_ps(s)), _mm256_castsi256_ps(t));
+/* ======== kernels/simd_sse41.h, continued ======== */
+V_FN vf v_loadu(const float *p) { return _mm_loadu_ps(p); }
+V_FN void v_storeu(float *p, vf a) { _mm_storeu_ps(p, a); }
+V_FN vi v_loadi(const void *p) { return _mm_loadu_si128((const __m128i *)p); }
+V_FN void v_storei(void *p, vi a) { _mm_storeu_si128((__m128i *)p, a); }
+V_FN vf v_set1(float a) { return _mm_set1_ps(a); }
+V_FN vf v_zero(void) { return _mm_setzero_ps(); }
+V_FN vi v_set1i(int32_t a) { return _mm_set1_epi32(a); }
+V_FN vi v_zeroi(void) { return _mm_setzero_si128(); }
+V_FN vf v_add(vf a, vf b) { return _mm_add_ps(a, b); }
+V_FN vf v_sub(vf a, vf b) { return _mm_sub_ps(a, b); }
+V_FN vf v_mul(vf a, vf b) { return _mm_mul_ps(a, b); }
+V_FN vf v_mulr(vf a, vf b) {
+    vf p = _mm_mul_ps(a, b);
+#if defined(__GNUC__) || defined(__clang__)
+    __asm__("" : "+x"(p)); /* where the whole file is compiled for a machine with FMA: no contraction */
+#endif
+    return p;
 }
-V_FN vf v_load_f16(const void *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
-V_FN void v_store_f16(void *p, vf a) {
-    _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+V_FN vf v_div(vf a, vf b) { return _mm_div_ps(a, b); }
+V_FN vf v_sqrt(vf a) { return _mm_sqrt_ps(a); }
+V_EXPORT AIOSK__NOINLINE vf V_NAME(fma_rare)(vf a, vf b, vf c) {
+    float x[4], y[4], z[4];
+    int i;
+    _mm_storeu_ps(x, a);
+    _mm_storeu_ps(y, b);
+    _mm_storeu_ps(z, c);
+    for (i = 0; i < 4; i++) x[i] = aiosk__fma(x[i], y[i], z[i]);
+    return _mm_loadu_ps(x);
+}
+/* aiosk__fma of four lanes: sums in double, and rounded twice, unless a lane lies halfway between two floats or its exponent is
+ * that of a subnormal float (1..896; a sum of 0 is exact). A function, not inlined: its 20 instructions are everywhere. */
+V_EXPORT AIOSK__NOINLINE vf v_fma(vf a, vf b, vf c) {
+    const __m128d s = _mm_add_pd(_mm_mul_pd(_mm_cvtps_pd(a), _mm_cvtps_pd(b)), _mm_cvtps_pd(c));
+    const __m128d t = _mm_add_pd(_mm_mul_pd(_mm_cvtps_pd(_mm_movehl_ps(a, a)), _mm_cvtps_pd(_mm_movehl_ps(b, b))),
+                                 _mm_cvtps_pd(_mm_movehl_ps(c, c)));
+    const __m128i lo = _mm_castps_si128(_mm_shuffle_ps(_mm_castpd_ps(s), _mm_castpd_ps(t), 0x88));
+    const __m128i hi = _mm_castps_si128(_mm_shuffle_ps(_mm_castpd_ps(s), _mm_castpd_ps(t), 0xDD));
+    const __m128i tie = _mm_cmpeq_epi32(_mm_slli_epi32(lo, 3), _mm_set1_epi32((int32_t)0x80000000u));
+    const __m128i m = _mm_add_epi32(_mm_add_epi32(hi, hi), _mm_set1_epi32(-1)); /* 0 becomes the largest */
+    const __m128i small = _mm_cmpeq_epi32(_mm_min_epu32(m, _mm_set1_epi32((897 << 21) - 2)), m);
+    if (AIOSK__RARE(_mm_movemask_ps(_mm_castsi128_ps(_mm_or_si128(tie, small))))) return V_NAME(fma_rare)(a, b, c);
+    return _mm_movelh_ps(_mm_cvtpd_ps(s), _mm_cvtpd_ps(t));
+}
+V_FN vf v_max(vf a, vf b) { return _mm_max_ps(b, a); } /* maxps gives its second operand unless the first is greater */
+V_FN vf v_min(vf a, vf b) { return _mm_min_ps(b, a); }
+V_FN vf v_sel_lt(vf a, vf b, vf x, vf y) { return _mm_blendv_ps(y, x, _mm_cmplt_ps(a, b)); }
+V_FN vf v_abs(vf a) { return _mm_andnot_ps(_mm_set1_ps(-0.0f), a); }
+V_FN vf v_xorsign(vf a, vf s) { return _mm_xor_ps(a, _mm_and_ps(_mm_set1_ps(-0.0f), s)); }
+V_FN vi v_addi(vi a, vi b) { return _mm_add_epi32(a, b); }
+V_FN vi v_subi(vi a, vi b) { return _mm_sub_epi32(a, b); }
+V_FN vf v_cvt_i32_f32(vi a) { return _mm_cvtepi32_ps(a); }
+V_FN vi v_cvt_f32_i32(vf a) { return _mm_cvtps_epi32(a); } /* MXCSR rounding: nearest even (aiosk_fp_begin) */
+V_FN vf v_rint(vf a) { return _mm_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+V_FN vf v_ldexp(vf p, vf n) { /* two factors, so that subnormal results round once and 2^128 is not needed */
+    __m128i i = _mm_cvtps_epi32(n), h = _mm_srai_epi32(i, 1), b = _mm_set1_epi32(127);
+    __m128i s = _mm_slli_epi32(_mm_add_epi32(h, b), 23);
+    __m128i t = _mm_slli_epi32(_mm_add_epi32(_mm_sub_epi32(i, h), b), 23);
+    return v_mulr(_mm_mul_ps(p, _mm_castsi128_ps(s)), _mm_castsi128_ps(t));
+}
+V_FN vf v_load_f16(const void *p) { /* aiosk__f16 */
+    const __m128i h = _mm_cvtepu16_epi32(_mm_loadl_epi64((const __m128i *)p)), e = _mm_and_si128(h, _mm_set1_epi32(0x7FFF));
+    const __m128i inf = _mm_and_si128(_mm_cmpgt_epi32(e, _mm_set1_epi32(0x7BFF)), _mm_set1_epi32(0x7F800000));
+    const __m128i nan = _mm_and_si128(_mm_cmpgt_epi32(e, _mm_set1_epi32(0x7C00)), _mm_set1_epi32(0x00400000));
+    const __m128i f = _mm_or_si128(_mm_add_epi32(_mm_slli_epi32(e, 13), _mm_set1_epi32(112 << 23)), _mm_or_si128(inf, nan));
+    const __m128 sub = _mm_mul_ps(_mm_cvtepi32_ps(e), _mm_castsi128_ps(_mm_set1_epi32(0x33800000))); /* * 2^-24 */
+    const __m128 r = _mm_blendv_ps(_mm_castsi128_ps(f), sub, _mm_castsi128_ps(_mm_cmpgt_epi32(_mm_set1_epi32(0x400), e)));
+    return _mm_or_ps(r, _mm_castsi128_ps(_mm_slli_epi32(_mm_xor_si128(h, e), 16)));
+}
+V_FN void v_store_f16(void *p, vf x) { /* aiosk__to_f16 */
+    const __m128i u = _mm_castps_si128(x), a = _mm_and_si128(u, _mm_set1_epi32(0x7FFFFFFF));
+    const __m128i odd = _mm_and_si128(_mm_srli_epi32(a, 13), _mm_set1_epi32(1));
+    __m128i h = _mm_srli_epi32(_mm_add_epi32(_mm_add_epi32(a, _mm_set1_epi32(0xFFF - 0x38000000)), odd), 13);
+    const __m128i half = _mm_set1_epi32(126 << 23); /* 1/2 has units of 2^-24 in its last place, as subnormal f16 have */
+    const __m128i sub = _mm_sub_epi32(_mm_castps_si128(_mm_add_ps(_mm_castsi128_ps(a), _mm_castsi128_ps(half))), half);
+    const __m128i nan = _mm_or_si128(_mm_and_si128(_mm_srli_epi32(a, 13), _mm_set1_epi32(0x3FF)), _mm_set1_epi32(0x7E00));
+    h = _mm_blendv_epi8(h, sub, _mm_cmpgt_epi32(_mm_set1_epi32(113 << 23), a));
+    h = _mm_blendv_epi8(h, _mm_set1_epi32(0x7C00), _mm_cmpgt_epi32(a, _mm_set1_epi32(0x477FEFFF)));
+    h = _mm_blendv_epi8(h, nan, _mm_cmpgt_epi32(a, _mm_set1_epi32(0x7F800000)));
+    h = _mm_or_si128(h, _mm_srli_epi32(_mm_xor_si128(u, a), 16));
+    _mm_storel_epi64((__m128i *)p, _mm_packus_epi32(h, h));
 }
 V_FN vf v_load_bf16(const void *p) {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
+    return _mm_castsi128_ps(_mm_slli_epi32(_mm_cvtepu16_epi32(_mm_loadl_epi64((const __m128i *)p)), 16));
 }
-V_FN vf v_load_i8(const void *p) {
-    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
-}
-V_FN vf v_dup_even(vf a) { return _mm256_moveldup_ps(a); }
-V_FN vf v_dup_odd(vf a) { return _mm256_movehdup_ps(a); }
-V_FN vf v_swap2(vf a) { return _mm256_permute_ps(a, 0xB1); }
+V_FN vf v_load_i8(const void *p) { return _mm_cvtepi32_ps(_mm_cvtepi8_epi32(_mm_cvtsi32_si128((int32_t)aiosk__u32(p)))); }
+V_FN vf v_dup_even(vf a) { return _mm_moveldup_ps(a); }
+V_FN vf v_dup_odd(vf a) { return _mm_movehdup_ps(a); }
+V_FN vf v_swap2(vf a) { return _mm_shuffle_ps(a, a, 0xB1); }
 V_FN float v_tree_add(const vf *v) {
-    __m256 a = _mm256_add_ps(v[0], v[1]);
-    __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
-    b = _mm_add_ps(b, _mm_movehl_ps(b, b));
-    return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
+    vf a = _mm_add_ps(_mm_add_ps(v[0], v[2]), _mm_add_ps(v[1], v[3]));
+    a = _mm_add_ps(a, _mm_movehl_ps(a, a));
+    return _mm_cvtss_f32(_mm_add_ss(a, _mm_movehdup_ps(a)));
 }
 V_FN float v_tree_max(const vf *v) {
-    __m256 a = _mm256_max_ps(v[1], v[0]);
-    __m128 b = _mm_max_ps(_mm256_extractf128_ps(a, 1), _mm256_castps256_ps128(a));
-    b = _mm_max_ps(_mm_movehl_ps(b, b), b);
-    return _mm_cvtss_f32(_mm_max_ss(_mm_movehdup_ps(b), b));
+    vf a = v_max(v_max(v[0], v[2]), v_max(v[1], v[3]));
+    a = v_max(a, _mm_movehl_ps(a, a));
+    return _mm_cvtss_f32(v_max(a, _mm_movehdup_ps(a)));
 }
 V_FN vi v_kprep(vi k) { return k; }
 V_FN vi v_kdot(vi acc, vi k, vi q) { /* |k| <= 127: two products stay below 2^15 */
-    __m256i s = _mm256_maddubs_epi16(_mm256_abs_epi8(k), _mm256_sign_epi8(q, k));
-    return _mm256_add_epi32(acc, _mm256_madd_epi16(s, _mm256_set1_epi16(1)));
+    const __m128i s = _mm_maddubs_epi16(_mm_abs_epi8(k), _mm_sign_epi8(q, k));
+    return _mm_add_epi32(acc, _mm_madd_epi16(s, _mm_set1_epi16(1)));
 }
 
 #endif
 
-/* ======== kernels/simdi_avx2.h ======== */
-/* simdi_avx2.h: the integer words (simdi_scalar.h) of 256-bit registers that every AVX2 machine has. The dot products
- * are in dot_avx2.inc, or, with AVX-VNNI, in dot_vnni.inc. */
-#ifndef AIOSK__SIMDI_AVX2_H
-#define AIOSK__SIMDI_AVX2_H
+/* ======== kernels/simdi_sse41.h ======== */
+/* simdi_sse41.h: the integer words (simdi_scalar.h) in SSE4.1 with SSSE3, and what dot_i16.inc needs. */
+#ifndef AIOSK__SIMDI_SSE41_H
+#define AIOSK__SIMDI_SSE41_H
 
 /* ======== kernels/simdi_names.inc, continued ======== */
 /* simdi_names.inc: names of the integer vocabulary (simdi_scalar.h) in the set that is being expanded. */
@@ -4394,71 +4552,75 @@ V_FN vi v_kdot(vi acc, vi k, vi q) { /* |k| <= 127: two products stay below 2^15
 #define i_load_u16 V_BASE(i_load_u16)
 #define i_pairs V_BASE(i_pairs)
 
-/* ======== kernels/simdi_avx2.h, continued ======== */
-V_FN vi i_dup(const void *p) { return _mm256_set1_epi32((int32_t)aiosk__u32(p)); }
-V_FN vi i_and(vi a, vi b) { return _mm256_and_si256(a, b); }
-V_FN vi i_or(vi a, vi b) { return _mm256_or_si256(a, b); }
-V_FN vi i_xor(vi a, vi b) { return _mm256_xor_si256(a, b); }
-V_FN vi i_srl(vi a, int n) { return _mm256_srlv_epi32(a, _mm256_set1_epi32(n)); }
-V_FN vi i_sll(vi a, int n) { return _mm256_sllv_epi32(a, _mm256_set1_epi32(n)); }
-V_FN vi i_addb(vi a, vi b) { return _mm256_add_epi8(a, b); }
-V_FN vi i_load_u8(const void *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
-V_FN vi i_load_u16(const void *p) { return _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)); }
+/* ======== kernels/simdi_sse41.h, continued ======== */
+V_FN vi i_dup(const void *p) { return _mm_set1_epi32((int32_t)aiosk__u32(p)); }
+V_FN vi i_and(vi a, vi b) { return _mm_and_si128(a, b); }
+V_FN vi i_or(vi a, vi b) { return _mm_or_si128(a, b); }
+V_FN vi i_xor(vi a, vi b) { return _mm_xor_si128(a, b); }
+V_FN vi i_srl(vi a, int n) { return _mm_srli_epi32(a, n); }
+V_FN vi i_sll(vi a, int n) { return _mm_slli_epi32(a, n); }
+V_FN vi i_addb(vi a, vi b) { return _mm_add_epi8(a, b); }
+V_FN vi i_load_u8(const void *p) { return _mm_cvtepu8_epi32(_mm_cvtsi32_si128((int32_t)aiosk__u32(p))); }
+V_FN vi i_load_u16(const void *p) { return _mm_cvtepu16_epi32(_mm_loadl_epi64((const __m128i *)p)); }
 V_FN void i_pairs(vi *o, vi a) {
-    o[0] = _mm256_srai_epi16(_mm256_slli_epi16(a, 8), 8);
-    o[1] = _mm256_srai_epi16(a, 8);
+    o[0] = _mm_srai_epi16(_mm_slli_epi16(a, 8), 8);
+    o[1] = _mm_srai_epi16(a, 8);
 }
-V_FN vi i_table(const void *p) { return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)p)); }
-V_FN vi i_lut(vi t, vi i) { return _mm256_shuffle_epi8(t, i); }
+V_FN vi i_table(const void *p) { return _mm_loadu_si128((const __m128i *)p); }
+V_FN vi i_lut(vi t, vi i) { return _mm_shuffle_epi8(t, i); }
 V_FN vi i_splat(vi a, int b) {
     const int32_t o = b * 0x01010101;
-    return _mm256_shuffle_epi8(a, _mm256_setr_epi32(o, 0x04040404 + o, 0x08080808 + o, 0x0C0C0C0C + o, o, 0x04040404 + o, 0x08080808 + o,
-                                                    0x0C0C0C0C + o));
+    return _mm_shuffle_epi8(a, _mm_setr_epi32(o, 0x04040404 + o, 0x08080808 + o, 0x0C0C0C0C + o));
 }
 V_FN vi i_bits(vi a, int c, int m) {
-    const vi s = _mm256_set1_epi32(c & 1 ? (int32_t)0x80402010 : 0x08040201);
-    return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(i_splat(a, c >> 1), s), s), _mm256_set1_epi8((char)m));
+    const vi s = _mm_set1_epi32(c & 1 ? (int32_t)0x80402010 : 0x08040201);
+    return _mm_and_si128(_mm_cmpeq_epi8(_mm_and_si128(i_splat(a, c >> 1), s), s), _mm_set1_epi8((char)m));
 }
 V_FN vi i_negate(vi w, vi a, int c) {
     const vi m = i_bits(a, c, 255);
-    return _mm256_sub_epi8(_mm256_xor_si256(w, m), m);
+    return _mm_sub_epi8(_mm_xor_si128(w, m), m);
 }
-V_FN vi i_gather16(const uint16_t *t, vi i) { /* two bytes at 2 i; the last index is never the end of the table */
-    return _mm256_and_si256(_mm256_i32gather_epi32((const int *)(const void *)t, i, 2), _mm256_set1_epi32(0xFFFF));
+V_FN vi i_gather16(const uint16_t *t, vi i) {
+    return _mm_setr_epi32(t[_mm_cvtsi128_si32(i)], t[_mm_extract_epi32(i, 1)], t[_mm_extract_epi32(i, 2)], t[_mm_extract_epi32(i, 3)]);
 }
-V_FN vi i_mul16(vi a, vi b) { return _mm256_mullo_epi16(a, b); }
-V_FN vi i_mulhi16(vi a, vi b) { return _mm256_mulhi_epu16(a, b); }
-V_FN vi i_sub16(vi a, vi b) { return _mm256_sub_epi16(a, b); }
-V_FN vi i_add16(vi a, vi b) { return _mm256_add_epi16(a, b); }
-V_FN vf i_as_float(vi a) { return _mm256_castsi256_ps(a); }
+V_FN vi i_mul16(vi a, vi b) { return _mm_mullo_epi16(a, b); }
+V_FN vi i_mulhi16(vi a, vi b) { return _mm_mulhi_epu16(a, b); }
+V_FN vi i_sub16(vi a, vi b) { return _mm_sub_epi16(a, b); }
+V_FN vi i_add16(vi a, vi b) { return _mm_add_epi16(a, b); }
+V_FN vf i_as_float(vi a) { return _mm_castsi128_ps(a); }
 V_FN void i_rows4(vi *o, const uint8_t *a, uint64_t rb) {
-    vi z[4], t0, t1, t2, t3;
-    int q;
-    AIOSK__UNROLL
-    for (q = 0; q < 4; q++)
-        z[q] = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)(a + (uint64_t)q * rb))),
-                                       _mm_loadu_si128((const __m128i *)(const void *)(a + (uint64_t)(q + 4) * rb)), 1);
-    t0 = _mm256_unpacklo_epi32(z[0], z[1]);
-    t1 = _mm256_unpackhi_epi32(z[0], z[1]);
-    t2 = _mm256_unpacklo_epi32(z[2], z[3]);
-    t3 = _mm256_unpackhi_epi32(z[2], z[3]);
-    o[0] = _mm256_unpacklo_epi64(t0, t2);
-    o[1] = _mm256_unpackhi_epi64(t0, t2);
-    o[2] = _mm256_unpacklo_epi64(t1, t3);
-    o[3] = _mm256_unpackhi_epi64(t1, t3);
+    const vi z0 = v_loadi(a), z1 = v_loadi(a + rb), z2 = v_loadi(a + 2 * rb), z3 = v_loadi(a + 3 * rb);
+    const vi t0 = _mm_unpacklo_epi32(z0, z1), t1 = _mm_unpackhi_epi32(z0, z1);
+    const vi t2 = _mm_unpacklo_epi32(z2, z3), t3 = _mm_unpackhi_epi32(z2, z3);
+    o[0] = _mm_unpacklo_epi64(t0, t2);
+    o[1] = _mm_unpackhi_epi64(t0, t2);
+    o[2] = _mm_unpacklo_epi64(t1, t3);
+    o[3] = _mm_unpackhi_epi64(t1, t3);
 }
 V_FN void i_store_s8(int8_t *p, vi a) {
-    __m128i b = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
-    _mm_storel_epi64((__m128i *)p, _mm_packs_epi16(b, b));
+    const vi b = _mm_packs_epi32(a, a);
+    const int32_t d = _mm_cvtsi128_si32(_mm_packs_epi16(b, b));
+    memcpy(p, &d, 4);
 }
 
-#endif
+#define V_NP 1 /* panels that a micro-kernel takes at once */
+#define V_NC 4 /* and columns */
+#define V_ONE 0
+V_FN vi V_NAME(i_mul8)(const int kind, vi w, vi x) { /* as in dot_avx2.inc */
+    return kind < 7 ? _mm_maddubs_epi16(w, x) : _mm_maddubs_epi16(_mm_abs_epi8(w), _mm_sign_epi8(x, w));
+}
+V_FN vi V_NAME(i_madd)(vi a, vi b) { return _mm_madd_epi16(a, b); }
+V_FN vi V_NAME(i_scale_pair)(vi a) {
+    return _mm_srai_epi16(_mm_shuffle_epi8(a, _mm_setr_epi32(0x00800080, 0x04800480, 0x08800880, 0x0C800C80)), 8);
+}
 
-/* ======== kernels/dot_avx2.inc ======== */
-/* dot_avx2.inc: the dot products (simdi_scalar.h) in AVX2 without VNNI.
- * vpmaddubsw gives int16 sums of two products, saturated at 2^15 - 1: of them 8 may be added for 4-bit codes (8 * 2 * 15 * 127 =
- * 30480), 4 for 5 bits (31496), 2 for 6 bits (32004) and for signed 7 bits (|code| <= 64: 32512), none for 8 bits, where
- * |code| <= 128 is the unsigned factor (32512). vpmaddwd then applies the scale, or 1, and makes int32. */
+/* ======== kernels/dot_i16.inc ======== */
+/* dot_i16.inc: the dot products (simdi_scalar.h) by way of int16, over three words of a register size and instruction set:
+ *     i_mul8(kind, w, x)   int16: the products of bytes 0 and 1, 2 and 3 of a dword, or 0 and 2, 1 and 3, added in pairs
+ *     i_madd(a, b)         int32: the sum of the two products of int16 of a lane
+ *     i_scale_pair(a)      byte 0 of each dword, signed, to both its halves
+ * Of the sums of two products 8 may be added for 4-bit codes (8 * 2 * 15 * 127 = 30480), 4 for 5 bits (31496), 2 for 6 bits (32004)
+ * and for signed 7 bits (|code| <= 64: 32512), none for 8 bits (|code| <= 128: 32512). i_madd then applies the scale, or 1. */
 
 /* ======== kernels/dot_names.inc, continued ======== */
 /* dot_names.inc: names of the products (simdi_scalar.h) in the set that is being expanded. */
@@ -4470,45 +4632,38 @@ V_FN void i_store_s8(int8_t *p, vi a) {
 #define i_end V_NAME(i_end)
 #define i_macc_pair V_NAME(i_macc_pair)
 
-/* ======== kernels/dot_avx2.inc, continued ======== */
-#define V_NP 1 /* panels that a micro-kernel takes at once, when there are several columns */
-#define V_NC 4 /* and columns */
+/* ======== kernels/dot_i16.inc, continued ======== */
 #define V_BIAS8 0
 #define V_PREMUL 0
 #define V_FIX 1
 
 V_FN vi i_prep8(vi w) { return w; }
-V_FN vi i_scale(const int kind, vi a) { /* byte 0 of each dword, signed, to both its halves */
-    (void)kind;
-    return _mm256_srai_epi16(_mm256_shuffle_epi8(a, _mm256_setr_epi8(-128, 0, -128, 0, -128, 4, -128, 4, -128, 8, -128, 8, -128, 12, -128,
-                                                                     12, -128, 0, -128, 0, -128, 4, -128, 4, -128, 8, -128, 8, -128, 12,
-                                                                     -128, 12)), 8);
-}
+V_FN vi i_scale(const int kind, vi a) { (void)kind; return V_NAME(i_scale_pair)(a); }
 #define i_part vi
 #define I_RUN(kind, n) ((kind) == 8 ? 1 : (kind) >= 6 ? 2 : (kind) == 5 || (n) == 4 ? 4 : 8)
 #define I_PAIR(kind) 0
-V_FN i_part i_first(const int kind, vi z, vi w, vi x) {
-    (void)z;
-    return kind < 7 ? _mm256_maddubs_epi16(w, x) : _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
-}
+V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)z; return V_NAME(i_mul8)(kind, w, x); }
 V_FN i_part i_next(const int kind, i_part a, vi w, vi x) {
-    a = _mm256_add_epi16(a, i_first(kind, a, w, x));
-#if defined(__GNUC__) && !defined(__clang__)
+    a = i_add16(a, V_NAME(i_mul8)(kind, w, x));
+#if defined(AIOSK__X86) && defined(__GNUC__) && !defined(__clang__)
     __asm__("" : "+x"(a)); /* GCC would balance the sums of many columns into trees, and run out of registers */
 #endif
     return a;
 }
-V_FN vi i_sum(const int kind, i_part a) { (void)kind; return _mm256_madd_epi16(a, _mm256_set1_epi16(1)); }
+V_FN vi i_sum(const int kind, i_part a) { (void)kind; return V_NAME(i_madd)(a, v_set1i(0x00010001)); }
 V_FN vi i_end(const int kind, vi acc, i_part a, i_part b, vi s) {
     (void)kind;
     (void)b;
-    return _mm256_add_epi32(acc, _mm256_madd_epi16(a, s));
+    return v_addi(acc, V_NAME(i_madd)(a, s));
 }
-V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return _mm256_add_epi32(acc, _mm256_madd_epi16(a, i_dup(s))); }
+V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return v_addi(acc, V_NAME(i_madd)(a, i_dup(s))); }
 
-/* ======== kernels/isa_avx2.c, continued ======== */
-#define V_ISA_ID AIOSK_ISA_AVX2
-#define V_ISA_TEXT "avx2"
+/* ======== kernels/simdi_sse41.h, continued ======== */
+#endif
+
+/* ======== kernels/isa_sse41.c, continued ======== */
+#define V_ISA_ID AIOSK_ISA_SSE41
+#define V_ISA_TEXT "sse41"
 
 /* ======== kernels/isa.inc, continued ======== */
 /* isa.inc: the float loops of an instruction set, its integer matrices, and the table. V_ISA_ID and V_ISA_TEXT name the set. */
@@ -4791,23 +4946,28 @@ V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
 /* codes[i] = rint(x[i] * f) or, with divide, rint(x[i] / f); clamped to [-127, 127]; zeros from n to n rounded up to 16.
  * step: distance of groups of 4 codes (4 = a plain row). */
 V_FN void V_NAME(codes8)(const float *x, int32_t n, float f, int32_t divide, int8_t *codes, int32_t step) {
-    int32_t i, k, t[V_W];
+    int32_t i, k;
     for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
+        int8_t t[16];
         vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
         v = divide ? v_div(v, v_set1(f)) : v_mul(v, v_set1(f));
         v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v));
-        v_storei(t, v_cvt_f32_i32(v));
-        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = (int8_t)t[k];
+        if (step == 4) { i_store_s8(codes + i, v_cvt_f32_i32(v)); continue; }
+        i_store_s8(t, v_cvt_f32_i32(v));
+#if V_W >= 4
+        for (k = 0; k < V_W; k += 4) memcpy(codes + (i + k) / 4 * step, t + k, 4);
+#else
+        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = t[k];
+#endif
     }
 }
 V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
-    vf m = v_zero();
-    float t[V_W], r = 0.0f;
-    int32_t i;
-    for (i = 0; i < n; i += V_W) m = v_max(m, v_abs(V_NAME(load_n)(x + i, n - i, 0.0f)));
-    v_storeu(t, m);
-    for (i = 0; i < V_W; i++) if (t[i] > r) r = t[i];
-    return r;
+    vf m[V_PER16];
+    int32_t i, k;
+    for (k = 0; k < V_PER16; k++) m[k] = v_zero();
+    for (i = 0; i < n; i += 16)
+        for (k = 0; k < V_PER16 && i + k * V_W < n; k++) m[k] = v_max(m[k], v_abs(V_NAME(load_n)(x + i + k * V_W, n - i - k * V_W, 0.0f)));
+    return v_tree_max(m);
 }
 V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d) {
     float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
@@ -4817,12 +4977,13 @@ V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float 
 }
 
 /* ======== kernels/attend.inc, continued ======== */
-/* attend.inc: attention over one KV tile, and writing a position into a tile; written once over the v_* vocabulary.
+/* attend.inc: attention over one run of KV tiles, and writing a position into a tile; written once over the v_* vocabulary.
  * api.h defines layouts and arithmetic. After ops.inc (exp, tanh, int8 codes).
  *
  * Scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
- * t a channel, or a lane is a channel and t a key. A few queries go together so that a row is loaded (and converted)
- * once for all of them; V_SHAPES gives the registers. How queries are grouped changes no bit. */
+ * t a channel, or a lane is a channel and t a key. A few queries (a group) go together so that a row is loaded and
+ * converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows is converted
+ * beforehand, once for all groups. How queries are grouped changes no bit. */
 
 typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 
@@ -4836,22 +4997,35 @@ V_FN V_NAME(v16) V_NAME(row16)(const uint8_t *p, int32_t kv) {
     return r;
 }
 
-/* c[q][16 * nj] = sum over t0 <= t < t1 of f[q][t] * rows[t][16 * nj]. kv, nq and nj are constants: the unused part of
- * the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
+/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
+ * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
+typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
+#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
+/* Of rows that share a line only the first asks for it. */
+V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
+    if ((uintptr_t)p & 63) s.a = s.b = 0;
+    return s;
+}
+
+/* c[q][16 * nj] = (add ? c : 0) + sum over t0 <= t < t1 of f[q][t] * rows[t][16 * nj]. kv, nq and nj are constants: the unused
+ * part of the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
 V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f,
-                          size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride) {
+                          size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
     const size_t w = kv == AIOSK_KV_F32 ? 64 : kv == AIOSK_KV_F16 ? 32 : 16; /* bytes of 16 numbers */
     V_NAME(v16) acc[8][4], r0, r1, r2, r3;
     const uint8_t *p = rows + (size_t)t0 * step;
     int32_t t;
 #define AIOSK__Q(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
-#define AIOSK__E(k) z.v[k] = v_zero();
-#define AIOSK__C(q) if (q < nq) { V_NAME(v16) z; V_EACH(AIOSK__E)                     \
-        acc[q][0] = z; if (nj > 1) acc[q][1] = z; if (nj > 2) { acc[q][2] = z; acc[q][3] = z; } }
+#define AIOSK__E(k) a[0].v[k] = add ? v_loadu(i + k * V_W) : v_zero(); if (nj > 1) a[1].v[k] = add ? v_loadu(i + 16 + k * V_W) : v_zero(); \
+        if (nj > 2) { a[2].v[k] = add ? v_loadu(i + 32 + k * V_W) : v_zero(); a[3].v[k] = add ? v_loadu(i + 48 + k * V_W) : v_zero(); }
+#define AIOSK__C(q) if (q < nq) { V_NAME(v16) *a = acc[q]; const float *i = c + (size_t)q * c_stride; V_EACH(AIOSK__E) }
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
     for (t = t0; t < t1; t++, p += step) {
+        AIOSK__SOON(p, 0, ahead)
+        if (w * (size_t)nj > 64) AIOSK__SOON(p, 64, ahead)
+        if (w * (size_t)nj > 128) { AIOSK__SOON(p, 128, ahead) AIOSK__SOON(p, 192, ahead) }
         r0 = V_NAME(row16)(p, kv);
         r1 = r2 = r3 = r0;
         if (nj > 1) r1 = V_NAME(row16)(p + w, kv);
@@ -4875,14 +5049,14 @@ V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *row
 #define AIOSK__SHAPE(n, j)                                                                                     \
     case n:                                                                                                    \
         for (; nj >= j; nj -= j, rows += w * j, c += 16 * j) {                                                 \
-            V_NAME(outer_n)(AIOSK__KV, n, j, rows, step, f, f_stride, t0, t1, c, c_stride);                    \
+            V_NAME(outer_n)(AIOSK__KV, n, j, rows, step, f, f_stride, t0, t1, c, c_stride, add, V_NAME(soon_of)(rows, ahead)); \
         }                                                                                                      \
         for (; j > 1 && nj > 0; nj--, rows += w, c += 16) {                                                    \
-            V_NAME(outer_n)(AIOSK__KV, n, 1, rows, step, f, f_stride, t0, t1, c, c_stride);                    \
+            V_NAME(outer_n)(AIOSK__KV, n, 1, rows, step, f, f_stride, t0, t1, c, c_stride, add, V_NAME(soon_of)(rows, ahead)); \
         }                                                                                                      \
         break;
 #define AIOSK__ARGS int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f, size_t f_stride,  \
-                    int32_t t0, int32_t t1, float *c, size_t c_stride
+                    int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead
 #define AIOSK__KV AIOSK_KV_F32
 V_EXPORT void V_NAME(outer_f32)(AIOSK__ARGS) { const size_t w = 64; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
 #undef AIOSK__KV
@@ -4897,7 +5071,7 @@ V_EXPORT void V_NAME(outer_i8)(AIOSK__ARGS) { const size_t w = 16; switch (nq) {
 
 /* s[q][16 * nj] = (float)(exact sum over d of q8[q][d] * codes[d][key]) * (dq[q] * dk[key]); constants as in outer_n */
 V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const uint8_t *dk, const int8_t *q8,
-                            const int32_t *fix, const float *dq, int32_t hp, float *s) {
+                            const int32_t *fix, const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     struct { vi v[V_PER16]; } acc[8][4];
     int32_t d;
 #define AIOSK__A(q) vi *a0 = acc[q][0].v, *a1 = acc[q][1].v, *a2 = acc[q][2].v, *a3 = acc[q][3].v;
@@ -4908,6 +5082,9 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
 #undef AIOSK__E
     for (d = 0; d < hp; d += 4, codes += 256) {
         vi r0[V_PER16], r1[V_PER16], r2[V_PER16], r3[V_PER16];
+        AIOSK__SOON(codes, 0, ahead)
+        if (nj > 1) AIOSK__SOON(codes, 64, ahead)
+        if (nj > 2) { AIOSK__SOON(codes, 128, ahead) AIOSK__SOON(codes, 192, ahead) }
 #define AIOSK__E(k) r0[k] = v_kprep(v_loadi(codes + k * V_W * 4)); if (nj > 1) r1[k] = v_kprep(v_loadi(codes + 64 + k * V_W * 4)); \
         if (nj > 2) { r2[k] = v_kprep(v_loadi(codes + 128 + k * V_W * 4)); r3[k] = v_kprep(v_loadi(codes + 192 + k * V_W * 4)); }
         V_EACH(AIOSK__E)
@@ -4921,7 +5098,7 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
     }
 #define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_mul(v_cvt_i32_f32(a[k]), v_mul(b, v_load_f16(dk + 32 * j + k * V_W * 2))));
 #define AIOSK__E(k) AIOSK__S(a0, k, 0) if (nj > 1) AIOSK__S(a1, k, 1) if (nj > 2) { AIOSK__S(a2, k, 2) AIOSK__S(a3, k, 3) }
-#define AIOSK__C(q) if (q < nq) { float *o = s + 64 * q; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
@@ -4929,160 +5106,208 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
 #undef AIOSK__A
 #undef AIOSK__Q
 }
-V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const float *dq,
-                              int32_t hp, float *s) {
-    int32_t fix[8], j, q;
-    for (q = 0; q < nq; q++) { /* what v_kdot adds to each product; sums of integers below 2^24 are exact in floats */
-        fix[q] = 0;
-#if V_KBIAS
-        {
-            vf t[V_PER16];
-            int32_t k;
-            for (k = 0; k < V_PER16; k++) t[k] = v_zero();
-            for (j = 0; j < hp; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_load_i8(q8 + q * hp + j + k * V_W));
-            fix[q] = -V_KBIAS * (int32_t)v_tree_add(t);
-        }
-#endif
-    }
+V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const int32_t *fix,
+                              const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+    int32_t j;
     switch (nq) {
 #define AIOSK__SHAPE(n, m)                                                                                              \
     case n:                                                                                                             \
-        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j); } \
+        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j, s_stride, ahead); } \
         break;
     V_SHAPES(AIOSK__SHAPE)
 #undef AIOSK__SHAPE
     default: break;
     }
 }
+/* What v_kdot adds to each of the products of these codes, negated; sums of integers below 2^24 are exact in floats. */
+V_FN int32_t V_NAME(fix8)(const int8_t *q8, int32_t hp) {
+#if V_KBIAS
+    vf t[V_PER16];
+    int32_t j, k;
+    for (k = 0; k < V_PER16; k++) t[k] = v_zero();
+    for (j = 0; j < hp; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_load_i8(q8 + j + k * V_W));
+    return -V_KBIAS * (int32_t)v_tree_add(t);
+#else
+    (void)q8; (void)hp;
+    return 0;
+#endif
+}
 
-/* Raw scores s[64] of one query -> p[64] in place, 0 outside [lo, hi); gives max and sum. plain: neither softcap nor
- * ALiBi, and all 64 keys; a constant. Products that are later subtracted from go through v_mulr. */
-V_FN void V_NAME(tile_softmax)(int32_t plain, float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
+/* The scores of 16 keys from raw ones: key is the first of them in the run. Products that are later subtracted from go
+ * through v_mulr. */
+V_FN void V_NAME(score16)(int32_t plain, const float *s, const aiosk_attend *a, int32_t q, int32_t key, vf *x) {
     static const int32_t count[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
-    const vf scale = v_set1(a->scale), low = v_set1(AIOSK_NEG_INF);
-    vf m[V_PER16], l[V_PER16], mt;
-    int32_t j;
-#define AIOSK__E(k) m[k] = low; l[k] = v_zero();
-    V_EACH(AIOSK__E)
-#undef AIOSK__E
-    if (plain) {
-        for (j = 0; j < 64; j += 16) {
-#define AIOSK__E(k) m[k] = v_max(m[k], v_mul(v_loadu(s + j + k * V_W), scale));
-            V_EACH(AIOSK__E)
-#undef AIOSK__E
-        }
-        *max = v_tree_max(m);
-        mt = v_set1(*max);
-        for (j = 0; j < 64; j += 16) {
-#define AIOSK__E(k) {                                                                                  \
-            vf x = V_NAME(v_exp)(v_sub(v_mulr(v_loadu(s + j + k * V_W), scale), mt));                  \
-            l[k] = v_add(l[k], x);                                                                     \
-            v_storeu(s + j + k * V_W, x); }
-            V_EACH(AIOSK__E)
-#undef AIOSK__E
-        }
-    } else {
-        const vf lo = v_set1((float)a->lo[q]), hi = v_set1((float)a->hi[q]);
-        vf keys[4 * V_PER16];
-        int32_t k;
-        for (j = 0; j < 64; j += V_W) { /* j = the key of lane 0 */
-            vf x = v_mulr(v_loadu(s + j), scale), i;
-            vi c = v_loadi(count + j % 16);
-            if (a->softcap != 0.0f) x = v_mulr(v_set1(a->softcap), V_NAME(v_tanh)(v_div(x, v_set1(a->softcap))));
-            if (a->slope) x = v_fma(v_set1(a->slope[q]), v_cvt_i32_f32(v_addi(v_set1i(a->dpos[q] + j / 16 * 16), c)), x);
-            i = v_cvt_i32_f32(v_addi(v_set1i(j / 16 * 16), c));
-            x = v_sel_lt(i, lo, low, x);
-            x = v_sel_lt(i, hi, x, low);
-            k = j / V_W % V_PER16;
-            m[k] = v_max(m[k], x);
-            keys[j / V_W] = i;
-            v_storeu(s + j, x);
-        }
-        *max = v_tree_max(m);
-        mt = v_set1(*max);
-        for (j = 0; j < 64; j += V_W) {
-            vf x = V_NAME(v_exp)(v_sub(v_loadu(s + j), mt)), i = keys[j / V_W];
-            x = v_sel_lt(i, lo, v_zero(), x);
-            x = v_sel_lt(i, hi, x, v_zero());
-            k = j / V_W % V_PER16;
-            l[k] = v_add(l[k], x);
-            v_storeu(s + j, x);
-        }
-    }
-    *sum = v_tree_add(l);
-}
-V_EXPORT void V_NAME(softmax_any)(float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
-    V_NAME(tile_softmax)(0, s, a, q, max, sum);
-}
-V_EXPORT void V_NAME(softmax_plain)(float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
-    V_NAME(tile_softmax)(1, s, a, q, max, sum);
-}
-/* Merges maximum mt and sum lt of n <= 16 queries into m and l; gives the factors of the old (fa) and the new (fb)
- * output. A query that saw nothing comes with AIOSK_NEG_INF and 0, which changes nothing. */
-V_EXPORT void V_NAME(merge)(const float *mt, const float *lt, int32_t n, float *m, float *l, float *fa, float *fb) {
-    int32_t i;
-    for (i = 0; i < n; i += V_W) {
-        const vf m0 = V_NAME(load_n)(m + i, n - i, 0.0f), m1 = v_loadu(mt + i), l0 = V_NAME(load_n)(l + i, n - i, 0.0f);
-        const vf mn = v_max(m0, m1), x = V_NAME(v_exp)(v_sub(m0, mn)), y = V_NAME(v_exp)(v_sub(m1, mn));
-        const vf ln = v_fma(v_loadu(lt + i), y, v_mul(l0, x));
-        v_storeu(fa + i, x);
-        v_storeu(fb + i, y);
-        if (n - i >= V_W) { v_storeu(m + i, mn); v_storeu(l + i, ln); }
-        else { V_NAME(store_part)(m + i, mn, n - i); V_NAME(store_part)(l + i, ln, n - i); }
+    int32_t k;
+    for (k = 0; k < V_PER16; k++) {
+        x[k] = v_mulr(v_loadu(s + k * V_W), v_set1(a->scale));
+        if (plain) continue;
+        if (a->softcap != 0.0f) x[k] = v_mulr(v_set1(a->softcap), V_NAME(v_tanh)(v_div(x[k], v_set1(a->softcap))));
+        if (a->slope) x[k] = v_fma(v_set1(a->slope[q]), v_cvt_i32_f32(v_addi(v_set1i(a->dpos[q] + key), v_loadi(count + k * V_W))), x[k]);
     }
 }
-
-V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv,
-                            void (*outer)(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t)) {
-    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v);
-    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1;
-    const uint8_t *K = (const uint8_t *)a->tile, *V = K + aiosk__tile_v(kv, a->hd_k);
-    const uint8_t *dk = K + aiosk__tile_scales(a->hd_k, a->hd_v), *dv = dk + 128; /* i8 only */
+/* x where lo <= key < hi, else other, for 16 keys of which key is the first. */
+V_FN void V_NAME(only16)(vf *x, int32_t key, int32_t lo, int32_t hi, vf other) {
+    static const float count[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+    int32_t k;
+    if (lo <= key && key + 16 <= hi) return;
+    for (k = 0; k < V_PER16; k++) {
+        const vf i = v_loadu(count + k * V_W);
+        x[k] = v_sel_lt(i, v_set1((float)(lo - key)), other, x[k]);
+        x[k] = v_sel_lt(i, v_set1((float)(hi - key)), x[k], other);
+    }
+}
+/* Raw scores s of one query -> p in place, 0 in the rest of [t0, t1); gives maximum and sum. plain: neither softcap nor ALiBi.
+ * dv: where the scales of V are in an i8 tile, NULL for others. */
+V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
+    const int32_t lo = a->lo[q], hi = a->hi[q], first = lo / 16 * 16;
+    vf m[V_PER16], l[V_PER16], x[V_PER16], mt;
+    int32_t j, k;
+    for (k = 0; k < V_PER16; k++) { m[k] = v_set1(AIOSK_NEG_INF); l[k] = v_zero(); }
+    for (j = first; j < hi; j += 16) {
+        V_NAME(score16)(plain, s + j, a, q, j, x);
+        V_NAME(only16)(x, j, lo, hi, v_set1(AIOSK_NEG_INF));
+        for (k = 0; k < V_PER16; k++) { m[k] = v_max(m[k], x[k]); if (!plain) v_storeu(s + j + k * V_W, x[k]); }
+    }
+    a->m[q] = v_tree_max(m);
+    mt = v_set1(a->m[q]);
+    for (j = t0 / 16 * 16; j < first; j += V_W) v_storeu(s + j, v_zero());
+    for (j = first; j < hi; j += 16) {
+        if (plain) V_NAME(score16)(1, s + j, a, q, j, x);
+        else for (k = 0; k < V_PER16; k++) x[k] = v_loadu(s + j + k * V_W);
+        for (k = 0; k < V_PER16; k++) x[k] = V_NAME(v_exp)(v_sub(x[k], mt));
+        V_NAME(only16)(x, j, lo, hi, v_zero());
+        for (k = 0; k < V_PER16; k++) {
+            l[k] = v_add(l[k], x[k]);
+            if (scaled) x[k] = v_mul(x[k], v_load_f16((const uint8_t *)a->tile[j / 64] + dv + 2 * (j % 64 + k * V_W)));
+            v_storeu(s + j + k * V_W, x[k]);
+        }
+    }
+    for (; j < t1; j += V_W) v_storeu(s + j, v_zero());
+    a->l[q] = v_tree_add(l);
+}
+V_EXPORT void V_NAME(softmax)(int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
     const int32_t plain = a->softcap == 0.0f && !a->slope;
-    int32_t q0, q, n, c, i;
-    for (q0 = 0; q0 < a->n_q; q0 += n) {
-        float *s = a->scores + (size_t)q0 * 64, out[8][64], mt[16], lt[16], fa[16], fb[16];
-        int32_t t0 = 64, t1 = 0;
-        n = a->n_q - q0 < V_MAXQ ? a->n_q - q0 : V_MAXQ;
-        for (q = 0; q < n; q++) { /* the keys that any of these queries sees */
-            const int32_t lo = a->lo[q0 + q], hi = a->hi[q0 + q];
-            if (lo >= hi) continue;
-            if (lo < t0) t0 = lo;
-            if (hi > t1) t1 = hi;
+    if (plain && !scaled) V_NAME(run_softmax)(1, 0, s, a, q, t0, t1, dv);
+    else if (plain) V_NAME(run_softmax)(1, 1, s, a, q, t0, t1, dv);
+    else V_NAME(run_softmax)(0, scaled, s, a, q, t0, t1, dv);
+}
+/* n rows of 16 * nj numbers of kind f16 or i8, step bytes apart, as floats, 64 to a row; ahead as above */
+V_FN void V_NAME(widen)(int32_t kv, const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
+    const size_t w = kv == AIOSK_KV_F16 ? 32 : 16;
+    int32_t i, j, k;
+    for (i = 0; i < n; i++, rows += step, out += 64) {
+        AIOSK__SOON(rows, 0, ahead)
+        if (kv == AIOSK_KV_F16) AIOSK__SOON(rows, 64, ahead)
+        for (j = 0; j < nj; j++) {
+            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * w, kv);
+            for (k = 0; k < V_PER16; k++) v_storeu(out + 16 * j + k * V_W, r.v[k]);
         }
-        if (t0 >= t1) continue;
-        if (kv == AIOSK_KV_I8) V_NAME(scores8)(n, K, dk, a->q8 + (size_t)q0 * (size_t)hk, a->q8_d + q0, hk, s);
-        else outer(n, 4, K, 64 * w, a->q + (size_t)q0 * (size_t)a->q_stride, (size_t)a->q_stride, 0, a->hd_k, s, 64);
+    }
+}
 
-        for (q = 0; q < 16; q++) { mt[q] = AIOSK_NEG_INF; lt[q] = 0.0f; }
-        for (q = 0; q < n; q++) {
-            const int32_t lo = a->lo[q0 + q], hi = a->hi[q0 + q];
-            float *p = s + 64 * q;
-            if (lo >= hi) { memset(p, 0, 256); continue; }
-            if (plain && lo <= 0 && hi >= 64) V_NAME(softmax_plain)(p, a, q0 + q, &mt[q], &lt[q]);
-            else V_NAME(softmax_any)(p, a, q0 + q, &mt[q], &lt[q]);
-            if (kv == AIOSK_KV_I8)
-                for (i = 0; i < 64; i += V_W) v_storeu(p + i, v_mul(v_loadu(p + i), v_load_f16(dv + 2 * i)));
+/* Which keys of a tile of the run, counted in the tile, lie in [t0, t1); 0 = none */
+AIOSK__INLINE int32_t V_NAME(part)(int32_t tile, int32_t t0, int32_t t1, int32_t *from, int32_t *to) {
+    *from = t0 - 64 * tile < 0 ? 0 : t0 - 64 * tile;
+    *to = t1 - 64 * tile > 64 ? 64 : t1 - 64 * tile;
+    return *from < *to;
+}
+typedef void (*V_NAME(outer_fn))(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t, int32_t, V_NAME(soon));
+
+V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) outer) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
+    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1, stride = 64 * AIOSK_RUN + 16;
+    const size_t at_v = aiosk__tile_v(kv, a->hd_k), at_dk = aiosk__tile_scales(a->hd_k, a->hd_v); /* the latter: i8 only */
+    float *s = (float *)a->scratch, *wide = s + (size_t)a->n_q * stride;
+    const uint8_t *const *tile = (const uint8_t *const *)a->tile;
+    int32_t *g = (int32_t *)(void *)(wide + 64 * 64), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
+    int32_t i, j, q, q0, n, c, m, from, to, t0 = 64 * AIOSK_RUN, t1 = 0, first, last;
+    const V_NAME(soon) none = { 0, 0 };
+    const int32_t wider = kv != AIOSK_KV_F32 && groups > 1;
+#define AIOSK__GROUPS for (j = 0, q0 = 0; j < groups; j++, q0 += n) if ((n = (j + 1) * a->n_q / groups - q0) > 0)
+    AIOSK__GROUPS {
+        int32_t lo = 64 * AIOSK_RUN, hi = 0;
+        for (q = q0; q < q0 + n; q++) {
+            if (kv == AIOSK_KV_I8) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
+            a->m[q] = AIOSK_NEG_INF;
+            a->l[q] = 0.0f;
+            if (a->lo[q] >= a->hi[q]) continue;
+            if (a->lo[q] < lo) lo = a->lo[q];
+            if (a->hi[q] > hi) hi = a->hi[q];
         }
-        V_NAME(merge)(mt, lt, n, a->m + q0, a->l + q0, fa, fb);
-
-        for (c = 0; c < hv; c += 64) {
-            const int32_t m = hv - c < 64 ? hv - c : 64;
-            outer(n, m / 16, V + (size_t)c * w, (size_t)hv * w, s, 64, t0, t1, out[0], 64);
-            for (q = 0; q < n; q++) {
-                float *o = a->o + (size_t)(q0 + q) * (size_t)hv + c;
-                if (a->lo[q0 + q] >= a->hi[q0 + q]) continue;
-                for (i = 0; i < m; i += V_W) { /* + 0: a zero is +0 however many zeros were added */
-                    vf t = v_add(v_loadu(out[q] + i), v_zero());
-                    v_storeu(o + i, v_fma(t, v_set1(fb[q]), v_mul(v_loadu(o + i), v_set1(fa[q]))));
-                }
+        g[2 * j] = lo;
+        g[2 * j + 1] = hi;
+        if (lo < t0) t0 = lo;
+        if (hi > t1) t1 = hi;
+    }
+    memset(a->o, 0, (size_t)a->n_q * (size_t)hv * 4);
+    if (t0 >= t1) return;
+    first = t0 / 64;
+    last = (t1 - 1) / 64;
+    for (i = first; i <= last; i++) {
+        const uint8_t *K = tile[i];
+        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)K, at_v };
+        const int32_t chunk = wider ? 64 : a->hd_k;
+        if (kv == AIOSK_KV_I8) {
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
+                V_NAME(scores8)(n, K, K + at_dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, s + (size_t)q0 * stride + 64 * i, stride, ahead);
+            continue;
+        }
+        for (c = 0; c < a->hd_k; c += chunk, K += 64 * w * (size_t)chunk) {
+            m = a->hd_k - c < chunk ? a->hd_k - c : chunk;
+            if (wider) V_NAME(widen)(kv, K, 64 * w, m, 4, wide, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
+                const float *x = a->q + (size_t)q0 * (size_t)a->q_stride + c;
+                float *y = s + (size_t)q0 * stride + 64 * i;
+                if (wider) V_NAME(outer_f32)(n, 4, (const uint8_t *)wide, 256, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, none);
+                else outer(n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
             }
         }
     }
+    AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
+        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(kv == AIOSK_KV_I8, s + (size_t)q * stride, a, q, g[2 * j], g[2 * j + 1], at_dk + 128);
+        else if (g[2 * j] < g[2 * j + 1]) memset(s + (size_t)q * stride + g[2 * j], 0, (size_t)(g[2 * j + 1] - g[2 * j]) * 4);
+    }
+    for (c = 0; c < hv; c += 64) {
+        m = hv - c < 64 ? hv - c : 64;
+        for (i = first; i <= last; i++) {
+            const uint8_t *V = tile[i] + at_v + (size_t)c * w;
+            const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)tile[i], a->next ? (uintptr_t)a->next[i] - (uintptr_t)tile[i] - at_v : 0 };
+            V_NAME(part)(i, t0, t1, &from, &to);
+            if (wider) V_NAME(widen)(kv, V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
+                const float *x = s + (size_t)q0 * stride + 64 * i;
+                float *y = a->o + (size_t)q0 * (size_t)hv + c;
+                if (wider) V_NAME(outer_f32)(n, m / 16, (const uint8_t *)wide, 256, x, stride, from, to, y, (size_t)hv, 1, none);
+                else outer(n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
+            }
+        }
+    }
+#undef AIOSK__GROUPS
+    for (i = 0; i < a->n_q * hv; i += V_W) v_storeu(a->o + i, v_add(v_loadu(a->o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
 }
 V_EXPORT void V_NAME(attend_f32)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F32, V_NAME(outer_f32)); }
 V_EXPORT void V_NAME(attend_f16)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F16, V_NAME(outer_f16)); }
 V_EXPORT void V_NAME(attend_i8)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_I8, V_NAME(outer_i8)); }
+
+V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1) {
+    int32_t q, i;
+    for (q = 0; q < n_q; q++, o += stride, o1 += stride1) {
+        vf a, b, mn, l0, x;
+        float t[V_W];
+        if (l1[q] == 0.0f) continue;
+        if (l[q] == 0.0f) { m[q] = m1[q]; l[q] = l1[q]; memcpy(o, o1, (size_t)hd_v * 4); continue; }
+        mn = v_max(v_set1(m[q]), v_set1(m1[q]));
+        a = V_NAME(v_exp)(v_sub(v_set1(m[q]), mn));
+        b = V_NAME(v_exp)(v_sub(v_set1(m1[q]), mn));
+        l0 = v_fma(v_set1(l1[q]), b, v_mul(v_set1(l[q]), a));
+        v_storeu(t, mn); m[q] = t[0];
+        v_storeu(t, l0); l[q] = t[0];
+        for (i = 0; i < hd_v; i += V_W) {
+            x = v_fma(V_NAME(load_n)(o1 + i, hd_v - i, 0.0f), b, v_mul(V_NAME(load_n)(o + i, hd_v - i, 0.0f), a));
+            if (hd_v - i >= V_W) v_storeu(o + i, x); else V_NAME(store_part)(o + i, x, hd_v - i);
+        }
+    }
+}
 
 /* ---- writing one position ---- */
 
@@ -5105,12 +5330,15 @@ V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const 
     }
     for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
 }
-/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. */
+/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. The
+ * scale goes through the vocabulary too: scalar code outside of it is compiled for SSE, and a switch costs 100 cycles. */
 V_FN void V_NAME(store8)(const float *x, int32_t n, int8_t *codes, int32_t step, uint8_t *scale) {
-    float d = V_NAME(head_amax)(x, n) / 127.0f;
-    uint16_t h = aiosk_f32_to_f16(d < 65504.0f ? d : 65504.0f);
-    d = aiosk_f16_to_f32(h);
-    memcpy(scale, &h, 2);
+    float t[V_W], d = V_NAME(head_amax)(x, n) / 127.0f;
+    uint16_t h[V_W];
+    v_store_f16(h, v_set1(d < 65504.0f ? d : 65504.0f));
+    memcpy(scale, h, 2);
+    v_storeu(t, v_load_f16(h));
+    d = t[0];
     V_NAME(codes8)(x, n, d > 0.0f ? d : 3e38f, 1, codes, step);
 }
 V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
@@ -5119,6 +5347,7 @@ V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const f
     V_NAME(store8)(k, hd_k, K, 256, s);
     V_NAME(store8)(v, hd_v, V, 4, s + 128);
 }
+#undef AIOSK__SOON
 
 /* ======== kernels/floats.inc, continued ======== */
 /* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
@@ -6205,8 +6434,10 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
 #define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, kind, offset, columns, (offset) == 0, one, V_NAME(codes_##t)}
 #define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, kind, offset, columns, n_mn, one, V_NAME(codes_##t)}
+#if V_ONE
 AIOSK__A32_HOT(AIOSK__ONE)
 AIOSK__A256_HOT(AIOSK__ONE_K)
+#endif
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
@@ -6214,13 +6445,18 @@ AIOSK__A256(AIOSK__CODES_K)
     static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
     V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
 #define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
 #define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL))
+#if V_ONE
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
 AIOSK__A32_HOT(AIOSK__X)
-AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_HOT(AIOSK__XK)
+#else
+AIOSK__A32_HOT(AIOSK__XR)
+AIOSK__A256_HOT(AIOSK__XKR)
+#endif
+AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
 
@@ -6250,6 +6486,7 @@ static const aiosk_isa V_GRIDS(isa) = {
     },
     {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
     {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
+    V_BASE(attend_merge),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
     V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__G
@@ -6308,6 +6545,2260 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
+#undef V_ONE
+
+/* ======== kernels/simdi_undef.inc, continued ======== */
+/* simdi_undef.inc: takes back what simdi_names.inc defined. */
+#undef i_dup
+#undef i_and
+#undef i_or
+#undef i_xor
+#undef i_srl
+#undef i_sll
+#undef i_addb
+#undef i_load_u8
+#undef i_table
+#undef i_lut
+#undef i_splat
+#undef i_bits
+#undef i_negate
+#undef i_gather16
+#undef i_mul16
+#undef i_mulhi16
+#undef i_sub16
+#undef i_add16
+#undef i_as_float
+#undef i_rows4
+#undef i_store_s8
+#undef i_load_u16
+#undef i_pairs
+
+/* ======== kernels/simd_undef.inc, continued ======== */
+/* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
+#undef V_FN
+#undef V_EXPORT
+#undef V_NAME
+#undef V_BASE
+#undef V_W
+#undef V_PER16
+#undef V_EACH
+#undef V_MAXQ
+#undef V_SHAPES
+#undef V_KBIAS
+#undef V_TARGET
+#undef vf
+#undef vi
+#undef v_loadu
+#undef v_storeu
+#undef v_loadi
+#undef v_storei
+#undef v_set1
+#undef v_zero
+#undef v_set1i
+#undef v_zeroi
+#undef v_add
+#undef v_sub
+#undef v_mul
+#undef v_div
+#undef v_sqrt
+#undef v_fma
+#undef v_max
+#undef v_min
+#undef v_sel_lt
+#undef v_abs
+#undef v_xorsign
+#undef v_addi
+#undef v_subi
+#undef v_cvt_i32_f32
+#undef v_cvt_f32_i32
+#undef v_rint
+#undef v_ldexp
+#undef v_load_f16
+#undef v_store_f16
+#undef v_load_bf16
+#undef v_load_i8
+#undef v_kprep
+#undef v_kdot
+#undef v_mulr
+#undef v_tree_add
+#undef v_tree_max
+#undef v_dup_even
+#undef v_dup_odd
+#undef v_swap2
+
+/* ======== kernels/isa_sse41.c, continued ======== */
+#endif
+
+/* ======== kernels/isa_avx2.c ======== */
+/* isa_avx2.c: the loops in AVX2, FMA, F16C; then the integer matrices once more with AVX-VNNI. */
+#ifdef AIOSK__AVX2
+
+/* ======== kernels/simd_avx2.h ======== */
+/* simd_avx2.h: the v_* vocabulary (simd_scalar.h) in AVX2, FMA and F16C: eight lanes. */
+#ifndef AIOSK__SIMD_AVX2_H
+#define AIOSK__SIMD_AVX2_H
+
+#if defined(__GNUC__) || defined(__clang__)
+#define V_TARGET __attribute__((target("avx2,fma,f16c")))
+#else
+#define V_TARGET
+#endif
+#define V_FN AIOSK__INLINE V_TARGET
+#define V_EXPORT static AIOSK__UNUSED V_TARGET
+#define V_NAME(x) aiosk__##x##_avx2
+#define V_BASE(x) aiosk__##x##_avx2
+#define V_W 8
+#define V_PER16 2
+#define V_EACH(M) M(0) M(1)
+#define V_MAXQ 6
+#define V_SHAPES(X) X(1, 4) X(2, 2) X(3, 1) X(4, 1) X(5, 1) X(6, 1)
+#define V_KBIAS 0
+#define vf __m256
+#define vi __m256i
+
+/* ======== kernels/simd_names.inc, continued ======== */
+/* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
+ * simd_undef.inc takes it back. */
+#define v_loadu V_BASE(v_loadu)
+#define v_storeu V_BASE(v_storeu)
+#define v_loadi V_BASE(v_loadi)
+#define v_storei V_BASE(v_storei)
+#define v_set1 V_BASE(v_set1)
+#define v_zero V_BASE(v_zero)
+#define v_set1i V_BASE(v_set1i)
+#define v_zeroi V_BASE(v_zeroi)
+#define v_add V_BASE(v_add)
+#define v_sub V_BASE(v_sub)
+#define v_mul V_BASE(v_mul)
+#define v_div V_BASE(v_div)
+#define v_sqrt V_BASE(v_sqrt)
+#define v_fma V_BASE(v_fma)
+#define v_max V_BASE(v_max)
+#define v_min V_BASE(v_min)
+#define v_sel_lt V_BASE(v_sel_lt)
+#define v_abs V_BASE(v_abs)
+#define v_xorsign V_BASE(v_xorsign)
+#define v_addi V_BASE(v_addi)
+#define v_subi V_BASE(v_subi)
+#define v_cvt_i32_f32 V_BASE(v_cvt_i32_f32)
+#define v_cvt_f32_i32 V_BASE(v_cvt_f32_i32)
+#define v_rint V_BASE(v_rint)
+#define v_ldexp V_BASE(v_ldexp)
+#define v_load_f16 V_BASE(v_load_f16)
+#define v_store_f16 V_BASE(v_store_f16)
+#define v_load_bf16 V_BASE(v_load_bf16)
+#define v_load_i8 V_BASE(v_load_i8)
+#define v_kprep V_BASE(v_kprep)
+#define v_kdot V_BASE(v_kdot)
+#define v_mulr V_BASE(v_mulr)
+#define v_tree_add V_BASE(v_tree_add)
+#define v_tree_max V_BASE(v_tree_max)
+#define v_dup_even V_BASE(v_dup_even)
+#define v_dup_odd V_BASE(v_dup_odd)
+#define v_swap2 V_BASE(v_swap2)
+
+/* ======== kernels/simd_avx2.h, continued ======== */
+V_FN vf v_loadu(const float *p) { return _mm256_loadu_ps(p); }
+V_FN void v_storeu(float *p, vf a) { _mm256_storeu_ps(p, a); }
+V_FN vi v_loadi(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
+V_FN void v_storei(void *p, vi a) { _mm256_storeu_si256((__m256i *)p, a); }
+V_FN vf v_set1(float a) { return _mm256_set1_ps(a); }
+V_FN vf v_zero(void) { return _mm256_setzero_ps(); }
+V_FN vi v_set1i(int32_t a) { return _mm256_set1_epi32(a); }
+V_FN vi v_zeroi(void) { return _mm256_setzero_si256(); }
+V_FN vf v_add(vf a, vf b) { return _mm256_add_ps(a, b); }
+V_FN vf v_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
+V_FN vf v_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
+V_FN vf v_mulr(vf a, vf b) { return _mm256_fmadd_ps(a, b, _mm256_set1_ps(-0.0f)); }
+V_FN vf v_div(vf a, vf b) { return _mm256_div_ps(a, b); }
+V_FN vf v_sqrt(vf a) { return _mm256_sqrt_ps(a); }
+V_FN vf v_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
+V_FN vf v_max(vf a, vf b) { return _mm256_max_ps(b, a); } /* maxps gives its second operand unless the first is greater */
+V_FN vf v_min(vf a, vf b) { return _mm256_min_ps(b, a); }
+V_FN vf v_sel_lt(vf a, vf b, vf x, vf y) { return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ)); }
+V_FN vf v_abs(vf a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
+V_FN vf v_xorsign(vf a, vf s) { return _mm256_xor_ps(a, _mm256_and_ps(_mm256_set1_ps(-0.0f), s)); }
+V_FN vi v_addi(vi a, vi b) { return _mm256_add_epi32(a, b); }
+V_FN vi v_subi(vi a, vi b) { return _mm256_sub_epi32(a, b); }
+V_FN vf v_cvt_i32_f32(vi a) { return _mm256_cvtepi32_ps(a); }
+V_FN vi v_cvt_f32_i32(vf a) { return _mm256_cvtps_epi32(a); } /* MXCSR rounding: nearest even (aiosk_fp_begin) */
+V_FN vf v_rint(vf a) { return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
+V_FN vf v_ldexp(vf p, vf n) { /* two factors, so that subnormal results round once and 2^128 is not needed */
+    __m256i i = _mm256_cvtps_epi32(n), h = _mm256_srai_epi32(i, 1), b = _mm256_set1_epi32(127);
+    __m256i s = _mm256_slli_epi32(_mm256_add_epi32(h, b), 23);
+    __m256i t = _mm256_slli_epi32(_mm256_add_epi32(_mm256_sub_epi32(i, h), b), 23);
+    return v_mulr(_mm256_mul_ps(p, _mm256_castsi256_ps(s)), _mm256_castsi256_ps(t));
+}
+V_FN vf v_load_f16(const void *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
+V_FN void v_store_f16(void *p, vf a) {
+    _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+V_FN vf v_load_bf16(const void *p) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
+}
+V_FN vf v_load_i8(const void *p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+}
+V_FN vf v_dup_even(vf a) { return _mm256_moveldup_ps(a); }
+V_FN vf v_dup_odd(vf a) { return _mm256_movehdup_ps(a); }
+V_FN vf v_swap2(vf a) { return _mm256_permute_ps(a, 0xB1); }
+V_FN float v_tree_add(const vf *v) {
+    __m256 a = _mm256_add_ps(v[0], v[1]);
+    __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    b = _mm_add_ps(b, _mm_movehl_ps(b, b));
+    return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
+}
+V_FN float v_tree_max(const vf *v) {
+    __m256 a = _mm256_max_ps(v[1], v[0]);
+    __m128 b = _mm_max_ps(_mm256_extractf128_ps(a, 1), _mm256_castps256_ps128(a));
+    b = _mm_max_ps(_mm_movehl_ps(b, b), b);
+    return _mm_cvtss_f32(_mm_max_ss(_mm_movehdup_ps(b), b));
+}
+V_FN vi v_kprep(vi k) { return k; }
+V_FN vi v_kdot(vi acc, vi k, vi q) { /* |k| <= 127: two products stay below 2^15 */
+    __m256i s = _mm256_maddubs_epi16(_mm256_abs_epi8(k), _mm256_sign_epi8(q, k));
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(s, _mm256_set1_epi16(1)));
+}
+
+#endif
+
+/* ======== kernels/simdi_avx2.h ======== */
+/* simdi_avx2.h: the integer words (simdi_scalar.h) of 256-bit registers that every AVX2 machine has. The dot products
+ * are in dot_avx2.inc, or, with AVX-VNNI, in dot_vnni.inc. */
+#ifndef AIOSK__SIMDI_AVX2_H
+#define AIOSK__SIMDI_AVX2_H
+
+/* ======== kernels/simdi_names.inc, continued ======== */
+/* simdi_names.inc: names of the integer vocabulary (simdi_scalar.h) in the set that is being expanded. */
+#define i_dup V_BASE(i_dup)
+#define i_and V_BASE(i_and)
+#define i_or V_BASE(i_or)
+#define i_xor V_BASE(i_xor)
+#define i_srl V_BASE(i_srl)
+#define i_sll V_BASE(i_sll)
+#define i_addb V_BASE(i_addb)
+#define i_load_u8 V_BASE(i_load_u8)
+#define i_table V_BASE(i_table)
+#define i_lut V_BASE(i_lut)
+#define i_splat V_BASE(i_splat)
+#define i_bits V_BASE(i_bits)
+#define i_negate V_BASE(i_negate)
+#define i_gather16 V_BASE(i_gather16)
+#define i_mul16 V_BASE(i_mul16)
+#define i_mulhi16 V_BASE(i_mulhi16)
+#define i_sub16 V_BASE(i_sub16)
+#define i_add16 V_BASE(i_add16)
+#define i_as_float V_BASE(i_as_float)
+#define i_rows4 V_BASE(i_rows4)
+#define i_store_s8 V_BASE(i_store_s8)
+#define i_load_u16 V_BASE(i_load_u16)
+#define i_pairs V_BASE(i_pairs)
+
+/* ======== kernels/simdi_avx2.h, continued ======== */
+V_FN vi i_dup(const void *p) { return _mm256_set1_epi32((int32_t)aiosk__u32(p)); }
+V_FN vi i_and(vi a, vi b) { return _mm256_and_si256(a, b); }
+V_FN vi i_or(vi a, vi b) { return _mm256_or_si256(a, b); }
+V_FN vi i_xor(vi a, vi b) { return _mm256_xor_si256(a, b); }
+V_FN vi i_srl(vi a, int n) { return _mm256_srlv_epi32(a, _mm256_set1_epi32(n)); }
+V_FN vi i_sll(vi a, int n) { return _mm256_sllv_epi32(a, _mm256_set1_epi32(n)); }
+V_FN vi i_addb(vi a, vi b) { return _mm256_add_epi8(a, b); }
+V_FN vi i_load_u8(const void *p) { return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)); }
+V_FN vi i_load_u16(const void *p) { return _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)); }
+V_FN void i_pairs(vi *o, vi a) {
+    o[0] = _mm256_srai_epi16(_mm256_slli_epi16(a, 8), 8);
+    o[1] = _mm256_srai_epi16(a, 8);
+}
+V_FN vi i_table(const void *p) { return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)p)); }
+V_FN vi i_lut(vi t, vi i) { return _mm256_shuffle_epi8(t, i); }
+V_FN vi i_splat(vi a, int b) {
+    const int32_t o = b * 0x01010101;
+    return _mm256_shuffle_epi8(a, _mm256_setr_epi32(o, 0x04040404 + o, 0x08080808 + o, 0x0C0C0C0C + o, o, 0x04040404 + o, 0x08080808 + o,
+                                                    0x0C0C0C0C + o));
+}
+V_FN vi i_bits(vi a, int c, int m) {
+    const vi s = _mm256_set1_epi32(c & 1 ? (int32_t)0x80402010 : 0x08040201);
+    return _mm256_and_si256(_mm256_cmpeq_epi8(_mm256_and_si256(i_splat(a, c >> 1), s), s), _mm256_set1_epi8((char)m));
+}
+V_FN vi i_negate(vi w, vi a, int c) {
+    const vi m = i_bits(a, c, 255);
+    return _mm256_sub_epi8(_mm256_xor_si256(w, m), m);
+}
+V_FN vi i_gather16(const uint16_t *t, vi i) { /* two bytes at 2 i; the last index is never the end of the table */
+    return _mm256_and_si256(_mm256_i32gather_epi32((const int *)(const void *)t, i, 2), _mm256_set1_epi32(0xFFFF));
+}
+V_FN vi i_mul16(vi a, vi b) { return _mm256_mullo_epi16(a, b); }
+V_FN vi i_mulhi16(vi a, vi b) { return _mm256_mulhi_epu16(a, b); }
+V_FN vi i_sub16(vi a, vi b) { return _mm256_sub_epi16(a, b); }
+V_FN vi i_add16(vi a, vi b) { return _mm256_add_epi16(a, b); }
+V_FN vf i_as_float(vi a) { return _mm256_castsi256_ps(a); }
+V_FN void i_rows4(vi *o, const uint8_t *a, uint64_t rb) {
+    vi z[4], t0, t1, t2, t3;
+    int q;
+    AIOSK__UNROLL
+    for (q = 0; q < 4; q++)
+        z[q] = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)(a + (uint64_t)q * rb))),
+                                       _mm_loadu_si128((const __m128i *)(const void *)(a + (uint64_t)(q + 4) * rb)), 1);
+    t0 = _mm256_unpacklo_epi32(z[0], z[1]);
+    t1 = _mm256_unpackhi_epi32(z[0], z[1]);
+    t2 = _mm256_unpacklo_epi32(z[2], z[3]);
+    t3 = _mm256_unpackhi_epi32(z[2], z[3]);
+    o[0] = _mm256_unpacklo_epi64(t0, t2);
+    o[1] = _mm256_unpackhi_epi64(t0, t2);
+    o[2] = _mm256_unpacklo_epi64(t1, t3);
+    o[3] = _mm256_unpackhi_epi64(t1, t3);
+}
+V_FN void i_store_s8(int8_t *p, vi a) {
+    __m128i b = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    _mm_storel_epi64((__m128i *)p, _mm_packs_epi16(b, b));
+}
+
+#endif
+
+/* ======== kernels/dot_avx2.inc ======== */
+/* dot_avx2.inc: what dot_i16.inc needs in AVX2 without VNNI. vpmaddubsw takes the codes, or their absolute values, as its unsigned
+ * factor. */
+#define V_NP 1 /* panels that a micro-kernel takes at once, when there are several columns */
+#define V_NC 4 /* and columns */
+#define V_ONE 1
+V_FN vi V_NAME(i_mul8)(const int kind, vi w, vi x) {
+    return kind < 7 ? _mm256_maddubs_epi16(w, x) : _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
+}
+V_FN vi V_NAME(i_madd)(vi a, vi b) { return _mm256_madd_epi16(a, b); }
+V_FN vi V_NAME(i_scale_pair)(vi a) {
+    return _mm256_srai_epi16(_mm256_shuffle_epi8(a, _mm256_setr_epi8(-128, 0, -128, 0, -128, 4, -128, 4, -128, 8, -128, 8, -128, 12, -128,
+                                                                     12, -128, 0, -128, 0, -128, 4, -128, 4, -128, 8, -128, 8, -128, 12,
+                                                                     -128, 12)), 8);
+}
+
+/* ======== kernels/dot_i16.inc, continued ======== */
+/* dot_i16.inc: the dot products (simdi_scalar.h) by way of int16, over three words of a register size and instruction set:
+ *     i_mul8(kind, w, x)   int16: the products of bytes 0 and 1, 2 and 3 of a dword, or 0 and 2, 1 and 3, added in pairs
+ *     i_madd(a, b)         int32: the sum of the two products of int16 of a lane
+ *     i_scale_pair(a)      byte 0 of each dword, signed, to both its halves
+ * Of the sums of two products 8 may be added for 4-bit codes (8 * 2 * 15 * 127 = 30480), 4 for 5 bits (31496), 2 for 6 bits (32004)
+ * and for signed 7 bits (|code| <= 64: 32512), none for 8 bits (|code| <= 128: 32512). i_madd then applies the scale, or 1. */
+
+/* ======== kernels/dot_names.inc, continued ======== */
+/* dot_names.inc: names of the products (simdi_scalar.h) in the set that is being expanded. */
+#define i_prep8 V_NAME(i_prep8)
+#define i_scale V_NAME(i_scale)
+#define i_first V_NAME(i_first)
+#define i_next V_NAME(i_next)
+#define i_sum V_NAME(i_sum)
+#define i_end V_NAME(i_end)
+#define i_macc_pair V_NAME(i_macc_pair)
+
+/* ======== kernels/dot_i16.inc, continued ======== */
+#define V_BIAS8 0
+#define V_PREMUL 0
+#define V_FIX 1
+
+V_FN vi i_prep8(vi w) { return w; }
+V_FN vi i_scale(const int kind, vi a) { (void)kind; return V_NAME(i_scale_pair)(a); }
+#define i_part vi
+#define I_RUN(kind, n) ((kind) == 8 ? 1 : (kind) >= 6 ? 2 : (kind) == 5 || (n) == 4 ? 4 : 8)
+#define I_PAIR(kind) 0
+V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)z; return V_NAME(i_mul8)(kind, w, x); }
+V_FN i_part i_next(const int kind, i_part a, vi w, vi x) {
+    a = i_add16(a, V_NAME(i_mul8)(kind, w, x));
+#if defined(AIOSK__X86) && defined(__GNUC__) && !defined(__clang__)
+    __asm__("" : "+x"(a)); /* GCC would balance the sums of many columns into trees, and run out of registers */
+#endif
+    return a;
+}
+V_FN vi i_sum(const int kind, i_part a) { (void)kind; return V_NAME(i_madd)(a, v_set1i(0x00010001)); }
+V_FN vi i_end(const int kind, vi acc, i_part a, i_part b, vi s) {
+    (void)kind;
+    (void)b;
+    return v_addi(acc, V_NAME(i_madd)(a, s));
+}
+V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return v_addi(acc, V_NAME(i_madd)(a, i_dup(s))); }
+
+/* ======== kernels/isa_avx2.c, continued ======== */
+#define V_ISA_ID AIOSK_ISA_AVX2
+#define V_ISA_TEXT "avx2"
+
+/* ======== kernels/isa.inc, continued ======== */
+/* isa.inc: the float loops of an instruction set, its integer matrices, and the table. V_ISA_ID and V_ISA_TEXT name the set. */
+
+/* ======== kernels/quant.inc, continued ======== */
+/* quant.inc: f32 activations to int8 codes with their scales and sums (layout: pack.c, arithmetic: api.h).
+ * What api.h leaves open, the same everywhere: 127 / amax is held below infinity; NaN is skipped by amax and gives code
+ * -127. */
+
+/* Codes of n values, n a multiple of 16, and the scale. */
+V_FN float V_NAME(quantize_block)(const float *x, int32_t n, int8_t *q) {
+    const vf lo = v_set1(-127.0f), hi = v_set1(127.0f);
+    vf m[V_PER16], s;
+    float amax, id;
+    int32_t i;
+    int h;
+    for (h = 0; h < V_PER16; h++) m[h] = v_abs(v_loadu(x + h * V_W));
+    for (h = 0; h < V_PER16; h++) m[h] = v_max(v_zero(), m[h]); /* a first NaN would stay in the maximum */
+    for (i = 16; i < n; i += 16)
+        for (h = 0; h < V_PER16; h++) m[h] = v_max(m[h], v_abs(v_loadu(x + i + h * V_W)));
+    amax = v_tree_max(m);
+    id = 127.0f / amax;
+    id = id < 3.402823466e+38f ? id : 3.402823466e+38f; /* finite, so that 0 stays 0 */
+    s = v_set1(id);
+    for (i = 0; i < n; i += V_W) i_store_s8(q + i, v_cvt_f32_i32(v_min(hi, v_max(lo, v_mul(v_loadu(x + i), s)))));
+    return amax / 127.0f;
+}
+
+V_EXPORT void V_NAME(quantize_flt)(const float *x, int32_t n, void *dst) { memcpy(dst, x, (size_t)n * 4); }
+
+V_EXPORT void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
+    const aiosk__a32 a = aiosk__a32_parts(n);
+    uint8_t *o = (uint8_t *)dst;
+    int32_t k;
+    for (k = 0; k < n / 32; k++) {
+        int8_t *q = (int8_t *)dst + k * 32;
+        const float d = V_NAME(quantize_block)(x + k * 32, 32, q);
+        const int32_t s = aiosk__sum_of_8(q) + aiosk__sum_of_8(q + 8) + aiosk__sum_of_8(q + 16) + aiosk__sum_of_8(q + 24);
+        const int32_t s8 = s * -8, s128 = s * -128;
+        memcpy(o + a.d + k * 4, &d, 4);
+        memcpy(o + a.sum + k * 4, &s, 4);
+        memcpy(o + a.sum8 + k * 4, &s8, 4);
+        memcpy(o + a.sum128 + k * 4, &s128, 4);
+    }
+}
+
+V_EXPORT void V_NAME(quantize_a256)(const float *x, int32_t n, void *dst) {
+    const aiosk__a256 a = aiosk__a256_parts(n);
+    uint8_t *o = (uint8_t *)dst;
+    int32_t k, i;
+    for (k = 0; k < n / 256; k++) {
+        int8_t *q = (int8_t *)dst + k * 256;
+        const float d = V_NAME(quantize_block)(x + k * 256, 256, q);
+        int32_t s8[32], s128[16];
+        int16_t s16[16], s32[8];
+        for (i = 0; i < 32; i++) s8[i] = aiosk__sum_of_8(q + i * 8);
+        for (i = 0; i < 16; i++) s16[aiosk__pair_at(i)] = (int16_t)(s8[2 * i] + s8[2 * i + 1]);
+        for (i = 0; i < 8; i++) s32[aiosk__pair_at(i)] = (int16_t)(s8[4 * i] + s8[4 * i + 1] + s8[4 * i + 2] + s8[4 * i + 3]);
+        for (i = 0; i < 16; i++) s128[i] = (s8[2 * i] + s8[2 * i + 1]) * -128;
+        for (i = 0; i < 32; i++) s8[i] *= -32;
+        memcpy(o + a.d + k * 4, &d, 4);
+        memcpy(o + a.sum8 + k * 128, s8, 128);
+        memcpy(o + a.sum128 + k * 64, s128, 64);
+        memcpy(o + a.sum16 + k * 32, s16, 32);
+        memcpy(o + a.sum32 + k * 16, s32, 16);
+    }
+}
+
+/* ======== kernels/ops.inc, continued ======== */
+/* ops.inc: norms, activations, rope and the other float loops, written once over the v_* vocabulary and expanded in
+ * every instruction set. Sums go by 16 virtual lanes (index mod 16, ascending) and the tree 8, 4, 2, 1; everything
+ * else is lane by lane, so that the register's width does not show. No product feeds an addition except in v_fma. */
+
+/* The first n < V_W floats at p, the other lanes set to pad; and the reverse. Nothing outside is touched. */
+V_FN vf V_NAME(load_part)(const float *p, int32_t n, float pad) {
+    float t[V_W];
+    int32_t i;
+    for (i = 0; i < V_W; i++) t[i] = i < n ? p[i] : pad;
+    return v_loadu(t);
+}
+V_FN void V_NAME(store_part)(float *p, vf a, int32_t n) {
+    float t[V_W];
+    int32_t i;
+    v_storeu(t, a);
+    for (i = 0; i < n; i++) p[i] = t[i];
+}
+V_FN vf V_NAME(load_n)(const float *p, int32_t n, float pad) {
+    return n >= V_W ? v_loadu(p) : V_NAME(load_part)(p, n, pad);
+}
+
+/* exp(x): x = n ln2 + r with |r| <= ln2 / 2, ln2 in two floats; exp(r) by a polynomial of degree 6 (Remez on
+ * (exp(r) - 1 - r) / r^2, error 1e-8); then times 2^n. At most 1 ulp; subnormal results rounded once; exactly 0 below
+ * -104 and for NaN, +infinity above 88.73. */
+V_FN vf V_NAME(v_exp)(vf x) {
+    vf n, r, p;
+    x = v_max(v_set1(-104.0f), v_min(v_set1(89.0f), x));
+    n = v_rint(v_mul(x, v_set1(1.44269504f)));
+    r = v_fma(n, v_set1(-0.693147182f), x);
+    r = v_fma(n, v_set1(1.90465430e-9f), r);
+    p = v_fma(v_set1(1.394111074e-3f), r, v_set1(8.363176342e-3f));
+    p = v_fma(p, r, v_set1(4.166637529e-2f));
+    p = v_fma(p, r, v_set1(1.666657700e-1f));
+    p = v_fma(p, r, v_set1(0.5f));
+    p = v_fma(p, r, v_set1(1.0f));
+    p = v_fma(p, r, v_set1(1.0f));
+    return v_ldexp(p, n);
+}
+/* tanh(x): an odd polynomial of degree 11 where |x| < 0.625 (Remez, error 5e-9), else 1 - 2 / (exp(2|x|) + 1) */
+V_FN vf V_NAME(v_tanh)(vf x) {
+    vf a = v_abs(x), z = v_mul(x, x), p, e;
+    p = v_fma(v_set1(-5.704977550e-3f), z, v_set1(2.063907869e-2f));
+    p = v_fma(p, z, v_set1(-5.373971164e-2f));
+    p = v_fma(p, z, v_set1(1.333144158e-1f));
+    p = v_fma(p, z, v_set1(-3.333328068e-1f));
+    p = v_fma(v_mul(a, z), p, a);
+    e = v_add(V_NAME(v_exp)(v_add(a, a)), v_set1(1.0f));
+    e = v_sub(v_set1(1.0f), v_div(v_set1(2.0f), e));
+    return v_xorsign(v_sel_lt(a, v_set1(0.625f), p, e), x);
+}
+/* silu  x / (1 + exp(-x))
+ * gelu  0.5 x (1 + tanh(u)), u = sqrt(2/pi) (x + 0.044715 x^3); written x / (1 + exp(-2u)), which is the same and
+ *       does not cancel where x is negative */
+V_FN vf V_NAME(v_act)(int32_t kind, vf x) {
+    vf t = v_zero();
+    switch (kind) {
+    case AIOSK_ACT_RELU: return v_max(t, x);
+    case AIOSK_ACT_RELU2: x = v_max(t, x); return v_mul(x, x);
+    case AIOSK_ACT_GELU:
+        t = v_fma(v_mul(x, x), v_set1(-0.0713548163f), v_set1(-1.59576912f));
+        t = v_mul(x, t);
+        break;
+    default: t = v_xorsign(x, v_set1(-1.0f));
+    }
+    return v_div(x, v_add(V_NAME(v_exp)(t), v_set1(1.0f)));
+}
+
+V_FN void V_NAME(act_loop)(int32_t kind, const float *g, const float *u, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i < n; i += V_W) {
+        vf t = V_NAME(v_act)(kind, V_NAME(load_n)(g + i, n - i, 0.0f));
+        if (u) t = v_mul(t, V_NAME(load_n)(u + i, n - i, 0.0f));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+V_EXPORT void V_NAME(act_gated)(int32_t kind, const float *g, const float *u, int32_t n, float *y) {
+    switch (kind) {
+    case AIOSK_ACT_RELU: V_NAME(act_loop)(AIOSK_ACT_RELU, g, u, n, y); break;
+    case AIOSK_ACT_RELU2: V_NAME(act_loop)(AIOSK_ACT_RELU2, g, u, n, y); break;
+    case AIOSK_ACT_GELU: V_NAME(act_loop)(AIOSK_ACT_GELU, g, u, n, y); break;
+    default: V_NAME(act_loop)(AIOSK_ACT_SILU, g, u, n, y);
+    }
+}
+V_EXPORT void V_NAME(act)(int32_t kind, const float *x, int32_t n, float *y) { V_NAME(act_gated)(kind, x, NULL, n, y); }
+
+V_EXPORT void V_NAME(exp)(const float *x, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i < n; i += V_W) {
+        vf t = V_NAME(v_exp)(V_NAME(load_n)(x + i, n - i, 0.0f));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+V_EXPORT void V_NAME(softcap)(const float *x, float cap, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i < n; i += V_W) {
+        vf t = v_div(V_NAME(load_n)(x + i, n - i, 0.0f), v_set1(cap));
+        t = v_mul(v_set1(cap), V_NAME(v_tanh)(t));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+V_EXPORT void V_NAME(add)(const float *a, const float *b, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i + V_W <= n; i += V_W) v_storeu(y + i, v_add(v_loadu(a + i), v_loadu(b + i)));
+    for (; i < n; i++) y[i] = a[i] + b[i];
+}
+V_EXPORT void V_NAME(scale)(const float *x, float s, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i + V_W <= n; i += V_W) v_storeu(y + i, v_mul(v_loadu(x + i), v_set1(s)));
+    for (; i < n; i++) y[i] = x[i] * s;
+}
+
+/* sum of x (kind 0) or of (x - mean)^2 (kind 1) as float rows. The tail is padded so that it adds zeros. */
+V_FN float V_NAME(row_sum)(const float *x, int32_t n, float mean, int32_t squares) {
+    vf s[V_PER16], m = v_set1(mean);
+    int32_t i, k;
+    for (k = 0; k < V_PER16; k++) s[k] = v_zero();
+    for (i = 0; i + 16 <= n; i += 16) {
+#define AIOSK__E(k) { vf t = v_loadu(x + i + k * V_W);                                     \
+        if (squares) { t = v_sub(t, m); s[k] = v_fma(t, t, s[k]); } else s[k] = v_add(s[k], t); }
+        V_EACH(AIOSK__E)
+#undef AIOSK__E
+    }
+    if (i < n) {
+        float b[16];
+        for (k = 0; k < 16; k++) b[k] = i + k < n ? x[i + k] : squares ? mean : 0.0f;
+#define AIOSK__E(k) { vf t = v_loadu(b + k * V_W);                                         \
+        if (squares) { t = v_sub(t, m); s[k] = v_fma(t, t, s[k]); } else s[k] = v_add(s[k], t); }
+        V_EACH(AIOSK__E)
+#undef AIOSK__E
+    }
+    return v_tree_add(s);
+}
+V_EXPORT void V_NAME(rms_norm)(const float *x, const float *w, float eps, int32_t n, float *y) {
+    float r = 1.0f / aiosk__sqrt(V_NAME(row_sum)(x, n, 0.0f, 1) / (float)n + eps);
+    int32_t i;
+    for (i = 0; i + V_W <= n; i += V_W) {
+        vf t = v_mul(v_loadu(x + i), v_set1(r));
+        v_storeu(y + i, w ? v_mul(t, v_loadu(w + i)) : t);
+    }
+    for (; i < n; i++) y[i] = w ? x[i] * r * w[i] : x[i] * r;
+}
+V_EXPORT void V_NAME(layer_norm)(const float *x, const float *w, const float *b, float eps, int32_t n, float *y) {
+    float mean = V_NAME(row_sum)(x, n, 0.0f, 0) / (float)n;
+    float r = 1.0f / aiosk__sqrt(V_NAME(row_sum)(x, n, mean, 1) / (float)n + eps);
+    int32_t i;
+    for (i = 0; i < n; i += V_W) { /* t * 1 and t + -0 change no bit */
+        vf t = v_mul(v_sub(V_NAME(load_n)(x + i, n - i, 0.0f), v_set1(mean)), v_set1(r));
+        t = v_fma(t, w ? V_NAME(load_n)(w + i, n - i, 0.0f) : v_set1(1.0f), b ? V_NAME(load_n)(b + i, n - i, 0.0f) : v_set1(-0.0f));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+
+/* One pair; the products that are rounded are x1's. */
+V_FN void V_NAME(rope1)(float *p0, float *p1, float c, float s) {
+    float x0 = *p0, x1 = *p1;
+    *p0 = aiosk__fma(x0, c, -(x1 * s));
+    *p1 = aiosk__fma(x0, s, x1 * c);
+}
+V_EXPORT void V_NAME(rope)(int32_t style, float *x, int32_t n_head, int32_t hd, int32_t n_rot, const float *cs) {
+    int32_t n = n_rot / 2, h, i, j;
+    if (style == AIOSK_ROPE_PAIRS) {
+        for (h = 0; h < n_head; h++, x += hd) {
+            i = 0;
+#if V_W > 1
+            for (; i + V_W <= 2 * n; i += V_W) { /* lanes (x0, x0) * (cos, sin) + (x1, x1) * (-sin, cos) */
+                vf a = v_loadu(x + i), c = v_loadu(cs + i), s = v_swap2(c);
+                static const float minus[16] = { -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1 };
+                s = v_xorsign(s, v_loadu(minus));
+                v_storeu(x + i, v_fma(v_dup_even(a), c, v_mul(v_dup_odd(a), s)));
+            }
+#endif
+            for (; i < 2 * n; i += 2) V_NAME(rope1)(x + i, x + i + 1, cs[i], cs[i + 1]);
+        }
+        return;
+    }
+    for (i = 0; i < n; i += 64) { /* cos and sin apart, 64 pairs at a time, for all heads */
+        float c[64], s[64], *p = x;
+        int32_t m = n - i < 64 ? n - i : 64;
+        for (j = 0; j < m; j++) { c[j] = cs[2 * (i + j)]; s[j] = cs[2 * (i + j) + 1]; }
+        for (h = 0; h < n_head; h++, p += hd) {
+            float *p0 = p + i, *p1 = p + n + i;
+            for (j = 0; j + V_W <= m; j += V_W) {
+                vf x0 = v_loadu(p0 + j), x1 = v_loadu(p1 + j), vc = v_loadu(c + j), vs = v_loadu(s + j);
+                v_storeu(p0 + j, v_fma(x0, vc, v_xorsign(v_mul(x1, vs), v_set1(-1.0f))));
+                v_storeu(p1 + j, v_fma(x0, vs, v_mul(x1, vc)));
+            }
+            for (; j < m; j++) V_NAME(rope1)(p0 + j, p1 + j, c[j], s[j]);
+        }
+    }
+}
+
+/* The maximum by blocks; only the first block that holds it is searched. NaN is never the largest; 0 when there is
+ * nothing else. */
+V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
+    float best = aiosk__bits_f32(0xFF800000u);
+    int32_t at = 0, i, j, k;
+    for (i = 0; i < n; i += 1024) {
+        int32_t m = n - i < 1024 ? n - i : 1024;
+        vf v = v_set1(aiosk__bits_f32(0xFF800000u));
+        float t[V_W];
+        for (j = 0; j + V_W <= m; j += V_W) v = v_max(v, v_loadu(x + i + j));
+        v_storeu(t, v);
+        for (k = 1; k < V_W; k++) if (t[k] > t[0]) t[0] = t[k];
+        for (; j < m; j++) if (x[i + j] > t[0]) t[0] = x[i + j];
+        if (t[0] > best) { best = t[0]; at = i; }
+    }
+    for (i = at; i < n; i++) if (x[i] == best) return i;
+    return 0;
+}
+
+/* codes[i] = rint(x[i] * f) or, with divide, rint(x[i] / f); clamped to [-127, 127]; zeros from n to n rounded up to 16.
+ * step: distance of groups of 4 codes (4 = a plain row). */
+V_FN void V_NAME(codes8)(const float *x, int32_t n, float f, int32_t divide, int8_t *codes, int32_t step) {
+    int32_t i, k;
+    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
+        int8_t t[16];
+        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
+        v = divide ? v_div(v, v_set1(f)) : v_mul(v, v_set1(f));
+        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v));
+        if (step == 4) { i_store_s8(codes + i, v_cvt_f32_i32(v)); continue; }
+        i_store_s8(t, v_cvt_f32_i32(v));
+#if V_W >= 4
+        for (k = 0; k < V_W; k += 4) memcpy(codes + (i + k) / 4 * step, t + k, 4);
+#else
+        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = t[k];
+#endif
+    }
+}
+V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
+    vf m[V_PER16];
+    int32_t i, k;
+    for (k = 0; k < V_PER16; k++) m[k] = v_zero();
+    for (i = 0; i < n; i += 16)
+        for (k = 0; k < V_PER16 && i + k * V_W < n; k++) m[k] = v_max(m[k], v_abs(V_NAME(load_n)(x + i + k * V_W, n - i - k * V_W, 0.0f)));
+    return v_tree_max(m);
+}
+V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d) {
+    float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
+    const int32_t tiny = !(f <= 3.40282347e38f); /* counts as zero, as in quant.inc */
+    *d = tiny ? 0.0f : a / 127.0f;
+    V_NAME(codes8)(x, n, tiny ? 0.0f : f, 0, q, 4);
+}
+
+/* ======== kernels/attend.inc, continued ======== */
+/* attend.inc: attention over one run of KV tiles, and writing a position into a tile; written once over the v_* vocabulary.
+ * api.h defines layouts and arithmetic. After ops.inc (exp, tanh, int8 codes).
+ *
+ * Scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
+ * t a channel, or a lane is a channel and t a key. A few queries (a group) go together so that a row is loaded and
+ * converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows is converted
+ * beforehand, once for all groups. How queries are grouped changes no bit. */
+
+typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
+
+/* 16 numbers of a row of kind kv, as floats */
+V_FN V_NAME(v16) V_NAME(row16)(const uint8_t *p, int32_t kv) {
+    V_NAME(v16) r;
+#define AIOSK__E(k) r.v[k] = kv == AIOSK_KV_F32 ? v_loadu((const float *)(const void *)(p + k * V_W * 4)) \
+                           : kv == AIOSK_KV_F16 ? v_load_f16(p + k * V_W * 2) : v_load_i8(p + k * V_W);
+    V_EACH(AIOSK__E)
+#undef AIOSK__E
+    return r;
+}
+
+/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
+ * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
+typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
+#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
+/* Of rows that share a line only the first asks for it. */
+V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
+    if ((uintptr_t)p & 63) s.a = s.b = 0;
+    return s;
+}
+
+/* c[q][16 * nj] = (add ? c : 0) + sum over t0 <= t < t1 of f[q][t] * rows[t][16 * nj]. kv, nq and nj are constants: the unused
+ * part of the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
+V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f,
+                          size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
+    const size_t w = kv == AIOSK_KV_F32 ? 64 : kv == AIOSK_KV_F16 ? 32 : 16; /* bytes of 16 numbers */
+    V_NAME(v16) acc[8][4], r0, r1, r2, r3;
+    const uint8_t *p = rows + (size_t)t0 * step;
+    int32_t t;
+#define AIOSK__Q(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
+#define AIOSK__E(k) a[0].v[k] = add ? v_loadu(i + k * V_W) : v_zero(); if (nj > 1) a[1].v[k] = add ? v_loadu(i + 16 + k * V_W) : v_zero(); \
+        if (nj > 2) { a[2].v[k] = add ? v_loadu(i + 32 + k * V_W) : v_zero(); a[3].v[k] = add ? v_loadu(i + 48 + k * V_W) : v_zero(); }
+#define AIOSK__C(q) if (q < nq) { V_NAME(v16) *a = acc[q]; const float *i = c + (size_t)q * c_stride; V_EACH(AIOSK__E) }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    for (t = t0; t < t1; t++, p += step) {
+        AIOSK__SOON(p, 0, ahead)
+        if (w * (size_t)nj > 64) AIOSK__SOON(p, 64, ahead)
+        if (w * (size_t)nj > 128) { AIOSK__SOON(p, 128, ahead) AIOSK__SOON(p, 192, ahead) }
+        r0 = V_NAME(row16)(p, kv);
+        r1 = r2 = r3 = r0;
+        if (nj > 1) r1 = V_NAME(row16)(p + w, kv);
+        if (nj > 2) { r2 = V_NAME(row16)(p + 2 * w, kv); r3 = V_NAME(row16)(p + 3 * w, kv); }
+#define AIOSK__E(k) a[0].v[k] = v_fma(r0.v[k], b, a[0].v[k]); if (nj > 1) a[1].v[k] = v_fma(r1.v[k], b, a[1].v[k]); \
+        if (nj > 2) { a[2].v[k] = v_fma(r2.v[k], b, a[2].v[k]); a[3].v[k] = v_fma(r3.v[k], b, a[3].v[k]); }
+#define AIOSK__C(q) if (q < nq) { V_NAME(v16) *a = acc[q]; const vf b = v_set1(f[(size_t)q * f_stride + (size_t)t]); V_EACH(AIOSK__E) }
+        AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    }
+#define AIOSK__E(k) v_storeu(o + k * V_W, a[0].v[k]); if (nj > 1) v_storeu(o + 16 + k * V_W, a[1].v[k]);              \
+        if (nj > 2) { v_storeu(o + 32 + k * V_W, a[2].v[k]); v_storeu(o + 48 + k * V_W, a[3].v[k]); }
+#define AIOSK__C(q) if (q < nq) { const V_NAME(v16) *a = acc[q]; float *o = c + (size_t)q * c_stride; V_EACH(AIOSK__E) }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+}
+
+/* The same for 1..V_MAXQ queries and any number nj of 16 lanes, in the shapes that suit the registers */
+#define AIOSK__SHAPE(n, j)                                                                                     \
+    case n:                                                                                                    \
+        for (; nj >= j; nj -= j, rows += w * j, c += 16 * j) {                                                 \
+            V_NAME(outer_n)(AIOSK__KV, n, j, rows, step, f, f_stride, t0, t1, c, c_stride, add, V_NAME(soon_of)(rows, ahead)); \
+        }                                                                                                      \
+        for (; j > 1 && nj > 0; nj--, rows += w, c += 16) {                                                    \
+            V_NAME(outer_n)(AIOSK__KV, n, 1, rows, step, f, f_stride, t0, t1, c, c_stride, add, V_NAME(soon_of)(rows, ahead)); \
+        }                                                                                                      \
+        break;
+#define AIOSK__ARGS int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f, size_t f_stride,  \
+                    int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead
+#define AIOSK__KV AIOSK_KV_F32
+V_EXPORT void V_NAME(outer_f32)(AIOSK__ARGS) { const size_t w = 64; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
+#undef AIOSK__KV
+#define AIOSK__KV AIOSK_KV_F16
+V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
+#undef AIOSK__KV
+#define AIOSK__KV AIOSK_KV_I8
+V_EXPORT void V_NAME(outer_i8)(AIOSK__ARGS) { const size_t w = 16; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
+#undef AIOSK__KV
+#undef AIOSK__ARGS
+#undef AIOSK__SHAPE
+
+/* s[q][16 * nj] = (float)(exact sum over d of q8[q][d] * codes[d][key]) * (dq[q] * dk[key]); constants as in outer_n */
+V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const uint8_t *dk, const int8_t *q8,
+                            const int32_t *fix, const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+    struct { vi v[V_PER16]; } acc[8][4];
+    int32_t d;
+#define AIOSK__A(q) vi *a0 = acc[q][0].v, *a1 = acc[q][1].v, *a2 = acc[q][2].v, *a3 = acc[q][3].v;
+#define AIOSK__C(q) if (q < nq) { const vi z = v_set1i(fix[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+#define AIOSK__E(k) a0[k] = z; if (nj > 1) a1[k] = z; if (nj > 2) { a2[k] = z; a3[k] = z; }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    for (d = 0; d < hp; d += 4, codes += 256) {
+        vi r0[V_PER16], r1[V_PER16], r2[V_PER16], r3[V_PER16];
+        AIOSK__SOON(codes, 0, ahead)
+        if (nj > 1) AIOSK__SOON(codes, 64, ahead)
+        if (nj > 2) { AIOSK__SOON(codes, 128, ahead) AIOSK__SOON(codes, 192, ahead) }
+#define AIOSK__E(k) r0[k] = v_kprep(v_loadi(codes + k * V_W * 4)); if (nj > 1) r1[k] = v_kprep(v_loadi(codes + 64 + k * V_W * 4)); \
+        if (nj > 2) { r2[k] = v_kprep(v_loadi(codes + 128 + k * V_W * 4)); r3[k] = v_kprep(v_loadi(codes + 192 + k * V_W * 4)); }
+        V_EACH(AIOSK__E)
+#undef AIOSK__E
+#define AIOSK__E(k) a0[k] = v_kdot(a0[k], r0[k], b); if (nj > 1) a1[k] = v_kdot(a1[k], r1[k], b);                          \
+        if (nj > 2) { a2[k] = v_kdot(a2[k], r2[k], b); a3[k] = v_kdot(a3[k], r3[k], b); }
+#define AIOSK__C(q) if (q < nq) { int32_t u; vi b; AIOSK__A(q) memcpy(&u, q8 + (size_t)q * (size_t)hp + d, 4); b = v_set1i(u); V_EACH(AIOSK__E) }
+        AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    }
+#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_mul(v_cvt_i32_f32(a[k]), v_mul(b, v_load_f16(dk + 32 * j + k * V_W * 2))));
+#define AIOSK__E(k) AIOSK__S(a0, k, 0) if (nj > 1) AIOSK__S(a1, k, 1) if (nj > 2) { AIOSK__S(a2, k, 2) AIOSK__S(a3, k, 3) }
+#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+#undef AIOSK__S
+#undef AIOSK__A
+#undef AIOSK__Q
+}
+V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const int32_t *fix,
+                              const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+    int32_t j;
+    switch (nq) {
+#define AIOSK__SHAPE(n, m)                                                                                              \
+    case n:                                                                                                             \
+        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j, s_stride, ahead); } \
+        break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+/* What v_kdot adds to each of the products of these codes, negated; sums of integers below 2^24 are exact in floats. */
+V_FN int32_t V_NAME(fix8)(const int8_t *q8, int32_t hp) {
+#if V_KBIAS
+    vf t[V_PER16];
+    int32_t j, k;
+    for (k = 0; k < V_PER16; k++) t[k] = v_zero();
+    for (j = 0; j < hp; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_load_i8(q8 + j + k * V_W));
+    return -V_KBIAS * (int32_t)v_tree_add(t);
+#else
+    (void)q8; (void)hp;
+    return 0;
+#endif
+}
+
+/* The scores of 16 keys from raw ones: key is the first of them in the run. Products that are later subtracted from go
+ * through v_mulr. */
+V_FN void V_NAME(score16)(int32_t plain, const float *s, const aiosk_attend *a, int32_t q, int32_t key, vf *x) {
+    static const int32_t count[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+    int32_t k;
+    for (k = 0; k < V_PER16; k++) {
+        x[k] = v_mulr(v_loadu(s + k * V_W), v_set1(a->scale));
+        if (plain) continue;
+        if (a->softcap != 0.0f) x[k] = v_mulr(v_set1(a->softcap), V_NAME(v_tanh)(v_div(x[k], v_set1(a->softcap))));
+        if (a->slope) x[k] = v_fma(v_set1(a->slope[q]), v_cvt_i32_f32(v_addi(v_set1i(a->dpos[q] + key), v_loadi(count + k * V_W))), x[k]);
+    }
+}
+/* x where lo <= key < hi, else other, for 16 keys of which key is the first. */
+V_FN void V_NAME(only16)(vf *x, int32_t key, int32_t lo, int32_t hi, vf other) {
+    static const float count[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+    int32_t k;
+    if (lo <= key && key + 16 <= hi) return;
+    for (k = 0; k < V_PER16; k++) {
+        const vf i = v_loadu(count + k * V_W);
+        x[k] = v_sel_lt(i, v_set1((float)(lo - key)), other, x[k]);
+        x[k] = v_sel_lt(i, v_set1((float)(hi - key)), x[k], other);
+    }
+}
+/* Raw scores s of one query -> p in place, 0 in the rest of [t0, t1); gives maximum and sum. plain: neither softcap nor ALiBi.
+ * dv: where the scales of V are in an i8 tile, NULL for others. */
+V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
+    const int32_t lo = a->lo[q], hi = a->hi[q], first = lo / 16 * 16;
+    vf m[V_PER16], l[V_PER16], x[V_PER16], mt;
+    int32_t j, k;
+    for (k = 0; k < V_PER16; k++) { m[k] = v_set1(AIOSK_NEG_INF); l[k] = v_zero(); }
+    for (j = first; j < hi; j += 16) {
+        V_NAME(score16)(plain, s + j, a, q, j, x);
+        V_NAME(only16)(x, j, lo, hi, v_set1(AIOSK_NEG_INF));
+        for (k = 0; k < V_PER16; k++) { m[k] = v_max(m[k], x[k]); if (!plain) v_storeu(s + j + k * V_W, x[k]); }
+    }
+    a->m[q] = v_tree_max(m);
+    mt = v_set1(a->m[q]);
+    for (j = t0 / 16 * 16; j < first; j += V_W) v_storeu(s + j, v_zero());
+    for (j = first; j < hi; j += 16) {
+        if (plain) V_NAME(score16)(1, s + j, a, q, j, x);
+        else for (k = 0; k < V_PER16; k++) x[k] = v_loadu(s + j + k * V_W);
+        for (k = 0; k < V_PER16; k++) x[k] = V_NAME(v_exp)(v_sub(x[k], mt));
+        V_NAME(only16)(x, j, lo, hi, v_zero());
+        for (k = 0; k < V_PER16; k++) {
+            l[k] = v_add(l[k], x[k]);
+            if (scaled) x[k] = v_mul(x[k], v_load_f16((const uint8_t *)a->tile[j / 64] + dv + 2 * (j % 64 + k * V_W)));
+            v_storeu(s + j + k * V_W, x[k]);
+        }
+    }
+    for (; j < t1; j += V_W) v_storeu(s + j, v_zero());
+    a->l[q] = v_tree_add(l);
+}
+V_EXPORT void V_NAME(softmax)(int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
+    const int32_t plain = a->softcap == 0.0f && !a->slope;
+    if (plain && !scaled) V_NAME(run_softmax)(1, 0, s, a, q, t0, t1, dv);
+    else if (plain) V_NAME(run_softmax)(1, 1, s, a, q, t0, t1, dv);
+    else V_NAME(run_softmax)(0, scaled, s, a, q, t0, t1, dv);
+}
+/* n rows of 16 * nj numbers of kind f16 or i8, step bytes apart, as floats, 64 to a row; ahead as above */
+V_FN void V_NAME(widen)(int32_t kv, const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
+    const size_t w = kv == AIOSK_KV_F16 ? 32 : 16;
+    int32_t i, j, k;
+    for (i = 0; i < n; i++, rows += step, out += 64) {
+        AIOSK__SOON(rows, 0, ahead)
+        if (kv == AIOSK_KV_F16) AIOSK__SOON(rows, 64, ahead)
+        for (j = 0; j < nj; j++) {
+            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * w, kv);
+            for (k = 0; k < V_PER16; k++) v_storeu(out + 16 * j + k * V_W, r.v[k]);
+        }
+    }
+}
+
+/* Which keys of a tile of the run, counted in the tile, lie in [t0, t1); 0 = none */
+AIOSK__INLINE int32_t V_NAME(part)(int32_t tile, int32_t t0, int32_t t1, int32_t *from, int32_t *to) {
+    *from = t0 - 64 * tile < 0 ? 0 : t0 - 64 * tile;
+    *to = t1 - 64 * tile > 64 ? 64 : t1 - 64 * tile;
+    return *from < *to;
+}
+typedef void (*V_NAME(outer_fn))(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t, int32_t, V_NAME(soon));
+
+V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) outer) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
+    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1, stride = 64 * AIOSK_RUN + 16;
+    const size_t at_v = aiosk__tile_v(kv, a->hd_k), at_dk = aiosk__tile_scales(a->hd_k, a->hd_v); /* the latter: i8 only */
+    float *s = (float *)a->scratch, *wide = s + (size_t)a->n_q * stride;
+    const uint8_t *const *tile = (const uint8_t *const *)a->tile;
+    int32_t *g = (int32_t *)(void *)(wide + 64 * 64), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
+    int32_t i, j, q, q0, n, c, m, from, to, t0 = 64 * AIOSK_RUN, t1 = 0, first, last;
+    const V_NAME(soon) none = { 0, 0 };
+    const int32_t wider = kv != AIOSK_KV_F32 && groups > 1;
+#define AIOSK__GROUPS for (j = 0, q0 = 0; j < groups; j++, q0 += n) if ((n = (j + 1) * a->n_q / groups - q0) > 0)
+    AIOSK__GROUPS {
+        int32_t lo = 64 * AIOSK_RUN, hi = 0;
+        for (q = q0; q < q0 + n; q++) {
+            if (kv == AIOSK_KV_I8) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
+            a->m[q] = AIOSK_NEG_INF;
+            a->l[q] = 0.0f;
+            if (a->lo[q] >= a->hi[q]) continue;
+            if (a->lo[q] < lo) lo = a->lo[q];
+            if (a->hi[q] > hi) hi = a->hi[q];
+        }
+        g[2 * j] = lo;
+        g[2 * j + 1] = hi;
+        if (lo < t0) t0 = lo;
+        if (hi > t1) t1 = hi;
+    }
+    memset(a->o, 0, (size_t)a->n_q * (size_t)hv * 4);
+    if (t0 >= t1) return;
+    first = t0 / 64;
+    last = (t1 - 1) / 64;
+    for (i = first; i <= last; i++) {
+        const uint8_t *K = tile[i];
+        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)K, at_v };
+        const int32_t chunk = wider ? 64 : a->hd_k;
+        if (kv == AIOSK_KV_I8) {
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
+                V_NAME(scores8)(n, K, K + at_dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, s + (size_t)q0 * stride + 64 * i, stride, ahead);
+            continue;
+        }
+        for (c = 0; c < a->hd_k; c += chunk, K += 64 * w * (size_t)chunk) {
+            m = a->hd_k - c < chunk ? a->hd_k - c : chunk;
+            if (wider) V_NAME(widen)(kv, K, 64 * w, m, 4, wide, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
+                const float *x = a->q + (size_t)q0 * (size_t)a->q_stride + c;
+                float *y = s + (size_t)q0 * stride + 64 * i;
+                if (wider) V_NAME(outer_f32)(n, 4, (const uint8_t *)wide, 256, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, none);
+                else outer(n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
+            }
+        }
+    }
+    AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
+        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(kv == AIOSK_KV_I8, s + (size_t)q * stride, a, q, g[2 * j], g[2 * j + 1], at_dk + 128);
+        else if (g[2 * j] < g[2 * j + 1]) memset(s + (size_t)q * stride + g[2 * j], 0, (size_t)(g[2 * j + 1] - g[2 * j]) * 4);
+    }
+    for (c = 0; c < hv; c += 64) {
+        m = hv - c < 64 ? hv - c : 64;
+        for (i = first; i <= last; i++) {
+            const uint8_t *V = tile[i] + at_v + (size_t)c * w;
+            const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)tile[i], a->next ? (uintptr_t)a->next[i] - (uintptr_t)tile[i] - at_v : 0 };
+            V_NAME(part)(i, t0, t1, &from, &to);
+            if (wider) V_NAME(widen)(kv, V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
+                const float *x = s + (size_t)q0 * stride + 64 * i;
+                float *y = a->o + (size_t)q0 * (size_t)hv + c;
+                if (wider) V_NAME(outer_f32)(n, m / 16, (const uint8_t *)wide, 256, x, stride, from, to, y, (size_t)hv, 1, none);
+                else outer(n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
+            }
+        }
+    }
+#undef AIOSK__GROUPS
+    for (i = 0; i < a->n_q * hv; i += V_W) v_storeu(a->o + i, v_add(v_loadu(a->o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+}
+V_EXPORT void V_NAME(attend_f32)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F32, V_NAME(outer_f32)); }
+V_EXPORT void V_NAME(attend_f16)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F16, V_NAME(outer_f16)); }
+V_EXPORT void V_NAME(attend_i8)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_I8, V_NAME(outer_i8)); }
+
+V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1) {
+    int32_t q, i;
+    for (q = 0; q < n_q; q++, o += stride, o1 += stride1) {
+        vf a, b, mn, l0, x;
+        float t[V_W];
+        if (l1[q] == 0.0f) continue;
+        if (l[q] == 0.0f) { m[q] = m1[q]; l[q] = l1[q]; memcpy(o, o1, (size_t)hd_v * 4); continue; }
+        mn = v_max(v_set1(m[q]), v_set1(m1[q]));
+        a = V_NAME(v_exp)(v_sub(v_set1(m[q]), mn));
+        b = V_NAME(v_exp)(v_sub(v_set1(m1[q]), mn));
+        l0 = v_fma(v_set1(l1[q]), b, v_mul(v_set1(l[q]), a));
+        v_storeu(t, mn); m[q] = t[0];
+        v_storeu(t, l0); l[q] = t[0];
+        for (i = 0; i < hd_v; i += V_W) {
+            x = v_fma(V_NAME(load_n)(o1 + i, hd_v - i, 0.0f), b, v_mul(V_NAME(load_n)(o + i, hd_v - i, 0.0f), a));
+            if (hd_v - i >= V_W) v_storeu(o + i, x); else V_NAME(store_part)(o + i, x, hd_v - i);
+        }
+    }
+}
+
+/* ---- writing one position ---- */
+
+V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
+    float *K = (float *)tile + slot;
+    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F32, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 4;
+    int32_t i;
+    for (i = 0; i < hd_k; i++) K[64 * i] = k[i];
+    memcpy(V, v, (size_t)hd_v * 4);
+    memset(V + hd_v * 4, 0, (size_t)(aiosk__hp(hd_v) - hd_v) * 4);
+}
+V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
+    uint8_t *K = (uint8_t *)tile + 2 * slot;
+    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F16, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 2;
+    uint16_t t[V_W];
+    int32_t i, j;
+    for (i = 0; i < hd_k; i += V_W) {
+        v_store_f16(t, V_NAME(load_n)(k + i, hd_k - i, 0.0f));
+        for (j = 0; j < V_W && i + j < hd_k; j++) memcpy(K + 128 * (i + j), &t[j], 2);
+    }
+    for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
+}
+/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. The
+ * scale goes through the vocabulary too: scalar code outside of it is compiled for SSE, and a switch costs 100 cycles. */
+V_FN void V_NAME(store8)(const float *x, int32_t n, int8_t *codes, int32_t step, uint8_t *scale) {
+    float t[V_W], d = V_NAME(head_amax)(x, n) / 127.0f;
+    uint16_t h[V_W];
+    v_store_f16(h, v_set1(d < 65504.0f ? d : 65504.0f));
+    memcpy(scale, h, 2);
+    v_storeu(t, v_load_f16(h));
+    d = t[0];
+    V_NAME(codes8)(x, n, d > 0.0f ? d : 3e38f, 1, codes, step);
+}
+V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
+    int8_t *K = (int8_t *)tile + 4 * slot, *V = (int8_t *)tile + aiosk__tile_v(AIOSK_KV_I8, hd_k) + slot * aiosk__hp(hd_v);
+    uint8_t *s = (uint8_t *)tile + aiosk__tile_scales(hd_k, hd_v) + 2 * slot;
+    V_NAME(store8)(k, hd_k, K, 256, s);
+    V_NAME(store8)(v, hd_v, V, 4, s + 128);
+}
+#undef AIOSK__SOON
+
+/* ======== kernels/floats.inc, continued ======== */
+/* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
+
+V_FN vf V_NAME(load_w)(int32_t type, const uint8_t *w, int32_t i) {
+    return type == AIOSK_F32 ? v_loadu((const float *)(const void *)w + i)
+         : type == AIOSK_F16 ? v_load_f16(w + 2 * (uint32_t)i) : v_load_bf16(w + 2 * (uint32_t)i);
+}
+
+/* nr rows times nc columns, both constants after inlining; 16 partial sums each. */
+V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int32_t col, const int nr, const int nc) {
+    const int32_t size = type == AIOSK_F32 ? 4 : 2, full = m->n_in & ~15, tail = m->n_in - full;
+    const uint64_t rb = (uint64_t)m->n_in * (uint32_t)size;
+    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb, *x = (const uint8_t *)m->x + (uint64_t)col * m->x_stride;
+    vf acc[4 * 4 * V_PER16];
+    int32_t i;
+    int r, c, h;
+    AIOSK__UNROLL
+    for (i = 0; i < nr * nc * V_PER16; i++) acc[i] = v_zero();
+    for (i = 0; i < full; i += 16) {
+        AIOSK__UNROLL
+        for (h = 0; h < V_PER16; h++) {
+            vf xv[4];
+            AIOSK__UNROLL
+            for (c = 0; c < nc; c++) xv[c] = v_loadu((const float *)(const void *)(x + (uint64_t)c * m->x_stride) + i + h * V_W);
+            AIOSK__UNROLL
+            for (r = 0; r < nr; r++) {
+                const vf wv = V_NAME(load_w)(type, w + (uint64_t)r * rb, i + h * V_W);
+                AIOSK__UNROLL
+                for (c = 0; c < nc; c++) acc[(r * nc + c) * V_PER16 + h] = v_fma(wv, xv[c], acc[(r * nc + c) * V_PER16 + h]);
+            }
+        }
+    }
+    for (r = 0; r < nr; r++) {
+        for (c = 0; c < nc; c++) {
+            float *y = m->y + (uint64_t)(col + c) * m->y_stride + row + r;
+            vf *s = acc + (r * nc + c) * V_PER16;
+            float t;
+            if (tail) { /* zeros behind the last column, for the weights as for the activations */
+                float wt[16], xt[16];
+                memset(wt, 0, sizeof wt);
+                memset(xt, 0, sizeof xt);
+                memcpy(wt, w + (uint64_t)r * rb + (uint64_t)full * (uint32_t)size, (size_t)(tail * size));
+                memcpy(xt, x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, (size_t)tail * 4);
+                for (h = 0; h < V_PER16; h++)
+                    s[h] = v_fma(V_NAME(load_w)(type, (const uint8_t *)wt, h * V_W), v_loadu(xt + h * V_W), s[h]);
+            }
+            t = v_tree_add(s);
+            if (m->bias) t = t + m->bias[row + r];
+            *y = m->flags & AIOSK_MM_ADD ? *y + t : t;
+        }
+    }
+}
+
+/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). */
+V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
+    enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
+    int32_t row = m->row0, c;
+    if (V_W > 1) {
+        for (; row + 4 <= m->row1; row += 4) {
+            for (c = 0; c + NC <= m->n_cols; c += NC)
+                for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
+            for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
+        }
+    }
+    for (; row < m->row1; row++)
+        for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
+}
+
+V_EXPORT void V_NAME(rows_f32)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F32); }
+V_EXPORT void V_NAME(rows_f16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F16); }
+V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_BF16); }
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+/* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
+ * functions are those of V_BASE. matmul_undef.inc ends it. */
+#if V_W > 1
+
+/* ======== kernels/unpack.inc, continued ======== */
+/* unpack.inc: panels to codes in registers, one short case per format; lane r is row r. ref.c says what the bits mean, and in the
+ * same words; pack.c where they are: a segment of dwords starts at a fixed byte of the block, element i 64 i behind it.
+ *   A32   unit():  32 columns of a block: codes w[8], scale d (NVFP4: one per 16), minimum dmin
+ *   A256  head():  scales of a block as bytes, four in a dword; minima as pairs of int16;  step(): 32 columns of it
+ * type, h, u and j are constants where it matters (after unrolling). kind and offset of the codes are in lanes.inc. */
+
+#define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
+#define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
+#define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+
+/* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
+V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
+    const vi t = table ? i_table(table) : v_zeroi();
+    int i;
+    AIOSK__UNROLL
+    for (i = 0; i < 4; i++) {
+        const vi a = AIOSK__DW(seg, i);
+        w[i] = table ? i_lut(t, AIOSK__LO(a)) : AIOSK__LO(a);
+        w[i + 4] = table ? i_lut(t, AIOSK__HI(a)) : AIOSK__HI(a);
+    }
+}
+/* The four 2-bit fields of byte b of each dword, through a table that has code c at c and at 4 c. */
+V_FN vi V_NAME(two)(vi a, const int b, vi t) {
+    const vi x = i_and(i_splat(a, b), v_set1i((int32_t)0xC0300C03));
+    return i_lut(t, AIOSK__LO(i_or(x, i_srl(x, 4))));
+}
+/* The four 3-bit fields of each dword below 2^12, through a table of 8. */
+V_FN vi V_NAME(three)(vi a, vi t) {
+    const vi x = i_or(i_and(a, v_set1i(7)), i_and(i_sll(a, 5), v_set1i(7 << 8)));
+    const vi y = i_or(i_and(i_sll(a, 10), v_set1i(7 << 16)), i_and(i_sll(a, 15), v_set1i(7 << 24)));
+    return i_lut(t, i_or(x, y));
+}
+V_FN vi V_NAME(prep_table)(const int8_t *t) { return i_prep8(i_table(t)); }
+
+V_FN void V_NAME(unit)(const int type, const uint8_t *p, const int h, const int u, vi *w, vf *d, vf *dmin) {
+    vi a;
+    int i;
+    dmin[0] = v_zero();
+    switch (type) {
+    case AIOSK_Q4_0:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 32, w, NULL);
+        break;
+    case AIOSK_Q4_1:
+        d[0] = AIOSK__F16(0);
+        dmin[0] = v_xorsign(AIOSK__F16(32), v_set1(-1.0f));
+        V_NAME(halves)(p, h, 64, w, NULL);
+        break;
+    case AIOSK_Q5_0:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 96, w, NULL);
+        a = AIOSK__DW(32, 0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_or(w[i], i_bits(a, i, 16));
+        break;
+    case AIOSK_Q5_1:
+        d[0] = AIOSK__F16(0);
+        dmin[0] = v_xorsign(AIOSK__F16(32), v_set1(-1.0f));
+        V_NAME(halves)(p, h, 128, w, NULL);
+        a = AIOSK__DW(64, 0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_or(w[i], i_bits(a, i, 16));
+        break;
+    case AIOSK_Q8_0:
+        d[0] = AIOSK__F16(0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(AIOSK__DW(32, i));
+        break;
+    case AIOSK_IQ4_NL:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 32, w, aiosk__iq4_levels);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(w[i]);
+        break;
+    case AIOSK_MXFP4: { /* aiosk__e8m0_half: 2^21 << e as bits for e = 0, 1, else (e - 1) << 23 */
+        const vi e = i_load_u8(p + h * V_W);
+        d[0] = v_sel_lt(v_cvt_i32_f32(e), v_set1(2.0f), i_as_float(i_sll(v_addi(e, v_set1i(1)), 21)),
+                        i_as_float(i_sll(v_subi(e, v_set1i(1)), 23)));
+        V_NAME(halves)(p, h, 16, w, aiosk__t_fp4);
+        break;
+    }
+    case AIOSK_NVFP4: /* aiosk__ue4m3_half */
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            const vi x = i_and(i_srl(AIOSK__DW(0, 0), 8 * (2 * u + i)), v_set1i(255)), e = i_and(x, v_set1i(127));
+            const vf f = v_cvt_i32_f32(x), g = v_cvt_i32_f32(e);
+            vf v = v_sel_lt(g, v_set1(8.0f), v_mul(g, v_set1(1.0f / 1024)), i_as_float(v_addi(i_sll(e, 20), v_set1i(119 << 23))));
+            v = v_sel_lt(v_set1(126.5f), f, v_sel_lt(f, v_set1(127.5f), v_zero(), v), v);
+            d[i] = v;
+        }
+        a = i_table(aiosk__t_fp4);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            const vi x = AIOSK__DW(64, 4 * u + i);
+            w[(i & 2) * 2 + (i & 1)] = i_lut(a, AIOSK__LO(x));
+            w[(i & 2) * 2 + (i & 1) + 2] = i_lut(a, AIOSK__HI(x));
+        }
+        break;
+    case AIOSK_Q1_0:
+        d[0] = AIOSK__F16(0);
+        a = AIOSK__DW(32, u);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_bits(a, i, 2);
+        break;
+    default: /* Q2_0 */
+        d[0] = AIOSK__F16(0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = V_NAME(two)(AIOSK__DW(32, 2 * u + (i >> 2)), i & 3, i_table(aiosk__t_two));
+        break;
+    }
+}
+
+/* Nibbles 0..3 of each dword to its bytes */
+V_FN vi V_NAME(nibbles)(vi a) {
+    const vi x = i_or(i_and(a, v_set1i(0xF)), i_and(i_sll(a, 4), v_set1i(0xF00)));
+    return i_or(x, i_or(i_and(i_sll(a, 8), v_set1i(0xF0000)), i_and(i_sll(a, 12), v_set1i(0xF000000))));
+}
+/* 2 s + 1 of bytes */
+V_FN vi V_NAME(odd)(vi a) { return i_addb(i_addb(a, a), v_set1i(0x01010101)); }
+/* The top nibbles of four dwords */
+V_FN vi V_NAME(tops)(vi a, vi b, vi c, vi d) {
+    const vi x = i_or(i_srl(a, 28), i_and(i_srl(b, 20), v_set1i(0xF00)));
+    return i_or(x, i_or(i_and(i_srl(c, 12), v_set1i(0xF0000)), i_and(i_srl(d, 4), v_set1i(0xF000000))));
+}
+/* Bytes as minima: two registers of pairs */
+V_FN void V_NAME(minima)(vi *mn, vi a) {
+    mn[0] = i_and(a, v_set1i(0x00FF00FF));
+    mn[1] = i_and(i_srl(a, 8), v_set1i(0x00FF00FF));
+}
+
+V_FN void V_NAME(head)(const int type, const uint8_t *p, const int h, vi *sc, vi *mn, vf *d, vf *dmin) {
+    const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030);
+    vi a, b, c;
+    int i;
+    dmin[0] = v_zero();
+    if (type != AIOSK_IQ1_M) d[0] = AIOSK__F16(0);
+    switch (type) {
+    case AIOSK_Q2_K:
+        dmin[0] = AIOSK__F16(32);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            a = AIOSK__DW(64, i);
+            sc[i] = i_and(a, m);
+            V_NAME(minima)(mn + 2 * i, AIOSK__HI(a));
+        }
+        break;
+    case AIOSK_Q3_K:
+        a = AIOSK__DW(32, 0);
+        b = AIOSK__DW(32, 1);
+        c = AIOSK__DW(32, 2);
+        sc[0] = i_or(i_and(a, m), i_and(i_sll(c, 4), m30));
+        sc[1] = i_or(i_and(b, m), i_and(i_sll(c, 2), m30));
+        sc[2] = i_or(AIOSK__HI(a), i_and(c, m30));
+        sc[3] = i_or(AIOSK__HI(b), i_and(i_srl(c, 2), m30));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) sc[i] = i_addb(sc[i], v_set1i((int32_t)0xE0E0E0E0)); /* - 32 */
+        break;
+    case AIOSK_Q4_K:
+    case AIOSK_Q5_K:
+        dmin[0] = AIOSK__F16(32);
+        a = AIOSK__DW(64, 0);
+        b = AIOSK__DW(64, 1);
+        c = AIOSK__DW(64, 2);
+        sc[0] = i_and(a, v_set1i(0x3F3F3F3F));
+        sc[1] = i_or(i_and(c, m), i_and(i_srl(a, 2), m30));
+        V_NAME(minima)(mn, i_and(b, v_set1i(0x3F3F3F3F)));
+        V_NAME(minima)(mn + 2, i_or(AIOSK__HI(c), i_and(i_srl(b, 2), m30)));
+        break;
+    case AIOSK_Q6_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) sc[i] = AIOSK__DW(3104, i);
+        break;
+    case AIOSK_IQ4_XS:
+        a = AIOSK__DW(64, 0);
+        b = i_load_u16(p + 32 + h * V_W * 2);
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            c = i_or(i_and(i_sll(b, 4), v_set1i(0x30)), i_and(i_sll(b, 10), v_set1i(0x3000)));
+            c = i_or(c, i_or(i_and(i_sll(b, 16), v_set1i(0x300000)), i_and(i_sll(b, 22), v_set1i(0x30000000))));
+            sc[i] = i_addb(i_or(V_NAME(nibbles)(a), c), v_set1i((int32_t)0xE0E0E0E0));
+            a = i_srl(a, 16);
+            b = i_srl(b, 8);
+        }
+        break;
+    case AIOSK_IQ1_S:
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            a = AIOSK__DW(544, 2 * i);
+            b = AIOSK__DW(544, 2 * i + 1);
+            c = i_or(i_and(i_srl(a, 12), v_set1i(7)), i_and(i_srl(a, 20), v_set1i(0x700)));
+            sc[i] = V_NAME(odd)(i_or(c, i_or(i_and(i_sll(b, 4), v_set1i(0x70000)), i_and(i_srl(b, 4), v_set1i(0x7000000)))));
+        }
+        break;
+    case AIOSK_IQ1_M: { /* the scale is in the top nibbles of four words */
+        uint16_t f[V_W];
+        int32_t g[V_W];
+        a = AIOSK__DW(768, 0);
+        b = AIOSK__DW(768, 1);
+        c = i_or(i_and(i_srl(a, 12), v_set1i(0xF)), i_and(i_srl(a, 24), v_set1i(0xF0)));
+        v_storei(g, i_or(c, i_or(i_and(i_srl(b, 4), v_set1i(0xF00)), i_and(i_srl(b, 16), v_set1i(0xF000)))));
+        for (i = 0; i < V_W; i++) f[i] = (uint16_t)g[i];
+        d[0] = v_mul(v_load_f16(f), v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            c = i & 2 ? b : a;
+            if (i & 1) c = i_srl(c, 16);
+            c = i_or(i_or(i_and(c, v_set1i(7)), i_and(i_sll(c, 5), v_set1i(0x700))),
+                     i_or(i_and(i_sll(c, 10), v_set1i(0x70000)), i_and(i_sll(c, 15), v_set1i(0x7000000))));
+            sc[i] = V_NAME(odd)(c);
+        }
+        break;
+    }
+    case AIOSK_IQ2_XXS:
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++)
+            sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(96, 8 * i), AIOSK__DW(96, 8 * i + 2), AIOSK__DW(96, 8 * i + 4), AIOSK__DW(96, 8 * i + 6)));
+        break;
+    case AIOSK_IQ2_XS:
+    case AIOSK_IQ2_S: {
+        const int at = type == AIOSK_IQ2_XS ? 32 : 160;
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            a = AIOSK__DW(at, i >> 1);
+            if (i & 1) a = i_srl(a, 16);
+            sc[i] = V_NAME(odd)(V_NAME(nibbles)(a));
+        }
+        break;
+    }
+    case AIOSK_IQ3_XXS:
+        d[0] = v_mul(d[0], v_set1(0.25f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++)
+            sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(1056, 4 * i), AIOSK__DW(1056, 4 * i + 1), AIOSK__DW(1056, 4 * i + 2), AIOSK__DW(1056, 4 * i + 3)));
+        break;
+    case AIOSK_IQ3_S:
+        a = AIOSK__DW(32, 0);
+        sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
+        sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
+        break;
+    default: break; /* TQ1_0, TQ2_0: no scales within */
+    }
+}
+
+/* Ternary digit n of bytes: ((b * 3^n) & 255) * 3 >> 8, even bytes and odd ones in the high halves of int16 */
+V_FN vi V_NAME(digit)(vi a, const int pow3) {
+    const vi three = v_set1i(0x00030003);
+    const vi even = i_mulhi16(i_mul16(a, v_set1i(pow3 * 256 * 0x10001)), three);
+    const vi odd = i_mulhi16(i_mul16(i_and(a, v_set1i((int32_t)0xFF00FF00)), v_set1i(pow3 * 0x10001)), three);
+    return i_or(even, i_sll(odd, 8));
+}
+/* aiosk__signs7 of four times 7 bits: bytes */
+V_FN vi V_NAME(signs7)(vi x) { /* x: bytes below 128 */
+    return i_or(x, i_lut(i_table(aiosk__t_parity), AIOSK__LO(i_xor(x, i_srl(x, 4)))));
+}
+V_FN vi V_NAME(sevens)(vi s) { /* bits 0..6, 7..13, 14..20, 21..27 of a dword to its bytes */
+    const vi x = i_or(i_and(s, v_set1i(0x7F)), i_and(i_sll(s, 1), v_set1i(0x7F00)));
+    return i_or(x, i_or(i_and(i_sll(s, 2), v_set1i(0x7F0000)), i_and(i_sll(s, 3), v_set1i(0x7F000000))));
+}
+/* Two entries of 4 times 2 bits with signs; g: which of the four of a step */
+V_FN void V_NAME(grid2)(vi *w, const uint16_t *grid, vi index, vi signs, const int g) {
+    const vi t = i_table(aiosk__t_iq2), e = i_gather16(grid, index);
+    w[2 * g] = i_prep8(i_negate(V_NAME(two)(e, 0, t), signs, 2 * g));
+    w[2 * g + 1] = i_prep8(i_negate(V_NAME(two)(e, 1, t), signs, 2 * g + 1));
+}
+V_FN void V_NAME(grid1)(vi *w, vi index, vi minus, const int g) { /* minus: 1 or 0, takes or adds one eighth */
+    const vi t = i_table(aiosk__t_iq1), e = i_gather16(aiosk__iq1_grid, index);
+    const vi delta = i_splat(v_subi(v_set1i(1), i_sll(minus, 1)), 0);
+    w[2 * g] = i_prep8(i_addb(V_NAME(two)(e, 0, t), delta));
+    w[2 * g + 1] = i_prep8(i_addb(V_NAME(two)(e, 1, t), delta));
+}
+
+V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int j, vi *w, const vi *sc) {
+    const vi m3 = v_set1i(0x03030303), m255 = v_set1i(255);
+    vi a, b, c, s0, s1;
+    int i;
+    switch (type) {
+    case AIOSK_Q2_K:
+    case AIOSK_TQ2_0: {
+        const int at = type == AIOSK_Q2_K ? 320 : 32;
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_and(i_srl(AIOSK__DW(at, (j >> 2) * 8 + i), 2 * (j & 3)), m3);
+        if (V_PREMUL && type == AIOSK_Q2_K) {
+            s0 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1)));
+            s1 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1) + 8));
+            AIOSK__UNROLL
+            for (i = 0; i < 8; i++) w[i] = i_mul16(w[i], i < 4 ? s0 : s1); /* bytes up to 45: no carry */
+        }
+        break;
+    }
+    case AIOSK_Q3_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = AIOSK__DW(224, i);
+            a = j < 2 ? i_sll(a, 2 - j) : i_srl(a, j - 2);
+            w[i] = i_or(i_and(i_srl(AIOSK__DW(736, (j >> 2) * 8 + i), 2 * (j & 3)), m3), i_and(a, v_set1i(0x04040404)));
+        }
+        if (V_PREMUL) { /* scale * (code - 4) + 124: bytes of 0..252; the carry between them is that of the true sum */
+            s0 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1)));
+            s1 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1) + 8));
+            b = i_sub16(v_set1i(0x7C7C7C7C), i_mul16(s0, v_set1i(0x04040404)));
+            c = i_sub16(v_set1i(0x7C7C7C7C), i_mul16(s1, v_set1i(0x04040404)));
+            AIOSK__UNROLL
+            for (i = 0; i < 8; i++) w[i] = i_add16(i_mul16(w[i], i < 4 ? s0 : s1), i < 4 ? b : c);
+        }
+        break;
+    case AIOSK_Q4_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = j & 1 ? AIOSK__HI(AIOSK__DW(256, (j >> 1) * 8 + i)) : AIOSK__LO(AIOSK__DW(256, (j >> 1) * 8 + i));
+        break;
+    case AIOSK_Q5_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = AIOSK__DW(256, i);
+            a = i_and(j < 4 ? i_sll(a, 4 - j) : i_srl(a, j - 4), v_set1i(0x10101010));
+            w[i] = i_or(j & 1 ? AIOSK__HI(AIOSK__DW(768, (j >> 1) * 8 + i)) : AIOSK__LO(AIOSK__DW(768, (j >> 1) * 8 + i)), a);
+        }
+        break;
+    case AIOSK_Q6_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            b = AIOSK__DW(2080, (j >> 2) * 8 + i);
+            b = i_and((j & 3) == 0 ? i_sll(b, 4) : (j & 3) == 1 ? i_sll(b, 2) : (j & 3) == 2 ? b : i_srl(b, 2), v_set1i(0x30303030));
+            a = AIOSK__DW(32, (j >> 2) * 16 + (j & 1) * 8 + i);
+            w[i] = i_or(j & 2 ? AIOSK__HI(a) : AIOSK__LO(a), b);
+        }
+        break;
+    case AIOSK_IQ4_XS:
+        V_NAME(halves)(p, h, 128 + j * 256, w, aiosk__iq4_levels);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(w[i]);
+        break;
+    case AIOSK_TQ1_0:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            const int at = j < 5 ? i : j < 7 || i < 4 ? 8 + (i & 3) : 12, n = j < 5 ? j : j < 7 || i < 4 ? 2 * (j - 5) + (i >> 2) : i - 4;
+            w[i] = V_NAME(digit)(AIOSK__DW(32, at), n == 0 ? 1 : n == 1 ? 3 : n == 2 ? 9 : n == 3 ? 27 : 81);
+        }
+        break;
+    case AIOSK_IQ1_S:
+        a = AIOSK__DW(32, j);
+        b = i_srl(AIOSK__DW(544, j >> 1), 16 * (j & 1));
+        c = i_and(i_srl(b, 15), v_set1i(1));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++)
+            V_NAME(grid1)(w, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(i_srl(b, 3 * i), v_set1i(7)), 8)), c, i);
+        break;
+    case AIOSK_IQ1_M:
+        a = AIOSK__DW(0, j);
+        b = i_srl(AIOSK__DW(512, j >> 1), 16 * (j & 1));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            c = i_srl(b, 4 * i);
+            V_NAME(grid1)(w, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(c, v_set1i(7)), 8)), i_and(i_srl(c, 3), v_set1i(1)), i);
+        }
+        break;
+    case AIOSK_IQ2_XXS:
+        a = AIOSK__DW(32, 2 * j);
+        s0 = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(32, 2 * j + 1)));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) V_NAME(grid2)(w, aiosk__iq2xxs_grid, i_and(i_srl(a, 8 * i), m255), s0, i);
+        break;
+    case AIOSK_IQ2_XS: /* words of 9 bits of index and 7 of signs */
+        a = AIOSK__DW(160, 2 * j);
+        b = AIOSK__DW(160, 2 * j + 1);
+        s0 = i_or(i_and(i_srl(a, 9), v_set1i(0x7F)), i_and(i_srl(a, 17), v_set1i(0x7F00)));
+        s0 = V_NAME(signs7)(i_or(s0, i_or(i_and(i_sll(b, 7), v_set1i(0x7F0000)), i_and(i_srl(b, 1), v_set1i(0x7F000000)))));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) V_NAME(grid2)(w, aiosk__iq2xs_grid, i_and(i_srl(i & 2 ? b : a, 16 * (i & 1)), v_set1i(511)), s0, i);
+        break;
+    case AIOSK_IQ2_S:
+        a = AIOSK__DW(288, j);
+        b = i_srl(AIOSK__DW(32, j >> 2), 8 * (j & 3));
+        s0 = AIOSK__DW(800, j);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++)
+            V_NAME(grid2)(w, aiosk__iq2s_grid, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(i_srl(b, 2 * i), v_set1i(3)), 8)), s0, i);
+        break;
+    case AIOSK_IQ3_XXS:
+    case AIOSK_IQ3_S: {
+        const int s = type == AIOSK_IQ3_S, at = s ? 96 : 32;
+        const vi t = i_table(s ? aiosk__t_iq3s : aiosk__t_iq3xxs);
+        if (s) s0 = AIOSK__DW(1248, j);
+        else s0 = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(1056, j)));
+        if (s) b = i_srl(AIOSK__DW(1120, j >> 2), 8 * (j & 3));
+        else b = v_zeroi();
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = i_and(i_srl(AIOSK__DW(at, 2 * j + (i >> 2)), 8 * (i & 3)), m255);
+            if (s) a = i_or(a, i_and(i_sll(b, 8 - i), v_set1i(256)));
+            w[i] = i_prep8(i_negate(V_NAME(three)(i_gather16(s ? aiosk__iq3s_grid : aiosk__iq3xxs_grid, a), t), s0, i));
+        }
+        break;
+    }
+    default: break;
+    }
+}
+#undef AIOSK__HI
+#undef AIOSK__LO
+#undef AIOSK__F16
+#undef AIOSK__DW
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+#endif
+
+/* ======== kernels/lanes.inc, continued ======== */
+/* lanes.inc: products of 16 rows with columns: a lane is a row, no sum crosses lanes. Expanded once per set of dot products
+ * over the v_* and i_* vocabulary.
+ *
+ * One column: a panel is unpacked into registers and multiplied there; one copy per format (one_*). Many columns: up to 256 columns
+ * of a few panels are unpacked once into codes of a byte (codes_*), which lie in the first-level cache while all columns
+ * are multiplied with them; the loops for that know only what kind of codes these are (cols_*). The sequence of float operations
+ * of an output is the same in all of them, so the bits are. */
+
+/* Asks for what is AIOSK__AHEAD bytes further on in the stream of weights: hardware prefetchers stop at the end of a 4 KiB
+ * page. Addresses behind the matrix do no harm. */
+#ifndef AIOSK__AHEAD
+#define AIOSK__AHEAD 4096
+#endif
+V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
+    int32_t i;
+    AIOSK__UNROLL
+    for (i = 0; i < bytes; i += 64) AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+}
+
+/* acc += (dw * dx) * S, the one float step of a block. */
+V_FN vf V_NAME(step_add)(vf acc, vf dw, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dw, v_set1(aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+/* acc -= (dmin * dx) * M */
+V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+
+/* ---- formats -------------------------------------------------------------------------------------------------
+ * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
+ * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. Rare types and
+ * grids do without a loop of their own for one column: unpacking is most of their work. */
+#define AIOSK__A32(X) AIOSK__A32_HOT(X) AIOSK__A32_RARE(X) /* type, name, kind, offset, columns */
+#define AIOSK__A32_HOT(X)                                                                                              \
+    X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
+    X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) X(MXFP4, mxfp4, 5, 12, 32)
+#define AIOSK__A32_RARE(X) X(NVFP4, nvfp4, 5, 12, 16) X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
+#define AIOSK__A256(X) AIOSK__A256_HOT(X) AIOSK__A256_RARE(X) AIOSK__GRIDS(X) /* the same, and pairs of minima */
+#define AIOSK__A256_HOT(X)                                                                                             \
+    X(Q4_K, q4_k, 4, 0, 32, 4) X(Q5_K, q5_k, 5, 0, 32, 4) X(Q6_K, q6_k, 6, 32, 16, 0)                                   \
+    X(Q2_K, q2_k, V_PREMUL ? 6 : 4, 0, V_PREMUL ? 0 : 16, 8) X(Q3_K, q3_k, V_PREMUL ? 8 : 4, V_PREMUL ? 124 : 4,        \
+    V_PREMUL ? 0 : 16, 0) X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)
+#define AIOSK__A256_RARE(X) X(TQ1_0, tq1_0, 4, 1, 0, 0)
+#define AIOSK__GRIDS(X)                                                                                                \
+    X(IQ2_XXS, iq2_xxs, 7, -1, 32, 0) X(IQ2_XS, iq2_xs, 7, -1, 16, 0) X(IQ2_S, iq2_s, 7, -1, 16, 0)                     \
+    X(IQ3_XXS, iq3_xxs, 7, -1, 32, 0) X(IQ3_S, iq3_s, 7, -1, 32, 0) X(IQ1_S, iq1_s, 7, -1, 32, 0)                       \
+    X(IQ1_M, iq1_m, 7, -1, 16, 0)
+
+/* How a format goes through many columns: the codes that cols_* gets. Where V_BIAS8 and a product is not packed in halves, all
+ * codes are made equal: 128 above their meaning. */
+#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && (kind) != 6)
+
+/* Panels to codes */
+typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
+/* n_blocks of a panel times a column, in two ways: blocks k..k1-1 added to acc [16] */
+typedef void (*V_NAME(one_fn))(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc);
+/* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
+typedef struct V_NAME(cols) {
+    const aiosk__codes *t;
+    const uint8_t *x;
+    uint64_t xs;
+    float *acc;
+    int32_t n_in, k, n, n_cols;
+    int32_t offset, n_mn;   /* of the format; pairs of minima, 0 without */
+} V_NAME(cols);
+
+/* One more register to the parts of a group: [nc][np] */
+#define AIOSK__EACH(M)                     \
+    AIOSK__UNROLL                          \
+    for (c = 0; c < nc; c++) {             \
+        AIOSK__UNROLL                      \
+        for (e = 0; e < np; e++) { M; }    \
+    }
+
+/* Register i of panel e: of w where they are at hand, else from t, at the step's first row of codes. Loading them where they are used
+ * keeps registers free for sums. */
+#define AIOSK__W(e, i) (w ? w[e][i] : v_loadi(t[e].code[at + (i)] + h * V_W * 4))
+
+/* ---- A32 ---- */
+/* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
+ * any: any_offset, which is no constant */
+enum { V_NAME(any) = -1 };
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+    if (offset == 0) return v_zeroi();
+    if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
+    if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
+    return v_set1i(-(offset < 0 ? any_offset : offset) * (int32_t)aiosk__u32(xc + a.sum + k * 4));
+}
+/* The same over 16 columns, from their codes */
+V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x) {
+    return v_set1i(-(offset < 0 ? any_offset : offset) * (aiosk__sum_of_8((const int8_t *)x) + aiosk__sum_of_8((const int8_t *)x + 8)));
+}
+/* nc columns times unit k of np panels: codes, scales d, minima; acc += . columns: per scale. kind, offset, columns, np, nc are
+ * constants. */
+V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
+                          const int nc, vi w[][8], const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
+                          uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+    const int n = columns / 4, run = I_RUN(kind, n);
+    int c, e, f, g, i;
+    AIOSK__UNROLL
+    for (g = 0; g < 8; g += n) { /* columns of one scale */
+        vi s[V_NC][V_NP];
+        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+                                     : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__UNROLL
+        for (f = g; f < g + n; f += run) {
+            i_part p[V_NC][V_NP];
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__UNROLL
+            for (i = f + 1; i < f + run; i++)
+                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
+            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+        }
+        AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
+    }
+    if (has_min) {
+        AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
+                                                 i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
+    }
+}
+
+#define AIOSK__ONE(T, t, kind, offset, columns)                                                                       \
+    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
+        const aiosk__a32 a = aiosk__a32_parts(n_in);                                                                   \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16 };                                          \
+        vf s[V_PER16][1][V_NP];                                                                                        \
+        int h, u;                                                                                                      \
+        for (h = 0; h < V_PER16; h++) s[h][0][0] = v_loadu(acc + h * V_W);                                             \
+        for (; k < k1; k++, p += bytes) {                                                                              \
+            V_NAME(ahead)(p, bytes);                                                                                   \
+            for (u = 0; u < nu; u++)                                                                                   \
+                for (h = 0; h < V_PER16; h++) {                                                                        \
+                    vi w[1][8];                                                                                        \
+                    vf d[1][2], dmin;                                                                                  \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                               \
+                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), 0, columns, (offset) == 0, 1, 1, w, NULL, 0, h, \
+                                    d, &dmin, x, 0, a, k * nu + u, s[h]);                                              \
+                }                                                                                                      \
+        }                                                                                                              \
+        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, s[h][0][0]);                                             \
+    }
+#define AIOSK__CODES(T, t, kind, offset, columns)                                                                     \
+    V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16, even = (offset) >= 0 && V_BIAS8 ? 128 - (offset) : 0 }; \
+        int h, u, i, at = 0;                                                                                           \
+        for (; n > 0; n--, p += bytes) {                                                                               \
+            V_NAME(ahead)(p, bytes);                                                                                   \
+            for (u = 0; u < nu; u++, at++)                                                                             \
+                for (h = 0; h < V_PER16; h++) {                                                                        \
+                    vi w[8];                                                                                           \
+                    vf d[2], dmin;                                                                                     \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w, d, &dmin);                                                     \
+                    AIOSK__UNROLL                                                                                      \
+                    for (i = 0; i < 8; i++)                                                                            \
+                        v_storei(o->code[at * 8 + i] + h * V_W * 4, even != 0 ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+                    v_storeu(o->d[(columns) == 16 ? 2 * at : at] + h * V_W, d[0]);                                     \
+                    if ((columns) == 16) v_storeu(o->d[2 * at + 1] + h * V_W, d[1]);                                   \
+                    if ((offset) == 0) v_storeu(o->dmin[at] + h * V_W, dmin);                                          \
+                }                                                                                                      \
+        }                                                                                                              \
+    }
+
+/* nc columns from column c0 */
+V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int columns, const int nc, int32_t c0) {
+    const aiosk__a32 a = aiosk__a32_parts(m->n_in);
+    const uint64_t xs = m->xs;
+    const uint8_t *x = m->x + (uint64_t)c0 * xs;
+    float *o = m->acc + (int64_t)c0 * V_NP * 16;
+    const int np = V_NP, has_min = m->n_mn;
+    int32_t u;
+    int h, i, e, c;
+    for (c = 0; c < nc; c++) /* the next group */
+        for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
+    for (h = 0; h < V_PER16; h++) {
+        vf acc[V_NC][V_NP];
+        AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
+        for (u = 0; u < m->n; u++) {
+            vf d[V_NP][2], dmin[V_NP];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                d[e][0] = v_loadu(m->t[e].d[columns == 16 ? 2 * u : u] + h * V_W);
+                d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
+                dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
+            }
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind == 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, u * 8, h,
+                            d, dmin, x, xs, a, m->k + u, acc);
+        }
+        AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
+    }
+}
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
+    int32_t c = 0;
+    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, columns, V_NC, c);
+    for (; c < m->n_cols; c++) V_NAME(group_a32)(m, kind, columns, 1, c);
+}
+
+/* ---- A256 ---- */
+/* The scales of step j from bytes sc */
+V_FN void V_NAME(step_scales)(const int kind, const int columns, const vi *sc, const int j, vi *t) {
+    t[0] = t[1] = sc[0];
+    if (columns == 32) t[0] = i_scale(kind, i_srl(sc[j >> 2], 8 * (j & 3)));
+    if (columns == 16) {
+        const vi a = i_srl(sc[j >> 1], 16 * (j & 1));
+        t[0] = i_scale(kind, a);
+        t[1] = i_scale(kind, i_srl(a, 8));
+    }
+}
+/* nc columns times step j (32 columns) of np panels: codes, scales r; s += . x: the first column, k: its block */
+V_FN void V_NAME(times256)(const int kind, const int columns, const int np, const int nc, vi w[][8], const aiosk__codes *t, int h, vi r[][2],
+                           const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
+    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
+    int c, e, f, i;
+    AIOSK__UNROLL
+    for (f = 0; f < 8; f += pair ? 2 * run : run) {
+        i_part p[V_NC][V_NP], q[V_NC][V_NP];
+#define AIOSK__X(i) i_dup(x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+#define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
+#define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
+        if (columns == 0) {
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), AIOSK__X(f)))
+        } else if (V_BIAS8 && kind == 6) {
+            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+        } else if (V_BIAS8 && kind > 6) {
+            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), AIOSK__W(e, f), AIOSK__X(f)))
+        } else {
+            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f), AIOSK__X(f)))
+            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+        }
+        AIOSK__UNROLL
+        for (i = f + 1; i < f + run; i++) {
+            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), AIOSK__X(i)))
+            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], AIOSK__W(e, i + run), AIOSK__X(i + run)))
+        }
+        if (columns == 0) {
+            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+        } else {
+            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
+        }
+#undef AIOSK__Z
+#undef AIOSK__Z8
+#undef AIOSK__X
+    }
+}
+/* What is left to take off: offset * sum of scale * sum of x, where the products did not */
+#define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
+V_FN vi V_NAME(left)(const int offset, vi s, const vi *sc, const uint8_t *sum16) {
+    vi t = v_zeroi(), p[2];
+    int i;
+    for (i = 0; i < 4; i++) {
+        i_pairs(p, sc[i]);
+        t = i_macc_pair(t, p[0], (const int16_t *)(const void *)sum16 + 4 * i);
+        t = i_macc_pair(t, p[1], (const int16_t *)(const void *)sum16 + 4 * i + 2);
+    }
+    return v_subi(s, i_sll(t, offset == 32 ? 5 : 2));
+}
+/* The sum over a whole block of unscaled codes, times -offset */
+V_FN vi V_NAME(start256)(const int offset, const uint8_t *xc, const aiosk__a256 a, int32_t k) {
+    const int16_t *z = (const int16_t *)(const void *)(xc + a.sum32) + k * 8;
+    return offset ? v_set1i(-offset * (z[0] + z[1] + z[2] + z[3] + z[4] + z[5] + z[6] + z[7])) : v_zeroi();
+}
+V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf d, vf dmin, const vi *mn, const int n_mn, vi s, vf acc) {
+    const uint8_t *dx = xc + a.d + k * 4;
+    const int16_t *b = (const int16_t *)(const void *)(n_mn == 4 ? xc + a.sum32 + k * 16 : xc + a.sum16 + k * 32);
+    vi m = v_zeroi();
+    int i;
+    acc = V_NAME(step_add)(acc, d, dx, s);
+    if (!n_mn) return acc;
+    for (i = 0; i < n_mn; i++) m = i_macc_pair(m, mn[i], b + 2 * i);
+    return V_NAME(step_min)(acc, dmin, dx, m);
+}
+
+/* Names of what the next two make, and how a step is unpacked; vbmi.inc has another way for the grids. */
+#define V_OUT(x) V_NAME(x)
+#define V_STEP V_NAME(step)
+#define V_TABLES(type)
+#define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)                                                               \
+    V_EXPORT void V_OUT(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
+        const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                 \
+        enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                            \
+        vf o[V_PER16];                                                                                                 \
+        int h, i, j, g;                                                                                                \
+        V_TABLES(AIOSK_##T);                                                                                           \
+        for (h = 0; h < V_PER16; h++) o[h] = v_loadu(acc + h * V_W);                                                   \
+        for (; k < k1; k++, p += bytes)                                                                                \
+            for (h = 0; h < V_PER16; h++) {                                                                            \
+                vi sc[4], mn[8], w[1][8], r[1][2], s[1][V_NP];                                                         \
+                vf d, dmin;                                                                                            \
+                s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
+                V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
+                enum { unroll = (kind) == 7 ? 1 : V_W == 16 ? 4 : 2 };      /* a grid's step is long as it is */       \
+                for (g = 0; g < 8; g += unroll) {                                                                      \
+                    AIOSK__UNROLL                                                                                      \
+                    for (i = 0; i < unroll; i++) {                                                                     \
+                        j = g + i;                                                                                     \
+                        V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
+                        V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
+                        V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
+                        V_NAME(times256)(kind, columns, 1, 1, w, NULL, h, r, x, 0, a, k, j, s);                                 \
+                    }                                                                                                  \
+                }                                                                                                      \
+                if (AIOSK__LEFT(kind, offset, columns) != 0)                                                              \
+                    s[0][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[0][0], sc, x + a.sum16 + k * 32);     \
+                o[h] = V_NAME(block_end)(x, a, k, d, dmin, mn, n_mn, s[0][0], o[h]);                                   \
+            }                                                                                                          \
+        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, o[h]);                                                   \
+    }
+#define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
+    V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
+        enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) != 0 && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
+        int h, i, j;                                                                                                   \
+        V_TABLES(AIOSK_##T);                                                                                           \
+        (void)n;                                                                                                       \
+        for (h = 0; h < V_PER16; h++) {                                                                                \
+            vi sc[4], mn[8], w[8];                                                                                     \
+            vf d, dmin;                                                                                                \
+            V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                          \
+            v_storeu(o->d[0] + h * V_W, d);                                                                            \
+            v_storeu(o->dmin[0] + h * V_W, dmin);                                                                      \
+            for (i = 0; i < ((columns) == 0 ? 0 : (columns) == 16 ? 4 : 2); i++) v_storei(o->sc[i] + h * V_W, sc[i]);  \
+            for (i = 0; i < n_mn; i++) v_storei(o->mn[i] + h * V_W, mn[i]);                                            \
+            for (j = 0; j < 8; j++) {                                                                                  \
+                V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                                     \
+                V_STEP(AIOSK_##T, p, h, j, w, sc);                                                               \
+                AIOSK__UNROLL                                                                                          \
+                for (i = 0; i < 8; i++)                                                                                \
+                    v_storei(o->code[j * 8 + i] + h * V_W * 4, even != 0 ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
+V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int columns, const int nc, int32_t c0) {
+    const aiosk__a256 a = aiosk__a256_parts(m->n_in);
+    const uint64_t xs = m->xs;
+    const uint8_t *x = m->x + (uint64_t)c0 * xs;
+    float *o = m->acc + (int64_t)c0 * V_NP * 16;
+    const int32_t k = m->k;
+    const int np = V_NP, left = AIOSK__LEFT(kind, m->offset, columns), n_mn = m->n_mn;
+    int h, i, e, c, j;
+    for (c = 0; c < nc; c++) /* the next group */
+        for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
+    for (h = 0; h < V_PER16; h++) {
+        vi s[V_NC][V_NP];
+        AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        for (j = 0; j < 8; j++) {
+            vi r[V_NP][2];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                r[e][0] = r[e][1] = v_zeroi();
+                if (columns == 32) r[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
+                if (columns == 16) {
+                    const vi b = i_srl(v_loadi(m->t[e].sc[j >> 1] + h * V_W), 16 * (j & 1));
+                    r[e][0] = i_scale(kind, b);
+                    r[e][1] = i_scale(kind, i_srl(b, 8));
+                }
+            }
+            V_NAME(times256)(kind, columns, np, nc, NULL, m->t, h, r, x, xs, a, k, j, s);
+        }
+        AIOSK__UNROLL
+        for (e = 0; e < np; e++) {
+            const vf d = v_loadu(m->t[e].d[0] + h * V_W), dmin = v_loadu(m->t[e].dmin[0] + h * V_W);
+            vi mn[8], sc[4];
+            for (i = 0; i < n_mn; i++) mn[i] = v_loadi(m->t[e].mn[i] + h * V_W);
+            if (left) for (i = 0; i < 4; i++) sc[i] = v_loadi(m->t[e].sc[i] + h * V_W);
+            for (c = 0; c < nc; c++) {
+                const uint8_t *xc = x + (uint64_t)c * xs;
+                float *y = o + (c * np + e) * 16 + h * V_W;
+                vi z = s[c][e];
+                if (left) z = V_NAME(left)(left, z, sc, xc + a.sum16 + k * 32);
+                v_storeu(y, V_NAME(block_end)(xc, a, k, d, dmin, mn, n_mn, z, v_loadu(y)));
+            }
+        }
+    }
+}
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
+    int32_t c = 0;
+    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
+    for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
+}
+
+/* ======== kernels/matmul.inc, continued ======== */
+/* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
+ * the codes are unpacked to. The products themselves are in lanes.inc. Expanded once per set of dot products. */
+
+/* y of n rows, 16 lanes; order of the additions as in api.h. */
+V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float *acc) {
+    float *y = m->y + (uint64_t)c * m->y_stride + row;
+    const int32_t n = m->row1 - row;
+    int i;
+    if (n >= 16) {
+        for (i = 0; i < V_PER16; i++) {
+            vf t = v_loadu(acc + i * V_W);
+            if (m->bias) t = v_add(t, v_loadu(m->bias + row + i * V_W));
+            if (m->flags & AIOSK_MM_ADD) t = v_add(v_loadu(y + i * V_W), t);
+            v_storeu(y + i * V_W, t);
+        }
+    } else {
+        for (i = 0; i < n; i++) {
+            float t = acc[i];
+            if (m->bias) t = t + m->bias[row + i];
+            y[i] = m->flags & AIOSK_MM_ADD ? y[i] + t : t;
+        }
+    }
+}
+
+typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+typedef struct V_NAME(form) {
+    int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
+    V_NAME(one_fn) one;
+    V_NAME(codes_fn) codes;
+} V_NAME(form);
+
+#define AIOSK__COLS(f, kind, columns) \
+    V_EXPORT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
+#if V_W == 1
+#define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
+#define AIOSK__COLS_A256(X) X(a256, 8, 16)
+#elif V_BIAS8
+#define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#else
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16) \
+    X(a256, 4, 0)
+#endif
+AIOSK__COLS_A32(AIOSK__COLS)
+AIOSK__COLS_A256(AIOSK__COLS)
+#undef AIOSK__COLS
+
+/* The loop for the codes of a format */
+static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
+    const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) || (V_BIAS8 && f->columns == 0) ||
+                         (V_BIAS8 && family == AIOSK_A32) ? 8 : f->kind;
+#define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
+    const int32_t columns = f->columns;
+    if (family == AIOSK_A32) { AIOSK__COLS_A32(AIOSK__COLS) }
+    else { AIOSK__COLS_A256(AIOSK__COLS) }
+#undef AIOSK__COLS
+    return NULL;
+}
+#undef AIOSK__COLS_A32
+#undef AIOSK__COLS_A256
+
+#if V_W == 1
+/* Codes by way of the definition of each type (ref.c): rows at src, or a panel. */
+static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, uint64_t row_bytes, int32_t nr, int32_t n, aiosk__codes *o) {
+    const aiosk_type *t = aiosk_type_info(type);
+    uint8_t block[512];
+    aiosk__ints v;
+    int32_t r, k, i, u, at;
+    for (r = 0; r < 16; r++) {
+        for (k = 0; k < n; k++) {
+            const int32_t nw = (int32_t)t->n_weights;
+            const uint8_t *b = src + (uint64_t)r * row_bytes + (uint64_t)k * t->n_bytes;
+            if (r >= nr) memset(&v, 0, sizeof v);
+            else {
+                if (layout == AIOSK_PANELS) {
+                    aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
+                    b = block;
+                }
+                aiosk__unpack_ints(type, b, &v);
+            }
+            for (i = 0; i < nw / 4; i++) memcpy(o->code[k * (nw / 4) + i] + 4 * r, v.q + 4 * i, 4);
+            if (v.unit == 0) v.unit = t->family == AIOSK_A256 ? 256 : type == AIOSK_NVFP4 ? 16 : 32;
+            for (u = 0, at = k * (nw / v.unit); u < nw / v.unit; u++) {
+                o->d[at + u][r] = v.d[u];
+                o->dmin[(at + u) % 8][r] = v.dmin[u];
+            }
+            if (t->family != AIOSK_A256) continue;
+            for (i = 0; i < 4; i++) {
+                const int16_t *m = v.mn + 4 * i;
+                o->sc[i][r] = (int32_t)((uint32_t)(v.sc[4 * i] & 255) | (uint32_t)(v.sc[4 * i + 1] & 255) << 8 |
+                                        (uint32_t)(v.sc[4 * i + 2] & 255) << 16 | (uint32_t)(v.sc[4 * i + 3] & 255) << 24);
+                o->mn[2 * i][r] = m[0] | m[2] << 16;
+                o->mn[2 * i + 1][r] = m[1] | m[3] << 16;
+            }
+        }
+    }
+}
+#else
+/* 16 rows of n_blocks blocks from the file's order to a panel's. */
+V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel) {
+    const aiosk__panel *f = aiosk__find_panel(type);
+    const uint64_t bytes = aiosk_type_info(type)->n_bytes;
+    int32_t k, s, i, r, h, e;
+    if (n_rows < 16) {
+        memset(panel, 0, (size_t)(16 * bytes) * (size_t)n_blocks);
+        aiosk__move_rows(type, panel, 0, n_rows, (uint64_t)n_blocks, (uint8_t *)(uintptr_t)w, row_bytes, 0);
+        return;
+    }
+    for (r = 0; r < 16; r++) { /* the next run: hardware follows fewer streams than these */
+        const uint8_t *a = w + (uint64_t)r * row_bytes + bytes * (uint64_t)n_blocks;
+        for (i = 0; i < (int32_t)bytes * n_blocks; i += 64) AIOSK__PREFETCH(a + i);
+    }
+    for (k = 0; k < n_blocks; k++, w += bytes) {
+        for (s = 0; s < 5 && f->seg[s].count; s++) {
+            const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
+            const uint8_t *a = w + f->seg[s].off;
+            for (i = 0; elem == 4 && i + 4 <= n; i += 4)
+                for (h = 0; h < V_PER16; h++) {
+                    vi o[4];
+                    i_rows4(o, a + i * 4 + (uint64_t)(h * V_W) * row_bytes, row_bytes);
+                    for (e = 0; e < 4; e++) v_storei(panel + (i + e) * 64 + h * V_W * 4, o[e]);
+                }
+            if (elem == 4)
+                for (; i < n; i++)
+                    for (r = 0; r < 16; r++) memcpy(panel + i * 64 + r * 4, a + i * 4 + (uint64_t)r * row_bytes, 4);
+            else if (elem == 2)
+                for (i = 0; i < n; i++)
+                    for (r = 0; r < 16; r++) memcpy(panel + i * 32 + r * 2, a + i * 2 + (uint64_t)r * row_bytes, 2);
+            else
+                for (r = 0; r < 16; r++) panel[r] = a[(uint64_t)r * row_bytes];
+            panel += 16 * elem * n;
+        }
+    }
+}
+#endif
+
+/* Columns whose activations are kept near while all rows pass: 768 KiB, in a second-level cache of 1 MiB or more; so many sums
+ * stay on the stack, too. */
+enum { V_NAME(max_cols) = 128, V_NAME(run_bytes) = 8192 };
+
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
+    const aiosk_type *t = aiosk_type_info(f->type);
+    const int32_t n = m->n_in / (int32_t)t->n_weights, per = 256 / (int32_t)t->n_weights;
+    const uint64_t row_bytes = (uint64_t)n * t->n_bytes, block16 = 16 * t->n_bytes;
+    const uint8_t *w = (const uint8_t *)m->w, *x = (const uint8_t *)m->x;
+#if V_W > 1
+    uint8_t AIOSK__ALIGN(64) run[V_NAME(run_bytes)];
+#endif
+    float AIOSK__ALIGN(64) acc[V_NAME(max_cols) * V_NP * 16];
+    aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
+    V_NAME(cols) job;
+    int32_t row, k, c, c0, e, tile;
+    if (m->n_cols == 1 && f->one) {
+#if V_W > 1
+        const int32_t most = (int32_t)(V_NAME(run_bytes) / block16);
+        for (row = m->row0; row < m->row1; row += 16) {
+            memset(acc, 0, 64);
+            if (layout == AIOSK_PANELS) f->one(w + (uint64_t)row * row_bytes, x, m->n_in, 0, n, acc);
+            for (k = 0; layout == AIOSK_ROWS && k < n; k += most) {
+                const int32_t k1 = n - k < most ? n : k + most;
+                V_NAME(gather)(f->type, w + (uint64_t)row * row_bytes + (uint64_t)k * t->n_bytes, row_bytes,
+                               m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
+                f->one(run, x, m->n_in, k, k1, acc);
+            }
+            V_NAME(put)(m, 0, row, acc);
+        }
+#endif
+        return;
+    }
+    tile = (int32_t)(786432 / (m->x_stride ? m->x_stride : 1));
+    tile = tile > V_NAME(max_cols) ? V_NAME(max_cols) : tile < 8 ? 8 : tile & ~7;
+    job.t = codes;
+    job.xs = m->x_stride;
+    job.acc = acc;
+    job.n_in = m->n_in;
+    job.offset = f->offset;
+    job.n_mn = f->n_mn;
+    for (c0 = 0; c0 < m->n_cols; c0 += tile) {
+        const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
+        job.n_cols = m->n_cols - c0 < tile ? m->n_cols - c0 : tile;
+        job.x = x + (uint64_t)c0 * m->x_stride;
+        for (row = m->row0; row < m->row1; row += 16 * V_NP) {
+            memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
+            for (k = 0; k < n; k += per) {
+                const int32_t nb = n - k < per ? n - k : per;
+                for (e = 0; e < V_NP; e++) {
+                    const int32_t r = row + 16 * e, nr = m->row1 - r < 16 ? m->row1 - r : 16;
+                    const uint8_t *src = w + (uint64_t)r * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
+                    if (nr <= 0) memset(&codes[e], 0, sizeof codes[e]);
+#if V_W == 1
+                    else V_NAME(codes_any)(f->type, layout, src, row_bytes, layout == AIOSK_PANELS ? 16 : nr, nb, &codes[e]);
+#else
+                    else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
+                    else {
+                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run);
+                        f->codes(run, nb, &codes[e]);
+                    }
+#endif
+                }
+                job.k = t->family == AIOSK_A256 ? k : k * ((int32_t)t->n_weights / 32);
+                job.n = nb * ((int32_t)t->n_weights / 32);
+                cols(&job);
+            }
+            for (e = 0; e < V_NP && row + 16 * e < m->row1; e++)
+                for (c = 0; c < job.n_cols; c++) V_NAME(put)(m, c0 + c, row + 16 * e, acc + (c * V_NP + e) * 16);
+        }
+    }
+}
+
+/* ---- one entry per type and layout ---- */
+#if V_W == 1
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
+#else
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, kind, offset, columns, (offset) == 0, one, V_NAME(codes_##t)}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, kind, offset, columns, n_mn, one, V_NAME(codes_##t)}
+#if V_ONE
+AIOSK__A32_HOT(AIOSK__ONE)
+AIOSK__A256_HOT(AIOSK__ONE_K)
+#endif
+AIOSK__A32(AIOSK__CODES)
+AIOSK__A256(AIOSK__CODES_K)
+#endif
+#define AIOSK__ENTRY(t, ...) /* form_t, rows_t, panels_t */                                                                        \
+    static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL))
+#if V_ONE
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
+AIOSK__A32_HOT(AIOSK__X)
+AIOSK__A256_HOT(AIOSK__XK)
+#else
+AIOSK__A32_HOT(AIOSK__XR)
+AIOSK__A256_HOT(AIOSK__XKR)
+#endif
+AIOSK__A32_RARE(AIOSK__XR)
+AIOSK__A256_RARE(AIOSK__XKR)
+AIOSK__GRIDS(AIOSK__XKR)
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+#define V_GRIDS(x) V_NAME(x)
+
+/* ======== kernels/isa_table.inc, continued ======== */
+/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+#define AIOSK__NO {NULL, NULL},
+#define AIOSK__F(n) {V_BASE(rows_##n), NULL},
+#define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
+#define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
+static const aiosk_isa V_GRIDS(isa) = {
+    V_ISA_TEXT, V_ISA_ID, 0,
+    {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
+    V_BASE(quantize_head),
+    {   /* in the order of ids, formats.h */
+        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__P(q4_1) AIOSK__NO
+        /*  5 */ AIOSK__NO AIOSK__P(q5_0) AIOSK__P(q5_1) AIOSK__P(q8_0) AIOSK__NO
+        /* 10 */ AIOSK__P(q2_k) AIOSK__P(q3_k) AIOSK__P(q4_k) AIOSK__P(q5_k) AIOSK__P(q6_k)
+        /* 15 */ AIOSK__NO AIOSK__G(iq2_xxs) AIOSK__G(iq2_xs) AIOSK__G(iq3_xxs) AIOSK__G(iq1_s)
+        /* 20 */ AIOSK__P(iq4_nl) AIOSK__G(iq3_s) AIOSK__G(iq2_s) AIOSK__P(iq4_xs) AIOSK__NO
+        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__G(iq1_m)
+        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(tq1_0)
+        /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
+        /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
+    },
+    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
+    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
+    V_BASE(attend_merge),
+    V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
+    V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
+#undef AIOSK__G
+#undef AIOSK__P
+#undef AIOSK__F
+#undef AIOSK__NO
+
+#undef V_ISA_ID
+#undef V_ISA_TEXT
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+#undef V_GRIDS
+
+/* ======== kernels/matmul_undef.inc, continued ======== */
+/* matmul_undef.inc: takes back the macros of lanes.inc and matmul.inc, and the products. */
+#undef AIOSK__XKR
+#undef AIOSK__XK
+#undef AIOSK__XR
+#undef AIOSK__X
+#undef AIOSK__ENTRY
+#undef AIOSK__FORM_A256
+#undef AIOSK__FORM_A32
+#undef AIOSK__CODES_K
+#undef AIOSK__ONE_K
+#undef AIOSK__CODES
+#undef AIOSK__ONE
+#undef AIOSK__LEFT
+#undef AIOSK__EVEN
+#undef AIOSK__GRIDS
+#undef AIOSK__A256
+#undef AIOSK__A256_HOT
+#undef AIOSK__A256_RARE
+#undef AIOSK__A32
+#undef AIOSK__A32_HOT
+#undef AIOSK__A32_RARE
+#undef AIOSK__W
+#undef AIOSK__EACH
+#undef V_TABLES
+#undef V_STEP
+#undef V_OUT
+
+/* ======== kernels/dot_undef.inc, continued ======== */
+/* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
+#undef i_prep8
+#undef i_scale
+#undef i_first
+#undef i_next
+#undef i_sum
+#undef i_end
+#undef i_macc_pair
+#undef i_part
+#undef I_RUN
+#undef I_PAIR
+#undef V_NP
+#undef V_NC
+#undef V_BIAS8
+#undef V_PREMUL
+#undef V_FIX
+#undef V_ONE
 
 /* ======== kernels/isa_avx2.c, continued ======== */
 #ifdef AIOSK__AVXVNNI
@@ -6355,6 +8846,7 @@ V_FN vi V_NAME(i_scale_one)(vi a) { return _mm256_srai_epi32(_mm256_slli_epi32(a
 #define V_BIAS8 1
 #define V_PREMUL 1
 #define V_FIX 0
+#define V_ONE 1
 
 V_FN vi i_prep8(vi w) { return i_xor(w, v_set1i((int32_t)0x80808080)); }
 V_FN vi i_scale(const int kind, vi a) { return kind == 4 || kind == 6 ? V_NAME(i_scale_pair)(a) : V_NAME(i_scale_one)(a); }
@@ -7389,8 +9881,10 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
 #define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, kind, offset, columns, (offset) == 0, one, V_NAME(codes_##t)}
 #define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, kind, offset, columns, n_mn, one, V_NAME(codes_##t)}
+#if V_ONE
 AIOSK__A32_HOT(AIOSK__ONE)
 AIOSK__A256_HOT(AIOSK__ONE_K)
+#endif
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
@@ -7398,13 +9892,18 @@ AIOSK__A256(AIOSK__CODES_K)
     static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
     V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
 #define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
 #define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL))
+#if V_ONE
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
 AIOSK__A32_HOT(AIOSK__X)
-AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_HOT(AIOSK__XK)
+#else
+AIOSK__A32_HOT(AIOSK__XR)
+AIOSK__A256_HOT(AIOSK__XKR)
+#endif
+AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
 
@@ -7434,6 +9933,7 @@ static const aiosk_isa V_GRIDS(isa) = {
     },
     {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
     {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
+    V_BASE(attend_merge),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
     V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__G
@@ -7492,6 +9992,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
+#undef V_ONE
 
 /* ======== kernels/isa_avx2.c, continued ======== */
 #endif
@@ -7580,7 +10081,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 /* ======== kernels/isa_avx512.c ======== */
 /* isa_avx512.c: the loops in AVX-512 F, BW, DQ, VL, VNNI. */
-#ifdef AIOSK__X86
+#ifdef AIOSK__AVX512
 #if defined(__GNUC__) && !defined(__clang__) /* its own avx512fintrin.h: _mm512_undefined_ps, macros at -O0 */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"
@@ -7827,6 +10328,7 @@ V_FN vi V_NAME(i_scale_one)(vi a) { return _mm512_srai_epi32(_mm512_slli_epi32(a
 #define V_BIAS8 1
 #define V_PREMUL 1
 #define V_FIX 0
+#define V_ONE 1
 
 V_FN vi i_prep8(vi w) { return i_xor(w, v_set1i((int32_t)0x80808080)); }
 V_FN vi i_scale(const int kind, vi a) { return kind == 4 || kind == 6 ? V_NAME(i_scale_pair)(a) : V_NAME(i_scale_one)(a); }
@@ -8129,23 +10631,28 @@ V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
 /* codes[i] = rint(x[i] * f) or, with divide, rint(x[i] / f); clamped to [-127, 127]; zeros from n to n rounded up to 16.
  * step: distance of groups of 4 codes (4 = a plain row). */
 V_FN void V_NAME(codes8)(const float *x, int32_t n, float f, int32_t divide, int8_t *codes, int32_t step) {
-    int32_t i, k, t[V_W];
+    int32_t i, k;
     for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
+        int8_t t[16];
         vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
         v = divide ? v_div(v, v_set1(f)) : v_mul(v, v_set1(f));
         v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v));
-        v_storei(t, v_cvt_f32_i32(v));
-        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = (int8_t)t[k];
+        if (step == 4) { i_store_s8(codes + i, v_cvt_f32_i32(v)); continue; }
+        i_store_s8(t, v_cvt_f32_i32(v));
+#if V_W >= 4
+        for (k = 0; k < V_W; k += 4) memcpy(codes + (i + k) / 4 * step, t + k, 4);
+#else
+        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = t[k];
+#endif
     }
 }
 V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
-    vf m = v_zero();
-    float t[V_W], r = 0.0f;
-    int32_t i;
-    for (i = 0; i < n; i += V_W) m = v_max(m, v_abs(V_NAME(load_n)(x + i, n - i, 0.0f)));
-    v_storeu(t, m);
-    for (i = 0; i < V_W; i++) if (t[i] > r) r = t[i];
-    return r;
+    vf m[V_PER16];
+    int32_t i, k;
+    for (k = 0; k < V_PER16; k++) m[k] = v_zero();
+    for (i = 0; i < n; i += 16)
+        for (k = 0; k < V_PER16 && i + k * V_W < n; k++) m[k] = v_max(m[k], v_abs(V_NAME(load_n)(x + i + k * V_W, n - i - k * V_W, 0.0f)));
+    return v_tree_max(m);
 }
 V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d) {
     float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
@@ -8155,12 +10662,13 @@ V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float 
 }
 
 /* ======== kernels/attend.inc, continued ======== */
-/* attend.inc: attention over one KV tile, and writing a position into a tile; written once over the v_* vocabulary.
+/* attend.inc: attention over one run of KV tiles, and writing a position into a tile; written once over the v_* vocabulary.
  * api.h defines layouts and arithmetic. After ops.inc (exp, tanh, int8 codes).
  *
  * Scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
- * t a channel, or a lane is a channel and t a key. A few queries go together so that a row is loaded (and converted)
- * once for all of them; V_SHAPES gives the registers. How queries are grouped changes no bit. */
+ * t a channel, or a lane is a channel and t a key. A few queries (a group) go together so that a row is loaded and
+ * converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows is converted
+ * beforehand, once for all groups. How queries are grouped changes no bit. */
 
 typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 
@@ -8174,22 +10682,35 @@ V_FN V_NAME(v16) V_NAME(row16)(const uint8_t *p, int32_t kv) {
     return r;
 }
 
-/* c[q][16 * nj] = sum over t0 <= t < t1 of f[q][t] * rows[t][16 * nj]. kv, nq and nj are constants: the unused part of
- * the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
+/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
+ * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
+typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
+#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
+/* Of rows that share a line only the first asks for it. */
+V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
+    if ((uintptr_t)p & 63) s.a = s.b = 0;
+    return s;
+}
+
+/* c[q][16 * nj] = (add ? c : 0) + sum over t0 <= t < t1 of f[q][t] * rows[t][16 * nj]. kv, nq and nj are constants: the unused
+ * part of the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
 V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f,
-                          size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride) {
+                          size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
     const size_t w = kv == AIOSK_KV_F32 ? 64 : kv == AIOSK_KV_F16 ? 32 : 16; /* bytes of 16 numbers */
     V_NAME(v16) acc[8][4], r0, r1, r2, r3;
     const uint8_t *p = rows + (size_t)t0 * step;
     int32_t t;
 #define AIOSK__Q(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
-#define AIOSK__E(k) z.v[k] = v_zero();
-#define AIOSK__C(q) if (q < nq) { V_NAME(v16) z; V_EACH(AIOSK__E)                     \
-        acc[q][0] = z; if (nj > 1) acc[q][1] = z; if (nj > 2) { acc[q][2] = z; acc[q][3] = z; } }
+#define AIOSK__E(k) a[0].v[k] = add ? v_loadu(i + k * V_W) : v_zero(); if (nj > 1) a[1].v[k] = add ? v_loadu(i + 16 + k * V_W) : v_zero(); \
+        if (nj > 2) { a[2].v[k] = add ? v_loadu(i + 32 + k * V_W) : v_zero(); a[3].v[k] = add ? v_loadu(i + 48 + k * V_W) : v_zero(); }
+#define AIOSK__C(q) if (q < nq) { V_NAME(v16) *a = acc[q]; const float *i = c + (size_t)q * c_stride; V_EACH(AIOSK__E) }
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
     for (t = t0; t < t1; t++, p += step) {
+        AIOSK__SOON(p, 0, ahead)
+        if (w * (size_t)nj > 64) AIOSK__SOON(p, 64, ahead)
+        if (w * (size_t)nj > 128) { AIOSK__SOON(p, 128, ahead) AIOSK__SOON(p, 192, ahead) }
         r0 = V_NAME(row16)(p, kv);
         r1 = r2 = r3 = r0;
         if (nj > 1) r1 = V_NAME(row16)(p + w, kv);
@@ -8213,14 +10734,14 @@ V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *row
 #define AIOSK__SHAPE(n, j)                                                                                     \
     case n:                                                                                                    \
         for (; nj >= j; nj -= j, rows += w * j, c += 16 * j) {                                                 \
-            V_NAME(outer_n)(AIOSK__KV, n, j, rows, step, f, f_stride, t0, t1, c, c_stride);                    \
+            V_NAME(outer_n)(AIOSK__KV, n, j, rows, step, f, f_stride, t0, t1, c, c_stride, add, V_NAME(soon_of)(rows, ahead)); \
         }                                                                                                      \
         for (; j > 1 && nj > 0; nj--, rows += w, c += 16) {                                                    \
-            V_NAME(outer_n)(AIOSK__KV, n, 1, rows, step, f, f_stride, t0, t1, c, c_stride);                    \
+            V_NAME(outer_n)(AIOSK__KV, n, 1, rows, step, f, f_stride, t0, t1, c, c_stride, add, V_NAME(soon_of)(rows, ahead)); \
         }                                                                                                      \
         break;
 #define AIOSK__ARGS int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f, size_t f_stride,  \
-                    int32_t t0, int32_t t1, float *c, size_t c_stride
+                    int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead
 #define AIOSK__KV AIOSK_KV_F32
 V_EXPORT void V_NAME(outer_f32)(AIOSK__ARGS) { const size_t w = 64; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
 #undef AIOSK__KV
@@ -8235,7 +10756,7 @@ V_EXPORT void V_NAME(outer_i8)(AIOSK__ARGS) { const size_t w = 16; switch (nq) {
 
 /* s[q][16 * nj] = (float)(exact sum over d of q8[q][d] * codes[d][key]) * (dq[q] * dk[key]); constants as in outer_n */
 V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const uint8_t *dk, const int8_t *q8,
-                            const int32_t *fix, const float *dq, int32_t hp, float *s) {
+                            const int32_t *fix, const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     struct { vi v[V_PER16]; } acc[8][4];
     int32_t d;
 #define AIOSK__A(q) vi *a0 = acc[q][0].v, *a1 = acc[q][1].v, *a2 = acc[q][2].v, *a3 = acc[q][3].v;
@@ -8246,6 +10767,9 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
 #undef AIOSK__E
     for (d = 0; d < hp; d += 4, codes += 256) {
         vi r0[V_PER16], r1[V_PER16], r2[V_PER16], r3[V_PER16];
+        AIOSK__SOON(codes, 0, ahead)
+        if (nj > 1) AIOSK__SOON(codes, 64, ahead)
+        if (nj > 2) { AIOSK__SOON(codes, 128, ahead) AIOSK__SOON(codes, 192, ahead) }
 #define AIOSK__E(k) r0[k] = v_kprep(v_loadi(codes + k * V_W * 4)); if (nj > 1) r1[k] = v_kprep(v_loadi(codes + 64 + k * V_W * 4)); \
         if (nj > 2) { r2[k] = v_kprep(v_loadi(codes + 128 + k * V_W * 4)); r3[k] = v_kprep(v_loadi(codes + 192 + k * V_W * 4)); }
         V_EACH(AIOSK__E)
@@ -8259,7 +10783,7 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
     }
 #define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_mul(v_cvt_i32_f32(a[k]), v_mul(b, v_load_f16(dk + 32 * j + k * V_W * 2))));
 #define AIOSK__E(k) AIOSK__S(a0, k, 0) if (nj > 1) AIOSK__S(a1, k, 1) if (nj > 2) { AIOSK__S(a2, k, 2) AIOSK__S(a3, k, 3) }
-#define AIOSK__C(q) if (q < nq) { float *o = s + 64 * q; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
@@ -8267,160 +10791,208 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
 #undef AIOSK__A
 #undef AIOSK__Q
 }
-V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const float *dq,
-                              int32_t hp, float *s) {
-    int32_t fix[8], j, q;
-    for (q = 0; q < nq; q++) { /* what v_kdot adds to each product; sums of integers below 2^24 are exact in floats */
-        fix[q] = 0;
-#if V_KBIAS
-        {
-            vf t[V_PER16];
-            int32_t k;
-            for (k = 0; k < V_PER16; k++) t[k] = v_zero();
-            for (j = 0; j < hp; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_load_i8(q8 + q * hp + j + k * V_W));
-            fix[q] = -V_KBIAS * (int32_t)v_tree_add(t);
-        }
-#endif
-    }
+V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const int32_t *fix,
+                              const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+    int32_t j;
     switch (nq) {
 #define AIOSK__SHAPE(n, m)                                                                                              \
     case n:                                                                                                             \
-        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j); } \
+        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j, s_stride, ahead); } \
         break;
     V_SHAPES(AIOSK__SHAPE)
 #undef AIOSK__SHAPE
     default: break;
     }
 }
+/* What v_kdot adds to each of the products of these codes, negated; sums of integers below 2^24 are exact in floats. */
+V_FN int32_t V_NAME(fix8)(const int8_t *q8, int32_t hp) {
+#if V_KBIAS
+    vf t[V_PER16];
+    int32_t j, k;
+    for (k = 0; k < V_PER16; k++) t[k] = v_zero();
+    for (j = 0; j < hp; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_load_i8(q8 + j + k * V_W));
+    return -V_KBIAS * (int32_t)v_tree_add(t);
+#else
+    (void)q8; (void)hp;
+    return 0;
+#endif
+}
 
-/* Raw scores s[64] of one query -> p[64] in place, 0 outside [lo, hi); gives max and sum. plain: neither softcap nor
- * ALiBi, and all 64 keys; a constant. Products that are later subtracted from go through v_mulr. */
-V_FN void V_NAME(tile_softmax)(int32_t plain, float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
+/* The scores of 16 keys from raw ones: key is the first of them in the run. Products that are later subtracted from go
+ * through v_mulr. */
+V_FN void V_NAME(score16)(int32_t plain, const float *s, const aiosk_attend *a, int32_t q, int32_t key, vf *x) {
     static const int32_t count[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
-    const vf scale = v_set1(a->scale), low = v_set1(AIOSK_NEG_INF);
-    vf m[V_PER16], l[V_PER16], mt;
-    int32_t j;
-#define AIOSK__E(k) m[k] = low; l[k] = v_zero();
-    V_EACH(AIOSK__E)
-#undef AIOSK__E
-    if (plain) {
-        for (j = 0; j < 64; j += 16) {
-#define AIOSK__E(k) m[k] = v_max(m[k], v_mul(v_loadu(s + j + k * V_W), scale));
-            V_EACH(AIOSK__E)
-#undef AIOSK__E
-        }
-        *max = v_tree_max(m);
-        mt = v_set1(*max);
-        for (j = 0; j < 64; j += 16) {
-#define AIOSK__E(k) {                                                                                  \
-            vf x = V_NAME(v_exp)(v_sub(v_mulr(v_loadu(s + j + k * V_W), scale), mt));                  \
-            l[k] = v_add(l[k], x);                                                                     \
-            v_storeu(s + j + k * V_W, x); }
-            V_EACH(AIOSK__E)
-#undef AIOSK__E
-        }
-    } else {
-        const vf lo = v_set1((float)a->lo[q]), hi = v_set1((float)a->hi[q]);
-        vf keys[4 * V_PER16];
-        int32_t k;
-        for (j = 0; j < 64; j += V_W) { /* j = the key of lane 0 */
-            vf x = v_mulr(v_loadu(s + j), scale), i;
-            vi c = v_loadi(count + j % 16);
-            if (a->softcap != 0.0f) x = v_mulr(v_set1(a->softcap), V_NAME(v_tanh)(v_div(x, v_set1(a->softcap))));
-            if (a->slope) x = v_fma(v_set1(a->slope[q]), v_cvt_i32_f32(v_addi(v_set1i(a->dpos[q] + j / 16 * 16), c)), x);
-            i = v_cvt_i32_f32(v_addi(v_set1i(j / 16 * 16), c));
-            x = v_sel_lt(i, lo, low, x);
-            x = v_sel_lt(i, hi, x, low);
-            k = j / V_W % V_PER16;
-            m[k] = v_max(m[k], x);
-            keys[j / V_W] = i;
-            v_storeu(s + j, x);
-        }
-        *max = v_tree_max(m);
-        mt = v_set1(*max);
-        for (j = 0; j < 64; j += V_W) {
-            vf x = V_NAME(v_exp)(v_sub(v_loadu(s + j), mt)), i = keys[j / V_W];
-            x = v_sel_lt(i, lo, v_zero(), x);
-            x = v_sel_lt(i, hi, x, v_zero());
-            k = j / V_W % V_PER16;
-            l[k] = v_add(l[k], x);
-            v_storeu(s + j, x);
-        }
-    }
-    *sum = v_tree_add(l);
-}
-V_EXPORT void V_NAME(softmax_any)(float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
-    V_NAME(tile_softmax)(0, s, a, q, max, sum);
-}
-V_EXPORT void V_NAME(softmax_plain)(float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
-    V_NAME(tile_softmax)(1, s, a, q, max, sum);
-}
-/* Merges maximum mt and sum lt of n <= 16 queries into m and l; gives the factors of the old (fa) and the new (fb)
- * output. A query that saw nothing comes with AIOSK_NEG_INF and 0, which changes nothing. */
-V_EXPORT void V_NAME(merge)(const float *mt, const float *lt, int32_t n, float *m, float *l, float *fa, float *fb) {
-    int32_t i;
-    for (i = 0; i < n; i += V_W) {
-        const vf m0 = V_NAME(load_n)(m + i, n - i, 0.0f), m1 = v_loadu(mt + i), l0 = V_NAME(load_n)(l + i, n - i, 0.0f);
-        const vf mn = v_max(m0, m1), x = V_NAME(v_exp)(v_sub(m0, mn)), y = V_NAME(v_exp)(v_sub(m1, mn));
-        const vf ln = v_fma(v_loadu(lt + i), y, v_mul(l0, x));
-        v_storeu(fa + i, x);
-        v_storeu(fb + i, y);
-        if (n - i >= V_W) { v_storeu(m + i, mn); v_storeu(l + i, ln); }
-        else { V_NAME(store_part)(m + i, mn, n - i); V_NAME(store_part)(l + i, ln, n - i); }
+    int32_t k;
+    for (k = 0; k < V_PER16; k++) {
+        x[k] = v_mulr(v_loadu(s + k * V_W), v_set1(a->scale));
+        if (plain) continue;
+        if (a->softcap != 0.0f) x[k] = v_mulr(v_set1(a->softcap), V_NAME(v_tanh)(v_div(x[k], v_set1(a->softcap))));
+        if (a->slope) x[k] = v_fma(v_set1(a->slope[q]), v_cvt_i32_f32(v_addi(v_set1i(a->dpos[q] + key), v_loadi(count + k * V_W))), x[k]);
     }
 }
-
-V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv,
-                            void (*outer)(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t)) {
-    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v);
-    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1;
-    const uint8_t *K = (const uint8_t *)a->tile, *V = K + aiosk__tile_v(kv, a->hd_k);
-    const uint8_t *dk = K + aiosk__tile_scales(a->hd_k, a->hd_v), *dv = dk + 128; /* i8 only */
+/* x where lo <= key < hi, else other, for 16 keys of which key is the first. */
+V_FN void V_NAME(only16)(vf *x, int32_t key, int32_t lo, int32_t hi, vf other) {
+    static const float count[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+    int32_t k;
+    if (lo <= key && key + 16 <= hi) return;
+    for (k = 0; k < V_PER16; k++) {
+        const vf i = v_loadu(count + k * V_W);
+        x[k] = v_sel_lt(i, v_set1((float)(lo - key)), other, x[k]);
+        x[k] = v_sel_lt(i, v_set1((float)(hi - key)), x[k], other);
+    }
+}
+/* Raw scores s of one query -> p in place, 0 in the rest of [t0, t1); gives maximum and sum. plain: neither softcap nor ALiBi.
+ * dv: where the scales of V are in an i8 tile, NULL for others. */
+V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
+    const int32_t lo = a->lo[q], hi = a->hi[q], first = lo / 16 * 16;
+    vf m[V_PER16], l[V_PER16], x[V_PER16], mt;
+    int32_t j, k;
+    for (k = 0; k < V_PER16; k++) { m[k] = v_set1(AIOSK_NEG_INF); l[k] = v_zero(); }
+    for (j = first; j < hi; j += 16) {
+        V_NAME(score16)(plain, s + j, a, q, j, x);
+        V_NAME(only16)(x, j, lo, hi, v_set1(AIOSK_NEG_INF));
+        for (k = 0; k < V_PER16; k++) { m[k] = v_max(m[k], x[k]); if (!plain) v_storeu(s + j + k * V_W, x[k]); }
+    }
+    a->m[q] = v_tree_max(m);
+    mt = v_set1(a->m[q]);
+    for (j = t0 / 16 * 16; j < first; j += V_W) v_storeu(s + j, v_zero());
+    for (j = first; j < hi; j += 16) {
+        if (plain) V_NAME(score16)(1, s + j, a, q, j, x);
+        else for (k = 0; k < V_PER16; k++) x[k] = v_loadu(s + j + k * V_W);
+        for (k = 0; k < V_PER16; k++) x[k] = V_NAME(v_exp)(v_sub(x[k], mt));
+        V_NAME(only16)(x, j, lo, hi, v_zero());
+        for (k = 0; k < V_PER16; k++) {
+            l[k] = v_add(l[k], x[k]);
+            if (scaled) x[k] = v_mul(x[k], v_load_f16((const uint8_t *)a->tile[j / 64] + dv + 2 * (j % 64 + k * V_W)));
+            v_storeu(s + j + k * V_W, x[k]);
+        }
+    }
+    for (; j < t1; j += V_W) v_storeu(s + j, v_zero());
+    a->l[q] = v_tree_add(l);
+}
+V_EXPORT void V_NAME(softmax)(int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
     const int32_t plain = a->softcap == 0.0f && !a->slope;
-    int32_t q0, q, n, c, i;
-    for (q0 = 0; q0 < a->n_q; q0 += n) {
-        float *s = a->scores + (size_t)q0 * 64, out[8][64], mt[16], lt[16], fa[16], fb[16];
-        int32_t t0 = 64, t1 = 0;
-        n = a->n_q - q0 < V_MAXQ ? a->n_q - q0 : V_MAXQ;
-        for (q = 0; q < n; q++) { /* the keys that any of these queries sees */
-            const int32_t lo = a->lo[q0 + q], hi = a->hi[q0 + q];
-            if (lo >= hi) continue;
-            if (lo < t0) t0 = lo;
-            if (hi > t1) t1 = hi;
+    if (plain && !scaled) V_NAME(run_softmax)(1, 0, s, a, q, t0, t1, dv);
+    else if (plain) V_NAME(run_softmax)(1, 1, s, a, q, t0, t1, dv);
+    else V_NAME(run_softmax)(0, scaled, s, a, q, t0, t1, dv);
+}
+/* n rows of 16 * nj numbers of kind f16 or i8, step bytes apart, as floats, 64 to a row; ahead as above */
+V_FN void V_NAME(widen)(int32_t kv, const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
+    const size_t w = kv == AIOSK_KV_F16 ? 32 : 16;
+    int32_t i, j, k;
+    for (i = 0; i < n; i++, rows += step, out += 64) {
+        AIOSK__SOON(rows, 0, ahead)
+        if (kv == AIOSK_KV_F16) AIOSK__SOON(rows, 64, ahead)
+        for (j = 0; j < nj; j++) {
+            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * w, kv);
+            for (k = 0; k < V_PER16; k++) v_storeu(out + 16 * j + k * V_W, r.v[k]);
         }
-        if (t0 >= t1) continue;
-        if (kv == AIOSK_KV_I8) V_NAME(scores8)(n, K, dk, a->q8 + (size_t)q0 * (size_t)hk, a->q8_d + q0, hk, s);
-        else outer(n, 4, K, 64 * w, a->q + (size_t)q0 * (size_t)a->q_stride, (size_t)a->q_stride, 0, a->hd_k, s, 64);
+    }
+}
 
-        for (q = 0; q < 16; q++) { mt[q] = AIOSK_NEG_INF; lt[q] = 0.0f; }
-        for (q = 0; q < n; q++) {
-            const int32_t lo = a->lo[q0 + q], hi = a->hi[q0 + q];
-            float *p = s + 64 * q;
-            if (lo >= hi) { memset(p, 0, 256); continue; }
-            if (plain && lo <= 0 && hi >= 64) V_NAME(softmax_plain)(p, a, q0 + q, &mt[q], &lt[q]);
-            else V_NAME(softmax_any)(p, a, q0 + q, &mt[q], &lt[q]);
-            if (kv == AIOSK_KV_I8)
-                for (i = 0; i < 64; i += V_W) v_storeu(p + i, v_mul(v_loadu(p + i), v_load_f16(dv + 2 * i)));
+/* Which keys of a tile of the run, counted in the tile, lie in [t0, t1); 0 = none */
+AIOSK__INLINE int32_t V_NAME(part)(int32_t tile, int32_t t0, int32_t t1, int32_t *from, int32_t *to) {
+    *from = t0 - 64 * tile < 0 ? 0 : t0 - 64 * tile;
+    *to = t1 - 64 * tile > 64 ? 64 : t1 - 64 * tile;
+    return *from < *to;
+}
+typedef void (*V_NAME(outer_fn))(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t, int32_t, V_NAME(soon));
+
+V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) outer) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
+    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1, stride = 64 * AIOSK_RUN + 16;
+    const size_t at_v = aiosk__tile_v(kv, a->hd_k), at_dk = aiosk__tile_scales(a->hd_k, a->hd_v); /* the latter: i8 only */
+    float *s = (float *)a->scratch, *wide = s + (size_t)a->n_q * stride;
+    const uint8_t *const *tile = (const uint8_t *const *)a->tile;
+    int32_t *g = (int32_t *)(void *)(wide + 64 * 64), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
+    int32_t i, j, q, q0, n, c, m, from, to, t0 = 64 * AIOSK_RUN, t1 = 0, first, last;
+    const V_NAME(soon) none = { 0, 0 };
+    const int32_t wider = kv != AIOSK_KV_F32 && groups > 1;
+#define AIOSK__GROUPS for (j = 0, q0 = 0; j < groups; j++, q0 += n) if ((n = (j + 1) * a->n_q / groups - q0) > 0)
+    AIOSK__GROUPS {
+        int32_t lo = 64 * AIOSK_RUN, hi = 0;
+        for (q = q0; q < q0 + n; q++) {
+            if (kv == AIOSK_KV_I8) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
+            a->m[q] = AIOSK_NEG_INF;
+            a->l[q] = 0.0f;
+            if (a->lo[q] >= a->hi[q]) continue;
+            if (a->lo[q] < lo) lo = a->lo[q];
+            if (a->hi[q] > hi) hi = a->hi[q];
         }
-        V_NAME(merge)(mt, lt, n, a->m + q0, a->l + q0, fa, fb);
-
-        for (c = 0; c < hv; c += 64) {
-            const int32_t m = hv - c < 64 ? hv - c : 64;
-            outer(n, m / 16, V + (size_t)c * w, (size_t)hv * w, s, 64, t0, t1, out[0], 64);
-            for (q = 0; q < n; q++) {
-                float *o = a->o + (size_t)(q0 + q) * (size_t)hv + c;
-                if (a->lo[q0 + q] >= a->hi[q0 + q]) continue;
-                for (i = 0; i < m; i += V_W) { /* + 0: a zero is +0 however many zeros were added */
-                    vf t = v_add(v_loadu(out[q] + i), v_zero());
-                    v_storeu(o + i, v_fma(t, v_set1(fb[q]), v_mul(v_loadu(o + i), v_set1(fa[q]))));
-                }
+        g[2 * j] = lo;
+        g[2 * j + 1] = hi;
+        if (lo < t0) t0 = lo;
+        if (hi > t1) t1 = hi;
+    }
+    memset(a->o, 0, (size_t)a->n_q * (size_t)hv * 4);
+    if (t0 >= t1) return;
+    first = t0 / 64;
+    last = (t1 - 1) / 64;
+    for (i = first; i <= last; i++) {
+        const uint8_t *K = tile[i];
+        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)K, at_v };
+        const int32_t chunk = wider ? 64 : a->hd_k;
+        if (kv == AIOSK_KV_I8) {
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
+                V_NAME(scores8)(n, K, K + at_dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, s + (size_t)q0 * stride + 64 * i, stride, ahead);
+            continue;
+        }
+        for (c = 0; c < a->hd_k; c += chunk, K += 64 * w * (size_t)chunk) {
+            m = a->hd_k - c < chunk ? a->hd_k - c : chunk;
+            if (wider) V_NAME(widen)(kv, K, 64 * w, m, 4, wide, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
+                const float *x = a->q + (size_t)q0 * (size_t)a->q_stride + c;
+                float *y = s + (size_t)q0 * stride + 64 * i;
+                if (wider) V_NAME(outer_f32)(n, 4, (const uint8_t *)wide, 256, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, none);
+                else outer(n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
             }
         }
     }
+    AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
+        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(kv == AIOSK_KV_I8, s + (size_t)q * stride, a, q, g[2 * j], g[2 * j + 1], at_dk + 128);
+        else if (g[2 * j] < g[2 * j + 1]) memset(s + (size_t)q * stride + g[2 * j], 0, (size_t)(g[2 * j + 1] - g[2 * j]) * 4);
+    }
+    for (c = 0; c < hv; c += 64) {
+        m = hv - c < 64 ? hv - c : 64;
+        for (i = first; i <= last; i++) {
+            const uint8_t *V = tile[i] + at_v + (size_t)c * w;
+            const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)tile[i], a->next ? (uintptr_t)a->next[i] - (uintptr_t)tile[i] - at_v : 0 };
+            V_NAME(part)(i, t0, t1, &from, &to);
+            if (wider) V_NAME(widen)(kv, V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
+                const float *x = s + (size_t)q0 * stride + 64 * i;
+                float *y = a->o + (size_t)q0 * (size_t)hv + c;
+                if (wider) V_NAME(outer_f32)(n, m / 16, (const uint8_t *)wide, 256, x, stride, from, to, y, (size_t)hv, 1, none);
+                else outer(n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
+            }
+        }
+    }
+#undef AIOSK__GROUPS
+    for (i = 0; i < a->n_q * hv; i += V_W) v_storeu(a->o + i, v_add(v_loadu(a->o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
 }
 V_EXPORT void V_NAME(attend_f32)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F32, V_NAME(outer_f32)); }
 V_EXPORT void V_NAME(attend_f16)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F16, V_NAME(outer_f16)); }
 V_EXPORT void V_NAME(attend_i8)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_I8, V_NAME(outer_i8)); }
+
+V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1) {
+    int32_t q, i;
+    for (q = 0; q < n_q; q++, o += stride, o1 += stride1) {
+        vf a, b, mn, l0, x;
+        float t[V_W];
+        if (l1[q] == 0.0f) continue;
+        if (l[q] == 0.0f) { m[q] = m1[q]; l[q] = l1[q]; memcpy(o, o1, (size_t)hd_v * 4); continue; }
+        mn = v_max(v_set1(m[q]), v_set1(m1[q]));
+        a = V_NAME(v_exp)(v_sub(v_set1(m[q]), mn));
+        b = V_NAME(v_exp)(v_sub(v_set1(m1[q]), mn));
+        l0 = v_fma(v_set1(l1[q]), b, v_mul(v_set1(l[q]), a));
+        v_storeu(t, mn); m[q] = t[0];
+        v_storeu(t, l0); l[q] = t[0];
+        for (i = 0; i < hd_v; i += V_W) {
+            x = v_fma(V_NAME(load_n)(o1 + i, hd_v - i, 0.0f), b, v_mul(V_NAME(load_n)(o + i, hd_v - i, 0.0f), a));
+            if (hd_v - i >= V_W) v_storeu(o + i, x); else V_NAME(store_part)(o + i, x, hd_v - i);
+        }
+    }
+}
 
 /* ---- writing one position ---- */
 
@@ -8443,12 +11015,15 @@ V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const 
     }
     for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
 }
-/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. */
+/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. The
+ * scale goes through the vocabulary too: scalar code outside of it is compiled for SSE, and a switch costs 100 cycles. */
 V_FN void V_NAME(store8)(const float *x, int32_t n, int8_t *codes, int32_t step, uint8_t *scale) {
-    float d = V_NAME(head_amax)(x, n) / 127.0f;
-    uint16_t h = aiosk_f32_to_f16(d < 65504.0f ? d : 65504.0f);
-    d = aiosk_f16_to_f32(h);
-    memcpy(scale, &h, 2);
+    float t[V_W], d = V_NAME(head_amax)(x, n) / 127.0f;
+    uint16_t h[V_W];
+    v_store_f16(h, v_set1(d < 65504.0f ? d : 65504.0f));
+    memcpy(scale, h, 2);
+    v_storeu(t, v_load_f16(h));
+    d = t[0];
     V_NAME(codes8)(x, n, d > 0.0f ? d : 3e38f, 1, codes, step);
 }
 V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
@@ -8457,6 +11032,7 @@ V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const f
     V_NAME(store8)(k, hd_k, K, 256, s);
     V_NAME(store8)(v, hd_v, V, 4, s + 128);
 }
+#undef AIOSK__SOON
 
 /* ======== kernels/floats.inc, continued ======== */
 /* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
@@ -9543,8 +12119,10 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
 #define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, kind, offset, columns, (offset) == 0, one, V_NAME(codes_##t)}
 #define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, kind, offset, columns, n_mn, one, V_NAME(codes_##t)}
+#if V_ONE
 AIOSK__A32_HOT(AIOSK__ONE)
 AIOSK__A256_HOT(AIOSK__ONE_K)
+#endif
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
@@ -9552,13 +12130,18 @@ AIOSK__A256(AIOSK__CODES_K)
     static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
     V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
 #define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
 #define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL))
+#if V_ONE
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
 AIOSK__A32_HOT(AIOSK__X)
-AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_HOT(AIOSK__XK)
+#else
+AIOSK__A32_HOT(AIOSK__XR)
+AIOSK__A256_HOT(AIOSK__XKR)
+#endif
+AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
 
@@ -9588,6 +12171,7 @@ static const aiosk_isa V_GRIDS(isa) = {
     },
     {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
     {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
+    V_BASE(attend_merge),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
     V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__G
@@ -9805,6 +12389,7 @@ static const aiosk_isa V_GRIDS(isa) = {
     },
     {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
     {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
+    V_BASE(attend_merge),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
     V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__G
@@ -9863,6 +12448,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
+#undef V_ONE
 
 /* ======== kernels/simdi_undef.inc, continued ======== */
 /* simdi_undef.inc: takes back what simdi_names.inc defined. */
@@ -10141,6 +12727,7 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
 #define V_BIAS8 0
 #define V_PREMUL 0
 #define V_FIX 1
+#define V_ONE 1
 #define V_NC 4 /* columns that it takes at once */
 
 #define AIOSK__U8(a) vreinterpretq_u8_s32(a)
@@ -10543,23 +13130,28 @@ V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
 /* codes[i] = rint(x[i] * f) or, with divide, rint(x[i] / f); clamped to [-127, 127]; zeros from n to n rounded up to 16.
  * step: distance of groups of 4 codes (4 = a plain row). */
 V_FN void V_NAME(codes8)(const float *x, int32_t n, float f, int32_t divide, int8_t *codes, int32_t step) {
-    int32_t i, k, t[V_W];
+    int32_t i, k;
     for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
+        int8_t t[16];
         vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
         v = divide ? v_div(v, v_set1(f)) : v_mul(v, v_set1(f));
         v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v));
-        v_storei(t, v_cvt_f32_i32(v));
-        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = (int8_t)t[k];
+        if (step == 4) { i_store_s8(codes + i, v_cvt_f32_i32(v)); continue; }
+        i_store_s8(t, v_cvt_f32_i32(v));
+#if V_W >= 4
+        for (k = 0; k < V_W; k += 4) memcpy(codes + (i + k) / 4 * step, t + k, 4);
+#else
+        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = t[k];
+#endif
     }
 }
 V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
-    vf m = v_zero();
-    float t[V_W], r = 0.0f;
-    int32_t i;
-    for (i = 0; i < n; i += V_W) m = v_max(m, v_abs(V_NAME(load_n)(x + i, n - i, 0.0f)));
-    v_storeu(t, m);
-    for (i = 0; i < V_W; i++) if (t[i] > r) r = t[i];
-    return r;
+    vf m[V_PER16];
+    int32_t i, k;
+    for (k = 0; k < V_PER16; k++) m[k] = v_zero();
+    for (i = 0; i < n; i += 16)
+        for (k = 0; k < V_PER16 && i + k * V_W < n; k++) m[k] = v_max(m[k], v_abs(V_NAME(load_n)(x + i + k * V_W, n - i - k * V_W, 0.0f)));
+    return v_tree_max(m);
 }
 V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d) {
     float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
@@ -10569,12 +13161,13 @@ V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float 
 }
 
 /* ======== kernels/attend.inc, continued ======== */
-/* attend.inc: attention over one KV tile, and writing a position into a tile; written once over the v_* vocabulary.
+/* attend.inc: attention over one run of KV tiles, and writing a position into a tile; written once over the v_* vocabulary.
  * api.h defines layouts and arithmetic. After ops.inc (exp, tanh, int8 codes).
  *
  * Scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
- * t a channel, or a lane is a channel and t a key. A few queries go together so that a row is loaded (and converted)
- * once for all of them; V_SHAPES gives the registers. How queries are grouped changes no bit. */
+ * t a channel, or a lane is a channel and t a key. A few queries (a group) go together so that a row is loaded and
+ * converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows is converted
+ * beforehand, once for all groups. How queries are grouped changes no bit. */
 
 typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 
@@ -10588,22 +13181,35 @@ V_FN V_NAME(v16) V_NAME(row16)(const uint8_t *p, int32_t kv) {
     return r;
 }
 
-/* c[q][16 * nj] = sum over t0 <= t < t1 of f[q][t] * rows[t][16 * nj]. kv, nq and nj are constants: the unused part of
- * the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
+/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
+ * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
+typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
+#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
+/* Of rows that share a line only the first asks for it. */
+V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
+    if ((uintptr_t)p & 63) s.a = s.b = 0;
+    return s;
+}
+
+/* c[q][16 * nj] = (add ? c : 0) + sum over t0 <= t < t1 of f[q][t] * rows[t][16 * nj]. kv, nq and nj are constants: the unused
+ * part of the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
 V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f,
-                          size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride) {
+                          size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
     const size_t w = kv == AIOSK_KV_F32 ? 64 : kv == AIOSK_KV_F16 ? 32 : 16; /* bytes of 16 numbers */
     V_NAME(v16) acc[8][4], r0, r1, r2, r3;
     const uint8_t *p = rows + (size_t)t0 * step;
     int32_t t;
 #define AIOSK__Q(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
-#define AIOSK__E(k) z.v[k] = v_zero();
-#define AIOSK__C(q) if (q < nq) { V_NAME(v16) z; V_EACH(AIOSK__E)                     \
-        acc[q][0] = z; if (nj > 1) acc[q][1] = z; if (nj > 2) { acc[q][2] = z; acc[q][3] = z; } }
+#define AIOSK__E(k) a[0].v[k] = add ? v_loadu(i + k * V_W) : v_zero(); if (nj > 1) a[1].v[k] = add ? v_loadu(i + 16 + k * V_W) : v_zero(); \
+        if (nj > 2) { a[2].v[k] = add ? v_loadu(i + 32 + k * V_W) : v_zero(); a[3].v[k] = add ? v_loadu(i + 48 + k * V_W) : v_zero(); }
+#define AIOSK__C(q) if (q < nq) { V_NAME(v16) *a = acc[q]; const float *i = c + (size_t)q * c_stride; V_EACH(AIOSK__E) }
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
     for (t = t0; t < t1; t++, p += step) {
+        AIOSK__SOON(p, 0, ahead)
+        if (w * (size_t)nj > 64) AIOSK__SOON(p, 64, ahead)
+        if (w * (size_t)nj > 128) { AIOSK__SOON(p, 128, ahead) AIOSK__SOON(p, 192, ahead) }
         r0 = V_NAME(row16)(p, kv);
         r1 = r2 = r3 = r0;
         if (nj > 1) r1 = V_NAME(row16)(p + w, kv);
@@ -10627,14 +13233,14 @@ V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *row
 #define AIOSK__SHAPE(n, j)                                                                                     \
     case n:                                                                                                    \
         for (; nj >= j; nj -= j, rows += w * j, c += 16 * j) {                                                 \
-            V_NAME(outer_n)(AIOSK__KV, n, j, rows, step, f, f_stride, t0, t1, c, c_stride);                    \
+            V_NAME(outer_n)(AIOSK__KV, n, j, rows, step, f, f_stride, t0, t1, c, c_stride, add, V_NAME(soon_of)(rows, ahead)); \
         }                                                                                                      \
         for (; j > 1 && nj > 0; nj--, rows += w, c += 16) {                                                    \
-            V_NAME(outer_n)(AIOSK__KV, n, 1, rows, step, f, f_stride, t0, t1, c, c_stride);                    \
+            V_NAME(outer_n)(AIOSK__KV, n, 1, rows, step, f, f_stride, t0, t1, c, c_stride, add, V_NAME(soon_of)(rows, ahead)); \
         }                                                                                                      \
         break;
 #define AIOSK__ARGS int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f, size_t f_stride,  \
-                    int32_t t0, int32_t t1, float *c, size_t c_stride
+                    int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead
 #define AIOSK__KV AIOSK_KV_F32
 V_EXPORT void V_NAME(outer_f32)(AIOSK__ARGS) { const size_t w = 64; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
 #undef AIOSK__KV
@@ -10649,7 +13255,7 @@ V_EXPORT void V_NAME(outer_i8)(AIOSK__ARGS) { const size_t w = 16; switch (nq) {
 
 /* s[q][16 * nj] = (float)(exact sum over d of q8[q][d] * codes[d][key]) * (dq[q] * dk[key]); constants as in outer_n */
 V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const uint8_t *dk, const int8_t *q8,
-                            const int32_t *fix, const float *dq, int32_t hp, float *s) {
+                            const int32_t *fix, const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     struct { vi v[V_PER16]; } acc[8][4];
     int32_t d;
 #define AIOSK__A(q) vi *a0 = acc[q][0].v, *a1 = acc[q][1].v, *a2 = acc[q][2].v, *a3 = acc[q][3].v;
@@ -10660,6 +13266,9 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
 #undef AIOSK__E
     for (d = 0; d < hp; d += 4, codes += 256) {
         vi r0[V_PER16], r1[V_PER16], r2[V_PER16], r3[V_PER16];
+        AIOSK__SOON(codes, 0, ahead)
+        if (nj > 1) AIOSK__SOON(codes, 64, ahead)
+        if (nj > 2) { AIOSK__SOON(codes, 128, ahead) AIOSK__SOON(codes, 192, ahead) }
 #define AIOSK__E(k) r0[k] = v_kprep(v_loadi(codes + k * V_W * 4)); if (nj > 1) r1[k] = v_kprep(v_loadi(codes + 64 + k * V_W * 4)); \
         if (nj > 2) { r2[k] = v_kprep(v_loadi(codes + 128 + k * V_W * 4)); r3[k] = v_kprep(v_loadi(codes + 192 + k * V_W * 4)); }
         V_EACH(AIOSK__E)
@@ -10673,7 +13282,7 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
     }
 #define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_mul(v_cvt_i32_f32(a[k]), v_mul(b, v_load_f16(dk + 32 * j + k * V_W * 2))));
 #define AIOSK__E(k) AIOSK__S(a0, k, 0) if (nj > 1) AIOSK__S(a1, k, 1) if (nj > 2) { AIOSK__S(a2, k, 2) AIOSK__S(a3, k, 3) }
-#define AIOSK__C(q) if (q < nq) { float *o = s + 64 * q; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
@@ -10681,160 +13290,208 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
 #undef AIOSK__A
 #undef AIOSK__Q
 }
-V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const float *dq,
-                              int32_t hp, float *s) {
-    int32_t fix[8], j, q;
-    for (q = 0; q < nq; q++) { /* what v_kdot adds to each product; sums of integers below 2^24 are exact in floats */
-        fix[q] = 0;
-#if V_KBIAS
-        {
-            vf t[V_PER16];
-            int32_t k;
-            for (k = 0; k < V_PER16; k++) t[k] = v_zero();
-            for (j = 0; j < hp; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_load_i8(q8 + q * hp + j + k * V_W));
-            fix[q] = -V_KBIAS * (int32_t)v_tree_add(t);
-        }
-#endif
-    }
+V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const int32_t *fix,
+                              const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+    int32_t j;
     switch (nq) {
 #define AIOSK__SHAPE(n, m)                                                                                              \
     case n:                                                                                                             \
-        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j); } \
+        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j, s_stride, ahead); } \
         break;
     V_SHAPES(AIOSK__SHAPE)
 #undef AIOSK__SHAPE
     default: break;
     }
 }
+/* What v_kdot adds to each of the products of these codes, negated; sums of integers below 2^24 are exact in floats. */
+V_FN int32_t V_NAME(fix8)(const int8_t *q8, int32_t hp) {
+#if V_KBIAS
+    vf t[V_PER16];
+    int32_t j, k;
+    for (k = 0; k < V_PER16; k++) t[k] = v_zero();
+    for (j = 0; j < hp; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_load_i8(q8 + j + k * V_W));
+    return -V_KBIAS * (int32_t)v_tree_add(t);
+#else
+    (void)q8; (void)hp;
+    return 0;
+#endif
+}
 
-/* Raw scores s[64] of one query -> p[64] in place, 0 outside [lo, hi); gives max and sum. plain: neither softcap nor
- * ALiBi, and all 64 keys; a constant. Products that are later subtracted from go through v_mulr. */
-V_FN void V_NAME(tile_softmax)(int32_t plain, float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
+/* The scores of 16 keys from raw ones: key is the first of them in the run. Products that are later subtracted from go
+ * through v_mulr. */
+V_FN void V_NAME(score16)(int32_t plain, const float *s, const aiosk_attend *a, int32_t q, int32_t key, vf *x) {
     static const int32_t count[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
-    const vf scale = v_set1(a->scale), low = v_set1(AIOSK_NEG_INF);
-    vf m[V_PER16], l[V_PER16], mt;
-    int32_t j;
-#define AIOSK__E(k) m[k] = low; l[k] = v_zero();
-    V_EACH(AIOSK__E)
-#undef AIOSK__E
-    if (plain) {
-        for (j = 0; j < 64; j += 16) {
-#define AIOSK__E(k) m[k] = v_max(m[k], v_mul(v_loadu(s + j + k * V_W), scale));
-            V_EACH(AIOSK__E)
-#undef AIOSK__E
-        }
-        *max = v_tree_max(m);
-        mt = v_set1(*max);
-        for (j = 0; j < 64; j += 16) {
-#define AIOSK__E(k) {                                                                                  \
-            vf x = V_NAME(v_exp)(v_sub(v_mulr(v_loadu(s + j + k * V_W), scale), mt));                  \
-            l[k] = v_add(l[k], x);                                                                     \
-            v_storeu(s + j + k * V_W, x); }
-            V_EACH(AIOSK__E)
-#undef AIOSK__E
-        }
-    } else {
-        const vf lo = v_set1((float)a->lo[q]), hi = v_set1((float)a->hi[q]);
-        vf keys[4 * V_PER16];
-        int32_t k;
-        for (j = 0; j < 64; j += V_W) { /* j = the key of lane 0 */
-            vf x = v_mulr(v_loadu(s + j), scale), i;
-            vi c = v_loadi(count + j % 16);
-            if (a->softcap != 0.0f) x = v_mulr(v_set1(a->softcap), V_NAME(v_tanh)(v_div(x, v_set1(a->softcap))));
-            if (a->slope) x = v_fma(v_set1(a->slope[q]), v_cvt_i32_f32(v_addi(v_set1i(a->dpos[q] + j / 16 * 16), c)), x);
-            i = v_cvt_i32_f32(v_addi(v_set1i(j / 16 * 16), c));
-            x = v_sel_lt(i, lo, low, x);
-            x = v_sel_lt(i, hi, x, low);
-            k = j / V_W % V_PER16;
-            m[k] = v_max(m[k], x);
-            keys[j / V_W] = i;
-            v_storeu(s + j, x);
-        }
-        *max = v_tree_max(m);
-        mt = v_set1(*max);
-        for (j = 0; j < 64; j += V_W) {
-            vf x = V_NAME(v_exp)(v_sub(v_loadu(s + j), mt)), i = keys[j / V_W];
-            x = v_sel_lt(i, lo, v_zero(), x);
-            x = v_sel_lt(i, hi, x, v_zero());
-            k = j / V_W % V_PER16;
-            l[k] = v_add(l[k], x);
-            v_storeu(s + j, x);
-        }
-    }
-    *sum = v_tree_add(l);
-}
-V_EXPORT void V_NAME(softmax_any)(float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
-    V_NAME(tile_softmax)(0, s, a, q, max, sum);
-}
-V_EXPORT void V_NAME(softmax_plain)(float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
-    V_NAME(tile_softmax)(1, s, a, q, max, sum);
-}
-/* Merges maximum mt and sum lt of n <= 16 queries into m and l; gives the factors of the old (fa) and the new (fb)
- * output. A query that saw nothing comes with AIOSK_NEG_INF and 0, which changes nothing. */
-V_EXPORT void V_NAME(merge)(const float *mt, const float *lt, int32_t n, float *m, float *l, float *fa, float *fb) {
-    int32_t i;
-    for (i = 0; i < n; i += V_W) {
-        const vf m0 = V_NAME(load_n)(m + i, n - i, 0.0f), m1 = v_loadu(mt + i), l0 = V_NAME(load_n)(l + i, n - i, 0.0f);
-        const vf mn = v_max(m0, m1), x = V_NAME(v_exp)(v_sub(m0, mn)), y = V_NAME(v_exp)(v_sub(m1, mn));
-        const vf ln = v_fma(v_loadu(lt + i), y, v_mul(l0, x));
-        v_storeu(fa + i, x);
-        v_storeu(fb + i, y);
-        if (n - i >= V_W) { v_storeu(m + i, mn); v_storeu(l + i, ln); }
-        else { V_NAME(store_part)(m + i, mn, n - i); V_NAME(store_part)(l + i, ln, n - i); }
+    int32_t k;
+    for (k = 0; k < V_PER16; k++) {
+        x[k] = v_mulr(v_loadu(s + k * V_W), v_set1(a->scale));
+        if (plain) continue;
+        if (a->softcap != 0.0f) x[k] = v_mulr(v_set1(a->softcap), V_NAME(v_tanh)(v_div(x[k], v_set1(a->softcap))));
+        if (a->slope) x[k] = v_fma(v_set1(a->slope[q]), v_cvt_i32_f32(v_addi(v_set1i(a->dpos[q] + key), v_loadi(count + k * V_W))), x[k]);
     }
 }
-
-V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv,
-                            void (*outer)(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t)) {
-    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v);
-    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1;
-    const uint8_t *K = (const uint8_t *)a->tile, *V = K + aiosk__tile_v(kv, a->hd_k);
-    const uint8_t *dk = K + aiosk__tile_scales(a->hd_k, a->hd_v), *dv = dk + 128; /* i8 only */
+/* x where lo <= key < hi, else other, for 16 keys of which key is the first. */
+V_FN void V_NAME(only16)(vf *x, int32_t key, int32_t lo, int32_t hi, vf other) {
+    static const float count[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+    int32_t k;
+    if (lo <= key && key + 16 <= hi) return;
+    for (k = 0; k < V_PER16; k++) {
+        const vf i = v_loadu(count + k * V_W);
+        x[k] = v_sel_lt(i, v_set1((float)(lo - key)), other, x[k]);
+        x[k] = v_sel_lt(i, v_set1((float)(hi - key)), x[k], other);
+    }
+}
+/* Raw scores s of one query -> p in place, 0 in the rest of [t0, t1); gives maximum and sum. plain: neither softcap nor ALiBi.
+ * dv: where the scales of V are in an i8 tile, NULL for others. */
+V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
+    const int32_t lo = a->lo[q], hi = a->hi[q], first = lo / 16 * 16;
+    vf m[V_PER16], l[V_PER16], x[V_PER16], mt;
+    int32_t j, k;
+    for (k = 0; k < V_PER16; k++) { m[k] = v_set1(AIOSK_NEG_INF); l[k] = v_zero(); }
+    for (j = first; j < hi; j += 16) {
+        V_NAME(score16)(plain, s + j, a, q, j, x);
+        V_NAME(only16)(x, j, lo, hi, v_set1(AIOSK_NEG_INF));
+        for (k = 0; k < V_PER16; k++) { m[k] = v_max(m[k], x[k]); if (!plain) v_storeu(s + j + k * V_W, x[k]); }
+    }
+    a->m[q] = v_tree_max(m);
+    mt = v_set1(a->m[q]);
+    for (j = t0 / 16 * 16; j < first; j += V_W) v_storeu(s + j, v_zero());
+    for (j = first; j < hi; j += 16) {
+        if (plain) V_NAME(score16)(1, s + j, a, q, j, x);
+        else for (k = 0; k < V_PER16; k++) x[k] = v_loadu(s + j + k * V_W);
+        for (k = 0; k < V_PER16; k++) x[k] = V_NAME(v_exp)(v_sub(x[k], mt));
+        V_NAME(only16)(x, j, lo, hi, v_zero());
+        for (k = 0; k < V_PER16; k++) {
+            l[k] = v_add(l[k], x[k]);
+            if (scaled) x[k] = v_mul(x[k], v_load_f16((const uint8_t *)a->tile[j / 64] + dv + 2 * (j % 64 + k * V_W)));
+            v_storeu(s + j + k * V_W, x[k]);
+        }
+    }
+    for (; j < t1; j += V_W) v_storeu(s + j, v_zero());
+    a->l[q] = v_tree_add(l);
+}
+V_EXPORT void V_NAME(softmax)(int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
     const int32_t plain = a->softcap == 0.0f && !a->slope;
-    int32_t q0, q, n, c, i;
-    for (q0 = 0; q0 < a->n_q; q0 += n) {
-        float *s = a->scores + (size_t)q0 * 64, out[8][64], mt[16], lt[16], fa[16], fb[16];
-        int32_t t0 = 64, t1 = 0;
-        n = a->n_q - q0 < V_MAXQ ? a->n_q - q0 : V_MAXQ;
-        for (q = 0; q < n; q++) { /* the keys that any of these queries sees */
-            const int32_t lo = a->lo[q0 + q], hi = a->hi[q0 + q];
-            if (lo >= hi) continue;
-            if (lo < t0) t0 = lo;
-            if (hi > t1) t1 = hi;
+    if (plain && !scaled) V_NAME(run_softmax)(1, 0, s, a, q, t0, t1, dv);
+    else if (plain) V_NAME(run_softmax)(1, 1, s, a, q, t0, t1, dv);
+    else V_NAME(run_softmax)(0, scaled, s, a, q, t0, t1, dv);
+}
+/* n rows of 16 * nj numbers of kind f16 or i8, step bytes apart, as floats, 64 to a row; ahead as above */
+V_FN void V_NAME(widen)(int32_t kv, const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
+    const size_t w = kv == AIOSK_KV_F16 ? 32 : 16;
+    int32_t i, j, k;
+    for (i = 0; i < n; i++, rows += step, out += 64) {
+        AIOSK__SOON(rows, 0, ahead)
+        if (kv == AIOSK_KV_F16) AIOSK__SOON(rows, 64, ahead)
+        for (j = 0; j < nj; j++) {
+            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * w, kv);
+            for (k = 0; k < V_PER16; k++) v_storeu(out + 16 * j + k * V_W, r.v[k]);
         }
-        if (t0 >= t1) continue;
-        if (kv == AIOSK_KV_I8) V_NAME(scores8)(n, K, dk, a->q8 + (size_t)q0 * (size_t)hk, a->q8_d + q0, hk, s);
-        else outer(n, 4, K, 64 * w, a->q + (size_t)q0 * (size_t)a->q_stride, (size_t)a->q_stride, 0, a->hd_k, s, 64);
+    }
+}
 
-        for (q = 0; q < 16; q++) { mt[q] = AIOSK_NEG_INF; lt[q] = 0.0f; }
-        for (q = 0; q < n; q++) {
-            const int32_t lo = a->lo[q0 + q], hi = a->hi[q0 + q];
-            float *p = s + 64 * q;
-            if (lo >= hi) { memset(p, 0, 256); continue; }
-            if (plain && lo <= 0 && hi >= 64) V_NAME(softmax_plain)(p, a, q0 + q, &mt[q], &lt[q]);
-            else V_NAME(softmax_any)(p, a, q0 + q, &mt[q], &lt[q]);
-            if (kv == AIOSK_KV_I8)
-                for (i = 0; i < 64; i += V_W) v_storeu(p + i, v_mul(v_loadu(p + i), v_load_f16(dv + 2 * i)));
+/* Which keys of a tile of the run, counted in the tile, lie in [t0, t1); 0 = none */
+AIOSK__INLINE int32_t V_NAME(part)(int32_t tile, int32_t t0, int32_t t1, int32_t *from, int32_t *to) {
+    *from = t0 - 64 * tile < 0 ? 0 : t0 - 64 * tile;
+    *to = t1 - 64 * tile > 64 ? 64 : t1 - 64 * tile;
+    return *from < *to;
+}
+typedef void (*V_NAME(outer_fn))(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t, int32_t, V_NAME(soon));
+
+V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) outer) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
+    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1, stride = 64 * AIOSK_RUN + 16;
+    const size_t at_v = aiosk__tile_v(kv, a->hd_k), at_dk = aiosk__tile_scales(a->hd_k, a->hd_v); /* the latter: i8 only */
+    float *s = (float *)a->scratch, *wide = s + (size_t)a->n_q * stride;
+    const uint8_t *const *tile = (const uint8_t *const *)a->tile;
+    int32_t *g = (int32_t *)(void *)(wide + 64 * 64), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
+    int32_t i, j, q, q0, n, c, m, from, to, t0 = 64 * AIOSK_RUN, t1 = 0, first, last;
+    const V_NAME(soon) none = { 0, 0 };
+    const int32_t wider = kv != AIOSK_KV_F32 && groups > 1;
+#define AIOSK__GROUPS for (j = 0, q0 = 0; j < groups; j++, q0 += n) if ((n = (j + 1) * a->n_q / groups - q0) > 0)
+    AIOSK__GROUPS {
+        int32_t lo = 64 * AIOSK_RUN, hi = 0;
+        for (q = q0; q < q0 + n; q++) {
+            if (kv == AIOSK_KV_I8) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
+            a->m[q] = AIOSK_NEG_INF;
+            a->l[q] = 0.0f;
+            if (a->lo[q] >= a->hi[q]) continue;
+            if (a->lo[q] < lo) lo = a->lo[q];
+            if (a->hi[q] > hi) hi = a->hi[q];
         }
-        V_NAME(merge)(mt, lt, n, a->m + q0, a->l + q0, fa, fb);
-
-        for (c = 0; c < hv; c += 64) {
-            const int32_t m = hv - c < 64 ? hv - c : 64;
-            outer(n, m / 16, V + (size_t)c * w, (size_t)hv * w, s, 64, t0, t1, out[0], 64);
-            for (q = 0; q < n; q++) {
-                float *o = a->o + (size_t)(q0 + q) * (size_t)hv + c;
-                if (a->lo[q0 + q] >= a->hi[q0 + q]) continue;
-                for (i = 0; i < m; i += V_W) { /* + 0: a zero is +0 however many zeros were added */
-                    vf t = v_add(v_loadu(out[q] + i), v_zero());
-                    v_storeu(o + i, v_fma(t, v_set1(fb[q]), v_mul(v_loadu(o + i), v_set1(fa[q]))));
-                }
+        g[2 * j] = lo;
+        g[2 * j + 1] = hi;
+        if (lo < t0) t0 = lo;
+        if (hi > t1) t1 = hi;
+    }
+    memset(a->o, 0, (size_t)a->n_q * (size_t)hv * 4);
+    if (t0 >= t1) return;
+    first = t0 / 64;
+    last = (t1 - 1) / 64;
+    for (i = first; i <= last; i++) {
+        const uint8_t *K = tile[i];
+        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)K, at_v };
+        const int32_t chunk = wider ? 64 : a->hd_k;
+        if (kv == AIOSK_KV_I8) {
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
+                V_NAME(scores8)(n, K, K + at_dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, s + (size_t)q0 * stride + 64 * i, stride, ahead);
+            continue;
+        }
+        for (c = 0; c < a->hd_k; c += chunk, K += 64 * w * (size_t)chunk) {
+            m = a->hd_k - c < chunk ? a->hd_k - c : chunk;
+            if (wider) V_NAME(widen)(kv, K, 64 * w, m, 4, wide, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
+                const float *x = a->q + (size_t)q0 * (size_t)a->q_stride + c;
+                float *y = s + (size_t)q0 * stride + 64 * i;
+                if (wider) V_NAME(outer_f32)(n, 4, (const uint8_t *)wide, 256, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, none);
+                else outer(n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
             }
         }
     }
+    AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
+        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(kv == AIOSK_KV_I8, s + (size_t)q * stride, a, q, g[2 * j], g[2 * j + 1], at_dk + 128);
+        else if (g[2 * j] < g[2 * j + 1]) memset(s + (size_t)q * stride + g[2 * j], 0, (size_t)(g[2 * j + 1] - g[2 * j]) * 4);
+    }
+    for (c = 0; c < hv; c += 64) {
+        m = hv - c < 64 ? hv - c : 64;
+        for (i = first; i <= last; i++) {
+            const uint8_t *V = tile[i] + at_v + (size_t)c * w;
+            const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)tile[i], a->next ? (uintptr_t)a->next[i] - (uintptr_t)tile[i] - at_v : 0 };
+            V_NAME(part)(i, t0, t1, &from, &to);
+            if (wider) V_NAME(widen)(kv, V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
+                const float *x = s + (size_t)q0 * stride + 64 * i;
+                float *y = a->o + (size_t)q0 * (size_t)hv + c;
+                if (wider) V_NAME(outer_f32)(n, m / 16, (const uint8_t *)wide, 256, x, stride, from, to, y, (size_t)hv, 1, none);
+                else outer(n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
+            }
+        }
+    }
+#undef AIOSK__GROUPS
+    for (i = 0; i < a->n_q * hv; i += V_W) v_storeu(a->o + i, v_add(v_loadu(a->o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
 }
 V_EXPORT void V_NAME(attend_f32)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F32, V_NAME(outer_f32)); }
 V_EXPORT void V_NAME(attend_f16)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F16, V_NAME(outer_f16)); }
 V_EXPORT void V_NAME(attend_i8)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_I8, V_NAME(outer_i8)); }
+
+V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1) {
+    int32_t q, i;
+    for (q = 0; q < n_q; q++, o += stride, o1 += stride1) {
+        vf a, b, mn, l0, x;
+        float t[V_W];
+        if (l1[q] == 0.0f) continue;
+        if (l[q] == 0.0f) { m[q] = m1[q]; l[q] = l1[q]; memcpy(o, o1, (size_t)hd_v * 4); continue; }
+        mn = v_max(v_set1(m[q]), v_set1(m1[q]));
+        a = V_NAME(v_exp)(v_sub(v_set1(m[q]), mn));
+        b = V_NAME(v_exp)(v_sub(v_set1(m1[q]), mn));
+        l0 = v_fma(v_set1(l1[q]), b, v_mul(v_set1(l[q]), a));
+        v_storeu(t, mn); m[q] = t[0];
+        v_storeu(t, l0); l[q] = t[0];
+        for (i = 0; i < hd_v; i += V_W) {
+            x = v_fma(V_NAME(load_n)(o1 + i, hd_v - i, 0.0f), b, v_mul(V_NAME(load_n)(o + i, hd_v - i, 0.0f), a));
+            if (hd_v - i >= V_W) v_storeu(o + i, x); else V_NAME(store_part)(o + i, x, hd_v - i);
+        }
+    }
+}
 
 /* ---- writing one position ---- */
 
@@ -10857,12 +13514,15 @@ V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const 
     }
     for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
 }
-/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. */
+/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. The
+ * scale goes through the vocabulary too: scalar code outside of it is compiled for SSE, and a switch costs 100 cycles. */
 V_FN void V_NAME(store8)(const float *x, int32_t n, int8_t *codes, int32_t step, uint8_t *scale) {
-    float d = V_NAME(head_amax)(x, n) / 127.0f;
-    uint16_t h = aiosk_f32_to_f16(d < 65504.0f ? d : 65504.0f);
-    d = aiosk_f16_to_f32(h);
-    memcpy(scale, &h, 2);
+    float t[V_W], d = V_NAME(head_amax)(x, n) / 127.0f;
+    uint16_t h[V_W];
+    v_store_f16(h, v_set1(d < 65504.0f ? d : 65504.0f));
+    memcpy(scale, h, 2);
+    v_storeu(t, v_load_f16(h));
+    d = t[0];
     V_NAME(codes8)(x, n, d > 0.0f ? d : 3e38f, 1, codes, step);
 }
 V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
@@ -10871,6 +13531,7 @@ V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const f
     V_NAME(store8)(k, hd_k, K, 256, s);
     V_NAME(store8)(v, hd_v, V, 4, s + 128);
 }
+#undef AIOSK__SOON
 
 /* ======== kernels/floats.inc, continued ======== */
 /* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
@@ -11957,8 +14618,10 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
 #define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, kind, offset, columns, (offset) == 0, one, V_NAME(codes_##t)}
 #define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, kind, offset, columns, n_mn, one, V_NAME(codes_##t)}
+#if V_ONE
 AIOSK__A32_HOT(AIOSK__ONE)
 AIOSK__A256_HOT(AIOSK__ONE_K)
+#endif
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
@@ -11966,13 +14629,18 @@ AIOSK__A256(AIOSK__CODES_K)
     static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
     V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
 #define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
 #define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL))
+#if V_ONE
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
 AIOSK__A32_HOT(AIOSK__X)
-AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_HOT(AIOSK__XK)
+#else
+AIOSK__A32_HOT(AIOSK__XR)
+AIOSK__A256_HOT(AIOSK__XKR)
+#endif
+AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
 
@@ -12002,6 +14670,7 @@ static const aiosk_isa V_GRIDS(isa) = {
     },
     {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
     {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
+    V_BASE(attend_merge),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
     V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__G
@@ -12060,6 +14729,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
+#undef V_ONE
 
 /* ======== kernels/simdi_undef.inc, continued ======== */
 /* simdi_undef.inc: takes back what simdi_names.inc defined. */
@@ -12331,6 +15001,7 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
 #define V_BIAS8 0
 #define V_PREMUL 0
 #define V_FIX 1
+#define V_ONE 1
 #define V_NC 4 /* columns that it takes at once */
 
 #define AIOSK__U8(a) vreinterpretq_u8_s32(a)
@@ -12733,23 +15404,28 @@ V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
 /* codes[i] = rint(x[i] * f) or, with divide, rint(x[i] / f); clamped to [-127, 127]; zeros from n to n rounded up to 16.
  * step: distance of groups of 4 codes (4 = a plain row). */
 V_FN void V_NAME(codes8)(const float *x, int32_t n, float f, int32_t divide, int8_t *codes, int32_t step) {
-    int32_t i, k, t[V_W];
+    int32_t i, k;
     for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
+        int8_t t[16];
         vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
         v = divide ? v_div(v, v_set1(f)) : v_mul(v, v_set1(f));
         v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v));
-        v_storei(t, v_cvt_f32_i32(v));
-        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = (int8_t)t[k];
+        if (step == 4) { i_store_s8(codes + i, v_cvt_f32_i32(v)); continue; }
+        i_store_s8(t, v_cvt_f32_i32(v));
+#if V_W >= 4
+        for (k = 0; k < V_W; k += 4) memcpy(codes + (i + k) / 4 * step, t + k, 4);
+#else
+        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = t[k];
+#endif
     }
 }
 V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
-    vf m = v_zero();
-    float t[V_W], r = 0.0f;
-    int32_t i;
-    for (i = 0; i < n; i += V_W) m = v_max(m, v_abs(V_NAME(load_n)(x + i, n - i, 0.0f)));
-    v_storeu(t, m);
-    for (i = 0; i < V_W; i++) if (t[i] > r) r = t[i];
-    return r;
+    vf m[V_PER16];
+    int32_t i, k;
+    for (k = 0; k < V_PER16; k++) m[k] = v_zero();
+    for (i = 0; i < n; i += 16)
+        for (k = 0; k < V_PER16 && i + k * V_W < n; k++) m[k] = v_max(m[k], v_abs(V_NAME(load_n)(x + i + k * V_W, n - i - k * V_W, 0.0f)));
+    return v_tree_max(m);
 }
 V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d) {
     float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
@@ -12759,12 +15435,13 @@ V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float 
 }
 
 /* ======== kernels/attend.inc, continued ======== */
-/* attend.inc: attention over one KV tile, and writing a position into a tile; written once over the v_* vocabulary.
+/* attend.inc: attention over one run of KV tiles, and writing a position into a tile; written once over the v_* vocabulary.
  * api.h defines layouts and arithmetic. After ops.inc (exp, tanh, int8 codes).
  *
  * Scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
- * t a channel, or a lane is a channel and t a key. A few queries go together so that a row is loaded (and converted)
- * once for all of them; V_SHAPES gives the registers. How queries are grouped changes no bit. */
+ * t a channel, or a lane is a channel and t a key. A few queries (a group) go together so that a row is loaded and
+ * converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows is converted
+ * beforehand, once for all groups. How queries are grouped changes no bit. */
 
 typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 
@@ -12778,22 +15455,35 @@ V_FN V_NAME(v16) V_NAME(row16)(const uint8_t *p, int32_t kv) {
     return r;
 }
 
-/* c[q][16 * nj] = sum over t0 <= t < t1 of f[q][t] * rows[t][16 * nj]. kv, nq and nj are constants: the unused part of
- * the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
+/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
+ * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
+typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
+#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
+/* Of rows that share a line only the first asks for it. */
+V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
+    if ((uintptr_t)p & 63) s.a = s.b = 0;
+    return s;
+}
+
+/* c[q][16 * nj] = (add ? c : 0) + sum over t0 <= t < t1 of f[q][t] * rows[t][16 * nj]. kv, nq and nj are constants: the unused
+ * part of the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
 V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f,
-                          size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride) {
+                          size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
     const size_t w = kv == AIOSK_KV_F32 ? 64 : kv == AIOSK_KV_F16 ? 32 : 16; /* bytes of 16 numbers */
     V_NAME(v16) acc[8][4], r0, r1, r2, r3;
     const uint8_t *p = rows + (size_t)t0 * step;
     int32_t t;
 #define AIOSK__Q(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
-#define AIOSK__E(k) z.v[k] = v_zero();
-#define AIOSK__C(q) if (q < nq) { V_NAME(v16) z; V_EACH(AIOSK__E)                     \
-        acc[q][0] = z; if (nj > 1) acc[q][1] = z; if (nj > 2) { acc[q][2] = z; acc[q][3] = z; } }
+#define AIOSK__E(k) a[0].v[k] = add ? v_loadu(i + k * V_W) : v_zero(); if (nj > 1) a[1].v[k] = add ? v_loadu(i + 16 + k * V_W) : v_zero(); \
+        if (nj > 2) { a[2].v[k] = add ? v_loadu(i + 32 + k * V_W) : v_zero(); a[3].v[k] = add ? v_loadu(i + 48 + k * V_W) : v_zero(); }
+#define AIOSK__C(q) if (q < nq) { V_NAME(v16) *a = acc[q]; const float *i = c + (size_t)q * c_stride; V_EACH(AIOSK__E) }
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
     for (t = t0; t < t1; t++, p += step) {
+        AIOSK__SOON(p, 0, ahead)
+        if (w * (size_t)nj > 64) AIOSK__SOON(p, 64, ahead)
+        if (w * (size_t)nj > 128) { AIOSK__SOON(p, 128, ahead) AIOSK__SOON(p, 192, ahead) }
         r0 = V_NAME(row16)(p, kv);
         r1 = r2 = r3 = r0;
         if (nj > 1) r1 = V_NAME(row16)(p + w, kv);
@@ -12817,14 +15507,14 @@ V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *row
 #define AIOSK__SHAPE(n, j)                                                                                     \
     case n:                                                                                                    \
         for (; nj >= j; nj -= j, rows += w * j, c += 16 * j) {                                                 \
-            V_NAME(outer_n)(AIOSK__KV, n, j, rows, step, f, f_stride, t0, t1, c, c_stride);                    \
+            V_NAME(outer_n)(AIOSK__KV, n, j, rows, step, f, f_stride, t0, t1, c, c_stride, add, V_NAME(soon_of)(rows, ahead)); \
         }                                                                                                      \
         for (; j > 1 && nj > 0; nj--, rows += w, c += 16) {                                                    \
-            V_NAME(outer_n)(AIOSK__KV, n, 1, rows, step, f, f_stride, t0, t1, c, c_stride);                    \
+            V_NAME(outer_n)(AIOSK__KV, n, 1, rows, step, f, f_stride, t0, t1, c, c_stride, add, V_NAME(soon_of)(rows, ahead)); \
         }                                                                                                      \
         break;
 #define AIOSK__ARGS int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f, size_t f_stride,  \
-                    int32_t t0, int32_t t1, float *c, size_t c_stride
+                    int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead
 #define AIOSK__KV AIOSK_KV_F32
 V_EXPORT void V_NAME(outer_f32)(AIOSK__ARGS) { const size_t w = 64; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
 #undef AIOSK__KV
@@ -12839,7 +15529,7 @@ V_EXPORT void V_NAME(outer_i8)(AIOSK__ARGS) { const size_t w = 16; switch (nq) {
 
 /* s[q][16 * nj] = (float)(exact sum over d of q8[q][d] * codes[d][key]) * (dq[q] * dk[key]); constants as in outer_n */
 V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const uint8_t *dk, const int8_t *q8,
-                            const int32_t *fix, const float *dq, int32_t hp, float *s) {
+                            const int32_t *fix, const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     struct { vi v[V_PER16]; } acc[8][4];
     int32_t d;
 #define AIOSK__A(q) vi *a0 = acc[q][0].v, *a1 = acc[q][1].v, *a2 = acc[q][2].v, *a3 = acc[q][3].v;
@@ -12850,6 +15540,9 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
 #undef AIOSK__E
     for (d = 0; d < hp; d += 4, codes += 256) {
         vi r0[V_PER16], r1[V_PER16], r2[V_PER16], r3[V_PER16];
+        AIOSK__SOON(codes, 0, ahead)
+        if (nj > 1) AIOSK__SOON(codes, 64, ahead)
+        if (nj > 2) { AIOSK__SOON(codes, 128, ahead) AIOSK__SOON(codes, 192, ahead) }
 #define AIOSK__E(k) r0[k] = v_kprep(v_loadi(codes + k * V_W * 4)); if (nj > 1) r1[k] = v_kprep(v_loadi(codes + 64 + k * V_W * 4)); \
         if (nj > 2) { r2[k] = v_kprep(v_loadi(codes + 128 + k * V_W * 4)); r3[k] = v_kprep(v_loadi(codes + 192 + k * V_W * 4)); }
         V_EACH(AIOSK__E)
@@ -12863,7 +15556,7 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
     }
 #define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_mul(v_cvt_i32_f32(a[k]), v_mul(b, v_load_f16(dk + 32 * j + k * V_W * 2))));
 #define AIOSK__E(k) AIOSK__S(a0, k, 0) if (nj > 1) AIOSK__S(a1, k, 1) if (nj > 2) { AIOSK__S(a2, k, 2) AIOSK__S(a3, k, 3) }
-#define AIOSK__C(q) if (q < nq) { float *o = s + 64 * q; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
@@ -12871,160 +15564,208 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
 #undef AIOSK__A
 #undef AIOSK__Q
 }
-V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const float *dq,
-                              int32_t hp, float *s) {
-    int32_t fix[8], j, q;
-    for (q = 0; q < nq; q++) { /* what v_kdot adds to each product; sums of integers below 2^24 are exact in floats */
-        fix[q] = 0;
-#if V_KBIAS
-        {
-            vf t[V_PER16];
-            int32_t k;
-            for (k = 0; k < V_PER16; k++) t[k] = v_zero();
-            for (j = 0; j < hp; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_load_i8(q8 + q * hp + j + k * V_W));
-            fix[q] = -V_KBIAS * (int32_t)v_tree_add(t);
-        }
-#endif
-    }
+V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const int32_t *fix,
+                              const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+    int32_t j;
     switch (nq) {
 #define AIOSK__SHAPE(n, m)                                                                                              \
     case n:                                                                                                             \
-        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j); } \
+        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j, s_stride, ahead); } \
         break;
     V_SHAPES(AIOSK__SHAPE)
 #undef AIOSK__SHAPE
     default: break;
     }
 }
+/* What v_kdot adds to each of the products of these codes, negated; sums of integers below 2^24 are exact in floats. */
+V_FN int32_t V_NAME(fix8)(const int8_t *q8, int32_t hp) {
+#if V_KBIAS
+    vf t[V_PER16];
+    int32_t j, k;
+    for (k = 0; k < V_PER16; k++) t[k] = v_zero();
+    for (j = 0; j < hp; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_load_i8(q8 + j + k * V_W));
+    return -V_KBIAS * (int32_t)v_tree_add(t);
+#else
+    (void)q8; (void)hp;
+    return 0;
+#endif
+}
 
-/* Raw scores s[64] of one query -> p[64] in place, 0 outside [lo, hi); gives max and sum. plain: neither softcap nor
- * ALiBi, and all 64 keys; a constant. Products that are later subtracted from go through v_mulr. */
-V_FN void V_NAME(tile_softmax)(int32_t plain, float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
+/* The scores of 16 keys from raw ones: key is the first of them in the run. Products that are later subtracted from go
+ * through v_mulr. */
+V_FN void V_NAME(score16)(int32_t plain, const float *s, const aiosk_attend *a, int32_t q, int32_t key, vf *x) {
     static const int32_t count[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
-    const vf scale = v_set1(a->scale), low = v_set1(AIOSK_NEG_INF);
-    vf m[V_PER16], l[V_PER16], mt;
-    int32_t j;
-#define AIOSK__E(k) m[k] = low; l[k] = v_zero();
-    V_EACH(AIOSK__E)
-#undef AIOSK__E
-    if (plain) {
-        for (j = 0; j < 64; j += 16) {
-#define AIOSK__E(k) m[k] = v_max(m[k], v_mul(v_loadu(s + j + k * V_W), scale));
-            V_EACH(AIOSK__E)
-#undef AIOSK__E
-        }
-        *max = v_tree_max(m);
-        mt = v_set1(*max);
-        for (j = 0; j < 64; j += 16) {
-#define AIOSK__E(k) {                                                                                  \
-            vf x = V_NAME(v_exp)(v_sub(v_mulr(v_loadu(s + j + k * V_W), scale), mt));                  \
-            l[k] = v_add(l[k], x);                                                                     \
-            v_storeu(s + j + k * V_W, x); }
-            V_EACH(AIOSK__E)
-#undef AIOSK__E
-        }
-    } else {
-        const vf lo = v_set1((float)a->lo[q]), hi = v_set1((float)a->hi[q]);
-        vf keys[4 * V_PER16];
-        int32_t k;
-        for (j = 0; j < 64; j += V_W) { /* j = the key of lane 0 */
-            vf x = v_mulr(v_loadu(s + j), scale), i;
-            vi c = v_loadi(count + j % 16);
-            if (a->softcap != 0.0f) x = v_mulr(v_set1(a->softcap), V_NAME(v_tanh)(v_div(x, v_set1(a->softcap))));
-            if (a->slope) x = v_fma(v_set1(a->slope[q]), v_cvt_i32_f32(v_addi(v_set1i(a->dpos[q] + j / 16 * 16), c)), x);
-            i = v_cvt_i32_f32(v_addi(v_set1i(j / 16 * 16), c));
-            x = v_sel_lt(i, lo, low, x);
-            x = v_sel_lt(i, hi, x, low);
-            k = j / V_W % V_PER16;
-            m[k] = v_max(m[k], x);
-            keys[j / V_W] = i;
-            v_storeu(s + j, x);
-        }
-        *max = v_tree_max(m);
-        mt = v_set1(*max);
-        for (j = 0; j < 64; j += V_W) {
-            vf x = V_NAME(v_exp)(v_sub(v_loadu(s + j), mt)), i = keys[j / V_W];
-            x = v_sel_lt(i, lo, v_zero(), x);
-            x = v_sel_lt(i, hi, x, v_zero());
-            k = j / V_W % V_PER16;
-            l[k] = v_add(l[k], x);
-            v_storeu(s + j, x);
-        }
-    }
-    *sum = v_tree_add(l);
-}
-V_EXPORT void V_NAME(softmax_any)(float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
-    V_NAME(tile_softmax)(0, s, a, q, max, sum);
-}
-V_EXPORT void V_NAME(softmax_plain)(float *s, const aiosk_attend *a, int32_t q, float *max, float *sum) {
-    V_NAME(tile_softmax)(1, s, a, q, max, sum);
-}
-/* Merges maximum mt and sum lt of n <= 16 queries into m and l; gives the factors of the old (fa) and the new (fb)
- * output. A query that saw nothing comes with AIOSK_NEG_INF and 0, which changes nothing. */
-V_EXPORT void V_NAME(merge)(const float *mt, const float *lt, int32_t n, float *m, float *l, float *fa, float *fb) {
-    int32_t i;
-    for (i = 0; i < n; i += V_W) {
-        const vf m0 = V_NAME(load_n)(m + i, n - i, 0.0f), m1 = v_loadu(mt + i), l0 = V_NAME(load_n)(l + i, n - i, 0.0f);
-        const vf mn = v_max(m0, m1), x = V_NAME(v_exp)(v_sub(m0, mn)), y = V_NAME(v_exp)(v_sub(m1, mn));
-        const vf ln = v_fma(v_loadu(lt + i), y, v_mul(l0, x));
-        v_storeu(fa + i, x);
-        v_storeu(fb + i, y);
-        if (n - i >= V_W) { v_storeu(m + i, mn); v_storeu(l + i, ln); }
-        else { V_NAME(store_part)(m + i, mn, n - i); V_NAME(store_part)(l + i, ln, n - i); }
+    int32_t k;
+    for (k = 0; k < V_PER16; k++) {
+        x[k] = v_mulr(v_loadu(s + k * V_W), v_set1(a->scale));
+        if (plain) continue;
+        if (a->softcap != 0.0f) x[k] = v_mulr(v_set1(a->softcap), V_NAME(v_tanh)(v_div(x[k], v_set1(a->softcap))));
+        if (a->slope) x[k] = v_fma(v_set1(a->slope[q]), v_cvt_i32_f32(v_addi(v_set1i(a->dpos[q] + key), v_loadi(count + k * V_W))), x[k]);
     }
 }
-
-V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv,
-                            void (*outer)(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t)) {
-    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v);
-    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1;
-    const uint8_t *K = (const uint8_t *)a->tile, *V = K + aiosk__tile_v(kv, a->hd_k);
-    const uint8_t *dk = K + aiosk__tile_scales(a->hd_k, a->hd_v), *dv = dk + 128; /* i8 only */
+/* x where lo <= key < hi, else other, for 16 keys of which key is the first. */
+V_FN void V_NAME(only16)(vf *x, int32_t key, int32_t lo, int32_t hi, vf other) {
+    static const float count[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+    int32_t k;
+    if (lo <= key && key + 16 <= hi) return;
+    for (k = 0; k < V_PER16; k++) {
+        const vf i = v_loadu(count + k * V_W);
+        x[k] = v_sel_lt(i, v_set1((float)(lo - key)), other, x[k]);
+        x[k] = v_sel_lt(i, v_set1((float)(hi - key)), x[k], other);
+    }
+}
+/* Raw scores s of one query -> p in place, 0 in the rest of [t0, t1); gives maximum and sum. plain: neither softcap nor ALiBi.
+ * dv: where the scales of V are in an i8 tile, NULL for others. */
+V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
+    const int32_t lo = a->lo[q], hi = a->hi[q], first = lo / 16 * 16;
+    vf m[V_PER16], l[V_PER16], x[V_PER16], mt;
+    int32_t j, k;
+    for (k = 0; k < V_PER16; k++) { m[k] = v_set1(AIOSK_NEG_INF); l[k] = v_zero(); }
+    for (j = first; j < hi; j += 16) {
+        V_NAME(score16)(plain, s + j, a, q, j, x);
+        V_NAME(only16)(x, j, lo, hi, v_set1(AIOSK_NEG_INF));
+        for (k = 0; k < V_PER16; k++) { m[k] = v_max(m[k], x[k]); if (!plain) v_storeu(s + j + k * V_W, x[k]); }
+    }
+    a->m[q] = v_tree_max(m);
+    mt = v_set1(a->m[q]);
+    for (j = t0 / 16 * 16; j < first; j += V_W) v_storeu(s + j, v_zero());
+    for (j = first; j < hi; j += 16) {
+        if (plain) V_NAME(score16)(1, s + j, a, q, j, x);
+        else for (k = 0; k < V_PER16; k++) x[k] = v_loadu(s + j + k * V_W);
+        for (k = 0; k < V_PER16; k++) x[k] = V_NAME(v_exp)(v_sub(x[k], mt));
+        V_NAME(only16)(x, j, lo, hi, v_zero());
+        for (k = 0; k < V_PER16; k++) {
+            l[k] = v_add(l[k], x[k]);
+            if (scaled) x[k] = v_mul(x[k], v_load_f16((const uint8_t *)a->tile[j / 64] + dv + 2 * (j % 64 + k * V_W)));
+            v_storeu(s + j + k * V_W, x[k]);
+        }
+    }
+    for (; j < t1; j += V_W) v_storeu(s + j, v_zero());
+    a->l[q] = v_tree_add(l);
+}
+V_EXPORT void V_NAME(softmax)(int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
     const int32_t plain = a->softcap == 0.0f && !a->slope;
-    int32_t q0, q, n, c, i;
-    for (q0 = 0; q0 < a->n_q; q0 += n) {
-        float *s = a->scores + (size_t)q0 * 64, out[8][64], mt[16], lt[16], fa[16], fb[16];
-        int32_t t0 = 64, t1 = 0;
-        n = a->n_q - q0 < V_MAXQ ? a->n_q - q0 : V_MAXQ;
-        for (q = 0; q < n; q++) { /* the keys that any of these queries sees */
-            const int32_t lo = a->lo[q0 + q], hi = a->hi[q0 + q];
-            if (lo >= hi) continue;
-            if (lo < t0) t0 = lo;
-            if (hi > t1) t1 = hi;
+    if (plain && !scaled) V_NAME(run_softmax)(1, 0, s, a, q, t0, t1, dv);
+    else if (plain) V_NAME(run_softmax)(1, 1, s, a, q, t0, t1, dv);
+    else V_NAME(run_softmax)(0, scaled, s, a, q, t0, t1, dv);
+}
+/* n rows of 16 * nj numbers of kind f16 or i8, step bytes apart, as floats, 64 to a row; ahead as above */
+V_FN void V_NAME(widen)(int32_t kv, const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
+    const size_t w = kv == AIOSK_KV_F16 ? 32 : 16;
+    int32_t i, j, k;
+    for (i = 0; i < n; i++, rows += step, out += 64) {
+        AIOSK__SOON(rows, 0, ahead)
+        if (kv == AIOSK_KV_F16) AIOSK__SOON(rows, 64, ahead)
+        for (j = 0; j < nj; j++) {
+            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * w, kv);
+            for (k = 0; k < V_PER16; k++) v_storeu(out + 16 * j + k * V_W, r.v[k]);
         }
-        if (t0 >= t1) continue;
-        if (kv == AIOSK_KV_I8) V_NAME(scores8)(n, K, dk, a->q8 + (size_t)q0 * (size_t)hk, a->q8_d + q0, hk, s);
-        else outer(n, 4, K, 64 * w, a->q + (size_t)q0 * (size_t)a->q_stride, (size_t)a->q_stride, 0, a->hd_k, s, 64);
+    }
+}
 
-        for (q = 0; q < 16; q++) { mt[q] = AIOSK_NEG_INF; lt[q] = 0.0f; }
-        for (q = 0; q < n; q++) {
-            const int32_t lo = a->lo[q0 + q], hi = a->hi[q0 + q];
-            float *p = s + 64 * q;
-            if (lo >= hi) { memset(p, 0, 256); continue; }
-            if (plain && lo <= 0 && hi >= 64) V_NAME(softmax_plain)(p, a, q0 + q, &mt[q], &lt[q]);
-            else V_NAME(softmax_any)(p, a, q0 + q, &mt[q], &lt[q]);
-            if (kv == AIOSK_KV_I8)
-                for (i = 0; i < 64; i += V_W) v_storeu(p + i, v_mul(v_loadu(p + i), v_load_f16(dv + 2 * i)));
+/* Which keys of a tile of the run, counted in the tile, lie in [t0, t1); 0 = none */
+AIOSK__INLINE int32_t V_NAME(part)(int32_t tile, int32_t t0, int32_t t1, int32_t *from, int32_t *to) {
+    *from = t0 - 64 * tile < 0 ? 0 : t0 - 64 * tile;
+    *to = t1 - 64 * tile > 64 ? 64 : t1 - 64 * tile;
+    return *from < *to;
+}
+typedef void (*V_NAME(outer_fn))(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t, int32_t, V_NAME(soon));
+
+V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) outer) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
+    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1, stride = 64 * AIOSK_RUN + 16;
+    const size_t at_v = aiosk__tile_v(kv, a->hd_k), at_dk = aiosk__tile_scales(a->hd_k, a->hd_v); /* the latter: i8 only */
+    float *s = (float *)a->scratch, *wide = s + (size_t)a->n_q * stride;
+    const uint8_t *const *tile = (const uint8_t *const *)a->tile;
+    int32_t *g = (int32_t *)(void *)(wide + 64 * 64), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
+    int32_t i, j, q, q0, n, c, m, from, to, t0 = 64 * AIOSK_RUN, t1 = 0, first, last;
+    const V_NAME(soon) none = { 0, 0 };
+    const int32_t wider = kv != AIOSK_KV_F32 && groups > 1;
+#define AIOSK__GROUPS for (j = 0, q0 = 0; j < groups; j++, q0 += n) if ((n = (j + 1) * a->n_q / groups - q0) > 0)
+    AIOSK__GROUPS {
+        int32_t lo = 64 * AIOSK_RUN, hi = 0;
+        for (q = q0; q < q0 + n; q++) {
+            if (kv == AIOSK_KV_I8) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
+            a->m[q] = AIOSK_NEG_INF;
+            a->l[q] = 0.0f;
+            if (a->lo[q] >= a->hi[q]) continue;
+            if (a->lo[q] < lo) lo = a->lo[q];
+            if (a->hi[q] > hi) hi = a->hi[q];
         }
-        V_NAME(merge)(mt, lt, n, a->m + q0, a->l + q0, fa, fb);
-
-        for (c = 0; c < hv; c += 64) {
-            const int32_t m = hv - c < 64 ? hv - c : 64;
-            outer(n, m / 16, V + (size_t)c * w, (size_t)hv * w, s, 64, t0, t1, out[0], 64);
-            for (q = 0; q < n; q++) {
-                float *o = a->o + (size_t)(q0 + q) * (size_t)hv + c;
-                if (a->lo[q0 + q] >= a->hi[q0 + q]) continue;
-                for (i = 0; i < m; i += V_W) { /* + 0: a zero is +0 however many zeros were added */
-                    vf t = v_add(v_loadu(out[q] + i), v_zero());
-                    v_storeu(o + i, v_fma(t, v_set1(fb[q]), v_mul(v_loadu(o + i), v_set1(fa[q]))));
-                }
+        g[2 * j] = lo;
+        g[2 * j + 1] = hi;
+        if (lo < t0) t0 = lo;
+        if (hi > t1) t1 = hi;
+    }
+    memset(a->o, 0, (size_t)a->n_q * (size_t)hv * 4);
+    if (t0 >= t1) return;
+    first = t0 / 64;
+    last = (t1 - 1) / 64;
+    for (i = first; i <= last; i++) {
+        const uint8_t *K = tile[i];
+        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)K, at_v };
+        const int32_t chunk = wider ? 64 : a->hd_k;
+        if (kv == AIOSK_KV_I8) {
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
+                V_NAME(scores8)(n, K, K + at_dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, s + (size_t)q0 * stride + 64 * i, stride, ahead);
+            continue;
+        }
+        for (c = 0; c < a->hd_k; c += chunk, K += 64 * w * (size_t)chunk) {
+            m = a->hd_k - c < chunk ? a->hd_k - c : chunk;
+            if (wider) V_NAME(widen)(kv, K, 64 * w, m, 4, wide, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
+                const float *x = a->q + (size_t)q0 * (size_t)a->q_stride + c;
+                float *y = s + (size_t)q0 * stride + 64 * i;
+                if (wider) V_NAME(outer_f32)(n, 4, (const uint8_t *)wide, 256, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, none);
+                else outer(n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
             }
         }
     }
+    AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
+        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(kv == AIOSK_KV_I8, s + (size_t)q * stride, a, q, g[2 * j], g[2 * j + 1], at_dk + 128);
+        else if (g[2 * j] < g[2 * j + 1]) memset(s + (size_t)q * stride + g[2 * j], 0, (size_t)(g[2 * j + 1] - g[2 * j]) * 4);
+    }
+    for (c = 0; c < hv; c += 64) {
+        m = hv - c < 64 ? hv - c : 64;
+        for (i = first; i <= last; i++) {
+            const uint8_t *V = tile[i] + at_v + (size_t)c * w;
+            const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)tile[i], a->next ? (uintptr_t)a->next[i] - (uintptr_t)tile[i] - at_v : 0 };
+            V_NAME(part)(i, t0, t1, &from, &to);
+            if (wider) V_NAME(widen)(kv, V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
+                const float *x = s + (size_t)q0 * stride + 64 * i;
+                float *y = a->o + (size_t)q0 * (size_t)hv + c;
+                if (wider) V_NAME(outer_f32)(n, m / 16, (const uint8_t *)wide, 256, x, stride, from, to, y, (size_t)hv, 1, none);
+                else outer(n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
+            }
+        }
+    }
+#undef AIOSK__GROUPS
+    for (i = 0; i < a->n_q * hv; i += V_W) v_storeu(a->o + i, v_add(v_loadu(a->o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
 }
 V_EXPORT void V_NAME(attend_f32)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F32, V_NAME(outer_f32)); }
 V_EXPORT void V_NAME(attend_f16)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F16, V_NAME(outer_f16)); }
 V_EXPORT void V_NAME(attend_i8)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_I8, V_NAME(outer_i8)); }
+
+V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1) {
+    int32_t q, i;
+    for (q = 0; q < n_q; q++, o += stride, o1 += stride1) {
+        vf a, b, mn, l0, x;
+        float t[V_W];
+        if (l1[q] == 0.0f) continue;
+        if (l[q] == 0.0f) { m[q] = m1[q]; l[q] = l1[q]; memcpy(o, o1, (size_t)hd_v * 4); continue; }
+        mn = v_max(v_set1(m[q]), v_set1(m1[q]));
+        a = V_NAME(v_exp)(v_sub(v_set1(m[q]), mn));
+        b = V_NAME(v_exp)(v_sub(v_set1(m1[q]), mn));
+        l0 = v_fma(v_set1(l1[q]), b, v_mul(v_set1(l[q]), a));
+        v_storeu(t, mn); m[q] = t[0];
+        v_storeu(t, l0); l[q] = t[0];
+        for (i = 0; i < hd_v; i += V_W) {
+            x = v_fma(V_NAME(load_n)(o1 + i, hd_v - i, 0.0f), b, v_mul(V_NAME(load_n)(o + i, hd_v - i, 0.0f), a));
+            if (hd_v - i >= V_W) v_storeu(o + i, x); else V_NAME(store_part)(o + i, x, hd_v - i);
+        }
+    }
+}
 
 /* ---- writing one position ---- */
 
@@ -13047,12 +15788,15 @@ V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const 
     }
     for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
 }
-/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. */
+/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. The
+ * scale goes through the vocabulary too: scalar code outside of it is compiled for SSE, and a switch costs 100 cycles. */
 V_FN void V_NAME(store8)(const float *x, int32_t n, int8_t *codes, int32_t step, uint8_t *scale) {
-    float d = V_NAME(head_amax)(x, n) / 127.0f;
-    uint16_t h = aiosk_f32_to_f16(d < 65504.0f ? d : 65504.0f);
-    d = aiosk_f16_to_f32(h);
-    memcpy(scale, &h, 2);
+    float t[V_W], d = V_NAME(head_amax)(x, n) / 127.0f;
+    uint16_t h[V_W];
+    v_store_f16(h, v_set1(d < 65504.0f ? d : 65504.0f));
+    memcpy(scale, h, 2);
+    v_storeu(t, v_load_f16(h));
+    d = t[0];
     V_NAME(codes8)(x, n, d > 0.0f ? d : 3e38f, 1, codes, step);
 }
 V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
@@ -13061,6 +15805,7 @@ V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const f
     V_NAME(store8)(k, hd_k, K, 256, s);
     V_NAME(store8)(v, hd_v, V, 4, s + 128);
 }
+#undef AIOSK__SOON
 
 /* ======== kernels/floats.inc, continued ======== */
 /* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
@@ -14147,8 +16892,10 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
 #define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, kind, offset, columns, (offset) == 0, one, V_NAME(codes_##t)}
 #define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, kind, offset, columns, n_mn, one, V_NAME(codes_##t)}
+#if V_ONE
 AIOSK__A32_HOT(AIOSK__ONE)
 AIOSK__A256_HOT(AIOSK__ONE_K)
+#endif
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
@@ -14156,13 +16903,18 @@ AIOSK__A256(AIOSK__CODES_K)
     static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
     V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
 #define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
 #define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL))
+#if V_ONE
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
 AIOSK__A32_HOT(AIOSK__X)
-AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_HOT(AIOSK__XK)
+#else
+AIOSK__A32_HOT(AIOSK__XR)
+AIOSK__A256_HOT(AIOSK__XKR)
+#endif
+AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
 
@@ -14192,6 +16944,7 @@ static const aiosk_isa V_GRIDS(isa) = {
     },
     {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
     {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
+    V_BASE(attend_merge),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
     V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__G
@@ -14250,6 +17003,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
+#undef V_ONE
 
 /* ======== kernels/simdi_undef.inc, continued ======== */
 /* simdi_undef.inc: takes back what simdi_names.inc defined. */
@@ -14334,6 +17088,2291 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__NEON_DOT
 #endif
 
+/* ======== kernels/isa_wasm.c ======== */
+/* isa_wasm.c: the loops in WebAssembly SIMD128. */
+#ifdef AIOSK__WASM
+
+/* ======== kernels/simd_wasm.h ======== */
+/* simd_wasm.h: the v_* vocabulary (simd_scalar.h) in WebAssembly SIMD128: four lanes, no FMA; nothing of relaxed SIMD, whose
+ * results differ from machine to machine. */
+#ifndef AIOSK__SIMD_WASM_H
+#define AIOSK__SIMD_WASM_H
+
+#define V_TARGET
+#define V_FN AIOSK__INLINE
+#define V_EXPORT static AIOSK__UNUSED
+#define V_NAME(x) aiosk__##x##_wasm
+#define V_BASE(x) aiosk__##x##_wasm
+#define V_W 4
+#define V_PER16 4
+#define V_EACH(M) M(0) M(1) M(2) M(3)
+#define V_MAXQ 2
+#define V_SHAPES(X) X(1, 1) X(2, 1)
+#define V_KBIAS 0
+#define vf v128_t
+#define vi v128_t
+
+/* ======== kernels/simd_names.inc, continued ======== */
+/* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
+ * simd_undef.inc takes it back. */
+#define v_loadu V_BASE(v_loadu)
+#define v_storeu V_BASE(v_storeu)
+#define v_loadi V_BASE(v_loadi)
+#define v_storei V_BASE(v_storei)
+#define v_set1 V_BASE(v_set1)
+#define v_zero V_BASE(v_zero)
+#define v_set1i V_BASE(v_set1i)
+#define v_zeroi V_BASE(v_zeroi)
+#define v_add V_BASE(v_add)
+#define v_sub V_BASE(v_sub)
+#define v_mul V_BASE(v_mul)
+#define v_div V_BASE(v_div)
+#define v_sqrt V_BASE(v_sqrt)
+#define v_fma V_BASE(v_fma)
+#define v_max V_BASE(v_max)
+#define v_min V_BASE(v_min)
+#define v_sel_lt V_BASE(v_sel_lt)
+#define v_abs V_BASE(v_abs)
+#define v_xorsign V_BASE(v_xorsign)
+#define v_addi V_BASE(v_addi)
+#define v_subi V_BASE(v_subi)
+#define v_cvt_i32_f32 V_BASE(v_cvt_i32_f32)
+#define v_cvt_f32_i32 V_BASE(v_cvt_f32_i32)
+#define v_rint V_BASE(v_rint)
+#define v_ldexp V_BASE(v_ldexp)
+#define v_load_f16 V_BASE(v_load_f16)
+#define v_store_f16 V_BASE(v_store_f16)
+#define v_load_bf16 V_BASE(v_load_bf16)
+#define v_load_i8 V_BASE(v_load_i8)
+#define v_kprep V_BASE(v_kprep)
+#define v_kdot V_BASE(v_kdot)
+#define v_mulr V_BASE(v_mulr)
+#define v_tree_add V_BASE(v_tree_add)
+#define v_tree_max V_BASE(v_tree_max)
+#define v_dup_even V_BASE(v_dup_even)
+#define v_dup_odd V_BASE(v_dup_odd)
+#define v_swap2 V_BASE(v_swap2)
+
+/* ======== kernels/simd_wasm.h, continued ======== */
+V_FN vf v_loadu(const float *p) { return wasm_v128_load(p); }
+V_FN void v_storeu(float *p, vf a) { wasm_v128_store(p, a); }
+V_FN vi v_loadi(const void *p) { return wasm_v128_load(p); }
+V_FN void v_storei(void *p, vi a) { wasm_v128_store(p, a); }
+V_FN vf v_set1(float a) { return wasm_f32x4_splat(a); }
+V_FN vf v_zero(void) { return wasm_f32x4_splat(0.0f); }
+V_FN vi v_set1i(int32_t a) { return wasm_i32x4_splat(a); }
+V_FN vi v_zeroi(void) { return wasm_i32x4_splat(0); }
+V_FN vf v_add(vf a, vf b) { return wasm_f32x4_add(a, b); }
+V_FN vf v_sub(vf a, vf b) { return wasm_f32x4_sub(a, b); }
+V_FN vf v_mul(vf a, vf b) { return wasm_f32x4_mul(a, b); }
+V_FN vf v_mulr(vf a, vf b) { return wasm_f32x4_mul(a, b); } /* nothing to contract to */
+V_FN vf v_div(vf a, vf b) { return wasm_f32x4_div(a, b); }
+V_FN vf v_sqrt(vf a) { return wasm_f32x4_sqrt(a); }
+V_EXPORT AIOSK__NOINLINE vf V_NAME(fma_rare)(vf a, vf b, vf c) {
+    float x[4], y[4], z[4];
+    int i;
+    wasm_v128_store(x, a);
+    wasm_v128_store(y, b);
+    wasm_v128_store(z, c);
+    for (i = 0; i < 4; i++) x[i] = aiosk__fma(x[i], y[i], z[i]);
+    return wasm_v128_load(x);
+}
+/* As in simd_sse41.h */
+V_FN v128_t V_NAME(upper)(v128_t a) { return wasm_i32x4_shuffle(a, a, 2, 3, 2, 3); }
+V_FN v128_t V_NAME(doubles)(v128_t a, v128_t b, v128_t c) { /* of lanes 0 and 1 */
+    return wasm_f64x2_add(wasm_f64x2_mul(wasm_f64x2_promote_low_f32x4(a), wasm_f64x2_promote_low_f32x4(b)), wasm_f64x2_promote_low_f32x4(c));
+}
+V_FN vf v_fma(vf a, vf b, vf c) {
+    const v128_t s = V_NAME(doubles)(a, b, c), t = V_NAME(doubles)(V_NAME(upper)(a), V_NAME(upper)(b), V_NAME(upper)(c));
+    const v128_t lo = wasm_i32x4_shuffle(s, t, 0, 2, 4, 6), hi = wasm_i32x4_shuffle(s, t, 1, 3, 5, 7);
+    const v128_t tie = wasm_i32x4_eq(wasm_i32x4_shl(lo, 3), wasm_i32x4_splat((int32_t)0x80000000u));
+    const v128_t m = wasm_i32x4_add(wasm_i32x4_add(hi, hi), wasm_i32x4_splat(-1)); /* 0 becomes the largest */
+    const v128_t small = wasm_i32x4_eq(wasm_u32x4_min(m, wasm_i32x4_splat((897 << 21) - 2)), m);
+    if (AIOSK__RARE(wasm_v128_any_true(wasm_v128_or(tie, small)))) return V_NAME(fma_rare)(a, b, c);
+    return wasm_i32x4_shuffle(wasm_f32x4_demote_f64x2_zero(s), wasm_f32x4_demote_f64x2_zero(t), 0, 1, 4, 5);
+}
+V_FN vf v_max(vf a, vf b) { return wasm_f32x4_pmax(a, b); } /* a < b ? b : a */
+V_FN vf v_min(vf a, vf b) { return wasm_f32x4_pmin(a, b); }
+V_FN vf v_sel_lt(vf a, vf b, vf x, vf y) { return wasm_v128_bitselect(x, y, wasm_f32x4_lt(a, b)); }
+V_FN vf v_abs(vf a) { return wasm_f32x4_abs(a); }
+V_FN vf v_xorsign(vf a, vf s) { return wasm_v128_xor(a, wasm_v128_and(wasm_i32x4_splat((int32_t)0x80000000u), s)); }
+V_FN vi v_addi(vi a, vi b) { return wasm_i32x4_add(a, b); }
+V_FN vi v_subi(vi a, vi b) { return wasm_i32x4_sub(a, b); }
+V_FN vf v_cvt_i32_f32(vi a) { return wasm_f32x4_convert_i32x4(a); }
+V_FN vi v_cvt_f32_i32(vf a) { return wasm_i32x4_trunc_sat_f32x4(wasm_f32x4_nearest(a)); }
+V_FN vf v_rint(vf a) { return wasm_f32x4_nearest(a); }
+V_FN vf v_ldexp(vf p, vf n) { /* two factors, so that subnormal results round once and 2^128 is not needed */
+    v128_t i = wasm_i32x4_trunc_sat_f32x4(n), h = wasm_i32x4_shr(i, 1), b = wasm_i32x4_splat(127);
+    v128_t s = wasm_i32x4_shl(wasm_i32x4_add(h, b), 23), t = wasm_i32x4_shl(wasm_i32x4_add(wasm_i32x4_sub(i, h), b), 23);
+    return wasm_f32x4_mul(wasm_f32x4_mul(p, s), t);
+}
+V_FN vf v_load_f16(const void *p) { /* aiosk__f16 */
+    const v128_t h = wasm_u32x4_load16x4(p), e = wasm_v128_and(h, wasm_i32x4_splat(0x7FFF));
+    const v128_t inf = wasm_v128_and(wasm_i32x4_gt(e, wasm_i32x4_splat(0x7BFF)), wasm_i32x4_splat(0x7F800000));
+    const v128_t nan = wasm_v128_and(wasm_i32x4_gt(e, wasm_i32x4_splat(0x7C00)), wasm_i32x4_splat(0x00400000));
+    const v128_t f = wasm_v128_or(wasm_i32x4_add(wasm_i32x4_shl(e, 13), wasm_i32x4_splat(112 << 23)), wasm_v128_or(inf, nan));
+    const v128_t sub = wasm_f32x4_mul(wasm_f32x4_convert_i32x4(e), wasm_i32x4_splat(0x33800000)); /* * 2^-24 */
+    const v128_t r = wasm_v128_bitselect(sub, f, wasm_i32x4_lt(e, wasm_i32x4_splat(0x400)));
+    return wasm_v128_or(r, wasm_i32x4_shl(wasm_v128_xor(h, e), 16));
+}
+V_FN void v_store_f16(void *p, vf x) { /* aiosk__to_f16 */
+    const v128_t a = wasm_v128_and(x, wasm_i32x4_splat(0x7FFFFFFF)), one = wasm_i32x4_splat(1);
+    const v128_t odd = wasm_v128_and(wasm_u32x4_shr(a, 13), one);
+    v128_t h = wasm_u32x4_shr(wasm_i32x4_add(wasm_i32x4_add(a, wasm_i32x4_splat(0xFFF - 0x38000000)), odd), 13);
+    const v128_t half = wasm_i32x4_splat(126 << 23); /* 1/2 has units of 2^-24 in its last place, as subnormal f16 have */
+    const v128_t sub = wasm_i32x4_sub(wasm_f32x4_add(a, half), half);
+    const v128_t nan = wasm_v128_or(wasm_v128_and(wasm_u32x4_shr(a, 13), wasm_i32x4_splat(0x3FF)), wasm_i32x4_splat(0x7E00));
+    h = wasm_v128_bitselect(sub, h, wasm_i32x4_lt(a, wasm_i32x4_splat(113 << 23)));
+    h = wasm_v128_bitselect(wasm_i32x4_splat(0x7C00), h, wasm_i32x4_gt(a, wasm_i32x4_splat(0x477FEFFF)));
+    h = wasm_v128_bitselect(nan, h, wasm_i32x4_gt(a, wasm_i32x4_splat(0x7F800000)));
+    h = wasm_v128_or(h, wasm_u32x4_shr(wasm_v128_xor(x, a), 16));
+    wasm_v128_store64_lane(p, wasm_u16x8_narrow_i32x4(h, h), 0);
+}
+V_FN vf v_load_bf16(const void *p) { return wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16); }
+V_FN v128_t V_NAME(load4)(const void *p) { return wasm_v128_load32_zero(p); } /* four bytes */
+V_FN vf v_load_i8(const void *p) {
+    return wasm_f32x4_convert_i32x4(wasm_i32x4_extend_low_i16x8(wasm_i16x8_extend_low_i8x16(V_NAME(load4)(p))));
+}
+V_FN vf v_dup_even(vf a) { return wasm_i32x4_shuffle(a, a, 0, 0, 2, 2); }
+V_FN vf v_dup_odd(vf a) { return wasm_i32x4_shuffle(a, a, 1, 1, 3, 3); }
+V_FN vf v_swap2(vf a) { return wasm_i32x4_shuffle(a, a, 1, 0, 3, 2); }
+V_FN float v_tree_add(const vf *v) {
+    vf a = wasm_f32x4_add(wasm_f32x4_add(v[0], v[2]), wasm_f32x4_add(v[1], v[3]));
+    a = wasm_f32x4_add(a, V_NAME(upper)(a));
+    return wasm_f32x4_extract_lane(a, 0) + wasm_f32x4_extract_lane(a, 1);
+}
+V_FN float v_tree_max(const vf *v) {
+    vf a = v_max(v_max(v[0], v[2]), v_max(v[1], v[3]));
+    a = v_max(a, V_NAME(upper)(a));
+    return wasm_f32x4_extract_lane(v_max(a, v_dup_odd(a)), 0);
+}
+V_FN vi v_kprep(vi k) { return k; }
+V_FN vi V_NAME(i_even)(vi a) { return wasm_i16x8_shr(wasm_i16x8_shl(a, 8), 8); } /* bytes 0 and 2 of a dword, signed */
+V_FN vi V_NAME(i_odd)(vi a) { return wasm_i16x8_shr(a, 8); }
+V_FN vi v_kdot(vi acc, vi k, vi q) {
+    const v128_t s = wasm_i32x4_dot_i16x8(V_NAME(i_even)(k), V_NAME(i_even)(q)), t = wasm_i32x4_dot_i16x8(V_NAME(i_odd)(k), V_NAME(i_odd)(q));
+    return wasm_i32x4_add(acc, wasm_i32x4_add(s, t));
+}
+
+#endif
+
+/* ======== kernels/simdi_wasm.h ======== */
+/* simdi_wasm.h: the integer words (simdi_scalar.h) in WebAssembly SIMD128, and what dot_i16.inc needs. */
+#ifndef AIOSK__SIMDI_WASM_H
+#define AIOSK__SIMDI_WASM_H
+
+/* ======== kernels/simdi_names.inc, continued ======== */
+/* simdi_names.inc: names of the integer vocabulary (simdi_scalar.h) in the set that is being expanded. */
+#define i_dup V_BASE(i_dup)
+#define i_and V_BASE(i_and)
+#define i_or V_BASE(i_or)
+#define i_xor V_BASE(i_xor)
+#define i_srl V_BASE(i_srl)
+#define i_sll V_BASE(i_sll)
+#define i_addb V_BASE(i_addb)
+#define i_load_u8 V_BASE(i_load_u8)
+#define i_table V_BASE(i_table)
+#define i_lut V_BASE(i_lut)
+#define i_splat V_BASE(i_splat)
+#define i_bits V_BASE(i_bits)
+#define i_negate V_BASE(i_negate)
+#define i_gather16 V_BASE(i_gather16)
+#define i_mul16 V_BASE(i_mul16)
+#define i_mulhi16 V_BASE(i_mulhi16)
+#define i_sub16 V_BASE(i_sub16)
+#define i_add16 V_BASE(i_add16)
+#define i_as_float V_BASE(i_as_float)
+#define i_rows4 V_BASE(i_rows4)
+#define i_store_s8 V_BASE(i_store_s8)
+#define i_load_u16 V_BASE(i_load_u16)
+#define i_pairs V_BASE(i_pairs)
+
+/* ======== kernels/simdi_wasm.h, continued ======== */
+V_FN vi i_dup(const void *p) { return wasm_v128_load32_splat(p); }
+V_FN vi i_and(vi a, vi b) { return wasm_v128_and(a, b); }
+V_FN vi i_or(vi a, vi b) { return wasm_v128_or(a, b); }
+V_FN vi i_xor(vi a, vi b) { return wasm_v128_xor(a, b); }
+V_FN vi i_srl(vi a, int n) { return wasm_u32x4_shr(a, (uint32_t)n); }
+V_FN vi i_sll(vi a, int n) { return wasm_i32x4_shl(a, (uint32_t)n); }
+V_FN vi i_addb(vi a, vi b) { return wasm_i8x16_add(a, b); }
+V_FN vi i_load_u8(const void *p) { return wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(V_NAME(load4)(p))); }
+V_FN vi i_load_u16(const void *p) { return wasm_u32x4_load16x4(p); }
+V_FN void i_pairs(vi *o, vi a) {
+    o[0] = V_NAME(i_even)(a);
+    o[1] = V_NAME(i_odd)(a);
+}
+V_FN vi i_table(const void *p) { return wasm_v128_load(p); }
+V_FN vi i_lut(vi t, vi i) { return wasm_i8x16_swizzle(t, i); }
+V_FN vi i_splat(vi a, int b) { /* one shuffle: b is a constant */
+    switch (b) {
+    case 0: return wasm_i8x16_shuffle(a, a, 0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12);
+    case 1: return wasm_i8x16_shuffle(a, a, 1, 1, 1, 1, 5, 5, 5, 5, 9, 9, 9, 9, 13, 13, 13, 13);
+    case 2: return wasm_i8x16_shuffle(a, a, 2, 2, 2, 2, 6, 6, 6, 6, 10, 10, 10, 10, 14, 14, 14, 14);
+    default: return wasm_i8x16_shuffle(a, a, 3, 3, 3, 3, 7, 7, 7, 7, 11, 11, 11, 11, 15, 15, 15, 15);
+    }
+}
+V_FN vi i_bits(vi a, int c, int m) {
+    const vi s = wasm_i32x4_splat(c & 1 ? (int32_t)0x80402010 : 0x08040201);
+    return wasm_v128_and(wasm_i8x16_eq(wasm_v128_and(i_splat(a, c >> 1), s), s), wasm_i8x16_splat((int8_t)m));
+}
+V_FN vi i_negate(vi w, vi a, int c) {
+    const vi m = i_bits(a, c, 255);
+    return wasm_i8x16_sub(wasm_v128_xor(w, m), m);
+}
+V_FN vi i_gather16(const uint16_t *t, vi i) {
+    return wasm_i32x4_make(t[wasm_i32x4_extract_lane(i, 0)], t[wasm_i32x4_extract_lane(i, 1)], t[wasm_i32x4_extract_lane(i, 2)],
+                           t[wasm_i32x4_extract_lane(i, 3)]);
+}
+V_FN vi i_mul16(vi a, vi b) { return wasm_i16x8_mul(a, b); }
+V_FN vi i_mulhi16(vi a, vi b) {
+    return wasm_i16x8_shuffle(wasm_u32x4_extmul_low_u16x8(a, b), wasm_u32x4_extmul_high_u16x8(a, b), 1, 3, 5, 7, 9, 11, 13, 15);
+}
+V_FN vi i_sub16(vi a, vi b) { return wasm_i16x8_sub(a, b); }
+V_FN vi i_add16(vi a, vi b) { return wasm_i16x8_add(a, b); }
+V_FN vf i_as_float(vi a) { return a; }
+V_FN void i_rows4(vi *o, const uint8_t *a, uint64_t rb) {
+    const vi z0 = v_loadi(a), z1 = v_loadi(a + rb), z2 = v_loadi(a + 2 * rb), z3 = v_loadi(a + 3 * rb);
+    const vi t0 = wasm_i32x4_shuffle(z0, z1, 0, 4, 1, 5), t1 = wasm_i32x4_shuffle(z0, z1, 2, 6, 3, 7);
+    const vi t2 = wasm_i32x4_shuffle(z2, z3, 0, 4, 1, 5), t3 = wasm_i32x4_shuffle(z2, z3, 2, 6, 3, 7);
+    o[0] = wasm_i64x2_shuffle(t0, t2, 0, 2);
+    o[1] = wasm_i64x2_shuffle(t0, t2, 1, 3);
+    o[2] = wasm_i64x2_shuffle(t1, t3, 0, 2);
+    o[3] = wasm_i64x2_shuffle(t1, t3, 1, 3);
+}
+V_FN void i_store_s8(int8_t *p, vi a) {
+    const vi b = wasm_i16x8_narrow_i32x4(a, a);
+    wasm_v128_store32_lane(p, wasm_i8x16_narrow_i16x8(b, b), 0);
+}
+
+#define V_NP 1 /* panels that a micro-kernel takes at once */
+#define V_NC 4 /* and columns */
+#define V_ONE 0
+/* Codes of 4 to 6 bits are the same signed and unsigned. The halves of w are shared by the columns of a group. */
+V_FN vi V_NAME(i_mul8)(const int kind, vi w, vi x) {
+    const vi even = kind < 7 ? wasm_v128_and(w, wasm_i32x4_splat(0x00FF00FF)) : V_NAME(i_even)(w);
+    const vi odd = kind < 7 ? wasm_u16x8_shr(w, 8) : V_NAME(i_odd)(w);
+    return wasm_i16x8_add(wasm_i16x8_mul(even, V_NAME(i_even)(x)), wasm_i16x8_mul(odd, V_NAME(i_odd)(x)));
+}
+V_FN vi V_NAME(i_madd)(vi a, vi b) { return wasm_i32x4_dot_i16x8(a, b); }
+V_FN vi V_NAME(i_scale_pair)(vi a) { /* bytes 0 of the dwords above zeros, then down */
+    return wasm_i16x8_shr(wasm_i8x16_shuffle(wasm_i32x4_splat(0), a, 0, 16, 0, 16, 0, 20, 0, 20, 0, 24, 0, 24, 0, 28, 0, 28), 8);
+}
+
+/* ======== kernels/dot_i16.inc, continued ======== */
+/* dot_i16.inc: the dot products (simdi_scalar.h) by way of int16, over three words of a register size and instruction set:
+ *     i_mul8(kind, w, x)   int16: the products of bytes 0 and 1, 2 and 3 of a dword, or 0 and 2, 1 and 3, added in pairs
+ *     i_madd(a, b)         int32: the sum of the two products of int16 of a lane
+ *     i_scale_pair(a)      byte 0 of each dword, signed, to both its halves
+ * Of the sums of two products 8 may be added for 4-bit codes (8 * 2 * 15 * 127 = 30480), 4 for 5 bits (31496), 2 for 6 bits (32004)
+ * and for signed 7 bits (|code| <= 64: 32512), none for 8 bits (|code| <= 128: 32512). i_madd then applies the scale, or 1. */
+
+/* ======== kernels/dot_names.inc, continued ======== */
+/* dot_names.inc: names of the products (simdi_scalar.h) in the set that is being expanded. */
+#define i_prep8 V_NAME(i_prep8)
+#define i_scale V_NAME(i_scale)
+#define i_first V_NAME(i_first)
+#define i_next V_NAME(i_next)
+#define i_sum V_NAME(i_sum)
+#define i_end V_NAME(i_end)
+#define i_macc_pair V_NAME(i_macc_pair)
+
+/* ======== kernels/dot_i16.inc, continued ======== */
+#define V_BIAS8 0
+#define V_PREMUL 0
+#define V_FIX 1
+
+V_FN vi i_prep8(vi w) { return w; }
+V_FN vi i_scale(const int kind, vi a) { (void)kind; return V_NAME(i_scale_pair)(a); }
+#define i_part vi
+#define I_RUN(kind, n) ((kind) == 8 ? 1 : (kind) >= 6 ? 2 : (kind) == 5 || (n) == 4 ? 4 : 8)
+#define I_PAIR(kind) 0
+V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)z; return V_NAME(i_mul8)(kind, w, x); }
+V_FN i_part i_next(const int kind, i_part a, vi w, vi x) {
+    a = i_add16(a, V_NAME(i_mul8)(kind, w, x));
+#if defined(AIOSK__X86) && defined(__GNUC__) && !defined(__clang__)
+    __asm__("" : "+x"(a)); /* GCC would balance the sums of many columns into trees, and run out of registers */
+#endif
+    return a;
+}
+V_FN vi i_sum(const int kind, i_part a) { (void)kind; return V_NAME(i_madd)(a, v_set1i(0x00010001)); }
+V_FN vi i_end(const int kind, vi acc, i_part a, i_part b, vi s) {
+    (void)kind;
+    (void)b;
+    return v_addi(acc, V_NAME(i_madd)(a, s));
+}
+V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return v_addi(acc, V_NAME(i_madd)(a, i_dup(s))); }
+
+/* ======== kernels/simdi_wasm.h, continued ======== */
+#endif
+
+/* ======== kernels/isa_wasm.c, continued ======== */
+#define V_ISA_ID AIOSK_ISA_WASM
+#define V_ISA_TEXT "wasm"
+
+/* ======== kernels/isa.inc, continued ======== */
+/* isa.inc: the float loops of an instruction set, its integer matrices, and the table. V_ISA_ID and V_ISA_TEXT name the set. */
+
+/* ======== kernels/quant.inc, continued ======== */
+/* quant.inc: f32 activations to int8 codes with their scales and sums (layout: pack.c, arithmetic: api.h).
+ * What api.h leaves open, the same everywhere: 127 / amax is held below infinity; NaN is skipped by amax and gives code
+ * -127. */
+
+/* Codes of n values, n a multiple of 16, and the scale. */
+V_FN float V_NAME(quantize_block)(const float *x, int32_t n, int8_t *q) {
+    const vf lo = v_set1(-127.0f), hi = v_set1(127.0f);
+    vf m[V_PER16], s;
+    float amax, id;
+    int32_t i;
+    int h;
+    for (h = 0; h < V_PER16; h++) m[h] = v_abs(v_loadu(x + h * V_W));
+    for (h = 0; h < V_PER16; h++) m[h] = v_max(v_zero(), m[h]); /* a first NaN would stay in the maximum */
+    for (i = 16; i < n; i += 16)
+        for (h = 0; h < V_PER16; h++) m[h] = v_max(m[h], v_abs(v_loadu(x + i + h * V_W)));
+    amax = v_tree_max(m);
+    id = 127.0f / amax;
+    id = id < 3.402823466e+38f ? id : 3.402823466e+38f; /* finite, so that 0 stays 0 */
+    s = v_set1(id);
+    for (i = 0; i < n; i += V_W) i_store_s8(q + i, v_cvt_f32_i32(v_min(hi, v_max(lo, v_mul(v_loadu(x + i), s)))));
+    return amax / 127.0f;
+}
+
+V_EXPORT void V_NAME(quantize_flt)(const float *x, int32_t n, void *dst) { memcpy(dst, x, (size_t)n * 4); }
+
+V_EXPORT void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
+    const aiosk__a32 a = aiosk__a32_parts(n);
+    uint8_t *o = (uint8_t *)dst;
+    int32_t k;
+    for (k = 0; k < n / 32; k++) {
+        int8_t *q = (int8_t *)dst + k * 32;
+        const float d = V_NAME(quantize_block)(x + k * 32, 32, q);
+        const int32_t s = aiosk__sum_of_8(q) + aiosk__sum_of_8(q + 8) + aiosk__sum_of_8(q + 16) + aiosk__sum_of_8(q + 24);
+        const int32_t s8 = s * -8, s128 = s * -128;
+        memcpy(o + a.d + k * 4, &d, 4);
+        memcpy(o + a.sum + k * 4, &s, 4);
+        memcpy(o + a.sum8 + k * 4, &s8, 4);
+        memcpy(o + a.sum128 + k * 4, &s128, 4);
+    }
+}
+
+V_EXPORT void V_NAME(quantize_a256)(const float *x, int32_t n, void *dst) {
+    const aiosk__a256 a = aiosk__a256_parts(n);
+    uint8_t *o = (uint8_t *)dst;
+    int32_t k, i;
+    for (k = 0; k < n / 256; k++) {
+        int8_t *q = (int8_t *)dst + k * 256;
+        const float d = V_NAME(quantize_block)(x + k * 256, 256, q);
+        int32_t s8[32], s128[16];
+        int16_t s16[16], s32[8];
+        for (i = 0; i < 32; i++) s8[i] = aiosk__sum_of_8(q + i * 8);
+        for (i = 0; i < 16; i++) s16[aiosk__pair_at(i)] = (int16_t)(s8[2 * i] + s8[2 * i + 1]);
+        for (i = 0; i < 8; i++) s32[aiosk__pair_at(i)] = (int16_t)(s8[4 * i] + s8[4 * i + 1] + s8[4 * i + 2] + s8[4 * i + 3]);
+        for (i = 0; i < 16; i++) s128[i] = (s8[2 * i] + s8[2 * i + 1]) * -128;
+        for (i = 0; i < 32; i++) s8[i] *= -32;
+        memcpy(o + a.d + k * 4, &d, 4);
+        memcpy(o + a.sum8 + k * 128, s8, 128);
+        memcpy(o + a.sum128 + k * 64, s128, 64);
+        memcpy(o + a.sum16 + k * 32, s16, 32);
+        memcpy(o + a.sum32 + k * 16, s32, 16);
+    }
+}
+
+/* ======== kernels/ops.inc, continued ======== */
+/* ops.inc: norms, activations, rope and the other float loops, written once over the v_* vocabulary and expanded in
+ * every instruction set. Sums go by 16 virtual lanes (index mod 16, ascending) and the tree 8, 4, 2, 1; everything
+ * else is lane by lane, so that the register's width does not show. No product feeds an addition except in v_fma. */
+
+/* The first n < V_W floats at p, the other lanes set to pad; and the reverse. Nothing outside is touched. */
+V_FN vf V_NAME(load_part)(const float *p, int32_t n, float pad) {
+    float t[V_W];
+    int32_t i;
+    for (i = 0; i < V_W; i++) t[i] = i < n ? p[i] : pad;
+    return v_loadu(t);
+}
+V_FN void V_NAME(store_part)(float *p, vf a, int32_t n) {
+    float t[V_W];
+    int32_t i;
+    v_storeu(t, a);
+    for (i = 0; i < n; i++) p[i] = t[i];
+}
+V_FN vf V_NAME(load_n)(const float *p, int32_t n, float pad) {
+    return n >= V_W ? v_loadu(p) : V_NAME(load_part)(p, n, pad);
+}
+
+/* exp(x): x = n ln2 + r with |r| <= ln2 / 2, ln2 in two floats; exp(r) by a polynomial of degree 6 (Remez on
+ * (exp(r) - 1 - r) / r^2, error 1e-8); then times 2^n. At most 1 ulp; subnormal results rounded once; exactly 0 below
+ * -104 and for NaN, +infinity above 88.73. */
+V_FN vf V_NAME(v_exp)(vf x) {
+    vf n, r, p;
+    x = v_max(v_set1(-104.0f), v_min(v_set1(89.0f), x));
+    n = v_rint(v_mul(x, v_set1(1.44269504f)));
+    r = v_fma(n, v_set1(-0.693147182f), x);
+    r = v_fma(n, v_set1(1.90465430e-9f), r);
+    p = v_fma(v_set1(1.394111074e-3f), r, v_set1(8.363176342e-3f));
+    p = v_fma(p, r, v_set1(4.166637529e-2f));
+    p = v_fma(p, r, v_set1(1.666657700e-1f));
+    p = v_fma(p, r, v_set1(0.5f));
+    p = v_fma(p, r, v_set1(1.0f));
+    p = v_fma(p, r, v_set1(1.0f));
+    return v_ldexp(p, n);
+}
+/* tanh(x): an odd polynomial of degree 11 where |x| < 0.625 (Remez, error 5e-9), else 1 - 2 / (exp(2|x|) + 1) */
+V_FN vf V_NAME(v_tanh)(vf x) {
+    vf a = v_abs(x), z = v_mul(x, x), p, e;
+    p = v_fma(v_set1(-5.704977550e-3f), z, v_set1(2.063907869e-2f));
+    p = v_fma(p, z, v_set1(-5.373971164e-2f));
+    p = v_fma(p, z, v_set1(1.333144158e-1f));
+    p = v_fma(p, z, v_set1(-3.333328068e-1f));
+    p = v_fma(v_mul(a, z), p, a);
+    e = v_add(V_NAME(v_exp)(v_add(a, a)), v_set1(1.0f));
+    e = v_sub(v_set1(1.0f), v_div(v_set1(2.0f), e));
+    return v_xorsign(v_sel_lt(a, v_set1(0.625f), p, e), x);
+}
+/* silu  x / (1 + exp(-x))
+ * gelu  0.5 x (1 + tanh(u)), u = sqrt(2/pi) (x + 0.044715 x^3); written x / (1 + exp(-2u)), which is the same and
+ *       does not cancel where x is negative */
+V_FN vf V_NAME(v_act)(int32_t kind, vf x) {
+    vf t = v_zero();
+    switch (kind) {
+    case AIOSK_ACT_RELU: return v_max(t, x);
+    case AIOSK_ACT_RELU2: x = v_max(t, x); return v_mul(x, x);
+    case AIOSK_ACT_GELU:
+        t = v_fma(v_mul(x, x), v_set1(-0.0713548163f), v_set1(-1.59576912f));
+        t = v_mul(x, t);
+        break;
+    default: t = v_xorsign(x, v_set1(-1.0f));
+    }
+    return v_div(x, v_add(V_NAME(v_exp)(t), v_set1(1.0f)));
+}
+
+V_FN void V_NAME(act_loop)(int32_t kind, const float *g, const float *u, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i < n; i += V_W) {
+        vf t = V_NAME(v_act)(kind, V_NAME(load_n)(g + i, n - i, 0.0f));
+        if (u) t = v_mul(t, V_NAME(load_n)(u + i, n - i, 0.0f));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+V_EXPORT void V_NAME(act_gated)(int32_t kind, const float *g, const float *u, int32_t n, float *y) {
+    switch (kind) {
+    case AIOSK_ACT_RELU: V_NAME(act_loop)(AIOSK_ACT_RELU, g, u, n, y); break;
+    case AIOSK_ACT_RELU2: V_NAME(act_loop)(AIOSK_ACT_RELU2, g, u, n, y); break;
+    case AIOSK_ACT_GELU: V_NAME(act_loop)(AIOSK_ACT_GELU, g, u, n, y); break;
+    default: V_NAME(act_loop)(AIOSK_ACT_SILU, g, u, n, y);
+    }
+}
+V_EXPORT void V_NAME(act)(int32_t kind, const float *x, int32_t n, float *y) { V_NAME(act_gated)(kind, x, NULL, n, y); }
+
+V_EXPORT void V_NAME(exp)(const float *x, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i < n; i += V_W) {
+        vf t = V_NAME(v_exp)(V_NAME(load_n)(x + i, n - i, 0.0f));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+V_EXPORT void V_NAME(softcap)(const float *x, float cap, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i < n; i += V_W) {
+        vf t = v_div(V_NAME(load_n)(x + i, n - i, 0.0f), v_set1(cap));
+        t = v_mul(v_set1(cap), V_NAME(v_tanh)(t));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+V_EXPORT void V_NAME(add)(const float *a, const float *b, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i + V_W <= n; i += V_W) v_storeu(y + i, v_add(v_loadu(a + i), v_loadu(b + i)));
+    for (; i < n; i++) y[i] = a[i] + b[i];
+}
+V_EXPORT void V_NAME(scale)(const float *x, float s, int32_t n, float *y) {
+    int32_t i;
+    for (i = 0; i + V_W <= n; i += V_W) v_storeu(y + i, v_mul(v_loadu(x + i), v_set1(s)));
+    for (; i < n; i++) y[i] = x[i] * s;
+}
+
+/* sum of x (kind 0) or of (x - mean)^2 (kind 1) as float rows. The tail is padded so that it adds zeros. */
+V_FN float V_NAME(row_sum)(const float *x, int32_t n, float mean, int32_t squares) {
+    vf s[V_PER16], m = v_set1(mean);
+    int32_t i, k;
+    for (k = 0; k < V_PER16; k++) s[k] = v_zero();
+    for (i = 0; i + 16 <= n; i += 16) {
+#define AIOSK__E(k) { vf t = v_loadu(x + i + k * V_W);                                     \
+        if (squares) { t = v_sub(t, m); s[k] = v_fma(t, t, s[k]); } else s[k] = v_add(s[k], t); }
+        V_EACH(AIOSK__E)
+#undef AIOSK__E
+    }
+    if (i < n) {
+        float b[16];
+        for (k = 0; k < 16; k++) b[k] = i + k < n ? x[i + k] : squares ? mean : 0.0f;
+#define AIOSK__E(k) { vf t = v_loadu(b + k * V_W);                                         \
+        if (squares) { t = v_sub(t, m); s[k] = v_fma(t, t, s[k]); } else s[k] = v_add(s[k], t); }
+        V_EACH(AIOSK__E)
+#undef AIOSK__E
+    }
+    return v_tree_add(s);
+}
+V_EXPORT void V_NAME(rms_norm)(const float *x, const float *w, float eps, int32_t n, float *y) {
+    float r = 1.0f / aiosk__sqrt(V_NAME(row_sum)(x, n, 0.0f, 1) / (float)n + eps);
+    int32_t i;
+    for (i = 0; i + V_W <= n; i += V_W) {
+        vf t = v_mul(v_loadu(x + i), v_set1(r));
+        v_storeu(y + i, w ? v_mul(t, v_loadu(w + i)) : t);
+    }
+    for (; i < n; i++) y[i] = w ? x[i] * r * w[i] : x[i] * r;
+}
+V_EXPORT void V_NAME(layer_norm)(const float *x, const float *w, const float *b, float eps, int32_t n, float *y) {
+    float mean = V_NAME(row_sum)(x, n, 0.0f, 0) / (float)n;
+    float r = 1.0f / aiosk__sqrt(V_NAME(row_sum)(x, n, mean, 1) / (float)n + eps);
+    int32_t i;
+    for (i = 0; i < n; i += V_W) { /* t * 1 and t + -0 change no bit */
+        vf t = v_mul(v_sub(V_NAME(load_n)(x + i, n - i, 0.0f), v_set1(mean)), v_set1(r));
+        t = v_fma(t, w ? V_NAME(load_n)(w + i, n - i, 0.0f) : v_set1(1.0f), b ? V_NAME(load_n)(b + i, n - i, 0.0f) : v_set1(-0.0f));
+        if (n - i >= V_W) v_storeu(y + i, t); else V_NAME(store_part)(y + i, t, n - i);
+    }
+}
+
+/* One pair; the products that are rounded are x1's. */
+V_FN void V_NAME(rope1)(float *p0, float *p1, float c, float s) {
+    float x0 = *p0, x1 = *p1;
+    *p0 = aiosk__fma(x0, c, -(x1 * s));
+    *p1 = aiosk__fma(x0, s, x1 * c);
+}
+V_EXPORT void V_NAME(rope)(int32_t style, float *x, int32_t n_head, int32_t hd, int32_t n_rot, const float *cs) {
+    int32_t n = n_rot / 2, h, i, j;
+    if (style == AIOSK_ROPE_PAIRS) {
+        for (h = 0; h < n_head; h++, x += hd) {
+            i = 0;
+#if V_W > 1
+            for (; i + V_W <= 2 * n; i += V_W) { /* lanes (x0, x0) * (cos, sin) + (x1, x1) * (-sin, cos) */
+                vf a = v_loadu(x + i), c = v_loadu(cs + i), s = v_swap2(c);
+                static const float minus[16] = { -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1 };
+                s = v_xorsign(s, v_loadu(minus));
+                v_storeu(x + i, v_fma(v_dup_even(a), c, v_mul(v_dup_odd(a), s)));
+            }
+#endif
+            for (; i < 2 * n; i += 2) V_NAME(rope1)(x + i, x + i + 1, cs[i], cs[i + 1]);
+        }
+        return;
+    }
+    for (i = 0; i < n; i += 64) { /* cos and sin apart, 64 pairs at a time, for all heads */
+        float c[64], s[64], *p = x;
+        int32_t m = n - i < 64 ? n - i : 64;
+        for (j = 0; j < m; j++) { c[j] = cs[2 * (i + j)]; s[j] = cs[2 * (i + j) + 1]; }
+        for (h = 0; h < n_head; h++, p += hd) {
+            float *p0 = p + i, *p1 = p + n + i;
+            for (j = 0; j + V_W <= m; j += V_W) {
+                vf x0 = v_loadu(p0 + j), x1 = v_loadu(p1 + j), vc = v_loadu(c + j), vs = v_loadu(s + j);
+                v_storeu(p0 + j, v_fma(x0, vc, v_xorsign(v_mul(x1, vs), v_set1(-1.0f))));
+                v_storeu(p1 + j, v_fma(x0, vs, v_mul(x1, vc)));
+            }
+            for (; j < m; j++) V_NAME(rope1)(p0 + j, p1 + j, c[j], s[j]);
+        }
+    }
+}
+
+/* The maximum by blocks; only the first block that holds it is searched. NaN is never the largest; 0 when there is
+ * nothing else. */
+V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
+    float best = aiosk__bits_f32(0xFF800000u);
+    int32_t at = 0, i, j, k;
+    for (i = 0; i < n; i += 1024) {
+        int32_t m = n - i < 1024 ? n - i : 1024;
+        vf v = v_set1(aiosk__bits_f32(0xFF800000u));
+        float t[V_W];
+        for (j = 0; j + V_W <= m; j += V_W) v = v_max(v, v_loadu(x + i + j));
+        v_storeu(t, v);
+        for (k = 1; k < V_W; k++) if (t[k] > t[0]) t[0] = t[k];
+        for (; j < m; j++) if (x[i + j] > t[0]) t[0] = x[i + j];
+        if (t[0] > best) { best = t[0]; at = i; }
+    }
+    for (i = at; i < n; i++) if (x[i] == best) return i;
+    return 0;
+}
+
+/* codes[i] = rint(x[i] * f) or, with divide, rint(x[i] / f); clamped to [-127, 127]; zeros from n to n rounded up to 16.
+ * step: distance of groups of 4 codes (4 = a plain row). */
+V_FN void V_NAME(codes8)(const float *x, int32_t n, float f, int32_t divide, int8_t *codes, int32_t step) {
+    int32_t i, k;
+    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
+        int8_t t[16];
+        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
+        v = divide ? v_div(v, v_set1(f)) : v_mul(v, v_set1(f));
+        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v));
+        if (step == 4) { i_store_s8(codes + i, v_cvt_f32_i32(v)); continue; }
+        i_store_s8(t, v_cvt_f32_i32(v));
+#if V_W >= 4
+        for (k = 0; k < V_W; k += 4) memcpy(codes + (i + k) / 4 * step, t + k, 4);
+#else
+        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = t[k];
+#endif
+    }
+}
+V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
+    vf m[V_PER16];
+    int32_t i, k;
+    for (k = 0; k < V_PER16; k++) m[k] = v_zero();
+    for (i = 0; i < n; i += 16)
+        for (k = 0; k < V_PER16 && i + k * V_W < n; k++) m[k] = v_max(m[k], v_abs(V_NAME(load_n)(x + i + k * V_W, n - i - k * V_W, 0.0f)));
+    return v_tree_max(m);
+}
+V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d) {
+    float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
+    const int32_t tiny = !(f <= 3.40282347e38f); /* counts as zero, as in quant.inc */
+    *d = tiny ? 0.0f : a / 127.0f;
+    V_NAME(codes8)(x, n, tiny ? 0.0f : f, 0, q, 4);
+}
+
+/* ======== kernels/attend.inc, continued ======== */
+/* attend.inc: attention over one run of KV tiles, and writing a position into a tile; written once over the v_* vocabulary.
+ * api.h defines layouts and arithmetic. After ops.inc (exp, tanh, int8 codes).
+ *
+ * Scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
+ * t a channel, or a lane is a channel and t a key. A few queries (a group) go together so that a row is loaded and
+ * converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows is converted
+ * beforehand, once for all groups. How queries are grouped changes no bit. */
+
+typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
+
+/* 16 numbers of a row of kind kv, as floats */
+V_FN V_NAME(v16) V_NAME(row16)(const uint8_t *p, int32_t kv) {
+    V_NAME(v16) r;
+#define AIOSK__E(k) r.v[k] = kv == AIOSK_KV_F32 ? v_loadu((const float *)(const void *)(p + k * V_W * 4)) \
+                           : kv == AIOSK_KV_F16 ? v_load_f16(p + k * V_W * 2) : v_load_i8(p + k * V_W);
+    V_EACH(AIOSK__E)
+#undef AIOSK__E
+    return r;
+}
+
+/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
+ * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
+typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
+#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
+/* Of rows that share a line only the first asks for it. */
+V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
+    if ((uintptr_t)p & 63) s.a = s.b = 0;
+    return s;
+}
+
+/* c[q][16 * nj] = (add ? c : 0) + sum over t0 <= t < t1 of f[q][t] * rows[t][16 * nj]. kv, nq and nj are constants: the unused
+ * part of the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
+V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f,
+                          size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
+    const size_t w = kv == AIOSK_KV_F32 ? 64 : kv == AIOSK_KV_F16 ? 32 : 16; /* bytes of 16 numbers */
+    V_NAME(v16) acc[8][4], r0, r1, r2, r3;
+    const uint8_t *p = rows + (size_t)t0 * step;
+    int32_t t;
+#define AIOSK__Q(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
+#define AIOSK__E(k) a[0].v[k] = add ? v_loadu(i + k * V_W) : v_zero(); if (nj > 1) a[1].v[k] = add ? v_loadu(i + 16 + k * V_W) : v_zero(); \
+        if (nj > 2) { a[2].v[k] = add ? v_loadu(i + 32 + k * V_W) : v_zero(); a[3].v[k] = add ? v_loadu(i + 48 + k * V_W) : v_zero(); }
+#define AIOSK__C(q) if (q < nq) { V_NAME(v16) *a = acc[q]; const float *i = c + (size_t)q * c_stride; V_EACH(AIOSK__E) }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    for (t = t0; t < t1; t++, p += step) {
+        AIOSK__SOON(p, 0, ahead)
+        if (w * (size_t)nj > 64) AIOSK__SOON(p, 64, ahead)
+        if (w * (size_t)nj > 128) { AIOSK__SOON(p, 128, ahead) AIOSK__SOON(p, 192, ahead) }
+        r0 = V_NAME(row16)(p, kv);
+        r1 = r2 = r3 = r0;
+        if (nj > 1) r1 = V_NAME(row16)(p + w, kv);
+        if (nj > 2) { r2 = V_NAME(row16)(p + 2 * w, kv); r3 = V_NAME(row16)(p + 3 * w, kv); }
+#define AIOSK__E(k) a[0].v[k] = v_fma(r0.v[k], b, a[0].v[k]); if (nj > 1) a[1].v[k] = v_fma(r1.v[k], b, a[1].v[k]); \
+        if (nj > 2) { a[2].v[k] = v_fma(r2.v[k], b, a[2].v[k]); a[3].v[k] = v_fma(r3.v[k], b, a[3].v[k]); }
+#define AIOSK__C(q) if (q < nq) { V_NAME(v16) *a = acc[q]; const vf b = v_set1(f[(size_t)q * f_stride + (size_t)t]); V_EACH(AIOSK__E) }
+        AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    }
+#define AIOSK__E(k) v_storeu(o + k * V_W, a[0].v[k]); if (nj > 1) v_storeu(o + 16 + k * V_W, a[1].v[k]);              \
+        if (nj > 2) { v_storeu(o + 32 + k * V_W, a[2].v[k]); v_storeu(o + 48 + k * V_W, a[3].v[k]); }
+#define AIOSK__C(q) if (q < nq) { const V_NAME(v16) *a = acc[q]; float *o = c + (size_t)q * c_stride; V_EACH(AIOSK__E) }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+}
+
+/* The same for 1..V_MAXQ queries and any number nj of 16 lanes, in the shapes that suit the registers */
+#define AIOSK__SHAPE(n, j)                                                                                     \
+    case n:                                                                                                    \
+        for (; nj >= j; nj -= j, rows += w * j, c += 16 * j) {                                                 \
+            V_NAME(outer_n)(AIOSK__KV, n, j, rows, step, f, f_stride, t0, t1, c, c_stride, add, V_NAME(soon_of)(rows, ahead)); \
+        }                                                                                                      \
+        for (; j > 1 && nj > 0; nj--, rows += w, c += 16) {                                                    \
+            V_NAME(outer_n)(AIOSK__KV, n, 1, rows, step, f, f_stride, t0, t1, c, c_stride, add, V_NAME(soon_of)(rows, ahead)); \
+        }                                                                                                      \
+        break;
+#define AIOSK__ARGS int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f, size_t f_stride,  \
+                    int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead
+#define AIOSK__KV AIOSK_KV_F32
+V_EXPORT void V_NAME(outer_f32)(AIOSK__ARGS) { const size_t w = 64; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
+#undef AIOSK__KV
+#define AIOSK__KV AIOSK_KV_F16
+V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
+#undef AIOSK__KV
+#define AIOSK__KV AIOSK_KV_I8
+V_EXPORT void V_NAME(outer_i8)(AIOSK__ARGS) { const size_t w = 16; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
+#undef AIOSK__KV
+#undef AIOSK__ARGS
+#undef AIOSK__SHAPE
+
+/* s[q][16 * nj] = (float)(exact sum over d of q8[q][d] * codes[d][key]) * (dq[q] * dk[key]); constants as in outer_n */
+V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const uint8_t *dk, const int8_t *q8,
+                            const int32_t *fix, const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+    struct { vi v[V_PER16]; } acc[8][4];
+    int32_t d;
+#define AIOSK__A(q) vi *a0 = acc[q][0].v, *a1 = acc[q][1].v, *a2 = acc[q][2].v, *a3 = acc[q][3].v;
+#define AIOSK__C(q) if (q < nq) { const vi z = v_set1i(fix[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+#define AIOSK__E(k) a0[k] = z; if (nj > 1) a1[k] = z; if (nj > 2) { a2[k] = z; a3[k] = z; }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    for (d = 0; d < hp; d += 4, codes += 256) {
+        vi r0[V_PER16], r1[V_PER16], r2[V_PER16], r3[V_PER16];
+        AIOSK__SOON(codes, 0, ahead)
+        if (nj > 1) AIOSK__SOON(codes, 64, ahead)
+        if (nj > 2) { AIOSK__SOON(codes, 128, ahead) AIOSK__SOON(codes, 192, ahead) }
+#define AIOSK__E(k) r0[k] = v_kprep(v_loadi(codes + k * V_W * 4)); if (nj > 1) r1[k] = v_kprep(v_loadi(codes + 64 + k * V_W * 4)); \
+        if (nj > 2) { r2[k] = v_kprep(v_loadi(codes + 128 + k * V_W * 4)); r3[k] = v_kprep(v_loadi(codes + 192 + k * V_W * 4)); }
+        V_EACH(AIOSK__E)
+#undef AIOSK__E
+#define AIOSK__E(k) a0[k] = v_kdot(a0[k], r0[k], b); if (nj > 1) a1[k] = v_kdot(a1[k], r1[k], b);                          \
+        if (nj > 2) { a2[k] = v_kdot(a2[k], r2[k], b); a3[k] = v_kdot(a3[k], r3[k], b); }
+#define AIOSK__C(q) if (q < nq) { int32_t u; vi b; AIOSK__A(q) memcpy(&u, q8 + (size_t)q * (size_t)hp + d, 4); b = v_set1i(u); V_EACH(AIOSK__E) }
+        AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+    }
+#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_mul(v_cvt_i32_f32(a[k]), v_mul(b, v_load_f16(dk + 32 * j + k * V_W * 2))));
+#define AIOSK__E(k) AIOSK__S(a0, k, 0) if (nj > 1) AIOSK__S(a1, k, 1) if (nj > 2) { AIOSK__S(a2, k, 2) AIOSK__S(a3, k, 3) }
+#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+    AIOSK__Q(AIOSK__C)
+#undef AIOSK__C
+#undef AIOSK__E
+#undef AIOSK__S
+#undef AIOSK__A
+#undef AIOSK__Q
+}
+V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const int32_t *fix,
+                              const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+    int32_t j;
+    switch (nq) {
+#define AIOSK__SHAPE(n, m)                                                                                              \
+    case n:                                                                                                             \
+        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j, s_stride, ahead); } \
+        break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+/* What v_kdot adds to each of the products of these codes, negated; sums of integers below 2^24 are exact in floats. */
+V_FN int32_t V_NAME(fix8)(const int8_t *q8, int32_t hp) {
+#if V_KBIAS
+    vf t[V_PER16];
+    int32_t j, k;
+    for (k = 0; k < V_PER16; k++) t[k] = v_zero();
+    for (j = 0; j < hp; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_load_i8(q8 + j + k * V_W));
+    return -V_KBIAS * (int32_t)v_tree_add(t);
+#else
+    (void)q8; (void)hp;
+    return 0;
+#endif
+}
+
+/* The scores of 16 keys from raw ones: key is the first of them in the run. Products that are later subtracted from go
+ * through v_mulr. */
+V_FN void V_NAME(score16)(int32_t plain, const float *s, const aiosk_attend *a, int32_t q, int32_t key, vf *x) {
+    static const int32_t count[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+    int32_t k;
+    for (k = 0; k < V_PER16; k++) {
+        x[k] = v_mulr(v_loadu(s + k * V_W), v_set1(a->scale));
+        if (plain) continue;
+        if (a->softcap != 0.0f) x[k] = v_mulr(v_set1(a->softcap), V_NAME(v_tanh)(v_div(x[k], v_set1(a->softcap))));
+        if (a->slope) x[k] = v_fma(v_set1(a->slope[q]), v_cvt_i32_f32(v_addi(v_set1i(a->dpos[q] + key), v_loadi(count + k * V_W))), x[k]);
+    }
+}
+/* x where lo <= key < hi, else other, for 16 keys of which key is the first. */
+V_FN void V_NAME(only16)(vf *x, int32_t key, int32_t lo, int32_t hi, vf other) {
+    static const float count[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+    int32_t k;
+    if (lo <= key && key + 16 <= hi) return;
+    for (k = 0; k < V_PER16; k++) {
+        const vf i = v_loadu(count + k * V_W);
+        x[k] = v_sel_lt(i, v_set1((float)(lo - key)), other, x[k]);
+        x[k] = v_sel_lt(i, v_set1((float)(hi - key)), x[k], other);
+    }
+}
+/* Raw scores s of one query -> p in place, 0 in the rest of [t0, t1); gives maximum and sum. plain: neither softcap nor ALiBi.
+ * dv: where the scales of V are in an i8 tile, NULL for others. */
+V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
+    const int32_t lo = a->lo[q], hi = a->hi[q], first = lo / 16 * 16;
+    vf m[V_PER16], l[V_PER16], x[V_PER16], mt;
+    int32_t j, k;
+    for (k = 0; k < V_PER16; k++) { m[k] = v_set1(AIOSK_NEG_INF); l[k] = v_zero(); }
+    for (j = first; j < hi; j += 16) {
+        V_NAME(score16)(plain, s + j, a, q, j, x);
+        V_NAME(only16)(x, j, lo, hi, v_set1(AIOSK_NEG_INF));
+        for (k = 0; k < V_PER16; k++) { m[k] = v_max(m[k], x[k]); if (!plain) v_storeu(s + j + k * V_W, x[k]); }
+    }
+    a->m[q] = v_tree_max(m);
+    mt = v_set1(a->m[q]);
+    for (j = t0 / 16 * 16; j < first; j += V_W) v_storeu(s + j, v_zero());
+    for (j = first; j < hi; j += 16) {
+        if (plain) V_NAME(score16)(1, s + j, a, q, j, x);
+        else for (k = 0; k < V_PER16; k++) x[k] = v_loadu(s + j + k * V_W);
+        for (k = 0; k < V_PER16; k++) x[k] = V_NAME(v_exp)(v_sub(x[k], mt));
+        V_NAME(only16)(x, j, lo, hi, v_zero());
+        for (k = 0; k < V_PER16; k++) {
+            l[k] = v_add(l[k], x[k]);
+            if (scaled) x[k] = v_mul(x[k], v_load_f16((const uint8_t *)a->tile[j / 64] + dv + 2 * (j % 64 + k * V_W)));
+            v_storeu(s + j + k * V_W, x[k]);
+        }
+    }
+    for (; j < t1; j += V_W) v_storeu(s + j, v_zero());
+    a->l[q] = v_tree_add(l);
+}
+V_EXPORT void V_NAME(softmax)(int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
+    const int32_t plain = a->softcap == 0.0f && !a->slope;
+    if (plain && !scaled) V_NAME(run_softmax)(1, 0, s, a, q, t0, t1, dv);
+    else if (plain) V_NAME(run_softmax)(1, 1, s, a, q, t0, t1, dv);
+    else V_NAME(run_softmax)(0, scaled, s, a, q, t0, t1, dv);
+}
+/* n rows of 16 * nj numbers of kind f16 or i8, step bytes apart, as floats, 64 to a row; ahead as above */
+V_FN void V_NAME(widen)(int32_t kv, const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
+    const size_t w = kv == AIOSK_KV_F16 ? 32 : 16;
+    int32_t i, j, k;
+    for (i = 0; i < n; i++, rows += step, out += 64) {
+        AIOSK__SOON(rows, 0, ahead)
+        if (kv == AIOSK_KV_F16) AIOSK__SOON(rows, 64, ahead)
+        for (j = 0; j < nj; j++) {
+            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * w, kv);
+            for (k = 0; k < V_PER16; k++) v_storeu(out + 16 * j + k * V_W, r.v[k]);
+        }
+    }
+}
+
+/* Which keys of a tile of the run, counted in the tile, lie in [t0, t1); 0 = none */
+AIOSK__INLINE int32_t V_NAME(part)(int32_t tile, int32_t t0, int32_t t1, int32_t *from, int32_t *to) {
+    *from = t0 - 64 * tile < 0 ? 0 : t0 - 64 * tile;
+    *to = t1 - 64 * tile > 64 ? 64 : t1 - 64 * tile;
+    return *from < *to;
+}
+typedef void (*V_NAME(outer_fn))(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t, int32_t, V_NAME(soon));
+
+V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) outer) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
+    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1, stride = 64 * AIOSK_RUN + 16;
+    const size_t at_v = aiosk__tile_v(kv, a->hd_k), at_dk = aiosk__tile_scales(a->hd_k, a->hd_v); /* the latter: i8 only */
+    float *s = (float *)a->scratch, *wide = s + (size_t)a->n_q * stride;
+    const uint8_t *const *tile = (const uint8_t *const *)a->tile;
+    int32_t *g = (int32_t *)(void *)(wide + 64 * 64), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
+    int32_t i, j, q, q0, n, c, m, from, to, t0 = 64 * AIOSK_RUN, t1 = 0, first, last;
+    const V_NAME(soon) none = { 0, 0 };
+    const int32_t wider = kv != AIOSK_KV_F32 && groups > 1;
+#define AIOSK__GROUPS for (j = 0, q0 = 0; j < groups; j++, q0 += n) if ((n = (j + 1) * a->n_q / groups - q0) > 0)
+    AIOSK__GROUPS {
+        int32_t lo = 64 * AIOSK_RUN, hi = 0;
+        for (q = q0; q < q0 + n; q++) {
+            if (kv == AIOSK_KV_I8) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
+            a->m[q] = AIOSK_NEG_INF;
+            a->l[q] = 0.0f;
+            if (a->lo[q] >= a->hi[q]) continue;
+            if (a->lo[q] < lo) lo = a->lo[q];
+            if (a->hi[q] > hi) hi = a->hi[q];
+        }
+        g[2 * j] = lo;
+        g[2 * j + 1] = hi;
+        if (lo < t0) t0 = lo;
+        if (hi > t1) t1 = hi;
+    }
+    memset(a->o, 0, (size_t)a->n_q * (size_t)hv * 4);
+    if (t0 >= t1) return;
+    first = t0 / 64;
+    last = (t1 - 1) / 64;
+    for (i = first; i <= last; i++) {
+        const uint8_t *K = tile[i];
+        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)K, at_v };
+        const int32_t chunk = wider ? 64 : a->hd_k;
+        if (kv == AIOSK_KV_I8) {
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
+                V_NAME(scores8)(n, K, K + at_dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, s + (size_t)q0 * stride + 64 * i, stride, ahead);
+            continue;
+        }
+        for (c = 0; c < a->hd_k; c += chunk, K += 64 * w * (size_t)chunk) {
+            m = a->hd_k - c < chunk ? a->hd_k - c : chunk;
+            if (wider) V_NAME(widen)(kv, K, 64 * w, m, 4, wide, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
+                const float *x = a->q + (size_t)q0 * (size_t)a->q_stride + c;
+                float *y = s + (size_t)q0 * stride + 64 * i;
+                if (wider) V_NAME(outer_f32)(n, 4, (const uint8_t *)wide, 256, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, none);
+                else outer(n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
+            }
+        }
+    }
+    AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
+        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(kv == AIOSK_KV_I8, s + (size_t)q * stride, a, q, g[2 * j], g[2 * j + 1], at_dk + 128);
+        else if (g[2 * j] < g[2 * j + 1]) memset(s + (size_t)q * stride + g[2 * j], 0, (size_t)(g[2 * j + 1] - g[2 * j]) * 4);
+    }
+    for (c = 0; c < hv; c += 64) {
+        m = hv - c < 64 ? hv - c : 64;
+        for (i = first; i <= last; i++) {
+            const uint8_t *V = tile[i] + at_v + (size_t)c * w;
+            const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)tile[i], a->next ? (uintptr_t)a->next[i] - (uintptr_t)tile[i] - at_v : 0 };
+            V_NAME(part)(i, t0, t1, &from, &to);
+            if (wider) V_NAME(widen)(kv, V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
+                const float *x = s + (size_t)q0 * stride + 64 * i;
+                float *y = a->o + (size_t)q0 * (size_t)hv + c;
+                if (wider) V_NAME(outer_f32)(n, m / 16, (const uint8_t *)wide, 256, x, stride, from, to, y, (size_t)hv, 1, none);
+                else outer(n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
+            }
+        }
+    }
+#undef AIOSK__GROUPS
+    for (i = 0; i < a->n_q * hv; i += V_W) v_storeu(a->o + i, v_add(v_loadu(a->o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+}
+V_EXPORT void V_NAME(attend_f32)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F32, V_NAME(outer_f32)); }
+V_EXPORT void V_NAME(attend_f16)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F16, V_NAME(outer_f16)); }
+V_EXPORT void V_NAME(attend_i8)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_I8, V_NAME(outer_i8)); }
+
+V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1) {
+    int32_t q, i;
+    for (q = 0; q < n_q; q++, o += stride, o1 += stride1) {
+        vf a, b, mn, l0, x;
+        float t[V_W];
+        if (l1[q] == 0.0f) continue;
+        if (l[q] == 0.0f) { m[q] = m1[q]; l[q] = l1[q]; memcpy(o, o1, (size_t)hd_v * 4); continue; }
+        mn = v_max(v_set1(m[q]), v_set1(m1[q]));
+        a = V_NAME(v_exp)(v_sub(v_set1(m[q]), mn));
+        b = V_NAME(v_exp)(v_sub(v_set1(m1[q]), mn));
+        l0 = v_fma(v_set1(l1[q]), b, v_mul(v_set1(l[q]), a));
+        v_storeu(t, mn); m[q] = t[0];
+        v_storeu(t, l0); l[q] = t[0];
+        for (i = 0; i < hd_v; i += V_W) {
+            x = v_fma(V_NAME(load_n)(o1 + i, hd_v - i, 0.0f), b, v_mul(V_NAME(load_n)(o + i, hd_v - i, 0.0f), a));
+            if (hd_v - i >= V_W) v_storeu(o + i, x); else V_NAME(store_part)(o + i, x, hd_v - i);
+        }
+    }
+}
+
+/* ---- writing one position ---- */
+
+V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
+    float *K = (float *)tile + slot;
+    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F32, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 4;
+    int32_t i;
+    for (i = 0; i < hd_k; i++) K[64 * i] = k[i];
+    memcpy(V, v, (size_t)hd_v * 4);
+    memset(V + hd_v * 4, 0, (size_t)(aiosk__hp(hd_v) - hd_v) * 4);
+}
+V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
+    uint8_t *K = (uint8_t *)tile + 2 * slot;
+    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F16, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 2;
+    uint16_t t[V_W];
+    int32_t i, j;
+    for (i = 0; i < hd_k; i += V_W) {
+        v_store_f16(t, V_NAME(load_n)(k + i, hd_k - i, 0.0f));
+        for (j = 0; j < V_W && i + j < hd_k; j++) memcpy(K + 128 * (i + j), &t[j], 2);
+    }
+    for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
+}
+/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. The
+ * scale goes through the vocabulary too: scalar code outside of it is compiled for SSE, and a switch costs 100 cycles. */
+V_FN void V_NAME(store8)(const float *x, int32_t n, int8_t *codes, int32_t step, uint8_t *scale) {
+    float t[V_W], d = V_NAME(head_amax)(x, n) / 127.0f;
+    uint16_t h[V_W];
+    v_store_f16(h, v_set1(d < 65504.0f ? d : 65504.0f));
+    memcpy(scale, h, 2);
+    v_storeu(t, v_load_f16(h));
+    d = t[0];
+    V_NAME(codes8)(x, n, d > 0.0f ? d : 3e38f, 1, codes, step);
+}
+V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
+    int8_t *K = (int8_t *)tile + 4 * slot, *V = (int8_t *)tile + aiosk__tile_v(AIOSK_KV_I8, hd_k) + slot * aiosk__hp(hd_v);
+    uint8_t *s = (uint8_t *)tile + aiosk__tile_scales(hd_k, hd_v) + 2 * slot;
+    V_NAME(store8)(k, hd_k, K, 256, s);
+    V_NAME(store8)(v, hd_v, V, 4, s + 128);
+}
+#undef AIOSK__SOON
+
+/* ======== kernels/floats.inc, continued ======== */
+/* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
+
+V_FN vf V_NAME(load_w)(int32_t type, const uint8_t *w, int32_t i) {
+    return type == AIOSK_F32 ? v_loadu((const float *)(const void *)w + i)
+         : type == AIOSK_F16 ? v_load_f16(w + 2 * (uint32_t)i) : v_load_bf16(w + 2 * (uint32_t)i);
+}
+
+/* nr rows times nc columns, both constants after inlining; 16 partial sums each. */
+V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int32_t col, const int nr, const int nc) {
+    const int32_t size = type == AIOSK_F32 ? 4 : 2, full = m->n_in & ~15, tail = m->n_in - full;
+    const uint64_t rb = (uint64_t)m->n_in * (uint32_t)size;
+    const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb, *x = (const uint8_t *)m->x + (uint64_t)col * m->x_stride;
+    vf acc[4 * 4 * V_PER16];
+    int32_t i;
+    int r, c, h;
+    AIOSK__UNROLL
+    for (i = 0; i < nr * nc * V_PER16; i++) acc[i] = v_zero();
+    for (i = 0; i < full; i += 16) {
+        AIOSK__UNROLL
+        for (h = 0; h < V_PER16; h++) {
+            vf xv[4];
+            AIOSK__UNROLL
+            for (c = 0; c < nc; c++) xv[c] = v_loadu((const float *)(const void *)(x + (uint64_t)c * m->x_stride) + i + h * V_W);
+            AIOSK__UNROLL
+            for (r = 0; r < nr; r++) {
+                const vf wv = V_NAME(load_w)(type, w + (uint64_t)r * rb, i + h * V_W);
+                AIOSK__UNROLL
+                for (c = 0; c < nc; c++) acc[(r * nc + c) * V_PER16 + h] = v_fma(wv, xv[c], acc[(r * nc + c) * V_PER16 + h]);
+            }
+        }
+    }
+    for (r = 0; r < nr; r++) {
+        for (c = 0; c < nc; c++) {
+            float *y = m->y + (uint64_t)(col + c) * m->y_stride + row + r;
+            vf *s = acc + (r * nc + c) * V_PER16;
+            float t;
+            if (tail) { /* zeros behind the last column, for the weights as for the activations */
+                float wt[16], xt[16];
+                memset(wt, 0, sizeof wt);
+                memset(xt, 0, sizeof xt);
+                memcpy(wt, w + (uint64_t)r * rb + (uint64_t)full * (uint32_t)size, (size_t)(tail * size));
+                memcpy(xt, x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, (size_t)tail * 4);
+                for (h = 0; h < V_PER16; h++)
+                    s[h] = v_fma(V_NAME(load_w)(type, (const uint8_t *)wt, h * V_W), v_loadu(xt + h * V_W), s[h]);
+            }
+            t = v_tree_add(s);
+            if (m->bias) t = t + m->bias[row + r];
+            *y = m->flags & AIOSK_MM_ADD ? *y + t : t;
+        }
+    }
+}
+
+/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). */
+V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
+    enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
+    int32_t row = m->row0, c;
+    if (V_W > 1) {
+        for (; row + 4 <= m->row1; row += 4) {
+            for (c = 0; c + NC <= m->n_cols; c += NC)
+                for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
+            for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
+        }
+    }
+    for (; row < m->row1; row++)
+        for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
+}
+
+V_EXPORT void V_NAME(rows_f32)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F32); }
+V_EXPORT void V_NAME(rows_f16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F16); }
+V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_BF16); }
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+/* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
+ * functions are those of V_BASE. matmul_undef.inc ends it. */
+#if V_W > 1
+
+/* ======== kernels/unpack.inc, continued ======== */
+/* unpack.inc: panels to codes in registers, one short case per format; lane r is row r. ref.c says what the bits mean, and in the
+ * same words; pack.c where they are: a segment of dwords starts at a fixed byte of the block, element i 64 i behind it.
+ *   A32   unit():  32 columns of a block: codes w[8], scale d (NVFP4: one per 16), minimum dmin
+ *   A256  head():  scales of a block as bytes, four in a dword; minima as pairs of int16;  step(): 32 columns of it
+ * type, h, u and j are constants where it matters (after unrolling). kind and offset of the codes are in lanes.inc. */
+
+#define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
+#define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
+#define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+
+/* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
+V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
+    const vi t = table ? i_table(table) : v_zeroi();
+    int i;
+    AIOSK__UNROLL
+    for (i = 0; i < 4; i++) {
+        const vi a = AIOSK__DW(seg, i);
+        w[i] = table ? i_lut(t, AIOSK__LO(a)) : AIOSK__LO(a);
+        w[i + 4] = table ? i_lut(t, AIOSK__HI(a)) : AIOSK__HI(a);
+    }
+}
+/* The four 2-bit fields of byte b of each dword, through a table that has code c at c and at 4 c. */
+V_FN vi V_NAME(two)(vi a, const int b, vi t) {
+    const vi x = i_and(i_splat(a, b), v_set1i((int32_t)0xC0300C03));
+    return i_lut(t, AIOSK__LO(i_or(x, i_srl(x, 4))));
+}
+/* The four 3-bit fields of each dword below 2^12, through a table of 8. */
+V_FN vi V_NAME(three)(vi a, vi t) {
+    const vi x = i_or(i_and(a, v_set1i(7)), i_and(i_sll(a, 5), v_set1i(7 << 8)));
+    const vi y = i_or(i_and(i_sll(a, 10), v_set1i(7 << 16)), i_and(i_sll(a, 15), v_set1i(7 << 24)));
+    return i_lut(t, i_or(x, y));
+}
+V_FN vi V_NAME(prep_table)(const int8_t *t) { return i_prep8(i_table(t)); }
+
+V_FN void V_NAME(unit)(const int type, const uint8_t *p, const int h, const int u, vi *w, vf *d, vf *dmin) {
+    vi a;
+    int i;
+    dmin[0] = v_zero();
+    switch (type) {
+    case AIOSK_Q4_0:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 32, w, NULL);
+        break;
+    case AIOSK_Q4_1:
+        d[0] = AIOSK__F16(0);
+        dmin[0] = v_xorsign(AIOSK__F16(32), v_set1(-1.0f));
+        V_NAME(halves)(p, h, 64, w, NULL);
+        break;
+    case AIOSK_Q5_0:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 96, w, NULL);
+        a = AIOSK__DW(32, 0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_or(w[i], i_bits(a, i, 16));
+        break;
+    case AIOSK_Q5_1:
+        d[0] = AIOSK__F16(0);
+        dmin[0] = v_xorsign(AIOSK__F16(32), v_set1(-1.0f));
+        V_NAME(halves)(p, h, 128, w, NULL);
+        a = AIOSK__DW(64, 0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_or(w[i], i_bits(a, i, 16));
+        break;
+    case AIOSK_Q8_0:
+        d[0] = AIOSK__F16(0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(AIOSK__DW(32, i));
+        break;
+    case AIOSK_IQ4_NL:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 32, w, aiosk__iq4_levels);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(w[i]);
+        break;
+    case AIOSK_MXFP4: { /* aiosk__e8m0_half: 2^21 << e as bits for e = 0, 1, else (e - 1) << 23 */
+        const vi e = i_load_u8(p + h * V_W);
+        d[0] = v_sel_lt(v_cvt_i32_f32(e), v_set1(2.0f), i_as_float(i_sll(v_addi(e, v_set1i(1)), 21)),
+                        i_as_float(i_sll(v_subi(e, v_set1i(1)), 23)));
+        V_NAME(halves)(p, h, 16, w, aiosk__t_fp4);
+        break;
+    }
+    case AIOSK_NVFP4: /* aiosk__ue4m3_half */
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            const vi x = i_and(i_srl(AIOSK__DW(0, 0), 8 * (2 * u + i)), v_set1i(255)), e = i_and(x, v_set1i(127));
+            const vf f = v_cvt_i32_f32(x), g = v_cvt_i32_f32(e);
+            vf v = v_sel_lt(g, v_set1(8.0f), v_mul(g, v_set1(1.0f / 1024)), i_as_float(v_addi(i_sll(e, 20), v_set1i(119 << 23))));
+            v = v_sel_lt(v_set1(126.5f), f, v_sel_lt(f, v_set1(127.5f), v_zero(), v), v);
+            d[i] = v;
+        }
+        a = i_table(aiosk__t_fp4);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            const vi x = AIOSK__DW(64, 4 * u + i);
+            w[(i & 2) * 2 + (i & 1)] = i_lut(a, AIOSK__LO(x));
+            w[(i & 2) * 2 + (i & 1) + 2] = i_lut(a, AIOSK__HI(x));
+        }
+        break;
+    case AIOSK_Q1_0:
+        d[0] = AIOSK__F16(0);
+        a = AIOSK__DW(32, u);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_bits(a, i, 2);
+        break;
+    default: /* Q2_0 */
+        d[0] = AIOSK__F16(0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = V_NAME(two)(AIOSK__DW(32, 2 * u + (i >> 2)), i & 3, i_table(aiosk__t_two));
+        break;
+    }
+}
+
+/* Nibbles 0..3 of each dword to its bytes */
+V_FN vi V_NAME(nibbles)(vi a) {
+    const vi x = i_or(i_and(a, v_set1i(0xF)), i_and(i_sll(a, 4), v_set1i(0xF00)));
+    return i_or(x, i_or(i_and(i_sll(a, 8), v_set1i(0xF0000)), i_and(i_sll(a, 12), v_set1i(0xF000000))));
+}
+/* 2 s + 1 of bytes */
+V_FN vi V_NAME(odd)(vi a) { return i_addb(i_addb(a, a), v_set1i(0x01010101)); }
+/* The top nibbles of four dwords */
+V_FN vi V_NAME(tops)(vi a, vi b, vi c, vi d) {
+    const vi x = i_or(i_srl(a, 28), i_and(i_srl(b, 20), v_set1i(0xF00)));
+    return i_or(x, i_or(i_and(i_srl(c, 12), v_set1i(0xF0000)), i_and(i_srl(d, 4), v_set1i(0xF000000))));
+}
+/* Bytes as minima: two registers of pairs */
+V_FN void V_NAME(minima)(vi *mn, vi a) {
+    mn[0] = i_and(a, v_set1i(0x00FF00FF));
+    mn[1] = i_and(i_srl(a, 8), v_set1i(0x00FF00FF));
+}
+
+V_FN void V_NAME(head)(const int type, const uint8_t *p, const int h, vi *sc, vi *mn, vf *d, vf *dmin) {
+    const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030);
+    vi a, b, c;
+    int i;
+    dmin[0] = v_zero();
+    if (type != AIOSK_IQ1_M) d[0] = AIOSK__F16(0);
+    switch (type) {
+    case AIOSK_Q2_K:
+        dmin[0] = AIOSK__F16(32);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            a = AIOSK__DW(64, i);
+            sc[i] = i_and(a, m);
+            V_NAME(minima)(mn + 2 * i, AIOSK__HI(a));
+        }
+        break;
+    case AIOSK_Q3_K:
+        a = AIOSK__DW(32, 0);
+        b = AIOSK__DW(32, 1);
+        c = AIOSK__DW(32, 2);
+        sc[0] = i_or(i_and(a, m), i_and(i_sll(c, 4), m30));
+        sc[1] = i_or(i_and(b, m), i_and(i_sll(c, 2), m30));
+        sc[2] = i_or(AIOSK__HI(a), i_and(c, m30));
+        sc[3] = i_or(AIOSK__HI(b), i_and(i_srl(c, 2), m30));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) sc[i] = i_addb(sc[i], v_set1i((int32_t)0xE0E0E0E0)); /* - 32 */
+        break;
+    case AIOSK_Q4_K:
+    case AIOSK_Q5_K:
+        dmin[0] = AIOSK__F16(32);
+        a = AIOSK__DW(64, 0);
+        b = AIOSK__DW(64, 1);
+        c = AIOSK__DW(64, 2);
+        sc[0] = i_and(a, v_set1i(0x3F3F3F3F));
+        sc[1] = i_or(i_and(c, m), i_and(i_srl(a, 2), m30));
+        V_NAME(minima)(mn, i_and(b, v_set1i(0x3F3F3F3F)));
+        V_NAME(minima)(mn + 2, i_or(AIOSK__HI(c), i_and(i_srl(b, 2), m30)));
+        break;
+    case AIOSK_Q6_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) sc[i] = AIOSK__DW(3104, i);
+        break;
+    case AIOSK_IQ4_XS:
+        a = AIOSK__DW(64, 0);
+        b = i_load_u16(p + 32 + h * V_W * 2);
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            c = i_or(i_and(i_sll(b, 4), v_set1i(0x30)), i_and(i_sll(b, 10), v_set1i(0x3000)));
+            c = i_or(c, i_or(i_and(i_sll(b, 16), v_set1i(0x300000)), i_and(i_sll(b, 22), v_set1i(0x30000000))));
+            sc[i] = i_addb(i_or(V_NAME(nibbles)(a), c), v_set1i((int32_t)0xE0E0E0E0));
+            a = i_srl(a, 16);
+            b = i_srl(b, 8);
+        }
+        break;
+    case AIOSK_IQ1_S:
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            a = AIOSK__DW(544, 2 * i);
+            b = AIOSK__DW(544, 2 * i + 1);
+            c = i_or(i_and(i_srl(a, 12), v_set1i(7)), i_and(i_srl(a, 20), v_set1i(0x700)));
+            sc[i] = V_NAME(odd)(i_or(c, i_or(i_and(i_sll(b, 4), v_set1i(0x70000)), i_and(i_srl(b, 4), v_set1i(0x7000000)))));
+        }
+        break;
+    case AIOSK_IQ1_M: { /* the scale is in the top nibbles of four words */
+        uint16_t f[V_W];
+        int32_t g[V_W];
+        a = AIOSK__DW(768, 0);
+        b = AIOSK__DW(768, 1);
+        c = i_or(i_and(i_srl(a, 12), v_set1i(0xF)), i_and(i_srl(a, 24), v_set1i(0xF0)));
+        v_storei(g, i_or(c, i_or(i_and(i_srl(b, 4), v_set1i(0xF00)), i_and(i_srl(b, 16), v_set1i(0xF000)))));
+        for (i = 0; i < V_W; i++) f[i] = (uint16_t)g[i];
+        d[0] = v_mul(v_load_f16(f), v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            c = i & 2 ? b : a;
+            if (i & 1) c = i_srl(c, 16);
+            c = i_or(i_or(i_and(c, v_set1i(7)), i_and(i_sll(c, 5), v_set1i(0x700))),
+                     i_or(i_and(i_sll(c, 10), v_set1i(0x70000)), i_and(i_sll(c, 15), v_set1i(0x7000000))));
+            sc[i] = V_NAME(odd)(c);
+        }
+        break;
+    }
+    case AIOSK_IQ2_XXS:
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++)
+            sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(96, 8 * i), AIOSK__DW(96, 8 * i + 2), AIOSK__DW(96, 8 * i + 4), AIOSK__DW(96, 8 * i + 6)));
+        break;
+    case AIOSK_IQ2_XS:
+    case AIOSK_IQ2_S: {
+        const int at = type == AIOSK_IQ2_XS ? 32 : 160;
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            a = AIOSK__DW(at, i >> 1);
+            if (i & 1) a = i_srl(a, 16);
+            sc[i] = V_NAME(odd)(V_NAME(nibbles)(a));
+        }
+        break;
+    }
+    case AIOSK_IQ3_XXS:
+        d[0] = v_mul(d[0], v_set1(0.25f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++)
+            sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(1056, 4 * i), AIOSK__DW(1056, 4 * i + 1), AIOSK__DW(1056, 4 * i + 2), AIOSK__DW(1056, 4 * i + 3)));
+        break;
+    case AIOSK_IQ3_S:
+        a = AIOSK__DW(32, 0);
+        sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
+        sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
+        break;
+    default: break; /* TQ1_0, TQ2_0: no scales within */
+    }
+}
+
+/* Ternary digit n of bytes: ((b * 3^n) & 255) * 3 >> 8, even bytes and odd ones in the high halves of int16 */
+V_FN vi V_NAME(digit)(vi a, const int pow3) {
+    const vi three = v_set1i(0x00030003);
+    const vi even = i_mulhi16(i_mul16(a, v_set1i(pow3 * 256 * 0x10001)), three);
+    const vi odd = i_mulhi16(i_mul16(i_and(a, v_set1i((int32_t)0xFF00FF00)), v_set1i(pow3 * 0x10001)), three);
+    return i_or(even, i_sll(odd, 8));
+}
+/* aiosk__signs7 of four times 7 bits: bytes */
+V_FN vi V_NAME(signs7)(vi x) { /* x: bytes below 128 */
+    return i_or(x, i_lut(i_table(aiosk__t_parity), AIOSK__LO(i_xor(x, i_srl(x, 4)))));
+}
+V_FN vi V_NAME(sevens)(vi s) { /* bits 0..6, 7..13, 14..20, 21..27 of a dword to its bytes */
+    const vi x = i_or(i_and(s, v_set1i(0x7F)), i_and(i_sll(s, 1), v_set1i(0x7F00)));
+    return i_or(x, i_or(i_and(i_sll(s, 2), v_set1i(0x7F0000)), i_and(i_sll(s, 3), v_set1i(0x7F000000))));
+}
+/* Two entries of 4 times 2 bits with signs; g: which of the four of a step */
+V_FN void V_NAME(grid2)(vi *w, const uint16_t *grid, vi index, vi signs, const int g) {
+    const vi t = i_table(aiosk__t_iq2), e = i_gather16(grid, index);
+    w[2 * g] = i_prep8(i_negate(V_NAME(two)(e, 0, t), signs, 2 * g));
+    w[2 * g + 1] = i_prep8(i_negate(V_NAME(two)(e, 1, t), signs, 2 * g + 1));
+}
+V_FN void V_NAME(grid1)(vi *w, vi index, vi minus, const int g) { /* minus: 1 or 0, takes or adds one eighth */
+    const vi t = i_table(aiosk__t_iq1), e = i_gather16(aiosk__iq1_grid, index);
+    const vi delta = i_splat(v_subi(v_set1i(1), i_sll(minus, 1)), 0);
+    w[2 * g] = i_prep8(i_addb(V_NAME(two)(e, 0, t), delta));
+    w[2 * g + 1] = i_prep8(i_addb(V_NAME(two)(e, 1, t), delta));
+}
+
+V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int j, vi *w, const vi *sc) {
+    const vi m3 = v_set1i(0x03030303), m255 = v_set1i(255);
+    vi a, b, c, s0, s1;
+    int i;
+    switch (type) {
+    case AIOSK_Q2_K:
+    case AIOSK_TQ2_0: {
+        const int at = type == AIOSK_Q2_K ? 320 : 32;
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_and(i_srl(AIOSK__DW(at, (j >> 2) * 8 + i), 2 * (j & 3)), m3);
+        if (V_PREMUL && type == AIOSK_Q2_K) {
+            s0 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1)));
+            s1 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1) + 8));
+            AIOSK__UNROLL
+            for (i = 0; i < 8; i++) w[i] = i_mul16(w[i], i < 4 ? s0 : s1); /* bytes up to 45: no carry */
+        }
+        break;
+    }
+    case AIOSK_Q3_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = AIOSK__DW(224, i);
+            a = j < 2 ? i_sll(a, 2 - j) : i_srl(a, j - 2);
+            w[i] = i_or(i_and(i_srl(AIOSK__DW(736, (j >> 2) * 8 + i), 2 * (j & 3)), m3), i_and(a, v_set1i(0x04040404)));
+        }
+        if (V_PREMUL) { /* scale * (code - 4) + 124: bytes of 0..252; the carry between them is that of the true sum */
+            s0 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1)));
+            s1 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1) + 8));
+            b = i_sub16(v_set1i(0x7C7C7C7C), i_mul16(s0, v_set1i(0x04040404)));
+            c = i_sub16(v_set1i(0x7C7C7C7C), i_mul16(s1, v_set1i(0x04040404)));
+            AIOSK__UNROLL
+            for (i = 0; i < 8; i++) w[i] = i_add16(i_mul16(w[i], i < 4 ? s0 : s1), i < 4 ? b : c);
+        }
+        break;
+    case AIOSK_Q4_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = j & 1 ? AIOSK__HI(AIOSK__DW(256, (j >> 1) * 8 + i)) : AIOSK__LO(AIOSK__DW(256, (j >> 1) * 8 + i));
+        break;
+    case AIOSK_Q5_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = AIOSK__DW(256, i);
+            a = i_and(j < 4 ? i_sll(a, 4 - j) : i_srl(a, j - 4), v_set1i(0x10101010));
+            w[i] = i_or(j & 1 ? AIOSK__HI(AIOSK__DW(768, (j >> 1) * 8 + i)) : AIOSK__LO(AIOSK__DW(768, (j >> 1) * 8 + i)), a);
+        }
+        break;
+    case AIOSK_Q6_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            b = AIOSK__DW(2080, (j >> 2) * 8 + i);
+            b = i_and((j & 3) == 0 ? i_sll(b, 4) : (j & 3) == 1 ? i_sll(b, 2) : (j & 3) == 2 ? b : i_srl(b, 2), v_set1i(0x30303030));
+            a = AIOSK__DW(32, (j >> 2) * 16 + (j & 1) * 8 + i);
+            w[i] = i_or(j & 2 ? AIOSK__HI(a) : AIOSK__LO(a), b);
+        }
+        break;
+    case AIOSK_IQ4_XS:
+        V_NAME(halves)(p, h, 128 + j * 256, w, aiosk__iq4_levels);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(w[i]);
+        break;
+    case AIOSK_TQ1_0:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            const int at = j < 5 ? i : j < 7 || i < 4 ? 8 + (i & 3) : 12, n = j < 5 ? j : j < 7 || i < 4 ? 2 * (j - 5) + (i >> 2) : i - 4;
+            w[i] = V_NAME(digit)(AIOSK__DW(32, at), n == 0 ? 1 : n == 1 ? 3 : n == 2 ? 9 : n == 3 ? 27 : 81);
+        }
+        break;
+    case AIOSK_IQ1_S:
+        a = AIOSK__DW(32, j);
+        b = i_srl(AIOSK__DW(544, j >> 1), 16 * (j & 1));
+        c = i_and(i_srl(b, 15), v_set1i(1));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++)
+            V_NAME(grid1)(w, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(i_srl(b, 3 * i), v_set1i(7)), 8)), c, i);
+        break;
+    case AIOSK_IQ1_M:
+        a = AIOSK__DW(0, j);
+        b = i_srl(AIOSK__DW(512, j >> 1), 16 * (j & 1));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            c = i_srl(b, 4 * i);
+            V_NAME(grid1)(w, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(c, v_set1i(7)), 8)), i_and(i_srl(c, 3), v_set1i(1)), i);
+        }
+        break;
+    case AIOSK_IQ2_XXS:
+        a = AIOSK__DW(32, 2 * j);
+        s0 = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(32, 2 * j + 1)));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) V_NAME(grid2)(w, aiosk__iq2xxs_grid, i_and(i_srl(a, 8 * i), m255), s0, i);
+        break;
+    case AIOSK_IQ2_XS: /* words of 9 bits of index and 7 of signs */
+        a = AIOSK__DW(160, 2 * j);
+        b = AIOSK__DW(160, 2 * j + 1);
+        s0 = i_or(i_and(i_srl(a, 9), v_set1i(0x7F)), i_and(i_srl(a, 17), v_set1i(0x7F00)));
+        s0 = V_NAME(signs7)(i_or(s0, i_or(i_and(i_sll(b, 7), v_set1i(0x7F0000)), i_and(i_srl(b, 1), v_set1i(0x7F000000)))));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) V_NAME(grid2)(w, aiosk__iq2xs_grid, i_and(i_srl(i & 2 ? b : a, 16 * (i & 1)), v_set1i(511)), s0, i);
+        break;
+    case AIOSK_IQ2_S:
+        a = AIOSK__DW(288, j);
+        b = i_srl(AIOSK__DW(32, j >> 2), 8 * (j & 3));
+        s0 = AIOSK__DW(800, j);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++)
+            V_NAME(grid2)(w, aiosk__iq2s_grid, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(i_srl(b, 2 * i), v_set1i(3)), 8)), s0, i);
+        break;
+    case AIOSK_IQ3_XXS:
+    case AIOSK_IQ3_S: {
+        const int s = type == AIOSK_IQ3_S, at = s ? 96 : 32;
+        const vi t = i_table(s ? aiosk__t_iq3s : aiosk__t_iq3xxs);
+        if (s) s0 = AIOSK__DW(1248, j);
+        else s0 = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(1056, j)));
+        if (s) b = i_srl(AIOSK__DW(1120, j >> 2), 8 * (j & 3));
+        else b = v_zeroi();
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = i_and(i_srl(AIOSK__DW(at, 2 * j + (i >> 2)), 8 * (i & 3)), m255);
+            if (s) a = i_or(a, i_and(i_sll(b, 8 - i), v_set1i(256)));
+            w[i] = i_prep8(i_negate(V_NAME(three)(i_gather16(s ? aiosk__iq3s_grid : aiosk__iq3xxs_grid, a), t), s0, i));
+        }
+        break;
+    }
+    default: break;
+    }
+}
+#undef AIOSK__HI
+#undef AIOSK__LO
+#undef AIOSK__F16
+#undef AIOSK__DW
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+#endif
+
+/* ======== kernels/lanes.inc, continued ======== */
+/* lanes.inc: products of 16 rows with columns: a lane is a row, no sum crosses lanes. Expanded once per set of dot products
+ * over the v_* and i_* vocabulary.
+ *
+ * One column: a panel is unpacked into registers and multiplied there; one copy per format (one_*). Many columns: up to 256 columns
+ * of a few panels are unpacked once into codes of a byte (codes_*), which lie in the first-level cache while all columns
+ * are multiplied with them; the loops for that know only what kind of codes these are (cols_*). The sequence of float operations
+ * of an output is the same in all of them, so the bits are. */
+
+/* Asks for what is AIOSK__AHEAD bytes further on in the stream of weights: hardware prefetchers stop at the end of a 4 KiB
+ * page. Addresses behind the matrix do no harm. */
+#ifndef AIOSK__AHEAD
+#define AIOSK__AHEAD 4096
+#endif
+V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
+    int32_t i;
+    AIOSK__UNROLL
+    for (i = 0; i < bytes; i += 64) AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+}
+
+/* acc += (dw * dx) * S, the one float step of a block. */
+V_FN vf V_NAME(step_add)(vf acc, vf dw, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dw, v_set1(aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+/* acc -= (dmin * dx) * M */
+V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+
+/* ---- formats -------------------------------------------------------------------------------------------------
+ * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
+ * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. Rare types and
+ * grids do without a loop of their own for one column: unpacking is most of their work. */
+#define AIOSK__A32(X) AIOSK__A32_HOT(X) AIOSK__A32_RARE(X) /* type, name, kind, offset, columns */
+#define AIOSK__A32_HOT(X)                                                                                              \
+    X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
+    X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) X(MXFP4, mxfp4, 5, 12, 32)
+#define AIOSK__A32_RARE(X) X(NVFP4, nvfp4, 5, 12, 16) X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
+#define AIOSK__A256(X) AIOSK__A256_HOT(X) AIOSK__A256_RARE(X) AIOSK__GRIDS(X) /* the same, and pairs of minima */
+#define AIOSK__A256_HOT(X)                                                                                             \
+    X(Q4_K, q4_k, 4, 0, 32, 4) X(Q5_K, q5_k, 5, 0, 32, 4) X(Q6_K, q6_k, 6, 32, 16, 0)                                   \
+    X(Q2_K, q2_k, V_PREMUL ? 6 : 4, 0, V_PREMUL ? 0 : 16, 8) X(Q3_K, q3_k, V_PREMUL ? 8 : 4, V_PREMUL ? 124 : 4,        \
+    V_PREMUL ? 0 : 16, 0) X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)
+#define AIOSK__A256_RARE(X) X(TQ1_0, tq1_0, 4, 1, 0, 0)
+#define AIOSK__GRIDS(X)                                                                                                \
+    X(IQ2_XXS, iq2_xxs, 7, -1, 32, 0) X(IQ2_XS, iq2_xs, 7, -1, 16, 0) X(IQ2_S, iq2_s, 7, -1, 16, 0)                     \
+    X(IQ3_XXS, iq3_xxs, 7, -1, 32, 0) X(IQ3_S, iq3_s, 7, -1, 32, 0) X(IQ1_S, iq1_s, 7, -1, 32, 0)                       \
+    X(IQ1_M, iq1_m, 7, -1, 16, 0)
+
+/* How a format goes through many columns: the codes that cols_* gets. Where V_BIAS8 and a product is not packed in halves, all
+ * codes are made equal: 128 above their meaning. */
+#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && (kind) != 6)
+
+/* Panels to codes */
+typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
+/* n_blocks of a panel times a column, in two ways: blocks k..k1-1 added to acc [16] */
+typedef void (*V_NAME(one_fn))(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc);
+/* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
+typedef struct V_NAME(cols) {
+    const aiosk__codes *t;
+    const uint8_t *x;
+    uint64_t xs;
+    float *acc;
+    int32_t n_in, k, n, n_cols;
+    int32_t offset, n_mn;   /* of the format; pairs of minima, 0 without */
+} V_NAME(cols);
+
+/* One more register to the parts of a group: [nc][np] */
+#define AIOSK__EACH(M)                     \
+    AIOSK__UNROLL                          \
+    for (c = 0; c < nc; c++) {             \
+        AIOSK__UNROLL                      \
+        for (e = 0; e < np; e++) { M; }    \
+    }
+
+/* Register i of panel e: of w where they are at hand, else from t, at the step's first row of codes. Loading them where they are used
+ * keeps registers free for sums. */
+#define AIOSK__W(e, i) (w ? w[e][i] : v_loadi(t[e].code[at + (i)] + h * V_W * 4))
+
+/* ---- A32 ---- */
+/* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
+ * any: any_offset, which is no constant */
+enum { V_NAME(any) = -1 };
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+    if (offset == 0) return v_zeroi();
+    if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
+    if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
+    return v_set1i(-(offset < 0 ? any_offset : offset) * (int32_t)aiosk__u32(xc + a.sum + k * 4));
+}
+/* The same over 16 columns, from their codes */
+V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x) {
+    return v_set1i(-(offset < 0 ? any_offset : offset) * (aiosk__sum_of_8((const int8_t *)x) + aiosk__sum_of_8((const int8_t *)x + 8)));
+}
+/* nc columns times unit k of np panels: codes, scales d, minima; acc += . columns: per scale. kind, offset, columns, np, nc are
+ * constants. */
+V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
+                          const int nc, vi w[][8], const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
+                          uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+    const int n = columns / 4, run = I_RUN(kind, n);
+    int c, e, f, g, i;
+    AIOSK__UNROLL
+    for (g = 0; g < 8; g += n) { /* columns of one scale */
+        vi s[V_NC][V_NP];
+        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+                                     : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__UNROLL
+        for (f = g; f < g + n; f += run) {
+            i_part p[V_NC][V_NP];
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__UNROLL
+            for (i = f + 1; i < f + run; i++)
+                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
+            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+        }
+        AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
+    }
+    if (has_min) {
+        AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
+                                                 i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
+    }
+}
+
+#define AIOSK__ONE(T, t, kind, offset, columns)                                                                       \
+    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
+        const aiosk__a32 a = aiosk__a32_parts(n_in);                                                                   \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16 };                                          \
+        vf s[V_PER16][1][V_NP];                                                                                        \
+        int h, u;                                                                                                      \
+        for (h = 0; h < V_PER16; h++) s[h][0][0] = v_loadu(acc + h * V_W);                                             \
+        for (; k < k1; k++, p += bytes) {                                                                              \
+            V_NAME(ahead)(p, bytes);                                                                                   \
+            for (u = 0; u < nu; u++)                                                                                   \
+                for (h = 0; h < V_PER16; h++) {                                                                        \
+                    vi w[1][8];                                                                                        \
+                    vf d[1][2], dmin;                                                                                  \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                               \
+                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), 0, columns, (offset) == 0, 1, 1, w, NULL, 0, h, \
+                                    d, &dmin, x, 0, a, k * nu + u, s[h]);                                              \
+                }                                                                                                      \
+        }                                                                                                              \
+        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, s[h][0][0]);                                             \
+    }
+#define AIOSK__CODES(T, t, kind, offset, columns)                                                                     \
+    V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16, even = (offset) >= 0 && V_BIAS8 ? 128 - (offset) : 0 }; \
+        int h, u, i, at = 0;                                                                                           \
+        for (; n > 0; n--, p += bytes) {                                                                               \
+            V_NAME(ahead)(p, bytes);                                                                                   \
+            for (u = 0; u < nu; u++, at++)                                                                             \
+                for (h = 0; h < V_PER16; h++) {                                                                        \
+                    vi w[8];                                                                                           \
+                    vf d[2], dmin;                                                                                     \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w, d, &dmin);                                                     \
+                    AIOSK__UNROLL                                                                                      \
+                    for (i = 0; i < 8; i++)                                                                            \
+                        v_storei(o->code[at * 8 + i] + h * V_W * 4, even != 0 ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+                    v_storeu(o->d[(columns) == 16 ? 2 * at : at] + h * V_W, d[0]);                                     \
+                    if ((columns) == 16) v_storeu(o->d[2 * at + 1] + h * V_W, d[1]);                                   \
+                    if ((offset) == 0) v_storeu(o->dmin[at] + h * V_W, dmin);                                          \
+                }                                                                                                      \
+        }                                                                                                              \
+    }
+
+/* nc columns from column c0 */
+V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int columns, const int nc, int32_t c0) {
+    const aiosk__a32 a = aiosk__a32_parts(m->n_in);
+    const uint64_t xs = m->xs;
+    const uint8_t *x = m->x + (uint64_t)c0 * xs;
+    float *o = m->acc + (int64_t)c0 * V_NP * 16;
+    const int np = V_NP, has_min = m->n_mn;
+    int32_t u;
+    int h, i, e, c;
+    for (c = 0; c < nc; c++) /* the next group */
+        for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
+    for (h = 0; h < V_PER16; h++) {
+        vf acc[V_NC][V_NP];
+        AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
+        for (u = 0; u < m->n; u++) {
+            vf d[V_NP][2], dmin[V_NP];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                d[e][0] = v_loadu(m->t[e].d[columns == 16 ? 2 * u : u] + h * V_W);
+                d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
+                dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
+            }
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind == 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, u * 8, h,
+                            d, dmin, x, xs, a, m->k + u, acc);
+        }
+        AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
+    }
+}
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
+    int32_t c = 0;
+    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, columns, V_NC, c);
+    for (; c < m->n_cols; c++) V_NAME(group_a32)(m, kind, columns, 1, c);
+}
+
+/* ---- A256 ---- */
+/* The scales of step j from bytes sc */
+V_FN void V_NAME(step_scales)(const int kind, const int columns, const vi *sc, const int j, vi *t) {
+    t[0] = t[1] = sc[0];
+    if (columns == 32) t[0] = i_scale(kind, i_srl(sc[j >> 2], 8 * (j & 3)));
+    if (columns == 16) {
+        const vi a = i_srl(sc[j >> 1], 16 * (j & 1));
+        t[0] = i_scale(kind, a);
+        t[1] = i_scale(kind, i_srl(a, 8));
+    }
+}
+/* nc columns times step j (32 columns) of np panels: codes, scales r; s += . x: the first column, k: its block */
+V_FN void V_NAME(times256)(const int kind, const int columns, const int np, const int nc, vi w[][8], const aiosk__codes *t, int h, vi r[][2],
+                           const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
+    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
+    int c, e, f, i;
+    AIOSK__UNROLL
+    for (f = 0; f < 8; f += pair ? 2 * run : run) {
+        i_part p[V_NC][V_NP], q[V_NC][V_NP];
+#define AIOSK__X(i) i_dup(x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+#define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
+#define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
+        if (columns == 0) {
+            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), AIOSK__X(f)))
+        } else if (V_BIAS8 && kind == 6) {
+            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+        } else if (V_BIAS8 && kind > 6) {
+            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), AIOSK__W(e, f), AIOSK__X(f)))
+        } else {
+            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f), AIOSK__X(f)))
+            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+        }
+        AIOSK__UNROLL
+        for (i = f + 1; i < f + run; i++) {
+            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), AIOSK__X(i)))
+            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], AIOSK__W(e, i + run), AIOSK__X(i + run)))
+        }
+        if (columns == 0) {
+            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+        } else {
+            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
+        }
+#undef AIOSK__Z
+#undef AIOSK__Z8
+#undef AIOSK__X
+    }
+}
+/* What is left to take off: offset * sum of scale * sum of x, where the products did not */
+#define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
+V_FN vi V_NAME(left)(const int offset, vi s, const vi *sc, const uint8_t *sum16) {
+    vi t = v_zeroi(), p[2];
+    int i;
+    for (i = 0; i < 4; i++) {
+        i_pairs(p, sc[i]);
+        t = i_macc_pair(t, p[0], (const int16_t *)(const void *)sum16 + 4 * i);
+        t = i_macc_pair(t, p[1], (const int16_t *)(const void *)sum16 + 4 * i + 2);
+    }
+    return v_subi(s, i_sll(t, offset == 32 ? 5 : 2));
+}
+/* The sum over a whole block of unscaled codes, times -offset */
+V_FN vi V_NAME(start256)(const int offset, const uint8_t *xc, const aiosk__a256 a, int32_t k) {
+    const int16_t *z = (const int16_t *)(const void *)(xc + a.sum32) + k * 8;
+    return offset ? v_set1i(-offset * (z[0] + z[1] + z[2] + z[3] + z[4] + z[5] + z[6] + z[7])) : v_zeroi();
+}
+V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf d, vf dmin, const vi *mn, const int n_mn, vi s, vf acc) {
+    const uint8_t *dx = xc + a.d + k * 4;
+    const int16_t *b = (const int16_t *)(const void *)(n_mn == 4 ? xc + a.sum32 + k * 16 : xc + a.sum16 + k * 32);
+    vi m = v_zeroi();
+    int i;
+    acc = V_NAME(step_add)(acc, d, dx, s);
+    if (!n_mn) return acc;
+    for (i = 0; i < n_mn; i++) m = i_macc_pair(m, mn[i], b + 2 * i);
+    return V_NAME(step_min)(acc, dmin, dx, m);
+}
+
+/* Names of what the next two make, and how a step is unpacked; vbmi.inc has another way for the grids. */
+#define V_OUT(x) V_NAME(x)
+#define V_STEP V_NAME(step)
+#define V_TABLES(type)
+#define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)                                                               \
+    V_EXPORT void V_OUT(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
+        const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                 \
+        enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                            \
+        vf o[V_PER16];                                                                                                 \
+        int h, i, j, g;                                                                                                \
+        V_TABLES(AIOSK_##T);                                                                                           \
+        for (h = 0; h < V_PER16; h++) o[h] = v_loadu(acc + h * V_W);                                                   \
+        for (; k < k1; k++, p += bytes)                                                                                \
+            for (h = 0; h < V_PER16; h++) {                                                                            \
+                vi sc[4], mn[8], w[1][8], r[1][2], s[1][V_NP];                                                         \
+                vf d, dmin;                                                                                            \
+                s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
+                V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
+                enum { unroll = (kind) == 7 ? 1 : V_W == 16 ? 4 : 2 };      /* a grid's step is long as it is */       \
+                for (g = 0; g < 8; g += unroll) {                                                                      \
+                    AIOSK__UNROLL                                                                                      \
+                    for (i = 0; i < unroll; i++) {                                                                     \
+                        j = g + i;                                                                                     \
+                        V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
+                        V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
+                        V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
+                        V_NAME(times256)(kind, columns, 1, 1, w, NULL, h, r, x, 0, a, k, j, s);                                 \
+                    }                                                                                                  \
+                }                                                                                                      \
+                if (AIOSK__LEFT(kind, offset, columns) != 0)                                                              \
+                    s[0][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[0][0], sc, x + a.sum16 + k * 32);     \
+                o[h] = V_NAME(block_end)(x, a, k, d, dmin, mn, n_mn, s[0][0], o[h]);                                   \
+            }                                                                                                          \
+        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, o[h]);                                                   \
+    }
+#define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
+    V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
+        enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) != 0 && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
+        int h, i, j;                                                                                                   \
+        V_TABLES(AIOSK_##T);                                                                                           \
+        (void)n;                                                                                                       \
+        for (h = 0; h < V_PER16; h++) {                                                                                \
+            vi sc[4], mn[8], w[8];                                                                                     \
+            vf d, dmin;                                                                                                \
+            V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                          \
+            v_storeu(o->d[0] + h * V_W, d);                                                                            \
+            v_storeu(o->dmin[0] + h * V_W, dmin);                                                                      \
+            for (i = 0; i < ((columns) == 0 ? 0 : (columns) == 16 ? 4 : 2); i++) v_storei(o->sc[i] + h * V_W, sc[i]);  \
+            for (i = 0; i < n_mn; i++) v_storei(o->mn[i] + h * V_W, mn[i]);                                            \
+            for (j = 0; j < 8; j++) {                                                                                  \
+                V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                                     \
+                V_STEP(AIOSK_##T, p, h, j, w, sc);                                                               \
+                AIOSK__UNROLL                                                                                          \
+                for (i = 0; i < 8; i++)                                                                                \
+                    v_storei(o->code[j * 8 + i] + h * V_W * 4, even != 0 ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
+V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int columns, const int nc, int32_t c0) {
+    const aiosk__a256 a = aiosk__a256_parts(m->n_in);
+    const uint64_t xs = m->xs;
+    const uint8_t *x = m->x + (uint64_t)c0 * xs;
+    float *o = m->acc + (int64_t)c0 * V_NP * 16;
+    const int32_t k = m->k;
+    const int np = V_NP, left = AIOSK__LEFT(kind, m->offset, columns), n_mn = m->n_mn;
+    int h, i, e, c, j;
+    for (c = 0; c < nc; c++) /* the next group */
+        for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
+    for (h = 0; h < V_PER16; h++) {
+        vi s[V_NC][V_NP];
+        AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        for (j = 0; j < 8; j++) {
+            vi r[V_NP][2];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                r[e][0] = r[e][1] = v_zeroi();
+                if (columns == 32) r[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
+                if (columns == 16) {
+                    const vi b = i_srl(v_loadi(m->t[e].sc[j >> 1] + h * V_W), 16 * (j & 1));
+                    r[e][0] = i_scale(kind, b);
+                    r[e][1] = i_scale(kind, i_srl(b, 8));
+                }
+            }
+            V_NAME(times256)(kind, columns, np, nc, NULL, m->t, h, r, x, xs, a, k, j, s);
+        }
+        AIOSK__UNROLL
+        for (e = 0; e < np; e++) {
+            const vf d = v_loadu(m->t[e].d[0] + h * V_W), dmin = v_loadu(m->t[e].dmin[0] + h * V_W);
+            vi mn[8], sc[4];
+            for (i = 0; i < n_mn; i++) mn[i] = v_loadi(m->t[e].mn[i] + h * V_W);
+            if (left) for (i = 0; i < 4; i++) sc[i] = v_loadi(m->t[e].sc[i] + h * V_W);
+            for (c = 0; c < nc; c++) {
+                const uint8_t *xc = x + (uint64_t)c * xs;
+                float *y = o + (c * np + e) * 16 + h * V_W;
+                vi z = s[c][e];
+                if (left) z = V_NAME(left)(left, z, sc, xc + a.sum16 + k * 32);
+                v_storeu(y, V_NAME(block_end)(xc, a, k, d, dmin, mn, n_mn, z, v_loadu(y)));
+            }
+        }
+    }
+}
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
+    int32_t c = 0;
+    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
+    for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
+}
+
+/* ======== kernels/matmul.inc, continued ======== */
+/* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
+ * the codes are unpacked to. The products themselves are in lanes.inc. Expanded once per set of dot products. */
+
+/* y of n rows, 16 lanes; order of the additions as in api.h. */
+V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float *acc) {
+    float *y = m->y + (uint64_t)c * m->y_stride + row;
+    const int32_t n = m->row1 - row;
+    int i;
+    if (n >= 16) {
+        for (i = 0; i < V_PER16; i++) {
+            vf t = v_loadu(acc + i * V_W);
+            if (m->bias) t = v_add(t, v_loadu(m->bias + row + i * V_W));
+            if (m->flags & AIOSK_MM_ADD) t = v_add(v_loadu(y + i * V_W), t);
+            v_storeu(y + i * V_W, t);
+        }
+    } else {
+        for (i = 0; i < n; i++) {
+            float t = acc[i];
+            if (m->bias) t = t + m->bias[row + i];
+            y[i] = m->flags & AIOSK_MM_ADD ? y[i] + t : t;
+        }
+    }
+}
+
+typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+typedef struct V_NAME(form) {
+    int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
+    V_NAME(one_fn) one;
+    V_NAME(codes_fn) codes;
+} V_NAME(form);
+
+#define AIOSK__COLS(f, kind, columns) \
+    V_EXPORT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
+#if V_W == 1
+#define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
+#define AIOSK__COLS_A256(X) X(a256, 8, 16)
+#elif V_BIAS8
+#define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#else
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16) \
+    X(a256, 4, 0)
+#endif
+AIOSK__COLS_A32(AIOSK__COLS)
+AIOSK__COLS_A256(AIOSK__COLS)
+#undef AIOSK__COLS
+
+/* The loop for the codes of a format */
+static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
+    const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) || (V_BIAS8 && f->columns == 0) ||
+                         (V_BIAS8 && family == AIOSK_A32) ? 8 : f->kind;
+#define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
+    const int32_t columns = f->columns;
+    if (family == AIOSK_A32) { AIOSK__COLS_A32(AIOSK__COLS) }
+    else { AIOSK__COLS_A256(AIOSK__COLS) }
+#undef AIOSK__COLS
+    return NULL;
+}
+#undef AIOSK__COLS_A32
+#undef AIOSK__COLS_A256
+
+#if V_W == 1
+/* Codes by way of the definition of each type (ref.c): rows at src, or a panel. */
+static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, uint64_t row_bytes, int32_t nr, int32_t n, aiosk__codes *o) {
+    const aiosk_type *t = aiosk_type_info(type);
+    uint8_t block[512];
+    aiosk__ints v;
+    int32_t r, k, i, u, at;
+    for (r = 0; r < 16; r++) {
+        for (k = 0; k < n; k++) {
+            const int32_t nw = (int32_t)t->n_weights;
+            const uint8_t *b = src + (uint64_t)r * row_bytes + (uint64_t)k * t->n_bytes;
+            if (r >= nr) memset(&v, 0, sizeof v);
+            else {
+                if (layout == AIOSK_PANELS) {
+                    aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
+                    b = block;
+                }
+                aiosk__unpack_ints(type, b, &v);
+            }
+            for (i = 0; i < nw / 4; i++) memcpy(o->code[k * (nw / 4) + i] + 4 * r, v.q + 4 * i, 4);
+            if (v.unit == 0) v.unit = t->family == AIOSK_A256 ? 256 : type == AIOSK_NVFP4 ? 16 : 32;
+            for (u = 0, at = k * (nw / v.unit); u < nw / v.unit; u++) {
+                o->d[at + u][r] = v.d[u];
+                o->dmin[(at + u) % 8][r] = v.dmin[u];
+            }
+            if (t->family != AIOSK_A256) continue;
+            for (i = 0; i < 4; i++) {
+                const int16_t *m = v.mn + 4 * i;
+                o->sc[i][r] = (int32_t)((uint32_t)(v.sc[4 * i] & 255) | (uint32_t)(v.sc[4 * i + 1] & 255) << 8 |
+                                        (uint32_t)(v.sc[4 * i + 2] & 255) << 16 | (uint32_t)(v.sc[4 * i + 3] & 255) << 24);
+                o->mn[2 * i][r] = m[0] | m[2] << 16;
+                o->mn[2 * i + 1][r] = m[1] | m[3] << 16;
+            }
+        }
+    }
+}
+#else
+/* 16 rows of n_blocks blocks from the file's order to a panel's. */
+V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel) {
+    const aiosk__panel *f = aiosk__find_panel(type);
+    const uint64_t bytes = aiosk_type_info(type)->n_bytes;
+    int32_t k, s, i, r, h, e;
+    if (n_rows < 16) {
+        memset(panel, 0, (size_t)(16 * bytes) * (size_t)n_blocks);
+        aiosk__move_rows(type, panel, 0, n_rows, (uint64_t)n_blocks, (uint8_t *)(uintptr_t)w, row_bytes, 0);
+        return;
+    }
+    for (r = 0; r < 16; r++) { /* the next run: hardware follows fewer streams than these */
+        const uint8_t *a = w + (uint64_t)r * row_bytes + bytes * (uint64_t)n_blocks;
+        for (i = 0; i < (int32_t)bytes * n_blocks; i += 64) AIOSK__PREFETCH(a + i);
+    }
+    for (k = 0; k < n_blocks; k++, w += bytes) {
+        for (s = 0; s < 5 && f->seg[s].count; s++) {
+            const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
+            const uint8_t *a = w + f->seg[s].off;
+            for (i = 0; elem == 4 && i + 4 <= n; i += 4)
+                for (h = 0; h < V_PER16; h++) {
+                    vi o[4];
+                    i_rows4(o, a + i * 4 + (uint64_t)(h * V_W) * row_bytes, row_bytes);
+                    for (e = 0; e < 4; e++) v_storei(panel + (i + e) * 64 + h * V_W * 4, o[e]);
+                }
+            if (elem == 4)
+                for (; i < n; i++)
+                    for (r = 0; r < 16; r++) memcpy(panel + i * 64 + r * 4, a + i * 4 + (uint64_t)r * row_bytes, 4);
+            else if (elem == 2)
+                for (i = 0; i < n; i++)
+                    for (r = 0; r < 16; r++) memcpy(panel + i * 32 + r * 2, a + i * 2 + (uint64_t)r * row_bytes, 2);
+            else
+                for (r = 0; r < 16; r++) panel[r] = a[(uint64_t)r * row_bytes];
+            panel += 16 * elem * n;
+        }
+    }
+}
+#endif
+
+/* Columns whose activations are kept near while all rows pass: 768 KiB, in a second-level cache of 1 MiB or more; so many sums
+ * stay on the stack, too. */
+enum { V_NAME(max_cols) = 128, V_NAME(run_bytes) = 8192 };
+
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
+    const aiosk_type *t = aiosk_type_info(f->type);
+    const int32_t n = m->n_in / (int32_t)t->n_weights, per = 256 / (int32_t)t->n_weights;
+    const uint64_t row_bytes = (uint64_t)n * t->n_bytes, block16 = 16 * t->n_bytes;
+    const uint8_t *w = (const uint8_t *)m->w, *x = (const uint8_t *)m->x;
+#if V_W > 1
+    uint8_t AIOSK__ALIGN(64) run[V_NAME(run_bytes)];
+#endif
+    float AIOSK__ALIGN(64) acc[V_NAME(max_cols) * V_NP * 16];
+    aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
+    V_NAME(cols) job;
+    int32_t row, k, c, c0, e, tile;
+    if (m->n_cols == 1 && f->one) {
+#if V_W > 1
+        const int32_t most = (int32_t)(V_NAME(run_bytes) / block16);
+        for (row = m->row0; row < m->row1; row += 16) {
+            memset(acc, 0, 64);
+            if (layout == AIOSK_PANELS) f->one(w + (uint64_t)row * row_bytes, x, m->n_in, 0, n, acc);
+            for (k = 0; layout == AIOSK_ROWS && k < n; k += most) {
+                const int32_t k1 = n - k < most ? n : k + most;
+                V_NAME(gather)(f->type, w + (uint64_t)row * row_bytes + (uint64_t)k * t->n_bytes, row_bytes,
+                               m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
+                f->one(run, x, m->n_in, k, k1, acc);
+            }
+            V_NAME(put)(m, 0, row, acc);
+        }
+#endif
+        return;
+    }
+    tile = (int32_t)(786432 / (m->x_stride ? m->x_stride : 1));
+    tile = tile > V_NAME(max_cols) ? V_NAME(max_cols) : tile < 8 ? 8 : tile & ~7;
+    job.t = codes;
+    job.xs = m->x_stride;
+    job.acc = acc;
+    job.n_in = m->n_in;
+    job.offset = f->offset;
+    job.n_mn = f->n_mn;
+    for (c0 = 0; c0 < m->n_cols; c0 += tile) {
+        const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
+        job.n_cols = m->n_cols - c0 < tile ? m->n_cols - c0 : tile;
+        job.x = x + (uint64_t)c0 * m->x_stride;
+        for (row = m->row0; row < m->row1; row += 16 * V_NP) {
+            memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
+            for (k = 0; k < n; k += per) {
+                const int32_t nb = n - k < per ? n - k : per;
+                for (e = 0; e < V_NP; e++) {
+                    const int32_t r = row + 16 * e, nr = m->row1 - r < 16 ? m->row1 - r : 16;
+                    const uint8_t *src = w + (uint64_t)r * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
+                    if (nr <= 0) memset(&codes[e], 0, sizeof codes[e]);
+#if V_W == 1
+                    else V_NAME(codes_any)(f->type, layout, src, row_bytes, layout == AIOSK_PANELS ? 16 : nr, nb, &codes[e]);
+#else
+                    else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
+                    else {
+                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run);
+                        f->codes(run, nb, &codes[e]);
+                    }
+#endif
+                }
+                job.k = t->family == AIOSK_A256 ? k : k * ((int32_t)t->n_weights / 32);
+                job.n = nb * ((int32_t)t->n_weights / 32);
+                cols(&job);
+            }
+            for (e = 0; e < V_NP && row + 16 * e < m->row1; e++)
+                for (c = 0; c < job.n_cols; c++) V_NAME(put)(m, c0 + c, row + 16 * e, acc + (c * V_NP + e) * 16);
+        }
+    }
+}
+
+/* ---- one entry per type and layout ---- */
+#if V_W == 1
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
+#else
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, kind, offset, columns, (offset) == 0, one, V_NAME(codes_##t)}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, kind, offset, columns, n_mn, one, V_NAME(codes_##t)}
+#if V_ONE
+AIOSK__A32_HOT(AIOSK__ONE)
+AIOSK__A256_HOT(AIOSK__ONE_K)
+#endif
+AIOSK__A32(AIOSK__CODES)
+AIOSK__A256(AIOSK__CODES_K)
+#endif
+#define AIOSK__ENTRY(t, ...) /* form_t, rows_t, panels_t */                                                                        \
+    static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL))
+#if V_ONE
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
+AIOSK__A32_HOT(AIOSK__X)
+AIOSK__A256_HOT(AIOSK__XK)
+#else
+AIOSK__A32_HOT(AIOSK__XR)
+AIOSK__A256_HOT(AIOSK__XKR)
+#endif
+AIOSK__A32_RARE(AIOSK__XR)
+AIOSK__A256_RARE(AIOSK__XKR)
+AIOSK__GRIDS(AIOSK__XKR)
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+#define V_GRIDS(x) V_NAME(x)
+
+/* ======== kernels/isa_table.inc, continued ======== */
+/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+#define AIOSK__NO {NULL, NULL},
+#define AIOSK__F(n) {V_BASE(rows_##n), NULL},
+#define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
+#define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
+static const aiosk_isa V_GRIDS(isa) = {
+    V_ISA_TEXT, V_ISA_ID, 0,
+    {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
+    V_BASE(quantize_head),
+    {   /* in the order of ids, formats.h */
+        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__P(q4_1) AIOSK__NO
+        /*  5 */ AIOSK__NO AIOSK__P(q5_0) AIOSK__P(q5_1) AIOSK__P(q8_0) AIOSK__NO
+        /* 10 */ AIOSK__P(q2_k) AIOSK__P(q3_k) AIOSK__P(q4_k) AIOSK__P(q5_k) AIOSK__P(q6_k)
+        /* 15 */ AIOSK__NO AIOSK__G(iq2_xxs) AIOSK__G(iq2_xs) AIOSK__G(iq3_xxs) AIOSK__G(iq1_s)
+        /* 20 */ AIOSK__P(iq4_nl) AIOSK__G(iq3_s) AIOSK__G(iq2_s) AIOSK__P(iq4_xs) AIOSK__NO
+        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__G(iq1_m)
+        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(tq1_0)
+        /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
+        /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
+    },
+    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
+    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
+    V_BASE(attend_merge),
+    V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
+    V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
+#undef AIOSK__G
+#undef AIOSK__P
+#undef AIOSK__F
+#undef AIOSK__NO
+
+#undef V_ISA_ID
+#undef V_ISA_TEXT
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+#undef V_GRIDS
+
+/* ======== kernels/matmul_undef.inc, continued ======== */
+/* matmul_undef.inc: takes back the macros of lanes.inc and matmul.inc, and the products. */
+#undef AIOSK__XKR
+#undef AIOSK__XK
+#undef AIOSK__XR
+#undef AIOSK__X
+#undef AIOSK__ENTRY
+#undef AIOSK__FORM_A256
+#undef AIOSK__FORM_A32
+#undef AIOSK__CODES_K
+#undef AIOSK__ONE_K
+#undef AIOSK__CODES
+#undef AIOSK__ONE
+#undef AIOSK__LEFT
+#undef AIOSK__EVEN
+#undef AIOSK__GRIDS
+#undef AIOSK__A256
+#undef AIOSK__A256_HOT
+#undef AIOSK__A256_RARE
+#undef AIOSK__A32
+#undef AIOSK__A32_HOT
+#undef AIOSK__A32_RARE
+#undef AIOSK__W
+#undef AIOSK__EACH
+#undef V_TABLES
+#undef V_STEP
+#undef V_OUT
+
+/* ======== kernels/dot_undef.inc, continued ======== */
+/* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
+#undef i_prep8
+#undef i_scale
+#undef i_first
+#undef i_next
+#undef i_sum
+#undef i_end
+#undef i_macc_pair
+#undef i_part
+#undef I_RUN
+#undef I_PAIR
+#undef V_NP
+#undef V_NC
+#undef V_BIAS8
+#undef V_PREMUL
+#undef V_FIX
+#undef V_ONE
+
+/* ======== kernels/simdi_undef.inc, continued ======== */
+/* simdi_undef.inc: takes back what simdi_names.inc defined. */
+#undef i_dup
+#undef i_and
+#undef i_or
+#undef i_xor
+#undef i_srl
+#undef i_sll
+#undef i_addb
+#undef i_load_u8
+#undef i_table
+#undef i_lut
+#undef i_splat
+#undef i_bits
+#undef i_negate
+#undef i_gather16
+#undef i_mul16
+#undef i_mulhi16
+#undef i_sub16
+#undef i_add16
+#undef i_as_float
+#undef i_rows4
+#undef i_store_s8
+#undef i_load_u16
+#undef i_pairs
+
+/* ======== kernels/simd_undef.inc, continued ======== */
+/* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
+#undef V_FN
+#undef V_EXPORT
+#undef V_NAME
+#undef V_BASE
+#undef V_W
+#undef V_PER16
+#undef V_EACH
+#undef V_MAXQ
+#undef V_SHAPES
+#undef V_KBIAS
+#undef V_TARGET
+#undef vf
+#undef vi
+#undef v_loadu
+#undef v_storeu
+#undef v_loadi
+#undef v_storei
+#undef v_set1
+#undef v_zero
+#undef v_set1i
+#undef v_zeroi
+#undef v_add
+#undef v_sub
+#undef v_mul
+#undef v_div
+#undef v_sqrt
+#undef v_fma
+#undef v_max
+#undef v_min
+#undef v_sel_lt
+#undef v_abs
+#undef v_xorsign
+#undef v_addi
+#undef v_subi
+#undef v_cvt_i32_f32
+#undef v_cvt_f32_i32
+#undef v_rint
+#undef v_ldexp
+#undef v_load_f16
+#undef v_store_f16
+#undef v_load_bf16
+#undef v_load_i8
+#undef v_kprep
+#undef v_kdot
+#undef v_mulr
+#undef v_tree_add
+#undef v_tree_max
+#undef v_dup_even
+#undef v_dup_odd
+#undef v_swap2
+
+/* ======== kernels/isa_wasm.c, continued ======== */
+#endif
+
 /* ======== kernels/cpu.c ======== */
 /* cpu.c: what this processor and its operating system can run, and the floating-point state of the calling thread. */
 #ifndef AIOSK__CPU_C
@@ -14368,6 +19407,11 @@ static uint64_t aiosk__xcr0(void) {
 /* Whether functions of this set may be called here: instructions present, and registers saved by the system. */
 static int aiosk__has_isa(int32_t isa) {
 #ifdef AIOSK__X86
+    if (isa == AIOSK_ISA_SSE41) { /* leaf 1 ecx: SSSE3 9, SSE4.1 19 */
+        uint32_t r[4];
+        aiosk__cpuid(1, r);
+        return (r[2] & 1u << 9) && (r[2] & 1u << 19);
+    }
     if (isa == AIOSK_ISA_AVX2 || isa == AIOSK_ISA_AVX512 || isa == AIOSK_ISA_AVXVNNI || isa == AIOSK_ISA_AVX512_VBMI) {
         /* leaf 1 ecx: FMA 12, OSXSAVE 27, AVX 28, F16C 29;  leaf 7 ebx: AVX2 5, F 16, DQ 17, BW 30, VL 31; ecx: VNNI 11 */
         const uint32_t c1 = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29, b7 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
@@ -14381,9 +19425,6 @@ static int aiosk__has_isa(int32_t isa) {
         aiosk__cpuid(7, r);
         if (!(r[1] & 1u << 5) || (os & 6) != 6) return 0;             /* 6: xmm and ymm state */
         if (isa == AIOSK_ISA_AVX2) return 1;
-#ifndef AIOSK__AVXVNNI
-        if (isa == AIOSK_ISA_AVXVNNI) return 0;
-#endif
         if (isa == AIOSK_ISA_AVXVNNI) { /* leaf 7, sub-leaf 1 eax: AVX-VNNI 4 */
             if (r[0] < 1) return 0;
             aiosk__cpuid(0x10007, r);
@@ -14406,6 +19447,9 @@ static int aiosk__has_isa(int32_t isa) {
         return 0;
 #endif
     }
+#endif
+#ifdef AIOSK__WASM
+    if (isa == AIOSK_ISA_WASM) return 1;
 #endif
     return isa == AIOSK_ISA_SCALAR;
 }
@@ -14448,30 +19492,33 @@ AIOSK_API void aiosk_fp_end(uint64_t saved) {
 #ifndef AIOSK__DISPATCH_C
 #define AIOSK__DISPATCH_C
 
-AIOSK_API const aiosk_isa *aiosk_select(int32_t isa) {
-    if (isa == AIOSK_ISA_BEST) {
-        static const int32_t order[] = {AIOSK_ISA_AVX512_VBMI, AIOSK_ISA_AVX512, AIOSK_ISA_AVXVNNI, AIOSK_ISA_AVX2, AIOSK_ISA_NEON_DOT, AIOSK_ISA_NEON};
-        int i;
-        for (i = 0; i < 6; i++)
-            if (aiosk__has_isa(order[i])) return aiosk_select(order[i]);
-        return &aiosk__isa_scalar;
-    }
-    if (!aiosk__has_isa(isa)) return NULL;
-    switch (isa) {
-#ifdef AIOSK__X86
-    case AIOSK_ISA_AVX2: return &aiosk__isa_avx2;
-#ifdef AIOSK__AVXVNNI
-    case AIOSK_ISA_AVXVNNI: return &aiosk__isa_avxvnni;
+/* What is compiled, the best first. */
+static const aiosk_isa *const aiosk__isas[] = {
+#ifdef AIOSK__AVX512
+    &aiosk__isa_avx512vbmi, &aiosk__isa_avx512,
 #endif
-    case AIOSK_ISA_AVX512_VBMI: return &aiosk__isa_avx512vbmi;
-    case AIOSK_ISA_AVX512: return &aiosk__isa_avx512;
+#ifdef AIOSK__AVXVNNI
+    &aiosk__isa_avxvnni,
+#endif
+#ifdef AIOSK__AVX2
+    &aiosk__isa_avx2,
+#endif
+#ifdef AIOSK__SSE41
+    &aiosk__isa_sse41,
 #endif
 #ifdef AIOSK__ARM64
-    case AIOSK_ISA_NEON: return &aiosk__isa_neon;
-    case AIOSK_ISA_NEON_DOT: return &aiosk__isa_neondot;
+    &aiosk__isa_neondot, &aiosk__isa_neon,
 #endif
-    default: return &aiosk__isa_scalar;
-    }
+#ifdef AIOSK__WASM
+    &aiosk__isa_wasm,
+#endif
+    &aiosk__isa_scalar};
+
+AIOSK_API const aiosk_isa *aiosk_select(int32_t isa) {
+    uint32_t i;
+    for (i = 0; i < sizeof aiosk__isas / sizeof *aiosk__isas; i++)
+        if ((isa == AIOSK_ISA_BEST || isa == aiosk__isas[i]->id) && aiosk__has_isa(aiosk__isas[i]->id)) return aiosk__isas[i];
+    return NULL;
 }
 
 #endif
