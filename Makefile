@@ -18,6 +18,10 @@ ARM      = aarch64-linux-gnu-
 QEMU     = qemu-aarch64
 # -static, so that no library path is needed to run what was built for another machine
 ARM_LD   = -static
+# WebAssembly: a clang that knows wasi-libc, and Node to run what it makes
+WASM     = clang --target=wasm32-wasi
+WASM_LD  = -Wl,-z,stack-size=1048576
+NODE     = node --no-warnings tests/wasi.mjs
 SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 SRC      := $(wildcard src/*.h src/*.c src/kernels/*)
@@ -34,7 +38,7 @@ TEST_ENV = CC='$(CC)' AWK='$(AWK)' AIOS_SHARED='$(AIOS_SHARED)'
 .DELETE_ON_ERROR:
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
-.PHONY: all demo test test-arm test-asan check headers fuzz bench tools clean help
+.PHONY: all demo test test-arm test-wasm test-asan check headers fuzz bench tools clean help
 
 all: build/aios  ## the command, build/aios
 
@@ -74,6 +78,17 @@ $(eval $(call flavour,build/arm,$(ARM)gcc $(CFLAGS),$(ARM_LD),$(ARM)ar))
 $(foreach b,$(BENCHES),$(eval $(call program,build/$b,bench/$b.c,build,$(CC) $(CFLAGS),)))
 $(foreach t,$(TOOLS),$(eval $(call program,build/$t,tools/$t.c,build,$(CC) $(CFLAGS),)))
 
+# Self-contained programs only; build/wasm0 is without SIMD.
+WASM_PROGRAMS = build/wasm/test_kernels build/wasm/test_ops build/wasm0/test_ops build/wasm/aios
+build/wasm build/wasm0:
+	mkdir -p $@
+build/wasm/test_%: tests/test_%.c $(DEPS) | build/wasm
+	$(WASM) $(CFLAGS) -msimd128 -Isrc -Itests $< $(WASM_LD) -lm -o $@
+build/wasm0/test_%: tests/test_%.c $(DEPS) | build/wasm0
+	$(WASM) $(CFLAGS) -Isrc -Itests $< $(WASM_LD) -lm -o $@
+build/wasm/aios: examples/aios.c $(DEPS) | build/wasm
+	$(WASM) $(CFLAGS) -msimd128 -Isrc -Itests $< $(WASM_LD) -lm -o $@
+
 # ---- generated headers ----------------------------------------------------------------------------------------------
 AMALGAMATE = $(AWK) -v keep=aios_kernels.h -v licence=LICENSE -f tools/amalgamate.awk
 headers:  ## write aios.h and aios_kernels.h from src/
@@ -106,6 +121,16 @@ test-arm:  ## the C tests for AArch64 (NEON) under qemu, and the same logits as 
 	        sh tests/run.sh build/arm/log $(T:%=build/arm/test_%) tests/same.sh; \
 	else \
 	    echo "skip: needs $(ARM)gcc and $(QEMU) (Debian: gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)"; \
+	    echo "0 passed, 0 failed"; \
+	fi
+
+test-wasm:  ## kernels and ops in WebAssembly SIMD128 under Node, and the same logits as on this machine
+	@if command -v node >/dev/null && printf '#include <string.h>\nint main(void){return 0;}' | $(WASM) -x c - -o /dev/null 2>/dev/null; then \
+	    $(MAKE) --no-print-directory $(WASM_PROGRAMS) build/aios && \
+	    $(TEST_ENV) TEST_QUICK=1 TEST_THREADS=1 RUN='$(NODE)' AIOS='$(NODE) build/wasm/aios' AIOS_REF=build/aios \
+	        sh tests/run.sh build/wasm/log $(filter-out %/aios,$(WASM_PROGRAMS)) tests/same.sh; \
+	else \
+	    echo "skip: needs $(WASM) and node (Debian: clang lld wasi-libc libclang-rt-14-dev-wasm32 nodejs)"; \
 	    echo "0 passed, 0 failed"; \
 	fi
 

@@ -160,7 +160,8 @@ exports_only() {    # exports_only OBJECT NAMES
 }
 
 # x86: instructions with a VEX or EVEX prefix (their names begin with v), mask registers and wide registers belong to
-# functions named after a set; those of 512 bits to _avx512 and _avx512vbmi alone. A CPU without them must never meet one.
+# functions named _avx2, _avxvnni or _avx512; 512 bits to _avx512 and _avx512vbmi alone; what came after SSE2 to these and _sse41.
+# A CPU without them must never meet one.
 wide_code() {       # wide_code OBJECT
     objdump -d --no-show-raw-insn "$dir/$1" >"$dir/asm" || return 1
     $AWK '
@@ -178,6 +179,8 @@ wide_code() {       # wide_code OBJECT
             if (!two && !five) bad[name] = $0
             else if (!five && /%zmm|%k[0-7]|%[xy]mm(1[6-9]|2[0-9]|3[01])/) bad[name] = $0
         }
+        $2 ~ /^(p(abs|sign|h|alignr|shufb|maddubs|mulhrs|mov[sz]x|blend|test|mulld|muldq|ackusdw|extr[bdq]|insr[bdq]|cmp[eg][qt]q)|p(min|max)(sb|uw|ud|sd)|blend|round[ps]|movs[hl]dup|movddup|dpp|insertps|extractps|mpsadbw|hadd|hsub|addsub|lddqu)/ &&
+                $2 !~ /^(pextrw|pinsrw|pshuf[dhl])/ && name !~ /_sse41$/ { bad[name] = $0 }
         END {
             for (name in bad) { print name ":" bad[name]; n_bad++ }
             if (!n_functions) print "no code was found"
@@ -194,8 +197,15 @@ freestanding() {    # no threads, files or clock: nothing but memory functions
 }
 no_simd() {
     compile "$CC" nosimd.o -std=c99 -O1 -DAIOSK_NO_SIMD "$dir/lib.c" || return 1
-    nm "$dir/nosimd.o" | grep -E '_(avx2|avxvnni|avx512|neon)' && { echo "names of vector code are left"; return 1; }
+    nm "$dir/nosimd.o" | grep -E '_(sse41|avx2|avxvnni|avx512|neon)' && { echo "names of vector code are left"; return 1; }
     return 0
+}
+fewer_sets() {      # fewer_sets NAMES FLAGS...: the functions of no other vector sets are left
+    names_=$1
+    shift
+    compile "$CC" fewer.o -std=c99 -O1 "$@" "$dir/kernels.c" || return 1
+    got_=$(nm "$dir/fewer.o" | sed -n 's/.* aiosk__isa_\([a-z0-9]*\)$/\1/p' | sort | tr '\n' ' ')
+    [ "$got_" = "$names_ " ] || { echo "compiled: $got_, not $names_"; return 1; }
 }
 without() {         # without MACRO NAMES: the macro compiles and takes the names away
     compile "$CC" without.o $PLAIN "-D$1" "$dir/lib.c" || return 1
@@ -251,6 +261,13 @@ check "public structs have no hidden padding" compile "$CC" plain.o -std=c99 -Wp
 check "AIOS_STATIC compiles" compile "$CC" static.o $PLAIN -Wno-unused-function "$dir/static.c"
 if has nm; then check "AIOS_STATIC exports nothing" exports_only static.o 'main'; fi
 check "AIOSK_NO_SIMD" no_simd
+case $($CC -dumpmachine 2>/dev/null) in
+    x86_64*) if has nm; then
+                 check "AIOSK_NO_AVX512, _NO_AVXVNNI, _NO_SSE41: AVX2 alone" fewer_sets "avx2 scalar" -DAIOSK_NO_AVX512 -DAIOSK_NO_AVXVNNI -DAIOSK_NO_SSE41
+                 check "AIOSK_NO_AVX2, _NO_AVX512: SSE4.1 alone" fewer_sets "scalar sse41" -DAIOSK_NO_AVX2 -DAIOSK_NO_AVX512
+                 check "no set is left: scalar" fewer_sets "scalar" -DAIOSK_NO_SSE41 -DAIOSK_NO_AVX2 -DAIOSK_NO_AVX512
+             fi ;;
+esac
 if has nm; then
     check "AIOS_NO_THREADS" without AIOS_NO_THREADS "$THREADS"
     check "AIOS_NO_FILES" without AIOS_NO_FILES "$FILES"
@@ -277,6 +294,14 @@ if has aarch64-linux-gnu-gcc; then
     fi
 else
     skip "AArch64" "no aarch64-linux-gnu-gcc"
+fi
+
+WASM="clang --target=wasm32-wasi"
+if has clang && echo '#include <string.h>' | $WASM -x c -c - -o "$dir/probe.o" 2>/dev/null; then
+    check "WebAssembly" compile "$WASM" wasm0.o -std=c99 -O1 "$dir/lib.c"
+    check "WebAssembly, C++11, SIMD128" compile "$WASM" wasm.o -x c++ -std=c++11 -O1 -msimd128 "$dir/lib.c"
+else
+    skip "WebAssembly" "no clang with wasi-libc"
 fi
 
 rm -f "$dir/out" "$dir/stray" "$dir/asm" "$dir"/cpu? "$dir/times"

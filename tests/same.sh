@@ -3,7 +3,8 @@
 #
 # AIOS is the command under test; AIOS_REF gives the hashes that it must reproduce (scalar code, one thread), and may be a
 # build for another machine; AIOS_ALSO is one more command that must agree (the same build on an older CPU). TEST_QUICK=1
-# tries fewer combinations, for emulators. Models come from AIOS_SHARED, and the one that is built in.
+# tries fewer combinations, for emulators; TEST_THREADS="1" is for a build without threads. Models come from AIOS_SHARED, and
+# the one that is built in.
 set -u
 AIOS=${AIOS:-build/aios}
 AIOS_REF=${AIOS_REF:-$AIOS}
@@ -12,6 +13,7 @@ fixtures=${AIOS_SHARED:-../shared}/fixtures
 passed=0
 failed=0
 if [ "${TEST_QUICK:-0}" = 1 ]; then threads="1 3" chunks="7 64"; else threads="1 2 3" chunks="1 7 64"; fi
+threads=${TEST_THREADS:-$threads}
 err=$(mktemp) || exit 1
 trap 'rm -f "$err"' EXIT
 
@@ -29,7 +31,7 @@ hash() {
 # The instruction sets that the command under test has here. "best" is what it picks by itself.
 tokens=$(i=1; while [ $i -le 100 ]; do printf '%s%d' "${comma:-}" $((i * 37 % 4000 + 1)); comma=,; i=$((i + 1)); done)
 isas=
-for isa in scalar avx2 avx512 neon neon-dot; do
+for isa in scalar sse41 avx2 avxvnni avx512 neon neon-dot wasm; do
     if [ -n "$(hash "$AIOS" "" 1,2,3 --isa $isa)" ]; then isas="$isas $isa"
     else case $isa in
         scalar) bad "scalar, the model that is built in: $(head -n 1 "$err")" ;;

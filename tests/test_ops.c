@@ -156,6 +156,16 @@ static double f_silu(double x) { return x / (1 + exp(-x)); }
 static double f_gelu(double x) { return 0.5 * x * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x))); }
 static double f_gelu_safe(double x) { return x / (1 + exp(-2 * 0.79788456080286535588 * (x + 0.044715 * x * x * x))); }
 
+static void test_sqrt(void) { /* own code where there is neither hardware that we know nor libm */
+    uint64_t r = 3;
+    int i;
+    CHECK(aiosk__sqrt(0.0f) == 0.0f && aiosk__f32_bits(aiosk__sqrt((float)INFINITY)) == 0x7F800000u);
+    for (i = 0; i < 2000; i++) {
+        const float x = aiosk__bits_f32((uint32_t)(test_rand(&r) >> 32) & 0x7FFFFFFFu);
+        if (x < (float)INFINITY && !CHECK(aiosk__sqrt(x) == (float)sqrt((double)x))) printf("  sqrt %.9g\n", (double)x);
+    }
+}
+
 static void test_accuracy(void) {
     static const struct { const char *name; int op; double (*f)(double); double lo, hi, limit; int absolute; } T[] = {
         { "exp", 11, f_exp, -87.3, 88.7, 1.2e-7, 0 },
@@ -512,6 +522,7 @@ int main(void) {
         if (k) { isas[n_isas++] = k; printf("  %s\n", k->name); }
     }
     if (!CHECK(n_isas > 0)) return test_end();
+    test_sqrt();
     test_accuracy();
     test_bits();
     test_rope();
