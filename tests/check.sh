@@ -179,8 +179,10 @@ wide_code() {       # wide_code OBJECT
             if (!two && !five) bad[name] = $0
             else if (!five && /%zmm|%k[0-7]|%[xy]mm(1[6-9]|2[0-9]|3[01])/) bad[name] = $0
         }
-        $2 ~ /^(p(abs|sign|h|alignr|shufb|maddubs|mulhrs|mov[sz]x|blend|test|mulld|muldq|ackusdw|extr[bdq]|insr[bdq]|cmp[eg][qt]q)|p(min|max)(sb|uw|ud|sd)|blend|round[ps]|movs[hl]dup|movddup|dpp|insertps|extractps|mpsadbw|hadd|hsub|addsub|lddqu)/ &&
-                $2 !~ /^(pextrw|pinsrw|pshuf[dhl])/ && name !~ /_sse41$/ { bad[name] = $0 }
+        $2 ~ /^p(abs|sign|h|alignr|shufb|maddubs|mulhrs|mov[sz]x|blend|test|mulld|muldq|ackusdw|(extr|insr)[bdq]|cmp(eq|gt)q)/ ||
+        $2 ~ /^(p(min|max)(sb|uw|ud|sd)|blend|round[ps]|movs[hl]dup|movddup|dpp|insertps|extractps|mpsadbw|h(add|sub)p|addsub|lddqu)/ {
+            if (name !~ /_sse41$/) bad[name] = $0
+        }
         END {
             for (name in bad) { print name ":" bad[name]; n_bad++ }
             if (!n_functions) print "no code was found"
@@ -263,7 +265,8 @@ if has nm; then check "AIOS_STATIC exports nothing" exports_only static.o 'main'
 check "AIOSK_NO_SIMD" no_simd
 case $($CC -dumpmachine 2>/dev/null) in
     x86_64*) if has nm; then
-                 check "AIOSK_NO_AVX512, _NO_AVXVNNI, _NO_SSE41: AVX2 alone" fewer_sets "avx2 scalar" -DAIOSK_NO_AVX512 -DAIOSK_NO_AVXVNNI -DAIOSK_NO_SSE41
+                 check "AIOSK_NO_AVX512, _NO_AVXVNNI, _NO_SSE41: AVX2 alone" \
+                     fewer_sets "avx2 scalar" -DAIOSK_NO_AVX512 -DAIOSK_NO_AVXVNNI -DAIOSK_NO_SSE41
                  check "AIOSK_NO_AVX2, _NO_AVX512: SSE4.1 alone" fewer_sets "scalar sse41" -DAIOSK_NO_AVX2 -DAIOSK_NO_AVX512
                  check "no set is left: scalar" fewer_sets "scalar" -DAIOSK_NO_SSE41 -DAIOSK_NO_AVX2 -DAIOSK_NO_AVX512
              fi ;;

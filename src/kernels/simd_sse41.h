@@ -50,18 +50,21 @@ V_EXPORT AIOSK__NOINLINE vf V_NAME(fma_rare)(vf a, vf b, vf c) {
     for (i = 0; i < 4; i++) x[i] = aiosk__fma(x[i], y[i], z[i]);
     return _mm_loadu_ps(x);
 }
-/* aiosk__fma of four lanes: sums in double, and rounded twice, unless a lane lies halfway between two floats or its exponent is
- * that of a subnormal float (1..896; a sum of 0 is exact). A function, not inlined: its 20 instructions are everywhere. */
+/* Dwords of doubles where rounding them to float could round twice: the lower 29 bits are those of a half (as a lower dword), or
+ * the exponent is that of a subnormal float, 1..896 (as an upper one; 0 is exact). */
+V_FN __m128i V_NAME(twice)(__m128d s) {
+    const __m128i mask = _mm_setr_epi32(0x1FFFFFFF, 0x7FFFFFFF, 0x1FFFFFFF, 0x7FFFFFFF);
+    const __m128i most = _mm_setr_epi32(0, (897 << 20) - 2, 0, (897 << 20) - 2);
+    const __m128i u = _mm_add_epi32(_mm_and_si128(_mm_castpd_si128(s), mask), _mm_setr_epi32(-0x10000000, -1, -0x10000000, -1));
+    return _mm_cmpeq_epi32(_mm_min_epu32(u, most), u);
+}
+/* aiosk__fma of four lanes. A function, not inlined: it is everywhere, and 30 instructions long. */
 V_EXPORT AIOSK__NOINLINE vf v_fma(vf a, vf b, vf c) {
     const __m128d s = _mm_add_pd(_mm_mul_pd(_mm_cvtps_pd(a), _mm_cvtps_pd(b)), _mm_cvtps_pd(c));
     const __m128d t = _mm_add_pd(_mm_mul_pd(_mm_cvtps_pd(_mm_movehl_ps(a, a)), _mm_cvtps_pd(_mm_movehl_ps(b, b))),
                                  _mm_cvtps_pd(_mm_movehl_ps(c, c)));
-    const __m128i lo = _mm_castps_si128(_mm_shuffle_ps(_mm_castpd_ps(s), _mm_castpd_ps(t), 0x88));
-    const __m128i hi = _mm_castps_si128(_mm_shuffle_ps(_mm_castpd_ps(s), _mm_castpd_ps(t), 0xDD));
-    const __m128i tie = _mm_cmpeq_epi32(_mm_slli_epi32(lo, 3), _mm_set1_epi32((int32_t)0x80000000u));
-    const __m128i m = _mm_add_epi32(_mm_add_epi32(hi, hi), _mm_set1_epi32(-1)); /* 0 becomes the largest */
-    const __m128i small = _mm_cmpeq_epi32(_mm_min_epu32(m, _mm_set1_epi32((897 << 21) - 2)), m);
-    if (AIOSK__RARE(_mm_movemask_ps(_mm_castsi128_ps(_mm_or_si128(tie, small))))) return V_NAME(fma_rare)(a, b, c);
+    const __m128i rare = _mm_or_si128(V_NAME(twice)(s), V_NAME(twice)(t));
+    if (AIOSK__RARE(_mm_movemask_ps(_mm_castsi128_ps(rare)))) return V_NAME(fma_rare)(a, b, c);
     return _mm_movelh_ps(_mm_cvtpd_ps(s), _mm_cvtpd_ps(t));
 }
 V_FN vf v_max(vf a, vf b) { return _mm_max_ps(b, a); } /* maxps gives its second operand unless the first is greater */

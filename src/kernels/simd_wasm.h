@@ -11,8 +11,8 @@
 #define V_W 4
 #define V_PER16 4
 #define V_EACH(M) M(0) M(1) M(2) M(3)
-#define V_MAXQ 2
-#define V_SHAPES(X) X(1, 1) X(2, 1)
+#define V_MAXQ 4
+#define V_SHAPES(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1)
 #define V_KBIAS 0
 #define vf v128_t
 #define vi v128_t
@@ -44,15 +44,18 @@ V_EXPORT AIOSK__NOINLINE vf V_NAME(fma_rare)(vf a, vf b, vf c) {
 /* As in simd_sse41.h */
 V_FN v128_t V_NAME(upper)(v128_t a) { return wasm_i32x4_shuffle(a, a, 2, 3, 2, 3); }
 V_FN v128_t V_NAME(doubles)(v128_t a, v128_t b, v128_t c) { /* of lanes 0 and 1 */
-    return wasm_f64x2_add(wasm_f64x2_mul(wasm_f64x2_promote_low_f32x4(a), wasm_f64x2_promote_low_f32x4(b)), wasm_f64x2_promote_low_f32x4(c));
+    const v128_t p = wasm_f64x2_mul(wasm_f64x2_promote_low_f32x4(a), wasm_f64x2_promote_low_f32x4(b));
+    return wasm_f64x2_add(p, wasm_f64x2_promote_low_f32x4(c));
+}
+V_FN v128_t V_NAME(twice)(v128_t s) {
+    const v128_t mask = wasm_i32x4_const(0x1FFFFFFF, 0x7FFFFFFF, 0x1FFFFFFF, 0x7FFFFFFF);
+    const v128_t most = wasm_i32x4_const(0, (897 << 20) - 2, 0, (897 << 20) - 2);
+    const v128_t u = wasm_i32x4_add(wasm_v128_and(s, mask), wasm_i32x4_const(-0x10000000, -1, -0x10000000, -1));
+    return wasm_i32x4_eq(wasm_u32x4_min(u, most), u);
 }
 V_FN vf v_fma(vf a, vf b, vf c) {
     const v128_t s = V_NAME(doubles)(a, b, c), t = V_NAME(doubles)(V_NAME(upper)(a), V_NAME(upper)(b), V_NAME(upper)(c));
-    const v128_t lo = wasm_i32x4_shuffle(s, t, 0, 2, 4, 6), hi = wasm_i32x4_shuffle(s, t, 1, 3, 5, 7);
-    const v128_t tie = wasm_i32x4_eq(wasm_i32x4_shl(lo, 3), wasm_i32x4_splat((int32_t)0x80000000u));
-    const v128_t m = wasm_i32x4_add(wasm_i32x4_add(hi, hi), wasm_i32x4_splat(-1)); /* 0 becomes the largest */
-    const v128_t small = wasm_i32x4_eq(wasm_u32x4_min(m, wasm_i32x4_splat((897 << 21) - 2)), m);
-    if (AIOSK__RARE(wasm_v128_any_true(wasm_v128_or(tie, small)))) return V_NAME(fma_rare)(a, b, c);
+    if (AIOSK__RARE(wasm_v128_any_true(wasm_v128_or(V_NAME(twice)(s), V_NAME(twice)(t))))) return V_NAME(fma_rare)(a, b, c);
     return wasm_i32x4_shuffle(wasm_f32x4_demote_f64x2_zero(s), wasm_f32x4_demote_f64x2_zero(t), 0, 1, 4, 5);
 }
 V_FN vf v_max(vf a, vf b) { return wasm_f32x4_pmax(a, b); } /* a < b ? b : a */
@@ -114,7 +117,8 @@ V_FN vi v_kprep(vi k) { return k; }
 V_FN vi V_NAME(i_even)(vi a) { return wasm_i16x8_shr(wasm_i16x8_shl(a, 8), 8); } /* bytes 0 and 2 of a dword, signed */
 V_FN vi V_NAME(i_odd)(vi a) { return wasm_i16x8_shr(a, 8); }
 V_FN vi v_kdot(vi acc, vi k, vi q) {
-    const v128_t s = wasm_i32x4_dot_i16x8(V_NAME(i_even)(k), V_NAME(i_even)(q)), t = wasm_i32x4_dot_i16x8(V_NAME(i_odd)(k), V_NAME(i_odd)(q));
+    const v128_t s = wasm_i32x4_dot_i16x8(V_NAME(i_even)(k), V_NAME(i_even)(q));
+    const v128_t t = wasm_i32x4_dot_i16x8(V_NAME(i_odd)(k), V_NAME(i_odd)(q));
     return wasm_i32x4_add(acc, wasm_i32x4_add(s, t));
 }
 

@@ -59,8 +59,8 @@ V_FN void i_store_s8(int8_t *p, vi a) {
     wasm_v128_store32_lane(p, wasm_i8x16_narrow_i16x8(b, b), 0);
 }
 
-#define V_NP 1 /* panels that a micro-kernel takes at once */
-#define V_NC 4 /* and columns */
+#define V_NP 2 /* panels that a micro-kernel takes at once: the halves of activations are made for both */
+#define V_NC 2 /* and columns */
 #define V_ONE 0
 /* Codes of 4 to 6 bits are the same signed and unsigned. The halves of w are shared by the columns of a group. */
 V_FN vi V_NAME(i_mul8)(const int kind, vi w, vi x) {
