@@ -4294,12 +4294,12 @@ static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, a
     o->in = *in; o->y = y; o->y_stride = y_stride;
     o->n_in = (int32_t)t->n[0]; o->n_out = (int32_t)t->n[1];
     /* a task: about 64 KiB of weights (some microseconds), and of the order of 16 M products (some tenths of a millisecond), but
-     * never fewer than 16 rows */
+     * whole pairs of panels, which kernels for many columns take together */
     rows = (int64_t)(65536 / t->row_bytes);
     most = 16777216 / ((int64_t)o->n_in * (flags & AIOS__ON_OUTPUTS ? b->n_outputs : b->n_batch));
     if (rows > most) rows = most;
-    o->rows_per_task = (int32_t)(rows < 16 ? 16 : rows > o->n_out ? o->n_out : rows) / 16 * 16;
-    if (o->rows_per_task < 16) o->rows_per_task = 16;
+    o->rows_per_task = (int32_t)(rows > o->n_out ? o->n_out : rows) / 32 * 32;
+    if (o->rows_per_task < 32) o->rows_per_task = 32;
     o->w_bytes = p.n_bytes + aios__vec_bytes(b, r.b);
     o->act_bytes = aios__acts_bytes(in, mask) + (uint64_t)o->n_out * (flags & AIOS__ADD ? 8 : 4);
     b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;

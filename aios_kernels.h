@@ -3122,19 +3122,24 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). */
+/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_ONE) the
+ * registers do not matter, and the code shall be small. */
 V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
-    if (V_W > 1) {
+    if (V_W > 1 && V_ONE) {
         for (; row + 4 <= m->row1; row += 4) {
             for (c = 0; c + NC <= m->n_cols; c += NC)
                 for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
             for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
         }
     }
-    for (; row < m->row1; row++)
-        for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
+    for (; row < m->row1; row++) {
+        c = 0;
+        if (V_W > 1 && !V_ONE)
+            for (; c + 2 <= m->n_cols; c += 2) V_NAME(flt_tile)(m, type, row, c, 1, 2);
+        for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
+    }
 }
 
 V_EXPORT void V_NAME(rows_f32)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F32); }
@@ -4444,18 +4449,21 @@ V_EXPORT AIOSK__NOINLINE vf V_NAME(fma_rare)(vf a, vf b, vf c) {
     for (i = 0; i < 4; i++) x[i] = aiosk__fma(x[i], y[i], z[i]);
     return _mm_loadu_ps(x);
 }
-/* aiosk__fma of four lanes: sums in double, and rounded twice, unless a lane lies halfway between two floats or its exponent is
- * that of a subnormal float (1..896; a sum of 0 is exact). A function, not inlined: its 20 instructions are everywhere. */
+/* Dwords of doubles where rounding them to float could round twice: the lower 29 bits are those of a half (as a lower dword), or
+ * the exponent is that of a subnormal float, 1..896 (as an upper one; 0 is exact). */
+V_FN __m128i V_NAME(twice)(__m128d s) {
+    const __m128i mask = _mm_setr_epi32(0x1FFFFFFF, 0x7FFFFFFF, 0x1FFFFFFF, 0x7FFFFFFF);
+    const __m128i most = _mm_setr_epi32(0, (897 << 20) - 2, 0, (897 << 20) - 2);
+    const __m128i u = _mm_add_epi32(_mm_and_si128(_mm_castpd_si128(s), mask), _mm_setr_epi32(-0x10000000, -1, -0x10000000, -1));
+    return _mm_cmpeq_epi32(_mm_min_epu32(u, most), u);
+}
+/* aiosk__fma of four lanes. A function, not inlined: it is everywhere, and 30 instructions long. */
 V_EXPORT AIOSK__NOINLINE vf v_fma(vf a, vf b, vf c) {
     const __m128d s = _mm_add_pd(_mm_mul_pd(_mm_cvtps_pd(a), _mm_cvtps_pd(b)), _mm_cvtps_pd(c));
     const __m128d t = _mm_add_pd(_mm_mul_pd(_mm_cvtps_pd(_mm_movehl_ps(a, a)), _mm_cvtps_pd(_mm_movehl_ps(b, b))),
                                  _mm_cvtps_pd(_mm_movehl_ps(c, c)));
-    const __m128i lo = _mm_castps_si128(_mm_shuffle_ps(_mm_castpd_ps(s), _mm_castpd_ps(t), 0x88));
-    const __m128i hi = _mm_castps_si128(_mm_shuffle_ps(_mm_castpd_ps(s), _mm_castpd_ps(t), 0xDD));
-    const __m128i tie = _mm_cmpeq_epi32(_mm_slli_epi32(lo, 3), _mm_set1_epi32((int32_t)0x80000000u));
-    const __m128i m = _mm_add_epi32(_mm_add_epi32(hi, hi), _mm_set1_epi32(-1)); /* 0 becomes the largest */
-    const __m128i small = _mm_cmpeq_epi32(_mm_min_epu32(m, _mm_set1_epi32((897 << 21) - 2)), m);
-    if (AIOSK__RARE(_mm_movemask_ps(_mm_castsi128_ps(_mm_or_si128(tie, small))))) return V_NAME(fma_rare)(a, b, c);
+    const __m128i rare = _mm_or_si128(V_NAME(twice)(s), V_NAME(twice)(t));
+    if (AIOSK__RARE(_mm_movemask_ps(_mm_castsi128_ps(rare)))) return V_NAME(fma_rare)(a, b, c);
     return _mm_movelh_ps(_mm_cvtpd_ps(s), _mm_cvtpd_ps(t));
 }
 V_FN vf v_max(vf a, vf b) { return _mm_max_ps(b, a); } /* maxps gives its second operand unless the first is greater */
@@ -5402,19 +5410,24 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). */
+/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_ONE) the
+ * registers do not matter, and the code shall be small. */
 V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
-    if (V_W > 1) {
+    if (V_W > 1 && V_ONE) {
         for (; row + 4 <= m->row1; row += 4) {
             for (c = 0; c + NC <= m->n_cols; c += NC)
                 for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
             for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
         }
     }
-    for (; row < m->row1; row++)
-        for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
+    for (; row < m->row1; row++) {
+        c = 0;
+        if (V_W > 1 && !V_ONE)
+            for (; c + 2 <= m->n_cols; c += 2) V_NAME(flt_tile)(m, type, row, c, 1, 2);
+        for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
+    }
 }
 
 V_EXPORT void V_NAME(rows_f32)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F32); }
@@ -7655,19 +7668,24 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). */
+/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_ONE) the
+ * registers do not matter, and the code shall be small. */
 V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
-    if (V_W > 1) {
+    if (V_W > 1 && V_ONE) {
         for (; row + 4 <= m->row1; row += 4) {
             for (c = 0; c + NC <= m->n_cols; c += NC)
                 for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
             for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
         }
     }
-    for (; row < m->row1; row++)
-        for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
+    for (; row < m->row1; row++) {
+        c = 0;
+        if (V_W > 1 && !V_ONE)
+            for (; c + 2 <= m->n_cols; c += 2) V_NAME(flt_tile)(m, type, row, c, 1, 2);
+        for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
+    }
 }
 
 V_EXPORT void V_NAME(rows_f32)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F32); }
@@ -11087,19 +11105,24 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). */
+/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_ONE) the
+ * registers do not matter, and the code shall be small. */
 V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
-    if (V_W > 1) {
+    if (V_W > 1 && V_ONE) {
         for (; row + 4 <= m->row1; row += 4) {
             for (c = 0; c + NC <= m->n_cols; c += NC)
                 for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
             for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
         }
     }
-    for (; row < m->row1; row++)
-        for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
+    for (; row < m->row1; row++) {
+        c = 0;
+        if (V_W > 1 && !V_ONE)
+            for (; c + 2 <= m->n_cols; c += 2) V_NAME(flt_tile)(m, type, row, c, 1, 2);
+        for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
+    }
 }
 
 V_EXPORT void V_NAME(rows_f32)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F32); }
@@ -13586,19 +13609,24 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). */
+/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_ONE) the
+ * registers do not matter, and the code shall be small. */
 V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
-    if (V_W > 1) {
+    if (V_W > 1 && V_ONE) {
         for (; row + 4 <= m->row1; row += 4) {
             for (c = 0; c + NC <= m->n_cols; c += NC)
                 for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
             for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
         }
     }
-    for (; row < m->row1; row++)
-        for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
+    for (; row < m->row1; row++) {
+        c = 0;
+        if (V_W > 1 && !V_ONE)
+            for (; c + 2 <= m->n_cols; c += 2) V_NAME(flt_tile)(m, type, row, c, 1, 2);
+        for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
+    }
 }
 
 V_EXPORT void V_NAME(rows_f32)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F32); }
@@ -15860,19 +15888,24 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). */
+/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_ONE) the
+ * registers do not matter, and the code shall be small. */
 V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
-    if (V_W > 1) {
+    if (V_W > 1 && V_ONE) {
         for (; row + 4 <= m->row1; row += 4) {
             for (c = 0; c + NC <= m->n_cols; c += NC)
                 for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
             for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
         }
     }
-    for (; row < m->row1; row++)
-        for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
+    for (; row < m->row1; row++) {
+        c = 0;
+        if (V_W > 1 && !V_ONE)
+            for (; c + 2 <= m->n_cols; c += 2) V_NAME(flt_tile)(m, type, row, c, 1, 2);
+        for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
+    }
 }
 
 V_EXPORT void V_NAME(rows_f32)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F32); }
@@ -17106,8 +17139,8 @@ static const aiosk_isa V_GRIDS(isa) = {
 #define V_W 4
 #define V_PER16 4
 #define V_EACH(M) M(0) M(1) M(2) M(3)
-#define V_MAXQ 2
-#define V_SHAPES(X) X(1, 1) X(2, 1)
+#define V_MAXQ 4
+#define V_SHAPES(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1)
 #define V_KBIAS 0
 #define vf v128_t
 #define vi v128_t
@@ -17180,15 +17213,18 @@ V_EXPORT AIOSK__NOINLINE vf V_NAME(fma_rare)(vf a, vf b, vf c) {
 /* As in simd_sse41.h */
 V_FN v128_t V_NAME(upper)(v128_t a) { return wasm_i32x4_shuffle(a, a, 2, 3, 2, 3); }
 V_FN v128_t V_NAME(doubles)(v128_t a, v128_t b, v128_t c) { /* of lanes 0 and 1 */
-    return wasm_f64x2_add(wasm_f64x2_mul(wasm_f64x2_promote_low_f32x4(a), wasm_f64x2_promote_low_f32x4(b)), wasm_f64x2_promote_low_f32x4(c));
+    const v128_t p = wasm_f64x2_mul(wasm_f64x2_promote_low_f32x4(a), wasm_f64x2_promote_low_f32x4(b));
+    return wasm_f64x2_add(p, wasm_f64x2_promote_low_f32x4(c));
+}
+V_FN v128_t V_NAME(twice)(v128_t s) {
+    const v128_t mask = wasm_i32x4_const(0x1FFFFFFF, 0x7FFFFFFF, 0x1FFFFFFF, 0x7FFFFFFF);
+    const v128_t most = wasm_i32x4_const(0, (897 << 20) - 2, 0, (897 << 20) - 2);
+    const v128_t u = wasm_i32x4_add(wasm_v128_and(s, mask), wasm_i32x4_const(-0x10000000, -1, -0x10000000, -1));
+    return wasm_i32x4_eq(wasm_u32x4_min(u, most), u);
 }
 V_FN vf v_fma(vf a, vf b, vf c) {
     const v128_t s = V_NAME(doubles)(a, b, c), t = V_NAME(doubles)(V_NAME(upper)(a), V_NAME(upper)(b), V_NAME(upper)(c));
-    const v128_t lo = wasm_i32x4_shuffle(s, t, 0, 2, 4, 6), hi = wasm_i32x4_shuffle(s, t, 1, 3, 5, 7);
-    const v128_t tie = wasm_i32x4_eq(wasm_i32x4_shl(lo, 3), wasm_i32x4_splat((int32_t)0x80000000u));
-    const v128_t m = wasm_i32x4_add(wasm_i32x4_add(hi, hi), wasm_i32x4_splat(-1)); /* 0 becomes the largest */
-    const v128_t small = wasm_i32x4_eq(wasm_u32x4_min(m, wasm_i32x4_splat((897 << 21) - 2)), m);
-    if (AIOSK__RARE(wasm_v128_any_true(wasm_v128_or(tie, small)))) return V_NAME(fma_rare)(a, b, c);
+    if (AIOSK__RARE(wasm_v128_any_true(wasm_v128_or(V_NAME(twice)(s), V_NAME(twice)(t))))) return V_NAME(fma_rare)(a, b, c);
     return wasm_i32x4_shuffle(wasm_f32x4_demote_f64x2_zero(s), wasm_f32x4_demote_f64x2_zero(t), 0, 1, 4, 5);
 }
 V_FN vf v_max(vf a, vf b) { return wasm_f32x4_pmax(a, b); } /* a < b ? b : a */
@@ -17250,7 +17286,8 @@ V_FN vi v_kprep(vi k) { return k; }
 V_FN vi V_NAME(i_even)(vi a) { return wasm_i16x8_shr(wasm_i16x8_shl(a, 8), 8); } /* bytes 0 and 2 of a dword, signed */
 V_FN vi V_NAME(i_odd)(vi a) { return wasm_i16x8_shr(a, 8); }
 V_FN vi v_kdot(vi acc, vi k, vi q) {
-    const v128_t s = wasm_i32x4_dot_i16x8(V_NAME(i_even)(k), V_NAME(i_even)(q)), t = wasm_i32x4_dot_i16x8(V_NAME(i_odd)(k), V_NAME(i_odd)(q));
+    const v128_t s = wasm_i32x4_dot_i16x8(V_NAME(i_even)(k), V_NAME(i_even)(q));
+    const v128_t t = wasm_i32x4_dot_i16x8(V_NAME(i_odd)(k), V_NAME(i_odd)(q));
     return wasm_i32x4_add(acc, wasm_i32x4_add(s, t));
 }
 
@@ -17344,8 +17381,8 @@ V_FN void i_store_s8(int8_t *p, vi a) {
     wasm_v128_store32_lane(p, wasm_i8x16_narrow_i16x8(b, b), 0);
 }
 
-#define V_NP 1 /* panels that a micro-kernel takes at once */
-#define V_NC 4 /* and columns */
+#define V_NP 2 /* panels that a micro-kernel takes at once: the halves of activations are made for both */
+#define V_NC 2 /* and columns */
 #define V_ONE 0
 /* Codes of 4 to 6 bits are the same signed and unsigned. The halves of w are shared by the columns of a group. */
 V_FN vi V_NAME(i_mul8)(const int kind, vi w, vi x) {
@@ -18146,19 +18183,24 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). */
+/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_ONE) the
+ * registers do not matter, and the code shall be small. */
 V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
-    if (V_W > 1) {
+    if (V_W > 1 && V_ONE) {
         for (; row + 4 <= m->row1; row += 4) {
             for (c = 0; c + NC <= m->n_cols; c += NC)
                 for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
             for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 4, 1);
         }
     }
-    for (; row < m->row1; row++)
-        for (c = 0; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
+    for (; row < m->row1; row++) {
+        c = 0;
+        if (V_W > 1 && !V_ONE)
+            for (; c + 2 <= m->n_cols; c += 2) V_NAME(flt_tile)(m, type, row, c, 1, 2);
+        for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
+    }
 }
 
 V_EXPORT void V_NAME(rows_f32)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F32); }

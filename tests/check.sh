@@ -229,8 +229,8 @@ else
     skip "symbols" "no nm"
 fi
 case $($CC -dumpmachine 2>/dev/null) in
-    x86_64*) if has objdump; then check "wide registers in functions of their sets alone" wide_code lib.o
-             else skip "wide registers" "no objdump"; fi ;;
+    x86_64*) if has objdump; then check "vector code in functions of its set alone" wide_code lib.o
+             else skip "vector code" "no objdump"; fi ;;
 esac
 
 check "C11 $CC" compile "$CC" c11.o -std=c11 -O1 "$dir/lib.c"
@@ -246,7 +246,7 @@ if has clang && ! $CC --version 2>/dev/null | grep -q clang; then
     check "clang: size" fits clang.o $MAX_BYTES_CLANG
     if has nm; then check "clang: reaches nothing else" reaches_only clang.o "$MEM|$RUNTIME|$THREADS|$FILES|$CLOCK"; fi
     case $(clang -dumpmachine) in
-        x86_64*) if has objdump; then check "clang: wide registers" wide_code clang.o; fi ;;
+        x86_64*) if has objdump; then check "clang: vector code" wide_code clang.o; fi ;;
     esac
     check "C11 clang" compile clang clang11.o -std=c11 -O1 "$dir/lib.c"
     check "C++11 clang" compile clang clangpp.o -x c++ -std=c++11 -O1 "$dir/lib.c"
