@@ -3851,7 +3851,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                 vf d, dmin;                                                                                            \
                 s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
                 V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
-                enum { unroll = (kind) == 7 ? 1 : V_W == 16 ? 4 : 2 };      /* a grid's step is long as it is */       \
+                enum { unroll = (kind) == 7 ? 1 : V_W == 16 || (kind) == 5 || (kind) == 6 ? 4 : 2 }; /* a grid's step is long as it is */       \
                 for (g = 0; g < 8; g += unroll) {                                                                      \
                     AIOSK__UNROLL                                                                                      \
                     for (i = 0; i < unroll; i++) {                                                                     \
@@ -6139,7 +6139,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                 vf d, dmin;                                                                                            \
                 s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
                 V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
-                enum { unroll = (kind) == 7 ? 1 : V_W == 16 ? 4 : 2 };      /* a grid's step is long as it is */       \
+                enum { unroll = (kind) == 7 ? 1 : V_W == 16 || (kind) == 5 || (kind) == 6 ? 4 : 2 }; /* a grid's step is long as it is */       \
                 for (g = 0; g < 8; g += unroll) {                                                                      \
                     AIOSK__UNROLL                                                                                      \
                     for (i = 0; i < unroll; i++) {                                                                     \
@@ -8397,7 +8397,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                 vf d, dmin;                                                                                            \
                 s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
                 V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
-                enum { unroll = (kind) == 7 ? 1 : V_W == 16 ? 4 : 2 };      /* a grid's step is long as it is */       \
+                enum { unroll = (kind) == 7 ? 1 : V_W == 16 || (kind) == 5 || (kind) == 6 ? 4 : 2 }; /* a grid's step is long as it is */       \
                 for (g = 0; g < 8; g += unroll) {                                                                      \
                     AIOSK__UNROLL                                                                                      \
                     for (i = 0; i < unroll; i++) {                                                                     \
@@ -9591,7 +9591,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                 vf d, dmin;                                                                                            \
                 s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
                 V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
-                enum { unroll = (kind) == 7 ? 1 : V_W == 16 ? 4 : 2 };      /* a grid's step is long as it is */       \
+                enum { unroll = (kind) == 7 ? 1 : V_W == 16 || (kind) == 5 || (kind) == 6 ? 4 : 2 }; /* a grid's step is long as it is */       \
                 for (g = 0; g < 8; g += unroll) {                                                                      \
                     AIOSK__UNROLL                                                                                      \
                     for (i = 0; i < unroll; i++) {                                                                     \
@@ -11834,7 +11834,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                 vf d, dmin;                                                                                            \
                 s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
                 V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
-                enum { unroll = (kind) == 7 ? 1 : V_W == 16 ? 4 : 2 };      /* a grid's step is long as it is */       \
+                enum { unroll = (kind) == 7 ? 1 : V_W == 16 || (kind) == 5 || (kind) == 6 ? 4 : 2 }; /* a grid's step is long as it is */       \
                 for (g = 0; g < 8; g += unroll) {                                                                      \
                     AIOSK__UNROLL                                                                                      \
                     for (i = 0; i < unroll; i++) {                                                                     \
@@ -14338,7 +14338,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                 vf d, dmin;                                                                                            \
                 s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
                 V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
-                enum { unroll = (kind) == 7 ? 1 : V_W == 16 ? 4 : 2 };      /* a grid's step is long as it is */       \
+                enum { unroll = (kind) == 7 ? 1 : V_W == 16 || (kind) == 5 || (kind) == 6 ? 4 : 2 }; /* a grid's step is long as it is */       \
                 for (g = 0; g < 8; g += unroll) {                                                                      \
                     AIOSK__UNROLL                                                                                      \
                     for (i = 0; i < unroll; i++) {                                                                     \
@@ -16617,7 +16617,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                 vf d, dmin;                                                                                            \
                 s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
                 V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
-                enum { unroll = (kind) == 7 ? 1 : V_W == 16 ? 4 : 2 };      /* a grid's step is long as it is */       \
+                enum { unroll = (kind) == 7 ? 1 : V_W == 16 || (kind) == 5 || (kind) == 6 ? 4 : 2 }; /* a grid's step is long as it is */       \
                 for (g = 0; g < 8; g += unroll) {                                                                      \
                     AIOSK__UNROLL                                                                                      \
                     for (i = 0; i < unroll; i++) {                                                                     \
@@ -18912,7 +18912,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                 vf d, dmin;                                                                                            \
                 s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
                 V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
-                enum { unroll = (kind) == 7 ? 1 : V_W == 16 ? 4 : 2 };      /* a grid's step is long as it is */       \
+                enum { unroll = (kind) == 7 ? 1 : V_W == 16 || (kind) == 5 || (kind) == 6 ? 4 : 2 }; /* a grid's step is long as it is */       \
                 for (g = 0; g < 8; g += unroll) {                                                                      \
                     AIOSK__UNROLL                                                                                      \
                     for (i = 0; i < unroll; i++) {                                                                     \

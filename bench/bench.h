@@ -215,8 +215,8 @@ B_READER(b_read_64, __attribute__((target("avx512f"), unused)), 64)
 #endif
 static B_UNUSED void b_read(int isa, const uint8_t *p, size_t n, int how) {
 #if defined(__x86_64__)
-    if (isa == AIOSK_ISA_AVX512) b_read_64(p, n, how);
-    else if (isa == AIOSK_ISA_AVX2) b_read_32(p, n, how);
+    if (isa == AIOSK_ISA_AVX512 || isa == AIOSK_ISA_AVX512_VBMI) b_read_64(p, n, how);
+    else if (isa == AIOSK_ISA_AVX2 || isa == AIOSK_ISA_AVXVNNI) b_read_32(p, n, how);
     else
 #endif
     b_read_16(p, n, how);
@@ -260,6 +260,11 @@ B_PEAK(b_f32_avx512, B_512, __m512, 12, 16, _mm512_set1_ps((float)(b_sink & 1)),
 B_PEAK(b_int8_avx2, B_256, __m256i, 6, 32, _mm256_set1_epi32((int)b_sink),
        __m256i y = x; B_OTHER(y); s[j] = _mm256_add_epi16(s[j], _mm256_maddubs_epi16(x, y)),
        _mm256_storeu_si256((__m256i *)(void *)out, s[j]))
+#if defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11
+#define B_VNNI __attribute__((target("avx2,avxvnni"), unused))
+B_PEAK(b_int8_avxvnni, B_VNNI, __m256i, 10, 32, _mm256_set1_epi32((int)b_sink),
+       s[j] = _mm256_dpbusd_avx_epi32(s[j], x, x), _mm256_storeu_si256((__m256i *)(void *)out, s[j]))
+#endif
 B_PEAK(b_f32_avx2, B_256, __m256, 10, 8, _mm256_set1_ps((float)(b_sink & 1)),
        s[j] = _mm256_fmadd_ps(x, x, s[j]), _mm256_storeu_ps((float *)(void *)out, s[j]))
 #elif defined(__aarch64__)
@@ -282,7 +287,10 @@ B_PEAK(b_int8_neon_dot, B_DOT, int32x4_t, 12, 16, vdupq_n_s32((int)b_sink),
 /* One batch of products; 0 for scalar code, whose peak the compiler decides. */
 static B_UNUSED double b_peak(int isa, int is_float) {
 #if defined(__x86_64__)
-    if (isa == AIOSK_ISA_AVX512) return is_float ? b_f32_avx512() : b_int8_avx512();
+    if (isa == AIOSK_ISA_AVX512 || isa == AIOSK_ISA_AVX512_VBMI) return is_float ? b_f32_avx512() : b_int8_avx512();
+#if defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11
+    if (isa == AIOSK_ISA_AVXVNNI) return is_float ? b_f32_avx2() : b_int8_avxvnni();
+#endif
     if (isa == AIOSK_ISA_AVX2) return is_float ? b_f32_avx2() : b_int8_avx2();
 #elif defined(__aarch64__)
     if (is_float && isa >= AIOSK_ISA_NEON) return b_f32_neon();

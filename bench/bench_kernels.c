@@ -203,7 +203,7 @@ static const char *const kv_names[] = {"f32", "f16", "i8"};
 typedef struct attend_case {
     aiosk_attend_fn fn;
     aiosk_attend a;
-    size_t tile, state;             /* bytes of a tile, of one part's m, l, o, scores */
+    size_t tile, state;             /* bytes of a tile, of one part's m, l, o, scratch */
     uint8_t *states;
     int n_parts, from_memory;
     double best;
@@ -214,15 +214,16 @@ static void attend_part(void *arg, int call, int part) {
     aiosk_attend a = c->a;
     const uint8_t *tiles = c->from_memory ? pool_step(&mem, call * c->n_parts + part, c->tile * RUN) : mem.hot;
     int i;
+    const void *run[AIOSK_RUN];
     a.o = (float *)(void *)(c->states + (size_t)part * c->state);
-    a.scores = a.o + a.n_q * 128;
-    a.m = a.scores + a.n_q * 64;
-    a.l = a.m + a.n_q;
-    memset(a.o, 0, sizeof(float) * 128 * (size_t)a.n_q);
-    for (i = 0; i < a.n_q; i++) { a.m[i] = AIOSK_NEG_INF; a.l[i] = 0; }
+    a.m = a.o + a.n_q * 128;
+    a.l = a.m + 32;
+    a.scratch = a.l + 32;
+    a.tile = run;
+    a.n_tiles = AIOSK_RUN;
     for (i = 0; i < RUN; i++) {
-        a.tile = tiles + (size_t)i * c->tile;
-        c->fn(&a);
+        run[i % AIOSK_RUN] = tiles + (size_t)i * c->tile;
+        if (i % AIOSK_RUN == AIOSK_RUN - 1) c->fn(&a);
     }
 }
 
@@ -232,11 +233,11 @@ static void attend_table(const aiosk_isa *isa, roofs *r) {
     float *q = (float *)b_alloc(32 * 128 * 4), kv[128], d8[32];
     int8_t *q8 = (int8_t *)b_alloc(32 * 128);
     uint8_t *states;
-    const size_t state = (size_t)32 * (128 + 64 + 2) * 4;
+    const size_t state = (32 * (128 + 2) * 4 + (size_t)AIOSK_ATTEND_SCRATCH(32) + 63) / 64 * 64;
     int s, t, i, j, wide;
     states = (uint8_t *)b_alloc(state * (size_t)parts);
     for (i = 0; i < 32 * 128; i++) q[i] = (float)(int32_t)rnd() * 0x1p-31f;
-    for (i = 0; i < 32; i++) hi[i] = AIOSK_TILE;
+    for (i = 0; i < 32; i++) hi[i] = AIOSK_TILE * AIOSK_RUN;
     printf("\n%s attention, tiles of 64 keys: GB/s of cache, GMAC/s, share of the bound (i8: half of the products are f32)\n", isa->name);
     printf("%-16s %-4s %3s %9s %9s %6s\n", "queries", "kv", "thr", "GB/s", "GMAC/s", "share");
     for (s = 0; s < (int)(sizeof attend_shapes / sizeof attend_shapes[0]); s++) for (t = 0; t < AIOSK_N_KV; t++) {
