@@ -4077,8 +4077,8 @@ static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task
     aios__bump b;
     aiosk_attend a;
     for (t = t0; t < t0 + n_t; t++) {   /* empty results, for the first round and for runs that others see but not this block */
-        if (spread) for (i = run; i < run1; i++) memset(part_l + ((int64_t)t * n_runs + i) * hp->n_head + h0, 0, (uint64_t)n_h * 4);
-        else if (run == 0) memset(state_l + (int64_t)t * hp->n_head + h0, 0, (uint64_t)n_h * 4);
+        if (spread) for (i = run; i < run1; i++) memset(part_l + ((int64_t)t * n_runs + i) * hp->n_head + h0, 0, (size_t)n_h * 4);
+        else if (run == 0) memset(state_l + (int64_t)t * hp->n_head + h0, 0, (size_t)n_h * 4);
     }
     if (base >= end) return;
     b.base = aios__work(r, worker); b.used = 0;
@@ -4127,7 +4127,7 @@ static void aios__op_attend_end(const aios__op *op, const aios__run *r, int32_t 
     float *y = op->x + (uint64_t)t * op->x_stride, *m = r->state + (int64_t)t * hp->n_head, *l = m + (uint64_t)op->n_in * (uint64_t)hp->n_head;
     const float *part_o = r->part, *part_m = part_o + (int64_t)r->n_slots * hp->n_head * hp_v, *part_l = part_m + (int64_t)r->n_slots * hp->n_head;
     (void)worker;
-    if (n) memset(l, 0, (uint64_t)hp->n_head * 4);
+    if (n) memset(l, 0, (size_t)hp->n_head * 4);
     for (i = 0; i < n; i++) {
         int64_t slot = ((int64_t)t * n + i) * hp->n_head;
         r->k->attend_merge(hp->n_head, hp->hd_v, m, l, y, hp->hd_v, part_m + slot, part_l + slot, part_o + slot * hp_v, hp_v);

@@ -12838,7 +12838,7 @@ V_FN i_part i_next(const int kind, i_part a, vi w, vi x) {
 V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)z; return i_next(kind, vdupq_n_s32(0), w, x); }
 V_FN vi i_sum(const int kind, i_part a) { (void)kind; return a; }
 #else
-#define i_part V_NAME(part)
+#define i_part V_NAME(i_part)
 #define I_RUN(kind, n) ((kind) == 8 ? 2 : (kind) >= 6 || (n) == 4 ? 4 : 8)
 typedef struct i_part { int16x8_t l, h; } i_part;
 V_FN i_part i_first(const int kind, vi z, vi w, vi x) {
@@ -15117,7 +15117,7 @@ V_FN i_part i_next(const int kind, i_part a, vi w, vi x) {
 V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)z; return i_next(kind, vdupq_n_s32(0), w, x); }
 V_FN vi i_sum(const int kind, i_part a) { (void)kind; return a; }
 #else
-#define i_part V_NAME(part)
+#define i_part V_NAME(i_part)
 #define I_RUN(kind, n) ((kind) == 8 ? 2 : (kind) >= 6 || (n) == 4 ? 4 : 8)
 typedef struct i_part { int16x8_t l, h; } i_part;
 V_FN i_part i_first(const int kind, vi z, vi w, vi x) {
