@@ -3185,7 +3185,6 @@ V_FN vi V_NAME(three)(vi a, vi t) {
     const vi y = i_or(i_and(i_sll(a, 10), v_set1i(7 << 16)), i_and(i_sll(a, 15), v_set1i(7 << 24)));
     return i_lut(t, i_or(x, y));
 }
-V_FN vi V_NAME(prep_table)(const int8_t *t) { return i_prep8(i_table(t)); }
 
 V_FN void V_NAME(unit)(const int type, const uint8_t *p, const int h, const int u, vi *w, vf *d, vf *dmin) {
     vi a;
@@ -3611,11 +3610,11 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 
 /* How a format goes through many columns: the codes that cols_* gets. Where V_BIAS8 and a product is not packed in halves, all
  * codes are made equal: 128 above their meaning. */
-#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && (kind) != 6)
+#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && !((kind) == 6 && (columns) == 16))
 
 /* Panels to codes */
 typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
-/* n_blocks of a panel times a column, in two ways: blocks k..k1-1 added to acc [16] */
+/* Blocks k..k1-1 of a panel (p is block k) times one column, added to acc [16] */
 typedef void (*V_NAME(one_fn))(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
@@ -3758,14 +3757,15 @@ V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int colu
 }
 
 /* ---- A256 ---- */
-/* The scales of step j from bytes sc */
-V_FN void V_NAME(step_scales)(const int kind, const int columns, const vi *sc, const int j, vi *t) {
-    t[0] = t[1] = sc[0];
-    if (columns == 32) t[0] = i_scale(kind, i_srl(sc[j >> 2], 8 * (j & 3)));
+/* Which dword of scales step j needs, and its scales from that dword */
+#define AIOSK__SC_AT(columns, j) ((columns) == 32 ? (j) >> 2 : (j) >> 1)
+V_FN void V_NAME(step_scales)(const int kind, const int columns, vi sc, const int j, vi *t) {
+    t[0] = t[1] = sc;
+    if (columns == 32) t[0] = i_scale(kind, i_srl(sc, 8 * (j & 3)));
     if (columns == 16) {
-        const vi a = i_srl(sc[j >> 1], 16 * (j & 1));
-        t[0] = i_scale(kind, a);
-        t[1] = i_scale(kind, i_srl(a, 8));
+        sc = i_srl(sc, 16 * (j & 1));
+        t[0] = i_scale(kind, sc);
+        t[1] = i_scale(kind, i_srl(sc, 8));
     }
 }
 /* nc columns times step j (32 columns) of np panels: codes, scales r; s += . x: the first column, k: its block */
@@ -3858,7 +3858,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                         j = g + i;                                                                                     \
                         V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
                         V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
-                        V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
+                        V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r[0]);                     \
                         V_NAME(times256)(kind, columns, 1, 1, w, NULL, h, r, x, 0, a, k, j, s);                                 \
                     }                                                                                                  \
                 }                                                                                                      \
@@ -3908,15 +3908,7 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         for (j = 0; j < 8; j++) {
             vi r[V_NP][2];
             AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                r[e][0] = r[e][1] = v_zeroi();
-                if (columns == 32) r[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
-                if (columns == 16) {
-                    const vi b = i_srl(v_loadi(m->t[e].sc[j >> 1] + h * V_W), 16 * (j & 1));
-                    r[e][0] = i_scale(kind, b);
-                    r[e][1] = i_scale(kind, i_srl(b, 8));
-                }
-            }
+            for (e = 0; e < np; e++) V_NAME(step_scales)(kind, columns, v_loadi(m->t[e].sc[AIOSK__SC_AT(columns, j)] + h * V_W), j, r[e]);
             V_NAME(times256)(kind, columns, np, nc, NULL, m->t, h, r, x, xs, a, k, j, s);
         }
         AIOSK__UNROLL
@@ -3992,8 +3984,7 @@ AIOSK__COLS_A256(AIOSK__COLS)
 
 /* The loop for the codes of a format */
 static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
-    const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) || (V_BIAS8 && f->columns == 0) ||
-                         (V_BIAS8 && family == AIOSK_A32) ? 8 : f->kind;
+    const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) ? 8 : f->kind;
 #define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
     const int32_t columns = f->columns;
     if (family == AIOSK_A32) { AIOSK__COLS_A32(AIOSK__COLS) }
@@ -4011,23 +4002,20 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
     uint8_t block[512];
     aiosk__ints v;
     int32_t r, k, i, u, at;
-    for (r = 0; r < 16; r++) {
+    memset(o, 0, sizeof *o);
+    for (r = 0; r < nr; r++) {
         for (k = 0; k < n; k++) {
             const int32_t nw = (int32_t)t->n_weights;
             const uint8_t *b = src + (uint64_t)r * row_bytes + (uint64_t)k * t->n_bytes;
-            if (r >= nr) memset(&v, 0, sizeof v);
-            else {
-                if (layout == AIOSK_PANELS) {
-                    aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
-                    b = block;
-                }
-                aiosk__unpack_ints(type, b, &v);
+            if (layout == AIOSK_PANELS) {
+                aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
+                b = block;
             }
+            aiosk__unpack_ints(type, b, &v);
             for (i = 0; i < nw / 4; i++) memcpy(o->code[k * (nw / 4) + i] + 4 * r, v.q + 4 * i, 4);
-            if (v.unit == 0) v.unit = t->family == AIOSK_A256 ? 256 : type == AIOSK_NVFP4 ? 16 : 32;
             for (u = 0, at = k * (nw / v.unit); u < nw / v.unit; u++) {
                 o->d[at + u][r] = v.d[u];
-                o->dmin[(at + u) % 8][r] = v.dmin[u];
+                if (v.has_min) o->dmin[at + u][r] = v.dmin[u];
             }
             if (t->family != AIOSK_A256) continue;
             for (i = 0; i < 4; i++) {
@@ -4093,10 +4081,11 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #endif
     float AIOSK__ALIGN(64) acc[V_NAME(max_cols) * V_NP * 16];
     aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
+    const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
     int32_t row, k, c, c0, e, tile;
-    if (m->n_cols == 1 && f->one) {
 #if V_W > 1
+    if (m->n_cols == 1 && f->one) {
         const int32_t most = (int32_t)(V_NAME(run_bytes) / block16);
         for (row = m->row0; row < m->row1; row += 16) {
             memset(acc, 0, 64);
@@ -4109,9 +4098,9 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
             }
             V_NAME(put)(m, 0, row, acc);
         }
-#endif
         return;
     }
+#endif
     tile = (int32_t)(786432 / (m->x_stride ? m->x_stride : 1));
     tile = tile > V_NAME(max_cols) ? V_NAME(max_cols) : tile < 8 ? 8 : tile & ~7;
     job.t = codes;
@@ -4121,7 +4110,6 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.offset = f->offset;
     job.n_mn = f->n_mn;
     for (c0 = 0; c0 < m->n_cols; c0 += tile) {
-        const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
         job.n_cols = m->n_cols - c0 < tile ? m->n_cols - c0 : tile;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
@@ -4247,6 +4235,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__A32
 #undef AIOSK__A32_HOT
 #undef AIOSK__A32_RARE
+#undef AIOSK__SC_AT
 #undef AIOSK__W
 #undef AIOSK__EACH
 #undef V_TABLES
@@ -5473,7 +5462,6 @@ V_FN vi V_NAME(three)(vi a, vi t) {
     const vi y = i_or(i_and(i_sll(a, 10), v_set1i(7 << 16)), i_and(i_sll(a, 15), v_set1i(7 << 24)));
     return i_lut(t, i_or(x, y));
 }
-V_FN vi V_NAME(prep_table)(const int8_t *t) { return i_prep8(i_table(t)); }
 
 V_FN void V_NAME(unit)(const int type, const uint8_t *p, const int h, const int u, vi *w, vf *d, vf *dmin) {
     vi a;
@@ -5899,11 +5887,11 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 
 /* How a format goes through many columns: the codes that cols_* gets. Where V_BIAS8 and a product is not packed in halves, all
  * codes are made equal: 128 above their meaning. */
-#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && (kind) != 6)
+#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && !((kind) == 6 && (columns) == 16))
 
 /* Panels to codes */
 typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
-/* n_blocks of a panel times a column, in two ways: blocks k..k1-1 added to acc [16] */
+/* Blocks k..k1-1 of a panel (p is block k) times one column, added to acc [16] */
 typedef void (*V_NAME(one_fn))(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
@@ -6046,14 +6034,15 @@ V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int colu
 }
 
 /* ---- A256 ---- */
-/* The scales of step j from bytes sc */
-V_FN void V_NAME(step_scales)(const int kind, const int columns, const vi *sc, const int j, vi *t) {
-    t[0] = t[1] = sc[0];
-    if (columns == 32) t[0] = i_scale(kind, i_srl(sc[j >> 2], 8 * (j & 3)));
+/* Which dword of scales step j needs, and its scales from that dword */
+#define AIOSK__SC_AT(columns, j) ((columns) == 32 ? (j) >> 2 : (j) >> 1)
+V_FN void V_NAME(step_scales)(const int kind, const int columns, vi sc, const int j, vi *t) {
+    t[0] = t[1] = sc;
+    if (columns == 32) t[0] = i_scale(kind, i_srl(sc, 8 * (j & 3)));
     if (columns == 16) {
-        const vi a = i_srl(sc[j >> 1], 16 * (j & 1));
-        t[0] = i_scale(kind, a);
-        t[1] = i_scale(kind, i_srl(a, 8));
+        sc = i_srl(sc, 16 * (j & 1));
+        t[0] = i_scale(kind, sc);
+        t[1] = i_scale(kind, i_srl(sc, 8));
     }
 }
 /* nc columns times step j (32 columns) of np panels: codes, scales r; s += . x: the first column, k: its block */
@@ -6146,7 +6135,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                         j = g + i;                                                                                     \
                         V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
                         V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
-                        V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
+                        V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r[0]);                     \
                         V_NAME(times256)(kind, columns, 1, 1, w, NULL, h, r, x, 0, a, k, j, s);                                 \
                     }                                                                                                  \
                 }                                                                                                      \
@@ -6196,15 +6185,7 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         for (j = 0; j < 8; j++) {
             vi r[V_NP][2];
             AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                r[e][0] = r[e][1] = v_zeroi();
-                if (columns == 32) r[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
-                if (columns == 16) {
-                    const vi b = i_srl(v_loadi(m->t[e].sc[j >> 1] + h * V_W), 16 * (j & 1));
-                    r[e][0] = i_scale(kind, b);
-                    r[e][1] = i_scale(kind, i_srl(b, 8));
-                }
-            }
+            for (e = 0; e < np; e++) V_NAME(step_scales)(kind, columns, v_loadi(m->t[e].sc[AIOSK__SC_AT(columns, j)] + h * V_W), j, r[e]);
             V_NAME(times256)(kind, columns, np, nc, NULL, m->t, h, r, x, xs, a, k, j, s);
         }
         AIOSK__UNROLL
@@ -6280,8 +6261,7 @@ AIOSK__COLS_A256(AIOSK__COLS)
 
 /* The loop for the codes of a format */
 static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
-    const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) || (V_BIAS8 && f->columns == 0) ||
-                         (V_BIAS8 && family == AIOSK_A32) ? 8 : f->kind;
+    const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) ? 8 : f->kind;
 #define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
     const int32_t columns = f->columns;
     if (family == AIOSK_A32) { AIOSK__COLS_A32(AIOSK__COLS) }
@@ -6299,23 +6279,20 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
     uint8_t block[512];
     aiosk__ints v;
     int32_t r, k, i, u, at;
-    for (r = 0; r < 16; r++) {
+    memset(o, 0, sizeof *o);
+    for (r = 0; r < nr; r++) {
         for (k = 0; k < n; k++) {
             const int32_t nw = (int32_t)t->n_weights;
             const uint8_t *b = src + (uint64_t)r * row_bytes + (uint64_t)k * t->n_bytes;
-            if (r >= nr) memset(&v, 0, sizeof v);
-            else {
-                if (layout == AIOSK_PANELS) {
-                    aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
-                    b = block;
-                }
-                aiosk__unpack_ints(type, b, &v);
+            if (layout == AIOSK_PANELS) {
+                aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
+                b = block;
             }
+            aiosk__unpack_ints(type, b, &v);
             for (i = 0; i < nw / 4; i++) memcpy(o->code[k * (nw / 4) + i] + 4 * r, v.q + 4 * i, 4);
-            if (v.unit == 0) v.unit = t->family == AIOSK_A256 ? 256 : type == AIOSK_NVFP4 ? 16 : 32;
             for (u = 0, at = k * (nw / v.unit); u < nw / v.unit; u++) {
                 o->d[at + u][r] = v.d[u];
-                o->dmin[(at + u) % 8][r] = v.dmin[u];
+                if (v.has_min) o->dmin[at + u][r] = v.dmin[u];
             }
             if (t->family != AIOSK_A256) continue;
             for (i = 0; i < 4; i++) {
@@ -6381,10 +6358,11 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #endif
     float AIOSK__ALIGN(64) acc[V_NAME(max_cols) * V_NP * 16];
     aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
+    const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
     int32_t row, k, c, c0, e, tile;
-    if (m->n_cols == 1 && f->one) {
 #if V_W > 1
+    if (m->n_cols == 1 && f->one) {
         const int32_t most = (int32_t)(V_NAME(run_bytes) / block16);
         for (row = m->row0; row < m->row1; row += 16) {
             memset(acc, 0, 64);
@@ -6397,9 +6375,9 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
             }
             V_NAME(put)(m, 0, row, acc);
         }
-#endif
         return;
     }
+#endif
     tile = (int32_t)(786432 / (m->x_stride ? m->x_stride : 1));
     tile = tile > V_NAME(max_cols) ? V_NAME(max_cols) : tile < 8 ? 8 : tile & ~7;
     job.t = codes;
@@ -6409,7 +6387,6 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.offset = f->offset;
     job.n_mn = f->n_mn;
     for (c0 = 0; c0 < m->n_cols; c0 += tile) {
-        const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
         job.n_cols = m->n_cols - c0 < tile ? m->n_cols - c0 : tile;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
@@ -6535,6 +6512,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__A32
 #undef AIOSK__A32_HOT
 #undef AIOSK__A32_RARE
+#undef AIOSK__SC_AT
 #undef AIOSK__W
 #undef AIOSK__EACH
 #undef V_TABLES
@@ -7731,7 +7709,6 @@ V_FN vi V_NAME(three)(vi a, vi t) {
     const vi y = i_or(i_and(i_sll(a, 10), v_set1i(7 << 16)), i_and(i_sll(a, 15), v_set1i(7 << 24)));
     return i_lut(t, i_or(x, y));
 }
-V_FN vi V_NAME(prep_table)(const int8_t *t) { return i_prep8(i_table(t)); }
 
 V_FN void V_NAME(unit)(const int type, const uint8_t *p, const int h, const int u, vi *w, vf *d, vf *dmin) {
     vi a;
@@ -8157,11 +8134,11 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 
 /* How a format goes through many columns: the codes that cols_* gets. Where V_BIAS8 and a product is not packed in halves, all
  * codes are made equal: 128 above their meaning. */
-#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && (kind) != 6)
+#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && !((kind) == 6 && (columns) == 16))
 
 /* Panels to codes */
 typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
-/* n_blocks of a panel times a column, in two ways: blocks k..k1-1 added to acc [16] */
+/* Blocks k..k1-1 of a panel (p is block k) times one column, added to acc [16] */
 typedef void (*V_NAME(one_fn))(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
@@ -8304,14 +8281,15 @@ V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int colu
 }
 
 /* ---- A256 ---- */
-/* The scales of step j from bytes sc */
-V_FN void V_NAME(step_scales)(const int kind, const int columns, const vi *sc, const int j, vi *t) {
-    t[0] = t[1] = sc[0];
-    if (columns == 32) t[0] = i_scale(kind, i_srl(sc[j >> 2], 8 * (j & 3)));
+/* Which dword of scales step j needs, and its scales from that dword */
+#define AIOSK__SC_AT(columns, j) ((columns) == 32 ? (j) >> 2 : (j) >> 1)
+V_FN void V_NAME(step_scales)(const int kind, const int columns, vi sc, const int j, vi *t) {
+    t[0] = t[1] = sc;
+    if (columns == 32) t[0] = i_scale(kind, i_srl(sc, 8 * (j & 3)));
     if (columns == 16) {
-        const vi a = i_srl(sc[j >> 1], 16 * (j & 1));
-        t[0] = i_scale(kind, a);
-        t[1] = i_scale(kind, i_srl(a, 8));
+        sc = i_srl(sc, 16 * (j & 1));
+        t[0] = i_scale(kind, sc);
+        t[1] = i_scale(kind, i_srl(sc, 8));
     }
 }
 /* nc columns times step j (32 columns) of np panels: codes, scales r; s += . x: the first column, k: its block */
@@ -8404,7 +8382,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                         j = g + i;                                                                                     \
                         V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
                         V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
-                        V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
+                        V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r[0]);                     \
                         V_NAME(times256)(kind, columns, 1, 1, w, NULL, h, r, x, 0, a, k, j, s);                                 \
                     }                                                                                                  \
                 }                                                                                                      \
@@ -8454,15 +8432,7 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         for (j = 0; j < 8; j++) {
             vi r[V_NP][2];
             AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                r[e][0] = r[e][1] = v_zeroi();
-                if (columns == 32) r[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
-                if (columns == 16) {
-                    const vi b = i_srl(v_loadi(m->t[e].sc[j >> 1] + h * V_W), 16 * (j & 1));
-                    r[e][0] = i_scale(kind, b);
-                    r[e][1] = i_scale(kind, i_srl(b, 8));
-                }
-            }
+            for (e = 0; e < np; e++) V_NAME(step_scales)(kind, columns, v_loadi(m->t[e].sc[AIOSK__SC_AT(columns, j)] + h * V_W), j, r[e]);
             V_NAME(times256)(kind, columns, np, nc, NULL, m->t, h, r, x, xs, a, k, j, s);
         }
         AIOSK__UNROLL
@@ -8538,8 +8508,7 @@ AIOSK__COLS_A256(AIOSK__COLS)
 
 /* The loop for the codes of a format */
 static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
-    const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) || (V_BIAS8 && f->columns == 0) ||
-                         (V_BIAS8 && family == AIOSK_A32) ? 8 : f->kind;
+    const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) ? 8 : f->kind;
 #define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
     const int32_t columns = f->columns;
     if (family == AIOSK_A32) { AIOSK__COLS_A32(AIOSK__COLS) }
@@ -8557,23 +8526,20 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
     uint8_t block[512];
     aiosk__ints v;
     int32_t r, k, i, u, at;
-    for (r = 0; r < 16; r++) {
+    memset(o, 0, sizeof *o);
+    for (r = 0; r < nr; r++) {
         for (k = 0; k < n; k++) {
             const int32_t nw = (int32_t)t->n_weights;
             const uint8_t *b = src + (uint64_t)r * row_bytes + (uint64_t)k * t->n_bytes;
-            if (r >= nr) memset(&v, 0, sizeof v);
-            else {
-                if (layout == AIOSK_PANELS) {
-                    aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
-                    b = block;
-                }
-                aiosk__unpack_ints(type, b, &v);
+            if (layout == AIOSK_PANELS) {
+                aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
+                b = block;
             }
+            aiosk__unpack_ints(type, b, &v);
             for (i = 0; i < nw / 4; i++) memcpy(o->code[k * (nw / 4) + i] + 4 * r, v.q + 4 * i, 4);
-            if (v.unit == 0) v.unit = t->family == AIOSK_A256 ? 256 : type == AIOSK_NVFP4 ? 16 : 32;
             for (u = 0, at = k * (nw / v.unit); u < nw / v.unit; u++) {
                 o->d[at + u][r] = v.d[u];
-                o->dmin[(at + u) % 8][r] = v.dmin[u];
+                if (v.has_min) o->dmin[at + u][r] = v.dmin[u];
             }
             if (t->family != AIOSK_A256) continue;
             for (i = 0; i < 4; i++) {
@@ -8639,10 +8605,11 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #endif
     float AIOSK__ALIGN(64) acc[V_NAME(max_cols) * V_NP * 16];
     aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
+    const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
     int32_t row, k, c, c0, e, tile;
-    if (m->n_cols == 1 && f->one) {
 #if V_W > 1
+    if (m->n_cols == 1 && f->one) {
         const int32_t most = (int32_t)(V_NAME(run_bytes) / block16);
         for (row = m->row0; row < m->row1; row += 16) {
             memset(acc, 0, 64);
@@ -8655,9 +8622,9 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
             }
             V_NAME(put)(m, 0, row, acc);
         }
-#endif
         return;
     }
+#endif
     tile = (int32_t)(786432 / (m->x_stride ? m->x_stride : 1));
     tile = tile > V_NAME(max_cols) ? V_NAME(max_cols) : tile < 8 ? 8 : tile & ~7;
     job.t = codes;
@@ -8667,7 +8634,6 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.offset = f->offset;
     job.n_mn = f->n_mn;
     for (c0 = 0; c0 < m->n_cols; c0 += tile) {
-        const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
         job.n_cols = m->n_cols - c0 < tile ? m->n_cols - c0 : tile;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
@@ -8793,6 +8759,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__A32
 #undef AIOSK__A32_HOT
 #undef AIOSK__A32_RARE
+#undef AIOSK__SC_AT
 #undef AIOSK__W
 #undef AIOSK__EACH
 #undef V_TABLES
@@ -8925,7 +8892,6 @@ V_FN vi V_NAME(three)(vi a, vi t) {
     const vi y = i_or(i_and(i_sll(a, 10), v_set1i(7 << 16)), i_and(i_sll(a, 15), v_set1i(7 << 24)));
     return i_lut(t, i_or(x, y));
 }
-V_FN vi V_NAME(prep_table)(const int8_t *t) { return i_prep8(i_table(t)); }
 
 V_FN void V_NAME(unit)(const int type, const uint8_t *p, const int h, const int u, vi *w, vf *d, vf *dmin) {
     vi a;
@@ -9351,11 +9317,11 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 
 /* How a format goes through many columns: the codes that cols_* gets. Where V_BIAS8 and a product is not packed in halves, all
  * codes are made equal: 128 above their meaning. */
-#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && (kind) != 6)
+#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && !((kind) == 6 && (columns) == 16))
 
 /* Panels to codes */
 typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
-/* n_blocks of a panel times a column, in two ways: blocks k..k1-1 added to acc [16] */
+/* Blocks k..k1-1 of a panel (p is block k) times one column, added to acc [16] */
 typedef void (*V_NAME(one_fn))(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
@@ -9498,14 +9464,15 @@ V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int colu
 }
 
 /* ---- A256 ---- */
-/* The scales of step j from bytes sc */
-V_FN void V_NAME(step_scales)(const int kind, const int columns, const vi *sc, const int j, vi *t) {
-    t[0] = t[1] = sc[0];
-    if (columns == 32) t[0] = i_scale(kind, i_srl(sc[j >> 2], 8 * (j & 3)));
+/* Which dword of scales step j needs, and its scales from that dword */
+#define AIOSK__SC_AT(columns, j) ((columns) == 32 ? (j) >> 2 : (j) >> 1)
+V_FN void V_NAME(step_scales)(const int kind, const int columns, vi sc, const int j, vi *t) {
+    t[0] = t[1] = sc;
+    if (columns == 32) t[0] = i_scale(kind, i_srl(sc, 8 * (j & 3)));
     if (columns == 16) {
-        const vi a = i_srl(sc[j >> 1], 16 * (j & 1));
-        t[0] = i_scale(kind, a);
-        t[1] = i_scale(kind, i_srl(a, 8));
+        sc = i_srl(sc, 16 * (j & 1));
+        t[0] = i_scale(kind, sc);
+        t[1] = i_scale(kind, i_srl(sc, 8));
     }
 }
 /* nc columns times step j (32 columns) of np panels: codes, scales r; s += . x: the first column, k: its block */
@@ -9598,7 +9565,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                         j = g + i;                                                                                     \
                         V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
                         V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
-                        V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
+                        V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r[0]);                     \
                         V_NAME(times256)(kind, columns, 1, 1, w, NULL, h, r, x, 0, a, k, j, s);                                 \
                     }                                                                                                  \
                 }                                                                                                      \
@@ -9648,15 +9615,7 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         for (j = 0; j < 8; j++) {
             vi r[V_NP][2];
             AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                r[e][0] = r[e][1] = v_zeroi();
-                if (columns == 32) r[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
-                if (columns == 16) {
-                    const vi b = i_srl(v_loadi(m->t[e].sc[j >> 1] + h * V_W), 16 * (j & 1));
-                    r[e][0] = i_scale(kind, b);
-                    r[e][1] = i_scale(kind, i_srl(b, 8));
-                }
-            }
+            for (e = 0; e < np; e++) V_NAME(step_scales)(kind, columns, v_loadi(m->t[e].sc[AIOSK__SC_AT(columns, j)] + h * V_W), j, r[e]);
             V_NAME(times256)(kind, columns, np, nc, NULL, m->t, h, r, x, xs, a, k, j, s);
         }
         AIOSK__UNROLL
@@ -9732,8 +9691,7 @@ AIOSK__COLS_A256(AIOSK__COLS)
 
 /* The loop for the codes of a format */
 static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
-    const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) || (V_BIAS8 && f->columns == 0) ||
-                         (V_BIAS8 && family == AIOSK_A32) ? 8 : f->kind;
+    const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) ? 8 : f->kind;
 #define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
     const int32_t columns = f->columns;
     if (family == AIOSK_A32) { AIOSK__COLS_A32(AIOSK__COLS) }
@@ -9751,23 +9709,20 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
     uint8_t block[512];
     aiosk__ints v;
     int32_t r, k, i, u, at;
-    for (r = 0; r < 16; r++) {
+    memset(o, 0, sizeof *o);
+    for (r = 0; r < nr; r++) {
         for (k = 0; k < n; k++) {
             const int32_t nw = (int32_t)t->n_weights;
             const uint8_t *b = src + (uint64_t)r * row_bytes + (uint64_t)k * t->n_bytes;
-            if (r >= nr) memset(&v, 0, sizeof v);
-            else {
-                if (layout == AIOSK_PANELS) {
-                    aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
-                    b = block;
-                }
-                aiosk__unpack_ints(type, b, &v);
+            if (layout == AIOSK_PANELS) {
+                aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
+                b = block;
             }
+            aiosk__unpack_ints(type, b, &v);
             for (i = 0; i < nw / 4; i++) memcpy(o->code[k * (nw / 4) + i] + 4 * r, v.q + 4 * i, 4);
-            if (v.unit == 0) v.unit = t->family == AIOSK_A256 ? 256 : type == AIOSK_NVFP4 ? 16 : 32;
             for (u = 0, at = k * (nw / v.unit); u < nw / v.unit; u++) {
                 o->d[at + u][r] = v.d[u];
-                o->dmin[(at + u) % 8][r] = v.dmin[u];
+                if (v.has_min) o->dmin[at + u][r] = v.dmin[u];
             }
             if (t->family != AIOSK_A256) continue;
             for (i = 0; i < 4; i++) {
@@ -9833,10 +9788,11 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #endif
     float AIOSK__ALIGN(64) acc[V_NAME(max_cols) * V_NP * 16];
     aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
+    const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
     int32_t row, k, c, c0, e, tile;
-    if (m->n_cols == 1 && f->one) {
 #if V_W > 1
+    if (m->n_cols == 1 && f->one) {
         const int32_t most = (int32_t)(V_NAME(run_bytes) / block16);
         for (row = m->row0; row < m->row1; row += 16) {
             memset(acc, 0, 64);
@@ -9849,9 +9805,9 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
             }
             V_NAME(put)(m, 0, row, acc);
         }
-#endif
         return;
     }
+#endif
     tile = (int32_t)(786432 / (m->x_stride ? m->x_stride : 1));
     tile = tile > V_NAME(max_cols) ? V_NAME(max_cols) : tile < 8 ? 8 : tile & ~7;
     job.t = codes;
@@ -9861,7 +9817,6 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.offset = f->offset;
     job.n_mn = f->n_mn;
     for (c0 = 0; c0 < m->n_cols; c0 += tile) {
-        const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
         job.n_cols = m->n_cols - c0 < tile ? m->n_cols - c0 : tile;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
@@ -9987,6 +9942,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__A32
 #undef AIOSK__A32_HOT
 #undef AIOSK__A32_RARE
+#undef AIOSK__SC_AT
 #undef AIOSK__W
 #undef AIOSK__EACH
 #undef V_TABLES
@@ -11168,7 +11124,6 @@ V_FN vi V_NAME(three)(vi a, vi t) {
     const vi y = i_or(i_and(i_sll(a, 10), v_set1i(7 << 16)), i_and(i_sll(a, 15), v_set1i(7 << 24)));
     return i_lut(t, i_or(x, y));
 }
-V_FN vi V_NAME(prep_table)(const int8_t *t) { return i_prep8(i_table(t)); }
 
 V_FN void V_NAME(unit)(const int type, const uint8_t *p, const int h, const int u, vi *w, vf *d, vf *dmin) {
     vi a;
@@ -11594,11 +11549,11 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 
 /* How a format goes through many columns: the codes that cols_* gets. Where V_BIAS8 and a product is not packed in halves, all
  * codes are made equal: 128 above their meaning. */
-#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && (kind) != 6)
+#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && !((kind) == 6 && (columns) == 16))
 
 /* Panels to codes */
 typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
-/* n_blocks of a panel times a column, in two ways: blocks k..k1-1 added to acc [16] */
+/* Blocks k..k1-1 of a panel (p is block k) times one column, added to acc [16] */
 typedef void (*V_NAME(one_fn))(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
@@ -11741,14 +11696,15 @@ V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int colu
 }
 
 /* ---- A256 ---- */
-/* The scales of step j from bytes sc */
-V_FN void V_NAME(step_scales)(const int kind, const int columns, const vi *sc, const int j, vi *t) {
-    t[0] = t[1] = sc[0];
-    if (columns == 32) t[0] = i_scale(kind, i_srl(sc[j >> 2], 8 * (j & 3)));
+/* Which dword of scales step j needs, and its scales from that dword */
+#define AIOSK__SC_AT(columns, j) ((columns) == 32 ? (j) >> 2 : (j) >> 1)
+V_FN void V_NAME(step_scales)(const int kind, const int columns, vi sc, const int j, vi *t) {
+    t[0] = t[1] = sc;
+    if (columns == 32) t[0] = i_scale(kind, i_srl(sc, 8 * (j & 3)));
     if (columns == 16) {
-        const vi a = i_srl(sc[j >> 1], 16 * (j & 1));
-        t[0] = i_scale(kind, a);
-        t[1] = i_scale(kind, i_srl(a, 8));
+        sc = i_srl(sc, 16 * (j & 1));
+        t[0] = i_scale(kind, sc);
+        t[1] = i_scale(kind, i_srl(sc, 8));
     }
 }
 /* nc columns times step j (32 columns) of np panels: codes, scales r; s += . x: the first column, k: its block */
@@ -11841,7 +11797,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                         j = g + i;                                                                                     \
                         V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
                         V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
-                        V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
+                        V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r[0]);                     \
                         V_NAME(times256)(kind, columns, 1, 1, w, NULL, h, r, x, 0, a, k, j, s);                                 \
                     }                                                                                                  \
                 }                                                                                                      \
@@ -11891,15 +11847,7 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         for (j = 0; j < 8; j++) {
             vi r[V_NP][2];
             AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                r[e][0] = r[e][1] = v_zeroi();
-                if (columns == 32) r[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
-                if (columns == 16) {
-                    const vi b = i_srl(v_loadi(m->t[e].sc[j >> 1] + h * V_W), 16 * (j & 1));
-                    r[e][0] = i_scale(kind, b);
-                    r[e][1] = i_scale(kind, i_srl(b, 8));
-                }
-            }
+            for (e = 0; e < np; e++) V_NAME(step_scales)(kind, columns, v_loadi(m->t[e].sc[AIOSK__SC_AT(columns, j)] + h * V_W), j, r[e]);
             V_NAME(times256)(kind, columns, np, nc, NULL, m->t, h, r, x, xs, a, k, j, s);
         }
         AIOSK__UNROLL
@@ -11975,8 +11923,7 @@ AIOSK__COLS_A256(AIOSK__COLS)
 
 /* The loop for the codes of a format */
 static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
-    const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) || (V_BIAS8 && f->columns == 0) ||
-                         (V_BIAS8 && family == AIOSK_A32) ? 8 : f->kind;
+    const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) ? 8 : f->kind;
 #define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
     const int32_t columns = f->columns;
     if (family == AIOSK_A32) { AIOSK__COLS_A32(AIOSK__COLS) }
@@ -11994,23 +11941,20 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
     uint8_t block[512];
     aiosk__ints v;
     int32_t r, k, i, u, at;
-    for (r = 0; r < 16; r++) {
+    memset(o, 0, sizeof *o);
+    for (r = 0; r < nr; r++) {
         for (k = 0; k < n; k++) {
             const int32_t nw = (int32_t)t->n_weights;
             const uint8_t *b = src + (uint64_t)r * row_bytes + (uint64_t)k * t->n_bytes;
-            if (r >= nr) memset(&v, 0, sizeof v);
-            else {
-                if (layout == AIOSK_PANELS) {
-                    aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
-                    b = block;
-                }
-                aiosk__unpack_ints(type, b, &v);
+            if (layout == AIOSK_PANELS) {
+                aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
+                b = block;
             }
+            aiosk__unpack_ints(type, b, &v);
             for (i = 0; i < nw / 4; i++) memcpy(o->code[k * (nw / 4) + i] + 4 * r, v.q + 4 * i, 4);
-            if (v.unit == 0) v.unit = t->family == AIOSK_A256 ? 256 : type == AIOSK_NVFP4 ? 16 : 32;
             for (u = 0, at = k * (nw / v.unit); u < nw / v.unit; u++) {
                 o->d[at + u][r] = v.d[u];
-                o->dmin[(at + u) % 8][r] = v.dmin[u];
+                if (v.has_min) o->dmin[at + u][r] = v.dmin[u];
             }
             if (t->family != AIOSK_A256) continue;
             for (i = 0; i < 4; i++) {
@@ -12076,10 +12020,11 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #endif
     float AIOSK__ALIGN(64) acc[V_NAME(max_cols) * V_NP * 16];
     aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
+    const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
     int32_t row, k, c, c0, e, tile;
-    if (m->n_cols == 1 && f->one) {
 #if V_W > 1
+    if (m->n_cols == 1 && f->one) {
         const int32_t most = (int32_t)(V_NAME(run_bytes) / block16);
         for (row = m->row0; row < m->row1; row += 16) {
             memset(acc, 0, 64);
@@ -12092,9 +12037,9 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
             }
             V_NAME(put)(m, 0, row, acc);
         }
-#endif
         return;
     }
+#endif
     tile = (int32_t)(786432 / (m->x_stride ? m->x_stride : 1));
     tile = tile > V_NAME(max_cols) ? V_NAME(max_cols) : tile < 8 ? 8 : tile & ~7;
     job.t = codes;
@@ -12104,7 +12049,6 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.offset = f->offset;
     job.n_mn = f->n_mn;
     for (c0 = 0; c0 < m->n_cols; c0 += tile) {
-        const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
         job.n_cols = m->n_cols - c0 < tile ? m->n_cols - c0 : tile;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
@@ -12248,10 +12192,10 @@ V_FN void V_OUT(split)(V_OUT(grid) *g, const uint16_t *e, const int n, const int
     }
 }
 /* level[i] = 128 + code for i below n, 128 - code for the next n, and again; n is 4 or 8 */
-V_FN vi V_OUT(levels)(const int8_t *code, const int n, const int plus, const int minus) {
+V_FN vi V_OUT(levels)(const int8_t *code, const int n) {
     uint8_t t[64];
     int i;
-    for (i = 0; i < 64; i++) t[i] = (uint8_t)(128 + (i & n ? minus : plus) * code[i & (n - 1)]);
+    for (i = 0; i < 64; i++) t[i] = (uint8_t)(128 + (i & n ? -1 : 1) * code[i & (n - 1)]);
     return v_loadi(t);
 }
 V_FN V_OUT(grid) V_OUT(tables)(const int type) {
@@ -12266,12 +12210,12 @@ V_FN V_OUT(grid) V_OUT(tables)(const int type) {
     case AIOSK_IQ3_S: V_OUT(split)(&g, aiosk__iq3s_grid, 512, 6); break;
     default: break;
     }
-    if (type == AIOSK_IQ3_XXS) g.level = V_OUT(levels)(aiosk__iq3xxs_levels, 8, 1, -1);
-    else if (type == AIOSK_IQ3_S) g.level = V_OUT(levels)(aiosk__iq3s_levels, 8, 1, -1);
+    if (type == AIOSK_IQ3_XXS) g.level = V_OUT(levels)(aiosk__iq3xxs_levels, 8);
+    else if (type == AIOSK_IQ3_S) g.level = V_OUT(levels)(aiosk__iq3s_levels, 8);
     else if (type == AIOSK_IQ1_S || type == AIOSK_IQ1_M) {
         for (i = 0; i < 64; i++) t[i] = (uint8_t)(128 + 8 * aiosk__iq1_levels[i & 3] + (i & 4 ? -1 : 1));
         g.level = v_loadi(t);
-    } else g.level = V_OUT(levels)(aiosk__iq2_levels, 4, 1, -1);
+    } else g.level = V_OUT(levels)(aiosk__iq2_levels, 4);
     return g;
 }
 /* Bytes of a table of 256 n entries for 64 indices; k0 and k1: bits 8 and 9 of each */
@@ -12448,6 +12392,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__A32
 #undef AIOSK__A32_HOT
 #undef AIOSK__A32_RARE
+#undef AIOSK__SC_AT
 #undef AIOSK__W
 #undef AIOSK__EACH
 #undef V_TABLES
@@ -13672,7 +13617,6 @@ V_FN vi V_NAME(three)(vi a, vi t) {
     const vi y = i_or(i_and(i_sll(a, 10), v_set1i(7 << 16)), i_and(i_sll(a, 15), v_set1i(7 << 24)));
     return i_lut(t, i_or(x, y));
 }
-V_FN vi V_NAME(prep_table)(const int8_t *t) { return i_prep8(i_table(t)); }
 
 V_FN void V_NAME(unit)(const int type, const uint8_t *p, const int h, const int u, vi *w, vf *d, vf *dmin) {
     vi a;
@@ -14098,11 +14042,11 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 
 /* How a format goes through many columns: the codes that cols_* gets. Where V_BIAS8 and a product is not packed in halves, all
  * codes are made equal: 128 above their meaning. */
-#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && (kind) != 6)
+#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && !((kind) == 6 && (columns) == 16))
 
 /* Panels to codes */
 typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
-/* n_blocks of a panel times a column, in two ways: blocks k..k1-1 added to acc [16] */
+/* Blocks k..k1-1 of a panel (p is block k) times one column, added to acc [16] */
 typedef void (*V_NAME(one_fn))(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
@@ -14245,14 +14189,15 @@ V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int colu
 }
 
 /* ---- A256 ---- */
-/* The scales of step j from bytes sc */
-V_FN void V_NAME(step_scales)(const int kind, const int columns, const vi *sc, const int j, vi *t) {
-    t[0] = t[1] = sc[0];
-    if (columns == 32) t[0] = i_scale(kind, i_srl(sc[j >> 2], 8 * (j & 3)));
+/* Which dword of scales step j needs, and its scales from that dword */
+#define AIOSK__SC_AT(columns, j) ((columns) == 32 ? (j) >> 2 : (j) >> 1)
+V_FN void V_NAME(step_scales)(const int kind, const int columns, vi sc, const int j, vi *t) {
+    t[0] = t[1] = sc;
+    if (columns == 32) t[0] = i_scale(kind, i_srl(sc, 8 * (j & 3)));
     if (columns == 16) {
-        const vi a = i_srl(sc[j >> 1], 16 * (j & 1));
-        t[0] = i_scale(kind, a);
-        t[1] = i_scale(kind, i_srl(a, 8));
+        sc = i_srl(sc, 16 * (j & 1));
+        t[0] = i_scale(kind, sc);
+        t[1] = i_scale(kind, i_srl(sc, 8));
     }
 }
 /* nc columns times step j (32 columns) of np panels: codes, scales r; s += . x: the first column, k: its block */
@@ -14345,7 +14290,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                         j = g + i;                                                                                     \
                         V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
                         V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
-                        V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
+                        V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r[0]);                     \
                         V_NAME(times256)(kind, columns, 1, 1, w, NULL, h, r, x, 0, a, k, j, s);                                 \
                     }                                                                                                  \
                 }                                                                                                      \
@@ -14395,15 +14340,7 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         for (j = 0; j < 8; j++) {
             vi r[V_NP][2];
             AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                r[e][0] = r[e][1] = v_zeroi();
-                if (columns == 32) r[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
-                if (columns == 16) {
-                    const vi b = i_srl(v_loadi(m->t[e].sc[j >> 1] + h * V_W), 16 * (j & 1));
-                    r[e][0] = i_scale(kind, b);
-                    r[e][1] = i_scale(kind, i_srl(b, 8));
-                }
-            }
+            for (e = 0; e < np; e++) V_NAME(step_scales)(kind, columns, v_loadi(m->t[e].sc[AIOSK__SC_AT(columns, j)] + h * V_W), j, r[e]);
             V_NAME(times256)(kind, columns, np, nc, NULL, m->t, h, r, x, xs, a, k, j, s);
         }
         AIOSK__UNROLL
@@ -14479,8 +14416,7 @@ AIOSK__COLS_A256(AIOSK__COLS)
 
 /* The loop for the codes of a format */
 static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
-    const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) || (V_BIAS8 && f->columns == 0) ||
-                         (V_BIAS8 && family == AIOSK_A32) ? 8 : f->kind;
+    const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) ? 8 : f->kind;
 #define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
     const int32_t columns = f->columns;
     if (family == AIOSK_A32) { AIOSK__COLS_A32(AIOSK__COLS) }
@@ -14498,23 +14434,20 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
     uint8_t block[512];
     aiosk__ints v;
     int32_t r, k, i, u, at;
-    for (r = 0; r < 16; r++) {
+    memset(o, 0, sizeof *o);
+    for (r = 0; r < nr; r++) {
         for (k = 0; k < n; k++) {
             const int32_t nw = (int32_t)t->n_weights;
             const uint8_t *b = src + (uint64_t)r * row_bytes + (uint64_t)k * t->n_bytes;
-            if (r >= nr) memset(&v, 0, sizeof v);
-            else {
-                if (layout == AIOSK_PANELS) {
-                    aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
-                    b = block;
-                }
-                aiosk__unpack_ints(type, b, &v);
+            if (layout == AIOSK_PANELS) {
+                aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
+                b = block;
             }
+            aiosk__unpack_ints(type, b, &v);
             for (i = 0; i < nw / 4; i++) memcpy(o->code[k * (nw / 4) + i] + 4 * r, v.q + 4 * i, 4);
-            if (v.unit == 0) v.unit = t->family == AIOSK_A256 ? 256 : type == AIOSK_NVFP4 ? 16 : 32;
             for (u = 0, at = k * (nw / v.unit); u < nw / v.unit; u++) {
                 o->d[at + u][r] = v.d[u];
-                o->dmin[(at + u) % 8][r] = v.dmin[u];
+                if (v.has_min) o->dmin[at + u][r] = v.dmin[u];
             }
             if (t->family != AIOSK_A256) continue;
             for (i = 0; i < 4; i++) {
@@ -14580,10 +14513,11 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #endif
     float AIOSK__ALIGN(64) acc[V_NAME(max_cols) * V_NP * 16];
     aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
+    const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
     int32_t row, k, c, c0, e, tile;
-    if (m->n_cols == 1 && f->one) {
 #if V_W > 1
+    if (m->n_cols == 1 && f->one) {
         const int32_t most = (int32_t)(V_NAME(run_bytes) / block16);
         for (row = m->row0; row < m->row1; row += 16) {
             memset(acc, 0, 64);
@@ -14596,9 +14530,9 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
             }
             V_NAME(put)(m, 0, row, acc);
         }
-#endif
         return;
     }
+#endif
     tile = (int32_t)(786432 / (m->x_stride ? m->x_stride : 1));
     tile = tile > V_NAME(max_cols) ? V_NAME(max_cols) : tile < 8 ? 8 : tile & ~7;
     job.t = codes;
@@ -14608,7 +14542,6 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.offset = f->offset;
     job.n_mn = f->n_mn;
     for (c0 = 0; c0 < m->n_cols; c0 += tile) {
-        const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
         job.n_cols = m->n_cols - c0 < tile ? m->n_cols - c0 : tile;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
@@ -14734,6 +14667,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__A32
 #undef AIOSK__A32_HOT
 #undef AIOSK__A32_RARE
+#undef AIOSK__SC_AT
 #undef AIOSK__W
 #undef AIOSK__EACH
 #undef V_TABLES
@@ -15951,7 +15885,6 @@ V_FN vi V_NAME(three)(vi a, vi t) {
     const vi y = i_or(i_and(i_sll(a, 10), v_set1i(7 << 16)), i_and(i_sll(a, 15), v_set1i(7 << 24)));
     return i_lut(t, i_or(x, y));
 }
-V_FN vi V_NAME(prep_table)(const int8_t *t) { return i_prep8(i_table(t)); }
 
 V_FN void V_NAME(unit)(const int type, const uint8_t *p, const int h, const int u, vi *w, vf *d, vf *dmin) {
     vi a;
@@ -16377,11 +16310,11 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 
 /* How a format goes through many columns: the codes that cols_* gets. Where V_BIAS8 and a product is not packed in halves, all
  * codes are made equal: 128 above their meaning. */
-#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && (kind) != 6)
+#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && !((kind) == 6 && (columns) == 16))
 
 /* Panels to codes */
 typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
-/* n_blocks of a panel times a column, in two ways: blocks k..k1-1 added to acc [16] */
+/* Blocks k..k1-1 of a panel (p is block k) times one column, added to acc [16] */
 typedef void (*V_NAME(one_fn))(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
@@ -16524,14 +16457,15 @@ V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int colu
 }
 
 /* ---- A256 ---- */
-/* The scales of step j from bytes sc */
-V_FN void V_NAME(step_scales)(const int kind, const int columns, const vi *sc, const int j, vi *t) {
-    t[0] = t[1] = sc[0];
-    if (columns == 32) t[0] = i_scale(kind, i_srl(sc[j >> 2], 8 * (j & 3)));
+/* Which dword of scales step j needs, and its scales from that dword */
+#define AIOSK__SC_AT(columns, j) ((columns) == 32 ? (j) >> 2 : (j) >> 1)
+V_FN void V_NAME(step_scales)(const int kind, const int columns, vi sc, const int j, vi *t) {
+    t[0] = t[1] = sc;
+    if (columns == 32) t[0] = i_scale(kind, i_srl(sc, 8 * (j & 3)));
     if (columns == 16) {
-        const vi a = i_srl(sc[j >> 1], 16 * (j & 1));
-        t[0] = i_scale(kind, a);
-        t[1] = i_scale(kind, i_srl(a, 8));
+        sc = i_srl(sc, 16 * (j & 1));
+        t[0] = i_scale(kind, sc);
+        t[1] = i_scale(kind, i_srl(sc, 8));
     }
 }
 /* nc columns times step j (32 columns) of np panels: codes, scales r; s += . x: the first column, k: its block */
@@ -16624,7 +16558,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                         j = g + i;                                                                                     \
                         V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
                         V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
-                        V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
+                        V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r[0]);                     \
                         V_NAME(times256)(kind, columns, 1, 1, w, NULL, h, r, x, 0, a, k, j, s);                                 \
                     }                                                                                                  \
                 }                                                                                                      \
@@ -16674,15 +16608,7 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         for (j = 0; j < 8; j++) {
             vi r[V_NP][2];
             AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                r[e][0] = r[e][1] = v_zeroi();
-                if (columns == 32) r[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
-                if (columns == 16) {
-                    const vi b = i_srl(v_loadi(m->t[e].sc[j >> 1] + h * V_W), 16 * (j & 1));
-                    r[e][0] = i_scale(kind, b);
-                    r[e][1] = i_scale(kind, i_srl(b, 8));
-                }
-            }
+            for (e = 0; e < np; e++) V_NAME(step_scales)(kind, columns, v_loadi(m->t[e].sc[AIOSK__SC_AT(columns, j)] + h * V_W), j, r[e]);
             V_NAME(times256)(kind, columns, np, nc, NULL, m->t, h, r, x, xs, a, k, j, s);
         }
         AIOSK__UNROLL
@@ -16758,8 +16684,7 @@ AIOSK__COLS_A256(AIOSK__COLS)
 
 /* The loop for the codes of a format */
 static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
-    const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) || (V_BIAS8 && f->columns == 0) ||
-                         (V_BIAS8 && family == AIOSK_A32) ? 8 : f->kind;
+    const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) ? 8 : f->kind;
 #define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
     const int32_t columns = f->columns;
     if (family == AIOSK_A32) { AIOSK__COLS_A32(AIOSK__COLS) }
@@ -16777,23 +16702,20 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
     uint8_t block[512];
     aiosk__ints v;
     int32_t r, k, i, u, at;
-    for (r = 0; r < 16; r++) {
+    memset(o, 0, sizeof *o);
+    for (r = 0; r < nr; r++) {
         for (k = 0; k < n; k++) {
             const int32_t nw = (int32_t)t->n_weights;
             const uint8_t *b = src + (uint64_t)r * row_bytes + (uint64_t)k * t->n_bytes;
-            if (r >= nr) memset(&v, 0, sizeof v);
-            else {
-                if (layout == AIOSK_PANELS) {
-                    aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
-                    b = block;
-                }
-                aiosk__unpack_ints(type, b, &v);
+            if (layout == AIOSK_PANELS) {
+                aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
+                b = block;
             }
+            aiosk__unpack_ints(type, b, &v);
             for (i = 0; i < nw / 4; i++) memcpy(o->code[k * (nw / 4) + i] + 4 * r, v.q + 4 * i, 4);
-            if (v.unit == 0) v.unit = t->family == AIOSK_A256 ? 256 : type == AIOSK_NVFP4 ? 16 : 32;
             for (u = 0, at = k * (nw / v.unit); u < nw / v.unit; u++) {
                 o->d[at + u][r] = v.d[u];
-                o->dmin[(at + u) % 8][r] = v.dmin[u];
+                if (v.has_min) o->dmin[at + u][r] = v.dmin[u];
             }
             if (t->family != AIOSK_A256) continue;
             for (i = 0; i < 4; i++) {
@@ -16859,10 +16781,11 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #endif
     float AIOSK__ALIGN(64) acc[V_NAME(max_cols) * V_NP * 16];
     aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
+    const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
     int32_t row, k, c, c0, e, tile;
-    if (m->n_cols == 1 && f->one) {
 #if V_W > 1
+    if (m->n_cols == 1 && f->one) {
         const int32_t most = (int32_t)(V_NAME(run_bytes) / block16);
         for (row = m->row0; row < m->row1; row += 16) {
             memset(acc, 0, 64);
@@ -16875,9 +16798,9 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
             }
             V_NAME(put)(m, 0, row, acc);
         }
-#endif
         return;
     }
+#endif
     tile = (int32_t)(786432 / (m->x_stride ? m->x_stride : 1));
     tile = tile > V_NAME(max_cols) ? V_NAME(max_cols) : tile < 8 ? 8 : tile & ~7;
     job.t = codes;
@@ -16887,7 +16810,6 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.offset = f->offset;
     job.n_mn = f->n_mn;
     for (c0 = 0; c0 < m->n_cols; c0 += tile) {
-        const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
         job.n_cols = m->n_cols - c0 < tile ? m->n_cols - c0 : tile;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
@@ -17013,6 +16935,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__A32
 #undef AIOSK__A32_HOT
 #undef AIOSK__A32_RARE
+#undef AIOSK__SC_AT
 #undef AIOSK__W
 #undef AIOSK__EACH
 #undef V_TABLES
@@ -18246,7 +18169,6 @@ V_FN vi V_NAME(three)(vi a, vi t) {
     const vi y = i_or(i_and(i_sll(a, 10), v_set1i(7 << 16)), i_and(i_sll(a, 15), v_set1i(7 << 24)));
     return i_lut(t, i_or(x, y));
 }
-V_FN vi V_NAME(prep_table)(const int8_t *t) { return i_prep8(i_table(t)); }
 
 V_FN void V_NAME(unit)(const int type, const uint8_t *p, const int h, const int u, vi *w, vf *d, vf *dmin) {
     vi a;
@@ -18672,11 +18594,11 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 
 /* How a format goes through many columns: the codes that cols_* gets. Where V_BIAS8 and a product is not packed in halves, all
  * codes are made equal: 128 above their meaning. */
-#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && (kind) != 6)
+#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && !((kind) == 6 && (columns) == 16))
 
 /* Panels to codes */
 typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
-/* n_blocks of a panel times a column, in two ways: blocks k..k1-1 added to acc [16] */
+/* Blocks k..k1-1 of a panel (p is block k) times one column, added to acc [16] */
 typedef void (*V_NAME(one_fn))(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
@@ -18819,14 +18741,15 @@ V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int colu
 }
 
 /* ---- A256 ---- */
-/* The scales of step j from bytes sc */
-V_FN void V_NAME(step_scales)(const int kind, const int columns, const vi *sc, const int j, vi *t) {
-    t[0] = t[1] = sc[0];
-    if (columns == 32) t[0] = i_scale(kind, i_srl(sc[j >> 2], 8 * (j & 3)));
+/* Which dword of scales step j needs, and its scales from that dword */
+#define AIOSK__SC_AT(columns, j) ((columns) == 32 ? (j) >> 2 : (j) >> 1)
+V_FN void V_NAME(step_scales)(const int kind, const int columns, vi sc, const int j, vi *t) {
+    t[0] = t[1] = sc;
+    if (columns == 32) t[0] = i_scale(kind, i_srl(sc, 8 * (j & 3)));
     if (columns == 16) {
-        const vi a = i_srl(sc[j >> 1], 16 * (j & 1));
-        t[0] = i_scale(kind, a);
-        t[1] = i_scale(kind, i_srl(a, 8));
+        sc = i_srl(sc, 16 * (j & 1));
+        t[0] = i_scale(kind, sc);
+        t[1] = i_scale(kind, i_srl(sc, 8));
     }
 }
 /* nc columns times step j (32 columns) of np panels: codes, scales r; s += . x: the first column, k: its block */
@@ -18919,7 +18842,7 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
                         j = g + i;                                                                                     \
                         V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
                         V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
-                        V_NAME(step_scales)(kind, columns, sc, j, r[0]);                                               \
+                        V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r[0]);                     \
                         V_NAME(times256)(kind, columns, 1, 1, w, NULL, h, r, x, 0, a, k, j, s);                                 \
                     }                                                                                                  \
                 }                                                                                                      \
@@ -18969,15 +18892,7 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         for (j = 0; j < 8; j++) {
             vi r[V_NP][2];
             AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                r[e][0] = r[e][1] = v_zeroi();
-                if (columns == 32) r[e][0] = i_scale(kind, i_srl(v_loadi(m->t[e].sc[j >> 2] + h * V_W), 8 * (j & 3)));
-                if (columns == 16) {
-                    const vi b = i_srl(v_loadi(m->t[e].sc[j >> 1] + h * V_W), 16 * (j & 1));
-                    r[e][0] = i_scale(kind, b);
-                    r[e][1] = i_scale(kind, i_srl(b, 8));
-                }
-            }
+            for (e = 0; e < np; e++) V_NAME(step_scales)(kind, columns, v_loadi(m->t[e].sc[AIOSK__SC_AT(columns, j)] + h * V_W), j, r[e]);
             V_NAME(times256)(kind, columns, np, nc, NULL, m->t, h, r, x, xs, a, k, j, s);
         }
         AIOSK__UNROLL
@@ -19053,8 +18968,7 @@ AIOSK__COLS_A256(AIOSK__COLS)
 
 /* The loop for the codes of a format */
 static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
-    const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) || (V_BIAS8 && f->columns == 0) ||
-                         (V_BIAS8 && family == AIOSK_A32) ? 8 : f->kind;
+    const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) ? 8 : f->kind;
 #define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
     const int32_t columns = f->columns;
     if (family == AIOSK_A32) { AIOSK__COLS_A32(AIOSK__COLS) }
@@ -19072,23 +18986,20 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
     uint8_t block[512];
     aiosk__ints v;
     int32_t r, k, i, u, at;
-    for (r = 0; r < 16; r++) {
+    memset(o, 0, sizeof *o);
+    for (r = 0; r < nr; r++) {
         for (k = 0; k < n; k++) {
             const int32_t nw = (int32_t)t->n_weights;
             const uint8_t *b = src + (uint64_t)r * row_bytes + (uint64_t)k * t->n_bytes;
-            if (r >= nr) memset(&v, 0, sizeof v);
-            else {
-                if (layout == AIOSK_PANELS) {
-                    aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
-                    b = block;
-                }
-                aiosk__unpack_ints(type, b, &v);
+            if (layout == AIOSK_PANELS) {
+                aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
+                b = block;
             }
+            aiosk__unpack_ints(type, b, &v);
             for (i = 0; i < nw / 4; i++) memcpy(o->code[k * (nw / 4) + i] + 4 * r, v.q + 4 * i, 4);
-            if (v.unit == 0) v.unit = t->family == AIOSK_A256 ? 256 : type == AIOSK_NVFP4 ? 16 : 32;
             for (u = 0, at = k * (nw / v.unit); u < nw / v.unit; u++) {
                 o->d[at + u][r] = v.d[u];
-                o->dmin[(at + u) % 8][r] = v.dmin[u];
+                if (v.has_min) o->dmin[at + u][r] = v.dmin[u];
             }
             if (t->family != AIOSK_A256) continue;
             for (i = 0; i < 4; i++) {
@@ -19154,10 +19065,11 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #endif
     float AIOSK__ALIGN(64) acc[V_NAME(max_cols) * V_NP * 16];
     aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
+    const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
     int32_t row, k, c, c0, e, tile;
-    if (m->n_cols == 1 && f->one) {
 #if V_W > 1
+    if (m->n_cols == 1 && f->one) {
         const int32_t most = (int32_t)(V_NAME(run_bytes) / block16);
         for (row = m->row0; row < m->row1; row += 16) {
             memset(acc, 0, 64);
@@ -19170,9 +19082,9 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
             }
             V_NAME(put)(m, 0, row, acc);
         }
-#endif
         return;
     }
+#endif
     tile = (int32_t)(786432 / (m->x_stride ? m->x_stride : 1));
     tile = tile > V_NAME(max_cols) ? V_NAME(max_cols) : tile < 8 ? 8 : tile & ~7;
     job.t = codes;
@@ -19182,7 +19094,6 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.offset = f->offset;
     job.n_mn = f->n_mn;
     for (c0 = 0; c0 < m->n_cols; c0 += tile) {
-        const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
         job.n_cols = m->n_cols - c0 < tile ? m->n_cols - c0 : tile;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
@@ -19308,6 +19219,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__A32
 #undef AIOSK__A32_HOT
 #undef AIOSK__A32_RARE
+#undef AIOSK__SC_AT
 #undef AIOSK__W
 #undef AIOSK__EACH
 #undef V_TABLES
