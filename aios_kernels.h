@@ -3394,7 +3394,7 @@ V_FN void V_NAME(head)(const int type, const uint8_t *p, const int h, vi *sc, vi
         sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
         sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
         break;
-    default: break; /* TQ1_0, TQ2_0: no scales within */
+    default: sc[0] = v_set1i(0); break; /* TQ1_0, TQ2_0: no scales within, nobody reads it */
     }
 }
 
@@ -5671,7 +5671,7 @@ V_FN void V_NAME(head)(const int type, const uint8_t *p, const int h, vi *sc, vi
         sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
         sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
         break;
-    default: break; /* TQ1_0, TQ2_0: no scales within */
+    default: sc[0] = v_set1i(0); break; /* TQ1_0, TQ2_0: no scales within, nobody reads it */
     }
 }
 
@@ -7918,7 +7918,7 @@ V_FN void V_NAME(head)(const int type, const uint8_t *p, const int h, vi *sc, vi
         sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
         sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
         break;
-    default: break; /* TQ1_0, TQ2_0: no scales within */
+    default: sc[0] = v_set1i(0); break; /* TQ1_0, TQ2_0: no scales within, nobody reads it */
     }
 }
 
@@ -9101,7 +9101,7 @@ V_FN void V_NAME(head)(const int type, const uint8_t *p, const int h, vi *sc, vi
         sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
         sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
         break;
-    default: break; /* TQ1_0, TQ2_0: no scales within */
+    default: sc[0] = v_set1i(0); break; /* TQ1_0, TQ2_0: no scales within, nobody reads it */
     }
 }
 
@@ -11333,7 +11333,7 @@ V_FN void V_NAME(head)(const int type, const uint8_t *p, const int h, vi *sc, vi
         sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
         sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
         break;
-    default: break; /* TQ1_0, TQ2_0: no scales within */
+    default: sc[0] = v_set1i(0); break; /* TQ1_0, TQ2_0: no scales within, nobody reads it */
     }
 }
 
@@ -13826,7 +13826,7 @@ V_FN void V_NAME(head)(const int type, const uint8_t *p, const int h, vi *sc, vi
         sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
         sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
         break;
-    default: break; /* TQ1_0, TQ2_0: no scales within */
+    default: sc[0] = v_set1i(0); break; /* TQ1_0, TQ2_0: no scales within, nobody reads it */
     }
 }
 
@@ -16094,7 +16094,7 @@ V_FN void V_NAME(head)(const int type, const uint8_t *p, const int h, vi *sc, vi
         sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
         sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
         break;
-    default: break; /* TQ1_0, TQ2_0: no scales within */
+    default: sc[0] = v_set1i(0); break; /* TQ1_0, TQ2_0: no scales within, nobody reads it */
     }
 }
 
@@ -18378,7 +18378,7 @@ V_FN void V_NAME(head)(const int type, const uint8_t *p, const int h, vi *sc, vi
         sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
         sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
         break;
-    default: break; /* TQ1_0, TQ2_0: no scales within */
+    default: sc[0] = v_set1i(0); break; /* TQ1_0, TQ2_0: no scales within, nobody reads it */
     }
 }
 

@@ -136,6 +136,24 @@ static void *xmalloc(size_t n) {
     return p;
 }
 
+/* ---- threads ----------------------------------------------------------------------------------------------- */
+enum { MAX_THREADS = 256 };
+
+/* Runs f on each of n jobs of `size` bytes: one per thread, the first on this one; in turn where there are no threads. */
+static void on_threads(void *(*f)(void *job), void *jobs, size_t size, int32_t n) {
+    char *job = (char *)jobs;
+    int32_t i;
+#ifdef HAVE_PTHREADS
+    pthread_t id[MAX_THREADS];
+    int started[MAX_THREADS];
+    for (i = 1; i < n; i++) started[i] = pthread_create(&id[i], NULL, f, job + (size_t)i * size) == 0;
+    f(job);
+    for (i = 1; i < n; i++) if (started[i]) pthread_join(id[i], NULL); else f(job + (size_t)i * size);
+#else
+    for (i = 0; i < n; i++) f(job + (size_t)i * size);
+#endif
+}
+
 /* ---- model, plan, context: the three steps of every use ---------------------------------------------------- */
 typedef struct session {
     heap mem;
@@ -568,14 +586,11 @@ static double median(double *x, int32_t n) {
 }
 /* Bytes/s that n_threads read together; the median of five sweeps. */
 static double read_bandwidth(int32_t n_threads) {
-    reader r[256];
+    reader r[MAX_THREADS];
     double speed[5];
     uint64_t *p = (uint64_t *)xmalloc(READ_BYTES);
     int32_t i, k;
-    if (n_threads > 256) n_threads = 256;
-#ifndef HAVE_PTHREADS
-    n_threads = 1;
-#endif
+    if (n_threads > MAX_THREADS) n_threads = MAX_THREADS;
     memset(p, 1, READ_BYTES);                                   /* pages that were never written are all the same one */
     for (i = 0; i < n_threads; i++) {
         r[i].n = READ_BYTES / sizeof *p / (size_t)n_threads;
@@ -583,15 +598,7 @@ static double read_bandwidth(int32_t n_threads) {
     }
     for (k = 0; k < 5; k++) {
         uint64_t t = wall_ns();
-#ifdef HAVE_PTHREADS
-        pthread_t id[256];
-        int started[256];
-        for (i = 1; i < n_threads; i++) started[i] = pthread_create(&id[i], NULL, read_part, &r[i]) == 0;
-        read_part(&r[0]);
-        for (i = 1; i < n_threads; i++) if (started[i]) pthread_join(id[i], NULL); else read_part(&r[i]);
-#else
-        read_part(&r[0]);
-#endif
+        on_threads(read_part, r, sizeof *r, n_threads);
         speed[k] = (double)(r[0].n * sizeof *p) * n_threads * 1e9 / (double)(wall_ns() - t + 1);
     }
     free(p);

@@ -366,7 +366,7 @@ static void *recode_rows(void *p) {
     }
     return NULL;
 }
-enum { MAX_THREADS = 256, CHUNK_WEIGHTS = 1 << 20 };
+enum { CHUNK_WEIGHTS = 1 << 20 };
 
 static void recode(recoding *q, const recoded *r, uint64_t done, uint64_t all) {
     uint64_t n = r->t.n[0], in_bytes = aiosk_row_bytes((int32_t)r->t.type, n), out_bytes = aiosk_row_bytes(r->to, n), row, i;
@@ -389,23 +389,13 @@ static void recode(recoding *q, const recoded *r, uint64_t done, uint64_t all) {
         } else {
             rows job[MAX_THREADS];
             int32_t t, n_jobs = k < (uint64_t)q->n_threads ? (int32_t)k : q->n_threads;
-#ifndef _WIN32
-            pthread_t id[MAX_THREADS];
-            int started[MAX_THREADS];
-#endif
             for (t = 0; t < n_jobs; t++) {
                 rows *j = &job[t];
                 j->r = r; j->in = in; j->out = out; j->x = x + (uint64_t)t * 2 * n; j->lost = sums; j->total = sums + chunk;
                 j->row0 = k * (uint64_t)t / (uint64_t)n_jobs;
                 j->row1 = k * ((uint64_t)t + 1) / (uint64_t)n_jobs;
             }
-#ifndef _WIN32
-            for (t = 1; t < n_jobs; t++) started[t] = pthread_create(&id[t], NULL, recode_rows, &job[t]) == 0;
-            recode_rows(&job[0]);
-            for (t = 1; t < n_jobs; t++) if (started[t]) pthread_join(id[t], NULL); else recode_rows(&job[t]);
-#else
-            for (t = 0; t < n_jobs; t++) recode_rows(&job[t]);
-#endif
+            on_threads(recode_rows, job, sizeof *job, n_jobs);
             for (i = 0; i < k; i++) { lost += sums[i]; total += sums[chunk + i]; }
             put(q, out, k * out_bytes);
         }

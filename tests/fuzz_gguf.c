@@ -7,6 +7,7 @@
  * With FUZZ_MAIN it mutates the sound file of damage.h, its damages and the files given, with a seeded generator: a failure is
  * repeated by the same seed. FUZZ_PARSER_ONLY leaves aios_model_open out. */
 #define AIOS_IMPLEMENTATION
+#define AIOSK_NO_SIMD /* quick to compile; no kernels here */
 #include "aios.h"
 #include "damage.h"
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 /* test_formats.c: the definition of every stored format (kernels/ref.c) against stored bytes: golden blocks of
  * ../shared/fixtures/types/dequant, half precision, canonical integers, the type table, the yardstick matmul. */
 #define AIOSK_IMPLEMENTATION
+#define AIOSK_NO_SIMD /* ref.c is judged */
 #ifdef TEST_FORMATS_ALONE /* ref.c without the faster kernels, for work on it alone */
 #include "kernels/api.h"
 #include "kernels/base.h"

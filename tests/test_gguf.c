@@ -1,6 +1,7 @@
 /* test_gguf.c: io.c and gguf.c. Every fixture parses; every damage is named at its place; readers that fail, come up short or
  * change the file underneath give errors; what load counts is what it takes. */
 #define AIOS_IMPLEMENTATION
+#define AIOSK_NO_SIMD /* quick to compile; no kernels here */
 #include "aios.h"
 #include "test.h"
 #include "damage.h"
