@@ -2302,8 +2302,8 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
  *     i_scale(kind, a)           byte 0 of every lane, signed, as s
  *     i_macc_pair(acc, a, s)     acc + a.lo * s[0] + a.hi * s[1], where lo and hi are the int16 halves of a lane
  * A micro-kernel takes V_NP panels and V_NC columns at once. V_PREMUL: codes times scale below 256 are multiplied before the
- * sum. V_FIX: codes of 6 bits that stand for less are corrected behind the sum, not by z. V_ONE: 0 leaves out the loops for one
- * column (one_*), which then goes the way of many: half the code. */
+ * sum. V_FIX: codes of 6 bits that stand for less are corrected behind the sum, not by z. V_FEW: most columns
+ * with a loop that multiplies what it unpacks in registers (few*): 0, 1 or 4; 0 is half the code. */
 #ifndef AIOSK__SIMDI_SCALAR_H
 #define AIOSK__SIMDI_SCALAR_H
 
@@ -2348,7 +2348,7 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
 #define V_BIAS8 0
 #define V_PREMUL 0
 #define V_FIX 0
-#define V_ONE 0
+#define V_FEW 0
 #define V_NC 1
 
 V_FN vi i_dup(const void *p) { int32_t a; memcpy(&a, p, 4); return a; }
@@ -3122,12 +3122,12 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_ONE) the
+/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_FEW) the
  * registers do not matter, and the code shall be small. */
 V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
-    if (V_W > 1 && V_ONE) {
+    if (V_W > 1 && V_FEW) {
         for (; row + 4 <= m->row1; row += 4) {
             for (c = 0; c + NC <= m->n_cols; c += NC)
                 for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
@@ -3136,7 +3136,7 @@ V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     }
     for (; row < m->row1; row++) {
         c = 0;
-        if (V_W > 1 && !V_ONE)
+        if (V_W > 1 && !V_FEW)
             for (; c + 2 <= m->n_cols; c += 2) V_NAME(flt_tile)(m, type, row, c, 1, 2);
         for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
     }
@@ -3563,7 +3563,7 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
 /* lanes.inc: products of 16 rows with columns: a lane is a row, no sum crosses lanes. Expanded once per set of dot products
  * over the v_* and i_* vocabulary.
  *
- * One column: a panel is unpacked into registers and multiplied there; one copy per format (one_*). Many columns: up to 256 columns
+ * Few columns: a panel is unpacked into registers and multiplied there; copies per format for 1, 2 and 4 (few*). Many: up to 256 columns
  * of a few panels are unpacked once into codes of a byte (codes_*), which lie in the first-level cache while all columns
  * are multiplied with them; the loops for that know only what kind of codes these are (cols_*). The sequence of float operations
  * of an output is the same in all of them, so the bits are. */
@@ -3591,7 +3591,7 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 /* ---- formats -------------------------------------------------------------------------------------------------
  * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
  * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. Rare types and
- * grids do without a loop of their own for one column: unpacking is most of their work. */
+ * grids do without loops of their own for few columns: unpacking is most of their work. */
 #define AIOSK__A32(X) AIOSK__A32_HOT(X) AIOSK__A32_RARE(X) /* type, name, kind, offset, columns */
 #define AIOSK__A32_HOT(X)                                                                                              \
     X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
@@ -3614,8 +3614,8 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 
 /* Panels to codes */
 typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
-/* Blocks k..k1-1 of a panel (p is block k) times one column, added to acc [16] */
-typedef void (*V_NAME(one_fn))(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc);
+/* Blocks k..k1-1 of a panel (p is block k) times so many columns, added to acc [columns][16] */
+typedef void (*V_NAME(few_fn))(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
     const aiosk__codes *t;
@@ -3681,26 +3681,29 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset
     }
 }
 
-#define AIOSK__ONE(T, t, kind, offset, columns)                                                                       \
-    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
-        const aiosk__a32 a = aiosk__a32_parts(n_in);                                                                   \
-        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16 };                                          \
-        vf s[V_PER16][1][V_NP];                                                                                        \
-        int h, u;                                                                                                      \
-        for (h = 0; h < V_PER16; h++) s[h][0][0] = v_loadu(acc + h * V_W);                                             \
-        for (; k < k1; k++, p += bytes) {                                                                              \
-            V_NAME(ahead)(p, bytes);                                                                                   \
-            for (u = 0; u < nu; u++)                                                                                   \
-                for (h = 0; h < V_PER16; h++) {                                                                        \
-                    vi w[1][8];                                                                                        \
-                    vf d[1][2], dmin;                                                                                  \
-                    V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                               \
-                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), 0, columns, (offset) == 0, 1, 1, w, NULL, 0, h, \
-                                    d, &dmin, x, 0, a, k * nu + u, s[h]);                                              \
-                }                                                                                                      \
-        }                                                                                                              \
-        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, s[h][0][0]);                                             \
+#define AIOSK__FEW(T, t, kind, offset, columns, nc)                                                                                                    \
+    V_EXPORT void V_NAME(few##nc##_##t)(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc) {            \
+        const aiosk__a32 a = aiosk__a32_parts(n_in);                                                                                                   \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16 };                                                                          \
+        vf s[V_PER16][nc][V_NP];                                                                                                                       \
+        int c, h, u;                                                                                                                                   \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) s[h][c][0] = v_loadu(acc + c * 16 + h * V_W);                                           \
+        for (; k < k1; k++, p += bytes) {                                                                                                              \
+            V_NAME(ahead)(p, bytes);                                                                                                                   \
+            for (u = 0; u < nu; u++)                                                                                                                   \
+                for (h = 0; h < V_PER16; h++) {                                                                                                        \
+                    vi w[1][8];                                                                                                                        \
+                    vf d[1][2], dmin;                                                                                                                  \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                                                               \
+                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), 0, columns, (offset) == 0, 1, nc, w, NULL, 0, h,                    \
+                                    d, &dmin, x, xs, a, k * nu + u, s[h]);                                                                             \
+                }                                                                                                                                      \
+        }                                                                                                                                              \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) v_storeu(acc + c * 16 + h * V_W, s[h][c][0]);                                           \
     }
+#define AIOSK__FEW1(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 1)
+#define AIOSK__FEW2(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 2)
+#define AIOSK__FEW4(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 4)
 #define AIOSK__CODES(T, t, kind, offset, columns)                                                                     \
     V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16, even = (offset) >= 0 && V_BIAS8 ? 128 - (offset) : 0 }; \
@@ -3837,37 +3840,45 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
 #define V_OUT(x) V_NAME(x)
 #define V_STEP V_NAME(step)
 #define V_TABLES(type)
-#define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)                                                               \
-    V_EXPORT void V_OUT(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
-        const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                 \
-        enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                            \
-        vf o[V_PER16];                                                                                                 \
-        int h, i, j, g;                                                                                                \
-        V_TABLES(AIOSK_##T);                                                                                           \
-        for (h = 0; h < V_PER16; h++) o[h] = v_loadu(acc + h * V_W);                                                   \
-        for (; k < k1; k++, p += bytes)                                                                                \
-            for (h = 0; h < V_PER16; h++) {                                                                            \
-                vi sc[4], mn[8], w[1][8], r[1][2], s[1][V_NP];                                                         \
-                vf d, dmin;                                                                                            \
-                s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
-                V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
-                enum { unroll = (kind) == 7 ? 1 : V_W == 16 || (kind) == 5 || (kind) == 6 ? 4 : 2 }; /* a grid's step is long as it is */       \
-                for (g = 0; g < 8; g += unroll) {                                                                      \
-                    AIOSK__UNROLL                                                                                      \
-                    for (i = 0; i < unroll; i++) {                                                                     \
-                        j = g + i;                                                                                     \
-                        V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
-                        V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
-                        V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r[0]);                     \
-                        V_NAME(times256)(kind, columns, 1, 1, w, NULL, h, r, x, 0, a, k, j, s);                                 \
-                    }                                                                                                  \
-                }                                                                                                      \
-                if (AIOSK__LEFT(kind, offset, columns) != 0)                                                              \
-                    s[0][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[0][0], sc, x + a.sum16 + k * 32);     \
-                o[h] = V_NAME(block_end)(x, a, k, d, dmin, mn, n_mn, s[0][0], o[h]);                                   \
-            }                                                                                                          \
-        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, o[h]);                                                   \
+#define AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, nc)                                                                                            \
+    V_EXPORT void V_OUT(few##nc##_##t)(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc) {             \
+        const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                                                 \
+        enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                                                            \
+        /* a grid's step is long as it is; several columns have work enough between two loads */                                                       \
+        enum { most = V_W == 16 || (kind) == 5 || (kind) == 6 ? 4 : 2, unroll = (kind) == 7 ? 1 : (nc) == 1 ? most : (kind) == 5 || (kind) == 6 ? 2 : 1 }; \
+        vf o[V_PER16][nc];                                                                                                                             \
+        int c, h, i, j, g;                                                                                                                             \
+        V_TABLES(AIOSK_##T);                                                                                                                           \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) o[h][c] = v_loadu(acc + c * 16 + h * V_W);                                              \
+        for (; k < k1; k++, p += bytes)                                                                                                                \
+            for (h = 0; h < V_PER16; h++) {                                                                                                            \
+                vi sc[4], mn[8], w[1][8], r[1][2], s[nc][V_NP];                                                                                        \
+                vf d, dmin;                                                                                                                            \
+                for (c = 0; c < nc; c++) s[c][0] = V_NAME(start256)((columns) ? 0 : (offset), x + (uint64_t)c * xs, a, k);                             \
+                V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                                                      \
+                for (g = 0; g < 8; g += unroll) {                                                                                                      \
+                    AIOSK__UNROLL                                                                                                                      \
+                    for (i = 0; i < unroll; i++) {                                                                                                     \
+                        j = g + i;                                                                                                                     \
+                        V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                                                             \
+                        V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                                                          \
+                        V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r[0]);                                                     \
+                        V_NAME(times256)(kind, columns, 1, nc, w, NULL, h, r, x, xs, a, k, j, s);                                                      \
+                    }                                                                                                                                  \
+                }                                                                                                                                      \
+                AIOSK__UNROLL                                                                                                                          \
+                for (c = 0; c < nc; c++) {                                                                                                             \
+                    const uint8_t *xc = x + (uint64_t)c * xs;                                                                                          \
+                    if (AIOSK__LEFT(kind, offset, columns) != 0)                                                                                       \
+                        s[c][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[c][0], sc, xc + a.sum16 + k * 32);                                \
+                    o[h][c] = V_NAME(block_end)(xc, a, k, d, dmin, mn, n_mn, s[c][0], o[h][c]);                                                        \
+                }                                                                                                                                      \
+            }                                                                                                                                          \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) v_storeu(acc + c * 16 + h * V_W, o[h][c]);                                              \
     }
+#define AIOSK__FEW1_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 1)
+#define AIOSK__FEW2_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 2)
+#define AIOSK__FEW4_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 4)
 #define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
     V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) != 0 && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
@@ -3961,8 +3972,8 @@ V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float
 typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
 typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
-    V_NAME(one_fn) one;
     V_NAME(codes_fn) codes;
+    V_NAME(few_fn) few[3];                     /* for 1, 2, 4 columns; NULL where there is none */
 } V_NAME(form);
 
 #define AIOSK__COLS(f, kind, columns) \
@@ -4085,18 +4096,24 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     V_NAME(cols) job;
     int32_t row, k, c, c0, e, tile;
 #if V_W > 1
-    if (m->n_cols == 1 && f->one) {
-        const int32_t most = (int32_t)(V_NAME(run_bytes) / block16);
+    if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
+        /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
+        const int32_t most = layout == AIOSK_ROWS || m->n_cols > 4 ? (int32_t)(V_NAME(run_bytes) / block16) : n;
         for (row = m->row0; row < m->row1; row += 16) {
-            memset(acc, 0, 64);
-            if (layout == AIOSK_PANELS) f->one(w + (uint64_t)row * row_bytes, x, m->n_in, 0, n, acc);
-            for (k = 0; layout == AIOSK_ROWS && k < n; k += most) {
+            memset(acc, 0, (size_t)m->n_cols * 64);
+            for (k = 0; k < n; k += most) {
                 const int32_t k1 = n - k < most ? n : k + most;
-                V_NAME(gather)(f->type, w + (uint64_t)row * row_bytes + (uint64_t)k * t->n_bytes, row_bytes,
-                               m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
-                f->one(run, x, m->n_in, k, k1, acc);
+                const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
+                if (layout == AIOSK_ROWS) {
+                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
+                    src = run;
+                }
+                for (c = 0; c < m->n_cols; c += e) {
+                    e = m->n_cols - c >= 4 ? 4 : m->n_cols - c >= 2 ? 2 : 1;
+                    f->few[e >> 1](src, x + (uint64_t)c * m->x_stride, m->x_stride, m->n_in, k, k1, acc + c * 16);
+                }
             }
-            V_NAME(put)(m, 0, row, acc);
+            for (c = 0; c < m->n_cols; c++) V_NAME(put)(m, c, row, acc + c * 16);
         }
         return;
     }
@@ -4141,16 +4158,29 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 }
 
 /* ---- one entry per type and layout ---- */
-#if V_W == 1
-#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
+#define AIOSK__NONE(t) {NULL, NULL, NULL}
+#if V_FEW == 4
+#define AIOSK__ALL(t) {V_NAME(few1_##t), V_NAME(few2_##t), V_NAME(few4_##t)}
+AIOSK__A32_HOT(AIOSK__FEW2)
+AIOSK__A32_HOT(AIOSK__FEW4)
+AIOSK__A256_HOT(AIOSK__FEW2_K)
+AIOSK__A256_HOT(AIOSK__FEW4_K)
 #else
-#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, kind, offset, columns, (offset) == 0, one, V_NAME(codes_##t)}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, kind, offset, columns, n_mn, one, V_NAME(codes_##t)}
-#if V_ONE
-AIOSK__A32_HOT(AIOSK__ONE)
-AIOSK__A256_HOT(AIOSK__ONE_K)
+#define AIOSK__ALL(t) {V_NAME(few1_##t), NULL, NULL}
 #endif
+#if V_FEW
+AIOSK__A32_HOT(AIOSK__FEW1)
+AIOSK__A256_HOT(AIOSK__FEW1_K)
+#else
+#undef AIOSK__ALL
+#define AIOSK__ALL(t) AIOSK__NONE(t)
+#endif
+#if V_W == 1
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, few}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, few) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, few}
+#else
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(codes_##t), few}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, few) {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(codes_##t), few}
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
@@ -4158,17 +4188,12 @@ AIOSK__A256(AIOSK__CODES_K)
     static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
     V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL))
-#if V_ONE
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
 AIOSK__A32_HOT(AIOSK__X)
 AIOSK__A256_HOT(AIOSK__XK)
-#else
-AIOSK__A32_HOT(AIOSK__XR)
-AIOSK__A256_HOT(AIOSK__XKR)
-#endif
 AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
@@ -4223,9 +4248,17 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
 #undef AIOSK__CODES_K
-#undef AIOSK__ONE_K
+#undef AIOSK__FEW_K
+#undef AIOSK__FEW1_K
+#undef AIOSK__FEW2_K
+#undef AIOSK__FEW4_K
 #undef AIOSK__CODES
-#undef AIOSK__ONE
+#undef AIOSK__FEW
+#undef AIOSK__FEW1
+#undef AIOSK__FEW2
+#undef AIOSK__FEW4
+#undef AIOSK__ALL
+#undef AIOSK__NONE
 #undef AIOSK__LEFT
 #undef AIOSK__EVEN
 #undef AIOSK__GRIDS
@@ -4259,7 +4292,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
-#undef V_ONE
+#undef V_FEW
 
 /* ======== kernels/simdi_undef.inc ======== */
 /* simdi_undef.inc: takes back what simdi_names.inc defined. */
@@ -4602,7 +4635,7 @@ V_FN void i_store_s8(int8_t *p, vi a) {
 
 #define V_NP 1 /* panels that a micro-kernel takes at once */
 #define V_NC 4 /* and columns */
-#define V_ONE 0
+#define V_FEW 0
 V_FN vi V_NAME(i_mul8)(const int kind, vi w, vi x) { /* as in dot_avx2.inc */
     return kind < 7 ? _mm_maddubs_epi16(w, x) : _mm_maddubs_epi16(_mm_abs_epi8(w), _mm_sign_epi8(x, w));
 }
@@ -5399,12 +5432,12 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_ONE) the
+/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_FEW) the
  * registers do not matter, and the code shall be small. */
 V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
-    if (V_W > 1 && V_ONE) {
+    if (V_W > 1 && V_FEW) {
         for (; row + 4 <= m->row1; row += 4) {
             for (c = 0; c + NC <= m->n_cols; c += NC)
                 for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
@@ -5413,7 +5446,7 @@ V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     }
     for (; row < m->row1; row++) {
         c = 0;
-        if (V_W > 1 && !V_ONE)
+        if (V_W > 1 && !V_FEW)
             for (; c + 2 <= m->n_cols; c += 2) V_NAME(flt_tile)(m, type, row, c, 1, 2);
         for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
     }
@@ -5840,7 +5873,7 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
 /* lanes.inc: products of 16 rows with columns: a lane is a row, no sum crosses lanes. Expanded once per set of dot products
  * over the v_* and i_* vocabulary.
  *
- * One column: a panel is unpacked into registers and multiplied there; one copy per format (one_*). Many columns: up to 256 columns
+ * Few columns: a panel is unpacked into registers and multiplied there; copies per format for 1, 2 and 4 (few*). Many: up to 256 columns
  * of a few panels are unpacked once into codes of a byte (codes_*), which lie in the first-level cache while all columns
  * are multiplied with them; the loops for that know only what kind of codes these are (cols_*). The sequence of float operations
  * of an output is the same in all of them, so the bits are. */
@@ -5868,7 +5901,7 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 /* ---- formats -------------------------------------------------------------------------------------------------
  * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
  * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. Rare types and
- * grids do without a loop of their own for one column: unpacking is most of their work. */
+ * grids do without loops of their own for few columns: unpacking is most of their work. */
 #define AIOSK__A32(X) AIOSK__A32_HOT(X) AIOSK__A32_RARE(X) /* type, name, kind, offset, columns */
 #define AIOSK__A32_HOT(X)                                                                                              \
     X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
@@ -5891,8 +5924,8 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 
 /* Panels to codes */
 typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
-/* Blocks k..k1-1 of a panel (p is block k) times one column, added to acc [16] */
-typedef void (*V_NAME(one_fn))(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc);
+/* Blocks k..k1-1 of a panel (p is block k) times so many columns, added to acc [columns][16] */
+typedef void (*V_NAME(few_fn))(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
     const aiosk__codes *t;
@@ -5958,26 +5991,29 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset
     }
 }
 
-#define AIOSK__ONE(T, t, kind, offset, columns)                                                                       \
-    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
-        const aiosk__a32 a = aiosk__a32_parts(n_in);                                                                   \
-        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16 };                                          \
-        vf s[V_PER16][1][V_NP];                                                                                        \
-        int h, u;                                                                                                      \
-        for (h = 0; h < V_PER16; h++) s[h][0][0] = v_loadu(acc + h * V_W);                                             \
-        for (; k < k1; k++, p += bytes) {                                                                              \
-            V_NAME(ahead)(p, bytes);                                                                                   \
-            for (u = 0; u < nu; u++)                                                                                   \
-                for (h = 0; h < V_PER16; h++) {                                                                        \
-                    vi w[1][8];                                                                                        \
-                    vf d[1][2], dmin;                                                                                  \
-                    V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                               \
-                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), 0, columns, (offset) == 0, 1, 1, w, NULL, 0, h, \
-                                    d, &dmin, x, 0, a, k * nu + u, s[h]);                                              \
-                }                                                                                                      \
-        }                                                                                                              \
-        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, s[h][0][0]);                                             \
+#define AIOSK__FEW(T, t, kind, offset, columns, nc)                                                                                                    \
+    V_EXPORT void V_NAME(few##nc##_##t)(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc) {            \
+        const aiosk__a32 a = aiosk__a32_parts(n_in);                                                                                                   \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16 };                                                                          \
+        vf s[V_PER16][nc][V_NP];                                                                                                                       \
+        int c, h, u;                                                                                                                                   \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) s[h][c][0] = v_loadu(acc + c * 16 + h * V_W);                                           \
+        for (; k < k1; k++, p += bytes) {                                                                                                              \
+            V_NAME(ahead)(p, bytes);                                                                                                                   \
+            for (u = 0; u < nu; u++)                                                                                                                   \
+                for (h = 0; h < V_PER16; h++) {                                                                                                        \
+                    vi w[1][8];                                                                                                                        \
+                    vf d[1][2], dmin;                                                                                                                  \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                                                               \
+                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), 0, columns, (offset) == 0, 1, nc, w, NULL, 0, h,                    \
+                                    d, &dmin, x, xs, a, k * nu + u, s[h]);                                                                             \
+                }                                                                                                                                      \
+        }                                                                                                                                              \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) v_storeu(acc + c * 16 + h * V_W, s[h][c][0]);                                           \
     }
+#define AIOSK__FEW1(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 1)
+#define AIOSK__FEW2(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 2)
+#define AIOSK__FEW4(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 4)
 #define AIOSK__CODES(T, t, kind, offset, columns)                                                                     \
     V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16, even = (offset) >= 0 && V_BIAS8 ? 128 - (offset) : 0 }; \
@@ -6114,37 +6150,45 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
 #define V_OUT(x) V_NAME(x)
 #define V_STEP V_NAME(step)
 #define V_TABLES(type)
-#define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)                                                               \
-    V_EXPORT void V_OUT(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
-        const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                 \
-        enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                            \
-        vf o[V_PER16];                                                                                                 \
-        int h, i, j, g;                                                                                                \
-        V_TABLES(AIOSK_##T);                                                                                           \
-        for (h = 0; h < V_PER16; h++) o[h] = v_loadu(acc + h * V_W);                                                   \
-        for (; k < k1; k++, p += bytes)                                                                                \
-            for (h = 0; h < V_PER16; h++) {                                                                            \
-                vi sc[4], mn[8], w[1][8], r[1][2], s[1][V_NP];                                                         \
-                vf d, dmin;                                                                                            \
-                s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
-                V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
-                enum { unroll = (kind) == 7 ? 1 : V_W == 16 || (kind) == 5 || (kind) == 6 ? 4 : 2 }; /* a grid's step is long as it is */       \
-                for (g = 0; g < 8; g += unroll) {                                                                      \
-                    AIOSK__UNROLL                                                                                      \
-                    for (i = 0; i < unroll; i++) {                                                                     \
-                        j = g + i;                                                                                     \
-                        V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
-                        V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
-                        V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r[0]);                     \
-                        V_NAME(times256)(kind, columns, 1, 1, w, NULL, h, r, x, 0, a, k, j, s);                                 \
-                    }                                                                                                  \
-                }                                                                                                      \
-                if (AIOSK__LEFT(kind, offset, columns) != 0)                                                              \
-                    s[0][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[0][0], sc, x + a.sum16 + k * 32);     \
-                o[h] = V_NAME(block_end)(x, a, k, d, dmin, mn, n_mn, s[0][0], o[h]);                                   \
-            }                                                                                                          \
-        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, o[h]);                                                   \
+#define AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, nc)                                                                                            \
+    V_EXPORT void V_OUT(few##nc##_##t)(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc) {             \
+        const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                                                 \
+        enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                                                            \
+        /* a grid's step is long as it is; several columns have work enough between two loads */                                                       \
+        enum { most = V_W == 16 || (kind) == 5 || (kind) == 6 ? 4 : 2, unroll = (kind) == 7 ? 1 : (nc) == 1 ? most : (kind) == 5 || (kind) == 6 ? 2 : 1 }; \
+        vf o[V_PER16][nc];                                                                                                                             \
+        int c, h, i, j, g;                                                                                                                             \
+        V_TABLES(AIOSK_##T);                                                                                                                           \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) o[h][c] = v_loadu(acc + c * 16 + h * V_W);                                              \
+        for (; k < k1; k++, p += bytes)                                                                                                                \
+            for (h = 0; h < V_PER16; h++) {                                                                                                            \
+                vi sc[4], mn[8], w[1][8], r[1][2], s[nc][V_NP];                                                                                        \
+                vf d, dmin;                                                                                                                            \
+                for (c = 0; c < nc; c++) s[c][0] = V_NAME(start256)((columns) ? 0 : (offset), x + (uint64_t)c * xs, a, k);                             \
+                V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                                                      \
+                for (g = 0; g < 8; g += unroll) {                                                                                                      \
+                    AIOSK__UNROLL                                                                                                                      \
+                    for (i = 0; i < unroll; i++) {                                                                                                     \
+                        j = g + i;                                                                                                                     \
+                        V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                                                             \
+                        V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                                                          \
+                        V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r[0]);                                                     \
+                        V_NAME(times256)(kind, columns, 1, nc, w, NULL, h, r, x, xs, a, k, j, s);                                                      \
+                    }                                                                                                                                  \
+                }                                                                                                                                      \
+                AIOSK__UNROLL                                                                                                                          \
+                for (c = 0; c < nc; c++) {                                                                                                             \
+                    const uint8_t *xc = x + (uint64_t)c * xs;                                                                                          \
+                    if (AIOSK__LEFT(kind, offset, columns) != 0)                                                                                       \
+                        s[c][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[c][0], sc, xc + a.sum16 + k * 32);                                \
+                    o[h][c] = V_NAME(block_end)(xc, a, k, d, dmin, mn, n_mn, s[c][0], o[h][c]);                                                        \
+                }                                                                                                                                      \
+            }                                                                                                                                          \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) v_storeu(acc + c * 16 + h * V_W, o[h][c]);                                              \
     }
+#define AIOSK__FEW1_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 1)
+#define AIOSK__FEW2_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 2)
+#define AIOSK__FEW4_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 4)
 #define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
     V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) != 0 && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
@@ -6238,8 +6282,8 @@ V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float
 typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
 typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
-    V_NAME(one_fn) one;
     V_NAME(codes_fn) codes;
+    V_NAME(few_fn) few[3];                     /* for 1, 2, 4 columns; NULL where there is none */
 } V_NAME(form);
 
 #define AIOSK__COLS(f, kind, columns) \
@@ -6362,18 +6406,24 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     V_NAME(cols) job;
     int32_t row, k, c, c0, e, tile;
 #if V_W > 1
-    if (m->n_cols == 1 && f->one) {
-        const int32_t most = (int32_t)(V_NAME(run_bytes) / block16);
+    if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
+        /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
+        const int32_t most = layout == AIOSK_ROWS || m->n_cols > 4 ? (int32_t)(V_NAME(run_bytes) / block16) : n;
         for (row = m->row0; row < m->row1; row += 16) {
-            memset(acc, 0, 64);
-            if (layout == AIOSK_PANELS) f->one(w + (uint64_t)row * row_bytes, x, m->n_in, 0, n, acc);
-            for (k = 0; layout == AIOSK_ROWS && k < n; k += most) {
+            memset(acc, 0, (size_t)m->n_cols * 64);
+            for (k = 0; k < n; k += most) {
                 const int32_t k1 = n - k < most ? n : k + most;
-                V_NAME(gather)(f->type, w + (uint64_t)row * row_bytes + (uint64_t)k * t->n_bytes, row_bytes,
-                               m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
-                f->one(run, x, m->n_in, k, k1, acc);
+                const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
+                if (layout == AIOSK_ROWS) {
+                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
+                    src = run;
+                }
+                for (c = 0; c < m->n_cols; c += e) {
+                    e = m->n_cols - c >= 4 ? 4 : m->n_cols - c >= 2 ? 2 : 1;
+                    f->few[e >> 1](src, x + (uint64_t)c * m->x_stride, m->x_stride, m->n_in, k, k1, acc + c * 16);
+                }
             }
-            V_NAME(put)(m, 0, row, acc);
+            for (c = 0; c < m->n_cols; c++) V_NAME(put)(m, c, row, acc + c * 16);
         }
         return;
     }
@@ -6418,16 +6468,29 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 }
 
 /* ---- one entry per type and layout ---- */
-#if V_W == 1
-#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
+#define AIOSK__NONE(t) {NULL, NULL, NULL}
+#if V_FEW == 4
+#define AIOSK__ALL(t) {V_NAME(few1_##t), V_NAME(few2_##t), V_NAME(few4_##t)}
+AIOSK__A32_HOT(AIOSK__FEW2)
+AIOSK__A32_HOT(AIOSK__FEW4)
+AIOSK__A256_HOT(AIOSK__FEW2_K)
+AIOSK__A256_HOT(AIOSK__FEW4_K)
 #else
-#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, kind, offset, columns, (offset) == 0, one, V_NAME(codes_##t)}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, kind, offset, columns, n_mn, one, V_NAME(codes_##t)}
-#if V_ONE
-AIOSK__A32_HOT(AIOSK__ONE)
-AIOSK__A256_HOT(AIOSK__ONE_K)
+#define AIOSK__ALL(t) {V_NAME(few1_##t), NULL, NULL}
 #endif
+#if V_FEW
+AIOSK__A32_HOT(AIOSK__FEW1)
+AIOSK__A256_HOT(AIOSK__FEW1_K)
+#else
+#undef AIOSK__ALL
+#define AIOSK__ALL(t) AIOSK__NONE(t)
+#endif
+#if V_W == 1
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, few}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, few) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, few}
+#else
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(codes_##t), few}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, few) {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(codes_##t), few}
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
@@ -6435,17 +6498,12 @@ AIOSK__A256(AIOSK__CODES_K)
     static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
     V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL))
-#if V_ONE
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
 AIOSK__A32_HOT(AIOSK__X)
 AIOSK__A256_HOT(AIOSK__XK)
-#else
-AIOSK__A32_HOT(AIOSK__XR)
-AIOSK__A256_HOT(AIOSK__XKR)
-#endif
 AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
@@ -6500,9 +6558,17 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
 #undef AIOSK__CODES_K
-#undef AIOSK__ONE_K
+#undef AIOSK__FEW_K
+#undef AIOSK__FEW1_K
+#undef AIOSK__FEW2_K
+#undef AIOSK__FEW4_K
 #undef AIOSK__CODES
-#undef AIOSK__ONE
+#undef AIOSK__FEW
+#undef AIOSK__FEW1
+#undef AIOSK__FEW2
+#undef AIOSK__FEW4
+#undef AIOSK__ALL
+#undef AIOSK__NONE
 #undef AIOSK__LEFT
 #undef AIOSK__EVEN
 #undef AIOSK__GRIDS
@@ -6536,7 +6602,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
-#undef V_ONE
+#undef V_FEW
 
 /* ======== kernels/simdi_undef.inc, continued ======== */
 /* simdi_undef.inc: takes back what simdi_names.inc defined. */
@@ -6850,7 +6916,7 @@ V_FN void i_store_s8(int8_t *p, vi a) {
  * factor. */
 #define V_NP 1 /* panels that a micro-kernel takes at once, when there are several columns */
 #define V_NC 4 /* and columns */
-#define V_ONE 1
+#define V_FEW 1
 V_FN vi V_NAME(i_mul8)(const int kind, vi w, vi x) {
     return kind < 7 ? _mm256_maddubs_epi16(w, x) : _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
 }
@@ -7646,12 +7712,12 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_ONE) the
+/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_FEW) the
  * registers do not matter, and the code shall be small. */
 V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
-    if (V_W > 1 && V_ONE) {
+    if (V_W > 1 && V_FEW) {
         for (; row + 4 <= m->row1; row += 4) {
             for (c = 0; c + NC <= m->n_cols; c += NC)
                 for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
@@ -7660,7 +7726,7 @@ V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     }
     for (; row < m->row1; row++) {
         c = 0;
-        if (V_W > 1 && !V_ONE)
+        if (V_W > 1 && !V_FEW)
             for (; c + 2 <= m->n_cols; c += 2) V_NAME(flt_tile)(m, type, row, c, 1, 2);
         for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
     }
@@ -8087,7 +8153,7 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
 /* lanes.inc: products of 16 rows with columns: a lane is a row, no sum crosses lanes. Expanded once per set of dot products
  * over the v_* and i_* vocabulary.
  *
- * One column: a panel is unpacked into registers and multiplied there; one copy per format (one_*). Many columns: up to 256 columns
+ * Few columns: a panel is unpacked into registers and multiplied there; copies per format for 1, 2 and 4 (few*). Many: up to 256 columns
  * of a few panels are unpacked once into codes of a byte (codes_*), which lie in the first-level cache while all columns
  * are multiplied with them; the loops for that know only what kind of codes these are (cols_*). The sequence of float operations
  * of an output is the same in all of them, so the bits are. */
@@ -8115,7 +8181,7 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 /* ---- formats -------------------------------------------------------------------------------------------------
  * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
  * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. Rare types and
- * grids do without a loop of their own for one column: unpacking is most of their work. */
+ * grids do without loops of their own for few columns: unpacking is most of their work. */
 #define AIOSK__A32(X) AIOSK__A32_HOT(X) AIOSK__A32_RARE(X) /* type, name, kind, offset, columns */
 #define AIOSK__A32_HOT(X)                                                                                              \
     X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
@@ -8138,8 +8204,8 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 
 /* Panels to codes */
 typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
-/* Blocks k..k1-1 of a panel (p is block k) times one column, added to acc [16] */
-typedef void (*V_NAME(one_fn))(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc);
+/* Blocks k..k1-1 of a panel (p is block k) times so many columns, added to acc [columns][16] */
+typedef void (*V_NAME(few_fn))(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
     const aiosk__codes *t;
@@ -8205,26 +8271,29 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset
     }
 }
 
-#define AIOSK__ONE(T, t, kind, offset, columns)                                                                       \
-    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
-        const aiosk__a32 a = aiosk__a32_parts(n_in);                                                                   \
-        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16 };                                          \
-        vf s[V_PER16][1][V_NP];                                                                                        \
-        int h, u;                                                                                                      \
-        for (h = 0; h < V_PER16; h++) s[h][0][0] = v_loadu(acc + h * V_W);                                             \
-        for (; k < k1; k++, p += bytes) {                                                                              \
-            V_NAME(ahead)(p, bytes);                                                                                   \
-            for (u = 0; u < nu; u++)                                                                                   \
-                for (h = 0; h < V_PER16; h++) {                                                                        \
-                    vi w[1][8];                                                                                        \
-                    vf d[1][2], dmin;                                                                                  \
-                    V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                               \
-                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), 0, columns, (offset) == 0, 1, 1, w, NULL, 0, h, \
-                                    d, &dmin, x, 0, a, k * nu + u, s[h]);                                              \
-                }                                                                                                      \
-        }                                                                                                              \
-        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, s[h][0][0]);                                             \
+#define AIOSK__FEW(T, t, kind, offset, columns, nc)                                                                                                    \
+    V_EXPORT void V_NAME(few##nc##_##t)(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc) {            \
+        const aiosk__a32 a = aiosk__a32_parts(n_in);                                                                                                   \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16 };                                                                          \
+        vf s[V_PER16][nc][V_NP];                                                                                                                       \
+        int c, h, u;                                                                                                                                   \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) s[h][c][0] = v_loadu(acc + c * 16 + h * V_W);                                           \
+        for (; k < k1; k++, p += bytes) {                                                                                                              \
+            V_NAME(ahead)(p, bytes);                                                                                                                   \
+            for (u = 0; u < nu; u++)                                                                                                                   \
+                for (h = 0; h < V_PER16; h++) {                                                                                                        \
+                    vi w[1][8];                                                                                                                        \
+                    vf d[1][2], dmin;                                                                                                                  \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                                                               \
+                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), 0, columns, (offset) == 0, 1, nc, w, NULL, 0, h,                    \
+                                    d, &dmin, x, xs, a, k * nu + u, s[h]);                                                                             \
+                }                                                                                                                                      \
+        }                                                                                                                                              \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) v_storeu(acc + c * 16 + h * V_W, s[h][c][0]);                                           \
     }
+#define AIOSK__FEW1(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 1)
+#define AIOSK__FEW2(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 2)
+#define AIOSK__FEW4(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 4)
 #define AIOSK__CODES(T, t, kind, offset, columns)                                                                     \
     V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16, even = (offset) >= 0 && V_BIAS8 ? 128 - (offset) : 0 }; \
@@ -8361,37 +8430,45 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
 #define V_OUT(x) V_NAME(x)
 #define V_STEP V_NAME(step)
 #define V_TABLES(type)
-#define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)                                                               \
-    V_EXPORT void V_OUT(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
-        const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                 \
-        enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                            \
-        vf o[V_PER16];                                                                                                 \
-        int h, i, j, g;                                                                                                \
-        V_TABLES(AIOSK_##T);                                                                                           \
-        for (h = 0; h < V_PER16; h++) o[h] = v_loadu(acc + h * V_W);                                                   \
-        for (; k < k1; k++, p += bytes)                                                                                \
-            for (h = 0; h < V_PER16; h++) {                                                                            \
-                vi sc[4], mn[8], w[1][8], r[1][2], s[1][V_NP];                                                         \
-                vf d, dmin;                                                                                            \
-                s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
-                V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
-                enum { unroll = (kind) == 7 ? 1 : V_W == 16 || (kind) == 5 || (kind) == 6 ? 4 : 2 }; /* a grid's step is long as it is */       \
-                for (g = 0; g < 8; g += unroll) {                                                                      \
-                    AIOSK__UNROLL                                                                                      \
-                    for (i = 0; i < unroll; i++) {                                                                     \
-                        j = g + i;                                                                                     \
-                        V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
-                        V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
-                        V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r[0]);                     \
-                        V_NAME(times256)(kind, columns, 1, 1, w, NULL, h, r, x, 0, a, k, j, s);                                 \
-                    }                                                                                                  \
-                }                                                                                                      \
-                if (AIOSK__LEFT(kind, offset, columns) != 0)                                                              \
-                    s[0][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[0][0], sc, x + a.sum16 + k * 32);     \
-                o[h] = V_NAME(block_end)(x, a, k, d, dmin, mn, n_mn, s[0][0], o[h]);                                   \
-            }                                                                                                          \
-        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, o[h]);                                                   \
+#define AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, nc)                                                                                            \
+    V_EXPORT void V_OUT(few##nc##_##t)(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc) {             \
+        const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                                                 \
+        enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                                                            \
+        /* a grid's step is long as it is; several columns have work enough between two loads */                                                       \
+        enum { most = V_W == 16 || (kind) == 5 || (kind) == 6 ? 4 : 2, unroll = (kind) == 7 ? 1 : (nc) == 1 ? most : (kind) == 5 || (kind) == 6 ? 2 : 1 }; \
+        vf o[V_PER16][nc];                                                                                                                             \
+        int c, h, i, j, g;                                                                                                                             \
+        V_TABLES(AIOSK_##T);                                                                                                                           \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) o[h][c] = v_loadu(acc + c * 16 + h * V_W);                                              \
+        for (; k < k1; k++, p += bytes)                                                                                                                \
+            for (h = 0; h < V_PER16; h++) {                                                                                                            \
+                vi sc[4], mn[8], w[1][8], r[1][2], s[nc][V_NP];                                                                                        \
+                vf d, dmin;                                                                                                                            \
+                for (c = 0; c < nc; c++) s[c][0] = V_NAME(start256)((columns) ? 0 : (offset), x + (uint64_t)c * xs, a, k);                             \
+                V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                                                      \
+                for (g = 0; g < 8; g += unroll) {                                                                                                      \
+                    AIOSK__UNROLL                                                                                                                      \
+                    for (i = 0; i < unroll; i++) {                                                                                                     \
+                        j = g + i;                                                                                                                     \
+                        V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                                                             \
+                        V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                                                          \
+                        V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r[0]);                                                     \
+                        V_NAME(times256)(kind, columns, 1, nc, w, NULL, h, r, x, xs, a, k, j, s);                                                      \
+                    }                                                                                                                                  \
+                }                                                                                                                                      \
+                AIOSK__UNROLL                                                                                                                          \
+                for (c = 0; c < nc; c++) {                                                                                                             \
+                    const uint8_t *xc = x + (uint64_t)c * xs;                                                                                          \
+                    if (AIOSK__LEFT(kind, offset, columns) != 0)                                                                                       \
+                        s[c][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[c][0], sc, xc + a.sum16 + k * 32);                                \
+                    o[h][c] = V_NAME(block_end)(xc, a, k, d, dmin, mn, n_mn, s[c][0], o[h][c]);                                                        \
+                }                                                                                                                                      \
+            }                                                                                                                                          \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) v_storeu(acc + c * 16 + h * V_W, o[h][c]);                                              \
     }
+#define AIOSK__FEW1_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 1)
+#define AIOSK__FEW2_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 2)
+#define AIOSK__FEW4_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 4)
 #define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
     V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) != 0 && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
@@ -8485,8 +8562,8 @@ V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float
 typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
 typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
-    V_NAME(one_fn) one;
     V_NAME(codes_fn) codes;
+    V_NAME(few_fn) few[3];                     /* for 1, 2, 4 columns; NULL where there is none */
 } V_NAME(form);
 
 #define AIOSK__COLS(f, kind, columns) \
@@ -8609,18 +8686,24 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     V_NAME(cols) job;
     int32_t row, k, c, c0, e, tile;
 #if V_W > 1
-    if (m->n_cols == 1 && f->one) {
-        const int32_t most = (int32_t)(V_NAME(run_bytes) / block16);
+    if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
+        /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
+        const int32_t most = layout == AIOSK_ROWS || m->n_cols > 4 ? (int32_t)(V_NAME(run_bytes) / block16) : n;
         for (row = m->row0; row < m->row1; row += 16) {
-            memset(acc, 0, 64);
-            if (layout == AIOSK_PANELS) f->one(w + (uint64_t)row * row_bytes, x, m->n_in, 0, n, acc);
-            for (k = 0; layout == AIOSK_ROWS && k < n; k += most) {
+            memset(acc, 0, (size_t)m->n_cols * 64);
+            for (k = 0; k < n; k += most) {
                 const int32_t k1 = n - k < most ? n : k + most;
-                V_NAME(gather)(f->type, w + (uint64_t)row * row_bytes + (uint64_t)k * t->n_bytes, row_bytes,
-                               m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
-                f->one(run, x, m->n_in, k, k1, acc);
+                const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
+                if (layout == AIOSK_ROWS) {
+                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
+                    src = run;
+                }
+                for (c = 0; c < m->n_cols; c += e) {
+                    e = m->n_cols - c >= 4 ? 4 : m->n_cols - c >= 2 ? 2 : 1;
+                    f->few[e >> 1](src, x + (uint64_t)c * m->x_stride, m->x_stride, m->n_in, k, k1, acc + c * 16);
+                }
             }
-            V_NAME(put)(m, 0, row, acc);
+            for (c = 0; c < m->n_cols; c++) V_NAME(put)(m, c, row, acc + c * 16);
         }
         return;
     }
@@ -8665,16 +8748,29 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 }
 
 /* ---- one entry per type and layout ---- */
-#if V_W == 1
-#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
+#define AIOSK__NONE(t) {NULL, NULL, NULL}
+#if V_FEW == 4
+#define AIOSK__ALL(t) {V_NAME(few1_##t), V_NAME(few2_##t), V_NAME(few4_##t)}
+AIOSK__A32_HOT(AIOSK__FEW2)
+AIOSK__A32_HOT(AIOSK__FEW4)
+AIOSK__A256_HOT(AIOSK__FEW2_K)
+AIOSK__A256_HOT(AIOSK__FEW4_K)
 #else
-#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, kind, offset, columns, (offset) == 0, one, V_NAME(codes_##t)}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, kind, offset, columns, n_mn, one, V_NAME(codes_##t)}
-#if V_ONE
-AIOSK__A32_HOT(AIOSK__ONE)
-AIOSK__A256_HOT(AIOSK__ONE_K)
+#define AIOSK__ALL(t) {V_NAME(few1_##t), NULL, NULL}
 #endif
+#if V_FEW
+AIOSK__A32_HOT(AIOSK__FEW1)
+AIOSK__A256_HOT(AIOSK__FEW1_K)
+#else
+#undef AIOSK__ALL
+#define AIOSK__ALL(t) AIOSK__NONE(t)
+#endif
+#if V_W == 1
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, few}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, few) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, few}
+#else
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(codes_##t), few}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, few) {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(codes_##t), few}
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
@@ -8682,17 +8778,12 @@ AIOSK__A256(AIOSK__CODES_K)
     static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
     V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL))
-#if V_ONE
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
 AIOSK__A32_HOT(AIOSK__X)
 AIOSK__A256_HOT(AIOSK__XK)
-#else
-AIOSK__A32_HOT(AIOSK__XR)
-AIOSK__A256_HOT(AIOSK__XKR)
-#endif
 AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
@@ -8747,9 +8838,17 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
 #undef AIOSK__CODES_K
-#undef AIOSK__ONE_K
+#undef AIOSK__FEW_K
+#undef AIOSK__FEW1_K
+#undef AIOSK__FEW2_K
+#undef AIOSK__FEW4_K
 #undef AIOSK__CODES
-#undef AIOSK__ONE
+#undef AIOSK__FEW
+#undef AIOSK__FEW1
+#undef AIOSK__FEW2
+#undef AIOSK__FEW4
+#undef AIOSK__ALL
+#undef AIOSK__NONE
 #undef AIOSK__LEFT
 #undef AIOSK__EVEN
 #undef AIOSK__GRIDS
@@ -8783,7 +8882,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
-#undef V_ONE
+#undef V_FEW
 
 /* ======== kernels/isa_avx2.c, continued ======== */
 #ifdef AIOSK__AVXVNNI
@@ -8800,6 +8899,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 #define V_NP 1
 #define V_NC 4
+#define V_FEW 1 /* columns that panels are unpacked for in registers, at most */
 V_FN vi V_NAME(i_dp)(vi acc, vi w, vi x) { return _mm256_dpbusd_avx_epi32(acc, w, x); }
 V_FN vi V_NAME(i_dpw)(vi acc, vi a, vi b) { return _mm256_dpwssd_avx_epi32(acc, a, b); }
 V_FN vi V_NAME(i_mul32)(vi a, vi b) { return _mm256_mullo_epi32(a, b); }
@@ -8831,7 +8931,6 @@ V_FN vi V_NAME(i_scale_one)(vi a) { return _mm256_srai_epi32(_mm256_slli_epi32(a
 #define V_BIAS8 1
 #define V_PREMUL 1
 #define V_FIX 0
-#define V_ONE 1
 
 V_FN vi i_prep8(vi w) { return i_xor(w, v_set1i((int32_t)0x80808080)); }
 V_FN vi i_scale(const int kind, vi a) { return kind == 4 || kind == 6 ? V_NAME(i_scale_pair)(a) : V_NAME(i_scale_one)(a); }
@@ -9270,7 +9369,7 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
 /* lanes.inc: products of 16 rows with columns: a lane is a row, no sum crosses lanes. Expanded once per set of dot products
  * over the v_* and i_* vocabulary.
  *
- * One column: a panel is unpacked into registers and multiplied there; one copy per format (one_*). Many columns: up to 256 columns
+ * Few columns: a panel is unpacked into registers and multiplied there; copies per format for 1, 2 and 4 (few*). Many: up to 256 columns
  * of a few panels are unpacked once into codes of a byte (codes_*), which lie in the first-level cache while all columns
  * are multiplied with them; the loops for that know only what kind of codes these are (cols_*). The sequence of float operations
  * of an output is the same in all of them, so the bits are. */
@@ -9298,7 +9397,7 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 /* ---- formats -------------------------------------------------------------------------------------------------
  * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
  * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. Rare types and
- * grids do without a loop of their own for one column: unpacking is most of their work. */
+ * grids do without loops of their own for few columns: unpacking is most of their work. */
 #define AIOSK__A32(X) AIOSK__A32_HOT(X) AIOSK__A32_RARE(X) /* type, name, kind, offset, columns */
 #define AIOSK__A32_HOT(X)                                                                                              \
     X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
@@ -9321,8 +9420,8 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 
 /* Panels to codes */
 typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
-/* Blocks k..k1-1 of a panel (p is block k) times one column, added to acc [16] */
-typedef void (*V_NAME(one_fn))(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc);
+/* Blocks k..k1-1 of a panel (p is block k) times so many columns, added to acc [columns][16] */
+typedef void (*V_NAME(few_fn))(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
     const aiosk__codes *t;
@@ -9388,26 +9487,29 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset
     }
 }
 
-#define AIOSK__ONE(T, t, kind, offset, columns)                                                                       \
-    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
-        const aiosk__a32 a = aiosk__a32_parts(n_in);                                                                   \
-        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16 };                                          \
-        vf s[V_PER16][1][V_NP];                                                                                        \
-        int h, u;                                                                                                      \
-        for (h = 0; h < V_PER16; h++) s[h][0][0] = v_loadu(acc + h * V_W);                                             \
-        for (; k < k1; k++, p += bytes) {                                                                              \
-            V_NAME(ahead)(p, bytes);                                                                                   \
-            for (u = 0; u < nu; u++)                                                                                   \
-                for (h = 0; h < V_PER16; h++) {                                                                        \
-                    vi w[1][8];                                                                                        \
-                    vf d[1][2], dmin;                                                                                  \
-                    V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                               \
-                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), 0, columns, (offset) == 0, 1, 1, w, NULL, 0, h, \
-                                    d, &dmin, x, 0, a, k * nu + u, s[h]);                                              \
-                }                                                                                                      \
-        }                                                                                                              \
-        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, s[h][0][0]);                                             \
+#define AIOSK__FEW(T, t, kind, offset, columns, nc)                                                                                                    \
+    V_EXPORT void V_NAME(few##nc##_##t)(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc) {            \
+        const aiosk__a32 a = aiosk__a32_parts(n_in);                                                                                                   \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16 };                                                                          \
+        vf s[V_PER16][nc][V_NP];                                                                                                                       \
+        int c, h, u;                                                                                                                                   \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) s[h][c][0] = v_loadu(acc + c * 16 + h * V_W);                                           \
+        for (; k < k1; k++, p += bytes) {                                                                                                              \
+            V_NAME(ahead)(p, bytes);                                                                                                                   \
+            for (u = 0; u < nu; u++)                                                                                                                   \
+                for (h = 0; h < V_PER16; h++) {                                                                                                        \
+                    vi w[1][8];                                                                                                                        \
+                    vf d[1][2], dmin;                                                                                                                  \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                                                               \
+                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), 0, columns, (offset) == 0, 1, nc, w, NULL, 0, h,                    \
+                                    d, &dmin, x, xs, a, k * nu + u, s[h]);                                                                             \
+                }                                                                                                                                      \
+        }                                                                                                                                              \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) v_storeu(acc + c * 16 + h * V_W, s[h][c][0]);                                           \
     }
+#define AIOSK__FEW1(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 1)
+#define AIOSK__FEW2(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 2)
+#define AIOSK__FEW4(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 4)
 #define AIOSK__CODES(T, t, kind, offset, columns)                                                                     \
     V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16, even = (offset) >= 0 && V_BIAS8 ? 128 - (offset) : 0 }; \
@@ -9544,37 +9646,45 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
 #define V_OUT(x) V_NAME(x)
 #define V_STEP V_NAME(step)
 #define V_TABLES(type)
-#define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)                                                               \
-    V_EXPORT void V_OUT(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
-        const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                 \
-        enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                            \
-        vf o[V_PER16];                                                                                                 \
-        int h, i, j, g;                                                                                                \
-        V_TABLES(AIOSK_##T);                                                                                           \
-        for (h = 0; h < V_PER16; h++) o[h] = v_loadu(acc + h * V_W);                                                   \
-        for (; k < k1; k++, p += bytes)                                                                                \
-            for (h = 0; h < V_PER16; h++) {                                                                            \
-                vi sc[4], mn[8], w[1][8], r[1][2], s[1][V_NP];                                                         \
-                vf d, dmin;                                                                                            \
-                s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
-                V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
-                enum { unroll = (kind) == 7 ? 1 : V_W == 16 || (kind) == 5 || (kind) == 6 ? 4 : 2 }; /* a grid's step is long as it is */       \
-                for (g = 0; g < 8; g += unroll) {                                                                      \
-                    AIOSK__UNROLL                                                                                      \
-                    for (i = 0; i < unroll; i++) {                                                                     \
-                        j = g + i;                                                                                     \
-                        V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
-                        V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
-                        V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r[0]);                     \
-                        V_NAME(times256)(kind, columns, 1, 1, w, NULL, h, r, x, 0, a, k, j, s);                                 \
-                    }                                                                                                  \
-                }                                                                                                      \
-                if (AIOSK__LEFT(kind, offset, columns) != 0)                                                              \
-                    s[0][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[0][0], sc, x + a.sum16 + k * 32);     \
-                o[h] = V_NAME(block_end)(x, a, k, d, dmin, mn, n_mn, s[0][0], o[h]);                                   \
-            }                                                                                                          \
-        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, o[h]);                                                   \
+#define AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, nc)                                                                                            \
+    V_EXPORT void V_OUT(few##nc##_##t)(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc) {             \
+        const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                                                 \
+        enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                                                            \
+        /* a grid's step is long as it is; several columns have work enough between two loads */                                                       \
+        enum { most = V_W == 16 || (kind) == 5 || (kind) == 6 ? 4 : 2, unroll = (kind) == 7 ? 1 : (nc) == 1 ? most : (kind) == 5 || (kind) == 6 ? 2 : 1 }; \
+        vf o[V_PER16][nc];                                                                                                                             \
+        int c, h, i, j, g;                                                                                                                             \
+        V_TABLES(AIOSK_##T);                                                                                                                           \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) o[h][c] = v_loadu(acc + c * 16 + h * V_W);                                              \
+        for (; k < k1; k++, p += bytes)                                                                                                                \
+            for (h = 0; h < V_PER16; h++) {                                                                                                            \
+                vi sc[4], mn[8], w[1][8], r[1][2], s[nc][V_NP];                                                                                        \
+                vf d, dmin;                                                                                                                            \
+                for (c = 0; c < nc; c++) s[c][0] = V_NAME(start256)((columns) ? 0 : (offset), x + (uint64_t)c * xs, a, k);                             \
+                V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                                                      \
+                for (g = 0; g < 8; g += unroll) {                                                                                                      \
+                    AIOSK__UNROLL                                                                                                                      \
+                    for (i = 0; i < unroll; i++) {                                                                                                     \
+                        j = g + i;                                                                                                                     \
+                        V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                                                             \
+                        V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                                                          \
+                        V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r[0]);                                                     \
+                        V_NAME(times256)(kind, columns, 1, nc, w, NULL, h, r, x, xs, a, k, j, s);                                                      \
+                    }                                                                                                                                  \
+                }                                                                                                                                      \
+                AIOSK__UNROLL                                                                                                                          \
+                for (c = 0; c < nc; c++) {                                                                                                             \
+                    const uint8_t *xc = x + (uint64_t)c * xs;                                                                                          \
+                    if (AIOSK__LEFT(kind, offset, columns) != 0)                                                                                       \
+                        s[c][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[c][0], sc, xc + a.sum16 + k * 32);                                \
+                    o[h][c] = V_NAME(block_end)(xc, a, k, d, dmin, mn, n_mn, s[c][0], o[h][c]);                                                        \
+                }                                                                                                                                      \
+            }                                                                                                                                          \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) v_storeu(acc + c * 16 + h * V_W, o[h][c]);                                              \
     }
+#define AIOSK__FEW1_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 1)
+#define AIOSK__FEW2_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 2)
+#define AIOSK__FEW4_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 4)
 #define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
     V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) != 0 && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
@@ -9668,8 +9778,8 @@ V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float
 typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
 typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
-    V_NAME(one_fn) one;
     V_NAME(codes_fn) codes;
+    V_NAME(few_fn) few[3];                     /* for 1, 2, 4 columns; NULL where there is none */
 } V_NAME(form);
 
 #define AIOSK__COLS(f, kind, columns) \
@@ -9792,18 +9902,24 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     V_NAME(cols) job;
     int32_t row, k, c, c0, e, tile;
 #if V_W > 1
-    if (m->n_cols == 1 && f->one) {
-        const int32_t most = (int32_t)(V_NAME(run_bytes) / block16);
+    if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
+        /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
+        const int32_t most = layout == AIOSK_ROWS || m->n_cols > 4 ? (int32_t)(V_NAME(run_bytes) / block16) : n;
         for (row = m->row0; row < m->row1; row += 16) {
-            memset(acc, 0, 64);
-            if (layout == AIOSK_PANELS) f->one(w + (uint64_t)row * row_bytes, x, m->n_in, 0, n, acc);
-            for (k = 0; layout == AIOSK_ROWS && k < n; k += most) {
+            memset(acc, 0, (size_t)m->n_cols * 64);
+            for (k = 0; k < n; k += most) {
                 const int32_t k1 = n - k < most ? n : k + most;
-                V_NAME(gather)(f->type, w + (uint64_t)row * row_bytes + (uint64_t)k * t->n_bytes, row_bytes,
-                               m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
-                f->one(run, x, m->n_in, k, k1, acc);
+                const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
+                if (layout == AIOSK_ROWS) {
+                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
+                    src = run;
+                }
+                for (c = 0; c < m->n_cols; c += e) {
+                    e = m->n_cols - c >= 4 ? 4 : m->n_cols - c >= 2 ? 2 : 1;
+                    f->few[e >> 1](src, x + (uint64_t)c * m->x_stride, m->x_stride, m->n_in, k, k1, acc + c * 16);
+                }
             }
-            V_NAME(put)(m, 0, row, acc);
+            for (c = 0; c < m->n_cols; c++) V_NAME(put)(m, c, row, acc + c * 16);
         }
         return;
     }
@@ -9848,16 +9964,29 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 }
 
 /* ---- one entry per type and layout ---- */
-#if V_W == 1
-#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
+#define AIOSK__NONE(t) {NULL, NULL, NULL}
+#if V_FEW == 4
+#define AIOSK__ALL(t) {V_NAME(few1_##t), V_NAME(few2_##t), V_NAME(few4_##t)}
+AIOSK__A32_HOT(AIOSK__FEW2)
+AIOSK__A32_HOT(AIOSK__FEW4)
+AIOSK__A256_HOT(AIOSK__FEW2_K)
+AIOSK__A256_HOT(AIOSK__FEW4_K)
 #else
-#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, kind, offset, columns, (offset) == 0, one, V_NAME(codes_##t)}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, kind, offset, columns, n_mn, one, V_NAME(codes_##t)}
-#if V_ONE
-AIOSK__A32_HOT(AIOSK__ONE)
-AIOSK__A256_HOT(AIOSK__ONE_K)
+#define AIOSK__ALL(t) {V_NAME(few1_##t), NULL, NULL}
 #endif
+#if V_FEW
+AIOSK__A32_HOT(AIOSK__FEW1)
+AIOSK__A256_HOT(AIOSK__FEW1_K)
+#else
+#undef AIOSK__ALL
+#define AIOSK__ALL(t) AIOSK__NONE(t)
+#endif
+#if V_W == 1
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, few}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, few) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, few}
+#else
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(codes_##t), few}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, few) {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(codes_##t), few}
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
@@ -9865,17 +9994,12 @@ AIOSK__A256(AIOSK__CODES_K)
     static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
     V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL))
-#if V_ONE
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
 AIOSK__A32_HOT(AIOSK__X)
 AIOSK__A256_HOT(AIOSK__XK)
-#else
-AIOSK__A32_HOT(AIOSK__XR)
-AIOSK__A256_HOT(AIOSK__XKR)
-#endif
 AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
@@ -9930,9 +10054,17 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
 #undef AIOSK__CODES_K
-#undef AIOSK__ONE_K
+#undef AIOSK__FEW_K
+#undef AIOSK__FEW1_K
+#undef AIOSK__FEW2_K
+#undef AIOSK__FEW4_K
 #undef AIOSK__CODES
-#undef AIOSK__ONE
+#undef AIOSK__FEW
+#undef AIOSK__FEW1
+#undef AIOSK__FEW2
+#undef AIOSK__FEW4
+#undef AIOSK__ALL
+#undef AIOSK__NONE
 #undef AIOSK__LEFT
 #undef AIOSK__EVEN
 #undef AIOSK__GRIDS
@@ -9966,7 +10098,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
-#undef V_ONE
+#undef V_FEW
 
 /* ======== kernels/isa_avx2.c, continued ======== */
 #endif
@@ -10270,6 +10402,7 @@ V_FN void i_store_s8(int8_t *p, vi a) { _mm_storeu_si128((__m128i *)p, _mm512_cv
 
 #define V_NP 2 /* panels that a micro-kernel takes at once, when there are several columns */
 #define V_NC 4 /* and columns: 8 sums, 16 parts and 2 codes in 32 registers */
+#define V_FEW 4 /* columns that panels are unpacked for in registers, at most */
 V_FN vi V_NAME(i_dp)(vi acc, vi w, vi x) { return _mm512_dpbusd_epi32(acc, w, x); }
 V_FN vi V_NAME(i_dpw)(vi acc, vi a, vi b) { return _mm512_dpwssd_epi32(acc, a, b); }
 V_FN vi V_NAME(i_mul32)(vi a, vi b) { return _mm512_mullo_epi32(a, b); }
@@ -10302,7 +10435,6 @@ V_FN vi V_NAME(i_scale_one)(vi a) { return _mm512_srai_epi32(_mm512_slli_epi32(a
 #define V_BIAS8 1
 #define V_PREMUL 1
 #define V_FIX 0
-#define V_ONE 1
 
 V_FN vi i_prep8(vi w) { return i_xor(w, v_set1i((int32_t)0x80808080)); }
 V_FN vi i_scale(const int kind, vi a) { return kind == 4 || kind == 6 ? V_NAME(i_scale_pair)(a) : V_NAME(i_scale_one)(a); }
@@ -11061,12 +11193,12 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_ONE) the
+/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_FEW) the
  * registers do not matter, and the code shall be small. */
 V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
-    if (V_W > 1 && V_ONE) {
+    if (V_W > 1 && V_FEW) {
         for (; row + 4 <= m->row1; row += 4) {
             for (c = 0; c + NC <= m->n_cols; c += NC)
                 for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
@@ -11075,7 +11207,7 @@ V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     }
     for (; row < m->row1; row++) {
         c = 0;
-        if (V_W > 1 && !V_ONE)
+        if (V_W > 1 && !V_FEW)
             for (; c + 2 <= m->n_cols; c += 2) V_NAME(flt_tile)(m, type, row, c, 1, 2);
         for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
     }
@@ -11502,7 +11634,7 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
 /* lanes.inc: products of 16 rows with columns: a lane is a row, no sum crosses lanes. Expanded once per set of dot products
  * over the v_* and i_* vocabulary.
  *
- * One column: a panel is unpacked into registers and multiplied there; one copy per format (one_*). Many columns: up to 256 columns
+ * Few columns: a panel is unpacked into registers and multiplied there; copies per format for 1, 2 and 4 (few*). Many: up to 256 columns
  * of a few panels are unpacked once into codes of a byte (codes_*), which lie in the first-level cache while all columns
  * are multiplied with them; the loops for that know only what kind of codes these are (cols_*). The sequence of float operations
  * of an output is the same in all of them, so the bits are. */
@@ -11530,7 +11662,7 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 /* ---- formats -------------------------------------------------------------------------------------------------
  * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
  * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. Rare types and
- * grids do without a loop of their own for one column: unpacking is most of their work. */
+ * grids do without loops of their own for few columns: unpacking is most of their work. */
 #define AIOSK__A32(X) AIOSK__A32_HOT(X) AIOSK__A32_RARE(X) /* type, name, kind, offset, columns */
 #define AIOSK__A32_HOT(X)                                                                                              \
     X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
@@ -11553,8 +11685,8 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 
 /* Panels to codes */
 typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
-/* Blocks k..k1-1 of a panel (p is block k) times one column, added to acc [16] */
-typedef void (*V_NAME(one_fn))(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc);
+/* Blocks k..k1-1 of a panel (p is block k) times so many columns, added to acc [columns][16] */
+typedef void (*V_NAME(few_fn))(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
     const aiosk__codes *t;
@@ -11620,26 +11752,29 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset
     }
 }
 
-#define AIOSK__ONE(T, t, kind, offset, columns)                                                                       \
-    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
-        const aiosk__a32 a = aiosk__a32_parts(n_in);                                                                   \
-        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16 };                                          \
-        vf s[V_PER16][1][V_NP];                                                                                        \
-        int h, u;                                                                                                      \
-        for (h = 0; h < V_PER16; h++) s[h][0][0] = v_loadu(acc + h * V_W);                                             \
-        for (; k < k1; k++, p += bytes) {                                                                              \
-            V_NAME(ahead)(p, bytes);                                                                                   \
-            for (u = 0; u < nu; u++)                                                                                   \
-                for (h = 0; h < V_PER16; h++) {                                                                        \
-                    vi w[1][8];                                                                                        \
-                    vf d[1][2], dmin;                                                                                  \
-                    V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                               \
-                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), 0, columns, (offset) == 0, 1, 1, w, NULL, 0, h, \
-                                    d, &dmin, x, 0, a, k * nu + u, s[h]);                                              \
-                }                                                                                                      \
-        }                                                                                                              \
-        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, s[h][0][0]);                                             \
+#define AIOSK__FEW(T, t, kind, offset, columns, nc)                                                                                                    \
+    V_EXPORT void V_NAME(few##nc##_##t)(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc) {            \
+        const aiosk__a32 a = aiosk__a32_parts(n_in);                                                                                                   \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16 };                                                                          \
+        vf s[V_PER16][nc][V_NP];                                                                                                                       \
+        int c, h, u;                                                                                                                                   \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) s[h][c][0] = v_loadu(acc + c * 16 + h * V_W);                                           \
+        for (; k < k1; k++, p += bytes) {                                                                                                              \
+            V_NAME(ahead)(p, bytes);                                                                                                                   \
+            for (u = 0; u < nu; u++)                                                                                                                   \
+                for (h = 0; h < V_PER16; h++) {                                                                                                        \
+                    vi w[1][8];                                                                                                                        \
+                    vf d[1][2], dmin;                                                                                                                  \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                                                               \
+                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), 0, columns, (offset) == 0, 1, nc, w, NULL, 0, h,                    \
+                                    d, &dmin, x, xs, a, k * nu + u, s[h]);                                                                             \
+                }                                                                                                                                      \
+        }                                                                                                                                              \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) v_storeu(acc + c * 16 + h * V_W, s[h][c][0]);                                           \
     }
+#define AIOSK__FEW1(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 1)
+#define AIOSK__FEW2(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 2)
+#define AIOSK__FEW4(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 4)
 #define AIOSK__CODES(T, t, kind, offset, columns)                                                                     \
     V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16, even = (offset) >= 0 && V_BIAS8 ? 128 - (offset) : 0 }; \
@@ -11776,37 +11911,45 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
 #define V_OUT(x) V_NAME(x)
 #define V_STEP V_NAME(step)
 #define V_TABLES(type)
-#define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)                                                               \
-    V_EXPORT void V_OUT(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
-        const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                 \
-        enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                            \
-        vf o[V_PER16];                                                                                                 \
-        int h, i, j, g;                                                                                                \
-        V_TABLES(AIOSK_##T);                                                                                           \
-        for (h = 0; h < V_PER16; h++) o[h] = v_loadu(acc + h * V_W);                                                   \
-        for (; k < k1; k++, p += bytes)                                                                                \
-            for (h = 0; h < V_PER16; h++) {                                                                            \
-                vi sc[4], mn[8], w[1][8], r[1][2], s[1][V_NP];                                                         \
-                vf d, dmin;                                                                                            \
-                s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
-                V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
-                enum { unroll = (kind) == 7 ? 1 : V_W == 16 || (kind) == 5 || (kind) == 6 ? 4 : 2 }; /* a grid's step is long as it is */       \
-                for (g = 0; g < 8; g += unroll) {                                                                      \
-                    AIOSK__UNROLL                                                                                      \
-                    for (i = 0; i < unroll; i++) {                                                                     \
-                        j = g + i;                                                                                     \
-                        V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
-                        V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
-                        V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r[0]);                     \
-                        V_NAME(times256)(kind, columns, 1, 1, w, NULL, h, r, x, 0, a, k, j, s);                                 \
-                    }                                                                                                  \
-                }                                                                                                      \
-                if (AIOSK__LEFT(kind, offset, columns) != 0)                                                              \
-                    s[0][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[0][0], sc, x + a.sum16 + k * 32);     \
-                o[h] = V_NAME(block_end)(x, a, k, d, dmin, mn, n_mn, s[0][0], o[h]);                                   \
-            }                                                                                                          \
-        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, o[h]);                                                   \
+#define AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, nc)                                                                                            \
+    V_EXPORT void V_OUT(few##nc##_##t)(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc) {             \
+        const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                                                 \
+        enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                                                            \
+        /* a grid's step is long as it is; several columns have work enough between two loads */                                                       \
+        enum { most = V_W == 16 || (kind) == 5 || (kind) == 6 ? 4 : 2, unroll = (kind) == 7 ? 1 : (nc) == 1 ? most : (kind) == 5 || (kind) == 6 ? 2 : 1 }; \
+        vf o[V_PER16][nc];                                                                                                                             \
+        int c, h, i, j, g;                                                                                                                             \
+        V_TABLES(AIOSK_##T);                                                                                                                           \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) o[h][c] = v_loadu(acc + c * 16 + h * V_W);                                              \
+        for (; k < k1; k++, p += bytes)                                                                                                                \
+            for (h = 0; h < V_PER16; h++) {                                                                                                            \
+                vi sc[4], mn[8], w[1][8], r[1][2], s[nc][V_NP];                                                                                        \
+                vf d, dmin;                                                                                                                            \
+                for (c = 0; c < nc; c++) s[c][0] = V_NAME(start256)((columns) ? 0 : (offset), x + (uint64_t)c * xs, a, k);                             \
+                V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                                                      \
+                for (g = 0; g < 8; g += unroll) {                                                                                                      \
+                    AIOSK__UNROLL                                                                                                                      \
+                    for (i = 0; i < unroll; i++) {                                                                                                     \
+                        j = g + i;                                                                                                                     \
+                        V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                                                             \
+                        V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                                                          \
+                        V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r[0]);                                                     \
+                        V_NAME(times256)(kind, columns, 1, nc, w, NULL, h, r, x, xs, a, k, j, s);                                                      \
+                    }                                                                                                                                  \
+                }                                                                                                                                      \
+                AIOSK__UNROLL                                                                                                                          \
+                for (c = 0; c < nc; c++) {                                                                                                             \
+                    const uint8_t *xc = x + (uint64_t)c * xs;                                                                                          \
+                    if (AIOSK__LEFT(kind, offset, columns) != 0)                                                                                       \
+                        s[c][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[c][0], sc, xc + a.sum16 + k * 32);                                \
+                    o[h][c] = V_NAME(block_end)(xc, a, k, d, dmin, mn, n_mn, s[c][0], o[h][c]);                                                        \
+                }                                                                                                                                      \
+            }                                                                                                                                          \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) v_storeu(acc + c * 16 + h * V_W, o[h][c]);                                              \
     }
+#define AIOSK__FEW1_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 1)
+#define AIOSK__FEW2_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 2)
+#define AIOSK__FEW4_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 4)
 #define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
     V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) != 0 && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
@@ -11900,8 +12043,8 @@ V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float
 typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
 typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
-    V_NAME(one_fn) one;
     V_NAME(codes_fn) codes;
+    V_NAME(few_fn) few[3];                     /* for 1, 2, 4 columns; NULL where there is none */
 } V_NAME(form);
 
 #define AIOSK__COLS(f, kind, columns) \
@@ -12024,18 +12167,24 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     V_NAME(cols) job;
     int32_t row, k, c, c0, e, tile;
 #if V_W > 1
-    if (m->n_cols == 1 && f->one) {
-        const int32_t most = (int32_t)(V_NAME(run_bytes) / block16);
+    if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
+        /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
+        const int32_t most = layout == AIOSK_ROWS || m->n_cols > 4 ? (int32_t)(V_NAME(run_bytes) / block16) : n;
         for (row = m->row0; row < m->row1; row += 16) {
-            memset(acc, 0, 64);
-            if (layout == AIOSK_PANELS) f->one(w + (uint64_t)row * row_bytes, x, m->n_in, 0, n, acc);
-            for (k = 0; layout == AIOSK_ROWS && k < n; k += most) {
+            memset(acc, 0, (size_t)m->n_cols * 64);
+            for (k = 0; k < n; k += most) {
                 const int32_t k1 = n - k < most ? n : k + most;
-                V_NAME(gather)(f->type, w + (uint64_t)row * row_bytes + (uint64_t)k * t->n_bytes, row_bytes,
-                               m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
-                f->one(run, x, m->n_in, k, k1, acc);
+                const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
+                if (layout == AIOSK_ROWS) {
+                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
+                    src = run;
+                }
+                for (c = 0; c < m->n_cols; c += e) {
+                    e = m->n_cols - c >= 4 ? 4 : m->n_cols - c >= 2 ? 2 : 1;
+                    f->few[e >> 1](src, x + (uint64_t)c * m->x_stride, m->x_stride, m->n_in, k, k1, acc + c * 16);
+                }
             }
-            V_NAME(put)(m, 0, row, acc);
+            for (c = 0; c < m->n_cols; c++) V_NAME(put)(m, c, row, acc + c * 16);
         }
         return;
     }
@@ -12080,16 +12229,29 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 }
 
 /* ---- one entry per type and layout ---- */
-#if V_W == 1
-#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
+#define AIOSK__NONE(t) {NULL, NULL, NULL}
+#if V_FEW == 4
+#define AIOSK__ALL(t) {V_NAME(few1_##t), V_NAME(few2_##t), V_NAME(few4_##t)}
+AIOSK__A32_HOT(AIOSK__FEW2)
+AIOSK__A32_HOT(AIOSK__FEW4)
+AIOSK__A256_HOT(AIOSK__FEW2_K)
+AIOSK__A256_HOT(AIOSK__FEW4_K)
 #else
-#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, kind, offset, columns, (offset) == 0, one, V_NAME(codes_##t)}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, kind, offset, columns, n_mn, one, V_NAME(codes_##t)}
-#if V_ONE
-AIOSK__A32_HOT(AIOSK__ONE)
-AIOSK__A256_HOT(AIOSK__ONE_K)
+#define AIOSK__ALL(t) {V_NAME(few1_##t), NULL, NULL}
 #endif
+#if V_FEW
+AIOSK__A32_HOT(AIOSK__FEW1)
+AIOSK__A256_HOT(AIOSK__FEW1_K)
+#else
+#undef AIOSK__ALL
+#define AIOSK__ALL(t) AIOSK__NONE(t)
+#endif
+#if V_W == 1
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, few}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, few) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, few}
+#else
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(codes_##t), few}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, few) {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(codes_##t), few}
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
@@ -12097,17 +12259,12 @@ AIOSK__A256(AIOSK__CODES_K)
     static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
     V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL))
-#if V_ONE
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
 AIOSK__A32_HOT(AIOSK__X)
 AIOSK__A256_HOT(AIOSK__XK)
-#else
-AIOSK__A32_HOT(AIOSK__XR)
-AIOSK__A256_HOT(AIOSK__XKR)
-#endif
 AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
@@ -12323,10 +12480,10 @@ V_FN void V_OUT(step)(const int type, const V_OUT(grid) *g, const uint8_t *p, co
 #undef AIOSK__DW
 #define V_STEP(type, p, h, j, w, sc) V_OUT(step)(type, &grid, p, h, j, w)
 #define V_TABLES(type) const V_OUT(grid) grid = V_OUT(tables)(type)
-AIOSK__GRIDS(AIOSK__ONE_K)
+AIOSK__GRIDS(AIOSK__FEW1_K)
 AIOSK__GRIDS(AIOSK__CODES_K)
 #define AIOSK__XG(T, t, kind, offset, columns, n_mn)                                                                                \
-    static const V_NAME(form) V_OUT(form_##t) = {AIOSK_##T, kind, offset, columns, n_mn, V_OUT(one_##t), V_OUT(codes_##t)};         \
+    static const V_NAME(form) V_OUT(form_##t) = {AIOSK_##T, kind, offset, columns, n_mn, V_OUT(codes_##t), {V_OUT(few1_##t), NULL, NULL}}; \
     V_EXPORT void V_OUT(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_OUT(form_##t), AIOSK_ROWS); }                       \
     V_EXPORT void V_OUT(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_OUT(form_##t), AIOSK_PANELS); }
 AIOSK__GRIDS(AIOSK__XG)
@@ -12380,9 +12537,17 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
 #undef AIOSK__CODES_K
-#undef AIOSK__ONE_K
+#undef AIOSK__FEW_K
+#undef AIOSK__FEW1_K
+#undef AIOSK__FEW2_K
+#undef AIOSK__FEW4_K
 #undef AIOSK__CODES
-#undef AIOSK__ONE
+#undef AIOSK__FEW
+#undef AIOSK__FEW1
+#undef AIOSK__FEW2
+#undef AIOSK__FEW4
+#undef AIOSK__ALL
+#undef AIOSK__NONE
 #undef AIOSK__LEFT
 #undef AIOSK__EVEN
 #undef AIOSK__GRIDS
@@ -12416,7 +12581,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
-#undef V_ONE
+#undef V_FEW
 
 /* ======== kernels/simdi_undef.inc, continued ======== */
 /* simdi_undef.inc: takes back what simdi_names.inc defined. */
@@ -12695,7 +12860,7 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
 #define V_BIAS8 0
 #define V_PREMUL 0
 #define V_FIX 1
-#define V_ONE 1
+#define V_FEW 1
 #define V_NC 4 /* columns that it takes at once */
 
 #define AIOSK__U8(a) vreinterpretq_u8_s32(a)
@@ -13554,12 +13719,12 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_ONE) the
+/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_FEW) the
  * registers do not matter, and the code shall be small. */
 V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
-    if (V_W > 1 && V_ONE) {
+    if (V_W > 1 && V_FEW) {
         for (; row + 4 <= m->row1; row += 4) {
             for (c = 0; c + NC <= m->n_cols; c += NC)
                 for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
@@ -13568,7 +13733,7 @@ V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     }
     for (; row < m->row1; row++) {
         c = 0;
-        if (V_W > 1 && !V_ONE)
+        if (V_W > 1 && !V_FEW)
             for (; c + 2 <= m->n_cols; c += 2) V_NAME(flt_tile)(m, type, row, c, 1, 2);
         for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
     }
@@ -13995,7 +14160,7 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
 /* lanes.inc: products of 16 rows with columns: a lane is a row, no sum crosses lanes. Expanded once per set of dot products
  * over the v_* and i_* vocabulary.
  *
- * One column: a panel is unpacked into registers and multiplied there; one copy per format (one_*). Many columns: up to 256 columns
+ * Few columns: a panel is unpacked into registers and multiplied there; copies per format for 1, 2 and 4 (few*). Many: up to 256 columns
  * of a few panels are unpacked once into codes of a byte (codes_*), which lie in the first-level cache while all columns
  * are multiplied with them; the loops for that know only what kind of codes these are (cols_*). The sequence of float operations
  * of an output is the same in all of them, so the bits are. */
@@ -14023,7 +14188,7 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 /* ---- formats -------------------------------------------------------------------------------------------------
  * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
  * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. Rare types and
- * grids do without a loop of their own for one column: unpacking is most of their work. */
+ * grids do without loops of their own for few columns: unpacking is most of their work. */
 #define AIOSK__A32(X) AIOSK__A32_HOT(X) AIOSK__A32_RARE(X) /* type, name, kind, offset, columns */
 #define AIOSK__A32_HOT(X)                                                                                              \
     X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
@@ -14046,8 +14211,8 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 
 /* Panels to codes */
 typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
-/* Blocks k..k1-1 of a panel (p is block k) times one column, added to acc [16] */
-typedef void (*V_NAME(one_fn))(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc);
+/* Blocks k..k1-1 of a panel (p is block k) times so many columns, added to acc [columns][16] */
+typedef void (*V_NAME(few_fn))(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
     const aiosk__codes *t;
@@ -14113,26 +14278,29 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset
     }
 }
 
-#define AIOSK__ONE(T, t, kind, offset, columns)                                                                       \
-    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
-        const aiosk__a32 a = aiosk__a32_parts(n_in);                                                                   \
-        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16 };                                          \
-        vf s[V_PER16][1][V_NP];                                                                                        \
-        int h, u;                                                                                                      \
-        for (h = 0; h < V_PER16; h++) s[h][0][0] = v_loadu(acc + h * V_W);                                             \
-        for (; k < k1; k++, p += bytes) {                                                                              \
-            V_NAME(ahead)(p, bytes);                                                                                   \
-            for (u = 0; u < nu; u++)                                                                                   \
-                for (h = 0; h < V_PER16; h++) {                                                                        \
-                    vi w[1][8];                                                                                        \
-                    vf d[1][2], dmin;                                                                                  \
-                    V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                               \
-                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), 0, columns, (offset) == 0, 1, 1, w, NULL, 0, h, \
-                                    d, &dmin, x, 0, a, k * nu + u, s[h]);                                              \
-                }                                                                                                      \
-        }                                                                                                              \
-        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, s[h][0][0]);                                             \
+#define AIOSK__FEW(T, t, kind, offset, columns, nc)                                                                                                    \
+    V_EXPORT void V_NAME(few##nc##_##t)(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc) {            \
+        const aiosk__a32 a = aiosk__a32_parts(n_in);                                                                                                   \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16 };                                                                          \
+        vf s[V_PER16][nc][V_NP];                                                                                                                       \
+        int c, h, u;                                                                                                                                   \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) s[h][c][0] = v_loadu(acc + c * 16 + h * V_W);                                           \
+        for (; k < k1; k++, p += bytes) {                                                                                                              \
+            V_NAME(ahead)(p, bytes);                                                                                                                   \
+            for (u = 0; u < nu; u++)                                                                                                                   \
+                for (h = 0; h < V_PER16; h++) {                                                                                                        \
+                    vi w[1][8];                                                                                                                        \
+                    vf d[1][2], dmin;                                                                                                                  \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                                                               \
+                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), 0, columns, (offset) == 0, 1, nc, w, NULL, 0, h,                    \
+                                    d, &dmin, x, xs, a, k * nu + u, s[h]);                                                                             \
+                }                                                                                                                                      \
+        }                                                                                                                                              \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) v_storeu(acc + c * 16 + h * V_W, s[h][c][0]);                                           \
     }
+#define AIOSK__FEW1(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 1)
+#define AIOSK__FEW2(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 2)
+#define AIOSK__FEW4(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 4)
 #define AIOSK__CODES(T, t, kind, offset, columns)                                                                     \
     V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16, even = (offset) >= 0 && V_BIAS8 ? 128 - (offset) : 0 }; \
@@ -14269,37 +14437,45 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
 #define V_OUT(x) V_NAME(x)
 #define V_STEP V_NAME(step)
 #define V_TABLES(type)
-#define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)                                                               \
-    V_EXPORT void V_OUT(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
-        const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                 \
-        enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                            \
-        vf o[V_PER16];                                                                                                 \
-        int h, i, j, g;                                                                                                \
-        V_TABLES(AIOSK_##T);                                                                                           \
-        for (h = 0; h < V_PER16; h++) o[h] = v_loadu(acc + h * V_W);                                                   \
-        for (; k < k1; k++, p += bytes)                                                                                \
-            for (h = 0; h < V_PER16; h++) {                                                                            \
-                vi sc[4], mn[8], w[1][8], r[1][2], s[1][V_NP];                                                         \
-                vf d, dmin;                                                                                            \
-                s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
-                V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
-                enum { unroll = (kind) == 7 ? 1 : V_W == 16 || (kind) == 5 || (kind) == 6 ? 4 : 2 }; /* a grid's step is long as it is */       \
-                for (g = 0; g < 8; g += unroll) {                                                                      \
-                    AIOSK__UNROLL                                                                                      \
-                    for (i = 0; i < unroll; i++) {                                                                     \
-                        j = g + i;                                                                                     \
-                        V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
-                        V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
-                        V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r[0]);                     \
-                        V_NAME(times256)(kind, columns, 1, 1, w, NULL, h, r, x, 0, a, k, j, s);                                 \
-                    }                                                                                                  \
-                }                                                                                                      \
-                if (AIOSK__LEFT(kind, offset, columns) != 0)                                                              \
-                    s[0][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[0][0], sc, x + a.sum16 + k * 32);     \
-                o[h] = V_NAME(block_end)(x, a, k, d, dmin, mn, n_mn, s[0][0], o[h]);                                   \
-            }                                                                                                          \
-        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, o[h]);                                                   \
+#define AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, nc)                                                                                            \
+    V_EXPORT void V_OUT(few##nc##_##t)(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc) {             \
+        const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                                                 \
+        enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                                                            \
+        /* a grid's step is long as it is; several columns have work enough between two loads */                                                       \
+        enum { most = V_W == 16 || (kind) == 5 || (kind) == 6 ? 4 : 2, unroll = (kind) == 7 ? 1 : (nc) == 1 ? most : (kind) == 5 || (kind) == 6 ? 2 : 1 }; \
+        vf o[V_PER16][nc];                                                                                                                             \
+        int c, h, i, j, g;                                                                                                                             \
+        V_TABLES(AIOSK_##T);                                                                                                                           \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) o[h][c] = v_loadu(acc + c * 16 + h * V_W);                                              \
+        for (; k < k1; k++, p += bytes)                                                                                                                \
+            for (h = 0; h < V_PER16; h++) {                                                                                                            \
+                vi sc[4], mn[8], w[1][8], r[1][2], s[nc][V_NP];                                                                                        \
+                vf d, dmin;                                                                                                                            \
+                for (c = 0; c < nc; c++) s[c][0] = V_NAME(start256)((columns) ? 0 : (offset), x + (uint64_t)c * xs, a, k);                             \
+                V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                                                      \
+                for (g = 0; g < 8; g += unroll) {                                                                                                      \
+                    AIOSK__UNROLL                                                                                                                      \
+                    for (i = 0; i < unroll; i++) {                                                                                                     \
+                        j = g + i;                                                                                                                     \
+                        V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                                                             \
+                        V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                                                          \
+                        V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r[0]);                                                     \
+                        V_NAME(times256)(kind, columns, 1, nc, w, NULL, h, r, x, xs, a, k, j, s);                                                      \
+                    }                                                                                                                                  \
+                }                                                                                                                                      \
+                AIOSK__UNROLL                                                                                                                          \
+                for (c = 0; c < nc; c++) {                                                                                                             \
+                    const uint8_t *xc = x + (uint64_t)c * xs;                                                                                          \
+                    if (AIOSK__LEFT(kind, offset, columns) != 0)                                                                                       \
+                        s[c][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[c][0], sc, xc + a.sum16 + k * 32);                                \
+                    o[h][c] = V_NAME(block_end)(xc, a, k, d, dmin, mn, n_mn, s[c][0], o[h][c]);                                                        \
+                }                                                                                                                                      \
+            }                                                                                                                                          \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) v_storeu(acc + c * 16 + h * V_W, o[h][c]);                                              \
     }
+#define AIOSK__FEW1_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 1)
+#define AIOSK__FEW2_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 2)
+#define AIOSK__FEW4_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 4)
 #define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
     V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) != 0 && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
@@ -14393,8 +14569,8 @@ V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float
 typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
 typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
-    V_NAME(one_fn) one;
     V_NAME(codes_fn) codes;
+    V_NAME(few_fn) few[3];                     /* for 1, 2, 4 columns; NULL where there is none */
 } V_NAME(form);
 
 #define AIOSK__COLS(f, kind, columns) \
@@ -14517,18 +14693,24 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     V_NAME(cols) job;
     int32_t row, k, c, c0, e, tile;
 #if V_W > 1
-    if (m->n_cols == 1 && f->one) {
-        const int32_t most = (int32_t)(V_NAME(run_bytes) / block16);
+    if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
+        /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
+        const int32_t most = layout == AIOSK_ROWS || m->n_cols > 4 ? (int32_t)(V_NAME(run_bytes) / block16) : n;
         for (row = m->row0; row < m->row1; row += 16) {
-            memset(acc, 0, 64);
-            if (layout == AIOSK_PANELS) f->one(w + (uint64_t)row * row_bytes, x, m->n_in, 0, n, acc);
-            for (k = 0; layout == AIOSK_ROWS && k < n; k += most) {
+            memset(acc, 0, (size_t)m->n_cols * 64);
+            for (k = 0; k < n; k += most) {
                 const int32_t k1 = n - k < most ? n : k + most;
-                V_NAME(gather)(f->type, w + (uint64_t)row * row_bytes + (uint64_t)k * t->n_bytes, row_bytes,
-                               m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
-                f->one(run, x, m->n_in, k, k1, acc);
+                const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
+                if (layout == AIOSK_ROWS) {
+                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
+                    src = run;
+                }
+                for (c = 0; c < m->n_cols; c += e) {
+                    e = m->n_cols - c >= 4 ? 4 : m->n_cols - c >= 2 ? 2 : 1;
+                    f->few[e >> 1](src, x + (uint64_t)c * m->x_stride, m->x_stride, m->n_in, k, k1, acc + c * 16);
+                }
             }
-            V_NAME(put)(m, 0, row, acc);
+            for (c = 0; c < m->n_cols; c++) V_NAME(put)(m, c, row, acc + c * 16);
         }
         return;
     }
@@ -14573,16 +14755,29 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 }
 
 /* ---- one entry per type and layout ---- */
-#if V_W == 1
-#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
+#define AIOSK__NONE(t) {NULL, NULL, NULL}
+#if V_FEW == 4
+#define AIOSK__ALL(t) {V_NAME(few1_##t), V_NAME(few2_##t), V_NAME(few4_##t)}
+AIOSK__A32_HOT(AIOSK__FEW2)
+AIOSK__A32_HOT(AIOSK__FEW4)
+AIOSK__A256_HOT(AIOSK__FEW2_K)
+AIOSK__A256_HOT(AIOSK__FEW4_K)
 #else
-#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, kind, offset, columns, (offset) == 0, one, V_NAME(codes_##t)}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, kind, offset, columns, n_mn, one, V_NAME(codes_##t)}
-#if V_ONE
-AIOSK__A32_HOT(AIOSK__ONE)
-AIOSK__A256_HOT(AIOSK__ONE_K)
+#define AIOSK__ALL(t) {V_NAME(few1_##t), NULL, NULL}
 #endif
+#if V_FEW
+AIOSK__A32_HOT(AIOSK__FEW1)
+AIOSK__A256_HOT(AIOSK__FEW1_K)
+#else
+#undef AIOSK__ALL
+#define AIOSK__ALL(t) AIOSK__NONE(t)
+#endif
+#if V_W == 1
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, few}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, few) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, few}
+#else
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(codes_##t), few}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, few) {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(codes_##t), few}
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
@@ -14590,17 +14785,12 @@ AIOSK__A256(AIOSK__CODES_K)
     static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
     V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL))
-#if V_ONE
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
 AIOSK__A32_HOT(AIOSK__X)
 AIOSK__A256_HOT(AIOSK__XK)
-#else
-AIOSK__A32_HOT(AIOSK__XR)
-AIOSK__A256_HOT(AIOSK__XKR)
-#endif
 AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
@@ -14655,9 +14845,17 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
 #undef AIOSK__CODES_K
-#undef AIOSK__ONE_K
+#undef AIOSK__FEW_K
+#undef AIOSK__FEW1_K
+#undef AIOSK__FEW2_K
+#undef AIOSK__FEW4_K
 #undef AIOSK__CODES
-#undef AIOSK__ONE
+#undef AIOSK__FEW
+#undef AIOSK__FEW1
+#undef AIOSK__FEW2
+#undef AIOSK__FEW4
+#undef AIOSK__ALL
+#undef AIOSK__NONE
 #undef AIOSK__LEFT
 #undef AIOSK__EVEN
 #undef AIOSK__GRIDS
@@ -14691,7 +14889,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
-#undef V_ONE
+#undef V_FEW
 
 /* ======== kernels/simdi_undef.inc, continued ======== */
 /* simdi_undef.inc: takes back what simdi_names.inc defined. */
@@ -14963,7 +15161,7 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
 #define V_BIAS8 0
 #define V_PREMUL 0
 #define V_FIX 1
-#define V_ONE 1
+#define V_FEW 1
 #define V_NC 4 /* columns that it takes at once */
 
 #define AIOSK__U8(a) vreinterpretq_u8_s32(a)
@@ -15822,12 +16020,12 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_ONE) the
+/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_FEW) the
  * registers do not matter, and the code shall be small. */
 V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
-    if (V_W > 1 && V_ONE) {
+    if (V_W > 1 && V_FEW) {
         for (; row + 4 <= m->row1; row += 4) {
             for (c = 0; c + NC <= m->n_cols; c += NC)
                 for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
@@ -15836,7 +16034,7 @@ V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     }
     for (; row < m->row1; row++) {
         c = 0;
-        if (V_W > 1 && !V_ONE)
+        if (V_W > 1 && !V_FEW)
             for (; c + 2 <= m->n_cols; c += 2) V_NAME(flt_tile)(m, type, row, c, 1, 2);
         for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
     }
@@ -16263,7 +16461,7 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
 /* lanes.inc: products of 16 rows with columns: a lane is a row, no sum crosses lanes. Expanded once per set of dot products
  * over the v_* and i_* vocabulary.
  *
- * One column: a panel is unpacked into registers and multiplied there; one copy per format (one_*). Many columns: up to 256 columns
+ * Few columns: a panel is unpacked into registers and multiplied there; copies per format for 1, 2 and 4 (few*). Many: up to 256 columns
  * of a few panels are unpacked once into codes of a byte (codes_*), which lie in the first-level cache while all columns
  * are multiplied with them; the loops for that know only what kind of codes these are (cols_*). The sequence of float operations
  * of an output is the same in all of them, so the bits are. */
@@ -16291,7 +16489,7 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 /* ---- formats -------------------------------------------------------------------------------------------------
  * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
  * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. Rare types and
- * grids do without a loop of their own for one column: unpacking is most of their work. */
+ * grids do without loops of their own for few columns: unpacking is most of their work. */
 #define AIOSK__A32(X) AIOSK__A32_HOT(X) AIOSK__A32_RARE(X) /* type, name, kind, offset, columns */
 #define AIOSK__A32_HOT(X)                                                                                              \
     X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
@@ -16314,8 +16512,8 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 
 /* Panels to codes */
 typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
-/* Blocks k..k1-1 of a panel (p is block k) times one column, added to acc [16] */
-typedef void (*V_NAME(one_fn))(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc);
+/* Blocks k..k1-1 of a panel (p is block k) times so many columns, added to acc [columns][16] */
+typedef void (*V_NAME(few_fn))(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
     const aiosk__codes *t;
@@ -16381,26 +16579,29 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset
     }
 }
 
-#define AIOSK__ONE(T, t, kind, offset, columns)                                                                       \
-    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
-        const aiosk__a32 a = aiosk__a32_parts(n_in);                                                                   \
-        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16 };                                          \
-        vf s[V_PER16][1][V_NP];                                                                                        \
-        int h, u;                                                                                                      \
-        for (h = 0; h < V_PER16; h++) s[h][0][0] = v_loadu(acc + h * V_W);                                             \
-        for (; k < k1; k++, p += bytes) {                                                                              \
-            V_NAME(ahead)(p, bytes);                                                                                   \
-            for (u = 0; u < nu; u++)                                                                                   \
-                for (h = 0; h < V_PER16; h++) {                                                                        \
-                    vi w[1][8];                                                                                        \
-                    vf d[1][2], dmin;                                                                                  \
-                    V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                               \
-                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), 0, columns, (offset) == 0, 1, 1, w, NULL, 0, h, \
-                                    d, &dmin, x, 0, a, k * nu + u, s[h]);                                              \
-                }                                                                                                      \
-        }                                                                                                              \
-        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, s[h][0][0]);                                             \
+#define AIOSK__FEW(T, t, kind, offset, columns, nc)                                                                                                    \
+    V_EXPORT void V_NAME(few##nc##_##t)(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc) {            \
+        const aiosk__a32 a = aiosk__a32_parts(n_in);                                                                                                   \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16 };                                                                          \
+        vf s[V_PER16][nc][V_NP];                                                                                                                       \
+        int c, h, u;                                                                                                                                   \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) s[h][c][0] = v_loadu(acc + c * 16 + h * V_W);                                           \
+        for (; k < k1; k++, p += bytes) {                                                                                                              \
+            V_NAME(ahead)(p, bytes);                                                                                                                   \
+            for (u = 0; u < nu; u++)                                                                                                                   \
+                for (h = 0; h < V_PER16; h++) {                                                                                                        \
+                    vi w[1][8];                                                                                                                        \
+                    vf d[1][2], dmin;                                                                                                                  \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                                                               \
+                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), 0, columns, (offset) == 0, 1, nc, w, NULL, 0, h,                    \
+                                    d, &dmin, x, xs, a, k * nu + u, s[h]);                                                                             \
+                }                                                                                                                                      \
+        }                                                                                                                                              \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) v_storeu(acc + c * 16 + h * V_W, s[h][c][0]);                                           \
     }
+#define AIOSK__FEW1(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 1)
+#define AIOSK__FEW2(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 2)
+#define AIOSK__FEW4(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 4)
 #define AIOSK__CODES(T, t, kind, offset, columns)                                                                     \
     V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16, even = (offset) >= 0 && V_BIAS8 ? 128 - (offset) : 0 }; \
@@ -16537,37 +16738,45 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
 #define V_OUT(x) V_NAME(x)
 #define V_STEP V_NAME(step)
 #define V_TABLES(type)
-#define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)                                                               \
-    V_EXPORT void V_OUT(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
-        const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                 \
-        enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                            \
-        vf o[V_PER16];                                                                                                 \
-        int h, i, j, g;                                                                                                \
-        V_TABLES(AIOSK_##T);                                                                                           \
-        for (h = 0; h < V_PER16; h++) o[h] = v_loadu(acc + h * V_W);                                                   \
-        for (; k < k1; k++, p += bytes)                                                                                \
-            for (h = 0; h < V_PER16; h++) {                                                                            \
-                vi sc[4], mn[8], w[1][8], r[1][2], s[1][V_NP];                                                         \
-                vf d, dmin;                                                                                            \
-                s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
-                V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
-                enum { unroll = (kind) == 7 ? 1 : V_W == 16 || (kind) == 5 || (kind) == 6 ? 4 : 2 }; /* a grid's step is long as it is */       \
-                for (g = 0; g < 8; g += unroll) {                                                                      \
-                    AIOSK__UNROLL                                                                                      \
-                    for (i = 0; i < unroll; i++) {                                                                     \
-                        j = g + i;                                                                                     \
-                        V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
-                        V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
-                        V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r[0]);                     \
-                        V_NAME(times256)(kind, columns, 1, 1, w, NULL, h, r, x, 0, a, k, j, s);                                 \
-                    }                                                                                                  \
-                }                                                                                                      \
-                if (AIOSK__LEFT(kind, offset, columns) != 0)                                                              \
-                    s[0][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[0][0], sc, x + a.sum16 + k * 32);     \
-                o[h] = V_NAME(block_end)(x, a, k, d, dmin, mn, n_mn, s[0][0], o[h]);                                   \
-            }                                                                                                          \
-        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, o[h]);                                                   \
+#define AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, nc)                                                                                            \
+    V_EXPORT void V_OUT(few##nc##_##t)(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc) {             \
+        const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                                                 \
+        enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                                                            \
+        /* a grid's step is long as it is; several columns have work enough between two loads */                                                       \
+        enum { most = V_W == 16 || (kind) == 5 || (kind) == 6 ? 4 : 2, unroll = (kind) == 7 ? 1 : (nc) == 1 ? most : (kind) == 5 || (kind) == 6 ? 2 : 1 }; \
+        vf o[V_PER16][nc];                                                                                                                             \
+        int c, h, i, j, g;                                                                                                                             \
+        V_TABLES(AIOSK_##T);                                                                                                                           \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) o[h][c] = v_loadu(acc + c * 16 + h * V_W);                                              \
+        for (; k < k1; k++, p += bytes)                                                                                                                \
+            for (h = 0; h < V_PER16; h++) {                                                                                                            \
+                vi sc[4], mn[8], w[1][8], r[1][2], s[nc][V_NP];                                                                                        \
+                vf d, dmin;                                                                                                                            \
+                for (c = 0; c < nc; c++) s[c][0] = V_NAME(start256)((columns) ? 0 : (offset), x + (uint64_t)c * xs, a, k);                             \
+                V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                                                      \
+                for (g = 0; g < 8; g += unroll) {                                                                                                      \
+                    AIOSK__UNROLL                                                                                                                      \
+                    for (i = 0; i < unroll; i++) {                                                                                                     \
+                        j = g + i;                                                                                                                     \
+                        V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                                                             \
+                        V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                                                          \
+                        V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r[0]);                                                     \
+                        V_NAME(times256)(kind, columns, 1, nc, w, NULL, h, r, x, xs, a, k, j, s);                                                      \
+                    }                                                                                                                                  \
+                }                                                                                                                                      \
+                AIOSK__UNROLL                                                                                                                          \
+                for (c = 0; c < nc; c++) {                                                                                                             \
+                    const uint8_t *xc = x + (uint64_t)c * xs;                                                                                          \
+                    if (AIOSK__LEFT(kind, offset, columns) != 0)                                                                                       \
+                        s[c][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[c][0], sc, xc + a.sum16 + k * 32);                                \
+                    o[h][c] = V_NAME(block_end)(xc, a, k, d, dmin, mn, n_mn, s[c][0], o[h][c]);                                                        \
+                }                                                                                                                                      \
+            }                                                                                                                                          \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) v_storeu(acc + c * 16 + h * V_W, o[h][c]);                                              \
     }
+#define AIOSK__FEW1_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 1)
+#define AIOSK__FEW2_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 2)
+#define AIOSK__FEW4_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 4)
 #define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
     V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) != 0 && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
@@ -16661,8 +16870,8 @@ V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float
 typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
 typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
-    V_NAME(one_fn) one;
     V_NAME(codes_fn) codes;
+    V_NAME(few_fn) few[3];                     /* for 1, 2, 4 columns; NULL where there is none */
 } V_NAME(form);
 
 #define AIOSK__COLS(f, kind, columns) \
@@ -16785,18 +16994,24 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     V_NAME(cols) job;
     int32_t row, k, c, c0, e, tile;
 #if V_W > 1
-    if (m->n_cols == 1 && f->one) {
-        const int32_t most = (int32_t)(V_NAME(run_bytes) / block16);
+    if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
+        /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
+        const int32_t most = layout == AIOSK_ROWS || m->n_cols > 4 ? (int32_t)(V_NAME(run_bytes) / block16) : n;
         for (row = m->row0; row < m->row1; row += 16) {
-            memset(acc, 0, 64);
-            if (layout == AIOSK_PANELS) f->one(w + (uint64_t)row * row_bytes, x, m->n_in, 0, n, acc);
-            for (k = 0; layout == AIOSK_ROWS && k < n; k += most) {
+            memset(acc, 0, (size_t)m->n_cols * 64);
+            for (k = 0; k < n; k += most) {
                 const int32_t k1 = n - k < most ? n : k + most;
-                V_NAME(gather)(f->type, w + (uint64_t)row * row_bytes + (uint64_t)k * t->n_bytes, row_bytes,
-                               m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
-                f->one(run, x, m->n_in, k, k1, acc);
+                const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
+                if (layout == AIOSK_ROWS) {
+                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
+                    src = run;
+                }
+                for (c = 0; c < m->n_cols; c += e) {
+                    e = m->n_cols - c >= 4 ? 4 : m->n_cols - c >= 2 ? 2 : 1;
+                    f->few[e >> 1](src, x + (uint64_t)c * m->x_stride, m->x_stride, m->n_in, k, k1, acc + c * 16);
+                }
             }
-            V_NAME(put)(m, 0, row, acc);
+            for (c = 0; c < m->n_cols; c++) V_NAME(put)(m, c, row, acc + c * 16);
         }
         return;
     }
@@ -16841,16 +17056,29 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 }
 
 /* ---- one entry per type and layout ---- */
-#if V_W == 1
-#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
+#define AIOSK__NONE(t) {NULL, NULL, NULL}
+#if V_FEW == 4
+#define AIOSK__ALL(t) {V_NAME(few1_##t), V_NAME(few2_##t), V_NAME(few4_##t)}
+AIOSK__A32_HOT(AIOSK__FEW2)
+AIOSK__A32_HOT(AIOSK__FEW4)
+AIOSK__A256_HOT(AIOSK__FEW2_K)
+AIOSK__A256_HOT(AIOSK__FEW4_K)
 #else
-#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, kind, offset, columns, (offset) == 0, one, V_NAME(codes_##t)}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, kind, offset, columns, n_mn, one, V_NAME(codes_##t)}
-#if V_ONE
-AIOSK__A32_HOT(AIOSK__ONE)
-AIOSK__A256_HOT(AIOSK__ONE_K)
+#define AIOSK__ALL(t) {V_NAME(few1_##t), NULL, NULL}
 #endif
+#if V_FEW
+AIOSK__A32_HOT(AIOSK__FEW1)
+AIOSK__A256_HOT(AIOSK__FEW1_K)
+#else
+#undef AIOSK__ALL
+#define AIOSK__ALL(t) AIOSK__NONE(t)
+#endif
+#if V_W == 1
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, few}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, few) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, few}
+#else
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(codes_##t), few}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, few) {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(codes_##t), few}
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
@@ -16858,17 +17086,12 @@ AIOSK__A256(AIOSK__CODES_K)
     static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
     V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL))
-#if V_ONE
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
 AIOSK__A32_HOT(AIOSK__X)
 AIOSK__A256_HOT(AIOSK__XK)
-#else
-AIOSK__A32_HOT(AIOSK__XR)
-AIOSK__A256_HOT(AIOSK__XKR)
-#endif
 AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
@@ -16923,9 +17146,17 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
 #undef AIOSK__CODES_K
-#undef AIOSK__ONE_K
+#undef AIOSK__FEW_K
+#undef AIOSK__FEW1_K
+#undef AIOSK__FEW2_K
+#undef AIOSK__FEW4_K
 #undef AIOSK__CODES
-#undef AIOSK__ONE
+#undef AIOSK__FEW
+#undef AIOSK__FEW1
+#undef AIOSK__FEW2
+#undef AIOSK__FEW4
+#undef AIOSK__ALL
+#undef AIOSK__NONE
 #undef AIOSK__LEFT
 #undef AIOSK__EVEN
 #undef AIOSK__GRIDS
@@ -16959,7 +17190,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
-#undef V_ONE
+#undef V_FEW
 
 /* ======== kernels/simdi_undef.inc, continued ======== */
 /* simdi_undef.inc: takes back what simdi_names.inc defined. */
@@ -17306,7 +17537,7 @@ V_FN void i_store_s8(int8_t *p, vi a) {
 
 #define V_NP 2 /* panels that a micro-kernel takes at once: the halves of activations are made for both */
 #define V_NC 2 /* and columns */
-#define V_ONE 0
+#define V_FEW 0
 /* Codes of 4 to 6 bits are the same signed and unsigned. The halves of w are shared by the columns of a group. */
 V_FN vi V_NAME(i_mul8)(const int kind, vi w, vi x) {
     const vi even = kind < 7 ? wasm_v128_and(w, wasm_i32x4_splat(0x00FF00FF)) : V_NAME(i_even)(w);
@@ -18106,12 +18337,12 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_ONE) the
+/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_FEW) the
  * registers do not matter, and the code shall be small. */
 V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
-    if (V_W > 1 && V_ONE) {
+    if (V_W > 1 && V_FEW) {
         for (; row + 4 <= m->row1; row += 4) {
             for (c = 0; c + NC <= m->n_cols; c += NC)
                 for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
@@ -18120,7 +18351,7 @@ V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     }
     for (; row < m->row1; row++) {
         c = 0;
-        if (V_W > 1 && !V_ONE)
+        if (V_W > 1 && !V_FEW)
             for (; c + 2 <= m->n_cols; c += 2) V_NAME(flt_tile)(m, type, row, c, 1, 2);
         for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
     }
@@ -18547,7 +18778,7 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
 /* lanes.inc: products of 16 rows with columns: a lane is a row, no sum crosses lanes. Expanded once per set of dot products
  * over the v_* and i_* vocabulary.
  *
- * One column: a panel is unpacked into registers and multiplied there; one copy per format (one_*). Many columns: up to 256 columns
+ * Few columns: a panel is unpacked into registers and multiplied there; copies per format for 1, 2 and 4 (few*). Many: up to 256 columns
  * of a few panels are unpacked once into codes of a byte (codes_*), which lie in the first-level cache while all columns
  * are multiplied with them; the loops for that know only what kind of codes these are (cols_*). The sequence of float operations
  * of an output is the same in all of them, so the bits are. */
@@ -18575,7 +18806,7 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 /* ---- formats -------------------------------------------------------------------------------------------------
  * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
  * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. Rare types and
- * grids do without a loop of their own for one column: unpacking is most of their work. */
+ * grids do without loops of their own for few columns: unpacking is most of their work. */
 #define AIOSK__A32(X) AIOSK__A32_HOT(X) AIOSK__A32_RARE(X) /* type, name, kind, offset, columns */
 #define AIOSK__A32_HOT(X)                                                                                              \
     X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
@@ -18598,8 +18829,8 @@ V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
 
 /* Panels to codes */
 typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
-/* Blocks k..k1-1 of a panel (p is block k) times one column, added to acc [16] */
-typedef void (*V_NAME(one_fn))(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc);
+/* Blocks k..k1-1 of a panel (p is block k) times so many columns, added to acc [columns][16] */
+typedef void (*V_NAME(few_fn))(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
     const aiosk__codes *t;
@@ -18665,26 +18896,29 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset
     }
 }
 
-#define AIOSK__ONE(T, t, kind, offset, columns)                                                                       \
-    V_EXPORT void V_NAME(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
-        const aiosk__a32 a = aiosk__a32_parts(n_in);                                                                   \
-        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16 };                                          \
-        vf s[V_PER16][1][V_NP];                                                                                        \
-        int h, u;                                                                                                      \
-        for (h = 0; h < V_PER16; h++) s[h][0][0] = v_loadu(acc + h * V_W);                                             \
-        for (; k < k1; k++, p += bytes) {                                                                              \
-            V_NAME(ahead)(p, bytes);                                                                                   \
-            for (u = 0; u < nu; u++)                                                                                   \
-                for (h = 0; h < V_PER16; h++) {                                                                        \
-                    vi w[1][8];                                                                                        \
-                    vf d[1][2], dmin;                                                                                  \
-                    V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                               \
-                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), 0, columns, (offset) == 0, 1, 1, w, NULL, 0, h, \
-                                    d, &dmin, x, 0, a, k * nu + u, s[h]);                                              \
-                }                                                                                                      \
-        }                                                                                                              \
-        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, s[h][0][0]);                                             \
+#define AIOSK__FEW(T, t, kind, offset, columns, nc)                                                                                                    \
+    V_EXPORT void V_NAME(few##nc##_##t)(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc) {            \
+        const aiosk__a32 a = aiosk__a32_parts(n_in);                                                                                                   \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16 };                                                                          \
+        vf s[V_PER16][nc][V_NP];                                                                                                                       \
+        int c, h, u;                                                                                                                                   \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) s[h][c][0] = v_loadu(acc + c * 16 + h * V_W);                                           \
+        for (; k < k1; k++, p += bytes) {                                                                                                              \
+            V_NAME(ahead)(p, bytes);                                                                                                                   \
+            for (u = 0; u < nu; u++)                                                                                                                   \
+                for (h = 0; h < V_PER16; h++) {                                                                                                        \
+                    vi w[1][8];                                                                                                                        \
+                    vf d[1][2], dmin;                                                                                                                  \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                                                               \
+                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), 0, columns, (offset) == 0, 1, nc, w, NULL, 0, h,                    \
+                                    d, &dmin, x, xs, a, k * nu + u, s[h]);                                                                             \
+                }                                                                                                                                      \
+        }                                                                                                                                              \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) v_storeu(acc + c * 16 + h * V_W, s[h][c][0]);                                           \
     }
+#define AIOSK__FEW1(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 1)
+#define AIOSK__FEW2(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 2)
+#define AIOSK__FEW4(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 4)
 #define AIOSK__CODES(T, t, kind, offset, columns)                                                                     \
     V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16, even = (offset) >= 0 && V_BIAS8 ? 128 - (offset) : 0 }; \
@@ -18821,37 +19055,45 @@ V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf 
 #define V_OUT(x) V_NAME(x)
 #define V_STEP V_NAME(step)
 #define V_TABLES(type)
-#define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)                                                               \
-    V_EXPORT void V_OUT(one_##t)(const uint8_t *p, const uint8_t *x, int32_t n_in, int32_t k, int32_t k1, float *acc) { \
-        const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                 \
-        enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                            \
-        vf o[V_PER16];                                                                                                 \
-        int h, i, j, g;                                                                                                \
-        V_TABLES(AIOSK_##T);                                                                                           \
-        for (h = 0; h < V_PER16; h++) o[h] = v_loadu(acc + h * V_W);                                                   \
-        for (; k < k1; k++, p += bytes)                                                                                \
-            for (h = 0; h < V_PER16; h++) {                                                                            \
-                vi sc[4], mn[8], w[1][8], r[1][2], s[1][V_NP];                                                         \
-                vf d, dmin;                                                                                            \
-                s[0][0] = V_NAME(start256)((columns) ? 0 : (offset), x, a, k);                                         \
-                V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                      \
-                enum { unroll = (kind) == 7 ? 1 : V_W == 16 || (kind) == 5 || (kind) == 6 ? 4 : 2 }; /* a grid's step is long as it is */       \
-                for (g = 0; g < 8; g += unroll) {                                                                      \
-                    AIOSK__UNROLL                                                                                      \
-                    for (i = 0; i < unroll; i++) {                                                                     \
-                        j = g + i;                                                                                     \
-                        V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                             \
-                        V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                    \
-                        V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r[0]);                     \
-                        V_NAME(times256)(kind, columns, 1, 1, w, NULL, h, r, x, 0, a, k, j, s);                                 \
-                    }                                                                                                  \
-                }                                                                                                      \
-                if (AIOSK__LEFT(kind, offset, columns) != 0)                                                              \
-                    s[0][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[0][0], sc, x + a.sum16 + k * 32);     \
-                o[h] = V_NAME(block_end)(x, a, k, d, dmin, mn, n_mn, s[0][0], o[h]);                                   \
-            }                                                                                                          \
-        for (h = 0; h < V_PER16; h++) v_storeu(acc + h * V_W, o[h]);                                                   \
+#define AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, nc)                                                                                            \
+    V_EXPORT void V_OUT(few##nc##_##t)(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc) {             \
+        const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                                                 \
+        enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                                                            \
+        /* a grid's step is long as it is; several columns have work enough between two loads */                                                       \
+        enum { most = V_W == 16 || (kind) == 5 || (kind) == 6 ? 4 : 2, unroll = (kind) == 7 ? 1 : (nc) == 1 ? most : (kind) == 5 || (kind) == 6 ? 2 : 1 }; \
+        vf o[V_PER16][nc];                                                                                                                             \
+        int c, h, i, j, g;                                                                                                                             \
+        V_TABLES(AIOSK_##T);                                                                                                                           \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) o[h][c] = v_loadu(acc + c * 16 + h * V_W);                                              \
+        for (; k < k1; k++, p += bytes)                                                                                                                \
+            for (h = 0; h < V_PER16; h++) {                                                                                                            \
+                vi sc[4], mn[8], w[1][8], r[1][2], s[nc][V_NP];                                                                                        \
+                vf d, dmin;                                                                                                                            \
+                for (c = 0; c < nc; c++) s[c][0] = V_NAME(start256)((columns) ? 0 : (offset), x + (uint64_t)c * xs, a, k);                             \
+                V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                                                      \
+                for (g = 0; g < 8; g += unroll) {                                                                                                      \
+                    AIOSK__UNROLL                                                                                                                      \
+                    for (i = 0; i < unroll; i++) {                                                                                                     \
+                        j = g + i;                                                                                                                     \
+                        V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                                                             \
+                        V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                                                          \
+                        V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r[0]);                                                     \
+                        V_NAME(times256)(kind, columns, 1, nc, w, NULL, h, r, x, xs, a, k, j, s);                                                      \
+                    }                                                                                                                                  \
+                }                                                                                                                                      \
+                AIOSK__UNROLL                                                                                                                          \
+                for (c = 0; c < nc; c++) {                                                                                                             \
+                    const uint8_t *xc = x + (uint64_t)c * xs;                                                                                          \
+                    if (AIOSK__LEFT(kind, offset, columns) != 0)                                                                                       \
+                        s[c][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[c][0], sc, xc + a.sum16 + k * 32);                                \
+                    o[h][c] = V_NAME(block_end)(xc, a, k, d, dmin, mn, n_mn, s[c][0], o[h][c]);                                                        \
+                }                                                                                                                                      \
+            }                                                                                                                                          \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) v_storeu(acc + c * 16 + h * V_W, o[h][c]);                                              \
     }
+#define AIOSK__FEW1_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 1)
+#define AIOSK__FEW2_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 2)
+#define AIOSK__FEW4_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 4)
 #define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
     V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
         enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) != 0 && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
@@ -18945,8 +19187,8 @@ V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float
 typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
 typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
-    V_NAME(one_fn) one;
     V_NAME(codes_fn) codes;
+    V_NAME(few_fn) few[3];                     /* for 1, 2, 4 columns; NULL where there is none */
 } V_NAME(form);
 
 #define AIOSK__COLS(f, kind, columns) \
@@ -19069,18 +19311,24 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     V_NAME(cols) job;
     int32_t row, k, c, c0, e, tile;
 #if V_W > 1
-    if (m->n_cols == 1 && f->one) {
-        const int32_t most = (int32_t)(V_NAME(run_bytes) / block16);
+    if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
+        /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
+        const int32_t most = layout == AIOSK_ROWS || m->n_cols > 4 ? (int32_t)(V_NAME(run_bytes) / block16) : n;
         for (row = m->row0; row < m->row1; row += 16) {
-            memset(acc, 0, 64);
-            if (layout == AIOSK_PANELS) f->one(w + (uint64_t)row * row_bytes, x, m->n_in, 0, n, acc);
-            for (k = 0; layout == AIOSK_ROWS && k < n; k += most) {
+            memset(acc, 0, (size_t)m->n_cols * 64);
+            for (k = 0; k < n; k += most) {
                 const int32_t k1 = n - k < most ? n : k + most;
-                V_NAME(gather)(f->type, w + (uint64_t)row * row_bytes + (uint64_t)k * t->n_bytes, row_bytes,
-                               m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
-                f->one(run, x, m->n_in, k, k1, acc);
+                const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
+                if (layout == AIOSK_ROWS) {
+                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
+                    src = run;
+                }
+                for (c = 0; c < m->n_cols; c += e) {
+                    e = m->n_cols - c >= 4 ? 4 : m->n_cols - c >= 2 ? 2 : 1;
+                    f->few[e >> 1](src, x + (uint64_t)c * m->x_stride, m->x_stride, m->n_in, k, k1, acc + c * 16);
+                }
             }
-            V_NAME(put)(m, 0, row, acc);
+            for (c = 0; c < m->n_cols; c++) V_NAME(put)(m, c, row, acc + c * 16);
         }
         return;
     }
@@ -19125,16 +19373,29 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 }
 
 /* ---- one entry per type and layout ---- */
-#if V_W == 1
-#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, NULL}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, NULL}
+#define AIOSK__NONE(t) {NULL, NULL, NULL}
+#if V_FEW == 4
+#define AIOSK__ALL(t) {V_NAME(few1_##t), V_NAME(few2_##t), V_NAME(few4_##t)}
+AIOSK__A32_HOT(AIOSK__FEW2)
+AIOSK__A32_HOT(AIOSK__FEW4)
+AIOSK__A256_HOT(AIOSK__FEW2_K)
+AIOSK__A256_HOT(AIOSK__FEW4_K)
 #else
-#define AIOSK__FORM_A32(T, t, kind, offset, columns, one) {AIOSK_##T, kind, offset, columns, (offset) == 0, one, V_NAME(codes_##t)}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, one) {AIOSK_##T, kind, offset, columns, n_mn, one, V_NAME(codes_##t)}
-#if V_ONE
-AIOSK__A32_HOT(AIOSK__ONE)
-AIOSK__A256_HOT(AIOSK__ONE_K)
+#define AIOSK__ALL(t) {V_NAME(few1_##t), NULL, NULL}
 #endif
+#if V_FEW
+AIOSK__A32_HOT(AIOSK__FEW1)
+AIOSK__A256_HOT(AIOSK__FEW1_K)
+#else
+#undef AIOSK__ALL
+#define AIOSK__ALL(t) AIOSK__NONE(t)
+#endif
+#if V_W == 1
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, few}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, few) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, few}
+#else
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(codes_##t), few}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, few) {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(codes_##t), few}
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
@@ -19142,17 +19403,12 @@ AIOSK__A256(AIOSK__CODES_K)
     static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
     V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL))
-#if V_ONE
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, V_NAME(one_##t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, V_NAME(one_##t)))
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
 AIOSK__A32_HOT(AIOSK__X)
 AIOSK__A256_HOT(AIOSK__XK)
-#else
-AIOSK__A32_HOT(AIOSK__XR)
-AIOSK__A256_HOT(AIOSK__XKR)
-#endif
 AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
@@ -19207,9 +19463,17 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
 #undef AIOSK__CODES_K
-#undef AIOSK__ONE_K
+#undef AIOSK__FEW_K
+#undef AIOSK__FEW1_K
+#undef AIOSK__FEW2_K
+#undef AIOSK__FEW4_K
 #undef AIOSK__CODES
-#undef AIOSK__ONE
+#undef AIOSK__FEW
+#undef AIOSK__FEW1
+#undef AIOSK__FEW2
+#undef AIOSK__FEW4
+#undef AIOSK__ALL
+#undef AIOSK__NONE
 #undef AIOSK__LEFT
 #undef AIOSK__EVEN
 #undef AIOSK__GRIDS
@@ -19243,7 +19507,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
-#undef V_ONE
+#undef V_FEW
 
 /* ======== kernels/simdi_undef.inc, continued ======== */
 /* simdi_undef.inc: takes back what simdi_names.inc defined. */

@@ -59,6 +59,7 @@ V_FN void i_store_s8(int8_t *p, vi a) { _mm_storeu_si128((__m128i *)p, _mm512_cv
 
 #define V_NP 2 /* panels that a micro-kernel takes at once, when there are several columns */
 #define V_NC 4 /* and columns: 8 sums, 16 parts and 2 codes in 32 registers */
+#define V_FEW 4 /* columns that panels are unpacked for in registers, at most */
 V_FN vi V_NAME(i_dp)(vi acc, vi w, vi x) { return _mm512_dpbusd_epi32(acc, w, x); }
 V_FN vi V_NAME(i_dpw)(vi acc, vi a, vi b) { return _mm512_dpwssd_epi32(acc, a, b); }
 V_FN vi V_NAME(i_mul32)(vi a, vi b) { return _mm512_mullo_epi32(a, b); }

@@ -26,8 +26,8 @@
  *     i_scale(kind, a)           byte 0 of every lane, signed, as s
  *     i_macc_pair(acc, a, s)     acc + a.lo * s[0] + a.hi * s[1], where lo and hi are the int16 halves of a lane
  * A micro-kernel takes V_NP panels and V_NC columns at once. V_PREMUL: codes times scale below 256 are multiplied before the
- * sum. V_FIX: codes of 6 bits that stand for less are corrected behind the sum, not by z. V_ONE: 0 leaves out the loops for one
- * column (one_*), which then goes the way of many: half the code. */
+ * sum. V_FIX: codes of 6 bits that stand for less are corrected behind the sum, not by z. V_FEW: most columns
+ * with a loop that multiplies what it unpacks in registers (few*): 0, 1 or 4; 0 is half the code. */
 #ifndef AIOSK__SIMDI_SCALAR_H
 #define AIOSK__SIMDI_SCALAR_H
 #include "simdi_names.inc"
@@ -36,7 +36,7 @@
 #define V_BIAS8 0
 #define V_PREMUL 0
 #define V_FIX 0
-#define V_ONE 0
+#define V_FEW 0
 #define V_NC 1
 
 V_FN vi i_dup(const void *p) { int32_t a; memcpy(&a, p, 4); return a; }

@@ -61,7 +61,7 @@ V_FN void i_store_s8(int8_t *p, vi a) {
 
 #define V_NP 2 /* panels that a micro-kernel takes at once: the halves of activations are made for both */
 #define V_NC 2 /* and columns */
-#define V_ONE 0
+#define V_FEW 0
 /* Codes of 4 to 6 bits are the same signed and unsigned. The halves of w are shared by the columns of a group. */
 V_FN vi V_NAME(i_mul8)(const int kind, vi w, vi x) {
     const vi even = kind < 7 ? wasm_v128_and(w, wasm_i32x4_splat(0x00FF00FF)) : V_NAME(i_even)(w);
