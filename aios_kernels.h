@@ -321,11 +321,14 @@ AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float
 #endif
 
 #if defined(__GNUC__) || defined(__clang__)
-#define AIOSK__PREFETCH(p) __builtin_prefetch(p)
+#define AIOSK__PREFETCH(p) __builtin_prefetch(p)             /* to the first-level cache */
+#define AIOSK__PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)    /* to the second */
 #elif defined(_M_X64)
 #define AIOSK__PREFETCH(p) _mm_prefetch((const char *)(p), 3)
+#define AIOSK__PREFETCH_L2(p) _mm_prefetch((const char *)(p), 2)
 #else
 #define AIOSK__PREFETCH(p) ((void)(p))
+#define AIOSK__PREFETCH_L2(p) ((void)(p))
 #endif
 
 #if defined(__GNUC__) || defined(__clang__)
@@ -3568,15 +3571,20 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
  * are multiplied with them; the loops for that know only what kind of codes these are (cols_*). The sequence of float operations
  * of an output is the same in all of them, so the bits are. */
 
-/* Asks for what is AIOSK__AHEAD bytes further on in the stream of weights: hardware prefetchers stop at the end of a 4 KiB
- * page. Addresses behind the matrix do no harm. */
+/* Asks for what comes later in the stream of weights: some pages on, for the second-level cache, and a page on, for the first. Hardware
+ * prefetchers stop at the end of a 4 KiB page, and the first-level cache alone can wait for too few lines to keep a memory channel
+ * busy while there is something to compute. Addresses behind the matrix do no harm. */
 #ifndef AIOSK__AHEAD
 #define AIOSK__AHEAD 4096
+#define AIOSK__AHEAD_L2 16384
 #endif
 V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
     int32_t i;
     AIOSK__UNROLL
-    for (i = 0; i < bytes; i += 64) AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+    for (i = 0; i < bytes; i += 64) {
+        AIOSK__PREFETCH_L2((const void *)((uintptr_t)p + AIOSK__AHEAD_L2 + (uintptr_t)i));
+        AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+    }
 }
 
 /* acc += (dw * dx) * S, the one float step of a block. */
@@ -4040,21 +4048,21 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
     }
 }
 #else
-/* 16 rows of n_blocks blocks from the file's order to a panel's. */
-V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel) {
+/* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
+ * streams than these. */
+V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
+                             const uint8_t *next) {
     const aiosk__panel *f = aiosk__find_panel(type);
     const uint64_t bytes = aiosk_type_info(type)->n_bytes;
-    int32_t k, s, i, r, h, e;
+    int32_t k, s, i, r, h, e, asked = 0;
     if (n_rows < 16) {
         memset(panel, 0, (size_t)(16 * bytes) * (size_t)n_blocks);
         aiosk__move_rows(type, panel, 0, n_rows, (uint64_t)n_blocks, (uint8_t *)(uintptr_t)w, row_bytes, 0);
         return;
     }
-    for (r = 0; r < 16; r++) { /* the next run: hardware follows fewer streams than these */
-        const uint8_t *a = w + (uint64_t)r * row_bytes + bytes * (uint64_t)n_blocks;
-        for (i = 0; i < (int32_t)bytes * n_blocks; i += 64) AIOSK__PREFETCH(a + i);
-    }
     for (k = 0; k < n_blocks; k++, w += bytes) {
+        for (; asked < (k + 1) * (int32_t)bytes; asked += 64)
+            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (uint64_t)r * row_bytes + (uint64_t)asked));
         for (s = 0; s < 5 && f->seg[s].count; s++) {
             const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
             const uint8_t *a = w + f->seg[s].off;
@@ -4105,7 +4113,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const int32_t k1 = n - k < most ? n : k + most;
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
-                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
+                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
+                                   k1 < n ? src + (uint64_t)(k1 - k) * t->n_bytes : w + (uint64_t)(row + 16) * row_bytes);
                     src = run;
                 }
                 for (c = 0; c < m->n_cols; c += e) {
@@ -4142,7 +4151,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run);
+                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run, src + (uint64_t)nb * t->n_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
 #endif
@@ -5878,15 +5887,20 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
  * are multiplied with them; the loops for that know only what kind of codes these are (cols_*). The sequence of float operations
  * of an output is the same in all of them, so the bits are. */
 
-/* Asks for what is AIOSK__AHEAD bytes further on in the stream of weights: hardware prefetchers stop at the end of a 4 KiB
- * page. Addresses behind the matrix do no harm. */
+/* Asks for what comes later in the stream of weights: some pages on, for the second-level cache, and a page on, for the first. Hardware
+ * prefetchers stop at the end of a 4 KiB page, and the first-level cache alone can wait for too few lines to keep a memory channel
+ * busy while there is something to compute. Addresses behind the matrix do no harm. */
 #ifndef AIOSK__AHEAD
 #define AIOSK__AHEAD 4096
+#define AIOSK__AHEAD_L2 16384
 #endif
 V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
     int32_t i;
     AIOSK__UNROLL
-    for (i = 0; i < bytes; i += 64) AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+    for (i = 0; i < bytes; i += 64) {
+        AIOSK__PREFETCH_L2((const void *)((uintptr_t)p + AIOSK__AHEAD_L2 + (uintptr_t)i));
+        AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+    }
 }
 
 /* acc += (dw * dx) * S, the one float step of a block. */
@@ -6350,21 +6364,21 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
     }
 }
 #else
-/* 16 rows of n_blocks blocks from the file's order to a panel's. */
-V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel) {
+/* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
+ * streams than these. */
+V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
+                             const uint8_t *next) {
     const aiosk__panel *f = aiosk__find_panel(type);
     const uint64_t bytes = aiosk_type_info(type)->n_bytes;
-    int32_t k, s, i, r, h, e;
+    int32_t k, s, i, r, h, e, asked = 0;
     if (n_rows < 16) {
         memset(panel, 0, (size_t)(16 * bytes) * (size_t)n_blocks);
         aiosk__move_rows(type, panel, 0, n_rows, (uint64_t)n_blocks, (uint8_t *)(uintptr_t)w, row_bytes, 0);
         return;
     }
-    for (r = 0; r < 16; r++) { /* the next run: hardware follows fewer streams than these */
-        const uint8_t *a = w + (uint64_t)r * row_bytes + bytes * (uint64_t)n_blocks;
-        for (i = 0; i < (int32_t)bytes * n_blocks; i += 64) AIOSK__PREFETCH(a + i);
-    }
     for (k = 0; k < n_blocks; k++, w += bytes) {
+        for (; asked < (k + 1) * (int32_t)bytes; asked += 64)
+            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (uint64_t)r * row_bytes + (uint64_t)asked));
         for (s = 0; s < 5 && f->seg[s].count; s++) {
             const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
             const uint8_t *a = w + f->seg[s].off;
@@ -6415,7 +6429,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const int32_t k1 = n - k < most ? n : k + most;
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
-                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
+                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
+                                   k1 < n ? src + (uint64_t)(k1 - k) * t->n_bytes : w + (uint64_t)(row + 16) * row_bytes);
                     src = run;
                 }
                 for (c = 0; c < m->n_cols; c += e) {
@@ -6452,7 +6467,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run);
+                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run, src + (uint64_t)nb * t->n_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
 #endif
@@ -8158,15 +8173,20 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
  * are multiplied with them; the loops for that know only what kind of codes these are (cols_*). The sequence of float operations
  * of an output is the same in all of them, so the bits are. */
 
-/* Asks for what is AIOSK__AHEAD bytes further on in the stream of weights: hardware prefetchers stop at the end of a 4 KiB
- * page. Addresses behind the matrix do no harm. */
+/* Asks for what comes later in the stream of weights: some pages on, for the second-level cache, and a page on, for the first. Hardware
+ * prefetchers stop at the end of a 4 KiB page, and the first-level cache alone can wait for too few lines to keep a memory channel
+ * busy while there is something to compute. Addresses behind the matrix do no harm. */
 #ifndef AIOSK__AHEAD
 #define AIOSK__AHEAD 4096
+#define AIOSK__AHEAD_L2 16384
 #endif
 V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
     int32_t i;
     AIOSK__UNROLL
-    for (i = 0; i < bytes; i += 64) AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+    for (i = 0; i < bytes; i += 64) {
+        AIOSK__PREFETCH_L2((const void *)((uintptr_t)p + AIOSK__AHEAD_L2 + (uintptr_t)i));
+        AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+    }
 }
 
 /* acc += (dw * dx) * S, the one float step of a block. */
@@ -8630,21 +8650,21 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
     }
 }
 #else
-/* 16 rows of n_blocks blocks from the file's order to a panel's. */
-V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel) {
+/* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
+ * streams than these. */
+V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
+                             const uint8_t *next) {
     const aiosk__panel *f = aiosk__find_panel(type);
     const uint64_t bytes = aiosk_type_info(type)->n_bytes;
-    int32_t k, s, i, r, h, e;
+    int32_t k, s, i, r, h, e, asked = 0;
     if (n_rows < 16) {
         memset(panel, 0, (size_t)(16 * bytes) * (size_t)n_blocks);
         aiosk__move_rows(type, panel, 0, n_rows, (uint64_t)n_blocks, (uint8_t *)(uintptr_t)w, row_bytes, 0);
         return;
     }
-    for (r = 0; r < 16; r++) { /* the next run: hardware follows fewer streams than these */
-        const uint8_t *a = w + (uint64_t)r * row_bytes + bytes * (uint64_t)n_blocks;
-        for (i = 0; i < (int32_t)bytes * n_blocks; i += 64) AIOSK__PREFETCH(a + i);
-    }
     for (k = 0; k < n_blocks; k++, w += bytes) {
+        for (; asked < (k + 1) * (int32_t)bytes; asked += 64)
+            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (uint64_t)r * row_bytes + (uint64_t)asked));
         for (s = 0; s < 5 && f->seg[s].count; s++) {
             const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
             const uint8_t *a = w + f->seg[s].off;
@@ -8695,7 +8715,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const int32_t k1 = n - k < most ? n : k + most;
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
-                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
+                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
+                                   k1 < n ? src + (uint64_t)(k1 - k) * t->n_bytes : w + (uint64_t)(row + 16) * row_bytes);
                     src = run;
                 }
                 for (c = 0; c < m->n_cols; c += e) {
@@ -8732,7 +8753,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run);
+                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run, src + (uint64_t)nb * t->n_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
 #endif
@@ -9374,15 +9395,20 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
  * are multiplied with them; the loops for that know only what kind of codes these are (cols_*). The sequence of float operations
  * of an output is the same in all of them, so the bits are. */
 
-/* Asks for what is AIOSK__AHEAD bytes further on in the stream of weights: hardware prefetchers stop at the end of a 4 KiB
- * page. Addresses behind the matrix do no harm. */
+/* Asks for what comes later in the stream of weights: some pages on, for the second-level cache, and a page on, for the first. Hardware
+ * prefetchers stop at the end of a 4 KiB page, and the first-level cache alone can wait for too few lines to keep a memory channel
+ * busy while there is something to compute. Addresses behind the matrix do no harm. */
 #ifndef AIOSK__AHEAD
 #define AIOSK__AHEAD 4096
+#define AIOSK__AHEAD_L2 16384
 #endif
 V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
     int32_t i;
     AIOSK__UNROLL
-    for (i = 0; i < bytes; i += 64) AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+    for (i = 0; i < bytes; i += 64) {
+        AIOSK__PREFETCH_L2((const void *)((uintptr_t)p + AIOSK__AHEAD_L2 + (uintptr_t)i));
+        AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+    }
 }
 
 /* acc += (dw * dx) * S, the one float step of a block. */
@@ -9846,21 +9872,21 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
     }
 }
 #else
-/* 16 rows of n_blocks blocks from the file's order to a panel's. */
-V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel) {
+/* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
+ * streams than these. */
+V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
+                             const uint8_t *next) {
     const aiosk__panel *f = aiosk__find_panel(type);
     const uint64_t bytes = aiosk_type_info(type)->n_bytes;
-    int32_t k, s, i, r, h, e;
+    int32_t k, s, i, r, h, e, asked = 0;
     if (n_rows < 16) {
         memset(panel, 0, (size_t)(16 * bytes) * (size_t)n_blocks);
         aiosk__move_rows(type, panel, 0, n_rows, (uint64_t)n_blocks, (uint8_t *)(uintptr_t)w, row_bytes, 0);
         return;
     }
-    for (r = 0; r < 16; r++) { /* the next run: hardware follows fewer streams than these */
-        const uint8_t *a = w + (uint64_t)r * row_bytes + bytes * (uint64_t)n_blocks;
-        for (i = 0; i < (int32_t)bytes * n_blocks; i += 64) AIOSK__PREFETCH(a + i);
-    }
     for (k = 0; k < n_blocks; k++, w += bytes) {
+        for (; asked < (k + 1) * (int32_t)bytes; asked += 64)
+            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (uint64_t)r * row_bytes + (uint64_t)asked));
         for (s = 0; s < 5 && f->seg[s].count; s++) {
             const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
             const uint8_t *a = w + f->seg[s].off;
@@ -9911,7 +9937,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const int32_t k1 = n - k < most ? n : k + most;
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
-                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
+                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
+                                   k1 < n ? src + (uint64_t)(k1 - k) * t->n_bytes : w + (uint64_t)(row + 16) * row_bytes);
                     src = run;
                 }
                 for (c = 0; c < m->n_cols; c += e) {
@@ -9948,7 +9975,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run);
+                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run, src + (uint64_t)nb * t->n_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
 #endif
@@ -11639,15 +11666,20 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
  * are multiplied with them; the loops for that know only what kind of codes these are (cols_*). The sequence of float operations
  * of an output is the same in all of them, so the bits are. */
 
-/* Asks for what is AIOSK__AHEAD bytes further on in the stream of weights: hardware prefetchers stop at the end of a 4 KiB
- * page. Addresses behind the matrix do no harm. */
+/* Asks for what comes later in the stream of weights: some pages on, for the second-level cache, and a page on, for the first. Hardware
+ * prefetchers stop at the end of a 4 KiB page, and the first-level cache alone can wait for too few lines to keep a memory channel
+ * busy while there is something to compute. Addresses behind the matrix do no harm. */
 #ifndef AIOSK__AHEAD
 #define AIOSK__AHEAD 4096
+#define AIOSK__AHEAD_L2 16384
 #endif
 V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
     int32_t i;
     AIOSK__UNROLL
-    for (i = 0; i < bytes; i += 64) AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+    for (i = 0; i < bytes; i += 64) {
+        AIOSK__PREFETCH_L2((const void *)((uintptr_t)p + AIOSK__AHEAD_L2 + (uintptr_t)i));
+        AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+    }
 }
 
 /* acc += (dw * dx) * S, the one float step of a block. */
@@ -12111,21 +12143,21 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
     }
 }
 #else
-/* 16 rows of n_blocks blocks from the file's order to a panel's. */
-V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel) {
+/* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
+ * streams than these. */
+V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
+                             const uint8_t *next) {
     const aiosk__panel *f = aiosk__find_panel(type);
     const uint64_t bytes = aiosk_type_info(type)->n_bytes;
-    int32_t k, s, i, r, h, e;
+    int32_t k, s, i, r, h, e, asked = 0;
     if (n_rows < 16) {
         memset(panel, 0, (size_t)(16 * bytes) * (size_t)n_blocks);
         aiosk__move_rows(type, panel, 0, n_rows, (uint64_t)n_blocks, (uint8_t *)(uintptr_t)w, row_bytes, 0);
         return;
     }
-    for (r = 0; r < 16; r++) { /* the next run: hardware follows fewer streams than these */
-        const uint8_t *a = w + (uint64_t)r * row_bytes + bytes * (uint64_t)n_blocks;
-        for (i = 0; i < (int32_t)bytes * n_blocks; i += 64) AIOSK__PREFETCH(a + i);
-    }
     for (k = 0; k < n_blocks; k++, w += bytes) {
+        for (; asked < (k + 1) * (int32_t)bytes; asked += 64)
+            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (uint64_t)r * row_bytes + (uint64_t)asked));
         for (s = 0; s < 5 && f->seg[s].count; s++) {
             const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
             const uint8_t *a = w + f->seg[s].off;
@@ -12176,7 +12208,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const int32_t k1 = n - k < most ? n : k + most;
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
-                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
+                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
+                                   k1 < n ? src + (uint64_t)(k1 - k) * t->n_bytes : w + (uint64_t)(row + 16) * row_bytes);
                     src = run;
                 }
                 for (c = 0; c < m->n_cols; c += e) {
@@ -12213,7 +12246,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run);
+                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run, src + (uint64_t)nb * t->n_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
 #endif
@@ -14165,15 +14198,20 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
  * are multiplied with them; the loops for that know only what kind of codes these are (cols_*). The sequence of float operations
  * of an output is the same in all of them, so the bits are. */
 
-/* Asks for what is AIOSK__AHEAD bytes further on in the stream of weights: hardware prefetchers stop at the end of a 4 KiB
- * page. Addresses behind the matrix do no harm. */
+/* Asks for what comes later in the stream of weights: some pages on, for the second-level cache, and a page on, for the first. Hardware
+ * prefetchers stop at the end of a 4 KiB page, and the first-level cache alone can wait for too few lines to keep a memory channel
+ * busy while there is something to compute. Addresses behind the matrix do no harm. */
 #ifndef AIOSK__AHEAD
 #define AIOSK__AHEAD 4096
+#define AIOSK__AHEAD_L2 16384
 #endif
 V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
     int32_t i;
     AIOSK__UNROLL
-    for (i = 0; i < bytes; i += 64) AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+    for (i = 0; i < bytes; i += 64) {
+        AIOSK__PREFETCH_L2((const void *)((uintptr_t)p + AIOSK__AHEAD_L2 + (uintptr_t)i));
+        AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+    }
 }
 
 /* acc += (dw * dx) * S, the one float step of a block. */
@@ -14637,21 +14675,21 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
     }
 }
 #else
-/* 16 rows of n_blocks blocks from the file's order to a panel's. */
-V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel) {
+/* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
+ * streams than these. */
+V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
+                             const uint8_t *next) {
     const aiosk__panel *f = aiosk__find_panel(type);
     const uint64_t bytes = aiosk_type_info(type)->n_bytes;
-    int32_t k, s, i, r, h, e;
+    int32_t k, s, i, r, h, e, asked = 0;
     if (n_rows < 16) {
         memset(panel, 0, (size_t)(16 * bytes) * (size_t)n_blocks);
         aiosk__move_rows(type, panel, 0, n_rows, (uint64_t)n_blocks, (uint8_t *)(uintptr_t)w, row_bytes, 0);
         return;
     }
-    for (r = 0; r < 16; r++) { /* the next run: hardware follows fewer streams than these */
-        const uint8_t *a = w + (uint64_t)r * row_bytes + bytes * (uint64_t)n_blocks;
-        for (i = 0; i < (int32_t)bytes * n_blocks; i += 64) AIOSK__PREFETCH(a + i);
-    }
     for (k = 0; k < n_blocks; k++, w += bytes) {
+        for (; asked < (k + 1) * (int32_t)bytes; asked += 64)
+            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (uint64_t)r * row_bytes + (uint64_t)asked));
         for (s = 0; s < 5 && f->seg[s].count; s++) {
             const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
             const uint8_t *a = w + f->seg[s].off;
@@ -14702,7 +14740,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const int32_t k1 = n - k < most ? n : k + most;
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
-                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
+                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
+                                   k1 < n ? src + (uint64_t)(k1 - k) * t->n_bytes : w + (uint64_t)(row + 16) * row_bytes);
                     src = run;
                 }
                 for (c = 0; c < m->n_cols; c += e) {
@@ -14739,7 +14778,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run);
+                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run, src + (uint64_t)nb * t->n_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
 #endif
@@ -16466,15 +16505,20 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
  * are multiplied with them; the loops for that know only what kind of codes these are (cols_*). The sequence of float operations
  * of an output is the same in all of them, so the bits are. */
 
-/* Asks for what is AIOSK__AHEAD bytes further on in the stream of weights: hardware prefetchers stop at the end of a 4 KiB
- * page. Addresses behind the matrix do no harm. */
+/* Asks for what comes later in the stream of weights: some pages on, for the second-level cache, and a page on, for the first. Hardware
+ * prefetchers stop at the end of a 4 KiB page, and the first-level cache alone can wait for too few lines to keep a memory channel
+ * busy while there is something to compute. Addresses behind the matrix do no harm. */
 #ifndef AIOSK__AHEAD
 #define AIOSK__AHEAD 4096
+#define AIOSK__AHEAD_L2 16384
 #endif
 V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
     int32_t i;
     AIOSK__UNROLL
-    for (i = 0; i < bytes; i += 64) AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+    for (i = 0; i < bytes; i += 64) {
+        AIOSK__PREFETCH_L2((const void *)((uintptr_t)p + AIOSK__AHEAD_L2 + (uintptr_t)i));
+        AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+    }
 }
 
 /* acc += (dw * dx) * S, the one float step of a block. */
@@ -16938,21 +16982,21 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
     }
 }
 #else
-/* 16 rows of n_blocks blocks from the file's order to a panel's. */
-V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel) {
+/* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
+ * streams than these. */
+V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
+                             const uint8_t *next) {
     const aiosk__panel *f = aiosk__find_panel(type);
     const uint64_t bytes = aiosk_type_info(type)->n_bytes;
-    int32_t k, s, i, r, h, e;
+    int32_t k, s, i, r, h, e, asked = 0;
     if (n_rows < 16) {
         memset(panel, 0, (size_t)(16 * bytes) * (size_t)n_blocks);
         aiosk__move_rows(type, panel, 0, n_rows, (uint64_t)n_blocks, (uint8_t *)(uintptr_t)w, row_bytes, 0);
         return;
     }
-    for (r = 0; r < 16; r++) { /* the next run: hardware follows fewer streams than these */
-        const uint8_t *a = w + (uint64_t)r * row_bytes + bytes * (uint64_t)n_blocks;
-        for (i = 0; i < (int32_t)bytes * n_blocks; i += 64) AIOSK__PREFETCH(a + i);
-    }
     for (k = 0; k < n_blocks; k++, w += bytes) {
+        for (; asked < (k + 1) * (int32_t)bytes; asked += 64)
+            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (uint64_t)r * row_bytes + (uint64_t)asked));
         for (s = 0; s < 5 && f->seg[s].count; s++) {
             const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
             const uint8_t *a = w + f->seg[s].off;
@@ -17003,7 +17047,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const int32_t k1 = n - k < most ? n : k + most;
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
-                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
+                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
+                                   k1 < n ? src + (uint64_t)(k1 - k) * t->n_bytes : w + (uint64_t)(row + 16) * row_bytes);
                     src = run;
                 }
                 for (c = 0; c < m->n_cols; c += e) {
@@ -17040,7 +17085,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run);
+                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run, src + (uint64_t)nb * t->n_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
 #endif
@@ -18783,15 +18828,20 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
  * are multiplied with them; the loops for that know only what kind of codes these are (cols_*). The sequence of float operations
  * of an output is the same in all of them, so the bits are. */
 
-/* Asks for what is AIOSK__AHEAD bytes further on in the stream of weights: hardware prefetchers stop at the end of a 4 KiB
- * page. Addresses behind the matrix do no harm. */
+/* Asks for what comes later in the stream of weights: some pages on, for the second-level cache, and a page on, for the first. Hardware
+ * prefetchers stop at the end of a 4 KiB page, and the first-level cache alone can wait for too few lines to keep a memory channel
+ * busy while there is something to compute. Addresses behind the matrix do no harm. */
 #ifndef AIOSK__AHEAD
 #define AIOSK__AHEAD 4096
+#define AIOSK__AHEAD_L2 16384
 #endif
 V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
     int32_t i;
     AIOSK__UNROLL
-    for (i = 0; i < bytes; i += 64) AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+    for (i = 0; i < bytes; i += 64) {
+        AIOSK__PREFETCH_L2((const void *)((uintptr_t)p + AIOSK__AHEAD_L2 + (uintptr_t)i));
+        AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+    }
 }
 
 /* acc += (dw * dx) * S, the one float step of a block. */
@@ -19255,21 +19305,21 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
     }
 }
 #else
-/* 16 rows of n_blocks blocks from the file's order to a panel's. */
-V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel) {
+/* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
+ * streams than these. */
+V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
+                             const uint8_t *next) {
     const aiosk__panel *f = aiosk__find_panel(type);
     const uint64_t bytes = aiosk_type_info(type)->n_bytes;
-    int32_t k, s, i, r, h, e;
+    int32_t k, s, i, r, h, e, asked = 0;
     if (n_rows < 16) {
         memset(panel, 0, (size_t)(16 * bytes) * (size_t)n_blocks);
         aiosk__move_rows(type, panel, 0, n_rows, (uint64_t)n_blocks, (uint8_t *)(uintptr_t)w, row_bytes, 0);
         return;
     }
-    for (r = 0; r < 16; r++) { /* the next run: hardware follows fewer streams than these */
-        const uint8_t *a = w + (uint64_t)r * row_bytes + bytes * (uint64_t)n_blocks;
-        for (i = 0; i < (int32_t)bytes * n_blocks; i += 64) AIOSK__PREFETCH(a + i);
-    }
     for (k = 0; k < n_blocks; k++, w += bytes) {
+        for (; asked < (k + 1) * (int32_t)bytes; asked += 64)
+            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (uint64_t)r * row_bytes + (uint64_t)asked));
         for (s = 0; s < 5 && f->seg[s].count; s++) {
             const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
             const uint8_t *a = w + f->seg[s].off;
@@ -19320,7 +19370,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const int32_t k1 = n - k < most ? n : k + most;
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
-                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run);
+                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
+                                   k1 < n ? src + (uint64_t)(k1 - k) * t->n_bytes : w + (uint64_t)(row + 16) * row_bytes);
                     src = run;
                 }
                 for (c = 0; c < m->n_cols; c += e) {
@@ -19357,7 +19408,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run);
+                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run, src + (uint64_t)nb * t->n_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
 #endif
