@@ -4470,14 +4470,17 @@ static void aios__program_build(aios__build *b) {
 
 /* ======== exec.c ======== */
 /* exec.c: runs the program over one pass: phase by phase, task by task, until done or until the deadline. The position
- * (phase, round, next task) is all the state there is: a run that was stopped goes on where it was. Workers take the next
- * task from a counter, so which worker runs what is left to chance, and no result depends on it. */
+ * (phase, round, next task of every share) is all the state there is: a run that was stopped goes on where it was. Each worker
+ * has its share of a phase, tasks that follow each other in memory, and helps with the others' when it is through: which worker
+ * runs what is left to chance, and no result depends on it. */
 
 typedef struct aios__sequence {
     int32_t *token;                     /* [n_ctx]                                                          */
     uint8_t *want;                      /* [n_ctx] 1 = keep the logits after this token                     */
     int32_t n_fed, n_done;              /* tokens given, and those in the cache                             */
 } aios__sequence;
+
+typedef struct aios__share { int32_t next, end; char apart[56]; } aios__share;      /* tasks next..end-1 are to be taken */
 
 struct aios_context {
     aios_allocator mem;
@@ -4501,15 +4504,28 @@ struct aios_context {
     uint32_t op0, op1;                  /* ops of the current phase                                         */
     int32_t n_tasks;
     uint64_t deadline;                  /* 0 = none                                                         */
-    char apart0[64]; int32_t next;      /* next task of the phase                                           */
-    char apart1[64]; int32_t stop;      /* time is up, or cancelled                                         */
+    aios__share *share;                 /* [n_threads]                                                      */
+    char apart0[64]; int32_t stop;      /* time is up, or cancelled                                         */
     int32_t cancel;                     /* set from any thread                                              */
     int32_t halt;                       /* decided by the last worker at a barrier: all leave               */
-    char apart2[64];
+    char apart1[64];
 };
 
 static uint64_t aios__now(const aios_context *c) { return c->desc.now_ns(c->desc.now_user); }
 
+/* Deals the tasks of a phase, or of its next round, out to the workers. */
+static void aios__deal(aios_context *c) {
+    int32_t w, n = c->plan.n_threads;
+    for (w = 0; w < n; w++) {
+        aios__store(&c->share[w].next, (int32_t)((int64_t)c->n_tasks * w / n));
+        c->share[w].end = (int32_t)((int64_t)c->n_tasks * (w + 1) / n);
+    }
+}
+static int32_t aios__all_taken(const aios_context *c) {
+    int32_t w;
+    for (w = 0; w < c->plan.n_threads; w++) if (aios__load(&c->share[w].next) < c->share[w].end) return 0;
+    return 1;
+}
 /* Makes the phase that starts at op the current one, passing over phases without tasks. */
 static void aios__phase_enter(aios_context *c, uint32_t op) {
     const aios__build *p = &c->prog;
@@ -4520,27 +4536,31 @@ static void aios__phase_enter(aios_context *c, uint32_t op) {
         do c->n_tasks += aios__op_tasks(&p->op[op], &c->run); while (++op < p->n_ops && p->op[op].flags & AIOS__JOIN);
         c->op1 = op;
     } while (!c->n_tasks);
-    aios__store(&c->next, 0);
+    aios__deal(c);
 }
 static int32_t aios__exec_done(const aios_context *c) { return c->op0 >= c->prog.n_ops; }
 
 /* Takes tasks of the current phase until there are none or time is up. */
 static void aios__phase_work(aios_context *c, int32_t worker) {
-    while (!aios__load(&c->stop)) {
-        int32_t t = aios__fetch_add(&c->next, 1), n;
-        const aios__op *op = &c->prog.op[c->op0];
-        if (t >= c->n_tasks) return;
-        while (t >= (n = aios__op_tasks(op, &c->run))) { t -= n; op++; }
-        op->run(op, &c->run, t, worker);
-        if (aios__load(&c->cancel) || (c->deadline && aios__now(c) >= c->deadline)) aios__store(&c->stop, 1);
+    int32_t i, w = worker;
+    for (i = 0; i < c->plan.n_threads; i++, w = w + 1 < c->plan.n_threads ? w + 1 : 0) {
+        aios__share *s = &c->share[w];
+        while (aios__load(&s->next) < s->end && !aios__load(&c->stop)) {
+            const aios__op *op = &c->prog.op[c->op0];
+            int32_t t = aios__fetch_add(&s->next, 1), n;
+            if (t >= s->end) break;
+            while (t >= (n = aios__op_tasks(op, &c->run))) { t -= n; op++; }
+            op->run(op, &c->run, t, worker);
+            if (aios__load(&c->cancel) || (c->deadline && aios__now(c) >= c->deadline)) aios__store(&c->stop, 1);
+        }
     }
 }
 /* After all workers have left the phase: goes to the next round or phase if it is finished. A phase of one task is done
  * here and now: the others would wait for it all the same, and a barrier is saved. */
 static void aios__phase_leave(aios_context *c, int32_t worker) {
-    while (aios__load(&c->next) >= c->n_tasks) {
+    while (aios__all_taken(c)) {
         c->count.n_tasks += (uint64_t)c->n_tasks;
-        if (++c->run.round < aios__op_rounds(&c->prog.op[c->op0], &c->run)) aios__store(&c->next, 0);
+        if (++c->run.round < aios__op_rounds(&c->prog.op[c->op0], &c->run)) aios__deal(c);
         else { c->run.round = 0; aios__phase_enter(c, c->op1); }
         if (aios__exec_done(c) || c->n_tasks > 1) break;
         aios__phase_work(c, worker);
@@ -4699,6 +4719,7 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
     x->pass.block    = (int32_t *)aios__take(meta, (n_batch + 1) * 4, 8);
     x->pass.out      = (int32_t *)aios__take(meta, (uint64_t)p->n_outputs * 4, 8);
     x->run.kv_read   = (uint64_t *)aios__take(meta, (uint64_t)p->n_threads * 64, 64);
+    x->share         = (aios__share *)aios__take(meta, (uint64_t)p->n_threads * sizeof(aios__share), 64);
     x->prog.freq     = (double *)aios__take(meta, (uint64_t)m->hp.n_rot / 2 * 8, 8);
     x->prog.op       = (aios__op *)aios__take(meta, (uint64_t)p->n_ops * sizeof(aios__op), 64);
     x->sample_work   = aios__take(meta, aios_sample_work_bytes(m->hp.n_vocab), 64);

@@ -13,6 +13,7 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
     x->pass.block    = (int32_t *)aios__take(meta, (n_batch + 1) * 4, 8);
     x->pass.out      = (int32_t *)aios__take(meta, (uint64_t)p->n_outputs * 4, 8);
     x->run.kv_read   = (uint64_t *)aios__take(meta, (uint64_t)p->n_threads * 64, 64);
+    x->share         = (aios__share *)aios__take(meta, (uint64_t)p->n_threads * sizeof(aios__share), 64);
     x->prog.freq     = (double *)aios__take(meta, (uint64_t)m->hp.n_rot / 2 * 8, 8);
     x->prog.op       = (aios__op *)aios__take(meta, (uint64_t)p->n_ops * sizeof(aios__op), 64);
     x->sample_work   = aios__take(meta, aios_sample_work_bytes(m->hp.n_vocab), 64);
