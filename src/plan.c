@@ -42,7 +42,7 @@ static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aio
     for (i = 0; i < 8; i++)
         if (v[i] < (i < 5) || v[i] > most[i])
             return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)most[i], (uint64_t)(v[i] < 0 ? 0 : v[i]), "the plan's % is %, out of range", aios__z(names[i]), aios__i(v[i]));
-    if (p->numerics == AIOS_FAST) return aios__fail(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "AIOS_FAST numerics are not in this version");
+    /* AIOS_FAST differs from AIOS_CANONICAL in the kernels of float matrices alone (aiosk_matmul_fast): no layout, no size */
     if (p->numerics == AIOS_REFERENCE && p->kv_type != AIOSK_KV_F32)
         return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "AIOS_REFERENCE numerics go with an f32 cache");
     if ((uint64_t)p->n_batch * (uint64_t)m->hp.n_head > (uint64_t)1 << 28)

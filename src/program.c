@@ -444,6 +444,7 @@ static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, a
     uint32_t mask = aios__mask(b, r);
     o->type = (int32_t)t->type; o->layout = p.layout; o->w = p.p; o->b = aios__vec(b, r.b);
     o->mm = b->numerics == AIOS_REFERENCE ? NULL : b->k->matmul[o->type][p.layout];
+    if (b->op && b->numerics == AIOS_FAST && p.layout == AIOSK_ROWS) o->mm = aiosk_matmul_fast(b->k, o->type);   /* asks the CPU: not while counting */
     o->in = *in; o->y = y; o->y_stride = y_stride;
     o->n_in = (int32_t)t->n[0]; o->n_out = (int32_t)t->n[1];
     /* a task: about 64 KiB of weights (some microseconds), and of the order of 16 M products (some tenths of a millisecond), but

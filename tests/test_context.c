@@ -6,6 +6,7 @@
 #include "test.h"
 #include "damage.h"
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 
 enum { N_IDS = 70, N_LONG = 1100, N_LONG_QUICK = 540 };   /* 70: two tiles; 1100: three runs of keys; 540: two */
@@ -685,10 +686,54 @@ static void test_hosts(const uint8_t *p, uint64_t n) {
     CHECK(aios_context_open(m, &plan, &cd, &c, &e) == AIOS_ERR_ARG && strstr(e.text, "parallel_for"));
     cd.parallel_for = lent_for; cd.flags = 2;
     CHECK(aios_context_open(m, &plan, &cd, &c, &e) == AIOS_ERR_DESC);
-    plan.numerics = AIOS_FAST; cd.flags = 0;
-    CHECK(aios_context_open(m, &plan, &cd, &c, &e) == AIOS_ERR_UNSUPPORTED && mem_log.n_held == 1);
+    plan.numerics = 3; cd.flags = 0;
+    CHECK(aios_context_open(m, &plan, &cd, &c, &e) == AIOS_ERR_ARG && mem_log.n_held == 1);
     aios_model_free(m);
     CHECK(mem_log.n_held == 0);
+}
+
+/* AIOS_FAST: one hash per instruction set, over threads and batches; that of AIOS_CANONICAL where no float matrix has a kernel of
+ * its own; its logits near the canonical ones everywhere. */
+static void last_logits(const aios_io *io, const setup *s, float *out, int32_t *n) {
+    run r;
+    int32_t ids[N_IDS];
+    *n = 0;
+    if (CHECK(run_open_io(&r, io, books(-1), s) == 0)) {
+        make_ids(ids, N_IDS, vocab_of(&r), 1);
+        aios_feed(r.c, 0, ids, N_IDS, 0, NULL);
+        if (CHECK(aios_step(r.c, 0, &r.err) == 0) && CHECK(vocab_of(&r) <= 4096)) {
+            *n = vocab_of(&r);
+            memcpy(out, aios_logits(r.c, 0), (size_t)*n * 4);
+        }
+    }
+    run_close(&r);
+}
+static void test_fast(const aios_io *io, const char *name) {
+    static float canonical[4096], fast[4096];
+    setup s;
+    int32_t n, i, k;
+    memset(&s, 0, sizeof s);
+    for (s.isa = 1; s.isa < AIOSK_N_ISA; s.isa++) {
+        const aiosk_isa *isa = aiosk_select(s.isa);
+        double off = 0, size = 0;
+        uint64_t want, plain;
+        if (!isa || (quick && s.isa == AIOSK_ISA_SCALAR)) continue;
+        s.threads = 1; s.batch = s.outputs = 64; s.numerics = AIOS_CANONICAL;
+        plain = hash_of(io, &s, NULL);
+        last_logits(io, &s, canonical, &n);
+        s.numerics = AIOS_FAST;
+        last_logits(io, &s, fast, &k);
+        want = hash_of(io, &s, NULL);
+        if (aiosk_matmul_fast(isa, AIOSK_BF16) == isa->matmul[AIOSK_BF16][AIOSK_ROWS]) CHECK(want == plain);
+        for (i = 0; i < 3; i++) {
+            static const int32_t batches[] = { 1, 7, 33 };
+            s.threads = 1 + i; s.batch = s.outputs = batches[i];
+            CHECK(hash_of(io, &s, NULL) == want);
+        }
+        for (i = 0; i < n; i++) { off += (double)(fast[i] - canonical[i]) * (fast[i] - canonical[i]); size += (double)canonical[i] * canonical[i]; }
+        CHECK(k == n && off <= 0.02 * 0.02 * size);
+        if (want != plain) printf("%s %s fast: logits off by %.1e\n", name, isa->name, sqrt(off / size));
+    }
 }
 
 int main(int argc, char **argv) {
@@ -723,7 +768,14 @@ int main(int argc, char **argv) {
         test_sameness(&io, "tale");
         test_company(&io);
         test_memory(&io);
+        test_fast(&io, "tale");
     }
+    free(tale);
+    tale = test_read_file(shared_path("fixtures/types/llama-bf16.gguf"), &n_tale);
+    if (tale) {
+        aios_io_memory(&io, tale, n_tale);
+        test_fast(&io, "llama-bf16");
+    } else printf("skip: no fixtures/types/llama-bf16.gguf in the shared folder\n");
     free(tale);
     return test_end();
 }

@@ -292,6 +292,105 @@ static void test_many_columns(int type, int quick) {
     guard_free(&gx);
 }
 
+/* Float matrices of many columns: blocks of places, ends of rows, columns and places. With fn, a kernel of aiosk_matmul_fast: its
+ * own results in one column are what all others must equal, and a double sum says how far off it may be. */
+static void test_floats(const aiosk_isa *k, int type, aiosk_matmul_fn fn, int n_in, int quick) {
+    enum { R = 13, C = 133 };
+    static const int n_cols_list[] = {65, 8, 133, 13, 12, 31, 7, 64, 2};
+    const size_t row_bytes = (size_t)aiosk_row_bytes(type, (uint64_t)n_in), stride = (size_t)n_in * 4;
+    guard gx = guard_new(stride * C), gw = guard_new(row_bytes * R);
+    float *x = (float *)(void *)gx.p, *want = (float *)malloc(sizeof(float) * R * C), *w = (float *)malloc(stride), bias[R];
+    double off = 0, size = 0;
+    int b, c, r, i;
+    random_blocks(type, gw.p, (size_t)n_in * R);
+    for (i = 0; i < R; i++) bias[i] = test_randf(&rng) * 1000;
+    for (c = 0; c < C; c++)
+        for (i = 0; i < n_in; i++) { /* gx.p stands at any multiple of 4 */
+            const float v = test_randf(&rng) * (c == 3 ? 1e-6f : 1);
+            memcpy(x + (size_t)c * (size_t)n_in + i, &v, 4);
+        }
+    for (c = 0; c < C; c++)
+        for (r = 0; r < R; r++) {
+            aiosk_matmul m;
+            memset(&m, 0, sizeof m);
+            m.w = gw.p;
+            m.x = gx.p + stride * (size_t)c;
+            m.y = want + c * R;
+            m.n_in = n_in;
+            m.row0 = r;
+            m.row1 = r + 1;
+            m.n_cols = 1;
+            if (fn) {
+                double s = 0, ww = 0, xx = 0;
+                fn(&m);
+                aiosk_unpack(type, gw.p + row_bytes * (size_t)r, (uint64_t)n_in, w);
+                for (i = 0; i < n_in; i++) s += (double)w[i] * x[(size_t)c * (size_t)n_in + (size_t)i], ww += (double)w[i] * w[i], xx += (double)x[(size_t)c * (size_t)n_in + (size_t)i] * x[(size_t)c * (size_t)n_in + (size_t)i];
+                off += (s - want[c * R + r]) * (s - want[c * R + r]);
+                size += ww * xx / n_in;
+                CHECK(fabs(s - want[c * R + r]) <= 1.0 / 256 * sqrt(ww * xx) + 1.2e-38 * n_in); /* bf16: at most 2^-9 of a factor; subnormals are 0 */
+            } else {
+                aiosk_unpack(type, gw.p + row_bytes * (size_t)r, (uint64_t)n_in, w);
+                want[c * R + r] = plain_dot_floats(w, x + (size_t)c * (size_t)n_in, n_in);
+            }
+        }
+    if (fn) printf("%s %s fast, n_in %d: error %.2e of |w| |x| / sqrt(n_in)\n", k->name, aiosk_type_info(type)->name, n_in, sqrt(off / size));
+    for (b = 0; b < (quick ? 3 : 9); b++) {
+        const int n_cols = n_cols_list[b], row0 = b * 5 % 12, row1 = b % 3 == 2 ? R : row0 + 1 + b * 7 % (R - row0);
+        guard gy = guard_new(sizeof(float) * (size_t)(R * n_cols));
+        int n_bad = 0;
+        aiosk_matmul m;
+        memset(&m, 0, sizeof m);
+        for (i = 0; i < R * n_cols; i++) { const float v = (float)i; memcpy(gy.p + (size_t)i * 4, &v, 4); }
+        m.w = gw.p;
+        m.x = gx.p + stride * (size_t)(C - n_cols);
+        m.y = (float *)(void *)gy.p;
+        m.bias = b & 1 ? bias : NULL;
+        m.flags = b & 2 ? AIOSK_MM_ADD : 0;
+        m.x_stride = stride;
+        m.y_stride = R;
+        m.n_in = n_in;
+        m.row0 = row0;
+        m.row1 = row1;
+        m.n_cols = n_cols;
+        if (fn) fn(&m); else k->matmul[type][AIOSK_ROWS](&m);
+        for (c = 0; c < n_cols; c++)
+            for (r = 0; r < R; r++) {
+                float v = want[(C - n_cols + c) * R + r];
+                if (b & 1) v += bias[r];
+                if (b & 2) v = (float)(c * R + r) + v;
+                if (r < row0 || r >= row1) v = (float)(c * R + r);
+                n_bad += memcmp(&v, gy.p + (size_t)(c * R + r) * 4, 4) != 0;
+            }
+        if (!CHECK(n_bad == 0)) printf("    %s %s n_in %d rows %d..%d cols %d: %d differ\n", k->name, aiosk_type_info(type)->name, n_in, row0, row1, n_cols, n_bad);
+        guard_free(&gy);
+    }
+    free(want);
+    free(w);
+    guard_free(&gx);
+    guard_free(&gw);
+}
+
+/* Kernels of 16-bit arithmetic: those that run here, whether they are faster or not; and what aiosk_matmul_fast gives. */
+static void test_fast(int quick) {
+    static const int n_in[] = {1600, 1, 31, 33, 512};
+    int isa, type, i;
+    for (isa = 1; isa < AIOSK_N_ISA; isa++) {
+        const aiosk_isa *k = aiosk_select(isa);
+        if (!k) continue;
+        for (type = 0; type < AIOSK_N_TYPES; type++) {
+            const aiosk_matmul_fn fn = aiosk_matmul_fast(k, type);
+            CHECK((fn != NULL) == (k->matmul[type][AIOSK_ROWS] != NULL));
+            if (type != AIOSK_BF16) CHECK(fn == k->matmul[type][AIOSK_ROWS]);
+        }
+        CHECK(aiosk_matmul_fast(k, -1) == NULL && aiosk_matmul_fast(k, 9999) == NULL);
+    }
+#ifdef AIOSK__AVX512_BF16
+    if (aiosk_select(AIOSK_ISA_AVX512) && aiosk__has_bf16())
+        for (i = 0; i < 5; i++) test_floats(aiosk_select(AIOSK_ISA_AVX512), AIOSK_BF16, aiosk__fast_bf16_avx512, n_in[i], quick);
+#endif
+    (void)n_in; (void)i; (void)quick;
+}
+
 /* Columns are the same bytes on every set, codes and scales those of the definition. */
 static void test_quantize(void) {
     enum { N = 2560 };
@@ -373,11 +472,18 @@ int main(int argc, char **argv) {
     test_table();
     test_fp_state();
     test_quantize();
+    test_fast(quick);
     for (type = 0; type < AIOSK_N_TYPES; type++) {
         static const int n_flt[] = {1, 16, 39, 100}, times[] = {1, 2, 3, 4};
         const aiosk_type *t = aiosk_type_info(type);
         if (!t || t->family == AIOSK_RAW) continue;
         if (t->family != AIOSK_FLT) test_many_columns(type, quick);
+        else {
+            static const int many[] = {1041, 513, 15, 64, 300}; /* more than two blocks of places; no whole 16 of them */
+            int isa;
+            for (isa = quick ? 2 : 1; isa < AIOSK_N_ISA; isa++)
+                for (i = 0; i < (quick ? 2 : 5) && aiosk_select(isa); i++) test_floats(aiosk_select(isa), type, NULL, many[i], quick);
+        }
         for (i = 0; i < (quick ? 3 : 4); i++) {
             const int nw = (int)t->n_weights;
             test_type(type, t->family == AIOSK_FLT ? n_flt[i] : i == 3 ? (t->family == AIOSK_A256 ? 1280 : nw * 17) : nw * times[i], quick);

@@ -191,6 +191,12 @@ typedef struct aiosk_isa {
  * gives NULL. Asks the CPU each time; keeps nothing. */
 AIOSK_API const aiosk_isa *aiosk_select(int32_t isa);
 
+/* The kernel for ROWS of a type where the same bits on every machine do not matter: 16-bit arithmetic if this machine has some that
+ * is faster, else k->matmul[type][AIOSK_ROWS] (NULL when there is none). x is that of the canonical kernel. So far BF16 with AVX512_BF16
+ * on AMD: activations rounded to bf16 (error of an output: 0.15 % of |w| |x| / sqrt(n_in)), subnormal numbers are zeros. The bits
+ * depend on the machine and k, never on row0, row1 or n_cols. */
+AIOSK_API aiosk_matmul_fn aiosk_matmul_fast(const aiosk_isa *k, int32_t type);
+
 /* Sets round-to-nearest with denormals kept, and gives what was set before; aiosk_fp_end puts that back. Call around
  * any work on a thread whose floating-point state is not known (a host's job thread). */
 AIOSK_API uint64_t aiosk_fp_begin(void);

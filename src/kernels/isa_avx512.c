@@ -12,6 +12,14 @@
 #define V_ISA_TEXT "avx512"
 #include "isa.inc"
 
+/* vdpbf16ps, for aiosk_matmul_fast. */
+#if defined(__clang__) ? __clang_major__ >= 14 : defined(__GNUC__) && __GNUC__ >= 12
+#define AIOSK__AVX512_BF16 1
+#undef V_TARGET
+#define V_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,avx2,fma,f16c")))
+#include "bf16.inc"
+#endif
+
 /* Tables in registers for the grid types, where there is VBMI (all with VNNI but Cascade Lake and Cooper Lake). */
 #undef V_TARGET
 #if defined(__GNUC__) || defined(__clang__)
