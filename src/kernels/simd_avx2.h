@@ -17,6 +17,7 @@
 #define V_MAXQ 6
 #define V_SHAPES(X) X(1, 4) X(2, 2) X(3, 1) X(4, 1) X(5, 1) X(6, 1)
 #define V_KBIAS 0
+#define V_TREES 1
 #define vf __m256
 #define vi __m256i
 #include "simd_names.inc"
@@ -70,6 +71,10 @@ V_FN float v_tree_add(const vf *v) {
     __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     b = _mm_add_ps(b, _mm_movehl_ps(b, b));
     return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
+}
+V_FN void v_tree_adds(float *to, const float *s) {
+    const vf v[2] = {v_loadu(s + 0), v_loadu(s + 8)};
+    *to = v_tree_add(v);
 }
 V_FN float v_tree_max(const vf *v) {
     __m256 a = _mm256_max_ps(v[1], v[0]);

@@ -17,6 +17,7 @@
 #define V_MAXQ 8
 #define V_SHAPES(X) X(1, 4) X(2, 4) X(3, 4) X(4, 4) X(5, 4) X(6, 4) X(7, 2) X(8, 2)
 #define V_KBIAS 128
+#define V_TREES 16
 #define vf __m512
 #define vi __m512i
 #include "simd_names.inc"
@@ -63,6 +64,20 @@ V_FN float v_tree_add(const vf *v) {
     __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     b = _mm_add_ps(b, _mm_movehl_ps(b, b));
     return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
+}
+V_FN void v_tree_adds(float *to, const float *s) { /* both halves of two trees side by side in one register, and so on */
+    vf p[4];
+    int e;
+    AIOSK__UNROLL
+    for (e = 0; e < 4; e++) {
+        const vf a = v_loadu(s + e * 16), b = v_loadu(s + e * 16 + 64), c = v_loadu(s + e * 16 + 128), d = v_loadu(s + e * 16 + 192);
+        const vf ab = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xEE));
+        const vf cd = _mm512_add_ps(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xEE));
+        p[e] = _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xDD));
+    }
+    p[0] = _mm512_add_ps(_mm512_shuffle_ps(p[0], p[1], 0x44), _mm512_shuffle_ps(p[0], p[1], 0xEE));
+    p[2] = _mm512_add_ps(_mm512_shuffle_ps(p[2], p[3], 0x44), _mm512_shuffle_ps(p[2], p[3], 0xEE));
+    v_storeu(to, _mm512_add_ps(_mm512_shuffle_ps(p[0], p[2], 0x88), _mm512_shuffle_ps(p[0], p[2], 0xDD)));
 }
 V_FN float v_tree_max(const vf *v) {
     __m256 a = _mm256_max_ps(_mm512_extractf32x8_ps(v[0], 1), _mm512_castps512_ps256(v[0]));
