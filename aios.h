@@ -243,6 +243,10 @@ AIOS_API const char *aios_token_text(const aios_model *m, int32_t id, uint64_t *
 AIOS_API int32_t aios_token_is_end(const aios_model *m, int32_t id);
 
 /* ---- plan -------------------------------------------------------------------------------------------------- */
+/* CANONICAL  the same bits on every machine
+ * FAST       the same, but float matrices may use the machine's 16-bit arithmetic where that is faster (aiosk_matmul_fast: BF16 with
+ *            AVX512_BF16 on AMD): bits depend on the processor and the instruction set, still not on threads, chunks or batches
+ * REFERENCE  the yardstick for quality: dequantised weights, f32 activations, double sums; slow; goes with an f32 cache  */
 enum { AIOS_CANONICAL = 0, AIOS_FAST = 1, AIOS_REFERENCE = 2 };
 enum { AIOS_PLAN_LENT_THREADS = 1 };    /* the host will give parallel_for: no stacks are asked for    */
 typedef struct aios_plan_desc {
@@ -3972,17 +3976,24 @@ static void aios__op_norm(const aios__op *op, const aios__run *r, int32_t t, int
         r->k->add(z, y, op->n_in, z);
     } else aios__forms(r, &op->out, t, y);
 }
+/* A matrix is cut into tasks of some rows and up to AIOS__COLS columns. Tasks that follow each other go down the rows: a worker
+ * keeps the activations of its columns in its second-level cache while the weights pass. */
+enum { AIOS__COLS = 128 };
+static int32_t aios__row_blocks(const aios__op *op) { return (op->n_out + op->rows_per_task - 1) / op->rows_per_task; }
 static void aios__op_matmul(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
     aiosk_matmul m;
-    int32_t kind = (int32_t)aiosk_type_info(op->type)->family;
+    int32_t kind = (int32_t)aiosk_type_info(op->type)->family, n = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
+    int32_t blocks = aios__row_blocks(op), col = task / blocks * AIOS__COLS;
+    uint64_t at = (uint64_t)col;
+    task %= blocks;
     memset(&m, 0, sizeof m);
     if (!op->mm) kind = AIOSK_FLT;
     m.w = op->w; m.bias = op->b; m.n_in = op->n_in;
-    m.x = op->in.p[kind]; m.x_stride = op->in.stride[kind];
-    m.y = op->y; m.y_stride = op->y_stride;
+    m.x = op->in.p[kind] + at * op->in.stride[kind]; m.x_stride = op->in.stride[kind];
+    m.y = op->y + at * op->y_stride; m.y_stride = op->y_stride;
     m.row0 = task * op->rows_per_task;
     m.row1 = op->n_out - m.row0 < op->rows_per_task ? op->n_out : m.row0 + op->rows_per_task;
-    m.n_cols = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
+    m.n_cols = n - col < AIOS__COLS ? n - col : AIOS__COLS;
     m.flags = op->flags & AIOS__ADD ? (uint32_t)AIOSK_MM_ADD : 0;
     if (op->mm) op->mm(&m);
     else aiosk_matmul_reference(op->type, &m, (float *)(void *)aios__work(r, worker));
@@ -4151,7 +4162,7 @@ static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
     int32_t n = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
     switch (op->per) {
     case AIOS__PER_TOKEN: return n;
-    case AIOS__PER_ROWS:  return n ? (op->n_out + op->rows_per_task - 1) / op->rows_per_task : 0;
+    case AIOS__PER_ROWS:  return (n + AIOS__COLS - 1) / AIOS__COLS * aios__row_blocks(op);
     }
     n = r->pass->n_blocks * r->hp->n_head_kv * aios__attend_parts(r->hp);
     if (aios__attend_spread(op, r)) { int32_t c = aios__attend_chunk(op, r); n *= (aios__attend_n_runs(op, r) + c - 1) / c; }
@@ -4287,16 +4298,17 @@ static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, a
     const aios__tensor *t = &b->m->gguf.tensor[r.w];
     uint64_t off = 0;
     aios__place p = aios__place_of(b->m, b->numerics, (uint32_t)r.w, &off);
-    int64_t rows, most;
+    int64_t rows, most, cols = flags & AIOS__ON_OUTPUTS ? b->n_outputs : b->n_batch;
     uint32_t mask = aios__mask(b, r);
     o->type = (int32_t)t->type; o->layout = p.layout; o->w = p.p; o->b = aios__vec(b, r.b);
     o->mm = b->numerics == AIOS_REFERENCE ? NULL : b->k->matmul[o->type][p.layout];
+    if (b->op && b->numerics == AIOS_FAST && p.layout == AIOSK_ROWS) o->mm = aiosk_matmul_fast(b->k, o->type);   /* asks the CPU: not while counting */
     o->in = *in; o->y = y; o->y_stride = y_stride;
     o->n_in = (int32_t)t->n[0]; o->n_out = (int32_t)t->n[1];
     /* a task: about 64 KiB of weights (some microseconds), and of the order of 16 M products (some tenths of a millisecond), but
      * whole pairs of panels, which kernels for many columns take together */
     rows = (int64_t)(65536 / t->row_bytes);
-    most = 16777216 / ((int64_t)o->n_in * (flags & AIOS__ON_OUTPUTS ? b->n_outputs : b->n_batch));
+    most = 16777216 / ((int64_t)o->n_in * (cols < AIOS__COLS ? cols : AIOS__COLS));
     if (rows > most) rows = most;
     o->rows_per_task = (int32_t)(rows > o->n_out ? o->n_out : rows) / 32 * 32;
     if (o->rows_per_task < 32) o->rows_per_task = 32;
@@ -4748,7 +4760,7 @@ static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aio
     for (i = 0; i < 8; i++)
         if (v[i] < (i < 5) || v[i] > most[i])
             return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)most[i], (uint64_t)(v[i] < 0 ? 0 : v[i]), "the plan's % is %, out of range", aios__z(names[i]), aios__i(v[i]));
-    if (p->numerics == AIOS_FAST) return aios__fail(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "AIOS_FAST numerics are not in this version");
+    /* AIOS_FAST differs from AIOS_CANONICAL in the kernels of float matrices alone (aiosk_matmul_fast): no layout, no size */
     if (p->numerics == AIOS_REFERENCE && p->kv_type != AIOSK_KV_F32)
         return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "AIOS_REFERENCE numerics go with an f32 cache");
     if ((uint64_t)p->n_batch * (uint64_t)m->hp.n_head > (uint64_t)1 << 28)

@@ -264,6 +264,12 @@ typedef struct aiosk_isa {
  * gives NULL. Asks the CPU each time; keeps nothing. */
 AIOSK_API const aiosk_isa *aiosk_select(int32_t isa);
 
+/* The kernel for ROWS of a type where the same bits on every machine do not matter: 16-bit arithmetic if this machine has some that
+ * is faster, else k->matmul[type][AIOSK_ROWS] (NULL when there is none). x is that of the canonical kernel. So far BF16 with AVX512_BF16
+ * on AMD: activations rounded to bf16 (error of an output: 0.15 % of |w| |x| / sqrt(n_in)), subnormal numbers are zeros. The bits
+ * depend on the machine and k, never on row0, row1 or n_cols. */
+AIOSK_API aiosk_matmul_fn aiosk_matmul_fast(const aiosk_isa *k, int32_t type);
+
 /* Sets round-to-nearest with denormals kept, and gives what was set before; aiosk_fp_end puts that back. Call around
  * any work on a thread whose floating-point state is not known (a host's job thread). */
 AIOSK_API uint64_t aiosk_fp_begin(void);
@@ -2152,6 +2158,7 @@ AIOSK_API uint64_t aiosk_tile_bytes(int32_t kv_type, int32_t hd_k, int32_t hd_v)
  *     v_kdot(acc, k, q) acc[i] + sum of the four products of signed bytes of dword i; k in [-127, 127] and passed
  *                       through v_kprep, q in [-127, 127]; the result is too large by V_KBIAS * (sum of q)
  *     v_tree_add(v), v_tree_max(v)   the tree 8, 4, 2, 1 over the 16 lanes of v[V_PER16]; max by v_max(s[i], s[i + half])
+ *     v_tree_adds(to, s) that of V_TREES times 16 lanes in memory, where there is V_FEW; to may be s or before it
  *     v_dup_even, v_dup_odd, v_swap2 pairs (a, b) to (a, a), (b, b), (b, a); only where V_W > 1
  *     V_SHAPES(X)                    X(n, j) for n = 1, 2, .. V_MAXQ queries by j * 16 lanes: what attend keeps in registers */
 #ifndef AIOSK__SIMD_SCALAR_H
@@ -2206,6 +2213,7 @@ AIOSK_API uint64_t aiosk_tile_bytes(int32_t kv_type, int32_t hd_k, int32_t hd_v)
 #define v_kdot V_BASE(v_kdot)
 #define v_mulr V_BASE(v_mulr)
 #define v_tree_add V_BASE(v_tree_add)
+#define v_tree_adds V_BASE(v_tree_adds)
 #define v_tree_max V_BASE(v_tree_max)
 #define v_dup_even V_BASE(v_dup_even)
 #define v_dup_odd V_BASE(v_dup_odd)
@@ -3125,12 +3133,130 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_FEW) the
+/* ---- many columns ---------------------------------------------------------------------------------------------------
+ * Blocks of 4 rows by gemm_cols columns by gemm_k places of the input. The first columns of a block leave its weights as f32 in one
+ * piece for the others (no conversions there, no rows that fight for the same place in the cache); it stays in the first-level
+ * cache, the activations pass by in the second. The 16 partial sums of each output wait in memory between blocks, so that every
+ * output sees the same operations as in flt_tile. */
+#if V_FEW
+#if defined(__GNUC__) || defined(__clang__)
+#define V_AHEAD(p) __builtin_prefetch(p, 0, 2) /* to the second-level cache: in the first it would be in the way */
+#else
+#define V_AHEAD(p) AIOSK__PREFETCH(p)
+#endif
+enum { V_NAME(gemm_nc) = V_W == 8 ? 3 : 4, V_NAME(gemm_cols) = 64 / V_NAME(gemm_nc) * V_NAME(gemm_nc), V_NAME(gemm_k) = 512 };
+
+/* 4 rows times gemm_nc columns: n places more. One of the V_PER16 registers of a sum after the other, so that they all stay in
+ * registers.
+ *   w    f32 [4][gemm_k]  weights; written when raw, rows rb bytes apart in the file's type, is given; else read
+ *   sum  f32 [gemm_nc][4][16] */
+V_FN void V_NAME(gemm_part)(int32_t type, const uint8_t *raw, uint64_t rb, float *w, const float *const *x, int32_t n, float *sum, int first) {
+    enum { NC = V_NAME(gemm_nc) };
+    const float *xp[NC];
+    int32_t i;
+    int r, c, h;
+    AIOSK__UNROLL
+    for (c = 0; c < NC; c++) xp[c] = x[c];
+    for (h = 0; h < V_PER16; h++) {
+        vf acc[4 * NC];
+        AIOSK__UNROLL
+        for (c = 0; c < 4 * NC; c++) acc[c] = first ? v_zero() : v_loadu(sum + c * 16 + h * V_W);
+        for (i = h * V_W; i < n; i += 16) {
+            vf xv[NC];
+            AIOSK__UNROLL
+            for (c = 0; c < NC; c++) xv[c] = v_loadu(xp[c] + i);
+            AIOSK__UNROLL
+            for (r = 0; r < 4; r++) {
+                const vf wv = raw ? V_NAME(load_w)(type, raw + (uint64_t)r * rb, i) : v_loadu(w + r * V_NAME(gemm_k) + i);
+                if (raw) v_storeu(w + r * V_NAME(gemm_k) + i, wv);
+                AIOSK__UNROLL
+                for (c = 0; c < NC; c++) acc[c * 4 + r] = v_fma(wv, xv[c], acc[c * 4 + r]);
+            }
+        }
+        AIOSK__UNROLL
+        for (c = 0; c < 4 * NC; c++) v_storeu(sum + c * 16 + h * V_W, acc[c]);
+    }
+}
+V_EXPORT AIOSK__NOINLINE void V_NAME(gemm_tile)(float *w, const float *const *x, int32_t n, float *sum, int first) {
+    V_NAME(gemm_part)(AIOSK_F32, NULL, 0, w, x, n, sum, first);
+}
+V_EXPORT AIOSK__NOINLINE void V_NAME(gemm_first)(int32_t type, const uint8_t *raw, uint64_t rb, float *w, const float *const *x, int32_t n, float *sum, int first) {
+    if (type == AIOSK_F32) V_NAME(gemm_part)(AIOSK_F32, raw, rb, w, x, n, sum, first);
+    else if (type == AIOSK_F16) V_NAME(gemm_part)(AIOSK_F16, raw, rb, w, x, n, sum, first);
+    else V_NAME(gemm_part)(AIOSK_BF16, raw, rb, w, x, n, sum, first);
+}
+V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) {
+    enum { NC = V_NAME(gemm_nc), COLS = V_NAME(gemm_cols), K = V_NAME(gemm_k) };
+    const int32_t size = type == AIOSK_F32 ? 4 : 2, full = m->n_in & ~15;
+    const uint64_t rb = (uint64_t)m->n_in * (uint32_t)size;
+    float AIOSK__ALIGN(64) sum[4 * COLS * 16], wb[4 * K], xt[COLS * 16];
+    int32_t most = (int32_t)(1048576 / ((uint64_t)m->n_in * 4)), c0, row, k, n, r, c, e, at; /* activations in the second-level cache */
+    most = most > COLS ? COLS : most < 4 * NC ? 4 * NC : most;
+    most = (m->n_cols + most - 1) / most;                   /* blocks, all of the same size */
+    most = ((m->n_cols + most - 1) / most + NC - 1) / NC * NC;
+    for (c0 = 0; c0 < m->n_cols; c0 += most) {
+        const int32_t nc = m->n_cols - c0 < most ? m->n_cols - c0 : most, per = (4 * K / 64 * size + nc - 1) / nc;
+        const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * m->x_stride;
+        if (full < m->n_in) { /* zeros behind the last place, for the activations as for the weights */
+            memset(xt, 0, (size_t)nc * 64);
+            for (c = 0; c < nc; c++) memcpy(xt + c * 16, x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, (size_t)(m->n_in - full) * 4);
+        }
+        for (row = m->row0; row < m->row1; row += 4) {
+            const int32_t nr = m->row1 - row < 4 ? m->row1 - row : 4;
+            for (k = 0; k < m->n_in; k += n) {
+                const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb + (uint64_t)k * (uint32_t)size, *next;
+                const int32_t direct = nr == 4 && k < full;     /* what gemm_first may read */
+                n = full - k >= K ? K : full > k ? full - k : 16;
+                for (r = 0; r < 4 && !direct; r++) {
+                    const uint8_t *from = w + (uint64_t)r * rb;
+                    uint8_t t[64];
+                    if (r >= nr) { memset(wb + r * K, 0, (size_t)n * 4); continue; }
+                    if (k == full) {
+                        memset(t, 0, sizeof t);
+                        memcpy(t, from, (size_t)((m->n_in - full) * size));
+                        from = t;
+                    }
+                    for (e = 0; e < n; e += V_W) v_storeu(wb + r * K + e, V_NAME(load_w)(type, from, e));
+                }
+                next = k + n < full ? w + (uint64_t)n * (uint32_t)size : (const uint8_t *)m->w + (uint64_t)(row + 4) * rb;
+                for (c = at = 0; c < nc; c += NC) {
+                    const float *xp[NC];
+                    if (row + 4 < m->row1 || k + n < full)      /* the weights of the next block, a few lines at a time */
+                        for (; at < (c + NC) * per; at++) V_AHEAD((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
+                    for (e = 0; e < NC; e++) {                  /* past the last column: that one again */
+                        const int32_t j = c + e < nc ? c + e : nc - 1;
+                        xp[e] = k == full ? xt + j * 16 : (const float *)(const void *)(x + (uint64_t)j * m->x_stride) + k;
+                    }
+                    if (c == 0 && direct) V_NAME(gemm_first)(type, w, rb, wb, xp, n, sum, k == 0);
+                    else V_NAME(gemm_tile)(wb, xp, n, sum + c * 64, k == 0);
+                }
+            }
+            for (e = 0; e < (nc + NC - 1) / NC * NC * 4; e += V_TREES) v_tree_adds(sum + e, sum + e * 16);
+            for (c = 0; c < nc; c++) {
+                float *y = m->y + (uint64_t)(c0 + c) * m->y_stride + row;
+                float *t = sum + c * 4;
+                if (m->bias) for (r = 0; r < nr; r++) t[r] = t[r] + m->bias[row + r];
+                if (m->flags & AIOSK_MM_ADD) for (r = 0; r < nr; r++) t[r] = y[r] + t[r];
+                memcpy(y, t, (size_t)nr * 4);
+            }
+        }
+    }
+}
+#undef V_AHEAD
+#endif
+
+/* Few columns keep the sums of 4 rows in registers; many are for gemm. Where v_fma is long (the sets without V_FEW) the
  * registers do not matter, and the code shall be small. */
 V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
-    if (V_W > 1 && V_FEW) {
+#if V_FEW
+    if (m->n_cols >= (type == AIOSK_F32 ? 12 : 8) && m->n_in >= 16) { /* below, the way through memory costs more than it saves */
+        V_NAME(gemm)(m, type);
+        return;
+    }
+#endif
+    if (V_W > 1 && V_FEW > 0) {
         for (; row + 4 <= m->row1; row += 4) {
             for (c = 0; c + NC <= m->n_cols; c += NC)
                 for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
@@ -3139,7 +3265,7 @@ V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     }
     for (; row < m->row1; row++) {
         c = 0;
-        if (V_W > 1 && !V_FEW)
+        if (V_W > 1 && V_FEW == 0)
             for (; c + 2 <= m->n_cols; c += 2) V_NAME(flt_tile)(m, type, row, c, 1, 2);
         for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
     }
@@ -4086,8 +4212,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 }
 #endif
 
-/* Columns whose activations are kept near while all rows pass: 768 KiB, in a second-level cache of 1 MiB or more; so many sums
- * stay on the stack, too. */
+/* Columns that all rows pass before the next ones are looked at: so many sums are on the stack. */
 enum { V_NAME(max_cols) = 128, V_NAME(run_bytes) = 8192 };
 
 V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
@@ -4102,7 +4227,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
-    int32_t row, k, c, c0, e, tile;
+    int32_t row, k, c, c0, e;
 #if V_W > 1
     if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
         /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
@@ -4127,16 +4252,14 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
         return;
     }
 #endif
-    tile = (int32_t)(786432 / (m->x_stride ? m->x_stride : 1));
-    tile = tile > V_NAME(max_cols) ? V_NAME(max_cols) : tile < 8 ? 8 : tile & ~7;
     job.t = codes;
     job.xs = m->x_stride;
     job.acc = acc;
     job.n_in = m->n_in;
     job.offset = f->offset;
     job.n_mn = f->n_mn;
-    for (c0 = 0; c0 < m->n_cols; c0 += tile) {
-        job.n_cols = m->n_cols - c0 < tile ? m->n_cols - c0 : tile;
+    for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
+        job.n_cols = m->n_cols - c0 < V_NAME(max_cols) ? m->n_cols - c0 : V_NAME(max_cols);
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -4341,6 +4464,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_MAXQ
 #undef V_SHAPES
 #undef V_KBIAS
+#undef V_TREES
 #undef V_TARGET
 #undef vf
 #undef vi
@@ -4377,6 +4501,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef v_kdot
 #undef v_mulr
 #undef v_tree_add
+#undef v_tree_adds
 #undef v_tree_max
 #undef v_dup_even
 #undef v_dup_odd
@@ -4445,6 +4570,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #define v_kdot V_BASE(v_kdot)
 #define v_mulr V_BASE(v_mulr)
 #define v_tree_add V_BASE(v_tree_add)
+#define v_tree_adds V_BASE(v_tree_adds)
 #define v_tree_max V_BASE(v_tree_max)
 #define v_dup_even V_BASE(v_dup_even)
 #define v_dup_odd V_BASE(v_dup_odd)
@@ -5441,12 +5567,130 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_FEW) the
+/* ---- many columns ---------------------------------------------------------------------------------------------------
+ * Blocks of 4 rows by gemm_cols columns by gemm_k places of the input. The first columns of a block leave its weights as f32 in one
+ * piece for the others (no conversions there, no rows that fight for the same place in the cache); it stays in the first-level
+ * cache, the activations pass by in the second. The 16 partial sums of each output wait in memory between blocks, so that every
+ * output sees the same operations as in flt_tile. */
+#if V_FEW
+#if defined(__GNUC__) || defined(__clang__)
+#define V_AHEAD(p) __builtin_prefetch(p, 0, 2) /* to the second-level cache: in the first it would be in the way */
+#else
+#define V_AHEAD(p) AIOSK__PREFETCH(p)
+#endif
+enum { V_NAME(gemm_nc) = V_W == 8 ? 3 : 4, V_NAME(gemm_cols) = 64 / V_NAME(gemm_nc) * V_NAME(gemm_nc), V_NAME(gemm_k) = 512 };
+
+/* 4 rows times gemm_nc columns: n places more. One of the V_PER16 registers of a sum after the other, so that they all stay in
+ * registers.
+ *   w    f32 [4][gemm_k]  weights; written when raw, rows rb bytes apart in the file's type, is given; else read
+ *   sum  f32 [gemm_nc][4][16] */
+V_FN void V_NAME(gemm_part)(int32_t type, const uint8_t *raw, uint64_t rb, float *w, const float *const *x, int32_t n, float *sum, int first) {
+    enum { NC = V_NAME(gemm_nc) };
+    const float *xp[NC];
+    int32_t i;
+    int r, c, h;
+    AIOSK__UNROLL
+    for (c = 0; c < NC; c++) xp[c] = x[c];
+    for (h = 0; h < V_PER16; h++) {
+        vf acc[4 * NC];
+        AIOSK__UNROLL
+        for (c = 0; c < 4 * NC; c++) acc[c] = first ? v_zero() : v_loadu(sum + c * 16 + h * V_W);
+        for (i = h * V_W; i < n; i += 16) {
+            vf xv[NC];
+            AIOSK__UNROLL
+            for (c = 0; c < NC; c++) xv[c] = v_loadu(xp[c] + i);
+            AIOSK__UNROLL
+            for (r = 0; r < 4; r++) {
+                const vf wv = raw ? V_NAME(load_w)(type, raw + (uint64_t)r * rb, i) : v_loadu(w + r * V_NAME(gemm_k) + i);
+                if (raw) v_storeu(w + r * V_NAME(gemm_k) + i, wv);
+                AIOSK__UNROLL
+                for (c = 0; c < NC; c++) acc[c * 4 + r] = v_fma(wv, xv[c], acc[c * 4 + r]);
+            }
+        }
+        AIOSK__UNROLL
+        for (c = 0; c < 4 * NC; c++) v_storeu(sum + c * 16 + h * V_W, acc[c]);
+    }
+}
+V_EXPORT AIOSK__NOINLINE void V_NAME(gemm_tile)(float *w, const float *const *x, int32_t n, float *sum, int first) {
+    V_NAME(gemm_part)(AIOSK_F32, NULL, 0, w, x, n, sum, first);
+}
+V_EXPORT AIOSK__NOINLINE void V_NAME(gemm_first)(int32_t type, const uint8_t *raw, uint64_t rb, float *w, const float *const *x, int32_t n, float *sum, int first) {
+    if (type == AIOSK_F32) V_NAME(gemm_part)(AIOSK_F32, raw, rb, w, x, n, sum, first);
+    else if (type == AIOSK_F16) V_NAME(gemm_part)(AIOSK_F16, raw, rb, w, x, n, sum, first);
+    else V_NAME(gemm_part)(AIOSK_BF16, raw, rb, w, x, n, sum, first);
+}
+V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) {
+    enum { NC = V_NAME(gemm_nc), COLS = V_NAME(gemm_cols), K = V_NAME(gemm_k) };
+    const int32_t size = type == AIOSK_F32 ? 4 : 2, full = m->n_in & ~15;
+    const uint64_t rb = (uint64_t)m->n_in * (uint32_t)size;
+    float AIOSK__ALIGN(64) sum[4 * COLS * 16], wb[4 * K], xt[COLS * 16];
+    int32_t most = (int32_t)(1048576 / ((uint64_t)m->n_in * 4)), c0, row, k, n, r, c, e, at; /* activations in the second-level cache */
+    most = most > COLS ? COLS : most < 4 * NC ? 4 * NC : most;
+    most = (m->n_cols + most - 1) / most;                   /* blocks, all of the same size */
+    most = ((m->n_cols + most - 1) / most + NC - 1) / NC * NC;
+    for (c0 = 0; c0 < m->n_cols; c0 += most) {
+        const int32_t nc = m->n_cols - c0 < most ? m->n_cols - c0 : most, per = (4 * K / 64 * size + nc - 1) / nc;
+        const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * m->x_stride;
+        if (full < m->n_in) { /* zeros behind the last place, for the activations as for the weights */
+            memset(xt, 0, (size_t)nc * 64);
+            for (c = 0; c < nc; c++) memcpy(xt + c * 16, x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, (size_t)(m->n_in - full) * 4);
+        }
+        for (row = m->row0; row < m->row1; row += 4) {
+            const int32_t nr = m->row1 - row < 4 ? m->row1 - row : 4;
+            for (k = 0; k < m->n_in; k += n) {
+                const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb + (uint64_t)k * (uint32_t)size, *next;
+                const int32_t direct = nr == 4 && k < full;     /* what gemm_first may read */
+                n = full - k >= K ? K : full > k ? full - k : 16;
+                for (r = 0; r < 4 && !direct; r++) {
+                    const uint8_t *from = w + (uint64_t)r * rb;
+                    uint8_t t[64];
+                    if (r >= nr) { memset(wb + r * K, 0, (size_t)n * 4); continue; }
+                    if (k == full) {
+                        memset(t, 0, sizeof t);
+                        memcpy(t, from, (size_t)((m->n_in - full) * size));
+                        from = t;
+                    }
+                    for (e = 0; e < n; e += V_W) v_storeu(wb + r * K + e, V_NAME(load_w)(type, from, e));
+                }
+                next = k + n < full ? w + (uint64_t)n * (uint32_t)size : (const uint8_t *)m->w + (uint64_t)(row + 4) * rb;
+                for (c = at = 0; c < nc; c += NC) {
+                    const float *xp[NC];
+                    if (row + 4 < m->row1 || k + n < full)      /* the weights of the next block, a few lines at a time */
+                        for (; at < (c + NC) * per; at++) V_AHEAD((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
+                    for (e = 0; e < NC; e++) {                  /* past the last column: that one again */
+                        const int32_t j = c + e < nc ? c + e : nc - 1;
+                        xp[e] = k == full ? xt + j * 16 : (const float *)(const void *)(x + (uint64_t)j * m->x_stride) + k;
+                    }
+                    if (c == 0 && direct) V_NAME(gemm_first)(type, w, rb, wb, xp, n, sum, k == 0);
+                    else V_NAME(gemm_tile)(wb, xp, n, sum + c * 64, k == 0);
+                }
+            }
+            for (e = 0; e < (nc + NC - 1) / NC * NC * 4; e += V_TREES) v_tree_adds(sum + e, sum + e * 16);
+            for (c = 0; c < nc; c++) {
+                float *y = m->y + (uint64_t)(c0 + c) * m->y_stride + row;
+                float *t = sum + c * 4;
+                if (m->bias) for (r = 0; r < nr; r++) t[r] = t[r] + m->bias[row + r];
+                if (m->flags & AIOSK_MM_ADD) for (r = 0; r < nr; r++) t[r] = y[r] + t[r];
+                memcpy(y, t, (size_t)nr * 4);
+            }
+        }
+    }
+}
+#undef V_AHEAD
+#endif
+
+/* Few columns keep the sums of 4 rows in registers; many are for gemm. Where v_fma is long (the sets without V_FEW) the
  * registers do not matter, and the code shall be small. */
 V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
-    if (V_W > 1 && V_FEW) {
+#if V_FEW
+    if (m->n_cols >= (type == AIOSK_F32 ? 12 : 8) && m->n_in >= 16) { /* below, the way through memory costs more than it saves */
+        V_NAME(gemm)(m, type);
+        return;
+    }
+#endif
+    if (V_W > 1 && V_FEW > 0) {
         for (; row + 4 <= m->row1; row += 4) {
             for (c = 0; c + NC <= m->n_cols; c += NC)
                 for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
@@ -5455,7 +5699,7 @@ V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     }
     for (; row < m->row1; row++) {
         c = 0;
-        if (V_W > 1 && !V_FEW)
+        if (V_W > 1 && V_FEW == 0)
             for (; c + 2 <= m->n_cols; c += 2) V_NAME(flt_tile)(m, type, row, c, 1, 2);
         for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
     }
@@ -6402,8 +6646,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 }
 #endif
 
-/* Columns whose activations are kept near while all rows pass: 768 KiB, in a second-level cache of 1 MiB or more; so many sums
- * stay on the stack, too. */
+/* Columns that all rows pass before the next ones are looked at: so many sums are on the stack. */
 enum { V_NAME(max_cols) = 128, V_NAME(run_bytes) = 8192 };
 
 V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
@@ -6418,7 +6661,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
-    int32_t row, k, c, c0, e, tile;
+    int32_t row, k, c, c0, e;
 #if V_W > 1
     if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
         /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
@@ -6443,16 +6686,14 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
         return;
     }
 #endif
-    tile = (int32_t)(786432 / (m->x_stride ? m->x_stride : 1));
-    tile = tile > V_NAME(max_cols) ? V_NAME(max_cols) : tile < 8 ? 8 : tile & ~7;
     job.t = codes;
     job.xs = m->x_stride;
     job.acc = acc;
     job.n_in = m->n_in;
     job.offset = f->offset;
     job.n_mn = f->n_mn;
-    for (c0 = 0; c0 < m->n_cols; c0 += tile) {
-        job.n_cols = m->n_cols - c0 < tile ? m->n_cols - c0 : tile;
+    for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
+        job.n_cols = m->n_cols - c0 < V_NAME(max_cols) ? m->n_cols - c0 : V_NAME(max_cols);
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -6657,6 +6898,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_MAXQ
 #undef V_SHAPES
 #undef V_KBIAS
+#undef V_TREES
 #undef V_TARGET
 #undef vf
 #undef vi
@@ -6693,6 +6935,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef v_kdot
 #undef v_mulr
 #undef v_tree_add
+#undef v_tree_adds
 #undef v_tree_max
 #undef v_dup_even
 #undef v_dup_odd
@@ -6725,6 +6968,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #define V_MAXQ 6
 #define V_SHAPES(X) X(1, 4) X(2, 2) X(3, 1) X(4, 1) X(5, 1) X(6, 1)
 #define V_KBIAS 0
+#define V_TREES 1
 #define vf __m256
 #define vi __m256i
 
@@ -6764,6 +7008,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #define v_kdot V_BASE(v_kdot)
 #define v_mulr V_BASE(v_mulr)
 #define v_tree_add V_BASE(v_tree_add)
+#define v_tree_adds V_BASE(v_tree_adds)
 #define v_tree_max V_BASE(v_tree_max)
 #define v_dup_even V_BASE(v_dup_even)
 #define v_dup_odd V_BASE(v_dup_odd)
@@ -6819,6 +7064,10 @@ V_FN float v_tree_add(const vf *v) {
     __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     b = _mm_add_ps(b, _mm_movehl_ps(b, b));
     return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
+}
+V_FN void v_tree_adds(float *to, const float *s) {
+    const vf v[2] = {v_loadu(s + 0), v_loadu(s + 8)};
+    *to = v_tree_add(v);
 }
 V_FN float v_tree_max(const vf *v) {
     __m256 a = _mm256_max_ps(v[1], v[0]);
@@ -7727,12 +7976,130 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_FEW) the
+/* ---- many columns ---------------------------------------------------------------------------------------------------
+ * Blocks of 4 rows by gemm_cols columns by gemm_k places of the input. The first columns of a block leave its weights as f32 in one
+ * piece for the others (no conversions there, no rows that fight for the same place in the cache); it stays in the first-level
+ * cache, the activations pass by in the second. The 16 partial sums of each output wait in memory between blocks, so that every
+ * output sees the same operations as in flt_tile. */
+#if V_FEW
+#if defined(__GNUC__) || defined(__clang__)
+#define V_AHEAD(p) __builtin_prefetch(p, 0, 2) /* to the second-level cache: in the first it would be in the way */
+#else
+#define V_AHEAD(p) AIOSK__PREFETCH(p)
+#endif
+enum { V_NAME(gemm_nc) = V_W == 8 ? 3 : 4, V_NAME(gemm_cols) = 64 / V_NAME(gemm_nc) * V_NAME(gemm_nc), V_NAME(gemm_k) = 512 };
+
+/* 4 rows times gemm_nc columns: n places more. One of the V_PER16 registers of a sum after the other, so that they all stay in
+ * registers.
+ *   w    f32 [4][gemm_k]  weights; written when raw, rows rb bytes apart in the file's type, is given; else read
+ *   sum  f32 [gemm_nc][4][16] */
+V_FN void V_NAME(gemm_part)(int32_t type, const uint8_t *raw, uint64_t rb, float *w, const float *const *x, int32_t n, float *sum, int first) {
+    enum { NC = V_NAME(gemm_nc) };
+    const float *xp[NC];
+    int32_t i;
+    int r, c, h;
+    AIOSK__UNROLL
+    for (c = 0; c < NC; c++) xp[c] = x[c];
+    for (h = 0; h < V_PER16; h++) {
+        vf acc[4 * NC];
+        AIOSK__UNROLL
+        for (c = 0; c < 4 * NC; c++) acc[c] = first ? v_zero() : v_loadu(sum + c * 16 + h * V_W);
+        for (i = h * V_W; i < n; i += 16) {
+            vf xv[NC];
+            AIOSK__UNROLL
+            for (c = 0; c < NC; c++) xv[c] = v_loadu(xp[c] + i);
+            AIOSK__UNROLL
+            for (r = 0; r < 4; r++) {
+                const vf wv = raw ? V_NAME(load_w)(type, raw + (uint64_t)r * rb, i) : v_loadu(w + r * V_NAME(gemm_k) + i);
+                if (raw) v_storeu(w + r * V_NAME(gemm_k) + i, wv);
+                AIOSK__UNROLL
+                for (c = 0; c < NC; c++) acc[c * 4 + r] = v_fma(wv, xv[c], acc[c * 4 + r]);
+            }
+        }
+        AIOSK__UNROLL
+        for (c = 0; c < 4 * NC; c++) v_storeu(sum + c * 16 + h * V_W, acc[c]);
+    }
+}
+V_EXPORT AIOSK__NOINLINE void V_NAME(gemm_tile)(float *w, const float *const *x, int32_t n, float *sum, int first) {
+    V_NAME(gemm_part)(AIOSK_F32, NULL, 0, w, x, n, sum, first);
+}
+V_EXPORT AIOSK__NOINLINE void V_NAME(gemm_first)(int32_t type, const uint8_t *raw, uint64_t rb, float *w, const float *const *x, int32_t n, float *sum, int first) {
+    if (type == AIOSK_F32) V_NAME(gemm_part)(AIOSK_F32, raw, rb, w, x, n, sum, first);
+    else if (type == AIOSK_F16) V_NAME(gemm_part)(AIOSK_F16, raw, rb, w, x, n, sum, first);
+    else V_NAME(gemm_part)(AIOSK_BF16, raw, rb, w, x, n, sum, first);
+}
+V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) {
+    enum { NC = V_NAME(gemm_nc), COLS = V_NAME(gemm_cols), K = V_NAME(gemm_k) };
+    const int32_t size = type == AIOSK_F32 ? 4 : 2, full = m->n_in & ~15;
+    const uint64_t rb = (uint64_t)m->n_in * (uint32_t)size;
+    float AIOSK__ALIGN(64) sum[4 * COLS * 16], wb[4 * K], xt[COLS * 16];
+    int32_t most = (int32_t)(1048576 / ((uint64_t)m->n_in * 4)), c0, row, k, n, r, c, e, at; /* activations in the second-level cache */
+    most = most > COLS ? COLS : most < 4 * NC ? 4 * NC : most;
+    most = (m->n_cols + most - 1) / most;                   /* blocks, all of the same size */
+    most = ((m->n_cols + most - 1) / most + NC - 1) / NC * NC;
+    for (c0 = 0; c0 < m->n_cols; c0 += most) {
+        const int32_t nc = m->n_cols - c0 < most ? m->n_cols - c0 : most, per = (4 * K / 64 * size + nc - 1) / nc;
+        const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * m->x_stride;
+        if (full < m->n_in) { /* zeros behind the last place, for the activations as for the weights */
+            memset(xt, 0, (size_t)nc * 64);
+            for (c = 0; c < nc; c++) memcpy(xt + c * 16, x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, (size_t)(m->n_in - full) * 4);
+        }
+        for (row = m->row0; row < m->row1; row += 4) {
+            const int32_t nr = m->row1 - row < 4 ? m->row1 - row : 4;
+            for (k = 0; k < m->n_in; k += n) {
+                const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb + (uint64_t)k * (uint32_t)size, *next;
+                const int32_t direct = nr == 4 && k < full;     /* what gemm_first may read */
+                n = full - k >= K ? K : full > k ? full - k : 16;
+                for (r = 0; r < 4 && !direct; r++) {
+                    const uint8_t *from = w + (uint64_t)r * rb;
+                    uint8_t t[64];
+                    if (r >= nr) { memset(wb + r * K, 0, (size_t)n * 4); continue; }
+                    if (k == full) {
+                        memset(t, 0, sizeof t);
+                        memcpy(t, from, (size_t)((m->n_in - full) * size));
+                        from = t;
+                    }
+                    for (e = 0; e < n; e += V_W) v_storeu(wb + r * K + e, V_NAME(load_w)(type, from, e));
+                }
+                next = k + n < full ? w + (uint64_t)n * (uint32_t)size : (const uint8_t *)m->w + (uint64_t)(row + 4) * rb;
+                for (c = at = 0; c < nc; c += NC) {
+                    const float *xp[NC];
+                    if (row + 4 < m->row1 || k + n < full)      /* the weights of the next block, a few lines at a time */
+                        for (; at < (c + NC) * per; at++) V_AHEAD((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
+                    for (e = 0; e < NC; e++) {                  /* past the last column: that one again */
+                        const int32_t j = c + e < nc ? c + e : nc - 1;
+                        xp[e] = k == full ? xt + j * 16 : (const float *)(const void *)(x + (uint64_t)j * m->x_stride) + k;
+                    }
+                    if (c == 0 && direct) V_NAME(gemm_first)(type, w, rb, wb, xp, n, sum, k == 0);
+                    else V_NAME(gemm_tile)(wb, xp, n, sum + c * 64, k == 0);
+                }
+            }
+            for (e = 0; e < (nc + NC - 1) / NC * NC * 4; e += V_TREES) v_tree_adds(sum + e, sum + e * 16);
+            for (c = 0; c < nc; c++) {
+                float *y = m->y + (uint64_t)(c0 + c) * m->y_stride + row;
+                float *t = sum + c * 4;
+                if (m->bias) for (r = 0; r < nr; r++) t[r] = t[r] + m->bias[row + r];
+                if (m->flags & AIOSK_MM_ADD) for (r = 0; r < nr; r++) t[r] = y[r] + t[r];
+                memcpy(y, t, (size_t)nr * 4);
+            }
+        }
+    }
+}
+#undef V_AHEAD
+#endif
+
+/* Few columns keep the sums of 4 rows in registers; many are for gemm. Where v_fma is long (the sets without V_FEW) the
  * registers do not matter, and the code shall be small. */
 V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
-    if (V_W > 1 && V_FEW) {
+#if V_FEW
+    if (m->n_cols >= (type == AIOSK_F32 ? 12 : 8) && m->n_in >= 16) { /* below, the way through memory costs more than it saves */
+        V_NAME(gemm)(m, type);
+        return;
+    }
+#endif
+    if (V_W > 1 && V_FEW > 0) {
         for (; row + 4 <= m->row1; row += 4) {
             for (c = 0; c + NC <= m->n_cols; c += NC)
                 for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
@@ -7741,7 +8108,7 @@ V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     }
     for (; row < m->row1; row++) {
         c = 0;
-        if (V_W > 1 && !V_FEW)
+        if (V_W > 1 && V_FEW == 0)
             for (; c + 2 <= m->n_cols; c += 2) V_NAME(flt_tile)(m, type, row, c, 1, 2);
         for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
     }
@@ -8688,8 +9055,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 }
 #endif
 
-/* Columns whose activations are kept near while all rows pass: 768 KiB, in a second-level cache of 1 MiB or more; so many sums
- * stay on the stack, too. */
+/* Columns that all rows pass before the next ones are looked at: so many sums are on the stack. */
 enum { V_NAME(max_cols) = 128, V_NAME(run_bytes) = 8192 };
 
 V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
@@ -8704,7 +9070,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
-    int32_t row, k, c, c0, e, tile;
+    int32_t row, k, c, c0, e;
 #if V_W > 1
     if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
         /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
@@ -8729,16 +9095,14 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
         return;
     }
 #endif
-    tile = (int32_t)(786432 / (m->x_stride ? m->x_stride : 1));
-    tile = tile > V_NAME(max_cols) ? V_NAME(max_cols) : tile < 8 ? 8 : tile & ~7;
     job.t = codes;
     job.xs = m->x_stride;
     job.acc = acc;
     job.n_in = m->n_in;
     job.offset = f->offset;
     job.n_mn = f->n_mn;
-    for (c0 = 0; c0 < m->n_cols; c0 += tile) {
-        job.n_cols = m->n_cols - c0 < tile ? m->n_cols - c0 : tile;
+    for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
+        job.n_cols = m->n_cols - c0 < V_NAME(max_cols) ? m->n_cols - c0 : V_NAME(max_cols);
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -9910,8 +10274,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 }
 #endif
 
-/* Columns whose activations are kept near while all rows pass: 768 KiB, in a second-level cache of 1 MiB or more; so many sums
- * stay on the stack, too. */
+/* Columns that all rows pass before the next ones are looked at: so many sums are on the stack. */
 enum { V_NAME(max_cols) = 128, V_NAME(run_bytes) = 8192 };
 
 V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
@@ -9926,7 +10289,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
-    int32_t row, k, c, c0, e, tile;
+    int32_t row, k, c, c0, e;
 #if V_W > 1
     if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
         /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
@@ -9951,16 +10314,14 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
         return;
     }
 #endif
-    tile = (int32_t)(786432 / (m->x_stride ? m->x_stride : 1));
-    tile = tile > V_NAME(max_cols) ? V_NAME(max_cols) : tile < 8 ? 8 : tile & ~7;
     job.t = codes;
     job.xs = m->x_stride;
     job.acc = acc;
     job.n_in = m->n_in;
     job.offset = f->offset;
     job.n_mn = f->n_mn;
-    for (c0 = 0; c0 < m->n_cols; c0 += tile) {
-        job.n_cols = m->n_cols - c0 < tile ? m->n_cols - c0 : tile;
+    for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
+        job.n_cols = m->n_cols - c0 < V_NAME(max_cols) ? m->n_cols - c0 : V_NAME(max_cols);
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -10168,6 +10529,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_MAXQ
 #undef V_SHAPES
 #undef V_KBIAS
+#undef V_TREES
 #undef V_TARGET
 #undef vf
 #undef vi
@@ -10204,6 +10566,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef v_kdot
 #undef v_mulr
 #undef v_tree_add
+#undef v_tree_adds
 #undef v_tree_max
 #undef v_dup_even
 #undef v_dup_odd
@@ -10242,6 +10605,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #define V_MAXQ 8
 #define V_SHAPES(X) X(1, 4) X(2, 4) X(3, 4) X(4, 4) X(5, 4) X(6, 4) X(7, 2) X(8, 2)
 #define V_KBIAS 128
+#define V_TREES 16
 #define vf __m512
 #define vi __m512i
 
@@ -10281,6 +10645,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #define v_kdot V_BASE(v_kdot)
 #define v_mulr V_BASE(v_mulr)
 #define v_tree_add V_BASE(v_tree_add)
+#define v_tree_adds V_BASE(v_tree_adds)
 #define v_tree_max V_BASE(v_tree_max)
 #define v_dup_even V_BASE(v_dup_even)
 #define v_dup_odd V_BASE(v_dup_odd)
@@ -10329,6 +10694,20 @@ V_FN float v_tree_add(const vf *v) {
     __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     b = _mm_add_ps(b, _mm_movehl_ps(b, b));
     return _mm_cvtss_f32(_mm_add_ss(b, _mm_movehdup_ps(b)));
+}
+V_FN void v_tree_adds(float *to, const float *s) { /* both halves of two trees side by side in one register, and so on */
+    vf p[4];
+    int e;
+    AIOSK__UNROLL
+    for (e = 0; e < 4; e++) {
+        const vf a = v_loadu(s + e * 16), b = v_loadu(s + e * 16 + 64), c = v_loadu(s + e * 16 + 128), d = v_loadu(s + e * 16 + 192);
+        const vf ab = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x44), _mm512_shuffle_f32x4(a, b, 0xEE));
+        const vf cd = _mm512_add_ps(_mm512_shuffle_f32x4(c, d, 0x44), _mm512_shuffle_f32x4(c, d, 0xEE));
+        p[e] = _mm512_add_ps(_mm512_shuffle_f32x4(ab, cd, 0x88), _mm512_shuffle_f32x4(ab, cd, 0xDD));
+    }
+    p[0] = _mm512_add_ps(_mm512_shuffle_ps(p[0], p[1], 0x44), _mm512_shuffle_ps(p[0], p[1], 0xEE));
+    p[2] = _mm512_add_ps(_mm512_shuffle_ps(p[2], p[3], 0x44), _mm512_shuffle_ps(p[2], p[3], 0xEE));
+    v_storeu(to, _mm512_add_ps(_mm512_shuffle_ps(p[0], p[2], 0x88), _mm512_shuffle_ps(p[0], p[2], 0xDD)));
 }
 V_FN float v_tree_max(const vf *v) {
     __m256 a = _mm256_max_ps(_mm512_extractf32x8_ps(v[0], 1), _mm512_castps512_ps256(v[0]));
@@ -11220,12 +11599,130 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_FEW) the
+/* ---- many columns ---------------------------------------------------------------------------------------------------
+ * Blocks of 4 rows by gemm_cols columns by gemm_k places of the input. The first columns of a block leave its weights as f32 in one
+ * piece for the others (no conversions there, no rows that fight for the same place in the cache); it stays in the first-level
+ * cache, the activations pass by in the second. The 16 partial sums of each output wait in memory between blocks, so that every
+ * output sees the same operations as in flt_tile. */
+#if V_FEW
+#if defined(__GNUC__) || defined(__clang__)
+#define V_AHEAD(p) __builtin_prefetch(p, 0, 2) /* to the second-level cache: in the first it would be in the way */
+#else
+#define V_AHEAD(p) AIOSK__PREFETCH(p)
+#endif
+enum { V_NAME(gemm_nc) = V_W == 8 ? 3 : 4, V_NAME(gemm_cols) = 64 / V_NAME(gemm_nc) * V_NAME(gemm_nc), V_NAME(gemm_k) = 512 };
+
+/* 4 rows times gemm_nc columns: n places more. One of the V_PER16 registers of a sum after the other, so that they all stay in
+ * registers.
+ *   w    f32 [4][gemm_k]  weights; written when raw, rows rb bytes apart in the file's type, is given; else read
+ *   sum  f32 [gemm_nc][4][16] */
+V_FN void V_NAME(gemm_part)(int32_t type, const uint8_t *raw, uint64_t rb, float *w, const float *const *x, int32_t n, float *sum, int first) {
+    enum { NC = V_NAME(gemm_nc) };
+    const float *xp[NC];
+    int32_t i;
+    int r, c, h;
+    AIOSK__UNROLL
+    for (c = 0; c < NC; c++) xp[c] = x[c];
+    for (h = 0; h < V_PER16; h++) {
+        vf acc[4 * NC];
+        AIOSK__UNROLL
+        for (c = 0; c < 4 * NC; c++) acc[c] = first ? v_zero() : v_loadu(sum + c * 16 + h * V_W);
+        for (i = h * V_W; i < n; i += 16) {
+            vf xv[NC];
+            AIOSK__UNROLL
+            for (c = 0; c < NC; c++) xv[c] = v_loadu(xp[c] + i);
+            AIOSK__UNROLL
+            for (r = 0; r < 4; r++) {
+                const vf wv = raw ? V_NAME(load_w)(type, raw + (uint64_t)r * rb, i) : v_loadu(w + r * V_NAME(gemm_k) + i);
+                if (raw) v_storeu(w + r * V_NAME(gemm_k) + i, wv);
+                AIOSK__UNROLL
+                for (c = 0; c < NC; c++) acc[c * 4 + r] = v_fma(wv, xv[c], acc[c * 4 + r]);
+            }
+        }
+        AIOSK__UNROLL
+        for (c = 0; c < 4 * NC; c++) v_storeu(sum + c * 16 + h * V_W, acc[c]);
+    }
+}
+V_EXPORT AIOSK__NOINLINE void V_NAME(gemm_tile)(float *w, const float *const *x, int32_t n, float *sum, int first) {
+    V_NAME(gemm_part)(AIOSK_F32, NULL, 0, w, x, n, sum, first);
+}
+V_EXPORT AIOSK__NOINLINE void V_NAME(gemm_first)(int32_t type, const uint8_t *raw, uint64_t rb, float *w, const float *const *x, int32_t n, float *sum, int first) {
+    if (type == AIOSK_F32) V_NAME(gemm_part)(AIOSK_F32, raw, rb, w, x, n, sum, first);
+    else if (type == AIOSK_F16) V_NAME(gemm_part)(AIOSK_F16, raw, rb, w, x, n, sum, first);
+    else V_NAME(gemm_part)(AIOSK_BF16, raw, rb, w, x, n, sum, first);
+}
+V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) {
+    enum { NC = V_NAME(gemm_nc), COLS = V_NAME(gemm_cols), K = V_NAME(gemm_k) };
+    const int32_t size = type == AIOSK_F32 ? 4 : 2, full = m->n_in & ~15;
+    const uint64_t rb = (uint64_t)m->n_in * (uint32_t)size;
+    float AIOSK__ALIGN(64) sum[4 * COLS * 16], wb[4 * K], xt[COLS * 16];
+    int32_t most = (int32_t)(1048576 / ((uint64_t)m->n_in * 4)), c0, row, k, n, r, c, e, at; /* activations in the second-level cache */
+    most = most > COLS ? COLS : most < 4 * NC ? 4 * NC : most;
+    most = (m->n_cols + most - 1) / most;                   /* blocks, all of the same size */
+    most = ((m->n_cols + most - 1) / most + NC - 1) / NC * NC;
+    for (c0 = 0; c0 < m->n_cols; c0 += most) {
+        const int32_t nc = m->n_cols - c0 < most ? m->n_cols - c0 : most, per = (4 * K / 64 * size + nc - 1) / nc;
+        const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * m->x_stride;
+        if (full < m->n_in) { /* zeros behind the last place, for the activations as for the weights */
+            memset(xt, 0, (size_t)nc * 64);
+            for (c = 0; c < nc; c++) memcpy(xt + c * 16, x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, (size_t)(m->n_in - full) * 4);
+        }
+        for (row = m->row0; row < m->row1; row += 4) {
+            const int32_t nr = m->row1 - row < 4 ? m->row1 - row : 4;
+            for (k = 0; k < m->n_in; k += n) {
+                const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb + (uint64_t)k * (uint32_t)size, *next;
+                const int32_t direct = nr == 4 && k < full;     /* what gemm_first may read */
+                n = full - k >= K ? K : full > k ? full - k : 16;
+                for (r = 0; r < 4 && !direct; r++) {
+                    const uint8_t *from = w + (uint64_t)r * rb;
+                    uint8_t t[64];
+                    if (r >= nr) { memset(wb + r * K, 0, (size_t)n * 4); continue; }
+                    if (k == full) {
+                        memset(t, 0, sizeof t);
+                        memcpy(t, from, (size_t)((m->n_in - full) * size));
+                        from = t;
+                    }
+                    for (e = 0; e < n; e += V_W) v_storeu(wb + r * K + e, V_NAME(load_w)(type, from, e));
+                }
+                next = k + n < full ? w + (uint64_t)n * (uint32_t)size : (const uint8_t *)m->w + (uint64_t)(row + 4) * rb;
+                for (c = at = 0; c < nc; c += NC) {
+                    const float *xp[NC];
+                    if (row + 4 < m->row1 || k + n < full)      /* the weights of the next block, a few lines at a time */
+                        for (; at < (c + NC) * per; at++) V_AHEAD((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
+                    for (e = 0; e < NC; e++) {                  /* past the last column: that one again */
+                        const int32_t j = c + e < nc ? c + e : nc - 1;
+                        xp[e] = k == full ? xt + j * 16 : (const float *)(const void *)(x + (uint64_t)j * m->x_stride) + k;
+                    }
+                    if (c == 0 && direct) V_NAME(gemm_first)(type, w, rb, wb, xp, n, sum, k == 0);
+                    else V_NAME(gemm_tile)(wb, xp, n, sum + c * 64, k == 0);
+                }
+            }
+            for (e = 0; e < (nc + NC - 1) / NC * NC * 4; e += V_TREES) v_tree_adds(sum + e, sum + e * 16);
+            for (c = 0; c < nc; c++) {
+                float *y = m->y + (uint64_t)(c0 + c) * m->y_stride + row;
+                float *t = sum + c * 4;
+                if (m->bias) for (r = 0; r < nr; r++) t[r] = t[r] + m->bias[row + r];
+                if (m->flags & AIOSK_MM_ADD) for (r = 0; r < nr; r++) t[r] = y[r] + t[r];
+                memcpy(y, t, (size_t)nr * 4);
+            }
+        }
+    }
+}
+#undef V_AHEAD
+#endif
+
+/* Few columns keep the sums of 4 rows in registers; many are for gemm. Where v_fma is long (the sets without V_FEW) the
  * registers do not matter, and the code shall be small. */
 V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
-    if (V_W > 1 && V_FEW) {
+#if V_FEW
+    if (m->n_cols >= (type == AIOSK_F32 ? 12 : 8) && m->n_in >= 16) { /* below, the way through memory costs more than it saves */
+        V_NAME(gemm)(m, type);
+        return;
+    }
+#endif
+    if (V_W > 1 && V_FEW > 0) {
         for (; row + 4 <= m->row1; row += 4) {
             for (c = 0; c + NC <= m->n_cols; c += NC)
                 for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
@@ -11234,7 +11731,7 @@ V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     }
     for (; row < m->row1; row++) {
         c = 0;
-        if (V_W > 1 && !V_FEW)
+        if (V_W > 1 && V_FEW == 0)
             for (; c + 2 <= m->n_cols; c += 2) V_NAME(flt_tile)(m, type, row, c, 1, 2);
         for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
     }
@@ -12181,8 +12678,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 }
 #endif
 
-/* Columns whose activations are kept near while all rows pass: 768 KiB, in a second-level cache of 1 MiB or more; so many sums
- * stay on the stack, too. */
+/* Columns that all rows pass before the next ones are looked at: so many sums are on the stack. */
 enum { V_NAME(max_cols) = 128, V_NAME(run_bytes) = 8192 };
 
 V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
@@ -12197,7 +12693,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
-    int32_t row, k, c, c0, e, tile;
+    int32_t row, k, c, c0, e;
 #if V_W > 1
     if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
         /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
@@ -12222,16 +12718,14 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
         return;
     }
 #endif
-    tile = (int32_t)(786432 / (m->x_stride ? m->x_stride : 1));
-    tile = tile > V_NAME(max_cols) ? V_NAME(max_cols) : tile < 8 ? 8 : tile & ~7;
     job.t = codes;
     job.xs = m->x_stride;
     job.acc = acc;
     job.n_in = m->n_in;
     job.offset = f->offset;
     job.n_mn = f->n_mn;
-    for (c0 = 0; c0 < m->n_cols; c0 += tile) {
-        job.n_cols = m->n_cols - c0 < tile ? m->n_cols - c0 : tile;
+    for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
+        job.n_cols = m->n_cols - c0 < V_NAME(max_cols) ? m->n_cols - c0 : V_NAME(max_cols);
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -12343,6 +12837,63 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_GRIDS
 
 /* ======== kernels/isa_avx512.c, continued ======== */
+/* vdpbf16ps, for aiosk_matmul_fast. */
+#if defined(__clang__) ? __clang_major__ >= 14 : defined(__GNUC__) && __GNUC__ >= 12
+#define AIOSK__AVX512_BF16 1
+#undef V_TARGET
+#define V_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,avx2,fma,f16c")))
+
+/* ======== kernels/bf16.inc ======== */
+/* bf16.inc: BF16 matrices with vdpbf16ps, for aiosk_matmul_fast: activations rounded to bf16, two products at a time added to 16 sums
+ * in f32, places ascending, then the tree. Flushes subnormal numbers, whatever the state. */
+
+/* 32 places rounded to bf16; zeros where k has none */
+V_FN vf V_NAME(bf16_x)(const float *x, __mmask32 k) {
+    return (vf)_mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps((__mmask16)(k >> 16), x + 16), _mm512_maskz_loadu_ps((__mmask16)k, x));
+}
+
+/* 8 rows times 2 columns in registers; past the last row or column that one again, which nobody keeps. */
+V_EXPORT AIOSK__NOINLINE void V_NAME(bf16_tile)(const aiosk_matmul *m, int32_t row, int32_t col) {
+    const int32_t nr = m->row1 - row < 8 ? m->row1 - row : 8, nc = m->n_cols - col < 2 ? 1 : 2;
+    const uint8_t *w[8];
+    const float *x[2];
+    vf acc[16];
+    int32_t i;
+    int r, c;
+    AIOSK__UNROLL
+    for (r = 0; r < 8; r++) w[r] = (const uint8_t *)m->w + (uint64_t)(row + (r < nr ? r : nr - 1)) * (uint64_t)m->n_in * 2;
+    AIOSK__UNROLL
+    for (c = 0; c < 2; c++) x[c] = (const float *)(const void *)((const uint8_t *)m->x + (uint64_t)(col + (c < nc ? c : nc - 1)) * m->x_stride);
+    AIOSK__UNROLL
+    for (r = 0; r < 16; r++) acc[r] = v_zero();
+    for (i = 0; i < m->n_in; i += 32) {
+        const __mmask32 k = m->n_in - i >= 32 ? 0xFFFFFFFFu : (1u << (m->n_in - i)) - 1;
+        const vf x0 = V_NAME(bf16_x)(x[0] + i, k), x1 = V_NAME(bf16_x)(x[1] + i, k);
+        AIOSK__UNROLL
+        for (r = 0; r < 8; r++) {
+            const vi wv = _mm512_maskz_loadu_epi16(k, w[r] + 2 * (uint32_t)i);
+            acc[r] = _mm512_dpbf16_ps(acc[r], (__m512bh)wv, (__m512bh)x0);
+            acc[r + 8] = _mm512_dpbf16_ps(acc[r + 8], (__m512bh)wv, (__m512bh)x1);
+        }
+    }
+    for (c = 0; c < nc; c++) {
+        float *y = m->y + (uint64_t)(col + c) * m->y_stride + row;
+        for (r = 0; r < nr; r++) {
+            float t = v_tree_add(acc + c * 8 + r);
+            if (m->bias) t = t + m->bias[row + r];
+            y[r] = m->flags & AIOSK_MM_ADD ? y[r] + t : t;
+        }
+    }
+}
+V_EXPORT void V_NAME(fast_bf16)(const aiosk_matmul *m) {
+    int32_t row, c;
+    for (row = m->row0; row < m->row1; row += 8)
+        for (c = 0; c < m->n_cols; c += 2) V_NAME(bf16_tile)(m, row, c);
+}
+
+/* ======== kernels/isa_avx512.c, continued ======== */
+#endif
+
 /* Tables in registers for the grid types, where there is VBMI (all with VNNI but Cascade Lake and Cooper Lake). */
 #undef V_TARGET
 #if defined(__GNUC__) || defined(__clang__)
@@ -12654,6 +13205,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_MAXQ
 #undef V_SHAPES
 #undef V_KBIAS
+#undef V_TREES
 #undef V_TARGET
 #undef vf
 #undef vi
@@ -12690,6 +13242,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef v_kdot
 #undef v_mulr
 #undef v_tree_add
+#undef v_tree_adds
 #undef v_tree_max
 #undef v_dup_even
 #undef v_dup_odd
@@ -12731,6 +13284,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #define V_MAXQ 5
 #define V_SHAPES(X) X(1, 4) X(2, 2) X(3, 1) X(4, 1) X(5, 1)
 #define V_KBIAS 0
+#define V_TREES 1
 #define vf float32x4_t
 #define vi int32x4_t
 
@@ -12770,6 +13324,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #define v_kdot V_BASE(v_kdot)
 #define v_mulr V_BASE(v_mulr)
 #define v_tree_add V_BASE(v_tree_add)
+#define v_tree_adds V_BASE(v_tree_adds)
 #define v_tree_max V_BASE(v_tree_max)
 #define v_dup_even V_BASE(v_dup_even)
 #define v_dup_odd V_BASE(v_dup_odd)
@@ -12826,6 +13381,10 @@ V_FN float v_tree_add(const vf *v) {
     float32x4_t a = vaddq_f32(vaddq_f32(v[0], v[2]), vaddq_f32(v[1], v[3]));
     float32x2_t b = vadd_f32(vget_low_f32(a), vget_high_f32(a));
     return vget_lane_f32(b, 0) + vget_lane_f32(b, 1);
+}
+V_FN void v_tree_adds(float *to, const float *s) {
+    const vf v[4] = {v_loadu(s + 0), v_loadu(s + 4), v_loadu(s + 8), v_loadu(s + 12)};
+    *to = v_tree_add(v);
 }
 V_FN float v_tree_max(const vf *v) {
     float32x4_t a = v_max(v_max(v[0], v[2]), v_max(v[1], v[3]));
@@ -13752,12 +14311,130 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_FEW) the
+/* ---- many columns ---------------------------------------------------------------------------------------------------
+ * Blocks of 4 rows by gemm_cols columns by gemm_k places of the input. The first columns of a block leave its weights as f32 in one
+ * piece for the others (no conversions there, no rows that fight for the same place in the cache); it stays in the first-level
+ * cache, the activations pass by in the second. The 16 partial sums of each output wait in memory between blocks, so that every
+ * output sees the same operations as in flt_tile. */
+#if V_FEW
+#if defined(__GNUC__) || defined(__clang__)
+#define V_AHEAD(p) __builtin_prefetch(p, 0, 2) /* to the second-level cache: in the first it would be in the way */
+#else
+#define V_AHEAD(p) AIOSK__PREFETCH(p)
+#endif
+enum { V_NAME(gemm_nc) = V_W == 8 ? 3 : 4, V_NAME(gemm_cols) = 64 / V_NAME(gemm_nc) * V_NAME(gemm_nc), V_NAME(gemm_k) = 512 };
+
+/* 4 rows times gemm_nc columns: n places more. One of the V_PER16 registers of a sum after the other, so that they all stay in
+ * registers.
+ *   w    f32 [4][gemm_k]  weights; written when raw, rows rb bytes apart in the file's type, is given; else read
+ *   sum  f32 [gemm_nc][4][16] */
+V_FN void V_NAME(gemm_part)(int32_t type, const uint8_t *raw, uint64_t rb, float *w, const float *const *x, int32_t n, float *sum, int first) {
+    enum { NC = V_NAME(gemm_nc) };
+    const float *xp[NC];
+    int32_t i;
+    int r, c, h;
+    AIOSK__UNROLL
+    for (c = 0; c < NC; c++) xp[c] = x[c];
+    for (h = 0; h < V_PER16; h++) {
+        vf acc[4 * NC];
+        AIOSK__UNROLL
+        for (c = 0; c < 4 * NC; c++) acc[c] = first ? v_zero() : v_loadu(sum + c * 16 + h * V_W);
+        for (i = h * V_W; i < n; i += 16) {
+            vf xv[NC];
+            AIOSK__UNROLL
+            for (c = 0; c < NC; c++) xv[c] = v_loadu(xp[c] + i);
+            AIOSK__UNROLL
+            for (r = 0; r < 4; r++) {
+                const vf wv = raw ? V_NAME(load_w)(type, raw + (uint64_t)r * rb, i) : v_loadu(w + r * V_NAME(gemm_k) + i);
+                if (raw) v_storeu(w + r * V_NAME(gemm_k) + i, wv);
+                AIOSK__UNROLL
+                for (c = 0; c < NC; c++) acc[c * 4 + r] = v_fma(wv, xv[c], acc[c * 4 + r]);
+            }
+        }
+        AIOSK__UNROLL
+        for (c = 0; c < 4 * NC; c++) v_storeu(sum + c * 16 + h * V_W, acc[c]);
+    }
+}
+V_EXPORT AIOSK__NOINLINE void V_NAME(gemm_tile)(float *w, const float *const *x, int32_t n, float *sum, int first) {
+    V_NAME(gemm_part)(AIOSK_F32, NULL, 0, w, x, n, sum, first);
+}
+V_EXPORT AIOSK__NOINLINE void V_NAME(gemm_first)(int32_t type, const uint8_t *raw, uint64_t rb, float *w, const float *const *x, int32_t n, float *sum, int first) {
+    if (type == AIOSK_F32) V_NAME(gemm_part)(AIOSK_F32, raw, rb, w, x, n, sum, first);
+    else if (type == AIOSK_F16) V_NAME(gemm_part)(AIOSK_F16, raw, rb, w, x, n, sum, first);
+    else V_NAME(gemm_part)(AIOSK_BF16, raw, rb, w, x, n, sum, first);
+}
+V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) {
+    enum { NC = V_NAME(gemm_nc), COLS = V_NAME(gemm_cols), K = V_NAME(gemm_k) };
+    const int32_t size = type == AIOSK_F32 ? 4 : 2, full = m->n_in & ~15;
+    const uint64_t rb = (uint64_t)m->n_in * (uint32_t)size;
+    float AIOSK__ALIGN(64) sum[4 * COLS * 16], wb[4 * K], xt[COLS * 16];
+    int32_t most = (int32_t)(1048576 / ((uint64_t)m->n_in * 4)), c0, row, k, n, r, c, e, at; /* activations in the second-level cache */
+    most = most > COLS ? COLS : most < 4 * NC ? 4 * NC : most;
+    most = (m->n_cols + most - 1) / most;                   /* blocks, all of the same size */
+    most = ((m->n_cols + most - 1) / most + NC - 1) / NC * NC;
+    for (c0 = 0; c0 < m->n_cols; c0 += most) {
+        const int32_t nc = m->n_cols - c0 < most ? m->n_cols - c0 : most, per = (4 * K / 64 * size + nc - 1) / nc;
+        const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * m->x_stride;
+        if (full < m->n_in) { /* zeros behind the last place, for the activations as for the weights */
+            memset(xt, 0, (size_t)nc * 64);
+            for (c = 0; c < nc; c++) memcpy(xt + c * 16, x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, (size_t)(m->n_in - full) * 4);
+        }
+        for (row = m->row0; row < m->row1; row += 4) {
+            const int32_t nr = m->row1 - row < 4 ? m->row1 - row : 4;
+            for (k = 0; k < m->n_in; k += n) {
+                const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb + (uint64_t)k * (uint32_t)size, *next;
+                const int32_t direct = nr == 4 && k < full;     /* what gemm_first may read */
+                n = full - k >= K ? K : full > k ? full - k : 16;
+                for (r = 0; r < 4 && !direct; r++) {
+                    const uint8_t *from = w + (uint64_t)r * rb;
+                    uint8_t t[64];
+                    if (r >= nr) { memset(wb + r * K, 0, (size_t)n * 4); continue; }
+                    if (k == full) {
+                        memset(t, 0, sizeof t);
+                        memcpy(t, from, (size_t)((m->n_in - full) * size));
+                        from = t;
+                    }
+                    for (e = 0; e < n; e += V_W) v_storeu(wb + r * K + e, V_NAME(load_w)(type, from, e));
+                }
+                next = k + n < full ? w + (uint64_t)n * (uint32_t)size : (const uint8_t *)m->w + (uint64_t)(row + 4) * rb;
+                for (c = at = 0; c < nc; c += NC) {
+                    const float *xp[NC];
+                    if (row + 4 < m->row1 || k + n < full)      /* the weights of the next block, a few lines at a time */
+                        for (; at < (c + NC) * per; at++) V_AHEAD((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
+                    for (e = 0; e < NC; e++) {                  /* past the last column: that one again */
+                        const int32_t j = c + e < nc ? c + e : nc - 1;
+                        xp[e] = k == full ? xt + j * 16 : (const float *)(const void *)(x + (uint64_t)j * m->x_stride) + k;
+                    }
+                    if (c == 0 && direct) V_NAME(gemm_first)(type, w, rb, wb, xp, n, sum, k == 0);
+                    else V_NAME(gemm_tile)(wb, xp, n, sum + c * 64, k == 0);
+                }
+            }
+            for (e = 0; e < (nc + NC - 1) / NC * NC * 4; e += V_TREES) v_tree_adds(sum + e, sum + e * 16);
+            for (c = 0; c < nc; c++) {
+                float *y = m->y + (uint64_t)(c0 + c) * m->y_stride + row;
+                float *t = sum + c * 4;
+                if (m->bias) for (r = 0; r < nr; r++) t[r] = t[r] + m->bias[row + r];
+                if (m->flags & AIOSK_MM_ADD) for (r = 0; r < nr; r++) t[r] = y[r] + t[r];
+                memcpy(y, t, (size_t)nr * 4);
+            }
+        }
+    }
+}
+#undef V_AHEAD
+#endif
+
+/* Few columns keep the sums of 4 rows in registers; many are for gemm. Where v_fma is long (the sets without V_FEW) the
  * registers do not matter, and the code shall be small. */
 V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
-    if (V_W > 1 && V_FEW) {
+#if V_FEW
+    if (m->n_cols >= (type == AIOSK_F32 ? 12 : 8) && m->n_in >= 16) { /* below, the way through memory costs more than it saves */
+        V_NAME(gemm)(m, type);
+        return;
+    }
+#endif
+    if (V_W > 1 && V_FEW > 0) {
         for (; row + 4 <= m->row1; row += 4) {
             for (c = 0; c + NC <= m->n_cols; c += NC)
                 for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
@@ -13766,7 +14443,7 @@ V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     }
     for (; row < m->row1; row++) {
         c = 0;
-        if (V_W > 1 && !V_FEW)
+        if (V_W > 1 && V_FEW == 0)
             for (; c + 2 <= m->n_cols; c += 2) V_NAME(flt_tile)(m, type, row, c, 1, 2);
         for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
     }
@@ -14713,8 +15390,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 }
 #endif
 
-/* Columns whose activations are kept near while all rows pass: 768 KiB, in a second-level cache of 1 MiB or more; so many sums
- * stay on the stack, too. */
+/* Columns that all rows pass before the next ones are looked at: so many sums are on the stack. */
 enum { V_NAME(max_cols) = 128, V_NAME(run_bytes) = 8192 };
 
 V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
@@ -14729,7 +15405,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
-    int32_t row, k, c, c0, e, tile;
+    int32_t row, k, c, c0, e;
 #if V_W > 1
     if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
         /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
@@ -14754,16 +15430,14 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
         return;
     }
 #endif
-    tile = (int32_t)(786432 / (m->x_stride ? m->x_stride : 1));
-    tile = tile > V_NAME(max_cols) ? V_NAME(max_cols) : tile < 8 ? 8 : tile & ~7;
     job.t = codes;
     job.xs = m->x_stride;
     job.acc = acc;
     job.n_in = m->n_in;
     job.offset = f->offset;
     job.n_mn = f->n_mn;
-    for (c0 = 0; c0 < m->n_cols; c0 += tile) {
-        job.n_cols = m->n_cols - c0 < tile ? m->n_cols - c0 : tile;
+    for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
+        job.n_cols = m->n_cols - c0 < V_NAME(max_cols) ? m->n_cols - c0 : V_NAME(max_cols);
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -14968,6 +15642,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_MAXQ
 #undef V_SHAPES
 #undef V_KBIAS
+#undef V_TREES
 #undef V_TARGET
 #undef vf
 #undef vi
@@ -15004,6 +15679,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef v_kdot
 #undef v_mulr
 #undef v_tree_add
+#undef v_tree_adds
 #undef v_tree_max
 #undef v_dup_even
 #undef v_dup_odd
@@ -15038,6 +15714,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #define V_MAXQ 5
 #define V_SHAPES(X) X(1, 4) X(2, 2) X(3, 1) X(4, 1) X(5, 1)
 #define V_KBIAS 0
+#define V_TREES 1
 #define vf float32x4_t
 #define vi int32x4_t
 
@@ -15077,6 +15754,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #define v_kdot V_BASE(v_kdot)
 #define v_mulr V_BASE(v_mulr)
 #define v_tree_add V_BASE(v_tree_add)
+#define v_tree_adds V_BASE(v_tree_adds)
 #define v_tree_max V_BASE(v_tree_max)
 #define v_dup_even V_BASE(v_dup_even)
 #define v_dup_odd V_BASE(v_dup_odd)
@@ -15133,6 +15811,10 @@ V_FN float v_tree_add(const vf *v) {
     float32x4_t a = vaddq_f32(vaddq_f32(v[0], v[2]), vaddq_f32(v[1], v[3]));
     float32x2_t b = vadd_f32(vget_low_f32(a), vget_high_f32(a));
     return vget_lane_f32(b, 0) + vget_lane_f32(b, 1);
+}
+V_FN void v_tree_adds(float *to, const float *s) {
+    const vf v[4] = {v_loadu(s + 0), v_loadu(s + 4), v_loadu(s + 8), v_loadu(s + 12)};
+    *to = v_tree_add(v);
 }
 V_FN float v_tree_max(const vf *v) {
     float32x4_t a = v_max(v_max(v[0], v[2]), v_max(v[1], v[3]));
@@ -16059,12 +16741,130 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_FEW) the
+/* ---- many columns ---------------------------------------------------------------------------------------------------
+ * Blocks of 4 rows by gemm_cols columns by gemm_k places of the input. The first columns of a block leave its weights as f32 in one
+ * piece for the others (no conversions there, no rows that fight for the same place in the cache); it stays in the first-level
+ * cache, the activations pass by in the second. The 16 partial sums of each output wait in memory between blocks, so that every
+ * output sees the same operations as in flt_tile. */
+#if V_FEW
+#if defined(__GNUC__) || defined(__clang__)
+#define V_AHEAD(p) __builtin_prefetch(p, 0, 2) /* to the second-level cache: in the first it would be in the way */
+#else
+#define V_AHEAD(p) AIOSK__PREFETCH(p)
+#endif
+enum { V_NAME(gemm_nc) = V_W == 8 ? 3 : 4, V_NAME(gemm_cols) = 64 / V_NAME(gemm_nc) * V_NAME(gemm_nc), V_NAME(gemm_k) = 512 };
+
+/* 4 rows times gemm_nc columns: n places more. One of the V_PER16 registers of a sum after the other, so that they all stay in
+ * registers.
+ *   w    f32 [4][gemm_k]  weights; written when raw, rows rb bytes apart in the file's type, is given; else read
+ *   sum  f32 [gemm_nc][4][16] */
+V_FN void V_NAME(gemm_part)(int32_t type, const uint8_t *raw, uint64_t rb, float *w, const float *const *x, int32_t n, float *sum, int first) {
+    enum { NC = V_NAME(gemm_nc) };
+    const float *xp[NC];
+    int32_t i;
+    int r, c, h;
+    AIOSK__UNROLL
+    for (c = 0; c < NC; c++) xp[c] = x[c];
+    for (h = 0; h < V_PER16; h++) {
+        vf acc[4 * NC];
+        AIOSK__UNROLL
+        for (c = 0; c < 4 * NC; c++) acc[c] = first ? v_zero() : v_loadu(sum + c * 16 + h * V_W);
+        for (i = h * V_W; i < n; i += 16) {
+            vf xv[NC];
+            AIOSK__UNROLL
+            for (c = 0; c < NC; c++) xv[c] = v_loadu(xp[c] + i);
+            AIOSK__UNROLL
+            for (r = 0; r < 4; r++) {
+                const vf wv = raw ? V_NAME(load_w)(type, raw + (uint64_t)r * rb, i) : v_loadu(w + r * V_NAME(gemm_k) + i);
+                if (raw) v_storeu(w + r * V_NAME(gemm_k) + i, wv);
+                AIOSK__UNROLL
+                for (c = 0; c < NC; c++) acc[c * 4 + r] = v_fma(wv, xv[c], acc[c * 4 + r]);
+            }
+        }
+        AIOSK__UNROLL
+        for (c = 0; c < 4 * NC; c++) v_storeu(sum + c * 16 + h * V_W, acc[c]);
+    }
+}
+V_EXPORT AIOSK__NOINLINE void V_NAME(gemm_tile)(float *w, const float *const *x, int32_t n, float *sum, int first) {
+    V_NAME(gemm_part)(AIOSK_F32, NULL, 0, w, x, n, sum, first);
+}
+V_EXPORT AIOSK__NOINLINE void V_NAME(gemm_first)(int32_t type, const uint8_t *raw, uint64_t rb, float *w, const float *const *x, int32_t n, float *sum, int first) {
+    if (type == AIOSK_F32) V_NAME(gemm_part)(AIOSK_F32, raw, rb, w, x, n, sum, first);
+    else if (type == AIOSK_F16) V_NAME(gemm_part)(AIOSK_F16, raw, rb, w, x, n, sum, first);
+    else V_NAME(gemm_part)(AIOSK_BF16, raw, rb, w, x, n, sum, first);
+}
+V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) {
+    enum { NC = V_NAME(gemm_nc), COLS = V_NAME(gemm_cols), K = V_NAME(gemm_k) };
+    const int32_t size = type == AIOSK_F32 ? 4 : 2, full = m->n_in & ~15;
+    const uint64_t rb = (uint64_t)m->n_in * (uint32_t)size;
+    float AIOSK__ALIGN(64) sum[4 * COLS * 16], wb[4 * K], xt[COLS * 16];
+    int32_t most = (int32_t)(1048576 / ((uint64_t)m->n_in * 4)), c0, row, k, n, r, c, e, at; /* activations in the second-level cache */
+    most = most > COLS ? COLS : most < 4 * NC ? 4 * NC : most;
+    most = (m->n_cols + most - 1) / most;                   /* blocks, all of the same size */
+    most = ((m->n_cols + most - 1) / most + NC - 1) / NC * NC;
+    for (c0 = 0; c0 < m->n_cols; c0 += most) {
+        const int32_t nc = m->n_cols - c0 < most ? m->n_cols - c0 : most, per = (4 * K / 64 * size + nc - 1) / nc;
+        const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * m->x_stride;
+        if (full < m->n_in) { /* zeros behind the last place, for the activations as for the weights */
+            memset(xt, 0, (size_t)nc * 64);
+            for (c = 0; c < nc; c++) memcpy(xt + c * 16, x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, (size_t)(m->n_in - full) * 4);
+        }
+        for (row = m->row0; row < m->row1; row += 4) {
+            const int32_t nr = m->row1 - row < 4 ? m->row1 - row : 4;
+            for (k = 0; k < m->n_in; k += n) {
+                const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb + (uint64_t)k * (uint32_t)size, *next;
+                const int32_t direct = nr == 4 && k < full;     /* what gemm_first may read */
+                n = full - k >= K ? K : full > k ? full - k : 16;
+                for (r = 0; r < 4 && !direct; r++) {
+                    const uint8_t *from = w + (uint64_t)r * rb;
+                    uint8_t t[64];
+                    if (r >= nr) { memset(wb + r * K, 0, (size_t)n * 4); continue; }
+                    if (k == full) {
+                        memset(t, 0, sizeof t);
+                        memcpy(t, from, (size_t)((m->n_in - full) * size));
+                        from = t;
+                    }
+                    for (e = 0; e < n; e += V_W) v_storeu(wb + r * K + e, V_NAME(load_w)(type, from, e));
+                }
+                next = k + n < full ? w + (uint64_t)n * (uint32_t)size : (const uint8_t *)m->w + (uint64_t)(row + 4) * rb;
+                for (c = at = 0; c < nc; c += NC) {
+                    const float *xp[NC];
+                    if (row + 4 < m->row1 || k + n < full)      /* the weights of the next block, a few lines at a time */
+                        for (; at < (c + NC) * per; at++) V_AHEAD((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
+                    for (e = 0; e < NC; e++) {                  /* past the last column: that one again */
+                        const int32_t j = c + e < nc ? c + e : nc - 1;
+                        xp[e] = k == full ? xt + j * 16 : (const float *)(const void *)(x + (uint64_t)j * m->x_stride) + k;
+                    }
+                    if (c == 0 && direct) V_NAME(gemm_first)(type, w, rb, wb, xp, n, sum, k == 0);
+                    else V_NAME(gemm_tile)(wb, xp, n, sum + c * 64, k == 0);
+                }
+            }
+            for (e = 0; e < (nc + NC - 1) / NC * NC * 4; e += V_TREES) v_tree_adds(sum + e, sum + e * 16);
+            for (c = 0; c < nc; c++) {
+                float *y = m->y + (uint64_t)(c0 + c) * m->y_stride + row;
+                float *t = sum + c * 4;
+                if (m->bias) for (r = 0; r < nr; r++) t[r] = t[r] + m->bias[row + r];
+                if (m->flags & AIOSK_MM_ADD) for (r = 0; r < nr; r++) t[r] = y[r] + t[r];
+                memcpy(y, t, (size_t)nr * 4);
+            }
+        }
+    }
+}
+#undef V_AHEAD
+#endif
+
+/* Few columns keep the sums of 4 rows in registers; many are for gemm. Where v_fma is long (the sets without V_FEW) the
  * registers do not matter, and the code shall be small. */
 V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
-    if (V_W > 1 && V_FEW) {
+#if V_FEW
+    if (m->n_cols >= (type == AIOSK_F32 ? 12 : 8) && m->n_in >= 16) { /* below, the way through memory costs more than it saves */
+        V_NAME(gemm)(m, type);
+        return;
+    }
+#endif
+    if (V_W > 1 && V_FEW > 0) {
         for (; row + 4 <= m->row1; row += 4) {
             for (c = 0; c + NC <= m->n_cols; c += NC)
                 for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
@@ -16073,7 +16873,7 @@ V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     }
     for (; row < m->row1; row++) {
         c = 0;
-        if (V_W > 1 && !V_FEW)
+        if (V_W > 1 && V_FEW == 0)
             for (; c + 2 <= m->n_cols; c += 2) V_NAME(flt_tile)(m, type, row, c, 1, 2);
         for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
     }
@@ -17020,8 +17820,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 }
 #endif
 
-/* Columns whose activations are kept near while all rows pass: 768 KiB, in a second-level cache of 1 MiB or more; so many sums
- * stay on the stack, too. */
+/* Columns that all rows pass before the next ones are looked at: so many sums are on the stack. */
 enum { V_NAME(max_cols) = 128, V_NAME(run_bytes) = 8192 };
 
 V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
@@ -17036,7 +17835,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
-    int32_t row, k, c, c0, e, tile;
+    int32_t row, k, c, c0, e;
 #if V_W > 1
     if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
         /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
@@ -17061,16 +17860,14 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
         return;
     }
 #endif
-    tile = (int32_t)(786432 / (m->x_stride ? m->x_stride : 1));
-    tile = tile > V_NAME(max_cols) ? V_NAME(max_cols) : tile < 8 ? 8 : tile & ~7;
     job.t = codes;
     job.xs = m->x_stride;
     job.acc = acc;
     job.n_in = m->n_in;
     job.offset = f->offset;
     job.n_mn = f->n_mn;
-    for (c0 = 0; c0 < m->n_cols; c0 += tile) {
-        job.n_cols = m->n_cols - c0 < tile ? m->n_cols - c0 : tile;
+    for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
+        job.n_cols = m->n_cols - c0 < V_NAME(max_cols) ? m->n_cols - c0 : V_NAME(max_cols);
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -17275,6 +18072,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_MAXQ
 #undef V_SHAPES
 #undef V_KBIAS
+#undef V_TREES
 #undef V_TARGET
 #undef vf
 #undef vi
@@ -17311,6 +18109,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef v_kdot
 #undef v_mulr
 #undef v_tree_add
+#undef v_tree_adds
 #undef v_tree_max
 #undef v_dup_even
 #undef v_dup_odd
@@ -17380,6 +18179,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #define v_kdot V_BASE(v_kdot)
 #define v_mulr V_BASE(v_mulr)
 #define v_tree_add V_BASE(v_tree_add)
+#define v_tree_adds V_BASE(v_tree_adds)
 #define v_tree_max V_BASE(v_tree_max)
 #define v_dup_even V_BASE(v_dup_even)
 #define v_dup_odd V_BASE(v_dup_odd)
@@ -18382,12 +19182,130 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     }
 }
 
-/* Tiles that keep the sums in registers: 16 of 32 (AVX-512, NEON), 8 of 16 (AVX2). Where v_fma is long (the sets without V_FEW) the
+/* ---- many columns ---------------------------------------------------------------------------------------------------
+ * Blocks of 4 rows by gemm_cols columns by gemm_k places of the input. The first columns of a block leave its weights as f32 in one
+ * piece for the others (no conversions there, no rows that fight for the same place in the cache); it stays in the first-level
+ * cache, the activations pass by in the second. The 16 partial sums of each output wait in memory between blocks, so that every
+ * output sees the same operations as in flt_tile. */
+#if V_FEW
+#if defined(__GNUC__) || defined(__clang__)
+#define V_AHEAD(p) __builtin_prefetch(p, 0, 2) /* to the second-level cache: in the first it would be in the way */
+#else
+#define V_AHEAD(p) AIOSK__PREFETCH(p)
+#endif
+enum { V_NAME(gemm_nc) = V_W == 8 ? 3 : 4, V_NAME(gemm_cols) = 64 / V_NAME(gemm_nc) * V_NAME(gemm_nc), V_NAME(gemm_k) = 512 };
+
+/* 4 rows times gemm_nc columns: n places more. One of the V_PER16 registers of a sum after the other, so that they all stay in
+ * registers.
+ *   w    f32 [4][gemm_k]  weights; written when raw, rows rb bytes apart in the file's type, is given; else read
+ *   sum  f32 [gemm_nc][4][16] */
+V_FN void V_NAME(gemm_part)(int32_t type, const uint8_t *raw, uint64_t rb, float *w, const float *const *x, int32_t n, float *sum, int first) {
+    enum { NC = V_NAME(gemm_nc) };
+    const float *xp[NC];
+    int32_t i;
+    int r, c, h;
+    AIOSK__UNROLL
+    for (c = 0; c < NC; c++) xp[c] = x[c];
+    for (h = 0; h < V_PER16; h++) {
+        vf acc[4 * NC];
+        AIOSK__UNROLL
+        for (c = 0; c < 4 * NC; c++) acc[c] = first ? v_zero() : v_loadu(sum + c * 16 + h * V_W);
+        for (i = h * V_W; i < n; i += 16) {
+            vf xv[NC];
+            AIOSK__UNROLL
+            for (c = 0; c < NC; c++) xv[c] = v_loadu(xp[c] + i);
+            AIOSK__UNROLL
+            for (r = 0; r < 4; r++) {
+                const vf wv = raw ? V_NAME(load_w)(type, raw + (uint64_t)r * rb, i) : v_loadu(w + r * V_NAME(gemm_k) + i);
+                if (raw) v_storeu(w + r * V_NAME(gemm_k) + i, wv);
+                AIOSK__UNROLL
+                for (c = 0; c < NC; c++) acc[c * 4 + r] = v_fma(wv, xv[c], acc[c * 4 + r]);
+            }
+        }
+        AIOSK__UNROLL
+        for (c = 0; c < 4 * NC; c++) v_storeu(sum + c * 16 + h * V_W, acc[c]);
+    }
+}
+V_EXPORT AIOSK__NOINLINE void V_NAME(gemm_tile)(float *w, const float *const *x, int32_t n, float *sum, int first) {
+    V_NAME(gemm_part)(AIOSK_F32, NULL, 0, w, x, n, sum, first);
+}
+V_EXPORT AIOSK__NOINLINE void V_NAME(gemm_first)(int32_t type, const uint8_t *raw, uint64_t rb, float *w, const float *const *x, int32_t n, float *sum, int first) {
+    if (type == AIOSK_F32) V_NAME(gemm_part)(AIOSK_F32, raw, rb, w, x, n, sum, first);
+    else if (type == AIOSK_F16) V_NAME(gemm_part)(AIOSK_F16, raw, rb, w, x, n, sum, first);
+    else V_NAME(gemm_part)(AIOSK_BF16, raw, rb, w, x, n, sum, first);
+}
+V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) {
+    enum { NC = V_NAME(gemm_nc), COLS = V_NAME(gemm_cols), K = V_NAME(gemm_k) };
+    const int32_t size = type == AIOSK_F32 ? 4 : 2, full = m->n_in & ~15;
+    const uint64_t rb = (uint64_t)m->n_in * (uint32_t)size;
+    float AIOSK__ALIGN(64) sum[4 * COLS * 16], wb[4 * K], xt[COLS * 16];
+    int32_t most = (int32_t)(1048576 / ((uint64_t)m->n_in * 4)), c0, row, k, n, r, c, e, at; /* activations in the second-level cache */
+    most = most > COLS ? COLS : most < 4 * NC ? 4 * NC : most;
+    most = (m->n_cols + most - 1) / most;                   /* blocks, all of the same size */
+    most = ((m->n_cols + most - 1) / most + NC - 1) / NC * NC;
+    for (c0 = 0; c0 < m->n_cols; c0 += most) {
+        const int32_t nc = m->n_cols - c0 < most ? m->n_cols - c0 : most, per = (4 * K / 64 * size + nc - 1) / nc;
+        const uint8_t *x = (const uint8_t *)m->x + (uint64_t)c0 * m->x_stride;
+        if (full < m->n_in) { /* zeros behind the last place, for the activations as for the weights */
+            memset(xt, 0, (size_t)nc * 64);
+            for (c = 0; c < nc; c++) memcpy(xt + c * 16, x + (uint64_t)c * m->x_stride + (uint64_t)full * 4, (size_t)(m->n_in - full) * 4);
+        }
+        for (row = m->row0; row < m->row1; row += 4) {
+            const int32_t nr = m->row1 - row < 4 ? m->row1 - row : 4;
+            for (k = 0; k < m->n_in; k += n) {
+                const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb + (uint64_t)k * (uint32_t)size, *next;
+                const int32_t direct = nr == 4 && k < full;     /* what gemm_first may read */
+                n = full - k >= K ? K : full > k ? full - k : 16;
+                for (r = 0; r < 4 && !direct; r++) {
+                    const uint8_t *from = w + (uint64_t)r * rb;
+                    uint8_t t[64];
+                    if (r >= nr) { memset(wb + r * K, 0, (size_t)n * 4); continue; }
+                    if (k == full) {
+                        memset(t, 0, sizeof t);
+                        memcpy(t, from, (size_t)((m->n_in - full) * size));
+                        from = t;
+                    }
+                    for (e = 0; e < n; e += V_W) v_storeu(wb + r * K + e, V_NAME(load_w)(type, from, e));
+                }
+                next = k + n < full ? w + (uint64_t)n * (uint32_t)size : (const uint8_t *)m->w + (uint64_t)(row + 4) * rb;
+                for (c = at = 0; c < nc; c += NC) {
+                    const float *xp[NC];
+                    if (row + 4 < m->row1 || k + n < full)      /* the weights of the next block, a few lines at a time */
+                        for (; at < (c + NC) * per; at++) V_AHEAD((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
+                    for (e = 0; e < NC; e++) {                  /* past the last column: that one again */
+                        const int32_t j = c + e < nc ? c + e : nc - 1;
+                        xp[e] = k == full ? xt + j * 16 : (const float *)(const void *)(x + (uint64_t)j * m->x_stride) + k;
+                    }
+                    if (c == 0 && direct) V_NAME(gemm_first)(type, w, rb, wb, xp, n, sum, k == 0);
+                    else V_NAME(gemm_tile)(wb, xp, n, sum + c * 64, k == 0);
+                }
+            }
+            for (e = 0; e < (nc + NC - 1) / NC * NC * 4; e += V_TREES) v_tree_adds(sum + e, sum + e * 16);
+            for (c = 0; c < nc; c++) {
+                float *y = m->y + (uint64_t)(c0 + c) * m->y_stride + row;
+                float *t = sum + c * 4;
+                if (m->bias) for (r = 0; r < nr; r++) t[r] = t[r] + m->bias[row + r];
+                if (m->flags & AIOSK_MM_ADD) for (r = 0; r < nr; r++) t[r] = y[r] + t[r];
+                memcpy(y, t, (size_t)nr * 4);
+            }
+        }
+    }
+}
+#undef V_AHEAD
+#endif
+
+/* Few columns keep the sums of 4 rows in registers; many are for gemm. Where v_fma is long (the sets without V_FEW) the
  * registers do not matter, and the code shall be small. */
 V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     enum { NR = V_W == 16 ? 4 : 2, NC = V_W == 16 ? 4 : 2 };
     int32_t row = m->row0, c;
-    if (V_W > 1 && V_FEW) {
+#if V_FEW
+    if (m->n_cols >= (type == AIOSK_F32 ? 12 : 8) && m->n_in >= 16) { /* below, the way through memory costs more than it saves */
+        V_NAME(gemm)(m, type);
+        return;
+    }
+#endif
+    if (V_W > 1 && V_FEW > 0) {
         for (; row + 4 <= m->row1; row += 4) {
             for (c = 0; c + NC <= m->n_cols; c += NC)
                 for (int32_t r = 0; r < 4; r += NR) V_NAME(flt_tile)(m, type, row + r, c, NR, NC);
@@ -18396,7 +19314,7 @@ V_FN void V_NAME(rows_flt)(const aiosk_matmul *m, int32_t type) {
     }
     for (; row < m->row1; row++) {
         c = 0;
-        if (V_W > 1 && !V_FEW)
+        if (V_W > 1 && V_FEW == 0)
             for (; c + 2 <= m->n_cols; c += 2) V_NAME(flt_tile)(m, type, row, c, 1, 2);
         for (; c < m->n_cols; c++) V_NAME(flt_tile)(m, type, row, c, 1, 1);
     }
@@ -19343,8 +20261,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 }
 #endif
 
-/* Columns whose activations are kept near while all rows pass: 768 KiB, in a second-level cache of 1 MiB or more; so many sums
- * stay on the stack, too. */
+/* Columns that all rows pass before the next ones are looked at: so many sums are on the stack. */
 enum { V_NAME(max_cols) = 128, V_NAME(run_bytes) = 8192 };
 
 V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
@@ -19359,7 +20276,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
-    int32_t row, k, c, c0, e, tile;
+    int32_t row, k, c, c0, e;
 #if V_W > 1
     if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
         /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
@@ -19384,16 +20301,14 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
         return;
     }
 #endif
-    tile = (int32_t)(786432 / (m->x_stride ? m->x_stride : 1));
-    tile = tile > V_NAME(max_cols) ? V_NAME(max_cols) : tile < 8 ? 8 : tile & ~7;
     job.t = codes;
     job.xs = m->x_stride;
     job.acc = acc;
     job.n_in = m->n_in;
     job.offset = f->offset;
     job.n_mn = f->n_mn;
-    for (c0 = 0; c0 < m->n_cols; c0 += tile) {
-        job.n_cols = m->n_cols - c0 < tile ? m->n_cols - c0 : tile;
+    for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
+        job.n_cols = m->n_cols - c0 < V_NAME(max_cols) ? m->n_cols - c0 : V_NAME(max_cols);
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -19598,6 +20513,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_MAXQ
 #undef V_SHAPES
 #undef V_KBIAS
+#undef V_TREES
 #undef V_TARGET
 #undef vf
 #undef vi
@@ -19634,6 +20550,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef v_kdot
 #undef v_mulr
 #undef v_tree_add
+#undef v_tree_adds
 #undef v_tree_max
 #undef v_dup_even
 #undef v_dup_odd
@@ -19723,6 +20640,24 @@ static int aiosk__has_isa(int32_t isa) {
     return isa == AIOSK_ISA_SCALAR;
 }
 
+#ifdef AIOSK__AVX512_BF16
+/* vdpbf16ps, where AVX-512 is: leaf 7, sub-leaf 1 eax 5. */
+static AIOSK__UNUSED int aiosk__has_bf16(void) {
+    uint32_t r[4];
+    aiosk__cpuid(7, r);
+    if (r[0] < 1) return 0;
+    aiosk__cpuid(0x10007, r);
+    return (r[0] & 1u << 5) != 0;
+}
+/* Where it does more products per cycle than fma: on AMD, twice as many (Zen 4). Intel's start one every second cycle, 54 G products/s
+ * on Emerald Rapids, where fma does 96. */
+static int aiosk__fast_bf16(void) {
+    uint32_t r[4];
+    aiosk__cpuid(0, r);
+    return r[1] == 0x68747541u && aiosk__has_bf16(); /* "Auth" */
+}
+#endif
+
 AIOSK_API uint64_t aiosk_fp_begin(void) {
 #if defined(__x86_64__) || defined(_M_X64)
     const uint32_t old = _mm_getcsr();
@@ -19788,6 +20723,23 @@ AIOSK_API const aiosk_isa *aiosk_select(int32_t isa) {
     for (i = 0; i < sizeof aiosk__isas / sizeof *aiosk__isas; i++)
         if ((isa == AIOSK_ISA_BEST || isa == aiosk__isas[i]->id) && aiosk__has_isa(aiosk__isas[i]->id)) return aiosk__isas[i];
     return NULL;
+}
+
+/* Kernels of 16-bit arithmetic, and whether they are faster here. Not F16 with AVX512_FP16: runs of 8 products, each converted and added
+ * to f32, reach 107 G/s from registers alone on Emerald Rapids, where f32 does 96: too little for their error. */
+typedef struct aiosk__fast { int32_t isa, type; int (*pays)(void); aiosk_matmul_fn fn; } aiosk__fast;
+static const aiosk__fast aiosk__fasts[] = {
+#ifdef AIOSK__AVX512_BF16
+    {AIOSK_ISA_AVX512_VBMI, AIOSK_BF16, aiosk__fast_bf16, aiosk__fast_bf16_avx512},
+    {AIOSK_ISA_AVX512, AIOSK_BF16, aiosk__fast_bf16, aiosk__fast_bf16_avx512},
+#endif
+    {0, 0, NULL, NULL}};
+
+AIOSK_API aiosk_matmul_fn aiosk_matmul_fast(const aiosk_isa *k, int32_t type) {
+    const aiosk__fast *f;
+    for (f = aiosk__fasts; f->fn; f++)
+        if (f->isa == k->id && f->type == type && f->pays()) return f->fn;
+    return (uint32_t)type < AIOSK_N_TYPES ? k->matmul[type][AIOSK_ROWS] : NULL;
 }
 
 #endif
