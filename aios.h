@@ -4308,7 +4308,8 @@ static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, a
     /* a task: about 64 KiB of weights (some microseconds), and of the order of 16 M products (some tenths of a millisecond), but
      * whole pairs of panels, which kernels for many columns take together */
     rows = (int64_t)(65536 / t->row_bytes);
-    most = 16777216 / ((int64_t)o->n_in * (cols < AIOS__COLS ? cols : AIOS__COLS));
+    if (cols > AIOS__COLS) cols = AIOS__COLS;
+    most = 16777216 / ((int64_t)o->n_in * cols);
     if (rows > most) rows = most;
     o->rows_per_task = (int32_t)(rows > o->n_out ? o->n_out : rows) / 32 * 32;
     if (o->rows_per_task < 32) o->rows_per_task = 32;

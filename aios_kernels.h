@@ -3099,6 +3099,8 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     AIOSK__UNROLL
     for (i = 0; i < nr * nc * V_PER16; i++) acc[i] = v_zero();
     for (i = 0; i < full; i += 16) {
+        if (nc == 1 && (i * size & 63) == 0) /* the rows that come next: hardware stops at the end of a page */
+            for (r = 0; r < nr; r++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)w + (uint64_t)(r + nr) * rb + (uint64_t)i * (uint32_t)size));
         AIOSK__UNROLL
         for (h = 0; h < V_PER16; h++) {
             vf xv[4];
@@ -3139,11 +3141,6 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
  * cache, the activations pass by in the second. The 16 partial sums of each output wait in memory between blocks, so that every
  * output sees the same operations as in flt_tile. */
 #if V_FEW
-#if defined(__GNUC__) || defined(__clang__)
-#define V_AHEAD(p) __builtin_prefetch(p, 0, 2) /* to the second-level cache: in the first it would be in the way */
-#else
-#define V_AHEAD(p) AIOSK__PREFETCH(p)
-#endif
 enum { V_NAME(gemm_nc) = V_W == 8 ? 3 : 4, V_NAME(gemm_cols) = 64 / V_NAME(gemm_nc) * V_NAME(gemm_nc), V_NAME(gemm_k) = 512 };
 
 /* 4 rows times gemm_nc columns: n places more. One of the V_PER16 registers of a sum after the other, so that they all stay in
@@ -3222,7 +3219,7 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
                 for (c = at = 0; c < nc; c += NC) {
                     const float *xp[NC];
                     if (row + 4 < m->row1 || k + n < full)      /* the weights of the next block, a few lines at a time */
-                        for (; at < (c + NC) * per; at++) V_AHEAD((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
+                        for (; at < (c + NC) * per; at++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
                     for (e = 0; e < NC; e++) {                  /* past the last column: that one again */
                         const int32_t j = c + e < nc ? c + e : nc - 1;
                         xp[e] = k == full ? xt + j * 16 : (const float *)(const void *)(x + (uint64_t)j * m->x_stride) + k;
@@ -3242,7 +3239,6 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
         }
     }
 }
-#undef V_AHEAD
 #endif
 
 /* Few columns keep the sums of 4 rows in registers; many are for gemm. Where v_fma is long (the sets without V_FEW) the
@@ -5533,6 +5529,8 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     AIOSK__UNROLL
     for (i = 0; i < nr * nc * V_PER16; i++) acc[i] = v_zero();
     for (i = 0; i < full; i += 16) {
+        if (nc == 1 && (i * size & 63) == 0) /* the rows that come next: hardware stops at the end of a page */
+            for (r = 0; r < nr; r++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)w + (uint64_t)(r + nr) * rb + (uint64_t)i * (uint32_t)size));
         AIOSK__UNROLL
         for (h = 0; h < V_PER16; h++) {
             vf xv[4];
@@ -5573,11 +5571,6 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
  * cache, the activations pass by in the second. The 16 partial sums of each output wait in memory between blocks, so that every
  * output sees the same operations as in flt_tile. */
 #if V_FEW
-#if defined(__GNUC__) || defined(__clang__)
-#define V_AHEAD(p) __builtin_prefetch(p, 0, 2) /* to the second-level cache: in the first it would be in the way */
-#else
-#define V_AHEAD(p) AIOSK__PREFETCH(p)
-#endif
 enum { V_NAME(gemm_nc) = V_W == 8 ? 3 : 4, V_NAME(gemm_cols) = 64 / V_NAME(gemm_nc) * V_NAME(gemm_nc), V_NAME(gemm_k) = 512 };
 
 /* 4 rows times gemm_nc columns: n places more. One of the V_PER16 registers of a sum after the other, so that they all stay in
@@ -5656,7 +5649,7 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
                 for (c = at = 0; c < nc; c += NC) {
                     const float *xp[NC];
                     if (row + 4 < m->row1 || k + n < full)      /* the weights of the next block, a few lines at a time */
-                        for (; at < (c + NC) * per; at++) V_AHEAD((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
+                        for (; at < (c + NC) * per; at++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
                     for (e = 0; e < NC; e++) {                  /* past the last column: that one again */
                         const int32_t j = c + e < nc ? c + e : nc - 1;
                         xp[e] = k == full ? xt + j * 16 : (const float *)(const void *)(x + (uint64_t)j * m->x_stride) + k;
@@ -5676,7 +5669,6 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
         }
     }
 }
-#undef V_AHEAD
 #endif
 
 /* Few columns keep the sums of 4 rows in registers; many are for gemm. Where v_fma is long (the sets without V_FEW) the
@@ -7942,6 +7934,8 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     AIOSK__UNROLL
     for (i = 0; i < nr * nc * V_PER16; i++) acc[i] = v_zero();
     for (i = 0; i < full; i += 16) {
+        if (nc == 1 && (i * size & 63) == 0) /* the rows that come next: hardware stops at the end of a page */
+            for (r = 0; r < nr; r++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)w + (uint64_t)(r + nr) * rb + (uint64_t)i * (uint32_t)size));
         AIOSK__UNROLL
         for (h = 0; h < V_PER16; h++) {
             vf xv[4];
@@ -7982,11 +7976,6 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
  * cache, the activations pass by in the second. The 16 partial sums of each output wait in memory between blocks, so that every
  * output sees the same operations as in flt_tile. */
 #if V_FEW
-#if defined(__GNUC__) || defined(__clang__)
-#define V_AHEAD(p) __builtin_prefetch(p, 0, 2) /* to the second-level cache: in the first it would be in the way */
-#else
-#define V_AHEAD(p) AIOSK__PREFETCH(p)
-#endif
 enum { V_NAME(gemm_nc) = V_W == 8 ? 3 : 4, V_NAME(gemm_cols) = 64 / V_NAME(gemm_nc) * V_NAME(gemm_nc), V_NAME(gemm_k) = 512 };
 
 /* 4 rows times gemm_nc columns: n places more. One of the V_PER16 registers of a sum after the other, so that they all stay in
@@ -8065,7 +8054,7 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
                 for (c = at = 0; c < nc; c += NC) {
                     const float *xp[NC];
                     if (row + 4 < m->row1 || k + n < full)      /* the weights of the next block, a few lines at a time */
-                        for (; at < (c + NC) * per; at++) V_AHEAD((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
+                        for (; at < (c + NC) * per; at++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
                     for (e = 0; e < NC; e++) {                  /* past the last column: that one again */
                         const int32_t j = c + e < nc ? c + e : nc - 1;
                         xp[e] = k == full ? xt + j * 16 : (const float *)(const void *)(x + (uint64_t)j * m->x_stride) + k;
@@ -8085,7 +8074,6 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
         }
     }
 }
-#undef V_AHEAD
 #endif
 
 /* Few columns keep the sums of 4 rows in registers; many are for gemm. Where v_fma is long (the sets without V_FEW) the
@@ -11565,6 +11553,8 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     AIOSK__UNROLL
     for (i = 0; i < nr * nc * V_PER16; i++) acc[i] = v_zero();
     for (i = 0; i < full; i += 16) {
+        if (nc == 1 && (i * size & 63) == 0) /* the rows that come next: hardware stops at the end of a page */
+            for (r = 0; r < nr; r++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)w + (uint64_t)(r + nr) * rb + (uint64_t)i * (uint32_t)size));
         AIOSK__UNROLL
         for (h = 0; h < V_PER16; h++) {
             vf xv[4];
@@ -11605,11 +11595,6 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
  * cache, the activations pass by in the second. The 16 partial sums of each output wait in memory between blocks, so that every
  * output sees the same operations as in flt_tile. */
 #if V_FEW
-#if defined(__GNUC__) || defined(__clang__)
-#define V_AHEAD(p) __builtin_prefetch(p, 0, 2) /* to the second-level cache: in the first it would be in the way */
-#else
-#define V_AHEAD(p) AIOSK__PREFETCH(p)
-#endif
 enum { V_NAME(gemm_nc) = V_W == 8 ? 3 : 4, V_NAME(gemm_cols) = 64 / V_NAME(gemm_nc) * V_NAME(gemm_nc), V_NAME(gemm_k) = 512 };
 
 /* 4 rows times gemm_nc columns: n places more. One of the V_PER16 registers of a sum after the other, so that they all stay in
@@ -11688,7 +11673,7 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
                 for (c = at = 0; c < nc; c += NC) {
                     const float *xp[NC];
                     if (row + 4 < m->row1 || k + n < full)      /* the weights of the next block, a few lines at a time */
-                        for (; at < (c + NC) * per; at++) V_AHEAD((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
+                        for (; at < (c + NC) * per; at++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
                     for (e = 0; e < NC; e++) {                  /* past the last column: that one again */
                         const int32_t j = c + e < nc ? c + e : nc - 1;
                         xp[e] = k == full ? xt + j * 16 : (const float *)(const void *)(x + (uint64_t)j * m->x_stride) + k;
@@ -11708,7 +11693,6 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
         }
     }
 }
-#undef V_AHEAD
 #endif
 
 /* Few columns keep the sums of 4 rows in registers; many are for gemm. Where v_fma is long (the sets without V_FEW) the
@@ -14277,6 +14261,8 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     AIOSK__UNROLL
     for (i = 0; i < nr * nc * V_PER16; i++) acc[i] = v_zero();
     for (i = 0; i < full; i += 16) {
+        if (nc == 1 && (i * size & 63) == 0) /* the rows that come next: hardware stops at the end of a page */
+            for (r = 0; r < nr; r++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)w + (uint64_t)(r + nr) * rb + (uint64_t)i * (uint32_t)size));
         AIOSK__UNROLL
         for (h = 0; h < V_PER16; h++) {
             vf xv[4];
@@ -14317,11 +14303,6 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
  * cache, the activations pass by in the second. The 16 partial sums of each output wait in memory between blocks, so that every
  * output sees the same operations as in flt_tile. */
 #if V_FEW
-#if defined(__GNUC__) || defined(__clang__)
-#define V_AHEAD(p) __builtin_prefetch(p, 0, 2) /* to the second-level cache: in the first it would be in the way */
-#else
-#define V_AHEAD(p) AIOSK__PREFETCH(p)
-#endif
 enum { V_NAME(gemm_nc) = V_W == 8 ? 3 : 4, V_NAME(gemm_cols) = 64 / V_NAME(gemm_nc) * V_NAME(gemm_nc), V_NAME(gemm_k) = 512 };
 
 /* 4 rows times gemm_nc columns: n places more. One of the V_PER16 registers of a sum after the other, so that they all stay in
@@ -14400,7 +14381,7 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
                 for (c = at = 0; c < nc; c += NC) {
                     const float *xp[NC];
                     if (row + 4 < m->row1 || k + n < full)      /* the weights of the next block, a few lines at a time */
-                        for (; at < (c + NC) * per; at++) V_AHEAD((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
+                        for (; at < (c + NC) * per; at++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
                     for (e = 0; e < NC; e++) {                  /* past the last column: that one again */
                         const int32_t j = c + e < nc ? c + e : nc - 1;
                         xp[e] = k == full ? xt + j * 16 : (const float *)(const void *)(x + (uint64_t)j * m->x_stride) + k;
@@ -14420,7 +14401,6 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
         }
     }
 }
-#undef V_AHEAD
 #endif
 
 /* Few columns keep the sums of 4 rows in registers; many are for gemm. Where v_fma is long (the sets without V_FEW) the
@@ -16707,6 +16687,8 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     AIOSK__UNROLL
     for (i = 0; i < nr * nc * V_PER16; i++) acc[i] = v_zero();
     for (i = 0; i < full; i += 16) {
+        if (nc == 1 && (i * size & 63) == 0) /* the rows that come next: hardware stops at the end of a page */
+            for (r = 0; r < nr; r++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)w + (uint64_t)(r + nr) * rb + (uint64_t)i * (uint32_t)size));
         AIOSK__UNROLL
         for (h = 0; h < V_PER16; h++) {
             vf xv[4];
@@ -16747,11 +16729,6 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
  * cache, the activations pass by in the second. The 16 partial sums of each output wait in memory between blocks, so that every
  * output sees the same operations as in flt_tile. */
 #if V_FEW
-#if defined(__GNUC__) || defined(__clang__)
-#define V_AHEAD(p) __builtin_prefetch(p, 0, 2) /* to the second-level cache: in the first it would be in the way */
-#else
-#define V_AHEAD(p) AIOSK__PREFETCH(p)
-#endif
 enum { V_NAME(gemm_nc) = V_W == 8 ? 3 : 4, V_NAME(gemm_cols) = 64 / V_NAME(gemm_nc) * V_NAME(gemm_nc), V_NAME(gemm_k) = 512 };
 
 /* 4 rows times gemm_nc columns: n places more. One of the V_PER16 registers of a sum after the other, so that they all stay in
@@ -16830,7 +16807,7 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
                 for (c = at = 0; c < nc; c += NC) {
                     const float *xp[NC];
                     if (row + 4 < m->row1 || k + n < full)      /* the weights of the next block, a few lines at a time */
-                        for (; at < (c + NC) * per; at++) V_AHEAD((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
+                        for (; at < (c + NC) * per; at++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
                     for (e = 0; e < NC; e++) {                  /* past the last column: that one again */
                         const int32_t j = c + e < nc ? c + e : nc - 1;
                         xp[e] = k == full ? xt + j * 16 : (const float *)(const void *)(x + (uint64_t)j * m->x_stride) + k;
@@ -16850,7 +16827,6 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
         }
     }
 }
-#undef V_AHEAD
 #endif
 
 /* Few columns keep the sums of 4 rows in registers; many are for gemm. Where v_fma is long (the sets without V_FEW) the
@@ -19148,6 +19124,8 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
     AIOSK__UNROLL
     for (i = 0; i < nr * nc * V_PER16; i++) acc[i] = v_zero();
     for (i = 0; i < full; i += 16) {
+        if (nc == 1 && (i * size & 63) == 0) /* the rows that come next: hardware stops at the end of a page */
+            for (r = 0; r < nr; r++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)w + (uint64_t)(r + nr) * rb + (uint64_t)i * (uint32_t)size));
         AIOSK__UNROLL
         for (h = 0; h < V_PER16; h++) {
             vf xv[4];
@@ -19188,11 +19166,6 @@ V_FN void V_NAME(flt_tile)(const aiosk_matmul *m, int32_t type, int32_t row, int
  * cache, the activations pass by in the second. The 16 partial sums of each output wait in memory between blocks, so that every
  * output sees the same operations as in flt_tile. */
 #if V_FEW
-#if defined(__GNUC__) || defined(__clang__)
-#define V_AHEAD(p) __builtin_prefetch(p, 0, 2) /* to the second-level cache: in the first it would be in the way */
-#else
-#define V_AHEAD(p) AIOSK__PREFETCH(p)
-#endif
 enum { V_NAME(gemm_nc) = V_W == 8 ? 3 : 4, V_NAME(gemm_cols) = 64 / V_NAME(gemm_nc) * V_NAME(gemm_nc), V_NAME(gemm_k) = 512 };
 
 /* 4 rows times gemm_nc columns: n places more. One of the V_PER16 registers of a sum after the other, so that they all stay in
@@ -19271,7 +19244,7 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
                 for (c = at = 0; c < nc; c += NC) {
                     const float *xp[NC];
                     if (row + 4 < m->row1 || k + n < full)      /* the weights of the next block, a few lines at a time */
-                        for (; at < (c + NC) * per; at++) V_AHEAD((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
+                        for (; at < (c + NC) * per; at++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
                     for (e = 0; e < NC; e++) {                  /* past the last column: that one again */
                         const int32_t j = c + e < nc ? c + e : nc - 1;
                         xp[e] = k == full ? xt + j * 16 : (const float *)(const void *)(x + (uint64_t)j * m->x_stride) + k;
@@ -19291,7 +19264,6 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
         }
     }
 }
-#undef V_AHEAD
 #endif
 
 /* Few columns keep the sums of 4 rows in registers; many are for gemm. Where v_fma is long (the sets without V_FEW) the
