@@ -330,8 +330,8 @@ AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float
 #define AIOSK__PREFETCH(p) __builtin_prefetch(p)             /* to the first-level cache */
 #define AIOSK__PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)    /* to the second */
 #elif defined(_M_X64)
-#define AIOSK__PREFETCH(p) _mm_prefetch((const char *)(p), 3)
-#define AIOSK__PREFETCH_L2(p) _mm_prefetch((const char *)(p), 2)
+#define AIOSK__PREFETCH(p) _mm_prefetch((const char *)(p), _MM_HINT_T0)
+#define AIOSK__PREFETCH_L2(p) _mm_prefetch((const char *)(p), _MM_HINT_T1)
 #else
 #define AIOSK__PREFETCH(p) ((void)(p))
 #define AIOSK__PREFETCH_L2(p) ((void)(p))
@@ -3201,7 +3201,8 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
         for (row = m->row0; row < m->row1; row += 4) {
             const int32_t nr = m->row1 - row < 4 ? m->row1 - row : 4;
             for (k = 0; k < m->n_in; k += n) {
-                const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb + (uint64_t)k * (uint32_t)size, *next;
+                const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb + (uint64_t)k * (uint32_t)size;
+                uintptr_t next;
                 const int32_t direct = nr == 4 && k < full;     /* what gemm_first may read */
                 n = full - k >= K ? K : full > k ? full - k : 16;
                 for (r = 0; r < 4 && !direct; r++) {
@@ -3215,11 +3216,11 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
                     }
                     for (e = 0; e < n; e += V_W) v_storeu(wb + r * K + e, V_NAME(load_w)(type, from, e));
                 }
-                next = k + n < full ? w + (uint64_t)n * (uint32_t)size : (const uint8_t *)m->w + (uint64_t)(row + 4) * rb;
+                next = k + n < full ? (uintptr_t)w + (uintptr_t)n * (uintptr_t)size : (uintptr_t)m->w + (uintptr_t)(row + 4) * (uintptr_t)rb;
                 for (c = at = 0; c < nc; c += NC) {
                     const float *xp[NC];
                     if (row + 4 < m->row1 || k + n < full)      /* the weights of the next block, a few lines at a time */
-                        for (; at < (c + NC) * per; at++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
+                        for (; at < (c + NC) * per; at++) AIOSK__PREFETCH_L2((const void *)(next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
                     for (e = 0; e < NC; e++) {                  /* past the last column: that one again */
                         const int32_t j = c + e < nc ? c + e : nc - 1;
                         xp[e] = k == full ? xt + j * 16 : (const float *)(const void *)(x + (uint64_t)j * m->x_stride) + k;
@@ -3519,7 +3520,9 @@ V_FN void V_NAME(head)(const int type, const uint8_t *p, const int h, vi *sc, vi
         sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
         sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
         break;
-    default: sc[0] = v_set1i(0); break; /* TQ1_0, TQ2_0: no scales within, nobody reads it */
+    default: /* TQ1_0, TQ2_0: no scales within; handed on, not used */
+        sc[0] = sc[1] = sc[2] = sc[3] = v_zeroi();
+        break;
     }
 }
 
@@ -3698,6 +3701,8 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
  * busy while there is something to compute. Addresses behind the matrix do no harm. */
 #ifndef AIOSK__AHEAD
 #define AIOSK__AHEAD 4096
+#endif
+#ifndef AIOSK__AHEAD_L2
 #define AIOSK__AHEAD_L2 16384
 #endif
 V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
@@ -4173,7 +4178,7 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
 /* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
  * streams than these. */
 V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
-                             const uint8_t *next) {
+                             uintptr_t next) {
     const aiosk__panel *f = aiosk__find_panel(type);
     const uint64_t bytes = aiosk_type_info(type)->n_bytes;
     int32_t k, s, i, r, h, e, asked = 0;
@@ -4184,7 +4189,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
     }
     for (k = 0; k < n_blocks; k++, w += bytes) {
         for (; asked < (k + 1) * (int32_t)bytes; asked += 64)
-            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (uint64_t)r * row_bytes + (uint64_t)asked));
+            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)(next + (uintptr_t)r * (uintptr_t)row_bytes + (uintptr_t)asked));
         for (s = 0; s < 5 && f->seg[s].count; s++) {
             const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
             const uint8_t *a = w + f->seg[s].off;
@@ -4235,7 +4240,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
                     V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
-                                   k1 < n ? src + (uint64_t)(k1 - k) * t->n_bytes : w + (uint64_t)(row + 16) * row_bytes);
+                                   k1 < n ? (uintptr_t)src + (uintptr_t)(k1 - k) * t->n_bytes : (uintptr_t)w + (uintptr_t)(row + 16) * (uintptr_t)row_bytes);
                     src = run;
                 }
                 for (c = 0; c < m->n_cols; c += e) {
@@ -4270,7 +4275,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run, src + (uint64_t)nb * t->n_bytes);
+                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run,
+                                       k + nb < n ? (uintptr_t)src + (uintptr_t)nb * t->n_bytes : (uintptr_t)w + (uintptr_t)(r + 16 * V_NP) * (uintptr_t)row_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
 #endif
@@ -4293,15 +4299,14 @@ AIOSK__A32_HOT(AIOSK__FEW2)
 AIOSK__A32_HOT(AIOSK__FEW4)
 AIOSK__A256_HOT(AIOSK__FEW2_K)
 AIOSK__A256_HOT(AIOSK__FEW4_K)
-#else
+#elif V_FEW
 #define AIOSK__ALL(t) {V_NAME(few1_##t), NULL, NULL}
+#else
+#define AIOSK__ALL(t) AIOSK__NONE(t)
 #endif
 #if V_FEW
 AIOSK__A32_HOT(AIOSK__FEW1)
 AIOSK__A256_HOT(AIOSK__FEW1_K)
-#else
-#undef AIOSK__ALL
-#define AIOSK__ALL(t) AIOSK__NONE(t)
 #endif
 #if V_W == 1
 #define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, few}
@@ -4504,7 +4509,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef v_swap2
 
 /* ======== kernels/isa_sse41.c ======== */
-/* isa_sse41.c: the loops in SSE4.1 with SSSE3, for machines without AVX2. Kept small: no loops for one column. */
+/* isa_sse41.c: the loops in SSE4.1 with SSSE3, for machines without AVX2. Kept small: no loops for few columns. */
 #ifdef AIOSK__SSE41
 
 /* ======== kernels/simd_sse41.h ======== */
@@ -5631,7 +5636,8 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
         for (row = m->row0; row < m->row1; row += 4) {
             const int32_t nr = m->row1 - row < 4 ? m->row1 - row : 4;
             for (k = 0; k < m->n_in; k += n) {
-                const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb + (uint64_t)k * (uint32_t)size, *next;
+                const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb + (uint64_t)k * (uint32_t)size;
+                uintptr_t next;
                 const int32_t direct = nr == 4 && k < full;     /* what gemm_first may read */
                 n = full - k >= K ? K : full > k ? full - k : 16;
                 for (r = 0; r < 4 && !direct; r++) {
@@ -5645,11 +5651,11 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
                     }
                     for (e = 0; e < n; e += V_W) v_storeu(wb + r * K + e, V_NAME(load_w)(type, from, e));
                 }
-                next = k + n < full ? w + (uint64_t)n * (uint32_t)size : (const uint8_t *)m->w + (uint64_t)(row + 4) * rb;
+                next = k + n < full ? (uintptr_t)w + (uintptr_t)n * (uintptr_t)size : (uintptr_t)m->w + (uintptr_t)(row + 4) * (uintptr_t)rb;
                 for (c = at = 0; c < nc; c += NC) {
                     const float *xp[NC];
                     if (row + 4 < m->row1 || k + n < full)      /* the weights of the next block, a few lines at a time */
-                        for (; at < (c + NC) * per; at++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
+                        for (; at < (c + NC) * per; at++) AIOSK__PREFETCH_L2((const void *)(next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
                     for (e = 0; e < NC; e++) {                  /* past the last column: that one again */
                         const int32_t j = c + e < nc ? c + e : nc - 1;
                         xp[e] = k == full ? xt + j * 16 : (const float *)(const void *)(x + (uint64_t)j * m->x_stride) + k;
@@ -5949,7 +5955,9 @@ V_FN void V_NAME(head)(const int type, const uint8_t *p, const int h, vi *sc, vi
         sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
         sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
         break;
-    default: sc[0] = v_set1i(0); break; /* TQ1_0, TQ2_0: no scales within, nobody reads it */
+    default: /* TQ1_0, TQ2_0: no scales within; handed on, not used */
+        sc[0] = sc[1] = sc[2] = sc[3] = v_zeroi();
+        break;
     }
 }
 
@@ -6128,6 +6136,8 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
  * busy while there is something to compute. Addresses behind the matrix do no harm. */
 #ifndef AIOSK__AHEAD
 #define AIOSK__AHEAD 4096
+#endif
+#ifndef AIOSK__AHEAD_L2
 #define AIOSK__AHEAD_L2 16384
 #endif
 V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
@@ -6603,7 +6613,7 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
 /* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
  * streams than these. */
 V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
-                             const uint8_t *next) {
+                             uintptr_t next) {
     const aiosk__panel *f = aiosk__find_panel(type);
     const uint64_t bytes = aiosk_type_info(type)->n_bytes;
     int32_t k, s, i, r, h, e, asked = 0;
@@ -6614,7 +6624,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
     }
     for (k = 0; k < n_blocks; k++, w += bytes) {
         for (; asked < (k + 1) * (int32_t)bytes; asked += 64)
-            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (uint64_t)r * row_bytes + (uint64_t)asked));
+            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)(next + (uintptr_t)r * (uintptr_t)row_bytes + (uintptr_t)asked));
         for (s = 0; s < 5 && f->seg[s].count; s++) {
             const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
             const uint8_t *a = w + f->seg[s].off;
@@ -6665,7 +6675,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
                     V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
-                                   k1 < n ? src + (uint64_t)(k1 - k) * t->n_bytes : w + (uint64_t)(row + 16) * row_bytes);
+                                   k1 < n ? (uintptr_t)src + (uintptr_t)(k1 - k) * t->n_bytes : (uintptr_t)w + (uintptr_t)(row + 16) * (uintptr_t)row_bytes);
                     src = run;
                 }
                 for (c = 0; c < m->n_cols; c += e) {
@@ -6700,7 +6710,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run, src + (uint64_t)nb * t->n_bytes);
+                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run,
+                                       k + nb < n ? (uintptr_t)src + (uintptr_t)nb * t->n_bytes : (uintptr_t)w + (uintptr_t)(r + 16 * V_NP) * (uintptr_t)row_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
 #endif
@@ -6723,15 +6734,14 @@ AIOSK__A32_HOT(AIOSK__FEW2)
 AIOSK__A32_HOT(AIOSK__FEW4)
 AIOSK__A256_HOT(AIOSK__FEW2_K)
 AIOSK__A256_HOT(AIOSK__FEW4_K)
-#else
+#elif V_FEW
 #define AIOSK__ALL(t) {V_NAME(few1_##t), NULL, NULL}
+#else
+#define AIOSK__ALL(t) AIOSK__NONE(t)
 #endif
 #if V_FEW
 AIOSK__A32_HOT(AIOSK__FEW1)
 AIOSK__A256_HOT(AIOSK__FEW1_K)
-#else
-#undef AIOSK__ALL
-#define AIOSK__ALL(t) AIOSK__NONE(t)
 #endif
 #if V_W == 1
 #define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, few}
@@ -8036,7 +8046,8 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
         for (row = m->row0; row < m->row1; row += 4) {
             const int32_t nr = m->row1 - row < 4 ? m->row1 - row : 4;
             for (k = 0; k < m->n_in; k += n) {
-                const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb + (uint64_t)k * (uint32_t)size, *next;
+                const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb + (uint64_t)k * (uint32_t)size;
+                uintptr_t next;
                 const int32_t direct = nr == 4 && k < full;     /* what gemm_first may read */
                 n = full - k >= K ? K : full > k ? full - k : 16;
                 for (r = 0; r < 4 && !direct; r++) {
@@ -8050,11 +8061,11 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
                     }
                     for (e = 0; e < n; e += V_W) v_storeu(wb + r * K + e, V_NAME(load_w)(type, from, e));
                 }
-                next = k + n < full ? w + (uint64_t)n * (uint32_t)size : (const uint8_t *)m->w + (uint64_t)(row + 4) * rb;
+                next = k + n < full ? (uintptr_t)w + (uintptr_t)n * (uintptr_t)size : (uintptr_t)m->w + (uintptr_t)(row + 4) * (uintptr_t)rb;
                 for (c = at = 0; c < nc; c += NC) {
                     const float *xp[NC];
                     if (row + 4 < m->row1 || k + n < full)      /* the weights of the next block, a few lines at a time */
-                        for (; at < (c + NC) * per; at++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
+                        for (; at < (c + NC) * per; at++) AIOSK__PREFETCH_L2((const void *)(next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
                     for (e = 0; e < NC; e++) {                  /* past the last column: that one again */
                         const int32_t j = c + e < nc ? c + e : nc - 1;
                         xp[e] = k == full ? xt + j * 16 : (const float *)(const void *)(x + (uint64_t)j * m->x_stride) + k;
@@ -8354,7 +8365,9 @@ V_FN void V_NAME(head)(const int type, const uint8_t *p, const int h, vi *sc, vi
         sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
         sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
         break;
-    default: sc[0] = v_set1i(0); break; /* TQ1_0, TQ2_0: no scales within, nobody reads it */
+    default: /* TQ1_0, TQ2_0: no scales within; handed on, not used */
+        sc[0] = sc[1] = sc[2] = sc[3] = v_zeroi();
+        break;
     }
 }
 
@@ -8533,6 +8546,8 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
  * busy while there is something to compute. Addresses behind the matrix do no harm. */
 #ifndef AIOSK__AHEAD
 #define AIOSK__AHEAD 4096
+#endif
+#ifndef AIOSK__AHEAD_L2
 #define AIOSK__AHEAD_L2 16384
 #endif
 V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
@@ -9008,7 +9023,7 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
 /* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
  * streams than these. */
 V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
-                             const uint8_t *next) {
+                             uintptr_t next) {
     const aiosk__panel *f = aiosk__find_panel(type);
     const uint64_t bytes = aiosk_type_info(type)->n_bytes;
     int32_t k, s, i, r, h, e, asked = 0;
@@ -9019,7 +9034,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
     }
     for (k = 0; k < n_blocks; k++, w += bytes) {
         for (; asked < (k + 1) * (int32_t)bytes; asked += 64)
-            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (uint64_t)r * row_bytes + (uint64_t)asked));
+            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)(next + (uintptr_t)r * (uintptr_t)row_bytes + (uintptr_t)asked));
         for (s = 0; s < 5 && f->seg[s].count; s++) {
             const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
             const uint8_t *a = w + f->seg[s].off;
@@ -9070,7 +9085,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
                     V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
-                                   k1 < n ? src + (uint64_t)(k1 - k) * t->n_bytes : w + (uint64_t)(row + 16) * row_bytes);
+                                   k1 < n ? (uintptr_t)src + (uintptr_t)(k1 - k) * t->n_bytes : (uintptr_t)w + (uintptr_t)(row + 16) * (uintptr_t)row_bytes);
                     src = run;
                 }
                 for (c = 0; c < m->n_cols; c += e) {
@@ -9105,7 +9120,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run, src + (uint64_t)nb * t->n_bytes);
+                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run,
+                                       k + nb < n ? (uintptr_t)src + (uintptr_t)nb * t->n_bytes : (uintptr_t)w + (uintptr_t)(r + 16 * V_NP) * (uintptr_t)row_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
 #endif
@@ -9128,15 +9144,14 @@ AIOSK__A32_HOT(AIOSK__FEW2)
 AIOSK__A32_HOT(AIOSK__FEW4)
 AIOSK__A256_HOT(AIOSK__FEW2_K)
 AIOSK__A256_HOT(AIOSK__FEW4_K)
-#else
+#elif V_FEW
 #define AIOSK__ALL(t) {V_NAME(few1_##t), NULL, NULL}
+#else
+#define AIOSK__ALL(t) AIOSK__NONE(t)
 #endif
 #if V_FEW
 AIOSK__A32_HOT(AIOSK__FEW1)
 AIOSK__A256_HOT(AIOSK__FEW1_K)
-#else
-#undef AIOSK__ALL
-#define AIOSK__ALL(t) AIOSK__NONE(t)
 #endif
 #if V_W == 1
 #define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, few}
@@ -9573,7 +9588,9 @@ V_FN void V_NAME(head)(const int type, const uint8_t *p, const int h, vi *sc, vi
         sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
         sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
         break;
-    default: sc[0] = v_set1i(0); break; /* TQ1_0, TQ2_0: no scales within, nobody reads it */
+    default: /* TQ1_0, TQ2_0: no scales within; handed on, not used */
+        sc[0] = sc[1] = sc[2] = sc[3] = v_zeroi();
+        break;
     }
 }
 
@@ -9752,6 +9769,8 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
  * busy while there is something to compute. Addresses behind the matrix do no harm. */
 #ifndef AIOSK__AHEAD
 #define AIOSK__AHEAD 4096
+#endif
+#ifndef AIOSK__AHEAD_L2
 #define AIOSK__AHEAD_L2 16384
 #endif
 V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
@@ -10227,7 +10246,7 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
 /* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
  * streams than these. */
 V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
-                             const uint8_t *next) {
+                             uintptr_t next) {
     const aiosk__panel *f = aiosk__find_panel(type);
     const uint64_t bytes = aiosk_type_info(type)->n_bytes;
     int32_t k, s, i, r, h, e, asked = 0;
@@ -10238,7 +10257,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
     }
     for (k = 0; k < n_blocks; k++, w += bytes) {
         for (; asked < (k + 1) * (int32_t)bytes; asked += 64)
-            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (uint64_t)r * row_bytes + (uint64_t)asked));
+            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)(next + (uintptr_t)r * (uintptr_t)row_bytes + (uintptr_t)asked));
         for (s = 0; s < 5 && f->seg[s].count; s++) {
             const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
             const uint8_t *a = w + f->seg[s].off;
@@ -10289,7 +10308,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
                     V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
-                                   k1 < n ? src + (uint64_t)(k1 - k) * t->n_bytes : w + (uint64_t)(row + 16) * row_bytes);
+                                   k1 < n ? (uintptr_t)src + (uintptr_t)(k1 - k) * t->n_bytes : (uintptr_t)w + (uintptr_t)(row + 16) * (uintptr_t)row_bytes);
                     src = run;
                 }
                 for (c = 0; c < m->n_cols; c += e) {
@@ -10324,7 +10343,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run, src + (uint64_t)nb * t->n_bytes);
+                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run,
+                                       k + nb < n ? (uintptr_t)src + (uintptr_t)nb * t->n_bytes : (uintptr_t)w + (uintptr_t)(r + 16 * V_NP) * (uintptr_t)row_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
 #endif
@@ -10347,15 +10367,14 @@ AIOSK__A32_HOT(AIOSK__FEW2)
 AIOSK__A32_HOT(AIOSK__FEW4)
 AIOSK__A256_HOT(AIOSK__FEW2_K)
 AIOSK__A256_HOT(AIOSK__FEW4_K)
-#else
+#elif V_FEW
 #define AIOSK__ALL(t) {V_NAME(few1_##t), NULL, NULL}
+#else
+#define AIOSK__ALL(t) AIOSK__NONE(t)
 #endif
 #if V_FEW
 AIOSK__A32_HOT(AIOSK__FEW1)
 AIOSK__A256_HOT(AIOSK__FEW1_K)
-#else
-#undef AIOSK__ALL
-#define AIOSK__ALL(t) AIOSK__NONE(t)
 #endif
 #if V_W == 1
 #define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, few}
@@ -11655,7 +11674,8 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
         for (row = m->row0; row < m->row1; row += 4) {
             const int32_t nr = m->row1 - row < 4 ? m->row1 - row : 4;
             for (k = 0; k < m->n_in; k += n) {
-                const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb + (uint64_t)k * (uint32_t)size, *next;
+                const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb + (uint64_t)k * (uint32_t)size;
+                uintptr_t next;
                 const int32_t direct = nr == 4 && k < full;     /* what gemm_first may read */
                 n = full - k >= K ? K : full > k ? full - k : 16;
                 for (r = 0; r < 4 && !direct; r++) {
@@ -11669,11 +11689,11 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
                     }
                     for (e = 0; e < n; e += V_W) v_storeu(wb + r * K + e, V_NAME(load_w)(type, from, e));
                 }
-                next = k + n < full ? w + (uint64_t)n * (uint32_t)size : (const uint8_t *)m->w + (uint64_t)(row + 4) * rb;
+                next = k + n < full ? (uintptr_t)w + (uintptr_t)n * (uintptr_t)size : (uintptr_t)m->w + (uintptr_t)(row + 4) * (uintptr_t)rb;
                 for (c = at = 0; c < nc; c += NC) {
                     const float *xp[NC];
                     if (row + 4 < m->row1 || k + n < full)      /* the weights of the next block, a few lines at a time */
-                        for (; at < (c + NC) * per; at++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
+                        for (; at < (c + NC) * per; at++) AIOSK__PREFETCH_L2((const void *)(next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
                     for (e = 0; e < NC; e++) {                  /* past the last column: that one again */
                         const int32_t j = c + e < nc ? c + e : nc - 1;
                         xp[e] = k == full ? xt + j * 16 : (const float *)(const void *)(x + (uint64_t)j * m->x_stride) + k;
@@ -11973,7 +11993,9 @@ V_FN void V_NAME(head)(const int type, const uint8_t *p, const int h, vi *sc, vi
         sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
         sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
         break;
-    default: sc[0] = v_set1i(0); break; /* TQ1_0, TQ2_0: no scales within, nobody reads it */
+    default: /* TQ1_0, TQ2_0: no scales within; handed on, not used */
+        sc[0] = sc[1] = sc[2] = sc[3] = v_zeroi();
+        break;
     }
 }
 
@@ -12152,6 +12174,8 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
  * busy while there is something to compute. Addresses behind the matrix do no harm. */
 #ifndef AIOSK__AHEAD
 #define AIOSK__AHEAD 4096
+#endif
+#ifndef AIOSK__AHEAD_L2
 #define AIOSK__AHEAD_L2 16384
 #endif
 V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
@@ -12627,7 +12651,7 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
 /* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
  * streams than these. */
 V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
-                             const uint8_t *next) {
+                             uintptr_t next) {
     const aiosk__panel *f = aiosk__find_panel(type);
     const uint64_t bytes = aiosk_type_info(type)->n_bytes;
     int32_t k, s, i, r, h, e, asked = 0;
@@ -12638,7 +12662,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
     }
     for (k = 0; k < n_blocks; k++, w += bytes) {
         for (; asked < (k + 1) * (int32_t)bytes; asked += 64)
-            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (uint64_t)r * row_bytes + (uint64_t)asked));
+            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)(next + (uintptr_t)r * (uintptr_t)row_bytes + (uintptr_t)asked));
         for (s = 0; s < 5 && f->seg[s].count; s++) {
             const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
             const uint8_t *a = w + f->seg[s].off;
@@ -12689,7 +12713,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
                     V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
-                                   k1 < n ? src + (uint64_t)(k1 - k) * t->n_bytes : w + (uint64_t)(row + 16) * row_bytes);
+                                   k1 < n ? (uintptr_t)src + (uintptr_t)(k1 - k) * t->n_bytes : (uintptr_t)w + (uintptr_t)(row + 16) * (uintptr_t)row_bytes);
                     src = run;
                 }
                 for (c = 0; c < m->n_cols; c += e) {
@@ -12724,7 +12748,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run, src + (uint64_t)nb * t->n_bytes);
+                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run,
+                                       k + nb < n ? (uintptr_t)src + (uintptr_t)nb * t->n_bytes : (uintptr_t)w + (uintptr_t)(r + 16 * V_NP) * (uintptr_t)row_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
 #endif
@@ -12747,15 +12772,14 @@ AIOSK__A32_HOT(AIOSK__FEW2)
 AIOSK__A32_HOT(AIOSK__FEW4)
 AIOSK__A256_HOT(AIOSK__FEW2_K)
 AIOSK__A256_HOT(AIOSK__FEW4_K)
-#else
+#elif V_FEW
 #define AIOSK__ALL(t) {V_NAME(few1_##t), NULL, NULL}
+#else
+#define AIOSK__ALL(t) AIOSK__NONE(t)
 #endif
 #if V_FEW
 AIOSK__A32_HOT(AIOSK__FEW1)
 AIOSK__A256_HOT(AIOSK__FEW1_K)
-#else
-#undef AIOSK__ALL
-#define AIOSK__ALL(t) AIOSK__NONE(t)
 #endif
 #if V_W == 1
 #define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, few}
@@ -12833,7 +12857,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 /* 32 places rounded to bf16; zeros where k has none */
 V_FN vf V_NAME(bf16_x)(const float *x, __mmask32 k) {
-    return (vf)_mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps((__mmask16)(k >> 16), x + 16), _mm512_maskz_loadu_ps((__mmask16)k, x));
+    return (vf)_mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps((__mmask16)(k >> 16), (const float *)((uintptr_t)x + 64)), _mm512_maskz_loadu_ps((__mmask16)k, x));
 }
 
 /* 8 rows times 2 columns in registers; past the last row or column that one again, which nobody keeps. */
@@ -14363,7 +14387,8 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
         for (row = m->row0; row < m->row1; row += 4) {
             const int32_t nr = m->row1 - row < 4 ? m->row1 - row : 4;
             for (k = 0; k < m->n_in; k += n) {
-                const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb + (uint64_t)k * (uint32_t)size, *next;
+                const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb + (uint64_t)k * (uint32_t)size;
+                uintptr_t next;
                 const int32_t direct = nr == 4 && k < full;     /* what gemm_first may read */
                 n = full - k >= K ? K : full > k ? full - k : 16;
                 for (r = 0; r < 4 && !direct; r++) {
@@ -14377,11 +14402,11 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
                     }
                     for (e = 0; e < n; e += V_W) v_storeu(wb + r * K + e, V_NAME(load_w)(type, from, e));
                 }
-                next = k + n < full ? w + (uint64_t)n * (uint32_t)size : (const uint8_t *)m->w + (uint64_t)(row + 4) * rb;
+                next = k + n < full ? (uintptr_t)w + (uintptr_t)n * (uintptr_t)size : (uintptr_t)m->w + (uintptr_t)(row + 4) * (uintptr_t)rb;
                 for (c = at = 0; c < nc; c += NC) {
                     const float *xp[NC];
                     if (row + 4 < m->row1 || k + n < full)      /* the weights of the next block, a few lines at a time */
-                        for (; at < (c + NC) * per; at++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
+                        for (; at < (c + NC) * per; at++) AIOSK__PREFETCH_L2((const void *)(next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
                     for (e = 0; e < NC; e++) {                  /* past the last column: that one again */
                         const int32_t j = c + e < nc ? c + e : nc - 1;
                         xp[e] = k == full ? xt + j * 16 : (const float *)(const void *)(x + (uint64_t)j * m->x_stride) + k;
@@ -14681,7 +14706,9 @@ V_FN void V_NAME(head)(const int type, const uint8_t *p, const int h, vi *sc, vi
         sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
         sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
         break;
-    default: sc[0] = v_set1i(0); break; /* TQ1_0, TQ2_0: no scales within, nobody reads it */
+    default: /* TQ1_0, TQ2_0: no scales within; handed on, not used */
+        sc[0] = sc[1] = sc[2] = sc[3] = v_zeroi();
+        break;
     }
 }
 
@@ -14860,6 +14887,8 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
  * busy while there is something to compute. Addresses behind the matrix do no harm. */
 #ifndef AIOSK__AHEAD
 #define AIOSK__AHEAD 4096
+#endif
+#ifndef AIOSK__AHEAD_L2
 #define AIOSK__AHEAD_L2 16384
 #endif
 V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
@@ -15335,7 +15364,7 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
 /* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
  * streams than these. */
 V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
-                             const uint8_t *next) {
+                             uintptr_t next) {
     const aiosk__panel *f = aiosk__find_panel(type);
     const uint64_t bytes = aiosk_type_info(type)->n_bytes;
     int32_t k, s, i, r, h, e, asked = 0;
@@ -15346,7 +15375,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
     }
     for (k = 0; k < n_blocks; k++, w += bytes) {
         for (; asked < (k + 1) * (int32_t)bytes; asked += 64)
-            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (uint64_t)r * row_bytes + (uint64_t)asked));
+            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)(next + (uintptr_t)r * (uintptr_t)row_bytes + (uintptr_t)asked));
         for (s = 0; s < 5 && f->seg[s].count; s++) {
             const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
             const uint8_t *a = w + f->seg[s].off;
@@ -15397,7 +15426,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
                     V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
-                                   k1 < n ? src + (uint64_t)(k1 - k) * t->n_bytes : w + (uint64_t)(row + 16) * row_bytes);
+                                   k1 < n ? (uintptr_t)src + (uintptr_t)(k1 - k) * t->n_bytes : (uintptr_t)w + (uintptr_t)(row + 16) * (uintptr_t)row_bytes);
                     src = run;
                 }
                 for (c = 0; c < m->n_cols; c += e) {
@@ -15432,7 +15461,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run, src + (uint64_t)nb * t->n_bytes);
+                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run,
+                                       k + nb < n ? (uintptr_t)src + (uintptr_t)nb * t->n_bytes : (uintptr_t)w + (uintptr_t)(r + 16 * V_NP) * (uintptr_t)row_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
 #endif
@@ -15455,15 +15485,14 @@ AIOSK__A32_HOT(AIOSK__FEW2)
 AIOSK__A32_HOT(AIOSK__FEW4)
 AIOSK__A256_HOT(AIOSK__FEW2_K)
 AIOSK__A256_HOT(AIOSK__FEW4_K)
-#else
+#elif V_FEW
 #define AIOSK__ALL(t) {V_NAME(few1_##t), NULL, NULL}
+#else
+#define AIOSK__ALL(t) AIOSK__NONE(t)
 #endif
 #if V_FEW
 AIOSK__A32_HOT(AIOSK__FEW1)
 AIOSK__A256_HOT(AIOSK__FEW1_K)
-#else
-#undef AIOSK__ALL
-#define AIOSK__ALL(t) AIOSK__NONE(t)
 #endif
 #if V_W == 1
 #define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, few}
@@ -16789,7 +16818,8 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
         for (row = m->row0; row < m->row1; row += 4) {
             const int32_t nr = m->row1 - row < 4 ? m->row1 - row : 4;
             for (k = 0; k < m->n_in; k += n) {
-                const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb + (uint64_t)k * (uint32_t)size, *next;
+                const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb + (uint64_t)k * (uint32_t)size;
+                uintptr_t next;
                 const int32_t direct = nr == 4 && k < full;     /* what gemm_first may read */
                 n = full - k >= K ? K : full > k ? full - k : 16;
                 for (r = 0; r < 4 && !direct; r++) {
@@ -16803,11 +16833,11 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
                     }
                     for (e = 0; e < n; e += V_W) v_storeu(wb + r * K + e, V_NAME(load_w)(type, from, e));
                 }
-                next = k + n < full ? w + (uint64_t)n * (uint32_t)size : (const uint8_t *)m->w + (uint64_t)(row + 4) * rb;
+                next = k + n < full ? (uintptr_t)w + (uintptr_t)n * (uintptr_t)size : (uintptr_t)m->w + (uintptr_t)(row + 4) * (uintptr_t)rb;
                 for (c = at = 0; c < nc; c += NC) {
                     const float *xp[NC];
                     if (row + 4 < m->row1 || k + n < full)      /* the weights of the next block, a few lines at a time */
-                        for (; at < (c + NC) * per; at++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
+                        for (; at < (c + NC) * per; at++) AIOSK__PREFETCH_L2((const void *)(next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
                     for (e = 0; e < NC; e++) {                  /* past the last column: that one again */
                         const int32_t j = c + e < nc ? c + e : nc - 1;
                         xp[e] = k == full ? xt + j * 16 : (const float *)(const void *)(x + (uint64_t)j * m->x_stride) + k;
@@ -17107,7 +17137,9 @@ V_FN void V_NAME(head)(const int type, const uint8_t *p, const int h, vi *sc, vi
         sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
         sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
         break;
-    default: sc[0] = v_set1i(0); break; /* TQ1_0, TQ2_0: no scales within, nobody reads it */
+    default: /* TQ1_0, TQ2_0: no scales within; handed on, not used */
+        sc[0] = sc[1] = sc[2] = sc[3] = v_zeroi();
+        break;
     }
 }
 
@@ -17286,6 +17318,8 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
  * busy while there is something to compute. Addresses behind the matrix do no harm. */
 #ifndef AIOSK__AHEAD
 #define AIOSK__AHEAD 4096
+#endif
+#ifndef AIOSK__AHEAD_L2
 #define AIOSK__AHEAD_L2 16384
 #endif
 V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
@@ -17761,7 +17795,7 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
 /* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
  * streams than these. */
 V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
-                             const uint8_t *next) {
+                             uintptr_t next) {
     const aiosk__panel *f = aiosk__find_panel(type);
     const uint64_t bytes = aiosk_type_info(type)->n_bytes;
     int32_t k, s, i, r, h, e, asked = 0;
@@ -17772,7 +17806,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
     }
     for (k = 0; k < n_blocks; k++, w += bytes) {
         for (; asked < (k + 1) * (int32_t)bytes; asked += 64)
-            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (uint64_t)r * row_bytes + (uint64_t)asked));
+            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)(next + (uintptr_t)r * (uintptr_t)row_bytes + (uintptr_t)asked));
         for (s = 0; s < 5 && f->seg[s].count; s++) {
             const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
             const uint8_t *a = w + f->seg[s].off;
@@ -17823,7 +17857,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
                     V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
-                                   k1 < n ? src + (uint64_t)(k1 - k) * t->n_bytes : w + (uint64_t)(row + 16) * row_bytes);
+                                   k1 < n ? (uintptr_t)src + (uintptr_t)(k1 - k) * t->n_bytes : (uintptr_t)w + (uintptr_t)(row + 16) * (uintptr_t)row_bytes);
                     src = run;
                 }
                 for (c = 0; c < m->n_cols; c += e) {
@@ -17858,7 +17892,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run, src + (uint64_t)nb * t->n_bytes);
+                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run,
+                                       k + nb < n ? (uintptr_t)src + (uintptr_t)nb * t->n_bytes : (uintptr_t)w + (uintptr_t)(r + 16 * V_NP) * (uintptr_t)row_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
 #endif
@@ -17881,15 +17916,14 @@ AIOSK__A32_HOT(AIOSK__FEW2)
 AIOSK__A32_HOT(AIOSK__FEW4)
 AIOSK__A256_HOT(AIOSK__FEW2_K)
 AIOSK__A256_HOT(AIOSK__FEW4_K)
-#else
+#elif V_FEW
 #define AIOSK__ALL(t) {V_NAME(few1_##t), NULL, NULL}
+#else
+#define AIOSK__ALL(t) AIOSK__NONE(t)
 #endif
 #if V_FEW
 AIOSK__A32_HOT(AIOSK__FEW1)
 AIOSK__A256_HOT(AIOSK__FEW1_K)
-#else
-#undef AIOSK__ALL
-#define AIOSK__ALL(t) AIOSK__NONE(t)
 #endif
 #if V_W == 1
 #define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, few}
@@ -19226,7 +19260,8 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
         for (row = m->row0; row < m->row1; row += 4) {
             const int32_t nr = m->row1 - row < 4 ? m->row1 - row : 4;
             for (k = 0; k < m->n_in; k += n) {
-                const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb + (uint64_t)k * (uint32_t)size, *next;
+                const uint8_t *w = (const uint8_t *)m->w + (uint64_t)row * rb + (uint64_t)k * (uint32_t)size;
+                uintptr_t next;
                 const int32_t direct = nr == 4 && k < full;     /* what gemm_first may read */
                 n = full - k >= K ? K : full > k ? full - k : 16;
                 for (r = 0; r < 4 && !direct; r++) {
@@ -19240,11 +19275,11 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(gemm)(const aiosk_matmul *m, int32_t type) 
                     }
                     for (e = 0; e < n; e += V_W) v_storeu(wb + r * K + e, V_NAME(load_w)(type, from, e));
                 }
-                next = k + n < full ? w + (uint64_t)n * (uint32_t)size : (const uint8_t *)m->w + (uint64_t)(row + 4) * rb;
+                next = k + n < full ? (uintptr_t)w + (uintptr_t)n * (uintptr_t)size : (uintptr_t)m->w + (uintptr_t)(row + 4) * (uintptr_t)rb;
                 for (c = at = 0; c < nc; c += NC) {
                     const float *xp[NC];
                     if (row + 4 < m->row1 || k + n < full)      /* the weights of the next block, a few lines at a time */
-                        for (; at < (c + NC) * per; at++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
+                        for (; at < (c + NC) * per; at++) AIOSK__PREFETCH_L2((const void *)(next + (size_t)(at & 3) * (size_t)rb + (size_t)(at >> 2) * 64));
                     for (e = 0; e < NC; e++) {                  /* past the last column: that one again */
                         const int32_t j = c + e < nc ? c + e : nc - 1;
                         xp[e] = k == full ? xt + j * 16 : (const float *)(const void *)(x + (uint64_t)j * m->x_stride) + k;
@@ -19544,7 +19579,9 @@ V_FN void V_NAME(head)(const int type, const uint8_t *p, const int h, vi *sc, vi
         sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
         sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
         break;
-    default: sc[0] = v_set1i(0); break; /* TQ1_0, TQ2_0: no scales within, nobody reads it */
+    default: /* TQ1_0, TQ2_0: no scales within; handed on, not used */
+        sc[0] = sc[1] = sc[2] = sc[3] = v_zeroi();
+        break;
     }
 }
 
@@ -19723,6 +19760,8 @@ V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int 
  * busy while there is something to compute. Addresses behind the matrix do no harm. */
 #ifndef AIOSK__AHEAD
 #define AIOSK__AHEAD 4096
+#endif
+#ifndef AIOSK__AHEAD_L2
 #define AIOSK__AHEAD_L2 16384
 #endif
 V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
@@ -20198,7 +20237,7 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
 /* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
  * streams than these. */
 V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
-                             const uint8_t *next) {
+                             uintptr_t next) {
     const aiosk__panel *f = aiosk__find_panel(type);
     const uint64_t bytes = aiosk_type_info(type)->n_bytes;
     int32_t k, s, i, r, h, e, asked = 0;
@@ -20209,7 +20248,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
     }
     for (k = 0; k < n_blocks; k++, w += bytes) {
         for (; asked < (k + 1) * (int32_t)bytes; asked += 64)
-            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)((uintptr_t)next + (uint64_t)r * row_bytes + (uint64_t)asked));
+            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)(next + (uintptr_t)r * (uintptr_t)row_bytes + (uintptr_t)asked));
         for (s = 0; s < 5 && f->seg[s].count; s++) {
             const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
             const uint8_t *a = w + f->seg[s].off;
@@ -20260,7 +20299,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
                     V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
-                                   k1 < n ? src + (uint64_t)(k1 - k) * t->n_bytes : w + (uint64_t)(row + 16) * row_bytes);
+                                   k1 < n ? (uintptr_t)src + (uintptr_t)(k1 - k) * t->n_bytes : (uintptr_t)w + (uintptr_t)(row + 16) * (uintptr_t)row_bytes);
                     src = run;
                 }
                 for (c = 0; c < m->n_cols; c += e) {
@@ -20295,7 +20334,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run, src + (uint64_t)nb * t->n_bytes);
+                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run,
+                                       k + nb < n ? (uintptr_t)src + (uintptr_t)nb * t->n_bytes : (uintptr_t)w + (uintptr_t)(r + 16 * V_NP) * (uintptr_t)row_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
 #endif
@@ -20318,15 +20358,14 @@ AIOSK__A32_HOT(AIOSK__FEW2)
 AIOSK__A32_HOT(AIOSK__FEW4)
 AIOSK__A256_HOT(AIOSK__FEW2_K)
 AIOSK__A256_HOT(AIOSK__FEW4_K)
-#else
+#elif V_FEW
 #define AIOSK__ALL(t) {V_NAME(few1_##t), NULL, NULL}
+#else
+#define AIOSK__ALL(t) AIOSK__NONE(t)
 #endif
 #if V_FEW
 AIOSK__A32_HOT(AIOSK__FEW1)
 AIOSK__A256_HOT(AIOSK__FEW1_K)
-#else
-#undef AIOSK__ALL
-#define AIOSK__ALL(t) AIOSK__NONE(t)
 #endif
 #if V_W == 1
 #define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, few}
@@ -20623,7 +20662,7 @@ static AIOSK__UNUSED int aiosk__has_bf16(void) {
 }
 /* Where it does more products per cycle than fma: on AMD, twice as many (Zen 4). Intel's start one every second cycle, 54 G products/s
  * on Emerald Rapids, where fma does 96. */
-static int aiosk__fast_bf16(void) {
+static int aiosk__bf16_pays(void) {
     uint32_t r[4];
     aiosk__cpuid(0, r);
     return r[1] == 0x68747541u && aiosk__has_bf16(); /* "Auth" */
@@ -20702,8 +20741,8 @@ AIOSK_API const aiosk_isa *aiosk_select(int32_t isa) {
 typedef struct aiosk__fast { int32_t isa, type; int (*pays)(void); aiosk_matmul_fn fn; } aiosk__fast;
 static const aiosk__fast aiosk__fasts[] = {
 #ifdef AIOSK__AVX512_BF16
-    {AIOSK_ISA_AVX512_VBMI, AIOSK_BF16, aiosk__fast_bf16, aiosk__fast_bf16_avx512},
-    {AIOSK_ISA_AVX512, AIOSK_BF16, aiosk__fast_bf16, aiosk__fast_bf16_avx512},
+    {AIOSK_ISA_AVX512_VBMI, AIOSK_BF16, aiosk__bf16_pays, aiosk__fast_bf16_avx512},
+    {AIOSK_ISA_AVX512, AIOSK_BF16, aiosk__bf16_pays, aiosk__fast_bf16_avx512},
 #endif
     {0, 0, NULL, NULL}};
 

@@ -243,7 +243,7 @@ AIOS_API int32_t aios_token_is_end(const aios_model *m, int32_t id);
 
 /* ---- plan -------------------------------------------------------------------------------------------------- */
 /* CANONICAL  the same bits on every machine
- * FAST       the same, but float matrices may use the machine's 16-bit arithmetic where that is faster (aiosk_matmul_fast: BF16 with
+ * FAST       the same, but float matrices may use the machine's 16-bit arithmetic where it should be faster (aiosk_matmul_fast: BF16 with
  *            AVX512_BF16 on AMD): bits depend on the processor and the instruction set, still not on threads, chunks or batches
  * REFERENCE  the yardstick for quality: dequantised weights, f32 activations, double sums; slow; goes with an f32 cache  */
 enum { AIOS_CANONICAL = 0, AIOS_FAST = 1, AIOS_REFERENCE = 2 };

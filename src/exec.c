@@ -46,7 +46,7 @@ static uint64_t aios__now(const aios_context *c) { return c->desc.now_ns(c->desc
 static void aios__deal(aios_context *c) {
     int32_t w, n = c->plan.n_threads;
     for (w = 0; w < n; w++) {
-        aios__store(&c->share[w].next, (int32_t)((int64_t)c->n_tasks * w / n));
+        c->share[w].next = (int32_t)((int64_t)c->n_tasks * w / n);          /* nobody works now */
         c->share[w].end = (int32_t)((int64_t)c->n_tasks * (w + 1) / n);
     }
 }
@@ -187,7 +187,7 @@ static void aios__pass_finish(aios_context *c) {
     for (i = 0; i < c->prog.n_ops; i++) {
         const aios__op *op = &c->prog.op[i];
         uint64_t n = (uint64_t)(op->flags & AIOS__ON_OUTPUTS ? p->n_out : p->n);
-        if (n) c->count.weight_bytes += op->w_bytes;
+        c->count.weight_bytes += op->w_bytes * (op->per == AIOS__PER_ROWS ? (n + AIOS__COLS - 1) / AIOS__COLS : n > 0);
         c->count.weight_bytes += op->row_bytes * n;
         c->count.act_bytes += op->act_bytes * n;
     }

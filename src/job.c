@@ -58,7 +58,7 @@ static uint64_t aios__system_ns(void *user) {
 typedef void (*aios__worker_fn)(void *arg, int32_t worker);
 
 #ifndef AIOS_STACK_BYTES
-#define AIOS_STACK_BYTES (256 * 1024)   /* the deepest task needs under 40 KiB; the C library puts a program's thread-local data here too */
+#define AIOS_STACK_BYTES (256 * 1024)   /* the deepest task needs under 48 KiB; the C library puts a program's thread-local data here too */
 #endif
 #if defined(_WIN32)
 #define AIOS__STACK 0                   /* the system gives each thread its own                         */

@@ -118,8 +118,8 @@ static void aios__op_norm(const aios__op *op, const aios__run *r, int32_t t, int
         r->k->add(z, y, op->n_in, z);
     } else aios__forms(r, &op->out, t, y);
 }
-/* A matrix is cut into tasks of some rows and up to AIOS__COLS columns. Tasks that follow each other go down the rows: a worker
- * keeps the activations of its columns in its second-level cache while the weights pass. */
+/* A matrix is cut into tasks of some rows and up to AIOS__COLS columns: short ones, whatever the batch. Tasks that follow each other go
+ * down the rows, so the same activations (0.4 MiB at 2048 inputs) meet all weights of a worker before it turns to the next columns. */
 enum { AIOS__COLS = 128 };
 static int32_t aios__row_blocks(const aios__op *op) { return (op->n_out + op->rows_per_task - 1) / op->rows_per_task; }
 static void aios__op_matmul(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {

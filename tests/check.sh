@@ -305,7 +305,8 @@ esac
 
 check "C11 $CC" parse "$CC" -std=c11 -O1 "$from/lib.c"
 if echo 'int x;' | $CC -x c++ -std=c++11 -c - -o "$dir/probe.o" 2>/dev/null; then
-    check "C++11 $CC" parse "$CC" -x c++ -std=c++11 -O1 "$from/lib.c"
+    check "C++11 $CC" compile "$CC" cpp.o -x c++ -std=c++11 -O1 $ONE_SET "$from/lib.c"
+    check "C++11 $CC, every set" parse "$CC" -x c++ -std=c++11 -O1 "$from/lib.c"
     check "C++11 user, C library" compile "$CC" cppuser.o -x c++ -std=c++11 -O1 "$from/user.c"
     check "C++11 user links with the C library" links_and_runs -no-pie "$dir/cppuser.o" "$dir/lib.o"
 else

@@ -218,6 +218,10 @@ static void test_sameness(const aios_io *io, const char *name) {
         s.threads = 2; s.use_lent = 1; lent_calls = 0;
         CHECK(hash_of(io, &s, NULL) == want);
         CHECK(lent_calls > 10);
+        s.threads = 3;                          /* a worker that never comes: the others do its share */
+        CHECK(hash_of(io, &s, NULL) == want);
+        s.tiny_steps = 1;
+        CHECK(hash_of(io, &s, NULL) == want);
     }
 }
 
@@ -725,6 +729,7 @@ static void test_fast(const aios_io *io, const char *name) {
         last_logits(io, &s, fast, &k);
         want = hash_of(io, &s, NULL);
         if (aiosk_matmul_fast(isa, AIOSK_BF16) == isa->matmul[AIOSK_BF16][AIOSK_ROWS]) CHECK(want == plain);
+        else if (strstr(name, "bf16")) CHECK(want != plain);
         for (i = 0; i < 3; i++) {
             static const int32_t batches[] = { 1, 7, 33 };
             s.threads = 1 + i; s.batch = s.outputs = batches[i];

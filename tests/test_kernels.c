@@ -486,7 +486,7 @@ int main(int argc, char **argv) {
         }
         for (i = 0; i < (quick ? 3 : 4); i++) {
             const int nw = (int)t->n_weights;
-            test_type(type, t->family == AIOSK_FLT ? n_flt[i] : i == 3 ? (t->family == AIOSK_A256 ? 1280 : nw * 17) : nw * times[i], quick);
+            test_type(type, t->family == AIOSK_FLT ? n_flt[i] : i == 3 ? (t->family == AIOSK_A256 ? 1280 : nw * 33) : nw * times[i], quick);
         }
     }
     return test_end();

@@ -40,8 +40,8 @@
 #define AIOSK__PREFETCH(p) __builtin_prefetch(p)             /* to the first-level cache */
 #define AIOSK__PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)    /* to the second */
 #elif defined(_M_X64)
-#define AIOSK__PREFETCH(p) _mm_prefetch((const char *)(p), 3)
-#define AIOSK__PREFETCH_L2(p) _mm_prefetch((const char *)(p), 2)
+#define AIOSK__PREFETCH(p) _mm_prefetch((const char *)(p), _MM_HINT_T0)
+#define AIOSK__PREFETCH_L2(p) _mm_prefetch((const char *)(p), _MM_HINT_T1)
 #else
 #define AIOSK__PREFETCH(p) ((void)(p))
 #define AIOSK__PREFETCH_L2(p) ((void)(p))

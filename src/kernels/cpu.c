@@ -89,7 +89,7 @@ static AIOSK__UNUSED int aiosk__has_bf16(void) {
 }
 /* Where it does more products per cycle than fma: on AMD, twice as many (Zen 4). Intel's start one every second cycle, 54 G products/s
  * on Emerald Rapids, where fma does 96. */
-static int aiosk__fast_bf16(void) {
+static int aiosk__bf16_pays(void) {
     uint32_t r[4];
     aiosk__cpuid(0, r);
     return r[1] == 0x68747541u && aiosk__has_bf16(); /* "Auth" */

@@ -36,8 +36,8 @@ AIOSK_API const aiosk_isa *aiosk_select(int32_t isa) {
 typedef struct aiosk__fast { int32_t isa, type; int (*pays)(void); aiosk_matmul_fn fn; } aiosk__fast;
 static const aiosk__fast aiosk__fasts[] = {
 #ifdef AIOSK__AVX512_BF16
-    {AIOSK_ISA_AVX512_VBMI, AIOSK_BF16, aiosk__fast_bf16, aiosk__fast_bf16_avx512},
-    {AIOSK_ISA_AVX512, AIOSK_BF16, aiosk__fast_bf16, aiosk__fast_bf16_avx512},
+    {AIOSK_ISA_AVX512_VBMI, AIOSK_BF16, aiosk__bf16_pays, aiosk__fast_bf16_avx512},
+    {AIOSK_ISA_AVX512, AIOSK_BF16, aiosk__bf16_pays, aiosk__fast_bf16_avx512},
 #endif
     {0, 0, NULL, NULL}};
 

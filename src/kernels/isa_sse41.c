@@ -1,4 +1,4 @@
-/* isa_sse41.c: the loops in SSE4.1 with SSSE3, for machines without AVX2. Kept small: no loops for one column. */
+/* isa_sse41.c: the loops in SSE4.1 with SSSE3, for machines without AVX2. Kept small: no loops for few columns. */
 #ifdef AIOSK__SSE41
 #include "simd_sse41.h"
 #include "simdi_sse41.h"
