@@ -326,6 +326,9 @@ AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float
 #define AIOSK__RESTRICT
 #endif
 
+/* Columns that all rows of a call pass before the next ones are looked at: so many sums of a pair of panels are on the stack. */
+enum { AIOSK__MAX_COLS = 128 };
+
 #if defined(__GNUC__) || defined(__clang__)
 #define AIOSK__PREFETCH(p) __builtin_prefetch(p)             /* to the first-level cache */
 #define AIOSK__PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)    /* to the second */
@@ -4213,8 +4216,8 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 }
 #endif
 
-/* Columns that all rows pass before the next ones are looked at: so many sums are on the stack. */
-enum { V_NAME(max_cols) = 128, V_NAME(run_bytes) = 8192 };
+/* Bytes of gathered rows. */
+enum { V_NAME(run_bytes) = 8192 };
 
 V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
     const aiosk_type *t = aiosk_type_info(f->type);
@@ -4224,7 +4227,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #if V_W > 1
     uint8_t AIOSK__ALIGN(64) run[V_NAME(run_bytes)];
 #endif
-    float AIOSK__ALIGN(64) acc[V_NAME(max_cols) * V_NP * 16];
+    float AIOSK__ALIGN(64) acc[AIOSK__MAX_COLS * V_NP * 16];
     aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
@@ -4260,7 +4263,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.offset = f->offset;
     job.n_mn = f->n_mn;
     for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
-        job.n_cols = m->n_cols - c0 < V_NAME(max_cols) ? m->n_cols - c0 : V_NAME(max_cols);
+        job.n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -6648,8 +6651,8 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 }
 #endif
 
-/* Columns that all rows pass before the next ones are looked at: so many sums are on the stack. */
-enum { V_NAME(max_cols) = 128, V_NAME(run_bytes) = 8192 };
+/* Bytes of gathered rows. */
+enum { V_NAME(run_bytes) = 8192 };
 
 V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
     const aiosk_type *t = aiosk_type_info(f->type);
@@ -6659,7 +6662,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #if V_W > 1
     uint8_t AIOSK__ALIGN(64) run[V_NAME(run_bytes)];
 #endif
-    float AIOSK__ALIGN(64) acc[V_NAME(max_cols) * V_NP * 16];
+    float AIOSK__ALIGN(64) acc[AIOSK__MAX_COLS * V_NP * 16];
     aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
@@ -6695,7 +6698,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.offset = f->offset;
     job.n_mn = f->n_mn;
     for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
-        job.n_cols = m->n_cols - c0 < V_NAME(max_cols) ? m->n_cols - c0 : V_NAME(max_cols);
+        job.n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -9058,8 +9061,8 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 }
 #endif
 
-/* Columns that all rows pass before the next ones are looked at: so many sums are on the stack. */
-enum { V_NAME(max_cols) = 128, V_NAME(run_bytes) = 8192 };
+/* Bytes of gathered rows. */
+enum { V_NAME(run_bytes) = 8192 };
 
 V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
     const aiosk_type *t = aiosk_type_info(f->type);
@@ -9069,7 +9072,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #if V_W > 1
     uint8_t AIOSK__ALIGN(64) run[V_NAME(run_bytes)];
 #endif
-    float AIOSK__ALIGN(64) acc[V_NAME(max_cols) * V_NP * 16];
+    float AIOSK__ALIGN(64) acc[AIOSK__MAX_COLS * V_NP * 16];
     aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
@@ -9105,7 +9108,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.offset = f->offset;
     job.n_mn = f->n_mn;
     for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
-        job.n_cols = m->n_cols - c0 < V_NAME(max_cols) ? m->n_cols - c0 : V_NAME(max_cols);
+        job.n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -10281,8 +10284,8 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 }
 #endif
 
-/* Columns that all rows pass before the next ones are looked at: so many sums are on the stack. */
-enum { V_NAME(max_cols) = 128, V_NAME(run_bytes) = 8192 };
+/* Bytes of gathered rows. */
+enum { V_NAME(run_bytes) = 8192 };
 
 V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
     const aiosk_type *t = aiosk_type_info(f->type);
@@ -10292,7 +10295,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #if V_W > 1
     uint8_t AIOSK__ALIGN(64) run[V_NAME(run_bytes)];
 #endif
-    float AIOSK__ALIGN(64) acc[V_NAME(max_cols) * V_NP * 16];
+    float AIOSK__ALIGN(64) acc[AIOSK__MAX_COLS * V_NP * 16];
     aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
@@ -10328,7 +10331,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.offset = f->offset;
     job.n_mn = f->n_mn;
     for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
-        job.n_cols = m->n_cols - c0 < V_NAME(max_cols) ? m->n_cols - c0 : V_NAME(max_cols);
+        job.n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -12686,8 +12689,8 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 }
 #endif
 
-/* Columns that all rows pass before the next ones are looked at: so many sums are on the stack. */
-enum { V_NAME(max_cols) = 128, V_NAME(run_bytes) = 8192 };
+/* Bytes of gathered rows. */
+enum { V_NAME(run_bytes) = 8192 };
 
 V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
     const aiosk_type *t = aiosk_type_info(f->type);
@@ -12697,7 +12700,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #if V_W > 1
     uint8_t AIOSK__ALIGN(64) run[V_NAME(run_bytes)];
 #endif
-    float AIOSK__ALIGN(64) acc[V_NAME(max_cols) * V_NP * 16];
+    float AIOSK__ALIGN(64) acc[AIOSK__MAX_COLS * V_NP * 16];
     aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
@@ -12733,7 +12736,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.offset = f->offset;
     job.n_mn = f->n_mn;
     for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
-        job.n_cols = m->n_cols - c0 < V_NAME(max_cols) ? m->n_cols - c0 : V_NAME(max_cols);
+        job.n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -15399,8 +15402,8 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 }
 #endif
 
-/* Columns that all rows pass before the next ones are looked at: so many sums are on the stack. */
-enum { V_NAME(max_cols) = 128, V_NAME(run_bytes) = 8192 };
+/* Bytes of gathered rows. */
+enum { V_NAME(run_bytes) = 8192 };
 
 V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
     const aiosk_type *t = aiosk_type_info(f->type);
@@ -15410,7 +15413,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #if V_W > 1
     uint8_t AIOSK__ALIGN(64) run[V_NAME(run_bytes)];
 #endif
-    float AIOSK__ALIGN(64) acc[V_NAME(max_cols) * V_NP * 16];
+    float AIOSK__ALIGN(64) acc[AIOSK__MAX_COLS * V_NP * 16];
     aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
@@ -15446,7 +15449,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.offset = f->offset;
     job.n_mn = f->n_mn;
     for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
-        job.n_cols = m->n_cols - c0 < V_NAME(max_cols) ? m->n_cols - c0 : V_NAME(max_cols);
+        job.n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -17830,8 +17833,8 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 }
 #endif
 
-/* Columns that all rows pass before the next ones are looked at: so many sums are on the stack. */
-enum { V_NAME(max_cols) = 128, V_NAME(run_bytes) = 8192 };
+/* Bytes of gathered rows. */
+enum { V_NAME(run_bytes) = 8192 };
 
 V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
     const aiosk_type *t = aiosk_type_info(f->type);
@@ -17841,7 +17844,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #if V_W > 1
     uint8_t AIOSK__ALIGN(64) run[V_NAME(run_bytes)];
 #endif
-    float AIOSK__ALIGN(64) acc[V_NAME(max_cols) * V_NP * 16];
+    float AIOSK__ALIGN(64) acc[AIOSK__MAX_COLS * V_NP * 16];
     aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
@@ -17877,7 +17880,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.offset = f->offset;
     job.n_mn = f->n_mn;
     for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
-        job.n_cols = m->n_cols - c0 < V_NAME(max_cols) ? m->n_cols - c0 : V_NAME(max_cols);
+        job.n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -20272,8 +20275,8 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 }
 #endif
 
-/* Columns that all rows pass before the next ones are looked at: so many sums are on the stack. */
-enum { V_NAME(max_cols) = 128, V_NAME(run_bytes) = 8192 };
+/* Bytes of gathered rows. */
+enum { V_NAME(run_bytes) = 8192 };
 
 V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
     const aiosk_type *t = aiosk_type_info(f->type);
@@ -20283,7 +20286,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #if V_W > 1
     uint8_t AIOSK__ALIGN(64) run[V_NAME(run_bytes)];
 #endif
-    float AIOSK__ALIGN(64) acc[V_NAME(max_cols) * V_NP * 16];
+    float AIOSK__ALIGN(64) acc[AIOSK__MAX_COLS * V_NP * 16];
     aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
@@ -20319,7 +20322,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.offset = f->offset;
     job.n_mn = f->n_mn;
     for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
-        job.n_cols = m->n_cols - c0 < V_NAME(max_cols) ? m->n_cols - c0 : V_NAME(max_cols);
+        job.n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);

@@ -175,6 +175,11 @@ defines_no() {      # defines_no TYPES OBJECT: no symbol of these nm types
     nm "$dir/$2" | $AWK -v t="$1" 'NF == 3 && index(t, $2) { print $3 }' >"$dir/stray"
     [ ! -s "$dir/stray" ] || { echo "writable:"; cat "$dir/stray"; return 1; }
 }
+# In position-independent code nm calls tables of pointers data; they are in .data.rel.ro, which the loader makes read-only.
+none_in_data() {
+    compile "$CC" pic.o -std=c99 -O1 -fPIC $ONE_SET "$from/lib.c" || return 1
+    objdump -h "$dir/pic.o" | $AWK '($2 == ".data" || $2 == ".bss") && $3 !~ /^0+$/ { print $2, $3; bad = 1 } END { exit bad }'
+}
 exports_only() {    # exports_only OBJECT NAMES
     is_there "$1" || return 1
     nm -g "$dir/$1" | $AWK 'NF == 3 { print $3 }' | grep -vxE "$2" >"$dir/stray"
@@ -294,6 +299,7 @@ if has size; then check "size, every set" all_fits lib.o $MAX_ALL; fi
 if has nm; then
     check "reaches nothing but memory, threads, files, clock" reaches_only lib.o "$MEM|$RUNTIME|$THREADS|$FILES|$CLOCK"
     check "no writable globals" defines_no BbDdCGgSs lib.o
+    if has objdump; then check "position independent: nothing stays writable" none_in_data; fi
     check "exports aios_ and aiosk_ alone" exports_only lib.o 'aiosk?_[a-z0-9][a-z0-9_]*'
 else
     skip "symbols" "no nm"

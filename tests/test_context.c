@@ -397,6 +397,34 @@ static void test_memory(const aios_io *io) {
     run_close(&r);
     CHECK(mem_log.n_held == 0 && mem_log.held == 0);
 }
+/* Weights are counted as often as they pass: vectors once per pass, rows of the embedding per token, matrices once per 128 tokens. */
+static uint64_t weights_of(run *r, const int32_t *ids, uint64_t n) {
+    aios_counters count;
+    aios_counters_reset(r->c);
+    CHECK(aios_seq_truncate(r->c, 0, 0, NULL) == 0 && aios_feed(r->c, 0, ids, n, AIOS_FEED_NO_LOGITS, NULL) == 0);
+    CHECK(aios_step(r->c, 0, &r->err) == 0);
+    aios_counters_init(&count);
+    CHECK(aios_counters_get(r->c, &count) == 0 && count.n_passes == 1 && count.n_tokens == n);
+    return count.weight_bytes;
+}
+static void test_counters(const aios_io *io) {
+    setup s;
+    run r;
+    int32_t ids[300];
+    uint64_t one, row, matrices;
+    memset(&s, 0, sizeof s);
+    s.threads = 2; s.batch = 300; s.n_ctx = 300;
+    if (CHECK(run_open_io(&r, io, books(-1), &s) == 0)) {
+        make_ids(ids, 300, vocab_of(&r), 4);
+        one = weights_of(&r, ids, 1);
+        row = weights_of(&r, ids, 2) - one;
+        CHECK(weights_of(&r, ids, 128) == one + 127 * row);
+        matrices = weights_of(&r, ids, 129) - one - 128 * row;
+        CHECK(row > 0 && matrices > one / 2 && matrices < one);
+        CHECK(weights_of(&r, ids, 300) == one + 299 * row + 2 * matrices);
+    }
+    run_close(&r);
+}
 static void test_failing(const aios_io *io, const uint8_t *p, uint64_t n_bytes) {
     setup s;
     run r;
@@ -762,6 +790,7 @@ int main(int argc, char **argv) {
     slow_init(&plain, &io, made, n_made);
     test_sameness(&io, "made, read");
     test_memory(&io);
+    test_counters(&io);
     test_failing(&io, made, n_made);
     test_cancel(&io);
     test_stack(&io);

@@ -36,6 +36,9 @@
 #define AIOSK__RESTRICT
 #endif
 
+/* Columns that all rows of a call pass before the next ones are looked at: so many sums of a pair of panels are on the stack. */
+enum { AIOSK__MAX_COLS = 128 };
+
 #if defined(__GNUC__) || defined(__clang__)
 #define AIOSK__PREFETCH(p) __builtin_prefetch(p)             /* to the first-level cache */
 #define AIOSK__PREFETCH_L2(p) __builtin_prefetch(p, 0, 2)    /* to the second */
