@@ -109,7 +109,7 @@ AIOS_API const char *aios_status_name(aios_status s);
 /* ---- memory ------------------------------------------------------------------------------------------------ */
 enum { AIOS_MEM_WEIGHTS = 0, AIOS_MEM_KV = 1, AIOS_MEM_SCRATCH = 2, AIOS_MEM_META = 3, AIOS_N_MEM = 4 };
 enum { AIOS_TIER_HOT = 0, AIOS_TIER_WARM = 1, AIOS_TIER_STREAM = 2, AIOS_N_TIER = 3 };
-enum { AIOS_MEM_HUGE = 1 };     /* huge pages would help */
+enum { AIOS_MEM_HUGE = 1, AIOS_MEM_PIN = 2 };   /* wishes: huge pages; never to be paged out           */
 
 typedef struct aios_mem_req {
     uint32_t struct_size, kind;     /* AIOS_MEM_*                                                      */
@@ -119,25 +119,35 @@ typedef struct aios_mem_req {
 } aios_mem_req;
 AIOS__DESC_INIT(aios_mem_req)
 
-/* alloc returns memory of req->bytes aligned to req->align, or NULL. free gets the same record back. */
+/* alloc returns memory of req->bytes aligned to req->align, or NULL. free gets the same record back. granted, optional, is asked after
+ * alloc: which of the wishes in req->flags came true (AIOS_MEM_*); requests whose wishes did not are counted
+ * (aios_counters.n_wishes_denied), and work goes on without. */
 typedef struct aios_allocator {
     uint32_t struct_size, flags;
     void *(*alloc)(void *user, const aios_mem_req *req);
     void (*free)(void *user, void *p, const aios_mem_req *req);
     void *user;
+    uint32_t (*granted)(void *user, void *p, const aios_mem_req *req);
 } aios_allocator;
 AIOS__DESC_INIT(aios_allocator)
 
 /* ---- io ---------------------------------------------------------------------------------------------------- */
 /* Where a model's bytes come from. read puts up to n bytes from offset into dst and returns how many (short reads
  * are allowed), 0 at the end, negative on failure. map, optional, returns a pointer to n bytes that stays valid until the
- * model is freed, or NULL to decline. Called from the thread that calls the library. */
+ * model is freed, or NULL to decline. Called from the thread that calls the library, read from its reading threads as well.
+ * submit and wait, optional, serve what a context streams: submit starts a read of n bytes and returns 0, or negative when it did
+ * not start; wait returns 1 when a read is over (its ticket; how many bytes came, or negative), 0 when none was within timeout_ns,
+ * negative when the io is broken and no read is under way any more. Both are called by one thread at a time, for each context on
+ * its own: contexts that stream side by side need a model each. Reads that are streamed start at multiples of 4096, in the
+ * file and in memory, and are multiples of 4096 long, but for the end of the file. */
 typedef struct aios_io {
     uint32_t struct_size, flags;
     uint64_t n_bytes;               /* size of the whole file                                          */
     int64_t (*read)(void *user, uint64_t offset, void *dst, uint64_t n);
     const void *(*map)(void *user, uint64_t offset, uint64_t n);
     void *user;
+    int32_t (*submit)(void *user, uint64_t ticket, uint64_t offset, void *dst, uint64_t n);
+    int32_t (*wait)(void *user, uint64_t *ticket, int64_t *got, uint64_t timeout_ns);
 } aios_io;
 AIOS__DESC_INIT(aios_io)
 
@@ -248,21 +258,40 @@ AIOS_API int32_t aios_token_is_end(const aios_model *m, int32_t id);
  *            AVX512_BF16 on AMD): bits depend on the processor and the instruction set, still not on threads, chunks or batches
  * REFERENCE  the yardstick for quality: dequantised weights, f32 activations, double sums; slow; goes with an f32 cache  */
 enum { AIOS_CANONICAL = 0, AIOS_FAST = 1, AIOS_REFERENCE = 2 };
-enum { AIOS_PLAN_LENT_THREADS = 1 };    /* the host will give parallel_for: no stacks are asked for    */
+enum { AIOS_PLAN_LENT_THREADS = 1,  /* the host will give parallel_for: no stacks are asked for        */
+       AIOS_PLAN_LENT_READERS = 2,  /* the host's threads will call aios_serve_reads                   */
+       AIOS_PLAN_IN_PLACE = 4,      /* use matrices where the io maps them, instead of packing copies  */
+       AIOS_PLAN_PIN = 8,           /* ask for hot memory that is never paged out                      */
+       /* what may be given up when the budget is short; what changes no bit may unless forbidden */
+       AIOS_PLAN_KEEP_BATCH = 16, AIOS_PLAN_NO_STREAM = 32, AIOS_PLAN_MAY_KV_TYPE = 64, AIOS_PLAN_MAY_CTX = 128 };
 typedef struct aios_plan_desc {
     uint32_t struct_size, flags;    /* AIOS_PLAN_*                                                     */
     int32_t n_ctx;                  /* positions per sequence; 0 = what the model was trained for      */
     int32_t n_seq;                  /* sequences side by side; 0 = 1                                   */
-    int32_t n_batch;                /* most tokens in one pass; 0 = 64                                 */
+    int32_t n_batch;                /* most tokens in one pass; 0 = chosen: 64, or what l2_bytes and streaming ask for */
     int32_t n_outputs;              /* logits rows kept from one pass; 0 = n_seq                       */
     int32_t n_threads;              /* workers that will run tasks; 0 = 1                              */
     int32_t kv_type;                /* AIOSK_KV_*: f32 (0), f16, i8                                    */
     int32_t numerics;               /* AIOS_CANONICAL ...                                              */
     int32_t isa;                    /* AIOSK_ISA_*; 0 = best                                           */
     uint64_t budget_bytes;          /* most memory in all, with what the model holds already; 0 = no limit */
-    uint64_t read_bandwidth;        /* bytes/s of this machine, for the prediction; 0 = unknown        */
+    uint64_t read_bandwidth;        /* bytes/s of this machine's memory, for the prediction; 0 = unknown */
+    uint64_t hot_bytes, warm_bytes; /* most weights in these tiers; 0 = no limit                       */
+    uint64_t stream_bandwidth;      /* bytes/s of the storage, for the prediction; 0 = unknown         */
+    uint64_t l2_bytes;              /* second-level cache of a core, for n_batch; 0 = unknown          */
+    int32_t n_readers;              /* reading threads; 0 = chosen: 2 where weights are streamed, the context has threads and
+                                       the io has no submit; negative = none                           */
+    int32_t n_ctx_min;              /* AIOS_PLAN_MAY_CTX: not less than this; 0 = 64                   */
 } aios_plan_desc;
 AIOS__DESC_INIT(aios_plan_desc)
+
+/* Rungs of the ladder that a plan went down to fit its budget, in this order. */
+enum { AIOS_RUNG_BATCH = 1,         /* a smaller batch                                                 */
+       AIOS_RUNG_KV_TYPE = 2,       /* a smaller type of cache                                         */
+       AIOS_RUNG_CTX = 4,           /* a shorter context                                               */
+       AIOS_RUNG_IN_PLACE = 8,      /* matrices are used where the io maps them                        */
+       AIOS_RUNG_STREAM = 16 };     /* weights are read from storage for every pass                    */
+enum { AIOS_BOUND_UNKNOWN = 0, AIOS_BOUND_MEMORY = 1, AIOS_BOUND_STORAGE = 2 };
 
 /* The report: plain numbers. aios_context_open takes it as it is; to change it, change the desc and plan again. */
 typedef struct aios_plan {
@@ -270,18 +299,23 @@ typedef struct aios_plan {
     int32_t n_ctx, n_seq, n_batch, n_outputs, n_threads, kv_type, numerics, isa;
     uint64_t request_bytes[4];      /* by AIOS_MEM_*: what is asked for by this plan                   */
     uint64_t total_bytes;           /* their sum                                                       */
-    uint64_t min_bytes;             /* the smallest total that would work for this model               */
+    uint64_t min_bytes;             /* the smallest total that would work, going down all rungs that are allowed */
     uint64_t held_bytes;            /* already held by the model: its header, weights when loaded      */
-    uint64_t token_weight_bytes;    /* read per decoded token: weights                                 */
+    uint64_t token_weight_bytes;    /* read per decoded token: weights, streamed ones included         */
     uint64_t token_kv_bytes;        /* cache, at a full context                                        */
     uint64_t token_kv_pos_bytes;    /* cache, per position of context                                  */
     uint64_t token_act_bytes;       /* activations written and read (these stay in the CPU's caches)   */
     uint64_t token_stream_bytes;    /* from storage                                                    */
-    uint64_t tok_s_bound_milli;     /* predicted bound on tokens/s x 1000: read_bandwidth / bytes; 0 = unknown */
-    uint64_t weight_bytes_packed, weight_bytes_rows, weight_bytes_mapped;   /* by layout               */
+    uint64_t tok_s_bound_milli;     /* predicted bound on tokens/s x 1000; 0 = unknown                 */
+    uint64_t weight_bytes_packed, weight_bytes_rows, weight_bytes_mapped;   /* resident, by layout     */
     uint32_t n_ops, n_phases;       /* length of the program                                           */
     uint64_t model_hash;            /* of the model it was made for                                    */
-    uint32_t flags, reserved;       /* AIOS_PLAN_*                                                     */
+    uint32_t flags, rungs;          /* AIOS_PLAN_*, AIOS_RUNG_*                                        */
+    uint64_t tier_bytes[3];         /* of request_bytes[AIOS_MEM_WEIGHTS]: by AIOS_TIER_*; STREAM: the ring */
+    uint64_t unit_bytes, slot_bytes;/* most bytes of rows read at once; one slot of the ring           */
+    uint32_t n_slots, n_units;      /* of the ring; reads per pass                                     */
+    int32_t stream_level, warm_steps;   /* how the weights are divided; of use to aios_context_open    */
+    int32_t n_readers, bound;       /* reading threads; AIOS_BOUND_*: what tok_s_bound_milli comes from */
 } aios_plan;
 AIOS__DESC_INIT(aios_plan)
 
@@ -295,11 +329,13 @@ AIOS_API aios_status aios_plan_request(const aios_plan *p, uint32_t i, aios_mem_
 typedef struct aios_tensor_place {
     uint32_t struct_size, tier;     /* AIOS_TIER_*                                                     */
     uint32_t layout, mapped;        /* AIOSK_ROWS, AIOSK_PANELS; 1 = used where the io maps it         */
-    uint64_t n_bytes;               /* as placed                                                       */
+    uint64_t n_bytes;               /* as placed; of the resident rows                                 */
     uint64_t token_bytes;           /* read per decoded token                                          */
+    uint64_t stream_bytes;          /* of its rows that are not resident                               */
 } aios_tensor_place;
 AIOS__DESC_INIT(aios_tensor_place)
-/* Where tensor i of the model goes under a plan. n_bytes 0: not used by this family. */
+/* Where tensor i of the model goes under a plan: tier STREAM as soon as some of its rows are streamed. Nothing in n_bytes and
+ * stream_bytes: not used by this family. */
 AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *p, uint32_t i, aios_tensor_place *out);
 
 /* ---- context ----------------------------------------------------------------------------------------------- */
@@ -336,10 +372,15 @@ enum { AIOS_FEED_ALL_LOGITS = 1, AIOS_FEED_NO_LOGITS = 2 };
 AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids, uint64_t n, uint32_t flags, aios_error *err);
 
 /* Works on fed tokens of all sequences until none is left (AIOS_OK), until now_ns passes deadline_ns (AIOS_MORE;
- * 0 = no deadline; at least one task is done even if it has passed already), or until a pass has filled output rows while
- * more tokens wait (AIOS_MORE: read the rows, step again).
- * Each sequence that waits has a part in every pass. Output rows stay valid until the next call of aios_step. A pass that fails or is cancelled leaves the sequences as they were before it. */
+ * 0 = no deadline; at least one task or read is done even if it has passed already), or until a pass has filled output rows while
+ * more tokens wait (AIOS_MORE: read the rows, step again). Each sequence that waits has a part in every pass. Output rows stay valid
+ * until the next call of aios_step. A pass that fails or is cancelled leaves the sequences as they were before it: the next step tries
+ * again. AIOS_ERR_IO: streamed weights could not be read. */
 AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error *err);
+/* Streamed weights: reads on the calling thread, together with any others that are in here, until aios_end_reads. For plans with
+ * AIOS_PLAN_LENT_READERS; such a context waits for data until somebody reads it. All must have returned before aios_context_free. */
+AIOS_API void aios_serve_reads(aios_context *c);
+AIOS_API void aios_end_reads(aios_context *c);
 /* Makes the running or next aios_step return AIOS_ERR_CANCELLED soon. The one call allowed from any thread. */
 AIOS_API void aios_cancel(aios_context *c);
 /* The clock that deadlines are compared with. */
@@ -367,8 +408,12 @@ AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, 
 typedef struct aios_counters {
     uint32_t struct_size, reserved;
     uint64_t n_tokens, n_passes, n_tasks;
-    uint64_t weight_bytes, kv_bytes, act_bytes, stream_bytes;   /* read by the ops of finished passes      */
-    uint64_t busy_ns;                                           /* inside aios_step                        */
+    uint64_t weight_bytes, kv_bytes, act_bytes;     /* read by the ops of finished passes                  */
+    uint64_t stream_bytes;                          /* read from storage, ahead of use or in vain included */
+    uint64_t busy_ns;                               /* inside aios_step                                    */
+    uint64_t n_units, n_stalls, stall_ns;           /* streamed units that were used; those that were not there in time; the waiting */
+    uint64_t n_reads, n_read_errors;                /* calls of the reader while streaming                 */
+    uint64_t n_wishes_denied;                       /* requests whose wishes (AIOS_MEM_*) did not come true; since opening */
 } aios_counters;
 AIOS__DESC_INIT(aios_counters)
 AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out);
@@ -630,12 +675,15 @@ static uint64_t aios__system_ns(void *user) {
 #if defined(__wasi__)               /* a strict -std=c99 hides what POSIX has */
 extern int clock_gettime(clockid_t id, struct timespec *t);
 #define AIOS__CLOCK_MONOTONIC CLOCK_MONOTONIC
+#define AIOS__CLOCK_REALTIME CLOCK_REALTIME
 #elif !defined(CLOCK_MONOTONIC)
 #include <pthread.h>                /* struct timespec */
 #define AIOS__CLOCK_MONOTONIC 1
+#define AIOS__CLOCK_REALTIME 0
 extern int clock_gettime(int id, struct timespec *t);
 #else
 #define AIOS__CLOCK_MONOTONIC CLOCK_MONOTONIC
+#define AIOS__CLOCK_REALTIME CLOCK_REALTIME
 #endif
 static uint64_t aios__system_ns(void *user) {
     struct timespec t;
@@ -660,14 +708,14 @@ typedef void (*aios__worker_fn)(void *arg, int32_t worker);
 #define AIOS__PAGE 16384                /* the largest page that a stack must be aligned to (Apple arm64) */
 #endif
 enum { AIOS__SPINS = 1000 };            /* some tens of microseconds                                    */
+#define AIOS__FOREVER UINT64_MAX        /* nanoseconds                                                  */
 
 #if defined(__wasm__) && !defined(_REENTRANT) && !defined(AIOS_NO_THREADS)
 #define AIOS_NO_THREADS     /* a module has them where it was compiled with -pthread */
 #endif
 #ifdef AIOS_NO_THREADS
 typedef struct aios__pool { int32_t n; } aios__pool;
-static uint64_t aios__pool_stacks(int32_t n) { (void)n; return 0; }
-static void aios__pool_layout(aios__pool *p, aios__bump *b, int32_t n) { (void)p; (void)b; (void)n; }
+static uint64_t aios__stacks(int32_t n) { (void)n; return 0; }
 static aios_status aios__pool_start(aios__pool *p, int32_t n, aios_error *err) {
     p->n = 1;
     return n < 2 ? AIOS_OK : aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "this build has no threads (AIOS_NO_THREADS): give parallel_for or plan for one thread");
@@ -677,6 +725,19 @@ static void aios__pool_run(aios__pool *p, aios__worker_fn fn, void *arg) { (void
 static int32_t aios__barrier_arrive(aios__pool *p, int32_t *gen) { (void)p; (void)gen; return 1; }
 static void aios__barrier_release(aios__pool *p) { (void)p; }
 static void aios__barrier_wait(aios__pool *p, int32_t gen) { (void)p; (void)gen; }
+
+typedef struct aios__crew { int32_t n, quit; } aios__crew;
+static void aios__threads_layout(aios__pool *p, aios__crew *c, aios__bump *b, int32_t n_workers, int32_t n_crew) { (void)p; (void)c; (void)b; (void)n_workers; (void)n_crew; }
+static aios_status aios__crew_start(aios__crew *c, int32_t n, void (*fn)(void *), void *arg, aios_error *err) {
+    (void)c; (void)fn; (void)arg;
+    return n < 1 ? AIOS_OK : aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "this build has no threads (AIOS_NO_THREADS): plan without reading threads");
+}
+static void aios__crew_stop(aios__crew *c) { (void)c; }
+static void aios__crew_quit(aios__crew *c, int32_t quit) { c->quit = quit; }
+static void aios__crew_lock(aios__crew *c) { (void)c; }
+static void aios__crew_unlock(aios__crew *c) { (void)c; }
+static void aios__crew_wake(aios__crew *c) { (void)c; }
+static void aios__crew_wait(aios__crew *c, uint64_t ns) { (void)c; (void)ns; }
 #else
 
 #if defined(_WIN32)
@@ -701,8 +762,65 @@ typedef pthread_cond_t aios__cond;
 #define AIOS__WAKE_ALL(p)  pthread_cond_broadcast(&(p)->cond)
 #endif
 
+/* What a thread of our own runs. It is there as long as the thread is. */
+typedef struct aios__begin { void (*fn)(void *arg); void *arg; } aios__begin;
+#if defined(_WIN32)
+static DWORD WINAPI aios__thread_main(void *arg) {
+#else
+static void *aios__thread_main(void *arg) {
+#endif
+    const aios__begin *b = (const aios__begin *)arg;
+    b->fn(b->arg);
+    return 0;
+}
+/* Starts a thread on a stack of AIOS__STACK bytes; 0 when the system gives none. */
+static int32_t aios__thread_start(aios__thread *t, aios__begin *b, char *stack) {
+#if defined(_WIN32)
+    (void)stack;
+    *t = CreateThread(NULL, 0, aios__thread_main, b, 0, NULL);
+    return *t != NULL;
+#else
+    pthread_attr_t a;
+    int32_t ok = pthread_attr_init(&a) == 0;
+    if (!ok) return 0;
+    ok = pthread_attr_setstack(&a, stack, AIOS__STACK) == 0 && pthread_create(t, &a, aios__thread_main, b) == 0;
+    pthread_attr_destroy(&a);
+    return ok;
+#endif
+}
+static void aios__thread_join(aios__thread t) {
+#if defined(_WIN32)
+    WaitForSingleObject(t, INFINITE);
+    CloseHandle(t);
+#else
+    pthread_join(t, NULL);
+#endif
+}
+static uint64_t aios__stacks(int32_t n) { return n > 0 ? (uint64_t)n * AIOS__STACK + AIOS__PAGE : 0; }
+static aios_status aios__locks_start(aios__lock *lock, aios__cond *cond, aios_error *err) {
+#if defined(_WIN32)
+    InitializeSRWLock(lock);
+    InitializeConditionVariable(cond);
+#else
+    if (pthread_mutex_init(lock, NULL)) return aios__fail(err, AIOS_ERR_SYSTEM, AIOS__NO_OFF, "the system gave no mutex");
+    if (pthread_cond_init(cond, NULL)) {
+        pthread_mutex_destroy(lock);
+        return aios__fail(err, AIOS_ERR_SYSTEM, AIOS__NO_OFF, "the system gave no condition variable");
+    }
+#endif
+    return AIOS_OK;
+}
+static void aios__locks_stop(aios__lock *lock, aios__cond *cond) {
+#if defined(_WIN32)
+    (void)lock; (void)cond;
+#else
+    pthread_mutex_destroy(lock);
+    pthread_cond_destroy(cond);
+#endif
+}
+
 struct aios__pool;
-typedef struct aios__seat { struct aios__pool *pool; int32_t worker; } aios__seat;
+typedef struct aios__seat { struct aios__pool *pool; int32_t worker; aios__begin begin; } aios__seat;
 
 typedef struct aios__pool {
     int32_t n;                          /* workers, the caller included; 0 = not started                */
@@ -756,11 +874,7 @@ static void aios__pool_sync(aios__pool *p) {
     else aios__barrier_wait(p, gen);
 }
 
-#if defined(_WIN32)
-static DWORD WINAPI aios__thread_main(void *arg) {
-#else
-static void *aios__thread_main(void *arg) {
-#endif
+static void aios__pool_main(void *arg) {
     aios__seat *s = (aios__seat *)arg;
     aios__pool *p = s->pool;
     int32_t seen = 0;
@@ -771,7 +885,6 @@ static void *aios__thread_main(void *arg) {
         p->fn(p->arg, s->worker);
         aios__pool_sync(p);
     }
-    return 0;
 }
 
 /* Runs fn on every worker and returns when all have returned. */
@@ -783,68 +896,98 @@ static void aios__pool_run(aios__pool *p, aios__worker_fn fn, void *arg) {
     aios__pool_sync(p);
 }
 
-/* Bytes of the stacks, the last thing that is laid out. */
-static uint64_t aios__pool_stacks(int32_t n) { return n > 1 ? (uint64_t)(n - 1) * AIOS__STACK + AIOS__PAGE : 0; }
-static void aios__pool_layout(aios__pool *p, aios__bump *b, int32_t n) {
-    p->thread = (aios__thread *)aios__take(b, (uint64_t)n * sizeof *p->thread, 16);
-    p->seat   = (aios__seat *)aios__take(b, (uint64_t)n * sizeof *p->seat, 16);
-    p->stack  = (char *)aios__take(b, aios__pool_stacks(n), 16);
-    if (p->stack) p->stack += (AIOS__PAGE - (uintptr_t)p->stack % AIOS__PAGE) % AIOS__PAGE;
-}
 static void aios__pool_stop(aios__pool *p) {
     int32_t i;
     if (!p->n) return;
     aios__store(&p->quit, 1);
     aios__change(p, &p->job);
-    for (i = 1; i < p->n; i++) {
-#if defined(_WIN32)
-        WaitForSingleObject(p->thread[i], INFINITE);
-        CloseHandle(p->thread[i]);
-#else
-        pthread_join(p->thread[i], NULL);
-#endif
-    }
-#if !defined(_WIN32)
-    pthread_mutex_destroy(&p->lock);
-    pthread_cond_destroy(&p->cond);
-#endif
+    for (i = 1; i < p->n; i++) aios__thread_join(p->thread[i]);
+    aios__locks_stop(&p->lock, &p->cond);
     p->n = 0;
 }
 static aios_status aios__pool_start(aios__pool *p, int32_t n, aios_error *err) {
-    int32_t i, ok = 1;
-    p->n = 1; p->quit = 0; p->job = 0; p->bar_gen = 0; p->bar_in = 0; p->sleepers = 0;
-#if defined(_WIN32)
-    InitializeSRWLock(&p->lock);
-    InitializeConditionVariable(&p->cond);
-#else
-    if (pthread_mutex_init(&p->lock, NULL)) { p->n = 0; return aios__fail(err, AIOS_ERR_SYSTEM, AIOS__NO_OFF, "the system gave no mutex"); }
-    if (pthread_cond_init(&p->cond, NULL)) {
-        pthread_mutex_destroy(&p->lock); p->n = 0;
-        return aios__fail(err, AIOS_ERR_SYSTEM, AIOS__NO_OFF, "the system gave no condition variable");
+    int32_t i;
+    aios_status st;
+    p->n = 0; p->quit = 0; p->job = 0; p->bar_gen = 0; p->bar_in = 0; p->sleepers = 0;
+    if ((st = aios__locks_start(&p->lock, &p->cond, err)) != 0) return st;
+    for (i = p->n = 1; i < n; i++) {
+        aios__seat *s = &p->seat[i];
+        s->pool = p; s->worker = i; s->begin.fn = aios__pool_main; s->begin.arg = s;
+        if (!aios__thread_start(&p->thread[i], &s->begin, p->stack + (uint64_t)(i - 1) * AIOS__STACK)) break;
+        p->n++;
     }
-#endif
-    for (i = 1; i < n && ok; i++) {
-        p->seat[i].pool = p; p->seat[i].worker = i;
-#if defined(_WIN32)
-        p->thread[i] = CreateThread(NULL, 0, aios__thread_main, &p->seat[i], 0, NULL);
-        ok = p->thread[i] != NULL;
-#else
-        {
-            pthread_attr_t a;
-            ok = pthread_attr_init(&a) == 0;
-            if (ok) {
-                ok = pthread_attr_setstack(&a, p->stack + (uint64_t)(i - 1) * AIOS__STACK, AIOS__STACK) == 0
-                  && pthread_create(&p->thread[i], &a, aios__thread_main, &p->seat[i]) == 0;
-                pthread_attr_destroy(&a);
-            }
-        }
-#endif
-        if (ok) p->n++;
-    }
-    if (ok) return AIOS_OK;
-    i = p->n;
+    if (i >= n) return AIOS_OK;
     aios__pool_stop(p);
     return aios__fail2(err, AIOS_ERR_SYSTEM, AIOS__NO_OFF, (uint64_t)n, (uint64_t)i, "the system started % of % threads", aios__i(i), aios__i(n));
+}
+
+/* ---- crew --------------------------------------------------------------------------------------------------- */
+/* Threads that wait for something to do, with the lock and the condition that they share with those who give it. */
+typedef struct aios__crew {
+    int32_t n, quit, started;           /* n: threads that run                                          */
+    aios__lock lock;
+    aios__cond cond;
+    aios__begin begin;
+    aios__thread *thread;
+    char *stack;
+} aios__crew;
+static void aios__crew_lock(aios__crew *c)   { AIOS__LOCK(c); }
+static void aios__crew_unlock(aios__crew *c) { AIOS__UNLOCK(c); }
+static void aios__crew_wake(aios__crew *c)   { AIOS__WAKE_ALL(c); }
+/* Sleeps until woken, or for about ns nanoseconds; now and then for nothing. Called with the lock. */
+static void aios__crew_wait(aios__crew *c, uint64_t ns) {
+#if defined(_WIN32)
+    SleepConditionVariableSRW(&c->cond, &c->lock, ns == AIOS__FOREVER ? INFINITE : (DWORD)(ns / 1000000 + 1), 0);
+#elif defined(AIOS_NO_CLOCK)
+    (void)ns;
+    AIOS__SLEEP(c);
+#else
+    struct timespec t;
+    if (ns == AIOS__FOREVER) { AIOS__SLEEP(c); return; }
+    clock_gettime(AIOS__CLOCK_REALTIME, &t);
+    ns = aios__min_u64(ns, (uint64_t)3600 * 1000000000u) + (uint64_t)t.tv_nsec;
+    t.tv_sec += (time_t)(ns / 1000000000u);
+    t.tv_nsec = (long)(ns % 1000000000u);
+    pthread_cond_timedwait(&c->cond, &c->lock, &t);
+#endif
+}
+static void aios__crew_quit(aios__crew *c, int32_t quit) {
+    AIOS__LOCK(c);
+    c->quit = quit;
+    AIOS__WAKE_ALL(c);
+    AIOS__UNLOCK(c);
+}
+static void aios__crew_stop(aios__crew *c) {
+    if (!c->started) return;
+    aios__crew_quit(c, 1);
+    while (c->n > 0) aios__thread_join(c->thread[--c->n]);
+    aios__locks_stop(&c->lock, &c->cond);
+    c->started = 0;
+}
+/* Starts n threads that run fn(arg) until quit is set; none is fine: then the lock is all there is. */
+static aios_status aios__crew_start(aios__crew *c, int32_t n, void (*fn)(void *), void *arg, aios_error *err) {
+    aios_status st = aios__locks_start(&c->lock, &c->cond, err);
+    if (st) return st;
+    c->begin.fn = fn; c->begin.arg = arg;
+    for (c->started = 1, c->n = c->quit = 0; c->n < n; c->n++)
+        if (!aios__thread_start(&c->thread[c->n], &c->begin, c->stack + (uint64_t)c->n * AIOS__STACK)) {
+            int32_t i = c->n;
+            aios__crew_stop(c);
+            return aios__fail2(err, AIOS_ERR_SYSTEM, AIOS__NO_OFF, (uint64_t)n, (uint64_t)i, "the system started % of % reading threads", aios__i(i), aios__i(n));
+        }
+    return AIOS_OK;
+}
+
+/* Tables of the threads, then their stacks, the last thing that is laid out: nothing has to be zeroed behind them. The thread that
+ * calls is one of the workers and has a stack. */
+static void aios__threads_layout(aios__pool *p, aios__crew *c, aios__bump *b, int32_t n_workers, int32_t n_crew) {
+    p->thread = (aios__thread *)aios__take(b, (uint64_t)n_workers * sizeof *p->thread, 16);
+    p->seat   = (aios__seat *)aios__take(b, (uint64_t)n_workers * sizeof *p->seat, 16);
+    c->thread = (aios__thread *)aios__take(b, (uint64_t)n_crew * sizeof *c->thread, 16);
+    p->stack  = (char *)aios__take(b, aios__stacks(n_workers - 1 + n_crew), 16);
+    if (!p->stack) return;
+    p->stack += (AIOS__PAGE - (uintptr_t)p->stack % AIOS__PAGE) % AIOS__PAGE;
+    c->stack = p->stack + (uint64_t)(n_workers - 1) * AIOS__STACK;
 }
 #endif
 
@@ -3094,22 +3237,34 @@ enum { AIOS__SCALE_NONE = 0, AIOS__SCALE_LINEAR = 1, AIOS__SCALE_YARN = 2, AIOS_
 /* Tensor index of a role, and of its bias; -1 = the file has none. */
 typedef struct aios__ref { int32_t w, b; } aios__ref;
 
-/* Where a tensor's bytes are. Decided by aios__place_of (memory.c) before any are taken. */
+/* Where a tensor's bytes are. Decided by aios__place_of (memory.c) before any are taken: the rows below `rows` are resident, in
+ * the block of their tier or where the io maps them; those from there on are streamed. */
 typedef struct aios__place {
-    uint8_t use, layout, mapped, can_map;   /* use: AIOS__IS_*; 0 = no role. Vectors are kept as f32.    */
-    uint32_t reserved2;
-    uint64_t off, n_bytes;                  /* in the weights block                                     */
+    uint8_t use, group, can_map;            /* AIOS__IS_*, 0 = no role; AIOS__GROUP_*                   */
+    uint8_t layout, mapped, tier;           /* of the resident rows                                     */
+    int16_t layer;                          /* 0 for the model's own                                    */
+    uint32_t rows;
+    uint64_t off, n_bytes;                  /* in the block of the tier; vectors are kept as f32        */
     const void *p;                          /* NULL until loaded                                        */
 } aios__place;
+/* Matrices in the order in which they leave memory when it is short; FIXED stays. */
+enum { AIOS__GROUP_FFN = 0, AIOS__GROUP_ATTN = 1, AIOS__GROUP_OUT = 2, AIOS__GROUP_FIXED = 3 };
 
-enum { AIOS__LOADED_NOT = 0, AIOS__LOADED_PACKED = 1, AIOS__LOADED_ROWS = 2 };  /* ROWS: for AIOS_REFERENCE */
+/* How the weights are divided between the tiers. With it, aios__place_of gives the same answer each time. */
+typedef struct aios__cut {
+    int32_t rows;                           /* 1 = all matrices as in the file (AIOS_REFERENCE)         */
+    int32_t level;                          /* how much is streamed, 0 .. AIOS__LEVELS                  */
+    int32_t warm, mapped;                   /* how many steps are warm; 1 = those are used where the io maps them */
+    uint64_t unit_bytes;                    /* most bytes of rows that are streamed at once             */
+} aios__cut;
 
 struct aios_model {
     aios_allocator mem;
-    aios_mem_req req, weights_req;
+    aios_mem_req req, weights_req[2];       /* weights: of HOT and of WARM                              */
     aios_io *io;                            /* [n_parts]                                                */
     uint32_t n_parts, own_files, flags;
-    int32_t loaded;                         /* AIOS__LOADED_*                                           */
+    int32_t loaded;                         /* the weights are there, divided as cut says               */
+    aios__cut cut;
     uint32_t n_contexts, dying;             /* dying: freed when its last context is                    */
     aios__gguf gguf;
     aios__vocab vocab;
@@ -3120,7 +3275,7 @@ struct aios_model {
     aios__ref role[AIOS__N_MODEL_ROLES];
     aios__ref (*layer)[AIOS__N_LAYER_ROLES];    /* [n_layer]                                            */
     aios__place *place;                     /* [n_tensors]                                              */
-    void *weights;
+    void *weights[2];
 };
 
 /* ---- hyper-parameters -------------------------------------------------------------------------------------- */
@@ -3353,6 +3508,8 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
     if ((m->role[AIOS__T_ROPE_LONG].w < 0) != (m->role[AIOS__T_ROPE_SHORT].w < 0))
         return aios__missing(&aios__model_role[m->role[AIOS__T_ROPE_LONG].w < 0 ? AIOS__T_ROPE_LONG : AIOS__T_ROPE_SHORT], -1, err);
     if (m->role[AIOS__T_OUTPUT].w < 0) m->place[m->role[AIOS__T_TOKEN_EMBD].w].use = AIOS__IS_MATRIX;    /* tied: multiplied with too */
+    for (i = 0; i < m->gguf.n_tensors; i++) m->place[i].group = AIOS__GROUP_FIXED;
+    if (m->role[AIOS__T_OUTPUT].w >= 0) m->place[m->role[AIOS__T_OUTPUT].w].group = AIOS__GROUP_OUT;
 
     for (l = 0; l < m->hp.n_layer; l++) {
         char prefix[24];
@@ -3360,8 +3517,12 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
         x.p = prefix; x.cap = sizeof prefix; x.n = 0;
         aios__put_z(&x, "blk."); aios__put_i(&x, l); aios__put_z(&x, ".");
         for (r = 0; r < AIOS__N_LAYER_ROLES; r++) aios__role_find(m, &aios__layer_role[r], prefix, &m->layer[l][r], &n_found);
-        for (r = 0; r < AIOS__N_LAYER_ROLES; r++)
+        for (r = 0; r < AIOS__N_LAYER_ROLES; r++) {
             if ((st = aios__role_check(m, &aios__layer_role[r], &m->layer[l][r], l, err)) != 0) return st;
+            if (m->layer[l][r].w < 0 || aios__layer_role[r].kind != AIOS__IS_MATRIX) continue;
+            m->place[m->layer[l][r].w].group = r < AIOS__T_FFN_NORM ? AIOS__GROUP_ATTN : AIOS__GROUP_FFN;
+            m->place[m->layer[l][r].w].layer = (int16_t)l;
+        }
     }
     for (i = 0; n_found != m->gguf.n_tensors && i < m->gguf.n_tensors; i++)
         if (!m->place[i].use) return aios__no_place(m, &m->gguf.tensor[i], err);
@@ -3461,10 +3622,10 @@ static aios_status aios__allocator_check(const aios_allocator *mem, aios_error *
     if (!mem->alloc || !mem->free) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_allocator needs alloc and free");
     return aios__flags(mem->flags, 0, "aios_allocator", err);
 }
-static void aios__req_fill(aios_mem_req *r, uint32_t kind, uint64_t bytes) {
+static void aios__req_fill(aios_mem_req *r, uint32_t kind, uint32_t tier, uint64_t bytes) {
     memset(r, 0, sizeof *r);
     r->struct_size = (uint32_t)sizeof *r;
-    r->kind = kind; r->bytes = bytes; r->align = 64; r->tier = AIOS_TIER_HOT;
+    r->kind = kind; r->bytes = bytes; r->align = tier == AIOS_TIER_STREAM ? 4096 : 64; r->tier = tier;
     r->flags = bytes >= ((uint64_t)32 << 20) ? (uint32_t)AIOS_MEM_HUGE : 0;
     r->numa_node = -1; r->layer = -1;
 }
@@ -3501,7 +3662,7 @@ AIOS_API aios_status aios_model_measure(const aios_model_desc *d, aios_mem_req *
     if (!st) st = aios__model_size(&o, &size, &bytes, err);
     aios__opening_end(&o);
     if (st) return st;
-    aios__req_fill(&r, AIOS_MEM_META, bytes);
+    aios__req_fill(&r, AIOS_MEM_META, AIOS_TIER_HOT, bytes);
     return aios__desc_fill(req, &r, sizeof r) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "req is NULL or was not initialised: call aios_mem_req_init first") : AIOS_OK;
 }
 
@@ -3524,7 +3685,7 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
     if (!st) st = aios__allocator_check(&mem, err);
     if (!st) st = aios__model_size(&o, &size, &bytes, err);
     if (!st) {
-        aios__req_fill(&req, AIOS_MEM_META, bytes);
+        aios__req_fill(&req, AIOS_MEM_META, AIOS_TIER_HOT, bytes);
         st = aios__alloc(&mem, &req, "model's header", &block, err);
         b.base = (char *)block;
     }
@@ -3553,10 +3714,11 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
 AIOS_API void aios_model_free(aios_model *m) {
     aios_allocator mem;
     aios_mem_req req;
+    int32_t i;
     if (!m) return;
     if (m->n_contexts) { m->dying = 1; return; }
     mem = m->mem; req = m->req;
-    if (m->weights) mem.free(mem.user, m->weights, &m->weights_req);
+    for (i = 1; i >= 0; i--) if (m->weights[i]) mem.free(mem.user, m->weights[i], &m->weights_req[i]);
     if (m->own_files) aios__parts_close(m->io, m->n_parts);
     mem.free(mem.user, m, &req);
 }
@@ -3693,69 +3855,100 @@ static inline void *aios__kv_tile(const aios__kv *kv, int32_t seq, int32_t layer
 }
 
 /* ======== memory.c ======== */
-/* memory.c: where each tensor's bytes are, and getting them there. aios__place_of decides (pure arithmetic, the same
- * answer each time); aios__weights_load carries it out: reads through the io, packs panel by panel. Later tiers
- * (mapped and shrinkable, streamed) are further answers of aios__place_of and further ways to load. */
+/* memory.c: where each tensor's bytes are, and getting them there. aios__place_of decides (pure arithmetic, the same answer each
+ * time for the same cut); aios__weights_load carries it out: reads through the io, packs panel by panel. What it leaves out,
+ * the rows that are streamed, is read while the model runs (stream.c). */
 
-/* Decides for tensor i under some numerics. *off is the running end of the weights block. */
-static aios__place aios__place_of(const aios_model *m, int32_t numerics, uint32_t i, uint64_t *off) {
+enum { AIOS__LEVEL = 65536, AIOS__LEVELS = 3 * AIOS__LEVEL };   /* a group of matrices streams from not at all to wholly */
+
+/* Rows of a tensor that are read at once: whole pairs of panels. */
+static uint32_t aios__unit_rows(const aios__tensor *t, uint64_t unit_bytes) {
+    uint64_t n = unit_bytes / t->row_bytes / 32 * 32;
+    return (uint32_t)(n < 32 ? 32 : aios__min_u64(n, aios__round_up(t->n[1], 32)));
+}
+/* Rows of a matrix that stay. What its group streams is dealt out in whole units, evenly over the layers, so that reading never
+ * waits long for room nor computing for data. */
+static uint32_t aios__rows_resident(const aios_model *m, const aios__cut *cut, uint32_t i) {
+    const aios__place *at = &m->place[i];
     const aios__tensor *t = &m->gguf.tensor[i];
-    aios__place p;
-    memset(&p, 0, sizeof p);
-    p.use = m->place[i].use; p.can_map = m->place[i].can_map; p.p = m->place[i].p;
-    p.layout = AIOSK_ROWS;
+    int64_t part = (int64_t)cut->level - (int64_t)at->group * AIOS__LEVEL;
+    uint64_t per, n, k, l = (uint64_t)at->layer;
+    if (at->use != AIOS__IS_MATRIX || at->group == AIOS__GROUP_FIXED || part <= 0) return (uint32_t)t->n[1];
+    if (part > AIOS__LEVEL) part = AIOS__LEVEL;
+    per = aios__unit_rows(t, cut->unit_bytes);
+    n = (t->n[1] + per - 1) / per;
+    k = (l + 1) * n * (uint64_t)part / AIOS__LEVEL - l * n * (uint64_t)part / AIOS__LEVEL;
+    return (uint32_t)(k ? (n - k) * per : t->n[1]);
+}
+/* Warm steps: the feed-forward matrices of the last layer go first, then those of the one before; attention; the output; an
+ * embedding that is the output as well. */
+static int32_t aios__warm_steps(const aios_model *m) { return 4 * m->hp.n_layer; }
+static int32_t aios__is_warm(const aios_model *m, const aios__cut *cut, uint32_t i) {
+    const aios__place *at = &m->place[i];
+    return at->use == AIOS__IS_MATRIX && at->group * m->hp.n_layer + m->hp.n_layer - 1 - at->layer < cut->warm;
+}
+
+/* Decides for tensor i. off[tier] is the running end of each tier's block. */
+static aios__place aios__place_of(const aios_model *m, const aios__cut *cut, uint32_t i, uint64_t *off) {
+    const aios__tensor *t = &m->gguf.tensor[i];
+    aios__place p = m->place[i];
+    p.layout = AIOSK_ROWS; p.tier = AIOS_TIER_HOT; p.mapped = 0; p.off = p.n_bytes = 0;
+    p.rows = (uint32_t)t->n[1];
     if (!p.use) return p;
-    p.n_bytes = t->n_bytes;
     if (p.use == AIOS__IS_VECTOR) p.n_bytes = t->n[0] * t->n[1] * 4;
     else {
-        uint64_t packed = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, t->n[1], t->n[0]);
-        if (p.use == AIOS__IS_MATRIX && packed && numerics != AIOS_REFERENCE) { p.layout = AIOSK_PANELS; p.n_bytes = packed; }
-        else p.mapped = p.can_map;
+        int32_t warm = aios__is_warm(m, cut, i);
+        p.rows = aios__rows_resident(m, cut, i);
+        p.n_bytes = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, p.rows, t->n[0]);
+        if (p.use == AIOS__IS_MATRIX && p.n_bytes && !cut->rows && !(warm && cut->mapped && p.can_map)) p.layout = AIOSK_PANELS;
+        else {
+            p.n_bytes = t->row_bytes * p.rows;
+            p.mapped = p.can_map;
+        }
+        p.tier = (uint8_t)(warm || p.mapped ? AIOS_TIER_WARM : AIOS_TIER_HOT);
     }
     if (!p.mapped) {
-        *off = aios__round_up(*off, 64);
-        p.off = *off;
-        *off += p.n_bytes;
+        off[p.tier] = aios__round_up(off[p.tier], 64);
+        p.off = off[p.tier];
+        off[p.tier] += p.n_bytes;
     }
     return p;
 }
 
-static int32_t aios__loaded_for(int32_t numerics) { return numerics == AIOS_REFERENCE ? (int32_t)AIOS__LOADED_ROWS : (int32_t)AIOS__LOADED_PACKED; }
-
-/* Bytes of the weights block, and by layout for the report. */
-typedef struct aios__weights_size { uint64_t bytes, packed, rows, mapped; } aios__weights_size;
-static void aios__weights_measure(const aios_model *m, int32_t numerics, aios__weights_size *s) {
+/* Bytes of the blocks of weights, and by layout for the report. */
+typedef struct aios__weights_size { uint64_t tier[2], packed, rows, mapped; } aios__weights_size;
+static void aios__weights_measure(const aios_model *m, const aios__cut *cut, aios__weights_size *s) {
     uint32_t i;
     memset(s, 0, sizeof *s);
     for (i = 0; i < m->gguf.n_tensors; i++) {
-        aios__place p = aios__place_of(m, numerics, i, &s->bytes);
+        aios__place p = aios__place_of(m, cut, i, s->tier);
         if (p.mapped) s->mapped += p.n_bytes;
         else if (p.layout == AIOSK_PANELS) s->packed += p.n_bytes;
         else s->rows += p.n_bytes;
     }
-    s->bytes = aios__round_up(s->bytes, 64);
+    for (i = 0; i < 2; i++) s->tier[i] = aios__round_up(s->tier[i], 64);
 }
 
-/* Reads one tensor to dst. What is packed is read into tmp first, as many whole panels at a time as tmp holds. */
+/* Reads the resident rows of a tensor to dst. What is packed is read into tmp first, as many whole panels at a time as tmp holds. */
 static aios_status aios__tensor_load(const aios_model *m, const aios__tensor *t, const aios__place *p, char *dst, char *tmp, uint64_t tmp_bytes, aios_error *err) {
     const aios_io *io = &m->io[t->part];
-    uint64_t r, at_once, n_rows = t->n[1] * t->n[2] * t->n[3], panel = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]);
+    uint64_t r, at_once, panel = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]);
     aios_status st = AIOS_OK;
     if (p->use == AIOS__IS_VECTOR) {
         const char *src = dst;
         if (t->n_bytes < p->n_bytes) src = dst + (p->n_bytes - t->n_bytes);     /* f16 at the end of its f32s: widened upwards in place */
         if ((st = aios__io_read(io, t->off, dst + (src - dst), t->n_bytes, err)) != 0) return st;
-        if (t->type != AIOSK_F32) for (r = 0; r < t->n[0] * n_rows; r++) {
+        if (t->type != AIOSK_F32) for (r = 0; r < t->n[0] * t->n[1]; r++) {
             float f;
             aiosk_unpack((int32_t)t->type, src + r * (t->row_bytes / t->n[0]), 1, &f);
             memcpy(dst + r * 4, &f, 4);
         }
         return AIOS_OK;
     }
-    if (p->layout == AIOSK_ROWS) return aios__io_read(io, t->off, dst, t->n_bytes, err);
+    if (p->layout == AIOSK_ROWS) return aios__io_read(io, t->off, dst, p->n_bytes, err);
     at_once = tmp_bytes / (16 * t->row_bytes) * 16;
-    for (r = 0; r < n_rows; r += at_once) {
-        uint64_t i, n = aios__min_u64(n_rows - r, at_once);
+    for (r = 0; r < p->rows; r += at_once) {
+        uint64_t i, n = aios__min_u64(p->rows - r, at_once);
         if ((st = aios__io_read(io, t->off + r * t->row_bytes, tmp, n * t->row_bytes, err)) != 0) return st;
         for (i = 0; i < n; i += 16, dst += panel)
             aiosk_pack_panel((int32_t)t->type, tmp + i * t->row_bytes, (int32_t)aios__min_u64(n - i, 16), t->n[0], dst);
@@ -3763,46 +3956,255 @@ static aios_status aios__tensor_load(const aios_model *m, const aios__tensor *t,
     return AIOS_OK;
 }
 
-/* Takes the weights block, which aios__weights_load then fills. Without it the model holds no weights. */
-static aios_status aios__weights_take(aios_model *m, uint64_t bytes, aios_error *err) {
-    aios__req_fill(&m->weights_req, AIOS_MEM_WEIGHTS, bytes);
-    return bytes ? aios__alloc(&m->mem, &m->weights_req, "weights", &m->weights, err) : AIOS_OK;
-}
+/* Takes the blocks of weights, which aios__weights_load then fills. Without them the model holds none. */
 static void aios__weights_give(aios_model *m) {
-    if (m->weights) m->mem.free(m->mem.user, m->weights, &m->weights_req);
-    m->weights = NULL;
-    m->loaded = AIOS__LOADED_NOT;
+    int32_t i;
+    for (i = 1; i >= 0; i--) {
+        if (m->weights[i]) m->mem.free(m->mem.user, m->weights[i], &m->weights_req[i]);
+        m->weights[i] = NULL;
+    }
+    m->loaded = 0;
+}
+static void aios__plan_req(const aios_plan *p, uint32_t kind, uint32_t tier, aios_mem_req *r) {
+    aios__req_fill(r, kind, tier, kind == AIOS_MEM_WEIGHTS ? p->tier_bytes[tier] : p->request_bytes[kind]);
+    if (p->flags & AIOS_PLAN_PIN && tier == AIOS_TIER_HOT) r->flags |= AIOS_MEM_PIN;
+}
+static aios_status aios__weights_take(aios_model *m, const aios_plan *p, aios_error *err) {
+    int32_t i;
+    aios_status st = AIOS_OK;
+    for (i = 0; i < 2 && !st; i++) {
+        aios__plan_req(p, AIOS_MEM_WEIGHTS, (uint32_t)i, &m->weights_req[i]);
+        if (p->tier_bytes[i]) st = aios__alloc(&m->mem, &m->weights_req[i], "weights", &m->weights[i], err);
+    }
+    if (st) aios__weights_give(m);
+    return st;
 }
 /* tmp: room for at least 16 rows of any packed tensor (aios__weights_tmp). */
-static aios_status aios__weights_load(aios_model *m, int32_t numerics, char *tmp, uint64_t tmp_bytes, aios_progress_fn progress, void *user, aios_error *err) {
-    uint64_t off = 0, done = 0;
+static aios_status aios__weights_load(aios_model *m, const aios__cut *cut, char *tmp, uint64_t tmp_bytes, aios_progress_fn progress, void *user, aios_error *err) {
+    uint64_t off[2] = { 0, 0 }, done = 0;
     uint32_t i;
     aios_status st = AIOS_OK;
     for (i = 0; i < m->gguf.n_tensors && !st; i++) {
         const aios__tensor *t = &m->gguf.tensor[i];
-        aios__place p = aios__place_of(m, numerics, i, &off);
+        aios__place p = aios__place_of(m, cut, i, off);
         if (p.use && p.mapped) {
-            p.p = aios__io_map(&m->io[t->part], t->off, t->n_bytes);
+            p.p = aios__io_map(&m->io[t->part], t->off, p.n_bytes);
             if (!p.p) st = aios__fail1(err, AIOS_ERR_IO, t->off, "the io's map gave nothing for tensor %", aios__s(t->name));
-        } else if (p.use) {
-            p.p = (char *)m->weights + p.off;
-            st = aios__tensor_load(m, t, &p, (char *)m->weights + p.off, tmp, tmp_bytes, err);
+        } else if (p.use && p.n_bytes) {
+            p.p = (char *)m->weights[p.tier] + p.off;
+            st = aios__tensor_load(m, t, &p, (char *)m->weights[p.tier] + p.off, tmp, tmp_bytes, err);
         }
         m->place[i] = p;
         done += t->n_bytes;
         if (!st && progress && progress(user, done, m->gguf.tensor_bytes))
             st = aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "loading was stopped by the progress callback");
     }
-    if (!st) m->loaded = aios__loaded_for(numerics);
+    if (!st) { m->loaded = 1; m->cut = *cut; }
     return st;
 }
 /* Bytes of 16 rows of the longest tensor that is packed. */
-static uint64_t aios__weights_tmp(const aios_model *m, int32_t numerics) {
-    uint64_t max = 0, off = 0;
+static uint64_t aios__weights_tmp(const aios_model *m, const aios__cut *cut) {
+    uint64_t max = 0, off[2] = { 0, 0 };
     uint32_t i;
-    for (i = 0; i < m->gguf.n_tensors; i++)
-        if (aios__place_of(m, numerics, i, &off).layout == AIOSK_PANELS && m->gguf.tensor[i].row_bytes * 16 > max) max = m->gguf.tensor[i].row_bytes * 16;
+    for (i = 0; i < m->gguf.n_tensors; i++) {
+        aios__place p = aios__place_of(m, cut, i, off);
+        if (p.layout == AIOSK_PANELS && p.rows && m->gguf.tensor[i].row_bytes * 16 > max) max = m->gguf.tensor[i].row_bytes * 16;
+    }
     return max;
+}
+
+/* ======== stream.c ======== */
+/* stream.c: weights that are not resident are read through a ring of slots while the model runs. The order is static: unit after
+ * unit as the program needs them, and from the last on to the first again, as far ahead as there are slots. Use k reads unit
+ * k mod n_units into slot k mod n_slots. Reads are carried out by threads of the context's own, by threads that the host lends
+ * (aios_serve_reads), by the io's submit and wait, or, without any of these, by the worker that needs the data. */
+
+/* Rows of one matrix that are read at once. */
+typedef struct aios__unit { uint64_t off; uint32_t n_bytes, part; } aios__unit;
+
+enum { AIOS__SLOT_EMPTY = 0, AIOS__SLOT_READING = 1, AIOS__SLOT_READY = 2, AIOS__SLOT_FAILED = 3 };
+typedef struct aios__slot {
+    int32_t state;
+    aios_status st;                     /* of a read that failed                                            */
+    uint64_t use, done;                 /* the use that is read, and its bytes so far                       */
+    int64_t got;                        /* what the reader answered when it failed                          */
+} aios__slot;
+
+enum { AIOS__READ_INLINE = 0, AIOS__READ_THREADS = 1, AIOS__READ_ASYNC = 2, AIOS__STREAM_ALIGN = 4096, AIOS__INLINE_BYTES = 256 * 1024 };
+
+typedef struct aios__stream {
+    const aios_io *io;                  /* [n_parts]                                                        */
+    uint32_t n_units, n_slots;
+    uint64_t slot_bytes;
+    char *base;
+    aios__unit *unit;                   /* [n_units]                                                        */
+    aios__slot *slot;                   /* [n_slots]                                                        */
+    int32_t how;                        /* AIOS__READ_*                                                     */
+    int32_t hold;                       /* nothing is asked for: after a failure, until the next step       */
+    uint64_t used, issued;              /* uses that are through, and those whose reading has begun         */
+    uint64_t read_bytes, n_reads, n_errors;     /* for the counters                                         */
+    aios__crew crew;                    /* reading threads                                                  */
+} aios__stream;
+
+/* Bytes of a file that are read for a unit: from page boundary to page boundary, as direct reading wants it. */
+static inline uint64_t aios__unit_start(const aios__unit *u) { return u->off / AIOS__STREAM_ALIGN * AIOS__STREAM_ALIGN; }
+static inline uint64_t aios__unit_window(const aios__unit *u, const aios_io *io) {
+    return aios__min_u64(aios__round_up(u->off + u->n_bytes, AIOS__STREAM_ALIGN), io->n_bytes) - aios__unit_start(u);
+}
+static inline const aios__unit *aios__use_unit(const aios__stream *s, uint64_t use) { return &s->unit[use % s->n_units]; }
+static inline char *aios__slot_base(const aios__stream *s, uint64_t use) { return s->base + use % s->n_slots * s->slot_bytes; }
+
+/* The next use that can be read now, or none. Called with the crew's lock. */
+static aios__slot *aios__stream_next(aios__stream *s) {
+    aios__slot *slot = &s->slot[s->issued % s->n_slots];
+    if (s->hold || s->issued >= s->used + s->n_slots || slot->state == AIOS__SLOT_READING) return NULL;
+    slot->state = AIOS__SLOT_READING; slot->use = s->issued++; slot->done = 0; slot->st = AIOS_OK;
+    return slot;
+}
+static void aios__stream_end(aios__stream *s, aios__slot *slot, int64_t got) {
+    uint64_t want = aios__unit_window(aios__use_unit(s, slot->use), &s->io[aios__use_unit(s, slot->use)->part]);
+    s->n_reads++;
+    if (got > 0 && (uint64_t)got <= want - slot->done) { s->read_bytes += (uint64_t)got; slot->done += (uint64_t)got; }
+    else { slot->st = AIOS_ERR_IO; slot->got = got; s->n_errors++; }
+    slot->state = slot->st ? AIOS__SLOT_FAILED : slot->done == want ? AIOS__SLOT_READY : AIOS__SLOT_READING;
+}
+/* Reads on: one call of the reader. Called without the lock; nobody else touches a slot that is being read. */
+static int64_t aios__stream_read(const aios__stream *s, const aios__slot *slot, uint64_t most) {
+    const aios__unit *u = aios__use_unit(s, slot->use);
+    const aios_io *io = &s->io[u->part];
+    return io->read(io->user, aios__unit_start(u) + slot->done, aios__slot_base(s, slot->use) + slot->done,
+                    aios__min_u64(aios__unit_window(u, io) - slot->done, most));
+}
+
+/* A reading thread: reads what is due, sleeps when there is nothing. */
+static void aios__stream_serve(void *arg) {
+    aios__stream *s = (aios__stream *)arg;
+    aios__crew_lock(&s->crew);
+    while (!s->crew.quit) {
+        aios__slot *slot = aios__stream_next(s);
+        if (!slot) { aios__crew_wait(&s->crew, AIOS__FOREVER); continue; }
+        while (slot->state == AIOS__SLOT_READING) {
+            int64_t got;
+            aios__crew_unlock(&s->crew);
+            got = aios__stream_read(s, slot, UINT64_MAX);
+            aios__crew_lock(&s->crew);
+            aios__stream_end(s, slot, got);
+        }
+        aios__crew_wake(&s->crew);
+    }
+    aios__crew_unlock(&s->crew);
+}
+
+/* ---- asynchronous ---------------------------------------------------------------------------------------------- */
+static int32_t aios__stream_submit(aios__stream *s, aios__slot *slot) {
+    const aios__unit *u = aios__use_unit(s, slot->use);
+    const aios_io *io = &s->io[u->part];
+    int32_t st = io->submit(io->user, slot->use, aios__unit_start(u) + slot->done, aios__slot_base(s, slot->use) + slot->done, aios__unit_window(u, io) - slot->done);
+    if (st < 0) aios__stream_end(s, slot, st);
+    return st;
+}
+/* Takes what is over from one io, waiting for the first at most timeout_ns. */
+static void aios__stream_reap(aios__stream *s, uint32_t part, uint64_t timeout_ns) {
+    const aios_io *io = &s->io[part];
+    uint64_t ticket = 0;
+    int64_t got = 0;
+    int32_t n;
+    while ((n = io->wait(io->user, &ticket, &got, timeout_ns)) == 1) {
+        aios__slot *slot = &s->slot[ticket % s->n_slots];
+        timeout_ns = 0;
+        if (slot->state != AIOS__SLOT_READING || slot->use != ticket) continue;
+        aios__stream_end(s, slot, got);
+        if (slot->state == AIOS__SLOT_READING) aios__stream_submit(s, slot);     /* it came in pieces */
+    }
+    if (n < 0) {                        /* no read of a broken io is under way any more */
+        uint32_t i;
+        for (i = 0; i < s->n_slots; i++)
+            if (s->slot[i].state == AIOS__SLOT_READING && aios__use_unit(s, s->slot[i].use)->part == part) aios__stream_end(s, &s->slot[i], n);
+    }
+}
+
+/* ---- what exec calls ------------------------------------------------------------------------------------------- */
+/* Lets reading begin as far as there is room. */
+static void aios__stream_pump(aios__stream *s) {
+    aios__slot *slot;
+    if (s->how == AIOS__READ_ASYNC) while ((slot = aios__stream_next(s)) != NULL) aios__stream_submit(s, slot);
+    if (s->how == AIOS__READ_THREADS) aios__crew_wake(&s->crew);
+}
+/* The program starts at its first unit: right away, or, after a pass that was dropped in its middle, as soon as what is being read
+ * is through. */
+static void aios__stream_start(aios__stream *s) {
+    if (!s->n_units) return;
+    aios__crew_lock(&s->crew);
+    if (s->used % s->n_units || s->hold) {
+        uint32_t i;
+        for (i = 0; i < s->n_slots; i++)
+            if (s->slot[i].state != AIOS__SLOT_READING || s->how == AIOS__READ_INLINE) s->slot[i].state = AIOS__SLOT_EMPTY;
+        s->used = s->issued = (s->issued + s->n_units - 1) / s->n_units * s->n_units;
+        s->hold = 0;
+    }
+    aios__stream_pump(s);
+    aios__crew_unlock(&s->crew);
+}
+/* Is the unit of the next use there? Reads it where nobody else does. 1 = yes; 0 = not yet; AIOS_ERR_*: it cannot be read. */
+static int32_t aios__stream_try(aios__stream *s, uint64_t timeout_ns) {
+    aios__slot *slot = &s->slot[s->used % s->n_slots];
+    const aios__unit *u = aios__use_unit(s, s->used);
+    int32_t r = 0;
+    aios__crew_lock(&s->crew);
+    if (s->how == AIOS__READ_INLINE) {
+        if (slot->use != s->used || slot->state == AIOS__SLOT_EMPTY) slot = aios__stream_next(s);
+        if (slot && slot->state == AIOS__SLOT_READING) aios__stream_end(s, slot, aios__stream_read(s, slot, AIOS__INLINE_BYTES));
+    } else if (!(slot->use == s->used && slot->state >= AIOS__SLOT_READY)) {
+        aios__stream_pump(s);
+        if (s->how == AIOS__READ_ASYNC) {
+            aios__stream_reap(s, slot->state == AIOS__SLOT_READING ? aios__use_unit(s, slot->use)->part : u->part, timeout_ns);
+            aios__stream_pump(s);
+        } else aios__crew_wait(&s->crew, timeout_ns);
+    }
+    slot = &s->slot[s->used % s->n_slots];
+    if (slot->use == s->used) r = slot->state == AIOS__SLOT_READY ? 1 : slot->state == AIOS__SLOT_FAILED ? slot->st : 0;
+    aios__crew_unlock(&s->crew);
+    return r;
+}
+static inline const void *aios__stream_data(const aios__stream *s) {
+    const aios__unit *u = aios__use_unit(s, s->used);
+    return aios__slot_base(s, s->used) + (u->off - aios__unit_start(u));
+}
+/* The unit is through: its slot may be filled again. */
+static void aios__stream_pass(aios__stream *s) {
+    aios__crew_lock(&s->crew);
+    s->used++;
+    if (s->issued < s->used) s->issued = s->used;
+    aios__stream_pump(s);
+    aios__crew_unlock(&s->crew);
+}
+
+/* Takes what was counted; with reset, begins anew. */
+static void aios__stream_count(aios__stream *s, aios_counters *c, int32_t reset) {
+    aios__crew_lock(&s->crew);
+    c->stream_bytes = s->read_bytes; c->n_reads = s->n_reads; c->n_read_errors = s->n_errors;
+    if (reset) s->read_bytes = s->n_reads = s->n_errors = 0;
+    aios__crew_unlock(&s->crew);
+}
+static aios_status aios__stream_open(aios__stream *s, uint32_t lent, int32_t n_readers, aios_error *err) {
+    int32_t how = lent || n_readers ? AIOS__READ_THREADS : s->io->submit && s->io->wait ? AIOS__READ_ASYNC : AIOS__READ_INLINE;
+    aios_status st;
+    s->how = how;
+    s->hold = 1;                        /* until the first step                                             */
+    st = aios__crew_start(&s->crew, n_readers, aios__stream_serve, s, err);
+    if (st) s->n_units = 0;
+    return st;
+}
+/* Nothing reads into the ring any more when this returns. */
+static void aios__stream_stop(aios__stream *s) {
+    uint32_t i;
+    if (!s->n_units) return;
+    aios__crew_stop(&s->crew);
+    for (i = 0; i < s->n_slots; i++)
+        while (s->how == AIOS__READ_ASYNC && s->slot[i].state == AIOS__SLOT_READING) {
+            s->hold = 1;
+            aios__stream_reap(s, aios__use_unit(s, s->slot[i].use)->part, AIOS__FOREVER);
+        }
 }
 
 /* ======== dmath.h ======== */
@@ -3890,16 +4292,17 @@ typedef struct aios__run {              /* what an op's tasks can see           
     char *work;                         /* [n_threads][work_bytes]                                          */
     uint64_t work_bytes;
     uint64_t *kv_read;                  /* [n_threads][8] bytes of cache read, a line each                  */
-    int32_t round;                      /* how often the phase has run before: ATTEND                       */
+    int32_t round;                      /* how often the phase has run before: ATTEND, STREAMED             */
     int32_t n_threads;
     int32_t n_slots;                    /* tokens that `part` holds a result for                            */
+    const void *streamed;               /* the unit of this round, of the op that is STREAMED               */
     float *state;                       /* [2][n_batch][n_head] maximum and sum of what att holds           */
     float *part;                        /* results of single runs: [n_slots][n_head][hp_v], then the same [2][n_slots][n_head] */
 } aios__run;
 typedef void (*aios__op_fn)(const struct aios__op *op, const aios__run *r, int32_t task, int32_t worker);
 
 enum { AIOS__PER_TOKEN = 1, AIOS__PER_ROWS = 2, AIOS__PER_HEAD = 3 };   /* what a task is                  */
-enum { AIOS__JOIN = 1, AIOS__ON_OUTPUTS = 2, AIOS__ADD = 4, AIOS__GATE = 8 };
+enum { AIOS__JOIN = 1, AIOS__ON_OUTPUTS = 2, AIOS__ADD = 4, AIOS__GATE = 8, AIOS__STREAMED = 16 };
 
 typedef struct aios__op {
     aios__op_fn run;
@@ -3907,7 +4310,7 @@ typedef struct aios__op {
     int32_t layer, per;                 /* layer -1 = none; per: AIOS__PER_*                                */
     uint32_t flags;
     int32_t type;                       /* AIOSK_* of w; activation; norm                                   */
-    const void *w;                      /* matrix, table, or norm weight                                    */
+    const void *w;                      /* matrix, table, or norm weight; STREAMED: comes with the round    */
     const float *b, *b2;                /* bias; second norm weight                                         */
     aiosk_matmul_fn mm;
     float *x;                           /* f32 input, or in and out                                         */
@@ -3916,6 +4319,7 @@ typedef struct aios__op {
     float *y;
     uint64_t y_stride;
     int32_t n_in, n_out, rows_per_task;
+    int32_t unit_rows, n_units;         /* STREAMED: rows of a round, rounds                                */
     int32_t window;                     /* ATTEND: of the layer; 0 = sees all                               */
     float scale;
     int32_t layout;
@@ -3979,11 +4383,17 @@ static void aios__op_norm(const aios__op *op, const aios__run *r, int32_t t, int
 /* A matrix is cut into tasks of some rows and as many columns as kernels keep sums of: short ones, whatever the batch. Tasks that follow
  * each other go down the rows, so the same activations (0.4 MiB at 2048 inputs) meet all weights of a worker before it turns to the
  * next columns. */
-static int32_t aios__row_blocks(const aios__op *op) { return (op->n_out + op->rows_per_task - 1) / op->rows_per_task; }
+static int32_t aios__rows_now(const aios__op *op, const aios__run *r) {
+    int32_t left;
+    if (!(op->flags & AIOS__STREAMED)) return op->n_out;
+    left = op->n_out - r->round * op->unit_rows;
+    return left < op->unit_rows ? left : op->unit_rows;
+}
+static int32_t aios__row_blocks(const aios__op *op, const aios__run *r) { return (aios__rows_now(op, r) + op->rows_per_task - 1) / op->rows_per_task; }
 static void aios__op_matmul(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
     aiosk_matmul m;
     int32_t kind = (int32_t)aiosk_type_info(op->type)->family, n = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
-    int32_t blocks = aios__row_blocks(op), col = task / blocks * AIOSK__MAX_COLS;
+    int32_t n_rows = aios__rows_now(op, r), blocks = aios__row_blocks(op, r), col = task / blocks * AIOSK__MAX_COLS;
     uint64_t at = (uint64_t)col;
     task %= blocks;
     memset(&m, 0, sizeof m);
@@ -3992,7 +4402,12 @@ static void aios__op_matmul(const aios__op *op, const aios__run *r, int32_t task
     m.x = op->in.p[kind] + at * op->in.stride[kind]; m.x_stride = op->in.stride[kind];
     m.y = op->y + at * op->y_stride; m.y_stride = op->y_stride;
     m.row0 = task * op->rows_per_task;
-    m.row1 = op->n_out - m.row0 < op->rows_per_task ? op->n_out : m.row0 + op->rows_per_task;
+    m.row1 = n_rows - m.row0 < op->rows_per_task ? n_rows : m.row0 + op->rows_per_task;
+    if (op->flags & AIOS__STREAMED) {           /* this round's rows are the matrix */
+        m.w = r->streamed;
+        m.y += r->round * op->unit_rows;
+        if (m.bias) m.bias += r->round * op->unit_rows;
+    }
     m.n_cols = n - col < AIOSK__MAX_COLS ? n - col : AIOSK__MAX_COLS;
     m.flags = op->flags & AIOS__ADD ? (uint32_t)AIOSK_MM_ADD : 0;
     if (op->mm) op->mm(&m);
@@ -4045,6 +4460,7 @@ static inline int32_t aios__attend_chunk(const aios__op *op, const aios__run *r)
 }
 /* How often the phase that begins with this op runs. */
 static int32_t aios__op_rounds(const aios__op *op, const aios__run *r) {
+    if (op->flags & AIOS__STREAMED) return op->n_units;
     return op->per != AIOS__PER_HEAD || aios__attend_spread(op, r) ? 1 : aios__attend_n_runs(op, r);
 }
 
@@ -4162,7 +4578,7 @@ static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
     int32_t n = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
     switch (op->per) {
     case AIOS__PER_TOKEN: return n;
-    case AIOS__PER_ROWS:  return (n + AIOSK__MAX_COLS - 1) / AIOSK__MAX_COLS * aios__row_blocks(op);
+    case AIOS__PER_ROWS:  return (n + AIOSK__MAX_COLS - 1) / AIOSK__MAX_COLS * aios__row_blocks(op, r);
     }
     n = r->pass->n_blocks * r->hp->n_head_kv * aios__attend_parts(r->hp);
     if (aios__attend_spread(op, r)) { int32_t c = aios__attend_chunk(op, r); n *= (aios__attend_n_runs(op, r) + c - 1) / c; }
@@ -4216,9 +4632,13 @@ typedef struct aios__build {
     const aios_model *m;
     const aiosk_isa *k;
     int32_t n_ctx, n_batch, n_outputs, n_threads, numerics;
+    aios__cut cut;
     aios__op *op;                       /* NULL = count                                                     */
-    uint32_t n_ops, n_phases;
-    uint64_t w_bytes, row_bytes, act_bytes;     /* per decoded token                                        */
+    aios__unit *unit;                   /* what is streamed, in the order of use; filled when op is there   */
+    uint32_t n_ops, n_phases, n_units;
+    uint64_t slot_bytes;                /* of the largest unit                                              */
+    int32_t after_units;                /* the last op is one that goes from unit to unit: nothing runs beside it */
+    uint64_t w_bytes, row_bytes, act_bytes, stream_bytes;   /* per decoded token                            */
     aios__bump scratch;                 /* base NULL = count                                                */
     uint64_t work_bytes;
     char *work;
@@ -4265,7 +4685,7 @@ static aios__op *aios__emit(aios__build *b, aios__op *local, aios__op_fn run, co
     memset(o, 0, sizeof *o);
     o->run = run; o->name = name; o->layer = layer; o->per = per; o->flags = flags;
     b->n_ops++;
-    if (!(flags & AIOS__JOIN)) b->n_phases++;
+    if (!(flags & AIOS__JOIN)) { b->n_phases++; b->after_units = 0; }
     return o;
 }
 static const float *aios__vec(const aios__build *b, int32_t tensor) { return tensor < 0 ? NULL : (const float *)b->m->place[tensor].p; }
@@ -4274,8 +4694,8 @@ static uint64_t aios__vec_bytes(const aios__build *b, int32_t tensor) { return t
 static void aios__emit_table(aios__build *b, aios__op_fn run, const char *name, aios__ref r, float scale, uint32_t flags) {
     aios__op local, *o = aios__emit(b, &local, run, name, -1, AIOS__PER_TOKEN, flags);
     const aios__tensor *t = &b->m->gguf.tensor[r.w];
-    uint64_t off = 0;
-    aios__place p = aios__place_of(b->m, b->numerics, (uint32_t)r.w, &off);
+    uint64_t off[2] = { 0, 0 };
+    aios__place p = aios__place_of(b->m, &b->cut, (uint32_t)r.w, off);
     o->w = p.p; o->layout = p.layout; o->type = (int32_t)t->type;
     o->n_in = b->m->hp.n_embd; o->y = b->x; o->y_stride = (uint64_t)b->m->hp.n_embd; o->scale = scale;
     o->row_bytes = t->row_bytes; o->act_bytes = (uint64_t)o->n_in * 4;
@@ -4293,18 +4713,19 @@ static void aios__emit_norm(aios__build *b, const char *name, int32_t layer, aio
     o->act_bytes = (uint64_t)o->n_in * (add ? 12 : 4) + (out ? aios__acts_bytes(out, mask) : 0);
     b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
 }
-static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, aios__ref r, const aios__acts *in, float *y, uint64_t y_stride, uint32_t flags) {
-    aios__op local, *o = aios__emit(b, &local, aios__op_matmul, name, layer, AIOS__PER_ROWS, flags);
+/* Rows row0 .. row1-1 of a matrix: those that are resident, or (STREAMED) those that are not, unit after unit. */
+static aios__op *aios__emit_rows(aios__build *b, const char *name, int32_t layer, aios__ref r, const aios__place *p, uint32_t row0, uint32_t row1, const aios__acts *in, float *y, uint64_t y_stride, uint32_t flags, aios__op *local) {
+    aios__op *o = aios__emit(b, local, aios__op_matmul, name, layer, AIOS__PER_ROWS, flags);
     const aios__tensor *t = &b->m->gguf.tensor[r.w];
-    uint64_t off = 0;
-    aios__place p = aios__place_of(b->m, b->numerics, (uint32_t)r.w, &off);
     int64_t rows, most, cols = flags & AIOS__ON_OUTPUTS ? b->n_outputs : b->n_batch;
-    uint32_t mask = aios__mask(b, r);
-    o->type = (int32_t)t->type; o->layout = p.layout; o->w = p.p; o->b = aios__vec(b, r.b);
-    o->mm = b->numerics == AIOS_REFERENCE ? NULL : b->k->matmul[o->type][p.layout];
-    if (b->op && b->numerics == AIOS_FAST && p.layout == AIOSK_ROWS) o->mm = aiosk_matmul_fast(b->k, o->type);   /* asks the CPU: not while counting */
-    o->in = *in; o->y = y; o->y_stride = y_stride;
-    o->n_in = (int32_t)t->n[0]; o->n_out = (int32_t)t->n[1];
+    o->type = (int32_t)t->type; o->layout = flags & AIOS__STREAMED ? (int32_t)AIOSK_ROWS : (int32_t)p->layout;
+    o->w = p->p;
+    o->b = aios__vec(b, r.b);
+    if (o->b) o->b += row0;
+    o->mm = b->numerics == AIOS_REFERENCE ? NULL : b->k->matmul[o->type][o->layout];
+    if (b->op && b->numerics == AIOS_FAST && o->layout == AIOSK_ROWS) o->mm = aiosk_matmul_fast(b->k, o->type);   /* asks the CPU: not while counting */
+    o->in = *in; o->y = y ? y + row0 : NULL; o->y_stride = y_stride;
+    o->n_in = (int32_t)t->n[0]; o->n_out = (int32_t)(row1 - row0);
     /* a task: about 64 KiB of weights (some microseconds), and of the order of 16 M products (some tenths of a millisecond), but
      * whole pairs of panels, which kernels for many columns take together */
     rows = (int64_t)(65536 / t->row_bytes);
@@ -4313,9 +4734,34 @@ static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, a
     if (rows > most) rows = most;
     o->rows_per_task = (int32_t)(rows > o->n_out ? o->n_out : rows) / 32 * 32;
     if (o->rows_per_task < 32) o->rows_per_task = 32;
-    o->w_bytes = p.n_bytes + aios__vec_bytes(b, r.b);
-    o->act_bytes = aios__acts_bytes(in, mask) + (uint64_t)o->n_out * (flags & AIOS__ADD ? 8 : 4);
+    o->w_bytes = (flags & AIOS__STREAMED ? (uint64_t)(row1 - row0) * t->row_bytes : p->n_bytes) + (r.b < 0 ? 0 : (uint64_t)(row1 - row0) * 4);
+    o->act_bytes = aios__acts_bytes(in, aios__mask(b, r)) + (uint64_t)o->n_out * (flags & AIOS__ADD ? 8 : 4);
     b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
+    return o;
+}
+/* A matrix: what is resident of it, then what is streamed, in a phase of its own with a round for each unit. */
+static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, aios__ref r, const aios__acts *in, float *y, uint64_t y_stride, uint32_t flags) {
+    const aios__tensor *t = &b->m->gguf.tensor[r.w];
+    uint64_t off[2] = { 0, 0 };
+    aios__place p = aios__place_of(b->m, &b->cut, (uint32_t)r.w, off);
+    uint32_t row = p.rows, n_rows = (uint32_t)t->n[1];
+    aios__op local, *o;
+    if (b->after_units) flags &= ~(uint32_t)AIOS__JOIN;
+    if (row) { aios__emit_rows(b, name, layer, r, &p, 0, row, in, y, y_stride, flags, &local); b->after_units = 0; }
+    if (row == n_rows) return;
+    o = aios__emit_rows(b, name, layer, r, &p, row, n_rows, in, y, y_stride, (flags & ~(uint32_t)AIOS__JOIN) | AIOS__STREAMED, &local);
+    o->unit_rows = (int32_t)aios__unit_rows(t, b->cut.unit_bytes);
+    for (; row < n_rows; row += (uint32_t)o->unit_rows, b->n_units++, o->n_units++) {
+        aios__unit u;
+        uint64_t window;
+        u.off = t->off + row * t->row_bytes; u.part = t->part;
+        u.n_bytes = (uint32_t)(aios__min_u64((uint64_t)o->unit_rows, n_rows - row) * t->row_bytes);
+        window = aios__unit_window(&u, &b->m->io[u.part]);
+        if (window > b->slot_bytes) b->slot_bytes = window;
+        b->stream_bytes += window;
+        if (b->op) b->unit[b->n_units] = u;
+    }
+    b->after_units = 1;
 }
 
 /* The sliding window of a layer; 0 = sees all. */
@@ -4439,8 +4885,8 @@ static void aios__program_build(aios__build *b) {
     aios__ref head = m->role[AIOS__T_OUTPUT].w >= 0 ? m->role[AIOS__T_OUTPUT] : m->role[AIOS__T_TOKEN_EMBD];
     aios__op local, *o;
     int32_t l;
-    b->n_ops = b->n_phases = 0;
-    b->w_bytes = b->row_bytes = b->act_bytes = 0;
+    b->n_ops = b->n_phases = b->n_units = 0;
+    b->w_bytes = b->row_bytes = b->act_bytes = b->stream_bytes = b->slot_bytes = 0;
     aios__build_buffers(b);
     b->work_bytes = aios__build_work(b);
     b->work = (char *)aios__take(&b->scratch, b->work_bytes * (uint64_t)b->n_threads, 64);
@@ -4497,7 +4943,7 @@ typedef struct aios__share { int32_t next, end; char apart[56]; } aios__share;  
 
 struct aios_context {
     aios_allocator mem;
-    aios_mem_req req[AIOS_N_MEM];       /* by kind; WEIGHTS are the model's                                 */
+    aios_mem_req req[AIOS_N_MEM];       /* by kind; WEIGHTS: the ring of what is streamed                   */
     void *block[AIOS_N_MEM];
     aios_model *model;
     aios_plan plan;
@@ -4510,10 +4956,13 @@ struct aios_context {
     aios__sequence *seq;                /* [n_seq]                                                          */
     void *sample_work;
     aios__pool pool;
+    aios__stream stream;
     aios_counters count;
     /* where the run stands */
     int32_t running;                    /* a pass is under way                                              */
     int32_t n_out_ready;                /* rows of the last finished pass                                   */
+    int32_t unready;                    /* the current round waits for its unit                             */
+    aios_status failed;                 /* why it will not come                                             */
     uint32_t op0, op1;                  /* ops of the current phase                                         */
     int32_t n_tasks;
     uint64_t deadline;                  /* 0 = none                                                         */
@@ -4539,17 +4988,49 @@ static int32_t aios__all_taken(const aios_context *c) {
     for (w = 0; w < c->plan.n_threads; w++) if (aios__load(&c->share[w].next) < c->share[w].end) return 0;
     return 1;
 }
+/* Begins a round of the current phase: counts its tasks and deals them out. */
+static void aios__round_enter(aios_context *c, int32_t round) {
+    const aios__build *p = &c->prog;
+    uint32_t op;
+    c->run.round = round;
+    c->n_tasks = 0;
+    for (op = c->op0; op < c->op1; op++) c->n_tasks += aios__op_tasks(&p->op[op], &c->run);
+    c->unready = (p->op[c->op0].flags & AIOS__STREAMED) != 0;
+    aios__deal(c);
+}
 /* Makes the phase that starts at op the current one, passing over phases without tasks. */
 static void aios__phase_enter(aios_context *c, uint32_t op) {
     const aios__build *p = &c->prog;
-    do {
+    for (;; op = c->op1) {
         c->op0 = op;
         if (op >= p->n_ops) return;
-        c->n_tasks = 0;
-        do c->n_tasks += aios__op_tasks(&p->op[op], &c->run); while (++op < p->n_ops && p->op[op].flags & AIOS__JOIN);
-        c->op1 = op;
-    } while (!c->n_tasks);
-    aios__deal(c);
+        c->op1 = op + 1;
+        while (c->op1 < p->n_ops && p->op[c->op1].flags & AIOS__JOIN) c->op1++;
+        aios__round_enter(c, 0);
+        if (c->n_tasks) return;
+        if (c->unready) { int32_t i; for (i = 0; i < p->op[op].n_units; i++) aios__stream_pass(&c->stream); }     /* nobody wants these rows now */
+    }
+}
+/* Waits for the unit of the current round, until it is there (1), or time is up, or it cannot be read. */
+static int32_t aios__phase_ready(aios_context *c) {
+    uint64_t t0 = 0, now, slice;
+    int32_t r;
+    if (!c->unready) return 1;
+    for (;;) {
+        now = aios__now(c);
+        slice = c->deadline && c->deadline > now && c->deadline - now < 2000000 ? c->deadline - now : 2000000;     /* cancelling is heard within 2 ms */
+        r = aios__stream_try(&c->stream, t0 ? slice : 0);
+        if (r) break;
+        if (!t0) { t0 = now ? now : 1; c->count.n_stalls++; }
+        if (aios__load(&c->cancel) || (c->deadline && aios__now(c) >= c->deadline)) { aios__store(&c->stop, 1); break; }
+    }
+    if (t0) c->count.stall_ns += aios__now(c) - t0;
+    if (r < 0) c->failed = r;
+    if (r != 1) return 0;
+    c->unready = 0;
+    c->run.streamed = aios__stream_data(&c->stream);
+    c->count.n_units++;
+    return 1;
 }
 static int32_t aios__exec_done(const aios_context *c) { return c->op0 >= c->prog.n_ops; }
 
@@ -4571,14 +5052,18 @@ static void aios__phase_work(aios_context *c, int32_t worker) {
 /* After all workers have left the phase: goes to the next round or phase if it is finished. A phase of one task is done
  * here and now: the others would wait for it all the same, and a barrier is saved. */
 static void aios__phase_leave(aios_context *c, int32_t worker) {
+    int32_t ready = 1;
     while (aios__all_taken(c)) {
         c->count.n_tasks += (uint64_t)c->n_tasks;
-        if (++c->run.round < aios__op_rounds(&c->prog.op[c->op0], &c->run)) aios__deal(c);
-        else { c->run.round = 0; aios__phase_enter(c, c->op1); }
-        if (aios__exec_done(c) || c->n_tasks > 1) break;
+        if (c->prog.op[c->op0].flags & AIOS__STREAMED) aios__stream_pass(&c->stream);
+        if (c->run.round + 1 < aios__op_rounds(&c->prog.op[c->op0], &c->run)) aios__round_enter(c, c->run.round + 1);
+        else aios__phase_enter(c, c->op1);
+        if (aios__exec_done(c)) break;
+        ready = aios__phase_ready(c);
+        if (!ready || c->n_tasks > 1) break;
         aios__phase_work(c, worker);
     }
-    c->halt = aios__load(&c->stop) || aios__exec_done(c);
+    c->halt = aios__load(&c->stop) || aios__exec_done(c) || !ready;
 }
 
 /* One worker of our own pool: all of them walk through the phases together. */
@@ -4612,18 +5097,20 @@ static int32_t aios__exec(aios_context *c, uint64_t deadline) {
     uint64_t fp;
     c->deadline = deadline;
     c->halt = 0;
+    c->failed = AIOS_OK;
     aios__store(&c->stop, aios__load(&c->cancel));
+    if (aios__load(&c->stop) || !aios__phase_ready(c)) return 0;
     if (c->pool.n > 1) {
-        if (!aios__load(&c->stop)) aios__pool_run(&c->pool, aios__exec_walk, c);
+        aios__pool_run(&c->pool, aios__exec_walk, c);
         return aios__exec_done(c);
     }
     fp = aiosk_fp_begin();
-    while (!aios__load(&c->stop) && !aios__exec_done(c)) {
+    do {
         int32_t n = c->plan.n_threads < c->n_tasks ? c->plan.n_threads : c->n_tasks;
         if (c->desc.parallel_for && n > 1) c->desc.parallel_for(c->desc.parallel_user, n, aios__exec_lent, c);
         else aios__phase_work(c, 0);
         aios__phase_leave(c, 0);
-    }
+    } while (!c->halt);
     aiosk_fp_end(fp);
     return aios__exec_done(c);
 }
@@ -4699,17 +5186,36 @@ static aios_status aios__cancelled(aios_context *c, aios_error *err) {
     aios__store(&c->cancel, 0);
     return aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "the step was cancelled");
 }
+/* The current unit cannot be read. Nothing more is asked for until the next step, which begins anew. */
+static aios_status aios__unread(aios_context *c, aios_error *err) {
+    aios__stream *s = &c->stream;
+    const aios__unit *u;
+    aios__slot slot;
+    aios__crew_lock(&s->crew);
+    u = aios__use_unit(s, s->used);
+    slot = s->slot[s->used % s->n_slots];
+    s->hold = 1;
+    aios__crew_unlock(&s->crew);
+    aios__pass_drop(c);
+    aios__fail2(err, AIOS_ERR_IO, aios__unit_start(u) + slot.done, aios__unit_window(u, &s->io[u->part]) - slot.done, (uint64_t)slot.got,
+                slot.got < 0 ? "reading % bytes of weights failed: the reader returned %" : "% bytes of weights to read, but the reader returned %",
+                aios__u(aios__unit_window(u, &s->io[u->part]) - slot.done), aios__i(slot.got));
+    return AIOS_ERR_IO;
+}
 static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *err) {
     if (aios__load(&c->cancel)) return aios__cancelled(c, err);
     if (!c->running) c->n_out_ready = 0;
     while (c->running || aios__waiting(c)) {
         if (!c->running) {
             aios__pass_gather(c);
-            c->run.round = 0;
+            aios__stream_start(&c->stream);
             aios__phase_enter(c, 0);
             c->running = 1;
         }
-        if (!aios__exec(c, deadline)) return aios__load(&c->cancel) ? aios__cancelled(c, err) : AIOS_MORE;
+        if (!aios__exec(c, deadline)) {
+            if (aios__load(&c->cancel)) return aios__cancelled(c, err);
+            return c->failed ? aios__unread(c, err) : AIOS_MORE;
+        }
         aios__pass_finish(c);
         if (c->n_out_ready) return aios__waiting(c) ? AIOS_MORE : AIOS_OK;
     }
@@ -4735,6 +5241,8 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
     x->share         = (aios__share *)aios__take(meta, (uint64_t)p->n_threads * sizeof(aios__share), 64);
     x->prog.freq     = (double *)aios__take(meta, (uint64_t)m->hp.n_rot / 2 * 8, 8);
     x->prog.op       = (aios__op *)aios__take(meta, (uint64_t)p->n_ops * sizeof(aios__op), 64);
+    x->prog.unit     = (aios__unit *)aios__take(meta, (uint64_t)p->n_units * sizeof(aios__unit), 8);
+    x->stream.slot   = (aios__slot *)aios__take(meta, (uint64_t)p->n_slots * sizeof(aios__slot), 64);
     x->sample_work   = aios__take(meta, aios_sample_work_bytes(m->hp.n_vocab), 64);
     for (s = 0; s < p->n_seq; s++) {
         int32_t *tok = (int32_t *)aios__take(meta, n_ctx * 4, 8);
@@ -4742,25 +5250,47 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
         if (c) { c->seq[s].token = tok; c->seq[s].want = want; }
     }
     aios__kv_layout(&x->kv, meta);
-    aios__pool_layout(&x->pool, meta, p->flags & AIOS_PLAN_LENT_THREADS ? 1 : p->n_threads);
+    aios__threads_layout(&x->pool, &x->stream.crew, meta, p->flags & AIOS_PLAN_LENT_THREADS ? 1 : p->n_threads, p->n_readers);
     return c;
 }
+static uint64_t aios__plan_stacks(const aios_plan *p) { return aios__stacks((p->flags & AIOS_PLAN_LENT_THREADS ? 0 : p->n_threads - 1) + p->n_readers); }
+static aios__cut aios__plan_cut(const aios_plan *p) {
+    aios__cut c;
+    c.rows = p->numerics == AIOS_REFERENCE;
+    c.level = p->stream_level; c.warm = p->warm_steps;
+    c.mapped = (p->flags & AIOS_PLAN_IN_PLACE) != 0 || (p->rungs & AIOS_RUNG_IN_PLACE) != 0;
+    c.unit_bytes = p->unit_bytes;
+    return c;
+}
+/* Two cuts that put every weight in the same place. */
+static int32_t aios__cut_same(const aios__cut *a, const aios__cut *b) {
+    return a->rows == b->rows && a->level == b->level && a->warm == b->warm && a->mapped == b->mapped && (!a->level || a->unit_bytes == b->unit_bytes);
+}
 static void aios__build_start(aios__build *b, const aios_model *m, const aios_plan *p, const aiosk_isa *k) {
-    b->m = m; b->k = k;
+    b->m = m; b->k = k; b->cut = aios__plan_cut(p);
     b->n_ctx = p->n_ctx; b->n_batch = p->n_batch; b->n_outputs = p->n_outputs; b->n_threads = p->n_threads; b->numerics = p->numerics;
 }
 
+enum { AIOS__MAX_READERS = 64, AIOS__MAX_SLOTS = 4096,
+       AIOS__PLAN_FLAGS = AIOS_PLAN_LENT_THREADS | AIOS_PLAN_LENT_READERS | AIOS_PLAN_IN_PLACE | AIOS_PLAN_PIN | AIOS_PLAN_KEEP_BATCH | AIOS_PLAN_NO_STREAM
+                        | AIOS_PLAN_MAY_KV_TYPE | AIOS_PLAN_MAY_CTX };
+#define AIOS__MAX_UNIT ((uint64_t)4 << 20)  /* large enough that storage is not asked too often */
+
 /* The choices of a plan, whether made here or handed in. */
 static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aios_error *err) {
-    static const char *const names[] = { "n_ctx", "n_seq", "n_batch", "n_outputs", "n_threads", "kv_type", "numerics", "isa" };
-    static const int32_t most[] = { 1 << 28, 1 << 20, 4096, 4096, 1024, AIOSK_N_KV - 1, AIOS_REFERENCE, AIOSK_N_ISA - 1 };
-    int32_t i, v[8];
-    aios_status st = aios__flags(p->flags, AIOS_PLAN_LENT_THREADS, "aios_plan", err);
+    static const char *const names[] = { "n_ctx", "n_seq", "n_batch", "n_outputs", "n_threads", "kv_type", "numerics", "isa", "stream_level", "warm_steps", "n_readers", "n_slots" };
+    static const int32_t most[] = { 1 << 28, 1 << 20, 4096, 4096, 1024, AIOSK_N_KV - 1, AIOS_REFERENCE, AIOSK_N_ISA - 1, AIOS__LEVELS, 3 * 4096, AIOS__MAX_READERS, AIOS__MAX_SLOTS };
+    int32_t i, v[12];
+    aios__cut cut = aios__plan_cut(p);
+    aios_status st = aios__flags(p->flags, AIOS__PLAN_FLAGS, "aios_plan", err);
     if (st) return st;
     v[0] = p->n_ctx; v[1] = p->n_seq; v[2] = p->n_batch; v[3] = p->n_outputs; v[4] = p->n_threads; v[5] = p->kv_type; v[6] = p->numerics; v[7] = p->isa;
-    for (i = 0; i < 8; i++)
+    v[8] = p->stream_level; v[9] = p->warm_steps; v[10] = p->n_readers; v[11] = p->n_slots > AIOS__MAX_SLOTS ? -1 : (int32_t)p->n_slots;
+    for (i = 0; i < 12; i++)
         if (v[i] < (i < 5) || v[i] > most[i])
             return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)most[i], (uint64_t)(v[i] < 0 ? 0 : v[i]), "the plan's % is %, out of range", aios__z(names[i]), aios__i(v[i]));
+    if (p->unit_bytes > AIOS__MAX_UNIT) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_UNIT, p->unit_bytes, "the plan's unit_bytes is %, out of range", aios__u(p->unit_bytes), aios__u(0));
+    if (p->n_units && p->n_slots < 1) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan streams through a ring without slots");
     /* AIOS_FAST differs from AIOS_CANONICAL in the kernels of float matrices alone (aiosk_matmul_fast): no layout, no size */
     if (p->numerics == AIOS_REFERENCE && p->kv_type != AIOSK_KV_F32)
         return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "AIOS_REFERENCE numerics go with an f32 cache");
@@ -4769,7 +5299,7 @@ static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aio
     if (m->role[AIOS__T_POS_EMBD].w >= 0 && p->n_ctx > m->hp.n_ctx_train)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)m->hp.n_ctx_train, (uint64_t)p->n_ctx, "n_ctx % is past the % positions that the model has learned", aios__i(p->n_ctx), aios__i(m->hp.n_ctx_train));
     if (!aiosk_select(p->isa)) return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "instruction set % is not in this machine or this build", aios__i(p->isa));
-    if (m->loaded && m->loaded != aios__loaded_for(p->numerics))
+    if (m->loaded && m->cut.rows != cut.rows)
         return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model's weights are laid out for other numerics: open the model a second time");
     return AIOS_OK;
 }
@@ -4781,27 +5311,36 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     aios_context tmp;
     aios__bump meta = { NULL, 0 };
     aios__weights_size w;
+    aios__cut cut;
     uint64_t load_tmp, i;
     memset(&b, 0, sizeof b);
     aios__build_start(&b, m, p, k);
     aios__program_build(&b);
+    cut = b.cut;
     if (!aios__kv_size(&kv, &m->hp, p->kv_type, p->n_ctx, p->n_seq)) return 0;
-    p->n_ops = b.n_ops; p->n_phases = b.n_phases;
+    p->n_ops = b.n_ops; p->n_phases = b.n_phases; p->n_units = b.n_units;
+    p->slot_bytes = aios__round_up(b.slot_bytes, AIOS__STREAM_ALIGN);
     memset(&tmp, 0, sizeof tmp);
     tmp.kv = kv;
     aios__context_layout(m, p, &meta, &tmp);
-    aios__weights_measure(m, p->numerics, &w);
-    load_tmp = m->loaded ? 0 : aios__weights_tmp(m, p->numerics);
+    aios__weights_measure(m, &cut, &w);
+    load_tmp = m->loaded ? 0 : aios__weights_tmp(m, &cut);
+    for (i = 0; i < 2; i++) p->tier_bytes[i] = m->loaded ? 0 : w.tier[i];
+    if (!aios__mul(p->slot_bytes, p->n_slots, &p->tier_bytes[AIOS_TIER_STREAM])) return 0;
     p->request_bytes[AIOS_MEM_META]    = aios__round_up(meta.used, 64);
     p->request_bytes[AIOS_MEM_SCRATCH] = aios__round_up(b.scratch.used > load_tmp ? b.scratch.used : load_tmp, 64);
     p->request_bytes[AIOS_MEM_KV]      = kv.bytes;
-    p->request_bytes[AIOS_MEM_WEIGHTS] = m->loaded ? 0 : w.bytes;
+    p->request_bytes[AIOS_MEM_WEIGHTS] = 0;
+    for (i = 0, p->n_requests = 3; i < 3; i++) {
+        if (!aios__add(p->request_bytes[AIOS_MEM_WEIGHTS], p->tier_bytes[i], &p->request_bytes[AIOS_MEM_WEIGHTS])) return 0;
+        p->n_requests += p->tier_bytes[i] != 0;
+    }
     p->total_bytes = 0;
     for (i = 0; i < AIOS_N_MEM; i++) if (!aios__add(p->total_bytes, p->request_bytes[i], &p->total_bytes)) return 0;
-    p->n_requests = p->request_bytes[AIOS_MEM_WEIGHTS] ? 4 : 3;
     p->weight_bytes_packed = w.packed; p->weight_bytes_rows = w.rows; p->weight_bytes_mapped = w.mapped;
     p->token_weight_bytes = b.w_bytes + b.row_bytes;
     p->token_act_bytes = b.act_bytes;
+    p->token_stream_bytes = b.stream_bytes;
     p->token_kv_pos_bytes = kv.page_bytes / AIOSK_TILE;
     p->token_kv_bytes = 0;
     for (i = 0; i < (uint64_t)m->hp.n_layer; i++) {
@@ -4811,66 +5350,232 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     return 1;
 }
 
+/* ---- the ladder ------------------------------------------------------------------------------------------------ */
+typedef struct aios__ladder {
+    const aios_model *m;
+    const aios_plan_desc *d;
+    const aiosk_isa *k;
+    int32_t can_map;                    /* the io maps all matrices                                         */
+    uint32_t n_slots;                   /* of a ring that has units enough                                  */
+    int32_t n_readers;
+} aios__ladder;
+
+/* Sizes, with a ring that has no more slots than it needs. */
+static int32_t aios__ladder_sizes(const aios__ladder *l, aios_plan *p) {
+    p->n_slots = l->n_slots; p->n_readers = l->n_readers;
+    p->rungs |= AIOS_RUNG_STREAM;
+    if (!aios__plan_sizes(l->m, p, l->k)) return 0;
+    if (p->n_units >= p->n_slots && p->n_units) return 1;
+    p->n_slots = p->n_units;
+    if (!p->n_units) { p->n_readers = 0; p->stream_level = 0; p->rungs &= ~(uint32_t)AIOS_RUNG_STREAM; }
+    return aios__plan_sizes(l->m, p, l->k);
+}
+static int32_t aios__fits(const aios__ladder *l, aios_plan *p) {
+    int32_t lo = 0, hi = aios__warm_steps(l->m), level = p->stream_level;
+    if (!aios__ladder_sizes(l, p)) return 0;
+    if (l->d->hot_bytes && !l->m->loaded && !((p->flags & AIOS_PLAN_IN_PLACE) || (p->rungs & AIOS_RUNG_IN_PLACE)))
+        while (lo < hi) {               /* what is too much for the hot tier is warm                        */
+            p->warm_steps = lo + (hi - lo) / 2;
+            p->stream_level = level;
+            if (!aios__ladder_sizes(l, p)) return 0;
+            if (p->tier_bytes[AIOS_TIER_HOT] <= l->d->hot_bytes) hi = p->warm_steps; else lo = p->warm_steps + 1;
+            if (lo == hi && p->warm_steps != hi) { p->warm_steps = hi; p->stream_level = level; aios__ladder_sizes(l, p); }
+        }
+    if (l->d->budget_bytes && (p->total_bytes > l->d->budget_bytes || p->held_bytes > l->d->budget_bytes - p->total_bytes)) return 0;
+    if (l->d->hot_bytes && p->tier_bytes[AIOS_TIER_HOT] > l->d->hot_bytes) return 0;
+    return !l->d->warm_bytes || p->tier_bytes[AIOS_TIER_WARM] <= l->d->warm_bytes;
+}
+static void aios__set_batch(const aios__ladder *l, aios_plan *p, int32_t n) {
+    if (n < p->n_batch) p->rungs |= AIOS_RUNG_BATCH;
+    p->n_batch = n;
+    p->n_outputs = l->d->n_outputs ? l->d->n_outputs : p->n_seq;
+    if (p->n_outputs > n) p->n_outputs = n;
+}
+/* A ring of n_slots units and the threads that fill it; one slot where reading waits for computing. */
+static void aios__set_ring(aios__ladder *l, const aios_plan *p, uint32_t n_slots) {
+    int32_t n = l->d->n_readers, async = l->m->io[0].submit != NULL, lent = (p->flags & AIOS_PLAN_LENT_READERS) != 0;
+    if (n == 0 && !async && p->n_threads > 1 && !(p->flags & AIOS_PLAN_LENT_THREADS)) n = 2;
+#ifdef AIOS_NO_THREADS
+    n = 0;
+#endif
+    l->n_readers = lent || n < 0 ? 0 : n;
+    l->n_slots = l->n_readers || lent || async ? n_slots : 1;
+}
+/* The smallest of 1 .. most that fits, in *x, which is a field of p; 0 when none does. What fits is taken to go on fitting. */
+static int32_t aios__least_fit(const aios__ladder *l, aios_plan *p, int32_t *x, int32_t most, uint64_t unit_bytes) {
+    int32_t lo = 0, hi = most, at;      /* lo does not fit                                                  */
+    p->unit_bytes = unit_bytes;
+    *x = most;
+    if (!aios__fits(l, p)) return 0;
+    while (hi - lo > 1) {
+        *x = at = lo + (hi - lo) / 2;
+        if (aios__fits(l, p)) hi = at; else lo = at;
+    }
+    *x = hi;
+    return aios__fits(l, p);
+}
+/* The smallest of all: everything given up that may be, and as little resident as it takes. Small units need a small ring and
+ * long tables, and a ring can be larger than what it saves: all ways are weighed. */
+static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
+    aios_plan best;
+    uint64_t unit;
+    int32_t level;
+    if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) aios__set_batch(l, p, 1);
+    if (p->flags & AIOS_PLAN_MAY_KV_TYPE && p->numerics != AIOS_REFERENCE && p->kv_type != AIOSK_KV_I8) { p->kv_type = AIOSK_KV_I8; p->rungs |= AIOS_RUNG_KV_TYPE; }
+    if (p->flags & AIOS_PLAN_MAY_CTX) {
+        int32_t least = l->d->n_ctx_min ? l->d->n_ctx_min : 64;
+        if (least < p->n_ctx) { p->n_ctx = least; p->rungs |= AIOS_RUNG_CTX; }
+    }
+    aios__set_ring(l, p, 2);
+    if (l->m->loaded) return aios__ladder_sizes(l, p);      /* the weights are where they are               */
+    if (l->can_map) { p->rungs |= AIOS_RUNG_IN_PLACE; p->warm_steps = aios__warm_steps(l->m); }
+    p->stream_level = 0;
+    if (!aios__ladder_sizes(l, p)) return 0;
+    best = *p;
+    if (!l->can_map && !(p->flags & AIOS_PLAN_NO_STREAM))
+        for (level = AIOS__LEVEL; level <= AIOS__LEVELS; level += AIOS__LEVEL) for (unit = 65536; unit <= AIOS__MAX_UNIT; unit *= 2) {
+            p->stream_level = level; p->unit_bytes = unit;
+            if (aios__ladder_sizes(l, p) && p->total_bytes < best.total_bytes) best = *p;
+        }
+    *p = best;
+    return 1;
+}
+/* Goes down the ladder, one rung after the other and each no further than needed. p as asked for. 0 = does not fit. */
+static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
+    const aios_plan_desc *d = l->d;
+    int32_t steps = aios__warm_steps(l->m), least = d->n_ctx_min ? d->n_ctx_min : 64;
+    uint64_t unit;
+    if (aios__fits(l, p)) return 1;
+    while (!(p->flags & AIOS_PLAN_KEEP_BATCH) && p->n_batch > 16) {
+        aios__set_batch(l, p, p->n_batch / 2 > 16 ? p->n_batch / 2 : 16);
+        if (aios__fits(l, p)) return 1;
+    }
+    while (p->flags & AIOS_PLAN_MAY_KV_TYPE && p->numerics != AIOS_REFERENCE && p->kv_type < AIOSK_KV_I8) {
+        p->kv_type++;
+        p->rungs |= AIOS_RUNG_KV_TYPE;
+        if (aios__fits(l, p)) return 1;
+    }
+    while (p->flags & AIOS_PLAN_MAY_CTX && p->n_ctx > least) {
+        p->n_ctx = p->n_ctx / 2 > least ? p->n_ctx / 2 : least;
+        p->rungs |= AIOS_RUNG_CTX;
+        if (aios__fits(l, p)) return 1;
+    }
+    if (l->m->loaded) return 0;
+    if (l->can_map) {
+        p->rungs |= AIOS_RUNG_IN_PLACE;
+        return aios__least_fit(l, p, &p->warm_steps, steps, 0);
+    }
+    if (p->flags & AIOS_PLAN_NO_STREAM) return 0;
+    aios__set_ring(l, p, 4);            /* the largest units of which four fit in a sixteenth of the memory; then smaller ones */
+    for (unit = AIOS__MAX_UNIT; unit >= 65536; unit /= 2) {
+        if (d->budget_bytes && unit * 4 > d->budget_bytes / 16 && unit > 65536) continue;
+        if (aios__least_fit(l, p, &p->stream_level, AIOS__LEVELS, unit)) return 1;
+    }
+    if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) aios__set_batch(l, p, 1);
+    aios__set_ring(l, p, 2);
+    return aios__least_fit(l, p, &p->stream_level, AIOS__LEVELS, 65536);
+}
+
 AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *desc, aios_plan *out, aios_error *err) {
     aios_plan_desc d;
-    aios_plan p, least;
-    const aiosk_isa *k;
+    aios_plan p, least, asked;
+    aios__ladder l;
     aios_status st;
+    uint64_t mem, store, i;
     aios__clear(err);
     if (!m || !out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_plan_make: an argument is NULL");
     if (!m->arch) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model was opened for its vocabulary alone");
     if ((st = aios__desc_copy(&d, sizeof d, desc, "aios_plan_desc", err)) != 0) return st;
     memset(&p, 0, sizeof p);
     p.struct_size = (uint32_t)sizeof p;
-    if ((st = aios__flags(d.flags, AIOS_PLAN_LENT_THREADS, "aios_plan_desc", err)) != 0) return st;
+    if ((st = aios__flags(d.flags, AIOS__PLAN_FLAGS, "aios_plan_desc", err)) != 0) return st;
+    if (d.n_readers > AIOS__MAX_READERS || d.n_ctx_min < 0)
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_READERS, (uint64_t)d.n_readers, "aios_plan_desc: n_readers % or n_ctx_min % is out of range", aios__i(d.n_readers), aios__i(d.n_ctx_min));
+    memset(&l, 0, sizeof l);
     p.flags     = d.flags;
     p.n_ctx     = d.n_ctx ? d.n_ctx : m->hp.n_ctx_train;
     p.n_seq     = d.n_seq ? d.n_seq : 1;
-    p.n_batch   = d.n_batch ? d.n_batch : 64;
-    p.n_outputs = d.n_outputs ? d.n_outputs : p.n_seq;
     p.n_threads = d.n_threads ? d.n_threads : 1;
     p.kv_type = d.kv_type; p.numerics = d.numerics; p.isa = d.isa;
-    if (p.n_outputs > p.n_batch) p.n_outputs = p.n_batch;
+    l.m = m; l.d = &d; l.can_map = 1;
+    for (i = 0; i < m->gguf.n_tensors; i++) l.can_map &= m->place[i].use != AIOS__IS_MATRIX || m->place[i].can_map;
+    p.n_batch = d.n_batch;
+    if (!p.n_batch) {                       /* activations of a batch, in their widest form, in half the second-level cache */
+        int64_t widest = (int64_t)(m->hp.n_ff > m->hp.n_embd ? m->hp.n_ff : m->hp.n_embd), n = (int64_t)(d.l2_bytes / 2) / widest / 32 * 32;
+        p.n_batch = !d.l2_bytes ? 64 : n < 32 ? 32 : n > 512 ? 512 : (int32_t)n;
+    }
+    aios__set_batch(&l, &p, p.n_batch);
+    if (d.flags & AIOS_PLAN_IN_PLACE) p.warm_steps = aios__warm_steps(m);
+    if (m->loaded) {                        /* the weights are divided already                              */
+        p.stream_level = m->cut.level; p.warm_steps = m->cut.warm;
+        if (m->cut.mapped) p.rungs |= AIOS_RUNG_IN_PLACE;
+        p.unit_bytes = m->cut.unit_bytes;
+        aios__set_ring(&l, &p, 4);
+    }
     if ((st = aios__plan_check(m, &p, err)) != 0) return st;
-    k = aiosk_select(p.isa);
-    p.held_bytes = m->req.bytes + (m->weights ? m->weights_req.bytes : 0);
+    l.k = aiosk_select(p.isa);
+    p.held_bytes = m->req.bytes;
+    for (i = 0; i < 2; i++) if (m->weights[i]) p.held_bytes += m->weights_req[i].bytes;
     p.model_hash = m->gguf.hash;
-    if (!aios__plan_sizes(m, &p, k)) return aios__fail(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "the cache for this context and these sequences is too large to be counted");
-    least = p;
-    least.n_ctx = 1; least.n_seq = 1; least.n_batch = 1; least.n_outputs = 1; least.n_threads = 1; least.kv_type = AIOSK_KV_I8;
-    if (aios__plan_sizes(m, &least, k)) p.min_bytes = least.total_bytes;
-    if (d.budget_bytes && p.held_bytes + p.total_bytes > d.budget_bytes)
-        return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.held_bytes + p.total_bytes, d.budget_bytes, "this plan needs % bytes in all; the least for this model is %", aios__u(p.held_bytes + p.total_bytes), aios__u(p.held_bytes + p.min_bytes));
-    if (d.read_bandwidth && d.read_bandwidth < UINT64_MAX / 1000) p.tok_s_bound_milli = d.read_bandwidth * 1000 / (p.token_weight_bytes + p.token_kv_bytes ? p.token_weight_bytes + p.token_kv_bytes : 1);
+    asked = least = p;
+    if (!aios__ladder_sizes(&l, &asked) || !aios__bottom(&l, &least))
+        return aios__fail(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "the cache for this context and these sequences is too large to be counted");
+    if (least.total_bytes > asked.total_bytes) least = asked;
+    if (d.budget_bytes && (least.total_bytes > d.budget_bytes || least.held_bytes > d.budget_bytes - least.total_bytes))
+        return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.held_bytes + least.total_bytes, d.budget_bytes, "this plan needs % bytes in all; the least that would do is %", aios__u(p.held_bytes + asked.total_bytes), aios__u(p.held_bytes + least.total_bytes));
+    if (m->loaded) aios__set_ring(&l, &p, 4);
+    if (!aios__descend(&l, &p)) {
+        p = least;
+        aios__set_ring(&l, &p, 2);
+        if (!aios__fits(&l, &p)) return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.tier_bytes[AIOS_TIER_HOT], d.hot_bytes, "the weights do not fit in hot_bytes and warm_bytes: at the least % bytes are hot and % warm", aios__u(p.tier_bytes[AIOS_TIER_HOT]), aios__u(p.tier_bytes[AIOS_TIER_WARM]));
+    }
+    p.min_bytes = aios__min_u64(least.total_bytes, p.total_bytes);
+    p.flags = d.flags;
+    mem = p.token_weight_bytes + p.token_kv_bytes;
+    if (d.read_bandwidth && d.read_bandwidth < UINT64_MAX / 1000) {
+        p.tok_s_bound_milli = d.read_bandwidth * 1000 / (mem ? mem : 1);
+        p.bound = AIOS_BOUND_MEMORY;
+    }
+    if (d.stream_bandwidth && d.stream_bandwidth < UINT64_MAX / 1000 && p.token_stream_bytes) {
+        store = d.stream_bandwidth * 1000 / p.token_stream_bytes;
+        if (!p.tok_s_bound_milli || store < p.tok_s_bound_milli) { p.tok_s_bound_milli = store; p.bound = AIOS_BOUND_STORAGE; }
+    }
     return aios__desc_fill(out, &p, sizeof p) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "aios_plan was not initialised: call aios_plan_init first") : AIOS_OK;
 }
 
 /* The order in which a context takes its memory: what stays with the model comes first, so that the rest is given back in
  * reverse order, as an allocator that is a stack wants it. */
-static const uint8_t aios__request_order[AIOS_N_MEM] = { AIOS_MEM_WEIGHTS, AIOS_MEM_META, AIOS_MEM_SCRATCH, AIOS_MEM_KV };
+static const uint8_t aios__request_order[][2] = {       /* kind, tier */
+    { AIOS_MEM_WEIGHTS, AIOS_TIER_HOT }, { AIOS_MEM_WEIGHTS, AIOS_TIER_WARM }, { AIOS_MEM_META, AIOS_TIER_HOT },
+    { AIOS_MEM_SCRATCH, AIOS_TIER_HOT }, { AIOS_MEM_KV, AIOS_TIER_HOT }, { AIOS_MEM_WEIGHTS, AIOS_TIER_STREAM } };
 
 AIOS_API aios_status aios_plan_request(const aios_plan *plan, uint32_t i, aios_mem_req *out) {
     aios_mem_req r;
     aios_plan p;
-    uint32_t k;
-    if (aios__desc_copy(&p, sizeof p, plan, "aios_plan", NULL) || i >= p.n_requests) return AIOS_ERR_ARG;
-    k = aios__request_order[i + AIOS_N_MEM - p.n_requests];        /* three: the model holds its weights already */
-    aios__req_fill(&r, k, p.request_bytes[k]);
-    return aios__desc_fill(out, &r, sizeof r);
+    uint32_t k, n = 0;
+    if (aios__desc_copy(&p, sizeof p, plan, "aios_plan", NULL)) return AIOS_ERR_ARG;
+    for (k = 0; k < sizeof aios__request_order / sizeof *aios__request_order; k++) {
+        aios__plan_req(&p, aios__request_order[k][0], aios__request_order[k][1], &r);
+        if ((r.bytes || r.kind != AIOS_MEM_WEIGHTS) && n++ == i) return aios__desc_fill(out, &r, sizeof r);
+    }
+    return AIOS_ERR_ARG;
 }
 
 AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *plan, uint32_t i, aios_tensor_place *out) {
     aios_tensor_place x;
     aios_plan p;
     aios__place at;
-    uint64_t off = 0;
+    aios__cut cut;
+    uint64_t off[2] = { 0, 0 };
     int32_t id = (int32_t)i;
-    if (!m || !m->arch || aios__desc_copy(&p, sizeof p, plan, "aios_plan", NULL) || i >= m->gguf.n_tensors) return AIOS_ERR_ARG;
-    at = aios__place_of(m, p.numerics, i, &off);
+    if (!m || !m->arch || aios__desc_copy(&p, sizeof p, plan, "aios_plan", NULL) || i >= m->gguf.n_tensors || p.unit_bytes > AIOS__MAX_UNIT) return AIOS_ERR_ARG;
+    cut = aios__plan_cut(&p);
+    at = aios__place_of(m, &cut, i, off);
     memset(&x, 0, sizeof x);
-    x.tier = at.mapped ? (uint32_t)AIOS_TIER_WARM : (uint32_t)AIOS_TIER_HOT;
+    x.tier = at.rows < m->gguf.tensor[i].n[1] ? (uint32_t)AIOS_TIER_STREAM : at.tier;
     x.layout = at.layout; x.mapped = at.mapped; x.n_bytes = at.n_bytes;
-    x.token_bytes = at.use == AIOS__IS_TABLE ? 0 : at.n_bytes;
+    x.stream_bytes = at.use == AIOS__IS_VECTOR ? 0 : (m->gguf.tensor[i].n[1] - at.rows) * m->gguf.tensor[i].row_bytes;
+    x.token_bytes = at.use == AIOS__IS_TABLE ? 0 : at.n_bytes + x.stream_bytes;
     if (id == m->role[AIOS__T_TOKEN_EMBD].w || id == m->role[AIOS__T_POS_EMBD].w) x.token_bytes += m->gguf.tensor[i].row_bytes;
     if (id == m->role[AIOS__T_ROPE_FREQS].w || id == m->role[AIOS__T_ROPE_LONG].w || id == m->role[AIOS__T_ROPE_SHORT].w) x.token_bytes = 0;   /* read once, at opening */
     return aios__desc_fill(out, &x, sizeof x);
@@ -5144,9 +5849,16 @@ static void aios__context_release(aios_context *c) {
     aios_allocator mem = c->mem;
     aios_mem_req meta = c->req[AIOS_MEM_META];
     aios__pool_stop(&c->pool);
+    aios__stream_stop(&c->stream);
+    if (c->block[AIOS_MEM_WEIGHTS]) mem.free(mem.user, c->block[AIOS_MEM_WEIGHTS], &c->req[AIOS_MEM_WEIGHTS]);
     if (c->block[AIOS_MEM_KV])      mem.free(mem.user, c->block[AIOS_MEM_KV], &c->req[AIOS_MEM_KV]);
     if (c->block[AIOS_MEM_SCRATCH]) mem.free(mem.user, c->block[AIOS_MEM_SCRATCH], &c->req[AIOS_MEM_SCRATCH]);
     mem.free(mem.user, c, &meta);
+}
+
+/* Wishes of a request that did not come true, where the allocator tells. */
+static uint64_t aios__denied(const aios_allocator *mem, void *p, const aios_mem_req *req) {
+    return p && req->flags && mem->granted && (req->flags & ~mem->granted(mem->user, p, req)) != 0;
 }
 
 /* META: the context itself and all its tables, laid out and filled in. */
@@ -5158,17 +5870,17 @@ static aios_status aios__context_new(aios_model *m, const aios_plan *p, const ai
     void *block = NULL;
     int32_t i;
     aios_status st;
-    aios__req_fill(&req, AIOS_MEM_META, p->request_bytes[AIOS_MEM_META]);
+    aios__plan_req(p, AIOS_MEM_META, AIOS_TIER_HOT, &req);
     if ((st = aios__alloc(mem, &req, "context", &block, err)) != 0) return st;
     meta.base = (char *)block;
-    memset(block, 0, (size_t)(req.bytes - (p->flags & AIOS_PLAN_LENT_THREADS ? 0 : aios__pool_stacks(p->n_threads))));   /* stacks need no zeros */
+    memset(block, 0, (size_t)(req.bytes - aios__plan_stacks(p)));       /* stacks need no zeros */
     c = (aios_context *)block;
     aios__kv_size(&kv, &m->hp, p->kv_type, p->n_ctx, p->n_seq);
     c->kv = kv;
     aios__context_layout(m, p, &meta, NULL);
     c->mem = *mem; c->model = m; c->plan = *p; c->desc = *d; c->k = aiosk_select(p->isa);
     if (!c->desc.now_ns) c->desc.now_ns = aios__system_ns;
-    for (i = 0; i < AIOS_N_MEM; i++) aios__req_fill(&c->req[i], (uint32_t)i, p->request_bytes[i]);
+    for (i = 0; i < AIOS_N_MEM; i++) aios__plan_req(p, (uint32_t)i, i == AIOS_MEM_WEIGHTS ? AIOS_TIER_STREAM : AIOS_TIER_HOT, &c->req[i]);
     c->block[AIOS_MEM_META] = c;
     *out = c;
     return AIOS_OK;
@@ -5181,6 +5893,8 @@ static aios_status aios__context_build(aios_context *c, aios_error *err) {
     c->prog.scratch.base = (char *)c->block[AIOS_MEM_SCRATCH];
     if ((st = aios__rope_freqs(c->model, c->plan.n_ctx, c->prog.freq, &c->prog.rope_mult, err)) != 0) return st;
     aios__program_build(&c->prog);
+    c->stream.io = c->model->io; c->stream.unit = c->prog.unit; c->stream.n_units = c->prog.n_units; c->stream.n_slots = c->plan.n_slots;
+    c->stream.slot_bytes = c->plan.slot_bytes; c->stream.base = (char *)c->block[AIOS_MEM_WEIGHTS];
     c->run.k = c->k; c->run.hp = &c->model->hp; c->run.kv = &c->kv; c->run.pass = &c->pass;
     c->run.work = c->prog.work; c->run.work_bytes = c->prog.work_bytes;
     c->run.state = c->prog.state; c->run.part = c->prog.part; c->run.n_slots = aios__attend_slots(c->plan.n_ctx); c->run.n_threads = c->plan.n_threads;
@@ -5192,6 +5906,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     aios_context_desc d;
     aios_allocator mem;
     aios_context *c = NULL;
+    aios__cut cut;
     aios_status st;
     uint64_t fp;
     int32_t load;
@@ -5209,26 +5924,36 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     if ((st = aios__plan_check(m, &p, err)) != 0) return st;
     if (p.flags & AIOS_PLAN_LENT_THREADS && !d.parallel_for && p.n_threads > 1)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 1, (uint64_t)p.n_threads, "the plan counts on % lent threads, but parallel_for is NULL", aios__i(p.n_threads), aios__u(0));
-    if (m->loaded) p.request_bytes[AIOS_MEM_WEIGHTS] = 0;      /* another context has taken them since */
+    cut = aios__plan_cut(&p);
+    if (m->loaded && !aios__cut_same(&cut, &m->cut)) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model's weights have been divided in another way since: plan again, or open the model a second time");
+    if (m->loaded) for (load = 0; load < 2; load++) {          /* another context may have taken them since */
+        p.request_bytes[AIOS_MEM_WEIGHTS] -= p.tier_bytes[load];
+        p.tier_bytes[load] = 0;
+    }
     now = p;
-    if (!aios__plan_sizes(m, &now, aiosk_select(p.isa)) || memcmp(now.request_bytes, p.request_bytes, sizeof p.request_bytes) || now.n_ops != p.n_ops)
+    if (!aios__plan_sizes(m, &now, aiosk_select(p.isa)) || memcmp(now.request_bytes, p.request_bytes, sizeof p.request_bytes)
+        || memcmp(now.tier_bytes, p.tier_bytes, sizeof p.tier_bytes) || now.n_ops != p.n_ops || now.n_units != p.n_units || now.slot_bytes != p.slot_bytes)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, now.total_bytes, p.total_bytes, "the plan (% bytes) is not what would be taken now (% bytes): plan again", aios__u(p.total_bytes), aios__u(now.total_bytes));
 
     load = !m->loaded;
-    if (load && (st = aios__weights_take(m, p.request_bytes[AIOS_MEM_WEIGHTS], err)) != 0) return st;
+    if (load && (st = aios__weights_take(m, &p, err)) != 0) return st;
     fp = aiosk_fp_begin();              /* the host's rounding mode is not ours */
     st = aios__context_new(m, &p, &d, &mem, &c, err);
     if (!st) st = aios__alloc(&mem, &c->req[AIOS_MEM_SCRATCH], "scratch", &c->block[AIOS_MEM_SCRATCH], err);
     if (!st) st = aios__alloc(&mem, &c->req[AIOS_MEM_KV], "cache", &c->block[AIOS_MEM_KV], err);
+    if (!st && p.tier_bytes[AIOS_TIER_STREAM]) st = aios__alloc(&mem, &c->req[AIOS_MEM_WEIGHTS], "ring", &c->block[AIOS_MEM_WEIGHTS], err);
     if (!st && !d.parallel_for) st = aios__pool_start(&c->pool, p.n_threads, err);
-    if (!st && load) st = aios__weights_load(m, p.numerics, (char *)c->block[AIOS_MEM_SCRATCH], p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
+    if (!st && load) st = aios__weights_load(m, &cut, (char *)c->block[AIOS_MEM_SCRATCH], p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
     if (!st) st = aios__context_build(c, err);
+    if (!st && p.n_units) st = aios__stream_open(&c->stream, p.flags & AIOS_PLAN_LENT_READERS, p.n_readers, err);
     aiosk_fp_end(fp);
     if (st) {
         if (c) aios__context_release(c);
         if (load) aios__weights_give(m);
         return st;
     }
+    for (load = 0; load < 2; load++) c->count.n_wishes_denied += aios__denied(&m->mem, m->weights[load], &m->weights_req[load]);
+    for (load = 0; load < AIOS_N_MEM; load++) c->count.n_wishes_denied += aios__denied(&mem, c->block[load], &c->req[load]);
     m->n_contexts++;
     *out = c;
     return AIOS_OK;
@@ -5322,10 +6047,22 @@ AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, 
 }
 
 AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out) {
+    aios_counters x;
     if (!c) return AIOS_ERR_ARG;
-    return aios__desc_fill(out, &c->count, sizeof c->count);
+    x = c->count;
+    if (c->stream.n_units) aios__stream_count((aios__stream *)(uintptr_t)&c->stream, &x, 0);
+    return aios__desc_fill(out, &x, sizeof x);
 }
-AIOS_API void aios_counters_reset(aios_context *c) { if (c) memset(&c->count, 0, sizeof c->count); }
+AIOS_API void aios_counters_reset(aios_context *c) {
+    uint64_t denied;
+    if (!c) return;
+    denied = c->count.n_wishes_denied;
+    if (c->stream.n_units) aios__stream_count(&c->stream, &c->count, 1);
+    memset(&c->count, 0, sizeof c->count);
+    c->count.n_wishes_denied = denied;
+}
+AIOS_API void aios_serve_reads(aios_context *c) { if (c && c->stream.how == AIOS__READ_THREADS) aios__stream_serve(&c->stream); }
+AIOS_API void aios_end_reads(aios_context *c)   { if (c && c->stream.how == AIOS__READ_THREADS) aios__crew_quit(&c->stream.crew, 1); }
 
 AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id, aios_error *err) {
     int32_t i, pos;

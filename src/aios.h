@@ -18,6 +18,7 @@
 #include "model.c"
 #include "kv.c"
 #include "memory.c"
+#include "stream.c"
 #include "dmath.h"
 #include "program.c"
 #include "exec.c"

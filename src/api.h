@@ -108,7 +108,7 @@ AIOS_API const char *aios_status_name(aios_status s);
 /* ---- memory ------------------------------------------------------------------------------------------------ */
 enum { AIOS_MEM_WEIGHTS = 0, AIOS_MEM_KV = 1, AIOS_MEM_SCRATCH = 2, AIOS_MEM_META = 3, AIOS_N_MEM = 4 };
 enum { AIOS_TIER_HOT = 0, AIOS_TIER_WARM = 1, AIOS_TIER_STREAM = 2, AIOS_N_TIER = 3 };
-enum { AIOS_MEM_HUGE = 1 };     /* huge pages would help */
+enum { AIOS_MEM_HUGE = 1, AIOS_MEM_PIN = 2 };   /* wishes: huge pages; never to be paged out           */
 
 typedef struct aios_mem_req {
     uint32_t struct_size, kind;     /* AIOS_MEM_*                                                      */
@@ -118,25 +118,35 @@ typedef struct aios_mem_req {
 } aios_mem_req;
 AIOS__DESC_INIT(aios_mem_req)
 
-/* alloc returns memory of req->bytes aligned to req->align, or NULL. free gets the same record back. */
+/* alloc returns memory of req->bytes aligned to req->align, or NULL. free gets the same record back. granted, optional, is asked after
+ * alloc: which of the wishes in req->flags came true (AIOS_MEM_*); requests whose wishes did not are counted
+ * (aios_counters.n_wishes_denied), and work goes on without. */
 typedef struct aios_allocator {
     uint32_t struct_size, flags;
     void *(*alloc)(void *user, const aios_mem_req *req);
     void (*free)(void *user, void *p, const aios_mem_req *req);
     void *user;
+    uint32_t (*granted)(void *user, void *p, const aios_mem_req *req);
 } aios_allocator;
 AIOS__DESC_INIT(aios_allocator)
 
 /* ---- io ---------------------------------------------------------------------------------------------------- */
 /* Where a model's bytes come from. read puts up to n bytes from offset into dst and returns how many (short reads
  * are allowed), 0 at the end, negative on failure. map, optional, returns a pointer to n bytes that stays valid until the
- * model is freed, or NULL to decline. Called from the thread that calls the library. */
+ * model is freed, or NULL to decline. Called from the thread that calls the library, read from its reading threads as well.
+ * submit and wait, optional, serve what a context streams: submit starts a read of n bytes and returns 0, or negative when it did
+ * not start; wait returns 1 when a read is over (its ticket; how many bytes came, or negative), 0 when none was within timeout_ns,
+ * negative when the io is broken and no read is under way any more. Both are called by one thread at a time, for each context on
+ * its own: contexts that stream side by side need a model each. Reads that are streamed start at multiples of 4096, in the
+ * file and in memory, and are multiples of 4096 long, but for the end of the file. */
 typedef struct aios_io {
     uint32_t struct_size, flags;
     uint64_t n_bytes;               /* size of the whole file                                          */
     int64_t (*read)(void *user, uint64_t offset, void *dst, uint64_t n);
     const void *(*map)(void *user, uint64_t offset, uint64_t n);
     void *user;
+    int32_t (*submit)(void *user, uint64_t ticket, uint64_t offset, void *dst, uint64_t n);
+    int32_t (*wait)(void *user, uint64_t *ticket, int64_t *got, uint64_t timeout_ns);
 } aios_io;
 AIOS__DESC_INIT(aios_io)
 
@@ -247,21 +257,40 @@ AIOS_API int32_t aios_token_is_end(const aios_model *m, int32_t id);
  *            AVX512_BF16 on AMD): bits depend on the processor and the instruction set, still not on threads, chunks or batches
  * REFERENCE  the yardstick for quality: dequantised weights, f32 activations, double sums; slow; goes with an f32 cache  */
 enum { AIOS_CANONICAL = 0, AIOS_FAST = 1, AIOS_REFERENCE = 2 };
-enum { AIOS_PLAN_LENT_THREADS = 1 };    /* the host will give parallel_for: no stacks are asked for    */
+enum { AIOS_PLAN_LENT_THREADS = 1,  /* the host will give parallel_for: no stacks are asked for        */
+       AIOS_PLAN_LENT_READERS = 2,  /* the host's threads will call aios_serve_reads                   */
+       AIOS_PLAN_IN_PLACE = 4,      /* use matrices where the io maps them, instead of packing copies  */
+       AIOS_PLAN_PIN = 8,           /* ask for hot memory that is never paged out                      */
+       /* what may be given up when the budget is short; what changes no bit may unless forbidden */
+       AIOS_PLAN_KEEP_BATCH = 16, AIOS_PLAN_NO_STREAM = 32, AIOS_PLAN_MAY_KV_TYPE = 64, AIOS_PLAN_MAY_CTX = 128 };
 typedef struct aios_plan_desc {
     uint32_t struct_size, flags;    /* AIOS_PLAN_*                                                     */
     int32_t n_ctx;                  /* positions per sequence; 0 = what the model was trained for      */
     int32_t n_seq;                  /* sequences side by side; 0 = 1                                   */
-    int32_t n_batch;                /* most tokens in one pass; 0 = 64                                 */
+    int32_t n_batch;                /* most tokens in one pass; 0 = chosen: 64, or what l2_bytes and streaming ask for */
     int32_t n_outputs;              /* logits rows kept from one pass; 0 = n_seq                       */
     int32_t n_threads;              /* workers that will run tasks; 0 = 1                              */
     int32_t kv_type;                /* AIOSK_KV_*: f32 (0), f16, i8                                    */
     int32_t numerics;               /* AIOS_CANONICAL ...                                              */
     int32_t isa;                    /* AIOSK_ISA_*; 0 = best                                           */
     uint64_t budget_bytes;          /* most memory in all, with what the model holds already; 0 = no limit */
-    uint64_t read_bandwidth;        /* bytes/s of this machine, for the prediction; 0 = unknown        */
+    uint64_t read_bandwidth;        /* bytes/s of this machine's memory, for the prediction; 0 = unknown */
+    uint64_t hot_bytes, warm_bytes; /* most weights in these tiers; 0 = no limit                       */
+    uint64_t stream_bandwidth;      /* bytes/s of the storage, for the prediction; 0 = unknown         */
+    uint64_t l2_bytes;              /* second-level cache of a core, for n_batch; 0 = unknown          */
+    int32_t n_readers;              /* reading threads; 0 = chosen: 2 where weights are streamed, the context has threads and
+                                       the io has no submit; negative = none                           */
+    int32_t n_ctx_min;              /* AIOS_PLAN_MAY_CTX: not less than this; 0 = 64                   */
 } aios_plan_desc;
 AIOS__DESC_INIT(aios_plan_desc)
+
+/* Rungs of the ladder that a plan went down to fit its budget, in this order. */
+enum { AIOS_RUNG_BATCH = 1,         /* a smaller batch                                                 */
+       AIOS_RUNG_KV_TYPE = 2,       /* a smaller type of cache                                         */
+       AIOS_RUNG_CTX = 4,           /* a shorter context                                               */
+       AIOS_RUNG_IN_PLACE = 8,      /* matrices are used where the io maps them                        */
+       AIOS_RUNG_STREAM = 16 };     /* weights are read from storage for every pass                    */
+enum { AIOS_BOUND_UNKNOWN = 0, AIOS_BOUND_MEMORY = 1, AIOS_BOUND_STORAGE = 2 };
 
 /* The report: plain numbers. aios_context_open takes it as it is; to change it, change the desc and plan again. */
 typedef struct aios_plan {
@@ -269,18 +298,23 @@ typedef struct aios_plan {
     int32_t n_ctx, n_seq, n_batch, n_outputs, n_threads, kv_type, numerics, isa;
     uint64_t request_bytes[4];      /* by AIOS_MEM_*: what is asked for by this plan                   */
     uint64_t total_bytes;           /* their sum                                                       */
-    uint64_t min_bytes;             /* the smallest total that would work for this model               */
+    uint64_t min_bytes;             /* the smallest total that would work, going down all rungs that are allowed */
     uint64_t held_bytes;            /* already held by the model: its header, weights when loaded      */
-    uint64_t token_weight_bytes;    /* read per decoded token: weights                                 */
+    uint64_t token_weight_bytes;    /* read per decoded token: weights, streamed ones included         */
     uint64_t token_kv_bytes;        /* cache, at a full context                                        */
     uint64_t token_kv_pos_bytes;    /* cache, per position of context                                  */
     uint64_t token_act_bytes;       /* activations written and read (these stay in the CPU's caches)   */
     uint64_t token_stream_bytes;    /* from storage                                                    */
-    uint64_t tok_s_bound_milli;     /* predicted bound on tokens/s x 1000: read_bandwidth / bytes; 0 = unknown */
-    uint64_t weight_bytes_packed, weight_bytes_rows, weight_bytes_mapped;   /* by layout               */
+    uint64_t tok_s_bound_milli;     /* predicted bound on tokens/s x 1000; 0 = unknown                 */
+    uint64_t weight_bytes_packed, weight_bytes_rows, weight_bytes_mapped;   /* resident, by layout     */
     uint32_t n_ops, n_phases;       /* length of the program                                           */
     uint64_t model_hash;            /* of the model it was made for                                    */
-    uint32_t flags, reserved;       /* AIOS_PLAN_*                                                     */
+    uint32_t flags, rungs;          /* AIOS_PLAN_*, AIOS_RUNG_*                                        */
+    uint64_t tier_bytes[3];         /* of request_bytes[AIOS_MEM_WEIGHTS]: by AIOS_TIER_*; STREAM: the ring */
+    uint64_t unit_bytes, slot_bytes;/* most bytes of rows read at once; one slot of the ring           */
+    uint32_t n_slots, n_units;      /* of the ring; reads per pass                                     */
+    int32_t stream_level, warm_steps;   /* how the weights are divided; of use to aios_context_open    */
+    int32_t n_readers, bound;       /* reading threads; AIOS_BOUND_*: what tok_s_bound_milli comes from */
 } aios_plan;
 AIOS__DESC_INIT(aios_plan)
 
@@ -294,11 +328,13 @@ AIOS_API aios_status aios_plan_request(const aios_plan *p, uint32_t i, aios_mem_
 typedef struct aios_tensor_place {
     uint32_t struct_size, tier;     /* AIOS_TIER_*                                                     */
     uint32_t layout, mapped;        /* AIOSK_ROWS, AIOSK_PANELS; 1 = used where the io maps it         */
-    uint64_t n_bytes;               /* as placed                                                       */
+    uint64_t n_bytes;               /* as placed; of the resident rows                                 */
     uint64_t token_bytes;           /* read per decoded token                                          */
+    uint64_t stream_bytes;          /* of its rows that are not resident                               */
 } aios_tensor_place;
 AIOS__DESC_INIT(aios_tensor_place)
-/* Where tensor i of the model goes under a plan. n_bytes 0: not used by this family. */
+/* Where tensor i of the model goes under a plan: tier STREAM as soon as some of its rows are streamed. Nothing in n_bytes and
+ * stream_bytes: not used by this family. */
 AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *p, uint32_t i, aios_tensor_place *out);
 
 /* ---- context ----------------------------------------------------------------------------------------------- */
@@ -335,10 +371,15 @@ enum { AIOS_FEED_ALL_LOGITS = 1, AIOS_FEED_NO_LOGITS = 2 };
 AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids, uint64_t n, uint32_t flags, aios_error *err);
 
 /* Works on fed tokens of all sequences until none is left (AIOS_OK), until now_ns passes deadline_ns (AIOS_MORE;
- * 0 = no deadline; at least one task is done even if it has passed already), or until a pass has filled output rows while
- * more tokens wait (AIOS_MORE: read the rows, step again).
- * Each sequence that waits has a part in every pass. Output rows stay valid until the next call of aios_step. A pass that fails or is cancelled leaves the sequences as they were before it. */
+ * 0 = no deadline; at least one task or read is done even if it has passed already), or until a pass has filled output rows while
+ * more tokens wait (AIOS_MORE: read the rows, step again). Each sequence that waits has a part in every pass. Output rows stay valid
+ * until the next call of aios_step. A pass that fails or is cancelled leaves the sequences as they were before it: the next step tries
+ * again. AIOS_ERR_IO: streamed weights could not be read. */
 AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error *err);
+/* Streamed weights: reads on the calling thread, together with any others that are in here, until aios_end_reads. For plans with
+ * AIOS_PLAN_LENT_READERS; such a context waits for data until somebody reads it. All must have returned before aios_context_free. */
+AIOS_API void aios_serve_reads(aios_context *c);
+AIOS_API void aios_end_reads(aios_context *c);
 /* Makes the running or next aios_step return AIOS_ERR_CANCELLED soon. The one call allowed from any thread. */
 AIOS_API void aios_cancel(aios_context *c);
 /* The clock that deadlines are compared with. */
@@ -366,8 +407,12 @@ AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, 
 typedef struct aios_counters {
     uint32_t struct_size, reserved;
     uint64_t n_tokens, n_passes, n_tasks;
-    uint64_t weight_bytes, kv_bytes, act_bytes, stream_bytes;   /* read by the ops of finished passes      */
-    uint64_t busy_ns;                                           /* inside aios_step                        */
+    uint64_t weight_bytes, kv_bytes, act_bytes;     /* read by the ops of finished passes                  */
+    uint64_t stream_bytes;                          /* read from storage, ahead of use or in vain included */
+    uint64_t busy_ns;                               /* inside aios_step                                    */
+    uint64_t n_units, n_stalls, stall_ns;           /* streamed units that were used; those that were not there in time; the waiting */
+    uint64_t n_reads, n_read_errors;                /* calls of the reader while streaming                 */
+    uint64_t n_wishes_denied;                       /* requests whose wishes (AIOS_MEM_*) did not come true; since opening */
 } aios_counters;
 AIOS__DESC_INIT(aios_counters)
 AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out);

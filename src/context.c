@@ -5,9 +5,16 @@ static void aios__context_release(aios_context *c) {
     aios_allocator mem = c->mem;
     aios_mem_req meta = c->req[AIOS_MEM_META];
     aios__pool_stop(&c->pool);
+    aios__stream_stop(&c->stream);
+    if (c->block[AIOS_MEM_WEIGHTS]) mem.free(mem.user, c->block[AIOS_MEM_WEIGHTS], &c->req[AIOS_MEM_WEIGHTS]);
     if (c->block[AIOS_MEM_KV])      mem.free(mem.user, c->block[AIOS_MEM_KV], &c->req[AIOS_MEM_KV]);
     if (c->block[AIOS_MEM_SCRATCH]) mem.free(mem.user, c->block[AIOS_MEM_SCRATCH], &c->req[AIOS_MEM_SCRATCH]);
     mem.free(mem.user, c, &meta);
+}
+
+/* Wishes of a request that did not come true, where the allocator tells. */
+static uint64_t aios__denied(const aios_allocator *mem, void *p, const aios_mem_req *req) {
+    return p && req->flags && mem->granted && (req->flags & ~mem->granted(mem->user, p, req)) != 0;
 }
 
 /* META: the context itself and all its tables, laid out and filled in. */
@@ -19,17 +26,17 @@ static aios_status aios__context_new(aios_model *m, const aios_plan *p, const ai
     void *block = NULL;
     int32_t i;
     aios_status st;
-    aios__req_fill(&req, AIOS_MEM_META, p->request_bytes[AIOS_MEM_META]);
+    aios__plan_req(p, AIOS_MEM_META, AIOS_TIER_HOT, &req);
     if ((st = aios__alloc(mem, &req, "context", &block, err)) != 0) return st;
     meta.base = (char *)block;
-    memset(block, 0, (size_t)(req.bytes - (p->flags & AIOS_PLAN_LENT_THREADS ? 0 : aios__pool_stacks(p->n_threads))));   /* stacks need no zeros */
+    memset(block, 0, (size_t)(req.bytes - aios__plan_stacks(p)));       /* stacks need no zeros */
     c = (aios_context *)block;
     aios__kv_size(&kv, &m->hp, p->kv_type, p->n_ctx, p->n_seq);
     c->kv = kv;
     aios__context_layout(m, p, &meta, NULL);
     c->mem = *mem; c->model = m; c->plan = *p; c->desc = *d; c->k = aiosk_select(p->isa);
     if (!c->desc.now_ns) c->desc.now_ns = aios__system_ns;
-    for (i = 0; i < AIOS_N_MEM; i++) aios__req_fill(&c->req[i], (uint32_t)i, p->request_bytes[i]);
+    for (i = 0; i < AIOS_N_MEM; i++) aios__plan_req(p, (uint32_t)i, i == AIOS_MEM_WEIGHTS ? AIOS_TIER_STREAM : AIOS_TIER_HOT, &c->req[i]);
     c->block[AIOS_MEM_META] = c;
     *out = c;
     return AIOS_OK;
@@ -42,6 +49,8 @@ static aios_status aios__context_build(aios_context *c, aios_error *err) {
     c->prog.scratch.base = (char *)c->block[AIOS_MEM_SCRATCH];
     if ((st = aios__rope_freqs(c->model, c->plan.n_ctx, c->prog.freq, &c->prog.rope_mult, err)) != 0) return st;
     aios__program_build(&c->prog);
+    c->stream.io = c->model->io; c->stream.unit = c->prog.unit; c->stream.n_units = c->prog.n_units; c->stream.n_slots = c->plan.n_slots;
+    c->stream.slot_bytes = c->plan.slot_bytes; c->stream.base = (char *)c->block[AIOS_MEM_WEIGHTS];
     c->run.k = c->k; c->run.hp = &c->model->hp; c->run.kv = &c->kv; c->run.pass = &c->pass;
     c->run.work = c->prog.work; c->run.work_bytes = c->prog.work_bytes;
     c->run.state = c->prog.state; c->run.part = c->prog.part; c->run.n_slots = aios__attend_slots(c->plan.n_ctx); c->run.n_threads = c->plan.n_threads;
@@ -53,6 +62,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     aios_context_desc d;
     aios_allocator mem;
     aios_context *c = NULL;
+    aios__cut cut;
     aios_status st;
     uint64_t fp;
     int32_t load;
@@ -70,26 +80,36 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     if ((st = aios__plan_check(m, &p, err)) != 0) return st;
     if (p.flags & AIOS_PLAN_LENT_THREADS && !d.parallel_for && p.n_threads > 1)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 1, (uint64_t)p.n_threads, "the plan counts on % lent threads, but parallel_for is NULL", aios__i(p.n_threads), aios__u(0));
-    if (m->loaded) p.request_bytes[AIOS_MEM_WEIGHTS] = 0;      /* another context has taken them since */
+    cut = aios__plan_cut(&p);
+    if (m->loaded && !aios__cut_same(&cut, &m->cut)) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model's weights have been divided in another way since: plan again, or open the model a second time");
+    if (m->loaded) for (load = 0; load < 2; load++) {          /* another context may have taken them since */
+        p.request_bytes[AIOS_MEM_WEIGHTS] -= p.tier_bytes[load];
+        p.tier_bytes[load] = 0;
+    }
     now = p;
-    if (!aios__plan_sizes(m, &now, aiosk_select(p.isa)) || memcmp(now.request_bytes, p.request_bytes, sizeof p.request_bytes) || now.n_ops != p.n_ops)
+    if (!aios__plan_sizes(m, &now, aiosk_select(p.isa)) || memcmp(now.request_bytes, p.request_bytes, sizeof p.request_bytes)
+        || memcmp(now.tier_bytes, p.tier_bytes, sizeof p.tier_bytes) || now.n_ops != p.n_ops || now.n_units != p.n_units || now.slot_bytes != p.slot_bytes)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, now.total_bytes, p.total_bytes, "the plan (% bytes) is not what would be taken now (% bytes): plan again", aios__u(p.total_bytes), aios__u(now.total_bytes));
 
     load = !m->loaded;
-    if (load && (st = aios__weights_take(m, p.request_bytes[AIOS_MEM_WEIGHTS], err)) != 0) return st;
+    if (load && (st = aios__weights_take(m, &p, err)) != 0) return st;
     fp = aiosk_fp_begin();              /* the host's rounding mode is not ours */
     st = aios__context_new(m, &p, &d, &mem, &c, err);
     if (!st) st = aios__alloc(&mem, &c->req[AIOS_MEM_SCRATCH], "scratch", &c->block[AIOS_MEM_SCRATCH], err);
     if (!st) st = aios__alloc(&mem, &c->req[AIOS_MEM_KV], "cache", &c->block[AIOS_MEM_KV], err);
+    if (!st && p.tier_bytes[AIOS_TIER_STREAM]) st = aios__alloc(&mem, &c->req[AIOS_MEM_WEIGHTS], "ring", &c->block[AIOS_MEM_WEIGHTS], err);
     if (!st && !d.parallel_for) st = aios__pool_start(&c->pool, p.n_threads, err);
-    if (!st && load) st = aios__weights_load(m, p.numerics, (char *)c->block[AIOS_MEM_SCRATCH], p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
+    if (!st && load) st = aios__weights_load(m, &cut, (char *)c->block[AIOS_MEM_SCRATCH], p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
     if (!st) st = aios__context_build(c, err);
+    if (!st && p.n_units) st = aios__stream_open(&c->stream, p.flags & AIOS_PLAN_LENT_READERS, p.n_readers, err);
     aiosk_fp_end(fp);
     if (st) {
         if (c) aios__context_release(c);
         if (load) aios__weights_give(m);
         return st;
     }
+    for (load = 0; load < 2; load++) c->count.n_wishes_denied += aios__denied(&m->mem, m->weights[load], &m->weights_req[load]);
+    for (load = 0; load < AIOS_N_MEM; load++) c->count.n_wishes_denied += aios__denied(&mem, c->block[load], &c->req[load]);
     m->n_contexts++;
     *out = c;
     return AIOS_OK;
@@ -183,10 +203,22 @@ AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, 
 }
 
 AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out) {
+    aios_counters x;
     if (!c) return AIOS_ERR_ARG;
-    return aios__desc_fill(out, &c->count, sizeof c->count);
+    x = c->count;
+    if (c->stream.n_units) aios__stream_count((aios__stream *)(uintptr_t)&c->stream, &x, 0);
+    return aios__desc_fill(out, &x, sizeof x);
 }
-AIOS_API void aios_counters_reset(aios_context *c) { if (c) memset(&c->count, 0, sizeof c->count); }
+AIOS_API void aios_counters_reset(aios_context *c) {
+    uint64_t denied;
+    if (!c) return;
+    denied = c->count.n_wishes_denied;
+    if (c->stream.n_units) aios__stream_count(&c->stream, &c->count, 1);
+    memset(&c->count, 0, sizeof c->count);
+    c->count.n_wishes_denied = denied;
+}
+AIOS_API void aios_serve_reads(aios_context *c) { if (c && c->stream.how == AIOS__READ_THREADS) aios__stream_serve(&c->stream); }
+AIOS_API void aios_end_reads(aios_context *c)   { if (c && c->stream.how == AIOS__READ_THREADS) aios__crew_quit(&c->stream.crew, 1); }
 
 AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id, aios_error *err) {
     int32_t i, pos;

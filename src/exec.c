@@ -13,7 +13,7 @@ typedef struct aios__share { int32_t next, end; char apart[56]; } aios__share;  
 
 struct aios_context {
     aios_allocator mem;
-    aios_mem_req req[AIOS_N_MEM];       /* by kind; WEIGHTS are the model's                                 */
+    aios_mem_req req[AIOS_N_MEM];       /* by kind; WEIGHTS: the ring of what is streamed                   */
     void *block[AIOS_N_MEM];
     aios_model *model;
     aios_plan plan;
@@ -26,10 +26,13 @@ struct aios_context {
     aios__sequence *seq;                /* [n_seq]                                                          */
     void *sample_work;
     aios__pool pool;
+    aios__stream stream;
     aios_counters count;
     /* where the run stands */
     int32_t running;                    /* a pass is under way                                              */
     int32_t n_out_ready;                /* rows of the last finished pass                                   */
+    int32_t unready;                    /* the current round waits for its unit; 2: and had to              */
+    aios_status failed;                 /* why it will not come                                             */
     uint32_t op0, op1;                  /* ops of the current phase                                         */
     int32_t n_tasks;
     uint64_t deadline;                  /* 0 = none                                                         */
@@ -55,17 +58,53 @@ static int32_t aios__all_taken(const aios_context *c) {
     for (w = 0; w < c->plan.n_threads; w++) if (aios__load(&c->share[w].next) < c->share[w].end) return 0;
     return 1;
 }
+/* Begins a round of the current phase: counts its tasks and deals them out. */
+static void aios__round_enter(aios_context *c, int32_t round) {
+    const aios__build *p = &c->prog;
+    uint32_t op;
+    c->run.round = round;
+    c->n_tasks = 0;
+    for (op = c->op0; op < c->op1; op++) c->n_tasks += aios__op_tasks(&p->op[op], &c->run);
+    c->unready = (p->op[c->op0].flags & AIOS__STREAMED) != 0;
+    aios__deal(c);
+}
 /* Makes the phase that starts at op the current one, passing over phases without tasks. */
 static void aios__phase_enter(aios_context *c, uint32_t op) {
     const aios__build *p = &c->prog;
-    do {
+    for (;; op = c->op1) {
         c->op0 = op;
         if (op >= p->n_ops) return;
-        c->n_tasks = 0;
-        do c->n_tasks += aios__op_tasks(&p->op[op], &c->run); while (++op < p->n_ops && p->op[op].flags & AIOS__JOIN);
-        c->op1 = op;
-    } while (!c->n_tasks);
-    aios__deal(c);
+        c->op1 = op + 1;
+        while (c->op1 < p->n_ops && p->op[c->op1].flags & AIOS__JOIN) c->op1++;
+        aios__round_enter(c, 0);
+        if (c->n_tasks) return;
+        if (c->unready) { int32_t i; for (i = 0; i < p->op[op].n_units; i++) aios__stream_pass(&c->stream); }     /* nobody wants these rows now */
+    }
+}
+/* Waits for the unit of the current round, until it is there (1), or time is up, or it cannot be read. */
+static int32_t aios__phase_ready(aios_context *c) {
+    uint64_t t0 = 0, now, slice;
+    int32_t r;
+    if (!c->unready) return 1;
+    for (;;) {
+        now = aios__now(c);
+        slice = c->deadline && c->deadline > now && c->deadline - now < 2000000 ? c->deadline - now : 2000000;     /* cancelling is heard within 2 ms */
+        r = aios__stream_try(&c->stream, t0 ? slice : 0);
+        if (r) break;
+        if (!t0) {
+            t0 = now ? now : 1;
+            c->count.n_stalls += c->unready == 1;
+            c->unready = 2;
+        }
+        if (aios__load(&c->cancel) || (c->deadline && aios__now(c) >= c->deadline)) { aios__store(&c->stop, 1); break; }
+    }
+    if (t0) c->count.stall_ns += aios__now(c) - t0;
+    if (r < 0) c->failed = r;
+    if (r != 1) return 0;
+    c->unready = 0;
+    c->run.streamed = aios__stream_data(&c->stream);
+    c->count.n_units++;
+    return 1;
 }
 static int32_t aios__exec_done(const aios_context *c) { return c->op0 >= c->prog.n_ops; }
 
@@ -87,14 +126,18 @@ static void aios__phase_work(aios_context *c, int32_t worker) {
 /* After all workers have left the phase: goes to the next round or phase if it is finished. A phase of one task is done
  * here and now: the others would wait for it all the same, and a barrier is saved. */
 static void aios__phase_leave(aios_context *c, int32_t worker) {
+    int32_t ready = 1;
     while (aios__all_taken(c)) {
         c->count.n_tasks += (uint64_t)c->n_tasks;
-        if (++c->run.round < aios__op_rounds(&c->prog.op[c->op0], &c->run)) aios__deal(c);
-        else { c->run.round = 0; aios__phase_enter(c, c->op1); }
-        if (aios__exec_done(c) || c->n_tasks > 1) break;
+        if (c->prog.op[c->op0].flags & AIOS__STREAMED) aios__stream_pass(&c->stream);
+        if (c->run.round + 1 < aios__op_rounds(&c->prog.op[c->op0], &c->run)) aios__round_enter(c, c->run.round + 1);
+        else aios__phase_enter(c, c->op1);
+        if (aios__exec_done(c)) break;
+        ready = aios__phase_ready(c);
+        if (!ready || c->n_tasks > 1) break;
         aios__phase_work(c, worker);
     }
-    c->halt = aios__load(&c->stop) || aios__exec_done(c);
+    c->halt = aios__load(&c->stop) || aios__exec_done(c) || !ready;
 }
 
 /* One worker of our own pool: all of them walk through the phases together. */
@@ -128,18 +171,20 @@ static int32_t aios__exec(aios_context *c, uint64_t deadline) {
     uint64_t fp;
     c->deadline = deadline;
     c->halt = 0;
+    c->failed = AIOS_OK;
     aios__store(&c->stop, aios__load(&c->cancel));
+    if (aios__load(&c->stop) || !aios__phase_ready(c)) return 0;
     if (c->pool.n > 1) {
-        if (!aios__load(&c->stop)) aios__pool_run(&c->pool, aios__exec_walk, c);
+        aios__pool_run(&c->pool, aios__exec_walk, c);
         return aios__exec_done(c);
     }
     fp = aiosk_fp_begin();
-    while (!aios__load(&c->stop) && !aios__exec_done(c)) {
+    do {
         int32_t n = c->plan.n_threads < c->n_tasks ? c->plan.n_threads : c->n_tasks;
         if (c->desc.parallel_for && n > 1) c->desc.parallel_for(c->desc.parallel_user, n, aios__exec_lent, c);
         else aios__phase_work(c, 0);
         aios__phase_leave(c, 0);
-    }
+    } while (!c->halt);
     aiosk_fp_end(fp);
     return aios__exec_done(c);
 }
@@ -215,17 +260,36 @@ static aios_status aios__cancelled(aios_context *c, aios_error *err) {
     aios__store(&c->cancel, 0);
     return aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "the step was cancelled");
 }
+/* The current unit cannot be read. Nothing more is asked for until the next step, which begins anew. */
+static aios_status aios__unread(aios_context *c, aios_error *err) {
+    aios__stream *s = &c->stream;
+    const aios__unit *u;
+    aios__slot slot;
+    aios__crew_lock(&s->crew);
+    u = aios__use_unit(s, s->used);
+    slot = s->slot[s->used % s->n_slots];
+    s->hold = 1;
+    aios__crew_unlock(&s->crew);
+    aios__pass_drop(c);
+    aios__fail2(err, AIOS_ERR_IO, aios__unit_start(u) + slot.done, aios__unit_window(u, &s->io[u->part]) - slot.done, (uint64_t)slot.got,
+                slot.got < 0 ? "reading % bytes of weights failed: the reader returned %" : "% bytes of weights to read, but the reader returned %",
+                aios__u(aios__unit_window(u, &s->io[u->part]) - slot.done), aios__i(slot.got));
+    return AIOS_ERR_IO;
+}
 static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *err) {
     if (aios__load(&c->cancel)) return aios__cancelled(c, err);
     if (!c->running) c->n_out_ready = 0;
     while (c->running || aios__waiting(c)) {
         if (!c->running) {
             aios__pass_gather(c);
-            c->run.round = 0;
+            aios__stream_start(&c->stream);
             aios__phase_enter(c, 0);
             c->running = 1;
         }
-        if (!aios__exec(c, deadline)) return aios__load(&c->cancel) ? aios__cancelled(c, err) : AIOS_MORE;
+        if (!aios__exec(c, deadline)) {
+            if (aios__load(&c->cancel)) return aios__cancelled(c, err);
+            return c->failed ? aios__unread(c, err) : AIOS_MORE;
+        }
         aios__pass_finish(c);
         if (c->n_out_ready) return aios__waiting(c) ? AIOS_MORE : AIOS_OK;
     }

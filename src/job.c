@@ -38,12 +38,15 @@ static uint64_t aios__system_ns(void *user) {
 #if defined(__wasi__)               /* a strict -std=c99 hides what POSIX has */
 extern int clock_gettime(clockid_t id, struct timespec *t);
 #define AIOS__CLOCK_MONOTONIC CLOCK_MONOTONIC
+#define AIOS__CLOCK_REALTIME CLOCK_REALTIME
 #elif !defined(CLOCK_MONOTONIC)
 #include <pthread.h>                /* struct timespec */
 #define AIOS__CLOCK_MONOTONIC 1
+#define AIOS__CLOCK_REALTIME 0
 extern int clock_gettime(int id, struct timespec *t);
 #else
 #define AIOS__CLOCK_MONOTONIC CLOCK_MONOTONIC
+#define AIOS__CLOCK_REALTIME CLOCK_REALTIME
 #endif
 static uint64_t aios__system_ns(void *user) {
     struct timespec t;
@@ -68,14 +71,14 @@ typedef void (*aios__worker_fn)(void *arg, int32_t worker);
 #define AIOS__PAGE 16384                /* the largest page that a stack must be aligned to (Apple arm64) */
 #endif
 enum { AIOS__SPINS = 1000 };            /* some tens of microseconds                                    */
+#define AIOS__FOREVER UINT64_MAX        /* nanoseconds                                                  */
 
 #if defined(__wasm__) && !defined(_REENTRANT) && !defined(AIOS_NO_THREADS)
 #define AIOS_NO_THREADS     /* a module has them where it was compiled with -pthread */
 #endif
 #ifdef AIOS_NO_THREADS
 typedef struct aios__pool { int32_t n; } aios__pool;
-static uint64_t aios__pool_stacks(int32_t n) { (void)n; return 0; }
-static void aios__pool_layout(aios__pool *p, aios__bump *b, int32_t n) { (void)p; (void)b; (void)n; }
+static uint64_t aios__stacks(int32_t n) { (void)n; return 0; }
 static aios_status aios__pool_start(aios__pool *p, int32_t n, aios_error *err) {
     p->n = 1;
     return n < 2 ? AIOS_OK : aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "this build has no threads (AIOS_NO_THREADS): give parallel_for or plan for one thread");
@@ -85,6 +88,19 @@ static void aios__pool_run(aios__pool *p, aios__worker_fn fn, void *arg) { (void
 static int32_t aios__barrier_arrive(aios__pool *p, int32_t *gen) { (void)p; (void)gen; return 1; }
 static void aios__barrier_release(aios__pool *p) { (void)p; }
 static void aios__barrier_wait(aios__pool *p, int32_t gen) { (void)p; (void)gen; }
+
+typedef struct aios__crew { int32_t n, quit; } aios__crew;
+static void aios__threads_layout(aios__pool *p, aios__crew *c, aios__bump *b, int32_t n_workers, int32_t n_crew) { (void)p; (void)c; (void)b; (void)n_workers; (void)n_crew; }
+static aios_status aios__crew_start(aios__crew *c, int32_t n, void (*fn)(void *), void *arg, aios_error *err) {
+    (void)c; (void)fn; (void)arg;
+    return n < 1 ? AIOS_OK : aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "this build has no threads (AIOS_NO_THREADS): plan without reading threads");
+}
+static void aios__crew_stop(aios__crew *c) { (void)c; }
+static void aios__crew_quit(aios__crew *c, int32_t quit) { c->quit = quit; }
+static void aios__crew_lock(aios__crew *c) { (void)c; }
+static void aios__crew_unlock(aios__crew *c) { (void)c; }
+static void aios__crew_wake(aios__crew *c) { (void)c; }
+static void aios__crew_wait(aios__crew *c, uint64_t ns) { (void)c; (void)ns; }
 #else
 
 #if defined(_WIN32)
@@ -109,8 +125,65 @@ typedef pthread_cond_t aios__cond;
 #define AIOS__WAKE_ALL(p)  pthread_cond_broadcast(&(p)->cond)
 #endif
 
+/* What a thread of our own runs. It is there as long as the thread is. */
+typedef struct aios__begin { void (*fn)(void *arg); void *arg; } aios__begin;
+#if defined(_WIN32)
+static DWORD WINAPI aios__thread_main(void *arg) {
+#else
+static void *aios__thread_main(void *arg) {
+#endif
+    const aios__begin *b = (const aios__begin *)arg;
+    b->fn(b->arg);
+    return 0;
+}
+/* Starts a thread on a stack of AIOS__STACK bytes; 0 when the system gives none. */
+static int32_t aios__thread_start(aios__thread *t, aios__begin *b, char *stack) {
+#if defined(_WIN32)
+    (void)stack;
+    *t = CreateThread(NULL, 0, aios__thread_main, b, 0, NULL);
+    return *t != NULL;
+#else
+    pthread_attr_t a;
+    int32_t ok = pthread_attr_init(&a) == 0;
+    if (!ok) return 0;
+    ok = pthread_attr_setstack(&a, stack, AIOS__STACK) == 0 && pthread_create(t, &a, aios__thread_main, b) == 0;
+    pthread_attr_destroy(&a);
+    return ok;
+#endif
+}
+static void aios__thread_join(aios__thread t) {
+#if defined(_WIN32)
+    WaitForSingleObject(t, INFINITE);
+    CloseHandle(t);
+#else
+    pthread_join(t, NULL);
+#endif
+}
+static uint64_t aios__stacks(int32_t n) { return n > 0 ? (uint64_t)n * AIOS__STACK + AIOS__PAGE : 0; }
+static aios_status aios__locks_start(aios__lock *lock, aios__cond *cond, aios_error *err) {
+#if defined(_WIN32)
+    InitializeSRWLock(lock);
+    InitializeConditionVariable(cond);
+#else
+    if (pthread_mutex_init(lock, NULL)) return aios__fail(err, AIOS_ERR_SYSTEM, AIOS__NO_OFF, "the system gave no mutex");
+    if (pthread_cond_init(cond, NULL)) {
+        pthread_mutex_destroy(lock);
+        return aios__fail(err, AIOS_ERR_SYSTEM, AIOS__NO_OFF, "the system gave no condition variable");
+    }
+#endif
+    return AIOS_OK;
+}
+static void aios__locks_stop(aios__lock *lock, aios__cond *cond) {
+#if defined(_WIN32)
+    (void)lock; (void)cond;
+#else
+    pthread_mutex_destroy(lock);
+    pthread_cond_destroy(cond);
+#endif
+}
+
 struct aios__pool;
-typedef struct aios__seat { struct aios__pool *pool; int32_t worker; } aios__seat;
+typedef struct aios__seat { struct aios__pool *pool; int32_t worker; aios__begin begin; } aios__seat;
 
 typedef struct aios__pool {
     int32_t n;                          /* workers, the caller included; 0 = not started                */
@@ -164,11 +237,7 @@ static void aios__pool_sync(aios__pool *p) {
     else aios__barrier_wait(p, gen);
 }
 
-#if defined(_WIN32)
-static DWORD WINAPI aios__thread_main(void *arg) {
-#else
-static void *aios__thread_main(void *arg) {
-#endif
+static void aios__pool_main(void *arg) {
     aios__seat *s = (aios__seat *)arg;
     aios__pool *p = s->pool;
     int32_t seen = 0;
@@ -179,7 +248,6 @@ static void *aios__thread_main(void *arg) {
         p->fn(p->arg, s->worker);
         aios__pool_sync(p);
     }
-    return 0;
 }
 
 /* Runs fn on every worker and returns when all have returned. */
@@ -191,67 +259,97 @@ static void aios__pool_run(aios__pool *p, aios__worker_fn fn, void *arg) {
     aios__pool_sync(p);
 }
 
-/* Bytes of the stacks, the last thing that is laid out. */
-static uint64_t aios__pool_stacks(int32_t n) { return n > 1 ? (uint64_t)(n - 1) * AIOS__STACK + AIOS__PAGE : 0; }
-static void aios__pool_layout(aios__pool *p, aios__bump *b, int32_t n) {
-    p->thread = (aios__thread *)aios__take(b, (uint64_t)n * sizeof *p->thread, 16);
-    p->seat   = (aios__seat *)aios__take(b, (uint64_t)n * sizeof *p->seat, 16);
-    p->stack  = (char *)aios__take(b, aios__pool_stacks(n), 16);
-    if (p->stack) p->stack += (AIOS__PAGE - (uintptr_t)p->stack % AIOS__PAGE) % AIOS__PAGE;
-}
 static void aios__pool_stop(aios__pool *p) {
     int32_t i;
     if (!p->n) return;
     aios__store(&p->quit, 1);
     aios__change(p, &p->job);
-    for (i = 1; i < p->n; i++) {
-#if defined(_WIN32)
-        WaitForSingleObject(p->thread[i], INFINITE);
-        CloseHandle(p->thread[i]);
-#else
-        pthread_join(p->thread[i], NULL);
-#endif
-    }
-#if !defined(_WIN32)
-    pthread_mutex_destroy(&p->lock);
-    pthread_cond_destroy(&p->cond);
-#endif
+    for (i = 1; i < p->n; i++) aios__thread_join(p->thread[i]);
+    aios__locks_stop(&p->lock, &p->cond);
     p->n = 0;
 }
 static aios_status aios__pool_start(aios__pool *p, int32_t n, aios_error *err) {
-    int32_t i, ok = 1;
-    p->n = 1; p->quit = 0; p->job = 0; p->bar_gen = 0; p->bar_in = 0; p->sleepers = 0;
-#if defined(_WIN32)
-    InitializeSRWLock(&p->lock);
-    InitializeConditionVariable(&p->cond);
-#else
-    if (pthread_mutex_init(&p->lock, NULL)) { p->n = 0; return aios__fail(err, AIOS_ERR_SYSTEM, AIOS__NO_OFF, "the system gave no mutex"); }
-    if (pthread_cond_init(&p->cond, NULL)) {
-        pthread_mutex_destroy(&p->lock); p->n = 0;
-        return aios__fail(err, AIOS_ERR_SYSTEM, AIOS__NO_OFF, "the system gave no condition variable");
+    int32_t i;
+    aios_status st;
+    p->n = 0; p->quit = 0; p->job = 0; p->bar_gen = 0; p->bar_in = 0; p->sleepers = 0;
+    if ((st = aios__locks_start(&p->lock, &p->cond, err)) != 0) return st;
+    for (i = p->n = 1; i < n; i++) {
+        aios__seat *s = &p->seat[i];
+        s->pool = p; s->worker = i; s->begin.fn = aios__pool_main; s->begin.arg = s;
+        if (!aios__thread_start(&p->thread[i], &s->begin, p->stack + (uint64_t)(i - 1) * AIOS__STACK)) break;
+        p->n++;
     }
-#endif
-    for (i = 1; i < n && ok; i++) {
-        p->seat[i].pool = p; p->seat[i].worker = i;
-#if defined(_WIN32)
-        p->thread[i] = CreateThread(NULL, 0, aios__thread_main, &p->seat[i], 0, NULL);
-        ok = p->thread[i] != NULL;
-#else
-        {
-            pthread_attr_t a;
-            ok = pthread_attr_init(&a) == 0;
-            if (ok) {
-                ok = pthread_attr_setstack(&a, p->stack + (uint64_t)(i - 1) * AIOS__STACK, AIOS__STACK) == 0
-                  && pthread_create(&p->thread[i], &a, aios__thread_main, &p->seat[i]) == 0;
-                pthread_attr_destroy(&a);
-            }
-        }
-#endif
-        if (ok) p->n++;
-    }
-    if (ok) return AIOS_OK;
-    i = p->n;
+    if (i >= n) return AIOS_OK;
     aios__pool_stop(p);
     return aios__fail2(err, AIOS_ERR_SYSTEM, AIOS__NO_OFF, (uint64_t)n, (uint64_t)i, "the system started % of % threads", aios__i(i), aios__i(n));
+}
+
+/* ---- crew --------------------------------------------------------------------------------------------------- */
+/* Threads that wait for something to do, with the lock and the condition that they share with those who give it. */
+typedef struct aios__crew {
+    int32_t n, quit, started;           /* n: threads that run                                          */
+    aios__lock lock;
+    aios__cond cond;
+    aios__begin begin;
+    aios__thread *thread;
+    char *stack;
+} aios__crew;
+static void aios__crew_lock(aios__crew *c)   { AIOS__LOCK(c); }
+static void aios__crew_unlock(aios__crew *c) { AIOS__UNLOCK(c); }
+static void aios__crew_wake(aios__crew *c)   { AIOS__WAKE_ALL(c); }
+/* Sleeps until woken, or for about ns nanoseconds; now and then for nothing. Called with the lock. */
+static void aios__crew_wait(aios__crew *c, uint64_t ns) {
+#if defined(_WIN32)
+    SleepConditionVariableSRW(&c->cond, &c->lock, ns == AIOS__FOREVER ? INFINITE : (DWORD)(ns / 1000000 + 1), 0);
+#elif defined(AIOS_NO_CLOCK)
+    (void)ns;
+    AIOS__SLEEP(c);
+#else
+    struct timespec t;
+    if (ns == AIOS__FOREVER) { AIOS__SLEEP(c); return; }
+    clock_gettime(AIOS__CLOCK_REALTIME, &t);
+    ns = aios__min_u64(ns, (uint64_t)3600 * 1000000000u) + (uint64_t)t.tv_nsec;
+    t.tv_sec += (time_t)(ns / 1000000000u);
+    t.tv_nsec = (long)(ns % 1000000000u);
+    pthread_cond_timedwait(&c->cond, &c->lock, &t);
+#endif
+}
+static void aios__crew_quit(aios__crew *c, int32_t quit) {
+    AIOS__LOCK(c);
+    c->quit = quit;
+    AIOS__WAKE_ALL(c);
+    AIOS__UNLOCK(c);
+}
+static void aios__crew_stop(aios__crew *c) {
+    if (!c->started) return;
+    aios__crew_quit(c, 1);
+    while (c->n > 0) aios__thread_join(c->thread[--c->n]);
+    aios__locks_stop(&c->lock, &c->cond);
+    c->started = 0;
+}
+/* Starts n threads that run fn(arg) until quit is set; none is fine: then the lock is all there is. */
+static aios_status aios__crew_start(aios__crew *c, int32_t n, void (*fn)(void *), void *arg, aios_error *err) {
+    aios_status st = aios__locks_start(&c->lock, &c->cond, err);
+    if (st) return st;
+    c->begin.fn = fn; c->begin.arg = arg;
+    for (c->started = 1, c->n = c->quit = 0; c->n < n; c->n++)
+        if (!aios__thread_start(&c->thread[c->n], &c->begin, c->stack + (uint64_t)c->n * AIOS__STACK)) {
+            int32_t i = c->n;
+            aios__crew_stop(c);
+            return aios__fail2(err, AIOS_ERR_SYSTEM, AIOS__NO_OFF, (uint64_t)n, (uint64_t)i, "the system started % of % reading threads", aios__i(i), aios__i(n));
+        }
+    return AIOS_OK;
+}
+
+/* Tables of the threads, then their stacks, the last thing that is laid out: nothing has to be zeroed behind them. The thread that
+ * calls is one of the workers and has a stack. */
+static void aios__threads_layout(aios__pool *p, aios__crew *c, aios__bump *b, int32_t n_workers, int32_t n_crew) {
+    p->thread = (aios__thread *)aios__take(b, (uint64_t)n_workers * sizeof *p->thread, 16);
+    p->seat   = (aios__seat *)aios__take(b, (uint64_t)n_workers * sizeof *p->seat, 16);
+    c->thread = (aios__thread *)aios__take(b, (uint64_t)n_crew * sizeof *c->thread, 16);
+    p->stack  = (char *)aios__take(b, aios__stacks(n_workers - 1 + n_crew), 16);
+    if (!p->stack) return;
+    p->stack += (AIOS__PAGE - (uintptr_t)p->stack % AIOS__PAGE) % AIOS__PAGE;
+    c->stack = p->stack + (uint64_t)(n_workers - 1) * AIOS__STACK;
 }
 #endif

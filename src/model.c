@@ -15,22 +15,34 @@ enum { AIOS__SCALE_NONE = 0, AIOS__SCALE_LINEAR = 1, AIOS__SCALE_YARN = 2, AIOS_
 /* Tensor index of a role, and of its bias; -1 = the file has none. */
 typedef struct aios__ref { int32_t w, b; } aios__ref;
 
-/* Where a tensor's bytes are. Decided by aios__place_of (memory.c) before any are taken. */
+/* Where a tensor's bytes are. Decided by aios__place_of (memory.c) before any are taken: the rows below `rows` are resident, in
+ * the block of their tier or where the io maps them; those from there on are streamed. */
 typedef struct aios__place {
-    uint8_t use, layout, mapped, can_map;   /* use: AIOS__IS_*; 0 = no role. Vectors are kept as f32.    */
-    uint32_t reserved2;
-    uint64_t off, n_bytes;                  /* in the weights block                                     */
+    uint8_t use, group, can_map;            /* AIOS__IS_*, 0 = no role; AIOS__GROUP_*                   */
+    uint8_t layout, mapped, tier;           /* of the resident rows                                     */
+    int16_t layer;                          /* 0 for the model's own                                    */
+    uint32_t rows;
+    uint64_t off, n_bytes;                  /* in the block of the tier; vectors are kept as f32        */
     const void *p;                          /* NULL until loaded                                        */
 } aios__place;
+/* Matrices in the order in which they leave memory when it is short; FIXED stays. */
+enum { AIOS__GROUP_FFN = 0, AIOS__GROUP_ATTN = 1, AIOS__GROUP_OUT = 2, AIOS__GROUP_FIXED = 3 };
 
-enum { AIOS__LOADED_NOT = 0, AIOS__LOADED_PACKED = 1, AIOS__LOADED_ROWS = 2 };  /* ROWS: for AIOS_REFERENCE */
+/* How the weights are divided between the tiers. With it, aios__place_of gives the same answer each time. */
+typedef struct aios__cut {
+    int32_t rows;                           /* 1 = all matrices as in the file (AIOS_REFERENCE)         */
+    int32_t level;                          /* how much is streamed, 0 .. AIOS__LEVELS                  */
+    int32_t warm, mapped;                   /* how many steps are warm; 1 = those are used where the io maps them */
+    uint64_t unit_bytes;                    /* most bytes of rows that are streamed at once             */
+} aios__cut;
 
 struct aios_model {
     aios_allocator mem;
-    aios_mem_req req, weights_req;
+    aios_mem_req req, weights_req[2];       /* weights: of HOT and of WARM                              */
     aios_io *io;                            /* [n_parts]                                                */
     uint32_t n_parts, own_files, flags;
-    int32_t loaded;                         /* AIOS__LOADED_*                                           */
+    int32_t loaded;                         /* the weights are there, divided as cut says               */
+    aios__cut cut;
     uint32_t n_contexts, dying;             /* dying: freed when its last context is                    */
     aios__gguf gguf;
     aios__vocab vocab;
@@ -41,7 +53,7 @@ struct aios_model {
     aios__ref role[AIOS__N_MODEL_ROLES];
     aios__ref (*layer)[AIOS__N_LAYER_ROLES];    /* [n_layer]                                            */
     aios__place *place;                     /* [n_tensors]                                              */
-    void *weights;
+    void *weights[2];
 };
 
 /* ---- hyper-parameters -------------------------------------------------------------------------------------- */
@@ -274,6 +286,8 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
     if ((m->role[AIOS__T_ROPE_LONG].w < 0) != (m->role[AIOS__T_ROPE_SHORT].w < 0))
         return aios__missing(&aios__model_role[m->role[AIOS__T_ROPE_LONG].w < 0 ? AIOS__T_ROPE_LONG : AIOS__T_ROPE_SHORT], -1, err);
     if (m->role[AIOS__T_OUTPUT].w < 0) m->place[m->role[AIOS__T_TOKEN_EMBD].w].use = AIOS__IS_MATRIX;    /* tied: multiplied with too */
+    for (i = 0; i < m->gguf.n_tensors; i++) m->place[i].group = AIOS__GROUP_FIXED;
+    if (m->role[AIOS__T_OUTPUT].w >= 0) m->place[m->role[AIOS__T_OUTPUT].w].group = AIOS__GROUP_OUT;
 
     for (l = 0; l < m->hp.n_layer; l++) {
         char prefix[24];
@@ -281,8 +295,12 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
         x.p = prefix; x.cap = sizeof prefix; x.n = 0;
         aios__put_z(&x, "blk."); aios__put_i(&x, l); aios__put_z(&x, ".");
         for (r = 0; r < AIOS__N_LAYER_ROLES; r++) aios__role_find(m, &aios__layer_role[r], prefix, &m->layer[l][r], &n_found);
-        for (r = 0; r < AIOS__N_LAYER_ROLES; r++)
+        for (r = 0; r < AIOS__N_LAYER_ROLES; r++) {
             if ((st = aios__role_check(m, &aios__layer_role[r], &m->layer[l][r], l, err)) != 0) return st;
+            if (m->layer[l][r].w < 0 || aios__layer_role[r].kind != AIOS__IS_MATRIX) continue;
+            m->place[m->layer[l][r].w].group = r < AIOS__T_FFN_NORM ? AIOS__GROUP_ATTN : AIOS__GROUP_FFN;
+            m->place[m->layer[l][r].w].layer = (int16_t)l;
+        }
     }
     for (i = 0; n_found != m->gguf.n_tensors && i < m->gguf.n_tensors; i++)
         if (!m->place[i].use) return aios__no_place(m, &m->gguf.tensor[i], err);
@@ -382,10 +400,10 @@ static aios_status aios__allocator_check(const aios_allocator *mem, aios_error *
     if (!mem->alloc || !mem->free) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_allocator needs alloc and free");
     return aios__flags(mem->flags, 0, "aios_allocator", err);
 }
-static void aios__req_fill(aios_mem_req *r, uint32_t kind, uint64_t bytes) {
+static void aios__req_fill(aios_mem_req *r, uint32_t kind, uint32_t tier, uint64_t bytes) {
     memset(r, 0, sizeof *r);
     r->struct_size = (uint32_t)sizeof *r;
-    r->kind = kind; r->bytes = bytes; r->align = 64; r->tier = AIOS_TIER_HOT;
+    r->kind = kind; r->bytes = bytes; r->align = tier == AIOS_TIER_STREAM ? 4096 : 64; r->tier = tier;
     r->flags = bytes >= ((uint64_t)32 << 20) ? (uint32_t)AIOS_MEM_HUGE : 0;
     r->numa_node = -1; r->layer = -1;
 }
@@ -422,7 +440,7 @@ AIOS_API aios_status aios_model_measure(const aios_model_desc *d, aios_mem_req *
     if (!st) st = aios__model_size(&o, &size, &bytes, err);
     aios__opening_end(&o);
     if (st) return st;
-    aios__req_fill(&r, AIOS_MEM_META, bytes);
+    aios__req_fill(&r, AIOS_MEM_META, AIOS_TIER_HOT, bytes);
     return aios__desc_fill(req, &r, sizeof r) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "req is NULL or was not initialised: call aios_mem_req_init first") : AIOS_OK;
 }
 
@@ -445,7 +463,7 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
     if (!st) st = aios__allocator_check(&mem, err);
     if (!st) st = aios__model_size(&o, &size, &bytes, err);
     if (!st) {
-        aios__req_fill(&req, AIOS_MEM_META, bytes);
+        aios__req_fill(&req, AIOS_MEM_META, AIOS_TIER_HOT, bytes);
         st = aios__alloc(&mem, &req, "model's header", &block, err);
         b.base = (char *)block;
     }
@@ -474,10 +492,11 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
 AIOS_API void aios_model_free(aios_model *m) {
     aios_allocator mem;
     aios_mem_req req;
+    int32_t i;
     if (!m) return;
     if (m->n_contexts) { m->dying = 1; return; }
     mem = m->mem; req = m->req;
-    if (m->weights) mem.free(mem.user, m->weights, &m->weights_req);
+    for (i = 1; i >= 0; i--) if (m->weights[i]) mem.free(mem.user, m->weights[i], &m->weights_req[i]);
     if (m->own_files) aios__parts_close(m->io, m->n_parts);
     mem.free(mem.user, m, &req);
 }

@@ -16,6 +16,8 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
     x->share         = (aios__share *)aios__take(meta, (uint64_t)p->n_threads * sizeof(aios__share), 64);
     x->prog.freq     = (double *)aios__take(meta, (uint64_t)m->hp.n_rot / 2 * 8, 8);
     x->prog.op       = (aios__op *)aios__take(meta, (uint64_t)p->n_ops * sizeof(aios__op), 64);
+    x->prog.unit     = (aios__unit *)aios__take(meta, (uint64_t)p->n_units * sizeof(aios__unit), 8);
+    x->stream.slot   = (aios__slot *)aios__take(meta, (uint64_t)p->n_slots * sizeof(aios__slot), 64);
     x->sample_work   = aios__take(meta, aios_sample_work_bytes(m->hp.n_vocab), 64);
     for (s = 0; s < p->n_seq; s++) {
         int32_t *tok = (int32_t *)aios__take(meta, n_ctx * 4, 8);
@@ -23,25 +25,47 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
         if (c) { c->seq[s].token = tok; c->seq[s].want = want; }
     }
     aios__kv_layout(&x->kv, meta);
-    aios__pool_layout(&x->pool, meta, p->flags & AIOS_PLAN_LENT_THREADS ? 1 : p->n_threads);
+    aios__threads_layout(&x->pool, &x->stream.crew, meta, p->flags & AIOS_PLAN_LENT_THREADS ? 1 : p->n_threads, p->n_readers);
     return c;
 }
+static uint64_t aios__plan_stacks(const aios_plan *p) { return aios__stacks((p->flags & AIOS_PLAN_LENT_THREADS ? 0 : p->n_threads - 1) + p->n_readers); }
+static aios__cut aios__plan_cut(const aios_plan *p) {
+    aios__cut c;
+    c.rows = p->numerics == AIOS_REFERENCE;
+    c.level = p->stream_level; c.warm = p->warm_steps;
+    c.mapped = (p->flags & AIOS_PLAN_IN_PLACE) != 0 || (p->rungs & AIOS_RUNG_IN_PLACE) != 0;
+    c.unit_bytes = p->unit_bytes;
+    return c;
+}
+/* Two cuts that put every weight in the same place. */
+static int32_t aios__cut_same(const aios__cut *a, const aios__cut *b) {
+    return a->rows == b->rows && a->level == b->level && a->warm == b->warm && a->mapped == b->mapped && (!a->level || a->unit_bytes == b->unit_bytes);
+}
 static void aios__build_start(aios__build *b, const aios_model *m, const aios_plan *p, const aiosk_isa *k) {
-    b->m = m; b->k = k;
+    b->m = m; b->k = k; b->cut = aios__plan_cut(p);
     b->n_ctx = p->n_ctx; b->n_batch = p->n_batch; b->n_outputs = p->n_outputs; b->n_threads = p->n_threads; b->numerics = p->numerics;
 }
 
+enum { AIOS__MAX_READERS = 64, AIOS__MAX_SLOTS = 4096,
+       AIOS__PLAN_FLAGS = AIOS_PLAN_LENT_THREADS | AIOS_PLAN_LENT_READERS | AIOS_PLAN_IN_PLACE | AIOS_PLAN_PIN | AIOS_PLAN_KEEP_BATCH | AIOS_PLAN_NO_STREAM
+                        | AIOS_PLAN_MAY_KV_TYPE | AIOS_PLAN_MAY_CTX };
+#define AIOS__MAX_UNIT ((uint64_t)4 << 20)  /* large enough that storage is not asked too often */
+
 /* The choices of a plan, whether made here or handed in. */
 static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aios_error *err) {
-    static const char *const names[] = { "n_ctx", "n_seq", "n_batch", "n_outputs", "n_threads", "kv_type", "numerics", "isa" };
-    static const int32_t most[] = { 1 << 28, 1 << 20, 4096, 4096, 1024, AIOSK_N_KV - 1, AIOS_REFERENCE, AIOSK_N_ISA - 1 };
-    int32_t i, v[8];
-    aios_status st = aios__flags(p->flags, AIOS_PLAN_LENT_THREADS, "aios_plan", err);
+    static const char *const names[] = { "n_ctx", "n_seq", "n_batch", "n_outputs", "n_threads", "kv_type", "numerics", "isa", "stream_level", "warm_steps", "n_readers", "n_slots" };
+    static const int32_t most[] = { 1 << 28, 1 << 20, 4096, 4096, 1024, AIOSK_N_KV - 1, AIOS_REFERENCE, AIOSK_N_ISA - 1, AIOS__LEVELS, 3 * 4096, AIOS__MAX_READERS, AIOS__MAX_SLOTS };
+    int32_t i, v[12];
+    aios__cut cut = aios__plan_cut(p);
+    aios_status st = aios__flags(p->flags, AIOS__PLAN_FLAGS, "aios_plan", err);
     if (st) return st;
     v[0] = p->n_ctx; v[1] = p->n_seq; v[2] = p->n_batch; v[3] = p->n_outputs; v[4] = p->n_threads; v[5] = p->kv_type; v[6] = p->numerics; v[7] = p->isa;
-    for (i = 0; i < 8; i++)
+    v[8] = p->stream_level; v[9] = p->warm_steps; v[10] = p->n_readers; v[11] = p->n_slots > AIOS__MAX_SLOTS ? -1 : (int32_t)p->n_slots;
+    for (i = 0; i < 12; i++)
         if (v[i] < (i < 5) || v[i] > most[i])
             return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)most[i], (uint64_t)(v[i] < 0 ? 0 : v[i]), "the plan's % is %, out of range", aios__z(names[i]), aios__i(v[i]));
+    if (p->unit_bytes > AIOS__MAX_UNIT) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_UNIT, p->unit_bytes, "the plan's unit_bytes is %, out of range", aios__u(p->unit_bytes), aios__u(0));
+    if (p->n_units && p->n_slots < 1) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan streams through a ring without slots");
     /* AIOS_FAST differs from AIOS_CANONICAL in the kernels of float matrices alone (aiosk_matmul_fast): no layout, no size */
     if (p->numerics == AIOS_REFERENCE && p->kv_type != AIOSK_KV_F32)
         return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "AIOS_REFERENCE numerics go with an f32 cache");
@@ -50,7 +74,7 @@ static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aio
     if (m->role[AIOS__T_POS_EMBD].w >= 0 && p->n_ctx > m->hp.n_ctx_train)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)m->hp.n_ctx_train, (uint64_t)p->n_ctx, "n_ctx % is past the % positions that the model has learned", aios__i(p->n_ctx), aios__i(m->hp.n_ctx_train));
     if (!aiosk_select(p->isa)) return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "instruction set % is not in this machine or this build", aios__i(p->isa));
-    if (m->loaded && m->loaded != aios__loaded_for(p->numerics))
+    if (m->loaded && m->cut.rows != cut.rows)
         return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model's weights are laid out for other numerics: open the model a second time");
     return AIOS_OK;
 }
@@ -62,27 +86,36 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     aios_context tmp;
     aios__bump meta = { NULL, 0 };
     aios__weights_size w;
+    aios__cut cut;
     uint64_t load_tmp, i;
     memset(&b, 0, sizeof b);
     aios__build_start(&b, m, p, k);
     aios__program_build(&b);
+    cut = b.cut;
     if (!aios__kv_size(&kv, &m->hp, p->kv_type, p->n_ctx, p->n_seq)) return 0;
-    p->n_ops = b.n_ops; p->n_phases = b.n_phases;
+    p->n_ops = b.n_ops; p->n_phases = b.n_phases; p->n_units = b.n_units;
+    p->slot_bytes = aios__round_up(b.slot_bytes, AIOS__STREAM_ALIGN);
     memset(&tmp, 0, sizeof tmp);
     tmp.kv = kv;
     aios__context_layout(m, p, &meta, &tmp);
-    aios__weights_measure(m, p->numerics, &w);
-    load_tmp = m->loaded ? 0 : aios__weights_tmp(m, p->numerics);
+    aios__weights_measure(m, &cut, &w);
+    load_tmp = m->loaded ? 0 : aios__weights_tmp(m, &cut);
+    for (i = 0; i < 2; i++) p->tier_bytes[i] = m->loaded ? 0 : w.tier[i];
+    if (!aios__mul(p->slot_bytes, p->n_slots, &p->tier_bytes[AIOS_TIER_STREAM])) return 0;
     p->request_bytes[AIOS_MEM_META]    = aios__round_up(meta.used, 64);
     p->request_bytes[AIOS_MEM_SCRATCH] = aios__round_up(b.scratch.used > load_tmp ? b.scratch.used : load_tmp, 64);
     p->request_bytes[AIOS_MEM_KV]      = kv.bytes;
-    p->request_bytes[AIOS_MEM_WEIGHTS] = m->loaded ? 0 : w.bytes;
+    p->request_bytes[AIOS_MEM_WEIGHTS] = 0;
+    for (i = 0, p->n_requests = 3; i < 3; i++) {
+        if (!aios__add(p->request_bytes[AIOS_MEM_WEIGHTS], p->tier_bytes[i], &p->request_bytes[AIOS_MEM_WEIGHTS])) return 0;
+        p->n_requests += p->tier_bytes[i] != 0;
+    }
     p->total_bytes = 0;
     for (i = 0; i < AIOS_N_MEM; i++) if (!aios__add(p->total_bytes, p->request_bytes[i], &p->total_bytes)) return 0;
-    p->n_requests = p->request_bytes[AIOS_MEM_WEIGHTS] ? 4 : 3;
     p->weight_bytes_packed = w.packed; p->weight_bytes_rows = w.rows; p->weight_bytes_mapped = w.mapped;
     p->token_weight_bytes = b.w_bytes + b.row_bytes;
     p->token_act_bytes = b.act_bytes;
+    p->token_stream_bytes = b.stream_bytes;
     p->token_kv_pos_bytes = kv.page_bytes / AIOSK_TILE;
     p->token_kv_bytes = 0;
     for (i = 0; i < (uint64_t)m->hp.n_layer; i++) {
@@ -92,66 +125,232 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     return 1;
 }
 
+/* ---- the ladder ------------------------------------------------------------------------------------------------ */
+typedef struct aios__ladder {
+    const aios_model *m;
+    const aios_plan_desc *d;
+    const aiosk_isa *k;
+    int32_t can_map;                    /* the io maps all matrices                                         */
+    uint32_t n_slots;                   /* of a ring that has units enough                                  */
+    int32_t n_readers;
+} aios__ladder;
+
+/* Sizes, with a ring that has no more slots than it needs. */
+static int32_t aios__ladder_sizes(const aios__ladder *l, aios_plan *p) {
+    p->n_slots = l->n_slots; p->n_readers = l->n_readers;
+    p->rungs |= AIOS_RUNG_STREAM;
+    if (!aios__plan_sizes(l->m, p, l->k)) return 0;
+    if (p->n_units >= p->n_slots && p->n_units) return 1;
+    p->n_slots = p->n_units;
+    if (!p->n_units) { p->n_readers = 0; p->stream_level = 0; p->rungs &= ~(uint32_t)AIOS_RUNG_STREAM; }
+    return aios__plan_sizes(l->m, p, l->k);
+}
+static int32_t aios__fits(const aios__ladder *l, aios_plan *p) {
+    int32_t lo = 0, hi = aios__warm_steps(l->m), level = p->stream_level;
+    if (!aios__ladder_sizes(l, p)) return 0;
+    if (l->d->hot_bytes && !l->m->loaded && !((p->flags & AIOS_PLAN_IN_PLACE) || (p->rungs & AIOS_RUNG_IN_PLACE)))
+        while (lo < hi) {               /* what is too much for the hot tier is warm                        */
+            p->warm_steps = lo + (hi - lo) / 2;
+            p->stream_level = level;
+            if (!aios__ladder_sizes(l, p)) return 0;
+            if (p->tier_bytes[AIOS_TIER_HOT] <= l->d->hot_bytes) hi = p->warm_steps; else lo = p->warm_steps + 1;
+            if (lo == hi && p->warm_steps != hi) { p->warm_steps = hi; p->stream_level = level; aios__ladder_sizes(l, p); }
+        }
+    if (l->d->budget_bytes && (p->total_bytes > l->d->budget_bytes || p->held_bytes > l->d->budget_bytes - p->total_bytes)) return 0;
+    if (l->d->hot_bytes && p->tier_bytes[AIOS_TIER_HOT] > l->d->hot_bytes) return 0;
+    return !l->d->warm_bytes || p->tier_bytes[AIOS_TIER_WARM] <= l->d->warm_bytes;
+}
+static void aios__set_batch(const aios__ladder *l, aios_plan *p, int32_t n) {
+    if (n < p->n_batch) p->rungs |= AIOS_RUNG_BATCH;
+    p->n_batch = n;
+    p->n_outputs = l->d->n_outputs ? l->d->n_outputs : p->n_seq;
+    if (p->n_outputs > n) p->n_outputs = n;
+}
+/* A ring of n_slots units and the threads that fill it; one slot where reading waits for computing. */
+static void aios__set_ring(aios__ladder *l, const aios_plan *p, uint32_t n_slots) {
+    int32_t n = l->d->n_readers, async = l->m->io[0].submit != NULL, lent = (p->flags & AIOS_PLAN_LENT_READERS) != 0;
+    if (n == 0 && !async && p->n_threads > 1 && !(p->flags & AIOS_PLAN_LENT_THREADS)) n = 2;
+#ifdef AIOS_NO_THREADS
+    n = 0;
+#endif
+    l->n_readers = lent || n < 0 ? 0 : n;
+    l->n_slots = l->n_readers || lent || async ? n_slots : 1;
+}
+/* The smallest of 1 .. most that fits, in *x, which is a field of p; 0 when none does. What fits is taken to go on fitting. */
+static int32_t aios__least_fit(const aios__ladder *l, aios_plan *p, int32_t *x, int32_t most, uint64_t unit_bytes) {
+    int32_t lo = 0, hi = most, at;      /* lo does not fit                                                  */
+    p->unit_bytes = unit_bytes;
+    *x = most;
+    if (!aios__fits(l, p)) return 0;
+    while (hi - lo > 1) {
+        *x = at = lo + (hi - lo) / 2;
+        if (aios__fits(l, p)) hi = at; else lo = at;
+    }
+    *x = hi;
+    return aios__fits(l, p);
+}
+/* The smallest of all: everything given up that may be, and as little resident as it takes. Small units need a small ring and
+ * long tables, and a ring can be larger than what it saves: all ways are weighed. */
+static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
+    aios_plan best;
+    uint64_t unit;
+    int32_t level;
+    if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) aios__set_batch(l, p, 1);
+    if (p->flags & AIOS_PLAN_MAY_KV_TYPE && p->numerics != AIOS_REFERENCE && p->kv_type != AIOSK_KV_I8) { p->kv_type = AIOSK_KV_I8; p->rungs |= AIOS_RUNG_KV_TYPE; }
+    if (p->flags & AIOS_PLAN_MAY_CTX) {
+        int32_t least = l->d->n_ctx_min ? l->d->n_ctx_min : 64;
+        if (least < p->n_ctx) { p->n_ctx = least; p->rungs |= AIOS_RUNG_CTX; }
+    }
+    aios__set_ring(l, p, 2);
+    if (l->m->loaded) return aios__ladder_sizes(l, p);      /* the weights are where they are               */
+    if (l->can_map) { p->rungs |= AIOS_RUNG_IN_PLACE; p->warm_steps = aios__warm_steps(l->m); }
+    p->stream_level = 0;
+    if (!aios__ladder_sizes(l, p)) return 0;
+    best = *p;
+    if (!l->can_map && !(p->flags & AIOS_PLAN_NO_STREAM))
+        for (level = AIOS__LEVEL; level <= AIOS__LEVELS; level += AIOS__LEVEL) for (unit = 65536; unit <= AIOS__MAX_UNIT; unit *= 2) {
+            p->stream_level = level; p->unit_bytes = unit;
+            if (aios__ladder_sizes(l, p) && p->total_bytes < best.total_bytes) best = *p;
+        }
+    *p = best;
+    return 1;
+}
+/* Goes down the ladder, one rung after the other and each no further than needed. p as asked for. 0 = does not fit. */
+static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
+    const aios_plan_desc *d = l->d;
+    int32_t steps = aios__warm_steps(l->m), least = d->n_ctx_min ? d->n_ctx_min : 64;
+    uint64_t unit;
+    if (aios__fits(l, p)) return 1;
+    while (!(p->flags & AIOS_PLAN_KEEP_BATCH) && p->n_batch > 16) {
+        aios__set_batch(l, p, p->n_batch / 2 > 16 ? p->n_batch / 2 : 16);
+        if (aios__fits(l, p)) return 1;
+    }
+    while (p->flags & AIOS_PLAN_MAY_KV_TYPE && p->numerics != AIOS_REFERENCE && p->kv_type < AIOSK_KV_I8) {
+        p->kv_type++;
+        p->rungs |= AIOS_RUNG_KV_TYPE;
+        if (aios__fits(l, p)) return 1;
+    }
+    while (p->flags & AIOS_PLAN_MAY_CTX && p->n_ctx > least) {
+        p->n_ctx = p->n_ctx / 2 > least ? p->n_ctx / 2 : least;
+        p->rungs |= AIOS_RUNG_CTX;
+        if (aios__fits(l, p)) return 1;
+    }
+    if (l->m->loaded) return 0;
+    if (l->can_map) {
+        p->rungs |= AIOS_RUNG_IN_PLACE;
+        return aios__least_fit(l, p, &p->warm_steps, steps, 0);
+    }
+    if (p->flags & AIOS_PLAN_NO_STREAM) return 0;
+    aios__set_ring(l, p, 4);            /* the largest units of which four fit in a sixteenth of the memory; then smaller ones */
+    for (unit = AIOS__MAX_UNIT; unit >= 65536; unit /= 2) {
+        if (d->budget_bytes && unit * 4 > d->budget_bytes / 16 && unit > 65536) continue;
+        if (aios__least_fit(l, p, &p->stream_level, AIOS__LEVELS, unit)) return 1;
+    }
+    if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) aios__set_batch(l, p, 1);
+    aios__set_ring(l, p, 2);
+    return aios__least_fit(l, p, &p->stream_level, AIOS__LEVELS, 65536);
+}
+
 AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *desc, aios_plan *out, aios_error *err) {
     aios_plan_desc d;
-    aios_plan p, least;
-    const aiosk_isa *k;
+    aios_plan p, least, asked;
+    aios__ladder l;
     aios_status st;
+    uint64_t mem, store, i;
     aios__clear(err);
     if (!m || !out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_plan_make: an argument is NULL");
     if (!m->arch) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model was opened for its vocabulary alone");
     if ((st = aios__desc_copy(&d, sizeof d, desc, "aios_plan_desc", err)) != 0) return st;
     memset(&p, 0, sizeof p);
     p.struct_size = (uint32_t)sizeof p;
-    if ((st = aios__flags(d.flags, AIOS_PLAN_LENT_THREADS, "aios_plan_desc", err)) != 0) return st;
+    if ((st = aios__flags(d.flags, AIOS__PLAN_FLAGS, "aios_plan_desc", err)) != 0) return st;
+    if (d.n_readers > AIOS__MAX_READERS || d.n_ctx_min < 0)
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_READERS, (uint64_t)d.n_readers, "aios_plan_desc: n_readers % or n_ctx_min % is out of range", aios__i(d.n_readers), aios__i(d.n_ctx_min));
+    memset(&l, 0, sizeof l);
     p.flags     = d.flags;
     p.n_ctx     = d.n_ctx ? d.n_ctx : m->hp.n_ctx_train;
     p.n_seq     = d.n_seq ? d.n_seq : 1;
-    p.n_batch   = d.n_batch ? d.n_batch : 64;
-    p.n_outputs = d.n_outputs ? d.n_outputs : p.n_seq;
     p.n_threads = d.n_threads ? d.n_threads : 1;
     p.kv_type = d.kv_type; p.numerics = d.numerics; p.isa = d.isa;
-    if (p.n_outputs > p.n_batch) p.n_outputs = p.n_batch;
+    l.m = m; l.d = &d; l.can_map = 1;
+    for (i = 0; i < m->gguf.n_tensors; i++) l.can_map &= m->place[i].use != AIOS__IS_MATRIX || m->place[i].can_map;
+    p.n_batch = d.n_batch;
+    if (!p.n_batch) {                       /* activations of a batch, in their widest form, in half the second-level cache */
+        int64_t widest = (int64_t)(m->hp.n_ff > m->hp.n_embd ? m->hp.n_ff : m->hp.n_embd), n = (int64_t)(d.l2_bytes / 2) / widest / 32 * 32;
+        p.n_batch = !d.l2_bytes ? 64 : n < 32 ? 32 : n > 512 ? 512 : (int32_t)n;
+    }
+    aios__set_batch(&l, &p, p.n_batch);
+    if (d.flags & AIOS_PLAN_IN_PLACE) p.warm_steps = aios__warm_steps(m);
+    if (m->loaded) {                        /* the weights are divided already                              */
+        p.stream_level = m->cut.level; p.warm_steps = m->cut.warm;
+        if (m->cut.mapped) p.rungs |= AIOS_RUNG_IN_PLACE;
+        p.unit_bytes = m->cut.unit_bytes;
+        aios__set_ring(&l, &p, 4);
+    }
     if ((st = aios__plan_check(m, &p, err)) != 0) return st;
-    k = aiosk_select(p.isa);
-    p.held_bytes = m->req.bytes + (m->weights ? m->weights_req.bytes : 0);
+    l.k = aiosk_select(p.isa);
+    p.held_bytes = m->req.bytes;
+    for (i = 0; i < 2; i++) if (m->weights[i]) p.held_bytes += m->weights_req[i].bytes;
     p.model_hash = m->gguf.hash;
-    if (!aios__plan_sizes(m, &p, k)) return aios__fail(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "the cache for this context and these sequences is too large to be counted");
-    least = p;
-    least.n_ctx = 1; least.n_seq = 1; least.n_batch = 1; least.n_outputs = 1; least.n_threads = 1; least.kv_type = AIOSK_KV_I8;
-    if (aios__plan_sizes(m, &least, k)) p.min_bytes = least.total_bytes;
-    if (d.budget_bytes && p.held_bytes + p.total_bytes > d.budget_bytes)
-        return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.held_bytes + p.total_bytes, d.budget_bytes, "this plan needs % bytes in all; the least for this model is %", aios__u(p.held_bytes + p.total_bytes), aios__u(p.held_bytes + p.min_bytes));
-    if (d.read_bandwidth && d.read_bandwidth < UINT64_MAX / 1000) p.tok_s_bound_milli = d.read_bandwidth * 1000 / (p.token_weight_bytes + p.token_kv_bytes ? p.token_weight_bytes + p.token_kv_bytes : 1);
+    asked = least = p;
+    if (!aios__ladder_sizes(&l, &asked) || !aios__bottom(&l, &least))
+        return aios__fail(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "the cache for this context and these sequences is too large to be counted");
+    if (least.total_bytes > asked.total_bytes) least = asked;
+    if (d.budget_bytes && (least.total_bytes > d.budget_bytes || least.held_bytes > d.budget_bytes - least.total_bytes))
+        return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.held_bytes + least.total_bytes, d.budget_bytes, "this plan needs % bytes in all; the least that would do is %", aios__u(p.held_bytes + asked.total_bytes), aios__u(p.held_bytes + least.total_bytes));
+    if (m->loaded) aios__set_ring(&l, &p, 4);
+    if (!aios__descend(&l, &p)) {
+        p = least;
+        aios__set_ring(&l, &p, 2);
+        if (!aios__fits(&l, &p)) return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.tier_bytes[AIOS_TIER_HOT], d.hot_bytes, "the weights do not fit in hot_bytes and warm_bytes: at the least % bytes are hot and % warm", aios__u(p.tier_bytes[AIOS_TIER_HOT]), aios__u(p.tier_bytes[AIOS_TIER_WARM]));
+    }
+    p.min_bytes = aios__min_u64(least.total_bytes, p.total_bytes);
+    p.flags = d.flags;
+    mem = p.token_weight_bytes + p.token_kv_bytes;
+    if (d.read_bandwidth && d.read_bandwidth < UINT64_MAX / 1000) {
+        p.tok_s_bound_milli = d.read_bandwidth * 1000 / (mem ? mem : 1);
+        p.bound = AIOS_BOUND_MEMORY;
+    }
+    if (d.stream_bandwidth && d.stream_bandwidth < UINT64_MAX / 1000 && p.token_stream_bytes) {
+        store = d.stream_bandwidth * 1000 / p.token_stream_bytes;
+        if (!p.tok_s_bound_milli || store < p.tok_s_bound_milli) { p.tok_s_bound_milli = store; p.bound = AIOS_BOUND_STORAGE; }
+    }
     return aios__desc_fill(out, &p, sizeof p) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "aios_plan was not initialised: call aios_plan_init first") : AIOS_OK;
 }
 
 /* The order in which a context takes its memory: what stays with the model comes first, so that the rest is given back in
  * reverse order, as an allocator that is a stack wants it. */
-static const uint8_t aios__request_order[AIOS_N_MEM] = { AIOS_MEM_WEIGHTS, AIOS_MEM_META, AIOS_MEM_SCRATCH, AIOS_MEM_KV };
+static const uint8_t aios__request_order[][2] = {       /* kind, tier */
+    { AIOS_MEM_WEIGHTS, AIOS_TIER_HOT }, { AIOS_MEM_WEIGHTS, AIOS_TIER_WARM }, { AIOS_MEM_META, AIOS_TIER_HOT },
+    { AIOS_MEM_SCRATCH, AIOS_TIER_HOT }, { AIOS_MEM_KV, AIOS_TIER_HOT }, { AIOS_MEM_WEIGHTS, AIOS_TIER_STREAM } };
 
 AIOS_API aios_status aios_plan_request(const aios_plan *plan, uint32_t i, aios_mem_req *out) {
     aios_mem_req r;
     aios_plan p;
-    uint32_t k;
-    if (aios__desc_copy(&p, sizeof p, plan, "aios_plan", NULL) || i >= p.n_requests) return AIOS_ERR_ARG;
-    k = aios__request_order[i + AIOS_N_MEM - p.n_requests];        /* three: the model holds its weights already */
-    aios__req_fill(&r, k, p.request_bytes[k]);
-    return aios__desc_fill(out, &r, sizeof r);
+    uint32_t k, n = 0;
+    if (aios__desc_copy(&p, sizeof p, plan, "aios_plan", NULL)) return AIOS_ERR_ARG;
+    for (k = 0; k < sizeof aios__request_order / sizeof *aios__request_order; k++) {
+        aios__plan_req(&p, aios__request_order[k][0], aios__request_order[k][1], &r);
+        if ((r.bytes || r.kind != AIOS_MEM_WEIGHTS) && n++ == i) return aios__desc_fill(out, &r, sizeof r);
+    }
+    return AIOS_ERR_ARG;
 }
 
 AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *plan, uint32_t i, aios_tensor_place *out) {
     aios_tensor_place x;
     aios_plan p;
     aios__place at;
-    uint64_t off = 0;
+    aios__cut cut;
+    uint64_t off[2] = { 0, 0 };
     int32_t id = (int32_t)i;
-    if (!m || !m->arch || aios__desc_copy(&p, sizeof p, plan, "aios_plan", NULL) || i >= m->gguf.n_tensors) return AIOS_ERR_ARG;
-    at = aios__place_of(m, p.numerics, i, &off);
+    if (!m || !m->arch || aios__desc_copy(&p, sizeof p, plan, "aios_plan", NULL) || i >= m->gguf.n_tensors || p.unit_bytes > AIOS__MAX_UNIT) return AIOS_ERR_ARG;
+    cut = aios__plan_cut(&p);
+    at = aios__place_of(m, &cut, i, off);
     memset(&x, 0, sizeof x);
-    x.tier = at.mapped ? (uint32_t)AIOS_TIER_WARM : (uint32_t)AIOS_TIER_HOT;
+    x.tier = at.rows < m->gguf.tensor[i].n[1] ? (uint32_t)AIOS_TIER_STREAM : at.tier;
     x.layout = at.layout; x.mapped = at.mapped; x.n_bytes = at.n_bytes;
-    x.token_bytes = at.use == AIOS__IS_TABLE ? 0 : at.n_bytes;
+    x.stream_bytes = at.use == AIOS__IS_VECTOR ? 0 : (m->gguf.tensor[i].n[1] - at.rows) * m->gguf.tensor[i].row_bytes;
+    x.token_bytes = at.use == AIOS__IS_TABLE ? 0 : at.n_bytes + x.stream_bytes;
     if (id == m->role[AIOS__T_TOKEN_EMBD].w || id == m->role[AIOS__T_POS_EMBD].w) x.token_bytes += m->gguf.tensor[i].row_bytes;
     if (id == m->role[AIOS__T_ROPE_FREQS].w || id == m->role[AIOS__T_ROPE_LONG].w || id == m->role[AIOS__T_ROPE_SHORT].w) x.token_bytes = 0;   /* read once, at opening */
     return aios__desc_fill(out, &x, sizeof x);

@@ -32,16 +32,17 @@ typedef struct aios__run {              /* what an op's tasks can see           
     char *work;                         /* [n_threads][work_bytes]                                          */
     uint64_t work_bytes;
     uint64_t *kv_read;                  /* [n_threads][8] bytes of cache read, a line each                  */
-    int32_t round;                      /* how often the phase has run before: ATTEND                       */
+    int32_t round;                      /* how often the phase has run before: ATTEND, STREAMED             */
     int32_t n_threads;
     int32_t n_slots;                    /* tokens that `part` holds a result for                            */
+    const void *streamed;               /* the unit of this round, of the op that is STREAMED               */
     float *state;                       /* [2][n_batch][n_head] maximum and sum of what att holds           */
     float *part;                        /* results of single runs: [n_slots][n_head][hp_v], then the same [2][n_slots][n_head] */
 } aios__run;
 typedef void (*aios__op_fn)(const struct aios__op *op, const aios__run *r, int32_t task, int32_t worker);
 
 enum { AIOS__PER_TOKEN = 1, AIOS__PER_ROWS = 2, AIOS__PER_HEAD = 3 };   /* what a task is                  */
-enum { AIOS__JOIN = 1, AIOS__ON_OUTPUTS = 2, AIOS__ADD = 4, AIOS__GATE = 8 };
+enum { AIOS__JOIN = 1, AIOS__ON_OUTPUTS = 2, AIOS__ADD = 4, AIOS__GATE = 8, AIOS__STREAMED = 16 };
 
 typedef struct aios__op {
     aios__op_fn run;
@@ -49,7 +50,7 @@ typedef struct aios__op {
     int32_t layer, per;                 /* layer -1 = none; per: AIOS__PER_*                                */
     uint32_t flags;
     int32_t type;                       /* AIOSK_* of w; activation; norm                                   */
-    const void *w;                      /* matrix, table, or norm weight                                    */
+    const void *w;                      /* matrix, table, or norm weight; STREAMED: comes with the round    */
     const float *b, *b2;                /* bias; second norm weight                                         */
     aiosk_matmul_fn mm;
     float *x;                           /* f32 input, or in and out                                         */
@@ -58,6 +59,7 @@ typedef struct aios__op {
     float *y;
     uint64_t y_stride;
     int32_t n_in, n_out, rows_per_task;
+    int32_t unit_rows, n_units;         /* STREAMED: rows of a round, rounds                                */
     int32_t window;                     /* ATTEND: of the layer; 0 = sees all                               */
     float scale;
     int32_t layout;
@@ -121,11 +123,17 @@ static void aios__op_norm(const aios__op *op, const aios__run *r, int32_t t, int
 /* A matrix is cut into tasks of some rows and as many columns as kernels keep sums of: short ones, whatever the batch. Tasks that follow
  * each other go down the rows, so the same activations (0.4 MiB at 2048 inputs) meet all weights of a worker before it turns to the
  * next columns. */
-static int32_t aios__row_blocks(const aios__op *op) { return (op->n_out + op->rows_per_task - 1) / op->rows_per_task; }
+static int32_t aios__rows_now(const aios__op *op, const aios__run *r) {
+    int32_t left;
+    if (!(op->flags & AIOS__STREAMED)) return op->n_out;
+    left = op->n_out - r->round * op->unit_rows;
+    return left < op->unit_rows ? left : op->unit_rows;
+}
+static int32_t aios__row_blocks(const aios__op *op, const aios__run *r) { return (aios__rows_now(op, r) + op->rows_per_task - 1) / op->rows_per_task; }
 static void aios__op_matmul(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
     aiosk_matmul m;
     int32_t kind = (int32_t)aiosk_type_info(op->type)->family, n = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
-    int32_t blocks = aios__row_blocks(op), col = task / blocks * AIOSK__MAX_COLS;
+    int32_t n_rows = aios__rows_now(op, r), blocks = aios__row_blocks(op, r), col = task / blocks * AIOSK__MAX_COLS;
     uint64_t at = (uint64_t)col;
     task %= blocks;
     memset(&m, 0, sizeof m);
@@ -134,7 +142,12 @@ static void aios__op_matmul(const aios__op *op, const aios__run *r, int32_t task
     m.x = op->in.p[kind] + at * op->in.stride[kind]; m.x_stride = op->in.stride[kind];
     m.y = op->y + at * op->y_stride; m.y_stride = op->y_stride;
     m.row0 = task * op->rows_per_task;
-    m.row1 = op->n_out - m.row0 < op->rows_per_task ? op->n_out : m.row0 + op->rows_per_task;
+    m.row1 = n_rows - m.row0 < op->rows_per_task ? n_rows : m.row0 + op->rows_per_task;
+    if (op->flags & AIOS__STREAMED) {           /* this round's rows are the matrix */
+        m.w = r->streamed;
+        m.y += r->round * op->unit_rows;
+        if (m.bias) m.bias += r->round * op->unit_rows;
+    }
     m.n_cols = n - col < AIOSK__MAX_COLS ? n - col : AIOSK__MAX_COLS;
     m.flags = op->flags & AIOS__ADD ? (uint32_t)AIOSK_MM_ADD : 0;
     if (op->mm) op->mm(&m);
@@ -187,6 +200,7 @@ static inline int32_t aios__attend_chunk(const aios__op *op, const aios__run *r)
 }
 /* How often the phase that begins with this op runs. */
 static int32_t aios__op_rounds(const aios__op *op, const aios__run *r) {
+    if (op->flags & AIOS__STREAMED) return op->n_units;
     return op->per != AIOS__PER_HEAD || aios__attend_spread(op, r) ? 1 : aios__attend_n_runs(op, r);
 }
 
@@ -304,7 +318,7 @@ static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
     int32_t n = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
     switch (op->per) {
     case AIOS__PER_TOKEN: return n;
-    case AIOS__PER_ROWS:  return (n + AIOSK__MAX_COLS - 1) / AIOSK__MAX_COLS * aios__row_blocks(op);
+    case AIOS__PER_ROWS:  return (n + AIOSK__MAX_COLS - 1) / AIOSK__MAX_COLS * aios__row_blocks(op, r);
     }
     n = r->pass->n_blocks * r->hp->n_head_kv * aios__attend_parts(r->hp);
     if (aios__attend_spread(op, r)) { int32_t c = aios__attend_chunk(op, r); n *= (aios__attend_n_runs(op, r) + c - 1) / c; }
@@ -358,9 +372,13 @@ typedef struct aios__build {
     const aios_model *m;
     const aiosk_isa *k;
     int32_t n_ctx, n_batch, n_outputs, n_threads, numerics;
+    aios__cut cut;
     aios__op *op;                       /* NULL = count                                                     */
-    uint32_t n_ops, n_phases;
-    uint64_t w_bytes, row_bytes, act_bytes;     /* per decoded token                                        */
+    aios__unit *unit;                   /* what is streamed, in the order of use; filled when op is there   */
+    uint32_t n_ops, n_phases, n_units;
+    uint64_t slot_bytes;                /* of the largest unit                                              */
+    int32_t after_units;                /* the last op is one that goes from unit to unit: nothing runs beside it */
+    uint64_t w_bytes, row_bytes, act_bytes, stream_bytes;   /* per decoded token                            */
     aios__bump scratch;                 /* base NULL = count                                                */
     uint64_t work_bytes;
     char *work;
@@ -407,7 +425,7 @@ static aios__op *aios__emit(aios__build *b, aios__op *local, aios__op_fn run, co
     memset(o, 0, sizeof *o);
     o->run = run; o->name = name; o->layer = layer; o->per = per; o->flags = flags;
     b->n_ops++;
-    if (!(flags & AIOS__JOIN)) b->n_phases++;
+    if (!(flags & AIOS__JOIN)) { b->n_phases++; b->after_units = 0; }
     return o;
 }
 static const float *aios__vec(const aios__build *b, int32_t tensor) { return tensor < 0 ? NULL : (const float *)b->m->place[tensor].p; }
@@ -416,8 +434,8 @@ static uint64_t aios__vec_bytes(const aios__build *b, int32_t tensor) { return t
 static void aios__emit_table(aios__build *b, aios__op_fn run, const char *name, aios__ref r, float scale, uint32_t flags) {
     aios__op local, *o = aios__emit(b, &local, run, name, -1, AIOS__PER_TOKEN, flags);
     const aios__tensor *t = &b->m->gguf.tensor[r.w];
-    uint64_t off = 0;
-    aios__place p = aios__place_of(b->m, b->numerics, (uint32_t)r.w, &off);
+    uint64_t off[2] = { 0, 0 };
+    aios__place p = aios__place_of(b->m, &b->cut, (uint32_t)r.w, off);
     o->w = p.p; o->layout = p.layout; o->type = (int32_t)t->type;
     o->n_in = b->m->hp.n_embd; o->y = b->x; o->y_stride = (uint64_t)b->m->hp.n_embd; o->scale = scale;
     o->row_bytes = t->row_bytes; o->act_bytes = (uint64_t)o->n_in * 4;
@@ -435,18 +453,19 @@ static void aios__emit_norm(aios__build *b, const char *name, int32_t layer, aio
     o->act_bytes = (uint64_t)o->n_in * (add ? 12 : 4) + (out ? aios__acts_bytes(out, mask) : 0);
     b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
 }
-static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, aios__ref r, const aios__acts *in, float *y, uint64_t y_stride, uint32_t flags) {
-    aios__op local, *o = aios__emit(b, &local, aios__op_matmul, name, layer, AIOS__PER_ROWS, flags);
+/* Rows row0 .. row1-1 of a matrix: those that are resident, or (STREAMED) those that are not, unit after unit. */
+static aios__op *aios__emit_rows(aios__build *b, const char *name, int32_t layer, aios__ref r, const aios__place *p, uint32_t row0, uint32_t row1, const aios__acts *in, float *y, uint64_t y_stride, uint32_t flags, aios__op *local) {
+    aios__op *o = aios__emit(b, local, aios__op_matmul, name, layer, AIOS__PER_ROWS, flags);
     const aios__tensor *t = &b->m->gguf.tensor[r.w];
-    uint64_t off = 0;
-    aios__place p = aios__place_of(b->m, b->numerics, (uint32_t)r.w, &off);
     int64_t rows, most, cols = flags & AIOS__ON_OUTPUTS ? b->n_outputs : b->n_batch;
-    uint32_t mask = aios__mask(b, r);
-    o->type = (int32_t)t->type; o->layout = p.layout; o->w = p.p; o->b = aios__vec(b, r.b);
-    o->mm = b->numerics == AIOS_REFERENCE ? NULL : b->k->matmul[o->type][p.layout];
-    if (b->op && b->numerics == AIOS_FAST && p.layout == AIOSK_ROWS) o->mm = aiosk_matmul_fast(b->k, o->type);   /* asks the CPU: not while counting */
-    o->in = *in; o->y = y; o->y_stride = y_stride;
-    o->n_in = (int32_t)t->n[0]; o->n_out = (int32_t)t->n[1];
+    o->type = (int32_t)t->type; o->layout = flags & AIOS__STREAMED ? (int32_t)AIOSK_ROWS : (int32_t)p->layout;
+    o->w = p->p;
+    o->b = aios__vec(b, r.b);
+    if (o->b) o->b += row0;
+    o->mm = b->numerics == AIOS_REFERENCE ? NULL : b->k->matmul[o->type][o->layout];
+    if (b->op && b->numerics == AIOS_FAST && o->layout == AIOSK_ROWS) o->mm = aiosk_matmul_fast(b->k, o->type);   /* asks the CPU: not while counting */
+    o->in = *in; o->y = y ? y + row0 : NULL; o->y_stride = y_stride;
+    o->n_in = (int32_t)t->n[0]; o->n_out = (int32_t)(row1 - row0);
     /* a task: about 64 KiB of weights (some microseconds), and of the order of 16 M products (some tenths of a millisecond), but
      * whole pairs of panels, which kernels for many columns take together */
     rows = (int64_t)(65536 / t->row_bytes);
@@ -455,9 +474,34 @@ static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, a
     if (rows > most) rows = most;
     o->rows_per_task = (int32_t)(rows > o->n_out ? o->n_out : rows) / 32 * 32;
     if (o->rows_per_task < 32) o->rows_per_task = 32;
-    o->w_bytes = p.n_bytes + aios__vec_bytes(b, r.b);
-    o->act_bytes = aios__acts_bytes(in, mask) + (uint64_t)o->n_out * (flags & AIOS__ADD ? 8 : 4);
+    o->w_bytes = (flags & AIOS__STREAMED ? (uint64_t)(row1 - row0) * t->row_bytes : p->n_bytes) + (r.b < 0 ? 0 : (uint64_t)(row1 - row0) * 4);
+    o->act_bytes = aios__acts_bytes(in, aios__mask(b, r)) + (uint64_t)o->n_out * (flags & AIOS__ADD ? 8 : 4);
     b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
+    return o;
+}
+/* A matrix: what is resident of it, then what is streamed, in a phase of its own with a round for each unit. */
+static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, aios__ref r, const aios__acts *in, float *y, uint64_t y_stride, uint32_t flags) {
+    const aios__tensor *t = &b->m->gguf.tensor[r.w];
+    uint64_t off[2] = { 0, 0 };
+    aios__place p = aios__place_of(b->m, &b->cut, (uint32_t)r.w, off);
+    uint32_t row = p.rows, n_rows = (uint32_t)t->n[1];
+    aios__op local, *o;
+    if (b->after_units) flags &= ~(uint32_t)AIOS__JOIN;
+    if (row) { aios__emit_rows(b, name, layer, r, &p, 0, row, in, y, y_stride, flags, &local); b->after_units = 0; }
+    if (row == n_rows) return;
+    o = aios__emit_rows(b, name, layer, r, &p, row, n_rows, in, y, y_stride, (flags & ~(uint32_t)AIOS__JOIN) | AIOS__STREAMED, &local);
+    o->unit_rows = (int32_t)aios__unit_rows(t, b->cut.unit_bytes);
+    for (; row < n_rows; row += (uint32_t)o->unit_rows, b->n_units++, o->n_units++) {
+        aios__unit u;
+        uint64_t window;
+        u.off = t->off + row * t->row_bytes; u.part = t->part;
+        u.n_bytes = (uint32_t)(aios__min_u64((uint64_t)o->unit_rows, n_rows - row) * t->row_bytes);
+        window = aios__unit_window(&u, &b->m->io[u.part]);
+        if (window > b->slot_bytes) b->slot_bytes = window;
+        b->stream_bytes += window;
+        if (b->op) b->unit[b->n_units] = u;
+    }
+    b->after_units = 1;
 }
 
 /* The sliding window of a layer; 0 = sees all. */
@@ -581,8 +625,8 @@ static void aios__program_build(aios__build *b) {
     aios__ref head = m->role[AIOS__T_OUTPUT].w >= 0 ? m->role[AIOS__T_OUTPUT] : m->role[AIOS__T_TOKEN_EMBD];
     aios__op local, *o;
     int32_t l;
-    b->n_ops = b->n_phases = 0;
-    b->w_bytes = b->row_bytes = b->act_bytes = 0;
+    b->n_ops = b->n_phases = b->n_units = 0;
+    b->w_bytes = b->row_bytes = b->act_bytes = b->stream_bytes = b->slot_bytes = 0;
     aios__build_buffers(b);
     b->work_bytes = aios__build_work(b);
     b->work = (char *)aios__take(&b->scratch, b->work_bytes * (uint64_t)b->n_threads, 64);

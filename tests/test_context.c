@@ -389,7 +389,8 @@ static void test_memory(const aios_io *io) {
     CHECK(aios_context_open(r.m, &second.plan, &cd, &second.c, &r.err) == 0);
     CHECK(mem_log.n == n + 3);
     aios_context_free(second.c);
-    /* a budget one byte below what is needed is refused, with the numbers */
+    /* a budget one byte below what is needed is refused, with the numbers, where nothing may be given up */
+    pd.flags = AIOS_PLAN_KEEP_BATCH | AIOS_PLAN_NO_STREAM;
     pd.budget_bytes = second.plan.held_bytes + second.plan.total_bytes;
     CHECK(aios_plan_make(r.m, &pd, &second.plan, &r.err) == 0);
     pd.budget_bytes--;
@@ -706,7 +707,7 @@ static void test_hosts(const uint8_t *p, uint64_t n) {
     CHECK(aios_model_open(&md, &m, &e) == 0);
     aios_plan_desc_init(&pd);
     aios_plan_init(&plan);
-    pd.flags = 0x40;      CHECK(aios_plan_make(m, &pd, &plan, &e) == AIOS_ERR_DESC);
+    pd.flags = 0x10000;   CHECK(aios_plan_make(m, &pd, &plan, &e) == AIOS_ERR_DESC);
     pd.flags = 0; pd.numerics = AIOS_REFERENCE; pd.kv_type = AIOSK_KV_F16;
     CHECK(aios_plan_make(m, &pd, &plan, &e) == AIOS_ERR_ARG);
     pd.numerics = 0; pd.n_threads = 8;

@@ -1,0 +1,192 @@
+/* stream.c: weights that are not resident are read through a ring of slots while the model runs. The order is static: unit after
+ * unit as the program needs them, and from the last on to the first again, as far ahead as there are slots. Use k reads unit
+ * k mod n_units into slot k mod n_slots. Reads are carried out by threads of the context's own, by threads that the host lends
+ * (aios_serve_reads), by the io's submit and wait, or, without any of these, by the worker that needs the data. */
+
+/* Rows of one matrix that are read at once. */
+typedef struct aios__unit { uint64_t off; uint32_t n_bytes, part; } aios__unit;
+
+enum { AIOS__SLOT_EMPTY = 0, AIOS__SLOT_READING = 1, AIOS__SLOT_READY = 2, AIOS__SLOT_FAILED = 3 };
+typedef struct aios__slot {
+    int32_t state;
+    aios_status st;                     /* of a read that failed                                            */
+    uint64_t use, done;                 /* the use that is read, and its bytes so far                       */
+    int64_t got;                        /* what the reader answered when it failed                          */
+} aios__slot;
+
+enum { AIOS__READ_INLINE = 0, AIOS__READ_THREADS = 1, AIOS__READ_ASYNC = 2, AIOS__STREAM_ALIGN = 4096, AIOS__INLINE_BYTES = 256 * 1024 };
+
+typedef struct aios__stream {
+    const aios_io *io;                  /* [n_parts]                                                        */
+    uint32_t n_units, n_slots;
+    uint64_t slot_bytes;
+    char *base;
+    aios__unit *unit;                   /* [n_units]                                                        */
+    aios__slot *slot;                   /* [n_slots]                                                        */
+    int32_t how;                        /* AIOS__READ_*                                                     */
+    int32_t hold;                       /* nothing is asked for: after a failure, until the next step       */
+    uint64_t used, issued;              /* uses that are through, and those whose reading has begun         */
+    uint64_t read_bytes, n_reads, n_errors;     /* for the counters                                         */
+    aios__crew crew;                    /* reading threads                                                  */
+} aios__stream;
+
+/* Bytes of a file that are read for a unit: from page boundary to page boundary, as direct reading wants it. */
+static inline uint64_t aios__unit_start(const aios__unit *u) { return u->off / AIOS__STREAM_ALIGN * AIOS__STREAM_ALIGN; }
+static inline uint64_t aios__unit_window(const aios__unit *u, const aios_io *io) {
+    return aios__min_u64(aios__round_up(u->off + u->n_bytes, AIOS__STREAM_ALIGN), io->n_bytes) - aios__unit_start(u);
+}
+static inline const aios__unit *aios__use_unit(const aios__stream *s, uint64_t use) { return &s->unit[use % s->n_units]; }
+static inline char *aios__slot_base(const aios__stream *s, uint64_t use) { return s->base + use % s->n_slots * s->slot_bytes; }
+
+/* The next use that can be read now, or none. Called with the crew's lock. */
+static aios__slot *aios__stream_next(aios__stream *s) {
+    aios__slot *slot = &s->slot[s->issued % s->n_slots];
+    if (s->hold || s->issued >= s->used + s->n_slots || slot->state == AIOS__SLOT_READING) return NULL;
+    slot->state = AIOS__SLOT_READING; slot->use = s->issued++; slot->done = 0; slot->st = AIOS_OK;
+    return slot;
+}
+static void aios__stream_end(aios__stream *s, aios__slot *slot, int64_t got) {
+    uint64_t want = aios__unit_window(aios__use_unit(s, slot->use), &s->io[aios__use_unit(s, slot->use)->part]);
+    s->n_reads++;
+    if (got > 0 && (uint64_t)got <= want - slot->done) { s->read_bytes += (uint64_t)got; slot->done += (uint64_t)got; }
+    else { slot->st = AIOS_ERR_IO; slot->got = got; s->n_errors++; }
+    slot->state = slot->st ? AIOS__SLOT_FAILED : slot->done == want ? AIOS__SLOT_READY : AIOS__SLOT_READING;
+}
+/* Reads on: one call of the reader. Called without the lock; nobody else touches a slot that is being read. */
+static int64_t aios__stream_read(const aios__stream *s, const aios__slot *slot, uint64_t most) {
+    const aios__unit *u = aios__use_unit(s, slot->use);
+    const aios_io *io = &s->io[u->part];
+    return io->read(io->user, aios__unit_start(u) + slot->done, aios__slot_base(s, slot->use) + slot->done,
+                    aios__min_u64(aios__unit_window(u, io) - slot->done, most));
+}
+
+/* A reading thread: reads what is due, sleeps when there is nothing. */
+static void aios__stream_serve(void *arg) {
+    aios__stream *s = (aios__stream *)arg;
+    aios__crew_lock(&s->crew);
+    while (!s->crew.quit) {
+        aios__slot *slot = aios__stream_next(s);
+        if (!slot) { aios__crew_wait(&s->crew, AIOS__FOREVER); continue; }
+        while (slot->state == AIOS__SLOT_READING) {
+            int64_t got;
+            aios__crew_unlock(&s->crew);
+            got = aios__stream_read(s, slot, UINT64_MAX);
+            aios__crew_lock(&s->crew);
+            aios__stream_end(s, slot, got);
+        }
+        aios__crew_wake(&s->crew);
+    }
+    aios__crew_unlock(&s->crew);
+}
+
+/* ---- asynchronous ---------------------------------------------------------------------------------------------- */
+static int32_t aios__stream_submit(aios__stream *s, aios__slot *slot) {
+    const aios__unit *u = aios__use_unit(s, slot->use);
+    const aios_io *io = &s->io[u->part];
+    int32_t st = io->submit(io->user, slot->use, aios__unit_start(u) + slot->done, aios__slot_base(s, slot->use) + slot->done, aios__unit_window(u, io) - slot->done);
+    if (st < 0) aios__stream_end(s, slot, st);
+    return st;
+}
+/* Takes what is over from one io, waiting for the first at most timeout_ns. */
+static void aios__stream_reap(aios__stream *s, uint32_t part, uint64_t timeout_ns) {
+    const aios_io *io = &s->io[part];
+    uint64_t ticket = 0;
+    int64_t got = 0;
+    int32_t n;
+    while ((n = io->wait(io->user, &ticket, &got, timeout_ns)) == 1) {
+        aios__slot *slot = &s->slot[ticket % s->n_slots];
+        timeout_ns = 0;
+        if (slot->state != AIOS__SLOT_READING || slot->use != ticket) continue;
+        aios__stream_end(s, slot, got);
+        if (slot->state == AIOS__SLOT_READING) aios__stream_submit(s, slot);     /* it came in pieces */
+    }
+    if (n < 0) {                        /* no read of a broken io is under way any more */
+        uint32_t i;
+        for (i = 0; i < s->n_slots; i++)
+            if (s->slot[i].state == AIOS__SLOT_READING && aios__use_unit(s, s->slot[i].use)->part == part) aios__stream_end(s, &s->slot[i], n);
+    }
+}
+
+/* ---- what exec calls ------------------------------------------------------------------------------------------- */
+/* Lets reading begin as far as there is room. */
+static void aios__stream_pump(aios__stream *s) {
+    aios__slot *slot;
+    if (s->how == AIOS__READ_ASYNC) while ((slot = aios__stream_next(s)) != NULL) aios__stream_submit(s, slot);
+    if (s->how == AIOS__READ_THREADS) aios__crew_wake(&s->crew);
+}
+/* The program starts at its first unit: right away, or, after a pass that was dropped in its middle, as soon as what is being read
+ * is through. */
+static void aios__stream_start(aios__stream *s) {
+    if (!s->n_units) return;
+    aios__crew_lock(&s->crew);
+    if (s->used % s->n_units || s->hold) {
+        uint32_t i;
+        for (i = 0; i < s->n_slots; i++)
+            if (s->slot[i].state != AIOS__SLOT_READING || s->how == AIOS__READ_INLINE) s->slot[i].state = AIOS__SLOT_EMPTY;
+        s->used = s->issued = (s->issued + s->n_units - 1) / s->n_units * s->n_units;
+        s->hold = 0;
+    }
+    aios__stream_pump(s);
+    aios__crew_unlock(&s->crew);
+}
+/* Is the unit of the next use there? Reads it where nobody else does. 1 = yes; 0 = not yet; AIOS_ERR_*: it cannot be read. */
+static int32_t aios__stream_try(aios__stream *s, uint64_t timeout_ns) {
+    aios__slot *slot = &s->slot[s->used % s->n_slots];
+    const aios__unit *u = aios__use_unit(s, s->used);
+    int32_t r = 0;
+    aios__crew_lock(&s->crew);
+    if (s->how == AIOS__READ_INLINE) {
+        if (slot->use != s->used || slot->state == AIOS__SLOT_EMPTY) slot = aios__stream_next(s);
+        if (slot && slot->state == AIOS__SLOT_READING) aios__stream_end(s, slot, aios__stream_read(s, slot, AIOS__INLINE_BYTES));
+    } else if (!(slot->use == s->used && slot->state >= AIOS__SLOT_READY)) {
+        aios__stream_pump(s);
+        if (s->how == AIOS__READ_ASYNC) {
+            aios__stream_reap(s, slot->state == AIOS__SLOT_READING ? aios__use_unit(s, slot->use)->part : u->part, timeout_ns);
+            aios__stream_pump(s);
+        } else aios__crew_wait(&s->crew, timeout_ns);
+    }
+    slot = &s->slot[s->used % s->n_slots];
+    if (slot->use == s->used) r = slot->state == AIOS__SLOT_READY ? 1 : slot->state == AIOS__SLOT_FAILED ? slot->st : 0;
+    aios__crew_unlock(&s->crew);
+    return r;
+}
+static inline const void *aios__stream_data(const aios__stream *s) {
+    const aios__unit *u = aios__use_unit(s, s->used);
+    return aios__slot_base(s, s->used) + (u->off - aios__unit_start(u));
+}
+/* The unit is through: its slot may be filled again. */
+static void aios__stream_pass(aios__stream *s) {
+    aios__crew_lock(&s->crew);
+    s->used++;
+    if (s->issued < s->used) s->issued = s->used;
+    aios__stream_pump(s);
+    aios__crew_unlock(&s->crew);
+}
+
+/* Takes what was counted; with reset, begins anew. */
+static void aios__stream_count(aios__stream *s, aios_counters *c, int32_t reset) {
+    aios__crew_lock(&s->crew);
+    c->stream_bytes = s->read_bytes; c->n_reads = s->n_reads; c->n_read_errors = s->n_errors;
+    if (reset) s->read_bytes = s->n_reads = s->n_errors = 0;
+    aios__crew_unlock(&s->crew);
+}
+static aios_status aios__stream_open(aios__stream *s, uint32_t lent, int32_t n_readers, aios_error *err) {
+    int32_t how = lent || n_readers ? AIOS__READ_THREADS : s->io->submit && s->io->wait ? AIOS__READ_ASYNC : AIOS__READ_INLINE;
+    aios_status st;
+    s->how = how;
+    s->hold = 1;                        /* until the first step                                             */
+    st = aios__crew_start(&s->crew, n_readers, aios__stream_serve, s, err);
+    if (st) s->n_units = 0;
+    return st;
+}
+/* Nothing reads into the ring any more when this returns. */
+static void aios__stream_stop(aios__stream *s) {
+    uint32_t i;
+    if (!s->n_units) return;
+    aios__crew_stop(&s->crew);
+    for (i = 0; i < s->n_slots; i++)
+        while (s->how == AIOS__READ_ASYNC && s->slot[i].state == AIOS__SLOT_READING) {
+            s->hold = 1;
+            aios__stream_reap(s, aios__use_unit(s, s->slot[i].use)->part, AIOS__FOREVER);
+        }
+}

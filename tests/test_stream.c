@@ -1,0 +1,475 @@
+/* test_stream.c: plans within a budget, and weights that are read while the model runs. A plan's sum is what is requested, for
+ * random budgets; one byte below the stated minimum is refused; resident, warm, mapped and streamed runs give one hash, whoever
+ * does the reading; storage that fails, stutters, ends early or is slow costs a step, never a sequence. */
+#define _POSIX_C_SOURCE 200809L
+#include "aios.h"
+#include "test.h"
+#include "damage.h"
+#include <pthread.h>
+#include <time.h>
+
+enum { N_IDS = 40, MAX_LOG = 16 };
+
+/* ---- an allocator that keeps books ------------------------------------------------------------------------------------- */
+typedef struct books { aios_mem_req req[MAX_LOG]; int n, n_held, n_wishes; uint64_t held; uint32_t grant; } books;
+static void *books_alloc(void *user, const aios_mem_req *r) {
+    books *b = (books *)user;
+    void *p = NULL;
+    if (b->n < MAX_LOG) b->req[b->n] = *r;
+    b->n++;
+    if (posix_memalign(&p, (size_t)r->align, (size_t)r->bytes)) return NULL;
+    memset(p, 0xCD, (size_t)r->bytes);
+    b->n_held++; b->held += r->bytes;
+    return p;
+}
+static void books_free(void *user, void *p, const aios_mem_req *r) {
+    books *b = (books *)user;
+    b->n_held--; b->held -= r->bytes;
+    free(p);
+}
+static uint32_t books_granted(void *user, void *p, const aios_mem_req *r) { (void)p; (void)r; return ((books *)user)->grant; }
+
+/* ---- storage that misbehaves --------------------------------------------------------------------------------------------- */
+/* read is called from several threads. Faults hold for reads of the weights alone: from offset `from` on. */
+enum { SOUND = 0, FAILS = 1, ENDS = 2, SHORT = 3, TOO_MUCH = 4, SLOW = 5 };
+enum { QUEUE = 8 };
+typedef struct disk {
+    const uint8_t *p;
+    uint64_t n, from;
+    int32_t fault, after, n_reads;      /* the fault begins after so many reads                              */
+    pthread_mutex_t lock;
+    int n_queued, broken;
+    struct { uint64_t ticket, offset, n; void *dst; } queue[QUEUE];
+    uint64_t seed;
+} disk;
+static int64_t disk_read(void *user, uint64_t off, void *dst, uint64_t n) {
+    disk *d = (disk *)user;
+    int32_t fault;
+    pthread_mutex_lock(&d->lock);
+    fault = off >= d->from && d->n_reads++ >= d->after ? d->fault : (int32_t)SOUND;
+    pthread_mutex_unlock(&d->lock);
+    if (fault == FAILS) return -5;
+    if (fault == ENDS) return 0;
+    if (fault == TOO_MUCH) return (int64_t)n + 1;
+    if (fault == SHORT && n > 100) n = 100;
+    if (fault == SLOW) { struct timespec t; t.tv_sec = 0; t.tv_nsec = 300000; nanosleep(&t, NULL); }
+    if (n > d->n - off) n = d->n - off;
+    memcpy(dst, d->p + off, (size_t)n);
+    return (int64_t)n;
+}
+/* Asynchronous: reads are done when waited for, in any order, now and then none. */
+static int32_t disk_submit(void *user, uint64_t ticket, uint64_t off, void *dst, uint64_t n) {
+    disk *d = (disk *)user;
+    if (d->n_queued == QUEUE) return -11;
+    CHECK(off % 4096 == 0 && (uintptr_t)dst % 4096 == 0 && (n % 4096 == 0 || off + n == d->n));
+    d->queue[d->n_queued].ticket = ticket; d->queue[d->n_queued].offset = off; d->queue[d->n_queued].n = n; d->queue[d->n_queued].dst = dst;
+    d->n_queued++;
+    return 0;
+}
+static int32_t disk_wait(void *user, uint64_t *ticket, int64_t *got, uint64_t timeout_ns) {
+    disk *d = (disk *)user;
+    int i;
+    if (d->broken) { d->n_queued = 0; return -1; }
+    if (!d->n_queued || (timeout_ns < 1000000 && test_rand(&d->seed) % 3 == 0)) return 0;
+    i = (int)(test_rand(&d->seed) % (uint64_t)d->n_queued);
+    *ticket = d->queue[i].ticket;
+    *got = disk_read(d, d->queue[i].offset, d->queue[i].dst, d->queue[i].n);
+    d->queue[i] = d->queue[--d->n_queued];
+    return 1;
+}
+static void disk_init(disk *d, aios_io *io, const uint8_t *p, uint64_t n) {
+    memset(d, 0, sizeof *d);
+    d->p = p; d->n = n;
+    pthread_mutex_init(&d->lock, NULL);
+    aios_io_init(io);
+    io->n_bytes = n; io->read = disk_read; io->user = d;
+}
+static void disk_sound(disk *d) {
+    pthread_mutex_lock(&d->lock);
+    d->fault = SOUND; d->n_reads = 0; d->after = 0;
+    pthread_mutex_unlock(&d->lock);
+}
+
+/* ---- one run ------------------------------------------------------------------------------------------------------------- */
+typedef struct run { aios_model *m; aios_context *c; aios_plan plan; aios_error err; books mem; disk *d; int32_t n_vocab; } run;
+
+static int run_model(run *r, const aios_io *io, disk *d) {
+    aios_model_desc md;
+    aios_allocator a;
+    aios_model_info info;
+    memset(r, 0, sizeof *r);
+    r->d = d;
+    aios_allocator_init(&a);
+    a.alloc = books_alloc; a.free = books_free; a.user = &r->mem; a.granted = books_granted;
+    aios_model_desc_init(&md);
+    md.mem = &a; md.io = io;
+    if (aios_model_open(&md, &r->m, &r->err)) return 0;
+    aios_model_info_init(&info);
+    aios_model_get_info(r->m, &info);
+    r->n_vocab = info.n_vocab;
+    d->from = info.header_bytes;
+    return 1;
+}
+static aios_status run_plan(run *r, const aios_plan_desc *pd) {
+    int32_t before = r->d->n_reads;
+    int n = r->mem.n;
+    aios_status st;
+    aios_plan_init(&r->plan);
+    st = aios_plan_make(r->m, pd, &r->plan, &r->err);
+    CHECK(r->d->n_reads == before && r->mem.n == n);         /* planning reads nothing and takes nothing      */
+    return st;
+}
+static aios_status run_context(run *r, int lent) {
+    aios_context_desc cd;
+    aios_mem_req q;
+    uint64_t sum = 0;
+    int n = r->mem.n;
+    uint32_t i;
+    aios_status st;
+    (void)lent;
+    aios_context_desc_init(&cd);
+    st = aios_context_open(r->m, &r->plan, &cd, &r->c, &r->err);
+    if (st) return st;
+    CHECK(r->mem.n == n + (int)r->plan.n_requests);
+    for (i = 0; i < r->plan.n_requests; i++) {
+        aios_mem_req_init(&q);
+        CHECK(aios_plan_request(&r->plan, i, &q) == 0 && memcmp(&q, &r->mem.req[n + (int)i], sizeof q) == 0);
+        sum += q.bytes;
+    }
+    CHECK(sum == r->plan.total_bytes && r->mem.held == r->plan.held_bytes + sum);
+    CHECK(aios_plan_request(&r->plan, i, &q) == AIOS_ERR_ARG);
+    return 0;
+}
+static void run_close(run *r) {
+    aios_context_free(r->c);
+    aios_model_free(r->m);
+    CHECK(r->mem.n_held == 0 && r->mem.held == 0);
+}
+static uint64_t hash_bytes(uint64_t h, const void *p, size_t n) {
+    const uint8_t *b = (const uint8_t *)p;
+    while (n--) h = (h ^ *b++) * 1099511628211u;
+    return h;
+}
+static void feed(run *r, int32_t n, uint32_t flags) {
+    uint64_t seed = 3;
+    int32_t ids[N_IDS], i;
+    for (i = 0; i < N_IDS; i++) ids[i] = (int32_t)(test_rand(&seed) % (uint64_t)r->n_vocab);
+    CHECK(aios_feed(r->c, 0, ids + aios_seq_length(r->c, 0), (uint64_t)n, flags, &r->err) == 0);
+}
+/* A prompt, then tokens one by one; slice: every step has so many nanoseconds. 0 when a step fails. */
+static uint64_t run_hash(run *r, uint64_t slice) {
+    uint64_t h = 14695981039346656037u;
+    aios_status st;
+    aios_seq_truncate(r->c, 0, 0, NULL);
+    feed(r, N_IDS - 8, 0);
+    for (;;) {
+        do st = aios_step(r->c, slice ? aios_now_ns(r->c) + slice : 0, &r->err); while (st == AIOS_MORE);
+        if (st || !aios_logits(r->c, 0)) return 0;
+        h = hash_bytes(h, aios_logits(r->c, 0), (size_t)r->n_vocab * 4);
+        if (aios_seq_length(r->c, 0) == N_IDS) return h;
+        feed(r, 1, 0);
+    }
+}
+static void plan_init(aios_plan_desc *pd, uint64_t *seed) {
+    aios_plan_desc_init(pd);
+    pd->n_ctx = 64; pd->n_threads = 1 + (int32_t)(test_rand(seed) % 3);
+    pd->n_batch = (int32_t)(test_rand(seed) % 40);
+}
+
+/* ---- budgets ------------------------------------------------------------------------------------------------------------- */
+static void *serve(void *c) { aios_serve_reads((aios_context *)c); return NULL; }
+
+/* Any budget from the minimum up gives a plan within it that runs with the same bits; one byte less is refused by name. */
+static void test_budgets(const char *name, const uint8_t *p, uint64_t n, int n_runs) {
+    aios_io io;
+    disk d;
+    run r;
+    aios_plan_desc pd;
+    uint64_t want, seed = n, full;
+    char number[32];
+    int i, n_streamed = 0;
+    disk_init(&d, &io, p, n);
+    aios_plan_desc_init(&pd);
+    pd.n_ctx = 64;
+    if (!CHECK(run_model(&r, &io, &d))) { printf("  %s: %s\n", name, r.err.text); return; }
+    CHECK(run_plan(&r, &pd) == 0 && run_context(&r, 0) == 0 && r.plan.rungs == 0 && r.plan.n_slots == 0);
+    want = run_hash(&r, 0);
+    full = r.plan.held_bytes + r.plan.total_bytes;
+    CHECK(want != 0);
+    run_close(&r);
+    for (i = 0; i < n_runs; i++) {
+        int how = i % 4;                /* inline, own threads, lent threads, asynchronous                   */
+        pthread_t t[2];
+        uint64_t least, got;
+        aios_counters c;
+        plan_init(&pd, &seed);
+        d.n_queued = 0;
+        io.submit = how == 3 ? disk_submit : NULL;
+        io.wait = how == 3 ? disk_wait : NULL;
+        pd.n_readers = how == 1 ? 1 + i % 3 : -1;
+        pd.flags = how == 2 ? AIOS_PLAN_LENT_READERS : 0;
+        if (!CHECK(run_model(&r, &io, &d))) return;
+        pd.budget_bytes = 1;
+        CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY && r.err.got == 1);
+        least = r.err.expected;
+        snprintf(number, sizeof number, "%llu", (unsigned long long)least);
+        pd.budget_bytes = least - 1;
+        if (!CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY && r.err.expected == least && r.err.got == least - 1 && strstr(r.err.text, number)))
+            printf("  %s, least %s, how %d: %s\n", name, number, how, r.err.text);
+        pd.budget_bytes = i < 4 ? least : least + test_rand(&seed) % (full > least ? full - least : 1);
+        if (!CHECK(run_plan(&r, &pd) == 0)) { printf("  %s, budget %llu: %s\n", name, (unsigned long long)pd.budget_bytes, r.err.text); run_close(&r); continue; }
+        CHECK(r.plan.held_bytes + r.plan.total_bytes <= pd.budget_bytes && r.plan.held_bytes + r.plan.min_bytes <= least);
+        if (!CHECK(run_context(&r, 0) == 0)) { printf("  %s\n", r.err.text); run_close(&r); continue; }
+        CHECK(r.mem.held <= pd.budget_bytes);
+        if (how == 2 && r.plan.n_units) { pthread_create(&t[0], NULL, serve, r.c); pthread_create(&t[1], NULL, serve, r.c); }
+        got = run_hash(&r, i % 3 ? 0 : 20000);
+        if (!CHECK(got == want)) printf("  %s, budget %llu of %llu, how %d, level %d, %u units, %u slots: %s\n", name, (unsigned long long)pd.budget_bytes,
+                                        (unsigned long long)full, how, r.plan.stream_level, r.plan.n_units, r.plan.n_slots, r.err.text);
+        aios_counters_init(&c);
+        CHECK(aios_counters_get(r.c, &c) == 0);
+        CHECK(c.n_units == (uint64_t)r.plan.n_units * c.n_passes || r.plan.stream_level > 2 * 65536);      /* the output is not wanted in every pass */
+        CHECK((c.stream_bytes > 0) == (r.plan.n_units > 0) && c.n_stalls <= c.n_units && c.n_read_errors == 0);
+        if (r.plan.stream_level <= 2 * 65536)       /* what was used, and no more than the ring ahead of it   */
+            CHECK(c.stream_bytes >= r.plan.token_stream_bytes * c.n_passes && c.stream_bytes <= r.plan.token_stream_bytes * c.n_passes + r.plan.tier_bytes[AIOS_TIER_STREAM]);
+        n_streamed += r.plan.n_units > 0;
+        if (how == 2 && r.plan.n_units) { aios_end_reads(r.c); pthread_join(t[0], NULL); pthread_join(t[1], NULL); }
+        run_close(&r);
+    }
+    CHECK(n_streamed > 0);
+    pthread_mutex_destroy(&d.lock);
+}
+
+/* ---- tiers --------------------------------------------------------------------------------------------------------------- */
+static void test_tiers(const uint8_t *p, uint64_t n) {
+    aios_io io, map;
+    disk d;
+    run r;
+    aios_plan_desc pd;
+    aios_tensor_place at;
+    uint64_t want, all, tier[3];
+    aios_counters c;
+    uint32_t i;
+    int k;
+    disk_init(&d, &io, p, n);
+    aios_plan_desc_init(&pd);
+    pd.n_ctx = 64; pd.flags = AIOS_PLAN_PIN;
+    CHECK(run_model(&r, &io, &d) && run_plan(&r, &pd) == 0 && run_context(&r, 0) == 0);
+    want = run_hash(&r, 0);
+    all = r.plan.tier_bytes[AIOS_TIER_HOT];
+    aios_counters_init(&c);
+    CHECK(aios_counters_get(r.c, &c) == 0 && c.n_wishes_denied == 4);       /* pinned: weights, meta, scratch, cache     */
+    CHECK(r.mem.req[1].flags & AIOS_MEM_PIN);
+    run_close(&r);
+    for (k = 1; k < 4; k++) {               /* less and less is hot, the rest is warm; then some streams                */
+        CHECK(run_model(&r, &io, &d));
+        pd.flags = 0; pd.hot_bytes = all * (uint64_t)(8 - k) / 8; pd.warm_bytes = k == 3 ? all / 8 : 0;
+        if (!CHECK(run_plan(&r, &pd) == 0 && run_context(&r, 0) == 0)) { printf("  %s\n", r.err.text); run_close(&r); continue; }
+        CHECK(r.plan.tier_bytes[AIOS_TIER_HOT] <= pd.hot_bytes && r.plan.tier_bytes[AIOS_TIER_WARM] > 0 && (r.plan.n_units > 0) == (k == 3));
+        memset(tier, 0, sizeof tier);
+        for (i = 0; ; i++) {
+            aios_tensor_place_init(&at);
+            if (aios_plan_get_tensor(r.m, &r.plan, i, &at)) break;
+            if (!at.mapped) tier[at.tier] += at.n_bytes;
+            CHECK(at.stream_bytes == 0 || at.tier == AIOS_TIER_STREAM);
+        }
+        if (k < 3) CHECK(tier[AIOS_TIER_HOT] <= r.plan.tier_bytes[AIOS_TIER_HOT] && tier[AIOS_TIER_WARM] <= r.plan.tier_bytes[AIOS_TIER_WARM] && tier[AIOS_TIER_STREAM] == 0);
+        CHECK(run_hash(&r, 0) == want);
+        run_close(&r);
+    }
+    pd.hot_bytes = 1000; pd.warm_bytes = 1000; pd.flags = AIOS_PLAN_NO_STREAM;
+    CHECK(run_model(&r, &io, &d) && run_plan(&r, &pd) == AIOS_ERR_MEMORY);
+    run_close(&r);
+    /* where the io maps, what does not fit is used in place; and all of it when asked */
+    aios_io_memory(&map, p, n);
+    pd.hot_bytes = pd.warm_bytes = 0;
+    for (k = 0; k < 2; k++) {
+        CHECK(run_model(&r, &map, &d));
+        pd.flags = k ? AIOS_PLAN_IN_PLACE : 0;
+        pd.budget_bytes = 0;
+        CHECK(run_plan(&r, &pd) == 0);
+        pd.budget_bytes = k ? 0 : r.plan.held_bytes + r.plan.total_bytes - r.plan.tier_bytes[0] / 2;
+        CHECK(run_plan(&r, &pd) == 0 && run_context(&r, 0) == 0 && r.plan.n_units == 0 && r.plan.weight_bytes_mapped > 0);
+        CHECK(k || r.plan.rungs & AIOS_RUNG_IN_PLACE);
+        CHECK(!k || r.plan.weight_bytes_packed == 0);
+        CHECK(run_hash(&r, 0) == want);
+        run_close(&r);
+    }
+    pthread_mutex_destroy(&d.lock);
+}
+
+/* Rungs: in their order, only those that may be taken. */
+static void test_rungs(const uint8_t *p, uint64_t n) {
+    aios_io io;
+    disk d;
+    run r;
+    aios_plan_desc pd;
+    aios_plan full;
+    uint64_t all;
+    disk_init(&d, &io, p, n);
+    CHECK(run_model(&r, &io, &d));
+    aios_plan_desc_init(&pd);
+    pd.n_ctx = 4096; pd.n_batch = 256;
+    CHECK(run_plan(&r, &pd) == 0);
+    full = r.plan;
+    all = full.held_bytes + full.total_bytes;
+    pd.budget_bytes = all - 1;
+    CHECK(run_plan(&r, &pd) == 0 && r.plan.rungs == AIOS_RUNG_BATCH && r.plan.n_batch == 128 && r.plan.kv_type == AIOSK_KV_F32 && r.plan.n_ctx == 4096);
+    pd.flags = AIOS_PLAN_KEEP_BATCH | AIOS_PLAN_MAY_KV_TYPE | AIOS_PLAN_MAY_CTX;
+    CHECK(run_plan(&r, &pd) == 0 && r.plan.rungs == AIOS_RUNG_KV_TYPE && r.plan.kv_type == AIOSK_KV_F16);
+    pd.budget_bytes = all - full.request_bytes[AIOS_MEM_KV] * 13 / 16;
+    CHECK(run_plan(&r, &pd) == 0 && r.plan.rungs == (AIOS_RUNG_KV_TYPE | AIOS_RUNG_CTX) && r.plan.kv_type == AIOSK_KV_I8 && r.plan.n_ctx == 2048 && r.plan.n_batch == 256);
+    pd.flags = AIOS_PLAN_KEEP_BATCH;
+    CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY || (r.plan.rungs == AIOS_RUNG_STREAM && r.plan.n_ctx == 4096));
+    pd.flags = AIOS_PLAN_KEEP_BATCH | AIOS_PLAN_NO_STREAM;
+    CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY && r.err.expected == all);
+    /* predictions: the slower of memory and storage */
+    memset(&pd, 0, sizeof pd);
+    aios_plan_desc_init(&pd);
+    pd.n_ctx = 64; pd.read_bandwidth = 1000000000; pd.stream_bandwidth = 1000000;
+    CHECK(run_plan(&r, &pd) == 0 && r.plan.bound == AIOS_BOUND_MEMORY && r.plan.tok_s_bound_milli == 1000000000000u / (r.plan.token_weight_bytes + r.plan.token_kv_bytes));
+    pd.budget_bytes = r.plan.held_bytes + r.plan.total_bytes - r.plan.tier_bytes[0] / 2;
+    CHECK(run_plan(&r, &pd) == 0 && r.plan.bound == AIOS_BOUND_STORAGE && r.plan.tok_s_bound_milli == 1000000000u / r.plan.token_stream_bytes);
+    /* what makes no sense */
+    pd.n_readers = 1000;
+    CHECK(run_plan(&r, &pd) == AIOS_ERR_ARG);
+    run_close(&r);
+    pthread_mutex_destroy(&d.lock);
+}
+
+/* ---- storage pulled away ------------------------------------------------------------------------------------------------- */
+static void test_faults(const uint8_t *p, uint64_t n) {
+    static const int32_t faults[] = { FAILS, ENDS, TOO_MUCH };
+    aios_io io;
+    disk d;
+    run r;
+    aios_plan_desc pd;
+    uint64_t want = 0, least;
+    size_t f;
+    int how, after;
+    disk_init(&d, &io, p, n);
+    for (how = 0; how < 3; how++) {         /* inline, threads, asynchronous                                             */
+        io.submit = how == 2 ? disk_submit : NULL;
+        io.wait = how == 2 ? disk_wait : NULL;
+        disk_sound(&d);
+        d.n_queued = d.broken = 0;
+        CHECK(run_model(&r, &io, &d));
+        aios_plan_desc_init(&pd);
+        pd.n_ctx = 64; pd.n_threads = 2; pd.n_readers = how == 1 ? 2 : -1; pd.budget_bytes = 1;
+        CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY);
+        least = r.err.expected;
+        pd.budget_bytes = least + 200000;
+        if (!CHECK(run_plan(&r, &pd) == 0 && run_context(&r, 0) == 0 && r.plan.n_units > 0)) { run_close(&r); continue; }
+        if (!want) want = run_hash(&r, 0);
+        CHECK(want != 0);
+        for (f = 0; f < sizeof faults / sizeof *faults; f++) for (after = 0; after < 9; after += 2) {
+            aios_status st;
+            aios_counters c;
+            aios_seq_truncate(r.c, 0, 0, NULL);
+            feed(&r, 20, 0);
+            CHECK(aios_step(r.c, 0, &r.err) == 0 && aios_seq_processed(r.c, 0) == 20);
+            pthread_mutex_lock(&d.lock);
+            d.fault = faults[f]; d.n_reads = 0; d.after = after;
+            pthread_mutex_unlock(&d.lock);
+            feed(&r, 1, 0);
+            do st = aios_step(r.c, after % 4 ? aios_now_ns(r.c) + 30000 : 0, &r.err); while (st == AIOS_MORE);
+            if (st == 0) { feed(&r, 1, 0); st = aios_step(r.c, 0, &r.err); }        /* the ring had enough for one token        */
+            CHECK(st == AIOS_ERR_IO && r.err.offset >= d.from && r.err.offset < n && r.err.text[0]);
+            CHECK(aios_seq_processed(r.c, 0) == aios_seq_length(r.c, 0) - 1);       /* as before the step                        */
+            CHECK(aios_step(r.c, 0, &r.err) == AIOS_ERR_IO);                        /* and again, as long as it lasts            */
+            aios_counters_init(&c);
+            CHECK(aios_counters_get(r.c, &c) == 0 && c.n_read_errors > 0);
+            disk_sound(&d);
+            CHECK(aios_step(r.c, 0, &r.err) == 0 && aios_seq_processed(r.c, 0) == aios_seq_length(r.c, 0));
+            CHECK(run_hash(&r, 0) == want);
+        }
+        /* a few bytes at a time is no fault, nor is a slow disk, cancelling or cutting in the middle */
+        pthread_mutex_lock(&d.lock);
+        d.fault = SHORT; d.n_reads = 0; d.after = 0;
+        pthread_mutex_unlock(&d.lock);
+        if (how != 2) CHECK(run_hash(&r, 0) == want);
+        pthread_mutex_lock(&d.lock);
+        d.fault = SLOW;
+        pthread_mutex_unlock(&d.lock);
+        CHECK(run_hash(&r, 100000) == want);
+        for (after = 0; after < 6; after++) {
+            aios_seq_truncate(r.c, 0, 0, NULL);
+            feed(&r, 20, 0);
+            while (aios_step(r.c, aios_now_ns(r.c) + 1 + 100000u * (uint64_t)after, &r.err) == AIOS_MORE && after-- > 0) {}
+            if (after & 1) { aios_cancel(r.c); CHECK(aios_step(r.c, 0, &r.err) == AIOS_ERR_CANCELLED); }
+            if (after < 0) after = 5;
+        }
+        disk_sound(&d);
+        CHECK(run_hash(&r, 0) == want);
+        if (how == 2) {                     /* an io that breaks for good                                                */
+            d.broken = 1;
+            CHECK(run_hash(&r, 0) == 0 && r.err.code == AIOS_ERR_IO);
+            d.broken = 0;
+            CHECK(run_hash(&r, 0) == want);
+        }
+        run_close(&r);
+    }
+    pthread_mutex_destroy(&d.lock);
+}
+
+/* Two contexts of one model, each with a ring of its own; a third that divides the weights otherwise is refused. */
+static void test_two(const uint8_t *p, uint64_t n) {
+    aios_io io;
+    disk d;
+    run r;
+    aios_plan_desc pd;
+    aios_context_desc cd;
+    aios_plan plan;
+    aios_context *first, *second = NULL;
+    uint64_t want;
+    disk_init(&d, &io, p, n);
+    CHECK(run_model(&r, &io, &d));
+    aios_plan_desc_init(&pd);
+    pd.n_ctx = 64; pd.n_threads = 2; pd.budget_bytes = 1;
+    run_plan(&r, &pd);
+    pd.budget_bytes = r.err.expected + 300000;
+    CHECK(run_plan(&r, &pd) == 0 && run_context(&r, 0) == 0 && r.plan.n_units > 0);
+    want = run_hash(&r, 0);
+    aios_plan_init(&plan);
+    aios_context_desc_init(&cd);
+    pd.budget_bytes = 0; pd.n_batch = 5;
+    CHECK(aios_plan_make(r.m, &pd, &plan, &r.err) == 0 && plan.n_units == r.plan.n_units && plan.tier_bytes[0] == 0 && plan.tier_bytes[2] > 0);
+    if (CHECK(aios_context_open(r.m, &plan, &cd, &second, &r.err) == 0)) {
+        first = r.c;
+        r.c = second;
+        CHECK(run_hash(&r, 0) == want);
+        r.c = first;
+        CHECK(run_hash(&r, 50000) == want);
+        aios_context_free(second);
+    } else printf("  %s\n", r.err.text);
+    plan.stream_level /= 2;
+    CHECK(aios_context_open(r.m, &plan, &cd, &second, &r.err) == AIOS_ERR_STATE && !second);
+    run_close(&r);
+    pthread_mutex_destroy(&d.lock);
+}
+
+int main(int argc, char **argv) {
+    static uint8_t made[DAMAGE_MAX_BYTES];
+    static const char *const files[] = { "fixtures/types/llama-q4_k.gguf", "fixtures/types/llama-q8_0.gguf", "fixtures/types/llama-iq2_xs.gguf",
+        "fixtures/types/llama-bf16.gguf", "fixtures/zoo/gpt2.gguf", "fixtures/zoo/gemma2.gguf", "fixtures/zoo/falcon7b.gguf", "fixtures/zoo/phi3.gguf" };
+    uint64_t n_made = damage_valid(made, sizeof made);
+    int quick = argc > 1 && strcmp(argv[1], "quick") == 0;
+    size_t i, n;
+    uint8_t *p = test_read_file("models/tale.gguf", &n);
+    CHECK(n_made > 0);
+    test_budgets("made", made, n_made, quick ? 8 : 40);
+    test_rungs(made, n_made);
+    if (CHECK(p != NULL)) {
+        test_budgets("tale", p, n, quick ? 8 : 24);
+        test_tiers(p, n);
+        test_faults(p, n);
+        test_two(p, n);
+    }
+    free(p);
+    for (i = 0; i < sizeof files / sizeof *files; i++) {
+        p = test_read_file(shared_path(files[i]), &n);
+        if (!p) { printf("skip: no %s in the shared folder\n", files[i]); continue; }
+        test_budgets(files[i], p, n, quick ? 4 : 12);
+        free(p);
+    }
+    return test_end();
+}
