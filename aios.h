@@ -190,6 +190,9 @@ typedef struct aios_model_desc {
     uint32_t n_parts, reserved;             /* files in io; 0 = 1                                      */
     aios_log_fn log;                        /* what opening found odd but can live with; NULL = silence */
     void *log_user;
+    const aios_io *artifact;                /* what aios_artifact_write made of this model; NULL = none: matrices come from there,
+                                               packed: mapped in place where this io maps, else read, or streamed */
+    const char *artifact_path;              /* the same for the built-in reader                        */
 } aios_model_desc;
 AIOS__DESC_INIT(aios_model_desc)
 
@@ -226,6 +229,20 @@ AIOS_API aios_status aios_model_get_tensor(const aios_model *m, uint32_t i, aios
  * Cut to fit, always zero terminated. */
 AIOS_API aios_status aios_model_get_key(const aios_model *m, uint32_t i, char *name, uint64_t name_bytes,
                                         char *type, uint64_t type_bytes, char *value, uint64_t value_bytes);
+
+/* ---- artifact ---------------------------------------------------------------------------------------------- */
+/* A file beside the model with its matrices as kernels want them: a start from it packs nothing, and where it is mapped reads
+ * nothing either, so that processes share one copy. It holds a table of blocks of block_bytes (64 KiB to 1 MiB; 0 = 256 KiB) in the
+ * order of their use, each with a checksum, and a JSON manifest. It belongs to one model (told by its header and the first bytes of
+ * each tensor); the model's own file is still needed for its header and its vectors.
+ * write puts n bytes at offset and returns 0, or non-zero to stop; offsets come out of order, the header last.
+ * work [work_bytes]: aios_artifact_work_bytes(m, block_bytes) at the least, 64-byte aligned.
+ * Opening looks at the header and the table of tensors; aios_artifact_check reads all of it (work: 4096 bytes or more). */
+typedef int32_t (*aios_write_fn)(void *user, uint64_t offset, const void *data, uint64_t n);
+AIOS_API uint64_t aios_artifact_work_bytes(const aios_model *m, uint64_t block_bytes);
+AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_bytes, aios_write_fn write, void *user, void *work, uint64_t work_bytes,
+                                         aios_progress_fn progress, void *progress_user, aios_error *err);
+AIOS_API aios_status aios_artifact_check(const aios_io *io, void *work, uint64_t work_bytes, aios_progress_fn progress, void *user, aios_error *err);
 
 /* ---- vocabulary -------------------------------------------------------------------------------------------- */
 enum { AIOS_TOK_SPECIAL = 1,        /* "</s>" and the like in the text become their ids                */
@@ -3244,10 +3261,12 @@ typedef struct aios__place {
     uint8_t layout, mapped, tier;           /* of the resident rows                                     */
     int16_t layer;                          /* 0 for the model's own                                    */
     uint32_t rows;
+    uint64_t art_off;                       /* in the artifact; 0 = not there                           */
     uint64_t off, n_bytes;                  /* in the block of the tier; vectors are kept as f32        */
     const void *p;                          /* NULL until loaded                                        */
 } aios__place;
 /* Matrices in the order in which they leave memory when it is short; FIXED stays. */
+enum { AIOS__MAP_MODEL = 1, AIOS__MAP_ARTIFACT = 2 };      /* can_map: whose io maps the tensor */
 enum { AIOS__GROUP_FFN = 0, AIOS__GROUP_ATTN = 1, AIOS__GROUP_OUT = 2, AIOS__GROUP_FIXED = 3 };
 
 /* How the weights are divided between the tiers. With it, aios__place_of gives the same answer each time. */
@@ -3261,8 +3280,8 @@ typedef struct aios__cut {
 struct aios_model {
     aios_allocator mem;
     aios_mem_req req, weights_req[2];       /* weights: of HOT and of WARM                              */
-    aios_io *io;                            /* [n_parts]                                                */
-    uint32_t n_parts, own_files, flags;
+    aios_io *io;                            /* [n_parts], then that of the artifact                     */
+    uint32_t n_parts, own_files, flags, own_artifact;
     int32_t loaded;                         /* the weights are there, divided as cut says               */
     aios__cut cut;
     uint32_t n_contexts, dying;             /* dying: freed when its last context is                    */
@@ -3529,200 +3548,6 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
     return AIOS_OK;
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------------ */
-/* Takes the model's memory from a bump; counts when its base is NULL. n_layer is what the file says, unchecked yet,
- * but never more than there are tensors. */
-static aios_model *aios__model_layout(aios__bump *b, const aios__gguf_size *size, uint32_t n_parts, aios_model *into) {
-    aios_model *m = (aios_model *)aios__take(b, sizeof(aios_model), 64);
-    aios_model *x = m ? m : into;
-    x->io    = (aios_io *)aios__take(b, n_parts * sizeof(aios_io), 8);
-    x->place = (aios__place *)aios__take(b, (uint64_t)size->n_tensors * sizeof(aios__place), 8);
-    /* a layer has two tensors at the least, so this is enough for any file that will not be refused */
-    x->layer = (aios__ref (*)[AIOS__N_LAYER_ROLES])aios__take(b, ((uint64_t)size->n_tensors / 2 + 1) * sizeof *x->layer, 8);
-    return m;
-}
-
-enum { AIOS__MAX_PARTS = 256 };
-
-/* A model being opened: the caller's desc made whole, and its parts, ours or the caller's. */
-typedef struct aios__opening {
-    aios_io io[AIOS__MAX_PARTS];
-    uint32_t n_parts, own_files;
-    aios_limits lim;
-    aios_model_desc d;
-} aios__opening;
-
-static void aios__parts_close(aios_io *io, uint32_t n) {
-    uint32_t i;
-    for (i = 0; i < n; i++) aios__file_close(&io[i]);
-}
-/* Opens path and, when that is the first part of a split file, all the others. On failure none stays open. */
-static aios_status aios__parts_open(aios__opening *o, aios_error *err) {
-    char name[1024];
-    uint32_t i;
-    aios_status st = aios__file_open(o->d.path, &o->io[0], err);
-    if (st) return st;
-    st = aios__gguf_split_count(&o->io[0], &o->lim, &o->n_parts, err);
-    if (!st && o->n_parts > o->lim.max_parts)
-        st = aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, o->lim.max_parts, o->n_parts, "% parts are more than the limit of %", aios__u(o->n_parts), aios__u(o->lim.max_parts));
-    for (i = 1; !st && i < o->n_parts; i++) {
-        if (!aios__split_name(o->d.path, i, o->n_parts, name, sizeof name))
-            st = aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, o->n_parts, 1, "the file is one of % parts, but its name does not end in -00001-of-N.gguf", aios__u(o->n_parts), aios__u(0));
-        else st = aios__file_open(name, &o->io[i], err);
-        if (st) { aios__parts_close(o->io, i); return st; }
-    }
-    if (st) aios__parts_close(o->io, 1);
-    else o->own_files = 1;
-    return st;
-}
-
-/* Checks the desc, fills in defaults, opens or copies the parts. What is open must be closed by the caller. */
-static aios_status aios__opening_start(aios__opening *o, const aios_model_desc *d, aios_error *err) {
-    aios_status st;
-    uint32_t i;
-    const char *p;
-    memset(o, 0, sizeof *o);
-    aios__clear(err);
-    if ((st = aios__desc_copy(&o->d, sizeof o->d, d, "aios_model_desc", err)) != 0) return st;
-    if ((st = aios__flags(o->d.flags, AIOS_MODEL_VOCAB_ONLY, "aios_model_desc", err)) != 0) return st;
-    if (o->d.limits && (st = aios__desc_copy(&o->lim, sizeof o->lim, o->d.limits, "aios_limits", err)) != 0) return st;
-    o->lim = aios__limits_of(&o->lim);
-    if (o->lim.max_parts > AIOS__MAX_PARTS) o->lim.max_parts = AIOS__MAX_PARTS;
-    o->n_parts = 1;
-    if (!o->d.io) {
-        if (!o->d.path) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_model_desc needs io or path");
-        return aios__parts_open(o, err);
-    }
-    if (o->d.n_parts) o->n_parts = o->d.n_parts;
-    if (o->n_parts > o->lim.max_parts) return aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, o->lim.max_parts, o->n_parts, "% parts are more than the limit of %", aios__u(o->n_parts), aios__u(o->lim.max_parts));
-    for (i = 0, p = (const char *)o->d.io; i < o->n_parts; i++, p += o->d.io->struct_size) {     /* the caller's sizeof */
-        if ((st = aios__desc_copy(&o->io[i], sizeof *o->io, p, "aios_io", err)) != 0) return st;
-        if ((st = aios__flags(o->io[i].flags, 0, "aios_io", err)) != 0) return st;
-        if (!o->io[i].read) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_io.read is NULL");
-    }
-    return AIOS_OK;
-}
-static void aios__opening_end(aios__opening *o) { if (o->own_files) aios__parts_close(o->io, o->n_parts); }
-
-/* Reads the headers once with no memory but the stack, and lays everything out. */
-static aios_status aios__model_size(aios__opening *o, aios__gguf_size *size, uint64_t *bytes, aios_error *err) {
-    aios__bump b = { NULL, 0 };
-    aios_model tmp;
-    aios_status st = aios__gguf_measure(o->io, o->n_parts, &o->lim, size, err);
-    if (st) return st;
-    memset(&tmp, 0, sizeof tmp);
-    aios__model_layout(&b, size, o->n_parts, &tmp);
-    if ((st = aios__gguf_load(&tmp.gguf, &b, o->io, o->n_parts, &o->lim, size, err)) != 0) return st;
-    if ((st = aios__vocab_load(&tmp.vocab, &b, NULL, size, err)) != 0) return st;
-    *bytes = aios__round_up(b.used, 64);
-    return AIOS_OK;
-}
-
-static aios_status aios__allocator_check(const aios_allocator *mem, aios_error *err) {
-    if (!mem->alloc || !mem->free) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_allocator needs alloc and free");
-    return aios__flags(mem->flags, 0, "aios_allocator", err);
-}
-static void aios__req_fill(aios_mem_req *r, uint32_t kind, uint32_t tier, uint64_t bytes) {
-    memset(r, 0, sizeof *r);
-    r->struct_size = (uint32_t)sizeof *r;
-    r->kind = kind; r->bytes = bytes; r->align = tier == AIOS_TIER_STREAM ? 4096 : 64; r->tier = tier;
-    r->flags = bytes >= ((uint64_t)32 << 20) ? (uint32_t)AIOS_MEM_HUGE : 0;
-    r->numa_node = -1; r->layer = -1;
-}
-
-/* The arch row, hyper-parameters and roles of a loaded directory. */
-static aios_status aios__model_understand(aios_model *m, aios_error *err) {
-    const aios__key *k = aios__key_find(&m->gguf, "general.architecture");
-    aios_status st;
-    if (!k) {
-        if (m->flags & AIOS_MODEL_VOCAB_ONLY) return AIOS_OK;
-        return aios__fail(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "key general.architecture is missing");
-    }
-    if (!aios__key_str(k, &m->arch_name)) return aios__fail(err, AIOS_ERR_MODEL, k->off, "key general.architecture must be a string");
-    memcpy(m->arch_z, m->arch_name.p, (size_t)aios__min_u64(m->arch_name.n, sizeof m->arch_z - 1));
-    if (m->flags & AIOS_MODEL_VOCAB_ONLY) return AIOS_OK;
-    m->arch = aios__arch_find(m->arch_name);
-    if (!m->arch) return aios__fail1(err, AIOS_ERR_UNSUPPORTED, k->off, "the model family '%' is not known to this version", aios__s(m->arch_name));
-    if ((st = aios__hp_load(m, err)) != 0) return st;
-    if ((uint64_t)m->hp.n_layer > (uint64_t)m->gguf.n_tensors / 2) {
-        aios__hparse h;
-        h.m = m; h.err = err; h.st = 0;
-        k = aios__hp_key(&h, "block_count");
-        return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, m->gguf.n_tensors, (uint64_t)m->hp.n_layer, "% layers cannot be made of % tensors", aios__i(m->hp.n_layer), aios__u(m->gguf.n_tensors));
-    }
-    return aios__roles_load(m, err);
-}
-
-AIOS_API aios_status aios_model_measure(const aios_model_desc *d, aios_mem_req *req, aios_error *err) {
-    aios__opening o;
-    aios__gguf_size size;
-    aios_mem_req r;
-    uint64_t bytes = 0;
-    aios_status st = aios__opening_start(&o, d, err);
-    if (!st) st = aios__model_size(&o, &size, &bytes, err);
-    aios__opening_end(&o);
-    if (st) return st;
-    aios__req_fill(&r, AIOS_MEM_META, AIOS_TIER_HOT, bytes);
-    return aios__desc_fill(req, &r, sizeof r) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "req is NULL or was not initialised: call aios_mem_req_init first") : AIOS_OK;
-}
-
-AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out, aios_error *err) {
-    aios__opening o;
-    aios__gguf_size size;
-    aios_allocator mem;
-    aios_mem_req req;
-    aios__bump b = { NULL, 0 };
-    aios_model *m;
-    void *block = NULL;
-    uint64_t bytes = 0, fp;
-    uint32_t i;
-    aios_status st;
-    if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
-    *out = NULL;
-    st = aios__opening_start(&o, d, err);
-    if (!st && !o.d.mem) st = aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_model_desc.mem is NULL: the library takes memory from the caller alone");
-    if (!st) st = aios__desc_copy(&mem, sizeof mem, o.d.mem, "aios_allocator", err);
-    if (!st) st = aios__allocator_check(&mem, err);
-    if (!st) st = aios__model_size(&o, &size, &bytes, err);
-    if (!st) {
-        aios__req_fill(&req, AIOS_MEM_META, AIOS_TIER_HOT, bytes);
-        st = aios__alloc(&mem, &req, "model's header", &block, err);
-        b.base = (char *)block;
-    }
-    if (st) { aios__opening_end(&o); return st; }
-    memset(b.base, 0, sizeof(aios_model));
-    m = aios__model_layout(&b, &size, o.n_parts, NULL);
-    m->mem = mem; m->req = req; m->n_parts = o.n_parts; m->own_files = o.own_files; m->flags = o.d.flags;
-    memcpy(m->io, o.io, o.n_parts * sizeof *o.io);
-    memset(m->place, 0, size.n_tensors * sizeof *m->place);
-    st = aios__gguf_load(&m->gguf, &b, m->io, m->n_parts, &o.lim, &size, err);
-    if (!st) st = aios__vocab_load(&m->vocab, &b, &m->gguf, &size, err);
-    fp = aiosk_fp_begin();              /* the host's rounding mode is not ours */
-    if (!st) st = aios__model_understand(m, err);
-    aiosk_fp_end(fp);
-    if (st) { aios_model_free(m); return st; }
-    for (i = 0; i < m->gguf.n_tensors; i++)
-        m->place[i].can_map = aios__io_map(&m->io[m->gguf.tensor[i].part], m->gguf.tensor[i].off, m->gguf.tensor[i].n_bytes) != NULL;
-    if (o.d.log) {
-        aios_error e;
-        if (aios__vocab_encodes(&m->vocab, &e)) o.d.log(o.d.log_user, 1, e.text);     /* runs all the same, on token ids */
-    }
-    *out = m;
-    return AIOS_OK;
-}
-
-AIOS_API void aios_model_free(aios_model *m) {
-    aios_allocator mem;
-    aios_mem_req req;
-    int32_t i;
-    if (!m) return;
-    if (m->n_contexts) { m->dying = 1; return; }
-    mem = m->mem; req = m->req;
-    for (i = 1; i >= 0; i--) if (m->weights[i]) mem.free(mem.user, m->weights[i], &m->weights_req[i]);
-    if (m->own_files) aios__parts_close(m->io, m->n_parts);
-    mem.free(mem.user, m, &req);
-}
-
 /* ---- what the model is -------------------------------------------------------------------------------------- */
 AIOS_API aios_status aios_model_get_info(const aios_model *m, aios_model_info *out) {
     aios_model_info i;
@@ -3854,6 +3679,554 @@ static inline void *aios__kv_tile(const aios__kv *kv, int32_t seq, int32_t layer
     return kv->base + (uint64_t)page * kv->page_bytes + ((uint64_t)layer * (uint64_t)kv->n_head_kv + (uint64_t)head) * kv->tile_bytes;
 }
 
+/* ======== artifact.c ======== */
+/* artifact.c: a file beside the model that holds its matrices as kernels want them, so that a second start reads a header, maps, and
+ * runs. Written once (aios_artifact_write), bound to one model, checked by block. Little-endian, all offsets from its start:
+ *
+ *     0      header of 4096 bytes      aios__art_header, zeros behind; its checksum covers all of it but the checksum itself
+ *     4096   tensors                   aios__art_tensor [n_tensors], in the order of the model's directory; n_bytes 0: not here
+ *            blocks                    aios__art_block [n_blocks], as they lie in the file: the order of use in a pass, which is the order
+ *                                      of frequency and of prefetching: what every token reads first, rows that some tokens read last
+ *            manifest                  JSON: the same for people and other programs
+ *     data   tensors, each at a multiple of 4096: matrices as PANELS where their type has them, tables and the rest as ROWS
+ *
+ * Blocks are whole panels (or rows) of one tensor, block_bytes at the most if a panel is no larger. */
+
+enum { AIOS__ART_PAGE = 4096, AIOS__ART_VERSION = 1 };
+#define AIOS__ART_MAGIC "AIOSPK01"
+
+typedef struct aios__art_header {
+    char magic[8];
+    uint32_t version, n_tensors, n_blocks, block_bytes;
+    uint64_t model_hash, model_probe;       /* of the model's header; of the first bytes of all its tensors     */
+    uint64_t file_bytes, tensors_off, blocks_off, manifest_off, manifest_bytes, data_off;
+    uint64_t tables_sum;                    /* checksum of tensors and blocks                                   */
+    uint64_t sum;                           /* of everything above                                              */
+} aios__art_header;
+typedef struct aios__art_tensor { uint64_t off, n_bytes; uint32_t type, layout, first_block, n_blocks; } aios__art_tensor;
+typedef struct aios__art_block { uint64_t off, sum; uint32_t n_bytes, tensor, row0, n_rows; } aios__art_block;
+
+/* Eight bytes at a time: x = (x ^ word) * odd, turned; a changed bit changes the sum. Little-endian machines alone run this library. */
+static uint64_t aios__art_sum(uint64_t h, const void *p, uint64_t n) {
+    const char *b = (const char *)p;
+    uint64_t w;
+    for (; n >= 8; n -= 8, b += 8) {
+        memcpy(&w, b, 8);
+        h = (h ^ w) * 0x9E3779B97F4A7C15u;
+        h = h << 29 | h >> 35;
+    }
+    if (n) { w = 0; memcpy(&w, b, (size_t)n); h = (h ^ w ^ n << 56) * 0x9E3779B97F4A7C15u; h = h << 29 | h >> 35; }
+    return h;
+}
+enum { AIOS__ART_SEED = 1 };
+
+/* The header says nothing of the weights: two models of one shape have the same. The first bytes of each tensor tell them apart. */
+static aios_status aios__art_probe(const aios_model *m, uint64_t *probe, aios_error *err) {
+    uint32_t i;
+    char first[64];
+    aios_status st;
+    *probe = AIOS__ART_SEED;
+    for (i = 0; i < m->gguf.n_tensors; i++) {
+        const aios__tensor *t = &m->gguf.tensor[i];
+        uint64_t n = aios__min_u64(t->n_bytes, sizeof first);
+        if ((st = aios__io_read(&m->io[t->part], t->off, first, n, err)) != 0) return st;
+        *probe = aios__art_sum(*probe, first, n);
+    }
+    return AIOS_OK;
+}
+/* What the artifact has of tensor i: bytes (0: nothing) and layout. */
+static uint64_t aios__art_bytes(const aios_model *m, uint32_t i, int32_t *layout) {
+    const aios__tensor *t = &m->gguf.tensor[i];
+    uint64_t packed = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, t->n[1], t->n[0]);
+    *layout = AIOSK_ROWS;
+    if (m->place[i].use != AIOS__IS_MATRIX && m->place[i].use != AIOS__IS_TABLE) return 0;
+    if (m->place[i].use == AIOS__IS_MATRIX && packed) { *layout = AIOSK_PANELS; return packed; }
+    return t->n_bytes;
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------------- */
+static aios_status aios__art_bad(const char *what, uint64_t off, uint64_t expected, uint64_t got, aios_error *err) {
+    return aios__fail2(err, AIOS_ERR_FORMAT, off, expected, got, "the artifact's % is not what it must be (% bytes in)", aios__z(what), aios__u(off));
+}
+static aios_status aios__art_header_read(const aios_io *io, aios__art_header *h, aios_error *err) {
+    aios_status st;
+    uint64_t sum, end;
+    if ((st = aios__io_read(io, 0, h, sizeof *h, err)) != 0) return st;
+    if (memcmp(h->magic, AIOS__ART_MAGIC, 8)) return aios__fail(err, AIOS_ERR_FORMAT, 0, "this is no artifact of aios: it does not begin with " AIOS__ART_MAGIC);
+    if (h->version != AIOS__ART_VERSION) return aios__fail2(err, AIOS_ERR_UNSUPPORTED, 8, AIOS__ART_VERSION, h->version, "the artifact has version %, this library reads %", aios__u(h->version), aios__u(AIOS__ART_VERSION));
+    sum = aios__art_sum(AIOS__ART_SEED, h, sizeof *h - 8);
+    if (sum != h->sum) return aios__art_bad("header", 0, sum, h->sum, err);
+    if (h->file_bytes != io->n_bytes) return aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, h->file_bytes, io->n_bytes, "the artifact has % bytes of %: it is cut off or still being written", aios__u(io->n_bytes), aios__u(h->file_bytes));
+    if (h->tensors_off != AIOS__ART_PAGE || !aios__mul(h->n_tensors, sizeof(aios__art_tensor), &end) || h->blocks_off != h->tensors_off + end) return aios__art_bad("table of tensors", 0, 0, h->blocks_off, err);
+    if (!aios__mul(h->n_blocks, sizeof(aios__art_block), &end) || !aios__add(h->blocks_off, end, &end) || h->manifest_off != end || end > io->n_bytes) return aios__art_bad("table of blocks", 0, 0, h->manifest_off, err);
+    if (!aios__add(h->manifest_off, h->manifest_bytes, &end) || end > h->data_off || h->data_off > io->n_bytes || h->data_off % AIOS__ART_PAGE) return aios__art_bad("manifest", 0, 0, h->data_off, err);
+    return AIOS_OK;
+}
+/* Reads the table of tensors into the model's places, in small pieces: no memory is taken. */
+static aios_status aios__art_open(aios_model *m, const aios_io *io, aios_error *err) {
+    aios__art_header h;
+    aios__art_tensor t[32];
+    uint64_t probe;
+    uint32_t i, k;
+    aios_status st = aios__art_header_read(io, &h, err);
+    if (st) return st;
+    if ((st = aios__art_probe(m, &probe, err)) != 0) return st;
+    if (h.model_hash != m->gguf.hash || h.model_probe != probe || h.n_tensors != m->gguf.n_tensors)
+        return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, m->gguf.hash, h.model_hash, "the artifact belongs to another model", aios__u(0), aios__u(0));
+    for (i = 0; i < h.n_tensors; i += k) {
+        uint32_t n = h.n_tensors - i < 32 ? h.n_tensors - i : 32;
+        if ((st = aios__io_read(io, h.tensors_off + (uint64_t)i * sizeof *t, t, n * sizeof *t, err)) != 0) return st;
+        for (k = 0; k < n; k++) {
+            int32_t layout;
+            uint64_t want = aios__art_bytes(m, i + k, &layout), end;
+            if (t[k].n_bytes != want || (want && (t[k].layout != (uint32_t)layout || t[k].type != m->gguf.tensor[i + k].type || t[k].off < h.data_off
+                || t[k].off % AIOS__ART_PAGE || !aios__add(t[k].off, want, &end) || end > io->n_bytes)))
+                return aios__art_bad("table of tensors", h.tensors_off + (uint64_t)(i + k) * sizeof *t, want, t[k].n_bytes, err);
+            m->place[i + k].art_off = want ? t[k].off : 0;
+        }
+    }
+    return AIOS_OK;
+}
+AIOS_API aios_status aios_artifact_check(const aios_io *given, void *work, uint64_t work_bytes, aios_progress_fn progress, void *user, aios_error *err) {
+    aios_io io;
+    aios__art_header h;
+    aios__art_block b;
+    aios__art_tensor t;
+    uint64_t sum = AIOS__ART_SEED, at, n, s;
+    uint32_t i;
+    aios_status st;
+    aios__clear(err);
+    if (!work || work_bytes < 4096) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_artifact_check needs 4096 bytes to work in");
+    if ((st = aios__desc_copy(&io, sizeof io, given, "aios_io", err)) != 0) return st;
+    if ((st = aios__art_header_read(&io, &h, err)) != 0) return st;
+    for (i = 0; i < h.n_tensors; i++) {
+        if ((st = aios__io_read(&io, h.tensors_off + (uint64_t)i * sizeof t, &t, sizeof t, err)) != 0) return st;
+        sum = aios__art_sum(sum, &t, sizeof t);
+    }
+    for (i = 0; i < h.n_blocks; i++) {
+        if ((st = aios__io_read(&io, h.blocks_off + (uint64_t)i * sizeof b, &b, sizeof b, err)) != 0) return st;
+        sum = aios__art_sum(sum, &b, sizeof b);
+        for (at = 0, s = AIOS__ART_SEED; at < b.n_bytes; at += n) {
+            n = aios__min_u64(work_bytes / 8 * 8, b.n_bytes - at);
+            if ((st = aios__io_read(&io, b.off + at, work, n, err)) != 0) return st;
+            s = aios__art_sum(s, work, n);
+        }
+        if (s != b.sum) return aios__fail2(err, AIOS_ERR_FORMAT, b.off, b.sum, s, "block % of the artifact, % bytes in, is damaged", aios__u(i), aios__u(b.off));
+        if (progress && progress(user, b.off + b.n_bytes, h.file_bytes)) return aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "stopped by the progress callback");
+    }
+    return sum == h.tables_sum ? AIOS_OK : aios__art_bad("tables", h.tensors_off, h.tables_sum, sum, err);
+}
+
+/* ---- writing --------------------------------------------------------------------------------------------------- */
+typedef struct aios__art_writer {
+    const aios_model *m;
+    aios_write_fn write;
+    void *user;
+    aios__art_header h;
+    char *work;
+    uint64_t work_bytes, data, manifest;    /* where the next tensor, the next text goes                        */
+    aios_error *err;
+    aios_status st;
+} aios__art_writer;
+
+static void aios__art_put(aios__art_writer *w, uint64_t off, const void *p, uint64_t n) {
+    if (!w->st && n && w->write(w->user, off, p, n))
+        w->st = aios__fail2(w->err, AIOS_ERR_IO, off, n, 0, "writing % bytes of the artifact at % failed", aios__u(n), aios__u(off));
+}
+/* Tensors in the order of use: layer after layer, the output, then tables. order: 0 .. ; gives -1 behind the last. */
+static int32_t aios__art_order(const aios_model *m, uint32_t *at) {
+    uint32_t per = AIOS__N_LAYER_ROLES, n = (uint32_t)m->hp.n_layer * per, i;
+    int32_t layout;
+    for (; *at < n + AIOS__N_MODEL_ROLES; ) {
+        int32_t t;
+        i = (*at)++;
+        t = i < n ? m->layer[i / per][i % per].w : m->role[AIOS__N_MODEL_ROLES - 1 - (i - n)].w;        /* OUTPUT is the last role */
+        if (t >= 0 && aios__art_bytes(m, (uint32_t)t, &layout)) return t;
+    }
+    return -1;
+}
+/* Rows of a block of tensor t. */
+static uint64_t aios__art_block_rows(const aios__tensor *t, uint32_t block_bytes) {
+    uint64_t n = block_bytes / (t->row_bytes * 16) * 16;
+    return aios__min_u64(n ? n : 16, t->n[1]);
+}
+/* One string of JSON. */
+static void aios__art_json(aios__text *t, aios__str s) {
+    uint64_t i;
+    aios__put(t, "\"", 1);
+    for (i = 0; i < s.n; i++) {
+        if (s.p[i] == '"' || s.p[i] == '\\') aios__put(t, "\\", 1);
+        aios__put(t, &s.p[i], 1);
+    }
+    aios__put(t, "\"", 1);
+}
+static void aios__art_say(aios__art_writer *w, const aios__text *t) {
+    aios__art_put(w, w->manifest, t->p, t->n);
+    w->manifest += t->n;
+}
+/* The manifest's line of a tensor. Without writing: its length. */
+static uint64_t aios__art_line(const aios_model *m, int32_t i, const aios__art_tensor *a, char *buf, uint64_t cap, aios__text *t) {
+    const aios__tensor *x = &m->gguf.tensor[i];
+    t->p = buf; t->cap = cap; t->n = 0;
+    aios__put_z(t, ",   {\"name\": ");
+    aios__art_json(t, x->name);
+    aios__put_z(t, ", \"type\": \""); aios__put_z(t, aiosk_type_info((int32_t)x->type)->name);
+    aios__put_z(t, a->layout == AIOSK_PANELS ? "\", \"layout\": \"panels\", \"offset\": " : "\", \"layout\": \"rows\", \"offset\": "); aios__put_u(t, a->off);
+    aios__put_z(t, ", \"bytes\": "); aios__put_u(t, a->n_bytes);
+    aios__put_z(t, ", \"first_block\": "); aios__put_u(t, a->first_block); aios__put_z(t, ", \"blocks\": "); aios__put_u(t, a->n_blocks);
+    aios__put_z(t, ", \"bytes_per_token\": "); aios__put_u(t, m->place[i].use == AIOS__IS_TABLE ? x->row_bytes : a->n_bytes);
+    aios__put_z(t, "}");
+    return t->n;
+}
+static uint64_t aios__art_head(const aios__art_header *h, const aios_model *m, char *buf, uint64_t cap, aios__text *t) {
+    static const char hex[] = "0123456789abcdef";
+    int32_t i;
+    t->p = buf; t->cap = cap; t->n = 0;
+    aios__put_z(t, "{\"format\": \"aios artifact\", \"version\": 1, \"model\": \""); aios__put_z(t, m->arch_z);
+    aios__put_z(t, "\", \"model_hash\": \"");
+    for (i = 60; i >= 0; i -= 4) aios__put(t, &hex[h->model_hash >> i & 15], 1);
+    aios__put_z(t, "\", \"block_bytes\": "); aios__put_u(t, h->block_bytes); aios__put_z(t, ", \"blocks\": "); aios__put_u(t, h->n_blocks);
+    aios__put_z(t, ", \"order\": \"frequency and use: prefetch in this order\", \"tensors\": [   ");
+    return t->n;
+}
+/* One block's rows, as they will lie in the file, in work; gives its bytes. */
+static uint64_t aios__art_fill(aios__art_writer *w, const aios__tensor *t, int32_t layout, uint64_t row0, uint64_t n_rows, char *out, char *tmp) {
+    uint64_t i, panel = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]);
+    const aios_io *io = &w->m->io[t->part];
+    if (layout == AIOSK_ROWS) {
+        w->st = aios__io_read(io, t->off + row0 * t->row_bytes, out, n_rows * t->row_bytes, w->err);
+        return n_rows * t->row_bytes;
+    }
+    for (i = 0; i < n_rows && !w->st; i += 16) {
+        uint64_t k = aios__min_u64(16, n_rows - i);
+        w->st = aios__io_read(io, t->off + (row0 + i) * t->row_bytes, tmp, k * t->row_bytes, w->err);
+        if (!w->st) aiosk_pack_panel((int32_t)t->type, tmp, (int32_t)k, t->n[0], out + i / 16 * panel);
+    }
+    return (n_rows + 15) / 16 * panel;
+}
+enum { AIOS__ART_LEAST = 65536, AIOS__ART_MOST = 1 << 20 };
+static uint32_t aios__art_block_size(uint64_t asked) { return (uint32_t)(asked == 0 ? 256 * 1024 : asked < AIOS__ART_LEAST ? AIOS__ART_LEAST : asked > AIOS__ART_MOST ? AIOS__ART_MOST : asked); }
+
+AIOS_API uint64_t aios_artifact_work_bytes(const aios_model *m, uint64_t block_bytes) {
+    uint64_t most = 0, n;
+    uint32_t i;
+    if (!m || !m->arch) return 0;
+    for (i = 0; i < m->gguf.n_tensors; i++) {
+        const aios__tensor *t = &m->gguf.tensor[i];
+        n = (aios__art_block_rows(t, aios__art_block_size(block_bytes)) + 15) / 16 * 16 * t->row_bytes;
+        if (n + 16 * t->row_bytes > most) most = n + 16 * t->row_bytes;
+    }
+    return aios__round_up(most, 64) + 4096;
+}
+AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_bytes, aios_write_fn write, void *user, void *work, uint64_t work_bytes,
+                                         aios_progress_fn progress, void *progress_user, aios_error *err) {
+    aios__art_writer w;
+    aios__art_tensor a;
+    aios__text text;
+    uint64_t done = 0, tensors_sum = AIOS__ART_SEED, blocks_sum, end;
+    uint32_t at, block = 0, i;
+    int32_t id, layout, pass;
+    char line[512];
+    aios__clear(err);
+    if (!m || !m->arch || !write || !work) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_artifact_write: an argument is NULL, or the model has no weights");
+    if (work_bytes < aios_artifact_work_bytes(m, block_bytes)) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, aios_artifact_work_bytes(m, block_bytes), work_bytes, "aios_artifact_write needs % bytes to work in, not %", aios__u(aios_artifact_work_bytes(m, block_bytes)), aios__u(work_bytes));
+    memset(&w, 0, sizeof w);
+    w.m = m; w.write = write; w.user = user; w.work = (char *)work; w.work_bytes = work_bytes; w.err = err;
+    memcpy(w.h.magic, AIOS__ART_MAGIC, 8);
+    w.h.version = AIOS__ART_VERSION; w.h.n_tensors = m->gguf.n_tensors; w.h.block_bytes = aios__art_block_size(block_bytes); w.h.model_hash = m->gguf.hash;
+    if ((w.st = aios__art_probe(m, &w.h.model_probe, err)) != 0) return w.st;
+    /* pass 0 counts blocks; pass 1 the manifest, whose numbers depend on where the data begins; pass 2 writes it */
+    for (pass = 0; pass < 3; pass++) {
+        if (pass == 1) {
+            w.h.tensors_off = AIOS__ART_PAGE;
+            w.h.blocks_off = w.h.tensors_off + (uint64_t)w.h.n_tensors * sizeof(aios__art_tensor);
+            w.h.manifest_off = w.h.blocks_off + (uint64_t)w.h.n_blocks * sizeof(aios__art_block);
+            w.h.manifest_bytes = aios__art_head(&w.h, m, line, sizeof line, &text) + 3;
+            for (at = 0; (id = aios__art_order(m, &at)) >= 0; ) w.h.manifest_bytes += m->gguf.tensor[id].name.n * 2 + 320;      /* no line is longer */
+            w.h.data_off = aios__round_up(w.h.manifest_off + w.h.manifest_bytes, AIOS__ART_PAGE);
+        }
+        if (pass == 2) { w.manifest = w.h.manifest_off; aios__art_head(&w.h, m, line, sizeof line, &text); aios__art_say(&w, &text); }
+        w.data = w.h.data_off;
+        block = 0;
+        for (at = 0; (id = aios__art_order(m, &at)) >= 0; ) {
+            const aios__tensor *t = &m->gguf.tensor[id];
+            uint64_t rows = aios__art_block_rows(t, w.h.block_bytes);
+            a.n_bytes = aios__art_bytes(m, (uint32_t)id, &layout);
+            a.off = w.data; a.type = t->type; a.layout = (uint32_t)layout; a.first_block = block; a.n_blocks = (uint32_t)((t->n[1] + rows - 1) / rows);
+            w.data = aios__round_up(w.data + a.n_bytes, AIOS__ART_PAGE);
+            block += a.n_blocks;
+            if (pass < 2) continue;
+            aios__art_line(m, id, &a, w.work, w.work_bytes, &text);
+            if (a.first_block == 0) w.work[0] = ' ';
+            aios__art_say(&w, &text);
+        }
+        w.h.n_blocks = block;
+        w.h.file_bytes = w.data;
+    }
+    aios__art_put(&w, w.manifest, "]}\n", 3);
+    w.manifest += 3;
+    w.h.manifest_bytes = w.manifest - w.h.manifest_off;
+    /* tables: tensors in the model's order, each found by walking the order of use */
+    for (i = 0; i < m->gguf.n_tensors && !w.st; i++) {
+        uint64_t off = w.h.data_off;
+        memset(&a, 0, sizeof a);
+        for (at = block = 0; (id = aios__art_order(m, &at)) >= 0; ) {
+            uint64_t n = aios__art_bytes(m, (uint32_t)id, &layout), rows = aios__art_block_rows(&m->gguf.tensor[id], w.h.block_bytes);
+            uint32_t k = (uint32_t)((m->gguf.tensor[id].n[1] + rows - 1) / rows);
+            if ((uint32_t)id == i) { a.off = off; a.n_bytes = n; a.type = m->gguf.tensor[id].type; a.layout = (uint32_t)layout; a.first_block = block; a.n_blocks = k; break; }
+            off = aios__round_up(off + n, AIOS__ART_PAGE);
+            block += k;
+        }
+        aios__art_put(&w, w.h.tensors_off + (uint64_t)i * sizeof a, &a, sizeof a);
+        tensors_sum = aios__art_sum(tensors_sum, &a, sizeof a);
+    }
+    blocks_sum = tensors_sum;
+    end = w.data = w.h.data_off;
+    for (at = block = 0; !w.st && (id = aios__art_order(m, &at)) >= 0; ) {
+        const aios__tensor *t = &m->gguf.tensor[id];
+        uint64_t rows = aios__art_block_rows(t, w.h.block_bytes), r, off = w.data;
+        char *tmp = w.work + aios__round_up((rows + 15) / 16 * 16 * t->row_bytes, 64);
+        w.data = aios__round_up(w.data + aios__art_bytes(m, (uint32_t)id, &layout), AIOS__ART_PAGE);
+        for (r = 0; r < t->n[1] && !w.st; r += rows, block++) {
+            aios__art_block b;
+            memset(&b, 0, sizeof b);
+            b.off = off; b.tensor = (uint32_t)id; b.row0 = (uint32_t)r; b.n_rows = (uint32_t)aios__min_u64(rows, t->n[1] - r);
+            b.n_bytes = (uint32_t)aios__art_fill(&w, t, layout, r, b.n_rows, w.work, tmp);
+            if (w.st) break;
+            b.sum = aios__art_sum(AIOS__ART_SEED, w.work, b.n_bytes);
+            aios__art_put(&w, off, w.work, b.n_bytes);
+            aios__art_put(&w, w.h.blocks_off + (uint64_t)block * sizeof b, &b, sizeof b);
+            blocks_sum = aios__art_sum(blocks_sum, &b, sizeof b);
+            end = off += b.n_bytes;
+            done += b.n_bytes;
+            if (!w.st && progress && progress(progress_user, done, w.h.file_bytes - w.h.data_off))
+                w.st = aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "stopped by the progress callback");
+        }
+    }
+    w.h.tables_sum = blocks_sum;
+    w.h.sum = aios__art_sum(AIOS__ART_SEED, &w.h, sizeof w.h - 8);
+    memset(w.work, 0, AIOS__ART_PAGE);
+    aios__art_put(&w, end, w.work, w.h.file_bytes - end);       /* the last page is whole                       */
+    memcpy(w.work, &w.h, sizeof w.h);
+    aios__art_put(&w, 0, w.work, AIOS__ART_PAGE);       /* last: a file that was not finished is none */
+    return w.st;
+}
+
+/* ======== open.c ======== */
+/* open.c: opening a model: the parts of its file, one block of memory, the parser, the vocabulary, the roles of its tensors, and
+ * the artifact where there is one. */
+
+/* Takes the model's memory from a bump; counts when its base is NULL. n_layer is what the file says, unchecked yet,
+ * but never more than there are tensors. */
+static aios_model *aios__model_layout(aios__bump *b, const aios__gguf_size *size, uint32_t n_parts, aios_model *into) {
+    aios_model *m = (aios_model *)aios__take(b, sizeof(aios_model), 64);
+    aios_model *x = m ? m : into;
+    x->io    = (aios_io *)aios__take(b, (n_parts + 1) * sizeof(aios_io), 8);
+    x->place = (aios__place *)aios__take(b, (uint64_t)size->n_tensors * sizeof(aios__place), 8);
+    /* a layer has two tensors at the least, so this is enough for any file that will not be refused */
+    x->layer = (aios__ref (*)[AIOS__N_LAYER_ROLES])aios__take(b, ((uint64_t)size->n_tensors / 2 + 1) * sizeof *x->layer, 8);
+    return m;
+}
+
+enum { AIOS__MAX_PARTS = 256 };
+
+/* A model being opened: the caller's desc made whole, and its parts, ours or the caller's. */
+typedef struct aios__opening {
+    aios_io io[AIOS__MAX_PARTS];
+    uint32_t n_parts, own_files;
+    aios_limits lim;
+    aios_model_desc d;
+} aios__opening;
+
+static void aios__parts_close(aios_io *io, uint32_t n) {
+    uint32_t i;
+    for (i = 0; i < n; i++) aios__file_close(&io[i]);
+}
+/* Opens path and, when that is the first part of a split file, all the others. On failure none stays open. */
+static aios_status aios__parts_open(aios__opening *o, aios_error *err) {
+    char name[1024];
+    uint32_t i;
+    aios_status st = aios__file_open(o->d.path, &o->io[0], err);
+    if (st) return st;
+    st = aios__gguf_split_count(&o->io[0], &o->lim, &o->n_parts, err);
+    if (!st && o->n_parts > o->lim.max_parts)
+        st = aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, o->lim.max_parts, o->n_parts, "% parts are more than the limit of %", aios__u(o->n_parts), aios__u(o->lim.max_parts));
+    for (i = 1; !st && i < o->n_parts; i++) {
+        if (!aios__split_name(o->d.path, i, o->n_parts, name, sizeof name))
+            st = aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, o->n_parts, 1, "the file is one of % parts, but its name does not end in -00001-of-N.gguf", aios__u(o->n_parts), aios__u(0));
+        else st = aios__file_open(name, &o->io[i], err);
+        if (st) { aios__parts_close(o->io, i); return st; }
+    }
+    if (st) aios__parts_close(o->io, 1);
+    else o->own_files = 1;
+    return st;
+}
+
+/* Checks the desc, fills in defaults, opens or copies the parts. What is open must be closed by the caller. */
+static aios_status aios__opening_start(aios__opening *o, const aios_model_desc *d, aios_error *err) {
+    aios_status st;
+    uint32_t i;
+    const char *p;
+    memset(o, 0, sizeof *o);
+    aios__clear(err);
+    if ((st = aios__desc_copy(&o->d, sizeof o->d, d, "aios_model_desc", err)) != 0) return st;
+    if ((st = aios__flags(o->d.flags, AIOS_MODEL_VOCAB_ONLY, "aios_model_desc", err)) != 0) return st;
+    if (o->d.limits && (st = aios__desc_copy(&o->lim, sizeof o->lim, o->d.limits, "aios_limits", err)) != 0) return st;
+    o->lim = aios__limits_of(&o->lim);
+    if (o->lim.max_parts > AIOS__MAX_PARTS) o->lim.max_parts = AIOS__MAX_PARTS;
+    o->n_parts = 1;
+    if (!o->d.io) {
+        if (!o->d.path) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_model_desc needs io or path");
+        return aios__parts_open(o, err);
+    }
+    if (o->d.n_parts) o->n_parts = o->d.n_parts;
+    if (o->n_parts > o->lim.max_parts) return aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, o->lim.max_parts, o->n_parts, "% parts are more than the limit of %", aios__u(o->n_parts), aios__u(o->lim.max_parts));
+    for (i = 0, p = (const char *)o->d.io; i < o->n_parts; i++, p += o->d.io->struct_size) {     /* the caller's sizeof */
+        if ((st = aios__desc_copy(&o->io[i], sizeof *o->io, p, "aios_io", err)) != 0) return st;
+        if ((st = aios__flags(o->io[i].flags, 0, "aios_io", err)) != 0) return st;
+        if (!o->io[i].read) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_io.read is NULL");
+    }
+    return AIOS_OK;
+}
+static void aios__opening_end(aios__opening *o) { if (o->own_files) aios__parts_close(o->io, o->n_parts); }
+
+/* Reads the headers once with no memory but the stack, and lays everything out. */
+static aios_status aios__model_size(aios__opening *o, aios__gguf_size *size, uint64_t *bytes, aios_error *err) {
+    aios__bump b = { NULL, 0 };
+    aios_model tmp;
+    aios_status st = aios__gguf_measure(o->io, o->n_parts, &o->lim, size, err);
+    if (st) return st;
+    memset(&tmp, 0, sizeof tmp);
+    aios__model_layout(&b, size, o->n_parts, &tmp);
+    if ((st = aios__gguf_load(&tmp.gguf, &b, o->io, o->n_parts, &o->lim, size, err)) != 0) return st;
+    if ((st = aios__vocab_load(&tmp.vocab, &b, NULL, size, err)) != 0) return st;
+    *bytes = aios__round_up(b.used, 64);
+    return AIOS_OK;
+}
+
+static aios_status aios__allocator_check(const aios_allocator *mem, aios_error *err) {
+    if (!mem->alloc || !mem->free) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_allocator needs alloc and free");
+    return aios__flags(mem->flags, 0, "aios_allocator", err);
+}
+static void aios__req_fill(aios_mem_req *r, uint32_t kind, uint32_t tier, uint64_t bytes) {
+    memset(r, 0, sizeof *r);
+    r->struct_size = (uint32_t)sizeof *r;
+    r->kind = kind; r->bytes = bytes; r->align = tier == AIOS_TIER_STREAM ? 4096 : 64; r->tier = tier;
+    r->flags = bytes >= ((uint64_t)32 << 20) ? (uint32_t)AIOS_MEM_HUGE : 0;
+    r->numa_node = -1; r->layer = -1;
+}
+
+/* The arch row, hyper-parameters and roles of a loaded directory. */
+static aios_status aios__model_understand(aios_model *m, aios_error *err) {
+    const aios__key *k = aios__key_find(&m->gguf, "general.architecture");
+    aios_status st;
+    if (!k) {
+        if (m->flags & AIOS_MODEL_VOCAB_ONLY) return AIOS_OK;
+        return aios__fail(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "key general.architecture is missing");
+    }
+    if (!aios__key_str(k, &m->arch_name)) return aios__fail(err, AIOS_ERR_MODEL, k->off, "key general.architecture must be a string");
+    memcpy(m->arch_z, m->arch_name.p, (size_t)aios__min_u64(m->arch_name.n, sizeof m->arch_z - 1));
+    if (m->flags & AIOS_MODEL_VOCAB_ONLY) return AIOS_OK;
+    m->arch = aios__arch_find(m->arch_name);
+    if (!m->arch) return aios__fail1(err, AIOS_ERR_UNSUPPORTED, k->off, "the model family '%' is not known to this version", aios__s(m->arch_name));
+    if ((st = aios__hp_load(m, err)) != 0) return st;
+    if ((uint64_t)m->hp.n_layer > (uint64_t)m->gguf.n_tensors / 2) {
+        aios__hparse h;
+        h.m = m; h.err = err; h.st = 0;
+        k = aios__hp_key(&h, "block_count");
+        return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, m->gguf.n_tensors, (uint64_t)m->hp.n_layer, "% layers cannot be made of % tensors", aios__i(m->hp.n_layer), aios__u(m->gguf.n_tensors));
+    }
+    return aios__roles_load(m, err);
+}
+
+AIOS_API aios_status aios_model_measure(const aios_model_desc *d, aios_mem_req *req, aios_error *err) {
+    aios__opening o;
+    aios__gguf_size size;
+    aios_mem_req r;
+    uint64_t bytes = 0;
+    aios_status st = aios__opening_start(&o, d, err);
+    if (!st) st = aios__model_size(&o, &size, &bytes, err);
+    aios__opening_end(&o);
+    if (st) return st;
+    aios__req_fill(&r, AIOS_MEM_META, AIOS_TIER_HOT, bytes);
+    return aios__desc_fill(req, &r, sizeof r) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "req is NULL or was not initialised: call aios_mem_req_init first") : AIOS_OK;
+}
+
+/* The artifact, where the desc names one; checked, and known to the tensors' places. */
+static aios_status aios__artifact_take(aios_model *m, const aios_model_desc *d, aios_error *err) {
+    aios_io *io = &m->io[m->n_parts];
+    aios_status st = AIOS_OK;
+    if (d->artifact) {
+        if ((st = aios__desc_copy(io, sizeof *io, d->artifact, "aios_io", err)) != 0 || (st = aios__flags(io->flags, 0, "aios_io", err)) != 0) return st;
+        if (!io->read) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_io.read is NULL");
+    } else if (d->artifact_path) {
+        if ((st = aios__file_open(d->artifact_path, io, err)) != 0) return st;
+        m->own_artifact = 1;
+    } else return AIOS_OK;
+    return aios__art_open(m, io, err);
+}
+
+AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out, aios_error *err) {
+    aios__opening o;
+    aios__gguf_size size;
+    aios_allocator mem;
+    aios_mem_req req;
+    aios__bump b = { NULL, 0 };
+    aios_model *m;
+    void *block = NULL;
+    uint64_t bytes = 0, fp;
+    uint32_t i;
+    aios_status st;
+    if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
+    *out = NULL;
+    st = aios__opening_start(&o, d, err);
+    if (!st && !o.d.mem) st = aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_model_desc.mem is NULL: the library takes memory from the caller alone");
+    if (!st) st = aios__desc_copy(&mem, sizeof mem, o.d.mem, "aios_allocator", err);
+    if (!st) st = aios__allocator_check(&mem, err);
+    if (!st) st = aios__model_size(&o, &size, &bytes, err);
+    if (!st) {
+        aios__req_fill(&req, AIOS_MEM_META, AIOS_TIER_HOT, bytes);
+        st = aios__alloc(&mem, &req, "model's header", &block, err);
+        b.base = (char *)block;
+    }
+    if (st) { aios__opening_end(&o); return st; }
+    memset(b.base, 0, sizeof(aios_model));
+    m = aios__model_layout(&b, &size, o.n_parts, NULL);
+    m->mem = mem; m->req = req; m->n_parts = o.n_parts; m->own_files = o.own_files; m->flags = o.d.flags;
+    memcpy(m->io, o.io, o.n_parts * sizeof *o.io);
+    memset(m->place, 0, size.n_tensors * sizeof *m->place);
+    memset(&m->io[m->n_parts], 0, sizeof *m->io);
+    st = aios__gguf_load(&m->gguf, &b, m->io, m->n_parts, &o.lim, &size, err);
+    if (!st) st = aios__vocab_load(&m->vocab, &b, &m->gguf, &size, err);
+    fp = aiosk_fp_begin();              /* the host's rounding mode is not ours */
+    if (!st) st = aios__model_understand(m, err);
+    aiosk_fp_end(fp);
+    if (st) { aios_model_free(m); return st; }
+    if (!(o.d.flags & AIOS_MODEL_VOCAB_ONLY) && (st = aios__artifact_take(m, &o.d, err)) != 0) { aios_model_free(m); return st; }
+    for (i = 0; i < m->gguf.n_tensors; i++)
+        m->place[i].can_map = (uint8_t)((aios__io_map(&m->io[m->gguf.tensor[i].part], m->gguf.tensor[i].off, m->gguf.tensor[i].n_bytes) ? AIOS__MAP_MODEL : 0)
+            | (m->place[i].art_off && aios__io_map(&m->io[m->n_parts], m->place[i].art_off, 1) ? AIOS__MAP_ARTIFACT : 0));
+    if (o.d.log) {
+        aios_error e;
+        if (aios__vocab_encodes(&m->vocab, &e)) o.d.log(o.d.log_user, 1, e.text);     /* runs all the same, on token ids */
+    }
+    *out = m;
+    return AIOS_OK;
+}
+
+AIOS_API void aios_model_free(aios_model *m) {
+    aios_allocator mem;
+    aios_mem_req req;
+    int32_t i;
+    if (!m) return;
+    if (m->n_contexts) { m->dying = 1; return; }
+    mem = m->mem; req = m->req;
+    for (i = 1; i >= 0; i--) if (m->weights[i]) mem.free(mem.user, m->weights[i], &m->weights_req[i]);
+    if (m->own_artifact) aios__file_close(&m->io[m->n_parts]);
+    if (m->own_files) aios__parts_close(m->io, m->n_parts);
+    mem.free(mem.user, m, &req);
+}
+
 /* ======== memory.c ======== */
 /* memory.c: where each tensor's bytes are, and getting them there. aios__place_of decides (pure arithmetic, the same answer each
  * time for the same cut); aios__weights_load carries it out: reads through the io, packs panel by panel. What it leaves out,
@@ -3888,6 +4261,22 @@ static int32_t aios__is_warm(const aios_model *m, const aios__cut *cut, uint32_t
     return at->use == AIOS__IS_MATRIX && at->group * m->hp.n_layer + m->hp.n_layer - 1 - at->layer < cut->warm;
 }
 
+/* Where the bytes of a matrix or table come from: the artifact, packed as they will be used, or the model's file. */
+typedef struct aios__source { uint32_t io; int32_t layout; uint64_t off; } aios__source;
+static aios__source aios__source_of(const aios_model *m, const aios__cut *cut, uint32_t i) {
+    const aios__tensor *t = &m->gguf.tensor[i];
+    const aios__place *at = &m->place[i];
+    aios__source s;
+    s.io = t->part; s.layout = AIOSK_ROWS; s.off = t->off;
+    if (!at->art_off) return s;
+    aios__art_bytes(m, i, &s.layout);
+    if (cut->rows && s.layout == AIOSK_PANELS) { s.layout = AIOSK_ROWS; return s; }
+    s.io = m->n_parts; s.off = at->art_off;
+    return s;
+}
+static inline uint64_t aios__rows_bytes(const aios__tensor *t, int32_t layout, uint64_t n_rows) {
+    return layout == AIOSK_PANELS ? aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, n_rows, t->n[0]) : t->row_bytes * n_rows;
+}
 /* Decides for tensor i. off[tier] is the running end of each tier's block. */
 static aios__place aios__place_of(const aios_model *m, const aios__cut *cut, uint32_t i, uint64_t *off) {
     const aios__tensor *t = &m->gguf.tensor[i];
@@ -3897,14 +4286,16 @@ static aios__place aios__place_of(const aios_model *m, const aios__cut *cut, uin
     if (!p.use) return p;
     if (p.use == AIOS__IS_VECTOR) p.n_bytes = t->n[0] * t->n[1] * 4;
     else {
-        int32_t warm = aios__is_warm(m, cut, i);
+        aios__source from = aios__source_of(m, cut, i);
+        int32_t warm = aios__is_warm(m, cut, i), art = from.io == m->n_parts;
         p.rows = aios__rows_resident(m, cut, i);
-        p.n_bytes = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, p.rows, t->n[0]);
-        if (p.use == AIOS__IS_MATRIX && p.n_bytes && !cut->rows && !(warm && cut->mapped && p.can_map)) p.layout = AIOSK_PANELS;
-        else {
-            p.n_bytes = t->row_bytes * p.rows;
-            p.mapped = p.can_map;
+        p.mapped = (p.can_map & (art ? AIOS__MAP_ARTIFACT : AIOS__MAP_MODEL)) != 0;
+        p.layout = (uint8_t)from.layout;
+        if (!art && p.use == AIOS__IS_MATRIX && !cut->rows && aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]) && !(warm && cut->mapped && p.mapped)) {
+            p.layout = AIOSK_PANELS;
+            p.mapped = 0;
         }
+        p.n_bytes = aios__rows_bytes(t, p.layout, p.rows);
         p.tier = (uint8_t)(warm || p.mapped ? AIOS_TIER_WARM : AIOS_TIER_HOT);
     }
     if (!p.mapped) {
@@ -3930,7 +4321,7 @@ static void aios__weights_measure(const aios_model *m, const aios__cut *cut, aio
 }
 
 /* Reads the resident rows of a tensor to dst. What is packed is read into tmp first, as many whole panels at a time as tmp holds. */
-static aios_status aios__tensor_load(const aios_model *m, const aios__tensor *t, const aios__place *p, char *dst, char *tmp, uint64_t tmp_bytes, aios_error *err) {
+static aios_status aios__tensor_load(const aios_model *m, const aios__source *from, const aios__tensor *t, const aios__place *p, char *dst, char *tmp, uint64_t tmp_bytes, aios_error *err) {
     const aios_io *io = &m->io[t->part];
     uint64_t r, at_once, panel = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]);
     aios_status st = AIOS_OK;
@@ -3945,7 +4336,7 @@ static aios_status aios__tensor_load(const aios_model *m, const aios__tensor *t,
         }
         return AIOS_OK;
     }
-    if (p->layout == AIOSK_ROWS) return aios__io_read(io, t->off, dst, p->n_bytes, err);
+    if (p->layout == from->layout) return aios__io_read(&m->io[from->io], from->off, dst, p->n_bytes, err);
     at_once = tmp_bytes / (16 * t->row_bytes) * 16;
     for (r = 0; r < p->rows; r += at_once) {
         uint64_t i, n = aios__min_u64(p->rows - r, at_once);
@@ -3987,12 +4378,13 @@ static aios_status aios__weights_load(aios_model *m, const aios__cut *cut, char 
     for (i = 0; i < m->gguf.n_tensors && !st; i++) {
         const aios__tensor *t = &m->gguf.tensor[i];
         aios__place p = aios__place_of(m, cut, i, off);
+        aios__source from = aios__source_of(m, cut, i);
         if (p.use && p.mapped) {
-            p.p = aios__io_map(&m->io[t->part], t->off, p.n_bytes);
+            p.p = aios__io_map(&m->io[from.io], from.off, p.n_bytes);
             if (!p.p) st = aios__fail1(err, AIOS_ERR_IO, t->off, "the io's map gave nothing for tensor %", aios__s(t->name));
         } else if (p.use && p.n_bytes) {
             p.p = (char *)m->weights[p.tier] + p.off;
-            st = aios__tensor_load(m, t, &p, (char *)m->weights[p.tier] + p.off, tmp, tmp_bytes, err);
+            st = aios__tensor_load(m, &from, t, &p, (char *)m->weights[p.tier] + p.off, tmp, tmp_bytes, err);
         }
         m->place[i] = p;
         done += t->n_bytes;
@@ -4008,7 +4400,7 @@ static uint64_t aios__weights_tmp(const aios_model *m, const aios__cut *cut) {
     uint32_t i;
     for (i = 0; i < m->gguf.n_tensors; i++) {
         aios__place p = aios__place_of(m, cut, i, off);
-        if (p.layout == AIOSK_PANELS && p.rows && m->gguf.tensor[i].row_bytes * 16 > max) max = m->gguf.tensor[i].row_bytes * 16;
+        if (p.layout != aios__source_of(m, cut, i).layout && p.rows && m->gguf.tensor[i].row_bytes * 16 > max) max = m->gguf.tensor[i].row_bytes * 16;
     }
     return max;
 }
@@ -4714,11 +5106,11 @@ static void aios__emit_norm(aios__build *b, const char *name, int32_t layer, aio
     b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
 }
 /* Rows row0 .. row1-1 of a matrix: those that are resident, or (STREAMED) those that are not, unit after unit. */
-static aios__op *aios__emit_rows(aios__build *b, const char *name, int32_t layer, aios__ref r, const aios__place *p, uint32_t row0, uint32_t row1, const aios__acts *in, float *y, uint64_t y_stride, uint32_t flags, aios__op *local) {
+static aios__op *aios__emit_rows(aios__build *b, const char *name, int32_t layer, aios__ref r, const aios__place *p, int32_t layout, uint32_t row0, uint32_t row1, const aios__acts *in, float *y, uint64_t y_stride, uint32_t flags, aios__op *local) {
     aios__op *o = aios__emit(b, local, aios__op_matmul, name, layer, AIOS__PER_ROWS, flags);
     const aios__tensor *t = &b->m->gguf.tensor[r.w];
     int64_t rows, most, cols = flags & AIOS__ON_OUTPUTS ? b->n_outputs : b->n_batch;
-    o->type = (int32_t)t->type; o->layout = flags & AIOS__STREAMED ? (int32_t)AIOSK_ROWS : (int32_t)p->layout;
+    o->type = (int32_t)t->type; o->layout = layout;
     o->w = p->p;
     o->b = aios__vec(b, r.b);
     if (o->b) o->b += row0;
@@ -4734,7 +5126,7 @@ static aios__op *aios__emit_rows(aios__build *b, const char *name, int32_t layer
     if (rows > most) rows = most;
     o->rows_per_task = (int32_t)(rows > o->n_out ? o->n_out : rows) / 32 * 32;
     if (o->rows_per_task < 32) o->rows_per_task = 32;
-    o->w_bytes = (flags & AIOS__STREAMED ? (uint64_t)(row1 - row0) * t->row_bytes : p->n_bytes) + (r.b < 0 ? 0 : (uint64_t)(row1 - row0) * 4);
+    o->w_bytes = aios__rows_bytes(t, layout, row1 - row0) + (r.b < 0 ? 0 : (uint64_t)(row1 - row0) * 4);
     o->act_bytes = aios__acts_bytes(in, aios__mask(b, r)) + (uint64_t)o->n_out * (flags & AIOS__ADD ? 8 : 4);
     b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
     return o;
@@ -4744,18 +5136,19 @@ static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, a
     const aios__tensor *t = &b->m->gguf.tensor[r.w];
     uint64_t off[2] = { 0, 0 };
     aios__place p = aios__place_of(b->m, &b->cut, (uint32_t)r.w, off);
+    aios__source from = aios__source_of(b->m, &b->cut, (uint32_t)r.w);
     uint32_t row = p.rows, n_rows = (uint32_t)t->n[1];
     aios__op local, *o;
     if (b->after_units) flags &= ~(uint32_t)AIOS__JOIN;
-    if (row) { aios__emit_rows(b, name, layer, r, &p, 0, row, in, y, y_stride, flags, &local); b->after_units = 0; }
+    if (row) { aios__emit_rows(b, name, layer, r, &p, p.layout, 0, row, in, y, y_stride, flags, &local); b->after_units = 0; }
     if (row == n_rows) return;
-    o = aios__emit_rows(b, name, layer, r, &p, row, n_rows, in, y, y_stride, (flags & ~(uint32_t)AIOS__JOIN) | AIOS__STREAMED, &local);
+    o = aios__emit_rows(b, name, layer, r, &p, from.layout, row, n_rows, in, y, y_stride, (flags & ~(uint32_t)AIOS__JOIN) | AIOS__STREAMED, &local);
     o->unit_rows = (int32_t)aios__unit_rows(t, b->cut.unit_bytes);
     for (; row < n_rows; row += (uint32_t)o->unit_rows, b->n_units++, o->n_units++) {
         aios__unit u;
         uint64_t window;
-        u.off = t->off + row * t->row_bytes; u.part = t->part;
-        u.n_bytes = (uint32_t)(aios__min_u64((uint64_t)o->unit_rows, n_rows - row) * t->row_bytes);
+        u.off = from.off + aios__rows_bytes(t, from.layout, row); u.part = from.io;
+        u.n_bytes = (uint32_t)aios__rows_bytes(t, from.layout, aios__min_u64((uint64_t)o->unit_rows, n_rows - row));
         window = aios__unit_window(&u, &b->m->io[u.part]);
         if (window > b->slot_bytes) b->slot_bytes = window;
         b->stream_bytes += window;
@@ -4961,7 +5354,7 @@ struct aios_context {
     /* where the run stands */
     int32_t running;                    /* a pass is under way                                              */
     int32_t n_out_ready;                /* rows of the last finished pass                                   */
-    int32_t unready;                    /* the current round waits for its unit                             */
+    int32_t unready;                    /* the current round waits for its unit; 2: and had to              */
     aios_status failed;                 /* why it will not come                                             */
     uint32_t op0, op1;                  /* ops of the current phase                                         */
     int32_t n_tasks;
@@ -5021,7 +5414,11 @@ static int32_t aios__phase_ready(aios_context *c) {
         slice = c->deadline && c->deadline > now && c->deadline - now < 2000000 ? c->deadline - now : 2000000;     /* cancelling is heard within 2 ms */
         r = aios__stream_try(&c->stream, t0 ? slice : 0);
         if (r) break;
-        if (!t0) { t0 = now ? now : 1; c->count.n_stalls++; }
+        if (!t0) {
+            t0 = now ? now : 1;
+            c->count.n_stalls += c->unready == 1;
+            c->unready = 2;
+        }
         if (aios__load(&c->cancel) || (c->deadline && aios__now(c) >= c->deadline)) { aios__store(&c->stop, 1); break; }
     }
     if (t0) c->count.stall_ns += aios__now(c) - t0;
@@ -5498,7 +5895,7 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     p.n_threads = d.n_threads ? d.n_threads : 1;
     p.kv_type = d.kv_type; p.numerics = d.numerics; p.isa = d.isa;
     l.m = m; l.d = &d; l.can_map = 1;
-    for (i = 0; i < m->gguf.n_tensors; i++) l.can_map &= m->place[i].use != AIOS__IS_MATRIX || m->place[i].can_map;
+    for (i = 0; i < m->gguf.n_tensors; i++) l.can_map &= m->place[i].use != AIOS__IS_MATRIX || m->place[i].can_map != 0;
     p.n_batch = d.n_batch;
     if (!p.n_batch) {                       /* activations of a batch, in their widest form, in half the second-level cache */
         int64_t widest = (int64_t)(m->hp.n_ff > m->hp.n_embd ? m->hp.n_ff : m->hp.n_embd), n = (int64_t)(d.l2_bytes / 2) / widest / 32 * 32;
@@ -5574,7 +5971,7 @@ AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *
     memset(&x, 0, sizeof x);
     x.tier = at.rows < m->gguf.tensor[i].n[1] ? (uint32_t)AIOS_TIER_STREAM : at.tier;
     x.layout = at.layout; x.mapped = at.mapped; x.n_bytes = at.n_bytes;
-    x.stream_bytes = at.use == AIOS__IS_VECTOR ? 0 : (m->gguf.tensor[i].n[1] - at.rows) * m->gguf.tensor[i].row_bytes;
+    x.stream_bytes = at.use == AIOS__IS_MATRIX ? aios__rows_bytes(&m->gguf.tensor[i], aios__source_of(m, &cut, i).layout, m->gguf.tensor[i].n[1] - at.rows) : 0;
     x.token_bytes = at.use == AIOS__IS_TABLE ? 0 : at.n_bytes + x.stream_bytes;
     if (id == m->role[AIOS__T_TOKEN_EMBD].w || id == m->role[AIOS__T_POS_EMBD].w) x.token_bytes += m->gguf.tensor[i].row_bytes;
     if (id == m->role[AIOS__T_ROPE_FREQS].w || id == m->role[AIOS__T_ROPE_LONG].w || id == m->role[AIOS__T_ROPE_SHORT].w) x.token_bytes = 0;   /* read once, at opening */

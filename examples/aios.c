@@ -42,7 +42,7 @@
 #endif
 
 typedef struct options {
-    const char *model, *prompt, *file, *out, *output;
+    const char *model, *artifact, *prompt, *file, *out, *output;
     const char *words[3];                           /* quantize: IN OUT TYPE */
     int32_t n_words;
     int32_t *tokens;                                /* --tokens, or the ids on the command line */
@@ -136,6 +136,19 @@ static void *xmalloc(size_t n) {
     return p;
 }
 
+static uint64_t wall_ns(void) {
+#ifdef _WIN32
+    LARGE_INTEGER t, f;
+    QueryPerformanceCounter(&t);
+    QueryPerformanceFrequency(&f);
+    return (uint64_t)((double)t.QuadPart / (double)f.QuadPart * 1e9);
+#else
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+#endif
+}
+
 /* ---- threads ----------------------------------------------------------------------------------------------- */
 enum { MAX_THREADS = 256 };
 
@@ -155,8 +168,35 @@ static void on_threads(void *(*f)(void *job), void *jobs, size_t size, int32_t n
 }
 
 /* ---- model, plan, context: the three steps of every use ---------------------------------------------------- */
+/* A file used where the system maps it; --artifact takes this way, so that a start reads nothing and processes share the pages. If
+ * somebody cuts the file while it is mapped, touching what is gone is a SIGBUS: a host that cannot rule that out leaves map NULL. */
+typedef struct mapped { const char *p; uint64_t n; } mapped;
+static int64_t mapped_read(void *user, uint64_t off, void *dst, uint64_t n) {
+    memcpy(dst, ((const mapped *)user)->p + off, (size_t)n);
+    return (int64_t)n;
+}
+static const void *mapped_map(void *user, uint64_t off, uint64_t n) { (void)n; return ((const mapped *)user)->p + off; }
+/* 0: this system does not map files, or not this one; the library's own reader will do. */
+static int map_file(mapped *f, aios_io *io, const char *path) {
+#ifdef HAVE_PTHREADS
+    FILE *file = fopen(path, "rb");
+    if (!file) return 0;
+    f->n = fseeko(file, 0, SEEK_END) == 0 ? (uint64_t)ftello(file) : 0;
+    f->p = f->n ? (const char *)mmap(NULL, (size_t)f->n, PROT_READ, MAP_SHARED, fileno(file), 0) : (const char *)MAP_FAILED;
+    fclose(file);
+    if (f->p == (const char *)MAP_FAILED) return 0;
+    aios_io_init(io);
+    io->n_bytes = f->n; io->read = mapped_read; io->map = mapped_map; io->user = f;
+    return 1;
+#else
+    (void)f; (void)io; (void)path;
+    return 0;
+#endif
+}
+
 typedef struct session {
     heap mem;
+    mapped art;
     aios_model *model;
     aios_model_info info;
     aios_plan plan;
@@ -166,7 +206,7 @@ typedef struct session {
 static void open_model(session *s, const options *o, uint32_t flags) {
     aios_model_desc d;
     aios_allocator a;
-    aios_io io;
+    aios_io io, art;
     aios_error err = { 0 };
     memset(s, 0, sizeof *s);
     aios_allocator_init(&a);
@@ -181,6 +221,8 @@ static void open_model(session *s, const options *o, uint32_t flags) {
         aios_io_memory(&io, tale_gguf, tale_gguf_bytes);
         d.io = &io;
     }
+    if (o->artifact && map_file(&s->art, &art, o->artifact)) d.artifact = &art;
+    else d.artifact_path = o->artifact;
     if (aios_model_open(&d, &s->model, &err) != AIOS_OK && o->model && !strstr(err.text, o->model)) die("'%s': %s", o->model, err.text);
     need(err.code, &err);
     aios_model_info_init(&s->info);
@@ -222,6 +264,9 @@ static void open_context(session *s, const options *o, int32_t n_ctx, int32_t n_
 static void close_session(session *s) {
     aios_context_free(s->ctx);
     aios_model_free(s->model);
+#ifdef HAVE_PTHREADS
+    if (s->art.p) munmap((void *)(uintptr_t)s->art.p, (size_t)s->art.n);
+#endif
 }
 /* Steps until nothing waits, or (MORE) until there are rows to read. With a bar, or --deadline-us, in slices. */
 static aios_status advance(session *s, const options *o, int show_bar) {
@@ -291,7 +336,7 @@ static int run(const options *o) {
     aios_detok detok = { { 0 }, 0, 0 };
     aios_counters c;
     aios_error err = { 0 };
-    uint64_t n_text, t0, t1, t2;
+    uint64_t n_text, t0, t1, t2, opening = wall_ns();
     int32_t n, *ids, n_new = 0, id, i, n_steps = 0;
     const char *prompt = o->prompt ? o->prompt : "Once upon a time";
     char *file = o->file ? read_all(o->file, &n_text) : NULL;
@@ -302,6 +347,7 @@ static int run(const options *o) {
     if (n == 0) die("the prompt is empty");
     i = n + o->n < s.info.n_ctx_train ? n + o->n : s.info.n_ctx_train;
     open_context(&s, o, i, 0);
+    opening = wall_ns() - opening;
 
     aios_sampler_init(&sampler);
     sampler.temperature = (float)o->temp;
@@ -336,7 +382,7 @@ static int run(const options *o) {
 
     aios_counters_init(&c);
     aios_counters_get(s.ctx, &c);
-    fprintf(stderr, "prompt %d tokens, %.1f tok/s; generated %d, %.1f tok/s, %.3f MB/token; memory", n, n * 1e9 / (double)(t1 - t0 + 1), n_new,
+    fprintf(stderr, "ready in %.0f ms; prompt %d tokens, %.1f tok/s; generated %d, %.1f tok/s, %.3f MB/token; memory", (double)opening * 1e-6, n, n * 1e9 / (double)(t1 - t0 + 1), n_new,
             n_steps * 1e9 / (double)(t2 - t1 + 1), n_steps ? (double)(c.weight_bytes + c.kv_bytes + c.stream_bytes) * 1e-6 / n_steps : 0.0);
     for (i = 0; i < AIOS_N_MEM; i++) fprintf(stderr, " %s %llu", kind_names[i], (unsigned long long)s.mem.held[i]);
     fprintf(stderr, " bytes\n");
@@ -564,18 +610,6 @@ static void *read_part(void *arg) {
     r->sum = sum[0] + sum[1] + sum[2] + sum[3] + sum[4] + sum[5] + sum[6] + sum[7];
     return NULL;
 }
-static uint64_t wall_ns(void) {
-#ifdef _WIN32
-    LARGE_INTEGER t, f;
-    QueryPerformanceCounter(&t);
-    QueryPerformanceFrequency(&f);
-    return (uint64_t)((double)t.QuadPart / (double)f.QuadPart * 1e9);
-#else
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-#endif
-}
 static int by_value(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
@@ -749,10 +783,11 @@ static int plan(const options *o) {
 }
 
 #include "quantize.h"
+#include "pack.h"
 
 /* ---- the command line -------------------------------------------------------------------------------------- */
-enum { RUN = 1, INSPECT = 2, TOKENIZE = 4, DETOKENIZE = 8, LOGITS = 16, PPL = 32, BENCH = 64, PLAN = 128, QUANTIZE = 256,
-       ANY = 255 /* but QUANTIZE, which names its files */, RUNS = RUN | LOGITS | PPL | BENCH, PLANS = RUNS | PLAN };
+enum { RUN = 1, INSPECT = 2, TOKENIZE = 4, DETOKENIZE = 8, LOGITS = 16, PPL = 32, BENCH = 64, PLAN = 128, QUANTIZE = 256, PACK = 512,
+       ANY = 255 /* but QUANTIZE and PACK, which name their files */, RUNS = RUN | LOGITS | PPL | BENCH, PLANS = RUNS | PLAN };
 typedef struct command {
     uint32_t bit;
     const char *name, *what;
@@ -767,7 +802,8 @@ static const command commands[] = {
     { PPL,        "ppl",        "perplexity of a text in windows, no BOS",                   ppl            },
     { BENCH,      "bench",      "tokens per second, bytes per token, memory bandwidth",      bench          },
     { PLAN,       "plan",       "what would be asked for, to the byte; loads nothing",       plan           },
-    { QUANTIZE,   "quantize",   "a copy with other tensor types: Q4_K_M, Q8_0, ...",       quantize       } };
+    { QUANTIZE,   "quantize",   "a copy with other tensor types: Q4_K_M, Q8_0, ...",       quantize       },
+    { PACK,       "pack",       "packed weights in a file beside the model, for --artifact", pack           } };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
 /* kind: s text, i int32, u uint64, b bytes with K M G, d number, f flag, l list of ids, or the names to choose from */
@@ -781,6 +817,7 @@ typedef struct option {
 #define BIG 2147483647.0
 static const option option_table[] = {
     { "-m",            "s", "MODEL",  "a .gguf file; without it the model that is built in",  ANY,             AT(model),       0, 0      },
+    { "--artifact",    "s", "FILE",   "what aios pack made of the model",                     PLANS,           AT(artifact),    0, 0      },
     { "-p",            "s", "TEXT",   "the text to go on from; bench: how many tokens",       RUN | BENCH | TOKENIZE, AT(prompt), 0, 0    },
     { "-f",            "s", "FILE",   "a text file, - is stdin",                              RUN | PPL | TOKENIZE, AT(file),   0, 0      },
     { "-n",            "i", "N",      "tokens to generate; ppl: most windows",                RUN | BENCH | PPL, AT(n),        0, BIG    },
@@ -817,7 +854,7 @@ static void help(void) {
     for (i = 0; i < N_COMMANDS; i++) printf("  %-12s%s\n", commands[i].name, commands[i].what);
     for (i = 0; i < N_COMMANDS; i++) {
         printf("\naios %s%s\n", commands[i].name, commands[i].bit == INSPECT ? " MODEL" : commands[i].bit == DETOKENIZE ? " ID..." :
-               commands[i].bit == QUANTIZE ? " IN OUT TYPE" : "");
+               commands[i].bit == QUANTIZE ? " IN OUT TYPE" : commands[i].bit == PACK ? " MODEL OUT" : "");
         for (k = 0; k < N_OPTIONS; k++) {
             const option *p = &option_table[k];
             if (!(p->where & commands[i].bit)) continue;
@@ -907,7 +944,7 @@ int main(int argc, char **argv) {
         if (p) parse_value(&o, p, argv[++i]);
         else if (argv[i][0] == '-' && argv[i][1]) die_usage("there is no option '%s'; see aios --help", argv[i]);
         else if (c->bit == DETOKENIZE) parse_tokens(&o, argv[i]);
-        else if (c->bit == QUANTIZE && o.n_words < 3) o.words[o.n_words++] = argv[i];
+        else if (((c->bit == QUANTIZE && o.n_words < 3) || (c->bit == PACK && o.n_words < 2))) o.words[o.n_words++] = argv[i];
         else if (c->bit == INSPECT && !o.model) o.model = argv[i];
         else die_usage("'%s' is one word too many", argv[i]);
     }

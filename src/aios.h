@@ -17,6 +17,8 @@
 #include "arch.c"
 #include "model.c"
 #include "kv.c"
+#include "artifact.c"
+#include "open.c"
 #include "memory.c"
 #include "stream.c"
 #include "dmath.h"

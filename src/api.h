@@ -189,6 +189,9 @@ typedef struct aios_model_desc {
     uint32_t n_parts, reserved;             /* files in io; 0 = 1                                      */
     aios_log_fn log;                        /* what opening found odd but can live with; NULL = silence */
     void *log_user;
+    const aios_io *artifact;                /* what aios_artifact_write made of this model; NULL = none: matrices come from there,
+                                               packed: mapped in place where this io maps, else read, or streamed */
+    const char *artifact_path;              /* the same for the built-in reader                        */
 } aios_model_desc;
 AIOS__DESC_INIT(aios_model_desc)
 
@@ -225,6 +228,20 @@ AIOS_API aios_status aios_model_get_tensor(const aios_model *m, uint32_t i, aios
  * Cut to fit, always zero terminated. */
 AIOS_API aios_status aios_model_get_key(const aios_model *m, uint32_t i, char *name, uint64_t name_bytes,
                                         char *type, uint64_t type_bytes, char *value, uint64_t value_bytes);
+
+/* ---- artifact ---------------------------------------------------------------------------------------------- */
+/* A file beside the model with its matrices as kernels want them: a start from it packs nothing, and where it is mapped reads
+ * nothing either, so that processes share one copy. It holds a table of blocks of block_bytes (64 KiB to 1 MiB; 0 = 256 KiB) in the
+ * order of their use, each with a checksum, and a JSON manifest. It belongs to one model (told by its header and the first bytes of
+ * each tensor); the model's own file is still needed for its header and its vectors.
+ * write puts n bytes at offset and returns 0, or non-zero to stop; offsets come out of order, the header last.
+ * work [work_bytes]: aios_artifact_work_bytes(m, block_bytes) at the least, 64-byte aligned.
+ * Opening looks at the header and the table of tensors; aios_artifact_check reads all of it (work: 4096 bytes or more). */
+typedef int32_t (*aios_write_fn)(void *user, uint64_t offset, const void *data, uint64_t n);
+AIOS_API uint64_t aios_artifact_work_bytes(const aios_model *m, uint64_t block_bytes);
+AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_bytes, aios_write_fn write, void *user, void *work, uint64_t work_bytes,
+                                         aios_progress_fn progress, void *progress_user, aios_error *err);
+AIOS_API aios_status aios_artifact_check(const aios_io *io, void *work, uint64_t work_bytes, aios_progress_fn progress, void *user, aios_error *err);
 
 /* ---- vocabulary -------------------------------------------------------------------------------------------- */
 enum { AIOS_TOK_SPECIAL = 1,        /* "</s>" and the like in the text become their ids                */

@@ -31,6 +31,22 @@ static int32_t aios__is_warm(const aios_model *m, const aios__cut *cut, uint32_t
     return at->use == AIOS__IS_MATRIX && at->group * m->hp.n_layer + m->hp.n_layer - 1 - at->layer < cut->warm;
 }
 
+/* Where the bytes of a matrix or table come from: the artifact, packed as they will be used, or the model's file. */
+typedef struct aios__source { uint32_t io; int32_t layout; uint64_t off; } aios__source;
+static aios__source aios__source_of(const aios_model *m, const aios__cut *cut, uint32_t i) {
+    const aios__tensor *t = &m->gguf.tensor[i];
+    const aios__place *at = &m->place[i];
+    aios__source s;
+    s.io = t->part; s.layout = AIOSK_ROWS; s.off = t->off;
+    if (!at->art_off) return s;
+    aios__art_bytes(m, i, &s.layout);
+    if (cut->rows && s.layout == AIOSK_PANELS) { s.layout = AIOSK_ROWS; return s; }
+    s.io = m->n_parts; s.off = at->art_off;
+    return s;
+}
+static inline uint64_t aios__rows_bytes(const aios__tensor *t, int32_t layout, uint64_t n_rows) {
+    return layout == AIOSK_PANELS ? aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, n_rows, t->n[0]) : t->row_bytes * n_rows;
+}
 /* Decides for tensor i. off[tier] is the running end of each tier's block. */
 static aios__place aios__place_of(const aios_model *m, const aios__cut *cut, uint32_t i, uint64_t *off) {
     const aios__tensor *t = &m->gguf.tensor[i];
@@ -40,14 +56,16 @@ static aios__place aios__place_of(const aios_model *m, const aios__cut *cut, uin
     if (!p.use) return p;
     if (p.use == AIOS__IS_VECTOR) p.n_bytes = t->n[0] * t->n[1] * 4;
     else {
-        int32_t warm = aios__is_warm(m, cut, i);
+        aios__source from = aios__source_of(m, cut, i);
+        int32_t warm = aios__is_warm(m, cut, i), art = from.io == m->n_parts;
         p.rows = aios__rows_resident(m, cut, i);
-        p.n_bytes = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, p.rows, t->n[0]);
-        if (p.use == AIOS__IS_MATRIX && p.n_bytes && !cut->rows && !(warm && cut->mapped && p.can_map)) p.layout = AIOSK_PANELS;
-        else {
-            p.n_bytes = t->row_bytes * p.rows;
-            p.mapped = p.can_map;
+        p.mapped = (p.can_map & (art ? AIOS__MAP_ARTIFACT : AIOS__MAP_MODEL)) != 0;
+        p.layout = (uint8_t)from.layout;
+        if (!art && p.use == AIOS__IS_MATRIX && !cut->rows && aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]) && !(warm && cut->mapped && p.mapped)) {
+            p.layout = AIOSK_PANELS;
+            p.mapped = 0;
         }
+        p.n_bytes = aios__rows_bytes(t, p.layout, p.rows);
         p.tier = (uint8_t)(warm || p.mapped ? AIOS_TIER_WARM : AIOS_TIER_HOT);
     }
     if (!p.mapped) {
@@ -73,7 +91,7 @@ static void aios__weights_measure(const aios_model *m, const aios__cut *cut, aio
 }
 
 /* Reads the resident rows of a tensor to dst. What is packed is read into tmp first, as many whole panels at a time as tmp holds. */
-static aios_status aios__tensor_load(const aios_model *m, const aios__tensor *t, const aios__place *p, char *dst, char *tmp, uint64_t tmp_bytes, aios_error *err) {
+static aios_status aios__tensor_load(const aios_model *m, const aios__source *from, const aios__tensor *t, const aios__place *p, char *dst, char *tmp, uint64_t tmp_bytes, aios_error *err) {
     const aios_io *io = &m->io[t->part];
     uint64_t r, at_once, panel = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]);
     aios_status st = AIOS_OK;
@@ -88,7 +106,7 @@ static aios_status aios__tensor_load(const aios_model *m, const aios__tensor *t,
         }
         return AIOS_OK;
     }
-    if (p->layout == AIOSK_ROWS) return aios__io_read(io, t->off, dst, p->n_bytes, err);
+    if (p->layout == from->layout) return aios__io_read(&m->io[from->io], from->off, dst, p->n_bytes, err);
     at_once = tmp_bytes / (16 * t->row_bytes) * 16;
     for (r = 0; r < p->rows; r += at_once) {
         uint64_t i, n = aios__min_u64(p->rows - r, at_once);
@@ -130,12 +148,13 @@ static aios_status aios__weights_load(aios_model *m, const aios__cut *cut, char 
     for (i = 0; i < m->gguf.n_tensors && !st; i++) {
         const aios__tensor *t = &m->gguf.tensor[i];
         aios__place p = aios__place_of(m, cut, i, off);
+        aios__source from = aios__source_of(m, cut, i);
         if (p.use && p.mapped) {
-            p.p = aios__io_map(&m->io[t->part], t->off, p.n_bytes);
+            p.p = aios__io_map(&m->io[from.io], from.off, p.n_bytes);
             if (!p.p) st = aios__fail1(err, AIOS_ERR_IO, t->off, "the io's map gave nothing for tensor %", aios__s(t->name));
         } else if (p.use && p.n_bytes) {
             p.p = (char *)m->weights[p.tier] + p.off;
-            st = aios__tensor_load(m, t, &p, (char *)m->weights[p.tier] + p.off, tmp, tmp_bytes, err);
+            st = aios__tensor_load(m, &from, t, &p, (char *)m->weights[p.tier] + p.off, tmp, tmp_bytes, err);
         }
         m->place[i] = p;
         done += t->n_bytes;
@@ -151,7 +170,7 @@ static uint64_t aios__weights_tmp(const aios_model *m, const aios__cut *cut) {
     uint32_t i;
     for (i = 0; i < m->gguf.n_tensors; i++) {
         aios__place p = aios__place_of(m, cut, i, off);
-        if (p.layout == AIOSK_PANELS && p.rows && m->gguf.tensor[i].row_bytes * 16 > max) max = m->gguf.tensor[i].row_bytes * 16;
+        if (p.layout != aios__source_of(m, cut, i).layout && p.rows && m->gguf.tensor[i].row_bytes * 16 > max) max = m->gguf.tensor[i].row_bytes * 16;
     }
     return max;
 }

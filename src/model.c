@@ -22,10 +22,12 @@ typedef struct aios__place {
     uint8_t layout, mapped, tier;           /* of the resident rows                                     */
     int16_t layer;                          /* 0 for the model's own                                    */
     uint32_t rows;
+    uint64_t art_off;                       /* in the artifact; 0 = not there                           */
     uint64_t off, n_bytes;                  /* in the block of the tier; vectors are kept as f32        */
     const void *p;                          /* NULL until loaded                                        */
 } aios__place;
 /* Matrices in the order in which they leave memory when it is short; FIXED stays. */
+enum { AIOS__MAP_MODEL = 1, AIOS__MAP_ARTIFACT = 2 };      /* can_map: whose io maps the tensor */
 enum { AIOS__GROUP_FFN = 0, AIOS__GROUP_ATTN = 1, AIOS__GROUP_OUT = 2, AIOS__GROUP_FIXED = 3 };
 
 /* How the weights are divided between the tiers. With it, aios__place_of gives the same answer each time. */
@@ -39,8 +41,8 @@ typedef struct aios__cut {
 struct aios_model {
     aios_allocator mem;
     aios_mem_req req, weights_req[2];       /* weights: of HOT and of WARM                              */
-    aios_io *io;                            /* [n_parts]                                                */
-    uint32_t n_parts, own_files, flags;
+    aios_io *io;                            /* [n_parts], then that of the artifact                     */
+    uint32_t n_parts, own_files, flags, own_artifact;
     int32_t loaded;                         /* the weights are there, divided as cut says               */
     aios__cut cut;
     uint32_t n_contexts, dying;             /* dying: freed when its last context is                    */
@@ -305,200 +307,6 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
     for (i = 0; n_found != m->gguf.n_tensors && i < m->gguf.n_tensors; i++)
         if (!m->place[i].use) return aios__no_place(m, &m->gguf.tensor[i], err);
     return AIOS_OK;
-}
-
-/* ---- opening ------------------------------------------------------------------------------------------------ */
-/* Takes the model's memory from a bump; counts when its base is NULL. n_layer is what the file says, unchecked yet,
- * but never more than there are tensors. */
-static aios_model *aios__model_layout(aios__bump *b, const aios__gguf_size *size, uint32_t n_parts, aios_model *into) {
-    aios_model *m = (aios_model *)aios__take(b, sizeof(aios_model), 64);
-    aios_model *x = m ? m : into;
-    x->io    = (aios_io *)aios__take(b, n_parts * sizeof(aios_io), 8);
-    x->place = (aios__place *)aios__take(b, (uint64_t)size->n_tensors * sizeof(aios__place), 8);
-    /* a layer has two tensors at the least, so this is enough for any file that will not be refused */
-    x->layer = (aios__ref (*)[AIOS__N_LAYER_ROLES])aios__take(b, ((uint64_t)size->n_tensors / 2 + 1) * sizeof *x->layer, 8);
-    return m;
-}
-
-enum { AIOS__MAX_PARTS = 256 };
-
-/* A model being opened: the caller's desc made whole, and its parts, ours or the caller's. */
-typedef struct aios__opening {
-    aios_io io[AIOS__MAX_PARTS];
-    uint32_t n_parts, own_files;
-    aios_limits lim;
-    aios_model_desc d;
-} aios__opening;
-
-static void aios__parts_close(aios_io *io, uint32_t n) {
-    uint32_t i;
-    for (i = 0; i < n; i++) aios__file_close(&io[i]);
-}
-/* Opens path and, when that is the first part of a split file, all the others. On failure none stays open. */
-static aios_status aios__parts_open(aios__opening *o, aios_error *err) {
-    char name[1024];
-    uint32_t i;
-    aios_status st = aios__file_open(o->d.path, &o->io[0], err);
-    if (st) return st;
-    st = aios__gguf_split_count(&o->io[0], &o->lim, &o->n_parts, err);
-    if (!st && o->n_parts > o->lim.max_parts)
-        st = aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, o->lim.max_parts, o->n_parts, "% parts are more than the limit of %", aios__u(o->n_parts), aios__u(o->lim.max_parts));
-    for (i = 1; !st && i < o->n_parts; i++) {
-        if (!aios__split_name(o->d.path, i, o->n_parts, name, sizeof name))
-            st = aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, o->n_parts, 1, "the file is one of % parts, but its name does not end in -00001-of-N.gguf", aios__u(o->n_parts), aios__u(0));
-        else st = aios__file_open(name, &o->io[i], err);
-        if (st) { aios__parts_close(o->io, i); return st; }
-    }
-    if (st) aios__parts_close(o->io, 1);
-    else o->own_files = 1;
-    return st;
-}
-
-/* Checks the desc, fills in defaults, opens or copies the parts. What is open must be closed by the caller. */
-static aios_status aios__opening_start(aios__opening *o, const aios_model_desc *d, aios_error *err) {
-    aios_status st;
-    uint32_t i;
-    const char *p;
-    memset(o, 0, sizeof *o);
-    aios__clear(err);
-    if ((st = aios__desc_copy(&o->d, sizeof o->d, d, "aios_model_desc", err)) != 0) return st;
-    if ((st = aios__flags(o->d.flags, AIOS_MODEL_VOCAB_ONLY, "aios_model_desc", err)) != 0) return st;
-    if (o->d.limits && (st = aios__desc_copy(&o->lim, sizeof o->lim, o->d.limits, "aios_limits", err)) != 0) return st;
-    o->lim = aios__limits_of(&o->lim);
-    if (o->lim.max_parts > AIOS__MAX_PARTS) o->lim.max_parts = AIOS__MAX_PARTS;
-    o->n_parts = 1;
-    if (!o->d.io) {
-        if (!o->d.path) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_model_desc needs io or path");
-        return aios__parts_open(o, err);
-    }
-    if (o->d.n_parts) o->n_parts = o->d.n_parts;
-    if (o->n_parts > o->lim.max_parts) return aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, o->lim.max_parts, o->n_parts, "% parts are more than the limit of %", aios__u(o->n_parts), aios__u(o->lim.max_parts));
-    for (i = 0, p = (const char *)o->d.io; i < o->n_parts; i++, p += o->d.io->struct_size) {     /* the caller's sizeof */
-        if ((st = aios__desc_copy(&o->io[i], sizeof *o->io, p, "aios_io", err)) != 0) return st;
-        if ((st = aios__flags(o->io[i].flags, 0, "aios_io", err)) != 0) return st;
-        if (!o->io[i].read) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_io.read is NULL");
-    }
-    return AIOS_OK;
-}
-static void aios__opening_end(aios__opening *o) { if (o->own_files) aios__parts_close(o->io, o->n_parts); }
-
-/* Reads the headers once with no memory but the stack, and lays everything out. */
-static aios_status aios__model_size(aios__opening *o, aios__gguf_size *size, uint64_t *bytes, aios_error *err) {
-    aios__bump b = { NULL, 0 };
-    aios_model tmp;
-    aios_status st = aios__gguf_measure(o->io, o->n_parts, &o->lim, size, err);
-    if (st) return st;
-    memset(&tmp, 0, sizeof tmp);
-    aios__model_layout(&b, size, o->n_parts, &tmp);
-    if ((st = aios__gguf_load(&tmp.gguf, &b, o->io, o->n_parts, &o->lim, size, err)) != 0) return st;
-    if ((st = aios__vocab_load(&tmp.vocab, &b, NULL, size, err)) != 0) return st;
-    *bytes = aios__round_up(b.used, 64);
-    return AIOS_OK;
-}
-
-static aios_status aios__allocator_check(const aios_allocator *mem, aios_error *err) {
-    if (!mem->alloc || !mem->free) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_allocator needs alloc and free");
-    return aios__flags(mem->flags, 0, "aios_allocator", err);
-}
-static void aios__req_fill(aios_mem_req *r, uint32_t kind, uint32_t tier, uint64_t bytes) {
-    memset(r, 0, sizeof *r);
-    r->struct_size = (uint32_t)sizeof *r;
-    r->kind = kind; r->bytes = bytes; r->align = tier == AIOS_TIER_STREAM ? 4096 : 64; r->tier = tier;
-    r->flags = bytes >= ((uint64_t)32 << 20) ? (uint32_t)AIOS_MEM_HUGE : 0;
-    r->numa_node = -1; r->layer = -1;
-}
-
-/* The arch row, hyper-parameters and roles of a loaded directory. */
-static aios_status aios__model_understand(aios_model *m, aios_error *err) {
-    const aios__key *k = aios__key_find(&m->gguf, "general.architecture");
-    aios_status st;
-    if (!k) {
-        if (m->flags & AIOS_MODEL_VOCAB_ONLY) return AIOS_OK;
-        return aios__fail(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "key general.architecture is missing");
-    }
-    if (!aios__key_str(k, &m->arch_name)) return aios__fail(err, AIOS_ERR_MODEL, k->off, "key general.architecture must be a string");
-    memcpy(m->arch_z, m->arch_name.p, (size_t)aios__min_u64(m->arch_name.n, sizeof m->arch_z - 1));
-    if (m->flags & AIOS_MODEL_VOCAB_ONLY) return AIOS_OK;
-    m->arch = aios__arch_find(m->arch_name);
-    if (!m->arch) return aios__fail1(err, AIOS_ERR_UNSUPPORTED, k->off, "the model family '%' is not known to this version", aios__s(m->arch_name));
-    if ((st = aios__hp_load(m, err)) != 0) return st;
-    if ((uint64_t)m->hp.n_layer > (uint64_t)m->gguf.n_tensors / 2) {
-        aios__hparse h;
-        h.m = m; h.err = err; h.st = 0;
-        k = aios__hp_key(&h, "block_count");
-        return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, m->gguf.n_tensors, (uint64_t)m->hp.n_layer, "% layers cannot be made of % tensors", aios__i(m->hp.n_layer), aios__u(m->gguf.n_tensors));
-    }
-    return aios__roles_load(m, err);
-}
-
-AIOS_API aios_status aios_model_measure(const aios_model_desc *d, aios_mem_req *req, aios_error *err) {
-    aios__opening o;
-    aios__gguf_size size;
-    aios_mem_req r;
-    uint64_t bytes = 0;
-    aios_status st = aios__opening_start(&o, d, err);
-    if (!st) st = aios__model_size(&o, &size, &bytes, err);
-    aios__opening_end(&o);
-    if (st) return st;
-    aios__req_fill(&r, AIOS_MEM_META, AIOS_TIER_HOT, bytes);
-    return aios__desc_fill(req, &r, sizeof r) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "req is NULL or was not initialised: call aios_mem_req_init first") : AIOS_OK;
-}
-
-AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out, aios_error *err) {
-    aios__opening o;
-    aios__gguf_size size;
-    aios_allocator mem;
-    aios_mem_req req;
-    aios__bump b = { NULL, 0 };
-    aios_model *m;
-    void *block = NULL;
-    uint64_t bytes = 0, fp;
-    uint32_t i;
-    aios_status st;
-    if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
-    *out = NULL;
-    st = aios__opening_start(&o, d, err);
-    if (!st && !o.d.mem) st = aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_model_desc.mem is NULL: the library takes memory from the caller alone");
-    if (!st) st = aios__desc_copy(&mem, sizeof mem, o.d.mem, "aios_allocator", err);
-    if (!st) st = aios__allocator_check(&mem, err);
-    if (!st) st = aios__model_size(&o, &size, &bytes, err);
-    if (!st) {
-        aios__req_fill(&req, AIOS_MEM_META, AIOS_TIER_HOT, bytes);
-        st = aios__alloc(&mem, &req, "model's header", &block, err);
-        b.base = (char *)block;
-    }
-    if (st) { aios__opening_end(&o); return st; }
-    memset(b.base, 0, sizeof(aios_model));
-    m = aios__model_layout(&b, &size, o.n_parts, NULL);
-    m->mem = mem; m->req = req; m->n_parts = o.n_parts; m->own_files = o.own_files; m->flags = o.d.flags;
-    memcpy(m->io, o.io, o.n_parts * sizeof *o.io);
-    memset(m->place, 0, size.n_tensors * sizeof *m->place);
-    st = aios__gguf_load(&m->gguf, &b, m->io, m->n_parts, &o.lim, &size, err);
-    if (!st) st = aios__vocab_load(&m->vocab, &b, &m->gguf, &size, err);
-    fp = aiosk_fp_begin();              /* the host's rounding mode is not ours */
-    if (!st) st = aios__model_understand(m, err);
-    aiosk_fp_end(fp);
-    if (st) { aios_model_free(m); return st; }
-    for (i = 0; i < m->gguf.n_tensors; i++)
-        m->place[i].can_map = aios__io_map(&m->io[m->gguf.tensor[i].part], m->gguf.tensor[i].off, m->gguf.tensor[i].n_bytes) != NULL;
-    if (o.d.log) {
-        aios_error e;
-        if (aios__vocab_encodes(&m->vocab, &e)) o.d.log(o.d.log_user, 1, e.text);     /* runs all the same, on token ids */
-    }
-    *out = m;
-    return AIOS_OK;
-}
-
-AIOS_API void aios_model_free(aios_model *m) {
-    aios_allocator mem;
-    aios_mem_req req;
-    int32_t i;
-    if (!m) return;
-    if (m->n_contexts) { m->dying = 1; return; }
-    mem = m->mem; req = m->req;
-    for (i = 1; i >= 0; i--) if (m->weights[i]) mem.free(mem.user, m->weights[i], &m->weights_req[i]);
-    if (m->own_files) aios__parts_close(m->io, m->n_parts);
-    mem.free(mem.user, m, &req);
 }
 
 /* ---- what the model is -------------------------------------------------------------------------------------- */

@@ -273,7 +273,7 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     p.n_threads = d.n_threads ? d.n_threads : 1;
     p.kv_type = d.kv_type; p.numerics = d.numerics; p.isa = d.isa;
     l.m = m; l.d = &d; l.can_map = 1;
-    for (i = 0; i < m->gguf.n_tensors; i++) l.can_map &= m->place[i].use != AIOS__IS_MATRIX || m->place[i].can_map;
+    for (i = 0; i < m->gguf.n_tensors; i++) l.can_map &= m->place[i].use != AIOS__IS_MATRIX || m->place[i].can_map != 0;
     p.n_batch = d.n_batch;
     if (!p.n_batch) {                       /* activations of a batch, in their widest form, in half the second-level cache */
         int64_t widest = (int64_t)(m->hp.n_ff > m->hp.n_embd ? m->hp.n_ff : m->hp.n_embd), n = (int64_t)(d.l2_bytes / 2) / widest / 32 * 32;
@@ -349,7 +349,7 @@ AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *
     memset(&x, 0, sizeof x);
     x.tier = at.rows < m->gguf.tensor[i].n[1] ? (uint32_t)AIOS_TIER_STREAM : at.tier;
     x.layout = at.layout; x.mapped = at.mapped; x.n_bytes = at.n_bytes;
-    x.stream_bytes = at.use == AIOS__IS_VECTOR ? 0 : (m->gguf.tensor[i].n[1] - at.rows) * m->gguf.tensor[i].row_bytes;
+    x.stream_bytes = at.use == AIOS__IS_MATRIX ? aios__rows_bytes(&m->gguf.tensor[i], aios__source_of(m, &cut, i).layout, m->gguf.tensor[i].n[1] - at.rows) : 0;
     x.token_bytes = at.use == AIOS__IS_TABLE ? 0 : at.n_bytes + x.stream_bytes;
     if (id == m->role[AIOS__T_TOKEN_EMBD].w || id == m->role[AIOS__T_POS_EMBD].w) x.token_bytes += m->gguf.tensor[i].row_bytes;
     if (id == m->role[AIOS__T_ROPE_FREQS].w || id == m->role[AIOS__T_ROPE_LONG].w || id == m->role[AIOS__T_ROPE_SHORT].w) x.token_bytes = 0;   /* read once, at opening */

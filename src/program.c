@@ -454,11 +454,11 @@ static void aios__emit_norm(aios__build *b, const char *name, int32_t layer, aio
     b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
 }
 /* Rows row0 .. row1-1 of a matrix: those that are resident, or (STREAMED) those that are not, unit after unit. */
-static aios__op *aios__emit_rows(aios__build *b, const char *name, int32_t layer, aios__ref r, const aios__place *p, uint32_t row0, uint32_t row1, const aios__acts *in, float *y, uint64_t y_stride, uint32_t flags, aios__op *local) {
+static aios__op *aios__emit_rows(aios__build *b, const char *name, int32_t layer, aios__ref r, const aios__place *p, int32_t layout, uint32_t row0, uint32_t row1, const aios__acts *in, float *y, uint64_t y_stride, uint32_t flags, aios__op *local) {
     aios__op *o = aios__emit(b, local, aios__op_matmul, name, layer, AIOS__PER_ROWS, flags);
     const aios__tensor *t = &b->m->gguf.tensor[r.w];
     int64_t rows, most, cols = flags & AIOS__ON_OUTPUTS ? b->n_outputs : b->n_batch;
-    o->type = (int32_t)t->type; o->layout = flags & AIOS__STREAMED ? (int32_t)AIOSK_ROWS : (int32_t)p->layout;
+    o->type = (int32_t)t->type; o->layout = layout;
     o->w = p->p;
     o->b = aios__vec(b, r.b);
     if (o->b) o->b += row0;
@@ -474,7 +474,7 @@ static aios__op *aios__emit_rows(aios__build *b, const char *name, int32_t layer
     if (rows > most) rows = most;
     o->rows_per_task = (int32_t)(rows > o->n_out ? o->n_out : rows) / 32 * 32;
     if (o->rows_per_task < 32) o->rows_per_task = 32;
-    o->w_bytes = (flags & AIOS__STREAMED ? (uint64_t)(row1 - row0) * t->row_bytes : p->n_bytes) + (r.b < 0 ? 0 : (uint64_t)(row1 - row0) * 4);
+    o->w_bytes = aios__rows_bytes(t, layout, row1 - row0) + (r.b < 0 ? 0 : (uint64_t)(row1 - row0) * 4);
     o->act_bytes = aios__acts_bytes(in, aios__mask(b, r)) + (uint64_t)o->n_out * (flags & AIOS__ADD ? 8 : 4);
     b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
     return o;
@@ -484,18 +484,19 @@ static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, a
     const aios__tensor *t = &b->m->gguf.tensor[r.w];
     uint64_t off[2] = { 0, 0 };
     aios__place p = aios__place_of(b->m, &b->cut, (uint32_t)r.w, off);
+    aios__source from = aios__source_of(b->m, &b->cut, (uint32_t)r.w);
     uint32_t row = p.rows, n_rows = (uint32_t)t->n[1];
     aios__op local, *o;
     if (b->after_units) flags &= ~(uint32_t)AIOS__JOIN;
-    if (row) { aios__emit_rows(b, name, layer, r, &p, 0, row, in, y, y_stride, flags, &local); b->after_units = 0; }
+    if (row) { aios__emit_rows(b, name, layer, r, &p, p.layout, 0, row, in, y, y_stride, flags, &local); b->after_units = 0; }
     if (row == n_rows) return;
-    o = aios__emit_rows(b, name, layer, r, &p, row, n_rows, in, y, y_stride, (flags & ~(uint32_t)AIOS__JOIN) | AIOS__STREAMED, &local);
+    o = aios__emit_rows(b, name, layer, r, &p, from.layout, row, n_rows, in, y, y_stride, (flags & ~(uint32_t)AIOS__JOIN) | AIOS__STREAMED, &local);
     o->unit_rows = (int32_t)aios__unit_rows(t, b->cut.unit_bytes);
     for (; row < n_rows; row += (uint32_t)o->unit_rows, b->n_units++, o->n_units++) {
         aios__unit u;
         uint64_t window;
-        u.off = t->off + row * t->row_bytes; u.part = t->part;
-        u.n_bytes = (uint32_t)(aios__min_u64((uint64_t)o->unit_rows, n_rows - row) * t->row_bytes);
+        u.off = from.off + aios__rows_bytes(t, from.layout, row); u.part = from.io;
+        u.n_bytes = (uint32_t)aios__rows_bytes(t, from.layout, aios__min_u64((uint64_t)o->unit_rows, n_rows - row));
         window = aios__unit_window(&u, &b->m->io[u.part]);
         if (window > b->slot_bytes) b->slot_bytes = window;
         b->stream_bytes += window;
