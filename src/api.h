@@ -363,8 +363,9 @@ typedef struct aios_context aios_context;
 typedef void (*aios_task_fn)(void *arg, int32_t i, int32_t worker);
 typedef void (*aios_parallel_for)(void *user, int32_t n, aios_task_fn fn, void *arg);
 
+enum { AIOS_CONTEXT_PROFILE = 1 };      /* take the time of each phase: two looks at the clock        */
 typedef struct aios_context_desc {
-    uint32_t struct_size, flags;
+    uint32_t struct_size, flags;            /* AIOS_CONTEXT_*                                          */
     const aios_allocator *mem;              /* NULL = the model's                                      */
     aios_parallel_for parallel_for;         /* the host's job system; NULL = own threads if n_threads > 1 */
     void *parallel_user;
@@ -430,10 +431,25 @@ typedef struct aios_counters {
     uint64_t n_units, n_stalls, stall_ns;           /* streamed units that were used; those that were not there in time; the waiting */
     uint64_t n_reads, n_read_errors;                /* calls of the reader while streaming                 */
     uint64_t n_wishes_denied;                       /* requests whose wishes (AIOS_MEM_*) did not come true; since opening */
+    uint64_t tier_bytes[3];                         /* weight_bytes by AIOS_TIER_*: vectors and packed copies, mapped or warm, the ring */
 } aios_counters;
 AIOS__DESC_INIT(aios_counters)
 AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out);
 AIOS_API void        aios_counters_reset(aios_context *c);
+
+/* One op of the program, for telemetry. Bytes are those of one decoded token. */
+typedef struct aios_op_info {
+    uint32_t struct_size;
+    int32_t layer;                  /* -1 = none                                                       */
+    const char *name;               /* "attn_norm", "q", "attend" ...                                  */
+    int32_t type, tier;             /* of a matrix: AIOSK_*, AIOS_TIER_*; else -1                      */
+    int32_t phase, n_units;         /* ops of one phase run side by side; streamed units               */
+    uint64_t weight_bytes, act_bytes;
+    uint64_t busy_ns;               /* with AIOS_CONTEXT_PROFILE, of the phase that begins with this op: since opening */
+} aios_op_info;
+AIOS__DESC_INIT(aios_op_info)
+AIOS_API uint32_t    aios_op_count(const aios_context *c);
+AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info *out);
 
 /* ---- sampler ----------------------------------------------------------------------------------------------- */
 typedef struct aios_logit_bias { int32_t id; float bias; } aios_logit_bias;

@@ -72,7 +72,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     if (!m || !m->arch) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_context_open needs a model with weights");
     if ((st = aios__desc_copy(&p, sizeof p, plan, "aios_plan", err)) != 0) return st;
     if ((st = aios__desc_copy(&d, sizeof d, desc, "aios_context_desc", err)) != 0) return st;
-    if ((st = aios__flags(d.flags, 0, "aios_context_desc", err)) != 0) return st;
+    if ((st = aios__flags(d.flags, AIOS_CONTEXT_PROFILE, "aios_context_desc", err)) != 0) return st;
     mem = m->mem;
     if (d.mem && (st = aios__desc_copy(&mem, sizeof mem, d.mem, "aios_allocator", err)) != 0) return st;
     if ((st = aios__allocator_check(&mem, err)) != 0) return st;
@@ -216,6 +216,20 @@ AIOS_API void aios_counters_reset(aios_context *c) {
     if (c->stream.n_units) aios__stream_count(&c->stream, &c->count, 1);
     memset(&c->count, 0, sizeof c->count);
     c->count.n_wishes_denied = denied;
+}
+AIOS_API uint32_t aios_op_count(const aios_context *c) { return c ? c->prog.n_ops : 0; }
+AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info *out) {
+    aios_op_info x;
+    const aios__op *op;
+    int32_t matrix;
+    if (!c || i >= c->prog.n_ops) return AIOS_ERR_ARG;
+    op = &c->prog.op[i];
+    matrix = op->per == AIOS__PER_ROWS || op->row_bytes > 0;
+    memset(&x, 0, sizeof x);
+    x.layer = op->layer; x.name = op->name; x.type = matrix ? op->type : -1; x.tier = matrix ? op->tier : -1;
+    x.phase = op->phase; x.n_units = op->n_units;
+    x.weight_bytes = op->w_bytes + op->row_bytes; x.act_bytes = op->act_bytes; x.busy_ns = op->busy_ns;
+    return aios__desc_fill(out, &x, sizeof x);
 }
 AIOS_API void aios_serve_reads(aios_context *c) { if (c && c->stream.how == AIOS__READ_THREADS) aios__stream_serve(&c->stream); }
 AIOS_API void aios_end_reads(aios_context *c)   { if (c && c->stream.how == AIOS__READ_THREADS) aios__crew_quit(&c->stream.crew, 1); }

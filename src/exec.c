@@ -36,6 +36,7 @@ struct aios_context {
     uint32_t op0, op1;                  /* ops of the current phase                                         */
     int32_t n_tasks;
     uint64_t deadline;                  /* 0 = none                                                         */
+    uint64_t since;                     /* AIOS_CONTEXT_PROFILE: when the current phase began, or the step  */
     aios__share *share;                 /* [n_threads]                                                      */
     char apart0[64]; int32_t stop;      /* time is up, or cancelled                                         */
     int32_t cancel;                     /* set from any thread                                              */
@@ -129,6 +130,11 @@ static void aios__phase_leave(aios_context *c, int32_t worker) {
     int32_t ready = 1;
     while (aios__all_taken(c)) {
         c->count.n_tasks += (uint64_t)c->n_tasks;
+        if (c->desc.flags & AIOS_CONTEXT_PROFILE) {
+            uint64_t now = aios__now(c);
+            c->prog.op[c->op0].busy_ns += now - c->since;
+            c->since = now;
+        }
         if (c->prog.op[c->op0].flags & AIOS__STREAMED) aios__stream_pass(&c->stream);
         if (c->run.round + 1 < aios__op_rounds(&c->prog.op[c->op0], &c->run)) aios__round_enter(c, c->run.round + 1);
         else aios__phase_enter(c, c->op1);
@@ -174,6 +180,7 @@ static int32_t aios__exec(aios_context *c, uint64_t deadline) {
     c->failed = AIOS_OK;
     aios__store(&c->stop, aios__load(&c->cancel));
     if (aios__load(&c->stop) || !aios__phase_ready(c)) return 0;
+    if (c->desc.flags & AIOS_CONTEXT_PROFILE) c->since = aios__now(c);
     if (c->pool.n > 1) {
         aios__pool_run(&c->pool, aios__exec_walk, c);
         return aios__exec_done(c);
@@ -232,8 +239,9 @@ static void aios__pass_finish(aios_context *c) {
     for (i = 0; i < c->prog.n_ops; i++) {
         const aios__op *op = &c->prog.op[i];
         uint64_t n = (uint64_t)(op->flags & AIOS__ON_OUTPUTS ? p->n_out : p->n);
-        c->count.weight_bytes += op->w_bytes * (op->per == AIOS__PER_ROWS ? (n + AIOSK__MAX_COLS - 1) / AIOSK__MAX_COLS : n > 0);
-        c->count.weight_bytes += op->row_bytes * n;
+        uint64_t w = op->w_bytes * (op->per == AIOS__PER_ROWS ? (n + AIOSK__MAX_COLS - 1) / AIOSK__MAX_COLS : n > 0) + op->row_bytes * n;
+        c->count.weight_bytes += w;
+        c->count.tier_bytes[op->tier] += w;
         c->count.act_bytes += op->act_bytes * n;
     }
     for (w = 0; w < c->plan.n_threads; w++) { c->count.kv_bytes += c->run.kv_read[w * 8]; c->run.kv_read[w * 8] = 0; }

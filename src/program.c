@@ -67,6 +67,8 @@ typedef struct aios__op {
     uint64_t w_bytes;                   /* weights read by one run of the op, whatever the tokens           */
     uint64_t row_bytes;                 /* EMBED: weights read per token                                    */
     uint64_t act_bytes;                 /* activations read and written per token                           */
+    int32_t tier, phase;                /* of w: AIOS_TIER_*                                                */
+    uint64_t busy_ns;                   /* of the phase that begins here, when that is asked for            */
 } aios__op;
 
 /* ---- the ops: what one task does ----------------------------------------------------------------------------- */
@@ -426,6 +428,7 @@ static aios__op *aios__emit(aios__build *b, aios__op *local, aios__op_fn run, co
     o->run = run; o->name = name; o->layer = layer; o->per = per; o->flags = flags;
     b->n_ops++;
     if (!(flags & AIOS__JOIN)) { b->n_phases++; b->after_units = 0; }
+    o->phase = (int32_t)b->n_phases - 1;
     return o;
 }
 static const float *aios__vec(const aios__build *b, int32_t tensor) { return tensor < 0 ? NULL : (const float *)b->m->place[tensor].p; }
@@ -436,12 +439,12 @@ static void aios__emit_table(aios__build *b, aios__op_fn run, const char *name, 
     const aios__tensor *t = &b->m->gguf.tensor[r.w];
     uint64_t off[2] = { 0, 0 };
     aios__place p = aios__place_of(b->m, &b->cut, (uint32_t)r.w, off);
-    o->w = p.p; o->layout = p.layout; o->type = (int32_t)t->type;
+    o->w = p.p; o->layout = p.layout; o->tier = p.tier; o->type = (int32_t)t->type;
     o->n_in = b->m->hp.n_embd; o->y = b->x; o->y_stride = (uint64_t)b->m->hp.n_embd; o->scale = scale;
     o->row_bytes = t->row_bytes; o->act_bytes = (uint64_t)o->n_in * 4;
     b->row_bytes += o->row_bytes; b->act_bytes += o->act_bytes;
 }
-/* x -> norm -> the forms of out that mask names; or, with add, x -> norm, added to the residual. */
+/* x -> norm -> the forms of out that mask names; or, with out NULL, x -> norm, added to the residual add. */
 static void aios__emit_norm(aios__build *b, const char *name, int32_t layer, aios__ref r, const float *x, const aios__acts *out, uint32_t mask, float *add, uint32_t flags) {
     aios__op local, *o = aios__emit(b, &local, aios__op_norm, name, layer, AIOS__PER_TOKEN, flags);
     o->type = b->m->arch->norm; o->scale = b->m->hp.norm_eps; o->n_in = b->m->hp.n_embd;
@@ -450,7 +453,7 @@ static void aios__emit_norm(aios__build *b, const char *name, int32_t layer, aio
     o->y = add; o->y_stride = (uint64_t)b->m->hp.n_embd;
     if (out) o->out = aios__acts_of(out, mask);
     o->w_bytes = aios__vec_bytes(b, r.w) + aios__vec_bytes(b, r.b);
-    o->act_bytes = (uint64_t)o->n_in * (add ? 12 : 4) + (out ? aios__acts_bytes(out, mask) : 0);
+    o->act_bytes = (uint64_t)o->n_in * (out ? 4 : 12) + (out ? aios__acts_bytes(out, mask) : 0);
     b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
 }
 /* Rows row0 .. row1-1 of a matrix: those that are resident, or (STREAMED) those that are not, unit after unit. */
@@ -460,6 +463,7 @@ static aios__op *aios__emit_rows(aios__build *b, const char *name, int32_t layer
     int64_t rows, most, cols = flags & AIOS__ON_OUTPUTS ? b->n_outputs : b->n_batch;
     o->type = (int32_t)t->type; o->layout = layout;
     o->w = p->p;
+    o->tier = flags & AIOS__STREAMED ? (int32_t)AIOS_TIER_STREAM : (int32_t)p->tier;
     o->b = aios__vec(b, r.b);
     if (o->b) o->b += row0;
     o->mm = b->numerics == AIOS_REFERENCE ? NULL : b->k->matmul[o->type][o->layout];

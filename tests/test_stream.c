@@ -176,6 +176,24 @@ static void plan_init(aios_plan_desc *pd, uint64_t *seed) {
     pd->n_batch = (int32_t)(test_rand(seed) % 40);
 }
 
+/* The ops' bytes add up to the plan's. */
+static void check_ops(const run *r) {
+    uint64_t w = 0, act = 0;
+    int32_t units = 0, phase = 0;
+    uint32_t i;
+    CHECK(aios_op_count(r->c) == r->plan.n_ops);
+    for (i = 0; i < r->plan.n_ops; i++) {
+        aios_op_info o;
+        aios_op_info_init(&o);
+        if (!CHECK(aios_op_get(r->c, i, &o) == 0 && o.name && o.phase >= phase && o.phase <= phase + 1)) return;
+        phase = o.phase;
+        w += o.weight_bytes; act += o.act_bytes; units += o.n_units;
+    }
+    if (!CHECK(w == r->plan.token_weight_bytes && act == r->plan.token_act_bytes && (uint32_t)units == r->plan.n_units && (uint32_t)phase + 1 == r->plan.n_phases))
+        printf("  weights %llu of %llu, activations %llu of %llu, units %d of %u, phases %d of %u\n", (unsigned long long)w, (unsigned long long)r->plan.token_weight_bytes,
+               (unsigned long long)act, (unsigned long long)r->plan.token_act_bytes, units, r->plan.n_units, phase + 1, r->plan.n_phases);
+}
+
 /* ---- budgets ------------------------------------------------------------------------------------------------------------- */
 static void *serve(void *c) { aios_serve_reads((aios_context *)c); return NULL; }
 
@@ -231,6 +249,8 @@ static void test_budgets(const char *name, const uint8_t *p, uint64_t n, int n_r
         CHECK((c.stream_bytes > 0) == (r.plan.n_units > 0) && c.n_stalls <= c.n_units && c.n_read_errors == 0);
         if (r.plan.stream_level <= 2 * 65536)       /* what was used, and no more than the ring ahead of it   */
             CHECK(c.stream_bytes >= r.plan.token_stream_bytes * c.n_passes && c.stream_bytes <= r.plan.token_stream_bytes * c.n_passes + r.plan.tier_bytes[AIOS_TIER_STREAM]);
+        CHECK(c.tier_bytes[0] + c.tier_bytes[1] + c.tier_bytes[2] == c.weight_bytes && (c.tier_bytes[2] > 0) == (r.plan.n_units > 0));
+        check_ops(&r);
         n_streamed += r.plan.n_units > 0;
         if (how == 2 && r.plan.n_units) { aios_end_reads(r.c); pthread_join(t[0], NULL); pthread_join(t[1], NULL); }
         run_close(&r);
