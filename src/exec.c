@@ -189,7 +189,7 @@ static void aios__pass_finish(aios_context *c) {
     for (i = 0; i < c->prog.n_ops; i++) {
         const aios__op *op = &c->prog.op[i];
         uint64_t n = (uint64_t)(op->flags & AIOS__ON_OUTPUTS ? p->n_out : p->n);
-        c->count.weight_bytes += op->w_bytes * (op->per == AIOS__PER_ROWS ? (n + AIOSK__MAX_COLS - 1) / AIOSK__MAX_COLS : n > 0);
+        c->count.weight_bytes += op->w_bytes * (op->per == AIOS__PER_ROWS ? (n + (uint64_t)op->cols_per_task - 1) / (uint64_t)op->cols_per_task : n > 0);
         c->count.weight_bytes += op->row_bytes * n;
         c->count.act_bytes += op->act_bytes * n;
     }
