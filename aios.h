@@ -364,8 +364,9 @@ typedef struct aios_context aios_context;
 typedef void (*aios_task_fn)(void *arg, int32_t i, int32_t worker);
 typedef void (*aios_parallel_for)(void *user, int32_t n, aios_task_fn fn, void *arg);
 
+enum { AIOS_CONTEXT_PROFILE = 1 };      /* take the time of each phase: two looks at the clock        */
 typedef struct aios_context_desc {
-    uint32_t struct_size, flags;
+    uint32_t struct_size, flags;            /* AIOS_CONTEXT_*                                          */
     const aios_allocator *mem;              /* NULL = the model's                                      */
     aios_parallel_for parallel_for;         /* the host's job system; NULL = own threads if n_threads > 1 */
     void *parallel_user;
@@ -373,6 +374,8 @@ typedef struct aios_context_desc {
     void *now_user;
     aios_progress_fn progress;              /* while weights are loaded; may be NULL                   */
     void *progress_user;
+    void (*thread_start)(void *user, int32_t worker);   /* called once on each own thread (worker 1 .. n_threads-1), first thing: for */
+    void *thread_user;                                  /* its affinity, name, priority; by aios_context_free at the latest. NULL = nothing */
 } aios_context_desc;
 AIOS__DESC_INIT(aios_context_desc)
 
@@ -398,10 +401,36 @@ AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error
  * AIOS_PLAN_LENT_READERS; such a context waits for data until somebody reads it. All must have returned before aios_context_free. */
 AIOS_API void aios_serve_reads(aios_context *c);
 AIOS_API void aios_end_reads(aios_context *c);
-/* Makes the running or next aios_step return AIOS_ERR_CANCELLED soon. The one call allowed from any thread. */
+/* Makes the running or next aios_step return AIOS_ERR_CANCELLED soon. This, aios_interrupt and aios_now_ns are allowed from any thread. */
 AIOS_API void aios_cancel(aios_context *c);
 /* The clock that deadlines are compared with. */
 AIOS_API uint64_t aios_now_ns(const aios_context *c);
+
+/* ---- time -------------------------------------------------------------------------------------------------- */
+/* Makes the running aios_step return AIOS_MORE when each worker is through with the task that it has in hand; if none runs, the next
+ * one, before it begins a task. Nothing is lost: the step after that goes on where it was. (A step that was at its end anyway
+ * returns what it would have.)
+ * From any thread.
+ *
+ * So a context in the background makes room for one in the foreground within a task (some hundredths of a millisecond, some
+ * tenths at most). `wanted` keeps it from coming back before the other is through:
+ *
+ *     // the background's thread                           // the foreground's thread
+ *     for (;;) {                                           atomic_store(&wanted, 1);
+ *         while (atomic_load(&wanted)) wait_a_bit();       aios_interrupt(background);
+ *         lock(&cores);                                    lock(&cores);               // within a task
+ *         st = aios_step(background, 0, &err);             st = aios_step(foreground, deadline, &err);
+ *         unlock(&cores);                                  unlock(&cores);
+ *         if (st != AIOS_MORE) break;                      atomic_store(&wanted, 0);
+ *     }
+ *
+ * wait_a_bit is a sleep or a condition variable. A background that locks just after `wanted` was set finds the interrupt waiting, and
+ * leaves at once. */
+AIOS_API void aios_interrupt(aios_context *c);
+/* How many workers take part from the next aios_step on: 1 .. n_threads of the plan, which is what a context begins with; in the middle of
+ * a pass too. Own threads beyond sleep until they are wanted again; parallel_for is called for at most n. Same bits. Belongs to
+ * the thread that steps. AIOS_ERR_ARG: out of range, and nothing is changed. */
+AIOS_API aios_status aios_set_workers(aios_context *c, int32_t n, aios_error *err);
 
 /* Output rows of the last finished pass, in ascending order of (seq, pos); none while a pass is under way. */
 typedef struct aios_output {
@@ -431,10 +460,25 @@ typedef struct aios_counters {
     uint64_t n_units, n_stalls, stall_ns;           /* streamed units that were used; those that were not there in time; the waiting */
     uint64_t n_reads, n_read_errors;                /* calls of the reader while streaming                 */
     uint64_t n_wishes_denied;                       /* requests whose wishes (AIOS_MEM_*) did not come true; since opening */
+    uint64_t tier_bytes[3];                         /* weight_bytes by AIOS_TIER_*: vectors and packed copies, mapped or warm, the ring */
 } aios_counters;
 AIOS__DESC_INIT(aios_counters)
 AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out);
 AIOS_API void        aios_counters_reset(aios_context *c);
+
+/* One op of the program, for telemetry. Bytes are those of one decoded token. */
+typedef struct aios_op_info {
+    uint32_t struct_size;
+    int32_t layer;                  /* -1 = none                                                       */
+    const char *name;               /* "attn_norm", "q", "attend" ...                                  */
+    int32_t type, tier;             /* of a matrix: AIOSK_*, AIOS_TIER_*; else -1                      */
+    int32_t phase, n_units;         /* ops of one phase run side by side; streamed units               */
+    uint64_t weight_bytes, act_bytes;
+    uint64_t busy_ns;               /* with AIOS_CONTEXT_PROFILE, of the phase that begins with this op: since opening */
+} aios_op_info;
+AIOS__DESC_INIT(aios_op_info)
+AIOS_API uint32_t    aios_op_count(const aios_context *c);
+AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info *out);
 
 /* ---- sampler ----------------------------------------------------------------------------------------------- */
 typedef struct aios_logit_bias { int32_t id; float bias; } aios_logit_bias;
@@ -659,11 +703,13 @@ static aios_status aios__desc_fill(void *dst, const void *src, uint32_t src_byte
 static inline int32_t aios__load(const int32_t *p)            { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
 static inline void    aios__store(int32_t *p, int32_t v)      { __atomic_store_n(p, v, __ATOMIC_SEQ_CST); }
 static inline int32_t aios__fetch_add(int32_t *p, int32_t v)  { return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST); }
+static inline int32_t aios__cas(int32_t *p, int32_t old, int32_t v) { return __atomic_compare_exchange_n(p, &old, v, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); }
 #elif defined(_MSC_VER)
 #include <intrin.h>
 static inline int32_t aios__load(const int32_t *p)            { return (int32_t)_InterlockedOr((volatile long *)(int32_t *)p, 0); }
 static inline void    aios__store(int32_t *p, int32_t v)      { _InterlockedExchange((volatile long *)p, v); }
 static inline int32_t aios__fetch_add(int32_t *p, int32_t v)  { return (int32_t)_InterlockedExchangeAdd((volatile long *)p, v); }
+static inline int32_t aios__cas(int32_t *p, int32_t old, int32_t v) { return (int32_t)_InterlockedCompareExchange((volatile long *)p, v, old) == old; }
 #else
 #error "aios.h: no atomics are known for this compiler"
 #endif
@@ -711,8 +757,11 @@ static uint64_t aios__system_ns(void *user) {
 #endif
 
 /* ---- pool --------------------------------------------------------------------------------------------------- */
-/* Worker w runs fn(arg, w); worker 0 is the thread that calls aios__pool_run. */
+/* A job is one call of aios__pool_run: its caller is worker 0, and the pool's threads join when they are there. Nobody waits for
+ * one that is not: a thread that the system wakes late, or never during a short job, finds the work done, or helps with what
+ * is left. Who has joined is a member and must come to every barrier until the job is over. */
 typedef void (*aios__worker_fn)(void *arg, int32_t worker);
+typedef void (*aios__start_fn)(void *user, int32_t worker);
 
 #ifndef AIOS_STACK_BYTES
 #define AIOS_STACK_BYTES (256 * 1024)   /* the deepest task needs under 48 KiB; the C library puts a program's thread-local data here too */
@@ -733,15 +782,17 @@ enum { AIOS__SPINS = 1000 };            /* some tens of microseconds            
 #ifdef AIOS_NO_THREADS
 typedef struct aios__pool { int32_t n; } aios__pool;
 static uint64_t aios__stacks(int32_t n) { (void)n; return 0; }
-static aios_status aios__pool_start(aios__pool *p, int32_t n, aios_error *err) {
+static aios_status aios__pool_start(aios__pool *p, int32_t n, aios__start_fn start, void *start_user, aios_error *err) {
     p->n = 1;
+    (void)start; (void)start_user;
     return n < 2 ? AIOS_OK : aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "this build has no threads (AIOS_NO_THREADS): give parallel_for or plan for one thread");
 }
 static void aios__pool_stop(aios__pool *p) { (void)p; }
 static void aios__pool_run(aios__pool *p, aios__worker_fn fn, void *arg) { (void)p; fn(arg, 0); }
 static int32_t aios__barrier_arrive(aios__pool *p, int32_t *gen) { (void)p; (void)gen; return 1; }
-static void aios__barrier_release(aios__pool *p) { (void)p; }
-static void aios__barrier_wait(aios__pool *p, int32_t gen) { (void)p; (void)gen; }
+static void aios__barrier_release(aios__pool *p, int32_t over) { (void)p; (void)over; }
+static int32_t aios__barrier_wait(aios__pool *p, int32_t gen) { (void)p; (void)gen; return 1; }
+static void aios__pool_bound(aios__pool *p, int32_t n) { (void)p; (void)n; }
 
 typedef struct aios__crew { int32_t n, quit; } aios__crew;
 static void aios__threads_layout(aios__pool *p, aios__crew *c, aios__bump *b, int32_t n_workers, int32_t n_crew) { (void)p; (void)c; (void)b; (void)n_workers; (void)n_crew; }
@@ -754,6 +805,8 @@ static void aios__crew_quit(aios__crew *c, int32_t quit) { c->quit = quit; }
 static void aios__crew_lock(aios__crew *c) { (void)c; }
 static void aios__crew_unlock(aios__crew *c) { (void)c; }
 static void aios__crew_wake(aios__crew *c) { (void)c; }
+static void aios__crew_call(aios__crew *c) { (void)c; }
+static void aios__crew_idle(aios__crew *c) { (void)c; }
 static void aios__crew_wait(aios__crew *c, uint64_t ns) { (void)c; (void)ns; }
 #else
 
@@ -763,8 +816,8 @@ typedef SRWLOCK aios__lock;
 typedef CONDITION_VARIABLE aios__cond;
 #define AIOS__LOCK(p)      AcquireSRWLockExclusive(&(p)->lock)
 #define AIOS__UNLOCK(p)    ReleaseSRWLockExclusive(&(p)->lock)
-#define AIOS__SLEEP(p)     SleepConditionVariableSRW(&(p)->cond, &(p)->lock, INFINITE, 0)
-#define AIOS__WAKE_ALL(p)  WakeAllConditionVariable(&(p)->cond)
+#define AIOS__SLEEP(p, c)  SleepConditionVariableSRW(&(p)->c, &(p)->lock, INFINITE, 0)
+#define AIOS__WAKE(p, c)   WakeAllConditionVariable(&(p)->c)
 #else
 #include <pthread.h>
 #if defined(__STRICT_ANSI__) && !defined(__cplusplus)   /* a strict -std=c99 hides it */
@@ -775,8 +828,8 @@ typedef pthread_mutex_t aios__lock;
 typedef pthread_cond_t aios__cond;
 #define AIOS__LOCK(p)      pthread_mutex_lock(&(p)->lock)
 #define AIOS__UNLOCK(p)    pthread_mutex_unlock(&(p)->lock)
-#define AIOS__SLEEP(p)     pthread_cond_wait(&(p)->cond, &(p)->lock)
-#define AIOS__WAKE_ALL(p)  pthread_cond_broadcast(&(p)->cond)
+#define AIOS__SLEEP(p, c)  pthread_cond_wait(&(p)->c, &(p)->lock)
+#define AIOS__WAKE(p, c)   pthread_cond_broadcast(&(p)->c)
 #endif
 
 /* What a thread of our own runs. It is there as long as the thread is. */
@@ -814,25 +867,31 @@ static void aios__thread_join(aios__thread t) {
 #endif
 }
 static uint64_t aios__stacks(int32_t n) { return n > 0 ? (uint64_t)n * AIOS__STACK + AIOS__PAGE : 0; }
-static aios_status aios__locks_start(aios__lock *lock, aios__cond *cond, aios_error *err) {
+/* A lock and two conditions. */
+static aios_status aios__locks_start(aios__lock *lock, aios__cond *a, aios__cond *b, aios_error *err) {
 #if defined(_WIN32)
+    (void)err;
     InitializeSRWLock(lock);
-    InitializeConditionVariable(cond);
+    InitializeConditionVariable(a);
+    InitializeConditionVariable(b);
 #else
     if (pthread_mutex_init(lock, NULL)) return aios__fail(err, AIOS_ERR_SYSTEM, AIOS__NO_OFF, "the system gave no mutex");
-    if (pthread_cond_init(cond, NULL)) {
+    if (pthread_cond_init(a, NULL)) a = NULL;
+    if (!a || pthread_cond_init(b, NULL)) {
+        if (a) pthread_cond_destroy(a);
         pthread_mutex_destroy(lock);
         return aios__fail(err, AIOS_ERR_SYSTEM, AIOS__NO_OFF, "the system gave no condition variable");
     }
 #endif
     return AIOS_OK;
 }
-static void aios__locks_stop(aios__lock *lock, aios__cond *cond) {
+static void aios__locks_stop(aios__lock *lock, aios__cond *a, aios__cond *b) {
 #if defined(_WIN32)
-    (void)lock; (void)cond;
+    (void)lock; (void)a; (void)b;
 #else
     pthread_mutex_destroy(lock);
-    pthread_cond_destroy(cond);
+    pthread_cond_destroy(a);
+    pthread_cond_destroy(b);
 #endif
 }
 
@@ -841,92 +900,144 @@ typedef struct aios__seat { struct aios__pool *pool; int32_t worker; aios__begin
 
 typedef struct aios__pool {
     int32_t n;                          /* workers, the caller included; 0 = not started                */
+    int32_t active;                     /* those that are wanted, 1..n; changed under the lock          */
     int32_t quit;
     aios__worker_fn fn;
     void *arg;
+    aios__start_fn start;               /* NULL, or called once on each thread                          */
+    void *start_user;
     aios__thread *thread;               /* [n]; 0 unused                                                */
     aios__seat *seat;                   /* [n]                                                          */
     char *stack;                        /* [n - 1] stacks, in the caller's memory                       */
     aios__lock lock;
-    aios__cond cond;
+    aios__cond cond, parked;            /* parked: threads beyond active; only aios__pool_bound wakes them */
     char apart0[64]; int32_t job;       /* counts jobs; each waits on its own cache line                */
     char apart1[64]; int32_t bar_gen;   /* counts barriers passed                                       */
-    char apart2[64]; int32_t bar_in;    /* workers in the barrier                                       */
+    int32_t over;                       /* the barrier at which the last job ended                      */
+    char apart2[64]; int32_t members;   /* as below                                                     */
     char apart3[64]; int32_t sleepers;
     char apart4[64];
 } aios__pool;
 
-/* Returns when *word is no longer old. */
-static void aios__wait_change(aios__pool *p, const int32_t *word, int32_t old) {
+/* members: how many have joined (bits 0-10) and how many of these are in the barrier (11-21); the low bits of the barrier's number (23-30),
+ * which who joins between the two writes of aios__barrier_release must know; 0 when there is no job. While all are in the
+ * barrier the last of them works alone on what they share, and nobody joins. */
+enum { AIOS__ARRIVED = 1 << 11, AIOS__OPEN = 1 << 22, AIOS__NUMBER = 1 << 23, AIOS__COUNT = 2047 };
+
+/* How far a counter is past old: it may have gone round. */
+static int32_t aios__past(const int32_t *word, int32_t old) { return (int32_t)((uint32_t)aios__load(word) - (uint32_t)old); }
+/* Returns when it is past old. */
+static void aios__wait_past(aios__pool *p, const int32_t *word, int32_t old) {
     int32_t i;
     for (i = 0; i < AIOS__SPINS; i++) {
-        if (aios__load(word) != old) return;
+        if (aios__past(word, old) > 0) return;
         aios__pause();
     }
     AIOS__LOCK(p);
     aios__fetch_add(&p->sleepers, 1);
-    while (aios__load(word) == old) AIOS__SLEEP(p);
+    while (aios__past(word, old) <= 0) AIOS__SLEEP(p, cond);
     aios__fetch_add(&p->sleepers, -1);
     AIOS__UNLOCK(p);
 }
 static void aios__change(aios__pool *p, int32_t *word) {
     aios__fetch_add(word, 1);
-    if (aios__load(&p->sleepers)) { AIOS__LOCK(p); AIOS__WAKE_ALL(p); AIOS__UNLOCK(p); }
+    if (aios__load(&p->sleepers)) { AIOS__LOCK(p); AIOS__WAKE(p, cond); AIOS__UNLOCK(p); }
 }
 
 /* A barrier in two halves, so that the last to arrive can prepare what comes next: it gets 1, does that, and releases. */
 static int32_t aios__barrier_arrive(aios__pool *p, int32_t *gen) {
-    *gen = aios__load(&p->bar_gen);
-    return aios__fetch_add(&p->bar_in, 1) == p->n - 1;
+    uint32_t g = (uint32_t)aios__load(&p->bar_gen);
+    int32_t m = aios__fetch_add(&p->members, AIOS__ARRIVED) + AIOS__ARRIVED;
+    *gen = (int32_t)(g + (((uint32_t)m / AIOS__NUMBER - g) & 255));     /* one on for who was faster than the release that let it in */
+    return (m / AIOS__ARRIVED & AIOS__COUNT) == (m & AIOS__COUNT);
 }
-static void aios__barrier_release(aios__pool *p) {
-    aios__store(&p->bar_in, 0);
+/* over: the job ends here. Then all of it may be gone when this returns. */
+static void aios__barrier_release(aios__pool *p, int32_t over) {
+    int32_t gen = aios__load(&p->bar_gen);
+    if (over) aios__store(&p->over, gen);
+    aios__store(&p->members, over ? 0 : (aios__load(&p->members) & AIOS__COUNT) | AIOS__OPEN | (int32_t)((((uint32_t)gen + 1) & 255) * AIOS__NUMBER));
     aios__change(p, &p->bar_gen);
 }
-static void aios__barrier_wait(aios__pool *p, int32_t gen) { aios__wait_change(p, &p->bar_gen, gen); }
+/* 1 = the job is over. A later one may have begun and ended meanwhile: its barriers have higher numbers. */
+static int32_t aios__barrier_wait(aios__pool *p, int32_t gen) {
+    aios__wait_past(p, &p->bar_gen, gen);
+    return aios__past(&p->over, gen) >= 0;
+}
 
-static void aios__pool_sync(aios__pool *p) {
-    int32_t gen;
-    if (aios__barrier_arrive(p, &gen)) aios__barrier_release(p);
-    else aios__barrier_wait(p, gen);
+/* Becomes a member of the job that is under way. 0 = there is none, or it has no place for this worker. */
+static int32_t aios__pool_join(aios__pool *p, int32_t worker) {
+    for (;;) {
+        int32_t gen = aios__load(&p->bar_gen), m = aios__load(&p->members);
+        if (!m || worker >= aios__load(&p->active)) return 0;
+        if ((m / AIOS__ARRIVED & AIOS__COUNT) == (m & AIOS__COUNT)) aios__wait_past(p, &p->bar_gen, gen);
+        else if (aios__cas(&p->members, m, m + 1)) return 1;
+    }
+}
+/* Waits until there is a job that is not number *seen, and this worker is wanted. 0 = the pool stops. */
+static int32_t aios__pool_wait(aios__pool *p, int32_t worker, int32_t *seen) {
+    int32_t i;
+    for (i = 0; i < AIOS__SPINS && worker < aios__load(&p->active) && aios__load(&p->job) == *seen; i++) aios__pause();
+    if (worker >= aios__load(&p->active) || aios__load(&p->job) == *seen) {
+        AIOS__LOCK(p);
+        while (!aios__load(&p->quit)) {
+            if (worker >= aios__load(&p->active)) { AIOS__SLEEP(p, parked); continue; }
+            aios__fetch_add(&p->sleepers, 1);
+            i = aios__load(&p->job) == *seen;
+            if (i) AIOS__SLEEP(p, cond);
+            aios__fetch_add(&p->sleepers, -1);
+            if (!i) break;
+        }
+        AIOS__UNLOCK(p);
+    }
+    *seen = aios__load(&p->job);
+    return !aios__load(&p->quit);
 }
 
 static void aios__pool_main(void *arg) {
     aios__seat *s = (aios__seat *)arg;
     aios__pool *p = s->pool;
     int32_t seen = 0;
-    for (;;) {
-        aios__wait_change(p, &p->job, seen);
-        seen++;
-        if (aios__load(&p->quit)) break;
-        p->fn(p->arg, s->worker);
-        aios__pool_sync(p);
-    }
+    if (p->start) p->start(p->start_user, s->worker);
+    while (aios__pool_wait(p, s->worker, &seen))
+        if (aios__pool_join(p, s->worker)) p->fn(p->arg, s->worker);
 }
 
-/* Runs fn on every worker and returns when all have returned. */
+/* Runs fn on this thread and on those that come; returns when the job is over, which fn finds out at a barrier. */
 static void aios__pool_run(aios__pool *p, aios__worker_fn fn, void *arg) {
-    if (p->n < 2) { fn(arg, 0); return; }
     p->fn = fn; p->arg = arg;
+    aios__store(&p->members, (aios__load(&p->bar_gen) & 255) * AIOS__NUMBER | AIOS__OPEN | 1);
     aios__change(p, &p->job);
     fn(arg, 0);
-    aios__pool_sync(p);
+}
+/* From now on workers n and up sleep. Not during a job. */
+static void aios__pool_bound(aios__pool *p, int32_t n) {
+    AIOS__LOCK(p);
+    aios__store(&p->active, n);
+    AIOS__WAKE(p, cond);
+    AIOS__WAKE(p, parked);
+    AIOS__UNLOCK(p);
 }
 
 static void aios__pool_stop(aios__pool *p) {
     int32_t i;
     if (!p->n) return;
+    AIOS__LOCK(p);
     aios__store(&p->quit, 1);
-    aios__change(p, &p->job);
+    aios__fetch_add(&p->job, 1);        /* for those that spin */
+    AIOS__WAKE(p, cond);
+    AIOS__WAKE(p, parked);
+    AIOS__UNLOCK(p);
     for (i = 1; i < p->n; i++) aios__thread_join(p->thread[i]);
-    aios__locks_stop(&p->lock, &p->cond);
+    aios__locks_stop(&p->lock, &p->cond, &p->parked);
     p->n = 0;
 }
-static aios_status aios__pool_start(aios__pool *p, int32_t n, aios_error *err) {
+static aios_status aios__pool_start(aios__pool *p, int32_t n, aios__start_fn start, void *start_user, aios_error *err) {
     int32_t i;
     aios_status st;
-    p->n = 0; p->quit = 0; p->job = 0; p->bar_gen = 0; p->bar_in = 0; p->sleepers = 0;
-    if ((st = aios__locks_start(&p->lock, &p->cond, err)) != 0) return st;
+    p->n = 0; p->active = n; p->quit = 0; p->job = 0; p->members = 0; p->sleepers = 0;
+    p->bar_gen = 0x7FFFFF00; p->over = p->bar_gen - 1;      /* it goes round soon, so that every test sees it */
+    p->start = start; p->start_user = start_user;
+    if ((st = aios__locks_start(&p->lock, &p->cond, &p->parked, err)) != 0) return st;
     for (i = p->n = 1; i < n; i++) {
         aios__seat *s = &p->seat[i];
         s->pool = p; s->worker = i; s->begin.fn = aios__pool_main; s->begin.arg = s;
@@ -943,24 +1054,25 @@ static aios_status aios__pool_start(aios__pool *p, int32_t n, aios_error *err) {
 typedef struct aios__crew {
     int32_t n, quit, started;           /* n: threads that run                                          */
     aios__lock lock;
-    aios__cond cond;
+    aios__cond cond, idle;              /* something was done; there is something to do                 */
     aios__begin begin;
     aios__thread *thread;
     char *stack;
 } aios__crew;
 static void aios__crew_lock(aios__crew *c)   { AIOS__LOCK(c); }
 static void aios__crew_unlock(aios__crew *c) { AIOS__UNLOCK(c); }
-static void aios__crew_wake(aios__crew *c)   { AIOS__WAKE_ALL(c); }
-/* Sleeps until woken, or for about ns nanoseconds; now and then for nothing. Called with the lock. */
+static void aios__crew_wake(aios__crew *c)   { AIOS__WAKE(c, cond); }    /* who waits for what the crew does */
+static void aios__crew_call(aios__crew *c)   { AIOS__WAKE(c, idle); }    /* the crew                         */
+static void aios__crew_idle(aios__crew *c)   { AIOS__SLEEP(c, idle); }
+/* Sleeps until woken, or for about ns nanoseconds, an hour at the most; now and then for nothing. Called with the lock. */
 static void aios__crew_wait(aios__crew *c, uint64_t ns) {
 #if defined(_WIN32)
-    SleepConditionVariableSRW(&c->cond, &c->lock, ns == AIOS__FOREVER ? INFINITE : (DWORD)(ns / 1000000 + 1), 0);
+    SleepConditionVariableSRW(&c->cond, &c->lock, (DWORD)(aios__min_u64(ns, (uint64_t)3600 * 1000000000u) / 1000000 + 1), 0);
 #elif defined(AIOS_NO_CLOCK)
     (void)ns;
-    AIOS__SLEEP(c);
+    AIOS__SLEEP(c, cond);
 #else
     struct timespec t;
-    if (ns == AIOS__FOREVER) { AIOS__SLEEP(c); return; }
     clock_gettime(AIOS__CLOCK_REALTIME, &t);
     ns = aios__min_u64(ns, (uint64_t)3600 * 1000000000u) + (uint64_t)t.tv_nsec;
     t.tv_sec += (time_t)(ns / 1000000000u);
@@ -971,19 +1083,19 @@ static void aios__crew_wait(aios__crew *c, uint64_t ns) {
 static void aios__crew_quit(aios__crew *c, int32_t quit) {
     AIOS__LOCK(c);
     c->quit = quit;
-    AIOS__WAKE_ALL(c);
+    AIOS__WAKE(c, idle);
     AIOS__UNLOCK(c);
 }
 static void aios__crew_stop(aios__crew *c) {
     if (!c->started) return;
     aios__crew_quit(c, 1);
     while (c->n > 0) aios__thread_join(c->thread[--c->n]);
-    aios__locks_stop(&c->lock, &c->cond);
+    aios__locks_stop(&c->lock, &c->cond, &c->idle);
     c->started = 0;
 }
 /* Starts n threads that run fn(arg) until quit is set; none is fine: then the lock is all there is. */
 static aios_status aios__crew_start(aios__crew *c, int32_t n, void (*fn)(void *), void *arg, aios_error *err) {
-    aios_status st = aios__locks_start(&c->lock, &c->cond, err);
+    aios_status st = aios__locks_start(&c->lock, &c->cond, &c->idle, err);
     if (st) return st;
     c->begin.fn = fn; c->begin.arg = arg;
     for (c->started = 1, c->n = c->quit = 0; c->n < n; c->n++)
@@ -4474,7 +4586,7 @@ static void aios__stream_serve(void *arg) {
     aios__crew_lock(&s->crew);
     while (!s->crew.quit) {
         aios__slot *slot = aios__stream_next(s);
-        if (!slot) { aios__crew_wait(&s->crew, AIOS__FOREVER); continue; }
+        if (!slot) { aios__crew_idle(&s->crew); continue; }
         while (slot->state == AIOS__SLOT_READING) {
             int64_t got;
             aios__crew_unlock(&s->crew);
@@ -4520,7 +4632,7 @@ static void aios__stream_reap(aios__stream *s, uint32_t part, uint64_t timeout_n
 static void aios__stream_pump(aios__stream *s) {
     aios__slot *slot;
     if (s->how == AIOS__READ_ASYNC) while ((slot = aios__stream_next(s)) != NULL) aios__stream_submit(s, slot);
-    if (s->how == AIOS__READ_THREADS) aios__crew_wake(&s->crew);
+    if (s->how == AIOS__READ_THREADS) aios__crew_call(&s->crew);
 }
 /* The program starts at its first unit: right away, or, after a pass that was dropped in its middle, as soon as what is being read
  * is through. */
@@ -4710,7 +4822,7 @@ typedef struct aios__op {
     aios__acts in, out;
     float *y;
     uint64_t y_stride;
-    int32_t n_in, n_out, rows_per_task;
+    int32_t n_in, n_out, rows_per_task, cols_per_task;
     int32_t unit_rows, n_units;         /* STREAMED: rows of a round, rounds                                */
     int32_t window;                     /* ATTEND: of the layer; 0 = sees all                               */
     float scale;
@@ -4719,6 +4831,8 @@ typedef struct aios__op {
     uint64_t w_bytes;                   /* weights read by one run of the op, whatever the tokens           */
     uint64_t row_bytes;                 /* EMBED: weights read per token                                    */
     uint64_t act_bytes;                 /* activations read and written per token                           */
+    int32_t tier, phase;                /* of w: AIOS_TIER_*                                                */
+    uint64_t busy_ns;                   /* of the phase that begins here, when that is asked for            */
 } aios__op;
 
 /* ---- the ops: what one task does ----------------------------------------------------------------------------- */
@@ -4772,9 +4886,9 @@ static void aios__op_norm(const aios__op *op, const aios__run *r, int32_t t, int
         r->k->add(z, y, op->n_in, z);
     } else aios__forms(r, &op->out, t, y);
 }
-/* A matrix is cut into tasks of some rows and as many columns as kernels keep sums of: short ones, whatever the batch. Tasks that follow
- * each other go down the rows, so the same activations (0.4 MiB at 2048 inputs) meet all weights of a worker before it turns to the
- * next columns. */
+/* A matrix is cut into tasks of some rows and some columns (tokens), up to as many as kernels keep sums of: short ones, whatever the
+ * batch. Tasks that follow each other go down the rows, so the same activations (0.4 MiB at 2048 inputs) meet all weights of a
+ * worker before it turns to the next columns. */
 static int32_t aios__rows_now(const aios__op *op, const aios__run *r) {
     int32_t left;
     if (!(op->flags & AIOS__STREAMED)) return op->n_out;
@@ -4785,7 +4899,7 @@ static int32_t aios__row_blocks(const aios__op *op, const aios__run *r) { return
 static void aios__op_matmul(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
     aiosk_matmul m;
     int32_t kind = (int32_t)aiosk_type_info(op->type)->family, n = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
-    int32_t n_rows = aios__rows_now(op, r), blocks = aios__row_blocks(op, r), col = task / blocks * AIOSK__MAX_COLS;
+    int32_t n_rows = aios__rows_now(op, r), blocks = aios__row_blocks(op, r), col = task / blocks * op->cols_per_task;
     uint64_t at = (uint64_t)col;
     task %= blocks;
     memset(&m, 0, sizeof m);
@@ -4800,7 +4914,7 @@ static void aios__op_matmul(const aios__op *op, const aios__run *r, int32_t task
         m.y += r->round * op->unit_rows;
         if (m.bias) m.bias += r->round * op->unit_rows;
     }
-    m.n_cols = n - col < AIOSK__MAX_COLS ? n - col : AIOSK__MAX_COLS;
+    m.n_cols = n - col < op->cols_per_task ? n - col : op->cols_per_task;
     m.flags = op->flags & AIOS__ADD ? (uint32_t)AIOSK_MM_ADD : 0;
     if (op->mm) op->mm(&m);
     else aiosk_matmul_reference(op->type, &m, (float *)(void *)aios__work(r, worker));
@@ -4970,7 +5084,7 @@ static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
     int32_t n = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
     switch (op->per) {
     case AIOS__PER_TOKEN: return n;
-    case AIOS__PER_ROWS:  return (n + AIOSK__MAX_COLS - 1) / AIOSK__MAX_COLS * aios__row_blocks(op, r);
+    case AIOS__PER_ROWS:  return (n + op->cols_per_task - 1) / op->cols_per_task * aios__row_blocks(op, r);
     }
     n = r->pass->n_blocks * r->hp->n_head_kv * aios__attend_parts(r->hp);
     if (aios__attend_spread(op, r)) { int32_t c = aios__attend_chunk(op, r); n *= (aios__attend_n_runs(op, r) + c - 1) / c; }
@@ -5078,6 +5192,7 @@ static aios__op *aios__emit(aios__build *b, aios__op *local, aios__op_fn run, co
     o->run = run; o->name = name; o->layer = layer; o->per = per; o->flags = flags;
     b->n_ops++;
     if (!(flags & AIOS__JOIN)) { b->n_phases++; b->after_units = 0; }
+    o->phase = (int32_t)b->n_phases - 1;
     return o;
 }
 static const float *aios__vec(const aios__build *b, int32_t tensor) { return tensor < 0 ? NULL : (const float *)b->m->place[tensor].p; }
@@ -5088,12 +5203,12 @@ static void aios__emit_table(aios__build *b, aios__op_fn run, const char *name, 
     const aios__tensor *t = &b->m->gguf.tensor[r.w];
     uint64_t off[2] = { 0, 0 };
     aios__place p = aios__place_of(b->m, &b->cut, (uint32_t)r.w, off);
-    o->w = p.p; o->layout = p.layout; o->type = (int32_t)t->type;
+    o->w = p.p; o->layout = p.layout; o->tier = p.tier; o->type = (int32_t)t->type;
     o->n_in = b->m->hp.n_embd; o->y = b->x; o->y_stride = (uint64_t)b->m->hp.n_embd; o->scale = scale;
     o->row_bytes = t->row_bytes; o->act_bytes = (uint64_t)o->n_in * 4;
     b->row_bytes += o->row_bytes; b->act_bytes += o->act_bytes;
 }
-/* x -> norm -> the forms of out that mask names; or, with add, x -> norm, added to the residual. */
+/* x -> norm -> the forms of out that mask names; or, with out NULL, x -> norm, added to the residual add. */
 static void aios__emit_norm(aios__build *b, const char *name, int32_t layer, aios__ref r, const float *x, const aios__acts *out, uint32_t mask, float *add, uint32_t flags) {
     aios__op local, *o = aios__emit(b, &local, aios__op_norm, name, layer, AIOS__PER_TOKEN, flags);
     o->type = b->m->arch->norm; o->scale = b->m->hp.norm_eps; o->n_in = b->m->hp.n_embd;
@@ -5102,9 +5217,10 @@ static void aios__emit_norm(aios__build *b, const char *name, int32_t layer, aio
     o->y = add; o->y_stride = (uint64_t)b->m->hp.n_embd;
     if (out) o->out = aios__acts_of(out, mask);
     o->w_bytes = aios__vec_bytes(b, r.w) + aios__vec_bytes(b, r.b);
-    o->act_bytes = (uint64_t)o->n_in * (add ? 12 : 4) + (out ? aios__acts_bytes(out, mask) : 0);
+    o->act_bytes = (uint64_t)o->n_in * (out ? 4 : 12) + (out ? aios__acts_bytes(out, mask) : 0);
     b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
 }
+enum { AIOS__TASK_PRODUCTS = 1 << 24, AIOS__TASK_COLS = 32 };
 /* Rows row0 .. row1-1 of a matrix: those that are resident, or (STREAMED) those that are not, unit after unit. */
 static aios__op *aios__emit_rows(aios__build *b, const char *name, int32_t layer, aios__ref r, const aios__place *p, int32_t layout, uint32_t row0, uint32_t row1, const aios__acts *in, float *y, uint64_t y_stride, uint32_t flags, aios__op *local) {
     aios__op *o = aios__emit(b, local, aios__op_matmul, name, layer, AIOS__PER_ROWS, flags);
@@ -5112,6 +5228,7 @@ static aios__op *aios__emit_rows(aios__build *b, const char *name, int32_t layer
     int64_t rows, most, cols = flags & AIOS__ON_OUTPUTS ? b->n_outputs : b->n_batch;
     o->type = (int32_t)t->type; o->layout = layout;
     o->w = p->p;
+    o->tier = flags & AIOS__STREAMED ? (int32_t)AIOS_TIER_STREAM : (int32_t)p->tier;
     o->b = aios__vec(b, r.b);
     if (o->b) o->b += row0;
     o->mm = b->numerics == AIOS_REFERENCE ? NULL : b->k->matmul[o->type][o->layout];
@@ -5122,10 +5239,14 @@ static aios__op *aios__emit_rows(aios__build *b, const char *name, int32_t layer
      * whole pairs of panels, which kernels for many columns take together */
     rows = (int64_t)(65536 / t->row_bytes);
     if (cols > AIOSK__MAX_COLS) cols = AIOSK__MAX_COLS;
-    most = 16777216 / ((int64_t)o->n_in * cols);
+    most = AIOS__TASK_PRODUCTS / ((int64_t)o->n_in * cols);
     if (rows > most) rows = most;
     o->rows_per_task = (int32_t)(rows > o->n_out ? o->n_out : rows) / 32 * 32;
     if (o->rows_per_task < 32) o->rows_per_task = 32;
+    /* long rows: fewer columns, while unpacking a weight for so few costs next to nothing: at 64 nothing that can be measured, at 32 some
+     * percent of the product, at 16 twenty */
+    for (o->cols_per_task = AIOSK__MAX_COLS; o->cols_per_task > AIOS__TASK_COLS; o->cols_per_task /= 2)
+        if ((int64_t)o->rows_per_task * o->n_in * (o->cols_per_task < cols ? o->cols_per_task : cols) <= AIOS__TASK_PRODUCTS) break;
     o->w_bytes = aios__rows_bytes(t, layout, row1 - row0) + (r.b < 0 ? 0 : (uint64_t)(row1 - row0) * 4);
     o->act_bytes = aios__acts_bytes(in, aios__mask(b, r)) + (uint64_t)o->n_out * (flags & AIOS__ADD ? 8 : 4);
     b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
@@ -5359,21 +5480,27 @@ struct aios_context {
     uint32_t op0, op1;                  /* ops of the current phase                                         */
     int32_t n_tasks;
     uint64_t deadline;                  /* 0 = none                                                         */
+    uint64_t since;                     /* AIOS_CONTEXT_PROFILE: when the current phase began, or the step  */
+    int32_t n_workers;                  /* that take part: 1..n_threads                                     */
     aios__share *share;                 /* [n_threads]                                                      */
-    char apart0[64]; int32_t stop;      /* time is up, or cancelled                                         */
-    int32_t cancel;                     /* set from any thread                                              */
+    char apart0[64]; int32_t stop;      /* time is up, cancelled or interrupted                             */
+    int32_t cancel, interrupt;          /* set from any thread                                              */
     int32_t halt;                       /* decided by the last worker at a barrier: all leave               */
     char apart1[64];
 };
 
 static uint64_t aios__now(const aios_context *c) { return c->desc.now_ns(c->desc.now_user); }
+/* Does somebody want the step to return, whatever the time? */
+static int32_t aios__stop_wanted(const aios_context *c) { return aios__load(&c->cancel) | aios__load(&c->interrupt); }
+static int32_t aios__time_up(const aios_context *c, uint64_t deadline) { return deadline && aios__now(c) >= deadline; }
 
-/* Deals the tasks of a phase, or of its next round, out to the workers. */
+/* Deals the tasks of a phase, or of its next round, out to the workers. How many they are may change before the phase is done:
+ * whoever is there takes what is left of any share. */
 static void aios__deal(aios_context *c) {
-    int32_t w, n = c->plan.n_threads;
-    for (w = 0; w < n; w++) {
-        c->share[w].next = (int32_t)((int64_t)c->n_tasks * w / n);          /* nobody works now */
-        c->share[w].end = (int32_t)((int64_t)c->n_tasks * (w + 1) / n);
+    int32_t w, n = c->n_workers;
+    for (w = 0; w < c->plan.n_threads; w++) {
+        c->share[w].next = w < n ? (int32_t)((int64_t)c->n_tasks * w / n) : 0;          /* nobody works now */
+        c->share[w].end = w < n ? (int32_t)((int64_t)c->n_tasks * (w + 1) / n) : 0;
     }
 }
 static int32_t aios__all_taken(const aios_context *c) {
@@ -5419,7 +5546,7 @@ static int32_t aios__phase_ready(aios_context *c) {
             c->count.n_stalls += c->unready == 1;
             c->unready = 2;
         }
-        if (aios__load(&c->cancel) || (c->deadline && aios__now(c) >= c->deadline)) { aios__store(&c->stop, 1); break; }
+        if (aios__stop_wanted(c) || aios__time_up(c, c->deadline)) { aios__store(&c->stop, 1); break; }
     }
     if (t0) c->count.stall_ns += aios__now(c) - t0;
     if (r < 0) c->failed = r;
@@ -5442,7 +5569,7 @@ static void aios__phase_work(aios_context *c, int32_t worker) {
             if (t >= s->end) break;
             while (t >= (n = aios__op_tasks(op, &c->run))) { t -= n; op++; }
             op->run(op, &c->run, t, worker);
-            if (aios__load(&c->cancel) || (c->deadline && aios__now(c) >= c->deadline)) aios__store(&c->stop, 1);
+            if (aios__stop_wanted(c) || aios__time_up(c, c->deadline)) aios__store(&c->stop, 1);
         }
     }
 }
@@ -5452,6 +5579,11 @@ static void aios__phase_leave(aios_context *c, int32_t worker) {
     int32_t ready = 1;
     while (aios__all_taken(c)) {
         c->count.n_tasks += (uint64_t)c->n_tasks;
+        if (c->desc.flags & AIOS_CONTEXT_PROFILE) {
+            uint64_t now = aios__now(c);
+            c->prog.op[c->op0].busy_ns += now - c->since;
+            c->since = now;
+        }
         if (c->prog.op[c->op0].flags & AIOS__STREAMED) aios__stream_pass(&c->stream);
         if (c->run.round + 1 < aios__op_rounds(&c->prog.op[c->op0], &c->run)) aios__round_enter(c, c->run.round + 1);
         else aios__phase_enter(c, c->op1);
@@ -5463,21 +5595,18 @@ static void aios__phase_leave(aios_context *c, int32_t worker) {
     c->halt = aios__load(&c->stop) || aios__exec_done(c) || !ready;
 }
 
-/* One worker of our own pool: all of them walk through the phases together. */
+/* One worker of our own pool: all that have joined walk through the phases together. */
 static void aios__exec_walk(void *arg, int32_t worker) {
     aios_context *c = (aios_context *)arg;
     uint64_t fp = aiosk_fp_begin();
-    int32_t gen, halt = 0;
-    while (!halt) {
+    int32_t gen, over = 0;
+    while (!over) {
         aios__phase_work(c, worker);
         if (aios__barrier_arrive(&c->pool, &gen)) {
             aios__phase_leave(c, worker);
-            halt = c->halt;
-            aios__barrier_release(&c->pool);
-        } else {
-            aios__barrier_wait(&c->pool, gen);
-            halt = c->halt;
-        }
+            over = c->halt;
+            aios__barrier_release(&c->pool, over);      /* the step may be over for its caller from here on: c is not ours */
+        } else over = aios__barrier_wait(&c->pool, gen);
     }
     aiosk_fp_end(fp);
 }
@@ -5495,15 +5624,16 @@ static int32_t aios__exec(aios_context *c, uint64_t deadline) {
     c->deadline = deadline;
     c->halt = 0;
     c->failed = AIOS_OK;
-    aios__store(&c->stop, aios__load(&c->cancel));
+    aios__store(&c->stop, aios__stop_wanted(c));
     if (aios__load(&c->stop) || !aios__phase_ready(c)) return 0;
-    if (c->pool.n > 1) {
+    if (c->desc.flags & AIOS_CONTEXT_PROFILE) c->since = aios__now(c);
+    if (c->pool.n > 1 && c->n_workers > 1) {
         aios__pool_run(&c->pool, aios__exec_walk, c);
         return aios__exec_done(c);
     }
     fp = aiosk_fp_begin();
     do {
-        int32_t n = c->plan.n_threads < c->n_tasks ? c->plan.n_threads : c->n_tasks;
+        int32_t n = c->n_workers < c->n_tasks ? c->n_workers : c->n_tasks;
         if (c->desc.parallel_for && n > 1) c->desc.parallel_for(c->desc.parallel_user, n, aios__exec_lent, c);
         else aios__phase_work(c, 0);
         aios__phase_leave(c, 0);
@@ -5555,8 +5685,9 @@ static void aios__pass_finish(aios_context *c) {
     for (i = 0; i < c->prog.n_ops; i++) {
         const aios__op *op = &c->prog.op[i];
         uint64_t n = (uint64_t)(op->flags & AIOS__ON_OUTPUTS ? p->n_out : p->n);
-        c->count.weight_bytes += op->w_bytes * (op->per == AIOS__PER_ROWS ? (n + AIOSK__MAX_COLS - 1) / AIOSK__MAX_COLS : n > 0);
-        c->count.weight_bytes += op->row_bytes * n;
+        uint64_t cols = (uint64_t)op->cols_per_task, read = op->w_bytes * (op->per == AIOS__PER_ROWS ? (n + cols - 1) / cols : n > 0) + op->row_bytes * n;
+        c->count.weight_bytes += read;
+        c->count.tier_bytes[op->tier] += read;
         c->count.act_bytes += op->act_bytes * n;
     }
     for (w = 0; w < c->plan.n_threads; w++) { c->count.kv_bytes += c->run.kv_read[w * 8]; c->run.kv_read[w * 8] = 0; }
@@ -5614,7 +5745,7 @@ static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *er
             return c->failed ? aios__unread(c, err) : AIOS_MORE;
         }
         aios__pass_finish(c);
-        if (c->n_out_ready) return aios__waiting(c) ? AIOS_MORE : AIOS_OK;
+        if (c->n_out_ready || aios__time_up(c, deadline)) return aios__waiting(c) ? AIOS_MORE : AIOS_OK;
     }
     return AIOS_OK;
 }
@@ -6276,6 +6407,7 @@ static aios_status aios__context_new(aios_model *m, const aios_plan *p, const ai
     c->kv = kv;
     aios__context_layout(m, p, &meta, NULL);
     c->mem = *mem; c->model = m; c->plan = *p; c->desc = *d; c->k = aiosk_select(p->isa);
+    c->n_workers = p->n_threads;
     if (!c->desc.now_ns) c->desc.now_ns = aios__system_ns;
     for (i = 0; i < AIOS_N_MEM; i++) aios__plan_req(p, (uint32_t)i, i == AIOS_MEM_WEIGHTS ? AIOS_TIER_STREAM : AIOS_TIER_HOT, &c->req[i]);
     c->block[AIOS_MEM_META] = c;
@@ -6313,7 +6445,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     if (!m || !m->arch) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_context_open needs a model with weights");
     if ((st = aios__desc_copy(&p, sizeof p, plan, "aios_plan", err)) != 0) return st;
     if ((st = aios__desc_copy(&d, sizeof d, desc, "aios_context_desc", err)) != 0) return st;
-    if ((st = aios__flags(d.flags, 0, "aios_context_desc", err)) != 0) return st;
+    if ((st = aios__flags(d.flags, AIOS_CONTEXT_PROFILE, "aios_context_desc", err)) != 0) return st;
     mem = m->mem;
     if (d.mem && (st = aios__desc_copy(&mem, sizeof mem, d.mem, "aios_allocator", err)) != 0) return st;
     if ((st = aios__allocator_check(&mem, err)) != 0) return st;
@@ -6339,7 +6471,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     if (!st) st = aios__alloc(&mem, &c->req[AIOS_MEM_SCRATCH], "scratch", &c->block[AIOS_MEM_SCRATCH], err);
     if (!st) st = aios__alloc(&mem, &c->req[AIOS_MEM_KV], "cache", &c->block[AIOS_MEM_KV], err);
     if (!st && p.tier_bytes[AIOS_TIER_STREAM]) st = aios__alloc(&mem, &c->req[AIOS_MEM_WEIGHTS], "ring", &c->block[AIOS_MEM_WEIGHTS], err);
-    if (!st && !d.parallel_for) st = aios__pool_start(&c->pool, p.n_threads, err);
+    if (!st && !d.parallel_for) st = aios__pool_start(&c->pool, p.n_threads, d.thread_start, d.thread_user, err);
     if (!st && load) st = aios__weights_load(m, &cut, (char *)c->block[AIOS_MEM_SCRATCH], p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
     if (!st) st = aios__context_build(c, err);
     if (!st && p.n_units) st = aios__stream_open(&c->stream, p.flags & AIOS_PLAN_LENT_READERS, p.n_readers, err);
@@ -6390,16 +6522,28 @@ AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids,
     return AIOS_OK;
 }
 AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error *err) {
-    uint64_t t0;
+    uint64_t t0, t1;
     aios_status st;
     aios__clear(err);
     if (!c) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the context is NULL");
     t0 = aios__now(c);
     st = aios__step(c, deadline_ns, err);
-    c->count.busy_ns += aios__now(c) - t0;
+    aios__store(&c->interrupt, 0);      /* it has had what it wanted, however the step ended */
+    t1 = aios__now(c);
+    if (t1 > t0) c->count.busy_ns += t1 - t0;       /* a host's clock may be set back */
     return st;
 }
 AIOS_API void aios_cancel(aios_context *c) { if (c) aios__store(&c->cancel, 1); }
+AIOS_API void aios_interrupt(aios_context *c) { if (c) aios__store(&c->interrupt, 1); }
+AIOS_API aios_status aios_set_workers(aios_context *c, int32_t n, aios_error *err) {
+    aios__clear(err);
+    if (!c) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the context is NULL");
+    if (n < 1 || n > c->plan.n_threads)
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->plan.n_threads, (uint64_t)(n < 0 ? 0 : n), "% workers: the plan has 1 to %", aios__i(n), aios__i(c->plan.n_threads));
+    if (n != c->n_workers && c->pool.n > 1) aios__pool_bound(&c->pool, n);
+    c->n_workers = n;
+    return AIOS_OK;
+}
 AIOS_API uint64_t aios_now_ns(const aios_context *c) { return c ? aios__now(c) : 0; }
 
 AIOS_API int32_t aios_output_count(const aios_context *c) { return c ? c->n_out_ready : 0; }
@@ -6457,6 +6601,20 @@ AIOS_API void aios_counters_reset(aios_context *c) {
     if (c->stream.n_units) aios__stream_count(&c->stream, &c->count, 1);
     memset(&c->count, 0, sizeof c->count);
     c->count.n_wishes_denied = denied;
+}
+AIOS_API uint32_t aios_op_count(const aios_context *c) { return c ? c->prog.n_ops : 0; }
+AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info *out) {
+    aios_op_info x;
+    const aios__op *op;
+    int32_t matrix;
+    if (!c || i >= c->prog.n_ops) return AIOS_ERR_ARG;
+    op = &c->prog.op[i];
+    matrix = op->per == AIOS__PER_ROWS || op->row_bytes > 0;
+    memset(&x, 0, sizeof x);
+    x.layer = op->layer; x.name = op->name; x.type = matrix ? op->type : -1; x.tier = matrix ? op->tier : -1;
+    x.phase = op->phase; x.n_units = op->n_units;
+    x.weight_bytes = op->w_bytes + op->row_bytes; x.act_bytes = op->act_bytes; x.busy_ns = op->busy_ns;
+    return aios__desc_fill(out, &x, sizeof x);
 }
 AIOS_API void aios_serve_reads(aios_context *c) { if (c && c->stream.how == AIOS__READ_THREADS) aios__stream_serve(&c->stream); }
 AIOS_API void aios_end_reads(aios_context *c)   { if (c && c->stream.how == AIOS__READ_THREADS) aios__crew_quit(&c->stream.crew, 1); }

@@ -373,6 +373,8 @@ typedef struct aios_context_desc {
     void *now_user;
     aios_progress_fn progress;              /* while weights are loaded; may be NULL                   */
     void *progress_user;
+    void (*thread_start)(void *user, int32_t worker);   /* called once on each own thread (worker 1 .. n_threads-1), first thing: for */
+    void *thread_user;                                  /* its affinity, name, priority; by aios_context_free at the latest. NULL = nothing */
 } aios_context_desc;
 AIOS__DESC_INIT(aios_context_desc)
 
@@ -398,10 +400,36 @@ AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error
  * AIOS_PLAN_LENT_READERS; such a context waits for data until somebody reads it. All must have returned before aios_context_free. */
 AIOS_API void aios_serve_reads(aios_context *c);
 AIOS_API void aios_end_reads(aios_context *c);
-/* Makes the running or next aios_step return AIOS_ERR_CANCELLED soon. The one call allowed from any thread. */
+/* Makes the running or next aios_step return AIOS_ERR_CANCELLED soon. This, aios_interrupt and aios_now_ns are allowed from any thread. */
 AIOS_API void aios_cancel(aios_context *c);
 /* The clock that deadlines are compared with. */
 AIOS_API uint64_t aios_now_ns(const aios_context *c);
+
+/* ---- time -------------------------------------------------------------------------------------------------- */
+/* Makes the running aios_step return AIOS_MORE when each worker is through with the task that it has in hand; if none runs, the next
+ * one, before it begins a task. Nothing is lost: the step after that goes on where it was. (A step that was at its end anyway
+ * returns what it would have.)
+ * From any thread.
+ *
+ * So a context in the background makes room for one in the foreground within a task (some hundredths of a millisecond, some
+ * tenths at most). `wanted` keeps it from coming back before the other is through:
+ *
+ *     // the background's thread                           // the foreground's thread
+ *     for (;;) {                                           atomic_store(&wanted, 1);
+ *         while (atomic_load(&wanted)) wait_a_bit();       aios_interrupt(background);
+ *         lock(&cores);                                    lock(&cores);               // within a task
+ *         st = aios_step(background, 0, &err);             st = aios_step(foreground, deadline, &err);
+ *         unlock(&cores);                                  unlock(&cores);
+ *         if (st != AIOS_MORE) break;                      atomic_store(&wanted, 0);
+ *     }
+ *
+ * wait_a_bit is a sleep or a condition variable. A background that locks just after `wanted` was set finds the interrupt waiting, and
+ * leaves at once. */
+AIOS_API void aios_interrupt(aios_context *c);
+/* How many workers take part from the next aios_step on: 1 .. n_threads of the plan, which is what a context begins with; in the middle of
+ * a pass too. Own threads beyond sleep until they are wanted again; parallel_for is called for at most n. Same bits. Belongs to
+ * the thread that steps. AIOS_ERR_ARG: out of range, and nothing is changed. */
+AIOS_API aios_status aios_set_workers(aios_context *c, int32_t n, aios_error *err);
 
 /* Output rows of the last finished pass, in ascending order of (seq, pos); none while a pass is under way. */
 typedef struct aios_output {

@@ -35,6 +35,7 @@ static aios_status aios__context_new(aios_model *m, const aios_plan *p, const ai
     c->kv = kv;
     aios__context_layout(m, p, &meta, NULL);
     c->mem = *mem; c->model = m; c->plan = *p; c->desc = *d; c->k = aiosk_select(p->isa);
+    c->n_workers = p->n_threads;
     if (!c->desc.now_ns) c->desc.now_ns = aios__system_ns;
     for (i = 0; i < AIOS_N_MEM; i++) aios__plan_req(p, (uint32_t)i, i == AIOS_MEM_WEIGHTS ? AIOS_TIER_STREAM : AIOS_TIER_HOT, &c->req[i]);
     c->block[AIOS_MEM_META] = c;
@@ -98,7 +99,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     if (!st) st = aios__alloc(&mem, &c->req[AIOS_MEM_SCRATCH], "scratch", &c->block[AIOS_MEM_SCRATCH], err);
     if (!st) st = aios__alloc(&mem, &c->req[AIOS_MEM_KV], "cache", &c->block[AIOS_MEM_KV], err);
     if (!st && p.tier_bytes[AIOS_TIER_STREAM]) st = aios__alloc(&mem, &c->req[AIOS_MEM_WEIGHTS], "ring", &c->block[AIOS_MEM_WEIGHTS], err);
-    if (!st && !d.parallel_for) st = aios__pool_start(&c->pool, p.n_threads, err);
+    if (!st && !d.parallel_for) st = aios__pool_start(&c->pool, p.n_threads, d.thread_start, d.thread_user, err);
     if (!st && load) st = aios__weights_load(m, &cut, (char *)c->block[AIOS_MEM_SCRATCH], p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
     if (!st) st = aios__context_build(c, err);
     if (!st && p.n_units) st = aios__stream_open(&c->stream, p.flags & AIOS_PLAN_LENT_READERS, p.n_readers, err);
@@ -149,16 +150,28 @@ AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids,
     return AIOS_OK;
 }
 AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error *err) {
-    uint64_t t0;
+    uint64_t t0, t1;
     aios_status st;
     aios__clear(err);
     if (!c) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the context is NULL");
     t0 = aios__now(c);
     st = aios__step(c, deadline_ns, err);
-    c->count.busy_ns += aios__now(c) - t0;
+    aios__store(&c->interrupt, 0);      /* it has had what it wanted, however the step ended */
+    t1 = aios__now(c);
+    if (t1 > t0) c->count.busy_ns += t1 - t0;       /* a host's clock may be set back */
     return st;
 }
 AIOS_API void aios_cancel(aios_context *c) { if (c) aios__store(&c->cancel, 1); }
+AIOS_API void aios_interrupt(aios_context *c) { if (c) aios__store(&c->interrupt, 1); }
+AIOS_API aios_status aios_set_workers(aios_context *c, int32_t n, aios_error *err) {
+    aios__clear(err);
+    if (!c) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the context is NULL");
+    if (n < 1 || n > c->plan.n_threads)
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->plan.n_threads, (uint64_t)(n < 0 ? 0 : n), "% workers: the plan has 1 to %", aios__i(n), aios__i(c->plan.n_threads));
+    if (n != c->n_workers && c->pool.n > 1) aios__pool_bound(&c->pool, n);
+    c->n_workers = n;
+    return AIOS_OK;
+}
 AIOS_API uint64_t aios_now_ns(const aios_context *c) { return c ? aios__now(c) : 0; }
 
 AIOS_API int32_t aios_output_count(const aios_context *c) { return c ? c->n_out_ready : 0; }

@@ -37,21 +37,26 @@ struct aios_context {
     int32_t n_tasks;
     uint64_t deadline;                  /* 0 = none                                                         */
     uint64_t since;                     /* AIOS_CONTEXT_PROFILE: when the current phase began, or the step  */
+    int32_t n_workers;                  /* that take part: 1..n_threads                                     */
     aios__share *share;                 /* [n_threads]                                                      */
-    char apart0[64]; int32_t stop;      /* time is up, or cancelled                                         */
-    int32_t cancel;                     /* set from any thread                                              */
+    char apart0[64]; int32_t stop;      /* time is up, cancelled or interrupted                             */
+    int32_t cancel, interrupt;          /* set from any thread                                              */
     int32_t halt;                       /* decided by the last worker at a barrier: all leave               */
     char apart1[64];
 };
 
 static uint64_t aios__now(const aios_context *c) { return c->desc.now_ns(c->desc.now_user); }
+/* Does somebody want the step to return, whatever the time? */
+static int32_t aios__stop_wanted(const aios_context *c) { return aios__load(&c->cancel) | aios__load(&c->interrupt); }
+static int32_t aios__time_up(const aios_context *c, uint64_t deadline) { return deadline && aios__now(c) >= deadline; }
 
-/* Deals the tasks of a phase, or of its next round, out to the workers. */
+/* Deals the tasks of a phase, or of its next round, out to the workers. How many they are may change before the phase is done:
+ * whoever is there takes what is left of any share. */
 static void aios__deal(aios_context *c) {
-    int32_t w, n = c->plan.n_threads;
-    for (w = 0; w < n; w++) {
-        c->share[w].next = (int32_t)((int64_t)c->n_tasks * w / n);          /* nobody works now */
-        c->share[w].end = (int32_t)((int64_t)c->n_tasks * (w + 1) / n);
+    int32_t w, n = c->n_workers;
+    for (w = 0; w < c->plan.n_threads; w++) {
+        c->share[w].next = w < n ? (int32_t)((int64_t)c->n_tasks * w / n) : 0;          /* nobody works now */
+        c->share[w].end = w < n ? (int32_t)((int64_t)c->n_tasks * (w + 1) / n) : 0;
     }
 }
 static int32_t aios__all_taken(const aios_context *c) {
@@ -97,7 +102,7 @@ static int32_t aios__phase_ready(aios_context *c) {
             c->count.n_stalls += c->unready == 1;
             c->unready = 2;
         }
-        if (aios__load(&c->cancel) || (c->deadline && aios__now(c) >= c->deadline)) { aios__store(&c->stop, 1); break; }
+        if (aios__stop_wanted(c) || aios__time_up(c, c->deadline)) { aios__store(&c->stop, 1); break; }
     }
     if (t0) c->count.stall_ns += aios__now(c) - t0;
     if (r < 0) c->failed = r;
@@ -120,7 +125,7 @@ static void aios__phase_work(aios_context *c, int32_t worker) {
             if (t >= s->end) break;
             while (t >= (n = aios__op_tasks(op, &c->run))) { t -= n; op++; }
             op->run(op, &c->run, t, worker);
-            if (aios__load(&c->cancel) || (c->deadline && aios__now(c) >= c->deadline)) aios__store(&c->stop, 1);
+            if (aios__stop_wanted(c) || aios__time_up(c, c->deadline)) aios__store(&c->stop, 1);
         }
     }
 }
@@ -146,21 +151,18 @@ static void aios__phase_leave(aios_context *c, int32_t worker) {
     c->halt = aios__load(&c->stop) || aios__exec_done(c) || !ready;
 }
 
-/* One worker of our own pool: all of them walk through the phases together. */
+/* One worker of our own pool: all that have joined walk through the phases together. */
 static void aios__exec_walk(void *arg, int32_t worker) {
     aios_context *c = (aios_context *)arg;
     uint64_t fp = aiosk_fp_begin();
-    int32_t gen, halt = 0;
-    while (!halt) {
+    int32_t gen, over = 0;
+    while (!over) {
         aios__phase_work(c, worker);
         if (aios__barrier_arrive(&c->pool, &gen)) {
             aios__phase_leave(c, worker);
-            halt = c->halt;
-            aios__barrier_release(&c->pool);
-        } else {
-            aios__barrier_wait(&c->pool, gen);
-            halt = c->halt;
-        }
+            over = c->halt;
+            aios__barrier_release(&c->pool, over);      /* the step may be over for its caller from here on: c is not ours */
+        } else over = aios__barrier_wait(&c->pool, gen);
     }
     aiosk_fp_end(fp);
 }
@@ -178,16 +180,16 @@ static int32_t aios__exec(aios_context *c, uint64_t deadline) {
     c->deadline = deadline;
     c->halt = 0;
     c->failed = AIOS_OK;
-    aios__store(&c->stop, aios__load(&c->cancel));
+    aios__store(&c->stop, aios__stop_wanted(c));
     if (aios__load(&c->stop) || !aios__phase_ready(c)) return 0;
     if (c->desc.flags & AIOS_CONTEXT_PROFILE) c->since = aios__now(c);
-    if (c->pool.n > 1) {
+    if (c->pool.n > 1 && c->n_workers > 1) {
         aios__pool_run(&c->pool, aios__exec_walk, c);
         return aios__exec_done(c);
     }
     fp = aiosk_fp_begin();
     do {
-        int32_t n = c->plan.n_threads < c->n_tasks ? c->plan.n_threads : c->n_tasks;
+        int32_t n = c->n_workers < c->n_tasks ? c->n_workers : c->n_tasks;
         if (c->desc.parallel_for && n > 1) c->desc.parallel_for(c->desc.parallel_user, n, aios__exec_lent, c);
         else aios__phase_work(c, 0);
         aios__phase_leave(c, 0);
@@ -239,9 +241,9 @@ static void aios__pass_finish(aios_context *c) {
     for (i = 0; i < c->prog.n_ops; i++) {
         const aios__op *op = &c->prog.op[i];
         uint64_t n = (uint64_t)(op->flags & AIOS__ON_OUTPUTS ? p->n_out : p->n);
-        uint64_t w = op->w_bytes * (op->per == AIOS__PER_ROWS ? (n + AIOSK__MAX_COLS - 1) / AIOSK__MAX_COLS : n > 0) + op->row_bytes * n;
-        c->count.weight_bytes += w;
-        c->count.tier_bytes[op->tier] += w;
+        uint64_t cols = (uint64_t)op->cols_per_task, read = op->w_bytes * (op->per == AIOS__PER_ROWS ? (n + cols - 1) / cols : n > 0) + op->row_bytes * n;
+        c->count.weight_bytes += read;
+        c->count.tier_bytes[op->tier] += read;
         c->count.act_bytes += op->act_bytes * n;
     }
     for (w = 0; w < c->plan.n_threads; w++) { c->count.kv_bytes += c->run.kv_read[w * 8]; c->run.kv_read[w * 8] = 0; }
@@ -299,7 +301,7 @@ static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *er
             return c->failed ? aios__unread(c, err) : AIOS_MORE;
         }
         aios__pass_finish(c);
-        if (c->n_out_ready) return aios__waiting(c) ? AIOS_MORE : AIOS_OK;
+        if (c->n_out_ready || aios__time_up(c, deadline)) return aios__waiting(c) ? AIOS_MORE : AIOS_OK;
     }
     return AIOS_OK;
 }

@@ -58,7 +58,7 @@ typedef struct aios__op {
     aios__acts in, out;
     float *y;
     uint64_t y_stride;
-    int32_t n_in, n_out, rows_per_task;
+    int32_t n_in, n_out, rows_per_task, cols_per_task;
     int32_t unit_rows, n_units;         /* STREAMED: rows of a round, rounds                                */
     int32_t window;                     /* ATTEND: of the layer; 0 = sees all                               */
     float scale;
@@ -122,9 +122,9 @@ static void aios__op_norm(const aios__op *op, const aios__run *r, int32_t t, int
         r->k->add(z, y, op->n_in, z);
     } else aios__forms(r, &op->out, t, y);
 }
-/* A matrix is cut into tasks of some rows and as many columns as kernels keep sums of: short ones, whatever the batch. Tasks that follow
- * each other go down the rows, so the same activations (0.4 MiB at 2048 inputs) meet all weights of a worker before it turns to the
- * next columns. */
+/* A matrix is cut into tasks of some rows and some columns (tokens), up to as many as kernels keep sums of: short ones, whatever the
+ * batch. Tasks that follow each other go down the rows, so the same activations (0.4 MiB at 2048 inputs) meet all weights of a
+ * worker before it turns to the next columns. */
 static int32_t aios__rows_now(const aios__op *op, const aios__run *r) {
     int32_t left;
     if (!(op->flags & AIOS__STREAMED)) return op->n_out;
@@ -135,7 +135,7 @@ static int32_t aios__row_blocks(const aios__op *op, const aios__run *r) { return
 static void aios__op_matmul(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
     aiosk_matmul m;
     int32_t kind = (int32_t)aiosk_type_info(op->type)->family, n = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
-    int32_t n_rows = aios__rows_now(op, r), blocks = aios__row_blocks(op, r), col = task / blocks * AIOSK__MAX_COLS;
+    int32_t n_rows = aios__rows_now(op, r), blocks = aios__row_blocks(op, r), col = task / blocks * op->cols_per_task;
     uint64_t at = (uint64_t)col;
     task %= blocks;
     memset(&m, 0, sizeof m);
@@ -150,7 +150,7 @@ static void aios__op_matmul(const aios__op *op, const aios__run *r, int32_t task
         m.y += r->round * op->unit_rows;
         if (m.bias) m.bias += r->round * op->unit_rows;
     }
-    m.n_cols = n - col < AIOSK__MAX_COLS ? n - col : AIOSK__MAX_COLS;
+    m.n_cols = n - col < op->cols_per_task ? n - col : op->cols_per_task;
     m.flags = op->flags & AIOS__ADD ? (uint32_t)AIOSK_MM_ADD : 0;
     if (op->mm) op->mm(&m);
     else aiosk_matmul_reference(op->type, &m, (float *)(void *)aios__work(r, worker));
@@ -320,7 +320,7 @@ static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
     int32_t n = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
     switch (op->per) {
     case AIOS__PER_TOKEN: return n;
-    case AIOS__PER_ROWS:  return (n + AIOSK__MAX_COLS - 1) / AIOSK__MAX_COLS * aios__row_blocks(op, r);
+    case AIOS__PER_ROWS:  return (n + op->cols_per_task - 1) / op->cols_per_task * aios__row_blocks(op, r);
     }
     n = r->pass->n_blocks * r->hp->n_head_kv * aios__attend_parts(r->hp);
     if (aios__attend_spread(op, r)) { int32_t c = aios__attend_chunk(op, r); n *= (aios__attend_n_runs(op, r) + c - 1) / c; }
@@ -456,6 +456,7 @@ static void aios__emit_norm(aios__build *b, const char *name, int32_t layer, aio
     o->act_bytes = (uint64_t)o->n_in * (out ? 4 : 12) + (out ? aios__acts_bytes(out, mask) : 0);
     b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
 }
+enum { AIOS__TASK_PRODUCTS = 1 << 24, AIOS__TASK_COLS = 32 };
 /* Rows row0 .. row1-1 of a matrix: those that are resident, or (STREAMED) those that are not, unit after unit. */
 static aios__op *aios__emit_rows(aios__build *b, const char *name, int32_t layer, aios__ref r, const aios__place *p, int32_t layout, uint32_t row0, uint32_t row1, const aios__acts *in, float *y, uint64_t y_stride, uint32_t flags, aios__op *local) {
     aios__op *o = aios__emit(b, local, aios__op_matmul, name, layer, AIOS__PER_ROWS, flags);
@@ -474,10 +475,14 @@ static aios__op *aios__emit_rows(aios__build *b, const char *name, int32_t layer
      * whole pairs of panels, which kernels for many columns take together */
     rows = (int64_t)(65536 / t->row_bytes);
     if (cols > AIOSK__MAX_COLS) cols = AIOSK__MAX_COLS;
-    most = 16777216 / ((int64_t)o->n_in * cols);
+    most = AIOS__TASK_PRODUCTS / ((int64_t)o->n_in * cols);
     if (rows > most) rows = most;
     o->rows_per_task = (int32_t)(rows > o->n_out ? o->n_out : rows) / 32 * 32;
     if (o->rows_per_task < 32) o->rows_per_task = 32;
+    /* long rows: fewer columns, while unpacking a weight for so few costs next to nothing: at 64 nothing that can be measured, at 32 some
+     * percent of the product, at 16 twenty */
+    for (o->cols_per_task = AIOSK__MAX_COLS; o->cols_per_task > AIOS__TASK_COLS; o->cols_per_task /= 2)
+        if ((int64_t)o->rows_per_task * o->n_in * (o->cols_per_task < cols ? o->cols_per_task : cols) <= AIOS__TASK_PRODUCTS) break;
     o->w_bytes = aios__rows_bytes(t, layout, row1 - row0) + (r.b < 0 ? 0 : (uint64_t)(row1 - row0) * 4);
     o->act_bytes = aios__acts_bytes(in, aios__mask(b, r)) + (uint64_t)o->n_out * (flags & AIOS__ADD ? 8 : 4);
     b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;

@@ -66,7 +66,7 @@ static void aios__stream_serve(void *arg) {
     aios__crew_lock(&s->crew);
     while (!s->crew.quit) {
         aios__slot *slot = aios__stream_next(s);
-        if (!slot) { aios__crew_wait(&s->crew, AIOS__FOREVER); continue; }
+        if (!slot) { aios__crew_idle(&s->crew); continue; }
         while (slot->state == AIOS__SLOT_READING) {
             int64_t got;
             aios__crew_unlock(&s->crew);
@@ -112,7 +112,7 @@ static void aios__stream_reap(aios__stream *s, uint32_t part, uint64_t timeout_n
 static void aios__stream_pump(aios__stream *s) {
     aios__slot *slot;
     if (s->how == AIOS__READ_ASYNC) while ((slot = aios__stream_next(s)) != NULL) aios__stream_submit(s, slot);
-    if (s->how == AIOS__READ_THREADS) aios__crew_wake(&s->crew);
+    if (s->how == AIOS__READ_THREADS) aios__crew_call(&s->crew);
 }
 /* The program starts at its first unit: right away, or, after a pass that was dropped in its middle, as soon as what is being read
  * is through. */
