@@ -520,7 +520,7 @@ static void aios__hw_detect(const char *root, aios_hardware *h) {
     aios__hw_isa(h);
     aios__hw_system(root, h);
 #ifdef AIOS_LIBNUMA
-    h->n_nodes = numa_available() < 0 ? 0 : numa_num_task_nodes();
+    if (!root[0]) h->n_nodes = numa_available() < 0 ? 0 : numa_num_task_nodes();
 #endif
 #if defined(_WIN32)
     SetLastError(before);
