@@ -57,6 +57,7 @@ static int32_t aios__cpus_both(const aios__cpus *a, const aios__cpus *b) {      
 /* A place to read lines of one file at a time. A line longer than buf comes in pieces. */
 typedef struct aios__sys {
     const char *root;                   /* before every path: "", or a tree that a test has made       */
+    aios__str dir;                      /* what @ in a path stands for                                  */
     aios_io io;
     uint64_t off;
     uint32_t at, n;                     /* buf[at..n-1] is read and not given out                      */
@@ -64,18 +65,15 @@ typedef struct aios__sys {
     char path[1024], buf[4096];
 } aios__sys;
 
-/* Opens root + path; each % of the path takes the next of a and b. */
-static int32_t aios__sys_open(aios__sys *s, const char *path, aios__arg a, aios__arg b) {
+/* Opens root + path; the first % in it is a, the next b. */
+static int32_t aios__sys_open(aios__sys *s, const char *path, int32_t a, int32_t b) {
     aios__text t;
-    int32_t n = 0;
     t.p = s->path; t.cap = sizeof s->path; t.n = 0;
     aios__put_z(&t, s->root);
     for (; *path; path++) {
-        const aios__arg *x = n == 0 ? &a : &b;
-        if (*path != '%') { aios__put(&t, path, 1); continue; }
-        n++;
-        if (x->kind == 's') aios__put(&t, x->s.p, x->s.n);
-        else aios__put_u(&t, x->u);
+        if (*path == '@') aios__put(&t, s->dir.p, s->dir.n);
+        else if (*path != '%') aios__put(&t, path, 1);
+        else { aios__put_i(&t, a); a = b; }
     }
     s->off = 0; s->at = s->n = 0; s->end = 0;
     return t.n + 1 < t.cap && aios__file_open(s->path, &s->io, NULL) == AIOS_OK;        /* one that was cut is another file */
@@ -102,7 +100,7 @@ static int32_t aios__sys_line(aios__sys *s, aios__str *line) {
     }
 }
 /* The rest of the first line that begins with key, which stays valid until the next file is opened. */
-static int32_t aios__sys_find(aios__sys *s, const char *path, aios__arg a, aios__arg b, const char *key, aios__str *rest) {
+static int32_t aios__sys_find(aios__sys *s, const char *path, int32_t a, int32_t b, const char *key, aios__str *rest) {
     uint64_t n = strlen(key);
     int32_t found = 0;
     if (!aios__sys_open(s, path, a, b)) return 0;
@@ -112,8 +110,8 @@ static int32_t aios__sys_find(aios__sys *s, const char *path, aios__arg a, aios_
     rest->n -= found ? n : 0;
     return found;
 }
-static int32_t aios__sys_first(aios__sys *s, const char *path, uint64_t a, uint64_t b, aios__str *line) {
-    return aios__sys_find(s, path, aios__u(a), aios__u(b), "", line);
+static int32_t aios__sys_first(aios__sys *s, const char *path, int32_t a, int32_t b, aios__str *line) {
+    return aios__sys_find(s, path, a, b, "", line);
 }
 
 /* Takes a number off the front, past what is no digit. 0 = there was none. */
@@ -124,7 +122,7 @@ static int32_t aios__take_number(aios__str *s, uint64_t *v) {
         *v = *v > UINT64_MAX / 10 - 1 ? UINT64_MAX : *v * 10 + (uint64_t)(*s->p - '0');
     return 1;
 }
-static int32_t aios__sys_number(aios__sys *s, const char *path, aios__arg a, aios__arg b, const char *key, uint64_t *v) {
+static int32_t aios__sys_number(aios__sys *s, const char *path, int32_t a, int32_t b, const char *key, uint64_t *v) {
     aios__str line;
     return aios__sys_find(s, path, a, b, key, &line) && aios__take_number(&line, v);
 }
@@ -146,26 +144,27 @@ static void aios__cpu_list(aios__str s, aios__cpus *c) {
 static int32_t aios__sys_cpus(aios__sys *s, const char *path, int32_t a, int32_t b, aios__cpus *c) {
     aios__str line;
     memset(c, 0, sizeof *c);
-    if (!aios__sys_first(s, path, (uint64_t)a, (uint64_t)b, &line)) return 0;
+    if (!aios__sys_first(s, path, a, b, &line)) return 0;
     aios__cpu_list(line, c);
     return 1;
 }
 static int32_t aios__status_line(aios__sys *s, const char *key, aios__str *rest) {      /* of this thread: a pool inherits its processors */
-    return aios__sys_find(s, "/proc/thread-self/status", aios__u(0), aios__u(0), key, rest)
-        || aios__sys_find(s, "/proc/self/status", aios__u(0), aios__u(0), key, rest);
+    return aios__sys_find(s, "/proc/thread-self/status", 0, 0, key, rest)
+        || aios__sys_find(s, "/proc/self/status", 0, 0, key, rest);
 }
 
 /* The cache of a level that holds data of cpu, in bytes, and who shares it. */
 static uint64_t aios__sys_cache(aios__sys *s, int32_t cpu, uint64_t level, aios__cpus *shared) {
-    uint64_t i, v;
+    uint64_t v;
+    int32_t i;
     aios__str line;
     for (i = 0; i < 10; i++) {
-        if (!aios__sys_number(s, "/sys/devices/system/cpu/cpu%/cache/index%/level", aios__u((uint64_t)cpu), aios__u(i), "", &v)) return 0;
+        if (!aios__sys_number(s, "/sys/devices/system/cpu/cpu%/cache/index%/level", cpu, i, "", &v)) return 0;
         if (v != level) continue;
-        if (aios__sys_first(s, "/sys/devices/system/cpu/cpu%/cache/index%/type", (uint64_t)cpu, i, &line) && aios__str_has(line, "Instruction")) continue;
-        if (!aios__sys_first(s, "/sys/devices/system/cpu/cpu%/cache/index%/size", (uint64_t)cpu, i, &line) || !aios__take_number(&line, &v)) return 0;
+        if (aios__sys_first(s, "/sys/devices/system/cpu/cpu%/cache/index%/type", cpu, i, &line) && aios__str_has(line, "Instruction")) continue;
+        if (!aios__sys_first(s, "/sys/devices/system/cpu/cpu%/cache/index%/size", cpu, i, &line) || !aios__take_number(&line, &v)) return 0;
         if (line.n) v *= *line.p == 'K' ? 1u << 10 : *line.p == 'M' ? 1u << 20 : *line.p == 'G' ? 1u << 30 : 1u;
-        aios__sys_cpus(s, "/sys/devices/system/cpu/cpu%/cache/index%/shared_cpu_list", cpu, (int32_t)i, shared);
+        aios__sys_cpus(s, "/sys/devices/system/cpu/cpu%/cache/index%/shared_cpu_list", cpu, i, shared);
         return v;
     }
     return 0;
@@ -178,7 +177,7 @@ static void aios__linux_cpus(aios__sys *s, aios_hardware *h) {
     uint64_t v, best = 0;
     int32_t i, n, known = 1, kinds;
     memset(&use, 0, sizeof use);
-    if (!aios__sys_cpus(s, "/sys/devices/system/cpu/online", 0, 0, &set) && aios__sys_open(s, "/proc/stat", aios__u(0), aios__u(0))) {
+    if (!aios__sys_cpus(s, "/sys/devices/system/cpu/online", 0, 0, &set) && aios__sys_open(s, "/proc/stat", 0, 0)) {
         while (aios__sys_line(s, &line))
             if (line.n > 3 && memcmp(line.p, "cpu", 3) == 0 && line.p[3] != ' ' && aios__take_number(&line, &v) && v < AIOS__MAX_CPUS) aios__cpus_add(&set, (int32_t)v);
         aios__sys_close(s);
@@ -194,7 +193,7 @@ static void aios__linux_cpus(aios__sys *s, aios_hardware *h) {
     if (!kinds) {
         for (n = 0; n < 2; n++) {
             for (i = aios__cpus_next(&set, 0); i >= 0; i = aios__cpus_next(&set, i + 1)) {
-                if (!aios__sys_number(s, "/sys/devices/system/cpu/cpu%/cpu_capacity", aios__u((uint64_t)i), aios__u(0), "", &v)) break;
+                if (!aios__sys_number(s, "/sys/devices/system/cpu/cpu%/cpu_capacity", i, 0, "", &v)) break;
                 if (n == 0) best = v > best ? v : best;
                 else if (v >= (best + 1) / 2) aios__cpus_add(&fast, i);
             }
@@ -240,27 +239,24 @@ static void aios__linux_cpus(aios__sys *s, aios_hardware *h) {
     h->l2_bytes = v / (uint64_t)(n > 1 ? n : 1);
 }
 
-/* What a control group and those above it allow. mount: where version 1 or 2 of one controller is; group: below that, as the
- * process sees it, which in a container may be a path of the outside: files that are not there say nothing. */
-static void aios__cgroup(aios__sys *s, const char *mount, aios__str group, aios_hardware *h) {
-    static const char *const limits[] = { "%%/memory.max", "%%/memory.high", "%%/memory.limit_in_bytes" };
-    static const char *const used[]   = { "%%/memory.current", "%%/memory.usage_in_bytes" };
+/* What the control group at s->dir allows, and those above it, up to where they are mounted (n_mount bytes). In a container the path
+ * below that may be one of the outside: files that are not there say nothing. */
+static void aios__cgroup(aios__sys *s, uint64_t n_mount, aios_hardware *h) {
+    static const char *const limits[] = { "@/memory.max", "@/memory.high", "@/memory.limit_in_bytes" };     /* version 2, 2, 1 */
+    static const char *const used[]   = { "@/memory.current", "@/memory.usage_in_bytes" };
     static const char *const cached[] = { "active_file ", "inactive_file ", "total_active_file ", "total_inactive_file " };
-    const aios__arg m = aios__z(mount);
     uint64_t limit, v, now, file, period;
     aios__str line;
     int32_t i;
     for (;;) {
-        while (group.n && group.p[group.n - 1] == '/') group.n--;
+        while (s->dir.n > n_mount && s->dir.p[s->dir.n - 1] == '/') s->dir.n--;
         limit = UINT64_MAX;
-        for (i = 0; i < 3; i++)
-            if (aios__sys_number(s, limits[i], m, aios__s(group), "", &v) && v < limit) limit = v;
+        for (i = 0; i < 3; i++) if (aios__sys_number(s, limits[i], 0, 0, "", &v) && v < limit) limit = v;
         if (limit < h->ram_bytes) {         /* "no limit" is a word, or more than there is */
             now = file = 0;
-            for (i = 0; i < 2; i++) if (aios__sys_number(s, used[i], m, aios__s(group), "", &v)) now = v;
+            for (i = 0; i < 2; i++) if (aios__sys_number(s, used[i], 0, 0, "", &v)) now = v;
             for (i = 0; i < 2; i++)
-                if (aios__sys_number(s, "%%/memory.stat", m, aios__s(group), cached[i + 2], &v)
-                    || aios__sys_number(s, "%%/memory.stat", m, aios__s(group), cached[i], &v)) file += v;
+                if (aios__sys_number(s, "@/memory.stat", 0, 0, cached[i + 2], &v) || aios__sys_number(s, "@/memory.stat", 0, 0, cached[i], &v)) file += v;
             now -= file < now ? file : now;
             h->ram_bytes = limit;
             h->flags |= AIOS_HW_LIMITED;
@@ -268,72 +264,70 @@ static void aios__cgroup(aios__sys *s, const char *mount, aios__str group, aios_
             if (v < h->ram_free_bytes) h->ram_free_bytes = v;
         }
         v = period = 0;
-        if (aios__sys_find(s, "%%/cpu.max", m, aios__s(group), "", &line) && line.n && *line.p != 'm' && aios__take_number(&line, &v))
-            (void)aios__take_number(&line, &period);
-        else if (aios__sys_find(s, "%%/cpu.cfs_quota_us", m, aios__s(group), "", &line) && line.n && *line.p != '-' && aios__take_number(&line, &v))
-            (void)aios__sys_number(s, "%%/cpu.cfs_period_us", m, aios__s(group), "", &period);
+        if (aios__sys_first(s, "@/cpu.max", 0, 0, &line) && line.n && *line.p != 'm') {     /* "max 100000": none */
+            if (aios__take_number(&line, &v)) (void)aios__take_number(&line, &period);
+        } else if (aios__sys_first(s, "@/cpu.cfs_quota_us", 0, 0, &line) && line.n && *line.p != '-' && aios__take_number(&line, &v))
+            (void)aios__sys_number(s, "@/cpu.cfs_period_us", 0, 0, "", &period);
         if (v && period && v / period < 1000000) {
             v = v * 1000 / period;
             if (v < 1) v = 1;
             if (!h->quota_milli || v < (uint64_t)h->quota_milli) h->quota_milli = (int32_t)v;
             h->flags |= AIOS_HW_LIMITED;
         }
-        if (!group.n) return;
-        while (group.n && group.p[group.n - 1] != '/') group.n--;
+        if (s->dir.n <= n_mount) return;
+        while (s->dir.p[s->dir.n - 1] != '/') s->dir.n--;
     }
 }
 static void aios__linux_cgroups(aios__sys *s, aios_hardware *h) {
     static const struct { const char *controller, *mount; } where[] = {
         { "", "/sys/fs/cgroup" }, { "", "/sys/fs/cgroup/unified" }, { "memory", "/sys/fs/cgroup/memory" }, { "cpu", "/sys/fs/cgroup/cpu" } };
-    char group[768];
+    char dir[768];
     aios__str line;
     uint32_t i;
     for (i = 0; i < sizeof where / sizeof *where; i++) {
+        const uint64_t n = strlen(where[i].controller), n_mount = strlen(where[i].mount);
         int32_t found = 0;
-        if (!aios__sys_open(s, "/proc/self/cgroup", aios__u(0), aios__u(0))) return;
+        if (!aios__sys_open(s, "/proc/self/cgroup", 0, 0)) return;
         while (!found && aios__sys_line(s, &line)) {        /* number:controller,controller:/path; version 2 names no controller */
-            uint64_t n = strlen(where[i].controller), c = 0, k;
+            uint64_t c = 0, k;
             while (c < line.n && line.p[c] != ':') c++;
-            for (k = c + 1; k < line.n && line.p[k] != ':'; k++) {}
-            if (k >= line.n) continue;
-            for (k = ++c; k < line.n && !found; k++)
+            for (k = ++c; k < line.n; k++)
                 if (line.p[k] == ',' || line.p[k] == ':') {
-                    found = k - c == n && memcmp(line.p + c, where[i].controller, (size_t)n) == 0;
+                    found |= k - c == n && memcmp(line.p + c, where[i].controller, (size_t)n) == 0;
                     c = k + 1;
                     if (line.p[k] == ':') break;
                 }
-            if (!found) continue;
-            while (line.p[k] != ':') k++;
-            line.p += k + 1; line.n -= k + 1;
+            if (k >= line.n) found = 0;
+            if (found) { line.p += c; line.n -= c; }
         }
         aios__sys_close(s);
-        if (!found || line.n > sizeof group) continue;
-        memcpy(group, line.p, (size_t)line.n);              /* its buffer is wanted for the next file */
-        line.p = group;
-        aios__cgroup(s, where[i].mount, line, h);
+        if (!found || n_mount + line.n > sizeof dir || (line.n && *line.p != '/')) continue;
+        memcpy(dir, where[i].mount, (size_t)n_mount);
+        memcpy(dir + n_mount, line.p, (size_t)line.n);      /* its buffer is wanted for the next file */
+        s->dir.p = dir; s->dir.n = n_mount + line.n;
+        aios__cgroup(s, n_mount, h);
     }
 }
 
 static void aios__linux_memory(aios__sys *s, aios_hardware *h) {
-    const aios__arg none = aios__u(0);
     aios__cpus set, may;
     aios__str line;
     uint64_t v, inside = 0, outside = 0, ids = 0;
     int32_t i, hold = 0;
-    if (aios__sys_number(s, "/proc/meminfo", none, none, "MemTotal:", &v)) h->ram_bytes = v * 1024;
-    if (aios__sys_number(s, "/proc/meminfo", none, none, "MemAvailable:", &v)) h->ram_free_bytes = v * 1024;
+    if (aios__sys_number(s, "/proc/meminfo", 0, 0, "MemTotal:", &v)) h->ram_bytes = v * 1024;
+    if (aios__sys_number(s, "/proc/meminfo", 0, 0, "MemAvailable:", &v)) h->ram_free_bytes = v * 1024;
 
     if (!(aios__status_line(s, "THP_enabled:", &line) && aios__take_number(&line, &v) && v == 0)
-        && aios__sys_number(s, "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", none, none, "", &v)) {
+        && aios__sys_number(s, "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", 0, 0, "", &v)) {
         hold = aios__sys_first(s, "/sys/kernel/mm/transparent_hugepage/enabled", 0, 0, &line) && (aios__str_has(line, "[always]") || aios__str_has(line, "[madvise]"));
-        if (!hold) hold = aios__sys_first(s, "/sys/kernel/mm/transparent_hugepage/hugepages-%kB/enabled", v / 1024, 0, &line)
+        if (!hold) hold = aios__sys_first(s, "/sys/kernel/mm/transparent_hugepage/hugepages-%kB/enabled", (int32_t)(v / 1024), 0, &line)
                        && (aios__str_has(line, "[always]") || aios__str_has(line, "[madvise]"));
         if (hold) h->huge_page_bytes = v;
     }
-    if (!hold && aios__sys_number(s, "/proc/meminfo", none, none, "HugePages_Free:", &v) && v
-        && aios__sys_number(s, "/proc/meminfo", none, none, "Hugepagesize:", &v)) h->huge_page_bytes = v * 1024;
+    if (!hold && aios__sys_number(s, "/proc/meminfo", 0, 0, "HugePages_Free:", &v) && v
+        && aios__sys_number(s, "/proc/meminfo", 0, 0, "Hugepagesize:", &v)) h->huge_page_bytes = v * 1024;
 
-    if (aios__sys_find(s, "/proc/self/limits", none, none, "Max locked memory", &line)) {
+    if (aios__sys_find(s, "/proc/self/limits", 0, 0, "Max locked memory", &line)) {
         while (line.n && *line.p == ' ') { line.p++; line.n--; }
         if (line.n && *line.p == 'u') h->lock_bytes = UINT64_MAX;
         else if (aios__take_number(&line, &v)) h->lock_bytes = v;
@@ -363,7 +357,7 @@ static void aios__linux_name(aios__sys *s, aios_hardware *h) {
     aios__text t;
     int32_t found = 0;
     t.p = h->name; t.cap = sizeof h->name; t.n = 0;
-    if (aios__sys_open(s, "/proc/cpuinfo", aios__u(0), aios__u(0))) {
+    if (aios__sys_open(s, "/proc/cpuinfo", 0, 0)) {
         while (aios__sys_line(s, &line) && line.n) {        /* the first processor's, up to the empty line */
             if (line.n > 5 && memcmp(line.p, "flags", 5) == 0 && aios__str_has(line, " hypervisor")) h->flags |= AIOS_HW_VIRTUAL;
             if (found || line.n < 10 || memcmp(line.p, "model name", 10) != 0) continue;
