@@ -186,7 +186,8 @@ typedef struct aios_hardware {
     char name[64];                      /* of the processor, zero terminated                           */
 } aios_hardware;
 AIOS__DESC_INIT(aios_hardware)
-/* Asks the system (Linux: files under /proc and /sys, none with AIOS_NO_FILES). Some milliseconds; takes no memory. out: initialised. */
+/* Asks the system (Linux: files under /proc and /sys, none with AIOS_NO_FILES): 0.2 ms for two cores, more for more. Takes no memory, 16 KiB
+ * of stack (Windows: 40). out: initialised. */
 AIOS_API aios_status aios_hardware_detect(aios_hardware *out);
 
 /* ---- model ------------------------------------------------------------------------------------------------- */

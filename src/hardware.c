@@ -223,6 +223,7 @@ static void aios__linux_cpus(aios__sys *s, aios_hardware *h) {
         if (aios__cpus_has(&seen, i)) continue;
         aios__cpus_add(&seen, i);
         v = aios__sys_cache(s, i, 3, &set);
+        if (v && !aios__cpus_has(&set, i)) set = lead;      /* not told who shares it: not one for each */
         n = aios__cpus_both(&lead, &set);
         h->l3_bytes += v;
         if (v && n > h->l3_share) h->l3_share = n;

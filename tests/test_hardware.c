@@ -123,7 +123,7 @@ static void test_against_the_system(void) {
     if (sched_setaffinity(0, sizeof one, &one) == 0) {      /* on one processor: one core, its caches */
         aios_hardware few = detect();
         CHECK(few.n_threads == 1 && few.n_cores == (h.n_cores ? 1 : 0));
-        CHECK(few.l3_bytes <= h.l3_bytes && (few.l3_share == 1) == (few.l3_bytes > 0) && few.l1d_bytes >= h.l1d_bytes);
+        CHECK(few.l3_bytes <= h.l3_bytes && (few.l3_share == 1) == (few.l3_bytes > 0) && (few.l1d_bytes >= h.l1d_bytes || h.n_efficiency));
         CHECK(few.ram_bytes == h.ram_bytes && few.n_nodes == h.n_nodes);
         CHECK(sched_setaffinity(0, sizeof set, &set) == 0);
     }
@@ -134,12 +134,9 @@ static void test_against_the_system(void) {
     CHECK(h.page_bytes == (uint64_t)sysconf(_SC_PAGESIZE));
     if (CHECK(getrlimit(RLIMIT_MEMLOCK, &lock) == 0))
         CHECK(h.lock_bytes == UINT64_MAX || (lock.rlim_cur != RLIM_INFINITY && h.lock_bytes == lock.rlim_cur));
-    v = number_in("/sys/devices/system/cpu/cpu0/cache/index0/size", "");        /* level 1, data, in all that is known */
-    if (v != UINT64_MAX && h.n_cores == h.n_threads) CHECK(h.l1d_bytes == v * 1024 || h.n_efficiency);
-#if LONG_MAX > 0x7FFFFFFF
-    v = (uint64_t)sysconf(_SC_LEVEL3_CACHE_SIZE);           /* glibc asks cpuid */
-    if ((int64_t)v > 0 && h.l3_bytes) CHECK(h.l3_bytes % v == 0 || v % h.l3_bytes == 0 || h.flags & AIOS_HW_VIRTUAL);
-#endif
+    v = number_in("/sys/devices/system/cpu/cpu0/cache/index0/size", "");        /* level 1, data, wherever both are told apart */
+    if (v != UINT64_MAX && h.n_cores == h.n_threads && !h.n_efficiency && number_in("/sys/devices/system/cpu/cpu0/cache/index0/type", "Data") != UINT64_MAX)
+        CHECK(h.l1d_bytes == v * 1024);
     for (i = 0; i < 64; i++) {                              /* no descriptor is left open */
         int fd = open("/dev/null", O_RDONLY);
         if (fd >= 0) { n = fd > n ? fd : n; close(fd); }
@@ -387,7 +384,10 @@ static void test_nothing(void) {
     put_cpu(7, "topology/core_cpus_list", "no numbers\n");
     put_cache(7, 0, 1, "", "K\n", "");
     put_cache(7, 1, 2, "Unified\n", "18446744073709551615K\n", "\n");
+    put_cache(7, 2, 3, "Unified\n", "1024K\n", "");           /* an L3 without a list of who shares it: one, not one for each */
+    put_cache(8, 0, 3, "Unified\n", "1024K\n", "");
     h = look();
+    CHECK(h.l3_bytes == 1 << 20 && h.l3_share == 8192 - 7);
     CHECK(h.n_threads == 8192 - 7 && h.n_cores == 0 && h.n_nodes == 0 && h.ram_bytes == 0 && h.l1d_bytes == 0);
 
     begin("long");                                  /* a group list that does not fit any buffer, before what is looked for */
