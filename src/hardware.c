@@ -241,8 +241,8 @@ static void aios__linux_cpus(aios__sys *s, aios_hardware *h) {
 }
 
 /* What the control group at s->dir allows, and those above it, up to where they are mounted (n_mount bytes). In a container the path
- * below that may be one of the outside: files that are not there say nothing. */
-static void aios__cgroup(aios__sys *s, uint64_t n_mount, aios_hardware *h) {
+ * below that may be one of the outside: files that are not there say nothing. machine: its memory. A wide group may be the full one. */
+static void aios__cgroup(aios__sys *s, uint64_t n_mount, uint64_t machine, aios_hardware *h) {
     static const char *const limits[] = { "@/memory.max", "@/memory.high", "@/memory.limit_in_bytes" };     /* version 2, 2, 1 */
     static const char *const used[]   = { "@/memory.current", "@/memory.usage_in_bytes" };
     static const char *const cached[] = { "active_file ", "inactive_file ", "total_active_file ", "total_inactive_file " };
@@ -253,13 +253,13 @@ static void aios__cgroup(aios__sys *s, uint64_t n_mount, aios_hardware *h) {
         while (s->dir.n > n_mount && s->dir.p[s->dir.n - 1] == '/') s->dir.n--;
         limit = UINT64_MAX;
         for (i = 0; i < 3; i++) if (aios__sys_number(s, limits[i], 0, 0, "", &v) && v < limit) limit = v;
-        if (limit < h->ram_bytes) {         /* "no limit" is a word, or more than there is */
+        if (limit < machine) {              /* "no limit" is a word, or more than there is */
             now = file = 0;
             for (i = 0; i < 2; i++) if (aios__sys_number(s, used[i], 0, 0, "", &v)) now = v;
             for (i = 0; i < 2; i++)
                 if (aios__sys_number(s, "@/memory.stat", 0, 0, cached[i + 2], &v) || aios__sys_number(s, "@/memory.stat", 0, 0, cached[i], &v)) file += v;
             now -= file < now ? file : now;
-            h->ram_bytes = limit;
+            if (limit < h->ram_bytes) h->ram_bytes = limit;
             h->flags |= AIOS_HW_LIMITED;
             v = limit > now ? limit - now : 0;
             if (v < h->ram_free_bytes) h->ram_free_bytes = v;
@@ -282,6 +282,7 @@ static void aios__cgroup(aios__sys *s, uint64_t n_mount, aios_hardware *h) {
 static void aios__linux_cgroups(aios__sys *s, aios_hardware *h) {
     static const struct { const char *controller, *mount; } where[] = {
         { "", "/sys/fs/cgroup" }, { "", "/sys/fs/cgroup/unified" }, { "memory", "/sys/fs/cgroup/memory" }, { "cpu", "/sys/fs/cgroup/cpu" } };
+    const uint64_t machine = h->ram_bytes;
     char dir[768];
     aios__str line;
     uint32_t i;
@@ -306,7 +307,7 @@ static void aios__linux_cgroups(aios__sys *s, aios_hardware *h) {
         memcpy(dir, where[i].mount, (size_t)n_mount);
         memcpy(dir + n_mount, line.p, (size_t)line.n);      /* its buffer is wanted for the next file */
         s->dir.p = dir; s->dir.n = n_mount + line.n;
-        aios__cgroup(s, n_mount, h);
+        aios__cgroup(s, n_mount, machine, h);
     }
 }
 

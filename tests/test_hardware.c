@@ -271,6 +271,9 @@ static void test_containers(void) {
         { { { "proc/self/cgroup", "0::/a/b/c\n" }, { "sys/fs/cgroup/a/b/memory.max", "4294967296\n" }, { "sys/fs/cgroup/a/b/memory.current", "4294967296\n" },
             { "sys/fs/cgroup/a/memory.max", "1073741824\n" }, { "sys/fs/cgroup/a/memory.current", "0\n" }, { "sys/fs/cgroup/a/cpu.max", "50000 100000\n" } },
           1073741824u, 0, 500 },
+        /* the limit is this group's, but it is the one above that is full */
+        { { { "proc/self/cgroup", "0::/a/b\n" }, { "sys/fs/cgroup/a/b/memory.max", "1073741824\n" }, { "sys/fs/cgroup/a/b/memory.current", "0\n" },
+            { "sys/fs/cgroup/a/memory.max", "2147483648\n" }, { "sys/fs/cgroup/a/memory.current", "2147483000\n" } }, 1073741824u, 648, 0 },
         /* memory.high: past it a process is slowed to a crawl */
         { { { "proc/self/cgroup", "0::/s\n" }, { "sys/fs/cgroup/s/memory.max", "max\n" }, { "sys/fs/cgroup/s/memory.high", "1073741824\n" } },
           1073741824u, 1073741824u, 0 },
