@@ -660,7 +660,7 @@ static int hardware(const options *o) {
 typedef struct traffic {
     dram d;
     int32_t measured;                                           /* there are counters, and they run */
-    double predicted, streamed;                                 /* per token */
+    double predicted, planned_stream, streamed;                 /* per token */
     double *counted, *read, *idle;                              /* [runs] per token; idle: of a stretch of the same length */
     double idle_bytes, idle_s;
 } traffic;
@@ -686,6 +686,7 @@ static double predicted_bytes(const session *s, int32_t first, int32_t n) {
 static void traffic_open(traffic *t, const session *s, const options *o, int32_t first) {
     memset(t, 0, sizeof *t);
     t->predicted = predicted_bytes(s, first, o->n);
+    t->planned_stream = (double)s->plan.token_stream_bytes;
     t->counted = (double *)xmalloc((size_t)o->runs * 3 * sizeof *t->counted);
     t->read = t->counted + o->runs;
     t->idle = t->read + o->runs;
@@ -748,8 +749,8 @@ static void traffic_boxes(const traffic *t, const char *between, const char *quo
 static void traffic_report(traffic *t, const options *o) {
     int32_t r;
     if (o->json) {
-        printf(", \"bytes\": {\"tokens\": %d, \"runs\": %d, \"predicted\": %.1f, \"counted\": %.1f, \"counted_variation\": %.6f, \"streamed\": %.1f, ", o->n, o->runs,
-               t->predicted, mean_of(t->counted, o->runs), variation_of(t->counted, o->runs), t->streamed);
+        printf(", \"bytes\": {\"tokens\": %d, \"runs\": %d, \"predicted\": %.1f, \"counted\": %.1f, \"counted_variation\": %.6f, \"streamed_predicted\": %.1f, \"streamed\": %.1f, ", o->n, o->runs,
+               t->predicted, mean_of(t->counted, o->runs), variation_of(t->counted, o->runs), t->planned_stream, t->streamed);
         if (!t->measured) {
             printf("\"measured\": null, \"figure\": \"computed\", \"why\": ");
             json_string(t->d.why);
@@ -770,7 +771,8 @@ static void traffic_report(traffic *t, const options *o) {
     printf("\nbytes read per token, %d runs of %d tokens\n", o->runs, o->n);
     printf("%-10s %12.6f MB/token   by the plan: weights and cache\n", "predicted", t->predicted * 1e-6);
     traffic_line("counted", t->counted, o->runs, t->predicted);
-    if (t->streamed > 0) printf("%-10s %12.6f MB/token   from storage\n", "streamed", t->streamed * 1e-6);
+    if (t->streamed > 0 || t->planned_stream > 0)
+        printf("%-10s %12.6f MB/token   of them first from storage; %.6f by the plan\n", "streamed", t->streamed * 1e-6, t->planned_stream * 1e-6);
     if (!t->measured) {
         printf("not measured, all figures are computed: %s\n", t->d.why);
         return;

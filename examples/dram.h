@@ -6,7 +6,8 @@
  *
  * One controller is not the memory of a machine: a desktop processor has two, a server up to twelve per socket. So it is all boxes of a
  * kind or none, and never boxes of two kinds, which see the same traffic. What is counted is the traffic of everybody: measure an idle
- * stretch beside it. Needs root, CAP_PERFMON or /proc/sys/kernel/perf_event_paranoid 0; virtual machines rarely have such counters.
+ * stretch beside it. Memory that is not behind these controllers is not seen: CXL, HBM on the package, Optane. Needs root, CAP_PERFMON
+ * or /proc/sys/kernel/perf_event_paranoid 0; virtual machines rarely have such counters.
  *
  * How an event becomes a config: Documentation/ABI/testing/sysfs-bus-event_source-devices-{events,format} of Linux. Encodings that the
  * kernel does not name in sysfs: the event lists of its perf tool (tools/perf/pmu-events/arch/x86). */

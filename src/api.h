@@ -41,8 +41,8 @@
  *
  * Macros, before the include: AIOS_IMPLEMENTATION; AIOS_STATIC (everything static); AIOS_API (linkage);
  * AIOS_NO_THREADS (no pthreads/Win32 threads: caller's thread or parallel_for only); AIOS_NO_FILES (no built-in file
- * reader); AIOS_LIBNUMA (NUMA nodes as libnuma counts them); AIOS_NO_CLOCK (deadlines only with desc.now_ns); AIOSK_NO_SIMD (scalar code only);
- * AIOS_STACK_BYTES (stack of each own thread, from your allocator [256 KiB]).
+ * reader); AIOS_NO_CLOCK (deadlines only with desc.now_ns); AIOSK_NO_SIMD (scalar code only);
+ * AIOS_LIBNUMA (nodes as libnuma counts them, which you link); AIOS_STACK_BYTES (stack of each own thread, from your allocator [256 KiB]).
  * Limits: little-endian, IEEE floats, 64-bit file offsets; a model has at most 65535 tensors by default (aios_limits). */
 #ifndef AIOS_H
 #define AIOS_H
