@@ -704,7 +704,7 @@ static void traffic_sleep(double s) {
 }
 /* After a run of o->n tokens that took so long; r < 0: to warm up. */
 static void traffic_lap(traffic *t, const session *s, const options *o, int32_t r, double seconds) {
-    double bytes = t->measured ? dram_lap(&t->d) : 0, idle = 0;
+    double bytes = t->measured ? dram_lap(&t->d) : 0, idle = 0, slept;
     uint64_t t0 = wall_ns();
     aios_counters c;
     if (bytes < 0) t->measured = 0;
@@ -712,8 +712,10 @@ static void traffic_lap(traffic *t, const session *s, const options *o, int32_t 
     if (t->measured) {
         traffic_sleep(seconds);
         idle = dram_lap(&t->d);
+        slept = (double)(wall_ns() - t0 + 1) * 1e-9;
         t->idle_bytes += idle;
-        t->idle_s += (double)(wall_ns() - t0) * 1e-9;
+        t->idle_s += slept;
+        if (idle > 0) idle *= seconds / slept;                  /* a sleep is never short, often long */
     }
     if (idle < 0) t->measured = 0;
     aios_counters_init(&c);
