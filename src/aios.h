@@ -10,6 +10,7 @@
 #include "status.c"
 #include "job.c"
 #include "io.c"
+#include "hardware.c"
 #include "gguf.h"
 #include "gguf.c"
 #include "unicode.h"

@@ -42,7 +42,7 @@
  * Macros, before the include: AIOS_IMPLEMENTATION; AIOS_STATIC (everything static); AIOS_API (linkage);
  * AIOS_NO_THREADS (no pthreads/Win32 threads: caller's thread or parallel_for only); AIOS_NO_FILES (no built-in file
  * reader); AIOS_NO_CLOCK (deadlines only with desc.now_ns); AIOSK_NO_SIMD (scalar code only);
- * AIOS_STACK_BYTES (stack of each own thread, from your allocator [256 KiB]).
+ * AIOS_LIBNUMA (nodes as libnuma counts them, which you link); AIOS_STACK_BYTES (stack of each own thread, from your allocator [256 KiB]).
  * Limits: little-endian, IEEE floats, 64-bit file offsets; a model has at most 65535 tensors by default (aios_limits). */
 #ifndef AIOS_H
 #define AIOS_H
@@ -161,6 +161,34 @@ static inline void aios_io_memory(aios_io *io, const void *data, uint64_t n_byte
     io->map = aios_io_memory_map;
     io->user = (void *)(uintptr_t)data;
 }
+
+/* ---- hardware ---------------------------------------------------------------------------------------------- */
+enum { AIOS_HW_LIMITED = 1,     /* ram_bytes or quota_milli are what a container (cgroup) allows               */
+       AIOS_HW_VIRTUAL = 2 };   /* under a hypervisor: caches may be those of a machine that others use too    */
+/* A machine in plain numbers, for the host to read, change, or fill in by itself; 0 = unknown. Counts and caches are of the processors
+ * that the calling thread may run on. */
+typedef struct aios_hardware {
+    uint32_t struct_size, flags;        /* AIOS_HW_*                                                   */
+    int32_t isa;                        /* AIOSK_ISA_*: what AIOSK_ISA_BEST is here                    */
+    int32_t isa_tier;                   /* 1 SSE4.1, NEON, WebAssembly; 2 AVX2; 3 AVX-512; 4 Apple arm64; 0 none of these */
+    int32_t n_cores, n_threads;         /* cores, and processors that the system sees in them          */
+    int32_t n_performance, n_efficiency;    /* cores by kind: fast, and those that are much slower     */
+    int32_t quota_milli;                /* processor time allowed, in thousandths of a processor; 0 = no limit known */
+    int32_t n_nodes;                    /* NUMA nodes whose memory may be used                         */
+    int32_t l3_share, reserved;         /* cores that share one L3                                     */
+    uint64_t l1d_bytes, l2_bytes;       /* per core, a fast one; of a shared cache its part            */
+    uint64_t l3_bytes;                  /* all of it                                                   */
+    uint64_t ram_bytes, ram_free_bytes; /* free: what could be taken now without swapping              */
+    uint64_t page_bytes;
+    uint64_t huge_page_bytes;           /* size of those that may be used, transparent ones too; 0 = none */
+    uint64_t lock_bytes;                /* how much may be locked into memory; UINT64_MAX = no limit   */
+    uint64_t read_bandwidth;            /* bytes/s, from the host: detecting leaves it as it is        */
+    char name[64];                      /* of the processor, zero terminated                           */
+} aios_hardware;
+AIOS__DESC_INIT(aios_hardware)
+/* Asks the system (Linux: files under /proc and /sys, none with AIOS_NO_FILES): 0.2 ms for two cores, more for more. Takes no memory, 16 KiB
+ * of stack (Windows: 40). out: initialised. */
+AIOS_API aios_status aios_hardware_detect(aios_hardware *out);
 
 /* ---- model ------------------------------------------------------------------------------------------------- */
 typedef struct aios_model aios_model;

@@ -341,6 +341,11 @@ if has nm; then
     check "AIOS_NO_CLOCK" without AIOS_NO_CLOCK "$CLOCK"
     check "without threads, files and clock: memory functions alone" freestanding
 fi
+if printf '#include <numa.h>\n' | $CC -x c -c - -o "$dir/probe.o" 2>/dev/null; then
+    check "AIOS_LIBNUMA" compile "$CC" numa.o $PLAIN -DAIOS_LIBNUMA "$from/lib.c"
+else
+    skip "AIOS_LIBNUMA" "no numa.h (Debian: libnuma-dev)"
+fi
 check "a user's unit compiles" compile "$CC" user.o -std=c99 -O1 "$from/user.c"
 check "two units link and run" links_and_runs -no-pie "$dir/user.o" "$dir/lib.o"
 for e in examples/*.c; do

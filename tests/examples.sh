@@ -42,6 +42,10 @@ runs build/aios --help
 runs build/aios run -p "Once upon a time" -n 16
 runs build/aios inspect
 runs build/aios plan
+runs build/aios hardware
+runs build/aios hardware --json
+runs build/aios bench --bytes -p 4 -n 4 -r 2
+runs build/aios bench --bytes -p 4 -n 4 -r 2 --json
 same build/aios run -p Once -n 24 --temp 0.8 --seed 7 -- build/aios run -p Once -n 24 --temp 0.8 --seed 7 -t 2 --chunk 3 --isa scalar
 same build/aios run -p Once -n 24 -- build/aios run -p Once -n 24 --deadline-us 200
 
@@ -60,6 +64,8 @@ if [ -e models/tale.gguf ]; then
 fi
 refuses build/aios run -p x --ram 1000
 refuses build/aios logits --tokens 1,2,99999999 --hash
+refuses build/aios bench -n 0
+refuses build/aios hardware -m model.gguf
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
