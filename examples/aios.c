@@ -239,6 +239,11 @@ static void make_plan(session *s, const options *o, aios_plan_desc *d) {
     aios_error err = { 0 };
     d->n_ctx = o->ctx ? o->ctx : d->n_ctx;
     d->n_batch = o->chunk;
+    if (!o->chunk) {                                            /* as the caches of this machine have it */
+        aios_hardware hw;
+        aios_hardware_init(&hw);
+        if (aios_hardware_detect(&hw) == AIOS_OK) d->l2_bytes = hw.l2_bytes;
+    }
     d->n_threads = o->threads;
     d->kv_type = o->kv;
     d->numerics = o->numerics;
@@ -900,7 +905,9 @@ static int bench(const options *o) {
     } else {
         printf("%d threads, %s, cache %s, %d runs; medians\n", s.plan.n_threads, aiosk_select(s.plan.isa)->name, kv_names[s.plan.kv_type], o->runs);
         printf("prefill  %10.2f tok/s   (%d tokens after %d)\ndecode   %10.2f tok/s   (%d tokens after them)\n", pre_median, n_prompt, o->depth, dec_median, o->n);
-        printf("read     %10.3f MB/token (weights %.3f, kv %.3f, streamed %.3f)\n", (per[0] + per[1] + per[3]) * 1e-6, per[0] * 1e-6, per[1] * 1e-6, per[3] * 1e-6);
+        printf("read     %10.3f MB/token (weights %.3f, kv %.3f)\n", (per[0] + per[1]) * 1e-6, per[0] * 1e-6, per[1] * 1e-6);
+        if (s.plan.n_units) printf("stream   %10.3f MB/token from storage, %llu of %llu units waited for, %.1f ms/token\n", per[3] * 1e-6,
+                                   (unsigned long long)c.n_stalls, (unsigned long long)c.n_units, (double)c.stall_ns * 1e-6 / o->n);
         used = (per[0] + per[1]) * dec_median * 1e-7 / read_gb_s;
         printf("memory   %10.2f GB/s read by these threads; decode reads %.1f %% of that%s\n", read_gb_s, used,
                used > 100 ? ": from the CPU's caches" : "");

@@ -218,7 +218,7 @@ static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
 /* Goes down the ladder, one rung after the other and each no further than needed. p as asked for. 0 = does not fit. */
 static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
     const aios_plan_desc *d = l->d;
-    int32_t steps = aios__warm_steps(l->m), least = d->n_ctx_min ? d->n_ctx_min : 64;
+    int32_t steps = aios__warm_steps(l->m), least = d->n_ctx_min ? d->n_ctx_min : 64, batch = p->n_batch;
     uint64_t unit;
     if (aios__fits(l, p)) return 1;
     while (!(p->flags & AIOS_PLAN_KEEP_BATCH) && p->n_batch > 16) {
@@ -241,6 +241,17 @@ static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
         return aios__least_fit(l, p, &p->warm_steps, steps, 0);
     }
     if (p->flags & AIOS_PLAN_NO_STREAM) return 0;
+    /* a pass reads all that is streamed, so many tokens should share it: as many as were asked for, or up to 512, if the room that
+     * they need is no more than a sixteenth of the memory */
+    if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) {
+        p->rungs &= ~(uint32_t)AIOS_RUNG_BATCH;
+        for (p->n_batch = batch = d->n_batch ? batch : 512; ; ) {
+            aios__set_batch(l, p, batch);
+            if (batch <= 16 || (aios__ladder_sizes(l, p) && p->request_bytes[AIOS_MEM_SCRATCH] <= d->budget_bytes / 16)) break;
+            batch /= 2;
+        }
+        if (!d->n_batch) p->rungs &= ~(uint32_t)AIOS_RUNG_BATCH;
+    }
     aios__set_ring(l, p, 4);            /* the largest units of which four fit in a sixteenth of the memory; then smaller ones */
     for (unit = AIOS__MAX_UNIT; unit >= 65536; unit /= 2) {
         if (d->budget_bytes && unit * 4 > d->budget_bytes / 16 && unit > 65536) continue;
