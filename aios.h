@@ -327,6 +327,8 @@ typedef struct aios_plan_desc {
     int32_t n_readers;              /* reading threads; 0 = chosen: 2 where weights are streamed, the context has threads and
                                        the io has no submit; negative = none                           */
     int32_t n_ctx_min;              /* AIOS_PLAN_MAY_CTX: not less than this; 0 = 64                   */
+    int32_t numa_node_1;            /* 1 + the NUMA node that all requests name; 0 = no wish           */
+    int32_t reserved;
 } aios_plan_desc;
 AIOS__DESC_INIT(aios_plan_desc)
 
@@ -361,6 +363,7 @@ typedef struct aios_plan {
     uint32_t n_slots, n_units;      /* of the ring; reads per pass                                     */
     int32_t stream_level, warm_steps;   /* how the weights are divided; of use to aios_context_open    */
     int32_t n_readers, bound;       /* reading threads; AIOS_BOUND_*: what tok_s_bound_milli comes from */
+    int32_t numa_node_1, reserved2; /* as in the desc                                                  */
 } aios_plan;
 AIOS__DESC_INIT(aios_plan)
 
@@ -5037,6 +5040,7 @@ static void aios__weights_give(aios_model *m) {
 static void aios__plan_req(const aios_plan *p, uint32_t kind, uint32_t tier, aios_mem_req *r) {
     aios__req_fill(r, kind, tier, kind == AIOS_MEM_WEIGHTS ? p->tier_bytes[tier] : p->request_bytes[kind]);
     if (p->flags & AIOS_PLAN_PIN && tier == AIOS_TIER_HOT) r->flags |= AIOS_MEM_PIN;
+    r->numa_node = p->numa_node_1 - 1;
 }
 static aios_status aios__weights_take(aios_model *m, const aios_plan *p, aios_error *err) {
     int32_t i;
@@ -6566,7 +6570,7 @@ static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
         p->rungs &= ~(uint32_t)AIOS_RUNG_BATCH;
         for (p->n_batch = batch = d->n_batch ? batch : 512; ; ) {
             aios__set_batch(l, p, batch);
-            if (batch <= 16 || (aios__ladder_sizes(l, p) && p->request_bytes[AIOS_MEM_SCRATCH] <= d->budget_bytes / 16)) break;
+            if (batch <= 16 || !d->budget_bytes || (aios__ladder_sizes(l, p) && p->request_bytes[AIOS_MEM_SCRATCH] <= d->budget_bytes / 16)) break;
             batch /= 2;
         }
         if (!d->n_batch) p->rungs &= ~(uint32_t)AIOS_RUNG_BATCH;
@@ -6601,7 +6605,7 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     p.n_ctx     = d.n_ctx ? d.n_ctx : m->hp.n_ctx_train;
     p.n_seq     = d.n_seq ? d.n_seq : 1;
     p.n_threads = d.n_threads ? d.n_threads : 1;
-    p.kv_type = d.kv_type; p.numerics = d.numerics; p.isa = d.isa;
+    p.kv_type = d.kv_type; p.numerics = d.numerics; p.isa = d.isa; p.numa_node_1 = d.numa_node_1;
     l.m = m; l.d = &d; l.can_map = 1;
     for (i = 0; i < m->gguf.n_tensors; i++) l.can_map &= m->place[i].use != AIOS__IS_MATRIX || m->place[i].can_map != 0;
     p.n_batch = d.n_batch;

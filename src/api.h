@@ -326,6 +326,8 @@ typedef struct aios_plan_desc {
     int32_t n_readers;              /* reading threads; 0 = chosen: 2 where weights are streamed, the context has threads and
                                        the io has no submit; negative = none                           */
     int32_t n_ctx_min;              /* AIOS_PLAN_MAY_CTX: not less than this; 0 = 64                   */
+    int32_t numa_node_1;            /* 1 + the NUMA node that all requests name; 0 = no wish           */
+    int32_t reserved;
 } aios_plan_desc;
 AIOS__DESC_INIT(aios_plan_desc)
 
@@ -360,6 +362,7 @@ typedef struct aios_plan {
     uint32_t n_slots, n_units;      /* of the ring; reads per pass                                     */
     int32_t stream_level, warm_steps;   /* how the weights are divided; of use to aios_context_open    */
     int32_t n_readers, bound;       /* reading threads; AIOS_BOUND_*: what tok_s_bound_milli comes from */
+    int32_t numa_node_1, reserved2; /* as in the desc                                                  */
 } aios_plan;
 AIOS__DESC_INIT(aios_plan)
 

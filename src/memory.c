@@ -129,6 +129,7 @@ static void aios__weights_give(aios_model *m) {
 static void aios__plan_req(const aios_plan *p, uint32_t kind, uint32_t tier, aios_mem_req *r) {
     aios__req_fill(r, kind, tier, kind == AIOS_MEM_WEIGHTS ? p->tier_bytes[tier] : p->request_bytes[kind]);
     if (p->flags & AIOS_PLAN_PIN && tier == AIOS_TIER_HOT) r->flags |= AIOS_MEM_PIN;
+    r->numa_node = p->numa_node_1 - 1;
 }
 static aios_status aios__weights_take(aios_model *m, const aios_plan *p, aios_error *err) {
     int32_t i;

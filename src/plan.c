@@ -247,7 +247,7 @@ static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
         p->rungs &= ~(uint32_t)AIOS_RUNG_BATCH;
         for (p->n_batch = batch = d->n_batch ? batch : 512; ; ) {
             aios__set_batch(l, p, batch);
-            if (batch <= 16 || (aios__ladder_sizes(l, p) && p->request_bytes[AIOS_MEM_SCRATCH] <= d->budget_bytes / 16)) break;
+            if (batch <= 16 || !d->budget_bytes || (aios__ladder_sizes(l, p) && p->request_bytes[AIOS_MEM_SCRATCH] <= d->budget_bytes / 16)) break;
             batch /= 2;
         }
         if (!d->n_batch) p->rungs &= ~(uint32_t)AIOS_RUNG_BATCH;
@@ -282,7 +282,7 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     p.n_ctx     = d.n_ctx ? d.n_ctx : m->hp.n_ctx_train;
     p.n_seq     = d.n_seq ? d.n_seq : 1;
     p.n_threads = d.n_threads ? d.n_threads : 1;
-    p.kv_type = d.kv_type; p.numerics = d.numerics; p.isa = d.isa;
+    p.kv_type = d.kv_type; p.numerics = d.numerics; p.isa = d.isa; p.numa_node_1 = d.numa_node_1;
     l.m = m; l.d = &d; l.can_map = 1;
     for (i = 0; i < m->gguf.n_tensors; i++) l.can_map &= m->place[i].use != AIOS__IS_MATRIX || m->place[i].can_map != 0;
     p.n_batch = d.n_batch;

@@ -272,13 +272,15 @@ static void test_tiers(const uint8_t *p, uint64_t n) {
     int k;
     disk_init(&d, &io, p, n);
     aios_plan_desc_init(&pd);
-    pd.n_ctx = 64; pd.flags = AIOS_PLAN_PIN;
+    pd.n_ctx = 64; pd.flags = AIOS_PLAN_PIN; pd.numa_node_1 = 2;
     CHECK(run_model(&r, &io, &d) && run_plan(&r, &pd) == 0 && run_context(&r, 0) == 0);
     want = run_hash(&r, 0);
     all = r.plan.tier_bytes[AIOS_TIER_HOT];
     aios_counters_init(&c);
     CHECK(aios_counters_get(r.c, &c) == 0 && c.n_wishes_denied == 4);       /* pinned: weights, meta, scratch, cache     */
     CHECK(r.mem.req[1].flags & AIOS_MEM_PIN);
+    for (k = 1; k < r.mem.n; k++) CHECK(r.mem.req[k].numa_node == 1);
+    pd.numa_node_1 = 0;
     run_close(&r);
     for (k = 1; k < 4; k++) {               /* less and less is hot, the rest is warm; then some streams                */
         CHECK(run_model(&r, &io, &d));
