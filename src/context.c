@@ -102,7 +102,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     if (!st && !d.parallel_for) st = aios__pool_start(&c->pool, p.n_threads, d.thread_start, d.thread_user, err);
     if (!st && load) st = aios__weights_load(m, &cut, (char *)c->block[AIOS_MEM_SCRATCH], p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
     if (!st) st = aios__context_build(c, err);
-    if (!st && p.n_units) st = aios__stream_open(&c->stream, p.flags & AIOS_PLAN_LENT_READERS, p.n_readers, err);
+    if (!st && p.n_units) st = aios__stream_open(&c->stream, p.flags & AIOS_PLAN_LENT_READERS, p.n_readers, m->async, err);
     aiosk_fp_end(fp);
     if (st) {
         if (c) aios__context_release(c);

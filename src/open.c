@@ -191,6 +191,7 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
     for (i = 0; i < m->gguf.n_tensors; i++)
         m->place[i].can_map = (uint8_t)((aios__io_map(&m->io[m->gguf.tensor[i].part], m->gguf.tensor[i].off, m->gguf.tensor[i].n_bytes) ? AIOS__MAP_MODEL : 0)
             | (m->place[i].art_off && aios__io_map(&m->io[m->n_parts], m->place[i].art_off, 1) ? AIOS__MAP_ARTIFACT : 0));
+    for (i = 0, m->async = 1; i < m->n_parts + (m->io[m->n_parts].read != NULL); i++) m->async &= m->io[i].submit && m->io[i].wait;
     if (o.d.log) {
         aios_error e;
         if (aios__vocab_encodes(&m->vocab, &e)) o.d.log(o.d.log_user, 1, e.text);     /* runs all the same, on token ids */

@@ -168,7 +168,7 @@ static void aios__set_batch(const aios__ladder *l, aios_plan *p, int32_t n) {
 }
 /* A ring of n_slots units and the threads that fill it; one slot where reading waits for computing. */
 static void aios__set_ring(aios__ladder *l, const aios_plan *p, uint32_t n_slots) {
-    int32_t n = l->d->n_readers, async = l->m->io[0].submit != NULL, lent = (p->flags & AIOS_PLAN_LENT_READERS) != 0;
+    int32_t n = l->d->n_readers, async = (int32_t)l->m->async, lent = (p->flags & AIOS_PLAN_LENT_READERS) != 0;
     if (n == 0 && !async && p->n_threads > 1 && !(p->flags & AIOS_PLAN_LENT_THREADS)) n = 2;
 #ifdef AIOS_NO_THREADS
     n = 0;

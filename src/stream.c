@@ -170,10 +170,9 @@ static void aios__stream_count(aios__stream *s, aios_counters *c, int32_t reset)
     if (reset) s->read_bytes = s->n_reads = s->n_errors = 0;
     aios__crew_unlock(&s->crew);
 }
-static aios_status aios__stream_open(aios__stream *s, uint32_t lent, int32_t n_readers, aios_error *err) {
-    int32_t how = lent || n_readers ? AIOS__READ_THREADS : s->io->submit && s->io->wait ? AIOS__READ_ASYNC : AIOS__READ_INLINE;
+static aios_status aios__stream_open(aios__stream *s, uint32_t lent, int32_t n_readers, uint32_t async, aios_error *err) {
     aios_status st;
-    s->how = how;
+    s->how = lent || n_readers ? AIOS__READ_THREADS : async ? AIOS__READ_ASYNC : AIOS__READ_INLINE;
     s->hold = 1;                        /* until the first step                                             */
     st = aios__crew_start(&s->crew, n_readers, aios__stream_serve, s, err);
     if (st) s->n_units = 0;
