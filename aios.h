@@ -3963,6 +3963,7 @@ struct aios_model {
     aios_mem_req req, weights_req[2];       /* weights: of HOT and of WARM                              */
     aios_io *io;                            /* [n_parts], then that of the artifact                     */
     uint32_t n_parts, own_files, flags, own_artifact;
+    uint32_t async, reserved;               /* every io has submit and wait                             */
     int32_t loaded;                         /* the weights are there, divided as cut says               */
     aios__cut cut;
     uint32_t n_contexts, dying;             /* dying: freed when its last context is                    */
@@ -4586,7 +4587,10 @@ static uint64_t aios__art_fill(aios__art_writer *w, const aios__tensor *t, int32
     return (n_rows + 15) / 16 * panel;
 }
 enum { AIOS__ART_LEAST = 65536, AIOS__ART_MOST = 1 << 20 };
-static uint32_t aios__art_block_size(uint64_t asked) { return (uint32_t)(asked == 0 ? 256 * 1024 : asked < AIOS__ART_LEAST ? AIOS__ART_LEAST : asked > AIOS__ART_MOST ? AIOS__ART_MOST : asked); }
+static uint32_t aios__art_block_size(uint64_t asked) {
+    if (asked == 0) return 256 * 1024;
+    return asked < AIOS__ART_LEAST ? (uint32_t)AIOS__ART_LEAST : asked > AIOS__ART_MOST ? (uint32_t)AIOS__ART_MOST : (uint32_t)asked;
+}
 
 AIOS_API uint64_t aios_artifact_work_bytes(const aios_model *m, uint64_t block_bytes) {
     uint64_t most = 0, n;
@@ -4887,6 +4891,7 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
     for (i = 0; i < m->gguf.n_tensors; i++)
         m->place[i].can_map = (uint8_t)((aios__io_map(&m->io[m->gguf.tensor[i].part], m->gguf.tensor[i].off, m->gguf.tensor[i].n_bytes) ? AIOS__MAP_MODEL : 0)
             | (m->place[i].art_off && aios__io_map(&m->io[m->n_parts], m->place[i].art_off, 1) ? AIOS__MAP_ARTIFACT : 0));
+    for (i = 0, m->async = 1; i < m->n_parts + (m->io[m->n_parts].read != NULL); i++) m->async &= m->io[i].submit && m->io[i].wait;
     if (o.d.log) {
         aios_error e;
         if (aios__vocab_encodes(&m->vocab, &e)) o.d.log(o.d.log_user, 1, e.text);     /* runs all the same, on token ids */
@@ -5260,10 +5265,9 @@ static void aios__stream_count(aios__stream *s, aios_counters *c, int32_t reset)
     if (reset) s->read_bytes = s->n_reads = s->n_errors = 0;
     aios__crew_unlock(&s->crew);
 }
-static aios_status aios__stream_open(aios__stream *s, uint32_t lent, int32_t n_readers, aios_error *err) {
-    int32_t how = lent || n_readers ? AIOS__READ_THREADS : s->io->submit && s->io->wait ? AIOS__READ_ASYNC : AIOS__READ_INLINE;
+static aios_status aios__stream_open(aios__stream *s, uint32_t lent, int32_t n_readers, uint32_t async, aios_error *err) {
     aios_status st;
-    s->how = how;
+    s->how = lent || n_readers ? AIOS__READ_THREADS : async ? AIOS__READ_ASYNC : AIOS__READ_INLINE;
     s->hold = 1;                        /* until the first step                                             */
     st = aios__crew_start(&s->crew, n_readers, aios__stream_serve, s, err);
     if (st) s->n_units = 0;
@@ -6491,7 +6495,7 @@ static void aios__set_batch(const aios__ladder *l, aios_plan *p, int32_t n) {
 }
 /* A ring of n_slots units and the threads that fill it; one slot where reading waits for computing. */
 static void aios__set_ring(aios__ladder *l, const aios_plan *p, uint32_t n_slots) {
-    int32_t n = l->d->n_readers, async = l->m->io[0].submit != NULL, lent = (p->flags & AIOS_PLAN_LENT_READERS) != 0;
+    int32_t n = l->d->n_readers, async = (int32_t)l->m->async, lent = (p->flags & AIOS_PLAN_LENT_READERS) != 0;
     if (n == 0 && !async && p->n_threads > 1 && !(p->flags & AIOS_PLAN_LENT_THREADS)) n = 2;
 #ifdef AIOS_NO_THREADS
     n = 0;
@@ -7055,7 +7059,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     if (!st && !d.parallel_for) st = aios__pool_start(&c->pool, p.n_threads, d.thread_start, d.thread_user, err);
     if (!st && load) st = aios__weights_load(m, &cut, (char *)c->block[AIOS_MEM_SCRATCH], p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
     if (!st) st = aios__context_build(c, err);
-    if (!st && p.n_units) st = aios__stream_open(&c->stream, p.flags & AIOS_PLAN_LENT_READERS, p.n_readers, err);
+    if (!st && p.n_units) st = aios__stream_open(&c->stream, p.flags & AIOS_PLAN_LENT_READERS, p.n_readers, m->async, err);
     aiosk_fp_end(fp);
     if (st) {
         if (c) aios__context_release(c);

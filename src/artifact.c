@@ -223,7 +223,10 @@ static uint64_t aios__art_fill(aios__art_writer *w, const aios__tensor *t, int32
     return (n_rows + 15) / 16 * panel;
 }
 enum { AIOS__ART_LEAST = 65536, AIOS__ART_MOST = 1 << 20 };
-static uint32_t aios__art_block_size(uint64_t asked) { return (uint32_t)(asked == 0 ? 256 * 1024 : asked < AIOS__ART_LEAST ? AIOS__ART_LEAST : asked > AIOS__ART_MOST ? AIOS__ART_MOST : asked); }
+static uint32_t aios__art_block_size(uint64_t asked) {
+    if (asked == 0) return 256 * 1024;
+    return asked < AIOS__ART_LEAST ? (uint32_t)AIOS__ART_LEAST : asked > AIOS__ART_MOST ? (uint32_t)AIOS__ART_MOST : (uint32_t)asked;
+}
 
 AIOS_API uint64_t aios_artifact_work_bytes(const aios_model *m, uint64_t block_bytes) {
     uint64_t most = 0, n;
