@@ -11,7 +11,9 @@
 #include <sys/wait.h>
 #endif
 #define AIOS_IMPLEMENTATION
-#define AIOSK_NO_SIMD           /* no kernel runs here */
+#ifndef AIOSK_NO_SIMD           /* no kernel runs here */
+#define AIOSK_NO_SIMD
+#endif
 #include "aios.h"
 #include "test.h"
 #include "damage.h"
