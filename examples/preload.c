@@ -7,7 +7,7 @@
  * wished: they are no longer the page cache's to drop. All else is the file's own mapping. However the program opens
  * the file (open, fopen, a descriptor that it was handed), it has to map it, so mapping is what is looked at.
  *
- *     AIOS_PRELOAD_RAM=N     most bytes to make resident, with K, M or G behind; default: three quarters of what the machine, or the
+ *     AIOS_PRELOAD_RAM=N     most bytes to make resident in all mappings, with K, M or G behind; default: three quarters of what the machine, or the
  *                            control group, has left
  *     AIOS_PRELOAD_PIN=1     mlock them (as far as ulimit -l goes)
  *     AIOS_PRELOAD_HUGE=0    no huge pages
@@ -61,7 +61,7 @@ typedef struct region {
     int fd, filling;
     piece *p;
     size_t n_p, p_bytes;
-    uint64_t hot, pinned, huge, tensors, fill_ns, file_bytes;
+    uint64_t planned, hot, pinned, huge, tensors, fill_ns, file_bytes;
     uint32_t degraded;
     char name[128];
 } region;
@@ -239,7 +239,7 @@ static uint64_t available(void) {
 
 /* ---- mapping ---------------------------------------------------------------------------------------------------------- */
 /* Opens a controller on the file that is mapped at base and lists what is HOT. 0: the file stays as it is. */
-static int plan_region(region *r, uint64_t off, uint64_t file_bytes) {
+static int plan_region(region *r, uint64_t off, uint64_t file_bytes, uint64_t ram) {
     aios_allocator mem;
     aios_io io;
     aios_blocks_desc d;
@@ -247,13 +247,15 @@ static int plan_region(region *r, uint64_t off, uint64_t file_bytes) {
     aios_blocks *b;
     aios_error err;
     void *p;
+    size_t i;
+    if (!ram) return 0;
     aios_allocator_init(&mem);
     mem.alloc = take; mem.free = give;
     aios_io_init(&io);
     io.n_bytes = file_bytes; io.read = file_read; io.map = file_map; io.user = (void *)(intptr_t)r->fd;
     aios_blocks_desc_init(&d);
     d.mem = &mem; d.io = &io; d.flags = AIOS_BLOCKS_IN_PLACE;
-    d.block_bytes = 1 << 20; d.ram_bytes = config.ram ? config.ram : available(); d.max_rws_percent = 100; d.hot_floor_percent = 1;
+    d.block_bytes = 1 << 20; d.ram_bytes = ram; d.max_rws_percent = 100; d.hot_floor_percent = 1;
     aios_blocks_plan_init(&plan);
     if (aios_blocks_measure(&d, &plan, &err) || aios_blocks_open(&d, &b, &err)) {
         if (config.stats) dprintf(2, "aios_preload: left alone: %s\n", err.text);
@@ -267,6 +269,7 @@ static int plan_region(region *r, uint64_t off, uint64_t file_bytes) {
     if (p == MAP_FAILED) { aios_blocks_free(b); return 0; }
     r->p = (piece *)p;
     runs(b, off, r->n, r->base, r->p);
+    for (i = 0; i < r->n_p; i++) r->planned += r->p[i].n;
     aios_blocks_free(b);
     return 1;
 }
@@ -295,15 +298,17 @@ static void *serve(size_t n, int flags, int fd, off_t off) {
     region *r = NULL, x;
     ssize_t len;
     size_t i, at;
+    uint64_t ram;
     int own, sync;
     if (fstat(fd, &st) || !S_ISREG(st.st_mode) || off < 0 || off % PAGE || st.st_size < LEAST || (uint64_t)off + n > ((uint64_t)st.st_size + PAGE - 1) / PAGE * PAGE) return NULL;
     own = fcntl(fd, F_GETFL);
-    if (own < 0 || (own & O_PATH) || (own & O_ACCMODE) == O_WRONLY) return NULL;     /* the system will say no */
+    if (own < 0 || (own & O_PATH) || (own & O_ACCMODE) != O_RDONLY) return NULL;     /* who can write to the file might, and look at it here */
     snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
     own = open(name, O_RDONLY | O_CLOEXEC);                  /* the program's may be closed before we are done, or be O_DIRECT */
     if (own < 0) return NULL;
     if (!begins_with_gguf(own)) { close(own); return NULL; }
     sync = !config.thread;
+    ram = config.ram ? config.ram : available();
     memset(&x, 0, sizeof x);
     x.fd = own; x.n = n; x.file_bytes = (uint64_t)st.st_size; x.filling = 1;
     len = readlink(name, x.name, sizeof x.name - 1);
@@ -311,8 +316,10 @@ static void *serve(size_t n, int flags, int fd, off_t off) {
     x.base = map_aligned(n, sync ? flags & ~MAP_POPULATE : flags, fd, off);
     pthread_mutex_lock(&lock);
     for (i = 0; x.base && i < MAX_REGIONS && !r; i++) if (!regions[i].base && !regions[i].filling) { r = &regions[i]; r->filling = 1; }
+    for (i = 0; config.ram && i < MAX_REGIONS; i++)         /* what other mappings have of it */
+        if (regions[i].base) ram -= ram < regions[i].planned ? ram : regions[i].planned;
     pthread_mutex_unlock(&lock);
-    if (!r || !plan_region(&x, (uint64_t)off, (uint64_t)st.st_size)) {
+    if (!r || !plan_region(&x, (uint64_t)off, (uint64_t)st.st_size, ram)) {
         if (x.base) sys_munmap(x.base, n);
         close(own);
         pthread_mutex_lock(&lock);

@@ -541,7 +541,7 @@ AIOS_API aios_status aios_blocks_open(const aios_blocks_desc *desc, aios_blocks 
         if (!st && (x.plan.hot_bytes != plan.hot_bytes || x.plan.warm_bytes != plan.warm_bytes || x.plan.stream_bytes != plan.stream_bytes))
             st = aios__fail(err, AIOS_ERR_IO, 0, "header: the file changed while it was being read");
         if (!st) st = aios__blk_load(b, err);
-        b->desc.progress = NULL;
+        b->desc.mem = NULL; b->desc.io = NULL; b->desc.path = NULL; b->desc.limits = NULL; b->desc.hardware = NULL; b->desc.progress = NULL;     /* the caller's, for this call */
     }
     if (st) {
         aios__blk_give(mem, got, req);
@@ -678,6 +678,7 @@ static aios_status aios__blk_bring(aios_blocks *b, uint32_t id, const aios__blk_
     to = aios__min_u64(aios__round_up(off + len, AIOS__BLK_PAGE), io->n_bytes);
     if ((st = aios__io_read(io, from, dst, to - from, err)) != 0) return st;
     s->id = id; s->want = b->want;
+    b->victim = (b->victim + 1) % b->plan.n_slots;                  /* the oldest goes next */
     aios__base_set(&e->base, dst + (off - from));
     aios__tally_add(&b->n_prefetched, 1);
     aios__total_add(&b->prefetch_bytes, to - from);

@@ -85,6 +85,7 @@ static void puts_(maker *m, const char *z) { put64(m, strlen(z)); put(m, z, strl
 static void key32(maker *m, const char *name, uint32_t type, uint32_t v) { puts_(m, name); put32(m, type); put(m, &v, type == 2 ? 2 : 4); }
 typedef struct made { char name[64]; uint32_t type; uint64_t n[3]; uint64_t bytes; } made;
 /* A model of no known family. shape 0: dense; 1: experts; 2: tied. part/n_parts: one file of a split model. */
+static int overlap;             /* the third tensor is said to lie where the first does */
 static uint8_t *make_file(uint64_t seed, int shape, uint32_t part, uint32_t n_parts, uint64_t *n_bytes) {
     static const char *const mats[] = { "attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_gate", "ffn_down" };
     static made t[256];
@@ -116,7 +117,7 @@ static uint8_t *make_file(uint64_t seed, int shape, uint32_t part, uint32_t n_pa
     for (i = (int)part * n / (int)n_parts; i < (int)(part + 1) * n / (int)n_parts; i++) {
         puts_(&m, t[i].name); put32(&m, 3);
         for (k = 0; k < 3; k++) put64(&m, t[i].n[k]);
-        put32(&m, t[i].type); put64(&m, off);
+        put32(&m, t[i].type); put64(&m, overlap && i == 2 ? 0 : off);
         off += (t[i].bytes + align - 1) / align * align;
     }
     while (m.n % align) put(&m, "", 1);
@@ -216,7 +217,7 @@ static void check_plan(const setup *s, const aios_blocks_plan *p) {
     CHECK(p->request_bytes[0] + p->request_bytes[1] + p->request_bytes[4] + MAX(copied, p->hot_bytes + p->warm_bytes) <= ram);
     CHECK(!!(p->degraded & AIOS_DEGRADED_HOT) == (p->token_stream_bytes != 0));
     CHECK(!(p->degraded & AIOS_DEGRADED_STREAM) || p->hot_bytes + p->warm_bytes == 0);
-    CHECK(!(p->degraded & AIOS_DEGRADED_ALIASING));
+    CHECK(!(p->degraded & AIOS_DEGRADED_ALIASING) && (!(p->degraded & AIOS_DEGRADED_HOT) || p->warm_bytes == 0));
     CHECK((p->stream_bytes == 0) == (p->degraded == 0 || p->degraded == AIOS_DEGRADED_PREFETCH));
     CHECK((p->request_bytes[4] == 0) == (p->n_slots == 0));
 }
@@ -250,6 +251,12 @@ static void check_one(setup *s, uint64_t *rng, int numbers) {
     for (i = 0; i < n; i++) ok &= block_is_right(s, b, (uint32_t)(((uint64_t)i * step) % n));
     for (i = 0; i < n; i++) ok &= block_is_right(s, b, i);
     CHECK(ok && "every block is the file's bytes");
+    for (i = 0; i < n; i++) {                               /* what is copied is aligned, or goes on where the block before it ends */
+        const aios_block_entry *e = &b->entry[i];
+        if (!(e->flags & (AIOS_BLOCK_HOT | AIOS_BLOCK_WARM)) || (e->flags & AIOS_BLOCK_HOT ? !b->got[2] : !b->got[3])) continue;
+        ok &= (uintptr_t)e->base % 64 == 0 || (i && e[-1].flags == e->flags && (const char *)e[-1].base + e[-1].n_bytes == (const char *)e->base);
+    }
+    CHECK(ok && "alignment");
     for (i = 0; i < 20; i++) {                              /* and by reading */
         aios_block_info bi;
         static char buf[4096];
@@ -365,6 +372,47 @@ static void test_made(void) {
     check_file(p, n, 3, quick ? 2 : 9, 77);
     for (shape = 0; shape < 3; shape++) free(p[shape]);
 }
+/* Who is HOT, what the requests say, and what the floor does. */
+static void test_tiers(void) {
+    int shape;
+    for (shape = 0; shape < 3; shape++) {
+        uint64_t n, ram, last = 0;
+        uint8_t *p = make_file(11, shape, 0, 1, &n);
+        setup s;
+        aios_blocks *b;
+        aios_blocks_plan plan;
+        aios_error err;
+        aios_block_info i;
+        uint32_t id, k, floors = 0;
+        setup_init(&s, &p, &n, 1, 0);
+        aios_blocks_plan_init(&plan);
+        aios_block_info_init(&i);
+        CHECK(open_it(&s, &b, &err) == 0);
+        for (id = 0; id < aios_blocks_count(b); id++) {
+            aios_block_get_info(b, id, &i);
+            CHECK(i.tier == (uint32_t)(strstr(i.name, "_exps") || (shape != 2 && !strcmp(i.name, "token_embd.weight")) ? AIOS_TIER_WARM : AIOS_TIER_HOT));
+            CHECK(i.layer == (i.name[0] == 'b' ? i.name[4] - '0' : -1));
+        }
+        for (k = 0; k < (uint32_t)n_log; k++) {
+            const aios_mem_req *r = &log_req[k];
+            CHECK((r->tier == AIOS_TIER_HOT && r->kind == AIOS_MEM_WEIGHTS) == !!(r->flags & AIOS_MEM_PIN));
+            if (r->kind == AIOS_MEM_WEIGHTS && r->tier == AIOS_TIER_HOT) CHECK(r->flags & AIOS_MEM_HUGE && r->align >= 4096);
+        }
+        aios_blocks_free(b);
+        /* more memory never makes less of the file HOT; under the floor none of it is */
+        s.d.hot_floor_percent = 30; s.d.max_rws_percent = 100; s.d.block_bytes = 65536;
+        for (ram = 3 << 20; ram < 2 * n; ram += n / 16) {
+            s.d.ram_bytes = ram;
+            if (!CHECK(aios_blocks_measure(&s.d, &plan, &err) == 0)) continue;
+            CHECK(plan.hot_bytes + 65536 * 2 >= last);
+            last = plan.hot_bytes;
+            if (plan.degraded & AIOS_DEGRADED_STREAM) { floors++; CHECK(plan.hot_bytes == 0 && plan.n_slots > 0); }
+            else CHECK(plan.hot_bytes >= (plan.hot_bytes + plan.warm_bytes + plan.stream_bytes) / 100 * 20 || !(plan.degraded & AIOS_DEGRADED_HOT));
+        }
+        CHECK(floors > 0 && plan.degraded == 0);
+        free(p);
+    }
+}
 static void test_path(void) {           /* the built-in reader */
     setup s;
     aios_blocks *b;
@@ -448,6 +496,19 @@ static void test_failures(void) {
         }
         aios_blocks_free(b);
         CHECK(n_held == 0);
+    }
+    /* tensors that share bytes: a short file could ask for any amount of memory */
+    {
+        uint8_t *q;
+        overlap = 1;
+        q = make_file(4, 0, 0, 1, &n);
+        overlap = 0;
+        setup_init(&s, &q, &n, 1, 0);
+        CHECK(open_it(&s, &b, &err) == AIOS_ERR_UNSUPPORTED && !b && n_log == 0 && strstr(err.text, "blk.0.attn_q"));
+        free(q);
+        q = make_file(4, 1, 0, 1, &n);
+        free(p);
+        p = q;
     }
     /* descs that are wrong */
     setup_init(&s, &p, &n, 1, 1);
@@ -551,6 +612,25 @@ static void test_order(void) {
         CHECK(bytes == 3 * plan.token_stream_bytes);
         CHECK(t.prefetch_bytes >= plan.token_stream_bytes);
         if (!map) CHECK(misses * 20 < per_token || plan.prefetch_distance == 0);
+        /* what a call wants and is there stays where it is; the rest comes */
+        for (token = 0; token < 600 && !map; token++) {
+            static const void *was[4096];
+            uint32_t a = (uint32_t)(token * 2654435761u % aios_blocks_count(b)), k, moved = 0, missing = 0;
+            if (token % 3) a = (a + aios_blocks_count(b) - a % 16 - 8) % aios_blocks_count(b);
+            for (k = 0; k < aios_blocks_count(b); k++) was[k] = b->entry[k].base;
+            CHECK(aios_blocks_prefetch(b, a, 0, &err) == 0);
+            {
+                aios__blk_step step;
+                aios__blk_first(b, a, &step);
+                for (k = 0; k < plan.n_slots; ) {
+                    missing += b->entry[step.id].base == NULL;
+                    moved += was[step.id] && was[step.id] != b->entry[step.id].base;
+                    k += !(b->entry[step.id].flags & AIOS_BLOCK_HOT);
+                    if (!aios__blk_next(b, &step)) break;
+                }
+            }
+            CHECK(moved == 0 && missing == 0);
+        }
         /* a deadline: one block in any case, and on at the same place */
         aios_reset_telemetry(b);
         for (id = 0, late = 0; id < 1000; id++) {
@@ -630,7 +710,8 @@ static void test_mask(void) {
 }
 
 /* ---- threads ------------------------------------------------------------------------------------------------------- */
-enum { N_THREADS = 4, N_LOOKS = 200000 };
+enum { N_THREADS = 6, N_LOOKS = 200000 };
+static aios__tally one_tally;   /* threads seldom share a stripe of the counters: this one they all do */
 static aios_blocks *shared_b;
 static uint64_t looks_ok[N_THREADS];
 static setup shared_s;
@@ -643,6 +724,7 @@ static void *look(void *arg) {
         const void *data;
         aios_status st = aios_resolve_block(shared_b, id, &data, &len);
         ok += st == 0;
+        aios__tally_add(&one_tally, 1);
         aios_is_active(shared_b, 0, (uint32_t)(rng % 32));
         if (i % 1000 == 0) aios_blocks_token(shared_b);
     }
@@ -671,6 +753,7 @@ static void test_threads(void) {
     for (i = 0; i < N_THREADS; i++) { pthread_join(th[i], NULL); ok += looks_ok[i]; }
     CHECK(aios_get_telemetry(shared_b, &t) == 0);
     CHECK(t.n_resolved == ok && t.n_resolved + t.n_missed == looks * N_THREADS && t.n_skipped == looks * N_THREADS && t.n_tokens == looks / 1000 * N_THREADS);
+    CHECK(aios__tally_get(&one_tally) == looks * N_THREADS);
     aios_blocks_free(shared_b);
     free(p);
 }
@@ -784,6 +867,7 @@ int main(int argc, char **argv) {
     test_order();
     test_threads();
     test_fill();
+    test_tiers();
     test_made();
     test_fixtures();
     test_path();
