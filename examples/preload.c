@@ -92,6 +92,7 @@ __attribute__((constructor)) static void start(void) {
         if (*end == 'G' || *end == 'g') config.ram <<= 30;
         if (config.ram == 0) config.off = 1;        /* nothing may be resident, or no number */
     }
+    if (sysconf(_SC_PAGESIZE) != PAGE) config.off = 1;
     pthread_atfork(fork_before, fork_after, fork_after);
 }
 
