@@ -25,7 +25,7 @@ NODE     = node --no-warnings tests/wasi.mjs
 SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 SRC      := $(wildcard src/*.h src/*.c src/kernels/*)
-EXAMPLES := $(patsubst examples/%.c,%,$(wildcard examples/*.c))
+EXAMPLES := $(filter-out preload,$(patsubst examples/%.c,%,$(wildcard examples/*.c)))    # preload: a shared object, below
 BENCHES  := $(patsubst bench/%.c,%,$(wildcard bench/*.c))
 TOOLS    := $(patsubst tools/%.c,%,$(wildcard tools/*.c))
 SH_TESTS := $(filter-out tests/run.sh tests/fuzz.sh,$(wildcard tests/*.sh))
@@ -78,6 +78,11 @@ $(eval $(call flavour,build/arm,$(ARM)gcc $(CFLAGS),$(ARM_LD),$(ARM)ar))
 $(foreach b,$(BENCHES),$(eval $(call program,build/$b,bench/$b.c,build,$(CC) $(CFLAGS),)))
 $(foreach t,$(TOOLS),$(eval $(call program,build/$t,tools/$t.c,build,$(CC) $(CFLAGS),)))
 
+# Linux only: tiers under programs that map a GGUF file (examples/preload.c says how)
+PRELOAD := $(if $(filter Linux,$(shell uname -s)),build/libaios_preload.so)
+build/libaios_preload.so: examples/preload.c $(SRC) | build
+	$(CC) $(CFLAGS) $(EXTRA) -fPIC -shared -fvisibility=hidden -ffunction-sections -Isrc $< $(LDFLAGS) -Wl,--gc-sections $(LDLIBS) -o $@
+
 # Self-contained programs only; build/wasm0 is without SIMD.
 WASM_PROGRAMS = build/wasm/test_kernels build/wasm/test_ops build/wasm0/test_ops build/wasm/aios
 build/wasm build/wasm0:
@@ -98,7 +103,7 @@ headers:  ## write aios.h and aios_kernels.h from src/
 	done
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
-test: $(T:%=build/test_%) $(EXAMPLES:%=build/%) $(TOOLS:%=build/%)  ## every test; ends with "N passed, N failed"
+test: $(T:%=build/test_%) $(EXAMPLES:%=build/%) $(TOOLS:%=build/%) $(PRELOAD)  ## every test; ends with "N passed, N failed"
 	@$(TEST_ENV) sh tests/run.sh build/log $(T:%=build/test_%) $(SH_TESTS)
 
 check:  ## the headers equal src/, compile clean everywhere and reach only what they may

@@ -28,6 +28,7 @@
 #include "plan.c"
 #include "sampler.c"
 #include "context.c"
+#include "blocks.c"
 #if defined(__clang__)
 #pragma clang fp contract(on)           /* what follows is the host's */
 #endif

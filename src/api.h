@@ -113,7 +113,7 @@ enum { AIOS_MEM_HUGE = 1, AIOS_MEM_PIN = 2 };   /* wishes: huge pages; never to 
 typedef struct aios_mem_req {
     uint32_t struct_size, kind;     /* AIOS_MEM_*                                                      */
     uint64_t bytes, align;          /* align: power of two                                             */
-    uint32_t tier, flags;           /* AIOS_TIER_*; AIOS_MEM_HUGE                                      */
+    uint32_t tier, flags;           /* AIOS_TIER_*; AIOS_MEM_HUGE ...                                  */
     int32_t numa_node, layer;       /* -1 = no wish                                                    */
 } aios_mem_req;
 AIOS__DESC_INIT(aios_mem_req)
@@ -509,6 +509,163 @@ typedef struct aios_op_info {
 AIOS__DESC_INIT(aios_op_info)
 AIOS_API uint32_t    aios_op_count(const aios_context *c);
 AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info *out);
+
+/* ---- blocks ------------------------------------------------------------------------------------------------- */
+/* Residency without the rest, for a host that has an engine of its own: a controller that is opened on a GGUF file alone, decides once
+ * where every byte of its tensors will be, and then answers for a block's number with a pointer.
+ *
+ *     aios_blocks_measure(&d, &plan, &err);        what will be asked for, to the byte; takes nothing
+ *     aios_blocks_open(&d, &b, &err);              takes exactly that, reads what is to be resident
+ *     id = aios_blocks_find(b, "blk.0.ffn_up.weight", 0);
+ *     each layer:   aios_blocks_prefetch(b, first id of the layer, 0, &err);    where STREAM blocks are read, or paged in, ahead
+ *                   aios_resolve_block(b, id, &data, &n_bytes);                 any thread
+ *     each token:   aios_blocks_token(b);
+ *
+ * A block is a whole number of rows of one tensor, as the file has them, about block_bytes long (one row at the least; none crosses
+ * from one matrix of a tensor to the next, unless they are small). Numbers run from 0 in the file's order without a gap. Any GGUF file will
+ * do, whatever its family, if its tensors' data lie in the order of its directory, as every known writer puts them.
+ *
+ * TIERS    Blocks are ordered by how often a token reads them: every time (all that is not one of the following), for some tokens (the
+ *          matrices of experts, "_exps."), a row now and then (embeddings, unless they are the output matrix too). With ram_bytes
+ *          R, kv_reserve_bytes K (a request of its own, made first): HOT and WARM together get max_rws_percent of R - K, and never more
+ *          than what is left beside K, the tables and the ring. HOT are blocks of the first kind, copied to memory that is asked
+ *          for with AIOS_MEM_HUGE and AIOS_MEM_PIN; WARM are the others that fit, used where the io maps them, else copied; STREAM is what does
+ *          not fit: used through the map (the system may drop those pages), else read into a ring of slots by aios_blocks_prefetch.
+ *          When blocks of the first kind do not all fit, those that stay are spread over the file, in runs of 16 blocks at the
+ *          most, so that reading and computing take turns.
+ * DEGRADED Steps that a budget took, AIOS_DEGRADED_*: fewer WARM blocks than there are; a shorter prefetch distance (the ring would have taken
+ *          more than a quarter of the budget); fewer HOT blocks, down to hot_floor_percent of all tensor bytes; below that nothing is kept
+ *          resident. Aliased blocks are not in this version: that step is never taken, every block is canonical.
+ * HOT PATH aios_resolve_block and aios_is_active look up and count: no allocation, no system call, no lock, no waiting. All threads may call them
+ *          at once, and all that only looks, aios_blocks_token and aios_blocks_read too, while one thread is in aios_blocks_prefetch.
+ *          aios_reset_telemetry goes beside all of these but itself and aios_get_telemetry. aios_blocks_set_*
+ *          and aios_blocks_free must have the controller for themselves. */
+typedef struct aios_blocks aios_blocks;
+enum { AIOS_BLOCK_CANONICAL = 1, AIOS_BLOCK_ALIASED = 2, AIOS_BLOCK_SPARSE = 4 /* all its rows are off */, AIOS_BLOCK_HOT = 8, AIOS_BLOCK_WARM = 16 };
+enum { AIOS_DEGRADED_WARM = 1, AIOS_DEGRADED_ALIASING = 2, AIOS_DEGRADED_PREFETCH = 4, AIOS_DEGRADED_HOT = 8, AIOS_DEGRADED_STREAM = 16 };
+
+/* 32 bytes where pointers have 8; fixed for good. */
+typedef struct aios_block_entry {
+    const void *base;               /* where it is now; NULL: a STREAM block that is in no slot        */
+    uint32_t n_bytes, flags;        /* AIOS_BLOCK_*; neither HOT nor WARM: STREAM                      */
+    const void *delta;              /* NULL: canonical                                                 */
+    uint32_t delta_bytes, reserved;
+} aios_block_entry;
+
+/* What the machine is, as far as the host tells in desc.hardware (0 = not told). */
+typedef struct aios_hardware_profile {
+    uint32_t struct_size, isa_tier;         /* found out by the library: 0 scalar, 1 SSE4.1, NEON or SIMD128, 2 AVX2, 3 AVX-512 */
+    uint32_t n_cores, n_numa_nodes;
+    uint64_t l3_bytes, ram_bytes;           /* ram_bytes: that of the desc, if it has one              */
+    uint32_t huge_pages, pinning;           /* 1: there are some, it is allowed                        */
+} aios_hardware_profile;
+AIOS__DESC_INIT(aios_hardware_profile)
+
+/* IN_PLACE: nothing is copied where the io maps the file; tiers say what the host should keep resident there (mlock, a pinned pak
+ * file). NO_PREFETCH: aios_blocks_prefetch brings the block that it names and no other. NO_SPARSITY: no mask is taken. */
+enum { AIOS_BLOCKS_IN_PLACE = 1, AIOS_BLOCKS_NO_PREFETCH = 2, AIOS_BLOCKS_NO_SPARSITY = 4 };
+typedef struct aios_blocks_desc {
+    uint32_t struct_size, flags;            /* AIOS_BLOCKS_*                                           */
+    const aios_allocator *mem;              /* required; copied                                        */
+    const aios_io *io;                      /* [n_parts] as in aios_model_desc; map is asked for all tensors of a part at once */
+    const char *path;                       /* for the built-in reader, which does not map             */
+    const aios_limits *limits;              /* NULL = defaults                                         */
+    uint32_t n_parts, block_bytes;          /* block_bytes: 64 KiB to 1 MiB; 0 = 256 KiB               */
+    uint64_t ram_bytes;                     /* effective RAM: all that may be taken or kept resident; 0 = no limit */
+    uint64_t kv_reserve_bytes;              /* for the host's KV cache: aios_blocks_kv                 */
+    uint32_t max_rws_percent;               /* most of ram_bytes - kv_reserve_bytes for resident weights; 0 = 65 */
+    uint32_t hot_floor_percent;             /* of all tensor bytes; less in HOT than this: streaming only; 0 = 20 */
+    uint32_t prefetch_distance, reserved;   /* layers ahead; 0 = 2                                     */
+    const aios_hardware_profile *hardware;  /* what aios_get_hardware_profile will say; may be NULL    */
+    uint64_t (*now_ns)(void *user);         /* for prefetch deadlines and times; NULL = the system's   */
+    void *now_user;
+    aios_progress_fn progress;              /* while resident blocks are read; may be NULL             */
+    void *progress_user;
+} aios_blocks_desc;
+AIOS__DESC_INIT(aios_blocks_desc)
+
+typedef struct aios_blocks_plan {
+    uint32_t struct_size, n_requests;
+    uint64_t request_bytes[5];              /* KV, tables, HOT, WARM, ring; 0 = not asked for          */
+    uint64_t total_bytes;                   /* their sum                                               */
+    uint64_t min_bytes;                     /* the smallest ram_bytes that works                       */
+    uint64_t hot_bytes, warm_bytes, stream_bytes;   /* all tensor bytes, by tier                       */
+    uint64_t mapped_bytes;                  /* of them, used where the io maps them                    */
+    uint64_t token_bytes, token_stream_bytes;       /* that every token reads; of them, in STREAM      */
+    uint32_t n_tensors, n_blocks, max_block_bytes, n_slots;
+    uint32_t degraded, prefetch_distance;   /* AIOS_DEGRADED_*; what is left of the distance           */
+} aios_blocks_plan;
+AIOS__DESC_INIT(aios_blocks_plan)
+
+/* Reads the file's directory, takes no memory. AIOS_ERR_MEMORY names the minimum when ram_bytes is below it. */
+AIOS_API aios_status aios_blocks_measure(const aios_blocks_desc *d, aios_blocks_plan *out, aios_error *err);
+/* Request i (0 .. n_requests-1), in the order in which aios_blocks_open makes them. out: initialised. */
+AIOS_API aios_status aios_blocks_request(const aios_blocks_plan *p, uint32_t i, aios_mem_req *out);
+AIOS_API aios_status aios_blocks_open(const aios_blocks_desc *d, aios_blocks **out, aios_error *err);
+AIOS_API void        aios_blocks_free(aios_blocks *b);
+/* The memory of kv_reserve_bytes, the host's until aios_blocks_free; NULL when none was asked for. */
+AIOS_API void       *aios_blocks_kv(const aios_blocks *b, uint64_t *n_bytes);
+
+AIOS_API uint32_t    aios_blocks_count(const aios_blocks *b);
+/* Number of the block with this byte of a tensor, by its place in the directory or by name; negative when there is none. */
+AIOS_API int64_t     aios_blocks_at(const aios_blocks *b, uint32_t tensor, uint64_t offset);
+AIOS_API int64_t     aios_blocks_find(const aios_blocks *b, const char *name, uint64_t offset);
+AIOS_API aios_status aios_block_get(const aios_blocks *b, uint32_t id, aios_block_entry *out);
+typedef struct aios_block_info {
+    uint32_t struct_size, tensor;           /* place in the directory                                  */
+    char name[64];                          /* of the tensor                                           */
+    uint64_t file_offset, offset;           /* of the block: in its part, in its tensor                */
+    uint64_t n_bytes, first_row, n_rows;    /* rows of all matrices of the tensor, counted through     */
+    uint32_t part, tier;                    /* AIOS_TIER_*                                             */
+    int32_t layer, type;                    /* -1 = no layer; AIOSK_*                                  */
+} aios_block_info;
+AIOS__DESC_INIT(aios_block_info)
+AIOS_API aios_status aios_block_get_info(const aios_blocks *b, uint32_t id, aios_block_info *out);
+
+/* Hot path. Where block id is and how long it is. AIOS_OK; AIOS_MORE, *data NULL: a STREAM block that is in no slot, for aios_blocks_prefetch
+ * or aios_blocks_read; AIOS_ERR_ARG: no such block. HOT, WARM and mapped blocks stay where they are until aios_blocks_free, one in a slot
+ * as aios_blocks_prefetch says. b, data and n_bytes must not be NULL: they are not looked at. */
+AIOS_API aios_status aios_resolve_block(aios_blocks *b, uint32_t id, const void **data, uint32_t *n_bytes);
+/* Hot path. 0: the mask says that this row of the layer's feed-forward need not be computed. 1: it says the contrary, or nothing. */
+AIOS_API int32_t     aios_is_active(aios_blocks *b, uint32_t layer, uint32_t row);
+
+/* Blocks before id are done with for now; id comes next, then what follows in the file, and then the first ones again. Brings id to
+ * a slot, then the blocks of the first kind that follow it and are not resident, prefetch_distance layers far or until the slots are full; what
+ * is there already stays where it is, and slots of other blocks are used again. Where the io maps, it touches a byte of every page
+ * instead. Returns AIOS_MORE when now_ns passes deadline_ns before all is there (0 = no deadline; one block is brought in any case). Reads with io.read, in
+ * the caller: call it from a thread of its own, or between layers. After a failed read the other blocks are as they were. */
+AIOS_API aios_status aios_blocks_prefetch(aios_blocks *b, uint32_t id, uint64_t deadline_ns, aios_error *err);
+/* Bytes [offset, offset + n) of a block, read from the file to dst: a row of an embedding that is not resident. Any thread, if io.read
+ * allows it. */
+AIOS_API aios_status aios_blocks_read(const aios_blocks *b, uint32_t id, uint64_t offset, void *dst, uint64_t n, aios_error *err);
+/* Rows that need no computing: bit row % 32 of bits[layer * ceil(n_rows / 32) + row / 32], 1 = active. The memory stays the host's and must stay; NULL
+ * takes the mask away. Blocks of ffn_up and ffn_gate whose rows are all off get AIOS_BLOCK_SPARSE. */
+AIOS_API aios_status aios_blocks_set_mask(aios_blocks *b, const uint32_t *bits, uint32_t n_layers, uint32_t n_rows, aios_error *err);
+/* What the host's allocator could give: AIOS_MEM_HUGE, AIOS_MEM_PIN. Until it says so, telemetry reports neither. */
+AIOS_API void        aios_blocks_set_memory(aios_blocks *b, uint32_t flags);
+/* A token is done. */
+AIOS_API void        aios_blocks_token(aios_blocks *b);
+
+AIOS_API aios_status aios_get_hardware_profile(const aios_blocks *b, aios_hardware_profile *out);
+
+/* Counted since opening or the last reset. Nothing is lost or counted twice, however many threads count and whenever a reset comes: exact
+ * once they are done, and while they run each number is one that was true at some moment of the call. (On 32-bit machines
+ * counts wrap at 2^32, and prefetch_bytes and _ns are exact between calls of aios_blocks_prefetch alone.) */
+typedef struct aios_telemetry {
+    uint32_t struct_size, degraded;         /* AIOS_DEGRADED_*                                         */
+    uint64_t n_tokens;                      /* calls of aios_blocks_token                              */
+    uint64_t n_resolved;                    /* n_hot + n_warm + n_stream                               */
+    uint64_t n_hot, n_warm, n_stream;       /* resolved, by tier                                       */
+    uint64_t n_missed;                      /* AIOS_MORE was the answer                                */
+    uint64_t n_skipped;                     /* rows for which aios_is_active said 0                    */
+    uint64_t n_deltas;                      /* deltas applied: none, in this version                   */
+    uint64_t n_prefetched, prefetch_bytes, prefetch_ns;     /* blocks read or touched ahead; time inside aios_blocks_prefetch */
+    double hot_ratio;                       /* n_hot / n_resolved; 0 when nothing was                  */
+    uint32_t isa_tier, aliasing, sparsity, prefetch, pinned, huge_pages;    /* which mechanisms are on */
+} aios_telemetry;
+AIOS__DESC_INIT(aios_telemetry)
+AIOS_API aios_status aios_get_telemetry(const aios_blocks *b, aios_telemetry *out);
+AIOS_API void        aios_reset_telemetry(aios_blocks *b);
 
 /* ---- sampler ----------------------------------------------------------------------------------------------- */
 typedef struct aios_logit_bias { int32_t id; float bias; } aios_logit_bias;

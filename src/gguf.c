@@ -174,6 +174,8 @@ typedef struct aios__scan {
     aios__key *key;                     /* [max_keys]    filled in the second pass, or NULL                     */
     aios__tensor *tensor;               /* [max_tensors] the same                                               */
     uint32_t max_keys, max_tensors;
+    aios_status (*visit)(struct aios__scan *s, const aios__tensor *t);  /* told of each entry (its name is in s->name, its offset counts */
+    void *visit_user;                   /* from the data's begin); NULL = nobody                                */
 
     uint32_t version, n_keys, n_tensors, has;
     uint64_t alignment, data_off;
@@ -416,7 +418,7 @@ static inline aios_status aios__scan_tensor(aios__scan *s, uint32_t index) {
         memcpy(s->far_name, s->name, s->n_name);
     }
     if (s->tensor) s->tensor[index] = t;
-    return AIOS_OK;
+    return s->visit ? s->visit(s, &t) : AIOS_OK;
 }
 
 /* A whole part: header, keys, and unless keys_only the directory. */
