@@ -637,16 +637,17 @@ static double median(double *x, int32_t n) {
     qsort(x, (size_t)n, sizeof *x, by_value);
     return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
 }
-/* Bytes/s that n_threads read together; the median of five sweeps. */
-static double read_bandwidth(int32_t n_threads) {
+/* Bytes/s that n_threads read together; the median of five sweeps. Takes at most `most` bytes for it; 0 = no limit. */
+static double read_bandwidth(int32_t n_threads, uint64_t most) {
+    const size_t n_bytes = most && most < READ_BYTES ? (size_t)most : READ_BYTES;
     sweep r[MAX_THREADS];
     double speed[5];
-    uint64_t *p = (uint64_t *)xmalloc(READ_BYTES);
+    uint64_t *p = (uint64_t *)xmalloc(n_bytes);
     int32_t i, k;
     if (n_threads > MAX_THREADS) n_threads = MAX_THREADS;
-    memset(p, 1, READ_BYTES);                                   /* pages that were never written are all the same one */
+    memset(p, 1, n_bytes);                                   /* pages that were never written are all the same one */
     for (i = 0; i < n_threads; i++) {
-        r[i].n = READ_BYTES / sizeof *p / (size_t)n_threads;
+        r[i].n = n_bytes / sizeof *p / (size_t)n_threads;
         r[i].p = p + (size_t)i * r[i].n;
     }
     for (k = 0; k < 5; k++) {
@@ -902,7 +903,7 @@ static int bench(const options *o) {
     per[2] = (double)c.act_bytes / o->n;
     per[3] = (double)c.stream_bytes / o->n;
     close_session(&s);                                          /* what the measurement takes comes not on top of the model */
-    read_gb_s = read_bandwidth(s.plan.n_threads) * 1e-9;
+    read_gb_s = read_bandwidth(s.plan.n_threads, o->ram) * 1e-9;
     memcpy(tmp, pre, (size_t)o->runs * sizeof *tmp);
     pre_median = median(tmp, o->runs);
     memcpy(tmp, dec, (size_t)o->runs * sizeof *tmp);
@@ -942,7 +943,7 @@ static int plan(const options *o) {
     uint32_t i, n = 0;
     open_model(&s, o, 0);
     aios_plan_desc_init(&d);
-    d.read_bandwidth = (uint64_t)read_bandwidth(o->threads);
+    d.read_bandwidth = (uint64_t)read_bandwidth(o->threads, 0);
     make_plan(&s, o, &d);
     if (o->json) printf("{\"requests\": [");
     else printf("context %d, batch %d, threads %d, %s, cache %s, program of %u ops\n\nrequests\n", p->n_ctx, p->n_batch, p->n_threads,
