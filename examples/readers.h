@@ -15,8 +15,9 @@
  *   reader_open_mmap        the file mapped into memory; weights can be used where they are (map). Fast to open and shared
  *                           between processes; slow when the file is larger than memory, since each page fault waits alone.
  *
- * reader_how(&r) says what was got: O_DIRECT is not on every file system. Reads of all are positional: any number of threads may call
- * io.read at a time; submit and wait are for one thread at a time, beside the others' reads. No thread is started, errno is as it was.
+ * reader_how(&r) says what was got: O_DIRECT is not on every file system. reader_soon and reader_done are hints to the page cache, for
+ * a host that knows what comes next. Reads of all are positional: any number of threads may call io.read at a time; submit and
+ * wait are for one thread at a time, beside the others' reads; after fork, for the parent alone. No thread is started, errno is as it was.
  * The size of the file is taken at opening; a file that shrinks gives short reads, and then an error of the library. Not so under
  * a mapping: there, using a page that is no longer in the file raises SIGBUS. read and map ask for the size first, but weights
  * that are in use may go at any time. A host that cannot rule that out (others may write to the file) should not map, or should keep a
@@ -102,6 +103,8 @@ static inline int reader_open_direct(reader *r, const char *path, aios_io *io)  
 static inline int reader_open_uring(reader *r, const char *path, aios_io *io)      { return reader__none(r, path, io); }
 static inline int reader_open_mmap(reader *r, const char *path, aios_io *io)       { return reader__none(r, path, io); }
 static inline void reader_close(reader *r) { (void)r; }
+static inline void reader_soon(const reader *r, uint64_t offset, uint64_t n) { (void)r; (void)offset; (void)n; }
+static inline void reader_done(const reader *r, uint64_t offset, uint64_t n) { (void)r; (void)offset; (void)n; }
 static inline const char *reader_how(const reader *r) { (void)r; return "not on this system"; }
 #else
 
@@ -440,17 +443,38 @@ static inline int reader_open_mmap(reader *r, const char *path, aios_io *io) {
     if (r->n_bytes) {                                           /* nothing cannot be mapped                         */
         at = mmap(NULL, (size_t)r->n_bytes, PROT_READ, MAP_SHARED, r->fd, 0);
         if (at == MAP_FAILED) return reader__fail(r, io, errno, before);
-        r->base = (unsigned char *)at;
-#if defined(MADV_HUGEPAGE)
-        /* A wish: where the file system has large pages, a fault reads megabytes. No MADV_WILLNEED: it would read all of the file now. */
-        (void)madvise(at, (size_t)r->n_bytes, MADV_HUGEPAGE);
-#endif
+        r->base = (unsigned char *)at;      /* no advice: MADV_HUGEPAGE made faults dearer where we measured, MADV_SEQUENTIAL nothing */
     }
     r->flags |= READER_MAPPED;
     io->read = reader__read_mapped;
     io->map = reader__map;
     errno = before;
     return 0;
+}
+/* Hints, for a host that knows better than the system. soon: these bytes will be wanted; the page cache begins to read them.
+ * done: they will not be for long; they leave the page cache. Neither waits, fails, or changes what is read. */
+static inline void reader_soon(const reader *r, uint64_t offset, uint64_t n) {
+#if defined(POSIX_FADV_WILLNEED)
+    if (r->flags & READER_OPEN && n && offset < r->n_bytes) (void)posix_fadvise(r->fd, (off_t)offset, (off_t)(n < r->n_bytes - offset ? n : r->n_bytes - offset), POSIX_FADV_WILLNEED);
+#else
+    (void)r; (void)offset; (void)n;
+#endif
+}
+static inline void reader_done(const reader *r, uint64_t offset, uint64_t n) {
+#if defined(POSIX_FADV_DONTNEED) && defined(MADV_DONTNEED)
+    const int before = errno;
+    const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t end, at = (offset + page - 1) / page * page;       /* whole pages: their neighbours' bytes may be wanted */
+    if (!(r->flags & READER_OPEN) || offset >= r->n_bytes) return;
+    end = n < r->n_bytes - offset ? (offset + n) / page * page : r->n_bytes;
+    if (at < end) {
+        if (r->base) (void)madvise(r->base + at, (size_t)(end - at), MADV_DONTNEED);    /* first: mapped pages stay */
+        (void)posix_fadvise(r->fd, (off_t)at, (off_t)(end - at), POSIX_FADV_DONTNEED);
+    }
+    errno = before;
+#else
+    (void)r; (void)offset; (void)n;
+#endif
 }
 /* What was got, in a few words. */
 static inline const char *reader_how(const reader *r) {

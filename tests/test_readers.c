@@ -411,6 +411,28 @@ static void test_cache(void) {
         reader_close(&r);
         CHECK(share[w] <= most[w] && (w < 2 || share[w] < 0.1));
     }
+    for (w = 0; w < N_WAYS; w++) {              /* the host's hints */
+        reader r;
+        aios_io io;
+        double t;
+        if (!CHECK(ways[w].open(&r, path, &io) == 0)) continue;
+        errno = 77;
+        reader_soon(&r, 0, UINT64_MAX);
+        reader_soon(&r, FILE_BYTES + 1, 5);
+        for (t = now(); resident() < 0.9 && now() < t + 20; ) usleep(1000);
+        CHECK(resident() >= 0.9);
+        if (io.map) CHECK(memcmp(io.map(io.user, 0, FILE_BYTES), whole, FILE_BYTES) == 0);
+        reader_done(&r, 4097, 4096);            /* no whole page */
+        CHECK(resident() >= 0.9);
+        reader_done(&r, 1, UINT64_MAX - 1);
+        CHECK(errno == 77 && resident() < 0.2);
+        if (io.map) CHECK(memcmp(io.map(io.user, 0, FILE_BYTES), whole, FILE_BYTES) == 0);
+        CHECK(read_all(&io, 4096, p, 8192) == 8192 && memcmp(p, whole + 4096, 8192) == 0);
+        reader_done(&r, 0, UINT64_MAX);
+        reader_close(&r);
+        reader_done(&r, 0, 1);
+        reader_soon(&r, 0, 1);
+    }
     printf("           in the page cache after reading all: pread %.0f %%, pread-drop %.0f %%, direct %.0f %%\n", share[0] * 100, share[1] * 100, share[2] * 100);
     free(p);
 }
