@@ -455,7 +455,11 @@ static inline int reader_open_mmap(reader *r, const char *path, aios_io *io) {
  * done: they will not be for long; they leave the page cache. Neither waits, fails, or changes what is read. */
 static inline void reader_soon(const reader *r, uint64_t offset, uint64_t n) {
 #if defined(POSIX_FADV_WILLNEED)
-    if (r->flags & READER_OPEN && n && offset < r->n_bytes) (void)posix_fadvise(r->fd, (off_t)offset, (off_t)(n < r->n_bytes - offset ? n : r->n_bytes - offset), POSIX_FADV_WILLNEED);
+    const uint64_t most = 128 << 10;        /* Linux cuts a request to what it reads ahead, 128 KiB by default, and does not tell */
+    uint64_t end;
+    if (!(r->flags & READER_OPEN) || offset >= r->n_bytes) return;
+    for (end = n < r->n_bytes - offset ? offset + n : r->n_bytes; offset < end; offset += most)
+        (void)posix_fadvise(r->fd, (off_t)offset, (off_t)(end - offset < most ? end - offset : most), POSIX_FADV_WILLNEED);
 #else
     (void)r; (void)offset; (void)n;
 #endif
