@@ -118,7 +118,7 @@ ours() { # ours READER TOKENS
     ram=
     [ "$told" = none ] || ram="--ram $told"
     # shellcheck disable=SC2086
-    set -- "$aios" bench -m "$model" --reader "$1" $ram -t "$threads" -p 1 -n "$2" -c 64 -r 1 --json ${AIOS_ARGS:-}
+    set -- "$aios" bench -m "$model" --reader "$1" $ram -t "$threads" -p 1 -n "$2" -c $((short + gen + 1)) -r 1 --json ${AIOS_ARGS:-}
     "under_$way" "$disk" -x "$tmp/x" "$@" >"$tmp/out" 2>"$tmp/err"
 }
 theirs() { # theirs - TOKENS
