@@ -677,7 +677,7 @@ static int hardware(const options *o) {
     char a[32], b[32], c[32];
     aios_hardware_init(&h);
     if (aios_hardware_detect(&h) != AIOS_OK) die("the machine cannot be asked");
-    h.read_bandwidth = (uint64_t)read_bandwidth(o->threads);
+    h.read_bandwidth = (uint64_t)read_bandwidth(o->threads, 0);
     if (o->json) {
         printf("{\"name\": ");
         json_string(h.name);

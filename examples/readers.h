@@ -269,6 +269,19 @@ static inline int reader__take(reader *r, uint64_t *ticket, int64_t *got) {
         return 1;
     }
 }
+/* The ring is broken: the kernel still writes to the host's memory, and tells of it in memory that we share, until all is over. */
+static inline void reader__drain(reader *r) {
+    while (r->n_busy > 0) {
+        struct timespec pause;
+        const unsigned tail = __atomic_load_n(r->cq_tail, __ATOMIC_ACQUIRE);
+        r->n_busy -= (int32_t)(tail - *r->cq_head);
+        __atomic_store_n(r->cq_head, tail, __ATOMIC_RELEASE);
+        pause.tv_sec = 0;
+        pause.tv_nsec = 100000;
+        if (r->n_busy > 0) (void)nanosleep(&pause, NULL);
+    }
+    memset(r->slot, 0, sizeof r->slot);
+}
 /* With nothing under way nothing can come: 0 at once. A timeout of 2^63 ns and more is none. */
 static inline int32_t reader__wait(void *user, uint64_t *ticket, int64_t *got, uint64_t timeout_ns) {
     reader *r = (reader *)user;
@@ -288,7 +301,7 @@ static inline int32_t reader__wait(void *user, uint64_t *ticket, int64_t *got, u
         /* A limit of 0 is a call that waits for nothing, but lets the kernel finish what is nearly there. */
         rc = timeout_ns == spent ? reader__enter(r, 0, 0, IORING_ENTER_GETEVENTS, NULL, 0)
                                  : reader__enter(r, 0, 1, IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG, &arg, sizeof arg);
-        if (rc < 0 && rc != -ETIME && rc != -EINTR && rc != -EAGAIN && rc != -EBUSY) break;
+        if (rc < 0 && rc != -ETIME && rc != -EINTR && rc != -EAGAIN && rc != -EBUSY) { reader__drain(r); break; }
         rc = reader__take(r, ticket, got);
         if (rc || timeout_ns == spent) break;
         spent = reader__now_ns() - begin;

@@ -241,7 +241,13 @@ static void test_submit(void) {
 }
 #if defined(READER_URING)
 /* A pipe in place of the file: reads that last as long as we like, come in pieces, and end in any order we like. */
+static void *late_byte(void *fd) {
+    usleep(50000);
+    CHECK(write(*(int *)fd, "x", 1) == 1);
+    return NULL;
+}
 static void test_pipe(void) {
+    pthread_t late;
     reader r;
     unsigned char a[64], b[64];
     uint64_t ticket = 0;
@@ -283,7 +289,10 @@ static void test_pipe(void) {
     if (reader__ring_open(&r)) {
         CHECK(reader__submit(&r, 13, 0, a, 8) == 0);
         close(r.ring_fd);
-        CHECK(reader__wait(&r, &ticket, &got, 1000000) < 0 && reader__submit(&r, 14, 0, a, 8) < 0);
+        /* the read that is under way ends later, and only then is there an answer */
+        CHECK(pthread_create(&late, NULL, late_byte, &fd[1]) == 0);
+        CHECK(reader__wait(&r, &ticket, &got, 1000000) < 0 && reader__submit(&r, 14, 0, a, 8) < 0 && r.n_busy == 0 && a[0] == 'x');
+        pthread_join(late, NULL);
         r.ring_fd = -1;
     }
     reader_close(&r);
