@@ -2,8 +2,10 @@
 # The library is two headers; nothing here is needed to use it.
 
 CC      = cc
+CXX     = c++
 AR      = ar
 CFLAGS  = -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -std=c99
+CXXFLAGS = -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -std=c++11
 LDFLAGS =
 LDLIBS  = -pthread
 AWK     = awk
@@ -26,6 +28,8 @@ SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-om
 
 SRC      := $(wildcard src/*.h src/*.c src/kernels/*)
 EXAMPLES := $(filter-out preload,$(patsubst examples/%.c,%,$(wildcard examples/*.c)))    # preload: a shared object, below
+# examples/x.cpp becomes build/x_cpp, where there is a C++ compiler
+EXAMPLES_CPP := $(if $(shell command -v $(firstword $(CXX)) 2>/dev/null),$(patsubst examples/%.cpp,%_cpp,$(wildcard examples/*.cpp)))
 BENCHES  := $(patsubst bench/%.c,%,$(wildcard bench/*.c))
 TOOLS    := $(patsubst tools/%.c,%,$(wildcard tools/*.c))
 SH_TESTS := $(filter-out tests/run.sh tests/fuzz.sh,$(wildcard tests/*.sh))
@@ -48,7 +52,7 @@ demo: build/aios  ## the command writes a story with the model that is built in
 # ---- programs -------------------------------------------------------------------------------------------------------
 # A program that defines AIOS_IMPLEMENTATION has the library in it; the others take it from libaios.a. The model that is
 # built in (examples/tale.h) is taken from models/ while an example compiles.
-OWN  := $(shell grep -lE '^ *# *define AIOSK?_IMPLEMENTATION' tests/*.c examples/*.c bench/*.c tools/*.c /dev/null)
+OWN  := $(shell grep -lE '^ *# *define AIOSK?_IMPLEMENTATION' tests/*.c examples/*.c examples/*.cpp bench/*.c tools/*.c /dev/null)
 DEPS := $(SRC) $(wildcard tests/*.h examples/*.h bench/*.h models/*.gguf)
 
 # $1 program, $2 source, $3 folder of libaios.a, $4 compiler and flags, $5 link flags
@@ -78,6 +82,7 @@ $(eval $(call flavour,build/arm,$(ARM)gcc $(CFLAGS),$(ARM_LD),$(ARM)ar))
 $(foreach b,$(BENCHES),$(eval $(call program,build/$b,bench/$b.c,build,$(CC) $(CFLAGS),)))
 $(foreach t,$(TOOLS),$(eval $(call program,build/$t,tools/$t.c,build,$(CC) $(CFLAGS),)))
 
+$(foreach e,$(EXAMPLES_CPP),$(eval $(call program,build/$e,examples/$(e:_cpp=.cpp),build,$(CXX) $(CXXFLAGS),)))
 # Linux only: tiers under programs that map a GGUF file (examples/preload.c says how)
 PRELOAD := $(if $(filter Linux,$(shell uname -s)),build/libaios_preload.so)
 build/libaios_preload.so: examples/preload.c $(SRC) | build
@@ -103,7 +108,7 @@ headers:  ## write aios.h and aios_kernels.h from src/
 	done
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
-test: $(T:%=build/test_%) $(EXAMPLES:%=build/%) $(TOOLS:%=build/%) $(PRELOAD)  ## every test; ends with "N passed, N failed"
+test: $(T:%=build/test_%) $(EXAMPLES:%=build/%) $(EXAMPLES_CPP:%=build/%) $(TOOLS:%=build/%) $(PRELOAD)  ## every test; ends with "N passed, N failed"
 	@$(TEST_ENV) sh tests/run.sh build/log $(T:%=build/test_%) $(SH_TESTS)
 
 check:  ## the headers equal src/, compile clean everywhere and reach only what they may

@@ -7,9 +7,10 @@
  * one line on stderr; exit status 1, or 2 for a command line that makes no sense. */
 
 #define _FILE_OFFSET_BITS 64
-#define _DEFAULT_SOURCE         /* with -std=c99: isatty, madvise, posix_memalign, sysconf */
+#define _GNU_SOURCE             /* with -std=c99: isatty, madvise, posix_memalign, sysconf; O_DIRECT */
 #define AIOS_IMPLEMENTATION
 #include "aios.h"
+#include "readers.h"
 #include "tale.h"
 
 #include <errno.h>
@@ -49,7 +50,7 @@ typedef struct options {
     int32_t n_words;
     int32_t *tokens;                                /* --tokens, or the ids on the command line */
     int32_t n_tokens;
-    int32_t n, runs, depth, threads, ctx, chunk, window, isa, kv, numerics, against, special, json, hash, bytes;
+    int32_t n, runs, depth, threads, ctx, chunk, window, isa, kv, numerics, against, special, json, hash, bytes, reader;
     int32_t top_k;
     double temp, top_p, min_p, repeat;
     uint64_t seed, ram, deadline_us;
@@ -170,35 +171,14 @@ static void on_threads(void *(*f)(void *job), void *jobs, size_t size, int32_t n
 }
 
 /* ---- model, plan, context: the three steps of every use ---------------------------------------------------- */
-/* A file used where the system maps it; --artifact takes this way, so that a start reads nothing and processes share the pages. If
- * somebody cuts the file while it is mapped, touching what is gone is a SIGBUS: a host that cannot rule that out leaves map NULL. */
-typedef struct mapped { const char *p; uint64_t n; } mapped;
-static int64_t mapped_read(void *user, uint64_t off, void *dst, uint64_t n) {
-    memcpy(dst, ((const mapped *)user)->p + off, (size_t)n);
-    return (int64_t)n;
-}
-static const void *mapped_map(void *user, uint64_t off, uint64_t n) { (void)n; return ((const mapped *)user)->p + off; }
-/* 0: this system does not map files, or not this one; the library's own reader will do. */
-static int map_file(mapped *f, aios_io *io, const char *path) {
-#ifdef HAVE_PTHREADS
-    FILE *file = fopen(path, "rb");
-    if (!file) return 0;
-    f->n = fseeko(file, 0, SEEK_END) == 0 ? (uint64_t)ftello(file) : 0;
-    f->p = f->n ? (const char *)mmap(NULL, (size_t)f->n, PROT_READ, MAP_SHARED, fileno(file), 0) : (const char *)MAP_FAILED;
-    fclose(file);
-    if (f->p == (const char *)MAP_FAILED) return 0;
-    aios_io_init(io);
-    io->n_bytes = f->n; io->read = mapped_read; io->map = mapped_map; io->user = f;
-    return 1;
-#else
-    (void)f; (void)io; (void)path;
-    return 0;
-#endif
-}
+/* --reader: NULL is the library's own */
+static const struct { const char *name; int (*open)(reader *r, const char *path, aios_io *io); } readers[] = {
+    { "own", NULL }, { "pread", reader_open_pread }, { "pread-drop", reader_open_pread_drop }, { "direct", reader_open_direct },
+    { "uring", reader_open_uring }, { "mmap", reader_open_mmap } };
 
 typedef struct session {
     heap mem;
-    mapped art;
+    reader file, artifact;
     aios_model *model;
     aios_model_info info;
     aios_plan plan;
@@ -222,8 +202,13 @@ static void open_model(session *s, const options *o, uint32_t flags) {
     if (!o->model) {
         aios_io_memory(&io, tale_gguf, tale_gguf_bytes);
         d.io = &io;
+    } else if (readers[o->reader].open) {
+        const int rc = readers[o->reader].open(&s->file, o->model, &io);
+        if (rc) die("'%s': --reader %s: %s", o->model, readers[o->reader].name, strerror(-rc));
+        d.io = &io;
     }
-    if (o->artifact && map_file(&s->art, &art, o->artifact)) d.artifact = &art;
+    /* mapped unless another way is asked for: then a start reads nothing of it, and processes share its pages */
+    if (o->artifact && (readers[o->reader].open ? readers[o->reader].open : reader_open_mmap)(&s->artifact, o->artifact, &art) == 0) d.artifact = &art;
     else d.artifact_path = o->artifact;
     if (aios_model_open(&d, &s->model, &err) != AIOS_OK && o->model && !strstr(err.text, o->model)) die("'%s': %s", o->model, err.text);
     need(err.code, &err);
@@ -271,9 +256,8 @@ static void open_context(session *s, const options *o, int32_t n_ctx, int32_t n_
 static void close_session(session *s) {
     aios_context_free(s->ctx);
     aios_model_free(s->model);
-#ifdef HAVE_PTHREADS
-    if (s->art.p) munmap((void *)(uintptr_t)s->art.p, (size_t)s->art.n);
-#endif
+    reader_close(&s->artifact);
+    reader_close(&s->file);
 }
 /* Steps until nothing waits, or (MORE) until there are rows to read. With a bar, or --deadline-us, in slices. */
 static aios_status advance(session *s, const options *o, int show_bar) {
@@ -595,7 +579,7 @@ static int ppl(const options *o) {
 
 /* ---- how fast memory can be read --------------------------------------------------------------------------- */
 enum { READ_BYTES = 1 << 28 };                                  /* 256 MiB: larger than any cache that matters */
-typedef struct reader { const uint64_t *p; size_t n; volatile uint64_t sum; } reader;
+typedef struct sweep { const uint64_t *p; size_t n; volatile uint64_t sum; } sweep;
 #if defined(__GNUC__) || defined(__clang__)
 #define PREFETCH(p) __builtin_prefetch(p)
 #else
@@ -603,7 +587,7 @@ typedef struct reader { const uint64_t *p; size_t n; volatile uint64_t sum; } re
 #endif
 /* Eight streams with prefetch: one plain loop leaves almost half of a core's bandwidth unused. */
 static void *read_part(void *arg) {
-    reader *r = (reader *)arg;
+    sweep *r = (sweep *)arg;
     const size_t n = r->n / 64 * 8;                             /* of one stream, whole cache lines */
     uint64_t sum[8] = { 0 };
     size_t i;
@@ -625,16 +609,17 @@ static double median(double *x, int32_t n) {
     qsort(x, (size_t)n, sizeof *x, by_value);
     return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
 }
-/* Bytes/s that n_threads read together; the median of five sweeps. */
-static double read_bandwidth(int32_t n_threads) {
-    reader r[MAX_THREADS];
+/* Bytes/s that n_threads read together; the median of five sweeps. Takes at most `most` bytes for it; 0 = no limit. */
+static double read_bandwidth(int32_t n_threads, uint64_t most) {
+    const size_t n_bytes = most && most < READ_BYTES ? (size_t)most : READ_BYTES;
+    sweep r[MAX_THREADS];
     double speed[5];
-    uint64_t *p = (uint64_t *)xmalloc(READ_BYTES);
+    uint64_t *p = (uint64_t *)xmalloc(n_bytes);
     int32_t i, k;
     if (n_threads > MAX_THREADS) n_threads = MAX_THREADS;
-    memset(p, 1, READ_BYTES);                                   /* pages that were never written are all the same one */
+    memset(p, 1, n_bytes);                                   /* pages that were never written are all the same one */
     for (i = 0; i < n_threads; i++) {
-        r[i].n = READ_BYTES / sizeof *p / (size_t)n_threads;
+        r[i].n = n_bytes / sizeof *p / (size_t)n_threads;
         r[i].p = p + (size_t)i * r[i].n;
     }
     for (k = 0; k < 5; k++) {
@@ -664,7 +649,7 @@ static int hardware(const options *o) {
     char a[32], b[32], c[32];
     aios_hardware_init(&h);
     if (aios_hardware_detect(&h) != AIOS_OK) die("the machine cannot be asked");
-    h.read_bandwidth = (uint64_t)read_bandwidth(o->threads);
+    h.read_bandwidth = (uint64_t)read_bandwidth(o->threads, 0);
     if (o->json) {
         printf("{\"name\": ");
         json_string(h.name);
@@ -889,7 +874,8 @@ static int bench(const options *o) {
     per[1] = (double)c.kv_bytes / o->n;
     per[2] = (double)c.act_bytes / o->n;
     per[3] = (double)c.stream_bytes / o->n;
-    read_gb_s = read_bandwidth(s.plan.n_threads) * 1e-9;
+    close_session(&s);                                          /* what the measurement takes comes not on top of the model */
+    read_gb_s = read_bandwidth(s.plan.n_threads, o->ram) * 1e-9;
     memcpy(tmp, pre, (size_t)o->runs * sizeof *tmp);
     pre_median = median(tmp, o->runs);
     memcpy(tmp, dec, (size_t)o->runs * sizeof *tmp);
@@ -917,7 +903,6 @@ static int bench(const options *o) {
     free(bytes);
     free(ids);
     free(pre);
-    close_session(&s);
     return 0;
 }
 
@@ -930,7 +915,7 @@ static int plan(const options *o) {
     uint32_t i, n = 0;
     open_model(&s, o, 0);
     aios_plan_desc_init(&d);
-    d.read_bandwidth = (uint64_t)read_bandwidth(o->threads);
+    d.read_bandwidth = (uint64_t)read_bandwidth(o->threads, 0);
     make_plan(&s, o, &d);
     if (o->json) printf("{\"requests\": [");
     else printf("context %d, batch %d, threads %d, %s, cache %s, program of %u ops\n\nrequests\n", p->n_ctx, p->n_batch, p->n_threads,
@@ -1035,6 +1020,7 @@ static const option option_table[] = {
     { "-c",            "i", "N",      "context: the most tokens that are held",               PLANS,           AT(ctx),         1, BIG    },
     { "--ctx",         "i", "N",      "the same",                                             PLANS,           AT(ctx),         1, BIG    },
     { "--ram",         "b", "BYTES",  "the most memory to take, with K, M or G",              PLANS,           AT(ram),         1, 1e18   },
+    { "--reader",      "own|pread|pread-drop|direct|uring|mmap", "NAME", "how the file is read (examples/readers.h)", PLANS, AT(reader), 0, 0 },
     { "--kv",          "f32|f16|i8", "TYPE", "type of the cache",                             PLANS,           AT(kv),          0, 0      },
     { "--chunk",       "i", "N",      "most tokens in one pass",                              PLANS,           AT(chunk),       1, 65536  },
     { "--isa",         "best|scalar|avx2|avx512|neon|neon-dot|avxvnni|sse41|wasm|avx512-vbmi", "NAME", "instruction set", PLANS, AT(isa),      0, 0      },

@@ -382,8 +382,7 @@ static aios_status aios__blk_decide(aios__blk_pass *x, aios_error *err) {
 static void aios__blk_req(const aios_blocks_plan *p, uint32_t k, aios_mem_req *r) {
     static const uint8_t kind[AIOS__BLK_N_REQ] = { AIOS_MEM_KV, AIOS_MEM_META, AIOS_MEM_WEIGHTS, AIOS_MEM_WEIGHTS, AIOS_MEM_SCRATCH };
     static const uint8_t tier[AIOS__BLK_N_REQ] = { AIOS_TIER_HOT, AIOS_TIER_HOT, AIOS_TIER_HOT, AIOS_TIER_WARM, AIOS_TIER_STREAM };
-    aios__req_fill(r, kind[k], p->request_bytes[k]);
-    r->tier = tier[k];
+    aios__req_fill(r, kind[k], tier[k], p->request_bytes[k]);
     if (k == AIOS__BLK_META) r->align = 128;
     if (k >= AIOS__BLK_HOT) r->align = AIOS__BLK_PAGE;
     if (k == AIOS__BLK_HOT) r->flags |= AIOS_MEM_PIN | (r->bytes >= (uint64_t)2 << 20 ? (uint32_t)AIOS_MEM_HUGE : 0);

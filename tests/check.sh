@@ -103,6 +103,14 @@ src plain.c <<'X'
 typedef int aios_check_nothing;
 X
 
+src readers.c <<'X'
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "aios.h"
+#include "examples/readers.h"
+X
+
 # ---- ways to judge --------------------------------------------------------------------------------------------------
 # -O1 at least where there is vector code: without optimisation GCC's intrinsics are macros, whose conversions it reports as those of the user.
 compile() {         # compile COMPILER OUT FLAGS... FILE
@@ -253,6 +261,8 @@ other_compilers() {
             x86_64*) if has objdump; then check "clang: vector code" wide_code clang.o; fi ;;
         esac
         check "C11 clang" parse clang -std=c11 -O1 "$from/lib.c"
+        check "readers.h, C99 clang" parse clang -std=c99 "$from/readers.c"
+        check "readers.h, C++11 clang" parse clang -x c++ -std=c++11 "$from/readers.c"
         check "C++11 clang" parse clang -x c++ -std=c++11 -O1 "$from/lib.c"
     else
         skip "clang" "there is none, or it is the compiler already"
@@ -260,6 +270,7 @@ other_compilers() {
 
     if has x86_64-w64-mingw32-gcc; then
         check "Windows (mingw-w64)" compile x86_64-w64-mingw32-gcc win.o -std=c99 -O1 "$from/lib.c"
+        check "Windows (mingw-w64): readers.h" compile x86_64-w64-mingw32-gcc readers.o -std=c99 "$from/readers.c"
     else
         skip "Windows" "no x86_64-w64-mingw32-gcc"
     fi
@@ -275,6 +286,7 @@ other_compilers() {
 
     WASM="clang --target=wasm32-wasi"
     if has clang && echo '#include <string.h>' | $WASM -x c -c - -o "$dir/probe.o" 2>/dev/null; then
+        check "WebAssembly: readers.h" compile "$WASM" readers.o -std=c99 "$from/readers.c"
         check "WebAssembly" compile "$WASM" wasm0.o -std=c99 -O1 "$from/lib.c"
         check "WebAssembly, C++11, SIMD128" compile "$WASM" wasm.o -x c++ -std=c++11 -O1 -msimd128 "$from/lib.c"
     else
@@ -313,11 +325,13 @@ check "C11 $CC" parse "$CC" -std=c11 -O1 "$from/lib.c"
 if echo 'int x;' | $CC -x c++ -std=c++11 -c - -o "$dir/probe.o" 2>/dev/null; then
     check "C++11 $CC" compile "$CC" cpp.o -x c++ -std=c++11 -O1 $ONE_SET "$from/lib.c"
     check "C++11 $CC, every set" parse "$CC" -x c++ -std=c++11 -O1 "$from/lib.c"
+    check "readers.h, C++11" parse "$CC" -x c++ -std=c++11 "$from/readers.c"
     check "C++11 user, C library" compile "$CC" cppuser.o -x c++ -std=c++11 -O1 "$from/user.c"
     check "C++11 user links with the C library" links_and_runs -no-pie "$dir/cppuser.o" "$dir/lib.o"
 else
     skip "C++11 $CC" "no C++ compiler"
 fi
+check "readers.h, C99" compile "$CC" readers.o -std=c99 -O1 "$from/readers.c"
 check "kernels alone" compile "$CC" kernels.o -std=c99 -O1 -fno-pie $ONE_SET "$from/kernels.c"
 if has nm; then check "kernels reach memory functions alone" reaches_only kernels.o "$MEM|$RUNTIME"; fi
 check "included twice, then implemented" compile "$CC" twice.o $PLAIN "$from/twice.c"

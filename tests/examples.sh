@@ -38,6 +38,10 @@ for e in examples/*.c; do
     e=$(basename "$e" .c)
     case $e in aios|preload) ;; *) runs "build/$e" ;; esac
 done
+for e in examples/*.cpp; do
+    e=build/$(basename "$e" .cpp)_cpp
+    if [ -x "$e" ]; then runs "$e"; else echo "skip  $e: no C++ compiler"; fi
+done
 runs build/aios --help
 runs build/aios run -p "Once upon a time" -n 16
 runs build/aios inspect
@@ -61,6 +65,10 @@ refuses build/aios inspect "$dir/text.gguf"
 if [ -e models/tale.gguf ]; then
     head -c 100000 models/tale.gguf >"$dir/short.gguf"
     refuses build/aios run -m "$dir/short.gguf" -p x
+    [ "$(uname -s)" != Linux ] || for r in pread pread-drop direct uring mmap; do
+        same build/aios logits -m models/tale.gguf --tokens 1,2,3 --hash -- build/aios logits -m models/tale.gguf --tokens 1,2,3 --hash --reader $r
+        refuses build/aios run -m "$dir" -p x --reader $r
+    done
 fi
 refuses build/aios run -p x --ram 1000
 refuses build/aios logits --tokens 1,2,99999999 --hash
