@@ -8,6 +8,9 @@
 
 #define _FILE_OFFSET_BITS 64
 #define _DEFAULT_SOURCE         /* with -std=c99: isatty, madvise, posix_memalign, sysconf */
+#if !defined(_GNU_SOURCE) && defined(__linux__)
+#define _GNU_SOURCE             /* O_DIRECT */
+#endif
 #define AIOS_IMPLEMENTATION
 #include "aios.h"
 #include "tale.h"
@@ -24,12 +27,15 @@
 #include <malloc.h>
 #define isatty _isatty
 #else
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #ifndef __wasm__
 #include <pthread.h>
 #include <sys/mman.h>
 #define HAVE_PTHREADS 1
+#define HAVE_MMAP 1
 #endif
 #endif
 
@@ -42,15 +48,16 @@
 #endif
 
 typedef struct options {
-    const char *model, *prompt, *file, *out, *output;
+    const char *model, *prompt, *file, *out, *output, *svg;
     const char *words[3];                           /* quantize: IN OUT TYPE */
     int32_t n_words;
     int32_t *tokens;                                /* --tokens, or the ids on the command line */
     int32_t n_tokens;
     int32_t n, runs, depth, threads, ctx, chunk, window, isa, kv, numerics, against, special, json, hash;
+    int32_t keep_batch, no_stream, may_kv, may_ctx, in_place, pin, readers, tensors;    /* readers: -1 = the library's choice */
     int32_t top_k;
-    double temp, top_p, min_p, repeat;
-    uint64_t seed, ram, deadline_us;
+    double temp, top_p, min_p, repeat, read_gb_s, disk_gb_s;
+    uint64_t seed, ram, hot, warm, deadline_us;
 } options;
 
 static const char *command_name = "aios";
@@ -105,27 +112,43 @@ static void json_string(const char *s) {
 /* ---- memory: the C heap, counted by kind ------------------------------------------------------------------- */
 static const char *const kind_names[AIOS_N_MEM] = { "weights", "kv", "scratch", "meta" };
 static const char *const tier_names[AIOS_N_TIER] = { "hot", "warm", "stream" };
-typedef struct heap { uint64_t held[AIOS_N_MEM]; } heap;
+typedef struct heap { uint64_t held[AIOS_N_MEM], not_pinned; uint32_t granted; } heap;    /* granted: wishes of the newest request */
 
 static void *heap_alloc(void *user, const aios_mem_req *r) {
     size_t align = r->align < 64 ? 64 : (size_t)r->align, n = (size_t)r->bytes;
     void *p = NULL;
+    heap *h = (heap *)user;
+    h->granted = 0;
 #ifdef _WIN32
     p = _aligned_malloc(n, align);
+    if (p && (r->flags & AIOS_MEM_PIN) && VirtualLock(p, n)) h->granted |= AIOS_MEM_PIN;
 #else
     if ((r->flags & AIOS_MEM_HUGE) && n >= 1u << 22 && align < 1u << 21) align = 1u << 21;
     if (posix_memalign(&p, align, n) != 0) p = NULL;
 #ifdef MADV_HUGEPAGE
-    if (p && (r->flags & AIOS_MEM_HUGE)) (void)madvise(p, n, MADV_HUGEPAGE);    /* a wish: fewer TLB misses */
+    if (p && (r->flags & AIOS_MEM_HUGE) && madvise(p, n, MADV_HUGEPAGE) == 0) h->granted |= AIOS_MEM_HUGE;  /* fewer TLB misses */
+#endif
+#ifdef HAVE_MMAP
+    if (p && (r->flags & AIOS_MEM_PIN) && mlock(p, n) == 0) h->granted |= AIOS_MEM_PIN;
 #endif
 #endif
-    if (p) ((heap *)user)->held[r->kind] += r->bytes;
+    if (p && (r->flags & ~h->granted & AIOS_MEM_PIN)) h->not_pinned += r->bytes;
+    if (p) h->held[r->kind] += r->bytes;
     return p;
+}
+static uint32_t heap_granted(void *user, void *p, const aios_mem_req *r) {
+    (void)p;
+    (void)r;
+    return ((heap *)user)->granted;
 }
 static void heap_free(void *user, void *p, const aios_mem_req *r) {
 #ifdef _WIN32
+    if (r->flags & AIOS_MEM_PIN) VirtualUnlock(p, (size_t)r->bytes);
     _aligned_free(p);
 #else
+#ifdef HAVE_MMAP
+    if (r->flags & AIOS_MEM_PIN) munlock(p, (size_t)r->bytes);
+#endif
     free(p);
 #endif
     ((heap *)user)->held[r->kind] -= r->bytes;
@@ -161,7 +184,28 @@ typedef struct session {
     aios_model_info info;
     aios_plan plan;
     aios_context *ctx;
+    void *file;                                     /* --in-place: the model file, mapped */
+    uint64_t n_file;
 } session;
+
+/* The model file as memory, so that the library can use its matrices where they are. */
+static void map_file(session *s, const char *path, aios_io *io) {
+#ifdef HAVE_MMAP
+    struct stat st;
+    int fd = open(path, O_RDONLY);
+    if (fd < 0 || fstat(fd, &st) != 0) die("'%s': %s", path, strerror(errno));
+    if (!S_ISREG(st.st_mode) || st.st_size < 1) die("'%s' is no file that could be mapped", path);
+    s->n_file = (uint64_t)st.st_size;
+    s->file = s->n_file <= SIZE_MAX ? mmap(NULL, (size_t)s->n_file, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+    if (s->file == MAP_FAILED) die("'%s' cannot be mapped: %s", path, strerror(errno));
+    close(fd);
+    aios_io_memory(io, s->file, s->n_file);
+#else
+    (void)s;
+    (void)io;
+    die("--in-place: '%s' cannot be mapped on this system", path);
+#endif
+}
 
 static void open_model(session *s, const options *o, uint32_t flags) {
     aios_model_desc d;
@@ -172,6 +216,7 @@ static void open_model(session *s, const options *o, uint32_t flags) {
     aios_allocator_init(&a);
     a.alloc = heap_alloc;
     a.free = heap_free;
+    a.granted = heap_granted;
     a.user = &s->mem;
     aios_model_desc_init(&d);
     d.flags = flags;
@@ -179,6 +224,9 @@ static void open_model(session *s, const options *o, uint32_t flags) {
     d.path = o->model;
     if (!o->model) {
         aios_io_memory(&io, tale_gguf, tale_gguf_bytes);
+        d.io = &io;
+    } else if (o->in_place) {
+        map_file(s, o->model, &io);
         d.io = &io;
     }
     if (aios_model_open(&d, &s->model, &err) != AIOS_OK && o->model && !strstr(err.text, o->model)) die("'%s': %s", o->model, err.text);
@@ -191,8 +239,10 @@ static int32_t load_progress(void *user, uint64_t done, uint64_t total) {
     bar("loading", done, total);
     return 0;
 }
+/* The plan that the options ask for, in s->plan. d: what the command itself asks for; filled in. */
 static void make_plan(session *s, const options *o, aios_plan_desc *d) {
     aios_error err = { 0 };
+    aios_status st;
     d->n_ctx = o->ctx ? o->ctx : d->n_ctx;
     d->n_batch = o->chunk;
     d->n_threads = o->threads;
@@ -200,8 +250,24 @@ static void make_plan(session *s, const options *o, aios_plan_desc *d) {
     d->numerics = o->numerics;
     d->isa = o->isa;
     d->budget_bytes = o->ram;
+    d->hot_bytes = o->hot;
+    d->warm_bytes = o->warm;
+    d->n_readers = o->readers < 0 ? 0 : o->readers == 0 ? -1 : o->readers;
+    d->flags = (o->keep_batch ? (uint32_t)AIOS_PLAN_KEEP_BATCH : 0) | (o->no_stream ? (uint32_t)AIOS_PLAN_NO_STREAM : 0) | (o->may_kv ? (uint32_t)AIOS_PLAN_MAY_KV_TYPE : 0)
+             | (o->may_ctx ? (uint32_t)AIOS_PLAN_MAY_CTX : 0) | (o->in_place ? (uint32_t)AIOS_PLAN_IN_PLACE : 0) | (o->pin ? (uint32_t)AIOS_PLAN_PIN : 0);
     aios_plan_init(&s->plan);
-    need(aios_plan_make(s->model, d, &s->plan, &err), &err);
+    st = aios_plan_make(s->model, d, &s->plan, &err);
+    if (st == AIOS_ERR_MEMORY && d->budget_bytes && !(o->may_kv && o->may_ctx)) {     /* what would do if more might be given up? */
+        aios_plan_desc more = *d;
+        aios_plan least;
+        aios_error err2 = { 0 };
+        aios_plan_init(&least);
+        more.flags |= AIOS_PLAN_MAY_KV_TYPE | AIOS_PLAN_MAY_CTX;
+        more.budget_bytes = 0;
+        if (aios_plan_make(s->model, &more, &least, &err2) == AIOS_OK && least.held_bytes + least.min_bytes < err.expected)
+            die("%s; with --may-kv and --may-ctx %llu", err.text, (unsigned long long)(least.held_bytes + least.min_bytes));
+    }
+    need(st, &err);
 }
 /* n_ctx, n_outputs: what the command needs; 0 = the library's choice. */
 static void open_context(session *s, const options *o, int32_t n_ctx, int32_t n_outputs) {
@@ -218,10 +284,14 @@ static void open_context(session *s, const options *o, int32_t n_ctx, int32_t n_
     st = aios_context_open(s->model, &s->plan, &cd, &s->ctx, &err);
     bar("", 0, 0);
     need(st, &err);
+    if (s->mem.not_pinned) fprintf(stderr, "%s: the system would not pin %llu bytes (ulimit -l)\n", command_name, (unsigned long long)s->mem.not_pinned);
 }
 static void close_session(session *s) {
     aios_context_free(s->ctx);
     aios_model_free(s->model);
+#ifdef HAVE_MMAP
+    if (s->file) munmap(s->file, (size_t)s->n_file);
+#endif
 }
 /* Steps until nothing waits, or (MORE) until there are rows to read. With a bar, or --deadline-us, in slices. */
 static aios_status advance(session *s, const options *o, int show_bar) {
@@ -682,72 +752,7 @@ static int bench(const options *o) {
     return 0;
 }
 
-/* ---- plan -------------------------------------------------------------------------------------------------- */
-static int plan(const options *o) {
-    static const char *const layouts[] = { "rows", "panels" };
-    session s;
-    aios_plan_desc d;
-    const aios_plan *p = &s.plan;
-    uint32_t i, n = 0;
-    open_model(&s, o, 0);
-    aios_plan_desc_init(&d);
-    d.read_bandwidth = (uint64_t)read_bandwidth(o->threads);
-    make_plan(&s, o, &d);
-    if (o->json) printf("{\"requests\": [");
-    else printf("context %d, batch %d, threads %d, %s, cache %s, program of %u ops\n\nrequests\n", p->n_ctx, p->n_batch, p->n_threads,
-                aiosk_select(p->isa)->name, kv_names[p->kv_type], p->n_ops);
-    for (i = 0; i < p->n_requests; i++) {
-        aios_mem_req r;
-        aios_mem_req_init(&r);
-        if (aios_plan_request(p, i, &r) != AIOS_OK || r.kind >= AIOS_N_MEM || r.tier >= AIOS_N_TIER) die("request %u of the plan is not known", i);
-        if (o->json) printf("%s{\"kind\": \"%s\", \"tier\": \"%s\", \"bytes\": %llu, \"align\": %llu}", i ? ", " : "", kind_names[r.kind],
-                            tier_names[r.tier], (unsigned long long)r.bytes, (unsigned long long)r.align);
-        else printf("  %-8s %-7s %15llu bytes, aligned to %llu\n", kind_names[r.kind], tier_names[r.tier], (unsigned long long)r.bytes, (unsigned long long)r.align);
-    }
-    if (o->json) {
-        printf("], \"total_bytes\": %llu, \"min_bytes\": %llu, \"held_bytes\": %llu, ", (unsigned long long)p->total_bytes,
-               (unsigned long long)p->min_bytes, (unsigned long long)p->held_bytes);
-        printf("\"bytes_per_token\": {\"weights\": %llu, \"kv\": %llu, \"activations\": %llu, \"streamed\": %llu}, ", (unsigned long long)p->token_weight_bytes,
-               (unsigned long long)p->token_kv_bytes, (unsigned long long)p->token_act_bytes, (unsigned long long)p->token_stream_bytes);
-        printf("\"read_gb_s\": %.3f, \"tok_s_bound\": %.3f, \"bound\": \"%s\", \"degraded\": [", (double)d.read_bandwidth * 1e-9,
-               (double)p->tok_s_bound_milli * 1e-3, p->tok_s_bound_milli ? "memory bandwidth" : "unknown");
-        if (d.n_ctx && p->n_ctx < d.n_ctx) printf("\"n_ctx\"%s", d.n_batch && p->n_batch < d.n_batch ? ", " : "");
-        if (d.n_batch && p->n_batch < d.n_batch) printf("\"n_batch\"");
-        printf("], \"tensors\": [");
-    } else {
-        printf("  total            %15llu bytes; %llu would do; %llu are held already\n\nread per token\n", (unsigned long long)p->total_bytes,
-               (unsigned long long)p->min_bytes, (unsigned long long)p->held_bytes);
-        printf("  weights          %15llu bytes\n  kv               %15llu bytes at the end of the context, %llu per position\n", (unsigned long long)p->token_weight_bytes,
-               (unsigned long long)p->token_kv_bytes, (unsigned long long)p->token_kv_pos_bytes);
-        printf("  activations      %15llu bytes, which stay in the CPU's caches\n  streamed         %15llu bytes\n", (unsigned long long)p->token_act_bytes,
-               (unsigned long long)p->token_stream_bytes);
-        printf("  bound            %15.1f tokens/s: %.2f GB/s of memory bandwidth, just measured, with these threads\n", (double)p->tok_s_bound_milli * 1e-3,
-               (double)d.read_bandwidth * 1e-9);
-        printf("\ntensors\n  %-36s %-8s %-7s %-7s %15s %15s\n", "name", "type", "layout", "tier", "bytes", "per token");
-    }
-    for (i = 0; i < s.info.n_tensors; i++) {
-        aios_tensor_info t;
-        aios_tensor_place at;
-        const aiosk_type *k;
-        aios_tensor_info_init(&t);
-        aios_tensor_place_init(&at);
-        if (aios_model_get_tensor(s.model, i, &t) != AIOS_OK || aios_plan_get_tensor(s.model, p, i, &at) != AIOS_OK || !at.n_bytes) continue;
-        k = aiosk_type_info((int32_t)t.type);
-        if (o->json) {
-            printf("%s{\"name\": ", n++ ? ", " : "");
-            json_string(t.name);
-            printf(", \"type\": \"%s\", \"layout\": \"%s\", \"tier\": \"%s\", \"mapped\": %s, \"bytes\": %llu, \"token_bytes\": %llu}", k ? k->name : "?",
-                   layouts[at.layout & 1], tier_names[at.tier % AIOS_N_TIER], at.mapped ? "true" : "false", (unsigned long long)at.n_bytes, (unsigned long long)at.token_bytes);
-        } else {
-            printf("  %-36s %-8s %-7s %-7s %15llu %15llu\n", t.name, k ? k->name : "?", layouts[at.layout & 1],
-                   at.mapped ? "mapped" : tier_names[at.tier % AIOS_N_TIER], (unsigned long long)at.n_bytes, (unsigned long long)at.token_bytes);
-        }
-    }
-    if (o->json) printf("]}\n");
-    close_session(&s);
-    return 0;
-}
-
+#include "plan.h"
 #include "quantize.h"
 
 /* ---- the command line -------------------------------------------------------------------------------------- */
@@ -789,7 +794,16 @@ static const option option_table[] = {
     { "-t",            "i", "N",      "threads",                                              PLANS | QUANTIZE,           AT(threads),     1, 256    },
     { "-c",            "i", "N",      "context: the most tokens that are held",               PLANS,           AT(ctx),         1, BIG    },
     { "--ctx",         "i", "N",      "the same",                                             PLANS,           AT(ctx),         1, BIG    },
-    { "--ram",         "b", "BYTES",  "the most memory to take, with K, M or G",              PLANS,           AT(ram),         1, 1e18   },
+    { "--ram",         "b", "BYTES",  "the most memory to take, with K, M or G; weights that do not fit are read for every pass", PLANS, AT(ram), 1, 1e18 },
+    { "--hot",         "b", "BYTES",  "the most of that for weights that always stay",        PLANS,           AT(hot),         1, 1e18   },
+    { "--warm",        "b", "BYTES",  "the most for weights that stay while there is room",   PLANS,           AT(warm),        1, 1e18   },
+    { "--keep-batch",  "f", "",       "never fewer tokens in a pass to fit --ram",            PLANS,           AT(keep_batch),  0, 0      },
+    { "--no-stream",   "f", "",       "never read weights for every pass to fit --ram",       PLANS,           AT(no_stream),   0, 0      },
+    { "--may-kv",      "f", "",       "a smaller type of cache may help to fit --ram",        PLANS,           AT(may_kv),      0, 0      },
+    { "--may-ctx",     "f", "",       "a shorter context may help to fit --ram",              PLANS,           AT(may_ctx),     0, 0      },
+    { "--in-place",    "f", "",       "map the file and use its matrices where they are, unpacked", PLANS,     AT(in_place),    0, 0      },
+    { "--pin",         "f", "",       "memory that stays is never to be paged out",           PLANS,           AT(pin),         0, 0      },
+    { "--readers",     "i", "N",      "threads that read weights; 0 = those that compute",    PLANS,           AT(readers),     0, 64     },
     { "--kv",          "f32|f16|i8", "TYPE", "type of the cache",                             PLANS,           AT(kv),          0, 0      },
     { "--chunk",       "i", "N",      "most tokens in one pass",                              PLANS,           AT(chunk),       1, 65536  },
     { "--isa",         "best|scalar|avx2|avx512|neon|neon-dot|avxvnni|sse41|wasm|avx512-vbmi", "NAME", "instruction set", PLANS, AT(isa),      0, 0      },
@@ -808,6 +822,10 @@ static const option option_table[] = {
     { "--window",      "i", "N",      "tokens in a window",                                   PPL,             AT(window),      2, BIG    },
     { "--against",     "canonical|fast|reference", "NAME", "arithmetic to compare with",      PPL,             AT(against),     0, 0      },
     { "--output",      "s", "TYPE",   "type of the output matrix, or of the embedding in its place", QUANTIZE,  AT(output),      0, 0      },
+    { "--tensors",     "f", "",       "list every tensor",                                    PLAN,            AT(tensors),     0, 0      },
+    { "--svg",         "s", "FILE",   "a picture of where everything lives",                  PLAN,            AT(svg),         0, 0      },
+    { "--read-gb-s",   "d", "X",      "what memory gives, in 10^9 bytes/s, instead of measuring it", PLAN,     AT(read_gb_s),   1e-6, 1e6 },
+    { "--disk-gb-s",   "d", "X",      "what storage gives, instead of measuring it",          PLAN,            AT(disk_gb_s),   1e-6, 1e6 },
     { "--json",        "f", "",       "for programs",                                         BENCH | PLAN,    AT(json),        0, 0      } };
 enum { N_OPTIONS = sizeof option_table / sizeof *option_table };
 
@@ -890,6 +908,7 @@ int main(int argc, char **argv) {
     o.runs = 5;
     o.window = 512;
     o.against = -1;
+    o.readers = -1;
     o.threads = 1;
 #ifdef _SC_NPROCESSORS_ONLN
     {
