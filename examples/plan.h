@@ -57,6 +57,10 @@ static const char *size_text(char out[24], double bytes) {
     snprintf(out, 24, "%.*f %s", i == 0 || bytes >= 999.5 ? 0 : bytes >= 99.95 ? 1 : 2, bytes, units[i]);
     return out;
 }
+static const char *count_text(char out[24], double n) {         /* "1.24 billion" */
+    snprintf(out, 24, n >= 1e9 ? "%.2f billion" : n >= 1e6 ? "%.2f million" : "%.0f", n >= 1e9 ? n * 1e-9 : n >= 1e6 ? n * 1e-6 : n);
+    return out;
+}
 static double share(double part, double whole) { return whole > 0 ? 100 * part / whole : 0; }
 static const char *file_name(const options *o) {                /* without its folder */
     const char *p = o->model, *q;
@@ -174,7 +178,7 @@ static int rung_text(const planning *g, int i, char *out, size_t cap) {
     char size[24];
     if (!(p->rungs >> i & 1)) return 0;
     switch (1 << i) {
-    case AIOS_RUNG_BATCH:    snprintf(out, cap, "at most %d tokens in a pass instead of %d: a slower prompt", p->n_batch, a->n_batch); break;
+    case AIOS_RUNG_BATCH:    snprintf(out, cap, "at most %d token%s in a pass instead of %d: a slower prompt", p->n_batch, p->n_batch == 1 ? "" : "s", a->n_batch); break;
     case AIOS_RUNG_KV_TYPE:  snprintf(out, cap, "a cache of %s instead of %s: other rounding", kv_names[p->kv_type], kv_names[a->kv_type]); break;
     case AIOS_RUNG_CTX:      snprintf(out, cap, "a context of %d instead of %d", p->n_ctx, a->n_ctx); break;
     case AIOS_RUNG_IN_PLACE: snprintf(out, cap, "%s of matrices are used where they are mapped, not packed", size_text(size, (double)g->sum[N_GROUPS][MAPPED])); break;
@@ -221,12 +225,13 @@ static void plan_text(const planning *g) {
     const aios_plan *p = &g->s.plan;
     const aios_model_info *m = &g->s.info;
     slice parts[N_PARTS];
-    char line[200], name[512], size[24], size2[24];
+    char line[256], name[512], size[24], size2[24];
     uint64_t whole = g->budget ? g->budget : g->in_all;
     uint32_t i, k;
     clean(name, sizeof name, g->o->model ? g->o->model : file_name(g->o));
-    printf("%s: %s, %.2f billion parameters, %s of tensors\n", name, m->arch ? m->arch : "?", (double)m->n_params * 1e-9, size_text(size, (double)m->tensor_bytes));
-    printf("context %d, cache %s, at most %d tokens in a pass, %d thread%s, %s, %s numbers, program of %u ops\n", p->n_ctx, kv_names[p->kv_type], p->n_batch, p->n_threads,
+    clean(line, sizeof line, m->arch ? m->arch : "?");
+    printf("%s: %s, %s parameters, %s of tensors\n", name, line, count_text(size2, (double)m->n_params), size_text(size, (double)m->tensor_bytes));
+    printf("context %d, cache %s, at most %d token%s in a pass, %d thread%s, %s, %s numbers, program of %u ops\n", p->n_ctx, kv_names[p->kv_type], p->n_batch, p->n_batch == 1 ? "" : "s", p->n_threads,
            p->n_threads == 1 ? "" : "s", aiosk_select(p->isa)->name, numerics_names[p->numerics], p->n_ops);
 
     printf("\nrequests                       bytes\n");
@@ -271,7 +276,7 @@ static void plan_text(const planning *g) {
                size_text(size, (double)p->slot_bytes), p->n_units, U(p->unit_bytes));
         if (p->n_readers) printf("  filled ahead of use by %d reading thread%s\n", p->n_readers, p->n_readers == 1 ? "" : "s");
         else printf("  filled when it is needed by a thread that computes\n");
-        printf("  a prompt is read in passes of up to %d tokens: at least %s from storage for each of its tokens\n", p->n_batch, size_text(size, (double)p->token_stream_bytes / p->n_batch));
+        printf("  a prompt is read in passes of up to %d token%s: at least %s from storage for each of its tokens\n", p->n_batch, p->n_batch == 1 ? "" : "s", size_text(size, (double)p->token_stream_bytes / p->n_batch));
     }
 
     printf("\nread for each token            bytes\n");
@@ -279,10 +284,14 @@ static void plan_text(const planning *g) {
     text_row("kv", p->token_kv_bytes, "  at the end of the context");
     text_row("kv, a position", p->token_kv_pos_bytes, "  of it for each position before");
     text_row("activations", p->token_act_bytes, "  which stay in the CPU's caches");
-    text_row("streamed", p->token_stream_bytes, p->token_stream_bytes ? "  from storage" : "");
+    text_row("streamed", p->token_stream_bytes, p->token_stream_bytes ? "  from storage, in whole pages" : "");
 
     printf("\nspeed\n");
-    if (p->tok_s_bound_milli) printf("  at most %.2f tokens/s at the end of the context: the bound is %s\n", (double)p->tok_s_bound_milli * 1e-3, bound_names[p->bound]);
+    if (p->tok_s_bound_milli) {
+        printf("  at most %.2f tokens/s ", (double)p->tok_s_bound_milli * 1e-3);
+        if (p->tok_s_bound_milli < 1000) printf("(%.3g s each) ", 1000.0 / (double)p->tok_s_bound_milli);
+        printf("at the end of the context: the bound is %s\n", bound_names[p->bound]);
+    }
     printf("  memory   %10.2f tokens/s at %.2f GB/s, %s\n", tok_s_memory(g), (double)g->d.read_bandwidth * 1e-9, g->o->read_gb_s > 0 ? "as given" : "measured just now with these threads");
     if (p->token_stream_bytes && g->d.stream_bandwidth) {
         printf("  storage  %10.2f tokens/s at %.2f GB/s, ", tok_s_storage(g), (double)g->d.stream_bandwidth * 1e-9);
@@ -346,8 +355,9 @@ static void plan_json(const planning *g) {
         const placed *t = &g->t[i];
         printf("%s\n{\"name\": ", i ? "," : "");
         json_string(t->name);
-        printf(", \"type\": \"%s\", \"layout\": \"%s\", \"tier\": \"%s\", \"mapped\": %s, \"bytes\": %llu, \"stream_bytes\": %llu, \"token_bytes\": %llu}", type_name(t),
-               layout_names[t->at.layout & 1], tier_names[t->at.tier % AIOS_N_TIER], t->at.mapped ? "true" : "false", U(t->at.n_bytes), U(t->at.stream_bytes), U(t->at.token_bytes));
+        printf(", \"type\": \"%s\", \"layout\": \"%s\", \"tier\": \"%s\", \"mapped\": %s, \"bytes\": %llu, \"resident_tier\": \"%s\", \"stream_bytes\": %llu, \"token_bytes\": %llu}", type_name(t),
+               layout_names[t->at.layout & 1], tier_names[t->at.tier % AIOS_N_TIER], t->at.mapped ? "true" : "false", U(t->at.n_bytes), tier_names[t->at.resident_tier % AIOS_N_TIER],
+               U(t->at.stream_bytes), U(t->at.token_bytes));
     }
     printf("]}\n");
 }
@@ -358,10 +368,10 @@ static const char *const svg_style =
     "text{font-family:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif;font-size:12px;fill:#1f2430}"
     ".paper{fill:#fff}.lane{fill:#eef0f4}.card{fill:#f6f7f9}.rule{stroke:#d4d8df;stroke-width:1}.mute{fill:#667085}.small{font-size:10.5px}"
     ".head{font-size:20px;font-weight:650}.big{font-size:20px;font-weight:600}.title{font-size:13px;font-weight:600}.end{text-anchor:end}.mid{text-anchor:middle}"
-    ".hot{fill:#d9572b}.warm{fill:#f0a830}.mapped{fill:#2a9d8f}.stream{fill:#3d7edb}.pale{fill:#cfe0f8}.line{stroke:#3d7edb;stroke-width:2.2}"
+    ".hot{fill:#d9572b}.warm{fill:#f0a830}.mapped{fill:#2a9d8f}.stream{fill:#3d7edb}.pale{fill:#cfe0f8}.line{stroke:#6f9fe3;stroke-width:1.6}"
     ".kv{fill:#9b6bce}.scratch{fill:#8793a6}.meta{fill:#5b6678}.header{fill:#b9c0cc}"
     "@media(prefers-color-scheme:dark){text{fill:#e6e9ef}.paper{fill:#14171d}.lane{fill:#232833}.card{fill:#1b1f27}.rule{stroke:#363d4a}.mute{fill:#98a2b3}"
-    ".hot{fill:#e8683c}.warm{fill:#f2b84b}.mapped{fill:#37b5a6}.stream{fill:#5b9bf0}.pale{fill:#22344f}.line{stroke:#5b9bf0}"
+    ".hot{fill:#e8683c}.warm{fill:#f2b84b}.mapped{fill:#37b5a6}.stream{fill:#5b9bf0}.pale{fill:#1f2f49}.line{stroke:#4a7fca}"
     ".kv{fill:#b08ae0}.scratch{fill:#7f8b9e}.meta{fill:#aab4c3}.header{fill:#505a6b}}";
 enum { SVG_LEFT = 32, SVG_WIDE = 936, SVG_RIGHT = SVG_LEFT + SVG_WIDE };
 
@@ -415,7 +425,7 @@ static double svg_band(sheet *f, double y, const char *title, const char *right,
         snprintf(tip, sizeof tip, "%s: %s", p[i].name, p[i].what);
         svg_box(f, x > SVG_RIGHT - 1 ? SVG_RIGHT - 1 : x, y + 20, w > 2.5 ? w - 1 : w > 1 ? w : 1, 24, w > 12 ? 2 : 0, cls[i], tip);
         snprintf(tip, sizeof tip, "%s  %s", p[i].name, size_text(size, (double)p[i].bytes));
-        w = 26 + 6.6 * (double)strlen(tip);
+        w = 28 + 6.8 * (double)strlen(tip);
         if (chip + w > SVG_RIGHT + 12) { chip = SVG_LEFT; y += 19; }
         svg_box(f, chip, y + 55, 10, 10, 2, cls[i], NULL);
         svg_text(f, chip + 16, y + 64, "mute", tip);
@@ -445,9 +455,9 @@ static void short_name(char out[32], const char *tail) {        /* "q" */
     snprintf(out, 32, "%s", tail);
     if ((end = strstr(out, ".weight")) != NULL) *end = 0;
 }
-static const char *colour(const placed *t) { return t->at.mapped ? "mapped" : t->at.tier == AIOS_TIER_WARM ? "warm" : "hot"; }
-/* A tensor: what stays on the left, what is streamed on the right. warm: what stays of a split one. */
-static void svg_tensor(sheet *f, const placed *t, double x, double y, double w, double h, int warm) {
+static const char *colour(const placed *t) { return t->at.mapped ? "mapped" : t->at.resident_tier == AIOS_TIER_WARM ? "warm" : "hot"; }
+/* A tensor: what stays on the left, what is streamed on the right. */
+static void svg_tensor(sheet *f, const placed *t, double x, double y, double w, double h) {
     double streams = t->t.n_bytes ? (double)t->at.stream_bytes / (double)t->t.n_bytes : 0, stays = w * (1 - streams);
     char tip[400], a[24], b[24];
     if (streams > 0 && t->at.n_bytes) snprintf(tip, sizeof tip, "%s (%s): %s stay, %s are streamed", t->name, type_name(t), size_text(a, (double)t->at.n_bytes), size_text(b, (double)t->at.stream_bytes));
@@ -456,13 +466,13 @@ static void svg_tensor(sheet *f, const placed *t, double x, double y, double w, 
         if (stays < 1) stays = w < 2 ? w / 2 : 1;
         if (w - stays < 1) stays = w < 2 ? w / 2 : w - 1;
     }
-    if (stays > 0) svg_box(f, x, y, stays, h, 0, streams > 0 ? warm ? "warm" : "hot" : colour(t), tip);
+    if (stays > 0) svg_box(f, x, y, stays, h, 0, colour(t), tip);
     if (streams > 0) svg_box(f, x + stays, y, w - stays, h, 0, "storage", tip);
 }
 static double svg_map(const planning *g, sheet *f, double y) {
     column col[MAX_COLUMNS];
     const char *const key[] = { "hot", "warm", "mapped", "storage" }, *const key_name[] = { "stays, hot", "stays, warm", "used where it is mapped", "streamed: read for every pass" };
-    int seen[4] = { 0 }, warm = g->s.plan.warm_steps >= 4 * g->s.info.n_layer;
+    int seen[4] = { 0 };
     uint64_t row_bytes = 0, wide = 0;
     uint32_t i;
     int n_col = 0, c, k, n_rows = g->s.info.n_layer < MAX_ROWS ? g->s.info.n_layer : MAX_ROWS, step;
@@ -471,7 +481,7 @@ static double svg_map(const planning *g, sheet *f, double y) {
         const placed *t = &g->t[i];
         if (t->group == VECTOR_GROUP) continue;
         seen[3] |= t->at.stream_bytes > 0;
-        if (t->at.n_bytes) seen[t->at.mapped ? 2 : t->at.tier == AIOS_TIER_WARM] = 1;
+        if (t->at.n_bytes) seen[t->at.mapped ? 2 : t->at.resident_tier == AIOS_TIER_WARM] = 1;
         if (t->layer < 0) { wide += t->t.n_bytes; continue; }
         for (c = 0; c < n_col && strcmp(col[c].name, tail_of(t)); c++) {}
         if (c == MAX_COLUMNS) continue;
@@ -519,19 +529,20 @@ static double svg_map(const planning *g, sheet *f, double y) {
         for (i = 0; i < g->n; i++) {
             const placed *t = &g->t[i];
             double h = (double)t->t.n_bytes / (per * (SVG_RIGHT - SVG_LEFT - 44)), most = 300;
-            char name[64];
+            char name[80];
+            int tied = t->group == EMBD_GROUP && t->at.token_bytes >= t->t.n_bytes;
             if (t->layer >= 0 || t->group == VECTOR_GROUP || (t->group == OUTPUT_GROUP) != k) continue;
             if (h < 4) h = 4;
-            snprintf(name, sizeof name, "%.40s%s", t->name, h > most ? " (taller than shown)" : "");
+            snprintf(name, sizeof name, "%.32s%s%s", t->name, tied ? ", also the output" : "", h > most ? " (not to scale)" : "");
             if (h > most) h = most;
-            if (k) y += 6;
+            if (k) y += h < 10 ? 12 : 6;
             svg_text(f, SVG_LEFT + 36, y + h / 2 + 4, "mute small end", k ? "out" : "in");
-            svg_tensor(f, t, SVG_LEFT + 44, y, SVG_RIGHT - SVG_LEFT - 44, h, warm);
+            svg_tensor(f, t, SVG_LEFT + 44, y, SVG_RIGHT - SVG_LEFT - 44, h);
             if (h >= 20) {
                 svg_box(f, SVG_LEFT + 50, y + h / 2 - 8, 12 + 6.0 * (double)strlen(name), 16, 3, "paper", NULL);
                 svg_text(f, SVG_LEFT + 56, y + h / 2 + 4, "small", name);
             }
-            y += h + (k ? 0 : 6);
+            y += h + (k ? 0 : h < 10 ? 12 : 6);
         }
         if (k) break;
         step = row >= 11 ? 1 : n_rows > 100 ? 10 : 5;
@@ -541,7 +552,7 @@ static double svg_map(const planning *g, sheet *f, double y) {
             const placed *t = &g->t[i];
             if (t->layer < 0 || t->layer >= n_rows || t->group == VECTOR_GROUP) continue;
             for (c = 0; c < n_col && strcmp(col[c].name, tail_of(t)); c++) {}
-            if (c < n_col) svg_tensor(f, t, col[c].x, y + t->layer * row, col[c].w * (double)t->t.n_bytes / (double)col[c].most, row - gap, warm);
+            if (c < n_col) svg_tensor(f, t, col[c].x, y + t->layer * row, col[c].w * (double)t->t.n_bytes / (double)col[c].most, row - gap);
         }
         y += n_rows * row;
         if (n_rows < g->s.info.n_layer) svg_text(f, SVG_LEFT + 44, y += 14, "mute small", "more layers follow");
@@ -549,11 +560,11 @@ static double svg_map(const planning *g, sheet *f, double y) {
     return y + 20;
 }
 static void plan_svg(const planning *g) {
-    static const char *const classes[N_PARTS] = { "hot", "warm", "stream", "kv", "scratch", "meta", "header" };
+    static const char *const classes[N_PARTS + 1] = { "hot", "warm", "stream", "kv", "scratch", "meta", "header", "lane" };
     static const char *const fates[] = { "hot", "warm", "mapped", "storage", "kv" };
     const aios_plan *p = &g->s.plan;
     const uint64_t *all = g->sum[N_GROUPS];
-    slice parts[N_PARTS];
+    slice parts[N_PARTS + 1];
     char line[700], name[512], a[24], b[24];
     uint64_t in_tier[2] = { 0, 0 }, token_mapped = 0, token_tier[2] = { 0, 0 }, token = p->token_weight_bytes + p->token_kv_bytes;
     double y = 186;
@@ -564,39 +575,41 @@ static void plan_svg(const planning *g) {
     for (i = 0; i < g->n; i++) {
         const placed *t = &g->t[i];
         uint64_t stays = t->at.token_bytes < t->at.stream_bytes ? 0 : t->at.token_bytes - t->at.stream_bytes;
-        int warm = t->at.tier == AIOS_TIER_WARM || (t->at.stream_bytes && p->warm_steps >= 4 * g->s.info.n_layer);
+        int warm = t->at.resident_tier == AIOS_TIER_WARM;
         if (t->at.mapped) token_mapped += stays; else { token_tier[warm] += stays; in_tier[warm] += t->at.n_bytes; }
     }
 
     clean(name, sizeof name, file_name(g->o));
     snprintf(line, sizeof line, "%.90s%s", name, strlen(name) > 90 ? "..." : "");
     svg_text(f, SVG_LEFT, 44, "head", line);
-    snprintf(line, sizeof line, "%.30s, %.2f billion parameters, %d layers; context %d, cache %s, %d tokens in a pass, %d thread%s%s", g->s.info.arch ? g->s.info.arch : "?",
-             (double)g->s.info.n_params * 1e-9, g->s.info.n_layer, p->n_ctx, kv_names[p->kv_type], p->n_batch, p->n_threads, p->n_threads == 1 ? "" : "s",
-             g->budget ? "" : "; no budget");
+    snprintf(line, sizeof line, "%.30s, %s parameters, %d layers; context %d, cache %s, %d token%s in a pass, %d thread%s%s", g->s.info.arch ? g->s.info.arch : "?",
+             count_text(a, (double)g->s.info.n_params), g->s.info.n_layer, p->n_ctx, kv_names[p->kv_type], p->n_batch, p->n_batch == 1 ? "" : "s", p->n_threads,
+             p->n_threads == 1 ? "" : "s", g->budget ? "" : "; no budget");
     clean(name, sizeof name, line);
     svg_text(f, SVG_LEFT, 66, "mute", name);
 
     if (g->budget) snprintf(line, sizeof line, "of a budget of %s", size_text(b, (double)g->budget)); else snprintf(line, sizeof line, "no budget was given");
     svg_card(f, 0, 86, "takes", size_text(a, (double)g->in_all), line);
     svg_card(f, 1, 86, "the least that would do", size_text(a, (double)g->least), "with these options");
-    if (p->token_stream_bytes) snprintf(line, sizeof line, "%s of them from storage", size_text(b, (double)p->token_stream_bytes)); else snprintf(line, sizeof line, "all from memory");
+    if (p->token_stream_bytes) snprintf(line, sizeof line, "%s from storage", size_text(b, (double)p->token_stream_bytes)); else snprintf(line, sizeof line, "all from memory");
     svg_card(f, 2, 86, "reads for each token", size_text(a, (double)token), line);
     if (p->bound == AIOS_BOUND_STORAGE) snprintf(line, sizeof line, "bound by storage at %.2f GB/s", (double)g->d.stream_bandwidth * 1e-9);
     else snprintf(line, sizeof line, "bound by memory at %.2f GB/s%s", (double)g->d.read_bandwidth * 1e-9, p->token_stream_bytes && !g->d.stream_bandwidth ? "; storage unknown" : "");
-    snprintf(name, sizeof name, "%.*f tokens/s", p->tok_s_bound_milli < 100000 ? 1 : 0, (double)p->tok_s_bound_milli * 1e-3);
-    svg_card(f, 3, 86, "at most", name, line);
+    if (p->tok_s_bound_milli >= 1000 || !p->tok_s_bound_milli) snprintf(name, sizeof name, "%.*f tokens/s", p->tok_s_bound_milli < 100000 ? 1 : 0, (double)p->tok_s_bound_milli * 1e-3);
+    else snprintf(name, sizeof name, "%.*f s a token", p->tok_s_bound_milli > 100 ? 1 : 0, 1000.0 / (double)p->tok_s_bound_milli);
+    svg_card(f, 3, 86, p->tok_s_bound_milli >= 1000 ? "at most" : "at least", name, line);
     for (i = 0; i < N_RUNGS; i++) if (rung_text(g, (int)i, line, sizeof line)) {
-        svg_text(f, SVG_LEFT, y, "mute", "given up to fit:");
+        if (y < 187) svg_text(f, SVG_LEFT, y, "mute", "given up to fit:");
         svg_text(f, SVG_LEFT + 96, y, "", line);
         y += 18;
     }
     if (y > 186) y += 8;
 
     memory_parts(g, parts);
+    parts[N_PARTS].name = "free"; parts[N_PARTS].what = "left of the budget"; parts[N_PARTS].bytes = g->budget ? g->budget - g->in_all : 0;
     if (g->budget) snprintf(line, sizeof line, "%s of %s, %.1f %%", size_text(a, (double)g->in_all), size_text(b, (double)g->budget), share((double)g->in_all, (double)g->budget));
     else snprintf(line, sizeof line, "%s", size_text(a, (double)g->in_all));
-    y = svg_band(f, y, "Memory", line, parts, classes, N_PARTS, (double)(g->budget ? g->budget : g->in_all));
+    y = svg_band(f, y, "Memory", line, parts, classes, N_PARTS + 1, (double)(g->budget ? g->budget : g->in_all));
 
     parts[0].name = "hot";      parts[0].what = "weights that always stay";          parts[0].bytes = in_tier[0];
     parts[1].name = "warm";     parts[1].what = "weights that stay while they can";  parts[1].bytes = in_tier[1];
@@ -608,7 +621,7 @@ static void plan_svg(const planning *g) {
     } else snprintf(line, sizeof line, "%s", size_text(a, (double)all[IN_FILE]));
     y = svg_band(f, y, "Weights", line, parts, fates, 4, (double)(in_tier[0] + in_tier[1] + all[MAPPED] + all[STREAMED]));
 
-    parts[0].bytes = token_tier[0]; parts[1].bytes = token_tier[1]; parts[2].bytes = token_mapped; parts[3].bytes = p->token_stream_bytes;
+    parts[0].bytes = token_tier[0]; parts[1].bytes = token_tier[1]; parts[2].bytes = token_mapped; parts[3].bytes = all[STREAMED];
     parts[4].name = "kv"; parts[4].what = "keys and values, at the end of the context"; parts[4].bytes = p->token_kv_bytes;
     snprintf(line, sizeof line, "%s at the end of the context", size_text(a, (double)token));
     y = svg_band(f, y, "Read for each token", line, parts, fates, 5, (double)token);
