@@ -406,8 +406,11 @@ static int run(const options *o) {
 
     aios_counters_init(&c);
     aios_counters_get(s.ctx, &c);
-    fprintf(stderr, "prompt %d tokens, %.1f tok/s; generated %d, %.1f tok/s, %.3f MB/token; memory", n, n * 1e9 / (double)(t1 - t0 + 1), n_new,
-            n_steps * 1e9 / (double)(t2 - t1 + 1), n_steps ? (double)(c.weight_bytes + c.kv_bytes + c.stream_bytes) * 1e-6 / n_steps : 0.0);
+    fprintf(stderr, "prompt %d tokens, %.1f tok/s; generated %d, %.1f tok/s, %.3f MB/token", n, n * 1e9 / (double)(t1 - t0 + 1), n_new,
+            n_steps * 1e9 / (double)(t2 - t1 + 1), n_steps ? (double)(c.weight_bytes + c.kv_bytes) * 1e-6 / n_steps : 0.0);
+    if (s.plan.n_units) fprintf(stderr, ", %.3f of it streamed (%llu of %llu reads late, %.0f ms waited)", n_steps ? (double)c.stream_bytes * 1e-6 / n_steps : 0.0,
+                                (unsigned long long)c.n_stalls, (unsigned long long)c.n_units, (double)c.stall_ns * 1e-6);
+    fprintf(stderr, "; memory");
     for (i = 0; i < AIOS_N_MEM; i++) fprintf(stderr, " %s %llu", kind_names[i], (unsigned long long)s.mem.held[i]);
     fprintf(stderr, " bytes\n");
     free(ids);
@@ -741,7 +744,7 @@ static int bench(const options *o) {
     } else {
         printf("%d threads, %s, cache %s, %d runs; medians\n", s.plan.n_threads, aiosk_select(s.plan.isa)->name, kv_names[s.plan.kv_type], o->runs);
         printf("prefill  %10.2f tok/s   (%d tokens after %d)\ndecode   %10.2f tok/s   (%d tokens after them)\n", pre_median, n_prompt, o->depth, dec_median, o->n);
-        printf("read     %10.3f MB/token (weights %.3f, kv %.3f, streamed %.3f)\n", (per[0] + per[1] + per[3]) * 1e-6, per[0] * 1e-6, per[1] * 1e-6, per[3] * 1e-6);
+        printf("read     %10.3f MB/token (weights %.3f, kv %.3f; from storage %.3f)\n", (per[0] + per[1]) * 1e-6, per[0] * 1e-6, per[1] * 1e-6, per[3] * 1e-6);
         used = (per[0] + per[1]) * dec_median * 1e-7 / read_gb_s;
         printf("memory   %10.2f GB/s read by these threads; decode reads %.1f %% of that%s\n", read_gb_s, used,
                used > 100 ? ": from the CPU's caches" : "");

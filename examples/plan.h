@@ -80,7 +80,7 @@ static void gather(planning *g) {
     for (i = 0; i < g->s.info.n_tensors; i++) {
         placed *t = &g->t[g->n];
         uint64_t add[N_SUMS] = { 0 };
-        char *end;
+        char dot[] = ".", *end = dot;
         long layer;
         memset(t, 0, sizeof *t);
         aios_tensor_info_init(&t->t);
@@ -89,7 +89,7 @@ static void gather(planning *g) {
         if (!t->at.n_bytes && !t->at.stream_bytes) { g->n_unused++; continue; }
         clean(t->name, sizeof t->name, t->t.name);
         layer = strncmp(t->t.name, "blk.", 4) ? -1 : strtol(t->t.name + 4, &end, 10);
-        t->layer = layer >= 0 && layer < g->s.info.n_layer ? (int32_t)layer : -1;
+        t->layer = layer >= 0 && layer < g->s.info.n_layer && *end == '.' ? (int32_t)layer : -1;
         t->group = group_of(t);
         add[IN_FILE] = t->t.n_bytes;
         add[t->at.mapped ? MAPPED : t->at.layout == AIOSK_PANELS ? PACKED : ROWS] = t->at.n_bytes;
@@ -102,60 +102,69 @@ static void gather(planning *g) {
 
 /* ---- how fast the storage is ------------------------------------------------------------------------------- */
 #if !defined(_WIN32) && !defined(__wasm__) && (defined(O_DIRECT) || defined(F_NOCACHE) || defined(POSIX_FADV_DONTNEED))
-enum { DISK_READ = 4 << 20, DISK_READS = 96, DISK_MS = 1500 };  /* reads of 4 MiB, 384 MiB of them or a second and a half */
-typedef struct disk_job { int fd; int32_t i, step, n; uint64_t until, bytes; char *buf; } disk_job;
+enum { DISK_MIB = 384, DISK_MS = 1500 };                         /* the most to read, and the longest to do so */
+typedef struct disk_job { int fd, failed; uint64_t at, step, end, size, until, bytes; char *buf; } disk_job;
 static void *disk_part(void *arg) {
     disk_job *j = (disk_job *)arg;
-    int32_t i;
-    for (i = j->i; i < j->n && wall_ns() < j->until; i += j->step) {
-        ssize_t k = pread(j->fd, j->buf, DISK_READ, (off_t)i * DISK_READ);
+    for (; j->at < j->end && wall_ns() < j->until; j->at += j->step) {
+        ssize_t k = pread(j->fd, j->buf, (size_t)j->size, (off_t)j->at);
         if (k > 0) j->bytes += (uint64_t)k;
-        if (k < DISK_READ) break;
+        if (k < 0) j->failed = 1;
+        if (k < 0 || (uint64_t)k < j->size) break;
     }
     return NULL;
 }
-/* Bytes/s with so many threads reading the start of the file, past the page cache; 0 = not to be had. */
-static double disk_bandwidth(planning *g, int32_t n_threads) {
-    disk_job job[64];
-    uint64_t t;
-    char *buf;
-    int32_t i;
-    int fd = -1;
-    if (!g->o->model) return 0;
-    if (n_threads < 1) n_threads = 1;
-    if (n_threads > 64) n_threads = 64;
+/* Opens the model file so that what is read comes from the storage. */
+static int disk_open(planning *g, int way) {
+    int fd = -1, e = -1;
 #ifdef O_DIRECT
-    if ((fd = open(g->o->model, O_RDONLY | O_DIRECT)) >= 0) g->disk_how = "with O_DIRECT";
+    if (way == 0) { g->disk_how = "with O_DIRECT"; return open(g->o->model, O_RDONLY | O_DIRECT); }
 #endif
-    if (fd < 0) {                                               /* a file system without it: what is cached is dropped first */
-        int e = -1;
-        if ((fd = open(g->o->model, O_RDONLY)) < 0) return 0;
+    if (way == 0 || (fd = open(g->o->model, O_RDONLY)) < 0) return -1;
 #if defined(F_NOCACHE)
-        e = fcntl(fd, F_NOCACHE, 1);
+    g->disk_how = "past the page cache";
+    e = fcntl(fd, F_NOCACHE, 1);
 #elif defined(POSIX_FADV_DONTNEED)
-        e = posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    g->disk_how = "after its pages were dropped";
+    e = posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 #endif
-        if (e != 0) { close(fd); return 0; }
-        g->disk_how = "with the page cache dropped";
-    }
-    buf = (char *)xmalloc((size_t)n_threads * DISK_READ + 4096);
-    t = wall_ns();
-    for (i = 0; i < n_threads; i++) {
-        job[i].fd = fd;
-        job[i].i = i; job[i].step = n_threads; job[i].n = DISK_READS;
-        job[i].until = t + (uint64_t)DISK_MS * 1000000;
-        job[i].bytes = 0;
-        job[i].buf = buf + (4096 - (uintptr_t)buf % 4096) + (size_t)i * DISK_READ;
-    }
-    on_threads(disk_part, job, sizeof *job, n_threads);
-    t = wall_ns() - t + 1;
-    for (i = 0; i < n_threads; i++) g->disk_bytes += job[i].bytes;
-    free(buf);
+    if (e == 0) return fd;
     close(fd);
-    return (double)g->disk_bytes * 1e9 / (double)t;
+    return -1;
+}
+/* Bytes/s of the start of the file, read as the ring would be filled: in pieces of one slot, by as many threads. 0 = not to be had. */
+static double disk_bandwidth(planning *g) {
+    const aios_plan *p = &g->s.plan;
+    disk_job job[64];
+    int32_t n = p->n_readers < 1 ? 1 : p->n_readers > 64 ? 64 : p->n_readers, i;
+    uint64_t size = p->n_readers < 1 && p->slot_bytes > 256 * 1024 ? 256 * 1024 : p->slot_bytes, t, failed = 1;
+    char *buf;
+    int way, fd;
+    if (!g->o->model || !size) return 0;
+    buf = (char *)xmalloc((size_t)n * (size_t)size + 4096);
+    t = 0;
+    for (way = 0; way < 2 && failed; way++) {
+        g->disk_bytes = failed = 0;
+        if ((fd = disk_open(g, way)) < 0) { failed = 1; continue; }
+        t = wall_ns();
+        for (i = 0; i < n; i++) {
+            job[i].fd = fd;
+            job[i].failed = 0;
+            job[i].at = (uint64_t)i * size; job[i].step = (uint64_t)n * size; job[i].end = (uint64_t)DISK_MIB << 20; job[i].size = size;
+            job[i].until = t + (uint64_t)DISK_MS * 1000000;
+            job[i].bytes = 0;
+            job[i].buf = buf + (4096 - (uintptr_t)buf % 4096) + (size_t)i * (size_t)size;
+        }
+        on_threads(disk_part, job, sizeof *job, n);
+        t = wall_ns() - t + 1;
+        for (i = 0; i < n; i++) { g->disk_bytes += job[i].bytes; failed |= (uint64_t)job[i].failed; }
+        close(fd);
+    }
+    free(buf);
+    return failed ? 0 : (double)g->disk_bytes * 1e9 / (double)t;
 }
 #else
-static double disk_bandwidth(planning *g, int32_t n_threads) { (void)g; (void)n_threads; return 0; }
+static double disk_bandwidth(planning *g) { (void)g; return 0; }
 #endif
 
 /* ---- words ------------------------------------------------------------------------------------------------- */
@@ -171,6 +180,14 @@ static double tok_s_memory(const planning *g) {
 static double tok_s_storage(const planning *g) {
     uint64_t n = g->s.plan.token_stream_bytes;
     return g->d.stream_bandwidth && n ? (double)g->d.stream_bandwidth / (double)n : 0;
+}
+static double tok_s_bound(const planning *g) {                  /* finer than the plan's own figure, for what takes seconds */
+    return g->s.plan.bound == AIOS_BOUND_STORAGE ? tok_s_storage(g) : g->s.plan.bound == AIOS_BOUND_MEMORY ? tok_s_memory(g) : 0;
+}
+/* A speed in few digits. */
+static const char *speed_text(char out[24], double x) {
+    snprintf(out, 24, "%.*f", x >= 100 ? 0 : x >= 10 ? 1 : x >= 1 ? 2 : 4, x);
+    return out;
 }
 /* What was given up, rung by rung; 0 = not this one. */
 static int rung_text(const planning *g, int i, char *out, size_t cap) {
@@ -287,14 +304,14 @@ static void plan_text(const planning *g) {
     text_row("streamed", p->token_stream_bytes, p->token_stream_bytes ? "  from storage, in whole pages" : "");
 
     printf("\nspeed\n");
-    if (p->tok_s_bound_milli) {
-        printf("  at most %.2f tokens/s ", (double)p->tok_s_bound_milli * 1e-3);
-        if (p->tok_s_bound_milli < 1000) printf("(%.3g s each) ", 1000.0 / (double)p->tok_s_bound_milli);
+    if (p->bound) {
+        printf("  at most %s tokens/s ", speed_text(size, tok_s_bound(g)));
+        if (tok_s_bound(g) < 1) printf("(%.1f s each) ", 1 / tok_s_bound(g));
         printf("at the end of the context: the bound is %s\n", bound_names[p->bound]);
     }
-    printf("  memory   %10.2f tokens/s at %.2f GB/s, %s\n", tok_s_memory(g), (double)g->d.read_bandwidth * 1e-9, g->o->read_gb_s > 0 ? "as given" : "measured just now with these threads");
+    printf("  memory   %10s tokens/s at %.2f GB/s, %s\n", speed_text(size, tok_s_memory(g)), (double)g->d.read_bandwidth * 1e-9, g->o->read_gb_s > 0 ? "as given" : "measured just now with these threads");
     if (p->token_stream_bytes && g->d.stream_bandwidth) {
-        printf("  storage  %10.2f tokens/s at %.2f GB/s, ", tok_s_storage(g), (double)g->d.stream_bandwidth * 1e-9);
+        printf("  storage  %10s tokens/s at %.2f GB/s, ", speed_text(size, tok_s_storage(g)), (double)g->d.stream_bandwidth * 1e-9);
         if (g->o->disk_gb_s > 0) printf("as given\n");
         else printf("measured just now: %s of the file %s; faster where the page cache helps\n", size_text(size2, (double)g->disk_bytes), g->disk_how);
     } else if (p->token_stream_bytes) printf("  storage     unknown: --disk-gb-s says it, and bounds the speed as well\n");
@@ -310,7 +327,7 @@ static void plan_text(const planning *g) {
 
 /* ---- JSON -------------------------------------------------------------------------------------------------- */
 static void json_speed(const char *key, double x) {             /* 0 = unknown */
-    if (x > 0) printf("\"%s\": %.3f, ", key, x); else printf("\"%s\": null, ", key);
+    if (x > 0) printf("\"%s\": %.6g, ", key, x); else printf("\"%s\": null, ", key);
 }
 static void plan_json(const planning *g) {
     const aios_plan *p = &g->s.plan;
@@ -347,7 +364,7 @@ static void plan_json(const planning *g) {
     json_speed("disk_gb_s", (double)g->d.stream_bandwidth * 1e-9);
     json_speed("tok_s_memory", tok_s_memory(g));
     json_speed("tok_s_storage", tok_s_storage(g));
-    json_speed("tok_s_bound", (double)p->tok_s_bound_milli * 1e-3);
+    json_speed("tok_s_bound", tok_s_bound(g));
     printf("\"bound\": \"%s\", \"degraded\": [", bound_names[p->bound]);
     for (i = n = 0; i < N_RUNGS; i++) if (p->rungs >> i & 1) printf("%s\"%s\"", n++ ? ", " : "", rung_names[i]);
     printf("],\n\"tensors\": [");
@@ -595,9 +612,10 @@ static void plan_svg(const planning *g) {
     svg_card(f, 2, 86, "reads for each token", size_text(a, (double)token), line);
     if (p->bound == AIOS_BOUND_STORAGE) snprintf(line, sizeof line, "bound by storage at %.2f GB/s", (double)g->d.stream_bandwidth * 1e-9);
     else snprintf(line, sizeof line, "bound by memory at %.2f GB/s%s", (double)g->d.read_bandwidth * 1e-9, p->token_stream_bytes && !g->d.stream_bandwidth ? "; storage unknown" : "");
-    if (p->tok_s_bound_milli >= 1000 || !p->tok_s_bound_milli) snprintf(name, sizeof name, "%.*f tokens/s", p->tok_s_bound_milli < 100000 ? 1 : 0, (double)p->tok_s_bound_milli * 1e-3);
-    else snprintf(name, sizeof name, "%.*f s a token", p->tok_s_bound_milli > 100 ? 1 : 0, 1000.0 / (double)p->tok_s_bound_milli);
-    svg_card(f, 3, 86, p->tok_s_bound_milli >= 1000 ? "at most" : "at least", name, line);
+    if (tok_s_bound(g) >= 1) snprintf(name, sizeof name, "%s tokens/s", speed_text(a, tok_s_bound(g)));
+    else if (p->bound) snprintf(name, sizeof name, "%s s a token", speed_text(a, 1 / tok_s_bound(g)));
+    else snprintf(name, sizeof name, "unknown");
+    svg_card(f, 3, 86, tok_s_bound(g) >= 1 ? "at most" : "at least", name, line);
     for (i = 0; i < N_RUNGS; i++) if (rung_text(g, (int)i, line, sizeof line)) {
         if (y < 187) svg_text(f, SVG_LEFT, y, "mute", "given up to fit:");
         svg_text(f, SVG_LEFT + 96, y, "", line);
@@ -657,7 +675,7 @@ static int plan(const options *o) {
     aios_plan_desc_init(&g.d);
     make_plan(&g.s, o, &g.d);                                   /* is anything streamed? and a budget too small ends here, at once */
     g.d.read_bandwidth = (uint64_t)(o->read_gb_s > 0 ? o->read_gb_s * 1e9 : read_bandwidth(o->threads));
-    if (g.s.plan.token_stream_bytes) g.d.stream_bandwidth = (uint64_t)(o->disk_gb_s > 0 ? o->disk_gb_s * 1e9 : disk_bandwidth(&g, g.s.plan.n_readers));
+    if (g.s.plan.token_stream_bytes) g.d.stream_bandwidth = (uint64_t)(o->disk_gb_s > 0 ? o->disk_gb_s * 1e9 : disk_bandwidth(&g));
     make_plan(&g.s, o, &g.d);
     g.budget = o->ram;
     g.in_all = g.s.plan.total_bytes + g.s.plan.held_bytes;

@@ -53,7 +53,7 @@ for tier in ('hot', 'warm'):    # tensors are aligned to 64
     n = [t['bytes'] for t in p['tensors'] if t['resident_tier'] == tier and not t['mapped']]
     assert sum(n) <= p['tiers'][tier] < sum(n) + 64 * len(n) + 1, tier
 bounds = [x for x in (p['tok_s_memory'], p['tok_s_storage']) if x]
-assert abs(min(bounds) - p['tok_s_bound']) <= 0.002 and p['bound'] == ('storage' if p['tok_s_storage'] == min(bounds) else 'memory'), 'bound'
+assert p['tok_s_bound'] == min(bounds) and p['bound'] == ('storage' if p['tok_s_storage'] == min(bounds) else 'memory'), 'bound'
 X
 cat >"$dir/must.js" <<'X'
 const p = JSON.parse(require('fs').readFileSync(process.argv[2], 'utf8'));
