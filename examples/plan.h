@@ -49,6 +49,17 @@ static void clean(char *to, size_t cap, const char *from) {
     }
     to[n] = 0;
 }
+/* At most so many characters of clean text. */
+static void shorten(char *to, size_t cap, const char *s, int n) {
+    size_t k = 0;
+    int i = 0;
+    for (; *s && k + 8 < cap; s++) {
+        if ((*s & 0xC0) != 0x80 && i++ == n) { strcpy(to + k, "..."); return; }
+        to[k++] = *s;
+    }
+    while (*s && k && (to[--k] & 0xC0) == 0x80) {}              /* cut: not within a character */
+    to[k] = 0;
+}
 /* For people: "1.24 GiB". Exact numbers stand beside it. */
 static const char *size_text(char out[24], double bytes) {
     static const char *const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
@@ -466,10 +477,10 @@ static const char *tail_of(const placed *t) {                   /* "attn_q.weigh
     const char *dot = strchr(t->name + 4, '.');
     return dot ? dot + 1 : t->name;
 }
-static void short_name(char out[32], const char *tail) {        /* "q" */
+static void short_name(char out[80], const char *tail) {        /* "q" */
     char *end;
     if (!strncmp(tail, "attn_", 5)) tail += 5; else if (!strncmp(tail, "ffn_", 4)) tail += 4;
-    snprintf(out, 32, "%s", tail);
+    shorten(out, 80, tail, 16);
     if ((end = strstr(out, ".weight")) != NULL) *end = 0;
 }
 static const char *colour(const placed *t) { return t->at.mapped ? "mapped" : t->at.resident_tier == AIOS_TIER_WARM ? "warm" : "hot"; }
@@ -523,7 +534,7 @@ static double svg_map(const planning *g, sheet *f, double y) {
     for (k = ATTN_GROUP; k >= FFN_GROUP; k--) {
         double from = x;
         for (c = 0; c < n_col; c++) if (col[c].group == k) {
-            char name[32];
+            char name[80];
             col[c].x = x;
             col[c].w = (double)col[c].most / (double)row_bytes * w;
             if (col[c].w < 2) col[c].w = 2;
@@ -546,11 +557,12 @@ static double svg_map(const planning *g, sheet *f, double y) {
         for (i = 0; i < g->n; i++) {
             const placed *t = &g->t[i];
             double h = (double)t->t.n_bytes / (per * (SVG_RIGHT - SVG_LEFT - 44)), most = 300;
-            char name[80];
+            char name[200], cut_name[140];
             int tied = t->group == EMBD_GROUP && t->at.token_bytes >= t->t.n_bytes;
             if (t->layer >= 0 || t->group == VECTOR_GROUP || (t->group == OUTPUT_GROUP) != k) continue;
             if (h < 4) h = 4;
-            snprintf(name, sizeof name, "%.32s%s%s", t->name, tied ? ", also the output" : "", h > most ? " (not to scale)" : "");
+            shorten(cut_name, sizeof cut_name, t->name, 32);
+            snprintf(name, sizeof name, "%s%s%s", cut_name, tied ? ", also the output" : "", h > most ? " (not to scale)" : "");
             if (h > most) h = most;
             if (k) y += h < 10 ? 12 : 6;
             svg_text(f, SVG_LEFT + 36, y + h / 2 + 4, "mute small end", k ? "out" : "in");
@@ -562,7 +574,7 @@ static double svg_map(const planning *g, sheet *f, double y) {
             y += h + (k ? 0 : h < 10 ? 12 : 6);
         }
         if (k) break;
-        step = row >= 11 ? 1 : n_rows > 100 ? 10 : 5;
+        step = row >= 9.5 ? 1 : n_rows > 100 ? 10 : n_rows < 12 ? 2 : 5;
         for (c = 0; c < n_rows; c++) if (c % step == 0 || c == n_rows - 1)
             if (c % step == 0 || c % step > step / 2) { char no[16]; snprintf(no, sizeof no, "%d", c); svg_text(f, SVG_LEFT + 36, y + c * row + (row - gap) / 2 + 4, "mute small end", no); }
         for (i = 0; i < g->n; i++) {
@@ -597,7 +609,7 @@ static void plan_svg(const planning *g) {
     }
 
     clean(name, sizeof name, file_name(g->o));
-    snprintf(line, sizeof line, "%.90s%s", name, strlen(name) > 90 ? "..." : "");
+    shorten(line, sizeof line, name, 66);
     svg_text(f, SVG_LEFT, 44, "head", line);
     snprintf(line, sizeof line, "%.30s, %s parameters, %d layers; context %d, cache %s, %d token%s in a pass, %d thread%s%s", g->s.info.arch ? g->s.info.arch : "?",
              count_text(a, (double)g->s.info.n_params), g->s.info.n_layer, p->n_ctx, kv_names[p->kv_type], p->n_batch, p->n_batch == 1 ? "" : "s", p->n_threads,

@@ -164,6 +164,10 @@ options() {
     # a name that JSON and XML must not take as it is
     cp "$2" "$dir/a<b>&\"c.gguf"
     check "a file with an odd name" agrees -m "$dir/a<b>&\"c.gguf"
+    long=$(i=0; while [ $i -lt 40 ]; do printf '\303\251x'; i=$((i + 1)); done)
+    for name in "$long" "$(printf '\377\300\257')"; do              # a long one, and bytes that are no text
+        if cp "$2" "$dir/$name.gguf" 2>/dev/null; then check "a file with an odd name" agrees -m "$dir/$name.gguf"; fi
+    done
     # measured bandwidths: whatever they are, they are told
     check "measured" build/aios plan -t 2 "$@" --ram "$least" >"$dir/text"
     check "measured" grep -Eq 'storage +([0-9.]+ tokens/s at [0-9.]+ GB/s, measured just now|unknown)' "$dir/text"
