@@ -380,6 +380,7 @@ typedef struct aios_tensor_place {
     uint64_t n_bytes;               /* as placed; of the resident rows                                 */
     uint64_t token_bytes;           /* read per decoded token                                          */
     uint64_t stream_bytes;          /* of its rows that are not resident                               */
+    uint32_t resident_tier, reserved;   /* tier of the resident rows, whether others are streamed or not */
 } aios_tensor_place;
 AIOS__DESC_INIT(aios_tensor_place)
 /* Where tensor i of the model goes under a plan: tier STREAM as soon as some of its rows are streamed. Nothing in n_bytes and
@@ -6845,7 +6846,7 @@ AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *
     at = aios__place_of(m, &cut, i, off);
     memset(&x, 0, sizeof x);
     x.tier = at.rows < m->gguf.tensor[i].n[1] ? (uint32_t)AIOS_TIER_STREAM : at.tier;
-    x.layout = at.layout; x.mapped = at.mapped; x.n_bytes = at.n_bytes;
+    x.layout = at.layout; x.mapped = at.mapped; x.n_bytes = at.n_bytes; x.resident_tier = at.tier;
     x.stream_bytes = at.use == AIOS__IS_MATRIX ? aios__rows_bytes(&m->gguf.tensor[i], aios__source_of(m, &cut, i).layout, m->gguf.tensor[i].n[1] - at.rows) : 0;
     x.token_bytes = at.use == AIOS__IS_TABLE ? 0 : at.n_bytes + x.stream_bytes;
     if (id == m->role[AIOS__T_TOKEN_EMBD].w || id == m->role[AIOS__T_POS_EMBD].w) x.token_bytes += m->gguf.tensor[i].row_bytes;

@@ -7,7 +7,9 @@
  * one line on stderr; exit status 1, or 2 for a command line that makes no sense. */
 
 #define _FILE_OFFSET_BITS 64
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE             /* with -std=c99: isatty, madvise, posix_memalign, sysconf; O_DIRECT */
+#endif
 #define AIOS_IMPLEMENTATION
 #include "aios.h"
 #include "readers.h"
@@ -25,12 +27,15 @@
 #include <malloc.h>
 #define isatty _isatty
 #else
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #ifndef __wasm__
 #include <pthread.h>
 #include <sys/mman.h>
 #define HAVE_PTHREADS 1
+#define HAVE_MMAP 1
 #endif
 #endif
 
@@ -45,15 +50,16 @@
 #endif
 
 typedef struct options {
-    const char *model, *artifact, *prompt, *file, *out, *output;
+    const char *model, *artifact, *prompt, *file, *out, *output, *svg;
     const char *words[3];                           /* quantize: IN OUT TYPE */
     int32_t n_words;
     int32_t *tokens;                                /* --tokens, or the ids on the command line */
     int32_t n_tokens;
     int32_t n, runs, depth, threads, ctx, chunk, window, isa, kv, numerics, against, special, json, hash, bytes, reader;
+    int32_t keep_batch, no_stream, may_kv, may_ctx, in_place, pin, readers, tensors;    /* readers: -1 = the library's choice */
     int32_t top_k;
-    double temp, top_p, min_p, repeat;
-    uint64_t seed, ram, deadline_us;
+    double temp, top_p, min_p, repeat, read_gb_s, disk_gb_s;
+    uint64_t seed, ram, hot, warm, deadline_us;
 } options;
 
 static const char *command_name = "aios";
@@ -108,27 +114,43 @@ static void json_string(const char *s) {
 /* ---- memory: the C heap, counted by kind ------------------------------------------------------------------- */
 static const char *const kind_names[AIOS_N_MEM] = { "weights", "kv", "scratch", "meta" };
 static const char *const tier_names[AIOS_N_TIER] = { "hot", "warm", "stream" };
-typedef struct heap { uint64_t held[AIOS_N_MEM]; } heap;
+typedef struct heap { uint64_t held[AIOS_N_MEM], not_pinned; uint32_t granted; } heap;    /* granted: wishes of the newest request */
 
 static void *heap_alloc(void *user, const aios_mem_req *r) {
     size_t align = r->align < 64 ? 64 : (size_t)r->align, n = (size_t)r->bytes;
     void *p = NULL;
+    heap *h = (heap *)user;
+    h->granted = 0;
 #ifdef _WIN32
     p = _aligned_malloc(n, align);
+    if (p && (r->flags & AIOS_MEM_PIN) && VirtualLock(p, n)) h->granted |= AIOS_MEM_PIN;
 #else
     if ((r->flags & AIOS_MEM_HUGE) && n >= 1u << 22 && align < 1u << 21) align = 1u << 21;
     if (posix_memalign(&p, align, n) != 0) p = NULL;
 #ifdef MADV_HUGEPAGE
-    if (p && (r->flags & AIOS_MEM_HUGE)) (void)madvise(p, n, MADV_HUGEPAGE);    /* a wish: fewer TLB misses */
+    if (p && (r->flags & AIOS_MEM_HUGE) && madvise(p, n, MADV_HUGEPAGE) == 0) h->granted |= AIOS_MEM_HUGE;  /* fewer TLB misses */
+#endif
+#ifdef HAVE_MMAP
+    if (p && (r->flags & AIOS_MEM_PIN) && mlock(p, n) == 0) h->granted |= AIOS_MEM_PIN;
 #endif
 #endif
-    if (p) ((heap *)user)->held[r->kind] += r->bytes;
+    if (p && (r->flags & ~h->granted & AIOS_MEM_PIN)) h->not_pinned += r->bytes;
+    if (p) h->held[r->kind] += r->bytes;
     return p;
+}
+static uint32_t heap_granted(void *user, void *p, const aios_mem_req *r) {
+    (void)p;
+    (void)r;
+    return ((heap *)user)->granted;
 }
 static void heap_free(void *user, void *p, const aios_mem_req *r) {
 #ifdef _WIN32
+    if (r->flags & AIOS_MEM_PIN) VirtualUnlock(p, (size_t)r->bytes);
     _aligned_free(p);
 #else
+#ifdef HAVE_MMAP
+    if (r->flags & AIOS_MEM_PIN) munlock(p, (size_t)r->bytes);
+#endif
     free(p);
 #endif
     ((heap *)user)->held[r->kind] -= r->bytes;
@@ -194,6 +216,7 @@ static void open_model(session *s, const options *o, uint32_t flags) {
     aios_allocator_init(&a);
     a.alloc = heap_alloc;
     a.free = heap_free;
+    a.granted = heap_granted;
     a.user = &s->mem;
     aios_model_desc_init(&d);
     d.flags = flags;
@@ -202,9 +225,9 @@ static void open_model(session *s, const options *o, uint32_t flags) {
     if (!o->model) {
         aios_io_memory(&io, tale_gguf, tale_gguf_bytes);
         d.io = &io;
-    } else if (readers[o->reader].open) {
-        const int rc = readers[o->reader].open(&s->file, o->model, &io);
-        if (rc) die("'%s': --reader %s: %s", o->model, readers[o->reader].name, strerror(-rc));
+    } else if (readers[o->reader].open || o->in_place) {
+        const int rc = (o->in_place ? reader_open_mmap : readers[o->reader].open)(&s->file, o->model, &io);
+        if (rc) die("'%s': --%s: %s", o->model, o->in_place ? "in-place" : readers[o->reader].name, strerror(-rc));
         d.io = &io;
     }
     /* mapped unless another way is asked for: then a start reads nothing of it, and processes share its pages */
@@ -220,8 +243,10 @@ static int32_t load_progress(void *user, uint64_t done, uint64_t total) {
     bar("loading", done, total);
     return 0;
 }
+/* The plan that the options ask for, in s->plan. d: what the command itself asks for; filled in. */
 static void make_plan(session *s, const options *o, aios_plan_desc *d) {
     aios_error err = { 0 };
+    aios_status st;
     d->n_ctx = o->ctx ? o->ctx : d->n_ctx;
     d->n_batch = o->chunk;
     if (!o->chunk) {                                            /* as the caches of this machine have it */
@@ -234,8 +259,24 @@ static void make_plan(session *s, const options *o, aios_plan_desc *d) {
     d->numerics = o->numerics;
     d->isa = o->isa;
     d->budget_bytes = o->ram;
+    d->hot_bytes = o->hot;
+    d->warm_bytes = o->warm;
+    d->n_readers = o->readers < 0 ? 0 : o->readers == 0 ? -1 : o->readers;
+    d->flags = (o->keep_batch ? (uint32_t)AIOS_PLAN_KEEP_BATCH : 0) | (o->no_stream ? (uint32_t)AIOS_PLAN_NO_STREAM : 0) | (o->may_kv ? (uint32_t)AIOS_PLAN_MAY_KV_TYPE : 0)
+             | (o->may_ctx ? (uint32_t)AIOS_PLAN_MAY_CTX : 0) | (o->in_place ? (uint32_t)AIOS_PLAN_IN_PLACE : 0) | (o->pin ? (uint32_t)AIOS_PLAN_PIN : 0);
     aios_plan_init(&s->plan);
-    need(aios_plan_make(s->model, d, &s->plan, &err), &err);
+    st = aios_plan_make(s->model, d, &s->plan, &err);
+    if (st == AIOS_ERR_MEMORY && d->budget_bytes && !(o->may_kv && o->may_ctx)) {     /* what would do if more might be given up? */
+        aios_plan_desc more = *d;
+        aios_plan least;
+        aios_error err2 = { 0 };
+        aios_plan_init(&least);
+        more.flags |= AIOS_PLAN_MAY_KV_TYPE | AIOS_PLAN_MAY_CTX;
+        more.budget_bytes = 0;
+        if (aios_plan_make(s->model, &more, &least, &err2) == AIOS_OK && least.held_bytes + least.min_bytes < err.expected)
+            die("%s; with --may-kv and --may-ctx %llu", err.text, (unsigned long long)(least.held_bytes + least.min_bytes));
+    }
+    need(st, &err);
 }
 /* n_ctx, n_outputs: what the command needs; 0 = the library's choice. */
 static void open_context(session *s, const options *o, int32_t n_ctx, int32_t n_outputs) {
@@ -252,6 +293,7 @@ static void open_context(session *s, const options *o, int32_t n_ctx, int32_t n_
     st = aios_context_open(s->model, &s->plan, &cd, &s->ctx, &err);
     bar("", 0, 0);
     need(st, &err);
+    if (s->mem.not_pinned) fprintf(stderr, "%s: the system would not pin %llu bytes (ulimit -l)\n", command_name, (unsigned long long)s->mem.not_pinned);
 }
 static void close_session(session *s) {
     aios_context_free(s->ctx);
@@ -373,8 +415,11 @@ static int run(const options *o) {
 
     aios_counters_init(&c);
     aios_counters_get(s.ctx, &c);
-    fprintf(stderr, "ready in %.0f ms; prompt %d tokens, %.1f tok/s; generated %d, %.1f tok/s, %.3f MB/token; memory", (double)opening * 1e-6, n, n * 1e9 / (double)(t1 - t0 + 1), n_new,
+    fprintf(stderr, "ready in %.0f ms; prompt %d tokens, %.1f tok/s; generated %d, %.1f tok/s, %.3f MB/token", (double)opening * 1e-6, n, n * 1e9 / (double)(t1 - t0 + 1), n_new,
             n_steps * 1e9 / (double)(t2 - t1 + 1), n_steps ? (double)(c.weight_bytes + c.kv_bytes) * 1e-6 / n_steps : 0.0);
+    if (s.plan.n_units) fprintf(stderr, ", %.3f of it streamed (%llu of %llu reads late, %.0f ms waited)", n_steps ? (double)c.stream_bytes * 1e-6 / n_steps : 0.0,
+                                (unsigned long long)c.n_stalls, (unsigned long long)c.n_units, (double)c.stall_ns * 1e-6);
+    fprintf(stderr, "; memory");
     for (i = 0; i < AIOS_N_MEM; i++) fprintf(stderr, " %s %llu", kind_names[i], (unsigned long long)s.mem.held[i]);
     fprintf(stderr, " bytes\n");
     free(ids);
@@ -577,401 +622,8 @@ static int ppl(const options *o) {
     return 0;
 }
 
-/* ---- how fast memory can be read --------------------------------------------------------------------------- */
-enum { READ_BYTES = 1 << 28 };                                  /* 256 MiB: larger than any cache that matters */
-typedef struct sweep { const uint64_t *p; size_t n; volatile uint64_t sum; } sweep;
-#if defined(__GNUC__) || defined(__clang__)
-#define PREFETCH(p) __builtin_prefetch(p)
-#else
-#define PREFETCH(p) (void)(p)
-#endif
-/* Eight streams with prefetch: one plain loop leaves almost half of a core's bandwidth unused. */
-static void *read_part(void *arg) {
-    sweep *r = (sweep *)arg;
-    const size_t n = r->n / 64 * 8;                             /* of one stream, whole cache lines */
-    uint64_t sum[8] = { 0 };
-    size_t i;
-    int32_t k;
-    for (i = 0; i < n; i += 8)
-        for (k = 0; k < 8; k++) {
-            const uint64_t *q = r->p + (size_t)k * n + i;
-            PREFETCH((const char *)q + 4096);
-            sum[k] += q[0] ^ q[1] ^ q[2] ^ q[3] ^ q[4] ^ q[5] ^ q[6] ^ q[7];
-        }
-    r->sum = sum[0] + sum[1] + sum[2] + sum[3] + sum[4] + sum[5] + sum[6] + sum[7];
-    return NULL;
-}
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-static double median(double *x, int32_t n) {
-    qsort(x, (size_t)n, sizeof *x, by_value);
-    return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
-}
-/* Bytes/s that n_threads read together; the median of five sweeps. Takes at most `most` bytes for it; 0 = no limit. */
-static double read_bandwidth(int32_t n_threads, uint64_t most) {
-    const size_t n_bytes = most && most < READ_BYTES ? (size_t)most : READ_BYTES;
-    sweep r[MAX_THREADS];
-    double speed[5];
-    uint64_t *p = (uint64_t *)xmalloc(n_bytes);
-    int32_t i, k;
-    if (n_threads > MAX_THREADS) n_threads = MAX_THREADS;
-    memset(p, 1, n_bytes);                                   /* pages that were never written are all the same one */
-    for (i = 0; i < n_threads; i++) {
-        r[i].n = n_bytes / sizeof *p / (size_t)n_threads;
-        r[i].p = p + (size_t)i * r[i].n;
-    }
-    for (k = 0; k < 5; k++) {
-        uint64_t t = wall_ns();
-        on_threads(read_part, r, sizeof *r, n_threads);
-        speed[k] = (double)(r[0].n * sizeof *p) * n_threads * 1e9 / (double)(wall_ns() - t + 1);
-    }
-    free(p);
-    return median(speed, 5);
-}
-
-static const char *const kv_names[] = { "f32", "f16", "i8" };
-
-/* ---- hardware ---------------------------------------------------------------------------------------------- */
-static const char *size_text(uint64_t bytes, char *out, size_t cap) {
-    static const char *const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB" };
-    double v = (double)bytes;
-    int i = 0;
-    while (v >= 1024 && i < 4) { v /= 1024; i++; }
-    if (bytes == UINT64_MAX) snprintf(out, cap, "any amount");
-    else if (!bytes) snprintf(out, cap, "unknown");
-    else snprintf(out, cap, v == floor(v) ? "%.0f %s" : "%.1f %s", v, units[i]);
-    return out;
-}
-static int hardware(const options *o) {
-    aios_hardware h;
-    char a[32], b[32], c[32];
-    aios_hardware_init(&h);
-    if (aios_hardware_detect(&h) != AIOS_OK) die("the machine cannot be asked");
-    h.read_bandwidth = (uint64_t)read_bandwidth(o->threads, 0);
-    if (o->json) {
-        printf("{\"name\": ");
-        json_string(h.name);
-        printf(", \"virtual\": %s, \"limited\": %s, \"isa\": \"%s\", \"isa_tier\": %d, \"cores\": %d, \"threads\": %d, \"performance_cores\": %d, \"efficiency_cores\": %d, "
-               "\"quota_milli\": %d, \"nodes\": %d, ", h.flags & AIOS_HW_VIRTUAL ? "true" : "false", h.flags & AIOS_HW_LIMITED ? "true" : "false", aiosk_select(h.isa)->name,
-               h.isa_tier, h.n_cores, h.n_threads, h.n_performance, h.n_efficiency, h.quota_milli, h.n_nodes);
-        printf("\"l1d_bytes\": %llu, \"l2_bytes\": %llu, \"l3_bytes\": %llu, \"l3_share\": %d, \"ram_bytes\": %llu, \"ram_free_bytes\": %llu, \"page_bytes\": %llu, "
-               "\"huge_page_bytes\": %llu, \"lock_bytes\": ", (unsigned long long)h.l1d_bytes, (unsigned long long)h.l2_bytes, (unsigned long long)h.l3_bytes, h.l3_share,
-               (unsigned long long)h.ram_bytes, (unsigned long long)h.ram_free_bytes, (unsigned long long)h.page_bytes, (unsigned long long)h.huge_page_bytes);
-        if (h.lock_bytes == UINT64_MAX) printf("null");         /* no limit */
-        else printf("%llu", (unsigned long long)h.lock_bytes);
-        printf(", \"read_gb_s\": %.3f, \"read_threads\": %d}\n", (double)h.read_bandwidth * 1e-9, o->threads);
-        return 0;
-    }
-    printf("processor  %s, %s (tier %d)%s\ncores      ", h.name[0] ? h.name : "unknown", aiosk_select(h.isa)->name, h.isa_tier, h.flags & AIOS_HW_VIRTUAL ? ", in a virtual machine" : "");
-    if (h.n_cores) printf("%d", h.n_cores);
-    else printf("unknown");
-    if (h.n_efficiency) printf(" (%d fast, %d slow)", h.n_performance, h.n_efficiency);
-    if (h.n_threads) printf(", %d threads", h.n_threads);
-    if (h.quota_milli) printf(", the time of %.2f processors", h.quota_milli * 1e-3);
-    printf("\ncaches     L1d %s and L2 %s per core, L3 %s", size_text(h.l1d_bytes, a, sizeof a), size_text(h.l2_bytes, b, sizeof b), size_text(h.l3_bytes, c, sizeof c));
-    if (h.l3_share) printf(" (one for %d cores)", h.l3_share);
-    printf("\nmemory     %s, free %s%s", size_text(h.ram_bytes, a, sizeof a), size_text(h.ram_free_bytes, b, sizeof b), h.flags & AIOS_HW_LIMITED ? ", within a container's limits" : "");
-    if (h.n_nodes) printf(", %d node%s", h.n_nodes, h.n_nodes > 1 ? "s" : "");
-    printf("\npages      %s, huge %s; may lock %s\n", size_text(h.page_bytes, a, sizeof a), h.huge_page_bytes ? size_text(h.huge_page_bytes, b, sizeof b) : "none",
-           size_text(h.lock_bytes, c, sizeof c));
-    printf("reading    %.2f GB/s with %d thread%s, just measured\n", (double)h.read_bandwidth * 1e-9, o->threads, o->threads > 1 ? "s" : "");
-    return 0;
-}
-
-/* ---- bench --bytes: what a token reads, as planned, as counted by the library, as measured at the memory controllers ---- */
-typedef struct traffic {
-    dram d;
-    int32_t measured;                                           /* there are counters, and they run */
-    double predicted, planned_stream, streamed;                 /* per token */
-    double *counted, *read, *idle;                              /* [runs] per token; idle: of a stretch of the same length */
-    double idle_bytes, idle_s;
-} traffic;
-
-/* Weights and cache of a token, mean of those that will be measured: a plan for just as many positions says what the cache is then. */
-static double predicted_bytes(const session *s, int32_t first, int32_t n) {
-    double kv = 0;
-    int32_t i;
-    for (i = 0; i < n; i++) {
-        aios_plan_desc d;
-        aios_plan p;
-        aios_plan_desc_init(&d);
-        d.n_ctx = first + i + 1;
-        d.kv_type = s->plan.kv_type;
-        d.numerics = s->plan.numerics;
-        d.isa = s->plan.isa;
-        aios_plan_init(&p);
-        if (aios_plan_make(s->model, &d, &p, NULL) != AIOS_OK) return 0;
-        kv += (double)p.token_kv_bytes;
-    }
-    return (double)s->plan.token_weight_bytes + kv / n;
-}
-static void traffic_open(traffic *t, const session *s, const options *o, int32_t first) {
-    memset(t, 0, sizeof *t);
-    t->predicted = predicted_bytes(s, first, o->n);
-    t->planned_stream = (double)s->plan.token_stream_bytes;
-    t->counted = (double *)xmalloc((size_t)o->runs * 3 * sizeof *t->counted);
-    t->read = t->counted + o->runs;
-    t->idle = t->read + o->runs;
-    t->measured = dram_find(&t->d, "") && dram_open(&t->d);
-}
-static void traffic_sleep(double s) {
-#ifdef __linux__
-    struct timespec t;
-    t.tv_sec = (time_t)s;
-    t.tv_nsec = (long)((s - (double)t.tv_sec) * 1e9);
-    while (nanosleep(&t, &t) != 0 && errno == EINTR) {}
-#else
-    (void)s;
-#endif
-}
-/* After a run of o->n tokens that took so long; r < 0: to warm up. */
-static void traffic_lap(traffic *t, const session *s, const options *o, int32_t r, double seconds) {
-    double bytes = t->measured ? dram_lap(&t->d) : 0, idle = 0, slept;
-    uint64_t t0 = wall_ns();
-    aios_counters c;
-    if (bytes < 0) t->measured = 0;
-    if (r < 0) return;
-    if (t->measured) {
-        traffic_sleep(seconds);
-        idle = dram_lap(&t->d);
-        slept = (double)(wall_ns() - t0 + 1) * 1e-9;
-        t->idle_bytes += idle;
-        t->idle_s += slept;
-        if (idle > 0) idle *= seconds / slept;                  /* a sleep is never short, often long */
-    }
-    if (idle < 0) t->measured = 0;
-    aios_counters_init(&c);
-    aios_counters_get(s->ctx, &c);
-    t->counted[r] = (double)(c.weight_bytes + c.kv_bytes) / o->n;
-    t->streamed = (double)c.stream_bytes / o->n;
-    t->read[r] = bytes / o->n;
-    t->idle[r] = idle / o->n;
-}
-static double mean_of(const double *x, int32_t n) {
-    double sum = 0;
-    int32_t i;
-    for (i = 0; i < n; i++) sum += x[i];
-    return sum / n;
-}
-/* Coefficient of variation: the standard deviation of a sample by its mean; one run has none. */
-static double variation_of(const double *x, int32_t n) {
-    double mean = mean_of(x, n), sum = 0;
-    int32_t i;
-    for (i = 0; i < n; i++) sum += (x[i] - mean) * (x[i] - mean);
-    return n > 1 && mean > 0 ? sqrt(sum / (n - 1)) / mean : 0;
-}
-static void traffic_line(const char *what, const double *x, int32_t n, double predicted) {
-    printf("%-10s %12.6f MB/token", what, mean_of(x, n) * 1e-6);
-    if (predicted > 0) printf("   %8.4f of the prediction, variation %.3f %%", mean_of(x, n) / predicted, 100 * variation_of(x, n));
-    putchar('\n');
-}
-static void traffic_boxes(const traffic *t, const char *between, const char *quote) {
-    int32_t i, n = 0;
-    for (i = 0; i < t->d.n; i++)
-        if (i == 0 || strcmp(t->d.c[i].box, t->d.c[i - 1].box) != 0) printf("%s%s%s%s", n++ ? between : "", quote, t->d.c[i].box, quote);
-}
-static void traffic_report(traffic *t, const options *o) {
-    int32_t r;
-    if (o->json) {
-        printf(", \"bytes\": {\"tokens\": %d, \"runs\": %d, \"predicted\": %.1f, \"counted\": %.1f, \"counted_variation\": %.6f, \"streamed_predicted\": %.1f, \"streamed\": %.1f, ", o->n, o->runs,
-               t->predicted, mean_of(t->counted, o->runs), variation_of(t->counted, o->runs), t->planned_stream, t->streamed);
-        if (!t->measured) {
-            printf("\"measured\": null, \"figure\": \"computed\", \"why\": ");
-            json_string(t->d.why);
-        } else {
-            printf("\"measured\": %.1f, \"measured_variation\": %.6f, \"idle_bytes_s\": %.1f, ", mean_of(t->read, o->runs), variation_of(t->read, o->runs), t->idle_bytes / t->idle_s);
-            printf("\"figure\": \"%s\", \"scaled\": %s, \"event\": ", t->d.both_ways ? "measured reads and writes" : "measured reads", t->d.shared ? "true" : "false");
-            json_string(t->d.c[0].event);
-            printf(", \"boxes\": [");
-            traffic_boxes(t, ", ", "\"");
-            printf("], \"each\": [");
-            for (r = 0; r < o->runs; r++) printf("%s{\"measured\": %.1f, \"idle\": %.1f}", r ? ", " : "", t->read[r], t->idle[r]);
-            for (r = 0; r < o->runs; r++) t->read[r] -= t->idle[r];
-            printf("], \"less_idle\": %.1f, \"less_idle_variation\": %.6f", mean_of(t->read, o->runs), variation_of(t->read, o->runs));
-        }
-        printf("}");
-        return;
-    }
-    printf("\nbytes read per token, %d runs of %d tokens\n", o->runs, o->n);
-    printf("%-10s %12.6f MB/token   by the plan: weights and cache\n", "predicted", t->predicted * 1e-6);
-    traffic_line("counted", t->counted, o->runs, t->predicted);
-    if (t->streamed > 0 || t->planned_stream > 0)
-        printf("%-10s %12.6f MB/token   of them first from storage; %.6f by the plan\n", "streamed", t->streamed * 1e-6, t->planned_stream * 1e-6);
-    if (!t->measured) {
-        printf("not measured, all figures are computed: %s\n", t->d.why);
-        return;
-    }
-    traffic_line("measured", t->read, o->runs, t->predicted);
-    for (r = 0; r < o->runs; r++) t->read[r] -= t->idle[r];
-    traffic_line("less idle", t->read, o->runs, t->predicted);
-    printf("%-10s %12.6f MB/s       by everybody, while this command slept\n", "idle", t->idle_bytes / t->idle_s * 1e-6);
-    printf("%s of %d controllers%s: ", t->d.c[0].event, t->d.n_boxes, t->d.shared ? ", which took turns (scaled up)" : "");
-    traffic_boxes(t, " ", "");
-    if (t->d.both_ways) printf("\nthis processor counts reads and writes together: an upper bound");
-    putchar('\n');
-}
-static void traffic_close(traffic *t) {
-    dram_close(&t->d);
-    free(t->counted);
-}
-
-/* ---- bench ------------------------------------------------------------------------------------------------- */
-static int bench(const options *o) {
-    session s;
-    aios_counters c;
-    char *end;
-    long n_wanted = o->prompt ? strtol(o->prompt, &end, 10) : 256;
-    int32_t n_prompt = (int32_t)n_wanted, n_all, i, r, *ids;
-    double *pre, *dec, *tmp, read_gb_s, pre_median, dec_median, used, per[4];
-    traffic *bytes = NULL;
-    if (n_wanted < 1 || n_wanted > 1 << 24 || (o->prompt && *end)) die_usage("-p is a number of tokens here, not '%s'", o->prompt);
-    if (o->n < 1) die_usage("-n must be at least 1");
-    open_model(&s, o, 0);
-    if ((int64_t)o->depth + n_prompt + o->n > 1 << 28) die_usage("%.0f tokens are too many", (double)o->depth + n_prompt + o->n);
-    n_all = o->depth + n_prompt + o->n;
-    open_context(&s, o, n_all, 0);
-    if (s.plan.n_ctx < n_all) die_usage("-c %d is too small for %d tokens", s.plan.n_ctx, n_all);
-    ids = (int32_t *)xmalloc((size_t)n_all * sizeof *ids);
-    for (i = 0; i < n_all; i++) ids[i] = (int32_t)((uint32_t)(i + 1) * 2654435761u % (uint32_t)s.info.n_vocab);
-    pre = (double *)xmalloc((size_t)o->runs * 3 * sizeof *pre);
-    dec = pre + o->runs;
-    tmp = dec + o->runs;
-    if (o->bytes) {
-        bytes = (traffic *)xmalloc(sizeof *bytes);
-        traffic_open(bytes, &s, o, o->depth + n_prompt);
-    }
-    if (o->depth) {                                             /* what is there before the clock starts, once for all runs */
-        feed(&s, ids, o->depth, AIOS_FEED_NO_LOGITS);
-        while (advance(&s, o, 1) == AIOS_MORE) {}
-    }
-    for (r = -1; r < o->runs; r++) {                            /* -1: to warm up */
-        uint64_t t0, t1, t2;
-        cut(&s, o->depth);
-        t0 = aios_now_ns(s.ctx);
-        feed(&s, ids + o->depth, n_prompt, 0);
-        while (advance(&s, o, 0) == AIOS_MORE) {}
-        t1 = aios_now_ns(s.ctx);
-        aios_counters_reset(s.ctx);
-        if (bytes && bytes->measured) dram_lap(&bytes->d);
-        for (i = 0; i < o->n; i++) {
-            feed(&s, ids + o->depth + n_prompt + i, 1, 0);
-            while (advance(&s, o, 0) == AIOS_MORE) {}
-        }
-        t2 = aios_now_ns(s.ctx);
-        if (bytes) traffic_lap(bytes, &s, o, r, (double)(t2 - t1) * 1e-9);
-        if (r >= 0) {
-            pre[r] = n_prompt * 1e9 / (double)(t1 - t0 + 1);
-            dec[r] = o->n * 1e9 / (double)(t2 - t1 + 1);
-        }
-        bar("bench", (uint64_t)(r + 2), (uint64_t)(o->runs + 1));
-    }
-    bar("", 0, 0);
-    aios_counters_init(&c);
-    aios_counters_get(s.ctx, &c);
-    per[0] = (double)c.weight_bytes / o->n;
-    per[1] = (double)c.kv_bytes / o->n;
-    per[2] = (double)c.act_bytes / o->n;
-    per[3] = (double)c.stream_bytes / o->n;
-    close_session(&s);                                          /* what the measurement takes comes not on top of the model */
-    read_gb_s = read_bandwidth(s.plan.n_threads, o->ram) * 1e-9;
-    memcpy(tmp, pre, (size_t)o->runs * sizeof *tmp);
-    pre_median = median(tmp, o->runs);
-    memcpy(tmp, dec, (size_t)o->runs * sizeof *tmp);
-    dec_median = median(tmp, o->runs);
-    if (o->json) {
-        printf("{\"threads\": %d, \"isa\": \"%s\", \"kv\": \"%s\", \"depth\": %d, \"prefill_tok_s\": %.3f, \"decode_tok_s\": %.3f, \"runs\": [", s.plan.n_threads,
-               aiosk_select(s.plan.isa)->name, kv_names[s.plan.kv_type], o->depth, pre_median, dec_median);
-        for (r = 0; r < o->runs; r++) printf("%s{\"prefill_tok_s\": %.3f, \"decode_tok_s\": %.3f}", r ? ", " : "", pre[r], dec[r]);
-        printf("], \"read_gb_s\": %.3f, \"bytes_per_token\": {\"weights\": %.0f, \"kv\": %.0f, \"activations\": %.0f, \"streamed\": %.0f}",
-               read_gb_s, per[0], per[1], per[2], per[3]);
-        if (bytes) traffic_report(bytes, o);
-        printf("}\n");
-    } else {
-        printf("%d threads, %s, cache %s, %d runs; medians\n", s.plan.n_threads, aiosk_select(s.plan.isa)->name, kv_names[s.plan.kv_type], o->runs);
-        printf("prefill  %10.2f tok/s   (%d tokens after %d)\ndecode   %10.2f tok/s   (%d tokens after them)\n", pre_median, n_prompt, o->depth, dec_median, o->n);
-        printf("read     %10.3f MB/token (weights %.3f, kv %.3f)\n", (per[0] + per[1]) * 1e-6, per[0] * 1e-6, per[1] * 1e-6);
-        if (s.plan.n_units) printf("stream   %10.3f MB/token from storage, %llu of %llu units waited for, %.1f ms/token\n", per[3] * 1e-6,
-                                   (unsigned long long)c.n_stalls, (unsigned long long)c.n_units, (double)c.stall_ns * 1e-6 / o->n);
-        used = (per[0] + per[1]) * dec_median * 1e-7 / read_gb_s;
-        printf("memory   %10.2f GB/s read by these threads; decode reads %.1f %% of that%s\n", read_gb_s, used,
-               used > 100 ? ": from the CPU's caches" : "");
-        if (bytes) traffic_report(bytes, o);
-    }
-    if (bytes) traffic_close(bytes);
-    free(bytes);
-    free(ids);
-    free(pre);
-    return 0;
-}
-
-/* ---- plan -------------------------------------------------------------------------------------------------- */
-static int plan(const options *o) {
-    static const char *const layouts[] = { "rows", "panels" };
-    session s;
-    aios_plan_desc d;
-    const aios_plan *p = &s.plan;
-    uint32_t i, n = 0;
-    open_model(&s, o, 0);
-    aios_plan_desc_init(&d);
-    d.read_bandwidth = (uint64_t)read_bandwidth(o->threads, 0);
-    make_plan(&s, o, &d);
-    if (o->json) printf("{\"requests\": [");
-    else printf("context %d, batch %d, threads %d, %s, cache %s, program of %u ops\n\nrequests\n", p->n_ctx, p->n_batch, p->n_threads,
-                aiosk_select(p->isa)->name, kv_names[p->kv_type], p->n_ops);
-    for (i = 0; i < p->n_requests; i++) {
-        aios_mem_req r;
-        aios_mem_req_init(&r);
-        if (aios_plan_request(p, i, &r) != AIOS_OK || r.kind >= AIOS_N_MEM || r.tier >= AIOS_N_TIER) die("request %u of the plan is not known", i);
-        if (o->json) printf("%s{\"kind\": \"%s\", \"tier\": \"%s\", \"bytes\": %llu, \"align\": %llu}", i ? ", " : "", kind_names[r.kind],
-                            tier_names[r.tier], (unsigned long long)r.bytes, (unsigned long long)r.align);
-        else printf("  %-8s %-7s %15llu bytes, aligned to %llu\n", kind_names[r.kind], tier_names[r.tier], (unsigned long long)r.bytes, (unsigned long long)r.align);
-    }
-    if (o->json) {
-        printf("], \"total_bytes\": %llu, \"min_bytes\": %llu, \"held_bytes\": %llu, ", (unsigned long long)p->total_bytes,
-               (unsigned long long)p->min_bytes, (unsigned long long)p->held_bytes);
-        printf("\"bytes_per_token\": {\"weights\": %llu, \"kv\": %llu, \"activations\": %llu, \"streamed\": %llu}, ", (unsigned long long)p->token_weight_bytes,
-               (unsigned long long)p->token_kv_bytes, (unsigned long long)p->token_act_bytes, (unsigned long long)p->token_stream_bytes);
-        printf("\"read_gb_s\": %.3f, \"tok_s_bound\": %.3f, \"bound\": \"%s\", \"degraded\": [", (double)d.read_bandwidth * 1e-9,
-               (double)p->tok_s_bound_milli * 1e-3, p->tok_s_bound_milli ? "memory bandwidth" : "unknown");
-        if (d.n_ctx && p->n_ctx < d.n_ctx) printf("\"n_ctx\"%s", d.n_batch && p->n_batch < d.n_batch ? ", " : "");
-        if (d.n_batch && p->n_batch < d.n_batch) printf("\"n_batch\"");
-        printf("], \"tensors\": [");
-    } else {
-        printf("  total            %15llu bytes; %llu would do; %llu are held already\n\nread per token\n", (unsigned long long)p->total_bytes,
-               (unsigned long long)p->min_bytes, (unsigned long long)p->held_bytes);
-        printf("  weights          %15llu bytes\n  kv               %15llu bytes at the end of the context, %llu per position\n", (unsigned long long)p->token_weight_bytes,
-               (unsigned long long)p->token_kv_bytes, (unsigned long long)p->token_kv_pos_bytes);
-        printf("  activations      %15llu bytes, which stay in the CPU's caches\n  streamed         %15llu bytes\n", (unsigned long long)p->token_act_bytes,
-               (unsigned long long)p->token_stream_bytes);
-        printf("  bound            %15.1f tokens/s: %.2f GB/s of memory bandwidth, just measured, with these threads\n", (double)p->tok_s_bound_milli * 1e-3,
-               (double)d.read_bandwidth * 1e-9);
-        printf("\ntensors\n  %-36s %-8s %-7s %-7s %15s %15s\n", "name", "type", "layout", "tier", "bytes", "per token");
-    }
-    for (i = 0; i < s.info.n_tensors; i++) {
-        aios_tensor_info t;
-        aios_tensor_place at;
-        const aiosk_type *k;
-        aios_tensor_info_init(&t);
-        aios_tensor_place_init(&at);
-        if (aios_model_get_tensor(s.model, i, &t) != AIOS_OK || aios_plan_get_tensor(s.model, p, i, &at) != AIOS_OK || !at.n_bytes) continue;
-        k = aiosk_type_info((int32_t)t.type);
-        if (o->json) {
-            printf("%s{\"name\": ", n++ ? ", " : "");
-            json_string(t.name);
-            printf(", \"type\": \"%s\", \"layout\": \"%s\", \"tier\": \"%s\", \"mapped\": %s, \"bytes\": %llu, \"token_bytes\": %llu}", k ? k->name : "?",
-                   layouts[at.layout & 1], tier_names[at.tier % AIOS_N_TIER], at.mapped ? "true" : "false", (unsigned long long)at.n_bytes, (unsigned long long)at.token_bytes);
-        } else {
-            printf("  %-36s %-8s %-7s %-7s %15llu %15llu\n", t.name, k ? k->name : "?", layouts[at.layout & 1],
-                   at.mapped ? "mapped" : tier_names[at.tier % AIOS_N_TIER], (unsigned long long)at.n_bytes, (unsigned long long)at.token_bytes);
-        }
-    }
-    if (o->json) printf("]}\n");
-    close_session(&s);
-    return 0;
-}
-
+#include "measure.h"
+#include "plan.h"
 #include "quantize.h"
 #include "pack.h"
 
@@ -1019,8 +671,17 @@ static const option option_table[] = {
     { "-t",            "i", "N",      "threads",                                              PLANS | QUANTIZE | HARDWARE, AT(threads),     1, 256    },
     { "-c",            "i", "N",      "context: the most tokens that are held",               PLANS,           AT(ctx),         1, BIG    },
     { "--ctx",         "i", "N",      "the same",                                             PLANS,           AT(ctx),         1, BIG    },
-    { "--ram",         "b", "BYTES",  "the most memory to take, with K, M or G",              PLANS,           AT(ram),         1, 1e18   },
     { "--reader",      "own|pread|pread-drop|direct|uring|mmap", "NAME", "how the file is read (examples/readers.h)", PLANS, AT(reader), 0, 0 },
+    { "--ram",         "b", "BYTES",  "the most memory to take, with K, M or G; weights that do not fit are read for every pass", PLANS, AT(ram), 1, 1e18 },
+    { "--hot",         "b", "BYTES",  "the most of that for weights that always stay",        PLANS,           AT(hot),         1, 1e18   },
+    { "--warm",        "b", "BYTES",  "the most for weights that stay while there is room",   PLANS,           AT(warm),        1, 1e18   },
+    { "--keep-batch",  "f", "",       "never fewer tokens in a pass to fit --ram",            PLANS,           AT(keep_batch),  0, 0      },
+    { "--no-stream",   "f", "",       "never read weights for every pass to fit --ram",       PLANS,           AT(no_stream),   0, 0      },
+    { "--may-kv",      "f", "",       "a smaller type of cache may help to fit --ram",        PLANS,           AT(may_kv),      0, 0      },
+    { "--may-ctx",     "f", "",       "a shorter context may help to fit --ram",              PLANS,           AT(may_ctx),     0, 0      },
+    { "--in-place",    "f", "",       "map the file and use its matrices where they are, unpacked", PLANS,     AT(in_place),    0, 0      },
+    { "--pin",         "f", "",       "memory that stays is never to be paged out",           PLANS,           AT(pin),         0, 0      },
+    { "--readers",     "i", "N",      "threads that read weights; 0 = those that compute",    PLANS,           AT(readers),     0, 64     },
     { "--kv",          "f32|f16|i8", "TYPE", "type of the cache",                             PLANS,           AT(kv),          0, 0      },
     { "--chunk",       "i", "N",      "most tokens in one pass",                              PLANS,           AT(chunk),       1, 65536  },
     { "--isa",         "best|scalar|avx2|avx512|neon|neon-dot|avxvnni|sse41|wasm|avx512-vbmi", "NAME", "instruction set", PLANS, AT(isa),      0, 0      },
@@ -1039,7 +700,11 @@ static const option option_table[] = {
     { "--window",      "i", "N",      "tokens in a window",                                   PPL,             AT(window),      2, BIG    },
     { "--against",     "canonical|fast|reference", "NAME", "arithmetic to compare with",      PPL,             AT(against),     0, 0      },
     { "--output",      "s", "TYPE",   "type of the output matrix, or of the embedding in its place", QUANTIZE,  AT(output),      0, 0      },
-    { "--json",        "f", "",       "for programs",                                         BENCH | PLAN | HARDWARE, AT(json),        0, 0      } };
+    { "--tensors",     "f", "",       "list every tensor",                                    PLAN,            AT(tensors),     0, 0      },
+    { "--svg",         "s", "FILE",   "a picture of where everything lives",                  PLAN,            AT(svg),         0, 0      },
+    { "--read-gb-s",   "d", "X",      "what memory gives, in 10^9 bytes/s, instead of measuring it", PLAN,     AT(read_gb_s),   1e-6, 1e6 },
+    { "--disk-gb-s",   "d", "X",      "what storage gives, instead of measuring it",          PLAN,            AT(disk_gb_s),   1e-6, 1e6 },
+    { "--json",        "f", "",       "for programs",                                         BENCH | PLAN | HARDWARE,    AT(json),        0, 0      } };
 enum { N_OPTIONS = sizeof option_table / sizeof *option_table };
 
 static void help(void) {
@@ -1121,6 +786,7 @@ int main(int argc, char **argv) {
     o.runs = 5;
     o.window = 512;
     o.against = -1;
+    o.readers = -1;
     o.threads = 1;
 #ifdef _SC_NPROCESSORS_ONLN
     {

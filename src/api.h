@@ -379,6 +379,7 @@ typedef struct aios_tensor_place {
     uint64_t n_bytes;               /* as placed; of the resident rows                                 */
     uint64_t token_bytes;           /* read per decoded token                                          */
     uint64_t stream_bytes;          /* of its rows that are not resident                               */
+    uint32_t resident_tier, reserved;   /* tier of the resident rows, whether others are streamed or not */
 } aios_tensor_place;
 AIOS__DESC_INIT(aios_tensor_place)
 /* Where tensor i of the model goes under a plan: tier STREAM as soon as some of its rows are streamed. Nothing in n_bytes and
