@@ -318,13 +318,14 @@ static void plan_text(const planning *g) {
     if (p->bound) {
         printf("  at most %s tokens/s ", speed_text(size, tok_s_bound(g)));
         if (tok_s_bound(g) < 1) printf("(%.1f s each) ", 1 / tok_s_bound(g));
-        printf("at the end of the context: the bound is %s\n", bound_names[p->bound]);
+        printf("at the end of the context: the bound is %s%s\n", bound_names[p->bound],
+               p->bound == AIOS_BOUND_STORAGE ? ", unless the system's page cache holds what is streamed" : "");
     }
     printf("  memory   %10s tokens/s at %.2f GB/s, %s\n", speed_text(size, tok_s_memory(g)), (double)g->d.read_bandwidth * 1e-9, g->o->read_gb_s > 0 ? "as given" : "measured just now with these threads");
     if (p->token_stream_bytes && g->d.stream_bandwidth) {
         printf("  storage  %10s tokens/s at %.2f GB/s, ", speed_text(size, tok_s_storage(g)), (double)g->d.stream_bandwidth * 1e-9);
         if (g->o->disk_gb_s > 0) printf("as given\n");
-        else printf("measured just now: %s of the file %s; faster where the page cache helps\n", size_text(size2, (double)g->disk_bytes), g->disk_how);
+        else printf("measured just now: %s of the file %s\n", size_text(size2, (double)g->disk_bytes), g->disk_how);
     } else if (p->token_stream_bytes) printf("  storage     unknown: --disk-gb-s says it, and bounds the speed as well\n");
     if (!g->o->tensors) return;
 
