@@ -48,7 +48,7 @@ misses() {          # misses LL N OPTION...: lines of data read from memory
     shift 2
     valgrind --tool=cachegrind --cache-sim=yes --LL="$ll" --cachegrind-out-file=/dev/null \
         build/aios run -p "$prompt" -n "$tokens" -t 1 --isa "$isa" "$@" >"$dir/out" 2>"$dir/err" </dev/null || return 1
-    grep -q "^prompt $n_prompt tokens.* generated $tokens," "$dir/err" || return 1
+    grep -q "; prompt $n_prompt tokens.* generated $tokens," "$dir/err" || return 1
     $AWK '/LLd misses:/ { gsub(/[,(]/, ""); print $5 }' "$dir/err"
 }
 computed() {        # computed N OPTION...: bytes of the N - 1 steps that `run -n N` makes
