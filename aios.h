@@ -138,8 +138,10 @@ AIOS__DESC_INIT(aios_allocator)
  * submit and wait, optional, serve what a context streams: submit starts a read of n bytes and returns 0, or negative when it did
  * not start; wait returns 1 when a read is over (its ticket; how many bytes came, or negative), 0 when none was within timeout_ns,
  * negative when the io is broken and no read is under way any more. Both are called by one thread at a time, for each context on
- * its own: contexts that stream side by side need a model each. Reads that are streamed start at multiples of 4096, in the
- * file and in memory, and are multiples of 4096 long, but for the end of the file. */
+ * one context of a model alone (the second that would stream this way is refused). Reads that are streamed start at multiples of
+ * 4096, in the file and in memory, and are multiples of 4096 long, but for the end of the file and for what read left off. A
+ * submit that is refused while other reads of the io are under way is tried again when one of these is over. They are used
+ * where every io of the model has them, that of an artifact included. */
 typedef struct aios_io {
     uint32_t struct_size, flags;
     uint64_t n_bytes;               /* size of the whole file                                          */
@@ -261,8 +263,8 @@ AIOS_API aios_status aios_model_get_key(const aios_model *m, uint32_t i, char *n
 /* ---- artifact ---------------------------------------------------------------------------------------------- */
 /* A file beside the model with its matrices as kernels want them: a start from it packs nothing, and where it is mapped reads
  * nothing either, so that processes share one copy. It holds a table of blocks of block_bytes (64 KiB to 1 MiB; 0 = 256 KiB) in the
- * order of their use, each with a checksum, and a JSON manifest. It belongs to one model (told by its header and the first bytes of
- * each tensor); the model's own file is still needed for its header and its vectors.
+ * order of their use, each with a checksum, and a JSON manifest. It belongs to one model (told by its header and some bytes of
+ * each tensor: a model that differs from it nowhere else is not told apart); the model's own file is still needed for its header and its vectors.
  * write puts n bytes at offset and returns 0, or non-zero to stop; offsets come out of order, the header last.
  * work [work_bytes]: aios_artifact_work_bytes(m, block_bytes) at the least, 64-byte aligned.
  * Opening looks at the header and the table of tensors; aios_artifact_check reads all of it (work: 4096 bytes or more). */
@@ -429,8 +431,9 @@ AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids,
  * until the next call of aios_step. A pass that fails or is cancelled leaves the sequences as they were before it: the next step tries
  * again. AIOS_ERR_IO: streamed weights could not be read. */
 AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error *err);
-/* Streamed weights: reads on the calling thread, together with any others that are in here, until aios_end_reads. For plans with
- * AIOS_PLAN_LENT_READERS; such a context waits for data until somebody reads it. All must have returned before aios_context_free. */
+/* Streamed weights: reads on the calling thread, together with any others that are in here, until aios_end_reads; then all of them
+ * return, and others may come later. For plans with AIOS_PLAN_LENT_READERS (else these do nothing); such a context waits for data until
+ * somebody reads it. All must have returned before aios_context_free. */
 AIOS_API void aios_serve_reads(aios_context *c);
 AIOS_API void aios_end_reads(aios_context *c);
 /* Makes the running or next aios_step return AIOS_ERR_CANCELLED soon. This, aios_interrupt and aios_now_ns are allowed from any thread. */
@@ -990,7 +993,6 @@ static aios_status aios__crew_start(aios__crew *c, int32_t n, void (*fn)(void *)
     return n < 1 ? AIOS_OK : aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "this build has no threads (AIOS_NO_THREADS): plan without reading threads");
 }
 static void aios__crew_stop(aios__crew *c) { (void)c; }
-static void aios__crew_quit(aios__crew *c, int32_t quit) { c->quit = quit; }
 static void aios__crew_lock(aios__crew *c) { (void)c; }
 static void aios__crew_unlock(aios__crew *c) { (void)c; }
 static void aios__crew_wake(aios__crew *c) { (void)c; }
@@ -1257,9 +1259,12 @@ static void aios__crew_idle(aios__crew *c)   { AIOS__SLEEP(c, idle); }
 static void aios__crew_wait(aios__crew *c, uint64_t ns) {
 #if defined(_WIN32)
     SleepConditionVariableSRW(&c->cond, &c->lock, (DWORD)(aios__min_u64(ns, (uint64_t)3600 * 1000000000u) / 1000000 + 1), 0);
-#elif defined(AIOS_NO_CLOCK)
+#elif defined(AIOS_NO_CLOCK)            /* no way to sleep for a time: a short while awake, so that deadlines and cancelling are heard */
+    int32_t i;
     (void)ns;
-    AIOS__SLEEP(c, cond);
+    AIOS__UNLOCK(c);
+    for (i = 0; i < AIOS__SPINS; i++) aios__pause();
+    AIOS__LOCK(c);
 #else
     struct timespec t;
     clock_gettime(AIOS__CLOCK_REALTIME, &t);
@@ -4123,7 +4128,7 @@ struct aios_model {
     aios_mem_req req, weights_req[2];       /* weights: of HOT and of WARM                              */
     aios_io *io;                            /* [n_parts], then that of the artifact                     */
     uint32_t n_parts, own_files, flags, own_artifact;
-    uint32_t async, reserved;               /* every io has submit and wait                             */
+    uint32_t async, n_async;                /* every io has submit and wait; contexts that use them     */
     int32_t loaded;                         /* the weights are there, divided as cut says               */
     aios__cut cut;
     uint32_t n_contexts, dying;             /* dying: freed when its last context is                    */
@@ -4540,9 +4545,9 @@ enum { AIOS__ART_PAGE = 4096, AIOS__ART_VERSION = 1 };
 typedef struct aios__art_header {
     char magic[8];
     uint32_t version, n_tensors, n_blocks, block_bytes;
-    uint64_t model_hash, model_probe;       /* of the model's header; of the first bytes of all its tensors     */
+    uint64_t model_hash, model_probe;       /* of the model's header; of some bytes of all its tensors          */
     uint64_t file_bytes, tensors_off, blocks_off, manifest_off, manifest_bytes, data_off;
-    uint64_t tables_sum;                    /* checksum of tensors and blocks                                   */
+    uint64_t tensors_sum, blocks_sum;       /* checksums of the tables                                          */
     uint64_t sum;                           /* of everything above                                              */
 } aios__art_header;
 typedef struct aios__art_tensor { uint64_t off, n_bytes; uint32_t type, layout, first_block, n_blocks; } aios__art_tensor;
@@ -4562,17 +4567,19 @@ static uint64_t aios__art_sum(uint64_t h, const void *p, uint64_t n) {
 }
 enum { AIOS__ART_SEED = 1 };
 
-/* The header says nothing of the weights: two models of one shape have the same. The first bytes of each tensor tell them apart. */
+/* The header says nothing of the weights: two models of one shape have the same. Some bytes of each tensor tell them apart: at its
+ * beginning, in its middle, at its end. */
 static aios_status aios__art_probe(const aios_model *m, uint64_t *probe, aios_error *err) {
-    uint32_t i;
-    char first[64];
+    uint32_t i, k;
+    char some[64];
     aios_status st;
     *probe = AIOS__ART_SEED;
-    for (i = 0; i < m->gguf.n_tensors; i++) {
-        const aios__tensor *t = &m->gguf.tensor[i];
-        uint64_t n = aios__min_u64(t->n_bytes, sizeof first);
-        if ((st = aios__io_read(&m->io[t->part], t->off, first, n, err)) != 0) return st;
-        *probe = aios__art_sum(*probe, first, n);
+    for (i = 0; i < m->gguf.n_tensors * 3; i++) {
+        const aios__tensor *t = &m->gguf.tensor[i / 3];
+        uint64_t n = aios__min_u64(t->n_bytes, sizeof some);
+        k = i % 3;
+        if ((st = aios__io_read(&m->io[t->part], t->off + (t->n_bytes - n) * k / 2, some, n, err)) != 0) return st;
+        *probe = aios__art_sum(*probe, some, n);
     }
     return AIOS_OK;
 }
@@ -4608,7 +4615,7 @@ static aios_status aios__art_header_read(const aios_io *io, aios__art_header *h,
 static aios_status aios__art_open(aios_model *m, const aios_io *io, aios_error *err) {
     aios__art_header h;
     aios__art_tensor t[32];
-    uint64_t probe;
+    uint64_t probe, sum = AIOS__ART_SEED;
     uint32_t i, k;
     aios_status st = aios__art_header_read(io, &h, err);
     if (st) return st;
@@ -4618,6 +4625,7 @@ static aios_status aios__art_open(aios_model *m, const aios_io *io, aios_error *
     for (i = 0; i < h.n_tensors; i += k) {
         uint32_t n = h.n_tensors - i < 32 ? h.n_tensors - i : 32;
         if ((st = aios__io_read(io, h.tensors_off + (uint64_t)i * sizeof *t, t, n * sizeof *t, err)) != 0) return st;
+        sum = aios__art_sum(sum, t, n * sizeof *t);
         for (k = 0; k < n; k++) {
             int32_t layout;
             uint64_t want = aios__art_bytes(m, i + k, &layout), end;
@@ -4627,15 +4635,15 @@ static aios_status aios__art_open(aios_model *m, const aios_io *io, aios_error *
             m->place[i + k].art_off = want ? t[k].off : 0;
         }
     }
-    return AIOS_OK;
+    return sum == h.tensors_sum ? AIOS_OK : aios__art_bad("table of tensors", h.tensors_off, h.tensors_sum, sum, err);
 }
 AIOS_API aios_status aios_artifact_check(const aios_io *given, void *work, uint64_t work_bytes, aios_progress_fn progress, void *user, aios_error *err) {
     aios_io io;
     aios__art_header h;
     aios__art_block b;
     aios__art_tensor t;
-    uint64_t sum = AIOS__ART_SEED, at, n, s;
-    uint32_t i;
+    uint64_t sum = AIOS__ART_SEED, at, n, s, due = 0, end;
+    uint32_t i, n_blocks = 0;
     aios_status st;
     aios__clear(err);
     if (!work || work_bytes < 4096) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_artifact_check needs 4096 bytes to work in");
@@ -4644,10 +4652,16 @@ AIOS_API aios_status aios_artifact_check(const aios_io *given, void *work, uint6
     for (i = 0; i < h.n_tensors; i++) {
         if ((st = aios__io_read(&io, h.tensors_off + (uint64_t)i * sizeof t, &t, sizeof t, err)) != 0) return st;
         sum = aios__art_sum(sum, &t, sizeof t);
+        n_blocks += t.n_blocks; due += t.n_bytes;
     }
-    for (i = 0; i < h.n_blocks; i++) {
+    if (sum != h.tensors_sum || n_blocks != h.n_blocks) return aios__art_bad("table of tensors", h.tensors_off, h.tensors_sum, sum, err);
+    for (i = 0, sum = AIOS__ART_SEED, end = h.data_off; i < h.n_blocks; i++) {
         if ((st = aios__io_read(&io, h.blocks_off + (uint64_t)i * sizeof b, &b, sizeof b, err)) != 0) return st;
         sum = aios__art_sum(sum, &b, sizeof b);
+        if (b.off < end || b.off > h.file_bytes || b.n_bytes > h.file_bytes - b.off || b.n_bytes > due)     /* each byte once, in order */
+            return aios__art_bad("table of blocks", h.blocks_off + (uint64_t)i * sizeof b, end, b.off, err);
+        end = b.off + b.n_bytes;
+        due -= b.n_bytes;
         for (at = 0, s = AIOS__ART_SEED; at < b.n_bytes; at += n) {
             n = aios__min_u64(work_bytes / 8 * 8, b.n_bytes - at);
             if ((st = aios__io_read(&io, b.off + at, work, n, err)) != 0) return st;
@@ -4656,7 +4670,7 @@ AIOS_API aios_status aios_artifact_check(const aios_io *given, void *work, uint6
         if (s != b.sum) return aios__fail2(err, AIOS_ERR_FORMAT, b.off, b.sum, s, "block % of the artifact, % bytes in, is damaged", aios__u(i), aios__u(b.off));
         if (progress && progress(user, b.off + b.n_bytes, h.file_bytes)) return aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "stopped by the progress callback");
     }
-    return sum == h.tables_sum ? AIOS_OK : aios__art_bad("tables", h.tensors_off, h.tables_sum, sum, err);
+    return sum == h.blocks_sum && due == 0 ? AIOS_OK : aios__art_bad("table of blocks", h.blocks_off, h.blocks_sum, sum, err);
 }
 
 /* ---- writing --------------------------------------------------------------------------------------------------- */
@@ -4780,6 +4794,8 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
     memcpy(w.h.magic, AIOS__ART_MAGIC, 8);
     w.h.version = AIOS__ART_VERSION; w.h.n_tensors = m->gguf.n_tensors; w.h.block_bytes = aios__art_block_size(block_bytes); w.h.model_hash = m->gguf.hash;
     if ((w.st = aios__art_probe(m, &w.h.model_probe, err)) != 0) return w.st;
+    memset(w.work, 0, AIOS__ART_PAGE);
+    aios__art_put(&w, 0, w.work, AIOS__ART_PAGE);       /* what may be there already is no artifact any more    */
     /* pass 0 counts blocks; pass 1 the manifest, whose numbers depend on where the data begins; pass 2 writes it */
     for (pass = 0; pass < 3; pass++) {
         if (pass == 1) {
@@ -4825,7 +4841,7 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
         aios__art_put(&w, w.h.tensors_off + (uint64_t)i * sizeof a, &a, sizeof a);
         tensors_sum = aios__art_sum(tensors_sum, &a, sizeof a);
     }
-    blocks_sum = tensors_sum;
+    blocks_sum = AIOS__ART_SEED;
     end = w.data = w.h.data_off;
     for (at = block = 0; !w.st && (id = aios__art_order(m, &at)) >= 0; ) {
         const aios__tensor *t = &m->gguf.tensor[id];
@@ -4848,7 +4864,7 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
                 w.st = aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "stopped by the progress callback");
         }
     }
-    w.h.tables_sum = blocks_sum;
+    w.h.tensors_sum = tensors_sum; w.h.blocks_sum = blocks_sum;
     w.h.sum = aios__art_sum(AIOS__ART_SEED, &w.h, sizeof w.h - 8);
     memset(w.work, 0, AIOS__ART_PAGE);
     aios__art_put(&w, end, w.work, w.h.file_bytes - end);       /* the last page is whole                       */
@@ -5280,6 +5296,7 @@ typedef struct aios__stream {
     aios__slot *slot;                   /* [n_slots]                                                        */
     int32_t how;                        /* AIOS__READ_*                                                     */
     int32_t hold;                       /* nothing is asked for: after a failure, until the next step       */
+    int32_t n_lent, ending;             /* lent threads that read; they are to return                       */
     uint64_t used, issued;              /* uses that are through, and those whose reading has begun         */
     uint64_t read_bytes, n_reads, n_errors;     /* for the counters                                         */
     aios__crew crew;                    /* reading threads                                                  */
@@ -5302,8 +5319,11 @@ static aios__slot *aios__stream_next(aios__stream *s) {
 }
 static void aios__stream_end(aios__stream *s, aios__slot *slot, int64_t got) {
     uint64_t want = aios__unit_window(aios__use_unit(s, slot->use), &s->io[aios__use_unit(s, slot->use)->part]);
+    uint64_t done = slot->done + (got > 0 ? (uint64_t)got : 0);
     s->n_reads++;
-    if (got > 0 && (uint64_t)got <= want - slot->done) { s->read_bytes += (uint64_t)got; slot->done += (uint64_t)got; }
+    if (got > 0 && done <= want) s->read_bytes += (uint64_t)got;
+    if (s->how == AIOS__READ_ASYNC && done < want) done = done / AIOS__STREAM_ALIGN * AIOS__STREAM_ALIGN;    /* it goes on where a direct read can */
+    if (got > 0 && done <= want && done > slot->done) slot->done = done;
     else { slot->st = AIOS_ERR_IO; slot->got = got; s->n_errors++; }
     slot->state = slot->st ? AIOS__SLOT_FAILED : slot->done == want ? AIOS__SLOT_READY : AIOS__SLOT_READING;
 }
@@ -5319,7 +5339,7 @@ static int64_t aios__stream_read(const aios__stream *s, const aios__slot *slot, 
 static void aios__stream_serve(void *arg) {
     aios__stream *s = (aios__stream *)arg;
     aios__crew_lock(&s->crew);
-    while (!s->crew.quit) {
+    while (!s->crew.quit && !s->ending) {
         aios__slot *slot = aios__stream_next(s);
         if (!slot) { aios__crew_idle(&s->crew); continue; }
         while (slot->state == AIOS__SLOT_READING) {
@@ -5335,12 +5355,21 @@ static void aios__stream_serve(void *arg) {
 }
 
 /* ---- asynchronous ---------------------------------------------------------------------------------------------- */
+/* 0: the io takes no more now. */
 static int32_t aios__stream_submit(aios__stream *s, aios__slot *slot) {
     const aios__unit *u = aios__use_unit(s, slot->use);
     const aios_io *io = &s->io[u->part];
     int32_t st = io->submit(io->user, slot->use, aios__unit_start(u) + slot->done, aios__slot_base(s, slot->use) + slot->done, aios__unit_window(u, io) - slot->done);
-    if (st < 0) aios__stream_end(s, slot, st);
-    return st;
+    uint32_t i;
+    if (st >= 0) return 1;
+    for (i = 0; i < s->n_slots; i++)        /* a queue that is full for now: later, when one of these is over */
+        if (&s->slot[i] != slot && s->slot[i].state == AIOS__SLOT_READING && aios__use_unit(s, s->slot[i].use)->part == u->part && slot->use + 1 == s->issued) {
+            slot->state = AIOS__SLOT_EMPTY;
+            s->issued--;
+            return 0;
+        }
+    aios__stream_end(s, slot, st);
+    return 1;
 }
 /* Takes what is over from one io, waiting for the first at most timeout_ns. */
 static void aios__stream_reap(aios__stream *s, uint32_t part, uint64_t timeout_ns) {
@@ -5366,7 +5395,7 @@ static void aios__stream_reap(aios__stream *s, uint32_t part, uint64_t timeout_n
 /* Lets reading begin as far as there is room. */
 static void aios__stream_pump(aios__stream *s) {
     aios__slot *slot;
-    if (s->how == AIOS__READ_ASYNC) while ((slot = aios__stream_next(s)) != NULL) aios__stream_submit(s, slot);
+    if (s->how == AIOS__READ_ASYNC) while ((slot = aios__stream_next(s)) != NULL && aios__stream_submit(s, slot)) {}
     if (s->how == AIOS__READ_THREADS) aios__crew_call(&s->crew);
 }
 /* The program starts at its first unit: right away, or, after a pass that was dropped in its middle, as soon as what is being read
@@ -5374,7 +5403,7 @@ static void aios__stream_pump(aios__stream *s) {
 static void aios__stream_start(aios__stream *s) {
     if (!s->n_units) return;
     aios__crew_lock(&s->crew);
-    if (s->used % s->n_units || s->hold) {
+    if (s->used % s->n_units || s->hold || s->slot[s->used % s->n_slots].state == AIOS__SLOT_FAILED) {
         uint32_t i;
         for (i = 0; i < s->n_slots; i++)
             if (s->slot[i].state != AIOS__SLOT_READING || s->how == AIOS__READ_INLINE) s->slot[i].state = AIOS__SLOT_EMPTY;
@@ -5432,6 +5461,22 @@ static aios_status aios__stream_open(aios__stream *s, uint32_t lent, int32_t n_r
     st = aios__crew_start(&s->crew, n_readers, aios__stream_serve, s, err);
     if (st) s->n_units = 0;
     return st;
+}
+/* A thread of the host's reads, until the host ends that. */
+static void aios__stream_lend(aios__stream *s) {
+    aios__crew_lock(&s->crew);
+    s->n_lent++;
+    aios__crew_unlock(&s->crew);
+    aios__stream_serve(s);
+    aios__crew_lock(&s->crew);
+    if (--s->n_lent == 0) s->ending = 0;
+    aios__crew_unlock(&s->crew);
+}
+static void aios__stream_unlend(aios__stream *s) {
+    aios__crew_lock(&s->crew);
+    if (s->n_lent) s->ending = 1;
+    aios__crew_call(&s->crew);
+    aios__crew_unlock(&s->crew);
 }
 /* Nothing reads into the ring any more when this returns. */
 static void aios__stream_stop(aios__stream *s) {
@@ -6270,6 +6315,11 @@ static int32_t aios__phase_ready(aios_context *c) {
     uint64_t t0 = 0, now, slice;
     int32_t r;
     if (!c->unready) return 1;
+    if (c->stream.how == AIOS__READ_INLINE && c->unready == 1) {        /* what the worker reads itself, it waits for */
+        t0 = aios__now(c) | 1;
+        c->count.n_stalls++;
+        c->unready = 2;
+    }
     for (;;) {
         now = aios__now(c);
         slice = c->deadline && c->deadline > now && c->deadline - now < 2000000 ? c->deadline - now : 2000000;     /* cancelling is heard within 2 ms */
@@ -6307,25 +6357,31 @@ static void aios__phase_work(aios_context *c, int32_t worker) {
         }
     }
 }
+/* The time since the phase, or this step of it, began. */
+static void aios__book(aios_context *c) {
+    uint64_t now;
+    if (!(c->desc.flags & AIOS_CONTEXT_PROFILE)) return;
+    now = aios__now(c);
+    if (now > c->since) c->prog.op[c->op0].busy_ns += now - c->since;
+    c->since = now;
+}
 /* After all workers have left the phase: goes to the next round or phase if it is finished. A phase of one task is done
  * here and now: the others would wait for it all the same, and a barrier is saved. */
 static void aios__phase_leave(aios_context *c, int32_t worker) {
     int32_t ready = 1;
     while (aios__all_taken(c)) {
         c->count.n_tasks += (uint64_t)c->n_tasks;
-        if (c->desc.flags & AIOS_CONTEXT_PROFILE) {
-            uint64_t now = aios__now(c);
-            c->prog.op[c->op0].busy_ns += now - c->since;
-            c->since = now;
-        }
+        aios__book(c);
         if (c->prog.op[c->op0].flags & AIOS__STREAMED) aios__stream_pass(&c->stream);
         if (c->run.round + 1 < aios__op_rounds(&c->prog.op[c->op0], &c->run)) aios__round_enter(c, c->run.round + 1);
         else aios__phase_enter(c, c->op1);
         if (aios__exec_done(c)) break;
         ready = aios__phase_ready(c);
+        if (c->desc.flags & AIOS_CONTEXT_PROFILE) c->since = aios__now(c);      /* waiting is nobody's work */
         if (!ready || c->n_tasks > 1) break;
         aios__phase_work(c, worker);
     }
+    if (!aios__exec_done(c)) aios__book(c);
     c->halt = aios__load(&c->stop) || aios__exec_done(c) || !ready;
 }
 
@@ -6528,6 +6584,14 @@ static aios__cut aios__plan_cut(const aios_plan *p) {
 static int32_t aios__cut_same(const aios__cut *a, const aios__cut *b) {
     return a->rows == b->rows && a->level == b->level && a->warm == b->warm && a->mapped == b->mapped && (!a->level || a->unit_bytes == b->unit_bytes);
 }
+/* Streams through the io's submit and wait. */
+static uint32_t aios__plan_async(const aios_model *m, const aios_plan *p) { return m->async && !p->n_readers && !(p->flags & AIOS_PLAN_LENT_READERS); }
+/* A plan from the caller. One of a header that knew no tiers has all weights in the first. */
+static aios_status aios__plan_copy(aios_plan *p, const aios_plan *from, aios_error *err) {
+    aios_status st = aios__desc_copy(p, sizeof *p, from, "aios_plan", err);
+    if (!st && from->struct_size <= offsetof(aios_plan, tier_bytes)) p->tier_bytes[AIOS_TIER_HOT] = p->request_bytes[AIOS_MEM_WEIGHTS];
+    return st;
+}
 static void aios__build_start(aios__build *b, const aios_model *m, const aios_plan *p, const aiosk_isa *k) {
     b->m = m; b->k = k; b->cut = aios__plan_cut(p);
     b->n_ctx = p->n_ctx; b->n_batch = p->n_batch; b->n_outputs = p->n_outputs; b->n_threads = p->n_threads; b->numerics = p->numerics;
@@ -6541,7 +6605,7 @@ enum { AIOS__MAX_READERS = 64, AIOS__MAX_SLOTS = 4096,
 /* The choices of a plan, whether made here or handed in. */
 static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aios_error *err) {
     static const char *const names[] = { "n_ctx", "n_seq", "n_batch", "n_outputs", "n_threads", "kv_type", "numerics", "isa", "stream_level", "warm_steps", "n_readers", "n_slots" };
-    static const int32_t most[] = { 1 << 28, 1 << 20, 4096, 4096, 1024, AIOSK_N_KV - 1, AIOS_REFERENCE, AIOSK_N_ISA - 1, AIOS__LEVELS, 3 * 4096, AIOS__MAX_READERS, AIOS__MAX_SLOTS };
+    static const int32_t most[] = { 1 << 28, 1 << 20, 4096, 4096, 1024, AIOSK_N_KV - 1, AIOS_REFERENCE, AIOSK_N_ISA - 1, AIOS__LEVELS, 4 * 4096, AIOS__MAX_READERS, AIOS__MAX_SLOTS };
     int32_t i, v[12];
     aios__cut cut = aios__plan_cut(p);
     aios_status st = aios__flags(p->flags, AIOS__PLAN_FLAGS, "aios_plan", err);
@@ -6561,8 +6625,13 @@ static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aio
     if (m->role[AIOS__T_POS_EMBD].w >= 0 && p->n_ctx > m->hp.n_ctx_train)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)m->hp.n_ctx_train, (uint64_t)p->n_ctx, "n_ctx % is past the % positions that the model has learned", aios__i(p->n_ctx), aios__i(m->hp.n_ctx_train));
     if (!aiosk_select(p->isa)) return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "instruction set % is not in this machine or this build", aios__i(p->isa));
+#ifdef AIOS_NO_THREADS
+    if (p->flags & AIOS_PLAN_LENT_READERS) return aios__fail(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "this build has no locks (AIOS_NO_THREADS), which threads that read need");
+#endif
     if (m->loaded && m->cut.rows != cut.rows)
         return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model's weights are laid out for other numerics: open the model a second time");
+    if (m->loaded && !aios__cut_same(&cut, &m->cut))
+        return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model's weights are divided in another way: plan again without, or open the model a second time");
     return AIOS_OK;
 }
 
@@ -6646,6 +6715,11 @@ static int32_t aios__fits(const aios__ladder *l, aios_plan *p) {
     if (l->d->budget_bytes && (p->total_bytes > l->d->budget_bytes || p->held_bytes > l->d->budget_bytes - p->total_bytes)) return 0;
     if (l->d->hot_bytes && p->tier_bytes[AIOS_TIER_HOT] > l->d->hot_bytes) return 0;
     return !l->d->warm_bytes || p->tier_bytes[AIOS_TIER_WARM] <= l->d->warm_bytes;
+}
+/* No pass has more tokens than the sequences hold. */
+static int32_t aios__batch_of(const aios_plan *p, int32_t n) {
+    int64_t most = (int64_t)p->n_ctx * p->n_seq;
+    return n < most ? n : (int32_t)most;
 }
 static void aios__set_batch(const aios__ladder *l, aios_plan *p, int32_t n) {
     if (n < p->n_batch) p->rungs |= AIOS_RUNG_BATCH;
@@ -6732,7 +6806,7 @@ static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
      * they need is no more than a sixteenth of the memory */
     if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) {
         p->rungs &= ~(uint32_t)AIOS_RUNG_BATCH;
-        for (p->n_batch = batch = d->n_batch ? batch : 512; ; ) {
+        for (p->n_batch = batch = aios__batch_of(p, d->n_batch ? batch : 512); ; ) {
             aios__set_batch(l, p, batch);
             if (batch <= 16 || !d->budget_bytes || (aios__ladder_sizes(l, p) && p->request_bytes[AIOS_MEM_SCRATCH] <= d->budget_bytes / 16)) break;
             batch /= 2;
@@ -6755,6 +6829,7 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     aios__ladder l;
     aios_status st;
     uint64_t mem, store, i;
+    uint32_t known;
     aios__clear(err);
     if (!m || !out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_plan_make: an argument is NULL");
     if (!m->arch) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model was opened for its vocabulary alone");
@@ -6765,17 +6840,25 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     if (d.n_readers > AIOS__MAX_READERS || d.n_ctx_min < 0)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_READERS, (uint64_t)d.n_readers, "aios_plan_desc: n_readers % or n_ctx_min % is out of range", aios__i(d.n_readers), aios__i(d.n_ctx_min));
     memset(&l, 0, sizeof l);
+    l.can_map = 1;
+    memcpy(&known, out, 4);
+    if (known <= offsetof(aios_plan, tier_bytes)) {         /* the caller's plan could not say so           */
+        d.flags |= AIOS_PLAN_NO_STREAM;
+        d.flags &= ~(uint32_t)AIOS_PLAN_IN_PLACE;
+        d.hot_bytes = d.warm_bytes = 0;
+        l.can_map = 0;
+    }
     p.flags     = d.flags;
     p.n_ctx     = d.n_ctx ? d.n_ctx : m->hp.n_ctx_train;
     p.n_seq     = d.n_seq ? d.n_seq : 1;
     p.n_threads = d.n_threads ? d.n_threads : 1;
     p.kv_type = d.kv_type; p.numerics = d.numerics; p.isa = d.isa; p.numa_node_1 = d.numa_node_1;
-    l.m = m; l.d = &d; l.can_map = 1;
+    l.m = m; l.d = &d;
     for (i = 0; i < m->gguf.n_tensors; i++) l.can_map &= m->place[i].use != AIOS__IS_MATRIX || m->place[i].can_map != 0;
     p.n_batch = d.n_batch;
     if (!p.n_batch) {                       /* activations of a batch, in their widest form, in half the second-level cache */
         int64_t widest = (int64_t)(m->hp.n_ff > m->hp.n_embd ? m->hp.n_ff : m->hp.n_embd), n = (int64_t)(d.l2_bytes / 2) / widest / 32 * 32;
-        p.n_batch = !d.l2_bytes ? 64 : n < 32 ? 32 : n > 512 ? 512 : (int32_t)n;
+        p.n_batch = aios__batch_of(&p, !d.l2_bytes ? 64 : n < 32 ? 32 : n > 512 ? 512 : (int32_t)n);
     }
     aios__set_batch(&l, &p, p.n_batch);
     if (d.flags & AIOS_PLAN_IN_PLACE) p.warm_steps = aios__warm_steps(m);
@@ -6826,7 +6909,7 @@ AIOS_API aios_status aios_plan_request(const aios_plan *plan, uint32_t i, aios_m
     aios_mem_req r;
     aios_plan p;
     uint32_t k, n = 0;
-    if (aios__desc_copy(&p, sizeof p, plan, "aios_plan", NULL)) return AIOS_ERR_ARG;
+    if (aios__plan_copy(&p, plan, NULL)) return AIOS_ERR_ARG;
     for (k = 0; k < sizeof aios__request_order / sizeof *aios__request_order; k++) {
         aios__plan_req(&p, aios__request_order[k][0], aios__request_order[k][1], &r);
         if ((r.bytes || r.kind != AIOS_MEM_WEIGHTS) && n++ == i) return aios__desc_fill(out, &r, sizeof r);
@@ -7183,12 +7266,12 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     aios__cut cut;
     aios_status st;
     uint64_t fp;
-    int32_t load;
+    int32_t load, planned;
     if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
     *out = NULL;
     aios__clear(err);
     if (!m || !m->arch) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_context_open needs a model with weights");
-    if ((st = aios__desc_copy(&p, sizeof p, plan, "aios_plan", err)) != 0) return st;
+    if ((st = aios__plan_copy(&p, plan, err)) != 0) return st;
     if ((st = aios__desc_copy(&d, sizeof d, desc, "aios_context_desc", err)) != 0) return st;
     if ((st = aios__flags(d.flags, AIOS_CONTEXT_PROFILE, "aios_context_desc", err)) != 0) return st;
     mem = m->mem;
@@ -7199,16 +7282,19 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     if (p.flags & AIOS_PLAN_LENT_THREADS && !d.parallel_for && p.n_threads > 1)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 1, (uint64_t)p.n_threads, "the plan counts on % lent threads, but parallel_for is NULL", aios__i(p.n_threads), aios__u(0));
     cut = aios__plan_cut(&p);
-    if (m->loaded && !aios__cut_same(&cut, &m->cut)) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model's weights have been divided in another way since: plan again, or open the model a second time");
     if (m->loaded) for (load = 0; load < 2; load++) {          /* another context may have taken them since */
         p.request_bytes[AIOS_MEM_WEIGHTS] -= p.tier_bytes[load];
         p.tier_bytes[load] = 0;
     }
     now = p;
-    if (!aios__plan_sizes(m, &now, aiosk_select(p.isa)) || memcmp(now.request_bytes, p.request_bytes, sizeof p.request_bytes)
+    planned = aios__plan_sizes(m, &now, aiosk_select(p.isa));
+    if (m->loaded && now.request_bytes[AIOS_MEM_SCRATCH] < p.request_bytes[AIOS_MEM_SCRATCH]) now.request_bytes[AIOS_MEM_SCRATCH] = p.request_bytes[AIOS_MEM_SCRATCH];  /* it was to load too */
+    if (!planned || memcmp(now.request_bytes, p.request_bytes, sizeof p.request_bytes)
         || memcmp(now.tier_bytes, p.tier_bytes, sizeof p.tier_bytes) || now.n_ops != p.n_ops || now.n_units != p.n_units || now.slot_bytes != p.slot_bytes)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, now.total_bytes, p.total_bytes, "the plan (% bytes) is not what would be taken now (% bytes): plan again", aios__u(p.total_bytes), aios__u(now.total_bytes));
 
+    if (now.n_units && aios__plan_async(m, &p) && m->n_async)
+        return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "another context of this model streams through the io's submit and wait, which serve one: open the model a second time, or plan reading threads");
     load = !m->loaded;
     if (load && (st = aios__weights_take(m, &p, err)) != 0) return st;
     fp = aiosk_fp_begin();              /* the host's rounding mode is not ours */
@@ -7219,14 +7305,15 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     if (!st && !d.parallel_for) st = aios__pool_start(&c->pool, p.n_threads, d.thread_start, d.thread_user, err);
     if (!st && load) st = aios__weights_load(m, &cut, (char *)c->block[AIOS_MEM_SCRATCH], p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
     if (!st) st = aios__context_build(c, err);
-    if (!st && p.n_units) st = aios__stream_open(&c->stream, p.flags & AIOS_PLAN_LENT_READERS, p.n_readers, m->async, err);
+    if (!st && p.n_units) st = aios__stream_open(&c->stream, p.flags & AIOS_PLAN_LENT_READERS, p.n_readers, aios__plan_async(m, &p), err);
     aiosk_fp_end(fp);
     if (st) {
         if (c) aios__context_release(c);
         if (load) aios__weights_give(m);
         return st;
     }
-    for (load = 0; load < 2; load++) c->count.n_wishes_denied += aios__denied(&m->mem, m->weights[load], &m->weights_req[load]);
+    m->n_async += c->stream.n_units && c->stream.how == AIOS__READ_ASYNC;
+    for (planned = 0; load && planned < 2; planned++) c->count.n_wishes_denied += aios__denied(&m->mem, m->weights[planned], &m->weights_req[planned]);
     for (load = 0; load < AIOS_N_MEM; load++) c->count.n_wishes_denied += aios__denied(&mem, c->block[load], &c->req[load]);
     m->n_contexts++;
     *out = c;
@@ -7236,6 +7323,7 @@ AIOS_API void aios_context_free(aios_context *c) {
     aios_model *m;
     if (!c) return;
     m = c->model;
+    m->n_async -= c->stream.n_units && c->stream.how == AIOS__READ_ASYNC;
     aios__context_release(c);
     if (--m->n_contexts == 0 && m->dying) aios_model_free(m);
 }
@@ -7361,8 +7449,8 @@ AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info
     x.weight_bytes = op->w_bytes + op->row_bytes; x.act_bytes = op->act_bytes; x.busy_ns = op->busy_ns;
     return aios__desc_fill(out, &x, sizeof x);
 }
-AIOS_API void aios_serve_reads(aios_context *c) { if (c && c->stream.how == AIOS__READ_THREADS) aios__stream_serve(&c->stream); }
-AIOS_API void aios_end_reads(aios_context *c)   { if (c && c->stream.how == AIOS__READ_THREADS) aios__crew_quit(&c->stream.crew, 1); }
+AIOS_API void aios_serve_reads(aios_context *c) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.n_units) aios__stream_lend(&c->stream); }
+AIOS_API void aios_end_reads(aios_context *c)   { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.n_units) aios__stream_unlend(&c->stream); }
 
 AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id, aios_error *err) {
     int32_t i, pos;

@@ -137,8 +137,10 @@ AIOS__DESC_INIT(aios_allocator)
  * submit and wait, optional, serve what a context streams: submit starts a read of n bytes and returns 0, or negative when it did
  * not start; wait returns 1 when a read is over (its ticket; how many bytes came, or negative), 0 when none was within timeout_ns,
  * negative when the io is broken and no read is under way any more. Both are called by one thread at a time, for each context on
- * its own: contexts that stream side by side need a model each. Reads that are streamed start at multiples of 4096, in the
- * file and in memory, and are multiples of 4096 long, but for the end of the file. */
+ * one context of a model alone (the second that would stream this way is refused). Reads that are streamed start at multiples of
+ * 4096, in the file and in memory, and are multiples of 4096 long, but for the end of the file and for what read left off. A
+ * submit that is refused while other reads of the io are under way is tried again when one of these is over. They are used
+ * where every io of the model has them, that of an artifact included. */
 typedef struct aios_io {
     uint32_t struct_size, flags;
     uint64_t n_bytes;               /* size of the whole file                                          */
@@ -260,8 +262,8 @@ AIOS_API aios_status aios_model_get_key(const aios_model *m, uint32_t i, char *n
 /* ---- artifact ---------------------------------------------------------------------------------------------- */
 /* A file beside the model with its matrices as kernels want them: a start from it packs nothing, and where it is mapped reads
  * nothing either, so that processes share one copy. It holds a table of blocks of block_bytes (64 KiB to 1 MiB; 0 = 256 KiB) in the
- * order of their use, each with a checksum, and a JSON manifest. It belongs to one model (told by its header and the first bytes of
- * each tensor); the model's own file is still needed for its header and its vectors.
+ * order of their use, each with a checksum, and a JSON manifest. It belongs to one model (told by its header and some bytes of
+ * each tensor: a model that differs from it nowhere else is not told apart); the model's own file is still needed for its header and its vectors.
  * write puts n bytes at offset and returns 0, or non-zero to stop; offsets come out of order, the header last.
  * work [work_bytes]: aios_artifact_work_bytes(m, block_bytes) at the least, 64-byte aligned.
  * Opening looks at the header and the table of tensors; aios_artifact_check reads all of it (work: 4096 bytes or more). */
@@ -428,8 +430,9 @@ AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids,
  * until the next call of aios_step. A pass that fails or is cancelled leaves the sequences as they were before it: the next step tries
  * again. AIOS_ERR_IO: streamed weights could not be read. */
 AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error *err);
-/* Streamed weights: reads on the calling thread, together with any others that are in here, until aios_end_reads. For plans with
- * AIOS_PLAN_LENT_READERS; such a context waits for data until somebody reads it. All must have returned before aios_context_free. */
+/* Streamed weights: reads on the calling thread, together with any others that are in here, until aios_end_reads; then all of them
+ * return, and others may come later. For plans with AIOS_PLAN_LENT_READERS (else these do nothing); such a context waits for data until
+ * somebody reads it. All must have returned before aios_context_free. */
 AIOS_API void aios_serve_reads(aios_context *c);
 AIOS_API void aios_end_reads(aios_context *c);
 /* Makes the running or next aios_step return AIOS_ERR_CANCELLED soon. This, aios_interrupt and aios_now_ns are allowed from any thread. */

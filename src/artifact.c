@@ -16,9 +16,9 @@ enum { AIOS__ART_PAGE = 4096, AIOS__ART_VERSION = 1 };
 typedef struct aios__art_header {
     char magic[8];
     uint32_t version, n_tensors, n_blocks, block_bytes;
-    uint64_t model_hash, model_probe;       /* of the model's header; of the first bytes of all its tensors     */
+    uint64_t model_hash, model_probe;       /* of the model's header; of some bytes of all its tensors          */
     uint64_t file_bytes, tensors_off, blocks_off, manifest_off, manifest_bytes, data_off;
-    uint64_t tables_sum;                    /* checksum of tensors and blocks                                   */
+    uint64_t tensors_sum, blocks_sum;       /* checksums of the tables                                          */
     uint64_t sum;                           /* of everything above                                              */
 } aios__art_header;
 typedef struct aios__art_tensor { uint64_t off, n_bytes; uint32_t type, layout, first_block, n_blocks; } aios__art_tensor;
@@ -38,17 +38,19 @@ static uint64_t aios__art_sum(uint64_t h, const void *p, uint64_t n) {
 }
 enum { AIOS__ART_SEED = 1 };
 
-/* The header says nothing of the weights: two models of one shape have the same. The first bytes of each tensor tell them apart. */
+/* The header says nothing of the weights: two models of one shape have the same. Some bytes of each tensor tell them apart: at its
+ * beginning, in its middle, at its end. */
 static aios_status aios__art_probe(const aios_model *m, uint64_t *probe, aios_error *err) {
-    uint32_t i;
-    char first[64];
+    uint32_t i, k;
+    char some[64];
     aios_status st;
     *probe = AIOS__ART_SEED;
-    for (i = 0; i < m->gguf.n_tensors; i++) {
-        const aios__tensor *t = &m->gguf.tensor[i];
-        uint64_t n = aios__min_u64(t->n_bytes, sizeof first);
-        if ((st = aios__io_read(&m->io[t->part], t->off, first, n, err)) != 0) return st;
-        *probe = aios__art_sum(*probe, first, n);
+    for (i = 0; i < m->gguf.n_tensors * 3; i++) {
+        const aios__tensor *t = &m->gguf.tensor[i / 3];
+        uint64_t n = aios__min_u64(t->n_bytes, sizeof some);
+        k = i % 3;
+        if ((st = aios__io_read(&m->io[t->part], t->off + (t->n_bytes - n) * k / 2, some, n, err)) != 0) return st;
+        *probe = aios__art_sum(*probe, some, n);
     }
     return AIOS_OK;
 }
@@ -84,7 +86,7 @@ static aios_status aios__art_header_read(const aios_io *io, aios__art_header *h,
 static aios_status aios__art_open(aios_model *m, const aios_io *io, aios_error *err) {
     aios__art_header h;
     aios__art_tensor t[32];
-    uint64_t probe;
+    uint64_t probe, sum = AIOS__ART_SEED;
     uint32_t i, k;
     aios_status st = aios__art_header_read(io, &h, err);
     if (st) return st;
@@ -94,6 +96,7 @@ static aios_status aios__art_open(aios_model *m, const aios_io *io, aios_error *
     for (i = 0; i < h.n_tensors; i += k) {
         uint32_t n = h.n_tensors - i < 32 ? h.n_tensors - i : 32;
         if ((st = aios__io_read(io, h.tensors_off + (uint64_t)i * sizeof *t, t, n * sizeof *t, err)) != 0) return st;
+        sum = aios__art_sum(sum, t, n * sizeof *t);
         for (k = 0; k < n; k++) {
             int32_t layout;
             uint64_t want = aios__art_bytes(m, i + k, &layout), end;
@@ -103,15 +106,15 @@ static aios_status aios__art_open(aios_model *m, const aios_io *io, aios_error *
             m->place[i + k].art_off = want ? t[k].off : 0;
         }
     }
-    return AIOS_OK;
+    return sum == h.tensors_sum ? AIOS_OK : aios__art_bad("table of tensors", h.tensors_off, h.tensors_sum, sum, err);
 }
 AIOS_API aios_status aios_artifact_check(const aios_io *given, void *work, uint64_t work_bytes, aios_progress_fn progress, void *user, aios_error *err) {
     aios_io io;
     aios__art_header h;
     aios__art_block b;
     aios__art_tensor t;
-    uint64_t sum = AIOS__ART_SEED, at, n, s;
-    uint32_t i;
+    uint64_t sum = AIOS__ART_SEED, at, n, s, due = 0, end;
+    uint32_t i, n_blocks = 0;
     aios_status st;
     aios__clear(err);
     if (!work || work_bytes < 4096) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_artifact_check needs 4096 bytes to work in");
@@ -120,10 +123,16 @@ AIOS_API aios_status aios_artifact_check(const aios_io *given, void *work, uint6
     for (i = 0; i < h.n_tensors; i++) {
         if ((st = aios__io_read(&io, h.tensors_off + (uint64_t)i * sizeof t, &t, sizeof t, err)) != 0) return st;
         sum = aios__art_sum(sum, &t, sizeof t);
+        n_blocks += t.n_blocks; due += t.n_bytes;
     }
-    for (i = 0; i < h.n_blocks; i++) {
+    if (sum != h.tensors_sum || n_blocks != h.n_blocks) return aios__art_bad("table of tensors", h.tensors_off, h.tensors_sum, sum, err);
+    for (i = 0, sum = AIOS__ART_SEED, end = h.data_off; i < h.n_blocks; i++) {
         if ((st = aios__io_read(&io, h.blocks_off + (uint64_t)i * sizeof b, &b, sizeof b, err)) != 0) return st;
         sum = aios__art_sum(sum, &b, sizeof b);
+        if (b.off < end || b.off > h.file_bytes || b.n_bytes > h.file_bytes - b.off || b.n_bytes > due)     /* each byte once, in order */
+            return aios__art_bad("table of blocks", h.blocks_off + (uint64_t)i * sizeof b, end, b.off, err);
+        end = b.off + b.n_bytes;
+        due -= b.n_bytes;
         for (at = 0, s = AIOS__ART_SEED; at < b.n_bytes; at += n) {
             n = aios__min_u64(work_bytes / 8 * 8, b.n_bytes - at);
             if ((st = aios__io_read(&io, b.off + at, work, n, err)) != 0) return st;
@@ -132,7 +141,7 @@ AIOS_API aios_status aios_artifact_check(const aios_io *given, void *work, uint6
         if (s != b.sum) return aios__fail2(err, AIOS_ERR_FORMAT, b.off, b.sum, s, "block % of the artifact, % bytes in, is damaged", aios__u(i), aios__u(b.off));
         if (progress && progress(user, b.off + b.n_bytes, h.file_bytes)) return aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "stopped by the progress callback");
     }
-    return sum == h.tables_sum ? AIOS_OK : aios__art_bad("tables", h.tensors_off, h.tables_sum, sum, err);
+    return sum == h.blocks_sum && due == 0 ? AIOS_OK : aios__art_bad("table of blocks", h.blocks_off, h.blocks_sum, sum, err);
 }
 
 /* ---- writing --------------------------------------------------------------------------------------------------- */
@@ -256,6 +265,8 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
     memcpy(w.h.magic, AIOS__ART_MAGIC, 8);
     w.h.version = AIOS__ART_VERSION; w.h.n_tensors = m->gguf.n_tensors; w.h.block_bytes = aios__art_block_size(block_bytes); w.h.model_hash = m->gguf.hash;
     if ((w.st = aios__art_probe(m, &w.h.model_probe, err)) != 0) return w.st;
+    memset(w.work, 0, AIOS__ART_PAGE);
+    aios__art_put(&w, 0, w.work, AIOS__ART_PAGE);       /* what may be there already is no artifact any more    */
     /* pass 0 counts blocks; pass 1 the manifest, whose numbers depend on where the data begins; pass 2 writes it */
     for (pass = 0; pass < 3; pass++) {
         if (pass == 1) {
@@ -301,7 +312,7 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
         aios__art_put(&w, w.h.tensors_off + (uint64_t)i * sizeof a, &a, sizeof a);
         tensors_sum = aios__art_sum(tensors_sum, &a, sizeof a);
     }
-    blocks_sum = tensors_sum;
+    blocks_sum = AIOS__ART_SEED;
     end = w.data = w.h.data_off;
     for (at = block = 0; !w.st && (id = aios__art_order(m, &at)) >= 0; ) {
         const aios__tensor *t = &m->gguf.tensor[id];
@@ -324,7 +335,7 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
                 w.st = aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "stopped by the progress callback");
         }
     }
-    w.h.tables_sum = blocks_sum;
+    w.h.tensors_sum = tensors_sum; w.h.blocks_sum = blocks_sum;
     w.h.sum = aios__art_sum(AIOS__ART_SEED, &w.h, sizeof w.h - 8);
     memset(w.work, 0, AIOS__ART_PAGE);
     aios__art_put(&w, end, w.work, w.h.file_bytes - end);       /* the last page is whole                       */

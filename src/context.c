@@ -66,12 +66,12 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     aios__cut cut;
     aios_status st;
     uint64_t fp;
-    int32_t load;
+    int32_t load, planned;
     if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
     *out = NULL;
     aios__clear(err);
     if (!m || !m->arch) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_context_open needs a model with weights");
-    if ((st = aios__desc_copy(&p, sizeof p, plan, "aios_plan", err)) != 0) return st;
+    if ((st = aios__plan_copy(&p, plan, err)) != 0) return st;
     if ((st = aios__desc_copy(&d, sizeof d, desc, "aios_context_desc", err)) != 0) return st;
     if ((st = aios__flags(d.flags, AIOS_CONTEXT_PROFILE, "aios_context_desc", err)) != 0) return st;
     mem = m->mem;
@@ -82,16 +82,19 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     if (p.flags & AIOS_PLAN_LENT_THREADS && !d.parallel_for && p.n_threads > 1)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 1, (uint64_t)p.n_threads, "the plan counts on % lent threads, but parallel_for is NULL", aios__i(p.n_threads), aios__u(0));
     cut = aios__plan_cut(&p);
-    if (m->loaded && !aios__cut_same(&cut, &m->cut)) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model's weights have been divided in another way since: plan again, or open the model a second time");
     if (m->loaded) for (load = 0; load < 2; load++) {          /* another context may have taken them since */
         p.request_bytes[AIOS_MEM_WEIGHTS] -= p.tier_bytes[load];
         p.tier_bytes[load] = 0;
     }
     now = p;
-    if (!aios__plan_sizes(m, &now, aiosk_select(p.isa)) || memcmp(now.request_bytes, p.request_bytes, sizeof p.request_bytes)
+    planned = aios__plan_sizes(m, &now, aiosk_select(p.isa));
+    if (m->loaded && now.request_bytes[AIOS_MEM_SCRATCH] < p.request_bytes[AIOS_MEM_SCRATCH]) now.request_bytes[AIOS_MEM_SCRATCH] = p.request_bytes[AIOS_MEM_SCRATCH];  /* it was to load too */
+    if (!planned || memcmp(now.request_bytes, p.request_bytes, sizeof p.request_bytes)
         || memcmp(now.tier_bytes, p.tier_bytes, sizeof p.tier_bytes) || now.n_ops != p.n_ops || now.n_units != p.n_units || now.slot_bytes != p.slot_bytes)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, now.total_bytes, p.total_bytes, "the plan (% bytes) is not what would be taken now (% bytes): plan again", aios__u(p.total_bytes), aios__u(now.total_bytes));
 
+    if (now.n_units && aios__plan_async(m, &p) && m->n_async)
+        return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "another context of this model streams through the io's submit and wait, which serve one: open the model a second time, or plan reading threads");
     load = !m->loaded;
     if (load && (st = aios__weights_take(m, &p, err)) != 0) return st;
     fp = aiosk_fp_begin();              /* the host's rounding mode is not ours */
@@ -102,14 +105,15 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     if (!st && !d.parallel_for) st = aios__pool_start(&c->pool, p.n_threads, d.thread_start, d.thread_user, err);
     if (!st && load) st = aios__weights_load(m, &cut, (char *)c->block[AIOS_MEM_SCRATCH], p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
     if (!st) st = aios__context_build(c, err);
-    if (!st && p.n_units) st = aios__stream_open(&c->stream, p.flags & AIOS_PLAN_LENT_READERS, p.n_readers, m->async, err);
+    if (!st && p.n_units) st = aios__stream_open(&c->stream, p.flags & AIOS_PLAN_LENT_READERS, p.n_readers, aios__plan_async(m, &p), err);
     aiosk_fp_end(fp);
     if (st) {
         if (c) aios__context_release(c);
         if (load) aios__weights_give(m);
         return st;
     }
-    for (load = 0; load < 2; load++) c->count.n_wishes_denied += aios__denied(&m->mem, m->weights[load], &m->weights_req[load]);
+    m->n_async += c->stream.n_units && c->stream.how == AIOS__READ_ASYNC;
+    for (planned = 0; load && planned < 2; planned++) c->count.n_wishes_denied += aios__denied(&m->mem, m->weights[planned], &m->weights_req[planned]);
     for (load = 0; load < AIOS_N_MEM; load++) c->count.n_wishes_denied += aios__denied(&mem, c->block[load], &c->req[load]);
     m->n_contexts++;
     *out = c;
@@ -119,6 +123,7 @@ AIOS_API void aios_context_free(aios_context *c) {
     aios_model *m;
     if (!c) return;
     m = c->model;
+    m->n_async -= c->stream.n_units && c->stream.how == AIOS__READ_ASYNC;
     aios__context_release(c);
     if (--m->n_contexts == 0 && m->dying) aios_model_free(m);
 }
@@ -244,8 +249,8 @@ AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info
     x.weight_bytes = op->w_bytes + op->row_bytes; x.act_bytes = op->act_bytes; x.busy_ns = op->busy_ns;
     return aios__desc_fill(out, &x, sizeof x);
 }
-AIOS_API void aios_serve_reads(aios_context *c) { if (c && c->stream.how == AIOS__READ_THREADS) aios__stream_serve(&c->stream); }
-AIOS_API void aios_end_reads(aios_context *c)   { if (c && c->stream.how == AIOS__READ_THREADS) aios__crew_quit(&c->stream.crew, 1); }
+AIOS_API void aios_serve_reads(aios_context *c) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.n_units) aios__stream_lend(&c->stream); }
+AIOS_API void aios_end_reads(aios_context *c)   { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.n_units) aios__stream_unlend(&c->stream); }
 
 AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id, aios_error *err) {
     int32_t i, pos;

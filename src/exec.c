@@ -92,6 +92,11 @@ static int32_t aios__phase_ready(aios_context *c) {
     uint64_t t0 = 0, now, slice;
     int32_t r;
     if (!c->unready) return 1;
+    if (c->stream.how == AIOS__READ_INLINE && c->unready == 1) {        /* what the worker reads itself, it waits for */
+        t0 = aios__now(c) | 1;
+        c->count.n_stalls++;
+        c->unready = 2;
+    }
     for (;;) {
         now = aios__now(c);
         slice = c->deadline && c->deadline > now && c->deadline - now < 2000000 ? c->deadline - now : 2000000;     /* cancelling is heard within 2 ms */
@@ -129,25 +134,31 @@ static void aios__phase_work(aios_context *c, int32_t worker) {
         }
     }
 }
+/* The time since the phase, or this step of it, began. */
+static void aios__book(aios_context *c) {
+    uint64_t now;
+    if (!(c->desc.flags & AIOS_CONTEXT_PROFILE)) return;
+    now = aios__now(c);
+    if (now > c->since) c->prog.op[c->op0].busy_ns += now - c->since;
+    c->since = now;
+}
 /* After all workers have left the phase: goes to the next round or phase if it is finished. A phase of one task is done
  * here and now: the others would wait for it all the same, and a barrier is saved. */
 static void aios__phase_leave(aios_context *c, int32_t worker) {
     int32_t ready = 1;
     while (aios__all_taken(c)) {
         c->count.n_tasks += (uint64_t)c->n_tasks;
-        if (c->desc.flags & AIOS_CONTEXT_PROFILE) {
-            uint64_t now = aios__now(c);
-            c->prog.op[c->op0].busy_ns += now - c->since;
-            c->since = now;
-        }
+        aios__book(c);
         if (c->prog.op[c->op0].flags & AIOS__STREAMED) aios__stream_pass(&c->stream);
         if (c->run.round + 1 < aios__op_rounds(&c->prog.op[c->op0], &c->run)) aios__round_enter(c, c->run.round + 1);
         else aios__phase_enter(c, c->op1);
         if (aios__exec_done(c)) break;
         ready = aios__phase_ready(c);
+        if (c->desc.flags & AIOS_CONTEXT_PROFILE) c->since = aios__now(c);      /* waiting is nobody's work */
         if (!ready || c->n_tasks > 1) break;
         aios__phase_work(c, worker);
     }
+    if (!aios__exec_done(c)) aios__book(c);
     c->halt = aios__load(&c->stop) || aios__exec_done(c) || !ready;
 }
 

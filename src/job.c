@@ -103,7 +103,6 @@ static aios_status aios__crew_start(aios__crew *c, int32_t n, void (*fn)(void *)
     return n < 1 ? AIOS_OK : aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "this build has no threads (AIOS_NO_THREADS): plan without reading threads");
 }
 static void aios__crew_stop(aios__crew *c) { (void)c; }
-static void aios__crew_quit(aios__crew *c, int32_t quit) { c->quit = quit; }
 static void aios__crew_lock(aios__crew *c) { (void)c; }
 static void aios__crew_unlock(aios__crew *c) { (void)c; }
 static void aios__crew_wake(aios__crew *c) { (void)c; }
@@ -370,9 +369,12 @@ static void aios__crew_idle(aios__crew *c)   { AIOS__SLEEP(c, idle); }
 static void aios__crew_wait(aios__crew *c, uint64_t ns) {
 #if defined(_WIN32)
     SleepConditionVariableSRW(&c->cond, &c->lock, (DWORD)(aios__min_u64(ns, (uint64_t)3600 * 1000000000u) / 1000000 + 1), 0);
-#elif defined(AIOS_NO_CLOCK)
+#elif defined(AIOS_NO_CLOCK)            /* no way to sleep for a time: a short while awake, so that deadlines and cancelling are heard */
+    int32_t i;
     (void)ns;
-    AIOS__SLEEP(c, cond);
+    AIOS__UNLOCK(c);
+    for (i = 0; i < AIOS__SPINS; i++) aios__pause();
+    AIOS__LOCK(c);
 #else
     struct timespec t;
     clock_gettime(AIOS__CLOCK_REALTIME, &t);

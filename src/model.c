@@ -43,7 +43,7 @@ struct aios_model {
     aios_mem_req req, weights_req[2];       /* weights: of HOT and of WARM                              */
     aios_io *io;                            /* [n_parts], then that of the artifact                     */
     uint32_t n_parts, own_files, flags, own_artifact;
-    uint32_t async, reserved;               /* every io has submit and wait                             */
+    uint32_t async, n_async;                /* every io has submit and wait; contexts that use them     */
     int32_t loaded;                         /* the weights are there, divided as cut says               */
     aios__cut cut;
     uint32_t n_contexts, dying;             /* dying: freed when its last context is                    */

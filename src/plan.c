@@ -41,6 +41,14 @@ static aios__cut aios__plan_cut(const aios_plan *p) {
 static int32_t aios__cut_same(const aios__cut *a, const aios__cut *b) {
     return a->rows == b->rows && a->level == b->level && a->warm == b->warm && a->mapped == b->mapped && (!a->level || a->unit_bytes == b->unit_bytes);
 }
+/* Streams through the io's submit and wait. */
+static uint32_t aios__plan_async(const aios_model *m, const aios_plan *p) { return m->async && !p->n_readers && !(p->flags & AIOS_PLAN_LENT_READERS); }
+/* A plan from the caller. One of a header that knew no tiers has all weights in the first. */
+static aios_status aios__plan_copy(aios_plan *p, const aios_plan *from, aios_error *err) {
+    aios_status st = aios__desc_copy(p, sizeof *p, from, "aios_plan", err);
+    if (!st && from->struct_size <= offsetof(aios_plan, tier_bytes)) p->tier_bytes[AIOS_TIER_HOT] = p->request_bytes[AIOS_MEM_WEIGHTS];
+    return st;
+}
 static void aios__build_start(aios__build *b, const aios_model *m, const aios_plan *p, const aiosk_isa *k) {
     b->m = m; b->k = k; b->cut = aios__plan_cut(p);
     b->n_ctx = p->n_ctx; b->n_batch = p->n_batch; b->n_outputs = p->n_outputs; b->n_threads = p->n_threads; b->numerics = p->numerics;
@@ -54,7 +62,7 @@ enum { AIOS__MAX_READERS = 64, AIOS__MAX_SLOTS = 4096,
 /* The choices of a plan, whether made here or handed in. */
 static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aios_error *err) {
     static const char *const names[] = { "n_ctx", "n_seq", "n_batch", "n_outputs", "n_threads", "kv_type", "numerics", "isa", "stream_level", "warm_steps", "n_readers", "n_slots" };
-    static const int32_t most[] = { 1 << 28, 1 << 20, 4096, 4096, 1024, AIOSK_N_KV - 1, AIOS_REFERENCE, AIOSK_N_ISA - 1, AIOS__LEVELS, 3 * 4096, AIOS__MAX_READERS, AIOS__MAX_SLOTS };
+    static const int32_t most[] = { 1 << 28, 1 << 20, 4096, 4096, 1024, AIOSK_N_KV - 1, AIOS_REFERENCE, AIOSK_N_ISA - 1, AIOS__LEVELS, 4 * 4096, AIOS__MAX_READERS, AIOS__MAX_SLOTS };
     int32_t i, v[12];
     aios__cut cut = aios__plan_cut(p);
     aios_status st = aios__flags(p->flags, AIOS__PLAN_FLAGS, "aios_plan", err);
@@ -74,8 +82,13 @@ static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aio
     if (m->role[AIOS__T_POS_EMBD].w >= 0 && p->n_ctx > m->hp.n_ctx_train)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)m->hp.n_ctx_train, (uint64_t)p->n_ctx, "n_ctx % is past the % positions that the model has learned", aios__i(p->n_ctx), aios__i(m->hp.n_ctx_train));
     if (!aiosk_select(p->isa)) return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "instruction set % is not in this machine or this build", aios__i(p->isa));
+#ifdef AIOS_NO_THREADS
+    if (p->flags & AIOS_PLAN_LENT_READERS) return aios__fail(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "this build has no locks (AIOS_NO_THREADS), which threads that read need");
+#endif
     if (m->loaded && m->cut.rows != cut.rows)
         return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model's weights are laid out for other numerics: open the model a second time");
+    if (m->loaded && !aios__cut_same(&cut, &m->cut))
+        return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model's weights are divided in another way: plan again without, or open the model a second time");
     return AIOS_OK;
 }
 
@@ -159,6 +172,11 @@ static int32_t aios__fits(const aios__ladder *l, aios_plan *p) {
     if (l->d->budget_bytes && (p->total_bytes > l->d->budget_bytes || p->held_bytes > l->d->budget_bytes - p->total_bytes)) return 0;
     if (l->d->hot_bytes && p->tier_bytes[AIOS_TIER_HOT] > l->d->hot_bytes) return 0;
     return !l->d->warm_bytes || p->tier_bytes[AIOS_TIER_WARM] <= l->d->warm_bytes;
+}
+/* No pass has more tokens than the sequences hold. */
+static int32_t aios__batch_of(const aios_plan *p, int32_t n) {
+    int64_t most = (int64_t)p->n_ctx * p->n_seq;
+    return n < most ? n : (int32_t)most;
 }
 static void aios__set_batch(const aios__ladder *l, aios_plan *p, int32_t n) {
     if (n < p->n_batch) p->rungs |= AIOS_RUNG_BATCH;
@@ -245,7 +263,7 @@ static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
      * they need is no more than a sixteenth of the memory */
     if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) {
         p->rungs &= ~(uint32_t)AIOS_RUNG_BATCH;
-        for (p->n_batch = batch = d->n_batch ? batch : 512; ; ) {
+        for (p->n_batch = batch = aios__batch_of(p, d->n_batch ? batch : 512); ; ) {
             aios__set_batch(l, p, batch);
             if (batch <= 16 || !d->budget_bytes || (aios__ladder_sizes(l, p) && p->request_bytes[AIOS_MEM_SCRATCH] <= d->budget_bytes / 16)) break;
             batch /= 2;
@@ -268,6 +286,7 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     aios__ladder l;
     aios_status st;
     uint64_t mem, store, i;
+    uint32_t known;
     aios__clear(err);
     if (!m || !out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_plan_make: an argument is NULL");
     if (!m->arch) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model was opened for its vocabulary alone");
@@ -278,17 +297,25 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     if (d.n_readers > AIOS__MAX_READERS || d.n_ctx_min < 0)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_READERS, (uint64_t)d.n_readers, "aios_plan_desc: n_readers % or n_ctx_min % is out of range", aios__i(d.n_readers), aios__i(d.n_ctx_min));
     memset(&l, 0, sizeof l);
+    l.can_map = 1;
+    memcpy(&known, out, 4);
+    if (known <= offsetof(aios_plan, tier_bytes)) {         /* the caller's plan could not say so           */
+        d.flags |= AIOS_PLAN_NO_STREAM;
+        d.flags &= ~(uint32_t)AIOS_PLAN_IN_PLACE;
+        d.hot_bytes = d.warm_bytes = 0;
+        l.can_map = 0;
+    }
     p.flags     = d.flags;
     p.n_ctx     = d.n_ctx ? d.n_ctx : m->hp.n_ctx_train;
     p.n_seq     = d.n_seq ? d.n_seq : 1;
     p.n_threads = d.n_threads ? d.n_threads : 1;
     p.kv_type = d.kv_type; p.numerics = d.numerics; p.isa = d.isa; p.numa_node_1 = d.numa_node_1;
-    l.m = m; l.d = &d; l.can_map = 1;
+    l.m = m; l.d = &d;
     for (i = 0; i < m->gguf.n_tensors; i++) l.can_map &= m->place[i].use != AIOS__IS_MATRIX || m->place[i].can_map != 0;
     p.n_batch = d.n_batch;
     if (!p.n_batch) {                       /* activations of a batch, in their widest form, in half the second-level cache */
         int64_t widest = (int64_t)(m->hp.n_ff > m->hp.n_embd ? m->hp.n_ff : m->hp.n_embd), n = (int64_t)(d.l2_bytes / 2) / widest / 32 * 32;
-        p.n_batch = !d.l2_bytes ? 64 : n < 32 ? 32 : n > 512 ? 512 : (int32_t)n;
+        p.n_batch = aios__batch_of(&p, !d.l2_bytes ? 64 : n < 32 ? 32 : n > 512 ? 512 : (int32_t)n);
     }
     aios__set_batch(&l, &p, p.n_batch);
     if (d.flags & AIOS_PLAN_IN_PLACE) p.warm_steps = aios__warm_steps(m);
@@ -339,7 +366,7 @@ AIOS_API aios_status aios_plan_request(const aios_plan *plan, uint32_t i, aios_m
     aios_mem_req r;
     aios_plan p;
     uint32_t k, n = 0;
-    if (aios__desc_copy(&p, sizeof p, plan, "aios_plan", NULL)) return AIOS_ERR_ARG;
+    if (aios__plan_copy(&p, plan, NULL)) return AIOS_ERR_ARG;
     for (k = 0; k < sizeof aios__request_order / sizeof *aios__request_order; k++) {
         aios__plan_req(&p, aios__request_order[k][0], aios__request_order[k][1], &r);
         if ((r.bytes || r.kind != AIOS_MEM_WEIGHTS) && n++ == i) return aios__desc_fill(out, &r, sizeof r);

@@ -25,6 +25,7 @@ typedef struct aios__stream {
     aios__slot *slot;                   /* [n_slots]                                                        */
     int32_t how;                        /* AIOS__READ_*                                                     */
     int32_t hold;                       /* nothing is asked for: after a failure, until the next step       */
+    int32_t n_lent, ending;             /* lent threads that read; they are to return                       */
     uint64_t used, issued;              /* uses that are through, and those whose reading has begun         */
     uint64_t read_bytes, n_reads, n_errors;     /* for the counters                                         */
     aios__crew crew;                    /* reading threads                                                  */
@@ -47,8 +48,11 @@ static aios__slot *aios__stream_next(aios__stream *s) {
 }
 static void aios__stream_end(aios__stream *s, aios__slot *slot, int64_t got) {
     uint64_t want = aios__unit_window(aios__use_unit(s, slot->use), &s->io[aios__use_unit(s, slot->use)->part]);
+    uint64_t done = slot->done + (got > 0 ? (uint64_t)got : 0);
     s->n_reads++;
-    if (got > 0 && (uint64_t)got <= want - slot->done) { s->read_bytes += (uint64_t)got; slot->done += (uint64_t)got; }
+    if (got > 0 && done <= want) s->read_bytes += (uint64_t)got;
+    if (s->how == AIOS__READ_ASYNC && done < want) done = done / AIOS__STREAM_ALIGN * AIOS__STREAM_ALIGN;    /* it goes on where a direct read can */
+    if (got > 0 && done <= want && done > slot->done) slot->done = done;
     else { slot->st = AIOS_ERR_IO; slot->got = got; s->n_errors++; }
     slot->state = slot->st ? AIOS__SLOT_FAILED : slot->done == want ? AIOS__SLOT_READY : AIOS__SLOT_READING;
 }
@@ -64,7 +68,7 @@ static int64_t aios__stream_read(const aios__stream *s, const aios__slot *slot, 
 static void aios__stream_serve(void *arg) {
     aios__stream *s = (aios__stream *)arg;
     aios__crew_lock(&s->crew);
-    while (!s->crew.quit) {
+    while (!s->crew.quit && !s->ending) {
         aios__slot *slot = aios__stream_next(s);
         if (!slot) { aios__crew_idle(&s->crew); continue; }
         while (slot->state == AIOS__SLOT_READING) {
@@ -80,12 +84,21 @@ static void aios__stream_serve(void *arg) {
 }
 
 /* ---- asynchronous ---------------------------------------------------------------------------------------------- */
+/* 0: the io takes no more now. */
 static int32_t aios__stream_submit(aios__stream *s, aios__slot *slot) {
     const aios__unit *u = aios__use_unit(s, slot->use);
     const aios_io *io = &s->io[u->part];
     int32_t st = io->submit(io->user, slot->use, aios__unit_start(u) + slot->done, aios__slot_base(s, slot->use) + slot->done, aios__unit_window(u, io) - slot->done);
-    if (st < 0) aios__stream_end(s, slot, st);
-    return st;
+    uint32_t i;
+    if (st >= 0) return 1;
+    for (i = 0; i < s->n_slots; i++)        /* a queue that is full for now: later, when one of these is over */
+        if (&s->slot[i] != slot && s->slot[i].state == AIOS__SLOT_READING && aios__use_unit(s, s->slot[i].use)->part == u->part && slot->use + 1 == s->issued) {
+            slot->state = AIOS__SLOT_EMPTY;
+            s->issued--;
+            return 0;
+        }
+    aios__stream_end(s, slot, st);
+    return 1;
 }
 /* Takes what is over from one io, waiting for the first at most timeout_ns. */
 static void aios__stream_reap(aios__stream *s, uint32_t part, uint64_t timeout_ns) {
@@ -111,7 +124,7 @@ static void aios__stream_reap(aios__stream *s, uint32_t part, uint64_t timeout_n
 /* Lets reading begin as far as there is room. */
 static void aios__stream_pump(aios__stream *s) {
     aios__slot *slot;
-    if (s->how == AIOS__READ_ASYNC) while ((slot = aios__stream_next(s)) != NULL) aios__stream_submit(s, slot);
+    if (s->how == AIOS__READ_ASYNC) while ((slot = aios__stream_next(s)) != NULL && aios__stream_submit(s, slot)) {}
     if (s->how == AIOS__READ_THREADS) aios__crew_call(&s->crew);
 }
 /* The program starts at its first unit: right away, or, after a pass that was dropped in its middle, as soon as what is being read
@@ -119,7 +132,7 @@ static void aios__stream_pump(aios__stream *s) {
 static void aios__stream_start(aios__stream *s) {
     if (!s->n_units) return;
     aios__crew_lock(&s->crew);
-    if (s->used % s->n_units || s->hold) {
+    if (s->used % s->n_units || s->hold || s->slot[s->used % s->n_slots].state == AIOS__SLOT_FAILED) {
         uint32_t i;
         for (i = 0; i < s->n_slots; i++)
             if (s->slot[i].state != AIOS__SLOT_READING || s->how == AIOS__READ_INLINE) s->slot[i].state = AIOS__SLOT_EMPTY;
@@ -177,6 +190,22 @@ static aios_status aios__stream_open(aios__stream *s, uint32_t lent, int32_t n_r
     st = aios__crew_start(&s->crew, n_readers, aios__stream_serve, s, err);
     if (st) s->n_units = 0;
     return st;
+}
+/* A thread of the host's reads, until the host ends that. */
+static void aios__stream_lend(aios__stream *s) {
+    aios__crew_lock(&s->crew);
+    s->n_lent++;
+    aios__crew_unlock(&s->crew);
+    aios__stream_serve(s);
+    aios__crew_lock(&s->crew);
+    if (--s->n_lent == 0) s->ending = 0;
+    aios__crew_unlock(&s->crew);
+}
+static void aios__stream_unlend(aios__stream *s) {
+    aios__crew_lock(&s->crew);
+    if (s->n_lent) s->ending = 1;
+    aios__crew_call(&s->crew);
+    aios__crew_unlock(&s->crew);
 }
 /* Nothing reads into the ring any more when this returns. */
 static void aios__stream_stop(aios__stream *s) {
