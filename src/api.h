@@ -10,7 +10,7 @@
  *
  *     aios_plan_desc pd;  aios_plan plan;          2. plan: what will be asked for, to the byte; takes nothing
  *     aios_plan_desc_init(&pd);
- *     pd.n_ctx = 2048;  pd.n_threads = 4;
+ *     pd.n_ctx = 2048;  pd.n_threads = 4;          pd.budget_bytes = ...: fit in so much, read the rest as it is needed
  *     aios_plan_init(&plan);
  *     aios_plan_make(model, &pd, &plan, &err);     look at plan.total_bytes; aios_plan_request lists each request
  *
@@ -31,6 +31,9 @@
  *          aios_model_measure tells the one request of aios_model_open, aios_plan_request all that follow; opening
  *          takes exactly those, and after aios_context_open nothing is allocated. Freed in reverse order by *_free.
  *          The library object contains no call to malloc.
+ * BUDGET   With pd.budget_bytes the plan goes down a ladder until it fits: a smaller batch, what AIOS_PLAN_MAY_* allows, then matrices
+ *          used where the io maps them, or read from storage for every pass, through a ring that is filled ahead. It says which
+ *          rungs it took, what bounds the speed, and the least that would do. No rung but those of AIOS_PLAN_MAY_* changes a bit.
  * THREADS  One context is used by one thread at a time; several contexts of one model may run side by side. Opening and
  *          freeing contexts of one model must not overlap. Work is shared out through desc.parallel_for, or through
  *          threads of the context's own (n_threads > 1 without parallel_for), or runs in the caller alone.
