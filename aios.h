@@ -434,11 +434,11 @@ AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids,
  * until the next call of aios_step. A pass that fails or is cancelled leaves the sequences as they were before it: the next step tries
  * again. AIOS_ERR_IO: streamed weights could not be read. */
 AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error *err);
-/* Streamed weights: reads on the calling thread, together with any others that are in here, until aios_end_reads; then all of them
- * return, and others may come later. For plans with AIOS_PLAN_LENT_READERS (else these do nothing); such a context waits for data until
- * somebody reads it. All must have returned before aios_context_free. */
+/* Streamed weights: reads on the calling thread, together with any others that are in here. aios_end_reads with end = 1 makes all of
+ * them return, and those that come later too, until it is called with 0. For plans with AIOS_PLAN_LENT_READERS (else these do nothing);
+ * such a context waits for data until somebody reads it. All must have returned before aios_context_free. */
 AIOS_API void aios_serve_reads(aios_context *c);
-AIOS_API void aios_end_reads(aios_context *c);
+AIOS_API void aios_end_reads(aios_context *c, int32_t end);
 /* Makes the running or next aios_step return AIOS_ERR_CANCELLED soon. This, aios_interrupt and aios_now_ns are allowed from any thread. */
 AIOS_API void aios_cancel(aios_context *c);
 /* The clock that deadlines are compared with. */
@@ -5299,7 +5299,7 @@ typedef struct aios__stream {
     aios__slot *slot;                   /* [n_slots]                                                        */
     int32_t how;                        /* AIOS__READ_*                                                     */
     int32_t hold;                       /* nothing is asked for: after a failure, until the next step       */
-    int32_t n_lent, ending;             /* lent threads that read; they are to return                       */
+    int32_t ended;                      /* lent threads are to return                                       */
     uint64_t used, issued;              /* uses that are through, and those whose reading has begun         */
     uint64_t read_bytes, n_reads, n_errors;     /* for the counters                                         */
     aios__crew crew;                    /* reading threads                                                  */
@@ -5342,7 +5342,7 @@ static int64_t aios__stream_read(const aios__stream *s, const aios__slot *slot, 
 static void aios__stream_serve(void *arg) {
     aios__stream *s = (aios__stream *)arg;
     aios__crew_lock(&s->crew);
-    while (!s->crew.quit && !s->ending) {
+    while (!s->crew.quit && !s->ended) {
         aios__slot *slot = aios__stream_next(s);
         if (!slot) { aios__crew_idle(&s->crew); continue; }
         while (slot->state == AIOS__SLOT_READING) {
@@ -5465,19 +5465,10 @@ static aios_status aios__stream_open(aios__stream *s, uint32_t lent, int32_t n_r
     if (st) s->n_units = 0;
     return st;
 }
-/* A thread of the host's reads, until the host ends that. */
-static void aios__stream_lend(aios__stream *s) {
+/* Lent threads return, and those that come later do at once, or may stay again. */
+static void aios__stream_lent(aios__stream *s, int32_t ended) {
     aios__crew_lock(&s->crew);
-    s->n_lent++;
-    aios__crew_unlock(&s->crew);
-    aios__stream_serve(s);
-    aios__crew_lock(&s->crew);
-    if (--s->n_lent == 0) s->ending = 0;
-    aios__crew_unlock(&s->crew);
-}
-static void aios__stream_unlend(aios__stream *s) {
-    aios__crew_lock(&s->crew);
-    if (s->n_lent) s->ending = 1;
+    s->ended = ended;
     aios__crew_call(&s->crew);
     aios__crew_unlock(&s->crew);
 }
@@ -7452,8 +7443,8 @@ AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info
     x.weight_bytes = op->w_bytes + op->row_bytes; x.act_bytes = op->act_bytes; x.busy_ns = op->busy_ns;
     return aios__desc_fill(out, &x, sizeof x);
 }
-AIOS_API void aios_serve_reads(aios_context *c) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.n_units) aios__stream_lend(&c->stream); }
-AIOS_API void aios_end_reads(aios_context *c)   { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.n_units) aios__stream_unlend(&c->stream); }
+AIOS_API void aios_serve_reads(aios_context *c) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.n_units) aios__stream_serve(&c->stream); }
+AIOS_API void aios_end_reads(aios_context *c, int32_t end) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.n_units) aios__stream_lent(&c->stream, end != 0); }
 
 AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id, aios_error *err) {
     int32_t i, pos;

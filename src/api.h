@@ -433,11 +433,11 @@ AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids,
  * until the next call of aios_step. A pass that fails or is cancelled leaves the sequences as they were before it: the next step tries
  * again. AIOS_ERR_IO: streamed weights could not be read. */
 AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error *err);
-/* Streamed weights: reads on the calling thread, together with any others that are in here, until aios_end_reads; then all of them
- * return, and others may come later. For plans with AIOS_PLAN_LENT_READERS (else these do nothing); such a context waits for data until
- * somebody reads it. All must have returned before aios_context_free. */
+/* Streamed weights: reads on the calling thread, together with any others that are in here. aios_end_reads with end = 1 makes all of
+ * them return, and those that come later too, until it is called with 0. For plans with AIOS_PLAN_LENT_READERS (else these do nothing);
+ * such a context waits for data until somebody reads it. All must have returned before aios_context_free. */
 AIOS_API void aios_serve_reads(aios_context *c);
-AIOS_API void aios_end_reads(aios_context *c);
+AIOS_API void aios_end_reads(aios_context *c, int32_t end);
 /* Makes the running or next aios_step return AIOS_ERR_CANCELLED soon. This, aios_interrupt and aios_now_ns are allowed from any thread. */
 AIOS_API void aios_cancel(aios_context *c);
 /* The clock that deadlines are compared with. */

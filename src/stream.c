@@ -25,7 +25,7 @@ typedef struct aios__stream {
     aios__slot *slot;                   /* [n_slots]                                                        */
     int32_t how;                        /* AIOS__READ_*                                                     */
     int32_t hold;                       /* nothing is asked for: after a failure, until the next step       */
-    int32_t n_lent, ending;             /* lent threads that read; they are to return                       */
+    int32_t ended;                      /* lent threads are to return                                       */
     uint64_t used, issued;              /* uses that are through, and those whose reading has begun         */
     uint64_t read_bytes, n_reads, n_errors;     /* for the counters                                         */
     aios__crew crew;                    /* reading threads                                                  */
@@ -68,7 +68,7 @@ static int64_t aios__stream_read(const aios__stream *s, const aios__slot *slot, 
 static void aios__stream_serve(void *arg) {
     aios__stream *s = (aios__stream *)arg;
     aios__crew_lock(&s->crew);
-    while (!s->crew.quit && !s->ending) {
+    while (!s->crew.quit && !s->ended) {
         aios__slot *slot = aios__stream_next(s);
         if (!slot) { aios__crew_idle(&s->crew); continue; }
         while (slot->state == AIOS__SLOT_READING) {
@@ -191,19 +191,10 @@ static aios_status aios__stream_open(aios__stream *s, uint32_t lent, int32_t n_r
     if (st) s->n_units = 0;
     return st;
 }
-/* A thread of the host's reads, until the host ends that. */
-static void aios__stream_lend(aios__stream *s) {
+/* Lent threads return, and those that come later do at once, or may stay again. */
+static void aios__stream_lent(aios__stream *s, int32_t ended) {
     aios__crew_lock(&s->crew);
-    s->n_lent++;
-    aios__crew_unlock(&s->crew);
-    aios__stream_serve(s);
-    aios__crew_lock(&s->crew);
-    if (--s->n_lent == 0) s->ending = 0;
-    aios__crew_unlock(&s->crew);
-}
-static void aios__stream_unlend(aios__stream *s) {
-    aios__crew_lock(&s->crew);
-    if (s->n_lent) s->ending = 1;
+    s->ended = ended;
     aios__crew_call(&s->crew);
     aios__crew_unlock(&s->crew);
 }

@@ -242,9 +242,10 @@ static void test_budgets(const char *name, const uint8_t *p, uint64_t n, int n_r
         if (how == 2 && r.plan.n_units) {           /* they may go and come again                            */
             pthread_create(&t[0], NULL, serve, r.c);
             CHECK(run_hash(&r, 0) == want);
-            aios_end_reads(r.c);
+            aios_end_reads(r.c, 1);
             pthread_join(t[0], NULL);
-            aios_end_reads(r.c);
+            aios_serve_reads(r.c);
+            aios_end_reads(r.c, 0);
             aios_counters_reset(r.c);
             pthread_create(&t[0], NULL, serve, r.c); pthread_create(&t[1], NULL, serve, r.c);
         }
@@ -260,7 +261,7 @@ static void test_budgets(const char *name, const uint8_t *p, uint64_t n, int n_r
         CHECK(c.tier_bytes[0] + c.tier_bytes[1] + c.tier_bytes[2] == c.weight_bytes && (c.tier_bytes[2] > 0) == (r.plan.n_units > 0));
         check_ops(&r);
         n_streamed += r.plan.n_units > 0;
-        if (how == 2 && r.plan.n_units) { aios_end_reads(r.c); pthread_join(t[0], NULL); pthread_join(t[1], NULL); }
+        if (how == 2 && r.plan.n_units) { aios_end_reads(r.c, 1); pthread_join(t[0], NULL); pthread_join(t[1], NULL); }
         run_close(&r);
     }
     CHECK(n_streamed > 0);
