@@ -111,6 +111,15 @@ static void json_string(const char *s) {
     putchar('"');
 }
 
+/* For people: "1.24 GiB". Exact numbers stand beside it. */
+static const char *size_text(char out[24], double bytes) {
+    static const char *const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+    int i = 0;
+    while (bytes >= 1023.995 && i < 6) { bytes /= 1024; i++; }
+    snprintf(out, 24, "%.*f %s", i == 0 || bytes >= 999.5 ? 0 : bytes >= 99.95 ? 1 : 2, bytes, units[i]);
+    return out;
+}
+
 /* ---- memory: the C heap, counted by kind ------------------------------------------------------------------- */
 static const char *const kind_names[AIOS_N_MEM] = { "weights", "kv", "scratch", "meta" };
 static const char *const tier_names[AIOS_N_TIER] = { "hot", "warm", "stream" };
@@ -337,6 +346,26 @@ static char *read_all(const char *path, uint64_t *n) {         /* path "-": stdi
     if (ferror(f)) die("'%s': %s", path, strerror(errno));
     if (f != stdin) fclose(f);
     return p;
+}
+/* A file that is written as PATH.tmp, gets its name when it is whole, and is removed when the program ends before. */
+static char new_tmp[1100];
+static void new_undo(void) { if (new_tmp[0]) remove(new_tmp); }
+static FILE *new_file(const char *path) {
+    FILE *f;
+    if (strlen(path) + 5 > sizeof new_tmp) die("the name of the file is too long");
+    snprintf(new_tmp, sizeof new_tmp, "%s.tmp", path);
+    f = fopen(new_tmp, "wb");
+    if (!f) { new_tmp[0] = 0; die("'%s.tmp': %s", path, strerror(errno)); }
+    atexit(new_undo);
+    return f;
+}
+static void new_file_done(FILE *f, const char *path) {
+    if (fclose(f) != 0) die("'%s': %s", new_tmp, strerror(errno));
+#ifdef _WIN32
+    remove(path);                                               /* there rename does not replace */
+#endif
+    if (rename(new_tmp, path) != 0) die("'%s': %s", path, strerror(errno));
+    new_tmp[0] = 0;
 }
 static int32_t *tokenize(const session *s, const char *text, uint64_t n_text, uint32_t flags, int32_t *n) {
     aios_error err = { 0 };

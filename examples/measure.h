@@ -60,19 +60,12 @@ static double read_bandwidth(int32_t n_threads, uint64_t most) {
 static const char *const kv_names[] = { "f32", "f16", "i8" };
 
 /* ---- hardware ---------------------------------------------------------------------------------------------- */
-static const char *some_text(uint64_t bytes, char *out, size_t cap) {
-    static const char *const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB" };
-    double v = (double)bytes;
-    int i = 0;
-    while (v >= 1024 && i < 4) { v /= 1024; i++; }
-    if (bytes == UINT64_MAX) snprintf(out, cap, "any amount");
-    else if (!bytes) snprintf(out, cap, "unknown");
-    else snprintf(out, cap, v == floor(v) ? "%.0f %s" : "%.1f %s", v, units[i]);
-    return out;
+static const char *some_text(uint64_t bytes, char out[24]) {
+    return bytes == UINT64_MAX ? "any amount" : !bytes ? "unknown" : size_text(out, (double)bytes);
 }
 static int hardware(const options *o) {
     aios_hardware h;
-    char a[32], b[32], c[32];
+    char a[24], b[24], c[24];
     aios_hardware_init(&h);
     if (aios_hardware_detect(&h) != AIOS_OK) die("the machine cannot be asked");
     h.read_bandwidth = (uint64_t)read_bandwidth(o->threads, 0);
@@ -96,12 +89,12 @@ static int hardware(const options *o) {
     if (h.n_efficiency) printf(" (%d fast, %d slow)", h.n_performance, h.n_efficiency);
     if (h.n_threads) printf(", %d threads", h.n_threads);
     if (h.quota_milli) printf(", the time of %.2f processors", h.quota_milli * 1e-3);
-    printf("\ncaches     L1d %s and L2 %s per core, L3 %s", some_text(h.l1d_bytes, a, sizeof a), some_text(h.l2_bytes, b, sizeof b), some_text(h.l3_bytes, c, sizeof c));
+    printf("\ncaches     L1d %s and L2 %s per core, L3 %s", some_text(h.l1d_bytes, a), some_text(h.l2_bytes, b), some_text(h.l3_bytes, c));
     if (h.l3_share) printf(" (one for %d cores)", h.l3_share);
-    printf("\nmemory     %s, free %s%s", some_text(h.ram_bytes, a, sizeof a), some_text(h.ram_free_bytes, b, sizeof b), h.flags & AIOS_HW_LIMITED ? ", within a container's limits" : "");
+    printf("\nmemory     %s, free %s%s", some_text(h.ram_bytes, a), some_text(h.ram_free_bytes, b), h.flags & AIOS_HW_LIMITED ? ", within a container's limits" : "");
     if (h.n_nodes) printf(", %d node%s", h.n_nodes, h.n_nodes > 1 ? "s" : "");
-    printf("\npages      %s, huge %s; may lock %s\n", some_text(h.page_bytes, a, sizeof a), h.huge_page_bytes ? some_text(h.huge_page_bytes, b, sizeof b) : "none",
-           some_text(h.lock_bytes, c, sizeof c));
+    printf("\npages      %s, huge %s; may lock %s\n", some_text(h.page_bytes, a), h.huge_page_bytes ? some_text(h.huge_page_bytes, b) : "none",
+           some_text(h.lock_bytes, c));
     printf("reading    %.2f GB/s with %d thread%s, just measured\n", (double)h.read_bandwidth * 1e-9, o->threads, o->threads > 1 ? "s" : "");
     return 0;
 }

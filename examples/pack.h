@@ -1,11 +1,9 @@
 /* pack.h: `aios pack MODEL OUT` writes the artifact of a model, `aios pack OUT` checks one; --artifact FILE runs from it. Included
- * by aios.c, below its helpers. OUT is written as OUT.tmp and renamed at the end. */
+ * by aios.c, below its helpers. */
 #ifndef PACK_H
 #define PACK_H
 
 typedef struct packing { FILE *f; uint64_t at, most; } packing;     /* most: the end of the file */
-static char pack_tmp[1024];
-static void pack_undo(void) { if (pack_tmp[0]) remove(pack_tmp); }
 
 static int pack_seek(FILE *f, uint64_t off) {
 #ifdef _WIN32
@@ -66,26 +64,17 @@ static int pack(const options *o) {
     void *work;
     if (o->n_words == 1) return pack_check(o->words[0]);
     if (o->n_words != 2) die_usage("give two words, MODEL OUT, or one, OUT, to check it");
-    if (strlen(o->words[1]) + 5 > sizeof pack_tmp) die("the name of the file is too long");
     in.model = o->words[0];
     open_model(&s, &in, 0);
     n = aios_artifact_work_bytes(s.model, 0);
     work = xmalloc((size_t)n);
-    atexit(pack_undo);
-    snprintf(pack_tmp, sizeof pack_tmp, "%s.tmp", o->words[1]);
     p.at = p.most = 0;
-    p.f = fopen(pack_tmp, "wb");
-    if (!p.f) { pack_tmp[0] = 0; die("'%s.tmp': %s", o->words[1], strerror(errno)); }
+    p.f = new_file(o->words[1]);
     aios_artifact_write(s.model, 0, pack_write, &p, work, n, pack_progress, what, &err);
     bar("", 0, 0);
     if (err.code) die("'%s': %s", o->words[1], err.text);
     n = p.most;
-    if (fclose(p.f) != 0) die("'%s': %s", pack_tmp, strerror(errno));
-#ifdef _WIN32
-    remove(o->words[1]);                                        /* there rename does not replace */
-#endif
-    if (rename(pack_tmp, o->words[1]) != 0) die("'%s': %s", o->words[1], strerror(errno));
-    pack_tmp[0] = 0;
+    new_file_done(p.f, o->words[1]);
     printf("%s: %llu bytes, %.1f s\n", o->words[1], (unsigned long long)n, (double)(wall_ns() - t0) * 1e-9);
     free(work);
     close_session(&s);

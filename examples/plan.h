@@ -60,14 +60,6 @@ static void shorten(char *to, size_t cap, const char *s, int n) {
     while (*s && k && (to[--k] & 0xC0) == 0x80) {}              /* cut: not within a character */
     to[k] = 0;
 }
-/* For people: "1.24 GiB". Exact numbers stand beside it. */
-static const char *size_text(char out[24], double bytes) {
-    static const char *const units[] = { "bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
-    int i = 0;
-    while (bytes >= 1023.995 && i < 6) { bytes /= 1024; i++; }
-    snprintf(out, 24, "%.*f %s", i == 0 || bytes >= 999.5 ? 0 : bytes >= 99.95 ? 1 : 2, bytes, units[i]);
-    return out;
-}
 static const char *count_text(char out[24], double n) {         /* "1.24 billion" */
     snprintf(out, 24, n >= 1e9 ? "%.2f billion" : n >= 1e6 ? "%.2f million" : "%.0f", n >= 1e9 ? n * 1e-9 : n >= 1e6 ? n * 1e-6 : n);
     return out;

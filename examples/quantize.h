@@ -273,11 +273,9 @@ static int32_t type_for(const recoding *q, const recoded *r) {
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------- */
-static char quantize_tmp[1100];                                 /* removed at exit, unless it has got its name */
-static void quantize_undo(void) { if (quantize_tmp[0]) remove(quantize_tmp); }
 
 static void put(const recoding *q, const void *p, uint64_t n) {
-    if (n && fwrite(p, 1, (size_t)n, q->to) != n) die("'%s': %s", quantize_tmp, strerror(errno));
+    if (n && fwrite(p, 1, (size_t)n, q->to) != n) die("'%s': %s", new_tmp, strerror(errno));
 }
 static void put_number(const recoding *q, uint64_t v, int n) { put(q, &v, (uint64_t)n); }
 static void put_u32_key(const recoding *q, const char *name, uint32_t v) {
@@ -425,7 +423,6 @@ static int quantize(const options *o) {
     q.mix = find_mixture(o->words[2]);
     q.output_type = o->output ? find_mixture(o->output)->type : -1;
     q.n_threads = o->threads < MAX_THREADS ? o->threads : MAX_THREADS;
-    if (strlen(q.out) + 5 > sizeof quantize_tmp) die("the name of the file is too long");
     read_model(&q, o);
     for (k = 0; k < q.s.info.n_tensors; k++) {
         q.t[k].role = role_of(q.t[k].t.name);
@@ -438,14 +435,7 @@ static int quantize(const options *o) {
         q.out_bytes += r->to_bytes;
         if (r->to != (int32_t)r->t.type && aiosk_type_info((int32_t)r->t.type)->family != AIOSK_FLT) q.n_again++;
     }
-    atexit(quantize_undo);
-    snprintf(quantize_tmp, sizeof quantize_tmp, "%s.tmp", q.out);
-    if (!(q.to = fopen(quantize_tmp, "wb"))) {
-        char name[sizeof quantize_tmp];
-        memcpy(name, quantize_tmp, sizeof name);
-        quantize_tmp[0] = 0;
-        die("'%s': %s", name, strerror(errno));
-    }
+    q.to = new_file(q.out);
     if (q.n_again) fprintf(stderr, "%s: %d tensors were quantised before; what that lost stays lost\n", command_name, q.n_again);
     put_header(&q);
     for (k = 0; k < q.s.info.n_tensors; k++) {
@@ -453,12 +443,7 @@ static int quantize(const options *o) {
         recode(&q, &q.t[k], done, q.in_bytes);
         done += q.t[k].t.n_bytes;
     }
-    if (fclose(q.to) != 0) die("'%s': %s", quantize_tmp, strerror(errno));
-#ifdef _WIN32
-    remove(q.out);                                              /* there rename does not replace */
-#endif
-    if (rename(quantize_tmp, q.out) != 0) die("'%s': %s", q.out, strerror(errno));
-    quantize_tmp[0] = 0;
+    new_file_done(q.to, q.out);
     printf("%s: %u tensors, %llu -> %llu bytes, %.2f bits per weight, %.1f s\n", q.mix->name, q.s.info.n_tensors, (unsigned long long)q.in_bytes,
            (unsigned long long)q.out_bytes, q.s.info.n_params ? (double)q.out_bytes * 8 / (double)q.s.info.n_params : 0.0, (double)(wall_ns() - t0) * 1e-9);
     fclose(q.from);

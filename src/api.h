@@ -559,15 +559,6 @@ typedef struct aios_block_entry {
     uint32_t delta_bytes, reserved;
 } aios_block_entry;
 
-/* What the machine is, as far as the host tells in desc.hardware (0 = not told). */
-typedef struct aios_hardware_profile {
-    uint32_t struct_size, isa_tier;         /* found out by the library: 0 scalar, 1 SSE4.1, NEON or SIMD128, 2 AVX2, 3 AVX-512 */
-    uint32_t n_cores, n_numa_nodes;
-    uint64_t l3_bytes, ram_bytes;           /* ram_bytes: that of the desc, if it has one              */
-    uint32_t huge_pages, pinning;           /* 1: there are some, it is allowed                        */
-} aios_hardware_profile;
-AIOS__DESC_INIT(aios_hardware_profile)
-
 /* IN_PLACE: nothing is copied where the io maps the file; tiers say what the host should keep resident there (mlock, a pinned pak
  * file). NO_PREFETCH: aios_blocks_prefetch brings the block that it names and no other. NO_SPARSITY: no mask is taken. */
 enum { AIOS_BLOCKS_IN_PLACE = 1, AIOS_BLOCKS_NO_PREFETCH = 2, AIOS_BLOCKS_NO_SPARSITY = 4 };
@@ -583,7 +574,7 @@ typedef struct aios_blocks_desc {
     uint32_t max_rws_percent;               /* most of ram_bytes - kv_reserve_bytes for resident weights; 0 = 65 */
     uint32_t hot_floor_percent;             /* of all tensor bytes; less in HOT than this: streaming only; 0 = 20 */
     uint32_t prefetch_distance, reserved;   /* layers ahead; 0 = 2                                     */
-    const aios_hardware_profile *hardware;  /* what aios_get_hardware_profile will say; may be NULL    */
+    const aios_hardware *hardware;          /* what aios_get_hardware_profile will say; may be NULL    */
     uint64_t (*now_ns)(void *user);         /* for prefetch deadlines and times; NULL = the system's   */
     void *now_user;
     aios_progress_fn progress;              /* while resident blocks are read; may be NULL             */
@@ -653,7 +644,7 @@ AIOS_API void        aios_blocks_set_memory(aios_blocks *b, uint32_t flags);
 /* A token is done. */
 AIOS_API void        aios_blocks_token(aios_blocks *b);
 
-AIOS_API aios_status aios_get_hardware_profile(const aios_blocks *b, aios_hardware_profile *out);
+AIOS_API aios_status aios_get_hardware_profile(const aios_blocks *b, aios_hardware *out);
 
 /* Counted since opening or the last reset. Nothing is lost or counted twice, however many threads count and whenever a reset comes: exact
  * once they are done, and while they run each number is one that was true at some moment of the call. (On 32-bit machines

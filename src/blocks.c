@@ -87,7 +87,7 @@ struct aios_blocks {
     char apart[128];                    /* what follows is written while others resolve                 */
     aios_blocks_plan plan;
     aios_blocks_desc desc;
-    aios_hardware_profile hw;
+    aios_hardware hw;
     aios_allocator mem;
     aios_mem_req req[AIOS__BLK_N_REQ];
     void *got[AIOS__BLK_N_REQ];
@@ -500,22 +500,21 @@ AIOS_API aios_status aios_blocks_open(const aios_blocks_desc *desc, aios_blocks 
     aios_allocator mem;
     aios_mem_req req[AIOS__BLK_N_REQ];
     void *got[AIOS__BLK_N_REQ] = { NULL, NULL, NULL, NULL, NULL };
-    aios_hardware_profile hw;
+    aios_hardware hw;
     aios__bump m = { NULL, 0 };
     aios_blocks *b = NULL;
-    const aiosk_isa *isa;
     aios_status st;
     uint32_t k, i;
     if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
     *out = NULL;
-    aios_hardware_profile_init(&hw);
+    aios_hardware_init(&hw);
     memset(&mem, 0, sizeof mem);
     st = aios__blk_start(&x, &o, desc, err);
     plan = x.plan;
     if (!st && !x.d.mem) st = aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_blocks_desc.mem is NULL: the library takes memory from the caller alone");
     if (!st) st = aios__desc_copy(&mem, sizeof mem, x.d.mem, "aios_allocator", err);
     if (!st) st = aios__allocator_check(&mem, err);
-    if (!st && x.d.hardware) st = aios__desc_copy(&hw, sizeof hw, x.d.hardware, "aios_hardware_profile", err);
+    if (!st && x.d.hardware) st = aios__desc_copy(&hw, sizeof hw, x.d.hardware, "aios_hardware", err);
     for (k = 0; k < AIOS__BLK_N_REQ; k++) {
         aios__blk_req(&plan, k, &req[k]);
         if (!st && req[k].bytes) st = aios__alloc(&mem, &req[k], names[k], &got[k], err);
@@ -532,8 +531,7 @@ AIOS_API aios_status aios_blocks_open(const aios_blocks_desc *desc, aios_blocks 
         b->n_parts = o.n_parts; b->own_files = o.own_files; b->mapped = x.mapped; b->slot_bytes = x.slot_bytes;
         b->hw.struct_size = (uint32_t)sizeof b->hw;
         if (x.d.ram_bytes) b->hw.ram_bytes = x.d.ram_bytes;
-        isa = aiosk_select(AIOSK_ISA_BEST);
-        b->hw.isa_tier = isa->id == AIOSK_ISA_SCALAR ? 0u : isa->id == AIOSK_ISA_AVX2 || isa->id == AIOSK_ISA_AVXVNNI ? 2u : isa->id == AIOSK_ISA_AVX512 || isa->id == AIOSK_ISA_AVX512_VBMI ? 3u : 1u;
+        aios__hw_isa(&b->hw);
         b->slot = plan.n_slots ? (aios__blk_slot *)(void *)((char *)got[AIOS__BLK_RING] + plan.n_slots * x.slot_bytes) : NULL;
         for (i = 0; i < plan.n_slots; i++) { b->slot[i].id = AIOS__BLK_NONE; b->slot[i].want = 0; }
         st = aios__blk_walk(&x, 1, b, err);
@@ -791,7 +789,7 @@ AIOS_API aios_status aios_blocks_set_mask(aios_blocks *b, const uint32_t *bits, 
 AIOS_API void aios_blocks_set_memory(aios_blocks *b, uint32_t flags) { if (b) b->mem_flags = flags; }
 AIOS_API void aios_blocks_token(aios_blocks *b) { if (b) aios__tally_add(&b->n_tokens, 1); }
 
-AIOS_API aios_status aios_get_hardware_profile(const aios_blocks *b, aios_hardware_profile *out) {
+AIOS_API aios_status aios_get_hardware_profile(const aios_blocks *b, aios_hardware *out) {
     return b ? aios__desc_fill(out, &b->hw, sizeof b->hw) : AIOS_ERR_ARG;
 }
 static void aios__blk_sum(const aios_blocks *b, aios__blk_sums *s) {
@@ -824,7 +822,7 @@ AIOS_API aios_status aios_get_telemetry(const aios_blocks *b, aios_telemetry *ou
     t.n_prefetched = s.n_prefetched - b->from.n_prefetched;
     t.prefetch_bytes = s.prefetch_bytes - b->from.prefetch_bytes;
     t.prefetch_ns = s.prefetch_ns - b->from.prefetch_ns;
-    t.isa_tier = b->hw.isa_tier;
+    t.isa_tier = (uint32_t)b->hw.isa_tier;
     t.sparsity = b->mask != NULL;
     t.prefetch = !(b->desc.flags & AIOS_BLOCKS_NO_PREFETCH);
     t.pinned = (b->mem_flags & AIOS_MEM_PIN) != 0;

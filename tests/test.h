@@ -77,6 +77,14 @@ TEST_FN uint64_t test_rand(uint64_t *state) {
     return z ^ (z >> 31);
 }
 
+/* FNV-1a of n bytes, going on from h, which begins as TEST_HASH. */
+#define TEST_HASH 14695981039346656037u
+TEST_FN uint64_t test_hash(uint64_t h, const void *p, size_t n) {
+    const uint8_t *b = (const uint8_t *)p;
+    while (n--) h = (h ^ *b++) * 1099511628211u;
+    return h;
+}
+
 /* A float, uniform in [-1, 1). */
 TEST_FN float test_randf(uint64_t *state) {
     return (float)(int32_t)(test_rand(state) >> 32) * (1.0f / 2147483648.0f);

@@ -123,14 +123,9 @@ static aios_status run_open_io(run *r, const aios_io *io, const aios_allocator *
 }
 static void run_close(run *r) { aios_context_free(r->c); aios_model_free(r->m); }
 
-static uint64_t hash_bytes(uint64_t h, const void *p, size_t n) {
-    const uint8_t *b = (const uint8_t *)p;
-    while (n--) h = (h ^ *b++) * 1099511628211u;
-    return h;
-}
 /* Steps until nothing waits; hashes the rows of seq. With tiny steps each call may do one task. */
 static uint64_t run_hash(run *r, int32_t seq, int tiny, int *n_steps) {
-    uint64_t h = 14695981039346656037u;
+    uint64_t h = TEST_HASH;
     aios_model_info info;
     aios_status st;
     int next = aios_seq_processed(r->c, seq), n = 0, i;
@@ -145,8 +140,8 @@ static uint64_t run_hash(run *r, int32_t seq, int tiny, int *n_steps) {
             aios_output_get(r->c, i, &o);
             if (o.seq != seq) continue;
             if (o.pos != next++) { r->st = AIOS_ERR_STATE; return 0; }
-            h = hash_bytes(h, o.logits, (size_t)info.n_vocab * 4);
-            h = hash_bytes(h, o.embedding, (size_t)info.n_embd * 4);
+            h = test_hash(h, o.logits, (size_t)info.n_vocab * 4);
+            h = test_hash(h, o.embedding, (size_t)info.n_embd * 4);
         }
         n++;
     } while (st == AIOS_MORE && n < 10000000);

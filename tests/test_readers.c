@@ -523,12 +523,9 @@ static uint64_t logits_hash(const char *model, const aios_io *io) {
         aios_model_get_info(m, &info);
         for (i = 0; i < aios_output_count(c); i++) {
             aios_output o;
-            const unsigned char *b;
-            size_t k;
             aios_output_init(&o);
             aios_output_get(c, i, &o);
-            b = (const unsigned char *)o.logits;
-            for (k = 0; k < (size_t)info.n_vocab * sizeof(float); k++) h = (h ^ b[k]) * 1099511628211u;
+            h = test_hash(h, o.logits, (size_t)info.n_vocab * 4);
         }
     } else {
         printf("  %s\n", err.text);

@@ -119,14 +119,13 @@ static aios_status run_plan(run *r, const aios_plan_desc *pd) {
     CHECK(r->d->n_reads == before && r->mem.n == n);         /* planning reads nothing and takes nothing      */
     return st;
 }
-static aios_status run_context(run *r, int lent) {
+static aios_status run_context(run *r) {
     aios_context_desc cd;
     aios_mem_req q;
     uint64_t sum = 0;
     int n = r->mem.n;
     uint32_t i;
     aios_status st;
-    (void)lent;
     aios_context_desc_init(&cd);
     st = aios_context_open(r->m, &r->plan, &cd, &r->c, &r->err);
     if (st) return st;
@@ -145,11 +144,6 @@ static void run_close(run *r) {
     aios_model_free(r->m);
     CHECK(r->mem.n_held == 0 && r->mem.held == 0);
 }
-static uint64_t hash_bytes(uint64_t h, const void *p, size_t n) {
-    const uint8_t *b = (const uint8_t *)p;
-    while (n--) h = (h ^ *b++) * 1099511628211u;
-    return h;
-}
 static void feed(run *r, int32_t n, uint32_t flags) {
     uint64_t seed = 3;
     int32_t ids[N_IDS], i;
@@ -158,14 +152,14 @@ static void feed(run *r, int32_t n, uint32_t flags) {
 }
 /* A prompt, then tokens one by one; slice: every step has so many nanoseconds. 0 when a step fails. */
 static uint64_t run_hash(run *r, uint64_t slice) {
-    uint64_t h = 14695981039346656037u;
+    uint64_t h = TEST_HASH;
     aios_status st;
     aios_seq_truncate(r->c, 0, 0, NULL);
     feed(r, N_IDS - 8, 0);
     for (;;) {
         do st = aios_step(r->c, slice ? aios_now_ns(r->c) + slice : 0, &r->err); while (st == AIOS_MORE);
         if (st || !aios_logits(r->c, 0)) return 0;
-        h = hash_bytes(h, aios_logits(r->c, 0), (size_t)r->n_vocab * 4);
+        h = test_hash(h, aios_logits(r->c, 0), (size_t)r->n_vocab * 4);
         if (aios_seq_length(r->c, 0) == N_IDS) return h;
         feed(r, 1, 0);
     }
@@ -210,7 +204,7 @@ static void test_budgets(const char *name, const uint8_t *p, uint64_t n, int n_r
     aios_plan_desc_init(&pd);
     pd.n_ctx = 64;
     if (!CHECK(run_model(&r, &io, &d))) { printf("  %s: %s\n", name, r.err.text); return; }
-    CHECK(run_plan(&r, &pd) == 0 && run_context(&r, 0) == 0 && r.plan.rungs == 0 && r.plan.n_slots == 0);
+    CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0 && r.plan.rungs == 0 && r.plan.n_slots == 0);
     want = run_hash(&r, 0);
     full = r.plan.held_bytes + r.plan.total_bytes;
     CHECK(want != 0);
@@ -237,7 +231,7 @@ static void test_budgets(const char *name, const uint8_t *p, uint64_t n, int n_r
         pd.budget_bytes = i < 4 ? least : least + test_rand(&seed) % (full > least ? full - least : 1);
         if (!CHECK(run_plan(&r, &pd) == 0)) { printf("  %s, budget %llu: %s\n", name, (unsigned long long)pd.budget_bytes, r.err.text); run_close(&r); continue; }
         CHECK(r.plan.held_bytes + r.plan.total_bytes <= pd.budget_bytes && r.plan.held_bytes + r.plan.min_bytes <= least);
-        if (!CHECK(run_context(&r, 0) == 0)) { printf("  %s\n", r.err.text); run_close(&r); continue; }
+        if (!CHECK(run_context(&r) == 0)) { printf("  %s\n", r.err.text); run_close(&r); continue; }
         CHECK(r.mem.held <= pd.budget_bytes);
         if (how == 2 && r.plan.n_units) {           /* they may go and come again                            */
             pthread_create(&t[0], NULL, serve, r.c);
@@ -282,7 +276,7 @@ static void test_tiers(const uint8_t *p, uint64_t n) {
     disk_init(&d, &io, p, n);
     aios_plan_desc_init(&pd);
     pd.n_ctx = 64; pd.flags = AIOS_PLAN_PIN; pd.numa_node_1 = 2;
-    CHECK(run_model(&r, &io, &d) && run_plan(&r, &pd) == 0 && run_context(&r, 0) == 0);
+    CHECK(run_model(&r, &io, &d) && run_plan(&r, &pd) == 0 && run_context(&r) == 0);
     want = run_hash(&r, 0);
     all = r.plan.tier_bytes[AIOS_TIER_HOT];
     aios_counters_init(&c);
@@ -294,7 +288,7 @@ static void test_tiers(const uint8_t *p, uint64_t n) {
     for (k = 1; k < 4; k++) {               /* less and less is hot, the rest is warm; then some streams                */
         CHECK(run_model(&r, &io, &d));
         pd.flags = 0; pd.hot_bytes = all * (uint64_t)(8 - k) / 8; pd.warm_bytes = k == 3 ? all / 8 : 0;
-        if (!CHECK(run_plan(&r, &pd) == 0 && run_context(&r, 0) == 0)) { printf("  %s\n", r.err.text); run_close(&r); continue; }
+        if (!CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0)) { printf("  %s\n", r.err.text); run_close(&r); continue; }
         CHECK(r.plan.tier_bytes[AIOS_TIER_HOT] <= pd.hot_bytes && r.plan.tier_bytes[AIOS_TIER_WARM] > 0 && (r.plan.n_units > 0) == (k == 3));
         memset(tier, 0, sizeof tier);
         for (i = 0; ; i++) {
@@ -319,7 +313,7 @@ static void test_tiers(const uint8_t *p, uint64_t n) {
         pd.budget_bytes = 0;
         CHECK(run_plan(&r, &pd) == 0);
         pd.budget_bytes = k ? 0 : r.plan.held_bytes + r.plan.total_bytes - r.plan.tier_bytes[0] / 2;
-        CHECK(run_plan(&r, &pd) == 0 && run_context(&r, 0) == 0 && r.plan.n_units == 0 && r.plan.weight_bytes_mapped > 0);
+        CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0 && r.plan.n_units == 0 && r.plan.weight_bytes_mapped > 0);
         CHECK(k || r.plan.rungs & AIOS_RUNG_IN_PLACE);
         CHECK(!k || r.plan.weight_bytes_packed == 0);
         CHECK(run_hash(&r, 0) == want);
@@ -350,7 +344,7 @@ static void test_rungs(const uint8_t *p, uint64_t n) {
     pd.budget_bytes = all - full.request_bytes[AIOS_MEM_KV] * 13 / 16;
     CHECK(run_plan(&r, &pd) == 0 && r.plan.rungs == (AIOS_RUNG_KV_TYPE | AIOS_RUNG_CTX) && r.plan.kv_type == AIOSK_KV_I8 && r.plan.n_ctx == 2048 && r.plan.n_batch == 256);
     pd.flags = AIOS_PLAN_KEEP_BATCH;
-    CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY || (r.plan.rungs == AIOS_RUNG_STREAM && r.plan.n_ctx == 4096));
+    CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY);                /* the weights are less than what the cache has too much */
     pd.flags = AIOS_PLAN_KEEP_BATCH | AIOS_PLAN_NO_STREAM;
     CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY && r.err.expected == all);
     /* predictions: the slower of memory and storage */
@@ -389,7 +383,7 @@ static void test_faults(const uint8_t *p, uint64_t n, int quick) {
         CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY);
         least = r.err.expected;
         pd.budget_bytes = least + 200000;
-        if (!CHECK(run_plan(&r, &pd) == 0 && run_context(&r, 0) == 0 && r.plan.n_units > 0)) { run_close(&r); continue; }
+        if (!CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0 && r.plan.n_units > 0)) { run_close(&r); continue; }
         if (!want) want = run_hash(&r, 0);
         CHECK(want != 0);
         for (f = 0; f < sizeof faults / sizeof *faults; f++) for (after = 0; after < 9; after += quick ? 6 : 2) {
@@ -460,7 +454,7 @@ static void test_two(const uint8_t *p, uint64_t n) {
     pd.n_ctx = 64; pd.n_threads = 2; pd.budget_bytes = 1;
     run_plan(&r, &pd);
     pd.budget_bytes = r.err.expected + 300000;
-    CHECK(run_plan(&r, &pd) == 0 && run_context(&r, 0) == 0 && r.plan.n_units > 0);
+    CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0 && r.plan.n_units > 0);
     want = run_hash(&r, 0);
     aios_plan_init(&plan);
     aios_context_desc_init(&cd);
@@ -486,7 +480,7 @@ static void test_two(const uint8_t *p, uint64_t n) {
     pd.flags = 0; pd.n_readers = 0; pd.budget_bytes = 1;
     run_plan(&r, &pd);
     pd.budget_bytes = r.err.expected + 300000;
-    CHECK(run_plan(&r, &pd) == 0 && r.plan.n_readers == 0 && run_context(&r, 0) == 0 && r.plan.n_units > 0 && run_hash(&r, 0) == want);
+    CHECK(run_plan(&r, &pd) == 0 && r.plan.n_readers == 0 && run_context(&r) == 0 && r.plan.n_units > 0 && run_hash(&r, 0) == want);
     pd.budget_bytes = 0;
     aios_plan_init(&plan);
     CHECK(aios_plan_make(r.m, &pd, &plan, &r.err) == 0 && aios_context_open(r.m, &plan, &cd, &second, &r.err) == AIOS_ERR_STATE && !second);

@@ -89,7 +89,7 @@ static void context_open(run *r, aios_model *m, const setup *s) {
     aios_model_info info;
     memset(r, 0, sizeof *r);
     pthread_mutex_init(&r->clock.lock, NULL);
-    r->hash = 14695981039346656037u;
+    r->hash = TEST_HASH;
     r->m = m;
     aios_model_info_init(&info);
     aios_model_get_info(m, &info);
@@ -130,13 +130,10 @@ static void read_rows(run *r) {
     int32_t i;
     for (i = 0; i < aios_output_count(r->c); i++) {
         aios_output o;
-        const uint8_t *b;
-        size_t k;
         aios_output_init(&o);
         r->bad += aios_output_get(r->c, i, &o) != 0 || o.pos != r->n_read;
         r->n_read++;
-        b = (const uint8_t *)o.logits;
-        for (k = 0; k < (size_t)r->n_vocab * 4; k++) r->hash = (r->hash ^ b[k]) * 1099511628211u;
+        r->hash = test_hash(r->hash, o.logits, (size_t)r->n_vocab * 4);
     }
 }
 static aios_status step(run *r, uint64_t deadline) {
@@ -227,7 +224,7 @@ static void test_cancel(aios_model *m, int32_t threads, int32_t n) {
     for (k = 2; k < 100000 && !done; k += quick ? 7 : 1) {
         aios_status st;
         int32_t at;
-        r.hash = 14695981039346656037u; r.n_read = 0;
+        r.hash = TEST_HASH; r.n_read = 0;
         CHECK(aios_seq_truncate(r.c, 0, 0, NULL) == 0);
         feed(&r, 3, 0, n, AIOS_FEED_ALL_LOGITS);
         set(&r.clock.n_asked, 0); set(&r.clock.act_at, k);
@@ -307,7 +304,7 @@ static void *background(void *arg) {
         aios_status st;
         while (get(&t->wanted)) doze(20000);
         pthread_mutex_lock(&t->cores);
-        if (n == 0) { r->hash = 14695981039346656037u; r->n_read = 0; feed(r, 6, 0, n = 100, AIOS_FEED_ALL_LOGITS); }
+        if (n == 0) { r->hash = TEST_HASH; r->n_read = 0; feed(r, 6, 0, n = 100, AIOS_FEED_ALL_LOGITS); }
         st = step(r, UINT64_MAX);
         pthread_mutex_unlock(&t->cores);
         if (st == AIOS_MORE) { add(&t->n_more, 1); continue; }
