@@ -63,6 +63,14 @@ refuses build/aios run -m "$dir/empty.gguf" -p x
 head -c 3000 LICENSE >"$dir/text.gguf"
 refuses build/aios inspect "$dir/text.gguf"
 if [ -e models/tale.gguf ]; then
+    runs build/aios pack models/tale.gguf "$dir/tale.aios"
+    runs build/aios pack "$dir/tale.aios"
+    same build/aios run -p Once -n 24 -- build/aios run -m models/tale.gguf --artifact "$dir/tale.aios" -p Once -n 24
+    same build/aios run -p Once -n 24 -- build/aios run -m models/tale.gguf --artifact "$dir/tale.aios" --reader pread --ram 5M -p Once -n 24
+    { head -c 1000000 "$dir/tale.aios"; printf x; tail -c +1000002 "$dir/tale.aios"; } >"$dir/damaged.aios"
+    refuses build/aios pack "$dir/damaged.aios"
+    head -c 1000000 "$dir/tale.aios" >"$dir/cut.aios"
+    refuses build/aios run -m models/tale.gguf --artifact "$dir/cut.aios" -p x
     head -c 100000 models/tale.gguf >"$dir/short.gguf"
     refuses build/aios run -m "$dir/short.gguf" -p x
     [ "$(uname -s)" != Linux ] || for r in pread pread-drop direct uring mmap; do
