@@ -59,6 +59,10 @@ V_FN vf v_load_i8(const void *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi3
 V_FN vf v_dup_even(vf a) { return _mm512_moveldup_ps(a); }
 V_FN vf v_dup_odd(vf a) { return _mm512_movehdup_ps(a); }
 V_FN vf v_swap2(vf a) { return _mm512_permute_ps(a, 0xB1); }
+V_FN vf v_swap(vf a, int n) {
+    return n == 1 ? _mm512_permute_ps(a, 0xB1) : n == 2 ? _mm512_permute_ps(a, 0x4E)
+         : n == 4 ? _mm512_shuffle_f32x4(a, a, 0xB1) : _mm512_shuffle_f32x4(a, a, 0x4E);
+}
 V_FN float v_tree_add(const vf *v) {
     __m256 a = _mm256_add_ps(_mm512_castps512_ps256(v[0]), _mm512_extractf32x8_ps(v[0], 1));
     __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));

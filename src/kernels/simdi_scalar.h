@@ -40,6 +40,9 @@
 #define V_NC 1
 
 V_FN vi i_dup(const void *p) { int32_t a; memcpy(&a, p, 4); return a; }
+V_FN vi i_and(vi a, vi b) { return a & b; }
+V_FN vi i_or(vi a, vi b) { return a | b; }
+V_FN vi i_load_u8(const void *p) { return *(const uint8_t *)p; }
 V_FN vi i_srl(vi a, int n) { return (int32_t)((uint32_t)a >> n); }
 V_FN vi i_sll(vi a, int n) { return (int32_t)((uint32_t)a << n); }
 V_FN void i_pairs(vi *o, vi a) {
