@@ -333,7 +333,11 @@ typedef struct aios_plan_desc {
                                        the io has no submit; negative = none                           */
     int32_t n_ctx_min;              /* AIOS_PLAN_MAY_CTX: not less than this; 0 = 64                   */
     int32_t numa_node_1;            /* 1 + the NUMA node that all requests name; 0 = no wish           */
+    int32_t kv_positions;           /* positions in the cache, of all sequences together; 0 = n_ctx for each */
+    int32_t kv_old_type, kv_recent; /* tiles more than kv_recent positions back are made this type; 0 = they stay as they are */
+    int32_t kv_window, kv_sinks;    /* a query sees so many positions back, and the first ones (whole tiles); 0 = all */
     int32_t reserved;
+    const int32_t *kv_layer_type;   /* [n_layer] type of the cache for each layer, -1 = kv_type; must stay until the context is open; NULL = kv_type */
 } aios_plan_desc;
 AIOS__DESC_INIT(aios_plan_desc)
 
@@ -368,7 +372,9 @@ typedef struct aios_plan {
     uint32_t n_slots, n_units;      /* of the ring; reads per pass                                     */
     int32_t stream_level, warm_steps;   /* how the weights are divided; of use to aios_context_open    */
     int32_t n_readers, bound;       /* reading threads; AIOS_BOUND_*: what tok_s_bound_milli comes from */
-    int32_t numa_node_1, reserved2; /* as in the desc                                                  */
+    int32_t numa_node_1;            /* as in the desc, and what follows                                */
+    int32_t kv_positions, kv_old_type, kv_recent, kv_window, kv_sinks;
+    const int32_t *kv_layer_type;
 } aios_plan;
 AIOS__DESC_INIT(aios_plan)
 
@@ -486,8 +492,48 @@ AIOS_API const float *aios_logits(const aios_context *c, int32_t seq);
 AIOS_API int32_t     aios_seq_length(const aios_context *c, int32_t seq);     /* tokens, processed or not   */
 AIOS_API int32_t     aios_seq_processed(const aios_context *c, int32_t seq);
 AIOS_API const int32_t *aios_seq_tokens(const aios_context *c, int32_t seq);  /* [aios_seq_length]          */
-/* Forgets the tokens from n on (0 = all), the unprocessed ones too. */
+/* Forgets the tokens from n on (0 = all), the unprocessed ones too. Exact: where a tile of 64 positions was compressed already, or a
+ * sliding window has moved on, the next step computes the tokens that are needed again (aios_seq_processed tells from where). */
 AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, aios_error *err);
+
+/* ---- sequences ---------------------------------------------------------------------------------------------- */
+/* A sequence holds its cache in pages of 64 positions from one pool; pages can belong to several sequences, and are copied when one
+ * of them writes. So many characters share one prompt:
+ *
+ *     feed and step sequence 0: the prompt                       (it pins the pages as long as it lives)
+ *     for each character i:  aios_seq_fork(c, i, 0, n_prompt, &err);
+ *
+ * What a sequence computes is the same bits whether it was forked, restored or fed from the start, whatever else is in the context. */
+/* dst, which must be empty, becomes the first n tokens of src, sharing its pages: costs a table and n token ids. What src has not processed dst
+ * will; so will it up to 63 tokens before n when the tile of position n is compressed in src already. Output rows do not come along. */
+AIOS_API aios_status aios_seq_fork(aios_context *c, int32_t dst, int32_t src, int32_t n, aios_error *err);
+/* The sequence whose processed tokens begin with the most of ids [n]; how many in *n_same. -1: none begins with the first. One that tokens were
+ * taken out of is not looked at. */
+AIOS_API int32_t     aios_seq_find(const aios_context *c, const int32_t *ids, uint64_t n, int32_t *n_same);
+/* Takes tokens from .. to-1 out; those behind move down, keeping what they have read of the removed ones in their keys and values. Their rope is
+ * set right when they are looked at, so nothing is lost by repeating this. AIOS_ERR_UNSUPPORTED for learned positions, AIOS_ERR_LIMIT when
+ * the sequence would be in more than 16 pieces (taking out more beside a gap that is there makes none). Layers with a sliding window see no more
+ * than they had kept. */
+AIOS_API aios_status aios_seq_remove(aios_context *c, int32_t seq, int32_t from, int32_t to, aios_error *err);
+
+/* A sequence as bytes: its tokens, processed or not, and its pages. base >= 0: tiles that it shares with that sequence are left out, and it
+ * can be restored where a sequence with the same tokens is given as the base. *n_bytes: how many it takes; dst NULL asks for that alone,
+ * AIOS_ERR_FULL when cap is less. A pass that is under way with its tokens begins anew. */
+AIOS_API aios_status aios_seq_save(aios_context *c, int32_t seq, int32_t base, void *dst, uint64_t cap, uint64_t *n_bytes, aios_error *err);
+/* All or nothing, into a sequence that is empty. Everything is checked before anything is changed: AIOS_ERR_FORMAT for what is damaged or cut off,
+ * _UNSUPPORTED for another version, _MODEL for another model or kind of cache (its types and rules, not its size), _STATE for a base that does not
+ * fit, _FULL when there is no room. */
+AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base, const void *src, uint64_t n_bytes, aios_error *err);
+
+typedef struct aios_cache_info {
+    uint32_t struct_size, n_pages;  /* of all pools                                                    */
+    uint32_t n_free, n_shared;      /* in no table; in more than one                                   */
+    uint32_t n_spare, reserved;     /* open pages that are kept until their room is needed             */
+    uint64_t bytes, free_bytes;
+    uint64_t saved_bytes;           /* what the sharing saves now                                      */
+} aios_cache_info;
+AIOS__DESC_INIT(aios_cache_info)
+AIOS_API aios_status aios_cache_get_info(const aios_context *c, aios_cache_info *out);
 
 typedef struct aios_counters {
     uint32_t struct_size, reserved;
@@ -4389,6 +4435,11 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
     return AIOS_OK;
 }
 
+/* The sliding window of a layer; 0 = sees all. */
+static int32_t aios__layer_window(const aios_model *m, int32_t l) {
+    return m->arch->window_every && l % m->arch->window_every == 0 ? m->hp.window : 0;
+}
+
 /* ---- what the model is -------------------------------------------------------------------------------------- */
 AIOS_API aios_status aios_model_get_info(const aios_model *m, aios_model_info *out) {
     aios_model_info i;
@@ -4466,58 +4517,470 @@ AIOS_API const char *aios_token_text(const aios_model *m, int32_t id, uint64_t *
 AIOS_API int32_t aios_token_is_end(const aios_model *m, int32_t id) { return m ? aios__token_is_end(&m->vocab, id) : 0; }
 
 /* ======== kv.c ======== */
-/* kv.c: the cache as pages of 64 positions from one pool, found through a table per sequence. A page holds the tiles of
- * every layer and key/value head for its positions: [layer][head][tile]. Knows where things are, not what is in them. */
+/* kv.c: where the cache is. Knows pages, tables and who sees what; not what is in a tile.
+ *
+ * A position of a sequence has a slot; 64 slots are a tile; a page holds the tiles of 64 slots for every head of a group of layers:
+ * [layer][head][tile]. Layers with a sliding window are a group of their own, so that they hold no more than they see. A tile can
+ * exist in up to three forms, each in pages of its own pool, found through a table per sequence:
+ *
+ *   OPEN     as positions are written: f16 (or f32), rotated where the type is a coded one
+ *   SEALED   of the type that was planned, made when all 64 positions are there
+ *   OLD      of a cheaper type, made when the tile is more than `recent` tiles back
+ *
+ * Which form a query sees follows from its slot alone, so that no chunking and no company changes a bit: its own tile and the first
+ * `keep` ones open, the others sealed, those far back old (aios__kv_look). A type that is not coded has open tiles alone.
+ *
+ * Pages are counted: a fork shares those of its source, and who writes into a shared one gets a copy first. An open page whose tile
+ * is sealed stays as a spare until its room is needed: a sequence that is cut back a little goes on at once.
+ *
+ * Slots are positions until tokens are taken out of the middle (aios__kv_remove): then spans say which slots are alive, and by how much
+ * a query is to be turned before it meets their keys. */
 
 enum { AIOS__NO_PAGE = -1 };
+enum { AIOS__KV_OPEN = 0, AIOS__KV_SEALED = 1, AIOS__KV_OLD = 2, AIOS__N_FORMS = 3, AIOS__N_GROUPS = 2, AIOS__MAX_SPANS = 16 };
+enum { AIOS__ROTATED_K = 1, AIOS__ROTATED_V = 2 };
+
+typedef struct aios__pages {
+    int32_t n, n_free;
+    uint64_t bytes;                     /* of one                                                           */
+    char *base;
+    int32_t *free_page;                 /* [n] stack of those not in use                                    */
+    int32_t *refs;                      /* [n] tables that name it                                          */
+} aios__pages;
+
+/* Slots from .. to-1 are alive. off: position that their keys were turned for, minus the one they have. */
+typedef struct aios__span { int32_t from, to, off; } aios__span;
+typedef struct aios__kv_seq {
+    int32_t n_spans, n_spares[AIOS__N_GROUPS];
+    int32_t tile, top, aged;            /* of the next slot; past the last that has pages; first that is not old yet */
+    aios__span span[AIOS__MAX_SPANS];
+} aios__kv_seq;
+
+/* Work that a pass does on whole tiles. */
+typedef struct aios__kv_copy { int32_t g, seq, t, from; } aios__kv_copy;       /* the open tile was shared: from = page to copy */
+typedef struct aios__kv_seal { int32_t seq, t, seal, age; } aios__kv_seal;      /* OPEN -> SEALED, then SEALED -> OLD            */
 
 typedef struct aios__kv {
-    int32_t type, n_layer, n_head_kv, n_seq;
-    int32_t seq_pages, n_pages;         /* pages of one sequence at full context, and of all                */
-    uint64_t tile_bytes, page_bytes, bytes;
-    char *base;
-    int32_t *table;                     /* [n_seq][seq_pages] page of each 64 positions, or AIOS__NO_PAGE   */
-    int32_t *free_page;                 /* [n_pages] stack of pages not in use                              */
-    int32_t n_free;
+    int32_t n_layer, n_head_kv, n_seq, seq_tiles;
+    int32_t coded;                      /* tiles are sealed                                                 */
+    int32_t keep;                       /* first tiles that stay open                                       */
+    int32_t recent;                     /* tiles before the query's own that are not old                    */
+    int32_t sinks[AIOS__N_GROUPS];      /* first tiles that are always seen                                 */
+    int32_t behind[AIOS__N_GROUPS];     /* tiles before the query's own that are seen                       */
+    int32_t n_jobs;                     /* most seals of a pass                                             */
+    aios__pages pool[AIOS__N_GROUPS][AIOS__N_FORMS];
+    int32_t *page[AIOS__N_GROUPS][AIOS__N_FORMS];       /* [n_seq][seq_tiles], or AIOS__NO_PAGE             */
+    uint8_t *group;                     /* [n_layer]                                                        */
+    uint8_t *rotated;                   /* [n_layer] AIOS__ROTATED_*                                        */
+    int32_t *type[AIOS__N_FORMS];       /* [n_layer]                                                        */
+    uint64_t *tile_bytes[AIOS__N_FORMS], *tile_off[AIOS__N_FORMS];      /* [n_layer] the layer's tiles in a page */
+    aios__kv_seq *seq;                  /* [n_seq]                                                          */
+    aios__kv_copy *copy;                /* [n_seq * N_GROUPS]                                               */
+    aios__kv_seal *seal;                /* [n_jobs]                                                         */
+    int32_t n_copies, n_seals;
+    uint64_t bytes, pos_bytes;          /* of all pools; of one position in all layers                      */
 } aios__kv;
 
-/* Sizes for n_seq sequences of n_ctx positions. 0 when they overflow. */
-static int32_t aios__kv_size(aios__kv *kv, const aios__hp *hp, int32_t type, int32_t n_ctx, int32_t n_seq) {
-    uint64_t tiles;
+/* Layers whose window is much shorter than the context are a group of their own. */
+static int32_t aios__kv_group(const aios_model *m, const aios_plan *p, int32_t layer) {
+    int32_t w = aios__layer_window(m, layer);
+    return w && (int64_t)w + p->n_batch + 4 * AIOSK_TILE < p->n_ctx;
+}
+
+/* ---- sizes ---------------------------------------------------------------------------------------------------- */
+enum { AIOS__ALL = 1 << 28 };           /* more tiles than there can be                                     */
+static int32_t aios__tiles(int64_t n) { return (int32_t)((n + AIOSK_TILE - 1) / AIOSK_TILE); }
+static int32_t aios__coded(int32_t type) { return aiosk_kv_k(type) >= AIOSK_KV_I8 || aiosk_kv_v(type) >= AIOSK_KV_I8; }
+/* The type of a layer's tiles in a form. */
+static int32_t aios__kv_type(const aios_plan *p, int32_t layer, int32_t form) {
+    int32_t t = p->kv_layer_type && p->kv_layer_type[layer] >= 0 ? p->kv_layer_type[layer] : p->kv_type;
+    if (form == AIOS__KV_OPEN) return p->kv_type == AIOSK_KV_F32 ? AIOSK_KV_F32 : AIOSK_KV_F16;
+    return form == AIOS__KV_OLD && p->kv_old_type > 0 ? p->kv_old_type : t;
+}
+static int32_t aios__kv_is_coded(const aios_model *m, const aios_plan *p) {
+    int32_t l, any = aios__coded(p->kv_type) || p->kv_old_type > 0;
+    for (l = 0; l < m->hp.n_layer; l++) any |= aios__coded(aios__kv_type(p, l, AIOS__KV_SEALED));
+    return any;
+}
+static void aios__kv_arrays(aios__kv *kv, aios__bump *meta) {
+    int32_t g, f;
+    uint64_t n = (uint64_t)kv->n_seq * (uint64_t)kv->seq_tiles;
+    kv->group   = (uint8_t *)aios__take(meta, (uint64_t)kv->n_layer, 8);
+    kv->rotated = (uint8_t *)aios__take(meta, (uint64_t)kv->n_layer, 8);
+    kv->seq   = (aios__kv_seq *)aios__take(meta, (uint64_t)kv->n_seq * sizeof *kv->seq, 8);
+    kv->copy  = (aios__kv_copy *)aios__take(meta, (uint64_t)kv->n_seq * AIOS__N_GROUPS * sizeof *kv->copy, 8);
+    kv->seal  = (aios__kv_seal *)aios__take(meta, (uint64_t)kv->n_jobs * sizeof *kv->seal, 8);
+    for (f = 0; f < AIOS__N_FORMS; f++) {
+        kv->type[f]       = (int32_t *)aios__take(meta, (uint64_t)kv->n_layer * 4, 8);
+        kv->tile_bytes[f] = (uint64_t *)aios__take(meta, (uint64_t)kv->n_layer * 8, 8);
+        kv->tile_off[f]   = (uint64_t *)aios__take(meta, (uint64_t)kv->n_layer * 8, 8);
+        for (g = 0; g < AIOS__N_GROUPS; g++) {
+            aios__pages *p = &kv->pool[g][f];
+            if (!p->n) continue;
+            kv->page[g][f] = (int32_t *)aios__take(meta, n * 4, 8);
+            p->free_page   = (int32_t *)aios__take(meta, (uint64_t)p->n * 4, 8);
+            p->refs        = (int32_t *)aios__take(meta, (uint64_t)p->n * 4, 8);
+        }
+    }
+}
+
+/* What the plan's numbers mean in tiles, and how many pages that takes. 0 when it cannot be counted. */
+static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan *p) {
+    const aios__hp *hp = &m->hp;
+    int64_t together = p->n_seq < p->n_batch ? p->n_seq : p->n_batch;
+    int64_t flight = (p->n_batch + 62 * together) / AIOSK_TILE, full = (p->n_batch + 63 * together) / AIOSK_TILE;   /* tiles that a pass begins, but for one of each sequence, and fills */
+    int32_t g, f, l;
     memset(kv, 0, sizeof *kv);
-    kv->type = type; kv->n_layer = hp->n_layer; kv->n_head_kv = hp->n_head_kv; kv->n_seq = n_seq;
-    kv->tile_bytes = aiosk_tile_bytes(type, hp->hd_k, hp->hd_v);
-    kv->seq_pages = (int32_t)(((int64_t)n_ctx + AIOSK_TILE - 1) / AIOSK_TILE);
-    if ((int64_t)kv->seq_pages * n_seq > INT32_MAX) return 0;
-    kv->n_pages = kv->seq_pages * n_seq;
-    return aios__mul((uint64_t)hp->n_layer, (uint64_t)hp->n_head_kv, &tiles) && aios__mul(tiles, kv->tile_bytes, &kv->page_bytes)
-        && aios__mul(kv->page_bytes, (uint64_t)kv->n_pages, &kv->bytes);
+    kv->n_layer = hp->n_layer; kv->n_head_kv = hp->n_head_kv; kv->n_seq = p->n_seq;
+    kv->seq_tiles = aios__tiles(p->n_ctx);
+    if ((int64_t)kv->seq_tiles * p->n_seq > INT32_MAX) return 0;
+    kv->coded = aios__kv_is_coded(m, p);
+    kv->keep = kv->coded ? 1 : 0;
+    kv->recent = p->kv_old_type > 0 ? aios__tiles(p->kv_recent) : (int32_t)AIOS__ALL;
+    kv->n_jobs = (int32_t)(2 * full + 2 * together + 2);
+    for (g = 0; g < AIOS__N_GROUPS; g++) {
+        int64_t all = kv->seq_tiles, sees, most = (int64_t)all * p->n_seq, cap = p->kv_positions ? aios__tiles(p->kv_positions) : most, n[AIOS__N_FORMS];
+        uint64_t page[AIOS__N_FORMS] = { 0, 0, 0 };
+        int32_t any = 0;
+        kv->sinks[g]  = g == 0 && p->kv_window ? aios__tiles(p->kv_sinks ? p->kv_sinks : 1) : 0;
+        kv->behind[g] = g ? (m->hp.window + 62) / AIOSK_TILE : p->kv_window ? aios__tiles(p->kv_window) : (int32_t)AIOS__ALL;
+        for (l = 0; l < hp->n_layer; l++) {
+            if (aios__kv_group(m, p, l) != g) continue;
+            any = 1;
+            for (f = 0; f < AIOS__N_FORMS; f++) {
+                uint64_t tile;
+                if (!aios__mul(aiosk_tile_bytes(aios__kv_type(p, l, f), hp->hd_k, hp->hd_v), (uint64_t)hp->n_head_kv, &tile) || !aios__add(page[f], tile, &page[f])) return 0;
+            }
+        }
+        if (!any) continue;
+        sees = (int64_t)kv->sinks[g] + kv->behind[g] + 2;           /* its own tile, and one that a little cutting back needs */
+        if (sees > all) sees = all;
+        if (cap > most) cap = most;
+        n[AIOS__KV_OPEN] = sees * p->n_seq + flight; n[AIOS__KV_SEALED] = n[AIOS__KV_OLD] = 0;
+        if (kv->coded) {
+            int64_t sealed = sees - kv->keep;
+            n[AIOS__KV_OPEN] = (int64_t)p->n_seq * (1 + kv->keep) + flight;
+            if (kv->recent < sealed) { n[AIOS__KV_OLD] = (sealed - kv->recent) * p->n_seq + full; sealed = kv->recent + 1; }
+            n[AIOS__KV_SEALED] = sealed * p->n_seq + full;
+        }
+        for (f = 0; f < AIOS__N_FORMS; f++) {
+            aios__pages *x = &kv->pool[g][f];
+            int64_t top = f == AIOS__KV_OPEN && kv->coded ? most : cap;
+            uint64_t bytes;
+            x->n = (int32_t)(n[f] < top ? n[f] : top);
+            x->bytes = page[f];
+            if (!aios__mul(page[f], (uint64_t)x->n, &bytes) || !aios__add(kv->bytes, bytes, &kv->bytes)) return 0;
+        }
+        kv->pos_bytes += page[kv->coded ? AIOS__KV_SEALED : AIOS__KV_OPEN] / AIOSK_TILE;
+    }
+    return 1;
 }
-static void aios__kv_layout(aios__kv *kv, aios__bump *meta) {
-    kv->table     = (int32_t *)aios__take(meta, (uint64_t)kv->n_pages * 4, 8);
-    kv->free_page = (int32_t *)aios__take(meta, (uint64_t)kv->n_pages * 4, 8);
+static uint64_t aios__overlap(int64_t a, int64_t b, int64_t c, int64_t d) {
+    if (a < c) a = c;
+    if (b > d) b = d;
+    return a < b ? (uint64_t)(b - a) : 0;
 }
-static void aios__kv_start(aios__kv *kv, void *base) {
+/* Bytes that the query at the end of a full context reads: kv of aios__kv_size. */
+static uint64_t aios__kv_read_bytes(const aios__kv *kv, const aios_model *m, const aios_plan *p) {
+    uint64_t sum = 0;
+    int64_t n = p->n_ctx, own = (n - 1) / AIOSK_TILE * AIOSK_TILE, keep = (int64_t)kv->keep * AIOSK_TILE, old = own - (int64_t)kv->recent * AIOSK_TILE;
+    int32_t l, i, f;
+    if (!kv->coded || keep > own) keep = own;
+    if (old < keep) old = keep;
+    for (l = 0; l < m->hp.n_layer; l++) {
+        int64_t window = aios__layer_window(m, l), sinks = (int64_t)kv->sinks[0] * AIOSK_TILE, from = own - (int64_t)kv->behind[0] * AIOSK_TILE;
+        int64_t edge[2][2], form[AIOS__N_FORMS + 1][2];
+        if (window) { sinks = 0; from = n - window; }
+        if (from < sinks) from = sinks;
+        edge[0][0] = 0; edge[0][1] = sinks < n ? sinks : n; edge[1][0] = from; edge[1][1] = n;
+        form[0][0] = 0; form[0][1] = keep; form[1][0] = old; form[1][1] = own; form[2][0] = keep; form[2][1] = old; form[3][0] = own; form[3][1] = n;
+        for (i = 0; i < 2; i++) for (f = 0; f <= AIOS__N_FORMS; f++)
+            sum += aios__overlap(edge[i][0], edge[i][1], form[f][0], form[f][1]) * (uint64_t)m->hp.n_head_kv * (aiosk_tile_bytes(aios__kv_type(p, l, f % AIOS__N_FORMS), m->hp.hd_k, m->hp.hd_v) / AIOSK_TILE);
+    }
+    return sum;
+}
+static int32_t *aios__kv_row(const aios__kv *kv, int32_t g, int32_t form, int32_t seq) {
+    return kv->page[g][form] ? kv->page[g][form] + (int64_t)seq * kv->seq_tiles : NULL;
+}
+static void aios__kv_clear_seq(aios__kv_seq *s) {
+    memset(s, 0, sizeof *s);
+    s->n_spans = 1;
+    s->span[0].to = INT32_MAX;
+}
+static void aios__kv_start(aios__kv *kv, const aios_model *m, const aios_plan *p, void *base) {
+    int32_t g, f, l, i;
+    char *at = (char *)base;
+    for (i = 0; i < kv->n_seq; i++) aios__kv_clear_seq(&kv->seq[i]);
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
+        aios__pages *x = &kv->pool[g][f];
+        uint64_t off = 0;
+        for (l = 0; l < kv->n_layer; l++) {
+            if (aios__kv_group(m, p, l) != g) continue;
+            kv->group[l] = (uint8_t)g;
+            kv->type[f][l] = aios__kv_type(p, l, f);
+            if (kv->coded && aiosk_kv_k(kv->type[f][l]) >= AIOSK_KV_I8) kv->rotated[l] |= AIOS__ROTATED_K;
+            if (kv->coded && aiosk_kv_v(kv->type[f][l]) >= AIOSK_KV_I8) kv->rotated[l] |= AIOS__ROTATED_V;
+            kv->tile_bytes[f][l] = aiosk_tile_bytes(kv->type[f][l], m->hp.hd_k, m->hp.hd_v);
+            kv->tile_off[f][l] = off;
+            off += kv->tile_bytes[f][l] * (uint64_t)kv->n_head_kv;
+        }
+        if (!x->n) continue;
+        x->base = at;
+        at += x->bytes * (uint64_t)x->n;
+        x->n_free = x->n;
+        for (i = 0; i < x->n; i++) { x->free_page[i] = x->n - 1 - i; x->refs[i] = 0; }
+        for (i = 0; i < kv->n_seq * kv->seq_tiles; i++) kv->page[g][f][i] = AIOS__NO_PAGE;
+    }
+}
+
+/* ---- pages ---------------------------------------------------------------------------------------------------- */
+/* Takes the page of an entry away; the page is free when no table names it any more. */
+static void aios__page_drop(aios__kv *kv, int32_t g, int32_t form, int32_t *entry) {
+    aios__pages *p = &kv->pool[g][form];
+    if (*entry == AIOS__NO_PAGE) return;
+    if (--p->refs[*entry] == 0) p->free_page[p->n_free++] = *entry;
+    *entry = AIOS__NO_PAGE;
+}
+static int32_t aios__page_at(const aios__kv *kv, int32_t g, int32_t form, int32_t seq, int32_t t) {
+    const int32_t *row = aios__kv_row(kv, g, form, seq);
+    return row ? row[t] : (int32_t)AIOS__NO_PAGE;
+}
+/* Is the open page of a tile a spare one? Not while the pass that seals it is under way. */
+static int32_t aios__kv_spare(const aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
+    return t < kv->seq[seq].tile && aios__page_at(kv, g, AIOS__KV_OPEN, seq, t) != AIOS__NO_PAGE && (aios__page_at(kv, g, AIOS__KV_SEALED, seq, t) != AIOS__NO_PAGE || aios__page_at(kv, g, AIOS__KV_OLD, seq, t) != AIOS__NO_PAGE);
+}
+/* Gives up the spare open pages of a sequence. */
+static void aios__kv_unspare(aios__kv *kv, int32_t g, int32_t seq) {
+    aios__kv_seq *s = &kv->seq[seq];
+    int32_t t;
+    for (t = s->tile < kv->seq_tiles ? s->tile : kv->seq_tiles - 1; t >= 0 && s->n_spares[g]; t--)
+        if (aios__kv_spare(kv, g, seq, t)) { aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, seq) + t); s->n_spares[g]--; }
+}
+/* Takes a page for an entry; the room must be there (aios__kv_fits). */
+static void aios__page_take(aios__kv *kv, int32_t g, int32_t form, int32_t *entry) {
+    aios__pages *p = &kv->pool[g][form];
+    int32_t s;
+    for (s = 0; !p->n_free && s < kv->n_seq; s++) aios__kv_unspare(kv, g, s);
+    *entry = p->free_page[--p->n_free];
+    p->refs[*entry] = 1;
+}
+static void *aios__tile_of(const aios__kv *kv, int32_t g, int32_t form, int32_t page, int32_t layer, int32_t head) {
+    return kv->pool[g][form].base + (uint64_t)page * kv->pool[g][form].bytes + kv->tile_off[form][layer] + (uint64_t)head * kv->tile_bytes[form][layer];
+}
+
+static int32_t aios__kv_pages(const aios__kv *kv) {
+    int32_t g, f, n = 0;
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) n += kv->pool[g][f].n;
+    return n;
+}
+
+/* ---- who sees what -------------------------------------------------------------------------------------------- */
+/* The tile t that a query of tile own sees, in *form; NULL when it sees none. What the rule asks for may be gone, after cutting back far or
+ * after tokens were taken out: then it sees what there is. */
+static void *aios__kv_look(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head, int32_t own, int32_t t, int32_t *form) {
+    int32_t g = kv->group[layer], f, page;
+    if (t >= kv->sinks[g] && own - t > kv->behind[g]) return NULL;
+    f = !kv->coded || t == own || t < kv->keep ? AIOS__KV_OPEN : own - t > kv->recent ? AIOS__KV_OLD : AIOS__KV_SEALED;
+    page = aios__page_at(kv, g, f, seq, t);
+    if (page == AIOS__NO_PAGE && t != own) for (f = AIOS__KV_SEALED; f < AIOS__N_FORMS && (page = aios__page_at(kv, g, f, seq, t)) == AIOS__NO_PAGE; f++) {}
+    if (page == AIOS__NO_PAGE) return NULL;
+    *form = f;
+    return aios__tile_of(kv, g, f, page, layer, head);
+}
+/* Where a position is written. */
+static void *aios__kv_open_tile(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head, int32_t slot) {
+    int32_t g = kv->group[layer];
+    return aios__tile_of(kv, g, AIOS__KV_OPEN, aios__page_at(kv, g, AIOS__KV_OPEN, seq, slot / AIOSK_TILE), layer, head);
+}
+/* Slot of a position, which may be the next one after the last. */
+static int32_t aios__kv_slot(const aios__kv_seq *s, int32_t pos) {
+    int32_t i, n;
+    for (i = 0; i < s->n_spans - 1 && pos >= (n = s->span[i].to - s->span[i].from); i++) pos -= n;
+    return s->span[i].from + pos;
+}
+/* The slot behind the first n positions. */
+static int32_t aios__kv_end(const aios__kv_seq *s, int32_t n) { return n ? aios__kv_slot(s, n - 1) + 1 : 0; }
+/* Position of the first slot that is alive and not before slot. */
+static int32_t aios__kv_pos(const aios__kv_seq *s, int32_t slot) {
+    int32_t i, pos = 0;
+    for (i = 0; i < s->n_spans - 1 && slot >= s->span[i].to; i++) pos += s->span[i].to - s->span[i].from;
+    return slot < s->span[i].from ? pos : pos + slot - s->span[i].from;
+}
+static int32_t aios__kv_off(const aios__kv_seq *s) { return s->span[s->n_spans - 1].off; }
+
+/* ---- growing and cutting --------------------------------------------------------------------------------------- */
+/* What slots from .. upto-1 of a sequence ask for, counted into need; or, with need NULL, taken. */
+static void aios__kv_touch(aios__kv *kv, int32_t seq, int32_t from, int32_t upto, int32_t (*need)[AIOS__N_FORMS]) {
+    aios__kv_seq *s = &kv->seq[seq];
+    int32_t g, t, first = from / AIOSK_TILE, last = (upto - 1) / AIOSK_TILE;
+    for (g = 0; g < AIOS__N_GROUPS; g++) {
+        int32_t *open = aios__kv_row(kv, g, AIOS__KV_OPEN, seq), *sealed = aios__kv_row(kv, g, AIOS__KV_SEALED, seq), *old = aios__kv_row(kv, g, AIOS__KV_OLD, seq);
+        if (!open) continue;
+        for (t = first; t <= last; t++) {
+            int32_t shared = open[t] != AIOS__NO_PAGE && kv->pool[g][AIOS__KV_OPEN].refs[open[t]] > 1, seal = sealed && t >= kv->keep && (t + 1) * AIOSK_TILE <= upto;
+            if (need) { need[g][AIOS__KV_OPEN] += shared || open[t] == AIOS__NO_PAGE; need[g][AIOS__KV_SEALED] += seal; continue; }
+            if (shared) {
+                aios__kv_copy *c = &kv->copy[kv->n_copies++];
+                c->g = g; c->seq = seq; c->t = t; c->from = open[t];        /* the table's count goes over to the job */
+            }
+            if (shared || open[t] == AIOS__NO_PAGE) aios__page_take(kv, g, AIOS__KV_OPEN, &open[t]);
+            if (seal) aios__page_take(kv, g, AIOS__KV_SEALED, &sealed[t]);
+        }
+        for (t = s->aged > kv->keep ? s->aged : kv->keep; old && t < last - kv->recent; t++) {
+            if (need) need[g][AIOS__KV_OLD] += t >= first || sealed[t] != AIOS__NO_PAGE;
+            else if (sealed[t] != AIOS__NO_PAGE) aios__page_take(kv, g, AIOS__KV_OLD, &old[t]);
+        }
+    }
+}
+/* Is there room for slots from .. upto-1? */
+static int32_t aios__kv_fits(aios__kv *kv, int32_t seq, int32_t from, int32_t upto) {
+    int32_t need[AIOS__N_GROUPS][AIOS__N_FORMS], g, f, s;
+    memset(need, 0, sizeof need);
+    aios__kv_touch(kv, seq, from, upto, need);
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
+        int32_t have = kv->pool[g][f].n_free;
+        for (s = 0; f == AIOS__KV_OPEN && have < need[g][f] && s < kv->n_seq; s++) have += kv->seq[s].n_spares[g];
+        if (have < need[g][f]) return 0;
+    }
+    return 1;
+}
+/* Gives slots from .. upto-1 their pages, for a pass that will write them, and notes what it has to copy, to seal and to age. */
+static void aios__kv_grow(aios__kv *kv, int32_t seq, int32_t from, int32_t upto) {
+    aios__kv_seq *s = &kv->seq[seq];
+    int32_t t, first = from / AIOSK_TILE, last = (upto - 1) / AIOSK_TILE;
+    aios__kv_touch(kv, seq, from, upto, NULL);
+    if (s->top <= last) s->top = last + 1;
+    for (t = s->aged > kv->keep ? s->aged : kv->keep; kv->coded && t <= last; t++) {
+        aios__kv_seal *j = &kv->seal[kv->n_seals];
+        j->seq = seq; j->t = t;
+        j->age = t < last - kv->recent;
+        j->seal = t >= first && (t + 1) * AIOSK_TILE <= upto;
+        if (!j->age && t < first) t = first - 1;
+        else kv->n_seals += j->age || j->seal;
+    }
+}
+/* A tile in no form any more. */
+static void aios__tile_drop(aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
+    int32_t f;
+    kv->seq[seq].n_spares[g] -= aios__kv_spare(kv, g, seq, t);
+    for (f = 0; f < AIOS__N_FORMS; f++) if (kv->page[g][f]) aios__page_drop(kv, g, f, aios__kv_row(kv, g, f, seq) + t);
+}
+/* The pass has written slots below upto: what no later query needs goes. */
+static void aios__kv_done(aios__kv *kv, int32_t seq, int32_t upto) {
+    aios__kv_seq *s = &kv->seq[seq];
+    int32_t g, t, was = s->tile, own = upto / AIOSK_TILE, aged = (upto - 1) / AIOSK_TILE - kv->recent;
+    s->tile = own;
+    for (g = 0; g < AIOS__N_GROUPS; g++) {
+        int32_t *sealed = aios__kv_row(kv, g, AIOS__KV_SEALED, seq);
+        if (!kv->pool[g][AIOS__KV_OPEN].n) continue;
+        /* one tile more than the rules ask for stays, so that a sequence can be cut back by that much */
+        for (t = was; t < own; t++) s->n_spares[g] += aios__kv_spare(kv, g, seq, t);
+        for (t = was - kv->behind[g] - 2; t < own - kv->behind[g] - 1; t++) if (t >= kv->sinks[g] && t >= 0) aios__tile_drop(kv, g, seq, t);
+        for (t = s->aged - 1; t < aged - 1; t++) if (t >= kv->keep && aios__page_at(kv, g, AIOS__KV_OLD, seq, t) != AIOS__NO_PAGE) aios__page_drop(kv, g, AIOS__KV_SEALED, &sealed[t]);
+    }
+    if (aged > s->aged) s->aged = aged;
+}
+/* Forgets slots from n on. Gives the slot to go on from: n, or one before it when what was written behind it is gone: then the tokens
+ * from there on have to go through the model again. */
+static int32_t aios__kv_cut(aios__kv *kv, int32_t seq, int32_t n) {
+    aios__kv_seq *s = &kv->seq[seq];
+    int32_t g, t, own = n / AIOSK_TILE, at = n;
+    for (g = 0; g < AIOS__N_GROUPS; g++) {
+        if (!kv->pool[g][AIOS__KV_OPEN].n) continue;
+        for (t = s->top - 1; t >= own + (n % AIOSK_TILE != 0); t--) aios__tile_drop(kv, g, seq, t);
+        for (t = s->aged > 0 ? s->aged : 0; t < s->top; t++) if (kv->page[g][AIOS__KV_OLD]) aios__page_drop(kv, g, AIOS__KV_OLD, aios__kv_row(kv, g, AIOS__KV_OLD, seq) + t);
+        if (n % AIOSK_TILE) {
+            s->n_spares[g] -= aios__kv_spare(kv, g, seq, own);
+            if (kv->page[g][AIOS__KV_SEALED]) aios__page_drop(kv, g, AIOS__KV_SEALED, aios__kv_row(kv, g, AIOS__KV_SEALED, seq) + own);
+            if (kv->page[g][AIOS__KV_OLD]) aios__page_drop(kv, g, AIOS__KV_OLD, aios__kv_row(kv, g, AIOS__KV_OLD, seq) + own);
+            if (aios__page_at(kv, g, AIOS__KV_OPEN, seq, own) == AIOS__NO_PAGE && at > own * AIOSK_TILE) at = own * AIOSK_TILE;
+        }
+        for (t = own - kv->behind[g]; g > 0 && t < own; t++)        /* a model's own window cannot do without */
+            if (t >= 0 && aios__page_at(kv, g, AIOS__KV_OPEN, seq, t) == AIOS__NO_PAGE && aios__page_at(kv, g, AIOS__KV_SEALED, seq, t) == AIOS__NO_PAGE && aios__page_at(kv, g, AIOS__KV_OLD, seq, t) == AIOS__NO_PAGE) at = 0;
+    }
+    s->top = own + (n % AIOSK_TILE != 0);
+    if (s->tile > own) s->tile = own;
+    if (s->aged > own) s->aged = own;
+    while (s->n_spans > 1 && s->span[s->n_spans - 1].from >= n) s->n_spans--;
+    if (s->span[s->n_spans - 1].to < at) at = s->span[s->n_spans - 1].to;           /* in a gap: what is before it */
+    s->span[s->n_spans - 1].to = INT32_MAX;
+    if (n == 0) aios__kv_clear_seq(s);
+    return at == n ? n : aios__kv_cut(kv, seq, at);
+}
+/* A pass that is dropped: tables are as before it, but for pages that aios__kv_cut takes away. */
+static void aios__kv_undo(aios__kv *kv) {
     int32_t i;
-    kv->base = (char *)base;
-    kv->n_free = kv->n_pages;
-    for (i = 0; i < kv->n_pages; i++) { kv->table[i] = AIOS__NO_PAGE; kv->free_page[i] = kv->n_pages - 1 - i; }
+    for (i = 0; i < kv->n_copies; i++) {
+        aios__kv_copy *c = &kv->copy[i];
+        int32_t *open = aios__kv_row(kv, c->g, AIOS__KV_OPEN, c->seq) + c->t;
+        aios__page_drop(kv, c->g, AIOS__KV_OPEN, open);
+        *open = c->from;
+    }
+    kv->n_copies = kv->n_seals = 0;
 }
-/* Makes sure that positions below n of a sequence have pages. The pool holds a full context of every sequence. */
-static void aios__kv_grow(aios__kv *kv, int32_t seq, int32_t n) {
-    int32_t i, *t = kv->table + (int64_t)seq * kv->seq_pages;
-    for (i = 0; i < (n + AIOSK_TILE - 1) / AIOSK_TILE; i++)
-        if (t[i] == AIOS__NO_PAGE) t[i] = kv->free_page[--kv->n_free];
+/* A pass that is finished. */
+static void aios__kv_settle(aios__kv *kv) {
+    int32_t i;
+    for (i = 0; i < kv->n_copies; i++) aios__page_drop(kv, kv->copy[i].g, AIOS__KV_OPEN, &kv->copy[i].from);
+    kv->n_copies = kv->n_seals = 0;
 }
-/* Gives back the pages that hold nothing but positions from n on. */
-static void aios__kv_cut(aios__kv *kv, int32_t seq, int32_t n) {
-    int32_t i, *t = kv->table + (int64_t)seq * kv->seq_pages;
-    for (i = (n + AIOSK_TILE - 1) / AIOSK_TILE; i < kv->seq_pages; i++)
-        if (t[i] != AIOS__NO_PAGE) { kv->free_page[kv->n_free++] = t[i]; t[i] = AIOS__NO_PAGE; }
+
+/* ---- sharing --------------------------------------------------------------------------------------------------- */
+/* dst, which is empty, shares the first n slots of src. Gives the slot that dst goes on from, as aios__kv_cut does. */
+static int32_t aios__kv_fork(aios__kv *kv, int32_t dst, int32_t src, int32_t n) {
+    aios__kv_seq *s = &kv->seq[src], *d = &kv->seq[dst];
+    int32_t g, f, t, own = n / AIOSK_TILE, top = own + (n % AIOSK_TILE != 0);
+    if (top > s->top) top = s->top;
+    *d = *s;
+    d->top = top;
+    for (g = 0; g < AIOS__N_GROUPS; g++) {
+        d->n_spares[g] = 0;
+        for (f = 0; f < AIOS__N_FORMS; f++) {
+            int32_t *from = aios__kv_row(kv, g, f, src), *to = aios__kv_row(kv, g, f, dst);
+            for (t = 0; from && t < top; t++) {
+                if (from[t] == AIOS__NO_PAGE || (f == AIOS__KV_OLD && t >= s->aged) || (f == AIOS__KV_OPEN && t < own && aios__kv_spare(kv, g, src, t))) continue;
+                kv->pool[g][f].refs[to[t] = from[t]]++;
+            }
+        }
+        for (t = own; t < top; t++) if (aios__kv_spare(kv, g, dst, t)) {     /* a spare is nobody else's; aios__kv_cut makes it an open tile */
+            d->n_spares[g]++;
+            s->n_spares[g]--;
+            aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, src) + t);
+        }
+    }
+    return aios__kv_cut(kv, dst, n);
 }
-static inline void *aios__kv_tile(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head, int32_t pos) {
-    int32_t page = kv->table[(int64_t)seq * kv->seq_pages + pos / AIOSK_TILE];
-    return kv->base + (uint64_t)page * kv->page_bytes + ((uint64_t)layer * (uint64_t)kv->n_head_kv + (uint64_t)head) * kv->tile_bytes;
+
+/* Takes positions a .. b-1 (all written, others behind them) out of the middle: later ones move down. Tiles that are wholly dead go, and so do
+ * their slots. 0: the sequence would fall into more pieces than are kept. */
+static int32_t aios__kv_remove(aios__kv *kv, int32_t seq, int32_t a, int32_t b) {
+    aios__kv_seq *s = &kv->seq[seq];
+    aios__span x[AIOS__MAX_SPANS + 1];
+    int32_t from = aios__kv_slot(s, a), to = aios__kv_slot(s, b - 1) + 1, g, f, i, n = 0, at = 0, k, t, t0, t1;
+    for (i = 0; i < s->n_spans; i++) {
+        aios__span p = s->span[i];
+        if (p.from < from) { x[n] = p; if (p.to > from) x[n].to = from; n++; }
+        if (p.to > to) { x[n] = p; x[n].off += b - a; if (p.from < to) x[n].from = to; n++; }
+    }
+    if (n > AIOS__MAX_SPANS) return 0;
+    while (x[at].from < to) at++;               /* the first piece behind the gap                           */
+    t0 = at ? (x[at - 1].to + AIOSK_TILE - 1) / AIOSK_TILE : 0;
+    t1 = x[at].from / AIOSK_TILE;
+    k = t1 > t0 ? t1 - t0 : 0;
+    for (g = 0; k && g < AIOS__N_GROUPS; g++) {
+        if (!kv->pool[g][AIOS__KV_OPEN].n) continue;
+        for (t = t0; t < t1; t++) aios__tile_drop(kv, g, seq, t);
+        for (f = 0; f < AIOS__N_FORMS; f++) {
+            int32_t *row = aios__kv_row(kv, g, f, seq);
+            if (!row) continue;
+            for (t = t0; t + k < s->top; t++) { row[t] = row[t + k]; row[t + k] = AIOS__NO_PAGE; }
+        }
+    }
+    for (i = at; i < n; i++) { x[i].from -= k * AIOSK_TILE; if (x[i].to != INT32_MAX) x[i].to -= k * AIOSK_TILE; }
+    if (k) { s->top -= k; s->tile -= k; s->aged = s->aged >= t1 ? s->aged - k : s->aged > t0 ? t0 : s->aged; }
+    memcpy(s->span, x, (size_t)n * sizeof *x);
+    s->n_spans = n;
+    return 1;
 }
 
 /* ======== artifact.c ======== */
@@ -5547,8 +6010,9 @@ typedef struct aios__pass {
     int32_t n, n_out, n_blocks;
     int32_t n_runs[2];                  /* most runs of keys that a block sees: in all positions, in the window */
     int32_t *id, *seq, *pos;            /* [n_batch]                                                        */
+    int32_t *slot, *turn;               /* [n_batch] place in the cache; position that rope turns for       */
     int32_t *out;                       /* [n_outputs] which of the tokens get logits                       */
-    int32_t *block;                     /* [n_batch + 1] first token of each attention block (one sequence) */
+    int32_t *block;                     /* [n_batch + 1] first token of each attention block (one sequence, one tile) */
 } aios__pass;
 
 struct aios__op;
@@ -5569,7 +6033,7 @@ typedef struct aios__run {              /* what an op's tasks can see           
 } aios__run;
 typedef void (*aios__op_fn)(const struct aios__op *op, const aios__run *r, int32_t task, int32_t worker);
 
-enum { AIOS__PER_TOKEN = 1, AIOS__PER_ROWS = 2, AIOS__PER_HEAD = 3 };   /* what a task is                  */
+enum { AIOS__PER_TOKEN = 1, AIOS__PER_ROWS = 2, AIOS__PER_HEAD = 3, AIOS__PER_COPY = 4, AIOS__PER_SEAL = 5 };   /* what a task is */
 enum { AIOS__JOIN = 1, AIOS__ON_OUTPUTS = 2, AIOS__ADD = 4, AIOS__GATE = 8, AIOS__STREAMED = 16 };
 
 typedef struct aios__op {
@@ -5635,7 +6099,7 @@ static void aios__op_angles(const aios__op *op, const aios__run *r, int32_t t, i
     (void)worker;
     for (i = 0; i < op->n_in; i++) {
         double s, c;
-        aios__sincos((double)r->pass->pos[t] * op->freq[i], &s, &c);
+        aios__sincos((double)r->pass->turn[t] * op->freq[i], &s, &c);
         y[2 * i] = (float)(c * (double)op->scale);
         y[2 * i + 1] = (float)(s * (double)op->scale);
     }
@@ -5683,11 +6147,38 @@ static void aios__op_matmul(const aios__op *op, const aios__run *r, int32_t task
     if (op->mm) op->mm(&m);
     else aiosk_matmul_reference(op->type, &m, (float *)(void *)aios__work(r, worker));
 }
+/* Open pages that were shared are copied before they are written: a task is a piece of one. */
+enum { AIOS__COPY_BYTES = 1 << 17 };
+static int32_t aios__copy_pieces(const aios__kv *kv, const aios__kv_copy *c) { return (int32_t)((kv->pool[c->g][AIOS__KV_OPEN].bytes + AIOS__COPY_BYTES - 1) / AIOS__COPY_BYTES); }
+static void aios__op_copy(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
+    const aios__kv_copy *c = r->kv->copy;
+    const aios__pages *p;
+    uint64_t at, n;
+    int32_t pieces;
+    (void)op; (void)worker;
+    for (; task >= (pieces = aios__copy_pieces(r->kv, c)); c++) task -= pieces;
+    p = &r->kv->pool[c->g][AIOS__KV_OPEN];
+    at = (uint64_t)task * AIOS__COPY_BYTES;
+    n = aios__min_u64(p->bytes - at, AIOS__COPY_BYTES);
+    memcpy(p->base + (uint64_t)aios__page_at(r->kv, c->g, AIOS__KV_OPEN, c->seq, c->t) * p->bytes + at, p->base + (uint64_t)c->from * p->bytes + at, (size_t)n);
+}
+/* One head of a tile that is full: open to sealed, sealed to old. */
+static void aios__op_seal(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
+    const aios__kv *kv = r->kv;
+    const aios__kv_seal *j = &kv->seal[task / kv->n_head_kv];
+    int32_t head = task % kv->n_head_kv, g = kv->group[op->layer], f, page[AIOS__N_FORMS];
+    for (f = 0; f < AIOS__N_FORMS; f++) page[f] = aios__page_at(kv, g, f, j->seq, j->t);
+    for (f = AIOS__KV_SEALED; f < AIOS__N_FORMS; f++) {
+        if (!(f == AIOS__KV_SEALED ? j->seal : j->age) || page[f] == AIOS__NO_PAGE || page[f - 1] == AIOS__NO_PAGE) continue;
+        r->k->kv_convert(kv->type[f - 1][op->layer], aios__tile_of(kv, g, f - 1, page[f - 1], op->layer, head),
+                         kv->type[f][op->layer], aios__tile_of(kv, g, f, page[f], op->layer, head), r->hp->hd_k, r->hp->hd_v, aios__work(r, worker));
+    }
+}
 /* Norms and turns the heads of one token, then writes its keys and values into the cache. */
 static void aios__op_heads(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
     const aios__hp *hp = r->hp;
     float *q = op->x + (uint64_t)t * op->x_stride, *k = q + (int64_t)hp->n_head * hp->hd_k, *v = k + (int64_t)hp->n_head_kv * hp->hd_k;
-    int32_t h, pos = r->pass->pos[t], slot = pos % AIOSK_TILE;
+    int32_t h, slot = r->pass->slot[t], rot = r->kv->rotated[op->layer];
     (void)worker;
     if (op->b)  for (h = 0; h < hp->n_head; h++)    r->k->rms_norm(q + (int64_t)h * hp->hd_k, op->b, op->scale, hp->hd_k, q + (int64_t)h * hp->hd_k);
     if (op->b2) for (h = 0; h < hp->n_head_kv; h++) r->k->rms_norm(k + (int64_t)h * hp->hd_k, op->b2, op->scale, hp->hd_k, k + (int64_t)h * hp->hd_k);
@@ -5695,14 +6186,16 @@ static void aios__op_heads(const aios__op *op, const aios__run *r, int32_t t, in
         const float *cs = op->y + (uint64_t)t * op->y_stride;
         r->k->rope(op->type, q, hp->n_head + hp->n_head_kv, hp->hd_k, hp->n_rot, cs);      /* keys follow the queries */
     }
+    if (rot & AIOS__ROTATED_K) r->k->rotate(k, hp->n_head_kv, hp->hd_k, 0);        /* queries are rotated where they are used */
+    if (rot & AIOS__ROTATED_V) r->k->rotate(v, hp->n_head_kv, hp->hd_v, 0);
     for (h = 0; h < hp->n_head_kv; h++)
-        r->k->store[r->kv->type](aios__kv_tile(r->kv, r->pass->seq[t], op->layer, h, pos), slot,
-                                 k + (int64_t)h * hp->hd_k, v + (int64_t)h * hp->hd_v, hp->hd_k, hp->hd_v);
+        r->k->store[r->kv->type[AIOS__KV_OPEN][op->layer]](aios__kv_open_tile(r->kv, r->pass->seq[t], op->layer, h, slot), slot % AIOSK_TILE,
+                                                        k + (int64_t)h * hp->hd_k, v + (int64_t)h * hp->hd_v, hp->hd_k, hp->hd_v);
 }
 
-/* Attention is cut into tasks of (block of tokens of one sequence, key/value head, part of its query heads, run of keys), so that
- * a tile is read once for up to AIOS__MAX_Q queries. A token's runs are put together in ascending order, always. There
- * are two ways, which give the same bits:
+/* Attention is cut into tasks of (block of tokens of one sequence and one tile, key/value head, part of its query heads, run of keys), so
+ * that a tile is read once for up to AIOS__MAX_Q queries. A run is 512 slots; what is alive and seen of it may be in several stretches,
+ * which are put together in ascending order, and so are a token's runs, always. There are two ways, which give the same bits:
  *   spread  few tokens: all runs at once, each leaves its result in a slot; ATTEND_END merges the slots of a token
  *   rounds  many tokens: the phase runs once for each run, and its tasks merge into what the rounds before them left, so
  *           that the room needed does not grow with the context. A round has a task for each block and head           */
@@ -5715,8 +6208,19 @@ static int32_t aios__attend_slots(int32_t n_ctx) {
     int32_t runs = (int32_t)(((int64_t)n_ctx + AIOS__RUN_POS - 1) / AIOS__RUN_POS);
     return runs < 2 ? 0 : runs > 128 ? runs : 4 * runs > 128 ? 128 : 4 * runs;
 }
-/* The first position that a token sees. */
-static inline int32_t aios__attend_first(int32_t window, int32_t pos) { return window && pos >= window ? pos - window + 1 : 0; }
+/* The first slot that a token sees, but for sinks and tiles that a policy hides. */
+static inline int32_t aios__attend_first(const aios__kv *kv, int32_t seq, int32_t window, int32_t pos) {
+    return window && pos >= window ? aios__kv_slot(&kv->seq[seq], pos - window + 1) : 0;
+}
+/* The runs that a token sees are the first *sinks ones, and those from *from on up to its own. Gives how many. */
+static int32_t aios__attend_seen(const aios__kv *kv, int32_t window, int32_t seq, int32_t pos, int32_t slot, int32_t *sinks, int32_t *from) {
+    int32_t first = slot / AIOSK_TILE - kv->behind[0];
+    *sinks = window ? 0 : (kv->sinks[0] + AIOSK_RUN - 1) / AIOSK_RUN;
+    *from = window ? aios__attend_first(kv, seq, window, pos) / AIOS__RUN_POS : first > 0 ? first / AIOSK_RUN : 0;
+    if (*sinks > slot / AIOS__RUN_POS) *sinks = slot / AIOS__RUN_POS;
+    if (*from < *sinks) *from = *sinks;
+    return *sinks + slot / AIOS__RUN_POS - *from + 1;
+}
 static inline int32_t aios__attend_n_runs(const aios__op *op, const aios__run *r) { return r->pass->n_runs[op->window != 0]; }
 static inline int32_t aios__attend_spread(const aios__op *op, const aios__run *r) {
     int32_t n = aios__attend_n_runs(op, r);
@@ -5734,27 +6238,71 @@ static int32_t aios__op_rounds(const aios__op *op, const aios__run *r) {
     return op->per != AIOS__PER_HEAD || aios__attend_spread(op, r) ? 1 : aios__attend_n_runs(op, r);
 }
 
-typedef struct aios__attend_work { float *q, *o, *m, *l, *d8; void *scratch; int8_t *q8; int32_t *lo, *hi; } aios__attend_work;
+typedef struct aios__attend_work { float *q, *o, *m, *l, *d8, *cs; void *scratch; int8_t *q8; int32_t *lo, *hi; } aios__attend_work;
 static void aios__attend_layout(aios__attend_work *w, aios__bump *b, const aios__hp *hp) {
     uint64_t n = (uint64_t)(aios__attend_heads(hp) * aios__attend_tokens(hp));
     w->q       = (float *)aios__take(b, n * (uint64_t)hp->hd_k * 4, 64);
     w->o       = (float *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_v, 16) * 4, 64);
     w->q8      = (int8_t *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_k, 16), 64);
-    w->scratch = aios__take(b, AIOSK_ATTEND_SCRATCH(n), 64);
+    w->scratch = aios__take(b, AIOSK_ATTEND_SCRATCH(n, hp->hd_k > hp->hd_v ? hp->hd_k : hp->hd_v), 64);
     w->m       = (float *)aios__take(b, n * 4, 64);
     w->l       = (float *)aios__take(b, n * 4, 64);
     w->d8      = (float *)aios__take(b, n * 4, 64);
+    w->cs      = (float *)aios__take(b, (uint64_t)hp->n_rot * 4, 64);
     w->lo      = (int32_t *)aios__take(b, n * 4, 64);
     w->hi      = (int32_t *)aios__take(b, n * 4, 64);
 }
 static inline int32_t aios__clamp(int32_t x, int32_t lo, int32_t hi) { return x < lo ? lo : x > hi ? hi : x; }
 
-/* The tiles of a run that a block sees, from position first on and before end. Gives how many, those left out in front included. */
-static int32_t aios__attend_tiles(const aios__op *op, const aios__run *r, int32_t seq, int32_t kvh, int32_t base, int32_t first, int32_t end, const void **tile) {
-    int32_t i;
-    if (end > base + AIOS__RUN_POS) end = base + AIOS__RUN_POS;
-    for (i = base; i < end; i += AIOSK_TILE) tile[(i - base) / AIOSK_TILE] = aios__kv_tile(r->kv, seq, op->layer, kvh, i < first ? first : i);
-    return (end - base + AIOSK_TILE - 1) / AIOSK_TILE;
+/* A piece of a run that one call takes: alive, of one turn, and coded in one way. */
+typedef struct aios__stretch { const void *tile[AIOSK_RUN]; int32_t from, to, off, type; uint32_t open; uint64_t bytes; } aios__stretch;
+/* The next piece between slots at and end, which are of the run that starts at base. 0 = there is none. */
+static int32_t aios__attend_stretch(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head, int32_t own, int32_t base, int32_t at, int32_t end, aios__stretch *x) {
+    const aios__kv_seq *s = &kv->seq[seq];
+    int32_t i, t, form = 0, upto;
+    const void *p = NULL;
+    memset(x, 0, sizeof *x);
+    x->from = end; x->type = -1;
+    for (i = 0; i < s->n_spans && s->span[i].from < end; i++) {
+        if (s->span[i].to <= at) continue;
+        if (at < s->span[i].from) at = s->span[i].from;
+        if (x->from < end && (x->to != at || x->off != s->span[i].off)) break;
+        for (; at < end && at < s->span[i].to; at = x->to = upto) {
+            t = at / AIOSK_TILE;
+            upto = (t + 1) * AIOSK_TILE;
+            if (upto > end) upto = end;
+            if (upto > s->span[i].to) upto = s->span[i].to;
+            p = aios__kv_look(kv, seq, layer, head, own, t, &form);
+            if (p && x->from < end && form != AIOS__KV_OPEN && x->type >= 0 && kv->type[form][layer] != x->type) return 1;
+            if (!p && x->from < end) return 1;
+            if (!p) { x->to = upto; continue; }
+            if (x->from == end) { x->from = at; x->off = s->span[i].off; }
+            if (form == AIOS__KV_OPEN) x->open |= 1u << (t - base / AIOSK_TILE);
+            else x->type = kv->type[form][layer];
+            x->tile[t - base / AIOSK_TILE] = p;
+            x->bytes += kv->tile_bytes[form][layer] * (uint64_t)(upto - at) / AIOSK_TILE;
+        }
+    }
+    return x->from < end;
+}
+/* The queries of a block's heads as its keys want them: turned by `turn` positions more than they are, rotated, quantised. */
+static void aios__attend_queries(const aios__op *op, const aios__run *r, const aios__attend_work *w, int32_t t0, int32_t n_t, int32_t h0, int32_t n_h, int32_t turn) {
+    const aios__hp *hp = r->hp;
+    int32_t t, h, i, rot = r->kv->rotated[op->layer], hp_k = (hp->hd_k + 15) / 16 * 16;
+    for (t = 0; t < n_t; t++)
+        memcpy(w->q + (int64_t)t * n_h * hp->hd_k, op->x + (uint64_t)(t0 + t) * op->x_stride + (int64_t)h0 * hp->hd_k, (size_t)n_h * (size_t)hp->hd_k * 4);
+    if (turn && op->type != AIOS__ROPE_NONE) {
+        for (i = 0; i < hp->n_rot / 2; i++) {
+            double s, c;
+            aios__sincos((double)turn * op->freq[i], &s, &c);
+            w->cs[2 * i] = (float)c;
+            w->cs[2 * i + 1] = (float)s;
+        }
+        r->k->rope(op->type, w->q, n_t * n_h, hp->hd_k, hp->n_rot, w->cs);
+    }
+    if (!(rot & AIOS__ROTATED_K)) return;
+    r->k->rotate(w->q, n_t * n_h, hp->hd_k, 0);
+    for (h = 0; h < n_t * n_h; h++) r->k->quantize_head(w->q + (int64_t)h * hp->hd_k, hp->hd_k, w->q8 + (int64_t)h * hp_k, &w->d8[h], w->q + (int64_t)h * hp->hd_k);
 }
 static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
     const aios__hp *hp = r->hp;
@@ -5764,12 +6312,12 @@ static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task
     int32_t run = spread ? task % chunks * chunk : r->round, part = task / chunks % parts, kvh = task / chunks / parts % hp->n_head_kv, block = task / chunks / parts / hp->n_head_kv;
     int32_t run1 = !spread ? run + 1 : run + chunk < n_runs ? run + chunk : n_runs;
     int32_t h0 = kvh * group + part * heads, n_h = group - part * heads < heads ? group - part * heads : heads;
-    int32_t t0 = ps->block[block], n_t = ps->block[block + 1] - t0, seq = ps->seq[t0], hp_k = (hp->hd_k + 15) / 16 * 16, hp_v = (hp->hd_v + 15) / 16 * 16;
-    int32_t first = aios__attend_first(op->window, ps->pos[t0]), end = ps->pos[t0 + n_t - 1] + 1;       /* what the block sees */
-    int32_t base = (first / AIOS__RUN_POS + run) * AIOS__RUN_POS, t, h, i, n_next;
+    int32_t t0 = ps->block[block], n_t = ps->block[block + 1] - t0, seq = ps->seq[t0], hp_v = (hp->hd_v + 15) / 16 * 16, own = ps->slot[t0] / AIOSK_TILE;
+    int32_t sinks, from, n = aios__attend_seen(r->kv, op->window, seq, ps->pos[t0], ps->slot[t0], &sinks, &from);
+    int32_t first = aios__attend_first(r->kv, seq, op->window, ps->pos[t0]), end = ps->slot[t0 + n_t - 1] + 1;      /* what the block sees */
+    int32_t off = aios__kv_off(&r->kv->seq[seq]), turned = 0, ready = 0, t, h, i;
     float *state_m = r->state, *state_l = state_m + (uint64_t)op->n_in * (uint64_t)hp->n_head;
     float *part_o = r->part, *part_m = part_o + (int64_t)r->n_slots * hp->n_head * hp_v, *part_l = part_m + (int64_t)r->n_slots * hp->n_head;
-    const void *tile[2][AIOSK_RUN];
     aios__attend_work w;
     aios__bump b;
     aiosk_attend a;
@@ -5777,42 +6325,50 @@ static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task
         if (spread) for (i = run; i < run1; i++) memset(part_l + ((int64_t)t * n_runs + i) * hp->n_head + h0, 0, (size_t)n_h * 4);
         else if (run == 0) memset(state_l + (int64_t)t * hp->n_head + h0, 0, (size_t)n_h * 4);
     }
-    if (base >= end) return;
+    if (run >= n) return;
     b.base = aios__work(r, worker); b.used = 0;
     aios__attend_layout(&w, &b, hp);
     memset(&a, 0, sizeof a);
     a.q = w.q; a.q8 = w.q8; a.q8_d = w.d8; a.m = w.m; a.l = w.l; a.o = w.o; a.scratch = w.scratch; a.lo = w.lo; a.hi = w.hi;
     a.scale = hp->score_scale; a.softcap = hp->score_cap;
     a.n_q = n_h * n_t; a.hd_k = hp->hd_k; a.hd_v = hp->hd_v; a.q_stride = hp->hd_k;
-    for (t = i = 0; t < n_t; t++) for (h = 0; h < n_h; h++, i++) {
-        memcpy(w.q + (int64_t)i * hp->hd_k, op->x + (uint64_t)(t0 + t) * op->x_stride + (int64_t)(h0 + h) * hp->hd_k, (size_t)hp->hd_k * 4);
-        if (r->kv->type == AIOSK_KV_I8) r->k->quantize_head(w.q + (int64_t)i * hp->hd_k, hp->hd_k, w.q8 + (int64_t)i * hp_k, &w.d8[i]);
-    }
-    n_next = aios__attend_tiles(op, r, seq, kvh, base, first, end, tile[run & 1]);
-    for (; run < run1 && base < end; run++, base += AIOS__RUN_POS) {
-        int32_t to = end < base + AIOS__RUN_POS ? end : base + AIOS__RUN_POS;
-        a.tile = tile[run & 1]; a.n_tiles = n_next; a.next = NULL;
-        if (run + 1 < run1 && to < end) {
-            n_next = aios__attend_tiles(op, r, seq, kvh, base + AIOS__RUN_POS, first, end, tile[~run & 1]);
-            for (i = n_next; i < AIOSK_RUN; i++) tile[~run & 1][i] = tile[~run & 1][n_next - 1];
-            a.next = tile[~run & 1];
-        }
-        for (t = i = 0; t < n_t; t++) {
-            int32_t p = ps->pos[t0 + t], lo = aios__clamp(aios__attend_first(op->window, p) - base, 0, AIOS__RUN_POS), hi = aios__clamp(p + 1 - base, 0, AIOS__RUN_POS);
-            for (h = 0; h < n_h; h++, i++) { w.lo[i] = lo; w.hi[i] = hi; }
-        }
-        r->k->attend[r->kv->type](&a);
-        r->kv_read[(int64_t)worker * 8] += r->kv->tile_bytes / AIOSK_TILE * (uint64_t)(to - (first > base ? first : base));
-        for (t = i = 0; t < n_t; t++, i += n_h) {
-            if (spread) {
-                int64_t slot = ((int64_t)(t0 + t) * n_runs + run) * hp->n_head + h0;
-                memcpy(part_o + slot * hp_v, w.o + (int64_t)i * hp_v, (size_t)n_h * (size_t)hp_v * 4);
-                memcpy(part_m + slot, w.m + i, (size_t)n_h * 4);
-                memcpy(part_l + slot, w.l + i, (size_t)n_h * 4);
-            } else {
-                int64_t at = (int64_t)(t0 + t) * hp->n_head + h0;
-                r->k->attend_merge(n_h, hp->hd_v, state_m + at, state_l + at, op->y + (uint64_t)(t0 + t) * op->y_stride + (int64_t)h0 * hp->hd_v, hp->hd_v,
-                                   w.m + i, w.l + i, w.o + (int64_t)i * hp_v, hp_v);
+    for (; run < run1 && run < n; run++) {
+        int32_t base = (run < sinks ? run : from + run - sinks) * AIOS__RUN_POS, to = end < base + AIOS__RUN_POS ? end : base + AIOS__RUN_POS;
+        int32_t at = first > base ? first : base, some = 0;
+        aios__stretch x, next;
+        for (; aios__attend_stretch(r->kv, seq, op->layer, kvh, own, base, at, to, &x); at = x.to, some = 1) {
+            if (!ready || x.off != off + turned) {
+                turned = x.off - off; ready = 1;
+                aios__attend_queries(op, r, &w, t0, n_t, h0, n_h, turned);
+            }
+            a.tile = x.tile; a.n_tiles = (x.to - base + AIOSK_TILE - 1) / AIOSK_TILE; a.open = x.open; a.next = NULL;
+            a.type = x.type >= 0 ? x.type : r->kv->type[AIOS__KV_OPEN][op->layer];
+            for (i = 0; i < AIOSK_RUN; i++) if (!x.tile[i]) x.tile[i] = x.tile[(x.from - base) / AIOSK_TILE];
+            if (x.to == base + AIOS__RUN_POS && run + 1 < run1 && run + 1 > sinks && aios__attend_stretch(r->kv, seq, op->layer, kvh, own, x.to, x.to, x.to + AIOS__RUN_POS < end ? x.to + AIOS__RUN_POS : end, &next)) {
+                for (i = 0; i < AIOSK_RUN; i++) if (!next.tile[i]) next.tile[i] = next.tile[(next.from - x.to) / AIOSK_TILE];
+                a.next = next.tile;
+            }
+            for (t = i = 0; t < n_t; t++) {
+                int32_t s = ps->slot[t0 + t], lo = aios__attend_first(r->kv, seq, op->window, ps->pos[t0 + t]), hi = s + 1 < x.to ? s + 1 : x.to;
+                if (lo < x.from) lo = x.from;
+                for (h = 0; h < n_h; h++, i++) { w.lo[i] = lo < hi ? lo - base : 0; w.hi[i] = lo < hi ? hi - base : 0; }
+            }
+            r->k->attend(&a);
+            r->kv_read[(int64_t)worker * 8] += x.bytes;
+            for (t = i = 0; t < n_t; t++, i += n_h) {
+                if (spread && !some) {
+                    int64_t slot = ((int64_t)(t0 + t) * n_runs + run) * hp->n_head + h0;
+                    memcpy(part_o + slot * hp_v, w.o + (int64_t)i * hp_v, (size_t)n_h * (size_t)hp_v * 4);
+                    memcpy(part_m + slot, w.m + i, (size_t)n_h * 4);
+                    memcpy(part_l + slot, w.l + i, (size_t)n_h * 4);
+                } else if (spread) {
+                    int64_t slot = ((int64_t)(t0 + t) * n_runs + run) * hp->n_head + h0;
+                    r->k->attend_merge(n_h, hp->hd_v, part_m + slot, part_l + slot, part_o + slot * hp_v, hp_v, w.m + i, w.l + i, w.o + (int64_t)i * hp_v, hp_v);
+                } else {
+                    int64_t slot = (int64_t)(t0 + t) * hp->n_head + h0;
+                    r->k->attend_merge(n_h, hp->hd_v, state_m + slot, state_l + slot, op->y + (uint64_t)(t0 + t) * op->y_stride + (int64_t)h0 * hp->hd_v, hp->hd_v,
+                                       w.m + i, w.l + i, w.o + (int64_t)i * hp_v, hp_v);
+                }
             }
         }
     }
@@ -5830,6 +6386,7 @@ static void aios__op_attend_end(const aios__op *op, const aios__run *r, int32_t 
         r->k->attend_merge(hp->n_head, hp->hd_v, m, l, y, hp->hd_v, part_m + slot, part_l + slot, part_o + slot * hp_v, hp_v);
     }
     for (h = 0; h < hp->n_head; h++) r->k->scale(y + (int64_t)h * hp->hd_v, 1.0f / l[h], hp->hd_v, y + (int64_t)h * hp->hd_v);
+    if (r->kv->rotated[op->layer] & AIOS__ROTATED_V) r->k->rotate(y, hp->n_head, hp->hd_v, 1);
     aios__forms(r, &op->out, t, y);
 }
 static void aios__op_act(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
@@ -5845,10 +6402,14 @@ static void aios__op_cap(const aios__op *op, const aios__run *r, int32_t t, int3
     r->k->softcap(x, op->scale, op->n_in, x);
 }
 static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
-    int32_t n = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
+    int32_t i, n = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
     switch (op->per) {
     case AIOS__PER_TOKEN: return n;
     case AIOS__PER_ROWS:  return (n + op->cols_per_task - 1) / op->cols_per_task * aios__row_blocks(op, r);
+    case AIOS__PER_COPY:
+        for (n = 0, i = 0; i < r->kv->n_copies; i++) n += aios__copy_pieces(r->kv, &r->kv->copy[i]);
+        return n;
+    case AIOS__PER_SEAL:  return r->kv->n_seals * r->kv->n_head_kv;
     }
     n = r->pass->n_blocks * r->hp->n_head_kv * aios__attend_parts(r->hp);
     if (aios__attend_spread(op, r)) { int32_t c = aios__attend_chunk(op, r); n *= (aios__attend_n_runs(op, r) + c - 1) / c; }
@@ -5901,7 +6462,8 @@ AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, int32_t n
 typedef struct aios__build {
     const aios_model *m;
     const aiosk_isa *k;
-    int32_t n_ctx, n_batch, n_outputs, n_threads, numerics;
+    int32_t n_ctx, n_seq, n_batch, n_outputs, n_threads, numerics;
+    int32_t coded;                      /* tiles of the cache are sealed                                    */
     aios__cut cut;
     aios__op *op;                       /* NULL = count                                                     */
     aios__unit *unit;                   /* what is streamed, in the order of use; filled when op is there   */
@@ -6042,10 +6604,6 @@ static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, a
     b->after_units = 1;
 }
 
-/* The sliding window of a layer; 0 = sees all. */
-static int32_t aios__layer_window(const aios_model *m, int32_t l) {
-    return m->arch->window_every && l % m->arch->window_every == 0 ? m->hp.window : 0;
-}
 static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *in) {
     const aios_model *m = b->m;
     const aios__hp *hp = &m->hp;
@@ -6068,7 +6626,9 @@ static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *i
     o->act_bytes = stride * 8;
     b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
 
+    if (b->coded) aios__emit(b, &local, aios__op_seal, "seal", l, AIOS__PER_SEAL, 0);
     o = aios__emit(b, &local, aios__op_attend, "attend", l, AIOS__PER_HEAD, 0);
+    o->type = hp->n_rot ? m->arch->rope : (int32_t)AIOS__ROPE_NONE; o->freq = b->freq;
     o->x = b->qkv; o->x_stride = stride; o->y = b->att; o->y_stride = (uint64_t)b->n_att;
     o->window = aios__layer_window(m, l); o->n_in = b->n_batch;
     o->act_bytes = nq * 4 + (uint64_t)b->n_att * 4;
@@ -6153,6 +6713,7 @@ static uint64_t aios__build_work(const aios__build *b) {
         if (w < longest * 4) w = longest * 4;
     }
     aios__attend_layout(&aw, &c, hp);
+    if (b->coded && w < AIOSK_CONVERT_SCRATCH(hp->hd_k > hp->hd_v ? hp->hd_k : hp->hd_v)) w = AIOSK_CONVERT_SCRATCH(hp->hd_k > hp->hd_v ? hp->hd_k : hp->hd_v);
     return aios__round_up(w > c.used ? w : c.used, 64);
 }
 
@@ -6169,6 +6730,7 @@ static void aios__program_build(aios__build *b) {
     b->work_bytes = aios__build_work(b);
     b->work = (char *)aios__take(&b->scratch, b->work_bytes * (uint64_t)b->n_threads, 64);
 
+    if (b->n_seq > 1) aios__emit(b, &local, aios__op_copy, "copy", -1, AIOS__PER_COPY, 0);
     aios__emit_table(b, aios__op_embed, "embed", m->role[AIOS__T_TOKEN_EMBD], hp->embd_scale, 0);
     if (hp->n_rot) {
         o = aios__emit(b, &local, aios__op_angles, "angles", -1, AIOS__PER_TOKEN, AIOS__JOIN);
@@ -6419,7 +6981,8 @@ static int32_t aios__exec(aios_context *c, uint64_t deadline) {
 
 /* ---- passes ---------------------------------------------------------------------------------------------------- */
 /* Gathers waiting tokens: sequences in ascending order, until the batch or the output rows are full, but so that each that
- * waits gets at least one token in if there is room: a long prompt does not hold up its neighbours. */
+ * waits gets at least one token in if there is room: a long prompt does not hold up its neighbours. One whose tokens find no room in the
+ * cache gets as many in as do. */
 static void aios__pass_gather(aios_context *c) {
     aios__pass *p = &c->pass;
     int32_t i, s, later = 0, per_block = aios__attend_tokens(&c->model->hp);
@@ -6427,36 +6990,47 @@ static void aios__pass_gather(aios_context *c) {
     for (s = 0; s < c->plan.n_seq; s++) later += c->seq[s].n_done < c->seq[s].n_fed;
     for (s = 0; s < c->plan.n_seq; s++) {
         aios__sequence *q = &c->seq[s];
-        int32_t most, in_block = 0;
+        int32_t most, room, slot, in_block = 0;
         if (q->n_done == q->n_fed) continue;
         later--;
         most = c->plan.n_batch - later > p->n ? c->plan.n_batch - later : p->n + 1;      /* one place for each that comes later */
         if (most > c->plan.n_batch) most = c->plan.n_batch;
-        for (i = q->n_done; i < q->n_fed && p->n < most; i++) {
+        slot = aios__kv_slot(&c->kv.seq[s], q->n_done);
+        room = most - p->n < q->n_fed - q->n_done ? most - p->n : q->n_fed - q->n_done;
+        while (room > 0 && !aios__kv_fits(&c->kv, s, slot, slot + room)) {      /* down to the end of the tile before */
+            int32_t over = (slot + room) % AIOSK_TILE;
+            room -= over ? over : AIOSK_TILE;
+        }
+        for (i = q->n_done; room > 0; room--, i++, slot++) {
             if (q->want[i] && p->n_out == c->plan.n_outputs) break;
-            if (in_block == 0) p->block[p->n_blocks++] = p->n;
+            if (in_block == 0 || slot % AIOSK_TILE == 0) { p->block[p->n_blocks++] = p->n; in_block = 0; }
             in_block = (in_block + 1) % per_block;
             if (q->want[i]) p->out[p->n_out++] = p->n;
             p->id[p->n] = q->token[i]; p->seq[p->n] = s; p->pos[p->n] = i;
+            p->slot[p->n] = slot; p->turn[p->n] = i + aios__kv_off(&c->kv.seq[s]);
             p->n++;
         }
-        aios__kv_grow(&c->kv, s, i);
+        if (i > q->n_done) aios__kv_grow(&c->kv, s, slot - (i - q->n_done), slot);
     }
     p->block[p->n_blocks] = p->n;
     for (i = 0; i < 2; i++) p->n_runs[i] = 1;
     for (i = 0; i < p->n_blocks; i++) {
-        int32_t first = p->pos[p->block[i]], last = p->pos[p->block[i + 1] - 1] / AIOS__RUN_POS, n;
-        n = last + 1;
-        if (n > p->n_runs[0]) p->n_runs[0] = n;
-        n = last - aios__attend_first(c->model->hp.window, first) / AIOS__RUN_POS + 1;
-        if (n > p->n_runs[1]) p->n_runs[1] = n;
+        int32_t t0 = p->block[i], w, n, sinks, from;
+        for (w = 0; w < 2; w++) {
+            n = aios__attend_seen(&c->kv, w ? c->model->hp.window : 0, p->seq[t0], p->pos[t0], p->slot[t0], &sinks, &from);
+            if (n > p->n_runs[w]) p->n_runs[w] = n;
+        }
     }
 }
 static void aios__pass_finish(aios_context *c) {
     const aios__pass *p = &c->pass;
     uint32_t i;
     int32_t w;
-    for (i = 0; i < (uint32_t)p->n; i++) c->seq[p->seq[i]].n_done = p->pos[i] + 1;
+    for (i = 0; i < (uint32_t)p->n; i++) {
+        c->seq[p->seq[i]].n_done = p->pos[i] + 1;
+        if (i + 1 == (uint32_t)p->n || p->seq[i + 1] != p->seq[i]) aios__kv_done(&c->kv, p->seq[i], p->slot[i] + 1);
+    }
+    aios__kv_settle(&c->kv);
     for (i = 0; i < c->prog.n_ops; i++) {
         const aios__op *op = &c->prog.op[i];
         uint64_t n = (uint64_t)(op->flags & AIOS__ON_OUTPUTS ? p->n_out : p->n);
@@ -6476,12 +7050,20 @@ static int32_t aios__waiting(const aios_context *c) {
     for (s = 0; s < c->plan.n_seq; s++) if (c->seq[s].n_done < c->seq[s].n_fed) return 1;
     return 0;
 }
+/* The first n positions of a sequence stay in the cache, or as many as one can go on from. */
+static void aios__seq_cut(aios_context *c, int32_t s, int32_t n) {
+    aios__kv_seq *q = &c->kv.seq[s];
+    c->seq[s].n_done = n;
+    n = aios__kv_cut(&c->kv, s, aios__kv_end(q, n));
+    if (aios__kv_pos(q, n) < c->seq[s].n_done) c->seq[s].n_done = aios__kv_pos(q, n);
+}
 /* Drops a pass that is under way; the sequences stand as before it. */
 static void aios__pass_drop(aios_context *c) {
     int32_t w, s;
     c->running = 0;
     for (w = 0; w < c->plan.n_threads; w++) c->run.kv_read[w * 8] = 0;
-    for (s = 0; s < c->plan.n_seq; s++) aios__kv_cut(&c->kv, s, c->seq[s].n_done);
+    aios__kv_undo(&c->kv);
+    for (s = 0; s < c->plan.n_seq; s++) aios__seq_cut(c, s, c->seq[s].n_done);
 }
 
 static aios_status aios__cancelled(aios_context *c, aios_error *err) {
@@ -6511,6 +7093,7 @@ static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *er
     while (c->running || aios__waiting(c)) {
         if (!c->running) {
             aios__pass_gather(c);
+            if (!c->pass.n) return aios__fail1(err, AIOS_ERR_FULL, AIOS__NO_OFF, "the cache has no room for any waiting token: its % pages are taken", aios__i(aios__kv_pages(&c->kv)));
             aios__stream_start(&c->stream);
             aios__phase_enter(c, 0);
             c->running = 1;
@@ -6538,6 +7121,8 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
     x->pass.id       = (int32_t *)aios__take(meta, n_batch * 4, 8);
     x->pass.seq      = (int32_t *)aios__take(meta, n_batch * 4, 8);
     x->pass.pos      = (int32_t *)aios__take(meta, n_batch * 4, 8);
+    x->pass.slot     = (int32_t *)aios__take(meta, n_batch * 4, 8);
+    x->pass.turn     = (int32_t *)aios__take(meta, n_batch * 4, 8);
     x->pass.block    = (int32_t *)aios__take(meta, (n_batch + 1) * 4, 8);
     x->pass.out      = (int32_t *)aios__take(meta, (uint64_t)p->n_outputs * 4, 8);
     x->run.kv_read   = (uint64_t *)aios__take(meta, (uint64_t)p->n_threads * 64, 64);
@@ -6552,7 +7137,7 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
         uint8_t *want = (uint8_t *)aios__take(meta, n_ctx, 8);
         if (c) { c->seq[s].token = tok; c->seq[s].want = want; }
     }
-    aios__kv_layout(&x->kv, meta);
+    aios__kv_arrays(&x->kv, meta);
     aios__threads_layout(&x->pool, &x->stream.crew, meta, p->flags & AIOS_PLAN_LENT_THREADS ? 1 : p->n_threads, p->n_readers);
     return c;
 }
@@ -6579,7 +7164,7 @@ static aios_status aios__plan_copy(aios_plan *p, const aios_plan *from, aios_err
 }
 static void aios__build_start(aios__build *b, const aios_model *m, const aios_plan *p, const aiosk_isa *k) {
     b->m = m; b->k = k; b->cut = aios__plan_cut(p);
-    b->n_ctx = p->n_ctx; b->n_batch = p->n_batch; b->n_outputs = p->n_outputs; b->n_threads = p->n_threads; b->numerics = p->numerics;
+    b->n_ctx = p->n_ctx; b->n_seq = p->n_seq; b->coded = aios__kv_is_coded(m, p); b->n_batch = p->n_batch; b->n_outputs = p->n_outputs; b->n_threads = p->n_threads; b->numerics = p->numerics;
 }
 
 enum { AIOS__MAX_READERS = 64, AIOS__MAX_SLOTS = 4096,
@@ -6589,17 +7174,23 @@ enum { AIOS__MAX_READERS = 64, AIOS__MAX_SLOTS = 4096,
 
 /* The choices of a plan, whether made here or handed in. */
 static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aios_error *err) {
-    static const char *const names[] = { "n_ctx", "n_seq", "n_batch", "n_outputs", "n_threads", "kv_type", "numerics", "isa", "stream_level", "warm_steps", "n_readers", "n_slots" };
-    static const int32_t most[] = { 1 << 28, 1 << 20, 4096, 4096, 1024, AIOSK_N_KV - 1, AIOS_REFERENCE, AIOSK_N_ISA - 1, AIOS__LEVELS, 4 * 4096, AIOS__MAX_READERS, AIOS__MAX_SLOTS };
-    int32_t i, v[12];
+    static const char *const names[] = { "n_ctx", "n_seq", "n_batch", "n_outputs", "n_threads", "numerics", "isa", "stream_level", "warm_steps", "n_readers", "n_slots", "kv_positions", "kv_recent", "kv_window", "kv_sinks" };
+    static const int32_t most[] = { 1 << 28, 1 << 20, 4096, 4096, 1024, AIOS_REFERENCE, AIOSK_N_ISA - 1, AIOS__LEVELS, 4 * 4096, AIOS__MAX_READERS, AIOS__MAX_SLOTS, 1 << 30, 1 << 28, 1 << 28, 1 << 28 };
+    int32_t i, v[15];
     aios__cut cut = aios__plan_cut(p);
     aios_status st = aios__flags(p->flags, AIOS__PLAN_FLAGS, "aios_plan", err);
     if (st) return st;
-    v[0] = p->n_ctx; v[1] = p->n_seq; v[2] = p->n_batch; v[3] = p->n_outputs; v[4] = p->n_threads; v[5] = p->kv_type; v[6] = p->numerics; v[7] = p->isa;
-    v[8] = p->stream_level; v[9] = p->warm_steps; v[10] = p->n_readers; v[11] = p->n_slots > AIOS__MAX_SLOTS ? -1 : (int32_t)p->n_slots;
-    for (i = 0; i < 12; i++)
+    v[0] = p->n_ctx; v[1] = p->n_seq; v[2] = p->n_batch; v[3] = p->n_outputs; v[4] = p->n_threads; v[5] = p->numerics; v[6] = p->isa;
+    v[7] = p->stream_level; v[8] = p->warm_steps; v[9] = p->n_readers; v[10] = p->n_slots > AIOS__MAX_SLOTS ? -1 : (int32_t)p->n_slots;
+    v[11] = p->kv_positions; v[12] = p->kv_recent; v[13] = p->kv_window; v[14] = p->kv_sinks;
+    for (i = 0; i < 15; i++)
         if (v[i] < (i < 5) || v[i] > most[i])
             return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)most[i], (uint64_t)(v[i] < 0 ? 0 : v[i]), "the plan's % is %, out of range", aios__z(names[i]), aios__i(v[i]));
+    for (i = -2; i < (p->kv_layer_type ? m->hp.n_layer : 0); i++) {
+        int32_t t = i == -2 ? p->kv_type : i == -1 ? p->kv_old_type : p->kv_layer_type[i];
+        if (i == -2 ? aiosk_kv_ok(t) : i == -1 ? t == 0 || (aiosk_kv_ok(t) && p->kv_type != AIOSK_KV_F32) : t == -1 || (aiosk_kv_ok(t) && t != AIOSK_KV_F32 && p->kv_type != AIOSK_KV_F32)) continue;
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 0, (uint64_t)(int64_t)t, "the plan's % is %, which is no type of cache, or does not go with one of f32", aios__z(i == -2 ? "kv_type" : i == -1 ? "kv_old_type" : "kv_layer_type"), aios__i(t));
+    }
     if (p->unit_bytes > AIOS__MAX_UNIT) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_UNIT, p->unit_bytes, "the plan's unit_bytes is %, out of range", aios__u(p->unit_bytes), aios__u(0));
     if (p->n_units && p->n_slots < 1) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan streams through a ring without slots");
     /* AIOS_FAST differs from AIOS_CANONICAL in the kernels of float matrices alone (aiosk_matmul_fast): no layout, no size */
@@ -6633,7 +7224,7 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     aios__build_start(&b, m, p, k);
     aios__program_build(&b);
     cut = b.cut;
-    if (!aios__kv_size(&kv, &m->hp, p->kv_type, p->n_ctx, p->n_seq)) return 0;
+    if (!aios__kv_size(&kv, m, p)) return 0;
     p->n_ops = b.n_ops; p->n_phases = b.n_phases; p->n_units = b.n_units;
     p->slot_bytes = aios__round_up(b.slot_bytes, AIOS__STREAM_ALIGN);
     memset(&tmp, 0, sizeof tmp);
@@ -6657,12 +7248,8 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     p->token_weight_bytes = b.w_bytes + b.row_bytes;
     p->token_act_bytes = b.act_bytes;
     p->token_stream_bytes = b.stream_bytes;
-    p->token_kv_pos_bytes = kv.page_bytes / AIOSK_TILE;
-    p->token_kv_bytes = 0;
-    for (i = 0; i < (uint64_t)m->hp.n_layer; i++) {
-        int32_t window = aios__layer_window(m, (int32_t)i);
-        p->token_kv_bytes += p->token_kv_pos_bytes / (uint64_t)m->hp.n_layer * (uint64_t)(window && window < p->n_ctx ? window : p->n_ctx);
-    }
+    p->token_kv_pos_bytes = kv.pos_bytes;
+    p->token_kv_bytes = aios__kv_read_bytes(&kv, m, p);
     return 1;
 }
 
@@ -6838,6 +7425,7 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     p.n_seq     = d.n_seq ? d.n_seq : 1;
     p.n_threads = d.n_threads ? d.n_threads : 1;
     p.kv_type = d.kv_type; p.numerics = d.numerics; p.isa = d.isa; p.numa_node_1 = d.numa_node_1;
+    p.kv_positions = d.kv_positions; p.kv_old_type = d.kv_old_type; p.kv_recent = d.kv_recent; p.kv_window = d.kv_window; p.kv_sinks = d.kv_sinks; p.kv_layer_type = d.kv_layer_type;
     l.m = m; l.d = &d;
     for (i = 0; i < m->gguf.n_tensors; i++) l.can_map &= m->place[i].use != AIOS__IS_MATRIX || m->place[i].can_map != 0;
     p.n_batch = d.n_batch;
@@ -7182,6 +7770,317 @@ AIOS_API aios_status aios_sample_logits(const aios_sampler *s, const float *logi
     return aios__sample(aiosk_select(AIOSK_ISA_BEST), s, logits, n_vocab, recent, n_recent, pos, work, id, err);
 }
 
+/* ======== sequence.c ======== */
+/* sequence.c: what can be done with whole sequences: cut back, fork, find, take out of the middle, save and restore. Above exec, which
+ * runs their tokens; the pages are kv.c's. */
+
+static int32_t aios__seq_ok(const aios_context *c, int32_t seq) { return c && seq >= 0 && seq < c->plan.n_seq; }
+static aios_status aios__seq_fail(const aios_context *c, int32_t seq, aios_error *err) {
+    if (!c) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the context is NULL");
+    return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->plan.n_seq, (uint64_t)seq, "there is no sequence %: the plan has %", aios__i(seq), aios__i(c->plan.n_seq));
+}
+/* Is the running pass at work on the sequence's tokens from n on? */
+static int32_t aios__in_pass(const aios_context *c, int32_t seq, int32_t n) {
+    int32_t i;
+    for (i = 0; c->running && i < c->pass.n; i++) if (c->pass.seq[i] == seq && c->pass.pos[i] >= n) return 1;
+    return 0;
+}
+
+AIOS_API int32_t aios_seq_length(const aios_context *c, int32_t seq)    { return aios__seq_ok(c, seq) ? c->seq[seq].n_fed : 0; }
+AIOS_API int32_t aios_seq_processed(const aios_context *c, int32_t seq) { return aios__seq_ok(c, seq) ? c->seq[seq].n_done : 0; }
+AIOS_API const int32_t *aios_seq_tokens(const aios_context *c, int32_t seq) { return aios__seq_ok(c, seq) ? c->seq[seq].token : NULL; }
+AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, aios_error *err) {
+    aios__sequence *q;
+    aios__clear(err);
+    if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
+    q = &c->seq[seq];
+    if (n < 0 || n > q->n_fed) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)n, "cannot cut a sequence of % to %", aios__i(q->n_fed), aios__i(n));
+    if (aios__in_pass(c, seq, n)) aios__pass_drop(c);           /* only a pass that works on what goes is dropped */
+    q->n_fed = n;
+    if (q->n_done >= n && !aios__in_pass(c, seq, 0)) aios__seq_cut(c, seq, n);
+    return AIOS_OK;
+}
+AIOS_API aios_status aios_seq_fork(aios_context *c, int32_t dst, int32_t src, int32_t n, aios_error *err) {
+    aios__sequence *s, *d;
+    int32_t done, at;
+    aios__clear(err);
+    if (!aios__seq_ok(c, src)) return aios__seq_fail(c, src, err);
+    if (!aios__seq_ok(c, dst)) return aios__seq_fail(c, dst, err);
+    s = &c->seq[src]; d = &c->seq[dst];
+    if (n < 0 || n > s->n_fed) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)s->n_fed, (uint64_t)n, "cannot fork % tokens of a sequence of %", aios__i(n), aios__i(s->n_fed));
+    if (d->n_fed) return aios__fail2(err, AIOS_ERR_STATE, AIOS__NO_OFF, 0, (uint64_t)d->n_fed, "sequence % has % tokens: cut it to none before something is forked into it", aios__i(dst), aios__i(d->n_fed));
+    memcpy(d->token, s->token, (size_t)n * 4);
+    memcpy(d->want, s->want, (size_t)n);
+    d->n_fed = n;
+    done = s->n_done < n ? s->n_done : n;
+    at = aios__kv_fork(&c->kv, dst, src, aios__kv_end(&c->kv.seq[src], done));
+    d->n_done = aios__kv_pos(&c->kv.seq[dst], at);
+    if (d->n_done > done) d->n_done = done;
+    for (at = d->n_done; at < done; at++) d->want[at] = 0;      /* goes through the model again, for the cache alone */
+    return AIOS_OK;
+}
+AIOS_API int32_t aios_seq_find(const aios_context *c, const int32_t *ids, uint64_t n, int32_t *n_same) {
+    int32_t s, i, best = -1, most = 0;
+    for (s = 0; c && ids && s < c->plan.n_seq; s++) {
+        const aios__sequence *q = &c->seq[s];
+        for (i = 0; i < q->n_done && (uint64_t)i < n && q->token[i] == ids[i]; i++) {}
+        if (c->kv.seq[s].n_spans == 1 && i > most) { most = i; best = s; }      /* one whose middle was taken out knows more than it shows */
+    }
+    if (n_same) *n_same = most;
+    return best;
+}
+AIOS_API aios_status aios_seq_remove(aios_context *c, int32_t seq, int32_t from, int32_t to, aios_error *err) {
+    aios__sequence *q;
+    int32_t n;
+    aios__clear(err);
+    if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
+    q = &c->seq[seq];
+    if (from < 0 || from > to || to > q->n_fed)
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)to, "cannot take tokens % to % out of a sequence", aios__i(from), aios__i(to));
+    if (from == to) return AIOS_OK;
+    if (aios__in_pass(c, seq, 0)) aios__pass_drop(c);
+    if (to < q->n_done) {
+        if (c->model->role[AIOS__T_POS_EMBD].w >= 0)
+            return aios__fail(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "this family has learned positions: what follows tokens that are taken out cannot move down");
+        if (!aios__kv_remove(&c->kv, seq, from, to))
+            return aios__fail1(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "a sequence can be in % pieces at the most", aios__i(AIOS__MAX_SPANS));
+        q->n_done -= to - from;
+    } else if (from < q->n_done) aios__seq_cut(c, seq, from);
+    n = q->n_fed - to;
+    memmove(q->token + from, q->token + to, (size_t)n * 4);
+    memmove(q->want + from, q->want + to, (size_t)n);
+    q->n_fed -= to - from;
+    return AIOS_OK;
+}
+AIOS_API aios_status aios_cache_get_info(const aios_context *c, aios_cache_info *out) {
+    aios_cache_info x;
+    int32_t g, f, i;
+    if (!c) return AIOS_ERR_ARG;
+    memset(&x, 0, sizeof x);
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
+        const aios__pages *p = &c->kv.pool[g][f];
+        x.n_pages += (uint32_t)p->n; x.n_free += (uint32_t)p->n_free;
+        x.bytes += (uint64_t)p->n * p->bytes; x.free_bytes += (uint64_t)p->n_free * p->bytes;
+        for (i = 0; i < p->n; i++) if (p->refs[i] > 1) { x.n_shared++; x.saved_bytes += (uint64_t)(p->refs[i] - 1) * p->bytes; }
+    }
+    for (i = 0; i < c->plan.n_seq; i++) for (g = 0; g < AIOS__N_GROUPS; g++) x.n_spare += (uint32_t)c->kv.seq[i].n_spares[g];
+    return aios__desc_fill(out, &x, sizeof x);
+}
+
+/* ======== state.c ======== */
+/* state.c: a sequence as bytes in the caller's memory, and back.
+ *
+ *     header                          aios__state_head
+ *     spans    i32 [n_spans][3]
+ *     tokens   i32 [n_tokens - base_tiles * 64], the first ones being those of the base
+ *     wants    u8  [n_tokens - n_done], padded with zeros to 8
+ *     pages    u8  [group][form][top] 0 none, 1 here, 2 shared with the base; padded with zeros to 8
+ *     then the pages that are here, in that order
+ *
+ * Nothing is trusted: sizes are compared with what the header says, and the checksum covers every byte, before anything is touched. */
+
+enum { AIOS__STATE_VERSION = 1 };
+typedef struct aios__state_head {
+    char magic[8];
+    uint32_t version, n_tokens;
+    uint64_t n_bytes, sum;              /* sum: of the whole with this field as zero                        */
+    uint64_t model_hash, layout_hash;   /* of the model's header; of how the cache is laid out              */
+    uint64_t base_hash;                 /* of the base's tokens                                             */
+    uint32_t n_done, n_spans, top, base_tiles;
+    uint32_t tile, aged;
+} aios__state_head;
+
+/* What two contexts must have in common for their pages to mean the same. */
+static uint64_t aios__layout_hash(const aios_context *c) {
+    const aios__kv *kv = &c->kv;
+    const aios__hp *hp = &c->model->hp;
+    int32_t f, v[9];
+    uint64_t h = AIOS__ART_SEED;
+    v[0] = kv->n_layer; v[1] = kv->n_head_kv; v[2] = hp->hd_k; v[3] = hp->hd_v; v[4] = kv->keep; v[5] = kv->recent; v[6] = kv->coded; v[7] = c->plan.numerics; v[8] = AIOSK_TILE;
+    h = aios__art_sum(h, v, sizeof v);
+    h = aios__art_sum(h, kv->sinks, sizeof kv->sinks);
+    h = aios__art_sum(h, kv->behind, sizeof kv->behind);
+    h = aios__art_sum(h, kv->group, (uint64_t)kv->n_layer);
+    for (f = 0; f < AIOS__N_FORMS; f++) h = aios__art_sum(h, kv->type[f], (uint64_t)kv->n_layer * 4);
+    h = aios__art_sum(h, c->prog.freq, (uint64_t)hp->n_rot / 2 * 8);        /* long and short contexts can turn differently */
+    return aios__art_sum(h, &c->prog.rope_mult, 4);
+}
+/* Leading tiles that a sequence shares with its base, in all forms. */
+static int32_t aios__base_tiles(const aios_context *c, int32_t seq, int32_t base) {
+    const aios__kv *kv = &c->kv;
+    int32_t g, f, t, n, some;
+    if (base < 0) return 0;
+    n = c->seq[seq].n_done < c->seq[base].n_done ? c->seq[seq].n_done : c->seq[base].n_done;
+    if (kv->seq[base].n_spans > 1 || kv->seq[seq].span[0].to < n) return 0;
+    for (t = 0; t < n / AIOSK_TILE; t++) {
+        for (some = g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
+            int32_t a = aios__page_at(kv, g, f, seq, t), b = aios__page_at(kv, g, f, base, t);
+            if (f == AIOS__KV_OPEN && aios__kv_spare(kv, g, seq, t)) continue;
+            if (a != AIOS__NO_PAGE && a != b) return t;
+            some |= a != AIOS__NO_PAGE;
+        }
+        if (!some) break;
+    }
+    return t;
+}
+/* Does a page of tile t go into the blob? */
+static int32_t aios__state_page(const aios_context *c, int32_t g, int32_t f, int32_t seq, int32_t t, int32_t base_tiles) {
+    const aios__kv *kv = &c->kv;
+    if (aios__page_at(kv, g, f, seq, t) == AIOS__NO_PAGE || (f == AIOS__KV_OPEN && aios__kv_spare(kv, g, seq, t))) return 0;
+    return t < base_tiles ? 2 : 1;
+}
+/* Sizes of the parts; the pages' in *pages. */
+static uint64_t aios__state_front(const aios_context *c, const aios__state_head *h) {
+    uint64_t maps = 0;
+    int32_t g, f;
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) maps += c->kv.page[g][f] ? h->top : 0;
+    return sizeof *h + (uint64_t)h->n_spans * 12 + ((uint64_t)h->n_tokens - (uint64_t)h->base_tiles * AIOSK_TILE) * 4 + aios__round_up(h->n_tokens - h->n_done, 8) + aios__round_up(maps, 8);
+}
+static aios_status aios__state_head_of(aios_context *c, int32_t seq, int32_t base, aios__state_head *h, aios_error *err) {
+    const aios__kv *kv = &c->kv;
+    int32_t g, f, t;
+    aios__clear(err);
+    if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
+    if (base >= 0 && !aios__seq_ok(c, base)) return aios__seq_fail(c, base, err);
+    if (aios__in_pass(c, seq, 0)) aios__pass_drop(c);
+    memset(h, 0, sizeof *h);
+    memcpy(h->magic, "AIOSSEQ1", 8);
+    h->version = AIOS__STATE_VERSION;
+    h->n_tokens = (uint32_t)c->seq[seq].n_fed; h->n_done = (uint32_t)c->seq[seq].n_done;
+    h->model_hash = c->model->gguf.hash; h->layout_hash = aios__layout_hash(c);
+    h->n_spans = (uint32_t)kv->seq[seq].n_spans; h->top = (uint32_t)kv->seq[seq].top; h->tile = (uint32_t)kv->seq[seq].tile; h->aged = (uint32_t)(kv->seq[seq].aged > 0 ? kv->seq[seq].aged : 0);
+    h->base_tiles = (uint32_t)aios__base_tiles(c, seq, base);
+    if (h->base_tiles) h->base_hash = aios__art_sum(AIOS__ART_SEED, c->seq[base].token, (uint64_t)h->base_tiles * AIOSK_TILE * 4);
+    h->n_bytes = aios__state_front(c, h);
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) for (t = 0; t < kv->seq[seq].top; t++)
+        if (aios__state_page(c, g, f, seq, t, (int32_t)h->base_tiles) == 1) h->n_bytes += kv->pool[g][f].bytes;
+    return AIOS_OK;
+}
+AIOS_API aios_status aios_seq_save(aios_context *c, int32_t seq, int32_t base, void *dst, uint64_t cap, uint64_t *n_bytes, aios_error *err) {
+    aios__state_head h;
+    uint8_t *p = (uint8_t *)dst, *map;
+    uint64_t n;
+    int32_t g, f, t;
+    aios_status st = aios__state_head_of(c, seq, base, &h, err);
+    if (st) return st;
+    if (n_bytes) *n_bytes = h.n_bytes;
+    if (!dst) return AIOS_OK;
+    if (cap < h.n_bytes) return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, h.n_bytes, cap, "% bytes are too few: the sequence takes %", aios__u(cap), aios__u(h.n_bytes));
+    memset(p, 0, (size_t)aios__state_front(c, &h));
+    p += sizeof h;
+    memcpy(p, c->kv.seq[seq].span, (size_t)h.n_spans * 12);                             p += h.n_spans * 12;
+    n = (uint64_t)h.n_tokens - (uint64_t)h.base_tiles * AIOSK_TILE;
+    memcpy(p, c->seq[seq].token + h.base_tiles * AIOSK_TILE, (size_t)n * 4);            p += n * 4;
+    memcpy(p, c->seq[seq].want + h.n_done, (size_t)(h.n_tokens - h.n_done));            p += aios__round_up(h.n_tokens - h.n_done, 8);
+    map = p;
+    p = (uint8_t *)dst + aios__state_front(c, &h);
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) for (t = 0; c->kv.page[g][f] && t < (int32_t)h.top; t++) {
+        const aios__pages *x = &c->kv.pool[g][f];
+        *map = (uint8_t)aios__state_page(c, g, f, seq, t, (int32_t)h.base_tiles);
+        if (*map++ != 1) continue;
+        memcpy(p, x->base + (uint64_t)aios__page_at(&c->kv, g, f, seq, t) * x->bytes, (size_t)x->bytes);
+        p += x->bytes;
+    }
+    memcpy(dst, &h, sizeof h);
+    h.sum = aios__art_sum(AIOS__ART_SEED, dst, h.n_bytes);
+    memcpy(dst, &h, sizeof h);
+    return AIOS_OK;
+}
+static aios_status aios__state_bad(aios_error *err, const char *what) { return aios__fail1(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, "this is no whole sequence as aios_seq_save wrote it: %", aios__z(what)); }
+
+/* Checks all of a blob against the context. Gives its map of pages in *map_out. */
+static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_t *p, uint64_t n, aios__state_head *h, const uint8_t **map_out, aios_error *err) {
+    const aios__kv *kv = &c->kv;
+    aios__span span;
+    const uint8_t *map;
+    uint64_t sum, pages = 0;
+    int64_t slot;
+    uint32_t i;
+    int32_t g, f, last = 0;
+    if (n < sizeof *h) return aios__state_bad(err, "it is shorter than its header");
+    memcpy(h, p, sizeof *h);
+    if (memcmp(h->magic, "AIOSSEQ1", 8) != 0) return aios__state_bad(err, "it does not begin like one");
+    if (h->version != AIOS__STATE_VERSION) return aios__fail2(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, AIOS__STATE_VERSION, h->version, "the sequence is of version %, this library reads version %", aios__u(h->version), aios__u(AIOS__STATE_VERSION));
+    if (h->n_bytes != n) return aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, h->n_bytes, n, "% bytes were given of a sequence of % bytes", aios__u(n), aios__u(h->n_bytes));
+    sum = h->sum; h->sum = 0;
+    if (aios__art_sum(aios__art_sum(AIOS__ART_SEED, h, sizeof *h), p + sizeof *h, n - sizeof *h) != sum) return aios__state_bad(err, "its checksum does not fit");
+    if (h->model_hash != c->model->gguf.hash) return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, c->model->gguf.hash, h->model_hash, "the sequence belongs to another model", aios__u(0), aios__u(0));
+    if (h->layout_hash != aios__layout_hash(c)) return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, aios__layout_hash(c), h->layout_hash, "the sequence was saved from another kind of cache (types, window, rope or numerics)", aios__u(0), aios__u(0));
+    if (h->n_tokens > (uint32_t)c->plan.n_ctx) return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)c->plan.n_ctx, h->n_tokens, "the sequence has % tokens, and this context has room for %", aios__u(h->n_tokens), aios__i(c->plan.n_ctx));
+    if (h->n_done > h->n_tokens || h->n_spans < 1 || h->n_spans > AIOS__MAX_SPANS || h->top > (uint32_t)kv->seq_tiles || h->tile > (uint32_t)kv->seq_tiles || h->aged > h->top
+        || (uint64_t)h->base_tiles * AIOSK_TILE > h->n_done || h->base_tiles > h->top || aios__state_front(c, h) > n) return aios__state_bad(err, "its numbers contradict each other");
+    for (i = 0; i < h->n_spans; i++) {
+        memcpy(&span, p + sizeof *h + i * 12, 12);
+        if (span.from < last || span.to <= span.from || (i + 1 == h->n_spans) != (span.to == INT32_MAX) || span.off < 0 || span.off > 1 << 28) return aios__state_bad(err, "its spans contradict each other");
+        last = i + 1 == h->n_spans ? span.from : span.to;
+    }
+    slot = (int64_t)span.from;                              /* of the next token: in the last span */
+    for (g = 0, slot += h->n_done; g + 1 < (int32_t)h->n_spans; g++) {
+        memcpy(&span, p + sizeof *h + (uint32_t)g * 12, 12);
+        slot -= span.to - span.from;
+    }
+    if (slot < last || slot > (int64_t)kv->seq_tiles * AIOSK_TILE || h->tile != (uint64_t)slot / AIOSK_TILE || h->top != h->tile + (slot % AIOSK_TILE != 0)) return aios__state_bad(err, "its spans do not hold its tokens");
+    for (i = 0; i < h->n_tokens - h->base_tiles * AIOSK_TILE; i++) {
+        int32_t id;
+        memcpy(&id, p + sizeof *h + h->n_spans * 12 + (uint64_t)i * 4, 4);
+        if (id < 0 || id >= c->model->hp.n_vocab) return aios__state_bad(err, "it holds a token that the model does not have");
+    }
+    if (h->base_tiles) {
+        if (!aios__seq_ok(c, base) || (uint32_t)c->seq[base].n_done < h->base_tiles * AIOSK_TILE || kv->seq[base].n_spans > 1
+            || aios__art_sum(AIOS__ART_SEED, c->seq[base].token, (uint64_t)h->base_tiles * AIOSK_TILE * 4) != h->base_hash)
+            return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the sequence was saved over a prefix of % tokens, which the base does not begin with", aios__u((uint64_t)h->base_tiles * AIOSK_TILE));
+    }
+    *map_out = map = p + sizeof *h + h->n_spans * 12 + ((uint64_t)h->n_tokens - (uint64_t)h->base_tiles * AIOSK_TILE) * 4 + aios__round_up(h->n_tokens - h->n_done, 8);
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
+        int32_t need = 0, s, have = kv->pool[g][f].n_free;
+        for (i = 0; kv->page[g][f] && i < h->top; i++, map++) {
+            if (*map > 2 || (*map == 2) > (i < h->base_tiles) || (*map == 1 && i < h->base_tiles)) return aios__state_bad(err, "its pages contradict each other");
+            if (*map == 2 && aios__page_at(kv, g, f, base, (int32_t)i) == AIOS__NO_PAGE) return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the base no longer has tile % in the form that the sequence needs", aios__u(i));
+            need += *map == 1;
+        }
+        if (f == AIOS__KV_OPEN && kv->page[g][f] && slot % AIOSK_TILE && map[-1] != 1) return aios__state_bad(err, "its newest tile is missing");
+        pages += (uint64_t)need * kv->pool[g][f].bytes;
+        for (s = 0; f == AIOS__KV_OPEN && s < kv->n_seq; s++) have += kv->seq[s].n_spares[g];
+        if (need > have) return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)have, (uint64_t)need, "the sequence needs % pages of the cache, and % are free", aios__i(need), aios__i(have));
+    }
+    return aios__state_front(c, h) + pages == n ? AIOS_OK : aios__state_bad(err, "its length does not fit");
+}
+AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base, const void *src, uint64_t n_bytes, aios_error *err) {
+    aios__state_head h;
+    aios__kv *kv;
+    const uint8_t *p = (const uint8_t *)src, *map = NULL;
+    uint64_t n;
+    int32_t g, f, t;
+    aios_status st;
+    aios__clear(err);
+    if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
+    if (!src) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_seq_restore: src is NULL");
+    if (c->seq[seq].n_fed) return aios__fail2(err, AIOS_ERR_STATE, AIOS__NO_OFF, 0, (uint64_t)c->seq[seq].n_fed, "sequence % has % tokens: cut it to none before one is restored into it", aios__i(seq), aios__i(c->seq[seq].n_fed));
+    if ((st = aios__state_check(c, base, p, n_bytes, &h, &map, err)) != 0) return st;
+    kv = &c->kv;
+    p += sizeof h;
+    aios__kv_clear_seq(&kv->seq[seq]);
+    kv->seq[seq].n_spans = (int32_t)h.n_spans; kv->seq[seq].top = (int32_t)h.top; kv->seq[seq].tile = (int32_t)h.tile; kv->seq[seq].aged = (int32_t)h.aged;
+    memcpy(kv->seq[seq].span, p, (size_t)h.n_spans * 12);                                   p += h.n_spans * 12;
+    n = (uint64_t)h.n_tokens - (uint64_t)h.base_tiles * AIOSK_TILE;
+    if (h.base_tiles) memcpy(c->seq[seq].token, c->seq[base].token, (size_t)h.base_tiles * AIOSK_TILE * 4);
+    memcpy(c->seq[seq].token + h.base_tiles * AIOSK_TILE, p, (size_t)n * 4);                p += n * 4;
+    memset(c->seq[seq].want, 0, (size_t)h.n_done);
+    for (t = 0; t < (int32_t)(h.n_tokens - h.n_done); t++) c->seq[seq].want[h.n_done + (uint32_t)t] = p[t] != 0;
+    p = (const uint8_t *)src + aios__state_front(c, &h);
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) for (t = 0; kv->page[g][f] && t < (int32_t)h.top; t++, map++) {
+        int32_t *to = aios__kv_row(kv, g, f, seq) + t;
+        if (*map == 2) kv->pool[g][f].refs[*to = aios__page_at(kv, g, f, base, t)]++;
+        if (*map != 1) continue;
+        aios__page_take(kv, g, f, to);
+        memcpy(kv->pool[g][f].base + (uint64_t)*to * kv->pool[g][f].bytes, p, (size_t)kv->pool[g][f].bytes);
+        p += kv->pool[g][f].bytes;
+    }
+    c->seq[seq].n_fed = (int32_t)h.n_tokens;
+    c->seq[seq].n_done = (int32_t)h.n_done;
+    return AIOS_OK;
+}
+
 /* ======== context.c ======== */
 /* context.c: the public verbs of a running model: they check arguments and call what stands above. */
 
@@ -7216,7 +8115,7 @@ static aios_status aios__context_new(aios_model *m, const aios_plan *p, const ai
     meta.base = (char *)block;
     memset(block, 0, (size_t)(req.bytes - aios__plan_stacks(p)));       /* stacks need no zeros */
     c = (aios_context *)block;
-    aios__kv_size(&kv, &m->hp, p->kv_type, p->n_ctx, p->n_seq);
+    aios__kv_size(&kv, m, p);
     c->kv = kv;
     aios__context_layout(m, p, &meta, NULL);
     c->mem = *mem; c->model = m; c->plan = *p; c->desc = *d; c->k = aiosk_select(p->isa);
@@ -7230,11 +8129,13 @@ static aios_status aios__context_new(aios_model *m, const aios_plan *p, const ai
 /* The program, over blocks and weights that are there. */
 static aios_status aios__context_build(aios_context *c, aios_error *err) {
     aios_status st;
-    aios__kv_start(&c->kv, c->block[AIOS_MEM_KV]);
+    aios__kv_start(&c->kv, c->model, &c->plan, c->block[AIOS_MEM_KV]);
     aios__build_start(&c->prog, c->model, &c->plan, c->k);
     c->prog.scratch.base = (char *)c->block[AIOS_MEM_SCRATCH];
     if ((st = aios__rope_freqs(c->model, c->plan.n_ctx, c->prog.freq, &c->prog.rope_mult, err)) != 0) return st;
     aios__program_build(&c->prog);
+    if (c->kv.coded && (!aiosk_rotate_ok(c->k, c->model->hp.hd_k, (float *)(void *)c->prog.work) || !aiosk_rotate_ok(c->k, c->model->hp.hd_v, (float *)(void *)c->prog.work)))
+        return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "heads of % channels cannot be rotated", aios__i(c->model->hp.hd_k));
     c->stream.io = c->model->io; c->stream.unit = c->prog.unit; c->stream.n_units = c->prog.n_units; c->stream.n_slots = c->plan.n_slots;
     c->stream.slot_bytes = c->plan.slot_bytes; c->stream.base = (char *)c->block[AIOS_MEM_WEIGHTS];
     c->run.k = c->k; c->run.hp = &c->model->hp; c->run.kv = &c->kv; c->run.pass = &c->pass;
@@ -7314,22 +8215,20 @@ AIOS_API void aios_context_free(aios_context *c) {
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------- */
-static int32_t aios__seq_ok(const aios_context *c, int32_t seq) { return c && seq >= 0 && seq < c->plan.n_seq; }
-static aios_status aios__seq_fail(const aios_context *c, int32_t seq, aios_error *err) {
-    if (!c) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the context is NULL");
-    return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->plan.n_seq, (uint64_t)seq, "there is no sequence %: the plan has %", aios__i(seq), aios__i(c->plan.n_seq));
-}
-
 AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids, uint64_t n, uint32_t flags, aios_error *err) {
     aios__sequence *q;
     uint64_t i;
+    int32_t room, slots;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     if (!ids && n) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "ids is NULL");
     if (flags > AIOS_FEED_NO_LOGITS) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS_FEED_NO_LOGITS, flags, "aios_feed: flags % are none, or contradict each other", aios__u(flags), aios__u(0));
     q = &c->seq[seq];
-    if (n > (uint64_t)(c->plan.n_ctx - q->n_fed))
-        return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)(c->plan.n_ctx - q->n_fed), n, "% tokens do not fit: the sequence has room for %", aios__u(n), aios__i(c->plan.n_ctx - q->n_fed));
+    room = c->plan.n_ctx - q->n_fed;
+    slots = c->kv.seq_tiles * AIOSK_TILE - aios__kv_slot(&c->kv.seq[seq], q->n_fed);       /* fewer after tokens were taken out of the middle of tiles */
+    if (slots < room) room = slots;
+    if (n > (uint64_t)room)
+        return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)room, n, "% tokens do not fit: the sequence has room for %", aios__u(n), aios__i(room));
     for (i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= c->model->hp.n_vocab)
             return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->model->hp.n_vocab, (uint64_t)ids[i], "token id % is not in the vocabulary of %", aios__i(ids[i]), aios__i(c->model->hp.n_vocab));
@@ -7385,24 +8284,6 @@ static int32_t aios__output_row(const aios_context *c, int32_t seq) {
 AIOS_API const float *aios_logits(const aios_context *c, int32_t seq) {
     int32_t i = aios__seq_ok(c, seq) ? aios__output_row(c, seq) : -1;
     return i < 0 ? NULL : c->prog.logits + (uint64_t)i * (uint64_t)c->model->hp.n_vocab;
-}
-
-AIOS_API int32_t aios_seq_length(const aios_context *c, int32_t seq)    { return aios__seq_ok(c, seq) ? c->seq[seq].n_fed : 0; }
-AIOS_API int32_t aios_seq_processed(const aios_context *c, int32_t seq) { return aios__seq_ok(c, seq) ? c->seq[seq].n_done : 0; }
-AIOS_API const int32_t *aios_seq_tokens(const aios_context *c, int32_t seq) { return aios__seq_ok(c, seq) ? c->seq[seq].token : NULL; }
-AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, aios_error *err) {
-    aios__sequence *q;
-    int32_t i;
-    aios__clear(err);
-    if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
-    q = &c->seq[seq];
-    if (n < 0 || n > q->n_fed) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)n, "cannot cut a sequence of % to %", aios__i(q->n_fed), aios__i(n));
-    for (i = 0; c->running && i < c->pass.n; i++)           /* only a pass that works on what goes is dropped */
-        if (c->pass.seq[i] == seq && c->pass.pos[i] >= n) aios__pass_drop(c);
-    q->n_fed = n;
-    if (q->n_done > n) q->n_done = n;
-    if (!c->running) aios__kv_cut(&c->kv, seq, q->n_done);  /* a pass under way may hold pages behind n_done; it cuts at its end or here next time */
-    return AIOS_OK;
 }
 
 AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out) {

@@ -174,50 +174,96 @@ typedef struct aiosk_matmul {
 typedef void (*aiosk_matmul_fn)(const aiosk_matmul *m);
 
 /* ---- attention -------------------------------------------------------------------------------------------
- * A tile holds 64 positions of one KV head: keys channel-major, values position-major, so that a lane is a key
- * for the scores and a channel for the output. hd is the head size, hp = hd rounded up to 16 (padding is zero).
- *     f32, f16   K [hd][64], V [64][hp]
- *     i8         K codes [hp/4][64][4], V codes [64][hp], K scales f16 [64], V scales f16 [64]                */
-enum { AIOSK_KV_F32 = 0, AIOSK_KV_F16 = 1, AIOSK_KV_I8 = 2, AIOSK_N_KV = 3, AIOSK_TILE = 64, AIOSK_RUN = 8 /* tiles */ };
-AIOSK_API uint64_t aiosk_tile_bytes(int32_t kv_type, int32_t hd_k, int32_t hd_v);   /* multiple of 64 */
+ * A tile holds 64 positions of one KV head. Each of its sides, keys and values, is stored in a code; the type of a tile is the
+ * code of its keys, plus that of its values where it is another. hd is the head size, hp = hd rounded up to 16. */
+enum { AIOSK_KV_F32 = 0, AIOSK_KV_F16 = 1, AIOSK_KV_I8 = 2, AIOSK_KV_C5 = 3, AIOSK_KV_C4 = 4, AIOSK_KV_C3 = 5, AIOSK_KV_C2 = 6 /* values only */,
+       AIOSK_N_KV = 7, AIOSK_TILE = 64, AIOSK_RUN = 8 /* tiles */ };
+#define AIOSK_KV(k, v) ((k) == (v) ? (k) : ((k) | ((v) + 1) << 4))
+AIOSK_API int32_t aiosk_kv_k(int32_t type);             /* the code of the keys */
+AIOSK_API int32_t aiosk_kv_v(int32_t type);             /* and of the values */
+/* 1 for a type: F32 with itself only, keys not C2. */
+AIOSK_API int32_t aiosk_kv_ok(int32_t type);
+/* "f32", "f16", or kv, the bits of the keys and, where they differ, of the values: "kv8" "kv84" "kv168". -1 for no type; understands
+ * "kv16", "i8" and "kv4" too. */
+AIOSK_API int32_t aiosk_kv_parse(const char *name);
+AIOSK_API const char *aiosk_kv_name(int32_t type, char name[8]);    /* gives name */
+AIOSK_API int32_t  aiosk_kv_open(int32_t type);         /* the type of its open tiles: F32 for F32, else F16 */
+AIOSK_API uint64_t aiosk_tile_bytes(int32_t type, int32_t hd_k, int32_t hd_v);      /* multiple of 64; 0 for no type */
+
+/* A tile is open while its positions are written, one after the other, by store[]: it is of type F32 or F16, keys channel-major, K [hd][64], values
+ * position-major, V [64][hp], padding zero. When all 64 are there, kv_convert seals it: gives a tile of the wanted type. Coded
+ * sides hold rotated vectors (rotate), so what is stored into the open tile is rotated already, and their queries and outputs are too.
+ *
+ * A sealed tile (not of F32 and F16, which are sealed as they are):
+ *     64 bytes    f32 step of the scales of K, f32 that of V, f32 step of the mean, u32 type, zeros
+ *     K, then V   F16 as above; I8, C5 .. C2: u8 scale [64]; K of C5, C4, C3: int8 mean [hp rounded up to 64]; codes
+ * A coded number is scale[t] * step * level, for keys with a mean + mean[d] * mean step. The levels of the codes, int8:
+ *     I8   -127 .. 127                       C2   +- 38 127                    C3   +- 14 45 79 127
+ *     C4   +- 6 18 31 44 58 75 96 127        C5   +- 3 8 13 18 24 29 35 41 47 54 61 70 79 90 105 127
+ * are those of the least squared error of a normal distribution, which rotated vectors have. They are in the order of the flat array of 64 hp bytes
+ * that they are decoded to: K [hp/4][64 keys][4 channels]; V [16][hp][4], byte b of group j being position j + 16 * {0, 2, 1, 3}[b].
+ * Each 512 of them are planes of 64 bytes: a nibble plane holds number i of each 128 in the low nibble of byte i, 64 + i in the high one;
+ * a plane of 2 bits 4 * 64, a plane of single bits 8 * 64 in the same way.   C5: 4 nibble planes (index of |level|), 1 bit plane (1 = negative);
+ * C4: 4 nibble planes (index, 8 = negative); C3: 2 planes of 2 bits, 1 bit plane; C2: 2 planes of 2 bits (index, 2 = negative). */
+
+/* Converts a tile: seals an open one, makes a sealed one cheaper, or opens it again (dst_type F16, to write on from some position). F32 goes to F32 only.
+ * Equal sides are copied. Nothing is rotated. src != dst; both 64-byte aligned, scratch too.
+ *   mean (of C5, C4, C3 keys): of 64 positions, as float rows with 64 columns / 64; codes and step as quantize_head; taken off before the rest
+ *   I8      scale = max |x| / 127, code = rint(x / scale)
+ *   C5..C2  |x| in units of the level that suits a standard deviation of sqrt(sum x^2 / hd), nearest level; then once more with the scale that
+ *           this gives; scale = sum x^2 / sum x c for keys (unbiased), sum x c / sum c^2 for values (least squares)
+ *   step = largest scale / 255; scales are rint(scale / step), at least 1; I8: rounded up. A vector of zeros has scale 0.
+ * Numbers beyond the range of f16 count as its largest, NaN as -65504. */
+#define AIOSK_CONVERT_SCRATCH(hd_max) ((uint64_t)(((hd_max) + 15) / 16 * 16) * (64 * 4 + 64 + 4) + 1024)
+typedef void (*aiosk_convert_fn)(int32_t src_type, const void *src, int32_t dst_type, void *dst, int32_t hd_k, int32_t hd_v, void *scratch);
 
 /* Attention of n_q queries of one KV head over one run: up to AIOSK_RUN tiles that follow each other, one softmax over all
  * their keys. A context is cut into runs at fixed positions, multiples of 64 * AIOSK_RUN:
- *   s[k] = (sum_d q[d]*K[d][k], fma, d ascending from 0) * scale      f32, f16
- *   s[k] = ((float)(exact int sum) * (dq * dk[k])) * scale            i8; q in int8 with f32 dq over the head
+ *   s[k] = (sum_d q[d]*K[d][k], fma, d ascending from 0) * scale      F32, F16 keys
+ *   s[k] = fma((float)(exact sum of q8[d] * level), dq * (scale[k] * step), (float)(exact sum of q8[d] * mean[d]) * (dq * mean step)) * scale
+ *                                                                     coded keys; the second product + 0, 0 without a mean
  *   if softcap != 0: s = softcap * tanh(s / softcap);  alibi: s = fma(slope[q], (float)(key_pos - q_pos), s)
  *   keys outside [lo[q], hi[q]) do not take part; a query that sees none gives m = AIOSK_NEG_INF, l = 0, o = 0
  *   m = max s (at least AIOSK_NEG_INF; NaN is skipped) and l = sum p, both over 16 lanes (k mod 16, ascending), then
  *   the tree of float rows;  p[k] = exp(s[k] - m), 0 outside [lo, hi) and for NaN
- *   o[c] = sum_k p[k]*V[k][c], fma, k ascending, lo <= k < hi;  i8: fma(p[k]*dv[k], (float)V[k][c], o);  then + 0
- *   (a zero is +0, so that keys with p = 0 may be summed or left out)
+ *   o[c] = sum over the tiles of:
+ *     F32, F16 values   fma(p[k], V[k][c], o), k ascending, lo <= k < hi
+ *     coded values      w[k] = p[k] * scale[k], wm = max w over the tile, u[k] = rint(w[k] * (16383 / wm)), 0 if that is not finite;
+ *                       fma(wm / 16383 * step, (float)(exact sum of u[k] * level), o)
+ *   and last + 0 (a zero is +0, so that keys with p = 0 may be summed or left out)
+ * For types with coded keys, q is what quantize_head gives back: tiles that are open then see the same query as those that are sealed, and what
+ * is large and common to all keys moves all scores by the same amount.
  * attend_merge puts runs together: those that saw something, in ascending order, from the first of them on:
  *   mn = max(m, m1);  a = exp(m - mn), b = exp(m1 - mn);  l = fma(l1, b, l*a);  o[c] = fma(o1[c], b, o[c]*a)
  * and a result with l = 0 is nothing: the other one stays as it is. The caller divides o by l at the end.
  * A run's part depends on nothing but its keys, so runs may go to any thread in any order. Every slot from the lowest lo to
  * the highest hi of one call must have been stored; the others may hold anything. How queries are grouped in calls
  * changes no bit. */
-#define AIOSK_ATTEND_SCRATCH(n_q) ((uint64_t)(n_q) * (64 * AIOSK_RUN * 4 + 128) + 64 * 64 * 4)
+#define AIOSK__HP(hd) ((uint64_t)(((hd) + 15) / 16 * 16))
+#define AIOSK_ATTEND_SCRATCH(n_q, hd_max) \
+    ((uint64_t)(n_q) * (64 * AIOSK_RUN * 4 + 256) + (64 * AIOSK__HP(hd_max) > 64 * 64 * 4 ? 64 * AIOSK__HP(hd_max) : 64 * 64 * 4) + 16 * AIOSK__HP(hd_max) + 512)
 typedef struct aiosk_attend {
     const void *const *tile;/* [n_tiles] K and V of 64 positions each, 64-byte aligned  */
     const float *q;         /* f32 [n_q][q_stride]: rotated, not scaled                 */
-    const int8_t *q8;       /* i8 tiles: codes [n_q][hp_k], 64-byte aligned, zero padded */
-    const float *q8_d;      /* i8 tiles: scale of each query                            */
+    const int8_t *q8;       /* coded keys: codes [n_q][hp_k], 64-byte aligned, zero padded */
+    const float *q8_d;      /* coded keys: scale of each query                          */
     float *m, *l;           /* [n_q] maximum and sum                                    */
     float *o;               /* [n_q][hp_v] output, 64-byte aligned                      */
-    void *scratch;          /* AIOSK_ATTEND_SCRATCH(n_q) bytes, 64-byte aligned         */
+    void *scratch;          /* AIOSK_ATTEND_SCRATCH(n_q, hd) bytes, hd the larger of hd_k and hd_v; 64-byte aligned */
     const void *const *next;/* [n_tiles] what the next call will read, fetched beforehand; or NULL */
     const int32_t *lo, *hi; /* [n_q] range of keys of this run, 0..64 * n_tiles         */
     const float *slope;     /* ALiBi slopes [n_q], or NULL                              */
     const int32_t *dpos;    /* ALiBi: position of key 0 minus that of the query [n_q]   */
+    float *tile_sum;        /* [n_q][n_tiles] or NULL: sum of p over the keys of each tile (16 lanes, the tree) */
     float scale, softcap;
-    int32_t n_q, hd_k, hd_v, q_stride, n_tiles, reserved;
+    int32_t n_q, hd_k, hd_v, q_stride, n_tiles;
+    int32_t type;           /* of the sealed tiles                                      */
+    uint32_t open, reserved;/* bit i: tile i of the run is open                         */
 } aiosk_attend;
 typedef void (*aiosk_attend_fn)(const aiosk_attend *a);
 /* Merges the later results m1, l1, o1 [n_q][stride1] of n_q queries into m, l, o [n_q][stride]; hd_v numbers of each o. */
 typedef void (*aiosk_merge_fn)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1);
-/* Writes one position (slot 0..63) of a tile, the padding of its V and of its i8 K as zeros. k [hd_k], v [hd_v] f32.
- * f16 rounds to nearest even. i8: d = f16(min(amax / 127, 65504)), q = rint(clamp(x / d, -127, 127)); d = 0 gives q = 0. */
+/* Writes one position (slot 0..63) of an open tile, the padding of its V as zeros. k [hd_k], v [hd_v] f32. f16 rounds to nearest even. */
 typedef void (*aiosk_store_fn)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v);
 
 /* ---- instruction sets ------------------------------------------------------------------------------------ */
@@ -232,13 +278,20 @@ typedef struct aiosk_isa {
     int32_t id, reserved;
     /* f32 [n] -> one activation column of kind A32 or A256 (index FLT copies) */
     void (*quantize[AIOSK_N_ACTS])(const float *x, int32_t n, void *dst);
-    /* int8 codes with one scale over n values (queries against i8 tiles); codes zero padded to a multiple of 16 */
-    void (*quantize_head)(const float *x, int32_t n, int8_t *q, float *d);
+    /* int8 codes with one scale over n values (queries against coded keys); codes zero padded to a multiple of 16. back, if not
+     * NULL: f32 [n] code * d; may be x */
+    void (*quantize_head)(const float *x, int32_t n, int8_t *q, float *d, float *back);
     /* [type][layout]; NULL where the pair does not exist. Every FLT, A32 and A256 type has ROWS. */
     aiosk_matmul_fn matmul[AIOSK_N_TYPES][AIOSK_N_LAYOUTS];
-    aiosk_attend_fn attend[AIOSK_N_KV];
-    aiosk_store_fn  store[AIOSK_N_KV];
-    aiosk_merge_fn  attend_merge;
+    aiosk_attend_fn  attend;
+    aiosk_store_fn   store[2];          /* F32, F16 */
+    aiosk_convert_fn kv_convert;
+    aiosk_merge_fn   attend_merge;
+    /* y = H D x of n_head heads of hd channels in place; inverse: x = D H y. D: fixed signs, those of -1 where aiosk__minus is 1. H:
+     * orthonormal and symmetric, a Hadamard matrix / sqrt(its order): of order 2^k, or 12, 20, 28, 36 times 2^k, where hd is such a number;
+     * else blocks of the largest power of two that divides hd. Signs and 1 / sqrt(order) first (last, if inverse), then strides 1, 2, 4 ..
+     * by a + b, a - b, then the rest, columns ascending. */
+    void (*rotate)(float *x, int32_t n_head, int32_t hd, int32_t inverse);
     /* y = x * (1/sqrt(mean(x^2) + eps)) * w   (w NULL = 1). mean = sum / n, sum as float rows. y may be x. */
     void (*rms_norm)(const float *x, const float *w, float eps, int32_t n, float *y);
     /* y = fma((x - mean) * (1/sqrt(var + eps)), w, b)   (w NULL = 1, b NULL = -0); mean = sum x / n, then
@@ -263,6 +316,9 @@ typedef struct aiosk_isa {
 /* The functions of one instruction set, or NULL when this machine or this build lacks it. AIOSK_ISA_BEST never
  * gives NULL. Asks the CPU each time; keeps nothing. */
 AIOSK_API const aiosk_isa *aiosk_select(int32_t isa);
+
+/* 1 if rotate of this size is what it should be: inverse, and of norm 1, to 1e-5. tmp: f32 [2 * hd]. Takes 2 hd rotations. */
+AIOSK_API int32_t aiosk_rotate_ok(const aiosk_isa *k, int32_t hd, float *tmp);
 
 /* The kernel for ROWS of a type where the same bits on every machine do not matter: 16-bit arithmetic if this machine has some that
  * is faster, else k->matmul[type][AIOSK_ROWS] (NULL when there is none). x is that of the canonical kernel. So far BF16 with AVX512_BF16
@@ -2115,26 +2171,169 @@ AIOSK_API uint64_t aiosk_act_bytes(int32_t kind, uint64_t n_in) {
 #endif
 
 /* ======== kernels/tile.c ======== */
-/* tile.c: where things are in a tile of the KV cache (api.h, attention). */
+/* tile.c: where things are in a tile of the KV cache (api.h, attention), its codes as integers, and the constants of the rotation. */
 
 AIOSK__INLINE int32_t aiosk__hp(int32_t hd) { return (hd + 15) / 16 * 16; }
-/* Offset of V. The scales of an i8 tile follow V: f16 [64] of K, then f16 [64] of V. */
-AIOSK__INLINE size_t aiosk__tile_v(int32_t kv, int32_t hd_k) {
-    return (size_t)(kv == AIOSK_KV_I8 ? aiosk__hp(hd_k) : hd_k) * AIOSK_TILE * (kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1);
+
+static const uint8_t aiosk__kv_bits[AIOSK_N_KV] = {32, 16, 8, 5, 4, 3, 2};
+/* By index; C5: of the magnitude */
+static const int8_t aiosk__kv_levels[4][16] = {
+    {3, 8, 13, 18, 24, 29, 35, 41, 47, 54, 61, 70, 79, 90, 105, 127},
+    {6, 18, 31, 44, 58, 75, 96, 127, -6, -18, -31, -44, -58, -75, -96, -127},
+    {14, 45, 79, 127, -14, -45, -79, -127, 14, 45, 79, 127, -14, -45, -79, -127},
+    {38, 127, -38, -127, 38, 127, -38, -127, 38, 127, -38, -127, 38, 127, -38, -127}};
+/* Level 127 in standard deviations */
+static const float aiosk__kv_top[4] = {3.260732f, 2.732590f, 2.151946f, 1.510418f};
+/* What a v_i pairs of bytes 0 and 2, 1 and 3 make of V: byte of a group for positions 0.., 16.., 32.., 48.. */
+static const uint8_t aiosk__kv_byte[4] = {0, 2, 1, 3};
+
+AIOSK_API int32_t aiosk_kv_k(int32_t type) { return type & 15; }
+AIOSK_API int32_t aiosk_kv_v(int32_t type) { return type > 15 ? (type >> 4) - 1 : type; }
+AIOSK_API int32_t aiosk_kv_ok(int32_t type) {
+    const int32_t k = type & 15, v = type > 15 ? (type >> 4) - 1 : type;
+    if (type < 0 || k >= AIOSK_N_KV || v >= AIOSK_N_KV || type != AIOSK_KV(k, v)) return 0;
+    return k == AIOSK_KV_F32 || v == AIOSK_KV_F32 ? k == v : k != AIOSK_KV_C2;
 }
-AIOSK__INLINE size_t aiosk__tile_scales(int32_t hd_k, int32_t hd_v) {
-    return aiosk__tile_v(AIOSK_KV_I8, hd_k) + (size_t)aiosk__hp(hd_v) * AIOSK_TILE;
+AIOSK_API int32_t aiosk_kv_open(int32_t type) { return type == AIOSK_KV_F32 ? AIOSK_KV_F32 : AIOSK_KV_F16; }
+AIOSK_API const char *aiosk_kv_name(int32_t type, char name[8]) {
+    const int32_t side[2] = {aiosk_kv_k(type), aiosk_kv_v(type)};
+    char *p = name;
+    int32_t i;
+    if (type == AIOSK_KV_F32 || type == AIOSK_KV_F16 || !aiosk_kv_ok(type)) {
+        memcpy(name, type == AIOSK_KV_F32 ? "f32" : type == AIOSK_KV_F16 ? "f16" : "?", type == AIOSK_KV_F32 || type == AIOSK_KV_F16 ? 4 : 2);
+        return name;
+    }
+    *p++ = 'k';
+    *p++ = 'v';
+    for (i = 0; i < (type == AIOSK_KV_I8 ? 1 : 2); i++) {
+        if (side[i] == AIOSK_KV_F16) *p++ = '1';
+        *p++ = (char)('0' + aiosk__kv_bits[side[i]] % 10);
+    }
+    *p = 0;
+    return name;
+}
+AIOSK_API int32_t aiosk_kv_parse(const char *name) {
+    int32_t side[2] = {-1, -1}, n = 0, i, type;
+    if (!name) return -1;
+    if (!strcmp(name, "f32")) return AIOSK_KV_F32;
+    if (!strcmp(name, "f16")) return AIOSK_KV_F16;
+    if (!strcmp(name, "i8")) return AIOSK_KV_I8;
+    if (name[0] != 'k' || name[1] != 'v' || !name[2]) return -1;
+    for (name += 2; *name && n < 2; name++, n++) {
+        if (name[0] == '1' && name[1] == '6') { side[n] = AIOSK_KV_F16; name++; continue; }
+        for (i = AIOSK_KV_I8; i < AIOSK_N_KV; i++) if (*name == '0' + aiosk__kv_bits[i]) side[n] = i;
+        if (side[n] < 0) return -1;
+    }
+    if (*name) return -1;
+    type = AIOSK_KV(side[0], n > 1 ? side[1] : side[0]);
+    return aiosk_kv_ok(type) ? type : -1;
 }
 
-AIOSK_API uint64_t aiosk_tile_bytes(int32_t kv_type, int32_t hd_k, int32_t hd_v) {
-    const uint64_t k = (uint64_t)hd_k, v = (uint64_t)hd_v, kp = (k + 15) / 16 * 16, vp = (v + 15) / 16 * 16;
-    if (hd_k <= 0 || hd_v <= 0) return 0;
-    switch (kv_type) {
-    case AIOSK_KV_F32: return (k + vp) * AIOSK_TILE * 4;
-    case AIOSK_KV_F16: return (k + vp) * AIOSK_TILE * 2;
-    case AIOSK_KV_I8: return (kp + vp) * AIOSK_TILE + 2 * 2 * AIOSK_TILE;
-    default: return 0;
-    }
+/* One side of a tile: offsets from the beginning of the tile. at is where the side begins. */
+typedef struct aiosk__side { int32_t code; size_t at, mean, data, bytes; } aiosk__side;
+AIOSK__INLINE int32_t aiosk__kv_coded(int32_t code) { return code >= AIOSK_KV_I8; }
+AIOSK__INLINE aiosk__side aiosk__side_at(int32_t code, int32_t is_v, int32_t hd, size_t at) {
+    const size_t hp = (size_t)aiosk__hp(hd);
+    aiosk__side s;
+    s.code = code;
+    s.at = s.mean = s.data = at;
+    if (aiosk__kv_coded(code)) {
+        s.mean = s.data = at + AIOSK_TILE;
+        if (!is_v && code > AIOSK_KV_I8) s.data += (hp + 63) / 64 * 64;
+        s.bytes = s.data - at + hp * 8 * aiosk__kv_bits[code];
+    } else s.bytes = (is_v ? hp : (size_t)hd) * 8 * aiosk__kv_bits[code];
+    return s;
+}
+AIOSK__INLINE aiosk__side aiosk__side_k(int32_t type, int32_t hd_k) {
+    return aiosk__side_at(type & 15, 0, hd_k, type > AIOSK_KV_F16 ? 64 : 0);
+}
+AIOSK__INLINE aiosk__side aiosk__side_v(int32_t type, int32_t hd_k, int32_t hd_v) {
+    const aiosk__side k = aiosk__side_k(type, hd_k);
+    return aiosk__side_at(type > 15 ? (type >> 4) - 1 : type, 1, hd_v, k.at + k.bytes);
+}
+AIOSK_API uint64_t aiosk_tile_bytes(int32_t type, int32_t hd_k, int32_t hd_v) {
+    aiosk__side v;
+    if (hd_k <= 0 || hd_v <= 0 || !aiosk_kv_ok(type)) return 0;
+    v = aiosk__side_v(type, hd_k, hd_v);
+    return v.at + v.bytes;
+}
+
+/* n times 512 indices of a code, one to a byte, to planes. For 64 bytes at a time: nothing is carried from byte to byte. */
+static AIOSK__UNUSED void aiosk__kv_pack(int32_t code, const uint8_t *flat, size_t n, uint8_t *out) {
+    const uint64_t one = 0x0101010101010101u;
+    const int32_t bits = aiosk__kv_bits[code];
+    uint64_t a[8], r[5];
+    size_t i, j;
+    if (code == AIOSK_KV_I8) { memcpy(out, flat, n * 512); return; }
+    for (; n > 0; n--, flat += 512, out += 64 * bits)
+        for (i = 0; i < 64; i += 8) {
+            for (j = 0; j < 8; j++) memcpy(&a[j], flat + 64 * j + i, 8);
+            memset(r, 0, sizeof r);
+            for (j = 0; j < 8; j++) {
+                if (bits >= 4) r[j / 2] |= (a[j] & one * 15) << 4 * (j & 1);
+                else r[j / 4] |= (a[j] & one * 3) << 2 * (j & 3);
+                if (bits & 1) r[bits - 1] |= (a[j] >> (bits - 1) & one) << j;
+            }
+            for (j = 0; j < (size_t)bits; j++) memcpy(out + 64 * j + i, &r[j], 8);
+        }
+}
+
+/* ---- rotation ---- */
+
+/* 1: the sign of channel i is minus */
+AIOSK__INLINE uint32_t aiosk__minus(uint32_t i) {
+    i *= 0x9E3779B1u;
+    i ^= i >> 15;
+    i *= 0x85EBCA77u;
+    return (i ^ i >> 13) >> 31 & 1;
+}
+/* Symmetric Hadamard matrices (Paley): bit j of row i is 1 where the entry is -1 */
+static const uint64_t aiosk__hadamard[12 + 20 + 28 + 36] = {
+    /* 12 */
+    0x0u, 0x476u, 0xA3Au, 0xD1Cu, 0x68Eu, 0xB46u, 0xDA2u, 0xED0u,
+    0x768u, 0x3B4u, 0x1DAu, 0x8ECu,
+    /* 20 */
+    0x0u, 0x615E6u, 0xB0AF2u, 0xD8578u, 0x6C2BCu, 0x3615Eu, 0x9B0AEu, 0xCD856u,
+    0xE6C2Au, 0xF3614u, 0x79B0Au, 0xBCD84u, 0x5E6C2u, 0xAF360u, 0x579B0u, 0x2BCD8u,
+    0x15E6Cu, 0xAF36u, 0x8579Au, 0xC2BCCu,
+    /* 28 */
+    0x2u, 0xAAAAAABu, 0x30FF0C8u, 0x9A55A6Eu, 0xC3FC320u, 0x69569BAu, 0xFF0C8Cu, 0xA55A6E6u,
+    0x3FC3230u, 0x9569B9Au, 0xFF0C8C0u, 0x55A6E6Au, 0xFC3230Cu, 0x569B9A6u, 0xF0C8C3Cu, 0x5A6E696u,
+    0xC3230FCu, 0x69B9A56u, 0xC8C3FCu, 0xA6E6956u, 0x3230FF0u, 0x9B9A55Au, 0xC8C3FC0u, 0x6E6956Au,
+    0x230FF0Cu, 0xB9A55A6u, 0x8C3FC30u, 0xE69569Au,
+    /* 36 */
+    0x2u, 0xAAAAAAAABu, 0xCFC3F308u, 0xA656959AEu, 0x33F0FCC20u, 0x995A566BAu, 0xCFC3F3080u, 0x656959AEAu,
+    0x3F0FCC20Cu, 0x95A566BA6u, 0xFC3F30830u, 0x56959AE9Au, 0xF0FCC20CCu, 0x5A566BA66u, 0xC3F30833Cu, 0x6959AE996u,
+    0xFCC20CFCu, 0xA566BA656u, 0x3F30833F0u, 0x959AE995Au, 0xFCC20CFC0u, 0x566BA656Au, 0xF30833F0Cu, 0x59AE995A6u,
+    0xCC20CFC3Cu, 0x66BA65696u, 0x30833F0FCu, 0x9AE995A56u, 0xC20CFC3F0u, 0x6BA65695Au, 0x833F0FCCu, 0xAE995A566u,
+    0x20CFC3F30u, 0xBA656959Au, 0x833F0FCC0u, 0xE995A566Au,
+};
+/* hd = n * m * 2^k: H is n blocks of order m * 2^k, m one of 1, 12, 20, 28, 36. Gives 2^k. */
+AIOSK__INLINE int32_t aiosk__rotation(int32_t hd, int32_t *m) {
+    const int32_t low = hd & -hd, odd = hd / low;
+    *m = low >= 4 && odd >= 3 && odd <= 9 ? 4 * odd : 1;
+    return *m > 1 ? low / 4 : low;
+}
+AIOSK__INLINE const uint64_t *aiosk__hadamard_rows(int32_t m) { return aiosk__hadamard + (m == 12 ? 0 : m == 20 ? 12 : m == 28 ? 32 : 60); }
+
+AIOSK_API int32_t aiosk_rotate_ok(const aiosk_isa *k, int32_t hd, float *tmp) {
+    int32_t i, j, inverse, ok = 1;
+    for (i = 0; i < hd && ok; i++)
+        for (inverse = 0; inverse < 2; inverse++) {
+            double norm = 0, worst = 0;
+            memset(tmp, 0, (size_t)hd * 4);
+            tmp[i] = 1.0f;
+            k->rotate(tmp, 1, hd, inverse);
+            for (j = 0; j < hd; j++) norm += (double)tmp[j] * (double)tmp[j];
+            k->rotate(tmp, 1, hd, !inverse);
+            for (j = 0; j < hd; j++) {
+                const double e = (double)tmp[j] - (j == i);
+                if (!(e <= worst)) worst = e;
+                if (!(-e <= worst)) worst = -e;
+            }
+            ok &= worst < 1e-5 && norm > 1 - 1e-5 && norm < 1 + 1e-5;
+        }
+    return ok;
 }
 
 /* ======== kernels/isa_scalar.c ======== */
@@ -2163,6 +2362,7 @@ AIOSK_API uint64_t aiosk_tile_bytes(int32_t kv_type, int32_t hd_k, int32_t hd_v)
  *     v_tree_add(v), v_tree_max(v)   the tree 8, 4, 2, 1 over the 16 lanes of v[V_PER16]; max by v_max(s[i], s[i + half])
  *     v_tree_adds(to, s) that of V_TREES times 16 lanes in memory, where there is V_FEW; to may be s or before it
  *     v_dup_even, v_dup_odd, v_swap2 pairs (a, b) to (a, a), (b, b), (b, a); only where V_W > 1
+ *     v_swap(a, n)      lanes i and i ^ n exchanged, n = 1, 2, 4 .. below V_W
  *     V_SHAPES(X)                    X(n, j) for n = 1, 2, .. V_MAXQ queries by j * 16 lanes: what attend keeps in registers */
 #ifndef AIOSK__SIMD_SCALAR_H
 #define AIOSK__SIMD_SCALAR_H
@@ -2221,6 +2421,7 @@ AIOSK_API uint64_t aiosk_tile_bytes(int32_t kv_type, int32_t hd_k, int32_t hd_v)
 #define v_dup_even V_BASE(v_dup_even)
 #define v_dup_odd V_BASE(v_dup_odd)
 #define v_swap2 V_BASE(v_swap2)
+#define v_swap V_BASE(v_swap)
 
 /* ======== kernels/simd_scalar.h, continued ======== */
 V_FN vf v_loadu(const float *p) { return aiosk__f32(p); }           /* weights in a mapped file may stand anywhere */
@@ -2366,6 +2567,9 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
 #define V_NC 1
 
 V_FN vi i_dup(const void *p) { int32_t a; memcpy(&a, p, 4); return a; }
+V_FN vi i_and(vi a, vi b) { return a & b; }
+V_FN vi i_or(vi a, vi b) { return a | b; }
+V_FN vi i_load_u8(const void *p) { return *(const uint8_t *)p; }
 V_FN vi i_srl(vi a, int n) { return (int32_t)((uint32_t)a >> n); }
 V_FN vi i_sll(vi a, int n) { return (int32_t)((uint32_t)a << n); }
 V_FN void i_pairs(vi *o, vi a) {
@@ -2677,24 +2881,6 @@ V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
     return 0;
 }
 
-/* codes[i] = rint(x[i] * f) or, with divide, rint(x[i] / f); clamped to [-127, 127]; zeros from n to n rounded up to 16.
- * step: distance of groups of 4 codes (4 = a plain row). */
-V_FN void V_NAME(codes8)(const float *x, int32_t n, float f, int32_t divide, int8_t *codes, int32_t step) {
-    int32_t i, k;
-    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
-        int8_t t[16];
-        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
-        v = divide ? v_div(v, v_set1(f)) : v_mul(v, v_set1(f));
-        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v));
-        if (step == 4) { i_store_s8(codes + i, v_cvt_f32_i32(v)); continue; }
-        i_store_s8(t, v_cvt_f32_i32(v));
-#if V_W >= 4
-        for (k = 0; k < V_W; k += 4) memcpy(codes + (i + k) / 4 * step, t + k, 4);
-#else
-        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = t[k];
-#endif
-    }
-}
 V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
     vf m[V_PER16];
     int32_t i, k;
@@ -2703,21 +2889,374 @@ V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
         for (k = 0; k < V_PER16 && i + k * V_W < n; k++) m[k] = v_max(m[k], v_abs(V_NAME(load_n)(x + i + k * V_W, n - i - k * V_W, 0.0f)));
     return v_tree_max(m);
 }
-V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d) {
-    float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
+V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d, float *back) {
+    const float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
     const int32_t tiny = !(f <= 3.40282347e38f); /* counts as zero, as in quant.inc */
+    int32_t i;
     *d = tiny ? 0.0f : a / 127.0f;
-    V_NAME(codes8)(x, n, tiny ? 0.0f : f, 0, q, 4);
+    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
+        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
+        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v_mul(v, v_set1(tiny ? 0.0f : f))));
+        i_store_s8(q + i, v_cvt_f32_i32(v));
+        if (!back || i >= n) continue;
+        v = v_mul(v_load_i8(q + i), v_set1(*d));
+        if (n - i >= V_W) v_storeu(back + i, v); else V_NAME(store_part)(back + i, v, n - i);
+    }
+}
+
+/* ======== kernels/codes.inc ======== */
+/* codes.inc: the codes of KV tiles (api.h, attention): codes to int8 levels, numbers to codes, one kind of tile to another. After ops.inc. */
+
+/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
+ * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
+typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
+#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
+
+/* n times 512 codes to int8 */
+V_FN void V_NAME(decode_n)(const int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    const int8_t *table = aiosk__kv_levels[code - AIOSK_KV_C5];
+    const int bits = code == AIOSK_KV_C5 ? 5 : code == AIOSK_KV_C4 ? 4 : code == AIOSK_KV_C3 ? 3 : 2;
+    int i, j;
+#if V_W > 1
+    static const int8_t all[16] = { 0, -1 };
+    const vi t = i_table(table), bit = v_set1i(0x01010101), f = v_set1i(0x0F0F0F0F), three = v_set1i(0x03030303), ones = i_table(all);
+    for (; n > 0; n--, p += 64 * bits, out += 512) {
+        AIOSK__UNROLL
+        for (i = 0; i < bits; i++) AIOSK__SOON(p, 64 * (size_t)i, ahead)
+        for (i = 0; i < 64; i += 4 * V_W) {
+            const vi s = bits & 1 ? v_loadi(p + 64 * (bits - 1) + i) : v_zeroi();
+            vi a = s, w;
+            AIOSK__UNROLL
+            for (j = 0; j < 8; j++) {
+                if (bits >= 4) {
+                    if (!(j & 1)) a = v_loadi(p + 32 * j + i);
+                    w = i_lut(t, i_and(j & 1 ? i_srl(a, 4) : a, f));
+                    if (bits == 5) { /* bytes of 0 and 255: flipped and 1 added where the bit is set */
+                        const vi b = i_and(i_srl(s, j), bit);
+                        w = i_addb(i_xor(w, i_lut(ones, b)), b);
+                    }
+                } else {
+                    if (!(j & 3)) a = v_loadi(p + 16 * j + i);
+                    w = i_and(j & 3 ? i_srl(a, 2 * (j & 3)) : a, three);
+                    if (bits == 3) w = i_or(w, i_and(j > 2 ? i_srl(s, j - 2) : i_sll(s, 2 - j), v_set1i(0x04040404)));
+                    w = i_lut(t, w);
+                }
+                v_storei(out + 64 * j + i, w);
+            }
+        }
+    }
+#else
+    (void)ahead;
+    for (; n > 0; n--, p += 64 * bits, out += 512)
+        for (i = 0; i < 64; i++)
+            for (j = 0; j < 8; j++) {
+                const int s = bits & 1 ? p[64 * (bits - 1) + i] >> j & 1 : 0;
+                const int w = bits >= 4 ? p[32 * (j & 6) + i] >> 4 * (j & 1) & 15 : p[16 * (j & 4) + i] >> 2 * (j & 3) & 3;
+                out[64 * j + i] = (int8_t)(bits == 5 ? (s ? -table[w] : table[w]) : table[w | s << 2]);
+            }
+#endif
+}
+/* The codes of a side, n of them, as int8: where they are, or in out */
+V_EXPORT AIOSK__NOINLINE const int8_t *V_NAME(decode)(int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    n /= 512;
+    switch (code) {
+    case AIOSK_KV_C5: V_NAME(decode_n)(AIOSK_KV_C5, p, n, out, ahead); break;
+    case AIOSK_KV_C4: V_NAME(decode_n)(AIOSK_KV_C4, p, n, out, ahead); break;
+    case AIOSK_KV_C3: V_NAME(decode_n)(AIOSK_KV_C3, p, n, out, ahead); break;
+    case AIOSK_KV_C2: V_NAME(decode_n)(AIOSK_KV_C2, p, n, out, ahead); break;
+    default: return (const int8_t *)p;
+    }
+    return out;
+}
+
+/* Where the code of a position stands, from that of channel d of position 0 on. */
+AIOSK__INLINE void V_NAME(places)(int32_t is_v, int32_t hp, int32_t *at) {
+    int32_t t;
+    for (t = 0; t < AIOSK_TILE; t++) at[t] = is_v ? (t & 15) * 4 * hp + aiosk__kv_byte[t >> 4] : 4 * t;
+}
+AIOSK__INLINE int32_t V_NAME(place)(int32_t is_v, int32_t d) { return is_v ? 4 * d : (d >> 2) * 256 + (d & 3); }
+
+/* The scales of 64 positions as floats */
+V_FN void V_NAME(scales)(const uint8_t *u, float step, float *s) {
+    int32_t i;
+    for (i = 0; i < AIOSK_TILE; i += V_W) v_storeu(s + i, v_mul(v_cvt_i32_f32(i_load_u8(u + i)), v_set1(step)));
+}
+
+/* A side of a tile as floats x [hd][64], finite */
+V_FN void V_NAME(side_read)(aiosk__side s, int32_t is_v, const uint8_t *tile, int32_t hd, float *x, int8_t *flat) {
+    const int32_t hp = aiosk__hp(hd);
+    const vf lo = v_set1(-65504.0f), hi = v_set1(65504.0f);
+    int32_t d, t, i;
+    if (s.code == AIOSK_KV_F16) {
+        const uint8_t *p = tile + s.data;
+        if (!is_v) {
+            for (i = 0; i < hd * 64; i += V_W) v_storeu(x + i, v_min(hi, v_max(lo, v_load_f16(p + 2 * i))));
+            return;
+        }
+        for (t = 0; t < 64; t++, p += 2 * hp)
+            for (d = 0; d < hd; d += V_W) {
+                float r[V_W];
+                v_storeu(r, v_min(hi, v_max(lo, v_load_f16(p + 2 * d))));
+                for (i = 0; i < V_W && d + i < hd; i++) x[(d + i) * 64 + t] = r[i];
+            }
+        return;
+    }
+    {
+        const V_NAME(soon) none = { 0, 0 };
+        const int8_t *c = V_NAME(decode)(s.code, tile + s.data, (size_t)hp * 64, flat, none), *mean = (const int8_t *)tile + s.mean;
+        float scale[64], m;
+        int32_t at[64];
+        V_NAME(places)(is_v, hp, at);
+        V_NAME(scales)(tile + s.at, aiosk__f32(tile + (is_v ? 4 : 0)), scale);
+        m = s.mean < s.data ? aiosk__f32(tile + 8) : 0.0f;
+        for (d = 0; d < hd; d++) {
+            const int8_t *p = c + V_NAME(place)(is_v, d);
+            const vf mu = v_set1(m * (float)(s.mean < s.data ? mean[d] : 0));
+            int8_t r[64];
+            for (t = 0; t < 64; t++) r[t] = p[at[t]];
+            for (t = 0; t < 64; t += V_W) v_storeu(x + d * 64 + t, v_min(hi, v_max(lo, v_fma(v_load_i8(r + t), v_loadu(scale + t), mu))));
+        }
+    }
+}
+/* x [hd][64] as a side of f16 */
+V_FN void V_NAME(side_f16)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, const float *x) {
+    uint8_t *p = tile + s.data;
+    const int32_t hp = aiosk__hp(hd);
+    int32_t d, t;
+    if (!is_v) {
+        for (d = 0; d < hd * 64; d += V_W) v_store_f16(p + 2 * d, v_loadu(x + d));
+        return;
+    }
+    memset(p, 0, s.bytes);
+    for (d = 0; d < hd; d++) {
+        uint16_t r[64];
+        for (t = 0; t < 64; t += V_W) v_store_f16(r + t, v_loadu(x + d * 64 + t));
+        for (t = 0; t < 64; t++) memcpy(p + 2 * (t * hp + d), &r[t], 2);
+    }
+}
+
+/* The levels nearest to the numbers x * inv, as 256 * index + level: the index counts the n - 1 thresholds below, ascending */
+V_FN vi V_NAME(choose)(vf x, vf inv, const float *limit, const float *value, int32_t n) {
+    const vf z = v_mul(v_abs(x), inv);
+    vf v = v_set1(value[0]);
+    int32_t i;
+    for (i = 1; i < n; i++) v = v_sel_lt(v_set1(limit[i]), z, v_set1(value[i]), v);
+    return v_cvt_f32_i32(v);
+}
+/* x [hd][64] as a coded side; x is changed. A lane is a position. flat: room for 64 bytes for each channel, mean for a float. */
+V_FN void V_NAME(side_encode)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, float *x, uint8_t *flat, float *mean) {
+    const int32_t hp = aiosk__hp(hd), n = s.code == AIOSK_KV_I8 ? 0 : 1 << (aiosk__kv_bits[s.code] - 1);
+    const vf zero = v_zero();
+    float limit[16], value[16], scale[64], step, most;
+    int32_t at[64], u[64], d, b, i, k, round;
+    vf m[V_PER16];
+    V_NAME(places)(is_v, hp, at);
+    if (s.mean < s.data) {
+        float ms;
+        memset(tile + s.mean, 0, s.data - s.mean);
+        for (d = 0; d < hd; d++) {
+            for (k = 0; k < V_PER16; k++) {
+                const float *p = x + d * 64 + k * V_W;
+                m[k] = v_add(v_add(v_add(v_loadu(p), v_loadu(p + 16)), v_loadu(p + 32)), v_loadu(p + 48));
+            }
+            mean[d] = v_tree_add(m) * (1.0f / 64);
+        }
+        V_NAME(quantize_head)(mean, hd, (int8_t *)tile + s.mean, &ms, NULL);
+        memcpy(tile + 8, &ms, 4);
+        for (d = 0; d < hd; d++) {
+            const vf c = v_set1((float)((const int8_t *)tile)[s.mean + (size_t)d]);
+            for (i = 0; i < 64; i += V_W) v_storeu(x + d * 64 + i, v_fma(v_set1(-ms), c, v_loadu(x + d * 64 + i)));
+        }
+    }
+    for (i = 0; i < n; i++) {
+        const int8_t *level = aiosk__kv_levels[s.code - AIOSK_KV_C5];
+        value[i] = (float)(256 * i + level[i]);
+        limit[i] = i ? (float)(level[i - 1] + level[i]) * 0.5f : 0.0f;
+    }
+    memset(flat, 0, (size_t)hp * 64);
+    for (b = 0; b < 64; b += V_W) { /* scales; indices of all but I8 */
+        const vf bound = v_set1(3e38f);
+        vf x2 = zero, most_x = zero, inv, sc;
+        for (d = 0; d < hd; d++) {
+            const vf y = v_loadu(x + d * 64 + b);
+            if (n) x2 = v_fma(y, y, x2); else most_x = v_max(most_x, v_abs(y));
+        }
+        if (!n) { v_storeu(scale + b, v_div(most_x, v_set1(127.0f))); continue; }
+        sc = v_mul(v_sqrt(v_div(x2, v_set1((float)hd))), v_set1(aiosk__kv_top[s.code - AIOSK_KV_C5] / 127.0f));
+        for (round = 0; round < 2; round++) {
+            vf xc = zero, c2 = zero;
+            inv = v_div(v_set1(1.0f), sc);
+            inv = v_sel_lt(inv, bound, inv, zero);
+            for (d = 0; d < hd; d++) {
+                const vf y = v_loadu(x + d * 64 + b);
+                const vi c = V_NAME(choose)(y, inv, limit, value, n);
+                const vf level = v_cvt_i32_f32(i_and(c, v_set1i(255)));
+                xc = v_fma(v_abs(y), level, xc);
+                c2 = v_fma(level, level, c2);
+                if (round) {
+                    const vi minus = v_cvt_f32_i32(v_sel_lt(y, zero, v_set1((float)n), zero));
+                    uint8_t *p = flat + V_NAME(place)(is_v, d);
+                    int8_t r[V_W];
+                    i_store_s8(r, v_addi(i_srl(c, 8), minus));
+                    for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)r[k];
+                }
+            }
+            sc = is_v ? v_div(xc, c2) : v_div(x2, xc);
+            sc = v_sel_lt(zero, xc, sc, zero);
+        }
+        v_storeu(scale + b, sc);
+    }
+    for (k = 0; k < V_PER16; k++) m[k] = zero;
+    for (i = 0; i < 64; i += 16) for (k = 0; k < V_PER16; k++) m[k] = v_max(m[k], v_loadu(scale + i + k * V_W));
+    most = v_tree_max(m);
+    step = most / 255.0f;
+    if (!(1.0f / step < 3e38f)) step = 0.0f; /* too small for its inverse: counts as nothing */
+    memcpy(tile + (is_v ? 4 : 0), &step, 4);
+    for (i = 0; i < 64; i += V_W) {
+        const vf sc = v_loadu(scale + i);
+        vf r = step > 0.0f ? v_div(sc, v_set1(step)) : zero;
+        if (!n) r = v_add(r, v_set1(0.498f));
+        r = v_min(v_set1(255.0f), v_max(v_set1(1.0f), v_rint(r)));
+        v_storei(u + i, v_cvt_f32_i32(v_sel_lt(zero, step > 0.0f ? sc : zero, r, zero)));
+    }
+    for (i = 0; i < 64; i++) tile[s.at + (size_t)i] = (uint8_t)u[i];
+    if (!n) { /* with the scales that these are */
+        V_NAME(scales)(tile + s.at, step, scale);
+        for (d = 0; d < hd; d++) {
+            uint8_t *p = flat + V_NAME(place)(is_v, d);
+            for (b = 0; b < 64; b += V_W) {
+                const vf sc = v_loadu(scale + b);
+                vf r = v_sel_lt(zero, sc, v_div(v_loadu(x + d * 64 + b), sc), zero);
+                int8_t o[V_W];
+                r = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), r));
+                i_store_s8(o, v_cvt_f32_i32(r));
+                for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)o[k];
+            }
+        }
+    }
+    aiosk__kv_pack(s.code, flat, (size_t)hp / 8, tile + s.data);
+}
+V_EXPORT void V_NAME(kv_convert)(int32_t src_type, const void *src, int32_t dst_type, void *dst, int32_t hd_k, int32_t hd_v, void *scratch) {
+    const uint8_t *from = (const uint8_t *)src;
+    uint8_t *to = (uint8_t *)dst;
+    int32_t is_v;
+    if (dst_type > AIOSK_KV_F16) {
+        memset(to, 0, 64);
+        memcpy(to + 12, &dst_type, 4);
+    }
+    for (is_v = 0; is_v < 2; is_v++) {
+        const int32_t hd = is_v ? hd_v : hd_k, hp = aiosk__hp(hd);
+        const aiosk__side a = is_v ? aiosk__side_v(src_type, hd_k, hd_v) : aiosk__side_k(src_type, hd_k);
+        const aiosk__side b = is_v ? aiosk__side_v(dst_type, hd_k, hd_v) : aiosk__side_k(dst_type, hd_k);
+        float *x = (float *)scratch, *mean = x + (size_t)hp * 64;
+        uint8_t *flat = (uint8_t *)(mean + hp);
+        if (a.code == b.code) {
+            memcpy(to + b.at, from + a.at, a.bytes);
+            if (!aiosk__kv_coded(a.code)) continue;
+            memcpy(to + (is_v ? 4 : 0), from + (is_v ? 4 : 0), 4);
+            if (!is_v) memcpy(to + 8, from + 8, 4);
+            continue;
+        }
+        V_NAME(side_read)(a, is_v, from, hd, x, (int8_t *)flat);
+        if (b.code == AIOSK_KV_F16) V_NAME(side_f16)(b, is_v, to, hd, x);
+        else V_NAME(side_encode)(b, is_v, to, hd, x, flat, mean);
+    }
+}
+
+/* ======== kernels/rotate.inc ======== */
+/* rotate.inc: Hadamard rotations (api.h, rotate), written once over the v_* vocabulary. Each number is the result of the same additions in
+ * every set: strides within a register go by exchanging lanes, larger ones by registers. */
+
+/* x[i] = x[i] * s with s = +- r by the sign of the channel, for all heads */
+V_FN void V_NAME(signs)(float *x, int32_t n_head, int32_t hd, float r) {
+    float s[256];
+    int32_t c, h, i, n;
+    for (c = 0; c < hd; c += n) {
+        n = hd - c < 256 ? hd - c : 256;
+        for (i = 0; i < n; i++) s[i] = aiosk__minus((uint32_t)(c + i)) ? -r : r;
+        for (h = 0; h < n_head; h++) {
+            float *p = x + (size_t)h * (size_t)hd + c;
+            for (i = 0; i + V_W <= n; i += V_W) v_storeu(p + i, v_mul(v_loadu(p + i), v_loadu(s + i)));
+            for (; i < n; i++) p[i] = p[i] * s[i];
+        }
+    }
+}
+/* Sums and differences at strides 1, 2, .. size / 2, for n floats, a multiple of size = 2^k */
+V_FN void V_NAME(fwht)(float *x, int32_t n, int32_t size) {
+    int32_t i, j, s;
+#if V_W > 1
+    static const float minus[4][16] = { { 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1 }, { 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1 },
+                                        { 1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1, 1, -1, -1, -1, -1 }, { 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, -1 } };
+    for (i = 0; i < n && size > 1; i += V_W) {
+        vf a = V_NAME(load_n)(x + i, n - i, 0.0f);
+        a = v_add(v_swap(a, 1), v_xorsign(a, v_loadu(minus[0])));
+        if (size > 2) a = v_add(v_swap(a, 2), v_xorsign(a, v_loadu(minus[1])));
+        if (V_W > 4 && size > 4) a = v_add(v_swap(a, 4), v_xorsign(a, v_loadu(minus[2])));
+        if (V_W > 8 && size > 8) a = v_add(v_swap(a, 8), v_xorsign(a, v_loadu(minus[3])));
+        if (n - i >= V_W) v_storeu(x + i, a); else V_NAME(store_part)(x + i, a, n - i);
+    }
+#endif
+    for (s = V_W; s < size; s *= 2)
+        for (i = 0; i < n; i += 2 * s)
+            for (j = i; j < i + s; j += V_W) {
+                const vf a = v_loadu(x + j), b = v_loadu(x + j + s);
+                v_storeu(x + j, v_add(a, b));
+                v_storeu(x + j + s, v_sub(a, b));
+            }
+}
+/* The rows of a matrix of order m: m numbers b = 2^k apart, 16 columns at a time, whatever heads they belong to */
+V_FN void V_NAME(mix)(float *x, int32_t n_head, int32_t m, int32_t b) {
+    enum { NR = V_W > 4 ? 4 : 2 };
+    const uint64_t *rows = aiosk__hadamard_rows(m);
+    const int32_t n = n_head * b, w = b < 16 ? b : 16;      /* columns, and how many of them are neighbours */
+    float t[36][16];
+    int32_t c, i, j, r, e, k;
+    for (c = 0; c < n; c += 16) {
+        float *p[16];
+        const int32_t pieces = (n - c < 16 ? n - c : 16) / w;
+        memset(t, 0, sizeof t);
+        for (i = 0; i < pieces; i++) {
+            const int32_t col = c + i * w;
+            p[i] = x + (size_t)(col / b) * (size_t)(m * b) + col % b;
+            for (j = 0; j < m; j++) memcpy(t[j] + i * w, p[i] + j * b, (size_t)w * 4);
+        }
+        for (r = 0; r < m; r += NR) {
+            vf a[NR][V_PER16];
+            float o[NR][16];
+            for (e = 0; e < NR; e++) {
+                const vf s = v_set1(rows[r + e] & 1 ? -1.0f : 1.0f);
+                for (k = 0; k < V_PER16; k++) a[e][k] = v_xorsign(v_loadu(t[0] + k * V_W), s);
+            }
+            for (j = 1; j < m; j++)
+                for (e = 0; e < NR; e++) {
+                    const vf s = v_set1(rows[r + e] >> j & 1 ? -1.0f : 1.0f);
+                    for (k = 0; k < V_PER16; k++) a[e][k] = v_add(a[e][k], v_xorsign(v_loadu(t[j] + k * V_W), s));
+                }
+            for (e = 0; e < NR; e++) {
+                for (k = 0; k < V_PER16; k++) v_storeu(o[e] + k * V_W, a[e][k]);
+                for (i = 0; i < pieces; i++) memcpy(p[i] + (r + e) * b, o[e] + i * w, (size_t)w * 4);
+            }
+        }
+    }
+}
+V_EXPORT void V_NAME(rotate)(float *x, int32_t n_head, int32_t hd, int32_t inverse) {
+    int32_t m, h;
+    const int32_t b = aiosk__rotation(hd, &m);
+    const float r = 1.0f / aiosk__sqrt((float)(m * b));
+    if (!inverse) V_NAME(signs)(x, n_head, hd, r);
+    for (h = 0; h < n_head; h++) V_NAME(fwht)(x + (size_t)h * (size_t)hd, hd, b);
+    if (m > 1) V_NAME(mix)(x, n_head, m, b);
+    if (inverse) V_NAME(signs)(x, n_head, hd, r);
 }
 
 /* ======== kernels/attend.inc ======== */
 /* attend.inc: attention over one run of KV tiles, and writing a position into a tile; written once over the v_* vocabulary.
- * api.h defines layouts and arithmetic. After ops.inc (exp, tanh, int8 codes).
+ * api.h defines layouts and arithmetic. After ops.inc (exp, tanh) and codes.inc.
  *
- * Scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
- * t a channel, or a lane is a channel and t a key. A few queries (a group) go together so that a row is loaded and
- * converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows is converted
- * beforehand, once for all groups. How queries are grouped changes no bit. */
+ * With floats, scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
+ * t a channel, or a lane is a channel and t a key. With codes both are exact sums of integers. A few queries (a group) go together so
+ * that a row is loaded and converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows of
+ * f16 is converted beforehand, once for all groups, as codes always are. How queries are grouped changes no bit. */
 
 typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 
@@ -2725,16 +3264,12 @@ typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 V_FN V_NAME(v16) V_NAME(row16)(const uint8_t *p, int32_t kv) {
     V_NAME(v16) r;
 #define AIOSK__E(k) r.v[k] = kv == AIOSK_KV_F32 ? v_loadu((const float *)(const void *)(p + k * V_W * 4)) \
-                           : kv == AIOSK_KV_F16 ? v_load_f16(p + k * V_W * 2) : v_load_i8(p + k * V_W);
+                           : v_load_f16(p + k * V_W * 2);
     V_EACH(AIOSK__E)
 #undef AIOSK__E
     return r;
 }
 
-/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
- * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
-typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
-#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
 /* Of rows that share a line only the first asks for it. */
 V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
     if ((uintptr_t)p & 63) s.a = s.b = 0;
@@ -2745,7 +3280,7 @@ V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
  * part of the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
 V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f,
                           size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F32 ? 64 : kv == AIOSK_KV_F16 ? 32 : 16; /* bytes of 16 numbers */
+    const size_t w = kv == AIOSK_KV_F32 ? 64 : 32; /* bytes of 16 numbers */
     V_NAME(v16) acc[8][4], r0, r1, r2, r3;
     const uint8_t *p = rows + (size_t)t0 * step;
     int32_t t;
@@ -2797,15 +3332,13 @@ V_EXPORT void V_NAME(outer_f32)(AIOSK__ARGS) { const size_t w = 64; switch (nq) 
 #define AIOSK__KV AIOSK_KV_F16
 V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
 #undef AIOSK__KV
-#define AIOSK__KV AIOSK_KV_I8
-V_EXPORT void V_NAME(outer_i8)(AIOSK__ARGS) { const size_t w = 16; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
-#undef AIOSK__KV
 #undef AIOSK__ARGS
 #undef AIOSK__SHAPE
 
-/* s[q][16 * nj] = (float)(exact sum over d of q8[q][d] * codes[d][key]) * (dq[q] * dk[key]); constants as in outer_n */
-V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const uint8_t *dk, const int8_t *q8,
-                            const int32_t *fix, const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+/* s[q][16 * nj] = fma((float)(exact sum over d of q8[q][d] * codes[d][key]), dq[q] * dk[key], add[q]); constants as in outer_n. step: bytes
+ * from four channels to the next four */
+V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
+                            const float *dq, const float *add, size_t add_stride, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     struct { vi v[V_PER16]; } acc[8][4];
     int32_t d;
 #define AIOSK__A(q) vi *a0 = acc[q][0].v, *a1 = acc[q][1].v, *a2 = acc[q][2].v, *a3 = acc[q][3].v;
@@ -2814,7 +3347,7 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
-    for (d = 0; d < hp; d += 4, codes += 256) {
+    for (d = 0; d < hp; d += 4, codes += step) {
         vi r0[V_PER16], r1[V_PER16], r2[V_PER16], r3[V_PER16];
         AIOSK__SOON(codes, 0, ahead)
         if (nj > 1) AIOSK__SOON(codes, 64, ahead)
@@ -2830,29 +3363,106 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
 #undef AIOSK__C
 #undef AIOSK__E
     }
-#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_mul(v_cvt_i32_f32(a[k]), v_mul(b, v_load_f16(dk + 32 * j + k * V_W * 2))));
+#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_fma(v_cvt_i32_f32(a[k]), v_mul(b, v_loadu(dk + 16 * j + k * V_W)), c));
 #define AIOSK__E(k) AIOSK__S(a0, k, 0) if (nj > 1) AIOSK__S(a1, k, 1) if (nj > 2) { AIOSK__S(a2, k, 2) AIOSK__S(a3, k, 3) }
-#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]), c = v_set1(add[(size_t)q * add_stride]); AIOSK__A(q) V_EACH(AIOSK__E) }
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
 #undef AIOSK__S
 #undef AIOSK__A
-#undef AIOSK__Q
 }
-V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const int32_t *fix,
-                              const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+V_EXPORT void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
+                              const float *add, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     int32_t j;
     switch (nq) {
 #define AIOSK__SHAPE(n, m)                                                                                              \
     case n:                                                                                                             \
-        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j, s_stride, ahead); } \
+        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, 256, dk + 16 * j, q8, fix, dq, add, 16, hp, s + 16 * j, s_stride, ahead); } \
         break;
     V_SHAPES(AIOSK__SHAPE)
 #undef AIOSK__SHAPE
     default: break;
     }
 }
+/* The same for 16 vectors [hp/4][16][4] that are the means of the tiles of a run */
+V_EXPORT void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
+    static const float zero = 0.0f;
+    const V_NAME(soon) none = { 0, 0 };
+    switch (nq) {
+#define AIOSK__SHAPE(n, m) case n: V_NAME(scores8_n)(n, 1, means, 64, dk, q8, fix, dq, &zero, 0, hp, s, 16, none); break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+
+/* out[q][16 * nj] = fma(w[q].step, (float)(exact sum over the keys of w[q] * codes[key][16 * nj]), out). w: what weights() made of the p of
+ * a tile. step: bytes from one group of four positions to the next */
+V_FN void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    vi acc[8][4 * V_PER16];
+    int32_t j, q, k;
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) acc[q][k] = v_zeroi();
+    }
+    for (j = 0; j < 16; j++, codes += step) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj; k++) AIOSK__SOON(codes, 64 * (size_t)k, ahead)
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) {
+            vi r[2];
+            i_pairs(r, v_loadi(codes + k * V_W * 4));
+            AIOSK__UNROLL
+            for (q = 0; q < nq; q++) {
+                const int16_t *u = (const int16_t *)(const void *)(w + (size_t)q * w_stride) + 2 * j;
+                acc[q][k] = i_macc_pair(acc[q][k], r[0], u);
+                acc[q][k] = i_macc_pair(acc[q][k], r[1], u + 32);
+            }
+        }
+    }
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        float *o = out + (size_t)q * out_stride;
+        const vf f = v_set1(w[(size_t)q * w_stride + 32]);
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) v_storeu(o + k * V_W, v_fma(f, v_cvt_i32_f32(acc[q][k]), v_loadu(o + k * V_W)));
+    }
+}
+V_EXPORT void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    switch (nq) {
+#define AIOSK__SHAPE(n, m)                                                                                                        \
+    case n:                                                                                                                      \
+        for (; nj >= m; nj -= m, codes += 64 * m, out += 16 * m) { V_NAME(values_n)(n, m, codes, step, w, w_stride, out, out_stride, ahead); } \
+        for (; m > 1 && nj > 0; nj--, codes += 64, out += 16) { V_NAME(values_n)(n, 1, codes, step, w, w_stride, out, out_stride, ahead); }    \
+        break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+/* p of the 64 keys of a tile -> weights in their place: int16 pairs of keys 0.. and 16.. [16], of 32.. and 48.. [16], then the f32 that they are
+ * multiples of. u: scales of V, step: theirs */
+V_FN void V_NAME(weights)(float *p, const uint8_t *u, float step) {
+    vf w[4][V_PER16], m[V_PER16];
+    float most, r;
+    int32_t g, k;
+    for (k = 0; k < V_PER16; k++) m[k] = v_zero();
+    for (g = 0; g < 4; g++)
+        for (k = 0; k < V_PER16; k++) {
+            w[g][k] = v_mul(v_loadu(p + 16 * g + k * V_W), v_cvt_i32_f32(i_load_u8(u + 16 * g + k * V_W)));
+            m[k] = v_max(m[k], w[g][k]);
+        }
+    most = v_tree_max(m);
+    r = 16383.0f / most;
+    if (!(r <= 3.40282347e38f)) r = most = 0.0f;
+    for (g = 0; g < 2; g++)
+        for (k = 0; k < V_PER16; k++)
+            v_storei(p + 16 * g + k * V_W, i_or(v_cvt_f32_i32(v_mul(w[2 * g][k], v_set1(r))), i_sll(v_cvt_f32_i32(v_mul(w[2 * g + 1][k], v_set1(r))), 16)));
+    p[32] = most / 16383.0f * step;
+}
+
 /* What v_kdot adds to each of the products of these codes, negated; sums of integers below 2^24 are exact in floats. */
 V_FN int32_t V_NAME(fix8)(const int8_t *q8, int32_t hp) {
 #if V_KBIAS
@@ -2890,9 +3500,8 @@ V_FN void V_NAME(only16)(vf *x, int32_t key, int32_t lo, int32_t hi, vf other) {
         x[k] = v_sel_lt(i, v_set1((float)(hi - key)), x[k], other);
     }
 }
-/* Raw scores s of one query -> p in place, 0 in the rest of [t0, t1); gives maximum and sum. plain: neither softcap nor ALiBi.
- * dv: where the scales of V are in an i8 tile, NULL for others. */
-V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
+/* Raw scores s of one query -> p in place, 0 in the rest of the tiles that [t0, t1) touches; gives maximum and sum. plain: neither softcap nor ALiBi. */
+V_FN void V_NAME(run_softmax)(int32_t plain, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
     const int32_t lo = a->lo[q], hi = a->hi[q], first = lo / 16 * 16;
     vf m[V_PER16], l[V_PER16], x[V_PER16], mt;
     int32_t j, k;
@@ -2904,7 +3513,7 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
     }
     a->m[q] = v_tree_max(m);
     mt = v_set1(a->m[q]);
-    for (j = t0 / 16 * 16; j < first; j += V_W) v_storeu(s + j, v_zero());
+    for (j = t0 / 64 * 64; j < first; j += V_W) v_storeu(s + j, v_zero());
     for (j = first; j < hi; j += 16) {
         if (plain) V_NAME(score16)(1, s + j, a, q, j, x);
         else for (k = 0; k < V_PER16; k++) x[k] = v_loadu(s + j + k * V_W);
@@ -2912,28 +3521,31 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
         V_NAME(only16)(x, j, lo, hi, v_zero());
         for (k = 0; k < V_PER16; k++) {
             l[k] = v_add(l[k], x[k]);
-            if (scaled) x[k] = v_mul(x[k], v_load_f16((const uint8_t *)a->tile[j / 64] + dv + 2 * (j % 64 + k * V_W)));
             v_storeu(s + j + k * V_W, x[k]);
         }
     }
-    for (; j < t1; j += V_W) v_storeu(s + j, v_zero());
+    for (; j < (t1 + 63) / 64 * 64; j += V_W) v_storeu(s + j, v_zero());
     a->l[q] = v_tree_add(l);
 }
-V_EXPORT void V_NAME(softmax)(int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
-    const int32_t plain = a->softcap == 0.0f && !a->slope;
-    if (plain && !scaled) V_NAME(run_softmax)(1, 0, s, a, q, t0, t1, dv);
-    else if (plain) V_NAME(run_softmax)(1, 1, s, a, q, t0, t1, dv);
-    else V_NAME(run_softmax)(0, scaled, s, a, q, t0, t1, dv);
+V_EXPORT void V_NAME(softmax)(float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
+    int32_t i, j, k;
+    if (a->softcap == 0.0f && !a->slope) V_NAME(run_softmax)(1, s, a, q, t0, t1);
+    else V_NAME(run_softmax)(0, s, a, q, t0, t1);
+    for (i = t0 / 64; a->tile_sum && i < (t1 + 63) / 64; i++) {
+        vf t[V_PER16];
+        for (k = 0; k < V_PER16; k++) t[k] = v_zero();
+        for (j = 0; j < 64; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_loadu(s + 64 * i + j + k * V_W));
+        a->tile_sum[(size_t)q * (size_t)a->n_tiles + (size_t)i] = v_tree_add(t);
+    }
 }
-/* n rows of 16 * nj numbers of kind f16 or i8, step bytes apart, as floats, 64 to a row; ahead as above */
-V_FN void V_NAME(widen)(int32_t kv, const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F16 ? 32 : 16;
+/* n rows of 16 * nj numbers of f16, step bytes apart, as floats, 64 to a row; ahead as above */
+V_FN void V_NAME(widen)(const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
     int32_t i, j, k;
     for (i = 0; i < n; i++, rows += step, out += 64) {
         AIOSK__SOON(rows, 0, ahead)
-        if (kv == AIOSK_KV_F16) AIOSK__SOON(rows, 64, ahead)
+        AIOSK__SOON(rows, 64, ahead)
         for (j = 0; j < nj; j++) {
-            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * w, kv);
+            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * 32, AIOSK_KV_F16);
             for (k = 0; k < V_PER16; k++) v_storeu(out + 16 * j + k * V_W, r.v[k]);
         }
     }
@@ -2945,23 +3557,31 @@ AIOSK__INLINE int32_t V_NAME(part)(int32_t tile, int32_t t0, int32_t t1, int32_t
     *to = t1 - 64 * tile > 64 ? 64 : t1 - 64 * tile;
     return *from < *to;
 }
-typedef void (*V_NAME(outer_fn))(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t, int32_t, V_NAME(soon));
+V_FN void V_NAME(outer)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f, size_t f_stride, int32_t t0, int32_t t1,
+                        float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
+    if (kv == AIOSK_KV_F32) V_NAME(outer_f32)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+    else V_NAME(outer_f16)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+}
 
-V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) outer) {
-    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
-    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1, stride = 64 * AIOSK_RUN + 16;
-    const size_t at_v = aiosk__tile_v(kv, a->hd_k), at_dk = aiosk__tile_scales(a->hd_k, a->hd_v); /* the latter: i8 only */
-    float *s = (float *)a->scratch, *wide = s + (size_t)a->n_q * stride;
+V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), most = hk > hv ? hk : hv, groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
+    const size_t stride = 64 * AIOSK_RUN + 16, wide_n = (size_t)(most > 256 ? 16 * most : 64 * 64);
+    const int32_t plain = aiosk_kv_open(a->type);
+    const aiosk__side side_k[2] = { aiosk__side_k(a->type, a->hd_k), aiosk__side_k(plain, a->hd_k) };    /* sealed, open */
+    const aiosk__side side_v[2] = { aiosk__side_v(a->type, a->hd_k, a->hd_v), aiosk__side_v(plain, a->hd_k, a->hd_v) };
+    const int32_t coded_k = aiosk__kv_coded(side_k[0].code), coded_v = aiosk__kv_coded(side_v[0].code);
     const uint8_t *const *tile = (const uint8_t *const *)a->tile;
-    int32_t *g = (int32_t *)(void *)(wide + 64 * 64), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
+    float *s = (float *)a->scratch, *qm = s + (size_t)a->n_q * stride, *wide = qm + (size_t)a->n_q * 16;
+    int8_t *means = (int8_t *)(void *)(wide + wide_n), *codes = (int8_t *)(void *)wide;
+    float *dk = (float *)(void *)(means + 16 * most), *dm = dk + 64;
+    int32_t *g = (int32_t *)(void *)(dm + 16), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
     int32_t i, j, q, q0, n, c, m, from, to, t0 = 64 * AIOSK_RUN, t1 = 0, first, last;
     const V_NAME(soon) none = { 0, 0 };
-    const int32_t wider = kv != AIOSK_KV_F32 && groups > 1;
 #define AIOSK__GROUPS for (j = 0, q0 = 0; j < groups; j++, q0 += n) if ((n = (j + 1) * a->n_q / groups - q0) > 0)
     AIOSK__GROUPS {
         int32_t lo = 64 * AIOSK_RUN, hi = 0;
         for (q = q0; q < q0 + n; q++) {
-            if (kv == AIOSK_KV_I8) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
+            if (coded_k) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
             a->m[q] = AIOSK_NEG_INF;
             a->l[q] = 0.0f;
             if (a->lo[q] >= a->hi[q]) continue;
@@ -2974,54 +3594,96 @@ V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) 
         if (hi > t1) t1 = hi;
     }
     memset(a->o, 0, (size_t)a->n_q * (size_t)hv * 4);
+    if (a->tile_sum) memset(a->tile_sum, 0, (size_t)a->n_q * (size_t)a->n_tiles * 4);
     if (t0 >= t1) return;
     first = t0 / 64;
     last = (t1 - 1) / 64;
+#define AIOSK__OPEN(i) ((i) < 32 ? (int32_t)(a->open >> (i) & 1) : 0)
+    if (coded_k) {
+        memset(qm, 0, (size_t)a->n_q * 64);
+        if (side_k[0].mean < side_k[0].data) {
+            memset(means, 0, (size_t)(16 * hk));
+            memset(dm, 0, 64);
+            for (i = first; i <= last; i++) {
+                const uint8_t *p = tile[i] + side_k[0].mean;
+                if (AIOSK__OPEN(i)) continue;
+                dm[i] = aiosk__f32(tile[i] + 8);
+                for (c = 0; c < hk; c += 4) memcpy(means + 16 * c + 4 * i, p + c, 4);
+            }
+            AIOSK__GROUPS V_NAME(means8)(n, means, dm, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, qm + 16 * q0);
+        }
+    }
     for (i = first; i <= last; i++) {
-        const uint8_t *K = tile[i];
-        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)K, at_v };
-        const int32_t chunk = wider ? 64 : a->hd_k;
-        if (kv == AIOSK_KV_I8) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_k[e].code;
+        const uint8_t *K = tile[i] + side_k[e].data, *next = tile[i < last ? i + 1 : i];
+        const V_NAME(soon) ahead = { (uintptr_t)(next + side_k[e1].data) - (uintptr_t)K, side_v[e].data - side_k[e].data };
+        const int32_t wider = kv == AIOSK_KV_F16 && groups > 1, chunk = wider ? 64 : a->hd_k;
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; at < side_k[e1].data; at += 64) AIOSK__PREFETCH(next + at);
+            AIOSK__PREFETCH(tile[i] + side_v[e].at);
+            V_NAME(scales)(tile[i] + side_k[e].at, aiosk__f32(tile[i]), dk);
+            p = V_NAME(decode)(kv, K, (size_t)hk * 64, codes, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
-                V_NAME(scores8)(n, K, K + at_dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, s + (size_t)q0 * stride + 64 * i, stride, ahead);
+                V_NAME(scores8)(n, p, dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, qm + 16 * q0 + i, hk, s + (size_t)q0 * stride + 64 * i, stride,
+                                p == codes ? none : ahead);
             continue;
         }
         for (c = 0; c < a->hd_k; c += chunk, K += 64 * w * (size_t)chunk) {
             m = a->hd_k - c < chunk ? a->hd_k - c : chunk;
-            if (wider) V_NAME(widen)(kv, K, 64 * w, m, 4, wide, ahead);
+            if (wider) V_NAME(widen)(K, 64 * w, m, 4, wide, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = a->q + (size_t)q0 * (size_t)a->q_stride + c;
                 float *y = s + (size_t)q0 * stride + 64 * i;
                 if (wider) V_NAME(outer_f32)(n, 4, (const uint8_t *)wide, 256, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, none);
-                else outer(n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
+                else V_NAME(outer)(kv, n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
             }
         }
     }
     AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
-        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(kv == AIOSK_KV_I8, s + (size_t)q * stride, a, q, g[2 * j], g[2 * j + 1], at_dk + 128);
-        else if (g[2 * j] < g[2 * j + 1]) memset(s + (size_t)q * stride + g[2 * j], 0, (size_t)(g[2 * j + 1] - g[2 * j]) * 4);
+        float *p = s + (size_t)q * stride;
+        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(p, a, q, g[2 * j], g[2 * j + 1]);
+        else for (i = g[2 * j] / 64 * 64; i < g[2 * j + 1]; i += 64) memset(p + i, 0, 64 * 4);
+        for (i = g[2 * j] / 64; coded_v && i < (g[2 * j + 1] + 63) / 64; i++)
+            if (!AIOSK__OPEN(i)) V_NAME(weights)(p + 64 * i, tile[i] + side_v[0].at, aiosk__f32(tile[i] + 4));
     }
-    for (c = 0; c < hv; c += 64) {
-        m = hv - c < 64 ? hv - c : 64;
-        for (i = first; i <= last; i++) {
-            const uint8_t *V = tile[i] + at_v + (size_t)c * w;
-            const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)tile[i], a->next ? (uintptr_t)a->next[i] - (uintptr_t)tile[i] - at_v : 0 };
+    for (i = first; i <= last; i++) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_v[e].code, wider = kv == AIOSK_KV_F16 && groups > 1;
+        const uint8_t *V = tile[i] + side_v[e].data;
+        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] + side_v[e1].data - (uintptr_t)V,
+                                     a->next ? (uintptr_t)a->next[i] + side_k[0].data - (uintptr_t)V : 0 };
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; a->next && at < side_k[0].data; at += 64) AIOSK__PREFETCH((const uint8_t *)a->next[i] + at);
+            p = V_NAME(decode)(kv, V, (size_t)hv * 64, codes, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
+                V_NAME(values8)(n, hv / 16, p, (size_t)hv * 4, s + (size_t)q0 * stride + 64 * i, stride, a->o + (size_t)q0 * (size_t)hv, (size_t)hv, p == codes ? none : ahead);
+            continue;
+        }
+        for (c = 0; c < hv; c += 64, V += 64 * w) {
+            m = hv - c < 64 ? hv - c : 64;
             V_NAME(part)(i, t0, t1, &from, &to);
-            if (wider) V_NAME(widen)(kv, V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
+            if (wider) V_NAME(widen)(V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = s + (size_t)q0 * stride + 64 * i;
                 float *y = a->o + (size_t)q0 * (size_t)hv + c;
                 if (wider) V_NAME(outer_f32)(n, m / 16, (const uint8_t *)wide, 256, x, stride, from, to, y, (size_t)hv, 1, none);
-                else outer(n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
+                else V_NAME(outer)(kv, n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
             }
         }
     }
+#undef AIOSK__OPEN
 #undef AIOSK__GROUPS
-    for (i = 0; i < a->n_q * hv; i += V_W) v_storeu(a->o + i, v_add(v_loadu(a->o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+    for (q = 0; q < a->n_q; q++) {
+        float *o = a->o + (size_t)q * (size_t)hv;
+        for (i = 0; i < hv; i += V_W) v_storeu(o + i, v_add(v_loadu(o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+        for (i = a->hd_v; i < hv; i++) o[i] = 0.0f; /* no code is zero */
+    }
 }
-V_EXPORT void V_NAME(attend_f32)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F32, V_NAME(outer_f32)); }
-V_EXPORT void V_NAME(attend_f16)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F16, V_NAME(outer_f16)); }
-V_EXPORT void V_NAME(attend_i8)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_I8, V_NAME(outer_i8)); }
 
 V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1) {
     int32_t q, i;
@@ -3047,7 +3709,7 @@ V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l
 
 V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     float *K = (float *)tile + slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F32, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 4;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 256 + (size_t)(slot * aiosk__hp(hd_v)) * 4;
     int32_t i;
     for (i = 0; i < hd_k; i++) K[64 * i] = k[i];
     memcpy(V, v, (size_t)hd_v * 4);
@@ -3055,7 +3717,7 @@ V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const 
 }
 V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     uint8_t *K = (uint8_t *)tile + 2 * slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F16, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 2;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 128 + (size_t)(slot * aiosk__hp(hd_v)) * 2;
     uint16_t t[V_W];
     int32_t i, j;
     for (i = 0; i < hd_k; i += V_W) {
@@ -3064,24 +3726,8 @@ V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const 
     }
     for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
 }
-/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. The
- * scale goes through the vocabulary too: scalar code outside of it is compiled for SSE, and a switch costs 100 cycles. */
-V_FN void V_NAME(store8)(const float *x, int32_t n, int8_t *codes, int32_t step, uint8_t *scale) {
-    float t[V_W], d = V_NAME(head_amax)(x, n) / 127.0f;
-    uint16_t h[V_W];
-    v_store_f16(h, v_set1(d < 65504.0f ? d : 65504.0f));
-    memcpy(scale, h, 2);
-    v_storeu(t, v_load_f16(h));
-    d = t[0];
-    V_NAME(codes8)(x, n, d > 0.0f ? d : 3e38f, 1, codes, step);
-}
-V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
-    int8_t *K = (int8_t *)tile + 4 * slot, *V = (int8_t *)tile + aiosk__tile_v(AIOSK_KV_I8, hd_k) + slot * aiosk__hp(hd_v);
-    uint8_t *s = (uint8_t *)tile + aiosk__tile_scales(hd_k, hd_v) + 2 * slot;
-    V_NAME(store8)(k, hd_k, K, 256, s);
-    V_NAME(store8)(v, hd_v, V, 4, s + 128);
-}
 #undef AIOSK__SOON
+#undef AIOSK__Q
 
 /* ======== kernels/floats.inc ======== */
 /* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
@@ -4358,9 +5004,9 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
-    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
-    V_BASE(attend_merge),
+    V_BASE(attend),
+    {V_BASE(store_f32), V_BASE(store_f16)},
+    V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
     V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__G
@@ -4510,6 +5156,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef v_dup_even
 #undef v_dup_odd
 #undef v_swap2
+#undef v_swap
 
 /* ======== kernels/isa_sse41.c ======== */
 /* isa_sse41.c: the loops in SSE4.1 with SSSE3, for machines without AVX2. Kept small: no loops for few columns. */
@@ -4579,6 +5226,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #define v_dup_even V_BASE(v_dup_even)
 #define v_dup_odd V_BASE(v_dup_odd)
 #define v_swap2 V_BASE(v_swap2)
+#define v_swap V_BASE(v_swap)
 
 /* ======== kernels/simd_sse41.h, continued ======== */
 V_FN vf v_loadu(const float *p) { return _mm_loadu_ps(p); }
@@ -4672,6 +5320,7 @@ V_FN vf v_load_i8(const void *p) { return _mm_cvtepi32_ps(_mm_cvtepi8_epi32(_mm_
 V_FN vf v_dup_even(vf a) { return _mm_moveldup_ps(a); }
 V_FN vf v_dup_odd(vf a) { return _mm_movehdup_ps(a); }
 V_FN vf v_swap2(vf a) { return _mm_shuffle_ps(a, a, 0xB1); }
+V_FN vf v_swap(vf a, int n) { return n == 1 ? _mm_shuffle_ps(a, a, 0xB1) : _mm_shuffle_ps(a, a, 0x4E); }
 V_FN float v_tree_add(const vf *v) {
     vf a = _mm_add_ps(_mm_add_ps(v[0], v[2]), _mm_add_ps(v[1], v[3]));
     a = _mm_add_ps(a, _mm_movehl_ps(a, a));
@@ -5112,24 +5761,6 @@ V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
     return 0;
 }
 
-/* codes[i] = rint(x[i] * f) or, with divide, rint(x[i] / f); clamped to [-127, 127]; zeros from n to n rounded up to 16.
- * step: distance of groups of 4 codes (4 = a plain row). */
-V_FN void V_NAME(codes8)(const float *x, int32_t n, float f, int32_t divide, int8_t *codes, int32_t step) {
-    int32_t i, k;
-    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
-        int8_t t[16];
-        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
-        v = divide ? v_div(v, v_set1(f)) : v_mul(v, v_set1(f));
-        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v));
-        if (step == 4) { i_store_s8(codes + i, v_cvt_f32_i32(v)); continue; }
-        i_store_s8(t, v_cvt_f32_i32(v));
-#if V_W >= 4
-        for (k = 0; k < V_W; k += 4) memcpy(codes + (i + k) / 4 * step, t + k, 4);
-#else
-        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = t[k];
-#endif
-    }
-}
 V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
     vf m[V_PER16];
     int32_t i, k;
@@ -5138,21 +5769,374 @@ V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
         for (k = 0; k < V_PER16 && i + k * V_W < n; k++) m[k] = v_max(m[k], v_abs(V_NAME(load_n)(x + i + k * V_W, n - i - k * V_W, 0.0f)));
     return v_tree_max(m);
 }
-V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d) {
-    float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
+V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d, float *back) {
+    const float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
     const int32_t tiny = !(f <= 3.40282347e38f); /* counts as zero, as in quant.inc */
+    int32_t i;
     *d = tiny ? 0.0f : a / 127.0f;
-    V_NAME(codes8)(x, n, tiny ? 0.0f : f, 0, q, 4);
+    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
+        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
+        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v_mul(v, v_set1(tiny ? 0.0f : f))));
+        i_store_s8(q + i, v_cvt_f32_i32(v));
+        if (!back || i >= n) continue;
+        v = v_mul(v_load_i8(q + i), v_set1(*d));
+        if (n - i >= V_W) v_storeu(back + i, v); else V_NAME(store_part)(back + i, v, n - i);
+    }
+}
+
+/* ======== kernels/codes.inc, continued ======== */
+/* codes.inc: the codes of KV tiles (api.h, attention): codes to int8 levels, numbers to codes, one kind of tile to another. After ops.inc. */
+
+/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
+ * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
+typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
+#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
+
+/* n times 512 codes to int8 */
+V_FN void V_NAME(decode_n)(const int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    const int8_t *table = aiosk__kv_levels[code - AIOSK_KV_C5];
+    const int bits = code == AIOSK_KV_C5 ? 5 : code == AIOSK_KV_C4 ? 4 : code == AIOSK_KV_C3 ? 3 : 2;
+    int i, j;
+#if V_W > 1
+    static const int8_t all[16] = { 0, -1 };
+    const vi t = i_table(table), bit = v_set1i(0x01010101), f = v_set1i(0x0F0F0F0F), three = v_set1i(0x03030303), ones = i_table(all);
+    for (; n > 0; n--, p += 64 * bits, out += 512) {
+        AIOSK__UNROLL
+        for (i = 0; i < bits; i++) AIOSK__SOON(p, 64 * (size_t)i, ahead)
+        for (i = 0; i < 64; i += 4 * V_W) {
+            const vi s = bits & 1 ? v_loadi(p + 64 * (bits - 1) + i) : v_zeroi();
+            vi a = s, w;
+            AIOSK__UNROLL
+            for (j = 0; j < 8; j++) {
+                if (bits >= 4) {
+                    if (!(j & 1)) a = v_loadi(p + 32 * j + i);
+                    w = i_lut(t, i_and(j & 1 ? i_srl(a, 4) : a, f));
+                    if (bits == 5) { /* bytes of 0 and 255: flipped and 1 added where the bit is set */
+                        const vi b = i_and(i_srl(s, j), bit);
+                        w = i_addb(i_xor(w, i_lut(ones, b)), b);
+                    }
+                } else {
+                    if (!(j & 3)) a = v_loadi(p + 16 * j + i);
+                    w = i_and(j & 3 ? i_srl(a, 2 * (j & 3)) : a, three);
+                    if (bits == 3) w = i_or(w, i_and(j > 2 ? i_srl(s, j - 2) : i_sll(s, 2 - j), v_set1i(0x04040404)));
+                    w = i_lut(t, w);
+                }
+                v_storei(out + 64 * j + i, w);
+            }
+        }
+    }
+#else
+    (void)ahead;
+    for (; n > 0; n--, p += 64 * bits, out += 512)
+        for (i = 0; i < 64; i++)
+            for (j = 0; j < 8; j++) {
+                const int s = bits & 1 ? p[64 * (bits - 1) + i] >> j & 1 : 0;
+                const int w = bits >= 4 ? p[32 * (j & 6) + i] >> 4 * (j & 1) & 15 : p[16 * (j & 4) + i] >> 2 * (j & 3) & 3;
+                out[64 * j + i] = (int8_t)(bits == 5 ? (s ? -table[w] : table[w]) : table[w | s << 2]);
+            }
+#endif
+}
+/* The codes of a side, n of them, as int8: where they are, or in out */
+V_EXPORT AIOSK__NOINLINE const int8_t *V_NAME(decode)(int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    n /= 512;
+    switch (code) {
+    case AIOSK_KV_C5: V_NAME(decode_n)(AIOSK_KV_C5, p, n, out, ahead); break;
+    case AIOSK_KV_C4: V_NAME(decode_n)(AIOSK_KV_C4, p, n, out, ahead); break;
+    case AIOSK_KV_C3: V_NAME(decode_n)(AIOSK_KV_C3, p, n, out, ahead); break;
+    case AIOSK_KV_C2: V_NAME(decode_n)(AIOSK_KV_C2, p, n, out, ahead); break;
+    default: return (const int8_t *)p;
+    }
+    return out;
+}
+
+/* Where the code of a position stands, from that of channel d of position 0 on. */
+AIOSK__INLINE void V_NAME(places)(int32_t is_v, int32_t hp, int32_t *at) {
+    int32_t t;
+    for (t = 0; t < AIOSK_TILE; t++) at[t] = is_v ? (t & 15) * 4 * hp + aiosk__kv_byte[t >> 4] : 4 * t;
+}
+AIOSK__INLINE int32_t V_NAME(place)(int32_t is_v, int32_t d) { return is_v ? 4 * d : (d >> 2) * 256 + (d & 3); }
+
+/* The scales of 64 positions as floats */
+V_FN void V_NAME(scales)(const uint8_t *u, float step, float *s) {
+    int32_t i;
+    for (i = 0; i < AIOSK_TILE; i += V_W) v_storeu(s + i, v_mul(v_cvt_i32_f32(i_load_u8(u + i)), v_set1(step)));
+}
+
+/* A side of a tile as floats x [hd][64], finite */
+V_FN void V_NAME(side_read)(aiosk__side s, int32_t is_v, const uint8_t *tile, int32_t hd, float *x, int8_t *flat) {
+    const int32_t hp = aiosk__hp(hd);
+    const vf lo = v_set1(-65504.0f), hi = v_set1(65504.0f);
+    int32_t d, t, i;
+    if (s.code == AIOSK_KV_F16) {
+        const uint8_t *p = tile + s.data;
+        if (!is_v) {
+            for (i = 0; i < hd * 64; i += V_W) v_storeu(x + i, v_min(hi, v_max(lo, v_load_f16(p + 2 * i))));
+            return;
+        }
+        for (t = 0; t < 64; t++, p += 2 * hp)
+            for (d = 0; d < hd; d += V_W) {
+                float r[V_W];
+                v_storeu(r, v_min(hi, v_max(lo, v_load_f16(p + 2 * d))));
+                for (i = 0; i < V_W && d + i < hd; i++) x[(d + i) * 64 + t] = r[i];
+            }
+        return;
+    }
+    {
+        const V_NAME(soon) none = { 0, 0 };
+        const int8_t *c = V_NAME(decode)(s.code, tile + s.data, (size_t)hp * 64, flat, none), *mean = (const int8_t *)tile + s.mean;
+        float scale[64], m;
+        int32_t at[64];
+        V_NAME(places)(is_v, hp, at);
+        V_NAME(scales)(tile + s.at, aiosk__f32(tile + (is_v ? 4 : 0)), scale);
+        m = s.mean < s.data ? aiosk__f32(tile + 8) : 0.0f;
+        for (d = 0; d < hd; d++) {
+            const int8_t *p = c + V_NAME(place)(is_v, d);
+            const vf mu = v_set1(m * (float)(s.mean < s.data ? mean[d] : 0));
+            int8_t r[64];
+            for (t = 0; t < 64; t++) r[t] = p[at[t]];
+            for (t = 0; t < 64; t += V_W) v_storeu(x + d * 64 + t, v_min(hi, v_max(lo, v_fma(v_load_i8(r + t), v_loadu(scale + t), mu))));
+        }
+    }
+}
+/* x [hd][64] as a side of f16 */
+V_FN void V_NAME(side_f16)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, const float *x) {
+    uint8_t *p = tile + s.data;
+    const int32_t hp = aiosk__hp(hd);
+    int32_t d, t;
+    if (!is_v) {
+        for (d = 0; d < hd * 64; d += V_W) v_store_f16(p + 2 * d, v_loadu(x + d));
+        return;
+    }
+    memset(p, 0, s.bytes);
+    for (d = 0; d < hd; d++) {
+        uint16_t r[64];
+        for (t = 0; t < 64; t += V_W) v_store_f16(r + t, v_loadu(x + d * 64 + t));
+        for (t = 0; t < 64; t++) memcpy(p + 2 * (t * hp + d), &r[t], 2);
+    }
+}
+
+/* The levels nearest to the numbers x * inv, as 256 * index + level: the index counts the n - 1 thresholds below, ascending */
+V_FN vi V_NAME(choose)(vf x, vf inv, const float *limit, const float *value, int32_t n) {
+    const vf z = v_mul(v_abs(x), inv);
+    vf v = v_set1(value[0]);
+    int32_t i;
+    for (i = 1; i < n; i++) v = v_sel_lt(v_set1(limit[i]), z, v_set1(value[i]), v);
+    return v_cvt_f32_i32(v);
+}
+/* x [hd][64] as a coded side; x is changed. A lane is a position. flat: room for 64 bytes for each channel, mean for a float. */
+V_FN void V_NAME(side_encode)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, float *x, uint8_t *flat, float *mean) {
+    const int32_t hp = aiosk__hp(hd), n = s.code == AIOSK_KV_I8 ? 0 : 1 << (aiosk__kv_bits[s.code] - 1);
+    const vf zero = v_zero();
+    float limit[16], value[16], scale[64], step, most;
+    int32_t at[64], u[64], d, b, i, k, round;
+    vf m[V_PER16];
+    V_NAME(places)(is_v, hp, at);
+    if (s.mean < s.data) {
+        float ms;
+        memset(tile + s.mean, 0, s.data - s.mean);
+        for (d = 0; d < hd; d++) {
+            for (k = 0; k < V_PER16; k++) {
+                const float *p = x + d * 64 + k * V_W;
+                m[k] = v_add(v_add(v_add(v_loadu(p), v_loadu(p + 16)), v_loadu(p + 32)), v_loadu(p + 48));
+            }
+            mean[d] = v_tree_add(m) * (1.0f / 64);
+        }
+        V_NAME(quantize_head)(mean, hd, (int8_t *)tile + s.mean, &ms, NULL);
+        memcpy(tile + 8, &ms, 4);
+        for (d = 0; d < hd; d++) {
+            const vf c = v_set1((float)((const int8_t *)tile)[s.mean + (size_t)d]);
+            for (i = 0; i < 64; i += V_W) v_storeu(x + d * 64 + i, v_fma(v_set1(-ms), c, v_loadu(x + d * 64 + i)));
+        }
+    }
+    for (i = 0; i < n; i++) {
+        const int8_t *level = aiosk__kv_levels[s.code - AIOSK_KV_C5];
+        value[i] = (float)(256 * i + level[i]);
+        limit[i] = i ? (float)(level[i - 1] + level[i]) * 0.5f : 0.0f;
+    }
+    memset(flat, 0, (size_t)hp * 64);
+    for (b = 0; b < 64; b += V_W) { /* scales; indices of all but I8 */
+        const vf bound = v_set1(3e38f);
+        vf x2 = zero, most_x = zero, inv, sc;
+        for (d = 0; d < hd; d++) {
+            const vf y = v_loadu(x + d * 64 + b);
+            if (n) x2 = v_fma(y, y, x2); else most_x = v_max(most_x, v_abs(y));
+        }
+        if (!n) { v_storeu(scale + b, v_div(most_x, v_set1(127.0f))); continue; }
+        sc = v_mul(v_sqrt(v_div(x2, v_set1((float)hd))), v_set1(aiosk__kv_top[s.code - AIOSK_KV_C5] / 127.0f));
+        for (round = 0; round < 2; round++) {
+            vf xc = zero, c2 = zero;
+            inv = v_div(v_set1(1.0f), sc);
+            inv = v_sel_lt(inv, bound, inv, zero);
+            for (d = 0; d < hd; d++) {
+                const vf y = v_loadu(x + d * 64 + b);
+                const vi c = V_NAME(choose)(y, inv, limit, value, n);
+                const vf level = v_cvt_i32_f32(i_and(c, v_set1i(255)));
+                xc = v_fma(v_abs(y), level, xc);
+                c2 = v_fma(level, level, c2);
+                if (round) {
+                    const vi minus = v_cvt_f32_i32(v_sel_lt(y, zero, v_set1((float)n), zero));
+                    uint8_t *p = flat + V_NAME(place)(is_v, d);
+                    int8_t r[V_W];
+                    i_store_s8(r, v_addi(i_srl(c, 8), minus));
+                    for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)r[k];
+                }
+            }
+            sc = is_v ? v_div(xc, c2) : v_div(x2, xc);
+            sc = v_sel_lt(zero, xc, sc, zero);
+        }
+        v_storeu(scale + b, sc);
+    }
+    for (k = 0; k < V_PER16; k++) m[k] = zero;
+    for (i = 0; i < 64; i += 16) for (k = 0; k < V_PER16; k++) m[k] = v_max(m[k], v_loadu(scale + i + k * V_W));
+    most = v_tree_max(m);
+    step = most / 255.0f;
+    if (!(1.0f / step < 3e38f)) step = 0.0f; /* too small for its inverse: counts as nothing */
+    memcpy(tile + (is_v ? 4 : 0), &step, 4);
+    for (i = 0; i < 64; i += V_W) {
+        const vf sc = v_loadu(scale + i);
+        vf r = step > 0.0f ? v_div(sc, v_set1(step)) : zero;
+        if (!n) r = v_add(r, v_set1(0.498f));
+        r = v_min(v_set1(255.0f), v_max(v_set1(1.0f), v_rint(r)));
+        v_storei(u + i, v_cvt_f32_i32(v_sel_lt(zero, step > 0.0f ? sc : zero, r, zero)));
+    }
+    for (i = 0; i < 64; i++) tile[s.at + (size_t)i] = (uint8_t)u[i];
+    if (!n) { /* with the scales that these are */
+        V_NAME(scales)(tile + s.at, step, scale);
+        for (d = 0; d < hd; d++) {
+            uint8_t *p = flat + V_NAME(place)(is_v, d);
+            for (b = 0; b < 64; b += V_W) {
+                const vf sc = v_loadu(scale + b);
+                vf r = v_sel_lt(zero, sc, v_div(v_loadu(x + d * 64 + b), sc), zero);
+                int8_t o[V_W];
+                r = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), r));
+                i_store_s8(o, v_cvt_f32_i32(r));
+                for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)o[k];
+            }
+        }
+    }
+    aiosk__kv_pack(s.code, flat, (size_t)hp / 8, tile + s.data);
+}
+V_EXPORT void V_NAME(kv_convert)(int32_t src_type, const void *src, int32_t dst_type, void *dst, int32_t hd_k, int32_t hd_v, void *scratch) {
+    const uint8_t *from = (const uint8_t *)src;
+    uint8_t *to = (uint8_t *)dst;
+    int32_t is_v;
+    if (dst_type > AIOSK_KV_F16) {
+        memset(to, 0, 64);
+        memcpy(to + 12, &dst_type, 4);
+    }
+    for (is_v = 0; is_v < 2; is_v++) {
+        const int32_t hd = is_v ? hd_v : hd_k, hp = aiosk__hp(hd);
+        const aiosk__side a = is_v ? aiosk__side_v(src_type, hd_k, hd_v) : aiosk__side_k(src_type, hd_k);
+        const aiosk__side b = is_v ? aiosk__side_v(dst_type, hd_k, hd_v) : aiosk__side_k(dst_type, hd_k);
+        float *x = (float *)scratch, *mean = x + (size_t)hp * 64;
+        uint8_t *flat = (uint8_t *)(mean + hp);
+        if (a.code == b.code) {
+            memcpy(to + b.at, from + a.at, a.bytes);
+            if (!aiosk__kv_coded(a.code)) continue;
+            memcpy(to + (is_v ? 4 : 0), from + (is_v ? 4 : 0), 4);
+            if (!is_v) memcpy(to + 8, from + 8, 4);
+            continue;
+        }
+        V_NAME(side_read)(a, is_v, from, hd, x, (int8_t *)flat);
+        if (b.code == AIOSK_KV_F16) V_NAME(side_f16)(b, is_v, to, hd, x);
+        else V_NAME(side_encode)(b, is_v, to, hd, x, flat, mean);
+    }
+}
+
+/* ======== kernels/rotate.inc, continued ======== */
+/* rotate.inc: Hadamard rotations (api.h, rotate), written once over the v_* vocabulary. Each number is the result of the same additions in
+ * every set: strides within a register go by exchanging lanes, larger ones by registers. */
+
+/* x[i] = x[i] * s with s = +- r by the sign of the channel, for all heads */
+V_FN void V_NAME(signs)(float *x, int32_t n_head, int32_t hd, float r) {
+    float s[256];
+    int32_t c, h, i, n;
+    for (c = 0; c < hd; c += n) {
+        n = hd - c < 256 ? hd - c : 256;
+        for (i = 0; i < n; i++) s[i] = aiosk__minus((uint32_t)(c + i)) ? -r : r;
+        for (h = 0; h < n_head; h++) {
+            float *p = x + (size_t)h * (size_t)hd + c;
+            for (i = 0; i + V_W <= n; i += V_W) v_storeu(p + i, v_mul(v_loadu(p + i), v_loadu(s + i)));
+            for (; i < n; i++) p[i] = p[i] * s[i];
+        }
+    }
+}
+/* Sums and differences at strides 1, 2, .. size / 2, for n floats, a multiple of size = 2^k */
+V_FN void V_NAME(fwht)(float *x, int32_t n, int32_t size) {
+    int32_t i, j, s;
+#if V_W > 1
+    static const float minus[4][16] = { { 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1 }, { 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1 },
+                                        { 1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1, 1, -1, -1, -1, -1 }, { 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, -1 } };
+    for (i = 0; i < n && size > 1; i += V_W) {
+        vf a = V_NAME(load_n)(x + i, n - i, 0.0f);
+        a = v_add(v_swap(a, 1), v_xorsign(a, v_loadu(minus[0])));
+        if (size > 2) a = v_add(v_swap(a, 2), v_xorsign(a, v_loadu(minus[1])));
+        if (V_W > 4 && size > 4) a = v_add(v_swap(a, 4), v_xorsign(a, v_loadu(minus[2])));
+        if (V_W > 8 && size > 8) a = v_add(v_swap(a, 8), v_xorsign(a, v_loadu(minus[3])));
+        if (n - i >= V_W) v_storeu(x + i, a); else V_NAME(store_part)(x + i, a, n - i);
+    }
+#endif
+    for (s = V_W; s < size; s *= 2)
+        for (i = 0; i < n; i += 2 * s)
+            for (j = i; j < i + s; j += V_W) {
+                const vf a = v_loadu(x + j), b = v_loadu(x + j + s);
+                v_storeu(x + j, v_add(a, b));
+                v_storeu(x + j + s, v_sub(a, b));
+            }
+}
+/* The rows of a matrix of order m: m numbers b = 2^k apart, 16 columns at a time, whatever heads they belong to */
+V_FN void V_NAME(mix)(float *x, int32_t n_head, int32_t m, int32_t b) {
+    enum { NR = V_W > 4 ? 4 : 2 };
+    const uint64_t *rows = aiosk__hadamard_rows(m);
+    const int32_t n = n_head * b, w = b < 16 ? b : 16;      /* columns, and how many of them are neighbours */
+    float t[36][16];
+    int32_t c, i, j, r, e, k;
+    for (c = 0; c < n; c += 16) {
+        float *p[16];
+        const int32_t pieces = (n - c < 16 ? n - c : 16) / w;
+        memset(t, 0, sizeof t);
+        for (i = 0; i < pieces; i++) {
+            const int32_t col = c + i * w;
+            p[i] = x + (size_t)(col / b) * (size_t)(m * b) + col % b;
+            for (j = 0; j < m; j++) memcpy(t[j] + i * w, p[i] + j * b, (size_t)w * 4);
+        }
+        for (r = 0; r < m; r += NR) {
+            vf a[NR][V_PER16];
+            float o[NR][16];
+            for (e = 0; e < NR; e++) {
+                const vf s = v_set1(rows[r + e] & 1 ? -1.0f : 1.0f);
+                for (k = 0; k < V_PER16; k++) a[e][k] = v_xorsign(v_loadu(t[0] + k * V_W), s);
+            }
+            for (j = 1; j < m; j++)
+                for (e = 0; e < NR; e++) {
+                    const vf s = v_set1(rows[r + e] >> j & 1 ? -1.0f : 1.0f);
+                    for (k = 0; k < V_PER16; k++) a[e][k] = v_add(a[e][k], v_xorsign(v_loadu(t[j] + k * V_W), s));
+                }
+            for (e = 0; e < NR; e++) {
+                for (k = 0; k < V_PER16; k++) v_storeu(o[e] + k * V_W, a[e][k]);
+                for (i = 0; i < pieces; i++) memcpy(p[i] + (r + e) * b, o[e] + i * w, (size_t)w * 4);
+            }
+        }
+    }
+}
+V_EXPORT void V_NAME(rotate)(float *x, int32_t n_head, int32_t hd, int32_t inverse) {
+    int32_t m, h;
+    const int32_t b = aiosk__rotation(hd, &m);
+    const float r = 1.0f / aiosk__sqrt((float)(m * b));
+    if (!inverse) V_NAME(signs)(x, n_head, hd, r);
+    for (h = 0; h < n_head; h++) V_NAME(fwht)(x + (size_t)h * (size_t)hd, hd, b);
+    if (m > 1) V_NAME(mix)(x, n_head, m, b);
+    if (inverse) V_NAME(signs)(x, n_head, hd, r);
 }
 
 /* ======== kernels/attend.inc, continued ======== */
 /* attend.inc: attention over one run of KV tiles, and writing a position into a tile; written once over the v_* vocabulary.
- * api.h defines layouts and arithmetic. After ops.inc (exp, tanh, int8 codes).
+ * api.h defines layouts and arithmetic. After ops.inc (exp, tanh) and codes.inc.
  *
- * Scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
- * t a channel, or a lane is a channel and t a key. A few queries (a group) go together so that a row is loaded and
- * converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows is converted
- * beforehand, once for all groups. How queries are grouped changes no bit. */
+ * With floats, scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
+ * t a channel, or a lane is a channel and t a key. With codes both are exact sums of integers. A few queries (a group) go together so
+ * that a row is loaded and converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows of
+ * f16 is converted beforehand, once for all groups, as codes always are. How queries are grouped changes no bit. */
 
 typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 
@@ -5160,16 +6144,12 @@ typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 V_FN V_NAME(v16) V_NAME(row16)(const uint8_t *p, int32_t kv) {
     V_NAME(v16) r;
 #define AIOSK__E(k) r.v[k] = kv == AIOSK_KV_F32 ? v_loadu((const float *)(const void *)(p + k * V_W * 4)) \
-                           : kv == AIOSK_KV_F16 ? v_load_f16(p + k * V_W * 2) : v_load_i8(p + k * V_W);
+                           : v_load_f16(p + k * V_W * 2);
     V_EACH(AIOSK__E)
 #undef AIOSK__E
     return r;
 }
 
-/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
- * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
-typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
-#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
 /* Of rows that share a line only the first asks for it. */
 V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
     if ((uintptr_t)p & 63) s.a = s.b = 0;
@@ -5180,7 +6160,7 @@ V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
  * part of the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
 V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f,
                           size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F32 ? 64 : kv == AIOSK_KV_F16 ? 32 : 16; /* bytes of 16 numbers */
+    const size_t w = kv == AIOSK_KV_F32 ? 64 : 32; /* bytes of 16 numbers */
     V_NAME(v16) acc[8][4], r0, r1, r2, r3;
     const uint8_t *p = rows + (size_t)t0 * step;
     int32_t t;
@@ -5232,15 +6212,13 @@ V_EXPORT void V_NAME(outer_f32)(AIOSK__ARGS) { const size_t w = 64; switch (nq) 
 #define AIOSK__KV AIOSK_KV_F16
 V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
 #undef AIOSK__KV
-#define AIOSK__KV AIOSK_KV_I8
-V_EXPORT void V_NAME(outer_i8)(AIOSK__ARGS) { const size_t w = 16; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
-#undef AIOSK__KV
 #undef AIOSK__ARGS
 #undef AIOSK__SHAPE
 
-/* s[q][16 * nj] = (float)(exact sum over d of q8[q][d] * codes[d][key]) * (dq[q] * dk[key]); constants as in outer_n */
-V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const uint8_t *dk, const int8_t *q8,
-                            const int32_t *fix, const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+/* s[q][16 * nj] = fma((float)(exact sum over d of q8[q][d] * codes[d][key]), dq[q] * dk[key], add[q]); constants as in outer_n. step: bytes
+ * from four channels to the next four */
+V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
+                            const float *dq, const float *add, size_t add_stride, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     struct { vi v[V_PER16]; } acc[8][4];
     int32_t d;
 #define AIOSK__A(q) vi *a0 = acc[q][0].v, *a1 = acc[q][1].v, *a2 = acc[q][2].v, *a3 = acc[q][3].v;
@@ -5249,7 +6227,7 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
-    for (d = 0; d < hp; d += 4, codes += 256) {
+    for (d = 0; d < hp; d += 4, codes += step) {
         vi r0[V_PER16], r1[V_PER16], r2[V_PER16], r3[V_PER16];
         AIOSK__SOON(codes, 0, ahead)
         if (nj > 1) AIOSK__SOON(codes, 64, ahead)
@@ -5265,29 +6243,106 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
 #undef AIOSK__C
 #undef AIOSK__E
     }
-#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_mul(v_cvt_i32_f32(a[k]), v_mul(b, v_load_f16(dk + 32 * j + k * V_W * 2))));
+#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_fma(v_cvt_i32_f32(a[k]), v_mul(b, v_loadu(dk + 16 * j + k * V_W)), c));
 #define AIOSK__E(k) AIOSK__S(a0, k, 0) if (nj > 1) AIOSK__S(a1, k, 1) if (nj > 2) { AIOSK__S(a2, k, 2) AIOSK__S(a3, k, 3) }
-#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]), c = v_set1(add[(size_t)q * add_stride]); AIOSK__A(q) V_EACH(AIOSK__E) }
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
 #undef AIOSK__S
 #undef AIOSK__A
-#undef AIOSK__Q
 }
-V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const int32_t *fix,
-                              const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+V_EXPORT void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
+                              const float *add, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     int32_t j;
     switch (nq) {
 #define AIOSK__SHAPE(n, m)                                                                                              \
     case n:                                                                                                             \
-        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j, s_stride, ahead); } \
+        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, 256, dk + 16 * j, q8, fix, dq, add, 16, hp, s + 16 * j, s_stride, ahead); } \
         break;
     V_SHAPES(AIOSK__SHAPE)
 #undef AIOSK__SHAPE
     default: break;
     }
 }
+/* The same for 16 vectors [hp/4][16][4] that are the means of the tiles of a run */
+V_EXPORT void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
+    static const float zero = 0.0f;
+    const V_NAME(soon) none = { 0, 0 };
+    switch (nq) {
+#define AIOSK__SHAPE(n, m) case n: V_NAME(scores8_n)(n, 1, means, 64, dk, q8, fix, dq, &zero, 0, hp, s, 16, none); break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+
+/* out[q][16 * nj] = fma(w[q].step, (float)(exact sum over the keys of w[q] * codes[key][16 * nj]), out). w: what weights() made of the p of
+ * a tile. step: bytes from one group of four positions to the next */
+V_FN void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    vi acc[8][4 * V_PER16];
+    int32_t j, q, k;
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) acc[q][k] = v_zeroi();
+    }
+    for (j = 0; j < 16; j++, codes += step) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj; k++) AIOSK__SOON(codes, 64 * (size_t)k, ahead)
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) {
+            vi r[2];
+            i_pairs(r, v_loadi(codes + k * V_W * 4));
+            AIOSK__UNROLL
+            for (q = 0; q < nq; q++) {
+                const int16_t *u = (const int16_t *)(const void *)(w + (size_t)q * w_stride) + 2 * j;
+                acc[q][k] = i_macc_pair(acc[q][k], r[0], u);
+                acc[q][k] = i_macc_pair(acc[q][k], r[1], u + 32);
+            }
+        }
+    }
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        float *o = out + (size_t)q * out_stride;
+        const vf f = v_set1(w[(size_t)q * w_stride + 32]);
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) v_storeu(o + k * V_W, v_fma(f, v_cvt_i32_f32(acc[q][k]), v_loadu(o + k * V_W)));
+    }
+}
+V_EXPORT void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    switch (nq) {
+#define AIOSK__SHAPE(n, m)                                                                                                        \
+    case n:                                                                                                                      \
+        for (; nj >= m; nj -= m, codes += 64 * m, out += 16 * m) { V_NAME(values_n)(n, m, codes, step, w, w_stride, out, out_stride, ahead); } \
+        for (; m > 1 && nj > 0; nj--, codes += 64, out += 16) { V_NAME(values_n)(n, 1, codes, step, w, w_stride, out, out_stride, ahead); }    \
+        break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+/* p of the 64 keys of a tile -> weights in their place: int16 pairs of keys 0.. and 16.. [16], of 32.. and 48.. [16], then the f32 that they are
+ * multiples of. u: scales of V, step: theirs */
+V_FN void V_NAME(weights)(float *p, const uint8_t *u, float step) {
+    vf w[4][V_PER16], m[V_PER16];
+    float most, r;
+    int32_t g, k;
+    for (k = 0; k < V_PER16; k++) m[k] = v_zero();
+    for (g = 0; g < 4; g++)
+        for (k = 0; k < V_PER16; k++) {
+            w[g][k] = v_mul(v_loadu(p + 16 * g + k * V_W), v_cvt_i32_f32(i_load_u8(u + 16 * g + k * V_W)));
+            m[k] = v_max(m[k], w[g][k]);
+        }
+    most = v_tree_max(m);
+    r = 16383.0f / most;
+    if (!(r <= 3.40282347e38f)) r = most = 0.0f;
+    for (g = 0; g < 2; g++)
+        for (k = 0; k < V_PER16; k++)
+            v_storei(p + 16 * g + k * V_W, i_or(v_cvt_f32_i32(v_mul(w[2 * g][k], v_set1(r))), i_sll(v_cvt_f32_i32(v_mul(w[2 * g + 1][k], v_set1(r))), 16)));
+    p[32] = most / 16383.0f * step;
+}
+
 /* What v_kdot adds to each of the products of these codes, negated; sums of integers below 2^24 are exact in floats. */
 V_FN int32_t V_NAME(fix8)(const int8_t *q8, int32_t hp) {
 #if V_KBIAS
@@ -5325,9 +6380,8 @@ V_FN void V_NAME(only16)(vf *x, int32_t key, int32_t lo, int32_t hi, vf other) {
         x[k] = v_sel_lt(i, v_set1((float)(hi - key)), x[k], other);
     }
 }
-/* Raw scores s of one query -> p in place, 0 in the rest of [t0, t1); gives maximum and sum. plain: neither softcap nor ALiBi.
- * dv: where the scales of V are in an i8 tile, NULL for others. */
-V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
+/* Raw scores s of one query -> p in place, 0 in the rest of the tiles that [t0, t1) touches; gives maximum and sum. plain: neither softcap nor ALiBi. */
+V_FN void V_NAME(run_softmax)(int32_t plain, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
     const int32_t lo = a->lo[q], hi = a->hi[q], first = lo / 16 * 16;
     vf m[V_PER16], l[V_PER16], x[V_PER16], mt;
     int32_t j, k;
@@ -5339,7 +6393,7 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
     }
     a->m[q] = v_tree_max(m);
     mt = v_set1(a->m[q]);
-    for (j = t0 / 16 * 16; j < first; j += V_W) v_storeu(s + j, v_zero());
+    for (j = t0 / 64 * 64; j < first; j += V_W) v_storeu(s + j, v_zero());
     for (j = first; j < hi; j += 16) {
         if (plain) V_NAME(score16)(1, s + j, a, q, j, x);
         else for (k = 0; k < V_PER16; k++) x[k] = v_loadu(s + j + k * V_W);
@@ -5347,28 +6401,31 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
         V_NAME(only16)(x, j, lo, hi, v_zero());
         for (k = 0; k < V_PER16; k++) {
             l[k] = v_add(l[k], x[k]);
-            if (scaled) x[k] = v_mul(x[k], v_load_f16((const uint8_t *)a->tile[j / 64] + dv + 2 * (j % 64 + k * V_W)));
             v_storeu(s + j + k * V_W, x[k]);
         }
     }
-    for (; j < t1; j += V_W) v_storeu(s + j, v_zero());
+    for (; j < (t1 + 63) / 64 * 64; j += V_W) v_storeu(s + j, v_zero());
     a->l[q] = v_tree_add(l);
 }
-V_EXPORT void V_NAME(softmax)(int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
-    const int32_t plain = a->softcap == 0.0f && !a->slope;
-    if (plain && !scaled) V_NAME(run_softmax)(1, 0, s, a, q, t0, t1, dv);
-    else if (plain) V_NAME(run_softmax)(1, 1, s, a, q, t0, t1, dv);
-    else V_NAME(run_softmax)(0, scaled, s, a, q, t0, t1, dv);
+V_EXPORT void V_NAME(softmax)(float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
+    int32_t i, j, k;
+    if (a->softcap == 0.0f && !a->slope) V_NAME(run_softmax)(1, s, a, q, t0, t1);
+    else V_NAME(run_softmax)(0, s, a, q, t0, t1);
+    for (i = t0 / 64; a->tile_sum && i < (t1 + 63) / 64; i++) {
+        vf t[V_PER16];
+        for (k = 0; k < V_PER16; k++) t[k] = v_zero();
+        for (j = 0; j < 64; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_loadu(s + 64 * i + j + k * V_W));
+        a->tile_sum[(size_t)q * (size_t)a->n_tiles + (size_t)i] = v_tree_add(t);
+    }
 }
-/* n rows of 16 * nj numbers of kind f16 or i8, step bytes apart, as floats, 64 to a row; ahead as above */
-V_FN void V_NAME(widen)(int32_t kv, const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F16 ? 32 : 16;
+/* n rows of 16 * nj numbers of f16, step bytes apart, as floats, 64 to a row; ahead as above */
+V_FN void V_NAME(widen)(const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
     int32_t i, j, k;
     for (i = 0; i < n; i++, rows += step, out += 64) {
         AIOSK__SOON(rows, 0, ahead)
-        if (kv == AIOSK_KV_F16) AIOSK__SOON(rows, 64, ahead)
+        AIOSK__SOON(rows, 64, ahead)
         for (j = 0; j < nj; j++) {
-            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * w, kv);
+            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * 32, AIOSK_KV_F16);
             for (k = 0; k < V_PER16; k++) v_storeu(out + 16 * j + k * V_W, r.v[k]);
         }
     }
@@ -5380,23 +6437,31 @@ AIOSK__INLINE int32_t V_NAME(part)(int32_t tile, int32_t t0, int32_t t1, int32_t
     *to = t1 - 64 * tile > 64 ? 64 : t1 - 64 * tile;
     return *from < *to;
 }
-typedef void (*V_NAME(outer_fn))(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t, int32_t, V_NAME(soon));
+V_FN void V_NAME(outer)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f, size_t f_stride, int32_t t0, int32_t t1,
+                        float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
+    if (kv == AIOSK_KV_F32) V_NAME(outer_f32)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+    else V_NAME(outer_f16)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+}
 
-V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) outer) {
-    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
-    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1, stride = 64 * AIOSK_RUN + 16;
-    const size_t at_v = aiosk__tile_v(kv, a->hd_k), at_dk = aiosk__tile_scales(a->hd_k, a->hd_v); /* the latter: i8 only */
-    float *s = (float *)a->scratch, *wide = s + (size_t)a->n_q * stride;
+V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), most = hk > hv ? hk : hv, groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
+    const size_t stride = 64 * AIOSK_RUN + 16, wide_n = (size_t)(most > 256 ? 16 * most : 64 * 64);
+    const int32_t plain = aiosk_kv_open(a->type);
+    const aiosk__side side_k[2] = { aiosk__side_k(a->type, a->hd_k), aiosk__side_k(plain, a->hd_k) };    /* sealed, open */
+    const aiosk__side side_v[2] = { aiosk__side_v(a->type, a->hd_k, a->hd_v), aiosk__side_v(plain, a->hd_k, a->hd_v) };
+    const int32_t coded_k = aiosk__kv_coded(side_k[0].code), coded_v = aiosk__kv_coded(side_v[0].code);
     const uint8_t *const *tile = (const uint8_t *const *)a->tile;
-    int32_t *g = (int32_t *)(void *)(wide + 64 * 64), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
+    float *s = (float *)a->scratch, *qm = s + (size_t)a->n_q * stride, *wide = qm + (size_t)a->n_q * 16;
+    int8_t *means = (int8_t *)(void *)(wide + wide_n), *codes = (int8_t *)(void *)wide;
+    float *dk = (float *)(void *)(means + 16 * most), *dm = dk + 64;
+    int32_t *g = (int32_t *)(void *)(dm + 16), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
     int32_t i, j, q, q0, n, c, m, from, to, t0 = 64 * AIOSK_RUN, t1 = 0, first, last;
     const V_NAME(soon) none = { 0, 0 };
-    const int32_t wider = kv != AIOSK_KV_F32 && groups > 1;
 #define AIOSK__GROUPS for (j = 0, q0 = 0; j < groups; j++, q0 += n) if ((n = (j + 1) * a->n_q / groups - q0) > 0)
     AIOSK__GROUPS {
         int32_t lo = 64 * AIOSK_RUN, hi = 0;
         for (q = q0; q < q0 + n; q++) {
-            if (kv == AIOSK_KV_I8) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
+            if (coded_k) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
             a->m[q] = AIOSK_NEG_INF;
             a->l[q] = 0.0f;
             if (a->lo[q] >= a->hi[q]) continue;
@@ -5409,54 +6474,96 @@ V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) 
         if (hi > t1) t1 = hi;
     }
     memset(a->o, 0, (size_t)a->n_q * (size_t)hv * 4);
+    if (a->tile_sum) memset(a->tile_sum, 0, (size_t)a->n_q * (size_t)a->n_tiles * 4);
     if (t0 >= t1) return;
     first = t0 / 64;
     last = (t1 - 1) / 64;
+#define AIOSK__OPEN(i) ((i) < 32 ? (int32_t)(a->open >> (i) & 1) : 0)
+    if (coded_k) {
+        memset(qm, 0, (size_t)a->n_q * 64);
+        if (side_k[0].mean < side_k[0].data) {
+            memset(means, 0, (size_t)(16 * hk));
+            memset(dm, 0, 64);
+            for (i = first; i <= last; i++) {
+                const uint8_t *p = tile[i] + side_k[0].mean;
+                if (AIOSK__OPEN(i)) continue;
+                dm[i] = aiosk__f32(tile[i] + 8);
+                for (c = 0; c < hk; c += 4) memcpy(means + 16 * c + 4 * i, p + c, 4);
+            }
+            AIOSK__GROUPS V_NAME(means8)(n, means, dm, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, qm + 16 * q0);
+        }
+    }
     for (i = first; i <= last; i++) {
-        const uint8_t *K = tile[i];
-        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)K, at_v };
-        const int32_t chunk = wider ? 64 : a->hd_k;
-        if (kv == AIOSK_KV_I8) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_k[e].code;
+        const uint8_t *K = tile[i] + side_k[e].data, *next = tile[i < last ? i + 1 : i];
+        const V_NAME(soon) ahead = { (uintptr_t)(next + side_k[e1].data) - (uintptr_t)K, side_v[e].data - side_k[e].data };
+        const int32_t wider = kv == AIOSK_KV_F16 && groups > 1, chunk = wider ? 64 : a->hd_k;
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; at < side_k[e1].data; at += 64) AIOSK__PREFETCH(next + at);
+            AIOSK__PREFETCH(tile[i] + side_v[e].at);
+            V_NAME(scales)(tile[i] + side_k[e].at, aiosk__f32(tile[i]), dk);
+            p = V_NAME(decode)(kv, K, (size_t)hk * 64, codes, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
-                V_NAME(scores8)(n, K, K + at_dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, s + (size_t)q0 * stride + 64 * i, stride, ahead);
+                V_NAME(scores8)(n, p, dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, qm + 16 * q0 + i, hk, s + (size_t)q0 * stride + 64 * i, stride,
+                                p == codes ? none : ahead);
             continue;
         }
         for (c = 0; c < a->hd_k; c += chunk, K += 64 * w * (size_t)chunk) {
             m = a->hd_k - c < chunk ? a->hd_k - c : chunk;
-            if (wider) V_NAME(widen)(kv, K, 64 * w, m, 4, wide, ahead);
+            if (wider) V_NAME(widen)(K, 64 * w, m, 4, wide, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = a->q + (size_t)q0 * (size_t)a->q_stride + c;
                 float *y = s + (size_t)q0 * stride + 64 * i;
                 if (wider) V_NAME(outer_f32)(n, 4, (const uint8_t *)wide, 256, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, none);
-                else outer(n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
+                else V_NAME(outer)(kv, n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
             }
         }
     }
     AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
-        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(kv == AIOSK_KV_I8, s + (size_t)q * stride, a, q, g[2 * j], g[2 * j + 1], at_dk + 128);
-        else if (g[2 * j] < g[2 * j + 1]) memset(s + (size_t)q * stride + g[2 * j], 0, (size_t)(g[2 * j + 1] - g[2 * j]) * 4);
+        float *p = s + (size_t)q * stride;
+        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(p, a, q, g[2 * j], g[2 * j + 1]);
+        else for (i = g[2 * j] / 64 * 64; i < g[2 * j + 1]; i += 64) memset(p + i, 0, 64 * 4);
+        for (i = g[2 * j] / 64; coded_v && i < (g[2 * j + 1] + 63) / 64; i++)
+            if (!AIOSK__OPEN(i)) V_NAME(weights)(p + 64 * i, tile[i] + side_v[0].at, aiosk__f32(tile[i] + 4));
     }
-    for (c = 0; c < hv; c += 64) {
-        m = hv - c < 64 ? hv - c : 64;
-        for (i = first; i <= last; i++) {
-            const uint8_t *V = tile[i] + at_v + (size_t)c * w;
-            const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)tile[i], a->next ? (uintptr_t)a->next[i] - (uintptr_t)tile[i] - at_v : 0 };
+    for (i = first; i <= last; i++) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_v[e].code, wider = kv == AIOSK_KV_F16 && groups > 1;
+        const uint8_t *V = tile[i] + side_v[e].data;
+        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] + side_v[e1].data - (uintptr_t)V,
+                                     a->next ? (uintptr_t)a->next[i] + side_k[0].data - (uintptr_t)V : 0 };
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; a->next && at < side_k[0].data; at += 64) AIOSK__PREFETCH((const uint8_t *)a->next[i] + at);
+            p = V_NAME(decode)(kv, V, (size_t)hv * 64, codes, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
+                V_NAME(values8)(n, hv / 16, p, (size_t)hv * 4, s + (size_t)q0 * stride + 64 * i, stride, a->o + (size_t)q0 * (size_t)hv, (size_t)hv, p == codes ? none : ahead);
+            continue;
+        }
+        for (c = 0; c < hv; c += 64, V += 64 * w) {
+            m = hv - c < 64 ? hv - c : 64;
             V_NAME(part)(i, t0, t1, &from, &to);
-            if (wider) V_NAME(widen)(kv, V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
+            if (wider) V_NAME(widen)(V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = s + (size_t)q0 * stride + 64 * i;
                 float *y = a->o + (size_t)q0 * (size_t)hv + c;
                 if (wider) V_NAME(outer_f32)(n, m / 16, (const uint8_t *)wide, 256, x, stride, from, to, y, (size_t)hv, 1, none);
-                else outer(n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
+                else V_NAME(outer)(kv, n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
             }
         }
     }
+#undef AIOSK__OPEN
 #undef AIOSK__GROUPS
-    for (i = 0; i < a->n_q * hv; i += V_W) v_storeu(a->o + i, v_add(v_loadu(a->o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+    for (q = 0; q < a->n_q; q++) {
+        float *o = a->o + (size_t)q * (size_t)hv;
+        for (i = 0; i < hv; i += V_W) v_storeu(o + i, v_add(v_loadu(o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+        for (i = a->hd_v; i < hv; i++) o[i] = 0.0f; /* no code is zero */
+    }
 }
-V_EXPORT void V_NAME(attend_f32)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F32, V_NAME(outer_f32)); }
-V_EXPORT void V_NAME(attend_f16)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F16, V_NAME(outer_f16)); }
-V_EXPORT void V_NAME(attend_i8)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_I8, V_NAME(outer_i8)); }
 
 V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1) {
     int32_t q, i;
@@ -5482,7 +6589,7 @@ V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l
 
 V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     float *K = (float *)tile + slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F32, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 4;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 256 + (size_t)(slot * aiosk__hp(hd_v)) * 4;
     int32_t i;
     for (i = 0; i < hd_k; i++) K[64 * i] = k[i];
     memcpy(V, v, (size_t)hd_v * 4);
@@ -5490,7 +6597,7 @@ V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const 
 }
 V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     uint8_t *K = (uint8_t *)tile + 2 * slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F16, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 2;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 128 + (size_t)(slot * aiosk__hp(hd_v)) * 2;
     uint16_t t[V_W];
     int32_t i, j;
     for (i = 0; i < hd_k; i += V_W) {
@@ -5499,24 +6606,8 @@ V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const 
     }
     for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
 }
-/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. The
- * scale goes through the vocabulary too: scalar code outside of it is compiled for SSE, and a switch costs 100 cycles. */
-V_FN void V_NAME(store8)(const float *x, int32_t n, int8_t *codes, int32_t step, uint8_t *scale) {
-    float t[V_W], d = V_NAME(head_amax)(x, n) / 127.0f;
-    uint16_t h[V_W];
-    v_store_f16(h, v_set1(d < 65504.0f ? d : 65504.0f));
-    memcpy(scale, h, 2);
-    v_storeu(t, v_load_f16(h));
-    d = t[0];
-    V_NAME(codes8)(x, n, d > 0.0f ? d : 3e38f, 1, codes, step);
-}
-V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
-    int8_t *K = (int8_t *)tile + 4 * slot, *V = (int8_t *)tile + aiosk__tile_v(AIOSK_KV_I8, hd_k) + slot * aiosk__hp(hd_v);
-    uint8_t *s = (uint8_t *)tile + aiosk__tile_scales(hd_k, hd_v) + 2 * slot;
-    V_NAME(store8)(k, hd_k, K, 256, s);
-    V_NAME(store8)(v, hd_v, V, 4, s + 128);
-}
 #undef AIOSK__SOON
+#undef AIOSK__Q
 
 /* ======== kernels/floats.inc, continued ======== */
 /* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
@@ -6793,9 +7884,9 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
-    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
-    V_BASE(attend_merge),
+    V_BASE(attend),
+    {V_BASE(store_f32), V_BASE(store_f16)},
+    V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
     V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__G
@@ -6945,6 +8036,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef v_dup_even
 #undef v_dup_odd
 #undef v_swap2
+#undef v_swap
 
 /* ======== kernels/isa_sse41.c, continued ======== */
 #endif
@@ -7018,6 +8110,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #define v_dup_even V_BASE(v_dup_even)
 #define v_dup_odd V_BASE(v_dup_odd)
 #define v_swap2 V_BASE(v_swap2)
+#define v_swap V_BASE(v_swap)
 
 /* ======== kernels/simd_avx2.h, continued ======== */
 V_FN vf v_loadu(const float *p) { return _mm256_loadu_ps(p); }
@@ -7064,6 +8157,9 @@ V_FN vf v_load_i8(const void *p) {
 V_FN vf v_dup_even(vf a) { return _mm256_moveldup_ps(a); }
 V_FN vf v_dup_odd(vf a) { return _mm256_movehdup_ps(a); }
 V_FN vf v_swap2(vf a) { return _mm256_permute_ps(a, 0xB1); }
+V_FN vf v_swap(vf a, int n) {
+    return n == 1 ? _mm256_permute_ps(a, 0xB1) : n == 2 ? _mm256_permute_ps(a, 0x4E) : _mm256_permute2f128_ps(a, a, 1);
+}
 V_FN float v_tree_add(const vf *v) {
     __m256 a = _mm256_add_ps(v[0], v[1]);
     __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
@@ -7522,24 +8618,6 @@ V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
     return 0;
 }
 
-/* codes[i] = rint(x[i] * f) or, with divide, rint(x[i] / f); clamped to [-127, 127]; zeros from n to n rounded up to 16.
- * step: distance of groups of 4 codes (4 = a plain row). */
-V_FN void V_NAME(codes8)(const float *x, int32_t n, float f, int32_t divide, int8_t *codes, int32_t step) {
-    int32_t i, k;
-    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
-        int8_t t[16];
-        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
-        v = divide ? v_div(v, v_set1(f)) : v_mul(v, v_set1(f));
-        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v));
-        if (step == 4) { i_store_s8(codes + i, v_cvt_f32_i32(v)); continue; }
-        i_store_s8(t, v_cvt_f32_i32(v));
-#if V_W >= 4
-        for (k = 0; k < V_W; k += 4) memcpy(codes + (i + k) / 4 * step, t + k, 4);
-#else
-        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = t[k];
-#endif
-    }
-}
 V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
     vf m[V_PER16];
     int32_t i, k;
@@ -7548,21 +8626,374 @@ V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
         for (k = 0; k < V_PER16 && i + k * V_W < n; k++) m[k] = v_max(m[k], v_abs(V_NAME(load_n)(x + i + k * V_W, n - i - k * V_W, 0.0f)));
     return v_tree_max(m);
 }
-V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d) {
-    float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
+V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d, float *back) {
+    const float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
     const int32_t tiny = !(f <= 3.40282347e38f); /* counts as zero, as in quant.inc */
+    int32_t i;
     *d = tiny ? 0.0f : a / 127.0f;
-    V_NAME(codes8)(x, n, tiny ? 0.0f : f, 0, q, 4);
+    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
+        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
+        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v_mul(v, v_set1(tiny ? 0.0f : f))));
+        i_store_s8(q + i, v_cvt_f32_i32(v));
+        if (!back || i >= n) continue;
+        v = v_mul(v_load_i8(q + i), v_set1(*d));
+        if (n - i >= V_W) v_storeu(back + i, v); else V_NAME(store_part)(back + i, v, n - i);
+    }
+}
+
+/* ======== kernels/codes.inc, continued ======== */
+/* codes.inc: the codes of KV tiles (api.h, attention): codes to int8 levels, numbers to codes, one kind of tile to another. After ops.inc. */
+
+/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
+ * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
+typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
+#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
+
+/* n times 512 codes to int8 */
+V_FN void V_NAME(decode_n)(const int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    const int8_t *table = aiosk__kv_levels[code - AIOSK_KV_C5];
+    const int bits = code == AIOSK_KV_C5 ? 5 : code == AIOSK_KV_C4 ? 4 : code == AIOSK_KV_C3 ? 3 : 2;
+    int i, j;
+#if V_W > 1
+    static const int8_t all[16] = { 0, -1 };
+    const vi t = i_table(table), bit = v_set1i(0x01010101), f = v_set1i(0x0F0F0F0F), three = v_set1i(0x03030303), ones = i_table(all);
+    for (; n > 0; n--, p += 64 * bits, out += 512) {
+        AIOSK__UNROLL
+        for (i = 0; i < bits; i++) AIOSK__SOON(p, 64 * (size_t)i, ahead)
+        for (i = 0; i < 64; i += 4 * V_W) {
+            const vi s = bits & 1 ? v_loadi(p + 64 * (bits - 1) + i) : v_zeroi();
+            vi a = s, w;
+            AIOSK__UNROLL
+            for (j = 0; j < 8; j++) {
+                if (bits >= 4) {
+                    if (!(j & 1)) a = v_loadi(p + 32 * j + i);
+                    w = i_lut(t, i_and(j & 1 ? i_srl(a, 4) : a, f));
+                    if (bits == 5) { /* bytes of 0 and 255: flipped and 1 added where the bit is set */
+                        const vi b = i_and(i_srl(s, j), bit);
+                        w = i_addb(i_xor(w, i_lut(ones, b)), b);
+                    }
+                } else {
+                    if (!(j & 3)) a = v_loadi(p + 16 * j + i);
+                    w = i_and(j & 3 ? i_srl(a, 2 * (j & 3)) : a, three);
+                    if (bits == 3) w = i_or(w, i_and(j > 2 ? i_srl(s, j - 2) : i_sll(s, 2 - j), v_set1i(0x04040404)));
+                    w = i_lut(t, w);
+                }
+                v_storei(out + 64 * j + i, w);
+            }
+        }
+    }
+#else
+    (void)ahead;
+    for (; n > 0; n--, p += 64 * bits, out += 512)
+        for (i = 0; i < 64; i++)
+            for (j = 0; j < 8; j++) {
+                const int s = bits & 1 ? p[64 * (bits - 1) + i] >> j & 1 : 0;
+                const int w = bits >= 4 ? p[32 * (j & 6) + i] >> 4 * (j & 1) & 15 : p[16 * (j & 4) + i] >> 2 * (j & 3) & 3;
+                out[64 * j + i] = (int8_t)(bits == 5 ? (s ? -table[w] : table[w]) : table[w | s << 2]);
+            }
+#endif
+}
+/* The codes of a side, n of them, as int8: where they are, or in out */
+V_EXPORT AIOSK__NOINLINE const int8_t *V_NAME(decode)(int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    n /= 512;
+    switch (code) {
+    case AIOSK_KV_C5: V_NAME(decode_n)(AIOSK_KV_C5, p, n, out, ahead); break;
+    case AIOSK_KV_C4: V_NAME(decode_n)(AIOSK_KV_C4, p, n, out, ahead); break;
+    case AIOSK_KV_C3: V_NAME(decode_n)(AIOSK_KV_C3, p, n, out, ahead); break;
+    case AIOSK_KV_C2: V_NAME(decode_n)(AIOSK_KV_C2, p, n, out, ahead); break;
+    default: return (const int8_t *)p;
+    }
+    return out;
+}
+
+/* Where the code of a position stands, from that of channel d of position 0 on. */
+AIOSK__INLINE void V_NAME(places)(int32_t is_v, int32_t hp, int32_t *at) {
+    int32_t t;
+    for (t = 0; t < AIOSK_TILE; t++) at[t] = is_v ? (t & 15) * 4 * hp + aiosk__kv_byte[t >> 4] : 4 * t;
+}
+AIOSK__INLINE int32_t V_NAME(place)(int32_t is_v, int32_t d) { return is_v ? 4 * d : (d >> 2) * 256 + (d & 3); }
+
+/* The scales of 64 positions as floats */
+V_FN void V_NAME(scales)(const uint8_t *u, float step, float *s) {
+    int32_t i;
+    for (i = 0; i < AIOSK_TILE; i += V_W) v_storeu(s + i, v_mul(v_cvt_i32_f32(i_load_u8(u + i)), v_set1(step)));
+}
+
+/* A side of a tile as floats x [hd][64], finite */
+V_FN void V_NAME(side_read)(aiosk__side s, int32_t is_v, const uint8_t *tile, int32_t hd, float *x, int8_t *flat) {
+    const int32_t hp = aiosk__hp(hd);
+    const vf lo = v_set1(-65504.0f), hi = v_set1(65504.0f);
+    int32_t d, t, i;
+    if (s.code == AIOSK_KV_F16) {
+        const uint8_t *p = tile + s.data;
+        if (!is_v) {
+            for (i = 0; i < hd * 64; i += V_W) v_storeu(x + i, v_min(hi, v_max(lo, v_load_f16(p + 2 * i))));
+            return;
+        }
+        for (t = 0; t < 64; t++, p += 2 * hp)
+            for (d = 0; d < hd; d += V_W) {
+                float r[V_W];
+                v_storeu(r, v_min(hi, v_max(lo, v_load_f16(p + 2 * d))));
+                for (i = 0; i < V_W && d + i < hd; i++) x[(d + i) * 64 + t] = r[i];
+            }
+        return;
+    }
+    {
+        const V_NAME(soon) none = { 0, 0 };
+        const int8_t *c = V_NAME(decode)(s.code, tile + s.data, (size_t)hp * 64, flat, none), *mean = (const int8_t *)tile + s.mean;
+        float scale[64], m;
+        int32_t at[64];
+        V_NAME(places)(is_v, hp, at);
+        V_NAME(scales)(tile + s.at, aiosk__f32(tile + (is_v ? 4 : 0)), scale);
+        m = s.mean < s.data ? aiosk__f32(tile + 8) : 0.0f;
+        for (d = 0; d < hd; d++) {
+            const int8_t *p = c + V_NAME(place)(is_v, d);
+            const vf mu = v_set1(m * (float)(s.mean < s.data ? mean[d] : 0));
+            int8_t r[64];
+            for (t = 0; t < 64; t++) r[t] = p[at[t]];
+            for (t = 0; t < 64; t += V_W) v_storeu(x + d * 64 + t, v_min(hi, v_max(lo, v_fma(v_load_i8(r + t), v_loadu(scale + t), mu))));
+        }
+    }
+}
+/* x [hd][64] as a side of f16 */
+V_FN void V_NAME(side_f16)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, const float *x) {
+    uint8_t *p = tile + s.data;
+    const int32_t hp = aiosk__hp(hd);
+    int32_t d, t;
+    if (!is_v) {
+        for (d = 0; d < hd * 64; d += V_W) v_store_f16(p + 2 * d, v_loadu(x + d));
+        return;
+    }
+    memset(p, 0, s.bytes);
+    for (d = 0; d < hd; d++) {
+        uint16_t r[64];
+        for (t = 0; t < 64; t += V_W) v_store_f16(r + t, v_loadu(x + d * 64 + t));
+        for (t = 0; t < 64; t++) memcpy(p + 2 * (t * hp + d), &r[t], 2);
+    }
+}
+
+/* The levels nearest to the numbers x * inv, as 256 * index + level: the index counts the n - 1 thresholds below, ascending */
+V_FN vi V_NAME(choose)(vf x, vf inv, const float *limit, const float *value, int32_t n) {
+    const vf z = v_mul(v_abs(x), inv);
+    vf v = v_set1(value[0]);
+    int32_t i;
+    for (i = 1; i < n; i++) v = v_sel_lt(v_set1(limit[i]), z, v_set1(value[i]), v);
+    return v_cvt_f32_i32(v);
+}
+/* x [hd][64] as a coded side; x is changed. A lane is a position. flat: room for 64 bytes for each channel, mean for a float. */
+V_FN void V_NAME(side_encode)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, float *x, uint8_t *flat, float *mean) {
+    const int32_t hp = aiosk__hp(hd), n = s.code == AIOSK_KV_I8 ? 0 : 1 << (aiosk__kv_bits[s.code] - 1);
+    const vf zero = v_zero();
+    float limit[16], value[16], scale[64], step, most;
+    int32_t at[64], u[64], d, b, i, k, round;
+    vf m[V_PER16];
+    V_NAME(places)(is_v, hp, at);
+    if (s.mean < s.data) {
+        float ms;
+        memset(tile + s.mean, 0, s.data - s.mean);
+        for (d = 0; d < hd; d++) {
+            for (k = 0; k < V_PER16; k++) {
+                const float *p = x + d * 64 + k * V_W;
+                m[k] = v_add(v_add(v_add(v_loadu(p), v_loadu(p + 16)), v_loadu(p + 32)), v_loadu(p + 48));
+            }
+            mean[d] = v_tree_add(m) * (1.0f / 64);
+        }
+        V_NAME(quantize_head)(mean, hd, (int8_t *)tile + s.mean, &ms, NULL);
+        memcpy(tile + 8, &ms, 4);
+        for (d = 0; d < hd; d++) {
+            const vf c = v_set1((float)((const int8_t *)tile)[s.mean + (size_t)d]);
+            for (i = 0; i < 64; i += V_W) v_storeu(x + d * 64 + i, v_fma(v_set1(-ms), c, v_loadu(x + d * 64 + i)));
+        }
+    }
+    for (i = 0; i < n; i++) {
+        const int8_t *level = aiosk__kv_levels[s.code - AIOSK_KV_C5];
+        value[i] = (float)(256 * i + level[i]);
+        limit[i] = i ? (float)(level[i - 1] + level[i]) * 0.5f : 0.0f;
+    }
+    memset(flat, 0, (size_t)hp * 64);
+    for (b = 0; b < 64; b += V_W) { /* scales; indices of all but I8 */
+        const vf bound = v_set1(3e38f);
+        vf x2 = zero, most_x = zero, inv, sc;
+        for (d = 0; d < hd; d++) {
+            const vf y = v_loadu(x + d * 64 + b);
+            if (n) x2 = v_fma(y, y, x2); else most_x = v_max(most_x, v_abs(y));
+        }
+        if (!n) { v_storeu(scale + b, v_div(most_x, v_set1(127.0f))); continue; }
+        sc = v_mul(v_sqrt(v_div(x2, v_set1((float)hd))), v_set1(aiosk__kv_top[s.code - AIOSK_KV_C5] / 127.0f));
+        for (round = 0; round < 2; round++) {
+            vf xc = zero, c2 = zero;
+            inv = v_div(v_set1(1.0f), sc);
+            inv = v_sel_lt(inv, bound, inv, zero);
+            for (d = 0; d < hd; d++) {
+                const vf y = v_loadu(x + d * 64 + b);
+                const vi c = V_NAME(choose)(y, inv, limit, value, n);
+                const vf level = v_cvt_i32_f32(i_and(c, v_set1i(255)));
+                xc = v_fma(v_abs(y), level, xc);
+                c2 = v_fma(level, level, c2);
+                if (round) {
+                    const vi minus = v_cvt_f32_i32(v_sel_lt(y, zero, v_set1((float)n), zero));
+                    uint8_t *p = flat + V_NAME(place)(is_v, d);
+                    int8_t r[V_W];
+                    i_store_s8(r, v_addi(i_srl(c, 8), minus));
+                    for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)r[k];
+                }
+            }
+            sc = is_v ? v_div(xc, c2) : v_div(x2, xc);
+            sc = v_sel_lt(zero, xc, sc, zero);
+        }
+        v_storeu(scale + b, sc);
+    }
+    for (k = 0; k < V_PER16; k++) m[k] = zero;
+    for (i = 0; i < 64; i += 16) for (k = 0; k < V_PER16; k++) m[k] = v_max(m[k], v_loadu(scale + i + k * V_W));
+    most = v_tree_max(m);
+    step = most / 255.0f;
+    if (!(1.0f / step < 3e38f)) step = 0.0f; /* too small for its inverse: counts as nothing */
+    memcpy(tile + (is_v ? 4 : 0), &step, 4);
+    for (i = 0; i < 64; i += V_W) {
+        const vf sc = v_loadu(scale + i);
+        vf r = step > 0.0f ? v_div(sc, v_set1(step)) : zero;
+        if (!n) r = v_add(r, v_set1(0.498f));
+        r = v_min(v_set1(255.0f), v_max(v_set1(1.0f), v_rint(r)));
+        v_storei(u + i, v_cvt_f32_i32(v_sel_lt(zero, step > 0.0f ? sc : zero, r, zero)));
+    }
+    for (i = 0; i < 64; i++) tile[s.at + (size_t)i] = (uint8_t)u[i];
+    if (!n) { /* with the scales that these are */
+        V_NAME(scales)(tile + s.at, step, scale);
+        for (d = 0; d < hd; d++) {
+            uint8_t *p = flat + V_NAME(place)(is_v, d);
+            for (b = 0; b < 64; b += V_W) {
+                const vf sc = v_loadu(scale + b);
+                vf r = v_sel_lt(zero, sc, v_div(v_loadu(x + d * 64 + b), sc), zero);
+                int8_t o[V_W];
+                r = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), r));
+                i_store_s8(o, v_cvt_f32_i32(r));
+                for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)o[k];
+            }
+        }
+    }
+    aiosk__kv_pack(s.code, flat, (size_t)hp / 8, tile + s.data);
+}
+V_EXPORT void V_NAME(kv_convert)(int32_t src_type, const void *src, int32_t dst_type, void *dst, int32_t hd_k, int32_t hd_v, void *scratch) {
+    const uint8_t *from = (const uint8_t *)src;
+    uint8_t *to = (uint8_t *)dst;
+    int32_t is_v;
+    if (dst_type > AIOSK_KV_F16) {
+        memset(to, 0, 64);
+        memcpy(to + 12, &dst_type, 4);
+    }
+    for (is_v = 0; is_v < 2; is_v++) {
+        const int32_t hd = is_v ? hd_v : hd_k, hp = aiosk__hp(hd);
+        const aiosk__side a = is_v ? aiosk__side_v(src_type, hd_k, hd_v) : aiosk__side_k(src_type, hd_k);
+        const aiosk__side b = is_v ? aiosk__side_v(dst_type, hd_k, hd_v) : aiosk__side_k(dst_type, hd_k);
+        float *x = (float *)scratch, *mean = x + (size_t)hp * 64;
+        uint8_t *flat = (uint8_t *)(mean + hp);
+        if (a.code == b.code) {
+            memcpy(to + b.at, from + a.at, a.bytes);
+            if (!aiosk__kv_coded(a.code)) continue;
+            memcpy(to + (is_v ? 4 : 0), from + (is_v ? 4 : 0), 4);
+            if (!is_v) memcpy(to + 8, from + 8, 4);
+            continue;
+        }
+        V_NAME(side_read)(a, is_v, from, hd, x, (int8_t *)flat);
+        if (b.code == AIOSK_KV_F16) V_NAME(side_f16)(b, is_v, to, hd, x);
+        else V_NAME(side_encode)(b, is_v, to, hd, x, flat, mean);
+    }
+}
+
+/* ======== kernels/rotate.inc, continued ======== */
+/* rotate.inc: Hadamard rotations (api.h, rotate), written once over the v_* vocabulary. Each number is the result of the same additions in
+ * every set: strides within a register go by exchanging lanes, larger ones by registers. */
+
+/* x[i] = x[i] * s with s = +- r by the sign of the channel, for all heads */
+V_FN void V_NAME(signs)(float *x, int32_t n_head, int32_t hd, float r) {
+    float s[256];
+    int32_t c, h, i, n;
+    for (c = 0; c < hd; c += n) {
+        n = hd - c < 256 ? hd - c : 256;
+        for (i = 0; i < n; i++) s[i] = aiosk__minus((uint32_t)(c + i)) ? -r : r;
+        for (h = 0; h < n_head; h++) {
+            float *p = x + (size_t)h * (size_t)hd + c;
+            for (i = 0; i + V_W <= n; i += V_W) v_storeu(p + i, v_mul(v_loadu(p + i), v_loadu(s + i)));
+            for (; i < n; i++) p[i] = p[i] * s[i];
+        }
+    }
+}
+/* Sums and differences at strides 1, 2, .. size / 2, for n floats, a multiple of size = 2^k */
+V_FN void V_NAME(fwht)(float *x, int32_t n, int32_t size) {
+    int32_t i, j, s;
+#if V_W > 1
+    static const float minus[4][16] = { { 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1 }, { 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1 },
+                                        { 1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1, 1, -1, -1, -1, -1 }, { 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, -1 } };
+    for (i = 0; i < n && size > 1; i += V_W) {
+        vf a = V_NAME(load_n)(x + i, n - i, 0.0f);
+        a = v_add(v_swap(a, 1), v_xorsign(a, v_loadu(minus[0])));
+        if (size > 2) a = v_add(v_swap(a, 2), v_xorsign(a, v_loadu(minus[1])));
+        if (V_W > 4 && size > 4) a = v_add(v_swap(a, 4), v_xorsign(a, v_loadu(minus[2])));
+        if (V_W > 8 && size > 8) a = v_add(v_swap(a, 8), v_xorsign(a, v_loadu(minus[3])));
+        if (n - i >= V_W) v_storeu(x + i, a); else V_NAME(store_part)(x + i, a, n - i);
+    }
+#endif
+    for (s = V_W; s < size; s *= 2)
+        for (i = 0; i < n; i += 2 * s)
+            for (j = i; j < i + s; j += V_W) {
+                const vf a = v_loadu(x + j), b = v_loadu(x + j + s);
+                v_storeu(x + j, v_add(a, b));
+                v_storeu(x + j + s, v_sub(a, b));
+            }
+}
+/* The rows of a matrix of order m: m numbers b = 2^k apart, 16 columns at a time, whatever heads they belong to */
+V_FN void V_NAME(mix)(float *x, int32_t n_head, int32_t m, int32_t b) {
+    enum { NR = V_W > 4 ? 4 : 2 };
+    const uint64_t *rows = aiosk__hadamard_rows(m);
+    const int32_t n = n_head * b, w = b < 16 ? b : 16;      /* columns, and how many of them are neighbours */
+    float t[36][16];
+    int32_t c, i, j, r, e, k;
+    for (c = 0; c < n; c += 16) {
+        float *p[16];
+        const int32_t pieces = (n - c < 16 ? n - c : 16) / w;
+        memset(t, 0, sizeof t);
+        for (i = 0; i < pieces; i++) {
+            const int32_t col = c + i * w;
+            p[i] = x + (size_t)(col / b) * (size_t)(m * b) + col % b;
+            for (j = 0; j < m; j++) memcpy(t[j] + i * w, p[i] + j * b, (size_t)w * 4);
+        }
+        for (r = 0; r < m; r += NR) {
+            vf a[NR][V_PER16];
+            float o[NR][16];
+            for (e = 0; e < NR; e++) {
+                const vf s = v_set1(rows[r + e] & 1 ? -1.0f : 1.0f);
+                for (k = 0; k < V_PER16; k++) a[e][k] = v_xorsign(v_loadu(t[0] + k * V_W), s);
+            }
+            for (j = 1; j < m; j++)
+                for (e = 0; e < NR; e++) {
+                    const vf s = v_set1(rows[r + e] >> j & 1 ? -1.0f : 1.0f);
+                    for (k = 0; k < V_PER16; k++) a[e][k] = v_add(a[e][k], v_xorsign(v_loadu(t[j] + k * V_W), s));
+                }
+            for (e = 0; e < NR; e++) {
+                for (k = 0; k < V_PER16; k++) v_storeu(o[e] + k * V_W, a[e][k]);
+                for (i = 0; i < pieces; i++) memcpy(p[i] + (r + e) * b, o[e] + i * w, (size_t)w * 4);
+            }
+        }
+    }
+}
+V_EXPORT void V_NAME(rotate)(float *x, int32_t n_head, int32_t hd, int32_t inverse) {
+    int32_t m, h;
+    const int32_t b = aiosk__rotation(hd, &m);
+    const float r = 1.0f / aiosk__sqrt((float)(m * b));
+    if (!inverse) V_NAME(signs)(x, n_head, hd, r);
+    for (h = 0; h < n_head; h++) V_NAME(fwht)(x + (size_t)h * (size_t)hd, hd, b);
+    if (m > 1) V_NAME(mix)(x, n_head, m, b);
+    if (inverse) V_NAME(signs)(x, n_head, hd, r);
 }
 
 /* ======== kernels/attend.inc, continued ======== */
 /* attend.inc: attention over one run of KV tiles, and writing a position into a tile; written once over the v_* vocabulary.
- * api.h defines layouts and arithmetic. After ops.inc (exp, tanh, int8 codes).
+ * api.h defines layouts and arithmetic. After ops.inc (exp, tanh) and codes.inc.
  *
- * Scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
- * t a channel, or a lane is a channel and t a key. A few queries (a group) go together so that a row is loaded and
- * converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows is converted
- * beforehand, once for all groups. How queries are grouped changes no bit. */
+ * With floats, scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
+ * t a channel, or a lane is a channel and t a key. With codes both are exact sums of integers. A few queries (a group) go together so
+ * that a row is loaded and converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows of
+ * f16 is converted beforehand, once for all groups, as codes always are. How queries are grouped changes no bit. */
 
 typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 
@@ -7570,16 +9001,12 @@ typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 V_FN V_NAME(v16) V_NAME(row16)(const uint8_t *p, int32_t kv) {
     V_NAME(v16) r;
 #define AIOSK__E(k) r.v[k] = kv == AIOSK_KV_F32 ? v_loadu((const float *)(const void *)(p + k * V_W * 4)) \
-                           : kv == AIOSK_KV_F16 ? v_load_f16(p + k * V_W * 2) : v_load_i8(p + k * V_W);
+                           : v_load_f16(p + k * V_W * 2);
     V_EACH(AIOSK__E)
 #undef AIOSK__E
     return r;
 }
 
-/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
- * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
-typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
-#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
 /* Of rows that share a line only the first asks for it. */
 V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
     if ((uintptr_t)p & 63) s.a = s.b = 0;
@@ -7590,7 +9017,7 @@ V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
  * part of the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
 V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f,
                           size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F32 ? 64 : kv == AIOSK_KV_F16 ? 32 : 16; /* bytes of 16 numbers */
+    const size_t w = kv == AIOSK_KV_F32 ? 64 : 32; /* bytes of 16 numbers */
     V_NAME(v16) acc[8][4], r0, r1, r2, r3;
     const uint8_t *p = rows + (size_t)t0 * step;
     int32_t t;
@@ -7642,15 +9069,13 @@ V_EXPORT void V_NAME(outer_f32)(AIOSK__ARGS) { const size_t w = 64; switch (nq) 
 #define AIOSK__KV AIOSK_KV_F16
 V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
 #undef AIOSK__KV
-#define AIOSK__KV AIOSK_KV_I8
-V_EXPORT void V_NAME(outer_i8)(AIOSK__ARGS) { const size_t w = 16; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
-#undef AIOSK__KV
 #undef AIOSK__ARGS
 #undef AIOSK__SHAPE
 
-/* s[q][16 * nj] = (float)(exact sum over d of q8[q][d] * codes[d][key]) * (dq[q] * dk[key]); constants as in outer_n */
-V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const uint8_t *dk, const int8_t *q8,
-                            const int32_t *fix, const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+/* s[q][16 * nj] = fma((float)(exact sum over d of q8[q][d] * codes[d][key]), dq[q] * dk[key], add[q]); constants as in outer_n. step: bytes
+ * from four channels to the next four */
+V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
+                            const float *dq, const float *add, size_t add_stride, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     struct { vi v[V_PER16]; } acc[8][4];
     int32_t d;
 #define AIOSK__A(q) vi *a0 = acc[q][0].v, *a1 = acc[q][1].v, *a2 = acc[q][2].v, *a3 = acc[q][3].v;
@@ -7659,7 +9084,7 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
-    for (d = 0; d < hp; d += 4, codes += 256) {
+    for (d = 0; d < hp; d += 4, codes += step) {
         vi r0[V_PER16], r1[V_PER16], r2[V_PER16], r3[V_PER16];
         AIOSK__SOON(codes, 0, ahead)
         if (nj > 1) AIOSK__SOON(codes, 64, ahead)
@@ -7675,29 +9100,106 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
 #undef AIOSK__C
 #undef AIOSK__E
     }
-#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_mul(v_cvt_i32_f32(a[k]), v_mul(b, v_load_f16(dk + 32 * j + k * V_W * 2))));
+#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_fma(v_cvt_i32_f32(a[k]), v_mul(b, v_loadu(dk + 16 * j + k * V_W)), c));
 #define AIOSK__E(k) AIOSK__S(a0, k, 0) if (nj > 1) AIOSK__S(a1, k, 1) if (nj > 2) { AIOSK__S(a2, k, 2) AIOSK__S(a3, k, 3) }
-#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]), c = v_set1(add[(size_t)q * add_stride]); AIOSK__A(q) V_EACH(AIOSK__E) }
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
 #undef AIOSK__S
 #undef AIOSK__A
-#undef AIOSK__Q
 }
-V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const int32_t *fix,
-                              const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+V_EXPORT void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
+                              const float *add, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     int32_t j;
     switch (nq) {
 #define AIOSK__SHAPE(n, m)                                                                                              \
     case n:                                                                                                             \
-        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j, s_stride, ahead); } \
+        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, 256, dk + 16 * j, q8, fix, dq, add, 16, hp, s + 16 * j, s_stride, ahead); } \
         break;
     V_SHAPES(AIOSK__SHAPE)
 #undef AIOSK__SHAPE
     default: break;
     }
 }
+/* The same for 16 vectors [hp/4][16][4] that are the means of the tiles of a run */
+V_EXPORT void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
+    static const float zero = 0.0f;
+    const V_NAME(soon) none = { 0, 0 };
+    switch (nq) {
+#define AIOSK__SHAPE(n, m) case n: V_NAME(scores8_n)(n, 1, means, 64, dk, q8, fix, dq, &zero, 0, hp, s, 16, none); break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+
+/* out[q][16 * nj] = fma(w[q].step, (float)(exact sum over the keys of w[q] * codes[key][16 * nj]), out). w: what weights() made of the p of
+ * a tile. step: bytes from one group of four positions to the next */
+V_FN void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    vi acc[8][4 * V_PER16];
+    int32_t j, q, k;
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) acc[q][k] = v_zeroi();
+    }
+    for (j = 0; j < 16; j++, codes += step) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj; k++) AIOSK__SOON(codes, 64 * (size_t)k, ahead)
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) {
+            vi r[2];
+            i_pairs(r, v_loadi(codes + k * V_W * 4));
+            AIOSK__UNROLL
+            for (q = 0; q < nq; q++) {
+                const int16_t *u = (const int16_t *)(const void *)(w + (size_t)q * w_stride) + 2 * j;
+                acc[q][k] = i_macc_pair(acc[q][k], r[0], u);
+                acc[q][k] = i_macc_pair(acc[q][k], r[1], u + 32);
+            }
+        }
+    }
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        float *o = out + (size_t)q * out_stride;
+        const vf f = v_set1(w[(size_t)q * w_stride + 32]);
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) v_storeu(o + k * V_W, v_fma(f, v_cvt_i32_f32(acc[q][k]), v_loadu(o + k * V_W)));
+    }
+}
+V_EXPORT void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    switch (nq) {
+#define AIOSK__SHAPE(n, m)                                                                                                        \
+    case n:                                                                                                                      \
+        for (; nj >= m; nj -= m, codes += 64 * m, out += 16 * m) { V_NAME(values_n)(n, m, codes, step, w, w_stride, out, out_stride, ahead); } \
+        for (; m > 1 && nj > 0; nj--, codes += 64, out += 16) { V_NAME(values_n)(n, 1, codes, step, w, w_stride, out, out_stride, ahead); }    \
+        break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+/* p of the 64 keys of a tile -> weights in their place: int16 pairs of keys 0.. and 16.. [16], of 32.. and 48.. [16], then the f32 that they are
+ * multiples of. u: scales of V, step: theirs */
+V_FN void V_NAME(weights)(float *p, const uint8_t *u, float step) {
+    vf w[4][V_PER16], m[V_PER16];
+    float most, r;
+    int32_t g, k;
+    for (k = 0; k < V_PER16; k++) m[k] = v_zero();
+    for (g = 0; g < 4; g++)
+        for (k = 0; k < V_PER16; k++) {
+            w[g][k] = v_mul(v_loadu(p + 16 * g + k * V_W), v_cvt_i32_f32(i_load_u8(u + 16 * g + k * V_W)));
+            m[k] = v_max(m[k], w[g][k]);
+        }
+    most = v_tree_max(m);
+    r = 16383.0f / most;
+    if (!(r <= 3.40282347e38f)) r = most = 0.0f;
+    for (g = 0; g < 2; g++)
+        for (k = 0; k < V_PER16; k++)
+            v_storei(p + 16 * g + k * V_W, i_or(v_cvt_f32_i32(v_mul(w[2 * g][k], v_set1(r))), i_sll(v_cvt_f32_i32(v_mul(w[2 * g + 1][k], v_set1(r))), 16)));
+    p[32] = most / 16383.0f * step;
+}
+
 /* What v_kdot adds to each of the products of these codes, negated; sums of integers below 2^24 are exact in floats. */
 V_FN int32_t V_NAME(fix8)(const int8_t *q8, int32_t hp) {
 #if V_KBIAS
@@ -7735,9 +9237,8 @@ V_FN void V_NAME(only16)(vf *x, int32_t key, int32_t lo, int32_t hi, vf other) {
         x[k] = v_sel_lt(i, v_set1((float)(hi - key)), x[k], other);
     }
 }
-/* Raw scores s of one query -> p in place, 0 in the rest of [t0, t1); gives maximum and sum. plain: neither softcap nor ALiBi.
- * dv: where the scales of V are in an i8 tile, NULL for others. */
-V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
+/* Raw scores s of one query -> p in place, 0 in the rest of the tiles that [t0, t1) touches; gives maximum and sum. plain: neither softcap nor ALiBi. */
+V_FN void V_NAME(run_softmax)(int32_t plain, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
     const int32_t lo = a->lo[q], hi = a->hi[q], first = lo / 16 * 16;
     vf m[V_PER16], l[V_PER16], x[V_PER16], mt;
     int32_t j, k;
@@ -7749,7 +9250,7 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
     }
     a->m[q] = v_tree_max(m);
     mt = v_set1(a->m[q]);
-    for (j = t0 / 16 * 16; j < first; j += V_W) v_storeu(s + j, v_zero());
+    for (j = t0 / 64 * 64; j < first; j += V_W) v_storeu(s + j, v_zero());
     for (j = first; j < hi; j += 16) {
         if (plain) V_NAME(score16)(1, s + j, a, q, j, x);
         else for (k = 0; k < V_PER16; k++) x[k] = v_loadu(s + j + k * V_W);
@@ -7757,28 +9258,31 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
         V_NAME(only16)(x, j, lo, hi, v_zero());
         for (k = 0; k < V_PER16; k++) {
             l[k] = v_add(l[k], x[k]);
-            if (scaled) x[k] = v_mul(x[k], v_load_f16((const uint8_t *)a->tile[j / 64] + dv + 2 * (j % 64 + k * V_W)));
             v_storeu(s + j + k * V_W, x[k]);
         }
     }
-    for (; j < t1; j += V_W) v_storeu(s + j, v_zero());
+    for (; j < (t1 + 63) / 64 * 64; j += V_W) v_storeu(s + j, v_zero());
     a->l[q] = v_tree_add(l);
 }
-V_EXPORT void V_NAME(softmax)(int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
-    const int32_t plain = a->softcap == 0.0f && !a->slope;
-    if (plain && !scaled) V_NAME(run_softmax)(1, 0, s, a, q, t0, t1, dv);
-    else if (plain) V_NAME(run_softmax)(1, 1, s, a, q, t0, t1, dv);
-    else V_NAME(run_softmax)(0, scaled, s, a, q, t0, t1, dv);
+V_EXPORT void V_NAME(softmax)(float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
+    int32_t i, j, k;
+    if (a->softcap == 0.0f && !a->slope) V_NAME(run_softmax)(1, s, a, q, t0, t1);
+    else V_NAME(run_softmax)(0, s, a, q, t0, t1);
+    for (i = t0 / 64; a->tile_sum && i < (t1 + 63) / 64; i++) {
+        vf t[V_PER16];
+        for (k = 0; k < V_PER16; k++) t[k] = v_zero();
+        for (j = 0; j < 64; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_loadu(s + 64 * i + j + k * V_W));
+        a->tile_sum[(size_t)q * (size_t)a->n_tiles + (size_t)i] = v_tree_add(t);
+    }
 }
-/* n rows of 16 * nj numbers of kind f16 or i8, step bytes apart, as floats, 64 to a row; ahead as above */
-V_FN void V_NAME(widen)(int32_t kv, const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F16 ? 32 : 16;
+/* n rows of 16 * nj numbers of f16, step bytes apart, as floats, 64 to a row; ahead as above */
+V_FN void V_NAME(widen)(const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
     int32_t i, j, k;
     for (i = 0; i < n; i++, rows += step, out += 64) {
         AIOSK__SOON(rows, 0, ahead)
-        if (kv == AIOSK_KV_F16) AIOSK__SOON(rows, 64, ahead)
+        AIOSK__SOON(rows, 64, ahead)
         for (j = 0; j < nj; j++) {
-            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * w, kv);
+            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * 32, AIOSK_KV_F16);
             for (k = 0; k < V_PER16; k++) v_storeu(out + 16 * j + k * V_W, r.v[k]);
         }
     }
@@ -7790,23 +9294,31 @@ AIOSK__INLINE int32_t V_NAME(part)(int32_t tile, int32_t t0, int32_t t1, int32_t
     *to = t1 - 64 * tile > 64 ? 64 : t1 - 64 * tile;
     return *from < *to;
 }
-typedef void (*V_NAME(outer_fn))(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t, int32_t, V_NAME(soon));
+V_FN void V_NAME(outer)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f, size_t f_stride, int32_t t0, int32_t t1,
+                        float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
+    if (kv == AIOSK_KV_F32) V_NAME(outer_f32)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+    else V_NAME(outer_f16)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+}
 
-V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) outer) {
-    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
-    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1, stride = 64 * AIOSK_RUN + 16;
-    const size_t at_v = aiosk__tile_v(kv, a->hd_k), at_dk = aiosk__tile_scales(a->hd_k, a->hd_v); /* the latter: i8 only */
-    float *s = (float *)a->scratch, *wide = s + (size_t)a->n_q * stride;
+V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), most = hk > hv ? hk : hv, groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
+    const size_t stride = 64 * AIOSK_RUN + 16, wide_n = (size_t)(most > 256 ? 16 * most : 64 * 64);
+    const int32_t plain = aiosk_kv_open(a->type);
+    const aiosk__side side_k[2] = { aiosk__side_k(a->type, a->hd_k), aiosk__side_k(plain, a->hd_k) };    /* sealed, open */
+    const aiosk__side side_v[2] = { aiosk__side_v(a->type, a->hd_k, a->hd_v), aiosk__side_v(plain, a->hd_k, a->hd_v) };
+    const int32_t coded_k = aiosk__kv_coded(side_k[0].code), coded_v = aiosk__kv_coded(side_v[0].code);
     const uint8_t *const *tile = (const uint8_t *const *)a->tile;
-    int32_t *g = (int32_t *)(void *)(wide + 64 * 64), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
+    float *s = (float *)a->scratch, *qm = s + (size_t)a->n_q * stride, *wide = qm + (size_t)a->n_q * 16;
+    int8_t *means = (int8_t *)(void *)(wide + wide_n), *codes = (int8_t *)(void *)wide;
+    float *dk = (float *)(void *)(means + 16 * most), *dm = dk + 64;
+    int32_t *g = (int32_t *)(void *)(dm + 16), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
     int32_t i, j, q, q0, n, c, m, from, to, t0 = 64 * AIOSK_RUN, t1 = 0, first, last;
     const V_NAME(soon) none = { 0, 0 };
-    const int32_t wider = kv != AIOSK_KV_F32 && groups > 1;
 #define AIOSK__GROUPS for (j = 0, q0 = 0; j < groups; j++, q0 += n) if ((n = (j + 1) * a->n_q / groups - q0) > 0)
     AIOSK__GROUPS {
         int32_t lo = 64 * AIOSK_RUN, hi = 0;
         for (q = q0; q < q0 + n; q++) {
-            if (kv == AIOSK_KV_I8) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
+            if (coded_k) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
             a->m[q] = AIOSK_NEG_INF;
             a->l[q] = 0.0f;
             if (a->lo[q] >= a->hi[q]) continue;
@@ -7819,54 +9331,96 @@ V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) 
         if (hi > t1) t1 = hi;
     }
     memset(a->o, 0, (size_t)a->n_q * (size_t)hv * 4);
+    if (a->tile_sum) memset(a->tile_sum, 0, (size_t)a->n_q * (size_t)a->n_tiles * 4);
     if (t0 >= t1) return;
     first = t0 / 64;
     last = (t1 - 1) / 64;
+#define AIOSK__OPEN(i) ((i) < 32 ? (int32_t)(a->open >> (i) & 1) : 0)
+    if (coded_k) {
+        memset(qm, 0, (size_t)a->n_q * 64);
+        if (side_k[0].mean < side_k[0].data) {
+            memset(means, 0, (size_t)(16 * hk));
+            memset(dm, 0, 64);
+            for (i = first; i <= last; i++) {
+                const uint8_t *p = tile[i] + side_k[0].mean;
+                if (AIOSK__OPEN(i)) continue;
+                dm[i] = aiosk__f32(tile[i] + 8);
+                for (c = 0; c < hk; c += 4) memcpy(means + 16 * c + 4 * i, p + c, 4);
+            }
+            AIOSK__GROUPS V_NAME(means8)(n, means, dm, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, qm + 16 * q0);
+        }
+    }
     for (i = first; i <= last; i++) {
-        const uint8_t *K = tile[i];
-        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)K, at_v };
-        const int32_t chunk = wider ? 64 : a->hd_k;
-        if (kv == AIOSK_KV_I8) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_k[e].code;
+        const uint8_t *K = tile[i] + side_k[e].data, *next = tile[i < last ? i + 1 : i];
+        const V_NAME(soon) ahead = { (uintptr_t)(next + side_k[e1].data) - (uintptr_t)K, side_v[e].data - side_k[e].data };
+        const int32_t wider = kv == AIOSK_KV_F16 && groups > 1, chunk = wider ? 64 : a->hd_k;
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; at < side_k[e1].data; at += 64) AIOSK__PREFETCH(next + at);
+            AIOSK__PREFETCH(tile[i] + side_v[e].at);
+            V_NAME(scales)(tile[i] + side_k[e].at, aiosk__f32(tile[i]), dk);
+            p = V_NAME(decode)(kv, K, (size_t)hk * 64, codes, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
-                V_NAME(scores8)(n, K, K + at_dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, s + (size_t)q0 * stride + 64 * i, stride, ahead);
+                V_NAME(scores8)(n, p, dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, qm + 16 * q0 + i, hk, s + (size_t)q0 * stride + 64 * i, stride,
+                                p == codes ? none : ahead);
             continue;
         }
         for (c = 0; c < a->hd_k; c += chunk, K += 64 * w * (size_t)chunk) {
             m = a->hd_k - c < chunk ? a->hd_k - c : chunk;
-            if (wider) V_NAME(widen)(kv, K, 64 * w, m, 4, wide, ahead);
+            if (wider) V_NAME(widen)(K, 64 * w, m, 4, wide, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = a->q + (size_t)q0 * (size_t)a->q_stride + c;
                 float *y = s + (size_t)q0 * stride + 64 * i;
                 if (wider) V_NAME(outer_f32)(n, 4, (const uint8_t *)wide, 256, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, none);
-                else outer(n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
+                else V_NAME(outer)(kv, n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
             }
         }
     }
     AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
-        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(kv == AIOSK_KV_I8, s + (size_t)q * stride, a, q, g[2 * j], g[2 * j + 1], at_dk + 128);
-        else if (g[2 * j] < g[2 * j + 1]) memset(s + (size_t)q * stride + g[2 * j], 0, (size_t)(g[2 * j + 1] - g[2 * j]) * 4);
+        float *p = s + (size_t)q * stride;
+        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(p, a, q, g[2 * j], g[2 * j + 1]);
+        else for (i = g[2 * j] / 64 * 64; i < g[2 * j + 1]; i += 64) memset(p + i, 0, 64 * 4);
+        for (i = g[2 * j] / 64; coded_v && i < (g[2 * j + 1] + 63) / 64; i++)
+            if (!AIOSK__OPEN(i)) V_NAME(weights)(p + 64 * i, tile[i] + side_v[0].at, aiosk__f32(tile[i] + 4));
     }
-    for (c = 0; c < hv; c += 64) {
-        m = hv - c < 64 ? hv - c : 64;
-        for (i = first; i <= last; i++) {
-            const uint8_t *V = tile[i] + at_v + (size_t)c * w;
-            const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)tile[i], a->next ? (uintptr_t)a->next[i] - (uintptr_t)tile[i] - at_v : 0 };
+    for (i = first; i <= last; i++) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_v[e].code, wider = kv == AIOSK_KV_F16 && groups > 1;
+        const uint8_t *V = tile[i] + side_v[e].data;
+        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] + side_v[e1].data - (uintptr_t)V,
+                                     a->next ? (uintptr_t)a->next[i] + side_k[0].data - (uintptr_t)V : 0 };
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; a->next && at < side_k[0].data; at += 64) AIOSK__PREFETCH((const uint8_t *)a->next[i] + at);
+            p = V_NAME(decode)(kv, V, (size_t)hv * 64, codes, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
+                V_NAME(values8)(n, hv / 16, p, (size_t)hv * 4, s + (size_t)q0 * stride + 64 * i, stride, a->o + (size_t)q0 * (size_t)hv, (size_t)hv, p == codes ? none : ahead);
+            continue;
+        }
+        for (c = 0; c < hv; c += 64, V += 64 * w) {
+            m = hv - c < 64 ? hv - c : 64;
             V_NAME(part)(i, t0, t1, &from, &to);
-            if (wider) V_NAME(widen)(kv, V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
+            if (wider) V_NAME(widen)(V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = s + (size_t)q0 * stride + 64 * i;
                 float *y = a->o + (size_t)q0 * (size_t)hv + c;
                 if (wider) V_NAME(outer_f32)(n, m / 16, (const uint8_t *)wide, 256, x, stride, from, to, y, (size_t)hv, 1, none);
-                else outer(n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
+                else V_NAME(outer)(kv, n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
             }
         }
     }
+#undef AIOSK__OPEN
 #undef AIOSK__GROUPS
-    for (i = 0; i < a->n_q * hv; i += V_W) v_storeu(a->o + i, v_add(v_loadu(a->o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+    for (q = 0; q < a->n_q; q++) {
+        float *o = a->o + (size_t)q * (size_t)hv;
+        for (i = 0; i < hv; i += V_W) v_storeu(o + i, v_add(v_loadu(o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+        for (i = a->hd_v; i < hv; i++) o[i] = 0.0f; /* no code is zero */
+    }
 }
-V_EXPORT void V_NAME(attend_f32)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F32, V_NAME(outer_f32)); }
-V_EXPORT void V_NAME(attend_f16)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F16, V_NAME(outer_f16)); }
-V_EXPORT void V_NAME(attend_i8)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_I8, V_NAME(outer_i8)); }
 
 V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1) {
     int32_t q, i;
@@ -7892,7 +9446,7 @@ V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l
 
 V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     float *K = (float *)tile + slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F32, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 4;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 256 + (size_t)(slot * aiosk__hp(hd_v)) * 4;
     int32_t i;
     for (i = 0; i < hd_k; i++) K[64 * i] = k[i];
     memcpy(V, v, (size_t)hd_v * 4);
@@ -7900,7 +9454,7 @@ V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const 
 }
 V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     uint8_t *K = (uint8_t *)tile + 2 * slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F16, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 2;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 128 + (size_t)(slot * aiosk__hp(hd_v)) * 2;
     uint16_t t[V_W];
     int32_t i, j;
     for (i = 0; i < hd_k; i += V_W) {
@@ -7909,24 +9463,8 @@ V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const 
     }
     for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
 }
-/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. The
- * scale goes through the vocabulary too: scalar code outside of it is compiled for SSE, and a switch costs 100 cycles. */
-V_FN void V_NAME(store8)(const float *x, int32_t n, int8_t *codes, int32_t step, uint8_t *scale) {
-    float t[V_W], d = V_NAME(head_amax)(x, n) / 127.0f;
-    uint16_t h[V_W];
-    v_store_f16(h, v_set1(d < 65504.0f ? d : 65504.0f));
-    memcpy(scale, h, 2);
-    v_storeu(t, v_load_f16(h));
-    d = t[0];
-    V_NAME(codes8)(x, n, d > 0.0f ? d : 3e38f, 1, codes, step);
-}
-V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
-    int8_t *K = (int8_t *)tile + 4 * slot, *V = (int8_t *)tile + aiosk__tile_v(AIOSK_KV_I8, hd_k) + slot * aiosk__hp(hd_v);
-    uint8_t *s = (uint8_t *)tile + aiosk__tile_scales(hd_k, hd_v) + 2 * slot;
-    V_NAME(store8)(k, hd_k, K, 256, s);
-    V_NAME(store8)(v, hd_v, V, 4, s + 128);
-}
 #undef AIOSK__SOON
+#undef AIOSK__Q
 
 /* ======== kernels/floats.inc, continued ======== */
 /* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
@@ -9203,9 +10741,9 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
-    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
-    V_BASE(attend_merge),
+    V_BASE(attend),
+    {V_BASE(store_f32), V_BASE(store_f16)},
+    V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
     V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__G
@@ -10426,9 +11964,9 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
-    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
-    V_BASE(attend_merge),
+    V_BASE(attend),
+    {V_BASE(store_f32), V_BASE(store_f16)},
+    V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
     V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__G
@@ -10581,6 +12119,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef v_dup_even
 #undef v_dup_odd
 #undef v_swap2
+#undef v_swap
 
 /* ======== kernels/isa_avx2.c, continued ======== */
 #endif
@@ -10660,6 +12199,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #define v_dup_even V_BASE(v_dup_even)
 #define v_dup_odd V_BASE(v_dup_odd)
 #define v_swap2 V_BASE(v_swap2)
+#define v_swap V_BASE(v_swap)
 
 /* ======== kernels/simd_avx512.h, continued ======== */
 V_FN vf v_loadu(const float *p) { return _mm512_loadu_ps(p); }
@@ -10699,6 +12239,10 @@ V_FN vf v_load_i8(const void *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi3
 V_FN vf v_dup_even(vf a) { return _mm512_moveldup_ps(a); }
 V_FN vf v_dup_odd(vf a) { return _mm512_movehdup_ps(a); }
 V_FN vf v_swap2(vf a) { return _mm512_permute_ps(a, 0xB1); }
+V_FN vf v_swap(vf a, int n) {
+    return n == 1 ? _mm512_permute_ps(a, 0xB1) : n == 2 ? _mm512_permute_ps(a, 0x4E)
+         : n == 4 ? _mm512_shuffle_f32x4(a, a, 0xB1) : _mm512_shuffle_f32x4(a, a, 0x4E);
+}
 V_FN float v_tree_add(const vf *v) {
     __m256 a = _mm256_add_ps(_mm512_castps512_ps256(v[0]), _mm512_extractf32x8_ps(v[0], 1));
     __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
@@ -11150,24 +12694,6 @@ V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
     return 0;
 }
 
-/* codes[i] = rint(x[i] * f) or, with divide, rint(x[i] / f); clamped to [-127, 127]; zeros from n to n rounded up to 16.
- * step: distance of groups of 4 codes (4 = a plain row). */
-V_FN void V_NAME(codes8)(const float *x, int32_t n, float f, int32_t divide, int8_t *codes, int32_t step) {
-    int32_t i, k;
-    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
-        int8_t t[16];
-        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
-        v = divide ? v_div(v, v_set1(f)) : v_mul(v, v_set1(f));
-        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v));
-        if (step == 4) { i_store_s8(codes + i, v_cvt_f32_i32(v)); continue; }
-        i_store_s8(t, v_cvt_f32_i32(v));
-#if V_W >= 4
-        for (k = 0; k < V_W; k += 4) memcpy(codes + (i + k) / 4 * step, t + k, 4);
-#else
-        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = t[k];
-#endif
-    }
-}
 V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
     vf m[V_PER16];
     int32_t i, k;
@@ -11176,21 +12702,374 @@ V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
         for (k = 0; k < V_PER16 && i + k * V_W < n; k++) m[k] = v_max(m[k], v_abs(V_NAME(load_n)(x + i + k * V_W, n - i - k * V_W, 0.0f)));
     return v_tree_max(m);
 }
-V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d) {
-    float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
+V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d, float *back) {
+    const float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
     const int32_t tiny = !(f <= 3.40282347e38f); /* counts as zero, as in quant.inc */
+    int32_t i;
     *d = tiny ? 0.0f : a / 127.0f;
-    V_NAME(codes8)(x, n, tiny ? 0.0f : f, 0, q, 4);
+    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
+        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
+        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v_mul(v, v_set1(tiny ? 0.0f : f))));
+        i_store_s8(q + i, v_cvt_f32_i32(v));
+        if (!back || i >= n) continue;
+        v = v_mul(v_load_i8(q + i), v_set1(*d));
+        if (n - i >= V_W) v_storeu(back + i, v); else V_NAME(store_part)(back + i, v, n - i);
+    }
+}
+
+/* ======== kernels/codes.inc, continued ======== */
+/* codes.inc: the codes of KV tiles (api.h, attention): codes to int8 levels, numbers to codes, one kind of tile to another. After ops.inc. */
+
+/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
+ * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
+typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
+#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
+
+/* n times 512 codes to int8 */
+V_FN void V_NAME(decode_n)(const int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    const int8_t *table = aiosk__kv_levels[code - AIOSK_KV_C5];
+    const int bits = code == AIOSK_KV_C5 ? 5 : code == AIOSK_KV_C4 ? 4 : code == AIOSK_KV_C3 ? 3 : 2;
+    int i, j;
+#if V_W > 1
+    static const int8_t all[16] = { 0, -1 };
+    const vi t = i_table(table), bit = v_set1i(0x01010101), f = v_set1i(0x0F0F0F0F), three = v_set1i(0x03030303), ones = i_table(all);
+    for (; n > 0; n--, p += 64 * bits, out += 512) {
+        AIOSK__UNROLL
+        for (i = 0; i < bits; i++) AIOSK__SOON(p, 64 * (size_t)i, ahead)
+        for (i = 0; i < 64; i += 4 * V_W) {
+            const vi s = bits & 1 ? v_loadi(p + 64 * (bits - 1) + i) : v_zeroi();
+            vi a = s, w;
+            AIOSK__UNROLL
+            for (j = 0; j < 8; j++) {
+                if (bits >= 4) {
+                    if (!(j & 1)) a = v_loadi(p + 32 * j + i);
+                    w = i_lut(t, i_and(j & 1 ? i_srl(a, 4) : a, f));
+                    if (bits == 5) { /* bytes of 0 and 255: flipped and 1 added where the bit is set */
+                        const vi b = i_and(i_srl(s, j), bit);
+                        w = i_addb(i_xor(w, i_lut(ones, b)), b);
+                    }
+                } else {
+                    if (!(j & 3)) a = v_loadi(p + 16 * j + i);
+                    w = i_and(j & 3 ? i_srl(a, 2 * (j & 3)) : a, three);
+                    if (bits == 3) w = i_or(w, i_and(j > 2 ? i_srl(s, j - 2) : i_sll(s, 2 - j), v_set1i(0x04040404)));
+                    w = i_lut(t, w);
+                }
+                v_storei(out + 64 * j + i, w);
+            }
+        }
+    }
+#else
+    (void)ahead;
+    for (; n > 0; n--, p += 64 * bits, out += 512)
+        for (i = 0; i < 64; i++)
+            for (j = 0; j < 8; j++) {
+                const int s = bits & 1 ? p[64 * (bits - 1) + i] >> j & 1 : 0;
+                const int w = bits >= 4 ? p[32 * (j & 6) + i] >> 4 * (j & 1) & 15 : p[16 * (j & 4) + i] >> 2 * (j & 3) & 3;
+                out[64 * j + i] = (int8_t)(bits == 5 ? (s ? -table[w] : table[w]) : table[w | s << 2]);
+            }
+#endif
+}
+/* The codes of a side, n of them, as int8: where they are, or in out */
+V_EXPORT AIOSK__NOINLINE const int8_t *V_NAME(decode)(int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    n /= 512;
+    switch (code) {
+    case AIOSK_KV_C5: V_NAME(decode_n)(AIOSK_KV_C5, p, n, out, ahead); break;
+    case AIOSK_KV_C4: V_NAME(decode_n)(AIOSK_KV_C4, p, n, out, ahead); break;
+    case AIOSK_KV_C3: V_NAME(decode_n)(AIOSK_KV_C3, p, n, out, ahead); break;
+    case AIOSK_KV_C2: V_NAME(decode_n)(AIOSK_KV_C2, p, n, out, ahead); break;
+    default: return (const int8_t *)p;
+    }
+    return out;
+}
+
+/* Where the code of a position stands, from that of channel d of position 0 on. */
+AIOSK__INLINE void V_NAME(places)(int32_t is_v, int32_t hp, int32_t *at) {
+    int32_t t;
+    for (t = 0; t < AIOSK_TILE; t++) at[t] = is_v ? (t & 15) * 4 * hp + aiosk__kv_byte[t >> 4] : 4 * t;
+}
+AIOSK__INLINE int32_t V_NAME(place)(int32_t is_v, int32_t d) { return is_v ? 4 * d : (d >> 2) * 256 + (d & 3); }
+
+/* The scales of 64 positions as floats */
+V_FN void V_NAME(scales)(const uint8_t *u, float step, float *s) {
+    int32_t i;
+    for (i = 0; i < AIOSK_TILE; i += V_W) v_storeu(s + i, v_mul(v_cvt_i32_f32(i_load_u8(u + i)), v_set1(step)));
+}
+
+/* A side of a tile as floats x [hd][64], finite */
+V_FN void V_NAME(side_read)(aiosk__side s, int32_t is_v, const uint8_t *tile, int32_t hd, float *x, int8_t *flat) {
+    const int32_t hp = aiosk__hp(hd);
+    const vf lo = v_set1(-65504.0f), hi = v_set1(65504.0f);
+    int32_t d, t, i;
+    if (s.code == AIOSK_KV_F16) {
+        const uint8_t *p = tile + s.data;
+        if (!is_v) {
+            for (i = 0; i < hd * 64; i += V_W) v_storeu(x + i, v_min(hi, v_max(lo, v_load_f16(p + 2 * i))));
+            return;
+        }
+        for (t = 0; t < 64; t++, p += 2 * hp)
+            for (d = 0; d < hd; d += V_W) {
+                float r[V_W];
+                v_storeu(r, v_min(hi, v_max(lo, v_load_f16(p + 2 * d))));
+                for (i = 0; i < V_W && d + i < hd; i++) x[(d + i) * 64 + t] = r[i];
+            }
+        return;
+    }
+    {
+        const V_NAME(soon) none = { 0, 0 };
+        const int8_t *c = V_NAME(decode)(s.code, tile + s.data, (size_t)hp * 64, flat, none), *mean = (const int8_t *)tile + s.mean;
+        float scale[64], m;
+        int32_t at[64];
+        V_NAME(places)(is_v, hp, at);
+        V_NAME(scales)(tile + s.at, aiosk__f32(tile + (is_v ? 4 : 0)), scale);
+        m = s.mean < s.data ? aiosk__f32(tile + 8) : 0.0f;
+        for (d = 0; d < hd; d++) {
+            const int8_t *p = c + V_NAME(place)(is_v, d);
+            const vf mu = v_set1(m * (float)(s.mean < s.data ? mean[d] : 0));
+            int8_t r[64];
+            for (t = 0; t < 64; t++) r[t] = p[at[t]];
+            for (t = 0; t < 64; t += V_W) v_storeu(x + d * 64 + t, v_min(hi, v_max(lo, v_fma(v_load_i8(r + t), v_loadu(scale + t), mu))));
+        }
+    }
+}
+/* x [hd][64] as a side of f16 */
+V_FN void V_NAME(side_f16)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, const float *x) {
+    uint8_t *p = tile + s.data;
+    const int32_t hp = aiosk__hp(hd);
+    int32_t d, t;
+    if (!is_v) {
+        for (d = 0; d < hd * 64; d += V_W) v_store_f16(p + 2 * d, v_loadu(x + d));
+        return;
+    }
+    memset(p, 0, s.bytes);
+    for (d = 0; d < hd; d++) {
+        uint16_t r[64];
+        for (t = 0; t < 64; t += V_W) v_store_f16(r + t, v_loadu(x + d * 64 + t));
+        for (t = 0; t < 64; t++) memcpy(p + 2 * (t * hp + d), &r[t], 2);
+    }
+}
+
+/* The levels nearest to the numbers x * inv, as 256 * index + level: the index counts the n - 1 thresholds below, ascending */
+V_FN vi V_NAME(choose)(vf x, vf inv, const float *limit, const float *value, int32_t n) {
+    const vf z = v_mul(v_abs(x), inv);
+    vf v = v_set1(value[0]);
+    int32_t i;
+    for (i = 1; i < n; i++) v = v_sel_lt(v_set1(limit[i]), z, v_set1(value[i]), v);
+    return v_cvt_f32_i32(v);
+}
+/* x [hd][64] as a coded side; x is changed. A lane is a position. flat: room for 64 bytes for each channel, mean for a float. */
+V_FN void V_NAME(side_encode)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, float *x, uint8_t *flat, float *mean) {
+    const int32_t hp = aiosk__hp(hd), n = s.code == AIOSK_KV_I8 ? 0 : 1 << (aiosk__kv_bits[s.code] - 1);
+    const vf zero = v_zero();
+    float limit[16], value[16], scale[64], step, most;
+    int32_t at[64], u[64], d, b, i, k, round;
+    vf m[V_PER16];
+    V_NAME(places)(is_v, hp, at);
+    if (s.mean < s.data) {
+        float ms;
+        memset(tile + s.mean, 0, s.data - s.mean);
+        for (d = 0; d < hd; d++) {
+            for (k = 0; k < V_PER16; k++) {
+                const float *p = x + d * 64 + k * V_W;
+                m[k] = v_add(v_add(v_add(v_loadu(p), v_loadu(p + 16)), v_loadu(p + 32)), v_loadu(p + 48));
+            }
+            mean[d] = v_tree_add(m) * (1.0f / 64);
+        }
+        V_NAME(quantize_head)(mean, hd, (int8_t *)tile + s.mean, &ms, NULL);
+        memcpy(tile + 8, &ms, 4);
+        for (d = 0; d < hd; d++) {
+            const vf c = v_set1((float)((const int8_t *)tile)[s.mean + (size_t)d]);
+            for (i = 0; i < 64; i += V_W) v_storeu(x + d * 64 + i, v_fma(v_set1(-ms), c, v_loadu(x + d * 64 + i)));
+        }
+    }
+    for (i = 0; i < n; i++) {
+        const int8_t *level = aiosk__kv_levels[s.code - AIOSK_KV_C5];
+        value[i] = (float)(256 * i + level[i]);
+        limit[i] = i ? (float)(level[i - 1] + level[i]) * 0.5f : 0.0f;
+    }
+    memset(flat, 0, (size_t)hp * 64);
+    for (b = 0; b < 64; b += V_W) { /* scales; indices of all but I8 */
+        const vf bound = v_set1(3e38f);
+        vf x2 = zero, most_x = zero, inv, sc;
+        for (d = 0; d < hd; d++) {
+            const vf y = v_loadu(x + d * 64 + b);
+            if (n) x2 = v_fma(y, y, x2); else most_x = v_max(most_x, v_abs(y));
+        }
+        if (!n) { v_storeu(scale + b, v_div(most_x, v_set1(127.0f))); continue; }
+        sc = v_mul(v_sqrt(v_div(x2, v_set1((float)hd))), v_set1(aiosk__kv_top[s.code - AIOSK_KV_C5] / 127.0f));
+        for (round = 0; round < 2; round++) {
+            vf xc = zero, c2 = zero;
+            inv = v_div(v_set1(1.0f), sc);
+            inv = v_sel_lt(inv, bound, inv, zero);
+            for (d = 0; d < hd; d++) {
+                const vf y = v_loadu(x + d * 64 + b);
+                const vi c = V_NAME(choose)(y, inv, limit, value, n);
+                const vf level = v_cvt_i32_f32(i_and(c, v_set1i(255)));
+                xc = v_fma(v_abs(y), level, xc);
+                c2 = v_fma(level, level, c2);
+                if (round) {
+                    const vi minus = v_cvt_f32_i32(v_sel_lt(y, zero, v_set1((float)n), zero));
+                    uint8_t *p = flat + V_NAME(place)(is_v, d);
+                    int8_t r[V_W];
+                    i_store_s8(r, v_addi(i_srl(c, 8), minus));
+                    for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)r[k];
+                }
+            }
+            sc = is_v ? v_div(xc, c2) : v_div(x2, xc);
+            sc = v_sel_lt(zero, xc, sc, zero);
+        }
+        v_storeu(scale + b, sc);
+    }
+    for (k = 0; k < V_PER16; k++) m[k] = zero;
+    for (i = 0; i < 64; i += 16) for (k = 0; k < V_PER16; k++) m[k] = v_max(m[k], v_loadu(scale + i + k * V_W));
+    most = v_tree_max(m);
+    step = most / 255.0f;
+    if (!(1.0f / step < 3e38f)) step = 0.0f; /* too small for its inverse: counts as nothing */
+    memcpy(tile + (is_v ? 4 : 0), &step, 4);
+    for (i = 0; i < 64; i += V_W) {
+        const vf sc = v_loadu(scale + i);
+        vf r = step > 0.0f ? v_div(sc, v_set1(step)) : zero;
+        if (!n) r = v_add(r, v_set1(0.498f));
+        r = v_min(v_set1(255.0f), v_max(v_set1(1.0f), v_rint(r)));
+        v_storei(u + i, v_cvt_f32_i32(v_sel_lt(zero, step > 0.0f ? sc : zero, r, zero)));
+    }
+    for (i = 0; i < 64; i++) tile[s.at + (size_t)i] = (uint8_t)u[i];
+    if (!n) { /* with the scales that these are */
+        V_NAME(scales)(tile + s.at, step, scale);
+        for (d = 0; d < hd; d++) {
+            uint8_t *p = flat + V_NAME(place)(is_v, d);
+            for (b = 0; b < 64; b += V_W) {
+                const vf sc = v_loadu(scale + b);
+                vf r = v_sel_lt(zero, sc, v_div(v_loadu(x + d * 64 + b), sc), zero);
+                int8_t o[V_W];
+                r = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), r));
+                i_store_s8(o, v_cvt_f32_i32(r));
+                for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)o[k];
+            }
+        }
+    }
+    aiosk__kv_pack(s.code, flat, (size_t)hp / 8, tile + s.data);
+}
+V_EXPORT void V_NAME(kv_convert)(int32_t src_type, const void *src, int32_t dst_type, void *dst, int32_t hd_k, int32_t hd_v, void *scratch) {
+    const uint8_t *from = (const uint8_t *)src;
+    uint8_t *to = (uint8_t *)dst;
+    int32_t is_v;
+    if (dst_type > AIOSK_KV_F16) {
+        memset(to, 0, 64);
+        memcpy(to + 12, &dst_type, 4);
+    }
+    for (is_v = 0; is_v < 2; is_v++) {
+        const int32_t hd = is_v ? hd_v : hd_k, hp = aiosk__hp(hd);
+        const aiosk__side a = is_v ? aiosk__side_v(src_type, hd_k, hd_v) : aiosk__side_k(src_type, hd_k);
+        const aiosk__side b = is_v ? aiosk__side_v(dst_type, hd_k, hd_v) : aiosk__side_k(dst_type, hd_k);
+        float *x = (float *)scratch, *mean = x + (size_t)hp * 64;
+        uint8_t *flat = (uint8_t *)(mean + hp);
+        if (a.code == b.code) {
+            memcpy(to + b.at, from + a.at, a.bytes);
+            if (!aiosk__kv_coded(a.code)) continue;
+            memcpy(to + (is_v ? 4 : 0), from + (is_v ? 4 : 0), 4);
+            if (!is_v) memcpy(to + 8, from + 8, 4);
+            continue;
+        }
+        V_NAME(side_read)(a, is_v, from, hd, x, (int8_t *)flat);
+        if (b.code == AIOSK_KV_F16) V_NAME(side_f16)(b, is_v, to, hd, x);
+        else V_NAME(side_encode)(b, is_v, to, hd, x, flat, mean);
+    }
+}
+
+/* ======== kernels/rotate.inc, continued ======== */
+/* rotate.inc: Hadamard rotations (api.h, rotate), written once over the v_* vocabulary. Each number is the result of the same additions in
+ * every set: strides within a register go by exchanging lanes, larger ones by registers. */
+
+/* x[i] = x[i] * s with s = +- r by the sign of the channel, for all heads */
+V_FN void V_NAME(signs)(float *x, int32_t n_head, int32_t hd, float r) {
+    float s[256];
+    int32_t c, h, i, n;
+    for (c = 0; c < hd; c += n) {
+        n = hd - c < 256 ? hd - c : 256;
+        for (i = 0; i < n; i++) s[i] = aiosk__minus((uint32_t)(c + i)) ? -r : r;
+        for (h = 0; h < n_head; h++) {
+            float *p = x + (size_t)h * (size_t)hd + c;
+            for (i = 0; i + V_W <= n; i += V_W) v_storeu(p + i, v_mul(v_loadu(p + i), v_loadu(s + i)));
+            for (; i < n; i++) p[i] = p[i] * s[i];
+        }
+    }
+}
+/* Sums and differences at strides 1, 2, .. size / 2, for n floats, a multiple of size = 2^k */
+V_FN void V_NAME(fwht)(float *x, int32_t n, int32_t size) {
+    int32_t i, j, s;
+#if V_W > 1
+    static const float minus[4][16] = { { 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1 }, { 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1 },
+                                        { 1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1, 1, -1, -1, -1, -1 }, { 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, -1 } };
+    for (i = 0; i < n && size > 1; i += V_W) {
+        vf a = V_NAME(load_n)(x + i, n - i, 0.0f);
+        a = v_add(v_swap(a, 1), v_xorsign(a, v_loadu(minus[0])));
+        if (size > 2) a = v_add(v_swap(a, 2), v_xorsign(a, v_loadu(minus[1])));
+        if (V_W > 4 && size > 4) a = v_add(v_swap(a, 4), v_xorsign(a, v_loadu(minus[2])));
+        if (V_W > 8 && size > 8) a = v_add(v_swap(a, 8), v_xorsign(a, v_loadu(minus[3])));
+        if (n - i >= V_W) v_storeu(x + i, a); else V_NAME(store_part)(x + i, a, n - i);
+    }
+#endif
+    for (s = V_W; s < size; s *= 2)
+        for (i = 0; i < n; i += 2 * s)
+            for (j = i; j < i + s; j += V_W) {
+                const vf a = v_loadu(x + j), b = v_loadu(x + j + s);
+                v_storeu(x + j, v_add(a, b));
+                v_storeu(x + j + s, v_sub(a, b));
+            }
+}
+/* The rows of a matrix of order m: m numbers b = 2^k apart, 16 columns at a time, whatever heads they belong to */
+V_FN void V_NAME(mix)(float *x, int32_t n_head, int32_t m, int32_t b) {
+    enum { NR = V_W > 4 ? 4 : 2 };
+    const uint64_t *rows = aiosk__hadamard_rows(m);
+    const int32_t n = n_head * b, w = b < 16 ? b : 16;      /* columns, and how many of them are neighbours */
+    float t[36][16];
+    int32_t c, i, j, r, e, k;
+    for (c = 0; c < n; c += 16) {
+        float *p[16];
+        const int32_t pieces = (n - c < 16 ? n - c : 16) / w;
+        memset(t, 0, sizeof t);
+        for (i = 0; i < pieces; i++) {
+            const int32_t col = c + i * w;
+            p[i] = x + (size_t)(col / b) * (size_t)(m * b) + col % b;
+            for (j = 0; j < m; j++) memcpy(t[j] + i * w, p[i] + j * b, (size_t)w * 4);
+        }
+        for (r = 0; r < m; r += NR) {
+            vf a[NR][V_PER16];
+            float o[NR][16];
+            for (e = 0; e < NR; e++) {
+                const vf s = v_set1(rows[r + e] & 1 ? -1.0f : 1.0f);
+                for (k = 0; k < V_PER16; k++) a[e][k] = v_xorsign(v_loadu(t[0] + k * V_W), s);
+            }
+            for (j = 1; j < m; j++)
+                for (e = 0; e < NR; e++) {
+                    const vf s = v_set1(rows[r + e] >> j & 1 ? -1.0f : 1.0f);
+                    for (k = 0; k < V_PER16; k++) a[e][k] = v_add(a[e][k], v_xorsign(v_loadu(t[j] + k * V_W), s));
+                }
+            for (e = 0; e < NR; e++) {
+                for (k = 0; k < V_PER16; k++) v_storeu(o[e] + k * V_W, a[e][k]);
+                for (i = 0; i < pieces; i++) memcpy(p[i] + (r + e) * b, o[e] + i * w, (size_t)w * 4);
+            }
+        }
+    }
+}
+V_EXPORT void V_NAME(rotate)(float *x, int32_t n_head, int32_t hd, int32_t inverse) {
+    int32_t m, h;
+    const int32_t b = aiosk__rotation(hd, &m);
+    const float r = 1.0f / aiosk__sqrt((float)(m * b));
+    if (!inverse) V_NAME(signs)(x, n_head, hd, r);
+    for (h = 0; h < n_head; h++) V_NAME(fwht)(x + (size_t)h * (size_t)hd, hd, b);
+    if (m > 1) V_NAME(mix)(x, n_head, m, b);
+    if (inverse) V_NAME(signs)(x, n_head, hd, r);
 }
 
 /* ======== kernels/attend.inc, continued ======== */
 /* attend.inc: attention over one run of KV tiles, and writing a position into a tile; written once over the v_* vocabulary.
- * api.h defines layouts and arithmetic. After ops.inc (exp, tanh, int8 codes).
+ * api.h defines layouts and arithmetic. After ops.inc (exp, tanh) and codes.inc.
  *
- * Scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
- * t a channel, or a lane is a channel and t a key. A few queries (a group) go together so that a row is loaded and
- * converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows is converted
- * beforehand, once for all groups. How queries are grouped changes no bit. */
+ * With floats, scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
+ * t a channel, or a lane is a channel and t a key. With codes both are exact sums of integers. A few queries (a group) go together so
+ * that a row is loaded and converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows of
+ * f16 is converted beforehand, once for all groups, as codes always are. How queries are grouped changes no bit. */
 
 typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 
@@ -11198,16 +13077,12 @@ typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 V_FN V_NAME(v16) V_NAME(row16)(const uint8_t *p, int32_t kv) {
     V_NAME(v16) r;
 #define AIOSK__E(k) r.v[k] = kv == AIOSK_KV_F32 ? v_loadu((const float *)(const void *)(p + k * V_W * 4)) \
-                           : kv == AIOSK_KV_F16 ? v_load_f16(p + k * V_W * 2) : v_load_i8(p + k * V_W);
+                           : v_load_f16(p + k * V_W * 2);
     V_EACH(AIOSK__E)
 #undef AIOSK__E
     return r;
 }
 
-/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
- * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
-typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
-#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
 /* Of rows that share a line only the first asks for it. */
 V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
     if ((uintptr_t)p & 63) s.a = s.b = 0;
@@ -11218,7 +13093,7 @@ V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
  * part of the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
 V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f,
                           size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F32 ? 64 : kv == AIOSK_KV_F16 ? 32 : 16; /* bytes of 16 numbers */
+    const size_t w = kv == AIOSK_KV_F32 ? 64 : 32; /* bytes of 16 numbers */
     V_NAME(v16) acc[8][4], r0, r1, r2, r3;
     const uint8_t *p = rows + (size_t)t0 * step;
     int32_t t;
@@ -11270,15 +13145,13 @@ V_EXPORT void V_NAME(outer_f32)(AIOSK__ARGS) { const size_t w = 64; switch (nq) 
 #define AIOSK__KV AIOSK_KV_F16
 V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
 #undef AIOSK__KV
-#define AIOSK__KV AIOSK_KV_I8
-V_EXPORT void V_NAME(outer_i8)(AIOSK__ARGS) { const size_t w = 16; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
-#undef AIOSK__KV
 #undef AIOSK__ARGS
 #undef AIOSK__SHAPE
 
-/* s[q][16 * nj] = (float)(exact sum over d of q8[q][d] * codes[d][key]) * (dq[q] * dk[key]); constants as in outer_n */
-V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const uint8_t *dk, const int8_t *q8,
-                            const int32_t *fix, const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+/* s[q][16 * nj] = fma((float)(exact sum over d of q8[q][d] * codes[d][key]), dq[q] * dk[key], add[q]); constants as in outer_n. step: bytes
+ * from four channels to the next four */
+V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
+                            const float *dq, const float *add, size_t add_stride, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     struct { vi v[V_PER16]; } acc[8][4];
     int32_t d;
 #define AIOSK__A(q) vi *a0 = acc[q][0].v, *a1 = acc[q][1].v, *a2 = acc[q][2].v, *a3 = acc[q][3].v;
@@ -11287,7 +13160,7 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
-    for (d = 0; d < hp; d += 4, codes += 256) {
+    for (d = 0; d < hp; d += 4, codes += step) {
         vi r0[V_PER16], r1[V_PER16], r2[V_PER16], r3[V_PER16];
         AIOSK__SOON(codes, 0, ahead)
         if (nj > 1) AIOSK__SOON(codes, 64, ahead)
@@ -11303,29 +13176,106 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
 #undef AIOSK__C
 #undef AIOSK__E
     }
-#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_mul(v_cvt_i32_f32(a[k]), v_mul(b, v_load_f16(dk + 32 * j + k * V_W * 2))));
+#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_fma(v_cvt_i32_f32(a[k]), v_mul(b, v_loadu(dk + 16 * j + k * V_W)), c));
 #define AIOSK__E(k) AIOSK__S(a0, k, 0) if (nj > 1) AIOSK__S(a1, k, 1) if (nj > 2) { AIOSK__S(a2, k, 2) AIOSK__S(a3, k, 3) }
-#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]), c = v_set1(add[(size_t)q * add_stride]); AIOSK__A(q) V_EACH(AIOSK__E) }
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
 #undef AIOSK__S
 #undef AIOSK__A
-#undef AIOSK__Q
 }
-V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const int32_t *fix,
-                              const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+V_EXPORT void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
+                              const float *add, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     int32_t j;
     switch (nq) {
 #define AIOSK__SHAPE(n, m)                                                                                              \
     case n:                                                                                                             \
-        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j, s_stride, ahead); } \
+        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, 256, dk + 16 * j, q8, fix, dq, add, 16, hp, s + 16 * j, s_stride, ahead); } \
         break;
     V_SHAPES(AIOSK__SHAPE)
 #undef AIOSK__SHAPE
     default: break;
     }
 }
+/* The same for 16 vectors [hp/4][16][4] that are the means of the tiles of a run */
+V_EXPORT void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
+    static const float zero = 0.0f;
+    const V_NAME(soon) none = { 0, 0 };
+    switch (nq) {
+#define AIOSK__SHAPE(n, m) case n: V_NAME(scores8_n)(n, 1, means, 64, dk, q8, fix, dq, &zero, 0, hp, s, 16, none); break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+
+/* out[q][16 * nj] = fma(w[q].step, (float)(exact sum over the keys of w[q] * codes[key][16 * nj]), out). w: what weights() made of the p of
+ * a tile. step: bytes from one group of four positions to the next */
+V_FN void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    vi acc[8][4 * V_PER16];
+    int32_t j, q, k;
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) acc[q][k] = v_zeroi();
+    }
+    for (j = 0; j < 16; j++, codes += step) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj; k++) AIOSK__SOON(codes, 64 * (size_t)k, ahead)
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) {
+            vi r[2];
+            i_pairs(r, v_loadi(codes + k * V_W * 4));
+            AIOSK__UNROLL
+            for (q = 0; q < nq; q++) {
+                const int16_t *u = (const int16_t *)(const void *)(w + (size_t)q * w_stride) + 2 * j;
+                acc[q][k] = i_macc_pair(acc[q][k], r[0], u);
+                acc[q][k] = i_macc_pair(acc[q][k], r[1], u + 32);
+            }
+        }
+    }
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        float *o = out + (size_t)q * out_stride;
+        const vf f = v_set1(w[(size_t)q * w_stride + 32]);
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) v_storeu(o + k * V_W, v_fma(f, v_cvt_i32_f32(acc[q][k]), v_loadu(o + k * V_W)));
+    }
+}
+V_EXPORT void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    switch (nq) {
+#define AIOSK__SHAPE(n, m)                                                                                                        \
+    case n:                                                                                                                      \
+        for (; nj >= m; nj -= m, codes += 64 * m, out += 16 * m) { V_NAME(values_n)(n, m, codes, step, w, w_stride, out, out_stride, ahead); } \
+        for (; m > 1 && nj > 0; nj--, codes += 64, out += 16) { V_NAME(values_n)(n, 1, codes, step, w, w_stride, out, out_stride, ahead); }    \
+        break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+/* p of the 64 keys of a tile -> weights in their place: int16 pairs of keys 0.. and 16.. [16], of 32.. and 48.. [16], then the f32 that they are
+ * multiples of. u: scales of V, step: theirs */
+V_FN void V_NAME(weights)(float *p, const uint8_t *u, float step) {
+    vf w[4][V_PER16], m[V_PER16];
+    float most, r;
+    int32_t g, k;
+    for (k = 0; k < V_PER16; k++) m[k] = v_zero();
+    for (g = 0; g < 4; g++)
+        for (k = 0; k < V_PER16; k++) {
+            w[g][k] = v_mul(v_loadu(p + 16 * g + k * V_W), v_cvt_i32_f32(i_load_u8(u + 16 * g + k * V_W)));
+            m[k] = v_max(m[k], w[g][k]);
+        }
+    most = v_tree_max(m);
+    r = 16383.0f / most;
+    if (!(r <= 3.40282347e38f)) r = most = 0.0f;
+    for (g = 0; g < 2; g++)
+        for (k = 0; k < V_PER16; k++)
+            v_storei(p + 16 * g + k * V_W, i_or(v_cvt_f32_i32(v_mul(w[2 * g][k], v_set1(r))), i_sll(v_cvt_f32_i32(v_mul(w[2 * g + 1][k], v_set1(r))), 16)));
+    p[32] = most / 16383.0f * step;
+}
+
 /* What v_kdot adds to each of the products of these codes, negated; sums of integers below 2^24 are exact in floats. */
 V_FN int32_t V_NAME(fix8)(const int8_t *q8, int32_t hp) {
 #if V_KBIAS
@@ -11363,9 +13313,8 @@ V_FN void V_NAME(only16)(vf *x, int32_t key, int32_t lo, int32_t hi, vf other) {
         x[k] = v_sel_lt(i, v_set1((float)(hi - key)), x[k], other);
     }
 }
-/* Raw scores s of one query -> p in place, 0 in the rest of [t0, t1); gives maximum and sum. plain: neither softcap nor ALiBi.
- * dv: where the scales of V are in an i8 tile, NULL for others. */
-V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
+/* Raw scores s of one query -> p in place, 0 in the rest of the tiles that [t0, t1) touches; gives maximum and sum. plain: neither softcap nor ALiBi. */
+V_FN void V_NAME(run_softmax)(int32_t plain, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
     const int32_t lo = a->lo[q], hi = a->hi[q], first = lo / 16 * 16;
     vf m[V_PER16], l[V_PER16], x[V_PER16], mt;
     int32_t j, k;
@@ -11377,7 +13326,7 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
     }
     a->m[q] = v_tree_max(m);
     mt = v_set1(a->m[q]);
-    for (j = t0 / 16 * 16; j < first; j += V_W) v_storeu(s + j, v_zero());
+    for (j = t0 / 64 * 64; j < first; j += V_W) v_storeu(s + j, v_zero());
     for (j = first; j < hi; j += 16) {
         if (plain) V_NAME(score16)(1, s + j, a, q, j, x);
         else for (k = 0; k < V_PER16; k++) x[k] = v_loadu(s + j + k * V_W);
@@ -11385,28 +13334,31 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
         V_NAME(only16)(x, j, lo, hi, v_zero());
         for (k = 0; k < V_PER16; k++) {
             l[k] = v_add(l[k], x[k]);
-            if (scaled) x[k] = v_mul(x[k], v_load_f16((const uint8_t *)a->tile[j / 64] + dv + 2 * (j % 64 + k * V_W)));
             v_storeu(s + j + k * V_W, x[k]);
         }
     }
-    for (; j < t1; j += V_W) v_storeu(s + j, v_zero());
+    for (; j < (t1 + 63) / 64 * 64; j += V_W) v_storeu(s + j, v_zero());
     a->l[q] = v_tree_add(l);
 }
-V_EXPORT void V_NAME(softmax)(int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
-    const int32_t plain = a->softcap == 0.0f && !a->slope;
-    if (plain && !scaled) V_NAME(run_softmax)(1, 0, s, a, q, t0, t1, dv);
-    else if (plain) V_NAME(run_softmax)(1, 1, s, a, q, t0, t1, dv);
-    else V_NAME(run_softmax)(0, scaled, s, a, q, t0, t1, dv);
+V_EXPORT void V_NAME(softmax)(float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
+    int32_t i, j, k;
+    if (a->softcap == 0.0f && !a->slope) V_NAME(run_softmax)(1, s, a, q, t0, t1);
+    else V_NAME(run_softmax)(0, s, a, q, t0, t1);
+    for (i = t0 / 64; a->tile_sum && i < (t1 + 63) / 64; i++) {
+        vf t[V_PER16];
+        for (k = 0; k < V_PER16; k++) t[k] = v_zero();
+        for (j = 0; j < 64; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_loadu(s + 64 * i + j + k * V_W));
+        a->tile_sum[(size_t)q * (size_t)a->n_tiles + (size_t)i] = v_tree_add(t);
+    }
 }
-/* n rows of 16 * nj numbers of kind f16 or i8, step bytes apart, as floats, 64 to a row; ahead as above */
-V_FN void V_NAME(widen)(int32_t kv, const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F16 ? 32 : 16;
+/* n rows of 16 * nj numbers of f16, step bytes apart, as floats, 64 to a row; ahead as above */
+V_FN void V_NAME(widen)(const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
     int32_t i, j, k;
     for (i = 0; i < n; i++, rows += step, out += 64) {
         AIOSK__SOON(rows, 0, ahead)
-        if (kv == AIOSK_KV_F16) AIOSK__SOON(rows, 64, ahead)
+        AIOSK__SOON(rows, 64, ahead)
         for (j = 0; j < nj; j++) {
-            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * w, kv);
+            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * 32, AIOSK_KV_F16);
             for (k = 0; k < V_PER16; k++) v_storeu(out + 16 * j + k * V_W, r.v[k]);
         }
     }
@@ -11418,23 +13370,31 @@ AIOSK__INLINE int32_t V_NAME(part)(int32_t tile, int32_t t0, int32_t t1, int32_t
     *to = t1 - 64 * tile > 64 ? 64 : t1 - 64 * tile;
     return *from < *to;
 }
-typedef void (*V_NAME(outer_fn))(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t, int32_t, V_NAME(soon));
+V_FN void V_NAME(outer)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f, size_t f_stride, int32_t t0, int32_t t1,
+                        float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
+    if (kv == AIOSK_KV_F32) V_NAME(outer_f32)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+    else V_NAME(outer_f16)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+}
 
-V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) outer) {
-    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
-    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1, stride = 64 * AIOSK_RUN + 16;
-    const size_t at_v = aiosk__tile_v(kv, a->hd_k), at_dk = aiosk__tile_scales(a->hd_k, a->hd_v); /* the latter: i8 only */
-    float *s = (float *)a->scratch, *wide = s + (size_t)a->n_q * stride;
+V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), most = hk > hv ? hk : hv, groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
+    const size_t stride = 64 * AIOSK_RUN + 16, wide_n = (size_t)(most > 256 ? 16 * most : 64 * 64);
+    const int32_t plain = aiosk_kv_open(a->type);
+    const aiosk__side side_k[2] = { aiosk__side_k(a->type, a->hd_k), aiosk__side_k(plain, a->hd_k) };    /* sealed, open */
+    const aiosk__side side_v[2] = { aiosk__side_v(a->type, a->hd_k, a->hd_v), aiosk__side_v(plain, a->hd_k, a->hd_v) };
+    const int32_t coded_k = aiosk__kv_coded(side_k[0].code), coded_v = aiosk__kv_coded(side_v[0].code);
     const uint8_t *const *tile = (const uint8_t *const *)a->tile;
-    int32_t *g = (int32_t *)(void *)(wide + 64 * 64), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
+    float *s = (float *)a->scratch, *qm = s + (size_t)a->n_q * stride, *wide = qm + (size_t)a->n_q * 16;
+    int8_t *means = (int8_t *)(void *)(wide + wide_n), *codes = (int8_t *)(void *)wide;
+    float *dk = (float *)(void *)(means + 16 * most), *dm = dk + 64;
+    int32_t *g = (int32_t *)(void *)(dm + 16), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
     int32_t i, j, q, q0, n, c, m, from, to, t0 = 64 * AIOSK_RUN, t1 = 0, first, last;
     const V_NAME(soon) none = { 0, 0 };
-    const int32_t wider = kv != AIOSK_KV_F32 && groups > 1;
 #define AIOSK__GROUPS for (j = 0, q0 = 0; j < groups; j++, q0 += n) if ((n = (j + 1) * a->n_q / groups - q0) > 0)
     AIOSK__GROUPS {
         int32_t lo = 64 * AIOSK_RUN, hi = 0;
         for (q = q0; q < q0 + n; q++) {
-            if (kv == AIOSK_KV_I8) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
+            if (coded_k) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
             a->m[q] = AIOSK_NEG_INF;
             a->l[q] = 0.0f;
             if (a->lo[q] >= a->hi[q]) continue;
@@ -11447,54 +13407,96 @@ V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) 
         if (hi > t1) t1 = hi;
     }
     memset(a->o, 0, (size_t)a->n_q * (size_t)hv * 4);
+    if (a->tile_sum) memset(a->tile_sum, 0, (size_t)a->n_q * (size_t)a->n_tiles * 4);
     if (t0 >= t1) return;
     first = t0 / 64;
     last = (t1 - 1) / 64;
+#define AIOSK__OPEN(i) ((i) < 32 ? (int32_t)(a->open >> (i) & 1) : 0)
+    if (coded_k) {
+        memset(qm, 0, (size_t)a->n_q * 64);
+        if (side_k[0].mean < side_k[0].data) {
+            memset(means, 0, (size_t)(16 * hk));
+            memset(dm, 0, 64);
+            for (i = first; i <= last; i++) {
+                const uint8_t *p = tile[i] + side_k[0].mean;
+                if (AIOSK__OPEN(i)) continue;
+                dm[i] = aiosk__f32(tile[i] + 8);
+                for (c = 0; c < hk; c += 4) memcpy(means + 16 * c + 4 * i, p + c, 4);
+            }
+            AIOSK__GROUPS V_NAME(means8)(n, means, dm, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, qm + 16 * q0);
+        }
+    }
     for (i = first; i <= last; i++) {
-        const uint8_t *K = tile[i];
-        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)K, at_v };
-        const int32_t chunk = wider ? 64 : a->hd_k;
-        if (kv == AIOSK_KV_I8) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_k[e].code;
+        const uint8_t *K = tile[i] + side_k[e].data, *next = tile[i < last ? i + 1 : i];
+        const V_NAME(soon) ahead = { (uintptr_t)(next + side_k[e1].data) - (uintptr_t)K, side_v[e].data - side_k[e].data };
+        const int32_t wider = kv == AIOSK_KV_F16 && groups > 1, chunk = wider ? 64 : a->hd_k;
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; at < side_k[e1].data; at += 64) AIOSK__PREFETCH(next + at);
+            AIOSK__PREFETCH(tile[i] + side_v[e].at);
+            V_NAME(scales)(tile[i] + side_k[e].at, aiosk__f32(tile[i]), dk);
+            p = V_NAME(decode)(kv, K, (size_t)hk * 64, codes, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
-                V_NAME(scores8)(n, K, K + at_dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, s + (size_t)q0 * stride + 64 * i, stride, ahead);
+                V_NAME(scores8)(n, p, dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, qm + 16 * q0 + i, hk, s + (size_t)q0 * stride + 64 * i, stride,
+                                p == codes ? none : ahead);
             continue;
         }
         for (c = 0; c < a->hd_k; c += chunk, K += 64 * w * (size_t)chunk) {
             m = a->hd_k - c < chunk ? a->hd_k - c : chunk;
-            if (wider) V_NAME(widen)(kv, K, 64 * w, m, 4, wide, ahead);
+            if (wider) V_NAME(widen)(K, 64 * w, m, 4, wide, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = a->q + (size_t)q0 * (size_t)a->q_stride + c;
                 float *y = s + (size_t)q0 * stride + 64 * i;
                 if (wider) V_NAME(outer_f32)(n, 4, (const uint8_t *)wide, 256, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, none);
-                else outer(n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
+                else V_NAME(outer)(kv, n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
             }
         }
     }
     AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
-        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(kv == AIOSK_KV_I8, s + (size_t)q * stride, a, q, g[2 * j], g[2 * j + 1], at_dk + 128);
-        else if (g[2 * j] < g[2 * j + 1]) memset(s + (size_t)q * stride + g[2 * j], 0, (size_t)(g[2 * j + 1] - g[2 * j]) * 4);
+        float *p = s + (size_t)q * stride;
+        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(p, a, q, g[2 * j], g[2 * j + 1]);
+        else for (i = g[2 * j] / 64 * 64; i < g[2 * j + 1]; i += 64) memset(p + i, 0, 64 * 4);
+        for (i = g[2 * j] / 64; coded_v && i < (g[2 * j + 1] + 63) / 64; i++)
+            if (!AIOSK__OPEN(i)) V_NAME(weights)(p + 64 * i, tile[i] + side_v[0].at, aiosk__f32(tile[i] + 4));
     }
-    for (c = 0; c < hv; c += 64) {
-        m = hv - c < 64 ? hv - c : 64;
-        for (i = first; i <= last; i++) {
-            const uint8_t *V = tile[i] + at_v + (size_t)c * w;
-            const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)tile[i], a->next ? (uintptr_t)a->next[i] - (uintptr_t)tile[i] - at_v : 0 };
+    for (i = first; i <= last; i++) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_v[e].code, wider = kv == AIOSK_KV_F16 && groups > 1;
+        const uint8_t *V = tile[i] + side_v[e].data;
+        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] + side_v[e1].data - (uintptr_t)V,
+                                     a->next ? (uintptr_t)a->next[i] + side_k[0].data - (uintptr_t)V : 0 };
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; a->next && at < side_k[0].data; at += 64) AIOSK__PREFETCH((const uint8_t *)a->next[i] + at);
+            p = V_NAME(decode)(kv, V, (size_t)hv * 64, codes, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
+                V_NAME(values8)(n, hv / 16, p, (size_t)hv * 4, s + (size_t)q0 * stride + 64 * i, stride, a->o + (size_t)q0 * (size_t)hv, (size_t)hv, p == codes ? none : ahead);
+            continue;
+        }
+        for (c = 0; c < hv; c += 64, V += 64 * w) {
+            m = hv - c < 64 ? hv - c : 64;
             V_NAME(part)(i, t0, t1, &from, &to);
-            if (wider) V_NAME(widen)(kv, V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
+            if (wider) V_NAME(widen)(V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = s + (size_t)q0 * stride + 64 * i;
                 float *y = a->o + (size_t)q0 * (size_t)hv + c;
                 if (wider) V_NAME(outer_f32)(n, m / 16, (const uint8_t *)wide, 256, x, stride, from, to, y, (size_t)hv, 1, none);
-                else outer(n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
+                else V_NAME(outer)(kv, n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
             }
         }
     }
+#undef AIOSK__OPEN
 #undef AIOSK__GROUPS
-    for (i = 0; i < a->n_q * hv; i += V_W) v_storeu(a->o + i, v_add(v_loadu(a->o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+    for (q = 0; q < a->n_q; q++) {
+        float *o = a->o + (size_t)q * (size_t)hv;
+        for (i = 0; i < hv; i += V_W) v_storeu(o + i, v_add(v_loadu(o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+        for (i = a->hd_v; i < hv; i++) o[i] = 0.0f; /* no code is zero */
+    }
 }
-V_EXPORT void V_NAME(attend_f32)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F32, V_NAME(outer_f32)); }
-V_EXPORT void V_NAME(attend_f16)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F16, V_NAME(outer_f16)); }
-V_EXPORT void V_NAME(attend_i8)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_I8, V_NAME(outer_i8)); }
 
 V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1) {
     int32_t q, i;
@@ -11520,7 +13522,7 @@ V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l
 
 V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     float *K = (float *)tile + slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F32, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 4;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 256 + (size_t)(slot * aiosk__hp(hd_v)) * 4;
     int32_t i;
     for (i = 0; i < hd_k; i++) K[64 * i] = k[i];
     memcpy(V, v, (size_t)hd_v * 4);
@@ -11528,7 +13530,7 @@ V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const 
 }
 V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     uint8_t *K = (uint8_t *)tile + 2 * slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F16, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 2;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 128 + (size_t)(slot * aiosk__hp(hd_v)) * 2;
     uint16_t t[V_W];
     int32_t i, j;
     for (i = 0; i < hd_k; i += V_W) {
@@ -11537,24 +13539,8 @@ V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const 
     }
     for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
 }
-/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. The
- * scale goes through the vocabulary too: scalar code outside of it is compiled for SSE, and a switch costs 100 cycles. */
-V_FN void V_NAME(store8)(const float *x, int32_t n, int8_t *codes, int32_t step, uint8_t *scale) {
-    float t[V_W], d = V_NAME(head_amax)(x, n) / 127.0f;
-    uint16_t h[V_W];
-    v_store_f16(h, v_set1(d < 65504.0f ? d : 65504.0f));
-    memcpy(scale, h, 2);
-    v_storeu(t, v_load_f16(h));
-    d = t[0];
-    V_NAME(codes8)(x, n, d > 0.0f ? d : 3e38f, 1, codes, step);
-}
-V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
-    int8_t *K = (int8_t *)tile + 4 * slot, *V = (int8_t *)tile + aiosk__tile_v(AIOSK_KV_I8, hd_k) + slot * aiosk__hp(hd_v);
-    uint8_t *s = (uint8_t *)tile + aiosk__tile_scales(hd_k, hd_v) + 2 * slot;
-    V_NAME(store8)(k, hd_k, K, 256, s);
-    V_NAME(store8)(v, hd_v, V, 4, s + 128);
-}
 #undef AIOSK__SOON
+#undef AIOSK__Q
 
 /* ======== kernels/floats.inc, continued ======== */
 /* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
@@ -12831,9 +14817,9 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
-    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
-    V_BASE(attend_merge),
+    V_BASE(attend),
+    {V_BASE(store_f32), V_BASE(store_f16)},
+    V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
     V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__G
@@ -13106,9 +15092,9 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
-    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
-    V_BASE(attend_merge),
+    V_BASE(attend),
+    {V_BASE(store_f32), V_BASE(store_f16)},
+    V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
     V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__G
@@ -13258,6 +15244,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef v_dup_even
 #undef v_dup_odd
 #undef v_swap2
+#undef v_swap
 
 /* ======== kernels/isa_avx512.c, continued ======== */
 #if defined(__GNUC__) && !defined(__clang__)
@@ -13340,6 +15327,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #define v_dup_even V_BASE(v_dup_even)
 #define v_dup_odd V_BASE(v_dup_odd)
 #define v_swap2 V_BASE(v_swap2)
+#define v_swap V_BASE(v_swap)
 
 /* ======== kernels/simd_neon.inc, continued ======== */
 V_FN vf v_loadu(const float *p) { return vld1q_f32(p); }
@@ -13388,6 +15376,7 @@ V_FN vf v_load_i8(const void *p) {
 V_FN vf v_dup_even(vf a) { return vtrn1q_f32(a, a); }
 V_FN vf v_dup_odd(vf a) { return vtrn2q_f32(a, a); }
 V_FN vf v_swap2(vf a) { return vrev64q_f32(a); }
+V_FN vf v_swap(vf a, int n) { return n == 1 ? vrev64q_f32(a) : vextq_f32(a, a, 2); }
 V_FN float v_tree_add(const vf *v) {
     float32x4_t a = vaddq_f32(vaddq_f32(v[0], v[2]), vaddq_f32(v[1], v[3]));
     float32x2_t b = vadd_f32(vget_low_f32(a), vget_high_f32(a));
@@ -13863,24 +15852,6 @@ V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
     return 0;
 }
 
-/* codes[i] = rint(x[i] * f) or, with divide, rint(x[i] / f); clamped to [-127, 127]; zeros from n to n rounded up to 16.
- * step: distance of groups of 4 codes (4 = a plain row). */
-V_FN void V_NAME(codes8)(const float *x, int32_t n, float f, int32_t divide, int8_t *codes, int32_t step) {
-    int32_t i, k;
-    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
-        int8_t t[16];
-        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
-        v = divide ? v_div(v, v_set1(f)) : v_mul(v, v_set1(f));
-        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v));
-        if (step == 4) { i_store_s8(codes + i, v_cvt_f32_i32(v)); continue; }
-        i_store_s8(t, v_cvt_f32_i32(v));
-#if V_W >= 4
-        for (k = 0; k < V_W; k += 4) memcpy(codes + (i + k) / 4 * step, t + k, 4);
-#else
-        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = t[k];
-#endif
-    }
-}
 V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
     vf m[V_PER16];
     int32_t i, k;
@@ -13889,21 +15860,374 @@ V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
         for (k = 0; k < V_PER16 && i + k * V_W < n; k++) m[k] = v_max(m[k], v_abs(V_NAME(load_n)(x + i + k * V_W, n - i - k * V_W, 0.0f)));
     return v_tree_max(m);
 }
-V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d) {
-    float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
+V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d, float *back) {
+    const float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
     const int32_t tiny = !(f <= 3.40282347e38f); /* counts as zero, as in quant.inc */
+    int32_t i;
     *d = tiny ? 0.0f : a / 127.0f;
-    V_NAME(codes8)(x, n, tiny ? 0.0f : f, 0, q, 4);
+    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
+        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
+        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v_mul(v, v_set1(tiny ? 0.0f : f))));
+        i_store_s8(q + i, v_cvt_f32_i32(v));
+        if (!back || i >= n) continue;
+        v = v_mul(v_load_i8(q + i), v_set1(*d));
+        if (n - i >= V_W) v_storeu(back + i, v); else V_NAME(store_part)(back + i, v, n - i);
+    }
+}
+
+/* ======== kernels/codes.inc, continued ======== */
+/* codes.inc: the codes of KV tiles (api.h, attention): codes to int8 levels, numbers to codes, one kind of tile to another. After ops.inc. */
+
+/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
+ * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
+typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
+#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
+
+/* n times 512 codes to int8 */
+V_FN void V_NAME(decode_n)(const int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    const int8_t *table = aiosk__kv_levels[code - AIOSK_KV_C5];
+    const int bits = code == AIOSK_KV_C5 ? 5 : code == AIOSK_KV_C4 ? 4 : code == AIOSK_KV_C3 ? 3 : 2;
+    int i, j;
+#if V_W > 1
+    static const int8_t all[16] = { 0, -1 };
+    const vi t = i_table(table), bit = v_set1i(0x01010101), f = v_set1i(0x0F0F0F0F), three = v_set1i(0x03030303), ones = i_table(all);
+    for (; n > 0; n--, p += 64 * bits, out += 512) {
+        AIOSK__UNROLL
+        for (i = 0; i < bits; i++) AIOSK__SOON(p, 64 * (size_t)i, ahead)
+        for (i = 0; i < 64; i += 4 * V_W) {
+            const vi s = bits & 1 ? v_loadi(p + 64 * (bits - 1) + i) : v_zeroi();
+            vi a = s, w;
+            AIOSK__UNROLL
+            for (j = 0; j < 8; j++) {
+                if (bits >= 4) {
+                    if (!(j & 1)) a = v_loadi(p + 32 * j + i);
+                    w = i_lut(t, i_and(j & 1 ? i_srl(a, 4) : a, f));
+                    if (bits == 5) { /* bytes of 0 and 255: flipped and 1 added where the bit is set */
+                        const vi b = i_and(i_srl(s, j), bit);
+                        w = i_addb(i_xor(w, i_lut(ones, b)), b);
+                    }
+                } else {
+                    if (!(j & 3)) a = v_loadi(p + 16 * j + i);
+                    w = i_and(j & 3 ? i_srl(a, 2 * (j & 3)) : a, three);
+                    if (bits == 3) w = i_or(w, i_and(j > 2 ? i_srl(s, j - 2) : i_sll(s, 2 - j), v_set1i(0x04040404)));
+                    w = i_lut(t, w);
+                }
+                v_storei(out + 64 * j + i, w);
+            }
+        }
+    }
+#else
+    (void)ahead;
+    for (; n > 0; n--, p += 64 * bits, out += 512)
+        for (i = 0; i < 64; i++)
+            for (j = 0; j < 8; j++) {
+                const int s = bits & 1 ? p[64 * (bits - 1) + i] >> j & 1 : 0;
+                const int w = bits >= 4 ? p[32 * (j & 6) + i] >> 4 * (j & 1) & 15 : p[16 * (j & 4) + i] >> 2 * (j & 3) & 3;
+                out[64 * j + i] = (int8_t)(bits == 5 ? (s ? -table[w] : table[w]) : table[w | s << 2]);
+            }
+#endif
+}
+/* The codes of a side, n of them, as int8: where they are, or in out */
+V_EXPORT AIOSK__NOINLINE const int8_t *V_NAME(decode)(int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    n /= 512;
+    switch (code) {
+    case AIOSK_KV_C5: V_NAME(decode_n)(AIOSK_KV_C5, p, n, out, ahead); break;
+    case AIOSK_KV_C4: V_NAME(decode_n)(AIOSK_KV_C4, p, n, out, ahead); break;
+    case AIOSK_KV_C3: V_NAME(decode_n)(AIOSK_KV_C3, p, n, out, ahead); break;
+    case AIOSK_KV_C2: V_NAME(decode_n)(AIOSK_KV_C2, p, n, out, ahead); break;
+    default: return (const int8_t *)p;
+    }
+    return out;
+}
+
+/* Where the code of a position stands, from that of channel d of position 0 on. */
+AIOSK__INLINE void V_NAME(places)(int32_t is_v, int32_t hp, int32_t *at) {
+    int32_t t;
+    for (t = 0; t < AIOSK_TILE; t++) at[t] = is_v ? (t & 15) * 4 * hp + aiosk__kv_byte[t >> 4] : 4 * t;
+}
+AIOSK__INLINE int32_t V_NAME(place)(int32_t is_v, int32_t d) { return is_v ? 4 * d : (d >> 2) * 256 + (d & 3); }
+
+/* The scales of 64 positions as floats */
+V_FN void V_NAME(scales)(const uint8_t *u, float step, float *s) {
+    int32_t i;
+    for (i = 0; i < AIOSK_TILE; i += V_W) v_storeu(s + i, v_mul(v_cvt_i32_f32(i_load_u8(u + i)), v_set1(step)));
+}
+
+/* A side of a tile as floats x [hd][64], finite */
+V_FN void V_NAME(side_read)(aiosk__side s, int32_t is_v, const uint8_t *tile, int32_t hd, float *x, int8_t *flat) {
+    const int32_t hp = aiosk__hp(hd);
+    const vf lo = v_set1(-65504.0f), hi = v_set1(65504.0f);
+    int32_t d, t, i;
+    if (s.code == AIOSK_KV_F16) {
+        const uint8_t *p = tile + s.data;
+        if (!is_v) {
+            for (i = 0; i < hd * 64; i += V_W) v_storeu(x + i, v_min(hi, v_max(lo, v_load_f16(p + 2 * i))));
+            return;
+        }
+        for (t = 0; t < 64; t++, p += 2 * hp)
+            for (d = 0; d < hd; d += V_W) {
+                float r[V_W];
+                v_storeu(r, v_min(hi, v_max(lo, v_load_f16(p + 2 * d))));
+                for (i = 0; i < V_W && d + i < hd; i++) x[(d + i) * 64 + t] = r[i];
+            }
+        return;
+    }
+    {
+        const V_NAME(soon) none = { 0, 0 };
+        const int8_t *c = V_NAME(decode)(s.code, tile + s.data, (size_t)hp * 64, flat, none), *mean = (const int8_t *)tile + s.mean;
+        float scale[64], m;
+        int32_t at[64];
+        V_NAME(places)(is_v, hp, at);
+        V_NAME(scales)(tile + s.at, aiosk__f32(tile + (is_v ? 4 : 0)), scale);
+        m = s.mean < s.data ? aiosk__f32(tile + 8) : 0.0f;
+        for (d = 0; d < hd; d++) {
+            const int8_t *p = c + V_NAME(place)(is_v, d);
+            const vf mu = v_set1(m * (float)(s.mean < s.data ? mean[d] : 0));
+            int8_t r[64];
+            for (t = 0; t < 64; t++) r[t] = p[at[t]];
+            for (t = 0; t < 64; t += V_W) v_storeu(x + d * 64 + t, v_min(hi, v_max(lo, v_fma(v_load_i8(r + t), v_loadu(scale + t), mu))));
+        }
+    }
+}
+/* x [hd][64] as a side of f16 */
+V_FN void V_NAME(side_f16)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, const float *x) {
+    uint8_t *p = tile + s.data;
+    const int32_t hp = aiosk__hp(hd);
+    int32_t d, t;
+    if (!is_v) {
+        for (d = 0; d < hd * 64; d += V_W) v_store_f16(p + 2 * d, v_loadu(x + d));
+        return;
+    }
+    memset(p, 0, s.bytes);
+    for (d = 0; d < hd; d++) {
+        uint16_t r[64];
+        for (t = 0; t < 64; t += V_W) v_store_f16(r + t, v_loadu(x + d * 64 + t));
+        for (t = 0; t < 64; t++) memcpy(p + 2 * (t * hp + d), &r[t], 2);
+    }
+}
+
+/* The levels nearest to the numbers x * inv, as 256 * index + level: the index counts the n - 1 thresholds below, ascending */
+V_FN vi V_NAME(choose)(vf x, vf inv, const float *limit, const float *value, int32_t n) {
+    const vf z = v_mul(v_abs(x), inv);
+    vf v = v_set1(value[0]);
+    int32_t i;
+    for (i = 1; i < n; i++) v = v_sel_lt(v_set1(limit[i]), z, v_set1(value[i]), v);
+    return v_cvt_f32_i32(v);
+}
+/* x [hd][64] as a coded side; x is changed. A lane is a position. flat: room for 64 bytes for each channel, mean for a float. */
+V_FN void V_NAME(side_encode)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, float *x, uint8_t *flat, float *mean) {
+    const int32_t hp = aiosk__hp(hd), n = s.code == AIOSK_KV_I8 ? 0 : 1 << (aiosk__kv_bits[s.code] - 1);
+    const vf zero = v_zero();
+    float limit[16], value[16], scale[64], step, most;
+    int32_t at[64], u[64], d, b, i, k, round;
+    vf m[V_PER16];
+    V_NAME(places)(is_v, hp, at);
+    if (s.mean < s.data) {
+        float ms;
+        memset(tile + s.mean, 0, s.data - s.mean);
+        for (d = 0; d < hd; d++) {
+            for (k = 0; k < V_PER16; k++) {
+                const float *p = x + d * 64 + k * V_W;
+                m[k] = v_add(v_add(v_add(v_loadu(p), v_loadu(p + 16)), v_loadu(p + 32)), v_loadu(p + 48));
+            }
+            mean[d] = v_tree_add(m) * (1.0f / 64);
+        }
+        V_NAME(quantize_head)(mean, hd, (int8_t *)tile + s.mean, &ms, NULL);
+        memcpy(tile + 8, &ms, 4);
+        for (d = 0; d < hd; d++) {
+            const vf c = v_set1((float)((const int8_t *)tile)[s.mean + (size_t)d]);
+            for (i = 0; i < 64; i += V_W) v_storeu(x + d * 64 + i, v_fma(v_set1(-ms), c, v_loadu(x + d * 64 + i)));
+        }
+    }
+    for (i = 0; i < n; i++) {
+        const int8_t *level = aiosk__kv_levels[s.code - AIOSK_KV_C5];
+        value[i] = (float)(256 * i + level[i]);
+        limit[i] = i ? (float)(level[i - 1] + level[i]) * 0.5f : 0.0f;
+    }
+    memset(flat, 0, (size_t)hp * 64);
+    for (b = 0; b < 64; b += V_W) { /* scales; indices of all but I8 */
+        const vf bound = v_set1(3e38f);
+        vf x2 = zero, most_x = zero, inv, sc;
+        for (d = 0; d < hd; d++) {
+            const vf y = v_loadu(x + d * 64 + b);
+            if (n) x2 = v_fma(y, y, x2); else most_x = v_max(most_x, v_abs(y));
+        }
+        if (!n) { v_storeu(scale + b, v_div(most_x, v_set1(127.0f))); continue; }
+        sc = v_mul(v_sqrt(v_div(x2, v_set1((float)hd))), v_set1(aiosk__kv_top[s.code - AIOSK_KV_C5] / 127.0f));
+        for (round = 0; round < 2; round++) {
+            vf xc = zero, c2 = zero;
+            inv = v_div(v_set1(1.0f), sc);
+            inv = v_sel_lt(inv, bound, inv, zero);
+            for (d = 0; d < hd; d++) {
+                const vf y = v_loadu(x + d * 64 + b);
+                const vi c = V_NAME(choose)(y, inv, limit, value, n);
+                const vf level = v_cvt_i32_f32(i_and(c, v_set1i(255)));
+                xc = v_fma(v_abs(y), level, xc);
+                c2 = v_fma(level, level, c2);
+                if (round) {
+                    const vi minus = v_cvt_f32_i32(v_sel_lt(y, zero, v_set1((float)n), zero));
+                    uint8_t *p = flat + V_NAME(place)(is_v, d);
+                    int8_t r[V_W];
+                    i_store_s8(r, v_addi(i_srl(c, 8), minus));
+                    for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)r[k];
+                }
+            }
+            sc = is_v ? v_div(xc, c2) : v_div(x2, xc);
+            sc = v_sel_lt(zero, xc, sc, zero);
+        }
+        v_storeu(scale + b, sc);
+    }
+    for (k = 0; k < V_PER16; k++) m[k] = zero;
+    for (i = 0; i < 64; i += 16) for (k = 0; k < V_PER16; k++) m[k] = v_max(m[k], v_loadu(scale + i + k * V_W));
+    most = v_tree_max(m);
+    step = most / 255.0f;
+    if (!(1.0f / step < 3e38f)) step = 0.0f; /* too small for its inverse: counts as nothing */
+    memcpy(tile + (is_v ? 4 : 0), &step, 4);
+    for (i = 0; i < 64; i += V_W) {
+        const vf sc = v_loadu(scale + i);
+        vf r = step > 0.0f ? v_div(sc, v_set1(step)) : zero;
+        if (!n) r = v_add(r, v_set1(0.498f));
+        r = v_min(v_set1(255.0f), v_max(v_set1(1.0f), v_rint(r)));
+        v_storei(u + i, v_cvt_f32_i32(v_sel_lt(zero, step > 0.0f ? sc : zero, r, zero)));
+    }
+    for (i = 0; i < 64; i++) tile[s.at + (size_t)i] = (uint8_t)u[i];
+    if (!n) { /* with the scales that these are */
+        V_NAME(scales)(tile + s.at, step, scale);
+        for (d = 0; d < hd; d++) {
+            uint8_t *p = flat + V_NAME(place)(is_v, d);
+            for (b = 0; b < 64; b += V_W) {
+                const vf sc = v_loadu(scale + b);
+                vf r = v_sel_lt(zero, sc, v_div(v_loadu(x + d * 64 + b), sc), zero);
+                int8_t o[V_W];
+                r = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), r));
+                i_store_s8(o, v_cvt_f32_i32(r));
+                for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)o[k];
+            }
+        }
+    }
+    aiosk__kv_pack(s.code, flat, (size_t)hp / 8, tile + s.data);
+}
+V_EXPORT void V_NAME(kv_convert)(int32_t src_type, const void *src, int32_t dst_type, void *dst, int32_t hd_k, int32_t hd_v, void *scratch) {
+    const uint8_t *from = (const uint8_t *)src;
+    uint8_t *to = (uint8_t *)dst;
+    int32_t is_v;
+    if (dst_type > AIOSK_KV_F16) {
+        memset(to, 0, 64);
+        memcpy(to + 12, &dst_type, 4);
+    }
+    for (is_v = 0; is_v < 2; is_v++) {
+        const int32_t hd = is_v ? hd_v : hd_k, hp = aiosk__hp(hd);
+        const aiosk__side a = is_v ? aiosk__side_v(src_type, hd_k, hd_v) : aiosk__side_k(src_type, hd_k);
+        const aiosk__side b = is_v ? aiosk__side_v(dst_type, hd_k, hd_v) : aiosk__side_k(dst_type, hd_k);
+        float *x = (float *)scratch, *mean = x + (size_t)hp * 64;
+        uint8_t *flat = (uint8_t *)(mean + hp);
+        if (a.code == b.code) {
+            memcpy(to + b.at, from + a.at, a.bytes);
+            if (!aiosk__kv_coded(a.code)) continue;
+            memcpy(to + (is_v ? 4 : 0), from + (is_v ? 4 : 0), 4);
+            if (!is_v) memcpy(to + 8, from + 8, 4);
+            continue;
+        }
+        V_NAME(side_read)(a, is_v, from, hd, x, (int8_t *)flat);
+        if (b.code == AIOSK_KV_F16) V_NAME(side_f16)(b, is_v, to, hd, x);
+        else V_NAME(side_encode)(b, is_v, to, hd, x, flat, mean);
+    }
+}
+
+/* ======== kernels/rotate.inc, continued ======== */
+/* rotate.inc: Hadamard rotations (api.h, rotate), written once over the v_* vocabulary. Each number is the result of the same additions in
+ * every set: strides within a register go by exchanging lanes, larger ones by registers. */
+
+/* x[i] = x[i] * s with s = +- r by the sign of the channel, for all heads */
+V_FN void V_NAME(signs)(float *x, int32_t n_head, int32_t hd, float r) {
+    float s[256];
+    int32_t c, h, i, n;
+    for (c = 0; c < hd; c += n) {
+        n = hd - c < 256 ? hd - c : 256;
+        for (i = 0; i < n; i++) s[i] = aiosk__minus((uint32_t)(c + i)) ? -r : r;
+        for (h = 0; h < n_head; h++) {
+            float *p = x + (size_t)h * (size_t)hd + c;
+            for (i = 0; i + V_W <= n; i += V_W) v_storeu(p + i, v_mul(v_loadu(p + i), v_loadu(s + i)));
+            for (; i < n; i++) p[i] = p[i] * s[i];
+        }
+    }
+}
+/* Sums and differences at strides 1, 2, .. size / 2, for n floats, a multiple of size = 2^k */
+V_FN void V_NAME(fwht)(float *x, int32_t n, int32_t size) {
+    int32_t i, j, s;
+#if V_W > 1
+    static const float minus[4][16] = { { 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1 }, { 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1 },
+                                        { 1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1, 1, -1, -1, -1, -1 }, { 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, -1 } };
+    for (i = 0; i < n && size > 1; i += V_W) {
+        vf a = V_NAME(load_n)(x + i, n - i, 0.0f);
+        a = v_add(v_swap(a, 1), v_xorsign(a, v_loadu(minus[0])));
+        if (size > 2) a = v_add(v_swap(a, 2), v_xorsign(a, v_loadu(minus[1])));
+        if (V_W > 4 && size > 4) a = v_add(v_swap(a, 4), v_xorsign(a, v_loadu(minus[2])));
+        if (V_W > 8 && size > 8) a = v_add(v_swap(a, 8), v_xorsign(a, v_loadu(minus[3])));
+        if (n - i >= V_W) v_storeu(x + i, a); else V_NAME(store_part)(x + i, a, n - i);
+    }
+#endif
+    for (s = V_W; s < size; s *= 2)
+        for (i = 0; i < n; i += 2 * s)
+            for (j = i; j < i + s; j += V_W) {
+                const vf a = v_loadu(x + j), b = v_loadu(x + j + s);
+                v_storeu(x + j, v_add(a, b));
+                v_storeu(x + j + s, v_sub(a, b));
+            }
+}
+/* The rows of a matrix of order m: m numbers b = 2^k apart, 16 columns at a time, whatever heads they belong to */
+V_FN void V_NAME(mix)(float *x, int32_t n_head, int32_t m, int32_t b) {
+    enum { NR = V_W > 4 ? 4 : 2 };
+    const uint64_t *rows = aiosk__hadamard_rows(m);
+    const int32_t n = n_head * b, w = b < 16 ? b : 16;      /* columns, and how many of them are neighbours */
+    float t[36][16];
+    int32_t c, i, j, r, e, k;
+    for (c = 0; c < n; c += 16) {
+        float *p[16];
+        const int32_t pieces = (n - c < 16 ? n - c : 16) / w;
+        memset(t, 0, sizeof t);
+        for (i = 0; i < pieces; i++) {
+            const int32_t col = c + i * w;
+            p[i] = x + (size_t)(col / b) * (size_t)(m * b) + col % b;
+            for (j = 0; j < m; j++) memcpy(t[j] + i * w, p[i] + j * b, (size_t)w * 4);
+        }
+        for (r = 0; r < m; r += NR) {
+            vf a[NR][V_PER16];
+            float o[NR][16];
+            for (e = 0; e < NR; e++) {
+                const vf s = v_set1(rows[r + e] & 1 ? -1.0f : 1.0f);
+                for (k = 0; k < V_PER16; k++) a[e][k] = v_xorsign(v_loadu(t[0] + k * V_W), s);
+            }
+            for (j = 1; j < m; j++)
+                for (e = 0; e < NR; e++) {
+                    const vf s = v_set1(rows[r + e] >> j & 1 ? -1.0f : 1.0f);
+                    for (k = 0; k < V_PER16; k++) a[e][k] = v_add(a[e][k], v_xorsign(v_loadu(t[j] + k * V_W), s));
+                }
+            for (e = 0; e < NR; e++) {
+                for (k = 0; k < V_PER16; k++) v_storeu(o[e] + k * V_W, a[e][k]);
+                for (i = 0; i < pieces; i++) memcpy(p[i] + (r + e) * b, o[e] + i * w, (size_t)w * 4);
+            }
+        }
+    }
+}
+V_EXPORT void V_NAME(rotate)(float *x, int32_t n_head, int32_t hd, int32_t inverse) {
+    int32_t m, h;
+    const int32_t b = aiosk__rotation(hd, &m);
+    const float r = 1.0f / aiosk__sqrt((float)(m * b));
+    if (!inverse) V_NAME(signs)(x, n_head, hd, r);
+    for (h = 0; h < n_head; h++) V_NAME(fwht)(x + (size_t)h * (size_t)hd, hd, b);
+    if (m > 1) V_NAME(mix)(x, n_head, m, b);
+    if (inverse) V_NAME(signs)(x, n_head, hd, r);
 }
 
 /* ======== kernels/attend.inc, continued ======== */
 /* attend.inc: attention over one run of KV tiles, and writing a position into a tile; written once over the v_* vocabulary.
- * api.h defines layouts and arithmetic. After ops.inc (exp, tanh, int8 codes).
+ * api.h defines layouts and arithmetic. After ops.inc (exp, tanh) and codes.inc.
  *
- * Scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
- * t a channel, or a lane is a channel and t a key. A few queries (a group) go together so that a row is loaded and
- * converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows is converted
- * beforehand, once for all groups. How queries are grouped changes no bit. */
+ * With floats, scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
+ * t a channel, or a lane is a channel and t a key. With codes both are exact sums of integers. A few queries (a group) go together so
+ * that a row is loaded and converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows of
+ * f16 is converted beforehand, once for all groups, as codes always are. How queries are grouped changes no bit. */
 
 typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 
@@ -13911,16 +16235,12 @@ typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 V_FN V_NAME(v16) V_NAME(row16)(const uint8_t *p, int32_t kv) {
     V_NAME(v16) r;
 #define AIOSK__E(k) r.v[k] = kv == AIOSK_KV_F32 ? v_loadu((const float *)(const void *)(p + k * V_W * 4)) \
-                           : kv == AIOSK_KV_F16 ? v_load_f16(p + k * V_W * 2) : v_load_i8(p + k * V_W);
+                           : v_load_f16(p + k * V_W * 2);
     V_EACH(AIOSK__E)
 #undef AIOSK__E
     return r;
 }
 
-/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
- * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
-typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
-#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
 /* Of rows that share a line only the first asks for it. */
 V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
     if ((uintptr_t)p & 63) s.a = s.b = 0;
@@ -13931,7 +16251,7 @@ V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
  * part of the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
 V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f,
                           size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F32 ? 64 : kv == AIOSK_KV_F16 ? 32 : 16; /* bytes of 16 numbers */
+    const size_t w = kv == AIOSK_KV_F32 ? 64 : 32; /* bytes of 16 numbers */
     V_NAME(v16) acc[8][4], r0, r1, r2, r3;
     const uint8_t *p = rows + (size_t)t0 * step;
     int32_t t;
@@ -13983,15 +16303,13 @@ V_EXPORT void V_NAME(outer_f32)(AIOSK__ARGS) { const size_t w = 64; switch (nq) 
 #define AIOSK__KV AIOSK_KV_F16
 V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
 #undef AIOSK__KV
-#define AIOSK__KV AIOSK_KV_I8
-V_EXPORT void V_NAME(outer_i8)(AIOSK__ARGS) { const size_t w = 16; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
-#undef AIOSK__KV
 #undef AIOSK__ARGS
 #undef AIOSK__SHAPE
 
-/* s[q][16 * nj] = (float)(exact sum over d of q8[q][d] * codes[d][key]) * (dq[q] * dk[key]); constants as in outer_n */
-V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const uint8_t *dk, const int8_t *q8,
-                            const int32_t *fix, const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+/* s[q][16 * nj] = fma((float)(exact sum over d of q8[q][d] * codes[d][key]), dq[q] * dk[key], add[q]); constants as in outer_n. step: bytes
+ * from four channels to the next four */
+V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
+                            const float *dq, const float *add, size_t add_stride, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     struct { vi v[V_PER16]; } acc[8][4];
     int32_t d;
 #define AIOSK__A(q) vi *a0 = acc[q][0].v, *a1 = acc[q][1].v, *a2 = acc[q][2].v, *a3 = acc[q][3].v;
@@ -14000,7 +16318,7 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
-    for (d = 0; d < hp; d += 4, codes += 256) {
+    for (d = 0; d < hp; d += 4, codes += step) {
         vi r0[V_PER16], r1[V_PER16], r2[V_PER16], r3[V_PER16];
         AIOSK__SOON(codes, 0, ahead)
         if (nj > 1) AIOSK__SOON(codes, 64, ahead)
@@ -14016,29 +16334,106 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
 #undef AIOSK__C
 #undef AIOSK__E
     }
-#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_mul(v_cvt_i32_f32(a[k]), v_mul(b, v_load_f16(dk + 32 * j + k * V_W * 2))));
+#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_fma(v_cvt_i32_f32(a[k]), v_mul(b, v_loadu(dk + 16 * j + k * V_W)), c));
 #define AIOSK__E(k) AIOSK__S(a0, k, 0) if (nj > 1) AIOSK__S(a1, k, 1) if (nj > 2) { AIOSK__S(a2, k, 2) AIOSK__S(a3, k, 3) }
-#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]), c = v_set1(add[(size_t)q * add_stride]); AIOSK__A(q) V_EACH(AIOSK__E) }
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
 #undef AIOSK__S
 #undef AIOSK__A
-#undef AIOSK__Q
 }
-V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const int32_t *fix,
-                              const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+V_EXPORT void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
+                              const float *add, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     int32_t j;
     switch (nq) {
 #define AIOSK__SHAPE(n, m)                                                                                              \
     case n:                                                                                                             \
-        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j, s_stride, ahead); } \
+        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, 256, dk + 16 * j, q8, fix, dq, add, 16, hp, s + 16 * j, s_stride, ahead); } \
         break;
     V_SHAPES(AIOSK__SHAPE)
 #undef AIOSK__SHAPE
     default: break;
     }
 }
+/* The same for 16 vectors [hp/4][16][4] that are the means of the tiles of a run */
+V_EXPORT void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
+    static const float zero = 0.0f;
+    const V_NAME(soon) none = { 0, 0 };
+    switch (nq) {
+#define AIOSK__SHAPE(n, m) case n: V_NAME(scores8_n)(n, 1, means, 64, dk, q8, fix, dq, &zero, 0, hp, s, 16, none); break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+
+/* out[q][16 * nj] = fma(w[q].step, (float)(exact sum over the keys of w[q] * codes[key][16 * nj]), out). w: what weights() made of the p of
+ * a tile. step: bytes from one group of four positions to the next */
+V_FN void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    vi acc[8][4 * V_PER16];
+    int32_t j, q, k;
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) acc[q][k] = v_zeroi();
+    }
+    for (j = 0; j < 16; j++, codes += step) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj; k++) AIOSK__SOON(codes, 64 * (size_t)k, ahead)
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) {
+            vi r[2];
+            i_pairs(r, v_loadi(codes + k * V_W * 4));
+            AIOSK__UNROLL
+            for (q = 0; q < nq; q++) {
+                const int16_t *u = (const int16_t *)(const void *)(w + (size_t)q * w_stride) + 2 * j;
+                acc[q][k] = i_macc_pair(acc[q][k], r[0], u);
+                acc[q][k] = i_macc_pair(acc[q][k], r[1], u + 32);
+            }
+        }
+    }
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        float *o = out + (size_t)q * out_stride;
+        const vf f = v_set1(w[(size_t)q * w_stride + 32]);
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) v_storeu(o + k * V_W, v_fma(f, v_cvt_i32_f32(acc[q][k]), v_loadu(o + k * V_W)));
+    }
+}
+V_EXPORT void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    switch (nq) {
+#define AIOSK__SHAPE(n, m)                                                                                                        \
+    case n:                                                                                                                      \
+        for (; nj >= m; nj -= m, codes += 64 * m, out += 16 * m) { V_NAME(values_n)(n, m, codes, step, w, w_stride, out, out_stride, ahead); } \
+        for (; m > 1 && nj > 0; nj--, codes += 64, out += 16) { V_NAME(values_n)(n, 1, codes, step, w, w_stride, out, out_stride, ahead); }    \
+        break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+/* p of the 64 keys of a tile -> weights in their place: int16 pairs of keys 0.. and 16.. [16], of 32.. and 48.. [16], then the f32 that they are
+ * multiples of. u: scales of V, step: theirs */
+V_FN void V_NAME(weights)(float *p, const uint8_t *u, float step) {
+    vf w[4][V_PER16], m[V_PER16];
+    float most, r;
+    int32_t g, k;
+    for (k = 0; k < V_PER16; k++) m[k] = v_zero();
+    for (g = 0; g < 4; g++)
+        for (k = 0; k < V_PER16; k++) {
+            w[g][k] = v_mul(v_loadu(p + 16 * g + k * V_W), v_cvt_i32_f32(i_load_u8(u + 16 * g + k * V_W)));
+            m[k] = v_max(m[k], w[g][k]);
+        }
+    most = v_tree_max(m);
+    r = 16383.0f / most;
+    if (!(r <= 3.40282347e38f)) r = most = 0.0f;
+    for (g = 0; g < 2; g++)
+        for (k = 0; k < V_PER16; k++)
+            v_storei(p + 16 * g + k * V_W, i_or(v_cvt_f32_i32(v_mul(w[2 * g][k], v_set1(r))), i_sll(v_cvt_f32_i32(v_mul(w[2 * g + 1][k], v_set1(r))), 16)));
+    p[32] = most / 16383.0f * step;
+}
+
 /* What v_kdot adds to each of the products of these codes, negated; sums of integers below 2^24 are exact in floats. */
 V_FN int32_t V_NAME(fix8)(const int8_t *q8, int32_t hp) {
 #if V_KBIAS
@@ -14076,9 +16471,8 @@ V_FN void V_NAME(only16)(vf *x, int32_t key, int32_t lo, int32_t hi, vf other) {
         x[k] = v_sel_lt(i, v_set1((float)(hi - key)), x[k], other);
     }
 }
-/* Raw scores s of one query -> p in place, 0 in the rest of [t0, t1); gives maximum and sum. plain: neither softcap nor ALiBi.
- * dv: where the scales of V are in an i8 tile, NULL for others. */
-V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
+/* Raw scores s of one query -> p in place, 0 in the rest of the tiles that [t0, t1) touches; gives maximum and sum. plain: neither softcap nor ALiBi. */
+V_FN void V_NAME(run_softmax)(int32_t plain, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
     const int32_t lo = a->lo[q], hi = a->hi[q], first = lo / 16 * 16;
     vf m[V_PER16], l[V_PER16], x[V_PER16], mt;
     int32_t j, k;
@@ -14090,7 +16484,7 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
     }
     a->m[q] = v_tree_max(m);
     mt = v_set1(a->m[q]);
-    for (j = t0 / 16 * 16; j < first; j += V_W) v_storeu(s + j, v_zero());
+    for (j = t0 / 64 * 64; j < first; j += V_W) v_storeu(s + j, v_zero());
     for (j = first; j < hi; j += 16) {
         if (plain) V_NAME(score16)(1, s + j, a, q, j, x);
         else for (k = 0; k < V_PER16; k++) x[k] = v_loadu(s + j + k * V_W);
@@ -14098,28 +16492,31 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
         V_NAME(only16)(x, j, lo, hi, v_zero());
         for (k = 0; k < V_PER16; k++) {
             l[k] = v_add(l[k], x[k]);
-            if (scaled) x[k] = v_mul(x[k], v_load_f16((const uint8_t *)a->tile[j / 64] + dv + 2 * (j % 64 + k * V_W)));
             v_storeu(s + j + k * V_W, x[k]);
         }
     }
-    for (; j < t1; j += V_W) v_storeu(s + j, v_zero());
+    for (; j < (t1 + 63) / 64 * 64; j += V_W) v_storeu(s + j, v_zero());
     a->l[q] = v_tree_add(l);
 }
-V_EXPORT void V_NAME(softmax)(int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
-    const int32_t plain = a->softcap == 0.0f && !a->slope;
-    if (plain && !scaled) V_NAME(run_softmax)(1, 0, s, a, q, t0, t1, dv);
-    else if (plain) V_NAME(run_softmax)(1, 1, s, a, q, t0, t1, dv);
-    else V_NAME(run_softmax)(0, scaled, s, a, q, t0, t1, dv);
+V_EXPORT void V_NAME(softmax)(float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
+    int32_t i, j, k;
+    if (a->softcap == 0.0f && !a->slope) V_NAME(run_softmax)(1, s, a, q, t0, t1);
+    else V_NAME(run_softmax)(0, s, a, q, t0, t1);
+    for (i = t0 / 64; a->tile_sum && i < (t1 + 63) / 64; i++) {
+        vf t[V_PER16];
+        for (k = 0; k < V_PER16; k++) t[k] = v_zero();
+        for (j = 0; j < 64; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_loadu(s + 64 * i + j + k * V_W));
+        a->tile_sum[(size_t)q * (size_t)a->n_tiles + (size_t)i] = v_tree_add(t);
+    }
 }
-/* n rows of 16 * nj numbers of kind f16 or i8, step bytes apart, as floats, 64 to a row; ahead as above */
-V_FN void V_NAME(widen)(int32_t kv, const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F16 ? 32 : 16;
+/* n rows of 16 * nj numbers of f16, step bytes apart, as floats, 64 to a row; ahead as above */
+V_FN void V_NAME(widen)(const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
     int32_t i, j, k;
     for (i = 0; i < n; i++, rows += step, out += 64) {
         AIOSK__SOON(rows, 0, ahead)
-        if (kv == AIOSK_KV_F16) AIOSK__SOON(rows, 64, ahead)
+        AIOSK__SOON(rows, 64, ahead)
         for (j = 0; j < nj; j++) {
-            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * w, kv);
+            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * 32, AIOSK_KV_F16);
             for (k = 0; k < V_PER16; k++) v_storeu(out + 16 * j + k * V_W, r.v[k]);
         }
     }
@@ -14131,23 +16528,31 @@ AIOSK__INLINE int32_t V_NAME(part)(int32_t tile, int32_t t0, int32_t t1, int32_t
     *to = t1 - 64 * tile > 64 ? 64 : t1 - 64 * tile;
     return *from < *to;
 }
-typedef void (*V_NAME(outer_fn))(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t, int32_t, V_NAME(soon));
+V_FN void V_NAME(outer)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f, size_t f_stride, int32_t t0, int32_t t1,
+                        float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
+    if (kv == AIOSK_KV_F32) V_NAME(outer_f32)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+    else V_NAME(outer_f16)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+}
 
-V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) outer) {
-    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
-    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1, stride = 64 * AIOSK_RUN + 16;
-    const size_t at_v = aiosk__tile_v(kv, a->hd_k), at_dk = aiosk__tile_scales(a->hd_k, a->hd_v); /* the latter: i8 only */
-    float *s = (float *)a->scratch, *wide = s + (size_t)a->n_q * stride;
+V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), most = hk > hv ? hk : hv, groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
+    const size_t stride = 64 * AIOSK_RUN + 16, wide_n = (size_t)(most > 256 ? 16 * most : 64 * 64);
+    const int32_t plain = aiosk_kv_open(a->type);
+    const aiosk__side side_k[2] = { aiosk__side_k(a->type, a->hd_k), aiosk__side_k(plain, a->hd_k) };    /* sealed, open */
+    const aiosk__side side_v[2] = { aiosk__side_v(a->type, a->hd_k, a->hd_v), aiosk__side_v(plain, a->hd_k, a->hd_v) };
+    const int32_t coded_k = aiosk__kv_coded(side_k[0].code), coded_v = aiosk__kv_coded(side_v[0].code);
     const uint8_t *const *tile = (const uint8_t *const *)a->tile;
-    int32_t *g = (int32_t *)(void *)(wide + 64 * 64), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
+    float *s = (float *)a->scratch, *qm = s + (size_t)a->n_q * stride, *wide = qm + (size_t)a->n_q * 16;
+    int8_t *means = (int8_t *)(void *)(wide + wide_n), *codes = (int8_t *)(void *)wide;
+    float *dk = (float *)(void *)(means + 16 * most), *dm = dk + 64;
+    int32_t *g = (int32_t *)(void *)(dm + 16), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
     int32_t i, j, q, q0, n, c, m, from, to, t0 = 64 * AIOSK_RUN, t1 = 0, first, last;
     const V_NAME(soon) none = { 0, 0 };
-    const int32_t wider = kv != AIOSK_KV_F32 && groups > 1;
 #define AIOSK__GROUPS for (j = 0, q0 = 0; j < groups; j++, q0 += n) if ((n = (j + 1) * a->n_q / groups - q0) > 0)
     AIOSK__GROUPS {
         int32_t lo = 64 * AIOSK_RUN, hi = 0;
         for (q = q0; q < q0 + n; q++) {
-            if (kv == AIOSK_KV_I8) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
+            if (coded_k) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
             a->m[q] = AIOSK_NEG_INF;
             a->l[q] = 0.0f;
             if (a->lo[q] >= a->hi[q]) continue;
@@ -14160,54 +16565,96 @@ V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) 
         if (hi > t1) t1 = hi;
     }
     memset(a->o, 0, (size_t)a->n_q * (size_t)hv * 4);
+    if (a->tile_sum) memset(a->tile_sum, 0, (size_t)a->n_q * (size_t)a->n_tiles * 4);
     if (t0 >= t1) return;
     first = t0 / 64;
     last = (t1 - 1) / 64;
+#define AIOSK__OPEN(i) ((i) < 32 ? (int32_t)(a->open >> (i) & 1) : 0)
+    if (coded_k) {
+        memset(qm, 0, (size_t)a->n_q * 64);
+        if (side_k[0].mean < side_k[0].data) {
+            memset(means, 0, (size_t)(16 * hk));
+            memset(dm, 0, 64);
+            for (i = first; i <= last; i++) {
+                const uint8_t *p = tile[i] + side_k[0].mean;
+                if (AIOSK__OPEN(i)) continue;
+                dm[i] = aiosk__f32(tile[i] + 8);
+                for (c = 0; c < hk; c += 4) memcpy(means + 16 * c + 4 * i, p + c, 4);
+            }
+            AIOSK__GROUPS V_NAME(means8)(n, means, dm, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, qm + 16 * q0);
+        }
+    }
     for (i = first; i <= last; i++) {
-        const uint8_t *K = tile[i];
-        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)K, at_v };
-        const int32_t chunk = wider ? 64 : a->hd_k;
-        if (kv == AIOSK_KV_I8) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_k[e].code;
+        const uint8_t *K = tile[i] + side_k[e].data, *next = tile[i < last ? i + 1 : i];
+        const V_NAME(soon) ahead = { (uintptr_t)(next + side_k[e1].data) - (uintptr_t)K, side_v[e].data - side_k[e].data };
+        const int32_t wider = kv == AIOSK_KV_F16 && groups > 1, chunk = wider ? 64 : a->hd_k;
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; at < side_k[e1].data; at += 64) AIOSK__PREFETCH(next + at);
+            AIOSK__PREFETCH(tile[i] + side_v[e].at);
+            V_NAME(scales)(tile[i] + side_k[e].at, aiosk__f32(tile[i]), dk);
+            p = V_NAME(decode)(kv, K, (size_t)hk * 64, codes, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
-                V_NAME(scores8)(n, K, K + at_dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, s + (size_t)q0 * stride + 64 * i, stride, ahead);
+                V_NAME(scores8)(n, p, dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, qm + 16 * q0 + i, hk, s + (size_t)q0 * stride + 64 * i, stride,
+                                p == codes ? none : ahead);
             continue;
         }
         for (c = 0; c < a->hd_k; c += chunk, K += 64 * w * (size_t)chunk) {
             m = a->hd_k - c < chunk ? a->hd_k - c : chunk;
-            if (wider) V_NAME(widen)(kv, K, 64 * w, m, 4, wide, ahead);
+            if (wider) V_NAME(widen)(K, 64 * w, m, 4, wide, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = a->q + (size_t)q0 * (size_t)a->q_stride + c;
                 float *y = s + (size_t)q0 * stride + 64 * i;
                 if (wider) V_NAME(outer_f32)(n, 4, (const uint8_t *)wide, 256, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, none);
-                else outer(n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
+                else V_NAME(outer)(kv, n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
             }
         }
     }
     AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
-        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(kv == AIOSK_KV_I8, s + (size_t)q * stride, a, q, g[2 * j], g[2 * j + 1], at_dk + 128);
-        else if (g[2 * j] < g[2 * j + 1]) memset(s + (size_t)q * stride + g[2 * j], 0, (size_t)(g[2 * j + 1] - g[2 * j]) * 4);
+        float *p = s + (size_t)q * stride;
+        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(p, a, q, g[2 * j], g[2 * j + 1]);
+        else for (i = g[2 * j] / 64 * 64; i < g[2 * j + 1]; i += 64) memset(p + i, 0, 64 * 4);
+        for (i = g[2 * j] / 64; coded_v && i < (g[2 * j + 1] + 63) / 64; i++)
+            if (!AIOSK__OPEN(i)) V_NAME(weights)(p + 64 * i, tile[i] + side_v[0].at, aiosk__f32(tile[i] + 4));
     }
-    for (c = 0; c < hv; c += 64) {
-        m = hv - c < 64 ? hv - c : 64;
-        for (i = first; i <= last; i++) {
-            const uint8_t *V = tile[i] + at_v + (size_t)c * w;
-            const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)tile[i], a->next ? (uintptr_t)a->next[i] - (uintptr_t)tile[i] - at_v : 0 };
+    for (i = first; i <= last; i++) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_v[e].code, wider = kv == AIOSK_KV_F16 && groups > 1;
+        const uint8_t *V = tile[i] + side_v[e].data;
+        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] + side_v[e1].data - (uintptr_t)V,
+                                     a->next ? (uintptr_t)a->next[i] + side_k[0].data - (uintptr_t)V : 0 };
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; a->next && at < side_k[0].data; at += 64) AIOSK__PREFETCH((const uint8_t *)a->next[i] + at);
+            p = V_NAME(decode)(kv, V, (size_t)hv * 64, codes, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
+                V_NAME(values8)(n, hv / 16, p, (size_t)hv * 4, s + (size_t)q0 * stride + 64 * i, stride, a->o + (size_t)q0 * (size_t)hv, (size_t)hv, p == codes ? none : ahead);
+            continue;
+        }
+        for (c = 0; c < hv; c += 64, V += 64 * w) {
+            m = hv - c < 64 ? hv - c : 64;
             V_NAME(part)(i, t0, t1, &from, &to);
-            if (wider) V_NAME(widen)(kv, V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
+            if (wider) V_NAME(widen)(V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = s + (size_t)q0 * stride + 64 * i;
                 float *y = a->o + (size_t)q0 * (size_t)hv + c;
                 if (wider) V_NAME(outer_f32)(n, m / 16, (const uint8_t *)wide, 256, x, stride, from, to, y, (size_t)hv, 1, none);
-                else outer(n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
+                else V_NAME(outer)(kv, n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
             }
         }
     }
+#undef AIOSK__OPEN
 #undef AIOSK__GROUPS
-    for (i = 0; i < a->n_q * hv; i += V_W) v_storeu(a->o + i, v_add(v_loadu(a->o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+    for (q = 0; q < a->n_q; q++) {
+        float *o = a->o + (size_t)q * (size_t)hv;
+        for (i = 0; i < hv; i += V_W) v_storeu(o + i, v_add(v_loadu(o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+        for (i = a->hd_v; i < hv; i++) o[i] = 0.0f; /* no code is zero */
+    }
 }
-V_EXPORT void V_NAME(attend_f32)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F32, V_NAME(outer_f32)); }
-V_EXPORT void V_NAME(attend_f16)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F16, V_NAME(outer_f16)); }
-V_EXPORT void V_NAME(attend_i8)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_I8, V_NAME(outer_i8)); }
 
 V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1) {
     int32_t q, i;
@@ -14233,7 +16680,7 @@ V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l
 
 V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     float *K = (float *)tile + slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F32, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 4;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 256 + (size_t)(slot * aiosk__hp(hd_v)) * 4;
     int32_t i;
     for (i = 0; i < hd_k; i++) K[64 * i] = k[i];
     memcpy(V, v, (size_t)hd_v * 4);
@@ -14241,7 +16688,7 @@ V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const 
 }
 V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     uint8_t *K = (uint8_t *)tile + 2 * slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F16, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 2;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 128 + (size_t)(slot * aiosk__hp(hd_v)) * 2;
     uint16_t t[V_W];
     int32_t i, j;
     for (i = 0; i < hd_k; i += V_W) {
@@ -14250,24 +16697,8 @@ V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const 
     }
     for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
 }
-/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. The
- * scale goes through the vocabulary too: scalar code outside of it is compiled for SSE, and a switch costs 100 cycles. */
-V_FN void V_NAME(store8)(const float *x, int32_t n, int8_t *codes, int32_t step, uint8_t *scale) {
-    float t[V_W], d = V_NAME(head_amax)(x, n) / 127.0f;
-    uint16_t h[V_W];
-    v_store_f16(h, v_set1(d < 65504.0f ? d : 65504.0f));
-    memcpy(scale, h, 2);
-    v_storeu(t, v_load_f16(h));
-    d = t[0];
-    V_NAME(codes8)(x, n, d > 0.0f ? d : 3e38f, 1, codes, step);
-}
-V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
-    int8_t *K = (int8_t *)tile + 4 * slot, *V = (int8_t *)tile + aiosk__tile_v(AIOSK_KV_I8, hd_k) + slot * aiosk__hp(hd_v);
-    uint8_t *s = (uint8_t *)tile + aiosk__tile_scales(hd_k, hd_v) + 2 * slot;
-    V_NAME(store8)(k, hd_k, K, 256, s);
-    V_NAME(store8)(v, hd_v, V, 4, s + 128);
-}
 #undef AIOSK__SOON
+#undef AIOSK__Q
 
 /* ======== kernels/floats.inc, continued ======== */
 /* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
@@ -15544,9 +17975,9 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
-    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
-    V_BASE(attend_merge),
+    V_BASE(attend),
+    {V_BASE(store_f32), V_BASE(store_f16)},
+    V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
     V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__G
@@ -15696,6 +18127,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef v_dup_even
 #undef v_dup_odd
 #undef v_swap2
+#undef v_swap
 
 /* ======== kernels/isa_neon.c, continued ======== */
 #define AIOSK__NEON_DOT
@@ -15771,6 +18203,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #define v_dup_even V_BASE(v_dup_even)
 #define v_dup_odd V_BASE(v_dup_odd)
 #define v_swap2 V_BASE(v_swap2)
+#define v_swap V_BASE(v_swap)
 
 /* ======== kernels/simd_neon.inc, continued ======== */
 V_FN vf v_loadu(const float *p) { return vld1q_f32(p); }
@@ -15819,6 +18252,7 @@ V_FN vf v_load_i8(const void *p) {
 V_FN vf v_dup_even(vf a) { return vtrn1q_f32(a, a); }
 V_FN vf v_dup_odd(vf a) { return vtrn2q_f32(a, a); }
 V_FN vf v_swap2(vf a) { return vrev64q_f32(a); }
+V_FN vf v_swap(vf a, int n) { return n == 1 ? vrev64q_f32(a) : vextq_f32(a, a, 2); }
 V_FN float v_tree_add(const vf *v) {
     float32x4_t a = vaddq_f32(vaddq_f32(v[0], v[2]), vaddq_f32(v[1], v[3]));
     float32x2_t b = vadd_f32(vget_low_f32(a), vget_high_f32(a));
@@ -16294,24 +18728,6 @@ V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
     return 0;
 }
 
-/* codes[i] = rint(x[i] * f) or, with divide, rint(x[i] / f); clamped to [-127, 127]; zeros from n to n rounded up to 16.
- * step: distance of groups of 4 codes (4 = a plain row). */
-V_FN void V_NAME(codes8)(const float *x, int32_t n, float f, int32_t divide, int8_t *codes, int32_t step) {
-    int32_t i, k;
-    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
-        int8_t t[16];
-        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
-        v = divide ? v_div(v, v_set1(f)) : v_mul(v, v_set1(f));
-        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v));
-        if (step == 4) { i_store_s8(codes + i, v_cvt_f32_i32(v)); continue; }
-        i_store_s8(t, v_cvt_f32_i32(v));
-#if V_W >= 4
-        for (k = 0; k < V_W; k += 4) memcpy(codes + (i + k) / 4 * step, t + k, 4);
-#else
-        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = t[k];
-#endif
-    }
-}
 V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
     vf m[V_PER16];
     int32_t i, k;
@@ -16320,21 +18736,374 @@ V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
         for (k = 0; k < V_PER16 && i + k * V_W < n; k++) m[k] = v_max(m[k], v_abs(V_NAME(load_n)(x + i + k * V_W, n - i - k * V_W, 0.0f)));
     return v_tree_max(m);
 }
-V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d) {
-    float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
+V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d, float *back) {
+    const float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
     const int32_t tiny = !(f <= 3.40282347e38f); /* counts as zero, as in quant.inc */
+    int32_t i;
     *d = tiny ? 0.0f : a / 127.0f;
-    V_NAME(codes8)(x, n, tiny ? 0.0f : f, 0, q, 4);
+    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
+        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
+        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v_mul(v, v_set1(tiny ? 0.0f : f))));
+        i_store_s8(q + i, v_cvt_f32_i32(v));
+        if (!back || i >= n) continue;
+        v = v_mul(v_load_i8(q + i), v_set1(*d));
+        if (n - i >= V_W) v_storeu(back + i, v); else V_NAME(store_part)(back + i, v, n - i);
+    }
+}
+
+/* ======== kernels/codes.inc, continued ======== */
+/* codes.inc: the codes of KV tiles (api.h, attention): codes to int8 levels, numbers to codes, one kind of tile to another. After ops.inc. */
+
+/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
+ * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
+typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
+#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
+
+/* n times 512 codes to int8 */
+V_FN void V_NAME(decode_n)(const int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    const int8_t *table = aiosk__kv_levels[code - AIOSK_KV_C5];
+    const int bits = code == AIOSK_KV_C5 ? 5 : code == AIOSK_KV_C4 ? 4 : code == AIOSK_KV_C3 ? 3 : 2;
+    int i, j;
+#if V_W > 1
+    static const int8_t all[16] = { 0, -1 };
+    const vi t = i_table(table), bit = v_set1i(0x01010101), f = v_set1i(0x0F0F0F0F), three = v_set1i(0x03030303), ones = i_table(all);
+    for (; n > 0; n--, p += 64 * bits, out += 512) {
+        AIOSK__UNROLL
+        for (i = 0; i < bits; i++) AIOSK__SOON(p, 64 * (size_t)i, ahead)
+        for (i = 0; i < 64; i += 4 * V_W) {
+            const vi s = bits & 1 ? v_loadi(p + 64 * (bits - 1) + i) : v_zeroi();
+            vi a = s, w;
+            AIOSK__UNROLL
+            for (j = 0; j < 8; j++) {
+                if (bits >= 4) {
+                    if (!(j & 1)) a = v_loadi(p + 32 * j + i);
+                    w = i_lut(t, i_and(j & 1 ? i_srl(a, 4) : a, f));
+                    if (bits == 5) { /* bytes of 0 and 255: flipped and 1 added where the bit is set */
+                        const vi b = i_and(i_srl(s, j), bit);
+                        w = i_addb(i_xor(w, i_lut(ones, b)), b);
+                    }
+                } else {
+                    if (!(j & 3)) a = v_loadi(p + 16 * j + i);
+                    w = i_and(j & 3 ? i_srl(a, 2 * (j & 3)) : a, three);
+                    if (bits == 3) w = i_or(w, i_and(j > 2 ? i_srl(s, j - 2) : i_sll(s, 2 - j), v_set1i(0x04040404)));
+                    w = i_lut(t, w);
+                }
+                v_storei(out + 64 * j + i, w);
+            }
+        }
+    }
+#else
+    (void)ahead;
+    for (; n > 0; n--, p += 64 * bits, out += 512)
+        for (i = 0; i < 64; i++)
+            for (j = 0; j < 8; j++) {
+                const int s = bits & 1 ? p[64 * (bits - 1) + i] >> j & 1 : 0;
+                const int w = bits >= 4 ? p[32 * (j & 6) + i] >> 4 * (j & 1) & 15 : p[16 * (j & 4) + i] >> 2 * (j & 3) & 3;
+                out[64 * j + i] = (int8_t)(bits == 5 ? (s ? -table[w] : table[w]) : table[w | s << 2]);
+            }
+#endif
+}
+/* The codes of a side, n of them, as int8: where they are, or in out */
+V_EXPORT AIOSK__NOINLINE const int8_t *V_NAME(decode)(int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    n /= 512;
+    switch (code) {
+    case AIOSK_KV_C5: V_NAME(decode_n)(AIOSK_KV_C5, p, n, out, ahead); break;
+    case AIOSK_KV_C4: V_NAME(decode_n)(AIOSK_KV_C4, p, n, out, ahead); break;
+    case AIOSK_KV_C3: V_NAME(decode_n)(AIOSK_KV_C3, p, n, out, ahead); break;
+    case AIOSK_KV_C2: V_NAME(decode_n)(AIOSK_KV_C2, p, n, out, ahead); break;
+    default: return (const int8_t *)p;
+    }
+    return out;
+}
+
+/* Where the code of a position stands, from that of channel d of position 0 on. */
+AIOSK__INLINE void V_NAME(places)(int32_t is_v, int32_t hp, int32_t *at) {
+    int32_t t;
+    for (t = 0; t < AIOSK_TILE; t++) at[t] = is_v ? (t & 15) * 4 * hp + aiosk__kv_byte[t >> 4] : 4 * t;
+}
+AIOSK__INLINE int32_t V_NAME(place)(int32_t is_v, int32_t d) { return is_v ? 4 * d : (d >> 2) * 256 + (d & 3); }
+
+/* The scales of 64 positions as floats */
+V_FN void V_NAME(scales)(const uint8_t *u, float step, float *s) {
+    int32_t i;
+    for (i = 0; i < AIOSK_TILE; i += V_W) v_storeu(s + i, v_mul(v_cvt_i32_f32(i_load_u8(u + i)), v_set1(step)));
+}
+
+/* A side of a tile as floats x [hd][64], finite */
+V_FN void V_NAME(side_read)(aiosk__side s, int32_t is_v, const uint8_t *tile, int32_t hd, float *x, int8_t *flat) {
+    const int32_t hp = aiosk__hp(hd);
+    const vf lo = v_set1(-65504.0f), hi = v_set1(65504.0f);
+    int32_t d, t, i;
+    if (s.code == AIOSK_KV_F16) {
+        const uint8_t *p = tile + s.data;
+        if (!is_v) {
+            for (i = 0; i < hd * 64; i += V_W) v_storeu(x + i, v_min(hi, v_max(lo, v_load_f16(p + 2 * i))));
+            return;
+        }
+        for (t = 0; t < 64; t++, p += 2 * hp)
+            for (d = 0; d < hd; d += V_W) {
+                float r[V_W];
+                v_storeu(r, v_min(hi, v_max(lo, v_load_f16(p + 2 * d))));
+                for (i = 0; i < V_W && d + i < hd; i++) x[(d + i) * 64 + t] = r[i];
+            }
+        return;
+    }
+    {
+        const V_NAME(soon) none = { 0, 0 };
+        const int8_t *c = V_NAME(decode)(s.code, tile + s.data, (size_t)hp * 64, flat, none), *mean = (const int8_t *)tile + s.mean;
+        float scale[64], m;
+        int32_t at[64];
+        V_NAME(places)(is_v, hp, at);
+        V_NAME(scales)(tile + s.at, aiosk__f32(tile + (is_v ? 4 : 0)), scale);
+        m = s.mean < s.data ? aiosk__f32(tile + 8) : 0.0f;
+        for (d = 0; d < hd; d++) {
+            const int8_t *p = c + V_NAME(place)(is_v, d);
+            const vf mu = v_set1(m * (float)(s.mean < s.data ? mean[d] : 0));
+            int8_t r[64];
+            for (t = 0; t < 64; t++) r[t] = p[at[t]];
+            for (t = 0; t < 64; t += V_W) v_storeu(x + d * 64 + t, v_min(hi, v_max(lo, v_fma(v_load_i8(r + t), v_loadu(scale + t), mu))));
+        }
+    }
+}
+/* x [hd][64] as a side of f16 */
+V_FN void V_NAME(side_f16)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, const float *x) {
+    uint8_t *p = tile + s.data;
+    const int32_t hp = aiosk__hp(hd);
+    int32_t d, t;
+    if (!is_v) {
+        for (d = 0; d < hd * 64; d += V_W) v_store_f16(p + 2 * d, v_loadu(x + d));
+        return;
+    }
+    memset(p, 0, s.bytes);
+    for (d = 0; d < hd; d++) {
+        uint16_t r[64];
+        for (t = 0; t < 64; t += V_W) v_store_f16(r + t, v_loadu(x + d * 64 + t));
+        for (t = 0; t < 64; t++) memcpy(p + 2 * (t * hp + d), &r[t], 2);
+    }
+}
+
+/* The levels nearest to the numbers x * inv, as 256 * index + level: the index counts the n - 1 thresholds below, ascending */
+V_FN vi V_NAME(choose)(vf x, vf inv, const float *limit, const float *value, int32_t n) {
+    const vf z = v_mul(v_abs(x), inv);
+    vf v = v_set1(value[0]);
+    int32_t i;
+    for (i = 1; i < n; i++) v = v_sel_lt(v_set1(limit[i]), z, v_set1(value[i]), v);
+    return v_cvt_f32_i32(v);
+}
+/* x [hd][64] as a coded side; x is changed. A lane is a position. flat: room for 64 bytes for each channel, mean for a float. */
+V_FN void V_NAME(side_encode)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, float *x, uint8_t *flat, float *mean) {
+    const int32_t hp = aiosk__hp(hd), n = s.code == AIOSK_KV_I8 ? 0 : 1 << (aiosk__kv_bits[s.code] - 1);
+    const vf zero = v_zero();
+    float limit[16], value[16], scale[64], step, most;
+    int32_t at[64], u[64], d, b, i, k, round;
+    vf m[V_PER16];
+    V_NAME(places)(is_v, hp, at);
+    if (s.mean < s.data) {
+        float ms;
+        memset(tile + s.mean, 0, s.data - s.mean);
+        for (d = 0; d < hd; d++) {
+            for (k = 0; k < V_PER16; k++) {
+                const float *p = x + d * 64 + k * V_W;
+                m[k] = v_add(v_add(v_add(v_loadu(p), v_loadu(p + 16)), v_loadu(p + 32)), v_loadu(p + 48));
+            }
+            mean[d] = v_tree_add(m) * (1.0f / 64);
+        }
+        V_NAME(quantize_head)(mean, hd, (int8_t *)tile + s.mean, &ms, NULL);
+        memcpy(tile + 8, &ms, 4);
+        for (d = 0; d < hd; d++) {
+            const vf c = v_set1((float)((const int8_t *)tile)[s.mean + (size_t)d]);
+            for (i = 0; i < 64; i += V_W) v_storeu(x + d * 64 + i, v_fma(v_set1(-ms), c, v_loadu(x + d * 64 + i)));
+        }
+    }
+    for (i = 0; i < n; i++) {
+        const int8_t *level = aiosk__kv_levels[s.code - AIOSK_KV_C5];
+        value[i] = (float)(256 * i + level[i]);
+        limit[i] = i ? (float)(level[i - 1] + level[i]) * 0.5f : 0.0f;
+    }
+    memset(flat, 0, (size_t)hp * 64);
+    for (b = 0; b < 64; b += V_W) { /* scales; indices of all but I8 */
+        const vf bound = v_set1(3e38f);
+        vf x2 = zero, most_x = zero, inv, sc;
+        for (d = 0; d < hd; d++) {
+            const vf y = v_loadu(x + d * 64 + b);
+            if (n) x2 = v_fma(y, y, x2); else most_x = v_max(most_x, v_abs(y));
+        }
+        if (!n) { v_storeu(scale + b, v_div(most_x, v_set1(127.0f))); continue; }
+        sc = v_mul(v_sqrt(v_div(x2, v_set1((float)hd))), v_set1(aiosk__kv_top[s.code - AIOSK_KV_C5] / 127.0f));
+        for (round = 0; round < 2; round++) {
+            vf xc = zero, c2 = zero;
+            inv = v_div(v_set1(1.0f), sc);
+            inv = v_sel_lt(inv, bound, inv, zero);
+            for (d = 0; d < hd; d++) {
+                const vf y = v_loadu(x + d * 64 + b);
+                const vi c = V_NAME(choose)(y, inv, limit, value, n);
+                const vf level = v_cvt_i32_f32(i_and(c, v_set1i(255)));
+                xc = v_fma(v_abs(y), level, xc);
+                c2 = v_fma(level, level, c2);
+                if (round) {
+                    const vi minus = v_cvt_f32_i32(v_sel_lt(y, zero, v_set1((float)n), zero));
+                    uint8_t *p = flat + V_NAME(place)(is_v, d);
+                    int8_t r[V_W];
+                    i_store_s8(r, v_addi(i_srl(c, 8), minus));
+                    for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)r[k];
+                }
+            }
+            sc = is_v ? v_div(xc, c2) : v_div(x2, xc);
+            sc = v_sel_lt(zero, xc, sc, zero);
+        }
+        v_storeu(scale + b, sc);
+    }
+    for (k = 0; k < V_PER16; k++) m[k] = zero;
+    for (i = 0; i < 64; i += 16) for (k = 0; k < V_PER16; k++) m[k] = v_max(m[k], v_loadu(scale + i + k * V_W));
+    most = v_tree_max(m);
+    step = most / 255.0f;
+    if (!(1.0f / step < 3e38f)) step = 0.0f; /* too small for its inverse: counts as nothing */
+    memcpy(tile + (is_v ? 4 : 0), &step, 4);
+    for (i = 0; i < 64; i += V_W) {
+        const vf sc = v_loadu(scale + i);
+        vf r = step > 0.0f ? v_div(sc, v_set1(step)) : zero;
+        if (!n) r = v_add(r, v_set1(0.498f));
+        r = v_min(v_set1(255.0f), v_max(v_set1(1.0f), v_rint(r)));
+        v_storei(u + i, v_cvt_f32_i32(v_sel_lt(zero, step > 0.0f ? sc : zero, r, zero)));
+    }
+    for (i = 0; i < 64; i++) tile[s.at + (size_t)i] = (uint8_t)u[i];
+    if (!n) { /* with the scales that these are */
+        V_NAME(scales)(tile + s.at, step, scale);
+        for (d = 0; d < hd; d++) {
+            uint8_t *p = flat + V_NAME(place)(is_v, d);
+            for (b = 0; b < 64; b += V_W) {
+                const vf sc = v_loadu(scale + b);
+                vf r = v_sel_lt(zero, sc, v_div(v_loadu(x + d * 64 + b), sc), zero);
+                int8_t o[V_W];
+                r = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), r));
+                i_store_s8(o, v_cvt_f32_i32(r));
+                for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)o[k];
+            }
+        }
+    }
+    aiosk__kv_pack(s.code, flat, (size_t)hp / 8, tile + s.data);
+}
+V_EXPORT void V_NAME(kv_convert)(int32_t src_type, const void *src, int32_t dst_type, void *dst, int32_t hd_k, int32_t hd_v, void *scratch) {
+    const uint8_t *from = (const uint8_t *)src;
+    uint8_t *to = (uint8_t *)dst;
+    int32_t is_v;
+    if (dst_type > AIOSK_KV_F16) {
+        memset(to, 0, 64);
+        memcpy(to + 12, &dst_type, 4);
+    }
+    for (is_v = 0; is_v < 2; is_v++) {
+        const int32_t hd = is_v ? hd_v : hd_k, hp = aiosk__hp(hd);
+        const aiosk__side a = is_v ? aiosk__side_v(src_type, hd_k, hd_v) : aiosk__side_k(src_type, hd_k);
+        const aiosk__side b = is_v ? aiosk__side_v(dst_type, hd_k, hd_v) : aiosk__side_k(dst_type, hd_k);
+        float *x = (float *)scratch, *mean = x + (size_t)hp * 64;
+        uint8_t *flat = (uint8_t *)(mean + hp);
+        if (a.code == b.code) {
+            memcpy(to + b.at, from + a.at, a.bytes);
+            if (!aiosk__kv_coded(a.code)) continue;
+            memcpy(to + (is_v ? 4 : 0), from + (is_v ? 4 : 0), 4);
+            if (!is_v) memcpy(to + 8, from + 8, 4);
+            continue;
+        }
+        V_NAME(side_read)(a, is_v, from, hd, x, (int8_t *)flat);
+        if (b.code == AIOSK_KV_F16) V_NAME(side_f16)(b, is_v, to, hd, x);
+        else V_NAME(side_encode)(b, is_v, to, hd, x, flat, mean);
+    }
+}
+
+/* ======== kernels/rotate.inc, continued ======== */
+/* rotate.inc: Hadamard rotations (api.h, rotate), written once over the v_* vocabulary. Each number is the result of the same additions in
+ * every set: strides within a register go by exchanging lanes, larger ones by registers. */
+
+/* x[i] = x[i] * s with s = +- r by the sign of the channel, for all heads */
+V_FN void V_NAME(signs)(float *x, int32_t n_head, int32_t hd, float r) {
+    float s[256];
+    int32_t c, h, i, n;
+    for (c = 0; c < hd; c += n) {
+        n = hd - c < 256 ? hd - c : 256;
+        for (i = 0; i < n; i++) s[i] = aiosk__minus((uint32_t)(c + i)) ? -r : r;
+        for (h = 0; h < n_head; h++) {
+            float *p = x + (size_t)h * (size_t)hd + c;
+            for (i = 0; i + V_W <= n; i += V_W) v_storeu(p + i, v_mul(v_loadu(p + i), v_loadu(s + i)));
+            for (; i < n; i++) p[i] = p[i] * s[i];
+        }
+    }
+}
+/* Sums and differences at strides 1, 2, .. size / 2, for n floats, a multiple of size = 2^k */
+V_FN void V_NAME(fwht)(float *x, int32_t n, int32_t size) {
+    int32_t i, j, s;
+#if V_W > 1
+    static const float minus[4][16] = { { 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1 }, { 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1 },
+                                        { 1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1, 1, -1, -1, -1, -1 }, { 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, -1 } };
+    for (i = 0; i < n && size > 1; i += V_W) {
+        vf a = V_NAME(load_n)(x + i, n - i, 0.0f);
+        a = v_add(v_swap(a, 1), v_xorsign(a, v_loadu(minus[0])));
+        if (size > 2) a = v_add(v_swap(a, 2), v_xorsign(a, v_loadu(minus[1])));
+        if (V_W > 4 && size > 4) a = v_add(v_swap(a, 4), v_xorsign(a, v_loadu(minus[2])));
+        if (V_W > 8 && size > 8) a = v_add(v_swap(a, 8), v_xorsign(a, v_loadu(minus[3])));
+        if (n - i >= V_W) v_storeu(x + i, a); else V_NAME(store_part)(x + i, a, n - i);
+    }
+#endif
+    for (s = V_W; s < size; s *= 2)
+        for (i = 0; i < n; i += 2 * s)
+            for (j = i; j < i + s; j += V_W) {
+                const vf a = v_loadu(x + j), b = v_loadu(x + j + s);
+                v_storeu(x + j, v_add(a, b));
+                v_storeu(x + j + s, v_sub(a, b));
+            }
+}
+/* The rows of a matrix of order m: m numbers b = 2^k apart, 16 columns at a time, whatever heads they belong to */
+V_FN void V_NAME(mix)(float *x, int32_t n_head, int32_t m, int32_t b) {
+    enum { NR = V_W > 4 ? 4 : 2 };
+    const uint64_t *rows = aiosk__hadamard_rows(m);
+    const int32_t n = n_head * b, w = b < 16 ? b : 16;      /* columns, and how many of them are neighbours */
+    float t[36][16];
+    int32_t c, i, j, r, e, k;
+    for (c = 0; c < n; c += 16) {
+        float *p[16];
+        const int32_t pieces = (n - c < 16 ? n - c : 16) / w;
+        memset(t, 0, sizeof t);
+        for (i = 0; i < pieces; i++) {
+            const int32_t col = c + i * w;
+            p[i] = x + (size_t)(col / b) * (size_t)(m * b) + col % b;
+            for (j = 0; j < m; j++) memcpy(t[j] + i * w, p[i] + j * b, (size_t)w * 4);
+        }
+        for (r = 0; r < m; r += NR) {
+            vf a[NR][V_PER16];
+            float o[NR][16];
+            for (e = 0; e < NR; e++) {
+                const vf s = v_set1(rows[r + e] & 1 ? -1.0f : 1.0f);
+                for (k = 0; k < V_PER16; k++) a[e][k] = v_xorsign(v_loadu(t[0] + k * V_W), s);
+            }
+            for (j = 1; j < m; j++)
+                for (e = 0; e < NR; e++) {
+                    const vf s = v_set1(rows[r + e] >> j & 1 ? -1.0f : 1.0f);
+                    for (k = 0; k < V_PER16; k++) a[e][k] = v_add(a[e][k], v_xorsign(v_loadu(t[j] + k * V_W), s));
+                }
+            for (e = 0; e < NR; e++) {
+                for (k = 0; k < V_PER16; k++) v_storeu(o[e] + k * V_W, a[e][k]);
+                for (i = 0; i < pieces; i++) memcpy(p[i] + (r + e) * b, o[e] + i * w, (size_t)w * 4);
+            }
+        }
+    }
+}
+V_EXPORT void V_NAME(rotate)(float *x, int32_t n_head, int32_t hd, int32_t inverse) {
+    int32_t m, h;
+    const int32_t b = aiosk__rotation(hd, &m);
+    const float r = 1.0f / aiosk__sqrt((float)(m * b));
+    if (!inverse) V_NAME(signs)(x, n_head, hd, r);
+    for (h = 0; h < n_head; h++) V_NAME(fwht)(x + (size_t)h * (size_t)hd, hd, b);
+    if (m > 1) V_NAME(mix)(x, n_head, m, b);
+    if (inverse) V_NAME(signs)(x, n_head, hd, r);
 }
 
 /* ======== kernels/attend.inc, continued ======== */
 /* attend.inc: attention over one run of KV tiles, and writing a position into a tile; written once over the v_* vocabulary.
- * api.h defines layouts and arithmetic. After ops.inc (exp, tanh, int8 codes).
+ * api.h defines layouts and arithmetic. After ops.inc (exp, tanh) and codes.inc.
  *
- * Scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
- * t a channel, or a lane is a channel and t a key. A few queries (a group) go together so that a row is loaded and
- * converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows is converted
- * beforehand, once for all groups. How queries are grouped changes no bit. */
+ * With floats, scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
+ * t a channel, or a lane is a channel and t a key. With codes both are exact sums of integers. A few queries (a group) go together so
+ * that a row is loaded and converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows of
+ * f16 is converted beforehand, once for all groups, as codes always are. How queries are grouped changes no bit. */
 
 typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 
@@ -16342,16 +19111,12 @@ typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 V_FN V_NAME(v16) V_NAME(row16)(const uint8_t *p, int32_t kv) {
     V_NAME(v16) r;
 #define AIOSK__E(k) r.v[k] = kv == AIOSK_KV_F32 ? v_loadu((const float *)(const void *)(p + k * V_W * 4)) \
-                           : kv == AIOSK_KV_F16 ? v_load_f16(p + k * V_W * 2) : v_load_i8(p + k * V_W);
+                           : v_load_f16(p + k * V_W * 2);
     V_EACH(AIOSK__E)
 #undef AIOSK__E
     return r;
 }
 
-/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
- * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
-typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
-#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
 /* Of rows that share a line only the first asks for it. */
 V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
     if ((uintptr_t)p & 63) s.a = s.b = 0;
@@ -16362,7 +19127,7 @@ V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
  * part of the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
 V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f,
                           size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F32 ? 64 : kv == AIOSK_KV_F16 ? 32 : 16; /* bytes of 16 numbers */
+    const size_t w = kv == AIOSK_KV_F32 ? 64 : 32; /* bytes of 16 numbers */
     V_NAME(v16) acc[8][4], r0, r1, r2, r3;
     const uint8_t *p = rows + (size_t)t0 * step;
     int32_t t;
@@ -16414,15 +19179,13 @@ V_EXPORT void V_NAME(outer_f32)(AIOSK__ARGS) { const size_t w = 64; switch (nq) 
 #define AIOSK__KV AIOSK_KV_F16
 V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
 #undef AIOSK__KV
-#define AIOSK__KV AIOSK_KV_I8
-V_EXPORT void V_NAME(outer_i8)(AIOSK__ARGS) { const size_t w = 16; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
-#undef AIOSK__KV
 #undef AIOSK__ARGS
 #undef AIOSK__SHAPE
 
-/* s[q][16 * nj] = (float)(exact sum over d of q8[q][d] * codes[d][key]) * (dq[q] * dk[key]); constants as in outer_n */
-V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const uint8_t *dk, const int8_t *q8,
-                            const int32_t *fix, const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+/* s[q][16 * nj] = fma((float)(exact sum over d of q8[q][d] * codes[d][key]), dq[q] * dk[key], add[q]); constants as in outer_n. step: bytes
+ * from four channels to the next four */
+V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
+                            const float *dq, const float *add, size_t add_stride, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     struct { vi v[V_PER16]; } acc[8][4];
     int32_t d;
 #define AIOSK__A(q) vi *a0 = acc[q][0].v, *a1 = acc[q][1].v, *a2 = acc[q][2].v, *a3 = acc[q][3].v;
@@ -16431,7 +19194,7 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
-    for (d = 0; d < hp; d += 4, codes += 256) {
+    for (d = 0; d < hp; d += 4, codes += step) {
         vi r0[V_PER16], r1[V_PER16], r2[V_PER16], r3[V_PER16];
         AIOSK__SOON(codes, 0, ahead)
         if (nj > 1) AIOSK__SOON(codes, 64, ahead)
@@ -16447,29 +19210,106 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
 #undef AIOSK__C
 #undef AIOSK__E
     }
-#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_mul(v_cvt_i32_f32(a[k]), v_mul(b, v_load_f16(dk + 32 * j + k * V_W * 2))));
+#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_fma(v_cvt_i32_f32(a[k]), v_mul(b, v_loadu(dk + 16 * j + k * V_W)), c));
 #define AIOSK__E(k) AIOSK__S(a0, k, 0) if (nj > 1) AIOSK__S(a1, k, 1) if (nj > 2) { AIOSK__S(a2, k, 2) AIOSK__S(a3, k, 3) }
-#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]), c = v_set1(add[(size_t)q * add_stride]); AIOSK__A(q) V_EACH(AIOSK__E) }
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
 #undef AIOSK__S
 #undef AIOSK__A
-#undef AIOSK__Q
 }
-V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const int32_t *fix,
-                              const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+V_EXPORT void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
+                              const float *add, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     int32_t j;
     switch (nq) {
 #define AIOSK__SHAPE(n, m)                                                                                              \
     case n:                                                                                                             \
-        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j, s_stride, ahead); } \
+        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, 256, dk + 16 * j, q8, fix, dq, add, 16, hp, s + 16 * j, s_stride, ahead); } \
         break;
     V_SHAPES(AIOSK__SHAPE)
 #undef AIOSK__SHAPE
     default: break;
     }
 }
+/* The same for 16 vectors [hp/4][16][4] that are the means of the tiles of a run */
+V_EXPORT void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
+    static const float zero = 0.0f;
+    const V_NAME(soon) none = { 0, 0 };
+    switch (nq) {
+#define AIOSK__SHAPE(n, m) case n: V_NAME(scores8_n)(n, 1, means, 64, dk, q8, fix, dq, &zero, 0, hp, s, 16, none); break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+
+/* out[q][16 * nj] = fma(w[q].step, (float)(exact sum over the keys of w[q] * codes[key][16 * nj]), out). w: what weights() made of the p of
+ * a tile. step: bytes from one group of four positions to the next */
+V_FN void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    vi acc[8][4 * V_PER16];
+    int32_t j, q, k;
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) acc[q][k] = v_zeroi();
+    }
+    for (j = 0; j < 16; j++, codes += step) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj; k++) AIOSK__SOON(codes, 64 * (size_t)k, ahead)
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) {
+            vi r[2];
+            i_pairs(r, v_loadi(codes + k * V_W * 4));
+            AIOSK__UNROLL
+            for (q = 0; q < nq; q++) {
+                const int16_t *u = (const int16_t *)(const void *)(w + (size_t)q * w_stride) + 2 * j;
+                acc[q][k] = i_macc_pair(acc[q][k], r[0], u);
+                acc[q][k] = i_macc_pair(acc[q][k], r[1], u + 32);
+            }
+        }
+    }
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        float *o = out + (size_t)q * out_stride;
+        const vf f = v_set1(w[(size_t)q * w_stride + 32]);
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) v_storeu(o + k * V_W, v_fma(f, v_cvt_i32_f32(acc[q][k]), v_loadu(o + k * V_W)));
+    }
+}
+V_EXPORT void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    switch (nq) {
+#define AIOSK__SHAPE(n, m)                                                                                                        \
+    case n:                                                                                                                      \
+        for (; nj >= m; nj -= m, codes += 64 * m, out += 16 * m) { V_NAME(values_n)(n, m, codes, step, w, w_stride, out, out_stride, ahead); } \
+        for (; m > 1 && nj > 0; nj--, codes += 64, out += 16) { V_NAME(values_n)(n, 1, codes, step, w, w_stride, out, out_stride, ahead); }    \
+        break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+/* p of the 64 keys of a tile -> weights in their place: int16 pairs of keys 0.. and 16.. [16], of 32.. and 48.. [16], then the f32 that they are
+ * multiples of. u: scales of V, step: theirs */
+V_FN void V_NAME(weights)(float *p, const uint8_t *u, float step) {
+    vf w[4][V_PER16], m[V_PER16];
+    float most, r;
+    int32_t g, k;
+    for (k = 0; k < V_PER16; k++) m[k] = v_zero();
+    for (g = 0; g < 4; g++)
+        for (k = 0; k < V_PER16; k++) {
+            w[g][k] = v_mul(v_loadu(p + 16 * g + k * V_W), v_cvt_i32_f32(i_load_u8(u + 16 * g + k * V_W)));
+            m[k] = v_max(m[k], w[g][k]);
+        }
+    most = v_tree_max(m);
+    r = 16383.0f / most;
+    if (!(r <= 3.40282347e38f)) r = most = 0.0f;
+    for (g = 0; g < 2; g++)
+        for (k = 0; k < V_PER16; k++)
+            v_storei(p + 16 * g + k * V_W, i_or(v_cvt_f32_i32(v_mul(w[2 * g][k], v_set1(r))), i_sll(v_cvt_f32_i32(v_mul(w[2 * g + 1][k], v_set1(r))), 16)));
+    p[32] = most / 16383.0f * step;
+}
+
 /* What v_kdot adds to each of the products of these codes, negated; sums of integers below 2^24 are exact in floats. */
 V_FN int32_t V_NAME(fix8)(const int8_t *q8, int32_t hp) {
 #if V_KBIAS
@@ -16507,9 +19347,8 @@ V_FN void V_NAME(only16)(vf *x, int32_t key, int32_t lo, int32_t hi, vf other) {
         x[k] = v_sel_lt(i, v_set1((float)(hi - key)), x[k], other);
     }
 }
-/* Raw scores s of one query -> p in place, 0 in the rest of [t0, t1); gives maximum and sum. plain: neither softcap nor ALiBi.
- * dv: where the scales of V are in an i8 tile, NULL for others. */
-V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
+/* Raw scores s of one query -> p in place, 0 in the rest of the tiles that [t0, t1) touches; gives maximum and sum. plain: neither softcap nor ALiBi. */
+V_FN void V_NAME(run_softmax)(int32_t plain, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
     const int32_t lo = a->lo[q], hi = a->hi[q], first = lo / 16 * 16;
     vf m[V_PER16], l[V_PER16], x[V_PER16], mt;
     int32_t j, k;
@@ -16521,7 +19360,7 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
     }
     a->m[q] = v_tree_max(m);
     mt = v_set1(a->m[q]);
-    for (j = t0 / 16 * 16; j < first; j += V_W) v_storeu(s + j, v_zero());
+    for (j = t0 / 64 * 64; j < first; j += V_W) v_storeu(s + j, v_zero());
     for (j = first; j < hi; j += 16) {
         if (plain) V_NAME(score16)(1, s + j, a, q, j, x);
         else for (k = 0; k < V_PER16; k++) x[k] = v_loadu(s + j + k * V_W);
@@ -16529,28 +19368,31 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
         V_NAME(only16)(x, j, lo, hi, v_zero());
         for (k = 0; k < V_PER16; k++) {
             l[k] = v_add(l[k], x[k]);
-            if (scaled) x[k] = v_mul(x[k], v_load_f16((const uint8_t *)a->tile[j / 64] + dv + 2 * (j % 64 + k * V_W)));
             v_storeu(s + j + k * V_W, x[k]);
         }
     }
-    for (; j < t1; j += V_W) v_storeu(s + j, v_zero());
+    for (; j < (t1 + 63) / 64 * 64; j += V_W) v_storeu(s + j, v_zero());
     a->l[q] = v_tree_add(l);
 }
-V_EXPORT void V_NAME(softmax)(int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
-    const int32_t plain = a->softcap == 0.0f && !a->slope;
-    if (plain && !scaled) V_NAME(run_softmax)(1, 0, s, a, q, t0, t1, dv);
-    else if (plain) V_NAME(run_softmax)(1, 1, s, a, q, t0, t1, dv);
-    else V_NAME(run_softmax)(0, scaled, s, a, q, t0, t1, dv);
+V_EXPORT void V_NAME(softmax)(float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
+    int32_t i, j, k;
+    if (a->softcap == 0.0f && !a->slope) V_NAME(run_softmax)(1, s, a, q, t0, t1);
+    else V_NAME(run_softmax)(0, s, a, q, t0, t1);
+    for (i = t0 / 64; a->tile_sum && i < (t1 + 63) / 64; i++) {
+        vf t[V_PER16];
+        for (k = 0; k < V_PER16; k++) t[k] = v_zero();
+        for (j = 0; j < 64; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_loadu(s + 64 * i + j + k * V_W));
+        a->tile_sum[(size_t)q * (size_t)a->n_tiles + (size_t)i] = v_tree_add(t);
+    }
 }
-/* n rows of 16 * nj numbers of kind f16 or i8, step bytes apart, as floats, 64 to a row; ahead as above */
-V_FN void V_NAME(widen)(int32_t kv, const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F16 ? 32 : 16;
+/* n rows of 16 * nj numbers of f16, step bytes apart, as floats, 64 to a row; ahead as above */
+V_FN void V_NAME(widen)(const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
     int32_t i, j, k;
     for (i = 0; i < n; i++, rows += step, out += 64) {
         AIOSK__SOON(rows, 0, ahead)
-        if (kv == AIOSK_KV_F16) AIOSK__SOON(rows, 64, ahead)
+        AIOSK__SOON(rows, 64, ahead)
         for (j = 0; j < nj; j++) {
-            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * w, kv);
+            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * 32, AIOSK_KV_F16);
             for (k = 0; k < V_PER16; k++) v_storeu(out + 16 * j + k * V_W, r.v[k]);
         }
     }
@@ -16562,23 +19404,31 @@ AIOSK__INLINE int32_t V_NAME(part)(int32_t tile, int32_t t0, int32_t t1, int32_t
     *to = t1 - 64 * tile > 64 ? 64 : t1 - 64 * tile;
     return *from < *to;
 }
-typedef void (*V_NAME(outer_fn))(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t, int32_t, V_NAME(soon));
+V_FN void V_NAME(outer)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f, size_t f_stride, int32_t t0, int32_t t1,
+                        float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
+    if (kv == AIOSK_KV_F32) V_NAME(outer_f32)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+    else V_NAME(outer_f16)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+}
 
-V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) outer) {
-    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
-    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1, stride = 64 * AIOSK_RUN + 16;
-    const size_t at_v = aiosk__tile_v(kv, a->hd_k), at_dk = aiosk__tile_scales(a->hd_k, a->hd_v); /* the latter: i8 only */
-    float *s = (float *)a->scratch, *wide = s + (size_t)a->n_q * stride;
+V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), most = hk > hv ? hk : hv, groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
+    const size_t stride = 64 * AIOSK_RUN + 16, wide_n = (size_t)(most > 256 ? 16 * most : 64 * 64);
+    const int32_t plain = aiosk_kv_open(a->type);
+    const aiosk__side side_k[2] = { aiosk__side_k(a->type, a->hd_k), aiosk__side_k(plain, a->hd_k) };    /* sealed, open */
+    const aiosk__side side_v[2] = { aiosk__side_v(a->type, a->hd_k, a->hd_v), aiosk__side_v(plain, a->hd_k, a->hd_v) };
+    const int32_t coded_k = aiosk__kv_coded(side_k[0].code), coded_v = aiosk__kv_coded(side_v[0].code);
     const uint8_t *const *tile = (const uint8_t *const *)a->tile;
-    int32_t *g = (int32_t *)(void *)(wide + 64 * 64), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
+    float *s = (float *)a->scratch, *qm = s + (size_t)a->n_q * stride, *wide = qm + (size_t)a->n_q * 16;
+    int8_t *means = (int8_t *)(void *)(wide + wide_n), *codes = (int8_t *)(void *)wide;
+    float *dk = (float *)(void *)(means + 16 * most), *dm = dk + 64;
+    int32_t *g = (int32_t *)(void *)(dm + 16), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
     int32_t i, j, q, q0, n, c, m, from, to, t0 = 64 * AIOSK_RUN, t1 = 0, first, last;
     const V_NAME(soon) none = { 0, 0 };
-    const int32_t wider = kv != AIOSK_KV_F32 && groups > 1;
 #define AIOSK__GROUPS for (j = 0, q0 = 0; j < groups; j++, q0 += n) if ((n = (j + 1) * a->n_q / groups - q0) > 0)
     AIOSK__GROUPS {
         int32_t lo = 64 * AIOSK_RUN, hi = 0;
         for (q = q0; q < q0 + n; q++) {
-            if (kv == AIOSK_KV_I8) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
+            if (coded_k) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
             a->m[q] = AIOSK_NEG_INF;
             a->l[q] = 0.0f;
             if (a->lo[q] >= a->hi[q]) continue;
@@ -16591,54 +19441,96 @@ V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) 
         if (hi > t1) t1 = hi;
     }
     memset(a->o, 0, (size_t)a->n_q * (size_t)hv * 4);
+    if (a->tile_sum) memset(a->tile_sum, 0, (size_t)a->n_q * (size_t)a->n_tiles * 4);
     if (t0 >= t1) return;
     first = t0 / 64;
     last = (t1 - 1) / 64;
+#define AIOSK__OPEN(i) ((i) < 32 ? (int32_t)(a->open >> (i) & 1) : 0)
+    if (coded_k) {
+        memset(qm, 0, (size_t)a->n_q * 64);
+        if (side_k[0].mean < side_k[0].data) {
+            memset(means, 0, (size_t)(16 * hk));
+            memset(dm, 0, 64);
+            for (i = first; i <= last; i++) {
+                const uint8_t *p = tile[i] + side_k[0].mean;
+                if (AIOSK__OPEN(i)) continue;
+                dm[i] = aiosk__f32(tile[i] + 8);
+                for (c = 0; c < hk; c += 4) memcpy(means + 16 * c + 4 * i, p + c, 4);
+            }
+            AIOSK__GROUPS V_NAME(means8)(n, means, dm, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, qm + 16 * q0);
+        }
+    }
     for (i = first; i <= last; i++) {
-        const uint8_t *K = tile[i];
-        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)K, at_v };
-        const int32_t chunk = wider ? 64 : a->hd_k;
-        if (kv == AIOSK_KV_I8) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_k[e].code;
+        const uint8_t *K = tile[i] + side_k[e].data, *next = tile[i < last ? i + 1 : i];
+        const V_NAME(soon) ahead = { (uintptr_t)(next + side_k[e1].data) - (uintptr_t)K, side_v[e].data - side_k[e].data };
+        const int32_t wider = kv == AIOSK_KV_F16 && groups > 1, chunk = wider ? 64 : a->hd_k;
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; at < side_k[e1].data; at += 64) AIOSK__PREFETCH(next + at);
+            AIOSK__PREFETCH(tile[i] + side_v[e].at);
+            V_NAME(scales)(tile[i] + side_k[e].at, aiosk__f32(tile[i]), dk);
+            p = V_NAME(decode)(kv, K, (size_t)hk * 64, codes, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
-                V_NAME(scores8)(n, K, K + at_dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, s + (size_t)q0 * stride + 64 * i, stride, ahead);
+                V_NAME(scores8)(n, p, dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, qm + 16 * q0 + i, hk, s + (size_t)q0 * stride + 64 * i, stride,
+                                p == codes ? none : ahead);
             continue;
         }
         for (c = 0; c < a->hd_k; c += chunk, K += 64 * w * (size_t)chunk) {
             m = a->hd_k - c < chunk ? a->hd_k - c : chunk;
-            if (wider) V_NAME(widen)(kv, K, 64 * w, m, 4, wide, ahead);
+            if (wider) V_NAME(widen)(K, 64 * w, m, 4, wide, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = a->q + (size_t)q0 * (size_t)a->q_stride + c;
                 float *y = s + (size_t)q0 * stride + 64 * i;
                 if (wider) V_NAME(outer_f32)(n, 4, (const uint8_t *)wide, 256, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, none);
-                else outer(n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
+                else V_NAME(outer)(kv, n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
             }
         }
     }
     AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
-        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(kv == AIOSK_KV_I8, s + (size_t)q * stride, a, q, g[2 * j], g[2 * j + 1], at_dk + 128);
-        else if (g[2 * j] < g[2 * j + 1]) memset(s + (size_t)q * stride + g[2 * j], 0, (size_t)(g[2 * j + 1] - g[2 * j]) * 4);
+        float *p = s + (size_t)q * stride;
+        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(p, a, q, g[2 * j], g[2 * j + 1]);
+        else for (i = g[2 * j] / 64 * 64; i < g[2 * j + 1]; i += 64) memset(p + i, 0, 64 * 4);
+        for (i = g[2 * j] / 64; coded_v && i < (g[2 * j + 1] + 63) / 64; i++)
+            if (!AIOSK__OPEN(i)) V_NAME(weights)(p + 64 * i, tile[i] + side_v[0].at, aiosk__f32(tile[i] + 4));
     }
-    for (c = 0; c < hv; c += 64) {
-        m = hv - c < 64 ? hv - c : 64;
-        for (i = first; i <= last; i++) {
-            const uint8_t *V = tile[i] + at_v + (size_t)c * w;
-            const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)tile[i], a->next ? (uintptr_t)a->next[i] - (uintptr_t)tile[i] - at_v : 0 };
+    for (i = first; i <= last; i++) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_v[e].code, wider = kv == AIOSK_KV_F16 && groups > 1;
+        const uint8_t *V = tile[i] + side_v[e].data;
+        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] + side_v[e1].data - (uintptr_t)V,
+                                     a->next ? (uintptr_t)a->next[i] + side_k[0].data - (uintptr_t)V : 0 };
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; a->next && at < side_k[0].data; at += 64) AIOSK__PREFETCH((const uint8_t *)a->next[i] + at);
+            p = V_NAME(decode)(kv, V, (size_t)hv * 64, codes, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
+                V_NAME(values8)(n, hv / 16, p, (size_t)hv * 4, s + (size_t)q0 * stride + 64 * i, stride, a->o + (size_t)q0 * (size_t)hv, (size_t)hv, p == codes ? none : ahead);
+            continue;
+        }
+        for (c = 0; c < hv; c += 64, V += 64 * w) {
+            m = hv - c < 64 ? hv - c : 64;
             V_NAME(part)(i, t0, t1, &from, &to);
-            if (wider) V_NAME(widen)(kv, V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
+            if (wider) V_NAME(widen)(V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = s + (size_t)q0 * stride + 64 * i;
                 float *y = a->o + (size_t)q0 * (size_t)hv + c;
                 if (wider) V_NAME(outer_f32)(n, m / 16, (const uint8_t *)wide, 256, x, stride, from, to, y, (size_t)hv, 1, none);
-                else outer(n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
+                else V_NAME(outer)(kv, n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
             }
         }
     }
+#undef AIOSK__OPEN
 #undef AIOSK__GROUPS
-    for (i = 0; i < a->n_q * hv; i += V_W) v_storeu(a->o + i, v_add(v_loadu(a->o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+    for (q = 0; q < a->n_q; q++) {
+        float *o = a->o + (size_t)q * (size_t)hv;
+        for (i = 0; i < hv; i += V_W) v_storeu(o + i, v_add(v_loadu(o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+        for (i = a->hd_v; i < hv; i++) o[i] = 0.0f; /* no code is zero */
+    }
 }
-V_EXPORT void V_NAME(attend_f32)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F32, V_NAME(outer_f32)); }
-V_EXPORT void V_NAME(attend_f16)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F16, V_NAME(outer_f16)); }
-V_EXPORT void V_NAME(attend_i8)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_I8, V_NAME(outer_i8)); }
 
 V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1) {
     int32_t q, i;
@@ -16664,7 +19556,7 @@ V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l
 
 V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     float *K = (float *)tile + slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F32, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 4;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 256 + (size_t)(slot * aiosk__hp(hd_v)) * 4;
     int32_t i;
     for (i = 0; i < hd_k; i++) K[64 * i] = k[i];
     memcpy(V, v, (size_t)hd_v * 4);
@@ -16672,7 +19564,7 @@ V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const 
 }
 V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     uint8_t *K = (uint8_t *)tile + 2 * slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F16, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 2;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 128 + (size_t)(slot * aiosk__hp(hd_v)) * 2;
     uint16_t t[V_W];
     int32_t i, j;
     for (i = 0; i < hd_k; i += V_W) {
@@ -16681,24 +19573,8 @@ V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const 
     }
     for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
 }
-/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. The
- * scale goes through the vocabulary too: scalar code outside of it is compiled for SSE, and a switch costs 100 cycles. */
-V_FN void V_NAME(store8)(const float *x, int32_t n, int8_t *codes, int32_t step, uint8_t *scale) {
-    float t[V_W], d = V_NAME(head_amax)(x, n) / 127.0f;
-    uint16_t h[V_W];
-    v_store_f16(h, v_set1(d < 65504.0f ? d : 65504.0f));
-    memcpy(scale, h, 2);
-    v_storeu(t, v_load_f16(h));
-    d = t[0];
-    V_NAME(codes8)(x, n, d > 0.0f ? d : 3e38f, 1, codes, step);
-}
-V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
-    int8_t *K = (int8_t *)tile + 4 * slot, *V = (int8_t *)tile + aiosk__tile_v(AIOSK_KV_I8, hd_k) + slot * aiosk__hp(hd_v);
-    uint8_t *s = (uint8_t *)tile + aiosk__tile_scales(hd_k, hd_v) + 2 * slot;
-    V_NAME(store8)(k, hd_k, K, 256, s);
-    V_NAME(store8)(v, hd_v, V, 4, s + 128);
-}
 #undef AIOSK__SOON
+#undef AIOSK__Q
 
 /* ======== kernels/floats.inc, continued ======== */
 /* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
@@ -17975,9 +20851,9 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
-    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
-    V_BASE(attend_merge),
+    V_BASE(attend),
+    {V_BASE(store_f32), V_BASE(store_f16)},
+    V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
     V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__G
@@ -18127,6 +21003,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef v_dup_even
 #undef v_dup_odd
 #undef v_swap2
+#undef v_swap
 
 /* ======== kernels/isa_neon.c, continued ======== */
 #undef AIOSK__NEON_DOT
@@ -18197,6 +21074,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #define v_dup_even V_BASE(v_dup_even)
 #define v_dup_odd V_BASE(v_dup_odd)
 #define v_swap2 V_BASE(v_swap2)
+#define v_swap V_BASE(v_swap)
 
 /* ======== kernels/simd_wasm.h, continued ======== */
 V_FN vf v_loadu(const float *p) { return wasm_v128_load(p); }
@@ -18284,6 +21162,7 @@ V_FN vf v_load_i8(const void *p) {
 V_FN vf v_dup_even(vf a) { return wasm_i32x4_shuffle(a, a, 0, 0, 2, 2); }
 V_FN vf v_dup_odd(vf a) { return wasm_i32x4_shuffle(a, a, 1, 1, 3, 3); }
 V_FN vf v_swap2(vf a) { return wasm_i32x4_shuffle(a, a, 1, 0, 3, 2); }
+V_FN vf v_swap(vf a, int n) { return n == 1 ? wasm_i32x4_shuffle(a, a, 1, 0, 3, 2) : wasm_i32x4_shuffle(a, a, 2, 3, 0, 1); }
 V_FN float v_tree_add(const vf *v) {
     vf a = wasm_f32x4_add(wasm_f32x4_add(v[0], v[2]), wasm_f32x4_add(v[1], v[3]));
     a = wasm_f32x4_add(a, V_NAME(upper)(a));
@@ -18736,24 +21615,6 @@ V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
     return 0;
 }
 
-/* codes[i] = rint(x[i] * f) or, with divide, rint(x[i] / f); clamped to [-127, 127]; zeros from n to n rounded up to 16.
- * step: distance of groups of 4 codes (4 = a plain row). */
-V_FN void V_NAME(codes8)(const float *x, int32_t n, float f, int32_t divide, int8_t *codes, int32_t step) {
-    int32_t i, k;
-    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
-        int8_t t[16];
-        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
-        v = divide ? v_div(v, v_set1(f)) : v_mul(v, v_set1(f));
-        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v));
-        if (step == 4) { i_store_s8(codes + i, v_cvt_f32_i32(v)); continue; }
-        i_store_s8(t, v_cvt_f32_i32(v));
-#if V_W >= 4
-        for (k = 0; k < V_W; k += 4) memcpy(codes + (i + k) / 4 * step, t + k, 4);
-#else
-        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = t[k];
-#endif
-    }
-}
 V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
     vf m[V_PER16];
     int32_t i, k;
@@ -18762,21 +21623,374 @@ V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
         for (k = 0; k < V_PER16 && i + k * V_W < n; k++) m[k] = v_max(m[k], v_abs(V_NAME(load_n)(x + i + k * V_W, n - i - k * V_W, 0.0f)));
     return v_tree_max(m);
 }
-V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d) {
-    float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
+V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d, float *back) {
+    const float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
     const int32_t tiny = !(f <= 3.40282347e38f); /* counts as zero, as in quant.inc */
+    int32_t i;
     *d = tiny ? 0.0f : a / 127.0f;
-    V_NAME(codes8)(x, n, tiny ? 0.0f : f, 0, q, 4);
+    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
+        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
+        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v_mul(v, v_set1(tiny ? 0.0f : f))));
+        i_store_s8(q + i, v_cvt_f32_i32(v));
+        if (!back || i >= n) continue;
+        v = v_mul(v_load_i8(q + i), v_set1(*d));
+        if (n - i >= V_W) v_storeu(back + i, v); else V_NAME(store_part)(back + i, v, n - i);
+    }
+}
+
+/* ======== kernels/codes.inc, continued ======== */
+/* codes.inc: the codes of KV tiles (api.h, attention): codes to int8 levels, numbers to codes, one kind of tile to another. After ops.inc. */
+
+/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
+ * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
+typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
+#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
+
+/* n times 512 codes to int8 */
+V_FN void V_NAME(decode_n)(const int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    const int8_t *table = aiosk__kv_levels[code - AIOSK_KV_C5];
+    const int bits = code == AIOSK_KV_C5 ? 5 : code == AIOSK_KV_C4 ? 4 : code == AIOSK_KV_C3 ? 3 : 2;
+    int i, j;
+#if V_W > 1
+    static const int8_t all[16] = { 0, -1 };
+    const vi t = i_table(table), bit = v_set1i(0x01010101), f = v_set1i(0x0F0F0F0F), three = v_set1i(0x03030303), ones = i_table(all);
+    for (; n > 0; n--, p += 64 * bits, out += 512) {
+        AIOSK__UNROLL
+        for (i = 0; i < bits; i++) AIOSK__SOON(p, 64 * (size_t)i, ahead)
+        for (i = 0; i < 64; i += 4 * V_W) {
+            const vi s = bits & 1 ? v_loadi(p + 64 * (bits - 1) + i) : v_zeroi();
+            vi a = s, w;
+            AIOSK__UNROLL
+            for (j = 0; j < 8; j++) {
+                if (bits >= 4) {
+                    if (!(j & 1)) a = v_loadi(p + 32 * j + i);
+                    w = i_lut(t, i_and(j & 1 ? i_srl(a, 4) : a, f));
+                    if (bits == 5) { /* bytes of 0 and 255: flipped and 1 added where the bit is set */
+                        const vi b = i_and(i_srl(s, j), bit);
+                        w = i_addb(i_xor(w, i_lut(ones, b)), b);
+                    }
+                } else {
+                    if (!(j & 3)) a = v_loadi(p + 16 * j + i);
+                    w = i_and(j & 3 ? i_srl(a, 2 * (j & 3)) : a, three);
+                    if (bits == 3) w = i_or(w, i_and(j > 2 ? i_srl(s, j - 2) : i_sll(s, 2 - j), v_set1i(0x04040404)));
+                    w = i_lut(t, w);
+                }
+                v_storei(out + 64 * j + i, w);
+            }
+        }
+    }
+#else
+    (void)ahead;
+    for (; n > 0; n--, p += 64 * bits, out += 512)
+        for (i = 0; i < 64; i++)
+            for (j = 0; j < 8; j++) {
+                const int s = bits & 1 ? p[64 * (bits - 1) + i] >> j & 1 : 0;
+                const int w = bits >= 4 ? p[32 * (j & 6) + i] >> 4 * (j & 1) & 15 : p[16 * (j & 4) + i] >> 2 * (j & 3) & 3;
+                out[64 * j + i] = (int8_t)(bits == 5 ? (s ? -table[w] : table[w]) : table[w | s << 2]);
+            }
+#endif
+}
+/* The codes of a side, n of them, as int8: where they are, or in out */
+V_EXPORT AIOSK__NOINLINE const int8_t *V_NAME(decode)(int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    n /= 512;
+    switch (code) {
+    case AIOSK_KV_C5: V_NAME(decode_n)(AIOSK_KV_C5, p, n, out, ahead); break;
+    case AIOSK_KV_C4: V_NAME(decode_n)(AIOSK_KV_C4, p, n, out, ahead); break;
+    case AIOSK_KV_C3: V_NAME(decode_n)(AIOSK_KV_C3, p, n, out, ahead); break;
+    case AIOSK_KV_C2: V_NAME(decode_n)(AIOSK_KV_C2, p, n, out, ahead); break;
+    default: return (const int8_t *)p;
+    }
+    return out;
+}
+
+/* Where the code of a position stands, from that of channel d of position 0 on. */
+AIOSK__INLINE void V_NAME(places)(int32_t is_v, int32_t hp, int32_t *at) {
+    int32_t t;
+    for (t = 0; t < AIOSK_TILE; t++) at[t] = is_v ? (t & 15) * 4 * hp + aiosk__kv_byte[t >> 4] : 4 * t;
+}
+AIOSK__INLINE int32_t V_NAME(place)(int32_t is_v, int32_t d) { return is_v ? 4 * d : (d >> 2) * 256 + (d & 3); }
+
+/* The scales of 64 positions as floats */
+V_FN void V_NAME(scales)(const uint8_t *u, float step, float *s) {
+    int32_t i;
+    for (i = 0; i < AIOSK_TILE; i += V_W) v_storeu(s + i, v_mul(v_cvt_i32_f32(i_load_u8(u + i)), v_set1(step)));
+}
+
+/* A side of a tile as floats x [hd][64], finite */
+V_FN void V_NAME(side_read)(aiosk__side s, int32_t is_v, const uint8_t *tile, int32_t hd, float *x, int8_t *flat) {
+    const int32_t hp = aiosk__hp(hd);
+    const vf lo = v_set1(-65504.0f), hi = v_set1(65504.0f);
+    int32_t d, t, i;
+    if (s.code == AIOSK_KV_F16) {
+        const uint8_t *p = tile + s.data;
+        if (!is_v) {
+            for (i = 0; i < hd * 64; i += V_W) v_storeu(x + i, v_min(hi, v_max(lo, v_load_f16(p + 2 * i))));
+            return;
+        }
+        for (t = 0; t < 64; t++, p += 2 * hp)
+            for (d = 0; d < hd; d += V_W) {
+                float r[V_W];
+                v_storeu(r, v_min(hi, v_max(lo, v_load_f16(p + 2 * d))));
+                for (i = 0; i < V_W && d + i < hd; i++) x[(d + i) * 64 + t] = r[i];
+            }
+        return;
+    }
+    {
+        const V_NAME(soon) none = { 0, 0 };
+        const int8_t *c = V_NAME(decode)(s.code, tile + s.data, (size_t)hp * 64, flat, none), *mean = (const int8_t *)tile + s.mean;
+        float scale[64], m;
+        int32_t at[64];
+        V_NAME(places)(is_v, hp, at);
+        V_NAME(scales)(tile + s.at, aiosk__f32(tile + (is_v ? 4 : 0)), scale);
+        m = s.mean < s.data ? aiosk__f32(tile + 8) : 0.0f;
+        for (d = 0; d < hd; d++) {
+            const int8_t *p = c + V_NAME(place)(is_v, d);
+            const vf mu = v_set1(m * (float)(s.mean < s.data ? mean[d] : 0));
+            int8_t r[64];
+            for (t = 0; t < 64; t++) r[t] = p[at[t]];
+            for (t = 0; t < 64; t += V_W) v_storeu(x + d * 64 + t, v_min(hi, v_max(lo, v_fma(v_load_i8(r + t), v_loadu(scale + t), mu))));
+        }
+    }
+}
+/* x [hd][64] as a side of f16 */
+V_FN void V_NAME(side_f16)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, const float *x) {
+    uint8_t *p = tile + s.data;
+    const int32_t hp = aiosk__hp(hd);
+    int32_t d, t;
+    if (!is_v) {
+        for (d = 0; d < hd * 64; d += V_W) v_store_f16(p + 2 * d, v_loadu(x + d));
+        return;
+    }
+    memset(p, 0, s.bytes);
+    for (d = 0; d < hd; d++) {
+        uint16_t r[64];
+        for (t = 0; t < 64; t += V_W) v_store_f16(r + t, v_loadu(x + d * 64 + t));
+        for (t = 0; t < 64; t++) memcpy(p + 2 * (t * hp + d), &r[t], 2);
+    }
+}
+
+/* The levels nearest to the numbers x * inv, as 256 * index + level: the index counts the n - 1 thresholds below, ascending */
+V_FN vi V_NAME(choose)(vf x, vf inv, const float *limit, const float *value, int32_t n) {
+    const vf z = v_mul(v_abs(x), inv);
+    vf v = v_set1(value[0]);
+    int32_t i;
+    for (i = 1; i < n; i++) v = v_sel_lt(v_set1(limit[i]), z, v_set1(value[i]), v);
+    return v_cvt_f32_i32(v);
+}
+/* x [hd][64] as a coded side; x is changed. A lane is a position. flat: room for 64 bytes for each channel, mean for a float. */
+V_FN void V_NAME(side_encode)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, float *x, uint8_t *flat, float *mean) {
+    const int32_t hp = aiosk__hp(hd), n = s.code == AIOSK_KV_I8 ? 0 : 1 << (aiosk__kv_bits[s.code] - 1);
+    const vf zero = v_zero();
+    float limit[16], value[16], scale[64], step, most;
+    int32_t at[64], u[64], d, b, i, k, round;
+    vf m[V_PER16];
+    V_NAME(places)(is_v, hp, at);
+    if (s.mean < s.data) {
+        float ms;
+        memset(tile + s.mean, 0, s.data - s.mean);
+        for (d = 0; d < hd; d++) {
+            for (k = 0; k < V_PER16; k++) {
+                const float *p = x + d * 64 + k * V_W;
+                m[k] = v_add(v_add(v_add(v_loadu(p), v_loadu(p + 16)), v_loadu(p + 32)), v_loadu(p + 48));
+            }
+            mean[d] = v_tree_add(m) * (1.0f / 64);
+        }
+        V_NAME(quantize_head)(mean, hd, (int8_t *)tile + s.mean, &ms, NULL);
+        memcpy(tile + 8, &ms, 4);
+        for (d = 0; d < hd; d++) {
+            const vf c = v_set1((float)((const int8_t *)tile)[s.mean + (size_t)d]);
+            for (i = 0; i < 64; i += V_W) v_storeu(x + d * 64 + i, v_fma(v_set1(-ms), c, v_loadu(x + d * 64 + i)));
+        }
+    }
+    for (i = 0; i < n; i++) {
+        const int8_t *level = aiosk__kv_levels[s.code - AIOSK_KV_C5];
+        value[i] = (float)(256 * i + level[i]);
+        limit[i] = i ? (float)(level[i - 1] + level[i]) * 0.5f : 0.0f;
+    }
+    memset(flat, 0, (size_t)hp * 64);
+    for (b = 0; b < 64; b += V_W) { /* scales; indices of all but I8 */
+        const vf bound = v_set1(3e38f);
+        vf x2 = zero, most_x = zero, inv, sc;
+        for (d = 0; d < hd; d++) {
+            const vf y = v_loadu(x + d * 64 + b);
+            if (n) x2 = v_fma(y, y, x2); else most_x = v_max(most_x, v_abs(y));
+        }
+        if (!n) { v_storeu(scale + b, v_div(most_x, v_set1(127.0f))); continue; }
+        sc = v_mul(v_sqrt(v_div(x2, v_set1((float)hd))), v_set1(aiosk__kv_top[s.code - AIOSK_KV_C5] / 127.0f));
+        for (round = 0; round < 2; round++) {
+            vf xc = zero, c2 = zero;
+            inv = v_div(v_set1(1.0f), sc);
+            inv = v_sel_lt(inv, bound, inv, zero);
+            for (d = 0; d < hd; d++) {
+                const vf y = v_loadu(x + d * 64 + b);
+                const vi c = V_NAME(choose)(y, inv, limit, value, n);
+                const vf level = v_cvt_i32_f32(i_and(c, v_set1i(255)));
+                xc = v_fma(v_abs(y), level, xc);
+                c2 = v_fma(level, level, c2);
+                if (round) {
+                    const vi minus = v_cvt_f32_i32(v_sel_lt(y, zero, v_set1((float)n), zero));
+                    uint8_t *p = flat + V_NAME(place)(is_v, d);
+                    int8_t r[V_W];
+                    i_store_s8(r, v_addi(i_srl(c, 8), minus));
+                    for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)r[k];
+                }
+            }
+            sc = is_v ? v_div(xc, c2) : v_div(x2, xc);
+            sc = v_sel_lt(zero, xc, sc, zero);
+        }
+        v_storeu(scale + b, sc);
+    }
+    for (k = 0; k < V_PER16; k++) m[k] = zero;
+    for (i = 0; i < 64; i += 16) for (k = 0; k < V_PER16; k++) m[k] = v_max(m[k], v_loadu(scale + i + k * V_W));
+    most = v_tree_max(m);
+    step = most / 255.0f;
+    if (!(1.0f / step < 3e38f)) step = 0.0f; /* too small for its inverse: counts as nothing */
+    memcpy(tile + (is_v ? 4 : 0), &step, 4);
+    for (i = 0; i < 64; i += V_W) {
+        const vf sc = v_loadu(scale + i);
+        vf r = step > 0.0f ? v_div(sc, v_set1(step)) : zero;
+        if (!n) r = v_add(r, v_set1(0.498f));
+        r = v_min(v_set1(255.0f), v_max(v_set1(1.0f), v_rint(r)));
+        v_storei(u + i, v_cvt_f32_i32(v_sel_lt(zero, step > 0.0f ? sc : zero, r, zero)));
+    }
+    for (i = 0; i < 64; i++) tile[s.at + (size_t)i] = (uint8_t)u[i];
+    if (!n) { /* with the scales that these are */
+        V_NAME(scales)(tile + s.at, step, scale);
+        for (d = 0; d < hd; d++) {
+            uint8_t *p = flat + V_NAME(place)(is_v, d);
+            for (b = 0; b < 64; b += V_W) {
+                const vf sc = v_loadu(scale + b);
+                vf r = v_sel_lt(zero, sc, v_div(v_loadu(x + d * 64 + b), sc), zero);
+                int8_t o[V_W];
+                r = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), r));
+                i_store_s8(o, v_cvt_f32_i32(r));
+                for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)o[k];
+            }
+        }
+    }
+    aiosk__kv_pack(s.code, flat, (size_t)hp / 8, tile + s.data);
+}
+V_EXPORT void V_NAME(kv_convert)(int32_t src_type, const void *src, int32_t dst_type, void *dst, int32_t hd_k, int32_t hd_v, void *scratch) {
+    const uint8_t *from = (const uint8_t *)src;
+    uint8_t *to = (uint8_t *)dst;
+    int32_t is_v;
+    if (dst_type > AIOSK_KV_F16) {
+        memset(to, 0, 64);
+        memcpy(to + 12, &dst_type, 4);
+    }
+    for (is_v = 0; is_v < 2; is_v++) {
+        const int32_t hd = is_v ? hd_v : hd_k, hp = aiosk__hp(hd);
+        const aiosk__side a = is_v ? aiosk__side_v(src_type, hd_k, hd_v) : aiosk__side_k(src_type, hd_k);
+        const aiosk__side b = is_v ? aiosk__side_v(dst_type, hd_k, hd_v) : aiosk__side_k(dst_type, hd_k);
+        float *x = (float *)scratch, *mean = x + (size_t)hp * 64;
+        uint8_t *flat = (uint8_t *)(mean + hp);
+        if (a.code == b.code) {
+            memcpy(to + b.at, from + a.at, a.bytes);
+            if (!aiosk__kv_coded(a.code)) continue;
+            memcpy(to + (is_v ? 4 : 0), from + (is_v ? 4 : 0), 4);
+            if (!is_v) memcpy(to + 8, from + 8, 4);
+            continue;
+        }
+        V_NAME(side_read)(a, is_v, from, hd, x, (int8_t *)flat);
+        if (b.code == AIOSK_KV_F16) V_NAME(side_f16)(b, is_v, to, hd, x);
+        else V_NAME(side_encode)(b, is_v, to, hd, x, flat, mean);
+    }
+}
+
+/* ======== kernels/rotate.inc, continued ======== */
+/* rotate.inc: Hadamard rotations (api.h, rotate), written once over the v_* vocabulary. Each number is the result of the same additions in
+ * every set: strides within a register go by exchanging lanes, larger ones by registers. */
+
+/* x[i] = x[i] * s with s = +- r by the sign of the channel, for all heads */
+V_FN void V_NAME(signs)(float *x, int32_t n_head, int32_t hd, float r) {
+    float s[256];
+    int32_t c, h, i, n;
+    for (c = 0; c < hd; c += n) {
+        n = hd - c < 256 ? hd - c : 256;
+        for (i = 0; i < n; i++) s[i] = aiosk__minus((uint32_t)(c + i)) ? -r : r;
+        for (h = 0; h < n_head; h++) {
+            float *p = x + (size_t)h * (size_t)hd + c;
+            for (i = 0; i + V_W <= n; i += V_W) v_storeu(p + i, v_mul(v_loadu(p + i), v_loadu(s + i)));
+            for (; i < n; i++) p[i] = p[i] * s[i];
+        }
+    }
+}
+/* Sums and differences at strides 1, 2, .. size / 2, for n floats, a multiple of size = 2^k */
+V_FN void V_NAME(fwht)(float *x, int32_t n, int32_t size) {
+    int32_t i, j, s;
+#if V_W > 1
+    static const float minus[4][16] = { { 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1 }, { 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1 },
+                                        { 1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1, 1, -1, -1, -1, -1 }, { 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, -1 } };
+    for (i = 0; i < n && size > 1; i += V_W) {
+        vf a = V_NAME(load_n)(x + i, n - i, 0.0f);
+        a = v_add(v_swap(a, 1), v_xorsign(a, v_loadu(minus[0])));
+        if (size > 2) a = v_add(v_swap(a, 2), v_xorsign(a, v_loadu(minus[1])));
+        if (V_W > 4 && size > 4) a = v_add(v_swap(a, 4), v_xorsign(a, v_loadu(minus[2])));
+        if (V_W > 8 && size > 8) a = v_add(v_swap(a, 8), v_xorsign(a, v_loadu(minus[3])));
+        if (n - i >= V_W) v_storeu(x + i, a); else V_NAME(store_part)(x + i, a, n - i);
+    }
+#endif
+    for (s = V_W; s < size; s *= 2)
+        for (i = 0; i < n; i += 2 * s)
+            for (j = i; j < i + s; j += V_W) {
+                const vf a = v_loadu(x + j), b = v_loadu(x + j + s);
+                v_storeu(x + j, v_add(a, b));
+                v_storeu(x + j + s, v_sub(a, b));
+            }
+}
+/* The rows of a matrix of order m: m numbers b = 2^k apart, 16 columns at a time, whatever heads they belong to */
+V_FN void V_NAME(mix)(float *x, int32_t n_head, int32_t m, int32_t b) {
+    enum { NR = V_W > 4 ? 4 : 2 };
+    const uint64_t *rows = aiosk__hadamard_rows(m);
+    const int32_t n = n_head * b, w = b < 16 ? b : 16;      /* columns, and how many of them are neighbours */
+    float t[36][16];
+    int32_t c, i, j, r, e, k;
+    for (c = 0; c < n; c += 16) {
+        float *p[16];
+        const int32_t pieces = (n - c < 16 ? n - c : 16) / w;
+        memset(t, 0, sizeof t);
+        for (i = 0; i < pieces; i++) {
+            const int32_t col = c + i * w;
+            p[i] = x + (size_t)(col / b) * (size_t)(m * b) + col % b;
+            for (j = 0; j < m; j++) memcpy(t[j] + i * w, p[i] + j * b, (size_t)w * 4);
+        }
+        for (r = 0; r < m; r += NR) {
+            vf a[NR][V_PER16];
+            float o[NR][16];
+            for (e = 0; e < NR; e++) {
+                const vf s = v_set1(rows[r + e] & 1 ? -1.0f : 1.0f);
+                for (k = 0; k < V_PER16; k++) a[e][k] = v_xorsign(v_loadu(t[0] + k * V_W), s);
+            }
+            for (j = 1; j < m; j++)
+                for (e = 0; e < NR; e++) {
+                    const vf s = v_set1(rows[r + e] >> j & 1 ? -1.0f : 1.0f);
+                    for (k = 0; k < V_PER16; k++) a[e][k] = v_add(a[e][k], v_xorsign(v_loadu(t[j] + k * V_W), s));
+                }
+            for (e = 0; e < NR; e++) {
+                for (k = 0; k < V_PER16; k++) v_storeu(o[e] + k * V_W, a[e][k]);
+                for (i = 0; i < pieces; i++) memcpy(p[i] + (r + e) * b, o[e] + i * w, (size_t)w * 4);
+            }
+        }
+    }
+}
+V_EXPORT void V_NAME(rotate)(float *x, int32_t n_head, int32_t hd, int32_t inverse) {
+    int32_t m, h;
+    const int32_t b = aiosk__rotation(hd, &m);
+    const float r = 1.0f / aiosk__sqrt((float)(m * b));
+    if (!inverse) V_NAME(signs)(x, n_head, hd, r);
+    for (h = 0; h < n_head; h++) V_NAME(fwht)(x + (size_t)h * (size_t)hd, hd, b);
+    if (m > 1) V_NAME(mix)(x, n_head, m, b);
+    if (inverse) V_NAME(signs)(x, n_head, hd, r);
 }
 
 /* ======== kernels/attend.inc, continued ======== */
 /* attend.inc: attention over one run of KV tiles, and writing a position into a tile; written once over the v_* vocabulary.
- * api.h defines layouts and arithmetic. After ops.inc (exp, tanh, int8 codes).
+ * api.h defines layouts and arithmetic. After ops.inc (exp, tanh) and codes.inc.
  *
- * Scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
- * t a channel, or a lane is a channel and t a key. A few queries (a group) go together so that a row is loaded and
- * converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows is converted
- * beforehand, once for all groups. How queries are grouped changes no bit. */
+ * With floats, scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
+ * t a channel, or a lane is a channel and t a key. With codes both are exact sums of integers. A few queries (a group) go together so
+ * that a row is loaded and converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows of
+ * f16 is converted beforehand, once for all groups, as codes always are. How queries are grouped changes no bit. */
 
 typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 
@@ -18784,16 +21998,12 @@ typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 V_FN V_NAME(v16) V_NAME(row16)(const uint8_t *p, int32_t kv) {
     V_NAME(v16) r;
 #define AIOSK__E(k) r.v[k] = kv == AIOSK_KV_F32 ? v_loadu((const float *)(const void *)(p + k * V_W * 4)) \
-                           : kv == AIOSK_KV_F16 ? v_load_f16(p + k * V_W * 2) : v_load_i8(p + k * V_W);
+                           : v_load_f16(p + k * V_W * 2);
     V_EACH(AIOSK__E)
 #undef AIOSK__E
     return r;
 }
 
-/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
- * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
-typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
-#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
 /* Of rows that share a line only the first asks for it. */
 V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
     if ((uintptr_t)p & 63) s.a = s.b = 0;
@@ -18804,7 +22014,7 @@ V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
  * part of the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
 V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f,
                           size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F32 ? 64 : kv == AIOSK_KV_F16 ? 32 : 16; /* bytes of 16 numbers */
+    const size_t w = kv == AIOSK_KV_F32 ? 64 : 32; /* bytes of 16 numbers */
     V_NAME(v16) acc[8][4], r0, r1, r2, r3;
     const uint8_t *p = rows + (size_t)t0 * step;
     int32_t t;
@@ -18856,15 +22066,13 @@ V_EXPORT void V_NAME(outer_f32)(AIOSK__ARGS) { const size_t w = 64; switch (nq) 
 #define AIOSK__KV AIOSK_KV_F16
 V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
 #undef AIOSK__KV
-#define AIOSK__KV AIOSK_KV_I8
-V_EXPORT void V_NAME(outer_i8)(AIOSK__ARGS) { const size_t w = 16; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
-#undef AIOSK__KV
 #undef AIOSK__ARGS
 #undef AIOSK__SHAPE
 
-/* s[q][16 * nj] = (float)(exact sum over d of q8[q][d] * codes[d][key]) * (dq[q] * dk[key]); constants as in outer_n */
-V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const uint8_t *dk, const int8_t *q8,
-                            const int32_t *fix, const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+/* s[q][16 * nj] = fma((float)(exact sum over d of q8[q][d] * codes[d][key]), dq[q] * dk[key], add[q]); constants as in outer_n. step: bytes
+ * from four channels to the next four */
+V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
+                            const float *dq, const float *add, size_t add_stride, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     struct { vi v[V_PER16]; } acc[8][4];
     int32_t d;
 #define AIOSK__A(q) vi *a0 = acc[q][0].v, *a1 = acc[q][1].v, *a2 = acc[q][2].v, *a3 = acc[q][3].v;
@@ -18873,7 +22081,7 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
-    for (d = 0; d < hp; d += 4, codes += 256) {
+    for (d = 0; d < hp; d += 4, codes += step) {
         vi r0[V_PER16], r1[V_PER16], r2[V_PER16], r3[V_PER16];
         AIOSK__SOON(codes, 0, ahead)
         if (nj > 1) AIOSK__SOON(codes, 64, ahead)
@@ -18889,29 +22097,106 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
 #undef AIOSK__C
 #undef AIOSK__E
     }
-#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_mul(v_cvt_i32_f32(a[k]), v_mul(b, v_load_f16(dk + 32 * j + k * V_W * 2))));
+#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_fma(v_cvt_i32_f32(a[k]), v_mul(b, v_loadu(dk + 16 * j + k * V_W)), c));
 #define AIOSK__E(k) AIOSK__S(a0, k, 0) if (nj > 1) AIOSK__S(a1, k, 1) if (nj > 2) { AIOSK__S(a2, k, 2) AIOSK__S(a3, k, 3) }
-#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]), c = v_set1(add[(size_t)q * add_stride]); AIOSK__A(q) V_EACH(AIOSK__E) }
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
 #undef AIOSK__S
 #undef AIOSK__A
-#undef AIOSK__Q
 }
-V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const int32_t *fix,
-                              const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+V_EXPORT void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
+                              const float *add, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     int32_t j;
     switch (nq) {
 #define AIOSK__SHAPE(n, m)                                                                                              \
     case n:                                                                                                             \
-        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j, s_stride, ahead); } \
+        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, 256, dk + 16 * j, q8, fix, dq, add, 16, hp, s + 16 * j, s_stride, ahead); } \
         break;
     V_SHAPES(AIOSK__SHAPE)
 #undef AIOSK__SHAPE
     default: break;
     }
 }
+/* The same for 16 vectors [hp/4][16][4] that are the means of the tiles of a run */
+V_EXPORT void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
+    static const float zero = 0.0f;
+    const V_NAME(soon) none = { 0, 0 };
+    switch (nq) {
+#define AIOSK__SHAPE(n, m) case n: V_NAME(scores8_n)(n, 1, means, 64, dk, q8, fix, dq, &zero, 0, hp, s, 16, none); break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+
+/* out[q][16 * nj] = fma(w[q].step, (float)(exact sum over the keys of w[q] * codes[key][16 * nj]), out). w: what weights() made of the p of
+ * a tile. step: bytes from one group of four positions to the next */
+V_FN void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    vi acc[8][4 * V_PER16];
+    int32_t j, q, k;
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) acc[q][k] = v_zeroi();
+    }
+    for (j = 0; j < 16; j++, codes += step) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj; k++) AIOSK__SOON(codes, 64 * (size_t)k, ahead)
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) {
+            vi r[2];
+            i_pairs(r, v_loadi(codes + k * V_W * 4));
+            AIOSK__UNROLL
+            for (q = 0; q < nq; q++) {
+                const int16_t *u = (const int16_t *)(const void *)(w + (size_t)q * w_stride) + 2 * j;
+                acc[q][k] = i_macc_pair(acc[q][k], r[0], u);
+                acc[q][k] = i_macc_pair(acc[q][k], r[1], u + 32);
+            }
+        }
+    }
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        float *o = out + (size_t)q * out_stride;
+        const vf f = v_set1(w[(size_t)q * w_stride + 32]);
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) v_storeu(o + k * V_W, v_fma(f, v_cvt_i32_f32(acc[q][k]), v_loadu(o + k * V_W)));
+    }
+}
+V_EXPORT void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    switch (nq) {
+#define AIOSK__SHAPE(n, m)                                                                                                        \
+    case n:                                                                                                                      \
+        for (; nj >= m; nj -= m, codes += 64 * m, out += 16 * m) { V_NAME(values_n)(n, m, codes, step, w, w_stride, out, out_stride, ahead); } \
+        for (; m > 1 && nj > 0; nj--, codes += 64, out += 16) { V_NAME(values_n)(n, 1, codes, step, w, w_stride, out, out_stride, ahead); }    \
+        break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+/* p of the 64 keys of a tile -> weights in their place: int16 pairs of keys 0.. and 16.. [16], of 32.. and 48.. [16], then the f32 that they are
+ * multiples of. u: scales of V, step: theirs */
+V_FN void V_NAME(weights)(float *p, const uint8_t *u, float step) {
+    vf w[4][V_PER16], m[V_PER16];
+    float most, r;
+    int32_t g, k;
+    for (k = 0; k < V_PER16; k++) m[k] = v_zero();
+    for (g = 0; g < 4; g++)
+        for (k = 0; k < V_PER16; k++) {
+            w[g][k] = v_mul(v_loadu(p + 16 * g + k * V_W), v_cvt_i32_f32(i_load_u8(u + 16 * g + k * V_W)));
+            m[k] = v_max(m[k], w[g][k]);
+        }
+    most = v_tree_max(m);
+    r = 16383.0f / most;
+    if (!(r <= 3.40282347e38f)) r = most = 0.0f;
+    for (g = 0; g < 2; g++)
+        for (k = 0; k < V_PER16; k++)
+            v_storei(p + 16 * g + k * V_W, i_or(v_cvt_f32_i32(v_mul(w[2 * g][k], v_set1(r))), i_sll(v_cvt_f32_i32(v_mul(w[2 * g + 1][k], v_set1(r))), 16)));
+    p[32] = most / 16383.0f * step;
+}
+
 /* What v_kdot adds to each of the products of these codes, negated; sums of integers below 2^24 are exact in floats. */
 V_FN int32_t V_NAME(fix8)(const int8_t *q8, int32_t hp) {
 #if V_KBIAS
@@ -18949,9 +22234,8 @@ V_FN void V_NAME(only16)(vf *x, int32_t key, int32_t lo, int32_t hi, vf other) {
         x[k] = v_sel_lt(i, v_set1((float)(hi - key)), x[k], other);
     }
 }
-/* Raw scores s of one query -> p in place, 0 in the rest of [t0, t1); gives maximum and sum. plain: neither softcap nor ALiBi.
- * dv: where the scales of V are in an i8 tile, NULL for others. */
-V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
+/* Raw scores s of one query -> p in place, 0 in the rest of the tiles that [t0, t1) touches; gives maximum and sum. plain: neither softcap nor ALiBi. */
+V_FN void V_NAME(run_softmax)(int32_t plain, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
     const int32_t lo = a->lo[q], hi = a->hi[q], first = lo / 16 * 16;
     vf m[V_PER16], l[V_PER16], x[V_PER16], mt;
     int32_t j, k;
@@ -18963,7 +22247,7 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
     }
     a->m[q] = v_tree_max(m);
     mt = v_set1(a->m[q]);
-    for (j = t0 / 16 * 16; j < first; j += V_W) v_storeu(s + j, v_zero());
+    for (j = t0 / 64 * 64; j < first; j += V_W) v_storeu(s + j, v_zero());
     for (j = first; j < hi; j += 16) {
         if (plain) V_NAME(score16)(1, s + j, a, q, j, x);
         else for (k = 0; k < V_PER16; k++) x[k] = v_loadu(s + j + k * V_W);
@@ -18971,28 +22255,31 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
         V_NAME(only16)(x, j, lo, hi, v_zero());
         for (k = 0; k < V_PER16; k++) {
             l[k] = v_add(l[k], x[k]);
-            if (scaled) x[k] = v_mul(x[k], v_load_f16((const uint8_t *)a->tile[j / 64] + dv + 2 * (j % 64 + k * V_W)));
             v_storeu(s + j + k * V_W, x[k]);
         }
     }
-    for (; j < t1; j += V_W) v_storeu(s + j, v_zero());
+    for (; j < (t1 + 63) / 64 * 64; j += V_W) v_storeu(s + j, v_zero());
     a->l[q] = v_tree_add(l);
 }
-V_EXPORT void V_NAME(softmax)(int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
-    const int32_t plain = a->softcap == 0.0f && !a->slope;
-    if (plain && !scaled) V_NAME(run_softmax)(1, 0, s, a, q, t0, t1, dv);
-    else if (plain) V_NAME(run_softmax)(1, 1, s, a, q, t0, t1, dv);
-    else V_NAME(run_softmax)(0, scaled, s, a, q, t0, t1, dv);
+V_EXPORT void V_NAME(softmax)(float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
+    int32_t i, j, k;
+    if (a->softcap == 0.0f && !a->slope) V_NAME(run_softmax)(1, s, a, q, t0, t1);
+    else V_NAME(run_softmax)(0, s, a, q, t0, t1);
+    for (i = t0 / 64; a->tile_sum && i < (t1 + 63) / 64; i++) {
+        vf t[V_PER16];
+        for (k = 0; k < V_PER16; k++) t[k] = v_zero();
+        for (j = 0; j < 64; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_loadu(s + 64 * i + j + k * V_W));
+        a->tile_sum[(size_t)q * (size_t)a->n_tiles + (size_t)i] = v_tree_add(t);
+    }
 }
-/* n rows of 16 * nj numbers of kind f16 or i8, step bytes apart, as floats, 64 to a row; ahead as above */
-V_FN void V_NAME(widen)(int32_t kv, const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F16 ? 32 : 16;
+/* n rows of 16 * nj numbers of f16, step bytes apart, as floats, 64 to a row; ahead as above */
+V_FN void V_NAME(widen)(const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
     int32_t i, j, k;
     for (i = 0; i < n; i++, rows += step, out += 64) {
         AIOSK__SOON(rows, 0, ahead)
-        if (kv == AIOSK_KV_F16) AIOSK__SOON(rows, 64, ahead)
+        AIOSK__SOON(rows, 64, ahead)
         for (j = 0; j < nj; j++) {
-            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * w, kv);
+            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * 32, AIOSK_KV_F16);
             for (k = 0; k < V_PER16; k++) v_storeu(out + 16 * j + k * V_W, r.v[k]);
         }
     }
@@ -19004,23 +22291,31 @@ AIOSK__INLINE int32_t V_NAME(part)(int32_t tile, int32_t t0, int32_t t1, int32_t
     *to = t1 - 64 * tile > 64 ? 64 : t1 - 64 * tile;
     return *from < *to;
 }
-typedef void (*V_NAME(outer_fn))(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t, int32_t, V_NAME(soon));
+V_FN void V_NAME(outer)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f, size_t f_stride, int32_t t0, int32_t t1,
+                        float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
+    if (kv == AIOSK_KV_F32) V_NAME(outer_f32)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+    else V_NAME(outer_f16)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+}
 
-V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) outer) {
-    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
-    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1, stride = 64 * AIOSK_RUN + 16;
-    const size_t at_v = aiosk__tile_v(kv, a->hd_k), at_dk = aiosk__tile_scales(a->hd_k, a->hd_v); /* the latter: i8 only */
-    float *s = (float *)a->scratch, *wide = s + (size_t)a->n_q * stride;
+V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), most = hk > hv ? hk : hv, groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
+    const size_t stride = 64 * AIOSK_RUN + 16, wide_n = (size_t)(most > 256 ? 16 * most : 64 * 64);
+    const int32_t plain = aiosk_kv_open(a->type);
+    const aiosk__side side_k[2] = { aiosk__side_k(a->type, a->hd_k), aiosk__side_k(plain, a->hd_k) };    /* sealed, open */
+    const aiosk__side side_v[2] = { aiosk__side_v(a->type, a->hd_k, a->hd_v), aiosk__side_v(plain, a->hd_k, a->hd_v) };
+    const int32_t coded_k = aiosk__kv_coded(side_k[0].code), coded_v = aiosk__kv_coded(side_v[0].code);
     const uint8_t *const *tile = (const uint8_t *const *)a->tile;
-    int32_t *g = (int32_t *)(void *)(wide + 64 * 64), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
+    float *s = (float *)a->scratch, *qm = s + (size_t)a->n_q * stride, *wide = qm + (size_t)a->n_q * 16;
+    int8_t *means = (int8_t *)(void *)(wide + wide_n), *codes = (int8_t *)(void *)wide;
+    float *dk = (float *)(void *)(means + 16 * most), *dm = dk + 64;
+    int32_t *g = (int32_t *)(void *)(dm + 16), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
     int32_t i, j, q, q0, n, c, m, from, to, t0 = 64 * AIOSK_RUN, t1 = 0, first, last;
     const V_NAME(soon) none = { 0, 0 };
-    const int32_t wider = kv != AIOSK_KV_F32 && groups > 1;
 #define AIOSK__GROUPS for (j = 0, q0 = 0; j < groups; j++, q0 += n) if ((n = (j + 1) * a->n_q / groups - q0) > 0)
     AIOSK__GROUPS {
         int32_t lo = 64 * AIOSK_RUN, hi = 0;
         for (q = q0; q < q0 + n; q++) {
-            if (kv == AIOSK_KV_I8) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
+            if (coded_k) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
             a->m[q] = AIOSK_NEG_INF;
             a->l[q] = 0.0f;
             if (a->lo[q] >= a->hi[q]) continue;
@@ -19033,54 +22328,96 @@ V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) 
         if (hi > t1) t1 = hi;
     }
     memset(a->o, 0, (size_t)a->n_q * (size_t)hv * 4);
+    if (a->tile_sum) memset(a->tile_sum, 0, (size_t)a->n_q * (size_t)a->n_tiles * 4);
     if (t0 >= t1) return;
     first = t0 / 64;
     last = (t1 - 1) / 64;
+#define AIOSK__OPEN(i) ((i) < 32 ? (int32_t)(a->open >> (i) & 1) : 0)
+    if (coded_k) {
+        memset(qm, 0, (size_t)a->n_q * 64);
+        if (side_k[0].mean < side_k[0].data) {
+            memset(means, 0, (size_t)(16 * hk));
+            memset(dm, 0, 64);
+            for (i = first; i <= last; i++) {
+                const uint8_t *p = tile[i] + side_k[0].mean;
+                if (AIOSK__OPEN(i)) continue;
+                dm[i] = aiosk__f32(tile[i] + 8);
+                for (c = 0; c < hk; c += 4) memcpy(means + 16 * c + 4 * i, p + c, 4);
+            }
+            AIOSK__GROUPS V_NAME(means8)(n, means, dm, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, qm + 16 * q0);
+        }
+    }
     for (i = first; i <= last; i++) {
-        const uint8_t *K = tile[i];
-        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)K, at_v };
-        const int32_t chunk = wider ? 64 : a->hd_k;
-        if (kv == AIOSK_KV_I8) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_k[e].code;
+        const uint8_t *K = tile[i] + side_k[e].data, *next = tile[i < last ? i + 1 : i];
+        const V_NAME(soon) ahead = { (uintptr_t)(next + side_k[e1].data) - (uintptr_t)K, side_v[e].data - side_k[e].data };
+        const int32_t wider = kv == AIOSK_KV_F16 && groups > 1, chunk = wider ? 64 : a->hd_k;
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; at < side_k[e1].data; at += 64) AIOSK__PREFETCH(next + at);
+            AIOSK__PREFETCH(tile[i] + side_v[e].at);
+            V_NAME(scales)(tile[i] + side_k[e].at, aiosk__f32(tile[i]), dk);
+            p = V_NAME(decode)(kv, K, (size_t)hk * 64, codes, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
-                V_NAME(scores8)(n, K, K + at_dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, s + (size_t)q0 * stride + 64 * i, stride, ahead);
+                V_NAME(scores8)(n, p, dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, qm + 16 * q0 + i, hk, s + (size_t)q0 * stride + 64 * i, stride,
+                                p == codes ? none : ahead);
             continue;
         }
         for (c = 0; c < a->hd_k; c += chunk, K += 64 * w * (size_t)chunk) {
             m = a->hd_k - c < chunk ? a->hd_k - c : chunk;
-            if (wider) V_NAME(widen)(kv, K, 64 * w, m, 4, wide, ahead);
+            if (wider) V_NAME(widen)(K, 64 * w, m, 4, wide, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = a->q + (size_t)q0 * (size_t)a->q_stride + c;
                 float *y = s + (size_t)q0 * stride + 64 * i;
                 if (wider) V_NAME(outer_f32)(n, 4, (const uint8_t *)wide, 256, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, none);
-                else outer(n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
+                else V_NAME(outer)(kv, n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
             }
         }
     }
     AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
-        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(kv == AIOSK_KV_I8, s + (size_t)q * stride, a, q, g[2 * j], g[2 * j + 1], at_dk + 128);
-        else if (g[2 * j] < g[2 * j + 1]) memset(s + (size_t)q * stride + g[2 * j], 0, (size_t)(g[2 * j + 1] - g[2 * j]) * 4);
+        float *p = s + (size_t)q * stride;
+        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(p, a, q, g[2 * j], g[2 * j + 1]);
+        else for (i = g[2 * j] / 64 * 64; i < g[2 * j + 1]; i += 64) memset(p + i, 0, 64 * 4);
+        for (i = g[2 * j] / 64; coded_v && i < (g[2 * j + 1] + 63) / 64; i++)
+            if (!AIOSK__OPEN(i)) V_NAME(weights)(p + 64 * i, tile[i] + side_v[0].at, aiosk__f32(tile[i] + 4));
     }
-    for (c = 0; c < hv; c += 64) {
-        m = hv - c < 64 ? hv - c : 64;
-        for (i = first; i <= last; i++) {
-            const uint8_t *V = tile[i] + at_v + (size_t)c * w;
-            const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)tile[i], a->next ? (uintptr_t)a->next[i] - (uintptr_t)tile[i] - at_v : 0 };
+    for (i = first; i <= last; i++) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_v[e].code, wider = kv == AIOSK_KV_F16 && groups > 1;
+        const uint8_t *V = tile[i] + side_v[e].data;
+        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] + side_v[e1].data - (uintptr_t)V,
+                                     a->next ? (uintptr_t)a->next[i] + side_k[0].data - (uintptr_t)V : 0 };
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; a->next && at < side_k[0].data; at += 64) AIOSK__PREFETCH((const uint8_t *)a->next[i] + at);
+            p = V_NAME(decode)(kv, V, (size_t)hv * 64, codes, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
+                V_NAME(values8)(n, hv / 16, p, (size_t)hv * 4, s + (size_t)q0 * stride + 64 * i, stride, a->o + (size_t)q0 * (size_t)hv, (size_t)hv, p == codes ? none : ahead);
+            continue;
+        }
+        for (c = 0; c < hv; c += 64, V += 64 * w) {
+            m = hv - c < 64 ? hv - c : 64;
             V_NAME(part)(i, t0, t1, &from, &to);
-            if (wider) V_NAME(widen)(kv, V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
+            if (wider) V_NAME(widen)(V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = s + (size_t)q0 * stride + 64 * i;
                 float *y = a->o + (size_t)q0 * (size_t)hv + c;
                 if (wider) V_NAME(outer_f32)(n, m / 16, (const uint8_t *)wide, 256, x, stride, from, to, y, (size_t)hv, 1, none);
-                else outer(n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
+                else V_NAME(outer)(kv, n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
             }
         }
     }
+#undef AIOSK__OPEN
 #undef AIOSK__GROUPS
-    for (i = 0; i < a->n_q * hv; i += V_W) v_storeu(a->o + i, v_add(v_loadu(a->o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+    for (q = 0; q < a->n_q; q++) {
+        float *o = a->o + (size_t)q * (size_t)hv;
+        for (i = 0; i < hv; i += V_W) v_storeu(o + i, v_add(v_loadu(o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+        for (i = a->hd_v; i < hv; i++) o[i] = 0.0f; /* no code is zero */
+    }
 }
-V_EXPORT void V_NAME(attend_f32)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F32, V_NAME(outer_f32)); }
-V_EXPORT void V_NAME(attend_f16)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F16, V_NAME(outer_f16)); }
-V_EXPORT void V_NAME(attend_i8)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_I8, V_NAME(outer_i8)); }
 
 V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1) {
     int32_t q, i;
@@ -19106,7 +22443,7 @@ V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l
 
 V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     float *K = (float *)tile + slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F32, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 4;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 256 + (size_t)(slot * aiosk__hp(hd_v)) * 4;
     int32_t i;
     for (i = 0; i < hd_k; i++) K[64 * i] = k[i];
     memcpy(V, v, (size_t)hd_v * 4);
@@ -19114,7 +22451,7 @@ V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const 
 }
 V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     uint8_t *K = (uint8_t *)tile + 2 * slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F16, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 2;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 128 + (size_t)(slot * aiosk__hp(hd_v)) * 2;
     uint16_t t[V_W];
     int32_t i, j;
     for (i = 0; i < hd_k; i += V_W) {
@@ -19123,24 +22460,8 @@ V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const 
     }
     for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
 }
-/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. The
- * scale goes through the vocabulary too: scalar code outside of it is compiled for SSE, and a switch costs 100 cycles. */
-V_FN void V_NAME(store8)(const float *x, int32_t n, int8_t *codes, int32_t step, uint8_t *scale) {
-    float t[V_W], d = V_NAME(head_amax)(x, n) / 127.0f;
-    uint16_t h[V_W];
-    v_store_f16(h, v_set1(d < 65504.0f ? d : 65504.0f));
-    memcpy(scale, h, 2);
-    v_storeu(t, v_load_f16(h));
-    d = t[0];
-    V_NAME(codes8)(x, n, d > 0.0f ? d : 3e38f, 1, codes, step);
-}
-V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
-    int8_t *K = (int8_t *)tile + 4 * slot, *V = (int8_t *)tile + aiosk__tile_v(AIOSK_KV_I8, hd_k) + slot * aiosk__hp(hd_v);
-    uint8_t *s = (uint8_t *)tile + aiosk__tile_scales(hd_k, hd_v) + 2 * slot;
-    V_NAME(store8)(k, hd_k, K, 256, s);
-    V_NAME(store8)(v, hd_v, V, 4, s + 128);
-}
 #undef AIOSK__SOON
+#undef AIOSK__Q
 
 /* ======== kernels/floats.inc, continued ======== */
 /* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
@@ -20417,9 +23738,9 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
-    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
-    V_BASE(attend_merge),
+    V_BASE(attend),
+    {V_BASE(store_f32), V_BASE(store_f16)},
+    V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
     V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__G
@@ -20569,6 +23890,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef v_dup_even
 #undef v_dup_odd
 #undef v_swap2
+#undef v_swap
 
 /* ======== kernels/isa_wasm.c, continued ======== */
 #endif

@@ -27,6 +27,8 @@
 #include "exec.c"
 #include "plan.c"
 #include "sampler.c"
+#include "sequence.c"
+#include "state.c"
 #include "context.c"
 #include "blocks.c"
 #if defined(__clang__)

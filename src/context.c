@@ -31,7 +31,7 @@ static aios_status aios__context_new(aios_model *m, const aios_plan *p, const ai
     meta.base = (char *)block;
     memset(block, 0, (size_t)(req.bytes - aios__plan_stacks(p)));       /* stacks need no zeros */
     c = (aios_context *)block;
-    aios__kv_size(&kv, &m->hp, p->kv_type, p->n_ctx, p->n_seq);
+    aios__kv_size(&kv, m, p);
     c->kv = kv;
     aios__context_layout(m, p, &meta, NULL);
     c->mem = *mem; c->model = m; c->plan = *p; c->desc = *d; c->k = aiosk_select(p->isa);
@@ -45,11 +45,13 @@ static aios_status aios__context_new(aios_model *m, const aios_plan *p, const ai
 /* The program, over blocks and weights that are there. */
 static aios_status aios__context_build(aios_context *c, aios_error *err) {
     aios_status st;
-    aios__kv_start(&c->kv, c->block[AIOS_MEM_KV]);
+    aios__kv_start(&c->kv, c->model, &c->plan, c->block[AIOS_MEM_KV]);
     aios__build_start(&c->prog, c->model, &c->plan, c->k);
     c->prog.scratch.base = (char *)c->block[AIOS_MEM_SCRATCH];
     if ((st = aios__rope_freqs(c->model, c->plan.n_ctx, c->prog.freq, &c->prog.rope_mult, err)) != 0) return st;
     aios__program_build(&c->prog);
+    if (c->kv.coded && (!aiosk_rotate_ok(c->k, c->model->hp.hd_k, (float *)(void *)c->prog.work) || !aiosk_rotate_ok(c->k, c->model->hp.hd_v, (float *)(void *)c->prog.work)))
+        return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "heads of % channels cannot be rotated", aios__i(c->model->hp.hd_k));
     c->stream.io = c->model->io; c->stream.unit = c->prog.unit; c->stream.n_units = c->prog.n_units; c->stream.n_slots = c->plan.n_slots;
     c->stream.slot_bytes = c->plan.slot_bytes; c->stream.base = (char *)c->block[AIOS_MEM_WEIGHTS];
     c->run.k = c->k; c->run.hp = &c->model->hp; c->run.kv = &c->kv; c->run.pass = &c->pass;
@@ -129,22 +131,20 @@ AIOS_API void aios_context_free(aios_context *c) {
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------- */
-static int32_t aios__seq_ok(const aios_context *c, int32_t seq) { return c && seq >= 0 && seq < c->plan.n_seq; }
-static aios_status aios__seq_fail(const aios_context *c, int32_t seq, aios_error *err) {
-    if (!c) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the context is NULL");
-    return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->plan.n_seq, (uint64_t)seq, "there is no sequence %: the plan has %", aios__i(seq), aios__i(c->plan.n_seq));
-}
-
 AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids, uint64_t n, uint32_t flags, aios_error *err) {
     aios__sequence *q;
     uint64_t i;
+    int32_t room, slots;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     if (!ids && n) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "ids is NULL");
     if (flags > AIOS_FEED_NO_LOGITS) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS_FEED_NO_LOGITS, flags, "aios_feed: flags % are none, or contradict each other", aios__u(flags), aios__u(0));
     q = &c->seq[seq];
-    if (n > (uint64_t)(c->plan.n_ctx - q->n_fed))
-        return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)(c->plan.n_ctx - q->n_fed), n, "% tokens do not fit: the sequence has room for %", aios__u(n), aios__i(c->plan.n_ctx - q->n_fed));
+    room = c->plan.n_ctx - q->n_fed;
+    slots = c->kv.seq_tiles * AIOSK_TILE - aios__kv_slot(&c->kv.seq[seq], q->n_fed);       /* fewer after tokens were taken out of the middle of tiles */
+    if (slots < room) room = slots;
+    if (n > (uint64_t)room)
+        return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)room, n, "% tokens do not fit: the sequence has room for %", aios__u(n), aios__i(room));
     for (i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= c->model->hp.n_vocab)
             return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->model->hp.n_vocab, (uint64_t)ids[i], "token id % is not in the vocabulary of %", aios__i(ids[i]), aios__i(c->model->hp.n_vocab));
@@ -200,24 +200,6 @@ static int32_t aios__output_row(const aios_context *c, int32_t seq) {
 AIOS_API const float *aios_logits(const aios_context *c, int32_t seq) {
     int32_t i = aios__seq_ok(c, seq) ? aios__output_row(c, seq) : -1;
     return i < 0 ? NULL : c->prog.logits + (uint64_t)i * (uint64_t)c->model->hp.n_vocab;
-}
-
-AIOS_API int32_t aios_seq_length(const aios_context *c, int32_t seq)    { return aios__seq_ok(c, seq) ? c->seq[seq].n_fed : 0; }
-AIOS_API int32_t aios_seq_processed(const aios_context *c, int32_t seq) { return aios__seq_ok(c, seq) ? c->seq[seq].n_done : 0; }
-AIOS_API const int32_t *aios_seq_tokens(const aios_context *c, int32_t seq) { return aios__seq_ok(c, seq) ? c->seq[seq].token : NULL; }
-AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, aios_error *err) {
-    aios__sequence *q;
-    int32_t i;
-    aios__clear(err);
-    if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
-    q = &c->seq[seq];
-    if (n < 0 || n > q->n_fed) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)n, "cannot cut a sequence of % to %", aios__i(q->n_fed), aios__i(n));
-    for (i = 0; c->running && i < c->pass.n; i++)           /* only a pass that works on what goes is dropped */
-        if (c->pass.seq[i] == seq && c->pass.pos[i] >= n) aios__pass_drop(c);
-    q->n_fed = n;
-    if (q->n_done > n) q->n_done = n;
-    if (!c->running) aios__kv_cut(&c->kv, seq, q->n_done);  /* a pass under way may hold pages behind n_done; it cuts at its end or here next time */
-    return AIOS_OK;
 }
 
 AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out) {

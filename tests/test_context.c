@@ -175,15 +175,20 @@ static uint64_t hash_of(const aios_io *io, const setup *s, int *n_steps) {
     return h;
 }
 
+/* Types of cache: open tiles alone, and sealed ones in codes. */
+static const int32_t kvs[] = { AIOSK_KV_F32, AIOSK_KV_F16, AIOSK_KV_I8, AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_C4), AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_C4), AIOSK_KV_C4, AIOSK_KV(AIOSK_KV_C4, AIOSK_KV_C3), AIOSK_KV_C3,
+                               AIOSK_KV(AIOSK_KV_F16, AIOSK_KV_C2) };
+enum { N_KVS = sizeof kvs / sizeof *kvs };
+
 /* ---- tests --------------------------------------------------------------------------------------------------------------- */
 static void test_sameness(const aios_io *io, const char *name) {
-    static const int32_t kvs[] = { AIOSK_KV_F32, AIOSK_KV_F16, AIOSK_KV_I8 };
     size_t k;
     int32_t isa, n;
-    for (k = 0; k < 3; k++) {
+    for (k = 0; k < N_KVS; k++) {
         setup s;
         uint64_t want, got;
-        if (quick && kvs[k] != AIOSK_KV_F16) continue;
+        if (quick && kvs[k] != AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_C4)) continue;
+
         memset(&s, 0, sizeof s);
         s.threads = 1; s.batch = 64; s.outputs = 64; s.kv = kvs[k]; s.isa = AIOSK_ISA_SCALAR;
         want = hash_of(io, &s, NULL);
@@ -224,13 +229,14 @@ static void test_sameness(const aios_io *io, const char *name) {
 static void test_long(const aios_io *io, const char *name, int32_t n_ids, size_t n_how) {
     static const struct { int32_t threads, batch, use_lent, tiny_steps; } how[] = {
         { 1, 1, 0, 0 }, { 2, 1, 0, 0 }, { 3, 4, 0, 0 }, { 3, 5, 0, 0 }, { 2, 300, 0, 0 }, { 2, 200, 1, 0 }, { 2, 400, 1, 1 }, { 1, 3, 0, 1 }, { 1, 40, 0, 1 }, { 3, 300, 0, 1 } };
-    int32_t kv, isa;
-    size_t i;
+    int32_t isa;
+    size_t i, k;
     if (quick) { n_ids = N_LONG_QUICK; n_how = n_how < 3 ? n_how : 3; }
-    for (kv = 0; kv < AIOSK_N_KV; kv++) {
+    for (k = 0; k < N_KVS; k++) {
         setup s;
         uint64_t want;
-        if (quick && kv != AIOSK_KV_I8) continue;
+        int32_t kv = kvs[k];
+        if (quick && kv != AIOSK_KV_C4) continue;
         memset(&s, 0, sizeof s);
         s.threads = 1; s.batch = s.outputs = 64; s.kv = kv; s.isa = AIOSK_ISA_SCALAR; s.n_ctx = N_LONG; s.n_ids = n_ids;
         want = hash_of(io, &s, NULL);
