@@ -243,6 +243,7 @@ typedef struct aios_model_info {
     int32_t n_layer, n_embd, n_head, n_head_kv, head_dim_k, head_dim_v, n_ff, n_vocab, n_ctx_train, gguf_version;
     int32_t n_tokens, bos, eos, eot, pad, unk;      /* special ids, -1 = none                          */
     int32_t add_bos, add_eos;
+    int32_t n_expert, n_expert_used;                /* of a layer; for a token; 0 = no mixture of experts */
 } aios_model_info;
 AIOS__DESC_INIT(aios_model_info)
 AIOS_API aios_status aios_model_get_info(const aios_model *m, aios_model_info *out);

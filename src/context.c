@@ -55,6 +55,7 @@ static aios_status aios__context_build(aios_context *c, aios_error *err) {
     c->run.k = c->k; c->run.hp = &c->model->hp; c->run.kv = &c->kv; c->run.pass = &c->pass;
     c->run.work = c->prog.work; c->run.work_bytes = c->prog.work_bytes;
     c->run.state = c->prog.state; c->run.part = c->prog.part; c->run.n_slots = aios__attend_slots(c->plan.n_ctx); c->run.n_threads = c->plan.n_threads;
+    c->run.moe = &c->prog.moe;
     return AIOS_OK;
 }
 
@@ -242,7 +243,7 @@ AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info
     int32_t matrix;
     if (!c || i >= c->prog.n_ops) return AIOS_ERR_ARG;
     op = &c->prog.op[i];
-    matrix = op->per == AIOS__PER_ROWS || op->row_bytes > 0;
+    matrix = op->per == AIOS__PER_ROWS || op->per == AIOS__PER_EXPERT || op->row_bytes > 0;
     memset(&x, 0, sizeof x);
     x.layer = op->layer; x.name = op->name; x.type = matrix ? op->type : -1; x.tier = matrix ? op->tier : -1;
     x.phase = op->phase; x.n_units = op->n_units;

@@ -253,6 +253,7 @@ static void aios__pass_finish(aios_context *c) {
         const aios__op *op = &c->prog.op[i];
         uint64_t n = (uint64_t)(op->flags & AIOS__ON_OUTPUTS ? p->n_out : p->n);
         uint64_t cols = (uint64_t)op->cols_per_task, read = op->w_bytes * (op->per == AIOS__PER_ROWS ? (n + cols - 1) / cols : n > 0) + op->row_bytes * n;
+        if (op->per == AIOS__PER_EXPERT) read = op->expert_bytes * (uint64_t)c->prog.moe.n_read[op->layer];
         c->count.weight_bytes += read;
         c->count.tier_bytes[op->tier] += read;
         c->count.act_bytes += op->act_bytes * n;
