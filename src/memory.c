@@ -54,6 +54,11 @@ static aios__place aios__place_of(const aios_model *m, const aios__cut *cut, uin
     p.layout = AIOSK_ROWS; p.tier = AIOS_TIER_HOT; p.mapped = 0; p.off = p.n_bytes = 0;
     p.rows = (uint32_t)t->n[1];
     if (!p.use) return p;
+    if (cut->experts && p.experts) {            /* they come and go in a cache                              */
+        p.layout = (uint8_t)aios__source_of(m, cut, i).layout;
+        p.rows = 0;
+        return p;
+    }
     if (p.use == AIOS__IS_VECTOR) p.n_bytes = t->n[0] * t->n[1] * 4;
     else {
         aios__source from = aios__source_of(m, cut, i);

@@ -39,12 +39,14 @@ typedef struct aios__run {              /* what an op's tasks can see           
     float *state;                       /* [2][n_batch][n_head] maximum and sum of what att holds           */
     float *part;                        /* results of single runs: [n_slots][n_head][hp_v], then the same [2][n_slots][n_head] */
     aios__moe *moe;                     /* of the layer that is at work                                     */
+    aios__cache *cache;                 /* of experts that are not resident                                 */
 } aios__run;
 typedef void (*aios__op_fn)(const struct aios__op *op, const aios__run *r, int32_t task, int32_t worker);
 
 enum { AIOS__PER_TOKEN = 1, AIOS__PER_ROWS = 2, AIOS__PER_HEAD = 3,     /* what a task is                  */
        AIOS__PER_PASS = 4, AIOS__PER_PAIR = 5, AIOS__PER_EXPERT = 6 };  /* PAIR, EXPERT: experts.c         */
-enum { AIOS__JOIN = 1, AIOS__ON_OUTPUTS = 2, AIOS__ADD = 4, AIOS__GATE = 8, AIOS__STREAMED = 16, AIOS__OF_PAIRS = 32 /* input by pair, always */ };
+enum { AIOS__JOIN = 1, AIOS__ON_OUTPUTS = 2, AIOS__ADD = 4, AIOS__GATE = 8, AIOS__STREAMED = 16, AIOS__OF_PAIRS = 32 /* input by pair, always */,
+       AIOS__CACHED = 64 /* w is in the cache */, AIOS__AWAIT = 128 /* begins when some experts are there */, AIOS__AGAIN = 256 /* and back to there while there are more */ };
 
 typedef struct aios__op {
     aios__op_fn run;
@@ -67,6 +69,7 @@ typedef struct aios__op {
     int32_t layout;
     const double *freq;
     uint64_t expert_bytes;              /* PER_EXPERT: from one matrix to the next                          */
+    int32_t part, back;                 /* CACHED: which of a bundle; AGAIN: how many ops back              */
     uint64_t w_bytes;                   /* weights read by one run of the op, whatever the tokens; PER_EXPERT: by one token */
     uint64_t row_bytes;                 /* EMBED: weights read per token                                    */
     uint64_t act_bytes;                 /* activations read and written per token                           */
@@ -308,8 +311,10 @@ static void aios__op_attend_end(const aios__op *op, const aios__run *r, int32_t 
     aios__forms(r, &op->out, t, y);
 }
 static void aios__op_act(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
-    float *x = op->x + (uint64_t)t * op->x_stride;
+    float *x;
     (void)worker;
+    if (op->per == AIOS__PER_PAIR) t += aios__moe_col0(r->moe);
+    x = op->x + (uint64_t)t * op->x_stride;
     if (op->flags & AIOS__GATE) r->k->act_gated(op->type, x, x + op->n_in, op->n_in, x);
     else r->k->act(op->type, x, op->n_in, x);
     aios__forms(r, &op->out, t, x);
@@ -341,7 +346,9 @@ static void aios__op_route(const aios__op *op, const aios__run *r, int32_t t, in
 }
 static void aios__op_group(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
     (void)t; (void)worker;
-    aios__moe_group(r->moe, r->pass->n, op->layer);
+    aios__moe_count(r->moe, r->pass->n);
+    if (r->cache) aios__cache_begin(r->cache, op->layer);
+    aios__moe_place(r->moe, r->pass->n, op->layer);
 }
 /* The input of one pair, beside those of the same expert. With one token there is nothing to gather: all pairs read its column. */
 static void aios__op_gather(const aios__op *op, const aios__run *r, int32_t c, int32_t worker) {
@@ -353,10 +360,11 @@ static void aios__op_gather(const aios__op *op, const aios__run *r, int32_t c, i
 static void aios__op_experts(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
     aiosk_matmul m;
     int32_t rows = (op->n_out + op->rows_per_task - 1) / op->rows_per_task, kind = op->mm ? (int32_t)aiosk_type_info(op->type)->family : (int32_t)AIOSK_FLT;
-    const aios__cols *b = &r->moe->block[task / rows];
+    const aios__cols *b = &r->moe->block[r->moe->block0 + task / rows];
     const aios__acts *in = r->pass->n == 1 ? &op->out : &op->in;
     memset(&m, 0, sizeof m);
-    m.w = (const char *)op->w + (uint64_t)b->expert * op->expert_bytes; m.n_in = op->n_in;
+    m.w = op->flags & AIOS__CACHED ? aios__cache_data(r->cache, b->expert, op->part) : (const char *)op->w + (uint64_t)b->expert * op->expert_bytes;
+    m.n_in = op->n_in;
     m.x = in->p[kind] + (in == &op->in || op->flags & AIOS__OF_PAIRS ? (uint64_t)b->col * in->stride[kind] : 0); m.x_stride = in->stride[kind];
     m.y = op->y + (uint64_t)b->col * op->y_stride; m.y_stride = op->y_stride;
     m.row0 = task % rows * op->rows_per_task;
@@ -397,8 +405,8 @@ static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
     case AIOS__PER_TOKEN: return n;
     case AIOS__PER_ROWS:  return (n + op->cols_per_task - 1) / op->cols_per_task * aios__row_blocks(op, r);
     case AIOS__PER_PASS:  return 1;
-    case AIOS__PER_PAIR:  return n == 1 && op->run == aios__op_gather ? 0 : n * r->moe->n_used;
-    case AIOS__PER_EXPERT: return r->moe->n_blocks * ((op->n_out + op->rows_per_task - 1) / op->rows_per_task);
+    case AIOS__PER_PAIR:  return n == 1 && op->run == aios__op_gather ? 0 : aios__moe_cols(r->moe);
+    case AIOS__PER_EXPERT: return (r->moe->block1 - r->moe->block0) * ((op->n_out + op->rows_per_task - 1) / op->rows_per_task);
     }
     n = r->pass->n_blocks * r->hp->n_head_kv * aios__attend_parts(r->hp);
     if (aios__attend_spread(op, r)) { int32_t c = aios__attend_chunk(op, r); n *= (aios__attend_n_runs(op, r) + c - 1) / c; }
@@ -472,6 +480,8 @@ typedef struct aios__build {
     aios__moe moe;                      /* experts: of all pairs of a pass                                  */
     aios__acts a_pair, a_exp;           /* what gate and up read, and down                                  */
     float *exp, *exp_out, *shared;
+    aios__bundle *bundle;               /* [n_layer] filled when op is there                                */
+    uint64_t part_bytes[AIOS__N_PARTS]; /* of a slot of the cache: the widest                               */
 } aios__build;
 
 /* The forms a matrix reads its input in, as a mask of 1 << kind. */
@@ -676,7 +686,7 @@ static void aios__build_ffn(aios__build *b, int32_t l, const aios__acts *in) {
 }
 
 /* One matrix of every expert. in: columns of pairs; one: with one token alone, its own. */
-static void aios__emit_experts(aios__build *b, const char *name, int32_t layer, aios__ref r, const aios__acts *in, const aios__acts *one, float *y, uint64_t y_stride, uint32_t flags) {
+static void aios__emit_experts(aios__build *b, const char *name, int32_t layer, aios__ref r, const aios__acts *in, const aios__acts *one, float *y, uint64_t y_stride, int32_t part, uint32_t flags) {
     aios__op local, *o = aios__emit(b, &local, aios__op_experts, name, layer, AIOS__PER_EXPERT, flags);
     const aios__tensor *t = &b->m->gguf.tensor[r.w];
     uint64_t off[2] = { 0, 0 };
@@ -689,6 +699,15 @@ static void aios__emit_experts(aios__build *b, const char *name, int32_t layer, 
     o->expert_bytes = aios__rows_bytes(t, p.layout, t->n[1]);
     o->rows_per_task = (int32_t)aios__min_u64(65536 / t->row_bytes, t->n[1]) / 32 * 32;     /* as of any matrix */
     if (o->rows_per_task < 32) o->rows_per_task = 32;
+    if (b->cut.experts) {
+        aios__source from = aios__source_of(b->m, &b->cut, (uint32_t)r.w);
+        uint64_t window = aios__round_up(o->expert_bytes + (from.off % AIOS__STREAM_ALIGN || o->expert_bytes % AIOS__STREAM_ALIGN ? AIOS__STREAM_ALIGN - 1 : 0), AIOS__STREAM_ALIGN);
+        o->flags |= AIOS__CACHED;
+        o->part = part; o->tier = AIOS_TIER_STREAM;
+        if (window > b->part_bytes[part]) b->part_bytes[part] = window;
+        b->stream_bytes += window * (uint64_t)b->moe.n_used;
+        if (b->op) { b->bundle[layer].off[part] = from.off; b->bundle[layer].part[part] = from.io; b->bundle[layer].n_bytes[part] = (uint32_t)o->expert_bytes; }
+    }
     o->w_bytes = o->expert_bytes * (uint64_t)b->moe.n_used;
     o->act_bytes = (aios__acts_bytes(in, aios__mask(b, r)) + (uint64_t)o->n_out * 4) * (uint64_t)b->moe.n_used;
     b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
@@ -701,6 +720,7 @@ static void aios__build_experts(aios__build *b, int32_t l, const aios__acts *in)
     int32_t shared = ref[AIOS__T_FFN_UP_SHEXP].w >= 0, n_shared = hp->n_ff_shared ? hp->n_ff_shared : hp->n_ff;
     uint64_t e = (uint64_t)hp->n_embd, used = (uint64_t)hp->n_used, pair = (uint64_t)hp->n_ff_exp * 2, stride = b->ffn_stride;
     uint32_t in_exp = aios__mask(b, ref[AIOS__T_FFN_GATE_EXPS]) | aios__mask(b, ref[AIOS__T_FFN_UP_EXPS]), down = aios__mask(b, ref[AIOS__T_FFN_DOWN_EXPS]), mask = aios__mask(b, ref[AIOS__T_FFN_DOWN_SHEXP]);
+    uint32_t cached = b->cut.experts != 0, first;
     aios__op local, *o;
     aios__emit_matmul(b, "router", l, ref[AIOS__T_FFN_ROUTER], in, b->moe.logit, b->moe.logit_stride, 0);
     if (shared) {
@@ -723,14 +743,16 @@ static void aios__build_experts(aios__build *b, int32_t l, const aios__acts *in)
     if (shared) aios__emit_matmul(b, "shared_down", l, ref[AIOS__T_FFN_DOWN_SHEXP], &b->a_ffn, b->shared, e, AIOS__JOIN);
     o = aios__emit(b, &local, aios__op_gather, "gather", l, AIOS__PER_PAIR, 0);
     o->in = *in; o->out = aios__acts_of(&b->a_pair, in_exp);
-    aios__emit_experts(b, "experts_gate", l, ref[AIOS__T_FFN_GATE_EXPS], &b->a_pair, in, b->exp, pair, 0);
-    aios__emit_experts(b, "experts_up", l, ref[AIOS__T_FFN_UP_EXPS], &b->a_pair, in, b->exp ? b->exp + hp->n_ff_exp : NULL, pair, AIOS__JOIN);
+    first = b->n_ops;
+    aios__emit_experts(b, "experts_gate", l, ref[AIOS__T_FFN_GATE_EXPS], &b->a_pair, in, b->exp, pair, AIOS__GATE_PART, cached ? AIOS__AWAIT : 0);
+    aios__emit_experts(b, "experts_up", l, ref[AIOS__T_FFN_UP_EXPS], &b->a_pair, in, b->exp ? b->exp + hp->n_ff_exp : NULL, pair, AIOS__UP_PART, AIOS__JOIN);
     o = aios__emit(b, &local, aios__op_act, "experts_act", l, AIOS__PER_PAIR, AIOS__GATE);
     o->type = m->arch->act; o->n_in = hp->n_ff_exp; o->x = b->exp; o->x_stride = pair;
     o->out = aios__acts_of(&b->a_exp, down & ~(1u << AIOSK_FLT));
     o->act_bytes = ((uint64_t)hp->n_ff_exp * 12 + aios__acts_bytes(&b->a_exp, down)) * used;
     b->act_bytes += o->act_bytes;
-    aios__emit_experts(b, "experts_down", l, ref[AIOS__T_FFN_DOWN_EXPS], &b->a_exp, &b->a_exp, b->exp_out, e, AIOS__OF_PAIRS);
+    aios__emit_experts(b, "experts_down", l, ref[AIOS__T_FFN_DOWN_EXPS], &b->a_exp, &b->a_exp, b->exp_out, e, AIOS__DOWN_PART, cached ? AIOS__OF_PAIRS | AIOS__AGAIN : AIOS__OF_PAIRS);
+    if (b->op) b->op[b->n_ops - 1].back = (int32_t)(b->n_ops - 1 - first);
     o = aios__emit(b, &local, aios__op_combine, "combine", l, AIOS__PER_TOKEN, ref[AIOS__T_FFN_SHARED].w >= 0 ? AIOS__GATE : 0);
     o->n_in = hp->n_embd; o->x = b->exp_out; o->x_stride = e; o->y = b->x; o->y_stride = e; o->scale = hp->residual_scale;
     if (shared) { o->in.p[AIOSK_FLT] = (char *)b->shared; o->in.stride[AIOSK_FLT] = e * 4; }
@@ -825,6 +847,7 @@ static void aios__program_build(aios__build *b) {
     int32_t l;
     b->n_ops = b->n_phases = b->n_units = 0;
     b->w_bytes = b->row_bytes = b->act_bytes = b->stream_bytes = b->slot_bytes = 0;
+    memset(b->part_bytes, 0, sizeof b->part_bytes);
     aios__build_buffers(b);
     b->work_bytes = aios__build_work(b);
     b->work = (char *)aios__take(&b->scratch, b->work_bytes * (uint64_t)b->n_threads, 64);

@@ -242,7 +242,8 @@ static void test_lists(void) {
             for (j = 0; j < m.n_expert; j++) all += expf(x[j] - x[c[0]]);
             CHECK(fabsf(w[0] * (norm ? 1 : all) - 2.0f * (norm ? w[0] / 2 : 1)) < 1e-5f && (!norm || fabsf(sum - 2.0f) < 1e-5f));
         }
-        aios__moe_group(&m, n, 1);
+        aios__moe_count(&m, n);
+        aios__moe_place(&m, n, 1);
         CHECK(read[1] == m.n_blocks && (uint64_t)m.n_blocks <= aios__moe_blocks(&m, (uint64_t)n));
         for (i = j = 0; i < m.n_blocks; i++) {                      /* blocks go through all columns, experts ascending */
             const aios__cols *k2 = &m.block[i];
