@@ -1,9 +1,11 @@
 /* test_moe.c: mixtures of experts. The lists of experts.c against plain loops; made models of several families and types: one
- * hash for every instruction set, number of threads, chunk, slice of time, layout and company; what was counted; damaged ones. */
+ * hash for every instruction set, number of threads, chunk, slice of time, layout and company; what was counted; damaged ones. Experts from storage: caches of every size, filled in every way, have
+ * the same hash, and the hits that the policy in its plainest form has; storage that fails costs a step, never a sequence. */
 #define _POSIX_C_SOURCE 200809L
 #define AIOS_IMPLEMENTATION
 #include "aios.h"
 #include "test.h"
+#include "disk.h"
 #include <math.h>
 
 enum { N_VOCAB = 96, N_IDS = 40 };
@@ -132,15 +134,16 @@ static file make(const shape *s, const char *leave_out, const char *key, uint32_
 
 /* ---- runs --------------------------------------------------------------------------------------------------------------- */
 static int n_held;
+static uint64_t mem_bytes;
 static void *mem_alloc(void *user, const aios_mem_req *r) {
     void *p = NULL;
     (void)user;
     if (posix_memalign(&p, (size_t)r->align, (size_t)r->bytes)) return NULL;
     memset(p, 0xCD, (size_t)r->bytes);
-    n_held++;
+    n_held++; mem_bytes += r->bytes;
     return p;
 }
-static void mem_free(void *user, void *p, const aios_mem_req *r) { (void)user; (void)r; n_held--; free(p); }
+static void mem_free(void *user, void *p, const aios_mem_req *r) { (void)user; n_held--; mem_bytes -= r->bytes; free(p); }
 static void mem_init(aios_allocator *a) { aios_allocator_init(a); a->alloc = mem_alloc; a->free = mem_free; }
 
 typedef struct run { aios_model *m; aios_context *c; aios_plan plan; aios_error err; } run;
@@ -389,10 +392,273 @@ static void test_refused(void) {
     }
 }
 
+/* ---- experts from storage ---------------------------------------------------------------------------------------------------- */
+/* Which experts each layer wanted, in order. */
+typedef struct trace { int32_t layer, n, expert[64]; } trace;
+enum { MAX_TRACE = 4096 };
+static trace traced[MAX_TRACE];
+static int n_traced;
+static void spy(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    trace *x = &traced[n_traced < MAX_TRACE ? n_traced++ : MAX_TRACE - 1];
+    int32_t i, e, n = r->pass->n * r->moe->n_used;
+    x->layer = op->layer;
+    for (e = x->n = 0; e < r->moe->n_expert; e++) {
+        for (i = 0; i < n && r->moe->chosen[i] != e; i++) {}
+        if (i < n) x->expert[x->n++] = e;
+    }
+    aios__op_group(op, r, t, worker);
+}
+/* The policy in its plainest form: what a cache of n_slots does with a trace. */
+typedef struct held { int32_t layer, expert; uint32_t uses, last; } held;
+static void simulate(int32_t n_layer, int32_t n_slots, uint64_t *hits, uint64_t *misses) {
+    static held known[64 * 64];         /* all experts; slot -1: not held */
+    static int32_t slot_of[64 * 64], in[64 * 64];
+    uint32_t clock = 0, half = 5;
+    int i, j, k;
+    while (1 << (half - 5) < n_layer) half++;
+    memset(known, 0, sizeof known);
+    for (i = 0; i < 64 * 64; i++) slot_of[i] = in[i] = -1;
+    *hits = *misses = 0;
+    for (i = 0; i < n_traced; i++) {
+        const trace *t = &traced[i];
+        int32_t seq[64], n = 0, given = 0;
+        clock++;
+        for (k = 0; k < 2; k++) for (j = 0; j < t->n; j++)          /* those that are held, then the others */
+            if ((slot_of[t->layer * 64 + t->expert[j]] >= 0) == !k) seq[n++] = t->layer * 64 + t->expert[j];
+        for (j = 0; j < n; j++) {
+            held *h = &known[seq[j]];
+            uint32_t age = (clock - h->last) >> half;
+            if (slot_of[seq[j]] >= 0) ++*hits; else ++*misses;
+            h->uses = (age > 31 ? 0 : h->uses >> age) + 256;
+            h->last = clock;
+        }
+        for (j = 0; j < n; j++) {
+            int32_t best = -1, s;
+            if (slot_of[seq[j]] >= 0) continue;
+            for (s = 0; s < n_slots; s++) {
+                int32_t b = in[s], c = best < 0 ? -1 : in[best], wanted = 0;
+                uint32_t ub = b < 0 ? 0 : known[b].uses >> ((clock - known[b].last) >> half), uc = c < 0 ? 0 : known[c].uses >> ((clock - known[c].last) >> half);
+                for (k = 0; k < n; k++) wanted |= b == seq[k];
+                if (wanted) continue;
+                if (best < 0 || ub < uc || (ub == uc && (b < 0 ? 0 : known[b].last) < (c < 0 ? 0 : known[c].last))) best = s;
+            }
+            if (best < 0) best = slot_of[seq[given++]];
+            if (in[best] >= 0) slot_of[in[best]] = -1;
+            in[best] = seq[j];
+            slot_of[seq[j]] = best;
+        }
+    }
+}
+static void *serve(void *c) { aios_serve_reads((aios_context *)c); return NULL; }
+
+/* Opens with a cache of exactly so many slots; 0: as the budget has it. */
+static int cache_open(run *r, const aios_io *io, const aios_io *artifact, aios_plan_desc *pd, uint32_t n_slots) {
+    aios_model_desc md;
+    aios_context_desc cd;
+    aios_allocator a;
+    memset(r, 0, sizeof *r);
+    mem_init(&a);
+    aios_model_desc_init(&md); aios_plan_init(&r->plan); aios_context_desc_init(&cd);
+    md.mem = &a; md.io = io; md.artifact = artifact;
+    if (aios_model_open(&md, &r->m, &r->err)) return 0;
+    if (n_slots) {
+        pd->budget_bytes = 1;
+        if (!CHECK(aios_plan_make(r->m, pd, &r->plan, &r->err) == AIOS_ERR_MEMORY)) return 0;
+        pd->budget_bytes = r->err.expected;
+    }
+    if (aios_plan_make(r->m, pd, &r->plan, &r->err)) return 0;
+    if (n_slots) {
+        r->plan.n_expert_slots = n_slots;
+        r->plan.stream_level = 0; r->plan.n_slots = 0;
+        r->plan.n_readers = pd->n_readers > 0 ? pd->n_readers : 0;
+        CHECK(aios__plan_sizes(r->m, &r->plan, aiosk_select(pd->isa)));
+    }
+    return aios_context_open(r->m, &r->plan, &cd, &r->c, &r->err) == 0;
+}
+static void cache_io(aios_io *io, aios_plan_desc *pd, int how) {        /* inline, own threads, lent threads, asynchronous */
+    io->submit = how == 3 ? disk_submit : NULL;
+    io->wait = how == 3 ? disk_wait : NULL;
+    pd->n_readers = how == 1 ? 2 : -1;
+    pd->flags = how == 2 ? AIOS_PLAN_LENT_READERS : 0;
+}
+static void test_cache(const shape *s, int quick) {
+    file f = make(s, NULL, NULL, 0);
+    aios_io io, artifact;
+    disk d, d2;
+    buffer art;
+    run r;
+    aios_plan_desc pd;
+    uint64_t want, least, full;
+    int how, i, n_moe = s->n_layer - s->n_dense, n_cached = 0;
+    uint32_t slots[8], k;
+    slots[0] = 1; slots[1] = 2; slots[2] = (uint32_t)s->n_used; slots[3] = (uint32_t)s->n_expert + 1; slots[4] = (uint32_t)(n_moe * s->n_expert) / 2 + 1; slots[5] = (uint32_t)(n_moe * s->n_expert);
+    disk_init(&d, &io, f.p, f.n);
+    art = pack(&io);
+    disk_init(&d2, &artifact, art.p, art.n);
+    aios_plan_desc_init(&pd);
+    pd.n_ctx = 64; pd.n_batch = 16; pd.n_threads = 2;
+    if (!CHECK(run_open(&r, &io, NULL, &pd))) { printf("  %s\n", r.err.text); return; }
+    want = run_hash(&r, 0);
+    full = r.plan.total_bytes + r.plan.held_bytes;
+    CHECK(want != 0 && r.plan.n_expert_slots == 0 && r.plan.rungs == 0);
+    run_close(&r);
+    for (how = 0; how < 4; how++) for (k = 0; k < 6; k++) for (i = 0; i < 2; i++) {     /* i: the file, the artifact */
+        pthread_t t;
+        aios_counters c;
+        uint64_t hits, misses;
+        uint32_t op;
+        int32_t prompt;
+        if (slots[k] > slots[5] || (quick && (k + (uint32_t)how + (uint32_t)i) % 3)) continue;
+        cache_io(&io, &pd, how);
+        cache_io(&artifact, &pd, how);
+        d.n_queued = d2.n_queued = 0;
+        if (!CHECK(cache_open(&r, &io, i ? &artifact : NULL, &pd, slots[k]))) { printf("  %s, %u slots, how %d: %s\n", s->name, slots[k], how, r.err.text); if (r.m) run_close(&r); continue; }
+        CHECK(r.plan.n_expert_slots == slots[k] && r.plan.tier_bytes[AIOS_TIER_STREAM] == r.plan.expert_slot_bytes * slots[k]);
+        if (how == 2) pthread_create(&t, NULL, serve, r.c);
+        for (op = 0; op < r.c->prog.n_ops; op++) if (r.c->prog.op[op].run == aios__op_group) r.c->prog.op[op].run = spy;
+        n_traced = 0;
+        for (prompt = 0; prompt < 3; prompt++)
+            if (!CHECK(run_hash(&r, prompt == 1 ? 3000 : 0) == want)) printf("  %s, %u slots, how %d, artifact %d: %s\n", s->name, slots[k], how, i, r.err.text);
+        aios_counters_init(&c);
+        CHECK(aios_counters_get(r.c, &c) == 0);
+        simulate(s->n_layer, (int32_t)slots[k], &hits, &misses);
+        if (!CHECK(c.n_expert_hits == hits && c.n_expert_misses == misses && n_traced < MAX_TRACE))
+            printf("  %s, %u slots, how %d: %llu hits and %llu misses, not %llu and %llu\n", s->name, slots[k], how, (unsigned long long)c.n_expert_hits,
+                   (unsigned long long)c.n_expert_misses, (unsigned long long)hits, (unsigned long long)misses);
+        CHECK(c.expert_bytes == c.stream_bytes && c.expert_bytes <= misses * r.plan.expert_slot_bytes && c.n_read_errors == 0 && c.n_units == 0 && c.tier_bytes[2] > 0);
+        CHECK(c.tier_bytes[0] + c.tier_bytes[1] + c.tier_bytes[2] == c.weight_bytes);
+        if (slots[k] == slots[5]) CHECK(misses <= slots[5] && hits > 0);        /* each is read once, then stays */
+        if (how == 2) { aios_end_reads(r.c, 1); pthread_join(t, NULL); }
+        run_close(&r);
+    }
+    /* any budget from the least up: the plan fits, takes what it says, and the bits are the same; experts go before other matrices */
+    for (i = 0; i < (quick ? 6 : 30); i++) {
+        static uint64_t seed = 4;
+        uint64_t all;
+        how = i % 2 ? 1 : 0;
+        cache_io(&io, &pd, how);
+        pd.n_batch = i % 3 ? 16 : 0;
+        pd.budget_bytes = 1;
+        if (!CHECK(!cache_open(&r, &io, NULL, &pd, 0) && r.err.code == AIOS_ERR_MEMORY)) break;
+        least = r.err.expected;
+        run_close(&r);
+        pd.budget_bytes = least - 1;
+        CHECK(!cache_open(&r, &io, NULL, &pd, 0) && r.err.code == AIOS_ERR_MEMORY && r.err.expected == least && r.err.got == least - 1);
+        run_close(&r);
+        pd.budget_bytes = i < 2 ? least : least + test_rand(&seed) % (full > least ? full - least : 1);
+        if (!CHECK(cache_open(&r, &io, NULL, &pd, 0))) { printf("  %s, budget %llu: %s\n", s->name, (unsigned long long)pd.budget_bytes, r.err.text); run_close(&r); continue; }
+        all = r.plan.held_bytes + r.plan.total_bytes;
+        CHECK(all <= pd.budget_bytes && all == mem_bytes && r.plan.held_bytes + r.plan.min_bytes <= least);
+        CHECK((r.plan.n_expert_slots > 0) == ((r.plan.rungs & AIOS_RUNG_EXPERTS) != 0) && (r.plan.n_units > 0) == ((r.plan.rungs & AIOS_RUNG_STREAM) != 0));
+        CHECK(r.plan.n_units == 0 || r.plan.n_expert_slots <= (uint32_t)s->n_used);
+        n_cached += r.plan.n_expert_slots > 0;
+        if (!CHECK(run_hash(&r, 0) == want)) printf("  %s, budget %llu, %u slots, %u units: %s\n", s->name, (unsigned long long)pd.budget_bytes, r.plan.n_expert_slots, r.plan.n_units, r.err.text);
+        if (how == 0 && r.plan.n_expert_slots && i < 8) {       /* another context of the same weights has a cache of its own */
+            aios_plan_desc pd2 = pd;
+            aios_context_desc cd;
+            aios_context *first = r.c, *second;
+            aios_plan plan;
+            aios_plan_init(&plan); aios_context_desc_init(&cd);
+            pd2.budget_bytes = 0;
+            CHECK(aios_plan_make(r.m, &pd2, &plan, &r.err) == 0 && plan.n_expert_slots == r.plan.n_experts && plan.tier_bytes[0] == 0);
+            if (CHECK(aios_context_open(r.m, &plan, &cd, &second, &r.err) == 0)) {
+                r.c = second;
+                CHECK(run_hash(&r, 0) == want);
+                r.c = first;
+                CHECK(run_hash(&r, 0) == want);
+                aios_context_free(second);
+            } else printf("  %s\n", r.err.text);
+        }
+        run_close(&r);
+    }
+    CHECK(n_cached > 0 || s->n_expert * n_moe < 12);
+    free(f.p); free(art.p);
+    pthread_mutex_destroy(&d.lock); pthread_mutex_destroy(&d2.lock);
+}
+
+/* Storage that fails, ends, comes in pieces or is slow, at any read; cancelling and cutting while experts are on their way. */
+static void test_cache_faults(const shape *s, int quick) {
+    static const int32_t faults[] = { FAILS, ENDS, TOO_MUCH };
+    file f = make(s, NULL, NULL, 0);
+    int32_t ids[N_IDS];
+    aios_io io;
+    disk d;
+    run r;
+    aios_plan_desc pd;
+    uint64_t want = 0;
+    size_t fault;
+    int how, after;
+    ids_of(ids, 5);
+    disk_init(&d, &io, f.p, f.n);
+    aios_plan_desc_init(&pd);
+    pd.n_ctx = 64; pd.n_batch = 16; pd.n_threads = 2;
+    for (how = 0; how < 4; how += how == 1 ? 2 : 1) {
+        cache_io(&io, &pd, how);
+        disk_sound(&d);
+        d.n_queued = d.broken = 0;
+        if (!CHECK(cache_open(&r, &io, NULL, &pd, (uint32_t)(s->n_used + 1 + how)))) { printf("  %s\n", r.err.text); break; }
+        d.from = 4096;
+        if (!want) want = run_hash(&r, 0);
+        CHECK(want != 0 && run_hash(&r, 0) == want);
+        for (fault = 0; fault < 3; fault++) for (after = 0; after < 12; after += quick ? 5 : 1) {
+            aios_status st;
+            aios_counters c;
+            int n = 0;
+            aios_seq_truncate(r.c, 0, 0, NULL);
+            CHECK(aios_feed(r.c, 0, ids, 20, 0, &r.err) == 0 && step_all(&r, 0));
+            pthread_mutex_lock(&d.lock);
+            d.fault = faults[fault]; d.n_reads = 0; d.after = after;
+            pthread_mutex_unlock(&d.lock);
+            do {                        /* until something has to be read */
+                CHECK(aios_feed(r.c, 0, ids + 20 + n, 1, 0, &r.err) == 0);
+                do st = aios_step(r.c, after % 4 ? aios_now_ns(r.c) + 30000 : 0, &r.err); while (st == AIOS_MORE);
+            } while (st == 0 && ++n < 15);
+            if (n == 15) continue;
+            CHECK(st == AIOS_ERR_IO && r.err.offset >= d.from && r.err.offset < f.n && r.err.text[0]);
+            CHECK(aios_seq_processed(r.c, 0) == aios_seq_length(r.c, 0) - 1);
+            aios_counters_init(&c);
+            CHECK(aios_counters_get(r.c, &c) == 0 && c.n_read_errors > 0);
+            disk_sound(&d);
+            CHECK(aios_step(r.c, 0, &r.err) == 0 && aios_seq_processed(r.c, 0) == aios_seq_length(r.c, 0));
+            CHECK(run_hash(&r, 0) == want);
+        }
+        pthread_mutex_lock(&d.lock);
+        d.fault = SHORT; d.n_reads = 0; d.after = 0;
+        pthread_mutex_unlock(&d.lock);
+        CHECK(run_hash(&r, 0) == want);
+        d.depth = 1 + how;
+        pthread_mutex_lock(&d.lock);
+        d.fault = SLOW;
+        pthread_mutex_unlock(&d.lock);
+        CHECK(run_hash(&r, 100000) == want);
+        for (after = 0; after < 40; after++) {          /* dropped while reads are under way */
+            aios_seq_truncate(r.c, 0, 0, NULL);
+            CHECK(aios_feed(r.c, 0, ids, 20, 0, &r.err) == 0);
+            aios_step(r.c, aios_now_ns(r.c) + 1 + 50000u * (uint64_t)after, &r.err);
+            if (after & 1) { aios_cancel(r.c); CHECK(aios_step(r.c, 0, &r.err) == AIOS_ERR_CANCELLED); }
+        }
+        disk_sound(&d);
+        CHECK(run_hash(&r, 0) == want);
+        if (how == 3) {
+            d.broken = 1;
+            CHECK(run_hash(&r, 0) == 0 && r.err.code == AIOS_ERR_IO);
+            d.broken = 0;
+            CHECK(run_hash(&r, 0) == want);
+        }
+        d.depth = QUEUE;
+        run_close(&r);
+    }
+    free(f.p);
+    pthread_mutex_destroy(&d.lock);
+}
+
 int main(int argc, char **argv) {
     int quick = argc > 1 && !strcmp(argv[1], "quick"), i;
     test_lists();
     test_refused();
     for (i = 0; i < N_SHAPES; i++) test_shape(&shapes[i], quick);
+    for (i = 0; i < N_SHAPES; i++) test_cache(&shapes[i], quick);
+    test_cache_faults(&shapes[2], quick);
+    test_cache_faults(&shapes[7], quick);
     return test_end();
 }
