@@ -373,6 +373,7 @@ typedef struct aios_plan {
     int32_t numa_node_1, reserved2; /* as in the desc                                                  */
     uint32_t n_expert_slots, n_experts; /* slots of the cache of experts, 0 = none; all experts of all layers   */
     uint64_t expert_slot_bytes;     /* one slot: what one expert of one layer has                      */
+    uint64_t token_expert_bytes;    /* of token_stream_bytes: of experts. tok_s_bound_milli takes the cache to have its share of them */
 } aios_plan;
 AIOS__DESC_INIT(aios_plan)
 

@@ -466,7 +466,7 @@ typedef struct aios__build {
     uint32_t n_ops, n_phases, n_units;
     uint64_t slot_bytes;                /* of the largest unit                                              */
     int32_t after_units;                /* the last op is one that goes from unit to unit: nothing runs beside it */
-    uint64_t w_bytes, row_bytes, act_bytes, stream_bytes;   /* per decoded token                            */
+    uint64_t w_bytes, row_bytes, act_bytes, stream_bytes, expert_bytes;     /* per decoded token; expert: of stream */
     aios__bump scratch;                 /* base NULL = count                                                */
     uint64_t work_bytes;
     char *work;
@@ -705,7 +705,7 @@ static void aios__emit_experts(aios__build *b, const char *name, int32_t layer, 
         o->flags |= AIOS__CACHED;
         o->part = part; o->tier = AIOS_TIER_STREAM;
         if (window > b->part_bytes[part]) b->part_bytes[part] = window;
-        b->stream_bytes += window * (uint64_t)b->moe.n_used;
+        b->stream_bytes += window * (uint64_t)b->moe.n_used; b->expert_bytes += window * (uint64_t)b->moe.n_used;
         if (b->op) { b->bundle[layer].off[part] = from.off; b->bundle[layer].part[part] = from.io; b->bundle[layer].n_bytes[part] = (uint32_t)o->expert_bytes; }
     }
     o->w_bytes = o->expert_bytes * (uint64_t)b->moe.n_used;
@@ -846,7 +846,7 @@ static void aios__program_build(aios__build *b) {
     aios__op local, *o;
     int32_t l;
     b->n_ops = b->n_phases = b->n_units = 0;
-    b->w_bytes = b->row_bytes = b->act_bytes = b->stream_bytes = b->slot_bytes = 0;
+    b->w_bytes = b->row_bytes = b->act_bytes = b->stream_bytes = b->expert_bytes = b->slot_bytes = 0;
     memset(b->part_bytes, 0, sizeof b->part_bytes);
     aios__build_buffers(b);
     b->work_bytes = aios__build_work(b);
