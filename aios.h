@@ -32,7 +32,8 @@
  *          takes exactly those, and after aios_context_open nothing is allocated. Freed in reverse order by *_free.
  *          The library object contains no call to malloc.
  * BUDGET   With pd.budget_bytes the plan goes down a ladder until it fits: a smaller batch, what AIOS_PLAN_MAY_* allows, then matrices
- *          used where the io maps them, or read from storage for every pass, through a ring that is filled ahead. It says which
+ *          used where the io maps them, or read from storage: experts when a token wants them, into a cache, the others for every
+ *          pass, through a ring that is filled ahead. It says which
  *          rungs it took, what bounds the speed, and the least that would do. No rung but those of AIOS_PLAN_MAY_* changes a bit.
  * THREADS  One context is used by one thread at a time; several contexts of one model may run side by side. Opening and
  *          freeing contexts of one model must not overlap. Work is shared out through desc.parallel_for, or through
@@ -244,6 +245,7 @@ typedef struct aios_model_info {
     int32_t n_layer, n_embd, n_head, n_head_kv, head_dim_k, head_dim_v, n_ff, n_vocab, n_ctx_train, gguf_version;
     int32_t n_tokens, bos, eos, eot, pad, unk;      /* special ids, -1 = none                          */
     int32_t add_bos, add_eos;
+    int32_t n_expert, n_expert_used;                /* of a layer; for a token; 0 = no mixture of experts */
 } aios_model_info;
 AIOS__DESC_INIT(aios_model_info)
 AIOS_API aios_status aios_model_get_info(const aios_model *m, aios_model_info *out);
@@ -346,7 +348,8 @@ enum { AIOS_RUNG_BATCH = 1,         /* a smaller batch                          
        AIOS_RUNG_KV_TYPE = 2,       /* a smaller type of cache                                         */
        AIOS_RUNG_CTX = 4,           /* a shorter context                                               */
        AIOS_RUNG_IN_PLACE = 8,      /* matrices are used where the io maps them                        */
-       AIOS_RUNG_STREAM = 16 };     /* weights are read from storage for every pass                    */
+       AIOS_RUNG_STREAM = 16,       /* weights are read from storage for every pass                    */
+       AIOS_RUNG_EXPERTS = 32 };    /* before that: experts are read when a token wants them, and kept while there is room */
 enum { AIOS_BOUND_UNKNOWN = 0, AIOS_BOUND_MEMORY = 1, AIOS_BOUND_STORAGE = 2 };
 
 /* The report: plain numbers. aios_context_open takes it as it is; to change it, change the desc and plan again. */
@@ -361,19 +364,22 @@ typedef struct aios_plan {
     uint64_t token_kv_bytes;        /* cache, at a full context                                        */
     uint64_t token_kv_pos_bytes;    /* cache, per position of context                                  */
     uint64_t token_act_bytes;       /* activations written and read (these stay in the CPU's caches)   */
-    uint64_t token_stream_bytes;    /* from storage                                                    */
+    uint64_t token_stream_bytes;    /* from storage; of experts as if none of a token's were in the cache  */
     uint64_t tok_s_bound_milli;     /* predicted bound on tokens/s x 1000; 0 = unknown                 */
     uint64_t weight_bytes_packed, weight_bytes_rows, weight_bytes_mapped;   /* resident, by layout     */
     uint32_t n_ops, n_phases;       /* length of the program                                           */
     uint64_t model_hash;            /* of the model it was made for                                    */
     uint32_t flags, rungs;          /* AIOS_PLAN_*, AIOS_RUNG_*                                        */
-    uint64_t tier_bytes[3];         /* of request_bytes[AIOS_MEM_WEIGHTS]: by AIOS_TIER_*; STREAM: the ring */
+    uint64_t tier_bytes[3];         /* of request_bytes[AIOS_MEM_WEIGHTS]: by AIOS_TIER_*; STREAM: the ring, and the cache of experts */
     uint64_t unit_bytes, slot_bytes;/* most bytes of rows read at once; one slot of the ring           */
     uint32_t n_slots, n_units;      /* of the ring; reads per pass                                     */
     int32_t stream_level, warm_steps;   /* how the weights are divided; of use to aios_context_open    */
     int32_t n_readers, bound;       /* reading threads; AIOS_BOUND_*: what tok_s_bound_milli comes from */
     int32_t numa_node_1;            /* as in the desc, and what follows                                */
     int32_t kv_positions, kv_old_type, kv_recent, kv_window, kv_sinks;
+    uint32_t n_expert_slots, n_experts; /* slots of the cache of experts, 0 = none; all experts of all layers   */
+    uint64_t expert_slot_bytes;     /* one slot: what one expert of one layer has                      */
+    uint64_t token_expert_bytes;    /* of token_stream_bytes: of experts. tok_s_bound_milli takes the cache to have its share of them */
     const int32_t *kv_layer_type;
 } aios_plan;
 AIOS__DESC_INIT(aios_plan)
@@ -545,6 +551,8 @@ typedef struct aios_counters {
     uint64_t n_reads, n_read_errors;                /* calls of the reader while streaming                 */
     uint64_t n_wishes_denied;                       /* requests whose wishes (AIOS_MEM_*) did not come true; since opening */
     uint64_t tier_bytes[3];                         /* weight_bytes by AIOS_TIER_*: vectors and packed copies, mapped or warm, the ring */
+    uint64_t n_expert_hits, n_expert_misses;        /* experts that a pass wanted of a layer: in the cache; to be read */
+    uint64_t expert_bytes;                          /* of stream_bytes                                     */
 } aios_counters;
 AIOS__DESC_INIT(aios_counters)
 AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out);
@@ -4045,7 +4053,13 @@ enum {
     AIOS__QK_NORM   = 8,                /* RMS norm of each query and key head, before rope             */
     AIOS__EMBD_SQRT = 16,               /* embeddings times sqrt(n_embd)                                */
     AIOS__POS_EMBD  = 32,               /* learned positions are added to the embeddings                */
-    AIOS__FUSED_QKV = 64                /* no wiring: this file has q, k and v in one tensor            */
+    AIOS__FUSED_QKV = 64,               /* no wiring: this file has q, k and v in one tensor            */
+    AIOS__QK_NORM_ALL = 128,            /* that norm goes over all queries, and over all keys, together */
+    AIOS__SCALES    = 256,              /* embeddings, sub-layers and logits are scaled as the file says */
+    AIOS__EXPERTS   = 512,              /* feed-forwards of experts, where the file counts some         */
+    AIOS__EXP_NORM  = 1024,             /* weights of a token's experts add up to 1, where the file does not say */
+    AIOS__ROUTED    = 2048,             /* no wiring: this layer has experts                            */
+    AIOS__SHARED    = 4096              /* no wiring: and one that all tokens go to                     */
 };
 
 typedef struct aios__arch {
@@ -4059,10 +4073,15 @@ typedef struct aios__arch {
 
 static const aios__arch aios__archs[] = {
     /* name       norm               rope               activation       wiring                            window, caps */
-    { "llama",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED,                             0,    0,  0,  0 },
+    { "llama",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED | AIOS__EXPERTS | AIOS__EXP_NORM, 0, 0, 0, 0 },
     { "mistral",  AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED,                             1,    0,  0,  0 },
     { "qwen2",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED,                             0,    0,  0,  0 },
     { "qwen3",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED | AIOS__QK_NORM,             0,    0,  0,  0 },
+    { "qwen2moe", AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED | AIOS__EXPERTS,             0,    0,  0,  0 },
+    { "qwen3moe", AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED | AIOS__EXPERTS | AIOS__EXP_NORM | AIOS__QK_NORM, 0, 0, 0, 0 },
+    { "olmoe",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED | AIOS__EXPERTS | AIOS__QK_NORM | AIOS__QK_NORM_ALL, 0, 0, 0, 0 },
+    { "granite",  AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED | AIOS__SCALES,              0,    0,  0,  0 },
+    { "granitemoe", AIOS__NORM_RMS, AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED | AIOS__SCALES | AIOS__EXPERTS | AIOS__EXP_NORM, 0, 0, 0, 0 },
     { "falcon",   AIOS__NORM_LAYER, AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,  AIOS__PARALLEL,                          0,    0,  0,  0 },
     { "arcee",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_RELU2, 0,                                       0,    0,  0,  0 },
     { "nemotron", AIOS__NORM_LAYER, AIOSK_ROPE_HALVES, AIOSK_ACT_RELU2, 0,                                       0,    0,  0,  0 },
@@ -4081,9 +4100,10 @@ static const aios__arch *aios__arch_find(aios__str name) {
 
 /* Roles a tensor can have. In the file each is NAME.weight, perhaps with NAME.bias; those of a layer stand behind
  * "blk.N.". Shapes are in units that model.c knows: E n_embd, Q all query heads, K all key heads, V all value heads,
- * O all value heads of the queries, F n_ff, T the three of QKV together, G gate and up together, H one head,
- * C n_ctx_train, W n_vocab; "-" none (a vector). */
-enum { AIOS__IS_MATRIX = 1, AIOS__IS_VECTOR = 2, AIOS__IS_TABLE = 3 };
+ * O all value heads of the queries, F n_ff, T the three of QKV together, U up, or gate and up together, M what the norm of
+ * queries sees, N that of keys, C n_ctx_train, W n_vocab, X experts, D n_ff of one, S n_ff of the shared one; "-" none (a
+ * vector, or one row). EXPERTS are matrices of this shape, one for each expert. */
+enum { AIOS__IS_MATRIX = 1, AIOS__IS_VECTOR = 2, AIOS__IS_TABLE = 3, AIOS__IS_EXPERTS = 4 };
 /* must: a file without it is refused. need, not_with: wirings that give the role a place, and that take it away.
  *    ROLE            name                    kind             in   out  must need             not_with */
 #define AIOS__MODEL_ROLES(X)                                                                              \
@@ -4101,14 +4121,22 @@ enum { AIOS__IS_MATRIX = 1, AIOS__IS_VECTOR = 2, AIOS__IS_TABLE = 3 };
     X(ATTN_Q,         "attn_q",               AIOS__IS_MATRIX, 'E', 'Q', 1, 0,               AIOS__FUSED_QKV) \
     X(ATTN_K,         "attn_k",               AIOS__IS_MATRIX, 'E', 'K', 1, 0,               AIOS__FUSED_QKV) \
     X(ATTN_V,         "attn_v",               AIOS__IS_MATRIX, 'E', 'V', 1, 0,               AIOS__FUSED_QKV) \
-    X(ATTN_Q_NORM,    "attn_q_norm",          AIOS__IS_VECTOR, 'H', '-', 1, AIOS__QK_NORM,   0)               \
-    X(ATTN_K_NORM,    "attn_k_norm",          AIOS__IS_VECTOR, 'H', '-', 1, AIOS__QK_NORM,   0)               \
+    X(ATTN_Q_NORM,    "attn_q_norm",          AIOS__IS_VECTOR, 'M', '-', 1, AIOS__QK_NORM,   0)               \
+    X(ATTN_K_NORM,    "attn_k_norm",          AIOS__IS_VECTOR, 'N', '-', 1, AIOS__QK_NORM,   0)               \
     X(ATTN_OUT,       "attn_output",          AIOS__IS_MATRIX, 'O', 'E', 1, 0,               0)               \
     X(POST_ATTN_NORM, "post_attention_norm",  AIOS__IS_VECTOR, 'E', '-', 1, AIOS__POST_NORM, 0)               \
     X(FFN_NORM,       "ffn_norm",             AIOS__IS_VECTOR, 'E', '-', 1, 0,               AIOS__PARALLEL)  \
-    X(FFN_GATE,       "ffn_gate",             AIOS__IS_MATRIX, 'E', 'F', 0, AIOS__GATED,     0)               \
-    X(FFN_UP,         "ffn_up",               AIOS__IS_MATRIX, 'E', 'U', 1, 0,               0)               \
-    X(FFN_DOWN,       "ffn_down",             AIOS__IS_MATRIX, 'F', 'E', 1, 0,               0)               \
+    X(FFN_GATE,       "ffn_gate",             AIOS__IS_MATRIX, 'E', 'F', 0, AIOS__GATED,     AIOS__ROUTED)    \
+    X(FFN_UP,         "ffn_up",               AIOS__IS_MATRIX, 'E', 'U', 1, 0,               AIOS__ROUTED)    \
+    X(FFN_DOWN,       "ffn_down",             AIOS__IS_MATRIX, 'F', 'E', 1, 0,               AIOS__ROUTED)    \
+    X(FFN_ROUTER,     "ffn_gate_inp",         AIOS__IS_MATRIX, 'E', 'X', 0, AIOS__ROUTED,    0)               \
+    X(FFN_GATE_EXPS,  "ffn_gate_exps",        AIOS__IS_EXPERTS,'E', 'D', 1, AIOS__ROUTED,    0)               \
+    X(FFN_UP_EXPS,    "ffn_up_exps",          AIOS__IS_EXPERTS,'E', 'D', 1, AIOS__ROUTED,    0)               \
+    X(FFN_DOWN_EXPS,  "ffn_down_exps",        AIOS__IS_EXPERTS,'D', 'E', 1, AIOS__ROUTED,    0)               \
+    X(FFN_SHARED,     "ffn_gate_inp_shexp",   AIOS__IS_MATRIX, 'E', '-', 0, AIOS__SHARED,    0)               \
+    X(FFN_GATE_SHEXP, "ffn_gate_shexp",       AIOS__IS_MATRIX, 'E', 'S', 1, AIOS__SHARED,    0)               \
+    X(FFN_UP_SHEXP,   "ffn_up_shexp",         AIOS__IS_MATRIX, 'E', 'S', 1, AIOS__SHARED,    0)               \
+    X(FFN_DOWN_SHEXP, "ffn_down_shexp",       AIOS__IS_MATRIX, 'S', 'E', 1, AIOS__SHARED,    0)               \
     X(POST_FFN_NORM,  "post_ffw_norm",        AIOS__IS_VECTOR, 'E', '-', 1, AIOS__POST_NORM, 0)
 
 #define AIOS__X(N, n, k, i, o, m, y, x) AIOS__T_##N,
@@ -4134,6 +4162,10 @@ typedef struct aios__hp {
     int32_t rope_scaling;               /* AIOS__SCALE_*                                                */
     int32_t rope_orig_ctx;
     double rope_base, rope_factor, rope_attn_factor, yarn_beta_fast, yarn_beta_slow, yarn_ext;
+    float residual_scale, logit_scale;  /* what sub-layers and logits are multiplied with               */
+    int32_t n_expert, n_used, n_ff_exp, n_ff_shared;    /* n_expert 0: none; n_used of them for a token */
+    int32_t exp_norm;                   /* the weights of those add up to exp_scale                     */
+    float exp_scale;
 } aios__hp;
 enum { AIOS__SCALE_NONE = 0, AIOS__SCALE_LINEAR = 1, AIOS__SCALE_YARN = 2, AIOS__SCALE_LONGROPE = 3 };
 
@@ -4145,8 +4177,9 @@ typedef struct aios__ref { int32_t w, b; } aios__ref;
 typedef struct aios__place {
     uint8_t use, group, can_map;            /* AIOS__IS_*, 0 = no role; AIOS__GROUP_*                   */
     uint8_t layout, mapped, tier;           /* of the resident rows                                     */
+    uint8_t experts;                        /* 1 = a matrix for each expert, of which a token reads some */
     int16_t layer;                          /* 0 for the model's own                                    */
-    uint32_t rows;
+    uint32_t rows;                          /* of each matrix                                           */
     uint64_t art_off;                       /* in the artifact; 0 = not there                           */
     uint64_t off, n_bytes;                  /* in the block of the tier; vectors are kept as f32        */
     const void *p;                          /* NULL until loaded                                        */
@@ -4159,6 +4192,7 @@ enum { AIOS__GROUP_FFN = 0, AIOS__GROUP_ATTN = 1, AIOS__GROUP_OUT = 2, AIOS__GRO
 typedef struct aios__cut {
     int32_t rows;                           /* 1 = all matrices as in the file (AIOS_REFERENCE)         */
     int32_t level;                          /* how much is streamed, 0 .. AIOS__LEVELS                  */
+    int32_t experts;                        /* 1 = those are read when a token wants them               */
     int32_t warm, mapped;                   /* how many steps are warm; 1 = those are used where the io maps them */
     uint64_t unit_bytes;                    /* most bytes of rows that are streamed at once             */
 } aios__cut;
@@ -4288,13 +4322,32 @@ AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
     /* gemma2 27B (46 layers) scales scores by its embedding per head, not by its head size */
     scale = m->arch->flags & AIOS__POST_NORM && p->n_layer == 46 ? p->n_embd / p->n_head : p->hd_k;
     p->score_scale = (float)aios__hp_num(&h, "attention.scale", 1e-9, 1e9, (double)(1.0f / aiosk__sqrt((float)scale)));
-    aios__hp_refuse(&h, "expert_count", 0);
     aios__hp_refuse(&h, "attention.max_alibi_bias", 0);
     aios__hp_refuse(&h, "attention.clamp_kqv", 0);
     aios__hp_refuse(&h, "attention.causal", 1);
-    aios__hp_refuse(&h, "logit_scale", 1);
-    aios__hp_refuse(&h, "residual_scale", 1);
-    aios__hp_refuse(&h, "embedding_scale", 1);
+    p->residual_scale = p->logit_scale = p->exp_scale = 1.0f;
+    if (m->arch->flags & AIOS__SCALES) {
+        p->residual_scale = (float)aios__hp_num(&h, "residual_scale", 1e-9, 1e9, 1);
+        p->embd_scale     = (float)aios__hp_num(&h, "embedding_scale", 1e-9, 1e9, 1);
+        p->logit_scale    = 1.0f / (float)aios__hp_num(&h, "logit_scale", 1e-9, 1e9, 1);
+    } else {
+        aios__hp_refuse(&h, "logit_scale", 1);
+        aios__hp_refuse(&h, "residual_scale", 1);
+        aios__hp_refuse(&h, "embedding_scale", 1);
+    }
+    if (!(m->arch->flags & AIOS__EXPERTS)) aios__hp_refuse(&h, "expert_count", 0);
+    else if ((p->n_expert = aios__hp_int(&h, "expert_count", 0, 4096, 0)) > 0) {
+        p->n_used      = aios__hp_int(&h, "expert_used_count", 1, p->n_expert < 256 ? p->n_expert : 256, -1);
+        p->n_ff_exp    = aios__hp_int(&h, "expert_feed_forward_length", 1, 1 << 24, p->n_ff);
+        p->n_ff_shared = aios__hp_int(&h, "expert_shared_feed_forward_length", 0, 1 << 24, 0);
+        p->exp_norm    = (m->arch->flags & AIOS__EXP_NORM) != 0;
+        k = aios__hp_key(&h, "expert_weights_norm");
+        if (!h.st && k && !aios__key_bool(k, &p->exp_norm)) h.st = aios__fail1(err, AIOS_ERR_MODEL, k->off, "key % must be true or false", aios__s(k->name));
+        p->exp_scale   = (float)aios__hp_num(&h, "expert_weights_scale", 0, 1e6, 1);
+        if (p->exp_scale == 0) p->exp_scale = 1.0f;         /* as files say "none"                      */
+        aios__hp_refuse(&h, "expert_gating_func", 1);       /* softmax                                  */
+        aios__hp_refuse(&h, "expert_group_count", 1);
+    }
 
     p->rope_base     = aios__hp_num(&h, "rope.freq_base", 1.0001, 1e15, 10000.0);
     p->rope_factor   = aios__hp_num(&h, "rope.scaling.factor", 1e-3, 1e6, aios__hp_num(&h, "rope.scale_linear", 1e-3, 1e6, 1.0));
@@ -4332,16 +4385,21 @@ static uint64_t aios__role_dim(const aios_model *m, char c, const aios__ref *lay
     case 'O': return (uint64_t)p->n_head * (uint64_t)p->hd_v;
     case 'F': return (uint64_t)p->n_ff;
     case 'U': return (uint64_t)p->n_ff * (m->arch->flags & AIOS__GATED && layer[AIOS__T_FFN_GATE].w < 0 ? 2 : 1);     /* gate and up in one */
-    case 'H': return (uint64_t)p->hd_k;
+    case 'M': return m->arch->flags & AIOS__QK_NORM_ALL ? q : (uint64_t)p->hd_k;
+    case 'N': return m->arch->flags & AIOS__QK_NORM_ALL ? k : (uint64_t)p->hd_k;
+    case 'X': return (uint64_t)p->n_expert;
+    case 'D': return (uint64_t)p->n_ff_exp;
+    case 'S': return (uint64_t)(p->n_ff_shared ? p->n_ff_shared : p->n_ff);
     default:  return 1;
     }
 }
-static aios_status aios__shape_check(const aios_model *m, int32_t i, uint64_t in, uint64_t out, aios_error *err) {
+static aios_status aios__shape_check(const aios_model *m, int32_t i, uint64_t in, uint64_t out, uint64_t n, aios_error *err) {
     const aios__tensor *t = &m->gguf.tensor[i];
-    uint64_t rest = t->n[2] * t->n[3];
     if (t->n[0] != in)
         return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, in, t->n[0], "tensor % has rows of %, which does not fit the model", aios__s(t->name), aios__u(t->n[0]));
-    if (t->n[1] != out || rest != 1)
+    if (n != 1 && (t->n[2] != n || t->n[3] != 1))
+        return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, n, t->n[2], "tensor % has % matrices, which does not fit the model", aios__s(t->name), aios__u(t->n[2]));
+    if (t->n[1] != out || (n == 1 && t->n[2] * t->n[3] != 1))
         return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, out, t->n[1], "tensor % has % rows, which does not fit the model", aios__s(t->name), aios__u(t->n[1]));
     return AIOS_OK;
 }
@@ -4358,7 +4416,12 @@ static void aios__role_find(aios_model *m, const aios__role *r, const char *pref
         s.p = name; s.n = t.n;
         x = aios__tensor_find(&m->gguf, s);
         *(part ? &ref->b : &ref->w) = x ? (int32_t)(x - m->gguf.tensor) : -1;
-        if (x) { (*n_found)++; m->place[x - m->gguf.tensor].use = (uint8_t)(part ? AIOS__IS_VECTOR : r->kind); }
+        if (x) {
+            aios__place *p = &m->place[x - m->gguf.tensor];
+            (*n_found)++;
+            p->experts = !part && r->kind == AIOS__IS_EXPERTS;
+            p->use = (uint8_t)(part ? AIOS__IS_VECTOR : p->experts ? AIOS__IS_MATRIX : r->kind);
+        }
     }
 }
 static aios_status aios__missing(const aios__role *r, int32_t layer, aios_error *err) {
@@ -4374,13 +4437,16 @@ static aios_status aios__role_check(const aios_model *m, const aios__role *r, co
     const aios__ref *layer = l < 0 ? NULL : m->layer[l];
     uint64_t in = aios__role_dim(m, r->in, layer), out = aios__role_dim(m, r->out, layer);
     uint32_t has = m->arch->flags | (layer && layer[AIOS__T_ATTN_QKV].w >= 0 ? (uint32_t)AIOS__FUSED_QKV : 0);
-    int32_t place = (has & r->need) == r->need && !(has & r->not_with);
+    if (layer && m->hp.n_expert && layer[AIOS__T_FFN_ROUTER].w >= 0)
+        has |= (uint32_t)AIOS__ROUTED | (m->hp.n_ff_shared || layer[AIOS__T_FFN_UP_SHEXP].w >= 0 ? (uint32_t)AIOS__SHARED : 0);
+    int32_t place;
     aios_status st = AIOS_OK;
+    place = (has & r->need) == r->need && !(has & r->not_with);
     if (ref->w < 0 && place && r->must) return aios__missing(r, l, err);
     if (ref->w >= 0) {
         const aios__tensor *t = &m->gguf.tensor[ref->w];
         if (!place) return aios__no_place(m, t, err);
-        st = aios__shape_check(m, ref->w, in, out, err);
+        st = aios__shape_check(m, ref->w, in, out, r->kind == AIOS__IS_EXPERTS ? (uint64_t)m->hp.n_expert : 1, err);
         if (!st && r->kind == AIOS__IS_VECTOR && aiosk_type_info((int32_t)t->type)->family != AIOSK_FLT)
             st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type, "tensor % is a vector of type %; f32, f16 or bf16 is due", aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
         if (!st && aiosk_type_info((int32_t)t->type)->family == AIOSK_RAW)
@@ -4391,7 +4457,7 @@ static aios_status aios__role_check(const aios_model *m, const aios__role *r, co
         int32_t may = r->kind == AIOS__IS_MATRIX || (r->kind == AIOS__IS_VECTOR && r->in == 'E' && m->arch->norm == AIOS__NORM_LAYER);
         if (ref->w < 0) return aios__fail1(err, AIOS_ERR_MODEL, t->dir_off, "tensor % has no weight to go with", aios__s(t->name));
         if (!may) return aios__no_place(m, t, err);
-        st = aios__shape_check(m, ref->b, r->kind == AIOS__IS_VECTOR ? in : out, 1, err);
+        st = aios__shape_check(m, ref->b, r->kind == AIOS__IS_VECTOR ? in : out, 1, 1, err);
         if (!st && aiosk_type_info((int32_t)t->type)->family != AIOSK_FLT)
             st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type, "tensor % is a bias of type %; f32, f16 or bf16 is due", aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
     }
@@ -4425,8 +4491,9 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
         for (r = 0; r < AIOS__N_LAYER_ROLES; r++) aios__role_find(m, &aios__layer_role[r], prefix, &m->layer[l][r], &n_found);
         for (r = 0; r < AIOS__N_LAYER_ROLES; r++) {
             if ((st = aios__role_check(m, &aios__layer_role[r], &m->layer[l][r], l, err)) != 0) return st;
-            if (m->layer[l][r].w < 0 || aios__layer_role[r].kind != AIOS__IS_MATRIX) continue;
-            m->place[m->layer[l][r].w].group = r < AIOS__T_FFN_NORM ? AIOS__GROUP_ATTN : AIOS__GROUP_FFN;
+            if (m->layer[l][r].w < 0 || aios__layer_role[r].kind == AIOS__IS_VECTOR) continue;
+            /* a router is small, and everything waits for it */
+            m->place[m->layer[l][r].w].group = r == AIOS__T_FFN_ROUTER || r == AIOS__T_FFN_SHARED ? AIOS__GROUP_FIXED : r < AIOS__T_FFN_NORM ? AIOS__GROUP_ATTN : AIOS__GROUP_FFN;
             m->place[m->layer[l][r].w].layer = (int16_t)l;
         }
     }
@@ -4450,6 +4517,7 @@ AIOS_API aios_status aios_model_get_info(const aios_model *m, aios_model_info *o
     i.n_tensors = m->gguf.n_tensors; i.n_keys = m->gguf.n_keys; i.gguf_version = (int32_t)m->gguf.version;
     i.n_layer = m->hp.n_layer; i.n_embd = m->hp.n_embd; i.n_head = m->hp.n_head; i.n_head_kv = m->hp.n_head_kv;
     i.head_dim_k = m->hp.hd_k; i.head_dim_v = m->hp.hd_v; i.n_ff = m->hp.n_ff; i.n_vocab = m->hp.n_vocab; i.n_ctx_train = m->hp.n_ctx_train;
+    i.n_expert = m->hp.n_expert; i.n_expert_used = m->hp.n_used;
     aios__vocab_info(&m->vocab, &i);
     return aios__desc_fill(out, &i, sizeof i);
 }
@@ -5046,7 +5114,7 @@ static uint64_t aios__art_bytes(const aios_model *m, uint32_t i, int32_t *layout
     uint64_t packed = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, t->n[1], t->n[0]);
     *layout = AIOSK_ROWS;
     if (m->place[i].use != AIOS__IS_MATRIX && m->place[i].use != AIOS__IS_TABLE) return 0;
-    if (m->place[i].use == AIOS__IS_MATRIX && packed) { *layout = AIOSK_PANELS; return packed; }
+    if (m->place[i].use == AIOS__IS_MATRIX && packed) { *layout = AIOSK_PANELS; return packed * t->n[2]; }
     return t->n_bytes;
 }
 
@@ -5158,11 +5226,12 @@ static int32_t aios__art_order(const aios_model *m, uint32_t *at) {
     }
     return -1;
 }
-/* Rows of a block of tensor t. */
+/* Rows of a block of tensor t, and how many blocks it has: none goes from one matrix of it to the next. */
 static uint64_t aios__art_block_rows(const aios__tensor *t, uint32_t block_bytes) {
     uint64_t n = block_bytes / (t->row_bytes * 16) * 16;
     return aios__min_u64(n ? n : 16, t->n[1]);
 }
+static uint32_t aios__art_n_blocks(const aios__tensor *t, uint64_t rows) { return (uint32_t)((t->n[1] + rows - 1) / rows * t->n[2]); }
 /* One string of JSON. */
 static void aios__art_json(aios__text *t, aios__str s) {
     uint64_t i;
@@ -5187,7 +5256,7 @@ static uint64_t aios__art_line(const aios_model *m, int32_t i, const aios__art_t
     aios__put_z(t, a->layout == AIOSK_PANELS ? "\", \"layout\": \"panels\", \"offset\": " : "\", \"layout\": \"rows\", \"offset\": "); aios__put_u(t, a->off);
     aios__put_z(t, ", \"bytes\": "); aios__put_u(t, a->n_bytes);
     aios__put_z(t, ", \"first_block\": "); aios__put_u(t, a->first_block); aios__put_z(t, ", \"blocks\": "); aios__put_u(t, a->n_blocks);
-    aios__put_z(t, ", \"bytes_per_token\": "); aios__put_u(t, m->place[i].use == AIOS__IS_TABLE ? x->row_bytes : a->n_bytes);
+    aios__put_z(t, ", \"bytes_per_token\": "); aios__put_u(t, m->place[i].use == AIOS__IS_TABLE ? x->row_bytes : m->place[i].experts ? a->n_bytes / x->n[2] * (uint64_t)m->hp.n_used : a->n_bytes);
     aios__put_z(t, "}");
     return t->n;
 }
@@ -5270,7 +5339,7 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
             const aios__tensor *t = &m->gguf.tensor[id];
             uint64_t rows = aios__art_block_rows(t, w.h.block_bytes);
             a.n_bytes = aios__art_bytes(m, (uint32_t)id, &layout);
-            a.off = w.data; a.type = t->type; a.layout = (uint32_t)layout; a.first_block = block; a.n_blocks = (uint32_t)((t->n[1] + rows - 1) / rows);
+            a.off = w.data; a.type = t->type; a.layout = (uint32_t)layout; a.first_block = block; a.n_blocks = aios__art_n_blocks(t, rows);
             w.data = aios__round_up(w.data + a.n_bytes, AIOS__ART_PAGE);
             block += a.n_blocks;
             if (pass < 2) continue;
@@ -5290,7 +5359,7 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
         memset(&a, 0, sizeof a);
         for (at = block = 0; (id = aios__art_order(m, &at)) >= 0; ) {
             uint64_t n = aios__art_bytes(m, (uint32_t)id, &layout), rows = aios__art_block_rows(&m->gguf.tensor[id], w.h.block_bytes);
-            uint32_t k = (uint32_t)((m->gguf.tensor[id].n[1] + rows - 1) / rows);
+            uint32_t k = aios__art_n_blocks(&m->gguf.tensor[id], rows);
             if ((uint32_t)id == i) { a.off = off; a.n_bytes = n; a.type = m->gguf.tensor[id].type; a.layout = (uint32_t)layout; a.first_block = block; a.n_blocks = k; break; }
             off = aios__round_up(off + n, AIOS__ART_PAGE);
             block += k;
@@ -5303,12 +5372,12 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
     for (at = block = 0; !w.st && (id = aios__art_order(m, &at)) >= 0; ) {
         const aios__tensor *t = &m->gguf.tensor[id];
         uint64_t rows = aios__art_block_rows(t, w.h.block_bytes), r, off = w.data;
+        aios__art_block b;
         char *tmp = w.work + aios__round_up((rows + 15) / 16 * 16 * t->row_bytes, 64);
         w.data = aios__round_up(w.data + aios__art_bytes(m, (uint32_t)id, &layout), AIOS__ART_PAGE);
-        for (r = 0; r < t->n[1] && !w.st; r += rows, block++) {
-            aios__art_block b;
+        for (r = 0; r < t->n[1] * t->n[2] && !w.st; r += b.n_rows, block++) {
             memset(&b, 0, sizeof b);
-            b.off = off; b.tensor = (uint32_t)id; b.row0 = (uint32_t)r; b.n_rows = (uint32_t)aios__min_u64(rows, t->n[1] - r);
+            b.off = off; b.tensor = (uint32_t)id; b.row0 = (uint32_t)r; b.n_rows = (uint32_t)aios__min_u64(rows, t->n[1] - r % t->n[1]);
             b.n_bytes = (uint32_t)aios__art_fill(&w, t, layout, r, b.n_rows, w.work, tmp);
             if (w.st) break;
             b.sum = aios__art_sum(AIOS__ART_SEED, w.work, b.n_bytes);
@@ -5565,7 +5634,7 @@ static uint32_t aios__rows_resident(const aios_model *m, const aios__cut *cut, u
     const aios__tensor *t = &m->gguf.tensor[i];
     int64_t part = (int64_t)cut->level - (int64_t)at->group * AIOS__LEVEL;
     uint64_t per, n, k, l = (uint64_t)at->layer;
-    if (at->use != AIOS__IS_MATRIX || at->group == AIOS__GROUP_FIXED || part <= 0) return (uint32_t)t->n[1];
+    if (at->use != AIOS__IS_MATRIX || at->experts || at->group == AIOS__GROUP_FIXED || part <= 0) return (uint32_t)t->n[1];
     if (part > AIOS__LEVEL) part = AIOS__LEVEL;
     per = aios__unit_rows(t, cut->unit_bytes);
     n = (t->n[1] + per - 1) / per;
@@ -5603,6 +5672,11 @@ static aios__place aios__place_of(const aios_model *m, const aios__cut *cut, uin
     p.layout = AIOSK_ROWS; p.tier = AIOS_TIER_HOT; p.mapped = 0; p.off = p.n_bytes = 0;
     p.rows = (uint32_t)t->n[1];
     if (!p.use) return p;
+    if (cut->experts && p.experts) {            /* they come and go in a cache                              */
+        p.layout = (uint8_t)aios__source_of(m, cut, i).layout;
+        p.rows = 0;
+        return p;
+    }
     if (p.use == AIOS__IS_VECTOR) p.n_bytes = t->n[0] * t->n[1] * 4;
     else {
         aios__source from = aios__source_of(m, cut, i);
@@ -5614,7 +5688,7 @@ static aios__place aios__place_of(const aios_model *m, const aios__cut *cut, uin
             p.layout = AIOSK_PANELS;
             p.mapped = 0;
         }
-        p.n_bytes = aios__rows_bytes(t, p.layout, p.rows);
+        p.n_bytes = aios__rows_bytes(t, p.layout, p.rows) * t->n[2];
         p.tier = (uint8_t)(warm || p.mapped ? AIOS_TIER_WARM : AIOS_TIER_HOT);
     }
     if (!p.mapped) {
@@ -5642,7 +5716,7 @@ static void aios__weights_measure(const aios_model *m, const aios__cut *cut, aio
 /* Reads the resident rows of a tensor to dst. What is packed is read into tmp first, as many whole panels at a time as tmp holds. */
 static aios_status aios__tensor_load(const aios_model *m, const aios__source *from, const aios__tensor *t, const aios__place *p, char *dst, char *tmp, uint64_t tmp_bytes, aios_error *err) {
     const aios_io *io = &m->io[t->part];
-    uint64_t r, at_once, panel = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]);
+    uint64_t r, n, at_once, panel = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]);
     aios_status st = AIOS_OK;
     if (p->use == AIOS__IS_VECTOR) {
         const char *src = dst;
@@ -5657,8 +5731,9 @@ static aios_status aios__tensor_load(const aios_model *m, const aios__source *fr
     }
     if (p->layout == from->layout) return aios__io_read(&m->io[from->io], from->off, dst, p->n_bytes, err);
     at_once = tmp_bytes / (16 * t->row_bytes) * 16;
-    for (r = 0; r < p->rows; r += at_once) {
-        uint64_t i, n = aios__min_u64(p->rows - r, at_once);
+    for (r = 0; r < p->rows * t->n[2]; r += n) {        /* all matrices of it; a panel has rows of one      */
+        uint64_t i;
+        n = aios__min_u64(p->rows - r % p->rows, at_once);
         if ((st = aios__io_read(io, t->off + r * t->row_bytes, tmp, n * t->row_bytes, err)) != 0) return st;
         for (i = 0; i < n; i += 16, dst += panel)
             aiosk_pack_panel((int32_t)t->type, tmp + i * t->row_bytes, (int32_t)aios__min_u64(n - i, 16), t->n[0], dst);
@@ -5728,17 +5803,21 @@ static uint64_t aios__weights_tmp(const aios_model *m, const aios__cut *cut) {
 /* ======== stream.c ======== */
 /* stream.c: weights that are not resident are read through a ring of slots while the model runs. The order is static: unit after
  * unit as the program needs them, and from the last on to the first again, as far ahead as there are slots. Use k reads unit
- * k mod n_units into slot k mod n_slots. Reads are carried out by threads of the context's own, by threads that the host lends
+ * k mod n_units into slot k mod n_slots. Experts that are not resident (experts.c) stand in a queue beside the ring: what a layer asks for is
+ * wanted now, so it goes before what is read ahead. Reads are carried out by threads of the context's own, by threads that the host lends
  * (aios_serve_reads), by the io's submit and wait, or, without any of these, by the worker that needs the data. */
 
 /* Rows of one matrix that are read at once. */
 typedef struct aios__unit { uint64_t off; uint32_t n_bytes, part; } aios__unit;
 
-enum { AIOS__SLOT_EMPTY = 0, AIOS__SLOT_READING = 1, AIOS__SLOT_READY = 2, AIOS__SLOT_FAILED = 3 };
+enum { AIOS__SLOT_EMPTY = 0, AIOS__SLOT_WANTED = 1, AIOS__SLOT_READING = 2, AIOS__SLOT_READY = 3, AIOS__SLOT_FAILED = 4 };
 typedef struct aios__slot {
     int32_t state;
-    aios_status st;                     /* of a read that failed                                            */
-    uint64_t use, done;                 /* the use that is read, and its bytes so far                       */
+    uint32_t part;                      /* what is read: of which file, from where, how much, where to      */
+    uint64_t off, want;
+    char *dst;
+    uint64_t use, done;                 /* ring: the use that is read; bytes so far                         */
+    uint64_t ticket;
     int64_t got;                        /* what the reader answered when it failed                          */
 } aios__slot;
 
@@ -5750,12 +5829,17 @@ typedef struct aios__stream {
     uint64_t slot_bytes;
     char *base;
     aios__unit *unit;                   /* [n_units]                                                        */
-    aios__slot *slot;                   /* [n_slots]                                                        */
+    aios__slot *slot;                   /* [n_all] of the ring, then those that are wanted by number        */
+    uint32_t n_all;                     /* 0 = nothing is streamed                                          */
+    uint32_t *queue;                    /* [n_all - n_slots] what is wanted: those from head to tail        */
+    uint64_t head, tail, n_tickets;
+    aios__slot *now;                    /* INLINE: what is being read                                       */
+    const aios__slot *bad;              /* what could not be read                                           */
     int32_t how;                        /* AIOS__READ_*                                                     */
     int32_t hold;                       /* nothing is asked for: after a failure, until the next step       */
     int32_t ended;                      /* lent threads are to return                                       */
     uint64_t used, issued;              /* uses that are through, and those whose reading has begun         */
-    uint64_t read_bytes, n_reads, n_errors;     /* for the counters                                         */
+    uint64_t read_bytes, wanted_bytes, n_reads, n_errors;       /* for the counters; wanted: of read        */
     aios__crew crew;                    /* reading threads                                                  */
 } aios__stream;
 
@@ -5767,29 +5851,42 @@ static inline uint64_t aios__unit_window(const aios__unit *u, const aios_io *io)
 static inline const aios__unit *aios__use_unit(const aios__stream *s, uint64_t use) { return &s->unit[use % s->n_units]; }
 static inline char *aios__slot_base(const aios__stream *s, uint64_t use) { return s->base + use % s->n_slots * s->slot_bytes; }
 
-/* The next use that can be read now, or none. Called with the crew's lock. */
+/* The next that can be read now, or none. Called with the crew's lock. */
 static aios__slot *aios__stream_next(aios__stream *s) {
-    aios__slot *slot = &s->slot[s->issued % s->n_slots];
-    if (s->hold || s->issued >= s->used + s->n_slots || slot->state == AIOS__SLOT_READING) return NULL;
-    slot->state = AIOS__SLOT_READING; slot->use = s->issued++; slot->done = 0; slot->st = AIOS_OK;
+    aios__slot *slot = NULL;
+    if (s->hold) return NULL;
+    if (s->head < s->tail) slot = &s->slot[s->queue[s->head++ % (s->n_all - s->n_slots)]];
+    else if (s->n_units) {
+        const aios__unit *u = aios__use_unit(s, s->issued);
+        slot = &s->slot[s->issued % s->n_slots];
+        if (s->issued >= s->used + s->n_slots || slot->state == AIOS__SLOT_READING) return NULL;
+        slot->part = u->part; slot->off = aios__unit_start(u); slot->want = aios__unit_window(u, &s->io[u->part]); slot->dst = aios__slot_base(s, s->issued);
+        slot->use = s->issued++;
+    } else return NULL;
+    slot->state = AIOS__SLOT_READING; slot->done = 0;
+    slot->ticket = s->n_tickets++ * s->n_all + (uint64_t)(slot - s->slot);
     return slot;
 }
+/* Asks for what a slot behind the ring's says. */
+static void aios__stream_want(aios__stream *s, aios__slot *slot) {
+    slot->state = AIOS__SLOT_WANTED;
+    s->queue[s->tail++ % (s->n_all - s->n_slots)] = (uint32_t)(slot - s->slot);
+}
 static void aios__stream_end(aios__stream *s, aios__slot *slot, int64_t got) {
-    uint64_t want = aios__unit_window(aios__use_unit(s, slot->use), &s->io[aios__use_unit(s, slot->use)->part]);
-    uint64_t done = slot->done + (got > 0 ? (uint64_t)got : 0);
+    uint64_t want = slot->want, done = slot->done + (got > 0 ? (uint64_t)got : 0);
     s->n_reads++;
     if (got > 0 && done <= want) s->read_bytes += (uint64_t)got;
+    if (got > 0 && done <= want && slot >= s->slot + s->n_slots) s->wanted_bytes += (uint64_t)got;
     if (s->how == AIOS__READ_ASYNC && done < want) done = done / AIOS__STREAM_ALIGN * AIOS__STREAM_ALIGN;    /* it goes on where a direct read can */
-    if (got > 0 && done <= want && done > slot->done) slot->done = done;
-    else { slot->st = AIOS_ERR_IO; slot->got = got; s->n_errors++; }
-    slot->state = slot->st ? AIOS__SLOT_FAILED : slot->done == want ? AIOS__SLOT_READY : AIOS__SLOT_READING;
+    if (got > 0 && done <= want && done > slot->done) {
+        slot->done = done;
+        slot->state = done == want ? AIOS__SLOT_READY : AIOS__SLOT_READING;
+    } else { slot->state = AIOS__SLOT_FAILED; slot->got = got; s->n_errors++; }
 }
 /* Reads on: one call of the reader. Called without the lock; nobody else touches a slot that is being read. */
 static int64_t aios__stream_read(const aios__stream *s, const aios__slot *slot, uint64_t most) {
-    const aios__unit *u = aios__use_unit(s, slot->use);
-    const aios_io *io = &s->io[u->part];
-    return io->read(io->user, aios__unit_start(u) + slot->done, aios__slot_base(s, slot->use) + slot->done,
-                    aios__min_u64(aios__unit_window(u, io) - slot->done, most));
+    const aios_io *io = &s->io[slot->part];
+    return io->read(io->user, slot->off + slot->done, slot->dst + slot->done, aios__min_u64(slot->want - slot->done, most));
 }
 
 /* A reading thread: reads what is due, sleeps when there is nothing. */
@@ -5814,15 +5911,14 @@ static void aios__stream_serve(void *arg) {
 /* ---- asynchronous ---------------------------------------------------------------------------------------------- */
 /* 0: the io takes no more now. */
 static int32_t aios__stream_submit(aios__stream *s, aios__slot *slot) {
-    const aios__unit *u = aios__use_unit(s, slot->use);
-    const aios_io *io = &s->io[u->part];
-    int32_t st = io->submit(io->user, slot->use, aios__unit_start(u) + slot->done, aios__slot_base(s, slot->use) + slot->done, aios__unit_window(u, io) - slot->done);
+    const aios_io *io = &s->io[slot->part];
+    int32_t st = io->submit(io->user, slot->ticket, slot->off + slot->done, slot->dst + slot->done, slot->want - slot->done);
     uint32_t i;
     if (st >= 0) return 1;
-    for (i = 0; i < s->n_slots; i++)        /* a queue that is full for now: later, when one of these is over */
-        if (&s->slot[i] != slot && s->slot[i].state == AIOS__SLOT_READING && aios__use_unit(s, s->slot[i].use)->part == u->part && slot->use + 1 == s->issued) {
-            slot->state = AIOS__SLOT_EMPTY;
-            s->issued--;
+    for (i = 0; i < s->n_all && slot->done == 0; i++)       /* a queue that is full for now: later, when one of these is over */
+        if (&s->slot[i] != slot && s->slot[i].state == AIOS__SLOT_READING && s->slot[i].part == slot->part) {
+            if (slot >= s->slot + s->n_slots) { slot->state = AIOS__SLOT_WANTED; s->head--; }       /* it was taken just now */
+            else { slot->state = AIOS__SLOT_EMPTY; s->issued--; }
             return 0;
         }
     aios__stream_end(s, slot, st);
@@ -5835,16 +5931,16 @@ static void aios__stream_reap(aios__stream *s, uint32_t part, uint64_t timeout_n
     int64_t got = 0;
     int32_t n;
     while ((n = io->wait(io->user, &ticket, &got, timeout_ns)) == 1) {
-        aios__slot *slot = &s->slot[ticket % s->n_slots];
+        aios__slot *slot = &s->slot[ticket % s->n_all];
         timeout_ns = 0;
-        if (slot->state != AIOS__SLOT_READING || slot->use != ticket) continue;
+        if (slot->state != AIOS__SLOT_READING || slot->ticket != ticket) continue;
         aios__stream_end(s, slot, got);
         if (slot->state == AIOS__SLOT_READING) aios__stream_submit(s, slot);     /* it came in pieces */
     }
     if (n < 0) {                        /* no read of a broken io is under way any more */
         uint32_t i;
-        for (i = 0; i < s->n_slots; i++)
-            if (s->slot[i].state == AIOS__SLOT_READING && aios__use_unit(s, s->slot[i].use)->part == part) aios__stream_end(s, &s->slot[i], n);
+        for (i = 0; i < s->n_all; i++)
+            if (s->slot[i].state == AIOS__SLOT_READING && s->slot[i].part == part) aios__stream_end(s, &s->slot[i], n);
     }
 }
 
@@ -5858,10 +5954,15 @@ static void aios__stream_pump(aios__stream *s) {
 /* The program starts at its first unit: right away, or, after a pass that was dropped in its middle, as soon as what is being read
  * is through. */
 static void aios__stream_start(aios__stream *s) {
-    if (!s->n_units) return;
+    uint32_t i;
+    if (!s->n_all) return;
     aios__crew_lock(&s->crew);
-    if (s->used % s->n_units || s->hold || s->slot[s->used % s->n_slots].state == AIOS__SLOT_FAILED) {
-        uint32_t i;
+    for (i = s->n_slots; (s->head < s->tail || s->hold || s->now) && i < s->n_all; i++)     /* what a pass that was dropped wanted */
+        if (s->slot[i].state != AIOS__SLOT_READY && (s->slot[i].state != AIOS__SLOT_READING || s->how == AIOS__READ_INLINE)) s->slot[i].state = AIOS__SLOT_EMPTY;
+    s->head = s->tail;
+    s->now = NULL;
+    if (!s->n_units) s->hold = 0;
+    else if (s->used % s->n_units || s->hold || s->slot[s->used % s->n_slots].state == AIOS__SLOT_FAILED) {
         for (i = 0; i < s->n_slots; i++)
             if (s->slot[i].state != AIOS__SLOT_READING || s->how == AIOS__READ_INLINE) s->slot[i].state = AIOS__SLOT_EMPTY;
         s->used = s->issued = (s->issued + s->n_units - 1) / s->n_units * s->n_units;
@@ -5870,24 +5971,28 @@ static void aios__stream_start(aios__stream *s) {
     aios__stream_pump(s);
     aios__crew_unlock(&s->crew);
 }
-/* Is the unit of the next use there? Reads it where nobody else does. 1 = yes; 0 = not yet; AIOS_ERR_*: it cannot be read. */
+/* Goes on reading, a piece at a time where nobody else does it, or waits for somebody, or for the io of a part, who do. With the lock. */
+static void aios__stream_move(aios__stream *s, uint32_t part, uint64_t timeout_ns) {
+    if (s->how == AIOS__READ_INLINE) {
+        if (!s->now || s->now->state != AIOS__SLOT_READING) s->now = aios__stream_next(s);
+        if (s->now) aios__stream_end(s, s->now, aios__stream_read(s, s->now, AIOS__INLINE_BYTES));
+        return;
+    }
+    aios__stream_pump(s);
+    if (s->how == AIOS__READ_ASYNC) {
+        aios__stream_reap(s, part, timeout_ns);
+        aios__stream_pump(s);
+    } else aios__crew_wait(&s->crew, timeout_ns);
+}
+/* Is the unit of the next use there? 1 = yes; 0 = not yet; AIOS_ERR_*: it cannot be read. */
 static int32_t aios__stream_try(aios__stream *s, uint64_t timeout_ns) {
     aios__slot *slot = &s->slot[s->used % s->n_slots];
-    const aios__unit *u = aios__use_unit(s, s->used);
     int32_t r = 0;
     aios__crew_lock(&s->crew);
-    if (s->how == AIOS__READ_INLINE) {
-        if (slot->use != s->used || slot->state == AIOS__SLOT_EMPTY) slot = aios__stream_next(s);
-        if (slot && slot->state == AIOS__SLOT_READING) aios__stream_end(s, slot, aios__stream_read(s, slot, AIOS__INLINE_BYTES));
-    } else if (!(slot->use == s->used && slot->state >= AIOS__SLOT_READY)) {
-        aios__stream_pump(s);
-        if (s->how == AIOS__READ_ASYNC) {
-            aios__stream_reap(s, slot->state == AIOS__SLOT_READING ? aios__use_unit(s, slot->use)->part : u->part, timeout_ns);
-            aios__stream_pump(s);
-        } else aios__crew_wait(&s->crew, timeout_ns);
-    }
-    slot = &s->slot[s->used % s->n_slots];
-    if (slot->use == s->used) r = slot->state == AIOS__SLOT_READY ? 1 : slot->state == AIOS__SLOT_FAILED ? slot->st : 0;
+    if (!(slot->use == s->used && slot->state >= AIOS__SLOT_READY))
+        aios__stream_move(s, slot->state == AIOS__SLOT_READING ? slot->part : aios__use_unit(s, s->used)->part, timeout_ns);
+    if (slot->use == s->used) r = slot->state == AIOS__SLOT_READY ? 1 : slot->state == AIOS__SLOT_FAILED ? (int32_t)AIOS_ERR_IO : 0;
+    if (r < 0) s->bad = slot;
     aios__crew_unlock(&s->crew);
     return r;
 }
@@ -5907,8 +6012,8 @@ static void aios__stream_pass(aios__stream *s) {
 /* Takes what was counted; with reset, begins anew. */
 static void aios__stream_count(aios__stream *s, aios_counters *c, int32_t reset) {
     aios__crew_lock(&s->crew);
-    c->stream_bytes = s->read_bytes; c->n_reads = s->n_reads; c->n_read_errors = s->n_errors;
-    if (reset) s->read_bytes = s->n_reads = s->n_errors = 0;
+    c->stream_bytes = s->read_bytes; c->expert_bytes = s->wanted_bytes; c->n_reads = s->n_reads; c->n_read_errors = s->n_errors;
+    if (reset) s->read_bytes = s->wanted_bytes = s->n_reads = s->n_errors = 0;
     aios__crew_unlock(&s->crew);
 }
 static aios_status aios__stream_open(aios__stream *s, uint32_t lent, int32_t n_readers, uint32_t async, aios_error *err) {
@@ -5916,7 +6021,7 @@ static aios_status aios__stream_open(aios__stream *s, uint32_t lent, int32_t n_r
     s->how = lent || n_readers ? AIOS__READ_THREADS : async ? AIOS__READ_ASYNC : AIOS__READ_INLINE;
     s->hold = 1;                        /* until the first step                                             */
     st = aios__crew_start(&s->crew, n_readers, aios__stream_serve, s, err);
-    if (st) s->n_units = 0;
+    if (st) s->n_all = 0;
     return st;
 }
 /* Lent threads return, and those that come later do at once, or may stay again. */
@@ -5929,12 +6034,12 @@ static void aios__stream_lent(aios__stream *s, int32_t ended) {
 /* Nothing reads into the ring any more when this returns. */
 static void aios__stream_stop(aios__stream *s) {
     uint32_t i;
-    if (!s->n_units) return;
+    if (!s->n_all) return;
     aios__crew_stop(&s->crew);
-    for (i = 0; i < s->n_slots; i++)
+    for (i = 0; i < s->n_all; i++)
         while (s->how == AIOS__READ_ASYNC && s->slot[i].state == AIOS__SLOT_READING) {
             s->hold = 1;
-            aios__stream_reap(s, aios__use_unit(s, s->slot[i].use)->part, AIOS__FOREVER);
+            aios__stream_reap(s, s->slot[i].part, AIOS__FOREVER);
         }
 }
 
@@ -5988,6 +6093,286 @@ AIOSK__STRICT static void aios__sincos(double x, double *sin_x, double *cos_x) {
 
 #endif
 
+/* ======== experts.c ======== */
+/* experts.c: mixtures of experts: which experts a token goes to, and which tokens an expert gets. Knows numbers and lists, no program.
+ *
+ * A pair is a token and one of its experts. The pairs of a layer are ordered by expert, and by token within one, so that the
+ * columns of an expert lie side by side: column c of the pair buffers is pair c of that order. An expert's columns are cut
+ * into blocks, which tasks take: the program's ops work on blocks, and what a pair gives depends on no other pair. A token's results are
+ * summed in the order in which it chose its experts, so that company changes no bit. */
+
+typedef struct aios__cols { int32_t expert, col, n; } aios__cols;       /* columns col .. col+n-1 are the expert's  */
+
+/* Of one layer at a time, but for n_read. */
+typedef struct aios__moe {
+    int32_t n_expert, n_used, block_cols;       /* block_cols: of a block at the most                       */
+    int32_t n_blocks, n_active;                 /* of this pass and layer; active: experts with a column    */
+    int32_t block0, block1;                     /* the blocks that are due: all, or those whose experts are there */
+    uint64_t logit_stride;
+    float *logit;                               /* [n_batch][logit_stride] of the experts, then of the shared expert's gate */
+    float *weight;                              /* [n_batch][n_used]                                        */
+    int32_t *chosen, *col;                      /* [n_batch][n_used] experts of a token; columns of its pairs */
+    int32_t *token;                             /* [n_batch * n_used] of each column                        */
+    int32_t *first;                             /* [n_expert + 1] first column of each expert               */
+    int32_t *order;                             /* [n_expert] the active ones as their columns lie          */
+    aios__cols *block;                          /* [aios__moe_blocks]                                       */
+    int32_t *n_read;                            /* [n_layer] how often weights of an expert were read in this pass */
+} aios__moe;
+
+/* Most blocks that n tokens can make. */
+static uint64_t aios__moe_blocks(const aios__moe *m, uint64_t n_tokens) {
+    uint64_t pairs = n_tokens * (uint64_t)m->n_used;
+    return aios__min_u64(pairs, (uint64_t)m->n_expert + pairs / (uint64_t)m->block_cols);
+}
+static void aios__moe_layout(aios__moe *m, aios__bump *b, uint64_t n_tokens, uint64_t n_layer) {
+    uint64_t pairs = n_tokens * (uint64_t)m->n_used;
+    m->logit_stride = aios__round_up((uint64_t)m->n_expert + 1, 16);
+    m->logit  = (float *)aios__take(b, n_tokens * m->logit_stride * 4, 64);
+    m->weight = (float *)aios__take(b, pairs * 4, 64);
+    m->chosen = (int32_t *)aios__take(b, pairs * 4, 64);
+    m->col    = (int32_t *)aios__take(b, pairs * 4, 64);
+    m->token  = (int32_t *)aios__take(b, pairs * 4, 64);
+    m->first  = (int32_t *)aios__take(b, ((uint64_t)m->n_expert + 1) * 4, 64);
+    m->order  = (int32_t *)aios__take(b, (uint64_t)m->n_expert * 4, 64);
+    m->block  = (aios__cols *)aios__take(b, aios__moe_blocks(m, n_tokens) * sizeof *m->block, 64);
+    m->n_read = (int32_t *)aios__take(b, n_layer * 4, 64);
+}
+
+/* The experts of one token: the n_used largest logits, the lowest index first among equals. Their weights are the softmax over all
+ * experts, or (norm) over these alone, times scale. Sums go up from the first. */
+AIOSK__STRICT static void aios__moe_choose(const aiosk_isa *k, float *logit, int32_t n_expert, int32_t n_used, int32_t norm, float scale, int32_t *chosen, float *weight) {
+    float sum = 0, top;
+    int32_t i, j, c;
+    for (j = 0; j < n_used; j++) {
+        int32_t best = -1;
+        for (i = 0; i < n_expert; i++) {
+            if (best >= 0 && !(logit[i] > logit[best])) continue;
+            for (c = 0; c < j && chosen[c] != i; c++) {}
+            if (c == j) best = i;
+        }
+        chosen[j] = best;
+    }
+    top = logit[chosen[0]];
+    for (i = 0; i < n_expert; i++) logit[i] -= top;
+    k->exp(logit, n_expert, logit);
+    if (norm) for (j = 0; j < n_used; j++) sum += logit[chosen[j]];
+    else      for (i = 0; i < n_expert; i++) sum += logit[i];
+    for (j = 0; j < n_used; j++) weight[j] = logit[chosen[j]] / sum * scale;
+}
+/* How many columns each expert gets, in first. Gives how many get some. */
+static int32_t aios__moe_count(aios__moe *m, int32_t n) {
+    int32_t i, e;
+    memset(m->first, 0, ((size_t)m->n_expert + 1) * 4);
+    for (i = 0; i < n * m->n_used; i++) m->first[m->chosen[i]]++;
+    for (e = 0, m->n_active = 0; e < m->n_expert; e++) if (m->first[e]) m->order[m->n_active++] = e;
+    return m->n_active;
+}
+/* Orders the pairs of n tokens by expert, as m->order has these, and by token. All blocks are due. */
+static void aios__moe_place(aios__moe *m, int32_t n, int32_t layer) {
+    int32_t i, at = 0;
+    m->n_blocks = m->block0 = 0;
+    for (i = 0; i < m->n_active; i++) {
+        int32_t e = m->order[i], count = m->first[e], c;
+        m->first[e] = at;
+        for (c = 0; c < count; c += m->block_cols, m->n_blocks++) {
+            aios__cols *b = &m->block[m->n_blocks];
+            b->expert = e; b->col = at + c; b->n = count - c < m->block_cols ? count - c : m->block_cols;
+        }
+        at += count;
+    }
+    for (i = 0; i < n * m->n_used; i++) {       /* first runs ahead to the first column of the next          */
+        int32_t c = m->first[m->chosen[i]]++;
+        m->col[i] = c;
+        m->token[c] = i / m->n_used;
+    }
+    m->block1 = m->n_blocks;
+    m->n_read[layer] = m->n_blocks;
+}
+/* The columns of the blocks that are due. */
+static int32_t aios__moe_col0(const aios__moe *m) { return m->block[m->block0].col; }
+static int32_t aios__moe_cols(const aios__moe *m) {
+    return m->block1 > m->block0 ? m->block[m->block1 - 1].col + m->block[m->block1 - 1].n - aios__moe_col0(m) : 0;
+}
+
+/* ---- experts that are not resident --------------------------------------------------------------------------------
+ * A bundle is what one expert of one layer has: its rows of gate, up and down. Bundles live in a cache of slots; what a layer wants and
+ * the cache lacks is read. A layer works on its experts in one order: first those that are there, then the others, each kind
+ * ascending; it takes as many of them at a time as are there, waiting for the first. Who is through gives its slot to the next
+ * that has none, so one slot is enough for any prompt, and each bundle is read once in a pass at the most.
+ *
+ * What leaves: the bundle that was used the least, uses counting half after some dozens of passes; among equals the one whose use is
+ * the longest ago, among these the first. No expert of the layer at work leaves before it is through. The policy looks at routes
+ * alone, not at the clock, so the same tokens have the same hits whoever reads, if no read fails. (What the token before used of
+ * the next layer need not be guessed and read ahead: by this policy it is still there, or there is no room for it.) */
+enum { AIOS__GATE_PART = 0, AIOS__UP_PART = 1, AIOS__DOWN_PART = 2, AIOS__N_PARTS = 3, AIOS__EXPERT_USE = 256 };
+typedef struct aios__bundle { uint64_t off[AIOS__N_PARTS]; uint32_t part[AIOS__N_PARTS], n_bytes[AIOS__N_PARTS]; } aios__bundle;   /* of expert 0 of a layer */
+
+typedef struct aios__cache {
+    aios__stream *s;
+    aios__moe *moe;
+    aios__bundle *layer;                /* [n_layer]                                                        */
+    uint32_t n_slots, half;             /* half: log2 of the layers after which a use counts half           */
+    uint64_t slot_bytes, part_off[AIOS__N_PARTS];
+    char *base;
+    int32_t *slot_of;                   /* [n_layer * n_expert] slot of a bundle, or -1                     */
+    uint32_t *uses, *last;              /* [n_layer * n_expert] of what is in no slot: uses, when last      */
+    int32_t *in;                        /* [n_slots] the bundle in a slot, or -1                            */
+    uint32_t *in_uses, *in_last;        /* [n_slots] of that bundle                                         */
+    uint8_t *busy;                      /* [n_slots] 1 = of the layer at work                               */
+    uint32_t clock;                     /* layers so far                                                    */
+    int32_t at, n, done, due, asked;    /* layer; its experts: all, through, at work, with slots            */
+    int32_t given;                      /* of those that are through, whose slots have gone on              */
+    uint64_t n_hits, n_misses;
+} aios__cache;
+
+static void aios__cache_layout(aios__cache *c, aios__bump *b, uint64_t n_layer, uint64_t n_expert, uint64_t n_slots) {
+    uint64_t n = n_slots ? n_layer * n_expert : 0;
+    c->layer   = (aios__bundle *)aios__take(b, n_slots ? n_layer * sizeof *c->layer : 0, 8);
+    c->slot_of = (int32_t *)aios__take(b, n * 4, 8);
+    c->uses    = (uint32_t *)aios__take(b, n * 4, 8);
+    c->last    = (uint32_t *)aios__take(b, n * 4, 8);
+    c->in      = (int32_t *)aios__take(b, n_slots * 4, 8);
+    c->in_uses = (uint32_t *)aios__take(b, n_slots * 4, 8);
+    c->in_last = (uint32_t *)aios__take(b, n_slots * 4, 8);
+    c->busy    = (uint8_t *)aios__take(b, n_slots, 8);
+}
+static void aios__cache_start(aios__cache *c, aios__stream *s, aios__moe *m, int32_t n_layer) {
+    uint32_t i;
+    c->s = s; c->moe = m;
+    for (i = 0; i < (uint32_t)n_layer * (uint32_t)m->n_expert; i++) c->slot_of[i] = -1;
+    for (i = 0; i < c->n_slots; i++) c->in[i] = -1;
+    for (c->half = 5; 1 << (c->half - 5) < n_layer; c->half++) {}
+}
+static inline aios__slot *aios__cache_reads(const aios__cache *c, int32_t slot) { return &c->s->slot[c->s->n_slots + (uint32_t)slot * AIOS__N_PARTS]; }
+/* Is a bundle in a slot, or on its way there? */
+static int32_t aios__cache_has(const aios__cache *c, int32_t bundle) {
+    const aios__slot *r;
+    if (c->slot_of[bundle] < 0) return 0;
+    r = aios__cache_reads(c, c->slot_of[bundle]);
+    return r[0].state != AIOS__SLOT_EMPTY && r[0].state != AIOS__SLOT_FAILED && r[1].state != AIOS__SLOT_EMPTY && r[1].state != AIOS__SLOT_FAILED
+        && r[2].state != AIOS__SLOT_EMPTY && r[2].state != AIOS__SLOT_FAILED;
+}
+static uint32_t aios__cache_aged(const aios__cache *c, uint32_t uses, uint32_t last) {
+    uint32_t age = (c->clock - last) >> c->half;
+    return age > 31 ? 0 : uses >> age;
+}
+/* The slot that is given away next, -1 = none can be now. */
+static int32_t aios__cache_victim(const aios__cache *c) {
+    uint32_t i, k, best_uses = 0, best_last = 0;
+    int32_t best = -1;
+    for (i = 0; i < c->n_slots; i++) {
+        uint32_t uses, last;
+        if (c->busy[i]) continue;
+        uses = c->in[i] < 0 ? 0 : aios__cache_aged(c, c->in_uses[i], c->in_last[i]);
+        last = c->in[i] < 0 ? 0 : c->in_last[i];
+        if (best >= 0 && (uses > best_uses || (uses == best_uses && last >= best_last))) continue;
+        for (k = 0; k < AIOS__N_PARTS; k++) if (aios__cache_reads(c, (int32_t)i)[k].state == AIOS__SLOT_READING) break;     /* of a pass that was dropped */
+        if (k < AIOS__N_PARTS) continue;
+        best = (int32_t)i; best_uses = uses; best_last = last;
+    }
+    return best;
+}
+/* Asks for a bundle of the layer at work, in a slot. */
+static void aios__cache_ask(aios__cache *c, int32_t expert, int32_t slot) {
+    int32_t bundle = c->at * c->moe->n_expert + expert, old = c->in[slot], k;
+    const aios__bundle *l = &c->layer[c->at];
+    aios__slot *r = aios__cache_reads(c, slot);
+    if (old != bundle) {
+        if (old >= 0) { c->slot_of[old] = -1; c->uses[old] = c->in_uses[slot]; c->last[old] = c->in_last[slot]; }
+        c->in[slot] = bundle; c->slot_of[bundle] = slot;
+        c->in_uses[slot] = aios__cache_aged(c, c->uses[bundle], c->last[bundle]) + AIOS__EXPERT_USE; c->in_last[slot] = c->clock;
+        for (k = 0; k < AIOS__N_PARTS; k++) {
+            aios__unit u;
+            u.off = l->off[k] + (uint64_t)expert * l->n_bytes[k]; u.part = l->part[k]; u.n_bytes = l->n_bytes[k];
+            r[k].state = AIOS__SLOT_EMPTY;
+            r[k].part = u.part; r[k].off = aios__unit_start(&u); r[k].want = aios__unit_window(&u, &c->s->io[u.part]);
+            r[k].dst = c->base + (uint64_t)slot * c->slot_bytes + c->part_off[k];
+        }
+    }
+    c->busy[slot] = 1;
+    for (k = 0; k < AIOS__N_PARTS; k++) if (r[k].state == AIOS__SLOT_EMPTY || r[k].state == AIOS__SLOT_FAILED) aios__stream_want(c->s, &r[k]);
+}
+/* Asks for as many as there are slots. */
+static void aios__cache_asks(aios__cache *c) {
+    for (; c->asked < c->n; c->asked++) {
+        int32_t e = c->moe->order[c->asked], slot = c->slot_of[c->at * c->moe->n_expert + e];
+        if (slot < 0) slot = c->given < c->done ? c->slot_of[c->at * c->moe->n_expert + c->moe->order[c->given]] : aios__cache_victim(c);
+        if (slot < 0) return;
+        if (c->given < c->done && c->in[slot] == c->at * c->moe->n_expert + c->moe->order[c->given]) c->given++;
+        aios__cache_ask(c, e, slot);
+    }
+}
+/* A layer begins: puts its experts in order, what is there first, and asks for the others. */
+static void aios__cache_begin(aios__cache *c, int32_t layer) {
+    aios__moe *m = c->moe;
+    int32_t i, k, n = 0;
+    aios__crew_lock(&c->s->crew);
+    memset(c->busy, 0, c->n_slots);
+    c->clock++;
+    c->at = layer; c->n = m->n_active; c->done = c->due = c->given = 0;
+    for (i = 0; i < c->n; i++) {
+        int32_t e = m->order[i], bundle = layer * m->n_expert + e, slot = c->slot_of[bundle];
+        if (slot >= 0) {
+            c->in_uses[slot] = aios__cache_aged(c, c->in_uses[slot], c->in_last[slot]) + AIOS__EXPERT_USE; c->in_last[slot] = c->clock;
+            c->busy[slot] = 1;
+        }
+        if (!aios__cache_has(c, bundle)) { c->n_misses++; continue; }
+        c->n_hits++;
+        for (k = i; k > n; k--) m->order[k] = m->order[k - 1];
+        m->order[n++] = e;
+    }
+    c->asked = n;
+    aios__cache_asks(c);
+    aios__stream_pump(c->s);
+    aios__crew_unlock(&c->s->crew);
+}
+/* Are the next experts there? Takes all that are, as the blocks that are due. 1 = yes; 0 = not yet; AIOS_ERR_*: they cannot be read. */
+static int32_t aios__cache_try(aios__cache *c, uint64_t timeout_ns) {
+    aios__moe *m = c->moe;
+    int32_t k, r = 0, moved = 0;
+    aios__crew_lock(&c->s->crew);
+    for (c->due = c->done; ; ) {
+        const aios__slot *wait = NULL, *s;
+        aios__cache_asks(c);
+        if (c->due == c->asked && c->due > c->done) break;
+        if (c->due < c->asked) {
+            s = aios__cache_reads(c, c->slot_of[c->at * m->n_expert + m->order[c->due]]);
+            for (k = 0; k < AIOS__N_PARTS; k++) {
+                if (s[k].state == AIOS__SLOT_FAILED && c->due == c->done) { c->s->bad = &s[k]; r = AIOS_ERR_IO; }
+                if (s[k].state != AIOS__SLOT_READY && (!wait || s[k].state == AIOS__SLOT_READING)) wait = &s[k];
+            }
+            if (!wait) { c->due++; continue; }
+        } else for (k = 0; k < (int32_t)(c->n_slots * AIOS__N_PARTS); k++)      /* all slots wait for a pass that was dropped */
+            if (aios__cache_reads(c, 0)[k].state == AIOS__SLOT_READING) wait = &aios__cache_reads(c, 0)[k];
+        if (c->due > c->done || r || moved || !wait) break;
+        moved = 1;
+        aios__stream_move(c->s, wait->part, timeout_ns);
+    }
+    if (c->due > c->done) {
+        r = 1;
+        for (k = c->done, m->block1 = m->block0; m->block1 < m->n_blocks; m->block1++)
+            if (m->block[m->block1].expert != m->order[k] && ++k == c->due) break;
+    }
+    aios__crew_unlock(&c->s->crew);
+    return r;
+}
+/* Where a part of an expert that is due lies. */
+static inline const void *aios__cache_data(const aios__cache *c, int32_t expert, int32_t part) {
+    const aios__bundle *l = &c->layer[c->at];
+    int32_t slot = c->slot_of[c->at * c->moe->n_expert + expert];
+    return c->base + (uint64_t)slot * c->slot_bytes + c->part_off[part] + (l->off[part] + (uint64_t)expert * l->n_bytes[part]) % AIOS__STREAM_ALIGN;
+}
+/* Those that were due are through. 1 = there are more. */
+static int32_t aios__cache_next(aios__cache *c) {
+    aios__crew_lock(&c->s->crew);
+    c->done = c->due;
+    c->moe->block0 = c->moe->block1;
+    aios__cache_asks(c);
+    aios__stream_pump(c->s);
+    aios__crew_unlock(&c->s->crew);
+    return c->done < c->n;
+}
+
 /* ======== program.c ======== */
 /* program.c: model + plan -> a flat array of ops. Each op holds its pointers, kernels, shapes and byte counts; running is a
  * loop over it (exec.c) that looks up no name, chooses no path and takes no memory. The same function counts and
@@ -6030,11 +6415,16 @@ typedef struct aios__run {              /* what an op's tasks can see           
     const void *streamed;               /* the unit of this round, of the op that is STREAMED               */
     float *state;                       /* [2][n_batch][n_head] maximum and sum of what att holds           */
     float *part;                        /* results of single runs: [n_slots][n_head][hp_v], then the same [2][n_slots][n_head] */
+    aios__moe *moe;                     /* of the layer that is at work                                     */
+    aios__cache *cache;                 /* of experts that are not resident                                 */
 } aios__run;
 typedef void (*aios__op_fn)(const struct aios__op *op, const aios__run *r, int32_t task, int32_t worker);
 
-enum { AIOS__PER_TOKEN = 1, AIOS__PER_ROWS = 2, AIOS__PER_HEAD = 3, AIOS__PER_COPY = 4, AIOS__PER_SEAL = 5 };   /* what a task is */
-enum { AIOS__JOIN = 1, AIOS__ON_OUTPUTS = 2, AIOS__ADD = 4, AIOS__GATE = 8, AIOS__STREAMED = 16 };
+enum { AIOS__PER_TOKEN = 1, AIOS__PER_ROWS = 2, AIOS__PER_HEAD = 3,     /* what a task is                  */
+       AIOS__PER_PASS = 4, AIOS__PER_PAIR = 5, AIOS__PER_EXPERT = 6,    /* PAIR, EXPERT: experts.c         */
+       AIOS__PER_COPY = 7, AIOS__PER_SEAL = 8 };                        /* of the cache's tiles            */
+enum { AIOS__JOIN = 1, AIOS__ON_OUTPUTS = 2, AIOS__ADD = 4, AIOS__GATE = 8, AIOS__STREAMED = 16, AIOS__OF_PAIRS = 32 /* input by pair, always */,
+       AIOS__CACHED = 64 /* w is in the cache */, AIOS__AWAIT = 128 /* begins when some experts are there */, AIOS__AGAIN = 256 /* and back to there while there are more */ };
 
 typedef struct aios__op {
     aios__op_fn run;
@@ -6056,7 +6446,9 @@ typedef struct aios__op {
     float scale;
     int32_t layout;
     const double *freq;
-    uint64_t w_bytes;                   /* weights read by one run of the op, whatever the tokens           */
+    uint64_t expert_bytes;              /* PER_EXPERT: from one matrix to the next                          */
+    int32_t part, back;                 /* CACHED: which of a bundle; AGAIN: how many ops back              */
+    uint64_t w_bytes;                   /* weights read by one run of the op, whatever the tokens; PER_EXPERT: by one token */
     uint64_t row_bytes;                 /* EMBED: weights read per token                                    */
     uint64_t act_bytes;                 /* activations read and written per token                           */
     int32_t tier, phase;                /* of w: AIOS_TIER_*                                                */
@@ -6180,8 +6572,8 @@ static void aios__op_heads(const aios__op *op, const aios__run *r, int32_t t, in
     float *q = op->x + (uint64_t)t * op->x_stride, *k = q + (int64_t)hp->n_head * hp->hd_k, *v = k + (int64_t)hp->n_head_kv * hp->hd_k;
     int32_t h, slot = r->pass->slot[t], rot = r->kv->rotated[op->layer];
     (void)worker;
-    if (op->b)  for (h = 0; h < hp->n_head; h++)    r->k->rms_norm(q + (int64_t)h * hp->hd_k, op->b, op->scale, hp->hd_k, q + (int64_t)h * hp->hd_k);
-    if (op->b2) for (h = 0; h < hp->n_head_kv; h++) r->k->rms_norm(k + (int64_t)h * hp->hd_k, op->b2, op->scale, hp->hd_k, k + (int64_t)h * hp->hd_k);
+    if (op->b)  for (h = 0; h < hp->n_head * hp->hd_k; h += op->n_in)     r->k->rms_norm(q + h, op->b, op->scale, op->n_in, q + h);
+    if (op->b2) for (h = 0; h < hp->n_head_kv * hp->hd_k; h += op->n_out) r->k->rms_norm(k + h, op->b2, op->scale, op->n_out, k + h);
     if (op->type != AIOS__ROPE_NONE) {
         const float *cs = op->y + (uint64_t)t * op->y_stride;
         r->k->rope(op->type, q, hp->n_head + hp->n_head_kv, hp->hd_k, hp->n_rot, cs);      /* keys follow the queries */
@@ -6390,8 +6782,10 @@ static void aios__op_attend_end(const aios__op *op, const aios__run *r, int32_t 
     aios__forms(r, &op->out, t, y);
 }
 static void aios__op_act(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
-    float *x = op->x + (uint64_t)t * op->x_stride;
+    float *x;
     (void)worker;
+    if (op->per == AIOS__PER_PAIR) t += aios__moe_col0(r->moe);
+    x = op->x + (uint64_t)t * op->x_stride;
     if (op->flags & AIOS__GATE) r->k->act_gated(op->type, x, x + op->n_in, op->n_in, x);
     else r->k->act(op->type, x, op->n_in, x);
     aios__forms(r, &op->out, t, x);
@@ -6401,6 +6795,81 @@ static void aios__op_cap(const aios__op *op, const aios__run *r, int32_t t, int3
     (void)worker;
     r->k->softcap(x, op->scale, op->n_in, x);
 }
+static void aios__op_scale(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    float *x = op->x + (uint64_t)t * op->x_stride;
+    (void)worker;
+    r->k->scale(x, op->scale, op->n_in, x);
+}
+/* A sub-layer's result, scaled, goes into the residual. */
+static void aios__op_residual(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    float *x = op->x + (uint64_t)t * op->x_stride, *y = op->y + (uint64_t)t * op->y_stride;
+    (void)worker;
+    r->k->scale(x, op->scale, op->n_in, x);
+    r->k->add(y, x, op->n_in, y);
+}
+
+/* ---- mixtures of experts: experts.c has the lists, these are their ops ------------------------------------------- */
+static void aios__op_route(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    aios__moe *m = r->moe;
+    (void)op; (void)worker;
+    aios__moe_choose(r->k, m->logit + (uint64_t)t * m->logit_stride, m->n_expert, m->n_used, r->hp->exp_norm, r->hp->exp_scale,
+                     m->chosen + (int64_t)t * m->n_used, m->weight + (int64_t)t * m->n_used);
+}
+static void aios__op_group(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    (void)t; (void)worker;
+    aios__moe_count(r->moe, r->pass->n);
+    if (r->cache) aios__cache_begin(r->cache, op->layer);
+    aios__moe_place(r->moe, r->pass->n, op->layer);
+}
+/* The input of one pair, beside those of the same expert. With one token there is nothing to gather: all pairs read its column. */
+static void aios__op_gather(const aios__op *op, const aios__run *r, int32_t c, int32_t worker) {
+    int32_t k;
+    (void)worker;
+    for (k = 0; k < AIOSK_N_ACTS; k++)
+        if (op->out.p[k]) memcpy(aios__form(&op->out, k, c), aios__form(&op->in, k, r->moe->token[c]), (size_t)op->in.stride[k]);
+}
+static void aios__op_experts(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
+    aiosk_matmul m;
+    int32_t rows = (op->n_out + op->rows_per_task - 1) / op->rows_per_task, kind = op->mm ? (int32_t)aiosk_type_info(op->type)->family : (int32_t)AIOSK_FLT;
+    const aios__cols *b = &r->moe->block[r->moe->block0 + task / rows];
+    const aios__acts *in = r->pass->n == 1 ? &op->out : &op->in;
+    memset(&m, 0, sizeof m);
+    m.w = op->flags & AIOS__CACHED ? aios__cache_data(r->cache, b->expert, op->part) : (const char *)op->w + (uint64_t)b->expert * op->expert_bytes;
+    m.n_in = op->n_in;
+    m.x = in->p[kind] + (in == &op->in || op->flags & AIOS__OF_PAIRS ? (uint64_t)b->col * in->stride[kind] : 0); m.x_stride = in->stride[kind];
+    m.y = op->y + (uint64_t)b->col * op->y_stride; m.y_stride = op->y_stride;
+    m.row0 = task % rows * op->rows_per_task;
+    m.row1 = op->n_out - m.row0 < op->rows_per_task ? op->n_out : m.row0 + op->rows_per_task;
+    m.n_cols = b->n;
+    if (op->mm) op->mm(&m);
+    else aiosk_matmul_reference(op->type, &m, (float *)(void *)aios__work(r, worker));
+}
+/* The sum of what a token's experts gave, and the shared one's, into the residual. */
+AIOSK__STRICT static void aios__op_combine(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    const aios__moe *m = r->moe;
+    const int32_t *col = m->col + (int64_t)t * m->n_used;
+    const float *weight = m->weight + (int64_t)t * m->n_used;
+    float *sum = (float *)(void *)aios__work(r, worker), *one = sum + op->n_in, *y = op->y + (uint64_t)t * op->y_stride;
+    int32_t j;
+    r->k->scale(op->x + (uint64_t)col[0] * op->x_stride, weight[0], op->n_in, sum);
+    for (j = 1; j < m->n_used; j++) {
+        r->k->scale(op->x + (uint64_t)col[j] * op->x_stride, weight[j], op->n_in, one);
+        r->k->add(sum, one, op->n_in, sum);
+    }
+    if (op->in.p[AIOSK_FLT]) {
+        const float *shared = (const float *)(const void *)aios__form(&op->in, AIOSK_FLT, t);
+        if (op->flags & AIOS__GATE) {           /* its gate: 1 / (1 + exp(-x))                               */
+            float g = -m->logit[(uint64_t)t * m->logit_stride + (uint64_t)m->n_expert];
+            r->k->exp(&g, 1, &g);
+            r->k->scale(shared, 1.0f / (1.0f + g), op->n_in, one);
+            shared = one;
+        }
+        r->k->add(sum, shared, op->n_in, sum);
+    }
+    if (op->scale != 1.0f) r->k->scale(sum, op->scale, op->n_in, sum);
+    r->k->add(y, sum, op->n_in, y);
+}
+
 static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
     int32_t i, n = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
     switch (op->per) {
@@ -6410,6 +6879,9 @@ static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
         for (n = 0, i = 0; i < r->kv->n_copies; i++) n += aios__copy_pieces(r->kv, &r->kv->copy[i]);
         return n;
     case AIOS__PER_SEAL:  return r->kv->n_seals * r->kv->n_head_kv;
+    case AIOS__PER_PASS:  return 1;
+    case AIOS__PER_PAIR:  return n == 1 && op->run == aios__op_gather ? 0 : aios__moe_cols(r->moe);
+    case AIOS__PER_EXPERT: return (r->moe->block1 - r->moe->block0) * ((op->n_out + op->rows_per_task - 1) / op->rows_per_task);
     }
     n = r->pass->n_blocks * r->hp->n_head_kv * aios__attend_parts(r->hp);
     if (aios__attend_spread(op, r)) { int32_t c = aios__attend_chunk(op, r); n *= (aios__attend_n_runs(op, r) + c - 1) / c; }
@@ -6470,7 +6942,7 @@ typedef struct aios__build {
     uint32_t n_ops, n_phases, n_units;
     uint64_t slot_bytes;                /* of the largest unit                                              */
     int32_t after_units;                /* the last op is one that goes from unit to unit: nothing runs beside it */
-    uint64_t w_bytes, row_bytes, act_bytes, stream_bytes;   /* per decoded token                            */
+    uint64_t w_bytes, row_bytes, act_bytes, stream_bytes, expert_bytes;     /* per decoded token; expert: of stream */
     aios__bump scratch;                 /* base NULL = count                                                */
     uint64_t work_bytes;
     char *work;
@@ -6480,6 +6952,12 @@ typedef struct aios__build {
     float *state, *part;                /* as in aios__run                                                  */
     aios__acts a_norm, a_norm2, a_att, a_ffn, a_out;
     int32_t n_qkv, n_att;
+    uint64_t ffn_stride;
+    aios__moe moe;                      /* experts: of all pairs of a pass                                  */
+    aios__acts a_pair, a_exp;           /* what gate and up read, and down                                  */
+    float *exp, *exp_out, *shared;
+    aios__bundle *bundle;               /* [n_layer] filled when op is there                                */
+    uint64_t part_bytes[AIOS__N_PARTS]; /* of a slot of the cache: the widest                               */
 } aios__build;
 
 /* The forms a matrix reads its input in, as a mask of 1 << kind. */
@@ -6604,12 +7082,27 @@ static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, a
     b->after_units = 1;
 }
 
+/* tmp, scaled, into the residual. */
+static void aios__emit_residual(aios__build *b, const char *name, int32_t layer) {
+    aios__op local, *o = aios__emit(b, &local, aios__op_residual, name, layer, AIOS__PER_TOKEN, 0);
+    o->n_in = b->m->hp.n_embd; o->x = b->tmp; o->y = b->x; o->x_stride = o->y_stride = (uint64_t)o->n_in; o->scale = b->m->hp.residual_scale;
+    o->act_bytes = (uint64_t)o->n_in * 16;
+    b->act_bytes += o->act_bytes;
+}
+/* The forms that a layer's feed-forward reads its input in. */
+static uint32_t aios__ffn_mask(const aios__build *b, const aios__ref *r) {
+    static const uint8_t roles[] = { AIOS__T_FFN_GATE, AIOS__T_FFN_UP, AIOS__T_FFN_ROUTER, AIOS__T_FFN_GATE_EXPS, AIOS__T_FFN_UP_EXPS, AIOS__T_FFN_SHARED, AIOS__T_FFN_GATE_SHEXP, AIOS__T_FFN_UP_SHEXP };
+    uint32_t mask = 0, i;
+    for (i = 0; i < sizeof roles; i++) mask |= aios__mask(b, r[roles[i]]);
+    return mask;
+}
+
 static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *in) {
     const aios_model *m = b->m;
     const aios__hp *hp = &m->hp;
     const aios__ref *ref = m->layer[l];
     uint64_t nq = (uint64_t)hp->n_head * (uint64_t)hp->hd_k, nk = (uint64_t)hp->n_head_kv * (uint64_t)hp->hd_k, stride = (uint64_t)b->n_qkv;
-    int32_t post = ref[AIOS__T_POST_ATTN_NORM].w >= 0;
+    int32_t post = ref[AIOS__T_POST_ATTN_NORM].w >= 0, direct = !post && hp->residual_scale == 1.0f;
     uint32_t mask = aios__mask(b, ref[AIOS__T_ATTN_OUT]) & ~(1u << AIOSK_FLT);
     aios__op local, *o;
     if (ref[AIOS__T_ATTN_QKV].w >= 0) aios__emit_matmul(b, "qkv", l, ref[AIOS__T_ATTN_QKV], in, b->qkv, stride, 0);
@@ -6622,6 +7115,7 @@ static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *i
     o->type = hp->n_rot ? m->arch->rope : (int32_t)AIOS__ROPE_NONE;
     o->x = b->qkv; o->x_stride = stride; o->y = b->cs; o->y_stride = (uint64_t)hp->n_rot; o->scale = hp->norm_eps;
     o->b = aios__vec(b, ref[AIOS__T_ATTN_Q_NORM].w); o->b2 = aios__vec(b, ref[AIOS__T_ATTN_K_NORM].w);
+    o->n_in = (int32_t)aios__role_dim(m, 'M', ref); o->n_out = (int32_t)aios__role_dim(m, 'N', ref);
     o->w_bytes = aios__vec_bytes(b, ref[AIOS__T_ATTN_Q_NORM].w) + aios__vec_bytes(b, ref[AIOS__T_ATTN_K_NORM].w);
     o->act_bytes = stride * 8;
     b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
@@ -6638,15 +7132,16 @@ static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *i
     o->window = aios__layer_window(m, l); o->n_in = b->n_batch;
     o->act_bytes = (uint64_t)b->n_att * 8 + aios__acts_bytes(&b->a_att, mask);
     b->act_bytes += o->act_bytes;
-    aios__emit_matmul(b, "attn_out", l, ref[AIOS__T_ATTN_OUT], &b->a_att, post ? b->tmp : b->x, (uint64_t)hp->n_embd, post ? 0 : AIOS__ADD);
+    aios__emit_matmul(b, "attn_out", l, ref[AIOS__T_ATTN_OUT], &b->a_att, direct ? b->x : b->tmp, (uint64_t)hp->n_embd, direct ? AIOS__ADD : 0);
     if (post) aios__emit_norm(b, "post_attn", l, ref[AIOS__T_POST_ATTN_NORM], b->tmp, NULL, 0, b->x, 0);
+    else if (!direct) aios__emit_residual(b, "attn_add", l);
 }
 static void aios__build_ffn(aios__build *b, int32_t l, const aios__acts *in) {
     const aios_model *m = b->m;
     const aios__hp *hp = &m->hp;
     const aios__ref *ref = m->layer[l];
-    int32_t gated = (m->arch->flags & AIOS__GATED) != 0, post = ref[AIOS__T_POST_FFN_NORM].w >= 0;
-    uint64_t stride = (uint64_t)hp->n_ff * (gated ? 2 : 1);
+    int32_t gated = (m->arch->flags & AIOS__GATED) != 0, post = ref[AIOS__T_POST_FFN_NORM].w >= 0, direct = !post && hp->residual_scale == 1.0f;
+    uint64_t stride = b->ffn_stride;
     uint32_t mask = aios__mask(b, ref[AIOS__T_FFN_DOWN]);
     aios__op local, *o;
     if (ref[AIOS__T_FFN_GATE].w >= 0) {
@@ -6656,45 +7151,143 @@ static void aios__build_ffn(aios__build *b, int32_t l, const aios__acts *in) {
     o = aios__emit(b, &local, aios__op_act, "act", l, AIOS__PER_TOKEN, gated ? AIOS__GATE : 0);
     o->type = m->arch->act; o->n_in = hp->n_ff; o->x = b->ffn; o->x_stride = stride;
     o->out = aios__acts_of(&b->a_ffn, mask & ~(1u << AIOSK_FLT));
-    o->act_bytes = stride * 4 + (uint64_t)hp->n_ff * 4 + aios__acts_bytes(&b->a_ffn, mask);
+    o->out.n = hp->n_ff;
+    o->act_bytes = (uint64_t)hp->n_ff * (gated ? 12 : 8) + aios__acts_bytes(&b->a_ffn, mask);
     b->act_bytes += o->act_bytes;
-    aios__emit_matmul(b, "down", l, ref[AIOS__T_FFN_DOWN], &b->a_ffn, post ? b->tmp : b->x, (uint64_t)hp->n_embd, post ? 0 : AIOS__ADD);
+    aios__emit_matmul(b, "down", l, ref[AIOS__T_FFN_DOWN], &b->a_ffn, direct ? b->x : b->tmp, (uint64_t)hp->n_embd, direct ? AIOS__ADD : 0);
     if (post) aios__emit_norm(b, "post_ffn", l, ref[AIOS__T_POST_FFN_NORM], b->tmp, NULL, 0, b->x, 0);
+    else if (!direct) aios__emit_residual(b, "ffn_add", l);
+}
+
+/* One matrix of every expert. in: columns of pairs; one: with one token alone, its own. */
+static void aios__emit_experts(aios__build *b, const char *name, int32_t layer, aios__ref r, const aios__acts *in, const aios__acts *one, float *y, uint64_t y_stride, int32_t part, uint32_t flags) {
+    aios__op local, *o = aios__emit(b, &local, aios__op_experts, name, layer, AIOS__PER_EXPERT, flags);
+    const aios__tensor *t = &b->m->gguf.tensor[r.w];
+    uint64_t off[2] = { 0, 0 };
+    aios__place p = aios__place_of(b->m, &b->cut, (uint32_t)r.w, off);
+    o->type = (int32_t)t->type; o->layout = p.layout; o->tier = p.tier; o->w = p.p;
+    o->mm = b->numerics == AIOS_REFERENCE ? NULL : b->k->matmul[o->type][o->layout];
+    if (b->op && b->numerics == AIOS_FAST && o->layout == AIOSK_ROWS) o->mm = aiosk_matmul_fast(b->k, o->type);
+    o->in = *in; o->out = *one; o->y = y; o->y_stride = y_stride;
+    o->n_in = (int32_t)t->n[0]; o->n_out = (int32_t)t->n[1];
+    o->expert_bytes = aios__rows_bytes(t, p.layout, t->n[1]);
+    o->rows_per_task = (int32_t)aios__min_u64(65536 / t->row_bytes, t->n[1]) / 32 * 32;     /* as of any matrix */
+    if (o->rows_per_task < 32) o->rows_per_task = 32;
+    if (b->cut.experts) {
+        aios__source from = aios__source_of(b->m, &b->cut, (uint32_t)r.w);
+        uint64_t window = aios__round_up(o->expert_bytes + (from.off % AIOS__STREAM_ALIGN || o->expert_bytes % AIOS__STREAM_ALIGN ? AIOS__STREAM_ALIGN - 1 : 0), AIOS__STREAM_ALIGN);
+        o->flags |= AIOS__CACHED;
+        o->part = part; o->tier = AIOS_TIER_STREAM;
+        if (window > b->part_bytes[part]) b->part_bytes[part] = window;
+        b->stream_bytes += window * (uint64_t)b->moe.n_used; b->expert_bytes += window * (uint64_t)b->moe.n_used;
+        if (b->op) { b->bundle[layer].off[part] = from.off; b->bundle[layer].part[part] = from.io; b->bundle[layer].n_bytes[part] = (uint32_t)o->expert_bytes; }
+    }
+    o->w_bytes = o->expert_bytes * (uint64_t)b->moe.n_used;
+    o->act_bytes = (aios__acts_bytes(in, aios__mask(b, r)) + (uint64_t)o->n_out * 4) * (uint64_t)b->moe.n_used;
+    b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
+}
+/* The feed-forward of a layer with experts: routes, orders the pairs, works on them, sums up. The shared expert runs beside. */
+static void aios__build_experts(aios__build *b, int32_t l, const aios__acts *in) {
+    const aios_model *m = b->m;
+    const aios__hp *hp = &m->hp;
+    const aios__ref *ref = m->layer[l];
+    int32_t shared = ref[AIOS__T_FFN_UP_SHEXP].w >= 0, n_shared = hp->n_ff_shared ? hp->n_ff_shared : hp->n_ff;
+    uint64_t e = (uint64_t)hp->n_embd, used = (uint64_t)hp->n_used, pair = (uint64_t)hp->n_ff_exp * 2, stride = b->ffn_stride;
+    uint32_t in_exp = aios__mask(b, ref[AIOS__T_FFN_GATE_EXPS]) | aios__mask(b, ref[AIOS__T_FFN_UP_EXPS]), down = aios__mask(b, ref[AIOS__T_FFN_DOWN_EXPS]), mask = aios__mask(b, ref[AIOS__T_FFN_DOWN_SHEXP]);
+    uint32_t cached = b->cut.experts != 0, first;
+    aios__op local, *o;
+    aios__emit_matmul(b, "router", l, ref[AIOS__T_FFN_ROUTER], in, b->moe.logit, b->moe.logit_stride, 0);
+    if (shared) {
+        if (ref[AIOS__T_FFN_SHARED].w >= 0) aios__emit_matmul(b, "shared_weight", l, ref[AIOS__T_FFN_SHARED], in, b->moe.logit ? b->moe.logit + hp->n_expert : NULL, b->moe.logit_stride, AIOS__JOIN);
+        aios__emit_matmul(b, "shared_gate", l, ref[AIOS__T_FFN_GATE_SHEXP], in, b->ffn, stride, AIOS__JOIN);
+        aios__emit_matmul(b, "shared_up", l, ref[AIOS__T_FFN_UP_SHEXP], in, b->ffn ? b->ffn + n_shared : NULL, stride, AIOS__JOIN);
+    }
+    o = aios__emit(b, &local, aios__op_route, "route", l, AIOS__PER_TOKEN, 0);
+    o->act_bytes = (uint64_t)hp->n_expert * 12 + used * 8;
+    b->act_bytes += o->act_bytes;
+    if (shared) {
+        o = aios__emit(b, &local, aios__op_act, "shared_act", l, AIOS__PER_TOKEN, AIOS__JOIN | AIOS__GATE);
+        o->type = m->arch->act; o->n_in = n_shared; o->x = b->ffn; o->x_stride = stride;
+        o->out = aios__acts_of(&b->a_ffn, mask & ~(1u << AIOSK_FLT));
+        o->out.n = n_shared;
+        o->act_bytes = (uint64_t)n_shared * 12 + aios__acts_bytes(&b->a_ffn, mask);
+        b->act_bytes += o->act_bytes;
+    }
+    aios__emit(b, &local, aios__op_group, "group", l, AIOS__PER_PASS, 0);
+    if (shared) aios__emit_matmul(b, "shared_down", l, ref[AIOS__T_FFN_DOWN_SHEXP], &b->a_ffn, b->shared, e, AIOS__JOIN);
+    o = aios__emit(b, &local, aios__op_gather, "gather", l, AIOS__PER_PAIR, 0);
+    o->in = *in; o->out = aios__acts_of(&b->a_pair, in_exp);
+    first = b->n_ops;
+    aios__emit_experts(b, "experts_gate", l, ref[AIOS__T_FFN_GATE_EXPS], &b->a_pair, in, b->exp, pair, AIOS__GATE_PART, cached ? AIOS__AWAIT : 0);
+    aios__emit_experts(b, "experts_up", l, ref[AIOS__T_FFN_UP_EXPS], &b->a_pair, in, b->exp ? b->exp + hp->n_ff_exp : NULL, pair, AIOS__UP_PART, AIOS__JOIN);
+    o = aios__emit(b, &local, aios__op_act, "experts_act", l, AIOS__PER_PAIR, AIOS__GATE);
+    o->type = m->arch->act; o->n_in = hp->n_ff_exp; o->x = b->exp; o->x_stride = pair;
+    o->out = aios__acts_of(&b->a_exp, down & ~(1u << AIOSK_FLT));
+    o->act_bytes = ((uint64_t)hp->n_ff_exp * 12 + aios__acts_bytes(&b->a_exp, down)) * used;
+    b->act_bytes += o->act_bytes;
+    aios__emit_experts(b, "experts_down", l, ref[AIOS__T_FFN_DOWN_EXPS], &b->a_exp, &b->a_exp, b->exp_out, e, AIOS__DOWN_PART, cached ? AIOS__OF_PAIRS | AIOS__AGAIN : AIOS__OF_PAIRS);
+    if (b->op) b->op[b->n_ops - 1].back = (int32_t)(b->n_ops - 1 - first);
+    o = aios__emit(b, &local, aios__op_combine, "combine", l, AIOS__PER_TOKEN, ref[AIOS__T_FFN_SHARED].w >= 0 ? AIOS__GATE : 0);
+    o->n_in = hp->n_embd; o->x = b->exp_out; o->x_stride = e; o->y = b->x; o->y_stride = e; o->scale = hp->residual_scale;
+    if (shared) { o->in.p[AIOSK_FLT] = (char *)b->shared; o->in.stride[AIOSK_FLT] = e * 4; }
+    o->act_bytes = e * 4 * (used + 2 + (uint64_t)shared);
+    b->act_bytes += o->act_bytes;
 }
 
 /* Buffers of a pass. f32 forms of attention and feed-forward are the buffers that their ops write anyway. */
 static void aios__build_buffers(aios__build *b) {
     const aios_model *m = b->m;
     const aios__hp *hp = &m->hp;
-    uint64_t n = (uint64_t)b->n_batch, e = (uint64_t)hp->n_embd, ffn_stride = (uint64_t)hp->n_ff * (m->arch->flags & AIOS__GATED ? 2 : 1);
-    uint32_t in_attn = 0, in_ffn = 0, in_out = 0, in_down = 0, in_head;
-    int32_t l, norm2 = 0, post = (m->arch->flags & AIOS__POST_NORM) != 0;
+    uint64_t n = (uint64_t)b->n_batch, e = (uint64_t)hp->n_embd, pairs = n * (uint64_t)hp->n_used, longest;
+    uint32_t in_attn = 0, in_ffn = 0, in_out = 0, in_down = 0, in_exp = 0, in_exp_down = 0, in_head;
+    int32_t l, norm2 = 0, tmp = (m->arch->flags & AIOS__POST_NORM) != 0 || hp->residual_scale != 1.0f, n_ff = 0, shared = 0;
     for (l = 0; l < hp->n_layer; l++) {
         const aios__ref *r = m->layer[l];
         in_attn |= aios__mask(b, r[AIOS__T_ATTN_QKV]) | aios__mask(b, r[AIOS__T_ATTN_Q]) | aios__mask(b, r[AIOS__T_ATTN_K]) | aios__mask(b, r[AIOS__T_ATTN_V]);
-        in_ffn  |= aios__mask(b, r[AIOS__T_FFN_GATE]) | aios__mask(b, r[AIOS__T_FFN_UP]);
+        in_ffn  |= aios__ffn_mask(b, r);
+        in_exp  |= aios__mask(b, r[AIOS__T_FFN_GATE_EXPS]) | aios__mask(b, r[AIOS__T_FFN_UP_EXPS]);
+        in_exp_down |= aios__mask(b, r[AIOS__T_FFN_DOWN_EXPS]);
+        if (r[AIOS__T_FFN_UP].w >= 0 && hp->n_ff > n_ff) n_ff = hp->n_ff;
+        if (r[AIOS__T_FFN_UP_SHEXP].w >= 0) {
+            shared = hp->n_ff_shared ? hp->n_ff_shared : hp->n_ff;
+            if (shared > n_ff) n_ff = shared;
+        }
         in_out  |= aios__mask(b, r[AIOS__T_ATTN_OUT]);
-        in_down |= aios__mask(b, r[AIOS__T_FFN_DOWN]);
+        in_down |= aios__mask(b, r[AIOS__T_FFN_DOWN]) | aios__mask(b, r[AIOS__T_FFN_DOWN_SHEXP]);
         norm2   |= r[AIOS__T_ATTN_NORM_2].w >= 0;
     }
     in_head = aios__mask(b, m->role[AIOS__T_OUTPUT].w >= 0 ? m->role[AIOS__T_OUTPUT] : m->role[AIOS__T_TOKEN_EMBD]);
     b->n_qkv = (hp->n_head + hp->n_head_kv) * hp->hd_k + hp->n_head_kv * hp->hd_v;
     b->n_att = hp->n_head * hp->hd_v;
+    b->ffn_stride = (uint64_t)n_ff * (m->arch->flags & AIOS__GATED ? 2 : 1);
     b->x   = (float *)aios__take(&b->scratch, n * e * 4, 64);
     b->qkv = (float *)aios__take(&b->scratch, n * (uint64_t)b->n_qkv * 4, 64);
     b->att = (float *)aios__take(&b->scratch, n * (uint64_t)b->n_att * 4, 64);
     b->state = (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_head * 8, 64);
     b->part  = (float *)aios__take(&b->scratch, (uint64_t)aios__attend_slots(b->n_ctx) * (uint64_t)hp->n_head * (aios__round_up((uint64_t)hp->hd_v, 16) + 2) * 4, 64);
-    b->ffn = (float *)aios__take(&b->scratch, n * ffn_stride * 4, 64);
-    b->tmp = post ? (float *)aios__take(&b->scratch, n * e * 4, 64) : NULL;
+    b->ffn = (float *)aios__take(&b->scratch, n * b->ffn_stride * 4, 64);
+    b->tmp = tmp ? (float *)aios__take(&b->scratch, n * e * 4, 64) : NULL;
     b->cs  = (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_rot * 4, 64);
     aios__acts_layout(b, &b->a_norm, hp->n_embd, b->n_batch, in_attn | in_ffn);
     aios__acts_layout(b, &b->a_norm2, hp->n_embd, b->n_batch, norm2 ? in_attn : 0);
     aios__acts_layout(b, &b->a_att, b->n_att, b->n_batch, in_out & ~(1u << AIOSK_FLT));
-    aios__acts_layout(b, &b->a_ffn, hp->n_ff, b->n_batch, in_down & ~(1u << AIOSK_FLT));
+    aios__acts_layout(b, &b->a_ffn, n_ff, b->n_batch, in_down & ~(1u << AIOSK_FLT));
     aios__acts_layout(b, &b->a_out, hp->n_embd, b->n_outputs, in_head | 1u << AIOSK_FLT);    /* f32: the embedding that the host may read */
     b->a_att.p[AIOSK_FLT] = (char *)b->att; b->a_att.stride[AIOSK_FLT] = (uint64_t)b->n_att * 4;
-    b->a_ffn.p[AIOSK_FLT] = (char *)b->ffn; b->a_ffn.stride[AIOSK_FLT] = ffn_stride * 4;
+    b->a_ffn.p[AIOSK_FLT] = (char *)b->ffn; b->a_ffn.stride[AIOSK_FLT] = b->ffn_stride * 4;
+    if (hp->n_expert) {
+        b->moe.n_expert = hp->n_expert; b->moe.n_used = hp->n_used;
+        longest = (uint64_t)(hp->n_ff_exp > hp->n_embd ? hp->n_ff_exp : hp->n_embd);
+        for (b->moe.block_cols = AIOSK__MAX_COLS; b->moe.block_cols > AIOS__TASK_COLS; b->moe.block_cols /= 2)     /* as for any matrix */
+            if (32 * longest * (uint64_t)b->moe.block_cols <= AIOS__TASK_PRODUCTS) break;
+        aios__moe_layout(&b->moe, &b->scratch, n, (uint64_t)hp->n_layer);
+        b->exp     = (float *)aios__take(&b->scratch, pairs * (uint64_t)hp->n_ff_exp * 8, 64);
+        b->exp_out = (float *)aios__take(&b->scratch, pairs * e * 4, 64);
+        b->shared  = shared ? (float *)aios__take(&b->scratch, n * e * 4, 64) : NULL;
+        aios__acts_layout(b, &b->a_pair, hp->n_embd, (int32_t)pairs, in_exp);
+        aios__acts_layout(b, &b->a_exp, hp->n_ff_exp, (int32_t)pairs, in_exp_down & ~(1u << AIOSK_FLT));
+        b->a_exp.p[AIOSK_FLT] = (char *)b->exp; b->a_exp.stride[AIOSK_FLT] = (uint64_t)hp->n_ff_exp * 8;
+    }
     b->logits = (float *)aios__take(&b->scratch, (uint64_t)b->n_outputs * (uint64_t)hp->n_vocab * 4, 64);
 }
 /* What one worker needs for itself: the largest of what its ops do. */
@@ -6707,8 +7300,11 @@ static uint64_t aios__build_work(const aios__build *b) {
     tables[0] = b->m->role[AIOS__T_TOKEN_EMBD].w; tables[1] = b->m->role[AIOS__T_POS_EMBD].w;
     for (i = 0; i < 2; i++) if (tables[i] >= 0 && b->m->gguf.tensor[tables[i]].row_bytes > row) row = b->m->gguf.tensor[tables[i]].row_bytes;
     w = n + row;                                                    /* a table's row, then the same dequantised */
+    if (hp->n_expert && w < 2 * n) w = 2 * n;                       /* combine */
     if (b->numerics == AIOS_REFERENCE) {                            /* a dequantised row of any matrix */
         uint64_t longest = (uint64_t)(hp->n_ff > hp->n_embd ? hp->n_ff : hp->n_embd);
+        if (longest < (uint64_t)hp->n_ff_exp) longest = (uint64_t)hp->n_ff_exp;
+        if (longest < (uint64_t)hp->n_ff_shared) longest = (uint64_t)hp->n_ff_shared;
         if (longest < (uint64_t)b->n_att) longest = (uint64_t)b->n_att;
         if (w < longest * 4) w = longest * 4;
     }
@@ -6725,7 +7321,8 @@ static void aios__program_build(aios__build *b) {
     aios__op local, *o;
     int32_t l;
     b->n_ops = b->n_phases = b->n_units = 0;
-    b->w_bytes = b->row_bytes = b->act_bytes = b->stream_bytes = b->slot_bytes = 0;
+    b->w_bytes = b->row_bytes = b->act_bytes = b->stream_bytes = b->expert_bytes = b->slot_bytes = 0;
+    memset(b->part_bytes, 0, sizeof b->part_bytes);
     aios__build_buffers(b);
     b->work_bytes = aios__build_work(b);
     b->work = (char *)aios__take(&b->scratch, b->work_bytes * (uint64_t)b->n_threads, 64);
@@ -6743,7 +7340,7 @@ static void aios__program_build(aios__build *b) {
     for (l = 0; l < hp->n_layer; l++) {
         const aios__ref *r = m->layer[l];
         uint32_t in_attn = aios__mask(b, r[AIOS__T_ATTN_QKV]) | aios__mask(b, r[AIOS__T_ATTN_Q]) | aios__mask(b, r[AIOS__T_ATTN_K]) | aios__mask(b, r[AIOS__T_ATTN_V]);
-        uint32_t in_ffn = aios__mask(b, r[AIOS__T_FFN_GATE]) | aios__mask(b, r[AIOS__T_FFN_UP]);
+        uint32_t in_ffn = aios__ffn_mask(b, r);
         if (m->arch->flags & AIOS__PARALLEL) {      /* both read the block's input, so both norms come first */
             int32_t two = r[AIOS__T_ATTN_NORM_2].w >= 0;
             aios__emit_norm(b, "norm", l, r[AIOS__T_ATTN_NORM], b->x, &b->a_norm, two ? in_ffn : in_attn | in_ffn, NULL, 0);
@@ -6754,11 +7351,18 @@ static void aios__program_build(aios__build *b) {
             aios__emit_norm(b, "attn_norm", l, r[AIOS__T_ATTN_NORM], b->x, &b->a_norm, in_attn, NULL, 0);
             aios__build_attention(b, l, &b->a_norm);
             aios__emit_norm(b, "ffn_norm", l, r[AIOS__T_FFN_NORM], b->x, &b->a_norm, in_ffn, NULL, 0);
-            aios__build_ffn(b, l, &b->a_norm);
+            if (r[AIOS__T_FFN_ROUTER].w >= 0) aios__build_experts(b, l, &b->a_norm);
+            else aios__build_ffn(b, l, &b->a_norm);
         }
     }
     aios__emit_norm(b, "output_norm", -1, m->role[AIOS__T_OUTPUT_NORM], b->x, &b->a_out, aios__mask(b, head) | 1u << AIOSK_FLT, NULL, AIOS__ON_OUTPUTS);
     aios__emit_matmul(b, "output", -1, head, &b->a_out, b->logits, (uint64_t)hp->n_vocab, AIOS__ON_OUTPUTS);
+    if (hp->logit_scale != 1.0f) {
+        o = aios__emit(b, &local, aios__op_scale, "logit_scale", -1, AIOS__PER_TOKEN, AIOS__ON_OUTPUTS);
+        o->x = b->logits; o->x_stride = (uint64_t)hp->n_vocab; o->n_in = hp->n_vocab; o->scale = hp->logit_scale;
+        o->act_bytes = (uint64_t)hp->n_vocab * 8;
+        b->act_bytes += o->act_bytes;
+    }
     if (hp->logit_cap != 0) {
         o = aios__emit(b, &local, aios__op_cap, "cap", -1, AIOS__PER_TOKEN, AIOS__ON_OUTPUTS);
         o->x = b->logits; o->x_stride = (uint64_t)hp->n_vocab; o->n_in = hp->n_vocab; o->scale = hp->logit_cap;
@@ -6797,6 +7401,7 @@ struct aios_context {
     void *sample_work;
     aios__pool pool;
     aios__stream stream;
+    aios__cache cache;                  /* of experts that are not resident                                 */
     aios_counters count;
     /* where the run stands */
     int32_t running;                    /* a pass is under way                                              */
@@ -6834,15 +7439,20 @@ static int32_t aios__all_taken(const aios_context *c) {
     for (w = 0; w < c->plan.n_threads; w++) if (aios__load(&c->share[w].next) < c->share[w].end) return 0;
     return 1;
 }
-/* Begins a round of the current phase: counts its tasks and deals them out. */
-static void aios__round_enter(aios_context *c, int32_t round) {
-    const aios__build *p = &c->prog;
+/* Counts the tasks of a round and deals them out. */
+static void aios__round_deal(aios_context *c) {
     uint32_t op;
-    c->run.round = round;
     c->n_tasks = 0;
-    for (op = c->op0; op < c->op1; op++) c->n_tasks += aios__op_tasks(&p->op[op], &c->run);
-    c->unready = (p->op[c->op0].flags & AIOS__STREAMED) != 0;
+    for (op = c->op0; op < c->op1; op++) c->n_tasks += aios__op_tasks(&c->prog.op[op], &c->run);
     aios__deal(c);
+}
+/* Begins a round of the current phase. One that awaits experts is dealt out when it is known which are there. */
+static void aios__round_enter(aios_context *c, int32_t round) {
+    uint32_t flags = c->prog.op[c->op0].flags;
+    c->run.round = round;
+    c->unready = (flags & (AIOS__STREAMED | AIOS__AWAIT)) != 0;
+    if (flags & AIOS__AWAIT) c->n_tasks = 1;
+    else aios__round_deal(c);
 }
 /* Makes the phase that starts at op the current one, passing over phases without tasks. */
 static void aios__phase_enter(aios_context *c, uint32_t op) {
@@ -6857,12 +7467,12 @@ static void aios__phase_enter(aios_context *c, uint32_t op) {
         if (c->unready) { int32_t i; for (i = 0; i < p->op[op].n_units; i++) aios__stream_pass(&c->stream); }     /* nobody wants these rows now */
     }
 }
-/* Waits for the unit of the current round, until it is there (1), or time is up, or it cannot be read. */
+/* Waits for the unit of the current round, or for experts, until it is there (1), or time is up, or it cannot be read. */
 static int32_t aios__phase_ready(aios_context *c) {
     uint64_t t0 = 0, now, slice;
-    int32_t r;
+    int32_t r, experts = (c->prog.op[c->op0].flags & AIOS__AWAIT) != 0;
     if (!c->unready) return 1;
-    if (c->stream.how == AIOS__READ_INLINE && c->unready == 1) {        /* what the worker reads itself, it waits for */
+    if (c->stream.how == AIOS__READ_INLINE && c->unready == 1 && !experts) {        /* what the worker reads itself, it waits for */
         t0 = aios__now(c) | 1;
         c->count.n_stalls++;
         c->unready = 2;
@@ -6870,7 +7480,7 @@ static int32_t aios__phase_ready(aios_context *c) {
     for (;;) {
         now = aios__now(c);
         slice = c->deadline && c->deadline > now && c->deadline - now < 2000000 ? c->deadline - now : 2000000;     /* cancelling is heard within 2 ms */
-        r = aios__stream_try(&c->stream, t0 ? slice : 0);
+        r = experts ? aios__cache_try(&c->cache, t0 ? slice : 0) : aios__stream_try(&c->stream, t0 ? slice : 0);
         if (r) break;
         if (!t0) {
             t0 = now ? now : 1;
@@ -6883,6 +7493,7 @@ static int32_t aios__phase_ready(aios_context *c) {
     if (r < 0) c->failed = r;
     if (r != 1) return 0;
     c->unready = 0;
+    if (experts) { aios__round_deal(c); return 1; }
     c->run.streamed = aios__stream_data(&c->stream);
     c->count.n_units++;
     return 1;
@@ -6921,6 +7532,7 @@ static void aios__phase_leave(aios_context *c, int32_t worker) {
         aios__book(c);
         if (c->prog.op[c->op0].flags & AIOS__STREAMED) aios__stream_pass(&c->stream);
         if (c->run.round + 1 < aios__op_rounds(&c->prog.op[c->op0], &c->run)) aios__round_enter(c, c->run.round + 1);
+        else if (c->prog.op[c->op0].flags & AIOS__AGAIN && aios__cache_next(&c->cache)) aios__phase_enter(c, c->op0 - (uint32_t)c->prog.op[c->op0].back);
         else aios__phase_enter(c, c->op1);
         if (aios__exec_done(c)) break;
         ready = aios__phase_ready(c);
@@ -7035,6 +7647,7 @@ static void aios__pass_finish(aios_context *c) {
         const aios__op *op = &c->prog.op[i];
         uint64_t n = (uint64_t)(op->flags & AIOS__ON_OUTPUTS ? p->n_out : p->n);
         uint64_t cols = (uint64_t)op->cols_per_task, read = op->w_bytes * (op->per == AIOS__PER_ROWS ? (n + cols - 1) / cols : n > 0) + op->row_bytes * n;
+        if (op->per == AIOS__PER_EXPERT) read = op->expert_bytes * (uint64_t)c->prog.moe.n_read[op->layer];
         c->count.weight_bytes += read;
         c->count.tier_bytes[op->tier] += read;
         c->count.act_bytes += op->act_bytes * n;
@@ -7071,20 +7684,18 @@ static aios_status aios__cancelled(aios_context *c, aios_error *err) {
     aios__store(&c->cancel, 0);
     return aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "the step was cancelled");
 }
-/* The current unit cannot be read. Nothing more is asked for until the next step, which begins anew. */
+/* What the current phase waits for cannot be read. Nothing more is asked for until the next step, which begins anew. */
 static aios_status aios__unread(aios_context *c, aios_error *err) {
     aios__stream *s = &c->stream;
-    const aios__unit *u;
     aios__slot slot;
     aios__crew_lock(&s->crew);
-    u = aios__use_unit(s, s->used);
-    slot = s->slot[s->used % s->n_slots];
+    slot = *s->bad;
     s->hold = 1;
     aios__crew_unlock(&s->crew);
     aios__pass_drop(c);
-    aios__fail2(err, AIOS_ERR_IO, aios__unit_start(u) + slot.done, aios__unit_window(u, &s->io[u->part]) - slot.done, (uint64_t)slot.got,
+    aios__fail2(err, AIOS_ERR_IO, slot.off + slot.done, slot.want - slot.done, (uint64_t)slot.got,
                 slot.got < 0 ? "reading % bytes of weights failed: the reader returned %" : "% bytes of weights to read, but the reader returned %",
-                aios__u(aios__unit_window(u, &s->io[u->part]) - slot.done), aios__i(slot.got));
+                aios__u(slot.want - slot.done), aios__i(slot.got));
     return AIOS_ERR_IO;
 }
 static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *err) {
@@ -7130,7 +7741,9 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
     x->prog.freq     = (double *)aios__take(meta, (uint64_t)m->hp.n_rot / 2 * 8, 8);
     x->prog.op       = (aios__op *)aios__take(meta, (uint64_t)p->n_ops * sizeof(aios__op), 64);
     x->prog.unit     = (aios__unit *)aios__take(meta, (uint64_t)p->n_units * sizeof(aios__unit), 8);
-    x->stream.slot   = (aios__slot *)aios__take(meta, (uint64_t)p->n_slots * sizeof(aios__slot), 64);
+    x->stream.slot   = (aios__slot *)aios__take(meta, ((uint64_t)p->n_slots + (uint64_t)p->n_expert_slots * AIOS__N_PARTS) * sizeof(aios__slot), 64);
+    x->stream.queue  = (uint32_t *)aios__take(meta, (uint64_t)p->n_expert_slots * AIOS__N_PARTS * 4, 8);
+    aios__cache_layout(&x->cache, meta, (uint64_t)m->hp.n_layer, (uint64_t)m->hp.n_expert, p->n_expert_slots);
     x->sample_work   = aios__take(meta, aios_sample_work_bytes(m->hp.n_vocab), 64);
     for (s = 0; s < p->n_seq; s++) {
         int32_t *tok = (int32_t *)aios__take(meta, n_ctx * 4, 8);
@@ -7145,15 +7758,16 @@ static uint64_t aios__plan_stacks(const aios_plan *p) { return aios__stacks((p->
 static aios__cut aios__plan_cut(const aios_plan *p) {
     aios__cut c;
     c.rows = p->numerics == AIOS_REFERENCE;
-    c.level = p->stream_level; c.warm = p->warm_steps;
+    c.level = p->stream_level; c.warm = p->warm_steps; c.experts = p->n_expert_slots > 0;
     c.mapped = (p->flags & AIOS_PLAN_IN_PLACE) != 0 || (p->rungs & AIOS_RUNG_IN_PLACE) != 0;
     c.unit_bytes = p->unit_bytes;
     return c;
 }
 /* Two cuts that put every weight in the same place. */
 static int32_t aios__cut_same(const aios__cut *a, const aios__cut *b) {
-    return a->rows == b->rows && a->level == b->level && a->warm == b->warm && a->mapped == b->mapped && (!a->level || a->unit_bytes == b->unit_bytes);
+    return a->rows == b->rows && a->level == b->level && a->experts == b->experts && a->warm == b->warm && a->mapped == b->mapped && (!a->level || a->unit_bytes == b->unit_bytes);
 }
+static int32_t aios__plan_streams(const aios_plan *p) { return p->n_units || p->n_expert_slots; }
 /* Streams through the io's submit and wait. */
 static uint32_t aios__plan_async(const aios_model *m, const aios_plan *p) { return m->async && !p->n_readers && !(p->flags & AIOS_PLAN_LENT_READERS); }
 /* A plan from the caller. One of a header that knew no tiers has all weights in the first. */
@@ -7172,6 +7786,18 @@ enum { AIOS__MAX_READERS = 64, AIOS__MAX_SLOTS = 4096,
                         | AIOS_PLAN_MAY_KV_TYPE | AIOS_PLAN_MAY_CTX };
 #define AIOS__MAX_UNIT ((uint64_t)4 << 20)  /* large enough that storage is not asked too often */
 
+/* Experts of all layers that can be read one by one; 0 = none. */
+static uint64_t aios__n_experts(const aios_model *m) {
+    uint64_t n = 0;
+    int32_t l, k;
+    for (l = 0; l < m->hp.n_layer; l++) {
+        if (m->layer[l][AIOS__T_FFN_ROUTER].w < 0) continue;
+        for (k = AIOS__T_FFN_GATE_EXPS; k <= AIOS__T_FFN_DOWN_EXPS; k++)
+            if (m->gguf.tensor[m->layer[l][k].w].n_bytes / (uint64_t)m->hp.n_expert > UINT32_MAX / 2) return 0;
+        n += (uint64_t)m->hp.n_expert;
+    }
+    return n;
+}
 /* The choices of a plan, whether made here or handed in. */
 static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aios_error *err) {
     static const char *const names[] = { "n_ctx", "n_seq", "n_batch", "n_outputs", "n_threads", "numerics", "isa", "stream_level", "warm_steps", "n_readers", "n_slots", "kv_positions", "kv_recent", "kv_window", "kv_sinks" };
@@ -7192,6 +7818,7 @@ static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aio
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 0, (uint64_t)(int64_t)t, "the plan's % is %, which is no type of cache, or does not go with one of f32", aios__z(i == -2 ? "kv_type" : i == -1 ? "kv_old_type" : "kv_layer_type"), aios__i(t));
     }
     if (p->unit_bytes > AIOS__MAX_UNIT) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_UNIT, p->unit_bytes, "the plan's unit_bytes is %, out of range", aios__u(p->unit_bytes), aios__u(0));
+    if (p->n_expert_slots > p->n_experts || p->n_experts > aios__n_experts(m)) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, aios__n_experts(m), p->n_expert_slots, "the plan has % slots for % experts", aios__u(p->n_expert_slots), aios__u(aios__n_experts(m)));
     if (p->n_units && p->n_slots < 1) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan streams through a ring without slots");
     /* AIOS_FAST differs from AIOS_CANONICAL in the kernels of float matrices alone (aiosk_matmul_fast): no layout, no size */
     if (p->numerics == AIOS_REFERENCE && p->kv_type != AIOSK_KV_F32)
@@ -7227,13 +7854,15 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     if (!aios__kv_size(&kv, m, p)) return 0;
     p->n_ops = b.n_ops; p->n_phases = b.n_phases; p->n_units = b.n_units;
     p->slot_bytes = aios__round_up(b.slot_bytes, AIOS__STREAM_ALIGN);
+    p->expert_slot_bytes = b.part_bytes[AIOS__GATE_PART] + b.part_bytes[AIOS__UP_PART] + b.part_bytes[AIOS__DOWN_PART];
     memset(&tmp, 0, sizeof tmp);
     tmp.kv = kv;
     aios__context_layout(m, p, &meta, &tmp);
     aios__weights_measure(m, &cut, &w);
     load_tmp = m->loaded ? 0 : aios__weights_tmp(m, &cut);
     for (i = 0; i < 2; i++) p->tier_bytes[i] = m->loaded ? 0 : w.tier[i];
-    if (!aios__mul(p->slot_bytes, p->n_slots, &p->tier_bytes[AIOS_TIER_STREAM])) return 0;
+    if (!aios__mul(p->slot_bytes, p->n_slots, &p->tier_bytes[AIOS_TIER_STREAM]) || !aios__mul(p->expert_slot_bytes, p->n_expert_slots, &i)
+        || !aios__add(p->tier_bytes[AIOS_TIER_STREAM], i, &p->tier_bytes[AIOS_TIER_STREAM])) return 0;
     p->request_bytes[AIOS_MEM_META]    = aios__round_up(meta.used, 64);
     p->request_bytes[AIOS_MEM_SCRATCH] = aios__round_up(b.scratch.used > load_tmp ? b.scratch.used : load_tmp, 64);
     p->request_bytes[AIOS_MEM_KV]      = kv.bytes;
@@ -7247,7 +7876,7 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     p->weight_bytes_packed = w.packed; p->weight_bytes_rows = w.rows; p->weight_bytes_mapped = w.mapped;
     p->token_weight_bytes = b.w_bytes + b.row_bytes;
     p->token_act_bytes = b.act_bytes;
-    p->token_stream_bytes = b.stream_bytes;
+    p->token_stream_bytes = b.stream_bytes; p->token_expert_bytes = b.expert_bytes;
     p->token_kv_pos_bytes = kv.pos_bytes;
     p->token_kv_bytes = aios__kv_read_bytes(&kv, m, p);
     return 1;
@@ -7260,17 +7889,20 @@ typedef struct aios__ladder {
     const aiosk_isa *k;
     int32_t can_map;                    /* the io maps all matrices                                         */
     uint32_t n_slots;                   /* of a ring that has units enough                                  */
+    uint32_t experts;                   /* that a cache may hold; 0 = they stay resident                    */
     int32_t n_readers;
 } aios__ladder;
 
 /* Sizes, with a ring that has no more slots than it needs. */
 static int32_t aios__ladder_sizes(const aios__ladder *l, aios_plan *p) {
     p->n_slots = l->n_slots; p->n_readers = l->n_readers;
-    p->rungs |= AIOS_RUNG_STREAM;
+    p->rungs |= AIOS_RUNG_STREAM | AIOS_RUNG_EXPERTS;
+    if (!p->n_expert_slots) p->rungs &= ~(uint32_t)AIOS_RUNG_EXPERTS;
     if (!aios__plan_sizes(l->m, p, l->k)) return 0;
     if (p->n_units >= p->n_slots && p->n_units) return 1;
     p->n_slots = p->n_units;
-    if (!p->n_units) { p->n_readers = 0; p->stream_level = 0; p->rungs &= ~(uint32_t)AIOS_RUNG_STREAM; }
+    if (!p->n_units) { p->stream_level = 0; p->rungs &= ~(uint32_t)AIOS_RUNG_STREAM; }
+    if (!aios__plan_streams(p)) p->n_readers = 0;
     return aios__plan_sizes(l->m, p, l->k);
 }
 static int32_t aios__fits(const aios__ladder *l, aios_plan *p) {
@@ -7322,6 +7954,18 @@ static int32_t aios__least_fit(const aios__ladder *l, aios_plan *p, int32_t *x, 
     *x = hi;
     return aios__fits(l, p);
 }
+/* Experts in a cache: as many as fit, so that what is left is theirs. 0 = not even one; then one for each that a token uses, in case
+ * other matrices can make room. */
+static int32_t aios__most_experts(aios__ladder *l, aios_plan *p) {
+    uint32_t lo = 0, hi = l->experts + 1;       /* lo fits, hi does not                                     */
+    aios__set_ring(l, p, 4);
+    while (hi - lo > 1) {
+        p->n_expert_slots = lo + (hi - lo) / 2;
+        if (aios__fits(l, p)) lo = p->n_expert_slots; else hi = p->n_expert_slots;
+    }
+    p->n_expert_slots = lo ? lo : (uint32_t)l->m->hp.n_used;
+    return lo && aios__fits(l, p);
+}
 /* The smallest of all: everything given up that may be, and as little resident as it takes. Small units need a small ring and
  * long tables, and a ring can be larger than what it saves: all ways are weighed. */
 static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
@@ -7340,11 +7984,14 @@ static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
     p->stream_level = 0;
     if (!aios__ladder_sizes(l, p)) return 0;
     best = *p;
-    if (!l->can_map && !(p->flags & AIOS_PLAN_NO_STREAM))
+    for (p->n_expert_slots = 0; !l->can_map && !(p->flags & AIOS_PLAN_NO_STREAM) && p->n_expert_slots <= (l->experts > 0); p->n_expert_slots++) {
+        p->stream_level = 0;
+        if (p->n_expert_slots && aios__ladder_sizes(l, p) && p->total_bytes < best.total_bytes) best = *p;
         for (level = AIOS__LEVEL; level <= AIOS__LEVELS; level += AIOS__LEVEL) for (unit = 65536; unit <= AIOS__MAX_UNIT; unit *= 2) {
             p->stream_level = level; p->unit_bytes = unit;
             if (aios__ladder_sizes(l, p) && p->total_bytes < best.total_bytes) best = *p;
         }
+    }
     *p = best;
     return 1;
 }
@@ -7385,6 +8032,7 @@ static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
         }
         if (!d->n_batch) p->rungs &= ~(uint32_t)AIOS_RUNG_BATCH;
     }
+    if (l->experts && aios__most_experts(l, p)) return 1;
     aios__set_ring(l, p, 4);            /* the largest units of which four fit in a sixteenth of the memory; then smaller ones */
     for (unit = AIOS__MAX_UNIT; unit >= 65536; unit /= 2) {
         if (d->budget_bytes && unit * 4 > d->budget_bytes / 16 && unit > 65536) continue;
@@ -7392,6 +8040,7 @@ static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
     }
     if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) aios__set_batch(l, p, 1);
     aios__set_ring(l, p, 2);
+    if (p->n_expert_slots) p->n_expert_slots = 1;
     return aios__least_fit(l, p, &p->stream_level, AIOS__LEVELS, 65536);
 }
 
@@ -7427,6 +8076,8 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     p.kv_type = d.kv_type; p.numerics = d.numerics; p.isa = d.isa; p.numa_node_1 = d.numa_node_1;
     p.kv_positions = d.kv_positions; p.kv_old_type = d.kv_old_type; p.kv_recent = d.kv_recent; p.kv_window = d.kv_window; p.kv_sinks = d.kv_sinks; p.kv_layer_type = d.kv_layer_type;
     l.m = m; l.d = &d;
+    if (known > offsetof(aios_plan, n_expert_slots)) l.experts = (uint32_t)aios__min_u64(aios__n_experts(m), INT32_MAX);
+    p.n_experts = l.experts;
     for (i = 0; i < m->gguf.n_tensors; i++) l.can_map &= m->place[i].use != AIOS__IS_MATRIX || m->place[i].can_map != 0;
     p.n_batch = d.n_batch;
     if (!p.n_batch) {                       /* activations of a batch, in their widest form, in half the second-level cache */
@@ -7440,19 +8091,23 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
         if (m->cut.mapped) p.rungs |= AIOS_RUNG_IN_PLACE;
         p.unit_bytes = m->cut.unit_bytes;
         aios__set_ring(&l, &p, 4);
+        if (m->cut.experts) p.n_expert_slots = 1;
     }
     if ((st = aios__plan_check(m, &p, err)) != 0) return st;
     l.k = aiosk_select(p.isa);
     p.held_bytes = m->req.bytes;
     for (i = 0; i < 2; i++) if (m->weights[i]) p.held_bytes += m->weights_req[i].bytes;
     p.model_hash = m->gguf.hash;
+    if (m->loaded && m->cut.experts && !l.experts) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model's experts are in a cache, of which this aios_plan knows nothing");
     asked = least = p;
+    if (p.n_expert_slots) asked.n_expert_slots = l.experts;
     if (!aios__ladder_sizes(&l, &asked) || !aios__bottom(&l, &least))
         return aios__fail(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "the cache for this context and these sequences is too large to be counted");
     if (least.total_bytes > asked.total_bytes) least = asked;
     if (d.budget_bytes && (least.total_bytes > d.budget_bytes || least.held_bytes > d.budget_bytes - least.total_bytes))
         return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.held_bytes + least.total_bytes, d.budget_bytes, "this plan needs % bytes in all; the least that would do is %", aios__u(p.held_bytes + asked.total_bytes), aios__u(p.held_bytes + least.total_bytes));
     if (m->loaded) aios__set_ring(&l, &p, 4);
+    if (m->loaded && p.n_expert_slots) aios__most_experts(&l, &p);
     if (!aios__descend(&l, &p)) {
         p = least;
         aios__set_ring(&l, &p, 2);
@@ -7466,7 +8121,8 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
         p.bound = AIOS_BOUND_MEMORY;
     }
     if (d.stream_bandwidth && d.stream_bandwidth < UINT64_MAX / 1000 && p.token_stream_bytes) {
-        store = d.stream_bandwidth * 1000 / p.token_stream_bytes;
+        store = p.token_stream_bytes - (p.n_expert_slots ? p.token_expert_bytes / p.n_experts * p.n_expert_slots : 0);
+        store = d.stream_bandwidth * 1000 / (store ? store : 1);
         if (!p.tok_s_bound_milli || store < p.tok_s_bound_milli) { p.tok_s_bound_milli = store; p.bound = AIOS_BOUND_STORAGE; }
     }
     return aios__desc_fill(out, &p, sizeof p) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "aios_plan was not initialised: call aios_plan_init first") : AIOS_OK;
@@ -7503,8 +8159,9 @@ AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *
     memset(&x, 0, sizeof x);
     x.tier = at.rows < m->gguf.tensor[i].n[1] ? (uint32_t)AIOS_TIER_STREAM : at.tier;
     x.layout = at.layout; x.mapped = at.mapped; x.n_bytes = at.n_bytes; x.resident_tier = at.tier;
-    x.stream_bytes = at.use == AIOS__IS_MATRIX ? aios__rows_bytes(&m->gguf.tensor[i], aios__source_of(m, &cut, i).layout, m->gguf.tensor[i].n[1] - at.rows) : 0;
+    x.stream_bytes = at.use == AIOS__IS_MATRIX ? aios__rows_bytes(&m->gguf.tensor[i], aios__source_of(m, &cut, i).layout, m->gguf.tensor[i].n[1] - at.rows) * m->gguf.tensor[i].n[2] : 0;
     x.token_bytes = at.use == AIOS__IS_TABLE ? 0 : at.n_bytes + x.stream_bytes;
+    if (at.experts) x.token_bytes = x.token_bytes / (uint64_t)m->hp.n_expert * (uint64_t)m->hp.n_used;
     if (id == m->role[AIOS__T_TOKEN_EMBD].w || id == m->role[AIOS__T_POS_EMBD].w) x.token_bytes += m->gguf.tensor[i].row_bytes;
     if (id == m->role[AIOS__T_ROPE_FREQS].w || id == m->role[AIOS__T_ROPE_LONG].w || id == m->role[AIOS__T_ROPE_SHORT].w) x.token_bytes = 0;   /* read once, at opening */
     return aios__desc_fill(out, &x, sizeof x);
@@ -8132,15 +8789,26 @@ static aios_status aios__context_build(aios_context *c, aios_error *err) {
     aios__kv_start(&c->kv, c->model, &c->plan, c->block[AIOS_MEM_KV]);
     aios__build_start(&c->prog, c->model, &c->plan, c->k);
     c->prog.scratch.base = (char *)c->block[AIOS_MEM_SCRATCH];
+    c->prog.bundle = c->cache.layer;
     if ((st = aios__rope_freqs(c->model, c->plan.n_ctx, c->prog.freq, &c->prog.rope_mult, err)) != 0) return st;
     aios__program_build(&c->prog);
     if (c->kv.coded && (!aiosk_rotate_ok(c->k, c->model->hp.hd_k, (float *)(void *)c->prog.work) || !aiosk_rotate_ok(c->k, c->model->hp.hd_v, (float *)(void *)c->prog.work)))
         return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "heads of % channels cannot be rotated", aios__i(c->model->hp.hd_k));
     c->stream.io = c->model->io; c->stream.unit = c->prog.unit; c->stream.n_units = c->prog.n_units; c->stream.n_slots = c->plan.n_slots;
     c->stream.slot_bytes = c->plan.slot_bytes; c->stream.base = (char *)c->block[AIOS_MEM_WEIGHTS];
+    c->stream.n_all = c->plan.n_slots + c->plan.n_expert_slots * AIOS__N_PARTS;
+    if ((c->cache.n_slots = c->plan.n_expert_slots) > 0) {
+        c->cache.slot_bytes = c->plan.expert_slot_bytes;
+        c->cache.part_off[AIOS__UP_PART] = c->prog.part_bytes[AIOS__GATE_PART];
+        c->cache.part_off[AIOS__DOWN_PART] = c->prog.part_bytes[AIOS__GATE_PART] + c->prog.part_bytes[AIOS__UP_PART];
+        c->cache.base = c->stream.base + c->plan.slot_bytes * c->plan.n_slots;
+        aios__cache_start(&c->cache, &c->stream, &c->prog.moe, c->model->hp.n_layer);
+        c->run.cache = &c->cache;
+    }
     c->run.k = c->k; c->run.hp = &c->model->hp; c->run.kv = &c->kv; c->run.pass = &c->pass;
     c->run.work = c->prog.work; c->run.work_bytes = c->prog.work_bytes;
     c->run.state = c->prog.state; c->run.part = c->prog.part; c->run.n_slots = aios__attend_slots(c->plan.n_ctx); c->run.n_threads = c->plan.n_threads;
+    c->run.moe = &c->prog.moe;
     return AIOS_OK;
 }
 
@@ -8176,10 +8844,10 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     planned = aios__plan_sizes(m, &now, aiosk_select(p.isa));
     if (m->loaded && now.request_bytes[AIOS_MEM_SCRATCH] < p.request_bytes[AIOS_MEM_SCRATCH]) now.request_bytes[AIOS_MEM_SCRATCH] = p.request_bytes[AIOS_MEM_SCRATCH];  /* it was to load too */
     if (!planned || memcmp(now.request_bytes, p.request_bytes, sizeof p.request_bytes)
-        || memcmp(now.tier_bytes, p.tier_bytes, sizeof p.tier_bytes) || now.n_ops != p.n_ops || now.n_units != p.n_units || now.slot_bytes != p.slot_bytes)
+        || memcmp(now.tier_bytes, p.tier_bytes, sizeof p.tier_bytes) || now.n_ops != p.n_ops || now.n_units != p.n_units || now.slot_bytes != p.slot_bytes || now.expert_slot_bytes != p.expert_slot_bytes)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, now.total_bytes, p.total_bytes, "the plan (% bytes) is not what would be taken now (% bytes): plan again", aios__u(p.total_bytes), aios__u(now.total_bytes));
 
-    if (now.n_units && aios__plan_async(m, &p) && m->n_async)
+    if (aios__plan_streams(&p) && aios__plan_async(m, &p) && m->n_async)
         return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "another context of this model streams through the io's submit and wait, which serve one: open the model a second time, or plan reading threads");
     load = !m->loaded;
     if (load && (st = aios__weights_take(m, &p, err)) != 0) return st;
@@ -8191,14 +8859,14 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     if (!st && !d.parallel_for) st = aios__pool_start(&c->pool, p.n_threads, d.thread_start, d.thread_user, err);
     if (!st && load) st = aios__weights_load(m, &cut, (char *)c->block[AIOS_MEM_SCRATCH], p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
     if (!st) st = aios__context_build(c, err);
-    if (!st && p.n_units) st = aios__stream_open(&c->stream, p.flags & AIOS_PLAN_LENT_READERS, p.n_readers, aios__plan_async(m, &p), err);
+    if (!st && aios__plan_streams(&p)) st = aios__stream_open(&c->stream, p.flags & AIOS_PLAN_LENT_READERS, p.n_readers, aios__plan_async(m, &p), err);
     aiosk_fp_end(fp);
     if (st) {
         if (c) aios__context_release(c);
         if (load) aios__weights_give(m);
         return st;
     }
-    m->n_async += c->stream.n_units && c->stream.how == AIOS__READ_ASYNC;
+    m->n_async += c->stream.n_all && c->stream.how == AIOS__READ_ASYNC;
     for (planned = 0; load && planned < 2; planned++) c->count.n_wishes_denied += aios__denied(&m->mem, m->weights[planned], &m->weights_req[planned]);
     for (load = 0; load < AIOS_N_MEM; load++) c->count.n_wishes_denied += aios__denied(&mem, c->block[load], &c->req[load]);
     m->n_contexts++;
@@ -8209,7 +8877,7 @@ AIOS_API void aios_context_free(aios_context *c) {
     aios_model *m;
     if (!c) return;
     m = c->model;
-    m->n_async -= c->stream.n_units && c->stream.how == AIOS__READ_ASYNC;
+    m->n_async -= c->stream.n_all && c->stream.how == AIOS__READ_ASYNC;
     aios__context_release(c);
     if (--m->n_contexts == 0 && m->dying) aios_model_free(m);
 }
@@ -8290,14 +8958,16 @@ AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out
     aios_counters x;
     if (!c) return AIOS_ERR_ARG;
     x = c->count;
-    if (c->stream.n_units) aios__stream_count((aios__stream *)(uintptr_t)&c->stream, &x, 0);
+    if (c->stream.n_all) aios__stream_count((aios__stream *)(uintptr_t)&c->stream, &x, 0);
+    x.n_expert_hits = c->cache.n_hits; x.n_expert_misses = c->cache.n_misses;
     return aios__desc_fill(out, &x, sizeof x);
 }
 AIOS_API void aios_counters_reset(aios_context *c) {
     uint64_t denied;
     if (!c) return;
     denied = c->count.n_wishes_denied;
-    if (c->stream.n_units) aios__stream_count(&c->stream, &c->count, 1);
+    if (c->stream.n_all) aios__stream_count(&c->stream, &c->count, 1);
+    c->cache.n_hits = c->cache.n_misses = 0;
     memset(&c->count, 0, sizeof c->count);
     c->count.n_wishes_denied = denied;
 }
@@ -8308,15 +8978,15 @@ AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info
     int32_t matrix;
     if (!c || i >= c->prog.n_ops) return AIOS_ERR_ARG;
     op = &c->prog.op[i];
-    matrix = op->per == AIOS__PER_ROWS || op->row_bytes > 0;
+    matrix = op->per == AIOS__PER_ROWS || op->per == AIOS__PER_EXPERT || op->row_bytes > 0;
     memset(&x, 0, sizeof x);
     x.layer = op->layer; x.name = op->name; x.type = matrix ? op->type : -1; x.tier = matrix ? op->tier : -1;
     x.phase = op->phase; x.n_units = op->n_units;
     x.weight_bytes = op->w_bytes + op->row_bytes; x.act_bytes = op->act_bytes; x.busy_ns = op->busy_ns;
     return aios__desc_fill(out, &x, sizeof x);
 }
-AIOS_API void aios_serve_reads(aios_context *c) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.n_units) aios__stream_serve(&c->stream); }
-AIOS_API void aios_end_reads(aios_context *c, int32_t end) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.n_units) aios__stream_lent(&c->stream, end != 0); }
+AIOS_API void aios_serve_reads(aios_context *c) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.n_all) aios__stream_serve(&c->stream); }
+AIOS_API void aios_end_reads(aios_context *c, int32_t end) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.n_all) aios__stream_lent(&c->stream, end != 0); }
 
 AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id, aios_error *err) {
     int32_t i, pos;

@@ -216,6 +216,10 @@ typedef struct session {
     aios_context *ctx;
 } session;
 
+static double hit_percent(const aios_counters *c) {             /* of experts that were wanted */
+    uint64_t n = c->n_expert_hits + c->n_expert_misses;
+    return n ? 100.0 * (double)c->n_expert_hits / (double)n : 0;
+}
 static void open_model(session *s, const options *o, uint32_t flags) {
     aios_model_desc d;
     aios_allocator a;
@@ -449,6 +453,8 @@ static int run(const options *o) {
             n_steps * 1e9 / (double)(t2 - t1 + 1), n_steps ? (double)(c.weight_bytes + c.kv_bytes) * 1e-6 / n_steps : 0.0);
     if (s.plan.n_units) fprintf(stderr, ", %.3f of it streamed (%llu of %llu reads late, %.0f ms waited)", n_steps ? (double)c.stream_bytes * 1e-6 / n_steps : 0.0,
                                 (unsigned long long)c.n_stalls, (unsigned long long)c.n_units, (double)c.stall_ns * 1e-6);
+    if (s.plan.n_expert_slots) fprintf(stderr, ", experts %.1f %% hits in a cache of %u of %u, %.3f MB/token read", hit_percent(&c), s.plan.n_expert_slots, s.plan.n_experts,
+                                       n_steps ? (double)c.expert_bytes * 1e-6 / n_steps : 0.0);
     fprintf(stderr, "; memory");
     for (i = 0; i < AIOS_N_MEM; i++) fprintf(stderr, " %s %llu", kind_names[i], (unsigned long long)s.mem.held[i]);
     fprintf(stderr, " bytes\n");
@@ -469,6 +475,7 @@ static int inspect(const options *o) {
            s.info.n_params ? (double)s.info.tensor_bytes * 8 / (double)s.info.n_params : 0.0, (unsigned long long)s.info.header_bytes, s.info.gguf_version);
     printf("shape         %d layers, width %d, %d heads (%d key/value) of %d and %d, feed-forward %d, vocabulary %d, context %d\n",
            s.info.n_layer, s.info.n_embd, s.info.n_head, s.info.n_head_kv, s.info.head_dim_k, s.info.head_dim_v, s.info.n_ff, s.info.n_vocab, s.info.n_ctx_train);
+    if (s.info.n_expert) printf("experts       %d in a layer, %d for a token\n", s.info.n_expert, s.info.n_expert_used);
     printf("tokens        %d; bos %d%s, eos %d%s, eot %d, pad %d, unknown %d\n", s.info.n_tokens, s.info.bos, s.info.add_bos ? " (added)" : "",
            s.info.eos, s.info.add_eos ? " (added)" : "", s.info.eot, s.info.pad, s.info.unk);
     printf("\n%u keys\n", s.info.n_keys);

@@ -305,6 +305,7 @@ static int bench(const options *o) {
         for (r = 0; r < o->runs; r++) printf("%s{\"prefill_tok_s\": %.3f, \"decode_tok_s\": %.3f}", r ? ", " : "", pre[r], dec[r]);
         printf("], \"read_gb_s\": %.3f, \"bytes_per_token\": {\"weights\": %.0f, \"kv\": %.0f, \"activations\": %.0f, \"streamed\": %.0f}",
                read_gb_s, per[0], per[1], per[2], per[3]);
+        if (s.plan.n_expert_slots) printf(", \"experts\": {\"slots\": %u, \"of\": %u, \"hit_percent\": %.2f, \"streamed\": %.0f}", s.plan.n_expert_slots, s.plan.n_experts, hit_percent(&c), (double)c.expert_bytes / o->n);
         if (bytes) traffic_report(bytes, o);
         printf("}\n");
     } else {
@@ -313,6 +314,8 @@ static int bench(const options *o) {
         printf("read     %10.3f MB/token (weights %.3f, kv %.3f)\n", (per[0] + per[1]) * 1e-6, per[0] * 1e-6, per[1] * 1e-6);
         if (s.plan.n_units) printf("stream   %10.3f MB/token from storage, %llu of %llu units waited for, %.1f ms/token\n", per[3] * 1e-6,
                                    (unsigned long long)c.n_stalls, (unsigned long long)c.n_units, (double)c.stall_ns * 1e-6 / o->n);
+        if (s.plan.n_expert_slots) printf("experts  %10.1f %% hits in a cache of %u of %u, %.3f MB/token from storage, %.1f ms/token waited\n", hit_percent(&c), s.plan.n_expert_slots,
+                                          s.plan.n_experts, (double)c.expert_bytes * 1e-6 / o->n, (double)c.stall_ns * 1e-6 / o->n);
         used = (per[0] + per[1]) * dec_median * 1e-7 / read_gb_s;
         printf("memory   %10.2f GB/s read by these threads; decode reads %.1f %% of that%s\n", read_gb_s, used,
                used > 100 ? ": from the CPU's caches" : "");

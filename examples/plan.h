@@ -7,9 +7,10 @@
 #define PLAN_H
 
 /* ---- what is known ----------------------------------------------------------------------------------------- */
-enum { FFN_GROUP, ATTN_GROUP, OUTPUT_GROUP, EMBD_GROUP, VECTOR_GROUP, N_GROUPS };
-static const char *const group_names[N_GROUPS] = { "feed-forward", "attention", "output", "embedding", "vectors" };
-/* what becomes of the bytes in the file: copied into panels, copied row by row, used where they are mapped, read for every pass */
+enum { EXPERT_GROUP, FFN_GROUP, ATTN_GROUP, OUTPUT_GROUP, EMBD_GROUP, VECTOR_GROUP, N_GROUPS };
+static const char *const group_names[N_GROUPS] = { "experts", "feed-forward", "attention", "output", "embedding", "vectors" };
+/* what becomes of the bytes in the file: copied into panels, copied row by row, used where they are mapped, read for every pass or, of
+ * experts, when a token wants them */
 enum { IN_FILE, PACKED, ROWS, MAPPED, STREAMED, PER_TOKEN, N_SUMS };
 static const char *const sum_names[N_SUMS] = { "file", "packed", "rows", "mapped", "streamed", "per token" };
 
@@ -74,6 +75,7 @@ static const char *file_name(const options *o) {                /* without its f
 static int32_t group_of(const placed *t) {
     const char *name = t->t.name;
     if (t->t.n[1] * t->t.n[2] * t->t.n[3] == 1) return VECTOR_GROUP;
+    if (t->layer >= 0 && strstr(name, "_exps.")) return EXPERT_GROUP;
     if (t->layer >= 0) return strstr(name, ".ffn_") ? FFN_GROUP : ATTN_GROUP;
     return !strncmp(name, "output", 6) ? OUTPUT_GROUP : EMBD_GROUP;
 }
@@ -140,7 +142,8 @@ static double disk_bandwidth(planning *g) {
     const aios_plan *p = &g->s.plan;
     disk_job job[64];
     int32_t n = p->n_readers < 1 ? 1 : p->n_readers > 64 ? 64 : p->n_readers, i;
-    uint64_t size = p->n_readers < 1 && p->slot_bytes > 256 * 1024 ? 256 * 1024 : p->slot_bytes, t, failed = 1;
+    uint64_t slot = p->slot_bytes ? p->slot_bytes : p->expert_slot_bytes / 3 / 4096 * 4096;     /* an expert is three reads */
+    uint64_t size = p->n_readers < 1 && slot > 256 * 1024 ? 256 * 1024 : slot, t, failed = 1;
     char *buf;
     int way, fd;
     if (!g->o->model || !size) return 0;
@@ -171,7 +174,7 @@ static double disk_bandwidth(planning *g) { (void)g; return 0; }
 #endif
 
 /* ---- words ------------------------------------------------------------------------------------------------- */
-static const char *const rung_names[] = { "batch", "kv_type", "ctx", "in_place", "stream" };
+static const char *const rung_names[] = { "batch", "kv_type", "ctx", "in_place", "stream", "experts" };
 enum { N_RUNGS = sizeof rung_names / sizeof *rung_names };
 static const char *const bound_names[] = { "unknown", "memory", "storage" };
 
@@ -180,7 +183,8 @@ static double tok_s_memory(const planning *g) {
     return g->d.read_bandwidth && n ? (double)g->d.read_bandwidth / (double)n : 0;
 }
 static double tok_s_storage(const planning *g) {
-    uint64_t n = g->s.plan.token_stream_bytes;
+    const aios_plan *p = &g->s.plan;
+    uint64_t n = p->token_stream_bytes - (p->n_expert_slots ? p->token_expert_bytes / p->n_experts * p->n_expert_slots : 0);
     return g->d.stream_bandwidth && n ? (double)g->d.stream_bandwidth / (double)n : 0;
 }
 static double tok_s_bound(const planning *g) {                  /* finer than the plan's own figure, for what takes seconds */
@@ -195,29 +199,33 @@ static const char *speed_text(char out[24], double x) {
 static int rung_text(const planning *g, int i, char *out, size_t cap) {
     const aios_plan *p = &g->s.plan, *a = &g->asked;
     char size[24], kv_text[2][8];
+    uint64_t experts = g->sum[EXPERT_GROUP][STREAMED], others = g->sum[N_GROUPS][STREAMED] - experts;
     if (!(p->rungs >> i & 1)) return 0;
     switch (1 << i) {
     case AIOS_RUNG_BATCH:    snprintf(out, cap, "at most %d token%s in a pass instead of %d: a slower prompt", p->n_batch, p->n_batch == 1 ? "" : "s", a->n_batch); break;
     case AIOS_RUNG_KV_TYPE:  snprintf(out, cap, "a cache of %s instead of %s: other rounding", aiosk_kv_name(p->kv_type, kv_text[0]), aiosk_kv_name(a->kv_type, kv_text[1])); break;
     case AIOS_RUNG_CTX:      snprintf(out, cap, "a context of %d instead of %d", p->n_ctx, a->n_ctx); break;
     case AIOS_RUNG_IN_PLACE: snprintf(out, cap, "%s of matrices are used where they are mapped, not packed", size_text(size, (double)g->sum[N_GROUPS][MAPPED])); break;
-    default:                 snprintf(out, cap, "%s of weights (%.1f %%) are read from storage for every pass", size_text(size, (double)g->sum[N_GROUPS][STREAMED]),
-                                      share((double)g->sum[N_GROUPS][STREAMED], (double)g->sum[N_GROUPS][IN_FILE]));
+    case AIOS_RUNG_EXPERTS:  snprintf(out, cap, "%s of experts are read from storage when a token wants them, into a cache that holds %u of %u (%.1f %%)", size_text(size, (double)experts),
+                                      p->n_expert_slots, p->n_experts, share((double)p->n_expert_slots, (double)p->n_experts)); break;
+    default:                 snprintf(out, cap, "%s of weights (%.1f %%) are read from storage for every pass", size_text(size, (double)others), share((double)others, (double)g->sum[N_GROUPS][IN_FILE]));
     }
     return 1;
 }
+static uint64_t cache_bytes(const aios_plan *p) { return p->n_expert_slots * p->expert_slot_bytes; }
 /* The parts of the memory, in the order in which they are shown. */
 typedef struct slice { const char *name, *what; uint64_t bytes; } slice;
-enum { N_PARTS = 7 };
+enum { N_PARTS = 8 };
 static void memory_parts(const planning *g, slice p[N_PARTS]) {
     const aios_plan *x = &g->s.plan;
     p[0].name = "hot";     p[0].what = "weights that always stay";           p[0].bytes = x->tier_bytes[AIOS_TIER_HOT];
     p[1].name = "warm";    p[1].what = "weights that stay while they can";   p[1].bytes = x->tier_bytes[AIOS_TIER_WARM];
-    p[2].name = "stream";  p[2].what = "ring that streamed weights pass";    p[2].bytes = x->tier_bytes[AIOS_TIER_STREAM];
-    p[3].name = "kv";      p[3].what = "keys and values of the context";     p[3].bytes = x->request_bytes[AIOS_MEM_KV];
-    p[4].name = "scratch"; p[4].what = "activations of a pass";              p[4].bytes = x->request_bytes[AIOS_MEM_SCRATCH];
-    p[5].name = "meta";    p[5].what = "program, tables, threads";           p[5].bytes = x->request_bytes[AIOS_MEM_META];
-    p[6].name = "header";  p[6].what = "names, vocabulary; held already";    p[6].bytes = x->held_bytes;
+    p[2].name = "stream";  p[2].what = "ring that streamed weights pass";    p[2].bytes = x->tier_bytes[AIOS_TIER_STREAM] - cache_bytes(x);
+    p[3].name = "experts"; p[3].what = "cache of experts";                   p[3].bytes = cache_bytes(x);
+    p[4].name = "kv";      p[4].what = "keys and values of the context";     p[4].bytes = x->request_bytes[AIOS_MEM_KV];
+    p[5].name = "scratch"; p[5].what = "activations of a pass";              p[5].bytes = x->request_bytes[AIOS_MEM_SCRATCH];
+    p[6].name = "meta";    p[6].what = "program, tables, threads";           p[6].bytes = x->request_bytes[AIOS_MEM_META];
+    p[7].name = "header";  p[7].what = "names, vocabulary; held already";    p[7].bytes = x->held_bytes;
 }
 static aios_mem_req request_of(const aios_plan *p, uint32_t i) {
     aios_mem_req r;
@@ -299,6 +307,15 @@ static void plan_text(const planning *g) {
         printf("  a prompt is read in passes of up to %d token%s: at least %s from storage for each of its tokens\n", p->n_batch, p->n_batch == 1 ? "" : "s", size_text(size, (double)p->token_stream_bytes / p->n_batch));
     }
 
+    if (p->n_expert_slots) {
+        printf("\nexperts\n  a cache of %u slots of %llu bytes (%s) for %u experts, of which a token wants %d in a layer; the least used make room\n", p->n_expert_slots, U(p->expert_slot_bytes),
+               size_text(size, (double)p->expert_slot_bytes), p->n_experts, m->n_expert_used);
+        if (p->n_readers) printf("  filled when they are wanted by %d reading thread%s\n", p->n_readers, p->n_readers == 1 ? "" : "s");
+        else printf("  filled when they are wanted by a thread that computes\n");
+        printf("  what is in the cache is not read: \"streamed\" below is of a token that finds none of its experts there;\n"
+               "  the speed of the storage, of one that finds the share of them that the cache holds\n");
+    }
+
     printf("\nread for each token            bytes\n");
     text_row("weights", p->token_weight_bytes, p->token_stream_bytes ? "  streamed ones included" : "");
     text_row("kv", p->token_kv_bytes, "  at the end of the context");
@@ -357,6 +374,8 @@ static void plan_json(const planning *g) {
     printf(",\n\"tiers\": {\"hot\": %llu, \"warm\": %llu, \"stream\": %llu}, ", U(p->tier_bytes[0]), U(p->tier_bytes[1]), U(p->tier_bytes[2]));
     printf("\"ring\": {\"slots\": %u, \"slot_bytes\": %llu, \"unit_bytes\": %llu, \"units\": %u, \"readers\": %d},\n", p->n_slots, U(p->n_units ? p->slot_bytes : 0),
            U(p->n_units ? p->unit_bytes : 0), p->n_units, p->n_readers);
+    printf("\"experts\": {\"slots\": %u, \"slot_bytes\": %llu, \"of\": %u, \"in_layer\": %d, \"used\": %d},\n", p->n_expert_slots, U(p->n_expert_slots ? p->expert_slot_bytes : 0), p->n_experts,
+           g->s.info.n_expert, g->s.info.n_expert_used);
     printf("\"weights\": {");
     for (i = 0; i <= N_GROUPS; i++) {
         printf("%s\"%s\": {", i ? ", " : "", i < N_GROUPS ? group_names[i] : "all");
@@ -493,7 +512,7 @@ static void svg_tensor(sheet *f, const placed *t, double x, double y, double w, 
 }
 static double svg_map(const planning *g, sheet *f, double y) {
     column col[MAX_COLUMNS];
-    const char *const key[] = { "hot", "warm", "mapped", "storage" }, *const key_name[] = { "stays, hot", "stays, warm", "used where it is mapped", "streamed: read for every pass" };
+    const char *const key[] = { "hot", "warm", "mapped", "storage" }, *const key_name[] = { "stays, hot", "stays, warm", "used where it is mapped", g->s.plan.n_expert_slots ? "streamed: experts when a token wants them" : "streamed: read for every pass" };
     int seen[4] = { 0 };
     uint64_t row_bytes = 0, wide = 0;
     uint32_t i;
@@ -525,7 +544,7 @@ static double svg_map(const planning *g, sheet *f, double y) {
 
     /* attention left, feed-forward right, a wider gap between; as wide as their bytes */
     w = SVG_RIGHT - x - 2.0 * n_col - 8;
-    for (k = ATTN_GROUP; k >= FFN_GROUP; k--) {
+    for (k = ATTN_GROUP; k >= EXPERT_GROUP; k--) {
         double from = x;
         for (c = 0; c < n_col; c++) if (col[c].group == k) {
             char name[80];
@@ -584,13 +603,13 @@ static double svg_map(const planning *g, sheet *f, double y) {
 }
 static void plan_svg(const planning *g) {
     char kv_text[8];
-    static const char *const classes[N_PARTS + 1] = { "hot", "warm", "stream", "kv", "scratch", "meta", "header", "lane" };
+    static const char *const classes[N_PARTS + 1] = { "hot", "warm", "stream", "storage", "kv", "scratch", "meta", "header", "lane" };
     static const char *const fates[] = { "hot", "warm", "mapped", "storage", "kv" };
     const aios_plan *p = &g->s.plan;
     const uint64_t *all = g->sum[N_GROUPS];
     slice parts[N_PARTS + 1];
     char line[700], name[512], a[24], b[24];
-    uint64_t in_tier[2] = { 0, 0 }, token_mapped = 0, token_tier[2] = { 0, 0 }, token = p->token_weight_bytes + p->token_kv_bytes;
+    uint64_t in_tier[2] = { 0, 0 }, token_mapped = 0, token_streamed = 0, token_tier[2] = { 0, 0 }, token = p->token_weight_bytes + p->token_kv_bytes;
     double y = 186;
     uint32_t i;
     sheet drawn = { NULL, 0, 0 }, head = { NULL, 0, 0 }, *f = &drawn;
@@ -598,8 +617,9 @@ static void plan_svg(const planning *g) {
     int failed;
     for (i = 0; i < g->n; i++) {
         const placed *t = &g->t[i];
-        uint64_t stays = t->at.token_bytes < t->at.stream_bytes ? 0 : t->at.token_bytes - t->at.stream_bytes;
+        uint64_t streams = t->group == EXPERT_GROUP && t->at.stream_bytes ? t->at.token_bytes : t->at.stream_bytes, stays = t->at.token_bytes < streams ? 0 : t->at.token_bytes - streams;
         int warm = t->at.resident_tier == AIOS_TIER_WARM;
+        token_streamed += streams;
         if (t->at.mapped) token_mapped += stays; else { token_tier[warm] += stays; in_tier[warm] += t->at.n_bytes; }
     }
 
@@ -639,14 +659,16 @@ static void plan_svg(const planning *g) {
     parts[0].name = "hot";      parts[0].what = "weights that always stay";          parts[0].bytes = in_tier[0];
     parts[1].name = "warm";     parts[1].what = "weights that stay while they can";  parts[1].bytes = in_tier[1];
     parts[2].name = "mapped";   parts[2].what = "used where they are mapped";        parts[2].bytes = all[MAPPED];
-    parts[3].name = "streamed"; parts[3].what = "read from storage for every pass";  parts[3].bytes = all[STREAMED];
+    parts[3].name = "streamed"; parts[3].what = p->n_expert_slots ? "read from storage: experts when a token wants them" : "read from storage for every pass";  parts[3].bytes = all[STREAMED];
     if (p->n_units) {
         snprintf(line, sizeof line, "%s; ring of %u slot%s of %s, %u reads a pass, %d reading thread%s", size_text(a, (double)all[IN_FILE]), p->n_slots, p->n_slots == 1 ? "" : "s",
                  size_text(b, (double)p->slot_bytes), p->n_units, p->n_readers, p->n_readers == 1 ? "" : "s");
-    } else snprintf(line, sizeof line, "%s", size_text(a, (double)all[IN_FILE]));
+    } else if (p->n_expert_slots) snprintf(line, sizeof line, "%s; a cache of %u of %u experts, %s each, %d reading thread%s", size_text(a, (double)all[IN_FILE]), p->n_expert_slots, p->n_experts,
+                                           size_text(b, (double)p->expert_slot_bytes), p->n_readers, p->n_readers == 1 ? "" : "s");
+    else snprintf(line, sizeof line, "%s", size_text(a, (double)all[IN_FILE]));
     y = svg_band(f, y, "Weights", line, parts, fates, 4, (double)(in_tier[0] + in_tier[1] + all[MAPPED] + all[STREAMED]));
 
-    parts[0].bytes = token_tier[0]; parts[1].bytes = token_tier[1]; parts[2].bytes = token_mapped; parts[3].bytes = all[STREAMED];
+    parts[0].bytes = token_tier[0]; parts[1].bytes = token_tier[1]; parts[2].bytes = token_mapped; parts[3].bytes = token_streamed;
     parts[4].name = "kv"; parts[4].what = "keys and values, at the end of the context"; parts[4].bytes = p->token_kv_bytes;
     snprintf(line, sizeof line, "%s at the end of the context", size_text(a, (double)token));
     y = svg_band(f, y, "Read for each token", line, parts, fates, 5, (double)token);

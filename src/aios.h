@@ -23,6 +23,7 @@
 #include "memory.c"
 #include "stream.c"
 #include "dmath.h"
+#include "experts.c"
 #include "program.c"
 #include "exec.c"
 #include "plan.c"

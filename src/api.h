@@ -32,7 +32,8 @@
  *          takes exactly those, and after aios_context_open nothing is allocated. Freed in reverse order by *_free.
  *          The library object contains no call to malloc.
  * BUDGET   With pd.budget_bytes the plan goes down a ladder until it fits: a smaller batch, what AIOS_PLAN_MAY_* allows, then matrices
- *          used where the io maps them, or read from storage for every pass, through a ring that is filled ahead. It says which
+ *          used where the io maps them, or read from storage: experts when a token wants them, into a cache, the others for every
+ *          pass, through a ring that is filled ahead. It says which
  *          rungs it took, what bounds the speed, and the least that would do. No rung but those of AIOS_PLAN_MAY_* changes a bit.
  * THREADS  One context is used by one thread at a time; several contexts of one model may run side by side. Opening and
  *          freeing contexts of one model must not overlap. Work is shared out through desc.parallel_for, or through
@@ -243,6 +244,7 @@ typedef struct aios_model_info {
     int32_t n_layer, n_embd, n_head, n_head_kv, head_dim_k, head_dim_v, n_ff, n_vocab, n_ctx_train, gguf_version;
     int32_t n_tokens, bos, eos, eot, pad, unk;      /* special ids, -1 = none                          */
     int32_t add_bos, add_eos;
+    int32_t n_expert, n_expert_used;                /* of a layer; for a token; 0 = no mixture of experts */
 } aios_model_info;
 AIOS__DESC_INIT(aios_model_info)
 AIOS_API aios_status aios_model_get_info(const aios_model *m, aios_model_info *out);
@@ -345,7 +347,8 @@ enum { AIOS_RUNG_BATCH = 1,         /* a smaller batch                          
        AIOS_RUNG_KV_TYPE = 2,       /* a smaller type of cache                                         */
        AIOS_RUNG_CTX = 4,           /* a shorter context                                               */
        AIOS_RUNG_IN_PLACE = 8,      /* matrices are used where the io maps them                        */
-       AIOS_RUNG_STREAM = 16 };     /* weights are read from storage for every pass                    */
+       AIOS_RUNG_STREAM = 16,       /* weights are read from storage for every pass                    */
+       AIOS_RUNG_EXPERTS = 32 };    /* before that: experts are read when a token wants them, and kept while there is room */
 enum { AIOS_BOUND_UNKNOWN = 0, AIOS_BOUND_MEMORY = 1, AIOS_BOUND_STORAGE = 2 };
 
 /* The report: plain numbers. aios_context_open takes it as it is; to change it, change the desc and plan again. */
@@ -360,19 +363,22 @@ typedef struct aios_plan {
     uint64_t token_kv_bytes;        /* cache, at a full context                                        */
     uint64_t token_kv_pos_bytes;    /* cache, per position of context                                  */
     uint64_t token_act_bytes;       /* activations written and read (these stay in the CPU's caches)   */
-    uint64_t token_stream_bytes;    /* from storage                                                    */
+    uint64_t token_stream_bytes;    /* from storage; of experts as if none of a token's were in the cache  */
     uint64_t tok_s_bound_milli;     /* predicted bound on tokens/s x 1000; 0 = unknown                 */
     uint64_t weight_bytes_packed, weight_bytes_rows, weight_bytes_mapped;   /* resident, by layout     */
     uint32_t n_ops, n_phases;       /* length of the program                                           */
     uint64_t model_hash;            /* of the model it was made for                                    */
     uint32_t flags, rungs;          /* AIOS_PLAN_*, AIOS_RUNG_*                                        */
-    uint64_t tier_bytes[3];         /* of request_bytes[AIOS_MEM_WEIGHTS]: by AIOS_TIER_*; STREAM: the ring */
+    uint64_t tier_bytes[3];         /* of request_bytes[AIOS_MEM_WEIGHTS]: by AIOS_TIER_*; STREAM: the ring, and the cache of experts */
     uint64_t unit_bytes, slot_bytes;/* most bytes of rows read at once; one slot of the ring           */
     uint32_t n_slots, n_units;      /* of the ring; reads per pass                                     */
     int32_t stream_level, warm_steps;   /* how the weights are divided; of use to aios_context_open    */
     int32_t n_readers, bound;       /* reading threads; AIOS_BOUND_*: what tok_s_bound_milli comes from */
     int32_t numa_node_1;            /* as in the desc, and what follows                                */
     int32_t kv_positions, kv_old_type, kv_recent, kv_window, kv_sinks;
+    uint32_t n_expert_slots, n_experts; /* slots of the cache of experts, 0 = none; all experts of all layers   */
+    uint64_t expert_slot_bytes;     /* one slot: what one expert of one layer has                      */
+    uint64_t token_expert_bytes;    /* of token_stream_bytes: of experts. tok_s_bound_milli takes the cache to have its share of them */
     const int32_t *kv_layer_type;
 } aios_plan;
 AIOS__DESC_INIT(aios_plan)
@@ -544,6 +550,8 @@ typedef struct aios_counters {
     uint64_t n_reads, n_read_errors;                /* calls of the reader while streaming                 */
     uint64_t n_wishes_denied;                       /* requests whose wishes (AIOS_MEM_*) did not come true; since opening */
     uint64_t tier_bytes[3];                         /* weight_bytes by AIOS_TIER_*: vectors and packed copies, mapped or warm, the ring */
+    uint64_t n_expert_hits, n_expert_misses;        /* experts that a pass wanted of a layer: in the cache; to be read */
+    uint64_t expert_bytes;                          /* of stream_bytes                                     */
 } aios_counters;
 AIOS__DESC_INIT(aios_counters)
 AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out);

@@ -12,7 +12,13 @@ enum {
     AIOS__QK_NORM   = 8,                /* RMS norm of each query and key head, before rope             */
     AIOS__EMBD_SQRT = 16,               /* embeddings times sqrt(n_embd)                                */
     AIOS__POS_EMBD  = 32,               /* learned positions are added to the embeddings                */
-    AIOS__FUSED_QKV = 64                /* no wiring: this file has q, k and v in one tensor            */
+    AIOS__FUSED_QKV = 64,               /* no wiring: this file has q, k and v in one tensor            */
+    AIOS__QK_NORM_ALL = 128,            /* that norm goes over all queries, and over all keys, together */
+    AIOS__SCALES    = 256,              /* embeddings, sub-layers and logits are scaled as the file says */
+    AIOS__EXPERTS   = 512,              /* feed-forwards of experts, where the file counts some         */
+    AIOS__EXP_NORM  = 1024,             /* weights of a token's experts add up to 1, where the file does not say */
+    AIOS__ROUTED    = 2048,             /* no wiring: this layer has experts                            */
+    AIOS__SHARED    = 4096              /* no wiring: and one that all tokens go to                     */
 };
 
 typedef struct aios__arch {
@@ -26,10 +32,15 @@ typedef struct aios__arch {
 
 static const aios__arch aios__archs[] = {
     /* name       norm               rope               activation       wiring                            window, caps */
-    { "llama",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED,                             0,    0,  0,  0 },
+    { "llama",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED | AIOS__EXPERTS | AIOS__EXP_NORM, 0, 0, 0, 0 },
     { "mistral",  AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED,                             1,    0,  0,  0 },
     { "qwen2",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED,                             0,    0,  0,  0 },
     { "qwen3",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED | AIOS__QK_NORM,             0,    0,  0,  0 },
+    { "qwen2moe", AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED | AIOS__EXPERTS,             0,    0,  0,  0 },
+    { "qwen3moe", AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED | AIOS__EXPERTS | AIOS__EXP_NORM | AIOS__QK_NORM, 0, 0, 0, 0 },
+    { "olmoe",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED | AIOS__EXPERTS | AIOS__QK_NORM | AIOS__QK_NORM_ALL, 0, 0, 0, 0 },
+    { "granite",  AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED | AIOS__SCALES,              0,    0,  0,  0 },
+    { "granitemoe", AIOS__NORM_RMS, AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED | AIOS__SCALES | AIOS__EXPERTS | AIOS__EXP_NORM, 0, 0, 0, 0 },
     { "falcon",   AIOS__NORM_LAYER, AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,  AIOS__PARALLEL,                          0,    0,  0,  0 },
     { "arcee",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_RELU2, 0,                                       0,    0,  0,  0 },
     { "nemotron", AIOS__NORM_LAYER, AIOSK_ROPE_HALVES, AIOSK_ACT_RELU2, 0,                                       0,    0,  0,  0 },
@@ -48,9 +59,10 @@ static const aios__arch *aios__arch_find(aios__str name) {
 
 /* Roles a tensor can have. In the file each is NAME.weight, perhaps with NAME.bias; those of a layer stand behind
  * "blk.N.". Shapes are in units that model.c knows: E n_embd, Q all query heads, K all key heads, V all value heads,
- * O all value heads of the queries, F n_ff, T the three of QKV together, G gate and up together, H one head,
- * C n_ctx_train, W n_vocab; "-" none (a vector). */
-enum { AIOS__IS_MATRIX = 1, AIOS__IS_VECTOR = 2, AIOS__IS_TABLE = 3 };
+ * O all value heads of the queries, F n_ff, T the three of QKV together, U up, or gate and up together, M what the norm of
+ * queries sees, N that of keys, C n_ctx_train, W n_vocab, X experts, D n_ff of one, S n_ff of the shared one; "-" none (a
+ * vector, or one row). EXPERTS are matrices of this shape, one for each expert. */
+enum { AIOS__IS_MATRIX = 1, AIOS__IS_VECTOR = 2, AIOS__IS_TABLE = 3, AIOS__IS_EXPERTS = 4 };
 /* must: a file without it is refused. need, not_with: wirings that give the role a place, and that take it away.
  *    ROLE            name                    kind             in   out  must need             not_with */
 #define AIOS__MODEL_ROLES(X)                                                                              \
@@ -68,14 +80,22 @@ enum { AIOS__IS_MATRIX = 1, AIOS__IS_VECTOR = 2, AIOS__IS_TABLE = 3 };
     X(ATTN_Q,         "attn_q",               AIOS__IS_MATRIX, 'E', 'Q', 1, 0,               AIOS__FUSED_QKV) \
     X(ATTN_K,         "attn_k",               AIOS__IS_MATRIX, 'E', 'K', 1, 0,               AIOS__FUSED_QKV) \
     X(ATTN_V,         "attn_v",               AIOS__IS_MATRIX, 'E', 'V', 1, 0,               AIOS__FUSED_QKV) \
-    X(ATTN_Q_NORM,    "attn_q_norm",          AIOS__IS_VECTOR, 'H', '-', 1, AIOS__QK_NORM,   0)               \
-    X(ATTN_K_NORM,    "attn_k_norm",          AIOS__IS_VECTOR, 'H', '-', 1, AIOS__QK_NORM,   0)               \
+    X(ATTN_Q_NORM,    "attn_q_norm",          AIOS__IS_VECTOR, 'M', '-', 1, AIOS__QK_NORM,   0)               \
+    X(ATTN_K_NORM,    "attn_k_norm",          AIOS__IS_VECTOR, 'N', '-', 1, AIOS__QK_NORM,   0)               \
     X(ATTN_OUT,       "attn_output",          AIOS__IS_MATRIX, 'O', 'E', 1, 0,               0)               \
     X(POST_ATTN_NORM, "post_attention_norm",  AIOS__IS_VECTOR, 'E', '-', 1, AIOS__POST_NORM, 0)               \
     X(FFN_NORM,       "ffn_norm",             AIOS__IS_VECTOR, 'E', '-', 1, 0,               AIOS__PARALLEL)  \
-    X(FFN_GATE,       "ffn_gate",             AIOS__IS_MATRIX, 'E', 'F', 0, AIOS__GATED,     0)               \
-    X(FFN_UP,         "ffn_up",               AIOS__IS_MATRIX, 'E', 'U', 1, 0,               0)               \
-    X(FFN_DOWN,       "ffn_down",             AIOS__IS_MATRIX, 'F', 'E', 1, 0,               0)               \
+    X(FFN_GATE,       "ffn_gate",             AIOS__IS_MATRIX, 'E', 'F', 0, AIOS__GATED,     AIOS__ROUTED)    \
+    X(FFN_UP,         "ffn_up",               AIOS__IS_MATRIX, 'E', 'U', 1, 0,               AIOS__ROUTED)    \
+    X(FFN_DOWN,       "ffn_down",             AIOS__IS_MATRIX, 'F', 'E', 1, 0,               AIOS__ROUTED)    \
+    X(FFN_ROUTER,     "ffn_gate_inp",         AIOS__IS_MATRIX, 'E', 'X', 0, AIOS__ROUTED,    0)               \
+    X(FFN_GATE_EXPS,  "ffn_gate_exps",        AIOS__IS_EXPERTS,'E', 'D', 1, AIOS__ROUTED,    0)               \
+    X(FFN_UP_EXPS,    "ffn_up_exps",          AIOS__IS_EXPERTS,'E', 'D', 1, AIOS__ROUTED,    0)               \
+    X(FFN_DOWN_EXPS,  "ffn_down_exps",        AIOS__IS_EXPERTS,'D', 'E', 1, AIOS__ROUTED,    0)               \
+    X(FFN_SHARED,     "ffn_gate_inp_shexp",   AIOS__IS_MATRIX, 'E', '-', 0, AIOS__SHARED,    0)               \
+    X(FFN_GATE_SHEXP, "ffn_gate_shexp",       AIOS__IS_MATRIX, 'E', 'S', 1, AIOS__SHARED,    0)               \
+    X(FFN_UP_SHEXP,   "ffn_up_shexp",         AIOS__IS_MATRIX, 'E', 'S', 1, AIOS__SHARED,    0)               \
+    X(FFN_DOWN_SHEXP, "ffn_down_shexp",       AIOS__IS_MATRIX, 'S', 'E', 1, AIOS__SHARED,    0)               \
     X(POST_FFN_NORM,  "post_ffw_norm",        AIOS__IS_VECTOR, 'E', '-', 1, AIOS__POST_NORM, 0)
 
 #define AIOS__X(N, n, k, i, o, m, y, x) AIOS__T_##N,

@@ -60,7 +60,7 @@ static uint64_t aios__art_bytes(const aios_model *m, uint32_t i, int32_t *layout
     uint64_t packed = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, t->n[1], t->n[0]);
     *layout = AIOSK_ROWS;
     if (m->place[i].use != AIOS__IS_MATRIX && m->place[i].use != AIOS__IS_TABLE) return 0;
-    if (m->place[i].use == AIOS__IS_MATRIX && packed) { *layout = AIOSK_PANELS; return packed; }
+    if (m->place[i].use == AIOS__IS_MATRIX && packed) { *layout = AIOSK_PANELS; return packed * t->n[2]; }
     return t->n_bytes;
 }
 
@@ -172,11 +172,12 @@ static int32_t aios__art_order(const aios_model *m, uint32_t *at) {
     }
     return -1;
 }
-/* Rows of a block of tensor t. */
+/* Rows of a block of tensor t, and how many blocks it has: none goes from one matrix of it to the next. */
 static uint64_t aios__art_block_rows(const aios__tensor *t, uint32_t block_bytes) {
     uint64_t n = block_bytes / (t->row_bytes * 16) * 16;
     return aios__min_u64(n ? n : 16, t->n[1]);
 }
+static uint32_t aios__art_n_blocks(const aios__tensor *t, uint64_t rows) { return (uint32_t)((t->n[1] + rows - 1) / rows * t->n[2]); }
 /* One string of JSON. */
 static void aios__art_json(aios__text *t, aios__str s) {
     uint64_t i;
@@ -201,7 +202,7 @@ static uint64_t aios__art_line(const aios_model *m, int32_t i, const aios__art_t
     aios__put_z(t, a->layout == AIOSK_PANELS ? "\", \"layout\": \"panels\", \"offset\": " : "\", \"layout\": \"rows\", \"offset\": "); aios__put_u(t, a->off);
     aios__put_z(t, ", \"bytes\": "); aios__put_u(t, a->n_bytes);
     aios__put_z(t, ", \"first_block\": "); aios__put_u(t, a->first_block); aios__put_z(t, ", \"blocks\": "); aios__put_u(t, a->n_blocks);
-    aios__put_z(t, ", \"bytes_per_token\": "); aios__put_u(t, m->place[i].use == AIOS__IS_TABLE ? x->row_bytes : a->n_bytes);
+    aios__put_z(t, ", \"bytes_per_token\": "); aios__put_u(t, m->place[i].use == AIOS__IS_TABLE ? x->row_bytes : m->place[i].experts ? a->n_bytes / x->n[2] * (uint64_t)m->hp.n_used : a->n_bytes);
     aios__put_z(t, "}");
     return t->n;
 }
@@ -284,7 +285,7 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
             const aios__tensor *t = &m->gguf.tensor[id];
             uint64_t rows = aios__art_block_rows(t, w.h.block_bytes);
             a.n_bytes = aios__art_bytes(m, (uint32_t)id, &layout);
-            a.off = w.data; a.type = t->type; a.layout = (uint32_t)layout; a.first_block = block; a.n_blocks = (uint32_t)((t->n[1] + rows - 1) / rows);
+            a.off = w.data; a.type = t->type; a.layout = (uint32_t)layout; a.first_block = block; a.n_blocks = aios__art_n_blocks(t, rows);
             w.data = aios__round_up(w.data + a.n_bytes, AIOS__ART_PAGE);
             block += a.n_blocks;
             if (pass < 2) continue;
@@ -304,7 +305,7 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
         memset(&a, 0, sizeof a);
         for (at = block = 0; (id = aios__art_order(m, &at)) >= 0; ) {
             uint64_t n = aios__art_bytes(m, (uint32_t)id, &layout), rows = aios__art_block_rows(&m->gguf.tensor[id], w.h.block_bytes);
-            uint32_t k = (uint32_t)((m->gguf.tensor[id].n[1] + rows - 1) / rows);
+            uint32_t k = aios__art_n_blocks(&m->gguf.tensor[id], rows);
             if ((uint32_t)id == i) { a.off = off; a.n_bytes = n; a.type = m->gguf.tensor[id].type; a.layout = (uint32_t)layout; a.first_block = block; a.n_blocks = k; break; }
             off = aios__round_up(off + n, AIOS__ART_PAGE);
             block += k;
@@ -317,12 +318,12 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
     for (at = block = 0; !w.st && (id = aios__art_order(m, &at)) >= 0; ) {
         const aios__tensor *t = &m->gguf.tensor[id];
         uint64_t rows = aios__art_block_rows(t, w.h.block_bytes), r, off = w.data;
+        aios__art_block b;
         char *tmp = w.work + aios__round_up((rows + 15) / 16 * 16 * t->row_bytes, 64);
         w.data = aios__round_up(w.data + aios__art_bytes(m, (uint32_t)id, &layout), AIOS__ART_PAGE);
-        for (r = 0; r < t->n[1] && !w.st; r += rows, block++) {
-            aios__art_block b;
+        for (r = 0; r < t->n[1] * t->n[2] && !w.st; r += b.n_rows, block++) {
             memset(&b, 0, sizeof b);
-            b.off = off; b.tensor = (uint32_t)id; b.row0 = (uint32_t)r; b.n_rows = (uint32_t)aios__min_u64(rows, t->n[1] - r);
+            b.off = off; b.tensor = (uint32_t)id; b.row0 = (uint32_t)r; b.n_rows = (uint32_t)aios__min_u64(rows, t->n[1] - r % t->n[1]);
             b.n_bytes = (uint32_t)aios__art_fill(&w, t, layout, r, b.n_rows, w.work, tmp);
             if (w.st) break;
             b.sum = aios__art_sum(AIOS__ART_SEED, w.work, b.n_bytes);

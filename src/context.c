@@ -48,15 +48,26 @@ static aios_status aios__context_build(aios_context *c, aios_error *err) {
     aios__kv_start(&c->kv, c->model, &c->plan, c->block[AIOS_MEM_KV]);
     aios__build_start(&c->prog, c->model, &c->plan, c->k);
     c->prog.scratch.base = (char *)c->block[AIOS_MEM_SCRATCH];
+    c->prog.bundle = c->cache.layer;
     if ((st = aios__rope_freqs(c->model, c->plan.n_ctx, c->prog.freq, &c->prog.rope_mult, err)) != 0) return st;
     aios__program_build(&c->prog);
     if (c->kv.coded && (!aiosk_rotate_ok(c->k, c->model->hp.hd_k, (float *)(void *)c->prog.work) || !aiosk_rotate_ok(c->k, c->model->hp.hd_v, (float *)(void *)c->prog.work)))
         return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "heads of % channels cannot be rotated", aios__i(c->model->hp.hd_k));
     c->stream.io = c->model->io; c->stream.unit = c->prog.unit; c->stream.n_units = c->prog.n_units; c->stream.n_slots = c->plan.n_slots;
     c->stream.slot_bytes = c->plan.slot_bytes; c->stream.base = (char *)c->block[AIOS_MEM_WEIGHTS];
+    c->stream.n_all = c->plan.n_slots + c->plan.n_expert_slots * AIOS__N_PARTS;
+    if ((c->cache.n_slots = c->plan.n_expert_slots) > 0) {
+        c->cache.slot_bytes = c->plan.expert_slot_bytes;
+        c->cache.part_off[AIOS__UP_PART] = c->prog.part_bytes[AIOS__GATE_PART];
+        c->cache.part_off[AIOS__DOWN_PART] = c->prog.part_bytes[AIOS__GATE_PART] + c->prog.part_bytes[AIOS__UP_PART];
+        c->cache.base = c->stream.base + c->plan.slot_bytes * c->plan.n_slots;
+        aios__cache_start(&c->cache, &c->stream, &c->prog.moe, c->model->hp.n_layer);
+        c->run.cache = &c->cache;
+    }
     c->run.k = c->k; c->run.hp = &c->model->hp; c->run.kv = &c->kv; c->run.pass = &c->pass;
     c->run.work = c->prog.work; c->run.work_bytes = c->prog.work_bytes;
     c->run.state = c->prog.state; c->run.part = c->prog.part; c->run.n_slots = aios__attend_slots(c->plan.n_ctx); c->run.n_threads = c->plan.n_threads;
+    c->run.moe = &c->prog.moe;
     return AIOS_OK;
 }
 
@@ -92,10 +103,10 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     planned = aios__plan_sizes(m, &now, aiosk_select(p.isa));
     if (m->loaded && now.request_bytes[AIOS_MEM_SCRATCH] < p.request_bytes[AIOS_MEM_SCRATCH]) now.request_bytes[AIOS_MEM_SCRATCH] = p.request_bytes[AIOS_MEM_SCRATCH];  /* it was to load too */
     if (!planned || memcmp(now.request_bytes, p.request_bytes, sizeof p.request_bytes)
-        || memcmp(now.tier_bytes, p.tier_bytes, sizeof p.tier_bytes) || now.n_ops != p.n_ops || now.n_units != p.n_units || now.slot_bytes != p.slot_bytes)
+        || memcmp(now.tier_bytes, p.tier_bytes, sizeof p.tier_bytes) || now.n_ops != p.n_ops || now.n_units != p.n_units || now.slot_bytes != p.slot_bytes || now.expert_slot_bytes != p.expert_slot_bytes)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, now.total_bytes, p.total_bytes, "the plan (% bytes) is not what would be taken now (% bytes): plan again", aios__u(p.total_bytes), aios__u(now.total_bytes));
 
-    if (now.n_units && aios__plan_async(m, &p) && m->n_async)
+    if (aios__plan_streams(&p) && aios__plan_async(m, &p) && m->n_async)
         return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "another context of this model streams through the io's submit and wait, which serve one: open the model a second time, or plan reading threads");
     load = !m->loaded;
     if (load && (st = aios__weights_take(m, &p, err)) != 0) return st;
@@ -107,14 +118,14 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     if (!st && !d.parallel_for) st = aios__pool_start(&c->pool, p.n_threads, d.thread_start, d.thread_user, err);
     if (!st && load) st = aios__weights_load(m, &cut, (char *)c->block[AIOS_MEM_SCRATCH], p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
     if (!st) st = aios__context_build(c, err);
-    if (!st && p.n_units) st = aios__stream_open(&c->stream, p.flags & AIOS_PLAN_LENT_READERS, p.n_readers, aios__plan_async(m, &p), err);
+    if (!st && aios__plan_streams(&p)) st = aios__stream_open(&c->stream, p.flags & AIOS_PLAN_LENT_READERS, p.n_readers, aios__plan_async(m, &p), err);
     aiosk_fp_end(fp);
     if (st) {
         if (c) aios__context_release(c);
         if (load) aios__weights_give(m);
         return st;
     }
-    m->n_async += c->stream.n_units && c->stream.how == AIOS__READ_ASYNC;
+    m->n_async += c->stream.n_all && c->stream.how == AIOS__READ_ASYNC;
     for (planned = 0; load && planned < 2; planned++) c->count.n_wishes_denied += aios__denied(&m->mem, m->weights[planned], &m->weights_req[planned]);
     for (load = 0; load < AIOS_N_MEM; load++) c->count.n_wishes_denied += aios__denied(&mem, c->block[load], &c->req[load]);
     m->n_contexts++;
@@ -125,7 +136,7 @@ AIOS_API void aios_context_free(aios_context *c) {
     aios_model *m;
     if (!c) return;
     m = c->model;
-    m->n_async -= c->stream.n_units && c->stream.how == AIOS__READ_ASYNC;
+    m->n_async -= c->stream.n_all && c->stream.how == AIOS__READ_ASYNC;
     aios__context_release(c);
     if (--m->n_contexts == 0 && m->dying) aios_model_free(m);
 }
@@ -206,14 +217,16 @@ AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out
     aios_counters x;
     if (!c) return AIOS_ERR_ARG;
     x = c->count;
-    if (c->stream.n_units) aios__stream_count((aios__stream *)(uintptr_t)&c->stream, &x, 0);
+    if (c->stream.n_all) aios__stream_count((aios__stream *)(uintptr_t)&c->stream, &x, 0);
+    x.n_expert_hits = c->cache.n_hits; x.n_expert_misses = c->cache.n_misses;
     return aios__desc_fill(out, &x, sizeof x);
 }
 AIOS_API void aios_counters_reset(aios_context *c) {
     uint64_t denied;
     if (!c) return;
     denied = c->count.n_wishes_denied;
-    if (c->stream.n_units) aios__stream_count(&c->stream, &c->count, 1);
+    if (c->stream.n_all) aios__stream_count(&c->stream, &c->count, 1);
+    c->cache.n_hits = c->cache.n_misses = 0;
     memset(&c->count, 0, sizeof c->count);
     c->count.n_wishes_denied = denied;
 }
@@ -224,15 +237,15 @@ AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info
     int32_t matrix;
     if (!c || i >= c->prog.n_ops) return AIOS_ERR_ARG;
     op = &c->prog.op[i];
-    matrix = op->per == AIOS__PER_ROWS || op->row_bytes > 0;
+    matrix = op->per == AIOS__PER_ROWS || op->per == AIOS__PER_EXPERT || op->row_bytes > 0;
     memset(&x, 0, sizeof x);
     x.layer = op->layer; x.name = op->name; x.type = matrix ? op->type : -1; x.tier = matrix ? op->tier : -1;
     x.phase = op->phase; x.n_units = op->n_units;
     x.weight_bytes = op->w_bytes + op->row_bytes; x.act_bytes = op->act_bytes; x.busy_ns = op->busy_ns;
     return aios__desc_fill(out, &x, sizeof x);
 }
-AIOS_API void aios_serve_reads(aios_context *c) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.n_units) aios__stream_serve(&c->stream); }
-AIOS_API void aios_end_reads(aios_context *c, int32_t end) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.n_units) aios__stream_lent(&c->stream, end != 0); }
+AIOS_API void aios_serve_reads(aios_context *c) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.n_all) aios__stream_serve(&c->stream); }
+AIOS_API void aios_end_reads(aios_context *c, int32_t end) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.n_all) aios__stream_lent(&c->stream, end != 0); }
 
 AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id, aios_error *err) {
     int32_t i, pos;

@@ -27,6 +27,7 @@ struct aios_context {
     void *sample_work;
     aios__pool pool;
     aios__stream stream;
+    aios__cache cache;                  /* of experts that are not resident                                 */
     aios_counters count;
     /* where the run stands */
     int32_t running;                    /* a pass is under way                                              */
@@ -64,15 +65,20 @@ static int32_t aios__all_taken(const aios_context *c) {
     for (w = 0; w < c->plan.n_threads; w++) if (aios__load(&c->share[w].next) < c->share[w].end) return 0;
     return 1;
 }
-/* Begins a round of the current phase: counts its tasks and deals them out. */
-static void aios__round_enter(aios_context *c, int32_t round) {
-    const aios__build *p = &c->prog;
+/* Counts the tasks of a round and deals them out. */
+static void aios__round_deal(aios_context *c) {
     uint32_t op;
-    c->run.round = round;
     c->n_tasks = 0;
-    for (op = c->op0; op < c->op1; op++) c->n_tasks += aios__op_tasks(&p->op[op], &c->run);
-    c->unready = (p->op[c->op0].flags & AIOS__STREAMED) != 0;
+    for (op = c->op0; op < c->op1; op++) c->n_tasks += aios__op_tasks(&c->prog.op[op], &c->run);
     aios__deal(c);
+}
+/* Begins a round of the current phase. One that awaits experts is dealt out when it is known which are there. */
+static void aios__round_enter(aios_context *c, int32_t round) {
+    uint32_t flags = c->prog.op[c->op0].flags;
+    c->run.round = round;
+    c->unready = (flags & (AIOS__STREAMED | AIOS__AWAIT)) != 0;
+    if (flags & AIOS__AWAIT) c->n_tasks = 1;
+    else aios__round_deal(c);
 }
 /* Makes the phase that starts at op the current one, passing over phases without tasks. */
 static void aios__phase_enter(aios_context *c, uint32_t op) {
@@ -87,12 +93,12 @@ static void aios__phase_enter(aios_context *c, uint32_t op) {
         if (c->unready) { int32_t i; for (i = 0; i < p->op[op].n_units; i++) aios__stream_pass(&c->stream); }     /* nobody wants these rows now */
     }
 }
-/* Waits for the unit of the current round, until it is there (1), or time is up, or it cannot be read. */
+/* Waits for the unit of the current round, or for experts, until it is there (1), or time is up, or it cannot be read. */
 static int32_t aios__phase_ready(aios_context *c) {
     uint64_t t0 = 0, now, slice;
-    int32_t r;
+    int32_t r, experts = (c->prog.op[c->op0].flags & AIOS__AWAIT) != 0;
     if (!c->unready) return 1;
-    if (c->stream.how == AIOS__READ_INLINE && c->unready == 1) {        /* what the worker reads itself, it waits for */
+    if (c->stream.how == AIOS__READ_INLINE && c->unready == 1 && !experts) {        /* what the worker reads itself, it waits for */
         t0 = aios__now(c) | 1;
         c->count.n_stalls++;
         c->unready = 2;
@@ -100,7 +106,7 @@ static int32_t aios__phase_ready(aios_context *c) {
     for (;;) {
         now = aios__now(c);
         slice = c->deadline && c->deadline > now && c->deadline - now < 2000000 ? c->deadline - now : 2000000;     /* cancelling is heard within 2 ms */
-        r = aios__stream_try(&c->stream, t0 ? slice : 0);
+        r = experts ? aios__cache_try(&c->cache, t0 ? slice : 0) : aios__stream_try(&c->stream, t0 ? slice : 0);
         if (r) break;
         if (!t0) {
             t0 = now ? now : 1;
@@ -113,6 +119,7 @@ static int32_t aios__phase_ready(aios_context *c) {
     if (r < 0) c->failed = r;
     if (r != 1) return 0;
     c->unready = 0;
+    if (experts) { aios__round_deal(c); return 1; }
     c->run.streamed = aios__stream_data(&c->stream);
     c->count.n_units++;
     return 1;
@@ -151,6 +158,7 @@ static void aios__phase_leave(aios_context *c, int32_t worker) {
         aios__book(c);
         if (c->prog.op[c->op0].flags & AIOS__STREAMED) aios__stream_pass(&c->stream);
         if (c->run.round + 1 < aios__op_rounds(&c->prog.op[c->op0], &c->run)) aios__round_enter(c, c->run.round + 1);
+        else if (c->prog.op[c->op0].flags & AIOS__AGAIN && aios__cache_next(&c->cache)) aios__phase_enter(c, c->op0 - (uint32_t)c->prog.op[c->op0].back);
         else aios__phase_enter(c, c->op1);
         if (aios__exec_done(c)) break;
         ready = aios__phase_ready(c);
@@ -265,6 +273,7 @@ static void aios__pass_finish(aios_context *c) {
         const aios__op *op = &c->prog.op[i];
         uint64_t n = (uint64_t)(op->flags & AIOS__ON_OUTPUTS ? p->n_out : p->n);
         uint64_t cols = (uint64_t)op->cols_per_task, read = op->w_bytes * (op->per == AIOS__PER_ROWS ? (n + cols - 1) / cols : n > 0) + op->row_bytes * n;
+        if (op->per == AIOS__PER_EXPERT) read = op->expert_bytes * (uint64_t)c->prog.moe.n_read[op->layer];
         c->count.weight_bytes += read;
         c->count.tier_bytes[op->tier] += read;
         c->count.act_bytes += op->act_bytes * n;
@@ -301,20 +310,18 @@ static aios_status aios__cancelled(aios_context *c, aios_error *err) {
     aios__store(&c->cancel, 0);
     return aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "the step was cancelled");
 }
-/* The current unit cannot be read. Nothing more is asked for until the next step, which begins anew. */
+/* What the current phase waits for cannot be read. Nothing more is asked for until the next step, which begins anew. */
 static aios_status aios__unread(aios_context *c, aios_error *err) {
     aios__stream *s = &c->stream;
-    const aios__unit *u;
     aios__slot slot;
     aios__crew_lock(&s->crew);
-    u = aios__use_unit(s, s->used);
-    slot = s->slot[s->used % s->n_slots];
+    slot = *s->bad;
     s->hold = 1;
     aios__crew_unlock(&s->crew);
     aios__pass_drop(c);
-    aios__fail2(err, AIOS_ERR_IO, aios__unit_start(u) + slot.done, aios__unit_window(u, &s->io[u->part]) - slot.done, (uint64_t)slot.got,
+    aios__fail2(err, AIOS_ERR_IO, slot.off + slot.done, slot.want - slot.done, (uint64_t)slot.got,
                 slot.got < 0 ? "reading % bytes of weights failed: the reader returned %" : "% bytes of weights to read, but the reader returned %",
-                aios__u(aios__unit_window(u, &s->io[u->part]) - slot.done), aios__i(slot.got));
+                aios__u(slot.want - slot.done), aios__i(slot.got));
     return AIOS_ERR_IO;
 }
 static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *err) {

@@ -16,7 +16,7 @@ static uint32_t aios__rows_resident(const aios_model *m, const aios__cut *cut, u
     const aios__tensor *t = &m->gguf.tensor[i];
     int64_t part = (int64_t)cut->level - (int64_t)at->group * AIOS__LEVEL;
     uint64_t per, n, k, l = (uint64_t)at->layer;
-    if (at->use != AIOS__IS_MATRIX || at->group == AIOS__GROUP_FIXED || part <= 0) return (uint32_t)t->n[1];
+    if (at->use != AIOS__IS_MATRIX || at->experts || at->group == AIOS__GROUP_FIXED || part <= 0) return (uint32_t)t->n[1];
     if (part > AIOS__LEVEL) part = AIOS__LEVEL;
     per = aios__unit_rows(t, cut->unit_bytes);
     n = (t->n[1] + per - 1) / per;
@@ -54,6 +54,11 @@ static aios__place aios__place_of(const aios_model *m, const aios__cut *cut, uin
     p.layout = AIOSK_ROWS; p.tier = AIOS_TIER_HOT; p.mapped = 0; p.off = p.n_bytes = 0;
     p.rows = (uint32_t)t->n[1];
     if (!p.use) return p;
+    if (cut->experts && p.experts) {            /* they come and go in a cache                              */
+        p.layout = (uint8_t)aios__source_of(m, cut, i).layout;
+        p.rows = 0;
+        return p;
+    }
     if (p.use == AIOS__IS_VECTOR) p.n_bytes = t->n[0] * t->n[1] * 4;
     else {
         aios__source from = aios__source_of(m, cut, i);
@@ -65,7 +70,7 @@ static aios__place aios__place_of(const aios_model *m, const aios__cut *cut, uin
             p.layout = AIOSK_PANELS;
             p.mapped = 0;
         }
-        p.n_bytes = aios__rows_bytes(t, p.layout, p.rows);
+        p.n_bytes = aios__rows_bytes(t, p.layout, p.rows) * t->n[2];
         p.tier = (uint8_t)(warm || p.mapped ? AIOS_TIER_WARM : AIOS_TIER_HOT);
     }
     if (!p.mapped) {
@@ -93,7 +98,7 @@ static void aios__weights_measure(const aios_model *m, const aios__cut *cut, aio
 /* Reads the resident rows of a tensor to dst. What is packed is read into tmp first, as many whole panels at a time as tmp holds. */
 static aios_status aios__tensor_load(const aios_model *m, const aios__source *from, const aios__tensor *t, const aios__place *p, char *dst, char *tmp, uint64_t tmp_bytes, aios_error *err) {
     const aios_io *io = &m->io[t->part];
-    uint64_t r, at_once, panel = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]);
+    uint64_t r, n, at_once, panel = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]);
     aios_status st = AIOS_OK;
     if (p->use == AIOS__IS_VECTOR) {
         const char *src = dst;
@@ -108,8 +113,9 @@ static aios_status aios__tensor_load(const aios_model *m, const aios__source *fr
     }
     if (p->layout == from->layout) return aios__io_read(&m->io[from->io], from->off, dst, p->n_bytes, err);
     at_once = tmp_bytes / (16 * t->row_bytes) * 16;
-    for (r = 0; r < p->rows; r += at_once) {
-        uint64_t i, n = aios__min_u64(p->rows - r, at_once);
+    for (r = 0; r < p->rows * t->n[2]; r += n) {        /* all matrices of it; a panel has rows of one      */
+        uint64_t i;
+        n = aios__min_u64(p->rows - r % p->rows, at_once);
         if ((st = aios__io_read(io, t->off + r * t->row_bytes, tmp, n * t->row_bytes, err)) != 0) return st;
         for (i = 0; i < n; i += 16, dst += panel)
             aiosk_pack_panel((int32_t)t->type, tmp + i * t->row_bytes, (int32_t)aios__min_u64(n - i, 16), t->n[0], dst);

@@ -9,6 +9,10 @@ typedef struct aios__hp {
     int32_t rope_scaling;               /* AIOS__SCALE_*                                                */
     int32_t rope_orig_ctx;
     double rope_base, rope_factor, rope_attn_factor, yarn_beta_fast, yarn_beta_slow, yarn_ext;
+    float residual_scale, logit_scale;  /* what sub-layers and logits are multiplied with               */
+    int32_t n_expert, n_used, n_ff_exp, n_ff_shared;    /* n_expert 0: none; n_used of them for a token */
+    int32_t exp_norm;                   /* the weights of those add up to exp_scale                     */
+    float exp_scale;
 } aios__hp;
 enum { AIOS__SCALE_NONE = 0, AIOS__SCALE_LINEAR = 1, AIOS__SCALE_YARN = 2, AIOS__SCALE_LONGROPE = 3 };
 
@@ -20,8 +24,9 @@ typedef struct aios__ref { int32_t w, b; } aios__ref;
 typedef struct aios__place {
     uint8_t use, group, can_map;            /* AIOS__IS_*, 0 = no role; AIOS__GROUP_*                   */
     uint8_t layout, mapped, tier;           /* of the resident rows                                     */
+    uint8_t experts;                        /* 1 = a matrix for each expert, of which a token reads some */
     int16_t layer;                          /* 0 for the model's own                                    */
-    uint32_t rows;
+    uint32_t rows;                          /* of each matrix                                           */
     uint64_t art_off;                       /* in the artifact; 0 = not there                           */
     uint64_t off, n_bytes;                  /* in the block of the tier; vectors are kept as f32        */
     const void *p;                          /* NULL until loaded                                        */
@@ -34,6 +39,7 @@ enum { AIOS__GROUP_FFN = 0, AIOS__GROUP_ATTN = 1, AIOS__GROUP_OUT = 2, AIOS__GRO
 typedef struct aios__cut {
     int32_t rows;                           /* 1 = all matrices as in the file (AIOS_REFERENCE)         */
     int32_t level;                          /* how much is streamed, 0 .. AIOS__LEVELS                  */
+    int32_t experts;                        /* 1 = those are read when a token wants them               */
     int32_t warm, mapped;                   /* how many steps are warm; 1 = those are used where the io maps them */
     uint64_t unit_bytes;                    /* most bytes of rows that are streamed at once             */
 } aios__cut;
@@ -163,13 +169,32 @@ AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
     /* gemma2 27B (46 layers) scales scores by its embedding per head, not by its head size */
     scale = m->arch->flags & AIOS__POST_NORM && p->n_layer == 46 ? p->n_embd / p->n_head : p->hd_k;
     p->score_scale = (float)aios__hp_num(&h, "attention.scale", 1e-9, 1e9, (double)(1.0f / aiosk__sqrt((float)scale)));
-    aios__hp_refuse(&h, "expert_count", 0);
     aios__hp_refuse(&h, "attention.max_alibi_bias", 0);
     aios__hp_refuse(&h, "attention.clamp_kqv", 0);
     aios__hp_refuse(&h, "attention.causal", 1);
-    aios__hp_refuse(&h, "logit_scale", 1);
-    aios__hp_refuse(&h, "residual_scale", 1);
-    aios__hp_refuse(&h, "embedding_scale", 1);
+    p->residual_scale = p->logit_scale = p->exp_scale = 1.0f;
+    if (m->arch->flags & AIOS__SCALES) {
+        p->residual_scale = (float)aios__hp_num(&h, "residual_scale", 1e-9, 1e9, 1);
+        p->embd_scale     = (float)aios__hp_num(&h, "embedding_scale", 1e-9, 1e9, 1);
+        p->logit_scale    = 1.0f / (float)aios__hp_num(&h, "logit_scale", 1e-9, 1e9, 1);
+    } else {
+        aios__hp_refuse(&h, "logit_scale", 1);
+        aios__hp_refuse(&h, "residual_scale", 1);
+        aios__hp_refuse(&h, "embedding_scale", 1);
+    }
+    if (!(m->arch->flags & AIOS__EXPERTS)) aios__hp_refuse(&h, "expert_count", 0);
+    else if ((p->n_expert = aios__hp_int(&h, "expert_count", 0, 4096, 0)) > 0) {
+        p->n_used      = aios__hp_int(&h, "expert_used_count", 1, p->n_expert < 256 ? p->n_expert : 256, -1);
+        p->n_ff_exp    = aios__hp_int(&h, "expert_feed_forward_length", 1, 1 << 24, p->n_ff);
+        p->n_ff_shared = aios__hp_int(&h, "expert_shared_feed_forward_length", 0, 1 << 24, 0);
+        p->exp_norm    = (m->arch->flags & AIOS__EXP_NORM) != 0;
+        k = aios__hp_key(&h, "expert_weights_norm");
+        if (!h.st && k && !aios__key_bool(k, &p->exp_norm)) h.st = aios__fail1(err, AIOS_ERR_MODEL, k->off, "key % must be true or false", aios__s(k->name));
+        p->exp_scale   = (float)aios__hp_num(&h, "expert_weights_scale", 0, 1e6, 1);
+        if (p->exp_scale == 0) p->exp_scale = 1.0f;         /* as files say "none"                      */
+        aios__hp_refuse(&h, "expert_gating_func", 1);       /* softmax                                  */
+        aios__hp_refuse(&h, "expert_group_count", 1);
+    }
 
     p->rope_base     = aios__hp_num(&h, "rope.freq_base", 1.0001, 1e15, 10000.0);
     p->rope_factor   = aios__hp_num(&h, "rope.scaling.factor", 1e-3, 1e6, aios__hp_num(&h, "rope.scale_linear", 1e-3, 1e6, 1.0));
@@ -207,16 +232,21 @@ static uint64_t aios__role_dim(const aios_model *m, char c, const aios__ref *lay
     case 'O': return (uint64_t)p->n_head * (uint64_t)p->hd_v;
     case 'F': return (uint64_t)p->n_ff;
     case 'U': return (uint64_t)p->n_ff * (m->arch->flags & AIOS__GATED && layer[AIOS__T_FFN_GATE].w < 0 ? 2 : 1);     /* gate and up in one */
-    case 'H': return (uint64_t)p->hd_k;
+    case 'M': return m->arch->flags & AIOS__QK_NORM_ALL ? q : (uint64_t)p->hd_k;
+    case 'N': return m->arch->flags & AIOS__QK_NORM_ALL ? k : (uint64_t)p->hd_k;
+    case 'X': return (uint64_t)p->n_expert;
+    case 'D': return (uint64_t)p->n_ff_exp;
+    case 'S': return (uint64_t)(p->n_ff_shared ? p->n_ff_shared : p->n_ff);
     default:  return 1;
     }
 }
-static aios_status aios__shape_check(const aios_model *m, int32_t i, uint64_t in, uint64_t out, aios_error *err) {
+static aios_status aios__shape_check(const aios_model *m, int32_t i, uint64_t in, uint64_t out, uint64_t n, aios_error *err) {
     const aios__tensor *t = &m->gguf.tensor[i];
-    uint64_t rest = t->n[2] * t->n[3];
     if (t->n[0] != in)
         return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, in, t->n[0], "tensor % has rows of %, which does not fit the model", aios__s(t->name), aios__u(t->n[0]));
-    if (t->n[1] != out || rest != 1)
+    if (n != 1 && (t->n[2] != n || t->n[3] != 1))
+        return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, n, t->n[2], "tensor % has % matrices, which does not fit the model", aios__s(t->name), aios__u(t->n[2]));
+    if (t->n[1] != out || (n == 1 && t->n[2] * t->n[3] != 1))
         return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, out, t->n[1], "tensor % has % rows, which does not fit the model", aios__s(t->name), aios__u(t->n[1]));
     return AIOS_OK;
 }
@@ -233,7 +263,12 @@ static void aios__role_find(aios_model *m, const aios__role *r, const char *pref
         s.p = name; s.n = t.n;
         x = aios__tensor_find(&m->gguf, s);
         *(part ? &ref->b : &ref->w) = x ? (int32_t)(x - m->gguf.tensor) : -1;
-        if (x) { (*n_found)++; m->place[x - m->gguf.tensor].use = (uint8_t)(part ? AIOS__IS_VECTOR : r->kind); }
+        if (x) {
+            aios__place *p = &m->place[x - m->gguf.tensor];
+            (*n_found)++;
+            p->experts = !part && r->kind == AIOS__IS_EXPERTS;
+            p->use = (uint8_t)(part ? AIOS__IS_VECTOR : p->experts ? AIOS__IS_MATRIX : r->kind);
+        }
     }
 }
 static aios_status aios__missing(const aios__role *r, int32_t layer, aios_error *err) {
@@ -249,13 +284,16 @@ static aios_status aios__role_check(const aios_model *m, const aios__role *r, co
     const aios__ref *layer = l < 0 ? NULL : m->layer[l];
     uint64_t in = aios__role_dim(m, r->in, layer), out = aios__role_dim(m, r->out, layer);
     uint32_t has = m->arch->flags | (layer && layer[AIOS__T_ATTN_QKV].w >= 0 ? (uint32_t)AIOS__FUSED_QKV : 0);
-    int32_t place = (has & r->need) == r->need && !(has & r->not_with);
+    if (layer && m->hp.n_expert && layer[AIOS__T_FFN_ROUTER].w >= 0)
+        has |= (uint32_t)AIOS__ROUTED | (m->hp.n_ff_shared || layer[AIOS__T_FFN_UP_SHEXP].w >= 0 ? (uint32_t)AIOS__SHARED : 0);
+    int32_t place;
     aios_status st = AIOS_OK;
+    place = (has & r->need) == r->need && !(has & r->not_with);
     if (ref->w < 0 && place && r->must) return aios__missing(r, l, err);
     if (ref->w >= 0) {
         const aios__tensor *t = &m->gguf.tensor[ref->w];
         if (!place) return aios__no_place(m, t, err);
-        st = aios__shape_check(m, ref->w, in, out, err);
+        st = aios__shape_check(m, ref->w, in, out, r->kind == AIOS__IS_EXPERTS ? (uint64_t)m->hp.n_expert : 1, err);
         if (!st && r->kind == AIOS__IS_VECTOR && aiosk_type_info((int32_t)t->type)->family != AIOSK_FLT)
             st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type, "tensor % is a vector of type %; f32, f16 or bf16 is due", aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
         if (!st && aiosk_type_info((int32_t)t->type)->family == AIOSK_RAW)
@@ -266,7 +304,7 @@ static aios_status aios__role_check(const aios_model *m, const aios__role *r, co
         int32_t may = r->kind == AIOS__IS_MATRIX || (r->kind == AIOS__IS_VECTOR && r->in == 'E' && m->arch->norm == AIOS__NORM_LAYER);
         if (ref->w < 0) return aios__fail1(err, AIOS_ERR_MODEL, t->dir_off, "tensor % has no weight to go with", aios__s(t->name));
         if (!may) return aios__no_place(m, t, err);
-        st = aios__shape_check(m, ref->b, r->kind == AIOS__IS_VECTOR ? in : out, 1, err);
+        st = aios__shape_check(m, ref->b, r->kind == AIOS__IS_VECTOR ? in : out, 1, 1, err);
         if (!st && aiosk_type_info((int32_t)t->type)->family != AIOSK_FLT)
             st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type, "tensor % is a bias of type %; f32, f16 or bf16 is due", aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
     }
@@ -300,8 +338,9 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
         for (r = 0; r < AIOS__N_LAYER_ROLES; r++) aios__role_find(m, &aios__layer_role[r], prefix, &m->layer[l][r], &n_found);
         for (r = 0; r < AIOS__N_LAYER_ROLES; r++) {
             if ((st = aios__role_check(m, &aios__layer_role[r], &m->layer[l][r], l, err)) != 0) return st;
-            if (m->layer[l][r].w < 0 || aios__layer_role[r].kind != AIOS__IS_MATRIX) continue;
-            m->place[m->layer[l][r].w].group = r < AIOS__T_FFN_NORM ? AIOS__GROUP_ATTN : AIOS__GROUP_FFN;
+            if (m->layer[l][r].w < 0 || aios__layer_role[r].kind == AIOS__IS_VECTOR) continue;
+            /* a router is small, and everything waits for it */
+            m->place[m->layer[l][r].w].group = r == AIOS__T_FFN_ROUTER || r == AIOS__T_FFN_SHARED ? AIOS__GROUP_FIXED : r < AIOS__T_FFN_NORM ? AIOS__GROUP_ATTN : AIOS__GROUP_FFN;
             m->place[m->layer[l][r].w].layer = (int16_t)l;
         }
     }
@@ -325,6 +364,7 @@ AIOS_API aios_status aios_model_get_info(const aios_model *m, aios_model_info *o
     i.n_tensors = m->gguf.n_tensors; i.n_keys = m->gguf.n_keys; i.gguf_version = (int32_t)m->gguf.version;
     i.n_layer = m->hp.n_layer; i.n_embd = m->hp.n_embd; i.n_head = m->hp.n_head; i.n_head_kv = m->hp.n_head_kv;
     i.head_dim_k = m->hp.hd_k; i.head_dim_v = m->hp.hd_v; i.n_ff = m->hp.n_ff; i.n_vocab = m->hp.n_vocab; i.n_ctx_train = m->hp.n_ctx_train;
+    i.n_expert = m->hp.n_expert; i.n_expert_used = m->hp.n_used;
     aios__vocab_info(&m->vocab, &i);
     return aios__desc_fill(out, &i, sizeof i);
 }

@@ -19,7 +19,9 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
     x->prog.freq     = (double *)aios__take(meta, (uint64_t)m->hp.n_rot / 2 * 8, 8);
     x->prog.op       = (aios__op *)aios__take(meta, (uint64_t)p->n_ops * sizeof(aios__op), 64);
     x->prog.unit     = (aios__unit *)aios__take(meta, (uint64_t)p->n_units * sizeof(aios__unit), 8);
-    x->stream.slot   = (aios__slot *)aios__take(meta, (uint64_t)p->n_slots * sizeof(aios__slot), 64);
+    x->stream.slot   = (aios__slot *)aios__take(meta, ((uint64_t)p->n_slots + (uint64_t)p->n_expert_slots * AIOS__N_PARTS) * sizeof(aios__slot), 64);
+    x->stream.queue  = (uint32_t *)aios__take(meta, (uint64_t)p->n_expert_slots * AIOS__N_PARTS * 4, 8);
+    aios__cache_layout(&x->cache, meta, (uint64_t)m->hp.n_layer, (uint64_t)m->hp.n_expert, p->n_expert_slots);
     x->sample_work   = aios__take(meta, aios_sample_work_bytes(m->hp.n_vocab), 64);
     for (s = 0; s < p->n_seq; s++) {
         int32_t *tok = (int32_t *)aios__take(meta, n_ctx * 4, 8);
@@ -34,15 +36,16 @@ static uint64_t aios__plan_stacks(const aios_plan *p) { return aios__stacks((p->
 static aios__cut aios__plan_cut(const aios_plan *p) {
     aios__cut c;
     c.rows = p->numerics == AIOS_REFERENCE;
-    c.level = p->stream_level; c.warm = p->warm_steps;
+    c.level = p->stream_level; c.warm = p->warm_steps; c.experts = p->n_expert_slots > 0;
     c.mapped = (p->flags & AIOS_PLAN_IN_PLACE) != 0 || (p->rungs & AIOS_RUNG_IN_PLACE) != 0;
     c.unit_bytes = p->unit_bytes;
     return c;
 }
 /* Two cuts that put every weight in the same place. */
 static int32_t aios__cut_same(const aios__cut *a, const aios__cut *b) {
-    return a->rows == b->rows && a->level == b->level && a->warm == b->warm && a->mapped == b->mapped && (!a->level || a->unit_bytes == b->unit_bytes);
+    return a->rows == b->rows && a->level == b->level && a->experts == b->experts && a->warm == b->warm && a->mapped == b->mapped && (!a->level || a->unit_bytes == b->unit_bytes);
 }
+static int32_t aios__plan_streams(const aios_plan *p) { return p->n_units || p->n_expert_slots; }
 /* Streams through the io's submit and wait. */
 static uint32_t aios__plan_async(const aios_model *m, const aios_plan *p) { return m->async && !p->n_readers && !(p->flags & AIOS_PLAN_LENT_READERS); }
 /* A plan from the caller. One of a header that knew no tiers has all weights in the first. */
@@ -61,6 +64,18 @@ enum { AIOS__MAX_READERS = 64, AIOS__MAX_SLOTS = 4096,
                         | AIOS_PLAN_MAY_KV_TYPE | AIOS_PLAN_MAY_CTX };
 #define AIOS__MAX_UNIT ((uint64_t)4 << 20)  /* large enough that storage is not asked too often */
 
+/* Experts of all layers that can be read one by one; 0 = none. */
+static uint64_t aios__n_experts(const aios_model *m) {
+    uint64_t n = 0;
+    int32_t l, k;
+    for (l = 0; l < m->hp.n_layer; l++) {
+        if (m->layer[l][AIOS__T_FFN_ROUTER].w < 0) continue;
+        for (k = AIOS__T_FFN_GATE_EXPS; k <= AIOS__T_FFN_DOWN_EXPS; k++)
+            if (m->gguf.tensor[m->layer[l][k].w].n_bytes / (uint64_t)m->hp.n_expert > UINT32_MAX / 2) return 0;
+        n += (uint64_t)m->hp.n_expert;
+    }
+    return n;
+}
 /* The choices of a plan, whether made here or handed in. */
 static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aios_error *err) {
     static const char *const names[] = { "n_ctx", "n_seq", "n_batch", "n_outputs", "n_threads", "numerics", "isa", "stream_level", "warm_steps", "n_readers", "n_slots", "kv_positions", "kv_recent", "kv_window", "kv_sinks" };
@@ -81,6 +96,7 @@ static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aio
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 0, (uint64_t)(int64_t)t, "the plan's % is %, which is no type of cache, or does not go with one of f32", aios__z(i == -2 ? "kv_type" : i == -1 ? "kv_old_type" : "kv_layer_type"), aios__i(t));
     }
     if (p->unit_bytes > AIOS__MAX_UNIT) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_UNIT, p->unit_bytes, "the plan's unit_bytes is %, out of range", aios__u(p->unit_bytes), aios__u(0));
+    if (p->n_expert_slots > p->n_experts || p->n_experts > aios__n_experts(m)) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, aios__n_experts(m), p->n_expert_slots, "the plan has % slots for % experts", aios__u(p->n_expert_slots), aios__u(aios__n_experts(m)));
     if (p->n_units && p->n_slots < 1) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan streams through a ring without slots");
     /* AIOS_FAST differs from AIOS_CANONICAL in the kernels of float matrices alone (aiosk_matmul_fast): no layout, no size */
     if (p->numerics == AIOS_REFERENCE && p->kv_type != AIOSK_KV_F32)
@@ -116,13 +132,15 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     if (!aios__kv_size(&kv, m, p)) return 0;
     p->n_ops = b.n_ops; p->n_phases = b.n_phases; p->n_units = b.n_units;
     p->slot_bytes = aios__round_up(b.slot_bytes, AIOS__STREAM_ALIGN);
+    p->expert_slot_bytes = b.part_bytes[AIOS__GATE_PART] + b.part_bytes[AIOS__UP_PART] + b.part_bytes[AIOS__DOWN_PART];
     memset(&tmp, 0, sizeof tmp);
     tmp.kv = kv;
     aios__context_layout(m, p, &meta, &tmp);
     aios__weights_measure(m, &cut, &w);
     load_tmp = m->loaded ? 0 : aios__weights_tmp(m, &cut);
     for (i = 0; i < 2; i++) p->tier_bytes[i] = m->loaded ? 0 : w.tier[i];
-    if (!aios__mul(p->slot_bytes, p->n_slots, &p->tier_bytes[AIOS_TIER_STREAM])) return 0;
+    if (!aios__mul(p->slot_bytes, p->n_slots, &p->tier_bytes[AIOS_TIER_STREAM]) || !aios__mul(p->expert_slot_bytes, p->n_expert_slots, &i)
+        || !aios__add(p->tier_bytes[AIOS_TIER_STREAM], i, &p->tier_bytes[AIOS_TIER_STREAM])) return 0;
     p->request_bytes[AIOS_MEM_META]    = aios__round_up(meta.used, 64);
     p->request_bytes[AIOS_MEM_SCRATCH] = aios__round_up(b.scratch.used > load_tmp ? b.scratch.used : load_tmp, 64);
     p->request_bytes[AIOS_MEM_KV]      = kv.bytes;
@@ -136,7 +154,7 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     p->weight_bytes_packed = w.packed; p->weight_bytes_rows = w.rows; p->weight_bytes_mapped = w.mapped;
     p->token_weight_bytes = b.w_bytes + b.row_bytes;
     p->token_act_bytes = b.act_bytes;
-    p->token_stream_bytes = b.stream_bytes;
+    p->token_stream_bytes = b.stream_bytes; p->token_expert_bytes = b.expert_bytes;
     p->token_kv_pos_bytes = kv.pos_bytes;
     p->token_kv_bytes = aios__kv_read_bytes(&kv, m, p);
     return 1;
@@ -149,17 +167,20 @@ typedef struct aios__ladder {
     const aiosk_isa *k;
     int32_t can_map;                    /* the io maps all matrices                                         */
     uint32_t n_slots;                   /* of a ring that has units enough                                  */
+    uint32_t experts;                   /* that a cache may hold; 0 = they stay resident                    */
     int32_t n_readers;
 } aios__ladder;
 
 /* Sizes, with a ring that has no more slots than it needs. */
 static int32_t aios__ladder_sizes(const aios__ladder *l, aios_plan *p) {
     p->n_slots = l->n_slots; p->n_readers = l->n_readers;
-    p->rungs |= AIOS_RUNG_STREAM;
+    p->rungs |= AIOS_RUNG_STREAM | AIOS_RUNG_EXPERTS;
+    if (!p->n_expert_slots) p->rungs &= ~(uint32_t)AIOS_RUNG_EXPERTS;
     if (!aios__plan_sizes(l->m, p, l->k)) return 0;
     if (p->n_units >= p->n_slots && p->n_units) return 1;
     p->n_slots = p->n_units;
-    if (!p->n_units) { p->n_readers = 0; p->stream_level = 0; p->rungs &= ~(uint32_t)AIOS_RUNG_STREAM; }
+    if (!p->n_units) { p->stream_level = 0; p->rungs &= ~(uint32_t)AIOS_RUNG_STREAM; }
+    if (!aios__plan_streams(p)) p->n_readers = 0;
     return aios__plan_sizes(l->m, p, l->k);
 }
 static int32_t aios__fits(const aios__ladder *l, aios_plan *p) {
@@ -211,6 +232,18 @@ static int32_t aios__least_fit(const aios__ladder *l, aios_plan *p, int32_t *x, 
     *x = hi;
     return aios__fits(l, p);
 }
+/* Experts in a cache: as many as fit, so that what is left is theirs. 0 = not even one; then one for each that a token uses, in case
+ * other matrices can make room. */
+static int32_t aios__most_experts(aios__ladder *l, aios_plan *p) {
+    uint32_t lo = 0, hi = l->experts + 1;       /* lo fits, hi does not                                     */
+    aios__set_ring(l, p, 4);
+    while (hi - lo > 1) {
+        p->n_expert_slots = lo + (hi - lo) / 2;
+        if (aios__fits(l, p)) lo = p->n_expert_slots; else hi = p->n_expert_slots;
+    }
+    p->n_expert_slots = lo ? lo : (uint32_t)l->m->hp.n_used;
+    return lo && aios__fits(l, p);
+}
 /* The smallest of all: everything given up that may be, and as little resident as it takes. Small units need a small ring and
  * long tables, and a ring can be larger than what it saves: all ways are weighed. */
 static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
@@ -229,11 +262,14 @@ static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
     p->stream_level = 0;
     if (!aios__ladder_sizes(l, p)) return 0;
     best = *p;
-    if (!l->can_map && !(p->flags & AIOS_PLAN_NO_STREAM))
+    for (p->n_expert_slots = 0; !l->can_map && !(p->flags & AIOS_PLAN_NO_STREAM) && p->n_expert_slots <= (l->experts > 0); p->n_expert_slots++) {
+        p->stream_level = 0;
+        if (p->n_expert_slots && aios__ladder_sizes(l, p) && p->total_bytes < best.total_bytes) best = *p;
         for (level = AIOS__LEVEL; level <= AIOS__LEVELS; level += AIOS__LEVEL) for (unit = 65536; unit <= AIOS__MAX_UNIT; unit *= 2) {
             p->stream_level = level; p->unit_bytes = unit;
             if (aios__ladder_sizes(l, p) && p->total_bytes < best.total_bytes) best = *p;
         }
+    }
     *p = best;
     return 1;
 }
@@ -274,6 +310,7 @@ static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
         }
         if (!d->n_batch) p->rungs &= ~(uint32_t)AIOS_RUNG_BATCH;
     }
+    if (l->experts && aios__most_experts(l, p)) return 1;
     aios__set_ring(l, p, 4);            /* the largest units of which four fit in a sixteenth of the memory; then smaller ones */
     for (unit = AIOS__MAX_UNIT; unit >= 65536; unit /= 2) {
         if (d->budget_bytes && unit * 4 > d->budget_bytes / 16 && unit > 65536) continue;
@@ -281,6 +318,7 @@ static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
     }
     if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) aios__set_batch(l, p, 1);
     aios__set_ring(l, p, 2);
+    if (p->n_expert_slots) p->n_expert_slots = 1;
     return aios__least_fit(l, p, &p->stream_level, AIOS__LEVELS, 65536);
 }
 
@@ -316,6 +354,8 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     p.kv_type = d.kv_type; p.numerics = d.numerics; p.isa = d.isa; p.numa_node_1 = d.numa_node_1;
     p.kv_positions = d.kv_positions; p.kv_old_type = d.kv_old_type; p.kv_recent = d.kv_recent; p.kv_window = d.kv_window; p.kv_sinks = d.kv_sinks; p.kv_layer_type = d.kv_layer_type;
     l.m = m; l.d = &d;
+    if (known > offsetof(aios_plan, n_expert_slots)) l.experts = (uint32_t)aios__min_u64(aios__n_experts(m), INT32_MAX);
+    p.n_experts = l.experts;
     for (i = 0; i < m->gguf.n_tensors; i++) l.can_map &= m->place[i].use != AIOS__IS_MATRIX || m->place[i].can_map != 0;
     p.n_batch = d.n_batch;
     if (!p.n_batch) {                       /* activations of a batch, in their widest form, in half the second-level cache */
@@ -329,19 +369,23 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
         if (m->cut.mapped) p.rungs |= AIOS_RUNG_IN_PLACE;
         p.unit_bytes = m->cut.unit_bytes;
         aios__set_ring(&l, &p, 4);
+        if (m->cut.experts) p.n_expert_slots = 1;
     }
     if ((st = aios__plan_check(m, &p, err)) != 0) return st;
     l.k = aiosk_select(p.isa);
     p.held_bytes = m->req.bytes;
     for (i = 0; i < 2; i++) if (m->weights[i]) p.held_bytes += m->weights_req[i].bytes;
     p.model_hash = m->gguf.hash;
+    if (m->loaded && m->cut.experts && !l.experts) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model's experts are in a cache, of which this aios_plan knows nothing");
     asked = least = p;
+    if (p.n_expert_slots) asked.n_expert_slots = l.experts;
     if (!aios__ladder_sizes(&l, &asked) || !aios__bottom(&l, &least))
         return aios__fail(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "the cache for this context and these sequences is too large to be counted");
     if (least.total_bytes > asked.total_bytes) least = asked;
     if (d.budget_bytes && (least.total_bytes > d.budget_bytes || least.held_bytes > d.budget_bytes - least.total_bytes))
         return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.held_bytes + least.total_bytes, d.budget_bytes, "this plan needs % bytes in all; the least that would do is %", aios__u(p.held_bytes + asked.total_bytes), aios__u(p.held_bytes + least.total_bytes));
     if (m->loaded) aios__set_ring(&l, &p, 4);
+    if (m->loaded && p.n_expert_slots) aios__most_experts(&l, &p);
     if (!aios__descend(&l, &p)) {
         p = least;
         aios__set_ring(&l, &p, 2);
@@ -355,7 +399,8 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
         p.bound = AIOS_BOUND_MEMORY;
     }
     if (d.stream_bandwidth && d.stream_bandwidth < UINT64_MAX / 1000 && p.token_stream_bytes) {
-        store = d.stream_bandwidth * 1000 / p.token_stream_bytes;
+        store = p.token_stream_bytes - (p.n_expert_slots ? p.token_expert_bytes / p.n_experts * p.n_expert_slots : 0);
+        store = d.stream_bandwidth * 1000 / (store ? store : 1);
         if (!p.tok_s_bound_milli || store < p.tok_s_bound_milli) { p.tok_s_bound_milli = store; p.bound = AIOS_BOUND_STORAGE; }
     }
     return aios__desc_fill(out, &p, sizeof p) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "aios_plan was not initialised: call aios_plan_init first") : AIOS_OK;
@@ -392,8 +437,9 @@ AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *
     memset(&x, 0, sizeof x);
     x.tier = at.rows < m->gguf.tensor[i].n[1] ? (uint32_t)AIOS_TIER_STREAM : at.tier;
     x.layout = at.layout; x.mapped = at.mapped; x.n_bytes = at.n_bytes; x.resident_tier = at.tier;
-    x.stream_bytes = at.use == AIOS__IS_MATRIX ? aios__rows_bytes(&m->gguf.tensor[i], aios__source_of(m, &cut, i).layout, m->gguf.tensor[i].n[1] - at.rows) : 0;
+    x.stream_bytes = at.use == AIOS__IS_MATRIX ? aios__rows_bytes(&m->gguf.tensor[i], aios__source_of(m, &cut, i).layout, m->gguf.tensor[i].n[1] - at.rows) * m->gguf.tensor[i].n[2] : 0;
     x.token_bytes = at.use == AIOS__IS_TABLE ? 0 : at.n_bytes + x.stream_bytes;
+    if (at.experts) x.token_bytes = x.token_bytes / (uint64_t)m->hp.n_expert * (uint64_t)m->hp.n_used;
     if (id == m->role[AIOS__T_TOKEN_EMBD].w || id == m->role[AIOS__T_POS_EMBD].w) x.token_bytes += m->gguf.tensor[i].row_bytes;
     if (id == m->role[AIOS__T_ROPE_FREQS].w || id == m->role[AIOS__T_ROPE_LONG].w || id == m->role[AIOS__T_ROPE_SHORT].w) x.token_bytes = 0;   /* read once, at opening */
     return aios__desc_fill(out, &x, sizeof x);

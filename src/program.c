@@ -39,11 +39,16 @@ typedef struct aios__run {              /* what an op's tasks can see           
     const void *streamed;               /* the unit of this round, of the op that is STREAMED               */
     float *state;                       /* [2][n_batch][n_head] maximum and sum of what att holds           */
     float *part;                        /* results of single runs: [n_slots][n_head][hp_v], then the same [2][n_slots][n_head] */
+    aios__moe *moe;                     /* of the layer that is at work                                     */
+    aios__cache *cache;                 /* of experts that are not resident                                 */
 } aios__run;
 typedef void (*aios__op_fn)(const struct aios__op *op, const aios__run *r, int32_t task, int32_t worker);
 
-enum { AIOS__PER_TOKEN = 1, AIOS__PER_ROWS = 2, AIOS__PER_HEAD = 3, AIOS__PER_COPY = 4, AIOS__PER_SEAL = 5 };   /* what a task is */
-enum { AIOS__JOIN = 1, AIOS__ON_OUTPUTS = 2, AIOS__ADD = 4, AIOS__GATE = 8, AIOS__STREAMED = 16 };
+enum { AIOS__PER_TOKEN = 1, AIOS__PER_ROWS = 2, AIOS__PER_HEAD = 3,     /* what a task is                  */
+       AIOS__PER_PASS = 4, AIOS__PER_PAIR = 5, AIOS__PER_EXPERT = 6,    /* PAIR, EXPERT: experts.c         */
+       AIOS__PER_COPY = 7, AIOS__PER_SEAL = 8 };                        /* of the cache's tiles            */
+enum { AIOS__JOIN = 1, AIOS__ON_OUTPUTS = 2, AIOS__ADD = 4, AIOS__GATE = 8, AIOS__STREAMED = 16, AIOS__OF_PAIRS = 32 /* input by pair, always */,
+       AIOS__CACHED = 64 /* w is in the cache */, AIOS__AWAIT = 128 /* begins when some experts are there */, AIOS__AGAIN = 256 /* and back to there while there are more */ };
 
 typedef struct aios__op {
     aios__op_fn run;
@@ -65,7 +70,9 @@ typedef struct aios__op {
     float scale;
     int32_t layout;
     const double *freq;
-    uint64_t w_bytes;                   /* weights read by one run of the op, whatever the tokens           */
+    uint64_t expert_bytes;              /* PER_EXPERT: from one matrix to the next                          */
+    int32_t part, back;                 /* CACHED: which of a bundle; AGAIN: how many ops back              */
+    uint64_t w_bytes;                   /* weights read by one run of the op, whatever the tokens; PER_EXPERT: by one token */
     uint64_t row_bytes;                 /* EMBED: weights read per token                                    */
     uint64_t act_bytes;                 /* activations read and written per token                           */
     int32_t tier, phase;                /* of w: AIOS_TIER_*                                                */
@@ -189,8 +196,8 @@ static void aios__op_heads(const aios__op *op, const aios__run *r, int32_t t, in
     float *q = op->x + (uint64_t)t * op->x_stride, *k = q + (int64_t)hp->n_head * hp->hd_k, *v = k + (int64_t)hp->n_head_kv * hp->hd_k;
     int32_t h, slot = r->pass->slot[t], rot = r->kv->rotated[op->layer];
     (void)worker;
-    if (op->b)  for (h = 0; h < hp->n_head; h++)    r->k->rms_norm(q + (int64_t)h * hp->hd_k, op->b, op->scale, hp->hd_k, q + (int64_t)h * hp->hd_k);
-    if (op->b2) for (h = 0; h < hp->n_head_kv; h++) r->k->rms_norm(k + (int64_t)h * hp->hd_k, op->b2, op->scale, hp->hd_k, k + (int64_t)h * hp->hd_k);
+    if (op->b)  for (h = 0; h < hp->n_head * hp->hd_k; h += op->n_in)     r->k->rms_norm(q + h, op->b, op->scale, op->n_in, q + h);
+    if (op->b2) for (h = 0; h < hp->n_head_kv * hp->hd_k; h += op->n_out) r->k->rms_norm(k + h, op->b2, op->scale, op->n_out, k + h);
     if (op->type != AIOS__ROPE_NONE) {
         const float *cs = op->y + (uint64_t)t * op->y_stride;
         r->k->rope(op->type, q, hp->n_head + hp->n_head_kv, hp->hd_k, hp->n_rot, cs);      /* keys follow the queries */
@@ -399,8 +406,10 @@ static void aios__op_attend_end(const aios__op *op, const aios__run *r, int32_t 
     aios__forms(r, &op->out, t, y);
 }
 static void aios__op_act(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
-    float *x = op->x + (uint64_t)t * op->x_stride;
+    float *x;
     (void)worker;
+    if (op->per == AIOS__PER_PAIR) t += aios__moe_col0(r->moe);
+    x = op->x + (uint64_t)t * op->x_stride;
     if (op->flags & AIOS__GATE) r->k->act_gated(op->type, x, x + op->n_in, op->n_in, x);
     else r->k->act(op->type, x, op->n_in, x);
     aios__forms(r, &op->out, t, x);
@@ -410,6 +419,81 @@ static void aios__op_cap(const aios__op *op, const aios__run *r, int32_t t, int3
     (void)worker;
     r->k->softcap(x, op->scale, op->n_in, x);
 }
+static void aios__op_scale(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    float *x = op->x + (uint64_t)t * op->x_stride;
+    (void)worker;
+    r->k->scale(x, op->scale, op->n_in, x);
+}
+/* A sub-layer's result, scaled, goes into the residual. */
+static void aios__op_residual(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    float *x = op->x + (uint64_t)t * op->x_stride, *y = op->y + (uint64_t)t * op->y_stride;
+    (void)worker;
+    r->k->scale(x, op->scale, op->n_in, x);
+    r->k->add(y, x, op->n_in, y);
+}
+
+/* ---- mixtures of experts: experts.c has the lists, these are their ops ------------------------------------------- */
+static void aios__op_route(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    aios__moe *m = r->moe;
+    (void)op; (void)worker;
+    aios__moe_choose(r->k, m->logit + (uint64_t)t * m->logit_stride, m->n_expert, m->n_used, r->hp->exp_norm, r->hp->exp_scale,
+                     m->chosen + (int64_t)t * m->n_used, m->weight + (int64_t)t * m->n_used);
+}
+static void aios__op_group(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    (void)t; (void)worker;
+    aios__moe_count(r->moe, r->pass->n);
+    if (r->cache) aios__cache_begin(r->cache, op->layer);
+    aios__moe_place(r->moe, r->pass->n, op->layer);
+}
+/* The input of one pair, beside those of the same expert. With one token there is nothing to gather: all pairs read its column. */
+static void aios__op_gather(const aios__op *op, const aios__run *r, int32_t c, int32_t worker) {
+    int32_t k;
+    (void)worker;
+    for (k = 0; k < AIOSK_N_ACTS; k++)
+        if (op->out.p[k]) memcpy(aios__form(&op->out, k, c), aios__form(&op->in, k, r->moe->token[c]), (size_t)op->in.stride[k]);
+}
+static void aios__op_experts(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
+    aiosk_matmul m;
+    int32_t rows = (op->n_out + op->rows_per_task - 1) / op->rows_per_task, kind = op->mm ? (int32_t)aiosk_type_info(op->type)->family : (int32_t)AIOSK_FLT;
+    const aios__cols *b = &r->moe->block[r->moe->block0 + task / rows];
+    const aios__acts *in = r->pass->n == 1 ? &op->out : &op->in;
+    memset(&m, 0, sizeof m);
+    m.w = op->flags & AIOS__CACHED ? aios__cache_data(r->cache, b->expert, op->part) : (const char *)op->w + (uint64_t)b->expert * op->expert_bytes;
+    m.n_in = op->n_in;
+    m.x = in->p[kind] + (in == &op->in || op->flags & AIOS__OF_PAIRS ? (uint64_t)b->col * in->stride[kind] : 0); m.x_stride = in->stride[kind];
+    m.y = op->y + (uint64_t)b->col * op->y_stride; m.y_stride = op->y_stride;
+    m.row0 = task % rows * op->rows_per_task;
+    m.row1 = op->n_out - m.row0 < op->rows_per_task ? op->n_out : m.row0 + op->rows_per_task;
+    m.n_cols = b->n;
+    if (op->mm) op->mm(&m);
+    else aiosk_matmul_reference(op->type, &m, (float *)(void *)aios__work(r, worker));
+}
+/* The sum of what a token's experts gave, and the shared one's, into the residual. */
+AIOSK__STRICT static void aios__op_combine(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    const aios__moe *m = r->moe;
+    const int32_t *col = m->col + (int64_t)t * m->n_used;
+    const float *weight = m->weight + (int64_t)t * m->n_used;
+    float *sum = (float *)(void *)aios__work(r, worker), *one = sum + op->n_in, *y = op->y + (uint64_t)t * op->y_stride;
+    int32_t j;
+    r->k->scale(op->x + (uint64_t)col[0] * op->x_stride, weight[0], op->n_in, sum);
+    for (j = 1; j < m->n_used; j++) {
+        r->k->scale(op->x + (uint64_t)col[j] * op->x_stride, weight[j], op->n_in, one);
+        r->k->add(sum, one, op->n_in, sum);
+    }
+    if (op->in.p[AIOSK_FLT]) {
+        const float *shared = (const float *)(const void *)aios__form(&op->in, AIOSK_FLT, t);
+        if (op->flags & AIOS__GATE) {           /* its gate: 1 / (1 + exp(-x))                               */
+            float g = -m->logit[(uint64_t)t * m->logit_stride + (uint64_t)m->n_expert];
+            r->k->exp(&g, 1, &g);
+            r->k->scale(shared, 1.0f / (1.0f + g), op->n_in, one);
+            shared = one;
+        }
+        r->k->add(sum, shared, op->n_in, sum);
+    }
+    if (op->scale != 1.0f) r->k->scale(sum, op->scale, op->n_in, sum);
+    r->k->add(y, sum, op->n_in, y);
+}
+
 static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
     int32_t i, n = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
     switch (op->per) {
@@ -419,6 +503,9 @@ static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
         for (n = 0, i = 0; i < r->kv->n_copies; i++) n += aios__copy_pieces(r->kv, &r->kv->copy[i]);
         return n;
     case AIOS__PER_SEAL:  return r->kv->n_seals * r->kv->n_head_kv;
+    case AIOS__PER_PASS:  return 1;
+    case AIOS__PER_PAIR:  return n == 1 && op->run == aios__op_gather ? 0 : aios__moe_cols(r->moe);
+    case AIOS__PER_EXPERT: return (r->moe->block1 - r->moe->block0) * ((op->n_out + op->rows_per_task - 1) / op->rows_per_task);
     }
     n = r->pass->n_blocks * r->hp->n_head_kv * aios__attend_parts(r->hp);
     if (aios__attend_spread(op, r)) { int32_t c = aios__attend_chunk(op, r); n *= (aios__attend_n_runs(op, r) + c - 1) / c; }
@@ -479,7 +566,7 @@ typedef struct aios__build {
     uint32_t n_ops, n_phases, n_units;
     uint64_t slot_bytes;                /* of the largest unit                                              */
     int32_t after_units;                /* the last op is one that goes from unit to unit: nothing runs beside it */
-    uint64_t w_bytes, row_bytes, act_bytes, stream_bytes;   /* per decoded token                            */
+    uint64_t w_bytes, row_bytes, act_bytes, stream_bytes, expert_bytes;     /* per decoded token; expert: of stream */
     aios__bump scratch;                 /* base NULL = count                                                */
     uint64_t work_bytes;
     char *work;
@@ -489,6 +576,12 @@ typedef struct aios__build {
     float *state, *part;                /* as in aios__run                                                  */
     aios__acts a_norm, a_norm2, a_att, a_ffn, a_out;
     int32_t n_qkv, n_att;
+    uint64_t ffn_stride;
+    aios__moe moe;                      /* experts: of all pairs of a pass                                  */
+    aios__acts a_pair, a_exp;           /* what gate and up read, and down                                  */
+    float *exp, *exp_out, *shared;
+    aios__bundle *bundle;               /* [n_layer] filled when op is there                                */
+    uint64_t part_bytes[AIOS__N_PARTS]; /* of a slot of the cache: the widest                               */
 } aios__build;
 
 /* The forms a matrix reads its input in, as a mask of 1 << kind. */
@@ -613,12 +706,27 @@ static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, a
     b->after_units = 1;
 }
 
+/* tmp, scaled, into the residual. */
+static void aios__emit_residual(aios__build *b, const char *name, int32_t layer) {
+    aios__op local, *o = aios__emit(b, &local, aios__op_residual, name, layer, AIOS__PER_TOKEN, 0);
+    o->n_in = b->m->hp.n_embd; o->x = b->tmp; o->y = b->x; o->x_stride = o->y_stride = (uint64_t)o->n_in; o->scale = b->m->hp.residual_scale;
+    o->act_bytes = (uint64_t)o->n_in * 16;
+    b->act_bytes += o->act_bytes;
+}
+/* The forms that a layer's feed-forward reads its input in. */
+static uint32_t aios__ffn_mask(const aios__build *b, const aios__ref *r) {
+    static const uint8_t roles[] = { AIOS__T_FFN_GATE, AIOS__T_FFN_UP, AIOS__T_FFN_ROUTER, AIOS__T_FFN_GATE_EXPS, AIOS__T_FFN_UP_EXPS, AIOS__T_FFN_SHARED, AIOS__T_FFN_GATE_SHEXP, AIOS__T_FFN_UP_SHEXP };
+    uint32_t mask = 0, i;
+    for (i = 0; i < sizeof roles; i++) mask |= aios__mask(b, r[roles[i]]);
+    return mask;
+}
+
 static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *in) {
     const aios_model *m = b->m;
     const aios__hp *hp = &m->hp;
     const aios__ref *ref = m->layer[l];
     uint64_t nq = (uint64_t)hp->n_head * (uint64_t)hp->hd_k, nk = (uint64_t)hp->n_head_kv * (uint64_t)hp->hd_k, stride = (uint64_t)b->n_qkv;
-    int32_t post = ref[AIOS__T_POST_ATTN_NORM].w >= 0;
+    int32_t post = ref[AIOS__T_POST_ATTN_NORM].w >= 0, direct = !post && hp->residual_scale == 1.0f;
     uint32_t mask = aios__mask(b, ref[AIOS__T_ATTN_OUT]) & ~(1u << AIOSK_FLT);
     aios__op local, *o;
     if (ref[AIOS__T_ATTN_QKV].w >= 0) aios__emit_matmul(b, "qkv", l, ref[AIOS__T_ATTN_QKV], in, b->qkv, stride, 0);
@@ -631,6 +739,7 @@ static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *i
     o->type = hp->n_rot ? m->arch->rope : (int32_t)AIOS__ROPE_NONE;
     o->x = b->qkv; o->x_stride = stride; o->y = b->cs; o->y_stride = (uint64_t)hp->n_rot; o->scale = hp->norm_eps;
     o->b = aios__vec(b, ref[AIOS__T_ATTN_Q_NORM].w); o->b2 = aios__vec(b, ref[AIOS__T_ATTN_K_NORM].w);
+    o->n_in = (int32_t)aios__role_dim(m, 'M', ref); o->n_out = (int32_t)aios__role_dim(m, 'N', ref);
     o->w_bytes = aios__vec_bytes(b, ref[AIOS__T_ATTN_Q_NORM].w) + aios__vec_bytes(b, ref[AIOS__T_ATTN_K_NORM].w);
     o->act_bytes = stride * 8;
     b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
@@ -647,15 +756,16 @@ static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *i
     o->window = aios__layer_window(m, l); o->n_in = b->n_batch;
     o->act_bytes = (uint64_t)b->n_att * 8 + aios__acts_bytes(&b->a_att, mask);
     b->act_bytes += o->act_bytes;
-    aios__emit_matmul(b, "attn_out", l, ref[AIOS__T_ATTN_OUT], &b->a_att, post ? b->tmp : b->x, (uint64_t)hp->n_embd, post ? 0 : AIOS__ADD);
+    aios__emit_matmul(b, "attn_out", l, ref[AIOS__T_ATTN_OUT], &b->a_att, direct ? b->x : b->tmp, (uint64_t)hp->n_embd, direct ? AIOS__ADD : 0);
     if (post) aios__emit_norm(b, "post_attn", l, ref[AIOS__T_POST_ATTN_NORM], b->tmp, NULL, 0, b->x, 0);
+    else if (!direct) aios__emit_residual(b, "attn_add", l);
 }
 static void aios__build_ffn(aios__build *b, int32_t l, const aios__acts *in) {
     const aios_model *m = b->m;
     const aios__hp *hp = &m->hp;
     const aios__ref *ref = m->layer[l];
-    int32_t gated = (m->arch->flags & AIOS__GATED) != 0, post = ref[AIOS__T_POST_FFN_NORM].w >= 0;
-    uint64_t stride = (uint64_t)hp->n_ff * (gated ? 2 : 1);
+    int32_t gated = (m->arch->flags & AIOS__GATED) != 0, post = ref[AIOS__T_POST_FFN_NORM].w >= 0, direct = !post && hp->residual_scale == 1.0f;
+    uint64_t stride = b->ffn_stride;
     uint32_t mask = aios__mask(b, ref[AIOS__T_FFN_DOWN]);
     aios__op local, *o;
     if (ref[AIOS__T_FFN_GATE].w >= 0) {
@@ -665,45 +775,143 @@ static void aios__build_ffn(aios__build *b, int32_t l, const aios__acts *in) {
     o = aios__emit(b, &local, aios__op_act, "act", l, AIOS__PER_TOKEN, gated ? AIOS__GATE : 0);
     o->type = m->arch->act; o->n_in = hp->n_ff; o->x = b->ffn; o->x_stride = stride;
     o->out = aios__acts_of(&b->a_ffn, mask & ~(1u << AIOSK_FLT));
-    o->act_bytes = stride * 4 + (uint64_t)hp->n_ff * 4 + aios__acts_bytes(&b->a_ffn, mask);
+    o->out.n = hp->n_ff;
+    o->act_bytes = (uint64_t)hp->n_ff * (gated ? 12 : 8) + aios__acts_bytes(&b->a_ffn, mask);
     b->act_bytes += o->act_bytes;
-    aios__emit_matmul(b, "down", l, ref[AIOS__T_FFN_DOWN], &b->a_ffn, post ? b->tmp : b->x, (uint64_t)hp->n_embd, post ? 0 : AIOS__ADD);
+    aios__emit_matmul(b, "down", l, ref[AIOS__T_FFN_DOWN], &b->a_ffn, direct ? b->x : b->tmp, (uint64_t)hp->n_embd, direct ? AIOS__ADD : 0);
     if (post) aios__emit_norm(b, "post_ffn", l, ref[AIOS__T_POST_FFN_NORM], b->tmp, NULL, 0, b->x, 0);
+    else if (!direct) aios__emit_residual(b, "ffn_add", l);
+}
+
+/* One matrix of every expert. in: columns of pairs; one: with one token alone, its own. */
+static void aios__emit_experts(aios__build *b, const char *name, int32_t layer, aios__ref r, const aios__acts *in, const aios__acts *one, float *y, uint64_t y_stride, int32_t part, uint32_t flags) {
+    aios__op local, *o = aios__emit(b, &local, aios__op_experts, name, layer, AIOS__PER_EXPERT, flags);
+    const aios__tensor *t = &b->m->gguf.tensor[r.w];
+    uint64_t off[2] = { 0, 0 };
+    aios__place p = aios__place_of(b->m, &b->cut, (uint32_t)r.w, off);
+    o->type = (int32_t)t->type; o->layout = p.layout; o->tier = p.tier; o->w = p.p;
+    o->mm = b->numerics == AIOS_REFERENCE ? NULL : b->k->matmul[o->type][o->layout];
+    if (b->op && b->numerics == AIOS_FAST && o->layout == AIOSK_ROWS) o->mm = aiosk_matmul_fast(b->k, o->type);
+    o->in = *in; o->out = *one; o->y = y; o->y_stride = y_stride;
+    o->n_in = (int32_t)t->n[0]; o->n_out = (int32_t)t->n[1];
+    o->expert_bytes = aios__rows_bytes(t, p.layout, t->n[1]);
+    o->rows_per_task = (int32_t)aios__min_u64(65536 / t->row_bytes, t->n[1]) / 32 * 32;     /* as of any matrix */
+    if (o->rows_per_task < 32) o->rows_per_task = 32;
+    if (b->cut.experts) {
+        aios__source from = aios__source_of(b->m, &b->cut, (uint32_t)r.w);
+        uint64_t window = aios__round_up(o->expert_bytes + (from.off % AIOS__STREAM_ALIGN || o->expert_bytes % AIOS__STREAM_ALIGN ? AIOS__STREAM_ALIGN - 1 : 0), AIOS__STREAM_ALIGN);
+        o->flags |= AIOS__CACHED;
+        o->part = part; o->tier = AIOS_TIER_STREAM;
+        if (window > b->part_bytes[part]) b->part_bytes[part] = window;
+        b->stream_bytes += window * (uint64_t)b->moe.n_used; b->expert_bytes += window * (uint64_t)b->moe.n_used;
+        if (b->op) { b->bundle[layer].off[part] = from.off; b->bundle[layer].part[part] = from.io; b->bundle[layer].n_bytes[part] = (uint32_t)o->expert_bytes; }
+    }
+    o->w_bytes = o->expert_bytes * (uint64_t)b->moe.n_used;
+    o->act_bytes = (aios__acts_bytes(in, aios__mask(b, r)) + (uint64_t)o->n_out * 4) * (uint64_t)b->moe.n_used;
+    b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
+}
+/* The feed-forward of a layer with experts: routes, orders the pairs, works on them, sums up. The shared expert runs beside. */
+static void aios__build_experts(aios__build *b, int32_t l, const aios__acts *in) {
+    const aios_model *m = b->m;
+    const aios__hp *hp = &m->hp;
+    const aios__ref *ref = m->layer[l];
+    int32_t shared = ref[AIOS__T_FFN_UP_SHEXP].w >= 0, n_shared = hp->n_ff_shared ? hp->n_ff_shared : hp->n_ff;
+    uint64_t e = (uint64_t)hp->n_embd, used = (uint64_t)hp->n_used, pair = (uint64_t)hp->n_ff_exp * 2, stride = b->ffn_stride;
+    uint32_t in_exp = aios__mask(b, ref[AIOS__T_FFN_GATE_EXPS]) | aios__mask(b, ref[AIOS__T_FFN_UP_EXPS]), down = aios__mask(b, ref[AIOS__T_FFN_DOWN_EXPS]), mask = aios__mask(b, ref[AIOS__T_FFN_DOWN_SHEXP]);
+    uint32_t cached = b->cut.experts != 0, first;
+    aios__op local, *o;
+    aios__emit_matmul(b, "router", l, ref[AIOS__T_FFN_ROUTER], in, b->moe.logit, b->moe.logit_stride, 0);
+    if (shared) {
+        if (ref[AIOS__T_FFN_SHARED].w >= 0) aios__emit_matmul(b, "shared_weight", l, ref[AIOS__T_FFN_SHARED], in, b->moe.logit ? b->moe.logit + hp->n_expert : NULL, b->moe.logit_stride, AIOS__JOIN);
+        aios__emit_matmul(b, "shared_gate", l, ref[AIOS__T_FFN_GATE_SHEXP], in, b->ffn, stride, AIOS__JOIN);
+        aios__emit_matmul(b, "shared_up", l, ref[AIOS__T_FFN_UP_SHEXP], in, b->ffn ? b->ffn + n_shared : NULL, stride, AIOS__JOIN);
+    }
+    o = aios__emit(b, &local, aios__op_route, "route", l, AIOS__PER_TOKEN, 0);
+    o->act_bytes = (uint64_t)hp->n_expert * 12 + used * 8;
+    b->act_bytes += o->act_bytes;
+    if (shared) {
+        o = aios__emit(b, &local, aios__op_act, "shared_act", l, AIOS__PER_TOKEN, AIOS__JOIN | AIOS__GATE);
+        o->type = m->arch->act; o->n_in = n_shared; o->x = b->ffn; o->x_stride = stride;
+        o->out = aios__acts_of(&b->a_ffn, mask & ~(1u << AIOSK_FLT));
+        o->out.n = n_shared;
+        o->act_bytes = (uint64_t)n_shared * 12 + aios__acts_bytes(&b->a_ffn, mask);
+        b->act_bytes += o->act_bytes;
+    }
+    aios__emit(b, &local, aios__op_group, "group", l, AIOS__PER_PASS, 0);
+    if (shared) aios__emit_matmul(b, "shared_down", l, ref[AIOS__T_FFN_DOWN_SHEXP], &b->a_ffn, b->shared, e, AIOS__JOIN);
+    o = aios__emit(b, &local, aios__op_gather, "gather", l, AIOS__PER_PAIR, 0);
+    o->in = *in; o->out = aios__acts_of(&b->a_pair, in_exp);
+    first = b->n_ops;
+    aios__emit_experts(b, "experts_gate", l, ref[AIOS__T_FFN_GATE_EXPS], &b->a_pair, in, b->exp, pair, AIOS__GATE_PART, cached ? AIOS__AWAIT : 0);
+    aios__emit_experts(b, "experts_up", l, ref[AIOS__T_FFN_UP_EXPS], &b->a_pair, in, b->exp ? b->exp + hp->n_ff_exp : NULL, pair, AIOS__UP_PART, AIOS__JOIN);
+    o = aios__emit(b, &local, aios__op_act, "experts_act", l, AIOS__PER_PAIR, AIOS__GATE);
+    o->type = m->arch->act; o->n_in = hp->n_ff_exp; o->x = b->exp; o->x_stride = pair;
+    o->out = aios__acts_of(&b->a_exp, down & ~(1u << AIOSK_FLT));
+    o->act_bytes = ((uint64_t)hp->n_ff_exp * 12 + aios__acts_bytes(&b->a_exp, down)) * used;
+    b->act_bytes += o->act_bytes;
+    aios__emit_experts(b, "experts_down", l, ref[AIOS__T_FFN_DOWN_EXPS], &b->a_exp, &b->a_exp, b->exp_out, e, AIOS__DOWN_PART, cached ? AIOS__OF_PAIRS | AIOS__AGAIN : AIOS__OF_PAIRS);
+    if (b->op) b->op[b->n_ops - 1].back = (int32_t)(b->n_ops - 1 - first);
+    o = aios__emit(b, &local, aios__op_combine, "combine", l, AIOS__PER_TOKEN, ref[AIOS__T_FFN_SHARED].w >= 0 ? AIOS__GATE : 0);
+    o->n_in = hp->n_embd; o->x = b->exp_out; o->x_stride = e; o->y = b->x; o->y_stride = e; o->scale = hp->residual_scale;
+    if (shared) { o->in.p[AIOSK_FLT] = (char *)b->shared; o->in.stride[AIOSK_FLT] = e * 4; }
+    o->act_bytes = e * 4 * (used + 2 + (uint64_t)shared);
+    b->act_bytes += o->act_bytes;
 }
 
 /* Buffers of a pass. f32 forms of attention and feed-forward are the buffers that their ops write anyway. */
 static void aios__build_buffers(aios__build *b) {
     const aios_model *m = b->m;
     const aios__hp *hp = &m->hp;
-    uint64_t n = (uint64_t)b->n_batch, e = (uint64_t)hp->n_embd, ffn_stride = (uint64_t)hp->n_ff * (m->arch->flags & AIOS__GATED ? 2 : 1);
-    uint32_t in_attn = 0, in_ffn = 0, in_out = 0, in_down = 0, in_head;
-    int32_t l, norm2 = 0, post = (m->arch->flags & AIOS__POST_NORM) != 0;
+    uint64_t n = (uint64_t)b->n_batch, e = (uint64_t)hp->n_embd, pairs = n * (uint64_t)hp->n_used, longest;
+    uint32_t in_attn = 0, in_ffn = 0, in_out = 0, in_down = 0, in_exp = 0, in_exp_down = 0, in_head;
+    int32_t l, norm2 = 0, tmp = (m->arch->flags & AIOS__POST_NORM) != 0 || hp->residual_scale != 1.0f, n_ff = 0, shared = 0;
     for (l = 0; l < hp->n_layer; l++) {
         const aios__ref *r = m->layer[l];
         in_attn |= aios__mask(b, r[AIOS__T_ATTN_QKV]) | aios__mask(b, r[AIOS__T_ATTN_Q]) | aios__mask(b, r[AIOS__T_ATTN_K]) | aios__mask(b, r[AIOS__T_ATTN_V]);
-        in_ffn  |= aios__mask(b, r[AIOS__T_FFN_GATE]) | aios__mask(b, r[AIOS__T_FFN_UP]);
+        in_ffn  |= aios__ffn_mask(b, r);
+        in_exp  |= aios__mask(b, r[AIOS__T_FFN_GATE_EXPS]) | aios__mask(b, r[AIOS__T_FFN_UP_EXPS]);
+        in_exp_down |= aios__mask(b, r[AIOS__T_FFN_DOWN_EXPS]);
+        if (r[AIOS__T_FFN_UP].w >= 0 && hp->n_ff > n_ff) n_ff = hp->n_ff;
+        if (r[AIOS__T_FFN_UP_SHEXP].w >= 0) {
+            shared = hp->n_ff_shared ? hp->n_ff_shared : hp->n_ff;
+            if (shared > n_ff) n_ff = shared;
+        }
         in_out  |= aios__mask(b, r[AIOS__T_ATTN_OUT]);
-        in_down |= aios__mask(b, r[AIOS__T_FFN_DOWN]);
+        in_down |= aios__mask(b, r[AIOS__T_FFN_DOWN]) | aios__mask(b, r[AIOS__T_FFN_DOWN_SHEXP]);
         norm2   |= r[AIOS__T_ATTN_NORM_2].w >= 0;
     }
     in_head = aios__mask(b, m->role[AIOS__T_OUTPUT].w >= 0 ? m->role[AIOS__T_OUTPUT] : m->role[AIOS__T_TOKEN_EMBD]);
     b->n_qkv = (hp->n_head + hp->n_head_kv) * hp->hd_k + hp->n_head_kv * hp->hd_v;
     b->n_att = hp->n_head * hp->hd_v;
+    b->ffn_stride = (uint64_t)n_ff * (m->arch->flags & AIOS__GATED ? 2 : 1);
     b->x   = (float *)aios__take(&b->scratch, n * e * 4, 64);
     b->qkv = (float *)aios__take(&b->scratch, n * (uint64_t)b->n_qkv * 4, 64);
     b->att = (float *)aios__take(&b->scratch, n * (uint64_t)b->n_att * 4, 64);
     b->state = (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_head * 8, 64);
     b->part  = (float *)aios__take(&b->scratch, (uint64_t)aios__attend_slots(b->n_ctx) * (uint64_t)hp->n_head * (aios__round_up((uint64_t)hp->hd_v, 16) + 2) * 4, 64);
-    b->ffn = (float *)aios__take(&b->scratch, n * ffn_stride * 4, 64);
-    b->tmp = post ? (float *)aios__take(&b->scratch, n * e * 4, 64) : NULL;
+    b->ffn = (float *)aios__take(&b->scratch, n * b->ffn_stride * 4, 64);
+    b->tmp = tmp ? (float *)aios__take(&b->scratch, n * e * 4, 64) : NULL;
     b->cs  = (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_rot * 4, 64);
     aios__acts_layout(b, &b->a_norm, hp->n_embd, b->n_batch, in_attn | in_ffn);
     aios__acts_layout(b, &b->a_norm2, hp->n_embd, b->n_batch, norm2 ? in_attn : 0);
     aios__acts_layout(b, &b->a_att, b->n_att, b->n_batch, in_out & ~(1u << AIOSK_FLT));
-    aios__acts_layout(b, &b->a_ffn, hp->n_ff, b->n_batch, in_down & ~(1u << AIOSK_FLT));
+    aios__acts_layout(b, &b->a_ffn, n_ff, b->n_batch, in_down & ~(1u << AIOSK_FLT));
     aios__acts_layout(b, &b->a_out, hp->n_embd, b->n_outputs, in_head | 1u << AIOSK_FLT);    /* f32: the embedding that the host may read */
     b->a_att.p[AIOSK_FLT] = (char *)b->att; b->a_att.stride[AIOSK_FLT] = (uint64_t)b->n_att * 4;
-    b->a_ffn.p[AIOSK_FLT] = (char *)b->ffn; b->a_ffn.stride[AIOSK_FLT] = ffn_stride * 4;
+    b->a_ffn.p[AIOSK_FLT] = (char *)b->ffn; b->a_ffn.stride[AIOSK_FLT] = b->ffn_stride * 4;
+    if (hp->n_expert) {
+        b->moe.n_expert = hp->n_expert; b->moe.n_used = hp->n_used;
+        longest = (uint64_t)(hp->n_ff_exp > hp->n_embd ? hp->n_ff_exp : hp->n_embd);
+        for (b->moe.block_cols = AIOSK__MAX_COLS; b->moe.block_cols > AIOS__TASK_COLS; b->moe.block_cols /= 2)     /* as for any matrix */
+            if (32 * longest * (uint64_t)b->moe.block_cols <= AIOS__TASK_PRODUCTS) break;
+        aios__moe_layout(&b->moe, &b->scratch, n, (uint64_t)hp->n_layer);
+        b->exp     = (float *)aios__take(&b->scratch, pairs * (uint64_t)hp->n_ff_exp * 8, 64);
+        b->exp_out = (float *)aios__take(&b->scratch, pairs * e * 4, 64);
+        b->shared  = shared ? (float *)aios__take(&b->scratch, n * e * 4, 64) : NULL;
+        aios__acts_layout(b, &b->a_pair, hp->n_embd, (int32_t)pairs, in_exp);
+        aios__acts_layout(b, &b->a_exp, hp->n_ff_exp, (int32_t)pairs, in_exp_down & ~(1u << AIOSK_FLT));
+        b->a_exp.p[AIOSK_FLT] = (char *)b->exp; b->a_exp.stride[AIOSK_FLT] = (uint64_t)hp->n_ff_exp * 8;
+    }
     b->logits = (float *)aios__take(&b->scratch, (uint64_t)b->n_outputs * (uint64_t)hp->n_vocab * 4, 64);
 }
 /* What one worker needs for itself: the largest of what its ops do. */
@@ -716,8 +924,11 @@ static uint64_t aios__build_work(const aios__build *b) {
     tables[0] = b->m->role[AIOS__T_TOKEN_EMBD].w; tables[1] = b->m->role[AIOS__T_POS_EMBD].w;
     for (i = 0; i < 2; i++) if (tables[i] >= 0 && b->m->gguf.tensor[tables[i]].row_bytes > row) row = b->m->gguf.tensor[tables[i]].row_bytes;
     w = n + row;                                                    /* a table's row, then the same dequantised */
+    if (hp->n_expert && w < 2 * n) w = 2 * n;                       /* combine */
     if (b->numerics == AIOS_REFERENCE) {                            /* a dequantised row of any matrix */
         uint64_t longest = (uint64_t)(hp->n_ff > hp->n_embd ? hp->n_ff : hp->n_embd);
+        if (longest < (uint64_t)hp->n_ff_exp) longest = (uint64_t)hp->n_ff_exp;
+        if (longest < (uint64_t)hp->n_ff_shared) longest = (uint64_t)hp->n_ff_shared;
         if (longest < (uint64_t)b->n_att) longest = (uint64_t)b->n_att;
         if (w < longest * 4) w = longest * 4;
     }
@@ -734,7 +945,8 @@ static void aios__program_build(aios__build *b) {
     aios__op local, *o;
     int32_t l;
     b->n_ops = b->n_phases = b->n_units = 0;
-    b->w_bytes = b->row_bytes = b->act_bytes = b->stream_bytes = b->slot_bytes = 0;
+    b->w_bytes = b->row_bytes = b->act_bytes = b->stream_bytes = b->expert_bytes = b->slot_bytes = 0;
+    memset(b->part_bytes, 0, sizeof b->part_bytes);
     aios__build_buffers(b);
     b->work_bytes = aios__build_work(b);
     b->work = (char *)aios__take(&b->scratch, b->work_bytes * (uint64_t)b->n_threads, 64);
@@ -752,7 +964,7 @@ static void aios__program_build(aios__build *b) {
     for (l = 0; l < hp->n_layer; l++) {
         const aios__ref *r = m->layer[l];
         uint32_t in_attn = aios__mask(b, r[AIOS__T_ATTN_QKV]) | aios__mask(b, r[AIOS__T_ATTN_Q]) | aios__mask(b, r[AIOS__T_ATTN_K]) | aios__mask(b, r[AIOS__T_ATTN_V]);
-        uint32_t in_ffn = aios__mask(b, r[AIOS__T_FFN_GATE]) | aios__mask(b, r[AIOS__T_FFN_UP]);
+        uint32_t in_ffn = aios__ffn_mask(b, r);
         if (m->arch->flags & AIOS__PARALLEL) {      /* both read the block's input, so both norms come first */
             int32_t two = r[AIOS__T_ATTN_NORM_2].w >= 0;
             aios__emit_norm(b, "norm", l, r[AIOS__T_ATTN_NORM], b->x, &b->a_norm, two ? in_ffn : in_attn | in_ffn, NULL, 0);
@@ -763,11 +975,18 @@ static void aios__program_build(aios__build *b) {
             aios__emit_norm(b, "attn_norm", l, r[AIOS__T_ATTN_NORM], b->x, &b->a_norm, in_attn, NULL, 0);
             aios__build_attention(b, l, &b->a_norm);
             aios__emit_norm(b, "ffn_norm", l, r[AIOS__T_FFN_NORM], b->x, &b->a_norm, in_ffn, NULL, 0);
-            aios__build_ffn(b, l, &b->a_norm);
+            if (r[AIOS__T_FFN_ROUTER].w >= 0) aios__build_experts(b, l, &b->a_norm);
+            else aios__build_ffn(b, l, &b->a_norm);
         }
     }
     aios__emit_norm(b, "output_norm", -1, m->role[AIOS__T_OUTPUT_NORM], b->x, &b->a_out, aios__mask(b, head) | 1u << AIOSK_FLT, NULL, AIOS__ON_OUTPUTS);
     aios__emit_matmul(b, "output", -1, head, &b->a_out, b->logits, (uint64_t)hp->n_vocab, AIOS__ON_OUTPUTS);
+    if (hp->logit_scale != 1.0f) {
+        o = aios__emit(b, &local, aios__op_scale, "logit_scale", -1, AIOS__PER_TOKEN, AIOS__ON_OUTPUTS);
+        o->x = b->logits; o->x_stride = (uint64_t)hp->n_vocab; o->n_in = hp->n_vocab; o->scale = hp->logit_scale;
+        o->act_bytes = (uint64_t)hp->n_vocab * 8;
+        b->act_bytes += o->act_bytes;
+    }
     if (hp->logit_cap != 0) {
         o = aios__emit(b, &local, aios__op_cap, "cap", -1, AIOS__PER_TOKEN, AIOS__ON_OUTPUTS);
         o->x = b->logits; o->x_stride = (uint64_t)hp->n_vocab; o->n_in = hp->n_vocab; o->scale = hp->logit_cap;

@@ -1,16 +1,20 @@
 /* stream.c: weights that are not resident are read through a ring of slots while the model runs. The order is static: unit after
  * unit as the program needs them, and from the last on to the first again, as far ahead as there are slots. Use k reads unit
- * k mod n_units into slot k mod n_slots. Reads are carried out by threads of the context's own, by threads that the host lends
+ * k mod n_units into slot k mod n_slots. Experts that are not resident (experts.c) stand in a queue beside the ring: what a layer asks for is
+ * wanted now, so it goes before what is read ahead. Reads are carried out by threads of the context's own, by threads that the host lends
  * (aios_serve_reads), by the io's submit and wait, or, without any of these, by the worker that needs the data. */
 
 /* Rows of one matrix that are read at once. */
 typedef struct aios__unit { uint64_t off; uint32_t n_bytes, part; } aios__unit;
 
-enum { AIOS__SLOT_EMPTY = 0, AIOS__SLOT_READING = 1, AIOS__SLOT_READY = 2, AIOS__SLOT_FAILED = 3 };
+enum { AIOS__SLOT_EMPTY = 0, AIOS__SLOT_WANTED = 1, AIOS__SLOT_READING = 2, AIOS__SLOT_READY = 3, AIOS__SLOT_FAILED = 4 };
 typedef struct aios__slot {
     int32_t state;
-    aios_status st;                     /* of a read that failed                                            */
-    uint64_t use, done;                 /* the use that is read, and its bytes so far                       */
+    uint32_t part;                      /* what is read: of which file, from where, how much, where to      */
+    uint64_t off, want;
+    char *dst;
+    uint64_t use, done;                 /* ring: the use that is read; bytes so far                         */
+    uint64_t ticket;
     int64_t got;                        /* what the reader answered when it failed                          */
 } aios__slot;
 
@@ -22,12 +26,17 @@ typedef struct aios__stream {
     uint64_t slot_bytes;
     char *base;
     aios__unit *unit;                   /* [n_units]                                                        */
-    aios__slot *slot;                   /* [n_slots]                                                        */
+    aios__slot *slot;                   /* [n_all] of the ring, then those that are wanted by number        */
+    uint32_t n_all;                     /* 0 = nothing is streamed                                          */
+    uint32_t *queue;                    /* [n_all - n_slots] what is wanted: those from head to tail        */
+    uint64_t head, tail, n_tickets;
+    aios__slot *now;                    /* INLINE: what is being read                                       */
+    const aios__slot *bad;              /* what could not be read                                           */
     int32_t how;                        /* AIOS__READ_*                                                     */
     int32_t hold;                       /* nothing is asked for: after a failure, until the next step       */
     int32_t ended;                      /* lent threads are to return                                       */
     uint64_t used, issued;              /* uses that are through, and those whose reading has begun         */
-    uint64_t read_bytes, n_reads, n_errors;     /* for the counters                                         */
+    uint64_t read_bytes, wanted_bytes, n_reads, n_errors;       /* for the counters; wanted: of read        */
     aios__crew crew;                    /* reading threads                                                  */
 } aios__stream;
 
@@ -39,29 +48,42 @@ static inline uint64_t aios__unit_window(const aios__unit *u, const aios_io *io)
 static inline const aios__unit *aios__use_unit(const aios__stream *s, uint64_t use) { return &s->unit[use % s->n_units]; }
 static inline char *aios__slot_base(const aios__stream *s, uint64_t use) { return s->base + use % s->n_slots * s->slot_bytes; }
 
-/* The next use that can be read now, or none. Called with the crew's lock. */
+/* The next that can be read now, or none. Called with the crew's lock. */
 static aios__slot *aios__stream_next(aios__stream *s) {
-    aios__slot *slot = &s->slot[s->issued % s->n_slots];
-    if (s->hold || s->issued >= s->used + s->n_slots || slot->state == AIOS__SLOT_READING) return NULL;
-    slot->state = AIOS__SLOT_READING; slot->use = s->issued++; slot->done = 0; slot->st = AIOS_OK;
+    aios__slot *slot = NULL;
+    if (s->hold) return NULL;
+    if (s->head < s->tail) slot = &s->slot[s->queue[s->head++ % (s->n_all - s->n_slots)]];
+    else if (s->n_units) {
+        const aios__unit *u = aios__use_unit(s, s->issued);
+        slot = &s->slot[s->issued % s->n_slots];
+        if (s->issued >= s->used + s->n_slots || slot->state == AIOS__SLOT_READING) return NULL;
+        slot->part = u->part; slot->off = aios__unit_start(u); slot->want = aios__unit_window(u, &s->io[u->part]); slot->dst = aios__slot_base(s, s->issued);
+        slot->use = s->issued++;
+    } else return NULL;
+    slot->state = AIOS__SLOT_READING; slot->done = 0;
+    slot->ticket = s->n_tickets++ * s->n_all + (uint64_t)(slot - s->slot);
     return slot;
 }
+/* Asks for what a slot behind the ring's says. */
+static void aios__stream_want(aios__stream *s, aios__slot *slot) {
+    slot->state = AIOS__SLOT_WANTED;
+    s->queue[s->tail++ % (s->n_all - s->n_slots)] = (uint32_t)(slot - s->slot);
+}
 static void aios__stream_end(aios__stream *s, aios__slot *slot, int64_t got) {
-    uint64_t want = aios__unit_window(aios__use_unit(s, slot->use), &s->io[aios__use_unit(s, slot->use)->part]);
-    uint64_t done = slot->done + (got > 0 ? (uint64_t)got : 0);
+    uint64_t want = slot->want, done = slot->done + (got > 0 ? (uint64_t)got : 0);
     s->n_reads++;
     if (got > 0 && done <= want) s->read_bytes += (uint64_t)got;
+    if (got > 0 && done <= want && slot >= s->slot + s->n_slots) s->wanted_bytes += (uint64_t)got;
     if (s->how == AIOS__READ_ASYNC && done < want) done = done / AIOS__STREAM_ALIGN * AIOS__STREAM_ALIGN;    /* it goes on where a direct read can */
-    if (got > 0 && done <= want && done > slot->done) slot->done = done;
-    else { slot->st = AIOS_ERR_IO; slot->got = got; s->n_errors++; }
-    slot->state = slot->st ? AIOS__SLOT_FAILED : slot->done == want ? AIOS__SLOT_READY : AIOS__SLOT_READING;
+    if (got > 0 && done <= want && done > slot->done) {
+        slot->done = done;
+        slot->state = done == want ? AIOS__SLOT_READY : AIOS__SLOT_READING;
+    } else { slot->state = AIOS__SLOT_FAILED; slot->got = got; s->n_errors++; }
 }
 /* Reads on: one call of the reader. Called without the lock; nobody else touches a slot that is being read. */
 static int64_t aios__stream_read(const aios__stream *s, const aios__slot *slot, uint64_t most) {
-    const aios__unit *u = aios__use_unit(s, slot->use);
-    const aios_io *io = &s->io[u->part];
-    return io->read(io->user, aios__unit_start(u) + slot->done, aios__slot_base(s, slot->use) + slot->done,
-                    aios__min_u64(aios__unit_window(u, io) - slot->done, most));
+    const aios_io *io = &s->io[slot->part];
+    return io->read(io->user, slot->off + slot->done, slot->dst + slot->done, aios__min_u64(slot->want - slot->done, most));
 }
 
 /* A reading thread: reads what is due, sleeps when there is nothing. */
@@ -86,15 +108,14 @@ static void aios__stream_serve(void *arg) {
 /* ---- asynchronous ---------------------------------------------------------------------------------------------- */
 /* 0: the io takes no more now. */
 static int32_t aios__stream_submit(aios__stream *s, aios__slot *slot) {
-    const aios__unit *u = aios__use_unit(s, slot->use);
-    const aios_io *io = &s->io[u->part];
-    int32_t st = io->submit(io->user, slot->use, aios__unit_start(u) + slot->done, aios__slot_base(s, slot->use) + slot->done, aios__unit_window(u, io) - slot->done);
+    const aios_io *io = &s->io[slot->part];
+    int32_t st = io->submit(io->user, slot->ticket, slot->off + slot->done, slot->dst + slot->done, slot->want - slot->done);
     uint32_t i;
     if (st >= 0) return 1;
-    for (i = 0; i < s->n_slots; i++)        /* a queue that is full for now: later, when one of these is over */
-        if (&s->slot[i] != slot && s->slot[i].state == AIOS__SLOT_READING && aios__use_unit(s, s->slot[i].use)->part == u->part && slot->use + 1 == s->issued) {
-            slot->state = AIOS__SLOT_EMPTY;
-            s->issued--;
+    for (i = 0; i < s->n_all && slot->done == 0; i++)       /* a queue that is full for now: later, when one of these is over */
+        if (&s->slot[i] != slot && s->slot[i].state == AIOS__SLOT_READING && s->slot[i].part == slot->part) {
+            if (slot >= s->slot + s->n_slots) { slot->state = AIOS__SLOT_WANTED; s->head--; }       /* it was taken just now */
+            else { slot->state = AIOS__SLOT_EMPTY; s->issued--; }
             return 0;
         }
     aios__stream_end(s, slot, st);
@@ -107,16 +128,16 @@ static void aios__stream_reap(aios__stream *s, uint32_t part, uint64_t timeout_n
     int64_t got = 0;
     int32_t n;
     while ((n = io->wait(io->user, &ticket, &got, timeout_ns)) == 1) {
-        aios__slot *slot = &s->slot[ticket % s->n_slots];
+        aios__slot *slot = &s->slot[ticket % s->n_all];
         timeout_ns = 0;
-        if (slot->state != AIOS__SLOT_READING || slot->use != ticket) continue;
+        if (slot->state != AIOS__SLOT_READING || slot->ticket != ticket) continue;
         aios__stream_end(s, slot, got);
         if (slot->state == AIOS__SLOT_READING) aios__stream_submit(s, slot);     /* it came in pieces */
     }
     if (n < 0) {                        /* no read of a broken io is under way any more */
         uint32_t i;
-        for (i = 0; i < s->n_slots; i++)
-            if (s->slot[i].state == AIOS__SLOT_READING && aios__use_unit(s, s->slot[i].use)->part == part) aios__stream_end(s, &s->slot[i], n);
+        for (i = 0; i < s->n_all; i++)
+            if (s->slot[i].state == AIOS__SLOT_READING && s->slot[i].part == part) aios__stream_end(s, &s->slot[i], n);
     }
 }
 
@@ -130,10 +151,15 @@ static void aios__stream_pump(aios__stream *s) {
 /* The program starts at its first unit: right away, or, after a pass that was dropped in its middle, as soon as what is being read
  * is through. */
 static void aios__stream_start(aios__stream *s) {
-    if (!s->n_units) return;
+    uint32_t i;
+    if (!s->n_all) return;
     aios__crew_lock(&s->crew);
-    if (s->used % s->n_units || s->hold || s->slot[s->used % s->n_slots].state == AIOS__SLOT_FAILED) {
-        uint32_t i;
+    for (i = s->n_slots; (s->head < s->tail || s->hold || s->now) && i < s->n_all; i++)     /* what a pass that was dropped wanted */
+        if (s->slot[i].state != AIOS__SLOT_READY && (s->slot[i].state != AIOS__SLOT_READING || s->how == AIOS__READ_INLINE)) s->slot[i].state = AIOS__SLOT_EMPTY;
+    s->head = s->tail;
+    s->now = NULL;
+    if (!s->n_units) s->hold = 0;
+    else if (s->used % s->n_units || s->hold || s->slot[s->used % s->n_slots].state == AIOS__SLOT_FAILED) {
         for (i = 0; i < s->n_slots; i++)
             if (s->slot[i].state != AIOS__SLOT_READING || s->how == AIOS__READ_INLINE) s->slot[i].state = AIOS__SLOT_EMPTY;
         s->used = s->issued = (s->issued + s->n_units - 1) / s->n_units * s->n_units;
@@ -142,24 +168,28 @@ static void aios__stream_start(aios__stream *s) {
     aios__stream_pump(s);
     aios__crew_unlock(&s->crew);
 }
-/* Is the unit of the next use there? Reads it where nobody else does. 1 = yes; 0 = not yet; AIOS_ERR_*: it cannot be read. */
+/* Goes on reading, a piece at a time where nobody else does it, or waits for somebody, or for the io of a part, who do. With the lock. */
+static void aios__stream_move(aios__stream *s, uint32_t part, uint64_t timeout_ns) {
+    if (s->how == AIOS__READ_INLINE) {
+        if (!s->now || s->now->state != AIOS__SLOT_READING) s->now = aios__stream_next(s);
+        if (s->now) aios__stream_end(s, s->now, aios__stream_read(s, s->now, AIOS__INLINE_BYTES));
+        return;
+    }
+    aios__stream_pump(s);
+    if (s->how == AIOS__READ_ASYNC) {
+        aios__stream_reap(s, part, timeout_ns);
+        aios__stream_pump(s);
+    } else aios__crew_wait(&s->crew, timeout_ns);
+}
+/* Is the unit of the next use there? 1 = yes; 0 = not yet; AIOS_ERR_*: it cannot be read. */
 static int32_t aios__stream_try(aios__stream *s, uint64_t timeout_ns) {
     aios__slot *slot = &s->slot[s->used % s->n_slots];
-    const aios__unit *u = aios__use_unit(s, s->used);
     int32_t r = 0;
     aios__crew_lock(&s->crew);
-    if (s->how == AIOS__READ_INLINE) {
-        if (slot->use != s->used || slot->state == AIOS__SLOT_EMPTY) slot = aios__stream_next(s);
-        if (slot && slot->state == AIOS__SLOT_READING) aios__stream_end(s, slot, aios__stream_read(s, slot, AIOS__INLINE_BYTES));
-    } else if (!(slot->use == s->used && slot->state >= AIOS__SLOT_READY)) {
-        aios__stream_pump(s);
-        if (s->how == AIOS__READ_ASYNC) {
-            aios__stream_reap(s, slot->state == AIOS__SLOT_READING ? aios__use_unit(s, slot->use)->part : u->part, timeout_ns);
-            aios__stream_pump(s);
-        } else aios__crew_wait(&s->crew, timeout_ns);
-    }
-    slot = &s->slot[s->used % s->n_slots];
-    if (slot->use == s->used) r = slot->state == AIOS__SLOT_READY ? 1 : slot->state == AIOS__SLOT_FAILED ? slot->st : 0;
+    if (!(slot->use == s->used && slot->state >= AIOS__SLOT_READY))
+        aios__stream_move(s, slot->state == AIOS__SLOT_READING ? slot->part : aios__use_unit(s, s->used)->part, timeout_ns);
+    if (slot->use == s->used) r = slot->state == AIOS__SLOT_READY ? 1 : slot->state == AIOS__SLOT_FAILED ? (int32_t)AIOS_ERR_IO : 0;
+    if (r < 0) s->bad = slot;
     aios__crew_unlock(&s->crew);
     return r;
 }
@@ -179,8 +209,8 @@ static void aios__stream_pass(aios__stream *s) {
 /* Takes what was counted; with reset, begins anew. */
 static void aios__stream_count(aios__stream *s, aios_counters *c, int32_t reset) {
     aios__crew_lock(&s->crew);
-    c->stream_bytes = s->read_bytes; c->n_reads = s->n_reads; c->n_read_errors = s->n_errors;
-    if (reset) s->read_bytes = s->n_reads = s->n_errors = 0;
+    c->stream_bytes = s->read_bytes; c->expert_bytes = s->wanted_bytes; c->n_reads = s->n_reads; c->n_read_errors = s->n_errors;
+    if (reset) s->read_bytes = s->wanted_bytes = s->n_reads = s->n_errors = 0;
     aios__crew_unlock(&s->crew);
 }
 static aios_status aios__stream_open(aios__stream *s, uint32_t lent, int32_t n_readers, uint32_t async, aios_error *err) {
@@ -188,7 +218,7 @@ static aios_status aios__stream_open(aios__stream *s, uint32_t lent, int32_t n_r
     s->how = lent || n_readers ? AIOS__READ_THREADS : async ? AIOS__READ_ASYNC : AIOS__READ_INLINE;
     s->hold = 1;                        /* until the first step                                             */
     st = aios__crew_start(&s->crew, n_readers, aios__stream_serve, s, err);
-    if (st) s->n_units = 0;
+    if (st) s->n_all = 0;
     return st;
 }
 /* Lent threads return, and those that come later do at once, or may stay again. */
@@ -201,11 +231,11 @@ static void aios__stream_lent(aios__stream *s, int32_t ended) {
 /* Nothing reads into the ring any more when this returns. */
 static void aios__stream_stop(aios__stream *s) {
     uint32_t i;
-    if (!s->n_units) return;
+    if (!s->n_all) return;
     aios__crew_stop(&s->crew);
-    for (i = 0; i < s->n_slots; i++)
+    for (i = 0; i < s->n_all; i++)
         while (s->how == AIOS__READ_ASYNC && s->slot[i].state == AIOS__SLOT_READING) {
             s->hold = 1;
-            aios__stream_reap(s, aios__use_unit(s, s->slot[i].use)->part, AIOS__FOREVER);
+            aios__stream_reap(s, s->slot[i].part, AIOS__FOREVER);
         }
 }

@@ -43,12 +43,14 @@ assert sum(r['bytes'] for r in p['requests']) == p['total_bytes'], 'requests and
 assert p['budget_bytes'] is None or p['total_bytes'] + p['held_bytes'] <= p['budget_bytes'], 'budget_bytes'
 assert p['min_bytes'] + p['held_bytes'] == p['min_budget_bytes'] and p['min_bytes'] <= p['total_bytes'], 'min_bytes'
 assert sum(p['tiers'].values()) == sum(r['bytes'] for r in p['requests'] if r['kind'] == 'weights'), 'tiers'
-assert p['ring']['slots'] * p['ring']['slot_bytes'] == p['tiers']['stream'], 'ring'
+x = p['experts']
+assert p['ring']['slots'] * p['ring']['slot_bytes'] + x['slots'] * x['slot_bytes'] == p['tiers']['stream'], 'ring'
+assert x['slots'] <= x['of'] and (x['slots'] > 0) == ('experts' in p['degraded']) == (w['experts']['streamed'] > 0), 'experts'
 for k in ('file', 'packed', 'rows', 'mapped', 'streamed', 'token_bytes'):
     assert sum(v[k] for n, v in w.items() if n != 'all') == w['all'][k], k
 assert w['all']['token_bytes'] == p['bytes_per_token']['weights'] == s('token_bytes'), 'bytes per token'
-assert w['all']['streamed'] == s('stream_bytes') and (w['all']['streamed'] > 0) == ('stream' in p['degraded']), 'streamed'
-assert p['bytes_per_token']['streamed'] >= w['all']['streamed'], 'pages'
+assert w['all']['streamed'] == s('stream_bytes') and (w['all']['streamed'] > w['experts']['streamed']) == ('stream' in p['degraded']), 'streamed'
+assert p['bytes_per_token']['streamed'] >= w['all']['streamed'] - w['experts']['streamed'] + (w['experts']['token_bytes'] if x['slots'] else 0), 'pages'
 for tier in ('hot', 'warm'):    # tensors are aligned to 64
     n = [t['bytes'] for t in p['tensors'] if t['resident_tier'] == tier and not t['mapped']]
     assert sum(n) <= p['tiers'][tier] < sum(n) + 64 * len(n) + 1, tier
@@ -183,7 +185,7 @@ else
     echo "skip  no models/tale.gguf"
 fi
 if [ -e "$shared/fixtures/zoo/gpt2.gguf" ]; then
-    for m in zoo/gpt2 zoo/falcon40b zoo/gemma2 zoo/phi3-swa zoo/qwen3 types/llama-q4_k_m stories/stories260K-q5_1; do
+    for m in zoo/olmoe zoo/qwen2moe zoo/gpt2 zoo/falcon40b zoo/gemma2 zoo/phi3-swa zoo/qwen3 types/llama-q4_k_m stories/stories260K-q5_1; do
         ladder -m "$shared/fixtures/$m.gguf" --ctx 64
     done
 else

@@ -74,7 +74,8 @@ else
     # sequence a of some models: every kind of kernel once, and the wirings that have ops of their own
     for m in stories/stories260K-f32 stories/stories260K-q5_1 types/llama-f16 types/llama-bf16 types/llama-q8_0 \
         types/llama-q4_0 types/llama-q4_k types/llama-q6_k types/llama-q4_k_m types/llama-q2_k types/llama-iq4_xs \
-        types/llama-iq1_m types/llama-nvfp4 types/llama-tq1_0 zoo/llama3-freqs zoo/qwen3 zoo/falcon40b zoo/gemma2 zoo/phi3-swa zoo/gpt2; do
+        types/llama-iq1_m types/llama-nvfp4 types/llama-tq1_0 zoo/llama3-freqs zoo/qwen3 zoo/falcon40b zoo/gemma2 zoo/phi3-swa zoo/gpt2 \
+        zoo/mixtral zoo/qwen2moe zoo/olmoe zoo/granitemoe; do
         folder=${m%/*} file=${m#*/}.gguf
         ids=$(awk -F '\t' -v f="$file" '
             NR == 1 { for (i = 1; i <= NF; i++) col[$i] = i; next }

@@ -210,9 +210,8 @@ static double limit_of(const table *t) {
     return 0.07;
 }
 static int in_library(const table *t) {
-    static const char *const archs[] = { "llama", "qwen2", "qwen3", "falcon", "arcee", "nemotron", "gemma", "gemma2", "phi3", "gpt2" };
+    static const char *const archs[] = { "llama", "qwen2", "qwen3", "falcon", "qwen2moe", "qwen3moe", "olmoe", "granite", "granitemoe", "arcee", "nemotron", "gemma", "gemma2", "phi3", "gpt2" };
     size_t i;
-    if (strstr(col(t, "note"), "expert")) return 0;     /* mixtral has the name llama */
     for (i = 0; i < sizeof archs / sizeof *archs; i++) if (!strcmp(col(t, "arch"), archs[i])) return 1;
     return 0;
 }

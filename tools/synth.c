@@ -92,8 +92,8 @@ static const mix_row mixes[] = {
 
 /* ---- architectures and shapes --------------------------------------------------------------------- */
 
-enum { D_ONE, D_EMBD, D_FF, D_VOCAB, D_Q, D_KV, D_QKV, N_DIMS };            /* a side of a tensor      */
-enum { R_WEIGHT, R_EMBD, R_OUT, R_V, R_DOWN, R_ONES, R_BIAS };              /* what it is for          */
+enum { D_ONE, D_EMBD, D_FF, D_VOCAB, D_Q, D_KV, D_QKV, D_HEAD, D_EXPERTS, D_FF_EXP, N_DIMS };      /* a side of a tensor */
+enum { R_WEIGHT, R_EMBD, R_OUT, R_V, R_DOWN, R_ONES, R_BIAS, R_ROUTER, R_EXPERTS };     /* what it is for; EXPERTS: a matrix for each */
 
 typedef struct tensor_row {
     const char *name;                  /* without ".weight" or ".bias"; per layer: without "blk.N."  */
@@ -131,7 +131,25 @@ static const tensor_row falcon_tensors[] = {
     {"output",      0, R_OUT,    D_EMBD, D_VOCAB},
     {NULL, 0, 0, 0, 0}};
 
-enum { LLAMA, QWEN2, FALCON };
+static const tensor_row qwen3moe_tensors[] = {
+    {"token_embd",  0, R_EMBD,   D_EMBD, D_VOCAB},
+    {"attn_norm",   1, R_ONES,   D_EMBD, D_ONE},
+    {"attn_q",      1, R_WEIGHT, D_EMBD, D_Q},
+    {"attn_k",      1, R_WEIGHT, D_EMBD, D_KV},
+    {"attn_v",      1, R_V,      D_EMBD, D_KV},
+    {"attn_q_norm", 1, R_ONES,   D_HEAD, D_ONE},
+    {"attn_k_norm", 1, R_ONES,   D_HEAD, D_ONE},
+    {"attn_output", 1, R_WEIGHT, D_Q,    D_EMBD},
+    {"ffn_norm",    1, R_ONES,   D_EMBD, D_ONE},
+    {"ffn_gate_inp", 1, R_ROUTER, D_EMBD, D_EXPERTS},
+    {"ffn_gate_exps", 1, R_EXPERTS, D_EMBD, D_FF_EXP},
+    {"ffn_up_exps", 1, R_EXPERTS, D_EMBD, D_FF_EXP},
+    {"ffn_down_exps", 1, R_EXPERTS, D_FF_EXP, D_EMBD},
+    {"output_norm", 0, R_ONES,   D_EMBD, D_ONE},
+    {"output",      0, R_OUT,    D_EMBD, D_VOCAB},
+    {NULL, 0, 0, 0, 0}};
+
+enum { LLAMA, QWEN2, FALCON, QWEN3MOE };
 
 typedef struct arch_row {
     const char *name, *pre, *eps_key; /* pre: tokenizer.ggml.pre */
@@ -143,22 +161,26 @@ static const arch_row archs[] = {
     {"llama",  "llama-bpe", "attention.layer_norm_rms_epsilon", llama_tensors,  0},
     {"qwen2",  "qwen2",     "attention.layer_norm_rms_epsilon", llama_tensors,  1},
     {"falcon", "falcon",    "attention.layer_norm_epsilon",     falcon_tensors, 1},
+    {"qwen3moe", "qwen2",   "attention.layer_norm_rms_epsilon", qwen3moe_tensors, 0},
 };
 
 typedef struct shape_row {
     const char *name;
     int32_t arch, n_embd, n_layer, n_ff, n_head, n_head_kv, head_dim, n_vocab, n_ctx, tied;
     float rope_base, eps;
+    int32_t n_expert, n_used, n_ff_exp;
 } shape_row;
 
 static const shape_row shapes[] = {
-    /* name          arch   embd layer   ff  head kv  dim  vocab    ctx tied  rope     eps */
-    {"tiny",        LLAMA,   256,  2,   512,   4,  2,  64,    512,   2048, 0,   10000.0f, 1e-5f},
-    {"llama-1b",    LLAMA,  2048, 16,  8192,  32,  8,  64, 128256, 131072, 1,  500000.0f, 1e-5f},
-    {"llama-7b",    LLAMA,  4096, 32, 11008,  32, 32, 128,  32000,   4096, 0,   10000.0f, 1e-5f},
-    {"llama-8b",    LLAMA,  4096, 32, 14336,  32,  8, 128, 128256,   8192, 0,  500000.0f, 1e-5f},
-    {"falcon-7b",   FALCON, 4544, 32, 18176,  71,  1,  64,  65024,   2048, 0,   10000.0f, 1e-5f},
-    {"qwen2-0.5b",  QWEN2,   896, 24,  4864,  14,  2,  64, 151936,  32768, 1, 1000000.0f, 1e-6f},
+    /* name          arch   embd layer   ff  head kv  dim  vocab    ctx tied  rope     eps   experts used ff */
+    {"tiny",        LLAMA,   256,  2,   512,   4,  2,  64,    512,   2048, 0,   10000.0f, 1e-5f,  0, 0,   0},
+    {"llama-1b",    LLAMA,  2048, 16,  8192,  32,  8,  64, 128256, 131072, 1,  500000.0f, 1e-5f,  0, 0,   0},
+    {"llama-7b",    LLAMA,  4096, 32, 11008,  32, 32, 128,  32000,   4096, 0,   10000.0f, 1e-5f,  0, 0,   0},
+    {"llama-8b",    LLAMA,  4096, 32, 14336,  32,  8, 128, 128256,   8192, 0,  500000.0f, 1e-5f,  0, 0,   0},
+    {"falcon-7b",   FALCON, 4544, 32, 18176,  71,  1,  64,  65024,   2048, 0,   10000.0f, 1e-5f,  0, 0,   0},
+    {"qwen2-0.5b",  QWEN2,   896, 24,  4864,  14,  2,  64, 151936,  32768, 1, 1000000.0f, 1e-6f,  0, 0,   0},
+    {"tiny-moe",    QWEN3MOE, 256, 3,   512,   4,  2,  64,    512,   2048, 0, 1000000.0f, 1e-6f,  8, 2, 256},
+    {"moe-2b",      QWEN3MOE, 1024, 16, 2048, 16,  4,  64,  32000,  32768, 1, 1000000.0f, 1e-6f, 64, 8, 768},
 };
 
 #define COUNT(a) ((int32_t)(sizeof(a) / sizeof((a)[0])))
@@ -403,6 +425,11 @@ static void put_keys(sink *o, const shape_row *s, uint32_t file_type)
     key_u32(o, a, ".attention.head_count_kv", (uint32_t)s->n_head_kv);
     key_u32(o, a, ".rope.dimension_count", (uint32_t)s->head_dim);
     key_u32(o, a, ".vocab_size", (uint32_t)s->n_vocab);
+    if (s->n_expert) {
+        key_u32(o, a, ".expert_count", (uint32_t)s->n_expert);
+        key_u32(o, a, ".expert_used_count", (uint32_t)s->n_used);
+        key_u32(o, a, ".expert_feed_forward_length", (uint32_t)s->n_ff_exp);
+    }
     key_f32(o, a, ".rope.freq_base", s->rope_base);
     key_f32(o, a, eps_key, s->eps);
     put_vocab(o, archs[s->arch].pre, s->n_vocab);
@@ -418,7 +445,7 @@ static int use_more_bits(int32_t i, int32_t n)
 static int32_t tensor_type(const shape_row *s, int32_t base, const mix_row *mix, int32_t role, int32_t layer, int32_t n_in)
 {
     int32_t type = base;
-    if (role == R_ONES || role == R_BIAS) return F32;
+    if (role == R_ONES || role == R_BIAS || role == R_ROUTER) return F32;
     if (mix) {
         int more = use_more_bits(layer, s->n_layer);
         type = mix->base;
@@ -436,7 +463,7 @@ static int32_t put_tensors(sink *o, int data, const shape_row *s, int32_t base, 
 {
     static uint8_t buf[(1 << 20) + 8];
     const int32_t kv = s->n_head_kv * s->head_dim, q = s->n_head * s->head_dim;
-    const int32_t dims[N_DIMS] = {1, s->n_embd, s->n_ff, s->n_vocab, q, kv, q + 2 * kv};
+    const int32_t dims[N_DIMS] = {1, s->n_embd, s->n_ff, s->n_vocab, q, kv, q + 2 * kv, s->head_dim, s->n_expert, s->n_ff_exp};
     int32_t n_tensors = 0;
     uint64_t at = 0;
 
@@ -448,19 +475,20 @@ static int32_t put_tensors(sink *o, int data, const shape_row *s, int32_t base, 
             if (r->role == R_OUT && s->tied) continue;
             if (r->role == R_BIAS && !archs[s->arch].has_bias) continue;
 
-            const int32_t n_in = dims[r->in], n_out = dims[r->out];
+            const int32_t n_in = dims[r->in], n_out = dims[r->out], n = r->role == R_EXPERTS ? s->n_expert : 1;
             const int32_t type = tensor_type(s, base, mix, r->role, layer, n_in);
             const type_row *t = &types[type];
-            uint64_t n_blocks = (uint64_t)n_in * (uint64_t)n_out / (uint64_t)t->n;
+            uint64_t n_blocks = (uint64_t)n_in * (uint64_t)n_out / (uint64_t)t->n * (uint64_t)n;
             n_tensors++;
             if (!data) {
                 char name[64], blk[24] = "";
                 if (r->per_layer) snprintf(blk, sizeof blk, "blk.%d.", (int)layer);
                 snprintf(name, sizeof name, "%s%s%s", blk, r->name, r->role == R_BIAS ? ".bias" : ".weight");
                 put_str(o, name);
-                put_le(o, n_out == 1 ? 1 : 2, 4);
+                put_le(o, n_out == 1 ? 1 : n == 1 ? 2 : 3, 4);
                 put_le(o, (uint64_t)n_in, 8);
                 if (n_out != 1) put_le(o, (uint64_t)n_out, 8);
+                if (n != 1) put_le(o, (uint64_t)n, 8);
                 put_le(o, t->id, 4);
                 put_le(o, at, 8);
                 at += (n_blocks * (uint64_t)t->bytes + 31) / 32 * 32;
@@ -471,12 +499,12 @@ static int32_t put_tensors(sink *o, int data, const shape_row *s, int32_t base, 
             for (int i = 0; i < 8; i++) next64(&state);
             scales_make(&scales, t, r->role == R_BIAS ? 0.05 : 1 / root(n_in));
             while (n_blocks) {
-                uint64_t n = (sizeof buf - 8) / (uint64_t)t->bytes;
-                n = n < n_blocks ? n : n_blocks;
-                blocks_make(buf, (size_t)n, type, &scales, &state);
-                for (uint64_t i = 0; r->role == R_ONES && i < n; i++) store_le(buf + 4 * i, float_bits(1.0f), 4);
-                put(o, buf, (size_t)n * (size_t)t->bytes);
-                n_blocks -= n;
+                uint64_t k = (sizeof buf - 8) / (uint64_t)t->bytes;
+                k = k < n_blocks ? k : n_blocks;
+                blocks_make(buf, (size_t)k, type, &scales, &state);
+                for (uint64_t i = 0; r->role == R_ONES && i < k; i++) store_le(buf + 4 * i, float_bits(1.0f), 4);
+                put(o, buf, (size_t)k * (size_t)t->bytes);
+                n_blocks -= k;
             }
             put_pad(o);
         }
