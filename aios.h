@@ -413,6 +413,19 @@ typedef struct aios_context aios_context;
 typedef void (*aios_task_fn)(void *arg, int32_t i, int32_t worker);
 typedef void (*aios_parallel_for)(void *user, int32_t n, aios_task_fn fn, void *arg);
 
+/* Where pages of the cache go while their sequence waits for nothing and others need the room, longest idle first; pages that sequences share
+ * stay. They come back before their sequence's next pass (or fork, cut, save), with the same bits. Called inside the functions that need it, one at
+ * a time. put keeps n bytes under key; get gives them back, and the key may be forgotten; drop, optional, means that they are not wanted any
+ * more. put and get return 0, or non-zero: then the call ends with AIOS_ERR_IO, and can be tried again. */
+typedef struct aios_spill {
+    uint32_t struct_size, flags;
+    int32_t (*put)(void *user, uint64_t key, const void *data, uint64_t n);
+    int32_t (*get)(void *user, uint64_t key, void *data, uint64_t n);
+    void (*drop)(void *user, uint64_t key);
+    void *user;
+} aios_spill;
+AIOS__DESC_INIT(aios_spill)
+
 enum { AIOS_CONTEXT_PROFILE = 1 };      /* take the time of each phase: two looks at the clock        */
 typedef struct aios_context_desc {
     uint32_t struct_size, flags;            /* AIOS_CONTEXT_*                                          */
@@ -425,6 +438,7 @@ typedef struct aios_context_desc {
     void *progress_user;
     void (*thread_start)(void *user, int32_t worker);   /* called once on each own thread (worker 1 .. n_threads-1), first thing: for */
     void *thread_user;                                  /* its affinity, name, priority; by aios_context_free at the latest. NULL = nothing */
+    const aios_spill *spill;                /* copied; NULL = sequences for which there is no room are refused */
 } aios_context_desc;
 AIOS__DESC_INIT(aios_context_desc)
 
@@ -513,6 +527,8 @@ AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, 
 /* dst, which must be empty, becomes the first n tokens of src, sharing its pages: costs a table and n token ids. What src has not processed dst
  * will; so will it up to 63 tokens before n when the tile of position n is compressed in src already. Output rows do not come along. */
 AIOS_API aios_status aios_seq_fork(aios_context *c, int32_t dst, int32_t src, int32_t n, aios_error *err);
+/* on = 1: pages of the sequence are never given to the host (aios_spill); 0: they may be again. Without aios_spill they never are. */
+AIOS_API aios_status aios_seq_pin(aios_context *c, int32_t seq, int32_t on, aios_error *err);
 /* The sequence whose processed tokens begin with the most of ids [n]; how many in *n_same. -1: none begins with the first. One that tokens were
  * taken out of is not looked at. */
 AIOS_API int32_t     aios_seq_find(const aios_context *c, const int32_t *ids, uint64_t n, int32_t *n_same);
@@ -534,7 +550,7 @@ AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base
 typedef struct aios_cache_info {
     uint32_t struct_size, n_pages;  /* of all pools                                                    */
     uint32_t n_free, n_shared;      /* in no table; in more than one                                   */
-    uint32_t n_spare, reserved;     /* open pages that are kept until their room is needed             */
+    uint32_t n_spare, n_spilled;    /* open pages that are kept until their room is needed; pages with the host */
     uint64_t bytes, free_bytes;
     uint64_t saved_bytes;           /* what the sharing saves now                                      */
 } aios_cache_info;
@@ -553,6 +569,7 @@ typedef struct aios_counters {
     uint64_t tier_bytes[3];                         /* weight_bytes by AIOS_TIER_*: vectors and packed copies, mapped or warm, the ring */
     uint64_t n_expert_hits, n_expert_misses;        /* experts that a pass wanted of a layer: in the cache; to be read */
     uint64_t expert_bytes;                          /* of stream_bytes                                     */
+    uint64_t n_spilled, n_fetched, spill_bytes, fetch_bytes;    /* pages of the cache, to the host and back */
 } aios_counters;
 AIOS__DESC_INIT(aios_counters)
 AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out);
@@ -4619,7 +4636,7 @@ typedef struct aios__pages {
 /* Slots from .. to-1 are alive. off: position that their keys were turned for, minus the one they have. */
 typedef struct aios__span { int32_t from, to, off; } aios__span;
 typedef struct aios__kv_seq {
-    int32_t n_spans, n_spares[AIOS__N_GROUPS];
+    int32_t n_spans, n_spilled, n_spares[AIOS__N_GROUPS];
     int32_t tile, top, aged;            /* of the next slot; past the last that has pages; first that is not old yet */
     aios__span span[AIOS__MAX_SPANS];
 } aios__kv_seq;
@@ -4900,17 +4917,18 @@ static void aios__kv_touch(aios__kv *kv, int32_t seq, int32_t from, int32_t upto
         }
     }
 }
-/* Is there room for slots from .. upto-1? */
-static int32_t aios__kv_fits(aios__kv *kv, int32_t seq, int32_t from, int32_t upto) {
-    int32_t need[AIOS__N_GROUPS][AIOS__N_FORMS], g, f, s;
+/* Pages that a pool lacks for slots from .. upto-1. */
+static int32_t aios__kv_lacks(aios__kv *kv, int32_t seq, int32_t from, int32_t upto, int32_t g, int32_t f) {
+    int32_t need[AIOS__N_GROUPS][AIOS__N_FORMS], have = kv->pool[g][f].n_free, s;
     memset(need, 0, sizeof need);
     aios__kv_touch(kv, seq, from, upto, need);
-    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
-        int32_t have = kv->pool[g][f].n_free;
-        for (s = 0; f == AIOS__KV_OPEN && have < need[g][f] && s < kv->n_seq; s++) have += kv->seq[s].n_spares[g];
-        if (have < need[g][f]) return 0;
-    }
-    return 1;
+    for (s = 0; f == AIOS__KV_OPEN && have < need[g][f] && s < kv->n_seq; s++) have += kv->seq[s].n_spares[g];
+    return have < need[g][f] ? need[g][f] - have : 0;
+}
+static int32_t aios__kv_fits(aios__kv *kv, int32_t seq, int32_t from, int32_t upto) {
+    int32_t g, f, lacks = 0;
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) lacks |= aios__kv_lacks(kv, seq, from, upto, g, f);
+    return !lacks;
 }
 /* Gives slots from .. upto-1 their pages, for a pass that will write them, and notes what it has to copy, to seal and to age. */
 static void aios__kv_grow(aios__kv *kv, int32_t seq, int32_t from, int32_t upto) {
@@ -7380,6 +7398,8 @@ static void aios__program_build(aios__build *b) {
 typedef struct aios__sequence {
     int32_t *token;                     /* [n_ctx]                                                          */
     uint8_t *want;                      /* [n_ctx] 1 = keep the logits after this token                     */
+    uint64_t used;                      /* number of the last pass that it was in                           */
+    int32_t pinned, held;               /* its pages are not spilled: at all, during this call              */
     int32_t n_fed, n_done;              /* tokens given, and those in the cache                             */
 } aios__sequence;
 
@@ -7392,6 +7412,7 @@ struct aios_context {
     aios_model *model;
     aios_plan plan;
     aios_context_desc desc;
+    aios_spill spill;                   /* zeros: none                                                      */
     const aiosk_isa *k;
     aios__kv kv;
     aios__pass pass;
@@ -7405,6 +7426,7 @@ struct aios_context {
     aios_counters count;
     /* where the run stands */
     int32_t running;                    /* a pass is under way                                              */
+    uint64_t n_passed;                  /* passes finished since opening                                    */
     int32_t n_out_ready;                /* rows of the last finished pass                                   */
     int32_t unready;                    /* the current round waits for its unit; 2: and had to              */
     aios_status failed;                 /* why it will not come                                             */
@@ -7591,7 +7613,130 @@ static int32_t aios__exec(aios_context *c, uint64_t deadline) {
     return aios__exec_done(c);
 }
 
-/* ---- passes ---------------------------------------------------------------------------------------------------- */
+/* Is the running pass at work on tokens of the sequence? */
+static int32_t aios__in_pass(const aios_context *c, int32_t seq) {
+    int32_t i;
+    for (i = 0; c->running && i < c->pass.n; i++) if (c->pass.seq[i] == seq) return 1;
+    return 0;
+}
+
+/* ======== spill.c ======== */
+/* spill.c: pages of sequences that wait for nothing go to the host when others need the room, and come back before their sequence goes
+ * on. Which ones go follows from the order of steps alone; bits do not depend on it. A page that several tables name stays. */
+
+enum { AIOS__SPILLED = -2 };            /* entry of a table whose page is with the host                     */
+
+static uint64_t aios__spill_key(int32_t g, int32_t f, int32_t seq, int32_t t) { return (uint64_t)(g * AIOS__N_FORMS + f) << 56 | (uint64_t)(uint32_t)seq << 28 | (uint64_t)(uint32_t)t; }
+
+/* Takes a page of pool (g, f) from the sequence that has been idle longest. 1, 0 when there is none to take, or an error. */
+static int32_t aios__spill_one(aios_context *c, int32_t g, int32_t f, aios_error *err) {
+    aios__kv *kv = &c->kv;
+    aios__pages *p = &kv->pool[g][f];
+    int32_t s, t, victim = -1, at = -1, *row;
+    if (!c->spill.put) return 0;
+    for (s = 0; s < kv->n_seq; s++) {
+        if (c->seq[s].n_done < c->seq[s].n_fed || c->seq[s].pinned || c->seq[s].held || aios__in_pass(c, s) || (victim >= 0 && c->seq[s].used >= c->seq[victim].used)) continue;
+        row = aios__kv_row(kv, g, f, s);
+        for (t = 0; t < kv->seq[s].top && !(row[t] >= 0 && p->refs[row[t]] == 1); t++) {}
+        if (t < kv->seq[s].top) { victim = s; at = t; }
+    }
+    if (victim < 0) return 0;
+    row = aios__kv_row(kv, g, f, victim) + at;
+    if (c->spill.put(c->spill.user, aios__spill_key(g, f, victim, at), p->base + (uint64_t)*row * p->bytes, p->bytes))
+        return aios__fail2(err, AIOS_ERR_IO, AIOS__NO_OFF, p->bytes, 0, "the host did not take a page of % bytes of sequence %", aios__u(p->bytes), aios__i(victim));
+    kv->seq[victim].n_spares[g] -= f == AIOS__KV_OPEN && aios__kv_spare(kv, g, victim, at);
+    aios__page_drop(kv, g, f, row);
+    *row = AIOS__SPILLED;
+    kv->seq[victim].n_spilled++;
+    c->count.n_spilled++;
+    c->count.spill_bytes += p->bytes;
+    return 1;
+}
+/* Is a page free in the pool, or a spare one, or can be made so? */
+static int32_t aios__spill_room(aios_context *c, int32_t g, int32_t f, aios_error *err) {
+    int32_t s;
+    if (c->kv.pool[g][f].n_free) return 1;
+    for (s = 0; f == AIOS__KV_OPEN && s < c->kv.n_seq; s++) if (c->kv.seq[s].n_spares[g]) return 1;
+    return aios__spill_one(c, g, f, err);
+}
+static int32_t aios__spill_fetch(aios_context *c, int32_t seq, uint64_t deadline, aios_error *err) {
+    aios__kv *kv = &c->kv;
+    int32_t g, f, t, r;
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
+        aios__pages *p = &kv->pool[g][f];
+        int32_t *row = aios__kv_row(kv, g, f, seq);
+        for (t = 0; row && kv->seq[seq].n_spilled && t < kv->seq[seq].top; t++) {
+            if (row[t] != AIOS__SPILLED) continue;
+            if (aios__time_up(c, deadline)) return AIOS_MORE + 1;
+            if ((r = aios__spill_room(c, g, f, err)) != 1) return r;
+            aios__page_take(kv, g, f, &row[t]);
+            if (c->spill.get(c->spill.user, aios__spill_key(g, f, seq, t), p->base + (uint64_t)row[t] * p->bytes, p->bytes)) {
+                aios__page_drop(kv, g, f, &row[t]);
+                row[t] = AIOS__SPILLED;
+                return aios__fail2(err, AIOS_ERR_IO, AIOS__NO_OFF, p->bytes, 0, "the host did not give back a page of % bytes of sequence %", aios__u(p->bytes), aios__i(seq));
+            }
+            kv->seq[seq].n_spilled--;
+            c->count.n_fetched++;
+            c->count.fetch_bytes += p->bytes;
+        }
+    }
+    return 1;
+}
+/* Brings back what was spilled of a sequence, page by page. 1 when all is there; 0 when there is no room, AIOS_MORE + 1 when time is up first. */
+static int32_t aios__spill_bring(aios_context *c, int32_t seq, uint64_t deadline, aios_error *err) {
+    int32_t r;
+    c->seq[seq].held++;                 /* room is made at the cost of others                               */
+    r = aios__spill_fetch(c, seq, deadline, err);
+    c->seq[seq].held--;
+    return r;
+}
+/* For verbs that work on a whole sequence. */
+static aios_status aios__spill_whole(aios_context *c, int32_t seq, aios_error *err) {
+    int32_t r = c->kv.seq[seq].n_spilled ? aios__spill_bring(c, seq, 0, err) : 1;
+    return r == 1 ? AIOS_OK : r == 0 ? aios__fail1(err, AIOS_ERR_FULL, AIOS__NO_OFF, "the cache has no room to bring sequence % back", aios__i(seq)) : r;
+}
+/* A sequence that is given up: the host need not keep its pages. */
+static void aios__spill_forget(aios_context *c, int32_t seq) {
+    aios__kv *kv = &c->kv;
+    int32_t g, f, t;
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
+        int32_t *row = aios__kv_row(kv, g, f, seq);
+        for (t = 0; row && kv->seq[seq].n_spilled && t < kv->seq[seq].top; t++) {
+            if (row[t] != AIOS__SPILLED) continue;
+            row[t] = AIOS__NO_PAGE;
+            kv->seq[seq].n_spilled--;
+            if (c->spill.drop) c->spill.drop(c->spill.user, aios__spill_key(g, f, seq, t));
+        }
+    }
+}
+/* Before a pass: what the waiting sequences have spilled comes back, and room is made for their tokens. AIOS_OK, AIOS_MORE when time is up
+ * (something has been done), or an error; a sequence for which there is no room stays as it is. */
+static aios_status aios__spill_prepare(aios_context *c, uint64_t deadline, aios_error *err) {
+    int32_t s, g, f, r, done = 0;
+    for (s = 0; c->spill.put && s < c->plan.n_seq; s++) {
+        aios__sequence *q = &c->seq[s];
+        int32_t slot, n = q->n_fed - q->n_done;
+        if (n == 0) continue;
+        if ((r = aios__spill_bring(c, s, done ? deadline : 0, err)) < 0) return r;
+        if (r > 1) return AIOS_MORE;
+        if (r == 0) continue;
+        if (n > c->plan.n_batch) n = c->plan.n_batch;
+        slot = aios__kv_slot(&c->kv.seq[s], q->n_done);
+        for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++)
+            while (aios__kv_lacks(&c->kv, s, slot, slot + n, g, f)) {
+                if (done && aios__time_up(c, deadline)) return AIOS_MORE;
+                if ((r = aios__spill_one(c, g, f, err)) < 0) return r;
+                if (r == 0) break;
+                done = 1;
+            }
+    }
+    return AIOS_OK;
+}
+
+/* ======== pass.c ======== */
+/* pass.c: which tokens go through the program together, and what becomes of them: gathers waiting tokens, finishes a pass or drops it, and
+ * steps from pass to pass until the deadline. */
+
 /* Gathers waiting tokens: sequences in ascending order, until the batch or the output rows are full, but so that each that
  * waits gets at least one token in if there is room: a long prompt does not hold up its neighbours. One whose tokens find no room in the
  * cache gets as many in as do. */
@@ -7605,6 +7750,7 @@ static void aios__pass_gather(aios_context *c) {
         int32_t most, room, slot, in_block = 0;
         if (q->n_done == q->n_fed) continue;
         later--;
+        if (c->kv.seq[s].n_spilled) continue;
         most = c->plan.n_batch - later > p->n ? c->plan.n_batch - later : p->n + 1;      /* one place for each that comes later */
         if (most > c->plan.n_batch) most = c->plan.n_batch;
         slot = aios__kv_slot(&c->kv.seq[s], q->n_done);
@@ -7639,6 +7785,7 @@ static void aios__pass_finish(aios_context *c) {
     uint32_t i;
     int32_t w;
     for (i = 0; i < (uint32_t)p->n; i++) {
+        c->seq[p->seq[i]].used = c->n_passed;
         c->seq[p->seq[i]].n_done = p->pos[i] + 1;
         if (i + 1 == (uint32_t)p->n || p->seq[i + 1] != p->seq[i]) aios__kv_done(&c->kv, p->seq[i], p->slot[i] + 1);
     }
@@ -7655,6 +7802,7 @@ static void aios__pass_finish(aios_context *c) {
     for (w = 0; w < c->plan.n_threads; w++) { c->count.kv_bytes += c->run.kv_read[w * 8]; c->run.kv_read[w * 8] = 0; }
     c->count.n_tokens += (uint64_t)p->n;
     c->count.n_passes++;
+    c->n_passed++;
     c->n_out_ready = p->n_out;
     c->running = 0;
 }
@@ -7666,9 +7814,10 @@ static int32_t aios__waiting(const aios_context *c) {
 /* The first n positions of a sequence stay in the cache, or as many as one can go on from. */
 static void aios__seq_cut(aios_context *c, int32_t s, int32_t n) {
     aios__kv_seq *q = &c->kv.seq[s];
-    c->seq[s].n_done = n;
-    n = aios__kv_cut(&c->kv, s, aios__kv_end(q, n));
-    if (aios__kv_pos(q, n) < c->seq[s].n_done) c->seq[s].n_done = aios__kv_pos(q, n);
+    int32_t at = aios__kv_pos(q, aios__kv_cut(&c->kv, s, aios__kv_end(q, n)));
+    if (at > n) at = n;
+    c->seq[s].n_done = at;
+    for (; at < n; at++) c->seq[s].want[at] = 0;            /* goes through the model again, for the cache alone */
 }
 /* Drops a pass that is under way; the sequences stand as before it. */
 static void aios__pass_drop(aios_context *c) {
@@ -7676,7 +7825,7 @@ static void aios__pass_drop(aios_context *c) {
     c->running = 0;
     for (w = 0; w < c->plan.n_threads; w++) c->run.kv_read[w * 8] = 0;
     aios__kv_undo(&c->kv);
-    for (s = 0; s < c->plan.n_seq; s++) aios__seq_cut(c, s, c->seq[s].n_done);
+    for (s = 0; s < c->plan.n_seq; s++) if (!c->kv.seq[s].n_spilled) aios__seq_cut(c, s, c->seq[s].n_done);
 }
 
 static aios_status aios__cancelled(aios_context *c, aios_error *err) {
@@ -7703,6 +7852,8 @@ static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *er
     if (!c->running) c->n_out_ready = 0;
     while (c->running || aios__waiting(c)) {
         if (!c->running) {
+            aios_status st = aios__spill_prepare(c, deadline, err);
+            if (st) return st;
             aios__pass_gather(c);
             if (!c->pass.n) return aios__fail1(err, AIOS_ERR_FULL, AIOS__NO_OFF, "the cache has no room for any waiting token: its % pages are taken", aios__i(aios__kv_pages(&c->kv)));
             aios__stream_start(&c->stream);
@@ -8436,8 +8587,8 @@ static aios_status aios__seq_fail(const aios_context *c, int32_t seq, aios_error
     if (!c) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the context is NULL");
     return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->plan.n_seq, (uint64_t)seq, "there is no sequence %: the plan has %", aios__i(seq), aios__i(c->plan.n_seq));
 }
-/* Is the running pass at work on the sequence's tokens from n on? */
-static int32_t aios__in_pass(const aios_context *c, int32_t seq, int32_t n) {
+/* ... at its tokens from n on? */
+static int32_t aios__in_pass_from(const aios_context *c, int32_t seq, int32_t n) {
     int32_t i;
     for (i = 0; c->running && i < c->pass.n; i++) if (c->pass.seq[i] == seq && c->pass.pos[i] >= n) return 1;
     return 0;
@@ -8448,32 +8599,44 @@ AIOS_API int32_t aios_seq_processed(const aios_context *c, int32_t seq) { return
 AIOS_API const int32_t *aios_seq_tokens(const aios_context *c, int32_t seq) { return aios__seq_ok(c, seq) ? c->seq[seq].token : NULL; }
 AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, aios_error *err) {
     aios__sequence *q;
+    aios_status st;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     q = &c->seq[seq];
     if (n < 0 || n > q->n_fed) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)n, "cannot cut a sequence of % to %", aios__i(q->n_fed), aios__i(n));
-    if (aios__in_pass(c, seq, n)) aios__pass_drop(c);           /* only a pass that works on what goes is dropped */
+    if (n == 0) aios__spill_forget(c, seq);
+    else if (q->n_done > n && (st = aios__spill_whole(c, seq, err)) != 0) return st;
+    if (aios__in_pass_from(c, seq, n)) aios__pass_drop(c);      /* only a pass that works on what goes is dropped */
     q->n_fed = n;
-    if (q->n_done >= n && !aios__in_pass(c, seq, 0)) aios__seq_cut(c, seq, n);
+    if (q->n_done >= n && !c->kv.seq[seq].n_spilled && !aios__in_pass(c, seq)) aios__seq_cut(c, seq, n);
     return AIOS_OK;
 }
 AIOS_API aios_status aios_seq_fork(aios_context *c, int32_t dst, int32_t src, int32_t n, aios_error *err) {
     aios__sequence *s, *d;
     int32_t done, at;
+    aios_status st;
     aios__clear(err);
     if (!aios__seq_ok(c, src)) return aios__seq_fail(c, src, err);
     if (!aios__seq_ok(c, dst)) return aios__seq_fail(c, dst, err);
     s = &c->seq[src]; d = &c->seq[dst];
     if (n < 0 || n > s->n_fed) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)s->n_fed, (uint64_t)n, "cannot fork % tokens of a sequence of %", aios__i(n), aios__i(s->n_fed));
     if (d->n_fed) return aios__fail2(err, AIOS_ERR_STATE, AIOS__NO_OFF, 0, (uint64_t)d->n_fed, "sequence % has % tokens: cut it to none before something is forked into it", aios__i(dst), aios__i(d->n_fed));
+    if ((st = aios__spill_whole(c, src, err)) != 0) return st;
     memcpy(d->token, s->token, (size_t)n * 4);
     memcpy(d->want, s->want, (size_t)n);
     d->n_fed = n;
+    d->used = s->used;
     done = s->n_done < n ? s->n_done : n;
     at = aios__kv_fork(&c->kv, dst, src, aios__kv_end(&c->kv.seq[src], done));
     d->n_done = aios__kv_pos(&c->kv.seq[dst], at);
     if (d->n_done > done) d->n_done = done;
     for (at = d->n_done; at < done; at++) d->want[at] = 0;      /* goes through the model again, for the cache alone */
+    return AIOS_OK;
+}
+AIOS_API aios_status aios_seq_pin(aios_context *c, int32_t seq, int32_t on, aios_error *err) {
+    aios__clear(err);
+    if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
+    c->seq[seq].pinned = on != 0;
     return AIOS_OK;
 }
 AIOS_API int32_t aios_seq_find(const aios_context *c, const int32_t *ids, uint64_t n, int32_t *n_same) {
@@ -8489,13 +8652,15 @@ AIOS_API int32_t aios_seq_find(const aios_context *c, const int32_t *ids, uint64
 AIOS_API aios_status aios_seq_remove(aios_context *c, int32_t seq, int32_t from, int32_t to, aios_error *err) {
     aios__sequence *q;
     int32_t n;
+    aios_status st;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     q = &c->seq[seq];
     if (from < 0 || from > to || to > q->n_fed)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)to, "cannot take tokens % to % out of a sequence", aios__i(from), aios__i(to));
     if (from == to) return AIOS_OK;
-    if (aios__in_pass(c, seq, 0)) aios__pass_drop(c);
+    if ((st = aios__spill_whole(c, seq, err)) != 0) return st;
+    if (aios__in_pass(c, seq)) aios__pass_drop(c);
     if (to < q->n_done) {
         if (c->model->role[AIOS__T_POS_EMBD].w >= 0)
             return aios__fail(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "this family has learned positions: what follows tokens that are taken out cannot move down");
@@ -8520,6 +8685,7 @@ AIOS_API aios_status aios_cache_get_info(const aios_context *c, aios_cache_info 
         x.bytes += (uint64_t)p->n * p->bytes; x.free_bytes += (uint64_t)p->n_free * p->bytes;
         for (i = 0; i < p->n; i++) if (p->refs[i] > 1) { x.n_shared++; x.saved_bytes += (uint64_t)(p->refs[i] - 1) * p->bytes; }
     }
+    for (i = 0; i < c->plan.n_seq; i++) x.n_spilled += (uint32_t)c->kv.seq[i].n_spilled;
     for (i = 0; i < c->plan.n_seq; i++) for (g = 0; g < AIOS__N_GROUPS; g++) x.n_spare += (uint32_t)c->kv.seq[i].n_spares[g];
     return aios__desc_fill(out, &x, sizeof x);
 }
@@ -8596,10 +8762,16 @@ static uint64_t aios__state_front(const aios_context *c, const aios__state_head 
 static aios_status aios__state_head_of(aios_context *c, int32_t seq, int32_t base, aios__state_head *h, aios_error *err) {
     const aios__kv *kv = &c->kv;
     int32_t g, f, t;
+    aios_status st;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     if (base >= 0 && !aios__seq_ok(c, base)) return aios__seq_fail(c, base, err);
-    if (aios__in_pass(c, seq, 0)) aios__pass_drop(c);
+    c->seq[seq].held++;
+    st = aios__spill_whole(c, seq, err);
+    if (!st && base >= 0) st = aios__spill_whole(c, base, err);
+    c->seq[seq].held--;
+    if (st) return st;
+    if (aios__in_pass(c, seq)) aios__pass_drop(c);
     memset(h, 0, sizeof *h);
     memcpy(h->magic, "AIOSSEQ1", 8);
     h->version = AIOS__STATE_VERSION;
@@ -8713,6 +8885,7 @@ AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     if (!src) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_seq_restore: src is NULL");
     if (c->seq[seq].n_fed) return aios__fail2(err, AIOS_ERR_STATE, AIOS__NO_OFF, 0, (uint64_t)c->seq[seq].n_fed, "sequence % has % tokens: cut it to none before one is restored into it", aios__i(seq), aios__i(c->seq[seq].n_fed));
+    if (aios__seq_ok(c, base) && (st = aios__spill_whole(c, base, err)) != 0) return st;
     if ((st = aios__state_check(c, base, p, n_bytes, &h, &map, err)) != 0) return st;
     kv = &c->kv;
     p += sizeof h;
@@ -8817,6 +8990,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     aios_context_desc d;
     aios_allocator mem;
     aios_context *c = NULL;
+    aios_spill spill;
     aios__cut cut;
     aios_status st;
     uint64_t fp;
@@ -8831,6 +9005,10 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     mem = m->mem;
     if (d.mem && (st = aios__desc_copy(&mem, sizeof mem, d.mem, "aios_allocator", err)) != 0) return st;
     if ((st = aios__allocator_check(&mem, err)) != 0) return st;
+    if (d.spill) {
+        if ((st = aios__desc_copy(&spill, sizeof spill, d.spill, "aios_spill", err)) != 0 || (st = aios__flags(spill.flags, 0, "aios_spill", err)) != 0) return st;
+        if (!spill.put || !spill.get) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_spill needs put and get");
+    } else memset(&spill, 0, sizeof spill);
     if (p.model_hash != m->gguf.hash) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan was made for another model");
     if ((st = aios__plan_check(m, &p, err)) != 0) return st;
     if (p.flags & AIOS_PLAN_LENT_THREADS && !d.parallel_for && p.n_threads > 1)
@@ -8853,6 +9031,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     if (load && (st = aios__weights_take(m, &p, err)) != 0) return st;
     fp = aiosk_fp_begin();              /* the host's rounding mode is not ours */
     st = aios__context_new(m, &p, &d, &mem, &c, err);
+    if (!st) c->spill = spill;
     if (!st) st = aios__alloc(&mem, &c->req[AIOS_MEM_SCRATCH], "scratch", &c->block[AIOS_MEM_SCRATCH], err);
     if (!st) st = aios__alloc(&mem, &c->req[AIOS_MEM_KV], "cache", &c->block[AIOS_MEM_KV], err);
     if (!st && p.tier_bytes[AIOS_TIER_STREAM]) st = aios__alloc(&mem, &c->req[AIOS_MEM_WEIGHTS], "ring", &c->block[AIOS_MEM_WEIGHTS], err);
@@ -8875,7 +9054,9 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
 }
 AIOS_API void aios_context_free(aios_context *c) {
     aios_model *m;
+    int32_t s;
     if (!c) return;
+    for (s = 0; s < c->plan.n_seq; s++) aios__spill_forget(c, s);
     m = c->model;
     m->n_async -= c->stream.n_all && c->stream.how == AIOS__READ_ASYNC;
     aios__context_release(c);

@@ -26,6 +26,8 @@
 #include "experts.c"
 #include "program.c"
 #include "exec.c"
+#include "spill.c"
+#include "pass.c"
 #include "plan.c"
 #include "sampler.c"
 #include "sequence.c"

@@ -412,6 +412,19 @@ typedef struct aios_context aios_context;
 typedef void (*aios_task_fn)(void *arg, int32_t i, int32_t worker);
 typedef void (*aios_parallel_for)(void *user, int32_t n, aios_task_fn fn, void *arg);
 
+/* Where pages of the cache go while their sequence waits for nothing and others need the room, longest idle first; pages that sequences share
+ * stay. They come back before their sequence's next pass (or fork, cut, save), with the same bits. Called inside the functions that need it, one at
+ * a time. put keeps n bytes under key; get gives them back, and the key may be forgotten; drop, optional, means that they are not wanted any
+ * more. put and get return 0, or non-zero: then the call ends with AIOS_ERR_IO, and can be tried again. */
+typedef struct aios_spill {
+    uint32_t struct_size, flags;
+    int32_t (*put)(void *user, uint64_t key, const void *data, uint64_t n);
+    int32_t (*get)(void *user, uint64_t key, void *data, uint64_t n);
+    void (*drop)(void *user, uint64_t key);
+    void *user;
+} aios_spill;
+AIOS__DESC_INIT(aios_spill)
+
 enum { AIOS_CONTEXT_PROFILE = 1 };      /* take the time of each phase: two looks at the clock        */
 typedef struct aios_context_desc {
     uint32_t struct_size, flags;            /* AIOS_CONTEXT_*                                          */
@@ -424,6 +437,7 @@ typedef struct aios_context_desc {
     void *progress_user;
     void (*thread_start)(void *user, int32_t worker);   /* called once on each own thread (worker 1 .. n_threads-1), first thing: for */
     void *thread_user;                                  /* its affinity, name, priority; by aios_context_free at the latest. NULL = nothing */
+    const aios_spill *spill;                /* copied; NULL = sequences for which there is no room are refused */
 } aios_context_desc;
 AIOS__DESC_INIT(aios_context_desc)
 
@@ -512,6 +526,8 @@ AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, 
 /* dst, which must be empty, becomes the first n tokens of src, sharing its pages: costs a table and n token ids. What src has not processed dst
  * will; so will it up to 63 tokens before n when the tile of position n is compressed in src already. Output rows do not come along. */
 AIOS_API aios_status aios_seq_fork(aios_context *c, int32_t dst, int32_t src, int32_t n, aios_error *err);
+/* on = 1: pages of the sequence are never given to the host (aios_spill); 0: they may be again. Without aios_spill they never are. */
+AIOS_API aios_status aios_seq_pin(aios_context *c, int32_t seq, int32_t on, aios_error *err);
 /* The sequence whose processed tokens begin with the most of ids [n]; how many in *n_same. -1: none begins with the first. One that tokens were
  * taken out of is not looked at. */
 AIOS_API int32_t     aios_seq_find(const aios_context *c, const int32_t *ids, uint64_t n, int32_t *n_same);
@@ -533,7 +549,7 @@ AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base
 typedef struct aios_cache_info {
     uint32_t struct_size, n_pages;  /* of all pools                                                    */
     uint32_t n_free, n_shared;      /* in no table; in more than one                                   */
-    uint32_t n_spare, reserved;     /* open pages that are kept until their room is needed             */
+    uint32_t n_spare, n_spilled;    /* open pages that are kept until their room is needed; pages with the host */
     uint64_t bytes, free_bytes;
     uint64_t saved_bytes;           /* what the sharing saves now                                      */
 } aios_cache_info;
@@ -552,6 +568,7 @@ typedef struct aios_counters {
     uint64_t tier_bytes[3];                         /* weight_bytes by AIOS_TIER_*: vectors and packed copies, mapped or warm, the ring */
     uint64_t n_expert_hits, n_expert_misses;        /* experts that a pass wanted of a layer: in the cache; to be read */
     uint64_t expert_bytes;                          /* of stream_bytes                                     */
+    uint64_t n_spilled, n_fetched, spill_bytes, fetch_bytes;    /* pages of the cache, to the host and back */
 } aios_counters;
 AIOS__DESC_INIT(aios_counters)
 AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out);

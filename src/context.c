@@ -76,6 +76,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     aios_context_desc d;
     aios_allocator mem;
     aios_context *c = NULL;
+    aios_spill spill;
     aios__cut cut;
     aios_status st;
     uint64_t fp;
@@ -90,6 +91,10 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     mem = m->mem;
     if (d.mem && (st = aios__desc_copy(&mem, sizeof mem, d.mem, "aios_allocator", err)) != 0) return st;
     if ((st = aios__allocator_check(&mem, err)) != 0) return st;
+    if (d.spill) {
+        if ((st = aios__desc_copy(&spill, sizeof spill, d.spill, "aios_spill", err)) != 0 || (st = aios__flags(spill.flags, 0, "aios_spill", err)) != 0) return st;
+        if (!spill.put || !spill.get) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_spill needs put and get");
+    } else memset(&spill, 0, sizeof spill);
     if (p.model_hash != m->gguf.hash) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan was made for another model");
     if ((st = aios__plan_check(m, &p, err)) != 0) return st;
     if (p.flags & AIOS_PLAN_LENT_THREADS && !d.parallel_for && p.n_threads > 1)
@@ -112,6 +117,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     if (load && (st = aios__weights_take(m, &p, err)) != 0) return st;
     fp = aiosk_fp_begin();              /* the host's rounding mode is not ours */
     st = aios__context_new(m, &p, &d, &mem, &c, err);
+    if (!st) c->spill = spill;
     if (!st) st = aios__alloc(&mem, &c->req[AIOS_MEM_SCRATCH], "scratch", &c->block[AIOS_MEM_SCRATCH], err);
     if (!st) st = aios__alloc(&mem, &c->req[AIOS_MEM_KV], "cache", &c->block[AIOS_MEM_KV], err);
     if (!st && p.tier_bytes[AIOS_TIER_STREAM]) st = aios__alloc(&mem, &c->req[AIOS_MEM_WEIGHTS], "ring", &c->block[AIOS_MEM_WEIGHTS], err);
@@ -134,7 +140,9 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
 }
 AIOS_API void aios_context_free(aios_context *c) {
     aios_model *m;
+    int32_t s;
     if (!c) return;
+    for (s = 0; s < c->plan.n_seq; s++) aios__spill_forget(c, s);
     m = c->model;
     m->n_async -= c->stream.n_all && c->stream.how == AIOS__READ_ASYNC;
     aios__context_release(c);

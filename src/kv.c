@@ -32,7 +32,7 @@ typedef struct aios__pages {
 /* Slots from .. to-1 are alive. off: position that their keys were turned for, minus the one they have. */
 typedef struct aios__span { int32_t from, to, off; } aios__span;
 typedef struct aios__kv_seq {
-    int32_t n_spans, n_spares[AIOS__N_GROUPS];
+    int32_t n_spans, n_spilled, n_spares[AIOS__N_GROUPS];
     int32_t tile, top, aged;            /* of the next slot; past the last that has pages; first that is not old yet */
     aios__span span[AIOS__MAX_SPANS];
 } aios__kv_seq;
@@ -313,17 +313,18 @@ static void aios__kv_touch(aios__kv *kv, int32_t seq, int32_t from, int32_t upto
         }
     }
 }
-/* Is there room for slots from .. upto-1? */
-static int32_t aios__kv_fits(aios__kv *kv, int32_t seq, int32_t from, int32_t upto) {
-    int32_t need[AIOS__N_GROUPS][AIOS__N_FORMS], g, f, s;
+/* Pages that a pool lacks for slots from .. upto-1. */
+static int32_t aios__kv_lacks(aios__kv *kv, int32_t seq, int32_t from, int32_t upto, int32_t g, int32_t f) {
+    int32_t need[AIOS__N_GROUPS][AIOS__N_FORMS], have = kv->pool[g][f].n_free, s;
     memset(need, 0, sizeof need);
     aios__kv_touch(kv, seq, from, upto, need);
-    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
-        int32_t have = kv->pool[g][f].n_free;
-        for (s = 0; f == AIOS__KV_OPEN && have < need[g][f] && s < kv->n_seq; s++) have += kv->seq[s].n_spares[g];
-        if (have < need[g][f]) return 0;
-    }
-    return 1;
+    for (s = 0; f == AIOS__KV_OPEN && have < need[g][f] && s < kv->n_seq; s++) have += kv->seq[s].n_spares[g];
+    return have < need[g][f] ? need[g][f] - have : 0;
+}
+static int32_t aios__kv_fits(aios__kv *kv, int32_t seq, int32_t from, int32_t upto) {
+    int32_t g, f, lacks = 0;
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) lacks |= aios__kv_lacks(kv, seq, from, upto, g, f);
+    return !lacks;
 }
 /* Gives slots from .. upto-1 their pages, for a pass that will write them, and notes what it has to copy, to seal and to age. */
 static void aios__kv_grow(aios__kv *kv, int32_t seq, int32_t from, int32_t upto) {

@@ -69,10 +69,16 @@ static uint64_t aios__state_front(const aios_context *c, const aios__state_head 
 static aios_status aios__state_head_of(aios_context *c, int32_t seq, int32_t base, aios__state_head *h, aios_error *err) {
     const aios__kv *kv = &c->kv;
     int32_t g, f, t;
+    aios_status st;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     if (base >= 0 && !aios__seq_ok(c, base)) return aios__seq_fail(c, base, err);
-    if (aios__in_pass(c, seq, 0)) aios__pass_drop(c);
+    c->seq[seq].held++;
+    st = aios__spill_whole(c, seq, err);
+    if (!st && base >= 0) st = aios__spill_whole(c, base, err);
+    c->seq[seq].held--;
+    if (st) return st;
+    if (aios__in_pass(c, seq)) aios__pass_drop(c);
     memset(h, 0, sizeof *h);
     memcpy(h->magic, "AIOSSEQ1", 8);
     h->version = AIOS__STATE_VERSION;
@@ -186,6 +192,7 @@ AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     if (!src) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_seq_restore: src is NULL");
     if (c->seq[seq].n_fed) return aios__fail2(err, AIOS_ERR_STATE, AIOS__NO_OFF, 0, (uint64_t)c->seq[seq].n_fed, "sequence % has % tokens: cut it to none before one is restored into it", aios__i(seq), aios__i(c->seq[seq].n_fed));
+    if (aios__seq_ok(c, base) && (st = aios__spill_whole(c, base, err)) != 0) return st;
     if ((st = aios__state_check(c, base, p, n_bytes, &h, &map, err)) != 0) return st;
     kv = &c->kv;
     p += sizeof h;

@@ -11,6 +11,46 @@
 
 /* ---- a context without a network ---------------------------------------------------------------------------------------- */
 enum { MAX_SEQ = 8, MAX_POS = 4096, N_VOCAB = 1000 };
+typedef struct config { const char *name, *arch; int32_t n_seq, n_ctx, n_batch, type, old_type, recent, window, sinks, positions, model_window, n_layer, spill; } config;
+
+/* ---- a host that keeps pages, and fails now and then ---------------------------------------------------------------------- */
+enum { MAX_KEPT = 4096 };
+typedef struct attic { uint64_t key[MAX_KEPT], n[MAX_KEPT]; void *data[MAX_KEPT]; int32_t n_kept, most, fail_in, wrong; } attic;
+static int32_t attic_find(const attic *a, uint64_t key) {
+    int32_t i;
+    for (i = 0; i < a->n_kept && a->key[i] != key; i++) {}
+    return i < a->n_kept ? i : -1;
+}
+static void attic_forget(attic *a, int32_t i) {
+    free(a->data[i]);
+    a->n_kept--;
+    a->key[i] = a->key[a->n_kept]; a->n[i] = a->n[a->n_kept]; a->data[i] = a->data[a->n_kept];
+}
+static int32_t attic_put(void *user, uint64_t key, const void *data, uint64_t n) {
+    attic *a = (attic *)user;
+    if (a->fail_in && --a->fail_in == 0) return -1;
+    if (attic_find(a, key) >= 0 || a->n_kept == MAX_KEPT) { a->wrong++; return -1; }
+    a->key[a->n_kept] = key; a->n[a->n_kept] = n;
+    a->data[a->n_kept] = malloc((size_t)n);
+    memcpy(a->data[a->n_kept++], data, (size_t)n);
+    if (a->n_kept > a->most) a->most = a->n_kept;
+    return 0;
+}
+static int32_t attic_get(void *user, uint64_t key, void *data, uint64_t n) {
+    attic *a = (attic *)user;
+    int32_t i = attic_find(a, key);
+    if (a->fail_in && --a->fail_in == 0) { memset(data, 0xEE, (size_t)n); return -1; }
+    if (i < 0 || a->n[i] != n) { a->wrong++; return -1; }
+    memcpy(data, a->data[i], (size_t)n);
+    attic_forget(a, i);
+    return 0;
+}
+static void attic_drop(void *user, uint64_t key) {
+    attic *a = (attic *)user;
+    int32_t i = attic_find(a, key);
+    if (i < 0) a->wrong++; else attic_forget(a, i);
+}
+
 typedef struct world {
     aios_model m;
     aios_context *c;
@@ -21,9 +61,8 @@ typedef struct world {
     int32_t off[MAX_SEQ][MAX_POS];      /* what remove has taken out before it since it was written     */
     int32_t n_done[MAX_SEQ], removed[MAX_SEQ], loose[MAX_SEQ];      /* loose: rules may find other forms than they ask for */
     const char *name;
-    uint64_t n_ops;
+    attic attic;
 } world;
-typedef struct config { const char *name, *arch; int32_t n_seq, n_ctx, n_batch, type, old_type, recent, window, sinks, positions, model_window, n_layer; } config;
 
 static uint32_t rnd(world *w, uint32_t n) { return (uint32_t)(test_rand(&w->rng) % n); }
 
@@ -56,6 +95,7 @@ static int world_open(world *w, const config *f) {
     w->c->kv = tmp.kv;
     aios__context_layout(&w->m, &p, &meta, NULL);
     w->c->model = &w->m; w->c->plan = p; w->c->n_workers = 1;
+    if (f->spill) { w->c->spill.put = attic_put; w->c->spill.get = attic_get; w->c->spill.drop = attic_drop; w->c->spill.user = &w->attic; }
     aios__kv_start(&w->c->kv, &w->m, &p, w->kv_mem);
     return 1;
 }
@@ -140,6 +180,10 @@ static int one_pass(world *w, const config *f) {
     uint64_t save[MAX_SEQ];
     int32_t i, drop = rnd(w, 8) == 0, s;
     if (!aios__waiting(c)) return 1;
+    if (f->spill && rnd(w, 20) == 0) w->attic.fail_in = 1 + (int32_t)rnd(w, 4);
+    i = aios__spill_prepare(c, 0, NULL);
+    w->attic.fail_in = 0;
+    if (i) { c->pass.n = 1; return i == AIOS_ERR_IO; }
     aios__pass_gather(c);
     if (!c->pass.n) return 1;
     c->running = 1;
@@ -182,7 +226,7 @@ static void test_random(const config *f, uint64_t n_ops) {
     uint8_t *blob = NULL;
     aios_error err;
     uint64_t i, n_blob = 0, kinds[8] = { 0 }, most = 0, full = 0;
-    int32_t s, ok = 1, blob_done = 0, blob_fed = 0, blob_removed = 0, blob_loose = 0, blob_base = -1, ids[256];
+    int32_t s, ok = 1, blob_done = 0, blob_fed = 0, blob_removed = 0, blob_loose = 0, blob_base = -1, saved_base = -1, ids[256];
     static uint64_t blob_tag[MAX_POS];
     static int32_t blob_off[MAX_POS], blob_token[MAX_POS];
     if (!CHECK(w && world_open(w, f))) return;
@@ -202,18 +246,22 @@ static void test_random(const config *f, uint64_t n_ops) {
             kinds[1]++;
             full += aios__waiting(c) && !c->pass.n && before == w->n_done[s];
         } else if (what < 84) {                                     /* cut */
-            int32_t n = c->seq[s].n_fed, to = rnd(w, 3) ? n - (int32_t)rnd(w, (uint32_t)(n < 90 ? n : 90) + 1) : (int32_t)rnd(w, (uint32_t)n + 1);
+            int32_t k, n = c->seq[s].n_fed, to = rnd(w, 3) ? n - (int32_t)rnd(w, (uint32_t)(n < 90 ? n : 90) + 1) : (int32_t)rnd(w, (uint32_t)n + 1);
             if (rnd(w, 12) == 0) to = 0;
-            ok &= CHECK(aios_seq_truncate(c, s, to, &err) == 0 && c->seq[s].n_fed == to);
+            k = aios_seq_truncate(c, s, to, &err);
+            ok &= CHECK((k == 0 && c->seq[s].n_fed == to) || (k == AIOS_ERR_FULL && f->spill && c->seq[s].n_fed == n));
+            if (k) continue;
             if (f->window || f->old_type || f->model_window) w->loose[s] = 1;
             follow(w, s);
             kinds[2]++;
         } else if (what < 90) {                                     /* fork */
-            int32_t d = (int32_t)rnd(w, (uint32_t)f->n_seq), n = c->seq[s].n_fed;
+            int32_t k, d = (int32_t)rnd(w, (uint32_t)f->n_seq), n = c->seq[s].n_fed;
             if (d == s) continue;
-            if (c->seq[d].n_fed) { ok &= CHECK(aios_seq_fork(c, d, s, 0, &err) == AIOS_ERR_STATE); if (rnd(w, 2)) continue; ok &= CHECK(aios_seq_truncate(c, d, 0, &err) == 0); }
+            if (c->seq[d].n_fed) { ok &= CHECK(aios_seq_fork(c, d, s, 0, &err) == AIOS_ERR_STATE); if (rnd(w, 2)) continue; ok &= CHECK(aios_seq_truncate(c, d, 0, &err) == 0); follow(w, d); }
             if (rnd(w, 2)) n -= (int32_t)rnd(w, (uint32_t)(n < 100 ? n : 100) + 1);
-            ok &= CHECK(aios_seq_fork(c, d, s, n, &err) == 0 && c->seq[d].n_fed == n && c->seq[d].n_done <= n);
+            k = aios_seq_fork(c, d, s, n, &err);
+            if (k == AIOS_ERR_FULL && f->spill) { follow(w, d); continue; }
+            ok &= CHECK(k == 0 && c->seq[d].n_fed == n && c->seq[d].n_done <= n);
             memcpy(w->tag[d], w->tag[s], sizeof w->tag[s]);
             memcpy(w->off[d], w->off[s], sizeof w->off[s]);
             w->n_done[d] = c->seq[d].n_done;
@@ -226,7 +274,7 @@ static void test_random(const config *f, uint64_t n_ops) {
             if (n < 3) continue;
             a = (int32_t)rnd(w, (uint32_t)n); b = a + (int32_t)rnd(w, (uint32_t)(n - a) + 1);
             k = aios_seq_remove(c, s, a, b, &err);
-            ok &= CHECK(k == 0 || (k == AIOS_ERR_LIMIT && c->kv.seq[s].n_spans >= AIOS__MAX_SPANS - 1));
+            ok &= CHECK(k == 0 || (k == AIOS_ERR_LIMIT && c->kv.seq[s].n_spans >= AIOS__MAX_SPANS - 1) || (k == AIOS_ERR_FULL && f->spill));
             if (k || a == b) continue;
             if (b < done) {
                 memmove(w->tag[s] + a, w->tag[s] + b, (size_t)(done - b) * 8);
@@ -242,7 +290,9 @@ static void test_random(const config *f, uint64_t n_ops) {
             uint64_t n = 0;
             blob_base = rnd(w, 2) ? (int32_t)rnd(w, (uint32_t)f->n_seq) : -1;
             if (blob_base == s) blob_base = -1;
-            ok &= CHECK(aios_seq_save(c, s, blob_base, NULL, 0, &n_blob, &err) == 0);
+            if (aios_seq_save(c, s, blob_base, NULL, 0, &n, &err) != 0) { ok &= CHECK(err.code == AIOS_ERR_FULL && f->spill); blob_base = saved_base; continue; }
+            n_blob = n;
+            saved_base = blob_base;
             follow(w, s);
             blob = (uint8_t *)realloc(blob, (size_t)n_blob);
             ok &= CHECK(aios_seq_save(c, s, blob_base, blob, n_blob - 1, &n, &err) == AIOS_ERR_FULL && aios_seq_save(c, s, blob_base, blob, n_blob, &n, &err) == 0 && n == n_blob);
@@ -265,6 +315,7 @@ static void test_random(const config *f, uint64_t n_ops) {
                 ok &= CHECK(aios_seq_restore(c, s, blob_base, blob, rnd(w, (uint32_t)n_blob), &err) < 0);
             }
             k = aios_seq_restore(c, s, blob_base, blob, n_blob, &err);
+            follow(w, s);
             ok &= CHECK(k == 0 || k == AIOS_ERR_FULL || (k == AIOS_ERR_STATE && blob_base >= 0));
             if (k) { ok &= CHECK(c->seq[s].n_fed == 0); continue; }
             ok &= CHECK(c->seq[s].n_fed == blob_fed && c->seq[s].n_done == blob_done && memcmp(c->seq[s].token, blob_token, (size_t)blob_fed * 4) == 0);
@@ -287,10 +338,10 @@ static void test_random(const config *f, uint64_t n_ops) {
             }
         }
     }
-    w->n_ops = i;
     CHECK(f->positions || full == 0);                    /* room that was planned is there */
     for (s = 0; s < f->n_seq; s++) CHECK(aios_seq_truncate(w->c, s, 0, &err) == 0);
     CHECK(whole(w));
+    CHECK(w->attic.n_kept == 0 && w->attic.wrong == 0 && (!f->spill || w->attic.most > 0));
     for (s = 0; s < AIOS__N_GROUPS * AIOS__N_FORMS; s++) CHECK(w->c->kv.pool[s / AIOS__N_FORMS][s % AIOS__N_FORMS].n_free == w->c->kv.pool[s / AIOS__N_FORMS][s % AIOS__N_FORMS].n);
     printf("%s: %llu operations: %llu fed, %llu passes, %llu cut, %llu forked, %llu removed, %llu saved (up to %llu bytes), %llu restored; %llu times no room\n", f->name, (unsigned long long)i,
            (unsigned long long)kinds[0], (unsigned long long)kinds[1], (unsigned long long)kinds[2], (unsigned long long)kinds[3], (unsigned long long)kinds[4], (unsigned long long)kinds[5], (unsigned long long)most, (unsigned long long)kinds[6], (unsigned long long)full);
@@ -302,16 +353,18 @@ static void test_random(const config *f, uint64_t n_ops) {
 int main(void) {
     /*  name                   arch      seq  ctx  batch type old recent window sinks positions model_window layers */
     static const config configs[] = {
-        { "plain",             "llama",   5,  900,   64, AIOSK_KV_F16, 0, 0,      0, 0, 0,    0,   2 },
-        { "short of pages",    "llama",   6,  900,  200, AIOSK_KV_F16, 0, 0,      0, 0, 2000, 0,   1 },
-        { "a model's window",  "gemma2",  4, 1500,   50, AIOSK_KV_F16, 0, 0,      0, 0, 0,    300, 3 },
-        { "sliding",           "llama",   4, 2000,   33, AIOSK_KV_F16, 0, 0,    500, 4, 0,    0,   1 },
-        { "coded",             "llama",   5,  900,  150, AIOSK_KV_C4,  0, 0,      0, 0, 0,    0,   2 },
-        { "coded, window",     "gemma2",  4, 1500,   50, AIOSK_KV_I8,  0, 0,      0, 0, 0,    300, 3 },
-        { "coded, sliding",    "llama",   4, 2000,   33, AIOSK_KV_C5,  0, 0,    500, 4, 0,    0,   1 },
-        { "old ones cheaper",  "llama",   4, 1500,  170, AIOSK_KV_I8,  AIOSK_KV_C3, 200, 0, 0, 0,  0,   2 },
-        { "one by one",        "gemma2",  2, 1100,    1, AIOSK_KV_C4,  AIOSK_KV_C3, 100, 300, 1, 0, 130, 2 },
-        { "all of it",         "gemma2",  5, 2000,  100, AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_C4), AIOSK_KV_C3, 130, 700, 64, 3000, 200, 3 },
+        { "plain",             "llama",   5,  900,   64, AIOSK_KV_F16, 0, 0,      0, 0, 0,    0,   2, 0 },
+        { "short of pages",    "llama",   6,  900,  200, AIOSK_KV_F16, 0, 0,      0, 0, 2000, 0,   1, 0 },
+        { "a model's window",  "gemma2",  4, 1500,   50, AIOSK_KV_F16, 0, 0,      0, 0, 0,    300, 3, 0 },
+        { "sliding",           "llama",   4, 2000,   33, AIOSK_KV_F16, 0, 0,    500, 4, 0,    0,   1, 0 },
+        { "coded",             "llama",   5,  900,  150, AIOSK_KV_C4,  0, 0,      0, 0, 0,    0,   2, 0 },
+        { "coded, window",     "gemma2",  4, 1500,   50, AIOSK_KV_I8,  0, 0,      0, 0, 0,    300, 3, 0 },
+        { "coded, sliding",    "llama",   4, 2000,   33, AIOSK_KV_C5,  0, 0,    500, 4, 0,    0,   1, 0 },
+        { "old ones cheaper",  "llama",   4, 1500,  170, AIOSK_KV_I8,  AIOSK_KV_C3, 200, 0, 0, 0,  0,   2, 0 },
+        { "spilled",           "llama",   6, 1100,   64, AIOSK_KV_F16, 0, 0,      0, 0, 2000, 0,   2, 1 },
+        { "coded, spilled",    "gemma2",  6, 1100,   64, AIOSK_KV_C4,  AIOSK_KV_C3, 128, 0, 0, 2000, 160, 3, 1 },
+        { "one by one",        "gemma2",  2, 1100,    1, AIOSK_KV_C4,  AIOSK_KV_C3, 100, 300, 1, 0, 130, 2, 0 },
+        { "all of it",         "gemma2",  5, 2000,  100, AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_C4), AIOSK_KV_C3, 130, 700, 64, 3000, 200, 3, 0 },
     };
     size_t i;
     for (i = 0; i < sizeof configs / sizeof *configs; i++) test_random(&configs[i], 30000);
