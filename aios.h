@@ -338,7 +338,7 @@ typedef struct aios_plan_desc {
     int32_t kv_positions;           /* positions in the cache, of all sequences together; 0 = n_ctx for each */
     int32_t kv_old_type, kv_recent; /* tiles more than kv_recent positions back are made this type; 0 = they stay as they are */
     int32_t kv_window, kv_sinks;    /* a query sees so many positions back, and the first ones (whole tiles); 0 = all */
-    int32_t reserved;
+    int32_t kv_heavy;               /* with kv_window: and so many between, those that attention has gone to most (whole tiles) */
     const int32_t *kv_layer_type;   /* [n_layer] type of the cache for each layer, -1 = kv_type; must stay until the context is open; NULL = kv_type */
 } aios_plan_desc;
 AIOS__DESC_INIT(aios_plan_desc)
@@ -376,7 +376,7 @@ typedef struct aios_plan {
     int32_t stream_level, warm_steps;   /* how the weights are divided; of use to aios_context_open    */
     int32_t n_readers, bound;       /* reading threads; AIOS_BOUND_*: what tok_s_bound_milli comes from */
     int32_t numa_node_1;            /* as in the desc, and what follows                                */
-    int32_t kv_positions, kv_old_type, kv_recent, kv_window, kv_sinks;
+    int32_t kv_positions, kv_old_type, kv_recent, kv_window, kv_sinks, kv_heavy, reserved2;
     uint32_t n_expert_slots, n_experts; /* slots of the cache of experts, 0 = none; all experts of all layers   */
     uint64_t expert_slot_bytes;     /* one slot: what one expert of one layer has                      */
     uint64_t token_expert_bytes;    /* of token_stream_bytes: of experts. tok_s_bound_milli takes the cache to have its share of them */
@@ -4652,6 +4652,7 @@ typedef struct aios__kv {
     int32_t recent;                     /* tiles before the query's own that are not old                    */
     int32_t sinks[AIOS__N_GROUPS];      /* first tiles that are always seen                                 */
     int32_t behind[AIOS__N_GROUPS];     /* tiles before the query's own that are seen                       */
+    int32_t heavy;                      /* and tiles between, in group 0: those with the most mass          */
     int32_t n_jobs;                     /* most seals of a pass                                             */
     aios__pages pool[AIOS__N_GROUPS][AIOS__N_FORMS];
     int32_t *page[AIOS__N_GROUPS][AIOS__N_FORMS];       /* [n_seq][seq_tiles], or AIOS__NO_PAGE             */
@@ -4663,13 +4664,15 @@ typedef struct aios__kv {
     aios__kv_copy *copy;                /* [n_seq * N_GROUPS]                                               */
     aios__kv_seal *seal;                /* [n_jobs]                                                         */
     int32_t n_copies, n_seals;
+    uint64_t *mass;                     /* [n_seq][seq_tiles] attention that a tile has got; NULL unless heavy */
+    int32_t *mass_now;                  /* the same of the pass under way                                   */
     uint64_t bytes, pos_bytes;          /* of all pools; of one position in all layers                      */
 } aios__kv;
 
-/* Layers whose window is much shorter than the context are a group of their own. */
+/* Layers whose window is much shorter than the context are a group of their own; and where the plan has a window for the others. */
 static int32_t aios__kv_group(const aios_model *m, const aios_plan *p, int32_t layer) {
     int32_t w = aios__layer_window(m, layer);
-    return w && (int64_t)w + p->n_batch + 4 * AIOSK_TILE < p->n_ctx;
+    return w && (p->kv_window || (int64_t)w + p->n_batch + 4 * AIOSK_TILE < p->n_ctx);
 }
 
 /* ---- sizes ---------------------------------------------------------------------------------------------------- */
@@ -4695,6 +4698,10 @@ static void aios__kv_arrays(aios__kv *kv, aios__bump *meta) {
     kv->seq   = (aios__kv_seq *)aios__take(meta, (uint64_t)kv->n_seq * sizeof *kv->seq, 8);
     kv->copy  = (aios__kv_copy *)aios__take(meta, (uint64_t)kv->n_seq * AIOS__N_GROUPS * sizeof *kv->copy, 8);
     kv->seal  = (aios__kv_seal *)aios__take(meta, (uint64_t)kv->n_jobs * sizeof *kv->seal, 8);
+    if (kv->heavy) {
+        kv->mass     = (uint64_t *)aios__take(meta, n * 8, 8);
+        kv->mass_now = (int32_t *)aios__take(meta, n * 4, 8);
+    }
     for (f = 0; f < AIOS__N_FORMS; f++) {
         kv->type[f]       = (int32_t *)aios__take(meta, (uint64_t)kv->n_layer * 4, 8);
         kv->tile_bytes[f] = (uint64_t *)aios__take(meta, (uint64_t)kv->n_layer * 8, 8);
@@ -4721,6 +4728,7 @@ static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan 
     if ((int64_t)kv->seq_tiles * p->n_seq > INT32_MAX) return 0;
     kv->coded = aios__kv_is_coded(m, p);
     kv->keep = kv->coded ? 1 : 0;
+    kv->heavy = aios__tiles(p->kv_heavy);
     kv->recent = p->kv_old_type > 0 ? aios__tiles(p->kv_recent) : (int32_t)AIOS__ALL;
     kv->n_jobs = (int32_t)(2 * full + 2 * together + 2);
     for (g = 0; g < AIOS__N_GROUPS; g++) {
@@ -4738,14 +4746,14 @@ static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan 
             }
         }
         if (!any) continue;
-        sees = (int64_t)kv->sinks[g] + kv->behind[g] + 2;           /* its own tile, and one that a little cutting back needs */
+        sees = (int64_t)kv->sinks[g] + kv->behind[g] + (g == 0 ? kv->heavy : 0) + 2;           /* its own tile, and one that a little cutting back needs */
         if (sees > all) sees = all;
         if (cap > most) cap = most;
         n[AIOS__KV_OPEN] = sees * p->n_seq + flight; n[AIOS__KV_SEALED] = n[AIOS__KV_OLD] = 0;
         if (kv->coded) {
             int64_t sealed = sees - kv->keep;
             n[AIOS__KV_OPEN] = (int64_t)p->n_seq * (1 + kv->keep) + flight;
-            if (kv->recent < sealed) { n[AIOS__KV_OLD] = (sealed - kv->recent) * p->n_seq + full; sealed = kv->recent + 1; }
+            if (kv->recent < sealed) { n[AIOS__KV_OLD] = (sealed - kv->recent) * p->n_seq + full; sealed = kv->recent + 2; }
             n[AIOS__KV_SEALED] = sealed * p->n_seq + full;
         }
         for (f = 0; f < AIOS__N_FORMS; f++) {
@@ -4864,7 +4872,7 @@ static int32_t aios__kv_pages(const aios__kv *kv) {
  * after tokens were taken out: then it sees what there is. */
 static void *aios__kv_look(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head, int32_t own, int32_t t, int32_t *form) {
     int32_t g = kv->group[layer], f, page;
-    if (t >= kv->sinks[g] && own - t > kv->behind[g]) return NULL;
+    if (t >= kv->sinks[g] && own - t > kv->behind[g] && (g || !kv->heavy)) return NULL;
     f = !kv->coded || t == own || t < kv->keep ? AIOS__KV_OPEN : own - t > kv->recent ? AIOS__KV_OLD : AIOS__KV_SEALED;
     page = aios__page_at(kv, g, f, seq, t);
     if (page == AIOS__NO_PAGE && t != own) for (f = AIOS__KV_SEALED; f < AIOS__N_FORMS && (page = aios__page_at(kv, g, f, seq, t)) == AIOS__NO_PAGE; f++) {}
@@ -4948,8 +4956,31 @@ static void aios__kv_grow(aios__kv *kv, int32_t seq, int32_t from, int32_t upto)
 /* A tile in no form any more. */
 static void aios__tile_drop(aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
     int32_t f;
+    if (g == 0 && kv->heavy) kv->mass[(int64_t)seq * kv->seq_tiles + t] = 0;
     kv->seq[seq].n_spares[g] -= aios__kv_spare(kv, g, seq, t);
     for (f = 0; f < AIOS__N_FORMS; f++) if (kv->page[g][f]) aios__page_drop(kv, g, f, aios__kv_row(kv, g, f, seq) + t);
+}
+/* Is a tile there in any form? */
+static int32_t aios__kv_has(const aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
+    int32_t f;
+    for (f = 0; f < AIOS__N_FORMS; f++) if (aios__page_at(kv, g, f, seq, t) != AIOS__NO_PAGE) return 1;
+    return 0;
+}
+/* Between the sinks and what is behind the next query, the tiles with the most mass stay; the newer of two equal ones. */
+static void aios__kv_thin(aios__kv *kv, int32_t seq, int32_t own) {
+    const uint64_t *mass = kv->mass + (int64_t)seq * kv->seq_tiles;
+    for (;;) {
+        int32_t t, n = 0, least = -1;
+        for (t = kv->sinks[0]; t < own - kv->behind[0]; t++)
+            if (aios__kv_has(kv, 0, seq, t)) { n++; if (least < 0 || mass[t] < mass[least]) least = t; }
+        if (n <= kv->heavy) return;
+        aios__tile_drop(kv, 0, seq, least);
+    }
+}
+/* How many slots from this one on a pass may write: with heavy tiles, what one tile sees is settled before the next begins. */
+static int32_t aios__kv_stride(const aios__kv *kv, int32_t slot) {
+    int32_t whole = (kv->sinks[0] + kv->behind[0] + kv->heavy + 1) * AIOSK_TILE;
+    return !kv->heavy ? INT32_MAX : slot < whole ? whole - slot : AIOSK_TILE - slot % AIOSK_TILE;
 }
 /* The pass has written slots below upto: what no later query needs goes. */
 static void aios__kv_done(aios__kv *kv, int32_t seq, int32_t upto) {
@@ -4961,7 +4992,13 @@ static void aios__kv_done(aios__kv *kv, int32_t seq, int32_t upto) {
         if (!kv->pool[g][AIOS__KV_OPEN].n) continue;
         /* one tile more than the rules ask for stays, so that a sequence can be cut back by that much */
         for (t = was; t < own; t++) s->n_spares[g] += aios__kv_spare(kv, g, seq, t);
-        for (t = was - kv->behind[g] - 2; t < own - kv->behind[g] - 1; t++) if (t >= kv->sinks[g] && t >= 0) aios__tile_drop(kv, g, seq, t);
+        for (t = was - kv->behind[g] - 2; t < own - kv->behind[g] - 1; t++) if (t >= kv->sinks[g] && t >= 0 && (g || !kv->heavy)) aios__tile_drop(kv, g, seq, t);
+        if (g == 0 && kv->heavy) {
+            uint64_t *mass = kv->mass + (int64_t)seq * kv->seq_tiles;
+            int32_t *now = kv->mass_now + (int64_t)seq * kv->seq_tiles;
+            for (t = 0; t < s->top; t++) { mass[t] += (uint64_t)now[t]; now[t] = 0; }
+            if (own > was) aios__kv_thin(kv, seq, own);
+        }
         for (t = s->aged - 1; t < aged - 1; t++) if (t >= kv->keep && aios__page_at(kv, g, AIOS__KV_OLD, seq, t) != AIOS__NO_PAGE) aios__page_drop(kv, g, AIOS__KV_SEALED, &sealed[t]);
     }
     if (aged > s->aged) s->aged = aged;
@@ -4982,7 +5019,7 @@ static int32_t aios__kv_cut(aios__kv *kv, int32_t seq, int32_t n) {
             if (aios__page_at(kv, g, AIOS__KV_OPEN, seq, own) == AIOS__NO_PAGE && at > own * AIOSK_TILE) at = own * AIOSK_TILE;
         }
         for (t = own - kv->behind[g]; g > 0 && t < own; t++)        /* a model's own window cannot do without */
-            if (t >= 0 && aios__page_at(kv, g, AIOS__KV_OPEN, seq, t) == AIOS__NO_PAGE && aios__page_at(kv, g, AIOS__KV_SEALED, seq, t) == AIOS__NO_PAGE && aios__page_at(kv, g, AIOS__KV_OLD, seq, t) == AIOS__NO_PAGE) at = 0;
+            if (t >= 0 && !aios__kv_has(kv, g, seq, t)) at = 0;
     }
     s->top = own + (n % AIOSK_TILE != 0);
     if (s->tile > own) s->tile = own;
@@ -5003,6 +5040,7 @@ static void aios__kv_undo(aios__kv *kv) {
         *open = c->from;
     }
     kv->n_copies = kv->n_seals = 0;
+    if (kv->heavy) memset(kv->mass_now, 0, (size_t)kv->n_seq * (size_t)kv->seq_tiles * 4);
 }
 /* A pass that is finished. */
 static void aios__kv_settle(aios__kv *kv) {
@@ -5019,6 +5057,7 @@ static int32_t aios__kv_fork(aios__kv *kv, int32_t dst, int32_t src, int32_t n) 
     if (top > s->top) top = s->top;
     *d = *s;
     d->top = top;
+    if (kv->heavy) memcpy(kv->mass + (int64_t)dst * kv->seq_tiles, kv->mass + (int64_t)src * kv->seq_tiles, (size_t)top * 8);
     for (g = 0; g < AIOS__N_GROUPS; g++) {
         d->n_spares[g] = 0;
         for (f = 0; f < AIOS__N_FORMS; f++) {
@@ -5060,6 +5099,10 @@ static int32_t aios__kv_remove(aios__kv *kv, int32_t seq, int32_t a, int32_t b) 
             int32_t *row = aios__kv_row(kv, g, f, seq);
             if (!row) continue;
             for (t = t0; t + k < s->top; t++) { row[t] = row[t + k]; row[t + k] = AIOS__NO_PAGE; }
+        }
+        if (g == 0 && kv->heavy) {
+            uint64_t *mass = kv->mass + (int64_t)seq * kv->seq_tiles;
+            for (t = t0; t + k < s->top; t++) { mass[t] = mass[t + k]; mass[t + k] = 0; }
         }
     }
     for (i = at; i < n; i++) { x[i].from -= k * AIOSK_TILE; if (x[i].to != INT32_MAX) x[i].to -= k * AIOSK_TILE; }
@@ -6432,6 +6475,7 @@ typedef struct aios__run {              /* what an op's tasks can see           
     int32_t n_slots;                    /* tokens that `part` holds a result for                            */
     const void *streamed;               /* the unit of this round, of the op that is STREAMED               */
     float *state;                       /* [2][n_batch][n_head] maximum and sum of what att holds           */
+    float *mass;                        /* [n_batch][n_head][seq_tiles][2] with heavy tiles: sum of each tile, and the maximum it is relative to */
     float *part;                        /* results of single runs: [n_slots][n_head][hp_v], then the same [2][n_slots][n_head] */
     aios__moe *moe;                     /* of the layer that is at work                                     */
     aios__cache *cache;                 /* of experts that are not resident                                 */
@@ -6624,7 +6668,7 @@ static inline int32_t aios__attend_first(const aios__kv *kv, int32_t seq, int32_
 }
 /* The runs that a token sees are the first *sinks ones, and those from *from on up to its own. Gives how many. */
 static int32_t aios__attend_seen(const aios__kv *kv, int32_t window, int32_t seq, int32_t pos, int32_t slot, int32_t *sinks, int32_t *from) {
-    int32_t first = slot / AIOSK_TILE - kv->behind[0];
+    int32_t first = kv->heavy ? 0 : slot / AIOSK_TILE - kv->behind[0];
     *sinks = window ? 0 : (kv->sinks[0] + AIOSK_RUN - 1) / AIOSK_RUN;
     *from = window ? aios__attend_first(kv, seq, window, pos) / AIOS__RUN_POS : first > 0 ? first / AIOSK_RUN : 0;
     if (*sinks > slot / AIOS__RUN_POS) *sinks = slot / AIOS__RUN_POS;
@@ -6648,17 +6692,21 @@ static int32_t aios__op_rounds(const aios__op *op, const aios__run *r) {
     return op->per != AIOS__PER_HEAD || aios__attend_spread(op, r) ? 1 : aios__attend_n_runs(op, r);
 }
 
-typedef struct aios__attend_work { float *q, *o, *m, *l, *d8, *cs; void *scratch; int8_t *q8; int32_t *lo, *hi; } aios__attend_work;
+typedef struct aios__attend_work { float *q, *o[2], *m[2], *l[2], *d8, *cs, *sum; void *scratch; int8_t *q8; int32_t *lo, *hi; } aios__attend_work;
 static void aios__attend_layout(aios__attend_work *w, aios__bump *b, const aios__hp *hp) {
     uint64_t n = (uint64_t)(aios__attend_heads(hp) * aios__attend_tokens(hp));
+    int32_t i;
     w->q       = (float *)aios__take(b, n * (uint64_t)hp->hd_k * 4, 64);
-    w->o       = (float *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_v, 16) * 4, 64);
+    for (i = 0; i < 2; i++) {           /* a run, and a stretch of it that is not the first                 */
+        w->o[i] = (float *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_v, 16) * 4, 64);
+        w->m[i] = (float *)aios__take(b, n * 4, 64);
+        w->l[i] = (float *)aios__take(b, n * 4, 64);
+    }
     w->q8      = (int8_t *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_k, 16), 64);
     w->scratch = aios__take(b, AIOSK_ATTEND_SCRATCH(n, hp->hd_k > hp->hd_v ? hp->hd_k : hp->hd_v), 64);
-    w->m       = (float *)aios__take(b, n * 4, 64);
-    w->l       = (float *)aios__take(b, n * 4, 64);
     w->d8      = (float *)aios__take(b, n * 4, 64);
     w->cs      = (float *)aios__take(b, (uint64_t)hp->n_rot * 4, 64);
+    w->sum     = (float *)aios__take(b, n * AIOSK_RUN * 4, 64);
     w->lo      = (int32_t *)aios__take(b, n * 4, 64);
     w->hi      = (int32_t *)aios__take(b, n * 4, 64);
 }
@@ -6739,7 +6787,7 @@ static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task
     b.base = aios__work(r, worker); b.used = 0;
     aios__attend_layout(&w, &b, hp);
     memset(&a, 0, sizeof a);
-    a.q = w.q; a.q8 = w.q8; a.q8_d = w.d8; a.m = w.m; a.l = w.l; a.o = w.o; a.scratch = w.scratch; a.lo = w.lo; a.hi = w.hi;
+    a.q = w.q; a.q8 = w.q8; a.q8_d = w.d8; a.scratch = w.scratch; a.lo = w.lo; a.hi = w.hi;
     a.scale = hp->score_scale; a.softcap = hp->score_cap;
     a.n_q = n_h * n_t; a.hd_k = hp->hd_k; a.hd_v = hp->hd_v; a.q_stride = hp->hd_k;
     for (; run < run1 && run < n; run++) {
@@ -6751,6 +6799,7 @@ static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task
                 turned = x.off - off; ready = 1;
                 aios__attend_queries(op, r, &w, t0, n_t, h0, n_h, turned);
             }
+            a.m = w.m[some]; a.l = w.l[some]; a.o = w.o[some];
             a.tile = x.tile; a.n_tiles = (x.to - base + AIOSK_TILE - 1) / AIOSK_TILE; a.open = x.open; a.next = NULL;
             a.type = x.type >= 0 ? x.type : r->kv->type[AIOS__KV_OPEN][op->layer];
             for (i = 0; i < AIOSK_RUN; i++) if (!x.tile[i]) x.tile[i] = x.tile[(x.from - base) / AIOSK_TILE];
@@ -6763,24 +6812,44 @@ static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task
                 if (lo < x.from) lo = x.from;
                 for (h = 0; h < n_h; h++, i++) { w.lo[i] = lo < hi ? lo - base : 0; w.hi[i] = lo < hi ? hi - base : 0; }
             }
+            if (r->mass && !op->window) a.tile_sum = w.sum;
             r->k->attend(&a);
-            r->kv_read[(int64_t)worker * 8] += x.bytes;
-            for (t = i = 0; t < n_t; t++, i += n_h) {
-                if (spread && !some) {
-                    int64_t slot = ((int64_t)(t0 + t) * n_runs + run) * hp->n_head + h0;
-                    memcpy(part_o + slot * hp_v, w.o + (int64_t)i * hp_v, (size_t)n_h * (size_t)hp_v * 4);
-                    memcpy(part_m + slot, w.m + i, (size_t)n_h * 4);
-                    memcpy(part_l + slot, w.l + i, (size_t)n_h * 4);
-                } else if (spread) {
-                    int64_t slot = ((int64_t)(t0 + t) * n_runs + run) * hp->n_head + h0;
-                    r->k->attend_merge(n_h, hp->hd_v, part_m + slot, part_l + slot, part_o + slot * hp_v, hp_v, w.m + i, w.l + i, w.o + (int64_t)i * hp_v, hp_v);
-                } else {
-                    int64_t slot = (int64_t)(t0 + t) * hp->n_head + h0;
-                    r->k->attend_merge(n_h, hp->hd_v, state_m + slot, state_l + slot, op->y + (uint64_t)(t0 + t) * op->y_stride + (int64_t)h0 * hp->hd_v, hp->hd_v,
-                                       w.m + i, w.l + i, w.o + (int64_t)i * hp_v, hp_v);
-                }
+            for (i = 0; a.tile_sum && i < a.n_q; i++) {
+                float *got = r->mass + (((int64_t)(t0 + i / n_h) * hp->n_head + h0 + i % n_h) * r->kv->seq_tiles + base / AIOSK_TILE) * 2;
+                for (t = (x.from - base) / AIOSK_TILE; t < a.n_tiles; t++) { got[2 * t] = w.sum[i * a.n_tiles + t]; got[2 * t + 1] = a.m[i]; }     /* of a tile in two pieces, the last */
             }
+            r->kv_read[(int64_t)worker * 8] += x.bytes;
+            if (some) r->k->attend_merge(a.n_q, hp->hd_v, w.m[0], w.l[0], w.o[0], hp_v, w.m[1], w.l[1], w.o[1], hp_v);
         }
+        for (t = i = 0; some && t < n_t; t++, i += n_h) {
+            int64_t at_slot = spread ? ((int64_t)(t0 + t) * n_runs + run) * hp->n_head + h0 : (int64_t)(t0 + t) * hp->n_head + h0;
+            if (spread) {
+                memcpy(part_o + at_slot * hp_v, w.o[0] + (int64_t)i * hp_v, (size_t)n_h * (size_t)hp_v * 4);
+                memcpy(part_m + at_slot, w.m[0] + i, (size_t)n_h * 4);
+                memcpy(part_l + at_slot, w.l[0] + i, (size_t)n_h * 4);
+            } else r->k->attend_merge(n_h, hp->hd_v, state_m + at_slot, state_l + at_slot, op->y + (uint64_t)(t0 + t) * op->y_stride + (int64_t)h0 * hp->hd_v, hp->hd_v,
+                                      w.m[0] + i, w.l[0] + i, w.o[0] + (int64_t)i * hp_v, hp_v);
+        }
+    }
+}
+/* How much of a token's attention went to each tile it sees, as a part of 65536 for all its heads and layers together: whole numbers, so that
+ * adding them up in any order gives the same. m, l: of the token's heads. */
+AIOSK__STRICT static void aios__attend_mass(const aios__op *op, const aios__run *r, int32_t token, const float *m, const float *l) {
+    const aios__kv *kv = r->kv;
+    int32_t seq = r->pass->seq[token], own = r->pass->slot[token] / AIOSK_TILE, t, h, *now = kv->mass_now + (int64_t)seq * kv->seq_tiles, form;
+    float part = 65536.0f / (float)(r->hp->n_head * r->hp->n_layer);
+    for (t = 0; t <= own; t++) {
+        float sum = 0;
+        if (!aios__kv_look(kv, seq, op->layer, 0, own, t, &form)) continue;
+        for (h = 0; h < r->hp->n_head; h++) {
+            const float *x = r->mass + (((int64_t)token * r->hp->n_head + h) * kv->seq_tiles + t) * 2;
+            float e = x[1] - m[h];
+            r->k->exp(&e, 1, &e);
+            e = e * x[0];
+            sum = sum + e / l[h];
+        }
+        sum = sum * part;
+        if (sum > 0 && sum <= 65536.0f) aios__fetch_add(&now[t], (int32_t)(sum + 0.5f));
     }
 }
 /* The end of attention for one token: merges its runs if they were spread, divides by the sum, and makes the forms. */
@@ -6795,6 +6864,7 @@ static void aios__op_attend_end(const aios__op *op, const aios__run *r, int32_t 
         int64_t slot = ((int64_t)t * n + i) * hp->n_head;
         r->k->attend_merge(hp->n_head, hp->hd_v, m, l, y, hp->hd_v, part_m + slot, part_l + slot, part_o + slot * hp_v, hp_v);
     }
+    if (r->mass && !op->window) aios__attend_mass(op, r, t, m, l);
     for (h = 0; h < hp->n_head; h++) r->k->scale(y + (int64_t)h * hp->hd_v, 1.0f / l[h], hp->hd_v, y + (int64_t)h * hp->hd_v);
     if (r->kv->rotated[op->layer] & AIOS__ROTATED_V) r->k->rotate(y, hp->n_head, hp->hd_v, 1);
     aios__forms(r, &op->out, t, y);
@@ -6953,7 +7023,7 @@ typedef struct aios__build {
     const aios_model *m;
     const aiosk_isa *k;
     int32_t n_ctx, n_seq, n_batch, n_outputs, n_threads, numerics;
-    int32_t coded;                      /* tiles of the cache are sealed                                    */
+    int32_t coded, heavy;               /* tiles of the cache are sealed; some of them stay for the attention they get */
     aios__cut cut;
     aios__op *op;                       /* NULL = count                                                     */
     aios__unit *unit;                   /* what is streamed, in the order of use; filled when op is there   */
@@ -6967,7 +7037,7 @@ typedef struct aios__build {
     double *freq;                       /* [n_rot / 2] in the context's META                                */
     float rope_mult;
     float *x, *qkv, *att, *ffn, *tmp, *cs, *logits;     /* of all tokens of a pass                          */
-    float *state, *part;                /* as in aios__run                                                  */
+    float *state, *part, *mass;         /* as in aios__run                                                  */
     aios__acts a_norm, a_norm2, a_att, a_ffn, a_out;
     int32_t n_qkv, n_att;
     uint64_t ffn_stride;
@@ -7283,6 +7353,7 @@ static void aios__build_buffers(aios__build *b) {
     b->att = (float *)aios__take(&b->scratch, n * (uint64_t)b->n_att * 4, 64);
     b->state = (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_head * 8, 64);
     b->part  = (float *)aios__take(&b->scratch, (uint64_t)aios__attend_slots(b->n_ctx) * (uint64_t)hp->n_head * (aios__round_up((uint64_t)hp->hd_v, 16) + 2) * 4, 64);
+    b->mass = b->heavy ? (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_head * (uint64_t)aios__tiles(b->n_ctx) * 8, 64) : NULL;
     b->ffn = (float *)aios__take(&b->scratch, n * b->ffn_stride * 4, 64);
     b->tmp = tmp ? (float *)aios__take(&b->scratch, n * e * 4, 64) : NULL;
     b->cs  = (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_rot * 4, 64);
@@ -7755,6 +7826,7 @@ static void aios__pass_gather(aios_context *c) {
         if (most > c->plan.n_batch) most = c->plan.n_batch;
         slot = aios__kv_slot(&c->kv.seq[s], q->n_done);
         room = most - p->n < q->n_fed - q->n_done ? most - p->n : q->n_fed - q->n_done;
+        if (room > aios__kv_stride(&c->kv, slot)) room = aios__kv_stride(&c->kv, slot);
         while (room > 0 && !aios__kv_fits(&c->kv, s, slot, slot + room)) {      /* down to the end of the tile before */
             int32_t over = (slot + room) % AIOSK_TILE;
             room -= over ? over : AIOSK_TILE;
@@ -7929,7 +8001,7 @@ static aios_status aios__plan_copy(aios_plan *p, const aios_plan *from, aios_err
 }
 static void aios__build_start(aios__build *b, const aios_model *m, const aios_plan *p, const aiosk_isa *k) {
     b->m = m; b->k = k; b->cut = aios__plan_cut(p);
-    b->n_ctx = p->n_ctx; b->n_seq = p->n_seq; b->coded = aios__kv_is_coded(m, p); b->n_batch = p->n_batch; b->n_outputs = p->n_outputs; b->n_threads = p->n_threads; b->numerics = p->numerics;
+    b->n_ctx = p->n_ctx; b->n_seq = p->n_seq; b->coded = aios__kv_is_coded(m, p); b->heavy = p->kv_heavy > 0; b->n_batch = p->n_batch; b->n_outputs = p->n_outputs; b->n_threads = p->n_threads; b->numerics = p->numerics;
 }
 
 enum { AIOS__MAX_READERS = 64, AIOS__MAX_SLOTS = 4096,
@@ -7951,16 +8023,16 @@ static uint64_t aios__n_experts(const aios_model *m) {
 }
 /* The choices of a plan, whether made here or handed in. */
 static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aios_error *err) {
-    static const char *const names[] = { "n_ctx", "n_seq", "n_batch", "n_outputs", "n_threads", "numerics", "isa", "stream_level", "warm_steps", "n_readers", "n_slots", "kv_positions", "kv_recent", "kv_window", "kv_sinks" };
-    static const int32_t most[] = { 1 << 28, 1 << 20, 4096, 4096, 1024, AIOS_REFERENCE, AIOSK_N_ISA - 1, AIOS__LEVELS, 4 * 4096, AIOS__MAX_READERS, AIOS__MAX_SLOTS, 1 << 30, 1 << 28, 1 << 28, 1 << 28 };
-    int32_t i, v[15];
+    static const char *const names[] = { "n_ctx", "n_seq", "n_batch", "n_outputs", "n_threads", "numerics", "isa", "stream_level", "warm_steps", "n_readers", "n_slots", "kv_positions", "kv_recent", "kv_window", "kv_sinks", "kv_heavy" };
+    static const int32_t most[] = { 1 << 28, 1 << 20, 4096, 4096, 1024, AIOS_REFERENCE, AIOSK_N_ISA - 1, AIOS__LEVELS, 4 * 4096, AIOS__MAX_READERS, AIOS__MAX_SLOTS, 1 << 30, 1 << 28, 1 << 28, 1 << 28, 1 << 28 };
+    int32_t i, v[16];
     aios__cut cut = aios__plan_cut(p);
     aios_status st = aios__flags(p->flags, AIOS__PLAN_FLAGS, "aios_plan", err);
     if (st) return st;
     v[0] = p->n_ctx; v[1] = p->n_seq; v[2] = p->n_batch; v[3] = p->n_outputs; v[4] = p->n_threads; v[5] = p->numerics; v[6] = p->isa;
     v[7] = p->stream_level; v[8] = p->warm_steps; v[9] = p->n_readers; v[10] = p->n_slots > AIOS__MAX_SLOTS ? -1 : (int32_t)p->n_slots;
-    v[11] = p->kv_positions; v[12] = p->kv_recent; v[13] = p->kv_window; v[14] = p->kv_sinks;
-    for (i = 0; i < 15; i++)
+    v[11] = p->kv_positions; v[12] = p->kv_recent; v[13] = p->kv_window; v[14] = p->kv_sinks; v[15] = p->kv_heavy;
+    for (i = 0; i < 16; i++)
         if (v[i] < (i < 5) || v[i] > most[i])
             return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)most[i], (uint64_t)(v[i] < 0 ? 0 : v[i]), "the plan's % is %, out of range", aios__z(names[i]), aios__i(v[i]));
     for (i = -2; i < (p->kv_layer_type ? m->hp.n_layer : 0); i++) {
@@ -7968,6 +8040,7 @@ static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aio
         if (i == -2 ? aiosk_kv_ok(t) : i == -1 ? t == 0 || (aiosk_kv_ok(t) && p->kv_type != AIOSK_KV_F32) : t == -1 || (aiosk_kv_ok(t) && t != AIOSK_KV_F32 && p->kv_type != AIOSK_KV_F32)) continue;
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 0, (uint64_t)(int64_t)t, "the plan's % is %, which is no type of cache, or does not go with one of f32", aios__z(i == -2 ? "kv_type" : i == -1 ? "kv_old_type" : "kv_layer_type"), aios__i(t));
     }
+    if (p->kv_heavy && !p->kv_window) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan's kv_heavy goes with kv_window");
     if (p->unit_bytes > AIOS__MAX_UNIT) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_UNIT, p->unit_bytes, "the plan's unit_bytes is %, out of range", aios__u(p->unit_bytes), aios__u(0));
     if (p->n_expert_slots > p->n_experts || p->n_experts > aios__n_experts(m)) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, aios__n_experts(m), p->n_expert_slots, "the plan has % slots for % experts", aios__u(p->n_expert_slots), aios__u(aios__n_experts(m)));
     if (p->n_units && p->n_slots < 1) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan streams through a ring without slots");
@@ -8225,7 +8298,7 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     p.n_seq     = d.n_seq ? d.n_seq : 1;
     p.n_threads = d.n_threads ? d.n_threads : 1;
     p.kv_type = d.kv_type; p.numerics = d.numerics; p.isa = d.isa; p.numa_node_1 = d.numa_node_1;
-    p.kv_positions = d.kv_positions; p.kv_old_type = d.kv_old_type; p.kv_recent = d.kv_recent; p.kv_window = d.kv_window; p.kv_sinks = d.kv_sinks; p.kv_layer_type = d.kv_layer_type;
+    p.kv_positions = d.kv_positions; p.kv_old_type = d.kv_old_type; p.kv_recent = d.kv_recent; p.kv_window = d.kv_window; p.kv_sinks = d.kv_sinks; p.kv_heavy = d.kv_heavy; p.kv_layer_type = d.kv_layer_type;
     l.m = m; l.d = &d;
     if (known > offsetof(aios_plan, n_expert_slots)) l.experts = (uint32_t)aios__min_u64(aios__n_experts(m), INT32_MAX);
     p.n_experts = l.experts;
@@ -8697,6 +8770,7 @@ AIOS_API aios_status aios_cache_get_info(const aios_context *c, aios_cache_info 
  *     spans    i32 [n_spans][3]
  *     tokens   i32 [n_tokens - base_tiles * 64], the first ones being those of the base
  *     wants    u8  [n_tokens - n_done], padded with zeros to 8
+ *     mass     u64 [top], where the cache keeps tiles for it
  *     pages    u8  [group][form][top] 0 none, 1 here, 2 shared with the base; padded with zeros to 8
  *     then the pages that are here, in that order
  *
@@ -8717,9 +8791,9 @@ typedef struct aios__state_head {
 static uint64_t aios__layout_hash(const aios_context *c) {
     const aios__kv *kv = &c->kv;
     const aios__hp *hp = &c->model->hp;
-    int32_t f, v[9];
+    int32_t f, v[10];
     uint64_t h = AIOS__ART_SEED;
-    v[0] = kv->n_layer; v[1] = kv->n_head_kv; v[2] = hp->hd_k; v[3] = hp->hd_v; v[4] = kv->keep; v[5] = kv->recent; v[6] = kv->coded; v[7] = c->plan.numerics; v[8] = AIOSK_TILE;
+    v[0] = kv->n_layer; v[1] = kv->n_head_kv; v[2] = hp->hd_k; v[3] = hp->hd_v; v[4] = kv->keep; v[5] = kv->recent; v[6] = kv->coded; v[7] = c->plan.numerics; v[8] = AIOSK_TILE; v[9] = kv->heavy;
     h = aios__art_sum(h, v, sizeof v);
     h = aios__art_sum(h, kv->sinks, sizeof kv->sinks);
     h = aios__art_sum(h, kv->behind, sizeof kv->behind);
@@ -8757,7 +8831,7 @@ static uint64_t aios__state_front(const aios_context *c, const aios__state_head 
     uint64_t maps = 0;
     int32_t g, f;
     for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) maps += c->kv.page[g][f] ? h->top : 0;
-    return sizeof *h + (uint64_t)h->n_spans * 12 + ((uint64_t)h->n_tokens - (uint64_t)h->base_tiles * AIOSK_TILE) * 4 + aios__round_up(h->n_tokens - h->n_done, 8) + aios__round_up(maps, 8);
+    return sizeof *h + (c->kv.heavy ? (uint64_t)h->top * 8 : 0) + (uint64_t)h->n_spans * 12 + ((uint64_t)h->n_tokens - (uint64_t)h->base_tiles * AIOSK_TILE) * 4 + aios__round_up(h->n_tokens - h->n_done, 8) + aios__round_up(maps, 8);
 }
 static aios_status aios__state_head_of(aios_context *c, int32_t seq, int32_t base, aios__state_head *h, aios_error *err) {
     const aios__kv *kv = &c->kv;
@@ -8801,6 +8875,7 @@ AIOS_API aios_status aios_seq_save(aios_context *c, int32_t seq, int32_t base, v
     n = (uint64_t)h.n_tokens - (uint64_t)h.base_tiles * AIOSK_TILE;
     memcpy(p, c->seq[seq].token + h.base_tiles * AIOSK_TILE, (size_t)n * 4);            p += n * 4;
     memcpy(p, c->seq[seq].want + h.n_done, (size_t)(h.n_tokens - h.n_done));            p += aios__round_up(h.n_tokens - h.n_done, 8);
+    if (c->kv.heavy) { memcpy(p, c->kv.mass + (int64_t)seq * c->kv.seq_tiles, (size_t)h.top * 8); p += h.top * 8; }
     map = p;
     p = (uint8_t *)dst + aios__state_front(c, &h);
     for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) for (t = 0; c->kv.page[g][f] && t < (int32_t)h.top; t++) {
@@ -8859,7 +8934,7 @@ static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_
             || aios__art_sum(AIOS__ART_SEED, c->seq[base].token, (uint64_t)h->base_tiles * AIOSK_TILE * 4) != h->base_hash)
             return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the sequence was saved over a prefix of % tokens, which the base does not begin with", aios__u((uint64_t)h->base_tiles * AIOSK_TILE));
     }
-    *map_out = map = p + sizeof *h + h->n_spans * 12 + ((uint64_t)h->n_tokens - (uint64_t)h->base_tiles * AIOSK_TILE) * 4 + aios__round_up(h->n_tokens - h->n_done, 8);
+    *map_out = map = p + sizeof *h + h->n_spans * 12 + ((uint64_t)h->n_tokens - (uint64_t)h->base_tiles * AIOSK_TILE) * 4 + aios__round_up(h->n_tokens - h->n_done, 8) + (kv->heavy ? h->top * 8 : 0);
     for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
         int32_t need = 0, s, have = kv->pool[g][f].n_free;
         for (i = 0; kv->page[g][f] && i < h->top; i++, map++) {
@@ -8897,6 +8972,7 @@ AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base
     memcpy(c->seq[seq].token + h.base_tiles * AIOSK_TILE, p, (size_t)n * 4);                p += n * 4;
     memset(c->seq[seq].want, 0, (size_t)h.n_done);
     for (t = 0; t < (int32_t)(h.n_tokens - h.n_done); t++) c->seq[seq].want[h.n_done + (uint32_t)t] = p[t] != 0;
+    if (kv->heavy) memcpy(kv->mass + (int64_t)seq * kv->seq_tiles, p + aios__round_up(h.n_tokens - h.n_done, 8), (size_t)h.top * 8);
     p = (const uint8_t *)src + aios__state_front(c, &h);
     for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) for (t = 0; kv->page[g][f] && t < (int32_t)h.top; t++, map++) {
         int32_t *to = aios__kv_row(kv, g, f, seq) + t;
@@ -8980,7 +9056,7 @@ static aios_status aios__context_build(aios_context *c, aios_error *err) {
     }
     c->run.k = c->k; c->run.hp = &c->model->hp; c->run.kv = &c->kv; c->run.pass = &c->pass;
     c->run.work = c->prog.work; c->run.work_bytes = c->prog.work_bytes;
-    c->run.state = c->prog.state; c->run.part = c->prog.part; c->run.n_slots = aios__attend_slots(c->plan.n_ctx); c->run.n_threads = c->plan.n_threads;
+    c->run.state = c->prog.state; c->run.part = c->prog.part; c->run.mass = c->prog.mass; c->run.n_slots = aios__attend_slots(c->plan.n_ctx); c->run.n_threads = c->plan.n_threads;
     c->run.moe = &c->prog.moe;
     return AIOS_OK;
 }

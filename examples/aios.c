@@ -55,7 +55,7 @@ typedef struct options {
     int32_t n_words;
     int32_t *tokens;                                /* --tokens, or the ids on the command line */
     int32_t n_tokens;
-    int32_t n, runs, depth, threads, ctx, chunk, window, isa, kv, kv_old, kv_recent, kv_window, kv_sinks, numerics, against, against_kv, special, json, hash, bytes, reader;
+    int32_t n, runs, depth, threads, ctx, chunk, window, isa, kv, kv_old, kv_recent, kv_window, kv_sinks, kv_heavy, numerics, against, against_kv, special, json, hash, bytes, reader;
     int32_t keep_batch, no_stream, may_kv, may_ctx, in_place, pin, readers, tensors;    /* readers: -1 = the library's choice */
     int32_t top_k;
     double temp, top_p, min_p, repeat, read_gb_s, disk_gb_s;
@@ -269,7 +269,7 @@ static void make_plan(session *s, const options *o, aios_plan_desc *d) {
     }
     d->n_threads = o->threads;
     d->kv_type = o->kv;
-    d->kv_old_type = o->kv_old; d->kv_recent = o->kv_recent; d->kv_window = o->kv_window; d->kv_sinks = o->kv_sinks;
+    d->kv_old_type = o->kv_old; d->kv_recent = o->kv_recent; d->kv_window = o->kv_window; d->kv_sinks = o->kv_sinks; d->kv_heavy = o->kv_heavy;
     d->numerics = o->numerics;
     d->isa = o->isa;
     d->budget_bytes = o->ram;
@@ -619,7 +619,7 @@ static int ppl(const options *o) {
     if (o->against >= 0) {
         if (o->against < 3) oy.numerics = o->against;
         oy.kv = o->against_kv;
-        oy.kv_old = oy.kv_recent = oy.kv_window = oy.kv_sinks = 0;
+        oy.kv_old = oy.kv_recent = oy.kv_window = oy.kv_sinks = oy.kv_heavy = 0;
         kls = (float *)xmalloc((size_t)n_windows * (size_t)m * sizeof *kls);
         open_model(&y, &oy, 0);                                 /* its weights may lie in memory in another form */
         open_context(&y, &oy, m, piece);
@@ -736,6 +736,7 @@ static const option option_table[] = {
     { "--kv-old",      "k", "TYPE",   "a cheaper type for what is more than --kv-recent positions back", PLANS, AT(kv_old),     0, 0      },
     { "--kv-recent",   "i", "N",      "see --kv-old",                                         PLANS,           AT(kv_recent),   0, BIG    },
     { "--kv-window",   "i", "N",      "see no more than so many positions back, and --kv-sinks", PLANS,        AT(kv_window),   1, BIG    },
+    { "--kv-heavy",    "i", "N",      "with --kv-window: and so many between, those that attention goes to most", PLANS, AT(kv_heavy), 1, BIG },
     { "--kv-sinks",    "i", "N",      "first positions that are always seen",                 PLANS,           AT(kv_sinks),    1, BIG    },
     { "--chunk",       "i", "N",      "most tokens in one pass",                              PLANS,           AT(chunk),       1, 65536  },
     { "--isa",         "best|scalar|avx2|avx512|neon|neon-dot|avxvnni|sse41|wasm|avx512-vbmi", "NAME", "instruction set", PLANS, AT(isa),      0, 0      },

@@ -116,7 +116,7 @@ static double predicted_bytes(const session *s, int32_t first, int32_t n) {
         aios_plan_desc_init(&d);
         d.n_ctx = first + i + 1;
         d.kv_type = s->plan.kv_type;
-        d.kv_old_type = s->plan.kv_old_type; d.kv_recent = s->plan.kv_recent; d.kv_window = s->plan.kv_window; d.kv_sinks = s->plan.kv_sinks;
+        d.kv_old_type = s->plan.kv_old_type; d.kv_recent = s->plan.kv_recent; d.kv_window = s->plan.kv_window; d.kv_sinks = s->plan.kv_sinks; d.kv_heavy = s->plan.kv_heavy;
         d.numerics = s->plan.numerics;
         d.isa = s->plan.isa;
         aios_plan_init(&p);

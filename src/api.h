@@ -337,7 +337,7 @@ typedef struct aios_plan_desc {
     int32_t kv_positions;           /* positions in the cache, of all sequences together; 0 = n_ctx for each */
     int32_t kv_old_type, kv_recent; /* tiles more than kv_recent positions back are made this type; 0 = they stay as they are */
     int32_t kv_window, kv_sinks;    /* a query sees so many positions back, and the first ones (whole tiles); 0 = all */
-    int32_t reserved;
+    int32_t kv_heavy;               /* with kv_window: and so many between, those that attention has gone to most (whole tiles) */
     const int32_t *kv_layer_type;   /* [n_layer] type of the cache for each layer, -1 = kv_type; must stay until the context is open; NULL = kv_type */
 } aios_plan_desc;
 AIOS__DESC_INIT(aios_plan_desc)
@@ -375,7 +375,7 @@ typedef struct aios_plan {
     int32_t stream_level, warm_steps;   /* how the weights are divided; of use to aios_context_open    */
     int32_t n_readers, bound;       /* reading threads; AIOS_BOUND_*: what tok_s_bound_milli comes from */
     int32_t numa_node_1;            /* as in the desc, and what follows                                */
-    int32_t kv_positions, kv_old_type, kv_recent, kv_window, kv_sinks;
+    int32_t kv_positions, kv_old_type, kv_recent, kv_window, kv_sinks, kv_heavy, reserved2;
     uint32_t n_expert_slots, n_experts; /* slots of the cache of experts, 0 = none; all experts of all layers   */
     uint64_t expert_slot_bytes;     /* one slot: what one expert of one layer has                      */
     uint64_t token_expert_bytes;    /* of token_stream_bytes: of experts. tok_s_bound_milli takes the cache to have its share of them */

@@ -66,7 +66,7 @@ static aios_status aios__context_build(aios_context *c, aios_error *err) {
     }
     c->run.k = c->k; c->run.hp = &c->model->hp; c->run.kv = &c->kv; c->run.pass = &c->pass;
     c->run.work = c->prog.work; c->run.work_bytes = c->prog.work_bytes;
-    c->run.state = c->prog.state; c->run.part = c->prog.part; c->run.n_slots = aios__attend_slots(c->plan.n_ctx); c->run.n_threads = c->plan.n_threads;
+    c->run.state = c->prog.state; c->run.part = c->prog.part; c->run.mass = c->prog.mass; c->run.n_slots = aios__attend_slots(c->plan.n_ctx); c->run.n_threads = c->plan.n_threads;
     c->run.moe = &c->prog.moe;
     return AIOS_OK;
 }

@@ -48,6 +48,7 @@ typedef struct aios__kv {
     int32_t recent;                     /* tiles before the query's own that are not old                    */
     int32_t sinks[AIOS__N_GROUPS];      /* first tiles that are always seen                                 */
     int32_t behind[AIOS__N_GROUPS];     /* tiles before the query's own that are seen                       */
+    int32_t heavy;                      /* and tiles between, in group 0: those with the most mass          */
     int32_t n_jobs;                     /* most seals of a pass                                             */
     aios__pages pool[AIOS__N_GROUPS][AIOS__N_FORMS];
     int32_t *page[AIOS__N_GROUPS][AIOS__N_FORMS];       /* [n_seq][seq_tiles], or AIOS__NO_PAGE             */
@@ -59,13 +60,15 @@ typedef struct aios__kv {
     aios__kv_copy *copy;                /* [n_seq * N_GROUPS]                                               */
     aios__kv_seal *seal;                /* [n_jobs]                                                         */
     int32_t n_copies, n_seals;
+    uint64_t *mass;                     /* [n_seq][seq_tiles] attention that a tile has got; NULL unless heavy */
+    int32_t *mass_now;                  /* the same of the pass under way                                   */
     uint64_t bytes, pos_bytes;          /* of all pools; of one position in all layers                      */
 } aios__kv;
 
-/* Layers whose window is much shorter than the context are a group of their own. */
+/* Layers whose window is much shorter than the context are a group of their own; and where the plan has a window for the others. */
 static int32_t aios__kv_group(const aios_model *m, const aios_plan *p, int32_t layer) {
     int32_t w = aios__layer_window(m, layer);
-    return w && (int64_t)w + p->n_batch + 4 * AIOSK_TILE < p->n_ctx;
+    return w && (p->kv_window || (int64_t)w + p->n_batch + 4 * AIOSK_TILE < p->n_ctx);
 }
 
 /* ---- sizes ---------------------------------------------------------------------------------------------------- */
@@ -91,6 +94,10 @@ static void aios__kv_arrays(aios__kv *kv, aios__bump *meta) {
     kv->seq   = (aios__kv_seq *)aios__take(meta, (uint64_t)kv->n_seq * sizeof *kv->seq, 8);
     kv->copy  = (aios__kv_copy *)aios__take(meta, (uint64_t)kv->n_seq * AIOS__N_GROUPS * sizeof *kv->copy, 8);
     kv->seal  = (aios__kv_seal *)aios__take(meta, (uint64_t)kv->n_jobs * sizeof *kv->seal, 8);
+    if (kv->heavy) {
+        kv->mass     = (uint64_t *)aios__take(meta, n * 8, 8);
+        kv->mass_now = (int32_t *)aios__take(meta, n * 4, 8);
+    }
     for (f = 0; f < AIOS__N_FORMS; f++) {
         kv->type[f]       = (int32_t *)aios__take(meta, (uint64_t)kv->n_layer * 4, 8);
         kv->tile_bytes[f] = (uint64_t *)aios__take(meta, (uint64_t)kv->n_layer * 8, 8);
@@ -117,6 +124,7 @@ static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan 
     if ((int64_t)kv->seq_tiles * p->n_seq > INT32_MAX) return 0;
     kv->coded = aios__kv_is_coded(m, p);
     kv->keep = kv->coded ? 1 : 0;
+    kv->heavy = aios__tiles(p->kv_heavy);
     kv->recent = p->kv_old_type > 0 ? aios__tiles(p->kv_recent) : (int32_t)AIOS__ALL;
     kv->n_jobs = (int32_t)(2 * full + 2 * together + 2);
     for (g = 0; g < AIOS__N_GROUPS; g++) {
@@ -134,14 +142,14 @@ static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan 
             }
         }
         if (!any) continue;
-        sees = (int64_t)kv->sinks[g] + kv->behind[g] + 2;           /* its own tile, and one that a little cutting back needs */
+        sees = (int64_t)kv->sinks[g] + kv->behind[g] + (g == 0 ? kv->heavy : 0) + 2;           /* its own tile, and one that a little cutting back needs */
         if (sees > all) sees = all;
         if (cap > most) cap = most;
         n[AIOS__KV_OPEN] = sees * p->n_seq + flight; n[AIOS__KV_SEALED] = n[AIOS__KV_OLD] = 0;
         if (kv->coded) {
             int64_t sealed = sees - kv->keep;
             n[AIOS__KV_OPEN] = (int64_t)p->n_seq * (1 + kv->keep) + flight;
-            if (kv->recent < sealed) { n[AIOS__KV_OLD] = (sealed - kv->recent) * p->n_seq + full; sealed = kv->recent + 1; }
+            if (kv->recent < sealed) { n[AIOS__KV_OLD] = (sealed - kv->recent) * p->n_seq + full; sealed = kv->recent + 2; }
             n[AIOS__KV_SEALED] = sealed * p->n_seq + full;
         }
         for (f = 0; f < AIOS__N_FORMS; f++) {
@@ -260,7 +268,7 @@ static int32_t aios__kv_pages(const aios__kv *kv) {
  * after tokens were taken out: then it sees what there is. */
 static void *aios__kv_look(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head, int32_t own, int32_t t, int32_t *form) {
     int32_t g = kv->group[layer], f, page;
-    if (t >= kv->sinks[g] && own - t > kv->behind[g]) return NULL;
+    if (t >= kv->sinks[g] && own - t > kv->behind[g] && (g || !kv->heavy)) return NULL;
     f = !kv->coded || t == own || t < kv->keep ? AIOS__KV_OPEN : own - t > kv->recent ? AIOS__KV_OLD : AIOS__KV_SEALED;
     page = aios__page_at(kv, g, f, seq, t);
     if (page == AIOS__NO_PAGE && t != own) for (f = AIOS__KV_SEALED; f < AIOS__N_FORMS && (page = aios__page_at(kv, g, f, seq, t)) == AIOS__NO_PAGE; f++) {}
@@ -344,8 +352,31 @@ static void aios__kv_grow(aios__kv *kv, int32_t seq, int32_t from, int32_t upto)
 /* A tile in no form any more. */
 static void aios__tile_drop(aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
     int32_t f;
+    if (g == 0 && kv->heavy) kv->mass[(int64_t)seq * kv->seq_tiles + t] = 0;
     kv->seq[seq].n_spares[g] -= aios__kv_spare(kv, g, seq, t);
     for (f = 0; f < AIOS__N_FORMS; f++) if (kv->page[g][f]) aios__page_drop(kv, g, f, aios__kv_row(kv, g, f, seq) + t);
+}
+/* Is a tile there in any form? */
+static int32_t aios__kv_has(const aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
+    int32_t f;
+    for (f = 0; f < AIOS__N_FORMS; f++) if (aios__page_at(kv, g, f, seq, t) != AIOS__NO_PAGE) return 1;
+    return 0;
+}
+/* Between the sinks and what is behind the next query, the tiles with the most mass stay; the newer of two equal ones. */
+static void aios__kv_thin(aios__kv *kv, int32_t seq, int32_t own) {
+    const uint64_t *mass = kv->mass + (int64_t)seq * kv->seq_tiles;
+    for (;;) {
+        int32_t t, n = 0, least = -1;
+        for (t = kv->sinks[0]; t < own - kv->behind[0]; t++)
+            if (aios__kv_has(kv, 0, seq, t)) { n++; if (least < 0 || mass[t] < mass[least]) least = t; }
+        if (n <= kv->heavy) return;
+        aios__tile_drop(kv, 0, seq, least);
+    }
+}
+/* How many slots from this one on a pass may write: with heavy tiles, what one tile sees is settled before the next begins. */
+static int32_t aios__kv_stride(const aios__kv *kv, int32_t slot) {
+    int32_t whole = (kv->sinks[0] + kv->behind[0] + kv->heavy + 1) * AIOSK_TILE;
+    return !kv->heavy ? INT32_MAX : slot < whole ? whole - slot : AIOSK_TILE - slot % AIOSK_TILE;
 }
 /* The pass has written slots below upto: what no later query needs goes. */
 static void aios__kv_done(aios__kv *kv, int32_t seq, int32_t upto) {
@@ -357,7 +388,13 @@ static void aios__kv_done(aios__kv *kv, int32_t seq, int32_t upto) {
         if (!kv->pool[g][AIOS__KV_OPEN].n) continue;
         /* one tile more than the rules ask for stays, so that a sequence can be cut back by that much */
         for (t = was; t < own; t++) s->n_spares[g] += aios__kv_spare(kv, g, seq, t);
-        for (t = was - kv->behind[g] - 2; t < own - kv->behind[g] - 1; t++) if (t >= kv->sinks[g] && t >= 0) aios__tile_drop(kv, g, seq, t);
+        for (t = was - kv->behind[g] - 2; t < own - kv->behind[g] - 1; t++) if (t >= kv->sinks[g] && t >= 0 && (g || !kv->heavy)) aios__tile_drop(kv, g, seq, t);
+        if (g == 0 && kv->heavy) {
+            uint64_t *mass = kv->mass + (int64_t)seq * kv->seq_tiles;
+            int32_t *now = kv->mass_now + (int64_t)seq * kv->seq_tiles;
+            for (t = 0; t < s->top; t++) { mass[t] += (uint64_t)now[t]; now[t] = 0; }
+            if (own > was) aios__kv_thin(kv, seq, own);
+        }
         for (t = s->aged - 1; t < aged - 1; t++) if (t >= kv->keep && aios__page_at(kv, g, AIOS__KV_OLD, seq, t) != AIOS__NO_PAGE) aios__page_drop(kv, g, AIOS__KV_SEALED, &sealed[t]);
     }
     if (aged > s->aged) s->aged = aged;
@@ -378,7 +415,7 @@ static int32_t aios__kv_cut(aios__kv *kv, int32_t seq, int32_t n) {
             if (aios__page_at(kv, g, AIOS__KV_OPEN, seq, own) == AIOS__NO_PAGE && at > own * AIOSK_TILE) at = own * AIOSK_TILE;
         }
         for (t = own - kv->behind[g]; g > 0 && t < own; t++)        /* a model's own window cannot do without */
-            if (t >= 0 && aios__page_at(kv, g, AIOS__KV_OPEN, seq, t) == AIOS__NO_PAGE && aios__page_at(kv, g, AIOS__KV_SEALED, seq, t) == AIOS__NO_PAGE && aios__page_at(kv, g, AIOS__KV_OLD, seq, t) == AIOS__NO_PAGE) at = 0;
+            if (t >= 0 && !aios__kv_has(kv, g, seq, t)) at = 0;
     }
     s->top = own + (n % AIOSK_TILE != 0);
     if (s->tile > own) s->tile = own;
@@ -399,6 +436,7 @@ static void aios__kv_undo(aios__kv *kv) {
         *open = c->from;
     }
     kv->n_copies = kv->n_seals = 0;
+    if (kv->heavy) memset(kv->mass_now, 0, (size_t)kv->n_seq * (size_t)kv->seq_tiles * 4);
 }
 /* A pass that is finished. */
 static void aios__kv_settle(aios__kv *kv) {
@@ -415,6 +453,7 @@ static int32_t aios__kv_fork(aios__kv *kv, int32_t dst, int32_t src, int32_t n) 
     if (top > s->top) top = s->top;
     *d = *s;
     d->top = top;
+    if (kv->heavy) memcpy(kv->mass + (int64_t)dst * kv->seq_tiles, kv->mass + (int64_t)src * kv->seq_tiles, (size_t)top * 8);
     for (g = 0; g < AIOS__N_GROUPS; g++) {
         d->n_spares[g] = 0;
         for (f = 0; f < AIOS__N_FORMS; f++) {
@@ -456,6 +495,10 @@ static int32_t aios__kv_remove(aios__kv *kv, int32_t seq, int32_t a, int32_t b) 
             int32_t *row = aios__kv_row(kv, g, f, seq);
             if (!row) continue;
             for (t = t0; t + k < s->top; t++) { row[t] = row[t + k]; row[t + k] = AIOS__NO_PAGE; }
+        }
+        if (g == 0 && kv->heavy) {
+            uint64_t *mass = kv->mass + (int64_t)seq * kv->seq_tiles;
+            for (t = t0; t + k < s->top; t++) { mass[t] = mass[t + k]; mass[t + k] = 0; }
         }
     }
     for (i = at; i < n; i++) { x[i].from -= k * AIOSK_TILE; if (x[i].to != INT32_MAX) x[i].to -= k * AIOSK_TILE; }

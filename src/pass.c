@@ -19,6 +19,7 @@ static void aios__pass_gather(aios_context *c) {
         if (most > c->plan.n_batch) most = c->plan.n_batch;
         slot = aios__kv_slot(&c->kv.seq[s], q->n_done);
         room = most - p->n < q->n_fed - q->n_done ? most - p->n : q->n_fed - q->n_done;
+        if (room > aios__kv_stride(&c->kv, slot)) room = aios__kv_stride(&c->kv, slot);
         while (room > 0 && !aios__kv_fits(&c->kv, s, slot, slot + room)) {      /* down to the end of the tile before */
             int32_t over = (slot + room) % AIOSK_TILE;
             room -= over ? over : AIOSK_TILE;

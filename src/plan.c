@@ -56,7 +56,7 @@ static aios_status aios__plan_copy(aios_plan *p, const aios_plan *from, aios_err
 }
 static void aios__build_start(aios__build *b, const aios_model *m, const aios_plan *p, const aiosk_isa *k) {
     b->m = m; b->k = k; b->cut = aios__plan_cut(p);
-    b->n_ctx = p->n_ctx; b->n_seq = p->n_seq; b->coded = aios__kv_is_coded(m, p); b->n_batch = p->n_batch; b->n_outputs = p->n_outputs; b->n_threads = p->n_threads; b->numerics = p->numerics;
+    b->n_ctx = p->n_ctx; b->n_seq = p->n_seq; b->coded = aios__kv_is_coded(m, p); b->heavy = p->kv_heavy > 0; b->n_batch = p->n_batch; b->n_outputs = p->n_outputs; b->n_threads = p->n_threads; b->numerics = p->numerics;
 }
 
 enum { AIOS__MAX_READERS = 64, AIOS__MAX_SLOTS = 4096,
@@ -78,16 +78,16 @@ static uint64_t aios__n_experts(const aios_model *m) {
 }
 /* The choices of a plan, whether made here or handed in. */
 static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aios_error *err) {
-    static const char *const names[] = { "n_ctx", "n_seq", "n_batch", "n_outputs", "n_threads", "numerics", "isa", "stream_level", "warm_steps", "n_readers", "n_slots", "kv_positions", "kv_recent", "kv_window", "kv_sinks" };
-    static const int32_t most[] = { 1 << 28, 1 << 20, 4096, 4096, 1024, AIOS_REFERENCE, AIOSK_N_ISA - 1, AIOS__LEVELS, 4 * 4096, AIOS__MAX_READERS, AIOS__MAX_SLOTS, 1 << 30, 1 << 28, 1 << 28, 1 << 28 };
-    int32_t i, v[15];
+    static const char *const names[] = { "n_ctx", "n_seq", "n_batch", "n_outputs", "n_threads", "numerics", "isa", "stream_level", "warm_steps", "n_readers", "n_slots", "kv_positions", "kv_recent", "kv_window", "kv_sinks", "kv_heavy" };
+    static const int32_t most[] = { 1 << 28, 1 << 20, 4096, 4096, 1024, AIOS_REFERENCE, AIOSK_N_ISA - 1, AIOS__LEVELS, 4 * 4096, AIOS__MAX_READERS, AIOS__MAX_SLOTS, 1 << 30, 1 << 28, 1 << 28, 1 << 28, 1 << 28 };
+    int32_t i, v[16];
     aios__cut cut = aios__plan_cut(p);
     aios_status st = aios__flags(p->flags, AIOS__PLAN_FLAGS, "aios_plan", err);
     if (st) return st;
     v[0] = p->n_ctx; v[1] = p->n_seq; v[2] = p->n_batch; v[3] = p->n_outputs; v[4] = p->n_threads; v[5] = p->numerics; v[6] = p->isa;
     v[7] = p->stream_level; v[8] = p->warm_steps; v[9] = p->n_readers; v[10] = p->n_slots > AIOS__MAX_SLOTS ? -1 : (int32_t)p->n_slots;
-    v[11] = p->kv_positions; v[12] = p->kv_recent; v[13] = p->kv_window; v[14] = p->kv_sinks;
-    for (i = 0; i < 15; i++)
+    v[11] = p->kv_positions; v[12] = p->kv_recent; v[13] = p->kv_window; v[14] = p->kv_sinks; v[15] = p->kv_heavy;
+    for (i = 0; i < 16; i++)
         if (v[i] < (i < 5) || v[i] > most[i])
             return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)most[i], (uint64_t)(v[i] < 0 ? 0 : v[i]), "the plan's % is %, out of range", aios__z(names[i]), aios__i(v[i]));
     for (i = -2; i < (p->kv_layer_type ? m->hp.n_layer : 0); i++) {
@@ -95,6 +95,7 @@ static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aio
         if (i == -2 ? aiosk_kv_ok(t) : i == -1 ? t == 0 || (aiosk_kv_ok(t) && p->kv_type != AIOSK_KV_F32) : t == -1 || (aiosk_kv_ok(t) && t != AIOSK_KV_F32 && p->kv_type != AIOSK_KV_F32)) continue;
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 0, (uint64_t)(int64_t)t, "the plan's % is %, which is no type of cache, or does not go with one of f32", aios__z(i == -2 ? "kv_type" : i == -1 ? "kv_old_type" : "kv_layer_type"), aios__i(t));
     }
+    if (p->kv_heavy && !p->kv_window) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan's kv_heavy goes with kv_window");
     if (p->unit_bytes > AIOS__MAX_UNIT) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_UNIT, p->unit_bytes, "the plan's unit_bytes is %, out of range", aios__u(p->unit_bytes), aios__u(0));
     if (p->n_expert_slots > p->n_experts || p->n_experts > aios__n_experts(m)) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, aios__n_experts(m), p->n_expert_slots, "the plan has % slots for % experts", aios__u(p->n_expert_slots), aios__u(aios__n_experts(m)));
     if (p->n_units && p->n_slots < 1) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan streams through a ring without slots");
@@ -352,7 +353,7 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     p.n_seq     = d.n_seq ? d.n_seq : 1;
     p.n_threads = d.n_threads ? d.n_threads : 1;
     p.kv_type = d.kv_type; p.numerics = d.numerics; p.isa = d.isa; p.numa_node_1 = d.numa_node_1;
-    p.kv_positions = d.kv_positions; p.kv_old_type = d.kv_old_type; p.kv_recent = d.kv_recent; p.kv_window = d.kv_window; p.kv_sinks = d.kv_sinks; p.kv_layer_type = d.kv_layer_type;
+    p.kv_positions = d.kv_positions; p.kv_old_type = d.kv_old_type; p.kv_recent = d.kv_recent; p.kv_window = d.kv_window; p.kv_sinks = d.kv_sinks; p.kv_heavy = d.kv_heavy; p.kv_layer_type = d.kv_layer_type;
     l.m = m; l.d = &d;
     if (known > offsetof(aios_plan, n_expert_slots)) l.experts = (uint32_t)aios__min_u64(aios__n_experts(m), INT32_MAX);
     p.n_experts = l.experts;

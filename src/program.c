@@ -38,6 +38,7 @@ typedef struct aios__run {              /* what an op's tasks can see           
     int32_t n_slots;                    /* tokens that `part` holds a result for                            */
     const void *streamed;               /* the unit of this round, of the op that is STREAMED               */
     float *state;                       /* [2][n_batch][n_head] maximum and sum of what att holds           */
+    float *mass;                        /* [n_batch][n_head][seq_tiles][2] with heavy tiles: sum of each tile, and the maximum it is relative to */
     float *part;                        /* results of single runs: [n_slots][n_head][hp_v], then the same [2][n_slots][n_head] */
     aios__moe *moe;                     /* of the layer that is at work                                     */
     aios__cache *cache;                 /* of experts that are not resident                                 */
@@ -230,7 +231,7 @@ static inline int32_t aios__attend_first(const aios__kv *kv, int32_t seq, int32_
 }
 /* The runs that a token sees are the first *sinks ones, and those from *from on up to its own. Gives how many. */
 static int32_t aios__attend_seen(const aios__kv *kv, int32_t window, int32_t seq, int32_t pos, int32_t slot, int32_t *sinks, int32_t *from) {
-    int32_t first = slot / AIOSK_TILE - kv->behind[0];
+    int32_t first = kv->heavy ? 0 : slot / AIOSK_TILE - kv->behind[0];
     *sinks = window ? 0 : (kv->sinks[0] + AIOSK_RUN - 1) / AIOSK_RUN;
     *from = window ? aios__attend_first(kv, seq, window, pos) / AIOS__RUN_POS : first > 0 ? first / AIOSK_RUN : 0;
     if (*sinks > slot / AIOS__RUN_POS) *sinks = slot / AIOS__RUN_POS;
@@ -254,17 +255,21 @@ static int32_t aios__op_rounds(const aios__op *op, const aios__run *r) {
     return op->per != AIOS__PER_HEAD || aios__attend_spread(op, r) ? 1 : aios__attend_n_runs(op, r);
 }
 
-typedef struct aios__attend_work { float *q, *o, *m, *l, *d8, *cs; void *scratch; int8_t *q8; int32_t *lo, *hi; } aios__attend_work;
+typedef struct aios__attend_work { float *q, *o[2], *m[2], *l[2], *d8, *cs, *sum; void *scratch; int8_t *q8; int32_t *lo, *hi; } aios__attend_work;
 static void aios__attend_layout(aios__attend_work *w, aios__bump *b, const aios__hp *hp) {
     uint64_t n = (uint64_t)(aios__attend_heads(hp) * aios__attend_tokens(hp));
+    int32_t i;
     w->q       = (float *)aios__take(b, n * (uint64_t)hp->hd_k * 4, 64);
-    w->o       = (float *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_v, 16) * 4, 64);
+    for (i = 0; i < 2; i++) {           /* a run, and a stretch of it that is not the first                 */
+        w->o[i] = (float *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_v, 16) * 4, 64);
+        w->m[i] = (float *)aios__take(b, n * 4, 64);
+        w->l[i] = (float *)aios__take(b, n * 4, 64);
+    }
     w->q8      = (int8_t *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_k, 16), 64);
     w->scratch = aios__take(b, AIOSK_ATTEND_SCRATCH(n, hp->hd_k > hp->hd_v ? hp->hd_k : hp->hd_v), 64);
-    w->m       = (float *)aios__take(b, n * 4, 64);
-    w->l       = (float *)aios__take(b, n * 4, 64);
     w->d8      = (float *)aios__take(b, n * 4, 64);
     w->cs      = (float *)aios__take(b, (uint64_t)hp->n_rot * 4, 64);
+    w->sum     = (float *)aios__take(b, n * AIOSK_RUN * 4, 64);
     w->lo      = (int32_t *)aios__take(b, n * 4, 64);
     w->hi      = (int32_t *)aios__take(b, n * 4, 64);
 }
@@ -345,7 +350,7 @@ static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task
     b.base = aios__work(r, worker); b.used = 0;
     aios__attend_layout(&w, &b, hp);
     memset(&a, 0, sizeof a);
-    a.q = w.q; a.q8 = w.q8; a.q8_d = w.d8; a.m = w.m; a.l = w.l; a.o = w.o; a.scratch = w.scratch; a.lo = w.lo; a.hi = w.hi;
+    a.q = w.q; a.q8 = w.q8; a.q8_d = w.d8; a.scratch = w.scratch; a.lo = w.lo; a.hi = w.hi;
     a.scale = hp->score_scale; a.softcap = hp->score_cap;
     a.n_q = n_h * n_t; a.hd_k = hp->hd_k; a.hd_v = hp->hd_v; a.q_stride = hp->hd_k;
     for (; run < run1 && run < n; run++) {
@@ -357,6 +362,7 @@ static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task
                 turned = x.off - off; ready = 1;
                 aios__attend_queries(op, r, &w, t0, n_t, h0, n_h, turned);
             }
+            a.m = w.m[some]; a.l = w.l[some]; a.o = w.o[some];
             a.tile = x.tile; a.n_tiles = (x.to - base + AIOSK_TILE - 1) / AIOSK_TILE; a.open = x.open; a.next = NULL;
             a.type = x.type >= 0 ? x.type : r->kv->type[AIOS__KV_OPEN][op->layer];
             for (i = 0; i < AIOSK_RUN; i++) if (!x.tile[i]) x.tile[i] = x.tile[(x.from - base) / AIOSK_TILE];
@@ -369,24 +375,44 @@ static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task
                 if (lo < x.from) lo = x.from;
                 for (h = 0; h < n_h; h++, i++) { w.lo[i] = lo < hi ? lo - base : 0; w.hi[i] = lo < hi ? hi - base : 0; }
             }
+            if (r->mass && !op->window) a.tile_sum = w.sum;
             r->k->attend(&a);
-            r->kv_read[(int64_t)worker * 8] += x.bytes;
-            for (t = i = 0; t < n_t; t++, i += n_h) {
-                if (spread && !some) {
-                    int64_t slot = ((int64_t)(t0 + t) * n_runs + run) * hp->n_head + h0;
-                    memcpy(part_o + slot * hp_v, w.o + (int64_t)i * hp_v, (size_t)n_h * (size_t)hp_v * 4);
-                    memcpy(part_m + slot, w.m + i, (size_t)n_h * 4);
-                    memcpy(part_l + slot, w.l + i, (size_t)n_h * 4);
-                } else if (spread) {
-                    int64_t slot = ((int64_t)(t0 + t) * n_runs + run) * hp->n_head + h0;
-                    r->k->attend_merge(n_h, hp->hd_v, part_m + slot, part_l + slot, part_o + slot * hp_v, hp_v, w.m + i, w.l + i, w.o + (int64_t)i * hp_v, hp_v);
-                } else {
-                    int64_t slot = (int64_t)(t0 + t) * hp->n_head + h0;
-                    r->k->attend_merge(n_h, hp->hd_v, state_m + slot, state_l + slot, op->y + (uint64_t)(t0 + t) * op->y_stride + (int64_t)h0 * hp->hd_v, hp->hd_v,
-                                       w.m + i, w.l + i, w.o + (int64_t)i * hp_v, hp_v);
-                }
+            for (i = 0; a.tile_sum && i < a.n_q; i++) {
+                float *got = r->mass + (((int64_t)(t0 + i / n_h) * hp->n_head + h0 + i % n_h) * r->kv->seq_tiles + base / AIOSK_TILE) * 2;
+                for (t = (x.from - base) / AIOSK_TILE; t < a.n_tiles; t++) { got[2 * t] = w.sum[i * a.n_tiles + t]; got[2 * t + 1] = a.m[i]; }     /* of a tile in two pieces, the last */
             }
+            r->kv_read[(int64_t)worker * 8] += x.bytes;
+            if (some) r->k->attend_merge(a.n_q, hp->hd_v, w.m[0], w.l[0], w.o[0], hp_v, w.m[1], w.l[1], w.o[1], hp_v);
         }
+        for (t = i = 0; some && t < n_t; t++, i += n_h) {
+            int64_t at_slot = spread ? ((int64_t)(t0 + t) * n_runs + run) * hp->n_head + h0 : (int64_t)(t0 + t) * hp->n_head + h0;
+            if (spread) {
+                memcpy(part_o + at_slot * hp_v, w.o[0] + (int64_t)i * hp_v, (size_t)n_h * (size_t)hp_v * 4);
+                memcpy(part_m + at_slot, w.m[0] + i, (size_t)n_h * 4);
+                memcpy(part_l + at_slot, w.l[0] + i, (size_t)n_h * 4);
+            } else r->k->attend_merge(n_h, hp->hd_v, state_m + at_slot, state_l + at_slot, op->y + (uint64_t)(t0 + t) * op->y_stride + (int64_t)h0 * hp->hd_v, hp->hd_v,
+                                      w.m[0] + i, w.l[0] + i, w.o[0] + (int64_t)i * hp_v, hp_v);
+        }
+    }
+}
+/* How much of a token's attention went to each tile it sees, as a part of 65536 for all its heads and layers together: whole numbers, so that
+ * adding them up in any order gives the same. m, l: of the token's heads. */
+AIOSK__STRICT static void aios__attend_mass(const aios__op *op, const aios__run *r, int32_t token, const float *m, const float *l) {
+    const aios__kv *kv = r->kv;
+    int32_t seq = r->pass->seq[token], own = r->pass->slot[token] / AIOSK_TILE, t, h, *now = kv->mass_now + (int64_t)seq * kv->seq_tiles, form;
+    float part = 65536.0f / (float)(r->hp->n_head * r->hp->n_layer);
+    for (t = 0; t <= own; t++) {
+        float sum = 0;
+        if (!aios__kv_look(kv, seq, op->layer, 0, own, t, &form)) continue;
+        for (h = 0; h < r->hp->n_head; h++) {
+            const float *x = r->mass + (((int64_t)token * r->hp->n_head + h) * kv->seq_tiles + t) * 2;
+            float e = x[1] - m[h];
+            r->k->exp(&e, 1, &e);
+            e = e * x[0];
+            sum = sum + e / l[h];
+        }
+        sum = sum * part;
+        if (sum > 0 && sum <= 65536.0f) aios__fetch_add(&now[t], (int32_t)(sum + 0.5f));
     }
 }
 /* The end of attention for one token: merges its runs if they were spread, divides by the sum, and makes the forms. */
@@ -401,6 +427,7 @@ static void aios__op_attend_end(const aios__op *op, const aios__run *r, int32_t 
         int64_t slot = ((int64_t)t * n + i) * hp->n_head;
         r->k->attend_merge(hp->n_head, hp->hd_v, m, l, y, hp->hd_v, part_m + slot, part_l + slot, part_o + slot * hp_v, hp_v);
     }
+    if (r->mass && !op->window) aios__attend_mass(op, r, t, m, l);
     for (h = 0; h < hp->n_head; h++) r->k->scale(y + (int64_t)h * hp->hd_v, 1.0f / l[h], hp->hd_v, y + (int64_t)h * hp->hd_v);
     if (r->kv->rotated[op->layer] & AIOS__ROTATED_V) r->k->rotate(y, hp->n_head, hp->hd_v, 1);
     aios__forms(r, &op->out, t, y);
@@ -559,7 +586,7 @@ typedef struct aios__build {
     const aios_model *m;
     const aiosk_isa *k;
     int32_t n_ctx, n_seq, n_batch, n_outputs, n_threads, numerics;
-    int32_t coded;                      /* tiles of the cache are sealed                                    */
+    int32_t coded, heavy;               /* tiles of the cache are sealed; some of them stay for the attention they get */
     aios__cut cut;
     aios__op *op;                       /* NULL = count                                                     */
     aios__unit *unit;                   /* what is streamed, in the order of use; filled when op is there   */
@@ -573,7 +600,7 @@ typedef struct aios__build {
     double *freq;                       /* [n_rot / 2] in the context's META                                */
     float rope_mult;
     float *x, *qkv, *att, *ffn, *tmp, *cs, *logits;     /* of all tokens of a pass                          */
-    float *state, *part;                /* as in aios__run                                                  */
+    float *state, *part, *mass;         /* as in aios__run                                                  */
     aios__acts a_norm, a_norm2, a_att, a_ffn, a_out;
     int32_t n_qkv, n_att;
     uint64_t ffn_stride;
@@ -889,6 +916,7 @@ static void aios__build_buffers(aios__build *b) {
     b->att = (float *)aios__take(&b->scratch, n * (uint64_t)b->n_att * 4, 64);
     b->state = (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_head * 8, 64);
     b->part  = (float *)aios__take(&b->scratch, (uint64_t)aios__attend_slots(b->n_ctx) * (uint64_t)hp->n_head * (aios__round_up((uint64_t)hp->hd_v, 16) + 2) * 4, 64);
+    b->mass = b->heavy ? (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_head * (uint64_t)aios__tiles(b->n_ctx) * 8, 64) : NULL;
     b->ffn = (float *)aios__take(&b->scratch, n * b->ffn_stride * 4, 64);
     b->tmp = tmp ? (float *)aios__take(&b->scratch, n * e * 4, 64) : NULL;
     b->cs  = (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_rot * 4, 64);

@@ -4,6 +4,7 @@
  *     spans    i32 [n_spans][3]
  *     tokens   i32 [n_tokens - base_tiles * 64], the first ones being those of the base
  *     wants    u8  [n_tokens - n_done], padded with zeros to 8
+ *     mass     u64 [top], where the cache keeps tiles for it
  *     pages    u8  [group][form][top] 0 none, 1 here, 2 shared with the base; padded with zeros to 8
  *     then the pages that are here, in that order
  *
@@ -24,9 +25,9 @@ typedef struct aios__state_head {
 static uint64_t aios__layout_hash(const aios_context *c) {
     const aios__kv *kv = &c->kv;
     const aios__hp *hp = &c->model->hp;
-    int32_t f, v[9];
+    int32_t f, v[10];
     uint64_t h = AIOS__ART_SEED;
-    v[0] = kv->n_layer; v[1] = kv->n_head_kv; v[2] = hp->hd_k; v[3] = hp->hd_v; v[4] = kv->keep; v[5] = kv->recent; v[6] = kv->coded; v[7] = c->plan.numerics; v[8] = AIOSK_TILE;
+    v[0] = kv->n_layer; v[1] = kv->n_head_kv; v[2] = hp->hd_k; v[3] = hp->hd_v; v[4] = kv->keep; v[5] = kv->recent; v[6] = kv->coded; v[7] = c->plan.numerics; v[8] = AIOSK_TILE; v[9] = kv->heavy;
     h = aios__art_sum(h, v, sizeof v);
     h = aios__art_sum(h, kv->sinks, sizeof kv->sinks);
     h = aios__art_sum(h, kv->behind, sizeof kv->behind);
@@ -64,7 +65,7 @@ static uint64_t aios__state_front(const aios_context *c, const aios__state_head 
     uint64_t maps = 0;
     int32_t g, f;
     for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) maps += c->kv.page[g][f] ? h->top : 0;
-    return sizeof *h + (uint64_t)h->n_spans * 12 + ((uint64_t)h->n_tokens - (uint64_t)h->base_tiles * AIOSK_TILE) * 4 + aios__round_up(h->n_tokens - h->n_done, 8) + aios__round_up(maps, 8);
+    return sizeof *h + (c->kv.heavy ? (uint64_t)h->top * 8 : 0) + (uint64_t)h->n_spans * 12 + ((uint64_t)h->n_tokens - (uint64_t)h->base_tiles * AIOSK_TILE) * 4 + aios__round_up(h->n_tokens - h->n_done, 8) + aios__round_up(maps, 8);
 }
 static aios_status aios__state_head_of(aios_context *c, int32_t seq, int32_t base, aios__state_head *h, aios_error *err) {
     const aios__kv *kv = &c->kv;
@@ -108,6 +109,7 @@ AIOS_API aios_status aios_seq_save(aios_context *c, int32_t seq, int32_t base, v
     n = (uint64_t)h.n_tokens - (uint64_t)h.base_tiles * AIOSK_TILE;
     memcpy(p, c->seq[seq].token + h.base_tiles * AIOSK_TILE, (size_t)n * 4);            p += n * 4;
     memcpy(p, c->seq[seq].want + h.n_done, (size_t)(h.n_tokens - h.n_done));            p += aios__round_up(h.n_tokens - h.n_done, 8);
+    if (c->kv.heavy) { memcpy(p, c->kv.mass + (int64_t)seq * c->kv.seq_tiles, (size_t)h.top * 8); p += h.top * 8; }
     map = p;
     p = (uint8_t *)dst + aios__state_front(c, &h);
     for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) for (t = 0; c->kv.page[g][f] && t < (int32_t)h.top; t++) {
@@ -166,7 +168,7 @@ static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_
             || aios__art_sum(AIOS__ART_SEED, c->seq[base].token, (uint64_t)h->base_tiles * AIOSK_TILE * 4) != h->base_hash)
             return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the sequence was saved over a prefix of % tokens, which the base does not begin with", aios__u((uint64_t)h->base_tiles * AIOSK_TILE));
     }
-    *map_out = map = p + sizeof *h + h->n_spans * 12 + ((uint64_t)h->n_tokens - (uint64_t)h->base_tiles * AIOSK_TILE) * 4 + aios__round_up(h->n_tokens - h->n_done, 8);
+    *map_out = map = p + sizeof *h + h->n_spans * 12 + ((uint64_t)h->n_tokens - (uint64_t)h->base_tiles * AIOSK_TILE) * 4 + aios__round_up(h->n_tokens - h->n_done, 8) + (kv->heavy ? h->top * 8 : 0);
     for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
         int32_t need = 0, s, have = kv->pool[g][f].n_free;
         for (i = 0; kv->page[g][f] && i < h->top; i++, map++) {
@@ -204,6 +206,7 @@ AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base
     memcpy(c->seq[seq].token + h.base_tiles * AIOSK_TILE, p, (size_t)n * 4);                p += n * 4;
     memset(c->seq[seq].want, 0, (size_t)h.n_done);
     for (t = 0; t < (int32_t)(h.n_tokens - h.n_done); t++) c->seq[seq].want[h.n_done + (uint32_t)t] = p[t] != 0;
+    if (kv->heavy) memcpy(kv->mass + (int64_t)seq * kv->seq_tiles, p + aios__round_up(h.n_tokens - h.n_done, 8), (size_t)h.top * 8);
     p = (const uint8_t *)src + aios__state_front(c, &h);
     for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) for (t = 0; kv->page[g][f] && t < (int32_t)h.top; t++, map++) {
         int32_t *to = aios__kv_row(kv, g, f, seq) + t;
