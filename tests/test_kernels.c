@@ -389,7 +389,7 @@ static void test_fast(int quick) {
     }
 #ifdef AIOSK__AVX512_BF16
     if (aiosk_select(AIOSK_ISA_AVX512) && aiosk__has_bf16())
-        for (i = 0; i < 5; i++) test_floats(aiosk_select(AIOSK_ISA_AVX512), AIOSK_BF16, aiosk__fast_bf16_avx512, n_in[i], quick);
+        for (i = 0; i < 5; i++) test_floats(aiosk_select(AIOSK_ISA_AVX512), AIOSK_BF16, aiosk__fast_bf16_avx512vnni, n_in[i], quick);
 #endif
     (void)n_in; (void)i; (void)quick;
 }
