@@ -261,6 +261,10 @@ static void test_many_columns(int type, int n_in, int scalar, int quick) {
     int isa, layout, c, i;
     random_blocks(type, rows, row_bytes / t->n_bytes * (size_t)R);
     for (i = 0; i < n_in * C; i++) x[i] = test_randf(&rng);
+    for (i = 0; i < 4 * n_in; i++) x[i] = i < 2 * n_in ? 1.0f : -1.0f; /* the largest sums of the largest codes must not saturate */
+    if (type == AIOSK_Q8_0)
+        for (i = 0; i < 4 * (int)row_bytes; i++)
+            if (i % 34 > 1) rows[(size_t)i] = i < 2 * (int)row_bytes ? 0x80 : 0x7F;
     for (i = 0; i < R; i += 16) aiosk_pack_panel(type, rows + row_bytes * (size_t)i, R - i < 16 ? R - i : 16, N, panels + row_bytes * (size_t)i);
     for (c = 0; c < C; c++) aiosk_select(AIOSK_ISA_SCALAR)->quantize[t->family](x + c * n_in, n_in, gx.p + (size_t)c * stride);
     for (isa = 1; isa < AIOSK_N_ISA; isa++) {
