@@ -484,9 +484,10 @@ int main(int argc, char **argv) {
         static const int n_flt[] = {1, 16, 39, 100}, times[] = {1, 2, 3, 4};
         const aiosk_type *t = aiosk_type_info(type);
         if (!t || t->family == AIOSK_RAW) continue;
-        if (t->family != AIOSK_FLT) test_many_columns(type, 512, 0, quick);
-        if (t->family != AIOSK_FLT && (!quick || type == AIOSK_Q5_1 || type == AIOSK_Q6_K)) test_many_columns(type, 4864, 1, quick); /* 19 * 256 */
-        else {
+        if (t->family != AIOSK_FLT) {
+            test_many_columns(type, 512, 0, quick);
+            if (!quick || type == AIOSK_Q5_1 || type == AIOSK_Q6_K) test_many_columns(type, 4864, 1, quick); /* 19 * 256 */
+        } else {
             static const int many[] = {1041, 513, 15, 64, 300}; /* more than two blocks of places; no whole 16 of them */
             int isa;
             for (isa = quick ? 2 : 1; isa < AIOSK_N_ISA; isa++)
