@@ -739,7 +739,7 @@ static const option option_table[] = {
     { "--kv-heavy",    "i", "N",      "with --kv-window: and so many between, those that attention goes to most", PLANS, AT(kv_heavy), 1, BIG },
     { "--kv-sinks",    "i", "N",      "first positions that are always seen",                 PLANS,           AT(kv_sinks),    1, BIG    },
     { "--chunk",       "i", "N",      "most tokens in one pass",                              PLANS,           AT(chunk),       1, 65536  },
-    { "--isa",         "best|scalar|avx2|avx512|neon|neon-dot|avxvnni|sse41|wasm|avx512-vbmi", "NAME", "instruction set", PLANS, AT(isa),      0, 0      },
+    { "--isa",         "best|scalar|avx2|avx512|neon|neon-dot|avxvnni|sse41|wasm|avx512-vbmi|avx512-bw", "NAME", "instruction set", PLANS, AT(isa),      0, 0      },
     { "--numerics",    "canonical|fast|reference", "NAME", "arithmetic",                      PLANS,           AT(numerics),    0, 0      },
     { "--deadline-us", "u", "N",      "work in steps of this many microseconds",              RUNS,            AT(deadline_us), 1, 1e15   },
     { "--temp",        "d", "T",      "temperature; 0 takes the likeliest token",             RUN,             AT(temp),        0, 1e30   },

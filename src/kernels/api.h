@@ -28,7 +28,8 @@
  *                   and for NaN, +infinity above 88.73. tanh, silu: 3 ulp. gelu: 2e-7 |x|, and 2 ulp where x > -1
  *
  * Macros: AIOSK_STATIC makes everything static; AIOSK_API sets linkage; AIOSK_NO_SIMD leaves only scalar code;
- * AIOSK_NO_SSE41, AIOSK_NO_AVX2 (with it AVX-VNNI), AIOSK_NO_AVXVNNI, AIOSK_NO_AVX512 leave out one set, for a smaller object. */
+ * AIOSK_NO_SSE41, AIOSK_NO_AVX2 (with it AVX-VNNI and AVX-512 without VNNI), AIOSK_NO_AVXVNNI, AIOSK_NO_AVX512 leave out one set,
+ * for a smaller object. */
 #ifndef AIOSK_API_H
 #define AIOSK_API_H
 
@@ -196,7 +197,8 @@ typedef void (*aiosk_store_fn)(void *tile, int32_t slot, const float *k, const f
 /* ---- instruction sets ------------------------------------------------------------------------------------ */
 enum { AIOSK_ISA_BEST = 0, AIOSK_ISA_SCALAR = 1, AIOSK_ISA_AVX2 = 2, AIOSK_ISA_AVX512 = 3, AIOSK_ISA_NEON = 4,
        AIOSK_ISA_NEON_DOT = 5, AIOSK_ISA_AVXVNNI = 6 /* AVX2 with VNNI */, AIOSK_ISA_SSE41 = 7 /* and SSSE3 */,
-       AIOSK_ISA_WASM = 8 /* SIMD128 */, AIOSK_ISA_AVX512_VBMI = 9, AIOSK_N_ISA = 10 };
+       AIOSK_ISA_WASM = 8 /* SIMD128 */, AIOSK_ISA_AVX512_VBMI = 9, AIOSK_ISA_AVX512BW = 10 /* without VNNI */,
+       AIOSK_N_ISA = 11 };
 enum { AIOSK_ACT_SILU = 0, AIOSK_ACT_GELU = 1 /* tanh form */, AIOSK_ACT_RELU = 2, AIOSK_ACT_RELU2 = 3, AIOSK_N_ACTIVATIONS = 4 };
 enum { AIOSK_ROPE_PAIRS = 0 /* (2i, 2i+1), "NORM" */, AIOSK_ROPE_HALVES = 1 /* (i, i + n_rot/2), "NEOX" */ };
 
