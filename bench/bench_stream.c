@@ -2,10 +2,12 @@
  * than what is asked here, so this one is made: a reader over the mapped file that takes exactly bytes / rate for each read, one after
  * the other, as a disk at that rate would. A token then cannot take less than streamed bytes / rate; the share of that is printed.
  *
- *     bench_stream -m MODEL.gguf [-r RAM_MB,..] [-s GB/s,..] [-t THREADS] [-n TOKENS] [-k READERS]
+ *     bench_stream -m MODEL.gguf [-a ARTIFACT] [-r RAM_MB,..] [-s GB/s,..] [-t THREADS] [-n TOKENS] [-w TOKENS] [-k READERS]
  *
  * Prints for each budget and rate: what is streamed per token, the token's time, the bound, its share, and how much of the time was
- * spent waiting for data. READERS 0 reads inside the step: then computing and reading take turns, for comparison. */
+ * spent waiting for data; of experts in a cache, how many of those that were wanted were there. -w tokens come before the clock starts;
+ * no token comes twice. RAM 0: no budget; a rate of 0: as fast as memory copies. READERS 0 reads inside the step: then computing and
+ * reading take turns, for comparison. */
 #define _DEFAULT_SOURCE
 #define AIOS_IMPLEMENTATION
 #include "aios.h"
@@ -45,9 +47,10 @@ static void *take(void *user, const aios_mem_req *r) {
 }
 static void give(void *user, void *p, const aios_mem_req *r) { (void)user; (void)r; free(p); }
 
-static void run(const char *path, disk *d, uint64_t ram, double rate, int32_t threads, int32_t readers, int32_t n_tokens) {
+static void run(const char *path, disk *d, disk *art, uint64_t ram, double rate, int32_t threads, int32_t readers, int32_t n_warm, int32_t n_tokens) {
     aios_allocator mem;
-    aios_io io;
+    aios_io io, packed;
+    aios_model_info info;
     aios_model_desc md;
     aios_plan_desc pd;
     aios_plan plan;
@@ -57,35 +60,48 @@ static void run(const char *path, disk *d, uint64_t ram, double rate, int32_t th
     aios_counters count;
     aios_error err;
     uint64_t t0 = 0, t;
-    double bound;
-    int32_t i, ids[2] = { 1, 2 };
+    double bound, mb;
+    int32_t i;
     aios_allocator_init(&mem);
     mem.alloc = take; mem.free = give;
     aios_io_init(&io);
     io.n_bytes = d->n; io.read = disk_read; io.user = d;
     aios_model_desc_init(&md);
     md.mem = &mem; md.io = &io;
+    if (art->p) {
+        packed = io;
+        packed.n_bytes = art->n; packed.user = art;
+        md.artifact = &packed;
+    }
     aios_plan_desc_init(&pd);
-    pd.n_ctx = 256; pd.n_threads = threads; pd.budget_bytes = ram; pd.n_readers = readers; pd.n_batch = 16;
+    pd.n_ctx = n_warm + n_tokens; pd.n_threads = threads; pd.budget_bytes = ram; pd.n_readers = readers; pd.n_batch = 16;
     aios_plan_init(&plan);
     aios_context_desc_init(&cd);
-    d->rate = 0;                            /* loading is not measured */
+    d->rate = art->rate = 0;                /* loading is not measured */
+    aios_model_info_init(&info);
     if (aios_model_open(&md, &m, &err) || aios_plan_make(m, &pd, &plan, &err) || aios_context_open(m, &plan, &cd, &c, &err)) {
         printf("%s: %s\n", path, err.text);
         aios_model_free(m);
         return;
     }
-    for (i = 0; i <= n_tokens; i++) {
-        if (i == 1) { aios_counters_reset(c); t0 = now_ns(); } else if (i == 0) d->rate = rate;
-        if (aios_feed(c, 0, ids, 1, 0, &err) || aios_step(c, 0, &err)) { printf("%s\n", err.text); break; }
+    aios_model_get_info(m, &info);
+    d->rate = art->rate = rate;
+    for (i = 0; i < n_warm + n_tokens; i++) {
+        int32_t id = (int32_t)((uint32_t)(i + 1) * 2654435761u % (uint32_t)info.n_vocab);
+        if (i == n_warm) { aios_counters_reset(c); t0 = now_ns(); }
+        if (aios_feed(c, 0, &id, 1, 0, &err) || aios_step(c, 0, &err)) { printf("%s\n", err.text); break; }
     }
     t = now_ns() - t0;
     aios_counters_init(&count);
     aios_counters_get(c, &count);
-    bound = (double)plan.token_stream_bytes / rate * 1e-9;
-    printf("%8.0f %8.2f %8d %12.1f %10.1f %10.1f %7.1f%% %9.1f%% %8llu %8u\n", (double)ram * 1e-6, rate, plan.n_readers, (double)plan.token_stream_bytes * 1e-6,
+    mb = plan.n_expert_slots ? (double)count.stream_bytes * 1e-6 / n_tokens : (double)plan.token_stream_bytes * 1e-6;
+    bound = rate > 0 ? mb / rate * 1e-3 : 0;
+    printf("%8.0f %8.2f %8d %12.1f %10.1f %10.1f %7.1f%% %9.1f%% %8llu %8u", (double)ram * 1e-6, rate, plan.n_readers, mb,
            (double)t * 1e-6 / n_tokens, bound * 1e3, bound * 1e9 * n_tokens / (double)t * 100, (double)count.stall_ns * 100 / (double)t,
            (unsigned long long)(count.n_stalls / (uint64_t)n_tokens), plan.n_units);
+    if (plan.n_expert_slots) printf("   %.1f%% of experts hit, cache of %u of %u", (double)count.n_expert_hits * 100 / (double)(count.n_expert_hits + count.n_expert_misses + !count.n_expert_hits),
+                                    plan.n_expert_slots, plan.n_experts);
+    printf("\n");
     aios_context_free(c);
     aios_model_free(m);
 }
@@ -96,31 +112,38 @@ static int numbers(const char *s, double *x, int most) {
     return n;
 }
 
+static int map(const char *path, disk *d) {
+    FILE *f = fopen(path, "rb");
+    if (!f || fseeko(f, 0, SEEK_END)) return 0;
+    d->n = (uint64_t)ftello(f);
+    d->p = (const char *)mmap(NULL, (size_t)d->n, PROT_READ, MAP_SHARED | MAP_POPULATE, fileno(f), 0);
+    fclose(f);
+    if (d->p == (const char *)MAP_FAILED) return 0;
+    return pthread_mutex_init(&d->lock, NULL) == 0;
+}
 int main(int argc, char **argv) {
-    const char *path = NULL;
+    const char *path = NULL, *packed = NULL;
     double ram[16] = { 1000 }, rate[16] = { 0.5, 1, 2 };
     int n_ram = 1, n_rate = 3, i, k;
-    int32_t threads = 2, readers = 0, tokens = 8;
-    disk d;
-    FILE *f;
+    int32_t threads = 2, readers = 0, tokens = 8, warm = 1;
+    disk d, art;
     memset(&d, 0, sizeof d);
+    memset(&art, 0, sizeof art);
     for (i = 1; i + 1 < argc; i += 2) {
         if (!strcmp(argv[i], "-m")) path = argv[i + 1];
         else if (!strcmp(argv[i], "-r")) n_ram = numbers(argv[i + 1], ram, 16);
         else if (!strcmp(argv[i], "-s")) n_rate = numbers(argv[i + 1], rate, 16);
         else if (!strcmp(argv[i], "-t")) threads = atoi(argv[i + 1]);
         else if (!strcmp(argv[i], "-n")) tokens = atoi(argv[i + 1]);
+        else if (!strcmp(argv[i], "-w")) warm = atoi(argv[i + 1]);
+        else if (!strcmp(argv[i], "-a")) packed = argv[i + 1];
         else if (!strcmp(argv[i], "-k")) readers = atoi(argv[i + 1]) > 0 ? atoi(argv[i + 1]) : -1;
     }
-    if (!path || !(f = fopen(path, "rb")) || fseeko(f, 0, SEEK_END)) { printf("bench_stream -m MODEL.gguf ... (see the source)\n"); return 2; }
-    d.n = (uint64_t)ftello(f);
-    d.p = (const char *)mmap(NULL, (size_t)d.n, PROT_READ, MAP_SHARED | MAP_POPULATE, fileno(f), 0);
-    fclose(f);
-    if (d.p == (const char *)MAP_FAILED) { printf("'%s' cannot be mapped\n", path); return 1; }
-    pthread_mutex_init(&d.lock, NULL);
+    if (!path) { printf("bench_stream -m MODEL.gguf ... (see the source)\n"); return 2; }
+    if (!map(path, &d) || (packed && !map(packed, &art))) { printf("'%s' cannot be mapped\n", path); return 1; }
     printf("%s, %d threads, %d tokens\n%8s %8s %8s %12s %10s %10s %8s %10s %8s %8s\n", path, threads, tokens, "RAM MB", "GB/s", "readers", "MB/token", "ms/token", "bound ms",
            "share", "waiting", "late", "reads");
-    for (i = 0; i < n_ram; i++) for (k = 0; k < n_rate; k++) run(path, &d, (uint64_t)(ram[i] * 1e6), rate[k], threads, readers, tokens);
+    for (i = 0; i < n_ram; i++) for (k = 0; k < n_rate; k++) run(path, &d, &art, (uint64_t)(ram[i] * 1e6), rate[k], threads, readers, warm, tokens);
     munmap((void *)(uintptr_t)d.p, (size_t)d.n);
     pthread_mutex_destroy(&d.lock);
     return 0;

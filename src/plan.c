@@ -71,7 +71,7 @@ static uint64_t aios__n_experts(const aios_model *m) {
     for (l = 0; l < m->hp.n_layer; l++) {
         if (m->layer[l][AIOS__T_FFN_ROUTER].w < 0) continue;
         for (k = AIOS__T_FFN_GATE_EXPS; k <= AIOS__T_FFN_DOWN_EXPS; k++)
-            if (m->gguf.tensor[m->layer[l][k].w].n_bytes / (uint64_t)m->hp.n_expert > UINT32_MAX / 2) return 0;
+            if (m->gguf.tensor[m->layer[l][k].w].n_bytes / (uint64_t)m->hp.n_expert > UINT32_MAX / 32) return 0;      /* a slot counts in 32 bits, panels that are not full included */
         n += (uint64_t)m->hp.n_expert;
     }
     return n;

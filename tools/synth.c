@@ -180,7 +180,7 @@ static const shape_row shapes[] = {
     {"falcon-7b",   FALCON, 4544, 32, 18176,  71,  1,  64,  65024,   2048, 0,   10000.0f, 1e-5f,  0, 0,   0},
     {"qwen2-0.5b",  QWEN2,   896, 24,  4864,  14,  2,  64, 151936,  32768, 1, 1000000.0f, 1e-6f,  0, 0,   0},
     {"tiny-moe",    QWEN3MOE, 256, 3,   512,   4,  2,  64,    512,   2048, 0, 1000000.0f, 1e-6f,  8, 2, 256},
-    {"moe-2b",      QWEN3MOE, 1024, 16, 2048, 16,  4,  64,  32000,  32768, 1, 1000000.0f, 1e-6f, 64, 8, 768},
+    {"moe-2b",      QWEN3MOE, 1024, 16, 2048, 16,  4,  64,  32000,  32768, 0, 1000000.0f, 1e-6f, 64, 8, 768},
 };
 
 #define COUNT(a) ((int32_t)(sizeof(a) / sizeof((a)[0])))
@@ -497,7 +497,9 @@ static int32_t put_tensors(sink *o, int data, const shape_row *s, int32_t base, 
             scale_set scales;
             uint64_t state = (seed + (uint64_t)n_tensors) * 0x9E3779B97F4A7C15ULL | 1; /* a stream per tensor */
             for (int i = 0; i < 8; i++) next64(&state);
-            scales_make(&scales, t, r->role == R_BIAS ? 0.05 : 1 / root(n_in));
+            /* with experts, embeddings outweigh what layers add: tokens take routes of their own, where routes of a
+             * model without that say little of a cache */
+            scales_make(&scales, t, r->role == R_BIAS ? 0.05 : r->role == R_EMBD && s->n_expert ? 4 : 1 / root(n_in));
             while (n_blocks) {
                 uint64_t k = (sizeof buf - 8) / (uint64_t)t->bytes;
                 k = k < n_blocks ? k : n_blocks;
