@@ -1585,7 +1585,7 @@ static void aios__hw_isa(aios_hardware *h) {
     switch (h->isa) {
     case AIOSK_ISA_SCALAR: h->isa_tier = 0; break;
     case AIOSK_ISA_AVX2: case AIOSK_ISA_AVXVNNI: h->isa_tier = 2; break;
-    case AIOSK_ISA_AVX512: case AIOSK_ISA_AVX512_VBMI: h->isa_tier = 3; break;
+    case AIOSK_ISA_AVX512BW: case AIOSK_ISA_AVX512: case AIOSK_ISA_AVX512_VBMI: h->isa_tier = 3; break;
 #if defined(__APPLE__) && (defined(__aarch64__) || defined(__arm64__))
     default: h->isa_tier = 4; break;
 #else
@@ -8016,7 +8016,7 @@ static uint64_t aios__n_experts(const aios_model *m) {
     for (l = 0; l < m->hp.n_layer; l++) {
         if (m->layer[l][AIOS__T_FFN_ROUTER].w < 0) continue;
         for (k = AIOS__T_FFN_GATE_EXPS; k <= AIOS__T_FFN_DOWN_EXPS; k++)
-            if (m->gguf.tensor[m->layer[l][k].w].n_bytes / (uint64_t)m->hp.n_expert > UINT32_MAX / 2) return 0;
+            if (m->gguf.tensor[m->layer[l][k].w].n_bytes / (uint64_t)m->hp.n_expert > UINT32_MAX / 32) return 0;      /* a slot counts in 32 bits, panels that are not full included */
         n += (uint64_t)m->hp.n_expert;
     }
     return n;

@@ -28,7 +28,8 @@
  *                   and for NaN, +infinity above 88.73. tanh, silu: 3 ulp. gelu: 2e-7 |x|, and 2 ulp where x > -1
  *
  * Macros: AIOSK_STATIC makes everything static; AIOSK_API sets linkage; AIOSK_NO_SIMD leaves only scalar code;
- * AIOSK_NO_SSE41, AIOSK_NO_AVX2 (with it AVX-VNNI), AIOSK_NO_AVXVNNI, AIOSK_NO_AVX512 leave out one set, for a smaller object. */
+ * AIOSK_NO_SSE41, AIOSK_NO_AVX2 (with it AVX-VNNI and AVX-512 without VNNI), AIOSK_NO_AVXVNNI, AIOSK_NO_AVX512 leave out one set,
+ * for a smaller object. */
 /* Generated from src/ by tools/amalgamate.awk: edit there, then `make headers`. Licence: at the end. */
 #ifndef AIOSK_API_H
 #define AIOSK_API_H
@@ -269,7 +270,8 @@ typedef void (*aiosk_store_fn)(void *tile, int32_t slot, const float *k, const f
 /* ---- instruction sets ------------------------------------------------------------------------------------ */
 enum { AIOSK_ISA_BEST = 0, AIOSK_ISA_SCALAR = 1, AIOSK_ISA_AVX2 = 2, AIOSK_ISA_AVX512 = 3, AIOSK_ISA_NEON = 4,
        AIOSK_ISA_NEON_DOT = 5, AIOSK_ISA_AVXVNNI = 6 /* AVX2 with VNNI */, AIOSK_ISA_SSE41 = 7 /* and SSSE3 */,
-       AIOSK_ISA_WASM = 8 /* SIMD128 */, AIOSK_ISA_AVX512_VBMI = 9, AIOSK_N_ISA = 10 };
+       AIOSK_ISA_WASM = 8 /* SIMD128 */, AIOSK_ISA_AVX512_VBMI = 9, AIOSK_ISA_AVX512BW = 10 /* without VNNI */,
+       AIOSK_N_ISA = 11 };
 enum { AIOSK_ACT_SILU = 0, AIOSK_ACT_GELU = 1 /* tanh form */, AIOSK_ACT_RELU = 2, AIOSK_ACT_RELU2 = 3, AIOSK_N_ACTIVATIONS = 4 };
 enum { AIOSK_ROPE_PAIRS = 0 /* (2i, 2i+1), "NORM" */, AIOSK_ROPE_HALVES = 1 /* (i, i + n_rot/2), "NEOX" */ };
 
@@ -439,6 +441,9 @@ enum { AIOSK__MAX_COLS = 128 };
 #endif
 #ifndef AIOSK_NO_AVX512
 #define AIOSK__AVX512 1
+#ifdef AIOSK__AVX2
+#define AIOSK__AVX512BW 1 /* unpacks with the functions of AVX2 */
+#endif
 #endif
 #endif
 
@@ -2109,6 +2114,7 @@ typedef struct aiosk__codes {
     float d[16][16], dmin[8][16];   /* A32: of each unit (16 or 32 columns); A256: the first row            */
     int32_t sc[4][16];              /* A256: scales of 16 sub-blocks, or of 8, four bytes in a dword        */
     int32_t mn[8][16];              /* A256: minima as pairs of int16, in the order of sum16, or of sum32   */
+    uint8_t sign[64][64];           /* kind 9 (lanes.inc): 255 where the code was negative                  */
 } aiosk__codes;
 
 /* ---- activations -----------------------------------------------------------------------------------------
@@ -2383,6 +2389,10 @@ AIOSK_API int32_t aiosk_rotate_ok(const aiosk_isa *k, int32_t hd, float *tmp) {
 /* ======== kernels/simd_names.inc ======== */
 /* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
  * simd_undef.inc takes it back. */
+#ifndef V_FN8 /* functions that use v_kdot, where that needs more than the others */
+#define V_FN8 V_FN
+#define V_EXPORT8 V_EXPORT
+#endif
 #define v_loadu V_BASE(v_loadu)
 #define v_storeu V_BASE(v_storeu)
 #define v_loadi V_BASE(v_loadi)
@@ -2508,10 +2518,13 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
  *     i_rows4(o, a, rb)          o[0..3]: the dwords at a of V_W rows, rb bytes apart
  *     i_store_s8(p, a)           the lanes' low bytes
  * Words for products. kind says what the codes are: 4, 5, 6 unsigned of so many bits; 7, 8 signed, |code| <= 64 or 128,
- * passed through i_prep8 (which adds 128 where V_BIAS8). Products of up to I_RUN(kind, n) registers of a run of n are added up in an
+ * passed through i_prep8 (which adds 128 where V_BIAS8); 9 is 8 as |code| and sign (lanes.inc: absolute), where V_XOR, for so many
+ * columns or more. Products of up to I_RUN(kind, n) registers of a run of n are added up in an
  * i_part, which may be narrower than int32:
- *     i_first(kind, z, w, x)     the part of one register; x: i_dup of four activations. Where V_BIAS8, z is added
+ *     i_first(kind, z, w, x)     the part of one register; x: i_dup of four activations. Where V_START, z is added
  *     i_next(kind, a, w, x)      the part a with one more
+ *     i_first(kind, z, w, x, i)  where V_QUAD: x is a register of sixteen activations, of which dword i goes to every lane;
+ *     i_next(kind, a, w, x, i)   i is a constant
  *     i_sum(kind, a)             the part as int32
  *     i_end(kind, acc, a, b, s)  acc + s * part a; where I_PAIR(kind), acc + s * (a + b)
  *     i_scale(kind, a)           byte 0 of every lane, signed, as s
@@ -2563,6 +2576,9 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
 #define V_BIAS8 0
 #define V_PREMUL 0
 #define V_FIX 0
+#define V_START 0
+#define V_QUAD 0
+#define V_XOR 0
 #define V_FEW 0
 #define V_NC 1
 
@@ -3337,7 +3353,7 @@ V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) 
 
 /* s[q][16 * nj] = fma((float)(exact sum over d of q8[q][d] * codes[d][key]), dq[q] * dk[key], add[q]); constants as in outer_n. step: bytes
  * from four channels to the next four */
-V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
+V_FN8 void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
                             const float *dq, const float *add, size_t add_stride, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     struct { vi v[V_PER16]; } acc[8][4];
     int32_t d;
@@ -3372,7 +3388,7 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t 
 #undef AIOSK__S
 #undef AIOSK__A
 }
-V_EXPORT void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
+V_EXPORT8 void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
                               const float *add, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     int32_t j;
     switch (nq) {
@@ -3386,7 +3402,7 @@ V_EXPORT void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, 
     }
 }
 /* The same for 16 vectors [hp/4][16][4] that are the means of the tiles of a run */
-V_EXPORT void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
+V_EXPORT8 void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
     static const float zero = 0.0f;
     const V_NAME(soon) none = { 0, 0 };
     switch (nq) {
@@ -3399,7 +3415,7 @@ V_EXPORT void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, c
 
 /* out[q][16 * nj] = fma(w[q].step, (float)(exact sum over the keys of w[q] * codes[key][16 * nj]), out). w: what weights() made of the p of
  * a tile. step: bytes from one group of four positions to the next */
-V_FN void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+V_FN8 void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
     vi acc[8][4 * V_PER16];
     int32_t j, q, k;
     AIOSK__UNROLL
@@ -3430,7 +3446,7 @@ V_FN void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t s
         for (k = 0; k < nj * V_PER16; k++) v_storeu(o + k * V_W, v_fma(f, v_cvt_i32_f32(acc[q][k]), v_loadu(o + k * V_W)));
     }
 }
-V_EXPORT void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+V_EXPORT8 void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
     switch (nq) {
 #define AIOSK__SHAPE(n, m)                                                                                                        \
     case n:                                                                                                                      \
@@ -3923,8 +3939,19 @@ V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIO
 
 /* ======== kernels/isa_matmul.inc ======== */
 /* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
- * functions are those of V_BASE. matmul_undef.inc ends it. */
-#if V_W > 1
+ * functions are those of V_BASE. matmul_undef.inc ends it. With V_SOURCE(x) defined beforehand the set has products of many columns
+ * for the common types alone: that set, with the same V_BIAS8 and V_PREMUL, unpacks for it and does all else. V_TILE8(x): whose
+ * attend_i8 it takes. */
+#ifdef V_SOURCE
+#define V_OWN 0
+#else
+#define V_SOURCE(x) V_NAME(x)
+#define V_OWN 1
+#endif
+#ifndef V_TILE8
+#define V_TILE8(x) V_BASE(x)
+#endif
+#if V_W > 1 && V_OWN
 
 /* ======== kernels/unpack.inc ======== */
 /* unpack.inc: panels to codes in registers, one short case per format; lane r is row r. ref.c says what the bits mean, and in the
@@ -3936,7 +3963,11 @@ V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIO
 #define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
 #define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
 #define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#ifdef I_HIGH
+#define AIOSK__HI(a) I_HIGH(a)
+#else
 #define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+#endif
 
 /* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
 V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
@@ -4402,7 +4433,7 @@ typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
 typedef void (*V_NAME(few_fn))(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
-    const aiosk__codes *t;
+    aiosk__codes *t;
     const uint8_t *x;
     uint64_t xs;
     float *acc;
@@ -4421,12 +4452,31 @@ typedef struct V_NAME(cols) {
 /* Register i of panel e: of w where they are at hand, else from t, at the step's first row of codes. Loading them where they are used
  * keeps registers free for sums. */
 #define AIOSK__W(e, i) (w ? w[e][i] : v_loadi(t[e].code[at + (i)] + h * V_W * 4))
+/* Part c, e of a group: its first register of codes, i, or one more. V_QUAD: the activations of a step are in xq [nc][2], sixteen codes in
+ * each; else each four are asked for where they are used, from AIOSK__X(i). */
+#if V_QUAD
+#define AIOSK__XQ                                                                                  \
+    vi xq[V_NC][2];                                                                                \
+    AIOSK__UNROLL                                                                                  \
+    for (c = 0; c < nc; c++) { xq[c][0] = v_loadi(AIOSK__X(0)); xq[c][1] = v_loadi(AIOSK__X(4)); }
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#else
+#define AIOSK__XQ
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), AIOSK__XS(e, i))
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), AIOSK__XS(e, i))
+#endif
+#if V_XOR /* kind 9: with the sign of codes */
+#define AIOSK__XS(e, i) (kind == 9 ? i_xor(i_dup(AIOSK__X(i)), v_loadi(t[e].sign[at + (i)] + h * V_W * 4)) : i_dup(AIOSK__X(i)))
+#else
+#define AIOSK__XS(e, i) i_dup(AIOSK__X(i))
+#endif
 
 /* ---- A32 ---- */
 /* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
  * any: any_offset, which is no constant */
 enum { V_NAME(any) = -1 };
-V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int64_t k) {
     if (offset == 0) return v_zeroi();
     if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
     if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
@@ -4440,22 +4490,25 @@ V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x
  * constants. */
 V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
                           const int nc, vi w[][8], const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
-                          uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+                          uint64_t xs, const aiosk__a32 a, int64_t k, vf acc[][V_NP]) {
     const int n = columns / 4, run = I_RUN(kind, n);
     int c, e, f, g, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (g = 0; g < 8; g += n) { /* columns of one scale */
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(t[e].mn[at >> 3] + h * V_W)
+                              : n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
                                      : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
         AIOSK__UNROLL
         for (f = g; f < g + n; f += run) {
             i_part p[V_NC][V_NP];
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
             AIOSK__UNROLL
             for (i = f + 1; i < f + run; i++)
-                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+                AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         }
         AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
     }
@@ -4463,6 +4516,7 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset
         AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
                                                  i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
     }
+#undef AIOSK__X
 }
 
 #define AIOSK__FEW(T, t, kind, offset, columns, nc)                                                                                                    \
@@ -4516,14 +4570,15 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
     const uint8_t *x = m->x + (uint64_t)c0 * xs;
     float *o = m->acc + (int64_t)c0 * V_NP * 16;
     const int np = V_NP, has_min = m->n_mn;
-    int32_t u;
+    const int64_t n_u = m->n, k0 = m->k;
+    int64_t u;
     int h, i, e, c;
     for (c = 0; c < nc; c++) /* the next group */
         for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
     for (h = 0; h < V_PER16; h++) {
         vf acc[V_NC][V_NP];
         AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
-        for (u = 0; u < m->n; u++) {
+        for (u = 0; u < n_u; u++) {
             vf d[V_NP][2], dmin[V_NP];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
@@ -4531,16 +4586,11 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
                 d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
                 dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
             }
-            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind == 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, u * 8, h,
-                            d, dmin, x, xs, a, m->k + u, acc);
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind >= 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, (int)u * 8, h,
+                            d, dmin, x, xs, a, k0 + u, acc);
         }
         AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
     }
-}
-V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a32)(m, kind, columns, 1, c);
 }
 
 /* ---- A256 ---- */
@@ -4560,37 +4610,38 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
                            const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
     const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
     int c, e, f, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (f = 0; f < 8; f += pair ? 2 * run : run) {
         i_part p[V_NC][V_NP], q[V_NC][V_NP];
-#define AIOSK__X(i) i_dup(x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
 #define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
 #define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
         if (columns == 0) {
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
         } else if (V_BIAS8 && kind == 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), AIOSK__W(e, f), AIOSK__X(f)))
-            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(AIOSK__Z8(f), e, f))
+            AIOSK__EACH(q[c][e] = AIOSK__FIRST(AIOSK__Z8(f + run), e, f + run))
         } else if (V_BIAS8 && kind > 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), e, f))
         } else {
-            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f), AIOSK__X(f)))
-            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(v_zeroi(), e, f))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__FIRST(v_zeroi(), e, f + run))
         }
         AIOSK__UNROLL
         for (i = f + 1; i < f + run; i++) {
-            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), AIOSK__X(i)))
-            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], AIOSK__W(e, i + run), AIOSK__X(i + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__NEXT(q[c][e], e, i + run))
         }
         if (columns == 0) {
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         } else {
             AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
         }
 #undef AIOSK__Z
 #undef AIOSK__Z8
-#undef AIOSK__X
     }
+#undef AIOSK__X
 }
 /* What is left to take off: offset * sum of scale * sum of x, where the products did not */
 #define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
@@ -4699,7 +4750,7 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
     for (h = 0; h < V_PER16; h++) {
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(m->t[e].mn[0] + h * V_W) : V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
         for (j = 0; j < 8; j++) {
             vi r[V_NP][2];
             AIOSK__UNROLL
@@ -4722,11 +4773,50 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         }
     }
 }
-V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
+/* ---- both: all columns ---- */
+#if V_XOR
+/* Signed codes of 8 bits to kind 9: code * x = |code| * (x ^ s) + |code| where s, the sign, is -1, so the sum of these |code| is added to
+ * the sums of columns: mn, of each unit, or of the block with its scales. */
+V_EXPORT void V_NAME(absolute)(aiosk__codes *t, int32_t family, int32_t n) {
+    int32_t u;
+    int h, i;
+    for (h = 0; h < V_PER16; h++) {
+        vi all = v_zeroi();
+        for (u = 0; u < n; u++) {
+            vi part = v_zeroi(), r[2];
+            for (i = 0; i < 8; i++) {
+                uint8_t *code = t->code[u * 8 + i] + h * V_W * 4;
+                const vi w = v_loadi(code), s = V_NAME(i_neg8)(w), a = V_NAME(i_abs8)(w);
+                part = i_add16(part, V_NAME(i_mul8)(9, i_and(a, s), v_set1i(0x01010101)));
+                v_storei(code, a);
+                v_storei(t->sign[u * 8 + i] + h * V_W * 4, s);
+            }
+            if (family == AIOSK_A256) {
+                V_NAME(step_scales)(8, 32, v_loadi(t->sc[AIOSK__SC_AT(32, u)] + h * V_W), u, r);
+                all = i_end(8, all, part, part, r[0]);
+            } else v_storei(t->mn[u] + h * V_W, i_sum(8, part));
+        }
+        if (family == AIOSK_A256) v_storei(t->mn[0] + h * V_W, all);
+    }
 }
+#define AIOSK__TO_9(f, family)                                                                                         \
+    if (kind == 8 && columns == 32 && (!V_OWN || m->n_cols >= V_XOR)) {                                                \
+        int e;                                                                                                         \
+        for (e = 0; e < V_NP; e++) V_NAME(absolute)(m->t + e, family, m->n);                                           \
+        for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, 9, columns, V_NC, c);                                       \
+        return;                                                                                                        \
+    }
+#else
+#define AIOSK__TO_9(f, family)
+#endif
+#define AIOSK__GROUPS(f, family)                                                                                       \
+    const int32_t n = V_NC > 1 ? m->n_cols / V_NC * V_NC : 0;                                                          \
+    int32_t c;                                                                                                         \
+    for (c = n; V_OWN && c < m->n_cols; c++) V_NAME(group_##f)(m, kind, columns, 1, c);                                \
+    AIOSK__TO_9(f, family)                                                                                             \
+    for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, kind, columns, V_NC, c);
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a32, AIOSK_A32) }
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a256, AIOSK_A256) }
 
 /* ======== kernels/matmul.inc ======== */
 /* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
@@ -4754,11 +4844,13 @@ V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float
 }
 
 typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+#if V_OWN
 typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
     V_NAME(codes_fn) codes;
     V_NAME(few_fn) few[3];                     /* for 1, 2, 4 columns; NULL where there is none */
 } V_NAME(form);
+#endif
 
 #define AIOSK__COLS(f, kind, columns) \
     V_EXPORT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
@@ -4768,6 +4860,9 @@ typedef struct V_NAME(form) {
 #elif V_BIAS8
 #define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#elif !V_OWN
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 4, 0)
 #else
 #define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16) \
@@ -4778,7 +4873,7 @@ AIOSK__COLS_A256(AIOSK__COLS)
 #undef AIOSK__COLS
 
 /* The loop for the codes of a format */
-static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
+static V_NAME(cols_fn) V_NAME(find_cols)(const V_SOURCE(form) *f, int32_t family) {
     const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) ? 8 : f->kind;
 #define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
     const int32_t columns = f->columns;
@@ -4823,7 +4918,7 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
         }
     }
 }
-#else
+#elif V_OWN
 /* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
  * streams than these. */
 V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
@@ -4865,7 +4960,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 /* Bytes of gathered rows. */
 enum { V_NAME(run_bytes) = 8192 };
 
-V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int32_t layout) {
     const aiosk_type *t = aiosk_type_info(f->type);
     const int32_t n = m->n_in / (int32_t)t->n_weights, per = 256 / (int32_t)t->n_weights;
     const uint64_t row_bytes = (uint64_t)n * t->n_bytes, block16 = 16 * t->n_bytes;
@@ -4878,7 +4973,20 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
     int32_t row, k, c, c0, e;
-#if V_W > 1
+#if !V_OWN
+    /* few columns, what is left of many when groups have been taken, and codes without a loop of their own */
+    const int32_t n_cols = !cols || m->n_cols < 2 * V_NC ? 0 : m->n_cols / V_NC * V_NC;
+    if (n_cols < m->n_cols) {
+        aiosk_matmul last = *m;
+        last.x = x + (uint64_t)n_cols * m->x_stride;
+        last.y = m->y + (uint64_t)n_cols * m->y_stride;
+        last.n_cols = m->n_cols - n_cols;
+        V_SOURCE(matmul)(&last, f, layout);
+    }
+#elif V_W == 1
+    const int32_t n_cols = m->n_cols;
+#else
+    const int32_t n_cols = m->n_cols;
     if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
         /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
         const int32_t most = layout == AIOSK_ROWS || m->n_cols > 4 ? (int32_t)(V_NAME(run_bytes) / block16) : n;
@@ -4888,7 +4996,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const int32_t k1 = n - k < most ? n : k + most;
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
-                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
+                    V_SOURCE(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
                                    k1 < n ? (uintptr_t)src + (uintptr_t)(k1 - k) * t->n_bytes : (uintptr_t)w + (uintptr_t)(row + 16) * (uintptr_t)row_bytes);
                     src = run;
                 }
@@ -4908,8 +5016,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.n_in = m->n_in;
     job.offset = f->offset;
     job.n_mn = f->n_mn;
-    for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
-        job.n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
+    for (c0 = 0; c0 < n_cols; c0 += job.n_cols) {
+        job.n_cols = n_cols - c0 < AIOSK__MAX_COLS ? n_cols - c0 : AIOSK__MAX_COLS;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -4924,7 +5032,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run,
+                        V_SOURCE(gather)(f->type, src, row_bytes, nr, nb, run,
                                        k + nb < n ? (uintptr_t)src + (uintptr_t)nb * t->n_bytes : (uintptr_t)w + (uintptr_t)(r + 16 * V_NP) * (uintptr_t)row_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
@@ -4941,6 +5049,10 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 }
 
 /* ---- one entry per type and layout ---- */
+#define AIOSK__ENTRY(t) /* rows_t, panels_t */                                                                                     \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_ROWS); }                  \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_PANELS); }
+#if V_OWN
 #define AIOSK__NONE(t) {NULL, NULL, NULL}
 #if V_FEW == 4
 #define AIOSK__ALL(t) {V_NAME(few1_##t), V_NAME(few2_##t), V_NAME(few4_##t)}
@@ -4966,30 +5078,36 @@ AIOSK__A256_HOT(AIOSK__FEW1_K)
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
-#define AIOSK__ENTRY(t, ...) /* form_t, rows_t, panels_t */                                                                        \
-    static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
-#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
+#define AIOSK__FORM(t, ...) static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__; AIOSK__ENTRY(t)
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
 AIOSK__A32_HOT(AIOSK__X)
 AIOSK__A256_HOT(AIOSK__XK)
 AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
+#else
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t)
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t)
+AIOSK__A32(AIOSK__X)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A256_RARE(AIOSK__XK)
+#endif
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
-#define V_GRIDS(x) V_NAME(x)
+#define V_TABLE V_NAME(isa)
+#define V_GRIDS(x) V_SOURCE(x)
 
 /* ======== kernels/isa_table.inc ======== */
-/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+/* isa_table.inc: the table of an instruction set: V_TABLE: V_TABLE: integer matrices of V_NAME, those of grid types of
+ * V_GRIDS, all else of V_BASE. */
 #define AIOSK__NO {NULL, NULL},
 #define AIOSK__F(n) {V_BASE(rows_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 #define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
-static const aiosk_isa V_GRIDS(isa) = {
+static const aiosk_isa V_TABLE = {
     V_ISA_TEXT, V_ISA_ID, 0,
     {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
     V_BASE(quantize_head),
@@ -5004,7 +5122,7 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    V_BASE(attend),
+    V_TILE8(attend),
     {V_BASE(store_f32), V_BASE(store_f16)},
     V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
@@ -5016,8 +5134,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 #undef V_ISA_ID
 #undef V_ISA_TEXT
-
-/* ======== kernels/isa_matmul.inc, continued ======== */
+#undef V_TABLE
 #undef V_GRIDS
 
 /* ======== kernels/matmul_undef.inc ======== */
@@ -5026,6 +5143,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__XK
 #undef AIOSK__XR
 #undef AIOSK__X
+#undef AIOSK__FORM
 #undef AIOSK__ENTRY
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
@@ -5052,10 +5170,19 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__A32_RARE
 #undef AIOSK__SC_AT
 #undef AIOSK__W
+#undef AIOSK__XQ
+#undef AIOSK__FIRST
+#undef AIOSK__NEXT
+#undef AIOSK__XS
+#undef AIOSK__TO_9
+#undef AIOSK__GROUPS
 #undef AIOSK__EACH
 #undef V_TABLES
 #undef V_STEP
 #undef V_OUT
+#undef V_SOURCE
+#undef V_OWN
+#undef V_TILE8
 
 /* ======== kernels/dot_undef.inc ======== */
 /* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
@@ -5074,6 +5201,9 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
+#undef V_START
+#undef V_QUAD
+#undef V_XOR
 #undef V_FEW
 
 /* ======== kernels/simdi_undef.inc ======== */
@@ -5101,11 +5231,14 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef i_store_s8
 #undef i_load_u16
 #undef i_pairs
+#undef I_HIGH
 
 /* ======== kernels/simd_undef.inc ======== */
 /* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
 #undef V_FN
 #undef V_EXPORT
+#undef V_FN8
+#undef V_EXPORT8
 #undef V_NAME
 #undef V_BASE
 #undef V_W
@@ -5188,6 +5321,10 @@ static const aiosk_isa V_GRIDS(isa) = {
 /* ======== kernels/simd_names.inc, continued ======== */
 /* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
  * simd_undef.inc takes it back. */
+#ifndef V_FN8 /* functions that use v_kdot, where that needs more than the others */
+#define V_FN8 V_FN
+#define V_EXPORT8 V_EXPORT
+#endif
 #define v_loadu V_BASE(v_loadu)
 #define v_storeu V_BASE(v_storeu)
 #define v_loadi V_BASE(v_loadi)
@@ -5437,8 +5574,9 @@ V_FN vi V_NAME(i_scale_pair)(vi a) {
  *     i_mul8(kind, w, x)   int16: the products of bytes 0 and 1, 2 and 3 of a dword, or 0 and 2, 1 and 3, added in pairs
  *     i_madd(a, b)         int32: the sum of the two products of int16 of a lane
  *     i_scale_pair(a)      byte 0 of each dword, signed, to both its halves
+ * and where V_XOR, i_abs8(w), the absolute values of bytes, and i_neg8(w), 255 in those that are negative.
  * Of the sums of two products 8 may be added for 4-bit codes (8 * 2 * 15 * 127 = 30480), 4 for 5 bits (31496), 2 for 6 bits (32004)
- * and for signed 7 bits (|code| <= 64: 32512), none for 8 bits (|code| <= 128: 32512). i_madd then applies the scale, or 1. */
+ * and for signed 7 bits (|code| <= 64: 32512), none for 8 bits (|code| <= 128: 32512; kind 9: -32768). i_madd then applies the scale, or 1. */
 
 /* ======== kernels/dot_names.inc, continued ======== */
 /* dot_names.inc: names of the products (simdi_scalar.h) in the set that is being expanded. */
@@ -5454,17 +5592,22 @@ V_FN vi V_NAME(i_scale_pair)(vi a) {
 #define V_BIAS8 0
 #define V_PREMUL 0
 #define V_FIX 1
+#define V_START 0
+#define V_QUAD 0
+#ifndef V_XOR
+#define V_XOR 0
+#endif
 
 V_FN vi i_prep8(vi w) { return w; }
 V_FN vi i_scale(const int kind, vi a) { (void)kind; return V_NAME(i_scale_pair)(a); }
 #define i_part vi
-#define I_RUN(kind, n) ((kind) == 8 ? 1 : (kind) >= 6 ? 2 : (kind) == 5 || (n) == 4 ? 4 : 8)
+#define I_RUN(kind, n) ((kind) >= 8 ? 1 : (kind) >= 6 ? 2 : (kind) == 5 || (n) == 4 ? 4 : 8)
 #define I_PAIR(kind) 0
 V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)z; return V_NAME(i_mul8)(kind, w, x); }
 V_FN i_part i_next(const int kind, i_part a, vi w, vi x) {
     a = i_add16(a, V_NAME(i_mul8)(kind, w, x));
 #if defined(AIOSK__X86) && defined(__GNUC__) && !defined(__clang__)
-    __asm__("" : "+x"(a)); /* GCC would balance the sums of many columns into trees, and run out of registers */
+    __asm__("" : "+v"(a)); /* GCC would balance the sums of many columns into trees, and run out of registers */
 #endif
     return a;
 }
@@ -6217,7 +6360,7 @@ V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) 
 
 /* s[q][16 * nj] = fma((float)(exact sum over d of q8[q][d] * codes[d][key]), dq[q] * dk[key], add[q]); constants as in outer_n. step: bytes
  * from four channels to the next four */
-V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
+V_FN8 void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
                             const float *dq, const float *add, size_t add_stride, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     struct { vi v[V_PER16]; } acc[8][4];
     int32_t d;
@@ -6252,7 +6395,7 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t 
 #undef AIOSK__S
 #undef AIOSK__A
 }
-V_EXPORT void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
+V_EXPORT8 void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
                               const float *add, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     int32_t j;
     switch (nq) {
@@ -6266,7 +6409,7 @@ V_EXPORT void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, 
     }
 }
 /* The same for 16 vectors [hp/4][16][4] that are the means of the tiles of a run */
-V_EXPORT void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
+V_EXPORT8 void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
     static const float zero = 0.0f;
     const V_NAME(soon) none = { 0, 0 };
     switch (nq) {
@@ -6279,7 +6422,7 @@ V_EXPORT void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, c
 
 /* out[q][16 * nj] = fma(w[q].step, (float)(exact sum over the keys of w[q] * codes[key][16 * nj]), out). w: what weights() made of the p of
  * a tile. step: bytes from one group of four positions to the next */
-V_FN void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+V_FN8 void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
     vi acc[8][4 * V_PER16];
     int32_t j, q, k;
     AIOSK__UNROLL
@@ -6310,7 +6453,7 @@ V_FN void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t s
         for (k = 0; k < nj * V_PER16; k++) v_storeu(o + k * V_W, v_fma(f, v_cvt_i32_f32(acc[q][k]), v_loadu(o + k * V_W)));
     }
 }
-V_EXPORT void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+V_EXPORT8 void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
     switch (nq) {
 #define AIOSK__SHAPE(n, m)                                                                                                        \
     case n:                                                                                                                      \
@@ -6803,8 +6946,19 @@ V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIO
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
 /* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
- * functions are those of V_BASE. matmul_undef.inc ends it. */
-#if V_W > 1
+ * functions are those of V_BASE. matmul_undef.inc ends it. With V_SOURCE(x) defined beforehand the set has products of many columns
+ * for the common types alone: that set, with the same V_BIAS8 and V_PREMUL, unpacks for it and does all else. V_TILE8(x): whose
+ * attend_i8 it takes. */
+#ifdef V_SOURCE
+#define V_OWN 0
+#else
+#define V_SOURCE(x) V_NAME(x)
+#define V_OWN 1
+#endif
+#ifndef V_TILE8
+#define V_TILE8(x) V_BASE(x)
+#endif
+#if V_W > 1 && V_OWN
 
 /* ======== kernels/unpack.inc, continued ======== */
 /* unpack.inc: panels to codes in registers, one short case per format; lane r is row r. ref.c says what the bits mean, and in the
@@ -6816,7 +6970,11 @@ V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIO
 #define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
 #define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
 #define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#ifdef I_HIGH
+#define AIOSK__HI(a) I_HIGH(a)
+#else
 #define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+#endif
 
 /* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
 V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
@@ -7282,7 +7440,7 @@ typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
 typedef void (*V_NAME(few_fn))(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
-    const aiosk__codes *t;
+    aiosk__codes *t;
     const uint8_t *x;
     uint64_t xs;
     float *acc;
@@ -7301,12 +7459,31 @@ typedef struct V_NAME(cols) {
 /* Register i of panel e: of w where they are at hand, else from t, at the step's first row of codes. Loading them where they are used
  * keeps registers free for sums. */
 #define AIOSK__W(e, i) (w ? w[e][i] : v_loadi(t[e].code[at + (i)] + h * V_W * 4))
+/* Part c, e of a group: its first register of codes, i, or one more. V_QUAD: the activations of a step are in xq [nc][2], sixteen codes in
+ * each; else each four are asked for where they are used, from AIOSK__X(i). */
+#if V_QUAD
+#define AIOSK__XQ                                                                                  \
+    vi xq[V_NC][2];                                                                                \
+    AIOSK__UNROLL                                                                                  \
+    for (c = 0; c < nc; c++) { xq[c][0] = v_loadi(AIOSK__X(0)); xq[c][1] = v_loadi(AIOSK__X(4)); }
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#else
+#define AIOSK__XQ
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), AIOSK__XS(e, i))
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), AIOSK__XS(e, i))
+#endif
+#if V_XOR /* kind 9: with the sign of codes */
+#define AIOSK__XS(e, i) (kind == 9 ? i_xor(i_dup(AIOSK__X(i)), v_loadi(t[e].sign[at + (i)] + h * V_W * 4)) : i_dup(AIOSK__X(i)))
+#else
+#define AIOSK__XS(e, i) i_dup(AIOSK__X(i))
+#endif
 
 /* ---- A32 ---- */
 /* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
  * any: any_offset, which is no constant */
 enum { V_NAME(any) = -1 };
-V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int64_t k) {
     if (offset == 0) return v_zeroi();
     if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
     if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
@@ -7320,22 +7497,25 @@ V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x
  * constants. */
 V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
                           const int nc, vi w[][8], const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
-                          uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+                          uint64_t xs, const aiosk__a32 a, int64_t k, vf acc[][V_NP]) {
     const int n = columns / 4, run = I_RUN(kind, n);
     int c, e, f, g, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (g = 0; g < 8; g += n) { /* columns of one scale */
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(t[e].mn[at >> 3] + h * V_W)
+                              : n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
                                      : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
         AIOSK__UNROLL
         for (f = g; f < g + n; f += run) {
             i_part p[V_NC][V_NP];
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
             AIOSK__UNROLL
             for (i = f + 1; i < f + run; i++)
-                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+                AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         }
         AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
     }
@@ -7343,6 +7523,7 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset
         AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
                                                  i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
     }
+#undef AIOSK__X
 }
 
 #define AIOSK__FEW(T, t, kind, offset, columns, nc)                                                                                                    \
@@ -7396,14 +7577,15 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
     const uint8_t *x = m->x + (uint64_t)c0 * xs;
     float *o = m->acc + (int64_t)c0 * V_NP * 16;
     const int np = V_NP, has_min = m->n_mn;
-    int32_t u;
+    const int64_t n_u = m->n, k0 = m->k;
+    int64_t u;
     int h, i, e, c;
     for (c = 0; c < nc; c++) /* the next group */
         for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
     for (h = 0; h < V_PER16; h++) {
         vf acc[V_NC][V_NP];
         AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
-        for (u = 0; u < m->n; u++) {
+        for (u = 0; u < n_u; u++) {
             vf d[V_NP][2], dmin[V_NP];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
@@ -7411,16 +7593,11 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
                 d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
                 dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
             }
-            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind == 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, u * 8, h,
-                            d, dmin, x, xs, a, m->k + u, acc);
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind >= 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, (int)u * 8, h,
+                            d, dmin, x, xs, a, k0 + u, acc);
         }
         AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
     }
-}
-V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a32)(m, kind, columns, 1, c);
 }
 
 /* ---- A256 ---- */
@@ -7440,37 +7617,38 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
                            const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
     const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
     int c, e, f, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (f = 0; f < 8; f += pair ? 2 * run : run) {
         i_part p[V_NC][V_NP], q[V_NC][V_NP];
-#define AIOSK__X(i) i_dup(x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
 #define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
 #define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
         if (columns == 0) {
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
         } else if (V_BIAS8 && kind == 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), AIOSK__W(e, f), AIOSK__X(f)))
-            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(AIOSK__Z8(f), e, f))
+            AIOSK__EACH(q[c][e] = AIOSK__FIRST(AIOSK__Z8(f + run), e, f + run))
         } else if (V_BIAS8 && kind > 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), e, f))
         } else {
-            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f), AIOSK__X(f)))
-            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(v_zeroi(), e, f))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__FIRST(v_zeroi(), e, f + run))
         }
         AIOSK__UNROLL
         for (i = f + 1; i < f + run; i++) {
-            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), AIOSK__X(i)))
-            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], AIOSK__W(e, i + run), AIOSK__X(i + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__NEXT(q[c][e], e, i + run))
         }
         if (columns == 0) {
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         } else {
             AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
         }
 #undef AIOSK__Z
 #undef AIOSK__Z8
-#undef AIOSK__X
     }
+#undef AIOSK__X
 }
 /* What is left to take off: offset * sum of scale * sum of x, where the products did not */
 #define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
@@ -7579,7 +7757,7 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
     for (h = 0; h < V_PER16; h++) {
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(m->t[e].mn[0] + h * V_W) : V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
         for (j = 0; j < 8; j++) {
             vi r[V_NP][2];
             AIOSK__UNROLL
@@ -7602,11 +7780,50 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         }
     }
 }
-V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
+/* ---- both: all columns ---- */
+#if V_XOR
+/* Signed codes of 8 bits to kind 9: code * x = |code| * (x ^ s) + |code| where s, the sign, is -1, so the sum of these |code| is added to
+ * the sums of columns: mn, of each unit, or of the block with its scales. */
+V_EXPORT void V_NAME(absolute)(aiosk__codes *t, int32_t family, int32_t n) {
+    int32_t u;
+    int h, i;
+    for (h = 0; h < V_PER16; h++) {
+        vi all = v_zeroi();
+        for (u = 0; u < n; u++) {
+            vi part = v_zeroi(), r[2];
+            for (i = 0; i < 8; i++) {
+                uint8_t *code = t->code[u * 8 + i] + h * V_W * 4;
+                const vi w = v_loadi(code), s = V_NAME(i_neg8)(w), a = V_NAME(i_abs8)(w);
+                part = i_add16(part, V_NAME(i_mul8)(9, i_and(a, s), v_set1i(0x01010101)));
+                v_storei(code, a);
+                v_storei(t->sign[u * 8 + i] + h * V_W * 4, s);
+            }
+            if (family == AIOSK_A256) {
+                V_NAME(step_scales)(8, 32, v_loadi(t->sc[AIOSK__SC_AT(32, u)] + h * V_W), u, r);
+                all = i_end(8, all, part, part, r[0]);
+            } else v_storei(t->mn[u] + h * V_W, i_sum(8, part));
+        }
+        if (family == AIOSK_A256) v_storei(t->mn[0] + h * V_W, all);
+    }
 }
+#define AIOSK__TO_9(f, family)                                                                                         \
+    if (kind == 8 && columns == 32 && (!V_OWN || m->n_cols >= V_XOR)) {                                                \
+        int e;                                                                                                         \
+        for (e = 0; e < V_NP; e++) V_NAME(absolute)(m->t + e, family, m->n);                                           \
+        for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, 9, columns, V_NC, c);                                       \
+        return;                                                                                                        \
+    }
+#else
+#define AIOSK__TO_9(f, family)
+#endif
+#define AIOSK__GROUPS(f, family)                                                                                       \
+    const int32_t n = V_NC > 1 ? m->n_cols / V_NC * V_NC : 0;                                                          \
+    int32_t c;                                                                                                         \
+    for (c = n; V_OWN && c < m->n_cols; c++) V_NAME(group_##f)(m, kind, columns, 1, c);                                \
+    AIOSK__TO_9(f, family)                                                                                             \
+    for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, kind, columns, V_NC, c);
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a32, AIOSK_A32) }
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a256, AIOSK_A256) }
 
 /* ======== kernels/matmul.inc, continued ======== */
 /* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
@@ -7634,11 +7851,13 @@ V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float
 }
 
 typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+#if V_OWN
 typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
     V_NAME(codes_fn) codes;
     V_NAME(few_fn) few[3];                     /* for 1, 2, 4 columns; NULL where there is none */
 } V_NAME(form);
+#endif
 
 #define AIOSK__COLS(f, kind, columns) \
     V_EXPORT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
@@ -7648,6 +7867,9 @@ typedef struct V_NAME(form) {
 #elif V_BIAS8
 #define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#elif !V_OWN
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 4, 0)
 #else
 #define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16) \
@@ -7658,7 +7880,7 @@ AIOSK__COLS_A256(AIOSK__COLS)
 #undef AIOSK__COLS
 
 /* The loop for the codes of a format */
-static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
+static V_NAME(cols_fn) V_NAME(find_cols)(const V_SOURCE(form) *f, int32_t family) {
     const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) ? 8 : f->kind;
 #define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
     const int32_t columns = f->columns;
@@ -7703,7 +7925,7 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
         }
     }
 }
-#else
+#elif V_OWN
 /* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
  * streams than these. */
 V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
@@ -7745,7 +7967,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 /* Bytes of gathered rows. */
 enum { V_NAME(run_bytes) = 8192 };
 
-V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int32_t layout) {
     const aiosk_type *t = aiosk_type_info(f->type);
     const int32_t n = m->n_in / (int32_t)t->n_weights, per = 256 / (int32_t)t->n_weights;
     const uint64_t row_bytes = (uint64_t)n * t->n_bytes, block16 = 16 * t->n_bytes;
@@ -7758,7 +7980,20 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
     int32_t row, k, c, c0, e;
-#if V_W > 1
+#if !V_OWN
+    /* few columns, what is left of many when groups have been taken, and codes without a loop of their own */
+    const int32_t n_cols = !cols || m->n_cols < 2 * V_NC ? 0 : m->n_cols / V_NC * V_NC;
+    if (n_cols < m->n_cols) {
+        aiosk_matmul last = *m;
+        last.x = x + (uint64_t)n_cols * m->x_stride;
+        last.y = m->y + (uint64_t)n_cols * m->y_stride;
+        last.n_cols = m->n_cols - n_cols;
+        V_SOURCE(matmul)(&last, f, layout);
+    }
+#elif V_W == 1
+    const int32_t n_cols = m->n_cols;
+#else
+    const int32_t n_cols = m->n_cols;
     if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
         /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
         const int32_t most = layout == AIOSK_ROWS || m->n_cols > 4 ? (int32_t)(V_NAME(run_bytes) / block16) : n;
@@ -7768,7 +8003,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const int32_t k1 = n - k < most ? n : k + most;
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
-                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
+                    V_SOURCE(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
                                    k1 < n ? (uintptr_t)src + (uintptr_t)(k1 - k) * t->n_bytes : (uintptr_t)w + (uintptr_t)(row + 16) * (uintptr_t)row_bytes);
                     src = run;
                 }
@@ -7788,8 +8023,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.n_in = m->n_in;
     job.offset = f->offset;
     job.n_mn = f->n_mn;
-    for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
-        job.n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
+    for (c0 = 0; c0 < n_cols; c0 += job.n_cols) {
+        job.n_cols = n_cols - c0 < AIOSK__MAX_COLS ? n_cols - c0 : AIOSK__MAX_COLS;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -7804,7 +8039,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run,
+                        V_SOURCE(gather)(f->type, src, row_bytes, nr, nb, run,
                                        k + nb < n ? (uintptr_t)src + (uintptr_t)nb * t->n_bytes : (uintptr_t)w + (uintptr_t)(r + 16 * V_NP) * (uintptr_t)row_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
@@ -7821,6 +8056,10 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 }
 
 /* ---- one entry per type and layout ---- */
+#define AIOSK__ENTRY(t) /* rows_t, panels_t */                                                                                     \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_ROWS); }                  \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_PANELS); }
+#if V_OWN
 #define AIOSK__NONE(t) {NULL, NULL, NULL}
 #if V_FEW == 4
 #define AIOSK__ALL(t) {V_NAME(few1_##t), V_NAME(few2_##t), V_NAME(few4_##t)}
@@ -7846,30 +8085,36 @@ AIOSK__A256_HOT(AIOSK__FEW1_K)
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
-#define AIOSK__ENTRY(t, ...) /* form_t, rows_t, panels_t */                                                                        \
-    static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
-#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
+#define AIOSK__FORM(t, ...) static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__; AIOSK__ENTRY(t)
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
 AIOSK__A32_HOT(AIOSK__X)
 AIOSK__A256_HOT(AIOSK__XK)
 AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
+#else
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t)
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t)
+AIOSK__A32(AIOSK__X)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A256_RARE(AIOSK__XK)
+#endif
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
-#define V_GRIDS(x) V_NAME(x)
+#define V_TABLE V_NAME(isa)
+#define V_GRIDS(x) V_SOURCE(x)
 
 /* ======== kernels/isa_table.inc, continued ======== */
-/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+/* isa_table.inc: the table of an instruction set: V_TABLE: V_TABLE: integer matrices of V_NAME, those of grid types of
+ * V_GRIDS, all else of V_BASE. */
 #define AIOSK__NO {NULL, NULL},
 #define AIOSK__F(n) {V_BASE(rows_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 #define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
-static const aiosk_isa V_GRIDS(isa) = {
+static const aiosk_isa V_TABLE = {
     V_ISA_TEXT, V_ISA_ID, 0,
     {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
     V_BASE(quantize_head),
@@ -7884,7 +8129,7 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    V_BASE(attend),
+    V_TILE8(attend),
     {V_BASE(store_f32), V_BASE(store_f16)},
     V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
@@ -7896,8 +8141,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 #undef V_ISA_ID
 #undef V_ISA_TEXT
-
-/* ======== kernels/isa_matmul.inc, continued ======== */
+#undef V_TABLE
 #undef V_GRIDS
 
 /* ======== kernels/matmul_undef.inc, continued ======== */
@@ -7906,6 +8150,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__XK
 #undef AIOSK__XR
 #undef AIOSK__X
+#undef AIOSK__FORM
 #undef AIOSK__ENTRY
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
@@ -7932,10 +8177,19 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__A32_RARE
 #undef AIOSK__SC_AT
 #undef AIOSK__W
+#undef AIOSK__XQ
+#undef AIOSK__FIRST
+#undef AIOSK__NEXT
+#undef AIOSK__XS
+#undef AIOSK__TO_9
+#undef AIOSK__GROUPS
 #undef AIOSK__EACH
 #undef V_TABLES
 #undef V_STEP
 #undef V_OUT
+#undef V_SOURCE
+#undef V_OWN
+#undef V_TILE8
 
 /* ======== kernels/dot_undef.inc, continued ======== */
 /* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
@@ -7954,6 +8208,9 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
+#undef V_START
+#undef V_QUAD
+#undef V_XOR
 #undef V_FEW
 
 /* ======== kernels/simdi_undef.inc, continued ======== */
@@ -7981,11 +8238,14 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef i_store_s8
 #undef i_load_u16
 #undef i_pairs
+#undef I_HIGH
 
 /* ======== kernels/simd_undef.inc, continued ======== */
 /* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
 #undef V_FN
 #undef V_EXPORT
+#undef V_FN8
+#undef V_EXPORT8
 #undef V_NAME
 #undef V_BASE
 #undef V_W
@@ -8072,6 +8332,10 @@ static const aiosk_isa V_GRIDS(isa) = {
 /* ======== kernels/simd_names.inc, continued ======== */
 /* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
  * simd_undef.inc takes it back. */
+#ifndef V_FN8 /* functions that use v_kdot, where that needs more than the others */
+#define V_FN8 V_FN
+#define V_EXPORT8 V_EXPORT
+#endif
 #define v_loadu V_BASE(v_loadu)
 #define v_storeu V_BASE(v_storeu)
 #define v_loadi V_BASE(v_loadi)
@@ -8282,8 +8546,13 @@ V_FN void i_store_s8(int8_t *p, vi a) {
 #define V_NP 1 /* panels that a micro-kernel takes at once, when there are several columns */
 #define V_NC 4 /* and columns */
 #define V_FEW 1
+/* Least number of columns for kind 9: vpxor can run on every vector port, vpsignb, vpmaddubsw and vpmaddwd on two of three alone. With it
+ * the four instructions for 32 products take 1.33 cycles, not 1.5. */
+#define V_XOR 16
+V_FN vi V_NAME(i_neg8)(vi w) { return _mm256_cmpgt_epi8(_mm256_setzero_si256(), w); }
+V_FN vi V_NAME(i_abs8)(vi w) { return _mm256_abs_epi8(w); }
 V_FN vi V_NAME(i_mul8)(const int kind, vi w, vi x) {
-    return kind < 7 ? _mm256_maddubs_epi16(w, x) : _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
+    return kind < 7 || kind == 9 ? _mm256_maddubs_epi16(w, x) : _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
 }
 V_FN vi V_NAME(i_madd)(vi a, vi b) { return _mm256_madd_epi16(a, b); }
 V_FN vi V_NAME(i_scale_pair)(vi a) {
@@ -8297,8 +8566,9 @@ V_FN vi V_NAME(i_scale_pair)(vi a) {
  *     i_mul8(kind, w, x)   int16: the products of bytes 0 and 1, 2 and 3 of a dword, or 0 and 2, 1 and 3, added in pairs
  *     i_madd(a, b)         int32: the sum of the two products of int16 of a lane
  *     i_scale_pair(a)      byte 0 of each dword, signed, to both its halves
+ * and where V_XOR, i_abs8(w), the absolute values of bytes, and i_neg8(w), 255 in those that are negative.
  * Of the sums of two products 8 may be added for 4-bit codes (8 * 2 * 15 * 127 = 30480), 4 for 5 bits (31496), 2 for 6 bits (32004)
- * and for signed 7 bits (|code| <= 64: 32512), none for 8 bits (|code| <= 128: 32512). i_madd then applies the scale, or 1. */
+ * and for signed 7 bits (|code| <= 64: 32512), none for 8 bits (|code| <= 128: 32512; kind 9: -32768). i_madd then applies the scale, or 1. */
 
 /* ======== kernels/dot_names.inc, continued ======== */
 /* dot_names.inc: names of the products (simdi_scalar.h) in the set that is being expanded. */
@@ -8314,17 +8584,22 @@ V_FN vi V_NAME(i_scale_pair)(vi a) {
 #define V_BIAS8 0
 #define V_PREMUL 0
 #define V_FIX 1
+#define V_START 0
+#define V_QUAD 0
+#ifndef V_XOR
+#define V_XOR 0
+#endif
 
 V_FN vi i_prep8(vi w) { return w; }
 V_FN vi i_scale(const int kind, vi a) { (void)kind; return V_NAME(i_scale_pair)(a); }
 #define i_part vi
-#define I_RUN(kind, n) ((kind) == 8 ? 1 : (kind) >= 6 ? 2 : (kind) == 5 || (n) == 4 ? 4 : 8)
+#define I_RUN(kind, n) ((kind) >= 8 ? 1 : (kind) >= 6 ? 2 : (kind) == 5 || (n) == 4 ? 4 : 8)
 #define I_PAIR(kind) 0
 V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)z; return V_NAME(i_mul8)(kind, w, x); }
 V_FN i_part i_next(const int kind, i_part a, vi w, vi x) {
     a = i_add16(a, V_NAME(i_mul8)(kind, w, x));
 #if defined(AIOSK__X86) && defined(__GNUC__) && !defined(__clang__)
-    __asm__("" : "+x"(a)); /* GCC would balance the sums of many columns into trees, and run out of registers */
+    __asm__("" : "+v"(a)); /* GCC would balance the sums of many columns into trees, and run out of registers */
 #endif
     return a;
 }
@@ -9074,7 +9349,7 @@ V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) 
 
 /* s[q][16 * nj] = fma((float)(exact sum over d of q8[q][d] * codes[d][key]), dq[q] * dk[key], add[q]); constants as in outer_n. step: bytes
  * from four channels to the next four */
-V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
+V_FN8 void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
                             const float *dq, const float *add, size_t add_stride, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     struct { vi v[V_PER16]; } acc[8][4];
     int32_t d;
@@ -9109,7 +9384,7 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t 
 #undef AIOSK__S
 #undef AIOSK__A
 }
-V_EXPORT void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
+V_EXPORT8 void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
                               const float *add, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     int32_t j;
     switch (nq) {
@@ -9123,7 +9398,7 @@ V_EXPORT void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, 
     }
 }
 /* The same for 16 vectors [hp/4][16][4] that are the means of the tiles of a run */
-V_EXPORT void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
+V_EXPORT8 void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
     static const float zero = 0.0f;
     const V_NAME(soon) none = { 0, 0 };
     switch (nq) {
@@ -9136,7 +9411,7 @@ V_EXPORT void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, c
 
 /* out[q][16 * nj] = fma(w[q].step, (float)(exact sum over the keys of w[q] * codes[key][16 * nj]), out). w: what weights() made of the p of
  * a tile. step: bytes from one group of four positions to the next */
-V_FN void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+V_FN8 void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
     vi acc[8][4 * V_PER16];
     int32_t j, q, k;
     AIOSK__UNROLL
@@ -9167,7 +9442,7 @@ V_FN void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t s
         for (k = 0; k < nj * V_PER16; k++) v_storeu(o + k * V_W, v_fma(f, v_cvt_i32_f32(acc[q][k]), v_loadu(o + k * V_W)));
     }
 }
-V_EXPORT void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+V_EXPORT8 void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
     switch (nq) {
 #define AIOSK__SHAPE(n, m)                                                                                                        \
     case n:                                                                                                                      \
@@ -9660,8 +9935,19 @@ V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIO
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
 /* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
- * functions are those of V_BASE. matmul_undef.inc ends it. */
-#if V_W > 1
+ * functions are those of V_BASE. matmul_undef.inc ends it. With V_SOURCE(x) defined beforehand the set has products of many columns
+ * for the common types alone: that set, with the same V_BIAS8 and V_PREMUL, unpacks for it and does all else. V_TILE8(x): whose
+ * attend_i8 it takes. */
+#ifdef V_SOURCE
+#define V_OWN 0
+#else
+#define V_SOURCE(x) V_NAME(x)
+#define V_OWN 1
+#endif
+#ifndef V_TILE8
+#define V_TILE8(x) V_BASE(x)
+#endif
+#if V_W > 1 && V_OWN
 
 /* ======== kernels/unpack.inc, continued ======== */
 /* unpack.inc: panels to codes in registers, one short case per format; lane r is row r. ref.c says what the bits mean, and in the
@@ -9673,7 +9959,11 @@ V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIO
 #define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
 #define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
 #define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#ifdef I_HIGH
+#define AIOSK__HI(a) I_HIGH(a)
+#else
 #define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+#endif
 
 /* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
 V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
@@ -10139,7 +10429,7 @@ typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
 typedef void (*V_NAME(few_fn))(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
-    const aiosk__codes *t;
+    aiosk__codes *t;
     const uint8_t *x;
     uint64_t xs;
     float *acc;
@@ -10158,12 +10448,31 @@ typedef struct V_NAME(cols) {
 /* Register i of panel e: of w where they are at hand, else from t, at the step's first row of codes. Loading them where they are used
  * keeps registers free for sums. */
 #define AIOSK__W(e, i) (w ? w[e][i] : v_loadi(t[e].code[at + (i)] + h * V_W * 4))
+/* Part c, e of a group: its first register of codes, i, or one more. V_QUAD: the activations of a step are in xq [nc][2], sixteen codes in
+ * each; else each four are asked for where they are used, from AIOSK__X(i). */
+#if V_QUAD
+#define AIOSK__XQ                                                                                  \
+    vi xq[V_NC][2];                                                                                \
+    AIOSK__UNROLL                                                                                  \
+    for (c = 0; c < nc; c++) { xq[c][0] = v_loadi(AIOSK__X(0)); xq[c][1] = v_loadi(AIOSK__X(4)); }
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#else
+#define AIOSK__XQ
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), AIOSK__XS(e, i))
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), AIOSK__XS(e, i))
+#endif
+#if V_XOR /* kind 9: with the sign of codes */
+#define AIOSK__XS(e, i) (kind == 9 ? i_xor(i_dup(AIOSK__X(i)), v_loadi(t[e].sign[at + (i)] + h * V_W * 4)) : i_dup(AIOSK__X(i)))
+#else
+#define AIOSK__XS(e, i) i_dup(AIOSK__X(i))
+#endif
 
 /* ---- A32 ---- */
 /* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
  * any: any_offset, which is no constant */
 enum { V_NAME(any) = -1 };
-V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int64_t k) {
     if (offset == 0) return v_zeroi();
     if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
     if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
@@ -10177,22 +10486,25 @@ V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x
  * constants. */
 V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
                           const int nc, vi w[][8], const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
-                          uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+                          uint64_t xs, const aiosk__a32 a, int64_t k, vf acc[][V_NP]) {
     const int n = columns / 4, run = I_RUN(kind, n);
     int c, e, f, g, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (g = 0; g < 8; g += n) { /* columns of one scale */
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(t[e].mn[at >> 3] + h * V_W)
+                              : n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
                                      : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
         AIOSK__UNROLL
         for (f = g; f < g + n; f += run) {
             i_part p[V_NC][V_NP];
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
             AIOSK__UNROLL
             for (i = f + 1; i < f + run; i++)
-                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+                AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         }
         AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
     }
@@ -10200,6 +10512,7 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset
         AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
                                                  i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
     }
+#undef AIOSK__X
 }
 
 #define AIOSK__FEW(T, t, kind, offset, columns, nc)                                                                                                    \
@@ -10253,14 +10566,15 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
     const uint8_t *x = m->x + (uint64_t)c0 * xs;
     float *o = m->acc + (int64_t)c0 * V_NP * 16;
     const int np = V_NP, has_min = m->n_mn;
-    int32_t u;
+    const int64_t n_u = m->n, k0 = m->k;
+    int64_t u;
     int h, i, e, c;
     for (c = 0; c < nc; c++) /* the next group */
         for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
     for (h = 0; h < V_PER16; h++) {
         vf acc[V_NC][V_NP];
         AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
-        for (u = 0; u < m->n; u++) {
+        for (u = 0; u < n_u; u++) {
             vf d[V_NP][2], dmin[V_NP];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
@@ -10268,16 +10582,11 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
                 d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
                 dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
             }
-            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind == 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, u * 8, h,
-                            d, dmin, x, xs, a, m->k + u, acc);
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind >= 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, (int)u * 8, h,
+                            d, dmin, x, xs, a, k0 + u, acc);
         }
         AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
     }
-}
-V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a32)(m, kind, columns, 1, c);
 }
 
 /* ---- A256 ---- */
@@ -10297,37 +10606,38 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
                            const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
     const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
     int c, e, f, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (f = 0; f < 8; f += pair ? 2 * run : run) {
         i_part p[V_NC][V_NP], q[V_NC][V_NP];
-#define AIOSK__X(i) i_dup(x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
 #define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
 #define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
         if (columns == 0) {
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
         } else if (V_BIAS8 && kind == 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), AIOSK__W(e, f), AIOSK__X(f)))
-            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(AIOSK__Z8(f), e, f))
+            AIOSK__EACH(q[c][e] = AIOSK__FIRST(AIOSK__Z8(f + run), e, f + run))
         } else if (V_BIAS8 && kind > 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), e, f))
         } else {
-            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f), AIOSK__X(f)))
-            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(v_zeroi(), e, f))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__FIRST(v_zeroi(), e, f + run))
         }
         AIOSK__UNROLL
         for (i = f + 1; i < f + run; i++) {
-            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), AIOSK__X(i)))
-            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], AIOSK__W(e, i + run), AIOSK__X(i + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__NEXT(q[c][e], e, i + run))
         }
         if (columns == 0) {
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         } else {
             AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
         }
 #undef AIOSK__Z
 #undef AIOSK__Z8
-#undef AIOSK__X
     }
+#undef AIOSK__X
 }
 /* What is left to take off: offset * sum of scale * sum of x, where the products did not */
 #define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
@@ -10436,7 +10746,7 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
     for (h = 0; h < V_PER16; h++) {
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(m->t[e].mn[0] + h * V_W) : V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
         for (j = 0; j < 8; j++) {
             vi r[V_NP][2];
             AIOSK__UNROLL
@@ -10459,11 +10769,50 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         }
     }
 }
-V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
+/* ---- both: all columns ---- */
+#if V_XOR
+/* Signed codes of 8 bits to kind 9: code * x = |code| * (x ^ s) + |code| where s, the sign, is -1, so the sum of these |code| is added to
+ * the sums of columns: mn, of each unit, or of the block with its scales. */
+V_EXPORT void V_NAME(absolute)(aiosk__codes *t, int32_t family, int32_t n) {
+    int32_t u;
+    int h, i;
+    for (h = 0; h < V_PER16; h++) {
+        vi all = v_zeroi();
+        for (u = 0; u < n; u++) {
+            vi part = v_zeroi(), r[2];
+            for (i = 0; i < 8; i++) {
+                uint8_t *code = t->code[u * 8 + i] + h * V_W * 4;
+                const vi w = v_loadi(code), s = V_NAME(i_neg8)(w), a = V_NAME(i_abs8)(w);
+                part = i_add16(part, V_NAME(i_mul8)(9, i_and(a, s), v_set1i(0x01010101)));
+                v_storei(code, a);
+                v_storei(t->sign[u * 8 + i] + h * V_W * 4, s);
+            }
+            if (family == AIOSK_A256) {
+                V_NAME(step_scales)(8, 32, v_loadi(t->sc[AIOSK__SC_AT(32, u)] + h * V_W), u, r);
+                all = i_end(8, all, part, part, r[0]);
+            } else v_storei(t->mn[u] + h * V_W, i_sum(8, part));
+        }
+        if (family == AIOSK_A256) v_storei(t->mn[0] + h * V_W, all);
+    }
 }
+#define AIOSK__TO_9(f, family)                                                                                         \
+    if (kind == 8 && columns == 32 && (!V_OWN || m->n_cols >= V_XOR)) {                                                \
+        int e;                                                                                                         \
+        for (e = 0; e < V_NP; e++) V_NAME(absolute)(m->t + e, family, m->n);                                           \
+        for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, 9, columns, V_NC, c);                                       \
+        return;                                                                                                        \
+    }
+#else
+#define AIOSK__TO_9(f, family)
+#endif
+#define AIOSK__GROUPS(f, family)                                                                                       \
+    const int32_t n = V_NC > 1 ? m->n_cols / V_NC * V_NC : 0;                                                          \
+    int32_t c;                                                                                                         \
+    for (c = n; V_OWN && c < m->n_cols; c++) V_NAME(group_##f)(m, kind, columns, 1, c);                                \
+    AIOSK__TO_9(f, family)                                                                                             \
+    for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, kind, columns, V_NC, c);
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a32, AIOSK_A32) }
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a256, AIOSK_A256) }
 
 /* ======== kernels/matmul.inc, continued ======== */
 /* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
@@ -10491,11 +10840,13 @@ V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float
 }
 
 typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+#if V_OWN
 typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
     V_NAME(codes_fn) codes;
     V_NAME(few_fn) few[3];                     /* for 1, 2, 4 columns; NULL where there is none */
 } V_NAME(form);
+#endif
 
 #define AIOSK__COLS(f, kind, columns) \
     V_EXPORT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
@@ -10505,6 +10856,9 @@ typedef struct V_NAME(form) {
 #elif V_BIAS8
 #define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#elif !V_OWN
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 4, 0)
 #else
 #define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16) \
@@ -10515,7 +10869,7 @@ AIOSK__COLS_A256(AIOSK__COLS)
 #undef AIOSK__COLS
 
 /* The loop for the codes of a format */
-static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
+static V_NAME(cols_fn) V_NAME(find_cols)(const V_SOURCE(form) *f, int32_t family) {
     const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) ? 8 : f->kind;
 #define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
     const int32_t columns = f->columns;
@@ -10560,7 +10914,7 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
         }
     }
 }
-#else
+#elif V_OWN
 /* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
  * streams than these. */
 V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
@@ -10602,7 +10956,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 /* Bytes of gathered rows. */
 enum { V_NAME(run_bytes) = 8192 };
 
-V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int32_t layout) {
     const aiosk_type *t = aiosk_type_info(f->type);
     const int32_t n = m->n_in / (int32_t)t->n_weights, per = 256 / (int32_t)t->n_weights;
     const uint64_t row_bytes = (uint64_t)n * t->n_bytes, block16 = 16 * t->n_bytes;
@@ -10615,7 +10969,20 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
     int32_t row, k, c, c0, e;
-#if V_W > 1
+#if !V_OWN
+    /* few columns, what is left of many when groups have been taken, and codes without a loop of their own */
+    const int32_t n_cols = !cols || m->n_cols < 2 * V_NC ? 0 : m->n_cols / V_NC * V_NC;
+    if (n_cols < m->n_cols) {
+        aiosk_matmul last = *m;
+        last.x = x + (uint64_t)n_cols * m->x_stride;
+        last.y = m->y + (uint64_t)n_cols * m->y_stride;
+        last.n_cols = m->n_cols - n_cols;
+        V_SOURCE(matmul)(&last, f, layout);
+    }
+#elif V_W == 1
+    const int32_t n_cols = m->n_cols;
+#else
+    const int32_t n_cols = m->n_cols;
     if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
         /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
         const int32_t most = layout == AIOSK_ROWS || m->n_cols > 4 ? (int32_t)(V_NAME(run_bytes) / block16) : n;
@@ -10625,7 +10992,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const int32_t k1 = n - k < most ? n : k + most;
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
-                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
+                    V_SOURCE(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
                                    k1 < n ? (uintptr_t)src + (uintptr_t)(k1 - k) * t->n_bytes : (uintptr_t)w + (uintptr_t)(row + 16) * (uintptr_t)row_bytes);
                     src = run;
                 }
@@ -10645,8 +11012,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.n_in = m->n_in;
     job.offset = f->offset;
     job.n_mn = f->n_mn;
-    for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
-        job.n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
+    for (c0 = 0; c0 < n_cols; c0 += job.n_cols) {
+        job.n_cols = n_cols - c0 < AIOSK__MAX_COLS ? n_cols - c0 : AIOSK__MAX_COLS;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -10661,7 +11028,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run,
+                        V_SOURCE(gather)(f->type, src, row_bytes, nr, nb, run,
                                        k + nb < n ? (uintptr_t)src + (uintptr_t)nb * t->n_bytes : (uintptr_t)w + (uintptr_t)(r + 16 * V_NP) * (uintptr_t)row_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
@@ -10678,6 +11045,10 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 }
 
 /* ---- one entry per type and layout ---- */
+#define AIOSK__ENTRY(t) /* rows_t, panels_t */                                                                                     \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_ROWS); }                  \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_PANELS); }
+#if V_OWN
 #define AIOSK__NONE(t) {NULL, NULL, NULL}
 #if V_FEW == 4
 #define AIOSK__ALL(t) {V_NAME(few1_##t), V_NAME(few2_##t), V_NAME(few4_##t)}
@@ -10703,30 +11074,36 @@ AIOSK__A256_HOT(AIOSK__FEW1_K)
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
-#define AIOSK__ENTRY(t, ...) /* form_t, rows_t, panels_t */                                                                        \
-    static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
-#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
+#define AIOSK__FORM(t, ...) static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__; AIOSK__ENTRY(t)
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
 AIOSK__A32_HOT(AIOSK__X)
 AIOSK__A256_HOT(AIOSK__XK)
 AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
+#else
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t)
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t)
+AIOSK__A32(AIOSK__X)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A256_RARE(AIOSK__XK)
+#endif
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
-#define V_GRIDS(x) V_NAME(x)
+#define V_TABLE V_NAME(isa)
+#define V_GRIDS(x) V_SOURCE(x)
 
 /* ======== kernels/isa_table.inc, continued ======== */
-/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+/* isa_table.inc: the table of an instruction set: V_TABLE: V_TABLE: integer matrices of V_NAME, those of grid types of
+ * V_GRIDS, all else of V_BASE. */
 #define AIOSK__NO {NULL, NULL},
 #define AIOSK__F(n) {V_BASE(rows_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 #define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
-static const aiosk_isa V_GRIDS(isa) = {
+static const aiosk_isa V_TABLE = {
     V_ISA_TEXT, V_ISA_ID, 0,
     {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
     V_BASE(quantize_head),
@@ -10741,7 +11118,7 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    V_BASE(attend),
+    V_TILE8(attend),
     {V_BASE(store_f32), V_BASE(store_f16)},
     V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
@@ -10753,8 +11130,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 #undef V_ISA_ID
 #undef V_ISA_TEXT
-
-/* ======== kernels/isa_matmul.inc, continued ======== */
+#undef V_TABLE
 #undef V_GRIDS
 
 /* ======== kernels/matmul_undef.inc, continued ======== */
@@ -10763,6 +11139,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__XK
 #undef AIOSK__XR
 #undef AIOSK__X
+#undef AIOSK__FORM
 #undef AIOSK__ENTRY
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
@@ -10789,10 +11166,19 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__A32_RARE
 #undef AIOSK__SC_AT
 #undef AIOSK__W
+#undef AIOSK__XQ
+#undef AIOSK__FIRST
+#undef AIOSK__NEXT
+#undef AIOSK__XS
+#undef AIOSK__TO_9
+#undef AIOSK__GROUPS
 #undef AIOSK__EACH
 #undef V_TABLES
 #undef V_STEP
 #undef V_OUT
+#undef V_SOURCE
+#undef V_OWN
+#undef V_TILE8
 
 /* ======== kernels/dot_undef.inc, continued ======== */
 /* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
@@ -10811,6 +11197,9 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
+#undef V_START
+#undef V_QUAD
+#undef V_XOR
 #undef V_FEW
 
 /* ======== kernels/isa_avx2.c, continued ======== */
@@ -10860,6 +11249,9 @@ V_FN vi V_NAME(i_scale_one)(vi a) { return _mm256_srai_epi32(_mm256_slli_epi32(a
 #define V_BIAS8 1
 #define V_PREMUL 1
 #define V_FIX 0
+#define V_START 1
+#define V_QUAD 0
+#define V_XOR 0
 
 V_FN vi i_prep8(vi w) { return i_xor(w, v_set1i((int32_t)0x80808080)); }
 V_FN vi i_scale(const int kind, vi a) { return kind == 4 || kind == 6 ? V_NAME(i_scale_pair)(a) : V_NAME(i_scale_one)(a); }
@@ -10883,8 +11275,19 @@ V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return V_NAME(i_dpw)(acc, 
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
 /* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
- * functions are those of V_BASE. matmul_undef.inc ends it. */
-#if V_W > 1
+ * functions are those of V_BASE. matmul_undef.inc ends it. With V_SOURCE(x) defined beforehand the set has products of many columns
+ * for the common types alone: that set, with the same V_BIAS8 and V_PREMUL, unpacks for it and does all else. V_TILE8(x): whose
+ * attend_i8 it takes. */
+#ifdef V_SOURCE
+#define V_OWN 0
+#else
+#define V_SOURCE(x) V_NAME(x)
+#define V_OWN 1
+#endif
+#ifndef V_TILE8
+#define V_TILE8(x) V_BASE(x)
+#endif
+#if V_W > 1 && V_OWN
 
 /* ======== kernels/unpack.inc, continued ======== */
 /* unpack.inc: panels to codes in registers, one short case per format; lane r is row r. ref.c says what the bits mean, and in the
@@ -10896,7 +11299,11 @@ V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return V_NAME(i_dpw)(acc, 
 #define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
 #define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
 #define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#ifdef I_HIGH
+#define AIOSK__HI(a) I_HIGH(a)
+#else
 #define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+#endif
 
 /* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
 V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
@@ -11362,7 +11769,7 @@ typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
 typedef void (*V_NAME(few_fn))(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
-    const aiosk__codes *t;
+    aiosk__codes *t;
     const uint8_t *x;
     uint64_t xs;
     float *acc;
@@ -11381,12 +11788,31 @@ typedef struct V_NAME(cols) {
 /* Register i of panel e: of w where they are at hand, else from t, at the step's first row of codes. Loading them where they are used
  * keeps registers free for sums. */
 #define AIOSK__W(e, i) (w ? w[e][i] : v_loadi(t[e].code[at + (i)] + h * V_W * 4))
+/* Part c, e of a group: its first register of codes, i, or one more. V_QUAD: the activations of a step are in xq [nc][2], sixteen codes in
+ * each; else each four are asked for where they are used, from AIOSK__X(i). */
+#if V_QUAD
+#define AIOSK__XQ                                                                                  \
+    vi xq[V_NC][2];                                                                                \
+    AIOSK__UNROLL                                                                                  \
+    for (c = 0; c < nc; c++) { xq[c][0] = v_loadi(AIOSK__X(0)); xq[c][1] = v_loadi(AIOSK__X(4)); }
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#else
+#define AIOSK__XQ
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), AIOSK__XS(e, i))
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), AIOSK__XS(e, i))
+#endif
+#if V_XOR /* kind 9: with the sign of codes */
+#define AIOSK__XS(e, i) (kind == 9 ? i_xor(i_dup(AIOSK__X(i)), v_loadi(t[e].sign[at + (i)] + h * V_W * 4)) : i_dup(AIOSK__X(i)))
+#else
+#define AIOSK__XS(e, i) i_dup(AIOSK__X(i))
+#endif
 
 /* ---- A32 ---- */
 /* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
  * any: any_offset, which is no constant */
 enum { V_NAME(any) = -1 };
-V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int64_t k) {
     if (offset == 0) return v_zeroi();
     if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
     if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
@@ -11400,22 +11826,25 @@ V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x
  * constants. */
 V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
                           const int nc, vi w[][8], const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
-                          uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+                          uint64_t xs, const aiosk__a32 a, int64_t k, vf acc[][V_NP]) {
     const int n = columns / 4, run = I_RUN(kind, n);
     int c, e, f, g, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (g = 0; g < 8; g += n) { /* columns of one scale */
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(t[e].mn[at >> 3] + h * V_W)
+                              : n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
                                      : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
         AIOSK__UNROLL
         for (f = g; f < g + n; f += run) {
             i_part p[V_NC][V_NP];
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
             AIOSK__UNROLL
             for (i = f + 1; i < f + run; i++)
-                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+                AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         }
         AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
     }
@@ -11423,6 +11852,7 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset
         AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
                                                  i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
     }
+#undef AIOSK__X
 }
 
 #define AIOSK__FEW(T, t, kind, offset, columns, nc)                                                                                                    \
@@ -11476,14 +11906,15 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
     const uint8_t *x = m->x + (uint64_t)c0 * xs;
     float *o = m->acc + (int64_t)c0 * V_NP * 16;
     const int np = V_NP, has_min = m->n_mn;
-    int32_t u;
+    const int64_t n_u = m->n, k0 = m->k;
+    int64_t u;
     int h, i, e, c;
     for (c = 0; c < nc; c++) /* the next group */
         for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
     for (h = 0; h < V_PER16; h++) {
         vf acc[V_NC][V_NP];
         AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
-        for (u = 0; u < m->n; u++) {
+        for (u = 0; u < n_u; u++) {
             vf d[V_NP][2], dmin[V_NP];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
@@ -11491,16 +11922,11 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
                 d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
                 dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
             }
-            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind == 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, u * 8, h,
-                            d, dmin, x, xs, a, m->k + u, acc);
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind >= 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, (int)u * 8, h,
+                            d, dmin, x, xs, a, k0 + u, acc);
         }
         AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
     }
-}
-V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a32)(m, kind, columns, 1, c);
 }
 
 /* ---- A256 ---- */
@@ -11520,37 +11946,38 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
                            const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
     const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
     int c, e, f, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (f = 0; f < 8; f += pair ? 2 * run : run) {
         i_part p[V_NC][V_NP], q[V_NC][V_NP];
-#define AIOSK__X(i) i_dup(x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
 #define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
 #define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
         if (columns == 0) {
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
         } else if (V_BIAS8 && kind == 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), AIOSK__W(e, f), AIOSK__X(f)))
-            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(AIOSK__Z8(f), e, f))
+            AIOSK__EACH(q[c][e] = AIOSK__FIRST(AIOSK__Z8(f + run), e, f + run))
         } else if (V_BIAS8 && kind > 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), e, f))
         } else {
-            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f), AIOSK__X(f)))
-            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(v_zeroi(), e, f))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__FIRST(v_zeroi(), e, f + run))
         }
         AIOSK__UNROLL
         for (i = f + 1; i < f + run; i++) {
-            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), AIOSK__X(i)))
-            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], AIOSK__W(e, i + run), AIOSK__X(i + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__NEXT(q[c][e], e, i + run))
         }
         if (columns == 0) {
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         } else {
             AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
         }
 #undef AIOSK__Z
 #undef AIOSK__Z8
-#undef AIOSK__X
     }
+#undef AIOSK__X
 }
 /* What is left to take off: offset * sum of scale * sum of x, where the products did not */
 #define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
@@ -11659,7 +12086,7 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
     for (h = 0; h < V_PER16; h++) {
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(m->t[e].mn[0] + h * V_W) : V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
         for (j = 0; j < 8; j++) {
             vi r[V_NP][2];
             AIOSK__UNROLL
@@ -11682,11 +12109,50 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         }
     }
 }
-V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
+/* ---- both: all columns ---- */
+#if V_XOR
+/* Signed codes of 8 bits to kind 9: code * x = |code| * (x ^ s) + |code| where s, the sign, is -1, so the sum of these |code| is added to
+ * the sums of columns: mn, of each unit, or of the block with its scales. */
+V_EXPORT void V_NAME(absolute)(aiosk__codes *t, int32_t family, int32_t n) {
+    int32_t u;
+    int h, i;
+    for (h = 0; h < V_PER16; h++) {
+        vi all = v_zeroi();
+        for (u = 0; u < n; u++) {
+            vi part = v_zeroi(), r[2];
+            for (i = 0; i < 8; i++) {
+                uint8_t *code = t->code[u * 8 + i] + h * V_W * 4;
+                const vi w = v_loadi(code), s = V_NAME(i_neg8)(w), a = V_NAME(i_abs8)(w);
+                part = i_add16(part, V_NAME(i_mul8)(9, i_and(a, s), v_set1i(0x01010101)));
+                v_storei(code, a);
+                v_storei(t->sign[u * 8 + i] + h * V_W * 4, s);
+            }
+            if (family == AIOSK_A256) {
+                V_NAME(step_scales)(8, 32, v_loadi(t->sc[AIOSK__SC_AT(32, u)] + h * V_W), u, r);
+                all = i_end(8, all, part, part, r[0]);
+            } else v_storei(t->mn[u] + h * V_W, i_sum(8, part));
+        }
+        if (family == AIOSK_A256) v_storei(t->mn[0] + h * V_W, all);
+    }
 }
+#define AIOSK__TO_9(f, family)                                                                                         \
+    if (kind == 8 && columns == 32 && (!V_OWN || m->n_cols >= V_XOR)) {                                                \
+        int e;                                                                                                         \
+        for (e = 0; e < V_NP; e++) V_NAME(absolute)(m->t + e, family, m->n);                                           \
+        for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, 9, columns, V_NC, c);                                       \
+        return;                                                                                                        \
+    }
+#else
+#define AIOSK__TO_9(f, family)
+#endif
+#define AIOSK__GROUPS(f, family)                                                                                       \
+    const int32_t n = V_NC > 1 ? m->n_cols / V_NC * V_NC : 0;                                                          \
+    int32_t c;                                                                                                         \
+    for (c = n; V_OWN && c < m->n_cols; c++) V_NAME(group_##f)(m, kind, columns, 1, c);                                \
+    AIOSK__TO_9(f, family)                                                                                             \
+    for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, kind, columns, V_NC, c);
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a32, AIOSK_A32) }
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a256, AIOSK_A256) }
 
 /* ======== kernels/matmul.inc, continued ======== */
 /* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
@@ -11714,11 +12180,13 @@ V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float
 }
 
 typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+#if V_OWN
 typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
     V_NAME(codes_fn) codes;
     V_NAME(few_fn) few[3];                     /* for 1, 2, 4 columns; NULL where there is none */
 } V_NAME(form);
+#endif
 
 #define AIOSK__COLS(f, kind, columns) \
     V_EXPORT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
@@ -11728,6 +12196,9 @@ typedef struct V_NAME(form) {
 #elif V_BIAS8
 #define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#elif !V_OWN
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 4, 0)
 #else
 #define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16) \
@@ -11738,7 +12209,7 @@ AIOSK__COLS_A256(AIOSK__COLS)
 #undef AIOSK__COLS
 
 /* The loop for the codes of a format */
-static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
+static V_NAME(cols_fn) V_NAME(find_cols)(const V_SOURCE(form) *f, int32_t family) {
     const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) ? 8 : f->kind;
 #define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
     const int32_t columns = f->columns;
@@ -11783,7 +12254,7 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
         }
     }
 }
-#else
+#elif V_OWN
 /* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
  * streams than these. */
 V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
@@ -11825,7 +12296,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 /* Bytes of gathered rows. */
 enum { V_NAME(run_bytes) = 8192 };
 
-V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int32_t layout) {
     const aiosk_type *t = aiosk_type_info(f->type);
     const int32_t n = m->n_in / (int32_t)t->n_weights, per = 256 / (int32_t)t->n_weights;
     const uint64_t row_bytes = (uint64_t)n * t->n_bytes, block16 = 16 * t->n_bytes;
@@ -11838,7 +12309,20 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
     int32_t row, k, c, c0, e;
-#if V_W > 1
+#if !V_OWN
+    /* few columns, what is left of many when groups have been taken, and codes without a loop of their own */
+    const int32_t n_cols = !cols || m->n_cols < 2 * V_NC ? 0 : m->n_cols / V_NC * V_NC;
+    if (n_cols < m->n_cols) {
+        aiosk_matmul last = *m;
+        last.x = x + (uint64_t)n_cols * m->x_stride;
+        last.y = m->y + (uint64_t)n_cols * m->y_stride;
+        last.n_cols = m->n_cols - n_cols;
+        V_SOURCE(matmul)(&last, f, layout);
+    }
+#elif V_W == 1
+    const int32_t n_cols = m->n_cols;
+#else
+    const int32_t n_cols = m->n_cols;
     if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
         /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
         const int32_t most = layout == AIOSK_ROWS || m->n_cols > 4 ? (int32_t)(V_NAME(run_bytes) / block16) : n;
@@ -11848,7 +12332,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const int32_t k1 = n - k < most ? n : k + most;
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
-                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
+                    V_SOURCE(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
                                    k1 < n ? (uintptr_t)src + (uintptr_t)(k1 - k) * t->n_bytes : (uintptr_t)w + (uintptr_t)(row + 16) * (uintptr_t)row_bytes);
                     src = run;
                 }
@@ -11868,8 +12352,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.n_in = m->n_in;
     job.offset = f->offset;
     job.n_mn = f->n_mn;
-    for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
-        job.n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
+    for (c0 = 0; c0 < n_cols; c0 += job.n_cols) {
+        job.n_cols = n_cols - c0 < AIOSK__MAX_COLS ? n_cols - c0 : AIOSK__MAX_COLS;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -11884,7 +12368,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run,
+                        V_SOURCE(gather)(f->type, src, row_bytes, nr, nb, run,
                                        k + nb < n ? (uintptr_t)src + (uintptr_t)nb * t->n_bytes : (uintptr_t)w + (uintptr_t)(r + 16 * V_NP) * (uintptr_t)row_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
@@ -11901,6 +12385,10 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 }
 
 /* ---- one entry per type and layout ---- */
+#define AIOSK__ENTRY(t) /* rows_t, panels_t */                                                                                     \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_ROWS); }                  \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_PANELS); }
+#if V_OWN
 #define AIOSK__NONE(t) {NULL, NULL, NULL}
 #if V_FEW == 4
 #define AIOSK__ALL(t) {V_NAME(few1_##t), V_NAME(few2_##t), V_NAME(few4_##t)}
@@ -11926,30 +12414,36 @@ AIOSK__A256_HOT(AIOSK__FEW1_K)
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
-#define AIOSK__ENTRY(t, ...) /* form_t, rows_t, panels_t */                                                                        \
-    static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
-#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
+#define AIOSK__FORM(t, ...) static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__; AIOSK__ENTRY(t)
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
 AIOSK__A32_HOT(AIOSK__X)
 AIOSK__A256_HOT(AIOSK__XK)
 AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
+#else
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t)
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t)
+AIOSK__A32(AIOSK__X)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A256_RARE(AIOSK__XK)
+#endif
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
-#define V_GRIDS(x) V_NAME(x)
+#define V_TABLE V_NAME(isa)
+#define V_GRIDS(x) V_SOURCE(x)
 
 /* ======== kernels/isa_table.inc, continued ======== */
-/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+/* isa_table.inc: the table of an instruction set: V_TABLE: V_TABLE: integer matrices of V_NAME, those of grid types of
+ * V_GRIDS, all else of V_BASE. */
 #define AIOSK__NO {NULL, NULL},
 #define AIOSK__F(n) {V_BASE(rows_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 #define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
-static const aiosk_isa V_GRIDS(isa) = {
+static const aiosk_isa V_TABLE = {
     V_ISA_TEXT, V_ISA_ID, 0,
     {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
     V_BASE(quantize_head),
@@ -11964,7 +12458,7 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    V_BASE(attend),
+    V_TILE8(attend),
     {V_BASE(store_f32), V_BASE(store_f16)},
     V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
@@ -11976,8 +12470,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 #undef V_ISA_ID
 #undef V_ISA_TEXT
-
-/* ======== kernels/isa_matmul.inc, continued ======== */
+#undef V_TABLE
 #undef V_GRIDS
 
 /* ======== kernels/matmul_undef.inc, continued ======== */
@@ -11986,6 +12479,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__XK
 #undef AIOSK__XR
 #undef AIOSK__X
+#undef AIOSK__FORM
 #undef AIOSK__ENTRY
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
@@ -12012,10 +12506,19 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__A32_RARE
 #undef AIOSK__SC_AT
 #undef AIOSK__W
+#undef AIOSK__XQ
+#undef AIOSK__FIRST
+#undef AIOSK__NEXT
+#undef AIOSK__XS
+#undef AIOSK__TO_9
+#undef AIOSK__GROUPS
 #undef AIOSK__EACH
 #undef V_TABLES
 #undef V_STEP
 #undef V_OUT
+#undef V_SOURCE
+#undef V_OWN
+#undef V_TILE8
 
 /* ======== kernels/dot_undef.inc, continued ======== */
 /* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
@@ -12034,6 +12537,9 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
+#undef V_START
+#undef V_QUAD
+#undef V_XOR
 #undef V_FEW
 
 /* ======== kernels/isa_avx2.c, continued ======== */
@@ -12064,11 +12570,14 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef i_store_s8
 #undef i_load_u16
 #undef i_pairs
+#undef I_HIGH
 
 /* ======== kernels/simd_undef.inc, continued ======== */
 /* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
 #undef V_FN
 #undef V_EXPORT
+#undef V_FN8
+#undef V_EXPORT8
 #undef V_NAME
 #undef V_BASE
 #undef V_W
@@ -12125,7 +12634,8 @@ static const aiosk_isa V_GRIDS(isa) = {
 #endif
 
 /* ======== kernels/isa_avx512.c ======== */
-/* isa_avx512.c: the loops in AVX-512 F, BW, DQ, VL, VNNI. */
+/* isa_avx512.c: the loops in AVX-512 F, BW, DQ, VL; the integer matrices with VNNI, those of grid types once more with VBMI, and
+ * the products without VNNI. */
 #ifdef AIOSK__AVX512
 #if defined(__GNUC__) && !defined(__clang__) /* its own avx512fintrin.h: _mm512_undefined_ps, macros at -O0 */
 #pragma GCC diagnostic push
@@ -12135,17 +12645,23 @@ static const aiosk_isa V_GRIDS(isa) = {
 #endif
 
 /* ======== kernels/simd_avx512.h ======== */
-/* simd_avx512.h: the v_* vocabulary (simd_scalar.h) in AVX-512 F, BW, DQ, VL and VNNI: sixteen lanes. */
+/* simd_avx512.h: the v_* vocabulary (simd_scalar.h) in AVX-512 F, BW, DQ, VL: sixteen lanes. VNNI for v_kdot and i_macc_pair alone: the
+ * functions with V_FN8 and V_EXPORT8 (attend.inc), which a machine without it does not call. */
 #ifndef AIOSK__SIMD_AVX512_H
 #define AIOSK__SIMD_AVX512_H
 
 #if defined(__GNUC__) || defined(__clang__)
-#define V_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")))
+#define AIOSK__AVX512_BW __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")))
+#define AIOSK__AVX512_VNNI __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")))
 #else
-#define V_TARGET
+#define AIOSK__AVX512_BW
+#define AIOSK__AVX512_VNNI
 #endif
+#define V_TARGET AIOSK__AVX512_BW
 #define V_FN AIOSK__INLINE V_TARGET
 #define V_EXPORT static AIOSK__UNUSED V_TARGET
+#define V_FN8 AIOSK__INLINE AIOSK__AVX512_VNNI
+#define V_EXPORT8 static AIOSK__UNUSED AIOSK__AVX512_VNNI
 #define V_NAME(x) aiosk__##x##_avx512
 #define V_BASE(x) aiosk__##x##_avx512
 #define V_W 16
@@ -12161,6 +12677,10 @@ static const aiosk_isa V_GRIDS(isa) = {
 /* ======== kernels/simd_names.inc, continued ======== */
 /* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
  * simd_undef.inc takes it back. */
+#ifndef V_FN8 /* functions that use v_kdot, where that needs more than the others */
+#define V_FN8 V_FN
+#define V_EXPORT8 V_EXPORT
+#endif
 #define v_loadu V_BASE(v_loadu)
 #define v_storeu V_BASE(v_storeu)
 #define v_loadi V_BASE(v_loadi)
@@ -12270,12 +12790,18 @@ V_FN float v_tree_max(const vf *v) {
     return _mm_cvtss_f32(_mm_max_ss(_mm_movehdup_ps(b), b));
 }
 V_FN vi v_kprep(vi k) { return _mm512_xor_si512(k, _mm512_set1_epi8((char)-128)); } /* k + 128, unsigned */
-V_FN vi v_kdot(vi acc, vi k, vi q) { return _mm512_dpbusd_epi32(acc, k, q); }
+V_FN8 vi v_kdot(vi acc, vi k, vi q) { return _mm512_dpbusd_epi32(acc, k, q); }
+V_FN8 vi V_NAME(i_macc_pair)(vi acc, vi a, const int16_t *s) {
+    int32_t d;
+    memcpy(&d, s, 4);
+    return _mm512_dpwssd_epi32(acc, a, _mm512_set1_epi32(d));
+}
 
 #endif
 
 /* ======== kernels/simdi_avx512.h ======== */
-/* simdi_avx512.h: the integer words (simdi_scalar.h) in AVX-512, and what dot_vnni.inc needs. */
+/* simdi_avx512.h: the integer words (simdi_scalar.h) in AVX-512. The dot products are in dot_vnni.inc (by way of
+ * simdi_avx512vnni.h), or, without VNNI, in dot_avx512bw.inc. */
 #ifndef AIOSK__SIMDI_AVX512_H
 #define AIOSK__SIMDI_AVX512_H
 
@@ -12360,64 +12886,9 @@ V_FN void i_rows4(vi *o, const uint8_t *a, uint64_t rb) {
 }
 V_FN void i_store_s8(int8_t *p, vi a) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(a)); }
 
-#define V_NP 2 /* panels that a micro-kernel takes at once, when there are several columns */
-#define V_NC 4 /* and columns: 8 sums, 16 parts and 2 codes in 32 registers */
 #define V_FEW 4 /* columns that panels are unpacked for in registers, at most */
-V_FN vi V_NAME(i_dp)(vi acc, vi w, vi x) { return _mm512_dpbusd_epi32(acc, w, x); }
-V_FN vi V_NAME(i_dpw)(vi acc, vi a, vi b) { return _mm512_dpwssd_epi32(acc, a, b); }
-V_FN vi V_NAME(i_mul32)(vi a, vi b) { return _mm512_mullo_epi32(a, b); }
-V_FN vi V_NAME(i_pack)(vi lo, vi hi) { /* the low half of each dword of hi goes to the high half of lo */
-    return _mm512_mask_shuffle_epi8(lo, 0xCCCCCCCCCCCCCCCCu, hi, _mm512_set4_epi32(0x0D0C0D0C, 0x09080908, 0x05040504, 0x01000100));
-}
-V_FN vi V_NAME(i_scale_pair)(vi a) { /* byte 0 of each dword, signed, to both its halves */
-    return _mm512_srai_epi16(_mm512_shuffle_epi8(a, _mm512_set4_epi32(0x0C800C80, 0x08800880, 0x04800480, 0x00800080)), 8);
-}
-V_FN vi V_NAME(i_scale_one)(vi a) { return _mm512_srai_epi32(_mm512_slli_epi32(a, 24), 24); }
 
-/* ======== kernels/dot_vnni.inc, continued ======== */
-/* dot_vnni.inc: the dot products (simdi_scalar.h) with VNNI, over i_dp (vpdpbusd), i_dpw (vpdpwssd), i_mul32 and i_pack of a
- * register size. vpdpbusd multiplies unsigned codes with signed activations: signed codes are stored + 128, and a code that
- * stands for a smaller number starts its sum at the (negative) correction, which costs nothing. Where two sums over half the
- * columns fit int16 (16 columns * 15 * 127; 8 columns * 32 * 127) they are packed as halves of a lane for vpdpwssd: two
- * instructions where vpmulld and vpaddd are three. */
-
-/* ======== kernels/dot_names.inc, continued ======== */
-/* dot_names.inc: names of the products (simdi_scalar.h) in the set that is being expanded. */
-#define i_prep8 V_NAME(i_prep8)
-#define i_scale V_NAME(i_scale)
-#define i_first V_NAME(i_first)
-#define i_next V_NAME(i_next)
-#define i_sum V_NAME(i_sum)
-#define i_end V_NAME(i_end)
-#define i_macc_pair V_NAME(i_macc_pair)
-
-/* ======== kernels/dot_vnni.inc, continued ======== */
-#define V_BIAS8 1
-#define V_PREMUL 1
-#define V_FIX 0
-
-V_FN vi i_prep8(vi w) { return i_xor(w, v_set1i((int32_t)0x80808080)); }
-V_FN vi i_scale(const int kind, vi a) { return kind == 4 || kind == 6 ? V_NAME(i_scale_pair)(a) : V_NAME(i_scale_one)(a); }
-#define i_part vi
-#define I_RUN(kind, n) ((kind) == 6 ? 2 : (kind) == 4 || (n) == 4 ? 4 : 8)
-#define I_PAIR(kind) ((kind) == 4 || (kind) == 6)
-V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)kind; return V_NAME(i_dp)(z, w, x); }
-V_FN i_part i_next(const int kind, i_part a, vi w, vi x) { (void)kind; return V_NAME(i_dp)(a, w, x); }
-V_FN vi i_sum(const int kind, i_part a) { (void)kind; return a; }
-V_FN vi i_end(const int kind, vi acc, i_part a, i_part b, vi s) {
-    return I_PAIR(kind) ? V_NAME(i_dpw)(acc, V_NAME(i_pack)(a, b), s) : v_addi(acc, V_NAME(i_mul32)(a, s));
-}
-V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return V_NAME(i_dpw)(acc, a, i_dup(s)); }
-
-/* ======== kernels/simdi_avx512.h, continued ======== */
 #endif
-
-/* ======== kernels/isa_avx512.c, continued ======== */
-#define V_ISA_ID AIOSK_ISA_AVX512
-#define V_ISA_TEXT "avx512"
-
-/* ======== kernels/isa.inc, continued ======== */
-/* isa.inc: the float loops of an instruction set, its integer matrices, and the table. V_ISA_ID and V_ISA_TEXT name the set. */
 
 /* ======== kernels/quant.inc, continued ======== */
 /* quant.inc: f32 activations to int8 codes with their scales and sums (layout: pack.c, arithmetic: api.h).
@@ -13062,6 +13533,9 @@ V_EXPORT void V_NAME(rotate)(float *x, int32_t n_head, int32_t hd, int32_t inver
     if (inverse) V_NAME(signs)(x, n_head, hd, r);
 }
 
+/* ======== kernels/isa_avx512.c, continued ======== */
+#define i_macc_pair V_NAME(i_macc_pair)
+
 /* ======== kernels/attend.inc, continued ======== */
 /* attend.inc: attention over one run of KV tiles, and writing a position into a tile; written once over the v_* vocabulary.
  * api.h defines layouts and arithmetic. After ops.inc (exp, tanh) and codes.inc.
@@ -13150,7 +13624,7 @@ V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) 
 
 /* s[q][16 * nj] = fma((float)(exact sum over d of q8[q][d] * codes[d][key]), dq[q] * dk[key], add[q]); constants as in outer_n. step: bytes
  * from four channels to the next four */
-V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
+V_FN8 void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
                             const float *dq, const float *add, size_t add_stride, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     struct { vi v[V_PER16]; } acc[8][4];
     int32_t d;
@@ -13185,7 +13659,7 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t 
 #undef AIOSK__S
 #undef AIOSK__A
 }
-V_EXPORT void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
+V_EXPORT8 void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
                               const float *add, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     int32_t j;
     switch (nq) {
@@ -13199,7 +13673,7 @@ V_EXPORT void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, 
     }
 }
 /* The same for 16 vectors [hp/4][16][4] that are the means of the tiles of a run */
-V_EXPORT void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
+V_EXPORT8 void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
     static const float zero = 0.0f;
     const V_NAME(soon) none = { 0, 0 };
     switch (nq) {
@@ -13212,7 +13686,7 @@ V_EXPORT void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, c
 
 /* out[q][16 * nj] = fma(w[q].step, (float)(exact sum over the keys of w[q] * codes[key][16 * nj]), out). w: what weights() made of the p of
  * a tile. step: bytes from one group of four positions to the next */
-V_FN void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+V_FN8 void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
     vi acc[8][4 * V_PER16];
     int32_t j, q, k;
     AIOSK__UNROLL
@@ -13243,7 +13717,7 @@ V_FN void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t s
         for (k = 0; k < nj * V_PER16; k++) v_storeu(o + k * V_W, v_fma(f, v_cvt_i32_f32(acc[q][k]), v_loadu(o + k * V_W)));
     }
 }
-V_EXPORT void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+V_EXPORT8 void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
     switch (nq) {
 #define AIOSK__SHAPE(n, m)                                                                                                        \
     case n:                                                                                                                      \
@@ -13542,6 +14016,9 @@ V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const 
 #undef AIOSK__SOON
 #undef AIOSK__Q
 
+/* ======== kernels/isa_avx512.c, continued ======== */
+#undef i_macc_pair
+
 /* ======== kernels/floats.inc, continued ======== */
 /* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
 
@@ -13734,10 +14211,90 @@ V_EXPORT void V_NAME(rows_f32)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOS
 V_EXPORT void V_NAME(rows_f16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F16); }
 V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_BF16); }
 
+/* ======== kernels/isa_avx512.c, continued ======== */
+#undef V_NAME
+#define V_NAME(x) aiosk__##x##_avx512vnni
+#undef V_TARGET
+#define V_TARGET AIOSK__AVX512_VNNI
+
+/* ======== kernels/simdi_avx512vnni.h ======== */
+/* simdi_avx512vnni.h: what dot_vnni.inc needs in 512-bit registers; the other words are those of simdi_avx512.h. */
+#ifndef AIOSK__SIMDI_AVX512VNNI_H
+#define AIOSK__SIMDI_AVX512VNNI_H
+
+#define V_NP 2 /* panels that a micro-kernel takes at once, when there are several columns */
+#define V_NC 4 /* and columns: 8 sums, 16 parts and 2 codes in 32 registers */
+V_FN vi V_NAME(i_dp)(vi acc, vi w, vi x) { return _mm512_dpbusd_epi32(acc, w, x); }
+V_FN vi V_NAME(i_dpw)(vi acc, vi a, vi b) { return _mm512_dpwssd_epi32(acc, a, b); }
+V_FN vi V_NAME(i_mul32)(vi a, vi b) { return _mm512_mullo_epi32(a, b); }
+V_FN vi V_NAME(i_pack)(vi lo, vi hi) { /* the low half of each dword of hi goes to the high half of lo */
+    return _mm512_mask_shuffle_epi8(lo, 0xCCCCCCCCCCCCCCCCu, hi, _mm512_set4_epi32(0x0D0C0D0C, 0x09080908, 0x05040504, 0x01000100));
+}
+V_FN vi V_NAME(i_scale_pair)(vi a) { /* byte 0 of each dword, signed, to both its halves */
+    return _mm512_srai_epi16(_mm512_shuffle_epi8(a, _mm512_set4_epi32(0x0C800C80, 0x08800880, 0x04800480, 0x00800080)), 8);
+}
+V_FN vi V_NAME(i_scale_one)(vi a) { return _mm512_srai_epi32(_mm512_slli_epi32(a, 24), 24); }
+
+/* ======== kernels/dot_vnni.inc, continued ======== */
+/* dot_vnni.inc: the dot products (simdi_scalar.h) with VNNI, over i_dp (vpdpbusd), i_dpw (vpdpwssd), i_mul32 and i_pack of a
+ * register size. vpdpbusd multiplies unsigned codes with signed activations: signed codes are stored + 128, and a code that
+ * stands for a smaller number starts its sum at the (negative) correction, which costs nothing. Where two sums over half the
+ * columns fit int16 (16 columns * 15 * 127; 8 columns * 32 * 127) they are packed as halves of a lane for vpdpwssd: two
+ * instructions where vpmulld and vpaddd are three. */
+
+/* ======== kernels/dot_names.inc, continued ======== */
+/* dot_names.inc: names of the products (simdi_scalar.h) in the set that is being expanded. */
+#define i_prep8 V_NAME(i_prep8)
+#define i_scale V_NAME(i_scale)
+#define i_first V_NAME(i_first)
+#define i_next V_NAME(i_next)
+#define i_sum V_NAME(i_sum)
+#define i_end V_NAME(i_end)
+#define i_macc_pair V_NAME(i_macc_pair)
+
+/* ======== kernels/dot_vnni.inc, continued ======== */
+#define V_BIAS8 1
+#define V_PREMUL 1
+#define V_FIX 0
+#define V_START 1
+#define V_QUAD 0
+#define V_XOR 0
+
+V_FN vi i_prep8(vi w) { return i_xor(w, v_set1i((int32_t)0x80808080)); }
+V_FN vi i_scale(const int kind, vi a) { return kind == 4 || kind == 6 ? V_NAME(i_scale_pair)(a) : V_NAME(i_scale_one)(a); }
+#define i_part vi
+#define I_RUN(kind, n) ((kind) == 6 ? 2 : (kind) == 4 || (n) == 4 ? 4 : 8)
+#define I_PAIR(kind) ((kind) == 4 || (kind) == 6)
+V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)kind; return V_NAME(i_dp)(z, w, x); }
+V_FN i_part i_next(const int kind, i_part a, vi w, vi x) { (void)kind; return V_NAME(i_dp)(a, w, x); }
+V_FN vi i_sum(const int kind, i_part a) { (void)kind; return a; }
+V_FN vi i_end(const int kind, vi acc, i_part a, i_part b, vi s) {
+    return I_PAIR(kind) ? V_NAME(i_dpw)(acc, V_NAME(i_pack)(a, b), s) : v_addi(acc, V_NAME(i_mul32)(a, s));
+}
+V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return V_NAME(i_dpw)(acc, a, i_dup(s)); }
+
+/* ======== kernels/simdi_avx512vnni.h, continued ======== */
+#endif
+
+/* ======== kernels/isa_avx512.c, continued ======== */
+#define V_ISA_ID AIOSK_ISA_AVX512
+#define V_ISA_TEXT "avx512"
+
 /* ======== kernels/isa_matmul.inc, continued ======== */
 /* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
- * functions are those of V_BASE. matmul_undef.inc ends it. */
-#if V_W > 1
+ * functions are those of V_BASE. matmul_undef.inc ends it. With V_SOURCE(x) defined beforehand the set has products of many columns
+ * for the common types alone: that set, with the same V_BIAS8 and V_PREMUL, unpacks for it and does all else. V_TILE8(x): whose
+ * attend_i8 it takes. */
+#ifdef V_SOURCE
+#define V_OWN 0
+#else
+#define V_SOURCE(x) V_NAME(x)
+#define V_OWN 1
+#endif
+#ifndef V_TILE8
+#define V_TILE8(x) V_BASE(x)
+#endif
+#if V_W > 1 && V_OWN
 
 /* ======== kernels/unpack.inc, continued ======== */
 /* unpack.inc: panels to codes in registers, one short case per format; lane r is row r. ref.c says what the bits mean, and in the
@@ -13749,7 +14306,11 @@ V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIO
 #define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
 #define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
 #define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#ifdef I_HIGH
+#define AIOSK__HI(a) I_HIGH(a)
+#else
 #define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+#endif
 
 /* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
 V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
@@ -14215,7 +14776,7 @@ typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
 typedef void (*V_NAME(few_fn))(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
-    const aiosk__codes *t;
+    aiosk__codes *t;
     const uint8_t *x;
     uint64_t xs;
     float *acc;
@@ -14234,12 +14795,31 @@ typedef struct V_NAME(cols) {
 /* Register i of panel e: of w where they are at hand, else from t, at the step's first row of codes. Loading them where they are used
  * keeps registers free for sums. */
 #define AIOSK__W(e, i) (w ? w[e][i] : v_loadi(t[e].code[at + (i)] + h * V_W * 4))
+/* Part c, e of a group: its first register of codes, i, or one more. V_QUAD: the activations of a step are in xq [nc][2], sixteen codes in
+ * each; else each four are asked for where they are used, from AIOSK__X(i). */
+#if V_QUAD
+#define AIOSK__XQ                                                                                  \
+    vi xq[V_NC][2];                                                                                \
+    AIOSK__UNROLL                                                                                  \
+    for (c = 0; c < nc; c++) { xq[c][0] = v_loadi(AIOSK__X(0)); xq[c][1] = v_loadi(AIOSK__X(4)); }
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#else
+#define AIOSK__XQ
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), AIOSK__XS(e, i))
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), AIOSK__XS(e, i))
+#endif
+#if V_XOR /* kind 9: with the sign of codes */
+#define AIOSK__XS(e, i) (kind == 9 ? i_xor(i_dup(AIOSK__X(i)), v_loadi(t[e].sign[at + (i)] + h * V_W * 4)) : i_dup(AIOSK__X(i)))
+#else
+#define AIOSK__XS(e, i) i_dup(AIOSK__X(i))
+#endif
 
 /* ---- A32 ---- */
 /* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
  * any: any_offset, which is no constant */
 enum { V_NAME(any) = -1 };
-V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int64_t k) {
     if (offset == 0) return v_zeroi();
     if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
     if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
@@ -14253,22 +14833,25 @@ V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x
  * constants. */
 V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
                           const int nc, vi w[][8], const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
-                          uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+                          uint64_t xs, const aiosk__a32 a, int64_t k, vf acc[][V_NP]) {
     const int n = columns / 4, run = I_RUN(kind, n);
     int c, e, f, g, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (g = 0; g < 8; g += n) { /* columns of one scale */
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(t[e].mn[at >> 3] + h * V_W)
+                              : n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
                                      : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
         AIOSK__UNROLL
         for (f = g; f < g + n; f += run) {
             i_part p[V_NC][V_NP];
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
             AIOSK__UNROLL
             for (i = f + 1; i < f + run; i++)
-                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+                AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         }
         AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
     }
@@ -14276,6 +14859,7 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset
         AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
                                                  i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
     }
+#undef AIOSK__X
 }
 
 #define AIOSK__FEW(T, t, kind, offset, columns, nc)                                                                                                    \
@@ -14329,14 +14913,15 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
     const uint8_t *x = m->x + (uint64_t)c0 * xs;
     float *o = m->acc + (int64_t)c0 * V_NP * 16;
     const int np = V_NP, has_min = m->n_mn;
-    int32_t u;
+    const int64_t n_u = m->n, k0 = m->k;
+    int64_t u;
     int h, i, e, c;
     for (c = 0; c < nc; c++) /* the next group */
         for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
     for (h = 0; h < V_PER16; h++) {
         vf acc[V_NC][V_NP];
         AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
-        for (u = 0; u < m->n; u++) {
+        for (u = 0; u < n_u; u++) {
             vf d[V_NP][2], dmin[V_NP];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
@@ -14344,16 +14929,11 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
                 d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
                 dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
             }
-            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind == 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, u * 8, h,
-                            d, dmin, x, xs, a, m->k + u, acc);
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind >= 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, (int)u * 8, h,
+                            d, dmin, x, xs, a, k0 + u, acc);
         }
         AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
     }
-}
-V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a32)(m, kind, columns, 1, c);
 }
 
 /* ---- A256 ---- */
@@ -14373,37 +14953,38 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
                            const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
     const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
     int c, e, f, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (f = 0; f < 8; f += pair ? 2 * run : run) {
         i_part p[V_NC][V_NP], q[V_NC][V_NP];
-#define AIOSK__X(i) i_dup(x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
 #define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
 #define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
         if (columns == 0) {
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
         } else if (V_BIAS8 && kind == 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), AIOSK__W(e, f), AIOSK__X(f)))
-            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(AIOSK__Z8(f), e, f))
+            AIOSK__EACH(q[c][e] = AIOSK__FIRST(AIOSK__Z8(f + run), e, f + run))
         } else if (V_BIAS8 && kind > 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), e, f))
         } else {
-            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f), AIOSK__X(f)))
-            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(v_zeroi(), e, f))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__FIRST(v_zeroi(), e, f + run))
         }
         AIOSK__UNROLL
         for (i = f + 1; i < f + run; i++) {
-            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), AIOSK__X(i)))
-            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], AIOSK__W(e, i + run), AIOSK__X(i + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__NEXT(q[c][e], e, i + run))
         }
         if (columns == 0) {
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         } else {
             AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
         }
 #undef AIOSK__Z
 #undef AIOSK__Z8
-#undef AIOSK__X
     }
+#undef AIOSK__X
 }
 /* What is left to take off: offset * sum of scale * sum of x, where the products did not */
 #define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
@@ -14512,7 +15093,7 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
     for (h = 0; h < V_PER16; h++) {
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(m->t[e].mn[0] + h * V_W) : V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
         for (j = 0; j < 8; j++) {
             vi r[V_NP][2];
             AIOSK__UNROLL
@@ -14535,11 +15116,50 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         }
     }
 }
-V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
+/* ---- both: all columns ---- */
+#if V_XOR
+/* Signed codes of 8 bits to kind 9: code * x = |code| * (x ^ s) + |code| where s, the sign, is -1, so the sum of these |code| is added to
+ * the sums of columns: mn, of each unit, or of the block with its scales. */
+V_EXPORT void V_NAME(absolute)(aiosk__codes *t, int32_t family, int32_t n) {
+    int32_t u;
+    int h, i;
+    for (h = 0; h < V_PER16; h++) {
+        vi all = v_zeroi();
+        for (u = 0; u < n; u++) {
+            vi part = v_zeroi(), r[2];
+            for (i = 0; i < 8; i++) {
+                uint8_t *code = t->code[u * 8 + i] + h * V_W * 4;
+                const vi w = v_loadi(code), s = V_NAME(i_neg8)(w), a = V_NAME(i_abs8)(w);
+                part = i_add16(part, V_NAME(i_mul8)(9, i_and(a, s), v_set1i(0x01010101)));
+                v_storei(code, a);
+                v_storei(t->sign[u * 8 + i] + h * V_W * 4, s);
+            }
+            if (family == AIOSK_A256) {
+                V_NAME(step_scales)(8, 32, v_loadi(t->sc[AIOSK__SC_AT(32, u)] + h * V_W), u, r);
+                all = i_end(8, all, part, part, r[0]);
+            } else v_storei(t->mn[u] + h * V_W, i_sum(8, part));
+        }
+        if (family == AIOSK_A256) v_storei(t->mn[0] + h * V_W, all);
+    }
 }
+#define AIOSK__TO_9(f, family)                                                                                         \
+    if (kind == 8 && columns == 32 && (!V_OWN || m->n_cols >= V_XOR)) {                                                \
+        int e;                                                                                                         \
+        for (e = 0; e < V_NP; e++) V_NAME(absolute)(m->t + e, family, m->n);                                           \
+        for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, 9, columns, V_NC, c);                                       \
+        return;                                                                                                        \
+    }
+#else
+#define AIOSK__TO_9(f, family)
+#endif
+#define AIOSK__GROUPS(f, family)                                                                                       \
+    const int32_t n = V_NC > 1 ? m->n_cols / V_NC * V_NC : 0;                                                          \
+    int32_t c;                                                                                                         \
+    for (c = n; V_OWN && c < m->n_cols; c++) V_NAME(group_##f)(m, kind, columns, 1, c);                                \
+    AIOSK__TO_9(f, family)                                                                                             \
+    for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, kind, columns, V_NC, c);
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a32, AIOSK_A32) }
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a256, AIOSK_A256) }
 
 /* ======== kernels/matmul.inc, continued ======== */
 /* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
@@ -14567,11 +15187,13 @@ V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float
 }
 
 typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+#if V_OWN
 typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
     V_NAME(codes_fn) codes;
     V_NAME(few_fn) few[3];                     /* for 1, 2, 4 columns; NULL where there is none */
 } V_NAME(form);
+#endif
 
 #define AIOSK__COLS(f, kind, columns) \
     V_EXPORT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
@@ -14581,6 +15203,9 @@ typedef struct V_NAME(form) {
 #elif V_BIAS8
 #define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#elif !V_OWN
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 4, 0)
 #else
 #define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16) \
@@ -14591,7 +15216,7 @@ AIOSK__COLS_A256(AIOSK__COLS)
 #undef AIOSK__COLS
 
 /* The loop for the codes of a format */
-static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
+static V_NAME(cols_fn) V_NAME(find_cols)(const V_SOURCE(form) *f, int32_t family) {
     const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) ? 8 : f->kind;
 #define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
     const int32_t columns = f->columns;
@@ -14636,7 +15261,7 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
         }
     }
 }
-#else
+#elif V_OWN
 /* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
  * streams than these. */
 V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
@@ -14678,7 +15303,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 /* Bytes of gathered rows. */
 enum { V_NAME(run_bytes) = 8192 };
 
-V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int32_t layout) {
     const aiosk_type *t = aiosk_type_info(f->type);
     const int32_t n = m->n_in / (int32_t)t->n_weights, per = 256 / (int32_t)t->n_weights;
     const uint64_t row_bytes = (uint64_t)n * t->n_bytes, block16 = 16 * t->n_bytes;
@@ -14691,7 +15316,20 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
     int32_t row, k, c, c0, e;
-#if V_W > 1
+#if !V_OWN
+    /* few columns, what is left of many when groups have been taken, and codes without a loop of their own */
+    const int32_t n_cols = !cols || m->n_cols < 2 * V_NC ? 0 : m->n_cols / V_NC * V_NC;
+    if (n_cols < m->n_cols) {
+        aiosk_matmul last = *m;
+        last.x = x + (uint64_t)n_cols * m->x_stride;
+        last.y = m->y + (uint64_t)n_cols * m->y_stride;
+        last.n_cols = m->n_cols - n_cols;
+        V_SOURCE(matmul)(&last, f, layout);
+    }
+#elif V_W == 1
+    const int32_t n_cols = m->n_cols;
+#else
+    const int32_t n_cols = m->n_cols;
     if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
         /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
         const int32_t most = layout == AIOSK_ROWS || m->n_cols > 4 ? (int32_t)(V_NAME(run_bytes) / block16) : n;
@@ -14701,7 +15339,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const int32_t k1 = n - k < most ? n : k + most;
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
-                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
+                    V_SOURCE(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
                                    k1 < n ? (uintptr_t)src + (uintptr_t)(k1 - k) * t->n_bytes : (uintptr_t)w + (uintptr_t)(row + 16) * (uintptr_t)row_bytes);
                     src = run;
                 }
@@ -14721,8 +15359,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.n_in = m->n_in;
     job.offset = f->offset;
     job.n_mn = f->n_mn;
-    for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
-        job.n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
+    for (c0 = 0; c0 < n_cols; c0 += job.n_cols) {
+        job.n_cols = n_cols - c0 < AIOSK__MAX_COLS ? n_cols - c0 : AIOSK__MAX_COLS;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -14737,7 +15375,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run,
+                        V_SOURCE(gather)(f->type, src, row_bytes, nr, nb, run,
                                        k + nb < n ? (uintptr_t)src + (uintptr_t)nb * t->n_bytes : (uintptr_t)w + (uintptr_t)(r + 16 * V_NP) * (uintptr_t)row_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
@@ -14754,6 +15392,10 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 }
 
 /* ---- one entry per type and layout ---- */
+#define AIOSK__ENTRY(t) /* rows_t, panels_t */                                                                                     \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_ROWS); }                  \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_PANELS); }
+#if V_OWN
 #define AIOSK__NONE(t) {NULL, NULL, NULL}
 #if V_FEW == 4
 #define AIOSK__ALL(t) {V_NAME(few1_##t), V_NAME(few2_##t), V_NAME(few4_##t)}
@@ -14779,30 +15421,36 @@ AIOSK__A256_HOT(AIOSK__FEW1_K)
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
-#define AIOSK__ENTRY(t, ...) /* form_t, rows_t, panels_t */                                                                        \
-    static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
-#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
+#define AIOSK__FORM(t, ...) static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__; AIOSK__ENTRY(t)
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
 AIOSK__A32_HOT(AIOSK__X)
 AIOSK__A256_HOT(AIOSK__XK)
 AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
+#else
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t)
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t)
+AIOSK__A32(AIOSK__X)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A256_RARE(AIOSK__XK)
+#endif
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
-#define V_GRIDS(x) V_NAME(x)
+#define V_TABLE V_NAME(isa)
+#define V_GRIDS(x) V_SOURCE(x)
 
 /* ======== kernels/isa_table.inc, continued ======== */
-/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+/* isa_table.inc: the table of an instruction set: V_TABLE: V_TABLE: integer matrices of V_NAME, those of grid types of
+ * V_GRIDS, all else of V_BASE. */
 #define AIOSK__NO {NULL, NULL},
 #define AIOSK__F(n) {V_BASE(rows_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 #define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
-static const aiosk_isa V_GRIDS(isa) = {
+static const aiosk_isa V_TABLE = {
     V_ISA_TEXT, V_ISA_ID, 0,
     {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
     V_BASE(quantize_head),
@@ -14817,7 +15465,7 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    V_BASE(attend),
+    V_TILE8(attend),
     {V_BASE(store_f32), V_BASE(store_f16)},
     V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
@@ -14829,8 +15477,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 #undef V_ISA_ID
 #undef V_ISA_TEXT
-
-/* ======== kernels/isa_matmul.inc, continued ======== */
+#undef V_TABLE
 #undef V_GRIDS
 
 /* ======== kernels/isa_avx512.c, continued ======== */
@@ -15069,15 +15716,17 @@ AIOSK__GRIDS(AIOSK__CODES_K)
     V_EXPORT void V_OUT(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_OUT(form_##t), AIOSK_PANELS); }
 AIOSK__GRIDS(AIOSK__XG)
 #undef AIOSK__XG
+#define V_TABLE V_OUT(isa)
 #define V_GRIDS(x) V_OUT(x)
 
 /* ======== kernels/isa_table.inc, continued ======== */
-/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+/* isa_table.inc: the table of an instruction set: V_TABLE: V_TABLE: integer matrices of V_NAME, those of grid types of
+ * V_GRIDS, all else of V_BASE. */
 #define AIOSK__NO {NULL, NULL},
 #define AIOSK__F(n) {V_BASE(rows_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 #define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
-static const aiosk_isa V_GRIDS(isa) = {
+static const aiosk_isa V_TABLE = {
     V_ISA_TEXT, V_ISA_ID, 0,
     {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
     V_BASE(quantize_head),
@@ -15092,7 +15741,7 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    V_BASE(attend),
+    V_TILE8(attend),
     {V_BASE(store_f32), V_BASE(store_f16)},
     V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
@@ -15104,8 +15753,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 #undef V_ISA_ID
 #undef V_ISA_TEXT
-
-/* ======== kernels/vbmi.inc, continued ======== */
+#undef V_TABLE
 #undef V_GRIDS
 
 /* ======== kernels/matmul_undef.inc, continued ======== */
@@ -15114,6 +15762,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__XK
 #undef AIOSK__XR
 #undef AIOSK__X
+#undef AIOSK__FORM
 #undef AIOSK__ENTRY
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
@@ -15140,10 +15789,19 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__A32_RARE
 #undef AIOSK__SC_AT
 #undef AIOSK__W
+#undef AIOSK__XQ
+#undef AIOSK__FIRST
+#undef AIOSK__NEXT
+#undef AIOSK__XS
+#undef AIOSK__TO_9
+#undef AIOSK__GROUPS
 #undef AIOSK__EACH
 #undef V_TABLES
 #undef V_STEP
 #undef V_OUT
+#undef V_SOURCE
+#undef V_OWN
+#undef V_TILE8
 
 /* ======== kernels/dot_undef.inc, continued ======== */
 /* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
@@ -15162,7 +15820,1363 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
+#undef V_START
+#undef V_QUAD
+#undef V_XOR
 #undef V_FEW
+
+/* ======== kernels/isa_avx512.c, continued ======== */
+/* Products without VNNI (Skylake-X). What unpacks is that of AVX2, and so are few columns, rare types, grids and i8 tiles: for many columns
+ * the products are all that counts, for few memory is, for grids unpacking. */
+#ifdef AIOSK__AVX512BW
+#undef V_NAME
+#define V_NAME(x) aiosk__##x##_avx512bw
+#undef V_TARGET
+#define V_TARGET AIOSK__AVX512_BW
+#define V_SOURCE(x) aiosk__##x##_avx2
+#define V_TILE8(x) aiosk__##x##_avx2
+
+/* ======== kernels/dot_avx512bw.inc ======== */
+/* dot_avx512bw.inc: what dot_i16.inc needs in AVX-512 without VNNI. */
+#define V_NP 2 /* panels that a micro-kernel takes at once, when there are several columns */
+#define V_NC 4 /* and columns */
+#define V_XOR 8 /* as in dot_avx2.inc; no copy of the loops for fewer columns */
+V_FN vi V_NAME(i_neg8)(vi w) { return _mm512_movm_epi8(_mm512_movepi8_mask(w)); }
+V_FN vi V_NAME(i_abs8)(vi w) { return _mm512_abs_epi8(w); }
+V_FN vi V_NAME(i_mul8)(const int kind, vi w, vi x) {
+    if (kind < 7 || kind == 9) return _mm512_maddubs_epi16(w, x);
+    return _mm512_maddubs_epi16(_mm512_abs_epi8(w), _mm512_mask_sub_epi8(x, _mm512_movepi8_mask(w), _mm512_setzero_si512(), x)); /* no vpsignb */
+}
+V_FN vi V_NAME(i_madd)(vi a, vi b) { return _mm512_madd_epi16(a, b); }
+V_FN vi V_NAME(i_scale_pair)(vi a) {
+    return _mm512_srai_epi16(_mm512_shuffle_epi8(a, _mm512_set4_epi32(0x0C800C80, 0x08800880, 0x04800480, 0x00800080)), 8);
+}
+
+/* ======== kernels/dot_i16.inc, continued ======== */
+/* dot_i16.inc: the dot products (simdi_scalar.h) by way of int16, over three words of a register size and instruction set:
+ *     i_mul8(kind, w, x)   int16: the products of bytes 0 and 1, 2 and 3 of a dword, or 0 and 2, 1 and 3, added in pairs
+ *     i_madd(a, b)         int32: the sum of the two products of int16 of a lane
+ *     i_scale_pair(a)      byte 0 of each dword, signed, to both its halves
+ * and where V_XOR, i_abs8(w), the absolute values of bytes, and i_neg8(w), 255 in those that are negative.
+ * Of the sums of two products 8 may be added for 4-bit codes (8 * 2 * 15 * 127 = 30480), 4 for 5 bits (31496), 2 for 6 bits (32004)
+ * and for signed 7 bits (|code| <= 64: 32512), none for 8 bits (|code| <= 128: 32512; kind 9: -32768). i_madd then applies the scale, or 1. */
+
+/* ======== kernels/dot_names.inc, continued ======== */
+/* dot_names.inc: names of the products (simdi_scalar.h) in the set that is being expanded. */
+#define i_prep8 V_NAME(i_prep8)
+#define i_scale V_NAME(i_scale)
+#define i_first V_NAME(i_first)
+#define i_next V_NAME(i_next)
+#define i_sum V_NAME(i_sum)
+#define i_end V_NAME(i_end)
+#define i_macc_pair V_NAME(i_macc_pair)
+
+/* ======== kernels/dot_i16.inc, continued ======== */
+#define V_BIAS8 0
+#define V_PREMUL 0
+#define V_FIX 1
+#define V_START 0
+#define V_QUAD 0
+#ifndef V_XOR
+#define V_XOR 0
+#endif
+
+V_FN vi i_prep8(vi w) { return w; }
+V_FN vi i_scale(const int kind, vi a) { (void)kind; return V_NAME(i_scale_pair)(a); }
+#define i_part vi
+#define I_RUN(kind, n) ((kind) >= 8 ? 1 : (kind) >= 6 ? 2 : (kind) == 5 || (n) == 4 ? 4 : 8)
+#define I_PAIR(kind) 0
+V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)z; return V_NAME(i_mul8)(kind, w, x); }
+V_FN i_part i_next(const int kind, i_part a, vi w, vi x) {
+    a = i_add16(a, V_NAME(i_mul8)(kind, w, x));
+#if defined(AIOSK__X86) && defined(__GNUC__) && !defined(__clang__)
+    __asm__("" : "+v"(a)); /* GCC would balance the sums of many columns into trees, and run out of registers */
+#endif
+    return a;
+}
+V_FN vi i_sum(const int kind, i_part a) { (void)kind; return V_NAME(i_madd)(a, v_set1i(0x00010001)); }
+V_FN vi i_end(const int kind, vi acc, i_part a, i_part b, vi s) {
+    (void)kind;
+    (void)b;
+    return v_addi(acc, V_NAME(i_madd)(a, s));
+}
+V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return v_addi(acc, V_NAME(i_madd)(a, i_dup(s))); }
+
+/* ======== kernels/isa_avx512.c, continued ======== */
+#define V_ISA_ID AIOSK_ISA_AVX512BW
+#define V_ISA_TEXT "avx512_bw"
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+/* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
+ * functions are those of V_BASE. matmul_undef.inc ends it. With V_SOURCE(x) defined beforehand the set has products of many columns
+ * for the common types alone: that set, with the same V_BIAS8 and V_PREMUL, unpacks for it and does all else. V_TILE8(x): whose
+ * attend_i8 it takes. */
+#ifdef V_SOURCE
+#define V_OWN 0
+#else
+#define V_SOURCE(x) V_NAME(x)
+#define V_OWN 1
+#endif
+#ifndef V_TILE8
+#define V_TILE8(x) V_BASE(x)
+#endif
+#if V_W > 1 && V_OWN
+
+/* ======== kernels/unpack.inc, continued ======== */
+/* unpack.inc: panels to codes in registers, one short case per format; lane r is row r. ref.c says what the bits mean, and in the
+ * same words; pack.c where they are: a segment of dwords starts at a fixed byte of the block, element i 64 i behind it.
+ *   A32   unit():  32 columns of a block: codes w[8], scale d (NVFP4: one per 16), minimum dmin
+ *   A256  head():  scales of a block as bytes, four in a dword; minima as pairs of int16;  step(): 32 columns of it
+ * type, h, u and j are constants where it matters (after unrolling). kind and offset of the codes are in lanes.inc. */
+
+#define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
+#define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
+#define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#ifdef I_HIGH
+#define AIOSK__HI(a) I_HIGH(a)
+#else
+#define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+#endif
+
+/* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
+V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
+    const vi t = table ? i_table(table) : v_zeroi();
+    int i;
+    AIOSK__UNROLL
+    for (i = 0; i < 4; i++) {
+        const vi a = AIOSK__DW(seg, i);
+        w[i] = table ? i_lut(t, AIOSK__LO(a)) : AIOSK__LO(a);
+        w[i + 4] = table ? i_lut(t, AIOSK__HI(a)) : AIOSK__HI(a);
+    }
+}
+/* The four 2-bit fields of byte b of each dword, through a table that has code c at c and at 4 c. */
+V_FN vi V_NAME(two)(vi a, const int b, vi t) {
+    const vi x = i_and(i_splat(a, b), v_set1i((int32_t)0xC0300C03));
+    return i_lut(t, AIOSK__LO(i_or(x, i_srl(x, 4))));
+}
+/* The four 3-bit fields of each dword below 2^12, through a table of 8. */
+V_FN vi V_NAME(three)(vi a, vi t) {
+    const vi x = i_or(i_and(a, v_set1i(7)), i_and(i_sll(a, 5), v_set1i(7 << 8)));
+    const vi y = i_or(i_and(i_sll(a, 10), v_set1i(7 << 16)), i_and(i_sll(a, 15), v_set1i(7 << 24)));
+    return i_lut(t, i_or(x, y));
+}
+
+V_FN void V_NAME(unit)(const int type, const uint8_t *p, const int h, const int u, vi *w, vf *d, vf *dmin) {
+    vi a;
+    int i;
+    dmin[0] = v_zero();
+    switch (type) {
+    case AIOSK_Q4_0:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 32, w, NULL);
+        break;
+    case AIOSK_Q4_1:
+        d[0] = AIOSK__F16(0);
+        dmin[0] = v_xorsign(AIOSK__F16(32), v_set1(-1.0f));
+        V_NAME(halves)(p, h, 64, w, NULL);
+        break;
+    case AIOSK_Q5_0:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 96, w, NULL);
+        a = AIOSK__DW(32, 0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_or(w[i], i_bits(a, i, 16));
+        break;
+    case AIOSK_Q5_1:
+        d[0] = AIOSK__F16(0);
+        dmin[0] = v_xorsign(AIOSK__F16(32), v_set1(-1.0f));
+        V_NAME(halves)(p, h, 128, w, NULL);
+        a = AIOSK__DW(64, 0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_or(w[i], i_bits(a, i, 16));
+        break;
+    case AIOSK_Q8_0:
+        d[0] = AIOSK__F16(0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(AIOSK__DW(32, i));
+        break;
+    case AIOSK_IQ4_NL:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 32, w, aiosk__iq4_levels);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(w[i]);
+        break;
+    case AIOSK_MXFP4: { /* aiosk__e8m0_half: 2^21 << e as bits for e = 0, 1, else (e - 1) << 23 */
+        const vi e = i_load_u8(p + h * V_W);
+        d[0] = v_sel_lt(v_cvt_i32_f32(e), v_set1(2.0f), i_as_float(i_sll(v_addi(e, v_set1i(1)), 21)),
+                        i_as_float(i_sll(v_subi(e, v_set1i(1)), 23)));
+        V_NAME(halves)(p, h, 16, w, aiosk__t_fp4);
+        break;
+    }
+    case AIOSK_NVFP4: /* aiosk__ue4m3_half */
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            const vi x = i_and(i_srl(AIOSK__DW(0, 0), 8 * (2 * u + i)), v_set1i(255)), e = i_and(x, v_set1i(127));
+            const vf f = v_cvt_i32_f32(x), g = v_cvt_i32_f32(e);
+            vf v = v_sel_lt(g, v_set1(8.0f), v_mul(g, v_set1(1.0f / 1024)), i_as_float(v_addi(i_sll(e, 20), v_set1i(119 << 23))));
+            v = v_sel_lt(v_set1(126.5f), f, v_sel_lt(f, v_set1(127.5f), v_zero(), v), v);
+            d[i] = v;
+        }
+        a = i_table(aiosk__t_fp4);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            const vi x = AIOSK__DW(64, 4 * u + i);
+            w[(i & 2) * 2 + (i & 1)] = i_lut(a, AIOSK__LO(x));
+            w[(i & 2) * 2 + (i & 1) + 2] = i_lut(a, AIOSK__HI(x));
+        }
+        break;
+    case AIOSK_Q1_0:
+        d[0] = AIOSK__F16(0);
+        a = AIOSK__DW(32, u);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_bits(a, i, 2);
+        break;
+    default: /* Q2_0 */
+        d[0] = AIOSK__F16(0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = V_NAME(two)(AIOSK__DW(32, 2 * u + (i >> 2)), i & 3, i_table(aiosk__t_two));
+        break;
+    }
+}
+
+/* Nibbles 0..3 of each dword to its bytes */
+V_FN vi V_NAME(nibbles)(vi a) {
+    const vi x = i_or(i_and(a, v_set1i(0xF)), i_and(i_sll(a, 4), v_set1i(0xF00)));
+    return i_or(x, i_or(i_and(i_sll(a, 8), v_set1i(0xF0000)), i_and(i_sll(a, 12), v_set1i(0xF000000))));
+}
+/* 2 s + 1 of bytes */
+V_FN vi V_NAME(odd)(vi a) { return i_addb(i_addb(a, a), v_set1i(0x01010101)); }
+/* The top nibbles of four dwords */
+V_FN vi V_NAME(tops)(vi a, vi b, vi c, vi d) {
+    const vi x = i_or(i_srl(a, 28), i_and(i_srl(b, 20), v_set1i(0xF00)));
+    return i_or(x, i_or(i_and(i_srl(c, 12), v_set1i(0xF0000)), i_and(i_srl(d, 4), v_set1i(0xF000000))));
+}
+/* Bytes as minima: two registers of pairs */
+V_FN void V_NAME(minima)(vi *mn, vi a) {
+    mn[0] = i_and(a, v_set1i(0x00FF00FF));
+    mn[1] = i_and(i_srl(a, 8), v_set1i(0x00FF00FF));
+}
+
+V_FN void V_NAME(head)(const int type, const uint8_t *p, const int h, vi *sc, vi *mn, vf *d, vf *dmin) {
+    const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030);
+    vi a, b, c;
+    int i;
+    dmin[0] = v_zero();
+    if (type != AIOSK_IQ1_M) d[0] = AIOSK__F16(0);
+    switch (type) {
+    case AIOSK_Q2_K:
+        dmin[0] = AIOSK__F16(32);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            a = AIOSK__DW(64, i);
+            sc[i] = i_and(a, m);
+            V_NAME(minima)(mn + 2 * i, AIOSK__HI(a));
+        }
+        break;
+    case AIOSK_Q3_K:
+        a = AIOSK__DW(32, 0);
+        b = AIOSK__DW(32, 1);
+        c = AIOSK__DW(32, 2);
+        sc[0] = i_or(i_and(a, m), i_and(i_sll(c, 4), m30));
+        sc[1] = i_or(i_and(b, m), i_and(i_sll(c, 2), m30));
+        sc[2] = i_or(AIOSK__HI(a), i_and(c, m30));
+        sc[3] = i_or(AIOSK__HI(b), i_and(i_srl(c, 2), m30));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) sc[i] = i_addb(sc[i], v_set1i((int32_t)0xE0E0E0E0)); /* - 32 */
+        break;
+    case AIOSK_Q4_K:
+    case AIOSK_Q5_K:
+        dmin[0] = AIOSK__F16(32);
+        a = AIOSK__DW(64, 0);
+        b = AIOSK__DW(64, 1);
+        c = AIOSK__DW(64, 2);
+        sc[0] = i_and(a, v_set1i(0x3F3F3F3F));
+        sc[1] = i_or(i_and(c, m), i_and(i_srl(a, 2), m30));
+        V_NAME(minima)(mn, i_and(b, v_set1i(0x3F3F3F3F)));
+        V_NAME(minima)(mn + 2, i_or(AIOSK__HI(c), i_and(i_srl(b, 2), m30)));
+        break;
+    case AIOSK_Q6_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) sc[i] = AIOSK__DW(3104, i);
+        break;
+    case AIOSK_IQ4_XS:
+        a = AIOSK__DW(64, 0);
+        b = i_load_u16(p + 32 + h * V_W * 2);
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            c = i_or(i_and(i_sll(b, 4), v_set1i(0x30)), i_and(i_sll(b, 10), v_set1i(0x3000)));
+            c = i_or(c, i_or(i_and(i_sll(b, 16), v_set1i(0x300000)), i_and(i_sll(b, 22), v_set1i(0x30000000))));
+            sc[i] = i_addb(i_or(V_NAME(nibbles)(a), c), v_set1i((int32_t)0xE0E0E0E0));
+            a = i_srl(a, 16);
+            b = i_srl(b, 8);
+        }
+        break;
+    case AIOSK_IQ1_S:
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            a = AIOSK__DW(544, 2 * i);
+            b = AIOSK__DW(544, 2 * i + 1);
+            c = i_or(i_and(i_srl(a, 12), v_set1i(7)), i_and(i_srl(a, 20), v_set1i(0x700)));
+            sc[i] = V_NAME(odd)(i_or(c, i_or(i_and(i_sll(b, 4), v_set1i(0x70000)), i_and(i_srl(b, 4), v_set1i(0x7000000)))));
+        }
+        break;
+    case AIOSK_IQ1_M: { /* the scale is in the top nibbles of four words */
+        uint16_t f[V_W];
+        int32_t g[V_W];
+        a = AIOSK__DW(768, 0);
+        b = AIOSK__DW(768, 1);
+        c = i_or(i_and(i_srl(a, 12), v_set1i(0xF)), i_and(i_srl(a, 24), v_set1i(0xF0)));
+        v_storei(g, i_or(c, i_or(i_and(i_srl(b, 4), v_set1i(0xF00)), i_and(i_srl(b, 16), v_set1i(0xF000)))));
+        for (i = 0; i < V_W; i++) f[i] = (uint16_t)g[i];
+        d[0] = v_mul(v_load_f16(f), v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            c = i & 2 ? b : a;
+            if (i & 1) c = i_srl(c, 16);
+            c = i_or(i_or(i_and(c, v_set1i(7)), i_and(i_sll(c, 5), v_set1i(0x700))),
+                     i_or(i_and(i_sll(c, 10), v_set1i(0x70000)), i_and(i_sll(c, 15), v_set1i(0x7000000))));
+            sc[i] = V_NAME(odd)(c);
+        }
+        break;
+    }
+    case AIOSK_IQ2_XXS:
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++)
+            sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(96, 8 * i), AIOSK__DW(96, 8 * i + 2), AIOSK__DW(96, 8 * i + 4), AIOSK__DW(96, 8 * i + 6)));
+        break;
+    case AIOSK_IQ2_XS:
+    case AIOSK_IQ2_S: {
+        const int at = type == AIOSK_IQ2_XS ? 32 : 160;
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            a = AIOSK__DW(at, i >> 1);
+            if (i & 1) a = i_srl(a, 16);
+            sc[i] = V_NAME(odd)(V_NAME(nibbles)(a));
+        }
+        break;
+    }
+    case AIOSK_IQ3_XXS:
+        d[0] = v_mul(d[0], v_set1(0.25f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++)
+            sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(1056, 4 * i), AIOSK__DW(1056, 4 * i + 1), AIOSK__DW(1056, 4 * i + 2), AIOSK__DW(1056, 4 * i + 3)));
+        break;
+    case AIOSK_IQ3_S:
+        a = AIOSK__DW(32, 0);
+        sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
+        sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
+        break;
+    default: /* TQ1_0, TQ2_0: no scales within; handed on, not used */
+        sc[0] = sc[1] = sc[2] = sc[3] = v_zeroi();
+        break;
+    }
+}
+
+/* Ternary digit n of bytes: ((b * 3^n) & 255) * 3 >> 8, even bytes and odd ones in the high halves of int16 */
+V_FN vi V_NAME(digit)(vi a, const int pow3) {
+    const vi three = v_set1i(0x00030003);
+    const vi even = i_mulhi16(i_mul16(a, v_set1i(pow3 * 256 * 0x10001)), three);
+    const vi odd = i_mulhi16(i_mul16(i_and(a, v_set1i((int32_t)0xFF00FF00)), v_set1i(pow3 * 0x10001)), three);
+    return i_or(even, i_sll(odd, 8));
+}
+/* aiosk__signs7 of four times 7 bits: bytes */
+V_FN vi V_NAME(signs7)(vi x) { /* x: bytes below 128 */
+    return i_or(x, i_lut(i_table(aiosk__t_parity), AIOSK__LO(i_xor(x, i_srl(x, 4)))));
+}
+V_FN vi V_NAME(sevens)(vi s) { /* bits 0..6, 7..13, 14..20, 21..27 of a dword to its bytes */
+    const vi x = i_or(i_and(s, v_set1i(0x7F)), i_and(i_sll(s, 1), v_set1i(0x7F00)));
+    return i_or(x, i_or(i_and(i_sll(s, 2), v_set1i(0x7F0000)), i_and(i_sll(s, 3), v_set1i(0x7F000000))));
+}
+/* Two entries of 4 times 2 bits with signs; g: which of the four of a step */
+V_FN void V_NAME(grid2)(vi *w, const uint16_t *grid, vi index, vi signs, const int g) {
+    const vi t = i_table(aiosk__t_iq2), e = i_gather16(grid, index);
+    w[2 * g] = i_prep8(i_negate(V_NAME(two)(e, 0, t), signs, 2 * g));
+    w[2 * g + 1] = i_prep8(i_negate(V_NAME(two)(e, 1, t), signs, 2 * g + 1));
+}
+V_FN void V_NAME(grid1)(vi *w, vi index, vi minus, const int g) { /* minus: 1 or 0, takes or adds one eighth */
+    const vi t = i_table(aiosk__t_iq1), e = i_gather16(aiosk__iq1_grid, index);
+    const vi delta = i_splat(v_subi(v_set1i(1), i_sll(minus, 1)), 0);
+    w[2 * g] = i_prep8(i_addb(V_NAME(two)(e, 0, t), delta));
+    w[2 * g + 1] = i_prep8(i_addb(V_NAME(two)(e, 1, t), delta));
+}
+
+V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int j, vi *w, const vi *sc) {
+    const vi m3 = v_set1i(0x03030303), m255 = v_set1i(255);
+    vi a, b, c, s0, s1;
+    int i;
+    switch (type) {
+    case AIOSK_Q2_K:
+    case AIOSK_TQ2_0: {
+        const int at = type == AIOSK_Q2_K ? 320 : 32;
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_and(i_srl(AIOSK__DW(at, (j >> 2) * 8 + i), 2 * (j & 3)), m3);
+        if (V_PREMUL && type == AIOSK_Q2_K) {
+            s0 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1)));
+            s1 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1) + 8));
+            AIOSK__UNROLL
+            for (i = 0; i < 8; i++) w[i] = i_mul16(w[i], i < 4 ? s0 : s1); /* bytes up to 45: no carry */
+        }
+        break;
+    }
+    case AIOSK_Q3_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = AIOSK__DW(224, i);
+            a = j < 2 ? i_sll(a, 2 - j) : i_srl(a, j - 2);
+            w[i] = i_or(i_and(i_srl(AIOSK__DW(736, (j >> 2) * 8 + i), 2 * (j & 3)), m3), i_and(a, v_set1i(0x04040404)));
+        }
+        if (V_PREMUL) { /* scale * (code - 4) + 124: bytes of 0..252; the carry between them is that of the true sum */
+            s0 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1)));
+            s1 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1) + 8));
+            b = i_sub16(v_set1i(0x7C7C7C7C), i_mul16(s0, v_set1i(0x04040404)));
+            c = i_sub16(v_set1i(0x7C7C7C7C), i_mul16(s1, v_set1i(0x04040404)));
+            AIOSK__UNROLL
+            for (i = 0; i < 8; i++) w[i] = i_add16(i_mul16(w[i], i < 4 ? s0 : s1), i < 4 ? b : c);
+        }
+        break;
+    case AIOSK_Q4_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = j & 1 ? AIOSK__HI(AIOSK__DW(256, (j >> 1) * 8 + i)) : AIOSK__LO(AIOSK__DW(256, (j >> 1) * 8 + i));
+        break;
+    case AIOSK_Q5_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = AIOSK__DW(256, i);
+            a = i_and(j < 4 ? i_sll(a, 4 - j) : i_srl(a, j - 4), v_set1i(0x10101010));
+            w[i] = i_or(j & 1 ? AIOSK__HI(AIOSK__DW(768, (j >> 1) * 8 + i)) : AIOSK__LO(AIOSK__DW(768, (j >> 1) * 8 + i)), a);
+        }
+        break;
+    case AIOSK_Q6_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            b = AIOSK__DW(2080, (j >> 2) * 8 + i);
+            b = i_and((j & 3) == 0 ? i_sll(b, 4) : (j & 3) == 1 ? i_sll(b, 2) : (j & 3) == 2 ? b : i_srl(b, 2), v_set1i(0x30303030));
+            a = AIOSK__DW(32, (j >> 2) * 16 + (j & 1) * 8 + i);
+            w[i] = i_or(j & 2 ? AIOSK__HI(a) : AIOSK__LO(a), b);
+        }
+        break;
+    case AIOSK_IQ4_XS:
+        V_NAME(halves)(p, h, 128 + j * 256, w, aiosk__iq4_levels);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(w[i]);
+        break;
+    case AIOSK_TQ1_0:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            const int at = j < 5 ? i : j < 7 || i < 4 ? 8 + (i & 3) : 12, n = j < 5 ? j : j < 7 || i < 4 ? 2 * (j - 5) + (i >> 2) : i - 4;
+            w[i] = V_NAME(digit)(AIOSK__DW(32, at), n == 0 ? 1 : n == 1 ? 3 : n == 2 ? 9 : n == 3 ? 27 : 81);
+        }
+        break;
+    case AIOSK_IQ1_S:
+        a = AIOSK__DW(32, j);
+        b = i_srl(AIOSK__DW(544, j >> 1), 16 * (j & 1));
+        c = i_and(i_srl(b, 15), v_set1i(1));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++)
+            V_NAME(grid1)(w, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(i_srl(b, 3 * i), v_set1i(7)), 8)), c, i);
+        break;
+    case AIOSK_IQ1_M:
+        a = AIOSK__DW(0, j);
+        b = i_srl(AIOSK__DW(512, j >> 1), 16 * (j & 1));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            c = i_srl(b, 4 * i);
+            V_NAME(grid1)(w, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(c, v_set1i(7)), 8)), i_and(i_srl(c, 3), v_set1i(1)), i);
+        }
+        break;
+    case AIOSK_IQ2_XXS:
+        a = AIOSK__DW(32, 2 * j);
+        s0 = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(32, 2 * j + 1)));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) V_NAME(grid2)(w, aiosk__iq2xxs_grid, i_and(i_srl(a, 8 * i), m255), s0, i);
+        break;
+    case AIOSK_IQ2_XS: /* words of 9 bits of index and 7 of signs */
+        a = AIOSK__DW(160, 2 * j);
+        b = AIOSK__DW(160, 2 * j + 1);
+        s0 = i_or(i_and(i_srl(a, 9), v_set1i(0x7F)), i_and(i_srl(a, 17), v_set1i(0x7F00)));
+        s0 = V_NAME(signs7)(i_or(s0, i_or(i_and(i_sll(b, 7), v_set1i(0x7F0000)), i_and(i_srl(b, 1), v_set1i(0x7F000000)))));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) V_NAME(grid2)(w, aiosk__iq2xs_grid, i_and(i_srl(i & 2 ? b : a, 16 * (i & 1)), v_set1i(511)), s0, i);
+        break;
+    case AIOSK_IQ2_S:
+        a = AIOSK__DW(288, j);
+        b = i_srl(AIOSK__DW(32, j >> 2), 8 * (j & 3));
+        s0 = AIOSK__DW(800, j);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++)
+            V_NAME(grid2)(w, aiosk__iq2s_grid, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(i_srl(b, 2 * i), v_set1i(3)), 8)), s0, i);
+        break;
+    case AIOSK_IQ3_XXS:
+    case AIOSK_IQ3_S: {
+        const int s = type == AIOSK_IQ3_S, at = s ? 96 : 32;
+        const vi t = i_table(s ? aiosk__t_iq3s : aiosk__t_iq3xxs);
+        if (s) s0 = AIOSK__DW(1248, j);
+        else s0 = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(1056, j)));
+        if (s) b = i_srl(AIOSK__DW(1120, j >> 2), 8 * (j & 3));
+        else b = v_zeroi();
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = i_and(i_srl(AIOSK__DW(at, 2 * j + (i >> 2)), 8 * (i & 3)), m255);
+            if (s) a = i_or(a, i_and(i_sll(b, 8 - i), v_set1i(256)));
+            w[i] = i_prep8(i_negate(V_NAME(three)(i_gather16(s ? aiosk__iq3s_grid : aiosk__iq3xxs_grid, a), t), s0, i));
+        }
+        break;
+    }
+    default: break;
+    }
+}
+#undef AIOSK__HI
+#undef AIOSK__LO
+#undef AIOSK__F16
+#undef AIOSK__DW
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+#endif
+
+/* ======== kernels/lanes.inc, continued ======== */
+/* lanes.inc: products of 16 rows with columns: a lane is a row, no sum crosses lanes. Expanded once per set of dot products
+ * over the v_* and i_* vocabulary.
+ *
+ * Few columns: a panel is unpacked into registers and multiplied there; copies per format for 1, 2 and 4 (few*). Many: up to 256 columns
+ * of a few panels are unpacked once into codes of a byte (codes_*), which lie in the first-level cache while all columns
+ * are multiplied with them; the loops for that know only what kind of codes these are (cols_*). The sequence of float operations
+ * of an output is the same in all of them, so the bits are. */
+
+/* Asks for what comes later in the stream of weights: some pages on, for the second-level cache, and a page on, for the first. Hardware
+ * prefetchers stop at the end of a 4 KiB page, and the first-level cache alone can wait for too few lines to keep a memory channel
+ * busy while there is something to compute. Addresses behind the matrix do no harm. */
+#ifndef AIOSK__AHEAD
+#define AIOSK__AHEAD 4096
+#endif
+#ifndef AIOSK__AHEAD_L2
+#define AIOSK__AHEAD_L2 16384
+#endif
+V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
+    int32_t i;
+    AIOSK__UNROLL
+    for (i = 0; i < bytes; i += 64) {
+        AIOSK__PREFETCH_L2((const void *)((uintptr_t)p + AIOSK__AHEAD_L2 + (uintptr_t)i));
+        AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+    }
+}
+
+/* acc += (dw * dx) * S, the one float step of a block. */
+V_FN vf V_NAME(step_add)(vf acc, vf dw, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dw, v_set1(aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+/* acc -= (dmin * dx) * M */
+V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+
+/* ---- formats -------------------------------------------------------------------------------------------------
+ * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
+ * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. Rare types and
+ * grids do without loops of their own for few columns: unpacking is most of their work. */
+#define AIOSK__A32(X) AIOSK__A32_HOT(X) AIOSK__A32_RARE(X) /* type, name, kind, offset, columns */
+#define AIOSK__A32_HOT(X)                                                                                              \
+    X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
+    X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) X(MXFP4, mxfp4, 5, 12, 32)
+#define AIOSK__A32_RARE(X) X(NVFP4, nvfp4, 5, 12, 16) X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
+#define AIOSK__A256(X) AIOSK__A256_HOT(X) AIOSK__A256_RARE(X) AIOSK__GRIDS(X) /* the same, and pairs of minima */
+#define AIOSK__A256_HOT(X)                                                                                             \
+    X(Q4_K, q4_k, 4, 0, 32, 4) X(Q5_K, q5_k, 5, 0, 32, 4) X(Q6_K, q6_k, 6, 32, 16, 0)                                   \
+    X(Q2_K, q2_k, V_PREMUL ? 6 : 4, 0, V_PREMUL ? 0 : 16, 8) X(Q3_K, q3_k, V_PREMUL ? 8 : 4, V_PREMUL ? 124 : 4,        \
+    V_PREMUL ? 0 : 16, 0) X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)
+#define AIOSK__A256_RARE(X) X(TQ1_0, tq1_0, 4, 1, 0, 0)
+#define AIOSK__GRIDS(X)                                                                                                \
+    X(IQ2_XXS, iq2_xxs, 7, -1, 32, 0) X(IQ2_XS, iq2_xs, 7, -1, 16, 0) X(IQ2_S, iq2_s, 7, -1, 16, 0)                     \
+    X(IQ3_XXS, iq3_xxs, 7, -1, 32, 0) X(IQ3_S, iq3_s, 7, -1, 32, 0) X(IQ1_S, iq1_s, 7, -1, 32, 0)                       \
+    X(IQ1_M, iq1_m, 7, -1, 16, 0)
+
+/* How a format goes through many columns: the codes that cols_* gets. Where V_BIAS8 and a product is not packed in halves, all
+ * codes are made equal: 128 above their meaning. */
+#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && !((kind) == 6 && (columns) == 16))
+
+/* Panels to codes */
+typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
+/* Blocks k..k1-1 of a panel (p is block k) times so many columns, added to acc [columns][16] */
+typedef void (*V_NAME(few_fn))(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc);
+/* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
+typedef struct V_NAME(cols) {
+    aiosk__codes *t;
+    const uint8_t *x;
+    uint64_t xs;
+    float *acc;
+    int32_t n_in, k, n, n_cols;
+    int32_t offset, n_mn;   /* of the format; pairs of minima, 0 without */
+} V_NAME(cols);
+
+/* One more register to the parts of a group: [nc][np] */
+#define AIOSK__EACH(M)                     \
+    AIOSK__UNROLL                          \
+    for (c = 0; c < nc; c++) {             \
+        AIOSK__UNROLL                      \
+        for (e = 0; e < np; e++) { M; }    \
+    }
+
+/* Register i of panel e: of w where they are at hand, else from t, at the step's first row of codes. Loading them where they are used
+ * keeps registers free for sums. */
+#define AIOSK__W(e, i) (w ? w[e][i] : v_loadi(t[e].code[at + (i)] + h * V_W * 4))
+/* Part c, e of a group: its first register of codes, i, or one more. V_QUAD: the activations of a step are in xq [nc][2], sixteen codes in
+ * each; else each four are asked for where they are used, from AIOSK__X(i). */
+#if V_QUAD
+#define AIOSK__XQ                                                                                  \
+    vi xq[V_NC][2];                                                                                \
+    AIOSK__UNROLL                                                                                  \
+    for (c = 0; c < nc; c++) { xq[c][0] = v_loadi(AIOSK__X(0)); xq[c][1] = v_loadi(AIOSK__X(4)); }
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#else
+#define AIOSK__XQ
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), AIOSK__XS(e, i))
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), AIOSK__XS(e, i))
+#endif
+#if V_XOR /* kind 9: with the sign of codes */
+#define AIOSK__XS(e, i) (kind == 9 ? i_xor(i_dup(AIOSK__X(i)), v_loadi(t[e].sign[at + (i)] + h * V_W * 4)) : i_dup(AIOSK__X(i)))
+#else
+#define AIOSK__XS(e, i) i_dup(AIOSK__X(i))
+#endif
+
+/* ---- A32 ---- */
+/* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
+ * any: any_offset, which is no constant */
+enum { V_NAME(any) = -1 };
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int64_t k) {
+    if (offset == 0) return v_zeroi();
+    if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
+    if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
+    return v_set1i(-(offset < 0 ? any_offset : offset) * (int32_t)aiosk__u32(xc + a.sum + k * 4));
+}
+/* The same over 16 columns, from their codes */
+V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x) {
+    return v_set1i(-(offset < 0 ? any_offset : offset) * (aiosk__sum_of_8((const int8_t *)x) + aiosk__sum_of_8((const int8_t *)x + 8)));
+}
+/* nc columns times unit k of np panels: codes, scales d, minima; acc += . columns: per scale. kind, offset, columns, np, nc are
+ * constants. */
+V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
+                          const int nc, vi w[][8], const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
+                          uint64_t xs, const aiosk__a32 a, int64_t k, vf acc[][V_NP]) {
+    const int n = columns / 4, run = I_RUN(kind, n);
+    int c, e, f, g, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 32 + (i) * 4)
+    AIOSK__XQ
+    AIOSK__UNROLL
+    for (g = 0; g < 8; g += n) { /* columns of one scale */
+        vi s[V_NC][V_NP];
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(t[e].mn[at >> 3] + h * V_W)
+                              : n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+                                     : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__UNROLL
+        for (f = g; f < g + n; f += run) {
+            i_part p[V_NC][V_NP];
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
+            AIOSK__UNROLL
+            for (i = f + 1; i < f + run; i++)
+                AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+        }
+        AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
+    }
+    if (has_min) {
+        AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
+                                                 i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
+    }
+#undef AIOSK__X
+}
+
+#define AIOSK__FEW(T, t, kind, offset, columns, nc)                                                                                                    \
+    V_EXPORT void V_NAME(few##nc##_##t)(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc) {            \
+        const aiosk__a32 a = aiosk__a32_parts(n_in);                                                                                                   \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16 };                                                                          \
+        vf s[V_PER16][nc][V_NP];                                                                                                                       \
+        int c, h, u;                                                                                                                                   \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) s[h][c][0] = v_loadu(acc + c * 16 + h * V_W);                                           \
+        for (; k < k1; k++, p += bytes) {                                                                                                              \
+            V_NAME(ahead)(p, bytes);                                                                                                                   \
+            for (u = 0; u < nu; u++)                                                                                                                   \
+                for (h = 0; h < V_PER16; h++) {                                                                                                        \
+                    vi w[1][8];                                                                                                                        \
+                    vf d[1][2], dmin;                                                                                                                  \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                                                               \
+                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), 0, columns, (offset) == 0, 1, nc, w, NULL, 0, h,                    \
+                                    d, &dmin, x, xs, a, k * nu + u, s[h]);                                                                             \
+                }                                                                                                                                      \
+        }                                                                                                                                              \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) v_storeu(acc + c * 16 + h * V_W, s[h][c][0]);                                           \
+    }
+#define AIOSK__FEW1(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 1)
+#define AIOSK__FEW2(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 2)
+#define AIOSK__FEW4(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 4)
+#define AIOSK__CODES(T, t, kind, offset, columns)                                                                     \
+    V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16, even = (offset) >= 0 && V_BIAS8 ? 128 - (offset) : 0 }; \
+        int h, u, i, at = 0;                                                                                           \
+        for (; n > 0; n--, p += bytes) {                                                                               \
+            V_NAME(ahead)(p, bytes);                                                                                   \
+            for (u = 0; u < nu; u++, at++)                                                                             \
+                for (h = 0; h < V_PER16; h++) {                                                                        \
+                    vi w[8];                                                                                           \
+                    vf d[2], dmin;                                                                                     \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w, d, &dmin);                                                     \
+                    AIOSK__UNROLL                                                                                      \
+                    for (i = 0; i < 8; i++)                                                                            \
+                        v_storei(o->code[at * 8 + i] + h * V_W * 4, even != 0 ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+                    v_storeu(o->d[(columns) == 16 ? 2 * at : at] + h * V_W, d[0]);                                     \
+                    if ((columns) == 16) v_storeu(o->d[2 * at + 1] + h * V_W, d[1]);                                   \
+                    if ((offset) == 0) v_storeu(o->dmin[at] + h * V_W, dmin);                                          \
+                }                                                                                                      \
+        }                                                                                                              \
+    }
+
+/* nc columns from column c0 */
+V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int columns, const int nc, int32_t c0) {
+    const aiosk__a32 a = aiosk__a32_parts(m->n_in);
+    const uint64_t xs = m->xs;
+    const uint8_t *x = m->x + (uint64_t)c0 * xs;
+    float *o = m->acc + (int64_t)c0 * V_NP * 16;
+    const int np = V_NP, has_min = m->n_mn;
+    const int64_t n_u = m->n, k0 = m->k;
+    int64_t u;
+    int h, i, e, c;
+    for (c = 0; c < nc; c++) /* the next group */
+        for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
+    for (h = 0; h < V_PER16; h++) {
+        vf acc[V_NC][V_NP];
+        AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
+        for (u = 0; u < n_u; u++) {
+            vf d[V_NP][2], dmin[V_NP];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                d[e][0] = v_loadu(m->t[e].d[columns == 16 ? 2 * u : u] + h * V_W);
+                d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
+                dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
+            }
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind >= 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, (int)u * 8, h,
+                            d, dmin, x, xs, a, k0 + u, acc);
+        }
+        AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
+    }
+}
+
+/* ---- A256 ---- */
+/* Which dword of scales step j needs, and its scales from that dword */
+#define AIOSK__SC_AT(columns, j) ((columns) == 32 ? (j) >> 2 : (j) >> 1)
+V_FN void V_NAME(step_scales)(const int kind, const int columns, vi sc, const int j, vi *t) {
+    t[0] = t[1] = sc;
+    if (columns == 32) t[0] = i_scale(kind, i_srl(sc, 8 * (j & 3)));
+    if (columns == 16) {
+        sc = i_srl(sc, 16 * (j & 1));
+        t[0] = i_scale(kind, sc);
+        t[1] = i_scale(kind, i_srl(sc, 8));
+    }
+}
+/* nc columns times step j (32 columns) of np panels: codes, scales r; s += . x: the first column, k: its block */
+V_FN void V_NAME(times256)(const int kind, const int columns, const int np, const int nc, vi w[][8], const aiosk__codes *t, int h, vi r[][2],
+                           const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
+    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
+    int c, e, f, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+    AIOSK__XQ
+    AIOSK__UNROLL
+    for (f = 0; f < 8; f += pair ? 2 * run : run) {
+        i_part p[V_NC][V_NP], q[V_NC][V_NP];
+#define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
+#define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
+        if (columns == 0) {
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
+        } else if (V_BIAS8 && kind == 6) {
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(AIOSK__Z8(f), e, f))
+            AIOSK__EACH(q[c][e] = AIOSK__FIRST(AIOSK__Z8(f + run), e, f + run))
+        } else if (V_BIAS8 && kind > 6) {
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), e, f))
+        } else {
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(v_zeroi(), e, f))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__FIRST(v_zeroi(), e, f + run))
+        }
+        AIOSK__UNROLL
+        for (i = f + 1; i < f + run; i++) {
+            AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__NEXT(q[c][e], e, i + run))
+        }
+        if (columns == 0) {
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+        } else {
+            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
+        }
+#undef AIOSK__Z
+#undef AIOSK__Z8
+    }
+#undef AIOSK__X
+}
+/* What is left to take off: offset * sum of scale * sum of x, where the products did not */
+#define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
+V_FN vi V_NAME(left)(const int offset, vi s, const vi *sc, const uint8_t *sum16) {
+    vi t = v_zeroi(), p[2];
+    int i;
+    for (i = 0; i < 4; i++) {
+        i_pairs(p, sc[i]);
+        t = i_macc_pair(t, p[0], (const int16_t *)(const void *)sum16 + 4 * i);
+        t = i_macc_pair(t, p[1], (const int16_t *)(const void *)sum16 + 4 * i + 2);
+    }
+    return v_subi(s, i_sll(t, offset == 32 ? 5 : 2));
+}
+/* The sum over a whole block of unscaled codes, times -offset */
+V_FN vi V_NAME(start256)(const int offset, const uint8_t *xc, const aiosk__a256 a, int32_t k) {
+    const int16_t *z = (const int16_t *)(const void *)(xc + a.sum32) + k * 8;
+    return offset ? v_set1i(-offset * (z[0] + z[1] + z[2] + z[3] + z[4] + z[5] + z[6] + z[7])) : v_zeroi();
+}
+V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf d, vf dmin, const vi *mn, const int n_mn, vi s, vf acc) {
+    const uint8_t *dx = xc + a.d + k * 4;
+    const int16_t *b = (const int16_t *)(const void *)(n_mn == 4 ? xc + a.sum32 + k * 16 : xc + a.sum16 + k * 32);
+    vi m = v_zeroi();
+    int i;
+    acc = V_NAME(step_add)(acc, d, dx, s);
+    if (!n_mn) return acc;
+    for (i = 0; i < n_mn; i++) m = i_macc_pair(m, mn[i], b + 2 * i);
+    return V_NAME(step_min)(acc, dmin, dx, m);
+}
+
+/* Names of what the next two make, and how a step is unpacked; vbmi.inc has another way for the grids. */
+#define V_OUT(x) V_NAME(x)
+#define V_STEP V_NAME(step)
+#define V_TABLES(type)
+#define AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, nc)                                                                                            \
+    V_EXPORT void V_OUT(few##nc##_##t)(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc) {             \
+        const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                                                 \
+        enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                                                            \
+        /* a grid's step is long as it is; several columns have work enough between two loads */                                                       \
+        enum { most = V_W == 16 || (kind) == 5 || (kind) == 6 ? 4 : 2, unroll = (kind) == 7 ? 1 : (nc) == 1 ? most : (kind) == 5 || (kind) == 6 ? 2 : 1 }; \
+        vf o[V_PER16][nc];                                                                                                                             \
+        int c, h, i, j, g;                                                                                                                             \
+        V_TABLES(AIOSK_##T);                                                                                                                           \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) o[h][c] = v_loadu(acc + c * 16 + h * V_W);                                              \
+        for (; k < k1; k++, p += bytes)                                                                                                                \
+            for (h = 0; h < V_PER16; h++) {                                                                                                            \
+                vi sc[4], mn[8], w[1][8], r[1][2], s[nc][V_NP];                                                                                        \
+                vf d, dmin;                                                                                                                            \
+                for (c = 0; c < nc; c++) s[c][0] = V_NAME(start256)((columns) ? 0 : (offset), x + (uint64_t)c * xs, a, k);                             \
+                V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                                                      \
+                for (g = 0; g < 8; g += unroll) {                                                                                                      \
+                    AIOSK__UNROLL                                                                                                                      \
+                    for (i = 0; i < unroll; i++) {                                                                                                     \
+                        j = g + i;                                                                                                                     \
+                        V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                                                             \
+                        V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                                                          \
+                        V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r[0]);                                                     \
+                        V_NAME(times256)(kind, columns, 1, nc, w, NULL, h, r, x, xs, a, k, j, s);                                                      \
+                    }                                                                                                                                  \
+                }                                                                                                                                      \
+                AIOSK__UNROLL                                                                                                                          \
+                for (c = 0; c < nc; c++) {                                                                                                             \
+                    const uint8_t *xc = x + (uint64_t)c * xs;                                                                                          \
+                    if (AIOSK__LEFT(kind, offset, columns) != 0)                                                                                       \
+                        s[c][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[c][0], sc, xc + a.sum16 + k * 32);                                \
+                    o[h][c] = V_NAME(block_end)(xc, a, k, d, dmin, mn, n_mn, s[c][0], o[h][c]);                                                        \
+                }                                                                                                                                      \
+            }                                                                                                                                          \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) v_storeu(acc + c * 16 + h * V_W, o[h][c]);                                              \
+    }
+#define AIOSK__FEW1_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 1)
+#define AIOSK__FEW2_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 2)
+#define AIOSK__FEW4_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 4)
+#define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
+    V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
+        enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) != 0 && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
+        int h, i, j;                                                                                                   \
+        V_TABLES(AIOSK_##T);                                                                                           \
+        (void)n;                                                                                                       \
+        for (h = 0; h < V_PER16; h++) {                                                                                \
+            vi sc[4], mn[8], w[8];                                                                                     \
+            vf d, dmin;                                                                                                \
+            V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                          \
+            v_storeu(o->d[0] + h * V_W, d);                                                                            \
+            v_storeu(o->dmin[0] + h * V_W, dmin);                                                                      \
+            for (i = 0; i < ((columns) == 0 ? 0 : (columns) == 16 ? 4 : 2); i++) v_storei(o->sc[i] + h * V_W, sc[i]);  \
+            for (i = 0; i < n_mn; i++) v_storei(o->mn[i] + h * V_W, mn[i]);                                            \
+            for (j = 0; j < 8; j++) {                                                                                  \
+                V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                                     \
+                V_STEP(AIOSK_##T, p, h, j, w, sc);                                                               \
+                AIOSK__UNROLL                                                                                          \
+                for (i = 0; i < 8; i++)                                                                                \
+                    v_storei(o->code[j * 8 + i] + h * V_W * 4, even != 0 ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
+V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int columns, const int nc, int32_t c0) {
+    const aiosk__a256 a = aiosk__a256_parts(m->n_in);
+    const uint64_t xs = m->xs;
+    const uint8_t *x = m->x + (uint64_t)c0 * xs;
+    float *o = m->acc + (int64_t)c0 * V_NP * 16;
+    const int32_t k = m->k;
+    const int np = V_NP, left = AIOSK__LEFT(kind, m->offset, columns), n_mn = m->n_mn;
+    int h, i, e, c, j;
+    for (c = 0; c < nc; c++) /* the next group */
+        for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
+    for (h = 0; h < V_PER16; h++) {
+        vi s[V_NC][V_NP];
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(m->t[e].mn[0] + h * V_W) : V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        for (j = 0; j < 8; j++) {
+            vi r[V_NP][2];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) V_NAME(step_scales)(kind, columns, v_loadi(m->t[e].sc[AIOSK__SC_AT(columns, j)] + h * V_W), j, r[e]);
+            V_NAME(times256)(kind, columns, np, nc, NULL, m->t, h, r, x, xs, a, k, j, s);
+        }
+        AIOSK__UNROLL
+        for (e = 0; e < np; e++) {
+            const vf d = v_loadu(m->t[e].d[0] + h * V_W), dmin = v_loadu(m->t[e].dmin[0] + h * V_W);
+            vi mn[8], sc[4];
+            for (i = 0; i < n_mn; i++) mn[i] = v_loadi(m->t[e].mn[i] + h * V_W);
+            if (left) for (i = 0; i < 4; i++) sc[i] = v_loadi(m->t[e].sc[i] + h * V_W);
+            for (c = 0; c < nc; c++) {
+                const uint8_t *xc = x + (uint64_t)c * xs;
+                float *y = o + (c * np + e) * 16 + h * V_W;
+                vi z = s[c][e];
+                if (left) z = V_NAME(left)(left, z, sc, xc + a.sum16 + k * 32);
+                v_storeu(y, V_NAME(block_end)(xc, a, k, d, dmin, mn, n_mn, z, v_loadu(y)));
+            }
+        }
+    }
+}
+/* ---- both: all columns ---- */
+#if V_XOR
+/* Signed codes of 8 bits to kind 9: code * x = |code| * (x ^ s) + |code| where s, the sign, is -1, so the sum of these |code| is added to
+ * the sums of columns: mn, of each unit, or of the block with its scales. */
+V_EXPORT void V_NAME(absolute)(aiosk__codes *t, int32_t family, int32_t n) {
+    int32_t u;
+    int h, i;
+    for (h = 0; h < V_PER16; h++) {
+        vi all = v_zeroi();
+        for (u = 0; u < n; u++) {
+            vi part = v_zeroi(), r[2];
+            for (i = 0; i < 8; i++) {
+                uint8_t *code = t->code[u * 8 + i] + h * V_W * 4;
+                const vi w = v_loadi(code), s = V_NAME(i_neg8)(w), a = V_NAME(i_abs8)(w);
+                part = i_add16(part, V_NAME(i_mul8)(9, i_and(a, s), v_set1i(0x01010101)));
+                v_storei(code, a);
+                v_storei(t->sign[u * 8 + i] + h * V_W * 4, s);
+            }
+            if (family == AIOSK_A256) {
+                V_NAME(step_scales)(8, 32, v_loadi(t->sc[AIOSK__SC_AT(32, u)] + h * V_W), u, r);
+                all = i_end(8, all, part, part, r[0]);
+            } else v_storei(t->mn[u] + h * V_W, i_sum(8, part));
+        }
+        if (family == AIOSK_A256) v_storei(t->mn[0] + h * V_W, all);
+    }
+}
+#define AIOSK__TO_9(f, family)                                                                                         \
+    if (kind == 8 && columns == 32 && (!V_OWN || m->n_cols >= V_XOR)) {                                                \
+        int e;                                                                                                         \
+        for (e = 0; e < V_NP; e++) V_NAME(absolute)(m->t + e, family, m->n);                                           \
+        for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, 9, columns, V_NC, c);                                       \
+        return;                                                                                                        \
+    }
+#else
+#define AIOSK__TO_9(f, family)
+#endif
+#define AIOSK__GROUPS(f, family)                                                                                       \
+    const int32_t n = V_NC > 1 ? m->n_cols / V_NC * V_NC : 0;                                                          \
+    int32_t c;                                                                                                         \
+    for (c = n; V_OWN && c < m->n_cols; c++) V_NAME(group_##f)(m, kind, columns, 1, c);                                \
+    AIOSK__TO_9(f, family)                                                                                             \
+    for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, kind, columns, V_NC, c);
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a32, AIOSK_A32) }
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a256, AIOSK_A256) }
+
+/* ======== kernels/matmul.inc, continued ======== */
+/* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
+ * the codes are unpacked to. The products themselves are in lanes.inc. Expanded once per set of dot products. */
+
+/* y of n rows, 16 lanes; order of the additions as in api.h. */
+V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float *acc) {
+    float *y = m->y + (uint64_t)c * m->y_stride + row;
+    const int32_t n = m->row1 - row;
+    int i;
+    if (n >= 16) {
+        for (i = 0; i < V_PER16; i++) {
+            vf t = v_loadu(acc + i * V_W);
+            if (m->bias) t = v_add(t, v_loadu(m->bias + row + i * V_W));
+            if (m->flags & AIOSK_MM_ADD) t = v_add(v_loadu(y + i * V_W), t);
+            v_storeu(y + i * V_W, t);
+        }
+    } else {
+        for (i = 0; i < n; i++) {
+            float t = acc[i];
+            if (m->bias) t = t + m->bias[row + i];
+            y[i] = m->flags & AIOSK_MM_ADD ? y[i] + t : t;
+        }
+    }
+}
+
+typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+#if V_OWN
+typedef struct V_NAME(form) {
+    int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
+    V_NAME(codes_fn) codes;
+    V_NAME(few_fn) few[3];                     /* for 1, 2, 4 columns; NULL where there is none */
+} V_NAME(form);
+#endif
+
+#define AIOSK__COLS(f, kind, columns) \
+    V_EXPORT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
+#if V_W == 1
+#define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
+#define AIOSK__COLS_A256(X) X(a256, 8, 16)
+#elif V_BIAS8
+#define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#elif !V_OWN
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 4, 0)
+#else
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16) \
+    X(a256, 4, 0)
+#endif
+AIOSK__COLS_A32(AIOSK__COLS)
+AIOSK__COLS_A256(AIOSK__COLS)
+#undef AIOSK__COLS
+
+/* The loop for the codes of a format */
+static V_NAME(cols_fn) V_NAME(find_cols)(const V_SOURCE(form) *f, int32_t family) {
+    const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) ? 8 : f->kind;
+#define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
+    const int32_t columns = f->columns;
+    if (family == AIOSK_A32) { AIOSK__COLS_A32(AIOSK__COLS) }
+    else { AIOSK__COLS_A256(AIOSK__COLS) }
+#undef AIOSK__COLS
+    return NULL;
+}
+#undef AIOSK__COLS_A32
+#undef AIOSK__COLS_A256
+
+#if V_W == 1
+/* Codes by way of the definition of each type (ref.c): rows at src, or a panel. */
+static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, uint64_t row_bytes, int32_t nr, int32_t n, aiosk__codes *o) {
+    const aiosk_type *t = aiosk_type_info(type);
+    uint8_t block[512];
+    aiosk__ints v;
+    int32_t r, k, i, u, at;
+    memset(o, 0, sizeof *o);
+    for (r = 0; r < nr; r++) {
+        for (k = 0; k < n; k++) {
+            const int32_t nw = (int32_t)t->n_weights;
+            const uint8_t *b = src + (uint64_t)r * row_bytes + (uint64_t)k * t->n_bytes;
+            if (layout == AIOSK_PANELS) {
+                aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
+                b = block;
+            }
+            aiosk__unpack_ints(type, b, &v);
+            for (i = 0; i < nw / 4; i++) memcpy(o->code[k * (nw / 4) + i] + 4 * r, v.q + 4 * i, 4);
+            for (u = 0, at = k * (nw / v.unit); u < nw / v.unit; u++) {
+                o->d[at + u][r] = v.d[u];
+                if (v.has_min) o->dmin[at + u][r] = v.dmin[u];
+            }
+            if (t->family != AIOSK_A256) continue;
+            for (i = 0; i < 4; i++) {
+                const int16_t *m = v.mn + 4 * i;
+                o->sc[i][r] = (int32_t)((uint32_t)(v.sc[4 * i] & 255) | (uint32_t)(v.sc[4 * i + 1] & 255) << 8 |
+                                        (uint32_t)(v.sc[4 * i + 2] & 255) << 16 | (uint32_t)(v.sc[4 * i + 3] & 255) << 24);
+                o->mn[2 * i][r] = m[0] | m[2] << 16;
+                o->mn[2 * i + 1][r] = m[1] | m[3] << 16;
+            }
+        }
+    }
+}
+#elif V_OWN
+/* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
+ * streams than these. */
+V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
+                             uintptr_t next) {
+    const aiosk__panel *f = aiosk__find_panel(type);
+    const uint64_t bytes = aiosk_type_info(type)->n_bytes;
+    int32_t k, s, i, r, h, e, asked = 0;
+    if (n_rows < 16) {
+        memset(panel, 0, (size_t)(16 * bytes) * (size_t)n_blocks);
+        aiosk__move_rows(type, panel, 0, n_rows, (uint64_t)n_blocks, (uint8_t *)(uintptr_t)w, row_bytes, 0);
+        return;
+    }
+    for (k = 0; k < n_blocks; k++, w += bytes) {
+        for (; asked < (k + 1) * (int32_t)bytes; asked += 64)
+            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)(next + (uintptr_t)r * (uintptr_t)row_bytes + (uintptr_t)asked));
+        for (s = 0; s < 5 && f->seg[s].count; s++) {
+            const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
+            const uint8_t *a = w + f->seg[s].off;
+            for (i = 0; elem == 4 && i + 4 <= n; i += 4)
+                for (h = 0; h < V_PER16; h++) {
+                    vi o[4];
+                    i_rows4(o, a + i * 4 + (uint64_t)(h * V_W) * row_bytes, row_bytes);
+                    for (e = 0; e < 4; e++) v_storei(panel + (i + e) * 64 + h * V_W * 4, o[e]);
+                }
+            if (elem == 4)
+                for (; i < n; i++)
+                    for (r = 0; r < 16; r++) memcpy(panel + i * 64 + r * 4, a + i * 4 + (uint64_t)r * row_bytes, 4);
+            else if (elem == 2)
+                for (i = 0; i < n; i++)
+                    for (r = 0; r < 16; r++) memcpy(panel + i * 32 + r * 2, a + i * 2 + (uint64_t)r * row_bytes, 2);
+            else
+                for (r = 0; r < 16; r++) panel[r] = a[(uint64_t)r * row_bytes];
+            panel += 16 * elem * n;
+        }
+    }
+}
+#endif
+
+/* Bytes of gathered rows. */
+enum { V_NAME(run_bytes) = 8192 };
+
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int32_t layout) {
+    const aiosk_type *t = aiosk_type_info(f->type);
+    const int32_t n = m->n_in / (int32_t)t->n_weights, per = 256 / (int32_t)t->n_weights;
+    const uint64_t row_bytes = (uint64_t)n * t->n_bytes, block16 = 16 * t->n_bytes;
+    const uint8_t *w = (const uint8_t *)m->w, *x = (const uint8_t *)m->x;
+#if V_W > 1
+    uint8_t AIOSK__ALIGN(64) run[V_NAME(run_bytes)];
+#endif
+    float AIOSK__ALIGN(64) acc[AIOSK__MAX_COLS * V_NP * 16];
+    aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
+    const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
+    V_NAME(cols) job;
+    int32_t row, k, c, c0, e;
+#if !V_OWN
+    /* few columns, what is left of many when groups have been taken, and codes without a loop of their own */
+    const int32_t n_cols = !cols || m->n_cols < 2 * V_NC ? 0 : m->n_cols / V_NC * V_NC;
+    if (n_cols < m->n_cols) {
+        aiosk_matmul last = *m;
+        last.x = x + (uint64_t)n_cols * m->x_stride;
+        last.y = m->y + (uint64_t)n_cols * m->y_stride;
+        last.n_cols = m->n_cols - n_cols;
+        V_SOURCE(matmul)(&last, f, layout);
+    }
+#elif V_W == 1
+    const int32_t n_cols = m->n_cols;
+#else
+    const int32_t n_cols = m->n_cols;
+    if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
+        /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
+        const int32_t most = layout == AIOSK_ROWS || m->n_cols > 4 ? (int32_t)(V_NAME(run_bytes) / block16) : n;
+        for (row = m->row0; row < m->row1; row += 16) {
+            memset(acc, 0, (size_t)m->n_cols * 64);
+            for (k = 0; k < n; k += most) {
+                const int32_t k1 = n - k < most ? n : k + most;
+                const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
+                if (layout == AIOSK_ROWS) {
+                    V_SOURCE(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
+                                   k1 < n ? (uintptr_t)src + (uintptr_t)(k1 - k) * t->n_bytes : (uintptr_t)w + (uintptr_t)(row + 16) * (uintptr_t)row_bytes);
+                    src = run;
+                }
+                for (c = 0; c < m->n_cols; c += e) {
+                    e = m->n_cols - c >= 4 ? 4 : m->n_cols - c >= 2 ? 2 : 1;
+                    f->few[e >> 1](src, x + (uint64_t)c * m->x_stride, m->x_stride, m->n_in, k, k1, acc + c * 16);
+                }
+            }
+            for (c = 0; c < m->n_cols; c++) V_NAME(put)(m, c, row, acc + c * 16);
+        }
+        return;
+    }
+#endif
+    job.t = codes;
+    job.xs = m->x_stride;
+    job.acc = acc;
+    job.n_in = m->n_in;
+    job.offset = f->offset;
+    job.n_mn = f->n_mn;
+    for (c0 = 0; c0 < n_cols; c0 += job.n_cols) {
+        job.n_cols = n_cols - c0 < AIOSK__MAX_COLS ? n_cols - c0 : AIOSK__MAX_COLS;
+        job.x = x + (uint64_t)c0 * m->x_stride;
+        for (row = m->row0; row < m->row1; row += 16 * V_NP) {
+            memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
+            for (k = 0; k < n; k += per) {
+                const int32_t nb = n - k < per ? n - k : per;
+                for (e = 0; e < V_NP; e++) {
+                    const int32_t r = row + 16 * e, nr = m->row1 - r < 16 ? m->row1 - r : 16;
+                    const uint8_t *src = w + (uint64_t)r * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
+                    if (nr <= 0) memset(&codes[e], 0, sizeof codes[e]);
+#if V_W == 1
+                    else V_NAME(codes_any)(f->type, layout, src, row_bytes, layout == AIOSK_PANELS ? 16 : nr, nb, &codes[e]);
+#else
+                    else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
+                    else {
+                        V_SOURCE(gather)(f->type, src, row_bytes, nr, nb, run,
+                                       k + nb < n ? (uintptr_t)src + (uintptr_t)nb * t->n_bytes : (uintptr_t)w + (uintptr_t)(r + 16 * V_NP) * (uintptr_t)row_bytes);
+                        f->codes(run, nb, &codes[e]);
+                    }
+#endif
+                }
+                job.k = t->family == AIOSK_A256 ? k : k * ((int32_t)t->n_weights / 32);
+                job.n = nb * ((int32_t)t->n_weights / 32);
+                cols(&job);
+            }
+            for (e = 0; e < V_NP && row + 16 * e < m->row1; e++)
+                for (c = 0; c < job.n_cols; c++) V_NAME(put)(m, c0 + c, row + 16 * e, acc + (c * V_NP + e) * 16);
+        }
+    }
+}
+
+/* ---- one entry per type and layout ---- */
+#define AIOSK__ENTRY(t) /* rows_t, panels_t */                                                                                     \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_ROWS); }                  \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_PANELS); }
+#if V_OWN
+#define AIOSK__NONE(t) {NULL, NULL, NULL}
+#if V_FEW == 4
+#define AIOSK__ALL(t) {V_NAME(few1_##t), V_NAME(few2_##t), V_NAME(few4_##t)}
+AIOSK__A32_HOT(AIOSK__FEW2)
+AIOSK__A32_HOT(AIOSK__FEW4)
+AIOSK__A256_HOT(AIOSK__FEW2_K)
+AIOSK__A256_HOT(AIOSK__FEW4_K)
+#elif V_FEW
+#define AIOSK__ALL(t) {V_NAME(few1_##t), NULL, NULL}
+#else
+#define AIOSK__ALL(t) AIOSK__NONE(t)
+#endif
+#if V_FEW
+AIOSK__A32_HOT(AIOSK__FEW1)
+AIOSK__A256_HOT(AIOSK__FEW1_K)
+#endif
+#if V_W == 1
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, few}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, few) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, few}
+#else
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(codes_##t), few}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, few) {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(codes_##t), few}
+AIOSK__A32(AIOSK__CODES)
+AIOSK__A256(AIOSK__CODES_K)
+#endif
+#define AIOSK__FORM(t, ...) static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__; AIOSK__ENTRY(t)
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
+AIOSK__A32_HOT(AIOSK__X)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A32_RARE(AIOSK__XR)
+AIOSK__A256_RARE(AIOSK__XKR)
+AIOSK__GRIDS(AIOSK__XKR)
+#else
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t)
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t)
+AIOSK__A32(AIOSK__X)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A256_RARE(AIOSK__XK)
+#endif
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+#define V_TABLE V_NAME(isa)
+#define V_GRIDS(x) V_SOURCE(x)
+
+/* ======== kernels/isa_table.inc, continued ======== */
+/* isa_table.inc: the table of an instruction set: V_TABLE: V_TABLE: integer matrices of V_NAME, those of grid types of
+ * V_GRIDS, all else of V_BASE. */
+#define AIOSK__NO {NULL, NULL},
+#define AIOSK__F(n) {V_BASE(rows_##n), NULL},
+#define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
+#define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
+static const aiosk_isa V_TABLE = {
+    V_ISA_TEXT, V_ISA_ID, 0,
+    {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
+    V_BASE(quantize_head),
+    {   /* in the order of ids, formats.h */
+        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__P(q4_1) AIOSK__NO
+        /*  5 */ AIOSK__NO AIOSK__P(q5_0) AIOSK__P(q5_1) AIOSK__P(q8_0) AIOSK__NO
+        /* 10 */ AIOSK__P(q2_k) AIOSK__P(q3_k) AIOSK__P(q4_k) AIOSK__P(q5_k) AIOSK__P(q6_k)
+        /* 15 */ AIOSK__NO AIOSK__G(iq2_xxs) AIOSK__G(iq2_xs) AIOSK__G(iq3_xxs) AIOSK__G(iq1_s)
+        /* 20 */ AIOSK__P(iq4_nl) AIOSK__G(iq3_s) AIOSK__G(iq2_s) AIOSK__P(iq4_xs) AIOSK__NO
+        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__G(iq1_m)
+        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(tq1_0)
+        /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
+        /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
+    },
+    V_TILE8(attend),
+    {V_BASE(store_f32), V_BASE(store_f16)},
+    V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
+    V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
+    V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
+#undef AIOSK__G
+#undef AIOSK__P
+#undef AIOSK__F
+#undef AIOSK__NO
+
+#undef V_ISA_ID
+#undef V_ISA_TEXT
+#undef V_TABLE
+#undef V_GRIDS
+
+/* ======== kernels/matmul_undef.inc, continued ======== */
+/* matmul_undef.inc: takes back the macros of lanes.inc and matmul.inc, and the products. */
+#undef AIOSK__XKR
+#undef AIOSK__XK
+#undef AIOSK__XR
+#undef AIOSK__X
+#undef AIOSK__FORM
+#undef AIOSK__ENTRY
+#undef AIOSK__FORM_A256
+#undef AIOSK__FORM_A32
+#undef AIOSK__CODES_K
+#undef AIOSK__FEW_K
+#undef AIOSK__FEW1_K
+#undef AIOSK__FEW2_K
+#undef AIOSK__FEW4_K
+#undef AIOSK__CODES
+#undef AIOSK__FEW
+#undef AIOSK__FEW1
+#undef AIOSK__FEW2
+#undef AIOSK__FEW4
+#undef AIOSK__ALL
+#undef AIOSK__NONE
+#undef AIOSK__LEFT
+#undef AIOSK__EVEN
+#undef AIOSK__GRIDS
+#undef AIOSK__A256
+#undef AIOSK__A256_HOT
+#undef AIOSK__A256_RARE
+#undef AIOSK__A32
+#undef AIOSK__A32_HOT
+#undef AIOSK__A32_RARE
+#undef AIOSK__SC_AT
+#undef AIOSK__W
+#undef AIOSK__XQ
+#undef AIOSK__FIRST
+#undef AIOSK__NEXT
+#undef AIOSK__XS
+#undef AIOSK__TO_9
+#undef AIOSK__GROUPS
+#undef AIOSK__EACH
+#undef V_TABLES
+#undef V_STEP
+#undef V_OUT
+#undef V_SOURCE
+#undef V_OWN
+#undef V_TILE8
+
+/* ======== kernels/dot_undef.inc, continued ======== */
+/* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
+#undef i_prep8
+#undef i_scale
+#undef i_first
+#undef i_next
+#undef i_sum
+#undef i_end
+#undef i_macc_pair
+#undef i_part
+#undef I_RUN
+#undef I_PAIR
+#undef V_NP
+#undef V_NC
+#undef V_BIAS8
+#undef V_PREMUL
+#undef V_FIX
+#undef V_START
+#undef V_QUAD
+#undef V_XOR
+#undef V_FEW
+
+/* ======== kernels/isa_avx512.c, continued ======== */
+#endif
 
 /* ======== kernels/simdi_undef.inc, continued ======== */
 /* simdi_undef.inc: takes back what simdi_names.inc defined. */
@@ -15189,11 +17203,14 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef i_store_s8
 #undef i_load_u16
 #undef i_pairs
+#undef I_HIGH
 
 /* ======== kernels/simd_undef.inc, continued ======== */
 /* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
 #undef V_FN
 #undef V_EXPORT
+#undef V_FN8
+#undef V_EXPORT8
 #undef V_NAME
 #undef V_BASE
 #undef V_W
@@ -15289,6 +17306,10 @@ static const aiosk_isa V_GRIDS(isa) = {
 /* ======== kernels/simd_names.inc, continued ======== */
 /* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
  * simd_undef.inc takes it back. */
+#ifndef V_FN8 /* functions that use v_kdot, where that needs more than the others */
+#define V_FN8 V_FN
+#define V_EXPORT8 V_EXPORT
+#endif
 #define v_loadu V_BASE(v_loadu)
 #define v_storeu V_BASE(v_storeu)
 #define v_loadi V_BASE(v_loadi)
@@ -15453,6 +17474,8 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
 #define V_PREMUL 0
 #define V_FIX 1
 #define V_FEW 1
+#define V_QUAD 1 /* a load for sixteen activations, not one and a dup for each four: lanes of sdot cost nothing */
+#define V_XOR 0
 #define V_NC 4 /* columns that it takes at once */
 
 #define AIOSK__U8(a) vreinterpretq_u8_s32(a)
@@ -15463,6 +17486,8 @@ V_FN vi i_or(vi a, vi b) { return vorrq_s32(a, b); }
 V_FN vi i_xor(vi a, vi b) { return veorq_s32(a, b); }
 V_FN vi i_srl(vi a, int n) { return vreinterpretq_s32_u32(vshlq_u32(vreinterpretq_u32_s32(a), vdupq_n_s32(-n))); }
 V_FN vi i_sll(vi a, int n) { return vshlq_s32(a, vdupq_n_s32(n)); }
+/* The high nibble of each byte: bytes can be shifted by themselves here */
+#define I_HIGH(a) vreinterpretq_s32_u8(vshrq_n_u8(vreinterpretq_u8_s32(a), 4))
 V_FN vi i_addb(vi a, vi b) { return AIOSK__S32(vaddq_u8(AIOSK__U8(a), AIOSK__U8(b))); }
 V_FN vi i_load_u8(const void *p) {
     return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(aiosk__u32(p)))))));
@@ -15526,25 +17551,35 @@ V_FN vi i_prep8(vi w) { return w; }
 V_FN vi i_scale(const int kind, vi a) { (void)kind; return vshrq_n_s32(vshlq_n_s32(a, 24), 24); }
 #define I_PAIR(kind) 0
 #ifdef AIOSK__NEON_DOT
+#define V_START 1
 #define i_part vi
 #define I_RUN(kind, n) (n)
-V_FN i_part i_next(const int kind, i_part a, vi w, vi x) {
-    (void)kind;
 #if defined(__clang__) && !defined(__ARM_FEATURE_DOTPROD) /* older clang hides vdotq */
-    __asm__("sdot %0.4s, %1.16b, %2.16b" : "+w"(a) : "w"(w), "w"(x));
-    return a;
+#define AIOSK__SDOT(i) __asm__("sdot %0.4s, %1.16b, %2.4b[" #i "]" : "+w"(a) : "w"(w), "w"(x))
 #else
-    return vdotq_s32(a, vreinterpretq_s8_s32(w), vreinterpretq_s8_s32(x));
+#define AIOSK__SDOT(i) a = vdotq_laneq_s32(a, vreinterpretq_s8_s32(w), vreinterpretq_s8_s32(x), i)
 #endif
+V_FN i_part i_next(const int kind, i_part a, vi w, vi x, const int i) { /* the lane is part of the instruction */
+    (void)kind;
+    if (i == 0) AIOSK__SDOT(0);
+    else if (i == 1) AIOSK__SDOT(1);
+    else if (i == 2) AIOSK__SDOT(2);
+    else AIOSK__SDOT(3);
+    return a;
 }
-V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)z; return i_next(kind, vdupq_n_s32(0), w, x); }
+#undef AIOSK__SDOT
+V_FN i_part i_first(const int kind, vi z, vi w, vi x, const int i) { return i_next(kind, z, w, x, i); }
 V_FN vi i_sum(const int kind, i_part a) { (void)kind; return a; }
 #else
+#define V_START 0
 #define i_part V_NAME(i_part)
 #define I_RUN(kind, n) ((kind) == 8 ? 2 : (kind) >= 6 || (n) == 4 ? 4 : 8)
 typedef struct i_part { int16x8_t l, h; } i_part;
-V_FN i_part i_first(const int kind, vi z, vi w, vi x) {
-    const int8x16_t a = vreinterpretq_s8_s32(w), b = vreinterpretq_s8_s32(x);
+V_FN vi V_NAME(i_lane)(vi x, const int i) {
+    return i == 0 ? vdupq_laneq_s32(x, 0) : i == 1 ? vdupq_laneq_s32(x, 1) : i == 2 ? vdupq_laneq_s32(x, 2) : vdupq_laneq_s32(x, 3);
+}
+V_FN i_part i_first(const int kind, vi z, vi w, vi x, const int i) {
+    const int8x16_t a = vreinterpretq_s8_s32(w), b = vreinterpretq_s8_s32(V_NAME(i_lane)(x, i));
     i_part r;
     (void)kind;
     (void)z;
@@ -15552,8 +17587,8 @@ V_FN i_part i_first(const int kind, vi z, vi w, vi x) {
     r.h = vmull_high_s8(a, b);
     return r;
 }
-V_FN i_part i_next(const int kind, i_part r, vi w, vi x) {
-    const int8x16_t a = vreinterpretq_s8_s32(w), b = vreinterpretq_s8_s32(x);
+V_FN i_part i_next(const int kind, i_part r, vi w, vi x, const int i) {
+    const int8x16_t a = vreinterpretq_s8_s32(w), b = vreinterpretq_s8_s32(V_NAME(i_lane)(x, i));
     (void)kind;
     r.l = vmlal_s8(r.l, vget_low_s8(a), vget_low_s8(b));
     r.h = vmlal_high_s8(r.h, a, b);
@@ -16308,7 +18343,7 @@ V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) 
 
 /* s[q][16 * nj] = fma((float)(exact sum over d of q8[q][d] * codes[d][key]), dq[q] * dk[key], add[q]); constants as in outer_n. step: bytes
  * from four channels to the next four */
-V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
+V_FN8 void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
                             const float *dq, const float *add, size_t add_stride, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     struct { vi v[V_PER16]; } acc[8][4];
     int32_t d;
@@ -16343,7 +18378,7 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t 
 #undef AIOSK__S
 #undef AIOSK__A
 }
-V_EXPORT void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
+V_EXPORT8 void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
                               const float *add, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     int32_t j;
     switch (nq) {
@@ -16357,7 +18392,7 @@ V_EXPORT void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, 
     }
 }
 /* The same for 16 vectors [hp/4][16][4] that are the means of the tiles of a run */
-V_EXPORT void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
+V_EXPORT8 void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
     static const float zero = 0.0f;
     const V_NAME(soon) none = { 0, 0 };
     switch (nq) {
@@ -16370,7 +18405,7 @@ V_EXPORT void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, c
 
 /* out[q][16 * nj] = fma(w[q].step, (float)(exact sum over the keys of w[q] * codes[key][16 * nj]), out). w: what weights() made of the p of
  * a tile. step: bytes from one group of four positions to the next */
-V_FN void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+V_FN8 void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
     vi acc[8][4 * V_PER16];
     int32_t j, q, k;
     AIOSK__UNROLL
@@ -16401,7 +18436,7 @@ V_FN void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t s
         for (k = 0; k < nj * V_PER16; k++) v_storeu(o + k * V_W, v_fma(f, v_cvt_i32_f32(acc[q][k]), v_loadu(o + k * V_W)));
     }
 }
-V_EXPORT void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+V_EXPORT8 void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
     switch (nq) {
 #define AIOSK__SHAPE(n, m)                                                                                                        \
     case n:                                                                                                                      \
@@ -16894,8 +18929,19 @@ V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIO
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
 /* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
- * functions are those of V_BASE. matmul_undef.inc ends it. */
-#if V_W > 1
+ * functions are those of V_BASE. matmul_undef.inc ends it. With V_SOURCE(x) defined beforehand the set has products of many columns
+ * for the common types alone: that set, with the same V_BIAS8 and V_PREMUL, unpacks for it and does all else. V_TILE8(x): whose
+ * attend_i8 it takes. */
+#ifdef V_SOURCE
+#define V_OWN 0
+#else
+#define V_SOURCE(x) V_NAME(x)
+#define V_OWN 1
+#endif
+#ifndef V_TILE8
+#define V_TILE8(x) V_BASE(x)
+#endif
+#if V_W > 1 && V_OWN
 
 /* ======== kernels/unpack.inc, continued ======== */
 /* unpack.inc: panels to codes in registers, one short case per format; lane r is row r. ref.c says what the bits mean, and in the
@@ -16907,7 +18953,11 @@ V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIO
 #define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
 #define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
 #define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#ifdef I_HIGH
+#define AIOSK__HI(a) I_HIGH(a)
+#else
 #define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+#endif
 
 /* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
 V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
@@ -17373,7 +19423,7 @@ typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
 typedef void (*V_NAME(few_fn))(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
-    const aiosk__codes *t;
+    aiosk__codes *t;
     const uint8_t *x;
     uint64_t xs;
     float *acc;
@@ -17392,12 +19442,31 @@ typedef struct V_NAME(cols) {
 /* Register i of panel e: of w where they are at hand, else from t, at the step's first row of codes. Loading them where they are used
  * keeps registers free for sums. */
 #define AIOSK__W(e, i) (w ? w[e][i] : v_loadi(t[e].code[at + (i)] + h * V_W * 4))
+/* Part c, e of a group: its first register of codes, i, or one more. V_QUAD: the activations of a step are in xq [nc][2], sixteen codes in
+ * each; else each four are asked for where they are used, from AIOSK__X(i). */
+#if V_QUAD
+#define AIOSK__XQ                                                                                  \
+    vi xq[V_NC][2];                                                                                \
+    AIOSK__UNROLL                                                                                  \
+    for (c = 0; c < nc; c++) { xq[c][0] = v_loadi(AIOSK__X(0)); xq[c][1] = v_loadi(AIOSK__X(4)); }
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#else
+#define AIOSK__XQ
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), AIOSK__XS(e, i))
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), AIOSK__XS(e, i))
+#endif
+#if V_XOR /* kind 9: with the sign of codes */
+#define AIOSK__XS(e, i) (kind == 9 ? i_xor(i_dup(AIOSK__X(i)), v_loadi(t[e].sign[at + (i)] + h * V_W * 4)) : i_dup(AIOSK__X(i)))
+#else
+#define AIOSK__XS(e, i) i_dup(AIOSK__X(i))
+#endif
 
 /* ---- A32 ---- */
 /* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
  * any: any_offset, which is no constant */
 enum { V_NAME(any) = -1 };
-V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int64_t k) {
     if (offset == 0) return v_zeroi();
     if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
     if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
@@ -17411,22 +19480,25 @@ V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x
  * constants. */
 V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
                           const int nc, vi w[][8], const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
-                          uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+                          uint64_t xs, const aiosk__a32 a, int64_t k, vf acc[][V_NP]) {
     const int n = columns / 4, run = I_RUN(kind, n);
     int c, e, f, g, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (g = 0; g < 8; g += n) { /* columns of one scale */
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(t[e].mn[at >> 3] + h * V_W)
+                              : n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
                                      : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
         AIOSK__UNROLL
         for (f = g; f < g + n; f += run) {
             i_part p[V_NC][V_NP];
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
             AIOSK__UNROLL
             for (i = f + 1; i < f + run; i++)
-                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+                AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         }
         AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
     }
@@ -17434,6 +19506,7 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset
         AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
                                                  i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
     }
+#undef AIOSK__X
 }
 
 #define AIOSK__FEW(T, t, kind, offset, columns, nc)                                                                                                    \
@@ -17487,14 +19560,15 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
     const uint8_t *x = m->x + (uint64_t)c0 * xs;
     float *o = m->acc + (int64_t)c0 * V_NP * 16;
     const int np = V_NP, has_min = m->n_mn;
-    int32_t u;
+    const int64_t n_u = m->n, k0 = m->k;
+    int64_t u;
     int h, i, e, c;
     for (c = 0; c < nc; c++) /* the next group */
         for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
     for (h = 0; h < V_PER16; h++) {
         vf acc[V_NC][V_NP];
         AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
-        for (u = 0; u < m->n; u++) {
+        for (u = 0; u < n_u; u++) {
             vf d[V_NP][2], dmin[V_NP];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
@@ -17502,16 +19576,11 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
                 d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
                 dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
             }
-            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind == 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, u * 8, h,
-                            d, dmin, x, xs, a, m->k + u, acc);
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind >= 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, (int)u * 8, h,
+                            d, dmin, x, xs, a, k0 + u, acc);
         }
         AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
     }
-}
-V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a32)(m, kind, columns, 1, c);
 }
 
 /* ---- A256 ---- */
@@ -17531,37 +19600,38 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
                            const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
     const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
     int c, e, f, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (f = 0; f < 8; f += pair ? 2 * run : run) {
         i_part p[V_NC][V_NP], q[V_NC][V_NP];
-#define AIOSK__X(i) i_dup(x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
 #define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
 #define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
         if (columns == 0) {
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
         } else if (V_BIAS8 && kind == 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), AIOSK__W(e, f), AIOSK__X(f)))
-            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(AIOSK__Z8(f), e, f))
+            AIOSK__EACH(q[c][e] = AIOSK__FIRST(AIOSK__Z8(f + run), e, f + run))
         } else if (V_BIAS8 && kind > 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), e, f))
         } else {
-            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f), AIOSK__X(f)))
-            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(v_zeroi(), e, f))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__FIRST(v_zeroi(), e, f + run))
         }
         AIOSK__UNROLL
         for (i = f + 1; i < f + run; i++) {
-            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), AIOSK__X(i)))
-            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], AIOSK__W(e, i + run), AIOSK__X(i + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__NEXT(q[c][e], e, i + run))
         }
         if (columns == 0) {
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         } else {
             AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
         }
 #undef AIOSK__Z
 #undef AIOSK__Z8
-#undef AIOSK__X
     }
+#undef AIOSK__X
 }
 /* What is left to take off: offset * sum of scale * sum of x, where the products did not */
 #define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
@@ -17670,7 +19740,7 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
     for (h = 0; h < V_PER16; h++) {
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(m->t[e].mn[0] + h * V_W) : V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
         for (j = 0; j < 8; j++) {
             vi r[V_NP][2];
             AIOSK__UNROLL
@@ -17693,11 +19763,50 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         }
     }
 }
-V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
+/* ---- both: all columns ---- */
+#if V_XOR
+/* Signed codes of 8 bits to kind 9: code * x = |code| * (x ^ s) + |code| where s, the sign, is -1, so the sum of these |code| is added to
+ * the sums of columns: mn, of each unit, or of the block with its scales. */
+V_EXPORT void V_NAME(absolute)(aiosk__codes *t, int32_t family, int32_t n) {
+    int32_t u;
+    int h, i;
+    for (h = 0; h < V_PER16; h++) {
+        vi all = v_zeroi();
+        for (u = 0; u < n; u++) {
+            vi part = v_zeroi(), r[2];
+            for (i = 0; i < 8; i++) {
+                uint8_t *code = t->code[u * 8 + i] + h * V_W * 4;
+                const vi w = v_loadi(code), s = V_NAME(i_neg8)(w), a = V_NAME(i_abs8)(w);
+                part = i_add16(part, V_NAME(i_mul8)(9, i_and(a, s), v_set1i(0x01010101)));
+                v_storei(code, a);
+                v_storei(t->sign[u * 8 + i] + h * V_W * 4, s);
+            }
+            if (family == AIOSK_A256) {
+                V_NAME(step_scales)(8, 32, v_loadi(t->sc[AIOSK__SC_AT(32, u)] + h * V_W), u, r);
+                all = i_end(8, all, part, part, r[0]);
+            } else v_storei(t->mn[u] + h * V_W, i_sum(8, part));
+        }
+        if (family == AIOSK_A256) v_storei(t->mn[0] + h * V_W, all);
+    }
 }
+#define AIOSK__TO_9(f, family)                                                                                         \
+    if (kind == 8 && columns == 32 && (!V_OWN || m->n_cols >= V_XOR)) {                                                \
+        int e;                                                                                                         \
+        for (e = 0; e < V_NP; e++) V_NAME(absolute)(m->t + e, family, m->n);                                           \
+        for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, 9, columns, V_NC, c);                                       \
+        return;                                                                                                        \
+    }
+#else
+#define AIOSK__TO_9(f, family)
+#endif
+#define AIOSK__GROUPS(f, family)                                                                                       \
+    const int32_t n = V_NC > 1 ? m->n_cols / V_NC * V_NC : 0;                                                          \
+    int32_t c;                                                                                                         \
+    for (c = n; V_OWN && c < m->n_cols; c++) V_NAME(group_##f)(m, kind, columns, 1, c);                                \
+    AIOSK__TO_9(f, family)                                                                                             \
+    for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, kind, columns, V_NC, c);
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a32, AIOSK_A32) }
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a256, AIOSK_A256) }
 
 /* ======== kernels/matmul.inc, continued ======== */
 /* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
@@ -17725,11 +19834,13 @@ V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float
 }
 
 typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+#if V_OWN
 typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
     V_NAME(codes_fn) codes;
     V_NAME(few_fn) few[3];                     /* for 1, 2, 4 columns; NULL where there is none */
 } V_NAME(form);
+#endif
 
 #define AIOSK__COLS(f, kind, columns) \
     V_EXPORT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
@@ -17739,6 +19850,9 @@ typedef struct V_NAME(form) {
 #elif V_BIAS8
 #define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#elif !V_OWN
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 4, 0)
 #else
 #define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16) \
@@ -17749,7 +19863,7 @@ AIOSK__COLS_A256(AIOSK__COLS)
 #undef AIOSK__COLS
 
 /* The loop for the codes of a format */
-static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
+static V_NAME(cols_fn) V_NAME(find_cols)(const V_SOURCE(form) *f, int32_t family) {
     const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) ? 8 : f->kind;
 #define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
     const int32_t columns = f->columns;
@@ -17794,7 +19908,7 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
         }
     }
 }
-#else
+#elif V_OWN
 /* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
  * streams than these. */
 V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
@@ -17836,7 +19950,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 /* Bytes of gathered rows. */
 enum { V_NAME(run_bytes) = 8192 };
 
-V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int32_t layout) {
     const aiosk_type *t = aiosk_type_info(f->type);
     const int32_t n = m->n_in / (int32_t)t->n_weights, per = 256 / (int32_t)t->n_weights;
     const uint64_t row_bytes = (uint64_t)n * t->n_bytes, block16 = 16 * t->n_bytes;
@@ -17849,7 +19963,20 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
     int32_t row, k, c, c0, e;
-#if V_W > 1
+#if !V_OWN
+    /* few columns, what is left of many when groups have been taken, and codes without a loop of their own */
+    const int32_t n_cols = !cols || m->n_cols < 2 * V_NC ? 0 : m->n_cols / V_NC * V_NC;
+    if (n_cols < m->n_cols) {
+        aiosk_matmul last = *m;
+        last.x = x + (uint64_t)n_cols * m->x_stride;
+        last.y = m->y + (uint64_t)n_cols * m->y_stride;
+        last.n_cols = m->n_cols - n_cols;
+        V_SOURCE(matmul)(&last, f, layout);
+    }
+#elif V_W == 1
+    const int32_t n_cols = m->n_cols;
+#else
+    const int32_t n_cols = m->n_cols;
     if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
         /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
         const int32_t most = layout == AIOSK_ROWS || m->n_cols > 4 ? (int32_t)(V_NAME(run_bytes) / block16) : n;
@@ -17859,7 +19986,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const int32_t k1 = n - k < most ? n : k + most;
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
-                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
+                    V_SOURCE(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
                                    k1 < n ? (uintptr_t)src + (uintptr_t)(k1 - k) * t->n_bytes : (uintptr_t)w + (uintptr_t)(row + 16) * (uintptr_t)row_bytes);
                     src = run;
                 }
@@ -17879,8 +20006,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.n_in = m->n_in;
     job.offset = f->offset;
     job.n_mn = f->n_mn;
-    for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
-        job.n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
+    for (c0 = 0; c0 < n_cols; c0 += job.n_cols) {
+        job.n_cols = n_cols - c0 < AIOSK__MAX_COLS ? n_cols - c0 : AIOSK__MAX_COLS;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -17895,7 +20022,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run,
+                        V_SOURCE(gather)(f->type, src, row_bytes, nr, nb, run,
                                        k + nb < n ? (uintptr_t)src + (uintptr_t)nb * t->n_bytes : (uintptr_t)w + (uintptr_t)(r + 16 * V_NP) * (uintptr_t)row_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
@@ -17912,6 +20039,10 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 }
 
 /* ---- one entry per type and layout ---- */
+#define AIOSK__ENTRY(t) /* rows_t, panels_t */                                                                                     \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_ROWS); }                  \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_PANELS); }
+#if V_OWN
 #define AIOSK__NONE(t) {NULL, NULL, NULL}
 #if V_FEW == 4
 #define AIOSK__ALL(t) {V_NAME(few1_##t), V_NAME(few2_##t), V_NAME(few4_##t)}
@@ -17937,30 +20068,36 @@ AIOSK__A256_HOT(AIOSK__FEW1_K)
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
-#define AIOSK__ENTRY(t, ...) /* form_t, rows_t, panels_t */                                                                        \
-    static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
-#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
+#define AIOSK__FORM(t, ...) static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__; AIOSK__ENTRY(t)
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
 AIOSK__A32_HOT(AIOSK__X)
 AIOSK__A256_HOT(AIOSK__XK)
 AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
+#else
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t)
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t)
+AIOSK__A32(AIOSK__X)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A256_RARE(AIOSK__XK)
+#endif
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
-#define V_GRIDS(x) V_NAME(x)
+#define V_TABLE V_NAME(isa)
+#define V_GRIDS(x) V_SOURCE(x)
 
 /* ======== kernels/isa_table.inc, continued ======== */
-/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+/* isa_table.inc: the table of an instruction set: V_TABLE: V_TABLE: integer matrices of V_NAME, those of grid types of
+ * V_GRIDS, all else of V_BASE. */
 #define AIOSK__NO {NULL, NULL},
 #define AIOSK__F(n) {V_BASE(rows_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 #define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
-static const aiosk_isa V_GRIDS(isa) = {
+static const aiosk_isa V_TABLE = {
     V_ISA_TEXT, V_ISA_ID, 0,
     {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
     V_BASE(quantize_head),
@@ -17975,7 +20112,7 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    V_BASE(attend),
+    V_TILE8(attend),
     {V_BASE(store_f32), V_BASE(store_f16)},
     V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
@@ -17987,8 +20124,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 #undef V_ISA_ID
 #undef V_ISA_TEXT
-
-/* ======== kernels/isa_matmul.inc, continued ======== */
+#undef V_TABLE
 #undef V_GRIDS
 
 /* ======== kernels/matmul_undef.inc, continued ======== */
@@ -17997,6 +20133,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__XK
 #undef AIOSK__XR
 #undef AIOSK__X
+#undef AIOSK__FORM
 #undef AIOSK__ENTRY
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
@@ -18023,10 +20160,19 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__A32_RARE
 #undef AIOSK__SC_AT
 #undef AIOSK__W
+#undef AIOSK__XQ
+#undef AIOSK__FIRST
+#undef AIOSK__NEXT
+#undef AIOSK__XS
+#undef AIOSK__TO_9
+#undef AIOSK__GROUPS
 #undef AIOSK__EACH
 #undef V_TABLES
 #undef V_STEP
 #undef V_OUT
+#undef V_SOURCE
+#undef V_OWN
+#undef V_TILE8
 
 /* ======== kernels/dot_undef.inc, continued ======== */
 /* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
@@ -18045,6 +20191,9 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
+#undef V_START
+#undef V_QUAD
+#undef V_XOR
 #undef V_FEW
 
 /* ======== kernels/simdi_undef.inc, continued ======== */
@@ -18072,11 +20221,14 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef i_store_s8
 #undef i_load_u16
 #undef i_pairs
+#undef I_HIGH
 
 /* ======== kernels/simd_undef.inc, continued ======== */
 /* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
 #undef V_FN
 #undef V_EXPORT
+#undef V_FN8
+#undef V_EXPORT8
 #undef V_NAME
 #undef V_BASE
 #undef V_W
@@ -18165,6 +20317,10 @@ static const aiosk_isa V_GRIDS(isa) = {
 /* ======== kernels/simd_names.inc, continued ======== */
 /* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
  * simd_undef.inc takes it back. */
+#ifndef V_FN8 /* functions that use v_kdot, where that needs more than the others */
+#define V_FN8 V_FN
+#define V_EXPORT8 V_EXPORT
+#endif
 #define v_loadu V_BASE(v_loadu)
 #define v_storeu V_BASE(v_storeu)
 #define v_loadi V_BASE(v_loadi)
@@ -18329,6 +20485,8 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
 #define V_PREMUL 0
 #define V_FIX 1
 #define V_FEW 1
+#define V_QUAD 1 /* a load for sixteen activations, not one and a dup for each four: lanes of sdot cost nothing */
+#define V_XOR 0
 #define V_NC 4 /* columns that it takes at once */
 
 #define AIOSK__U8(a) vreinterpretq_u8_s32(a)
@@ -18339,6 +20497,8 @@ V_FN vi i_or(vi a, vi b) { return vorrq_s32(a, b); }
 V_FN vi i_xor(vi a, vi b) { return veorq_s32(a, b); }
 V_FN vi i_srl(vi a, int n) { return vreinterpretq_s32_u32(vshlq_u32(vreinterpretq_u32_s32(a), vdupq_n_s32(-n))); }
 V_FN vi i_sll(vi a, int n) { return vshlq_s32(a, vdupq_n_s32(n)); }
+/* The high nibble of each byte: bytes can be shifted by themselves here */
+#define I_HIGH(a) vreinterpretq_s32_u8(vshrq_n_u8(vreinterpretq_u8_s32(a), 4))
 V_FN vi i_addb(vi a, vi b) { return AIOSK__S32(vaddq_u8(AIOSK__U8(a), AIOSK__U8(b))); }
 V_FN vi i_load_u8(const void *p) {
     return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(aiosk__u32(p)))))));
@@ -18402,25 +20562,35 @@ V_FN vi i_prep8(vi w) { return w; }
 V_FN vi i_scale(const int kind, vi a) { (void)kind; return vshrq_n_s32(vshlq_n_s32(a, 24), 24); }
 #define I_PAIR(kind) 0
 #ifdef AIOSK__NEON_DOT
+#define V_START 1
 #define i_part vi
 #define I_RUN(kind, n) (n)
-V_FN i_part i_next(const int kind, i_part a, vi w, vi x) {
-    (void)kind;
 #if defined(__clang__) && !defined(__ARM_FEATURE_DOTPROD) /* older clang hides vdotq */
-    __asm__("sdot %0.4s, %1.16b, %2.16b" : "+w"(a) : "w"(w), "w"(x));
-    return a;
+#define AIOSK__SDOT(i) __asm__("sdot %0.4s, %1.16b, %2.4b[" #i "]" : "+w"(a) : "w"(w), "w"(x))
 #else
-    return vdotq_s32(a, vreinterpretq_s8_s32(w), vreinterpretq_s8_s32(x));
+#define AIOSK__SDOT(i) a = vdotq_laneq_s32(a, vreinterpretq_s8_s32(w), vreinterpretq_s8_s32(x), i)
 #endif
+V_FN i_part i_next(const int kind, i_part a, vi w, vi x, const int i) { /* the lane is part of the instruction */
+    (void)kind;
+    if (i == 0) AIOSK__SDOT(0);
+    else if (i == 1) AIOSK__SDOT(1);
+    else if (i == 2) AIOSK__SDOT(2);
+    else AIOSK__SDOT(3);
+    return a;
 }
-V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)z; return i_next(kind, vdupq_n_s32(0), w, x); }
+#undef AIOSK__SDOT
+V_FN i_part i_first(const int kind, vi z, vi w, vi x, const int i) { return i_next(kind, z, w, x, i); }
 V_FN vi i_sum(const int kind, i_part a) { (void)kind; return a; }
 #else
+#define V_START 0
 #define i_part V_NAME(i_part)
 #define I_RUN(kind, n) ((kind) == 8 ? 2 : (kind) >= 6 || (n) == 4 ? 4 : 8)
 typedef struct i_part { int16x8_t l, h; } i_part;
-V_FN i_part i_first(const int kind, vi z, vi w, vi x) {
-    const int8x16_t a = vreinterpretq_s8_s32(w), b = vreinterpretq_s8_s32(x);
+V_FN vi V_NAME(i_lane)(vi x, const int i) {
+    return i == 0 ? vdupq_laneq_s32(x, 0) : i == 1 ? vdupq_laneq_s32(x, 1) : i == 2 ? vdupq_laneq_s32(x, 2) : vdupq_laneq_s32(x, 3);
+}
+V_FN i_part i_first(const int kind, vi z, vi w, vi x, const int i) {
+    const int8x16_t a = vreinterpretq_s8_s32(w), b = vreinterpretq_s8_s32(V_NAME(i_lane)(x, i));
     i_part r;
     (void)kind;
     (void)z;
@@ -18428,8 +20598,8 @@ V_FN i_part i_first(const int kind, vi z, vi w, vi x) {
     r.h = vmull_high_s8(a, b);
     return r;
 }
-V_FN i_part i_next(const int kind, i_part r, vi w, vi x) {
-    const int8x16_t a = vreinterpretq_s8_s32(w), b = vreinterpretq_s8_s32(x);
+V_FN i_part i_next(const int kind, i_part r, vi w, vi x, const int i) {
+    const int8x16_t a = vreinterpretq_s8_s32(w), b = vreinterpretq_s8_s32(V_NAME(i_lane)(x, i));
     (void)kind;
     r.l = vmlal_s8(r.l, vget_low_s8(a), vget_low_s8(b));
     r.h = vmlal_high_s8(r.h, a, b);
@@ -19184,7 +21354,7 @@ V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) 
 
 /* s[q][16 * nj] = fma((float)(exact sum over d of q8[q][d] * codes[d][key]), dq[q] * dk[key], add[q]); constants as in outer_n. step: bytes
  * from four channels to the next four */
-V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
+V_FN8 void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
                             const float *dq, const float *add, size_t add_stride, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     struct { vi v[V_PER16]; } acc[8][4];
     int32_t d;
@@ -19219,7 +21389,7 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t 
 #undef AIOSK__S
 #undef AIOSK__A
 }
-V_EXPORT void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
+V_EXPORT8 void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
                               const float *add, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     int32_t j;
     switch (nq) {
@@ -19233,7 +21403,7 @@ V_EXPORT void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, 
     }
 }
 /* The same for 16 vectors [hp/4][16][4] that are the means of the tiles of a run */
-V_EXPORT void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
+V_EXPORT8 void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
     static const float zero = 0.0f;
     const V_NAME(soon) none = { 0, 0 };
     switch (nq) {
@@ -19246,7 +21416,7 @@ V_EXPORT void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, c
 
 /* out[q][16 * nj] = fma(w[q].step, (float)(exact sum over the keys of w[q] * codes[key][16 * nj]), out). w: what weights() made of the p of
  * a tile. step: bytes from one group of four positions to the next */
-V_FN void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+V_FN8 void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
     vi acc[8][4 * V_PER16];
     int32_t j, q, k;
     AIOSK__UNROLL
@@ -19277,7 +21447,7 @@ V_FN void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t s
         for (k = 0; k < nj * V_PER16; k++) v_storeu(o + k * V_W, v_fma(f, v_cvt_i32_f32(acc[q][k]), v_loadu(o + k * V_W)));
     }
 }
-V_EXPORT void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+V_EXPORT8 void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
     switch (nq) {
 #define AIOSK__SHAPE(n, m)                                                                                                        \
     case n:                                                                                                                      \
@@ -19770,8 +21940,19 @@ V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIO
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
 /* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
- * functions are those of V_BASE. matmul_undef.inc ends it. */
-#if V_W > 1
+ * functions are those of V_BASE. matmul_undef.inc ends it. With V_SOURCE(x) defined beforehand the set has products of many columns
+ * for the common types alone: that set, with the same V_BIAS8 and V_PREMUL, unpacks for it and does all else. V_TILE8(x): whose
+ * attend_i8 it takes. */
+#ifdef V_SOURCE
+#define V_OWN 0
+#else
+#define V_SOURCE(x) V_NAME(x)
+#define V_OWN 1
+#endif
+#ifndef V_TILE8
+#define V_TILE8(x) V_BASE(x)
+#endif
+#if V_W > 1 && V_OWN
 
 /* ======== kernels/unpack.inc, continued ======== */
 /* unpack.inc: panels to codes in registers, one short case per format; lane r is row r. ref.c says what the bits mean, and in the
@@ -19783,7 +21964,11 @@ V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIO
 #define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
 #define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
 #define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#ifdef I_HIGH
+#define AIOSK__HI(a) I_HIGH(a)
+#else
 #define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+#endif
 
 /* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
 V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
@@ -20249,7 +22434,7 @@ typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
 typedef void (*V_NAME(few_fn))(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
-    const aiosk__codes *t;
+    aiosk__codes *t;
     const uint8_t *x;
     uint64_t xs;
     float *acc;
@@ -20268,12 +22453,31 @@ typedef struct V_NAME(cols) {
 /* Register i of panel e: of w where they are at hand, else from t, at the step's first row of codes. Loading them where they are used
  * keeps registers free for sums. */
 #define AIOSK__W(e, i) (w ? w[e][i] : v_loadi(t[e].code[at + (i)] + h * V_W * 4))
+/* Part c, e of a group: its first register of codes, i, or one more. V_QUAD: the activations of a step are in xq [nc][2], sixteen codes in
+ * each; else each four are asked for where they are used, from AIOSK__X(i). */
+#if V_QUAD
+#define AIOSK__XQ                                                                                  \
+    vi xq[V_NC][2];                                                                                \
+    AIOSK__UNROLL                                                                                  \
+    for (c = 0; c < nc; c++) { xq[c][0] = v_loadi(AIOSK__X(0)); xq[c][1] = v_loadi(AIOSK__X(4)); }
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#else
+#define AIOSK__XQ
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), AIOSK__XS(e, i))
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), AIOSK__XS(e, i))
+#endif
+#if V_XOR /* kind 9: with the sign of codes */
+#define AIOSK__XS(e, i) (kind == 9 ? i_xor(i_dup(AIOSK__X(i)), v_loadi(t[e].sign[at + (i)] + h * V_W * 4)) : i_dup(AIOSK__X(i)))
+#else
+#define AIOSK__XS(e, i) i_dup(AIOSK__X(i))
+#endif
 
 /* ---- A32 ---- */
 /* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
  * any: any_offset, which is no constant */
 enum { V_NAME(any) = -1 };
-V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int64_t k) {
     if (offset == 0) return v_zeroi();
     if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
     if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
@@ -20287,22 +22491,25 @@ V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x
  * constants. */
 V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
                           const int nc, vi w[][8], const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
-                          uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+                          uint64_t xs, const aiosk__a32 a, int64_t k, vf acc[][V_NP]) {
     const int n = columns / 4, run = I_RUN(kind, n);
     int c, e, f, g, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (g = 0; g < 8; g += n) { /* columns of one scale */
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(t[e].mn[at >> 3] + h * V_W)
+                              : n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
                                      : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
         AIOSK__UNROLL
         for (f = g; f < g + n; f += run) {
             i_part p[V_NC][V_NP];
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
             AIOSK__UNROLL
             for (i = f + 1; i < f + run; i++)
-                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+                AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         }
         AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
     }
@@ -20310,6 +22517,7 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset
         AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
                                                  i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
     }
+#undef AIOSK__X
 }
 
 #define AIOSK__FEW(T, t, kind, offset, columns, nc)                                                                                                    \
@@ -20363,14 +22571,15 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
     const uint8_t *x = m->x + (uint64_t)c0 * xs;
     float *o = m->acc + (int64_t)c0 * V_NP * 16;
     const int np = V_NP, has_min = m->n_mn;
-    int32_t u;
+    const int64_t n_u = m->n, k0 = m->k;
+    int64_t u;
     int h, i, e, c;
     for (c = 0; c < nc; c++) /* the next group */
         for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
     for (h = 0; h < V_PER16; h++) {
         vf acc[V_NC][V_NP];
         AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
-        for (u = 0; u < m->n; u++) {
+        for (u = 0; u < n_u; u++) {
             vf d[V_NP][2], dmin[V_NP];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
@@ -20378,16 +22587,11 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
                 d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
                 dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
             }
-            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind == 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, u * 8, h,
-                            d, dmin, x, xs, a, m->k + u, acc);
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind >= 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, (int)u * 8, h,
+                            d, dmin, x, xs, a, k0 + u, acc);
         }
         AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
     }
-}
-V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a32)(m, kind, columns, 1, c);
 }
 
 /* ---- A256 ---- */
@@ -20407,37 +22611,38 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
                            const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
     const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
     int c, e, f, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (f = 0; f < 8; f += pair ? 2 * run : run) {
         i_part p[V_NC][V_NP], q[V_NC][V_NP];
-#define AIOSK__X(i) i_dup(x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
 #define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
 #define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
         if (columns == 0) {
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
         } else if (V_BIAS8 && kind == 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), AIOSK__W(e, f), AIOSK__X(f)))
-            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(AIOSK__Z8(f), e, f))
+            AIOSK__EACH(q[c][e] = AIOSK__FIRST(AIOSK__Z8(f + run), e, f + run))
         } else if (V_BIAS8 && kind > 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), e, f))
         } else {
-            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f), AIOSK__X(f)))
-            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(v_zeroi(), e, f))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__FIRST(v_zeroi(), e, f + run))
         }
         AIOSK__UNROLL
         for (i = f + 1; i < f + run; i++) {
-            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), AIOSK__X(i)))
-            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], AIOSK__W(e, i + run), AIOSK__X(i + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__NEXT(q[c][e], e, i + run))
         }
         if (columns == 0) {
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         } else {
             AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
         }
 #undef AIOSK__Z
 #undef AIOSK__Z8
-#undef AIOSK__X
     }
+#undef AIOSK__X
 }
 /* What is left to take off: offset * sum of scale * sum of x, where the products did not */
 #define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
@@ -20546,7 +22751,7 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
     for (h = 0; h < V_PER16; h++) {
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(m->t[e].mn[0] + h * V_W) : V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
         for (j = 0; j < 8; j++) {
             vi r[V_NP][2];
             AIOSK__UNROLL
@@ -20569,11 +22774,50 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         }
     }
 }
-V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
+/* ---- both: all columns ---- */
+#if V_XOR
+/* Signed codes of 8 bits to kind 9: code * x = |code| * (x ^ s) + |code| where s, the sign, is -1, so the sum of these |code| is added to
+ * the sums of columns: mn, of each unit, or of the block with its scales. */
+V_EXPORT void V_NAME(absolute)(aiosk__codes *t, int32_t family, int32_t n) {
+    int32_t u;
+    int h, i;
+    for (h = 0; h < V_PER16; h++) {
+        vi all = v_zeroi();
+        for (u = 0; u < n; u++) {
+            vi part = v_zeroi(), r[2];
+            for (i = 0; i < 8; i++) {
+                uint8_t *code = t->code[u * 8 + i] + h * V_W * 4;
+                const vi w = v_loadi(code), s = V_NAME(i_neg8)(w), a = V_NAME(i_abs8)(w);
+                part = i_add16(part, V_NAME(i_mul8)(9, i_and(a, s), v_set1i(0x01010101)));
+                v_storei(code, a);
+                v_storei(t->sign[u * 8 + i] + h * V_W * 4, s);
+            }
+            if (family == AIOSK_A256) {
+                V_NAME(step_scales)(8, 32, v_loadi(t->sc[AIOSK__SC_AT(32, u)] + h * V_W), u, r);
+                all = i_end(8, all, part, part, r[0]);
+            } else v_storei(t->mn[u] + h * V_W, i_sum(8, part));
+        }
+        if (family == AIOSK_A256) v_storei(t->mn[0] + h * V_W, all);
+    }
 }
+#define AIOSK__TO_9(f, family)                                                                                         \
+    if (kind == 8 && columns == 32 && (!V_OWN || m->n_cols >= V_XOR)) {                                                \
+        int e;                                                                                                         \
+        for (e = 0; e < V_NP; e++) V_NAME(absolute)(m->t + e, family, m->n);                                           \
+        for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, 9, columns, V_NC, c);                                       \
+        return;                                                                                                        \
+    }
+#else
+#define AIOSK__TO_9(f, family)
+#endif
+#define AIOSK__GROUPS(f, family)                                                                                       \
+    const int32_t n = V_NC > 1 ? m->n_cols / V_NC * V_NC : 0;                                                          \
+    int32_t c;                                                                                                         \
+    for (c = n; V_OWN && c < m->n_cols; c++) V_NAME(group_##f)(m, kind, columns, 1, c);                                \
+    AIOSK__TO_9(f, family)                                                                                             \
+    for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, kind, columns, V_NC, c);
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a32, AIOSK_A32) }
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a256, AIOSK_A256) }
 
 /* ======== kernels/matmul.inc, continued ======== */
 /* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
@@ -20601,11 +22845,13 @@ V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float
 }
 
 typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+#if V_OWN
 typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
     V_NAME(codes_fn) codes;
     V_NAME(few_fn) few[3];                     /* for 1, 2, 4 columns; NULL where there is none */
 } V_NAME(form);
+#endif
 
 #define AIOSK__COLS(f, kind, columns) \
     V_EXPORT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
@@ -20615,6 +22861,9 @@ typedef struct V_NAME(form) {
 #elif V_BIAS8
 #define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#elif !V_OWN
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 4, 0)
 #else
 #define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16) \
@@ -20625,7 +22874,7 @@ AIOSK__COLS_A256(AIOSK__COLS)
 #undef AIOSK__COLS
 
 /* The loop for the codes of a format */
-static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
+static V_NAME(cols_fn) V_NAME(find_cols)(const V_SOURCE(form) *f, int32_t family) {
     const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) ? 8 : f->kind;
 #define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
     const int32_t columns = f->columns;
@@ -20670,7 +22919,7 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
         }
     }
 }
-#else
+#elif V_OWN
 /* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
  * streams than these. */
 V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
@@ -20712,7 +22961,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 /* Bytes of gathered rows. */
 enum { V_NAME(run_bytes) = 8192 };
 
-V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int32_t layout) {
     const aiosk_type *t = aiosk_type_info(f->type);
     const int32_t n = m->n_in / (int32_t)t->n_weights, per = 256 / (int32_t)t->n_weights;
     const uint64_t row_bytes = (uint64_t)n * t->n_bytes, block16 = 16 * t->n_bytes;
@@ -20725,7 +22974,20 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
     int32_t row, k, c, c0, e;
-#if V_W > 1
+#if !V_OWN
+    /* few columns, what is left of many when groups have been taken, and codes without a loop of their own */
+    const int32_t n_cols = !cols || m->n_cols < 2 * V_NC ? 0 : m->n_cols / V_NC * V_NC;
+    if (n_cols < m->n_cols) {
+        aiosk_matmul last = *m;
+        last.x = x + (uint64_t)n_cols * m->x_stride;
+        last.y = m->y + (uint64_t)n_cols * m->y_stride;
+        last.n_cols = m->n_cols - n_cols;
+        V_SOURCE(matmul)(&last, f, layout);
+    }
+#elif V_W == 1
+    const int32_t n_cols = m->n_cols;
+#else
+    const int32_t n_cols = m->n_cols;
     if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
         /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
         const int32_t most = layout == AIOSK_ROWS || m->n_cols > 4 ? (int32_t)(V_NAME(run_bytes) / block16) : n;
@@ -20735,7 +22997,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const int32_t k1 = n - k < most ? n : k + most;
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
-                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
+                    V_SOURCE(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
                                    k1 < n ? (uintptr_t)src + (uintptr_t)(k1 - k) * t->n_bytes : (uintptr_t)w + (uintptr_t)(row + 16) * (uintptr_t)row_bytes);
                     src = run;
                 }
@@ -20755,8 +23017,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.n_in = m->n_in;
     job.offset = f->offset;
     job.n_mn = f->n_mn;
-    for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
-        job.n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
+    for (c0 = 0; c0 < n_cols; c0 += job.n_cols) {
+        job.n_cols = n_cols - c0 < AIOSK__MAX_COLS ? n_cols - c0 : AIOSK__MAX_COLS;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -20771,7 +23033,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run,
+                        V_SOURCE(gather)(f->type, src, row_bytes, nr, nb, run,
                                        k + nb < n ? (uintptr_t)src + (uintptr_t)nb * t->n_bytes : (uintptr_t)w + (uintptr_t)(r + 16 * V_NP) * (uintptr_t)row_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
@@ -20788,6 +23050,10 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 }
 
 /* ---- one entry per type and layout ---- */
+#define AIOSK__ENTRY(t) /* rows_t, panels_t */                                                                                     \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_ROWS); }                  \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_PANELS); }
+#if V_OWN
 #define AIOSK__NONE(t) {NULL, NULL, NULL}
 #if V_FEW == 4
 #define AIOSK__ALL(t) {V_NAME(few1_##t), V_NAME(few2_##t), V_NAME(few4_##t)}
@@ -20813,30 +23079,36 @@ AIOSK__A256_HOT(AIOSK__FEW1_K)
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
-#define AIOSK__ENTRY(t, ...) /* form_t, rows_t, panels_t */                                                                        \
-    static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
-#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
+#define AIOSK__FORM(t, ...) static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__; AIOSK__ENTRY(t)
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
 AIOSK__A32_HOT(AIOSK__X)
 AIOSK__A256_HOT(AIOSK__XK)
 AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
+#else
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t)
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t)
+AIOSK__A32(AIOSK__X)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A256_RARE(AIOSK__XK)
+#endif
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
-#define V_GRIDS(x) V_NAME(x)
+#define V_TABLE V_NAME(isa)
+#define V_GRIDS(x) V_SOURCE(x)
 
 /* ======== kernels/isa_table.inc, continued ======== */
-/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+/* isa_table.inc: the table of an instruction set: V_TABLE: V_TABLE: integer matrices of V_NAME, those of grid types of
+ * V_GRIDS, all else of V_BASE. */
 #define AIOSK__NO {NULL, NULL},
 #define AIOSK__F(n) {V_BASE(rows_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 #define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
-static const aiosk_isa V_GRIDS(isa) = {
+static const aiosk_isa V_TABLE = {
     V_ISA_TEXT, V_ISA_ID, 0,
     {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
     V_BASE(quantize_head),
@@ -20851,7 +23123,7 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    V_BASE(attend),
+    V_TILE8(attend),
     {V_BASE(store_f32), V_BASE(store_f16)},
     V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
@@ -20863,8 +23135,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 #undef V_ISA_ID
 #undef V_ISA_TEXT
-
-/* ======== kernels/isa_matmul.inc, continued ======== */
+#undef V_TABLE
 #undef V_GRIDS
 
 /* ======== kernels/matmul_undef.inc, continued ======== */
@@ -20873,6 +23144,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__XK
 #undef AIOSK__XR
 #undef AIOSK__X
+#undef AIOSK__FORM
 #undef AIOSK__ENTRY
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
@@ -20899,10 +23171,19 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__A32_RARE
 #undef AIOSK__SC_AT
 #undef AIOSK__W
+#undef AIOSK__XQ
+#undef AIOSK__FIRST
+#undef AIOSK__NEXT
+#undef AIOSK__XS
+#undef AIOSK__TO_9
+#undef AIOSK__GROUPS
 #undef AIOSK__EACH
 #undef V_TABLES
 #undef V_STEP
 #undef V_OUT
+#undef V_SOURCE
+#undef V_OWN
+#undef V_TILE8
 
 /* ======== kernels/dot_undef.inc, continued ======== */
 /* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
@@ -20921,6 +23202,9 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
+#undef V_START
+#undef V_QUAD
+#undef V_XOR
 #undef V_FEW
 
 /* ======== kernels/simdi_undef.inc, continued ======== */
@@ -20948,11 +23232,14 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef i_store_s8
 #undef i_load_u16
 #undef i_pairs
+#undef I_HIGH
 
 /* ======== kernels/simd_undef.inc, continued ======== */
 /* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
 #undef V_FN
 #undef V_EXPORT
+#undef V_FN8
+#undef V_EXPORT8
 #undef V_NAME
 #undef V_BASE
 #undef V_W
@@ -21036,6 +23323,10 @@ static const aiosk_isa V_GRIDS(isa) = {
 /* ======== kernels/simd_names.inc, continued ======== */
 /* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
  * simd_undef.inc takes it back. */
+#ifndef V_FN8 /* functions that use v_kdot, where that needs more than the others */
+#define V_FN8 V_FN
+#define V_EXPORT8 V_EXPORT
+#endif
 #define v_loadu V_BASE(v_loadu)
 #define v_storeu V_BASE(v_storeu)
 #define v_loadi V_BASE(v_loadi)
@@ -21291,8 +23582,9 @@ V_FN vi V_NAME(i_scale_pair)(vi a) { /* bytes 0 of the dwords above zeros, then 
  *     i_mul8(kind, w, x)   int16: the products of bytes 0 and 1, 2 and 3 of a dword, or 0 and 2, 1 and 3, added in pairs
  *     i_madd(a, b)         int32: the sum of the two products of int16 of a lane
  *     i_scale_pair(a)      byte 0 of each dword, signed, to both its halves
+ * and where V_XOR, i_abs8(w), the absolute values of bytes, and i_neg8(w), 255 in those that are negative.
  * Of the sums of two products 8 may be added for 4-bit codes (8 * 2 * 15 * 127 = 30480), 4 for 5 bits (31496), 2 for 6 bits (32004)
- * and for signed 7 bits (|code| <= 64: 32512), none for 8 bits (|code| <= 128: 32512). i_madd then applies the scale, or 1. */
+ * and for signed 7 bits (|code| <= 64: 32512), none for 8 bits (|code| <= 128: 32512; kind 9: -32768). i_madd then applies the scale, or 1. */
 
 /* ======== kernels/dot_names.inc, continued ======== */
 /* dot_names.inc: names of the products (simdi_scalar.h) in the set that is being expanded. */
@@ -21308,17 +23600,22 @@ V_FN vi V_NAME(i_scale_pair)(vi a) { /* bytes 0 of the dwords above zeros, then 
 #define V_BIAS8 0
 #define V_PREMUL 0
 #define V_FIX 1
+#define V_START 0
+#define V_QUAD 0
+#ifndef V_XOR
+#define V_XOR 0
+#endif
 
 V_FN vi i_prep8(vi w) { return w; }
 V_FN vi i_scale(const int kind, vi a) { (void)kind; return V_NAME(i_scale_pair)(a); }
 #define i_part vi
-#define I_RUN(kind, n) ((kind) == 8 ? 1 : (kind) >= 6 ? 2 : (kind) == 5 || (n) == 4 ? 4 : 8)
+#define I_RUN(kind, n) ((kind) >= 8 ? 1 : (kind) >= 6 ? 2 : (kind) == 5 || (n) == 4 ? 4 : 8)
 #define I_PAIR(kind) 0
 V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)z; return V_NAME(i_mul8)(kind, w, x); }
 V_FN i_part i_next(const int kind, i_part a, vi w, vi x) {
     a = i_add16(a, V_NAME(i_mul8)(kind, w, x));
 #if defined(AIOSK__X86) && defined(__GNUC__) && !defined(__clang__)
-    __asm__("" : "+x"(a)); /* GCC would balance the sums of many columns into trees, and run out of registers */
+    __asm__("" : "+v"(a)); /* GCC would balance the sums of many columns into trees, and run out of registers */
 #endif
     return a;
 }
@@ -22071,7 +24368,7 @@ V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) 
 
 /* s[q][16 * nj] = fma((float)(exact sum over d of q8[q][d] * codes[d][key]), dq[q] * dk[key], add[q]); constants as in outer_n. step: bytes
  * from four channels to the next four */
-V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
+V_FN8 void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
                             const float *dq, const float *add, size_t add_stride, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     struct { vi v[V_PER16]; } acc[8][4];
     int32_t d;
@@ -22106,7 +24403,7 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t 
 #undef AIOSK__S
 #undef AIOSK__A
 }
-V_EXPORT void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
+V_EXPORT8 void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
                               const float *add, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     int32_t j;
     switch (nq) {
@@ -22120,7 +24417,7 @@ V_EXPORT void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, 
     }
 }
 /* The same for 16 vectors [hp/4][16][4] that are the means of the tiles of a run */
-V_EXPORT void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
+V_EXPORT8 void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
     static const float zero = 0.0f;
     const V_NAME(soon) none = { 0, 0 };
     switch (nq) {
@@ -22133,7 +24430,7 @@ V_EXPORT void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, c
 
 /* out[q][16 * nj] = fma(w[q].step, (float)(exact sum over the keys of w[q] * codes[key][16 * nj]), out). w: what weights() made of the p of
  * a tile. step: bytes from one group of four positions to the next */
-V_FN void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+V_FN8 void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
     vi acc[8][4 * V_PER16];
     int32_t j, q, k;
     AIOSK__UNROLL
@@ -22164,7 +24461,7 @@ V_FN void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t s
         for (k = 0; k < nj * V_PER16; k++) v_storeu(o + k * V_W, v_fma(f, v_cvt_i32_f32(acc[q][k]), v_loadu(o + k * V_W)));
     }
 }
-V_EXPORT void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+V_EXPORT8 void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
     switch (nq) {
 #define AIOSK__SHAPE(n, m)                                                                                                        \
     case n:                                                                                                                      \
@@ -22657,8 +24954,19 @@ V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIO
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
 /* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
- * functions are those of V_BASE. matmul_undef.inc ends it. */
-#if V_W > 1
+ * functions are those of V_BASE. matmul_undef.inc ends it. With V_SOURCE(x) defined beforehand the set has products of many columns
+ * for the common types alone: that set, with the same V_BIAS8 and V_PREMUL, unpacks for it and does all else. V_TILE8(x): whose
+ * attend_i8 it takes. */
+#ifdef V_SOURCE
+#define V_OWN 0
+#else
+#define V_SOURCE(x) V_NAME(x)
+#define V_OWN 1
+#endif
+#ifndef V_TILE8
+#define V_TILE8(x) V_BASE(x)
+#endif
+#if V_W > 1 && V_OWN
 
 /* ======== kernels/unpack.inc, continued ======== */
 /* unpack.inc: panels to codes in registers, one short case per format; lane r is row r. ref.c says what the bits mean, and in the
@@ -22670,7 +24978,11 @@ V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIO
 #define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
 #define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
 #define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#ifdef I_HIGH
+#define AIOSK__HI(a) I_HIGH(a)
+#else
 #define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+#endif
 
 /* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
 V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
@@ -23136,7 +25448,7 @@ typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
 typedef void (*V_NAME(few_fn))(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
-    const aiosk__codes *t;
+    aiosk__codes *t;
     const uint8_t *x;
     uint64_t xs;
     float *acc;
@@ -23155,12 +25467,31 @@ typedef struct V_NAME(cols) {
 /* Register i of panel e: of w where they are at hand, else from t, at the step's first row of codes. Loading them where they are used
  * keeps registers free for sums. */
 #define AIOSK__W(e, i) (w ? w[e][i] : v_loadi(t[e].code[at + (i)] + h * V_W * 4))
+/* Part c, e of a group: its first register of codes, i, or one more. V_QUAD: the activations of a step are in xq [nc][2], sixteen codes in
+ * each; else each four are asked for where they are used, from AIOSK__X(i). */
+#if V_QUAD
+#define AIOSK__XQ                                                                                  \
+    vi xq[V_NC][2];                                                                                \
+    AIOSK__UNROLL                                                                                  \
+    for (c = 0; c < nc; c++) { xq[c][0] = v_loadi(AIOSK__X(0)); xq[c][1] = v_loadi(AIOSK__X(4)); }
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#else
+#define AIOSK__XQ
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), AIOSK__XS(e, i))
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), AIOSK__XS(e, i))
+#endif
+#if V_XOR /* kind 9: with the sign of codes */
+#define AIOSK__XS(e, i) (kind == 9 ? i_xor(i_dup(AIOSK__X(i)), v_loadi(t[e].sign[at + (i)] + h * V_W * 4)) : i_dup(AIOSK__X(i)))
+#else
+#define AIOSK__XS(e, i) i_dup(AIOSK__X(i))
+#endif
 
 /* ---- A32 ---- */
 /* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
  * any: any_offset, which is no constant */
 enum { V_NAME(any) = -1 };
-V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int64_t k) {
     if (offset == 0) return v_zeroi();
     if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
     if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
@@ -23174,22 +25505,25 @@ V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x
  * constants. */
 V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
                           const int nc, vi w[][8], const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
-                          uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+                          uint64_t xs, const aiosk__a32 a, int64_t k, vf acc[][V_NP]) {
     const int n = columns / 4, run = I_RUN(kind, n);
     int c, e, f, g, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (g = 0; g < 8; g += n) { /* columns of one scale */
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(t[e].mn[at >> 3] + h * V_W)
+                              : n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
                                      : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
         AIOSK__UNROLL
         for (f = g; f < g + n; f += run) {
             i_part p[V_NC][V_NP];
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
             AIOSK__UNROLL
             for (i = f + 1; i < f + run; i++)
-                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+                AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         }
         AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
     }
@@ -23197,6 +25531,7 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset
         AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
                                                  i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
     }
+#undef AIOSK__X
 }
 
 #define AIOSK__FEW(T, t, kind, offset, columns, nc)                                                                                                    \
@@ -23250,14 +25585,15 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
     const uint8_t *x = m->x + (uint64_t)c0 * xs;
     float *o = m->acc + (int64_t)c0 * V_NP * 16;
     const int np = V_NP, has_min = m->n_mn;
-    int32_t u;
+    const int64_t n_u = m->n, k0 = m->k;
+    int64_t u;
     int h, i, e, c;
     for (c = 0; c < nc; c++) /* the next group */
         for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
     for (h = 0; h < V_PER16; h++) {
         vf acc[V_NC][V_NP];
         AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
-        for (u = 0; u < m->n; u++) {
+        for (u = 0; u < n_u; u++) {
             vf d[V_NP][2], dmin[V_NP];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
@@ -23265,16 +25601,11 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
                 d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
                 dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
             }
-            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind == 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, u * 8, h,
-                            d, dmin, x, xs, a, m->k + u, acc);
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind >= 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, (int)u * 8, h,
+                            d, dmin, x, xs, a, k0 + u, acc);
         }
         AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
     }
-}
-V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a32)(m, kind, columns, 1, c);
 }
 
 /* ---- A256 ---- */
@@ -23294,37 +25625,38 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
                            const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
     const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
     int c, e, f, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (f = 0; f < 8; f += pair ? 2 * run : run) {
         i_part p[V_NC][V_NP], q[V_NC][V_NP];
-#define AIOSK__X(i) i_dup(x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
 #define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
 #define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
         if (columns == 0) {
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
         } else if (V_BIAS8 && kind == 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), AIOSK__W(e, f), AIOSK__X(f)))
-            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(AIOSK__Z8(f), e, f))
+            AIOSK__EACH(q[c][e] = AIOSK__FIRST(AIOSK__Z8(f + run), e, f + run))
         } else if (V_BIAS8 && kind > 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), e, f))
         } else {
-            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f), AIOSK__X(f)))
-            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(v_zeroi(), e, f))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__FIRST(v_zeroi(), e, f + run))
         }
         AIOSK__UNROLL
         for (i = f + 1; i < f + run; i++) {
-            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), AIOSK__X(i)))
-            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], AIOSK__W(e, i + run), AIOSK__X(i + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__NEXT(q[c][e], e, i + run))
         }
         if (columns == 0) {
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         } else {
             AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
         }
 #undef AIOSK__Z
 #undef AIOSK__Z8
-#undef AIOSK__X
     }
+#undef AIOSK__X
 }
 /* What is left to take off: offset * sum of scale * sum of x, where the products did not */
 #define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
@@ -23433,7 +25765,7 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
     for (h = 0; h < V_PER16; h++) {
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(m->t[e].mn[0] + h * V_W) : V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
         for (j = 0; j < 8; j++) {
             vi r[V_NP][2];
             AIOSK__UNROLL
@@ -23456,11 +25788,50 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         }
     }
 }
-V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
+/* ---- both: all columns ---- */
+#if V_XOR
+/* Signed codes of 8 bits to kind 9: code * x = |code| * (x ^ s) + |code| where s, the sign, is -1, so the sum of these |code| is added to
+ * the sums of columns: mn, of each unit, or of the block with its scales. */
+V_EXPORT void V_NAME(absolute)(aiosk__codes *t, int32_t family, int32_t n) {
+    int32_t u;
+    int h, i;
+    for (h = 0; h < V_PER16; h++) {
+        vi all = v_zeroi();
+        for (u = 0; u < n; u++) {
+            vi part = v_zeroi(), r[2];
+            for (i = 0; i < 8; i++) {
+                uint8_t *code = t->code[u * 8 + i] + h * V_W * 4;
+                const vi w = v_loadi(code), s = V_NAME(i_neg8)(w), a = V_NAME(i_abs8)(w);
+                part = i_add16(part, V_NAME(i_mul8)(9, i_and(a, s), v_set1i(0x01010101)));
+                v_storei(code, a);
+                v_storei(t->sign[u * 8 + i] + h * V_W * 4, s);
+            }
+            if (family == AIOSK_A256) {
+                V_NAME(step_scales)(8, 32, v_loadi(t->sc[AIOSK__SC_AT(32, u)] + h * V_W), u, r);
+                all = i_end(8, all, part, part, r[0]);
+            } else v_storei(t->mn[u] + h * V_W, i_sum(8, part));
+        }
+        if (family == AIOSK_A256) v_storei(t->mn[0] + h * V_W, all);
+    }
 }
+#define AIOSK__TO_9(f, family)                                                                                         \
+    if (kind == 8 && columns == 32 && (!V_OWN || m->n_cols >= V_XOR)) {                                                \
+        int e;                                                                                                         \
+        for (e = 0; e < V_NP; e++) V_NAME(absolute)(m->t + e, family, m->n);                                           \
+        for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, 9, columns, V_NC, c);                                       \
+        return;                                                                                                        \
+    }
+#else
+#define AIOSK__TO_9(f, family)
+#endif
+#define AIOSK__GROUPS(f, family)                                                                                       \
+    const int32_t n = V_NC > 1 ? m->n_cols / V_NC * V_NC : 0;                                                          \
+    int32_t c;                                                                                                         \
+    for (c = n; V_OWN && c < m->n_cols; c++) V_NAME(group_##f)(m, kind, columns, 1, c);                                \
+    AIOSK__TO_9(f, family)                                                                                             \
+    for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, kind, columns, V_NC, c);
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a32, AIOSK_A32) }
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a256, AIOSK_A256) }
 
 /* ======== kernels/matmul.inc, continued ======== */
 /* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
@@ -23488,11 +25859,13 @@ V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float
 }
 
 typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+#if V_OWN
 typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
     V_NAME(codes_fn) codes;
     V_NAME(few_fn) few[3];                     /* for 1, 2, 4 columns; NULL where there is none */
 } V_NAME(form);
+#endif
 
 #define AIOSK__COLS(f, kind, columns) \
     V_EXPORT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
@@ -23502,6 +25875,9 @@ typedef struct V_NAME(form) {
 #elif V_BIAS8
 #define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#elif !V_OWN
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 4, 0)
 #else
 #define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16) \
@@ -23512,7 +25888,7 @@ AIOSK__COLS_A256(AIOSK__COLS)
 #undef AIOSK__COLS
 
 /* The loop for the codes of a format */
-static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
+static V_NAME(cols_fn) V_NAME(find_cols)(const V_SOURCE(form) *f, int32_t family) {
     const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) ? 8 : f->kind;
 #define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
     const int32_t columns = f->columns;
@@ -23557,7 +25933,7 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
         }
     }
 }
-#else
+#elif V_OWN
 /* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
  * streams than these. */
 V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
@@ -23599,7 +25975,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 /* Bytes of gathered rows. */
 enum { V_NAME(run_bytes) = 8192 };
 
-V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int32_t layout) {
     const aiosk_type *t = aiosk_type_info(f->type);
     const int32_t n = m->n_in / (int32_t)t->n_weights, per = 256 / (int32_t)t->n_weights;
     const uint64_t row_bytes = (uint64_t)n * t->n_bytes, block16 = 16 * t->n_bytes;
@@ -23612,7 +25988,20 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
     int32_t row, k, c, c0, e;
-#if V_W > 1
+#if !V_OWN
+    /* few columns, what is left of many when groups have been taken, and codes without a loop of their own */
+    const int32_t n_cols = !cols || m->n_cols < 2 * V_NC ? 0 : m->n_cols / V_NC * V_NC;
+    if (n_cols < m->n_cols) {
+        aiosk_matmul last = *m;
+        last.x = x + (uint64_t)n_cols * m->x_stride;
+        last.y = m->y + (uint64_t)n_cols * m->y_stride;
+        last.n_cols = m->n_cols - n_cols;
+        V_SOURCE(matmul)(&last, f, layout);
+    }
+#elif V_W == 1
+    const int32_t n_cols = m->n_cols;
+#else
+    const int32_t n_cols = m->n_cols;
     if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
         /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
         const int32_t most = layout == AIOSK_ROWS || m->n_cols > 4 ? (int32_t)(V_NAME(run_bytes) / block16) : n;
@@ -23622,7 +26011,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const int32_t k1 = n - k < most ? n : k + most;
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
-                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
+                    V_SOURCE(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
                                    k1 < n ? (uintptr_t)src + (uintptr_t)(k1 - k) * t->n_bytes : (uintptr_t)w + (uintptr_t)(row + 16) * (uintptr_t)row_bytes);
                     src = run;
                 }
@@ -23642,8 +26031,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.n_in = m->n_in;
     job.offset = f->offset;
     job.n_mn = f->n_mn;
-    for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
-        job.n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
+    for (c0 = 0; c0 < n_cols; c0 += job.n_cols) {
+        job.n_cols = n_cols - c0 < AIOSK__MAX_COLS ? n_cols - c0 : AIOSK__MAX_COLS;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -23658,7 +26047,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run,
+                        V_SOURCE(gather)(f->type, src, row_bytes, nr, nb, run,
                                        k + nb < n ? (uintptr_t)src + (uintptr_t)nb * t->n_bytes : (uintptr_t)w + (uintptr_t)(r + 16 * V_NP) * (uintptr_t)row_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
@@ -23675,6 +26064,10 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 }
 
 /* ---- one entry per type and layout ---- */
+#define AIOSK__ENTRY(t) /* rows_t, panels_t */                                                                                     \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_ROWS); }                  \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_PANELS); }
+#if V_OWN
 #define AIOSK__NONE(t) {NULL, NULL, NULL}
 #if V_FEW == 4
 #define AIOSK__ALL(t) {V_NAME(few1_##t), V_NAME(few2_##t), V_NAME(few4_##t)}
@@ -23700,30 +26093,36 @@ AIOSK__A256_HOT(AIOSK__FEW1_K)
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
-#define AIOSK__ENTRY(t, ...) /* form_t, rows_t, panels_t */                                                                        \
-    static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
-#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
+#define AIOSK__FORM(t, ...) static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__; AIOSK__ENTRY(t)
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
 AIOSK__A32_HOT(AIOSK__X)
 AIOSK__A256_HOT(AIOSK__XK)
 AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
+#else
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t)
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t)
+AIOSK__A32(AIOSK__X)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A256_RARE(AIOSK__XK)
+#endif
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
-#define V_GRIDS(x) V_NAME(x)
+#define V_TABLE V_NAME(isa)
+#define V_GRIDS(x) V_SOURCE(x)
 
 /* ======== kernels/isa_table.inc, continued ======== */
-/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+/* isa_table.inc: the table of an instruction set: V_TABLE: V_TABLE: integer matrices of V_NAME, those of grid types of
+ * V_GRIDS, all else of V_BASE. */
 #define AIOSK__NO {NULL, NULL},
 #define AIOSK__F(n) {V_BASE(rows_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 #define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
-static const aiosk_isa V_GRIDS(isa) = {
+static const aiosk_isa V_TABLE = {
     V_ISA_TEXT, V_ISA_ID, 0,
     {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
     V_BASE(quantize_head),
@@ -23738,7 +26137,7 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    V_BASE(attend),
+    V_TILE8(attend),
     {V_BASE(store_f32), V_BASE(store_f16)},
     V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
@@ -23750,8 +26149,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 #undef V_ISA_ID
 #undef V_ISA_TEXT
-
-/* ======== kernels/isa_matmul.inc, continued ======== */
+#undef V_TABLE
 #undef V_GRIDS
 
 /* ======== kernels/matmul_undef.inc, continued ======== */
@@ -23760,6 +26158,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__XK
 #undef AIOSK__XR
 #undef AIOSK__X
+#undef AIOSK__FORM
 #undef AIOSK__ENTRY
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
@@ -23786,10 +26185,19 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__A32_RARE
 #undef AIOSK__SC_AT
 #undef AIOSK__W
+#undef AIOSK__XQ
+#undef AIOSK__FIRST
+#undef AIOSK__NEXT
+#undef AIOSK__XS
+#undef AIOSK__TO_9
+#undef AIOSK__GROUPS
 #undef AIOSK__EACH
 #undef V_TABLES
 #undef V_STEP
 #undef V_OUT
+#undef V_SOURCE
+#undef V_OWN
+#undef V_TILE8
 
 /* ======== kernels/dot_undef.inc, continued ======== */
 /* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
@@ -23808,6 +26216,9 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
+#undef V_START
+#undef V_QUAD
+#undef V_XOR
 #undef V_FEW
 
 /* ======== kernels/simdi_undef.inc, continued ======== */
@@ -23835,11 +26246,14 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef i_store_s8
 #undef i_load_u16
 #undef i_pairs
+#undef I_HIGH
 
 /* ======== kernels/simd_undef.inc, continued ======== */
 /* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
 #undef V_FN
 #undef V_EXPORT
+#undef V_FN8
+#undef V_EXPORT8
 #undef V_NAME
 #undef V_BASE
 #undef V_W
@@ -23934,7 +26348,7 @@ static int aiosk__has_isa(int32_t isa) {
         aiosk__cpuid(1, r);
         return (r[2] & 1u << 9) && (r[2] & 1u << 19);
     }
-    if (isa == AIOSK_ISA_AVX2 || isa == AIOSK_ISA_AVX512 || isa == AIOSK_ISA_AVXVNNI || isa == AIOSK_ISA_AVX512_VBMI) {
+    if (isa == AIOSK_ISA_AVX2 || isa == AIOSK_ISA_AVX512 || isa == AIOSK_ISA_AVXVNNI || isa == AIOSK_ISA_AVX512_VBMI || isa == AIOSK_ISA_AVX512BW) {
         /* leaf 1 ecx: FMA 12, OSXSAVE 27, AVX 28, F16C 29;  leaf 7 ebx: AVX2 5, F 16, DQ 17, BW 30, VL 31; ecx: VNNI 11 */
         const uint32_t c1 = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29, b7 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
         uint32_t r[4];
@@ -23953,7 +26367,8 @@ static int aiosk__has_isa(int32_t isa) {
             return (r[0] & 1u << 4) != 0;
         }
         if (isa == AIOSK_ISA_AVX512_VBMI && !(r[2] & 1u << 1)) return 0;
-        return (r[1] & b7) == b7 && (r[2] & 1u << 11) && (os & 0xE6) == 0xE6; /* and masks and zmm */
+        if (isa != AIOSK_ISA_AVX512BW && !(r[2] & 1u << 11)) return 0;
+        return (r[1] & b7) == b7 && (os & 0xE6) == 0xE6; /* and masks and zmm */
     }
 #endif
 #ifdef AIOSK__ARM64
@@ -24035,7 +26450,10 @@ AIOSK_API void aiosk_fp_end(uint64_t saved) {
 /* What is compiled, the best first. */
 static const aiosk_isa *const aiosk__isas[] = {
 #ifdef AIOSK__AVX512
-    &aiosk__isa_avx512vbmi, &aiosk__isa_avx512,
+    &aiosk__isa_avx512vbmi, &aiosk__isa_avx512vnni,
+#endif
+#ifdef AIOSK__AVX512BW
+    &aiosk__isa_avx512bw, /* before AVX-VNNI: no machine has the two and not AVX-512 VNNI */
 #endif
 #ifdef AIOSK__AVXVNNI
     &aiosk__isa_avxvnni,
@@ -24066,8 +26484,8 @@ AIOSK_API const aiosk_isa *aiosk_select(int32_t isa) {
 typedef struct aiosk__fast { int32_t isa, type; int (*pays)(void); aiosk_matmul_fn fn; } aiosk__fast;
 static const aiosk__fast aiosk__fasts[] = {
 #ifdef AIOSK__AVX512_BF16
-    {AIOSK_ISA_AVX512_VBMI, AIOSK_BF16, aiosk__bf16_pays, aiosk__fast_bf16_avx512},
-    {AIOSK_ISA_AVX512, AIOSK_BF16, aiosk__bf16_pays, aiosk__fast_bf16_avx512},
+    {AIOSK_ISA_AVX512_VBMI, AIOSK_BF16, aiosk__bf16_pays, aiosk__fast_bf16_avx512vnni},
+    {AIOSK_ISA_AVX512, AIOSK_BF16, aiosk__bf16_pays, aiosk__fast_bf16_avx512vnni},
 #endif
     {0, 0, NULL, NULL}};
 
