@@ -256,12 +256,16 @@ static int32_t aios__kv_pages(const aios__kv *kv) {
 }
 
 /* ---- who sees what -------------------------------------------------------------------------------------------- */
-/* The tile t that a query of tile own sees, in *form; NULL when it sees none. What the rule asks for may be gone, after cutting back far or
- * after tokens were taken out: then it sees what there is. */
+/* The form in which a query of tile own sees tile t. */
+static int32_t aios__kv_rule(const aios__kv *kv, int32_t own, int32_t t) {
+    return !kv->coded || t == own || t < kv->keep ? AIOS__KV_OPEN : own - t > kv->recent ? AIOS__KV_OLD : AIOS__KV_SEALED;
+}
+/* The tile t that a query of tile own sees, in *form; NULL when it sees none. What the rule asks for may be gone after tokens were taken
+ * out: then it sees what there is. */
 static void *aios__kv_look(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head, int32_t own, int32_t t, int32_t *form) {
     int32_t g = kv->group[layer], f, page;
     if (t >= kv->sinks[g] && own - t > kv->behind[g]) return NULL;
-    f = !kv->coded || t == own || t < kv->keep ? AIOS__KV_OPEN : own - t > kv->recent ? AIOS__KV_OLD : AIOS__KV_SEALED;
+    f = aios__kv_rule(kv, own, t);
     page = aios__page_at(kv, g, f, seq, t);
     if (page == AIOS__NO_PAGE && t != own) for (f = AIOS__KV_SEALED; f < AIOS__N_FORMS && (page = aios__page_at(kv, g, f, seq, t)) == AIOS__NO_PAGE; f++) {}
     if (page == AIOS__NO_PAGE) return NULL;
@@ -362,11 +366,21 @@ static void aios__kv_done(aios__kv *kv, int32_t seq, int32_t upto) {
     }
     if (aged > s->aged) s->aged = aged;
 }
+/* Is a tile that a query of tile own sees gone? exact: in the form that it wants. */
+static int32_t aios__kv_gone(const aios__kv *kv, int32_t g, int32_t seq, int32_t own, int32_t exact) {
+    int32_t t, f, some;
+    for (t = 0; t < own; t++) {
+        if (t >= kv->sinks[g] && own - t > kv->behind[g]) continue;
+        for (some = f = 0; f < AIOS__N_FORMS; f++) some |= aios__page_at(kv, g, f, seq, t) != AIOS__NO_PAGE && (!exact || f == aios__kv_rule(kv, own, t));
+        if (!some) return 1;
+    }
+    return 0;
+}
 /* Forgets slots from n on. Gives the slot to go on from: n, or one before it when what was written behind it is gone: then the tokens
  * from there on have to go through the model again. */
 static int32_t aios__kv_cut(aios__kv *kv, int32_t seq, int32_t n) {
     aios__kv_seq *s = &kv->seq[seq];
-    int32_t g, t, own = n / AIOSK_TILE, at = n;
+    int32_t g, t, own = n / AIOSK_TILE, at = n, whole = s->span[0].off == 0 && s->span[0].to >= n;
     for (g = 0; g < AIOS__N_GROUPS; g++) {
         if (!kv->pool[g][AIOS__KV_OPEN].n) continue;
         for (t = s->top - 1; t >= own + (n % AIOSK_TILE != 0); t--) aios__tile_drop(kv, g, seq, t);
@@ -377,8 +391,8 @@ static int32_t aios__kv_cut(aios__kv *kv, int32_t seq, int32_t n) {
             if (kv->page[g][AIOS__KV_OLD]) aios__page_drop(kv, g, AIOS__KV_OLD, aios__kv_row(kv, g, AIOS__KV_OLD, seq) + own);
             if (aios__page_at(kv, g, AIOS__KV_OPEN, seq, own) == AIOS__NO_PAGE && at > own * AIOSK_TILE) at = own * AIOSK_TILE;
         }
-        for (t = own - kv->behind[g]; g > 0 && t < own; t++)        /* a model's own window cannot do without */
-            if (t >= 0 && aios__page_at(kv, g, AIOS__KV_OPEN, seq, t) == AIOS__NO_PAGE && aios__page_at(kv, g, AIOS__KV_SEALED, seq, t) == AIOS__NO_PAGE && aios__page_at(kv, g, AIOS__KV_OLD, seq, t) == AIOS__NO_PAGE) at = 0;
+        /* further back than what was kept for it: all anew. Where tokens were taken out, only a model's own window cannot do without */
+        if (own < s->tile && (whole || g > 0) && aios__kv_gone(kv, g, seq, own, whole)) at = 0;
     }
     s->top = own + (n % AIOSK_TILE != 0);
     if (s->tile > own) s->tile = own;
