@@ -277,6 +277,8 @@ static void *aios__kv_open_tile(const aios__kv *kv, int32_t seq, int32_t layer, 
     int32_t g = kv->group[layer];
     return aios__tile_of(kv, g, AIOS__KV_OPEN, aios__page_at(kv, g, AIOS__KV_OPEN, seq, slot / AIOSK_TILE), layer, head);
 }
+/* Was nothing taken out? */
+static int32_t aios__kv_whole(const aios__kv_seq *s) { return s->n_spans == 1 && s->span[0].off == 0; }
 /* Slot of a position, which may be the next one after the last. */
 static int32_t aios__kv_slot(const aios__kv_seq *s, int32_t pos) {
     int32_t i, n;

@@ -41,7 +41,7 @@ static int32_t aios__base_tiles(const aios_context *c, int32_t seq, int32_t base
     int32_t g, f, t, n, some;
     if (base < 0) return 0;
     n = c->seq[seq].n_done < c->seq[base].n_done ? c->seq[seq].n_done : c->seq[base].n_done;
-    if (kv->seq[base].n_spans > 1 || kv->seq[seq].span[0].to < n) return 0;
+    if (!aios__kv_whole(&kv->seq[base]) || kv->seq[seq].span[0].off || kv->seq[seq].span[0].to < n) return 0;
     for (t = 0; t < n / AIOSK_TILE; t++) {
         for (some = g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
             int32_t a = aios__page_at(kv, g, f, seq, t), b = aios__page_at(kv, g, f, base, t);
@@ -162,7 +162,7 @@ static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_
         if (id < 0 || id >= c->model->hp.n_vocab) return aios__state_bad(err, "it holds a token that the model does not have");
     }
     if (h->base_tiles) {
-        if (!aios__seq_ok(c, base) || (uint32_t)c->seq[base].n_done < h->base_tiles * AIOSK_TILE || kv->seq[base].n_spans > 1
+        if (!aios__seq_ok(c, base) || (uint32_t)c->seq[base].n_done < h->base_tiles * AIOSK_TILE || !aios__kv_whole(&kv->seq[base])
             || aios__art_sum(AIOS__ART_SEED, c->seq[base].token, (uint64_t)h->base_tiles * AIOSK_TILE * 4) != h->base_hash)
             return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the sequence was saved over a prefix of % tokens, which the base does not begin with", aios__u((uint64_t)h->base_tiles * AIOSK_TILE));
     }
