@@ -427,7 +427,7 @@ static void aios__kv_settle(aios__kv *kv) {
 /* dst, which is empty, shares the first n slots of src. Gives the slot that dst goes on from, as aios__kv_cut does. */
 static int32_t aios__kv_fork(aios__kv *kv, int32_t dst, int32_t src, int32_t n) {
     aios__kv_seq *s = &kv->seq[src], *d = &kv->seq[dst];
-    int32_t g, f, t, own = n / AIOSK_TILE, top = own + (n % AIOSK_TILE != 0);
+    int32_t g, f, t, i, own = n / AIOSK_TILE, top = own + (n % AIOSK_TILE != 0);
     if (top > s->top) top = s->top;
     *d = *s;
     d->top = top;
@@ -437,7 +437,10 @@ static int32_t aios__kv_fork(aios__kv *kv, int32_t dst, int32_t src, int32_t n) 
             int32_t *from = aios__kv_row(kv, g, f, src), *to = aios__kv_row(kv, g, f, dst);
             for (t = 0; from && t < top; t++) {
                 if (from[t] == AIOS__NO_PAGE || (f == AIOS__KV_OLD && t >= s->aged) || (f == AIOS__KV_OPEN && t < own && aios__kv_spare(kv, g, src, t))) continue;
-                kv->pool[g][f].refs[to[t] = from[t]]++;
+                to[t] = from[t];
+                for (i = 0; f == AIOS__KV_OPEN && i < kv->n_copies; i++)        /* a copy that a pass has yet to make, or may drop */
+                    if (kv->copy[i].g == g && kv->copy[i].seq == src && kv->copy[i].t == t) to[t] = kv->copy[i].from;
+                kv->pool[g][f].refs[to[t]]++;
             }
         }
         for (t = own; t < top; t++) if (aios__kv_spare(kv, g, dst, t)) {     /* a spare is nobody else's; aios__kv_cut makes it an open tile */
