@@ -347,6 +347,8 @@ static int goes_on(rig *r, int32_t seq, int32_t base, const blob *b, const int32
     ok &= CHECK(go(r, seq, ids + fed, n - fed));
     return ok & CHECK(aios_seq_truncate(r->c, seq, 0, &r->err) == 0);
 }
+/* Does a base that goes on keep what its forks share? */
+static int b_full(const kind *k) { return !k->old_type && !k->window && k->model != GEMMA2; }
 enum { MAX_HEIRS = AIOSK_N_ISA + 3 };
 static rig heirs[MAX_HEIRS];
 static int32_t n_heirs;
@@ -365,12 +367,13 @@ static void heirs_open(const kind *k) {
 }
 static void heirs_close(void) { while (n_heirs) rig_close(&heirs[--n_heirs]); }
 static void test_save(const kind *k) {
-    way w = { 4, 64, 2, 0, 0, 0, 1 }, sw = { 3, 64, 1, 0, 640, 1, 0 };
+    way w = { 4, 64, 2, 0, 0, 0, 1 }, sw = { 3, 64, 1, 0, 512, 1, 0 };
     static const int32_t lengths[] = { 330, 64, 70, 1 };
-    int32_t ids[600], other[600], third[250], i, j, l, n, m;
+    int32_t ids[600], other[600], third[250], i, j, l, n, m, q;
     rig a, s;
     blob b, b2;
     if (!have(k) || !truth_open(k)) return;
+    if (k->type >= KV8) sw.positions = 320;         /* its newest and first tiles are not counted */
     if (!rig_open(&a, k, &w) || !rig_open(&s, k, &sw)) return;
     heirs_open(k);
     for (l = 0; l < (quick ? 1 : 4); l++) {
@@ -385,26 +388,31 @@ static void test_save(const kind *k) {
         CHECK(go(&a, 0, ids + n, m - n));           /* and where it was saved */
         CHECK(aios_seq_truncate(a.c, 0, 0, NULL) == 0);
         free(b.p);
-        /* a fork that went on, without and with its base; the base stands elsewhere as well */
-        memcpy(other, ids, (size_t)(n - n / 4) * 4);
+        /* a fork that went on, without and with its base, which stands elsewhere as well, and has gone on itself */
+        q = n - n / 4;
+        memcpy(other, ids, (size_t)q * 4);
         CHECK(truth(other, m));
-        CHECK(go(&a, 1, ids, n) && aios_seq_fork(a.c, 2, 1, n - n / 4, &a.err) == 0 && go(&a, 2, other + n - n / 4, n / 4));
-        CHECK(save(&a, 2, -1, &b) && save(&a, 2, 1, &b2));
-        CHECK(b2.n <= b.n && (n < 130 || b2.n < b.n * 2 / 3));
-        for (i = 0; i < n_heirs; i++) {
-            rig *h = &heirs[i];
-            CHECK(goes_on(h, 0, -1, &b, other, n, m));
-            if (n >= 130) CHECK(aios_seq_restore(h->c, 1, 0, b2.p, b2.n, &h->err) == AIOS_ERR_STATE && h->err.text[0] && aios_seq_length(h->c, 1) == 0);
-            CHECK(go(h, 0, ids, n));
-            CHECK(goes_on(h, 1, 0, &b2, other, n, m));
-            CHECK(go(h, 0, ids + n, m - n) && aios_seq_truncate(h->c, 0, 0, NULL) == 0);
+        for (j = 0; j < 2; j++) {
+            int32_t apart = j == 0 && b_full(k) ? n : q;        /* tokens of the base when it is forked */
+            CHECK(go(&a, 1, ids, apart) && aios_seq_fork(a.c, 2, 1, q, &a.err) == 0 && go(&a, 2, other + q, n - q));
+            CHECK(save(&a, 2, -1, &b) && save(&a, 2, 1, &b2));
+            CHECK(b2.n <= b.n && (n < 130 || !b_full(k) || b2.n < b.n * 2 / 3));
+            for (i = 0; i < n_heirs; i++) {
+                rig *h = &heirs[i];
+                CHECK(goes_on(h, 0, -1, &b, other, n, m));
+                if (n >= 130 && b2.n < b.n) CHECK(aios_seq_restore(h->c, 1, 0, b2.p, b2.n, &h->err) == AIOS_ERR_STATE && h->err.text[0] && aios_seq_length(h->c, 1) == 0);
+                CHECK(go(h, 0, ids, apart));
+                CHECK(goes_on(h, 1, 0, &b2, other, n, m));
+                CHECK(go(h, 0, ids + apart, m - apart) && aios_seq_truncate(h->c, 0, 0, NULL) == 0);
+            }
+            CHECK(goes_on(&a, 3, 1, &b2, other, n, m) && go(&a, 2, other + n, m - n) && go(&a, 1, ids + apart, m - apart));
+            for (i = 1; i < 3; i++) CHECK(aios_seq_truncate(a.c, i, 0, NULL) == 0);
+            free(b.p); free(b2.p);
         }
-        CHECK(goes_on(&a, 3, 1, &b2, other, n, m) && go(&a, 2, other + n, m - n) && go(&a, 1, ids + n, m - n));
-        for (i = 1; i < 3; i++) CHECK(aios_seq_truncate(a.c, i, 0, NULL) == 0);
-        free(b.p); free(b2.p);
         /* with tokens that wait, rows of them wanted; in the middle of a pass */
         for (j = 0; j < 6; j++) {
-            int32_t q = j < 1 ? 0 : n / 2, steps = j < 2 ? 0 : 1 << 2 * (j - 2);
+            int32_t steps = j < 2 ? 0 : 1 << 2 * (j - 2);
+            q = j < 1 ? 0 : n / 2;
             a.n_rows = 0;
             CHECK(q == 0 || go(&a, 0, ids, q));
             CHECK(aios_feed(a.c, 0, ids + q, (uint64_t)(n - q), AIOS_FEED_ALL_LOGITS, &a.err) == 0);
@@ -420,23 +428,304 @@ static void test_save(const kind *k) {
         }
         /* with pages at the host: its own, and those of the base */
         if (n < 128) continue;
-        CHECK(go(&s, 0, ids, n) && aios_seq_fork(s.c, 1, 0, n - n / 4, &s.err) == 0 && go(&s, 1, other + n - n / 4, n / 4));
+        q = n - n / 4;
+        CHECK(go(&s, 0, ids, q) && aios_seq_fork(s.c, 1, 0, q, &s.err) == 0 && go(&s, 1, other + q, n - q));
         text(third, 250, s.m->n_vocab, 5);
         CHECK(truth(third, 250) && go(&s, 2, third, 250));
-        if (k->window == 0) CHECK(info_of(&s).n_spilled > 0);
+        CHECK(info_of(&s).n_spilled > 0 || k->window || k->model == GEMMA2);
         CHECK(save(&s, 1, 0, &b) && save(&s, 0, -1, &b2));
         for (i = 0; i < n_heirs; i++) {
             CHECK(aios_seq_restore(heirs[i].c, 0, -1, b2.p, b2.n, &heirs[i].err) == 0);
             CHECK(goes_on(&heirs[i], 1, 0, &b, other, n, m));
-            CHECK(go(&heirs[i], 0, ids + n, m - n) && aios_seq_truncate(heirs[i].c, 0, 0, NULL) == 0);
+            CHECK(go(&heirs[i], 0, ids + q, m - q) && aios_seq_truncate(heirs[i].c, 0, 0, NULL) == 0);
         }
-        CHECK(go(&s, 0, ids + n, m - n) && go(&s, 1, other + n, m - n));
+        CHECK(go(&s, 0, ids + q, m - q) && go(&s, 1, other + n, m - n));
         for (i = 0; i < 3; i++) CHECK(aios_seq_truncate(s.c, i, 0, NULL) == 0);
         free(b.p); free(b2.p);
     }
     heirs_close();
     rig_close(&s);
     rig_close(&a);
+    truth_close();
+}
+
+/* Sentences: every refusal has one, and the code that the record says. */
+static int refused(rig *r, aios_status st, aios_status want) {
+    int ok = st == want && r->err.code == want && r->err.text[0];
+    if (!ok) printf("  %s: status %d (%d wanted): \"%s\"\n", r->k->name, (int)st, (int)want, r->err.text);
+    memset(&r->err, 0, sizeof r->err);
+    return ok;
+}
+/* Blobs that do not belong here, and damaged ones: refused, and nothing is touched. */
+static void test_blobs(void) {
+    kind k = small_kinds[2], other_type = k, shorter = k, longer = k, moved = k;
+    way w = { 3, 64, 1, 0, 0, 0, 0 }, few = { 2, 64, 1, 0, 0, 0, 0 };
+    int32_t ids[600], i, n = 200, m = 240;
+    rig a, h;
+    blob b, b2, b3;
+    uint8_t keep;
+    if (!truth_open(&k) || !rig_open(&a, &k, &w)) return;
+    text(ids, 600, a.m->n_vocab, 9);
+    CHECK(truth(ids, m) && go(&a, 0, ids, n) && go(&a, 1, ids, 150) && save(&a, 0, -1, &b));
+    for (i = 0; i < 96 + 200; i++) {
+        uint64_t at = i < 96 ? (uint64_t)i : (uint64_t)rnd((int32_t)b.n);
+        keep = b.p[at];
+        b.p[at] ^= (uint8_t)(1 + rnd(255));
+        CHECK(refused(&a, aios_seq_restore(a.c, 2, -1, b.p, b.n, &a.err), at >= 8 && at < 12 ? AIOS_ERR_UNSUPPORTED : AIOS_ERR_FORMAT));
+        b.p[at] = keep;
+    }
+    for (i = 0; i < 200; i++) {         /* cut off, in memory of just that size */
+        uint64_t cut = i < 100 ? (uint64_t)i : (uint64_t)rnd((int32_t)b.n);
+        uint8_t *p = (uint8_t *)malloc(cut ? (size_t)cut : 1);
+        memcpy(p, b.p, (size_t)cut);
+        CHECK(refused(&a, aios_seq_restore(a.c, 2, -1, p, cut, &a.err), AIOS_ERR_FORMAT));
+        free(p);
+    }
+    {   /* too long */
+        uint8_t *p = (uint8_t *)calloc(1, (size_t)b.n + 8);
+        memcpy(p, b.p, (size_t)b.n);
+        CHECK(refused(&a, aios_seq_restore(a.c, 2, -1, p, b.n + 8, &a.err), AIOS_ERR_FORMAT));
+        free(p);
+    }
+    CHECK(aios_seq_length(a.c, 2) == 0 && info_of(&a).n_shared == 0);
+    CHECK(go(&a, 1, ids + 150, 50) && go(&a, 2, ids, m) && aios_seq_truncate(a.c, 2, 0, NULL) == 0);          /* all is as it was */
+    CHECK(refused(&a, aios_seq_restore(a.c, 1, -1, b.p, b.n, &a.err), AIOS_ERR_STATE));                        /* not an empty one */
+    CHECK(goes_on(&a, 2, -1, &b, ids, n, m));
+    /* other models, other caches */
+    other_type.type = KV8;
+    if (rig_open(&h, &other_type, &few)) { CHECK(refused(&h, aios_seq_restore(h.c, 0, -1, b.p, b.n, &h.err), AIOS_ERR_MODEL) && aios_seq_length(h.c, 0) == 0); rig_close(&h); }
+    other_type = k; other_type.old_type = KV33; other_type.recent = 100;
+    if (rig_open(&h, &other_type, &few)) { CHECK(refused(&h, aios_seq_restore(h.c, 0, -1, b.p, b.n, &h.err), AIOS_ERR_MODEL)); rig_close(&h); }
+    other_type = k; other_type.window = 100;
+    if (rig_open(&h, &other_type, &few)) { CHECK(refused(&h, aios_seq_restore(h.c, 0, -1, b.p, b.n, &h.err), AIOS_ERR_MODEL)); rig_close(&h); }
+    other_type = k; other_type.model = k.model == TALE ? GEMMA2 : TALE;
+    if (have(&other_type) && rig_open(&h, &other_type, &few)) { CHECK(refused(&h, aios_seq_restore(h.c, 0, -1, b.p, b.n, &h.err), AIOS_ERR_MODEL)); rig_close(&h); }
+    shorter.n_ctx = 199;
+    if (rig_open(&h, &shorter, &few)) { CHECK(refused(&h, aios_seq_restore(h.c, 0, -1, b.p, b.n, &h.err), AIOS_ERR_FULL) && go(&h, 0, ids, 100)); rig_close(&h); }
+    shorter.n_ctx = 200;
+    if (rig_open(&h, &shorter, &few)) { CHECK(goes_on(&h, 0, -1, &b, ids, n, n)); rig_close(&h); }
+    longer.n_ctx = 1000;
+    if (rig_open(&h, &longer, &few)) { CHECK(goes_on(&h, 0, -1, &b, ids, n, m)); rig_close(&h); }
+    {   /* no pages left */
+        way tight = { 3, 64, 1, 0, 128, 0, 0 };
+        if (rig_open(&h, &k, &tight)) { CHECK(go(&h, 0, ids, 64) && refused(&h, aios_seq_restore(h.c, 1, -1, b.p, b.n, &h.err), AIOS_ERR_FULL) && go(&h, 0, ids + 64, 10)); rig_close(&h); }
+    }
+    /* fewer tokens than places: what was taken out of a tile leaves holes, and waiting tokens come behind them */
+    CHECK(aios_seq_remove(a.c, 0, 1, 60, &a.err) == 0 && aios_seq_length(a.c, 0) == 141 && save(&a, 0, -1, &b2));
+    CHECK(aios_feed(a.c, 0, ids, 51, AIOS_FEED_ALL_LOGITS, &a.err) == 0 && save(&a, 0, -1, &b3));
+    shorter.n_ctx = 192;
+    if (rig_open(&h, &shorter, &few)) {
+        CHECK(refused(&h, aios_seq_restore(h.c, 0, -1, b2.p, b2.n, &h.err), AIOS_ERR_FULL));        /* 141 tokens in 200 places */
+        CHECK(refused(&h, aios_seq_restore(h.c, 0, -1, b3.p, b3.n, &h.err), AIOS_ERR_FULL));
+        CHECK(go(&h, 0, ids, 190) && go(&h, 1, ids, 190));
+        rig_close(&h);
+    }
+    shorter.n_ctx = 250;
+    if (rig_open(&h, &shorter, &few)) {                                                            /* 251 places in 256 */
+        CHECK(aios_seq_restore(h.c, 0, -1, b3.p, b3.n, &h.err) == 0 && aios_step(h.c, 0, &h.err) == AIOS_OK && aios_seq_processed(h.c, 0) == 192);
+        CHECK(aios_feed(h.c, 0, ids, 6, 0, &h.err) == AIOS_ERR_FULL && aios_feed(h.c, 0, ids, 5, 0, &h.err) == 0 && aios_step(h.c, 0, &h.err) == AIOS_OK);
+        CHECK(go(&h, 1, ids, m));
+        rig_close(&h);
+    }
+    free(b2.p); free(b3.p);
+    rig_close(&a);
+    free(b.p);
+    truth_close();
+    /* an old type: short contexts have no old tiles at all, and still know those of long ones */
+    moved = small_kinds[3];
+    if (truth_open(&moved)) {
+        shorter = moved; shorter.n_ctx = 128;
+        CHECK(rig_open(&a, &moved, &w) && rig_open(&h, &shorter, &few));
+        CHECK(truth(ids, 100) && go(&a, 0, ids, 80) && save(&a, 0, -1, &b) && goes_on(&h, 0, -1, &b, ids, 80, 100));
+        CHECK(go(&h, 1, ids, 80) && save(&h, 1, -1, &b2) && goes_on(&a, 1, -1, &b2, ids, 80, 100));
+        free(b.p); free(b2.p);
+        rig_close(&h); rig_close(&a);
+        truth_close();
+    }
+}
+
+/* ---- 3 and 4: everything in random order ---------------------------------------------------------------------------------------------- */
+enum { WANDER_SEQ = 8 };
+static void test_wander(const kind *k, const way *w, int32_t n_ops, uint64_t seed) {
+    static int32_t ids[WANDER_SEQ][600];
+    int32_t len[WANDER_SEQ] = { 0 }, i, s, n, full = 0, counts[7] = { 0 }, blob_len = 0;
+    static int32_t blob_ids[600];
+    blob b = { NULL, 0 };
+    aios_counters x;
+    rig r;
+    int ok = 1;
+    if (!have(k) || !truth_open(k)) return;
+    if (!rig_open(&r, k, w)) return;
+    rng = seed;
+    for (i = 0; i < n_ops && ok; i++) {
+        int32_t what = rnd(100);
+        aios_status st;
+        s = rnd(r.n_seq);
+        if (what < 30) {
+            n = 1 + rnd(rnd(3) ? 12 : 150);
+            if (n > k->n_ctx - len[s]) continue;
+            text(ids[s] + len[s], n, r.m->n_vocab, test_rand(&rng));
+            ok &= CHECK(aios_feed(r.c, s, ids[s] + len[s], (uint64_t)n, rnd(3) ? AIOS_FEED_ALL_LOGITS : rnd(2) ? 0 : AIOS_FEED_NO_LOGITS, &r.err) == 0);
+            len[s] += n;
+            counts[0]++;
+        } else if (what < 75) {
+            int32_t how = rnd(5);
+            if (how == 0 && w->timed) aios_interrupt(r.c);
+            st = aios_step(r.c, !w->timed || how < 2 ? 0 : how == 2 ? 1 : r.now + (uint64_t)rnd(400), &r.err);
+            full += st == AIOS_ERR_FULL;
+            ok &= CHECK(st >= 0 || (st == AIOS_ERR_FULL && w->positions && r.err.text[0])) & CHECK(rows(&r, 0));
+            if (rnd(12) == 0) { aios_cancel(r.c); ok &= CHECK(refused(&r, aios_step(r.c, 0, &r.err), AIOS_ERR_CANCELLED)); }
+            counts[1]++;
+        } else if (what < 85) {
+            n = rnd(3) ? len[s] - rnd((len[s] < 80 ? len[s] : 80) + 1) : rnd(len[s] + 1);
+            ok &= CHECK(truth(ids[s], aios_seq_processed(r.c, s)));
+            st = aios_seq_truncate(r.c, s, n, &r.err);
+            ok &= CHECK(st == 0 || (st == AIOS_ERR_FULL && w->spill));
+            if (!st) len[s] = n;
+            counts[2]++;
+        } else if (what < 92) {
+            int32_t d = rnd(r.n_seq);
+            if (d == s) continue;
+            ok &= CHECK(truth(ids[d], aios_seq_processed(r.c, d)) && aios_seq_truncate(r.c, d, 0, &r.err) == 0);
+            len[d] = 0;
+            n = rnd(2) ? len[s] : rnd(len[s] + 1);
+            st = aios_seq_fork(r.c, d, s, n, &r.err);
+            ok &= CHECK(st == 0 || (st == AIOS_ERR_FULL && w->spill));
+            if (!st) { memcpy(ids[d], ids[s], (size_t)n * 4); len[d] = n; }
+            counts[3]++;
+        } else if (what < 95) {
+            uint64_t got;
+            st = aios_seq_save(r.c, s, -1, NULL, 0, &got, &r.err);
+            ok &= CHECK(st == 0 || (st == AIOS_ERR_FULL && w->spill));
+            if (st) continue;
+            b.n = got;
+            b.p = (uint8_t *)realloc(b.p, (size_t)b.n);
+            ok &= CHECK(aios_seq_save(r.c, s, -1, b.p, b.n, &got, &r.err) == 0);
+            memcpy(blob_ids, ids[s], (size_t)len[s] * 4);
+            blob_len = len[s];
+            counts[4]++;
+        } else if (what < 98) {
+            if (!b.p) continue;
+            ok &= CHECK(truth(ids[s], aios_seq_processed(r.c, s)) && aios_seq_truncate(r.c, s, 0, &r.err) == 0);
+            len[s] = 0;
+            st = aios_seq_restore(r.c, s, -1, b.p, b.n, &r.err);
+            ok &= CHECK(st == 0 || (st == AIOS_ERR_FULL && w->positions));
+            if (!st) { memcpy(ids[s], blob_ids, (size_t)blob_len * 4); len[s] = blob_len; }
+            counts[5]++;
+        } else {                            /* who begins like this one? */
+            int32_t same = -1, j, best = 0, f = aios_seq_find(r.c, ids[s], (uint64_t)len[s], &same);
+            for (j = 0; j < r.n_seq; j++) { for (n = 0; n < aios_seq_processed(r.c, j) && n < len[s] && ids[j][n] == ids[s][n]; n++) {} if (n > best) best = n; }
+            ok &= CHECK(same == best && (best == 0) == (f < 0) && (f < 0 || memcmp(ids[f], ids[s], (size_t)best * 4) == 0));
+            counts[6]++;
+        }
+        for (s = 0; s < r.n_seq; s++) ok &= aios_seq_length(r.c, s) == len[s] && aios_seq_processed(r.c, s) <= len[s] && memcmp(aios_seq_tokens(r.c, s), ids[s], (size_t)len[s] * 4) == 0;
+        CHECK(ok);
+    }
+    if (!w->positions) ok &= drain(&r, 0);
+    for (s = 0; s < r.n_seq; s++) ok &= CHECK(truth(ids[s], aios_seq_processed(r.c, s)));
+    aios_counters_init(&x);
+    aios_counters_get(r.c, &x);
+    if (w->spill && !k->window && k->model != GEMMA2) CHECK(x.n_spilled > 0 && x.n_fetched > 0);
+    printf("%s, %d sequences, batch %d: %d fed, %d stepped, %d cut, %d forked, %d saved, %d restored, %d found; %d rows, %d in the book; %d times no room, %d pages spilled%s\n", k->name, (int)r.n_seq, (int)w->n_batch, (int)counts[0], (int)counts[1],
+           (int)counts[2], (int)counts[3], (int)counts[4], (int)counts[5], (int)counts[6], (int)r.n_rows, (int)book_n, (int)full, (int)x.n_spilled, ok ? "" : ": FAILED");
+    free(b.p);
+    rig_close(&r);
+    truth_close();
+}
+
+/* ---- 5: when the cache is full ----------------------------------------------------------------------------------------------------------- */
+static void test_full(const kind *k) {
+    way w = { 4, 64, 1, 0, 384, 0, 0 };
+    int32_t ids[3][300], i;
+    rig r;
+    if (!truth_open(k) || !rig_open(&r, k, &w)) return;
+    for (i = 0; i < 3; i++) { text(ids[i], 300, r.m->n_vocab, 40 + (uint64_t)i); CHECK(truth(ids[i], 300)); }
+    CHECK(go(&r, 0, ids[0], 200) && go(&r, 1, ids[1], 100));                    /* 4 tiles, 2 tiles: all six */
+    CHECK(aios_feed(r.c, 2, ids[2], 70, AIOS_FEED_ALL_LOGITS, &r.err) == 0);
+    CHECK(refused(&r, aios_step(r.c, 0, &r.err), AIOS_ERR_FULL) && aios_seq_processed(r.c, 2) == 0 && aios_output_count(r.c) == 0);
+    /* the others go on, as far as their tiles reach */
+    CHECK(aios_feed(r.c, 1, ids[1] + 100, 40, AIOS_FEED_ALL_LOGITS, &r.err) == 0);
+    CHECK(aios_step(r.c, 0, &r.err) == AIOS_MORE && rows(&r, 0) && aios_output_count(r.c) == 28 && aios_seq_processed(r.c, 1) == 128);
+    CHECK(refused(&r, aios_step(r.c, 0, &r.err), AIOS_ERR_FULL) && aios_seq_processed(r.c, 1) == 128);
+    CHECK(aios_feed(r.c, 0, ids[0] + 200, 10, AIOS_FEED_NO_LOGITS, &r.err) == 0);
+    CHECK(refused(&r, aios_step(r.c, 0, &r.err), AIOS_ERR_FULL) && aios_seq_processed(r.c, 0) == 210);
+    /* room: a tile goes to the first that waits, then two more to the other */
+    CHECK(aios_seq_truncate(r.c, 0, 192, &r.err) == 0 && aios_step(r.c, 0, &r.err) == AIOS_MORE && rows(&r, 0) && aios_seq_processed(r.c, 1) == 140 && aios_seq_processed(r.c, 2) == 0);
+    CHECK(aios_seq_truncate(r.c, 0, 64, &r.err) == 0 && drain(&r, 0) && aios_seq_processed(r.c, 2) == 70);
+    CHECK(refused(&r, (go(&r, 2, ids[2] + 70, 1), aios_feed(r.c, 0, ids[0], 1000, 0, &r.err)), AIOS_ERR_FULL));
+    rig_close(&r);
+    truth_close();
+}
+static void test_spill(const kind *k) {
+    way w = { 4, 64, 1, 0, 448, 1, 1 };
+    int32_t ids[4][400], done[4] = { 0 }, i, j, n;
+    aios_counters x;
+    aios_status st;
+    rig r;
+    int ok = 1;
+    if (k->type >= KV8) w.positions = 256;
+    if (!truth_open(k) || !rig_open(&r, k, &w)) return;
+    for (i = 0; i < 4; i++) { text(ids[i], 400, r.m->n_vocab, 60 + (uint64_t)i); CHECK(truth(ids[i], 300)); }
+    for (j = 0; j < 24 && ok; j++) {                    /* by turns */
+        i = j % 4;
+        n = 40 + rnd(10);
+        if (done[i] + n > 290) continue;
+        ok &= CHECK(go(&r, i, ids[i] + done[i], n));
+        done[i] += n;
+    }
+    aios_counters_init(&x);
+    CHECK(aios_counters_get(r.c, &x) == 0 && x.n_spilled > 0 && x.n_fetched > 0 && x.spill_bytes > x.n_spilled && x.fetch_bytes > x.n_fetched);
+    CHECK((int32_t)(x.n_spilled - x.n_fetched) == r.a->n_kept && (uint32_t)r.a->n_kept == info_of(&r).n_spilled && info_of(&r).n_spilled > 0);
+    /* the host does not take a page, or does not give one back: an error, and the next step goes on */
+    for (j = 0; j < 8 && ok; j++) {
+        i = j % 4;
+        r.a->n_gets = r.a->n_puts = 0;
+        if (j < 4) r.a->fail_gets = 1 + j / 2; else r.a->fail_puts = 1 + j % 2;
+        CHECK(aios_feed(r.c, i, ids[i] + done[i], 2, AIOS_FEED_ALL_LOGITS, &r.err) == 0);
+        st = aios_step(r.c, 0, &r.err);
+        if (r.a->fail_gets == 0 && r.a->fail_puts == 0) ok &= CHECK(refused(&r, st, AIOS_ERR_IO) && aios_seq_processed(r.c, i) == done[i]);
+        else { ok &= CHECK(st >= 0 && rows(&r, 0)); printf("  nothing failed: %d gets, %d puts\n", r.a->n_gets, r.a->n_puts); }
+        r.a->fail_gets = r.a->fail_puts = 0;
+        ok &= CHECK(drain(&r, 0));
+        done[i] += 2;
+    }
+    /* verbs that need the pages */
+    for (i = 0; i < 4 && ok; i++) {
+        uint64_t bytes;
+        for (j = 0; j < 4 && !(j != i && aios_seq_length(r.c, j)); j++) {}
+        ok &= CHECK(go(&r, j, ids[j] + done[j], 1));
+        done[j]++;
+        r.a->fail_gets = 1;
+        st = aios_seq_save(r.c, i, -1, NULL, 0, &bytes, &r.err);
+        if (r.a->fail_gets == 0) ok &= CHECK(refused(&r, st, AIOS_ERR_IO));
+        r.a->fail_gets = 1;
+        st = aios_seq_truncate(r.c, i, done[i] - 3, &r.err);
+        if (r.a->fail_gets == 0) { ok &= CHECK(refused(&r, st, AIOS_ERR_IO) && aios_seq_length(r.c, i) == done[i]); st = aios_seq_truncate(r.c, i, done[i] - 3, &r.err); }
+        r.a->fail_gets = 0;
+        ok &= CHECK(st == 0);
+        done[i] -= 3;
+        ok &= CHECK(go(&r, i, ids[i] + done[i], 2));
+        done[i] += 2;
+    }
+    /* pinned: it stays */
+    CHECK(aios_seq_pin(r.c, 0, 1, &r.err) == 0 && go(&r, 0, ids[0] + done[0], 1));
+    done[0]++;
+    for (i = 1; i < 4; i++) {
+        int32_t gets;
+        CHECK(go(&r, i, ids[i] + done[i], 1));
+        done[i]++;
+        gets = r.a->n_gets;
+        CHECK(go(&r, 0, ids[0] + done[0], 1) && r.a->n_gets == gets);
+        done[0]++;
+    }
+    CHECK(aios_seq_pin(r.c, 0, 0, &r.err) == 0);
+    /* all at once: none waits for nothing, and still each has its turn */
+    for (j = 0; j < 3; j++) {
+        for (i = 0; i < 4; i++) { CHECK(aios_feed(r.c, i, ids[i] + done[i], 9, AIOS_FEED_ALL_LOGITS, &r.err) == 0); done[i] += 9; }
+        CHECK(drain(&r, 0));
+        for (i = 0; i < 4; i++) CHECK(aios_seq_processed(r.c, i) == done[i]);
+    }
+    rig_close(&r);
     truth_close();
 }
 
@@ -453,6 +742,15 @@ int main(int argc, char **argv) {
     test_forks(KV44, quick ? 101 : 1001, quick ? 300 : 2000);
     test_forks(KV44, 20, 320);
     for (i = 0; i < N_KINDS; i++) { int p = test__n_failed; test_save(&small_kinds[i]); printf("%s: saved, %d\n", small_kinds[i].name, test__n_failed - p); }
+    test_blobs();
+    for (i = 0; i < N_KINDS; i++) {
+        static const way ways[] = { { 1, 64, 1, 0, 0, 0, 0 }, { 3, 13, 2, 0, 0, 0, 1 }, { 8, 50, 1, 0, 0, 0, 1 }, { 4, 33, 1, 0, 700, 1, 1 } };
+        size_t j;
+        for (j = 0; j < 4; j++) test_wander(&small_kinds[i], &ways[j], quick ? 100 : 400, 1000 + i * 10 + j);
+    }
+    test_full(&small_kinds[0]);
+    test_spill(&small_kinds[0]);
+    test_spill(&small_kinds[2]);
     for (i = 0; i < N_MODELS; i++) { aios_model_free(models[i].m); free(models[i].bytes); }
     return test_end();
 }
