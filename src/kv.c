@@ -141,7 +141,7 @@ static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan 
         if (kv->coded) {
             int64_t sealed = sees - kv->keep;
             n[AIOS__KV_OPEN] = (int64_t)p->n_seq * (1 + kv->keep) + flight;
-            if (kv->recent < sealed) { n[AIOS__KV_OLD] = (sealed - kv->recent) * p->n_seq + full; sealed = kv->recent + 1; }
+            if (kv->recent < sealed) { n[AIOS__KV_OLD] = (sealed - kv->recent) * p->n_seq + full; if (sealed > kv->recent + 2) sealed = kv->recent + 2; }     /* one that ages in the next pass, one that a little cutting back needs */
             n[AIOS__KV_SEALED] = sealed * p->n_seq + full;
         }
         for (f = 0; f < AIOS__N_FORMS; f++) {
