@@ -383,6 +383,7 @@ static int32_t aios__kv_gone(const aios__kv *kv, int32_t g, int32_t seq, int32_t
 static int32_t aios__kv_cut(aios__kv *kv, int32_t seq, int32_t n) {
     aios__kv_seq *s = &kv->seq[seq];
     int32_t g, t, own = n / AIOSK_TILE, at = n, whole = s->span[0].off == 0 && s->span[0].to >= n;
+    int32_t back = own < s->tile || s->span[s->n_spans - 1].from >= n;      /* queries come again that saw other tiles than the next one would have */
     for (g = 0; g < AIOS__N_GROUPS; g++) {
         if (!kv->pool[g][AIOS__KV_OPEN].n) continue;
         for (t = s->top - 1; t >= own + (n % AIOSK_TILE != 0); t--) aios__tile_drop(kv, g, seq, t);
@@ -394,7 +395,7 @@ static int32_t aios__kv_cut(aios__kv *kv, int32_t seq, int32_t n) {
             if (aios__page_at(kv, g, AIOS__KV_OPEN, seq, own) == AIOS__NO_PAGE && at > own * AIOSK_TILE) at = own * AIOSK_TILE;
         }
         /* further back than what was kept for it: all anew. Where tokens were taken out, only a model's own window cannot do without */
-        if (own < s->tile && (whole || g > 0) && aios__kv_gone(kv, g, seq, own, whole)) at = 0;
+        if (back && (whole || g > 0) && aios__kv_gone(kv, g, seq, own, whole)) at = 0;
     }
     s->top = own + (n % AIOSK_TILE != 0);
     if (s->tile > own) s->tile = own;
