@@ -507,7 +507,7 @@ static void test_blobs(void) {
     longer.n_ctx = 1000;
     if (rig_open(&h, &longer, &few)) { CHECK(goes_on(&h, 0, -1, &b, ids, n, m)); rig_close(&h); }
     {   /* no pages left */
-        way tight = { 3, 64, 1, 0, 128, 0, 0 };
+        way tight = { 3, 64, 1, 0, 64, 0, 0 };
         if (rig_open(&h, &k, &tight)) { CHECK(go(&h, 0, ids, 64) && refused(&h, aios_seq_restore(h.c, 1, -1, b.p, b.n, &h.err), AIOS_ERR_FULL) && go(&h, 0, ids + 64, 10)); rig_close(&h); }
     }
     /* fewer tokens than places: what was taken out of a tile leaves holes, and waiting tokens come behind them */
@@ -625,7 +625,7 @@ static void test_wander(const kind *k, const way *w, int32_t n_ops, uint64_t see
     for (s = 0; s < r.n_seq; s++) ok &= CHECK(truth(ids[s], aios_seq_processed(r.c, s)));
     aios_counters_init(&x);
     aios_counters_get(r.c, &x);
-    if (w->spill && !k->window && k->model != GEMMA2) CHECK(x.n_spilled > 0 && x.n_fetched > 0);
+    if (w->spill && !quick && !k->window && k->model != GEMMA2) CHECK(x.n_spilled > 0 && x.n_fetched > 0);
     printf("%s, %d sequences, batch %d: %d fed, %d stepped, %d cut, %d forked, %d saved, %d restored, %d found; %d rows, %d in the book; %d times no room, %d pages spilled%s\n", k->name, (int)r.n_seq, (int)w->n_batch, (int)counts[0], (int)counts[1],
            (int)counts[2], (int)counts[3], (int)counts[4], (int)counts[5], (int)counts[6], (int)r.n_rows, (int)book_n, (int)full, (int)x.n_spilled, ok ? "" : ": FAILED");
     free(b.p);
@@ -657,13 +657,13 @@ static void test_full(const kind *k) {
     truth_close();
 }
 static void test_spill(const kind *k) {
-    way w = { 4, 64, 1, 0, 448, 1, 1 };
+    way w = { 4, 64, 1, 0, 640, 1, 1 };
     int32_t ids[4][400], done[4] = { 0 }, i, j, n;
     aios_counters x;
     aios_status st;
     rig r;
     int ok = 1;
-    if (k->type >= KV8) w.positions = 256;
+    if (k->type >= KV8) w.positions = 512;
     if (!truth_open(k) || !rig_open(&r, k, &w)) return;
     for (i = 0; i < 4; i++) { text(ids[i], 400, r.m->n_vocab, 60 + (uint64_t)i); CHECK(truth(ids[i], 300)); }
     for (j = 0; j < 24 && ok; j++) {                    /* by turns */
@@ -729,6 +729,275 @@ static void test_spill(const kind *k) {
     truth_close();
 }
 
+/* Room for one, and four that wait all at once: each has its turn. */
+static void test_crowd(const kind *k) {
+    way w = { 4, 64, 1, 0, 384, 1, 1 };
+    int32_t ids[4][400], i, j, n[4], tiny;
+    rig r;
+    if (k->type >= KV8) w.positions = 320;
+    if (!truth_open(k) || !rig_open(&r, k, &w)) return;
+    for (i = 0; i < 4; i++) { text(ids[i], 400, r.m->n_vocab, 160 + (uint64_t)i); CHECK(truth(ids[i], 380)); }
+    for (i = 0; i < 4; i++) { n[i] = 200 + 10 * i; CHECK(go(&r, i, ids[i], n[i])); }
+    for (j = 0; j < 5; j++) {
+        aios_status st;
+        int32_t steps = 0;
+        for (i = 0; i < 4; i++) { CHECK(aios_feed(r.c, i, ids[i] + n[i], (uint64_t)(j < 4 ? 1 + 10 * j : 70), AIOS_FEED_ALL_LOGITS, &r.err) == 0); n[i] += j < 4 ? 1 + 10 * j : 70; }
+        tiny = j % 2;
+        do {
+            st = aios_step(r.c, tiny ? r.now + 20 : 0, &r.err);
+            if (!CHECK(st >= 0)) printf("  %s: %s\n", k->name, r.err.text);
+            CHECK(rows(&r, 0));
+        } while (st == AIOS_MORE && ++steps < 100000);
+        for (i = 0; i < 4; i++) CHECK(aios_seq_processed(r.c, i) == n[i]);
+    }
+    rig_close(&r);
+    truth_close();
+}
+
+/* A fork in the middle of a pass: that pass, and what becomes of it, is nothing to it. */
+static void test_fork_in_pass(const kind *k) {
+    way w = { 4, 64, 1, 0, 0, 0, 1 };
+    int32_t ids[3][300], i, j, how;
+    rig r;
+    if (!have(k) || !truth_open(k) || !rig_open(&r, k, &w)) return;
+    text(ids[0], 300, r.m->n_vocab, 70);
+    for (i = 1; i < 3; i++) { memcpy(ids[i], ids[0], 400); text(ids[i] + 100, 200, r.m->n_vocab, 70 + (uint64_t)i); }
+    for (i = 0; i < 3; i++) CHECK(truth(ids[i], 160));
+    for (how = 0; how < 9; how++) {
+        CHECK(go(&r, 0, ids[0], 100) && aios_seq_fork(r.c, 1, 0, 100, &r.err) == 0);
+        CHECK(aios_feed(r.c, 1, ids[1] + 100, 40, AIOS_FEED_ALL_LOGITS, &r.err) == 0);
+        if (how < 3) { aios_interrupt(r.c); CHECK(aios_step(r.c, 0, &r.err) == AIOS_MORE); }       /* before its first task, which copies */
+        else for (j = 0; j < (how < 6 ? 1 : 30); j++) CHECK(aios_step(r.c, 1, &r.err) == AIOS_MORE && aios_output_count(r.c) == 0);
+        CHECK(aios_seq_fork(r.c, 2, 1, 100, &r.err) == 0 && aios_seq_processed(r.c, 2) == 100);
+        if (how % 3 == 1) { aios_cancel(r.c); CHECK(refused(&r, aios_step(r.c, 0, &r.err), AIOS_ERR_CANCELLED)); }
+        if (how % 3 == 2) CHECK(aios_seq_truncate(r.c, 1, 0, &r.err) == 0);
+        CHECK(go(&r, 2, ids[2] + 100, 60) && go(&r, 0, ids[0] + 100, 60));
+        if (how % 3 != 2) CHECK(go(&r, 1, ids[1] + 140, 20));
+        for (i = 0; i < 3; i++) CHECK(aios_seq_truncate(r.c, i, 0, &r.err) == 0);
+    }
+    rig_close(&r);
+    truth_close();
+}
+
+/* ---- 6: found, and taken out of the middle ------------------------------------------------------------------------------------------------ */
+static void test_find(void) {
+    const kind *k = &small_kinds[0];
+    way w = { 5, 64, 1, 0, 0, 0, 0 };
+    int32_t ids[300], x[300], same = 77, i;
+    rig r;
+    if (!truth_open(k) || !rig_open(&r, k, &w)) return;
+    text(ids, 300, r.m->n_vocab, 80);
+    CHECK(aios_seq_find(r.c, ids, 300, &same) == -1 && same == 0);
+    memcpy(x, ids, sizeof x);
+    for (i = 0; i < 3; i++) {           /* they part from the text at 50, 120 and 90 */
+        static const int32_t at[] = { 50, 120, 90 };
+        memcpy(x, ids, sizeof x);
+        x[at[i]] = (ids[at[i]] + 1) % r.m->n_vocab;
+        CHECK(go(&r, i, x, 150));
+    }
+    CHECK(aios_feed(r.c, 3, ids, 200, 0, &r.err) == 0);                 /* not processed: not counted */
+    CHECK(aios_seq_find(r.c, ids, 300, &same) == 1 && same == 120);
+    CHECK(aios_seq_find(r.c, ids, 50, &same) == 0 && same == 50);
+    CHECK(aios_seq_find(r.c, ids, 70, &same) == 1 && same == 70);
+    CHECK(aios_seq_find(r.c, ids, 0, &same) == -1 && same == 0);
+    CHECK(aios_seq_find(r.c, ids, 300, NULL) == 1 && aios_seq_find(NULL, ids, 300, &same) == -1 && aios_seq_find(r.c, NULL, 300, &same) == -1 && same == 0);
+    CHECK(drain(&r, 0) && aios_seq_find(r.c, ids, 300, &same) == 3 && same == 200);
+    CHECK(aios_seq_fork(r.c, 4, 3, 130, &r.err) == 0 && aios_seq_remove(r.c, 3, 150, 160, &r.err) == 0);
+    CHECK(aios_seq_find(r.c, ids, 300, &same) == 4 && same == 130);
+    CHECK(aios_seq_truncate(r.c, 3, 150, &r.err) == 0 && aios_seq_find(r.c, ids, 300, &same) == 3 && same == 150);        /* whole again */
+    CHECK(go(&r, 3, ids + 150, 50));
+    /* of one that its beginning was taken out of, what is left is not what it seems: neither to be found nor a base */
+    CHECK(aios_seq_remove(r.c, 3, 0, 64, &r.err) == 0 && aios_seq_find(r.c, ids + 64, 136, &same) == -1);
+    CHECK(aios_seq_remove(r.c, 4, 0, 10, &r.err) == 0 && aios_seq_find(r.c, ids + 10, 100, &same) == -1);
+    CHECK(aios_seq_truncate(r.c, 4, 0, &r.err) == 0);
+    {
+        blob b, b2;
+        CHECK(truth(ids + 64, 200) && go(&r, 4, ids + 64, 136) && aios_seq_truncate(r.c, 0, 0, &r.err) == 0);
+        CHECK(aios_seq_fork(r.c, 0, 4, 136, &r.err) == 0 && save(&r, 0, 4, &b) && save(&r, 0, -1, &b2) && b.n < b2.n);
+        CHECK(aios_seq_truncate(r.c, 0, 0, &r.err) == 0);
+        CHECK(refused(&r, aios_seq_restore(r.c, 0, 3, b.p, b.n, &r.err), AIOS_ERR_STATE));
+        CHECK(goes_on(&r, 0, 4, &b, ids + 64, 136, 200) && goes_on(&r, 0, 3, &b2, ids + 64, 136, 200));
+        free(b.p); free(b2.p);
+        CHECK(save(&r, 4, 3, &b) && goes_on(&r, 0, -1, &b, ids + 64, 136, 200));            /* nothing in common */
+        free(b.p);
+    }
+    rig_close(&r);
+    truth_close();
+}
+/* Rows of 40 tokens that follow, by hash. */
+static int tail_rows(rig *r, int32_t seq, const int32_t *ids, uint64_t *out) {
+    int32_t i, n = 0;
+    aios_status st;
+    if (!CHECK(aios_feed(r->c, seq, ids, 40, AIOS_FEED_ALL_LOGITS, &r->err) == 0)) return 0;
+    do {
+        if (!CHECK((st = aios_step(r->c, 0, &r->err)) >= 0)) { printf("  %s: %s\n", r->k->name, r->err.text); return 0; }
+        for (i = 0; i < aios_output_count(r->c); i++) {
+            aios_output o;
+            aios_output_init(&o);
+            aios_output_get(r->c, i, &o);
+            if (o.seq == seq && n < 40) out[n++] = words(words(1, o.logits, (size_t)r->m->n_vocab * 4), o.embedding, (size_t)r->m->n_embd * 4);
+        }
+    } while (st == AIOS_MORE);
+    return n == 40;
+}
+static void test_remove(const kind *k) {
+    way w = { 4, 64, 2, 0, 0, 0, 1 }, sw = { 3, 64, 1, 0, 512, 1, 0 };
+    static const int32_t gaps[][2] = { { 70, 75 }, { 3, 200 }, { 0, 64 }, { 0, 20 }, { 100, 260 }, { 64, 128 }, { 128, 299 } };
+    int32_t ids[600], other[400], left[400], i, j, n = 300;
+    size_t g;
+    uint64_t want[40], got[40], plain[40];
+    rig r, s;
+    blob b;
+    if (!have(k) || !truth_open(k) || !rig_open(&r, k, &w)) return;
+    text(ids, 600, r.m->n_vocab, 90);
+    text(other, 400, r.m->n_vocab, 91);
+    CHECK(truth(ids, 360));
+    /* arguments; nothing to take out */
+    CHECK(go(&r, 0, ids, n));
+    CHECK(refused(&r, aios_seq_remove(r.c, 0, -1, 5, &r.err), AIOS_ERR_ARG) && refused(&r, aios_seq_remove(r.c, 0, 6, 5, &r.err), AIOS_ERR_ARG));
+    CHECK(refused(&r, aios_seq_remove(r.c, 0, 5, n + 1, &r.err), AIOS_ERR_ARG) && aios_seq_remove(r.c, 0, 5, 5, &r.err) == 0 && aios_seq_remove(r.c, 0, n, n, &r.err) == 0);
+    CHECK(aios_seq_length(r.c, 0) == n && aios_seq_processed(r.c, 0) == n);
+    /* the end: as truncate does; all of it; waiting tokens */
+    CHECK(aios_seq_remove(r.c, 0, 250, n, &r.err) == 0 && aios_seq_length(r.c, 0) == 250 && go(&r, 0, ids + 250, 50));
+    CHECK(aios_seq_remove(r.c, 0, 130, n, &r.err) == 0 && go(&r, 0, ids + 130, 170));
+    CHECK(aios_seq_remove(r.c, 0, 0, n, &r.err) == 0 && aios_seq_length(r.c, 0) == 0 && go(&r, 0, ids, 290));
+    CHECK(aios_feed(r.c, 0, other, 20, 0, &r.err) == 0 && aios_feed(r.c, 0, ids + 290, 10, AIOS_FEED_ALL_LOGITS, &r.err) == 0);
+    CHECK(aios_seq_remove(r.c, 0, 290, 310, &r.err) == 0 && aios_seq_length(r.c, 0) == 300 && drain(&r, 0) && go(&r, 0, ids + 300, 20));
+    CHECK(aios_feed(r.c, 0, other, 20, AIOS_FEED_ALL_LOGITS, &r.err) == 0);
+    CHECK(aios_seq_remove(r.c, 0, 315, 340, &r.err) == 0 && aios_seq_length(r.c, 0) == 315 && go(&r, 0, ids + 315, 20));       /* done and waiting ones */
+    /* out of the middle, then cut to before the gap: nothing of it is left */
+    for (g = 0; g < sizeof gaps / sizeof *gaps; g++) {
+        int32_t from = gaps[g][0], to = gaps[g][1], cut = from ? from - rnd(from < 5 ? from : 5) : 0;
+        CHECK(aios_seq_truncate(r.c, 0, 0, NULL) == 0 && go(&r, 0, ids, n) && aios_seq_remove(r.c, 0, from, to, &r.err) == 0);
+        CHECK(aios_seq_length(r.c, 0) == n - to + from && aios_seq_processed(r.c, 0) == n - to + from);
+        CHECK(aios_seq_truncate(r.c, 0, cut, &r.err) == 0 && go(&r, 0, ids + cut, n - cut) && go(&r, 0, ids + n, 20));
+    }
+    CHECK(aios_seq_truncate(r.c, 0, 0, NULL) == 0);
+    /* it goes on, and to the same bits: in company, forked, saved, spilled, in steps, after a pass that was dropped */
+    if (!rig_open(&s, k, &sw)) return;
+    heirs_open(k);
+    for (g = 0; g < (quick ? 2 : sizeof gaps / sizeof *gaps); g++) {
+        int32_t from = gaps[g][0], to = gaps[g][1], m = n - to + from;
+        memcpy(left, ids, (size_t)from * 4);
+        memcpy(left + from, ids + to, (size_t)(n - to) * 4);
+        CHECK(go(&r, 0, ids, n) && aios_seq_remove(r.c, 0, from, to, &r.err) == 0 && memcmp(aios_seq_tokens(r.c, 0), left, (size_t)m * 4) == 0);
+        CHECK(save(&r, 0, -1, &b) && aios_seq_fork(r.c, 1, 0, m, &r.err) == 0 && aios_seq_fork(r.c, 2, 0, m, &r.err) == 0);
+        CHECK(tail_rows(&r, 0, other, want));
+        CHECK(go(&truth_rig, 0, left, 0) && aios_seq_truncate(truth_rig.c, 0, 0, NULL) == 0);
+        CHECK(aios_feed(truth_rig.c, 0, left, (uint64_t)m, AIOS_FEED_NO_LOGITS, NULL) == 0 && aios_step(truth_rig.c, 0, NULL) == AIOS_OK && tail_rows(&truth_rig, 0, other, plain));
+        CHECK(memcmp(plain, want, sizeof want) != 0 || k->model == GEMMA2);         /* it remembers what was taken out */
+        CHECK(aios_feed(r.c, 3, other + 50, 30, AIOS_FEED_NO_LOGITS, &r.err) == 0 && tail_rows(&r, 1, other, got) && memcmp(got, want, sizeof want) == 0);
+        for (i = 0; i < 4; i++) {           /* dropped: at the beginning, further on */
+            CHECK(aios_feed(r.c, 2, other, 3, 0, &r.err) == 0);
+            if (i) for (j = 0; j < 1 << 2 * i; j++) aios_step(r.c, 1, &r.err);
+            if (i % 2) aios_cancel(r.c);
+            if (i % 2) CHECK(refused(&r, aios_step(r.c, 0, &r.err), AIOS_ERR_CANCELLED));
+            CHECK(aios_seq_truncate(r.c, 2, m, &r.err) == 0);
+        }
+        if (!CHECK(tail_rows(&r, 2, other, got) && memcmp(got, want, sizeof want) == 0)) printf("  %s: gap %d to %d: not the same after a pass that was dropped\n", k->name, (int)from, (int)to);
+        for (i = 0; i < n_heirs; i++) {
+            CHECK(aios_seq_restore(heirs[i].c, 0, -1, b.p, b.n, &heirs[i].err) == 0 && memcmp(aios_seq_tokens(heirs[i].c, 0), left, (size_t)m * 4) == 0);
+            CHECK(tail_rows(&heirs[i], 0, other, got) && memcmp(got, want, sizeof want) == 0 && aios_seq_truncate(heirs[i].c, 0, 0, NULL) == 0);
+        }
+        CHECK(aios_seq_restore(s.c, 0, -1, b.p, b.n, &s.err) == 0 && go(&s, 1, ids, 200) && go(&s, 2, ids, 200));
+        CHECK(tail_rows(&s, 0, other, got) && memcmp(got, want, sizeof want) == 0);
+        for (i = 0; i < 3; i++) CHECK(aios_seq_truncate(s.c, i, 0, NULL) == 0);
+        for (i = 0; i < 4; i++) CHECK(aios_seq_truncate(r.c, i, 0, NULL) == 0);
+        free(b.p);
+    }
+    /* in two pieces it is taken out as in one */
+    CHECK(go(&r, 0, ids, n) && aios_seq_remove(r.c, 0, 50, 180, &r.err) == 0 && tail_rows(&r, 0, other, want));
+    CHECK(go(&r, 1, ids, n) && aios_seq_remove(r.c, 1, 60, 120, &r.err) == 0 && aios_seq_remove(r.c, 1, 50, 120, &r.err) == 0 && tail_rows(&r, 1, other, got));
+    if (k->model != GEMMA2 && !k->window) CHECK(memcmp(got, want, sizeof want) == 0);
+    for (i = 0; i < 2; i++) CHECK(aios_seq_truncate(r.c, i, 0, NULL) == 0);
+    /* sixteen pieces, and no more */
+    CHECK(go(&r, 0, ids, n));
+    for (i = 0; i < 15; i++) CHECK(aios_seq_remove(r.c, 0, 5 + 10 * i, 8 + 10 * i, &r.err) == 0);
+    CHECK(aios_seq_fork(r.c, 1, 0, n - 45, &r.err) == 0 && refused(&r, aios_seq_remove(r.c, 0, 200, 210, &r.err), AIOS_ERR_LIMIT) && aios_seq_length(r.c, 0) == n - 45);
+    CHECK(tail_rows(&r, 0, other, want) && tail_rows(&r, 1, other, got) && memcmp(got, want, sizeof want) == 0);
+    CHECK(aios_seq_remove(r.c, 0, 4, 6, &r.err) == 0 && aios_seq_remove(r.c, 0, 0, 3, &r.err) == 0 && tail_rows(&r, 0, other, got));
+    heirs_close();
+    rig_close(&s);
+    rig_close(&r);
+    truth_close();
+}
+static void test_learned(void) {
+    const kind k = { "gpt2", GPT2, 64, AIOSK_KV_F16, 0, 0, 0, 0 };
+    way w = { 2, 32, 1, 0, 0, 0, 0 };
+    int32_t ids[64];
+    rig r;
+    if (!have(&k) || !truth_open(&k) || !rig_open(&r, &k, &w)) return;
+    text(ids, 64, r.m->n_vocab, 95);
+    CHECK(truth(ids, 60) && go(&r, 0, ids, 40));
+    CHECK(refused(&r, aios_seq_remove(r.c, 0, 5, 10, &r.err), AIOS_ERR_UNSUPPORTED) && aios_seq_length(r.c, 0) == 40 && aios_seq_processed(r.c, 0) == 40);
+    CHECK(go(&r, 0, ids + 40, 10) && aios_seq_remove(r.c, 0, 30, 50, &r.err) == 0 && go(&r, 0, ids + 30, 30));        /* the end can go */
+    rig_close(&r);
+    truth_close();
+}
+
+/* ---- 7: wrong arguments ------------------------------------------------------------------------------------------------------------------- */
+static void test_arguments(void) {
+    const kind *k = &small_kinds[0];
+    way w = { 2, 64, 1, 0, 0, 0, 0 };
+    int32_t ids[100], seq, i;
+    uint64_t n = 0;
+    aios_cache_info ci;
+    aios_error *none = NULL;
+    rig r;
+    blob b;
+    if (!truth_open(k) || !rig_open(&r, k, &w)) return;
+    text(ids, 100, r.m->n_vocab, 96);
+    CHECK(truth(ids, 100) && go(&r, 0, ids, 80) && save(&r, 0, -1, &b));
+    for (i = 0; i < 3; i++) {
+        seq = i == 0 ? -1 : i == 1 ? 2 : INT32_MAX;
+        CHECK(refused(&r, aios_feed(r.c, seq, ids, 1, 0, &r.err), AIOS_ERR_ARG) && refused(&r, aios_seq_truncate(r.c, seq, 0, &r.err), AIOS_ERR_ARG));
+        CHECK(refused(&r, aios_seq_fork(r.c, seq, 0, 10, &r.err), AIOS_ERR_ARG) && refused(&r, aios_seq_fork(r.c, 1, seq, 0, &r.err), AIOS_ERR_ARG));
+        CHECK(refused(&r, aios_seq_pin(r.c, seq, 1, &r.err), AIOS_ERR_ARG) && refused(&r, aios_seq_remove(r.c, seq, 0, 0, &r.err), AIOS_ERR_ARG));
+        CHECK(refused(&r, aios_seq_save(r.c, seq, -1, NULL, 0, &n, &r.err), AIOS_ERR_ARG) && refused(&r, aios_seq_restore(r.c, seq, -1, b.p, b.n, &r.err), AIOS_ERR_ARG));
+        CHECK(aios_seq_length(r.c, seq) == 0 && aios_seq_processed(r.c, seq) == 0 && aios_seq_tokens(r.c, seq) == NULL && aios_logits(r.c, seq) == NULL);
+        if (seq >= 0) CHECK(refused(&r, aios_seq_save(r.c, 0, seq, NULL, 0, &n, &r.err), AIOS_ERR_ARG) && refused(&r, aios_seq_restore(r.c, 1, seq, b.p, b.n, &r.err), AIOS_ERR_ARG));
+    }
+    CHECK(refused(&r, aios_seq_truncate(NULL, 0, 0, &r.err), AIOS_ERR_ARG) && refused(&r, aios_seq_fork(NULL, 1, 0, 0, &r.err), AIOS_ERR_ARG));
+    CHECK(refused(&r, aios_seq_pin(NULL, 0, 1, &r.err), AIOS_ERR_ARG) && refused(&r, aios_seq_remove(NULL, 0, 0, 0, &r.err), AIOS_ERR_ARG));
+    CHECK(refused(&r, aios_seq_save(NULL, 0, -1, NULL, 0, &n, &r.err), AIOS_ERR_ARG) && refused(&r, aios_seq_restore(NULL, 0, -1, b.p, b.n, &r.err), AIOS_ERR_ARG));
+    CHECK(aios_seq_length(NULL, 0) == 0 && aios_seq_processed(NULL, 0) == 0 && aios_seq_tokens(NULL, 0) == NULL && aios_seq_find(NULL, ids, 5, NULL) == -1);
+    CHECK(aios_seq_truncate(NULL, 0, 0, none) == AIOS_ERR_ARG && aios_seq_fork(r.c, 1, 0, 81, none) == AIOS_ERR_ARG && aios_seq_save(r.c, 7, -1, NULL, 0, NULL, none) == AIOS_ERR_ARG);
+    CHECK(refused(&r, aios_seq_truncate(r.c, 0, -1, &r.err), AIOS_ERR_ARG) && refused(&r, aios_seq_truncate(r.c, 0, 81, &r.err), AIOS_ERR_ARG) && aios_seq_truncate(r.c, 0, 80, &r.err) == 0);
+    CHECK(refused(&r, aios_seq_fork(r.c, 1, 0, -1, &r.err), AIOS_ERR_ARG) && refused(&r, aios_seq_fork(r.c, 1, 0, 81, &r.err), AIOS_ERR_ARG));
+    CHECK(refused(&r, aios_seq_fork(r.c, 0, 0, 10, &r.err), AIOS_ERR_STATE) && aios_seq_fork(r.c, 1, 0, 0, &r.err) == 0 && aios_seq_length(r.c, 1) == 0 && aios_seq_fork(r.c, 1, 1, 0, &r.err) == 0);
+    CHECK(refused(&r, aios_seq_restore(r.c, 1, -1, NULL, b.n, &r.err), AIOS_ERR_ARG) && refused(&r, aios_seq_restore(r.c, 1, -1, b.p, 0, &r.err), AIOS_ERR_FORMAT));
+    CHECK(aios_seq_save(r.c, 0, -1, NULL, 0, NULL, &r.err) == 0 && refused(&r, aios_seq_save(r.c, 0, -1, b.p, 0, &n, &r.err), AIOS_ERR_FULL) && n == b.n);
+    CHECK(aios_seq_save(r.c, 1, -1, NULL, 0, &n, &r.err) == 0 && n > 0 && n < 200);
+    {   /* nothing at all, saved */
+        uint8_t nothing[200];
+        CHECK(aios_seq_save(r.c, 1, -1, nothing, sizeof nothing, &n, &r.err) == 0 && aios_seq_restore(r.c, 1, -1, nothing, n, &r.err) == 0 && aios_seq_length(r.c, 1) == 0);
+        CHECK(aios_seq_save(r.c, 1, 0, nothing, sizeof nothing, &n, &r.err) == 0 && aios_seq_save(r.c, 0, 1, NULL, 0, &n, &r.err) == 0 && n == b.n);
+    }
+    memset(&ci, 0, sizeof ci);
+    CHECK(aios_cache_get_info(r.c, &ci) == AIOS_ERR_DESC && aios_cache_get_info(r.c, NULL) < 0);
+    aios_cache_info_init(&ci);
+    CHECK(aios_cache_get_info(NULL, &ci) == AIOS_ERR_ARG && aios_cache_get_info(r.c, &ci) == 0 && ci.n_pages > 0 && ci.bytes == r.plan.request_bytes[AIOS_MEM_KV]);
+    {   /* aios_spill */
+        aios_context_desc cd;
+        aios_context *c = NULL;
+        aios_spill sp;
+        aios_context_desc_init(&cd);
+        cd.spill = &sp;
+        memset(&sp, 0, sizeof sp);
+        CHECK(refused(&r, aios_context_open(r.m->m, &r.plan, &cd, &c, &r.err), AIOS_ERR_DESC) && !c);
+        aios_spill_init(&sp);
+        CHECK(refused(&r, aios_context_open(r.m->m, &r.plan, &cd, &c, &r.err), AIOS_ERR_ARG) && !c);
+        sp.put = attic_put;
+        CHECK(refused(&r, aios_context_open(r.m->m, &r.plan, &cd, &c, &r.err), AIOS_ERR_ARG) && !c);
+        sp.get = attic_get; sp.flags = 1;
+        CHECK(refused(&r, aios_context_open(r.m->m, &r.plan, &cd, &c, &r.err), AIOS_ERR_DESC) && !c);
+    }
+    CHECK(go(&r, 0, ids + 80, 20) && go(&r, 1, ids, 100));          /* nothing of all this was felt */
+    free(b.p);
+    rig_close(&r);
+    truth_close();
+}
+
 int main(int argc, char **argv) {
     size_t i;
     setvbuf(stdout, NULL, _IOLBF, 1000);
@@ -744,13 +1013,19 @@ int main(int argc, char **argv) {
     for (i = 0; i < N_KINDS; i++) { int p = test__n_failed; test_save(&small_kinds[i]); printf("%s: saved, %d\n", small_kinds[i].name, test__n_failed - p); }
     test_blobs();
     for (i = 0; i < N_KINDS; i++) {
-        static const way ways[] = { { 1, 64, 1, 0, 0, 0, 0 }, { 3, 13, 2, 0, 0, 0, 1 }, { 8, 50, 1, 0, 0, 0, 1 }, { 4, 33, 1, 0, 700, 1, 1 } };
+        static const way ways[] = { { 1, 64, 1, 0, 0, 0, 0 }, { 3, 13, 2, 0, 0, 0, 1 }, { 8, 50, 1, 0, 0, 0, 1 }, { 4, 33, 1, 0, 640, 1, 1 } };
         size_t j;
         for (j = 0; j < 4; j++) test_wander(&small_kinds[i], &ways[j], quick ? 100 : 400, 1000 + i * 10 + j);
     }
     test_full(&small_kinds[0]);
     test_spill(&small_kinds[0]);
     test_spill(&small_kinds[2]);
+    for (i = 0; i < 4; i++) test_crowd(&small_kinds[i]);
+    for (i = 0; i < N_KINDS; i++) test_fork_in_pass(&small_kinds[i]);
+    test_find();
+    for (i = 0; i < N_KINDS; i++) { int p = test__n_failed; test_remove(&small_kinds[i]); printf("%s: taken out, %d\n", small_kinds[i].name, test__n_failed - p); }
+    test_learned();
+    test_arguments();
     for (i = 0; i < N_MODELS; i++) { aios_model_free(models[i].m); free(models[i].bytes); }
     return test_end();
 }
