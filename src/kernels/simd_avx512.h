@@ -17,6 +17,7 @@
 #define V_MAXQ 8
 #define V_SHAPES(X) X(1, 4) X(2, 4) X(3, 4) X(4, 4) X(5, 4) X(6, 4) X(7, 2) X(8, 2)
 #define V_KBIAS 128
+#define V_VDOT 1
 #define V_TREES 16
 #define vf __m512
 #define vi __m512i
@@ -90,6 +91,14 @@ V_FN float v_tree_max(const vf *v) {
     return _mm_cvtss_f32(_mm_max_ss(_mm_movehdup_ps(b), b));
 }
 V_FN vi v_kprep(vi k) { return _mm512_xor_si512(k, _mm512_set1_epi8((char)-128)); } /* k + 128, unsigned */
-V_FN vi v_kdot(vi acc, vi k, vi q) { return _mm512_dpbusd_epi32(acc, k, q); }
+V_FN vi v_kdot(vi acc, vi k, vi q) {
+#if defined(__GNUC__) && !defined(__clang__) /* GCC moves the sums of a loop from register to register, and to the stack, with its own */
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(k), "v"(q));
+    return acc;
+#else
+    return _mm512_dpbusd_epi32(acc, k, q);
+#endif
+}
+V_FN vi v_vdot(vi acc, vi w, vi c) { return v_kdot(acc, w, c); }
 
 #endif
