@@ -127,8 +127,7 @@ static aios_status aios__spill_prepare(aios_context *c, uint64_t deadline, aios_
             if (next < 0 || q[s].used < q[next].used) next = s;
         }
         if (next < 0) break;
-        if ((r = aios__spill_ready(c, next, 1, deadline, &done, err)) < 0) return r;
-        if (r > 1) return AIOS_MORE;
+        if ((r = aios__spill_ready(c, next, 1, 0, &done, err)) < 0) return r;       /* whole: else the next step would give its room to others again */
         ready = r;
         last = next;
     }
