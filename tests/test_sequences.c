@@ -416,7 +416,7 @@ static void test_save(const kind *k) {
             a.n_rows = 0;
             CHECK(q == 0 || go(&a, 0, ids, q));
             CHECK(aios_feed(a.c, 0, ids + q, (uint64_t)(n - q), AIOS_FEED_ALL_LOGITS, &a.err) == 0);
-            for (i = 0; i < steps; i++) { if (aios_step(a.c, 1, &a.err) != AIOS_MORE) break; CHECK(rows(&a, 0)); }
+            for (i = 0; i < steps; i++) { aios_status st = aios_step(a.c, 1, &a.err); CHECK(st >= 0 && rows(&a, 0)); if (st == AIOS_OK) break; }
             if (!save(&a, 0, -1, &b)) continue;
             for (i = 0; i < n_heirs; i++) {
                 heirs[i].n_rows = aios_seq_processed(a.c, 0);
@@ -625,7 +625,7 @@ static void test_wander(const kind *k, const way *w, int32_t n_ops, uint64_t see
     for (s = 0; s < r.n_seq; s++) ok &= CHECK(truth(ids[s], aios_seq_processed(r.c, s)));
     aios_counters_init(&x);
     aios_counters_get(r.c, &x);
-    if (w->spill && !quick && !k->window && k->model != GEMMA2) CHECK(x.n_spilled > 0 && x.n_fetched > 0);
+    if (w->spill && !quick && !k->window && k->type == AIOSK_KV_F16 && k->model != GEMMA2) CHECK(x.n_spilled > 0 && x.n_fetched > 0);
     printf("%s, %d sequences, batch %d: %d fed, %d stepped, %d cut, %d forked, %d saved, %d restored, %d found; %d rows, %d in the book; %d times no room, %d pages spilled%s\n", k->name, (int)r.n_seq, (int)w->n_batch, (int)counts[0], (int)counts[1],
            (int)counts[2], (int)counts[3], (int)counts[4], (int)counts[5], (int)counts[6], (int)r.n_rows, (int)book_n, (int)full, (int)x.n_spilled, ok ? "" : ": FAILED");
     free(b.p);
@@ -747,7 +747,8 @@ static void test_crowd(const kind *k) {
             st = aios_step(r.c, tiny ? r.now + 20 : 0, &r.err);
             if (!CHECK(st >= 0)) printf("  %s: %s\n", k->name, r.err.text);
             CHECK(rows(&r, 0));
-        } while (st == AIOS_MORE && ++steps < 100000);
+        } while (st == AIOS_MORE && ++steps < 20000);
+        CHECK(st == AIOS_OK);
         for (i = 0; i < 4; i++) CHECK(aios_seq_processed(r.c, i) == n[i]);
     }
     rig_close(&r);
