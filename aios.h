@@ -32,7 +32,8 @@
  *          takes exactly those, and after aios_context_open nothing is allocated. Freed in reverse order by *_free.
  *          The library object contains no call to malloc.
  * BUDGET   With pd.budget_bytes the plan goes down a ladder until it fits: a smaller batch, what AIOS_PLAN_MAY_* allows, then matrices
- *          used where the io maps them, or read from storage for every pass, through a ring that is filled ahead. It says which
+ *          used where the io maps them, or read from storage: experts when a token wants them, into a cache, the others for every
+ *          pass, through a ring that is filled ahead. It says which
  *          rungs it took, what bounds the speed, and the least that would do. No rung but those of AIOS_PLAN_MAY_* changes a bit.
  * THREADS  One context is used by one thread at a time; several contexts of one model may run side by side. Opening and
  *          freeing contexts of one model must not overlap. Work is shared out through desc.parallel_for, or through
@@ -244,6 +245,7 @@ typedef struct aios_model_info {
     int32_t n_layer, n_embd, n_head, n_head_kv, head_dim_k, head_dim_v, n_ff, n_vocab, n_ctx_train, gguf_version;
     int32_t n_tokens, bos, eos, eot, pad, unk;      /* special ids, -1 = none                          */
     int32_t add_bos, add_eos;
+    int32_t n_expert, n_expert_used;                /* of a layer; for a token; 0 = no mixture of experts */
 } aios_model_info;
 AIOS__DESC_INIT(aios_model_info)
 AIOS_API aios_status aios_model_get_info(const aios_model *m, aios_model_info *out);
@@ -333,7 +335,11 @@ typedef struct aios_plan_desc {
                                        the io has no submit; negative = none                           */
     int32_t n_ctx_min;              /* AIOS_PLAN_MAY_CTX: not less than this; 0 = 64                   */
     int32_t numa_node_1;            /* 1 + the NUMA node that all requests name; 0 = no wish           */
-    int32_t reserved;
+    int32_t kv_positions;           /* positions in the cache, of all sequences together; 0 = n_ctx for each */
+    int32_t kv_old_type, kv_recent; /* tiles more than kv_recent positions back are made this type; 0 = they stay as they are */
+    int32_t kv_window, kv_sinks;    /* a query sees so many positions back, and the first ones (whole tiles); 0 = all */
+    int32_t kv_heavy;               /* with kv_window: and so many between, those that attention has gone to most (whole tiles) */
+    const int32_t *kv_layer_type;   /* [n_layer] type of the cache for each layer, -1 = kv_type; must stay until the context is open; NULL = kv_type */
 } aios_plan_desc;
 AIOS__DESC_INIT(aios_plan_desc)
 
@@ -342,7 +348,8 @@ enum { AIOS_RUNG_BATCH = 1,         /* a smaller batch                          
        AIOS_RUNG_KV_TYPE = 2,       /* a smaller type of cache                                         */
        AIOS_RUNG_CTX = 4,           /* a shorter context                                               */
        AIOS_RUNG_IN_PLACE = 8,      /* matrices are used where the io maps them                        */
-       AIOS_RUNG_STREAM = 16 };     /* weights are read from storage for every pass                    */
+       AIOS_RUNG_STREAM = 16,       /* weights are read from storage for every pass                    */
+       AIOS_RUNG_EXPERTS = 32 };    /* before that: experts are read when a token wants them, and kept while there is room */
 enum { AIOS_BOUND_UNKNOWN = 0, AIOS_BOUND_MEMORY = 1, AIOS_BOUND_STORAGE = 2 };
 
 /* The report: plain numbers. aios_context_open takes it as it is; to change it, change the desc and plan again. */
@@ -357,18 +364,23 @@ typedef struct aios_plan {
     uint64_t token_kv_bytes;        /* cache, at a full context                                        */
     uint64_t token_kv_pos_bytes;    /* cache, per position of context                                  */
     uint64_t token_act_bytes;       /* activations written and read (these stay in the CPU's caches)   */
-    uint64_t token_stream_bytes;    /* from storage                                                    */
+    uint64_t token_stream_bytes;    /* from storage; of experts as if none of a token's were in the cache  */
     uint64_t tok_s_bound_milli;     /* predicted bound on tokens/s x 1000; 0 = unknown                 */
     uint64_t weight_bytes_packed, weight_bytes_rows, weight_bytes_mapped;   /* resident, by layout     */
     uint32_t n_ops, n_phases;       /* length of the program                                           */
     uint64_t model_hash;            /* of the model it was made for                                    */
     uint32_t flags, rungs;          /* AIOS_PLAN_*, AIOS_RUNG_*                                        */
-    uint64_t tier_bytes[3];         /* of request_bytes[AIOS_MEM_WEIGHTS]: by AIOS_TIER_*; STREAM: the ring */
+    uint64_t tier_bytes[3];         /* of request_bytes[AIOS_MEM_WEIGHTS]: by AIOS_TIER_*; STREAM: the ring, and the cache of experts */
     uint64_t unit_bytes, slot_bytes;/* most bytes of rows read at once; one slot of the ring           */
     uint32_t n_slots, n_units;      /* of the ring; reads per pass                                     */
     int32_t stream_level, warm_steps;   /* how the weights are divided; of use to aios_context_open    */
     int32_t n_readers, bound;       /* reading threads; AIOS_BOUND_*: what tok_s_bound_milli comes from */
-    int32_t numa_node_1, reserved2; /* as in the desc                                                  */
+    int32_t numa_node_1;            /* as in the desc, and what follows                                */
+    int32_t kv_positions, kv_old_type, kv_recent, kv_window, kv_sinks, kv_heavy, reserved2;
+    uint32_t n_expert_slots, n_experts; /* slots of the cache of experts, 0 = none; all experts of all layers   */
+    uint64_t expert_slot_bytes;     /* one slot: what one expert of one layer has                      */
+    uint64_t token_expert_bytes;    /* of token_stream_bytes: of experts. tok_s_bound_milli takes the cache to have its share of them */
+    const int32_t *kv_layer_type;
 } aios_plan;
 AIOS__DESC_INIT(aios_plan)
 
@@ -401,6 +413,19 @@ typedef struct aios_context aios_context;
 typedef void (*aios_task_fn)(void *arg, int32_t i, int32_t worker);
 typedef void (*aios_parallel_for)(void *user, int32_t n, aios_task_fn fn, void *arg);
 
+/* Where pages of the cache go while their sequence waits for nothing and others need the room, longest idle first; pages that sequences share
+ * stay. They come back before their sequence's next pass (or fork, cut, save), with the same bits. Called inside the functions that need it, one at
+ * a time. put keeps n bytes under key; get gives them back, and the key may be forgotten; drop, optional, means that they are not wanted any
+ * more. put and get return 0, or non-zero: then the call ends with AIOS_ERR_IO, and can be tried again. */
+typedef struct aios_spill {
+    uint32_t struct_size, flags;
+    int32_t (*put)(void *user, uint64_t key, const void *data, uint64_t n);
+    int32_t (*get)(void *user, uint64_t key, void *data, uint64_t n);
+    void (*drop)(void *user, uint64_t key);
+    void *user;
+} aios_spill;
+AIOS__DESC_INIT(aios_spill)
+
 enum { AIOS_CONTEXT_PROFILE = 1 };      /* take the time of each phase: two looks at the clock        */
 typedef struct aios_context_desc {
     uint32_t struct_size, flags;            /* AIOS_CONTEXT_*                                          */
@@ -413,6 +438,7 @@ typedef struct aios_context_desc {
     void *progress_user;
     void (*thread_start)(void *user, int32_t worker);   /* called once on each own thread (worker 1 .. n_threads-1), first thing: for */
     void *thread_user;                                  /* its affinity, name, priority; by aios_context_free at the latest. NULL = nothing */
+    const aios_spill *spill;                /* copied; NULL = sequences for which there is no room are refused */
 } aios_context_desc;
 AIOS__DESC_INIT(aios_context_desc)
 
@@ -486,8 +512,50 @@ AIOS_API const float *aios_logits(const aios_context *c, int32_t seq);
 AIOS_API int32_t     aios_seq_length(const aios_context *c, int32_t seq);     /* tokens, processed or not   */
 AIOS_API int32_t     aios_seq_processed(const aios_context *c, int32_t seq);
 AIOS_API const int32_t *aios_seq_tokens(const aios_context *c, int32_t seq);  /* [aios_seq_length]          */
-/* Forgets the tokens from n on (0 = all), the unprocessed ones too. */
+/* Forgets the tokens from n on (0 = all), the unprocessed ones too. Exact: where a tile of 64 positions was compressed already, or a
+ * sliding window has moved on, the next step computes the tokens that are needed again (aios_seq_processed tells from where). */
 AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, aios_error *err);
+
+/* ---- sequences ---------------------------------------------------------------------------------------------- */
+/* A sequence holds its cache in pages of 64 positions from one pool; pages can belong to several sequences, and are copied when one
+ * of them writes. So many characters share one prompt:
+ *
+ *     feed and step sequence 0: the prompt                       (it pins the pages as long as it lives)
+ *     for each character i:  aios_seq_fork(c, i, 0, n_prompt, &err);
+ *
+ * What a sequence computes is the same bits whether it was forked, restored or fed from the start, whatever else is in the context. */
+/* dst, which must be empty, becomes the first n tokens of src, sharing its pages: costs a table and n token ids. What src has not processed dst
+ * will; so will it up to 63 tokens before n when the tile of position n is compressed in src already. Output rows do not come along. */
+AIOS_API aios_status aios_seq_fork(aios_context *c, int32_t dst, int32_t src, int32_t n, aios_error *err);
+/* on = 1: pages of the sequence are never given to the host (aios_spill); 0: they may be again. Without aios_spill they never are. */
+AIOS_API aios_status aios_seq_pin(aios_context *c, int32_t seq, int32_t on, aios_error *err);
+/* The sequence whose processed tokens begin with the most of ids [n]; how many in *n_same. -1: none begins with the first. One that tokens were
+ * taken out of is not looked at. */
+AIOS_API int32_t     aios_seq_find(const aios_context *c, const int32_t *ids, uint64_t n, int32_t *n_same);
+/* Takes tokens from .. to-1 out; those behind move down, keeping what they have read of the removed ones in their keys and values. Their rope is
+ * set right when they are looked at, so nothing is lost by repeating this. AIOS_ERR_UNSUPPORTED for learned positions, AIOS_ERR_LIMIT when
+ * the sequence would be in more than 16 pieces (taking out more beside a gap that is there makes none). Layers with a sliding window see no more
+ * than they had kept. */
+AIOS_API aios_status aios_seq_remove(aios_context *c, int32_t seq, int32_t from, int32_t to, aios_error *err);
+
+/* A sequence as bytes: its tokens, processed or not, and its pages. base >= 0: tiles that it shares with that sequence are left out, and it
+ * can be restored where a sequence with the same tokens is given as the base. *n_bytes: how many it takes; dst NULL asks for that alone,
+ * AIOS_ERR_FULL when cap is less. A pass that is under way with its tokens begins anew. */
+AIOS_API aios_status aios_seq_save(aios_context *c, int32_t seq, int32_t base, void *dst, uint64_t cap, uint64_t *n_bytes, aios_error *err);
+/* All or nothing, into a sequence that is empty. Everything is checked before anything is changed: AIOS_ERR_FORMAT for what is damaged or cut off,
+ * _UNSUPPORTED for another version, _MODEL for another model or kind of cache (its types and rules, not its size), _STATE for a base that does not
+ * fit, _FULL when there is no room. */
+AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base, const void *src, uint64_t n_bytes, aios_error *err);
+
+typedef struct aios_cache_info {
+    uint32_t struct_size, n_pages;  /* of all pools                                                    */
+    uint32_t n_free, n_shared;      /* in no table; in more than one                                   */
+    uint32_t n_spare, n_spilled;    /* open pages that are kept until their room is needed; pages with the host */
+    uint64_t bytes, free_bytes;
+    uint64_t saved_bytes;           /* what the sharing saves now                                      */
+} aios_cache_info;
+AIOS__DESC_INIT(aios_cache_info)
+AIOS_API aios_status aios_cache_get_info(const aios_context *c, aios_cache_info *out);
 
 typedef struct aios_counters {
     uint32_t struct_size, reserved;
@@ -499,6 +567,9 @@ typedef struct aios_counters {
     uint64_t n_reads, n_read_errors;                /* calls of the reader while streaming                 */
     uint64_t n_wishes_denied;                       /* requests whose wishes (AIOS_MEM_*) did not come true; since opening */
     uint64_t tier_bytes[3];                         /* weight_bytes by AIOS_TIER_*: vectors and packed copies, mapped or warm, the ring */
+    uint64_t n_expert_hits, n_expert_misses;        /* experts that a pass wanted of a layer: in the cache; to be read */
+    uint64_t expert_bytes;                          /* of stream_bytes                                     */
+    uint64_t n_spilled, n_fetched, spill_bytes, fetch_bytes;    /* pages of the cache, to the host and back */
 } aios_counters;
 AIOS__DESC_INIT(aios_counters)
 AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out);
@@ -1514,7 +1585,7 @@ static void aios__hw_isa(aios_hardware *h) {
     switch (h->isa) {
     case AIOSK_ISA_SCALAR: h->isa_tier = 0; break;
     case AIOSK_ISA_AVX2: case AIOSK_ISA_AVXVNNI: h->isa_tier = 2; break;
-    case AIOSK_ISA_AVX512: case AIOSK_ISA_AVX512_VBMI: h->isa_tier = 3; break;
+    case AIOSK_ISA_AVX512BW: case AIOSK_ISA_AVX512: case AIOSK_ISA_AVX512_VBMI: h->isa_tier = 3; break;
 #if defined(__APPLE__) && (defined(__aarch64__) || defined(__arm64__))
     default: h->isa_tier = 4; break;
 #else
@@ -3999,7 +4070,13 @@ enum {
     AIOS__QK_NORM   = 8,                /* RMS norm of each query and key head, before rope             */
     AIOS__EMBD_SQRT = 16,               /* embeddings times sqrt(n_embd)                                */
     AIOS__POS_EMBD  = 32,               /* learned positions are added to the embeddings                */
-    AIOS__FUSED_QKV = 64                /* no wiring: this file has q, k and v in one tensor            */
+    AIOS__FUSED_QKV = 64,               /* no wiring: this file has q, k and v in one tensor            */
+    AIOS__QK_NORM_ALL = 128,            /* that norm goes over all queries, and over all keys, together */
+    AIOS__SCALES    = 256,              /* embeddings, sub-layers and logits are scaled as the file says */
+    AIOS__EXPERTS   = 512,              /* feed-forwards of experts, where the file counts some         */
+    AIOS__EXP_NORM  = 1024,             /* weights of a token's experts add up to 1, where the file does not say */
+    AIOS__ROUTED    = 2048,             /* no wiring: this layer has experts                            */
+    AIOS__SHARED    = 4096              /* no wiring: and one that all tokens go to                     */
 };
 
 typedef struct aios__arch {
@@ -4013,10 +4090,15 @@ typedef struct aios__arch {
 
 static const aios__arch aios__archs[] = {
     /* name       norm               rope               activation       wiring                            window, caps */
-    { "llama",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED,                             0,    0,  0,  0 },
+    { "llama",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED | AIOS__EXPERTS | AIOS__EXP_NORM, 0, 0, 0, 0 },
     { "mistral",  AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED,                             1,    0,  0,  0 },
     { "qwen2",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED,                             0,    0,  0,  0 },
     { "qwen3",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED | AIOS__QK_NORM,             0,    0,  0,  0 },
+    { "qwen2moe", AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED | AIOS__EXPERTS,             0,    0,  0,  0 },
+    { "qwen3moe", AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED | AIOS__EXPERTS | AIOS__EXP_NORM | AIOS__QK_NORM, 0, 0, 0, 0 },
+    { "olmoe",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED | AIOS__EXPERTS | AIOS__QK_NORM | AIOS__QK_NORM_ALL, 0, 0, 0, 0 },
+    { "granite",  AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED | AIOS__SCALES,              0,    0,  0,  0 },
+    { "granitemoe", AIOS__NORM_RMS, AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED | AIOS__SCALES | AIOS__EXPERTS | AIOS__EXP_NORM, 0, 0, 0, 0 },
     { "falcon",   AIOS__NORM_LAYER, AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,  AIOS__PARALLEL,                          0,    0,  0,  0 },
     { "arcee",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_RELU2, 0,                                       0,    0,  0,  0 },
     { "nemotron", AIOS__NORM_LAYER, AIOSK_ROPE_HALVES, AIOSK_ACT_RELU2, 0,                                       0,    0,  0,  0 },
@@ -4035,9 +4117,10 @@ static const aios__arch *aios__arch_find(aios__str name) {
 
 /* Roles a tensor can have. In the file each is NAME.weight, perhaps with NAME.bias; those of a layer stand behind
  * "blk.N.". Shapes are in units that model.c knows: E n_embd, Q all query heads, K all key heads, V all value heads,
- * O all value heads of the queries, F n_ff, T the three of QKV together, G gate and up together, H one head,
- * C n_ctx_train, W n_vocab; "-" none (a vector). */
-enum { AIOS__IS_MATRIX = 1, AIOS__IS_VECTOR = 2, AIOS__IS_TABLE = 3 };
+ * O all value heads of the queries, F n_ff, T the three of QKV together, U up, or gate and up together, M what the norm of
+ * queries sees, N that of keys, C n_ctx_train, W n_vocab, X experts, D n_ff of one, S n_ff of the shared one; "-" none (a
+ * vector, or one row). EXPERTS are matrices of this shape, one for each expert. */
+enum { AIOS__IS_MATRIX = 1, AIOS__IS_VECTOR = 2, AIOS__IS_TABLE = 3, AIOS__IS_EXPERTS = 4 };
 /* must: a file without it is refused. need, not_with: wirings that give the role a place, and that take it away.
  *    ROLE            name                    kind             in   out  must need             not_with */
 #define AIOS__MODEL_ROLES(X)                                                                              \
@@ -4055,14 +4138,22 @@ enum { AIOS__IS_MATRIX = 1, AIOS__IS_VECTOR = 2, AIOS__IS_TABLE = 3 };
     X(ATTN_Q,         "attn_q",               AIOS__IS_MATRIX, 'E', 'Q', 1, 0,               AIOS__FUSED_QKV) \
     X(ATTN_K,         "attn_k",               AIOS__IS_MATRIX, 'E', 'K', 1, 0,               AIOS__FUSED_QKV) \
     X(ATTN_V,         "attn_v",               AIOS__IS_MATRIX, 'E', 'V', 1, 0,               AIOS__FUSED_QKV) \
-    X(ATTN_Q_NORM,    "attn_q_norm",          AIOS__IS_VECTOR, 'H', '-', 1, AIOS__QK_NORM,   0)               \
-    X(ATTN_K_NORM,    "attn_k_norm",          AIOS__IS_VECTOR, 'H', '-', 1, AIOS__QK_NORM,   0)               \
+    X(ATTN_Q_NORM,    "attn_q_norm",          AIOS__IS_VECTOR, 'M', '-', 1, AIOS__QK_NORM,   0)               \
+    X(ATTN_K_NORM,    "attn_k_norm",          AIOS__IS_VECTOR, 'N', '-', 1, AIOS__QK_NORM,   0)               \
     X(ATTN_OUT,       "attn_output",          AIOS__IS_MATRIX, 'O', 'E', 1, 0,               0)               \
     X(POST_ATTN_NORM, "post_attention_norm",  AIOS__IS_VECTOR, 'E', '-', 1, AIOS__POST_NORM, 0)               \
     X(FFN_NORM,       "ffn_norm",             AIOS__IS_VECTOR, 'E', '-', 1, 0,               AIOS__PARALLEL)  \
-    X(FFN_GATE,       "ffn_gate",             AIOS__IS_MATRIX, 'E', 'F', 0, AIOS__GATED,     0)               \
-    X(FFN_UP,         "ffn_up",               AIOS__IS_MATRIX, 'E', 'U', 1, 0,               0)               \
-    X(FFN_DOWN,       "ffn_down",             AIOS__IS_MATRIX, 'F', 'E', 1, 0,               0)               \
+    X(FFN_GATE,       "ffn_gate",             AIOS__IS_MATRIX, 'E', 'F', 0, AIOS__GATED,     AIOS__ROUTED)    \
+    X(FFN_UP,         "ffn_up",               AIOS__IS_MATRIX, 'E', 'U', 1, 0,               AIOS__ROUTED)    \
+    X(FFN_DOWN,       "ffn_down",             AIOS__IS_MATRIX, 'F', 'E', 1, 0,               AIOS__ROUTED)    \
+    X(FFN_ROUTER,     "ffn_gate_inp",         AIOS__IS_MATRIX, 'E', 'X', 0, AIOS__ROUTED,    0)               \
+    X(FFN_GATE_EXPS,  "ffn_gate_exps",        AIOS__IS_EXPERTS,'E', 'D', 1, AIOS__ROUTED,    0)               \
+    X(FFN_UP_EXPS,    "ffn_up_exps",          AIOS__IS_EXPERTS,'E', 'D', 1, AIOS__ROUTED,    0)               \
+    X(FFN_DOWN_EXPS,  "ffn_down_exps",        AIOS__IS_EXPERTS,'D', 'E', 1, AIOS__ROUTED,    0)               \
+    X(FFN_SHARED,     "ffn_gate_inp_shexp",   AIOS__IS_MATRIX, 'E', '-', 0, AIOS__SHARED,    0)               \
+    X(FFN_GATE_SHEXP, "ffn_gate_shexp",       AIOS__IS_MATRIX, 'E', 'S', 1, AIOS__SHARED,    0)               \
+    X(FFN_UP_SHEXP,   "ffn_up_shexp",         AIOS__IS_MATRIX, 'E', 'S', 1, AIOS__SHARED,    0)               \
+    X(FFN_DOWN_SHEXP, "ffn_down_shexp",       AIOS__IS_MATRIX, 'S', 'E', 1, AIOS__SHARED,    0)               \
     X(POST_FFN_NORM,  "post_ffw_norm",        AIOS__IS_VECTOR, 'E', '-', 1, AIOS__POST_NORM, 0)
 
 #define AIOS__X(N, n, k, i, o, m, y, x) AIOS__T_##N,
@@ -4088,6 +4179,10 @@ typedef struct aios__hp {
     int32_t rope_scaling;               /* AIOS__SCALE_*                                                */
     int32_t rope_orig_ctx;
     double rope_base, rope_factor, rope_attn_factor, yarn_beta_fast, yarn_beta_slow, yarn_ext;
+    float residual_scale, logit_scale;  /* what sub-layers and logits are multiplied with               */
+    int32_t n_expert, n_used, n_ff_exp, n_ff_shared;    /* n_expert 0: none; n_used of them for a token */
+    int32_t exp_norm;                   /* the weights of those add up to exp_scale                     */
+    float exp_scale;
 } aios__hp;
 enum { AIOS__SCALE_NONE = 0, AIOS__SCALE_LINEAR = 1, AIOS__SCALE_YARN = 2, AIOS__SCALE_LONGROPE = 3 };
 
@@ -4099,8 +4194,9 @@ typedef struct aios__ref { int32_t w, b; } aios__ref;
 typedef struct aios__place {
     uint8_t use, group, can_map;            /* AIOS__IS_*, 0 = no role; AIOS__GROUP_*                   */
     uint8_t layout, mapped, tier;           /* of the resident rows                                     */
+    uint8_t experts;                        /* 1 = a matrix for each expert, of which a token reads some */
     int16_t layer;                          /* 0 for the model's own                                    */
-    uint32_t rows;
+    uint32_t rows;                          /* of each matrix                                           */
     uint64_t art_off;                       /* in the artifact; 0 = not there                           */
     uint64_t off, n_bytes;                  /* in the block of the tier; vectors are kept as f32        */
     const void *p;                          /* NULL until loaded                                        */
@@ -4113,6 +4209,7 @@ enum { AIOS__GROUP_FFN = 0, AIOS__GROUP_ATTN = 1, AIOS__GROUP_OUT = 2, AIOS__GRO
 typedef struct aios__cut {
     int32_t rows;                           /* 1 = all matrices as in the file (AIOS_REFERENCE)         */
     int32_t level;                          /* how much is streamed, 0 .. AIOS__LEVELS                  */
+    int32_t experts;                        /* 1 = those are read when a token wants them               */
     int32_t warm, mapped;                   /* how many steps are warm; 1 = those are used where the io maps them */
     uint64_t unit_bytes;                    /* most bytes of rows that are streamed at once             */
 } aios__cut;
@@ -4242,13 +4339,32 @@ AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
     /* gemma2 27B (46 layers) scales scores by its embedding per head, not by its head size */
     scale = m->arch->flags & AIOS__POST_NORM && p->n_layer == 46 ? p->n_embd / p->n_head : p->hd_k;
     p->score_scale = (float)aios__hp_num(&h, "attention.scale", 1e-9, 1e9, (double)(1.0f / aiosk__sqrt((float)scale)));
-    aios__hp_refuse(&h, "expert_count", 0);
     aios__hp_refuse(&h, "attention.max_alibi_bias", 0);
     aios__hp_refuse(&h, "attention.clamp_kqv", 0);
     aios__hp_refuse(&h, "attention.causal", 1);
-    aios__hp_refuse(&h, "logit_scale", 1);
-    aios__hp_refuse(&h, "residual_scale", 1);
-    aios__hp_refuse(&h, "embedding_scale", 1);
+    p->residual_scale = p->logit_scale = p->exp_scale = 1.0f;
+    if (m->arch->flags & AIOS__SCALES) {
+        p->residual_scale = (float)aios__hp_num(&h, "residual_scale", 1e-9, 1e9, 1);
+        p->embd_scale     = (float)aios__hp_num(&h, "embedding_scale", 1e-9, 1e9, 1);
+        p->logit_scale    = 1.0f / (float)aios__hp_num(&h, "logit_scale", 1e-9, 1e9, 1);
+    } else {
+        aios__hp_refuse(&h, "logit_scale", 1);
+        aios__hp_refuse(&h, "residual_scale", 1);
+        aios__hp_refuse(&h, "embedding_scale", 1);
+    }
+    if (!(m->arch->flags & AIOS__EXPERTS)) aios__hp_refuse(&h, "expert_count", 0);
+    else if ((p->n_expert = aios__hp_int(&h, "expert_count", 0, 4096, 0)) > 0) {
+        p->n_used      = aios__hp_int(&h, "expert_used_count", 1, p->n_expert < 256 ? p->n_expert : 256, -1);
+        p->n_ff_exp    = aios__hp_int(&h, "expert_feed_forward_length", 1, 1 << 24, p->n_ff);
+        p->n_ff_shared = aios__hp_int(&h, "expert_shared_feed_forward_length", 0, 1 << 24, 0);
+        p->exp_norm    = (m->arch->flags & AIOS__EXP_NORM) != 0;
+        k = aios__hp_key(&h, "expert_weights_norm");
+        if (!h.st && k && !aios__key_bool(k, &p->exp_norm)) h.st = aios__fail1(err, AIOS_ERR_MODEL, k->off, "key % must be true or false", aios__s(k->name));
+        p->exp_scale   = (float)aios__hp_num(&h, "expert_weights_scale", 0, 1e6, 1);
+        if (p->exp_scale == 0) p->exp_scale = 1.0f;         /* as files say "none"                      */
+        aios__hp_refuse(&h, "expert_gating_func", 1);       /* softmax                                  */
+        aios__hp_refuse(&h, "expert_group_count", 1);
+    }
 
     p->rope_base     = aios__hp_num(&h, "rope.freq_base", 1.0001, 1e15, 10000.0);
     p->rope_factor   = aios__hp_num(&h, "rope.scaling.factor", 1e-3, 1e6, aios__hp_num(&h, "rope.scale_linear", 1e-3, 1e6, 1.0));
@@ -4286,16 +4402,21 @@ static uint64_t aios__role_dim(const aios_model *m, char c, const aios__ref *lay
     case 'O': return (uint64_t)p->n_head * (uint64_t)p->hd_v;
     case 'F': return (uint64_t)p->n_ff;
     case 'U': return (uint64_t)p->n_ff * (m->arch->flags & AIOS__GATED && layer[AIOS__T_FFN_GATE].w < 0 ? 2 : 1);     /* gate and up in one */
-    case 'H': return (uint64_t)p->hd_k;
+    case 'M': return m->arch->flags & AIOS__QK_NORM_ALL ? q : (uint64_t)p->hd_k;
+    case 'N': return m->arch->flags & AIOS__QK_NORM_ALL ? k : (uint64_t)p->hd_k;
+    case 'X': return (uint64_t)p->n_expert;
+    case 'D': return (uint64_t)p->n_ff_exp;
+    case 'S': return (uint64_t)(p->n_ff_shared ? p->n_ff_shared : p->n_ff);
     default:  return 1;
     }
 }
-static aios_status aios__shape_check(const aios_model *m, int32_t i, uint64_t in, uint64_t out, aios_error *err) {
+static aios_status aios__shape_check(const aios_model *m, int32_t i, uint64_t in, uint64_t out, uint64_t n, aios_error *err) {
     const aios__tensor *t = &m->gguf.tensor[i];
-    uint64_t rest = t->n[2] * t->n[3];
     if (t->n[0] != in)
         return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, in, t->n[0], "tensor % has rows of %, which does not fit the model", aios__s(t->name), aios__u(t->n[0]));
-    if (t->n[1] != out || rest != 1)
+    if (n != 1 && (t->n[2] != n || t->n[3] != 1))
+        return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, n, t->n[2], "tensor % has % matrices, which does not fit the model", aios__s(t->name), aios__u(t->n[2]));
+    if (t->n[1] != out || (n == 1 && t->n[2] * t->n[3] != 1))
         return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, out, t->n[1], "tensor % has % rows, which does not fit the model", aios__s(t->name), aios__u(t->n[1]));
     return AIOS_OK;
 }
@@ -4312,7 +4433,12 @@ static void aios__role_find(aios_model *m, const aios__role *r, const char *pref
         s.p = name; s.n = t.n;
         x = aios__tensor_find(&m->gguf, s);
         *(part ? &ref->b : &ref->w) = x ? (int32_t)(x - m->gguf.tensor) : -1;
-        if (x) { (*n_found)++; m->place[x - m->gguf.tensor].use = (uint8_t)(part ? AIOS__IS_VECTOR : r->kind); }
+        if (x) {
+            aios__place *p = &m->place[x - m->gguf.tensor];
+            (*n_found)++;
+            p->experts = !part && r->kind == AIOS__IS_EXPERTS;
+            p->use = (uint8_t)(part ? AIOS__IS_VECTOR : p->experts ? AIOS__IS_MATRIX : r->kind);
+        }
     }
 }
 static aios_status aios__missing(const aios__role *r, int32_t layer, aios_error *err) {
@@ -4328,13 +4454,16 @@ static aios_status aios__role_check(const aios_model *m, const aios__role *r, co
     const aios__ref *layer = l < 0 ? NULL : m->layer[l];
     uint64_t in = aios__role_dim(m, r->in, layer), out = aios__role_dim(m, r->out, layer);
     uint32_t has = m->arch->flags | (layer && layer[AIOS__T_ATTN_QKV].w >= 0 ? (uint32_t)AIOS__FUSED_QKV : 0);
-    int32_t place = (has & r->need) == r->need && !(has & r->not_with);
+    if (layer && m->hp.n_expert && layer[AIOS__T_FFN_ROUTER].w >= 0)
+        has |= (uint32_t)AIOS__ROUTED | (m->hp.n_ff_shared || layer[AIOS__T_FFN_UP_SHEXP].w >= 0 ? (uint32_t)AIOS__SHARED : 0);
+    int32_t place;
     aios_status st = AIOS_OK;
+    place = (has & r->need) == r->need && !(has & r->not_with);
     if (ref->w < 0 && place && r->must) return aios__missing(r, l, err);
     if (ref->w >= 0) {
         const aios__tensor *t = &m->gguf.tensor[ref->w];
         if (!place) return aios__no_place(m, t, err);
-        st = aios__shape_check(m, ref->w, in, out, err);
+        st = aios__shape_check(m, ref->w, in, out, r->kind == AIOS__IS_EXPERTS ? (uint64_t)m->hp.n_expert : 1, err);
         if (!st && r->kind == AIOS__IS_VECTOR && aiosk_type_info((int32_t)t->type)->family != AIOSK_FLT)
             st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type, "tensor % is a vector of type %; f32, f16 or bf16 is due", aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
         if (!st && aiosk_type_info((int32_t)t->type)->family == AIOSK_RAW)
@@ -4345,7 +4474,7 @@ static aios_status aios__role_check(const aios_model *m, const aios__role *r, co
         int32_t may = r->kind == AIOS__IS_MATRIX || (r->kind == AIOS__IS_VECTOR && r->in == 'E' && m->arch->norm == AIOS__NORM_LAYER);
         if (ref->w < 0) return aios__fail1(err, AIOS_ERR_MODEL, t->dir_off, "tensor % has no weight to go with", aios__s(t->name));
         if (!may) return aios__no_place(m, t, err);
-        st = aios__shape_check(m, ref->b, r->kind == AIOS__IS_VECTOR ? in : out, 1, err);
+        st = aios__shape_check(m, ref->b, r->kind == AIOS__IS_VECTOR ? in : out, 1, 1, err);
         if (!st && aiosk_type_info((int32_t)t->type)->family != AIOSK_FLT)
             st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type, "tensor % is a bias of type %; f32, f16 or bf16 is due", aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
     }
@@ -4379,14 +4508,20 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
         for (r = 0; r < AIOS__N_LAYER_ROLES; r++) aios__role_find(m, &aios__layer_role[r], prefix, &m->layer[l][r], &n_found);
         for (r = 0; r < AIOS__N_LAYER_ROLES; r++) {
             if ((st = aios__role_check(m, &aios__layer_role[r], &m->layer[l][r], l, err)) != 0) return st;
-            if (m->layer[l][r].w < 0 || aios__layer_role[r].kind != AIOS__IS_MATRIX) continue;
-            m->place[m->layer[l][r].w].group = r < AIOS__T_FFN_NORM ? AIOS__GROUP_ATTN : AIOS__GROUP_FFN;
+            if (m->layer[l][r].w < 0 || aios__layer_role[r].kind == AIOS__IS_VECTOR) continue;
+            /* a router is small, and everything waits for it */
+            m->place[m->layer[l][r].w].group = r == AIOS__T_FFN_ROUTER || r == AIOS__T_FFN_SHARED ? AIOS__GROUP_FIXED : r < AIOS__T_FFN_NORM ? AIOS__GROUP_ATTN : AIOS__GROUP_FFN;
             m->place[m->layer[l][r].w].layer = (int16_t)l;
         }
     }
     for (i = 0; n_found != m->gguf.n_tensors && i < m->gguf.n_tensors; i++)
         if (!m->place[i].use) return aios__no_place(m, &m->gguf.tensor[i], err);
     return AIOS_OK;
+}
+
+/* The sliding window of a layer; 0 = sees all. */
+static int32_t aios__layer_window(const aios_model *m, int32_t l) {
+    return m->arch->window_every && l % m->arch->window_every == 0 ? m->hp.window : 0;
 }
 
 /* ---- what the model is -------------------------------------------------------------------------------------- */
@@ -4399,6 +4534,7 @@ AIOS_API aios_status aios_model_get_info(const aios_model *m, aios_model_info *o
     i.n_tensors = m->gguf.n_tensors; i.n_keys = m->gguf.n_keys; i.gguf_version = (int32_t)m->gguf.version;
     i.n_layer = m->hp.n_layer; i.n_embd = m->hp.n_embd; i.n_head = m->hp.n_head; i.n_head_kv = m->hp.n_head_kv;
     i.head_dim_k = m->hp.hd_k; i.head_dim_v = m->hp.hd_v; i.n_ff = m->hp.n_ff; i.n_vocab = m->hp.n_vocab; i.n_ctx_train = m->hp.n_ctx_train;
+    i.n_expert = m->hp.n_expert; i.n_expert_used = m->hp.n_used;
     aios__vocab_info(&m->vocab, &i);
     return aios__desc_fill(out, &i, sizeof i);
 }
@@ -4466,58 +4602,514 @@ AIOS_API const char *aios_token_text(const aios_model *m, int32_t id, uint64_t *
 AIOS_API int32_t aios_token_is_end(const aios_model *m, int32_t id) { return m ? aios__token_is_end(&m->vocab, id) : 0; }
 
 /* ======== kv.c ======== */
-/* kv.c: the cache as pages of 64 positions from one pool, found through a table per sequence. A page holds the tiles of
- * every layer and key/value head for its positions: [layer][head][tile]. Knows where things are, not what is in them. */
+/* kv.c: where the cache is. Knows pages, tables and who sees what; not what is in a tile.
+ *
+ * A position of a sequence has a slot; 64 slots are a tile; a page holds the tiles of 64 slots for every head of a group of layers:
+ * [layer][head][tile]. Layers with a sliding window are a group of their own, so that they hold no more than they see. A tile can
+ * exist in up to three forms, each in pages of its own pool, found through a table per sequence:
+ *
+ *   OPEN     as positions are written: f16 (or f32), rotated where the type is a coded one
+ *   SEALED   of the type that was planned, made when all 64 positions are there
+ *   OLD      of a cheaper type, made when the tile is more than `recent` tiles back
+ *
+ * Which form a query sees follows from its slot alone, so that no chunking and no company changes a bit: its own tile and the first
+ * `keep` ones open, the others sealed, those far back old (aios__kv_look). A type that is not coded has open tiles alone.
+ *
+ * Pages are counted: a fork shares those of its source, and who writes into a shared one gets a copy first. An open page whose tile
+ * is sealed stays as a spare until its room is needed: a sequence that is cut back a little goes on at once.
+ *
+ * Slots are positions until tokens are taken out of the middle (aios__kv_remove): then spans say which slots are alive, and by how much
+ * a query is to be turned before it meets their keys. */
 
 enum { AIOS__NO_PAGE = -1 };
+enum { AIOS__KV_OPEN = 0, AIOS__KV_SEALED = 1, AIOS__KV_OLD = 2, AIOS__N_FORMS = 3, AIOS__N_GROUPS = 2, AIOS__MAX_SPANS = 16 };
+enum { AIOS__ROTATED_K = 1, AIOS__ROTATED_V = 2 };
+
+typedef struct aios__pages {
+    int32_t n, n_free;
+    uint64_t bytes;                     /* of one                                                           */
+    char *base;
+    int32_t *free_page;                 /* [n] stack of those not in use                                    */
+    int32_t *refs;                      /* [n] tables that name it                                          */
+} aios__pages;
+
+/* Slots from .. to-1 are alive. off: position that their keys were turned for, minus the one they have. */
+typedef struct aios__span { int32_t from, to, off; } aios__span;
+typedef struct aios__kv_seq {
+    int32_t n_spans, n_spilled, n_spares[AIOS__N_GROUPS];
+    int32_t tile, top, aged;            /* of the next slot; past the last that has pages; first that is not old yet */
+    aios__span span[AIOS__MAX_SPANS];
+} aios__kv_seq;
+
+/* Work that a pass does on whole tiles. */
+typedef struct aios__kv_copy { int32_t g, seq, t, from; } aios__kv_copy;       /* the open tile was shared: from = page to copy */
+typedef struct aios__kv_seal { int32_t seq, t, seal, age; } aios__kv_seal;      /* OPEN -> SEALED, then SEALED -> OLD            */
 
 typedef struct aios__kv {
-    int32_t type, n_layer, n_head_kv, n_seq;
-    int32_t seq_pages, n_pages;         /* pages of one sequence at full context, and of all                */
-    uint64_t tile_bytes, page_bytes, bytes;
-    char *base;
-    int32_t *table;                     /* [n_seq][seq_pages] page of each 64 positions, or AIOS__NO_PAGE   */
-    int32_t *free_page;                 /* [n_pages] stack of pages not in use                              */
-    int32_t n_free;
+    int32_t n_layer, n_head_kv, n_seq, seq_tiles;
+    int32_t coded;                      /* tiles are sealed                                                 */
+    int32_t keep;                       /* first tiles that stay open                                       */
+    int32_t recent;                     /* tiles before the query's own that are not old                    */
+    int32_t sinks[AIOS__N_GROUPS];      /* first tiles that are always seen                                 */
+    int32_t behind[AIOS__N_GROUPS];     /* tiles before the query's own that are seen                       */
+    int32_t heavy;                      /* and tiles between, in group 0: those with the most mass          */
+    int32_t n_jobs;                     /* most seals of a pass                                             */
+    aios__pages pool[AIOS__N_GROUPS][AIOS__N_FORMS];
+    int32_t *page[AIOS__N_GROUPS][AIOS__N_FORMS];       /* [n_seq][seq_tiles], or AIOS__NO_PAGE             */
+    uint8_t *group;                     /* [n_layer]                                                        */
+    uint8_t *rotated;                   /* [n_layer] AIOS__ROTATED_*                                        */
+    int32_t *type[AIOS__N_FORMS];       /* [n_layer]                                                        */
+    uint64_t *tile_bytes[AIOS__N_FORMS], *tile_off[AIOS__N_FORMS];      /* [n_layer] the layer's tiles in a page */
+    aios__kv_seq *seq;                  /* [n_seq]                                                          */
+    aios__kv_copy *copy;                /* [n_seq * N_GROUPS]                                               */
+    aios__kv_seal *seal;                /* [n_jobs]                                                         */
+    int32_t n_copies, n_seals;
+    uint64_t *mass;                     /* [n_seq][seq_tiles] attention that a tile has got; NULL unless heavy */
+    int32_t *mass_now;                  /* the same of the pass under way                                   */
+    uint64_t bytes, pos_bytes;          /* of all pools; of one position in all layers                      */
 } aios__kv;
 
-/* Sizes for n_seq sequences of n_ctx positions. 0 when they overflow. */
-static int32_t aios__kv_size(aios__kv *kv, const aios__hp *hp, int32_t type, int32_t n_ctx, int32_t n_seq) {
-    uint64_t tiles;
+/* Layers whose window is much shorter than the context are a group of their own; and where the plan has a window for the others. */
+static int32_t aios__kv_group(const aios_model *m, const aios_plan *p, int32_t layer) {
+    int32_t w = aios__layer_window(m, layer);
+    return w && (p->kv_window || (int64_t)w + p->n_batch + 4 * AIOSK_TILE < p->n_ctx);
+}
+
+/* ---- sizes ---------------------------------------------------------------------------------------------------- */
+enum { AIOS__ALL = 1 << 28 };           /* more tiles than there can be                                     */
+static int32_t aios__tiles(int64_t n) { return (int32_t)((n + AIOSK_TILE - 1) / AIOSK_TILE); }
+static int32_t aios__coded(int32_t type) { return aiosk_kv_k(type) >= AIOSK_KV_I8 || aiosk_kv_v(type) >= AIOSK_KV_I8; }
+/* The type of a layer's tiles in a form. */
+static int32_t aios__kv_type(const aios_plan *p, int32_t layer, int32_t form) {
+    int32_t t = p->kv_layer_type && p->kv_layer_type[layer] >= 0 ? p->kv_layer_type[layer] : p->kv_type;
+    if (form == AIOS__KV_OPEN) return p->kv_type == AIOSK_KV_F32 ? AIOSK_KV_F32 : AIOSK_KV_F16;
+    return form == AIOS__KV_OLD && p->kv_old_type > 0 ? p->kv_old_type : t;
+}
+static int32_t aios__kv_is_coded(const aios_model *m, const aios_plan *p) {
+    int32_t l, any = aios__coded(p->kv_type) || p->kv_old_type > 0;
+    for (l = 0; l < m->hp.n_layer; l++) any |= aios__coded(aios__kv_type(p, l, AIOS__KV_SEALED));
+    return any;
+}
+static void aios__kv_arrays(aios__kv *kv, aios__bump *meta) {
+    int32_t g, f;
+    uint64_t n = (uint64_t)kv->n_seq * (uint64_t)kv->seq_tiles;
+    kv->group   = (uint8_t *)aios__take(meta, (uint64_t)kv->n_layer, 8);
+    kv->rotated = (uint8_t *)aios__take(meta, (uint64_t)kv->n_layer, 8);
+    kv->seq   = (aios__kv_seq *)aios__take(meta, (uint64_t)kv->n_seq * sizeof *kv->seq, 8);
+    kv->copy  = (aios__kv_copy *)aios__take(meta, (uint64_t)kv->n_seq * AIOS__N_GROUPS * sizeof *kv->copy, 8);
+    kv->seal  = (aios__kv_seal *)aios__take(meta, (uint64_t)kv->n_jobs * sizeof *kv->seal, 8);
+    if (kv->heavy) {
+        kv->mass     = (uint64_t *)aios__take(meta, n * 8, 8);
+        kv->mass_now = (int32_t *)aios__take(meta, n * 4, 8);
+    }
+    for (f = 0; f < AIOS__N_FORMS; f++) {
+        kv->type[f]       = (int32_t *)aios__take(meta, (uint64_t)kv->n_layer * 4, 8);
+        kv->tile_bytes[f] = (uint64_t *)aios__take(meta, (uint64_t)kv->n_layer * 8, 8);
+        kv->tile_off[f]   = (uint64_t *)aios__take(meta, (uint64_t)kv->n_layer * 8, 8);
+        for (g = 0; g < AIOS__N_GROUPS; g++) {
+            aios__pages *p = &kv->pool[g][f];
+            if (!p->n) continue;
+            kv->page[g][f] = (int32_t *)aios__take(meta, n * 4, 8);
+            p->free_page   = (int32_t *)aios__take(meta, (uint64_t)p->n * 4, 8);
+            p->refs        = (int32_t *)aios__take(meta, (uint64_t)p->n * 4, 8);
+        }
+    }
+}
+
+/* What the plan's numbers mean in tiles, and how many pages that takes. 0 when it cannot be counted. */
+static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan *p) {
+    const aios__hp *hp = &m->hp;
+    int64_t together = p->n_seq < p->n_batch ? p->n_seq : p->n_batch;
+    int64_t flight = (p->n_batch + 62 * together) / AIOSK_TILE, full = (p->n_batch + 63 * together) / AIOSK_TILE;   /* tiles that a pass begins, but for one of each sequence, and fills */
+    int32_t g, f, l;
     memset(kv, 0, sizeof *kv);
-    kv->type = type; kv->n_layer = hp->n_layer; kv->n_head_kv = hp->n_head_kv; kv->n_seq = n_seq;
-    kv->tile_bytes = aiosk_tile_bytes(type, hp->hd_k, hp->hd_v);
-    kv->seq_pages = (int32_t)(((int64_t)n_ctx + AIOSK_TILE - 1) / AIOSK_TILE);
-    if ((int64_t)kv->seq_pages * n_seq > INT32_MAX) return 0;
-    kv->n_pages = kv->seq_pages * n_seq;
-    return aios__mul((uint64_t)hp->n_layer, (uint64_t)hp->n_head_kv, &tiles) && aios__mul(tiles, kv->tile_bytes, &kv->page_bytes)
-        && aios__mul(kv->page_bytes, (uint64_t)kv->n_pages, &kv->bytes);
+    kv->n_layer = hp->n_layer; kv->n_head_kv = hp->n_head_kv; kv->n_seq = p->n_seq;
+    kv->seq_tiles = aios__tiles(p->n_ctx);
+    if ((int64_t)kv->seq_tiles * p->n_seq > INT32_MAX) return 0;
+    kv->coded = aios__kv_is_coded(m, p);
+    kv->keep = kv->coded ? 1 : 0;
+    kv->heavy = aios__tiles(p->kv_heavy);
+    kv->recent = p->kv_old_type > 0 ? aios__tiles(p->kv_recent) : (int32_t)AIOS__ALL;
+    kv->n_jobs = (int32_t)(2 * full + 2 * together + 2);
+    for (g = 0; g < AIOS__N_GROUPS; g++) {
+        int64_t all = kv->seq_tiles, sees, most = (int64_t)all * p->n_seq, cap = p->kv_positions ? aios__tiles(p->kv_positions) : most, n[AIOS__N_FORMS];
+        uint64_t page[AIOS__N_FORMS] = { 0, 0, 0 };
+        int32_t any = 0;
+        kv->sinks[g]  = g == 0 && p->kv_window ? aios__tiles(p->kv_sinks ? p->kv_sinks : 1) : 0;
+        kv->behind[g] = g ? (m->hp.window + 62) / AIOSK_TILE : p->kv_window ? aios__tiles(p->kv_window) : (int32_t)AIOS__ALL;
+        for (l = 0; l < hp->n_layer; l++) {
+            if (aios__kv_group(m, p, l) != g) continue;
+            any = 1;
+            for (f = 0; f < AIOS__N_FORMS; f++) {
+                uint64_t tile;
+                if (!aios__mul(aiosk_tile_bytes(aios__kv_type(p, l, f), hp->hd_k, hp->hd_v), (uint64_t)hp->n_head_kv, &tile) || !aios__add(page[f], tile, &page[f])) return 0;
+            }
+        }
+        if (!any) continue;
+        sees = (int64_t)kv->sinks[g] + kv->behind[g] + (g == 0 ? kv->heavy : 0) + 2;           /* its own tile, and one that a little cutting back needs */
+        if (sees > all) sees = all;
+        if (cap > most) cap = most;
+        n[AIOS__KV_OPEN] = sees * p->n_seq + flight; n[AIOS__KV_SEALED] = n[AIOS__KV_OLD] = 0;
+        if (kv->coded) {
+            int64_t sealed = sees - kv->keep;
+            n[AIOS__KV_OPEN] = (int64_t)p->n_seq * (1 + kv->keep) + flight;
+            if (kv->recent < sealed) { n[AIOS__KV_OLD] = (sealed - kv->recent) * p->n_seq + full; sealed = kv->recent + 2; }
+            n[AIOS__KV_SEALED] = sealed * p->n_seq + full;
+        }
+        for (f = 0; f < AIOS__N_FORMS; f++) {
+            aios__pages *x = &kv->pool[g][f];
+            int64_t top = f == AIOS__KV_OPEN && kv->coded ? most : cap;
+            uint64_t bytes;
+            x->n = (int32_t)(n[f] < top ? n[f] : top);
+            x->bytes = page[f];
+            if (!aios__mul(page[f], (uint64_t)x->n, &bytes) || !aios__add(kv->bytes, bytes, &kv->bytes)) return 0;
+        }
+        kv->pos_bytes += page[kv->coded ? AIOS__KV_SEALED : AIOS__KV_OPEN] / AIOSK_TILE;
+    }
+    return 1;
 }
-static void aios__kv_layout(aios__kv *kv, aios__bump *meta) {
-    kv->table     = (int32_t *)aios__take(meta, (uint64_t)kv->n_pages * 4, 8);
-    kv->free_page = (int32_t *)aios__take(meta, (uint64_t)kv->n_pages * 4, 8);
+static uint64_t aios__overlap(int64_t a, int64_t b, int64_t c, int64_t d) {
+    if (a < c) a = c;
+    if (b > d) b = d;
+    return a < b ? (uint64_t)(b - a) : 0;
 }
-static void aios__kv_start(aios__kv *kv, void *base) {
+/* Bytes that the query at the end of a full context reads: kv of aios__kv_size. */
+static uint64_t aios__kv_read_bytes(const aios__kv *kv, const aios_model *m, const aios_plan *p) {
+    uint64_t sum = 0;
+    int64_t n = p->n_ctx, own = (n - 1) / AIOSK_TILE * AIOSK_TILE, keep = (int64_t)kv->keep * AIOSK_TILE, old = own - (int64_t)kv->recent * AIOSK_TILE;
+    int32_t l, i, f;
+    if (!kv->coded || keep > own) keep = own;
+    if (old < keep) old = keep;
+    for (l = 0; l < m->hp.n_layer; l++) {
+        int64_t window = aios__layer_window(m, l), sinks = (int64_t)kv->sinks[0] * AIOSK_TILE, from = own - (int64_t)kv->behind[0] * AIOSK_TILE;
+        int64_t edge[2][2], form[AIOS__N_FORMS + 1][2];
+        if (window) { sinks = 0; from = n - window; }
+        if (from < sinks) from = sinks;
+        edge[0][0] = 0; edge[0][1] = sinks < n ? sinks : n; edge[1][0] = from; edge[1][1] = n;
+        form[0][0] = 0; form[0][1] = keep; form[1][0] = old; form[1][1] = own; form[2][0] = keep; form[2][1] = old; form[3][0] = own; form[3][1] = n;
+        for (i = 0; i < 2; i++) for (f = 0; f <= AIOS__N_FORMS; f++)
+            sum += aios__overlap(edge[i][0], edge[i][1], form[f][0], form[f][1]) * (uint64_t)m->hp.n_head_kv * (aiosk_tile_bytes(aios__kv_type(p, l, f % AIOS__N_FORMS), m->hp.hd_k, m->hp.hd_v) / AIOSK_TILE);
+    }
+    return sum;
+}
+static int32_t *aios__kv_row(const aios__kv *kv, int32_t g, int32_t form, int32_t seq) {
+    return kv->page[g][form] ? kv->page[g][form] + (int64_t)seq * kv->seq_tiles : NULL;
+}
+static void aios__kv_clear_seq(aios__kv_seq *s) {
+    memset(s, 0, sizeof *s);
+    s->n_spans = 1;
+    s->span[0].to = INT32_MAX;
+}
+static void aios__kv_start(aios__kv *kv, const aios_model *m, const aios_plan *p, void *base) {
+    int32_t g, f, l, i;
+    char *at = (char *)base;
+    for (i = 0; i < kv->n_seq; i++) aios__kv_clear_seq(&kv->seq[i]);
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
+        aios__pages *x = &kv->pool[g][f];
+        uint64_t off = 0;
+        for (l = 0; l < kv->n_layer; l++) {
+            if (aios__kv_group(m, p, l) != g) continue;
+            kv->group[l] = (uint8_t)g;
+            kv->type[f][l] = aios__kv_type(p, l, f);
+            if (kv->coded && aiosk_kv_k(kv->type[f][l]) >= AIOSK_KV_I8) kv->rotated[l] |= AIOS__ROTATED_K;
+            if (kv->coded && aiosk_kv_v(kv->type[f][l]) >= AIOSK_KV_I8) kv->rotated[l] |= AIOS__ROTATED_V;
+            kv->tile_bytes[f][l] = aiosk_tile_bytes(kv->type[f][l], m->hp.hd_k, m->hp.hd_v);
+            kv->tile_off[f][l] = off;
+            off += kv->tile_bytes[f][l] * (uint64_t)kv->n_head_kv;
+        }
+        if (!x->n) continue;
+        x->base = at;
+        at += x->bytes * (uint64_t)x->n;
+        x->n_free = x->n;
+        for (i = 0; i < x->n; i++) { x->free_page[i] = x->n - 1 - i; x->refs[i] = 0; }
+        for (i = 0; i < kv->n_seq * kv->seq_tiles; i++) kv->page[g][f][i] = AIOS__NO_PAGE;
+    }
+}
+
+/* ---- pages ---------------------------------------------------------------------------------------------------- */
+/* Takes the page of an entry away; the page is free when no table names it any more. */
+static void aios__page_drop(aios__kv *kv, int32_t g, int32_t form, int32_t *entry) {
+    aios__pages *p = &kv->pool[g][form];
+    if (*entry == AIOS__NO_PAGE) return;
+    if (--p->refs[*entry] == 0) p->free_page[p->n_free++] = *entry;
+    *entry = AIOS__NO_PAGE;
+}
+static int32_t aios__page_at(const aios__kv *kv, int32_t g, int32_t form, int32_t seq, int32_t t) {
+    const int32_t *row = aios__kv_row(kv, g, form, seq);
+    return row ? row[t] : (int32_t)AIOS__NO_PAGE;
+}
+/* Is the open page of a tile a spare one? Not while the pass that seals it is under way. */
+static int32_t aios__kv_spare(const aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
+    return t < kv->seq[seq].tile && aios__page_at(kv, g, AIOS__KV_OPEN, seq, t) != AIOS__NO_PAGE && (aios__page_at(kv, g, AIOS__KV_SEALED, seq, t) != AIOS__NO_PAGE || aios__page_at(kv, g, AIOS__KV_OLD, seq, t) != AIOS__NO_PAGE);
+}
+/* Gives up the spare open pages of a sequence. */
+static void aios__kv_unspare(aios__kv *kv, int32_t g, int32_t seq) {
+    aios__kv_seq *s = &kv->seq[seq];
+    int32_t t;
+    for (t = s->tile < kv->seq_tiles ? s->tile : kv->seq_tiles - 1; t >= 0 && s->n_spares[g]; t--)
+        if (aios__kv_spare(kv, g, seq, t)) { aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, seq) + t); s->n_spares[g]--; }
+}
+/* Takes a page for an entry; the room must be there (aios__kv_fits). */
+static void aios__page_take(aios__kv *kv, int32_t g, int32_t form, int32_t *entry) {
+    aios__pages *p = &kv->pool[g][form];
+    int32_t s;
+    for (s = 0; !p->n_free && s < kv->n_seq; s++) aios__kv_unspare(kv, g, s);
+    *entry = p->free_page[--p->n_free];
+    p->refs[*entry] = 1;
+}
+static void *aios__tile_of(const aios__kv *kv, int32_t g, int32_t form, int32_t page, int32_t layer, int32_t head) {
+    return kv->pool[g][form].base + (uint64_t)page * kv->pool[g][form].bytes + kv->tile_off[form][layer] + (uint64_t)head * kv->tile_bytes[form][layer];
+}
+
+static int32_t aios__kv_pages(const aios__kv *kv) {
+    int32_t g, f, n = 0;
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) n += kv->pool[g][f].n;
+    return n;
+}
+
+/* ---- who sees what -------------------------------------------------------------------------------------------- */
+/* The tile t that a query of tile own sees, in *form; NULL when it sees none. What the rule asks for may be gone, after cutting back far or
+ * after tokens were taken out: then it sees what there is. */
+static void *aios__kv_look(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head, int32_t own, int32_t t, int32_t *form) {
+    int32_t g = kv->group[layer], f, page;
+    if (t >= kv->sinks[g] && own - t > kv->behind[g] && (g || !kv->heavy)) return NULL;
+    f = !kv->coded || t == own || t < kv->keep ? AIOS__KV_OPEN : own - t > kv->recent ? AIOS__KV_OLD : AIOS__KV_SEALED;
+    page = aios__page_at(kv, g, f, seq, t);
+    if (page == AIOS__NO_PAGE && t != own) for (f = AIOS__KV_SEALED; f < AIOS__N_FORMS && (page = aios__page_at(kv, g, f, seq, t)) == AIOS__NO_PAGE; f++) {}
+    if (page == AIOS__NO_PAGE) return NULL;
+    *form = f;
+    return aios__tile_of(kv, g, f, page, layer, head);
+}
+/* Where a position is written. */
+static void *aios__kv_open_tile(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head, int32_t slot) {
+    int32_t g = kv->group[layer];
+    return aios__tile_of(kv, g, AIOS__KV_OPEN, aios__page_at(kv, g, AIOS__KV_OPEN, seq, slot / AIOSK_TILE), layer, head);
+}
+/* Slot of a position, which may be the next one after the last. */
+static int32_t aios__kv_slot(const aios__kv_seq *s, int32_t pos) {
+    int32_t i, n;
+    for (i = 0; i < s->n_spans - 1 && pos >= (n = s->span[i].to - s->span[i].from); i++) pos -= n;
+    return s->span[i].from + pos;
+}
+/* The slot behind the first n positions. */
+static int32_t aios__kv_end(const aios__kv_seq *s, int32_t n) { return n ? aios__kv_slot(s, n - 1) + 1 : 0; }
+/* Position of the first slot that is alive and not before slot. */
+static int32_t aios__kv_pos(const aios__kv_seq *s, int32_t slot) {
+    int32_t i, pos = 0;
+    for (i = 0; i < s->n_spans - 1 && slot >= s->span[i].to; i++) pos += s->span[i].to - s->span[i].from;
+    return slot < s->span[i].from ? pos : pos + slot - s->span[i].from;
+}
+static int32_t aios__kv_off(const aios__kv_seq *s) { return s->span[s->n_spans - 1].off; }
+
+/* ---- growing and cutting --------------------------------------------------------------------------------------- */
+/* What slots from .. upto-1 of a sequence ask for, counted into need; or, with need NULL, taken. */
+static void aios__kv_touch(aios__kv *kv, int32_t seq, int32_t from, int32_t upto, int32_t (*need)[AIOS__N_FORMS]) {
+    aios__kv_seq *s = &kv->seq[seq];
+    int32_t g, t, first = from / AIOSK_TILE, last = (upto - 1) / AIOSK_TILE;
+    for (g = 0; g < AIOS__N_GROUPS; g++) {
+        int32_t *open = aios__kv_row(kv, g, AIOS__KV_OPEN, seq), *sealed = aios__kv_row(kv, g, AIOS__KV_SEALED, seq), *old = aios__kv_row(kv, g, AIOS__KV_OLD, seq);
+        if (!open) continue;
+        for (t = first; t <= last; t++) {
+            int32_t shared = open[t] != AIOS__NO_PAGE && kv->pool[g][AIOS__KV_OPEN].refs[open[t]] > 1, seal = sealed && t >= kv->keep && (t + 1) * AIOSK_TILE <= upto;
+            if (need) { need[g][AIOS__KV_OPEN] += shared || open[t] == AIOS__NO_PAGE; need[g][AIOS__KV_SEALED] += seal; continue; }
+            if (shared) {
+                aios__kv_copy *c = &kv->copy[kv->n_copies++];
+                c->g = g; c->seq = seq; c->t = t; c->from = open[t];        /* the table's count goes over to the job */
+            }
+            if (shared || open[t] == AIOS__NO_PAGE) aios__page_take(kv, g, AIOS__KV_OPEN, &open[t]);
+            if (seal) aios__page_take(kv, g, AIOS__KV_SEALED, &sealed[t]);
+        }
+        for (t = s->aged > kv->keep ? s->aged : kv->keep; old && t < last - kv->recent; t++) {
+            if (need) need[g][AIOS__KV_OLD] += t >= first || sealed[t] != AIOS__NO_PAGE;
+            else if (sealed[t] != AIOS__NO_PAGE) aios__page_take(kv, g, AIOS__KV_OLD, &old[t]);
+        }
+    }
+}
+/* Pages that a pool lacks for slots from .. upto-1. */
+static int32_t aios__kv_lacks(aios__kv *kv, int32_t seq, int32_t from, int32_t upto, int32_t g, int32_t f) {
+    int32_t need[AIOS__N_GROUPS][AIOS__N_FORMS], have = kv->pool[g][f].n_free, s;
+    memset(need, 0, sizeof need);
+    aios__kv_touch(kv, seq, from, upto, need);
+    for (s = 0; f == AIOS__KV_OPEN && have < need[g][f] && s < kv->n_seq; s++) have += kv->seq[s].n_spares[g];
+    return have < need[g][f] ? need[g][f] - have : 0;
+}
+static int32_t aios__kv_fits(aios__kv *kv, int32_t seq, int32_t from, int32_t upto) {
+    int32_t g, f, lacks = 0;
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) lacks |= aios__kv_lacks(kv, seq, from, upto, g, f);
+    return !lacks;
+}
+/* Gives slots from .. upto-1 their pages, for a pass that will write them, and notes what it has to copy, to seal and to age. */
+static void aios__kv_grow(aios__kv *kv, int32_t seq, int32_t from, int32_t upto) {
+    aios__kv_seq *s = &kv->seq[seq];
+    int32_t t, first = from / AIOSK_TILE, last = (upto - 1) / AIOSK_TILE;
+    aios__kv_touch(kv, seq, from, upto, NULL);
+    if (s->top <= last) s->top = last + 1;
+    for (t = s->aged > kv->keep ? s->aged : kv->keep; kv->coded && t <= last; t++) {
+        aios__kv_seal *j = &kv->seal[kv->n_seals];
+        j->seq = seq; j->t = t;
+        j->age = t < last - kv->recent;
+        j->seal = t >= first && (t + 1) * AIOSK_TILE <= upto;
+        if (!j->age && t < first) t = first - 1;
+        else kv->n_seals += j->age || j->seal;
+    }
+}
+/* A tile in no form any more. */
+static void aios__tile_drop(aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
+    int32_t f;
+    if (g == 0 && kv->heavy) kv->mass[(int64_t)seq * kv->seq_tiles + t] = 0;
+    kv->seq[seq].n_spares[g] -= aios__kv_spare(kv, g, seq, t);
+    for (f = 0; f < AIOS__N_FORMS; f++) if (kv->page[g][f]) aios__page_drop(kv, g, f, aios__kv_row(kv, g, f, seq) + t);
+}
+/* Is a tile there in any form? */
+static int32_t aios__kv_has(const aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
+    int32_t f;
+    for (f = 0; f < AIOS__N_FORMS; f++) if (aios__page_at(kv, g, f, seq, t) != AIOS__NO_PAGE) return 1;
+    return 0;
+}
+/* Between the sinks and what is behind the next query, the tiles with the most mass stay; the newer of two equal ones. */
+static void aios__kv_thin(aios__kv *kv, int32_t seq, int32_t own) {
+    const uint64_t *mass = kv->mass + (int64_t)seq * kv->seq_tiles;
+    for (;;) {
+        int32_t t, n = 0, least = -1;
+        for (t = kv->sinks[0]; t < own - kv->behind[0]; t++)
+            if (aios__kv_has(kv, 0, seq, t)) { n++; if (least < 0 || mass[t] < mass[least]) least = t; }
+        if (n <= kv->heavy) return;
+        aios__tile_drop(kv, 0, seq, least);
+    }
+}
+/* How many slots from this one on a pass may write: with heavy tiles, what one tile sees is settled before the next begins. */
+static int32_t aios__kv_stride(const aios__kv *kv, int32_t slot) {
+    int32_t whole = (kv->sinks[0] + kv->behind[0] + kv->heavy + 1) * AIOSK_TILE;
+    return !kv->heavy ? INT32_MAX : slot < whole ? whole - slot : AIOSK_TILE - slot % AIOSK_TILE;
+}
+/* The pass has written slots below upto: what no later query needs goes. */
+static void aios__kv_done(aios__kv *kv, int32_t seq, int32_t upto) {
+    aios__kv_seq *s = &kv->seq[seq];
+    int32_t g, t, was = s->tile, own = upto / AIOSK_TILE, aged = (upto - 1) / AIOSK_TILE - kv->recent;
+    s->tile = own;
+    for (g = 0; g < AIOS__N_GROUPS; g++) {
+        int32_t *sealed = aios__kv_row(kv, g, AIOS__KV_SEALED, seq);
+        if (!kv->pool[g][AIOS__KV_OPEN].n) continue;
+        /* one tile more than the rules ask for stays, so that a sequence can be cut back by that much */
+        for (t = was; t < own; t++) s->n_spares[g] += aios__kv_spare(kv, g, seq, t);
+        for (t = was - kv->behind[g] - 2; t < own - kv->behind[g] - 1; t++) if (t >= kv->sinks[g] && t >= 0 && (g || !kv->heavy)) aios__tile_drop(kv, g, seq, t);
+        if (g == 0 && kv->heavy) {
+            uint64_t *mass = kv->mass + (int64_t)seq * kv->seq_tiles;
+            int32_t *now = kv->mass_now + (int64_t)seq * kv->seq_tiles;
+            for (t = 0; t < s->top; t++) { mass[t] += (uint64_t)now[t]; now[t] = 0; }
+            if (own > was) aios__kv_thin(kv, seq, own);
+        }
+        for (t = s->aged - 1; t < aged - 1; t++) if (t >= kv->keep && aios__page_at(kv, g, AIOS__KV_OLD, seq, t) != AIOS__NO_PAGE) aios__page_drop(kv, g, AIOS__KV_SEALED, &sealed[t]);
+    }
+    if (aged > s->aged) s->aged = aged;
+}
+/* Forgets slots from n on. Gives the slot to go on from: n, or one before it when what was written behind it is gone: then the tokens
+ * from there on have to go through the model again. */
+static int32_t aios__kv_cut(aios__kv *kv, int32_t seq, int32_t n) {
+    aios__kv_seq *s = &kv->seq[seq];
+    int32_t g, t, own = n / AIOSK_TILE, at = n;
+    for (g = 0; g < AIOS__N_GROUPS; g++) {
+        if (!kv->pool[g][AIOS__KV_OPEN].n) continue;
+        for (t = s->top - 1; t >= own + (n % AIOSK_TILE != 0); t--) aios__tile_drop(kv, g, seq, t);
+        for (t = s->aged > 0 ? s->aged : 0; t < s->top; t++) if (kv->page[g][AIOS__KV_OLD]) aios__page_drop(kv, g, AIOS__KV_OLD, aios__kv_row(kv, g, AIOS__KV_OLD, seq) + t);
+        if (n % AIOSK_TILE) {
+            s->n_spares[g] -= aios__kv_spare(kv, g, seq, own);
+            if (kv->page[g][AIOS__KV_SEALED]) aios__page_drop(kv, g, AIOS__KV_SEALED, aios__kv_row(kv, g, AIOS__KV_SEALED, seq) + own);
+            if (kv->page[g][AIOS__KV_OLD]) aios__page_drop(kv, g, AIOS__KV_OLD, aios__kv_row(kv, g, AIOS__KV_OLD, seq) + own);
+            if (aios__page_at(kv, g, AIOS__KV_OPEN, seq, own) == AIOS__NO_PAGE && at > own * AIOSK_TILE) at = own * AIOSK_TILE;
+        }
+        for (t = own - kv->behind[g]; g > 0 && t < own; t++)        /* a model's own window cannot do without */
+            if (t >= 0 && !aios__kv_has(kv, g, seq, t)) at = 0;
+    }
+    s->top = own + (n % AIOSK_TILE != 0);
+    if (s->tile > own) s->tile = own;
+    if (s->aged > own) s->aged = own;
+    while (s->n_spans > 1 && s->span[s->n_spans - 1].from >= n) s->n_spans--;
+    if (s->span[s->n_spans - 1].to < at) at = s->span[s->n_spans - 1].to;           /* in a gap: what is before it */
+    s->span[s->n_spans - 1].to = INT32_MAX;
+    if (n == 0) aios__kv_clear_seq(s);
+    return at == n ? n : aios__kv_cut(kv, seq, at);
+}
+/* A pass that is dropped: tables are as before it, but for pages that aios__kv_cut takes away. */
+static void aios__kv_undo(aios__kv *kv) {
     int32_t i;
-    kv->base = (char *)base;
-    kv->n_free = kv->n_pages;
-    for (i = 0; i < kv->n_pages; i++) { kv->table[i] = AIOS__NO_PAGE; kv->free_page[i] = kv->n_pages - 1 - i; }
+    for (i = 0; i < kv->n_copies; i++) {
+        aios__kv_copy *c = &kv->copy[i];
+        int32_t *open = aios__kv_row(kv, c->g, AIOS__KV_OPEN, c->seq) + c->t;
+        aios__page_drop(kv, c->g, AIOS__KV_OPEN, open);
+        *open = c->from;
+    }
+    kv->n_copies = kv->n_seals = 0;
+    if (kv->heavy) memset(kv->mass_now, 0, (size_t)kv->n_seq * (size_t)kv->seq_tiles * 4);
 }
-/* Makes sure that positions below n of a sequence have pages. The pool holds a full context of every sequence. */
-static void aios__kv_grow(aios__kv *kv, int32_t seq, int32_t n) {
-    int32_t i, *t = kv->table + (int64_t)seq * kv->seq_pages;
-    for (i = 0; i < (n + AIOSK_TILE - 1) / AIOSK_TILE; i++)
-        if (t[i] == AIOS__NO_PAGE) t[i] = kv->free_page[--kv->n_free];
+/* A pass that is finished. */
+static void aios__kv_settle(aios__kv *kv) {
+    int32_t i;
+    for (i = 0; i < kv->n_copies; i++) aios__page_drop(kv, kv->copy[i].g, AIOS__KV_OPEN, &kv->copy[i].from);
+    kv->n_copies = kv->n_seals = 0;
 }
-/* Gives back the pages that hold nothing but positions from n on. */
-static void aios__kv_cut(aios__kv *kv, int32_t seq, int32_t n) {
-    int32_t i, *t = kv->table + (int64_t)seq * kv->seq_pages;
-    for (i = (n + AIOSK_TILE - 1) / AIOSK_TILE; i < kv->seq_pages; i++)
-        if (t[i] != AIOS__NO_PAGE) { kv->free_page[kv->n_free++] = t[i]; t[i] = AIOS__NO_PAGE; }
+
+/* ---- sharing --------------------------------------------------------------------------------------------------- */
+/* dst, which is empty, shares the first n slots of src. Gives the slot that dst goes on from, as aios__kv_cut does. */
+static int32_t aios__kv_fork(aios__kv *kv, int32_t dst, int32_t src, int32_t n) {
+    aios__kv_seq *s = &kv->seq[src], *d = &kv->seq[dst];
+    int32_t g, f, t, own = n / AIOSK_TILE, top = own + (n % AIOSK_TILE != 0);
+    if (top > s->top) top = s->top;
+    *d = *s;
+    d->top = top;
+    if (kv->heavy) memcpy(kv->mass + (int64_t)dst * kv->seq_tiles, kv->mass + (int64_t)src * kv->seq_tiles, (size_t)top * 8);
+    for (g = 0; g < AIOS__N_GROUPS; g++) {
+        d->n_spares[g] = 0;
+        for (f = 0; f < AIOS__N_FORMS; f++) {
+            int32_t *from = aios__kv_row(kv, g, f, src), *to = aios__kv_row(kv, g, f, dst);
+            for (t = 0; from && t < top; t++) {
+                if (from[t] == AIOS__NO_PAGE || (f == AIOS__KV_OLD && t >= s->aged) || (f == AIOS__KV_OPEN && t < own && aios__kv_spare(kv, g, src, t))) continue;
+                kv->pool[g][f].refs[to[t] = from[t]]++;
+            }
+        }
+        for (t = own; t < top; t++) if (aios__kv_spare(kv, g, dst, t)) {     /* a spare is nobody else's; aios__kv_cut makes it an open tile */
+            d->n_spares[g]++;
+            s->n_spares[g]--;
+            aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, src) + t);
+        }
+    }
+    return aios__kv_cut(kv, dst, n);
 }
-static inline void *aios__kv_tile(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head, int32_t pos) {
-    int32_t page = kv->table[(int64_t)seq * kv->seq_pages + pos / AIOSK_TILE];
-    return kv->base + (uint64_t)page * kv->page_bytes + ((uint64_t)layer * (uint64_t)kv->n_head_kv + (uint64_t)head) * kv->tile_bytes;
+
+/* Takes positions a .. b-1 (all written, others behind them) out of the middle: later ones move down. Tiles that are wholly dead go, and so do
+ * their slots. 0: the sequence would fall into more pieces than are kept. */
+static int32_t aios__kv_remove(aios__kv *kv, int32_t seq, int32_t a, int32_t b) {
+    aios__kv_seq *s = &kv->seq[seq];
+    aios__span x[AIOS__MAX_SPANS + 1];
+    int32_t from = aios__kv_slot(s, a), to = aios__kv_slot(s, b - 1) + 1, g, f, i, n = 0, at = 0, k, t, t0, t1;
+    for (i = 0; i < s->n_spans; i++) {
+        aios__span p = s->span[i];
+        if (p.from < from) { x[n] = p; if (p.to > from) x[n].to = from; n++; }
+        if (p.to > to) { x[n] = p; x[n].off += b - a; if (p.from < to) x[n].from = to; n++; }
+    }
+    if (n > AIOS__MAX_SPANS) return 0;
+    while (x[at].from < to) at++;               /* the first piece behind the gap                           */
+    t0 = at ? (x[at - 1].to + AIOSK_TILE - 1) / AIOSK_TILE : 0;
+    t1 = x[at].from / AIOSK_TILE;
+    k = t1 > t0 ? t1 - t0 : 0;
+    for (g = 0; k && g < AIOS__N_GROUPS; g++) {
+        if (!kv->pool[g][AIOS__KV_OPEN].n) continue;
+        for (t = t0; t < t1; t++) aios__tile_drop(kv, g, seq, t);
+        for (f = 0; f < AIOS__N_FORMS; f++) {
+            int32_t *row = aios__kv_row(kv, g, f, seq);
+            if (!row) continue;
+            for (t = t0; t + k < s->top; t++) { row[t] = row[t + k]; row[t + k] = AIOS__NO_PAGE; }
+        }
+        if (g == 0 && kv->heavy) {
+            uint64_t *mass = kv->mass + (int64_t)seq * kv->seq_tiles;
+            for (t = t0; t + k < s->top; t++) { mass[t] = mass[t + k]; mass[t + k] = 0; }
+        }
+    }
+    for (i = at; i < n; i++) { x[i].from -= k * AIOSK_TILE; if (x[i].to != INT32_MAX) x[i].to -= k * AIOSK_TILE; }
+    if (k) { s->top -= k; s->tile -= k; s->aged = s->aged >= t1 ? s->aged - k : s->aged > t0 ? t0 : s->aged; }
+    memcpy(s->span, x, (size_t)n * sizeof *x);
+    s->n_spans = n;
+    return 1;
 }
 
 /* ======== artifact.c ======== */
@@ -4583,7 +5175,7 @@ static uint64_t aios__art_bytes(const aios_model *m, uint32_t i, int32_t *layout
     uint64_t packed = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, t->n[1], t->n[0]);
     *layout = AIOSK_ROWS;
     if (m->place[i].use != AIOS__IS_MATRIX && m->place[i].use != AIOS__IS_TABLE) return 0;
-    if (m->place[i].use == AIOS__IS_MATRIX && packed) { *layout = AIOSK_PANELS; return packed; }
+    if (m->place[i].use == AIOS__IS_MATRIX && packed) { *layout = AIOSK_PANELS; return packed * t->n[2]; }
     return t->n_bytes;
 }
 
@@ -4695,11 +5287,12 @@ static int32_t aios__art_order(const aios_model *m, uint32_t *at) {
     }
     return -1;
 }
-/* Rows of a block of tensor t. */
+/* Rows of a block of tensor t, and how many blocks it has: none goes from one matrix of it to the next. */
 static uint64_t aios__art_block_rows(const aios__tensor *t, uint32_t block_bytes) {
     uint64_t n = block_bytes / (t->row_bytes * 16) * 16;
     return aios__min_u64(n ? n : 16, t->n[1]);
 }
+static uint32_t aios__art_n_blocks(const aios__tensor *t, uint64_t rows) { return (uint32_t)((t->n[1] + rows - 1) / rows * t->n[2]); }
 /* One string of JSON. */
 static void aios__art_json(aios__text *t, aios__str s) {
     uint64_t i;
@@ -4724,7 +5317,7 @@ static uint64_t aios__art_line(const aios_model *m, int32_t i, const aios__art_t
     aios__put_z(t, a->layout == AIOSK_PANELS ? "\", \"layout\": \"panels\", \"offset\": " : "\", \"layout\": \"rows\", \"offset\": "); aios__put_u(t, a->off);
     aios__put_z(t, ", \"bytes\": "); aios__put_u(t, a->n_bytes);
     aios__put_z(t, ", \"first_block\": "); aios__put_u(t, a->first_block); aios__put_z(t, ", \"blocks\": "); aios__put_u(t, a->n_blocks);
-    aios__put_z(t, ", \"bytes_per_token\": "); aios__put_u(t, m->place[i].use == AIOS__IS_TABLE ? x->row_bytes : a->n_bytes);
+    aios__put_z(t, ", \"bytes_per_token\": "); aios__put_u(t, m->place[i].use == AIOS__IS_TABLE ? x->row_bytes : m->place[i].experts ? a->n_bytes / x->n[2] * (uint64_t)m->hp.n_used : a->n_bytes);
     aios__put_z(t, "}");
     return t->n;
 }
@@ -4807,7 +5400,7 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
             const aios__tensor *t = &m->gguf.tensor[id];
             uint64_t rows = aios__art_block_rows(t, w.h.block_bytes);
             a.n_bytes = aios__art_bytes(m, (uint32_t)id, &layout);
-            a.off = w.data; a.type = t->type; a.layout = (uint32_t)layout; a.first_block = block; a.n_blocks = (uint32_t)((t->n[1] + rows - 1) / rows);
+            a.off = w.data; a.type = t->type; a.layout = (uint32_t)layout; a.first_block = block; a.n_blocks = aios__art_n_blocks(t, rows);
             w.data = aios__round_up(w.data + a.n_bytes, AIOS__ART_PAGE);
             block += a.n_blocks;
             if (pass < 2) continue;
@@ -4827,7 +5420,7 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
         memset(&a, 0, sizeof a);
         for (at = block = 0; (id = aios__art_order(m, &at)) >= 0; ) {
             uint64_t n = aios__art_bytes(m, (uint32_t)id, &layout), rows = aios__art_block_rows(&m->gguf.tensor[id], w.h.block_bytes);
-            uint32_t k = (uint32_t)((m->gguf.tensor[id].n[1] + rows - 1) / rows);
+            uint32_t k = aios__art_n_blocks(&m->gguf.tensor[id], rows);
             if ((uint32_t)id == i) { a.off = off; a.n_bytes = n; a.type = m->gguf.tensor[id].type; a.layout = (uint32_t)layout; a.first_block = block; a.n_blocks = k; break; }
             off = aios__round_up(off + n, AIOS__ART_PAGE);
             block += k;
@@ -4840,12 +5433,12 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
     for (at = block = 0; !w.st && (id = aios__art_order(m, &at)) >= 0; ) {
         const aios__tensor *t = &m->gguf.tensor[id];
         uint64_t rows = aios__art_block_rows(t, w.h.block_bytes), r, off = w.data;
+        aios__art_block b;
         char *tmp = w.work + aios__round_up((rows + 15) / 16 * 16 * t->row_bytes, 64);
         w.data = aios__round_up(w.data + aios__art_bytes(m, (uint32_t)id, &layout), AIOS__ART_PAGE);
-        for (r = 0; r < t->n[1] && !w.st; r += rows, block++) {
-            aios__art_block b;
+        for (r = 0; r < t->n[1] * t->n[2] && !w.st; r += b.n_rows, block++) {
             memset(&b, 0, sizeof b);
-            b.off = off; b.tensor = (uint32_t)id; b.row0 = (uint32_t)r; b.n_rows = (uint32_t)aios__min_u64(rows, t->n[1] - r);
+            b.off = off; b.tensor = (uint32_t)id; b.row0 = (uint32_t)r; b.n_rows = (uint32_t)aios__min_u64(rows, t->n[1] - r % t->n[1]);
             b.n_bytes = (uint32_t)aios__art_fill(&w, t, layout, r, b.n_rows, w.work, tmp);
             if (w.st) break;
             b.sum = aios__art_sum(AIOS__ART_SEED, w.work, b.n_bytes);
@@ -5102,7 +5695,7 @@ static uint32_t aios__rows_resident(const aios_model *m, const aios__cut *cut, u
     const aios__tensor *t = &m->gguf.tensor[i];
     int64_t part = (int64_t)cut->level - (int64_t)at->group * AIOS__LEVEL;
     uint64_t per, n, k, l = (uint64_t)at->layer;
-    if (at->use != AIOS__IS_MATRIX || at->group == AIOS__GROUP_FIXED || part <= 0) return (uint32_t)t->n[1];
+    if (at->use != AIOS__IS_MATRIX || at->experts || at->group == AIOS__GROUP_FIXED || part <= 0) return (uint32_t)t->n[1];
     if (part > AIOS__LEVEL) part = AIOS__LEVEL;
     per = aios__unit_rows(t, cut->unit_bytes);
     n = (t->n[1] + per - 1) / per;
@@ -5140,6 +5733,11 @@ static aios__place aios__place_of(const aios_model *m, const aios__cut *cut, uin
     p.layout = AIOSK_ROWS; p.tier = AIOS_TIER_HOT; p.mapped = 0; p.off = p.n_bytes = 0;
     p.rows = (uint32_t)t->n[1];
     if (!p.use) return p;
+    if (cut->experts && p.experts) {            /* they come and go in a cache                              */
+        p.layout = (uint8_t)aios__source_of(m, cut, i).layout;
+        p.rows = 0;
+        return p;
+    }
     if (p.use == AIOS__IS_VECTOR) p.n_bytes = t->n[0] * t->n[1] * 4;
     else {
         aios__source from = aios__source_of(m, cut, i);
@@ -5151,7 +5749,7 @@ static aios__place aios__place_of(const aios_model *m, const aios__cut *cut, uin
             p.layout = AIOSK_PANELS;
             p.mapped = 0;
         }
-        p.n_bytes = aios__rows_bytes(t, p.layout, p.rows);
+        p.n_bytes = aios__rows_bytes(t, p.layout, p.rows) * t->n[2];
         p.tier = (uint8_t)(warm || p.mapped ? AIOS_TIER_WARM : AIOS_TIER_HOT);
     }
     if (!p.mapped) {
@@ -5179,7 +5777,7 @@ static void aios__weights_measure(const aios_model *m, const aios__cut *cut, aio
 /* Reads the resident rows of a tensor to dst. What is packed is read into tmp first, as many whole panels at a time as tmp holds. */
 static aios_status aios__tensor_load(const aios_model *m, const aios__source *from, const aios__tensor *t, const aios__place *p, char *dst, char *tmp, uint64_t tmp_bytes, aios_error *err) {
     const aios_io *io = &m->io[t->part];
-    uint64_t r, at_once, panel = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]);
+    uint64_t r, n, at_once, panel = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]);
     aios_status st = AIOS_OK;
     if (p->use == AIOS__IS_VECTOR) {
         const char *src = dst;
@@ -5194,8 +5792,9 @@ static aios_status aios__tensor_load(const aios_model *m, const aios__source *fr
     }
     if (p->layout == from->layout) return aios__io_read(&m->io[from->io], from->off, dst, p->n_bytes, err);
     at_once = tmp_bytes / (16 * t->row_bytes) * 16;
-    for (r = 0; r < p->rows; r += at_once) {
-        uint64_t i, n = aios__min_u64(p->rows - r, at_once);
+    for (r = 0; r < p->rows * t->n[2]; r += n) {        /* all matrices of it; a panel has rows of one      */
+        uint64_t i;
+        n = aios__min_u64(p->rows - r % p->rows, at_once);
         if ((st = aios__io_read(io, t->off + r * t->row_bytes, tmp, n * t->row_bytes, err)) != 0) return st;
         for (i = 0; i < n; i += 16, dst += panel)
             aiosk_pack_panel((int32_t)t->type, tmp + i * t->row_bytes, (int32_t)aios__min_u64(n - i, 16), t->n[0], dst);
@@ -5265,17 +5864,21 @@ static uint64_t aios__weights_tmp(const aios_model *m, const aios__cut *cut) {
 /* ======== stream.c ======== */
 /* stream.c: weights that are not resident are read through a ring of slots while the model runs. The order is static: unit after
  * unit as the program needs them, and from the last on to the first again, as far ahead as there are slots. Use k reads unit
- * k mod n_units into slot k mod n_slots. Reads are carried out by threads of the context's own, by threads that the host lends
+ * k mod n_units into slot k mod n_slots. Experts that are not resident (experts.c) stand in a queue beside the ring: what a layer asks for is
+ * wanted now, so it goes before what is read ahead. Reads are carried out by threads of the context's own, by threads that the host lends
  * (aios_serve_reads), by the io's submit and wait, or, without any of these, by the worker that needs the data. */
 
 /* Rows of one matrix that are read at once. */
 typedef struct aios__unit { uint64_t off; uint32_t n_bytes, part; } aios__unit;
 
-enum { AIOS__SLOT_EMPTY = 0, AIOS__SLOT_READING = 1, AIOS__SLOT_READY = 2, AIOS__SLOT_FAILED = 3 };
+enum { AIOS__SLOT_EMPTY = 0, AIOS__SLOT_WANTED = 1, AIOS__SLOT_READING = 2, AIOS__SLOT_READY = 3, AIOS__SLOT_FAILED = 4 };
 typedef struct aios__slot {
     int32_t state;
-    aios_status st;                     /* of a read that failed                                            */
-    uint64_t use, done;                 /* the use that is read, and its bytes so far                       */
+    uint32_t part;                      /* what is read: of which file, from where, how much, where to      */
+    uint64_t off, want;
+    char *dst;
+    uint64_t use, done;                 /* ring: the use that is read; bytes so far                         */
+    uint64_t ticket;
     int64_t got;                        /* what the reader answered when it failed                          */
 } aios__slot;
 
@@ -5287,12 +5890,17 @@ typedef struct aios__stream {
     uint64_t slot_bytes;
     char *base;
     aios__unit *unit;                   /* [n_units]                                                        */
-    aios__slot *slot;                   /* [n_slots]                                                        */
+    aios__slot *slot;                   /* [n_all] of the ring, then those that are wanted by number        */
+    uint32_t n_all;                     /* 0 = nothing is streamed                                          */
+    uint32_t *queue;                    /* [n_all - n_slots] what is wanted: those from head to tail        */
+    uint64_t head, tail, n_tickets;
+    aios__slot *now;                    /* INLINE: what is being read                                       */
+    const aios__slot *bad;              /* what could not be read                                           */
     int32_t how;                        /* AIOS__READ_*                                                     */
     int32_t hold;                       /* nothing is asked for: after a failure, until the next step       */
     int32_t ended;                      /* lent threads are to return                                       */
     uint64_t used, issued;              /* uses that are through, and those whose reading has begun         */
-    uint64_t read_bytes, n_reads, n_errors;     /* for the counters                                         */
+    uint64_t read_bytes, wanted_bytes, n_reads, n_errors;       /* for the counters; wanted: of read        */
     aios__crew crew;                    /* reading threads                                                  */
 } aios__stream;
 
@@ -5304,29 +5912,42 @@ static inline uint64_t aios__unit_window(const aios__unit *u, const aios_io *io)
 static inline const aios__unit *aios__use_unit(const aios__stream *s, uint64_t use) { return &s->unit[use % s->n_units]; }
 static inline char *aios__slot_base(const aios__stream *s, uint64_t use) { return s->base + use % s->n_slots * s->slot_bytes; }
 
-/* The next use that can be read now, or none. Called with the crew's lock. */
+/* The next that can be read now, or none. Called with the crew's lock. */
 static aios__slot *aios__stream_next(aios__stream *s) {
-    aios__slot *slot = &s->slot[s->issued % s->n_slots];
-    if (s->hold || s->issued >= s->used + s->n_slots || slot->state == AIOS__SLOT_READING) return NULL;
-    slot->state = AIOS__SLOT_READING; slot->use = s->issued++; slot->done = 0; slot->st = AIOS_OK;
+    aios__slot *slot = NULL;
+    if (s->hold) return NULL;
+    if (s->head < s->tail) slot = &s->slot[s->queue[s->head++ % (s->n_all - s->n_slots)]];
+    else if (s->n_units) {
+        const aios__unit *u = aios__use_unit(s, s->issued);
+        slot = &s->slot[s->issued % s->n_slots];
+        if (s->issued >= s->used + s->n_slots || slot->state == AIOS__SLOT_READING) return NULL;
+        slot->part = u->part; slot->off = aios__unit_start(u); slot->want = aios__unit_window(u, &s->io[u->part]); slot->dst = aios__slot_base(s, s->issued);
+        slot->use = s->issued++;
+    } else return NULL;
+    slot->state = AIOS__SLOT_READING; slot->done = 0;
+    slot->ticket = s->n_tickets++ * s->n_all + (uint64_t)(slot - s->slot);
     return slot;
 }
+/* Asks for what a slot behind the ring's says. */
+static void aios__stream_want(aios__stream *s, aios__slot *slot) {
+    slot->state = AIOS__SLOT_WANTED;
+    s->queue[s->tail++ % (s->n_all - s->n_slots)] = (uint32_t)(slot - s->slot);
+}
 static void aios__stream_end(aios__stream *s, aios__slot *slot, int64_t got) {
-    uint64_t want = aios__unit_window(aios__use_unit(s, slot->use), &s->io[aios__use_unit(s, slot->use)->part]);
-    uint64_t done = slot->done + (got > 0 ? (uint64_t)got : 0);
+    uint64_t want = slot->want, done = slot->done + (got > 0 ? (uint64_t)got : 0);
     s->n_reads++;
     if (got > 0 && done <= want) s->read_bytes += (uint64_t)got;
+    if (got > 0 && done <= want && slot >= s->slot + s->n_slots) s->wanted_bytes += (uint64_t)got;
     if (s->how == AIOS__READ_ASYNC && done < want) done = done / AIOS__STREAM_ALIGN * AIOS__STREAM_ALIGN;    /* it goes on where a direct read can */
-    if (got > 0 && done <= want && done > slot->done) slot->done = done;
-    else { slot->st = AIOS_ERR_IO; slot->got = got; s->n_errors++; }
-    slot->state = slot->st ? AIOS__SLOT_FAILED : slot->done == want ? AIOS__SLOT_READY : AIOS__SLOT_READING;
+    if (got > 0 && done <= want && done > slot->done) {
+        slot->done = done;
+        slot->state = done == want ? AIOS__SLOT_READY : AIOS__SLOT_READING;
+    } else { slot->state = AIOS__SLOT_FAILED; slot->got = got; s->n_errors++; }
 }
 /* Reads on: one call of the reader. Called without the lock; nobody else touches a slot that is being read. */
 static int64_t aios__stream_read(const aios__stream *s, const aios__slot *slot, uint64_t most) {
-    const aios__unit *u = aios__use_unit(s, slot->use);
-    const aios_io *io = &s->io[u->part];
-    return io->read(io->user, aios__unit_start(u) + slot->done, aios__slot_base(s, slot->use) + slot->done,
-                    aios__min_u64(aios__unit_window(u, io) - slot->done, most));
+    const aios_io *io = &s->io[slot->part];
+    return io->read(io->user, slot->off + slot->done, slot->dst + slot->done, aios__min_u64(slot->want - slot->done, most));
 }
 
 /* A reading thread: reads what is due, sleeps when there is nothing. */
@@ -5351,15 +5972,14 @@ static void aios__stream_serve(void *arg) {
 /* ---- asynchronous ---------------------------------------------------------------------------------------------- */
 /* 0: the io takes no more now. */
 static int32_t aios__stream_submit(aios__stream *s, aios__slot *slot) {
-    const aios__unit *u = aios__use_unit(s, slot->use);
-    const aios_io *io = &s->io[u->part];
-    int32_t st = io->submit(io->user, slot->use, aios__unit_start(u) + slot->done, aios__slot_base(s, slot->use) + slot->done, aios__unit_window(u, io) - slot->done);
+    const aios_io *io = &s->io[slot->part];
+    int32_t st = io->submit(io->user, slot->ticket, slot->off + slot->done, slot->dst + slot->done, slot->want - slot->done);
     uint32_t i;
     if (st >= 0) return 1;
-    for (i = 0; i < s->n_slots; i++)        /* a queue that is full for now: later, when one of these is over */
-        if (&s->slot[i] != slot && s->slot[i].state == AIOS__SLOT_READING && aios__use_unit(s, s->slot[i].use)->part == u->part && slot->use + 1 == s->issued) {
-            slot->state = AIOS__SLOT_EMPTY;
-            s->issued--;
+    for (i = 0; i < s->n_all && slot->done == 0; i++)       /* a queue that is full for now: later, when one of these is over */
+        if (&s->slot[i] != slot && s->slot[i].state == AIOS__SLOT_READING && s->slot[i].part == slot->part) {
+            if (slot >= s->slot + s->n_slots) { slot->state = AIOS__SLOT_WANTED; s->head--; }       /* it was taken just now */
+            else { slot->state = AIOS__SLOT_EMPTY; s->issued--; }
             return 0;
         }
     aios__stream_end(s, slot, st);
@@ -5372,16 +5992,16 @@ static void aios__stream_reap(aios__stream *s, uint32_t part, uint64_t timeout_n
     int64_t got = 0;
     int32_t n;
     while ((n = io->wait(io->user, &ticket, &got, timeout_ns)) == 1) {
-        aios__slot *slot = &s->slot[ticket % s->n_slots];
+        aios__slot *slot = &s->slot[ticket % s->n_all];
         timeout_ns = 0;
-        if (slot->state != AIOS__SLOT_READING || slot->use != ticket) continue;
+        if (slot->state != AIOS__SLOT_READING || slot->ticket != ticket) continue;
         aios__stream_end(s, slot, got);
         if (slot->state == AIOS__SLOT_READING) aios__stream_submit(s, slot);     /* it came in pieces */
     }
     if (n < 0) {                        /* no read of a broken io is under way any more */
         uint32_t i;
-        for (i = 0; i < s->n_slots; i++)
-            if (s->slot[i].state == AIOS__SLOT_READING && aios__use_unit(s, s->slot[i].use)->part == part) aios__stream_end(s, &s->slot[i], n);
+        for (i = 0; i < s->n_all; i++)
+            if (s->slot[i].state == AIOS__SLOT_READING && s->slot[i].part == part) aios__stream_end(s, &s->slot[i], n);
     }
 }
 
@@ -5395,10 +6015,15 @@ static void aios__stream_pump(aios__stream *s) {
 /* The program starts at its first unit: right away, or, after a pass that was dropped in its middle, as soon as what is being read
  * is through. */
 static void aios__stream_start(aios__stream *s) {
-    if (!s->n_units) return;
+    uint32_t i;
+    if (!s->n_all) return;
     aios__crew_lock(&s->crew);
-    if (s->used % s->n_units || s->hold || s->slot[s->used % s->n_slots].state == AIOS__SLOT_FAILED) {
-        uint32_t i;
+    for (i = s->n_slots; (s->head < s->tail || s->hold || s->now) && i < s->n_all; i++)     /* what a pass that was dropped wanted */
+        if (s->slot[i].state != AIOS__SLOT_READY && (s->slot[i].state != AIOS__SLOT_READING || s->how == AIOS__READ_INLINE)) s->slot[i].state = AIOS__SLOT_EMPTY;
+    s->head = s->tail;
+    s->now = NULL;
+    if (!s->n_units) s->hold = 0;
+    else if (s->used % s->n_units || s->hold || s->slot[s->used % s->n_slots].state == AIOS__SLOT_FAILED) {
         for (i = 0; i < s->n_slots; i++)
             if (s->slot[i].state != AIOS__SLOT_READING || s->how == AIOS__READ_INLINE) s->slot[i].state = AIOS__SLOT_EMPTY;
         s->used = s->issued = (s->issued + s->n_units - 1) / s->n_units * s->n_units;
@@ -5407,24 +6032,28 @@ static void aios__stream_start(aios__stream *s) {
     aios__stream_pump(s);
     aios__crew_unlock(&s->crew);
 }
-/* Is the unit of the next use there? Reads it where nobody else does. 1 = yes; 0 = not yet; AIOS_ERR_*: it cannot be read. */
+/* Goes on reading, a piece at a time where nobody else does it, or waits for somebody, or for the io of a part, who do. With the lock. */
+static void aios__stream_move(aios__stream *s, uint32_t part, uint64_t timeout_ns) {
+    if (s->how == AIOS__READ_INLINE) {
+        if (!s->now || s->now->state != AIOS__SLOT_READING) s->now = aios__stream_next(s);
+        if (s->now) aios__stream_end(s, s->now, aios__stream_read(s, s->now, AIOS__INLINE_BYTES));
+        return;
+    }
+    aios__stream_pump(s);
+    if (s->how == AIOS__READ_ASYNC) {
+        aios__stream_reap(s, part, timeout_ns);
+        aios__stream_pump(s);
+    } else aios__crew_wait(&s->crew, timeout_ns);
+}
+/* Is the unit of the next use there? 1 = yes; 0 = not yet; AIOS_ERR_*: it cannot be read. */
 static int32_t aios__stream_try(aios__stream *s, uint64_t timeout_ns) {
     aios__slot *slot = &s->slot[s->used % s->n_slots];
-    const aios__unit *u = aios__use_unit(s, s->used);
     int32_t r = 0;
     aios__crew_lock(&s->crew);
-    if (s->how == AIOS__READ_INLINE) {
-        if (slot->use != s->used || slot->state == AIOS__SLOT_EMPTY) slot = aios__stream_next(s);
-        if (slot && slot->state == AIOS__SLOT_READING) aios__stream_end(s, slot, aios__stream_read(s, slot, AIOS__INLINE_BYTES));
-    } else if (!(slot->use == s->used && slot->state >= AIOS__SLOT_READY)) {
-        aios__stream_pump(s);
-        if (s->how == AIOS__READ_ASYNC) {
-            aios__stream_reap(s, slot->state == AIOS__SLOT_READING ? aios__use_unit(s, slot->use)->part : u->part, timeout_ns);
-            aios__stream_pump(s);
-        } else aios__crew_wait(&s->crew, timeout_ns);
-    }
-    slot = &s->slot[s->used % s->n_slots];
-    if (slot->use == s->used) r = slot->state == AIOS__SLOT_READY ? 1 : slot->state == AIOS__SLOT_FAILED ? slot->st : 0;
+    if (!(slot->use == s->used && slot->state >= AIOS__SLOT_READY))
+        aios__stream_move(s, slot->state == AIOS__SLOT_READING ? slot->part : aios__use_unit(s, s->used)->part, timeout_ns);
+    if (slot->use == s->used) r = slot->state == AIOS__SLOT_READY ? 1 : slot->state == AIOS__SLOT_FAILED ? (int32_t)AIOS_ERR_IO : 0;
+    if (r < 0) s->bad = slot;
     aios__crew_unlock(&s->crew);
     return r;
 }
@@ -5444,8 +6073,8 @@ static void aios__stream_pass(aios__stream *s) {
 /* Takes what was counted; with reset, begins anew. */
 static void aios__stream_count(aios__stream *s, aios_counters *c, int32_t reset) {
     aios__crew_lock(&s->crew);
-    c->stream_bytes = s->read_bytes; c->n_reads = s->n_reads; c->n_read_errors = s->n_errors;
-    if (reset) s->read_bytes = s->n_reads = s->n_errors = 0;
+    c->stream_bytes = s->read_bytes; c->expert_bytes = s->wanted_bytes; c->n_reads = s->n_reads; c->n_read_errors = s->n_errors;
+    if (reset) s->read_bytes = s->wanted_bytes = s->n_reads = s->n_errors = 0;
     aios__crew_unlock(&s->crew);
 }
 static aios_status aios__stream_open(aios__stream *s, uint32_t lent, int32_t n_readers, uint32_t async, aios_error *err) {
@@ -5453,7 +6082,7 @@ static aios_status aios__stream_open(aios__stream *s, uint32_t lent, int32_t n_r
     s->how = lent || n_readers ? AIOS__READ_THREADS : async ? AIOS__READ_ASYNC : AIOS__READ_INLINE;
     s->hold = 1;                        /* until the first step                                             */
     st = aios__crew_start(&s->crew, n_readers, aios__stream_serve, s, err);
-    if (st) s->n_units = 0;
+    if (st) s->n_all = 0;
     return st;
 }
 /* Lent threads return, and those that come later do at once, or may stay again. */
@@ -5466,12 +6095,12 @@ static void aios__stream_lent(aios__stream *s, int32_t ended) {
 /* Nothing reads into the ring any more when this returns. */
 static void aios__stream_stop(aios__stream *s) {
     uint32_t i;
-    if (!s->n_units) return;
+    if (!s->n_all) return;
     aios__crew_stop(&s->crew);
-    for (i = 0; i < s->n_slots; i++)
+    for (i = 0; i < s->n_all; i++)
         while (s->how == AIOS__READ_ASYNC && s->slot[i].state == AIOS__SLOT_READING) {
             s->hold = 1;
-            aios__stream_reap(s, aios__use_unit(s, s->slot[i].use)->part, AIOS__FOREVER);
+            aios__stream_reap(s, s->slot[i].part, AIOS__FOREVER);
         }
 }
 
@@ -5525,6 +6154,286 @@ AIOSK__STRICT static void aios__sincos(double x, double *sin_x, double *cos_x) {
 
 #endif
 
+/* ======== experts.c ======== */
+/* experts.c: mixtures of experts: which experts a token goes to, and which tokens an expert gets. Knows numbers and lists, no program.
+ *
+ * A pair is a token and one of its experts. The pairs of a layer are ordered by expert, and by token within one, so that the
+ * columns of an expert lie side by side: column c of the pair buffers is pair c of that order. An expert's columns are cut
+ * into blocks, which tasks take: the program's ops work on blocks, and what a pair gives depends on no other pair. A token's results are
+ * summed in the order in which it chose its experts, so that company changes no bit. */
+
+typedef struct aios__cols { int32_t expert, col, n; } aios__cols;       /* columns col .. col+n-1 are the expert's  */
+
+/* Of one layer at a time, but for n_read. */
+typedef struct aios__moe {
+    int32_t n_expert, n_used, block_cols;       /* block_cols: of a block at the most                       */
+    int32_t n_blocks, n_active;                 /* of this pass and layer; active: experts with a column    */
+    int32_t block0, block1;                     /* the blocks that are due: all, or those whose experts are there */
+    uint64_t logit_stride;
+    float *logit;                               /* [n_batch][logit_stride] of the experts, then of the shared expert's gate */
+    float *weight;                              /* [n_batch][n_used]                                        */
+    int32_t *chosen, *col;                      /* [n_batch][n_used] experts of a token; columns of its pairs */
+    int32_t *token;                             /* [n_batch * n_used] of each column                        */
+    int32_t *first;                             /* [n_expert + 1] first column of each expert               */
+    int32_t *order;                             /* [n_expert] the active ones as their columns lie          */
+    aios__cols *block;                          /* [aios__moe_blocks]                                       */
+    int32_t *n_read;                            /* [n_layer] how often weights of an expert were read in this pass */
+} aios__moe;
+
+/* Most blocks that n tokens can make. */
+static uint64_t aios__moe_blocks(const aios__moe *m, uint64_t n_tokens) {
+    uint64_t pairs = n_tokens * (uint64_t)m->n_used;
+    return aios__min_u64(pairs, (uint64_t)m->n_expert + pairs / (uint64_t)m->block_cols);
+}
+static void aios__moe_layout(aios__moe *m, aios__bump *b, uint64_t n_tokens, uint64_t n_layer) {
+    uint64_t pairs = n_tokens * (uint64_t)m->n_used;
+    m->logit_stride = aios__round_up((uint64_t)m->n_expert + 1, 16);
+    m->logit  = (float *)aios__take(b, n_tokens * m->logit_stride * 4, 64);
+    m->weight = (float *)aios__take(b, pairs * 4, 64);
+    m->chosen = (int32_t *)aios__take(b, pairs * 4, 64);
+    m->col    = (int32_t *)aios__take(b, pairs * 4, 64);
+    m->token  = (int32_t *)aios__take(b, pairs * 4, 64);
+    m->first  = (int32_t *)aios__take(b, ((uint64_t)m->n_expert + 1) * 4, 64);
+    m->order  = (int32_t *)aios__take(b, (uint64_t)m->n_expert * 4, 64);
+    m->block  = (aios__cols *)aios__take(b, aios__moe_blocks(m, n_tokens) * sizeof *m->block, 64);
+    m->n_read = (int32_t *)aios__take(b, n_layer * 4, 64);
+}
+
+/* The experts of one token: the n_used largest logits, the lowest index first among equals. Their weights are the softmax over all
+ * experts, or (norm) over these alone, times scale. Sums go up from the first. */
+AIOSK__STRICT static void aios__moe_choose(const aiosk_isa *k, float *logit, int32_t n_expert, int32_t n_used, int32_t norm, float scale, int32_t *chosen, float *weight) {
+    float sum = 0, top;
+    int32_t i, j, c;
+    for (j = 0; j < n_used; j++) {
+        int32_t best = -1;
+        for (i = 0; i < n_expert; i++) {
+            if (best >= 0 && !(logit[i] > logit[best])) continue;
+            for (c = 0; c < j && chosen[c] != i; c++) {}
+            if (c == j) best = i;
+        }
+        chosen[j] = best;
+    }
+    top = logit[chosen[0]];
+    for (i = 0; i < n_expert; i++) logit[i] -= top;
+    k->exp(logit, n_expert, logit);
+    if (norm) for (j = 0; j < n_used; j++) sum += logit[chosen[j]];
+    else      for (i = 0; i < n_expert; i++) sum += logit[i];
+    for (j = 0; j < n_used; j++) weight[j] = logit[chosen[j]] / sum * scale;
+}
+/* How many columns each expert gets, in first. Gives how many get some. */
+static int32_t aios__moe_count(aios__moe *m, int32_t n) {
+    int32_t i, e;
+    memset(m->first, 0, ((size_t)m->n_expert + 1) * 4);
+    for (i = 0; i < n * m->n_used; i++) m->first[m->chosen[i]]++;
+    for (e = 0, m->n_active = 0; e < m->n_expert; e++) if (m->first[e]) m->order[m->n_active++] = e;
+    return m->n_active;
+}
+/* Orders the pairs of n tokens by expert, as m->order has these, and by token. All blocks are due. */
+static void aios__moe_place(aios__moe *m, int32_t n, int32_t layer) {
+    int32_t i, at = 0;
+    m->n_blocks = m->block0 = 0;
+    for (i = 0; i < m->n_active; i++) {
+        int32_t e = m->order[i], count = m->first[e], c;
+        m->first[e] = at;
+        for (c = 0; c < count; c += m->block_cols, m->n_blocks++) {
+            aios__cols *b = &m->block[m->n_blocks];
+            b->expert = e; b->col = at + c; b->n = count - c < m->block_cols ? count - c : m->block_cols;
+        }
+        at += count;
+    }
+    for (i = 0; i < n * m->n_used; i++) {       /* first runs ahead to the first column of the next          */
+        int32_t c = m->first[m->chosen[i]]++;
+        m->col[i] = c;
+        m->token[c] = i / m->n_used;
+    }
+    m->block1 = m->n_blocks;
+    m->n_read[layer] = m->n_blocks;
+}
+/* The columns of the blocks that are due. */
+static int32_t aios__moe_col0(const aios__moe *m) { return m->block[m->block0].col; }
+static int32_t aios__moe_cols(const aios__moe *m) {
+    return m->block1 > m->block0 ? m->block[m->block1 - 1].col + m->block[m->block1 - 1].n - aios__moe_col0(m) : 0;
+}
+
+/* ---- experts that are not resident --------------------------------------------------------------------------------
+ * A bundle is what one expert of one layer has: its rows of gate, up and down. Bundles live in a cache of slots; what a layer wants and
+ * the cache lacks is read. A layer works on its experts in one order: first those that are there, then the others, each kind
+ * ascending; it takes as many of them at a time as are there, waiting for the first. Who is through gives its slot to the next
+ * that has none, so one slot is enough for any prompt, and each bundle is read once in a pass at the most.
+ *
+ * What leaves: the bundle that was used the least, uses counting half after some dozens of passes; among equals the one whose use is
+ * the longest ago, among these the first. No expert of the layer at work leaves before it is through. The policy looks at routes
+ * alone, not at the clock, so the same tokens have the same hits whoever reads, if no read fails. (What the token before used of
+ * the next layer need not be guessed and read ahead: by this policy it is still there, or there is no room for it.) */
+enum { AIOS__GATE_PART = 0, AIOS__UP_PART = 1, AIOS__DOWN_PART = 2, AIOS__N_PARTS = 3, AIOS__EXPERT_USE = 256 };
+typedef struct aios__bundle { uint64_t off[AIOS__N_PARTS]; uint32_t part[AIOS__N_PARTS], n_bytes[AIOS__N_PARTS]; } aios__bundle;   /* of expert 0 of a layer */
+
+typedef struct aios__cache {
+    aios__stream *s;
+    aios__moe *moe;
+    aios__bundle *layer;                /* [n_layer]                                                        */
+    uint32_t n_slots, half;             /* half: log2 of the layers after which a use counts half           */
+    uint64_t slot_bytes, part_off[AIOS__N_PARTS];
+    char *base;
+    int32_t *slot_of;                   /* [n_layer * n_expert] slot of a bundle, or -1                     */
+    uint32_t *uses, *last;              /* [n_layer * n_expert] of what is in no slot: uses, when last      */
+    int32_t *in;                        /* [n_slots] the bundle in a slot, or -1                            */
+    uint32_t *in_uses, *in_last;        /* [n_slots] of that bundle                                         */
+    uint8_t *busy;                      /* [n_slots] 1 = of the layer at work                               */
+    uint32_t clock;                     /* layers so far                                                    */
+    int32_t at, n, done, due, asked;    /* layer; its experts: all, through, at work, with slots            */
+    int32_t given;                      /* of those that are through, whose slots have gone on              */
+    uint64_t n_hits, n_misses;
+} aios__cache;
+
+static void aios__cache_layout(aios__cache *c, aios__bump *b, uint64_t n_layer, uint64_t n_expert, uint64_t n_slots) {
+    uint64_t n = n_slots ? n_layer * n_expert : 0;
+    c->layer   = (aios__bundle *)aios__take(b, n_slots ? n_layer * sizeof *c->layer : 0, 8);
+    c->slot_of = (int32_t *)aios__take(b, n * 4, 8);
+    c->uses    = (uint32_t *)aios__take(b, n * 4, 8);
+    c->last    = (uint32_t *)aios__take(b, n * 4, 8);
+    c->in      = (int32_t *)aios__take(b, n_slots * 4, 8);
+    c->in_uses = (uint32_t *)aios__take(b, n_slots * 4, 8);
+    c->in_last = (uint32_t *)aios__take(b, n_slots * 4, 8);
+    c->busy    = (uint8_t *)aios__take(b, n_slots, 8);
+}
+static void aios__cache_start(aios__cache *c, aios__stream *s, aios__moe *m, int32_t n_layer) {
+    uint32_t i;
+    c->s = s; c->moe = m;
+    for (i = 0; i < (uint32_t)n_layer * (uint32_t)m->n_expert; i++) c->slot_of[i] = -1;
+    for (i = 0; i < c->n_slots; i++) c->in[i] = -1;
+    for (c->half = 5; 1 << (c->half - 5) < n_layer; c->half++) {}
+}
+static inline aios__slot *aios__cache_reads(const aios__cache *c, int32_t slot) { return &c->s->slot[c->s->n_slots + (uint32_t)slot * AIOS__N_PARTS]; }
+/* Is a bundle in a slot, or on its way there? */
+static int32_t aios__cache_has(const aios__cache *c, int32_t bundle) {
+    const aios__slot *r;
+    if (c->slot_of[bundle] < 0) return 0;
+    r = aios__cache_reads(c, c->slot_of[bundle]);
+    return r[0].state != AIOS__SLOT_EMPTY && r[0].state != AIOS__SLOT_FAILED && r[1].state != AIOS__SLOT_EMPTY && r[1].state != AIOS__SLOT_FAILED
+        && r[2].state != AIOS__SLOT_EMPTY && r[2].state != AIOS__SLOT_FAILED;
+}
+static uint32_t aios__cache_aged(const aios__cache *c, uint32_t uses, uint32_t last) {
+    uint32_t age = (c->clock - last) >> c->half;
+    return age > 31 ? 0 : uses >> age;
+}
+/* The slot that is given away next, -1 = none can be now. */
+static int32_t aios__cache_victim(const aios__cache *c) {
+    uint32_t i, k, best_uses = 0, best_last = 0;
+    int32_t best = -1;
+    for (i = 0; i < c->n_slots; i++) {
+        uint32_t uses, last;
+        if (c->busy[i]) continue;
+        uses = c->in[i] < 0 ? 0 : aios__cache_aged(c, c->in_uses[i], c->in_last[i]);
+        last = c->in[i] < 0 ? 0 : c->in_last[i];
+        if (best >= 0 && (uses > best_uses || (uses == best_uses && last >= best_last))) continue;
+        for (k = 0; k < AIOS__N_PARTS; k++) if (aios__cache_reads(c, (int32_t)i)[k].state == AIOS__SLOT_READING) break;     /* of a pass that was dropped */
+        if (k < AIOS__N_PARTS) continue;
+        best = (int32_t)i; best_uses = uses; best_last = last;
+    }
+    return best;
+}
+/* Asks for a bundle of the layer at work, in a slot. */
+static void aios__cache_ask(aios__cache *c, int32_t expert, int32_t slot) {
+    int32_t bundle = c->at * c->moe->n_expert + expert, old = c->in[slot], k;
+    const aios__bundle *l = &c->layer[c->at];
+    aios__slot *r = aios__cache_reads(c, slot);
+    if (old != bundle) {
+        if (old >= 0) { c->slot_of[old] = -1; c->uses[old] = c->in_uses[slot]; c->last[old] = c->in_last[slot]; }
+        c->in[slot] = bundle; c->slot_of[bundle] = slot;
+        c->in_uses[slot] = aios__cache_aged(c, c->uses[bundle], c->last[bundle]) + AIOS__EXPERT_USE; c->in_last[slot] = c->clock;
+        for (k = 0; k < AIOS__N_PARTS; k++) {
+            aios__unit u;
+            u.off = l->off[k] + (uint64_t)expert * l->n_bytes[k]; u.part = l->part[k]; u.n_bytes = l->n_bytes[k];
+            r[k].state = AIOS__SLOT_EMPTY;
+            r[k].part = u.part; r[k].off = aios__unit_start(&u); r[k].want = aios__unit_window(&u, &c->s->io[u.part]);
+            r[k].dst = c->base + (uint64_t)slot * c->slot_bytes + c->part_off[k];
+        }
+    }
+    c->busy[slot] = 1;
+    for (k = 0; k < AIOS__N_PARTS; k++) if (r[k].state == AIOS__SLOT_EMPTY || r[k].state == AIOS__SLOT_FAILED) aios__stream_want(c->s, &r[k]);
+}
+/* Asks for as many as there are slots. */
+static void aios__cache_asks(aios__cache *c) {
+    for (; c->asked < c->n; c->asked++) {
+        int32_t e = c->moe->order[c->asked], slot = c->slot_of[c->at * c->moe->n_expert + e];
+        if (slot < 0) slot = c->given < c->done ? c->slot_of[c->at * c->moe->n_expert + c->moe->order[c->given]] : aios__cache_victim(c);
+        if (slot < 0) return;
+        if (c->given < c->done && c->in[slot] == c->at * c->moe->n_expert + c->moe->order[c->given]) c->given++;
+        aios__cache_ask(c, e, slot);
+    }
+}
+/* A layer begins: puts its experts in order, what is there first, and asks for the others. */
+static void aios__cache_begin(aios__cache *c, int32_t layer) {
+    aios__moe *m = c->moe;
+    int32_t i, k, n = 0;
+    aios__crew_lock(&c->s->crew);
+    memset(c->busy, 0, c->n_slots);
+    c->clock++;
+    c->at = layer; c->n = m->n_active; c->done = c->due = c->given = 0;
+    for (i = 0; i < c->n; i++) {
+        int32_t e = m->order[i], bundle = layer * m->n_expert + e, slot = c->slot_of[bundle];
+        if (slot >= 0) {
+            c->in_uses[slot] = aios__cache_aged(c, c->in_uses[slot], c->in_last[slot]) + AIOS__EXPERT_USE; c->in_last[slot] = c->clock;
+            c->busy[slot] = 1;
+        }
+        if (!aios__cache_has(c, bundle)) { c->n_misses++; continue; }
+        c->n_hits++;
+        for (k = i; k > n; k--) m->order[k] = m->order[k - 1];
+        m->order[n++] = e;
+    }
+    c->asked = n;
+    aios__cache_asks(c);
+    aios__stream_pump(c->s);
+    aios__crew_unlock(&c->s->crew);
+}
+/* Are the next experts there? Takes all that are, as the blocks that are due. 1 = yes; 0 = not yet; AIOS_ERR_*: they cannot be read. */
+static int32_t aios__cache_try(aios__cache *c, uint64_t timeout_ns) {
+    aios__moe *m = c->moe;
+    int32_t k, r = 0, moved = 0;
+    aios__crew_lock(&c->s->crew);
+    for (c->due = c->done; ; ) {
+        const aios__slot *wait = NULL, *s;
+        aios__cache_asks(c);
+        if (c->due == c->asked && c->due > c->done) break;
+        if (c->due < c->asked) {
+            s = aios__cache_reads(c, c->slot_of[c->at * m->n_expert + m->order[c->due]]);
+            for (k = 0; k < AIOS__N_PARTS; k++) {
+                if (s[k].state == AIOS__SLOT_FAILED && c->due == c->done) { c->s->bad = &s[k]; r = AIOS_ERR_IO; }
+                if (s[k].state != AIOS__SLOT_READY && (!wait || s[k].state == AIOS__SLOT_READING)) wait = &s[k];
+            }
+            if (!wait) { c->due++; continue; }
+        } else for (k = 0; k < (int32_t)(c->n_slots * AIOS__N_PARTS); k++)      /* all slots wait for a pass that was dropped */
+            if (aios__cache_reads(c, 0)[k].state == AIOS__SLOT_READING) wait = &aios__cache_reads(c, 0)[k];
+        if (c->due > c->done || r || moved || !wait) break;
+        moved = 1;
+        aios__stream_move(c->s, wait->part, timeout_ns);
+    }
+    if (c->due > c->done) {
+        r = 1;
+        for (k = c->done, m->block1 = m->block0; m->block1 < m->n_blocks; m->block1++)
+            if (m->block[m->block1].expert != m->order[k] && ++k == c->due) break;
+    }
+    aios__crew_unlock(&c->s->crew);
+    return r;
+}
+/* Where a part of an expert that is due lies. */
+static inline const void *aios__cache_data(const aios__cache *c, int32_t expert, int32_t part) {
+    const aios__bundle *l = &c->layer[c->at];
+    int32_t slot = c->slot_of[c->at * c->moe->n_expert + expert];
+    return c->base + (uint64_t)slot * c->slot_bytes + c->part_off[part] + (l->off[part] + (uint64_t)expert * l->n_bytes[part]) % AIOS__STREAM_ALIGN;
+}
+/* Those that were due are through. 1 = there are more. */
+static int32_t aios__cache_next(aios__cache *c) {
+    aios__crew_lock(&c->s->crew);
+    c->done = c->due;
+    c->moe->block0 = c->moe->block1;
+    aios__cache_asks(c);
+    aios__stream_pump(c->s);
+    aios__crew_unlock(&c->s->crew);
+    return c->done < c->n;
+}
+
 /* ======== program.c ======== */
 /* program.c: model + plan -> a flat array of ops. Each op holds its pointers, kernels, shapes and byte counts; running is a
  * loop over it (exec.c) that looks up no name, chooses no path and takes no memory. The same function counts and
@@ -5547,8 +6456,9 @@ typedef struct aios__pass {
     int32_t n, n_out, n_blocks;
     int32_t n_runs[2];                  /* most runs of keys that a block sees: in all positions, in the window */
     int32_t *id, *seq, *pos;            /* [n_batch]                                                        */
+    int32_t *slot, *turn;               /* [n_batch] place in the cache; position that rope turns for       */
     int32_t *out;                       /* [n_outputs] which of the tokens get logits                       */
-    int32_t *block;                     /* [n_batch + 1] first token of each attention block (one sequence) */
+    int32_t *block;                     /* [n_batch + 1] first token of each attention block (one sequence, one tile) */
 } aios__pass;
 
 struct aios__op;
@@ -5565,12 +6475,18 @@ typedef struct aios__run {              /* what an op's tasks can see           
     int32_t n_slots;                    /* tokens that `part` holds a result for                            */
     const void *streamed;               /* the unit of this round, of the op that is STREAMED               */
     float *state;                       /* [2][n_batch][n_head] maximum and sum of what att holds           */
+    float *mass;                        /* [n_batch][n_head][seq_tiles][2] with heavy tiles: sum of each tile, and the maximum it is relative to */
     float *part;                        /* results of single runs: [n_slots][n_head][hp_v], then the same [2][n_slots][n_head] */
+    aios__moe *moe;                     /* of the layer that is at work                                     */
+    aios__cache *cache;                 /* of experts that are not resident                                 */
 } aios__run;
 typedef void (*aios__op_fn)(const struct aios__op *op, const aios__run *r, int32_t task, int32_t worker);
 
-enum { AIOS__PER_TOKEN = 1, AIOS__PER_ROWS = 2, AIOS__PER_HEAD = 3 };   /* what a task is                  */
-enum { AIOS__JOIN = 1, AIOS__ON_OUTPUTS = 2, AIOS__ADD = 4, AIOS__GATE = 8, AIOS__STREAMED = 16 };
+enum { AIOS__PER_TOKEN = 1, AIOS__PER_ROWS = 2, AIOS__PER_HEAD = 3,     /* what a task is                  */
+       AIOS__PER_PASS = 4, AIOS__PER_PAIR = 5, AIOS__PER_EXPERT = 6,    /* PAIR, EXPERT: experts.c         */
+       AIOS__PER_COPY = 7, AIOS__PER_SEAL = 8 };                        /* of the cache's tiles            */
+enum { AIOS__JOIN = 1, AIOS__ON_OUTPUTS = 2, AIOS__ADD = 4, AIOS__GATE = 8, AIOS__STREAMED = 16, AIOS__OF_PAIRS = 32 /* input by pair, always */,
+       AIOS__CACHED = 64 /* w is in the cache */, AIOS__AWAIT = 128 /* begins when some experts are there */, AIOS__AGAIN = 256 /* and back to there while there are more */ };
 
 typedef struct aios__op {
     aios__op_fn run;
@@ -5592,7 +6508,9 @@ typedef struct aios__op {
     float scale;
     int32_t layout;
     const double *freq;
-    uint64_t w_bytes;                   /* weights read by one run of the op, whatever the tokens           */
+    uint64_t expert_bytes;              /* PER_EXPERT: from one matrix to the next                          */
+    int32_t part, back;                 /* CACHED: which of a bundle; AGAIN: how many ops back              */
+    uint64_t w_bytes;                   /* weights read by one run of the op, whatever the tokens; PER_EXPERT: by one token */
     uint64_t row_bytes;                 /* EMBED: weights read per token                                    */
     uint64_t act_bytes;                 /* activations read and written per token                           */
     int32_t tier, phase;                /* of w: AIOS_TIER_*                                                */
@@ -5635,7 +6553,7 @@ static void aios__op_angles(const aios__op *op, const aios__run *r, int32_t t, i
     (void)worker;
     for (i = 0; i < op->n_in; i++) {
         double s, c;
-        aios__sincos((double)r->pass->pos[t] * op->freq[i], &s, &c);
+        aios__sincos((double)r->pass->turn[t] * op->freq[i], &s, &c);
         y[2 * i] = (float)(c * (double)op->scale);
         y[2 * i + 1] = (float)(s * (double)op->scale);
     }
@@ -5683,26 +6601,55 @@ static void aios__op_matmul(const aios__op *op, const aios__run *r, int32_t task
     if (op->mm) op->mm(&m);
     else aiosk_matmul_reference(op->type, &m, (float *)(void *)aios__work(r, worker));
 }
+/* Open pages that were shared are copied before they are written: a task is a piece of one. */
+enum { AIOS__COPY_BYTES = 1 << 17 };
+static int32_t aios__copy_pieces(const aios__kv *kv, const aios__kv_copy *c) { return (int32_t)((kv->pool[c->g][AIOS__KV_OPEN].bytes + AIOS__COPY_BYTES - 1) / AIOS__COPY_BYTES); }
+static void aios__op_copy(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
+    const aios__kv_copy *c = r->kv->copy;
+    const aios__pages *p;
+    uint64_t at, n;
+    int32_t pieces;
+    (void)op; (void)worker;
+    for (; task >= (pieces = aios__copy_pieces(r->kv, c)); c++) task -= pieces;
+    p = &r->kv->pool[c->g][AIOS__KV_OPEN];
+    at = (uint64_t)task * AIOS__COPY_BYTES;
+    n = aios__min_u64(p->bytes - at, AIOS__COPY_BYTES);
+    memcpy(p->base + (uint64_t)aios__page_at(r->kv, c->g, AIOS__KV_OPEN, c->seq, c->t) * p->bytes + at, p->base + (uint64_t)c->from * p->bytes + at, (size_t)n);
+}
+/* One head of a tile that is full: open to sealed, sealed to old. */
+static void aios__op_seal(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
+    const aios__kv *kv = r->kv;
+    const aios__kv_seal *j = &kv->seal[task / kv->n_head_kv];
+    int32_t head = task % kv->n_head_kv, g = kv->group[op->layer], f, page[AIOS__N_FORMS];
+    for (f = 0; f < AIOS__N_FORMS; f++) page[f] = aios__page_at(kv, g, f, j->seq, j->t);
+    for (f = AIOS__KV_SEALED; f < AIOS__N_FORMS; f++) {
+        if (!(f == AIOS__KV_SEALED ? j->seal : j->age) || page[f] == AIOS__NO_PAGE || page[f - 1] == AIOS__NO_PAGE) continue;
+        r->k->kv_convert(kv->type[f - 1][op->layer], aios__tile_of(kv, g, f - 1, page[f - 1], op->layer, head),
+                         kv->type[f][op->layer], aios__tile_of(kv, g, f, page[f], op->layer, head), r->hp->hd_k, r->hp->hd_v, aios__work(r, worker));
+    }
+}
 /* Norms and turns the heads of one token, then writes its keys and values into the cache. */
 static void aios__op_heads(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
     const aios__hp *hp = r->hp;
     float *q = op->x + (uint64_t)t * op->x_stride, *k = q + (int64_t)hp->n_head * hp->hd_k, *v = k + (int64_t)hp->n_head_kv * hp->hd_k;
-    int32_t h, pos = r->pass->pos[t], slot = pos % AIOSK_TILE;
+    int32_t h, slot = r->pass->slot[t], rot = r->kv->rotated[op->layer];
     (void)worker;
-    if (op->b)  for (h = 0; h < hp->n_head; h++)    r->k->rms_norm(q + (int64_t)h * hp->hd_k, op->b, op->scale, hp->hd_k, q + (int64_t)h * hp->hd_k);
-    if (op->b2) for (h = 0; h < hp->n_head_kv; h++) r->k->rms_norm(k + (int64_t)h * hp->hd_k, op->b2, op->scale, hp->hd_k, k + (int64_t)h * hp->hd_k);
+    if (op->b)  for (h = 0; h < hp->n_head * hp->hd_k; h += op->n_in)     r->k->rms_norm(q + h, op->b, op->scale, op->n_in, q + h);
+    if (op->b2) for (h = 0; h < hp->n_head_kv * hp->hd_k; h += op->n_out) r->k->rms_norm(k + h, op->b2, op->scale, op->n_out, k + h);
     if (op->type != AIOS__ROPE_NONE) {
         const float *cs = op->y + (uint64_t)t * op->y_stride;
         r->k->rope(op->type, q, hp->n_head + hp->n_head_kv, hp->hd_k, hp->n_rot, cs);      /* keys follow the queries */
     }
+    if (rot & AIOS__ROTATED_K) r->k->rotate(k, hp->n_head_kv, hp->hd_k, 0);        /* queries are rotated where they are used */
+    if (rot & AIOS__ROTATED_V) r->k->rotate(v, hp->n_head_kv, hp->hd_v, 0);
     for (h = 0; h < hp->n_head_kv; h++)
-        r->k->store[r->kv->type](aios__kv_tile(r->kv, r->pass->seq[t], op->layer, h, pos), slot,
-                                 k + (int64_t)h * hp->hd_k, v + (int64_t)h * hp->hd_v, hp->hd_k, hp->hd_v);
+        r->k->store[r->kv->type[AIOS__KV_OPEN][op->layer]](aios__kv_open_tile(r->kv, r->pass->seq[t], op->layer, h, slot), slot % AIOSK_TILE,
+                                                        k + (int64_t)h * hp->hd_k, v + (int64_t)h * hp->hd_v, hp->hd_k, hp->hd_v);
 }
 
-/* Attention is cut into tasks of (block of tokens of one sequence, key/value head, part of its query heads, run of keys), so that
- * a tile is read once for up to AIOS__MAX_Q queries. A token's runs are put together in ascending order, always. There
- * are two ways, which give the same bits:
+/* Attention is cut into tasks of (block of tokens of one sequence and one tile, key/value head, part of its query heads, run of keys), so
+ * that a tile is read once for up to AIOS__MAX_Q queries. A run is 512 slots; what is alive and seen of it may be in several stretches,
+ * which are put together in ascending order, and so are a token's runs, always. There are two ways, which give the same bits:
  *   spread  few tokens: all runs at once, each leaves its result in a slot; ATTEND_END merges the slots of a token
  *   rounds  many tokens: the phase runs once for each run, and its tasks merge into what the rounds before them left, so
  *           that the room needed does not grow with the context. A round has a task for each block and head           */
@@ -5715,8 +6662,19 @@ static int32_t aios__attend_slots(int32_t n_ctx) {
     int32_t runs = (int32_t)(((int64_t)n_ctx + AIOS__RUN_POS - 1) / AIOS__RUN_POS);
     return runs < 2 ? 0 : runs > 128 ? runs : 4 * runs > 128 ? 128 : 4 * runs;
 }
-/* The first position that a token sees. */
-static inline int32_t aios__attend_first(int32_t window, int32_t pos) { return window && pos >= window ? pos - window + 1 : 0; }
+/* The first slot that a token sees, but for sinks and tiles that a policy hides. */
+static inline int32_t aios__attend_first(const aios__kv *kv, int32_t seq, int32_t window, int32_t pos) {
+    return window && pos >= window ? aios__kv_slot(&kv->seq[seq], pos - window + 1) : 0;
+}
+/* The runs that a token sees are the first *sinks ones, and those from *from on up to its own. Gives how many. */
+static int32_t aios__attend_seen(const aios__kv *kv, int32_t window, int32_t seq, int32_t pos, int32_t slot, int32_t *sinks, int32_t *from) {
+    int32_t first = kv->heavy ? 0 : slot / AIOSK_TILE - kv->behind[0];
+    *sinks = window ? 0 : (kv->sinks[0] + AIOSK_RUN - 1) / AIOSK_RUN;
+    *from = window ? aios__attend_first(kv, seq, window, pos) / AIOS__RUN_POS : first > 0 ? first / AIOSK_RUN : 0;
+    if (*sinks > slot / AIOS__RUN_POS) *sinks = slot / AIOS__RUN_POS;
+    if (*from < *sinks) *from = *sinks;
+    return *sinks + slot / AIOS__RUN_POS - *from + 1;
+}
 static inline int32_t aios__attend_n_runs(const aios__op *op, const aios__run *r) { return r->pass->n_runs[op->window != 0]; }
 static inline int32_t aios__attend_spread(const aios__op *op, const aios__run *r) {
     int32_t n = aios__attend_n_runs(op, r);
@@ -5734,27 +6692,75 @@ static int32_t aios__op_rounds(const aios__op *op, const aios__run *r) {
     return op->per != AIOS__PER_HEAD || aios__attend_spread(op, r) ? 1 : aios__attend_n_runs(op, r);
 }
 
-typedef struct aios__attend_work { float *q, *o, *m, *l, *d8; void *scratch; int8_t *q8; int32_t *lo, *hi; } aios__attend_work;
+typedef struct aios__attend_work { float *q, *o[2], *m[2], *l[2], *d8, *cs, *sum; void *scratch; int8_t *q8; int32_t *lo, *hi; } aios__attend_work;
 static void aios__attend_layout(aios__attend_work *w, aios__bump *b, const aios__hp *hp) {
     uint64_t n = (uint64_t)(aios__attend_heads(hp) * aios__attend_tokens(hp));
+    int32_t i;
     w->q       = (float *)aios__take(b, n * (uint64_t)hp->hd_k * 4, 64);
-    w->o       = (float *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_v, 16) * 4, 64);
+    for (i = 0; i < 2; i++) {           /* a run, and a stretch of it that is not the first                 */
+        w->o[i] = (float *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_v, 16) * 4, 64);
+        w->m[i] = (float *)aios__take(b, n * 4, 64);
+        w->l[i] = (float *)aios__take(b, n * 4, 64);
+    }
     w->q8      = (int8_t *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_k, 16), 64);
-    w->scratch = aios__take(b, AIOSK_ATTEND_SCRATCH(n), 64);
-    w->m       = (float *)aios__take(b, n * 4, 64);
-    w->l       = (float *)aios__take(b, n * 4, 64);
+    w->scratch = aios__take(b, AIOSK_ATTEND_SCRATCH(n, hp->hd_k > hp->hd_v ? hp->hd_k : hp->hd_v), 64);
     w->d8      = (float *)aios__take(b, n * 4, 64);
+    w->cs      = (float *)aios__take(b, (uint64_t)hp->n_rot * 4, 64);
+    w->sum     = (float *)aios__take(b, n * AIOSK_RUN * 4, 64);
     w->lo      = (int32_t *)aios__take(b, n * 4, 64);
     w->hi      = (int32_t *)aios__take(b, n * 4, 64);
 }
 static inline int32_t aios__clamp(int32_t x, int32_t lo, int32_t hi) { return x < lo ? lo : x > hi ? hi : x; }
 
-/* The tiles of a run that a block sees, from position first on and before end. Gives how many, those left out in front included. */
-static int32_t aios__attend_tiles(const aios__op *op, const aios__run *r, int32_t seq, int32_t kvh, int32_t base, int32_t first, int32_t end, const void **tile) {
-    int32_t i;
-    if (end > base + AIOS__RUN_POS) end = base + AIOS__RUN_POS;
-    for (i = base; i < end; i += AIOSK_TILE) tile[(i - base) / AIOSK_TILE] = aios__kv_tile(r->kv, seq, op->layer, kvh, i < first ? first : i);
-    return (end - base + AIOSK_TILE - 1) / AIOSK_TILE;
+/* A piece of a run that one call takes: alive, of one turn, and coded in one way. */
+typedef struct aios__stretch { const void *tile[AIOSK_RUN]; int32_t from, to, off, type; uint32_t open; uint64_t bytes; } aios__stretch;
+/* The next piece between slots at and end, which are of the run that starts at base. 0 = there is none. */
+static int32_t aios__attend_stretch(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head, int32_t own, int32_t base, int32_t at, int32_t end, aios__stretch *x) {
+    const aios__kv_seq *s = &kv->seq[seq];
+    int32_t i, t, form = 0, upto;
+    const void *p = NULL;
+    memset(x, 0, sizeof *x);
+    x->from = end; x->type = -1;
+    for (i = 0; i < s->n_spans && s->span[i].from < end; i++) {
+        if (s->span[i].to <= at) continue;
+        if (at < s->span[i].from) at = s->span[i].from;
+        if (x->from < end && (x->to != at || x->off != s->span[i].off)) break;
+        for (; at < end && at < s->span[i].to; at = x->to = upto) {
+            t = at / AIOSK_TILE;
+            upto = (t + 1) * AIOSK_TILE;
+            if (upto > end) upto = end;
+            if (upto > s->span[i].to) upto = s->span[i].to;
+            p = aios__kv_look(kv, seq, layer, head, own, t, &form);
+            if (p && x->from < end && form != AIOS__KV_OPEN && x->type >= 0 && kv->type[form][layer] != x->type) return 1;
+            if (!p && x->from < end) return 1;
+            if (!p) { x->to = upto; continue; }
+            if (x->from == end) { x->from = at; x->off = s->span[i].off; }
+            if (form == AIOS__KV_OPEN) x->open |= 1u << (t - base / AIOSK_TILE);
+            else x->type = kv->type[form][layer];
+            x->tile[t - base / AIOSK_TILE] = p;
+            x->bytes += kv->tile_bytes[form][layer] * (uint64_t)(upto - at) / AIOSK_TILE;
+        }
+    }
+    return x->from < end;
+}
+/* The queries of a block's heads as its keys want them: turned by `turn` positions more than they are, rotated, quantised. */
+static void aios__attend_queries(const aios__op *op, const aios__run *r, const aios__attend_work *w, int32_t t0, int32_t n_t, int32_t h0, int32_t n_h, int32_t turn) {
+    const aios__hp *hp = r->hp;
+    int32_t t, h, i, rot = r->kv->rotated[op->layer], hp_k = (hp->hd_k + 15) / 16 * 16;
+    for (t = 0; t < n_t; t++)
+        memcpy(w->q + (int64_t)t * n_h * hp->hd_k, op->x + (uint64_t)(t0 + t) * op->x_stride + (int64_t)h0 * hp->hd_k, (size_t)n_h * (size_t)hp->hd_k * 4);
+    if (turn && op->type != AIOS__ROPE_NONE) {
+        for (i = 0; i < hp->n_rot / 2; i++) {
+            double s, c;
+            aios__sincos((double)turn * op->freq[i], &s, &c);
+            w->cs[2 * i] = (float)c;
+            w->cs[2 * i + 1] = (float)s;
+        }
+        r->k->rope(op->type, w->q, n_t * n_h, hp->hd_k, hp->n_rot, w->cs);
+    }
+    if (!(rot & AIOS__ROTATED_K)) return;
+    r->k->rotate(w->q, n_t * n_h, hp->hd_k, 0);
+    for (h = 0; h < n_t * n_h; h++) r->k->quantize_head(w->q + (int64_t)h * hp->hd_k, hp->hd_k, w->q8 + (int64_t)h * hp_k, &w->d8[h], w->q + (int64_t)h * hp->hd_k);
 }
 static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
     const aios__hp *hp = r->hp;
@@ -5764,12 +6770,12 @@ static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task
     int32_t run = spread ? task % chunks * chunk : r->round, part = task / chunks % parts, kvh = task / chunks / parts % hp->n_head_kv, block = task / chunks / parts / hp->n_head_kv;
     int32_t run1 = !spread ? run + 1 : run + chunk < n_runs ? run + chunk : n_runs;
     int32_t h0 = kvh * group + part * heads, n_h = group - part * heads < heads ? group - part * heads : heads;
-    int32_t t0 = ps->block[block], n_t = ps->block[block + 1] - t0, seq = ps->seq[t0], hp_k = (hp->hd_k + 15) / 16 * 16, hp_v = (hp->hd_v + 15) / 16 * 16;
-    int32_t first = aios__attend_first(op->window, ps->pos[t0]), end = ps->pos[t0 + n_t - 1] + 1;       /* what the block sees */
-    int32_t base = (first / AIOS__RUN_POS + run) * AIOS__RUN_POS, t, h, i, n_next;
+    int32_t t0 = ps->block[block], n_t = ps->block[block + 1] - t0, seq = ps->seq[t0], hp_v = (hp->hd_v + 15) / 16 * 16, own = ps->slot[t0] / AIOSK_TILE;
+    int32_t sinks, from, n = aios__attend_seen(r->kv, op->window, seq, ps->pos[t0], ps->slot[t0], &sinks, &from);
+    int32_t first = aios__attend_first(r->kv, seq, op->window, ps->pos[t0]), end = ps->slot[t0 + n_t - 1] + 1;      /* what the block sees */
+    int32_t off = aios__kv_off(&r->kv->seq[seq]), turned = 0, ready = 0, t, h, i;
     float *state_m = r->state, *state_l = state_m + (uint64_t)op->n_in * (uint64_t)hp->n_head;
     float *part_o = r->part, *part_m = part_o + (int64_t)r->n_slots * hp->n_head * hp_v, *part_l = part_m + (int64_t)r->n_slots * hp->n_head;
-    const void *tile[2][AIOSK_RUN];
     aios__attend_work w;
     aios__bump b;
     aiosk_attend a;
@@ -5777,44 +6783,73 @@ static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task
         if (spread) for (i = run; i < run1; i++) memset(part_l + ((int64_t)t * n_runs + i) * hp->n_head + h0, 0, (size_t)n_h * 4);
         else if (run == 0) memset(state_l + (int64_t)t * hp->n_head + h0, 0, (size_t)n_h * 4);
     }
-    if (base >= end) return;
+    if (run >= n) return;
     b.base = aios__work(r, worker); b.used = 0;
     aios__attend_layout(&w, &b, hp);
     memset(&a, 0, sizeof a);
-    a.q = w.q; a.q8 = w.q8; a.q8_d = w.d8; a.m = w.m; a.l = w.l; a.o = w.o; a.scratch = w.scratch; a.lo = w.lo; a.hi = w.hi;
+    a.q = w.q; a.q8 = w.q8; a.q8_d = w.d8; a.scratch = w.scratch; a.lo = w.lo; a.hi = w.hi;
     a.scale = hp->score_scale; a.softcap = hp->score_cap;
     a.n_q = n_h * n_t; a.hd_k = hp->hd_k; a.hd_v = hp->hd_v; a.q_stride = hp->hd_k;
-    for (t = i = 0; t < n_t; t++) for (h = 0; h < n_h; h++, i++) {
-        memcpy(w.q + (int64_t)i * hp->hd_k, op->x + (uint64_t)(t0 + t) * op->x_stride + (int64_t)(h0 + h) * hp->hd_k, (size_t)hp->hd_k * 4);
-        if (r->kv->type == AIOSK_KV_I8) r->k->quantize_head(w.q + (int64_t)i * hp->hd_k, hp->hd_k, w.q8 + (int64_t)i * hp_k, &w.d8[i]);
-    }
-    n_next = aios__attend_tiles(op, r, seq, kvh, base, first, end, tile[run & 1]);
-    for (; run < run1 && base < end; run++, base += AIOS__RUN_POS) {
-        int32_t to = end < base + AIOS__RUN_POS ? end : base + AIOS__RUN_POS;
-        a.tile = tile[run & 1]; a.n_tiles = n_next; a.next = NULL;
-        if (run + 1 < run1 && to < end) {
-            n_next = aios__attend_tiles(op, r, seq, kvh, base + AIOS__RUN_POS, first, end, tile[~run & 1]);
-            for (i = n_next; i < AIOSK_RUN; i++) tile[~run & 1][i] = tile[~run & 1][n_next - 1];
-            a.next = tile[~run & 1];
-        }
-        for (t = i = 0; t < n_t; t++) {
-            int32_t p = ps->pos[t0 + t], lo = aios__clamp(aios__attend_first(op->window, p) - base, 0, AIOS__RUN_POS), hi = aios__clamp(p + 1 - base, 0, AIOS__RUN_POS);
-            for (h = 0; h < n_h; h++, i++) { w.lo[i] = lo; w.hi[i] = hi; }
-        }
-        r->k->attend[r->kv->type](&a);
-        r->kv_read[(int64_t)worker * 8] += r->kv->tile_bytes / AIOSK_TILE * (uint64_t)(to - (first > base ? first : base));
-        for (t = i = 0; t < n_t; t++, i += n_h) {
-            if (spread) {
-                int64_t slot = ((int64_t)(t0 + t) * n_runs + run) * hp->n_head + h0;
-                memcpy(part_o + slot * hp_v, w.o + (int64_t)i * hp_v, (size_t)n_h * (size_t)hp_v * 4);
-                memcpy(part_m + slot, w.m + i, (size_t)n_h * 4);
-                memcpy(part_l + slot, w.l + i, (size_t)n_h * 4);
-            } else {
-                int64_t at = (int64_t)(t0 + t) * hp->n_head + h0;
-                r->k->attend_merge(n_h, hp->hd_v, state_m + at, state_l + at, op->y + (uint64_t)(t0 + t) * op->y_stride + (int64_t)h0 * hp->hd_v, hp->hd_v,
-                                   w.m + i, w.l + i, w.o + (int64_t)i * hp_v, hp_v);
+    for (; run < run1 && run < n; run++) {
+        int32_t base = (run < sinks ? run : from + run - sinks) * AIOS__RUN_POS, to = end < base + AIOS__RUN_POS ? end : base + AIOS__RUN_POS;
+        int32_t at = first > base ? first : base, some = 0;
+        aios__stretch x, next;
+        for (; aios__attend_stretch(r->kv, seq, op->layer, kvh, own, base, at, to, &x); at = x.to, some = 1) {
+            if (!ready || x.off != off + turned) {
+                turned = x.off - off; ready = 1;
+                aios__attend_queries(op, r, &w, t0, n_t, h0, n_h, turned);
             }
+            a.m = w.m[some]; a.l = w.l[some]; a.o = w.o[some];
+            a.tile = x.tile; a.n_tiles = (x.to - base + AIOSK_TILE - 1) / AIOSK_TILE; a.open = x.open; a.next = NULL;
+            a.type = x.type >= 0 ? x.type : r->kv->type[AIOS__KV_OPEN][op->layer];
+            for (i = 0; i < AIOSK_RUN; i++) if (!x.tile[i]) x.tile[i] = x.tile[(x.from - base) / AIOSK_TILE];
+            if (x.to == base + AIOS__RUN_POS && run + 1 < run1 && run + 1 > sinks && aios__attend_stretch(r->kv, seq, op->layer, kvh, own, x.to, x.to, x.to + AIOS__RUN_POS < end ? x.to + AIOS__RUN_POS : end, &next)) {
+                for (i = 0; i < AIOSK_RUN; i++) if (!next.tile[i]) next.tile[i] = next.tile[(next.from - x.to) / AIOSK_TILE];
+                a.next = next.tile;
+            }
+            for (t = i = 0; t < n_t; t++) {
+                int32_t s = ps->slot[t0 + t], lo = aios__attend_first(r->kv, seq, op->window, ps->pos[t0 + t]), hi = s + 1 < x.to ? s + 1 : x.to;
+                if (lo < x.from) lo = x.from;
+                for (h = 0; h < n_h; h++, i++) { w.lo[i] = lo < hi ? lo - base : 0; w.hi[i] = lo < hi ? hi - base : 0; }
+            }
+            if (r->mass && !op->window) a.tile_sum = w.sum;
+            r->k->attend(&a);
+            for (i = 0; a.tile_sum && i < a.n_q; i++) {
+                float *got = r->mass + (((int64_t)(t0 + i / n_h) * hp->n_head + h0 + i % n_h) * r->kv->seq_tiles + base / AIOSK_TILE) * 2;
+                for (t = (x.from - base) / AIOSK_TILE; t < a.n_tiles; t++) { got[2 * t] = w.sum[i * a.n_tiles + t]; got[2 * t + 1] = a.m[i]; }     /* of a tile in two pieces, the last */
+            }
+            r->kv_read[(int64_t)worker * 8] += x.bytes;
+            if (some) r->k->attend_merge(a.n_q, hp->hd_v, w.m[0], w.l[0], w.o[0], hp_v, w.m[1], w.l[1], w.o[1], hp_v);
         }
+        for (t = i = 0; some && t < n_t; t++, i += n_h) {
+            int64_t at_slot = spread ? ((int64_t)(t0 + t) * n_runs + run) * hp->n_head + h0 : (int64_t)(t0 + t) * hp->n_head + h0;
+            if (spread) {
+                memcpy(part_o + at_slot * hp_v, w.o[0] + (int64_t)i * hp_v, (size_t)n_h * (size_t)hp_v * 4);
+                memcpy(part_m + at_slot, w.m[0] + i, (size_t)n_h * 4);
+                memcpy(part_l + at_slot, w.l[0] + i, (size_t)n_h * 4);
+            } else r->k->attend_merge(n_h, hp->hd_v, state_m + at_slot, state_l + at_slot, op->y + (uint64_t)(t0 + t) * op->y_stride + (int64_t)h0 * hp->hd_v, hp->hd_v,
+                                      w.m[0] + i, w.l[0] + i, w.o[0] + (int64_t)i * hp_v, hp_v);
+        }
+    }
+}
+/* How much of a token's attention went to each tile it sees, as a part of 65536 for all its heads and layers together: whole numbers, so that
+ * adding them up in any order gives the same. m, l: of the token's heads. */
+AIOSK__STRICT static void aios__attend_mass(const aios__op *op, const aios__run *r, int32_t token, const float *m, const float *l) {
+    const aios__kv *kv = r->kv;
+    int32_t seq = r->pass->seq[token], own = r->pass->slot[token] / AIOSK_TILE, t, h, *now = kv->mass_now + (int64_t)seq * kv->seq_tiles, form;
+    float part = 65536.0f / (float)(r->hp->n_head * r->hp->n_layer);
+    for (t = 0; t <= own; t++) {
+        float sum = 0;
+        if (!aios__kv_look(kv, seq, op->layer, 0, own, t, &form)) continue;
+        for (h = 0; h < r->hp->n_head; h++) {
+            const float *x = r->mass + (((int64_t)token * r->hp->n_head + h) * kv->seq_tiles + t) * 2;
+            float e = x[1] - m[h];
+            r->k->exp(&e, 1, &e);
+            e = e * x[0];
+            sum = sum + e / l[h];
+        }
+        sum = sum * part;
+        if (sum > 0 && sum <= 65536.0f) aios__fetch_add(&now[t], (int32_t)(sum + 0.5f));
     }
 }
 /* The end of attention for one token: merges its runs if they were spread, divides by the sum, and makes the forms. */
@@ -5829,12 +6864,16 @@ static void aios__op_attend_end(const aios__op *op, const aios__run *r, int32_t 
         int64_t slot = ((int64_t)t * n + i) * hp->n_head;
         r->k->attend_merge(hp->n_head, hp->hd_v, m, l, y, hp->hd_v, part_m + slot, part_l + slot, part_o + slot * hp_v, hp_v);
     }
+    if (r->mass && !op->window) aios__attend_mass(op, r, t, m, l);
     for (h = 0; h < hp->n_head; h++) r->k->scale(y + (int64_t)h * hp->hd_v, 1.0f / l[h], hp->hd_v, y + (int64_t)h * hp->hd_v);
+    if (r->kv->rotated[op->layer] & AIOS__ROTATED_V) r->k->rotate(y, hp->n_head, hp->hd_v, 1);
     aios__forms(r, &op->out, t, y);
 }
 static void aios__op_act(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
-    float *x = op->x + (uint64_t)t * op->x_stride;
+    float *x;
     (void)worker;
+    if (op->per == AIOS__PER_PAIR) t += aios__moe_col0(r->moe);
+    x = op->x + (uint64_t)t * op->x_stride;
     if (op->flags & AIOS__GATE) r->k->act_gated(op->type, x, x + op->n_in, op->n_in, x);
     else r->k->act(op->type, x, op->n_in, x);
     aios__forms(r, &op->out, t, x);
@@ -5844,11 +6883,93 @@ static void aios__op_cap(const aios__op *op, const aios__run *r, int32_t t, int3
     (void)worker;
     r->k->softcap(x, op->scale, op->n_in, x);
 }
+static void aios__op_scale(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    float *x = op->x + (uint64_t)t * op->x_stride;
+    (void)worker;
+    r->k->scale(x, op->scale, op->n_in, x);
+}
+/* A sub-layer's result, scaled, goes into the residual. */
+static void aios__op_residual(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    float *x = op->x + (uint64_t)t * op->x_stride, *y = op->y + (uint64_t)t * op->y_stride;
+    (void)worker;
+    r->k->scale(x, op->scale, op->n_in, x);
+    r->k->add(y, x, op->n_in, y);
+}
+
+/* ---- mixtures of experts: experts.c has the lists, these are their ops ------------------------------------------- */
+static void aios__op_route(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    aios__moe *m = r->moe;
+    (void)op; (void)worker;
+    aios__moe_choose(r->k, m->logit + (uint64_t)t * m->logit_stride, m->n_expert, m->n_used, r->hp->exp_norm, r->hp->exp_scale,
+                     m->chosen + (int64_t)t * m->n_used, m->weight + (int64_t)t * m->n_used);
+}
+static void aios__op_group(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    (void)t; (void)worker;
+    aios__moe_count(r->moe, r->pass->n);
+    if (r->cache) aios__cache_begin(r->cache, op->layer);
+    aios__moe_place(r->moe, r->pass->n, op->layer);
+}
+/* The input of one pair, beside those of the same expert. With one token there is nothing to gather: all pairs read its column. */
+static void aios__op_gather(const aios__op *op, const aios__run *r, int32_t c, int32_t worker) {
+    int32_t k;
+    (void)worker;
+    for (k = 0; k < AIOSK_N_ACTS; k++)
+        if (op->out.p[k]) memcpy(aios__form(&op->out, k, c), aios__form(&op->in, k, r->moe->token[c]), (size_t)op->in.stride[k]);
+}
+static void aios__op_experts(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
+    aiosk_matmul m;
+    int32_t rows = (op->n_out + op->rows_per_task - 1) / op->rows_per_task, kind = op->mm ? (int32_t)aiosk_type_info(op->type)->family : (int32_t)AIOSK_FLT;
+    const aios__cols *b = &r->moe->block[r->moe->block0 + task / rows];
+    const aios__acts *in = r->pass->n == 1 ? &op->out : &op->in;
+    memset(&m, 0, sizeof m);
+    m.w = op->flags & AIOS__CACHED ? aios__cache_data(r->cache, b->expert, op->part) : (const char *)op->w + (uint64_t)b->expert * op->expert_bytes;
+    m.n_in = op->n_in;
+    m.x = in->p[kind] + (in == &op->in || op->flags & AIOS__OF_PAIRS ? (uint64_t)b->col * in->stride[kind] : 0); m.x_stride = in->stride[kind];
+    m.y = op->y + (uint64_t)b->col * op->y_stride; m.y_stride = op->y_stride;
+    m.row0 = task % rows * op->rows_per_task;
+    m.row1 = op->n_out - m.row0 < op->rows_per_task ? op->n_out : m.row0 + op->rows_per_task;
+    m.n_cols = b->n;
+    if (op->mm) op->mm(&m);
+    else aiosk_matmul_reference(op->type, &m, (float *)(void *)aios__work(r, worker));
+}
+/* The sum of what a token's experts gave, and the shared one's, into the residual. */
+AIOSK__STRICT static void aios__op_combine(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+    const aios__moe *m = r->moe;
+    const int32_t *col = m->col + (int64_t)t * m->n_used;
+    const float *weight = m->weight + (int64_t)t * m->n_used;
+    float *sum = (float *)(void *)aios__work(r, worker), *one = sum + op->n_in, *y = op->y + (uint64_t)t * op->y_stride;
+    int32_t j;
+    r->k->scale(op->x + (uint64_t)col[0] * op->x_stride, weight[0], op->n_in, sum);
+    for (j = 1; j < m->n_used; j++) {
+        r->k->scale(op->x + (uint64_t)col[j] * op->x_stride, weight[j], op->n_in, one);
+        r->k->add(sum, one, op->n_in, sum);
+    }
+    if (op->in.p[AIOSK_FLT]) {
+        const float *shared = (const float *)(const void *)aios__form(&op->in, AIOSK_FLT, t);
+        if (op->flags & AIOS__GATE) {           /* its gate: 1 / (1 + exp(-x))                               */
+            float g = -m->logit[(uint64_t)t * m->logit_stride + (uint64_t)m->n_expert];
+            r->k->exp(&g, 1, &g);
+            r->k->scale(shared, 1.0f / (1.0f + g), op->n_in, one);
+            shared = one;
+        }
+        r->k->add(sum, shared, op->n_in, sum);
+    }
+    if (op->scale != 1.0f) r->k->scale(sum, op->scale, op->n_in, sum);
+    r->k->add(y, sum, op->n_in, y);
+}
+
 static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
-    int32_t n = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
+    int32_t i, n = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
     switch (op->per) {
     case AIOS__PER_TOKEN: return n;
     case AIOS__PER_ROWS:  return (n + op->cols_per_task - 1) / op->cols_per_task * aios__row_blocks(op, r);
+    case AIOS__PER_COPY:
+        for (n = 0, i = 0; i < r->kv->n_copies; i++) n += aios__copy_pieces(r->kv, &r->kv->copy[i]);
+        return n;
+    case AIOS__PER_SEAL:  return r->kv->n_seals * r->kv->n_head_kv;
+    case AIOS__PER_PASS:  return 1;
+    case AIOS__PER_PAIR:  return n == 1 && op->run == aios__op_gather ? 0 : aios__moe_cols(r->moe);
+    case AIOS__PER_EXPERT: return (r->moe->block1 - r->moe->block0) * ((op->n_out + op->rows_per_task - 1) / op->rows_per_task);
     }
     n = r->pass->n_blocks * r->hp->n_head_kv * aios__attend_parts(r->hp);
     if (aios__attend_spread(op, r)) { int32_t c = aios__attend_chunk(op, r); n *= (aios__attend_n_runs(op, r) + c - 1) / c; }
@@ -5901,23 +7022,30 @@ AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, int32_t n
 typedef struct aios__build {
     const aios_model *m;
     const aiosk_isa *k;
-    int32_t n_ctx, n_batch, n_outputs, n_threads, numerics;
+    int32_t n_ctx, n_seq, n_batch, n_outputs, n_threads, numerics;
+    int32_t coded, heavy;               /* tiles of the cache are sealed; some of them stay for the attention they get */
     aios__cut cut;
     aios__op *op;                       /* NULL = count                                                     */
     aios__unit *unit;                   /* what is streamed, in the order of use; filled when op is there   */
     uint32_t n_ops, n_phases, n_units;
     uint64_t slot_bytes;                /* of the largest unit                                              */
     int32_t after_units;                /* the last op is one that goes from unit to unit: nothing runs beside it */
-    uint64_t w_bytes, row_bytes, act_bytes, stream_bytes;   /* per decoded token                            */
+    uint64_t w_bytes, row_bytes, act_bytes, stream_bytes, expert_bytes;     /* per decoded token; expert: of stream */
     aios__bump scratch;                 /* base NULL = count                                                */
     uint64_t work_bytes;
     char *work;
     double *freq;                       /* [n_rot / 2] in the context's META                                */
     float rope_mult;
     float *x, *qkv, *att, *ffn, *tmp, *cs, *logits;     /* of all tokens of a pass                          */
-    float *state, *part;                /* as in aios__run                                                  */
+    float *state, *part, *mass;         /* as in aios__run                                                  */
     aios__acts a_norm, a_norm2, a_att, a_ffn, a_out;
     int32_t n_qkv, n_att;
+    uint64_t ffn_stride;
+    aios__moe moe;                      /* experts: of all pairs of a pass                                  */
+    aios__acts a_pair, a_exp;           /* what gate and up read, and down                                  */
+    float *exp, *exp_out, *shared;
+    aios__bundle *bundle;               /* [n_layer] filled when op is there                                */
+    uint64_t part_bytes[AIOS__N_PARTS]; /* of a slot of the cache: the widest                               */
 } aios__build;
 
 /* The forms a matrix reads its input in, as a mask of 1 << kind. */
@@ -6042,16 +7170,27 @@ static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, a
     b->after_units = 1;
 }
 
-/* The sliding window of a layer; 0 = sees all. */
-static int32_t aios__layer_window(const aios_model *m, int32_t l) {
-    return m->arch->window_every && l % m->arch->window_every == 0 ? m->hp.window : 0;
+/* tmp, scaled, into the residual. */
+static void aios__emit_residual(aios__build *b, const char *name, int32_t layer) {
+    aios__op local, *o = aios__emit(b, &local, aios__op_residual, name, layer, AIOS__PER_TOKEN, 0);
+    o->n_in = b->m->hp.n_embd; o->x = b->tmp; o->y = b->x; o->x_stride = o->y_stride = (uint64_t)o->n_in; o->scale = b->m->hp.residual_scale;
+    o->act_bytes = (uint64_t)o->n_in * 16;
+    b->act_bytes += o->act_bytes;
 }
+/* The forms that a layer's feed-forward reads its input in. */
+static uint32_t aios__ffn_mask(const aios__build *b, const aios__ref *r) {
+    static const uint8_t roles[] = { AIOS__T_FFN_GATE, AIOS__T_FFN_UP, AIOS__T_FFN_ROUTER, AIOS__T_FFN_GATE_EXPS, AIOS__T_FFN_UP_EXPS, AIOS__T_FFN_SHARED, AIOS__T_FFN_GATE_SHEXP, AIOS__T_FFN_UP_SHEXP };
+    uint32_t mask = 0, i;
+    for (i = 0; i < sizeof roles; i++) mask |= aios__mask(b, r[roles[i]]);
+    return mask;
+}
+
 static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *in) {
     const aios_model *m = b->m;
     const aios__hp *hp = &m->hp;
     const aios__ref *ref = m->layer[l];
     uint64_t nq = (uint64_t)hp->n_head * (uint64_t)hp->hd_k, nk = (uint64_t)hp->n_head_kv * (uint64_t)hp->hd_k, stride = (uint64_t)b->n_qkv;
-    int32_t post = ref[AIOS__T_POST_ATTN_NORM].w >= 0;
+    int32_t post = ref[AIOS__T_POST_ATTN_NORM].w >= 0, direct = !post && hp->residual_scale == 1.0f;
     uint32_t mask = aios__mask(b, ref[AIOS__T_ATTN_OUT]) & ~(1u << AIOSK_FLT);
     aios__op local, *o;
     if (ref[AIOS__T_ATTN_QKV].w >= 0) aios__emit_matmul(b, "qkv", l, ref[AIOS__T_ATTN_QKV], in, b->qkv, stride, 0);
@@ -6064,11 +7203,14 @@ static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *i
     o->type = hp->n_rot ? m->arch->rope : (int32_t)AIOS__ROPE_NONE;
     o->x = b->qkv; o->x_stride = stride; o->y = b->cs; o->y_stride = (uint64_t)hp->n_rot; o->scale = hp->norm_eps;
     o->b = aios__vec(b, ref[AIOS__T_ATTN_Q_NORM].w); o->b2 = aios__vec(b, ref[AIOS__T_ATTN_K_NORM].w);
+    o->n_in = (int32_t)aios__role_dim(m, 'M', ref); o->n_out = (int32_t)aios__role_dim(m, 'N', ref);
     o->w_bytes = aios__vec_bytes(b, ref[AIOS__T_ATTN_Q_NORM].w) + aios__vec_bytes(b, ref[AIOS__T_ATTN_K_NORM].w);
     o->act_bytes = stride * 8;
     b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
 
+    if (b->coded) aios__emit(b, &local, aios__op_seal, "seal", l, AIOS__PER_SEAL, 0);
     o = aios__emit(b, &local, aios__op_attend, "attend", l, AIOS__PER_HEAD, 0);
+    o->type = hp->n_rot ? m->arch->rope : (int32_t)AIOS__ROPE_NONE; o->freq = b->freq;
     o->x = b->qkv; o->x_stride = stride; o->y = b->att; o->y_stride = (uint64_t)b->n_att;
     o->window = aios__layer_window(m, l); o->n_in = b->n_batch;
     o->act_bytes = nq * 4 + (uint64_t)b->n_att * 4;
@@ -6078,15 +7220,16 @@ static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *i
     o->window = aios__layer_window(m, l); o->n_in = b->n_batch;
     o->act_bytes = (uint64_t)b->n_att * 8 + aios__acts_bytes(&b->a_att, mask);
     b->act_bytes += o->act_bytes;
-    aios__emit_matmul(b, "attn_out", l, ref[AIOS__T_ATTN_OUT], &b->a_att, post ? b->tmp : b->x, (uint64_t)hp->n_embd, post ? 0 : AIOS__ADD);
+    aios__emit_matmul(b, "attn_out", l, ref[AIOS__T_ATTN_OUT], &b->a_att, direct ? b->x : b->tmp, (uint64_t)hp->n_embd, direct ? AIOS__ADD : 0);
     if (post) aios__emit_norm(b, "post_attn", l, ref[AIOS__T_POST_ATTN_NORM], b->tmp, NULL, 0, b->x, 0);
+    else if (!direct) aios__emit_residual(b, "attn_add", l);
 }
 static void aios__build_ffn(aios__build *b, int32_t l, const aios__acts *in) {
     const aios_model *m = b->m;
     const aios__hp *hp = &m->hp;
     const aios__ref *ref = m->layer[l];
-    int32_t gated = (m->arch->flags & AIOS__GATED) != 0, post = ref[AIOS__T_POST_FFN_NORM].w >= 0;
-    uint64_t stride = (uint64_t)hp->n_ff * (gated ? 2 : 1);
+    int32_t gated = (m->arch->flags & AIOS__GATED) != 0, post = ref[AIOS__T_POST_FFN_NORM].w >= 0, direct = !post && hp->residual_scale == 1.0f;
+    uint64_t stride = b->ffn_stride;
     uint32_t mask = aios__mask(b, ref[AIOS__T_FFN_DOWN]);
     aios__op local, *o;
     if (ref[AIOS__T_FFN_GATE].w >= 0) {
@@ -6096,45 +7239,144 @@ static void aios__build_ffn(aios__build *b, int32_t l, const aios__acts *in) {
     o = aios__emit(b, &local, aios__op_act, "act", l, AIOS__PER_TOKEN, gated ? AIOS__GATE : 0);
     o->type = m->arch->act; o->n_in = hp->n_ff; o->x = b->ffn; o->x_stride = stride;
     o->out = aios__acts_of(&b->a_ffn, mask & ~(1u << AIOSK_FLT));
-    o->act_bytes = stride * 4 + (uint64_t)hp->n_ff * 4 + aios__acts_bytes(&b->a_ffn, mask);
+    o->out.n = hp->n_ff;
+    o->act_bytes = (uint64_t)hp->n_ff * (gated ? 12 : 8) + aios__acts_bytes(&b->a_ffn, mask);
     b->act_bytes += o->act_bytes;
-    aios__emit_matmul(b, "down", l, ref[AIOS__T_FFN_DOWN], &b->a_ffn, post ? b->tmp : b->x, (uint64_t)hp->n_embd, post ? 0 : AIOS__ADD);
+    aios__emit_matmul(b, "down", l, ref[AIOS__T_FFN_DOWN], &b->a_ffn, direct ? b->x : b->tmp, (uint64_t)hp->n_embd, direct ? AIOS__ADD : 0);
     if (post) aios__emit_norm(b, "post_ffn", l, ref[AIOS__T_POST_FFN_NORM], b->tmp, NULL, 0, b->x, 0);
+    else if (!direct) aios__emit_residual(b, "ffn_add", l);
+}
+
+/* One matrix of every expert. in: columns of pairs; one: with one token alone, its own. */
+static void aios__emit_experts(aios__build *b, const char *name, int32_t layer, aios__ref r, const aios__acts *in, const aios__acts *one, float *y, uint64_t y_stride, int32_t part, uint32_t flags) {
+    aios__op local, *o = aios__emit(b, &local, aios__op_experts, name, layer, AIOS__PER_EXPERT, flags);
+    const aios__tensor *t = &b->m->gguf.tensor[r.w];
+    uint64_t off[2] = { 0, 0 };
+    aios__place p = aios__place_of(b->m, &b->cut, (uint32_t)r.w, off);
+    o->type = (int32_t)t->type; o->layout = p.layout; o->tier = p.tier; o->w = p.p;
+    o->mm = b->numerics == AIOS_REFERENCE ? NULL : b->k->matmul[o->type][o->layout];
+    if (b->op && b->numerics == AIOS_FAST && o->layout == AIOSK_ROWS) o->mm = aiosk_matmul_fast(b->k, o->type);
+    o->in = *in; o->out = *one; o->y = y; o->y_stride = y_stride;
+    o->n_in = (int32_t)t->n[0]; o->n_out = (int32_t)t->n[1];
+    o->expert_bytes = aios__rows_bytes(t, p.layout, t->n[1]);
+    o->rows_per_task = (int32_t)aios__min_u64(65536 / t->row_bytes, t->n[1]) / 32 * 32;     /* as of any matrix */
+    if (o->rows_per_task < 32) o->rows_per_task = 32;
+    if (b->cut.experts) {
+        aios__source from = aios__source_of(b->m, &b->cut, (uint32_t)r.w);
+        uint64_t window = aios__round_up(o->expert_bytes + (from.off % AIOS__STREAM_ALIGN || o->expert_bytes % AIOS__STREAM_ALIGN ? AIOS__STREAM_ALIGN - 1 : 0), AIOS__STREAM_ALIGN);
+        o->flags |= AIOS__CACHED;
+        o->part = part; o->tier = AIOS_TIER_STREAM;
+        if (window > b->part_bytes[part]) b->part_bytes[part] = window;
+        b->stream_bytes += window * (uint64_t)b->moe.n_used; b->expert_bytes += window * (uint64_t)b->moe.n_used;
+        if (b->op) { b->bundle[layer].off[part] = from.off; b->bundle[layer].part[part] = from.io; b->bundle[layer].n_bytes[part] = (uint32_t)o->expert_bytes; }
+    }
+    o->w_bytes = o->expert_bytes * (uint64_t)b->moe.n_used;
+    o->act_bytes = (aios__acts_bytes(in, aios__mask(b, r)) + (uint64_t)o->n_out * 4) * (uint64_t)b->moe.n_used;
+    b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
+}
+/* The feed-forward of a layer with experts: routes, orders the pairs, works on them, sums up. The shared expert runs beside. */
+static void aios__build_experts(aios__build *b, int32_t l, const aios__acts *in) {
+    const aios_model *m = b->m;
+    const aios__hp *hp = &m->hp;
+    const aios__ref *ref = m->layer[l];
+    int32_t shared = ref[AIOS__T_FFN_UP_SHEXP].w >= 0, n_shared = hp->n_ff_shared ? hp->n_ff_shared : hp->n_ff;
+    uint64_t e = (uint64_t)hp->n_embd, used = (uint64_t)hp->n_used, pair = (uint64_t)hp->n_ff_exp * 2, stride = b->ffn_stride;
+    uint32_t in_exp = aios__mask(b, ref[AIOS__T_FFN_GATE_EXPS]) | aios__mask(b, ref[AIOS__T_FFN_UP_EXPS]), down = aios__mask(b, ref[AIOS__T_FFN_DOWN_EXPS]), mask = aios__mask(b, ref[AIOS__T_FFN_DOWN_SHEXP]);
+    uint32_t cached = b->cut.experts != 0, first;
+    aios__op local, *o;
+    aios__emit_matmul(b, "router", l, ref[AIOS__T_FFN_ROUTER], in, b->moe.logit, b->moe.logit_stride, 0);
+    if (shared) {
+        if (ref[AIOS__T_FFN_SHARED].w >= 0) aios__emit_matmul(b, "shared_weight", l, ref[AIOS__T_FFN_SHARED], in, b->moe.logit ? b->moe.logit + hp->n_expert : NULL, b->moe.logit_stride, AIOS__JOIN);
+        aios__emit_matmul(b, "shared_gate", l, ref[AIOS__T_FFN_GATE_SHEXP], in, b->ffn, stride, AIOS__JOIN);
+        aios__emit_matmul(b, "shared_up", l, ref[AIOS__T_FFN_UP_SHEXP], in, b->ffn ? b->ffn + n_shared : NULL, stride, AIOS__JOIN);
+    }
+    o = aios__emit(b, &local, aios__op_route, "route", l, AIOS__PER_TOKEN, 0);
+    o->act_bytes = (uint64_t)hp->n_expert * 12 + used * 8;
+    b->act_bytes += o->act_bytes;
+    if (shared) {
+        o = aios__emit(b, &local, aios__op_act, "shared_act", l, AIOS__PER_TOKEN, AIOS__JOIN | AIOS__GATE);
+        o->type = m->arch->act; o->n_in = n_shared; o->x = b->ffn; o->x_stride = stride;
+        o->out = aios__acts_of(&b->a_ffn, mask & ~(1u << AIOSK_FLT));
+        o->out.n = n_shared;
+        o->act_bytes = (uint64_t)n_shared * 12 + aios__acts_bytes(&b->a_ffn, mask);
+        b->act_bytes += o->act_bytes;
+    }
+    aios__emit(b, &local, aios__op_group, "group", l, AIOS__PER_PASS, 0);
+    if (shared) aios__emit_matmul(b, "shared_down", l, ref[AIOS__T_FFN_DOWN_SHEXP], &b->a_ffn, b->shared, e, AIOS__JOIN);
+    o = aios__emit(b, &local, aios__op_gather, "gather", l, AIOS__PER_PAIR, 0);
+    o->in = *in; o->out = aios__acts_of(&b->a_pair, in_exp);
+    first = b->n_ops;
+    aios__emit_experts(b, "experts_gate", l, ref[AIOS__T_FFN_GATE_EXPS], &b->a_pair, in, b->exp, pair, AIOS__GATE_PART, cached ? AIOS__AWAIT : 0);
+    aios__emit_experts(b, "experts_up", l, ref[AIOS__T_FFN_UP_EXPS], &b->a_pair, in, b->exp ? b->exp + hp->n_ff_exp : NULL, pair, AIOS__UP_PART, AIOS__JOIN);
+    o = aios__emit(b, &local, aios__op_act, "experts_act", l, AIOS__PER_PAIR, AIOS__GATE);
+    o->type = m->arch->act; o->n_in = hp->n_ff_exp; o->x = b->exp; o->x_stride = pair;
+    o->out = aios__acts_of(&b->a_exp, down & ~(1u << AIOSK_FLT));
+    o->act_bytes = ((uint64_t)hp->n_ff_exp * 12 + aios__acts_bytes(&b->a_exp, down)) * used;
+    b->act_bytes += o->act_bytes;
+    aios__emit_experts(b, "experts_down", l, ref[AIOS__T_FFN_DOWN_EXPS], &b->a_exp, &b->a_exp, b->exp_out, e, AIOS__DOWN_PART, cached ? AIOS__OF_PAIRS | AIOS__AGAIN : AIOS__OF_PAIRS);
+    if (b->op) b->op[b->n_ops - 1].back = (int32_t)(b->n_ops - 1 - first);
+    o = aios__emit(b, &local, aios__op_combine, "combine", l, AIOS__PER_TOKEN, ref[AIOS__T_FFN_SHARED].w >= 0 ? AIOS__GATE : 0);
+    o->n_in = hp->n_embd; o->x = b->exp_out; o->x_stride = e; o->y = b->x; o->y_stride = e; o->scale = hp->residual_scale;
+    if (shared) { o->in.p[AIOSK_FLT] = (char *)b->shared; o->in.stride[AIOSK_FLT] = e * 4; }
+    o->act_bytes = e * 4 * (used + 2 + (uint64_t)shared);
+    b->act_bytes += o->act_bytes;
 }
 
 /* Buffers of a pass. f32 forms of attention and feed-forward are the buffers that their ops write anyway. */
 static void aios__build_buffers(aios__build *b) {
     const aios_model *m = b->m;
     const aios__hp *hp = &m->hp;
-    uint64_t n = (uint64_t)b->n_batch, e = (uint64_t)hp->n_embd, ffn_stride = (uint64_t)hp->n_ff * (m->arch->flags & AIOS__GATED ? 2 : 1);
-    uint32_t in_attn = 0, in_ffn = 0, in_out = 0, in_down = 0, in_head;
-    int32_t l, norm2 = 0, post = (m->arch->flags & AIOS__POST_NORM) != 0;
+    uint64_t n = (uint64_t)b->n_batch, e = (uint64_t)hp->n_embd, pairs = n * (uint64_t)hp->n_used, longest;
+    uint32_t in_attn = 0, in_ffn = 0, in_out = 0, in_down = 0, in_exp = 0, in_exp_down = 0, in_head;
+    int32_t l, norm2 = 0, tmp = (m->arch->flags & AIOS__POST_NORM) != 0 || hp->residual_scale != 1.0f, n_ff = 0, shared = 0;
     for (l = 0; l < hp->n_layer; l++) {
         const aios__ref *r = m->layer[l];
         in_attn |= aios__mask(b, r[AIOS__T_ATTN_QKV]) | aios__mask(b, r[AIOS__T_ATTN_Q]) | aios__mask(b, r[AIOS__T_ATTN_K]) | aios__mask(b, r[AIOS__T_ATTN_V]);
-        in_ffn  |= aios__mask(b, r[AIOS__T_FFN_GATE]) | aios__mask(b, r[AIOS__T_FFN_UP]);
+        in_ffn  |= aios__ffn_mask(b, r);
+        in_exp  |= aios__mask(b, r[AIOS__T_FFN_GATE_EXPS]) | aios__mask(b, r[AIOS__T_FFN_UP_EXPS]);
+        in_exp_down |= aios__mask(b, r[AIOS__T_FFN_DOWN_EXPS]);
+        if (r[AIOS__T_FFN_UP].w >= 0 && hp->n_ff > n_ff) n_ff = hp->n_ff;
+        if (r[AIOS__T_FFN_UP_SHEXP].w >= 0) {
+            shared = hp->n_ff_shared ? hp->n_ff_shared : hp->n_ff;
+            if (shared > n_ff) n_ff = shared;
+        }
         in_out  |= aios__mask(b, r[AIOS__T_ATTN_OUT]);
-        in_down |= aios__mask(b, r[AIOS__T_FFN_DOWN]);
+        in_down |= aios__mask(b, r[AIOS__T_FFN_DOWN]) | aios__mask(b, r[AIOS__T_FFN_DOWN_SHEXP]);
         norm2   |= r[AIOS__T_ATTN_NORM_2].w >= 0;
     }
     in_head = aios__mask(b, m->role[AIOS__T_OUTPUT].w >= 0 ? m->role[AIOS__T_OUTPUT] : m->role[AIOS__T_TOKEN_EMBD]);
     b->n_qkv = (hp->n_head + hp->n_head_kv) * hp->hd_k + hp->n_head_kv * hp->hd_v;
     b->n_att = hp->n_head * hp->hd_v;
+    b->ffn_stride = (uint64_t)n_ff * (m->arch->flags & AIOS__GATED ? 2 : 1);
     b->x   = (float *)aios__take(&b->scratch, n * e * 4, 64);
     b->qkv = (float *)aios__take(&b->scratch, n * (uint64_t)b->n_qkv * 4, 64);
     b->att = (float *)aios__take(&b->scratch, n * (uint64_t)b->n_att * 4, 64);
     b->state = (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_head * 8, 64);
     b->part  = (float *)aios__take(&b->scratch, (uint64_t)aios__attend_slots(b->n_ctx) * (uint64_t)hp->n_head * (aios__round_up((uint64_t)hp->hd_v, 16) + 2) * 4, 64);
-    b->ffn = (float *)aios__take(&b->scratch, n * ffn_stride * 4, 64);
-    b->tmp = post ? (float *)aios__take(&b->scratch, n * e * 4, 64) : NULL;
+    b->mass = b->heavy ? (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_head * (uint64_t)aios__tiles(b->n_ctx) * 8, 64) : NULL;
+    b->ffn = (float *)aios__take(&b->scratch, n * b->ffn_stride * 4, 64);
+    b->tmp = tmp ? (float *)aios__take(&b->scratch, n * e * 4, 64) : NULL;
     b->cs  = (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_rot * 4, 64);
     aios__acts_layout(b, &b->a_norm, hp->n_embd, b->n_batch, in_attn | in_ffn);
     aios__acts_layout(b, &b->a_norm2, hp->n_embd, b->n_batch, norm2 ? in_attn : 0);
     aios__acts_layout(b, &b->a_att, b->n_att, b->n_batch, in_out & ~(1u << AIOSK_FLT));
-    aios__acts_layout(b, &b->a_ffn, hp->n_ff, b->n_batch, in_down & ~(1u << AIOSK_FLT));
+    aios__acts_layout(b, &b->a_ffn, n_ff, b->n_batch, in_down & ~(1u << AIOSK_FLT));
     aios__acts_layout(b, &b->a_out, hp->n_embd, b->n_outputs, in_head | 1u << AIOSK_FLT);    /* f32: the embedding that the host may read */
     b->a_att.p[AIOSK_FLT] = (char *)b->att; b->a_att.stride[AIOSK_FLT] = (uint64_t)b->n_att * 4;
-    b->a_ffn.p[AIOSK_FLT] = (char *)b->ffn; b->a_ffn.stride[AIOSK_FLT] = ffn_stride * 4;
+    b->a_ffn.p[AIOSK_FLT] = (char *)b->ffn; b->a_ffn.stride[AIOSK_FLT] = b->ffn_stride * 4;
+    if (hp->n_expert) {
+        b->moe.n_expert = hp->n_expert; b->moe.n_used = hp->n_used;
+        longest = (uint64_t)(hp->n_ff_exp > hp->n_embd ? hp->n_ff_exp : hp->n_embd);
+        for (b->moe.block_cols = AIOSK__MAX_COLS; b->moe.block_cols > AIOS__TASK_COLS; b->moe.block_cols /= 2)     /* as for any matrix */
+            if (32 * longest * (uint64_t)b->moe.block_cols <= AIOS__TASK_PRODUCTS) break;
+        aios__moe_layout(&b->moe, &b->scratch, n, (uint64_t)hp->n_layer);
+        b->exp     = (float *)aios__take(&b->scratch, pairs * (uint64_t)hp->n_ff_exp * 8, 64);
+        b->exp_out = (float *)aios__take(&b->scratch, pairs * e * 4, 64);
+        b->shared  = shared ? (float *)aios__take(&b->scratch, n * e * 4, 64) : NULL;
+        aios__acts_layout(b, &b->a_pair, hp->n_embd, (int32_t)pairs, in_exp);
+        aios__acts_layout(b, &b->a_exp, hp->n_ff_exp, (int32_t)pairs, in_exp_down & ~(1u << AIOSK_FLT));
+        b->a_exp.p[AIOSK_FLT] = (char *)b->exp; b->a_exp.stride[AIOSK_FLT] = (uint64_t)hp->n_ff_exp * 8;
+    }
     b->logits = (float *)aios__take(&b->scratch, (uint64_t)b->n_outputs * (uint64_t)hp->n_vocab * 4, 64);
 }
 /* What one worker needs for itself: the largest of what its ops do. */
@@ -6147,12 +7389,16 @@ static uint64_t aios__build_work(const aios__build *b) {
     tables[0] = b->m->role[AIOS__T_TOKEN_EMBD].w; tables[1] = b->m->role[AIOS__T_POS_EMBD].w;
     for (i = 0; i < 2; i++) if (tables[i] >= 0 && b->m->gguf.tensor[tables[i]].row_bytes > row) row = b->m->gguf.tensor[tables[i]].row_bytes;
     w = n + row;                                                    /* a table's row, then the same dequantised */
+    if (hp->n_expert && w < 2 * n) w = 2 * n;                       /* combine */
     if (b->numerics == AIOS_REFERENCE) {                            /* a dequantised row of any matrix */
         uint64_t longest = (uint64_t)(hp->n_ff > hp->n_embd ? hp->n_ff : hp->n_embd);
+        if (longest < (uint64_t)hp->n_ff_exp) longest = (uint64_t)hp->n_ff_exp;
+        if (longest < (uint64_t)hp->n_ff_shared) longest = (uint64_t)hp->n_ff_shared;
         if (longest < (uint64_t)b->n_att) longest = (uint64_t)b->n_att;
         if (w < longest * 4) w = longest * 4;
     }
     aios__attend_layout(&aw, &c, hp);
+    if (b->coded && w < AIOSK_CONVERT_SCRATCH(hp->hd_k > hp->hd_v ? hp->hd_k : hp->hd_v)) w = AIOSK_CONVERT_SCRATCH(hp->hd_k > hp->hd_v ? hp->hd_k : hp->hd_v);
     return aios__round_up(w > c.used ? w : c.used, 64);
 }
 
@@ -6164,11 +7410,13 @@ static void aios__program_build(aios__build *b) {
     aios__op local, *o;
     int32_t l;
     b->n_ops = b->n_phases = b->n_units = 0;
-    b->w_bytes = b->row_bytes = b->act_bytes = b->stream_bytes = b->slot_bytes = 0;
+    b->w_bytes = b->row_bytes = b->act_bytes = b->stream_bytes = b->expert_bytes = b->slot_bytes = 0;
+    memset(b->part_bytes, 0, sizeof b->part_bytes);
     aios__build_buffers(b);
     b->work_bytes = aios__build_work(b);
     b->work = (char *)aios__take(&b->scratch, b->work_bytes * (uint64_t)b->n_threads, 64);
 
+    if (b->n_seq > 1) aios__emit(b, &local, aios__op_copy, "copy", -1, AIOS__PER_COPY, 0);
     aios__emit_table(b, aios__op_embed, "embed", m->role[AIOS__T_TOKEN_EMBD], hp->embd_scale, 0);
     if (hp->n_rot) {
         o = aios__emit(b, &local, aios__op_angles, "angles", -1, AIOS__PER_TOKEN, AIOS__JOIN);
@@ -6181,7 +7429,7 @@ static void aios__program_build(aios__build *b) {
     for (l = 0; l < hp->n_layer; l++) {
         const aios__ref *r = m->layer[l];
         uint32_t in_attn = aios__mask(b, r[AIOS__T_ATTN_QKV]) | aios__mask(b, r[AIOS__T_ATTN_Q]) | aios__mask(b, r[AIOS__T_ATTN_K]) | aios__mask(b, r[AIOS__T_ATTN_V]);
-        uint32_t in_ffn = aios__mask(b, r[AIOS__T_FFN_GATE]) | aios__mask(b, r[AIOS__T_FFN_UP]);
+        uint32_t in_ffn = aios__ffn_mask(b, r);
         if (m->arch->flags & AIOS__PARALLEL) {      /* both read the block's input, so both norms come first */
             int32_t two = r[AIOS__T_ATTN_NORM_2].w >= 0;
             aios__emit_norm(b, "norm", l, r[AIOS__T_ATTN_NORM], b->x, &b->a_norm, two ? in_ffn : in_attn | in_ffn, NULL, 0);
@@ -6192,11 +7440,18 @@ static void aios__program_build(aios__build *b) {
             aios__emit_norm(b, "attn_norm", l, r[AIOS__T_ATTN_NORM], b->x, &b->a_norm, in_attn, NULL, 0);
             aios__build_attention(b, l, &b->a_norm);
             aios__emit_norm(b, "ffn_norm", l, r[AIOS__T_FFN_NORM], b->x, &b->a_norm, in_ffn, NULL, 0);
-            aios__build_ffn(b, l, &b->a_norm);
+            if (r[AIOS__T_FFN_ROUTER].w >= 0) aios__build_experts(b, l, &b->a_norm);
+            else aios__build_ffn(b, l, &b->a_norm);
         }
     }
     aios__emit_norm(b, "output_norm", -1, m->role[AIOS__T_OUTPUT_NORM], b->x, &b->a_out, aios__mask(b, head) | 1u << AIOSK_FLT, NULL, AIOS__ON_OUTPUTS);
     aios__emit_matmul(b, "output", -1, head, &b->a_out, b->logits, (uint64_t)hp->n_vocab, AIOS__ON_OUTPUTS);
+    if (hp->logit_scale != 1.0f) {
+        o = aios__emit(b, &local, aios__op_scale, "logit_scale", -1, AIOS__PER_TOKEN, AIOS__ON_OUTPUTS);
+        o->x = b->logits; o->x_stride = (uint64_t)hp->n_vocab; o->n_in = hp->n_vocab; o->scale = hp->logit_scale;
+        o->act_bytes = (uint64_t)hp->n_vocab * 8;
+        b->act_bytes += o->act_bytes;
+    }
     if (hp->logit_cap != 0) {
         o = aios__emit(b, &local, aios__op_cap, "cap", -1, AIOS__PER_TOKEN, AIOS__ON_OUTPUTS);
         o->x = b->logits; o->x_stride = (uint64_t)hp->n_vocab; o->n_in = hp->n_vocab; o->scale = hp->logit_cap;
@@ -6214,6 +7469,8 @@ static void aios__program_build(aios__build *b) {
 typedef struct aios__sequence {
     int32_t *token;                     /* [n_ctx]                                                          */
     uint8_t *want;                      /* [n_ctx] 1 = keep the logits after this token                     */
+    uint64_t used;                      /* number of the last pass that it was in                           */
+    int32_t pinned, held;               /* its pages are not spilled: at all, during this call              */
     int32_t n_fed, n_done;              /* tokens given, and those in the cache                             */
 } aios__sequence;
 
@@ -6226,6 +7483,7 @@ struct aios_context {
     aios_model *model;
     aios_plan plan;
     aios_context_desc desc;
+    aios_spill spill;                   /* zeros: none                                                      */
     const aiosk_isa *k;
     aios__kv kv;
     aios__pass pass;
@@ -6235,9 +7493,11 @@ struct aios_context {
     void *sample_work;
     aios__pool pool;
     aios__stream stream;
+    aios__cache cache;                  /* of experts that are not resident                                 */
     aios_counters count;
     /* where the run stands */
     int32_t running;                    /* a pass is under way                                              */
+    uint64_t n_passed;                  /* passes finished since opening                                    */
     int32_t n_out_ready;                /* rows of the last finished pass                                   */
     int32_t unready;                    /* the current round waits for its unit; 2: and had to              */
     aios_status failed;                 /* why it will not come                                             */
@@ -6272,15 +7532,20 @@ static int32_t aios__all_taken(const aios_context *c) {
     for (w = 0; w < c->plan.n_threads; w++) if (aios__load(&c->share[w].next) < c->share[w].end) return 0;
     return 1;
 }
-/* Begins a round of the current phase: counts its tasks and deals them out. */
-static void aios__round_enter(aios_context *c, int32_t round) {
-    const aios__build *p = &c->prog;
+/* Counts the tasks of a round and deals them out. */
+static void aios__round_deal(aios_context *c) {
     uint32_t op;
-    c->run.round = round;
     c->n_tasks = 0;
-    for (op = c->op0; op < c->op1; op++) c->n_tasks += aios__op_tasks(&p->op[op], &c->run);
-    c->unready = (p->op[c->op0].flags & AIOS__STREAMED) != 0;
+    for (op = c->op0; op < c->op1; op++) c->n_tasks += aios__op_tasks(&c->prog.op[op], &c->run);
     aios__deal(c);
+}
+/* Begins a round of the current phase. One that awaits experts is dealt out when it is known which are there. */
+static void aios__round_enter(aios_context *c, int32_t round) {
+    uint32_t flags = c->prog.op[c->op0].flags;
+    c->run.round = round;
+    c->unready = (flags & (AIOS__STREAMED | AIOS__AWAIT)) != 0;
+    if (flags & AIOS__AWAIT) c->n_tasks = 1;
+    else aios__round_deal(c);
 }
 /* Makes the phase that starts at op the current one, passing over phases without tasks. */
 static void aios__phase_enter(aios_context *c, uint32_t op) {
@@ -6295,12 +7560,12 @@ static void aios__phase_enter(aios_context *c, uint32_t op) {
         if (c->unready) { int32_t i; for (i = 0; i < p->op[op].n_units; i++) aios__stream_pass(&c->stream); }     /* nobody wants these rows now */
     }
 }
-/* Waits for the unit of the current round, until it is there (1), or time is up, or it cannot be read. */
+/* Waits for the unit of the current round, or for experts, until it is there (1), or time is up, or it cannot be read. */
 static int32_t aios__phase_ready(aios_context *c) {
     uint64_t t0 = 0, now, slice;
-    int32_t r;
+    int32_t r, experts = (c->prog.op[c->op0].flags & AIOS__AWAIT) != 0;
     if (!c->unready) return 1;
-    if (c->stream.how == AIOS__READ_INLINE && c->unready == 1) {        /* what the worker reads itself, it waits for */
+    if (c->stream.how == AIOS__READ_INLINE && c->unready == 1 && !experts) {        /* what the worker reads itself, it waits for */
         t0 = aios__now(c) | 1;
         c->count.n_stalls++;
         c->unready = 2;
@@ -6308,7 +7573,7 @@ static int32_t aios__phase_ready(aios_context *c) {
     for (;;) {
         now = aios__now(c);
         slice = c->deadline && c->deadline > now && c->deadline - now < 2000000 ? c->deadline - now : 2000000;     /* cancelling is heard within 2 ms */
-        r = aios__stream_try(&c->stream, t0 ? slice : 0);
+        r = experts ? aios__cache_try(&c->cache, t0 ? slice : 0) : aios__stream_try(&c->stream, t0 ? slice : 0);
         if (r) break;
         if (!t0) {
             t0 = now ? now : 1;
@@ -6321,6 +7586,7 @@ static int32_t aios__phase_ready(aios_context *c) {
     if (r < 0) c->failed = r;
     if (r != 1) return 0;
     c->unready = 0;
+    if (experts) { aios__round_deal(c); return 1; }
     c->run.streamed = aios__stream_data(&c->stream);
     c->count.n_units++;
     return 1;
@@ -6359,6 +7625,7 @@ static void aios__phase_leave(aios_context *c, int32_t worker) {
         aios__book(c);
         if (c->prog.op[c->op0].flags & AIOS__STREAMED) aios__stream_pass(&c->stream);
         if (c->run.round + 1 < aios__op_rounds(&c->prog.op[c->op0], &c->run)) aios__round_enter(c, c->run.round + 1);
+        else if (c->prog.op[c->op0].flags & AIOS__AGAIN && aios__cache_next(&c->cache)) aios__phase_enter(c, c->op0 - (uint32_t)c->prog.op[c->op0].back);
         else aios__phase_enter(c, c->op1);
         if (aios__exec_done(c)) break;
         ready = aios__phase_ready(c);
@@ -6417,9 +7684,133 @@ static int32_t aios__exec(aios_context *c, uint64_t deadline) {
     return aios__exec_done(c);
 }
 
-/* ---- passes ---------------------------------------------------------------------------------------------------- */
+/* Is the running pass at work on tokens of the sequence? */
+static int32_t aios__in_pass(const aios_context *c, int32_t seq) {
+    int32_t i;
+    for (i = 0; c->running && i < c->pass.n; i++) if (c->pass.seq[i] == seq) return 1;
+    return 0;
+}
+
+/* ======== spill.c ======== */
+/* spill.c: pages of sequences that wait for nothing go to the host when others need the room, and come back before their sequence goes
+ * on. Which ones go follows from the order of steps alone; bits do not depend on it. A page that several tables name stays. */
+
+enum { AIOS__SPILLED = -2 };            /* entry of a table whose page is with the host                     */
+
+static uint64_t aios__spill_key(int32_t g, int32_t f, int32_t seq, int32_t t) { return (uint64_t)(g * AIOS__N_FORMS + f) << 56 | (uint64_t)(uint32_t)seq << 28 | (uint64_t)(uint32_t)t; }
+
+/* Takes a page of pool (g, f) from the sequence that has been idle longest. 1, 0 when there is none to take, or an error. */
+static int32_t aios__spill_one(aios_context *c, int32_t g, int32_t f, aios_error *err) {
+    aios__kv *kv = &c->kv;
+    aios__pages *p = &kv->pool[g][f];
+    int32_t s, t, victim = -1, at = -1, *row;
+    if (!c->spill.put) return 0;
+    for (s = 0; s < kv->n_seq; s++) {
+        if (c->seq[s].n_done < c->seq[s].n_fed || c->seq[s].pinned || c->seq[s].held || aios__in_pass(c, s) || (victim >= 0 && c->seq[s].used >= c->seq[victim].used)) continue;
+        row = aios__kv_row(kv, g, f, s);
+        for (t = 0; t < kv->seq[s].top && !(row[t] >= 0 && p->refs[row[t]] == 1); t++) {}
+        if (t < kv->seq[s].top) { victim = s; at = t; }
+    }
+    if (victim < 0) return 0;
+    row = aios__kv_row(kv, g, f, victim) + at;
+    if (c->spill.put(c->spill.user, aios__spill_key(g, f, victim, at), p->base + (uint64_t)*row * p->bytes, p->bytes))
+        return aios__fail2(err, AIOS_ERR_IO, AIOS__NO_OFF, p->bytes, 0, "the host did not take a page of % bytes of sequence %", aios__u(p->bytes), aios__i(victim));
+    kv->seq[victim].n_spares[g] -= f == AIOS__KV_OPEN && aios__kv_spare(kv, g, victim, at);
+    aios__page_drop(kv, g, f, row);
+    *row = AIOS__SPILLED;
+    kv->seq[victim].n_spilled++;
+    c->count.n_spilled++;
+    c->count.spill_bytes += p->bytes;
+    return 1;
+}
+/* Is a page free in the pool, or a spare one, or can be made so? */
+static int32_t aios__spill_room(aios_context *c, int32_t g, int32_t f, aios_error *err) {
+    int32_t s;
+    if (c->kv.pool[g][f].n_free) return 1;
+    for (s = 0; f == AIOS__KV_OPEN && s < c->kv.n_seq; s++) if (c->kv.seq[s].n_spares[g]) return 1;
+    return aios__spill_one(c, g, f, err);
+}
+static int32_t aios__spill_fetch(aios_context *c, int32_t seq, uint64_t deadline, aios_error *err) {
+    aios__kv *kv = &c->kv;
+    int32_t g, f, t, r;
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
+        aios__pages *p = &kv->pool[g][f];
+        int32_t *row = aios__kv_row(kv, g, f, seq);
+        for (t = 0; row && kv->seq[seq].n_spilled && t < kv->seq[seq].top; t++) {
+            if (row[t] != AIOS__SPILLED) continue;
+            if (aios__time_up(c, deadline)) return AIOS_MORE + 1;
+            if ((r = aios__spill_room(c, g, f, err)) != 1) return r;
+            aios__page_take(kv, g, f, &row[t]);
+            if (c->spill.get(c->spill.user, aios__spill_key(g, f, seq, t), p->base + (uint64_t)row[t] * p->bytes, p->bytes)) {
+                aios__page_drop(kv, g, f, &row[t]);
+                row[t] = AIOS__SPILLED;
+                return aios__fail2(err, AIOS_ERR_IO, AIOS__NO_OFF, p->bytes, 0, "the host did not give back a page of % bytes of sequence %", aios__u(p->bytes), aios__i(seq));
+            }
+            kv->seq[seq].n_spilled--;
+            c->count.n_fetched++;
+            c->count.fetch_bytes += p->bytes;
+        }
+    }
+    return 1;
+}
+/* Brings back what was spilled of a sequence, page by page. 1 when all is there; 0 when there is no room, AIOS_MORE + 1 when time is up first. */
+static int32_t aios__spill_bring(aios_context *c, int32_t seq, uint64_t deadline, aios_error *err) {
+    int32_t r;
+    c->seq[seq].held++;                 /* room is made at the cost of others                               */
+    r = aios__spill_fetch(c, seq, deadline, err);
+    c->seq[seq].held--;
+    return r;
+}
+/* For verbs that work on a whole sequence. */
+static aios_status aios__spill_whole(aios_context *c, int32_t seq, aios_error *err) {
+    int32_t r = c->kv.seq[seq].n_spilled ? aios__spill_bring(c, seq, 0, err) : 1;
+    return r == 1 ? AIOS_OK : r == 0 ? aios__fail1(err, AIOS_ERR_FULL, AIOS__NO_OFF, "the cache has no room to bring sequence % back", aios__i(seq)) : r;
+}
+/* A sequence that is given up: the host need not keep its pages. */
+static void aios__spill_forget(aios_context *c, int32_t seq) {
+    aios__kv *kv = &c->kv;
+    int32_t g, f, t;
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
+        int32_t *row = aios__kv_row(kv, g, f, seq);
+        for (t = 0; row && kv->seq[seq].n_spilled && t < kv->seq[seq].top; t++) {
+            if (row[t] != AIOS__SPILLED) continue;
+            row[t] = AIOS__NO_PAGE;
+            kv->seq[seq].n_spilled--;
+            if (c->spill.drop) c->spill.drop(c->spill.user, aios__spill_key(g, f, seq, t));
+        }
+    }
+}
+/* Before a pass: what the waiting sequences have spilled comes back, and room is made for their tokens. AIOS_OK, AIOS_MORE when time is up
+ * (something has been done), or an error; a sequence for which there is no room stays as it is. */
+static aios_status aios__spill_prepare(aios_context *c, uint64_t deadline, aios_error *err) {
+    int32_t s, g, f, r, done = 0;
+    for (s = 0; c->spill.put && s < c->plan.n_seq; s++) {
+        aios__sequence *q = &c->seq[s];
+        int32_t slot, n = q->n_fed - q->n_done;
+        if (n == 0) continue;
+        if ((r = aios__spill_bring(c, s, done ? deadline : 0, err)) < 0) return r;
+        if (r > 1) return AIOS_MORE;
+        if (r == 0) continue;
+        if (n > c->plan.n_batch) n = c->plan.n_batch;
+        slot = aios__kv_slot(&c->kv.seq[s], q->n_done);
+        for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++)
+            while (aios__kv_lacks(&c->kv, s, slot, slot + n, g, f)) {
+                if (done && aios__time_up(c, deadline)) return AIOS_MORE;
+                if ((r = aios__spill_one(c, g, f, err)) < 0) return r;
+                if (r == 0) break;
+                done = 1;
+            }
+    }
+    return AIOS_OK;
+}
+
+/* ======== pass.c ======== */
+/* pass.c: which tokens go through the program together, and what becomes of them: gathers waiting tokens, finishes a pass or drops it, and
+ * steps from pass to pass until the deadline. */
+
 /* Gathers waiting tokens: sequences in ascending order, until the batch or the output rows are full, but so that each that
- * waits gets at least one token in if there is room: a long prompt does not hold up its neighbours. */
+ * waits gets at least one token in if there is room: a long prompt does not hold up its neighbours. One whose tokens find no room in the
+ * cache gets as many in as do. */
 static void aios__pass_gather(aios_context *c) {
     aios__pass *p = &c->pass;
     int32_t i, s, later = 0, per_block = aios__attend_tokens(&c->model->hp);
@@ -6427,40 +7818,55 @@ static void aios__pass_gather(aios_context *c) {
     for (s = 0; s < c->plan.n_seq; s++) later += c->seq[s].n_done < c->seq[s].n_fed;
     for (s = 0; s < c->plan.n_seq; s++) {
         aios__sequence *q = &c->seq[s];
-        int32_t most, in_block = 0;
+        int32_t most, room, slot, in_block = 0;
         if (q->n_done == q->n_fed) continue;
         later--;
+        if (c->kv.seq[s].n_spilled) continue;
         most = c->plan.n_batch - later > p->n ? c->plan.n_batch - later : p->n + 1;      /* one place for each that comes later */
         if (most > c->plan.n_batch) most = c->plan.n_batch;
-        for (i = q->n_done; i < q->n_fed && p->n < most; i++) {
+        slot = aios__kv_slot(&c->kv.seq[s], q->n_done);
+        room = most - p->n < q->n_fed - q->n_done ? most - p->n : q->n_fed - q->n_done;
+        if (room > aios__kv_stride(&c->kv, slot)) room = aios__kv_stride(&c->kv, slot);
+        while (room > 0 && !aios__kv_fits(&c->kv, s, slot, slot + room)) {      /* down to the end of the tile before */
+            int32_t over = (slot + room) % AIOSK_TILE;
+            room -= over ? over : AIOSK_TILE;
+        }
+        for (i = q->n_done; room > 0; room--, i++, slot++) {
             if (q->want[i] && p->n_out == c->plan.n_outputs) break;
-            if (in_block == 0) p->block[p->n_blocks++] = p->n;
+            if (in_block == 0 || slot % AIOSK_TILE == 0) { p->block[p->n_blocks++] = p->n; in_block = 0; }
             in_block = (in_block + 1) % per_block;
             if (q->want[i]) p->out[p->n_out++] = p->n;
             p->id[p->n] = q->token[i]; p->seq[p->n] = s; p->pos[p->n] = i;
+            p->slot[p->n] = slot; p->turn[p->n] = i + aios__kv_off(&c->kv.seq[s]);
             p->n++;
         }
-        aios__kv_grow(&c->kv, s, i);
+        if (i > q->n_done) aios__kv_grow(&c->kv, s, slot - (i - q->n_done), slot);
     }
     p->block[p->n_blocks] = p->n;
     for (i = 0; i < 2; i++) p->n_runs[i] = 1;
     for (i = 0; i < p->n_blocks; i++) {
-        int32_t first = p->pos[p->block[i]], last = p->pos[p->block[i + 1] - 1] / AIOS__RUN_POS, n;
-        n = last + 1;
-        if (n > p->n_runs[0]) p->n_runs[0] = n;
-        n = last - aios__attend_first(c->model->hp.window, first) / AIOS__RUN_POS + 1;
-        if (n > p->n_runs[1]) p->n_runs[1] = n;
+        int32_t t0 = p->block[i], w, n, sinks, from;
+        for (w = 0; w < 2; w++) {
+            n = aios__attend_seen(&c->kv, w ? c->model->hp.window : 0, p->seq[t0], p->pos[t0], p->slot[t0], &sinks, &from);
+            if (n > p->n_runs[w]) p->n_runs[w] = n;
+        }
     }
 }
 static void aios__pass_finish(aios_context *c) {
     const aios__pass *p = &c->pass;
     uint32_t i;
     int32_t w;
-    for (i = 0; i < (uint32_t)p->n; i++) c->seq[p->seq[i]].n_done = p->pos[i] + 1;
+    for (i = 0; i < (uint32_t)p->n; i++) {
+        c->seq[p->seq[i]].used = c->n_passed;
+        c->seq[p->seq[i]].n_done = p->pos[i] + 1;
+        if (i + 1 == (uint32_t)p->n || p->seq[i + 1] != p->seq[i]) aios__kv_done(&c->kv, p->seq[i], p->slot[i] + 1);
+    }
+    aios__kv_settle(&c->kv);
     for (i = 0; i < c->prog.n_ops; i++) {
         const aios__op *op = &c->prog.op[i];
         uint64_t n = (uint64_t)(op->flags & AIOS__ON_OUTPUTS ? p->n_out : p->n);
         uint64_t cols = (uint64_t)op->cols_per_task, read = op->w_bytes * (op->per == AIOS__PER_ROWS ? (n + cols - 1) / cols : n > 0) + op->row_bytes * n;
+        if (op->per == AIOS__PER_EXPERT) read = op->expert_bytes * (uint64_t)c->prog.moe.n_read[op->layer];
         c->count.weight_bytes += read;
         c->count.tier_bytes[op->tier] += read;
         c->count.act_bytes += op->act_bytes * n;
@@ -6468,6 +7874,7 @@ static void aios__pass_finish(aios_context *c) {
     for (w = 0; w < c->plan.n_threads; w++) { c->count.kv_bytes += c->run.kv_read[w * 8]; c->run.kv_read[w * 8] = 0; }
     c->count.n_tokens += (uint64_t)p->n;
     c->count.n_passes++;
+    c->n_passed++;
     c->n_out_ready = p->n_out;
     c->running = 0;
 }
@@ -6476,12 +7883,21 @@ static int32_t aios__waiting(const aios_context *c) {
     for (s = 0; s < c->plan.n_seq; s++) if (c->seq[s].n_done < c->seq[s].n_fed) return 1;
     return 0;
 }
+/* The first n positions of a sequence stay in the cache, or as many as one can go on from. */
+static void aios__seq_cut(aios_context *c, int32_t s, int32_t n) {
+    aios__kv_seq *q = &c->kv.seq[s];
+    int32_t at = aios__kv_pos(q, aios__kv_cut(&c->kv, s, aios__kv_end(q, n)));
+    if (at > n) at = n;
+    c->seq[s].n_done = at;
+    for (; at < n; at++) c->seq[s].want[at] = 0;            /* goes through the model again, for the cache alone */
+}
 /* Drops a pass that is under way; the sequences stand as before it. */
 static void aios__pass_drop(aios_context *c) {
     int32_t w, s;
     c->running = 0;
     for (w = 0; w < c->plan.n_threads; w++) c->run.kv_read[w * 8] = 0;
-    for (s = 0; s < c->plan.n_seq; s++) aios__kv_cut(&c->kv, s, c->seq[s].n_done);
+    aios__kv_undo(&c->kv);
+    for (s = 0; s < c->plan.n_seq; s++) if (!c->kv.seq[s].n_spilled) aios__seq_cut(c, s, c->seq[s].n_done);
 }
 
 static aios_status aios__cancelled(aios_context *c, aios_error *err) {
@@ -6489,20 +7905,18 @@ static aios_status aios__cancelled(aios_context *c, aios_error *err) {
     aios__store(&c->cancel, 0);
     return aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "the step was cancelled");
 }
-/* The current unit cannot be read. Nothing more is asked for until the next step, which begins anew. */
+/* What the current phase waits for cannot be read. Nothing more is asked for until the next step, which begins anew. */
 static aios_status aios__unread(aios_context *c, aios_error *err) {
     aios__stream *s = &c->stream;
-    const aios__unit *u;
     aios__slot slot;
     aios__crew_lock(&s->crew);
-    u = aios__use_unit(s, s->used);
-    slot = s->slot[s->used % s->n_slots];
+    slot = *s->bad;
     s->hold = 1;
     aios__crew_unlock(&s->crew);
     aios__pass_drop(c);
-    aios__fail2(err, AIOS_ERR_IO, aios__unit_start(u) + slot.done, aios__unit_window(u, &s->io[u->part]) - slot.done, (uint64_t)slot.got,
+    aios__fail2(err, AIOS_ERR_IO, slot.off + slot.done, slot.want - slot.done, (uint64_t)slot.got,
                 slot.got < 0 ? "reading % bytes of weights failed: the reader returned %" : "% bytes of weights to read, but the reader returned %",
-                aios__u(aios__unit_window(u, &s->io[u->part]) - slot.done), aios__i(slot.got));
+                aios__u(slot.want - slot.done), aios__i(slot.got));
     return AIOS_ERR_IO;
 }
 static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *err) {
@@ -6510,7 +7924,10 @@ static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *er
     if (!c->running) c->n_out_ready = 0;
     while (c->running || aios__waiting(c)) {
         if (!c->running) {
+            aios_status st = aios__spill_prepare(c, deadline, err);
+            if (st) return st;
             aios__pass_gather(c);
+            if (!c->pass.n) return aios__fail1(err, AIOS_ERR_FULL, AIOS__NO_OFF, "the cache has no room for any waiting token: its % pages are taken", aios__i(aios__kv_pages(&c->kv)));
             aios__stream_start(&c->stream);
             aios__phase_enter(c, 0);
             c->running = 1;
@@ -6538,6 +7955,8 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
     x->pass.id       = (int32_t *)aios__take(meta, n_batch * 4, 8);
     x->pass.seq      = (int32_t *)aios__take(meta, n_batch * 4, 8);
     x->pass.pos      = (int32_t *)aios__take(meta, n_batch * 4, 8);
+    x->pass.slot     = (int32_t *)aios__take(meta, n_batch * 4, 8);
+    x->pass.turn     = (int32_t *)aios__take(meta, n_batch * 4, 8);
     x->pass.block    = (int32_t *)aios__take(meta, (n_batch + 1) * 4, 8);
     x->pass.out      = (int32_t *)aios__take(meta, (uint64_t)p->n_outputs * 4, 8);
     x->run.kv_read   = (uint64_t *)aios__take(meta, (uint64_t)p->n_threads * 64, 64);
@@ -6545,14 +7964,16 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
     x->prog.freq     = (double *)aios__take(meta, (uint64_t)m->hp.n_rot / 2 * 8, 8);
     x->prog.op       = (aios__op *)aios__take(meta, (uint64_t)p->n_ops * sizeof(aios__op), 64);
     x->prog.unit     = (aios__unit *)aios__take(meta, (uint64_t)p->n_units * sizeof(aios__unit), 8);
-    x->stream.slot   = (aios__slot *)aios__take(meta, (uint64_t)p->n_slots * sizeof(aios__slot), 64);
+    x->stream.slot   = (aios__slot *)aios__take(meta, ((uint64_t)p->n_slots + (uint64_t)p->n_expert_slots * AIOS__N_PARTS) * sizeof(aios__slot), 64);
+    x->stream.queue  = (uint32_t *)aios__take(meta, (uint64_t)p->n_expert_slots * AIOS__N_PARTS * 4, 8);
+    aios__cache_layout(&x->cache, meta, (uint64_t)m->hp.n_layer, (uint64_t)m->hp.n_expert, p->n_expert_slots);
     x->sample_work   = aios__take(meta, aios_sample_work_bytes(m->hp.n_vocab), 64);
     for (s = 0; s < p->n_seq; s++) {
         int32_t *tok = (int32_t *)aios__take(meta, n_ctx * 4, 8);
         uint8_t *want = (uint8_t *)aios__take(meta, n_ctx, 8);
         if (c) { c->seq[s].token = tok; c->seq[s].want = want; }
     }
-    aios__kv_layout(&x->kv, meta);
+    aios__kv_arrays(&x->kv, meta);
     aios__threads_layout(&x->pool, &x->stream.crew, meta, p->flags & AIOS_PLAN_LENT_THREADS ? 1 : p->n_threads, p->n_readers);
     return c;
 }
@@ -6560,15 +7981,16 @@ static uint64_t aios__plan_stacks(const aios_plan *p) { return aios__stacks((p->
 static aios__cut aios__plan_cut(const aios_plan *p) {
     aios__cut c;
     c.rows = p->numerics == AIOS_REFERENCE;
-    c.level = p->stream_level; c.warm = p->warm_steps;
+    c.level = p->stream_level; c.warm = p->warm_steps; c.experts = p->n_expert_slots > 0;
     c.mapped = (p->flags & AIOS_PLAN_IN_PLACE) != 0 || (p->rungs & AIOS_RUNG_IN_PLACE) != 0;
     c.unit_bytes = p->unit_bytes;
     return c;
 }
 /* Two cuts that put every weight in the same place. */
 static int32_t aios__cut_same(const aios__cut *a, const aios__cut *b) {
-    return a->rows == b->rows && a->level == b->level && a->warm == b->warm && a->mapped == b->mapped && (!a->level || a->unit_bytes == b->unit_bytes);
+    return a->rows == b->rows && a->level == b->level && a->experts == b->experts && a->warm == b->warm && a->mapped == b->mapped && (!a->level || a->unit_bytes == b->unit_bytes);
 }
+static int32_t aios__plan_streams(const aios_plan *p) { return p->n_units || p->n_expert_slots; }
 /* Streams through the io's submit and wait. */
 static uint32_t aios__plan_async(const aios_model *m, const aios_plan *p) { return m->async && !p->n_readers && !(p->flags & AIOS_PLAN_LENT_READERS); }
 /* A plan from the caller. One of a header that knew no tiers has all weights in the first. */
@@ -6579,7 +8001,7 @@ static aios_status aios__plan_copy(aios_plan *p, const aios_plan *from, aios_err
 }
 static void aios__build_start(aios__build *b, const aios_model *m, const aios_plan *p, const aiosk_isa *k) {
     b->m = m; b->k = k; b->cut = aios__plan_cut(p);
-    b->n_ctx = p->n_ctx; b->n_batch = p->n_batch; b->n_outputs = p->n_outputs; b->n_threads = p->n_threads; b->numerics = p->numerics;
+    b->n_ctx = p->n_ctx; b->n_seq = p->n_seq; b->coded = aios__kv_is_coded(m, p); b->heavy = p->kv_heavy > 0; b->n_batch = p->n_batch; b->n_outputs = p->n_outputs; b->n_threads = p->n_threads; b->numerics = p->numerics;
 }
 
 enum { AIOS__MAX_READERS = 64, AIOS__MAX_SLOTS = 4096,
@@ -6587,20 +8009,40 @@ enum { AIOS__MAX_READERS = 64, AIOS__MAX_SLOTS = 4096,
                         | AIOS_PLAN_MAY_KV_TYPE | AIOS_PLAN_MAY_CTX };
 #define AIOS__MAX_UNIT ((uint64_t)4 << 20)  /* large enough that storage is not asked too often */
 
+/* Experts of all layers that can be read one by one; 0 = none. */
+static uint64_t aios__n_experts(const aios_model *m) {
+    uint64_t n = 0;
+    int32_t l, k;
+    for (l = 0; l < m->hp.n_layer; l++) {
+        if (m->layer[l][AIOS__T_FFN_ROUTER].w < 0) continue;
+        for (k = AIOS__T_FFN_GATE_EXPS; k <= AIOS__T_FFN_DOWN_EXPS; k++)
+            if (m->gguf.tensor[m->layer[l][k].w].n_bytes / (uint64_t)m->hp.n_expert > UINT32_MAX / 32) return 0;      /* a slot counts in 32 bits, panels that are not full included */
+        n += (uint64_t)m->hp.n_expert;
+    }
+    return n;
+}
 /* The choices of a plan, whether made here or handed in. */
 static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aios_error *err) {
-    static const char *const names[] = { "n_ctx", "n_seq", "n_batch", "n_outputs", "n_threads", "kv_type", "numerics", "isa", "stream_level", "warm_steps", "n_readers", "n_slots" };
-    static const int32_t most[] = { 1 << 28, 1 << 20, 4096, 4096, 1024, AIOSK_N_KV - 1, AIOS_REFERENCE, AIOSK_N_ISA - 1, AIOS__LEVELS, 4 * 4096, AIOS__MAX_READERS, AIOS__MAX_SLOTS };
-    int32_t i, v[12];
+    static const char *const names[] = { "n_ctx", "n_seq", "n_batch", "n_outputs", "n_threads", "numerics", "isa", "stream_level", "warm_steps", "n_readers", "n_slots", "kv_positions", "kv_recent", "kv_window", "kv_sinks", "kv_heavy" };
+    static const int32_t most[] = { 1 << 28, 1 << 20, 4096, 4096, 1024, AIOS_REFERENCE, AIOSK_N_ISA - 1, AIOS__LEVELS, 4 * 4096, AIOS__MAX_READERS, AIOS__MAX_SLOTS, 1 << 30, 1 << 28, 1 << 28, 1 << 28, 1 << 28 };
+    int32_t i, v[16];
     aios__cut cut = aios__plan_cut(p);
     aios_status st = aios__flags(p->flags, AIOS__PLAN_FLAGS, "aios_plan", err);
     if (st) return st;
-    v[0] = p->n_ctx; v[1] = p->n_seq; v[2] = p->n_batch; v[3] = p->n_outputs; v[4] = p->n_threads; v[5] = p->kv_type; v[6] = p->numerics; v[7] = p->isa;
-    v[8] = p->stream_level; v[9] = p->warm_steps; v[10] = p->n_readers; v[11] = p->n_slots > AIOS__MAX_SLOTS ? -1 : (int32_t)p->n_slots;
-    for (i = 0; i < 12; i++)
+    v[0] = p->n_ctx; v[1] = p->n_seq; v[2] = p->n_batch; v[3] = p->n_outputs; v[4] = p->n_threads; v[5] = p->numerics; v[6] = p->isa;
+    v[7] = p->stream_level; v[8] = p->warm_steps; v[9] = p->n_readers; v[10] = p->n_slots > AIOS__MAX_SLOTS ? -1 : (int32_t)p->n_slots;
+    v[11] = p->kv_positions; v[12] = p->kv_recent; v[13] = p->kv_window; v[14] = p->kv_sinks; v[15] = p->kv_heavy;
+    for (i = 0; i < 16; i++)
         if (v[i] < (i < 5) || v[i] > most[i])
             return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)most[i], (uint64_t)(v[i] < 0 ? 0 : v[i]), "the plan's % is %, out of range", aios__z(names[i]), aios__i(v[i]));
+    for (i = -2; i < (p->kv_layer_type ? m->hp.n_layer : 0); i++) {
+        int32_t t = i == -2 ? p->kv_type : i == -1 ? p->kv_old_type : p->kv_layer_type[i];
+        if (i == -2 ? aiosk_kv_ok(t) : i == -1 ? t == 0 || (aiosk_kv_ok(t) && p->kv_type != AIOSK_KV_F32) : t == -1 || (aiosk_kv_ok(t) && t != AIOSK_KV_F32 && p->kv_type != AIOSK_KV_F32)) continue;
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 0, (uint64_t)(int64_t)t, "the plan's % is %, which is no type of cache, or does not go with one of f32", aios__z(i == -2 ? "kv_type" : i == -1 ? "kv_old_type" : "kv_layer_type"), aios__i(t));
+    }
+    if (p->kv_heavy && !p->kv_window) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan's kv_heavy goes with kv_window");
     if (p->unit_bytes > AIOS__MAX_UNIT) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_UNIT, p->unit_bytes, "the plan's unit_bytes is %, out of range", aios__u(p->unit_bytes), aios__u(0));
+    if (p->n_expert_slots > p->n_experts || p->n_experts > aios__n_experts(m)) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, aios__n_experts(m), p->n_expert_slots, "the plan has % slots for % experts", aios__u(p->n_expert_slots), aios__u(aios__n_experts(m)));
     if (p->n_units && p->n_slots < 1) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan streams through a ring without slots");
     /* AIOS_FAST differs from AIOS_CANONICAL in the kernels of float matrices alone (aiosk_matmul_fast): no layout, no size */
     if (p->numerics == AIOS_REFERENCE && p->kv_type != AIOSK_KV_F32)
@@ -6633,16 +8075,18 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     aios__build_start(&b, m, p, k);
     aios__program_build(&b);
     cut = b.cut;
-    if (!aios__kv_size(&kv, &m->hp, p->kv_type, p->n_ctx, p->n_seq)) return 0;
+    if (!aios__kv_size(&kv, m, p)) return 0;
     p->n_ops = b.n_ops; p->n_phases = b.n_phases; p->n_units = b.n_units;
     p->slot_bytes = aios__round_up(b.slot_bytes, AIOS__STREAM_ALIGN);
+    p->expert_slot_bytes = b.part_bytes[AIOS__GATE_PART] + b.part_bytes[AIOS__UP_PART] + b.part_bytes[AIOS__DOWN_PART];
     memset(&tmp, 0, sizeof tmp);
     tmp.kv = kv;
     aios__context_layout(m, p, &meta, &tmp);
     aios__weights_measure(m, &cut, &w);
     load_tmp = m->loaded ? 0 : aios__weights_tmp(m, &cut);
     for (i = 0; i < 2; i++) p->tier_bytes[i] = m->loaded ? 0 : w.tier[i];
-    if (!aios__mul(p->slot_bytes, p->n_slots, &p->tier_bytes[AIOS_TIER_STREAM])) return 0;
+    if (!aios__mul(p->slot_bytes, p->n_slots, &p->tier_bytes[AIOS_TIER_STREAM]) || !aios__mul(p->expert_slot_bytes, p->n_expert_slots, &i)
+        || !aios__add(p->tier_bytes[AIOS_TIER_STREAM], i, &p->tier_bytes[AIOS_TIER_STREAM])) return 0;
     p->request_bytes[AIOS_MEM_META]    = aios__round_up(meta.used, 64);
     p->request_bytes[AIOS_MEM_SCRATCH] = aios__round_up(b.scratch.used > load_tmp ? b.scratch.used : load_tmp, 64);
     p->request_bytes[AIOS_MEM_KV]      = kv.bytes;
@@ -6656,13 +8100,9 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     p->weight_bytes_packed = w.packed; p->weight_bytes_rows = w.rows; p->weight_bytes_mapped = w.mapped;
     p->token_weight_bytes = b.w_bytes + b.row_bytes;
     p->token_act_bytes = b.act_bytes;
-    p->token_stream_bytes = b.stream_bytes;
-    p->token_kv_pos_bytes = kv.page_bytes / AIOSK_TILE;
-    p->token_kv_bytes = 0;
-    for (i = 0; i < (uint64_t)m->hp.n_layer; i++) {
-        int32_t window = aios__layer_window(m, (int32_t)i);
-        p->token_kv_bytes += p->token_kv_pos_bytes / (uint64_t)m->hp.n_layer * (uint64_t)(window && window < p->n_ctx ? window : p->n_ctx);
-    }
+    p->token_stream_bytes = b.stream_bytes; p->token_expert_bytes = b.expert_bytes;
+    p->token_kv_pos_bytes = kv.pos_bytes;
+    p->token_kv_bytes = aios__kv_read_bytes(&kv, m, p);
     return 1;
 }
 
@@ -6673,17 +8113,20 @@ typedef struct aios__ladder {
     const aiosk_isa *k;
     int32_t can_map;                    /* the io maps all matrices                                         */
     uint32_t n_slots;                   /* of a ring that has units enough                                  */
+    uint32_t experts;                   /* that a cache may hold; 0 = they stay resident                    */
     int32_t n_readers;
 } aios__ladder;
 
 /* Sizes, with a ring that has no more slots than it needs. */
 static int32_t aios__ladder_sizes(const aios__ladder *l, aios_plan *p) {
     p->n_slots = l->n_slots; p->n_readers = l->n_readers;
-    p->rungs |= AIOS_RUNG_STREAM;
+    p->rungs |= AIOS_RUNG_STREAM | AIOS_RUNG_EXPERTS;
+    if (!p->n_expert_slots) p->rungs &= ~(uint32_t)AIOS_RUNG_EXPERTS;
     if (!aios__plan_sizes(l->m, p, l->k)) return 0;
     if (p->n_units >= p->n_slots && p->n_units) return 1;
     p->n_slots = p->n_units;
-    if (!p->n_units) { p->n_readers = 0; p->stream_level = 0; p->rungs &= ~(uint32_t)AIOS_RUNG_STREAM; }
+    if (!p->n_units) { p->stream_level = 0; p->rungs &= ~(uint32_t)AIOS_RUNG_STREAM; }
+    if (!aios__plan_streams(p)) p->n_readers = 0;
     return aios__plan_sizes(l->m, p, l->k);
 }
 static int32_t aios__fits(const aios__ladder *l, aios_plan *p) {
@@ -6735,6 +8178,18 @@ static int32_t aios__least_fit(const aios__ladder *l, aios_plan *p, int32_t *x, 
     *x = hi;
     return aios__fits(l, p);
 }
+/* Experts in a cache: as many as fit, so that what is left is theirs. 0 = not even one; then one for each that a token uses, in case
+ * other matrices can make room. */
+static int32_t aios__most_experts(aios__ladder *l, aios_plan *p) {
+    uint32_t lo = 0, hi = l->experts + 1;       /* lo fits, hi does not                                     */
+    aios__set_ring(l, p, 4);
+    while (hi - lo > 1) {
+        p->n_expert_slots = lo + (hi - lo) / 2;
+        if (aios__fits(l, p)) lo = p->n_expert_slots; else hi = p->n_expert_slots;
+    }
+    p->n_expert_slots = lo ? lo : (uint32_t)l->m->hp.n_used;
+    return lo && aios__fits(l, p);
+}
 /* The smallest of all: everything given up that may be, and as little resident as it takes. Small units need a small ring and
  * long tables, and a ring can be larger than what it saves: all ways are weighed. */
 static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
@@ -6753,11 +8208,14 @@ static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
     p->stream_level = 0;
     if (!aios__ladder_sizes(l, p)) return 0;
     best = *p;
-    if (!l->can_map && !(p->flags & AIOS_PLAN_NO_STREAM))
+    for (p->n_expert_slots = 0; !l->can_map && !(p->flags & AIOS_PLAN_NO_STREAM) && p->n_expert_slots <= (l->experts > 0); p->n_expert_slots++) {
+        p->stream_level = 0;
+        if (p->n_expert_slots && aios__ladder_sizes(l, p) && p->total_bytes < best.total_bytes) best = *p;
         for (level = AIOS__LEVEL; level <= AIOS__LEVELS; level += AIOS__LEVEL) for (unit = 65536; unit <= AIOS__MAX_UNIT; unit *= 2) {
             p->stream_level = level; p->unit_bytes = unit;
             if (aios__ladder_sizes(l, p) && p->total_bytes < best.total_bytes) best = *p;
         }
+    }
     *p = best;
     return 1;
 }
@@ -6798,6 +8256,7 @@ static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
         }
         if (!d->n_batch) p->rungs &= ~(uint32_t)AIOS_RUNG_BATCH;
     }
+    if (l->experts && aios__most_experts(l, p)) return 1;
     aios__set_ring(l, p, 4);            /* the largest units of which four fit in a sixteenth of the memory; then smaller ones */
     for (unit = AIOS__MAX_UNIT; unit >= 65536; unit /= 2) {
         if (d->budget_bytes && unit * 4 > d->budget_bytes / 16 && unit > 65536) continue;
@@ -6805,6 +8264,7 @@ static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
     }
     if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) aios__set_batch(l, p, 1);
     aios__set_ring(l, p, 2);
+    if (p->n_expert_slots) p->n_expert_slots = 1;
     return aios__least_fit(l, p, &p->stream_level, AIOS__LEVELS, 65536);
 }
 
@@ -6838,7 +8298,10 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     p.n_seq     = d.n_seq ? d.n_seq : 1;
     p.n_threads = d.n_threads ? d.n_threads : 1;
     p.kv_type = d.kv_type; p.numerics = d.numerics; p.isa = d.isa; p.numa_node_1 = d.numa_node_1;
+    p.kv_positions = d.kv_positions; p.kv_old_type = d.kv_old_type; p.kv_recent = d.kv_recent; p.kv_window = d.kv_window; p.kv_sinks = d.kv_sinks; p.kv_heavy = d.kv_heavy; p.kv_layer_type = d.kv_layer_type;
     l.m = m; l.d = &d;
+    if (known > offsetof(aios_plan, n_expert_slots)) l.experts = (uint32_t)aios__min_u64(aios__n_experts(m), INT32_MAX);
+    p.n_experts = l.experts;
     for (i = 0; i < m->gguf.n_tensors; i++) l.can_map &= m->place[i].use != AIOS__IS_MATRIX || m->place[i].can_map != 0;
     p.n_batch = d.n_batch;
     if (!p.n_batch) {                       /* activations of a batch, in their widest form, in half the second-level cache */
@@ -6852,19 +8315,23 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
         if (m->cut.mapped) p.rungs |= AIOS_RUNG_IN_PLACE;
         p.unit_bytes = m->cut.unit_bytes;
         aios__set_ring(&l, &p, 4);
+        if (m->cut.experts) p.n_expert_slots = 1;
     }
     if ((st = aios__plan_check(m, &p, err)) != 0) return st;
     l.k = aiosk_select(p.isa);
     p.held_bytes = m->req.bytes;
     for (i = 0; i < 2; i++) if (m->weights[i]) p.held_bytes += m->weights_req[i].bytes;
     p.model_hash = m->gguf.hash;
+    if (m->loaded && m->cut.experts && !l.experts) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model's experts are in a cache, of which this aios_plan knows nothing");
     asked = least = p;
+    if (p.n_expert_slots) asked.n_expert_slots = l.experts;
     if (!aios__ladder_sizes(&l, &asked) || !aios__bottom(&l, &least))
         return aios__fail(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "the cache for this context and these sequences is too large to be counted");
     if (least.total_bytes > asked.total_bytes) least = asked;
     if (d.budget_bytes && (least.total_bytes > d.budget_bytes || least.held_bytes > d.budget_bytes - least.total_bytes))
         return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.held_bytes + least.total_bytes, d.budget_bytes, "this plan needs % bytes in all; the least that would do is %", aios__u(p.held_bytes + asked.total_bytes), aios__u(p.held_bytes + least.total_bytes));
     if (m->loaded) aios__set_ring(&l, &p, 4);
+    if (m->loaded && p.n_expert_slots) aios__most_experts(&l, &p);
     if (!aios__descend(&l, &p)) {
         p = least;
         aios__set_ring(&l, &p, 2);
@@ -6878,7 +8345,8 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
         p.bound = AIOS_BOUND_MEMORY;
     }
     if (d.stream_bandwidth && d.stream_bandwidth < UINT64_MAX / 1000 && p.token_stream_bytes) {
-        store = d.stream_bandwidth * 1000 / p.token_stream_bytes;
+        store = p.token_stream_bytes - (p.n_expert_slots ? p.token_expert_bytes / p.n_experts * p.n_expert_slots : 0);
+        store = d.stream_bandwidth * 1000 / (store ? store : 1);
         if (!p.tok_s_bound_milli || store < p.tok_s_bound_milli) { p.tok_s_bound_milli = store; p.bound = AIOS_BOUND_STORAGE; }
     }
     return aios__desc_fill(out, &p, sizeof p) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "aios_plan was not initialised: call aios_plan_init first") : AIOS_OK;
@@ -6915,8 +8383,9 @@ AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *
     memset(&x, 0, sizeof x);
     x.tier = at.rows < m->gguf.tensor[i].n[1] ? (uint32_t)AIOS_TIER_STREAM : at.tier;
     x.layout = at.layout; x.mapped = at.mapped; x.n_bytes = at.n_bytes; x.resident_tier = at.tier;
-    x.stream_bytes = at.use == AIOS__IS_MATRIX ? aios__rows_bytes(&m->gguf.tensor[i], aios__source_of(m, &cut, i).layout, m->gguf.tensor[i].n[1] - at.rows) : 0;
+    x.stream_bytes = at.use == AIOS__IS_MATRIX ? aios__rows_bytes(&m->gguf.tensor[i], aios__source_of(m, &cut, i).layout, m->gguf.tensor[i].n[1] - at.rows) * m->gguf.tensor[i].n[2] : 0;
     x.token_bytes = at.use == AIOS__IS_TABLE ? 0 : at.n_bytes + x.stream_bytes;
+    if (at.experts) x.token_bytes = x.token_bytes / (uint64_t)m->hp.n_expert * (uint64_t)m->hp.n_used;
     if (id == m->role[AIOS__T_TOKEN_EMBD].w || id == m->role[AIOS__T_POS_EMBD].w) x.token_bytes += m->gguf.tensor[i].row_bytes;
     if (id == m->role[AIOS__T_ROPE_FREQS].w || id == m->role[AIOS__T_ROPE_LONG].w || id == m->role[AIOS__T_ROPE_SHORT].w) x.token_bytes = 0;   /* read once, at opening */
     return aios__desc_fill(out, &x, sizeof x);
@@ -7182,6 +8651,342 @@ AIOS_API aios_status aios_sample_logits(const aios_sampler *s, const float *logi
     return aios__sample(aiosk_select(AIOSK_ISA_BEST), s, logits, n_vocab, recent, n_recent, pos, work, id, err);
 }
 
+/* ======== sequence.c ======== */
+/* sequence.c: what can be done with whole sequences: cut back, fork, find, take out of the middle, save and restore. Above exec, which
+ * runs their tokens; the pages are kv.c's. */
+
+static int32_t aios__seq_ok(const aios_context *c, int32_t seq) { return c && seq >= 0 && seq < c->plan.n_seq; }
+static aios_status aios__seq_fail(const aios_context *c, int32_t seq, aios_error *err) {
+    if (!c) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the context is NULL");
+    return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->plan.n_seq, (uint64_t)seq, "there is no sequence %: the plan has %", aios__i(seq), aios__i(c->plan.n_seq));
+}
+/* ... at its tokens from n on? */
+static int32_t aios__in_pass_from(const aios_context *c, int32_t seq, int32_t n) {
+    int32_t i;
+    for (i = 0; c->running && i < c->pass.n; i++) if (c->pass.seq[i] == seq && c->pass.pos[i] >= n) return 1;
+    return 0;
+}
+
+AIOS_API int32_t aios_seq_length(const aios_context *c, int32_t seq)    { return aios__seq_ok(c, seq) ? c->seq[seq].n_fed : 0; }
+AIOS_API int32_t aios_seq_processed(const aios_context *c, int32_t seq) { return aios__seq_ok(c, seq) ? c->seq[seq].n_done : 0; }
+AIOS_API const int32_t *aios_seq_tokens(const aios_context *c, int32_t seq) { return aios__seq_ok(c, seq) ? c->seq[seq].token : NULL; }
+AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, aios_error *err) {
+    aios__sequence *q;
+    aios_status st;
+    aios__clear(err);
+    if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
+    q = &c->seq[seq];
+    if (n < 0 || n > q->n_fed) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)n, "cannot cut a sequence of % to %", aios__i(q->n_fed), aios__i(n));
+    if (n == 0) aios__spill_forget(c, seq);
+    else if (q->n_done > n && (st = aios__spill_whole(c, seq, err)) != 0) return st;
+    if (aios__in_pass_from(c, seq, n)) aios__pass_drop(c);      /* only a pass that works on what goes is dropped */
+    q->n_fed = n;
+    if (q->n_done >= n && !c->kv.seq[seq].n_spilled && !aios__in_pass(c, seq)) aios__seq_cut(c, seq, n);
+    return AIOS_OK;
+}
+AIOS_API aios_status aios_seq_fork(aios_context *c, int32_t dst, int32_t src, int32_t n, aios_error *err) {
+    aios__sequence *s, *d;
+    int32_t done, at;
+    aios_status st;
+    aios__clear(err);
+    if (!aios__seq_ok(c, src)) return aios__seq_fail(c, src, err);
+    if (!aios__seq_ok(c, dst)) return aios__seq_fail(c, dst, err);
+    s = &c->seq[src]; d = &c->seq[dst];
+    if (n < 0 || n > s->n_fed) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)s->n_fed, (uint64_t)n, "cannot fork % tokens of a sequence of %", aios__i(n), aios__i(s->n_fed));
+    if (d->n_fed) return aios__fail2(err, AIOS_ERR_STATE, AIOS__NO_OFF, 0, (uint64_t)d->n_fed, "sequence % has % tokens: cut it to none before something is forked into it", aios__i(dst), aios__i(d->n_fed));
+    if ((st = aios__spill_whole(c, src, err)) != 0) return st;
+    memcpy(d->token, s->token, (size_t)n * 4);
+    memcpy(d->want, s->want, (size_t)n);
+    d->n_fed = n;
+    d->used = s->used;
+    done = s->n_done < n ? s->n_done : n;
+    at = aios__kv_fork(&c->kv, dst, src, aios__kv_end(&c->kv.seq[src], done));
+    d->n_done = aios__kv_pos(&c->kv.seq[dst], at);
+    if (d->n_done > done) d->n_done = done;
+    for (at = d->n_done; at < done; at++) d->want[at] = 0;      /* goes through the model again, for the cache alone */
+    return AIOS_OK;
+}
+AIOS_API aios_status aios_seq_pin(aios_context *c, int32_t seq, int32_t on, aios_error *err) {
+    aios__clear(err);
+    if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
+    c->seq[seq].pinned = on != 0;
+    return AIOS_OK;
+}
+AIOS_API int32_t aios_seq_find(const aios_context *c, const int32_t *ids, uint64_t n, int32_t *n_same) {
+    int32_t s, i, best = -1, most = 0;
+    for (s = 0; c && ids && s < c->plan.n_seq; s++) {
+        const aios__sequence *q = &c->seq[s];
+        for (i = 0; i < q->n_done && (uint64_t)i < n && q->token[i] == ids[i]; i++) {}
+        if (c->kv.seq[s].n_spans == 1 && i > most) { most = i; best = s; }      /* one whose middle was taken out knows more than it shows */
+    }
+    if (n_same) *n_same = most;
+    return best;
+}
+AIOS_API aios_status aios_seq_remove(aios_context *c, int32_t seq, int32_t from, int32_t to, aios_error *err) {
+    aios__sequence *q;
+    int32_t n;
+    aios_status st;
+    aios__clear(err);
+    if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
+    q = &c->seq[seq];
+    if (from < 0 || from > to || to > q->n_fed)
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)to, "cannot take tokens % to % out of a sequence", aios__i(from), aios__i(to));
+    if (from == to) return AIOS_OK;
+    if ((st = aios__spill_whole(c, seq, err)) != 0) return st;
+    if (aios__in_pass(c, seq)) aios__pass_drop(c);
+    if (to < q->n_done) {
+        if (c->model->role[AIOS__T_POS_EMBD].w >= 0)
+            return aios__fail(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "this family has learned positions: what follows tokens that are taken out cannot move down");
+        if (!aios__kv_remove(&c->kv, seq, from, to))
+            return aios__fail1(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "a sequence can be in % pieces at the most", aios__i(AIOS__MAX_SPANS));
+        q->n_done -= to - from;
+    } else if (from < q->n_done) aios__seq_cut(c, seq, from);
+    n = q->n_fed - to;
+    memmove(q->token + from, q->token + to, (size_t)n * 4);
+    memmove(q->want + from, q->want + to, (size_t)n);
+    q->n_fed -= to - from;
+    return AIOS_OK;
+}
+AIOS_API aios_status aios_cache_get_info(const aios_context *c, aios_cache_info *out) {
+    aios_cache_info x;
+    int32_t g, f, i;
+    if (!c) return AIOS_ERR_ARG;
+    memset(&x, 0, sizeof x);
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
+        const aios__pages *p = &c->kv.pool[g][f];
+        x.n_pages += (uint32_t)p->n; x.n_free += (uint32_t)p->n_free;
+        x.bytes += (uint64_t)p->n * p->bytes; x.free_bytes += (uint64_t)p->n_free * p->bytes;
+        for (i = 0; i < p->n; i++) if (p->refs[i] > 1) { x.n_shared++; x.saved_bytes += (uint64_t)(p->refs[i] - 1) * p->bytes; }
+    }
+    for (i = 0; i < c->plan.n_seq; i++) x.n_spilled += (uint32_t)c->kv.seq[i].n_spilled;
+    for (i = 0; i < c->plan.n_seq; i++) for (g = 0; g < AIOS__N_GROUPS; g++) x.n_spare += (uint32_t)c->kv.seq[i].n_spares[g];
+    return aios__desc_fill(out, &x, sizeof x);
+}
+
+/* ======== state.c ======== */
+/* state.c: a sequence as bytes in the caller's memory, and back.
+ *
+ *     header                          aios__state_head
+ *     spans    i32 [n_spans][3]
+ *     tokens   i32 [n_tokens - base_tiles * 64], the first ones being those of the base
+ *     wants    u8  [n_tokens - n_done], padded with zeros to 8
+ *     mass     u64 [top], where the cache keeps tiles for it
+ *     pages    u8  [group][form][top] 0 none, 1 here, 2 shared with the base; padded with zeros to 8
+ *     then the pages that are here, in that order
+ *
+ * Nothing is trusted: sizes are compared with what the header says, and the checksum covers every byte, before anything is touched. */
+
+enum { AIOS__STATE_VERSION = 1 };
+typedef struct aios__state_head {
+    char magic[8];
+    uint32_t version, n_tokens;
+    uint64_t n_bytes, sum;              /* sum: of the whole with this field as zero                        */
+    uint64_t model_hash, layout_hash;   /* of the model's header; of how the cache is laid out              */
+    uint64_t base_hash;                 /* of the base's tokens                                             */
+    uint32_t n_done, n_spans, top, base_tiles;
+    uint32_t tile, aged;
+} aios__state_head;
+
+/* What two contexts must have in common for their pages to mean the same. */
+static uint64_t aios__layout_hash(const aios_context *c) {
+    const aios__kv *kv = &c->kv;
+    const aios__hp *hp = &c->model->hp;
+    int32_t f, v[10];
+    uint64_t h = AIOS__ART_SEED;
+    v[0] = kv->n_layer; v[1] = kv->n_head_kv; v[2] = hp->hd_k; v[3] = hp->hd_v; v[4] = kv->keep; v[5] = kv->recent; v[6] = kv->coded; v[7] = c->plan.numerics; v[8] = AIOSK_TILE; v[9] = kv->heavy;
+    h = aios__art_sum(h, v, sizeof v);
+    h = aios__art_sum(h, kv->sinks, sizeof kv->sinks);
+    h = aios__art_sum(h, kv->behind, sizeof kv->behind);
+    h = aios__art_sum(h, kv->group, (uint64_t)kv->n_layer);
+    for (f = 0; f < AIOS__N_FORMS; f++) h = aios__art_sum(h, kv->type[f], (uint64_t)kv->n_layer * 4);
+    h = aios__art_sum(h, c->prog.freq, (uint64_t)hp->n_rot / 2 * 8);        /* long and short contexts can turn differently */
+    return aios__art_sum(h, &c->prog.rope_mult, 4);
+}
+/* Leading tiles that a sequence shares with its base, in all forms. */
+static int32_t aios__base_tiles(const aios_context *c, int32_t seq, int32_t base) {
+    const aios__kv *kv = &c->kv;
+    int32_t g, f, t, n, some;
+    if (base < 0) return 0;
+    n = c->seq[seq].n_done < c->seq[base].n_done ? c->seq[seq].n_done : c->seq[base].n_done;
+    if (kv->seq[base].n_spans > 1 || kv->seq[seq].span[0].to < n) return 0;
+    for (t = 0; t < n / AIOSK_TILE; t++) {
+        for (some = g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
+            int32_t a = aios__page_at(kv, g, f, seq, t), b = aios__page_at(kv, g, f, base, t);
+            if (f == AIOS__KV_OPEN && aios__kv_spare(kv, g, seq, t)) continue;
+            if (a != AIOS__NO_PAGE && a != b) return t;
+            some |= a != AIOS__NO_PAGE;
+        }
+        if (!some) break;
+    }
+    return t;
+}
+/* Does a page of tile t go into the blob? */
+static int32_t aios__state_page(const aios_context *c, int32_t g, int32_t f, int32_t seq, int32_t t, int32_t base_tiles) {
+    const aios__kv *kv = &c->kv;
+    if (aios__page_at(kv, g, f, seq, t) == AIOS__NO_PAGE || (f == AIOS__KV_OPEN && aios__kv_spare(kv, g, seq, t))) return 0;
+    return t < base_tiles ? 2 : 1;
+}
+/* Sizes of the parts; the pages' in *pages. */
+static uint64_t aios__state_front(const aios_context *c, const aios__state_head *h) {
+    uint64_t maps = 0;
+    int32_t g, f;
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) maps += c->kv.page[g][f] ? h->top : 0;
+    return sizeof *h + (c->kv.heavy ? (uint64_t)h->top * 8 : 0) + (uint64_t)h->n_spans * 12 + ((uint64_t)h->n_tokens - (uint64_t)h->base_tiles * AIOSK_TILE) * 4 + aios__round_up(h->n_tokens - h->n_done, 8) + aios__round_up(maps, 8);
+}
+static aios_status aios__state_head_of(aios_context *c, int32_t seq, int32_t base, aios__state_head *h, aios_error *err) {
+    const aios__kv *kv = &c->kv;
+    int32_t g, f, t;
+    aios_status st;
+    aios__clear(err);
+    if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
+    if (base >= 0 && !aios__seq_ok(c, base)) return aios__seq_fail(c, base, err);
+    c->seq[seq].held++;
+    st = aios__spill_whole(c, seq, err);
+    if (!st && base >= 0) st = aios__spill_whole(c, base, err);
+    c->seq[seq].held--;
+    if (st) return st;
+    if (aios__in_pass(c, seq)) aios__pass_drop(c);
+    memset(h, 0, sizeof *h);
+    memcpy(h->magic, "AIOSSEQ1", 8);
+    h->version = AIOS__STATE_VERSION;
+    h->n_tokens = (uint32_t)c->seq[seq].n_fed; h->n_done = (uint32_t)c->seq[seq].n_done;
+    h->model_hash = c->model->gguf.hash; h->layout_hash = aios__layout_hash(c);
+    h->n_spans = (uint32_t)kv->seq[seq].n_spans; h->top = (uint32_t)kv->seq[seq].top; h->tile = (uint32_t)kv->seq[seq].tile; h->aged = (uint32_t)(kv->seq[seq].aged > 0 ? kv->seq[seq].aged : 0);
+    h->base_tiles = (uint32_t)aios__base_tiles(c, seq, base);
+    if (h->base_tiles) h->base_hash = aios__art_sum(AIOS__ART_SEED, c->seq[base].token, (uint64_t)h->base_tiles * AIOSK_TILE * 4);
+    h->n_bytes = aios__state_front(c, h);
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) for (t = 0; t < kv->seq[seq].top; t++)
+        if (aios__state_page(c, g, f, seq, t, (int32_t)h->base_tiles) == 1) h->n_bytes += kv->pool[g][f].bytes;
+    return AIOS_OK;
+}
+AIOS_API aios_status aios_seq_save(aios_context *c, int32_t seq, int32_t base, void *dst, uint64_t cap, uint64_t *n_bytes, aios_error *err) {
+    aios__state_head h;
+    uint8_t *p = (uint8_t *)dst, *map;
+    uint64_t n;
+    int32_t g, f, t;
+    aios_status st = aios__state_head_of(c, seq, base, &h, err);
+    if (st) return st;
+    if (n_bytes) *n_bytes = h.n_bytes;
+    if (!dst) return AIOS_OK;
+    if (cap < h.n_bytes) return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, h.n_bytes, cap, "% bytes are too few: the sequence takes %", aios__u(cap), aios__u(h.n_bytes));
+    memset(p, 0, (size_t)aios__state_front(c, &h));
+    p += sizeof h;
+    memcpy(p, c->kv.seq[seq].span, (size_t)h.n_spans * 12);                             p += h.n_spans * 12;
+    n = (uint64_t)h.n_tokens - (uint64_t)h.base_tiles * AIOSK_TILE;
+    memcpy(p, c->seq[seq].token + h.base_tiles * AIOSK_TILE, (size_t)n * 4);            p += n * 4;
+    memcpy(p, c->seq[seq].want + h.n_done, (size_t)(h.n_tokens - h.n_done));            p += aios__round_up(h.n_tokens - h.n_done, 8);
+    if (c->kv.heavy) { memcpy(p, c->kv.mass + (int64_t)seq * c->kv.seq_tiles, (size_t)h.top * 8); p += h.top * 8; }
+    map = p;
+    p = (uint8_t *)dst + aios__state_front(c, &h);
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) for (t = 0; c->kv.page[g][f] && t < (int32_t)h.top; t++) {
+        const aios__pages *x = &c->kv.pool[g][f];
+        *map = (uint8_t)aios__state_page(c, g, f, seq, t, (int32_t)h.base_tiles);
+        if (*map++ != 1) continue;
+        memcpy(p, x->base + (uint64_t)aios__page_at(&c->kv, g, f, seq, t) * x->bytes, (size_t)x->bytes);
+        p += x->bytes;
+    }
+    memcpy(dst, &h, sizeof h);
+    h.sum = aios__art_sum(AIOS__ART_SEED, dst, h.n_bytes);
+    memcpy(dst, &h, sizeof h);
+    return AIOS_OK;
+}
+static aios_status aios__state_bad(aios_error *err, const char *what) { return aios__fail1(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, "this is no whole sequence as aios_seq_save wrote it: %", aios__z(what)); }
+
+/* Checks all of a blob against the context. Gives its map of pages in *map_out. */
+static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_t *p, uint64_t n, aios__state_head *h, const uint8_t **map_out, aios_error *err) {
+    const aios__kv *kv = &c->kv;
+    aios__span span;
+    const uint8_t *map;
+    uint64_t sum, pages = 0;
+    int64_t slot;
+    uint32_t i;
+    int32_t g, f, last = 0;
+    if (n < sizeof *h) return aios__state_bad(err, "it is shorter than its header");
+    memcpy(h, p, sizeof *h);
+    if (memcmp(h->magic, "AIOSSEQ1", 8) != 0) return aios__state_bad(err, "it does not begin like one");
+    if (h->version != AIOS__STATE_VERSION) return aios__fail2(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, AIOS__STATE_VERSION, h->version, "the sequence is of version %, this library reads version %", aios__u(h->version), aios__u(AIOS__STATE_VERSION));
+    if (h->n_bytes != n) return aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, h->n_bytes, n, "% bytes were given of a sequence of % bytes", aios__u(n), aios__u(h->n_bytes));
+    sum = h->sum; h->sum = 0;
+    if (aios__art_sum(aios__art_sum(AIOS__ART_SEED, h, sizeof *h), p + sizeof *h, n - sizeof *h) != sum) return aios__state_bad(err, "its checksum does not fit");
+    if (h->model_hash != c->model->gguf.hash) return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, c->model->gguf.hash, h->model_hash, "the sequence belongs to another model", aios__u(0), aios__u(0));
+    if (h->layout_hash != aios__layout_hash(c)) return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, aios__layout_hash(c), h->layout_hash, "the sequence was saved from another kind of cache (types, window, rope or numerics)", aios__u(0), aios__u(0));
+    if (h->n_tokens > (uint32_t)c->plan.n_ctx) return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)c->plan.n_ctx, h->n_tokens, "the sequence has % tokens, and this context has room for %", aios__u(h->n_tokens), aios__i(c->plan.n_ctx));
+    if (h->n_done > h->n_tokens || h->n_spans < 1 || h->n_spans > AIOS__MAX_SPANS || h->top > (uint32_t)kv->seq_tiles || h->tile > (uint32_t)kv->seq_tiles || h->aged > h->top
+        || (uint64_t)h->base_tiles * AIOSK_TILE > h->n_done || h->base_tiles > h->top || aios__state_front(c, h) > n) return aios__state_bad(err, "its numbers contradict each other");
+    for (i = 0; i < h->n_spans; i++) {
+        memcpy(&span, p + sizeof *h + i * 12, 12);
+        if (span.from < last || span.to <= span.from || (i + 1 == h->n_spans) != (span.to == INT32_MAX) || span.off < 0 || span.off > 1 << 28) return aios__state_bad(err, "its spans contradict each other");
+        last = i + 1 == h->n_spans ? span.from : span.to;
+    }
+    slot = (int64_t)span.from;                              /* of the next token: in the last span */
+    for (g = 0, slot += h->n_done; g + 1 < (int32_t)h->n_spans; g++) {
+        memcpy(&span, p + sizeof *h + (uint32_t)g * 12, 12);
+        slot -= span.to - span.from;
+    }
+    if (slot < last || slot > (int64_t)kv->seq_tiles * AIOSK_TILE || h->tile != (uint64_t)slot / AIOSK_TILE || h->top != h->tile + (slot % AIOSK_TILE != 0)) return aios__state_bad(err, "its spans do not hold its tokens");
+    for (i = 0; i < h->n_tokens - h->base_tiles * AIOSK_TILE; i++) {
+        int32_t id;
+        memcpy(&id, p + sizeof *h + h->n_spans * 12 + (uint64_t)i * 4, 4);
+        if (id < 0 || id >= c->model->hp.n_vocab) return aios__state_bad(err, "it holds a token that the model does not have");
+    }
+    if (h->base_tiles) {
+        if (!aios__seq_ok(c, base) || (uint32_t)c->seq[base].n_done < h->base_tiles * AIOSK_TILE || kv->seq[base].n_spans > 1
+            || aios__art_sum(AIOS__ART_SEED, c->seq[base].token, (uint64_t)h->base_tiles * AIOSK_TILE * 4) != h->base_hash)
+            return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the sequence was saved over a prefix of % tokens, which the base does not begin with", aios__u((uint64_t)h->base_tiles * AIOSK_TILE));
+    }
+    *map_out = map = p + sizeof *h + h->n_spans * 12 + ((uint64_t)h->n_tokens - (uint64_t)h->base_tiles * AIOSK_TILE) * 4 + aios__round_up(h->n_tokens - h->n_done, 8) + (kv->heavy ? h->top * 8 : 0);
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
+        int32_t need = 0, s, have = kv->pool[g][f].n_free;
+        for (i = 0; kv->page[g][f] && i < h->top; i++, map++) {
+            if (*map > 2 || (*map == 2) > (i < h->base_tiles) || (*map == 1 && i < h->base_tiles)) return aios__state_bad(err, "its pages contradict each other");
+            if (*map == 2 && aios__page_at(kv, g, f, base, (int32_t)i) == AIOS__NO_PAGE) return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the base no longer has tile % in the form that the sequence needs", aios__u(i));
+            need += *map == 1;
+        }
+        if (f == AIOS__KV_OPEN && kv->page[g][f] && slot % AIOSK_TILE && map[-1] != 1) return aios__state_bad(err, "its newest tile is missing");
+        pages += (uint64_t)need * kv->pool[g][f].bytes;
+        for (s = 0; f == AIOS__KV_OPEN && s < kv->n_seq; s++) have += kv->seq[s].n_spares[g];
+        if (need > have) return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)have, (uint64_t)need, "the sequence needs % pages of the cache, and % are free", aios__i(need), aios__i(have));
+    }
+    return aios__state_front(c, h) + pages == n ? AIOS_OK : aios__state_bad(err, "its length does not fit");
+}
+AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base, const void *src, uint64_t n_bytes, aios_error *err) {
+    aios__state_head h;
+    aios__kv *kv;
+    const uint8_t *p = (const uint8_t *)src, *map = NULL;
+    uint64_t n;
+    int32_t g, f, t;
+    aios_status st;
+    aios__clear(err);
+    if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
+    if (!src) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_seq_restore: src is NULL");
+    if (c->seq[seq].n_fed) return aios__fail2(err, AIOS_ERR_STATE, AIOS__NO_OFF, 0, (uint64_t)c->seq[seq].n_fed, "sequence % has % tokens: cut it to none before one is restored into it", aios__i(seq), aios__i(c->seq[seq].n_fed));
+    if (aios__seq_ok(c, base) && (st = aios__spill_whole(c, base, err)) != 0) return st;
+    if ((st = aios__state_check(c, base, p, n_bytes, &h, &map, err)) != 0) return st;
+    kv = &c->kv;
+    p += sizeof h;
+    aios__kv_clear_seq(&kv->seq[seq]);
+    kv->seq[seq].n_spans = (int32_t)h.n_spans; kv->seq[seq].top = (int32_t)h.top; kv->seq[seq].tile = (int32_t)h.tile; kv->seq[seq].aged = (int32_t)h.aged;
+    memcpy(kv->seq[seq].span, p, (size_t)h.n_spans * 12);                                   p += h.n_spans * 12;
+    n = (uint64_t)h.n_tokens - (uint64_t)h.base_tiles * AIOSK_TILE;
+    if (h.base_tiles) memcpy(c->seq[seq].token, c->seq[base].token, (size_t)h.base_tiles * AIOSK_TILE * 4);
+    memcpy(c->seq[seq].token + h.base_tiles * AIOSK_TILE, p, (size_t)n * 4);                p += n * 4;
+    memset(c->seq[seq].want, 0, (size_t)h.n_done);
+    for (t = 0; t < (int32_t)(h.n_tokens - h.n_done); t++) c->seq[seq].want[h.n_done + (uint32_t)t] = p[t] != 0;
+    if (kv->heavy) memcpy(kv->mass + (int64_t)seq * kv->seq_tiles, p + aios__round_up(h.n_tokens - h.n_done, 8), (size_t)h.top * 8);
+    p = (const uint8_t *)src + aios__state_front(c, &h);
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) for (t = 0; kv->page[g][f] && t < (int32_t)h.top; t++, map++) {
+        int32_t *to = aios__kv_row(kv, g, f, seq) + t;
+        if (*map == 2) kv->pool[g][f].refs[*to = aios__page_at(kv, g, f, base, t)]++;
+        if (*map != 1) continue;
+        aios__page_take(kv, g, f, to);
+        memcpy(kv->pool[g][f].base + (uint64_t)*to * kv->pool[g][f].bytes, p, (size_t)kv->pool[g][f].bytes);
+        p += kv->pool[g][f].bytes;
+    }
+    c->seq[seq].n_fed = (int32_t)h.n_tokens;
+    c->seq[seq].n_done = (int32_t)h.n_done;
+    return AIOS_OK;
+}
+
 /* ======== context.c ======== */
 /* context.c: the public verbs of a running model: they check arguments and call what stands above. */
 
@@ -7216,7 +9021,7 @@ static aios_status aios__context_new(aios_model *m, const aios_plan *p, const ai
     meta.base = (char *)block;
     memset(block, 0, (size_t)(req.bytes - aios__plan_stacks(p)));       /* stacks need no zeros */
     c = (aios_context *)block;
-    aios__kv_size(&kv, &m->hp, p->kv_type, p->n_ctx, p->n_seq);
+    aios__kv_size(&kv, m, p);
     c->kv = kv;
     aios__context_layout(m, p, &meta, NULL);
     c->mem = *mem; c->model = m; c->plan = *p; c->desc = *d; c->k = aiosk_select(p->isa);
@@ -7230,16 +9035,29 @@ static aios_status aios__context_new(aios_model *m, const aios_plan *p, const ai
 /* The program, over blocks and weights that are there. */
 static aios_status aios__context_build(aios_context *c, aios_error *err) {
     aios_status st;
-    aios__kv_start(&c->kv, c->block[AIOS_MEM_KV]);
+    aios__kv_start(&c->kv, c->model, &c->plan, c->block[AIOS_MEM_KV]);
     aios__build_start(&c->prog, c->model, &c->plan, c->k);
     c->prog.scratch.base = (char *)c->block[AIOS_MEM_SCRATCH];
+    c->prog.bundle = c->cache.layer;
     if ((st = aios__rope_freqs(c->model, c->plan.n_ctx, c->prog.freq, &c->prog.rope_mult, err)) != 0) return st;
     aios__program_build(&c->prog);
+    if (c->kv.coded && (!aiosk_rotate_ok(c->k, c->model->hp.hd_k, (float *)(void *)c->prog.work) || !aiosk_rotate_ok(c->k, c->model->hp.hd_v, (float *)(void *)c->prog.work)))
+        return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "heads of % channels cannot be rotated", aios__i(c->model->hp.hd_k));
     c->stream.io = c->model->io; c->stream.unit = c->prog.unit; c->stream.n_units = c->prog.n_units; c->stream.n_slots = c->plan.n_slots;
     c->stream.slot_bytes = c->plan.slot_bytes; c->stream.base = (char *)c->block[AIOS_MEM_WEIGHTS];
+    c->stream.n_all = c->plan.n_slots + c->plan.n_expert_slots * AIOS__N_PARTS;
+    if ((c->cache.n_slots = c->plan.n_expert_slots) > 0) {
+        c->cache.slot_bytes = c->plan.expert_slot_bytes;
+        c->cache.part_off[AIOS__UP_PART] = c->prog.part_bytes[AIOS__GATE_PART];
+        c->cache.part_off[AIOS__DOWN_PART] = c->prog.part_bytes[AIOS__GATE_PART] + c->prog.part_bytes[AIOS__UP_PART];
+        c->cache.base = c->stream.base + c->plan.slot_bytes * c->plan.n_slots;
+        aios__cache_start(&c->cache, &c->stream, &c->prog.moe, c->model->hp.n_layer);
+        c->run.cache = &c->cache;
+    }
     c->run.k = c->k; c->run.hp = &c->model->hp; c->run.kv = &c->kv; c->run.pass = &c->pass;
     c->run.work = c->prog.work; c->run.work_bytes = c->prog.work_bytes;
-    c->run.state = c->prog.state; c->run.part = c->prog.part; c->run.n_slots = aios__attend_slots(c->plan.n_ctx); c->run.n_threads = c->plan.n_threads;
+    c->run.state = c->prog.state; c->run.part = c->prog.part; c->run.mass = c->prog.mass; c->run.n_slots = aios__attend_slots(c->plan.n_ctx); c->run.n_threads = c->plan.n_threads;
+    c->run.moe = &c->prog.moe;
     return AIOS_OK;
 }
 
@@ -7248,6 +9066,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     aios_context_desc d;
     aios_allocator mem;
     aios_context *c = NULL;
+    aios_spill spill;
     aios__cut cut;
     aios_status st;
     uint64_t fp;
@@ -7262,6 +9081,10 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     mem = m->mem;
     if (d.mem && (st = aios__desc_copy(&mem, sizeof mem, d.mem, "aios_allocator", err)) != 0) return st;
     if ((st = aios__allocator_check(&mem, err)) != 0) return st;
+    if (d.spill) {
+        if ((st = aios__desc_copy(&spill, sizeof spill, d.spill, "aios_spill", err)) != 0 || (st = aios__flags(spill.flags, 0, "aios_spill", err)) != 0) return st;
+        if (!spill.put || !spill.get) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_spill needs put and get");
+    } else memset(&spill, 0, sizeof spill);
     if (p.model_hash != m->gguf.hash) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan was made for another model");
     if ((st = aios__plan_check(m, &p, err)) != 0) return st;
     if (p.flags & AIOS_PLAN_LENT_THREADS && !d.parallel_for && p.n_threads > 1)
@@ -7275,29 +9098,30 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     planned = aios__plan_sizes(m, &now, aiosk_select(p.isa));
     if (m->loaded && now.request_bytes[AIOS_MEM_SCRATCH] < p.request_bytes[AIOS_MEM_SCRATCH]) now.request_bytes[AIOS_MEM_SCRATCH] = p.request_bytes[AIOS_MEM_SCRATCH];  /* it was to load too */
     if (!planned || memcmp(now.request_bytes, p.request_bytes, sizeof p.request_bytes)
-        || memcmp(now.tier_bytes, p.tier_bytes, sizeof p.tier_bytes) || now.n_ops != p.n_ops || now.n_units != p.n_units || now.slot_bytes != p.slot_bytes)
+        || memcmp(now.tier_bytes, p.tier_bytes, sizeof p.tier_bytes) || now.n_ops != p.n_ops || now.n_units != p.n_units || now.slot_bytes != p.slot_bytes || now.expert_slot_bytes != p.expert_slot_bytes)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, now.total_bytes, p.total_bytes, "the plan (% bytes) is not what would be taken now (% bytes): plan again", aios__u(p.total_bytes), aios__u(now.total_bytes));
 
-    if (now.n_units && aios__plan_async(m, &p) && m->n_async)
+    if (aios__plan_streams(&p) && aios__plan_async(m, &p) && m->n_async)
         return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "another context of this model streams through the io's submit and wait, which serve one: open the model a second time, or plan reading threads");
     load = !m->loaded;
     if (load && (st = aios__weights_take(m, &p, err)) != 0) return st;
     fp = aiosk_fp_begin();              /* the host's rounding mode is not ours */
     st = aios__context_new(m, &p, &d, &mem, &c, err);
+    if (!st) c->spill = spill;
     if (!st) st = aios__alloc(&mem, &c->req[AIOS_MEM_SCRATCH], "scratch", &c->block[AIOS_MEM_SCRATCH], err);
     if (!st) st = aios__alloc(&mem, &c->req[AIOS_MEM_KV], "cache", &c->block[AIOS_MEM_KV], err);
     if (!st && p.tier_bytes[AIOS_TIER_STREAM]) st = aios__alloc(&mem, &c->req[AIOS_MEM_WEIGHTS], "ring", &c->block[AIOS_MEM_WEIGHTS], err);
     if (!st && !d.parallel_for) st = aios__pool_start(&c->pool, p.n_threads, d.thread_start, d.thread_user, err);
     if (!st && load) st = aios__weights_load(m, &cut, (char *)c->block[AIOS_MEM_SCRATCH], p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
     if (!st) st = aios__context_build(c, err);
-    if (!st && p.n_units) st = aios__stream_open(&c->stream, p.flags & AIOS_PLAN_LENT_READERS, p.n_readers, aios__plan_async(m, &p), err);
+    if (!st && aios__plan_streams(&p)) st = aios__stream_open(&c->stream, p.flags & AIOS_PLAN_LENT_READERS, p.n_readers, aios__plan_async(m, &p), err);
     aiosk_fp_end(fp);
     if (st) {
         if (c) aios__context_release(c);
         if (load) aios__weights_give(m);
         return st;
     }
-    m->n_async += c->stream.n_units && c->stream.how == AIOS__READ_ASYNC;
+    m->n_async += c->stream.n_all && c->stream.how == AIOS__READ_ASYNC;
     for (planned = 0; load && planned < 2; planned++) c->count.n_wishes_denied += aios__denied(&m->mem, m->weights[planned], &m->weights_req[planned]);
     for (load = 0; load < AIOS_N_MEM; load++) c->count.n_wishes_denied += aios__denied(&mem, c->block[load], &c->req[load]);
     m->n_contexts++;
@@ -7306,30 +9130,30 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
 }
 AIOS_API void aios_context_free(aios_context *c) {
     aios_model *m;
+    int32_t s;
     if (!c) return;
+    for (s = 0; s < c->plan.n_seq; s++) aios__spill_forget(c, s);
     m = c->model;
-    m->n_async -= c->stream.n_units && c->stream.how == AIOS__READ_ASYNC;
+    m->n_async -= c->stream.n_all && c->stream.how == AIOS__READ_ASYNC;
     aios__context_release(c);
     if (--m->n_contexts == 0 && m->dying) aios_model_free(m);
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------- */
-static int32_t aios__seq_ok(const aios_context *c, int32_t seq) { return c && seq >= 0 && seq < c->plan.n_seq; }
-static aios_status aios__seq_fail(const aios_context *c, int32_t seq, aios_error *err) {
-    if (!c) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the context is NULL");
-    return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->plan.n_seq, (uint64_t)seq, "there is no sequence %: the plan has %", aios__i(seq), aios__i(c->plan.n_seq));
-}
-
 AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids, uint64_t n, uint32_t flags, aios_error *err) {
     aios__sequence *q;
     uint64_t i;
+    int32_t room, slots;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     if (!ids && n) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "ids is NULL");
     if (flags > AIOS_FEED_NO_LOGITS) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS_FEED_NO_LOGITS, flags, "aios_feed: flags % are none, or contradict each other", aios__u(flags), aios__u(0));
     q = &c->seq[seq];
-    if (n > (uint64_t)(c->plan.n_ctx - q->n_fed))
-        return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)(c->plan.n_ctx - q->n_fed), n, "% tokens do not fit: the sequence has room for %", aios__u(n), aios__i(c->plan.n_ctx - q->n_fed));
+    room = c->plan.n_ctx - q->n_fed;
+    slots = c->kv.seq_tiles * AIOSK_TILE - aios__kv_slot(&c->kv.seq[seq], q->n_fed);       /* fewer after tokens were taken out of the middle of tiles */
+    if (slots < room) room = slots;
+    if (n > (uint64_t)room)
+        return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)room, n, "% tokens do not fit: the sequence has room for %", aios__u(n), aios__i(room));
     for (i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= c->model->hp.n_vocab)
             return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->model->hp.n_vocab, (uint64_t)ids[i], "token id % is not in the vocabulary of %", aios__i(ids[i]), aios__i(c->model->hp.n_vocab));
@@ -7387,36 +9211,20 @@ AIOS_API const float *aios_logits(const aios_context *c, int32_t seq) {
     return i < 0 ? NULL : c->prog.logits + (uint64_t)i * (uint64_t)c->model->hp.n_vocab;
 }
 
-AIOS_API int32_t aios_seq_length(const aios_context *c, int32_t seq)    { return aios__seq_ok(c, seq) ? c->seq[seq].n_fed : 0; }
-AIOS_API int32_t aios_seq_processed(const aios_context *c, int32_t seq) { return aios__seq_ok(c, seq) ? c->seq[seq].n_done : 0; }
-AIOS_API const int32_t *aios_seq_tokens(const aios_context *c, int32_t seq) { return aios__seq_ok(c, seq) ? c->seq[seq].token : NULL; }
-AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, aios_error *err) {
-    aios__sequence *q;
-    int32_t i;
-    aios__clear(err);
-    if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
-    q = &c->seq[seq];
-    if (n < 0 || n > q->n_fed) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)n, "cannot cut a sequence of % to %", aios__i(q->n_fed), aios__i(n));
-    for (i = 0; c->running && i < c->pass.n; i++)           /* only a pass that works on what goes is dropped */
-        if (c->pass.seq[i] == seq && c->pass.pos[i] >= n) aios__pass_drop(c);
-    q->n_fed = n;
-    if (q->n_done > n) q->n_done = n;
-    if (!c->running) aios__kv_cut(&c->kv, seq, q->n_done);  /* a pass under way may hold pages behind n_done; it cuts at its end or here next time */
-    return AIOS_OK;
-}
-
 AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out) {
     aios_counters x;
     if (!c) return AIOS_ERR_ARG;
     x = c->count;
-    if (c->stream.n_units) aios__stream_count((aios__stream *)(uintptr_t)&c->stream, &x, 0);
+    if (c->stream.n_all) aios__stream_count((aios__stream *)(uintptr_t)&c->stream, &x, 0);
+    x.n_expert_hits = c->cache.n_hits; x.n_expert_misses = c->cache.n_misses;
     return aios__desc_fill(out, &x, sizeof x);
 }
 AIOS_API void aios_counters_reset(aios_context *c) {
     uint64_t denied;
     if (!c) return;
     denied = c->count.n_wishes_denied;
-    if (c->stream.n_units) aios__stream_count(&c->stream, &c->count, 1);
+    if (c->stream.n_all) aios__stream_count(&c->stream, &c->count, 1);
+    c->cache.n_hits = c->cache.n_misses = 0;
     memset(&c->count, 0, sizeof c->count);
     c->count.n_wishes_denied = denied;
 }
@@ -7427,15 +9235,15 @@ AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info
     int32_t matrix;
     if (!c || i >= c->prog.n_ops) return AIOS_ERR_ARG;
     op = &c->prog.op[i];
-    matrix = op->per == AIOS__PER_ROWS || op->row_bytes > 0;
+    matrix = op->per == AIOS__PER_ROWS || op->per == AIOS__PER_EXPERT || op->row_bytes > 0;
     memset(&x, 0, sizeof x);
     x.layer = op->layer; x.name = op->name; x.type = matrix ? op->type : -1; x.tier = matrix ? op->tier : -1;
     x.phase = op->phase; x.n_units = op->n_units;
     x.weight_bytes = op->w_bytes + op->row_bytes; x.act_bytes = op->act_bytes; x.busy_ns = op->busy_ns;
     return aios__desc_fill(out, &x, sizeof x);
 }
-AIOS_API void aios_serve_reads(aios_context *c) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.n_units) aios__stream_serve(&c->stream); }
-AIOS_API void aios_end_reads(aios_context *c, int32_t end) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.n_units) aios__stream_lent(&c->stream, end != 0); }
+AIOS_API void aios_serve_reads(aios_context *c) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.n_all) aios__stream_serve(&c->stream); }
+AIOS_API void aios_end_reads(aios_context *c, int32_t end) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.n_all) aios__stream_lent(&c->stream, end != 0); }
 
 AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id, aios_error *err) {
     int32_t i, pos;

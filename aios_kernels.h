@@ -28,7 +28,8 @@
  *                   and for NaN, +infinity above 88.73. tanh, silu: 3 ulp. gelu: 2e-7 |x|, and 2 ulp where x > -1
  *
  * Macros: AIOSK_STATIC makes everything static; AIOSK_API sets linkage; AIOSK_NO_SIMD leaves only scalar code;
- * AIOSK_NO_SSE41, AIOSK_NO_AVX2 (with it AVX-VNNI), AIOSK_NO_AVXVNNI, AIOSK_NO_AVX512 leave out one set, for a smaller object. */
+ * AIOSK_NO_SSE41, AIOSK_NO_AVX2 (with it AVX-VNNI and AVX-512 without VNNI), AIOSK_NO_AVXVNNI, AIOSK_NO_AVX512 leave out one set,
+ * for a smaller object. */
 /* Generated from src/ by tools/amalgamate.awk: edit there, then `make headers`. Licence: at the end. */
 #ifndef AIOSK_API_H
 #define AIOSK_API_H
@@ -174,56 +175,103 @@ typedef struct aiosk_matmul {
 typedef void (*aiosk_matmul_fn)(const aiosk_matmul *m);
 
 /* ---- attention -------------------------------------------------------------------------------------------
- * A tile holds 64 positions of one KV head: keys channel-major, values position-major, so that a lane is a key
- * for the scores and a channel for the output. hd is the head size, hp = hd rounded up to 16 (padding is zero).
- *     f32, f16   K [hd][64], V [64][hp]
- *     i8         K codes [hp/4][64][4], V codes [64][hp], K scales f16 [64], V scales f16 [64]                */
-enum { AIOSK_KV_F32 = 0, AIOSK_KV_F16 = 1, AIOSK_KV_I8 = 2, AIOSK_N_KV = 3, AIOSK_TILE = 64, AIOSK_RUN = 8 /* tiles */ };
-AIOSK_API uint64_t aiosk_tile_bytes(int32_t kv_type, int32_t hd_k, int32_t hd_v);   /* multiple of 64 */
+ * A tile holds 64 positions of one KV head. Each of its sides, keys and values, is stored in a code; the type of a tile is the
+ * code of its keys, plus that of its values where it is another. hd is the head size, hp = hd rounded up to 16. */
+enum { AIOSK_KV_F32 = 0, AIOSK_KV_F16 = 1, AIOSK_KV_I8 = 2, AIOSK_KV_C5 = 3, AIOSK_KV_C4 = 4, AIOSK_KV_C3 = 5, AIOSK_KV_C2 = 6 /* values only */,
+       AIOSK_N_KV = 7, AIOSK_TILE = 64, AIOSK_RUN = 8 /* tiles */ };
+#define AIOSK_KV(k, v) ((k) == (v) ? (k) : ((k) | ((v) + 1) << 4))
+AIOSK_API int32_t aiosk_kv_k(int32_t type);             /* the code of the keys */
+AIOSK_API int32_t aiosk_kv_v(int32_t type);             /* and of the values */
+/* 1 for a type: F32 with itself only, keys not C2. */
+AIOSK_API int32_t aiosk_kv_ok(int32_t type);
+/* "f32", "f16", or kv, the bits of the keys and, where they differ, of the values: "kv8" "kv84" "kv168". -1 for no type; understands
+ * "kv16", "i8" and "kv4" too. */
+AIOSK_API int32_t aiosk_kv_parse(const char *name);
+AIOSK_API const char *aiosk_kv_name(int32_t type, char name[8]);    /* gives name */
+AIOSK_API int32_t  aiosk_kv_open(int32_t type);         /* the type of its open tiles: F32 for F32, else F16 */
+AIOSK_API uint64_t aiosk_tile_bytes(int32_t type, int32_t hd_k, int32_t hd_v);      /* multiple of 64; 0 for no type */
+
+/* A tile is open while its positions are written, one after the other, by store[]: it is of type F32 or F16, keys channel-major, K [hd][64], values
+ * position-major, V [64][hp], padding zero. When all 64 are there, kv_convert seals it: gives a tile of the wanted type. Coded
+ * sides hold rotated vectors (rotate), so what is stored into the open tile is rotated already, and their queries and outputs are too.
+ *
+ * A sealed tile (not of F32 and F16, which are sealed as they are):
+ *     64 bytes    f32 step of the scales of K, f32 that of V, f32 step of the mean, u32 type, zeros
+ *     K, then V   F16 as above; I8, C5 .. C2: u8 scale [64]; K of C5, C4, C3: int8 mean [hp rounded up to 64]; codes
+ * A coded number is scale[t] * step * level, for keys with a mean + mean[d] * mean step. The levels of the codes, int8:
+ *     I8   -127 .. 127                       C2   +- 38 127                    C3   +- 14 45 79 127
+ *     C4   +- 6 18 31 44 58 75 96 127        C5   +- 3 8 13 18 24 29 35 41 47 54 61 70 79 90 105 127
+ * are those of the least squared error of a normal distribution, which rotated vectors have. They are in the order of the flat array of 64 hp bytes
+ * that they are decoded to: K [hp/4][64 keys][4 channels]; V [16][hp][4], byte b of group j being position j + 16 * {0, 2, 1, 3}[b].
+ * Each 512 of them are planes of 64 bytes: a nibble plane holds number i of each 128 in the low nibble of byte i, 64 + i in the high one;
+ * a plane of 2 bits 4 * 64, a plane of single bits 8 * 64 in the same way.   C5: 4 nibble planes (index of |level|), 1 bit plane (1 = negative);
+ * C4: 4 nibble planes (index, 8 = negative); C3: 2 planes of 2 bits, 1 bit plane; C2: 2 planes of 2 bits (index, 2 = negative). */
+
+/* Converts a tile: seals an open one, makes a sealed one cheaper, or opens it again (dst_type F16, to write on from some position). F32 goes to F32 only.
+ * Equal sides are copied. Nothing is rotated. src != dst; both 64-byte aligned, scratch too.
+ *   mean (of C5, C4, C3 keys): of 64 positions, as float rows with 64 columns / 64; codes and step as quantize_head; taken off before the rest
+ *   I8      scale = max |x| / 127, code = rint(x / scale)
+ *   C5..C2  |x| in units of the level that suits a standard deviation of sqrt(sum x^2 / hd), nearest level; then once more with the scale that
+ *           this gives; scale = sum x^2 / sum x c for keys (unbiased), sum x c / sum c^2 for values (least squares)
+ *   step = largest scale / 255; scales are rint(scale / step), at least 1; I8: rounded up. A vector of zeros has scale 0.
+ * Numbers beyond the range of f16 count as its largest, NaN as -65504. */
+#define AIOSK_CONVERT_SCRATCH(hd_max) ((uint64_t)(((hd_max) + 15) / 16 * 16) * (64 * 4 + 64 + 4) + 1024)
+typedef void (*aiosk_convert_fn)(int32_t src_type, const void *src, int32_t dst_type, void *dst, int32_t hd_k, int32_t hd_v, void *scratch);
 
 /* Attention of n_q queries of one KV head over one run: up to AIOSK_RUN tiles that follow each other, one softmax over all
  * their keys. A context is cut into runs at fixed positions, multiples of 64 * AIOSK_RUN:
- *   s[k] = (sum_d q[d]*K[d][k], fma, d ascending from 0) * scale      f32, f16
- *   s[k] = ((float)(exact int sum) * (dq * dk[k])) * scale            i8; q in int8 with f32 dq over the head
+ *   s[k] = (sum_d q[d]*K[d][k], fma, d ascending from 0) * scale      F32, F16 keys
+ *   s[k] = fma((float)(exact sum of q8[d] * level), dq * (scale[k] * step), (float)(exact sum of q8[d] * mean[d]) * (dq * mean step)) * scale
+ *                                                                     coded keys; the second product + 0, 0 without a mean
  *   if softcap != 0: s = softcap * tanh(s / softcap);  alibi: s = fma(slope[q], (float)(key_pos - q_pos), s)
  *   keys outside [lo[q], hi[q]) do not take part; a query that sees none gives m = AIOSK_NEG_INF, l = 0, o = 0
  *   m = max s (at least AIOSK_NEG_INF; NaN is skipped) and l = sum p, both over 16 lanes (k mod 16, ascending), then
  *   the tree of float rows;  p[k] = exp(s[k] - m), 0 outside [lo, hi) and for NaN
- *   o[c] = sum_k p[k]*V[k][c], fma, k ascending, lo <= k < hi;  i8: fma(p[k]*dv[k], (float)V[k][c], o);  then + 0
- *   (a zero is +0, so that keys with p = 0 may be summed or left out)
+ *   o[c] = sum over the tiles of:
+ *     F32, F16 values   fma(p[k], V[k][c], o), k ascending, lo <= k < hi
+ *     coded values      w[k] = p[k] * scale[k], wm = max w over the tile, u[k] = rint(w[k] * (16383 / wm)), 0 if that is not finite;
+ *                       fma(wm / 16383 * step, (float)(exact sum of u[k] * level), o)
+ *   and last + 0 (a zero is +0, so that keys with p = 0 may be summed or left out)
+ * For types with coded keys, q is what quantize_head gives back: tiles that are open then see the same query as those that are sealed, and what
+ * is large and common to all keys moves all scores by the same amount.
  * attend_merge puts runs together: those that saw something, in ascending order, from the first of them on:
  *   mn = max(m, m1);  a = exp(m - mn), b = exp(m1 - mn);  l = fma(l1, b, l*a);  o[c] = fma(o1[c], b, o[c]*a)
  * and a result with l = 0 is nothing: the other one stays as it is. The caller divides o by l at the end.
  * A run's part depends on nothing but its keys, so runs may go to any thread in any order. Every slot from the lowest lo to
  * the highest hi of one call must have been stored; the others may hold anything. How queries are grouped in calls
  * changes no bit. */
-#define AIOSK_ATTEND_SCRATCH(n_q) ((uint64_t)(n_q) * (64 * AIOSK_RUN * 4 + 128) + 64 * 64 * 4)
+#define AIOSK__HP(hd) ((uint64_t)(((hd) + 15) / 16 * 16))
+#define AIOSK_ATTEND_SCRATCH(n_q, hd_max) \
+    ((uint64_t)(n_q) * (64 * AIOSK_RUN * 4 + 256) + (64 * AIOSK__HP(hd_max) > 64 * 64 * 4 ? 64 * AIOSK__HP(hd_max) : 64 * 64 * 4) + 16 * AIOSK__HP(hd_max) + 512)
 typedef struct aiosk_attend {
     const void *const *tile;/* [n_tiles] K and V of 64 positions each, 64-byte aligned  */
     const float *q;         /* f32 [n_q][q_stride]: rotated, not scaled                 */
-    const int8_t *q8;       /* i8 tiles: codes [n_q][hp_k], 64-byte aligned, zero padded */
-    const float *q8_d;      /* i8 tiles: scale of each query                            */
+    const int8_t *q8;       /* coded keys: codes [n_q][hp_k], 64-byte aligned, zero padded */
+    const float *q8_d;      /* coded keys: scale of each query                          */
     float *m, *l;           /* [n_q] maximum and sum                                    */
     float *o;               /* [n_q][hp_v] output, 64-byte aligned                      */
-    void *scratch;          /* AIOSK_ATTEND_SCRATCH(n_q) bytes, 64-byte aligned         */
+    void *scratch;          /* AIOSK_ATTEND_SCRATCH(n_q, hd) bytes, hd the larger of hd_k and hd_v; 64-byte aligned */
     const void *const *next;/* [n_tiles] what the next call will read, fetched beforehand; or NULL */
     const int32_t *lo, *hi; /* [n_q] range of keys of this run, 0..64 * n_tiles         */
     const float *slope;     /* ALiBi slopes [n_q], or NULL                              */
     const int32_t *dpos;    /* ALiBi: position of key 0 minus that of the query [n_q]   */
+    float *tile_sum;        /* [n_q][n_tiles] or NULL: sum of p over the keys of each tile (16 lanes, the tree) */
     float scale, softcap;
-    int32_t n_q, hd_k, hd_v, q_stride, n_tiles, reserved;
+    int32_t n_q, hd_k, hd_v, q_stride, n_tiles;
+    int32_t type;           /* of the sealed tiles                                      */
+    uint32_t open, reserved;/* bit i: tile i of the run is open                         */
 } aiosk_attend;
 typedef void (*aiosk_attend_fn)(const aiosk_attend *a);
 /* Merges the later results m1, l1, o1 [n_q][stride1] of n_q queries into m, l, o [n_q][stride]; hd_v numbers of each o. */
 typedef void (*aiosk_merge_fn)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1);
-/* Writes one position (slot 0..63) of a tile, the padding of its V and of its i8 K as zeros. k [hd_k], v [hd_v] f32.
- * f16 rounds to nearest even. i8: d = f16(min(amax / 127, 65504)), q = rint(clamp(x / d, -127, 127)); d = 0 gives q = 0. */
+/* Writes one position (slot 0..63) of an open tile, the padding of its V as zeros. k [hd_k], v [hd_v] f32. f16 rounds to nearest even. */
 typedef void (*aiosk_store_fn)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v);
 
 /* ---- instruction sets ------------------------------------------------------------------------------------ */
 enum { AIOSK_ISA_BEST = 0, AIOSK_ISA_SCALAR = 1, AIOSK_ISA_AVX2 = 2, AIOSK_ISA_AVX512 = 3, AIOSK_ISA_NEON = 4,
        AIOSK_ISA_NEON_DOT = 5, AIOSK_ISA_AVXVNNI = 6 /* AVX2 with VNNI */, AIOSK_ISA_SSE41 = 7 /* and SSSE3 */,
-       AIOSK_ISA_WASM = 8 /* SIMD128 */, AIOSK_ISA_AVX512_VBMI = 9, AIOSK_N_ISA = 10 };
+       AIOSK_ISA_WASM = 8 /* SIMD128 */, AIOSK_ISA_AVX512_VBMI = 9, AIOSK_ISA_AVX512BW = 10 /* without VNNI */,
+       AIOSK_N_ISA = 11 };
 enum { AIOSK_ACT_SILU = 0, AIOSK_ACT_GELU = 1 /* tanh form */, AIOSK_ACT_RELU = 2, AIOSK_ACT_RELU2 = 3, AIOSK_N_ACTIVATIONS = 4 };
 enum { AIOSK_ROPE_PAIRS = 0 /* (2i, 2i+1), "NORM" */, AIOSK_ROPE_HALVES = 1 /* (i, i + n_rot/2), "NEOX" */ };
 
@@ -232,13 +280,20 @@ typedef struct aiosk_isa {
     int32_t id, reserved;
     /* f32 [n] -> one activation column of kind A32 or A256 (index FLT copies) */
     void (*quantize[AIOSK_N_ACTS])(const float *x, int32_t n, void *dst);
-    /* int8 codes with one scale over n values (queries against i8 tiles); codes zero padded to a multiple of 16 */
-    void (*quantize_head)(const float *x, int32_t n, int8_t *q, float *d);
+    /* int8 codes with one scale over n values (queries against coded keys); codes zero padded to a multiple of 16. back, if not
+     * NULL: f32 [n] code * d; may be x */
+    void (*quantize_head)(const float *x, int32_t n, int8_t *q, float *d, float *back);
     /* [type][layout]; NULL where the pair does not exist. Every FLT, A32 and A256 type has ROWS. */
     aiosk_matmul_fn matmul[AIOSK_N_TYPES][AIOSK_N_LAYOUTS];
-    aiosk_attend_fn attend[AIOSK_N_KV];
-    aiosk_store_fn  store[AIOSK_N_KV];
-    aiosk_merge_fn  attend_merge;
+    aiosk_attend_fn  attend;
+    aiosk_store_fn   store[2];          /* F32, F16 */
+    aiosk_convert_fn kv_convert;
+    aiosk_merge_fn   attend_merge;
+    /* y = H D x of n_head heads of hd channels in place; inverse: x = D H y. D: fixed signs, those of -1 where aiosk__minus is 1. H:
+     * orthonormal and symmetric, a Hadamard matrix / sqrt(its order): of order 2^k, or 12, 20, 28, 36 times 2^k, where hd is such a number;
+     * else blocks of the largest power of two that divides hd. Signs and 1 / sqrt(order) first (last, if inverse), then strides 1, 2, 4 ..
+     * by a + b, a - b, then the rest, columns ascending. */
+    void (*rotate)(float *x, int32_t n_head, int32_t hd, int32_t inverse);
     /* y = x * (1/sqrt(mean(x^2) + eps)) * w   (w NULL = 1). mean = sum / n, sum as float rows. y may be x. */
     void (*rms_norm)(const float *x, const float *w, float eps, int32_t n, float *y);
     /* y = fma((x - mean) * (1/sqrt(var + eps)), w, b)   (w NULL = 1, b NULL = -0); mean = sum x / n, then
@@ -263,6 +318,9 @@ typedef struct aiosk_isa {
 /* The functions of one instruction set, or NULL when this machine or this build lacks it. AIOSK_ISA_BEST never
  * gives NULL. Asks the CPU each time; keeps nothing. */
 AIOSK_API const aiosk_isa *aiosk_select(int32_t isa);
+
+/* 1 if rotate of this size is what it should be: inverse, and of norm 1, to 1e-5. tmp: f32 [2 * hd]. Takes 2 hd rotations. */
+AIOSK_API int32_t aiosk_rotate_ok(const aiosk_isa *k, int32_t hd, float *tmp);
 
 /* The kernel for ROWS of a type where the same bits on every machine do not matter: 16-bit arithmetic if this machine has some that
  * is faster, else k->matmul[type][AIOSK_ROWS] (NULL when there is none). x is that of the canonical kernel. So far BF16 with AVX512_BF16
@@ -383,6 +441,9 @@ enum { AIOSK__MAX_COLS = 128 };
 #endif
 #ifndef AIOSK_NO_AVX512
 #define AIOSK__AVX512 1
+#ifdef AIOSK__AVX2
+#define AIOSK__AVX512BW 1 /* unpacks with the functions of AVX2 */
+#endif
 #endif
 #endif
 
@@ -2053,6 +2114,7 @@ typedef struct aiosk__codes {
     float d[16][16], dmin[8][16];   /* A32: of each unit (16 or 32 columns); A256: the first row            */
     int32_t sc[4][16];              /* A256: scales of 16 sub-blocks, or of 8, four bytes in a dword        */
     int32_t mn[8][16];              /* A256: minima as pairs of int16, in the order of sum16, or of sum32   */
+    uint8_t sign[64][64];           /* kind 9 (lanes.inc): 255 where the code was negative                  */
 } aiosk__codes;
 
 /* ---- activations -----------------------------------------------------------------------------------------
@@ -2115,26 +2177,169 @@ AIOSK_API uint64_t aiosk_act_bytes(int32_t kind, uint64_t n_in) {
 #endif
 
 /* ======== kernels/tile.c ======== */
-/* tile.c: where things are in a tile of the KV cache (api.h, attention). */
+/* tile.c: where things are in a tile of the KV cache (api.h, attention), its codes as integers, and the constants of the rotation. */
 
 AIOSK__INLINE int32_t aiosk__hp(int32_t hd) { return (hd + 15) / 16 * 16; }
-/* Offset of V. The scales of an i8 tile follow V: f16 [64] of K, then f16 [64] of V. */
-AIOSK__INLINE size_t aiosk__tile_v(int32_t kv, int32_t hd_k) {
-    return (size_t)(kv == AIOSK_KV_I8 ? aiosk__hp(hd_k) : hd_k) * AIOSK_TILE * (kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1);
+
+static const uint8_t aiosk__kv_bits[AIOSK_N_KV] = {32, 16, 8, 5, 4, 3, 2};
+/* By index; C5: of the magnitude */
+static const int8_t aiosk__kv_levels[4][16] = {
+    {3, 8, 13, 18, 24, 29, 35, 41, 47, 54, 61, 70, 79, 90, 105, 127},
+    {6, 18, 31, 44, 58, 75, 96, 127, -6, -18, -31, -44, -58, -75, -96, -127},
+    {14, 45, 79, 127, -14, -45, -79, -127, 14, 45, 79, 127, -14, -45, -79, -127},
+    {38, 127, -38, -127, 38, 127, -38, -127, 38, 127, -38, -127, 38, 127, -38, -127}};
+/* Level 127 in standard deviations */
+static const float aiosk__kv_top[4] = {3.260732f, 2.732590f, 2.151946f, 1.510418f};
+/* What a v_i pairs of bytes 0 and 2, 1 and 3 make of V: byte of a group for positions 0.., 16.., 32.., 48.. */
+static const uint8_t aiosk__kv_byte[4] = {0, 2, 1, 3};
+
+AIOSK_API int32_t aiosk_kv_k(int32_t type) { return type & 15; }
+AIOSK_API int32_t aiosk_kv_v(int32_t type) { return type > 15 ? (type >> 4) - 1 : type; }
+AIOSK_API int32_t aiosk_kv_ok(int32_t type) {
+    const int32_t k = type & 15, v = type > 15 ? (type >> 4) - 1 : type;
+    if (type < 0 || k >= AIOSK_N_KV || v >= AIOSK_N_KV || type != AIOSK_KV(k, v)) return 0;
+    return k == AIOSK_KV_F32 || v == AIOSK_KV_F32 ? k == v : k != AIOSK_KV_C2;
 }
-AIOSK__INLINE size_t aiosk__tile_scales(int32_t hd_k, int32_t hd_v) {
-    return aiosk__tile_v(AIOSK_KV_I8, hd_k) + (size_t)aiosk__hp(hd_v) * AIOSK_TILE;
+AIOSK_API int32_t aiosk_kv_open(int32_t type) { return type == AIOSK_KV_F32 ? AIOSK_KV_F32 : AIOSK_KV_F16; }
+AIOSK_API const char *aiosk_kv_name(int32_t type, char name[8]) {
+    const int32_t side[2] = {aiosk_kv_k(type), aiosk_kv_v(type)};
+    char *p = name;
+    int32_t i;
+    if (type == AIOSK_KV_F32 || type == AIOSK_KV_F16 || !aiosk_kv_ok(type)) {
+        memcpy(name, type == AIOSK_KV_F32 ? "f32" : type == AIOSK_KV_F16 ? "f16" : "?", type == AIOSK_KV_F32 || type == AIOSK_KV_F16 ? 4 : 2);
+        return name;
+    }
+    *p++ = 'k';
+    *p++ = 'v';
+    for (i = 0; i < (type == AIOSK_KV_I8 ? 1 : 2); i++) {
+        if (side[i] == AIOSK_KV_F16) *p++ = '1';
+        *p++ = (char)('0' + aiosk__kv_bits[side[i]] % 10);
+    }
+    *p = 0;
+    return name;
+}
+AIOSK_API int32_t aiosk_kv_parse(const char *name) {
+    int32_t side[2] = {-1, -1}, n = 0, i, type;
+    if (!name) return -1;
+    if (!strcmp(name, "f32")) return AIOSK_KV_F32;
+    if (!strcmp(name, "f16")) return AIOSK_KV_F16;
+    if (!strcmp(name, "i8")) return AIOSK_KV_I8;
+    if (name[0] != 'k' || name[1] != 'v' || !name[2]) return -1;
+    for (name += 2; *name && n < 2; name++, n++) {
+        if (name[0] == '1' && name[1] == '6') { side[n] = AIOSK_KV_F16; name++; continue; }
+        for (i = AIOSK_KV_I8; i < AIOSK_N_KV; i++) if (*name == '0' + aiosk__kv_bits[i]) side[n] = i;
+        if (side[n] < 0) return -1;
+    }
+    if (*name) return -1;
+    type = AIOSK_KV(side[0], n > 1 ? side[1] : side[0]);
+    return aiosk_kv_ok(type) ? type : -1;
 }
 
-AIOSK_API uint64_t aiosk_tile_bytes(int32_t kv_type, int32_t hd_k, int32_t hd_v) {
-    const uint64_t k = (uint64_t)hd_k, v = (uint64_t)hd_v, kp = (k + 15) / 16 * 16, vp = (v + 15) / 16 * 16;
-    if (hd_k <= 0 || hd_v <= 0) return 0;
-    switch (kv_type) {
-    case AIOSK_KV_F32: return (k + vp) * AIOSK_TILE * 4;
-    case AIOSK_KV_F16: return (k + vp) * AIOSK_TILE * 2;
-    case AIOSK_KV_I8: return (kp + vp) * AIOSK_TILE + 2 * 2 * AIOSK_TILE;
-    default: return 0;
-    }
+/* One side of a tile: offsets from the beginning of the tile. at is where the side begins. */
+typedef struct aiosk__side { int32_t code; size_t at, mean, data, bytes; } aiosk__side;
+AIOSK__INLINE int32_t aiosk__kv_coded(int32_t code) { return code >= AIOSK_KV_I8; }
+AIOSK__INLINE aiosk__side aiosk__side_at(int32_t code, int32_t is_v, int32_t hd, size_t at) {
+    const size_t hp = (size_t)aiosk__hp(hd);
+    aiosk__side s;
+    s.code = code;
+    s.at = s.mean = s.data = at;
+    if (aiosk__kv_coded(code)) {
+        s.mean = s.data = at + AIOSK_TILE;
+        if (!is_v && code > AIOSK_KV_I8) s.data += (hp + 63) / 64 * 64;
+        s.bytes = s.data - at + hp * 8 * aiosk__kv_bits[code];
+    } else s.bytes = (is_v ? hp : (size_t)hd) * 8 * aiosk__kv_bits[code];
+    return s;
+}
+AIOSK__INLINE aiosk__side aiosk__side_k(int32_t type, int32_t hd_k) {
+    return aiosk__side_at(type & 15, 0, hd_k, type > AIOSK_KV_F16 ? 64 : 0);
+}
+AIOSK__INLINE aiosk__side aiosk__side_v(int32_t type, int32_t hd_k, int32_t hd_v) {
+    const aiosk__side k = aiosk__side_k(type, hd_k);
+    return aiosk__side_at(type > 15 ? (type >> 4) - 1 : type, 1, hd_v, k.at + k.bytes);
+}
+AIOSK_API uint64_t aiosk_tile_bytes(int32_t type, int32_t hd_k, int32_t hd_v) {
+    aiosk__side v;
+    if (hd_k <= 0 || hd_v <= 0 || !aiosk_kv_ok(type)) return 0;
+    v = aiosk__side_v(type, hd_k, hd_v);
+    return v.at + v.bytes;
+}
+
+/* n times 512 indices of a code, one to a byte, to planes. For 64 bytes at a time: nothing is carried from byte to byte. */
+static AIOSK__UNUSED void aiosk__kv_pack(int32_t code, const uint8_t *flat, size_t n, uint8_t *out) {
+    const uint64_t one = 0x0101010101010101u;
+    const int32_t bits = aiosk__kv_bits[code];
+    uint64_t a[8], r[5];
+    size_t i, j;
+    if (code == AIOSK_KV_I8) { memcpy(out, flat, n * 512); return; }
+    for (; n > 0; n--, flat += 512, out += 64 * bits)
+        for (i = 0; i < 64; i += 8) {
+            for (j = 0; j < 8; j++) memcpy(&a[j], flat + 64 * j + i, 8);
+            memset(r, 0, sizeof r);
+            for (j = 0; j < 8; j++) {
+                if (bits >= 4) r[j / 2] |= (a[j] & one * 15) << 4 * (j & 1);
+                else r[j / 4] |= (a[j] & one * 3) << 2 * (j & 3);
+                if (bits & 1) r[bits - 1] |= (a[j] >> (bits - 1) & one) << j;
+            }
+            for (j = 0; j < (size_t)bits; j++) memcpy(out + 64 * j + i, &r[j], 8);
+        }
+}
+
+/* ---- rotation ---- */
+
+/* 1: the sign of channel i is minus */
+AIOSK__INLINE uint32_t aiosk__minus(uint32_t i) {
+    i *= 0x9E3779B1u;
+    i ^= i >> 15;
+    i *= 0x85EBCA77u;
+    return (i ^ i >> 13) >> 31 & 1;
+}
+/* Symmetric Hadamard matrices (Paley): bit j of row i is 1 where the entry is -1 */
+static const uint64_t aiosk__hadamard[12 + 20 + 28 + 36] = {
+    /* 12 */
+    0x0u, 0x476u, 0xA3Au, 0xD1Cu, 0x68Eu, 0xB46u, 0xDA2u, 0xED0u,
+    0x768u, 0x3B4u, 0x1DAu, 0x8ECu,
+    /* 20 */
+    0x0u, 0x615E6u, 0xB0AF2u, 0xD8578u, 0x6C2BCu, 0x3615Eu, 0x9B0AEu, 0xCD856u,
+    0xE6C2Au, 0xF3614u, 0x79B0Au, 0xBCD84u, 0x5E6C2u, 0xAF360u, 0x579B0u, 0x2BCD8u,
+    0x15E6Cu, 0xAF36u, 0x8579Au, 0xC2BCCu,
+    /* 28 */
+    0x2u, 0xAAAAAABu, 0x30FF0C8u, 0x9A55A6Eu, 0xC3FC320u, 0x69569BAu, 0xFF0C8Cu, 0xA55A6E6u,
+    0x3FC3230u, 0x9569B9Au, 0xFF0C8C0u, 0x55A6E6Au, 0xFC3230Cu, 0x569B9A6u, 0xF0C8C3Cu, 0x5A6E696u,
+    0xC3230FCu, 0x69B9A56u, 0xC8C3FCu, 0xA6E6956u, 0x3230FF0u, 0x9B9A55Au, 0xC8C3FC0u, 0x6E6956Au,
+    0x230FF0Cu, 0xB9A55A6u, 0x8C3FC30u, 0xE69569Au,
+    /* 36 */
+    0x2u, 0xAAAAAAAABu, 0xCFC3F308u, 0xA656959AEu, 0x33F0FCC20u, 0x995A566BAu, 0xCFC3F3080u, 0x656959AEAu,
+    0x3F0FCC20Cu, 0x95A566BA6u, 0xFC3F30830u, 0x56959AE9Au, 0xF0FCC20CCu, 0x5A566BA66u, 0xC3F30833Cu, 0x6959AE996u,
+    0xFCC20CFCu, 0xA566BA656u, 0x3F30833F0u, 0x959AE995Au, 0xFCC20CFC0u, 0x566BA656Au, 0xF30833F0Cu, 0x59AE995A6u,
+    0xCC20CFC3Cu, 0x66BA65696u, 0x30833F0FCu, 0x9AE995A56u, 0xC20CFC3F0u, 0x6BA65695Au, 0x833F0FCCu, 0xAE995A566u,
+    0x20CFC3F30u, 0xBA656959Au, 0x833F0FCC0u, 0xE995A566Au,
+};
+/* hd = n * m * 2^k: H is n blocks of order m * 2^k, m one of 1, 12, 20, 28, 36. Gives 2^k. */
+AIOSK__INLINE int32_t aiosk__rotation(int32_t hd, int32_t *m) {
+    const int32_t low = hd & -hd, odd = hd / low;
+    *m = low >= 4 && odd >= 3 && odd <= 9 ? 4 * odd : 1;
+    return *m > 1 ? low / 4 : low;
+}
+AIOSK__INLINE const uint64_t *aiosk__hadamard_rows(int32_t m) { return aiosk__hadamard + (m == 12 ? 0 : m == 20 ? 12 : m == 28 ? 32 : 60); }
+
+AIOSK_API int32_t aiosk_rotate_ok(const aiosk_isa *k, int32_t hd, float *tmp) {
+    int32_t i, j, inverse, ok = 1;
+    for (i = 0; i < hd && ok; i++)
+        for (inverse = 0; inverse < 2; inverse++) {
+            double norm = 0, worst = 0;
+            memset(tmp, 0, (size_t)hd * 4);
+            tmp[i] = 1.0f;
+            k->rotate(tmp, 1, hd, inverse);
+            for (j = 0; j < hd; j++) norm += (double)tmp[j] * (double)tmp[j];
+            k->rotate(tmp, 1, hd, !inverse);
+            for (j = 0; j < hd; j++) {
+                const double e = (double)tmp[j] - (j == i);
+                if (!(e <= worst)) worst = e;
+                if (!(-e <= worst)) worst = -e;
+            }
+            ok &= worst < 1e-5 && norm > 1 - 1e-5 && norm < 1 + 1e-5;
+        }
+    return ok;
 }
 
 /* ======== kernels/isa_scalar.c ======== */
@@ -2163,6 +2368,7 @@ AIOSK_API uint64_t aiosk_tile_bytes(int32_t kv_type, int32_t hd_k, int32_t hd_v)
  *     v_tree_add(v), v_tree_max(v)   the tree 8, 4, 2, 1 over the 16 lanes of v[V_PER16]; max by v_max(s[i], s[i + half])
  *     v_tree_adds(to, s) that of V_TREES times 16 lanes in memory, where there is V_FEW; to may be s or before it
  *     v_dup_even, v_dup_odd, v_swap2 pairs (a, b) to (a, a), (b, b), (b, a); only where V_W > 1
+ *     v_swap(a, n)      lanes i and i ^ n exchanged, n = 1, 2, 4 .. below V_W
  *     V_SHAPES(X)                    X(n, j) for n = 1, 2, .. V_MAXQ queries by j * 16 lanes: what attend keeps in registers */
 #ifndef AIOSK__SIMD_SCALAR_H
 #define AIOSK__SIMD_SCALAR_H
@@ -2183,6 +2389,10 @@ AIOSK_API uint64_t aiosk_tile_bytes(int32_t kv_type, int32_t hd_k, int32_t hd_v)
 /* ======== kernels/simd_names.inc ======== */
 /* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
  * simd_undef.inc takes it back. */
+#ifndef V_FN8 /* functions that use v_kdot, where that needs more than the others */
+#define V_FN8 V_FN
+#define V_EXPORT8 V_EXPORT
+#endif
 #define v_loadu V_BASE(v_loadu)
 #define v_storeu V_BASE(v_storeu)
 #define v_loadi V_BASE(v_loadi)
@@ -2221,6 +2431,7 @@ AIOSK_API uint64_t aiosk_tile_bytes(int32_t kv_type, int32_t hd_k, int32_t hd_v)
 #define v_dup_even V_BASE(v_dup_even)
 #define v_dup_odd V_BASE(v_dup_odd)
 #define v_swap2 V_BASE(v_swap2)
+#define v_swap V_BASE(v_swap)
 
 /* ======== kernels/simd_scalar.h, continued ======== */
 V_FN vf v_loadu(const float *p) { return aiosk__f32(p); }           /* weights in a mapped file may stand anywhere */
@@ -2307,10 +2518,13 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
  *     i_rows4(o, a, rb)          o[0..3]: the dwords at a of V_W rows, rb bytes apart
  *     i_store_s8(p, a)           the lanes' low bytes
  * Words for products. kind says what the codes are: 4, 5, 6 unsigned of so many bits; 7, 8 signed, |code| <= 64 or 128,
- * passed through i_prep8 (which adds 128 where V_BIAS8). Products of up to I_RUN(kind, n) registers of a run of n are added up in an
+ * passed through i_prep8 (which adds 128 where V_BIAS8); 9 is 8 as |code| and sign (lanes.inc: absolute), where V_XOR, for so many
+ * columns or more. Products of up to I_RUN(kind, n) registers of a run of n are added up in an
  * i_part, which may be narrower than int32:
- *     i_first(kind, z, w, x)     the part of one register; x: i_dup of four activations. Where V_BIAS8, z is added
+ *     i_first(kind, z, w, x)     the part of one register; x: i_dup of four activations. Where V_START, z is added
  *     i_next(kind, a, w, x)      the part a with one more
+ *     i_first(kind, z, w, x, i)  where V_QUAD: x is a register of sixteen activations, of which dword i goes to every lane;
+ *     i_next(kind, a, w, x, i)   i is a constant
  *     i_sum(kind, a)             the part as int32
  *     i_end(kind, acc, a, b, s)  acc + s * part a; where I_PAIR(kind), acc + s * (a + b)
  *     i_scale(kind, a)           byte 0 of every lane, signed, as s
@@ -2362,10 +2576,16 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
 #define V_BIAS8 0
 #define V_PREMUL 0
 #define V_FIX 0
+#define V_START 0
+#define V_QUAD 0
+#define V_XOR 0
 #define V_FEW 0
 #define V_NC 1
 
 V_FN vi i_dup(const void *p) { int32_t a; memcpy(&a, p, 4); return a; }
+V_FN vi i_and(vi a, vi b) { return a & b; }
+V_FN vi i_or(vi a, vi b) { return a | b; }
+V_FN vi i_load_u8(const void *p) { return *(const uint8_t *)p; }
 V_FN vi i_srl(vi a, int n) { return (int32_t)((uint32_t)a >> n); }
 V_FN vi i_sll(vi a, int n) { return (int32_t)((uint32_t)a << n); }
 V_FN void i_pairs(vi *o, vi a) {
@@ -2677,24 +2897,6 @@ V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
     return 0;
 }
 
-/* codes[i] = rint(x[i] * f) or, with divide, rint(x[i] / f); clamped to [-127, 127]; zeros from n to n rounded up to 16.
- * step: distance of groups of 4 codes (4 = a plain row). */
-V_FN void V_NAME(codes8)(const float *x, int32_t n, float f, int32_t divide, int8_t *codes, int32_t step) {
-    int32_t i, k;
-    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
-        int8_t t[16];
-        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
-        v = divide ? v_div(v, v_set1(f)) : v_mul(v, v_set1(f));
-        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v));
-        if (step == 4) { i_store_s8(codes + i, v_cvt_f32_i32(v)); continue; }
-        i_store_s8(t, v_cvt_f32_i32(v));
-#if V_W >= 4
-        for (k = 0; k < V_W; k += 4) memcpy(codes + (i + k) / 4 * step, t + k, 4);
-#else
-        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = t[k];
-#endif
-    }
-}
 V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
     vf m[V_PER16];
     int32_t i, k;
@@ -2703,21 +2905,374 @@ V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
         for (k = 0; k < V_PER16 && i + k * V_W < n; k++) m[k] = v_max(m[k], v_abs(V_NAME(load_n)(x + i + k * V_W, n - i - k * V_W, 0.0f)));
     return v_tree_max(m);
 }
-V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d) {
-    float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
+V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d, float *back) {
+    const float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
     const int32_t tiny = !(f <= 3.40282347e38f); /* counts as zero, as in quant.inc */
+    int32_t i;
     *d = tiny ? 0.0f : a / 127.0f;
-    V_NAME(codes8)(x, n, tiny ? 0.0f : f, 0, q, 4);
+    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
+        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
+        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v_mul(v, v_set1(tiny ? 0.0f : f))));
+        i_store_s8(q + i, v_cvt_f32_i32(v));
+        if (!back || i >= n) continue;
+        v = v_mul(v_load_i8(q + i), v_set1(*d));
+        if (n - i >= V_W) v_storeu(back + i, v); else V_NAME(store_part)(back + i, v, n - i);
+    }
+}
+
+/* ======== kernels/codes.inc ======== */
+/* codes.inc: the codes of KV tiles (api.h, attention): codes to int8 levels, numbers to codes, one kind of tile to another. After ops.inc. */
+
+/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
+ * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
+typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
+#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
+
+/* n times 512 codes to int8 */
+V_FN void V_NAME(decode_n)(const int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    const int8_t *table = aiosk__kv_levels[code - AIOSK_KV_C5];
+    const int bits = code == AIOSK_KV_C5 ? 5 : code == AIOSK_KV_C4 ? 4 : code == AIOSK_KV_C3 ? 3 : 2;
+    int i, j;
+#if V_W > 1
+    static const int8_t all[16] = { 0, -1 };
+    const vi t = i_table(table), bit = v_set1i(0x01010101), f = v_set1i(0x0F0F0F0F), three = v_set1i(0x03030303), ones = i_table(all);
+    for (; n > 0; n--, p += 64 * bits, out += 512) {
+        AIOSK__UNROLL
+        for (i = 0; i < bits; i++) AIOSK__SOON(p, 64 * (size_t)i, ahead)
+        for (i = 0; i < 64; i += 4 * V_W) {
+            const vi s = bits & 1 ? v_loadi(p + 64 * (bits - 1) + i) : v_zeroi();
+            vi a = s, w;
+            AIOSK__UNROLL
+            for (j = 0; j < 8; j++) {
+                if (bits >= 4) {
+                    if (!(j & 1)) a = v_loadi(p + 32 * j + i);
+                    w = i_lut(t, i_and(j & 1 ? i_srl(a, 4) : a, f));
+                    if (bits == 5) { /* bytes of 0 and 255: flipped and 1 added where the bit is set */
+                        const vi b = i_and(i_srl(s, j), bit);
+                        w = i_addb(i_xor(w, i_lut(ones, b)), b);
+                    }
+                } else {
+                    if (!(j & 3)) a = v_loadi(p + 16 * j + i);
+                    w = i_and(j & 3 ? i_srl(a, 2 * (j & 3)) : a, three);
+                    if (bits == 3) w = i_or(w, i_and(j > 2 ? i_srl(s, j - 2) : i_sll(s, 2 - j), v_set1i(0x04040404)));
+                    w = i_lut(t, w);
+                }
+                v_storei(out + 64 * j + i, w);
+            }
+        }
+    }
+#else
+    (void)ahead;
+    for (; n > 0; n--, p += 64 * bits, out += 512)
+        for (i = 0; i < 64; i++)
+            for (j = 0; j < 8; j++) {
+                const int s = bits & 1 ? p[64 * (bits - 1) + i] >> j & 1 : 0;
+                const int w = bits >= 4 ? p[32 * (j & 6) + i] >> 4 * (j & 1) & 15 : p[16 * (j & 4) + i] >> 2 * (j & 3) & 3;
+                out[64 * j + i] = (int8_t)(bits == 5 ? (s ? -table[w] : table[w]) : table[w | s << 2]);
+            }
+#endif
+}
+/* The codes of a side, n of them, as int8: where they are, or in out */
+V_EXPORT AIOSK__NOINLINE const int8_t *V_NAME(decode)(int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    n /= 512;
+    switch (code) {
+    case AIOSK_KV_C5: V_NAME(decode_n)(AIOSK_KV_C5, p, n, out, ahead); break;
+    case AIOSK_KV_C4: V_NAME(decode_n)(AIOSK_KV_C4, p, n, out, ahead); break;
+    case AIOSK_KV_C3: V_NAME(decode_n)(AIOSK_KV_C3, p, n, out, ahead); break;
+    case AIOSK_KV_C2: V_NAME(decode_n)(AIOSK_KV_C2, p, n, out, ahead); break;
+    default: return (const int8_t *)p;
+    }
+    return out;
+}
+
+/* Where the code of a position stands, from that of channel d of position 0 on. */
+AIOSK__INLINE void V_NAME(places)(int32_t is_v, int32_t hp, int32_t *at) {
+    int32_t t;
+    for (t = 0; t < AIOSK_TILE; t++) at[t] = is_v ? (t & 15) * 4 * hp + aiosk__kv_byte[t >> 4] : 4 * t;
+}
+AIOSK__INLINE int32_t V_NAME(place)(int32_t is_v, int32_t d) { return is_v ? 4 * d : (d >> 2) * 256 + (d & 3); }
+
+/* The scales of 64 positions as floats */
+V_FN void V_NAME(scales)(const uint8_t *u, float step, float *s) {
+    int32_t i;
+    for (i = 0; i < AIOSK_TILE; i += V_W) v_storeu(s + i, v_mul(v_cvt_i32_f32(i_load_u8(u + i)), v_set1(step)));
+}
+
+/* A side of a tile as floats x [hd][64], finite */
+V_FN void V_NAME(side_read)(aiosk__side s, int32_t is_v, const uint8_t *tile, int32_t hd, float *x, int8_t *flat) {
+    const int32_t hp = aiosk__hp(hd);
+    const vf lo = v_set1(-65504.0f), hi = v_set1(65504.0f);
+    int32_t d, t, i;
+    if (s.code == AIOSK_KV_F16) {
+        const uint8_t *p = tile + s.data;
+        if (!is_v) {
+            for (i = 0; i < hd * 64; i += V_W) v_storeu(x + i, v_min(hi, v_max(lo, v_load_f16(p + 2 * i))));
+            return;
+        }
+        for (t = 0; t < 64; t++, p += 2 * hp)
+            for (d = 0; d < hd; d += V_W) {
+                float r[V_W];
+                v_storeu(r, v_min(hi, v_max(lo, v_load_f16(p + 2 * d))));
+                for (i = 0; i < V_W && d + i < hd; i++) x[(d + i) * 64 + t] = r[i];
+            }
+        return;
+    }
+    {
+        const V_NAME(soon) none = { 0, 0 };
+        const int8_t *c = V_NAME(decode)(s.code, tile + s.data, (size_t)hp * 64, flat, none), *mean = (const int8_t *)tile + s.mean;
+        float scale[64], m;
+        int32_t at[64];
+        V_NAME(places)(is_v, hp, at);
+        V_NAME(scales)(tile + s.at, aiosk__f32(tile + (is_v ? 4 : 0)), scale);
+        m = s.mean < s.data ? aiosk__f32(tile + 8) : 0.0f;
+        for (d = 0; d < hd; d++) {
+            const int8_t *p = c + V_NAME(place)(is_v, d);
+            const vf mu = v_set1(m * (float)(s.mean < s.data ? mean[d] : 0));
+            int8_t r[64];
+            for (t = 0; t < 64; t++) r[t] = p[at[t]];
+            for (t = 0; t < 64; t += V_W) v_storeu(x + d * 64 + t, v_min(hi, v_max(lo, v_fma(v_load_i8(r + t), v_loadu(scale + t), mu))));
+        }
+    }
+}
+/* x [hd][64] as a side of f16 */
+V_FN void V_NAME(side_f16)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, const float *x) {
+    uint8_t *p = tile + s.data;
+    const int32_t hp = aiosk__hp(hd);
+    int32_t d, t;
+    if (!is_v) {
+        for (d = 0; d < hd * 64; d += V_W) v_store_f16(p + 2 * d, v_loadu(x + d));
+        return;
+    }
+    memset(p, 0, s.bytes);
+    for (d = 0; d < hd; d++) {
+        uint16_t r[64];
+        for (t = 0; t < 64; t += V_W) v_store_f16(r + t, v_loadu(x + d * 64 + t));
+        for (t = 0; t < 64; t++) memcpy(p + 2 * (t * hp + d), &r[t], 2);
+    }
+}
+
+/* The levels nearest to the numbers x * inv, as 256 * index + level: the index counts the n - 1 thresholds below, ascending */
+V_FN vi V_NAME(choose)(vf x, vf inv, const float *limit, const float *value, int32_t n) {
+    const vf z = v_mul(v_abs(x), inv);
+    vf v = v_set1(value[0]);
+    int32_t i;
+    for (i = 1; i < n; i++) v = v_sel_lt(v_set1(limit[i]), z, v_set1(value[i]), v);
+    return v_cvt_f32_i32(v);
+}
+/* x [hd][64] as a coded side; x is changed. A lane is a position. flat: room for 64 bytes for each channel, mean for a float. */
+V_FN void V_NAME(side_encode)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, float *x, uint8_t *flat, float *mean) {
+    const int32_t hp = aiosk__hp(hd), n = s.code == AIOSK_KV_I8 ? 0 : 1 << (aiosk__kv_bits[s.code] - 1);
+    const vf zero = v_zero();
+    float limit[16], value[16], scale[64], step, most;
+    int32_t at[64], u[64], d, b, i, k, round;
+    vf m[V_PER16];
+    V_NAME(places)(is_v, hp, at);
+    if (s.mean < s.data) {
+        float ms;
+        memset(tile + s.mean, 0, s.data - s.mean);
+        for (d = 0; d < hd; d++) {
+            for (k = 0; k < V_PER16; k++) {
+                const float *p = x + d * 64 + k * V_W;
+                m[k] = v_add(v_add(v_add(v_loadu(p), v_loadu(p + 16)), v_loadu(p + 32)), v_loadu(p + 48));
+            }
+            mean[d] = v_tree_add(m) * (1.0f / 64);
+        }
+        V_NAME(quantize_head)(mean, hd, (int8_t *)tile + s.mean, &ms, NULL);
+        memcpy(tile + 8, &ms, 4);
+        for (d = 0; d < hd; d++) {
+            const vf c = v_set1((float)((const int8_t *)tile)[s.mean + (size_t)d]);
+            for (i = 0; i < 64; i += V_W) v_storeu(x + d * 64 + i, v_fma(v_set1(-ms), c, v_loadu(x + d * 64 + i)));
+        }
+    }
+    for (i = 0; i < n; i++) {
+        const int8_t *level = aiosk__kv_levels[s.code - AIOSK_KV_C5];
+        value[i] = (float)(256 * i + level[i]);
+        limit[i] = i ? (float)(level[i - 1] + level[i]) * 0.5f : 0.0f;
+    }
+    memset(flat, 0, (size_t)hp * 64);
+    for (b = 0; b < 64; b += V_W) { /* scales; indices of all but I8 */
+        const vf bound = v_set1(3e38f);
+        vf x2 = zero, most_x = zero, inv, sc;
+        for (d = 0; d < hd; d++) {
+            const vf y = v_loadu(x + d * 64 + b);
+            if (n) x2 = v_fma(y, y, x2); else most_x = v_max(most_x, v_abs(y));
+        }
+        if (!n) { v_storeu(scale + b, v_div(most_x, v_set1(127.0f))); continue; }
+        sc = v_mul(v_sqrt(v_div(x2, v_set1((float)hd))), v_set1(aiosk__kv_top[s.code - AIOSK_KV_C5] / 127.0f));
+        for (round = 0; round < 2; round++) {
+            vf xc = zero, c2 = zero;
+            inv = v_div(v_set1(1.0f), sc);
+            inv = v_sel_lt(inv, bound, inv, zero);
+            for (d = 0; d < hd; d++) {
+                const vf y = v_loadu(x + d * 64 + b);
+                const vi c = V_NAME(choose)(y, inv, limit, value, n);
+                const vf level = v_cvt_i32_f32(i_and(c, v_set1i(255)));
+                xc = v_fma(v_abs(y), level, xc);
+                c2 = v_fma(level, level, c2);
+                if (round) {
+                    const vi minus = v_cvt_f32_i32(v_sel_lt(y, zero, v_set1((float)n), zero));
+                    uint8_t *p = flat + V_NAME(place)(is_v, d);
+                    int8_t r[V_W];
+                    i_store_s8(r, v_addi(i_srl(c, 8), minus));
+                    for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)r[k];
+                }
+            }
+            sc = is_v ? v_div(xc, c2) : v_div(x2, xc);
+            sc = v_sel_lt(zero, xc, sc, zero);
+        }
+        v_storeu(scale + b, sc);
+    }
+    for (k = 0; k < V_PER16; k++) m[k] = zero;
+    for (i = 0; i < 64; i += 16) for (k = 0; k < V_PER16; k++) m[k] = v_max(m[k], v_loadu(scale + i + k * V_W));
+    most = v_tree_max(m);
+    step = most / 255.0f;
+    if (!(1.0f / step < 3e38f)) step = 0.0f; /* too small for its inverse: counts as nothing */
+    memcpy(tile + (is_v ? 4 : 0), &step, 4);
+    for (i = 0; i < 64; i += V_W) {
+        const vf sc = v_loadu(scale + i);
+        vf r = step > 0.0f ? v_div(sc, v_set1(step)) : zero;
+        if (!n) r = v_add(r, v_set1(0.498f));
+        r = v_min(v_set1(255.0f), v_max(v_set1(1.0f), v_rint(r)));
+        v_storei(u + i, v_cvt_f32_i32(v_sel_lt(zero, step > 0.0f ? sc : zero, r, zero)));
+    }
+    for (i = 0; i < 64; i++) tile[s.at + (size_t)i] = (uint8_t)u[i];
+    if (!n) { /* with the scales that these are */
+        V_NAME(scales)(tile + s.at, step, scale);
+        for (d = 0; d < hd; d++) {
+            uint8_t *p = flat + V_NAME(place)(is_v, d);
+            for (b = 0; b < 64; b += V_W) {
+                const vf sc = v_loadu(scale + b);
+                vf r = v_sel_lt(zero, sc, v_div(v_loadu(x + d * 64 + b), sc), zero);
+                int8_t o[V_W];
+                r = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), r));
+                i_store_s8(o, v_cvt_f32_i32(r));
+                for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)o[k];
+            }
+        }
+    }
+    aiosk__kv_pack(s.code, flat, (size_t)hp / 8, tile + s.data);
+}
+V_EXPORT void V_NAME(kv_convert)(int32_t src_type, const void *src, int32_t dst_type, void *dst, int32_t hd_k, int32_t hd_v, void *scratch) {
+    const uint8_t *from = (const uint8_t *)src;
+    uint8_t *to = (uint8_t *)dst;
+    int32_t is_v;
+    if (dst_type > AIOSK_KV_F16) {
+        memset(to, 0, 64);
+        memcpy(to + 12, &dst_type, 4);
+    }
+    for (is_v = 0; is_v < 2; is_v++) {
+        const int32_t hd = is_v ? hd_v : hd_k, hp = aiosk__hp(hd);
+        const aiosk__side a = is_v ? aiosk__side_v(src_type, hd_k, hd_v) : aiosk__side_k(src_type, hd_k);
+        const aiosk__side b = is_v ? aiosk__side_v(dst_type, hd_k, hd_v) : aiosk__side_k(dst_type, hd_k);
+        float *x = (float *)scratch, *mean = x + (size_t)hp * 64;
+        uint8_t *flat = (uint8_t *)(mean + hp);
+        if (a.code == b.code) {
+            memcpy(to + b.at, from + a.at, a.bytes);
+            if (!aiosk__kv_coded(a.code)) continue;
+            memcpy(to + (is_v ? 4 : 0), from + (is_v ? 4 : 0), 4);
+            if (!is_v) memcpy(to + 8, from + 8, 4);
+            continue;
+        }
+        V_NAME(side_read)(a, is_v, from, hd, x, (int8_t *)flat);
+        if (b.code == AIOSK_KV_F16) V_NAME(side_f16)(b, is_v, to, hd, x);
+        else V_NAME(side_encode)(b, is_v, to, hd, x, flat, mean);
+    }
+}
+
+/* ======== kernels/rotate.inc ======== */
+/* rotate.inc: Hadamard rotations (api.h, rotate), written once over the v_* vocabulary. Each number is the result of the same additions in
+ * every set: strides within a register go by exchanging lanes, larger ones by registers. */
+
+/* x[i] = x[i] * s with s = +- r by the sign of the channel, for all heads */
+V_FN void V_NAME(signs)(float *x, int32_t n_head, int32_t hd, float r) {
+    float s[256];
+    int32_t c, h, i, n;
+    for (c = 0; c < hd; c += n) {
+        n = hd - c < 256 ? hd - c : 256;
+        for (i = 0; i < n; i++) s[i] = aiosk__minus((uint32_t)(c + i)) ? -r : r;
+        for (h = 0; h < n_head; h++) {
+            float *p = x + (size_t)h * (size_t)hd + c;
+            for (i = 0; i + V_W <= n; i += V_W) v_storeu(p + i, v_mul(v_loadu(p + i), v_loadu(s + i)));
+            for (; i < n; i++) p[i] = p[i] * s[i];
+        }
+    }
+}
+/* Sums and differences at strides 1, 2, .. size / 2, for n floats, a multiple of size = 2^k */
+V_FN void V_NAME(fwht)(float *x, int32_t n, int32_t size) {
+    int32_t i, j, s;
+#if V_W > 1
+    static const float minus[4][16] = { { 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1 }, { 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1 },
+                                        { 1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1, 1, -1, -1, -1, -1 }, { 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, -1 } };
+    for (i = 0; i < n && size > 1; i += V_W) {
+        vf a = V_NAME(load_n)(x + i, n - i, 0.0f);
+        a = v_add(v_swap(a, 1), v_xorsign(a, v_loadu(minus[0])));
+        if (size > 2) a = v_add(v_swap(a, 2), v_xorsign(a, v_loadu(minus[1])));
+        if (V_W > 4 && size > 4) a = v_add(v_swap(a, 4), v_xorsign(a, v_loadu(minus[2])));
+        if (V_W > 8 && size > 8) a = v_add(v_swap(a, 8), v_xorsign(a, v_loadu(minus[3])));
+        if (n - i >= V_W) v_storeu(x + i, a); else V_NAME(store_part)(x + i, a, n - i);
+    }
+#endif
+    for (s = V_W; s < size; s *= 2)
+        for (i = 0; i < n; i += 2 * s)
+            for (j = i; j < i + s; j += V_W) {
+                const vf a = v_loadu(x + j), b = v_loadu(x + j + s);
+                v_storeu(x + j, v_add(a, b));
+                v_storeu(x + j + s, v_sub(a, b));
+            }
+}
+/* The rows of a matrix of order m: m numbers b = 2^k apart, 16 columns at a time, whatever heads they belong to */
+V_FN void V_NAME(mix)(float *x, int32_t n_head, int32_t m, int32_t b) {
+    enum { NR = V_W > 4 ? 4 : 2 };
+    const uint64_t *rows = aiosk__hadamard_rows(m);
+    const int32_t n = n_head * b, w = b < 16 ? b : 16;      /* columns, and how many of them are neighbours */
+    float t[36][16];
+    int32_t c, i, j, r, e, k;
+    for (c = 0; c < n; c += 16) {
+        float *p[16];
+        const int32_t pieces = (n - c < 16 ? n - c : 16) / w;
+        memset(t, 0, sizeof t);
+        for (i = 0; i < pieces; i++) {
+            const int32_t col = c + i * w;
+            p[i] = x + (size_t)(col / b) * (size_t)(m * b) + col % b;
+            for (j = 0; j < m; j++) memcpy(t[j] + i * w, p[i] + j * b, (size_t)w * 4);
+        }
+        for (r = 0; r < m; r += NR) {
+            vf a[NR][V_PER16];
+            float o[NR][16];
+            for (e = 0; e < NR; e++) {
+                const vf s = v_set1(rows[r + e] & 1 ? -1.0f : 1.0f);
+                for (k = 0; k < V_PER16; k++) a[e][k] = v_xorsign(v_loadu(t[0] + k * V_W), s);
+            }
+            for (j = 1; j < m; j++)
+                for (e = 0; e < NR; e++) {
+                    const vf s = v_set1(rows[r + e] >> j & 1 ? -1.0f : 1.0f);
+                    for (k = 0; k < V_PER16; k++) a[e][k] = v_add(a[e][k], v_xorsign(v_loadu(t[j] + k * V_W), s));
+                }
+            for (e = 0; e < NR; e++) {
+                for (k = 0; k < V_PER16; k++) v_storeu(o[e] + k * V_W, a[e][k]);
+                for (i = 0; i < pieces; i++) memcpy(p[i] + (r + e) * b, o[e] + i * w, (size_t)w * 4);
+            }
+        }
+    }
+}
+V_EXPORT void V_NAME(rotate)(float *x, int32_t n_head, int32_t hd, int32_t inverse) {
+    int32_t m, h;
+    const int32_t b = aiosk__rotation(hd, &m);
+    const float r = 1.0f / aiosk__sqrt((float)(m * b));
+    if (!inverse) V_NAME(signs)(x, n_head, hd, r);
+    for (h = 0; h < n_head; h++) V_NAME(fwht)(x + (size_t)h * (size_t)hd, hd, b);
+    if (m > 1) V_NAME(mix)(x, n_head, m, b);
+    if (inverse) V_NAME(signs)(x, n_head, hd, r);
 }
 
 /* ======== kernels/attend.inc ======== */
 /* attend.inc: attention over one run of KV tiles, and writing a position into a tile; written once over the v_* vocabulary.
- * api.h defines layouts and arithmetic. After ops.inc (exp, tanh, int8 codes).
+ * api.h defines layouts and arithmetic. After ops.inc (exp, tanh) and codes.inc.
  *
- * Scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
- * t a channel, or a lane is a channel and t a key. A few queries (a group) go together so that a row is loaded and
- * converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows is converted
- * beforehand, once for all groups. How queries are grouped changes no bit. */
+ * With floats, scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
+ * t a channel, or a lane is a channel and t a key. With codes both are exact sums of integers. A few queries (a group) go together so
+ * that a row is loaded and converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows of
+ * f16 is converted beforehand, once for all groups, as codes always are. How queries are grouped changes no bit. */
 
 typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 
@@ -2725,16 +3280,12 @@ typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 V_FN V_NAME(v16) V_NAME(row16)(const uint8_t *p, int32_t kv) {
     V_NAME(v16) r;
 #define AIOSK__E(k) r.v[k] = kv == AIOSK_KV_F32 ? v_loadu((const float *)(const void *)(p + k * V_W * 4)) \
-                           : kv == AIOSK_KV_F16 ? v_load_f16(p + k * V_W * 2) : v_load_i8(p + k * V_W);
+                           : v_load_f16(p + k * V_W * 2);
     V_EACH(AIOSK__E)
 #undef AIOSK__E
     return r;
 }
 
-/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
- * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
-typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
-#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
 /* Of rows that share a line only the first asks for it. */
 V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
     if ((uintptr_t)p & 63) s.a = s.b = 0;
@@ -2745,7 +3296,7 @@ V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
  * part of the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
 V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f,
                           size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F32 ? 64 : kv == AIOSK_KV_F16 ? 32 : 16; /* bytes of 16 numbers */
+    const size_t w = kv == AIOSK_KV_F32 ? 64 : 32; /* bytes of 16 numbers */
     V_NAME(v16) acc[8][4], r0, r1, r2, r3;
     const uint8_t *p = rows + (size_t)t0 * step;
     int32_t t;
@@ -2797,15 +3348,13 @@ V_EXPORT void V_NAME(outer_f32)(AIOSK__ARGS) { const size_t w = 64; switch (nq) 
 #define AIOSK__KV AIOSK_KV_F16
 V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
 #undef AIOSK__KV
-#define AIOSK__KV AIOSK_KV_I8
-V_EXPORT void V_NAME(outer_i8)(AIOSK__ARGS) { const size_t w = 16; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
-#undef AIOSK__KV
 #undef AIOSK__ARGS
 #undef AIOSK__SHAPE
 
-/* s[q][16 * nj] = (float)(exact sum over d of q8[q][d] * codes[d][key]) * (dq[q] * dk[key]); constants as in outer_n */
-V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const uint8_t *dk, const int8_t *q8,
-                            const int32_t *fix, const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+/* s[q][16 * nj] = fma((float)(exact sum over d of q8[q][d] * codes[d][key]), dq[q] * dk[key], add[q]); constants as in outer_n. step: bytes
+ * from four channels to the next four */
+V_FN8 void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
+                            const float *dq, const float *add, size_t add_stride, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     struct { vi v[V_PER16]; } acc[8][4];
     int32_t d;
 #define AIOSK__A(q) vi *a0 = acc[q][0].v, *a1 = acc[q][1].v, *a2 = acc[q][2].v, *a3 = acc[q][3].v;
@@ -2814,7 +3363,7 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
-    for (d = 0; d < hp; d += 4, codes += 256) {
+    for (d = 0; d < hp; d += 4, codes += step) {
         vi r0[V_PER16], r1[V_PER16], r2[V_PER16], r3[V_PER16];
         AIOSK__SOON(codes, 0, ahead)
         if (nj > 1) AIOSK__SOON(codes, 64, ahead)
@@ -2830,29 +3379,106 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
 #undef AIOSK__C
 #undef AIOSK__E
     }
-#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_mul(v_cvt_i32_f32(a[k]), v_mul(b, v_load_f16(dk + 32 * j + k * V_W * 2))));
+#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_fma(v_cvt_i32_f32(a[k]), v_mul(b, v_loadu(dk + 16 * j + k * V_W)), c));
 #define AIOSK__E(k) AIOSK__S(a0, k, 0) if (nj > 1) AIOSK__S(a1, k, 1) if (nj > 2) { AIOSK__S(a2, k, 2) AIOSK__S(a3, k, 3) }
-#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]), c = v_set1(add[(size_t)q * add_stride]); AIOSK__A(q) V_EACH(AIOSK__E) }
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
 #undef AIOSK__S
 #undef AIOSK__A
-#undef AIOSK__Q
 }
-V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const int32_t *fix,
-                              const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+V_EXPORT8 void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
+                              const float *add, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     int32_t j;
     switch (nq) {
 #define AIOSK__SHAPE(n, m)                                                                                              \
     case n:                                                                                                             \
-        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j, s_stride, ahead); } \
+        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, 256, dk + 16 * j, q8, fix, dq, add, 16, hp, s + 16 * j, s_stride, ahead); } \
         break;
     V_SHAPES(AIOSK__SHAPE)
 #undef AIOSK__SHAPE
     default: break;
     }
 }
+/* The same for 16 vectors [hp/4][16][4] that are the means of the tiles of a run */
+V_EXPORT8 void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
+    static const float zero = 0.0f;
+    const V_NAME(soon) none = { 0, 0 };
+    switch (nq) {
+#define AIOSK__SHAPE(n, m) case n: V_NAME(scores8_n)(n, 1, means, 64, dk, q8, fix, dq, &zero, 0, hp, s, 16, none); break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+
+/* out[q][16 * nj] = fma(w[q].step, (float)(exact sum over the keys of w[q] * codes[key][16 * nj]), out). w: what weights() made of the p of
+ * a tile. step: bytes from one group of four positions to the next */
+V_FN8 void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    vi acc[8][4 * V_PER16];
+    int32_t j, q, k;
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) acc[q][k] = v_zeroi();
+    }
+    for (j = 0; j < 16; j++, codes += step) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj; k++) AIOSK__SOON(codes, 64 * (size_t)k, ahead)
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) {
+            vi r[2];
+            i_pairs(r, v_loadi(codes + k * V_W * 4));
+            AIOSK__UNROLL
+            for (q = 0; q < nq; q++) {
+                const int16_t *u = (const int16_t *)(const void *)(w + (size_t)q * w_stride) + 2 * j;
+                acc[q][k] = i_macc_pair(acc[q][k], r[0], u);
+                acc[q][k] = i_macc_pair(acc[q][k], r[1], u + 32);
+            }
+        }
+    }
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        float *o = out + (size_t)q * out_stride;
+        const vf f = v_set1(w[(size_t)q * w_stride + 32]);
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) v_storeu(o + k * V_W, v_fma(f, v_cvt_i32_f32(acc[q][k]), v_loadu(o + k * V_W)));
+    }
+}
+V_EXPORT8 void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    switch (nq) {
+#define AIOSK__SHAPE(n, m)                                                                                                        \
+    case n:                                                                                                                      \
+        for (; nj >= m; nj -= m, codes += 64 * m, out += 16 * m) { V_NAME(values_n)(n, m, codes, step, w, w_stride, out, out_stride, ahead); } \
+        for (; m > 1 && nj > 0; nj--, codes += 64, out += 16) { V_NAME(values_n)(n, 1, codes, step, w, w_stride, out, out_stride, ahead); }    \
+        break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+/* p of the 64 keys of a tile -> weights in their place: int16 pairs of keys 0.. and 16.. [16], of 32.. and 48.. [16], then the f32 that they are
+ * multiples of. u: scales of V, step: theirs */
+V_FN void V_NAME(weights)(float *p, const uint8_t *u, float step) {
+    vf w[4][V_PER16], m[V_PER16];
+    float most, r;
+    int32_t g, k;
+    for (k = 0; k < V_PER16; k++) m[k] = v_zero();
+    for (g = 0; g < 4; g++)
+        for (k = 0; k < V_PER16; k++) {
+            w[g][k] = v_mul(v_loadu(p + 16 * g + k * V_W), v_cvt_i32_f32(i_load_u8(u + 16 * g + k * V_W)));
+            m[k] = v_max(m[k], w[g][k]);
+        }
+    most = v_tree_max(m);
+    r = 16383.0f / most;
+    if (!(r <= 3.40282347e38f)) r = most = 0.0f;
+    for (g = 0; g < 2; g++)
+        for (k = 0; k < V_PER16; k++)
+            v_storei(p + 16 * g + k * V_W, i_or(v_cvt_f32_i32(v_mul(w[2 * g][k], v_set1(r))), i_sll(v_cvt_f32_i32(v_mul(w[2 * g + 1][k], v_set1(r))), 16)));
+    p[32] = most / 16383.0f * step;
+}
+
 /* What v_kdot adds to each of the products of these codes, negated; sums of integers below 2^24 are exact in floats. */
 V_FN int32_t V_NAME(fix8)(const int8_t *q8, int32_t hp) {
 #if V_KBIAS
@@ -2890,9 +3516,8 @@ V_FN void V_NAME(only16)(vf *x, int32_t key, int32_t lo, int32_t hi, vf other) {
         x[k] = v_sel_lt(i, v_set1((float)(hi - key)), x[k], other);
     }
 }
-/* Raw scores s of one query -> p in place, 0 in the rest of [t0, t1); gives maximum and sum. plain: neither softcap nor ALiBi.
- * dv: where the scales of V are in an i8 tile, NULL for others. */
-V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
+/* Raw scores s of one query -> p in place, 0 in the rest of the tiles that [t0, t1) touches; gives maximum and sum. plain: neither softcap nor ALiBi. */
+V_FN void V_NAME(run_softmax)(int32_t plain, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
     const int32_t lo = a->lo[q], hi = a->hi[q], first = lo / 16 * 16;
     vf m[V_PER16], l[V_PER16], x[V_PER16], mt;
     int32_t j, k;
@@ -2904,7 +3529,7 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
     }
     a->m[q] = v_tree_max(m);
     mt = v_set1(a->m[q]);
-    for (j = t0 / 16 * 16; j < first; j += V_W) v_storeu(s + j, v_zero());
+    for (j = t0 / 64 * 64; j < first; j += V_W) v_storeu(s + j, v_zero());
     for (j = first; j < hi; j += 16) {
         if (plain) V_NAME(score16)(1, s + j, a, q, j, x);
         else for (k = 0; k < V_PER16; k++) x[k] = v_loadu(s + j + k * V_W);
@@ -2912,28 +3537,31 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
         V_NAME(only16)(x, j, lo, hi, v_zero());
         for (k = 0; k < V_PER16; k++) {
             l[k] = v_add(l[k], x[k]);
-            if (scaled) x[k] = v_mul(x[k], v_load_f16((const uint8_t *)a->tile[j / 64] + dv + 2 * (j % 64 + k * V_W)));
             v_storeu(s + j + k * V_W, x[k]);
         }
     }
-    for (; j < t1; j += V_W) v_storeu(s + j, v_zero());
+    for (; j < (t1 + 63) / 64 * 64; j += V_W) v_storeu(s + j, v_zero());
     a->l[q] = v_tree_add(l);
 }
-V_EXPORT void V_NAME(softmax)(int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
-    const int32_t plain = a->softcap == 0.0f && !a->slope;
-    if (plain && !scaled) V_NAME(run_softmax)(1, 0, s, a, q, t0, t1, dv);
-    else if (plain) V_NAME(run_softmax)(1, 1, s, a, q, t0, t1, dv);
-    else V_NAME(run_softmax)(0, scaled, s, a, q, t0, t1, dv);
+V_EXPORT void V_NAME(softmax)(float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
+    int32_t i, j, k;
+    if (a->softcap == 0.0f && !a->slope) V_NAME(run_softmax)(1, s, a, q, t0, t1);
+    else V_NAME(run_softmax)(0, s, a, q, t0, t1);
+    for (i = t0 / 64; a->tile_sum && i < (t1 + 63) / 64; i++) {
+        vf t[V_PER16];
+        for (k = 0; k < V_PER16; k++) t[k] = v_zero();
+        for (j = 0; j < 64; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_loadu(s + 64 * i + j + k * V_W));
+        a->tile_sum[(size_t)q * (size_t)a->n_tiles + (size_t)i] = v_tree_add(t);
+    }
 }
-/* n rows of 16 * nj numbers of kind f16 or i8, step bytes apart, as floats, 64 to a row; ahead as above */
-V_FN void V_NAME(widen)(int32_t kv, const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F16 ? 32 : 16;
+/* n rows of 16 * nj numbers of f16, step bytes apart, as floats, 64 to a row; ahead as above */
+V_FN void V_NAME(widen)(const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
     int32_t i, j, k;
     for (i = 0; i < n; i++, rows += step, out += 64) {
         AIOSK__SOON(rows, 0, ahead)
-        if (kv == AIOSK_KV_F16) AIOSK__SOON(rows, 64, ahead)
+        AIOSK__SOON(rows, 64, ahead)
         for (j = 0; j < nj; j++) {
-            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * w, kv);
+            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * 32, AIOSK_KV_F16);
             for (k = 0; k < V_PER16; k++) v_storeu(out + 16 * j + k * V_W, r.v[k]);
         }
     }
@@ -2945,23 +3573,31 @@ AIOSK__INLINE int32_t V_NAME(part)(int32_t tile, int32_t t0, int32_t t1, int32_t
     *to = t1 - 64 * tile > 64 ? 64 : t1 - 64 * tile;
     return *from < *to;
 }
-typedef void (*V_NAME(outer_fn))(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t, int32_t, V_NAME(soon));
+V_FN void V_NAME(outer)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f, size_t f_stride, int32_t t0, int32_t t1,
+                        float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
+    if (kv == AIOSK_KV_F32) V_NAME(outer_f32)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+    else V_NAME(outer_f16)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+}
 
-V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) outer) {
-    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
-    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1, stride = 64 * AIOSK_RUN + 16;
-    const size_t at_v = aiosk__tile_v(kv, a->hd_k), at_dk = aiosk__tile_scales(a->hd_k, a->hd_v); /* the latter: i8 only */
-    float *s = (float *)a->scratch, *wide = s + (size_t)a->n_q * stride;
+V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), most = hk > hv ? hk : hv, groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
+    const size_t stride = 64 * AIOSK_RUN + 16, wide_n = (size_t)(most > 256 ? 16 * most : 64 * 64);
+    const int32_t plain = aiosk_kv_open(a->type);
+    const aiosk__side side_k[2] = { aiosk__side_k(a->type, a->hd_k), aiosk__side_k(plain, a->hd_k) };    /* sealed, open */
+    const aiosk__side side_v[2] = { aiosk__side_v(a->type, a->hd_k, a->hd_v), aiosk__side_v(plain, a->hd_k, a->hd_v) };
+    const int32_t coded_k = aiosk__kv_coded(side_k[0].code), coded_v = aiosk__kv_coded(side_v[0].code);
     const uint8_t *const *tile = (const uint8_t *const *)a->tile;
-    int32_t *g = (int32_t *)(void *)(wide + 64 * 64), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
+    float *s = (float *)a->scratch, *qm = s + (size_t)a->n_q * stride, *wide = qm + (size_t)a->n_q * 16;
+    int8_t *means = (int8_t *)(void *)(wide + wide_n), *codes = (int8_t *)(void *)wide;
+    float *dk = (float *)(void *)(means + 16 * most), *dm = dk + 64;
+    int32_t *g = (int32_t *)(void *)(dm + 16), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
     int32_t i, j, q, q0, n, c, m, from, to, t0 = 64 * AIOSK_RUN, t1 = 0, first, last;
     const V_NAME(soon) none = { 0, 0 };
-    const int32_t wider = kv != AIOSK_KV_F32 && groups > 1;
 #define AIOSK__GROUPS for (j = 0, q0 = 0; j < groups; j++, q0 += n) if ((n = (j + 1) * a->n_q / groups - q0) > 0)
     AIOSK__GROUPS {
         int32_t lo = 64 * AIOSK_RUN, hi = 0;
         for (q = q0; q < q0 + n; q++) {
-            if (kv == AIOSK_KV_I8) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
+            if (coded_k) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
             a->m[q] = AIOSK_NEG_INF;
             a->l[q] = 0.0f;
             if (a->lo[q] >= a->hi[q]) continue;
@@ -2974,54 +3610,96 @@ V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) 
         if (hi > t1) t1 = hi;
     }
     memset(a->o, 0, (size_t)a->n_q * (size_t)hv * 4);
+    if (a->tile_sum) memset(a->tile_sum, 0, (size_t)a->n_q * (size_t)a->n_tiles * 4);
     if (t0 >= t1) return;
     first = t0 / 64;
     last = (t1 - 1) / 64;
+#define AIOSK__OPEN(i) ((i) < 32 ? (int32_t)(a->open >> (i) & 1) : 0)
+    if (coded_k) {
+        memset(qm, 0, (size_t)a->n_q * 64);
+        if (side_k[0].mean < side_k[0].data) {
+            memset(means, 0, (size_t)(16 * hk));
+            memset(dm, 0, 64);
+            for (i = first; i <= last; i++) {
+                const uint8_t *p = tile[i] + side_k[0].mean;
+                if (AIOSK__OPEN(i)) continue;
+                dm[i] = aiosk__f32(tile[i] + 8);
+                for (c = 0; c < hk; c += 4) memcpy(means + 16 * c + 4 * i, p + c, 4);
+            }
+            AIOSK__GROUPS V_NAME(means8)(n, means, dm, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, qm + 16 * q0);
+        }
+    }
     for (i = first; i <= last; i++) {
-        const uint8_t *K = tile[i];
-        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)K, at_v };
-        const int32_t chunk = wider ? 64 : a->hd_k;
-        if (kv == AIOSK_KV_I8) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_k[e].code;
+        const uint8_t *K = tile[i] + side_k[e].data, *next = tile[i < last ? i + 1 : i];
+        const V_NAME(soon) ahead = { (uintptr_t)(next + side_k[e1].data) - (uintptr_t)K, side_v[e].data - side_k[e].data };
+        const int32_t wider = kv == AIOSK_KV_F16 && groups > 1, chunk = wider ? 64 : a->hd_k;
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; at < side_k[e1].data; at += 64) AIOSK__PREFETCH(next + at);
+            AIOSK__PREFETCH(tile[i] + side_v[e].at);
+            V_NAME(scales)(tile[i] + side_k[e].at, aiosk__f32(tile[i]), dk);
+            p = V_NAME(decode)(kv, K, (size_t)hk * 64, codes, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
-                V_NAME(scores8)(n, K, K + at_dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, s + (size_t)q0 * stride + 64 * i, stride, ahead);
+                V_NAME(scores8)(n, p, dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, qm + 16 * q0 + i, hk, s + (size_t)q0 * stride + 64 * i, stride,
+                                p == codes ? none : ahead);
             continue;
         }
         for (c = 0; c < a->hd_k; c += chunk, K += 64 * w * (size_t)chunk) {
             m = a->hd_k - c < chunk ? a->hd_k - c : chunk;
-            if (wider) V_NAME(widen)(kv, K, 64 * w, m, 4, wide, ahead);
+            if (wider) V_NAME(widen)(K, 64 * w, m, 4, wide, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = a->q + (size_t)q0 * (size_t)a->q_stride + c;
                 float *y = s + (size_t)q0 * stride + 64 * i;
                 if (wider) V_NAME(outer_f32)(n, 4, (const uint8_t *)wide, 256, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, none);
-                else outer(n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
+                else V_NAME(outer)(kv, n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
             }
         }
     }
     AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
-        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(kv == AIOSK_KV_I8, s + (size_t)q * stride, a, q, g[2 * j], g[2 * j + 1], at_dk + 128);
-        else if (g[2 * j] < g[2 * j + 1]) memset(s + (size_t)q * stride + g[2 * j], 0, (size_t)(g[2 * j + 1] - g[2 * j]) * 4);
+        float *p = s + (size_t)q * stride;
+        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(p, a, q, g[2 * j], g[2 * j + 1]);
+        else for (i = g[2 * j] / 64 * 64; i < g[2 * j + 1]; i += 64) memset(p + i, 0, 64 * 4);
+        for (i = g[2 * j] / 64; coded_v && i < (g[2 * j + 1] + 63) / 64; i++)
+            if (!AIOSK__OPEN(i)) V_NAME(weights)(p + 64 * i, tile[i] + side_v[0].at, aiosk__f32(tile[i] + 4));
     }
-    for (c = 0; c < hv; c += 64) {
-        m = hv - c < 64 ? hv - c : 64;
-        for (i = first; i <= last; i++) {
-            const uint8_t *V = tile[i] + at_v + (size_t)c * w;
-            const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)tile[i], a->next ? (uintptr_t)a->next[i] - (uintptr_t)tile[i] - at_v : 0 };
+    for (i = first; i <= last; i++) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_v[e].code, wider = kv == AIOSK_KV_F16 && groups > 1;
+        const uint8_t *V = tile[i] + side_v[e].data;
+        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] + side_v[e1].data - (uintptr_t)V,
+                                     a->next ? (uintptr_t)a->next[i] + side_k[0].data - (uintptr_t)V : 0 };
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; a->next && at < side_k[0].data; at += 64) AIOSK__PREFETCH((const uint8_t *)a->next[i] + at);
+            p = V_NAME(decode)(kv, V, (size_t)hv * 64, codes, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
+                V_NAME(values8)(n, hv / 16, p, (size_t)hv * 4, s + (size_t)q0 * stride + 64 * i, stride, a->o + (size_t)q0 * (size_t)hv, (size_t)hv, p == codes ? none : ahead);
+            continue;
+        }
+        for (c = 0; c < hv; c += 64, V += 64 * w) {
+            m = hv - c < 64 ? hv - c : 64;
             V_NAME(part)(i, t0, t1, &from, &to);
-            if (wider) V_NAME(widen)(kv, V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
+            if (wider) V_NAME(widen)(V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = s + (size_t)q0 * stride + 64 * i;
                 float *y = a->o + (size_t)q0 * (size_t)hv + c;
                 if (wider) V_NAME(outer_f32)(n, m / 16, (const uint8_t *)wide, 256, x, stride, from, to, y, (size_t)hv, 1, none);
-                else outer(n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
+                else V_NAME(outer)(kv, n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
             }
         }
     }
+#undef AIOSK__OPEN
 #undef AIOSK__GROUPS
-    for (i = 0; i < a->n_q * hv; i += V_W) v_storeu(a->o + i, v_add(v_loadu(a->o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+    for (q = 0; q < a->n_q; q++) {
+        float *o = a->o + (size_t)q * (size_t)hv;
+        for (i = 0; i < hv; i += V_W) v_storeu(o + i, v_add(v_loadu(o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+        for (i = a->hd_v; i < hv; i++) o[i] = 0.0f; /* no code is zero */
+    }
 }
-V_EXPORT void V_NAME(attend_f32)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F32, V_NAME(outer_f32)); }
-V_EXPORT void V_NAME(attend_f16)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F16, V_NAME(outer_f16)); }
-V_EXPORT void V_NAME(attend_i8)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_I8, V_NAME(outer_i8)); }
 
 V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1) {
     int32_t q, i;
@@ -3047,7 +3725,7 @@ V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l
 
 V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     float *K = (float *)tile + slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F32, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 4;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 256 + (size_t)(slot * aiosk__hp(hd_v)) * 4;
     int32_t i;
     for (i = 0; i < hd_k; i++) K[64 * i] = k[i];
     memcpy(V, v, (size_t)hd_v * 4);
@@ -3055,7 +3733,7 @@ V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const 
 }
 V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     uint8_t *K = (uint8_t *)tile + 2 * slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F16, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 2;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 128 + (size_t)(slot * aiosk__hp(hd_v)) * 2;
     uint16_t t[V_W];
     int32_t i, j;
     for (i = 0; i < hd_k; i += V_W) {
@@ -3064,24 +3742,8 @@ V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const 
     }
     for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
 }
-/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. The
- * scale goes through the vocabulary too: scalar code outside of it is compiled for SSE, and a switch costs 100 cycles. */
-V_FN void V_NAME(store8)(const float *x, int32_t n, int8_t *codes, int32_t step, uint8_t *scale) {
-    float t[V_W], d = V_NAME(head_amax)(x, n) / 127.0f;
-    uint16_t h[V_W];
-    v_store_f16(h, v_set1(d < 65504.0f ? d : 65504.0f));
-    memcpy(scale, h, 2);
-    v_storeu(t, v_load_f16(h));
-    d = t[0];
-    V_NAME(codes8)(x, n, d > 0.0f ? d : 3e38f, 1, codes, step);
-}
-V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
-    int8_t *K = (int8_t *)tile + 4 * slot, *V = (int8_t *)tile + aiosk__tile_v(AIOSK_KV_I8, hd_k) + slot * aiosk__hp(hd_v);
-    uint8_t *s = (uint8_t *)tile + aiosk__tile_scales(hd_k, hd_v) + 2 * slot;
-    V_NAME(store8)(k, hd_k, K, 256, s);
-    V_NAME(store8)(v, hd_v, V, 4, s + 128);
-}
 #undef AIOSK__SOON
+#undef AIOSK__Q
 
 /* ======== kernels/floats.inc ======== */
 /* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
@@ -3277,8 +3939,19 @@ V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIO
 
 /* ======== kernels/isa_matmul.inc ======== */
 /* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
- * functions are those of V_BASE. matmul_undef.inc ends it. */
-#if V_W > 1
+ * functions are those of V_BASE. matmul_undef.inc ends it. With V_SOURCE(x) defined beforehand the set has products of many columns
+ * for the common types alone: that set, with the same V_BIAS8 and V_PREMUL, unpacks for it and does all else. V_TILE8(x): whose
+ * attend_i8 it takes. */
+#ifdef V_SOURCE
+#define V_OWN 0
+#else
+#define V_SOURCE(x) V_NAME(x)
+#define V_OWN 1
+#endif
+#ifndef V_TILE8
+#define V_TILE8(x) V_BASE(x)
+#endif
+#if V_W > 1 && V_OWN
 
 /* ======== kernels/unpack.inc ======== */
 /* unpack.inc: panels to codes in registers, one short case per format; lane r is row r. ref.c says what the bits mean, and in the
@@ -3290,7 +3963,11 @@ V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIO
 #define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
 #define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
 #define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#ifdef I_HIGH
+#define AIOSK__HI(a) I_HIGH(a)
+#else
 #define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+#endif
 
 /* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
 V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
@@ -3756,7 +4433,7 @@ typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
 typedef void (*V_NAME(few_fn))(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
-    const aiosk__codes *t;
+    aiosk__codes *t;
     const uint8_t *x;
     uint64_t xs;
     float *acc;
@@ -3775,12 +4452,31 @@ typedef struct V_NAME(cols) {
 /* Register i of panel e: of w where they are at hand, else from t, at the step's first row of codes. Loading them where they are used
  * keeps registers free for sums. */
 #define AIOSK__W(e, i) (w ? w[e][i] : v_loadi(t[e].code[at + (i)] + h * V_W * 4))
+/* Part c, e of a group: its first register of codes, i, or one more. V_QUAD: the activations of a step are in xq [nc][2], sixteen codes in
+ * each; else each four are asked for where they are used, from AIOSK__X(i). */
+#if V_QUAD
+#define AIOSK__XQ                                                                                  \
+    vi xq[V_NC][2];                                                                                \
+    AIOSK__UNROLL                                                                                  \
+    for (c = 0; c < nc; c++) { xq[c][0] = v_loadi(AIOSK__X(0)); xq[c][1] = v_loadi(AIOSK__X(4)); }
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#else
+#define AIOSK__XQ
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), AIOSK__XS(e, i))
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), AIOSK__XS(e, i))
+#endif
+#if V_XOR /* kind 9: with the sign of codes */
+#define AIOSK__XS(e, i) (kind == 9 ? i_xor(i_dup(AIOSK__X(i)), v_loadi(t[e].sign[at + (i)] + h * V_W * 4)) : i_dup(AIOSK__X(i)))
+#else
+#define AIOSK__XS(e, i) i_dup(AIOSK__X(i))
+#endif
 
 /* ---- A32 ---- */
 /* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
  * any: any_offset, which is no constant */
 enum { V_NAME(any) = -1 };
-V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int64_t k) {
     if (offset == 0) return v_zeroi();
     if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
     if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
@@ -3794,22 +4490,25 @@ V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x
  * constants. */
 V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
                           const int nc, vi w[][8], const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
-                          uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+                          uint64_t xs, const aiosk__a32 a, int64_t k, vf acc[][V_NP]) {
     const int n = columns / 4, run = I_RUN(kind, n);
     int c, e, f, g, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (g = 0; g < 8; g += n) { /* columns of one scale */
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(t[e].mn[at >> 3] + h * V_W)
+                              : n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
                                      : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
         AIOSK__UNROLL
         for (f = g; f < g + n; f += run) {
             i_part p[V_NC][V_NP];
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
             AIOSK__UNROLL
             for (i = f + 1; i < f + run; i++)
-                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+                AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         }
         AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
     }
@@ -3817,6 +4516,7 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset
         AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
                                                  i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
     }
+#undef AIOSK__X
 }
 
 #define AIOSK__FEW(T, t, kind, offset, columns, nc)                                                                                                    \
@@ -3870,14 +4570,15 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
     const uint8_t *x = m->x + (uint64_t)c0 * xs;
     float *o = m->acc + (int64_t)c0 * V_NP * 16;
     const int np = V_NP, has_min = m->n_mn;
-    int32_t u;
+    const int64_t n_u = m->n, k0 = m->k;
+    int64_t u;
     int h, i, e, c;
     for (c = 0; c < nc; c++) /* the next group */
         for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
     for (h = 0; h < V_PER16; h++) {
         vf acc[V_NC][V_NP];
         AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
-        for (u = 0; u < m->n; u++) {
+        for (u = 0; u < n_u; u++) {
             vf d[V_NP][2], dmin[V_NP];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
@@ -3885,16 +4586,11 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
                 d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
                 dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
             }
-            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind == 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, u * 8, h,
-                            d, dmin, x, xs, a, m->k + u, acc);
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind >= 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, (int)u * 8, h,
+                            d, dmin, x, xs, a, k0 + u, acc);
         }
         AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
     }
-}
-V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a32)(m, kind, columns, 1, c);
 }
 
 /* ---- A256 ---- */
@@ -3914,37 +4610,38 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
                            const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
     const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
     int c, e, f, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (f = 0; f < 8; f += pair ? 2 * run : run) {
         i_part p[V_NC][V_NP], q[V_NC][V_NP];
-#define AIOSK__X(i) i_dup(x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
 #define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
 #define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
         if (columns == 0) {
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
         } else if (V_BIAS8 && kind == 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), AIOSK__W(e, f), AIOSK__X(f)))
-            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(AIOSK__Z8(f), e, f))
+            AIOSK__EACH(q[c][e] = AIOSK__FIRST(AIOSK__Z8(f + run), e, f + run))
         } else if (V_BIAS8 && kind > 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), e, f))
         } else {
-            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f), AIOSK__X(f)))
-            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(v_zeroi(), e, f))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__FIRST(v_zeroi(), e, f + run))
         }
         AIOSK__UNROLL
         for (i = f + 1; i < f + run; i++) {
-            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), AIOSK__X(i)))
-            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], AIOSK__W(e, i + run), AIOSK__X(i + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__NEXT(q[c][e], e, i + run))
         }
         if (columns == 0) {
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         } else {
             AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
         }
 #undef AIOSK__Z
 #undef AIOSK__Z8
-#undef AIOSK__X
     }
+#undef AIOSK__X
 }
 /* What is left to take off: offset * sum of scale * sum of x, where the products did not */
 #define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
@@ -4053,7 +4750,7 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
     for (h = 0; h < V_PER16; h++) {
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(m->t[e].mn[0] + h * V_W) : V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
         for (j = 0; j < 8; j++) {
             vi r[V_NP][2];
             AIOSK__UNROLL
@@ -4076,11 +4773,50 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         }
     }
 }
-V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
+/* ---- both: all columns ---- */
+#if V_XOR
+/* Signed codes of 8 bits to kind 9: code * x = |code| * (x ^ s) + |code| where s, the sign, is -1, so the sum of these |code| is added to
+ * the sums of columns: mn, of each unit, or of the block with its scales. */
+V_EXPORT void V_NAME(absolute)(aiosk__codes *t, int32_t family, int32_t n) {
+    int32_t u;
+    int h, i;
+    for (h = 0; h < V_PER16; h++) {
+        vi all = v_zeroi();
+        for (u = 0; u < n; u++) {
+            vi part = v_zeroi(), r[2];
+            for (i = 0; i < 8; i++) {
+                uint8_t *code = t->code[u * 8 + i] + h * V_W * 4;
+                const vi w = v_loadi(code), s = V_NAME(i_neg8)(w), a = V_NAME(i_abs8)(w);
+                part = i_add16(part, V_NAME(i_mul8)(9, i_and(a, s), v_set1i(0x01010101)));
+                v_storei(code, a);
+                v_storei(t->sign[u * 8 + i] + h * V_W * 4, s);
+            }
+            if (family == AIOSK_A256) {
+                V_NAME(step_scales)(8, 32, v_loadi(t->sc[AIOSK__SC_AT(32, u)] + h * V_W), u, r);
+                all = i_end(8, all, part, part, r[0]);
+            } else v_storei(t->mn[u] + h * V_W, i_sum(8, part));
+        }
+        if (family == AIOSK_A256) v_storei(t->mn[0] + h * V_W, all);
+    }
 }
+#define AIOSK__TO_9(f, family)                                                                                         \
+    if (kind == 8 && columns == 32 && (!V_OWN || m->n_cols >= V_XOR)) {                                                \
+        int e;                                                                                                         \
+        for (e = 0; e < V_NP; e++) V_NAME(absolute)(m->t + e, family, m->n);                                           \
+        for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, 9, columns, V_NC, c);                                       \
+        return;                                                                                                        \
+    }
+#else
+#define AIOSK__TO_9(f, family)
+#endif
+#define AIOSK__GROUPS(f, family)                                                                                       \
+    const int32_t n = V_NC > 1 ? m->n_cols / V_NC * V_NC : 0;                                                          \
+    int32_t c;                                                                                                         \
+    for (c = n; V_OWN && c < m->n_cols; c++) V_NAME(group_##f)(m, kind, columns, 1, c);                                \
+    AIOSK__TO_9(f, family)                                                                                             \
+    for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, kind, columns, V_NC, c);
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a32, AIOSK_A32) }
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a256, AIOSK_A256) }
 
 /* ======== kernels/matmul.inc ======== */
 /* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
@@ -4108,11 +4844,13 @@ V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float
 }
 
 typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+#if V_OWN
 typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
     V_NAME(codes_fn) codes;
     V_NAME(few_fn) few[3];                     /* for 1, 2, 4 columns; NULL where there is none */
 } V_NAME(form);
+#endif
 
 #define AIOSK__COLS(f, kind, columns) \
     V_EXPORT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
@@ -4122,6 +4860,9 @@ typedef struct V_NAME(form) {
 #elif V_BIAS8
 #define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#elif !V_OWN
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 4, 0)
 #else
 #define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16) \
@@ -4132,7 +4873,7 @@ AIOSK__COLS_A256(AIOSK__COLS)
 #undef AIOSK__COLS
 
 /* The loop for the codes of a format */
-static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
+static V_NAME(cols_fn) V_NAME(find_cols)(const V_SOURCE(form) *f, int32_t family) {
     const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) ? 8 : f->kind;
 #define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
     const int32_t columns = f->columns;
@@ -4177,7 +4918,7 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
         }
     }
 }
-#else
+#elif V_OWN
 /* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
  * streams than these. */
 V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
@@ -4219,7 +4960,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 /* Bytes of gathered rows. */
 enum { V_NAME(run_bytes) = 8192 };
 
-V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int32_t layout) {
     const aiosk_type *t = aiosk_type_info(f->type);
     const int32_t n = m->n_in / (int32_t)t->n_weights, per = 256 / (int32_t)t->n_weights;
     const uint64_t row_bytes = (uint64_t)n * t->n_bytes, block16 = 16 * t->n_bytes;
@@ -4232,7 +4973,20 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
     int32_t row, k, c, c0, e;
-#if V_W > 1
+#if !V_OWN
+    /* few columns, what is left of many when groups have been taken, and codes without a loop of their own */
+    const int32_t n_cols = !cols || m->n_cols < 2 * V_NC ? 0 : m->n_cols / V_NC * V_NC;
+    if (n_cols < m->n_cols) {
+        aiosk_matmul last = *m;
+        last.x = x + (uint64_t)n_cols * m->x_stride;
+        last.y = m->y + (uint64_t)n_cols * m->y_stride;
+        last.n_cols = m->n_cols - n_cols;
+        V_SOURCE(matmul)(&last, f, layout);
+    }
+#elif V_W == 1
+    const int32_t n_cols = m->n_cols;
+#else
+    const int32_t n_cols = m->n_cols;
     if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
         /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
         const int32_t most = layout == AIOSK_ROWS || m->n_cols > 4 ? (int32_t)(V_NAME(run_bytes) / block16) : n;
@@ -4242,7 +4996,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const int32_t k1 = n - k < most ? n : k + most;
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
-                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
+                    V_SOURCE(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
                                    k1 < n ? (uintptr_t)src + (uintptr_t)(k1 - k) * t->n_bytes : (uintptr_t)w + (uintptr_t)(row + 16) * (uintptr_t)row_bytes);
                     src = run;
                 }
@@ -4262,8 +5016,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.n_in = m->n_in;
     job.offset = f->offset;
     job.n_mn = f->n_mn;
-    for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
-        job.n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
+    for (c0 = 0; c0 < n_cols; c0 += job.n_cols) {
+        job.n_cols = n_cols - c0 < AIOSK__MAX_COLS ? n_cols - c0 : AIOSK__MAX_COLS;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -4278,7 +5032,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run,
+                        V_SOURCE(gather)(f->type, src, row_bytes, nr, nb, run,
                                        k + nb < n ? (uintptr_t)src + (uintptr_t)nb * t->n_bytes : (uintptr_t)w + (uintptr_t)(r + 16 * V_NP) * (uintptr_t)row_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
@@ -4295,6 +5049,10 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 }
 
 /* ---- one entry per type and layout ---- */
+#define AIOSK__ENTRY(t) /* rows_t, panels_t */                                                                                     \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_ROWS); }                  \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_PANELS); }
+#if V_OWN
 #define AIOSK__NONE(t) {NULL, NULL, NULL}
 #if V_FEW == 4
 #define AIOSK__ALL(t) {V_NAME(few1_##t), V_NAME(few2_##t), V_NAME(few4_##t)}
@@ -4320,30 +5078,36 @@ AIOSK__A256_HOT(AIOSK__FEW1_K)
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
-#define AIOSK__ENTRY(t, ...) /* form_t, rows_t, panels_t */                                                                        \
-    static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
-#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
+#define AIOSK__FORM(t, ...) static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__; AIOSK__ENTRY(t)
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
 AIOSK__A32_HOT(AIOSK__X)
 AIOSK__A256_HOT(AIOSK__XK)
 AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
+#else
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t)
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t)
+AIOSK__A32(AIOSK__X)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A256_RARE(AIOSK__XK)
+#endif
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
-#define V_GRIDS(x) V_NAME(x)
+#define V_TABLE V_NAME(isa)
+#define V_GRIDS(x) V_SOURCE(x)
 
 /* ======== kernels/isa_table.inc ======== */
-/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+/* isa_table.inc: the table of an instruction set: V_TABLE: V_TABLE: integer matrices of V_NAME, those of grid types of
+ * V_GRIDS, all else of V_BASE. */
 #define AIOSK__NO {NULL, NULL},
 #define AIOSK__F(n) {V_BASE(rows_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 #define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
-static const aiosk_isa V_GRIDS(isa) = {
+static const aiosk_isa V_TABLE = {
     V_ISA_TEXT, V_ISA_ID, 0,
     {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
     V_BASE(quantize_head),
@@ -4358,9 +5122,9 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
-    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
-    V_BASE(attend_merge),
+    V_TILE8(attend),
+    {V_BASE(store_f32), V_BASE(store_f16)},
+    V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
     V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__G
@@ -4370,8 +5134,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 #undef V_ISA_ID
 #undef V_ISA_TEXT
-
-/* ======== kernels/isa_matmul.inc, continued ======== */
+#undef V_TABLE
 #undef V_GRIDS
 
 /* ======== kernels/matmul_undef.inc ======== */
@@ -4380,6 +5143,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__XK
 #undef AIOSK__XR
 #undef AIOSK__X
+#undef AIOSK__FORM
 #undef AIOSK__ENTRY
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
@@ -4406,10 +5170,19 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__A32_RARE
 #undef AIOSK__SC_AT
 #undef AIOSK__W
+#undef AIOSK__XQ
+#undef AIOSK__FIRST
+#undef AIOSK__NEXT
+#undef AIOSK__XS
+#undef AIOSK__TO_9
+#undef AIOSK__GROUPS
 #undef AIOSK__EACH
 #undef V_TABLES
 #undef V_STEP
 #undef V_OUT
+#undef V_SOURCE
+#undef V_OWN
+#undef V_TILE8
 
 /* ======== kernels/dot_undef.inc ======== */
 /* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
@@ -4428,6 +5201,9 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
+#undef V_START
+#undef V_QUAD
+#undef V_XOR
 #undef V_FEW
 
 /* ======== kernels/simdi_undef.inc ======== */
@@ -4455,11 +5231,14 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef i_store_s8
 #undef i_load_u16
 #undef i_pairs
+#undef I_HIGH
 
 /* ======== kernels/simd_undef.inc ======== */
 /* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
 #undef V_FN
 #undef V_EXPORT
+#undef V_FN8
+#undef V_EXPORT8
 #undef V_NAME
 #undef V_BASE
 #undef V_W
@@ -4510,6 +5289,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef v_dup_even
 #undef v_dup_odd
 #undef v_swap2
+#undef v_swap
 
 /* ======== kernels/isa_sse41.c ======== */
 /* isa_sse41.c: the loops in SSE4.1 with SSSE3, for machines without AVX2. Kept small: no loops for few columns. */
@@ -4541,6 +5321,10 @@ static const aiosk_isa V_GRIDS(isa) = {
 /* ======== kernels/simd_names.inc, continued ======== */
 /* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
  * simd_undef.inc takes it back. */
+#ifndef V_FN8 /* functions that use v_kdot, where that needs more than the others */
+#define V_FN8 V_FN
+#define V_EXPORT8 V_EXPORT
+#endif
 #define v_loadu V_BASE(v_loadu)
 #define v_storeu V_BASE(v_storeu)
 #define v_loadi V_BASE(v_loadi)
@@ -4579,6 +5363,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #define v_dup_even V_BASE(v_dup_even)
 #define v_dup_odd V_BASE(v_dup_odd)
 #define v_swap2 V_BASE(v_swap2)
+#define v_swap V_BASE(v_swap)
 
 /* ======== kernels/simd_sse41.h, continued ======== */
 V_FN vf v_loadu(const float *p) { return _mm_loadu_ps(p); }
@@ -4672,6 +5457,7 @@ V_FN vf v_load_i8(const void *p) { return _mm_cvtepi32_ps(_mm_cvtepi8_epi32(_mm_
 V_FN vf v_dup_even(vf a) { return _mm_moveldup_ps(a); }
 V_FN vf v_dup_odd(vf a) { return _mm_movehdup_ps(a); }
 V_FN vf v_swap2(vf a) { return _mm_shuffle_ps(a, a, 0xB1); }
+V_FN vf v_swap(vf a, int n) { return n == 1 ? _mm_shuffle_ps(a, a, 0xB1) : _mm_shuffle_ps(a, a, 0x4E); }
 V_FN float v_tree_add(const vf *v) {
     vf a = _mm_add_ps(_mm_add_ps(v[0], v[2]), _mm_add_ps(v[1], v[3]));
     a = _mm_add_ps(a, _mm_movehl_ps(a, a));
@@ -4788,8 +5574,9 @@ V_FN vi V_NAME(i_scale_pair)(vi a) {
  *     i_mul8(kind, w, x)   int16: the products of bytes 0 and 1, 2 and 3 of a dword, or 0 and 2, 1 and 3, added in pairs
  *     i_madd(a, b)         int32: the sum of the two products of int16 of a lane
  *     i_scale_pair(a)      byte 0 of each dword, signed, to both its halves
+ * and where V_XOR, i_abs8(w), the absolute values of bytes, and i_neg8(w), 255 in those that are negative.
  * Of the sums of two products 8 may be added for 4-bit codes (8 * 2 * 15 * 127 = 30480), 4 for 5 bits (31496), 2 for 6 bits (32004)
- * and for signed 7 bits (|code| <= 64: 32512), none for 8 bits (|code| <= 128: 32512). i_madd then applies the scale, or 1. */
+ * and for signed 7 bits (|code| <= 64: 32512), none for 8 bits (|code| <= 128: 32512; kind 9: -32768). i_madd then applies the scale, or 1. */
 
 /* ======== kernels/dot_names.inc, continued ======== */
 /* dot_names.inc: names of the products (simdi_scalar.h) in the set that is being expanded. */
@@ -4805,17 +5592,22 @@ V_FN vi V_NAME(i_scale_pair)(vi a) {
 #define V_BIAS8 0
 #define V_PREMUL 0
 #define V_FIX 1
+#define V_START 0
+#define V_QUAD 0
+#ifndef V_XOR
+#define V_XOR 0
+#endif
 
 V_FN vi i_prep8(vi w) { return w; }
 V_FN vi i_scale(const int kind, vi a) { (void)kind; return V_NAME(i_scale_pair)(a); }
 #define i_part vi
-#define I_RUN(kind, n) ((kind) == 8 ? 1 : (kind) >= 6 ? 2 : (kind) == 5 || (n) == 4 ? 4 : 8)
+#define I_RUN(kind, n) ((kind) >= 8 ? 1 : (kind) >= 6 ? 2 : (kind) == 5 || (n) == 4 ? 4 : 8)
 #define I_PAIR(kind) 0
 V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)z; return V_NAME(i_mul8)(kind, w, x); }
 V_FN i_part i_next(const int kind, i_part a, vi w, vi x) {
     a = i_add16(a, V_NAME(i_mul8)(kind, w, x));
 #if defined(AIOSK__X86) && defined(__GNUC__) && !defined(__clang__)
-    __asm__("" : "+x"(a)); /* GCC would balance the sums of many columns into trees, and run out of registers */
+    __asm__("" : "+v"(a)); /* GCC would balance the sums of many columns into trees, and run out of registers */
 #endif
     return a;
 }
@@ -5112,24 +5904,6 @@ V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
     return 0;
 }
 
-/* codes[i] = rint(x[i] * f) or, with divide, rint(x[i] / f); clamped to [-127, 127]; zeros from n to n rounded up to 16.
- * step: distance of groups of 4 codes (4 = a plain row). */
-V_FN void V_NAME(codes8)(const float *x, int32_t n, float f, int32_t divide, int8_t *codes, int32_t step) {
-    int32_t i, k;
-    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
-        int8_t t[16];
-        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
-        v = divide ? v_div(v, v_set1(f)) : v_mul(v, v_set1(f));
-        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v));
-        if (step == 4) { i_store_s8(codes + i, v_cvt_f32_i32(v)); continue; }
-        i_store_s8(t, v_cvt_f32_i32(v));
-#if V_W >= 4
-        for (k = 0; k < V_W; k += 4) memcpy(codes + (i + k) / 4 * step, t + k, 4);
-#else
-        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = t[k];
-#endif
-    }
-}
 V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
     vf m[V_PER16];
     int32_t i, k;
@@ -5138,21 +5912,374 @@ V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
         for (k = 0; k < V_PER16 && i + k * V_W < n; k++) m[k] = v_max(m[k], v_abs(V_NAME(load_n)(x + i + k * V_W, n - i - k * V_W, 0.0f)));
     return v_tree_max(m);
 }
-V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d) {
-    float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
+V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d, float *back) {
+    const float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
     const int32_t tiny = !(f <= 3.40282347e38f); /* counts as zero, as in quant.inc */
+    int32_t i;
     *d = tiny ? 0.0f : a / 127.0f;
-    V_NAME(codes8)(x, n, tiny ? 0.0f : f, 0, q, 4);
+    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
+        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
+        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v_mul(v, v_set1(tiny ? 0.0f : f))));
+        i_store_s8(q + i, v_cvt_f32_i32(v));
+        if (!back || i >= n) continue;
+        v = v_mul(v_load_i8(q + i), v_set1(*d));
+        if (n - i >= V_W) v_storeu(back + i, v); else V_NAME(store_part)(back + i, v, n - i);
+    }
+}
+
+/* ======== kernels/codes.inc, continued ======== */
+/* codes.inc: the codes of KV tiles (api.h, attention): codes to int8 levels, numbers to codes, one kind of tile to another. After ops.inc. */
+
+/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
+ * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
+typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
+#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
+
+/* n times 512 codes to int8 */
+V_FN void V_NAME(decode_n)(const int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    const int8_t *table = aiosk__kv_levels[code - AIOSK_KV_C5];
+    const int bits = code == AIOSK_KV_C5 ? 5 : code == AIOSK_KV_C4 ? 4 : code == AIOSK_KV_C3 ? 3 : 2;
+    int i, j;
+#if V_W > 1
+    static const int8_t all[16] = { 0, -1 };
+    const vi t = i_table(table), bit = v_set1i(0x01010101), f = v_set1i(0x0F0F0F0F), three = v_set1i(0x03030303), ones = i_table(all);
+    for (; n > 0; n--, p += 64 * bits, out += 512) {
+        AIOSK__UNROLL
+        for (i = 0; i < bits; i++) AIOSK__SOON(p, 64 * (size_t)i, ahead)
+        for (i = 0; i < 64; i += 4 * V_W) {
+            const vi s = bits & 1 ? v_loadi(p + 64 * (bits - 1) + i) : v_zeroi();
+            vi a = s, w;
+            AIOSK__UNROLL
+            for (j = 0; j < 8; j++) {
+                if (bits >= 4) {
+                    if (!(j & 1)) a = v_loadi(p + 32 * j + i);
+                    w = i_lut(t, i_and(j & 1 ? i_srl(a, 4) : a, f));
+                    if (bits == 5) { /* bytes of 0 and 255: flipped and 1 added where the bit is set */
+                        const vi b = i_and(i_srl(s, j), bit);
+                        w = i_addb(i_xor(w, i_lut(ones, b)), b);
+                    }
+                } else {
+                    if (!(j & 3)) a = v_loadi(p + 16 * j + i);
+                    w = i_and(j & 3 ? i_srl(a, 2 * (j & 3)) : a, three);
+                    if (bits == 3) w = i_or(w, i_and(j > 2 ? i_srl(s, j - 2) : i_sll(s, 2 - j), v_set1i(0x04040404)));
+                    w = i_lut(t, w);
+                }
+                v_storei(out + 64 * j + i, w);
+            }
+        }
+    }
+#else
+    (void)ahead;
+    for (; n > 0; n--, p += 64 * bits, out += 512)
+        for (i = 0; i < 64; i++)
+            for (j = 0; j < 8; j++) {
+                const int s = bits & 1 ? p[64 * (bits - 1) + i] >> j & 1 : 0;
+                const int w = bits >= 4 ? p[32 * (j & 6) + i] >> 4 * (j & 1) & 15 : p[16 * (j & 4) + i] >> 2 * (j & 3) & 3;
+                out[64 * j + i] = (int8_t)(bits == 5 ? (s ? -table[w] : table[w]) : table[w | s << 2]);
+            }
+#endif
+}
+/* The codes of a side, n of them, as int8: where they are, or in out */
+V_EXPORT AIOSK__NOINLINE const int8_t *V_NAME(decode)(int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    n /= 512;
+    switch (code) {
+    case AIOSK_KV_C5: V_NAME(decode_n)(AIOSK_KV_C5, p, n, out, ahead); break;
+    case AIOSK_KV_C4: V_NAME(decode_n)(AIOSK_KV_C4, p, n, out, ahead); break;
+    case AIOSK_KV_C3: V_NAME(decode_n)(AIOSK_KV_C3, p, n, out, ahead); break;
+    case AIOSK_KV_C2: V_NAME(decode_n)(AIOSK_KV_C2, p, n, out, ahead); break;
+    default: return (const int8_t *)p;
+    }
+    return out;
+}
+
+/* Where the code of a position stands, from that of channel d of position 0 on. */
+AIOSK__INLINE void V_NAME(places)(int32_t is_v, int32_t hp, int32_t *at) {
+    int32_t t;
+    for (t = 0; t < AIOSK_TILE; t++) at[t] = is_v ? (t & 15) * 4 * hp + aiosk__kv_byte[t >> 4] : 4 * t;
+}
+AIOSK__INLINE int32_t V_NAME(place)(int32_t is_v, int32_t d) { return is_v ? 4 * d : (d >> 2) * 256 + (d & 3); }
+
+/* The scales of 64 positions as floats */
+V_FN void V_NAME(scales)(const uint8_t *u, float step, float *s) {
+    int32_t i;
+    for (i = 0; i < AIOSK_TILE; i += V_W) v_storeu(s + i, v_mul(v_cvt_i32_f32(i_load_u8(u + i)), v_set1(step)));
+}
+
+/* A side of a tile as floats x [hd][64], finite */
+V_FN void V_NAME(side_read)(aiosk__side s, int32_t is_v, const uint8_t *tile, int32_t hd, float *x, int8_t *flat) {
+    const int32_t hp = aiosk__hp(hd);
+    const vf lo = v_set1(-65504.0f), hi = v_set1(65504.0f);
+    int32_t d, t, i;
+    if (s.code == AIOSK_KV_F16) {
+        const uint8_t *p = tile + s.data;
+        if (!is_v) {
+            for (i = 0; i < hd * 64; i += V_W) v_storeu(x + i, v_min(hi, v_max(lo, v_load_f16(p + 2 * i))));
+            return;
+        }
+        for (t = 0; t < 64; t++, p += 2 * hp)
+            for (d = 0; d < hd; d += V_W) {
+                float r[V_W];
+                v_storeu(r, v_min(hi, v_max(lo, v_load_f16(p + 2 * d))));
+                for (i = 0; i < V_W && d + i < hd; i++) x[(d + i) * 64 + t] = r[i];
+            }
+        return;
+    }
+    {
+        const V_NAME(soon) none = { 0, 0 };
+        const int8_t *c = V_NAME(decode)(s.code, tile + s.data, (size_t)hp * 64, flat, none), *mean = (const int8_t *)tile + s.mean;
+        float scale[64], m;
+        int32_t at[64];
+        V_NAME(places)(is_v, hp, at);
+        V_NAME(scales)(tile + s.at, aiosk__f32(tile + (is_v ? 4 : 0)), scale);
+        m = s.mean < s.data ? aiosk__f32(tile + 8) : 0.0f;
+        for (d = 0; d < hd; d++) {
+            const int8_t *p = c + V_NAME(place)(is_v, d);
+            const vf mu = v_set1(m * (float)(s.mean < s.data ? mean[d] : 0));
+            int8_t r[64];
+            for (t = 0; t < 64; t++) r[t] = p[at[t]];
+            for (t = 0; t < 64; t += V_W) v_storeu(x + d * 64 + t, v_min(hi, v_max(lo, v_fma(v_load_i8(r + t), v_loadu(scale + t), mu))));
+        }
+    }
+}
+/* x [hd][64] as a side of f16 */
+V_FN void V_NAME(side_f16)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, const float *x) {
+    uint8_t *p = tile + s.data;
+    const int32_t hp = aiosk__hp(hd);
+    int32_t d, t;
+    if (!is_v) {
+        for (d = 0; d < hd * 64; d += V_W) v_store_f16(p + 2 * d, v_loadu(x + d));
+        return;
+    }
+    memset(p, 0, s.bytes);
+    for (d = 0; d < hd; d++) {
+        uint16_t r[64];
+        for (t = 0; t < 64; t += V_W) v_store_f16(r + t, v_loadu(x + d * 64 + t));
+        for (t = 0; t < 64; t++) memcpy(p + 2 * (t * hp + d), &r[t], 2);
+    }
+}
+
+/* The levels nearest to the numbers x * inv, as 256 * index + level: the index counts the n - 1 thresholds below, ascending */
+V_FN vi V_NAME(choose)(vf x, vf inv, const float *limit, const float *value, int32_t n) {
+    const vf z = v_mul(v_abs(x), inv);
+    vf v = v_set1(value[0]);
+    int32_t i;
+    for (i = 1; i < n; i++) v = v_sel_lt(v_set1(limit[i]), z, v_set1(value[i]), v);
+    return v_cvt_f32_i32(v);
+}
+/* x [hd][64] as a coded side; x is changed. A lane is a position. flat: room for 64 bytes for each channel, mean for a float. */
+V_FN void V_NAME(side_encode)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, float *x, uint8_t *flat, float *mean) {
+    const int32_t hp = aiosk__hp(hd), n = s.code == AIOSK_KV_I8 ? 0 : 1 << (aiosk__kv_bits[s.code] - 1);
+    const vf zero = v_zero();
+    float limit[16], value[16], scale[64], step, most;
+    int32_t at[64], u[64], d, b, i, k, round;
+    vf m[V_PER16];
+    V_NAME(places)(is_v, hp, at);
+    if (s.mean < s.data) {
+        float ms;
+        memset(tile + s.mean, 0, s.data - s.mean);
+        for (d = 0; d < hd; d++) {
+            for (k = 0; k < V_PER16; k++) {
+                const float *p = x + d * 64 + k * V_W;
+                m[k] = v_add(v_add(v_add(v_loadu(p), v_loadu(p + 16)), v_loadu(p + 32)), v_loadu(p + 48));
+            }
+            mean[d] = v_tree_add(m) * (1.0f / 64);
+        }
+        V_NAME(quantize_head)(mean, hd, (int8_t *)tile + s.mean, &ms, NULL);
+        memcpy(tile + 8, &ms, 4);
+        for (d = 0; d < hd; d++) {
+            const vf c = v_set1((float)((const int8_t *)tile)[s.mean + (size_t)d]);
+            for (i = 0; i < 64; i += V_W) v_storeu(x + d * 64 + i, v_fma(v_set1(-ms), c, v_loadu(x + d * 64 + i)));
+        }
+    }
+    for (i = 0; i < n; i++) {
+        const int8_t *level = aiosk__kv_levels[s.code - AIOSK_KV_C5];
+        value[i] = (float)(256 * i + level[i]);
+        limit[i] = i ? (float)(level[i - 1] + level[i]) * 0.5f : 0.0f;
+    }
+    memset(flat, 0, (size_t)hp * 64);
+    for (b = 0; b < 64; b += V_W) { /* scales; indices of all but I8 */
+        const vf bound = v_set1(3e38f);
+        vf x2 = zero, most_x = zero, inv, sc;
+        for (d = 0; d < hd; d++) {
+            const vf y = v_loadu(x + d * 64 + b);
+            if (n) x2 = v_fma(y, y, x2); else most_x = v_max(most_x, v_abs(y));
+        }
+        if (!n) { v_storeu(scale + b, v_div(most_x, v_set1(127.0f))); continue; }
+        sc = v_mul(v_sqrt(v_div(x2, v_set1((float)hd))), v_set1(aiosk__kv_top[s.code - AIOSK_KV_C5] / 127.0f));
+        for (round = 0; round < 2; round++) {
+            vf xc = zero, c2 = zero;
+            inv = v_div(v_set1(1.0f), sc);
+            inv = v_sel_lt(inv, bound, inv, zero);
+            for (d = 0; d < hd; d++) {
+                const vf y = v_loadu(x + d * 64 + b);
+                const vi c = V_NAME(choose)(y, inv, limit, value, n);
+                const vf level = v_cvt_i32_f32(i_and(c, v_set1i(255)));
+                xc = v_fma(v_abs(y), level, xc);
+                c2 = v_fma(level, level, c2);
+                if (round) {
+                    const vi minus = v_cvt_f32_i32(v_sel_lt(y, zero, v_set1((float)n), zero));
+                    uint8_t *p = flat + V_NAME(place)(is_v, d);
+                    int8_t r[V_W];
+                    i_store_s8(r, v_addi(i_srl(c, 8), minus));
+                    for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)r[k];
+                }
+            }
+            sc = is_v ? v_div(xc, c2) : v_div(x2, xc);
+            sc = v_sel_lt(zero, xc, sc, zero);
+        }
+        v_storeu(scale + b, sc);
+    }
+    for (k = 0; k < V_PER16; k++) m[k] = zero;
+    for (i = 0; i < 64; i += 16) for (k = 0; k < V_PER16; k++) m[k] = v_max(m[k], v_loadu(scale + i + k * V_W));
+    most = v_tree_max(m);
+    step = most / 255.0f;
+    if (!(1.0f / step < 3e38f)) step = 0.0f; /* too small for its inverse: counts as nothing */
+    memcpy(tile + (is_v ? 4 : 0), &step, 4);
+    for (i = 0; i < 64; i += V_W) {
+        const vf sc = v_loadu(scale + i);
+        vf r = step > 0.0f ? v_div(sc, v_set1(step)) : zero;
+        if (!n) r = v_add(r, v_set1(0.498f));
+        r = v_min(v_set1(255.0f), v_max(v_set1(1.0f), v_rint(r)));
+        v_storei(u + i, v_cvt_f32_i32(v_sel_lt(zero, step > 0.0f ? sc : zero, r, zero)));
+    }
+    for (i = 0; i < 64; i++) tile[s.at + (size_t)i] = (uint8_t)u[i];
+    if (!n) { /* with the scales that these are */
+        V_NAME(scales)(tile + s.at, step, scale);
+        for (d = 0; d < hd; d++) {
+            uint8_t *p = flat + V_NAME(place)(is_v, d);
+            for (b = 0; b < 64; b += V_W) {
+                const vf sc = v_loadu(scale + b);
+                vf r = v_sel_lt(zero, sc, v_div(v_loadu(x + d * 64 + b), sc), zero);
+                int8_t o[V_W];
+                r = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), r));
+                i_store_s8(o, v_cvt_f32_i32(r));
+                for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)o[k];
+            }
+        }
+    }
+    aiosk__kv_pack(s.code, flat, (size_t)hp / 8, tile + s.data);
+}
+V_EXPORT void V_NAME(kv_convert)(int32_t src_type, const void *src, int32_t dst_type, void *dst, int32_t hd_k, int32_t hd_v, void *scratch) {
+    const uint8_t *from = (const uint8_t *)src;
+    uint8_t *to = (uint8_t *)dst;
+    int32_t is_v;
+    if (dst_type > AIOSK_KV_F16) {
+        memset(to, 0, 64);
+        memcpy(to + 12, &dst_type, 4);
+    }
+    for (is_v = 0; is_v < 2; is_v++) {
+        const int32_t hd = is_v ? hd_v : hd_k, hp = aiosk__hp(hd);
+        const aiosk__side a = is_v ? aiosk__side_v(src_type, hd_k, hd_v) : aiosk__side_k(src_type, hd_k);
+        const aiosk__side b = is_v ? aiosk__side_v(dst_type, hd_k, hd_v) : aiosk__side_k(dst_type, hd_k);
+        float *x = (float *)scratch, *mean = x + (size_t)hp * 64;
+        uint8_t *flat = (uint8_t *)(mean + hp);
+        if (a.code == b.code) {
+            memcpy(to + b.at, from + a.at, a.bytes);
+            if (!aiosk__kv_coded(a.code)) continue;
+            memcpy(to + (is_v ? 4 : 0), from + (is_v ? 4 : 0), 4);
+            if (!is_v) memcpy(to + 8, from + 8, 4);
+            continue;
+        }
+        V_NAME(side_read)(a, is_v, from, hd, x, (int8_t *)flat);
+        if (b.code == AIOSK_KV_F16) V_NAME(side_f16)(b, is_v, to, hd, x);
+        else V_NAME(side_encode)(b, is_v, to, hd, x, flat, mean);
+    }
+}
+
+/* ======== kernels/rotate.inc, continued ======== */
+/* rotate.inc: Hadamard rotations (api.h, rotate), written once over the v_* vocabulary. Each number is the result of the same additions in
+ * every set: strides within a register go by exchanging lanes, larger ones by registers. */
+
+/* x[i] = x[i] * s with s = +- r by the sign of the channel, for all heads */
+V_FN void V_NAME(signs)(float *x, int32_t n_head, int32_t hd, float r) {
+    float s[256];
+    int32_t c, h, i, n;
+    for (c = 0; c < hd; c += n) {
+        n = hd - c < 256 ? hd - c : 256;
+        for (i = 0; i < n; i++) s[i] = aiosk__minus((uint32_t)(c + i)) ? -r : r;
+        for (h = 0; h < n_head; h++) {
+            float *p = x + (size_t)h * (size_t)hd + c;
+            for (i = 0; i + V_W <= n; i += V_W) v_storeu(p + i, v_mul(v_loadu(p + i), v_loadu(s + i)));
+            for (; i < n; i++) p[i] = p[i] * s[i];
+        }
+    }
+}
+/* Sums and differences at strides 1, 2, .. size / 2, for n floats, a multiple of size = 2^k */
+V_FN void V_NAME(fwht)(float *x, int32_t n, int32_t size) {
+    int32_t i, j, s;
+#if V_W > 1
+    static const float minus[4][16] = { { 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1 }, { 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1 },
+                                        { 1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1, 1, -1, -1, -1, -1 }, { 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, -1 } };
+    for (i = 0; i < n && size > 1; i += V_W) {
+        vf a = V_NAME(load_n)(x + i, n - i, 0.0f);
+        a = v_add(v_swap(a, 1), v_xorsign(a, v_loadu(minus[0])));
+        if (size > 2) a = v_add(v_swap(a, 2), v_xorsign(a, v_loadu(minus[1])));
+        if (V_W > 4 && size > 4) a = v_add(v_swap(a, 4), v_xorsign(a, v_loadu(minus[2])));
+        if (V_W > 8 && size > 8) a = v_add(v_swap(a, 8), v_xorsign(a, v_loadu(minus[3])));
+        if (n - i >= V_W) v_storeu(x + i, a); else V_NAME(store_part)(x + i, a, n - i);
+    }
+#endif
+    for (s = V_W; s < size; s *= 2)
+        for (i = 0; i < n; i += 2 * s)
+            for (j = i; j < i + s; j += V_W) {
+                const vf a = v_loadu(x + j), b = v_loadu(x + j + s);
+                v_storeu(x + j, v_add(a, b));
+                v_storeu(x + j + s, v_sub(a, b));
+            }
+}
+/* The rows of a matrix of order m: m numbers b = 2^k apart, 16 columns at a time, whatever heads they belong to */
+V_FN void V_NAME(mix)(float *x, int32_t n_head, int32_t m, int32_t b) {
+    enum { NR = V_W > 4 ? 4 : 2 };
+    const uint64_t *rows = aiosk__hadamard_rows(m);
+    const int32_t n = n_head * b, w = b < 16 ? b : 16;      /* columns, and how many of them are neighbours */
+    float t[36][16];
+    int32_t c, i, j, r, e, k;
+    for (c = 0; c < n; c += 16) {
+        float *p[16];
+        const int32_t pieces = (n - c < 16 ? n - c : 16) / w;
+        memset(t, 0, sizeof t);
+        for (i = 0; i < pieces; i++) {
+            const int32_t col = c + i * w;
+            p[i] = x + (size_t)(col / b) * (size_t)(m * b) + col % b;
+            for (j = 0; j < m; j++) memcpy(t[j] + i * w, p[i] + j * b, (size_t)w * 4);
+        }
+        for (r = 0; r < m; r += NR) {
+            vf a[NR][V_PER16];
+            float o[NR][16];
+            for (e = 0; e < NR; e++) {
+                const vf s = v_set1(rows[r + e] & 1 ? -1.0f : 1.0f);
+                for (k = 0; k < V_PER16; k++) a[e][k] = v_xorsign(v_loadu(t[0] + k * V_W), s);
+            }
+            for (j = 1; j < m; j++)
+                for (e = 0; e < NR; e++) {
+                    const vf s = v_set1(rows[r + e] >> j & 1 ? -1.0f : 1.0f);
+                    for (k = 0; k < V_PER16; k++) a[e][k] = v_add(a[e][k], v_xorsign(v_loadu(t[j] + k * V_W), s));
+                }
+            for (e = 0; e < NR; e++) {
+                for (k = 0; k < V_PER16; k++) v_storeu(o[e] + k * V_W, a[e][k]);
+                for (i = 0; i < pieces; i++) memcpy(p[i] + (r + e) * b, o[e] + i * w, (size_t)w * 4);
+            }
+        }
+    }
+}
+V_EXPORT void V_NAME(rotate)(float *x, int32_t n_head, int32_t hd, int32_t inverse) {
+    int32_t m, h;
+    const int32_t b = aiosk__rotation(hd, &m);
+    const float r = 1.0f / aiosk__sqrt((float)(m * b));
+    if (!inverse) V_NAME(signs)(x, n_head, hd, r);
+    for (h = 0; h < n_head; h++) V_NAME(fwht)(x + (size_t)h * (size_t)hd, hd, b);
+    if (m > 1) V_NAME(mix)(x, n_head, m, b);
+    if (inverse) V_NAME(signs)(x, n_head, hd, r);
 }
 
 /* ======== kernels/attend.inc, continued ======== */
 /* attend.inc: attention over one run of KV tiles, and writing a position into a tile; written once over the v_* vocabulary.
- * api.h defines layouts and arithmetic. After ops.inc (exp, tanh, int8 codes).
+ * api.h defines layouts and arithmetic. After ops.inc (exp, tanh) and codes.inc.
  *
- * Scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
- * t a channel, or a lane is a channel and t a key. A few queries (a group) go together so that a row is loaded and
- * converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows is converted
- * beforehand, once for all groups. How queries are grouped changes no bit. */
+ * With floats, scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
+ * t a channel, or a lane is a channel and t a key. With codes both are exact sums of integers. A few queries (a group) go together so
+ * that a row is loaded and converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows of
+ * f16 is converted beforehand, once for all groups, as codes always are. How queries are grouped changes no bit. */
 
 typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 
@@ -5160,16 +6287,12 @@ typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 V_FN V_NAME(v16) V_NAME(row16)(const uint8_t *p, int32_t kv) {
     V_NAME(v16) r;
 #define AIOSK__E(k) r.v[k] = kv == AIOSK_KV_F32 ? v_loadu((const float *)(const void *)(p + k * V_W * 4)) \
-                           : kv == AIOSK_KV_F16 ? v_load_f16(p + k * V_W * 2) : v_load_i8(p + k * V_W);
+                           : v_load_f16(p + k * V_W * 2);
     V_EACH(AIOSK__E)
 #undef AIOSK__E
     return r;
 }
 
-/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
- * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
-typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
-#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
 /* Of rows that share a line only the first asks for it. */
 V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
     if ((uintptr_t)p & 63) s.a = s.b = 0;
@@ -5180,7 +6303,7 @@ V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
  * part of the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
 V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f,
                           size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F32 ? 64 : kv == AIOSK_KV_F16 ? 32 : 16; /* bytes of 16 numbers */
+    const size_t w = kv == AIOSK_KV_F32 ? 64 : 32; /* bytes of 16 numbers */
     V_NAME(v16) acc[8][4], r0, r1, r2, r3;
     const uint8_t *p = rows + (size_t)t0 * step;
     int32_t t;
@@ -5232,15 +6355,13 @@ V_EXPORT void V_NAME(outer_f32)(AIOSK__ARGS) { const size_t w = 64; switch (nq) 
 #define AIOSK__KV AIOSK_KV_F16
 V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
 #undef AIOSK__KV
-#define AIOSK__KV AIOSK_KV_I8
-V_EXPORT void V_NAME(outer_i8)(AIOSK__ARGS) { const size_t w = 16; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
-#undef AIOSK__KV
 #undef AIOSK__ARGS
 #undef AIOSK__SHAPE
 
-/* s[q][16 * nj] = (float)(exact sum over d of q8[q][d] * codes[d][key]) * (dq[q] * dk[key]); constants as in outer_n */
-V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const uint8_t *dk, const int8_t *q8,
-                            const int32_t *fix, const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+/* s[q][16 * nj] = fma((float)(exact sum over d of q8[q][d] * codes[d][key]), dq[q] * dk[key], add[q]); constants as in outer_n. step: bytes
+ * from four channels to the next four */
+V_FN8 void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
+                            const float *dq, const float *add, size_t add_stride, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     struct { vi v[V_PER16]; } acc[8][4];
     int32_t d;
 #define AIOSK__A(q) vi *a0 = acc[q][0].v, *a1 = acc[q][1].v, *a2 = acc[q][2].v, *a3 = acc[q][3].v;
@@ -5249,7 +6370,7 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
-    for (d = 0; d < hp; d += 4, codes += 256) {
+    for (d = 0; d < hp; d += 4, codes += step) {
         vi r0[V_PER16], r1[V_PER16], r2[V_PER16], r3[V_PER16];
         AIOSK__SOON(codes, 0, ahead)
         if (nj > 1) AIOSK__SOON(codes, 64, ahead)
@@ -5265,29 +6386,106 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
 #undef AIOSK__C
 #undef AIOSK__E
     }
-#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_mul(v_cvt_i32_f32(a[k]), v_mul(b, v_load_f16(dk + 32 * j + k * V_W * 2))));
+#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_fma(v_cvt_i32_f32(a[k]), v_mul(b, v_loadu(dk + 16 * j + k * V_W)), c));
 #define AIOSK__E(k) AIOSK__S(a0, k, 0) if (nj > 1) AIOSK__S(a1, k, 1) if (nj > 2) { AIOSK__S(a2, k, 2) AIOSK__S(a3, k, 3) }
-#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]), c = v_set1(add[(size_t)q * add_stride]); AIOSK__A(q) V_EACH(AIOSK__E) }
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
 #undef AIOSK__S
 #undef AIOSK__A
-#undef AIOSK__Q
 }
-V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const int32_t *fix,
-                              const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+V_EXPORT8 void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
+                              const float *add, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     int32_t j;
     switch (nq) {
 #define AIOSK__SHAPE(n, m)                                                                                              \
     case n:                                                                                                             \
-        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j, s_stride, ahead); } \
+        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, 256, dk + 16 * j, q8, fix, dq, add, 16, hp, s + 16 * j, s_stride, ahead); } \
         break;
     V_SHAPES(AIOSK__SHAPE)
 #undef AIOSK__SHAPE
     default: break;
     }
 }
+/* The same for 16 vectors [hp/4][16][4] that are the means of the tiles of a run */
+V_EXPORT8 void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
+    static const float zero = 0.0f;
+    const V_NAME(soon) none = { 0, 0 };
+    switch (nq) {
+#define AIOSK__SHAPE(n, m) case n: V_NAME(scores8_n)(n, 1, means, 64, dk, q8, fix, dq, &zero, 0, hp, s, 16, none); break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+
+/* out[q][16 * nj] = fma(w[q].step, (float)(exact sum over the keys of w[q] * codes[key][16 * nj]), out). w: what weights() made of the p of
+ * a tile. step: bytes from one group of four positions to the next */
+V_FN8 void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    vi acc[8][4 * V_PER16];
+    int32_t j, q, k;
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) acc[q][k] = v_zeroi();
+    }
+    for (j = 0; j < 16; j++, codes += step) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj; k++) AIOSK__SOON(codes, 64 * (size_t)k, ahead)
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) {
+            vi r[2];
+            i_pairs(r, v_loadi(codes + k * V_W * 4));
+            AIOSK__UNROLL
+            for (q = 0; q < nq; q++) {
+                const int16_t *u = (const int16_t *)(const void *)(w + (size_t)q * w_stride) + 2 * j;
+                acc[q][k] = i_macc_pair(acc[q][k], r[0], u);
+                acc[q][k] = i_macc_pair(acc[q][k], r[1], u + 32);
+            }
+        }
+    }
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        float *o = out + (size_t)q * out_stride;
+        const vf f = v_set1(w[(size_t)q * w_stride + 32]);
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) v_storeu(o + k * V_W, v_fma(f, v_cvt_i32_f32(acc[q][k]), v_loadu(o + k * V_W)));
+    }
+}
+V_EXPORT8 void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    switch (nq) {
+#define AIOSK__SHAPE(n, m)                                                                                                        \
+    case n:                                                                                                                      \
+        for (; nj >= m; nj -= m, codes += 64 * m, out += 16 * m) { V_NAME(values_n)(n, m, codes, step, w, w_stride, out, out_stride, ahead); } \
+        for (; m > 1 && nj > 0; nj--, codes += 64, out += 16) { V_NAME(values_n)(n, 1, codes, step, w, w_stride, out, out_stride, ahead); }    \
+        break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+/* p of the 64 keys of a tile -> weights in their place: int16 pairs of keys 0.. and 16.. [16], of 32.. and 48.. [16], then the f32 that they are
+ * multiples of. u: scales of V, step: theirs */
+V_FN void V_NAME(weights)(float *p, const uint8_t *u, float step) {
+    vf w[4][V_PER16], m[V_PER16];
+    float most, r;
+    int32_t g, k;
+    for (k = 0; k < V_PER16; k++) m[k] = v_zero();
+    for (g = 0; g < 4; g++)
+        for (k = 0; k < V_PER16; k++) {
+            w[g][k] = v_mul(v_loadu(p + 16 * g + k * V_W), v_cvt_i32_f32(i_load_u8(u + 16 * g + k * V_W)));
+            m[k] = v_max(m[k], w[g][k]);
+        }
+    most = v_tree_max(m);
+    r = 16383.0f / most;
+    if (!(r <= 3.40282347e38f)) r = most = 0.0f;
+    for (g = 0; g < 2; g++)
+        for (k = 0; k < V_PER16; k++)
+            v_storei(p + 16 * g + k * V_W, i_or(v_cvt_f32_i32(v_mul(w[2 * g][k], v_set1(r))), i_sll(v_cvt_f32_i32(v_mul(w[2 * g + 1][k], v_set1(r))), 16)));
+    p[32] = most / 16383.0f * step;
+}
+
 /* What v_kdot adds to each of the products of these codes, negated; sums of integers below 2^24 are exact in floats. */
 V_FN int32_t V_NAME(fix8)(const int8_t *q8, int32_t hp) {
 #if V_KBIAS
@@ -5325,9 +6523,8 @@ V_FN void V_NAME(only16)(vf *x, int32_t key, int32_t lo, int32_t hi, vf other) {
         x[k] = v_sel_lt(i, v_set1((float)(hi - key)), x[k], other);
     }
 }
-/* Raw scores s of one query -> p in place, 0 in the rest of [t0, t1); gives maximum and sum. plain: neither softcap nor ALiBi.
- * dv: where the scales of V are in an i8 tile, NULL for others. */
-V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
+/* Raw scores s of one query -> p in place, 0 in the rest of the tiles that [t0, t1) touches; gives maximum and sum. plain: neither softcap nor ALiBi. */
+V_FN void V_NAME(run_softmax)(int32_t plain, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
     const int32_t lo = a->lo[q], hi = a->hi[q], first = lo / 16 * 16;
     vf m[V_PER16], l[V_PER16], x[V_PER16], mt;
     int32_t j, k;
@@ -5339,7 +6536,7 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
     }
     a->m[q] = v_tree_max(m);
     mt = v_set1(a->m[q]);
-    for (j = t0 / 16 * 16; j < first; j += V_W) v_storeu(s + j, v_zero());
+    for (j = t0 / 64 * 64; j < first; j += V_W) v_storeu(s + j, v_zero());
     for (j = first; j < hi; j += 16) {
         if (plain) V_NAME(score16)(1, s + j, a, q, j, x);
         else for (k = 0; k < V_PER16; k++) x[k] = v_loadu(s + j + k * V_W);
@@ -5347,28 +6544,31 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
         V_NAME(only16)(x, j, lo, hi, v_zero());
         for (k = 0; k < V_PER16; k++) {
             l[k] = v_add(l[k], x[k]);
-            if (scaled) x[k] = v_mul(x[k], v_load_f16((const uint8_t *)a->tile[j / 64] + dv + 2 * (j % 64 + k * V_W)));
             v_storeu(s + j + k * V_W, x[k]);
         }
     }
-    for (; j < t1; j += V_W) v_storeu(s + j, v_zero());
+    for (; j < (t1 + 63) / 64 * 64; j += V_W) v_storeu(s + j, v_zero());
     a->l[q] = v_tree_add(l);
 }
-V_EXPORT void V_NAME(softmax)(int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
-    const int32_t plain = a->softcap == 0.0f && !a->slope;
-    if (plain && !scaled) V_NAME(run_softmax)(1, 0, s, a, q, t0, t1, dv);
-    else if (plain) V_NAME(run_softmax)(1, 1, s, a, q, t0, t1, dv);
-    else V_NAME(run_softmax)(0, scaled, s, a, q, t0, t1, dv);
+V_EXPORT void V_NAME(softmax)(float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
+    int32_t i, j, k;
+    if (a->softcap == 0.0f && !a->slope) V_NAME(run_softmax)(1, s, a, q, t0, t1);
+    else V_NAME(run_softmax)(0, s, a, q, t0, t1);
+    for (i = t0 / 64; a->tile_sum && i < (t1 + 63) / 64; i++) {
+        vf t[V_PER16];
+        for (k = 0; k < V_PER16; k++) t[k] = v_zero();
+        for (j = 0; j < 64; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_loadu(s + 64 * i + j + k * V_W));
+        a->tile_sum[(size_t)q * (size_t)a->n_tiles + (size_t)i] = v_tree_add(t);
+    }
 }
-/* n rows of 16 * nj numbers of kind f16 or i8, step bytes apart, as floats, 64 to a row; ahead as above */
-V_FN void V_NAME(widen)(int32_t kv, const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F16 ? 32 : 16;
+/* n rows of 16 * nj numbers of f16, step bytes apart, as floats, 64 to a row; ahead as above */
+V_FN void V_NAME(widen)(const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
     int32_t i, j, k;
     for (i = 0; i < n; i++, rows += step, out += 64) {
         AIOSK__SOON(rows, 0, ahead)
-        if (kv == AIOSK_KV_F16) AIOSK__SOON(rows, 64, ahead)
+        AIOSK__SOON(rows, 64, ahead)
         for (j = 0; j < nj; j++) {
-            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * w, kv);
+            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * 32, AIOSK_KV_F16);
             for (k = 0; k < V_PER16; k++) v_storeu(out + 16 * j + k * V_W, r.v[k]);
         }
     }
@@ -5380,23 +6580,31 @@ AIOSK__INLINE int32_t V_NAME(part)(int32_t tile, int32_t t0, int32_t t1, int32_t
     *to = t1 - 64 * tile > 64 ? 64 : t1 - 64 * tile;
     return *from < *to;
 }
-typedef void (*V_NAME(outer_fn))(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t, int32_t, V_NAME(soon));
+V_FN void V_NAME(outer)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f, size_t f_stride, int32_t t0, int32_t t1,
+                        float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
+    if (kv == AIOSK_KV_F32) V_NAME(outer_f32)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+    else V_NAME(outer_f16)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+}
 
-V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) outer) {
-    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
-    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1, stride = 64 * AIOSK_RUN + 16;
-    const size_t at_v = aiosk__tile_v(kv, a->hd_k), at_dk = aiosk__tile_scales(a->hd_k, a->hd_v); /* the latter: i8 only */
-    float *s = (float *)a->scratch, *wide = s + (size_t)a->n_q * stride;
+V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), most = hk > hv ? hk : hv, groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
+    const size_t stride = 64 * AIOSK_RUN + 16, wide_n = (size_t)(most > 256 ? 16 * most : 64 * 64);
+    const int32_t plain = aiosk_kv_open(a->type);
+    const aiosk__side side_k[2] = { aiosk__side_k(a->type, a->hd_k), aiosk__side_k(plain, a->hd_k) };    /* sealed, open */
+    const aiosk__side side_v[2] = { aiosk__side_v(a->type, a->hd_k, a->hd_v), aiosk__side_v(plain, a->hd_k, a->hd_v) };
+    const int32_t coded_k = aiosk__kv_coded(side_k[0].code), coded_v = aiosk__kv_coded(side_v[0].code);
     const uint8_t *const *tile = (const uint8_t *const *)a->tile;
-    int32_t *g = (int32_t *)(void *)(wide + 64 * 64), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
+    float *s = (float *)a->scratch, *qm = s + (size_t)a->n_q * stride, *wide = qm + (size_t)a->n_q * 16;
+    int8_t *means = (int8_t *)(void *)(wide + wide_n), *codes = (int8_t *)(void *)wide;
+    float *dk = (float *)(void *)(means + 16 * most), *dm = dk + 64;
+    int32_t *g = (int32_t *)(void *)(dm + 16), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
     int32_t i, j, q, q0, n, c, m, from, to, t0 = 64 * AIOSK_RUN, t1 = 0, first, last;
     const V_NAME(soon) none = { 0, 0 };
-    const int32_t wider = kv != AIOSK_KV_F32 && groups > 1;
 #define AIOSK__GROUPS for (j = 0, q0 = 0; j < groups; j++, q0 += n) if ((n = (j + 1) * a->n_q / groups - q0) > 0)
     AIOSK__GROUPS {
         int32_t lo = 64 * AIOSK_RUN, hi = 0;
         for (q = q0; q < q0 + n; q++) {
-            if (kv == AIOSK_KV_I8) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
+            if (coded_k) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
             a->m[q] = AIOSK_NEG_INF;
             a->l[q] = 0.0f;
             if (a->lo[q] >= a->hi[q]) continue;
@@ -5409,54 +6617,96 @@ V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) 
         if (hi > t1) t1 = hi;
     }
     memset(a->o, 0, (size_t)a->n_q * (size_t)hv * 4);
+    if (a->tile_sum) memset(a->tile_sum, 0, (size_t)a->n_q * (size_t)a->n_tiles * 4);
     if (t0 >= t1) return;
     first = t0 / 64;
     last = (t1 - 1) / 64;
+#define AIOSK__OPEN(i) ((i) < 32 ? (int32_t)(a->open >> (i) & 1) : 0)
+    if (coded_k) {
+        memset(qm, 0, (size_t)a->n_q * 64);
+        if (side_k[0].mean < side_k[0].data) {
+            memset(means, 0, (size_t)(16 * hk));
+            memset(dm, 0, 64);
+            for (i = first; i <= last; i++) {
+                const uint8_t *p = tile[i] + side_k[0].mean;
+                if (AIOSK__OPEN(i)) continue;
+                dm[i] = aiosk__f32(tile[i] + 8);
+                for (c = 0; c < hk; c += 4) memcpy(means + 16 * c + 4 * i, p + c, 4);
+            }
+            AIOSK__GROUPS V_NAME(means8)(n, means, dm, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, qm + 16 * q0);
+        }
+    }
     for (i = first; i <= last; i++) {
-        const uint8_t *K = tile[i];
-        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)K, at_v };
-        const int32_t chunk = wider ? 64 : a->hd_k;
-        if (kv == AIOSK_KV_I8) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_k[e].code;
+        const uint8_t *K = tile[i] + side_k[e].data, *next = tile[i < last ? i + 1 : i];
+        const V_NAME(soon) ahead = { (uintptr_t)(next + side_k[e1].data) - (uintptr_t)K, side_v[e].data - side_k[e].data };
+        const int32_t wider = kv == AIOSK_KV_F16 && groups > 1, chunk = wider ? 64 : a->hd_k;
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; at < side_k[e1].data; at += 64) AIOSK__PREFETCH(next + at);
+            AIOSK__PREFETCH(tile[i] + side_v[e].at);
+            V_NAME(scales)(tile[i] + side_k[e].at, aiosk__f32(tile[i]), dk);
+            p = V_NAME(decode)(kv, K, (size_t)hk * 64, codes, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
-                V_NAME(scores8)(n, K, K + at_dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, s + (size_t)q0 * stride + 64 * i, stride, ahead);
+                V_NAME(scores8)(n, p, dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, qm + 16 * q0 + i, hk, s + (size_t)q0 * stride + 64 * i, stride,
+                                p == codes ? none : ahead);
             continue;
         }
         for (c = 0; c < a->hd_k; c += chunk, K += 64 * w * (size_t)chunk) {
             m = a->hd_k - c < chunk ? a->hd_k - c : chunk;
-            if (wider) V_NAME(widen)(kv, K, 64 * w, m, 4, wide, ahead);
+            if (wider) V_NAME(widen)(K, 64 * w, m, 4, wide, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = a->q + (size_t)q0 * (size_t)a->q_stride + c;
                 float *y = s + (size_t)q0 * stride + 64 * i;
                 if (wider) V_NAME(outer_f32)(n, 4, (const uint8_t *)wide, 256, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, none);
-                else outer(n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
+                else V_NAME(outer)(kv, n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
             }
         }
     }
     AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
-        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(kv == AIOSK_KV_I8, s + (size_t)q * stride, a, q, g[2 * j], g[2 * j + 1], at_dk + 128);
-        else if (g[2 * j] < g[2 * j + 1]) memset(s + (size_t)q * stride + g[2 * j], 0, (size_t)(g[2 * j + 1] - g[2 * j]) * 4);
+        float *p = s + (size_t)q * stride;
+        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(p, a, q, g[2 * j], g[2 * j + 1]);
+        else for (i = g[2 * j] / 64 * 64; i < g[2 * j + 1]; i += 64) memset(p + i, 0, 64 * 4);
+        for (i = g[2 * j] / 64; coded_v && i < (g[2 * j + 1] + 63) / 64; i++)
+            if (!AIOSK__OPEN(i)) V_NAME(weights)(p + 64 * i, tile[i] + side_v[0].at, aiosk__f32(tile[i] + 4));
     }
-    for (c = 0; c < hv; c += 64) {
-        m = hv - c < 64 ? hv - c : 64;
-        for (i = first; i <= last; i++) {
-            const uint8_t *V = tile[i] + at_v + (size_t)c * w;
-            const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)tile[i], a->next ? (uintptr_t)a->next[i] - (uintptr_t)tile[i] - at_v : 0 };
+    for (i = first; i <= last; i++) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_v[e].code, wider = kv == AIOSK_KV_F16 && groups > 1;
+        const uint8_t *V = tile[i] + side_v[e].data;
+        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] + side_v[e1].data - (uintptr_t)V,
+                                     a->next ? (uintptr_t)a->next[i] + side_k[0].data - (uintptr_t)V : 0 };
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; a->next && at < side_k[0].data; at += 64) AIOSK__PREFETCH((const uint8_t *)a->next[i] + at);
+            p = V_NAME(decode)(kv, V, (size_t)hv * 64, codes, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
+                V_NAME(values8)(n, hv / 16, p, (size_t)hv * 4, s + (size_t)q0 * stride + 64 * i, stride, a->o + (size_t)q0 * (size_t)hv, (size_t)hv, p == codes ? none : ahead);
+            continue;
+        }
+        for (c = 0; c < hv; c += 64, V += 64 * w) {
+            m = hv - c < 64 ? hv - c : 64;
             V_NAME(part)(i, t0, t1, &from, &to);
-            if (wider) V_NAME(widen)(kv, V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
+            if (wider) V_NAME(widen)(V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = s + (size_t)q0 * stride + 64 * i;
                 float *y = a->o + (size_t)q0 * (size_t)hv + c;
                 if (wider) V_NAME(outer_f32)(n, m / 16, (const uint8_t *)wide, 256, x, stride, from, to, y, (size_t)hv, 1, none);
-                else outer(n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
+                else V_NAME(outer)(kv, n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
             }
         }
     }
+#undef AIOSK__OPEN
 #undef AIOSK__GROUPS
-    for (i = 0; i < a->n_q * hv; i += V_W) v_storeu(a->o + i, v_add(v_loadu(a->o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+    for (q = 0; q < a->n_q; q++) {
+        float *o = a->o + (size_t)q * (size_t)hv;
+        for (i = 0; i < hv; i += V_W) v_storeu(o + i, v_add(v_loadu(o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+        for (i = a->hd_v; i < hv; i++) o[i] = 0.0f; /* no code is zero */
+    }
 }
-V_EXPORT void V_NAME(attend_f32)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F32, V_NAME(outer_f32)); }
-V_EXPORT void V_NAME(attend_f16)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F16, V_NAME(outer_f16)); }
-V_EXPORT void V_NAME(attend_i8)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_I8, V_NAME(outer_i8)); }
 
 V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1) {
     int32_t q, i;
@@ -5482,7 +6732,7 @@ V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l
 
 V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     float *K = (float *)tile + slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F32, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 4;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 256 + (size_t)(slot * aiosk__hp(hd_v)) * 4;
     int32_t i;
     for (i = 0; i < hd_k; i++) K[64 * i] = k[i];
     memcpy(V, v, (size_t)hd_v * 4);
@@ -5490,7 +6740,7 @@ V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const 
 }
 V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     uint8_t *K = (uint8_t *)tile + 2 * slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F16, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 2;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 128 + (size_t)(slot * aiosk__hp(hd_v)) * 2;
     uint16_t t[V_W];
     int32_t i, j;
     for (i = 0; i < hd_k; i += V_W) {
@@ -5499,24 +6749,8 @@ V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const 
     }
     for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
 }
-/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. The
- * scale goes through the vocabulary too: scalar code outside of it is compiled for SSE, and a switch costs 100 cycles. */
-V_FN void V_NAME(store8)(const float *x, int32_t n, int8_t *codes, int32_t step, uint8_t *scale) {
-    float t[V_W], d = V_NAME(head_amax)(x, n) / 127.0f;
-    uint16_t h[V_W];
-    v_store_f16(h, v_set1(d < 65504.0f ? d : 65504.0f));
-    memcpy(scale, h, 2);
-    v_storeu(t, v_load_f16(h));
-    d = t[0];
-    V_NAME(codes8)(x, n, d > 0.0f ? d : 3e38f, 1, codes, step);
-}
-V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
-    int8_t *K = (int8_t *)tile + 4 * slot, *V = (int8_t *)tile + aiosk__tile_v(AIOSK_KV_I8, hd_k) + slot * aiosk__hp(hd_v);
-    uint8_t *s = (uint8_t *)tile + aiosk__tile_scales(hd_k, hd_v) + 2 * slot;
-    V_NAME(store8)(k, hd_k, K, 256, s);
-    V_NAME(store8)(v, hd_v, V, 4, s + 128);
-}
 #undef AIOSK__SOON
+#undef AIOSK__Q
 
 /* ======== kernels/floats.inc, continued ======== */
 /* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
@@ -5712,8 +6946,19 @@ V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIO
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
 /* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
- * functions are those of V_BASE. matmul_undef.inc ends it. */
-#if V_W > 1
+ * functions are those of V_BASE. matmul_undef.inc ends it. With V_SOURCE(x) defined beforehand the set has products of many columns
+ * for the common types alone: that set, with the same V_BIAS8 and V_PREMUL, unpacks for it and does all else. V_TILE8(x): whose
+ * attend_i8 it takes. */
+#ifdef V_SOURCE
+#define V_OWN 0
+#else
+#define V_SOURCE(x) V_NAME(x)
+#define V_OWN 1
+#endif
+#ifndef V_TILE8
+#define V_TILE8(x) V_BASE(x)
+#endif
+#if V_W > 1 && V_OWN
 
 /* ======== kernels/unpack.inc, continued ======== */
 /* unpack.inc: panels to codes in registers, one short case per format; lane r is row r. ref.c says what the bits mean, and in the
@@ -5725,7 +6970,11 @@ V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIO
 #define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
 #define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
 #define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#ifdef I_HIGH
+#define AIOSK__HI(a) I_HIGH(a)
+#else
 #define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+#endif
 
 /* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
 V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
@@ -6191,7 +7440,7 @@ typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
 typedef void (*V_NAME(few_fn))(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
-    const aiosk__codes *t;
+    aiosk__codes *t;
     const uint8_t *x;
     uint64_t xs;
     float *acc;
@@ -6210,12 +7459,31 @@ typedef struct V_NAME(cols) {
 /* Register i of panel e: of w where they are at hand, else from t, at the step's first row of codes. Loading them where they are used
  * keeps registers free for sums. */
 #define AIOSK__W(e, i) (w ? w[e][i] : v_loadi(t[e].code[at + (i)] + h * V_W * 4))
+/* Part c, e of a group: its first register of codes, i, or one more. V_QUAD: the activations of a step are in xq [nc][2], sixteen codes in
+ * each; else each four are asked for where they are used, from AIOSK__X(i). */
+#if V_QUAD
+#define AIOSK__XQ                                                                                  \
+    vi xq[V_NC][2];                                                                                \
+    AIOSK__UNROLL                                                                                  \
+    for (c = 0; c < nc; c++) { xq[c][0] = v_loadi(AIOSK__X(0)); xq[c][1] = v_loadi(AIOSK__X(4)); }
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#else
+#define AIOSK__XQ
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), AIOSK__XS(e, i))
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), AIOSK__XS(e, i))
+#endif
+#if V_XOR /* kind 9: with the sign of codes */
+#define AIOSK__XS(e, i) (kind == 9 ? i_xor(i_dup(AIOSK__X(i)), v_loadi(t[e].sign[at + (i)] + h * V_W * 4)) : i_dup(AIOSK__X(i)))
+#else
+#define AIOSK__XS(e, i) i_dup(AIOSK__X(i))
+#endif
 
 /* ---- A32 ---- */
 /* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
  * any: any_offset, which is no constant */
 enum { V_NAME(any) = -1 };
-V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int64_t k) {
     if (offset == 0) return v_zeroi();
     if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
     if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
@@ -6229,22 +7497,25 @@ V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x
  * constants. */
 V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
                           const int nc, vi w[][8], const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
-                          uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+                          uint64_t xs, const aiosk__a32 a, int64_t k, vf acc[][V_NP]) {
     const int n = columns / 4, run = I_RUN(kind, n);
     int c, e, f, g, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (g = 0; g < 8; g += n) { /* columns of one scale */
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(t[e].mn[at >> 3] + h * V_W)
+                              : n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
                                      : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
         AIOSK__UNROLL
         for (f = g; f < g + n; f += run) {
             i_part p[V_NC][V_NP];
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
             AIOSK__UNROLL
             for (i = f + 1; i < f + run; i++)
-                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+                AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         }
         AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
     }
@@ -6252,6 +7523,7 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset
         AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
                                                  i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
     }
+#undef AIOSK__X
 }
 
 #define AIOSK__FEW(T, t, kind, offset, columns, nc)                                                                                                    \
@@ -6305,14 +7577,15 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
     const uint8_t *x = m->x + (uint64_t)c0 * xs;
     float *o = m->acc + (int64_t)c0 * V_NP * 16;
     const int np = V_NP, has_min = m->n_mn;
-    int32_t u;
+    const int64_t n_u = m->n, k0 = m->k;
+    int64_t u;
     int h, i, e, c;
     for (c = 0; c < nc; c++) /* the next group */
         for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
     for (h = 0; h < V_PER16; h++) {
         vf acc[V_NC][V_NP];
         AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
-        for (u = 0; u < m->n; u++) {
+        for (u = 0; u < n_u; u++) {
             vf d[V_NP][2], dmin[V_NP];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
@@ -6320,16 +7593,11 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
                 d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
                 dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
             }
-            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind == 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, u * 8, h,
-                            d, dmin, x, xs, a, m->k + u, acc);
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind >= 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, (int)u * 8, h,
+                            d, dmin, x, xs, a, k0 + u, acc);
         }
         AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
     }
-}
-V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a32)(m, kind, columns, 1, c);
 }
 
 /* ---- A256 ---- */
@@ -6349,37 +7617,38 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
                            const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
     const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
     int c, e, f, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (f = 0; f < 8; f += pair ? 2 * run : run) {
         i_part p[V_NC][V_NP], q[V_NC][V_NP];
-#define AIOSK__X(i) i_dup(x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
 #define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
 #define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
         if (columns == 0) {
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
         } else if (V_BIAS8 && kind == 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), AIOSK__W(e, f), AIOSK__X(f)))
-            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(AIOSK__Z8(f), e, f))
+            AIOSK__EACH(q[c][e] = AIOSK__FIRST(AIOSK__Z8(f + run), e, f + run))
         } else if (V_BIAS8 && kind > 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), e, f))
         } else {
-            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f), AIOSK__X(f)))
-            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(v_zeroi(), e, f))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__FIRST(v_zeroi(), e, f + run))
         }
         AIOSK__UNROLL
         for (i = f + 1; i < f + run; i++) {
-            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), AIOSK__X(i)))
-            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], AIOSK__W(e, i + run), AIOSK__X(i + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__NEXT(q[c][e], e, i + run))
         }
         if (columns == 0) {
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         } else {
             AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
         }
 #undef AIOSK__Z
 #undef AIOSK__Z8
-#undef AIOSK__X
     }
+#undef AIOSK__X
 }
 /* What is left to take off: offset * sum of scale * sum of x, where the products did not */
 #define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
@@ -6488,7 +7757,7 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
     for (h = 0; h < V_PER16; h++) {
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(m->t[e].mn[0] + h * V_W) : V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
         for (j = 0; j < 8; j++) {
             vi r[V_NP][2];
             AIOSK__UNROLL
@@ -6511,11 +7780,50 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         }
     }
 }
-V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
+/* ---- both: all columns ---- */
+#if V_XOR
+/* Signed codes of 8 bits to kind 9: code * x = |code| * (x ^ s) + |code| where s, the sign, is -1, so the sum of these |code| is added to
+ * the sums of columns: mn, of each unit, or of the block with its scales. */
+V_EXPORT void V_NAME(absolute)(aiosk__codes *t, int32_t family, int32_t n) {
+    int32_t u;
+    int h, i;
+    for (h = 0; h < V_PER16; h++) {
+        vi all = v_zeroi();
+        for (u = 0; u < n; u++) {
+            vi part = v_zeroi(), r[2];
+            for (i = 0; i < 8; i++) {
+                uint8_t *code = t->code[u * 8 + i] + h * V_W * 4;
+                const vi w = v_loadi(code), s = V_NAME(i_neg8)(w), a = V_NAME(i_abs8)(w);
+                part = i_add16(part, V_NAME(i_mul8)(9, i_and(a, s), v_set1i(0x01010101)));
+                v_storei(code, a);
+                v_storei(t->sign[u * 8 + i] + h * V_W * 4, s);
+            }
+            if (family == AIOSK_A256) {
+                V_NAME(step_scales)(8, 32, v_loadi(t->sc[AIOSK__SC_AT(32, u)] + h * V_W), u, r);
+                all = i_end(8, all, part, part, r[0]);
+            } else v_storei(t->mn[u] + h * V_W, i_sum(8, part));
+        }
+        if (family == AIOSK_A256) v_storei(t->mn[0] + h * V_W, all);
+    }
 }
+#define AIOSK__TO_9(f, family)                                                                                         \
+    if (kind == 8 && columns == 32 && (!V_OWN || m->n_cols >= V_XOR)) {                                                \
+        int e;                                                                                                         \
+        for (e = 0; e < V_NP; e++) V_NAME(absolute)(m->t + e, family, m->n);                                           \
+        for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, 9, columns, V_NC, c);                                       \
+        return;                                                                                                        \
+    }
+#else
+#define AIOSK__TO_9(f, family)
+#endif
+#define AIOSK__GROUPS(f, family)                                                                                       \
+    const int32_t n = V_NC > 1 ? m->n_cols / V_NC * V_NC : 0;                                                          \
+    int32_t c;                                                                                                         \
+    for (c = n; V_OWN && c < m->n_cols; c++) V_NAME(group_##f)(m, kind, columns, 1, c);                                \
+    AIOSK__TO_9(f, family)                                                                                             \
+    for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, kind, columns, V_NC, c);
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a32, AIOSK_A32) }
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a256, AIOSK_A256) }
 
 /* ======== kernels/matmul.inc, continued ======== */
 /* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
@@ -6543,11 +7851,13 @@ V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float
 }
 
 typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+#if V_OWN
 typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
     V_NAME(codes_fn) codes;
     V_NAME(few_fn) few[3];                     /* for 1, 2, 4 columns; NULL where there is none */
 } V_NAME(form);
+#endif
 
 #define AIOSK__COLS(f, kind, columns) \
     V_EXPORT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
@@ -6557,6 +7867,9 @@ typedef struct V_NAME(form) {
 #elif V_BIAS8
 #define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#elif !V_OWN
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 4, 0)
 #else
 #define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16) \
@@ -6567,7 +7880,7 @@ AIOSK__COLS_A256(AIOSK__COLS)
 #undef AIOSK__COLS
 
 /* The loop for the codes of a format */
-static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
+static V_NAME(cols_fn) V_NAME(find_cols)(const V_SOURCE(form) *f, int32_t family) {
     const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) ? 8 : f->kind;
 #define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
     const int32_t columns = f->columns;
@@ -6612,7 +7925,7 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
         }
     }
 }
-#else
+#elif V_OWN
 /* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
  * streams than these. */
 V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
@@ -6654,7 +7967,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 /* Bytes of gathered rows. */
 enum { V_NAME(run_bytes) = 8192 };
 
-V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int32_t layout) {
     const aiosk_type *t = aiosk_type_info(f->type);
     const int32_t n = m->n_in / (int32_t)t->n_weights, per = 256 / (int32_t)t->n_weights;
     const uint64_t row_bytes = (uint64_t)n * t->n_bytes, block16 = 16 * t->n_bytes;
@@ -6667,7 +7980,20 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
     int32_t row, k, c, c0, e;
-#if V_W > 1
+#if !V_OWN
+    /* few columns, what is left of many when groups have been taken, and codes without a loop of their own */
+    const int32_t n_cols = !cols || m->n_cols < 2 * V_NC ? 0 : m->n_cols / V_NC * V_NC;
+    if (n_cols < m->n_cols) {
+        aiosk_matmul last = *m;
+        last.x = x + (uint64_t)n_cols * m->x_stride;
+        last.y = m->y + (uint64_t)n_cols * m->y_stride;
+        last.n_cols = m->n_cols - n_cols;
+        V_SOURCE(matmul)(&last, f, layout);
+    }
+#elif V_W == 1
+    const int32_t n_cols = m->n_cols;
+#else
+    const int32_t n_cols = m->n_cols;
     if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
         /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
         const int32_t most = layout == AIOSK_ROWS || m->n_cols > 4 ? (int32_t)(V_NAME(run_bytes) / block16) : n;
@@ -6677,7 +8003,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const int32_t k1 = n - k < most ? n : k + most;
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
-                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
+                    V_SOURCE(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
                                    k1 < n ? (uintptr_t)src + (uintptr_t)(k1 - k) * t->n_bytes : (uintptr_t)w + (uintptr_t)(row + 16) * (uintptr_t)row_bytes);
                     src = run;
                 }
@@ -6697,8 +8023,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.n_in = m->n_in;
     job.offset = f->offset;
     job.n_mn = f->n_mn;
-    for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
-        job.n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
+    for (c0 = 0; c0 < n_cols; c0 += job.n_cols) {
+        job.n_cols = n_cols - c0 < AIOSK__MAX_COLS ? n_cols - c0 : AIOSK__MAX_COLS;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -6713,7 +8039,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run,
+                        V_SOURCE(gather)(f->type, src, row_bytes, nr, nb, run,
                                        k + nb < n ? (uintptr_t)src + (uintptr_t)nb * t->n_bytes : (uintptr_t)w + (uintptr_t)(r + 16 * V_NP) * (uintptr_t)row_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
@@ -6730,6 +8056,10 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 }
 
 /* ---- one entry per type and layout ---- */
+#define AIOSK__ENTRY(t) /* rows_t, panels_t */                                                                                     \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_ROWS); }                  \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_PANELS); }
+#if V_OWN
 #define AIOSK__NONE(t) {NULL, NULL, NULL}
 #if V_FEW == 4
 #define AIOSK__ALL(t) {V_NAME(few1_##t), V_NAME(few2_##t), V_NAME(few4_##t)}
@@ -6755,30 +8085,36 @@ AIOSK__A256_HOT(AIOSK__FEW1_K)
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
-#define AIOSK__ENTRY(t, ...) /* form_t, rows_t, panels_t */                                                                        \
-    static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
-#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
+#define AIOSK__FORM(t, ...) static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__; AIOSK__ENTRY(t)
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
 AIOSK__A32_HOT(AIOSK__X)
 AIOSK__A256_HOT(AIOSK__XK)
 AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
+#else
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t)
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t)
+AIOSK__A32(AIOSK__X)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A256_RARE(AIOSK__XK)
+#endif
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
-#define V_GRIDS(x) V_NAME(x)
+#define V_TABLE V_NAME(isa)
+#define V_GRIDS(x) V_SOURCE(x)
 
 /* ======== kernels/isa_table.inc, continued ======== */
-/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+/* isa_table.inc: the table of an instruction set: V_TABLE: V_TABLE: integer matrices of V_NAME, those of grid types of
+ * V_GRIDS, all else of V_BASE. */
 #define AIOSK__NO {NULL, NULL},
 #define AIOSK__F(n) {V_BASE(rows_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 #define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
-static const aiosk_isa V_GRIDS(isa) = {
+static const aiosk_isa V_TABLE = {
     V_ISA_TEXT, V_ISA_ID, 0,
     {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
     V_BASE(quantize_head),
@@ -6793,9 +8129,9 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
-    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
-    V_BASE(attend_merge),
+    V_TILE8(attend),
+    {V_BASE(store_f32), V_BASE(store_f16)},
+    V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
     V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__G
@@ -6805,8 +8141,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 #undef V_ISA_ID
 #undef V_ISA_TEXT
-
-/* ======== kernels/isa_matmul.inc, continued ======== */
+#undef V_TABLE
 #undef V_GRIDS
 
 /* ======== kernels/matmul_undef.inc, continued ======== */
@@ -6815,6 +8150,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__XK
 #undef AIOSK__XR
 #undef AIOSK__X
+#undef AIOSK__FORM
 #undef AIOSK__ENTRY
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
@@ -6841,10 +8177,19 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__A32_RARE
 #undef AIOSK__SC_AT
 #undef AIOSK__W
+#undef AIOSK__XQ
+#undef AIOSK__FIRST
+#undef AIOSK__NEXT
+#undef AIOSK__XS
+#undef AIOSK__TO_9
+#undef AIOSK__GROUPS
 #undef AIOSK__EACH
 #undef V_TABLES
 #undef V_STEP
 #undef V_OUT
+#undef V_SOURCE
+#undef V_OWN
+#undef V_TILE8
 
 /* ======== kernels/dot_undef.inc, continued ======== */
 /* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
@@ -6863,6 +8208,9 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
+#undef V_START
+#undef V_QUAD
+#undef V_XOR
 #undef V_FEW
 
 /* ======== kernels/simdi_undef.inc, continued ======== */
@@ -6890,11 +8238,14 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef i_store_s8
 #undef i_load_u16
 #undef i_pairs
+#undef I_HIGH
 
 /* ======== kernels/simd_undef.inc, continued ======== */
 /* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
 #undef V_FN
 #undef V_EXPORT
+#undef V_FN8
+#undef V_EXPORT8
 #undef V_NAME
 #undef V_BASE
 #undef V_W
@@ -6945,6 +8296,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef v_dup_even
 #undef v_dup_odd
 #undef v_swap2
+#undef v_swap
 
 /* ======== kernels/isa_sse41.c, continued ======== */
 #endif
@@ -6980,6 +8332,10 @@ static const aiosk_isa V_GRIDS(isa) = {
 /* ======== kernels/simd_names.inc, continued ======== */
 /* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
  * simd_undef.inc takes it back. */
+#ifndef V_FN8 /* functions that use v_kdot, where that needs more than the others */
+#define V_FN8 V_FN
+#define V_EXPORT8 V_EXPORT
+#endif
 #define v_loadu V_BASE(v_loadu)
 #define v_storeu V_BASE(v_storeu)
 #define v_loadi V_BASE(v_loadi)
@@ -7018,6 +8374,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #define v_dup_even V_BASE(v_dup_even)
 #define v_dup_odd V_BASE(v_dup_odd)
 #define v_swap2 V_BASE(v_swap2)
+#define v_swap V_BASE(v_swap)
 
 /* ======== kernels/simd_avx2.h, continued ======== */
 V_FN vf v_loadu(const float *p) { return _mm256_loadu_ps(p); }
@@ -7064,6 +8421,9 @@ V_FN vf v_load_i8(const void *p) {
 V_FN vf v_dup_even(vf a) { return _mm256_moveldup_ps(a); }
 V_FN vf v_dup_odd(vf a) { return _mm256_movehdup_ps(a); }
 V_FN vf v_swap2(vf a) { return _mm256_permute_ps(a, 0xB1); }
+V_FN vf v_swap(vf a, int n) {
+    return n == 1 ? _mm256_permute_ps(a, 0xB1) : n == 2 ? _mm256_permute_ps(a, 0x4E) : _mm256_permute2f128_ps(a, a, 1);
+}
 V_FN float v_tree_add(const vf *v) {
     __m256 a = _mm256_add_ps(v[0], v[1]);
     __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
@@ -7186,8 +8546,13 @@ V_FN void i_store_s8(int8_t *p, vi a) {
 #define V_NP 1 /* panels that a micro-kernel takes at once, when there are several columns */
 #define V_NC 4 /* and columns */
 #define V_FEW 1
+/* Least number of columns for kind 9: vpxor can run on every vector port, vpsignb, vpmaddubsw and vpmaddwd on two of three alone. With it
+ * the four instructions for 32 products take 1.33 cycles, not 1.5. */
+#define V_XOR 16
+V_FN vi V_NAME(i_neg8)(vi w) { return _mm256_cmpgt_epi8(_mm256_setzero_si256(), w); }
+V_FN vi V_NAME(i_abs8)(vi w) { return _mm256_abs_epi8(w); }
 V_FN vi V_NAME(i_mul8)(const int kind, vi w, vi x) {
-    return kind < 7 ? _mm256_maddubs_epi16(w, x) : _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
+    return kind < 7 || kind == 9 ? _mm256_maddubs_epi16(w, x) : _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
 }
 V_FN vi V_NAME(i_madd)(vi a, vi b) { return _mm256_madd_epi16(a, b); }
 V_FN vi V_NAME(i_scale_pair)(vi a) {
@@ -7201,8 +8566,9 @@ V_FN vi V_NAME(i_scale_pair)(vi a) {
  *     i_mul8(kind, w, x)   int16: the products of bytes 0 and 1, 2 and 3 of a dword, or 0 and 2, 1 and 3, added in pairs
  *     i_madd(a, b)         int32: the sum of the two products of int16 of a lane
  *     i_scale_pair(a)      byte 0 of each dword, signed, to both its halves
+ * and where V_XOR, i_abs8(w), the absolute values of bytes, and i_neg8(w), 255 in those that are negative.
  * Of the sums of two products 8 may be added for 4-bit codes (8 * 2 * 15 * 127 = 30480), 4 for 5 bits (31496), 2 for 6 bits (32004)
- * and for signed 7 bits (|code| <= 64: 32512), none for 8 bits (|code| <= 128: 32512). i_madd then applies the scale, or 1. */
+ * and for signed 7 bits (|code| <= 64: 32512), none for 8 bits (|code| <= 128: 32512; kind 9: -32768). i_madd then applies the scale, or 1. */
 
 /* ======== kernels/dot_names.inc, continued ======== */
 /* dot_names.inc: names of the products (simdi_scalar.h) in the set that is being expanded. */
@@ -7218,17 +8584,22 @@ V_FN vi V_NAME(i_scale_pair)(vi a) {
 #define V_BIAS8 0
 #define V_PREMUL 0
 #define V_FIX 1
+#define V_START 0
+#define V_QUAD 0
+#ifndef V_XOR
+#define V_XOR 0
+#endif
 
 V_FN vi i_prep8(vi w) { return w; }
 V_FN vi i_scale(const int kind, vi a) { (void)kind; return V_NAME(i_scale_pair)(a); }
 #define i_part vi
-#define I_RUN(kind, n) ((kind) == 8 ? 1 : (kind) >= 6 ? 2 : (kind) == 5 || (n) == 4 ? 4 : 8)
+#define I_RUN(kind, n) ((kind) >= 8 ? 1 : (kind) >= 6 ? 2 : (kind) == 5 || (n) == 4 ? 4 : 8)
 #define I_PAIR(kind) 0
 V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)z; return V_NAME(i_mul8)(kind, w, x); }
 V_FN i_part i_next(const int kind, i_part a, vi w, vi x) {
     a = i_add16(a, V_NAME(i_mul8)(kind, w, x));
 #if defined(AIOSK__X86) && defined(__GNUC__) && !defined(__clang__)
-    __asm__("" : "+x"(a)); /* GCC would balance the sums of many columns into trees, and run out of registers */
+    __asm__("" : "+v"(a)); /* GCC would balance the sums of many columns into trees, and run out of registers */
 #endif
     return a;
 }
@@ -7522,24 +8893,6 @@ V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
     return 0;
 }
 
-/* codes[i] = rint(x[i] * f) or, with divide, rint(x[i] / f); clamped to [-127, 127]; zeros from n to n rounded up to 16.
- * step: distance of groups of 4 codes (4 = a plain row). */
-V_FN void V_NAME(codes8)(const float *x, int32_t n, float f, int32_t divide, int8_t *codes, int32_t step) {
-    int32_t i, k;
-    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
-        int8_t t[16];
-        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
-        v = divide ? v_div(v, v_set1(f)) : v_mul(v, v_set1(f));
-        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v));
-        if (step == 4) { i_store_s8(codes + i, v_cvt_f32_i32(v)); continue; }
-        i_store_s8(t, v_cvt_f32_i32(v));
-#if V_W >= 4
-        for (k = 0; k < V_W; k += 4) memcpy(codes + (i + k) / 4 * step, t + k, 4);
-#else
-        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = t[k];
-#endif
-    }
-}
 V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
     vf m[V_PER16];
     int32_t i, k;
@@ -7548,21 +8901,374 @@ V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
         for (k = 0; k < V_PER16 && i + k * V_W < n; k++) m[k] = v_max(m[k], v_abs(V_NAME(load_n)(x + i + k * V_W, n - i - k * V_W, 0.0f)));
     return v_tree_max(m);
 }
-V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d) {
-    float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
+V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d, float *back) {
+    const float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
     const int32_t tiny = !(f <= 3.40282347e38f); /* counts as zero, as in quant.inc */
+    int32_t i;
     *d = tiny ? 0.0f : a / 127.0f;
-    V_NAME(codes8)(x, n, tiny ? 0.0f : f, 0, q, 4);
+    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
+        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
+        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v_mul(v, v_set1(tiny ? 0.0f : f))));
+        i_store_s8(q + i, v_cvt_f32_i32(v));
+        if (!back || i >= n) continue;
+        v = v_mul(v_load_i8(q + i), v_set1(*d));
+        if (n - i >= V_W) v_storeu(back + i, v); else V_NAME(store_part)(back + i, v, n - i);
+    }
+}
+
+/* ======== kernels/codes.inc, continued ======== */
+/* codes.inc: the codes of KV tiles (api.h, attention): codes to int8 levels, numbers to codes, one kind of tile to another. After ops.inc. */
+
+/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
+ * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
+typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
+#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
+
+/* n times 512 codes to int8 */
+V_FN void V_NAME(decode_n)(const int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    const int8_t *table = aiosk__kv_levels[code - AIOSK_KV_C5];
+    const int bits = code == AIOSK_KV_C5 ? 5 : code == AIOSK_KV_C4 ? 4 : code == AIOSK_KV_C3 ? 3 : 2;
+    int i, j;
+#if V_W > 1
+    static const int8_t all[16] = { 0, -1 };
+    const vi t = i_table(table), bit = v_set1i(0x01010101), f = v_set1i(0x0F0F0F0F), three = v_set1i(0x03030303), ones = i_table(all);
+    for (; n > 0; n--, p += 64 * bits, out += 512) {
+        AIOSK__UNROLL
+        for (i = 0; i < bits; i++) AIOSK__SOON(p, 64 * (size_t)i, ahead)
+        for (i = 0; i < 64; i += 4 * V_W) {
+            const vi s = bits & 1 ? v_loadi(p + 64 * (bits - 1) + i) : v_zeroi();
+            vi a = s, w;
+            AIOSK__UNROLL
+            for (j = 0; j < 8; j++) {
+                if (bits >= 4) {
+                    if (!(j & 1)) a = v_loadi(p + 32 * j + i);
+                    w = i_lut(t, i_and(j & 1 ? i_srl(a, 4) : a, f));
+                    if (bits == 5) { /* bytes of 0 and 255: flipped and 1 added where the bit is set */
+                        const vi b = i_and(i_srl(s, j), bit);
+                        w = i_addb(i_xor(w, i_lut(ones, b)), b);
+                    }
+                } else {
+                    if (!(j & 3)) a = v_loadi(p + 16 * j + i);
+                    w = i_and(j & 3 ? i_srl(a, 2 * (j & 3)) : a, three);
+                    if (bits == 3) w = i_or(w, i_and(j > 2 ? i_srl(s, j - 2) : i_sll(s, 2 - j), v_set1i(0x04040404)));
+                    w = i_lut(t, w);
+                }
+                v_storei(out + 64 * j + i, w);
+            }
+        }
+    }
+#else
+    (void)ahead;
+    for (; n > 0; n--, p += 64 * bits, out += 512)
+        for (i = 0; i < 64; i++)
+            for (j = 0; j < 8; j++) {
+                const int s = bits & 1 ? p[64 * (bits - 1) + i] >> j & 1 : 0;
+                const int w = bits >= 4 ? p[32 * (j & 6) + i] >> 4 * (j & 1) & 15 : p[16 * (j & 4) + i] >> 2 * (j & 3) & 3;
+                out[64 * j + i] = (int8_t)(bits == 5 ? (s ? -table[w] : table[w]) : table[w | s << 2]);
+            }
+#endif
+}
+/* The codes of a side, n of them, as int8: where they are, or in out */
+V_EXPORT AIOSK__NOINLINE const int8_t *V_NAME(decode)(int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    n /= 512;
+    switch (code) {
+    case AIOSK_KV_C5: V_NAME(decode_n)(AIOSK_KV_C5, p, n, out, ahead); break;
+    case AIOSK_KV_C4: V_NAME(decode_n)(AIOSK_KV_C4, p, n, out, ahead); break;
+    case AIOSK_KV_C3: V_NAME(decode_n)(AIOSK_KV_C3, p, n, out, ahead); break;
+    case AIOSK_KV_C2: V_NAME(decode_n)(AIOSK_KV_C2, p, n, out, ahead); break;
+    default: return (const int8_t *)p;
+    }
+    return out;
+}
+
+/* Where the code of a position stands, from that of channel d of position 0 on. */
+AIOSK__INLINE void V_NAME(places)(int32_t is_v, int32_t hp, int32_t *at) {
+    int32_t t;
+    for (t = 0; t < AIOSK_TILE; t++) at[t] = is_v ? (t & 15) * 4 * hp + aiosk__kv_byte[t >> 4] : 4 * t;
+}
+AIOSK__INLINE int32_t V_NAME(place)(int32_t is_v, int32_t d) { return is_v ? 4 * d : (d >> 2) * 256 + (d & 3); }
+
+/* The scales of 64 positions as floats */
+V_FN void V_NAME(scales)(const uint8_t *u, float step, float *s) {
+    int32_t i;
+    for (i = 0; i < AIOSK_TILE; i += V_W) v_storeu(s + i, v_mul(v_cvt_i32_f32(i_load_u8(u + i)), v_set1(step)));
+}
+
+/* A side of a tile as floats x [hd][64], finite */
+V_FN void V_NAME(side_read)(aiosk__side s, int32_t is_v, const uint8_t *tile, int32_t hd, float *x, int8_t *flat) {
+    const int32_t hp = aiosk__hp(hd);
+    const vf lo = v_set1(-65504.0f), hi = v_set1(65504.0f);
+    int32_t d, t, i;
+    if (s.code == AIOSK_KV_F16) {
+        const uint8_t *p = tile + s.data;
+        if (!is_v) {
+            for (i = 0; i < hd * 64; i += V_W) v_storeu(x + i, v_min(hi, v_max(lo, v_load_f16(p + 2 * i))));
+            return;
+        }
+        for (t = 0; t < 64; t++, p += 2 * hp)
+            for (d = 0; d < hd; d += V_W) {
+                float r[V_W];
+                v_storeu(r, v_min(hi, v_max(lo, v_load_f16(p + 2 * d))));
+                for (i = 0; i < V_W && d + i < hd; i++) x[(d + i) * 64 + t] = r[i];
+            }
+        return;
+    }
+    {
+        const V_NAME(soon) none = { 0, 0 };
+        const int8_t *c = V_NAME(decode)(s.code, tile + s.data, (size_t)hp * 64, flat, none), *mean = (const int8_t *)tile + s.mean;
+        float scale[64], m;
+        int32_t at[64];
+        V_NAME(places)(is_v, hp, at);
+        V_NAME(scales)(tile + s.at, aiosk__f32(tile + (is_v ? 4 : 0)), scale);
+        m = s.mean < s.data ? aiosk__f32(tile + 8) : 0.0f;
+        for (d = 0; d < hd; d++) {
+            const int8_t *p = c + V_NAME(place)(is_v, d);
+            const vf mu = v_set1(m * (float)(s.mean < s.data ? mean[d] : 0));
+            int8_t r[64];
+            for (t = 0; t < 64; t++) r[t] = p[at[t]];
+            for (t = 0; t < 64; t += V_W) v_storeu(x + d * 64 + t, v_min(hi, v_max(lo, v_fma(v_load_i8(r + t), v_loadu(scale + t), mu))));
+        }
+    }
+}
+/* x [hd][64] as a side of f16 */
+V_FN void V_NAME(side_f16)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, const float *x) {
+    uint8_t *p = tile + s.data;
+    const int32_t hp = aiosk__hp(hd);
+    int32_t d, t;
+    if (!is_v) {
+        for (d = 0; d < hd * 64; d += V_W) v_store_f16(p + 2 * d, v_loadu(x + d));
+        return;
+    }
+    memset(p, 0, s.bytes);
+    for (d = 0; d < hd; d++) {
+        uint16_t r[64];
+        for (t = 0; t < 64; t += V_W) v_store_f16(r + t, v_loadu(x + d * 64 + t));
+        for (t = 0; t < 64; t++) memcpy(p + 2 * (t * hp + d), &r[t], 2);
+    }
+}
+
+/* The levels nearest to the numbers x * inv, as 256 * index + level: the index counts the n - 1 thresholds below, ascending */
+V_FN vi V_NAME(choose)(vf x, vf inv, const float *limit, const float *value, int32_t n) {
+    const vf z = v_mul(v_abs(x), inv);
+    vf v = v_set1(value[0]);
+    int32_t i;
+    for (i = 1; i < n; i++) v = v_sel_lt(v_set1(limit[i]), z, v_set1(value[i]), v);
+    return v_cvt_f32_i32(v);
+}
+/* x [hd][64] as a coded side; x is changed. A lane is a position. flat: room for 64 bytes for each channel, mean for a float. */
+V_FN void V_NAME(side_encode)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, float *x, uint8_t *flat, float *mean) {
+    const int32_t hp = aiosk__hp(hd), n = s.code == AIOSK_KV_I8 ? 0 : 1 << (aiosk__kv_bits[s.code] - 1);
+    const vf zero = v_zero();
+    float limit[16], value[16], scale[64], step, most;
+    int32_t at[64], u[64], d, b, i, k, round;
+    vf m[V_PER16];
+    V_NAME(places)(is_v, hp, at);
+    if (s.mean < s.data) {
+        float ms;
+        memset(tile + s.mean, 0, s.data - s.mean);
+        for (d = 0; d < hd; d++) {
+            for (k = 0; k < V_PER16; k++) {
+                const float *p = x + d * 64 + k * V_W;
+                m[k] = v_add(v_add(v_add(v_loadu(p), v_loadu(p + 16)), v_loadu(p + 32)), v_loadu(p + 48));
+            }
+            mean[d] = v_tree_add(m) * (1.0f / 64);
+        }
+        V_NAME(quantize_head)(mean, hd, (int8_t *)tile + s.mean, &ms, NULL);
+        memcpy(tile + 8, &ms, 4);
+        for (d = 0; d < hd; d++) {
+            const vf c = v_set1((float)((const int8_t *)tile)[s.mean + (size_t)d]);
+            for (i = 0; i < 64; i += V_W) v_storeu(x + d * 64 + i, v_fma(v_set1(-ms), c, v_loadu(x + d * 64 + i)));
+        }
+    }
+    for (i = 0; i < n; i++) {
+        const int8_t *level = aiosk__kv_levels[s.code - AIOSK_KV_C5];
+        value[i] = (float)(256 * i + level[i]);
+        limit[i] = i ? (float)(level[i - 1] + level[i]) * 0.5f : 0.0f;
+    }
+    memset(flat, 0, (size_t)hp * 64);
+    for (b = 0; b < 64; b += V_W) { /* scales; indices of all but I8 */
+        const vf bound = v_set1(3e38f);
+        vf x2 = zero, most_x = zero, inv, sc;
+        for (d = 0; d < hd; d++) {
+            const vf y = v_loadu(x + d * 64 + b);
+            if (n) x2 = v_fma(y, y, x2); else most_x = v_max(most_x, v_abs(y));
+        }
+        if (!n) { v_storeu(scale + b, v_div(most_x, v_set1(127.0f))); continue; }
+        sc = v_mul(v_sqrt(v_div(x2, v_set1((float)hd))), v_set1(aiosk__kv_top[s.code - AIOSK_KV_C5] / 127.0f));
+        for (round = 0; round < 2; round++) {
+            vf xc = zero, c2 = zero;
+            inv = v_div(v_set1(1.0f), sc);
+            inv = v_sel_lt(inv, bound, inv, zero);
+            for (d = 0; d < hd; d++) {
+                const vf y = v_loadu(x + d * 64 + b);
+                const vi c = V_NAME(choose)(y, inv, limit, value, n);
+                const vf level = v_cvt_i32_f32(i_and(c, v_set1i(255)));
+                xc = v_fma(v_abs(y), level, xc);
+                c2 = v_fma(level, level, c2);
+                if (round) {
+                    const vi minus = v_cvt_f32_i32(v_sel_lt(y, zero, v_set1((float)n), zero));
+                    uint8_t *p = flat + V_NAME(place)(is_v, d);
+                    int8_t r[V_W];
+                    i_store_s8(r, v_addi(i_srl(c, 8), minus));
+                    for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)r[k];
+                }
+            }
+            sc = is_v ? v_div(xc, c2) : v_div(x2, xc);
+            sc = v_sel_lt(zero, xc, sc, zero);
+        }
+        v_storeu(scale + b, sc);
+    }
+    for (k = 0; k < V_PER16; k++) m[k] = zero;
+    for (i = 0; i < 64; i += 16) for (k = 0; k < V_PER16; k++) m[k] = v_max(m[k], v_loadu(scale + i + k * V_W));
+    most = v_tree_max(m);
+    step = most / 255.0f;
+    if (!(1.0f / step < 3e38f)) step = 0.0f; /* too small for its inverse: counts as nothing */
+    memcpy(tile + (is_v ? 4 : 0), &step, 4);
+    for (i = 0; i < 64; i += V_W) {
+        const vf sc = v_loadu(scale + i);
+        vf r = step > 0.0f ? v_div(sc, v_set1(step)) : zero;
+        if (!n) r = v_add(r, v_set1(0.498f));
+        r = v_min(v_set1(255.0f), v_max(v_set1(1.0f), v_rint(r)));
+        v_storei(u + i, v_cvt_f32_i32(v_sel_lt(zero, step > 0.0f ? sc : zero, r, zero)));
+    }
+    for (i = 0; i < 64; i++) tile[s.at + (size_t)i] = (uint8_t)u[i];
+    if (!n) { /* with the scales that these are */
+        V_NAME(scales)(tile + s.at, step, scale);
+        for (d = 0; d < hd; d++) {
+            uint8_t *p = flat + V_NAME(place)(is_v, d);
+            for (b = 0; b < 64; b += V_W) {
+                const vf sc = v_loadu(scale + b);
+                vf r = v_sel_lt(zero, sc, v_div(v_loadu(x + d * 64 + b), sc), zero);
+                int8_t o[V_W];
+                r = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), r));
+                i_store_s8(o, v_cvt_f32_i32(r));
+                for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)o[k];
+            }
+        }
+    }
+    aiosk__kv_pack(s.code, flat, (size_t)hp / 8, tile + s.data);
+}
+V_EXPORT void V_NAME(kv_convert)(int32_t src_type, const void *src, int32_t dst_type, void *dst, int32_t hd_k, int32_t hd_v, void *scratch) {
+    const uint8_t *from = (const uint8_t *)src;
+    uint8_t *to = (uint8_t *)dst;
+    int32_t is_v;
+    if (dst_type > AIOSK_KV_F16) {
+        memset(to, 0, 64);
+        memcpy(to + 12, &dst_type, 4);
+    }
+    for (is_v = 0; is_v < 2; is_v++) {
+        const int32_t hd = is_v ? hd_v : hd_k, hp = aiosk__hp(hd);
+        const aiosk__side a = is_v ? aiosk__side_v(src_type, hd_k, hd_v) : aiosk__side_k(src_type, hd_k);
+        const aiosk__side b = is_v ? aiosk__side_v(dst_type, hd_k, hd_v) : aiosk__side_k(dst_type, hd_k);
+        float *x = (float *)scratch, *mean = x + (size_t)hp * 64;
+        uint8_t *flat = (uint8_t *)(mean + hp);
+        if (a.code == b.code) {
+            memcpy(to + b.at, from + a.at, a.bytes);
+            if (!aiosk__kv_coded(a.code)) continue;
+            memcpy(to + (is_v ? 4 : 0), from + (is_v ? 4 : 0), 4);
+            if (!is_v) memcpy(to + 8, from + 8, 4);
+            continue;
+        }
+        V_NAME(side_read)(a, is_v, from, hd, x, (int8_t *)flat);
+        if (b.code == AIOSK_KV_F16) V_NAME(side_f16)(b, is_v, to, hd, x);
+        else V_NAME(side_encode)(b, is_v, to, hd, x, flat, mean);
+    }
+}
+
+/* ======== kernels/rotate.inc, continued ======== */
+/* rotate.inc: Hadamard rotations (api.h, rotate), written once over the v_* vocabulary. Each number is the result of the same additions in
+ * every set: strides within a register go by exchanging lanes, larger ones by registers. */
+
+/* x[i] = x[i] * s with s = +- r by the sign of the channel, for all heads */
+V_FN void V_NAME(signs)(float *x, int32_t n_head, int32_t hd, float r) {
+    float s[256];
+    int32_t c, h, i, n;
+    for (c = 0; c < hd; c += n) {
+        n = hd - c < 256 ? hd - c : 256;
+        for (i = 0; i < n; i++) s[i] = aiosk__minus((uint32_t)(c + i)) ? -r : r;
+        for (h = 0; h < n_head; h++) {
+            float *p = x + (size_t)h * (size_t)hd + c;
+            for (i = 0; i + V_W <= n; i += V_W) v_storeu(p + i, v_mul(v_loadu(p + i), v_loadu(s + i)));
+            for (; i < n; i++) p[i] = p[i] * s[i];
+        }
+    }
+}
+/* Sums and differences at strides 1, 2, .. size / 2, for n floats, a multiple of size = 2^k */
+V_FN void V_NAME(fwht)(float *x, int32_t n, int32_t size) {
+    int32_t i, j, s;
+#if V_W > 1
+    static const float minus[4][16] = { { 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1 }, { 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1 },
+                                        { 1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1, 1, -1, -1, -1, -1 }, { 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, -1 } };
+    for (i = 0; i < n && size > 1; i += V_W) {
+        vf a = V_NAME(load_n)(x + i, n - i, 0.0f);
+        a = v_add(v_swap(a, 1), v_xorsign(a, v_loadu(minus[0])));
+        if (size > 2) a = v_add(v_swap(a, 2), v_xorsign(a, v_loadu(minus[1])));
+        if (V_W > 4 && size > 4) a = v_add(v_swap(a, 4), v_xorsign(a, v_loadu(minus[2])));
+        if (V_W > 8 && size > 8) a = v_add(v_swap(a, 8), v_xorsign(a, v_loadu(minus[3])));
+        if (n - i >= V_W) v_storeu(x + i, a); else V_NAME(store_part)(x + i, a, n - i);
+    }
+#endif
+    for (s = V_W; s < size; s *= 2)
+        for (i = 0; i < n; i += 2 * s)
+            for (j = i; j < i + s; j += V_W) {
+                const vf a = v_loadu(x + j), b = v_loadu(x + j + s);
+                v_storeu(x + j, v_add(a, b));
+                v_storeu(x + j + s, v_sub(a, b));
+            }
+}
+/* The rows of a matrix of order m: m numbers b = 2^k apart, 16 columns at a time, whatever heads they belong to */
+V_FN void V_NAME(mix)(float *x, int32_t n_head, int32_t m, int32_t b) {
+    enum { NR = V_W > 4 ? 4 : 2 };
+    const uint64_t *rows = aiosk__hadamard_rows(m);
+    const int32_t n = n_head * b, w = b < 16 ? b : 16;      /* columns, and how many of them are neighbours */
+    float t[36][16];
+    int32_t c, i, j, r, e, k;
+    for (c = 0; c < n; c += 16) {
+        float *p[16];
+        const int32_t pieces = (n - c < 16 ? n - c : 16) / w;
+        memset(t, 0, sizeof t);
+        for (i = 0; i < pieces; i++) {
+            const int32_t col = c + i * w;
+            p[i] = x + (size_t)(col / b) * (size_t)(m * b) + col % b;
+            for (j = 0; j < m; j++) memcpy(t[j] + i * w, p[i] + j * b, (size_t)w * 4);
+        }
+        for (r = 0; r < m; r += NR) {
+            vf a[NR][V_PER16];
+            float o[NR][16];
+            for (e = 0; e < NR; e++) {
+                const vf s = v_set1(rows[r + e] & 1 ? -1.0f : 1.0f);
+                for (k = 0; k < V_PER16; k++) a[e][k] = v_xorsign(v_loadu(t[0] + k * V_W), s);
+            }
+            for (j = 1; j < m; j++)
+                for (e = 0; e < NR; e++) {
+                    const vf s = v_set1(rows[r + e] >> j & 1 ? -1.0f : 1.0f);
+                    for (k = 0; k < V_PER16; k++) a[e][k] = v_add(a[e][k], v_xorsign(v_loadu(t[j] + k * V_W), s));
+                }
+            for (e = 0; e < NR; e++) {
+                for (k = 0; k < V_PER16; k++) v_storeu(o[e] + k * V_W, a[e][k]);
+                for (i = 0; i < pieces; i++) memcpy(p[i] + (r + e) * b, o[e] + i * w, (size_t)w * 4);
+            }
+        }
+    }
+}
+V_EXPORT void V_NAME(rotate)(float *x, int32_t n_head, int32_t hd, int32_t inverse) {
+    int32_t m, h;
+    const int32_t b = aiosk__rotation(hd, &m);
+    const float r = 1.0f / aiosk__sqrt((float)(m * b));
+    if (!inverse) V_NAME(signs)(x, n_head, hd, r);
+    for (h = 0; h < n_head; h++) V_NAME(fwht)(x + (size_t)h * (size_t)hd, hd, b);
+    if (m > 1) V_NAME(mix)(x, n_head, m, b);
+    if (inverse) V_NAME(signs)(x, n_head, hd, r);
 }
 
 /* ======== kernels/attend.inc, continued ======== */
 /* attend.inc: attention over one run of KV tiles, and writing a position into a tile; written once over the v_* vocabulary.
- * api.h defines layouts and arithmetic. After ops.inc (exp, tanh, int8 codes).
+ * api.h defines layouts and arithmetic. After ops.inc (exp, tanh) and codes.inc.
  *
- * Scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
- * t a channel, or a lane is a channel and t a key. A few queries (a group) go together so that a row is loaded and
- * converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows is converted
- * beforehand, once for all groups. How queries are grouped changes no bit. */
+ * With floats, scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
+ * t a channel, or a lane is a channel and t a key. With codes both are exact sums of integers. A few queries (a group) go together so
+ * that a row is loaded and converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows of
+ * f16 is converted beforehand, once for all groups, as codes always are. How queries are grouped changes no bit. */
 
 typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 
@@ -7570,16 +9276,12 @@ typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 V_FN V_NAME(v16) V_NAME(row16)(const uint8_t *p, int32_t kv) {
     V_NAME(v16) r;
 #define AIOSK__E(k) r.v[k] = kv == AIOSK_KV_F32 ? v_loadu((const float *)(const void *)(p + k * V_W * 4)) \
-                           : kv == AIOSK_KV_F16 ? v_load_f16(p + k * V_W * 2) : v_load_i8(p + k * V_W);
+                           : v_load_f16(p + k * V_W * 2);
     V_EACH(AIOSK__E)
 #undef AIOSK__E
     return r;
 }
 
-/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
- * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
-typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
-#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
 /* Of rows that share a line only the first asks for it. */
 V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
     if ((uintptr_t)p & 63) s.a = s.b = 0;
@@ -7590,7 +9292,7 @@ V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
  * part of the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
 V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f,
                           size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F32 ? 64 : kv == AIOSK_KV_F16 ? 32 : 16; /* bytes of 16 numbers */
+    const size_t w = kv == AIOSK_KV_F32 ? 64 : 32; /* bytes of 16 numbers */
     V_NAME(v16) acc[8][4], r0, r1, r2, r3;
     const uint8_t *p = rows + (size_t)t0 * step;
     int32_t t;
@@ -7642,15 +9344,13 @@ V_EXPORT void V_NAME(outer_f32)(AIOSK__ARGS) { const size_t w = 64; switch (nq) 
 #define AIOSK__KV AIOSK_KV_F16
 V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
 #undef AIOSK__KV
-#define AIOSK__KV AIOSK_KV_I8
-V_EXPORT void V_NAME(outer_i8)(AIOSK__ARGS) { const size_t w = 16; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
-#undef AIOSK__KV
 #undef AIOSK__ARGS
 #undef AIOSK__SHAPE
 
-/* s[q][16 * nj] = (float)(exact sum over d of q8[q][d] * codes[d][key]) * (dq[q] * dk[key]); constants as in outer_n */
-V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const uint8_t *dk, const int8_t *q8,
-                            const int32_t *fix, const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+/* s[q][16 * nj] = fma((float)(exact sum over d of q8[q][d] * codes[d][key]), dq[q] * dk[key], add[q]); constants as in outer_n. step: bytes
+ * from four channels to the next four */
+V_FN8 void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
+                            const float *dq, const float *add, size_t add_stride, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     struct { vi v[V_PER16]; } acc[8][4];
     int32_t d;
 #define AIOSK__A(q) vi *a0 = acc[q][0].v, *a1 = acc[q][1].v, *a2 = acc[q][2].v, *a3 = acc[q][3].v;
@@ -7659,7 +9359,7 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
-    for (d = 0; d < hp; d += 4, codes += 256) {
+    for (d = 0; d < hp; d += 4, codes += step) {
         vi r0[V_PER16], r1[V_PER16], r2[V_PER16], r3[V_PER16];
         AIOSK__SOON(codes, 0, ahead)
         if (nj > 1) AIOSK__SOON(codes, 64, ahead)
@@ -7675,29 +9375,106 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
 #undef AIOSK__C
 #undef AIOSK__E
     }
-#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_mul(v_cvt_i32_f32(a[k]), v_mul(b, v_load_f16(dk + 32 * j + k * V_W * 2))));
+#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_fma(v_cvt_i32_f32(a[k]), v_mul(b, v_loadu(dk + 16 * j + k * V_W)), c));
 #define AIOSK__E(k) AIOSK__S(a0, k, 0) if (nj > 1) AIOSK__S(a1, k, 1) if (nj > 2) { AIOSK__S(a2, k, 2) AIOSK__S(a3, k, 3) }
-#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]), c = v_set1(add[(size_t)q * add_stride]); AIOSK__A(q) V_EACH(AIOSK__E) }
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
 #undef AIOSK__S
 #undef AIOSK__A
-#undef AIOSK__Q
 }
-V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const int32_t *fix,
-                              const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+V_EXPORT8 void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
+                              const float *add, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     int32_t j;
     switch (nq) {
 #define AIOSK__SHAPE(n, m)                                                                                              \
     case n:                                                                                                             \
-        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j, s_stride, ahead); } \
+        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, 256, dk + 16 * j, q8, fix, dq, add, 16, hp, s + 16 * j, s_stride, ahead); } \
         break;
     V_SHAPES(AIOSK__SHAPE)
 #undef AIOSK__SHAPE
     default: break;
     }
 }
+/* The same for 16 vectors [hp/4][16][4] that are the means of the tiles of a run */
+V_EXPORT8 void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
+    static const float zero = 0.0f;
+    const V_NAME(soon) none = { 0, 0 };
+    switch (nq) {
+#define AIOSK__SHAPE(n, m) case n: V_NAME(scores8_n)(n, 1, means, 64, dk, q8, fix, dq, &zero, 0, hp, s, 16, none); break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+
+/* out[q][16 * nj] = fma(w[q].step, (float)(exact sum over the keys of w[q] * codes[key][16 * nj]), out). w: what weights() made of the p of
+ * a tile. step: bytes from one group of four positions to the next */
+V_FN8 void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    vi acc[8][4 * V_PER16];
+    int32_t j, q, k;
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) acc[q][k] = v_zeroi();
+    }
+    for (j = 0; j < 16; j++, codes += step) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj; k++) AIOSK__SOON(codes, 64 * (size_t)k, ahead)
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) {
+            vi r[2];
+            i_pairs(r, v_loadi(codes + k * V_W * 4));
+            AIOSK__UNROLL
+            for (q = 0; q < nq; q++) {
+                const int16_t *u = (const int16_t *)(const void *)(w + (size_t)q * w_stride) + 2 * j;
+                acc[q][k] = i_macc_pair(acc[q][k], r[0], u);
+                acc[q][k] = i_macc_pair(acc[q][k], r[1], u + 32);
+            }
+        }
+    }
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        float *o = out + (size_t)q * out_stride;
+        const vf f = v_set1(w[(size_t)q * w_stride + 32]);
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) v_storeu(o + k * V_W, v_fma(f, v_cvt_i32_f32(acc[q][k]), v_loadu(o + k * V_W)));
+    }
+}
+V_EXPORT8 void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    switch (nq) {
+#define AIOSK__SHAPE(n, m)                                                                                                        \
+    case n:                                                                                                                      \
+        for (; nj >= m; nj -= m, codes += 64 * m, out += 16 * m) { V_NAME(values_n)(n, m, codes, step, w, w_stride, out, out_stride, ahead); } \
+        for (; m > 1 && nj > 0; nj--, codes += 64, out += 16) { V_NAME(values_n)(n, 1, codes, step, w, w_stride, out, out_stride, ahead); }    \
+        break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+/* p of the 64 keys of a tile -> weights in their place: int16 pairs of keys 0.. and 16.. [16], of 32.. and 48.. [16], then the f32 that they are
+ * multiples of. u: scales of V, step: theirs */
+V_FN void V_NAME(weights)(float *p, const uint8_t *u, float step) {
+    vf w[4][V_PER16], m[V_PER16];
+    float most, r;
+    int32_t g, k;
+    for (k = 0; k < V_PER16; k++) m[k] = v_zero();
+    for (g = 0; g < 4; g++)
+        for (k = 0; k < V_PER16; k++) {
+            w[g][k] = v_mul(v_loadu(p + 16 * g + k * V_W), v_cvt_i32_f32(i_load_u8(u + 16 * g + k * V_W)));
+            m[k] = v_max(m[k], w[g][k]);
+        }
+    most = v_tree_max(m);
+    r = 16383.0f / most;
+    if (!(r <= 3.40282347e38f)) r = most = 0.0f;
+    for (g = 0; g < 2; g++)
+        for (k = 0; k < V_PER16; k++)
+            v_storei(p + 16 * g + k * V_W, i_or(v_cvt_f32_i32(v_mul(w[2 * g][k], v_set1(r))), i_sll(v_cvt_f32_i32(v_mul(w[2 * g + 1][k], v_set1(r))), 16)));
+    p[32] = most / 16383.0f * step;
+}
+
 /* What v_kdot adds to each of the products of these codes, negated; sums of integers below 2^24 are exact in floats. */
 V_FN int32_t V_NAME(fix8)(const int8_t *q8, int32_t hp) {
 #if V_KBIAS
@@ -7735,9 +9512,8 @@ V_FN void V_NAME(only16)(vf *x, int32_t key, int32_t lo, int32_t hi, vf other) {
         x[k] = v_sel_lt(i, v_set1((float)(hi - key)), x[k], other);
     }
 }
-/* Raw scores s of one query -> p in place, 0 in the rest of [t0, t1); gives maximum and sum. plain: neither softcap nor ALiBi.
- * dv: where the scales of V are in an i8 tile, NULL for others. */
-V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
+/* Raw scores s of one query -> p in place, 0 in the rest of the tiles that [t0, t1) touches; gives maximum and sum. plain: neither softcap nor ALiBi. */
+V_FN void V_NAME(run_softmax)(int32_t plain, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
     const int32_t lo = a->lo[q], hi = a->hi[q], first = lo / 16 * 16;
     vf m[V_PER16], l[V_PER16], x[V_PER16], mt;
     int32_t j, k;
@@ -7749,7 +9525,7 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
     }
     a->m[q] = v_tree_max(m);
     mt = v_set1(a->m[q]);
-    for (j = t0 / 16 * 16; j < first; j += V_W) v_storeu(s + j, v_zero());
+    for (j = t0 / 64 * 64; j < first; j += V_W) v_storeu(s + j, v_zero());
     for (j = first; j < hi; j += 16) {
         if (plain) V_NAME(score16)(1, s + j, a, q, j, x);
         else for (k = 0; k < V_PER16; k++) x[k] = v_loadu(s + j + k * V_W);
@@ -7757,28 +9533,31 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
         V_NAME(only16)(x, j, lo, hi, v_zero());
         for (k = 0; k < V_PER16; k++) {
             l[k] = v_add(l[k], x[k]);
-            if (scaled) x[k] = v_mul(x[k], v_load_f16((const uint8_t *)a->tile[j / 64] + dv + 2 * (j % 64 + k * V_W)));
             v_storeu(s + j + k * V_W, x[k]);
         }
     }
-    for (; j < t1; j += V_W) v_storeu(s + j, v_zero());
+    for (; j < (t1 + 63) / 64 * 64; j += V_W) v_storeu(s + j, v_zero());
     a->l[q] = v_tree_add(l);
 }
-V_EXPORT void V_NAME(softmax)(int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
-    const int32_t plain = a->softcap == 0.0f && !a->slope;
-    if (plain && !scaled) V_NAME(run_softmax)(1, 0, s, a, q, t0, t1, dv);
-    else if (plain) V_NAME(run_softmax)(1, 1, s, a, q, t0, t1, dv);
-    else V_NAME(run_softmax)(0, scaled, s, a, q, t0, t1, dv);
+V_EXPORT void V_NAME(softmax)(float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
+    int32_t i, j, k;
+    if (a->softcap == 0.0f && !a->slope) V_NAME(run_softmax)(1, s, a, q, t0, t1);
+    else V_NAME(run_softmax)(0, s, a, q, t0, t1);
+    for (i = t0 / 64; a->tile_sum && i < (t1 + 63) / 64; i++) {
+        vf t[V_PER16];
+        for (k = 0; k < V_PER16; k++) t[k] = v_zero();
+        for (j = 0; j < 64; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_loadu(s + 64 * i + j + k * V_W));
+        a->tile_sum[(size_t)q * (size_t)a->n_tiles + (size_t)i] = v_tree_add(t);
+    }
 }
-/* n rows of 16 * nj numbers of kind f16 or i8, step bytes apart, as floats, 64 to a row; ahead as above */
-V_FN void V_NAME(widen)(int32_t kv, const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F16 ? 32 : 16;
+/* n rows of 16 * nj numbers of f16, step bytes apart, as floats, 64 to a row; ahead as above */
+V_FN void V_NAME(widen)(const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
     int32_t i, j, k;
     for (i = 0; i < n; i++, rows += step, out += 64) {
         AIOSK__SOON(rows, 0, ahead)
-        if (kv == AIOSK_KV_F16) AIOSK__SOON(rows, 64, ahead)
+        AIOSK__SOON(rows, 64, ahead)
         for (j = 0; j < nj; j++) {
-            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * w, kv);
+            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * 32, AIOSK_KV_F16);
             for (k = 0; k < V_PER16; k++) v_storeu(out + 16 * j + k * V_W, r.v[k]);
         }
     }
@@ -7790,23 +9569,31 @@ AIOSK__INLINE int32_t V_NAME(part)(int32_t tile, int32_t t0, int32_t t1, int32_t
     *to = t1 - 64 * tile > 64 ? 64 : t1 - 64 * tile;
     return *from < *to;
 }
-typedef void (*V_NAME(outer_fn))(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t, int32_t, V_NAME(soon));
+V_FN void V_NAME(outer)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f, size_t f_stride, int32_t t0, int32_t t1,
+                        float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
+    if (kv == AIOSK_KV_F32) V_NAME(outer_f32)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+    else V_NAME(outer_f16)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+}
 
-V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) outer) {
-    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
-    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1, stride = 64 * AIOSK_RUN + 16;
-    const size_t at_v = aiosk__tile_v(kv, a->hd_k), at_dk = aiosk__tile_scales(a->hd_k, a->hd_v); /* the latter: i8 only */
-    float *s = (float *)a->scratch, *wide = s + (size_t)a->n_q * stride;
+V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), most = hk > hv ? hk : hv, groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
+    const size_t stride = 64 * AIOSK_RUN + 16, wide_n = (size_t)(most > 256 ? 16 * most : 64 * 64);
+    const int32_t plain = aiosk_kv_open(a->type);
+    const aiosk__side side_k[2] = { aiosk__side_k(a->type, a->hd_k), aiosk__side_k(plain, a->hd_k) };    /* sealed, open */
+    const aiosk__side side_v[2] = { aiosk__side_v(a->type, a->hd_k, a->hd_v), aiosk__side_v(plain, a->hd_k, a->hd_v) };
+    const int32_t coded_k = aiosk__kv_coded(side_k[0].code), coded_v = aiosk__kv_coded(side_v[0].code);
     const uint8_t *const *tile = (const uint8_t *const *)a->tile;
-    int32_t *g = (int32_t *)(void *)(wide + 64 * 64), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
+    float *s = (float *)a->scratch, *qm = s + (size_t)a->n_q * stride, *wide = qm + (size_t)a->n_q * 16;
+    int8_t *means = (int8_t *)(void *)(wide + wide_n), *codes = (int8_t *)(void *)wide;
+    float *dk = (float *)(void *)(means + 16 * most), *dm = dk + 64;
+    int32_t *g = (int32_t *)(void *)(dm + 16), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
     int32_t i, j, q, q0, n, c, m, from, to, t0 = 64 * AIOSK_RUN, t1 = 0, first, last;
     const V_NAME(soon) none = { 0, 0 };
-    const int32_t wider = kv != AIOSK_KV_F32 && groups > 1;
 #define AIOSK__GROUPS for (j = 0, q0 = 0; j < groups; j++, q0 += n) if ((n = (j + 1) * a->n_q / groups - q0) > 0)
     AIOSK__GROUPS {
         int32_t lo = 64 * AIOSK_RUN, hi = 0;
         for (q = q0; q < q0 + n; q++) {
-            if (kv == AIOSK_KV_I8) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
+            if (coded_k) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
             a->m[q] = AIOSK_NEG_INF;
             a->l[q] = 0.0f;
             if (a->lo[q] >= a->hi[q]) continue;
@@ -7819,54 +9606,96 @@ V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) 
         if (hi > t1) t1 = hi;
     }
     memset(a->o, 0, (size_t)a->n_q * (size_t)hv * 4);
+    if (a->tile_sum) memset(a->tile_sum, 0, (size_t)a->n_q * (size_t)a->n_tiles * 4);
     if (t0 >= t1) return;
     first = t0 / 64;
     last = (t1 - 1) / 64;
+#define AIOSK__OPEN(i) ((i) < 32 ? (int32_t)(a->open >> (i) & 1) : 0)
+    if (coded_k) {
+        memset(qm, 0, (size_t)a->n_q * 64);
+        if (side_k[0].mean < side_k[0].data) {
+            memset(means, 0, (size_t)(16 * hk));
+            memset(dm, 0, 64);
+            for (i = first; i <= last; i++) {
+                const uint8_t *p = tile[i] + side_k[0].mean;
+                if (AIOSK__OPEN(i)) continue;
+                dm[i] = aiosk__f32(tile[i] + 8);
+                for (c = 0; c < hk; c += 4) memcpy(means + 16 * c + 4 * i, p + c, 4);
+            }
+            AIOSK__GROUPS V_NAME(means8)(n, means, dm, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, qm + 16 * q0);
+        }
+    }
     for (i = first; i <= last; i++) {
-        const uint8_t *K = tile[i];
-        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)K, at_v };
-        const int32_t chunk = wider ? 64 : a->hd_k;
-        if (kv == AIOSK_KV_I8) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_k[e].code;
+        const uint8_t *K = tile[i] + side_k[e].data, *next = tile[i < last ? i + 1 : i];
+        const V_NAME(soon) ahead = { (uintptr_t)(next + side_k[e1].data) - (uintptr_t)K, side_v[e].data - side_k[e].data };
+        const int32_t wider = kv == AIOSK_KV_F16 && groups > 1, chunk = wider ? 64 : a->hd_k;
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; at < side_k[e1].data; at += 64) AIOSK__PREFETCH(next + at);
+            AIOSK__PREFETCH(tile[i] + side_v[e].at);
+            V_NAME(scales)(tile[i] + side_k[e].at, aiosk__f32(tile[i]), dk);
+            p = V_NAME(decode)(kv, K, (size_t)hk * 64, codes, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
-                V_NAME(scores8)(n, K, K + at_dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, s + (size_t)q0 * stride + 64 * i, stride, ahead);
+                V_NAME(scores8)(n, p, dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, qm + 16 * q0 + i, hk, s + (size_t)q0 * stride + 64 * i, stride,
+                                p == codes ? none : ahead);
             continue;
         }
         for (c = 0; c < a->hd_k; c += chunk, K += 64 * w * (size_t)chunk) {
             m = a->hd_k - c < chunk ? a->hd_k - c : chunk;
-            if (wider) V_NAME(widen)(kv, K, 64 * w, m, 4, wide, ahead);
+            if (wider) V_NAME(widen)(K, 64 * w, m, 4, wide, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = a->q + (size_t)q0 * (size_t)a->q_stride + c;
                 float *y = s + (size_t)q0 * stride + 64 * i;
                 if (wider) V_NAME(outer_f32)(n, 4, (const uint8_t *)wide, 256, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, none);
-                else outer(n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
+                else V_NAME(outer)(kv, n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
             }
         }
     }
     AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
-        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(kv == AIOSK_KV_I8, s + (size_t)q * stride, a, q, g[2 * j], g[2 * j + 1], at_dk + 128);
-        else if (g[2 * j] < g[2 * j + 1]) memset(s + (size_t)q * stride + g[2 * j], 0, (size_t)(g[2 * j + 1] - g[2 * j]) * 4);
+        float *p = s + (size_t)q * stride;
+        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(p, a, q, g[2 * j], g[2 * j + 1]);
+        else for (i = g[2 * j] / 64 * 64; i < g[2 * j + 1]; i += 64) memset(p + i, 0, 64 * 4);
+        for (i = g[2 * j] / 64; coded_v && i < (g[2 * j + 1] + 63) / 64; i++)
+            if (!AIOSK__OPEN(i)) V_NAME(weights)(p + 64 * i, tile[i] + side_v[0].at, aiosk__f32(tile[i] + 4));
     }
-    for (c = 0; c < hv; c += 64) {
-        m = hv - c < 64 ? hv - c : 64;
-        for (i = first; i <= last; i++) {
-            const uint8_t *V = tile[i] + at_v + (size_t)c * w;
-            const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)tile[i], a->next ? (uintptr_t)a->next[i] - (uintptr_t)tile[i] - at_v : 0 };
+    for (i = first; i <= last; i++) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_v[e].code, wider = kv == AIOSK_KV_F16 && groups > 1;
+        const uint8_t *V = tile[i] + side_v[e].data;
+        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] + side_v[e1].data - (uintptr_t)V,
+                                     a->next ? (uintptr_t)a->next[i] + side_k[0].data - (uintptr_t)V : 0 };
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; a->next && at < side_k[0].data; at += 64) AIOSK__PREFETCH((const uint8_t *)a->next[i] + at);
+            p = V_NAME(decode)(kv, V, (size_t)hv * 64, codes, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
+                V_NAME(values8)(n, hv / 16, p, (size_t)hv * 4, s + (size_t)q0 * stride + 64 * i, stride, a->o + (size_t)q0 * (size_t)hv, (size_t)hv, p == codes ? none : ahead);
+            continue;
+        }
+        for (c = 0; c < hv; c += 64, V += 64 * w) {
+            m = hv - c < 64 ? hv - c : 64;
             V_NAME(part)(i, t0, t1, &from, &to);
-            if (wider) V_NAME(widen)(kv, V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
+            if (wider) V_NAME(widen)(V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = s + (size_t)q0 * stride + 64 * i;
                 float *y = a->o + (size_t)q0 * (size_t)hv + c;
                 if (wider) V_NAME(outer_f32)(n, m / 16, (const uint8_t *)wide, 256, x, stride, from, to, y, (size_t)hv, 1, none);
-                else outer(n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
+                else V_NAME(outer)(kv, n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
             }
         }
     }
+#undef AIOSK__OPEN
 #undef AIOSK__GROUPS
-    for (i = 0; i < a->n_q * hv; i += V_W) v_storeu(a->o + i, v_add(v_loadu(a->o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+    for (q = 0; q < a->n_q; q++) {
+        float *o = a->o + (size_t)q * (size_t)hv;
+        for (i = 0; i < hv; i += V_W) v_storeu(o + i, v_add(v_loadu(o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+        for (i = a->hd_v; i < hv; i++) o[i] = 0.0f; /* no code is zero */
+    }
 }
-V_EXPORT void V_NAME(attend_f32)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F32, V_NAME(outer_f32)); }
-V_EXPORT void V_NAME(attend_f16)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F16, V_NAME(outer_f16)); }
-V_EXPORT void V_NAME(attend_i8)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_I8, V_NAME(outer_i8)); }
 
 V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1) {
     int32_t q, i;
@@ -7892,7 +9721,7 @@ V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l
 
 V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     float *K = (float *)tile + slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F32, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 4;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 256 + (size_t)(slot * aiosk__hp(hd_v)) * 4;
     int32_t i;
     for (i = 0; i < hd_k; i++) K[64 * i] = k[i];
     memcpy(V, v, (size_t)hd_v * 4);
@@ -7900,7 +9729,7 @@ V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const 
 }
 V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     uint8_t *K = (uint8_t *)tile + 2 * slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F16, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 2;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 128 + (size_t)(slot * aiosk__hp(hd_v)) * 2;
     uint16_t t[V_W];
     int32_t i, j;
     for (i = 0; i < hd_k; i += V_W) {
@@ -7909,24 +9738,8 @@ V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const 
     }
     for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
 }
-/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. The
- * scale goes through the vocabulary too: scalar code outside of it is compiled for SSE, and a switch costs 100 cycles. */
-V_FN void V_NAME(store8)(const float *x, int32_t n, int8_t *codes, int32_t step, uint8_t *scale) {
-    float t[V_W], d = V_NAME(head_amax)(x, n) / 127.0f;
-    uint16_t h[V_W];
-    v_store_f16(h, v_set1(d < 65504.0f ? d : 65504.0f));
-    memcpy(scale, h, 2);
-    v_storeu(t, v_load_f16(h));
-    d = t[0];
-    V_NAME(codes8)(x, n, d > 0.0f ? d : 3e38f, 1, codes, step);
-}
-V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
-    int8_t *K = (int8_t *)tile + 4 * slot, *V = (int8_t *)tile + aiosk__tile_v(AIOSK_KV_I8, hd_k) + slot * aiosk__hp(hd_v);
-    uint8_t *s = (uint8_t *)tile + aiosk__tile_scales(hd_k, hd_v) + 2 * slot;
-    V_NAME(store8)(k, hd_k, K, 256, s);
-    V_NAME(store8)(v, hd_v, V, 4, s + 128);
-}
 #undef AIOSK__SOON
+#undef AIOSK__Q
 
 /* ======== kernels/floats.inc, continued ======== */
 /* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
@@ -8122,8 +9935,19 @@ V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIO
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
 /* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
- * functions are those of V_BASE. matmul_undef.inc ends it. */
-#if V_W > 1
+ * functions are those of V_BASE. matmul_undef.inc ends it. With V_SOURCE(x) defined beforehand the set has products of many columns
+ * for the common types alone: that set, with the same V_BIAS8 and V_PREMUL, unpacks for it and does all else. V_TILE8(x): whose
+ * attend_i8 it takes. */
+#ifdef V_SOURCE
+#define V_OWN 0
+#else
+#define V_SOURCE(x) V_NAME(x)
+#define V_OWN 1
+#endif
+#ifndef V_TILE8
+#define V_TILE8(x) V_BASE(x)
+#endif
+#if V_W > 1 && V_OWN
 
 /* ======== kernels/unpack.inc, continued ======== */
 /* unpack.inc: panels to codes in registers, one short case per format; lane r is row r. ref.c says what the bits mean, and in the
@@ -8135,7 +9959,11 @@ V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIO
 #define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
 #define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
 #define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#ifdef I_HIGH
+#define AIOSK__HI(a) I_HIGH(a)
+#else
 #define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+#endif
 
 /* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
 V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
@@ -8601,7 +10429,7 @@ typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
 typedef void (*V_NAME(few_fn))(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
-    const aiosk__codes *t;
+    aiosk__codes *t;
     const uint8_t *x;
     uint64_t xs;
     float *acc;
@@ -8620,12 +10448,31 @@ typedef struct V_NAME(cols) {
 /* Register i of panel e: of w where they are at hand, else from t, at the step's first row of codes. Loading them where they are used
  * keeps registers free for sums. */
 #define AIOSK__W(e, i) (w ? w[e][i] : v_loadi(t[e].code[at + (i)] + h * V_W * 4))
+/* Part c, e of a group: its first register of codes, i, or one more. V_QUAD: the activations of a step are in xq [nc][2], sixteen codes in
+ * each; else each four are asked for where they are used, from AIOSK__X(i). */
+#if V_QUAD
+#define AIOSK__XQ                                                                                  \
+    vi xq[V_NC][2];                                                                                \
+    AIOSK__UNROLL                                                                                  \
+    for (c = 0; c < nc; c++) { xq[c][0] = v_loadi(AIOSK__X(0)); xq[c][1] = v_loadi(AIOSK__X(4)); }
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#else
+#define AIOSK__XQ
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), AIOSK__XS(e, i))
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), AIOSK__XS(e, i))
+#endif
+#if V_XOR /* kind 9: with the sign of codes */
+#define AIOSK__XS(e, i) (kind == 9 ? i_xor(i_dup(AIOSK__X(i)), v_loadi(t[e].sign[at + (i)] + h * V_W * 4)) : i_dup(AIOSK__X(i)))
+#else
+#define AIOSK__XS(e, i) i_dup(AIOSK__X(i))
+#endif
 
 /* ---- A32 ---- */
 /* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
  * any: any_offset, which is no constant */
 enum { V_NAME(any) = -1 };
-V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int64_t k) {
     if (offset == 0) return v_zeroi();
     if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
     if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
@@ -8639,22 +10486,25 @@ V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x
  * constants. */
 V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
                           const int nc, vi w[][8], const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
-                          uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+                          uint64_t xs, const aiosk__a32 a, int64_t k, vf acc[][V_NP]) {
     const int n = columns / 4, run = I_RUN(kind, n);
     int c, e, f, g, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (g = 0; g < 8; g += n) { /* columns of one scale */
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(t[e].mn[at >> 3] + h * V_W)
+                              : n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
                                      : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
         AIOSK__UNROLL
         for (f = g; f < g + n; f += run) {
             i_part p[V_NC][V_NP];
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
             AIOSK__UNROLL
             for (i = f + 1; i < f + run; i++)
-                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+                AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         }
         AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
     }
@@ -8662,6 +10512,7 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset
         AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
                                                  i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
     }
+#undef AIOSK__X
 }
 
 #define AIOSK__FEW(T, t, kind, offset, columns, nc)                                                                                                    \
@@ -8715,14 +10566,15 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
     const uint8_t *x = m->x + (uint64_t)c0 * xs;
     float *o = m->acc + (int64_t)c0 * V_NP * 16;
     const int np = V_NP, has_min = m->n_mn;
-    int32_t u;
+    const int64_t n_u = m->n, k0 = m->k;
+    int64_t u;
     int h, i, e, c;
     for (c = 0; c < nc; c++) /* the next group */
         for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
     for (h = 0; h < V_PER16; h++) {
         vf acc[V_NC][V_NP];
         AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
-        for (u = 0; u < m->n; u++) {
+        for (u = 0; u < n_u; u++) {
             vf d[V_NP][2], dmin[V_NP];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
@@ -8730,16 +10582,11 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
                 d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
                 dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
             }
-            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind == 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, u * 8, h,
-                            d, dmin, x, xs, a, m->k + u, acc);
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind >= 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, (int)u * 8, h,
+                            d, dmin, x, xs, a, k0 + u, acc);
         }
         AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
     }
-}
-V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a32)(m, kind, columns, 1, c);
 }
 
 /* ---- A256 ---- */
@@ -8759,37 +10606,38 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
                            const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
     const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
     int c, e, f, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (f = 0; f < 8; f += pair ? 2 * run : run) {
         i_part p[V_NC][V_NP], q[V_NC][V_NP];
-#define AIOSK__X(i) i_dup(x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
 #define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
 #define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
         if (columns == 0) {
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
         } else if (V_BIAS8 && kind == 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), AIOSK__W(e, f), AIOSK__X(f)))
-            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(AIOSK__Z8(f), e, f))
+            AIOSK__EACH(q[c][e] = AIOSK__FIRST(AIOSK__Z8(f + run), e, f + run))
         } else if (V_BIAS8 && kind > 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), e, f))
         } else {
-            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f), AIOSK__X(f)))
-            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(v_zeroi(), e, f))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__FIRST(v_zeroi(), e, f + run))
         }
         AIOSK__UNROLL
         for (i = f + 1; i < f + run; i++) {
-            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), AIOSK__X(i)))
-            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], AIOSK__W(e, i + run), AIOSK__X(i + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__NEXT(q[c][e], e, i + run))
         }
         if (columns == 0) {
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         } else {
             AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
         }
 #undef AIOSK__Z
 #undef AIOSK__Z8
-#undef AIOSK__X
     }
+#undef AIOSK__X
 }
 /* What is left to take off: offset * sum of scale * sum of x, where the products did not */
 #define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
@@ -8898,7 +10746,7 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
     for (h = 0; h < V_PER16; h++) {
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(m->t[e].mn[0] + h * V_W) : V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
         for (j = 0; j < 8; j++) {
             vi r[V_NP][2];
             AIOSK__UNROLL
@@ -8921,11 +10769,50 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         }
     }
 }
-V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
+/* ---- both: all columns ---- */
+#if V_XOR
+/* Signed codes of 8 bits to kind 9: code * x = |code| * (x ^ s) + |code| where s, the sign, is -1, so the sum of these |code| is added to
+ * the sums of columns: mn, of each unit, or of the block with its scales. */
+V_EXPORT void V_NAME(absolute)(aiosk__codes *t, int32_t family, int32_t n) {
+    int32_t u;
+    int h, i;
+    for (h = 0; h < V_PER16; h++) {
+        vi all = v_zeroi();
+        for (u = 0; u < n; u++) {
+            vi part = v_zeroi(), r[2];
+            for (i = 0; i < 8; i++) {
+                uint8_t *code = t->code[u * 8 + i] + h * V_W * 4;
+                const vi w = v_loadi(code), s = V_NAME(i_neg8)(w), a = V_NAME(i_abs8)(w);
+                part = i_add16(part, V_NAME(i_mul8)(9, i_and(a, s), v_set1i(0x01010101)));
+                v_storei(code, a);
+                v_storei(t->sign[u * 8 + i] + h * V_W * 4, s);
+            }
+            if (family == AIOSK_A256) {
+                V_NAME(step_scales)(8, 32, v_loadi(t->sc[AIOSK__SC_AT(32, u)] + h * V_W), u, r);
+                all = i_end(8, all, part, part, r[0]);
+            } else v_storei(t->mn[u] + h * V_W, i_sum(8, part));
+        }
+        if (family == AIOSK_A256) v_storei(t->mn[0] + h * V_W, all);
+    }
 }
+#define AIOSK__TO_9(f, family)                                                                                         \
+    if (kind == 8 && columns == 32 && (!V_OWN || m->n_cols >= V_XOR)) {                                                \
+        int e;                                                                                                         \
+        for (e = 0; e < V_NP; e++) V_NAME(absolute)(m->t + e, family, m->n);                                           \
+        for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, 9, columns, V_NC, c);                                       \
+        return;                                                                                                        \
+    }
+#else
+#define AIOSK__TO_9(f, family)
+#endif
+#define AIOSK__GROUPS(f, family)                                                                                       \
+    const int32_t n = V_NC > 1 ? m->n_cols / V_NC * V_NC : 0;                                                          \
+    int32_t c;                                                                                                         \
+    for (c = n; V_OWN && c < m->n_cols; c++) V_NAME(group_##f)(m, kind, columns, 1, c);                                \
+    AIOSK__TO_9(f, family)                                                                                             \
+    for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, kind, columns, V_NC, c);
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a32, AIOSK_A32) }
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a256, AIOSK_A256) }
 
 /* ======== kernels/matmul.inc, continued ======== */
 /* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
@@ -8953,11 +10840,13 @@ V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float
 }
 
 typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+#if V_OWN
 typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
     V_NAME(codes_fn) codes;
     V_NAME(few_fn) few[3];                     /* for 1, 2, 4 columns; NULL where there is none */
 } V_NAME(form);
+#endif
 
 #define AIOSK__COLS(f, kind, columns) \
     V_EXPORT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
@@ -8967,6 +10856,9 @@ typedef struct V_NAME(form) {
 #elif V_BIAS8
 #define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#elif !V_OWN
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 4, 0)
 #else
 #define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16) \
@@ -8977,7 +10869,7 @@ AIOSK__COLS_A256(AIOSK__COLS)
 #undef AIOSK__COLS
 
 /* The loop for the codes of a format */
-static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
+static V_NAME(cols_fn) V_NAME(find_cols)(const V_SOURCE(form) *f, int32_t family) {
     const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) ? 8 : f->kind;
 #define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
     const int32_t columns = f->columns;
@@ -9022,7 +10914,7 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
         }
     }
 }
-#else
+#elif V_OWN
 /* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
  * streams than these. */
 V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
@@ -9064,7 +10956,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 /* Bytes of gathered rows. */
 enum { V_NAME(run_bytes) = 8192 };
 
-V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int32_t layout) {
     const aiosk_type *t = aiosk_type_info(f->type);
     const int32_t n = m->n_in / (int32_t)t->n_weights, per = 256 / (int32_t)t->n_weights;
     const uint64_t row_bytes = (uint64_t)n * t->n_bytes, block16 = 16 * t->n_bytes;
@@ -9077,7 +10969,20 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
     int32_t row, k, c, c0, e;
-#if V_W > 1
+#if !V_OWN
+    /* few columns, what is left of many when groups have been taken, and codes without a loop of their own */
+    const int32_t n_cols = !cols || m->n_cols < 2 * V_NC ? 0 : m->n_cols / V_NC * V_NC;
+    if (n_cols < m->n_cols) {
+        aiosk_matmul last = *m;
+        last.x = x + (uint64_t)n_cols * m->x_stride;
+        last.y = m->y + (uint64_t)n_cols * m->y_stride;
+        last.n_cols = m->n_cols - n_cols;
+        V_SOURCE(matmul)(&last, f, layout);
+    }
+#elif V_W == 1
+    const int32_t n_cols = m->n_cols;
+#else
+    const int32_t n_cols = m->n_cols;
     if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
         /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
         const int32_t most = layout == AIOSK_ROWS || m->n_cols > 4 ? (int32_t)(V_NAME(run_bytes) / block16) : n;
@@ -9087,7 +10992,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const int32_t k1 = n - k < most ? n : k + most;
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
-                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
+                    V_SOURCE(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
                                    k1 < n ? (uintptr_t)src + (uintptr_t)(k1 - k) * t->n_bytes : (uintptr_t)w + (uintptr_t)(row + 16) * (uintptr_t)row_bytes);
                     src = run;
                 }
@@ -9107,8 +11012,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.n_in = m->n_in;
     job.offset = f->offset;
     job.n_mn = f->n_mn;
-    for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
-        job.n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
+    for (c0 = 0; c0 < n_cols; c0 += job.n_cols) {
+        job.n_cols = n_cols - c0 < AIOSK__MAX_COLS ? n_cols - c0 : AIOSK__MAX_COLS;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -9123,7 +11028,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run,
+                        V_SOURCE(gather)(f->type, src, row_bytes, nr, nb, run,
                                        k + nb < n ? (uintptr_t)src + (uintptr_t)nb * t->n_bytes : (uintptr_t)w + (uintptr_t)(r + 16 * V_NP) * (uintptr_t)row_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
@@ -9140,6 +11045,10 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 }
 
 /* ---- one entry per type and layout ---- */
+#define AIOSK__ENTRY(t) /* rows_t, panels_t */                                                                                     \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_ROWS); }                  \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_PANELS); }
+#if V_OWN
 #define AIOSK__NONE(t) {NULL, NULL, NULL}
 #if V_FEW == 4
 #define AIOSK__ALL(t) {V_NAME(few1_##t), V_NAME(few2_##t), V_NAME(few4_##t)}
@@ -9165,30 +11074,36 @@ AIOSK__A256_HOT(AIOSK__FEW1_K)
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
-#define AIOSK__ENTRY(t, ...) /* form_t, rows_t, panels_t */                                                                        \
-    static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
-#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
+#define AIOSK__FORM(t, ...) static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__; AIOSK__ENTRY(t)
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
 AIOSK__A32_HOT(AIOSK__X)
 AIOSK__A256_HOT(AIOSK__XK)
 AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
+#else
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t)
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t)
+AIOSK__A32(AIOSK__X)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A256_RARE(AIOSK__XK)
+#endif
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
-#define V_GRIDS(x) V_NAME(x)
+#define V_TABLE V_NAME(isa)
+#define V_GRIDS(x) V_SOURCE(x)
 
 /* ======== kernels/isa_table.inc, continued ======== */
-/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+/* isa_table.inc: the table of an instruction set: V_TABLE: V_TABLE: integer matrices of V_NAME, those of grid types of
+ * V_GRIDS, all else of V_BASE. */
 #define AIOSK__NO {NULL, NULL},
 #define AIOSK__F(n) {V_BASE(rows_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 #define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
-static const aiosk_isa V_GRIDS(isa) = {
+static const aiosk_isa V_TABLE = {
     V_ISA_TEXT, V_ISA_ID, 0,
     {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
     V_BASE(quantize_head),
@@ -9203,9 +11118,9 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
-    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
-    V_BASE(attend_merge),
+    V_TILE8(attend),
+    {V_BASE(store_f32), V_BASE(store_f16)},
+    V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
     V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__G
@@ -9215,8 +11130,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 #undef V_ISA_ID
 #undef V_ISA_TEXT
-
-/* ======== kernels/isa_matmul.inc, continued ======== */
+#undef V_TABLE
 #undef V_GRIDS
 
 /* ======== kernels/matmul_undef.inc, continued ======== */
@@ -9225,6 +11139,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__XK
 #undef AIOSK__XR
 #undef AIOSK__X
+#undef AIOSK__FORM
 #undef AIOSK__ENTRY
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
@@ -9251,10 +11166,19 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__A32_RARE
 #undef AIOSK__SC_AT
 #undef AIOSK__W
+#undef AIOSK__XQ
+#undef AIOSK__FIRST
+#undef AIOSK__NEXT
+#undef AIOSK__XS
+#undef AIOSK__TO_9
+#undef AIOSK__GROUPS
 #undef AIOSK__EACH
 #undef V_TABLES
 #undef V_STEP
 #undef V_OUT
+#undef V_SOURCE
+#undef V_OWN
+#undef V_TILE8
 
 /* ======== kernels/dot_undef.inc, continued ======== */
 /* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
@@ -9273,6 +11197,9 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
+#undef V_START
+#undef V_QUAD
+#undef V_XOR
 #undef V_FEW
 
 /* ======== kernels/isa_avx2.c, continued ======== */
@@ -9322,6 +11249,9 @@ V_FN vi V_NAME(i_scale_one)(vi a) { return _mm256_srai_epi32(_mm256_slli_epi32(a
 #define V_BIAS8 1
 #define V_PREMUL 1
 #define V_FIX 0
+#define V_START 1
+#define V_QUAD 0
+#define V_XOR 0
 
 V_FN vi i_prep8(vi w) { return i_xor(w, v_set1i((int32_t)0x80808080)); }
 V_FN vi i_scale(const int kind, vi a) { return kind == 4 || kind == 6 ? V_NAME(i_scale_pair)(a) : V_NAME(i_scale_one)(a); }
@@ -9345,8 +11275,19 @@ V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return V_NAME(i_dpw)(acc, 
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
 /* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
- * functions are those of V_BASE. matmul_undef.inc ends it. */
-#if V_W > 1
+ * functions are those of V_BASE. matmul_undef.inc ends it. With V_SOURCE(x) defined beforehand the set has products of many columns
+ * for the common types alone: that set, with the same V_BIAS8 and V_PREMUL, unpacks for it and does all else. V_TILE8(x): whose
+ * attend_i8 it takes. */
+#ifdef V_SOURCE
+#define V_OWN 0
+#else
+#define V_SOURCE(x) V_NAME(x)
+#define V_OWN 1
+#endif
+#ifndef V_TILE8
+#define V_TILE8(x) V_BASE(x)
+#endif
+#if V_W > 1 && V_OWN
 
 /* ======== kernels/unpack.inc, continued ======== */
 /* unpack.inc: panels to codes in registers, one short case per format; lane r is row r. ref.c says what the bits mean, and in the
@@ -9358,7 +11299,11 @@ V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return V_NAME(i_dpw)(acc, 
 #define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
 #define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
 #define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#ifdef I_HIGH
+#define AIOSK__HI(a) I_HIGH(a)
+#else
 #define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+#endif
 
 /* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
 V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
@@ -9824,7 +11769,7 @@ typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
 typedef void (*V_NAME(few_fn))(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
-    const aiosk__codes *t;
+    aiosk__codes *t;
     const uint8_t *x;
     uint64_t xs;
     float *acc;
@@ -9843,12 +11788,31 @@ typedef struct V_NAME(cols) {
 /* Register i of panel e: of w where they are at hand, else from t, at the step's first row of codes. Loading them where they are used
  * keeps registers free for sums. */
 #define AIOSK__W(e, i) (w ? w[e][i] : v_loadi(t[e].code[at + (i)] + h * V_W * 4))
+/* Part c, e of a group: its first register of codes, i, or one more. V_QUAD: the activations of a step are in xq [nc][2], sixteen codes in
+ * each; else each four are asked for where they are used, from AIOSK__X(i). */
+#if V_QUAD
+#define AIOSK__XQ                                                                                  \
+    vi xq[V_NC][2];                                                                                \
+    AIOSK__UNROLL                                                                                  \
+    for (c = 0; c < nc; c++) { xq[c][0] = v_loadi(AIOSK__X(0)); xq[c][1] = v_loadi(AIOSK__X(4)); }
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#else
+#define AIOSK__XQ
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), AIOSK__XS(e, i))
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), AIOSK__XS(e, i))
+#endif
+#if V_XOR /* kind 9: with the sign of codes */
+#define AIOSK__XS(e, i) (kind == 9 ? i_xor(i_dup(AIOSK__X(i)), v_loadi(t[e].sign[at + (i)] + h * V_W * 4)) : i_dup(AIOSK__X(i)))
+#else
+#define AIOSK__XS(e, i) i_dup(AIOSK__X(i))
+#endif
 
 /* ---- A32 ---- */
 /* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
  * any: any_offset, which is no constant */
 enum { V_NAME(any) = -1 };
-V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int64_t k) {
     if (offset == 0) return v_zeroi();
     if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
     if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
@@ -9862,22 +11826,25 @@ V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x
  * constants. */
 V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
                           const int nc, vi w[][8], const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
-                          uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+                          uint64_t xs, const aiosk__a32 a, int64_t k, vf acc[][V_NP]) {
     const int n = columns / 4, run = I_RUN(kind, n);
     int c, e, f, g, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (g = 0; g < 8; g += n) { /* columns of one scale */
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(t[e].mn[at >> 3] + h * V_W)
+                              : n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
                                      : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
         AIOSK__UNROLL
         for (f = g; f < g + n; f += run) {
             i_part p[V_NC][V_NP];
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
             AIOSK__UNROLL
             for (i = f + 1; i < f + run; i++)
-                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+                AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         }
         AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
     }
@@ -9885,6 +11852,7 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset
         AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
                                                  i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
     }
+#undef AIOSK__X
 }
 
 #define AIOSK__FEW(T, t, kind, offset, columns, nc)                                                                                                    \
@@ -9938,14 +11906,15 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
     const uint8_t *x = m->x + (uint64_t)c0 * xs;
     float *o = m->acc + (int64_t)c0 * V_NP * 16;
     const int np = V_NP, has_min = m->n_mn;
-    int32_t u;
+    const int64_t n_u = m->n, k0 = m->k;
+    int64_t u;
     int h, i, e, c;
     for (c = 0; c < nc; c++) /* the next group */
         for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
     for (h = 0; h < V_PER16; h++) {
         vf acc[V_NC][V_NP];
         AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
-        for (u = 0; u < m->n; u++) {
+        for (u = 0; u < n_u; u++) {
             vf d[V_NP][2], dmin[V_NP];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
@@ -9953,16 +11922,11 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
                 d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
                 dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
             }
-            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind == 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, u * 8, h,
-                            d, dmin, x, xs, a, m->k + u, acc);
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind >= 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, (int)u * 8, h,
+                            d, dmin, x, xs, a, k0 + u, acc);
         }
         AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
     }
-}
-V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a32)(m, kind, columns, 1, c);
 }
 
 /* ---- A256 ---- */
@@ -9982,37 +11946,38 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
                            const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
     const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
     int c, e, f, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (f = 0; f < 8; f += pair ? 2 * run : run) {
         i_part p[V_NC][V_NP], q[V_NC][V_NP];
-#define AIOSK__X(i) i_dup(x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
 #define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
 #define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
         if (columns == 0) {
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
         } else if (V_BIAS8 && kind == 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), AIOSK__W(e, f), AIOSK__X(f)))
-            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(AIOSK__Z8(f), e, f))
+            AIOSK__EACH(q[c][e] = AIOSK__FIRST(AIOSK__Z8(f + run), e, f + run))
         } else if (V_BIAS8 && kind > 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), e, f))
         } else {
-            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f), AIOSK__X(f)))
-            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(v_zeroi(), e, f))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__FIRST(v_zeroi(), e, f + run))
         }
         AIOSK__UNROLL
         for (i = f + 1; i < f + run; i++) {
-            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), AIOSK__X(i)))
-            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], AIOSK__W(e, i + run), AIOSK__X(i + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__NEXT(q[c][e], e, i + run))
         }
         if (columns == 0) {
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         } else {
             AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
         }
 #undef AIOSK__Z
 #undef AIOSK__Z8
-#undef AIOSK__X
     }
+#undef AIOSK__X
 }
 /* What is left to take off: offset * sum of scale * sum of x, where the products did not */
 #define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
@@ -10121,7 +12086,7 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
     for (h = 0; h < V_PER16; h++) {
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(m->t[e].mn[0] + h * V_W) : V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
         for (j = 0; j < 8; j++) {
             vi r[V_NP][2];
             AIOSK__UNROLL
@@ -10144,11 +12109,50 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         }
     }
 }
-V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
+/* ---- both: all columns ---- */
+#if V_XOR
+/* Signed codes of 8 bits to kind 9: code * x = |code| * (x ^ s) + |code| where s, the sign, is -1, so the sum of these |code| is added to
+ * the sums of columns: mn, of each unit, or of the block with its scales. */
+V_EXPORT void V_NAME(absolute)(aiosk__codes *t, int32_t family, int32_t n) {
+    int32_t u;
+    int h, i;
+    for (h = 0; h < V_PER16; h++) {
+        vi all = v_zeroi();
+        for (u = 0; u < n; u++) {
+            vi part = v_zeroi(), r[2];
+            for (i = 0; i < 8; i++) {
+                uint8_t *code = t->code[u * 8 + i] + h * V_W * 4;
+                const vi w = v_loadi(code), s = V_NAME(i_neg8)(w), a = V_NAME(i_abs8)(w);
+                part = i_add16(part, V_NAME(i_mul8)(9, i_and(a, s), v_set1i(0x01010101)));
+                v_storei(code, a);
+                v_storei(t->sign[u * 8 + i] + h * V_W * 4, s);
+            }
+            if (family == AIOSK_A256) {
+                V_NAME(step_scales)(8, 32, v_loadi(t->sc[AIOSK__SC_AT(32, u)] + h * V_W), u, r);
+                all = i_end(8, all, part, part, r[0]);
+            } else v_storei(t->mn[u] + h * V_W, i_sum(8, part));
+        }
+        if (family == AIOSK_A256) v_storei(t->mn[0] + h * V_W, all);
+    }
 }
+#define AIOSK__TO_9(f, family)                                                                                         \
+    if (kind == 8 && columns == 32 && (!V_OWN || m->n_cols >= V_XOR)) {                                                \
+        int e;                                                                                                         \
+        for (e = 0; e < V_NP; e++) V_NAME(absolute)(m->t + e, family, m->n);                                           \
+        for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, 9, columns, V_NC, c);                                       \
+        return;                                                                                                        \
+    }
+#else
+#define AIOSK__TO_9(f, family)
+#endif
+#define AIOSK__GROUPS(f, family)                                                                                       \
+    const int32_t n = V_NC > 1 ? m->n_cols / V_NC * V_NC : 0;                                                          \
+    int32_t c;                                                                                                         \
+    for (c = n; V_OWN && c < m->n_cols; c++) V_NAME(group_##f)(m, kind, columns, 1, c);                                \
+    AIOSK__TO_9(f, family)                                                                                             \
+    for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, kind, columns, V_NC, c);
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a32, AIOSK_A32) }
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a256, AIOSK_A256) }
 
 /* ======== kernels/matmul.inc, continued ======== */
 /* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
@@ -10176,11 +12180,13 @@ V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float
 }
 
 typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+#if V_OWN
 typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
     V_NAME(codes_fn) codes;
     V_NAME(few_fn) few[3];                     /* for 1, 2, 4 columns; NULL where there is none */
 } V_NAME(form);
+#endif
 
 #define AIOSK__COLS(f, kind, columns) \
     V_EXPORT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
@@ -10190,6 +12196,9 @@ typedef struct V_NAME(form) {
 #elif V_BIAS8
 #define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#elif !V_OWN
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 4, 0)
 #else
 #define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16) \
@@ -10200,7 +12209,7 @@ AIOSK__COLS_A256(AIOSK__COLS)
 #undef AIOSK__COLS
 
 /* The loop for the codes of a format */
-static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
+static V_NAME(cols_fn) V_NAME(find_cols)(const V_SOURCE(form) *f, int32_t family) {
     const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) ? 8 : f->kind;
 #define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
     const int32_t columns = f->columns;
@@ -10245,7 +12254,7 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
         }
     }
 }
-#else
+#elif V_OWN
 /* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
  * streams than these. */
 V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
@@ -10287,7 +12296,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 /* Bytes of gathered rows. */
 enum { V_NAME(run_bytes) = 8192 };
 
-V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int32_t layout) {
     const aiosk_type *t = aiosk_type_info(f->type);
     const int32_t n = m->n_in / (int32_t)t->n_weights, per = 256 / (int32_t)t->n_weights;
     const uint64_t row_bytes = (uint64_t)n * t->n_bytes, block16 = 16 * t->n_bytes;
@@ -10300,7 +12309,20 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
     int32_t row, k, c, c0, e;
-#if V_W > 1
+#if !V_OWN
+    /* few columns, what is left of many when groups have been taken, and codes without a loop of their own */
+    const int32_t n_cols = !cols || m->n_cols < 2 * V_NC ? 0 : m->n_cols / V_NC * V_NC;
+    if (n_cols < m->n_cols) {
+        aiosk_matmul last = *m;
+        last.x = x + (uint64_t)n_cols * m->x_stride;
+        last.y = m->y + (uint64_t)n_cols * m->y_stride;
+        last.n_cols = m->n_cols - n_cols;
+        V_SOURCE(matmul)(&last, f, layout);
+    }
+#elif V_W == 1
+    const int32_t n_cols = m->n_cols;
+#else
+    const int32_t n_cols = m->n_cols;
     if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
         /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
         const int32_t most = layout == AIOSK_ROWS || m->n_cols > 4 ? (int32_t)(V_NAME(run_bytes) / block16) : n;
@@ -10310,7 +12332,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const int32_t k1 = n - k < most ? n : k + most;
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
-                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
+                    V_SOURCE(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
                                    k1 < n ? (uintptr_t)src + (uintptr_t)(k1 - k) * t->n_bytes : (uintptr_t)w + (uintptr_t)(row + 16) * (uintptr_t)row_bytes);
                     src = run;
                 }
@@ -10330,8 +12352,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.n_in = m->n_in;
     job.offset = f->offset;
     job.n_mn = f->n_mn;
-    for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
-        job.n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
+    for (c0 = 0; c0 < n_cols; c0 += job.n_cols) {
+        job.n_cols = n_cols - c0 < AIOSK__MAX_COLS ? n_cols - c0 : AIOSK__MAX_COLS;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -10346,7 +12368,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run,
+                        V_SOURCE(gather)(f->type, src, row_bytes, nr, nb, run,
                                        k + nb < n ? (uintptr_t)src + (uintptr_t)nb * t->n_bytes : (uintptr_t)w + (uintptr_t)(r + 16 * V_NP) * (uintptr_t)row_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
@@ -10363,6 +12385,10 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 }
 
 /* ---- one entry per type and layout ---- */
+#define AIOSK__ENTRY(t) /* rows_t, panels_t */                                                                                     \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_ROWS); }                  \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_PANELS); }
+#if V_OWN
 #define AIOSK__NONE(t) {NULL, NULL, NULL}
 #if V_FEW == 4
 #define AIOSK__ALL(t) {V_NAME(few1_##t), V_NAME(few2_##t), V_NAME(few4_##t)}
@@ -10388,30 +12414,36 @@ AIOSK__A256_HOT(AIOSK__FEW1_K)
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
-#define AIOSK__ENTRY(t, ...) /* form_t, rows_t, panels_t */                                                                        \
-    static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
-#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
+#define AIOSK__FORM(t, ...) static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__; AIOSK__ENTRY(t)
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
 AIOSK__A32_HOT(AIOSK__X)
 AIOSK__A256_HOT(AIOSK__XK)
 AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
+#else
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t)
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t)
+AIOSK__A32(AIOSK__X)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A256_RARE(AIOSK__XK)
+#endif
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
-#define V_GRIDS(x) V_NAME(x)
+#define V_TABLE V_NAME(isa)
+#define V_GRIDS(x) V_SOURCE(x)
 
 /* ======== kernels/isa_table.inc, continued ======== */
-/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+/* isa_table.inc: the table of an instruction set: V_TABLE: V_TABLE: integer matrices of V_NAME, those of grid types of
+ * V_GRIDS, all else of V_BASE. */
 #define AIOSK__NO {NULL, NULL},
 #define AIOSK__F(n) {V_BASE(rows_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 #define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
-static const aiosk_isa V_GRIDS(isa) = {
+static const aiosk_isa V_TABLE = {
     V_ISA_TEXT, V_ISA_ID, 0,
     {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
     V_BASE(quantize_head),
@@ -10426,9 +12458,9 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
-    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
-    V_BASE(attend_merge),
+    V_TILE8(attend),
+    {V_BASE(store_f32), V_BASE(store_f16)},
+    V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
     V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__G
@@ -10438,8 +12470,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 #undef V_ISA_ID
 #undef V_ISA_TEXT
-
-/* ======== kernels/isa_matmul.inc, continued ======== */
+#undef V_TABLE
 #undef V_GRIDS
 
 /* ======== kernels/matmul_undef.inc, continued ======== */
@@ -10448,6 +12479,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__XK
 #undef AIOSK__XR
 #undef AIOSK__X
+#undef AIOSK__FORM
 #undef AIOSK__ENTRY
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
@@ -10474,10 +12506,19 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__A32_RARE
 #undef AIOSK__SC_AT
 #undef AIOSK__W
+#undef AIOSK__XQ
+#undef AIOSK__FIRST
+#undef AIOSK__NEXT
+#undef AIOSK__XS
+#undef AIOSK__TO_9
+#undef AIOSK__GROUPS
 #undef AIOSK__EACH
 #undef V_TABLES
 #undef V_STEP
 #undef V_OUT
+#undef V_SOURCE
+#undef V_OWN
+#undef V_TILE8
 
 /* ======== kernels/dot_undef.inc, continued ======== */
 /* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
@@ -10496,6 +12537,9 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
+#undef V_START
+#undef V_QUAD
+#undef V_XOR
 #undef V_FEW
 
 /* ======== kernels/isa_avx2.c, continued ======== */
@@ -10526,11 +12570,14 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef i_store_s8
 #undef i_load_u16
 #undef i_pairs
+#undef I_HIGH
 
 /* ======== kernels/simd_undef.inc, continued ======== */
 /* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
 #undef V_FN
 #undef V_EXPORT
+#undef V_FN8
+#undef V_EXPORT8
 #undef V_NAME
 #undef V_BASE
 #undef V_W
@@ -10581,12 +12628,14 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef v_dup_even
 #undef v_dup_odd
 #undef v_swap2
+#undef v_swap
 
 /* ======== kernels/isa_avx2.c, continued ======== */
 #endif
 
 /* ======== kernels/isa_avx512.c ======== */
-/* isa_avx512.c: the loops in AVX-512 F, BW, DQ, VL, VNNI. */
+/* isa_avx512.c: the loops in AVX-512 F, BW, DQ, VL; the integer matrices with VNNI, those of grid types once more with VBMI, and
+ * the products without VNNI. */
 #ifdef AIOSK__AVX512
 #if defined(__GNUC__) && !defined(__clang__) /* its own avx512fintrin.h: _mm512_undefined_ps, macros at -O0 */
 #pragma GCC diagnostic push
@@ -10596,17 +12645,23 @@ static const aiosk_isa V_GRIDS(isa) = {
 #endif
 
 /* ======== kernels/simd_avx512.h ======== */
-/* simd_avx512.h: the v_* vocabulary (simd_scalar.h) in AVX-512 F, BW, DQ, VL and VNNI: sixteen lanes. */
+/* simd_avx512.h: the v_* vocabulary (simd_scalar.h) in AVX-512 F, BW, DQ, VL: sixteen lanes. VNNI for v_kdot and i_macc_pair alone: the
+ * functions with V_FN8 and V_EXPORT8 (attend.inc), which a machine without it does not call. */
 #ifndef AIOSK__SIMD_AVX512_H
 #define AIOSK__SIMD_AVX512_H
 
 #if defined(__GNUC__) || defined(__clang__)
-#define V_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")))
+#define AIOSK__AVX512_BW __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")))
+#define AIOSK__AVX512_VNNI __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")))
 #else
-#define V_TARGET
+#define AIOSK__AVX512_BW
+#define AIOSK__AVX512_VNNI
 #endif
+#define V_TARGET AIOSK__AVX512_BW
 #define V_FN AIOSK__INLINE V_TARGET
 #define V_EXPORT static AIOSK__UNUSED V_TARGET
+#define V_FN8 AIOSK__INLINE AIOSK__AVX512_VNNI
+#define V_EXPORT8 static AIOSK__UNUSED AIOSK__AVX512_VNNI
 #define V_NAME(x) aiosk__##x##_avx512
 #define V_BASE(x) aiosk__##x##_avx512
 #define V_W 16
@@ -10622,6 +12677,10 @@ static const aiosk_isa V_GRIDS(isa) = {
 /* ======== kernels/simd_names.inc, continued ======== */
 /* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
  * simd_undef.inc takes it back. */
+#ifndef V_FN8 /* functions that use v_kdot, where that needs more than the others */
+#define V_FN8 V_FN
+#define V_EXPORT8 V_EXPORT
+#endif
 #define v_loadu V_BASE(v_loadu)
 #define v_storeu V_BASE(v_storeu)
 #define v_loadi V_BASE(v_loadi)
@@ -10660,6 +12719,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #define v_dup_even V_BASE(v_dup_even)
 #define v_dup_odd V_BASE(v_dup_odd)
 #define v_swap2 V_BASE(v_swap2)
+#define v_swap V_BASE(v_swap)
 
 /* ======== kernels/simd_avx512.h, continued ======== */
 V_FN vf v_loadu(const float *p) { return _mm512_loadu_ps(p); }
@@ -10699,6 +12759,10 @@ V_FN vf v_load_i8(const void *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi3
 V_FN vf v_dup_even(vf a) { return _mm512_moveldup_ps(a); }
 V_FN vf v_dup_odd(vf a) { return _mm512_movehdup_ps(a); }
 V_FN vf v_swap2(vf a) { return _mm512_permute_ps(a, 0xB1); }
+V_FN vf v_swap(vf a, int n) {
+    return n == 1 ? _mm512_permute_ps(a, 0xB1) : n == 2 ? _mm512_permute_ps(a, 0x4E)
+         : n == 4 ? _mm512_shuffle_f32x4(a, a, 0xB1) : _mm512_shuffle_f32x4(a, a, 0x4E);
+}
 V_FN float v_tree_add(const vf *v) {
     __m256 a = _mm256_add_ps(_mm512_castps512_ps256(v[0]), _mm512_extractf32x8_ps(v[0], 1));
     __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
@@ -10726,12 +12790,18 @@ V_FN float v_tree_max(const vf *v) {
     return _mm_cvtss_f32(_mm_max_ss(_mm_movehdup_ps(b), b));
 }
 V_FN vi v_kprep(vi k) { return _mm512_xor_si512(k, _mm512_set1_epi8((char)-128)); } /* k + 128, unsigned */
-V_FN vi v_kdot(vi acc, vi k, vi q) { return _mm512_dpbusd_epi32(acc, k, q); }
+V_FN8 vi v_kdot(vi acc, vi k, vi q) { return _mm512_dpbusd_epi32(acc, k, q); }
+V_FN8 vi V_NAME(i_macc_pair)(vi acc, vi a, const int16_t *s) {
+    int32_t d;
+    memcpy(&d, s, 4);
+    return _mm512_dpwssd_epi32(acc, a, _mm512_set1_epi32(d));
+}
 
 #endif
 
 /* ======== kernels/simdi_avx512.h ======== */
-/* simdi_avx512.h: the integer words (simdi_scalar.h) in AVX-512, and what dot_vnni.inc needs. */
+/* simdi_avx512.h: the integer words (simdi_scalar.h) in AVX-512. The dot products are in dot_vnni.inc (by way of
+ * simdi_avx512vnni.h), or, without VNNI, in dot_avx512bw.inc. */
 #ifndef AIOSK__SIMDI_AVX512_H
 #define AIOSK__SIMDI_AVX512_H
 
@@ -10816,64 +12886,9 @@ V_FN void i_rows4(vi *o, const uint8_t *a, uint64_t rb) {
 }
 V_FN void i_store_s8(int8_t *p, vi a) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(a)); }
 
-#define V_NP 2 /* panels that a micro-kernel takes at once, when there are several columns */
-#define V_NC 4 /* and columns: 8 sums, 16 parts and 2 codes in 32 registers */
 #define V_FEW 4 /* columns that panels are unpacked for in registers, at most */
-V_FN vi V_NAME(i_dp)(vi acc, vi w, vi x) { return _mm512_dpbusd_epi32(acc, w, x); }
-V_FN vi V_NAME(i_dpw)(vi acc, vi a, vi b) { return _mm512_dpwssd_epi32(acc, a, b); }
-V_FN vi V_NAME(i_mul32)(vi a, vi b) { return _mm512_mullo_epi32(a, b); }
-V_FN vi V_NAME(i_pack)(vi lo, vi hi) { /* the low half of each dword of hi goes to the high half of lo */
-    return _mm512_mask_shuffle_epi8(lo, 0xCCCCCCCCCCCCCCCCu, hi, _mm512_set4_epi32(0x0D0C0D0C, 0x09080908, 0x05040504, 0x01000100));
-}
-V_FN vi V_NAME(i_scale_pair)(vi a) { /* byte 0 of each dword, signed, to both its halves */
-    return _mm512_srai_epi16(_mm512_shuffle_epi8(a, _mm512_set4_epi32(0x0C800C80, 0x08800880, 0x04800480, 0x00800080)), 8);
-}
-V_FN vi V_NAME(i_scale_one)(vi a) { return _mm512_srai_epi32(_mm512_slli_epi32(a, 24), 24); }
 
-/* ======== kernels/dot_vnni.inc, continued ======== */
-/* dot_vnni.inc: the dot products (simdi_scalar.h) with VNNI, over i_dp (vpdpbusd), i_dpw (vpdpwssd), i_mul32 and i_pack of a
- * register size. vpdpbusd multiplies unsigned codes with signed activations: signed codes are stored + 128, and a code that
- * stands for a smaller number starts its sum at the (negative) correction, which costs nothing. Where two sums over half the
- * columns fit int16 (16 columns * 15 * 127; 8 columns * 32 * 127) they are packed as halves of a lane for vpdpwssd: two
- * instructions where vpmulld and vpaddd are three. */
-
-/* ======== kernels/dot_names.inc, continued ======== */
-/* dot_names.inc: names of the products (simdi_scalar.h) in the set that is being expanded. */
-#define i_prep8 V_NAME(i_prep8)
-#define i_scale V_NAME(i_scale)
-#define i_first V_NAME(i_first)
-#define i_next V_NAME(i_next)
-#define i_sum V_NAME(i_sum)
-#define i_end V_NAME(i_end)
-#define i_macc_pair V_NAME(i_macc_pair)
-
-/* ======== kernels/dot_vnni.inc, continued ======== */
-#define V_BIAS8 1
-#define V_PREMUL 1
-#define V_FIX 0
-
-V_FN vi i_prep8(vi w) { return i_xor(w, v_set1i((int32_t)0x80808080)); }
-V_FN vi i_scale(const int kind, vi a) { return kind == 4 || kind == 6 ? V_NAME(i_scale_pair)(a) : V_NAME(i_scale_one)(a); }
-#define i_part vi
-#define I_RUN(kind, n) ((kind) == 6 ? 2 : (kind) == 4 || (n) == 4 ? 4 : 8)
-#define I_PAIR(kind) ((kind) == 4 || (kind) == 6)
-V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)kind; return V_NAME(i_dp)(z, w, x); }
-V_FN i_part i_next(const int kind, i_part a, vi w, vi x) { (void)kind; return V_NAME(i_dp)(a, w, x); }
-V_FN vi i_sum(const int kind, i_part a) { (void)kind; return a; }
-V_FN vi i_end(const int kind, vi acc, i_part a, i_part b, vi s) {
-    return I_PAIR(kind) ? V_NAME(i_dpw)(acc, V_NAME(i_pack)(a, b), s) : v_addi(acc, V_NAME(i_mul32)(a, s));
-}
-V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return V_NAME(i_dpw)(acc, a, i_dup(s)); }
-
-/* ======== kernels/simdi_avx512.h, continued ======== */
 #endif
-
-/* ======== kernels/isa_avx512.c, continued ======== */
-#define V_ISA_ID AIOSK_ISA_AVX512
-#define V_ISA_TEXT "avx512"
-
-/* ======== kernels/isa.inc, continued ======== */
-/* isa.inc: the float loops of an instruction set, its integer matrices, and the table. V_ISA_ID and V_ISA_TEXT name the set. */
 
 /* ======== kernels/quant.inc, continued ======== */
 /* quant.inc: f32 activations to int8 codes with their scales and sums (layout: pack.c, arithmetic: api.h).
@@ -11150,24 +13165,6 @@ V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
     return 0;
 }
 
-/* codes[i] = rint(x[i] * f) or, with divide, rint(x[i] / f); clamped to [-127, 127]; zeros from n to n rounded up to 16.
- * step: distance of groups of 4 codes (4 = a plain row). */
-V_FN void V_NAME(codes8)(const float *x, int32_t n, float f, int32_t divide, int8_t *codes, int32_t step) {
-    int32_t i, k;
-    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
-        int8_t t[16];
-        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
-        v = divide ? v_div(v, v_set1(f)) : v_mul(v, v_set1(f));
-        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v));
-        if (step == 4) { i_store_s8(codes + i, v_cvt_f32_i32(v)); continue; }
-        i_store_s8(t, v_cvt_f32_i32(v));
-#if V_W >= 4
-        for (k = 0; k < V_W; k += 4) memcpy(codes + (i + k) / 4 * step, t + k, 4);
-#else
-        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = t[k];
-#endif
-    }
-}
 V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
     vf m[V_PER16];
     int32_t i, k;
@@ -11176,21 +13173,377 @@ V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
         for (k = 0; k < V_PER16 && i + k * V_W < n; k++) m[k] = v_max(m[k], v_abs(V_NAME(load_n)(x + i + k * V_W, n - i - k * V_W, 0.0f)));
     return v_tree_max(m);
 }
-V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d) {
-    float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
+V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d, float *back) {
+    const float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
     const int32_t tiny = !(f <= 3.40282347e38f); /* counts as zero, as in quant.inc */
+    int32_t i;
     *d = tiny ? 0.0f : a / 127.0f;
-    V_NAME(codes8)(x, n, tiny ? 0.0f : f, 0, q, 4);
+    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
+        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
+        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v_mul(v, v_set1(tiny ? 0.0f : f))));
+        i_store_s8(q + i, v_cvt_f32_i32(v));
+        if (!back || i >= n) continue;
+        v = v_mul(v_load_i8(q + i), v_set1(*d));
+        if (n - i >= V_W) v_storeu(back + i, v); else V_NAME(store_part)(back + i, v, n - i);
+    }
 }
+
+/* ======== kernels/codes.inc, continued ======== */
+/* codes.inc: the codes of KV tiles (api.h, attention): codes to int8 levels, numbers to codes, one kind of tile to another. After ops.inc. */
+
+/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
+ * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
+typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
+#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
+
+/* n times 512 codes to int8 */
+V_FN void V_NAME(decode_n)(const int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    const int8_t *table = aiosk__kv_levels[code - AIOSK_KV_C5];
+    const int bits = code == AIOSK_KV_C5 ? 5 : code == AIOSK_KV_C4 ? 4 : code == AIOSK_KV_C3 ? 3 : 2;
+    int i, j;
+#if V_W > 1
+    static const int8_t all[16] = { 0, -1 };
+    const vi t = i_table(table), bit = v_set1i(0x01010101), f = v_set1i(0x0F0F0F0F), three = v_set1i(0x03030303), ones = i_table(all);
+    for (; n > 0; n--, p += 64 * bits, out += 512) {
+        AIOSK__UNROLL
+        for (i = 0; i < bits; i++) AIOSK__SOON(p, 64 * (size_t)i, ahead)
+        for (i = 0; i < 64; i += 4 * V_W) {
+            const vi s = bits & 1 ? v_loadi(p + 64 * (bits - 1) + i) : v_zeroi();
+            vi a = s, w;
+            AIOSK__UNROLL
+            for (j = 0; j < 8; j++) {
+                if (bits >= 4) {
+                    if (!(j & 1)) a = v_loadi(p + 32 * j + i);
+                    w = i_lut(t, i_and(j & 1 ? i_srl(a, 4) : a, f));
+                    if (bits == 5) { /* bytes of 0 and 255: flipped and 1 added where the bit is set */
+                        const vi b = i_and(i_srl(s, j), bit);
+                        w = i_addb(i_xor(w, i_lut(ones, b)), b);
+                    }
+                } else {
+                    if (!(j & 3)) a = v_loadi(p + 16 * j + i);
+                    w = i_and(j & 3 ? i_srl(a, 2 * (j & 3)) : a, three);
+                    if (bits == 3) w = i_or(w, i_and(j > 2 ? i_srl(s, j - 2) : i_sll(s, 2 - j), v_set1i(0x04040404)));
+                    w = i_lut(t, w);
+                }
+                v_storei(out + 64 * j + i, w);
+            }
+        }
+    }
+#else
+    (void)ahead;
+    for (; n > 0; n--, p += 64 * bits, out += 512)
+        for (i = 0; i < 64; i++)
+            for (j = 0; j < 8; j++) {
+                const int s = bits & 1 ? p[64 * (bits - 1) + i] >> j & 1 : 0;
+                const int w = bits >= 4 ? p[32 * (j & 6) + i] >> 4 * (j & 1) & 15 : p[16 * (j & 4) + i] >> 2 * (j & 3) & 3;
+                out[64 * j + i] = (int8_t)(bits == 5 ? (s ? -table[w] : table[w]) : table[w | s << 2]);
+            }
+#endif
+}
+/* The codes of a side, n of them, as int8: where they are, or in out */
+V_EXPORT AIOSK__NOINLINE const int8_t *V_NAME(decode)(int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    n /= 512;
+    switch (code) {
+    case AIOSK_KV_C5: V_NAME(decode_n)(AIOSK_KV_C5, p, n, out, ahead); break;
+    case AIOSK_KV_C4: V_NAME(decode_n)(AIOSK_KV_C4, p, n, out, ahead); break;
+    case AIOSK_KV_C3: V_NAME(decode_n)(AIOSK_KV_C3, p, n, out, ahead); break;
+    case AIOSK_KV_C2: V_NAME(decode_n)(AIOSK_KV_C2, p, n, out, ahead); break;
+    default: return (const int8_t *)p;
+    }
+    return out;
+}
+
+/* Where the code of a position stands, from that of channel d of position 0 on. */
+AIOSK__INLINE void V_NAME(places)(int32_t is_v, int32_t hp, int32_t *at) {
+    int32_t t;
+    for (t = 0; t < AIOSK_TILE; t++) at[t] = is_v ? (t & 15) * 4 * hp + aiosk__kv_byte[t >> 4] : 4 * t;
+}
+AIOSK__INLINE int32_t V_NAME(place)(int32_t is_v, int32_t d) { return is_v ? 4 * d : (d >> 2) * 256 + (d & 3); }
+
+/* The scales of 64 positions as floats */
+V_FN void V_NAME(scales)(const uint8_t *u, float step, float *s) {
+    int32_t i;
+    for (i = 0; i < AIOSK_TILE; i += V_W) v_storeu(s + i, v_mul(v_cvt_i32_f32(i_load_u8(u + i)), v_set1(step)));
+}
+
+/* A side of a tile as floats x [hd][64], finite */
+V_FN void V_NAME(side_read)(aiosk__side s, int32_t is_v, const uint8_t *tile, int32_t hd, float *x, int8_t *flat) {
+    const int32_t hp = aiosk__hp(hd);
+    const vf lo = v_set1(-65504.0f), hi = v_set1(65504.0f);
+    int32_t d, t, i;
+    if (s.code == AIOSK_KV_F16) {
+        const uint8_t *p = tile + s.data;
+        if (!is_v) {
+            for (i = 0; i < hd * 64; i += V_W) v_storeu(x + i, v_min(hi, v_max(lo, v_load_f16(p + 2 * i))));
+            return;
+        }
+        for (t = 0; t < 64; t++, p += 2 * hp)
+            for (d = 0; d < hd; d += V_W) {
+                float r[V_W];
+                v_storeu(r, v_min(hi, v_max(lo, v_load_f16(p + 2 * d))));
+                for (i = 0; i < V_W && d + i < hd; i++) x[(d + i) * 64 + t] = r[i];
+            }
+        return;
+    }
+    {
+        const V_NAME(soon) none = { 0, 0 };
+        const int8_t *c = V_NAME(decode)(s.code, tile + s.data, (size_t)hp * 64, flat, none), *mean = (const int8_t *)tile + s.mean;
+        float scale[64], m;
+        int32_t at[64];
+        V_NAME(places)(is_v, hp, at);
+        V_NAME(scales)(tile + s.at, aiosk__f32(tile + (is_v ? 4 : 0)), scale);
+        m = s.mean < s.data ? aiosk__f32(tile + 8) : 0.0f;
+        for (d = 0; d < hd; d++) {
+            const int8_t *p = c + V_NAME(place)(is_v, d);
+            const vf mu = v_set1(m * (float)(s.mean < s.data ? mean[d] : 0));
+            int8_t r[64];
+            for (t = 0; t < 64; t++) r[t] = p[at[t]];
+            for (t = 0; t < 64; t += V_W) v_storeu(x + d * 64 + t, v_min(hi, v_max(lo, v_fma(v_load_i8(r + t), v_loadu(scale + t), mu))));
+        }
+    }
+}
+/* x [hd][64] as a side of f16 */
+V_FN void V_NAME(side_f16)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, const float *x) {
+    uint8_t *p = tile + s.data;
+    const int32_t hp = aiosk__hp(hd);
+    int32_t d, t;
+    if (!is_v) {
+        for (d = 0; d < hd * 64; d += V_W) v_store_f16(p + 2 * d, v_loadu(x + d));
+        return;
+    }
+    memset(p, 0, s.bytes);
+    for (d = 0; d < hd; d++) {
+        uint16_t r[64];
+        for (t = 0; t < 64; t += V_W) v_store_f16(r + t, v_loadu(x + d * 64 + t));
+        for (t = 0; t < 64; t++) memcpy(p + 2 * (t * hp + d), &r[t], 2);
+    }
+}
+
+/* The levels nearest to the numbers x * inv, as 256 * index + level: the index counts the n - 1 thresholds below, ascending */
+V_FN vi V_NAME(choose)(vf x, vf inv, const float *limit, const float *value, int32_t n) {
+    const vf z = v_mul(v_abs(x), inv);
+    vf v = v_set1(value[0]);
+    int32_t i;
+    for (i = 1; i < n; i++) v = v_sel_lt(v_set1(limit[i]), z, v_set1(value[i]), v);
+    return v_cvt_f32_i32(v);
+}
+/* x [hd][64] as a coded side; x is changed. A lane is a position. flat: room for 64 bytes for each channel, mean for a float. */
+V_FN void V_NAME(side_encode)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, float *x, uint8_t *flat, float *mean) {
+    const int32_t hp = aiosk__hp(hd), n = s.code == AIOSK_KV_I8 ? 0 : 1 << (aiosk__kv_bits[s.code] - 1);
+    const vf zero = v_zero();
+    float limit[16], value[16], scale[64], step, most;
+    int32_t at[64], u[64], d, b, i, k, round;
+    vf m[V_PER16];
+    V_NAME(places)(is_v, hp, at);
+    if (s.mean < s.data) {
+        float ms;
+        memset(tile + s.mean, 0, s.data - s.mean);
+        for (d = 0; d < hd; d++) {
+            for (k = 0; k < V_PER16; k++) {
+                const float *p = x + d * 64 + k * V_W;
+                m[k] = v_add(v_add(v_add(v_loadu(p), v_loadu(p + 16)), v_loadu(p + 32)), v_loadu(p + 48));
+            }
+            mean[d] = v_tree_add(m) * (1.0f / 64);
+        }
+        V_NAME(quantize_head)(mean, hd, (int8_t *)tile + s.mean, &ms, NULL);
+        memcpy(tile + 8, &ms, 4);
+        for (d = 0; d < hd; d++) {
+            const vf c = v_set1((float)((const int8_t *)tile)[s.mean + (size_t)d]);
+            for (i = 0; i < 64; i += V_W) v_storeu(x + d * 64 + i, v_fma(v_set1(-ms), c, v_loadu(x + d * 64 + i)));
+        }
+    }
+    for (i = 0; i < n; i++) {
+        const int8_t *level = aiosk__kv_levels[s.code - AIOSK_KV_C5];
+        value[i] = (float)(256 * i + level[i]);
+        limit[i] = i ? (float)(level[i - 1] + level[i]) * 0.5f : 0.0f;
+    }
+    memset(flat, 0, (size_t)hp * 64);
+    for (b = 0; b < 64; b += V_W) { /* scales; indices of all but I8 */
+        const vf bound = v_set1(3e38f);
+        vf x2 = zero, most_x = zero, inv, sc;
+        for (d = 0; d < hd; d++) {
+            const vf y = v_loadu(x + d * 64 + b);
+            if (n) x2 = v_fma(y, y, x2); else most_x = v_max(most_x, v_abs(y));
+        }
+        if (!n) { v_storeu(scale + b, v_div(most_x, v_set1(127.0f))); continue; }
+        sc = v_mul(v_sqrt(v_div(x2, v_set1((float)hd))), v_set1(aiosk__kv_top[s.code - AIOSK_KV_C5] / 127.0f));
+        for (round = 0; round < 2; round++) {
+            vf xc = zero, c2 = zero;
+            inv = v_div(v_set1(1.0f), sc);
+            inv = v_sel_lt(inv, bound, inv, zero);
+            for (d = 0; d < hd; d++) {
+                const vf y = v_loadu(x + d * 64 + b);
+                const vi c = V_NAME(choose)(y, inv, limit, value, n);
+                const vf level = v_cvt_i32_f32(i_and(c, v_set1i(255)));
+                xc = v_fma(v_abs(y), level, xc);
+                c2 = v_fma(level, level, c2);
+                if (round) {
+                    const vi minus = v_cvt_f32_i32(v_sel_lt(y, zero, v_set1((float)n), zero));
+                    uint8_t *p = flat + V_NAME(place)(is_v, d);
+                    int8_t r[V_W];
+                    i_store_s8(r, v_addi(i_srl(c, 8), minus));
+                    for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)r[k];
+                }
+            }
+            sc = is_v ? v_div(xc, c2) : v_div(x2, xc);
+            sc = v_sel_lt(zero, xc, sc, zero);
+        }
+        v_storeu(scale + b, sc);
+    }
+    for (k = 0; k < V_PER16; k++) m[k] = zero;
+    for (i = 0; i < 64; i += 16) for (k = 0; k < V_PER16; k++) m[k] = v_max(m[k], v_loadu(scale + i + k * V_W));
+    most = v_tree_max(m);
+    step = most / 255.0f;
+    if (!(1.0f / step < 3e38f)) step = 0.0f; /* too small for its inverse: counts as nothing */
+    memcpy(tile + (is_v ? 4 : 0), &step, 4);
+    for (i = 0; i < 64; i += V_W) {
+        const vf sc = v_loadu(scale + i);
+        vf r = step > 0.0f ? v_div(sc, v_set1(step)) : zero;
+        if (!n) r = v_add(r, v_set1(0.498f));
+        r = v_min(v_set1(255.0f), v_max(v_set1(1.0f), v_rint(r)));
+        v_storei(u + i, v_cvt_f32_i32(v_sel_lt(zero, step > 0.0f ? sc : zero, r, zero)));
+    }
+    for (i = 0; i < 64; i++) tile[s.at + (size_t)i] = (uint8_t)u[i];
+    if (!n) { /* with the scales that these are */
+        V_NAME(scales)(tile + s.at, step, scale);
+        for (d = 0; d < hd; d++) {
+            uint8_t *p = flat + V_NAME(place)(is_v, d);
+            for (b = 0; b < 64; b += V_W) {
+                const vf sc = v_loadu(scale + b);
+                vf r = v_sel_lt(zero, sc, v_div(v_loadu(x + d * 64 + b), sc), zero);
+                int8_t o[V_W];
+                r = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), r));
+                i_store_s8(o, v_cvt_f32_i32(r));
+                for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)o[k];
+            }
+        }
+    }
+    aiosk__kv_pack(s.code, flat, (size_t)hp / 8, tile + s.data);
+}
+V_EXPORT void V_NAME(kv_convert)(int32_t src_type, const void *src, int32_t dst_type, void *dst, int32_t hd_k, int32_t hd_v, void *scratch) {
+    const uint8_t *from = (const uint8_t *)src;
+    uint8_t *to = (uint8_t *)dst;
+    int32_t is_v;
+    if (dst_type > AIOSK_KV_F16) {
+        memset(to, 0, 64);
+        memcpy(to + 12, &dst_type, 4);
+    }
+    for (is_v = 0; is_v < 2; is_v++) {
+        const int32_t hd = is_v ? hd_v : hd_k, hp = aiosk__hp(hd);
+        const aiosk__side a = is_v ? aiosk__side_v(src_type, hd_k, hd_v) : aiosk__side_k(src_type, hd_k);
+        const aiosk__side b = is_v ? aiosk__side_v(dst_type, hd_k, hd_v) : aiosk__side_k(dst_type, hd_k);
+        float *x = (float *)scratch, *mean = x + (size_t)hp * 64;
+        uint8_t *flat = (uint8_t *)(mean + hp);
+        if (a.code == b.code) {
+            memcpy(to + b.at, from + a.at, a.bytes);
+            if (!aiosk__kv_coded(a.code)) continue;
+            memcpy(to + (is_v ? 4 : 0), from + (is_v ? 4 : 0), 4);
+            if (!is_v) memcpy(to + 8, from + 8, 4);
+            continue;
+        }
+        V_NAME(side_read)(a, is_v, from, hd, x, (int8_t *)flat);
+        if (b.code == AIOSK_KV_F16) V_NAME(side_f16)(b, is_v, to, hd, x);
+        else V_NAME(side_encode)(b, is_v, to, hd, x, flat, mean);
+    }
+}
+
+/* ======== kernels/rotate.inc, continued ======== */
+/* rotate.inc: Hadamard rotations (api.h, rotate), written once over the v_* vocabulary. Each number is the result of the same additions in
+ * every set: strides within a register go by exchanging lanes, larger ones by registers. */
+
+/* x[i] = x[i] * s with s = +- r by the sign of the channel, for all heads */
+V_FN void V_NAME(signs)(float *x, int32_t n_head, int32_t hd, float r) {
+    float s[256];
+    int32_t c, h, i, n;
+    for (c = 0; c < hd; c += n) {
+        n = hd - c < 256 ? hd - c : 256;
+        for (i = 0; i < n; i++) s[i] = aiosk__minus((uint32_t)(c + i)) ? -r : r;
+        for (h = 0; h < n_head; h++) {
+            float *p = x + (size_t)h * (size_t)hd + c;
+            for (i = 0; i + V_W <= n; i += V_W) v_storeu(p + i, v_mul(v_loadu(p + i), v_loadu(s + i)));
+            for (; i < n; i++) p[i] = p[i] * s[i];
+        }
+    }
+}
+/* Sums and differences at strides 1, 2, .. size / 2, for n floats, a multiple of size = 2^k */
+V_FN void V_NAME(fwht)(float *x, int32_t n, int32_t size) {
+    int32_t i, j, s;
+#if V_W > 1
+    static const float minus[4][16] = { { 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1 }, { 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1 },
+                                        { 1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1, 1, -1, -1, -1, -1 }, { 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, -1 } };
+    for (i = 0; i < n && size > 1; i += V_W) {
+        vf a = V_NAME(load_n)(x + i, n - i, 0.0f);
+        a = v_add(v_swap(a, 1), v_xorsign(a, v_loadu(minus[0])));
+        if (size > 2) a = v_add(v_swap(a, 2), v_xorsign(a, v_loadu(minus[1])));
+        if (V_W > 4 && size > 4) a = v_add(v_swap(a, 4), v_xorsign(a, v_loadu(minus[2])));
+        if (V_W > 8 && size > 8) a = v_add(v_swap(a, 8), v_xorsign(a, v_loadu(minus[3])));
+        if (n - i >= V_W) v_storeu(x + i, a); else V_NAME(store_part)(x + i, a, n - i);
+    }
+#endif
+    for (s = V_W; s < size; s *= 2)
+        for (i = 0; i < n; i += 2 * s)
+            for (j = i; j < i + s; j += V_W) {
+                const vf a = v_loadu(x + j), b = v_loadu(x + j + s);
+                v_storeu(x + j, v_add(a, b));
+                v_storeu(x + j + s, v_sub(a, b));
+            }
+}
+/* The rows of a matrix of order m: m numbers b = 2^k apart, 16 columns at a time, whatever heads they belong to */
+V_FN void V_NAME(mix)(float *x, int32_t n_head, int32_t m, int32_t b) {
+    enum { NR = V_W > 4 ? 4 : 2 };
+    const uint64_t *rows = aiosk__hadamard_rows(m);
+    const int32_t n = n_head * b, w = b < 16 ? b : 16;      /* columns, and how many of them are neighbours */
+    float t[36][16];
+    int32_t c, i, j, r, e, k;
+    for (c = 0; c < n; c += 16) {
+        float *p[16];
+        const int32_t pieces = (n - c < 16 ? n - c : 16) / w;
+        memset(t, 0, sizeof t);
+        for (i = 0; i < pieces; i++) {
+            const int32_t col = c + i * w;
+            p[i] = x + (size_t)(col / b) * (size_t)(m * b) + col % b;
+            for (j = 0; j < m; j++) memcpy(t[j] + i * w, p[i] + j * b, (size_t)w * 4);
+        }
+        for (r = 0; r < m; r += NR) {
+            vf a[NR][V_PER16];
+            float o[NR][16];
+            for (e = 0; e < NR; e++) {
+                const vf s = v_set1(rows[r + e] & 1 ? -1.0f : 1.0f);
+                for (k = 0; k < V_PER16; k++) a[e][k] = v_xorsign(v_loadu(t[0] + k * V_W), s);
+            }
+            for (j = 1; j < m; j++)
+                for (e = 0; e < NR; e++) {
+                    const vf s = v_set1(rows[r + e] >> j & 1 ? -1.0f : 1.0f);
+                    for (k = 0; k < V_PER16; k++) a[e][k] = v_add(a[e][k], v_xorsign(v_loadu(t[j] + k * V_W), s));
+                }
+            for (e = 0; e < NR; e++) {
+                for (k = 0; k < V_PER16; k++) v_storeu(o[e] + k * V_W, a[e][k]);
+                for (i = 0; i < pieces; i++) memcpy(p[i] + (r + e) * b, o[e] + i * w, (size_t)w * 4);
+            }
+        }
+    }
+}
+V_EXPORT void V_NAME(rotate)(float *x, int32_t n_head, int32_t hd, int32_t inverse) {
+    int32_t m, h;
+    const int32_t b = aiosk__rotation(hd, &m);
+    const float r = 1.0f / aiosk__sqrt((float)(m * b));
+    if (!inverse) V_NAME(signs)(x, n_head, hd, r);
+    for (h = 0; h < n_head; h++) V_NAME(fwht)(x + (size_t)h * (size_t)hd, hd, b);
+    if (m > 1) V_NAME(mix)(x, n_head, m, b);
+    if (inverse) V_NAME(signs)(x, n_head, hd, r);
+}
+
+/* ======== kernels/isa_avx512.c, continued ======== */
+#define i_macc_pair V_NAME(i_macc_pair)
 
 /* ======== kernels/attend.inc, continued ======== */
 /* attend.inc: attention over one run of KV tiles, and writing a position into a tile; written once over the v_* vocabulary.
- * api.h defines layouts and arithmetic. After ops.inc (exp, tanh, int8 codes).
+ * api.h defines layouts and arithmetic. After ops.inc (exp, tanh) and codes.inc.
  *
- * Scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
- * t a channel, or a lane is a channel and t a key. A few queries (a group) go together so that a row is loaded and
- * converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows is converted
- * beforehand, once for all groups. How queries are grouped changes no bit. */
+ * With floats, scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
+ * t a channel, or a lane is a channel and t a key. With codes both are exact sums of integers. A few queries (a group) go together so
+ * that a row is loaded and converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows of
+ * f16 is converted beforehand, once for all groups, as codes always are. How queries are grouped changes no bit. */
 
 typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 
@@ -11198,16 +13551,12 @@ typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 V_FN V_NAME(v16) V_NAME(row16)(const uint8_t *p, int32_t kv) {
     V_NAME(v16) r;
 #define AIOSK__E(k) r.v[k] = kv == AIOSK_KV_F32 ? v_loadu((const float *)(const void *)(p + k * V_W * 4)) \
-                           : kv == AIOSK_KV_F16 ? v_load_f16(p + k * V_W * 2) : v_load_i8(p + k * V_W);
+                           : v_load_f16(p + k * V_W * 2);
     V_EACH(AIOSK__E)
 #undef AIOSK__E
     return r;
 }
 
-/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
- * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
-typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
-#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
 /* Of rows that share a line only the first asks for it. */
 V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
     if ((uintptr_t)p & 63) s.a = s.b = 0;
@@ -11218,7 +13567,7 @@ V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
  * part of the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
 V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f,
                           size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F32 ? 64 : kv == AIOSK_KV_F16 ? 32 : 16; /* bytes of 16 numbers */
+    const size_t w = kv == AIOSK_KV_F32 ? 64 : 32; /* bytes of 16 numbers */
     V_NAME(v16) acc[8][4], r0, r1, r2, r3;
     const uint8_t *p = rows + (size_t)t0 * step;
     int32_t t;
@@ -11270,15 +13619,13 @@ V_EXPORT void V_NAME(outer_f32)(AIOSK__ARGS) { const size_t w = 64; switch (nq) 
 #define AIOSK__KV AIOSK_KV_F16
 V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
 #undef AIOSK__KV
-#define AIOSK__KV AIOSK_KV_I8
-V_EXPORT void V_NAME(outer_i8)(AIOSK__ARGS) { const size_t w = 16; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
-#undef AIOSK__KV
 #undef AIOSK__ARGS
 #undef AIOSK__SHAPE
 
-/* s[q][16 * nj] = (float)(exact sum over d of q8[q][d] * codes[d][key]) * (dq[q] * dk[key]); constants as in outer_n */
-V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const uint8_t *dk, const int8_t *q8,
-                            const int32_t *fix, const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+/* s[q][16 * nj] = fma((float)(exact sum over d of q8[q][d] * codes[d][key]), dq[q] * dk[key], add[q]); constants as in outer_n. step: bytes
+ * from four channels to the next four */
+V_FN8 void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
+                            const float *dq, const float *add, size_t add_stride, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     struct { vi v[V_PER16]; } acc[8][4];
     int32_t d;
 #define AIOSK__A(q) vi *a0 = acc[q][0].v, *a1 = acc[q][1].v, *a2 = acc[q][2].v, *a3 = acc[q][3].v;
@@ -11287,7 +13634,7 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
-    for (d = 0; d < hp; d += 4, codes += 256) {
+    for (d = 0; d < hp; d += 4, codes += step) {
         vi r0[V_PER16], r1[V_PER16], r2[V_PER16], r3[V_PER16];
         AIOSK__SOON(codes, 0, ahead)
         if (nj > 1) AIOSK__SOON(codes, 64, ahead)
@@ -11303,29 +13650,106 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
 #undef AIOSK__C
 #undef AIOSK__E
     }
-#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_mul(v_cvt_i32_f32(a[k]), v_mul(b, v_load_f16(dk + 32 * j + k * V_W * 2))));
+#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_fma(v_cvt_i32_f32(a[k]), v_mul(b, v_loadu(dk + 16 * j + k * V_W)), c));
 #define AIOSK__E(k) AIOSK__S(a0, k, 0) if (nj > 1) AIOSK__S(a1, k, 1) if (nj > 2) { AIOSK__S(a2, k, 2) AIOSK__S(a3, k, 3) }
-#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]), c = v_set1(add[(size_t)q * add_stride]); AIOSK__A(q) V_EACH(AIOSK__E) }
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
 #undef AIOSK__S
 #undef AIOSK__A
-#undef AIOSK__Q
 }
-V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const int32_t *fix,
-                              const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+V_EXPORT8 void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
+                              const float *add, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     int32_t j;
     switch (nq) {
 #define AIOSK__SHAPE(n, m)                                                                                              \
     case n:                                                                                                             \
-        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j, s_stride, ahead); } \
+        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, 256, dk + 16 * j, q8, fix, dq, add, 16, hp, s + 16 * j, s_stride, ahead); } \
         break;
     V_SHAPES(AIOSK__SHAPE)
 #undef AIOSK__SHAPE
     default: break;
     }
 }
+/* The same for 16 vectors [hp/4][16][4] that are the means of the tiles of a run */
+V_EXPORT8 void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
+    static const float zero = 0.0f;
+    const V_NAME(soon) none = { 0, 0 };
+    switch (nq) {
+#define AIOSK__SHAPE(n, m) case n: V_NAME(scores8_n)(n, 1, means, 64, dk, q8, fix, dq, &zero, 0, hp, s, 16, none); break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+
+/* out[q][16 * nj] = fma(w[q].step, (float)(exact sum over the keys of w[q] * codes[key][16 * nj]), out). w: what weights() made of the p of
+ * a tile. step: bytes from one group of four positions to the next */
+V_FN8 void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    vi acc[8][4 * V_PER16];
+    int32_t j, q, k;
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) acc[q][k] = v_zeroi();
+    }
+    for (j = 0; j < 16; j++, codes += step) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj; k++) AIOSK__SOON(codes, 64 * (size_t)k, ahead)
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) {
+            vi r[2];
+            i_pairs(r, v_loadi(codes + k * V_W * 4));
+            AIOSK__UNROLL
+            for (q = 0; q < nq; q++) {
+                const int16_t *u = (const int16_t *)(const void *)(w + (size_t)q * w_stride) + 2 * j;
+                acc[q][k] = i_macc_pair(acc[q][k], r[0], u);
+                acc[q][k] = i_macc_pair(acc[q][k], r[1], u + 32);
+            }
+        }
+    }
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        float *o = out + (size_t)q * out_stride;
+        const vf f = v_set1(w[(size_t)q * w_stride + 32]);
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) v_storeu(o + k * V_W, v_fma(f, v_cvt_i32_f32(acc[q][k]), v_loadu(o + k * V_W)));
+    }
+}
+V_EXPORT8 void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    switch (nq) {
+#define AIOSK__SHAPE(n, m)                                                                                                        \
+    case n:                                                                                                                      \
+        for (; nj >= m; nj -= m, codes += 64 * m, out += 16 * m) { V_NAME(values_n)(n, m, codes, step, w, w_stride, out, out_stride, ahead); } \
+        for (; m > 1 && nj > 0; nj--, codes += 64, out += 16) { V_NAME(values_n)(n, 1, codes, step, w, w_stride, out, out_stride, ahead); }    \
+        break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+/* p of the 64 keys of a tile -> weights in their place: int16 pairs of keys 0.. and 16.. [16], of 32.. and 48.. [16], then the f32 that they are
+ * multiples of. u: scales of V, step: theirs */
+V_FN void V_NAME(weights)(float *p, const uint8_t *u, float step) {
+    vf w[4][V_PER16], m[V_PER16];
+    float most, r;
+    int32_t g, k;
+    for (k = 0; k < V_PER16; k++) m[k] = v_zero();
+    for (g = 0; g < 4; g++)
+        for (k = 0; k < V_PER16; k++) {
+            w[g][k] = v_mul(v_loadu(p + 16 * g + k * V_W), v_cvt_i32_f32(i_load_u8(u + 16 * g + k * V_W)));
+            m[k] = v_max(m[k], w[g][k]);
+        }
+    most = v_tree_max(m);
+    r = 16383.0f / most;
+    if (!(r <= 3.40282347e38f)) r = most = 0.0f;
+    for (g = 0; g < 2; g++)
+        for (k = 0; k < V_PER16; k++)
+            v_storei(p + 16 * g + k * V_W, i_or(v_cvt_f32_i32(v_mul(w[2 * g][k], v_set1(r))), i_sll(v_cvt_f32_i32(v_mul(w[2 * g + 1][k], v_set1(r))), 16)));
+    p[32] = most / 16383.0f * step;
+}
+
 /* What v_kdot adds to each of the products of these codes, negated; sums of integers below 2^24 are exact in floats. */
 V_FN int32_t V_NAME(fix8)(const int8_t *q8, int32_t hp) {
 #if V_KBIAS
@@ -11363,9 +13787,8 @@ V_FN void V_NAME(only16)(vf *x, int32_t key, int32_t lo, int32_t hi, vf other) {
         x[k] = v_sel_lt(i, v_set1((float)(hi - key)), x[k], other);
     }
 }
-/* Raw scores s of one query -> p in place, 0 in the rest of [t0, t1); gives maximum and sum. plain: neither softcap nor ALiBi.
- * dv: where the scales of V are in an i8 tile, NULL for others. */
-V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
+/* Raw scores s of one query -> p in place, 0 in the rest of the tiles that [t0, t1) touches; gives maximum and sum. plain: neither softcap nor ALiBi. */
+V_FN void V_NAME(run_softmax)(int32_t plain, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
     const int32_t lo = a->lo[q], hi = a->hi[q], first = lo / 16 * 16;
     vf m[V_PER16], l[V_PER16], x[V_PER16], mt;
     int32_t j, k;
@@ -11377,7 +13800,7 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
     }
     a->m[q] = v_tree_max(m);
     mt = v_set1(a->m[q]);
-    for (j = t0 / 16 * 16; j < first; j += V_W) v_storeu(s + j, v_zero());
+    for (j = t0 / 64 * 64; j < first; j += V_W) v_storeu(s + j, v_zero());
     for (j = first; j < hi; j += 16) {
         if (plain) V_NAME(score16)(1, s + j, a, q, j, x);
         else for (k = 0; k < V_PER16; k++) x[k] = v_loadu(s + j + k * V_W);
@@ -11385,28 +13808,31 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
         V_NAME(only16)(x, j, lo, hi, v_zero());
         for (k = 0; k < V_PER16; k++) {
             l[k] = v_add(l[k], x[k]);
-            if (scaled) x[k] = v_mul(x[k], v_load_f16((const uint8_t *)a->tile[j / 64] + dv + 2 * (j % 64 + k * V_W)));
             v_storeu(s + j + k * V_W, x[k]);
         }
     }
-    for (; j < t1; j += V_W) v_storeu(s + j, v_zero());
+    for (; j < (t1 + 63) / 64 * 64; j += V_W) v_storeu(s + j, v_zero());
     a->l[q] = v_tree_add(l);
 }
-V_EXPORT void V_NAME(softmax)(int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
-    const int32_t plain = a->softcap == 0.0f && !a->slope;
-    if (plain && !scaled) V_NAME(run_softmax)(1, 0, s, a, q, t0, t1, dv);
-    else if (plain) V_NAME(run_softmax)(1, 1, s, a, q, t0, t1, dv);
-    else V_NAME(run_softmax)(0, scaled, s, a, q, t0, t1, dv);
+V_EXPORT void V_NAME(softmax)(float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
+    int32_t i, j, k;
+    if (a->softcap == 0.0f && !a->slope) V_NAME(run_softmax)(1, s, a, q, t0, t1);
+    else V_NAME(run_softmax)(0, s, a, q, t0, t1);
+    for (i = t0 / 64; a->tile_sum && i < (t1 + 63) / 64; i++) {
+        vf t[V_PER16];
+        for (k = 0; k < V_PER16; k++) t[k] = v_zero();
+        for (j = 0; j < 64; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_loadu(s + 64 * i + j + k * V_W));
+        a->tile_sum[(size_t)q * (size_t)a->n_tiles + (size_t)i] = v_tree_add(t);
+    }
 }
-/* n rows of 16 * nj numbers of kind f16 or i8, step bytes apart, as floats, 64 to a row; ahead as above */
-V_FN void V_NAME(widen)(int32_t kv, const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F16 ? 32 : 16;
+/* n rows of 16 * nj numbers of f16, step bytes apart, as floats, 64 to a row; ahead as above */
+V_FN void V_NAME(widen)(const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
     int32_t i, j, k;
     for (i = 0; i < n; i++, rows += step, out += 64) {
         AIOSK__SOON(rows, 0, ahead)
-        if (kv == AIOSK_KV_F16) AIOSK__SOON(rows, 64, ahead)
+        AIOSK__SOON(rows, 64, ahead)
         for (j = 0; j < nj; j++) {
-            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * w, kv);
+            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * 32, AIOSK_KV_F16);
             for (k = 0; k < V_PER16; k++) v_storeu(out + 16 * j + k * V_W, r.v[k]);
         }
     }
@@ -11418,23 +13844,31 @@ AIOSK__INLINE int32_t V_NAME(part)(int32_t tile, int32_t t0, int32_t t1, int32_t
     *to = t1 - 64 * tile > 64 ? 64 : t1 - 64 * tile;
     return *from < *to;
 }
-typedef void (*V_NAME(outer_fn))(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t, int32_t, V_NAME(soon));
+V_FN void V_NAME(outer)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f, size_t f_stride, int32_t t0, int32_t t1,
+                        float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
+    if (kv == AIOSK_KV_F32) V_NAME(outer_f32)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+    else V_NAME(outer_f16)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+}
 
-V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) outer) {
-    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
-    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1, stride = 64 * AIOSK_RUN + 16;
-    const size_t at_v = aiosk__tile_v(kv, a->hd_k), at_dk = aiosk__tile_scales(a->hd_k, a->hd_v); /* the latter: i8 only */
-    float *s = (float *)a->scratch, *wide = s + (size_t)a->n_q * stride;
+V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), most = hk > hv ? hk : hv, groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
+    const size_t stride = 64 * AIOSK_RUN + 16, wide_n = (size_t)(most > 256 ? 16 * most : 64 * 64);
+    const int32_t plain = aiosk_kv_open(a->type);
+    const aiosk__side side_k[2] = { aiosk__side_k(a->type, a->hd_k), aiosk__side_k(plain, a->hd_k) };    /* sealed, open */
+    const aiosk__side side_v[2] = { aiosk__side_v(a->type, a->hd_k, a->hd_v), aiosk__side_v(plain, a->hd_k, a->hd_v) };
+    const int32_t coded_k = aiosk__kv_coded(side_k[0].code), coded_v = aiosk__kv_coded(side_v[0].code);
     const uint8_t *const *tile = (const uint8_t *const *)a->tile;
-    int32_t *g = (int32_t *)(void *)(wide + 64 * 64), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
+    float *s = (float *)a->scratch, *qm = s + (size_t)a->n_q * stride, *wide = qm + (size_t)a->n_q * 16;
+    int8_t *means = (int8_t *)(void *)(wide + wide_n), *codes = (int8_t *)(void *)wide;
+    float *dk = (float *)(void *)(means + 16 * most), *dm = dk + 64;
+    int32_t *g = (int32_t *)(void *)(dm + 16), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
     int32_t i, j, q, q0, n, c, m, from, to, t0 = 64 * AIOSK_RUN, t1 = 0, first, last;
     const V_NAME(soon) none = { 0, 0 };
-    const int32_t wider = kv != AIOSK_KV_F32 && groups > 1;
 #define AIOSK__GROUPS for (j = 0, q0 = 0; j < groups; j++, q0 += n) if ((n = (j + 1) * a->n_q / groups - q0) > 0)
     AIOSK__GROUPS {
         int32_t lo = 64 * AIOSK_RUN, hi = 0;
         for (q = q0; q < q0 + n; q++) {
-            if (kv == AIOSK_KV_I8) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
+            if (coded_k) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
             a->m[q] = AIOSK_NEG_INF;
             a->l[q] = 0.0f;
             if (a->lo[q] >= a->hi[q]) continue;
@@ -11447,54 +13881,96 @@ V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) 
         if (hi > t1) t1 = hi;
     }
     memset(a->o, 0, (size_t)a->n_q * (size_t)hv * 4);
+    if (a->tile_sum) memset(a->tile_sum, 0, (size_t)a->n_q * (size_t)a->n_tiles * 4);
     if (t0 >= t1) return;
     first = t0 / 64;
     last = (t1 - 1) / 64;
+#define AIOSK__OPEN(i) ((i) < 32 ? (int32_t)(a->open >> (i) & 1) : 0)
+    if (coded_k) {
+        memset(qm, 0, (size_t)a->n_q * 64);
+        if (side_k[0].mean < side_k[0].data) {
+            memset(means, 0, (size_t)(16 * hk));
+            memset(dm, 0, 64);
+            for (i = first; i <= last; i++) {
+                const uint8_t *p = tile[i] + side_k[0].mean;
+                if (AIOSK__OPEN(i)) continue;
+                dm[i] = aiosk__f32(tile[i] + 8);
+                for (c = 0; c < hk; c += 4) memcpy(means + 16 * c + 4 * i, p + c, 4);
+            }
+            AIOSK__GROUPS V_NAME(means8)(n, means, dm, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, qm + 16 * q0);
+        }
+    }
     for (i = first; i <= last; i++) {
-        const uint8_t *K = tile[i];
-        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)K, at_v };
-        const int32_t chunk = wider ? 64 : a->hd_k;
-        if (kv == AIOSK_KV_I8) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_k[e].code;
+        const uint8_t *K = tile[i] + side_k[e].data, *next = tile[i < last ? i + 1 : i];
+        const V_NAME(soon) ahead = { (uintptr_t)(next + side_k[e1].data) - (uintptr_t)K, side_v[e].data - side_k[e].data };
+        const int32_t wider = kv == AIOSK_KV_F16 && groups > 1, chunk = wider ? 64 : a->hd_k;
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; at < side_k[e1].data; at += 64) AIOSK__PREFETCH(next + at);
+            AIOSK__PREFETCH(tile[i] + side_v[e].at);
+            V_NAME(scales)(tile[i] + side_k[e].at, aiosk__f32(tile[i]), dk);
+            p = V_NAME(decode)(kv, K, (size_t)hk * 64, codes, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
-                V_NAME(scores8)(n, K, K + at_dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, s + (size_t)q0 * stride + 64 * i, stride, ahead);
+                V_NAME(scores8)(n, p, dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, qm + 16 * q0 + i, hk, s + (size_t)q0 * stride + 64 * i, stride,
+                                p == codes ? none : ahead);
             continue;
         }
         for (c = 0; c < a->hd_k; c += chunk, K += 64 * w * (size_t)chunk) {
             m = a->hd_k - c < chunk ? a->hd_k - c : chunk;
-            if (wider) V_NAME(widen)(kv, K, 64 * w, m, 4, wide, ahead);
+            if (wider) V_NAME(widen)(K, 64 * w, m, 4, wide, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = a->q + (size_t)q0 * (size_t)a->q_stride + c;
                 float *y = s + (size_t)q0 * stride + 64 * i;
                 if (wider) V_NAME(outer_f32)(n, 4, (const uint8_t *)wide, 256, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, none);
-                else outer(n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
+                else V_NAME(outer)(kv, n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
             }
         }
     }
     AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
-        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(kv == AIOSK_KV_I8, s + (size_t)q * stride, a, q, g[2 * j], g[2 * j + 1], at_dk + 128);
-        else if (g[2 * j] < g[2 * j + 1]) memset(s + (size_t)q * stride + g[2 * j], 0, (size_t)(g[2 * j + 1] - g[2 * j]) * 4);
+        float *p = s + (size_t)q * stride;
+        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(p, a, q, g[2 * j], g[2 * j + 1]);
+        else for (i = g[2 * j] / 64 * 64; i < g[2 * j + 1]; i += 64) memset(p + i, 0, 64 * 4);
+        for (i = g[2 * j] / 64; coded_v && i < (g[2 * j + 1] + 63) / 64; i++)
+            if (!AIOSK__OPEN(i)) V_NAME(weights)(p + 64 * i, tile[i] + side_v[0].at, aiosk__f32(tile[i] + 4));
     }
-    for (c = 0; c < hv; c += 64) {
-        m = hv - c < 64 ? hv - c : 64;
-        for (i = first; i <= last; i++) {
-            const uint8_t *V = tile[i] + at_v + (size_t)c * w;
-            const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)tile[i], a->next ? (uintptr_t)a->next[i] - (uintptr_t)tile[i] - at_v : 0 };
+    for (i = first; i <= last; i++) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_v[e].code, wider = kv == AIOSK_KV_F16 && groups > 1;
+        const uint8_t *V = tile[i] + side_v[e].data;
+        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] + side_v[e1].data - (uintptr_t)V,
+                                     a->next ? (uintptr_t)a->next[i] + side_k[0].data - (uintptr_t)V : 0 };
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; a->next && at < side_k[0].data; at += 64) AIOSK__PREFETCH((const uint8_t *)a->next[i] + at);
+            p = V_NAME(decode)(kv, V, (size_t)hv * 64, codes, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
+                V_NAME(values8)(n, hv / 16, p, (size_t)hv * 4, s + (size_t)q0 * stride + 64 * i, stride, a->o + (size_t)q0 * (size_t)hv, (size_t)hv, p == codes ? none : ahead);
+            continue;
+        }
+        for (c = 0; c < hv; c += 64, V += 64 * w) {
+            m = hv - c < 64 ? hv - c : 64;
             V_NAME(part)(i, t0, t1, &from, &to);
-            if (wider) V_NAME(widen)(kv, V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
+            if (wider) V_NAME(widen)(V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = s + (size_t)q0 * stride + 64 * i;
                 float *y = a->o + (size_t)q0 * (size_t)hv + c;
                 if (wider) V_NAME(outer_f32)(n, m / 16, (const uint8_t *)wide, 256, x, stride, from, to, y, (size_t)hv, 1, none);
-                else outer(n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
+                else V_NAME(outer)(kv, n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
             }
         }
     }
+#undef AIOSK__OPEN
 #undef AIOSK__GROUPS
-    for (i = 0; i < a->n_q * hv; i += V_W) v_storeu(a->o + i, v_add(v_loadu(a->o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+    for (q = 0; q < a->n_q; q++) {
+        float *o = a->o + (size_t)q * (size_t)hv;
+        for (i = 0; i < hv; i += V_W) v_storeu(o + i, v_add(v_loadu(o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+        for (i = a->hd_v; i < hv; i++) o[i] = 0.0f; /* no code is zero */
+    }
 }
-V_EXPORT void V_NAME(attend_f32)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F32, V_NAME(outer_f32)); }
-V_EXPORT void V_NAME(attend_f16)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F16, V_NAME(outer_f16)); }
-V_EXPORT void V_NAME(attend_i8)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_I8, V_NAME(outer_i8)); }
 
 V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1) {
     int32_t q, i;
@@ -11520,7 +13996,7 @@ V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l
 
 V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     float *K = (float *)tile + slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F32, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 4;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 256 + (size_t)(slot * aiosk__hp(hd_v)) * 4;
     int32_t i;
     for (i = 0; i < hd_k; i++) K[64 * i] = k[i];
     memcpy(V, v, (size_t)hd_v * 4);
@@ -11528,7 +14004,7 @@ V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const 
 }
 V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     uint8_t *K = (uint8_t *)tile + 2 * slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F16, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 2;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 128 + (size_t)(slot * aiosk__hp(hd_v)) * 2;
     uint16_t t[V_W];
     int32_t i, j;
     for (i = 0; i < hd_k; i += V_W) {
@@ -11537,24 +14013,11 @@ V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const 
     }
     for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
 }
-/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. The
- * scale goes through the vocabulary too: scalar code outside of it is compiled for SSE, and a switch costs 100 cycles. */
-V_FN void V_NAME(store8)(const float *x, int32_t n, int8_t *codes, int32_t step, uint8_t *scale) {
-    float t[V_W], d = V_NAME(head_amax)(x, n) / 127.0f;
-    uint16_t h[V_W];
-    v_store_f16(h, v_set1(d < 65504.0f ? d : 65504.0f));
-    memcpy(scale, h, 2);
-    v_storeu(t, v_load_f16(h));
-    d = t[0];
-    V_NAME(codes8)(x, n, d > 0.0f ? d : 3e38f, 1, codes, step);
-}
-V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
-    int8_t *K = (int8_t *)tile + 4 * slot, *V = (int8_t *)tile + aiosk__tile_v(AIOSK_KV_I8, hd_k) + slot * aiosk__hp(hd_v);
-    uint8_t *s = (uint8_t *)tile + aiosk__tile_scales(hd_k, hd_v) + 2 * slot;
-    V_NAME(store8)(k, hd_k, K, 256, s);
-    V_NAME(store8)(v, hd_v, V, 4, s + 128);
-}
 #undef AIOSK__SOON
+#undef AIOSK__Q
+
+/* ======== kernels/isa_avx512.c, continued ======== */
+#undef i_macc_pair
 
 /* ======== kernels/floats.inc, continued ======== */
 /* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
@@ -11748,10 +14211,90 @@ V_EXPORT void V_NAME(rows_f32)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOS
 V_EXPORT void V_NAME(rows_f16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F16); }
 V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_BF16); }
 
+/* ======== kernels/isa_avx512.c, continued ======== */
+#undef V_NAME
+#define V_NAME(x) aiosk__##x##_avx512vnni
+#undef V_TARGET
+#define V_TARGET AIOSK__AVX512_VNNI
+
+/* ======== kernels/simdi_avx512vnni.h ======== */
+/* simdi_avx512vnni.h: what dot_vnni.inc needs in 512-bit registers; the other words are those of simdi_avx512.h. */
+#ifndef AIOSK__SIMDI_AVX512VNNI_H
+#define AIOSK__SIMDI_AVX512VNNI_H
+
+#define V_NP 2 /* panels that a micro-kernel takes at once, when there are several columns */
+#define V_NC 4 /* and columns: 8 sums, 16 parts and 2 codes in 32 registers */
+V_FN vi V_NAME(i_dp)(vi acc, vi w, vi x) { return _mm512_dpbusd_epi32(acc, w, x); }
+V_FN vi V_NAME(i_dpw)(vi acc, vi a, vi b) { return _mm512_dpwssd_epi32(acc, a, b); }
+V_FN vi V_NAME(i_mul32)(vi a, vi b) { return _mm512_mullo_epi32(a, b); }
+V_FN vi V_NAME(i_pack)(vi lo, vi hi) { /* the low half of each dword of hi goes to the high half of lo */
+    return _mm512_mask_shuffle_epi8(lo, 0xCCCCCCCCCCCCCCCCu, hi, _mm512_set4_epi32(0x0D0C0D0C, 0x09080908, 0x05040504, 0x01000100));
+}
+V_FN vi V_NAME(i_scale_pair)(vi a) { /* byte 0 of each dword, signed, to both its halves */
+    return _mm512_srai_epi16(_mm512_shuffle_epi8(a, _mm512_set4_epi32(0x0C800C80, 0x08800880, 0x04800480, 0x00800080)), 8);
+}
+V_FN vi V_NAME(i_scale_one)(vi a) { return _mm512_srai_epi32(_mm512_slli_epi32(a, 24), 24); }
+
+/* ======== kernels/dot_vnni.inc, continued ======== */
+/* dot_vnni.inc: the dot products (simdi_scalar.h) with VNNI, over i_dp (vpdpbusd), i_dpw (vpdpwssd), i_mul32 and i_pack of a
+ * register size. vpdpbusd multiplies unsigned codes with signed activations: signed codes are stored + 128, and a code that
+ * stands for a smaller number starts its sum at the (negative) correction, which costs nothing. Where two sums over half the
+ * columns fit int16 (16 columns * 15 * 127; 8 columns * 32 * 127) they are packed as halves of a lane for vpdpwssd: two
+ * instructions where vpmulld and vpaddd are three. */
+
+/* ======== kernels/dot_names.inc, continued ======== */
+/* dot_names.inc: names of the products (simdi_scalar.h) in the set that is being expanded. */
+#define i_prep8 V_NAME(i_prep8)
+#define i_scale V_NAME(i_scale)
+#define i_first V_NAME(i_first)
+#define i_next V_NAME(i_next)
+#define i_sum V_NAME(i_sum)
+#define i_end V_NAME(i_end)
+#define i_macc_pair V_NAME(i_macc_pair)
+
+/* ======== kernels/dot_vnni.inc, continued ======== */
+#define V_BIAS8 1
+#define V_PREMUL 1
+#define V_FIX 0
+#define V_START 1
+#define V_QUAD 0
+#define V_XOR 0
+
+V_FN vi i_prep8(vi w) { return i_xor(w, v_set1i((int32_t)0x80808080)); }
+V_FN vi i_scale(const int kind, vi a) { return kind == 4 || kind == 6 ? V_NAME(i_scale_pair)(a) : V_NAME(i_scale_one)(a); }
+#define i_part vi
+#define I_RUN(kind, n) ((kind) == 6 ? 2 : (kind) == 4 || (n) == 4 ? 4 : 8)
+#define I_PAIR(kind) ((kind) == 4 || (kind) == 6)
+V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)kind; return V_NAME(i_dp)(z, w, x); }
+V_FN i_part i_next(const int kind, i_part a, vi w, vi x) { (void)kind; return V_NAME(i_dp)(a, w, x); }
+V_FN vi i_sum(const int kind, i_part a) { (void)kind; return a; }
+V_FN vi i_end(const int kind, vi acc, i_part a, i_part b, vi s) {
+    return I_PAIR(kind) ? V_NAME(i_dpw)(acc, V_NAME(i_pack)(a, b), s) : v_addi(acc, V_NAME(i_mul32)(a, s));
+}
+V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return V_NAME(i_dpw)(acc, a, i_dup(s)); }
+
+/* ======== kernels/simdi_avx512vnni.h, continued ======== */
+#endif
+
+/* ======== kernels/isa_avx512.c, continued ======== */
+#define V_ISA_ID AIOSK_ISA_AVX512
+#define V_ISA_TEXT "avx512"
+
 /* ======== kernels/isa_matmul.inc, continued ======== */
 /* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
- * functions are those of V_BASE. matmul_undef.inc ends it. */
-#if V_W > 1
+ * functions are those of V_BASE. matmul_undef.inc ends it. With V_SOURCE(x) defined beforehand the set has products of many columns
+ * for the common types alone: that set, with the same V_BIAS8 and V_PREMUL, unpacks for it and does all else. V_TILE8(x): whose
+ * attend_i8 it takes. */
+#ifdef V_SOURCE
+#define V_OWN 0
+#else
+#define V_SOURCE(x) V_NAME(x)
+#define V_OWN 1
+#endif
+#ifndef V_TILE8
+#define V_TILE8(x) V_BASE(x)
+#endif
+#if V_W > 1 && V_OWN
 
 /* ======== kernels/unpack.inc, continued ======== */
 /* unpack.inc: panels to codes in registers, one short case per format; lane r is row r. ref.c says what the bits mean, and in the
@@ -11763,7 +14306,11 @@ V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIO
 #define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
 #define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
 #define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#ifdef I_HIGH
+#define AIOSK__HI(a) I_HIGH(a)
+#else
 #define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+#endif
 
 /* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
 V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
@@ -12229,7 +14776,7 @@ typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
 typedef void (*V_NAME(few_fn))(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
-    const aiosk__codes *t;
+    aiosk__codes *t;
     const uint8_t *x;
     uint64_t xs;
     float *acc;
@@ -12248,12 +14795,31 @@ typedef struct V_NAME(cols) {
 /* Register i of panel e: of w where they are at hand, else from t, at the step's first row of codes. Loading them where they are used
  * keeps registers free for sums. */
 #define AIOSK__W(e, i) (w ? w[e][i] : v_loadi(t[e].code[at + (i)] + h * V_W * 4))
+/* Part c, e of a group: its first register of codes, i, or one more. V_QUAD: the activations of a step are in xq [nc][2], sixteen codes in
+ * each; else each four are asked for where they are used, from AIOSK__X(i). */
+#if V_QUAD
+#define AIOSK__XQ                                                                                  \
+    vi xq[V_NC][2];                                                                                \
+    AIOSK__UNROLL                                                                                  \
+    for (c = 0; c < nc; c++) { xq[c][0] = v_loadi(AIOSK__X(0)); xq[c][1] = v_loadi(AIOSK__X(4)); }
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#else
+#define AIOSK__XQ
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), AIOSK__XS(e, i))
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), AIOSK__XS(e, i))
+#endif
+#if V_XOR /* kind 9: with the sign of codes */
+#define AIOSK__XS(e, i) (kind == 9 ? i_xor(i_dup(AIOSK__X(i)), v_loadi(t[e].sign[at + (i)] + h * V_W * 4)) : i_dup(AIOSK__X(i)))
+#else
+#define AIOSK__XS(e, i) i_dup(AIOSK__X(i))
+#endif
 
 /* ---- A32 ---- */
 /* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
  * any: any_offset, which is no constant */
 enum { V_NAME(any) = -1 };
-V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int64_t k) {
     if (offset == 0) return v_zeroi();
     if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
     if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
@@ -12267,22 +14833,25 @@ V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x
  * constants. */
 V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
                           const int nc, vi w[][8], const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
-                          uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+                          uint64_t xs, const aiosk__a32 a, int64_t k, vf acc[][V_NP]) {
     const int n = columns / 4, run = I_RUN(kind, n);
     int c, e, f, g, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (g = 0; g < 8; g += n) { /* columns of one scale */
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(t[e].mn[at >> 3] + h * V_W)
+                              : n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
                                      : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
         AIOSK__UNROLL
         for (f = g; f < g + n; f += run) {
             i_part p[V_NC][V_NP];
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
             AIOSK__UNROLL
             for (i = f + 1; i < f + run; i++)
-                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+                AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         }
         AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
     }
@@ -12290,6 +14859,7 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset
         AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
                                                  i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
     }
+#undef AIOSK__X
 }
 
 #define AIOSK__FEW(T, t, kind, offset, columns, nc)                                                                                                    \
@@ -12343,14 +14913,15 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
     const uint8_t *x = m->x + (uint64_t)c0 * xs;
     float *o = m->acc + (int64_t)c0 * V_NP * 16;
     const int np = V_NP, has_min = m->n_mn;
-    int32_t u;
+    const int64_t n_u = m->n, k0 = m->k;
+    int64_t u;
     int h, i, e, c;
     for (c = 0; c < nc; c++) /* the next group */
         for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
     for (h = 0; h < V_PER16; h++) {
         vf acc[V_NC][V_NP];
         AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
-        for (u = 0; u < m->n; u++) {
+        for (u = 0; u < n_u; u++) {
             vf d[V_NP][2], dmin[V_NP];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
@@ -12358,16 +14929,11 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
                 d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
                 dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
             }
-            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind == 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, u * 8, h,
-                            d, dmin, x, xs, a, m->k + u, acc);
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind >= 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, (int)u * 8, h,
+                            d, dmin, x, xs, a, k0 + u, acc);
         }
         AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
     }
-}
-V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a32)(m, kind, columns, 1, c);
 }
 
 /* ---- A256 ---- */
@@ -12387,37 +14953,38 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
                            const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
     const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
     int c, e, f, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (f = 0; f < 8; f += pair ? 2 * run : run) {
         i_part p[V_NC][V_NP], q[V_NC][V_NP];
-#define AIOSK__X(i) i_dup(x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
 #define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
 #define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
         if (columns == 0) {
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
         } else if (V_BIAS8 && kind == 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), AIOSK__W(e, f), AIOSK__X(f)))
-            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(AIOSK__Z8(f), e, f))
+            AIOSK__EACH(q[c][e] = AIOSK__FIRST(AIOSK__Z8(f + run), e, f + run))
         } else if (V_BIAS8 && kind > 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), e, f))
         } else {
-            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f), AIOSK__X(f)))
-            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(v_zeroi(), e, f))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__FIRST(v_zeroi(), e, f + run))
         }
         AIOSK__UNROLL
         for (i = f + 1; i < f + run; i++) {
-            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), AIOSK__X(i)))
-            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], AIOSK__W(e, i + run), AIOSK__X(i + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__NEXT(q[c][e], e, i + run))
         }
         if (columns == 0) {
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         } else {
             AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
         }
 #undef AIOSK__Z
 #undef AIOSK__Z8
-#undef AIOSK__X
     }
+#undef AIOSK__X
 }
 /* What is left to take off: offset * sum of scale * sum of x, where the products did not */
 #define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
@@ -12526,7 +15093,7 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
     for (h = 0; h < V_PER16; h++) {
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(m->t[e].mn[0] + h * V_W) : V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
         for (j = 0; j < 8; j++) {
             vi r[V_NP][2];
             AIOSK__UNROLL
@@ -12549,11 +15116,50 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         }
     }
 }
-V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
+/* ---- both: all columns ---- */
+#if V_XOR
+/* Signed codes of 8 bits to kind 9: code * x = |code| * (x ^ s) + |code| where s, the sign, is -1, so the sum of these |code| is added to
+ * the sums of columns: mn, of each unit, or of the block with its scales. */
+V_EXPORT void V_NAME(absolute)(aiosk__codes *t, int32_t family, int32_t n) {
+    int32_t u;
+    int h, i;
+    for (h = 0; h < V_PER16; h++) {
+        vi all = v_zeroi();
+        for (u = 0; u < n; u++) {
+            vi part = v_zeroi(), r[2];
+            for (i = 0; i < 8; i++) {
+                uint8_t *code = t->code[u * 8 + i] + h * V_W * 4;
+                const vi w = v_loadi(code), s = V_NAME(i_neg8)(w), a = V_NAME(i_abs8)(w);
+                part = i_add16(part, V_NAME(i_mul8)(9, i_and(a, s), v_set1i(0x01010101)));
+                v_storei(code, a);
+                v_storei(t->sign[u * 8 + i] + h * V_W * 4, s);
+            }
+            if (family == AIOSK_A256) {
+                V_NAME(step_scales)(8, 32, v_loadi(t->sc[AIOSK__SC_AT(32, u)] + h * V_W), u, r);
+                all = i_end(8, all, part, part, r[0]);
+            } else v_storei(t->mn[u] + h * V_W, i_sum(8, part));
+        }
+        if (family == AIOSK_A256) v_storei(t->mn[0] + h * V_W, all);
+    }
 }
+#define AIOSK__TO_9(f, family)                                                                                         \
+    if (kind == 8 && columns == 32 && (!V_OWN || m->n_cols >= V_XOR)) {                                                \
+        int e;                                                                                                         \
+        for (e = 0; e < V_NP; e++) V_NAME(absolute)(m->t + e, family, m->n);                                           \
+        for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, 9, columns, V_NC, c);                                       \
+        return;                                                                                                        \
+    }
+#else
+#define AIOSK__TO_9(f, family)
+#endif
+#define AIOSK__GROUPS(f, family)                                                                                       \
+    const int32_t n = V_NC > 1 ? m->n_cols / V_NC * V_NC : 0;                                                          \
+    int32_t c;                                                                                                         \
+    for (c = n; V_OWN && c < m->n_cols; c++) V_NAME(group_##f)(m, kind, columns, 1, c);                                \
+    AIOSK__TO_9(f, family)                                                                                             \
+    for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, kind, columns, V_NC, c);
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a32, AIOSK_A32) }
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a256, AIOSK_A256) }
 
 /* ======== kernels/matmul.inc, continued ======== */
 /* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
@@ -12581,11 +15187,13 @@ V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float
 }
 
 typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+#if V_OWN
 typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
     V_NAME(codes_fn) codes;
     V_NAME(few_fn) few[3];                     /* for 1, 2, 4 columns; NULL where there is none */
 } V_NAME(form);
+#endif
 
 #define AIOSK__COLS(f, kind, columns) \
     V_EXPORT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
@@ -12595,6 +15203,9 @@ typedef struct V_NAME(form) {
 #elif V_BIAS8
 #define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#elif !V_OWN
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 4, 0)
 #else
 #define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16) \
@@ -12605,7 +15216,7 @@ AIOSK__COLS_A256(AIOSK__COLS)
 #undef AIOSK__COLS
 
 /* The loop for the codes of a format */
-static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
+static V_NAME(cols_fn) V_NAME(find_cols)(const V_SOURCE(form) *f, int32_t family) {
     const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) ? 8 : f->kind;
 #define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
     const int32_t columns = f->columns;
@@ -12650,7 +15261,7 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
         }
     }
 }
-#else
+#elif V_OWN
 /* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
  * streams than these. */
 V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
@@ -12692,7 +15303,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 /* Bytes of gathered rows. */
 enum { V_NAME(run_bytes) = 8192 };
 
-V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int32_t layout) {
     const aiosk_type *t = aiosk_type_info(f->type);
     const int32_t n = m->n_in / (int32_t)t->n_weights, per = 256 / (int32_t)t->n_weights;
     const uint64_t row_bytes = (uint64_t)n * t->n_bytes, block16 = 16 * t->n_bytes;
@@ -12705,7 +15316,20 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
     int32_t row, k, c, c0, e;
-#if V_W > 1
+#if !V_OWN
+    /* few columns, what is left of many when groups have been taken, and codes without a loop of their own */
+    const int32_t n_cols = !cols || m->n_cols < 2 * V_NC ? 0 : m->n_cols / V_NC * V_NC;
+    if (n_cols < m->n_cols) {
+        aiosk_matmul last = *m;
+        last.x = x + (uint64_t)n_cols * m->x_stride;
+        last.y = m->y + (uint64_t)n_cols * m->y_stride;
+        last.n_cols = m->n_cols - n_cols;
+        V_SOURCE(matmul)(&last, f, layout);
+    }
+#elif V_W == 1
+    const int32_t n_cols = m->n_cols;
+#else
+    const int32_t n_cols = m->n_cols;
     if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
         /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
         const int32_t most = layout == AIOSK_ROWS || m->n_cols > 4 ? (int32_t)(V_NAME(run_bytes) / block16) : n;
@@ -12715,7 +15339,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const int32_t k1 = n - k < most ? n : k + most;
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
-                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
+                    V_SOURCE(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
                                    k1 < n ? (uintptr_t)src + (uintptr_t)(k1 - k) * t->n_bytes : (uintptr_t)w + (uintptr_t)(row + 16) * (uintptr_t)row_bytes);
                     src = run;
                 }
@@ -12735,8 +15359,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.n_in = m->n_in;
     job.offset = f->offset;
     job.n_mn = f->n_mn;
-    for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
-        job.n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
+    for (c0 = 0; c0 < n_cols; c0 += job.n_cols) {
+        job.n_cols = n_cols - c0 < AIOSK__MAX_COLS ? n_cols - c0 : AIOSK__MAX_COLS;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -12751,7 +15375,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run,
+                        V_SOURCE(gather)(f->type, src, row_bytes, nr, nb, run,
                                        k + nb < n ? (uintptr_t)src + (uintptr_t)nb * t->n_bytes : (uintptr_t)w + (uintptr_t)(r + 16 * V_NP) * (uintptr_t)row_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
@@ -12768,6 +15392,10 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 }
 
 /* ---- one entry per type and layout ---- */
+#define AIOSK__ENTRY(t) /* rows_t, panels_t */                                                                                     \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_ROWS); }                  \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_PANELS); }
+#if V_OWN
 #define AIOSK__NONE(t) {NULL, NULL, NULL}
 #if V_FEW == 4
 #define AIOSK__ALL(t) {V_NAME(few1_##t), V_NAME(few2_##t), V_NAME(few4_##t)}
@@ -12793,30 +15421,36 @@ AIOSK__A256_HOT(AIOSK__FEW1_K)
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
-#define AIOSK__ENTRY(t, ...) /* form_t, rows_t, panels_t */                                                                        \
-    static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
-#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
+#define AIOSK__FORM(t, ...) static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__; AIOSK__ENTRY(t)
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
 AIOSK__A32_HOT(AIOSK__X)
 AIOSK__A256_HOT(AIOSK__XK)
 AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
+#else
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t)
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t)
+AIOSK__A32(AIOSK__X)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A256_RARE(AIOSK__XK)
+#endif
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
-#define V_GRIDS(x) V_NAME(x)
+#define V_TABLE V_NAME(isa)
+#define V_GRIDS(x) V_SOURCE(x)
 
 /* ======== kernels/isa_table.inc, continued ======== */
-/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+/* isa_table.inc: the table of an instruction set: V_TABLE: V_TABLE: integer matrices of V_NAME, those of grid types of
+ * V_GRIDS, all else of V_BASE. */
 #define AIOSK__NO {NULL, NULL},
 #define AIOSK__F(n) {V_BASE(rows_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 #define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
-static const aiosk_isa V_GRIDS(isa) = {
+static const aiosk_isa V_TABLE = {
     V_ISA_TEXT, V_ISA_ID, 0,
     {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
     V_BASE(quantize_head),
@@ -12831,9 +15465,9 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
-    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
-    V_BASE(attend_merge),
+    V_TILE8(attend),
+    {V_BASE(store_f32), V_BASE(store_f16)},
+    V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
     V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__G
@@ -12843,8 +15477,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 #undef V_ISA_ID
 #undef V_ISA_TEXT
-
-/* ======== kernels/isa_matmul.inc, continued ======== */
+#undef V_TABLE
 #undef V_GRIDS
 
 /* ======== kernels/isa_avx512.c, continued ======== */
@@ -13083,15 +15716,17 @@ AIOSK__GRIDS(AIOSK__CODES_K)
     V_EXPORT void V_OUT(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_OUT(form_##t), AIOSK_PANELS); }
 AIOSK__GRIDS(AIOSK__XG)
 #undef AIOSK__XG
+#define V_TABLE V_OUT(isa)
 #define V_GRIDS(x) V_OUT(x)
 
 /* ======== kernels/isa_table.inc, continued ======== */
-/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+/* isa_table.inc: the table of an instruction set: V_TABLE: V_TABLE: integer matrices of V_NAME, those of grid types of
+ * V_GRIDS, all else of V_BASE. */
 #define AIOSK__NO {NULL, NULL},
 #define AIOSK__F(n) {V_BASE(rows_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 #define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
-static const aiosk_isa V_GRIDS(isa) = {
+static const aiosk_isa V_TABLE = {
     V_ISA_TEXT, V_ISA_ID, 0,
     {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
     V_BASE(quantize_head),
@@ -13106,9 +15741,9 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
-    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
-    V_BASE(attend_merge),
+    V_TILE8(attend),
+    {V_BASE(store_f32), V_BASE(store_f16)},
+    V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
     V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__G
@@ -13118,8 +15753,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 #undef V_ISA_ID
 #undef V_ISA_TEXT
-
-/* ======== kernels/vbmi.inc, continued ======== */
+#undef V_TABLE
 #undef V_GRIDS
 
 /* ======== kernels/matmul_undef.inc, continued ======== */
@@ -13128,6 +15762,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__XK
 #undef AIOSK__XR
 #undef AIOSK__X
+#undef AIOSK__FORM
 #undef AIOSK__ENTRY
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
@@ -13154,10 +15789,19 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__A32_RARE
 #undef AIOSK__SC_AT
 #undef AIOSK__W
+#undef AIOSK__XQ
+#undef AIOSK__FIRST
+#undef AIOSK__NEXT
+#undef AIOSK__XS
+#undef AIOSK__TO_9
+#undef AIOSK__GROUPS
 #undef AIOSK__EACH
 #undef V_TABLES
 #undef V_STEP
 #undef V_OUT
+#undef V_SOURCE
+#undef V_OWN
+#undef V_TILE8
 
 /* ======== kernels/dot_undef.inc, continued ======== */
 /* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
@@ -13176,7 +15820,1363 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
+#undef V_START
+#undef V_QUAD
+#undef V_XOR
 #undef V_FEW
+
+/* ======== kernels/isa_avx512.c, continued ======== */
+/* Products without VNNI (Skylake-X). What unpacks is that of AVX2, and so are few columns, rare types, grids and i8 tiles: for many columns
+ * the products are all that counts, for few memory is, for grids unpacking. */
+#ifdef AIOSK__AVX512BW
+#undef V_NAME
+#define V_NAME(x) aiosk__##x##_avx512bw
+#undef V_TARGET
+#define V_TARGET AIOSK__AVX512_BW
+#define V_SOURCE(x) aiosk__##x##_avx2
+#define V_TILE8(x) aiosk__##x##_avx2
+
+/* ======== kernels/dot_avx512bw.inc ======== */
+/* dot_avx512bw.inc: what dot_i16.inc needs in AVX-512 without VNNI. */
+#define V_NP 2 /* panels that a micro-kernel takes at once, when there are several columns */
+#define V_NC 4 /* and columns */
+#define V_XOR 8 /* as in dot_avx2.inc; no copy of the loops for fewer columns */
+V_FN vi V_NAME(i_neg8)(vi w) { return _mm512_movm_epi8(_mm512_movepi8_mask(w)); }
+V_FN vi V_NAME(i_abs8)(vi w) { return _mm512_abs_epi8(w); }
+V_FN vi V_NAME(i_mul8)(const int kind, vi w, vi x) {
+    if (kind < 7 || kind == 9) return _mm512_maddubs_epi16(w, x);
+    return _mm512_maddubs_epi16(_mm512_abs_epi8(w), _mm512_mask_sub_epi8(x, _mm512_movepi8_mask(w), _mm512_setzero_si512(), x)); /* no vpsignb */
+}
+V_FN vi V_NAME(i_madd)(vi a, vi b) { return _mm512_madd_epi16(a, b); }
+V_FN vi V_NAME(i_scale_pair)(vi a) {
+    return _mm512_srai_epi16(_mm512_shuffle_epi8(a, _mm512_set4_epi32(0x0C800C80, 0x08800880, 0x04800480, 0x00800080)), 8);
+}
+
+/* ======== kernels/dot_i16.inc, continued ======== */
+/* dot_i16.inc: the dot products (simdi_scalar.h) by way of int16, over three words of a register size and instruction set:
+ *     i_mul8(kind, w, x)   int16: the products of bytes 0 and 1, 2 and 3 of a dword, or 0 and 2, 1 and 3, added in pairs
+ *     i_madd(a, b)         int32: the sum of the two products of int16 of a lane
+ *     i_scale_pair(a)      byte 0 of each dword, signed, to both its halves
+ * and where V_XOR, i_abs8(w), the absolute values of bytes, and i_neg8(w), 255 in those that are negative.
+ * Of the sums of two products 8 may be added for 4-bit codes (8 * 2 * 15 * 127 = 30480), 4 for 5 bits (31496), 2 for 6 bits (32004)
+ * and for signed 7 bits (|code| <= 64: 32512), none for 8 bits (|code| <= 128: 32512; kind 9: -32768). i_madd then applies the scale, or 1. */
+
+/* ======== kernels/dot_names.inc, continued ======== */
+/* dot_names.inc: names of the products (simdi_scalar.h) in the set that is being expanded. */
+#define i_prep8 V_NAME(i_prep8)
+#define i_scale V_NAME(i_scale)
+#define i_first V_NAME(i_first)
+#define i_next V_NAME(i_next)
+#define i_sum V_NAME(i_sum)
+#define i_end V_NAME(i_end)
+#define i_macc_pair V_NAME(i_macc_pair)
+
+/* ======== kernels/dot_i16.inc, continued ======== */
+#define V_BIAS8 0
+#define V_PREMUL 0
+#define V_FIX 1
+#define V_START 0
+#define V_QUAD 0
+#ifndef V_XOR
+#define V_XOR 0
+#endif
+
+V_FN vi i_prep8(vi w) { return w; }
+V_FN vi i_scale(const int kind, vi a) { (void)kind; return V_NAME(i_scale_pair)(a); }
+#define i_part vi
+#define I_RUN(kind, n) ((kind) >= 8 ? 1 : (kind) >= 6 ? 2 : (kind) == 5 || (n) == 4 ? 4 : 8)
+#define I_PAIR(kind) 0
+V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)z; return V_NAME(i_mul8)(kind, w, x); }
+V_FN i_part i_next(const int kind, i_part a, vi w, vi x) {
+    a = i_add16(a, V_NAME(i_mul8)(kind, w, x));
+#if defined(AIOSK__X86) && defined(__GNUC__) && !defined(__clang__)
+    __asm__("" : "+v"(a)); /* GCC would balance the sums of many columns into trees, and run out of registers */
+#endif
+    return a;
+}
+V_FN vi i_sum(const int kind, i_part a) { (void)kind; return V_NAME(i_madd)(a, v_set1i(0x00010001)); }
+V_FN vi i_end(const int kind, vi acc, i_part a, i_part b, vi s) {
+    (void)kind;
+    (void)b;
+    return v_addi(acc, V_NAME(i_madd)(a, s));
+}
+V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return v_addi(acc, V_NAME(i_madd)(a, i_dup(s))); }
+
+/* ======== kernels/isa_avx512.c, continued ======== */
+#define V_ISA_ID AIOSK_ISA_AVX512BW
+#define V_ISA_TEXT "avx512_bw"
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+/* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
+ * functions are those of V_BASE. matmul_undef.inc ends it. With V_SOURCE(x) defined beforehand the set has products of many columns
+ * for the common types alone: that set, with the same V_BIAS8 and V_PREMUL, unpacks for it and does all else. V_TILE8(x): whose
+ * attend_i8 it takes. */
+#ifdef V_SOURCE
+#define V_OWN 0
+#else
+#define V_SOURCE(x) V_NAME(x)
+#define V_OWN 1
+#endif
+#ifndef V_TILE8
+#define V_TILE8(x) V_BASE(x)
+#endif
+#if V_W > 1 && V_OWN
+
+/* ======== kernels/unpack.inc, continued ======== */
+/* unpack.inc: panels to codes in registers, one short case per format; lane r is row r. ref.c says what the bits mean, and in the
+ * same words; pack.c where they are: a segment of dwords starts at a fixed byte of the block, element i 64 i behind it.
+ *   A32   unit():  32 columns of a block: codes w[8], scale d (NVFP4: one per 16), minimum dmin
+ *   A256  head():  scales of a block as bytes, four in a dword; minima as pairs of int16;  step(): 32 columns of it
+ * type, h, u and j are constants where it matters (after unrolling). kind and offset of the codes are in lanes.inc. */
+
+#define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
+#define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
+#define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#ifdef I_HIGH
+#define AIOSK__HI(a) I_HIGH(a)
+#else
+#define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+#endif
+
+/* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
+V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
+    const vi t = table ? i_table(table) : v_zeroi();
+    int i;
+    AIOSK__UNROLL
+    for (i = 0; i < 4; i++) {
+        const vi a = AIOSK__DW(seg, i);
+        w[i] = table ? i_lut(t, AIOSK__LO(a)) : AIOSK__LO(a);
+        w[i + 4] = table ? i_lut(t, AIOSK__HI(a)) : AIOSK__HI(a);
+    }
+}
+/* The four 2-bit fields of byte b of each dword, through a table that has code c at c and at 4 c. */
+V_FN vi V_NAME(two)(vi a, const int b, vi t) {
+    const vi x = i_and(i_splat(a, b), v_set1i((int32_t)0xC0300C03));
+    return i_lut(t, AIOSK__LO(i_or(x, i_srl(x, 4))));
+}
+/* The four 3-bit fields of each dword below 2^12, through a table of 8. */
+V_FN vi V_NAME(three)(vi a, vi t) {
+    const vi x = i_or(i_and(a, v_set1i(7)), i_and(i_sll(a, 5), v_set1i(7 << 8)));
+    const vi y = i_or(i_and(i_sll(a, 10), v_set1i(7 << 16)), i_and(i_sll(a, 15), v_set1i(7 << 24)));
+    return i_lut(t, i_or(x, y));
+}
+
+V_FN void V_NAME(unit)(const int type, const uint8_t *p, const int h, const int u, vi *w, vf *d, vf *dmin) {
+    vi a;
+    int i;
+    dmin[0] = v_zero();
+    switch (type) {
+    case AIOSK_Q4_0:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 32, w, NULL);
+        break;
+    case AIOSK_Q4_1:
+        d[0] = AIOSK__F16(0);
+        dmin[0] = v_xorsign(AIOSK__F16(32), v_set1(-1.0f));
+        V_NAME(halves)(p, h, 64, w, NULL);
+        break;
+    case AIOSK_Q5_0:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 96, w, NULL);
+        a = AIOSK__DW(32, 0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_or(w[i], i_bits(a, i, 16));
+        break;
+    case AIOSK_Q5_1:
+        d[0] = AIOSK__F16(0);
+        dmin[0] = v_xorsign(AIOSK__F16(32), v_set1(-1.0f));
+        V_NAME(halves)(p, h, 128, w, NULL);
+        a = AIOSK__DW(64, 0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_or(w[i], i_bits(a, i, 16));
+        break;
+    case AIOSK_Q8_0:
+        d[0] = AIOSK__F16(0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(AIOSK__DW(32, i));
+        break;
+    case AIOSK_IQ4_NL:
+        d[0] = AIOSK__F16(0);
+        V_NAME(halves)(p, h, 32, w, aiosk__iq4_levels);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(w[i]);
+        break;
+    case AIOSK_MXFP4: { /* aiosk__e8m0_half: 2^21 << e as bits for e = 0, 1, else (e - 1) << 23 */
+        const vi e = i_load_u8(p + h * V_W);
+        d[0] = v_sel_lt(v_cvt_i32_f32(e), v_set1(2.0f), i_as_float(i_sll(v_addi(e, v_set1i(1)), 21)),
+                        i_as_float(i_sll(v_subi(e, v_set1i(1)), 23)));
+        V_NAME(halves)(p, h, 16, w, aiosk__t_fp4);
+        break;
+    }
+    case AIOSK_NVFP4: /* aiosk__ue4m3_half */
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            const vi x = i_and(i_srl(AIOSK__DW(0, 0), 8 * (2 * u + i)), v_set1i(255)), e = i_and(x, v_set1i(127));
+            const vf f = v_cvt_i32_f32(x), g = v_cvt_i32_f32(e);
+            vf v = v_sel_lt(g, v_set1(8.0f), v_mul(g, v_set1(1.0f / 1024)), i_as_float(v_addi(i_sll(e, 20), v_set1i(119 << 23))));
+            v = v_sel_lt(v_set1(126.5f), f, v_sel_lt(f, v_set1(127.5f), v_zero(), v), v);
+            d[i] = v;
+        }
+        a = i_table(aiosk__t_fp4);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            const vi x = AIOSK__DW(64, 4 * u + i);
+            w[(i & 2) * 2 + (i & 1)] = i_lut(a, AIOSK__LO(x));
+            w[(i & 2) * 2 + (i & 1) + 2] = i_lut(a, AIOSK__HI(x));
+        }
+        break;
+    case AIOSK_Q1_0:
+        d[0] = AIOSK__F16(0);
+        a = AIOSK__DW(32, u);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_bits(a, i, 2);
+        break;
+    default: /* Q2_0 */
+        d[0] = AIOSK__F16(0);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = V_NAME(two)(AIOSK__DW(32, 2 * u + (i >> 2)), i & 3, i_table(aiosk__t_two));
+        break;
+    }
+}
+
+/* Nibbles 0..3 of each dword to its bytes */
+V_FN vi V_NAME(nibbles)(vi a) {
+    const vi x = i_or(i_and(a, v_set1i(0xF)), i_and(i_sll(a, 4), v_set1i(0xF00)));
+    return i_or(x, i_or(i_and(i_sll(a, 8), v_set1i(0xF0000)), i_and(i_sll(a, 12), v_set1i(0xF000000))));
+}
+/* 2 s + 1 of bytes */
+V_FN vi V_NAME(odd)(vi a) { return i_addb(i_addb(a, a), v_set1i(0x01010101)); }
+/* The top nibbles of four dwords */
+V_FN vi V_NAME(tops)(vi a, vi b, vi c, vi d) {
+    const vi x = i_or(i_srl(a, 28), i_and(i_srl(b, 20), v_set1i(0xF00)));
+    return i_or(x, i_or(i_and(i_srl(c, 12), v_set1i(0xF0000)), i_and(i_srl(d, 4), v_set1i(0xF000000))));
+}
+/* Bytes as minima: two registers of pairs */
+V_FN void V_NAME(minima)(vi *mn, vi a) {
+    mn[0] = i_and(a, v_set1i(0x00FF00FF));
+    mn[1] = i_and(i_srl(a, 8), v_set1i(0x00FF00FF));
+}
+
+V_FN void V_NAME(head)(const int type, const uint8_t *p, const int h, vi *sc, vi *mn, vf *d, vf *dmin) {
+    const vi m = v_set1i(0x0F0F0F0F), m30 = v_set1i(0x30303030);
+    vi a, b, c;
+    int i;
+    dmin[0] = v_zero();
+    if (type != AIOSK_IQ1_M) d[0] = AIOSK__F16(0);
+    switch (type) {
+    case AIOSK_Q2_K:
+        dmin[0] = AIOSK__F16(32);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            a = AIOSK__DW(64, i);
+            sc[i] = i_and(a, m);
+            V_NAME(minima)(mn + 2 * i, AIOSK__HI(a));
+        }
+        break;
+    case AIOSK_Q3_K:
+        a = AIOSK__DW(32, 0);
+        b = AIOSK__DW(32, 1);
+        c = AIOSK__DW(32, 2);
+        sc[0] = i_or(i_and(a, m), i_and(i_sll(c, 4), m30));
+        sc[1] = i_or(i_and(b, m), i_and(i_sll(c, 2), m30));
+        sc[2] = i_or(AIOSK__HI(a), i_and(c, m30));
+        sc[3] = i_or(AIOSK__HI(b), i_and(i_srl(c, 2), m30));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) sc[i] = i_addb(sc[i], v_set1i((int32_t)0xE0E0E0E0)); /* - 32 */
+        break;
+    case AIOSK_Q4_K:
+    case AIOSK_Q5_K:
+        dmin[0] = AIOSK__F16(32);
+        a = AIOSK__DW(64, 0);
+        b = AIOSK__DW(64, 1);
+        c = AIOSK__DW(64, 2);
+        sc[0] = i_and(a, v_set1i(0x3F3F3F3F));
+        sc[1] = i_or(i_and(c, m), i_and(i_srl(a, 2), m30));
+        V_NAME(minima)(mn, i_and(b, v_set1i(0x3F3F3F3F)));
+        V_NAME(minima)(mn + 2, i_or(AIOSK__HI(c), i_and(i_srl(b, 2), m30)));
+        break;
+    case AIOSK_Q6_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) sc[i] = AIOSK__DW(3104, i);
+        break;
+    case AIOSK_IQ4_XS:
+        a = AIOSK__DW(64, 0);
+        b = i_load_u16(p + 32 + h * V_W * 2);
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            c = i_or(i_and(i_sll(b, 4), v_set1i(0x30)), i_and(i_sll(b, 10), v_set1i(0x3000)));
+            c = i_or(c, i_or(i_and(i_sll(b, 16), v_set1i(0x300000)), i_and(i_sll(b, 22), v_set1i(0x30000000))));
+            sc[i] = i_addb(i_or(V_NAME(nibbles)(a), c), v_set1i((int32_t)0xE0E0E0E0));
+            a = i_srl(a, 16);
+            b = i_srl(b, 8);
+        }
+        break;
+    case AIOSK_IQ1_S:
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++) {
+            a = AIOSK__DW(544, 2 * i);
+            b = AIOSK__DW(544, 2 * i + 1);
+            c = i_or(i_and(i_srl(a, 12), v_set1i(7)), i_and(i_srl(a, 20), v_set1i(0x700)));
+            sc[i] = V_NAME(odd)(i_or(c, i_or(i_and(i_sll(b, 4), v_set1i(0x70000)), i_and(i_srl(b, 4), v_set1i(0x7000000)))));
+        }
+        break;
+    case AIOSK_IQ1_M: { /* the scale is in the top nibbles of four words */
+        uint16_t f[V_W];
+        int32_t g[V_W];
+        a = AIOSK__DW(768, 0);
+        b = AIOSK__DW(768, 1);
+        c = i_or(i_and(i_srl(a, 12), v_set1i(0xF)), i_and(i_srl(a, 24), v_set1i(0xF0)));
+        v_storei(g, i_or(c, i_or(i_and(i_srl(b, 4), v_set1i(0xF00)), i_and(i_srl(b, 16), v_set1i(0xF000)))));
+        for (i = 0; i < V_W; i++) f[i] = (uint16_t)g[i];
+        d[0] = v_mul(v_load_f16(f), v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            c = i & 2 ? b : a;
+            if (i & 1) c = i_srl(c, 16);
+            c = i_or(i_or(i_and(c, v_set1i(7)), i_and(i_sll(c, 5), v_set1i(0x700))),
+                     i_or(i_and(i_sll(c, 10), v_set1i(0x70000)), i_and(i_sll(c, 15), v_set1i(0x7000000))));
+            sc[i] = V_NAME(odd)(c);
+        }
+        break;
+    }
+    case AIOSK_IQ2_XXS:
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++)
+            sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(96, 8 * i), AIOSK__DW(96, 8 * i + 2), AIOSK__DW(96, 8 * i + 4), AIOSK__DW(96, 8 * i + 6)));
+        break;
+    case AIOSK_IQ2_XS:
+    case AIOSK_IQ2_S: {
+        const int at = type == AIOSK_IQ2_XS ? 32 : 160;
+        d[0] = v_mul(d[0], v_set1(0.125f));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            a = AIOSK__DW(at, i >> 1);
+            if (i & 1) a = i_srl(a, 16);
+            sc[i] = V_NAME(odd)(V_NAME(nibbles)(a));
+        }
+        break;
+    }
+    case AIOSK_IQ3_XXS:
+        d[0] = v_mul(d[0], v_set1(0.25f));
+        AIOSK__UNROLL
+        for (i = 0; i < 2; i++)
+            sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(1056, 4 * i), AIOSK__DW(1056, 4 * i + 1), AIOSK__DW(1056, 4 * i + 2), AIOSK__DW(1056, 4 * i + 3)));
+        break;
+    case AIOSK_IQ3_S:
+        a = AIOSK__DW(32, 0);
+        sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
+        sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
+        break;
+    default: /* TQ1_0, TQ2_0: no scales within; handed on, not used */
+        sc[0] = sc[1] = sc[2] = sc[3] = v_zeroi();
+        break;
+    }
+}
+
+/* Ternary digit n of bytes: ((b * 3^n) & 255) * 3 >> 8, even bytes and odd ones in the high halves of int16 */
+V_FN vi V_NAME(digit)(vi a, const int pow3) {
+    const vi three = v_set1i(0x00030003);
+    const vi even = i_mulhi16(i_mul16(a, v_set1i(pow3 * 256 * 0x10001)), three);
+    const vi odd = i_mulhi16(i_mul16(i_and(a, v_set1i((int32_t)0xFF00FF00)), v_set1i(pow3 * 0x10001)), three);
+    return i_or(even, i_sll(odd, 8));
+}
+/* aiosk__signs7 of four times 7 bits: bytes */
+V_FN vi V_NAME(signs7)(vi x) { /* x: bytes below 128 */
+    return i_or(x, i_lut(i_table(aiosk__t_parity), AIOSK__LO(i_xor(x, i_srl(x, 4)))));
+}
+V_FN vi V_NAME(sevens)(vi s) { /* bits 0..6, 7..13, 14..20, 21..27 of a dword to its bytes */
+    const vi x = i_or(i_and(s, v_set1i(0x7F)), i_and(i_sll(s, 1), v_set1i(0x7F00)));
+    return i_or(x, i_or(i_and(i_sll(s, 2), v_set1i(0x7F0000)), i_and(i_sll(s, 3), v_set1i(0x7F000000))));
+}
+/* Two entries of 4 times 2 bits with signs; g: which of the four of a step */
+V_FN void V_NAME(grid2)(vi *w, const uint16_t *grid, vi index, vi signs, const int g) {
+    const vi t = i_table(aiosk__t_iq2), e = i_gather16(grid, index);
+    w[2 * g] = i_prep8(i_negate(V_NAME(two)(e, 0, t), signs, 2 * g));
+    w[2 * g + 1] = i_prep8(i_negate(V_NAME(two)(e, 1, t), signs, 2 * g + 1));
+}
+V_FN void V_NAME(grid1)(vi *w, vi index, vi minus, const int g) { /* minus: 1 or 0, takes or adds one eighth */
+    const vi t = i_table(aiosk__t_iq1), e = i_gather16(aiosk__iq1_grid, index);
+    const vi delta = i_splat(v_subi(v_set1i(1), i_sll(minus, 1)), 0);
+    w[2 * g] = i_prep8(i_addb(V_NAME(two)(e, 0, t), delta));
+    w[2 * g + 1] = i_prep8(i_addb(V_NAME(two)(e, 1, t), delta));
+}
+
+V_FN void V_NAME(step)(const int type, const uint8_t *p, const int h, const int j, vi *w, const vi *sc) {
+    const vi m3 = v_set1i(0x03030303), m255 = v_set1i(255);
+    vi a, b, c, s0, s1;
+    int i;
+    switch (type) {
+    case AIOSK_Q2_K:
+    case AIOSK_TQ2_0: {
+        const int at = type == AIOSK_Q2_K ? 320 : 32;
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_and(i_srl(AIOSK__DW(at, (j >> 2) * 8 + i), 2 * (j & 3)), m3);
+        if (V_PREMUL && type == AIOSK_Q2_K) {
+            s0 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1)));
+            s1 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1) + 8));
+            AIOSK__UNROLL
+            for (i = 0; i < 8; i++) w[i] = i_mul16(w[i], i < 4 ? s0 : s1); /* bytes up to 45: no carry */
+        }
+        break;
+    }
+    case AIOSK_Q3_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = AIOSK__DW(224, i);
+            a = j < 2 ? i_sll(a, 2 - j) : i_srl(a, j - 2);
+            w[i] = i_or(i_and(i_srl(AIOSK__DW(736, (j >> 2) * 8 + i), 2 * (j & 3)), m3), i_and(a, v_set1i(0x04040404)));
+        }
+        if (V_PREMUL) { /* scale * (code - 4) + 124: bytes of 0..252; the carry between them is that of the true sum */
+            s0 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1)));
+            s1 = i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1) + 8));
+            b = i_sub16(v_set1i(0x7C7C7C7C), i_mul16(s0, v_set1i(0x04040404)));
+            c = i_sub16(v_set1i(0x7C7C7C7C), i_mul16(s1, v_set1i(0x04040404)));
+            AIOSK__UNROLL
+            for (i = 0; i < 8; i++) w[i] = i_add16(i_mul16(w[i], i < 4 ? s0 : s1), i < 4 ? b : c);
+        }
+        break;
+    case AIOSK_Q4_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = j & 1 ? AIOSK__HI(AIOSK__DW(256, (j >> 1) * 8 + i)) : AIOSK__LO(AIOSK__DW(256, (j >> 1) * 8 + i));
+        break;
+    case AIOSK_Q5_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = AIOSK__DW(256, i);
+            a = i_and(j < 4 ? i_sll(a, 4 - j) : i_srl(a, j - 4), v_set1i(0x10101010));
+            w[i] = i_or(j & 1 ? AIOSK__HI(AIOSK__DW(768, (j >> 1) * 8 + i)) : AIOSK__LO(AIOSK__DW(768, (j >> 1) * 8 + i)), a);
+        }
+        break;
+    case AIOSK_Q6_K:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            b = AIOSK__DW(2080, (j >> 2) * 8 + i);
+            b = i_and((j & 3) == 0 ? i_sll(b, 4) : (j & 3) == 1 ? i_sll(b, 2) : (j & 3) == 2 ? b : i_srl(b, 2), v_set1i(0x30303030));
+            a = AIOSK__DW(32, (j >> 2) * 16 + (j & 1) * 8 + i);
+            w[i] = i_or(j & 2 ? AIOSK__HI(a) : AIOSK__LO(a), b);
+        }
+        break;
+    case AIOSK_IQ4_XS:
+        V_NAME(halves)(p, h, 128 + j * 256, w, aiosk__iq4_levels);
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) w[i] = i_prep8(w[i]);
+        break;
+    case AIOSK_TQ1_0:
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            const int at = j < 5 ? i : j < 7 || i < 4 ? 8 + (i & 3) : 12, n = j < 5 ? j : j < 7 || i < 4 ? 2 * (j - 5) + (i >> 2) : i - 4;
+            w[i] = V_NAME(digit)(AIOSK__DW(32, at), n == 0 ? 1 : n == 1 ? 3 : n == 2 ? 9 : n == 3 ? 27 : 81);
+        }
+        break;
+    case AIOSK_IQ1_S:
+        a = AIOSK__DW(32, j);
+        b = i_srl(AIOSK__DW(544, j >> 1), 16 * (j & 1));
+        c = i_and(i_srl(b, 15), v_set1i(1));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++)
+            V_NAME(grid1)(w, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(i_srl(b, 3 * i), v_set1i(7)), 8)), c, i);
+        break;
+    case AIOSK_IQ1_M:
+        a = AIOSK__DW(0, j);
+        b = i_srl(AIOSK__DW(512, j >> 1), 16 * (j & 1));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) {
+            c = i_srl(b, 4 * i);
+            V_NAME(grid1)(w, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(c, v_set1i(7)), 8)), i_and(i_srl(c, 3), v_set1i(1)), i);
+        }
+        break;
+    case AIOSK_IQ2_XXS:
+        a = AIOSK__DW(32, 2 * j);
+        s0 = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(32, 2 * j + 1)));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) V_NAME(grid2)(w, aiosk__iq2xxs_grid, i_and(i_srl(a, 8 * i), m255), s0, i);
+        break;
+    case AIOSK_IQ2_XS: /* words of 9 bits of index and 7 of signs */
+        a = AIOSK__DW(160, 2 * j);
+        b = AIOSK__DW(160, 2 * j + 1);
+        s0 = i_or(i_and(i_srl(a, 9), v_set1i(0x7F)), i_and(i_srl(a, 17), v_set1i(0x7F00)));
+        s0 = V_NAME(signs7)(i_or(s0, i_or(i_and(i_sll(b, 7), v_set1i(0x7F0000)), i_and(i_srl(b, 1), v_set1i(0x7F000000)))));
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++) V_NAME(grid2)(w, aiosk__iq2xs_grid, i_and(i_srl(i & 2 ? b : a, 16 * (i & 1)), v_set1i(511)), s0, i);
+        break;
+    case AIOSK_IQ2_S:
+        a = AIOSK__DW(288, j);
+        b = i_srl(AIOSK__DW(32, j >> 2), 8 * (j & 3));
+        s0 = AIOSK__DW(800, j);
+        AIOSK__UNROLL
+        for (i = 0; i < 4; i++)
+            V_NAME(grid2)(w, aiosk__iq2s_grid, i_or(i_and(i_srl(a, 8 * i), m255), i_sll(i_and(i_srl(b, 2 * i), v_set1i(3)), 8)), s0, i);
+        break;
+    case AIOSK_IQ3_XXS:
+    case AIOSK_IQ3_S: {
+        const int s = type == AIOSK_IQ3_S, at = s ? 96 : 32;
+        const vi t = i_table(s ? aiosk__t_iq3s : aiosk__t_iq3xxs);
+        if (s) s0 = AIOSK__DW(1248, j);
+        else s0 = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(1056, j)));
+        if (s) b = i_srl(AIOSK__DW(1120, j >> 2), 8 * (j & 3));
+        else b = v_zeroi();
+        AIOSK__UNROLL
+        for (i = 0; i < 8; i++) {
+            a = i_and(i_srl(AIOSK__DW(at, 2 * j + (i >> 2)), 8 * (i & 3)), m255);
+            if (s) a = i_or(a, i_and(i_sll(b, 8 - i), v_set1i(256)));
+            w[i] = i_prep8(i_negate(V_NAME(three)(i_gather16(s ? aiosk__iq3s_grid : aiosk__iq3xxs_grid, a), t), s0, i));
+        }
+        break;
+    }
+    default: break;
+    }
+}
+#undef AIOSK__HI
+#undef AIOSK__LO
+#undef AIOSK__F16
+#undef AIOSK__DW
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+#endif
+
+/* ======== kernels/lanes.inc, continued ======== */
+/* lanes.inc: products of 16 rows with columns: a lane is a row, no sum crosses lanes. Expanded once per set of dot products
+ * over the v_* and i_* vocabulary.
+ *
+ * Few columns: a panel is unpacked into registers and multiplied there; copies per format for 1, 2 and 4 (few*). Many: up to 256 columns
+ * of a few panels are unpacked once into codes of a byte (codes_*), which lie in the first-level cache while all columns
+ * are multiplied with them; the loops for that know only what kind of codes these are (cols_*). The sequence of float operations
+ * of an output is the same in all of them, so the bits are. */
+
+/* Asks for what comes later in the stream of weights: some pages on, for the second-level cache, and a page on, for the first. Hardware
+ * prefetchers stop at the end of a 4 KiB page, and the first-level cache alone can wait for too few lines to keep a memory channel
+ * busy while there is something to compute. Addresses behind the matrix do no harm. */
+#ifndef AIOSK__AHEAD
+#define AIOSK__AHEAD 4096
+#endif
+#ifndef AIOSK__AHEAD_L2
+#define AIOSK__AHEAD_L2 16384
+#endif
+V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
+    int32_t i;
+    AIOSK__UNROLL
+    for (i = 0; i < bytes; i += 64) {
+        AIOSK__PREFETCH_L2((const void *)((uintptr_t)p + AIOSK__AHEAD_L2 + (uintptr_t)i));
+        AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+    }
+}
+
+/* acc += (dw * dx) * S, the one float step of a block. */
+V_FN vf V_NAME(step_add)(vf acc, vf dw, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dw, v_set1(aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+/* acc -= (dmin * dx) * M */
+V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+
+/* ---- formats -------------------------------------------------------------------------------------------------
+ * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
+ * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. Rare types and
+ * grids do without loops of their own for few columns: unpacking is most of their work. */
+#define AIOSK__A32(X) AIOSK__A32_HOT(X) AIOSK__A32_RARE(X) /* type, name, kind, offset, columns */
+#define AIOSK__A32_HOT(X)                                                                                              \
+    X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
+    X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) X(MXFP4, mxfp4, 5, 12, 32)
+#define AIOSK__A32_RARE(X) X(NVFP4, nvfp4, 5, 12, 16) X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
+#define AIOSK__A256(X) AIOSK__A256_HOT(X) AIOSK__A256_RARE(X) AIOSK__GRIDS(X) /* the same, and pairs of minima */
+#define AIOSK__A256_HOT(X)                                                                                             \
+    X(Q4_K, q4_k, 4, 0, 32, 4) X(Q5_K, q5_k, 5, 0, 32, 4) X(Q6_K, q6_k, 6, 32, 16, 0)                                   \
+    X(Q2_K, q2_k, V_PREMUL ? 6 : 4, 0, V_PREMUL ? 0 : 16, 8) X(Q3_K, q3_k, V_PREMUL ? 8 : 4, V_PREMUL ? 124 : 4,        \
+    V_PREMUL ? 0 : 16, 0) X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)
+#define AIOSK__A256_RARE(X) X(TQ1_0, tq1_0, 4, 1, 0, 0)
+#define AIOSK__GRIDS(X)                                                                                                \
+    X(IQ2_XXS, iq2_xxs, 7, -1, 32, 0) X(IQ2_XS, iq2_xs, 7, -1, 16, 0) X(IQ2_S, iq2_s, 7, -1, 16, 0)                     \
+    X(IQ3_XXS, iq3_xxs, 7, -1, 32, 0) X(IQ3_S, iq3_s, 7, -1, 32, 0) X(IQ1_S, iq1_s, 7, -1, 32, 0)                       \
+    X(IQ1_M, iq1_m, 7, -1, 16, 0)
+
+/* How a format goes through many columns: the codes that cols_* gets. Where V_BIAS8 and a product is not packed in halves, all
+ * codes are made equal: 128 above their meaning. */
+#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && !((kind) == 6 && (columns) == 16))
+
+/* Panels to codes */
+typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
+/* Blocks k..k1-1 of a panel (p is block k) times so many columns, added to acc [columns][16] */
+typedef void (*V_NAME(few_fn))(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc);
+/* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
+typedef struct V_NAME(cols) {
+    aiosk__codes *t;
+    const uint8_t *x;
+    uint64_t xs;
+    float *acc;
+    int32_t n_in, k, n, n_cols;
+    int32_t offset, n_mn;   /* of the format; pairs of minima, 0 without */
+} V_NAME(cols);
+
+/* One more register to the parts of a group: [nc][np] */
+#define AIOSK__EACH(M)                     \
+    AIOSK__UNROLL                          \
+    for (c = 0; c < nc; c++) {             \
+        AIOSK__UNROLL                      \
+        for (e = 0; e < np; e++) { M; }    \
+    }
+
+/* Register i of panel e: of w where they are at hand, else from t, at the step's first row of codes. Loading them where they are used
+ * keeps registers free for sums. */
+#define AIOSK__W(e, i) (w ? w[e][i] : v_loadi(t[e].code[at + (i)] + h * V_W * 4))
+/* Part c, e of a group: its first register of codes, i, or one more. V_QUAD: the activations of a step are in xq [nc][2], sixteen codes in
+ * each; else each four are asked for where they are used, from AIOSK__X(i). */
+#if V_QUAD
+#define AIOSK__XQ                                                                                  \
+    vi xq[V_NC][2];                                                                                \
+    AIOSK__UNROLL                                                                                  \
+    for (c = 0; c < nc; c++) { xq[c][0] = v_loadi(AIOSK__X(0)); xq[c][1] = v_loadi(AIOSK__X(4)); }
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#else
+#define AIOSK__XQ
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), AIOSK__XS(e, i))
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), AIOSK__XS(e, i))
+#endif
+#if V_XOR /* kind 9: with the sign of codes */
+#define AIOSK__XS(e, i) (kind == 9 ? i_xor(i_dup(AIOSK__X(i)), v_loadi(t[e].sign[at + (i)] + h * V_W * 4)) : i_dup(AIOSK__X(i)))
+#else
+#define AIOSK__XS(e, i) i_dup(AIOSK__X(i))
+#endif
+
+/* ---- A32 ---- */
+/* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
+ * any: any_offset, which is no constant */
+enum { V_NAME(any) = -1 };
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int64_t k) {
+    if (offset == 0) return v_zeroi();
+    if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
+    if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
+    return v_set1i(-(offset < 0 ? any_offset : offset) * (int32_t)aiosk__u32(xc + a.sum + k * 4));
+}
+/* The same over 16 columns, from their codes */
+V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x) {
+    return v_set1i(-(offset < 0 ? any_offset : offset) * (aiosk__sum_of_8((const int8_t *)x) + aiosk__sum_of_8((const int8_t *)x + 8)));
+}
+/* nc columns times unit k of np panels: codes, scales d, minima; acc += . columns: per scale. kind, offset, columns, np, nc are
+ * constants. */
+V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
+                          const int nc, vi w[][8], const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
+                          uint64_t xs, const aiosk__a32 a, int64_t k, vf acc[][V_NP]) {
+    const int n = columns / 4, run = I_RUN(kind, n);
+    int c, e, f, g, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 32 + (i) * 4)
+    AIOSK__XQ
+    AIOSK__UNROLL
+    for (g = 0; g < 8; g += n) { /* columns of one scale */
+        vi s[V_NC][V_NP];
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(t[e].mn[at >> 3] + h * V_W)
+                              : n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+                                     : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__UNROLL
+        for (f = g; f < g + n; f += run) {
+            i_part p[V_NC][V_NP];
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
+            AIOSK__UNROLL
+            for (i = f + 1; i < f + run; i++)
+                AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+        }
+        AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
+    }
+    if (has_min) {
+        AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
+                                                 i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
+    }
+#undef AIOSK__X
+}
+
+#define AIOSK__FEW(T, t, kind, offset, columns, nc)                                                                                                    \
+    V_EXPORT void V_NAME(few##nc##_##t)(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc) {            \
+        const aiosk__a32 a = aiosk__a32_parts(n_in);                                                                                                   \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16 };                                                                          \
+        vf s[V_PER16][nc][V_NP];                                                                                                                       \
+        int c, h, u;                                                                                                                                   \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) s[h][c][0] = v_loadu(acc + c * 16 + h * V_W);                                           \
+        for (; k < k1; k++, p += bytes) {                                                                                                              \
+            V_NAME(ahead)(p, bytes);                                                                                                                   \
+            for (u = 0; u < nu; u++)                                                                                                                   \
+                for (h = 0; h < V_PER16; h++) {                                                                                                        \
+                    vi w[1][8];                                                                                                                        \
+                    vf d[1][2], dmin;                                                                                                                  \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w[0], d[0], &dmin);                                                                               \
+                    V_NAME(times32)(kind, (offset) < 0 ? V_BIAS8 * 128 : (offset), 0, columns, (offset) == 0, 1, nc, w, NULL, 0, h,                    \
+                                    d, &dmin, x, xs, a, k * nu + u, s[h]);                                                                             \
+                }                                                                                                                                      \
+        }                                                                                                                                              \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) v_storeu(acc + c * 16 + h * V_W, s[h][c][0]);                                           \
+    }
+#define AIOSK__FEW1(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 1)
+#define AIOSK__FEW2(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 2)
+#define AIOSK__FEW4(T, t, kind, offset, columns) AIOSK__FEW(T, t, kind, offset, columns, 4)
+#define AIOSK__CODES(T, t, kind, offset, columns)                                                                     \
+    V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
+        enum { nu = AIOSK__WEIGHTS_##T / 32, bytes = AIOSK__BYTES_##T * 16, even = (offset) >= 0 && V_BIAS8 ? 128 - (offset) : 0 }; \
+        int h, u, i, at = 0;                                                                                           \
+        for (; n > 0; n--, p += bytes) {                                                                               \
+            V_NAME(ahead)(p, bytes);                                                                                   \
+            for (u = 0; u < nu; u++, at++)                                                                             \
+                for (h = 0; h < V_PER16; h++) {                                                                        \
+                    vi w[8];                                                                                           \
+                    vf d[2], dmin;                                                                                     \
+                    V_NAME(unit)(AIOSK_##T, p, h, u, w, d, &dmin);                                                     \
+                    AIOSK__UNROLL                                                                                      \
+                    for (i = 0; i < 8; i++)                                                                            \
+                        v_storei(o->code[at * 8 + i] + h * V_W * 4, even != 0 ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+                    v_storeu(o->d[(columns) == 16 ? 2 * at : at] + h * V_W, d[0]);                                     \
+                    if ((columns) == 16) v_storeu(o->d[2 * at + 1] + h * V_W, d[1]);                                   \
+                    if ((offset) == 0) v_storeu(o->dmin[at] + h * V_W, dmin);                                          \
+                }                                                                                                      \
+        }                                                                                                              \
+    }
+
+/* nc columns from column c0 */
+V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int columns, const int nc, int32_t c0) {
+    const aiosk__a32 a = aiosk__a32_parts(m->n_in);
+    const uint64_t xs = m->xs;
+    const uint8_t *x = m->x + (uint64_t)c0 * xs;
+    float *o = m->acc + (int64_t)c0 * V_NP * 16;
+    const int np = V_NP, has_min = m->n_mn;
+    const int64_t n_u = m->n, k0 = m->k;
+    int64_t u;
+    int h, i, e, c;
+    for (c = 0; c < nc; c++) /* the next group */
+        for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
+    for (h = 0; h < V_PER16; h++) {
+        vf acc[V_NC][V_NP];
+        AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
+        for (u = 0; u < n_u; u++) {
+            vf d[V_NP][2], dmin[V_NP];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                d[e][0] = v_loadu(m->t[e].d[columns == 16 ? 2 * u : u] + h * V_W);
+                d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
+                dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
+            }
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind >= 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, (int)u * 8, h,
+                            d, dmin, x, xs, a, k0 + u, acc);
+        }
+        AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
+    }
+}
+
+/* ---- A256 ---- */
+/* Which dword of scales step j needs, and its scales from that dword */
+#define AIOSK__SC_AT(columns, j) ((columns) == 32 ? (j) >> 2 : (j) >> 1)
+V_FN void V_NAME(step_scales)(const int kind, const int columns, vi sc, const int j, vi *t) {
+    t[0] = t[1] = sc;
+    if (columns == 32) t[0] = i_scale(kind, i_srl(sc, 8 * (j & 3)));
+    if (columns == 16) {
+        sc = i_srl(sc, 16 * (j & 1));
+        t[0] = i_scale(kind, sc);
+        t[1] = i_scale(kind, i_srl(sc, 8));
+    }
+}
+/* nc columns times step j (32 columns) of np panels: codes, scales r; s += . x: the first column, k: its block */
+V_FN void V_NAME(times256)(const int kind, const int columns, const int np, const int nc, vi w[][8], const aiosk__codes *t, int h, vi r[][2],
+                           const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
+    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
+    int c, e, f, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+    AIOSK__XQ
+    AIOSK__UNROLL
+    for (f = 0; f < 8; f += pair ? 2 * run : run) {
+        i_part p[V_NC][V_NP], q[V_NC][V_NP];
+#define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
+#define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
+        if (columns == 0) {
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
+        } else if (V_BIAS8 && kind == 6) {
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(AIOSK__Z8(f), e, f))
+            AIOSK__EACH(q[c][e] = AIOSK__FIRST(AIOSK__Z8(f + run), e, f + run))
+        } else if (V_BIAS8 && kind > 6) {
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), e, f))
+        } else {
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(v_zeroi(), e, f))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__FIRST(v_zeroi(), e, f + run))
+        }
+        AIOSK__UNROLL
+        for (i = f + 1; i < f + run; i++) {
+            AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__NEXT(q[c][e], e, i + run))
+        }
+        if (columns == 0) {
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+        } else {
+            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
+        }
+#undef AIOSK__Z
+#undef AIOSK__Z8
+    }
+#undef AIOSK__X
+}
+/* What is left to take off: offset * sum of scale * sum of x, where the products did not */
+#define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
+V_FN vi V_NAME(left)(const int offset, vi s, const vi *sc, const uint8_t *sum16) {
+    vi t = v_zeroi(), p[2];
+    int i;
+    for (i = 0; i < 4; i++) {
+        i_pairs(p, sc[i]);
+        t = i_macc_pair(t, p[0], (const int16_t *)(const void *)sum16 + 4 * i);
+        t = i_macc_pair(t, p[1], (const int16_t *)(const void *)sum16 + 4 * i + 2);
+    }
+    return v_subi(s, i_sll(t, offset == 32 ? 5 : 2));
+}
+/* The sum over a whole block of unscaled codes, times -offset */
+V_FN vi V_NAME(start256)(const int offset, const uint8_t *xc, const aiosk__a256 a, int32_t k) {
+    const int16_t *z = (const int16_t *)(const void *)(xc + a.sum32) + k * 8;
+    return offset ? v_set1i(-offset * (z[0] + z[1] + z[2] + z[3] + z[4] + z[5] + z[6] + z[7])) : v_zeroi();
+}
+V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf d, vf dmin, const vi *mn, const int n_mn, vi s, vf acc) {
+    const uint8_t *dx = xc + a.d + k * 4;
+    const int16_t *b = (const int16_t *)(const void *)(n_mn == 4 ? xc + a.sum32 + k * 16 : xc + a.sum16 + k * 32);
+    vi m = v_zeroi();
+    int i;
+    acc = V_NAME(step_add)(acc, d, dx, s);
+    if (!n_mn) return acc;
+    for (i = 0; i < n_mn; i++) m = i_macc_pair(m, mn[i], b + 2 * i);
+    return V_NAME(step_min)(acc, dmin, dx, m);
+}
+
+/* Names of what the next two make, and how a step is unpacked; vbmi.inc has another way for the grids. */
+#define V_OUT(x) V_NAME(x)
+#define V_STEP V_NAME(step)
+#define V_TABLES(type)
+#define AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, nc)                                                                                            \
+    V_EXPORT void V_OUT(few##nc##_##t)(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc) {             \
+        const aiosk__a256 a = aiosk__a256_parts(n_in);                                                                                                 \
+        enum { bytes = AIOSK__BYTES_##T * 16, part = bytes / 8 / V_PER16 };                                                                            \
+        /* a grid's step is long as it is; several columns have work enough between two loads */                                                       \
+        enum { most = V_W == 16 || (kind) == 5 || (kind) == 6 ? 4 : 2, unroll = (kind) == 7 ? 1 : (nc) == 1 ? most : (kind) == 5 || (kind) == 6 ? 2 : 1 }; \
+        vf o[V_PER16][nc];                                                                                                                             \
+        int c, h, i, j, g;                                                                                                                             \
+        V_TABLES(AIOSK_##T);                                                                                                                           \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) o[h][c] = v_loadu(acc + c * 16 + h * V_W);                                              \
+        for (; k < k1; k++, p += bytes)                                                                                                                \
+            for (h = 0; h < V_PER16; h++) {                                                                                                            \
+                vi sc[4], mn[8], w[1][8], r[1][2], s[nc][V_NP];                                                                                        \
+                vf d, dmin;                                                                                                                            \
+                for (c = 0; c < nc; c++) s[c][0] = V_NAME(start256)((columns) ? 0 : (offset), x + (uint64_t)c * xs, a, k);                             \
+                V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                                                      \
+                for (g = 0; g < 8; g += unroll) {                                                                                                      \
+                    AIOSK__UNROLL                                                                                                                      \
+                    for (i = 0; i < unroll; i++) {                                                                                                     \
+                        j = g + i;                                                                                                                     \
+                        V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                                                             \
+                        V_STEP(AIOSK_##T, p, h, j, w[0], sc);                                                                                          \
+                        V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r[0]);                                                     \
+                        V_NAME(times256)(kind, columns, 1, nc, w, NULL, h, r, x, xs, a, k, j, s);                                                      \
+                    }                                                                                                                                  \
+                }                                                                                                                                      \
+                AIOSK__UNROLL                                                                                                                          \
+                for (c = 0; c < nc; c++) {                                                                                                             \
+                    const uint8_t *xc = x + (uint64_t)c * xs;                                                                                          \
+                    if (AIOSK__LEFT(kind, offset, columns) != 0)                                                                                       \
+                        s[c][0] = V_NAME(left)(AIOSK__LEFT(kind, offset, columns), s[c][0], sc, xc + a.sum16 + k * 32);                                \
+                    o[h][c] = V_NAME(block_end)(xc, a, k, d, dmin, mn, n_mn, s[c][0], o[h][c]);                                                        \
+                }                                                                                                                                      \
+            }                                                                                                                                          \
+        for (h = 0; h < V_PER16; h++) for (c = 0; c < nc; c++) v_storeu(acc + c * 16 + h * V_W, o[h][c]);                                              \
+    }
+#define AIOSK__FEW1_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 1)
+#define AIOSK__FEW2_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 2)
+#define AIOSK__FEW4_K(T, t, kind, offset, columns, n_mn) AIOSK__FEW_K(T, t, kind, offset, columns, n_mn, 4)
+#define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                             \
+    V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                    \
+        enum { part = AIOSK__BYTES_##T * 2 / V_PER16, even = (columns) != 0 && (offset) >= 0 && AIOSK__EVEN(kind, columns) ? 128 - (offset) : 0 }; \
+        int h, i, j;                                                                                                   \
+        V_TABLES(AIOSK_##T);                                                                                           \
+        (void)n;                                                                                                       \
+        for (h = 0; h < V_PER16; h++) {                                                                                \
+            vi sc[4], mn[8], w[8];                                                                                     \
+            vf d, dmin;                                                                                                \
+            V_NAME(head)(AIOSK_##T, p, h, sc, mn, &d, &dmin);                                                          \
+            v_storeu(o->d[0] + h * V_W, d);                                                                            \
+            v_storeu(o->dmin[0] + h * V_W, dmin);                                                                      \
+            for (i = 0; i < ((columns) == 0 ? 0 : (columns) == 16 ? 4 : 2); i++) v_storei(o->sc[i] + h * V_W, sc[i]);  \
+            for (i = 0; i < n_mn; i++) v_storei(o->mn[i] + h * V_W, mn[i]);                                            \
+            for (j = 0; j < 8; j++) {                                                                                  \
+                V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);                                                     \
+                V_STEP(AIOSK_##T, p, h, j, w, sc);                                                               \
+                AIOSK__UNROLL                                                                                          \
+                for (i = 0; i < 8; i++)                                                                                \
+                    v_storei(o->code[j * 8 + i] + h * V_W * 4, even != 0 ? i_addb(w[i], v_set1i((int32_t)(even * 0x01010101u))) : w[i]); \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
+V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int columns, const int nc, int32_t c0) {
+    const aiosk__a256 a = aiosk__a256_parts(m->n_in);
+    const uint64_t xs = m->xs;
+    const uint8_t *x = m->x + (uint64_t)c0 * xs;
+    float *o = m->acc + (int64_t)c0 * V_NP * 16;
+    const int32_t k = m->k;
+    const int np = V_NP, left = AIOSK__LEFT(kind, m->offset, columns), n_mn = m->n_mn;
+    int h, i, e, c, j;
+    for (c = 0; c < nc; c++) /* the next group */
+        for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
+    for (h = 0; h < V_PER16; h++) {
+        vi s[V_NC][V_NP];
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(m->t[e].mn[0] + h * V_W) : V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        for (j = 0; j < 8; j++) {
+            vi r[V_NP][2];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) V_NAME(step_scales)(kind, columns, v_loadi(m->t[e].sc[AIOSK__SC_AT(columns, j)] + h * V_W), j, r[e]);
+            V_NAME(times256)(kind, columns, np, nc, NULL, m->t, h, r, x, xs, a, k, j, s);
+        }
+        AIOSK__UNROLL
+        for (e = 0; e < np; e++) {
+            const vf d = v_loadu(m->t[e].d[0] + h * V_W), dmin = v_loadu(m->t[e].dmin[0] + h * V_W);
+            vi mn[8], sc[4];
+            for (i = 0; i < n_mn; i++) mn[i] = v_loadi(m->t[e].mn[i] + h * V_W);
+            if (left) for (i = 0; i < 4; i++) sc[i] = v_loadi(m->t[e].sc[i] + h * V_W);
+            for (c = 0; c < nc; c++) {
+                const uint8_t *xc = x + (uint64_t)c * xs;
+                float *y = o + (c * np + e) * 16 + h * V_W;
+                vi z = s[c][e];
+                if (left) z = V_NAME(left)(left, z, sc, xc + a.sum16 + k * 32);
+                v_storeu(y, V_NAME(block_end)(xc, a, k, d, dmin, mn, n_mn, z, v_loadu(y)));
+            }
+        }
+    }
+}
+/* ---- both: all columns ---- */
+#if V_XOR
+/* Signed codes of 8 bits to kind 9: code * x = |code| * (x ^ s) + |code| where s, the sign, is -1, so the sum of these |code| is added to
+ * the sums of columns: mn, of each unit, or of the block with its scales. */
+V_EXPORT void V_NAME(absolute)(aiosk__codes *t, int32_t family, int32_t n) {
+    int32_t u;
+    int h, i;
+    for (h = 0; h < V_PER16; h++) {
+        vi all = v_zeroi();
+        for (u = 0; u < n; u++) {
+            vi part = v_zeroi(), r[2];
+            for (i = 0; i < 8; i++) {
+                uint8_t *code = t->code[u * 8 + i] + h * V_W * 4;
+                const vi w = v_loadi(code), s = V_NAME(i_neg8)(w), a = V_NAME(i_abs8)(w);
+                part = i_add16(part, V_NAME(i_mul8)(9, i_and(a, s), v_set1i(0x01010101)));
+                v_storei(code, a);
+                v_storei(t->sign[u * 8 + i] + h * V_W * 4, s);
+            }
+            if (family == AIOSK_A256) {
+                V_NAME(step_scales)(8, 32, v_loadi(t->sc[AIOSK__SC_AT(32, u)] + h * V_W), u, r);
+                all = i_end(8, all, part, part, r[0]);
+            } else v_storei(t->mn[u] + h * V_W, i_sum(8, part));
+        }
+        if (family == AIOSK_A256) v_storei(t->mn[0] + h * V_W, all);
+    }
+}
+#define AIOSK__TO_9(f, family)                                                                                         \
+    if (kind == 8 && columns == 32 && (!V_OWN || m->n_cols >= V_XOR)) {                                                \
+        int e;                                                                                                         \
+        for (e = 0; e < V_NP; e++) V_NAME(absolute)(m->t + e, family, m->n);                                           \
+        for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, 9, columns, V_NC, c);                                       \
+        return;                                                                                                        \
+    }
+#else
+#define AIOSK__TO_9(f, family)
+#endif
+#define AIOSK__GROUPS(f, family)                                                                                       \
+    const int32_t n = V_NC > 1 ? m->n_cols / V_NC * V_NC : 0;                                                          \
+    int32_t c;                                                                                                         \
+    for (c = n; V_OWN && c < m->n_cols; c++) V_NAME(group_##f)(m, kind, columns, 1, c);                                \
+    AIOSK__TO_9(f, family)                                                                                             \
+    for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, kind, columns, V_NC, c);
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a32, AIOSK_A32) }
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a256, AIOSK_A256) }
+
+/* ======== kernels/matmul.inc, continued ======== */
+/* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
+ * the codes are unpacked to. The products themselves are in lanes.inc. Expanded once per set of dot products. */
+
+/* y of n rows, 16 lanes; order of the additions as in api.h. */
+V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float *acc) {
+    float *y = m->y + (uint64_t)c * m->y_stride + row;
+    const int32_t n = m->row1 - row;
+    int i;
+    if (n >= 16) {
+        for (i = 0; i < V_PER16; i++) {
+            vf t = v_loadu(acc + i * V_W);
+            if (m->bias) t = v_add(t, v_loadu(m->bias + row + i * V_W));
+            if (m->flags & AIOSK_MM_ADD) t = v_add(v_loadu(y + i * V_W), t);
+            v_storeu(y + i * V_W, t);
+        }
+    } else {
+        for (i = 0; i < n; i++) {
+            float t = acc[i];
+            if (m->bias) t = t + m->bias[row + i];
+            y[i] = m->flags & AIOSK_MM_ADD ? y[i] + t : t;
+        }
+    }
+}
+
+typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+#if V_OWN
+typedef struct V_NAME(form) {
+    int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
+    V_NAME(codes_fn) codes;
+    V_NAME(few_fn) few[3];                     /* for 1, 2, 4 columns; NULL where there is none */
+} V_NAME(form);
+#endif
+
+#define AIOSK__COLS(f, kind, columns) \
+    V_EXPORT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
+#if V_W == 1
+#define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
+#define AIOSK__COLS_A256(X) X(a256, 8, 16)
+#elif V_BIAS8
+#define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#elif !V_OWN
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 4, 0)
+#else
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16) \
+    X(a256, 4, 0)
+#endif
+AIOSK__COLS_A32(AIOSK__COLS)
+AIOSK__COLS_A256(AIOSK__COLS)
+#undef AIOSK__COLS
+
+/* The loop for the codes of a format */
+static V_NAME(cols_fn) V_NAME(find_cols)(const V_SOURCE(form) *f, int32_t family) {
+    const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) ? 8 : f->kind;
+#define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
+    const int32_t columns = f->columns;
+    if (family == AIOSK_A32) { AIOSK__COLS_A32(AIOSK__COLS) }
+    else { AIOSK__COLS_A256(AIOSK__COLS) }
+#undef AIOSK__COLS
+    return NULL;
+}
+#undef AIOSK__COLS_A32
+#undef AIOSK__COLS_A256
+
+#if V_W == 1
+/* Codes by way of the definition of each type (ref.c): rows at src, or a panel. */
+static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, uint64_t row_bytes, int32_t nr, int32_t n, aiosk__codes *o) {
+    const aiosk_type *t = aiosk_type_info(type);
+    uint8_t block[512];
+    aiosk__ints v;
+    int32_t r, k, i, u, at;
+    memset(o, 0, sizeof *o);
+    for (r = 0; r < nr; r++) {
+        for (k = 0; k < n; k++) {
+            const int32_t nw = (int32_t)t->n_weights;
+            const uint8_t *b = src + (uint64_t)r * row_bytes + (uint64_t)k * t->n_bytes;
+            if (layout == AIOSK_PANELS) {
+                aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
+                b = block;
+            }
+            aiosk__unpack_ints(type, b, &v);
+            for (i = 0; i < nw / 4; i++) memcpy(o->code[k * (nw / 4) + i] + 4 * r, v.q + 4 * i, 4);
+            for (u = 0, at = k * (nw / v.unit); u < nw / v.unit; u++) {
+                o->d[at + u][r] = v.d[u];
+                if (v.has_min) o->dmin[at + u][r] = v.dmin[u];
+            }
+            if (t->family != AIOSK_A256) continue;
+            for (i = 0; i < 4; i++) {
+                const int16_t *m = v.mn + 4 * i;
+                o->sc[i][r] = (int32_t)((uint32_t)(v.sc[4 * i] & 255) | (uint32_t)(v.sc[4 * i + 1] & 255) << 8 |
+                                        (uint32_t)(v.sc[4 * i + 2] & 255) << 16 | (uint32_t)(v.sc[4 * i + 3] & 255) << 24);
+                o->mn[2 * i][r] = m[0] | m[2] << 16;
+                o->mn[2 * i + 1][r] = m[1] | m[3] << 16;
+            }
+        }
+    }
+}
+#elif V_OWN
+/* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
+ * streams than these. */
+V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
+                             uintptr_t next) {
+    const aiosk__panel *f = aiosk__find_panel(type);
+    const uint64_t bytes = aiosk_type_info(type)->n_bytes;
+    int32_t k, s, i, r, h, e, asked = 0;
+    if (n_rows < 16) {
+        memset(panel, 0, (size_t)(16 * bytes) * (size_t)n_blocks);
+        aiosk__move_rows(type, panel, 0, n_rows, (uint64_t)n_blocks, (uint8_t *)(uintptr_t)w, row_bytes, 0);
+        return;
+    }
+    for (k = 0; k < n_blocks; k++, w += bytes) {
+        for (; asked < (k + 1) * (int32_t)bytes; asked += 64)
+            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)(next + (uintptr_t)r * (uintptr_t)row_bytes + (uintptr_t)asked));
+        for (s = 0; s < 5 && f->seg[s].count; s++) {
+            const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
+            const uint8_t *a = w + f->seg[s].off;
+            for (i = 0; elem == 4 && i + 4 <= n; i += 4)
+                for (h = 0; h < V_PER16; h++) {
+                    vi o[4];
+                    i_rows4(o, a + i * 4 + (uint64_t)(h * V_W) * row_bytes, row_bytes);
+                    for (e = 0; e < 4; e++) v_storei(panel + (i + e) * 64 + h * V_W * 4, o[e]);
+                }
+            if (elem == 4)
+                for (; i < n; i++)
+                    for (r = 0; r < 16; r++) memcpy(panel + i * 64 + r * 4, a + i * 4 + (uint64_t)r * row_bytes, 4);
+            else if (elem == 2)
+                for (i = 0; i < n; i++)
+                    for (r = 0; r < 16; r++) memcpy(panel + i * 32 + r * 2, a + i * 2 + (uint64_t)r * row_bytes, 2);
+            else
+                for (r = 0; r < 16; r++) panel[r] = a[(uint64_t)r * row_bytes];
+            panel += 16 * elem * n;
+        }
+    }
+}
+#endif
+
+/* Bytes of gathered rows. */
+enum { V_NAME(run_bytes) = 8192 };
+
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int32_t layout) {
+    const aiosk_type *t = aiosk_type_info(f->type);
+    const int32_t n = m->n_in / (int32_t)t->n_weights, per = 256 / (int32_t)t->n_weights;
+    const uint64_t row_bytes = (uint64_t)n * t->n_bytes, block16 = 16 * t->n_bytes;
+    const uint8_t *w = (const uint8_t *)m->w, *x = (const uint8_t *)m->x;
+#if V_W > 1
+    uint8_t AIOSK__ALIGN(64) run[V_NAME(run_bytes)];
+#endif
+    float AIOSK__ALIGN(64) acc[AIOSK__MAX_COLS * V_NP * 16];
+    aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
+    const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
+    V_NAME(cols) job;
+    int32_t row, k, c, c0, e;
+#if !V_OWN
+    /* few columns, what is left of many when groups have been taken, and codes without a loop of their own */
+    const int32_t n_cols = !cols || m->n_cols < 2 * V_NC ? 0 : m->n_cols / V_NC * V_NC;
+    if (n_cols < m->n_cols) {
+        aiosk_matmul last = *m;
+        last.x = x + (uint64_t)n_cols * m->x_stride;
+        last.y = m->y + (uint64_t)n_cols * m->y_stride;
+        last.n_cols = m->n_cols - n_cols;
+        V_SOURCE(matmul)(&last, f, layout);
+    }
+#elif V_W == 1
+    const int32_t n_cols = m->n_cols;
+#else
+    const int32_t n_cols = m->n_cols;
+    if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
+        /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
+        const int32_t most = layout == AIOSK_ROWS || m->n_cols > 4 ? (int32_t)(V_NAME(run_bytes) / block16) : n;
+        for (row = m->row0; row < m->row1; row += 16) {
+            memset(acc, 0, (size_t)m->n_cols * 64);
+            for (k = 0; k < n; k += most) {
+                const int32_t k1 = n - k < most ? n : k + most;
+                const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
+                if (layout == AIOSK_ROWS) {
+                    V_SOURCE(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
+                                   k1 < n ? (uintptr_t)src + (uintptr_t)(k1 - k) * t->n_bytes : (uintptr_t)w + (uintptr_t)(row + 16) * (uintptr_t)row_bytes);
+                    src = run;
+                }
+                for (c = 0; c < m->n_cols; c += e) {
+                    e = m->n_cols - c >= 4 ? 4 : m->n_cols - c >= 2 ? 2 : 1;
+                    f->few[e >> 1](src, x + (uint64_t)c * m->x_stride, m->x_stride, m->n_in, k, k1, acc + c * 16);
+                }
+            }
+            for (c = 0; c < m->n_cols; c++) V_NAME(put)(m, c, row, acc + c * 16);
+        }
+        return;
+    }
+#endif
+    job.t = codes;
+    job.xs = m->x_stride;
+    job.acc = acc;
+    job.n_in = m->n_in;
+    job.offset = f->offset;
+    job.n_mn = f->n_mn;
+    for (c0 = 0; c0 < n_cols; c0 += job.n_cols) {
+        job.n_cols = n_cols - c0 < AIOSK__MAX_COLS ? n_cols - c0 : AIOSK__MAX_COLS;
+        job.x = x + (uint64_t)c0 * m->x_stride;
+        for (row = m->row0; row < m->row1; row += 16 * V_NP) {
+            memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
+            for (k = 0; k < n; k += per) {
+                const int32_t nb = n - k < per ? n - k : per;
+                for (e = 0; e < V_NP; e++) {
+                    const int32_t r = row + 16 * e, nr = m->row1 - r < 16 ? m->row1 - r : 16;
+                    const uint8_t *src = w + (uint64_t)r * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
+                    if (nr <= 0) memset(&codes[e], 0, sizeof codes[e]);
+#if V_W == 1
+                    else V_NAME(codes_any)(f->type, layout, src, row_bytes, layout == AIOSK_PANELS ? 16 : nr, nb, &codes[e]);
+#else
+                    else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
+                    else {
+                        V_SOURCE(gather)(f->type, src, row_bytes, nr, nb, run,
+                                       k + nb < n ? (uintptr_t)src + (uintptr_t)nb * t->n_bytes : (uintptr_t)w + (uintptr_t)(r + 16 * V_NP) * (uintptr_t)row_bytes);
+                        f->codes(run, nb, &codes[e]);
+                    }
+#endif
+                }
+                job.k = t->family == AIOSK_A256 ? k : k * ((int32_t)t->n_weights / 32);
+                job.n = nb * ((int32_t)t->n_weights / 32);
+                cols(&job);
+            }
+            for (e = 0; e < V_NP && row + 16 * e < m->row1; e++)
+                for (c = 0; c < job.n_cols; c++) V_NAME(put)(m, c0 + c, row + 16 * e, acc + (c * V_NP + e) * 16);
+        }
+    }
+}
+
+/* ---- one entry per type and layout ---- */
+#define AIOSK__ENTRY(t) /* rows_t, panels_t */                                                                                     \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_ROWS); }                  \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_PANELS); }
+#if V_OWN
+#define AIOSK__NONE(t) {NULL, NULL, NULL}
+#if V_FEW == 4
+#define AIOSK__ALL(t) {V_NAME(few1_##t), V_NAME(few2_##t), V_NAME(few4_##t)}
+AIOSK__A32_HOT(AIOSK__FEW2)
+AIOSK__A32_HOT(AIOSK__FEW4)
+AIOSK__A256_HOT(AIOSK__FEW2_K)
+AIOSK__A256_HOT(AIOSK__FEW4_K)
+#elif V_FEW
+#define AIOSK__ALL(t) {V_NAME(few1_##t), NULL, NULL}
+#else
+#define AIOSK__ALL(t) AIOSK__NONE(t)
+#endif
+#if V_FEW
+AIOSK__A32_HOT(AIOSK__FEW1)
+AIOSK__A256_HOT(AIOSK__FEW1_K)
+#endif
+#if V_W == 1
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, few}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, few) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, few}
+#else
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, few) {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(codes_##t), few}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, few) {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(codes_##t), few}
+AIOSK__A32(AIOSK__CODES)
+AIOSK__A256(AIOSK__CODES_K)
+#endif
+#define AIOSK__FORM(t, ...) static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__; AIOSK__ENTRY(t)
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
+AIOSK__A32_HOT(AIOSK__X)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A32_RARE(AIOSK__XR)
+AIOSK__A256_RARE(AIOSK__XKR)
+AIOSK__GRIDS(AIOSK__XKR)
+#else
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t)
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t)
+AIOSK__A32(AIOSK__X)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A256_RARE(AIOSK__XK)
+#endif
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+#define V_TABLE V_NAME(isa)
+#define V_GRIDS(x) V_SOURCE(x)
+
+/* ======== kernels/isa_table.inc, continued ======== */
+/* isa_table.inc: the table of an instruction set: V_TABLE: V_TABLE: integer matrices of V_NAME, those of grid types of
+ * V_GRIDS, all else of V_BASE. */
+#define AIOSK__NO {NULL, NULL},
+#define AIOSK__F(n) {V_BASE(rows_##n), NULL},
+#define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
+#define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
+static const aiosk_isa V_TABLE = {
+    V_ISA_TEXT, V_ISA_ID, 0,
+    {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
+    V_BASE(quantize_head),
+    {   /* in the order of ids, formats.h */
+        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__P(q4_1) AIOSK__NO
+        /*  5 */ AIOSK__NO AIOSK__P(q5_0) AIOSK__P(q5_1) AIOSK__P(q8_0) AIOSK__NO
+        /* 10 */ AIOSK__P(q2_k) AIOSK__P(q3_k) AIOSK__P(q4_k) AIOSK__P(q5_k) AIOSK__P(q6_k)
+        /* 15 */ AIOSK__NO AIOSK__G(iq2_xxs) AIOSK__G(iq2_xs) AIOSK__G(iq3_xxs) AIOSK__G(iq1_s)
+        /* 20 */ AIOSK__P(iq4_nl) AIOSK__G(iq3_s) AIOSK__G(iq2_s) AIOSK__P(iq4_xs) AIOSK__NO
+        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__G(iq1_m)
+        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(tq1_0)
+        /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
+        /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
+    },
+    V_TILE8(attend),
+    {V_BASE(store_f32), V_BASE(store_f16)},
+    V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
+    V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
+    V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
+#undef AIOSK__G
+#undef AIOSK__P
+#undef AIOSK__F
+#undef AIOSK__NO
+
+#undef V_ISA_ID
+#undef V_ISA_TEXT
+#undef V_TABLE
+#undef V_GRIDS
+
+/* ======== kernels/matmul_undef.inc, continued ======== */
+/* matmul_undef.inc: takes back the macros of lanes.inc and matmul.inc, and the products. */
+#undef AIOSK__XKR
+#undef AIOSK__XK
+#undef AIOSK__XR
+#undef AIOSK__X
+#undef AIOSK__FORM
+#undef AIOSK__ENTRY
+#undef AIOSK__FORM_A256
+#undef AIOSK__FORM_A32
+#undef AIOSK__CODES_K
+#undef AIOSK__FEW_K
+#undef AIOSK__FEW1_K
+#undef AIOSK__FEW2_K
+#undef AIOSK__FEW4_K
+#undef AIOSK__CODES
+#undef AIOSK__FEW
+#undef AIOSK__FEW1
+#undef AIOSK__FEW2
+#undef AIOSK__FEW4
+#undef AIOSK__ALL
+#undef AIOSK__NONE
+#undef AIOSK__LEFT
+#undef AIOSK__EVEN
+#undef AIOSK__GRIDS
+#undef AIOSK__A256
+#undef AIOSK__A256_HOT
+#undef AIOSK__A256_RARE
+#undef AIOSK__A32
+#undef AIOSK__A32_HOT
+#undef AIOSK__A32_RARE
+#undef AIOSK__SC_AT
+#undef AIOSK__W
+#undef AIOSK__XQ
+#undef AIOSK__FIRST
+#undef AIOSK__NEXT
+#undef AIOSK__XS
+#undef AIOSK__TO_9
+#undef AIOSK__GROUPS
+#undef AIOSK__EACH
+#undef V_TABLES
+#undef V_STEP
+#undef V_OUT
+#undef V_SOURCE
+#undef V_OWN
+#undef V_TILE8
+
+/* ======== kernels/dot_undef.inc, continued ======== */
+/* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
+#undef i_prep8
+#undef i_scale
+#undef i_first
+#undef i_next
+#undef i_sum
+#undef i_end
+#undef i_macc_pair
+#undef i_part
+#undef I_RUN
+#undef I_PAIR
+#undef V_NP
+#undef V_NC
+#undef V_BIAS8
+#undef V_PREMUL
+#undef V_FIX
+#undef V_START
+#undef V_QUAD
+#undef V_XOR
+#undef V_FEW
+
+/* ======== kernels/isa_avx512.c, continued ======== */
+#endif
 
 /* ======== kernels/simdi_undef.inc, continued ======== */
 /* simdi_undef.inc: takes back what simdi_names.inc defined. */
@@ -13203,11 +17203,14 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef i_store_s8
 #undef i_load_u16
 #undef i_pairs
+#undef I_HIGH
 
 /* ======== kernels/simd_undef.inc, continued ======== */
 /* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
 #undef V_FN
 #undef V_EXPORT
+#undef V_FN8
+#undef V_EXPORT8
 #undef V_NAME
 #undef V_BASE
 #undef V_W
@@ -13258,6 +17261,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef v_dup_even
 #undef v_dup_odd
 #undef v_swap2
+#undef v_swap
 
 /* ======== kernels/isa_avx512.c, continued ======== */
 #if defined(__GNUC__) && !defined(__clang__)
@@ -13302,6 +17306,10 @@ static const aiosk_isa V_GRIDS(isa) = {
 /* ======== kernels/simd_names.inc, continued ======== */
 /* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
  * simd_undef.inc takes it back. */
+#ifndef V_FN8 /* functions that use v_kdot, where that needs more than the others */
+#define V_FN8 V_FN
+#define V_EXPORT8 V_EXPORT
+#endif
 #define v_loadu V_BASE(v_loadu)
 #define v_storeu V_BASE(v_storeu)
 #define v_loadi V_BASE(v_loadi)
@@ -13340,6 +17348,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #define v_dup_even V_BASE(v_dup_even)
 #define v_dup_odd V_BASE(v_dup_odd)
 #define v_swap2 V_BASE(v_swap2)
+#define v_swap V_BASE(v_swap)
 
 /* ======== kernels/simd_neon.inc, continued ======== */
 V_FN vf v_loadu(const float *p) { return vld1q_f32(p); }
@@ -13388,6 +17397,7 @@ V_FN vf v_load_i8(const void *p) {
 V_FN vf v_dup_even(vf a) { return vtrn1q_f32(a, a); }
 V_FN vf v_dup_odd(vf a) { return vtrn2q_f32(a, a); }
 V_FN vf v_swap2(vf a) { return vrev64q_f32(a); }
+V_FN vf v_swap(vf a, int n) { return n == 1 ? vrev64q_f32(a) : vextq_f32(a, a, 2); }
 V_FN float v_tree_add(const vf *v) {
     float32x4_t a = vaddq_f32(vaddq_f32(v[0], v[2]), vaddq_f32(v[1], v[3]));
     float32x2_t b = vadd_f32(vget_low_f32(a), vget_high_f32(a));
@@ -13464,6 +17474,8 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
 #define V_PREMUL 0
 #define V_FIX 1
 #define V_FEW 1
+#define V_QUAD 1 /* a load for sixteen activations, not one and a dup for each four: lanes of sdot cost nothing */
+#define V_XOR 0
 #define V_NC 4 /* columns that it takes at once */
 
 #define AIOSK__U8(a) vreinterpretq_u8_s32(a)
@@ -13474,6 +17486,8 @@ V_FN vi i_or(vi a, vi b) { return vorrq_s32(a, b); }
 V_FN vi i_xor(vi a, vi b) { return veorq_s32(a, b); }
 V_FN vi i_srl(vi a, int n) { return vreinterpretq_s32_u32(vshlq_u32(vreinterpretq_u32_s32(a), vdupq_n_s32(-n))); }
 V_FN vi i_sll(vi a, int n) { return vshlq_s32(a, vdupq_n_s32(n)); }
+/* The high nibble of each byte: bytes can be shifted by themselves here */
+#define I_HIGH(a) vreinterpretq_s32_u8(vshrq_n_u8(vreinterpretq_u8_s32(a), 4))
 V_FN vi i_addb(vi a, vi b) { return AIOSK__S32(vaddq_u8(AIOSK__U8(a), AIOSK__U8(b))); }
 V_FN vi i_load_u8(const void *p) {
     return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(aiosk__u32(p)))))));
@@ -13537,25 +17551,35 @@ V_FN vi i_prep8(vi w) { return w; }
 V_FN vi i_scale(const int kind, vi a) { (void)kind; return vshrq_n_s32(vshlq_n_s32(a, 24), 24); }
 #define I_PAIR(kind) 0
 #ifdef AIOSK__NEON_DOT
+#define V_START 1
 #define i_part vi
 #define I_RUN(kind, n) (n)
-V_FN i_part i_next(const int kind, i_part a, vi w, vi x) {
-    (void)kind;
 #if defined(__clang__) && !defined(__ARM_FEATURE_DOTPROD) /* older clang hides vdotq */
-    __asm__("sdot %0.4s, %1.16b, %2.16b" : "+w"(a) : "w"(w), "w"(x));
-    return a;
+#define AIOSK__SDOT(i) __asm__("sdot %0.4s, %1.16b, %2.4b[" #i "]" : "+w"(a) : "w"(w), "w"(x))
 #else
-    return vdotq_s32(a, vreinterpretq_s8_s32(w), vreinterpretq_s8_s32(x));
+#define AIOSK__SDOT(i) a = vdotq_laneq_s32(a, vreinterpretq_s8_s32(w), vreinterpretq_s8_s32(x), i)
 #endif
+V_FN i_part i_next(const int kind, i_part a, vi w, vi x, const int i) { /* the lane is part of the instruction */
+    (void)kind;
+    if (i == 0) AIOSK__SDOT(0);
+    else if (i == 1) AIOSK__SDOT(1);
+    else if (i == 2) AIOSK__SDOT(2);
+    else AIOSK__SDOT(3);
+    return a;
 }
-V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)z; return i_next(kind, vdupq_n_s32(0), w, x); }
+#undef AIOSK__SDOT
+V_FN i_part i_first(const int kind, vi z, vi w, vi x, const int i) { return i_next(kind, z, w, x, i); }
 V_FN vi i_sum(const int kind, i_part a) { (void)kind; return a; }
 #else
+#define V_START 0
 #define i_part V_NAME(i_part)
 #define I_RUN(kind, n) ((kind) == 8 ? 2 : (kind) >= 6 || (n) == 4 ? 4 : 8)
 typedef struct i_part { int16x8_t l, h; } i_part;
-V_FN i_part i_first(const int kind, vi z, vi w, vi x) {
-    const int8x16_t a = vreinterpretq_s8_s32(w), b = vreinterpretq_s8_s32(x);
+V_FN vi V_NAME(i_lane)(vi x, const int i) {
+    return i == 0 ? vdupq_laneq_s32(x, 0) : i == 1 ? vdupq_laneq_s32(x, 1) : i == 2 ? vdupq_laneq_s32(x, 2) : vdupq_laneq_s32(x, 3);
+}
+V_FN i_part i_first(const int kind, vi z, vi w, vi x, const int i) {
+    const int8x16_t a = vreinterpretq_s8_s32(w), b = vreinterpretq_s8_s32(V_NAME(i_lane)(x, i));
     i_part r;
     (void)kind;
     (void)z;
@@ -13563,8 +17587,8 @@ V_FN i_part i_first(const int kind, vi z, vi w, vi x) {
     r.h = vmull_high_s8(a, b);
     return r;
 }
-V_FN i_part i_next(const int kind, i_part r, vi w, vi x) {
-    const int8x16_t a = vreinterpretq_s8_s32(w), b = vreinterpretq_s8_s32(x);
+V_FN i_part i_next(const int kind, i_part r, vi w, vi x, const int i) {
+    const int8x16_t a = vreinterpretq_s8_s32(w), b = vreinterpretq_s8_s32(V_NAME(i_lane)(x, i));
     (void)kind;
     r.l = vmlal_s8(r.l, vget_low_s8(a), vget_low_s8(b));
     r.h = vmlal_high_s8(r.h, a, b);
@@ -13863,24 +17887,6 @@ V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
     return 0;
 }
 
-/* codes[i] = rint(x[i] * f) or, with divide, rint(x[i] / f); clamped to [-127, 127]; zeros from n to n rounded up to 16.
- * step: distance of groups of 4 codes (4 = a plain row). */
-V_FN void V_NAME(codes8)(const float *x, int32_t n, float f, int32_t divide, int8_t *codes, int32_t step) {
-    int32_t i, k;
-    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
-        int8_t t[16];
-        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
-        v = divide ? v_div(v, v_set1(f)) : v_mul(v, v_set1(f));
-        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v));
-        if (step == 4) { i_store_s8(codes + i, v_cvt_f32_i32(v)); continue; }
-        i_store_s8(t, v_cvt_f32_i32(v));
-#if V_W >= 4
-        for (k = 0; k < V_W; k += 4) memcpy(codes + (i + k) / 4 * step, t + k, 4);
-#else
-        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = t[k];
-#endif
-    }
-}
 V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
     vf m[V_PER16];
     int32_t i, k;
@@ -13889,21 +17895,374 @@ V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
         for (k = 0; k < V_PER16 && i + k * V_W < n; k++) m[k] = v_max(m[k], v_abs(V_NAME(load_n)(x + i + k * V_W, n - i - k * V_W, 0.0f)));
     return v_tree_max(m);
 }
-V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d) {
-    float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
+V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d, float *back) {
+    const float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
     const int32_t tiny = !(f <= 3.40282347e38f); /* counts as zero, as in quant.inc */
+    int32_t i;
     *d = tiny ? 0.0f : a / 127.0f;
-    V_NAME(codes8)(x, n, tiny ? 0.0f : f, 0, q, 4);
+    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
+        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
+        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v_mul(v, v_set1(tiny ? 0.0f : f))));
+        i_store_s8(q + i, v_cvt_f32_i32(v));
+        if (!back || i >= n) continue;
+        v = v_mul(v_load_i8(q + i), v_set1(*d));
+        if (n - i >= V_W) v_storeu(back + i, v); else V_NAME(store_part)(back + i, v, n - i);
+    }
+}
+
+/* ======== kernels/codes.inc, continued ======== */
+/* codes.inc: the codes of KV tiles (api.h, attention): codes to int8 levels, numbers to codes, one kind of tile to another. After ops.inc. */
+
+/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
+ * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
+typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
+#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
+
+/* n times 512 codes to int8 */
+V_FN void V_NAME(decode_n)(const int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    const int8_t *table = aiosk__kv_levels[code - AIOSK_KV_C5];
+    const int bits = code == AIOSK_KV_C5 ? 5 : code == AIOSK_KV_C4 ? 4 : code == AIOSK_KV_C3 ? 3 : 2;
+    int i, j;
+#if V_W > 1
+    static const int8_t all[16] = { 0, -1 };
+    const vi t = i_table(table), bit = v_set1i(0x01010101), f = v_set1i(0x0F0F0F0F), three = v_set1i(0x03030303), ones = i_table(all);
+    for (; n > 0; n--, p += 64 * bits, out += 512) {
+        AIOSK__UNROLL
+        for (i = 0; i < bits; i++) AIOSK__SOON(p, 64 * (size_t)i, ahead)
+        for (i = 0; i < 64; i += 4 * V_W) {
+            const vi s = bits & 1 ? v_loadi(p + 64 * (bits - 1) + i) : v_zeroi();
+            vi a = s, w;
+            AIOSK__UNROLL
+            for (j = 0; j < 8; j++) {
+                if (bits >= 4) {
+                    if (!(j & 1)) a = v_loadi(p + 32 * j + i);
+                    w = i_lut(t, i_and(j & 1 ? i_srl(a, 4) : a, f));
+                    if (bits == 5) { /* bytes of 0 and 255: flipped and 1 added where the bit is set */
+                        const vi b = i_and(i_srl(s, j), bit);
+                        w = i_addb(i_xor(w, i_lut(ones, b)), b);
+                    }
+                } else {
+                    if (!(j & 3)) a = v_loadi(p + 16 * j + i);
+                    w = i_and(j & 3 ? i_srl(a, 2 * (j & 3)) : a, three);
+                    if (bits == 3) w = i_or(w, i_and(j > 2 ? i_srl(s, j - 2) : i_sll(s, 2 - j), v_set1i(0x04040404)));
+                    w = i_lut(t, w);
+                }
+                v_storei(out + 64 * j + i, w);
+            }
+        }
+    }
+#else
+    (void)ahead;
+    for (; n > 0; n--, p += 64 * bits, out += 512)
+        for (i = 0; i < 64; i++)
+            for (j = 0; j < 8; j++) {
+                const int s = bits & 1 ? p[64 * (bits - 1) + i] >> j & 1 : 0;
+                const int w = bits >= 4 ? p[32 * (j & 6) + i] >> 4 * (j & 1) & 15 : p[16 * (j & 4) + i] >> 2 * (j & 3) & 3;
+                out[64 * j + i] = (int8_t)(bits == 5 ? (s ? -table[w] : table[w]) : table[w | s << 2]);
+            }
+#endif
+}
+/* The codes of a side, n of them, as int8: where they are, or in out */
+V_EXPORT AIOSK__NOINLINE const int8_t *V_NAME(decode)(int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    n /= 512;
+    switch (code) {
+    case AIOSK_KV_C5: V_NAME(decode_n)(AIOSK_KV_C5, p, n, out, ahead); break;
+    case AIOSK_KV_C4: V_NAME(decode_n)(AIOSK_KV_C4, p, n, out, ahead); break;
+    case AIOSK_KV_C3: V_NAME(decode_n)(AIOSK_KV_C3, p, n, out, ahead); break;
+    case AIOSK_KV_C2: V_NAME(decode_n)(AIOSK_KV_C2, p, n, out, ahead); break;
+    default: return (const int8_t *)p;
+    }
+    return out;
+}
+
+/* Where the code of a position stands, from that of channel d of position 0 on. */
+AIOSK__INLINE void V_NAME(places)(int32_t is_v, int32_t hp, int32_t *at) {
+    int32_t t;
+    for (t = 0; t < AIOSK_TILE; t++) at[t] = is_v ? (t & 15) * 4 * hp + aiosk__kv_byte[t >> 4] : 4 * t;
+}
+AIOSK__INLINE int32_t V_NAME(place)(int32_t is_v, int32_t d) { return is_v ? 4 * d : (d >> 2) * 256 + (d & 3); }
+
+/* The scales of 64 positions as floats */
+V_FN void V_NAME(scales)(const uint8_t *u, float step, float *s) {
+    int32_t i;
+    for (i = 0; i < AIOSK_TILE; i += V_W) v_storeu(s + i, v_mul(v_cvt_i32_f32(i_load_u8(u + i)), v_set1(step)));
+}
+
+/* A side of a tile as floats x [hd][64], finite */
+V_FN void V_NAME(side_read)(aiosk__side s, int32_t is_v, const uint8_t *tile, int32_t hd, float *x, int8_t *flat) {
+    const int32_t hp = aiosk__hp(hd);
+    const vf lo = v_set1(-65504.0f), hi = v_set1(65504.0f);
+    int32_t d, t, i;
+    if (s.code == AIOSK_KV_F16) {
+        const uint8_t *p = tile + s.data;
+        if (!is_v) {
+            for (i = 0; i < hd * 64; i += V_W) v_storeu(x + i, v_min(hi, v_max(lo, v_load_f16(p + 2 * i))));
+            return;
+        }
+        for (t = 0; t < 64; t++, p += 2 * hp)
+            for (d = 0; d < hd; d += V_W) {
+                float r[V_W];
+                v_storeu(r, v_min(hi, v_max(lo, v_load_f16(p + 2 * d))));
+                for (i = 0; i < V_W && d + i < hd; i++) x[(d + i) * 64 + t] = r[i];
+            }
+        return;
+    }
+    {
+        const V_NAME(soon) none = { 0, 0 };
+        const int8_t *c = V_NAME(decode)(s.code, tile + s.data, (size_t)hp * 64, flat, none), *mean = (const int8_t *)tile + s.mean;
+        float scale[64], m;
+        int32_t at[64];
+        V_NAME(places)(is_v, hp, at);
+        V_NAME(scales)(tile + s.at, aiosk__f32(tile + (is_v ? 4 : 0)), scale);
+        m = s.mean < s.data ? aiosk__f32(tile + 8) : 0.0f;
+        for (d = 0; d < hd; d++) {
+            const int8_t *p = c + V_NAME(place)(is_v, d);
+            const vf mu = v_set1(m * (float)(s.mean < s.data ? mean[d] : 0));
+            int8_t r[64];
+            for (t = 0; t < 64; t++) r[t] = p[at[t]];
+            for (t = 0; t < 64; t += V_W) v_storeu(x + d * 64 + t, v_min(hi, v_max(lo, v_fma(v_load_i8(r + t), v_loadu(scale + t), mu))));
+        }
+    }
+}
+/* x [hd][64] as a side of f16 */
+V_FN void V_NAME(side_f16)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, const float *x) {
+    uint8_t *p = tile + s.data;
+    const int32_t hp = aiosk__hp(hd);
+    int32_t d, t;
+    if (!is_v) {
+        for (d = 0; d < hd * 64; d += V_W) v_store_f16(p + 2 * d, v_loadu(x + d));
+        return;
+    }
+    memset(p, 0, s.bytes);
+    for (d = 0; d < hd; d++) {
+        uint16_t r[64];
+        for (t = 0; t < 64; t += V_W) v_store_f16(r + t, v_loadu(x + d * 64 + t));
+        for (t = 0; t < 64; t++) memcpy(p + 2 * (t * hp + d), &r[t], 2);
+    }
+}
+
+/* The levels nearest to the numbers x * inv, as 256 * index + level: the index counts the n - 1 thresholds below, ascending */
+V_FN vi V_NAME(choose)(vf x, vf inv, const float *limit, const float *value, int32_t n) {
+    const vf z = v_mul(v_abs(x), inv);
+    vf v = v_set1(value[0]);
+    int32_t i;
+    for (i = 1; i < n; i++) v = v_sel_lt(v_set1(limit[i]), z, v_set1(value[i]), v);
+    return v_cvt_f32_i32(v);
+}
+/* x [hd][64] as a coded side; x is changed. A lane is a position. flat: room for 64 bytes for each channel, mean for a float. */
+V_FN void V_NAME(side_encode)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, float *x, uint8_t *flat, float *mean) {
+    const int32_t hp = aiosk__hp(hd), n = s.code == AIOSK_KV_I8 ? 0 : 1 << (aiosk__kv_bits[s.code] - 1);
+    const vf zero = v_zero();
+    float limit[16], value[16], scale[64], step, most;
+    int32_t at[64], u[64], d, b, i, k, round;
+    vf m[V_PER16];
+    V_NAME(places)(is_v, hp, at);
+    if (s.mean < s.data) {
+        float ms;
+        memset(tile + s.mean, 0, s.data - s.mean);
+        for (d = 0; d < hd; d++) {
+            for (k = 0; k < V_PER16; k++) {
+                const float *p = x + d * 64 + k * V_W;
+                m[k] = v_add(v_add(v_add(v_loadu(p), v_loadu(p + 16)), v_loadu(p + 32)), v_loadu(p + 48));
+            }
+            mean[d] = v_tree_add(m) * (1.0f / 64);
+        }
+        V_NAME(quantize_head)(mean, hd, (int8_t *)tile + s.mean, &ms, NULL);
+        memcpy(tile + 8, &ms, 4);
+        for (d = 0; d < hd; d++) {
+            const vf c = v_set1((float)((const int8_t *)tile)[s.mean + (size_t)d]);
+            for (i = 0; i < 64; i += V_W) v_storeu(x + d * 64 + i, v_fma(v_set1(-ms), c, v_loadu(x + d * 64 + i)));
+        }
+    }
+    for (i = 0; i < n; i++) {
+        const int8_t *level = aiosk__kv_levels[s.code - AIOSK_KV_C5];
+        value[i] = (float)(256 * i + level[i]);
+        limit[i] = i ? (float)(level[i - 1] + level[i]) * 0.5f : 0.0f;
+    }
+    memset(flat, 0, (size_t)hp * 64);
+    for (b = 0; b < 64; b += V_W) { /* scales; indices of all but I8 */
+        const vf bound = v_set1(3e38f);
+        vf x2 = zero, most_x = zero, inv, sc;
+        for (d = 0; d < hd; d++) {
+            const vf y = v_loadu(x + d * 64 + b);
+            if (n) x2 = v_fma(y, y, x2); else most_x = v_max(most_x, v_abs(y));
+        }
+        if (!n) { v_storeu(scale + b, v_div(most_x, v_set1(127.0f))); continue; }
+        sc = v_mul(v_sqrt(v_div(x2, v_set1((float)hd))), v_set1(aiosk__kv_top[s.code - AIOSK_KV_C5] / 127.0f));
+        for (round = 0; round < 2; round++) {
+            vf xc = zero, c2 = zero;
+            inv = v_div(v_set1(1.0f), sc);
+            inv = v_sel_lt(inv, bound, inv, zero);
+            for (d = 0; d < hd; d++) {
+                const vf y = v_loadu(x + d * 64 + b);
+                const vi c = V_NAME(choose)(y, inv, limit, value, n);
+                const vf level = v_cvt_i32_f32(i_and(c, v_set1i(255)));
+                xc = v_fma(v_abs(y), level, xc);
+                c2 = v_fma(level, level, c2);
+                if (round) {
+                    const vi minus = v_cvt_f32_i32(v_sel_lt(y, zero, v_set1((float)n), zero));
+                    uint8_t *p = flat + V_NAME(place)(is_v, d);
+                    int8_t r[V_W];
+                    i_store_s8(r, v_addi(i_srl(c, 8), minus));
+                    for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)r[k];
+                }
+            }
+            sc = is_v ? v_div(xc, c2) : v_div(x2, xc);
+            sc = v_sel_lt(zero, xc, sc, zero);
+        }
+        v_storeu(scale + b, sc);
+    }
+    for (k = 0; k < V_PER16; k++) m[k] = zero;
+    for (i = 0; i < 64; i += 16) for (k = 0; k < V_PER16; k++) m[k] = v_max(m[k], v_loadu(scale + i + k * V_W));
+    most = v_tree_max(m);
+    step = most / 255.0f;
+    if (!(1.0f / step < 3e38f)) step = 0.0f; /* too small for its inverse: counts as nothing */
+    memcpy(tile + (is_v ? 4 : 0), &step, 4);
+    for (i = 0; i < 64; i += V_W) {
+        const vf sc = v_loadu(scale + i);
+        vf r = step > 0.0f ? v_div(sc, v_set1(step)) : zero;
+        if (!n) r = v_add(r, v_set1(0.498f));
+        r = v_min(v_set1(255.0f), v_max(v_set1(1.0f), v_rint(r)));
+        v_storei(u + i, v_cvt_f32_i32(v_sel_lt(zero, step > 0.0f ? sc : zero, r, zero)));
+    }
+    for (i = 0; i < 64; i++) tile[s.at + (size_t)i] = (uint8_t)u[i];
+    if (!n) { /* with the scales that these are */
+        V_NAME(scales)(tile + s.at, step, scale);
+        for (d = 0; d < hd; d++) {
+            uint8_t *p = flat + V_NAME(place)(is_v, d);
+            for (b = 0; b < 64; b += V_W) {
+                const vf sc = v_loadu(scale + b);
+                vf r = v_sel_lt(zero, sc, v_div(v_loadu(x + d * 64 + b), sc), zero);
+                int8_t o[V_W];
+                r = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), r));
+                i_store_s8(o, v_cvt_f32_i32(r));
+                for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)o[k];
+            }
+        }
+    }
+    aiosk__kv_pack(s.code, flat, (size_t)hp / 8, tile + s.data);
+}
+V_EXPORT void V_NAME(kv_convert)(int32_t src_type, const void *src, int32_t dst_type, void *dst, int32_t hd_k, int32_t hd_v, void *scratch) {
+    const uint8_t *from = (const uint8_t *)src;
+    uint8_t *to = (uint8_t *)dst;
+    int32_t is_v;
+    if (dst_type > AIOSK_KV_F16) {
+        memset(to, 0, 64);
+        memcpy(to + 12, &dst_type, 4);
+    }
+    for (is_v = 0; is_v < 2; is_v++) {
+        const int32_t hd = is_v ? hd_v : hd_k, hp = aiosk__hp(hd);
+        const aiosk__side a = is_v ? aiosk__side_v(src_type, hd_k, hd_v) : aiosk__side_k(src_type, hd_k);
+        const aiosk__side b = is_v ? aiosk__side_v(dst_type, hd_k, hd_v) : aiosk__side_k(dst_type, hd_k);
+        float *x = (float *)scratch, *mean = x + (size_t)hp * 64;
+        uint8_t *flat = (uint8_t *)(mean + hp);
+        if (a.code == b.code) {
+            memcpy(to + b.at, from + a.at, a.bytes);
+            if (!aiosk__kv_coded(a.code)) continue;
+            memcpy(to + (is_v ? 4 : 0), from + (is_v ? 4 : 0), 4);
+            if (!is_v) memcpy(to + 8, from + 8, 4);
+            continue;
+        }
+        V_NAME(side_read)(a, is_v, from, hd, x, (int8_t *)flat);
+        if (b.code == AIOSK_KV_F16) V_NAME(side_f16)(b, is_v, to, hd, x);
+        else V_NAME(side_encode)(b, is_v, to, hd, x, flat, mean);
+    }
+}
+
+/* ======== kernels/rotate.inc, continued ======== */
+/* rotate.inc: Hadamard rotations (api.h, rotate), written once over the v_* vocabulary. Each number is the result of the same additions in
+ * every set: strides within a register go by exchanging lanes, larger ones by registers. */
+
+/* x[i] = x[i] * s with s = +- r by the sign of the channel, for all heads */
+V_FN void V_NAME(signs)(float *x, int32_t n_head, int32_t hd, float r) {
+    float s[256];
+    int32_t c, h, i, n;
+    for (c = 0; c < hd; c += n) {
+        n = hd - c < 256 ? hd - c : 256;
+        for (i = 0; i < n; i++) s[i] = aiosk__minus((uint32_t)(c + i)) ? -r : r;
+        for (h = 0; h < n_head; h++) {
+            float *p = x + (size_t)h * (size_t)hd + c;
+            for (i = 0; i + V_W <= n; i += V_W) v_storeu(p + i, v_mul(v_loadu(p + i), v_loadu(s + i)));
+            for (; i < n; i++) p[i] = p[i] * s[i];
+        }
+    }
+}
+/* Sums and differences at strides 1, 2, .. size / 2, for n floats, a multiple of size = 2^k */
+V_FN void V_NAME(fwht)(float *x, int32_t n, int32_t size) {
+    int32_t i, j, s;
+#if V_W > 1
+    static const float minus[4][16] = { { 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1 }, { 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1 },
+                                        { 1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1, 1, -1, -1, -1, -1 }, { 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, -1 } };
+    for (i = 0; i < n && size > 1; i += V_W) {
+        vf a = V_NAME(load_n)(x + i, n - i, 0.0f);
+        a = v_add(v_swap(a, 1), v_xorsign(a, v_loadu(minus[0])));
+        if (size > 2) a = v_add(v_swap(a, 2), v_xorsign(a, v_loadu(minus[1])));
+        if (V_W > 4 && size > 4) a = v_add(v_swap(a, 4), v_xorsign(a, v_loadu(minus[2])));
+        if (V_W > 8 && size > 8) a = v_add(v_swap(a, 8), v_xorsign(a, v_loadu(minus[3])));
+        if (n - i >= V_W) v_storeu(x + i, a); else V_NAME(store_part)(x + i, a, n - i);
+    }
+#endif
+    for (s = V_W; s < size; s *= 2)
+        for (i = 0; i < n; i += 2 * s)
+            for (j = i; j < i + s; j += V_W) {
+                const vf a = v_loadu(x + j), b = v_loadu(x + j + s);
+                v_storeu(x + j, v_add(a, b));
+                v_storeu(x + j + s, v_sub(a, b));
+            }
+}
+/* The rows of a matrix of order m: m numbers b = 2^k apart, 16 columns at a time, whatever heads they belong to */
+V_FN void V_NAME(mix)(float *x, int32_t n_head, int32_t m, int32_t b) {
+    enum { NR = V_W > 4 ? 4 : 2 };
+    const uint64_t *rows = aiosk__hadamard_rows(m);
+    const int32_t n = n_head * b, w = b < 16 ? b : 16;      /* columns, and how many of them are neighbours */
+    float t[36][16];
+    int32_t c, i, j, r, e, k;
+    for (c = 0; c < n; c += 16) {
+        float *p[16];
+        const int32_t pieces = (n - c < 16 ? n - c : 16) / w;
+        memset(t, 0, sizeof t);
+        for (i = 0; i < pieces; i++) {
+            const int32_t col = c + i * w;
+            p[i] = x + (size_t)(col / b) * (size_t)(m * b) + col % b;
+            for (j = 0; j < m; j++) memcpy(t[j] + i * w, p[i] + j * b, (size_t)w * 4);
+        }
+        for (r = 0; r < m; r += NR) {
+            vf a[NR][V_PER16];
+            float o[NR][16];
+            for (e = 0; e < NR; e++) {
+                const vf s = v_set1(rows[r + e] & 1 ? -1.0f : 1.0f);
+                for (k = 0; k < V_PER16; k++) a[e][k] = v_xorsign(v_loadu(t[0] + k * V_W), s);
+            }
+            for (j = 1; j < m; j++)
+                for (e = 0; e < NR; e++) {
+                    const vf s = v_set1(rows[r + e] >> j & 1 ? -1.0f : 1.0f);
+                    for (k = 0; k < V_PER16; k++) a[e][k] = v_add(a[e][k], v_xorsign(v_loadu(t[j] + k * V_W), s));
+                }
+            for (e = 0; e < NR; e++) {
+                for (k = 0; k < V_PER16; k++) v_storeu(o[e] + k * V_W, a[e][k]);
+                for (i = 0; i < pieces; i++) memcpy(p[i] + (r + e) * b, o[e] + i * w, (size_t)w * 4);
+            }
+        }
+    }
+}
+V_EXPORT void V_NAME(rotate)(float *x, int32_t n_head, int32_t hd, int32_t inverse) {
+    int32_t m, h;
+    const int32_t b = aiosk__rotation(hd, &m);
+    const float r = 1.0f / aiosk__sqrt((float)(m * b));
+    if (!inverse) V_NAME(signs)(x, n_head, hd, r);
+    for (h = 0; h < n_head; h++) V_NAME(fwht)(x + (size_t)h * (size_t)hd, hd, b);
+    if (m > 1) V_NAME(mix)(x, n_head, m, b);
+    if (inverse) V_NAME(signs)(x, n_head, hd, r);
 }
 
 /* ======== kernels/attend.inc, continued ======== */
 /* attend.inc: attention over one run of KV tiles, and writing a position into a tile; written once over the v_* vocabulary.
- * api.h defines layouts and arithmetic. After ops.inc (exp, tanh, int8 codes).
+ * api.h defines layouts and arithmetic. After ops.inc (exp, tanh) and codes.inc.
  *
- * Scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
- * t a channel, or a lane is a channel and t a key. A few queries (a group) go together so that a row is loaded and
- * converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows is converted
- * beforehand, once for all groups. How queries are grouped changes no bit. */
+ * With floats, scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
+ * t a channel, or a lane is a channel and t a key. With codes both are exact sums of integers. A few queries (a group) go together so
+ * that a row is loaded and converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows of
+ * f16 is converted beforehand, once for all groups, as codes always are. How queries are grouped changes no bit. */
 
 typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 
@@ -13911,16 +18270,12 @@ typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 V_FN V_NAME(v16) V_NAME(row16)(const uint8_t *p, int32_t kv) {
     V_NAME(v16) r;
 #define AIOSK__E(k) r.v[k] = kv == AIOSK_KV_F32 ? v_loadu((const float *)(const void *)(p + k * V_W * 4)) \
-                           : kv == AIOSK_KV_F16 ? v_load_f16(p + k * V_W * 2) : v_load_i8(p + k * V_W);
+                           : v_load_f16(p + k * V_W * 2);
     V_EACH(AIOSK__E)
 #undef AIOSK__E
     return r;
 }
 
-/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
- * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
-typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
-#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
 /* Of rows that share a line only the first asks for it. */
 V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
     if ((uintptr_t)p & 63) s.a = s.b = 0;
@@ -13931,7 +18286,7 @@ V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
  * part of the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
 V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f,
                           size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F32 ? 64 : kv == AIOSK_KV_F16 ? 32 : 16; /* bytes of 16 numbers */
+    const size_t w = kv == AIOSK_KV_F32 ? 64 : 32; /* bytes of 16 numbers */
     V_NAME(v16) acc[8][4], r0, r1, r2, r3;
     const uint8_t *p = rows + (size_t)t0 * step;
     int32_t t;
@@ -13983,15 +18338,13 @@ V_EXPORT void V_NAME(outer_f32)(AIOSK__ARGS) { const size_t w = 64; switch (nq) 
 #define AIOSK__KV AIOSK_KV_F16
 V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
 #undef AIOSK__KV
-#define AIOSK__KV AIOSK_KV_I8
-V_EXPORT void V_NAME(outer_i8)(AIOSK__ARGS) { const size_t w = 16; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
-#undef AIOSK__KV
 #undef AIOSK__ARGS
 #undef AIOSK__SHAPE
 
-/* s[q][16 * nj] = (float)(exact sum over d of q8[q][d] * codes[d][key]) * (dq[q] * dk[key]); constants as in outer_n */
-V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const uint8_t *dk, const int8_t *q8,
-                            const int32_t *fix, const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+/* s[q][16 * nj] = fma((float)(exact sum over d of q8[q][d] * codes[d][key]), dq[q] * dk[key], add[q]); constants as in outer_n. step: bytes
+ * from four channels to the next four */
+V_FN8 void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
+                            const float *dq, const float *add, size_t add_stride, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     struct { vi v[V_PER16]; } acc[8][4];
     int32_t d;
 #define AIOSK__A(q) vi *a0 = acc[q][0].v, *a1 = acc[q][1].v, *a2 = acc[q][2].v, *a3 = acc[q][3].v;
@@ -14000,7 +18353,7 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
-    for (d = 0; d < hp; d += 4, codes += 256) {
+    for (d = 0; d < hp; d += 4, codes += step) {
         vi r0[V_PER16], r1[V_PER16], r2[V_PER16], r3[V_PER16];
         AIOSK__SOON(codes, 0, ahead)
         if (nj > 1) AIOSK__SOON(codes, 64, ahead)
@@ -14016,29 +18369,106 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
 #undef AIOSK__C
 #undef AIOSK__E
     }
-#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_mul(v_cvt_i32_f32(a[k]), v_mul(b, v_load_f16(dk + 32 * j + k * V_W * 2))));
+#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_fma(v_cvt_i32_f32(a[k]), v_mul(b, v_loadu(dk + 16 * j + k * V_W)), c));
 #define AIOSK__E(k) AIOSK__S(a0, k, 0) if (nj > 1) AIOSK__S(a1, k, 1) if (nj > 2) { AIOSK__S(a2, k, 2) AIOSK__S(a3, k, 3) }
-#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]), c = v_set1(add[(size_t)q * add_stride]); AIOSK__A(q) V_EACH(AIOSK__E) }
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
 #undef AIOSK__S
 #undef AIOSK__A
-#undef AIOSK__Q
 }
-V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const int32_t *fix,
-                              const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+V_EXPORT8 void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
+                              const float *add, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     int32_t j;
     switch (nq) {
 #define AIOSK__SHAPE(n, m)                                                                                              \
     case n:                                                                                                             \
-        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j, s_stride, ahead); } \
+        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, 256, dk + 16 * j, q8, fix, dq, add, 16, hp, s + 16 * j, s_stride, ahead); } \
         break;
     V_SHAPES(AIOSK__SHAPE)
 #undef AIOSK__SHAPE
     default: break;
     }
 }
+/* The same for 16 vectors [hp/4][16][4] that are the means of the tiles of a run */
+V_EXPORT8 void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
+    static const float zero = 0.0f;
+    const V_NAME(soon) none = { 0, 0 };
+    switch (nq) {
+#define AIOSK__SHAPE(n, m) case n: V_NAME(scores8_n)(n, 1, means, 64, dk, q8, fix, dq, &zero, 0, hp, s, 16, none); break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+
+/* out[q][16 * nj] = fma(w[q].step, (float)(exact sum over the keys of w[q] * codes[key][16 * nj]), out). w: what weights() made of the p of
+ * a tile. step: bytes from one group of four positions to the next */
+V_FN8 void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    vi acc[8][4 * V_PER16];
+    int32_t j, q, k;
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) acc[q][k] = v_zeroi();
+    }
+    for (j = 0; j < 16; j++, codes += step) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj; k++) AIOSK__SOON(codes, 64 * (size_t)k, ahead)
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) {
+            vi r[2];
+            i_pairs(r, v_loadi(codes + k * V_W * 4));
+            AIOSK__UNROLL
+            for (q = 0; q < nq; q++) {
+                const int16_t *u = (const int16_t *)(const void *)(w + (size_t)q * w_stride) + 2 * j;
+                acc[q][k] = i_macc_pair(acc[q][k], r[0], u);
+                acc[q][k] = i_macc_pair(acc[q][k], r[1], u + 32);
+            }
+        }
+    }
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        float *o = out + (size_t)q * out_stride;
+        const vf f = v_set1(w[(size_t)q * w_stride + 32]);
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) v_storeu(o + k * V_W, v_fma(f, v_cvt_i32_f32(acc[q][k]), v_loadu(o + k * V_W)));
+    }
+}
+V_EXPORT8 void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    switch (nq) {
+#define AIOSK__SHAPE(n, m)                                                                                                        \
+    case n:                                                                                                                      \
+        for (; nj >= m; nj -= m, codes += 64 * m, out += 16 * m) { V_NAME(values_n)(n, m, codes, step, w, w_stride, out, out_stride, ahead); } \
+        for (; m > 1 && nj > 0; nj--, codes += 64, out += 16) { V_NAME(values_n)(n, 1, codes, step, w, w_stride, out, out_stride, ahead); }    \
+        break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+/* p of the 64 keys of a tile -> weights in their place: int16 pairs of keys 0.. and 16.. [16], of 32.. and 48.. [16], then the f32 that they are
+ * multiples of. u: scales of V, step: theirs */
+V_FN void V_NAME(weights)(float *p, const uint8_t *u, float step) {
+    vf w[4][V_PER16], m[V_PER16];
+    float most, r;
+    int32_t g, k;
+    for (k = 0; k < V_PER16; k++) m[k] = v_zero();
+    for (g = 0; g < 4; g++)
+        for (k = 0; k < V_PER16; k++) {
+            w[g][k] = v_mul(v_loadu(p + 16 * g + k * V_W), v_cvt_i32_f32(i_load_u8(u + 16 * g + k * V_W)));
+            m[k] = v_max(m[k], w[g][k]);
+        }
+    most = v_tree_max(m);
+    r = 16383.0f / most;
+    if (!(r <= 3.40282347e38f)) r = most = 0.0f;
+    for (g = 0; g < 2; g++)
+        for (k = 0; k < V_PER16; k++)
+            v_storei(p + 16 * g + k * V_W, i_or(v_cvt_f32_i32(v_mul(w[2 * g][k], v_set1(r))), i_sll(v_cvt_f32_i32(v_mul(w[2 * g + 1][k], v_set1(r))), 16)));
+    p[32] = most / 16383.0f * step;
+}
+
 /* What v_kdot adds to each of the products of these codes, negated; sums of integers below 2^24 are exact in floats. */
 V_FN int32_t V_NAME(fix8)(const int8_t *q8, int32_t hp) {
 #if V_KBIAS
@@ -14076,9 +18506,8 @@ V_FN void V_NAME(only16)(vf *x, int32_t key, int32_t lo, int32_t hi, vf other) {
         x[k] = v_sel_lt(i, v_set1((float)(hi - key)), x[k], other);
     }
 }
-/* Raw scores s of one query -> p in place, 0 in the rest of [t0, t1); gives maximum and sum. plain: neither softcap nor ALiBi.
- * dv: where the scales of V are in an i8 tile, NULL for others. */
-V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
+/* Raw scores s of one query -> p in place, 0 in the rest of the tiles that [t0, t1) touches; gives maximum and sum. plain: neither softcap nor ALiBi. */
+V_FN void V_NAME(run_softmax)(int32_t plain, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
     const int32_t lo = a->lo[q], hi = a->hi[q], first = lo / 16 * 16;
     vf m[V_PER16], l[V_PER16], x[V_PER16], mt;
     int32_t j, k;
@@ -14090,7 +18519,7 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
     }
     a->m[q] = v_tree_max(m);
     mt = v_set1(a->m[q]);
-    for (j = t0 / 16 * 16; j < first; j += V_W) v_storeu(s + j, v_zero());
+    for (j = t0 / 64 * 64; j < first; j += V_W) v_storeu(s + j, v_zero());
     for (j = first; j < hi; j += 16) {
         if (plain) V_NAME(score16)(1, s + j, a, q, j, x);
         else for (k = 0; k < V_PER16; k++) x[k] = v_loadu(s + j + k * V_W);
@@ -14098,28 +18527,31 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
         V_NAME(only16)(x, j, lo, hi, v_zero());
         for (k = 0; k < V_PER16; k++) {
             l[k] = v_add(l[k], x[k]);
-            if (scaled) x[k] = v_mul(x[k], v_load_f16((const uint8_t *)a->tile[j / 64] + dv + 2 * (j % 64 + k * V_W)));
             v_storeu(s + j + k * V_W, x[k]);
         }
     }
-    for (; j < t1; j += V_W) v_storeu(s + j, v_zero());
+    for (; j < (t1 + 63) / 64 * 64; j += V_W) v_storeu(s + j, v_zero());
     a->l[q] = v_tree_add(l);
 }
-V_EXPORT void V_NAME(softmax)(int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
-    const int32_t plain = a->softcap == 0.0f && !a->slope;
-    if (plain && !scaled) V_NAME(run_softmax)(1, 0, s, a, q, t0, t1, dv);
-    else if (plain) V_NAME(run_softmax)(1, 1, s, a, q, t0, t1, dv);
-    else V_NAME(run_softmax)(0, scaled, s, a, q, t0, t1, dv);
+V_EXPORT void V_NAME(softmax)(float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
+    int32_t i, j, k;
+    if (a->softcap == 0.0f && !a->slope) V_NAME(run_softmax)(1, s, a, q, t0, t1);
+    else V_NAME(run_softmax)(0, s, a, q, t0, t1);
+    for (i = t0 / 64; a->tile_sum && i < (t1 + 63) / 64; i++) {
+        vf t[V_PER16];
+        for (k = 0; k < V_PER16; k++) t[k] = v_zero();
+        for (j = 0; j < 64; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_loadu(s + 64 * i + j + k * V_W));
+        a->tile_sum[(size_t)q * (size_t)a->n_tiles + (size_t)i] = v_tree_add(t);
+    }
 }
-/* n rows of 16 * nj numbers of kind f16 or i8, step bytes apart, as floats, 64 to a row; ahead as above */
-V_FN void V_NAME(widen)(int32_t kv, const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F16 ? 32 : 16;
+/* n rows of 16 * nj numbers of f16, step bytes apart, as floats, 64 to a row; ahead as above */
+V_FN void V_NAME(widen)(const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
     int32_t i, j, k;
     for (i = 0; i < n; i++, rows += step, out += 64) {
         AIOSK__SOON(rows, 0, ahead)
-        if (kv == AIOSK_KV_F16) AIOSK__SOON(rows, 64, ahead)
+        AIOSK__SOON(rows, 64, ahead)
         for (j = 0; j < nj; j++) {
-            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * w, kv);
+            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * 32, AIOSK_KV_F16);
             for (k = 0; k < V_PER16; k++) v_storeu(out + 16 * j + k * V_W, r.v[k]);
         }
     }
@@ -14131,23 +18563,31 @@ AIOSK__INLINE int32_t V_NAME(part)(int32_t tile, int32_t t0, int32_t t1, int32_t
     *to = t1 - 64 * tile > 64 ? 64 : t1 - 64 * tile;
     return *from < *to;
 }
-typedef void (*V_NAME(outer_fn))(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t, int32_t, V_NAME(soon));
+V_FN void V_NAME(outer)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f, size_t f_stride, int32_t t0, int32_t t1,
+                        float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
+    if (kv == AIOSK_KV_F32) V_NAME(outer_f32)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+    else V_NAME(outer_f16)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+}
 
-V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) outer) {
-    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
-    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1, stride = 64 * AIOSK_RUN + 16;
-    const size_t at_v = aiosk__tile_v(kv, a->hd_k), at_dk = aiosk__tile_scales(a->hd_k, a->hd_v); /* the latter: i8 only */
-    float *s = (float *)a->scratch, *wide = s + (size_t)a->n_q * stride;
+V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), most = hk > hv ? hk : hv, groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
+    const size_t stride = 64 * AIOSK_RUN + 16, wide_n = (size_t)(most > 256 ? 16 * most : 64 * 64);
+    const int32_t plain = aiosk_kv_open(a->type);
+    const aiosk__side side_k[2] = { aiosk__side_k(a->type, a->hd_k), aiosk__side_k(plain, a->hd_k) };    /* sealed, open */
+    const aiosk__side side_v[2] = { aiosk__side_v(a->type, a->hd_k, a->hd_v), aiosk__side_v(plain, a->hd_k, a->hd_v) };
+    const int32_t coded_k = aiosk__kv_coded(side_k[0].code), coded_v = aiosk__kv_coded(side_v[0].code);
     const uint8_t *const *tile = (const uint8_t *const *)a->tile;
-    int32_t *g = (int32_t *)(void *)(wide + 64 * 64), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
+    float *s = (float *)a->scratch, *qm = s + (size_t)a->n_q * stride, *wide = qm + (size_t)a->n_q * 16;
+    int8_t *means = (int8_t *)(void *)(wide + wide_n), *codes = (int8_t *)(void *)wide;
+    float *dk = (float *)(void *)(means + 16 * most), *dm = dk + 64;
+    int32_t *g = (int32_t *)(void *)(dm + 16), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
     int32_t i, j, q, q0, n, c, m, from, to, t0 = 64 * AIOSK_RUN, t1 = 0, first, last;
     const V_NAME(soon) none = { 0, 0 };
-    const int32_t wider = kv != AIOSK_KV_F32 && groups > 1;
 #define AIOSK__GROUPS for (j = 0, q0 = 0; j < groups; j++, q0 += n) if ((n = (j + 1) * a->n_q / groups - q0) > 0)
     AIOSK__GROUPS {
         int32_t lo = 64 * AIOSK_RUN, hi = 0;
         for (q = q0; q < q0 + n; q++) {
-            if (kv == AIOSK_KV_I8) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
+            if (coded_k) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
             a->m[q] = AIOSK_NEG_INF;
             a->l[q] = 0.0f;
             if (a->lo[q] >= a->hi[q]) continue;
@@ -14160,54 +18600,96 @@ V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) 
         if (hi > t1) t1 = hi;
     }
     memset(a->o, 0, (size_t)a->n_q * (size_t)hv * 4);
+    if (a->tile_sum) memset(a->tile_sum, 0, (size_t)a->n_q * (size_t)a->n_tiles * 4);
     if (t0 >= t1) return;
     first = t0 / 64;
     last = (t1 - 1) / 64;
+#define AIOSK__OPEN(i) ((i) < 32 ? (int32_t)(a->open >> (i) & 1) : 0)
+    if (coded_k) {
+        memset(qm, 0, (size_t)a->n_q * 64);
+        if (side_k[0].mean < side_k[0].data) {
+            memset(means, 0, (size_t)(16 * hk));
+            memset(dm, 0, 64);
+            for (i = first; i <= last; i++) {
+                const uint8_t *p = tile[i] + side_k[0].mean;
+                if (AIOSK__OPEN(i)) continue;
+                dm[i] = aiosk__f32(tile[i] + 8);
+                for (c = 0; c < hk; c += 4) memcpy(means + 16 * c + 4 * i, p + c, 4);
+            }
+            AIOSK__GROUPS V_NAME(means8)(n, means, dm, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, qm + 16 * q0);
+        }
+    }
     for (i = first; i <= last; i++) {
-        const uint8_t *K = tile[i];
-        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)K, at_v };
-        const int32_t chunk = wider ? 64 : a->hd_k;
-        if (kv == AIOSK_KV_I8) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_k[e].code;
+        const uint8_t *K = tile[i] + side_k[e].data, *next = tile[i < last ? i + 1 : i];
+        const V_NAME(soon) ahead = { (uintptr_t)(next + side_k[e1].data) - (uintptr_t)K, side_v[e].data - side_k[e].data };
+        const int32_t wider = kv == AIOSK_KV_F16 && groups > 1, chunk = wider ? 64 : a->hd_k;
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; at < side_k[e1].data; at += 64) AIOSK__PREFETCH(next + at);
+            AIOSK__PREFETCH(tile[i] + side_v[e].at);
+            V_NAME(scales)(tile[i] + side_k[e].at, aiosk__f32(tile[i]), dk);
+            p = V_NAME(decode)(kv, K, (size_t)hk * 64, codes, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
-                V_NAME(scores8)(n, K, K + at_dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, s + (size_t)q0 * stride + 64 * i, stride, ahead);
+                V_NAME(scores8)(n, p, dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, qm + 16 * q0 + i, hk, s + (size_t)q0 * stride + 64 * i, stride,
+                                p == codes ? none : ahead);
             continue;
         }
         for (c = 0; c < a->hd_k; c += chunk, K += 64 * w * (size_t)chunk) {
             m = a->hd_k - c < chunk ? a->hd_k - c : chunk;
-            if (wider) V_NAME(widen)(kv, K, 64 * w, m, 4, wide, ahead);
+            if (wider) V_NAME(widen)(K, 64 * w, m, 4, wide, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = a->q + (size_t)q0 * (size_t)a->q_stride + c;
                 float *y = s + (size_t)q0 * stride + 64 * i;
                 if (wider) V_NAME(outer_f32)(n, 4, (const uint8_t *)wide, 256, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, none);
-                else outer(n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
+                else V_NAME(outer)(kv, n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
             }
         }
     }
     AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
-        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(kv == AIOSK_KV_I8, s + (size_t)q * stride, a, q, g[2 * j], g[2 * j + 1], at_dk + 128);
-        else if (g[2 * j] < g[2 * j + 1]) memset(s + (size_t)q * stride + g[2 * j], 0, (size_t)(g[2 * j + 1] - g[2 * j]) * 4);
+        float *p = s + (size_t)q * stride;
+        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(p, a, q, g[2 * j], g[2 * j + 1]);
+        else for (i = g[2 * j] / 64 * 64; i < g[2 * j + 1]; i += 64) memset(p + i, 0, 64 * 4);
+        for (i = g[2 * j] / 64; coded_v && i < (g[2 * j + 1] + 63) / 64; i++)
+            if (!AIOSK__OPEN(i)) V_NAME(weights)(p + 64 * i, tile[i] + side_v[0].at, aiosk__f32(tile[i] + 4));
     }
-    for (c = 0; c < hv; c += 64) {
-        m = hv - c < 64 ? hv - c : 64;
-        for (i = first; i <= last; i++) {
-            const uint8_t *V = tile[i] + at_v + (size_t)c * w;
-            const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)tile[i], a->next ? (uintptr_t)a->next[i] - (uintptr_t)tile[i] - at_v : 0 };
+    for (i = first; i <= last; i++) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_v[e].code, wider = kv == AIOSK_KV_F16 && groups > 1;
+        const uint8_t *V = tile[i] + side_v[e].data;
+        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] + side_v[e1].data - (uintptr_t)V,
+                                     a->next ? (uintptr_t)a->next[i] + side_k[0].data - (uintptr_t)V : 0 };
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; a->next && at < side_k[0].data; at += 64) AIOSK__PREFETCH((const uint8_t *)a->next[i] + at);
+            p = V_NAME(decode)(kv, V, (size_t)hv * 64, codes, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
+                V_NAME(values8)(n, hv / 16, p, (size_t)hv * 4, s + (size_t)q0 * stride + 64 * i, stride, a->o + (size_t)q0 * (size_t)hv, (size_t)hv, p == codes ? none : ahead);
+            continue;
+        }
+        for (c = 0; c < hv; c += 64, V += 64 * w) {
+            m = hv - c < 64 ? hv - c : 64;
             V_NAME(part)(i, t0, t1, &from, &to);
-            if (wider) V_NAME(widen)(kv, V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
+            if (wider) V_NAME(widen)(V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = s + (size_t)q0 * stride + 64 * i;
                 float *y = a->o + (size_t)q0 * (size_t)hv + c;
                 if (wider) V_NAME(outer_f32)(n, m / 16, (const uint8_t *)wide, 256, x, stride, from, to, y, (size_t)hv, 1, none);
-                else outer(n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
+                else V_NAME(outer)(kv, n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
             }
         }
     }
+#undef AIOSK__OPEN
 #undef AIOSK__GROUPS
-    for (i = 0; i < a->n_q * hv; i += V_W) v_storeu(a->o + i, v_add(v_loadu(a->o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+    for (q = 0; q < a->n_q; q++) {
+        float *o = a->o + (size_t)q * (size_t)hv;
+        for (i = 0; i < hv; i += V_W) v_storeu(o + i, v_add(v_loadu(o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+        for (i = a->hd_v; i < hv; i++) o[i] = 0.0f; /* no code is zero */
+    }
 }
-V_EXPORT void V_NAME(attend_f32)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F32, V_NAME(outer_f32)); }
-V_EXPORT void V_NAME(attend_f16)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F16, V_NAME(outer_f16)); }
-V_EXPORT void V_NAME(attend_i8)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_I8, V_NAME(outer_i8)); }
 
 V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1) {
     int32_t q, i;
@@ -14233,7 +18715,7 @@ V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l
 
 V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     float *K = (float *)tile + slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F32, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 4;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 256 + (size_t)(slot * aiosk__hp(hd_v)) * 4;
     int32_t i;
     for (i = 0; i < hd_k; i++) K[64 * i] = k[i];
     memcpy(V, v, (size_t)hd_v * 4);
@@ -14241,7 +18723,7 @@ V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const 
 }
 V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     uint8_t *K = (uint8_t *)tile + 2 * slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F16, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 2;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 128 + (size_t)(slot * aiosk__hp(hd_v)) * 2;
     uint16_t t[V_W];
     int32_t i, j;
     for (i = 0; i < hd_k; i += V_W) {
@@ -14250,24 +18732,8 @@ V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const 
     }
     for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
 }
-/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. The
- * scale goes through the vocabulary too: scalar code outside of it is compiled for SSE, and a switch costs 100 cycles. */
-V_FN void V_NAME(store8)(const float *x, int32_t n, int8_t *codes, int32_t step, uint8_t *scale) {
-    float t[V_W], d = V_NAME(head_amax)(x, n) / 127.0f;
-    uint16_t h[V_W];
-    v_store_f16(h, v_set1(d < 65504.0f ? d : 65504.0f));
-    memcpy(scale, h, 2);
-    v_storeu(t, v_load_f16(h));
-    d = t[0];
-    V_NAME(codes8)(x, n, d > 0.0f ? d : 3e38f, 1, codes, step);
-}
-V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
-    int8_t *K = (int8_t *)tile + 4 * slot, *V = (int8_t *)tile + aiosk__tile_v(AIOSK_KV_I8, hd_k) + slot * aiosk__hp(hd_v);
-    uint8_t *s = (uint8_t *)tile + aiosk__tile_scales(hd_k, hd_v) + 2 * slot;
-    V_NAME(store8)(k, hd_k, K, 256, s);
-    V_NAME(store8)(v, hd_v, V, 4, s + 128);
-}
 #undef AIOSK__SOON
+#undef AIOSK__Q
 
 /* ======== kernels/floats.inc, continued ======== */
 /* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
@@ -14463,8 +18929,19 @@ V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIO
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
 /* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
- * functions are those of V_BASE. matmul_undef.inc ends it. */
-#if V_W > 1
+ * functions are those of V_BASE. matmul_undef.inc ends it. With V_SOURCE(x) defined beforehand the set has products of many columns
+ * for the common types alone: that set, with the same V_BIAS8 and V_PREMUL, unpacks for it and does all else. V_TILE8(x): whose
+ * attend_i8 it takes. */
+#ifdef V_SOURCE
+#define V_OWN 0
+#else
+#define V_SOURCE(x) V_NAME(x)
+#define V_OWN 1
+#endif
+#ifndef V_TILE8
+#define V_TILE8(x) V_BASE(x)
+#endif
+#if V_W > 1 && V_OWN
 
 /* ======== kernels/unpack.inc, continued ======== */
 /* unpack.inc: panels to codes in registers, one short case per format; lane r is row r. ref.c says what the bits mean, and in the
@@ -14476,7 +18953,11 @@ V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIO
 #define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
 #define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
 #define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#ifdef I_HIGH
+#define AIOSK__HI(a) I_HIGH(a)
+#else
 #define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+#endif
 
 /* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
 V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
@@ -14942,7 +19423,7 @@ typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
 typedef void (*V_NAME(few_fn))(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
-    const aiosk__codes *t;
+    aiosk__codes *t;
     const uint8_t *x;
     uint64_t xs;
     float *acc;
@@ -14961,12 +19442,31 @@ typedef struct V_NAME(cols) {
 /* Register i of panel e: of w where they are at hand, else from t, at the step's first row of codes. Loading them where they are used
  * keeps registers free for sums. */
 #define AIOSK__W(e, i) (w ? w[e][i] : v_loadi(t[e].code[at + (i)] + h * V_W * 4))
+/* Part c, e of a group: its first register of codes, i, or one more. V_QUAD: the activations of a step are in xq [nc][2], sixteen codes in
+ * each; else each four are asked for where they are used, from AIOSK__X(i). */
+#if V_QUAD
+#define AIOSK__XQ                                                                                  \
+    vi xq[V_NC][2];                                                                                \
+    AIOSK__UNROLL                                                                                  \
+    for (c = 0; c < nc; c++) { xq[c][0] = v_loadi(AIOSK__X(0)); xq[c][1] = v_loadi(AIOSK__X(4)); }
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#else
+#define AIOSK__XQ
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), AIOSK__XS(e, i))
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), AIOSK__XS(e, i))
+#endif
+#if V_XOR /* kind 9: with the sign of codes */
+#define AIOSK__XS(e, i) (kind == 9 ? i_xor(i_dup(AIOSK__X(i)), v_loadi(t[e].sign[at + (i)] + h * V_W * 4)) : i_dup(AIOSK__X(i)))
+#else
+#define AIOSK__XS(e, i) i_dup(AIOSK__X(i))
+#endif
 
 /* ---- A32 ---- */
 /* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
  * any: any_offset, which is no constant */
 enum { V_NAME(any) = -1 };
-V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int64_t k) {
     if (offset == 0) return v_zeroi();
     if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
     if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
@@ -14980,22 +19480,25 @@ V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x
  * constants. */
 V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
                           const int nc, vi w[][8], const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
-                          uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+                          uint64_t xs, const aiosk__a32 a, int64_t k, vf acc[][V_NP]) {
     const int n = columns / 4, run = I_RUN(kind, n);
     int c, e, f, g, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (g = 0; g < 8; g += n) { /* columns of one scale */
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(t[e].mn[at >> 3] + h * V_W)
+                              : n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
                                      : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
         AIOSK__UNROLL
         for (f = g; f < g + n; f += run) {
             i_part p[V_NC][V_NP];
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
             AIOSK__UNROLL
             for (i = f + 1; i < f + run; i++)
-                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+                AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         }
         AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
     }
@@ -15003,6 +19506,7 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset
         AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
                                                  i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
     }
+#undef AIOSK__X
 }
 
 #define AIOSK__FEW(T, t, kind, offset, columns, nc)                                                                                                    \
@@ -15056,14 +19560,15 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
     const uint8_t *x = m->x + (uint64_t)c0 * xs;
     float *o = m->acc + (int64_t)c0 * V_NP * 16;
     const int np = V_NP, has_min = m->n_mn;
-    int32_t u;
+    const int64_t n_u = m->n, k0 = m->k;
+    int64_t u;
     int h, i, e, c;
     for (c = 0; c < nc; c++) /* the next group */
         for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
     for (h = 0; h < V_PER16; h++) {
         vf acc[V_NC][V_NP];
         AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
-        for (u = 0; u < m->n; u++) {
+        for (u = 0; u < n_u; u++) {
             vf d[V_NP][2], dmin[V_NP];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
@@ -15071,16 +19576,11 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
                 d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
                 dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
             }
-            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind == 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, u * 8, h,
-                            d, dmin, x, xs, a, m->k + u, acc);
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind >= 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, (int)u * 8, h,
+                            d, dmin, x, xs, a, k0 + u, acc);
         }
         AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
     }
-}
-V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a32)(m, kind, columns, 1, c);
 }
 
 /* ---- A256 ---- */
@@ -15100,37 +19600,38 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
                            const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
     const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
     int c, e, f, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (f = 0; f < 8; f += pair ? 2 * run : run) {
         i_part p[V_NC][V_NP], q[V_NC][V_NP];
-#define AIOSK__X(i) i_dup(x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
 #define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
 #define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
         if (columns == 0) {
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
         } else if (V_BIAS8 && kind == 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), AIOSK__W(e, f), AIOSK__X(f)))
-            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(AIOSK__Z8(f), e, f))
+            AIOSK__EACH(q[c][e] = AIOSK__FIRST(AIOSK__Z8(f + run), e, f + run))
         } else if (V_BIAS8 && kind > 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), e, f))
         } else {
-            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f), AIOSK__X(f)))
-            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(v_zeroi(), e, f))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__FIRST(v_zeroi(), e, f + run))
         }
         AIOSK__UNROLL
         for (i = f + 1; i < f + run; i++) {
-            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), AIOSK__X(i)))
-            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], AIOSK__W(e, i + run), AIOSK__X(i + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__NEXT(q[c][e], e, i + run))
         }
         if (columns == 0) {
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         } else {
             AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
         }
 #undef AIOSK__Z
 #undef AIOSK__Z8
-#undef AIOSK__X
     }
+#undef AIOSK__X
 }
 /* What is left to take off: offset * sum of scale * sum of x, where the products did not */
 #define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
@@ -15239,7 +19740,7 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
     for (h = 0; h < V_PER16; h++) {
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(m->t[e].mn[0] + h * V_W) : V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
         for (j = 0; j < 8; j++) {
             vi r[V_NP][2];
             AIOSK__UNROLL
@@ -15262,11 +19763,50 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         }
     }
 }
-V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
+/* ---- both: all columns ---- */
+#if V_XOR
+/* Signed codes of 8 bits to kind 9: code * x = |code| * (x ^ s) + |code| where s, the sign, is -1, so the sum of these |code| is added to
+ * the sums of columns: mn, of each unit, or of the block with its scales. */
+V_EXPORT void V_NAME(absolute)(aiosk__codes *t, int32_t family, int32_t n) {
+    int32_t u;
+    int h, i;
+    for (h = 0; h < V_PER16; h++) {
+        vi all = v_zeroi();
+        for (u = 0; u < n; u++) {
+            vi part = v_zeroi(), r[2];
+            for (i = 0; i < 8; i++) {
+                uint8_t *code = t->code[u * 8 + i] + h * V_W * 4;
+                const vi w = v_loadi(code), s = V_NAME(i_neg8)(w), a = V_NAME(i_abs8)(w);
+                part = i_add16(part, V_NAME(i_mul8)(9, i_and(a, s), v_set1i(0x01010101)));
+                v_storei(code, a);
+                v_storei(t->sign[u * 8 + i] + h * V_W * 4, s);
+            }
+            if (family == AIOSK_A256) {
+                V_NAME(step_scales)(8, 32, v_loadi(t->sc[AIOSK__SC_AT(32, u)] + h * V_W), u, r);
+                all = i_end(8, all, part, part, r[0]);
+            } else v_storei(t->mn[u] + h * V_W, i_sum(8, part));
+        }
+        if (family == AIOSK_A256) v_storei(t->mn[0] + h * V_W, all);
+    }
 }
+#define AIOSK__TO_9(f, family)                                                                                         \
+    if (kind == 8 && columns == 32 && (!V_OWN || m->n_cols >= V_XOR)) {                                                \
+        int e;                                                                                                         \
+        for (e = 0; e < V_NP; e++) V_NAME(absolute)(m->t + e, family, m->n);                                           \
+        for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, 9, columns, V_NC, c);                                       \
+        return;                                                                                                        \
+    }
+#else
+#define AIOSK__TO_9(f, family)
+#endif
+#define AIOSK__GROUPS(f, family)                                                                                       \
+    const int32_t n = V_NC > 1 ? m->n_cols / V_NC * V_NC : 0;                                                          \
+    int32_t c;                                                                                                         \
+    for (c = n; V_OWN && c < m->n_cols; c++) V_NAME(group_##f)(m, kind, columns, 1, c);                                \
+    AIOSK__TO_9(f, family)                                                                                             \
+    for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, kind, columns, V_NC, c);
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a32, AIOSK_A32) }
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a256, AIOSK_A256) }
 
 /* ======== kernels/matmul.inc, continued ======== */
 /* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
@@ -15294,11 +19834,13 @@ V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float
 }
 
 typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+#if V_OWN
 typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
     V_NAME(codes_fn) codes;
     V_NAME(few_fn) few[3];                     /* for 1, 2, 4 columns; NULL where there is none */
 } V_NAME(form);
+#endif
 
 #define AIOSK__COLS(f, kind, columns) \
     V_EXPORT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
@@ -15308,6 +19850,9 @@ typedef struct V_NAME(form) {
 #elif V_BIAS8
 #define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#elif !V_OWN
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 4, 0)
 #else
 #define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16) \
@@ -15318,7 +19863,7 @@ AIOSK__COLS_A256(AIOSK__COLS)
 #undef AIOSK__COLS
 
 /* The loop for the codes of a format */
-static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
+static V_NAME(cols_fn) V_NAME(find_cols)(const V_SOURCE(form) *f, int32_t family) {
     const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) ? 8 : f->kind;
 #define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
     const int32_t columns = f->columns;
@@ -15363,7 +19908,7 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
         }
     }
 }
-#else
+#elif V_OWN
 /* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
  * streams than these. */
 V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
@@ -15405,7 +19950,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 /* Bytes of gathered rows. */
 enum { V_NAME(run_bytes) = 8192 };
 
-V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int32_t layout) {
     const aiosk_type *t = aiosk_type_info(f->type);
     const int32_t n = m->n_in / (int32_t)t->n_weights, per = 256 / (int32_t)t->n_weights;
     const uint64_t row_bytes = (uint64_t)n * t->n_bytes, block16 = 16 * t->n_bytes;
@@ -15418,7 +19963,20 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
     int32_t row, k, c, c0, e;
-#if V_W > 1
+#if !V_OWN
+    /* few columns, what is left of many when groups have been taken, and codes without a loop of their own */
+    const int32_t n_cols = !cols || m->n_cols < 2 * V_NC ? 0 : m->n_cols / V_NC * V_NC;
+    if (n_cols < m->n_cols) {
+        aiosk_matmul last = *m;
+        last.x = x + (uint64_t)n_cols * m->x_stride;
+        last.y = m->y + (uint64_t)n_cols * m->y_stride;
+        last.n_cols = m->n_cols - n_cols;
+        V_SOURCE(matmul)(&last, f, layout);
+    }
+#elif V_W == 1
+    const int32_t n_cols = m->n_cols;
+#else
+    const int32_t n_cols = m->n_cols;
     if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
         /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
         const int32_t most = layout == AIOSK_ROWS || m->n_cols > 4 ? (int32_t)(V_NAME(run_bytes) / block16) : n;
@@ -15428,7 +19986,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const int32_t k1 = n - k < most ? n : k + most;
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
-                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
+                    V_SOURCE(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
                                    k1 < n ? (uintptr_t)src + (uintptr_t)(k1 - k) * t->n_bytes : (uintptr_t)w + (uintptr_t)(row + 16) * (uintptr_t)row_bytes);
                     src = run;
                 }
@@ -15448,8 +20006,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.n_in = m->n_in;
     job.offset = f->offset;
     job.n_mn = f->n_mn;
-    for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
-        job.n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
+    for (c0 = 0; c0 < n_cols; c0 += job.n_cols) {
+        job.n_cols = n_cols - c0 < AIOSK__MAX_COLS ? n_cols - c0 : AIOSK__MAX_COLS;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -15464,7 +20022,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run,
+                        V_SOURCE(gather)(f->type, src, row_bytes, nr, nb, run,
                                        k + nb < n ? (uintptr_t)src + (uintptr_t)nb * t->n_bytes : (uintptr_t)w + (uintptr_t)(r + 16 * V_NP) * (uintptr_t)row_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
@@ -15481,6 +20039,10 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 }
 
 /* ---- one entry per type and layout ---- */
+#define AIOSK__ENTRY(t) /* rows_t, panels_t */                                                                                     \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_ROWS); }                  \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_PANELS); }
+#if V_OWN
 #define AIOSK__NONE(t) {NULL, NULL, NULL}
 #if V_FEW == 4
 #define AIOSK__ALL(t) {V_NAME(few1_##t), V_NAME(few2_##t), V_NAME(few4_##t)}
@@ -15506,30 +20068,36 @@ AIOSK__A256_HOT(AIOSK__FEW1_K)
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
-#define AIOSK__ENTRY(t, ...) /* form_t, rows_t, panels_t */                                                                        \
-    static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
-#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
+#define AIOSK__FORM(t, ...) static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__; AIOSK__ENTRY(t)
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
 AIOSK__A32_HOT(AIOSK__X)
 AIOSK__A256_HOT(AIOSK__XK)
 AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
+#else
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t)
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t)
+AIOSK__A32(AIOSK__X)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A256_RARE(AIOSK__XK)
+#endif
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
-#define V_GRIDS(x) V_NAME(x)
+#define V_TABLE V_NAME(isa)
+#define V_GRIDS(x) V_SOURCE(x)
 
 /* ======== kernels/isa_table.inc, continued ======== */
-/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+/* isa_table.inc: the table of an instruction set: V_TABLE: V_TABLE: integer matrices of V_NAME, those of grid types of
+ * V_GRIDS, all else of V_BASE. */
 #define AIOSK__NO {NULL, NULL},
 #define AIOSK__F(n) {V_BASE(rows_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 #define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
-static const aiosk_isa V_GRIDS(isa) = {
+static const aiosk_isa V_TABLE = {
     V_ISA_TEXT, V_ISA_ID, 0,
     {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
     V_BASE(quantize_head),
@@ -15544,9 +20112,9 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
-    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
-    V_BASE(attend_merge),
+    V_TILE8(attend),
+    {V_BASE(store_f32), V_BASE(store_f16)},
+    V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
     V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__G
@@ -15556,8 +20124,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 #undef V_ISA_ID
 #undef V_ISA_TEXT
-
-/* ======== kernels/isa_matmul.inc, continued ======== */
+#undef V_TABLE
 #undef V_GRIDS
 
 /* ======== kernels/matmul_undef.inc, continued ======== */
@@ -15566,6 +20133,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__XK
 #undef AIOSK__XR
 #undef AIOSK__X
+#undef AIOSK__FORM
 #undef AIOSK__ENTRY
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
@@ -15592,10 +20160,19 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__A32_RARE
 #undef AIOSK__SC_AT
 #undef AIOSK__W
+#undef AIOSK__XQ
+#undef AIOSK__FIRST
+#undef AIOSK__NEXT
+#undef AIOSK__XS
+#undef AIOSK__TO_9
+#undef AIOSK__GROUPS
 #undef AIOSK__EACH
 #undef V_TABLES
 #undef V_STEP
 #undef V_OUT
+#undef V_SOURCE
+#undef V_OWN
+#undef V_TILE8
 
 /* ======== kernels/dot_undef.inc, continued ======== */
 /* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
@@ -15614,6 +20191,9 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
+#undef V_START
+#undef V_QUAD
+#undef V_XOR
 #undef V_FEW
 
 /* ======== kernels/simdi_undef.inc, continued ======== */
@@ -15641,11 +20221,14 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef i_store_s8
 #undef i_load_u16
 #undef i_pairs
+#undef I_HIGH
 
 /* ======== kernels/simd_undef.inc, continued ======== */
 /* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
 #undef V_FN
 #undef V_EXPORT
+#undef V_FN8
+#undef V_EXPORT8
 #undef V_NAME
 #undef V_BASE
 #undef V_W
@@ -15696,6 +20279,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef v_dup_even
 #undef v_dup_odd
 #undef v_swap2
+#undef v_swap
 
 /* ======== kernels/isa_neon.c, continued ======== */
 #define AIOSK__NEON_DOT
@@ -15733,6 +20317,10 @@ static const aiosk_isa V_GRIDS(isa) = {
 /* ======== kernels/simd_names.inc, continued ======== */
 /* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
  * simd_undef.inc takes it back. */
+#ifndef V_FN8 /* functions that use v_kdot, where that needs more than the others */
+#define V_FN8 V_FN
+#define V_EXPORT8 V_EXPORT
+#endif
 #define v_loadu V_BASE(v_loadu)
 #define v_storeu V_BASE(v_storeu)
 #define v_loadi V_BASE(v_loadi)
@@ -15771,6 +20359,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #define v_dup_even V_BASE(v_dup_even)
 #define v_dup_odd V_BASE(v_dup_odd)
 #define v_swap2 V_BASE(v_swap2)
+#define v_swap V_BASE(v_swap)
 
 /* ======== kernels/simd_neon.inc, continued ======== */
 V_FN vf v_loadu(const float *p) { return vld1q_f32(p); }
@@ -15819,6 +20408,7 @@ V_FN vf v_load_i8(const void *p) {
 V_FN vf v_dup_even(vf a) { return vtrn1q_f32(a, a); }
 V_FN vf v_dup_odd(vf a) { return vtrn2q_f32(a, a); }
 V_FN vf v_swap2(vf a) { return vrev64q_f32(a); }
+V_FN vf v_swap(vf a, int n) { return n == 1 ? vrev64q_f32(a) : vextq_f32(a, a, 2); }
 V_FN float v_tree_add(const vf *v) {
     float32x4_t a = vaddq_f32(vaddq_f32(v[0], v[2]), vaddq_f32(v[1], v[3]));
     float32x2_t b = vadd_f32(vget_low_f32(a), vget_high_f32(a));
@@ -15895,6 +20485,8 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
 #define V_PREMUL 0
 #define V_FIX 1
 #define V_FEW 1
+#define V_QUAD 1 /* a load for sixteen activations, not one and a dup for each four: lanes of sdot cost nothing */
+#define V_XOR 0
 #define V_NC 4 /* columns that it takes at once */
 
 #define AIOSK__U8(a) vreinterpretq_u8_s32(a)
@@ -15905,6 +20497,8 @@ V_FN vi i_or(vi a, vi b) { return vorrq_s32(a, b); }
 V_FN vi i_xor(vi a, vi b) { return veorq_s32(a, b); }
 V_FN vi i_srl(vi a, int n) { return vreinterpretq_s32_u32(vshlq_u32(vreinterpretq_u32_s32(a), vdupq_n_s32(-n))); }
 V_FN vi i_sll(vi a, int n) { return vshlq_s32(a, vdupq_n_s32(n)); }
+/* The high nibble of each byte: bytes can be shifted by themselves here */
+#define I_HIGH(a) vreinterpretq_s32_u8(vshrq_n_u8(vreinterpretq_u8_s32(a), 4))
 V_FN vi i_addb(vi a, vi b) { return AIOSK__S32(vaddq_u8(AIOSK__U8(a), AIOSK__U8(b))); }
 V_FN vi i_load_u8(const void *p) {
     return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(vmovl_u8(vreinterpret_u8_u32(vdup_n_u32(aiosk__u32(p)))))));
@@ -15968,25 +20562,35 @@ V_FN vi i_prep8(vi w) { return w; }
 V_FN vi i_scale(const int kind, vi a) { (void)kind; return vshrq_n_s32(vshlq_n_s32(a, 24), 24); }
 #define I_PAIR(kind) 0
 #ifdef AIOSK__NEON_DOT
+#define V_START 1
 #define i_part vi
 #define I_RUN(kind, n) (n)
-V_FN i_part i_next(const int kind, i_part a, vi w, vi x) {
-    (void)kind;
 #if defined(__clang__) && !defined(__ARM_FEATURE_DOTPROD) /* older clang hides vdotq */
-    __asm__("sdot %0.4s, %1.16b, %2.16b" : "+w"(a) : "w"(w), "w"(x));
-    return a;
+#define AIOSK__SDOT(i) __asm__("sdot %0.4s, %1.16b, %2.4b[" #i "]" : "+w"(a) : "w"(w), "w"(x))
 #else
-    return vdotq_s32(a, vreinterpretq_s8_s32(w), vreinterpretq_s8_s32(x));
+#define AIOSK__SDOT(i) a = vdotq_laneq_s32(a, vreinterpretq_s8_s32(w), vreinterpretq_s8_s32(x), i)
 #endif
+V_FN i_part i_next(const int kind, i_part a, vi w, vi x, const int i) { /* the lane is part of the instruction */
+    (void)kind;
+    if (i == 0) AIOSK__SDOT(0);
+    else if (i == 1) AIOSK__SDOT(1);
+    else if (i == 2) AIOSK__SDOT(2);
+    else AIOSK__SDOT(3);
+    return a;
 }
-V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)z; return i_next(kind, vdupq_n_s32(0), w, x); }
+#undef AIOSK__SDOT
+V_FN i_part i_first(const int kind, vi z, vi w, vi x, const int i) { return i_next(kind, z, w, x, i); }
 V_FN vi i_sum(const int kind, i_part a) { (void)kind; return a; }
 #else
+#define V_START 0
 #define i_part V_NAME(i_part)
 #define I_RUN(kind, n) ((kind) == 8 ? 2 : (kind) >= 6 || (n) == 4 ? 4 : 8)
 typedef struct i_part { int16x8_t l, h; } i_part;
-V_FN i_part i_first(const int kind, vi z, vi w, vi x) {
-    const int8x16_t a = vreinterpretq_s8_s32(w), b = vreinterpretq_s8_s32(x);
+V_FN vi V_NAME(i_lane)(vi x, const int i) {
+    return i == 0 ? vdupq_laneq_s32(x, 0) : i == 1 ? vdupq_laneq_s32(x, 1) : i == 2 ? vdupq_laneq_s32(x, 2) : vdupq_laneq_s32(x, 3);
+}
+V_FN i_part i_first(const int kind, vi z, vi w, vi x, const int i) {
+    const int8x16_t a = vreinterpretq_s8_s32(w), b = vreinterpretq_s8_s32(V_NAME(i_lane)(x, i));
     i_part r;
     (void)kind;
     (void)z;
@@ -15994,8 +20598,8 @@ V_FN i_part i_first(const int kind, vi z, vi w, vi x) {
     r.h = vmull_high_s8(a, b);
     return r;
 }
-V_FN i_part i_next(const int kind, i_part r, vi w, vi x) {
-    const int8x16_t a = vreinterpretq_s8_s32(w), b = vreinterpretq_s8_s32(x);
+V_FN i_part i_next(const int kind, i_part r, vi w, vi x, const int i) {
+    const int8x16_t a = vreinterpretq_s8_s32(w), b = vreinterpretq_s8_s32(V_NAME(i_lane)(x, i));
     (void)kind;
     r.l = vmlal_s8(r.l, vget_low_s8(a), vget_low_s8(b));
     r.h = vmlal_high_s8(r.h, a, b);
@@ -16294,24 +20898,6 @@ V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
     return 0;
 }
 
-/* codes[i] = rint(x[i] * f) or, with divide, rint(x[i] / f); clamped to [-127, 127]; zeros from n to n rounded up to 16.
- * step: distance of groups of 4 codes (4 = a plain row). */
-V_FN void V_NAME(codes8)(const float *x, int32_t n, float f, int32_t divide, int8_t *codes, int32_t step) {
-    int32_t i, k;
-    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
-        int8_t t[16];
-        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
-        v = divide ? v_div(v, v_set1(f)) : v_mul(v, v_set1(f));
-        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v));
-        if (step == 4) { i_store_s8(codes + i, v_cvt_f32_i32(v)); continue; }
-        i_store_s8(t, v_cvt_f32_i32(v));
-#if V_W >= 4
-        for (k = 0; k < V_W; k += 4) memcpy(codes + (i + k) / 4 * step, t + k, 4);
-#else
-        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = t[k];
-#endif
-    }
-}
 V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
     vf m[V_PER16];
     int32_t i, k;
@@ -16320,21 +20906,374 @@ V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
         for (k = 0; k < V_PER16 && i + k * V_W < n; k++) m[k] = v_max(m[k], v_abs(V_NAME(load_n)(x + i + k * V_W, n - i - k * V_W, 0.0f)));
     return v_tree_max(m);
 }
-V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d) {
-    float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
+V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d, float *back) {
+    const float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
     const int32_t tiny = !(f <= 3.40282347e38f); /* counts as zero, as in quant.inc */
+    int32_t i;
     *d = tiny ? 0.0f : a / 127.0f;
-    V_NAME(codes8)(x, n, tiny ? 0.0f : f, 0, q, 4);
+    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
+        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
+        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v_mul(v, v_set1(tiny ? 0.0f : f))));
+        i_store_s8(q + i, v_cvt_f32_i32(v));
+        if (!back || i >= n) continue;
+        v = v_mul(v_load_i8(q + i), v_set1(*d));
+        if (n - i >= V_W) v_storeu(back + i, v); else V_NAME(store_part)(back + i, v, n - i);
+    }
+}
+
+/* ======== kernels/codes.inc, continued ======== */
+/* codes.inc: the codes of KV tiles (api.h, attention): codes to int8 levels, numbers to codes, one kind of tile to another. After ops.inc. */
+
+/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
+ * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
+typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
+#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
+
+/* n times 512 codes to int8 */
+V_FN void V_NAME(decode_n)(const int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    const int8_t *table = aiosk__kv_levels[code - AIOSK_KV_C5];
+    const int bits = code == AIOSK_KV_C5 ? 5 : code == AIOSK_KV_C4 ? 4 : code == AIOSK_KV_C3 ? 3 : 2;
+    int i, j;
+#if V_W > 1
+    static const int8_t all[16] = { 0, -1 };
+    const vi t = i_table(table), bit = v_set1i(0x01010101), f = v_set1i(0x0F0F0F0F), three = v_set1i(0x03030303), ones = i_table(all);
+    for (; n > 0; n--, p += 64 * bits, out += 512) {
+        AIOSK__UNROLL
+        for (i = 0; i < bits; i++) AIOSK__SOON(p, 64 * (size_t)i, ahead)
+        for (i = 0; i < 64; i += 4 * V_W) {
+            const vi s = bits & 1 ? v_loadi(p + 64 * (bits - 1) + i) : v_zeroi();
+            vi a = s, w;
+            AIOSK__UNROLL
+            for (j = 0; j < 8; j++) {
+                if (bits >= 4) {
+                    if (!(j & 1)) a = v_loadi(p + 32 * j + i);
+                    w = i_lut(t, i_and(j & 1 ? i_srl(a, 4) : a, f));
+                    if (bits == 5) { /* bytes of 0 and 255: flipped and 1 added where the bit is set */
+                        const vi b = i_and(i_srl(s, j), bit);
+                        w = i_addb(i_xor(w, i_lut(ones, b)), b);
+                    }
+                } else {
+                    if (!(j & 3)) a = v_loadi(p + 16 * j + i);
+                    w = i_and(j & 3 ? i_srl(a, 2 * (j & 3)) : a, three);
+                    if (bits == 3) w = i_or(w, i_and(j > 2 ? i_srl(s, j - 2) : i_sll(s, 2 - j), v_set1i(0x04040404)));
+                    w = i_lut(t, w);
+                }
+                v_storei(out + 64 * j + i, w);
+            }
+        }
+    }
+#else
+    (void)ahead;
+    for (; n > 0; n--, p += 64 * bits, out += 512)
+        for (i = 0; i < 64; i++)
+            for (j = 0; j < 8; j++) {
+                const int s = bits & 1 ? p[64 * (bits - 1) + i] >> j & 1 : 0;
+                const int w = bits >= 4 ? p[32 * (j & 6) + i] >> 4 * (j & 1) & 15 : p[16 * (j & 4) + i] >> 2 * (j & 3) & 3;
+                out[64 * j + i] = (int8_t)(bits == 5 ? (s ? -table[w] : table[w]) : table[w | s << 2]);
+            }
+#endif
+}
+/* The codes of a side, n of them, as int8: where they are, or in out */
+V_EXPORT AIOSK__NOINLINE const int8_t *V_NAME(decode)(int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    n /= 512;
+    switch (code) {
+    case AIOSK_KV_C5: V_NAME(decode_n)(AIOSK_KV_C5, p, n, out, ahead); break;
+    case AIOSK_KV_C4: V_NAME(decode_n)(AIOSK_KV_C4, p, n, out, ahead); break;
+    case AIOSK_KV_C3: V_NAME(decode_n)(AIOSK_KV_C3, p, n, out, ahead); break;
+    case AIOSK_KV_C2: V_NAME(decode_n)(AIOSK_KV_C2, p, n, out, ahead); break;
+    default: return (const int8_t *)p;
+    }
+    return out;
+}
+
+/* Where the code of a position stands, from that of channel d of position 0 on. */
+AIOSK__INLINE void V_NAME(places)(int32_t is_v, int32_t hp, int32_t *at) {
+    int32_t t;
+    for (t = 0; t < AIOSK_TILE; t++) at[t] = is_v ? (t & 15) * 4 * hp + aiosk__kv_byte[t >> 4] : 4 * t;
+}
+AIOSK__INLINE int32_t V_NAME(place)(int32_t is_v, int32_t d) { return is_v ? 4 * d : (d >> 2) * 256 + (d & 3); }
+
+/* The scales of 64 positions as floats */
+V_FN void V_NAME(scales)(const uint8_t *u, float step, float *s) {
+    int32_t i;
+    for (i = 0; i < AIOSK_TILE; i += V_W) v_storeu(s + i, v_mul(v_cvt_i32_f32(i_load_u8(u + i)), v_set1(step)));
+}
+
+/* A side of a tile as floats x [hd][64], finite */
+V_FN void V_NAME(side_read)(aiosk__side s, int32_t is_v, const uint8_t *tile, int32_t hd, float *x, int8_t *flat) {
+    const int32_t hp = aiosk__hp(hd);
+    const vf lo = v_set1(-65504.0f), hi = v_set1(65504.0f);
+    int32_t d, t, i;
+    if (s.code == AIOSK_KV_F16) {
+        const uint8_t *p = tile + s.data;
+        if (!is_v) {
+            for (i = 0; i < hd * 64; i += V_W) v_storeu(x + i, v_min(hi, v_max(lo, v_load_f16(p + 2 * i))));
+            return;
+        }
+        for (t = 0; t < 64; t++, p += 2 * hp)
+            for (d = 0; d < hd; d += V_W) {
+                float r[V_W];
+                v_storeu(r, v_min(hi, v_max(lo, v_load_f16(p + 2 * d))));
+                for (i = 0; i < V_W && d + i < hd; i++) x[(d + i) * 64 + t] = r[i];
+            }
+        return;
+    }
+    {
+        const V_NAME(soon) none = { 0, 0 };
+        const int8_t *c = V_NAME(decode)(s.code, tile + s.data, (size_t)hp * 64, flat, none), *mean = (const int8_t *)tile + s.mean;
+        float scale[64], m;
+        int32_t at[64];
+        V_NAME(places)(is_v, hp, at);
+        V_NAME(scales)(tile + s.at, aiosk__f32(tile + (is_v ? 4 : 0)), scale);
+        m = s.mean < s.data ? aiosk__f32(tile + 8) : 0.0f;
+        for (d = 0; d < hd; d++) {
+            const int8_t *p = c + V_NAME(place)(is_v, d);
+            const vf mu = v_set1(m * (float)(s.mean < s.data ? mean[d] : 0));
+            int8_t r[64];
+            for (t = 0; t < 64; t++) r[t] = p[at[t]];
+            for (t = 0; t < 64; t += V_W) v_storeu(x + d * 64 + t, v_min(hi, v_max(lo, v_fma(v_load_i8(r + t), v_loadu(scale + t), mu))));
+        }
+    }
+}
+/* x [hd][64] as a side of f16 */
+V_FN void V_NAME(side_f16)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, const float *x) {
+    uint8_t *p = tile + s.data;
+    const int32_t hp = aiosk__hp(hd);
+    int32_t d, t;
+    if (!is_v) {
+        for (d = 0; d < hd * 64; d += V_W) v_store_f16(p + 2 * d, v_loadu(x + d));
+        return;
+    }
+    memset(p, 0, s.bytes);
+    for (d = 0; d < hd; d++) {
+        uint16_t r[64];
+        for (t = 0; t < 64; t += V_W) v_store_f16(r + t, v_loadu(x + d * 64 + t));
+        for (t = 0; t < 64; t++) memcpy(p + 2 * (t * hp + d), &r[t], 2);
+    }
+}
+
+/* The levels nearest to the numbers x * inv, as 256 * index + level: the index counts the n - 1 thresholds below, ascending */
+V_FN vi V_NAME(choose)(vf x, vf inv, const float *limit, const float *value, int32_t n) {
+    const vf z = v_mul(v_abs(x), inv);
+    vf v = v_set1(value[0]);
+    int32_t i;
+    for (i = 1; i < n; i++) v = v_sel_lt(v_set1(limit[i]), z, v_set1(value[i]), v);
+    return v_cvt_f32_i32(v);
+}
+/* x [hd][64] as a coded side; x is changed. A lane is a position. flat: room for 64 bytes for each channel, mean for a float. */
+V_FN void V_NAME(side_encode)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, float *x, uint8_t *flat, float *mean) {
+    const int32_t hp = aiosk__hp(hd), n = s.code == AIOSK_KV_I8 ? 0 : 1 << (aiosk__kv_bits[s.code] - 1);
+    const vf zero = v_zero();
+    float limit[16], value[16], scale[64], step, most;
+    int32_t at[64], u[64], d, b, i, k, round;
+    vf m[V_PER16];
+    V_NAME(places)(is_v, hp, at);
+    if (s.mean < s.data) {
+        float ms;
+        memset(tile + s.mean, 0, s.data - s.mean);
+        for (d = 0; d < hd; d++) {
+            for (k = 0; k < V_PER16; k++) {
+                const float *p = x + d * 64 + k * V_W;
+                m[k] = v_add(v_add(v_add(v_loadu(p), v_loadu(p + 16)), v_loadu(p + 32)), v_loadu(p + 48));
+            }
+            mean[d] = v_tree_add(m) * (1.0f / 64);
+        }
+        V_NAME(quantize_head)(mean, hd, (int8_t *)tile + s.mean, &ms, NULL);
+        memcpy(tile + 8, &ms, 4);
+        for (d = 0; d < hd; d++) {
+            const vf c = v_set1((float)((const int8_t *)tile)[s.mean + (size_t)d]);
+            for (i = 0; i < 64; i += V_W) v_storeu(x + d * 64 + i, v_fma(v_set1(-ms), c, v_loadu(x + d * 64 + i)));
+        }
+    }
+    for (i = 0; i < n; i++) {
+        const int8_t *level = aiosk__kv_levels[s.code - AIOSK_KV_C5];
+        value[i] = (float)(256 * i + level[i]);
+        limit[i] = i ? (float)(level[i - 1] + level[i]) * 0.5f : 0.0f;
+    }
+    memset(flat, 0, (size_t)hp * 64);
+    for (b = 0; b < 64; b += V_W) { /* scales; indices of all but I8 */
+        const vf bound = v_set1(3e38f);
+        vf x2 = zero, most_x = zero, inv, sc;
+        for (d = 0; d < hd; d++) {
+            const vf y = v_loadu(x + d * 64 + b);
+            if (n) x2 = v_fma(y, y, x2); else most_x = v_max(most_x, v_abs(y));
+        }
+        if (!n) { v_storeu(scale + b, v_div(most_x, v_set1(127.0f))); continue; }
+        sc = v_mul(v_sqrt(v_div(x2, v_set1((float)hd))), v_set1(aiosk__kv_top[s.code - AIOSK_KV_C5] / 127.0f));
+        for (round = 0; round < 2; round++) {
+            vf xc = zero, c2 = zero;
+            inv = v_div(v_set1(1.0f), sc);
+            inv = v_sel_lt(inv, bound, inv, zero);
+            for (d = 0; d < hd; d++) {
+                const vf y = v_loadu(x + d * 64 + b);
+                const vi c = V_NAME(choose)(y, inv, limit, value, n);
+                const vf level = v_cvt_i32_f32(i_and(c, v_set1i(255)));
+                xc = v_fma(v_abs(y), level, xc);
+                c2 = v_fma(level, level, c2);
+                if (round) {
+                    const vi minus = v_cvt_f32_i32(v_sel_lt(y, zero, v_set1((float)n), zero));
+                    uint8_t *p = flat + V_NAME(place)(is_v, d);
+                    int8_t r[V_W];
+                    i_store_s8(r, v_addi(i_srl(c, 8), minus));
+                    for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)r[k];
+                }
+            }
+            sc = is_v ? v_div(xc, c2) : v_div(x2, xc);
+            sc = v_sel_lt(zero, xc, sc, zero);
+        }
+        v_storeu(scale + b, sc);
+    }
+    for (k = 0; k < V_PER16; k++) m[k] = zero;
+    for (i = 0; i < 64; i += 16) for (k = 0; k < V_PER16; k++) m[k] = v_max(m[k], v_loadu(scale + i + k * V_W));
+    most = v_tree_max(m);
+    step = most / 255.0f;
+    if (!(1.0f / step < 3e38f)) step = 0.0f; /* too small for its inverse: counts as nothing */
+    memcpy(tile + (is_v ? 4 : 0), &step, 4);
+    for (i = 0; i < 64; i += V_W) {
+        const vf sc = v_loadu(scale + i);
+        vf r = step > 0.0f ? v_div(sc, v_set1(step)) : zero;
+        if (!n) r = v_add(r, v_set1(0.498f));
+        r = v_min(v_set1(255.0f), v_max(v_set1(1.0f), v_rint(r)));
+        v_storei(u + i, v_cvt_f32_i32(v_sel_lt(zero, step > 0.0f ? sc : zero, r, zero)));
+    }
+    for (i = 0; i < 64; i++) tile[s.at + (size_t)i] = (uint8_t)u[i];
+    if (!n) { /* with the scales that these are */
+        V_NAME(scales)(tile + s.at, step, scale);
+        for (d = 0; d < hd; d++) {
+            uint8_t *p = flat + V_NAME(place)(is_v, d);
+            for (b = 0; b < 64; b += V_W) {
+                const vf sc = v_loadu(scale + b);
+                vf r = v_sel_lt(zero, sc, v_div(v_loadu(x + d * 64 + b), sc), zero);
+                int8_t o[V_W];
+                r = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), r));
+                i_store_s8(o, v_cvt_f32_i32(r));
+                for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)o[k];
+            }
+        }
+    }
+    aiosk__kv_pack(s.code, flat, (size_t)hp / 8, tile + s.data);
+}
+V_EXPORT void V_NAME(kv_convert)(int32_t src_type, const void *src, int32_t dst_type, void *dst, int32_t hd_k, int32_t hd_v, void *scratch) {
+    const uint8_t *from = (const uint8_t *)src;
+    uint8_t *to = (uint8_t *)dst;
+    int32_t is_v;
+    if (dst_type > AIOSK_KV_F16) {
+        memset(to, 0, 64);
+        memcpy(to + 12, &dst_type, 4);
+    }
+    for (is_v = 0; is_v < 2; is_v++) {
+        const int32_t hd = is_v ? hd_v : hd_k, hp = aiosk__hp(hd);
+        const aiosk__side a = is_v ? aiosk__side_v(src_type, hd_k, hd_v) : aiosk__side_k(src_type, hd_k);
+        const aiosk__side b = is_v ? aiosk__side_v(dst_type, hd_k, hd_v) : aiosk__side_k(dst_type, hd_k);
+        float *x = (float *)scratch, *mean = x + (size_t)hp * 64;
+        uint8_t *flat = (uint8_t *)(mean + hp);
+        if (a.code == b.code) {
+            memcpy(to + b.at, from + a.at, a.bytes);
+            if (!aiosk__kv_coded(a.code)) continue;
+            memcpy(to + (is_v ? 4 : 0), from + (is_v ? 4 : 0), 4);
+            if (!is_v) memcpy(to + 8, from + 8, 4);
+            continue;
+        }
+        V_NAME(side_read)(a, is_v, from, hd, x, (int8_t *)flat);
+        if (b.code == AIOSK_KV_F16) V_NAME(side_f16)(b, is_v, to, hd, x);
+        else V_NAME(side_encode)(b, is_v, to, hd, x, flat, mean);
+    }
+}
+
+/* ======== kernels/rotate.inc, continued ======== */
+/* rotate.inc: Hadamard rotations (api.h, rotate), written once over the v_* vocabulary. Each number is the result of the same additions in
+ * every set: strides within a register go by exchanging lanes, larger ones by registers. */
+
+/* x[i] = x[i] * s with s = +- r by the sign of the channel, for all heads */
+V_FN void V_NAME(signs)(float *x, int32_t n_head, int32_t hd, float r) {
+    float s[256];
+    int32_t c, h, i, n;
+    for (c = 0; c < hd; c += n) {
+        n = hd - c < 256 ? hd - c : 256;
+        for (i = 0; i < n; i++) s[i] = aiosk__minus((uint32_t)(c + i)) ? -r : r;
+        for (h = 0; h < n_head; h++) {
+            float *p = x + (size_t)h * (size_t)hd + c;
+            for (i = 0; i + V_W <= n; i += V_W) v_storeu(p + i, v_mul(v_loadu(p + i), v_loadu(s + i)));
+            for (; i < n; i++) p[i] = p[i] * s[i];
+        }
+    }
+}
+/* Sums and differences at strides 1, 2, .. size / 2, for n floats, a multiple of size = 2^k */
+V_FN void V_NAME(fwht)(float *x, int32_t n, int32_t size) {
+    int32_t i, j, s;
+#if V_W > 1
+    static const float minus[4][16] = { { 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1 }, { 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1 },
+                                        { 1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1, 1, -1, -1, -1, -1 }, { 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, -1 } };
+    for (i = 0; i < n && size > 1; i += V_W) {
+        vf a = V_NAME(load_n)(x + i, n - i, 0.0f);
+        a = v_add(v_swap(a, 1), v_xorsign(a, v_loadu(minus[0])));
+        if (size > 2) a = v_add(v_swap(a, 2), v_xorsign(a, v_loadu(minus[1])));
+        if (V_W > 4 && size > 4) a = v_add(v_swap(a, 4), v_xorsign(a, v_loadu(minus[2])));
+        if (V_W > 8 && size > 8) a = v_add(v_swap(a, 8), v_xorsign(a, v_loadu(minus[3])));
+        if (n - i >= V_W) v_storeu(x + i, a); else V_NAME(store_part)(x + i, a, n - i);
+    }
+#endif
+    for (s = V_W; s < size; s *= 2)
+        for (i = 0; i < n; i += 2 * s)
+            for (j = i; j < i + s; j += V_W) {
+                const vf a = v_loadu(x + j), b = v_loadu(x + j + s);
+                v_storeu(x + j, v_add(a, b));
+                v_storeu(x + j + s, v_sub(a, b));
+            }
+}
+/* The rows of a matrix of order m: m numbers b = 2^k apart, 16 columns at a time, whatever heads they belong to */
+V_FN void V_NAME(mix)(float *x, int32_t n_head, int32_t m, int32_t b) {
+    enum { NR = V_W > 4 ? 4 : 2 };
+    const uint64_t *rows = aiosk__hadamard_rows(m);
+    const int32_t n = n_head * b, w = b < 16 ? b : 16;      /* columns, and how many of them are neighbours */
+    float t[36][16];
+    int32_t c, i, j, r, e, k;
+    for (c = 0; c < n; c += 16) {
+        float *p[16];
+        const int32_t pieces = (n - c < 16 ? n - c : 16) / w;
+        memset(t, 0, sizeof t);
+        for (i = 0; i < pieces; i++) {
+            const int32_t col = c + i * w;
+            p[i] = x + (size_t)(col / b) * (size_t)(m * b) + col % b;
+            for (j = 0; j < m; j++) memcpy(t[j] + i * w, p[i] + j * b, (size_t)w * 4);
+        }
+        for (r = 0; r < m; r += NR) {
+            vf a[NR][V_PER16];
+            float o[NR][16];
+            for (e = 0; e < NR; e++) {
+                const vf s = v_set1(rows[r + e] & 1 ? -1.0f : 1.0f);
+                for (k = 0; k < V_PER16; k++) a[e][k] = v_xorsign(v_loadu(t[0] + k * V_W), s);
+            }
+            for (j = 1; j < m; j++)
+                for (e = 0; e < NR; e++) {
+                    const vf s = v_set1(rows[r + e] >> j & 1 ? -1.0f : 1.0f);
+                    for (k = 0; k < V_PER16; k++) a[e][k] = v_add(a[e][k], v_xorsign(v_loadu(t[j] + k * V_W), s));
+                }
+            for (e = 0; e < NR; e++) {
+                for (k = 0; k < V_PER16; k++) v_storeu(o[e] + k * V_W, a[e][k]);
+                for (i = 0; i < pieces; i++) memcpy(p[i] + (r + e) * b, o[e] + i * w, (size_t)w * 4);
+            }
+        }
+    }
+}
+V_EXPORT void V_NAME(rotate)(float *x, int32_t n_head, int32_t hd, int32_t inverse) {
+    int32_t m, h;
+    const int32_t b = aiosk__rotation(hd, &m);
+    const float r = 1.0f / aiosk__sqrt((float)(m * b));
+    if (!inverse) V_NAME(signs)(x, n_head, hd, r);
+    for (h = 0; h < n_head; h++) V_NAME(fwht)(x + (size_t)h * (size_t)hd, hd, b);
+    if (m > 1) V_NAME(mix)(x, n_head, m, b);
+    if (inverse) V_NAME(signs)(x, n_head, hd, r);
 }
 
 /* ======== kernels/attend.inc, continued ======== */
 /* attend.inc: attention over one run of KV tiles, and writing a position into a tile; written once over the v_* vocabulary.
- * api.h defines layouts and arithmetic. After ops.inc (exp, tanh, int8 codes).
+ * api.h defines layouts and arithmetic. After ops.inc (exp, tanh) and codes.inc.
  *
- * Scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
- * t a channel, or a lane is a channel and t a key. A few queries (a group) go together so that a row is loaded and
- * converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows is converted
- * beforehand, once for all groups. How queries are grouped changes no bit. */
+ * With floats, scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
+ * t a channel, or a lane is a channel and t a key. With codes both are exact sums of integers. A few queries (a group) go together so
+ * that a row is loaded and converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows of
+ * f16 is converted beforehand, once for all groups, as codes always are. How queries are grouped changes no bit. */
 
 typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 
@@ -16342,16 +21281,12 @@ typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 V_FN V_NAME(v16) V_NAME(row16)(const uint8_t *p, int32_t kv) {
     V_NAME(v16) r;
 #define AIOSK__E(k) r.v[k] = kv == AIOSK_KV_F32 ? v_loadu((const float *)(const void *)(p + k * V_W * 4)) \
-                           : kv == AIOSK_KV_F16 ? v_load_f16(p + k * V_W * 2) : v_load_i8(p + k * V_W);
+                           : v_load_f16(p + k * V_W * 2);
     V_EACH(AIOSK__E)
 #undef AIOSK__E
     return r;
 }
 
-/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
- * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
-typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
-#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
 /* Of rows that share a line only the first asks for it. */
 V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
     if ((uintptr_t)p & 63) s.a = s.b = 0;
@@ -16362,7 +21297,7 @@ V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
  * part of the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
 V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f,
                           size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F32 ? 64 : kv == AIOSK_KV_F16 ? 32 : 16; /* bytes of 16 numbers */
+    const size_t w = kv == AIOSK_KV_F32 ? 64 : 32; /* bytes of 16 numbers */
     V_NAME(v16) acc[8][4], r0, r1, r2, r3;
     const uint8_t *p = rows + (size_t)t0 * step;
     int32_t t;
@@ -16414,15 +21349,13 @@ V_EXPORT void V_NAME(outer_f32)(AIOSK__ARGS) { const size_t w = 64; switch (nq) 
 #define AIOSK__KV AIOSK_KV_F16
 V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
 #undef AIOSK__KV
-#define AIOSK__KV AIOSK_KV_I8
-V_EXPORT void V_NAME(outer_i8)(AIOSK__ARGS) { const size_t w = 16; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
-#undef AIOSK__KV
 #undef AIOSK__ARGS
 #undef AIOSK__SHAPE
 
-/* s[q][16 * nj] = (float)(exact sum over d of q8[q][d] * codes[d][key]) * (dq[q] * dk[key]); constants as in outer_n */
-V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const uint8_t *dk, const int8_t *q8,
-                            const int32_t *fix, const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+/* s[q][16 * nj] = fma((float)(exact sum over d of q8[q][d] * codes[d][key]), dq[q] * dk[key], add[q]); constants as in outer_n. step: bytes
+ * from four channels to the next four */
+V_FN8 void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
+                            const float *dq, const float *add, size_t add_stride, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     struct { vi v[V_PER16]; } acc[8][4];
     int32_t d;
 #define AIOSK__A(q) vi *a0 = acc[q][0].v, *a1 = acc[q][1].v, *a2 = acc[q][2].v, *a3 = acc[q][3].v;
@@ -16431,7 +21364,7 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
-    for (d = 0; d < hp; d += 4, codes += 256) {
+    for (d = 0; d < hp; d += 4, codes += step) {
         vi r0[V_PER16], r1[V_PER16], r2[V_PER16], r3[V_PER16];
         AIOSK__SOON(codes, 0, ahead)
         if (nj > 1) AIOSK__SOON(codes, 64, ahead)
@@ -16447,29 +21380,106 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
 #undef AIOSK__C
 #undef AIOSK__E
     }
-#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_mul(v_cvt_i32_f32(a[k]), v_mul(b, v_load_f16(dk + 32 * j + k * V_W * 2))));
+#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_fma(v_cvt_i32_f32(a[k]), v_mul(b, v_loadu(dk + 16 * j + k * V_W)), c));
 #define AIOSK__E(k) AIOSK__S(a0, k, 0) if (nj > 1) AIOSK__S(a1, k, 1) if (nj > 2) { AIOSK__S(a2, k, 2) AIOSK__S(a3, k, 3) }
-#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]), c = v_set1(add[(size_t)q * add_stride]); AIOSK__A(q) V_EACH(AIOSK__E) }
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
 #undef AIOSK__S
 #undef AIOSK__A
-#undef AIOSK__Q
 }
-V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const int32_t *fix,
-                              const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+V_EXPORT8 void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
+                              const float *add, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     int32_t j;
     switch (nq) {
 #define AIOSK__SHAPE(n, m)                                                                                              \
     case n:                                                                                                             \
-        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j, s_stride, ahead); } \
+        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, 256, dk + 16 * j, q8, fix, dq, add, 16, hp, s + 16 * j, s_stride, ahead); } \
         break;
     V_SHAPES(AIOSK__SHAPE)
 #undef AIOSK__SHAPE
     default: break;
     }
 }
+/* The same for 16 vectors [hp/4][16][4] that are the means of the tiles of a run */
+V_EXPORT8 void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
+    static const float zero = 0.0f;
+    const V_NAME(soon) none = { 0, 0 };
+    switch (nq) {
+#define AIOSK__SHAPE(n, m) case n: V_NAME(scores8_n)(n, 1, means, 64, dk, q8, fix, dq, &zero, 0, hp, s, 16, none); break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+
+/* out[q][16 * nj] = fma(w[q].step, (float)(exact sum over the keys of w[q] * codes[key][16 * nj]), out). w: what weights() made of the p of
+ * a tile. step: bytes from one group of four positions to the next */
+V_FN8 void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    vi acc[8][4 * V_PER16];
+    int32_t j, q, k;
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) acc[q][k] = v_zeroi();
+    }
+    for (j = 0; j < 16; j++, codes += step) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj; k++) AIOSK__SOON(codes, 64 * (size_t)k, ahead)
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) {
+            vi r[2];
+            i_pairs(r, v_loadi(codes + k * V_W * 4));
+            AIOSK__UNROLL
+            for (q = 0; q < nq; q++) {
+                const int16_t *u = (const int16_t *)(const void *)(w + (size_t)q * w_stride) + 2 * j;
+                acc[q][k] = i_macc_pair(acc[q][k], r[0], u);
+                acc[q][k] = i_macc_pair(acc[q][k], r[1], u + 32);
+            }
+        }
+    }
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        float *o = out + (size_t)q * out_stride;
+        const vf f = v_set1(w[(size_t)q * w_stride + 32]);
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) v_storeu(o + k * V_W, v_fma(f, v_cvt_i32_f32(acc[q][k]), v_loadu(o + k * V_W)));
+    }
+}
+V_EXPORT8 void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    switch (nq) {
+#define AIOSK__SHAPE(n, m)                                                                                                        \
+    case n:                                                                                                                      \
+        for (; nj >= m; nj -= m, codes += 64 * m, out += 16 * m) { V_NAME(values_n)(n, m, codes, step, w, w_stride, out, out_stride, ahead); } \
+        for (; m > 1 && nj > 0; nj--, codes += 64, out += 16) { V_NAME(values_n)(n, 1, codes, step, w, w_stride, out, out_stride, ahead); }    \
+        break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+/* p of the 64 keys of a tile -> weights in their place: int16 pairs of keys 0.. and 16.. [16], of 32.. and 48.. [16], then the f32 that they are
+ * multiples of. u: scales of V, step: theirs */
+V_FN void V_NAME(weights)(float *p, const uint8_t *u, float step) {
+    vf w[4][V_PER16], m[V_PER16];
+    float most, r;
+    int32_t g, k;
+    for (k = 0; k < V_PER16; k++) m[k] = v_zero();
+    for (g = 0; g < 4; g++)
+        for (k = 0; k < V_PER16; k++) {
+            w[g][k] = v_mul(v_loadu(p + 16 * g + k * V_W), v_cvt_i32_f32(i_load_u8(u + 16 * g + k * V_W)));
+            m[k] = v_max(m[k], w[g][k]);
+        }
+    most = v_tree_max(m);
+    r = 16383.0f / most;
+    if (!(r <= 3.40282347e38f)) r = most = 0.0f;
+    for (g = 0; g < 2; g++)
+        for (k = 0; k < V_PER16; k++)
+            v_storei(p + 16 * g + k * V_W, i_or(v_cvt_f32_i32(v_mul(w[2 * g][k], v_set1(r))), i_sll(v_cvt_f32_i32(v_mul(w[2 * g + 1][k], v_set1(r))), 16)));
+    p[32] = most / 16383.0f * step;
+}
+
 /* What v_kdot adds to each of the products of these codes, negated; sums of integers below 2^24 are exact in floats. */
 V_FN int32_t V_NAME(fix8)(const int8_t *q8, int32_t hp) {
 #if V_KBIAS
@@ -16507,9 +21517,8 @@ V_FN void V_NAME(only16)(vf *x, int32_t key, int32_t lo, int32_t hi, vf other) {
         x[k] = v_sel_lt(i, v_set1((float)(hi - key)), x[k], other);
     }
 }
-/* Raw scores s of one query -> p in place, 0 in the rest of [t0, t1); gives maximum and sum. plain: neither softcap nor ALiBi.
- * dv: where the scales of V are in an i8 tile, NULL for others. */
-V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
+/* Raw scores s of one query -> p in place, 0 in the rest of the tiles that [t0, t1) touches; gives maximum and sum. plain: neither softcap nor ALiBi. */
+V_FN void V_NAME(run_softmax)(int32_t plain, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
     const int32_t lo = a->lo[q], hi = a->hi[q], first = lo / 16 * 16;
     vf m[V_PER16], l[V_PER16], x[V_PER16], mt;
     int32_t j, k;
@@ -16521,7 +21530,7 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
     }
     a->m[q] = v_tree_max(m);
     mt = v_set1(a->m[q]);
-    for (j = t0 / 16 * 16; j < first; j += V_W) v_storeu(s + j, v_zero());
+    for (j = t0 / 64 * 64; j < first; j += V_W) v_storeu(s + j, v_zero());
     for (j = first; j < hi; j += 16) {
         if (plain) V_NAME(score16)(1, s + j, a, q, j, x);
         else for (k = 0; k < V_PER16; k++) x[k] = v_loadu(s + j + k * V_W);
@@ -16529,28 +21538,31 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
         V_NAME(only16)(x, j, lo, hi, v_zero());
         for (k = 0; k < V_PER16; k++) {
             l[k] = v_add(l[k], x[k]);
-            if (scaled) x[k] = v_mul(x[k], v_load_f16((const uint8_t *)a->tile[j / 64] + dv + 2 * (j % 64 + k * V_W)));
             v_storeu(s + j + k * V_W, x[k]);
         }
     }
-    for (; j < t1; j += V_W) v_storeu(s + j, v_zero());
+    for (; j < (t1 + 63) / 64 * 64; j += V_W) v_storeu(s + j, v_zero());
     a->l[q] = v_tree_add(l);
 }
-V_EXPORT void V_NAME(softmax)(int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
-    const int32_t plain = a->softcap == 0.0f && !a->slope;
-    if (plain && !scaled) V_NAME(run_softmax)(1, 0, s, a, q, t0, t1, dv);
-    else if (plain) V_NAME(run_softmax)(1, 1, s, a, q, t0, t1, dv);
-    else V_NAME(run_softmax)(0, scaled, s, a, q, t0, t1, dv);
+V_EXPORT void V_NAME(softmax)(float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
+    int32_t i, j, k;
+    if (a->softcap == 0.0f && !a->slope) V_NAME(run_softmax)(1, s, a, q, t0, t1);
+    else V_NAME(run_softmax)(0, s, a, q, t0, t1);
+    for (i = t0 / 64; a->tile_sum && i < (t1 + 63) / 64; i++) {
+        vf t[V_PER16];
+        for (k = 0; k < V_PER16; k++) t[k] = v_zero();
+        for (j = 0; j < 64; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_loadu(s + 64 * i + j + k * V_W));
+        a->tile_sum[(size_t)q * (size_t)a->n_tiles + (size_t)i] = v_tree_add(t);
+    }
 }
-/* n rows of 16 * nj numbers of kind f16 or i8, step bytes apart, as floats, 64 to a row; ahead as above */
-V_FN void V_NAME(widen)(int32_t kv, const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F16 ? 32 : 16;
+/* n rows of 16 * nj numbers of f16, step bytes apart, as floats, 64 to a row; ahead as above */
+V_FN void V_NAME(widen)(const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
     int32_t i, j, k;
     for (i = 0; i < n; i++, rows += step, out += 64) {
         AIOSK__SOON(rows, 0, ahead)
-        if (kv == AIOSK_KV_F16) AIOSK__SOON(rows, 64, ahead)
+        AIOSK__SOON(rows, 64, ahead)
         for (j = 0; j < nj; j++) {
-            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * w, kv);
+            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * 32, AIOSK_KV_F16);
             for (k = 0; k < V_PER16; k++) v_storeu(out + 16 * j + k * V_W, r.v[k]);
         }
     }
@@ -16562,23 +21574,31 @@ AIOSK__INLINE int32_t V_NAME(part)(int32_t tile, int32_t t0, int32_t t1, int32_t
     *to = t1 - 64 * tile > 64 ? 64 : t1 - 64 * tile;
     return *from < *to;
 }
-typedef void (*V_NAME(outer_fn))(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t, int32_t, V_NAME(soon));
+V_FN void V_NAME(outer)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f, size_t f_stride, int32_t t0, int32_t t1,
+                        float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
+    if (kv == AIOSK_KV_F32) V_NAME(outer_f32)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+    else V_NAME(outer_f16)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+}
 
-V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) outer) {
-    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
-    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1, stride = 64 * AIOSK_RUN + 16;
-    const size_t at_v = aiosk__tile_v(kv, a->hd_k), at_dk = aiosk__tile_scales(a->hd_k, a->hd_v); /* the latter: i8 only */
-    float *s = (float *)a->scratch, *wide = s + (size_t)a->n_q * stride;
+V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), most = hk > hv ? hk : hv, groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
+    const size_t stride = 64 * AIOSK_RUN + 16, wide_n = (size_t)(most > 256 ? 16 * most : 64 * 64);
+    const int32_t plain = aiosk_kv_open(a->type);
+    const aiosk__side side_k[2] = { aiosk__side_k(a->type, a->hd_k), aiosk__side_k(plain, a->hd_k) };    /* sealed, open */
+    const aiosk__side side_v[2] = { aiosk__side_v(a->type, a->hd_k, a->hd_v), aiosk__side_v(plain, a->hd_k, a->hd_v) };
+    const int32_t coded_k = aiosk__kv_coded(side_k[0].code), coded_v = aiosk__kv_coded(side_v[0].code);
     const uint8_t *const *tile = (const uint8_t *const *)a->tile;
-    int32_t *g = (int32_t *)(void *)(wide + 64 * 64), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
+    float *s = (float *)a->scratch, *qm = s + (size_t)a->n_q * stride, *wide = qm + (size_t)a->n_q * 16;
+    int8_t *means = (int8_t *)(void *)(wide + wide_n), *codes = (int8_t *)(void *)wide;
+    float *dk = (float *)(void *)(means + 16 * most), *dm = dk + 64;
+    int32_t *g = (int32_t *)(void *)(dm + 16), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
     int32_t i, j, q, q0, n, c, m, from, to, t0 = 64 * AIOSK_RUN, t1 = 0, first, last;
     const V_NAME(soon) none = { 0, 0 };
-    const int32_t wider = kv != AIOSK_KV_F32 && groups > 1;
 #define AIOSK__GROUPS for (j = 0, q0 = 0; j < groups; j++, q0 += n) if ((n = (j + 1) * a->n_q / groups - q0) > 0)
     AIOSK__GROUPS {
         int32_t lo = 64 * AIOSK_RUN, hi = 0;
         for (q = q0; q < q0 + n; q++) {
-            if (kv == AIOSK_KV_I8) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
+            if (coded_k) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
             a->m[q] = AIOSK_NEG_INF;
             a->l[q] = 0.0f;
             if (a->lo[q] >= a->hi[q]) continue;
@@ -16591,54 +21611,96 @@ V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) 
         if (hi > t1) t1 = hi;
     }
     memset(a->o, 0, (size_t)a->n_q * (size_t)hv * 4);
+    if (a->tile_sum) memset(a->tile_sum, 0, (size_t)a->n_q * (size_t)a->n_tiles * 4);
     if (t0 >= t1) return;
     first = t0 / 64;
     last = (t1 - 1) / 64;
+#define AIOSK__OPEN(i) ((i) < 32 ? (int32_t)(a->open >> (i) & 1) : 0)
+    if (coded_k) {
+        memset(qm, 0, (size_t)a->n_q * 64);
+        if (side_k[0].mean < side_k[0].data) {
+            memset(means, 0, (size_t)(16 * hk));
+            memset(dm, 0, 64);
+            for (i = first; i <= last; i++) {
+                const uint8_t *p = tile[i] + side_k[0].mean;
+                if (AIOSK__OPEN(i)) continue;
+                dm[i] = aiosk__f32(tile[i] + 8);
+                for (c = 0; c < hk; c += 4) memcpy(means + 16 * c + 4 * i, p + c, 4);
+            }
+            AIOSK__GROUPS V_NAME(means8)(n, means, dm, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, qm + 16 * q0);
+        }
+    }
     for (i = first; i <= last; i++) {
-        const uint8_t *K = tile[i];
-        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)K, at_v };
-        const int32_t chunk = wider ? 64 : a->hd_k;
-        if (kv == AIOSK_KV_I8) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_k[e].code;
+        const uint8_t *K = tile[i] + side_k[e].data, *next = tile[i < last ? i + 1 : i];
+        const V_NAME(soon) ahead = { (uintptr_t)(next + side_k[e1].data) - (uintptr_t)K, side_v[e].data - side_k[e].data };
+        const int32_t wider = kv == AIOSK_KV_F16 && groups > 1, chunk = wider ? 64 : a->hd_k;
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; at < side_k[e1].data; at += 64) AIOSK__PREFETCH(next + at);
+            AIOSK__PREFETCH(tile[i] + side_v[e].at);
+            V_NAME(scales)(tile[i] + side_k[e].at, aiosk__f32(tile[i]), dk);
+            p = V_NAME(decode)(kv, K, (size_t)hk * 64, codes, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
-                V_NAME(scores8)(n, K, K + at_dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, s + (size_t)q0 * stride + 64 * i, stride, ahead);
+                V_NAME(scores8)(n, p, dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, qm + 16 * q0 + i, hk, s + (size_t)q0 * stride + 64 * i, stride,
+                                p == codes ? none : ahead);
             continue;
         }
         for (c = 0; c < a->hd_k; c += chunk, K += 64 * w * (size_t)chunk) {
             m = a->hd_k - c < chunk ? a->hd_k - c : chunk;
-            if (wider) V_NAME(widen)(kv, K, 64 * w, m, 4, wide, ahead);
+            if (wider) V_NAME(widen)(K, 64 * w, m, 4, wide, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = a->q + (size_t)q0 * (size_t)a->q_stride + c;
                 float *y = s + (size_t)q0 * stride + 64 * i;
                 if (wider) V_NAME(outer_f32)(n, 4, (const uint8_t *)wide, 256, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, none);
-                else outer(n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
+                else V_NAME(outer)(kv, n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
             }
         }
     }
     AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
-        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(kv == AIOSK_KV_I8, s + (size_t)q * stride, a, q, g[2 * j], g[2 * j + 1], at_dk + 128);
-        else if (g[2 * j] < g[2 * j + 1]) memset(s + (size_t)q * stride + g[2 * j], 0, (size_t)(g[2 * j + 1] - g[2 * j]) * 4);
+        float *p = s + (size_t)q * stride;
+        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(p, a, q, g[2 * j], g[2 * j + 1]);
+        else for (i = g[2 * j] / 64 * 64; i < g[2 * j + 1]; i += 64) memset(p + i, 0, 64 * 4);
+        for (i = g[2 * j] / 64; coded_v && i < (g[2 * j + 1] + 63) / 64; i++)
+            if (!AIOSK__OPEN(i)) V_NAME(weights)(p + 64 * i, tile[i] + side_v[0].at, aiosk__f32(tile[i] + 4));
     }
-    for (c = 0; c < hv; c += 64) {
-        m = hv - c < 64 ? hv - c : 64;
-        for (i = first; i <= last; i++) {
-            const uint8_t *V = tile[i] + at_v + (size_t)c * w;
-            const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)tile[i], a->next ? (uintptr_t)a->next[i] - (uintptr_t)tile[i] - at_v : 0 };
+    for (i = first; i <= last; i++) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_v[e].code, wider = kv == AIOSK_KV_F16 && groups > 1;
+        const uint8_t *V = tile[i] + side_v[e].data;
+        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] + side_v[e1].data - (uintptr_t)V,
+                                     a->next ? (uintptr_t)a->next[i] + side_k[0].data - (uintptr_t)V : 0 };
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; a->next && at < side_k[0].data; at += 64) AIOSK__PREFETCH((const uint8_t *)a->next[i] + at);
+            p = V_NAME(decode)(kv, V, (size_t)hv * 64, codes, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
+                V_NAME(values8)(n, hv / 16, p, (size_t)hv * 4, s + (size_t)q0 * stride + 64 * i, stride, a->o + (size_t)q0 * (size_t)hv, (size_t)hv, p == codes ? none : ahead);
+            continue;
+        }
+        for (c = 0; c < hv; c += 64, V += 64 * w) {
+            m = hv - c < 64 ? hv - c : 64;
             V_NAME(part)(i, t0, t1, &from, &to);
-            if (wider) V_NAME(widen)(kv, V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
+            if (wider) V_NAME(widen)(V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = s + (size_t)q0 * stride + 64 * i;
                 float *y = a->o + (size_t)q0 * (size_t)hv + c;
                 if (wider) V_NAME(outer_f32)(n, m / 16, (const uint8_t *)wide, 256, x, stride, from, to, y, (size_t)hv, 1, none);
-                else outer(n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
+                else V_NAME(outer)(kv, n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
             }
         }
     }
+#undef AIOSK__OPEN
 #undef AIOSK__GROUPS
-    for (i = 0; i < a->n_q * hv; i += V_W) v_storeu(a->o + i, v_add(v_loadu(a->o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+    for (q = 0; q < a->n_q; q++) {
+        float *o = a->o + (size_t)q * (size_t)hv;
+        for (i = 0; i < hv; i += V_W) v_storeu(o + i, v_add(v_loadu(o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+        for (i = a->hd_v; i < hv; i++) o[i] = 0.0f; /* no code is zero */
+    }
 }
-V_EXPORT void V_NAME(attend_f32)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F32, V_NAME(outer_f32)); }
-V_EXPORT void V_NAME(attend_f16)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F16, V_NAME(outer_f16)); }
-V_EXPORT void V_NAME(attend_i8)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_I8, V_NAME(outer_i8)); }
 
 V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1) {
     int32_t q, i;
@@ -16664,7 +21726,7 @@ V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l
 
 V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     float *K = (float *)tile + slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F32, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 4;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 256 + (size_t)(slot * aiosk__hp(hd_v)) * 4;
     int32_t i;
     for (i = 0; i < hd_k; i++) K[64 * i] = k[i];
     memcpy(V, v, (size_t)hd_v * 4);
@@ -16672,7 +21734,7 @@ V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const 
 }
 V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     uint8_t *K = (uint8_t *)tile + 2 * slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F16, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 2;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 128 + (size_t)(slot * aiosk__hp(hd_v)) * 2;
     uint16_t t[V_W];
     int32_t i, j;
     for (i = 0; i < hd_k; i += V_W) {
@@ -16681,24 +21743,8 @@ V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const 
     }
     for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
 }
-/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. The
- * scale goes through the vocabulary too: scalar code outside of it is compiled for SSE, and a switch costs 100 cycles. */
-V_FN void V_NAME(store8)(const float *x, int32_t n, int8_t *codes, int32_t step, uint8_t *scale) {
-    float t[V_W], d = V_NAME(head_amax)(x, n) / 127.0f;
-    uint16_t h[V_W];
-    v_store_f16(h, v_set1(d < 65504.0f ? d : 65504.0f));
-    memcpy(scale, h, 2);
-    v_storeu(t, v_load_f16(h));
-    d = t[0];
-    V_NAME(codes8)(x, n, d > 0.0f ? d : 3e38f, 1, codes, step);
-}
-V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
-    int8_t *K = (int8_t *)tile + 4 * slot, *V = (int8_t *)tile + aiosk__tile_v(AIOSK_KV_I8, hd_k) + slot * aiosk__hp(hd_v);
-    uint8_t *s = (uint8_t *)tile + aiosk__tile_scales(hd_k, hd_v) + 2 * slot;
-    V_NAME(store8)(k, hd_k, K, 256, s);
-    V_NAME(store8)(v, hd_v, V, 4, s + 128);
-}
 #undef AIOSK__SOON
+#undef AIOSK__Q
 
 /* ======== kernels/floats.inc, continued ======== */
 /* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
@@ -16894,8 +21940,19 @@ V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIO
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
 /* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
- * functions are those of V_BASE. matmul_undef.inc ends it. */
-#if V_W > 1
+ * functions are those of V_BASE. matmul_undef.inc ends it. With V_SOURCE(x) defined beforehand the set has products of many columns
+ * for the common types alone: that set, with the same V_BIAS8 and V_PREMUL, unpacks for it and does all else. V_TILE8(x): whose
+ * attend_i8 it takes. */
+#ifdef V_SOURCE
+#define V_OWN 0
+#else
+#define V_SOURCE(x) V_NAME(x)
+#define V_OWN 1
+#endif
+#ifndef V_TILE8
+#define V_TILE8(x) V_BASE(x)
+#endif
+#if V_W > 1 && V_OWN
 
 /* ======== kernels/unpack.inc, continued ======== */
 /* unpack.inc: panels to codes in registers, one short case per format; lane r is row r. ref.c says what the bits mean, and in the
@@ -16907,7 +21964,11 @@ V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIO
 #define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
 #define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
 #define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#ifdef I_HIGH
+#define AIOSK__HI(a) I_HIGH(a)
+#else
 #define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+#endif
 
 /* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
 V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
@@ -17373,7 +22434,7 @@ typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
 typedef void (*V_NAME(few_fn))(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
-    const aiosk__codes *t;
+    aiosk__codes *t;
     const uint8_t *x;
     uint64_t xs;
     float *acc;
@@ -17392,12 +22453,31 @@ typedef struct V_NAME(cols) {
 /* Register i of panel e: of w where they are at hand, else from t, at the step's first row of codes. Loading them where they are used
  * keeps registers free for sums. */
 #define AIOSK__W(e, i) (w ? w[e][i] : v_loadi(t[e].code[at + (i)] + h * V_W * 4))
+/* Part c, e of a group: its first register of codes, i, or one more. V_QUAD: the activations of a step are in xq [nc][2], sixteen codes in
+ * each; else each four are asked for where they are used, from AIOSK__X(i). */
+#if V_QUAD
+#define AIOSK__XQ                                                                                  \
+    vi xq[V_NC][2];                                                                                \
+    AIOSK__UNROLL                                                                                  \
+    for (c = 0; c < nc; c++) { xq[c][0] = v_loadi(AIOSK__X(0)); xq[c][1] = v_loadi(AIOSK__X(4)); }
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#else
+#define AIOSK__XQ
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), AIOSK__XS(e, i))
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), AIOSK__XS(e, i))
+#endif
+#if V_XOR /* kind 9: with the sign of codes */
+#define AIOSK__XS(e, i) (kind == 9 ? i_xor(i_dup(AIOSK__X(i)), v_loadi(t[e].sign[at + (i)] + h * V_W * 4)) : i_dup(AIOSK__X(i)))
+#else
+#define AIOSK__XS(e, i) i_dup(AIOSK__X(i))
+#endif
 
 /* ---- A32 ---- */
 /* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
  * any: any_offset, which is no constant */
 enum { V_NAME(any) = -1 };
-V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int64_t k) {
     if (offset == 0) return v_zeroi();
     if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
     if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
@@ -17411,22 +22491,25 @@ V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x
  * constants. */
 V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
                           const int nc, vi w[][8], const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
-                          uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+                          uint64_t xs, const aiosk__a32 a, int64_t k, vf acc[][V_NP]) {
     const int n = columns / 4, run = I_RUN(kind, n);
     int c, e, f, g, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (g = 0; g < 8; g += n) { /* columns of one scale */
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(t[e].mn[at >> 3] + h * V_W)
+                              : n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
                                      : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
         AIOSK__UNROLL
         for (f = g; f < g + n; f += run) {
             i_part p[V_NC][V_NP];
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
             AIOSK__UNROLL
             for (i = f + 1; i < f + run; i++)
-                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+                AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         }
         AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
     }
@@ -17434,6 +22517,7 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset
         AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
                                                  i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
     }
+#undef AIOSK__X
 }
 
 #define AIOSK__FEW(T, t, kind, offset, columns, nc)                                                                                                    \
@@ -17487,14 +22571,15 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
     const uint8_t *x = m->x + (uint64_t)c0 * xs;
     float *o = m->acc + (int64_t)c0 * V_NP * 16;
     const int np = V_NP, has_min = m->n_mn;
-    int32_t u;
+    const int64_t n_u = m->n, k0 = m->k;
+    int64_t u;
     int h, i, e, c;
     for (c = 0; c < nc; c++) /* the next group */
         for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
     for (h = 0; h < V_PER16; h++) {
         vf acc[V_NC][V_NP];
         AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
-        for (u = 0; u < m->n; u++) {
+        for (u = 0; u < n_u; u++) {
             vf d[V_NP][2], dmin[V_NP];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
@@ -17502,16 +22587,11 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
                 d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
                 dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
             }
-            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind == 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, u * 8, h,
-                            d, dmin, x, xs, a, m->k + u, acc);
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind >= 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, (int)u * 8, h,
+                            d, dmin, x, xs, a, k0 + u, acc);
         }
         AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
     }
-}
-V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a32)(m, kind, columns, 1, c);
 }
 
 /* ---- A256 ---- */
@@ -17531,37 +22611,38 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
                            const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
     const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
     int c, e, f, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (f = 0; f < 8; f += pair ? 2 * run : run) {
         i_part p[V_NC][V_NP], q[V_NC][V_NP];
-#define AIOSK__X(i) i_dup(x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
 #define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
 #define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
         if (columns == 0) {
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
         } else if (V_BIAS8 && kind == 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), AIOSK__W(e, f), AIOSK__X(f)))
-            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(AIOSK__Z8(f), e, f))
+            AIOSK__EACH(q[c][e] = AIOSK__FIRST(AIOSK__Z8(f + run), e, f + run))
         } else if (V_BIAS8 && kind > 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), e, f))
         } else {
-            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f), AIOSK__X(f)))
-            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(v_zeroi(), e, f))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__FIRST(v_zeroi(), e, f + run))
         }
         AIOSK__UNROLL
         for (i = f + 1; i < f + run; i++) {
-            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), AIOSK__X(i)))
-            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], AIOSK__W(e, i + run), AIOSK__X(i + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__NEXT(q[c][e], e, i + run))
         }
         if (columns == 0) {
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         } else {
             AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
         }
 #undef AIOSK__Z
 #undef AIOSK__Z8
-#undef AIOSK__X
     }
+#undef AIOSK__X
 }
 /* What is left to take off: offset * sum of scale * sum of x, where the products did not */
 #define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
@@ -17670,7 +22751,7 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
     for (h = 0; h < V_PER16; h++) {
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(m->t[e].mn[0] + h * V_W) : V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
         for (j = 0; j < 8; j++) {
             vi r[V_NP][2];
             AIOSK__UNROLL
@@ -17693,11 +22774,50 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         }
     }
 }
-V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
+/* ---- both: all columns ---- */
+#if V_XOR
+/* Signed codes of 8 bits to kind 9: code * x = |code| * (x ^ s) + |code| where s, the sign, is -1, so the sum of these |code| is added to
+ * the sums of columns: mn, of each unit, or of the block with its scales. */
+V_EXPORT void V_NAME(absolute)(aiosk__codes *t, int32_t family, int32_t n) {
+    int32_t u;
+    int h, i;
+    for (h = 0; h < V_PER16; h++) {
+        vi all = v_zeroi();
+        for (u = 0; u < n; u++) {
+            vi part = v_zeroi(), r[2];
+            for (i = 0; i < 8; i++) {
+                uint8_t *code = t->code[u * 8 + i] + h * V_W * 4;
+                const vi w = v_loadi(code), s = V_NAME(i_neg8)(w), a = V_NAME(i_abs8)(w);
+                part = i_add16(part, V_NAME(i_mul8)(9, i_and(a, s), v_set1i(0x01010101)));
+                v_storei(code, a);
+                v_storei(t->sign[u * 8 + i] + h * V_W * 4, s);
+            }
+            if (family == AIOSK_A256) {
+                V_NAME(step_scales)(8, 32, v_loadi(t->sc[AIOSK__SC_AT(32, u)] + h * V_W), u, r);
+                all = i_end(8, all, part, part, r[0]);
+            } else v_storei(t->mn[u] + h * V_W, i_sum(8, part));
+        }
+        if (family == AIOSK_A256) v_storei(t->mn[0] + h * V_W, all);
+    }
 }
+#define AIOSK__TO_9(f, family)                                                                                         \
+    if (kind == 8 && columns == 32 && (!V_OWN || m->n_cols >= V_XOR)) {                                                \
+        int e;                                                                                                         \
+        for (e = 0; e < V_NP; e++) V_NAME(absolute)(m->t + e, family, m->n);                                           \
+        for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, 9, columns, V_NC, c);                                       \
+        return;                                                                                                        \
+    }
+#else
+#define AIOSK__TO_9(f, family)
+#endif
+#define AIOSK__GROUPS(f, family)                                                                                       \
+    const int32_t n = V_NC > 1 ? m->n_cols / V_NC * V_NC : 0;                                                          \
+    int32_t c;                                                                                                         \
+    for (c = n; V_OWN && c < m->n_cols; c++) V_NAME(group_##f)(m, kind, columns, 1, c);                                \
+    AIOSK__TO_9(f, family)                                                                                             \
+    for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, kind, columns, V_NC, c);
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a32, AIOSK_A32) }
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a256, AIOSK_A256) }
 
 /* ======== kernels/matmul.inc, continued ======== */
 /* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
@@ -17725,11 +22845,13 @@ V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float
 }
 
 typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+#if V_OWN
 typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
     V_NAME(codes_fn) codes;
     V_NAME(few_fn) few[3];                     /* for 1, 2, 4 columns; NULL where there is none */
 } V_NAME(form);
+#endif
 
 #define AIOSK__COLS(f, kind, columns) \
     V_EXPORT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
@@ -17739,6 +22861,9 @@ typedef struct V_NAME(form) {
 #elif V_BIAS8
 #define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#elif !V_OWN
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 4, 0)
 #else
 #define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16) \
@@ -17749,7 +22874,7 @@ AIOSK__COLS_A256(AIOSK__COLS)
 #undef AIOSK__COLS
 
 /* The loop for the codes of a format */
-static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
+static V_NAME(cols_fn) V_NAME(find_cols)(const V_SOURCE(form) *f, int32_t family) {
     const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) ? 8 : f->kind;
 #define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
     const int32_t columns = f->columns;
@@ -17794,7 +22919,7 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
         }
     }
 }
-#else
+#elif V_OWN
 /* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
  * streams than these. */
 V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
@@ -17836,7 +22961,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 /* Bytes of gathered rows. */
 enum { V_NAME(run_bytes) = 8192 };
 
-V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int32_t layout) {
     const aiosk_type *t = aiosk_type_info(f->type);
     const int32_t n = m->n_in / (int32_t)t->n_weights, per = 256 / (int32_t)t->n_weights;
     const uint64_t row_bytes = (uint64_t)n * t->n_bytes, block16 = 16 * t->n_bytes;
@@ -17849,7 +22974,20 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
     int32_t row, k, c, c0, e;
-#if V_W > 1
+#if !V_OWN
+    /* few columns, what is left of many when groups have been taken, and codes without a loop of their own */
+    const int32_t n_cols = !cols || m->n_cols < 2 * V_NC ? 0 : m->n_cols / V_NC * V_NC;
+    if (n_cols < m->n_cols) {
+        aiosk_matmul last = *m;
+        last.x = x + (uint64_t)n_cols * m->x_stride;
+        last.y = m->y + (uint64_t)n_cols * m->y_stride;
+        last.n_cols = m->n_cols - n_cols;
+        V_SOURCE(matmul)(&last, f, layout);
+    }
+#elif V_W == 1
+    const int32_t n_cols = m->n_cols;
+#else
+    const int32_t n_cols = m->n_cols;
     if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
         /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
         const int32_t most = layout == AIOSK_ROWS || m->n_cols > 4 ? (int32_t)(V_NAME(run_bytes) / block16) : n;
@@ -17859,7 +22997,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const int32_t k1 = n - k < most ? n : k + most;
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
-                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
+                    V_SOURCE(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
                                    k1 < n ? (uintptr_t)src + (uintptr_t)(k1 - k) * t->n_bytes : (uintptr_t)w + (uintptr_t)(row + 16) * (uintptr_t)row_bytes);
                     src = run;
                 }
@@ -17879,8 +23017,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.n_in = m->n_in;
     job.offset = f->offset;
     job.n_mn = f->n_mn;
-    for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
-        job.n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
+    for (c0 = 0; c0 < n_cols; c0 += job.n_cols) {
+        job.n_cols = n_cols - c0 < AIOSK__MAX_COLS ? n_cols - c0 : AIOSK__MAX_COLS;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -17895,7 +23033,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run,
+                        V_SOURCE(gather)(f->type, src, row_bytes, nr, nb, run,
                                        k + nb < n ? (uintptr_t)src + (uintptr_t)nb * t->n_bytes : (uintptr_t)w + (uintptr_t)(r + 16 * V_NP) * (uintptr_t)row_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
@@ -17912,6 +23050,10 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 }
 
 /* ---- one entry per type and layout ---- */
+#define AIOSK__ENTRY(t) /* rows_t, panels_t */                                                                                     \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_ROWS); }                  \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_PANELS); }
+#if V_OWN
 #define AIOSK__NONE(t) {NULL, NULL, NULL}
 #if V_FEW == 4
 #define AIOSK__ALL(t) {V_NAME(few1_##t), V_NAME(few2_##t), V_NAME(few4_##t)}
@@ -17937,30 +23079,36 @@ AIOSK__A256_HOT(AIOSK__FEW1_K)
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
-#define AIOSK__ENTRY(t, ...) /* form_t, rows_t, panels_t */                                                                        \
-    static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
-#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
+#define AIOSK__FORM(t, ...) static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__; AIOSK__ENTRY(t)
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
 AIOSK__A32_HOT(AIOSK__X)
 AIOSK__A256_HOT(AIOSK__XK)
 AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
+#else
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t)
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t)
+AIOSK__A32(AIOSK__X)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A256_RARE(AIOSK__XK)
+#endif
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
-#define V_GRIDS(x) V_NAME(x)
+#define V_TABLE V_NAME(isa)
+#define V_GRIDS(x) V_SOURCE(x)
 
 /* ======== kernels/isa_table.inc, continued ======== */
-/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+/* isa_table.inc: the table of an instruction set: V_TABLE: V_TABLE: integer matrices of V_NAME, those of grid types of
+ * V_GRIDS, all else of V_BASE. */
 #define AIOSK__NO {NULL, NULL},
 #define AIOSK__F(n) {V_BASE(rows_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 #define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
-static const aiosk_isa V_GRIDS(isa) = {
+static const aiosk_isa V_TABLE = {
     V_ISA_TEXT, V_ISA_ID, 0,
     {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
     V_BASE(quantize_head),
@@ -17975,9 +23123,9 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
-    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
-    V_BASE(attend_merge),
+    V_TILE8(attend),
+    {V_BASE(store_f32), V_BASE(store_f16)},
+    V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
     V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__G
@@ -17987,8 +23135,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 #undef V_ISA_ID
 #undef V_ISA_TEXT
-
-/* ======== kernels/isa_matmul.inc, continued ======== */
+#undef V_TABLE
 #undef V_GRIDS
 
 /* ======== kernels/matmul_undef.inc, continued ======== */
@@ -17997,6 +23144,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__XK
 #undef AIOSK__XR
 #undef AIOSK__X
+#undef AIOSK__FORM
 #undef AIOSK__ENTRY
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
@@ -18023,10 +23171,19 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__A32_RARE
 #undef AIOSK__SC_AT
 #undef AIOSK__W
+#undef AIOSK__XQ
+#undef AIOSK__FIRST
+#undef AIOSK__NEXT
+#undef AIOSK__XS
+#undef AIOSK__TO_9
+#undef AIOSK__GROUPS
 #undef AIOSK__EACH
 #undef V_TABLES
 #undef V_STEP
 #undef V_OUT
+#undef V_SOURCE
+#undef V_OWN
+#undef V_TILE8
 
 /* ======== kernels/dot_undef.inc, continued ======== */
 /* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
@@ -18045,6 +23202,9 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
+#undef V_START
+#undef V_QUAD
+#undef V_XOR
 #undef V_FEW
 
 /* ======== kernels/simdi_undef.inc, continued ======== */
@@ -18072,11 +23232,14 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef i_store_s8
 #undef i_load_u16
 #undef i_pairs
+#undef I_HIGH
 
 /* ======== kernels/simd_undef.inc, continued ======== */
 /* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
 #undef V_FN
 #undef V_EXPORT
+#undef V_FN8
+#undef V_EXPORT8
 #undef V_NAME
 #undef V_BASE
 #undef V_W
@@ -18127,6 +23290,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef v_dup_even
 #undef v_dup_odd
 #undef v_swap2
+#undef v_swap
 
 /* ======== kernels/isa_neon.c, continued ======== */
 #undef AIOSK__NEON_DOT
@@ -18159,6 +23323,10 @@ static const aiosk_isa V_GRIDS(isa) = {
 /* ======== kernels/simd_names.inc, continued ======== */
 /* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
  * simd_undef.inc takes it back. */
+#ifndef V_FN8 /* functions that use v_kdot, where that needs more than the others */
+#define V_FN8 V_FN
+#define V_EXPORT8 V_EXPORT
+#endif
 #define v_loadu V_BASE(v_loadu)
 #define v_storeu V_BASE(v_storeu)
 #define v_loadi V_BASE(v_loadi)
@@ -18197,6 +23365,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #define v_dup_even V_BASE(v_dup_even)
 #define v_dup_odd V_BASE(v_dup_odd)
 #define v_swap2 V_BASE(v_swap2)
+#define v_swap V_BASE(v_swap)
 
 /* ======== kernels/simd_wasm.h, continued ======== */
 V_FN vf v_loadu(const float *p) { return wasm_v128_load(p); }
@@ -18284,6 +23453,7 @@ V_FN vf v_load_i8(const void *p) {
 V_FN vf v_dup_even(vf a) { return wasm_i32x4_shuffle(a, a, 0, 0, 2, 2); }
 V_FN vf v_dup_odd(vf a) { return wasm_i32x4_shuffle(a, a, 1, 1, 3, 3); }
 V_FN vf v_swap2(vf a) { return wasm_i32x4_shuffle(a, a, 1, 0, 3, 2); }
+V_FN vf v_swap(vf a, int n) { return n == 1 ? wasm_i32x4_shuffle(a, a, 1, 0, 3, 2) : wasm_i32x4_shuffle(a, a, 2, 3, 0, 1); }
 V_FN float v_tree_add(const vf *v) {
     vf a = wasm_f32x4_add(wasm_f32x4_add(v[0], v[2]), wasm_f32x4_add(v[1], v[3]));
     a = wasm_f32x4_add(a, V_NAME(upper)(a));
@@ -18412,8 +23582,9 @@ V_FN vi V_NAME(i_scale_pair)(vi a) { /* bytes 0 of the dwords above zeros, then 
  *     i_mul8(kind, w, x)   int16: the products of bytes 0 and 1, 2 and 3 of a dword, or 0 and 2, 1 and 3, added in pairs
  *     i_madd(a, b)         int32: the sum of the two products of int16 of a lane
  *     i_scale_pair(a)      byte 0 of each dword, signed, to both its halves
+ * and where V_XOR, i_abs8(w), the absolute values of bytes, and i_neg8(w), 255 in those that are negative.
  * Of the sums of two products 8 may be added for 4-bit codes (8 * 2 * 15 * 127 = 30480), 4 for 5 bits (31496), 2 for 6 bits (32004)
- * and for signed 7 bits (|code| <= 64: 32512), none for 8 bits (|code| <= 128: 32512). i_madd then applies the scale, or 1. */
+ * and for signed 7 bits (|code| <= 64: 32512), none for 8 bits (|code| <= 128: 32512; kind 9: -32768). i_madd then applies the scale, or 1. */
 
 /* ======== kernels/dot_names.inc, continued ======== */
 /* dot_names.inc: names of the products (simdi_scalar.h) in the set that is being expanded. */
@@ -18429,17 +23600,22 @@ V_FN vi V_NAME(i_scale_pair)(vi a) { /* bytes 0 of the dwords above zeros, then 
 #define V_BIAS8 0
 #define V_PREMUL 0
 #define V_FIX 1
+#define V_START 0
+#define V_QUAD 0
+#ifndef V_XOR
+#define V_XOR 0
+#endif
 
 V_FN vi i_prep8(vi w) { return w; }
 V_FN vi i_scale(const int kind, vi a) { (void)kind; return V_NAME(i_scale_pair)(a); }
 #define i_part vi
-#define I_RUN(kind, n) ((kind) == 8 ? 1 : (kind) >= 6 ? 2 : (kind) == 5 || (n) == 4 ? 4 : 8)
+#define I_RUN(kind, n) ((kind) >= 8 ? 1 : (kind) >= 6 ? 2 : (kind) == 5 || (n) == 4 ? 4 : 8)
 #define I_PAIR(kind) 0
 V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)z; return V_NAME(i_mul8)(kind, w, x); }
 V_FN i_part i_next(const int kind, i_part a, vi w, vi x) {
     a = i_add16(a, V_NAME(i_mul8)(kind, w, x));
 #if defined(AIOSK__X86) && defined(__GNUC__) && !defined(__clang__)
-    __asm__("" : "+x"(a)); /* GCC would balance the sums of many columns into trees, and run out of registers */
+    __asm__("" : "+v"(a)); /* GCC would balance the sums of many columns into trees, and run out of registers */
 #endif
     return a;
 }
@@ -18736,24 +23912,6 @@ V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
     return 0;
 }
 
-/* codes[i] = rint(x[i] * f) or, with divide, rint(x[i] / f); clamped to [-127, 127]; zeros from n to n rounded up to 16.
- * step: distance of groups of 4 codes (4 = a plain row). */
-V_FN void V_NAME(codes8)(const float *x, int32_t n, float f, int32_t divide, int8_t *codes, int32_t step) {
-    int32_t i, k;
-    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
-        int8_t t[16];
-        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
-        v = divide ? v_div(v, v_set1(f)) : v_mul(v, v_set1(f));
-        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v));
-        if (step == 4) { i_store_s8(codes + i, v_cvt_f32_i32(v)); continue; }
-        i_store_s8(t, v_cvt_f32_i32(v));
-#if V_W >= 4
-        for (k = 0; k < V_W; k += 4) memcpy(codes + (i + k) / 4 * step, t + k, 4);
-#else
-        for (k = 0; k < V_W; k++) codes[(i + k) / 4 * step + ((i + k) & 3)] = t[k];
-#endif
-    }
-}
 V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
     vf m[V_PER16];
     int32_t i, k;
@@ -18762,21 +23920,374 @@ V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
         for (k = 0; k < V_PER16 && i + k * V_W < n; k++) m[k] = v_max(m[k], v_abs(V_NAME(load_n)(x + i + k * V_W, n - i - k * V_W, 0.0f)));
     return v_tree_max(m);
 }
-V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d) {
-    float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
+V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d, float *back) {
+    const float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
     const int32_t tiny = !(f <= 3.40282347e38f); /* counts as zero, as in quant.inc */
+    int32_t i;
     *d = tiny ? 0.0f : a / 127.0f;
-    V_NAME(codes8)(x, n, tiny ? 0.0f : f, 0, q, 4);
+    for (i = 0; i < (n + 15) / 16 * 16; i += V_W) {
+        vf v = n - i >= V_W ? v_loadu(x + i) : V_NAME(load_part)(x + i, n - i, 0.0f);
+        v = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), v_mul(v, v_set1(tiny ? 0.0f : f))));
+        i_store_s8(q + i, v_cvt_f32_i32(v));
+        if (!back || i >= n) continue;
+        v = v_mul(v_load_i8(q + i), v_set1(*d));
+        if (n - i >= V_W) v_storeu(back + i, v); else V_NAME(store_part)(back + i, v, n - i);
+    }
+}
+
+/* ======== kernels/codes.inc, continued ======== */
+/* codes.inc: the codes of KV tiles (api.h, attention): codes to int8 levels, numbers to codes, one kind of tile to another. After ops.inc. */
+
+/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
+ * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
+typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
+#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
+
+/* n times 512 codes to int8 */
+V_FN void V_NAME(decode_n)(const int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    const int8_t *table = aiosk__kv_levels[code - AIOSK_KV_C5];
+    const int bits = code == AIOSK_KV_C5 ? 5 : code == AIOSK_KV_C4 ? 4 : code == AIOSK_KV_C3 ? 3 : 2;
+    int i, j;
+#if V_W > 1
+    static const int8_t all[16] = { 0, -1 };
+    const vi t = i_table(table), bit = v_set1i(0x01010101), f = v_set1i(0x0F0F0F0F), three = v_set1i(0x03030303), ones = i_table(all);
+    for (; n > 0; n--, p += 64 * bits, out += 512) {
+        AIOSK__UNROLL
+        for (i = 0; i < bits; i++) AIOSK__SOON(p, 64 * (size_t)i, ahead)
+        for (i = 0; i < 64; i += 4 * V_W) {
+            const vi s = bits & 1 ? v_loadi(p + 64 * (bits - 1) + i) : v_zeroi();
+            vi a = s, w;
+            AIOSK__UNROLL
+            for (j = 0; j < 8; j++) {
+                if (bits >= 4) {
+                    if (!(j & 1)) a = v_loadi(p + 32 * j + i);
+                    w = i_lut(t, i_and(j & 1 ? i_srl(a, 4) : a, f));
+                    if (bits == 5) { /* bytes of 0 and 255: flipped and 1 added where the bit is set */
+                        const vi b = i_and(i_srl(s, j), bit);
+                        w = i_addb(i_xor(w, i_lut(ones, b)), b);
+                    }
+                } else {
+                    if (!(j & 3)) a = v_loadi(p + 16 * j + i);
+                    w = i_and(j & 3 ? i_srl(a, 2 * (j & 3)) : a, three);
+                    if (bits == 3) w = i_or(w, i_and(j > 2 ? i_srl(s, j - 2) : i_sll(s, 2 - j), v_set1i(0x04040404)));
+                    w = i_lut(t, w);
+                }
+                v_storei(out + 64 * j + i, w);
+            }
+        }
+    }
+#else
+    (void)ahead;
+    for (; n > 0; n--, p += 64 * bits, out += 512)
+        for (i = 0; i < 64; i++)
+            for (j = 0; j < 8; j++) {
+                const int s = bits & 1 ? p[64 * (bits - 1) + i] >> j & 1 : 0;
+                const int w = bits >= 4 ? p[32 * (j & 6) + i] >> 4 * (j & 1) & 15 : p[16 * (j & 4) + i] >> 2 * (j & 3) & 3;
+                out[64 * j + i] = (int8_t)(bits == 5 ? (s ? -table[w] : table[w]) : table[w | s << 2]);
+            }
+#endif
+}
+/* The codes of a side, n of them, as int8: where they are, or in out */
+V_EXPORT AIOSK__NOINLINE const int8_t *V_NAME(decode)(int32_t code, const uint8_t *p, size_t n, int8_t *out, V_NAME(soon) ahead) {
+    n /= 512;
+    switch (code) {
+    case AIOSK_KV_C5: V_NAME(decode_n)(AIOSK_KV_C5, p, n, out, ahead); break;
+    case AIOSK_KV_C4: V_NAME(decode_n)(AIOSK_KV_C4, p, n, out, ahead); break;
+    case AIOSK_KV_C3: V_NAME(decode_n)(AIOSK_KV_C3, p, n, out, ahead); break;
+    case AIOSK_KV_C2: V_NAME(decode_n)(AIOSK_KV_C2, p, n, out, ahead); break;
+    default: return (const int8_t *)p;
+    }
+    return out;
+}
+
+/* Where the code of a position stands, from that of channel d of position 0 on. */
+AIOSK__INLINE void V_NAME(places)(int32_t is_v, int32_t hp, int32_t *at) {
+    int32_t t;
+    for (t = 0; t < AIOSK_TILE; t++) at[t] = is_v ? (t & 15) * 4 * hp + aiosk__kv_byte[t >> 4] : 4 * t;
+}
+AIOSK__INLINE int32_t V_NAME(place)(int32_t is_v, int32_t d) { return is_v ? 4 * d : (d >> 2) * 256 + (d & 3); }
+
+/* The scales of 64 positions as floats */
+V_FN void V_NAME(scales)(const uint8_t *u, float step, float *s) {
+    int32_t i;
+    for (i = 0; i < AIOSK_TILE; i += V_W) v_storeu(s + i, v_mul(v_cvt_i32_f32(i_load_u8(u + i)), v_set1(step)));
+}
+
+/* A side of a tile as floats x [hd][64], finite */
+V_FN void V_NAME(side_read)(aiosk__side s, int32_t is_v, const uint8_t *tile, int32_t hd, float *x, int8_t *flat) {
+    const int32_t hp = aiosk__hp(hd);
+    const vf lo = v_set1(-65504.0f), hi = v_set1(65504.0f);
+    int32_t d, t, i;
+    if (s.code == AIOSK_KV_F16) {
+        const uint8_t *p = tile + s.data;
+        if (!is_v) {
+            for (i = 0; i < hd * 64; i += V_W) v_storeu(x + i, v_min(hi, v_max(lo, v_load_f16(p + 2 * i))));
+            return;
+        }
+        for (t = 0; t < 64; t++, p += 2 * hp)
+            for (d = 0; d < hd; d += V_W) {
+                float r[V_W];
+                v_storeu(r, v_min(hi, v_max(lo, v_load_f16(p + 2 * d))));
+                for (i = 0; i < V_W && d + i < hd; i++) x[(d + i) * 64 + t] = r[i];
+            }
+        return;
+    }
+    {
+        const V_NAME(soon) none = { 0, 0 };
+        const int8_t *c = V_NAME(decode)(s.code, tile + s.data, (size_t)hp * 64, flat, none), *mean = (const int8_t *)tile + s.mean;
+        float scale[64], m;
+        int32_t at[64];
+        V_NAME(places)(is_v, hp, at);
+        V_NAME(scales)(tile + s.at, aiosk__f32(tile + (is_v ? 4 : 0)), scale);
+        m = s.mean < s.data ? aiosk__f32(tile + 8) : 0.0f;
+        for (d = 0; d < hd; d++) {
+            const int8_t *p = c + V_NAME(place)(is_v, d);
+            const vf mu = v_set1(m * (float)(s.mean < s.data ? mean[d] : 0));
+            int8_t r[64];
+            for (t = 0; t < 64; t++) r[t] = p[at[t]];
+            for (t = 0; t < 64; t += V_W) v_storeu(x + d * 64 + t, v_min(hi, v_max(lo, v_fma(v_load_i8(r + t), v_loadu(scale + t), mu))));
+        }
+    }
+}
+/* x [hd][64] as a side of f16 */
+V_FN void V_NAME(side_f16)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, const float *x) {
+    uint8_t *p = tile + s.data;
+    const int32_t hp = aiosk__hp(hd);
+    int32_t d, t;
+    if (!is_v) {
+        for (d = 0; d < hd * 64; d += V_W) v_store_f16(p + 2 * d, v_loadu(x + d));
+        return;
+    }
+    memset(p, 0, s.bytes);
+    for (d = 0; d < hd; d++) {
+        uint16_t r[64];
+        for (t = 0; t < 64; t += V_W) v_store_f16(r + t, v_loadu(x + d * 64 + t));
+        for (t = 0; t < 64; t++) memcpy(p + 2 * (t * hp + d), &r[t], 2);
+    }
+}
+
+/* The levels nearest to the numbers x * inv, as 256 * index + level: the index counts the n - 1 thresholds below, ascending */
+V_FN vi V_NAME(choose)(vf x, vf inv, const float *limit, const float *value, int32_t n) {
+    const vf z = v_mul(v_abs(x), inv);
+    vf v = v_set1(value[0]);
+    int32_t i;
+    for (i = 1; i < n; i++) v = v_sel_lt(v_set1(limit[i]), z, v_set1(value[i]), v);
+    return v_cvt_f32_i32(v);
+}
+/* x [hd][64] as a coded side; x is changed. A lane is a position. flat: room for 64 bytes for each channel, mean for a float. */
+V_FN void V_NAME(side_encode)(aiosk__side s, int32_t is_v, uint8_t *tile, int32_t hd, float *x, uint8_t *flat, float *mean) {
+    const int32_t hp = aiosk__hp(hd), n = s.code == AIOSK_KV_I8 ? 0 : 1 << (aiosk__kv_bits[s.code] - 1);
+    const vf zero = v_zero();
+    float limit[16], value[16], scale[64], step, most;
+    int32_t at[64], u[64], d, b, i, k, round;
+    vf m[V_PER16];
+    V_NAME(places)(is_v, hp, at);
+    if (s.mean < s.data) {
+        float ms;
+        memset(tile + s.mean, 0, s.data - s.mean);
+        for (d = 0; d < hd; d++) {
+            for (k = 0; k < V_PER16; k++) {
+                const float *p = x + d * 64 + k * V_W;
+                m[k] = v_add(v_add(v_add(v_loadu(p), v_loadu(p + 16)), v_loadu(p + 32)), v_loadu(p + 48));
+            }
+            mean[d] = v_tree_add(m) * (1.0f / 64);
+        }
+        V_NAME(quantize_head)(mean, hd, (int8_t *)tile + s.mean, &ms, NULL);
+        memcpy(tile + 8, &ms, 4);
+        for (d = 0; d < hd; d++) {
+            const vf c = v_set1((float)((const int8_t *)tile)[s.mean + (size_t)d]);
+            for (i = 0; i < 64; i += V_W) v_storeu(x + d * 64 + i, v_fma(v_set1(-ms), c, v_loadu(x + d * 64 + i)));
+        }
+    }
+    for (i = 0; i < n; i++) {
+        const int8_t *level = aiosk__kv_levels[s.code - AIOSK_KV_C5];
+        value[i] = (float)(256 * i + level[i]);
+        limit[i] = i ? (float)(level[i - 1] + level[i]) * 0.5f : 0.0f;
+    }
+    memset(flat, 0, (size_t)hp * 64);
+    for (b = 0; b < 64; b += V_W) { /* scales; indices of all but I8 */
+        const vf bound = v_set1(3e38f);
+        vf x2 = zero, most_x = zero, inv, sc;
+        for (d = 0; d < hd; d++) {
+            const vf y = v_loadu(x + d * 64 + b);
+            if (n) x2 = v_fma(y, y, x2); else most_x = v_max(most_x, v_abs(y));
+        }
+        if (!n) { v_storeu(scale + b, v_div(most_x, v_set1(127.0f))); continue; }
+        sc = v_mul(v_sqrt(v_div(x2, v_set1((float)hd))), v_set1(aiosk__kv_top[s.code - AIOSK_KV_C5] / 127.0f));
+        for (round = 0; round < 2; round++) {
+            vf xc = zero, c2 = zero;
+            inv = v_div(v_set1(1.0f), sc);
+            inv = v_sel_lt(inv, bound, inv, zero);
+            for (d = 0; d < hd; d++) {
+                const vf y = v_loadu(x + d * 64 + b);
+                const vi c = V_NAME(choose)(y, inv, limit, value, n);
+                const vf level = v_cvt_i32_f32(i_and(c, v_set1i(255)));
+                xc = v_fma(v_abs(y), level, xc);
+                c2 = v_fma(level, level, c2);
+                if (round) {
+                    const vi minus = v_cvt_f32_i32(v_sel_lt(y, zero, v_set1((float)n), zero));
+                    uint8_t *p = flat + V_NAME(place)(is_v, d);
+                    int8_t r[V_W];
+                    i_store_s8(r, v_addi(i_srl(c, 8), minus));
+                    for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)r[k];
+                }
+            }
+            sc = is_v ? v_div(xc, c2) : v_div(x2, xc);
+            sc = v_sel_lt(zero, xc, sc, zero);
+        }
+        v_storeu(scale + b, sc);
+    }
+    for (k = 0; k < V_PER16; k++) m[k] = zero;
+    for (i = 0; i < 64; i += 16) for (k = 0; k < V_PER16; k++) m[k] = v_max(m[k], v_loadu(scale + i + k * V_W));
+    most = v_tree_max(m);
+    step = most / 255.0f;
+    if (!(1.0f / step < 3e38f)) step = 0.0f; /* too small for its inverse: counts as nothing */
+    memcpy(tile + (is_v ? 4 : 0), &step, 4);
+    for (i = 0; i < 64; i += V_W) {
+        const vf sc = v_loadu(scale + i);
+        vf r = step > 0.0f ? v_div(sc, v_set1(step)) : zero;
+        if (!n) r = v_add(r, v_set1(0.498f));
+        r = v_min(v_set1(255.0f), v_max(v_set1(1.0f), v_rint(r)));
+        v_storei(u + i, v_cvt_f32_i32(v_sel_lt(zero, step > 0.0f ? sc : zero, r, zero)));
+    }
+    for (i = 0; i < 64; i++) tile[s.at + (size_t)i] = (uint8_t)u[i];
+    if (!n) { /* with the scales that these are */
+        V_NAME(scales)(tile + s.at, step, scale);
+        for (d = 0; d < hd; d++) {
+            uint8_t *p = flat + V_NAME(place)(is_v, d);
+            for (b = 0; b < 64; b += V_W) {
+                const vf sc = v_loadu(scale + b);
+                vf r = v_sel_lt(zero, sc, v_div(v_loadu(x + d * 64 + b), sc), zero);
+                int8_t o[V_W];
+                r = v_min(v_set1(127.0f), v_max(v_set1(-127.0f), r));
+                i_store_s8(o, v_cvt_f32_i32(r));
+                for (k = 0; k < V_W; k++) p[at[b + k]] = (uint8_t)o[k];
+            }
+        }
+    }
+    aiosk__kv_pack(s.code, flat, (size_t)hp / 8, tile + s.data);
+}
+V_EXPORT void V_NAME(kv_convert)(int32_t src_type, const void *src, int32_t dst_type, void *dst, int32_t hd_k, int32_t hd_v, void *scratch) {
+    const uint8_t *from = (const uint8_t *)src;
+    uint8_t *to = (uint8_t *)dst;
+    int32_t is_v;
+    if (dst_type > AIOSK_KV_F16) {
+        memset(to, 0, 64);
+        memcpy(to + 12, &dst_type, 4);
+    }
+    for (is_v = 0; is_v < 2; is_v++) {
+        const int32_t hd = is_v ? hd_v : hd_k, hp = aiosk__hp(hd);
+        const aiosk__side a = is_v ? aiosk__side_v(src_type, hd_k, hd_v) : aiosk__side_k(src_type, hd_k);
+        const aiosk__side b = is_v ? aiosk__side_v(dst_type, hd_k, hd_v) : aiosk__side_k(dst_type, hd_k);
+        float *x = (float *)scratch, *mean = x + (size_t)hp * 64;
+        uint8_t *flat = (uint8_t *)(mean + hp);
+        if (a.code == b.code) {
+            memcpy(to + b.at, from + a.at, a.bytes);
+            if (!aiosk__kv_coded(a.code)) continue;
+            memcpy(to + (is_v ? 4 : 0), from + (is_v ? 4 : 0), 4);
+            if (!is_v) memcpy(to + 8, from + 8, 4);
+            continue;
+        }
+        V_NAME(side_read)(a, is_v, from, hd, x, (int8_t *)flat);
+        if (b.code == AIOSK_KV_F16) V_NAME(side_f16)(b, is_v, to, hd, x);
+        else V_NAME(side_encode)(b, is_v, to, hd, x, flat, mean);
+    }
+}
+
+/* ======== kernels/rotate.inc, continued ======== */
+/* rotate.inc: Hadamard rotations (api.h, rotate), written once over the v_* vocabulary. Each number is the result of the same additions in
+ * every set: strides within a register go by exchanging lanes, larger ones by registers. */
+
+/* x[i] = x[i] * s with s = +- r by the sign of the channel, for all heads */
+V_FN void V_NAME(signs)(float *x, int32_t n_head, int32_t hd, float r) {
+    float s[256];
+    int32_t c, h, i, n;
+    for (c = 0; c < hd; c += n) {
+        n = hd - c < 256 ? hd - c : 256;
+        for (i = 0; i < n; i++) s[i] = aiosk__minus((uint32_t)(c + i)) ? -r : r;
+        for (h = 0; h < n_head; h++) {
+            float *p = x + (size_t)h * (size_t)hd + c;
+            for (i = 0; i + V_W <= n; i += V_W) v_storeu(p + i, v_mul(v_loadu(p + i), v_loadu(s + i)));
+            for (; i < n; i++) p[i] = p[i] * s[i];
+        }
+    }
+}
+/* Sums and differences at strides 1, 2, .. size / 2, for n floats, a multiple of size = 2^k */
+V_FN void V_NAME(fwht)(float *x, int32_t n, int32_t size) {
+    int32_t i, j, s;
+#if V_W > 1
+    static const float minus[4][16] = { { 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1, 1, -1 }, { 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1, 1, 1, -1, -1 },
+                                        { 1, 1, 1, 1, -1, -1, -1, -1, 1, 1, 1, 1, -1, -1, -1, -1 }, { 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1, -1 } };
+    for (i = 0; i < n && size > 1; i += V_W) {
+        vf a = V_NAME(load_n)(x + i, n - i, 0.0f);
+        a = v_add(v_swap(a, 1), v_xorsign(a, v_loadu(minus[0])));
+        if (size > 2) a = v_add(v_swap(a, 2), v_xorsign(a, v_loadu(minus[1])));
+        if (V_W > 4 && size > 4) a = v_add(v_swap(a, 4), v_xorsign(a, v_loadu(minus[2])));
+        if (V_W > 8 && size > 8) a = v_add(v_swap(a, 8), v_xorsign(a, v_loadu(minus[3])));
+        if (n - i >= V_W) v_storeu(x + i, a); else V_NAME(store_part)(x + i, a, n - i);
+    }
+#endif
+    for (s = V_W; s < size; s *= 2)
+        for (i = 0; i < n; i += 2 * s)
+            for (j = i; j < i + s; j += V_W) {
+                const vf a = v_loadu(x + j), b = v_loadu(x + j + s);
+                v_storeu(x + j, v_add(a, b));
+                v_storeu(x + j + s, v_sub(a, b));
+            }
+}
+/* The rows of a matrix of order m: m numbers b = 2^k apart, 16 columns at a time, whatever heads they belong to */
+V_FN void V_NAME(mix)(float *x, int32_t n_head, int32_t m, int32_t b) {
+    enum { NR = V_W > 4 ? 4 : 2 };
+    const uint64_t *rows = aiosk__hadamard_rows(m);
+    const int32_t n = n_head * b, w = b < 16 ? b : 16;      /* columns, and how many of them are neighbours */
+    float t[36][16];
+    int32_t c, i, j, r, e, k;
+    for (c = 0; c < n; c += 16) {
+        float *p[16];
+        const int32_t pieces = (n - c < 16 ? n - c : 16) / w;
+        memset(t, 0, sizeof t);
+        for (i = 0; i < pieces; i++) {
+            const int32_t col = c + i * w;
+            p[i] = x + (size_t)(col / b) * (size_t)(m * b) + col % b;
+            for (j = 0; j < m; j++) memcpy(t[j] + i * w, p[i] + j * b, (size_t)w * 4);
+        }
+        for (r = 0; r < m; r += NR) {
+            vf a[NR][V_PER16];
+            float o[NR][16];
+            for (e = 0; e < NR; e++) {
+                const vf s = v_set1(rows[r + e] & 1 ? -1.0f : 1.0f);
+                for (k = 0; k < V_PER16; k++) a[e][k] = v_xorsign(v_loadu(t[0] + k * V_W), s);
+            }
+            for (j = 1; j < m; j++)
+                for (e = 0; e < NR; e++) {
+                    const vf s = v_set1(rows[r + e] >> j & 1 ? -1.0f : 1.0f);
+                    for (k = 0; k < V_PER16; k++) a[e][k] = v_add(a[e][k], v_xorsign(v_loadu(t[j] + k * V_W), s));
+                }
+            for (e = 0; e < NR; e++) {
+                for (k = 0; k < V_PER16; k++) v_storeu(o[e] + k * V_W, a[e][k]);
+                for (i = 0; i < pieces; i++) memcpy(p[i] + (r + e) * b, o[e] + i * w, (size_t)w * 4);
+            }
+        }
+    }
+}
+V_EXPORT void V_NAME(rotate)(float *x, int32_t n_head, int32_t hd, int32_t inverse) {
+    int32_t m, h;
+    const int32_t b = aiosk__rotation(hd, &m);
+    const float r = 1.0f / aiosk__sqrt((float)(m * b));
+    if (!inverse) V_NAME(signs)(x, n_head, hd, r);
+    for (h = 0; h < n_head; h++) V_NAME(fwht)(x + (size_t)h * (size_t)hd, hd, b);
+    if (m > 1) V_NAME(mix)(x, n_head, m, b);
+    if (inverse) V_NAME(signs)(x, n_head, hd, r);
 }
 
 /* ======== kernels/attend.inc, continued ======== */
 /* attend.inc: attention over one run of KV tiles, and writing a position into a tile; written once over the v_* vocabulary.
- * api.h defines layouts and arithmetic. After ops.inc (exp, tanh, int8 codes).
+ * api.h defines layouts and arithmetic. After ops.inc (exp, tanh) and codes.inc.
  *
- * Scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
- * t a channel, or a lane is a channel and t a key. A few queries (a group) go together so that a row is loaded and
- * converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows is converted
- * beforehand, once for all groups. How queries are grouped changes no bit. */
+ * With floats, scores and outputs are the same loop: out[q][lane] += f[q][t] * rows[t][lane], t ascending, where a lane is a key and
+ * t a channel, or a lane is a channel and t a key. With codes both are exact sums of integers. A few queries (a group) go together so
+ * that a row is loaded and converted once for all of them; V_SHAPES gives the registers. With more than one group a block of rows of
+ * f16 is converted beforehand, once for all groups, as codes always are. How queries are grouped changes no bit. */
 
 typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 
@@ -18784,16 +24295,12 @@ typedef struct V_NAME(v16) { vf v[V_PER16]; } V_NAME(v16);
 V_FN V_NAME(v16) V_NAME(row16)(const uint8_t *p, int32_t kv) {
     V_NAME(v16) r;
 #define AIOSK__E(k) r.v[k] = kv == AIOSK_KV_F32 ? v_loadu((const float *)(const void *)(p + k * V_W * 4)) \
-                           : kv == AIOSK_KV_F16 ? v_load_f16(p + k * V_W * 2) : v_load_i8(p + k * V_W);
+                           : v_load_f16(p + k * V_W * 2);
     V_EACH(AIOSK__E)
 #undef AIOSK__E
     return r;
 }
 
-/* Distances in bytes from what is read now to what is read soon: lines of tiles that no hardware prefetcher can foresee.
- * Each row asks for the same row there, so that memory is busy while the core computes. 0 = itself, which costs next to nothing. */
-typedef struct V_NAME(soon) { uintptr_t a, b; } V_NAME(soon);
-#define AIOSK__SOON(p, off, s) { AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).a)); AIOSK__PREFETCH((const void *)((uintptr_t)(p) + (off) + (s).b)); }
 /* Of rows that share a line only the first asks for it. */
 V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
     if ((uintptr_t)p & 63) s.a = s.b = 0;
@@ -18804,7 +24311,7 @@ V_FN V_NAME(soon) V_NAME(soon_of)(const uint8_t *p, V_NAME(soon) s) {
  * part of the 8 x 4 accumulators vanishes. step: bytes from one row to the next. */
 V_FN void V_NAME(outer_n)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f,
                           size_t f_stride, int32_t t0, int32_t t1, float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F32 ? 64 : kv == AIOSK_KV_F16 ? 32 : 16; /* bytes of 16 numbers */
+    const size_t w = kv == AIOSK_KV_F32 ? 64 : 32; /* bytes of 16 numbers */
     V_NAME(v16) acc[8][4], r0, r1, r2, r3;
     const uint8_t *p = rows + (size_t)t0 * step;
     int32_t t;
@@ -18856,15 +24363,13 @@ V_EXPORT void V_NAME(outer_f32)(AIOSK__ARGS) { const size_t w = 64; switch (nq) 
 #define AIOSK__KV AIOSK_KV_F16
 V_EXPORT void V_NAME(outer_f16)(AIOSK__ARGS) { const size_t w = 32; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
 #undef AIOSK__KV
-#define AIOSK__KV AIOSK_KV_I8
-V_EXPORT void V_NAME(outer_i8)(AIOSK__ARGS) { const size_t w = 16; switch (nq) { V_SHAPES(AIOSK__SHAPE) default: break; } }
-#undef AIOSK__KV
 #undef AIOSK__ARGS
 #undef AIOSK__SHAPE
 
-/* s[q][16 * nj] = (float)(exact sum over d of q8[q][d] * codes[d][key]) * (dq[q] * dk[key]); constants as in outer_n */
-V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const uint8_t *dk, const int8_t *q8,
-                            const int32_t *fix, const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+/* s[q][16 * nj] = fma((float)(exact sum over d of q8[q][d] * codes[d][key]), dq[q] * dk[key], add[q]); constants as in outer_n. step: bytes
+ * from four channels to the next four */
+V_FN8 void V_NAME(scores8_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *dk, const int8_t *q8, const int32_t *fix,
+                            const float *dq, const float *add, size_t add_stride, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     struct { vi v[V_PER16]; } acc[8][4];
     int32_t d;
 #define AIOSK__A(q) vi *a0 = acc[q][0].v, *a1 = acc[q][1].v, *a2 = acc[q][2].v, *a3 = acc[q][3].v;
@@ -18873,7 +24378,7 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
-    for (d = 0; d < hp; d += 4, codes += 256) {
+    for (d = 0; d < hp; d += 4, codes += step) {
         vi r0[V_PER16], r1[V_PER16], r2[V_PER16], r3[V_PER16];
         AIOSK__SOON(codes, 0, ahead)
         if (nj > 1) AIOSK__SOON(codes, 64, ahead)
@@ -18889,29 +24394,106 @@ V_FN void V_NAME(scores8_n)(int32_t nq, int32_t nj, const uint8_t *codes, const 
 #undef AIOSK__C
 #undef AIOSK__E
     }
-#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_mul(v_cvt_i32_f32(a[k]), v_mul(b, v_load_f16(dk + 32 * j + k * V_W * 2))));
+#define AIOSK__S(a, k, j) v_storeu(o + 16 * j + k * V_W, v_fma(v_cvt_i32_f32(a[k]), v_mul(b, v_loadu(dk + 16 * j + k * V_W)), c));
 #define AIOSK__E(k) AIOSK__S(a0, k, 0) if (nj > 1) AIOSK__S(a1, k, 1) if (nj > 2) { AIOSK__S(a2, k, 2) AIOSK__S(a3, k, 3) }
-#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]); AIOSK__A(q) V_EACH(AIOSK__E) }
+#define AIOSK__C(q) if (q < nq) { float *o = s + (size_t)q * s_stride; const vf b = v_set1(dq[q]), c = v_set1(add[(size_t)q * add_stride]); AIOSK__A(q) V_EACH(AIOSK__E) }
     AIOSK__Q(AIOSK__C)
 #undef AIOSK__C
 #undef AIOSK__E
 #undef AIOSK__S
 #undef AIOSK__A
-#undef AIOSK__Q
 }
-V_EXPORT void V_NAME(scores8)(int32_t nq, const uint8_t *codes, const uint8_t *dk, const int8_t *q8, const int32_t *fix,
-                              const float *dq, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
+V_EXPORT8 void V_NAME(scores8)(int32_t nq, const int8_t *codes, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq,
+                              const float *add, int32_t hp, float *s, size_t s_stride, V_NAME(soon) ahead) {
     int32_t j;
     switch (nq) {
 #define AIOSK__SHAPE(n, m)                                                                                              \
     case n:                                                                                                             \
-        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, dk + 32 * j, q8, fix, dq, hp, s + 16 * j, s_stride, ahead); } \
+        for (j = 0; j < 4; j += m) { V_NAME(scores8_n)(n, m, codes + 64 * j, 256, dk + 16 * j, q8, fix, dq, add, 16, hp, s + 16 * j, s_stride, ahead); } \
         break;
     V_SHAPES(AIOSK__SHAPE)
 #undef AIOSK__SHAPE
     default: break;
     }
 }
+/* The same for 16 vectors [hp/4][16][4] that are the means of the tiles of a run */
+V_EXPORT8 void V_NAME(means8)(int32_t nq, const int8_t *means, const float *dk, const int8_t *q8, const int32_t *fix, const float *dq, int32_t hp, float *s) {
+    static const float zero = 0.0f;
+    const V_NAME(soon) none = { 0, 0 };
+    switch (nq) {
+#define AIOSK__SHAPE(n, m) case n: V_NAME(scores8_n)(n, 1, means, 64, dk, q8, fix, dq, &zero, 0, hp, s, 16, none); break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+
+/* out[q][16 * nj] = fma(w[q].step, (float)(exact sum over the keys of w[q] * codes[key][16 * nj]), out). w: what weights() made of the p of
+ * a tile. step: bytes from one group of four positions to the next */
+V_FN8 void V_NAME(values_n)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    vi acc[8][4 * V_PER16];
+    int32_t j, q, k;
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) acc[q][k] = v_zeroi();
+    }
+    for (j = 0; j < 16; j++, codes += step) {
+        AIOSK__UNROLL
+        for (k = 0; k < nj; k++) AIOSK__SOON(codes, 64 * (size_t)k, ahead)
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) {
+            vi r[2];
+            i_pairs(r, v_loadi(codes + k * V_W * 4));
+            AIOSK__UNROLL
+            for (q = 0; q < nq; q++) {
+                const int16_t *u = (const int16_t *)(const void *)(w + (size_t)q * w_stride) + 2 * j;
+                acc[q][k] = i_macc_pair(acc[q][k], r[0], u);
+                acc[q][k] = i_macc_pair(acc[q][k], r[1], u + 32);
+            }
+        }
+    }
+    AIOSK__UNROLL
+    for (q = 0; q < nq; q++) {
+        float *o = out + (size_t)q * out_stride;
+        const vf f = v_set1(w[(size_t)q * w_stride + 32]);
+        AIOSK__UNROLL
+        for (k = 0; k < nj * V_PER16; k++) v_storeu(o + k * V_W, v_fma(f, v_cvt_i32_f32(acc[q][k]), v_loadu(o + k * V_W)));
+    }
+}
+V_EXPORT8 void V_NAME(values8)(int32_t nq, int32_t nj, const int8_t *codes, size_t step, const float *w, size_t w_stride, float *out, size_t out_stride, V_NAME(soon) ahead) {
+    switch (nq) {
+#define AIOSK__SHAPE(n, m)                                                                                                        \
+    case n:                                                                                                                      \
+        for (; nj >= m; nj -= m, codes += 64 * m, out += 16 * m) { V_NAME(values_n)(n, m, codes, step, w, w_stride, out, out_stride, ahead); } \
+        for (; m > 1 && nj > 0; nj--, codes += 64, out += 16) { V_NAME(values_n)(n, 1, codes, step, w, w_stride, out, out_stride, ahead); }    \
+        break;
+    V_SHAPES(AIOSK__SHAPE)
+#undef AIOSK__SHAPE
+    default: break;
+    }
+}
+/* p of the 64 keys of a tile -> weights in their place: int16 pairs of keys 0.. and 16.. [16], of 32.. and 48.. [16], then the f32 that they are
+ * multiples of. u: scales of V, step: theirs */
+V_FN void V_NAME(weights)(float *p, const uint8_t *u, float step) {
+    vf w[4][V_PER16], m[V_PER16];
+    float most, r;
+    int32_t g, k;
+    for (k = 0; k < V_PER16; k++) m[k] = v_zero();
+    for (g = 0; g < 4; g++)
+        for (k = 0; k < V_PER16; k++) {
+            w[g][k] = v_mul(v_loadu(p + 16 * g + k * V_W), v_cvt_i32_f32(i_load_u8(u + 16 * g + k * V_W)));
+            m[k] = v_max(m[k], w[g][k]);
+        }
+    most = v_tree_max(m);
+    r = 16383.0f / most;
+    if (!(r <= 3.40282347e38f)) r = most = 0.0f;
+    for (g = 0; g < 2; g++)
+        for (k = 0; k < V_PER16; k++)
+            v_storei(p + 16 * g + k * V_W, i_or(v_cvt_f32_i32(v_mul(w[2 * g][k], v_set1(r))), i_sll(v_cvt_f32_i32(v_mul(w[2 * g + 1][k], v_set1(r))), 16)));
+    p[32] = most / 16383.0f * step;
+}
+
 /* What v_kdot adds to each of the products of these codes, negated; sums of integers below 2^24 are exact in floats. */
 V_FN int32_t V_NAME(fix8)(const int8_t *q8, int32_t hp) {
 #if V_KBIAS
@@ -18949,9 +24531,8 @@ V_FN void V_NAME(only16)(vf *x, int32_t key, int32_t lo, int32_t hi, vf other) {
         x[k] = v_sel_lt(i, v_set1((float)(hi - key)), x[k], other);
     }
 }
-/* Raw scores s of one query -> p in place, 0 in the rest of [t0, t1); gives maximum and sum. plain: neither softcap nor ALiBi.
- * dv: where the scales of V are in an i8 tile, NULL for others. */
-V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
+/* Raw scores s of one query -> p in place, 0 in the rest of the tiles that [t0, t1) touches; gives maximum and sum. plain: neither softcap nor ALiBi. */
+V_FN void V_NAME(run_softmax)(int32_t plain, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
     const int32_t lo = a->lo[q], hi = a->hi[q], first = lo / 16 * 16;
     vf m[V_PER16], l[V_PER16], x[V_PER16], mt;
     int32_t j, k;
@@ -18963,7 +24544,7 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
     }
     a->m[q] = v_tree_max(m);
     mt = v_set1(a->m[q]);
-    for (j = t0 / 16 * 16; j < first; j += V_W) v_storeu(s + j, v_zero());
+    for (j = t0 / 64 * 64; j < first; j += V_W) v_storeu(s + j, v_zero());
     for (j = first; j < hi; j += 16) {
         if (plain) V_NAME(score16)(1, s + j, a, q, j, x);
         else for (k = 0; k < V_PER16; k++) x[k] = v_loadu(s + j + k * V_W);
@@ -18971,28 +24552,31 @@ V_FN void V_NAME(run_softmax)(int32_t plain, int32_t scaled, float *s, const aio
         V_NAME(only16)(x, j, lo, hi, v_zero());
         for (k = 0; k < V_PER16; k++) {
             l[k] = v_add(l[k], x[k]);
-            if (scaled) x[k] = v_mul(x[k], v_load_f16((const uint8_t *)a->tile[j / 64] + dv + 2 * (j % 64 + k * V_W)));
             v_storeu(s + j + k * V_W, x[k]);
         }
     }
-    for (; j < t1; j += V_W) v_storeu(s + j, v_zero());
+    for (; j < (t1 + 63) / 64 * 64; j += V_W) v_storeu(s + j, v_zero());
     a->l[q] = v_tree_add(l);
 }
-V_EXPORT void V_NAME(softmax)(int32_t scaled, float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1, size_t dv) {
-    const int32_t plain = a->softcap == 0.0f && !a->slope;
-    if (plain && !scaled) V_NAME(run_softmax)(1, 0, s, a, q, t0, t1, dv);
-    else if (plain) V_NAME(run_softmax)(1, 1, s, a, q, t0, t1, dv);
-    else V_NAME(run_softmax)(0, scaled, s, a, q, t0, t1, dv);
+V_EXPORT void V_NAME(softmax)(float *s, const aiosk_attend *a, int32_t q, int32_t t0, int32_t t1) {
+    int32_t i, j, k;
+    if (a->softcap == 0.0f && !a->slope) V_NAME(run_softmax)(1, s, a, q, t0, t1);
+    else V_NAME(run_softmax)(0, s, a, q, t0, t1);
+    for (i = t0 / 64; a->tile_sum && i < (t1 + 63) / 64; i++) {
+        vf t[V_PER16];
+        for (k = 0; k < V_PER16; k++) t[k] = v_zero();
+        for (j = 0; j < 64; j += 16) for (k = 0; k < V_PER16; k++) t[k] = v_add(t[k], v_loadu(s + 64 * i + j + k * V_W));
+        a->tile_sum[(size_t)q * (size_t)a->n_tiles + (size_t)i] = v_tree_add(t);
+    }
 }
-/* n rows of 16 * nj numbers of kind f16 or i8, step bytes apart, as floats, 64 to a row; ahead as above */
-V_FN void V_NAME(widen)(int32_t kv, const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
-    const size_t w = kv == AIOSK_KV_F16 ? 32 : 16;
+/* n rows of 16 * nj numbers of f16, step bytes apart, as floats, 64 to a row; ahead as above */
+V_FN void V_NAME(widen)(const uint8_t *rows, size_t step, int32_t n, int32_t nj, float *out, V_NAME(soon) ahead) {
     int32_t i, j, k;
     for (i = 0; i < n; i++, rows += step, out += 64) {
         AIOSK__SOON(rows, 0, ahead)
-        if (kv == AIOSK_KV_F16) AIOSK__SOON(rows, 64, ahead)
+        AIOSK__SOON(rows, 64, ahead)
         for (j = 0; j < nj; j++) {
-            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * w, kv);
+            V_NAME(v16) r = V_NAME(row16)(rows + (size_t)j * 32, AIOSK_KV_F16);
             for (k = 0; k < V_PER16; k++) v_storeu(out + 16 * j + k * V_W, r.v[k]);
         }
     }
@@ -19004,23 +24588,31 @@ AIOSK__INLINE int32_t V_NAME(part)(int32_t tile, int32_t t0, int32_t t1, int32_t
     *to = t1 - 64 * tile > 64 ? 64 : t1 - 64 * tile;
     return *from < *to;
 }
-typedef void (*V_NAME(outer_fn))(int32_t, int32_t, const uint8_t *, size_t, const float *, size_t, int32_t, int32_t, float *, size_t, int32_t, V_NAME(soon));
+V_FN void V_NAME(outer)(int32_t kv, int32_t nq, int32_t nj, const uint8_t *rows, size_t step, const float *f, size_t f_stride, int32_t t0, int32_t t1,
+                        float *c, size_t c_stride, int32_t add, V_NAME(soon) ahead) {
+    if (kv == AIOSK_KV_F32) V_NAME(outer_f32)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+    else V_NAME(outer_f16)(nq, nj, rows, step, f, f_stride, t0, t1, c, c_stride, add, ahead);
+}
 
-V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) outer) {
-    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
-    const size_t w = kv == AIOSK_KV_F32 ? 4 : kv == AIOSK_KV_F16 ? 2 : 1, stride = 64 * AIOSK_RUN + 16;
-    const size_t at_v = aiosk__tile_v(kv, a->hd_k), at_dk = aiosk__tile_scales(a->hd_k, a->hd_v); /* the latter: i8 only */
-    float *s = (float *)a->scratch, *wide = s + (size_t)a->n_q * stride;
+V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
+    const int32_t hk = aiosk__hp(a->hd_k), hv = aiosk__hp(a->hd_v), most = hk > hv ? hk : hv, groups = (a->n_q + V_MAXQ - 1) / V_MAXQ;
+    const size_t stride = 64 * AIOSK_RUN + 16, wide_n = (size_t)(most > 256 ? 16 * most : 64 * 64);
+    const int32_t plain = aiosk_kv_open(a->type);
+    const aiosk__side side_k[2] = { aiosk__side_k(a->type, a->hd_k), aiosk__side_k(plain, a->hd_k) };    /* sealed, open */
+    const aiosk__side side_v[2] = { aiosk__side_v(a->type, a->hd_k, a->hd_v), aiosk__side_v(plain, a->hd_k, a->hd_v) };
+    const int32_t coded_k = aiosk__kv_coded(side_k[0].code), coded_v = aiosk__kv_coded(side_v[0].code);
     const uint8_t *const *tile = (const uint8_t *const *)a->tile;
-    int32_t *g = (int32_t *)(void *)(wide + 64 * 64), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
+    float *s = (float *)a->scratch, *qm = s + (size_t)a->n_q * stride, *wide = qm + (size_t)a->n_q * 16;
+    int8_t *means = (int8_t *)(void *)(wide + wide_n), *codes = (int8_t *)(void *)wide;
+    float *dk = (float *)(void *)(means + 16 * most), *dm = dk + 64;
+    int32_t *g = (int32_t *)(void *)(dm + 16), *fix = g + 2 * groups; /* [groups][2] keys that any query of a group sees */
     int32_t i, j, q, q0, n, c, m, from, to, t0 = 64 * AIOSK_RUN, t1 = 0, first, last;
     const V_NAME(soon) none = { 0, 0 };
-    const int32_t wider = kv != AIOSK_KV_F32 && groups > 1;
 #define AIOSK__GROUPS for (j = 0, q0 = 0; j < groups; j++, q0 += n) if ((n = (j + 1) * a->n_q / groups - q0) > 0)
     AIOSK__GROUPS {
         int32_t lo = 64 * AIOSK_RUN, hi = 0;
         for (q = q0; q < q0 + n; q++) {
-            if (kv == AIOSK_KV_I8) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
+            if (coded_k) fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
             a->m[q] = AIOSK_NEG_INF;
             a->l[q] = 0.0f;
             if (a->lo[q] >= a->hi[q]) continue;
@@ -19033,54 +24625,96 @@ V_FN void V_NAME(attend_kv)(const aiosk_attend *a, int32_t kv, V_NAME(outer_fn) 
         if (hi > t1) t1 = hi;
     }
     memset(a->o, 0, (size_t)a->n_q * (size_t)hv * 4);
+    if (a->tile_sum) memset(a->tile_sum, 0, (size_t)a->n_q * (size_t)a->n_tiles * 4);
     if (t0 >= t1) return;
     first = t0 / 64;
     last = (t1 - 1) / 64;
+#define AIOSK__OPEN(i) ((i) < 32 ? (int32_t)(a->open >> (i) & 1) : 0)
+    if (coded_k) {
+        memset(qm, 0, (size_t)a->n_q * 64);
+        if (side_k[0].mean < side_k[0].data) {
+            memset(means, 0, (size_t)(16 * hk));
+            memset(dm, 0, 64);
+            for (i = first; i <= last; i++) {
+                const uint8_t *p = tile[i] + side_k[0].mean;
+                if (AIOSK__OPEN(i)) continue;
+                dm[i] = aiosk__f32(tile[i] + 8);
+                for (c = 0; c < hk; c += 4) memcpy(means + 16 * c + 4 * i, p + c, 4);
+            }
+            AIOSK__GROUPS V_NAME(means8)(n, means, dm, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, qm + 16 * q0);
+        }
+    }
     for (i = first; i <= last; i++) {
-        const uint8_t *K = tile[i];
-        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)K, at_v };
-        const int32_t chunk = wider ? 64 : a->hd_k;
-        if (kv == AIOSK_KV_I8) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_k[e].code;
+        const uint8_t *K = tile[i] + side_k[e].data, *next = tile[i < last ? i + 1 : i];
+        const V_NAME(soon) ahead = { (uintptr_t)(next + side_k[e1].data) - (uintptr_t)K, side_v[e].data - side_k[e].data };
+        const int32_t wider = kv == AIOSK_KV_F16 && groups > 1, chunk = wider ? 64 : a->hd_k;
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; at < side_k[e1].data; at += 64) AIOSK__PREFETCH(next + at);
+            AIOSK__PREFETCH(tile[i] + side_v[e].at);
+            V_NAME(scales)(tile[i] + side_k[e].at, aiosk__f32(tile[i]), dk);
+            p = V_NAME(decode)(kv, K, (size_t)hk * 64, codes, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
-                V_NAME(scores8)(n, K, K + at_dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, hk, s + (size_t)q0 * stride + 64 * i, stride, ahead);
+                V_NAME(scores8)(n, p, dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, qm + 16 * q0 + i, hk, s + (size_t)q0 * stride + 64 * i, stride,
+                                p == codes ? none : ahead);
             continue;
         }
         for (c = 0; c < a->hd_k; c += chunk, K += 64 * w * (size_t)chunk) {
             m = a->hd_k - c < chunk ? a->hd_k - c : chunk;
-            if (wider) V_NAME(widen)(kv, K, 64 * w, m, 4, wide, ahead);
+            if (wider) V_NAME(widen)(K, 64 * w, m, 4, wide, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = a->q + (size_t)q0 * (size_t)a->q_stride + c;
                 float *y = s + (size_t)q0 * stride + 64 * i;
                 if (wider) V_NAME(outer_f32)(n, 4, (const uint8_t *)wide, 256, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, none);
-                else outer(n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
+                else V_NAME(outer)(kv, n, 4, K, 64 * w, x, (size_t)a->q_stride, 0, m, y, stride, c > 0, ahead);
             }
         }
     }
     AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
-        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(kv == AIOSK_KV_I8, s + (size_t)q * stride, a, q, g[2 * j], g[2 * j + 1], at_dk + 128);
-        else if (g[2 * j] < g[2 * j + 1]) memset(s + (size_t)q * stride + g[2 * j], 0, (size_t)(g[2 * j + 1] - g[2 * j]) * 4);
+        float *p = s + (size_t)q * stride;
+        if (a->lo[q] < a->hi[q]) V_NAME(softmax)(p, a, q, g[2 * j], g[2 * j + 1]);
+        else for (i = g[2 * j] / 64 * 64; i < g[2 * j + 1]; i += 64) memset(p + i, 0, 64 * 4);
+        for (i = g[2 * j] / 64; coded_v && i < (g[2 * j + 1] + 63) / 64; i++)
+            if (!AIOSK__OPEN(i)) V_NAME(weights)(p + 64 * i, tile[i] + side_v[0].at, aiosk__f32(tile[i] + 4));
     }
-    for (c = 0; c < hv; c += 64) {
-        m = hv - c < 64 ? hv - c : 64;
-        for (i = first; i <= last; i++) {
-            const uint8_t *V = tile[i] + at_v + (size_t)c * w;
-            const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] - (uintptr_t)tile[i], a->next ? (uintptr_t)a->next[i] - (uintptr_t)tile[i] - at_v : 0 };
+    for (i = first; i <= last; i++) {
+        const int32_t e = AIOSK__OPEN(i), e1 = AIOSK__OPEN(i < last ? i + 1 : i), kv = side_v[e].code, wider = kv == AIOSK_KV_F16 && groups > 1;
+        const uint8_t *V = tile[i] + side_v[e].data;
+        const V_NAME(soon) ahead = { (uintptr_t)tile[i < last ? i + 1 : i] + side_v[e1].data - (uintptr_t)V,
+                                     a->next ? (uintptr_t)a->next[i] + side_k[0].data - (uintptr_t)V : 0 };
+        const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
+        if (aiosk__kv_coded(kv)) {
+            const int8_t *p;
+            size_t at;
+            for (at = 0; a->next && at < side_k[0].data; at += 64) AIOSK__PREFETCH((const uint8_t *)a->next[i] + at);
+            p = V_NAME(decode)(kv, V, (size_t)hv * 64, codes, ahead);
+            AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
+                V_NAME(values8)(n, hv / 16, p, (size_t)hv * 4, s + (size_t)q0 * stride + 64 * i, stride, a->o + (size_t)q0 * (size_t)hv, (size_t)hv, p == codes ? none : ahead);
+            continue;
+        }
+        for (c = 0; c < hv; c += 64, V += 64 * w) {
+            m = hv - c < 64 ? hv - c : 64;
             V_NAME(part)(i, t0, t1, &from, &to);
-            if (wider) V_NAME(widen)(kv, V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
+            if (wider) V_NAME(widen)(V + (size_t)from * (size_t)hv * w, (size_t)hv * w, to - from, m / 16, wide + 64 * from, ahead);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to)) {
                 const float *x = s + (size_t)q0 * stride + 64 * i;
                 float *y = a->o + (size_t)q0 * (size_t)hv + c;
                 if (wider) V_NAME(outer_f32)(n, m / 16, (const uint8_t *)wide, 256, x, stride, from, to, y, (size_t)hv, 1, none);
-                else outer(n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
+                else V_NAME(outer)(kv, n, m / 16, V, (size_t)hv * w, x, stride, from, to, y, (size_t)hv, 1, ahead);
             }
         }
     }
+#undef AIOSK__OPEN
 #undef AIOSK__GROUPS
-    for (i = 0; i < a->n_q * hv; i += V_W) v_storeu(a->o + i, v_add(v_loadu(a->o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+    for (q = 0; q < a->n_q; q++) {
+        float *o = a->o + (size_t)q * (size_t)hv;
+        for (i = 0; i < hv; i += V_W) v_storeu(o + i, v_add(v_loadu(o + i), v_zero())); /* + 0: a zero is +0 however many zeros were added */
+        for (i = a->hd_v; i < hv; i++) o[i] = 0.0f; /* no code is zero */
+    }
 }
-V_EXPORT void V_NAME(attend_f32)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F32, V_NAME(outer_f32)); }
-V_EXPORT void V_NAME(attend_f16)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_F16, V_NAME(outer_f16)); }
-V_EXPORT void V_NAME(attend_i8)(const aiosk_attend *a) { V_NAME(attend_kv)(a, AIOSK_KV_I8, V_NAME(outer_i8)); }
 
 V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1) {
     int32_t q, i;
@@ -19106,7 +24740,7 @@ V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l
 
 V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     float *K = (float *)tile + slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F32, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 4;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 256 + (size_t)(slot * aiosk__hp(hd_v)) * 4;
     int32_t i;
     for (i = 0; i < hd_k; i++) K[64 * i] = k[i];
     memcpy(V, v, (size_t)hd_v * 4);
@@ -19114,7 +24748,7 @@ V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const 
 }
 V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     uint8_t *K = (uint8_t *)tile + 2 * slot;
-    uint8_t *V = (uint8_t *)tile + aiosk__tile_v(AIOSK_KV_F16, hd_k) + (size_t)(slot * aiosk__hp(hd_v)) * 2;
+    uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 128 + (size_t)(slot * aiosk__hp(hd_v)) * 2;
     uint16_t t[V_W];
     int32_t i, j;
     for (i = 0; i < hd_k; i += V_W) {
@@ -19123,24 +24757,8 @@ V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const 
     }
     for (i = 0; i < aiosk__hp(hd_v); i += V_W) v_store_f16(V + 2 * i, V_NAME(load_n)(v + i, hd_v - i, 0.0f));
 }
-/* Codes of one head with an f16 scale, which is at most the largest finite one; a scale of 0 makes all codes 0. The
- * scale goes through the vocabulary too: scalar code outside of it is compiled for SSE, and a switch costs 100 cycles. */
-V_FN void V_NAME(store8)(const float *x, int32_t n, int8_t *codes, int32_t step, uint8_t *scale) {
-    float t[V_W], d = V_NAME(head_amax)(x, n) / 127.0f;
-    uint16_t h[V_W];
-    v_store_f16(h, v_set1(d < 65504.0f ? d : 65504.0f));
-    memcpy(scale, h, 2);
-    v_storeu(t, v_load_f16(h));
-    d = t[0];
-    V_NAME(codes8)(x, n, d > 0.0f ? d : 3e38f, 1, codes, step);
-}
-V_EXPORT void V_NAME(store_i8)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
-    int8_t *K = (int8_t *)tile + 4 * slot, *V = (int8_t *)tile + aiosk__tile_v(AIOSK_KV_I8, hd_k) + slot * aiosk__hp(hd_v);
-    uint8_t *s = (uint8_t *)tile + aiosk__tile_scales(hd_k, hd_v) + 2 * slot;
-    V_NAME(store8)(k, hd_k, K, 256, s);
-    V_NAME(store8)(v, hd_v, V, 4, s + 128);
-}
 #undef AIOSK__SOON
+#undef AIOSK__Q
 
 /* ======== kernels/floats.inc, continued ======== */
 /* floats.inc: F32, F16 and BF16 matrices, row after row, with f32 activations. Expanded once per instruction set. */
@@ -19336,8 +24954,19 @@ V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIO
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
 /* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
- * functions are those of V_BASE. matmul_undef.inc ends it. */
-#if V_W > 1
+ * functions are those of V_BASE. matmul_undef.inc ends it. With V_SOURCE(x) defined beforehand the set has products of many columns
+ * for the common types alone: that set, with the same V_BIAS8 and V_PREMUL, unpacks for it and does all else. V_TILE8(x): whose
+ * attend_i8 it takes. */
+#ifdef V_SOURCE
+#define V_OWN 0
+#else
+#define V_SOURCE(x) V_NAME(x)
+#define V_OWN 1
+#endif
+#ifndef V_TILE8
+#define V_TILE8(x) V_BASE(x)
+#endif
+#if V_W > 1 && V_OWN
 
 /* ======== kernels/unpack.inc, continued ======== */
 /* unpack.inc: panels to codes in registers, one short case per format; lane r is row r. ref.c says what the bits mean, and in the
@@ -19349,7 +24978,11 @@ V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIO
 #define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
 #define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
 #define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#ifdef I_HIGH
+#define AIOSK__HI(a) I_HIGH(a)
+#else
 #define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+#endif
 
 /* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
 V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
@@ -19815,7 +25448,7 @@ typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
 typedef void (*V_NAME(few_fn))(const uint8_t *p, const uint8_t *x, uint64_t xs, int32_t n_in, int32_t k, int32_t k1, float *acc);
 /* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
 typedef struct V_NAME(cols) {
-    const aiosk__codes *t;
+    aiosk__codes *t;
     const uint8_t *x;
     uint64_t xs;
     float *acc;
@@ -19834,12 +25467,31 @@ typedef struct V_NAME(cols) {
 /* Register i of panel e: of w where they are at hand, else from t, at the step's first row of codes. Loading them where they are used
  * keeps registers free for sums. */
 #define AIOSK__W(e, i) (w ? w[e][i] : v_loadi(t[e].code[at + (i)] + h * V_W * 4))
+/* Part c, e of a group: its first register of codes, i, or one more. V_QUAD: the activations of a step are in xq [nc][2], sixteen codes in
+ * each; else each four are asked for where they are used, from AIOSK__X(i). */
+#if V_QUAD
+#define AIOSK__XQ                                                                                  \
+    vi xq[V_NC][2];                                                                                \
+    AIOSK__UNROLL                                                                                  \
+    for (c = 0; c < nc; c++) { xq[c][0] = v_loadi(AIOSK__X(0)); xq[c][1] = v_loadi(AIOSK__X(4)); }
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#else
+#define AIOSK__XQ
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), AIOSK__XS(e, i))
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), AIOSK__XS(e, i))
+#endif
+#if V_XOR /* kind 9: with the sign of codes */
+#define AIOSK__XS(e, i) (kind == 9 ? i_xor(i_dup(AIOSK__X(i)), v_loadi(t[e].sign[at + (i)] + h * V_W * 4)) : i_dup(AIOSK__X(i)))
+#else
+#define AIOSK__XS(e, i) i_dup(AIOSK__X(i))
+#endif
 
 /* ---- A32 ---- */
 /* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
  * any: any_offset, which is no constant */
 enum { V_NAME(any) = -1 };
-V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int32_t k) {
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int64_t k) {
     if (offset == 0) return v_zeroi();
     if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
     if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
@@ -19853,22 +25505,25 @@ V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x
  * constants. */
 V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
                           const int nc, vi w[][8], const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
-                          uint64_t xs, const aiosk__a32 a, int32_t k, vf acc[][V_NP]) {
+                          uint64_t xs, const aiosk__a32 a, int64_t k, vf acc[][V_NP]) {
     const int n = columns / 4, run = I_RUN(kind, n);
     int c, e, f, g, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (g = 0; g < 8; g += n) { /* columns of one scale */
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(t[e].mn[at >> 3] + h * V_W)
+                              : n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
                                      : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
         AIOSK__UNROLL
         for (f = g; f < g + n; f += run) {
             i_part p[V_NC][V_NP];
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), i_dup(x + (uint64_t)c * xs + k * 32 + f * 4)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
             AIOSK__UNROLL
             for (i = f + 1; i < f + run; i++)
-                AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), i_dup(x + (uint64_t)c * xs + k * 32 + i * 4)))
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+                AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         }
         AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
     }
@@ -19876,6 +25531,7 @@ V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset
         AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
                                                  i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
     }
+#undef AIOSK__X
 }
 
 #define AIOSK__FEW(T, t, kind, offset, columns, nc)                                                                                                    \
@@ -19929,14 +25585,15 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
     const uint8_t *x = m->x + (uint64_t)c0 * xs;
     float *o = m->acc + (int64_t)c0 * V_NP * 16;
     const int np = V_NP, has_min = m->n_mn;
-    int32_t u;
+    const int64_t n_u = m->n, k0 = m->k;
+    int64_t u;
     int h, i, e, c;
     for (c = 0; c < nc; c++) /* the next group */
         for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
     for (h = 0; h < V_PER16; h++) {
         vf acc[V_NC][V_NP];
         AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
-        for (u = 0; u < m->n; u++) {
+        for (u = 0; u < n_u; u++) {
             vf d[V_NP][2], dmin[V_NP];
             AIOSK__UNROLL
             for (e = 0; e < np; e++) {
@@ -19944,16 +25601,11 @@ V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int col
                 d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
                 dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
             }
-            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind == 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, u * 8, h,
-                            d, dmin, x, xs, a, m->k + u, acc);
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : kind >= 8 ? 0 : (int)V_NAME(any), m->offset, columns, has_min, np, nc, NULL, m->t, (int)u * 8, h,
+                            d, dmin, x, xs, a, k0 + u, acc);
         }
         AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
     }
-}
-V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a32)(m, kind, columns, 1, c);
 }
 
 /* ---- A256 ---- */
@@ -19973,37 +25625,38 @@ V_FN void V_NAME(times256)(const int kind, const int columns, const int np, cons
                            const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
     const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
     int c, e, f, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+    AIOSK__XQ
     AIOSK__UNROLL
     for (f = 0; f < 8; f += pair ? 2 * run : run) {
         i_part p[V_NC][V_NP], q[V_NC][V_NP];
-#define AIOSK__X(i) i_dup(x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
 #define AIOSK__Z8(i) i_dup(x + (uint64_t)c * xs + a.sum8 + k * 128 + j * 16 + (i) * 2)      /* i even: 8 columns  */
 #define AIOSK__Z(i) i_dup(x + (uint64_t)c * xs + a.sum128 + k * 64 + j * 8 + (i))           /* i 0, 4: 16 columns */
         if (columns == 0) {
-            AIOSK__EACH(p[c][e] = i_first(kind, s[c][e], AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
         } else if (V_BIAS8 && kind == 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, AIOSK__Z8(f), AIOSK__W(e, f), AIOSK__X(f)))
-            AIOSK__EACH(q[c][e] = i_first(kind, AIOSK__Z8(f + run), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(AIOSK__Z8(f), e, f))
+            AIOSK__EACH(q[c][e] = AIOSK__FIRST(AIOSK__Z8(f + run), e, f + run))
         } else if (V_BIAS8 && kind > 6) {
-            AIOSK__EACH(p[c][e] = i_first(kind, n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), AIOSK__W(e, f), AIOSK__X(f)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(n == 8 ? v_addi(AIOSK__Z(0), AIOSK__Z(4)) : AIOSK__Z(f), e, f))
         } else {
-            AIOSK__EACH(p[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f), AIOSK__X(f)))
-            if (pair) AIOSK__EACH(q[c][e] = i_first(kind, v_zeroi(), AIOSK__W(e, f + run), AIOSK__X(f + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(v_zeroi(), e, f))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__FIRST(v_zeroi(), e, f + run))
         }
         AIOSK__UNROLL
         for (i = f + 1; i < f + run; i++) {
-            AIOSK__EACH(p[c][e] = i_next(kind, p[c][e], AIOSK__W(e, i), AIOSK__X(i)))
-            if (pair) AIOSK__EACH(q[c][e] = i_next(kind, q[c][e], AIOSK__W(e, i + run), AIOSK__X(i + run)))
+            AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__NEXT(q[c][e], e, i + run))
         }
         if (columns == 0) {
-            AIOSK__EACH(s[c][e] = V_BIAS8 ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
         } else {
             AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
         }
 #undef AIOSK__Z
 #undef AIOSK__Z8
-#undef AIOSK__X
     }
+#undef AIOSK__X
 }
 /* What is left to take off: offset * sum of scale * sum of x, where the products did not */
 #define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
@@ -20112,7 +25765,7 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
     for (h = 0; h < V_PER16; h++) {
         vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(m->t[e].mn[0] + h * V_W) : V_NAME(start256)(columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
         for (j = 0; j < 8; j++) {
             vi r[V_NP][2];
             AIOSK__UNROLL
@@ -20135,11 +25788,50 @@ V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int co
         }
     }
 }
-V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
-    int32_t c = 0;
-    for (; V_NC > 1 && c + V_NC <= m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, V_NC, c);
-    for (; c < m->n_cols; c++) V_NAME(group_a256)(m, kind, columns, 1, c);
+/* ---- both: all columns ---- */
+#if V_XOR
+/* Signed codes of 8 bits to kind 9: code * x = |code| * (x ^ s) + |code| where s, the sign, is -1, so the sum of these |code| is added to
+ * the sums of columns: mn, of each unit, or of the block with its scales. */
+V_EXPORT void V_NAME(absolute)(aiosk__codes *t, int32_t family, int32_t n) {
+    int32_t u;
+    int h, i;
+    for (h = 0; h < V_PER16; h++) {
+        vi all = v_zeroi();
+        for (u = 0; u < n; u++) {
+            vi part = v_zeroi(), r[2];
+            for (i = 0; i < 8; i++) {
+                uint8_t *code = t->code[u * 8 + i] + h * V_W * 4;
+                const vi w = v_loadi(code), s = V_NAME(i_neg8)(w), a = V_NAME(i_abs8)(w);
+                part = i_add16(part, V_NAME(i_mul8)(9, i_and(a, s), v_set1i(0x01010101)));
+                v_storei(code, a);
+                v_storei(t->sign[u * 8 + i] + h * V_W * 4, s);
+            }
+            if (family == AIOSK_A256) {
+                V_NAME(step_scales)(8, 32, v_loadi(t->sc[AIOSK__SC_AT(32, u)] + h * V_W), u, r);
+                all = i_end(8, all, part, part, r[0]);
+            } else v_storei(t->mn[u] + h * V_W, i_sum(8, part));
+        }
+        if (family == AIOSK_A256) v_storei(t->mn[0] + h * V_W, all);
+    }
 }
+#define AIOSK__TO_9(f, family)                                                                                         \
+    if (kind == 8 && columns == 32 && (!V_OWN || m->n_cols >= V_XOR)) {                                                \
+        int e;                                                                                                         \
+        for (e = 0; e < V_NP; e++) V_NAME(absolute)(m->t + e, family, m->n);                                           \
+        for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, 9, columns, V_NC, c);                                       \
+        return;                                                                                                        \
+    }
+#else
+#define AIOSK__TO_9(f, family)
+#endif
+#define AIOSK__GROUPS(f, family)                                                                                       \
+    const int32_t n = V_NC > 1 ? m->n_cols / V_NC * V_NC : 0;                                                          \
+    int32_t c;                                                                                                         \
+    for (c = n; V_OWN && c < m->n_cols; c++) V_NAME(group_##f)(m, kind, columns, 1, c);                                \
+    AIOSK__TO_9(f, family)                                                                                             \
+    for (c = 0; c < n; c += V_NC) V_NAME(group_##f)(m, kind, columns, V_NC, c);
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a32, AIOSK_A32) }
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) { AIOSK__GROUPS(a256, AIOSK_A256) }
 
 /* ======== kernels/matmul.inc, continued ======== */
 /* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
@@ -20167,11 +25859,13 @@ V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float
 }
 
 typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+#if V_OWN
 typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
     V_NAME(codes_fn) codes;
     V_NAME(few_fn) few[3];                     /* for 1, 2, 4 columns; NULL where there is none */
 } V_NAME(form);
+#endif
 
 #define AIOSK__COLS(f, kind, columns) \
     V_EXPORT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
@@ -20181,6 +25875,9 @@ typedef struct V_NAME(form) {
 #elif V_BIAS8
 #define AIOSK__COLS_A32(X) X(a32, 8, 32) X(a32, 8, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#elif !V_OWN
+#define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32)
+#define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 4, 0)
 #else
 #define AIOSK__COLS_A32(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16)
 #define AIOSK__COLS_A256(X) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16) \
@@ -20191,7 +25888,7 @@ AIOSK__COLS_A256(AIOSK__COLS)
 #undef AIOSK__COLS
 
 /* The loop for the codes of a format */
-static V_NAME(cols_fn) V_NAME(find_cols)(const V_NAME(form) *f, int32_t family) {
+static V_NAME(cols_fn) V_NAME(find_cols)(const V_SOURCE(form) *f, int32_t family) {
     const int32_t kind = V_W == 1 || AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns) ? 8 : f->kind;
 #define AIOSK__COLS(f, k, n) if (kind == k && columns == n) return V_NAME(f##_##k##_##n);
     const int32_t columns = f->columns;
@@ -20236,7 +25933,7 @@ static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, 
         }
     }
 }
-#else
+#elif V_OWN
 /* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
  * streams than these. */
 V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
@@ -20278,7 +25975,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 /* Bytes of gathered rows. */
 enum { V_NAME(run_bytes) = 8192 };
 
-V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32_t layout) {
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int32_t layout) {
     const aiosk_type *t = aiosk_type_info(f->type);
     const int32_t n = m->n_in / (int32_t)t->n_weights, per = 256 / (int32_t)t->n_weights;
     const uint64_t row_bytes = (uint64_t)n * t->n_bytes, block16 = 16 * t->n_bytes;
@@ -20291,7 +25988,20 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     const V_NAME(cols_fn) cols = V_NAME(find_cols)(f, (int32_t)t->family);
     V_NAME(cols) job;
     int32_t row, k, c, c0, e;
-#if V_W > 1
+#if !V_OWN
+    /* few columns, what is left of many when groups have been taken, and codes without a loop of their own */
+    const int32_t n_cols = !cols || m->n_cols < 2 * V_NC ? 0 : m->n_cols / V_NC * V_NC;
+    if (n_cols < m->n_cols) {
+        aiosk_matmul last = *m;
+        last.x = x + (uint64_t)n_cols * m->x_stride;
+        last.y = m->y + (uint64_t)n_cols * m->y_stride;
+        last.n_cols = m->n_cols - n_cols;
+        V_SOURCE(matmul)(&last, f, layout);
+    }
+#elif V_W == 1
+    const int32_t n_cols = m->n_cols;
+#else
+    const int32_t n_cols = m->n_cols;
     if (m->n_cols <= (f->few[2] ? 8 : f->few[0] ? 1 : 0)) {
         /* blocks at a time: all of them, but what is gathered or read twice stays in the first-level cache */
         const int32_t most = layout == AIOSK_ROWS || m->n_cols > 4 ? (int32_t)(V_NAME(run_bytes) / block16) : n;
@@ -20301,7 +26011,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
                 const int32_t k1 = n - k < most ? n : k + most;
                 const uint8_t *src = w + (uint64_t)row * row_bytes + (uint64_t)k * (layout == AIOSK_PANELS ? block16 : t->n_bytes);
                 if (layout == AIOSK_ROWS) {
-                    V_NAME(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
+                    V_SOURCE(gather)(f->type, src, row_bytes, m->row1 - row < 16 ? m->row1 - row : 16, k1 - k, run,
                                    k1 < n ? (uintptr_t)src + (uintptr_t)(k1 - k) * t->n_bytes : (uintptr_t)w + (uintptr_t)(row + 16) * (uintptr_t)row_bytes);
                     src = run;
                 }
@@ -20321,8 +26031,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
     job.n_in = m->n_in;
     job.offset = f->offset;
     job.n_mn = f->n_mn;
-    for (c0 = 0; c0 < m->n_cols; c0 += job.n_cols) {
-        job.n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
+    for (c0 = 0; c0 < n_cols; c0 += job.n_cols) {
+        job.n_cols = n_cols - c0 < AIOSK__MAX_COLS ? n_cols - c0 : AIOSK__MAX_COLS;
         job.x = x + (uint64_t)c0 * m->x_stride;
         for (row = m->row0; row < m->row1; row += 16 * V_NP) {
             memset(acc, 0, (size_t)job.n_cols * V_NP * 64);
@@ -20337,7 +26047,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 #else
                     else if (layout == AIOSK_PANELS) f->codes(src, nb, &codes[e]);
                     else {
-                        V_NAME(gather)(f->type, src, row_bytes, nr, nb, run,
+                        V_SOURCE(gather)(f->type, src, row_bytes, nr, nb, run,
                                        k + nb < n ? (uintptr_t)src + (uintptr_t)nb * t->n_bytes : (uintptr_t)w + (uintptr_t)(r + 16 * V_NP) * (uintptr_t)row_bytes);
                         f->codes(run, nb, &codes[e]);
                     }
@@ -20354,6 +26064,10 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_NAME(form) *f, int32
 }
 
 /* ---- one entry per type and layout ---- */
+#define AIOSK__ENTRY(t) /* rows_t, panels_t */                                                                                     \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_ROWS); }                  \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_PANELS); }
+#if V_OWN
 #define AIOSK__NONE(t) {NULL, NULL, NULL}
 #if V_FEW == 4
 #define AIOSK__ALL(t) {V_NAME(few1_##t), V_NAME(few2_##t), V_NAME(few4_##t)}
@@ -20379,30 +26093,36 @@ AIOSK__A256_HOT(AIOSK__FEW1_K)
 AIOSK__A32(AIOSK__CODES)
 AIOSK__A256(AIOSK__CODES_K)
 #endif
-#define AIOSK__ENTRY(t, ...) /* form_t, rows_t, panels_t */                                                                        \
-    static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__;                                                                      \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_ROWS); }                    \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_NAME(form_##t), AIOSK_PANELS); }
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
-#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__ENTRY(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
+#define AIOSK__FORM(t, ...) static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__; AIOSK__ENTRY(t)
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__ALL(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__ALL(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__NONE(t)))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__NONE(t)))
 AIOSK__A32_HOT(AIOSK__X)
 AIOSK__A256_HOT(AIOSK__XK)
 AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
 AIOSK__GRIDS(AIOSK__XKR)
+#else
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t)
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t)
+AIOSK__A32(AIOSK__X)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A256_RARE(AIOSK__XK)
+#endif
 
 /* ======== kernels/isa_matmul.inc, continued ======== */
-#define V_GRIDS(x) V_NAME(x)
+#define V_TABLE V_NAME(isa)
+#define V_GRIDS(x) V_SOURCE(x)
 
 /* ======== kernels/isa_table.inc, continued ======== */
-/* isa_table.inc: the table of an instruction set: integer matrices of V_NAME, those of grid types of V_GRIDS, all else of V_BASE. */
+/* isa_table.inc: the table of an instruction set: V_TABLE: V_TABLE: integer matrices of V_NAME, those of grid types of
+ * V_GRIDS, all else of V_BASE. */
 #define AIOSK__NO {NULL, NULL},
 #define AIOSK__F(n) {V_BASE(rows_##n), NULL},
 #define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
 #define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
-static const aiosk_isa V_GRIDS(isa) = {
+static const aiosk_isa V_TABLE = {
     V_ISA_TEXT, V_ISA_ID, 0,
     {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
     V_BASE(quantize_head),
@@ -20417,9 +26137,9 @@ static const aiosk_isa V_GRIDS(isa) = {
         /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
-    {V_BASE(attend_f32), V_BASE(attend_f16), V_BASE(attend_i8)},
-    {V_BASE(store_f32), V_BASE(store_f16), V_BASE(store_i8)},
-    V_BASE(attend_merge),
+    V_TILE8(attend),
+    {V_BASE(store_f32), V_BASE(store_f16)},
+    V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
     V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
     V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
 #undef AIOSK__G
@@ -20429,8 +26149,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 
 #undef V_ISA_ID
 #undef V_ISA_TEXT
-
-/* ======== kernels/isa_matmul.inc, continued ======== */
+#undef V_TABLE
 #undef V_GRIDS
 
 /* ======== kernels/matmul_undef.inc, continued ======== */
@@ -20439,6 +26158,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__XK
 #undef AIOSK__XR
 #undef AIOSK__X
+#undef AIOSK__FORM
 #undef AIOSK__ENTRY
 #undef AIOSK__FORM_A256
 #undef AIOSK__FORM_A32
@@ -20465,10 +26185,19 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef AIOSK__A32_RARE
 #undef AIOSK__SC_AT
 #undef AIOSK__W
+#undef AIOSK__XQ
+#undef AIOSK__FIRST
+#undef AIOSK__NEXT
+#undef AIOSK__XS
+#undef AIOSK__TO_9
+#undef AIOSK__GROUPS
 #undef AIOSK__EACH
 #undef V_TABLES
 #undef V_STEP
 #undef V_OUT
+#undef V_SOURCE
+#undef V_OWN
+#undef V_TILE8
 
 /* ======== kernels/dot_undef.inc, continued ======== */
 /* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
@@ -20487,6 +26216,9 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef V_BIAS8
 #undef V_PREMUL
 #undef V_FIX
+#undef V_START
+#undef V_QUAD
+#undef V_XOR
 #undef V_FEW
 
 /* ======== kernels/simdi_undef.inc, continued ======== */
@@ -20514,11 +26246,14 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef i_store_s8
 #undef i_load_u16
 #undef i_pairs
+#undef I_HIGH
 
 /* ======== kernels/simd_undef.inc, continued ======== */
 /* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
 #undef V_FN
 #undef V_EXPORT
+#undef V_FN8
+#undef V_EXPORT8
 #undef V_NAME
 #undef V_BASE
 #undef V_W
@@ -20569,6 +26304,7 @@ static const aiosk_isa V_GRIDS(isa) = {
 #undef v_dup_even
 #undef v_dup_odd
 #undef v_swap2
+#undef v_swap
 
 /* ======== kernels/isa_wasm.c, continued ======== */
 #endif
@@ -20612,7 +26348,7 @@ static int aiosk__has_isa(int32_t isa) {
         aiosk__cpuid(1, r);
         return (r[2] & 1u << 9) && (r[2] & 1u << 19);
     }
-    if (isa == AIOSK_ISA_AVX2 || isa == AIOSK_ISA_AVX512 || isa == AIOSK_ISA_AVXVNNI || isa == AIOSK_ISA_AVX512_VBMI) {
+    if (isa == AIOSK_ISA_AVX2 || isa == AIOSK_ISA_AVX512 || isa == AIOSK_ISA_AVXVNNI || isa == AIOSK_ISA_AVX512_VBMI || isa == AIOSK_ISA_AVX512BW) {
         /* leaf 1 ecx: FMA 12, OSXSAVE 27, AVX 28, F16C 29;  leaf 7 ebx: AVX2 5, F 16, DQ 17, BW 30, VL 31; ecx: VNNI 11 */
         const uint32_t c1 = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29, b7 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
         uint32_t r[4];
@@ -20631,7 +26367,8 @@ static int aiosk__has_isa(int32_t isa) {
             return (r[0] & 1u << 4) != 0;
         }
         if (isa == AIOSK_ISA_AVX512_VBMI && !(r[2] & 1u << 1)) return 0;
-        return (r[1] & b7) == b7 && (r[2] & 1u << 11) && (os & 0xE6) == 0xE6; /* and masks and zmm */
+        if (isa != AIOSK_ISA_AVX512BW && !(r[2] & 1u << 11)) return 0;
+        return (r[1] & b7) == b7 && (os & 0xE6) == 0xE6; /* and masks and zmm */
     }
 #endif
 #ifdef AIOSK__ARM64
@@ -20713,7 +26450,10 @@ AIOSK_API void aiosk_fp_end(uint64_t saved) {
 /* What is compiled, the best first. */
 static const aiosk_isa *const aiosk__isas[] = {
 #ifdef AIOSK__AVX512
-    &aiosk__isa_avx512vbmi, &aiosk__isa_avx512,
+    &aiosk__isa_avx512vbmi, &aiosk__isa_avx512vnni,
+#endif
+#ifdef AIOSK__AVX512BW
+    &aiosk__isa_avx512bw, /* before AVX-VNNI: no machine has the two and not AVX-512 VNNI */
 #endif
 #ifdef AIOSK__AVXVNNI
     &aiosk__isa_avxvnni,
@@ -20744,8 +26484,8 @@ AIOSK_API const aiosk_isa *aiosk_select(int32_t isa) {
 typedef struct aiosk__fast { int32_t isa, type; int (*pays)(void); aiosk_matmul_fn fn; } aiosk__fast;
 static const aiosk__fast aiosk__fasts[] = {
 #ifdef AIOSK__AVX512_BF16
-    {AIOSK_ISA_AVX512_VBMI, AIOSK_BF16, aiosk__bf16_pays, aiosk__fast_bf16_avx512},
-    {AIOSK_ISA_AVX512, AIOSK_BF16, aiosk__bf16_pays, aiosk__fast_bf16_avx512},
+    {AIOSK_ISA_AVX512_VBMI, AIOSK_BF16, aiosk__bf16_pays, aiosk__fast_bf16_avx512vnni},
+    {AIOSK_ISA_AVX512, AIOSK_BF16, aiosk__bf16_pays, aiosk__fast_bf16_avx512vnni},
 #endif
     {0, 0, NULL, NULL}};
 

@@ -215,7 +215,7 @@ B_READER(b_read_64, __attribute__((target("avx512f"), unused)), 64)
 #endif
 static B_UNUSED void b_read(int isa, const uint8_t *p, size_t n, int how) {
 #if defined(__x86_64__)
-    if (isa == AIOSK_ISA_AVX512 || isa == AIOSK_ISA_AVX512_VBMI) b_read_64(p, n, how);
+    if (isa == AIOSK_ISA_AVX512 || isa == AIOSK_ISA_AVX512_VBMI || isa == AIOSK_ISA_AVX512BW) b_read_64(p, n, how);
     else if (isa == AIOSK_ISA_AVX2 || isa == AIOSK_ISA_AVXVNNI) b_read_32(p, n, how);
     else
 #endif
@@ -252,6 +252,8 @@ static B_UNUSED void b_read(int isa, const uint8_t *p, size_t n, int how) {
 #define B_OTHER(y) __asm__ volatile("" : "+v"(y))
 B_PEAK(b_int8_avx512, B_512, __m512i, 12, 64, _mm512_set1_epi32((int)b_sink),
        s[j] = _mm512_dpbusd_epi32(s[j], x, x), _mm512_storeu_si512(out, s[j]))
+B_PEAK(b_int8_avx512bw, B_512, __m512i, 12, 64, _mm512_set1_epi32((int)b_sink),
+       __m512i y = x; B_OTHER(y); s[j] = _mm512_add_epi16(s[j], _mm512_maddubs_epi16(x, y)), _mm512_storeu_si512(out, s[j]))
 B_PEAK(b_f32_avx512, B_512, __m512, 12, 16, _mm512_set1_ps((float)(b_sink & 1)),
        s[j] = _mm512_fmadd_ps(x, x, s[j]), _mm512_storeu_ps(out, s[j]))
 #undef B_OTHER
@@ -288,6 +290,7 @@ B_PEAK(b_int8_neon_dot, B_DOT, int32x4_t, 12, 16, vdupq_n_s32((int)b_sink),
 static B_UNUSED double b_peak(int isa, int is_float) {
 #if defined(__x86_64__)
     if (isa == AIOSK_ISA_AVX512 || isa == AIOSK_ISA_AVX512_VBMI) return is_float ? b_f32_avx512() : b_int8_avx512();
+    if (isa == AIOSK_ISA_AVX512BW) return is_float ? b_f32_avx512() : b_int8_avx512bw();
 #if defined(__clang__) ? __clang_major__ >= 12 : __GNUC__ >= 11
     if (isa == AIOSK_ISA_AVXVNNI) return is_float ? b_f32_avx2() : b_int8_avxvnni();
 #endif

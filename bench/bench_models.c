@@ -3,7 +3,7 @@
  * same run measures.
  *
  *     bench_models [-m MODEL.gguf] [-N NAME] [-t THREADS] [-i ISA] [-p 256,512] [-d 512,4096] [-b 2,4,8] [-n 24]
- *                  [-K f16,i8] [-B TOKENS_PER_PASS] [-o CSV]
+ *                  [-K f16,kv8] [-B TOKENS_PER_PASS] [-o CSV]
  *     bench_models -c MODEL.gguf          one line for scripts: products per prefilled token, products per decoded token
  *
  * Decoding: -n tokens one by one, the median of their times, after as many tokens as -d says; the prompt that gets there is
@@ -13,7 +13,6 @@
 #include "aios.h"
 #include "bench.h"
 
-static const char *const kv_names[] = {"f32", "f16", "i8"};
 static const char *name;
 static FILE *csv;
 static pool mem;
@@ -109,8 +108,8 @@ static double run(bench *b) {
 }
 
 static void report(const char *what, int kv, int cols, double tok_s, double bytes_s, double macs_s, double share, const char *of) {
-    char which[64];
-    snprintf(which, sizeof which, "%s kv %s", what, kv_names[kv]);
+    char which[64], type[8];
+    snprintf(which, sizeof which, "%s kv %s", what, aiosk_kv_name(kv, type));
     printf("%-24s %-24s %9.2f tok/s", name, which, tok_s);
     if (bytes_s > 0) printf(" %8.2f GB/s", bytes_s * 1e-9);
     else printf(" %13s", "");
@@ -198,7 +197,7 @@ static void bench_kv(bench *b, int kv, const int *ps, int n_ps, const int *ds, i
 
 int main(int argc, char **argv) {
     int ps[B_MAX_LIST], ds[B_MAX_LIST], bs[B_MAX_LIST], n_ps, n_ds, n_bs, c, i, count = 0;
-    const char *path = NULL, *p_list = "256,512", *d_list = "512,4096", *b_list_ = "2,4,8", *kvs = "f16,i8", *only = NULL, *out = NULL;
+    const char *path = NULL, *p_list = "256,512", *d_list = "512,4096", *b_list_ = "2,4,8", *kvs = "f16,kv8", *only = NULL, *out = NULL;
     aios_allocator a;
     aios_model_desc md;
     aios_model_info info;
@@ -251,7 +250,12 @@ int main(int argc, char **argv) {
     memset(&roof, 0, sizeof roof);
     for (i = 0; i < 2; i++) roofs_measure(&roof, &mem, isa->id, n_threads, 0.5);
     printf("%s, %d threads: read %.1f GB/s, int8 peak %.0f GMAC/s, f32 peak %.0f\n", isa->name, n_threads, roof.read[1] * 1e-9, roof.int8[1] * 1e-9, roof.f32[1] * 1e-9);
-    for (i = 0; i < AIOSK_N_KV; i++) if (b_in(kvs, kv_names[i])) bench_kv(&b, i, ps, n_ps, ds, n_ds, bs, n_bs);
+    for (; *kvs; kvs += strcspn(kvs, ","), kvs += *kvs == ',') {
+        char type[8];
+        snprintf(type, sizeof type, "%.*s", (int)strcspn(kvs, ","), kvs);
+        if ((i = aiosk_kv_parse(type)) < 0) b_die("-K is a list of types of cache, not", kvs);
+        bench_kv(&b, i, ps, n_ps, ds, n_ds, bs, n_bs);
+    }
     csv_roofs(csv, isa->name, &roof, n_threads);
     aios_model_free(b.model);
     if (csv) fclose(csv);

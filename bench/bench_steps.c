@@ -18,7 +18,6 @@
 #include "bench.h"
 
 enum { MAX_SAMPLES = 1 << 18, MAX_NAMES = 64, TASK_BINS = 400, TASK_BIN_NS = 5000 };
-static const char *const kv_names[] = {"f32", "f16", "i8"};
 static aios_error err;
 static aios_model *model;
 static const aiosk_isa *isa;
@@ -383,6 +382,7 @@ static void task_table(int threads, int batch) {
 static int threads[B_MAX_LIST], n_t, batches[B_MAX_LIST], n_b;
 
 int main(int argc, char **argv) {
+    char type[8];
     const char *path = NULL, *t_list = NULL, *b_ms = "0.5,1,2,4,8", *batch_list = "0,1,16,64,128,512", *only = NULL, *out = NULL, *p;
     double budget[B_MAX_LIST];
     aios_allocator a;
@@ -402,7 +402,7 @@ int main(int argc, char **argv) {
         case 's': seconds_each = atof(optarg); break;
         case 'l': limit_us = atof(optarg); break;
         case 'i': only = optarg; break;
-        case 'K': for (kv = 0; kv < 3 && strcmp(kv_names[kv], optarg); kv++) {} break;
+        case 'K': kv = aiosk_kv_parse(optarg); break;
         case 'o': out = optarg; break;
         case 'H': draw = 1; break;
         case 'T': tasks = 1; break;
@@ -419,7 +419,7 @@ int main(int argc, char **argv) {
         p = e;
     }
     for (i = 0; i < n_t; i++) if (threads[i] < 1 || threads[i] > B_MAX_THREADS) b_die("not numbers of threads:", t_list);
-    if (kv > 2) b_die("-K is f32, f16 or i8", "");
+    if (kv < 0) b_die("-K is a type of cache: f32, f16, kv8 ...", "");
     if (n_prompt < 8 || seconds_each <= 0) b_die("-p is at least 8 and -s more than", "0");
     if (!(isa = b_isa(only))) b_die("not on this machine:", only);
     csv = out ? fopen(out, "a") : NULL;
@@ -441,7 +441,7 @@ int main(int argc, char **argv) {
     n_vocab = info.n_vocab;
     if (n_prompt + 64 > info.n_ctx_train) n_prompt = info.n_ctx_train - 64;
     name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
-    printf("%s, %s, kv %s, prompt %d\n", name, isa->name, kv_names[kv], n_prompt);
+    printf("%s, %s, kv %s, prompt %d\n", name, isa->name, aiosk_kv_name(kv, type), n_prompt);
     if (!tasks) printf("%-12s %5s %7s %6s %7s %7s %7s %7s %7s %4.0f us  |%7s %7s %7s %7s %7s %4.0f us  | early    tok/s\n", "microseconds", "", "budget", "steps",
                        "50%", "90%", "99%", "99.9%", "max", limit_us, "machine", "90%", "99%", "99.9%", "max", limit_us);
     for (k = 0; k < n_b; k++) for (i = 0; i < n_t; i++) {

@@ -55,7 +55,7 @@ typedef struct options {
     int32_t n_words;
     int32_t *tokens;                                /* --tokens, or the ids on the command line */
     int32_t n_tokens;
-    int32_t n, runs, depth, threads, ctx, chunk, window, isa, kv, numerics, against, special, json, hash, bytes, reader;
+    int32_t n, runs, depth, threads, ctx, chunk, window, isa, kv, kv_old, kv_recent, kv_window, kv_sinks, kv_heavy, numerics, against, against_kv, special, json, hash, bytes, reader;
     int32_t keep_batch, no_stream, may_kv, may_ctx, in_place, pin, readers, tensors;    /* readers: -1 = the library's choice */
     int32_t top_k;
     double temp, top_p, min_p, repeat, read_gb_s, disk_gb_s;
@@ -269,6 +269,7 @@ static void make_plan(session *s, const options *o, aios_plan_desc *d) {
     }
     d->n_threads = o->threads;
     d->kv_type = o->kv;
+    d->kv_old_type = o->kv_old; d->kv_recent = o->kv_recent; d->kv_window = o->kv_window; d->kv_sinks = o->kv_sinks; d->kv_heavy = o->kv_heavy;
     d->numerics = o->numerics;
     d->isa = o->isa;
     d->budget_bytes = o->ram;
@@ -579,6 +580,12 @@ static int32_t top(const float *x, int32_t n) {
     for (i = 1; i < n; i++) if (x[i] > x[best]) best = i;
     return best;
 }
+static int by_float(const void *a, const void *b) {
+    const float *x = (const float *)a, *y = (const float *)b;
+    return *x < *y ? -1 : *x > *y;
+}
+static const char *const numerics_names[] = { "canonical", "fast", "reference" };
+
 /* The rows of the piece just fed, which is one pass. */
 static const float *row_of(session *s, const options *o, int32_t i, int32_t n) {
     aios_output row;
@@ -590,7 +597,8 @@ static const float *row_of(session *s, const options *o, int32_t i, int32_t n) {
 static int32_t piece_of(const session *s) { return s->plan.n_outputs < s->plan.n_batch ? s->plan.n_outputs : s->plan.n_batch; }
 
 static int ppl(const options *o) {
-    static const char *const numerics[] = { "canonical", "fast", "reference" };
+    char names[2][32], kv[8];
+    float *kls = NULL;
     session s, y;                                               /* the one that is asked for, and the yardstick */
     options oy = *o;
     uint64_t n_text;
@@ -609,8 +617,10 @@ static int ppl(const options *o) {
     piece = piece_of(&s);
     n_vocab = s.info.n_vocab;
     if (o->against >= 0) {
-        oy.numerics = o->against;
-        oy.kv = AIOSK_KV_F32;
+        if (o->against < 3) oy.numerics = o->against;
+        oy.kv = o->against_kv;
+        oy.kv_old = oy.kv_recent = oy.kv_window = oy.kv_sinks = oy.kv_heavy = 0;
+        kls = (float *)xmalloc((size_t)n_windows * (size_t)m * sizeof *kls);
         open_model(&y, &oy, 0);                                 /* its weights may lie in memory in another form */
         open_context(&y, &oy, m, piece);
         if (piece_of(&y) < piece) piece = piece_of(&y);
@@ -637,6 +647,7 @@ static int ppl(const options *o) {
                     double p = (double)b[v] - lb;
                     kl += exp(p) * (p - ((double)a[v] - la));
                 }
+                kls[(size_t)n_scored - 1] = (float)kl;
                 kl_sum += kl;
                 if (kl > kl_max) kl_max = kl;
                 n_same += top(a, n_vocab) == top(b, n_vocab);
@@ -645,11 +656,14 @@ static int ppl(const options *o) {
         bar("scoring", (uint64_t)w + 1, (uint64_t)n_windows);
     }
     bar("", 0, 0);
-    printf("%s: %d windows of %d tokens, %.0f scored: %.6f nats/token, perplexity %.4f\n", numerics[o->numerics], n_windows, m, n_scored,
-           nats / n_scored, exp(nats / n_scored));
+    snprintf(names[0], sizeof names[0], "%s, %s", numerics_names[o->numerics], aiosk_kv_name(o->kv, kv));
+    snprintf(names[1], sizeof names[1], "%s, %s", numerics_names[oy.numerics], aiosk_kv_name(oy.kv, kv));
+    printf("%s: %d windows of %d tokens, %.0f scored: %.6f nats/token, perplexity %.4f\n", names[0], n_windows, m, n_scored, nats / n_scored, exp(nats / n_scored));
     if (o->against >= 0) {
-        printf("%s: %.6f nats/token, perplexity %.4f\n", numerics[o->against], nats_y / n_scored, exp(nats_y / n_scored));
-        printf("KL divergence from it: mean %.3e, max %.3e nats; same top token %.3f %%\n", kl_sum / n_scored, kl_max, 100 * n_same / n_scored);
+        qsort(kls, (size_t)n_scored, sizeof *kls, by_float);
+        printf("%s: %.6f nats/token, perplexity %.4f\n", names[1], nats_y / n_scored, exp(nats_y / n_scored));
+        printf("KL divergence from it: mean %.3e, 99 %% below %.3e, max %.3e nats; same top token %.3f %%\n", kl_sum / n_scored, (double)kls[(size_t)(n_scored * 0.99)], kl_max, 100 * n_same / n_scored);
+        free(kls);
         close_session(&y);
     }
     free(ids);
@@ -685,7 +699,7 @@ static const command commands[] = {
     { PACK,       "pack",       "packed weights in a file beside the model, for --artifact", pack           } };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
-/* kind: s text, i int32, u uint64, b bytes with K M G, d number, f flag, l list of ids, or the names to choose from */
+/* kind: s text, i int32, u uint64, b bytes with K M G, d number, f flag, l list of ids, k type of cache, a a yardstick, or the names to choose from */
 typedef struct option {
     const char *name, *kind, *value, *what;
     uint32_t where;
@@ -718,9 +732,14 @@ static const option option_table[] = {
     { "--in-place",    "f", "",       "map the file and use its matrices where they are, unpacked", PLANS,     AT(in_place),    0, 0      },
     { "--pin",         "f", "",       "memory that stays is never to be paged out",           PLANS,           AT(pin),         0, 0      },
     { "--readers",     "i", "N",      "threads that read weights; 0 = those that compute",    PLANS,           AT(readers),     0, 64     },
-    { "--kv",          "f32|f16|i8", "TYPE", "type of the cache",                             PLANS,           AT(kv),          0, 0      },
+    { "--kv",          "k", "TYPE",   "type of the cache: f32 f16 kv8 kv84 kv54 kv44 kv43 kv33, bits of keys and values", PLANS, AT(kv), 0, 0 },
+    { "--kv-old",      "k", "TYPE",   "a cheaper type for what is more than --kv-recent positions back", PLANS, AT(kv_old),     0, 0      },
+    { "--kv-recent",   "i", "N",      "see --kv-old",                                         PLANS,           AT(kv_recent),   0, BIG    },
+    { "--kv-window",   "i", "N",      "see no more than so many positions back, and --kv-sinks", PLANS,        AT(kv_window),   1, BIG    },
+    { "--kv-heavy",    "i", "N",      "with --kv-window: and so many between, those that attention goes to most", PLANS, AT(kv_heavy), 1, BIG },
+    { "--kv-sinks",    "i", "N",      "first positions that are always seen",                 PLANS,           AT(kv_sinks),    1, BIG    },
     { "--chunk",       "i", "N",      "most tokens in one pass",                              PLANS,           AT(chunk),       1, 65536  },
-    { "--isa",         "best|scalar|avx2|avx512|neon|neon-dot|avxvnni|sse41|wasm|avx512-vbmi", "NAME", "instruction set", PLANS, AT(isa),      0, 0      },
+    { "--isa",         "best|scalar|avx2|avx512|neon|neon-dot|avxvnni|sse41|wasm|avx512-vbmi|avx512-bw", "NAME", "instruction set", PLANS, AT(isa),      0, 0      },
     { "--numerics",    "canonical|fast|reference", "NAME", "arithmetic",                      PLANS,           AT(numerics),    0, 0      },
     { "--deadline-us", "u", "N",      "work in steps of this many microseconds",              RUNS,            AT(deadline_us), 1, 1e15   },
     { "--temp",        "d", "T",      "temperature; 0 takes the likeliest token",             RUN,             AT(temp),        0, 1e30   },
@@ -734,7 +753,7 @@ static const option option_table[] = {
     { "--out",         "s", "FILE",   "where the floats go",                                  LOGITS,          AT(out),         0, 0      },
     { "--hash",        "f", "",       "print FNV-1a 64 of the floats",                        LOGITS,          AT(hash),        0, 0      },
     { "--window",      "i", "N",      "tokens in a window",                                   PPL,             AT(window),      2, BIG    },
-    { "--against",     "canonical|fast|reference", "NAME", "arithmetic to compare with",      PPL,             AT(against),     0, 0      },
+    { "--against",     "a", "NAME",   "what to compare with: canonical, fast or reference arithmetic (with a cache of f32), or a type of cache", PPL, AT(against), 0, 0 },
     { "--output",      "s", "TYPE",   "type of the output matrix, or of the embedding in its place", QUANTIZE,  AT(output),      0, 0      },
     { "--tensors",     "f", "",       "list every tensor",                                    PLAN,            AT(tensors),     0, 0      },
     { "--svg",         "s", "FILE",   "a picture of where everything lives",                  PLAN,            AT(svg),         0, 0      },
@@ -797,6 +816,14 @@ static void parse_value(options *o, const option *p, const char *text) {
     switch (p->kind[0]) {
     case 's': *(const char **)at = text; break;
     case 'l': parse_tokens(o, text); break;
+    case 'k':
+        if ((*(int32_t *)at = aiosk_kv_parse(text)) < 0) die_usage("%s takes a type of cache (f32, f16, or kv and the bits of keys and values: kv8, kv84 ...), not '%s'", p->name, text);
+        break;
+    case 'a':
+        for (o->against = 0; o->against < 3 && strcmp(text, numerics_names[o->against]); o->against++) {}
+        if (o->against < 3) o->against_kv = AIOSK_KV_F32;
+        else if ((o->against_kv = aiosk_kv_parse(text)) < 0) die_usage("%s takes canonical, fast, reference or a type of cache, not '%s'", p->name, text);
+        break;
     case 'i': *(int32_t *)at = (int32_t)parse_number(p, text); break;
     case 'd': *(double *)at = parse_number(p, text); break;
     case 'b': *(uint64_t *)at = (uint64_t)parse_number(p, text); break;

@@ -57,8 +57,6 @@ static double read_bandwidth(int32_t n_threads, uint64_t most) {
     return median(speed, 5);
 }
 
-static const char *const kv_names[] = { "f32", "f16", "i8" };
-
 /* ---- hardware ---------------------------------------------------------------------------------------------- */
 static const char *some_text(uint64_t bytes, char out[24]) {
     return bytes == UINT64_MAX ? "any amount" : !bytes ? "unknown" : size_text(out, (double)bytes);
@@ -118,6 +116,7 @@ static double predicted_bytes(const session *s, int32_t first, int32_t n) {
         aios_plan_desc_init(&d);
         d.n_ctx = first + i + 1;
         d.kv_type = s->plan.kv_type;
+        d.kv_old_type = s->plan.kv_old_type; d.kv_recent = s->plan.kv_recent; d.kv_window = s->plan.kv_window; d.kv_sinks = s->plan.kv_sinks; d.kv_heavy = s->plan.kv_heavy;
         d.numerics = s->plan.numerics;
         d.isa = s->plan.isa;
         aios_plan_init(&p);
@@ -238,6 +237,7 @@ static void traffic_close(traffic *t) {
 
 /* ---- bench ------------------------------------------------------------------------------------------------- */
 static int bench(const options *o) {
+    char kv_text[8];
     session s;
     aios_counters c;
     char *end;
@@ -301,7 +301,7 @@ static int bench(const options *o) {
     dec_median = median(tmp, o->runs);
     if (o->json) {
         printf("{\"threads\": %d, \"isa\": \"%s\", \"kv\": \"%s\", \"depth\": %d, \"prefill_tok_s\": %.3f, \"decode_tok_s\": %.3f, \"runs\": [", s.plan.n_threads,
-               aiosk_select(s.plan.isa)->name, kv_names[s.plan.kv_type], o->depth, pre_median, dec_median);
+               aiosk_select(s.plan.isa)->name, aiosk_kv_name(s.plan.kv_type, kv_text), o->depth, pre_median, dec_median);
         for (r = 0; r < o->runs; r++) printf("%s{\"prefill_tok_s\": %.3f, \"decode_tok_s\": %.3f}", r ? ", " : "", pre[r], dec[r]);
         printf("], \"read_gb_s\": %.3f, \"bytes_per_token\": {\"weights\": %.0f, \"kv\": %.0f, \"activations\": %.0f, \"streamed\": %.0f}",
                read_gb_s, per[0], per[1], per[2], per[3]);
@@ -309,7 +309,7 @@ static int bench(const options *o) {
         if (bytes) traffic_report(bytes, o);
         printf("}\n");
     } else {
-        printf("%d threads, %s, cache %s, %d runs; medians\n", s.plan.n_threads, aiosk_select(s.plan.isa)->name, kv_names[s.plan.kv_type], o->runs);
+        printf("%d threads, %s, cache %s, %d runs; medians\n", s.plan.n_threads, aiosk_select(s.plan.isa)->name, aiosk_kv_name(s.plan.kv_type, kv_text), o->runs);
         printf("prefill  %10.2f tok/s   (%d tokens after %d)\ndecode   %10.2f tok/s   (%d tokens after them)\n", pre_median, n_prompt, o->depth, dec_median, o->n);
         printf("read     %10.3f MB/token (weights %.3f, kv %.3f)\n", (per[0] + per[1]) * 1e-6, per[0] * 1e-6, per[1] * 1e-6);
         if (s.plan.n_units) printf("stream   %10.3f MB/token from storage, %llu of %llu units waited for, %.1f ms/token\n", per[3] * 1e-6,

@@ -177,7 +177,6 @@ static double disk_bandwidth(planning *g) { (void)g; return 0; }
 static const char *const rung_names[] = { "batch", "kv_type", "ctx", "in_place", "stream", "experts" };
 enum { N_RUNGS = sizeof rung_names / sizeof *rung_names };
 static const char *const bound_names[] = { "unknown", "memory", "storage" };
-static const char *const numerics_names[] = { "canonical", "fast", "reference" };
 
 static double tok_s_memory(const planning *g) {
     uint64_t n = g->s.plan.token_weight_bytes + g->s.plan.token_kv_bytes;
@@ -199,12 +198,12 @@ static const char *speed_text(char out[24], double x) {
 /* What was given up, rung by rung; 0 = not this one. */
 static int rung_text(const planning *g, int i, char *out, size_t cap) {
     const aios_plan *p = &g->s.plan, *a = &g->asked;
-    char size[24];
+    char size[24], kv_text[2][8];
     uint64_t experts = g->sum[EXPERT_GROUP][STREAMED], others = g->sum[N_GROUPS][STREAMED] - experts;
     if (!(p->rungs >> i & 1)) return 0;
     switch (1 << i) {
     case AIOS_RUNG_BATCH:    snprintf(out, cap, "at most %d token%s in a pass instead of %d: a slower prompt", p->n_batch, p->n_batch == 1 ? "" : "s", a->n_batch); break;
-    case AIOS_RUNG_KV_TYPE:  snprintf(out, cap, "a cache of %s instead of %s: other rounding", kv_names[p->kv_type], kv_names[a->kv_type]); break;
+    case AIOS_RUNG_KV_TYPE:  snprintf(out, cap, "a cache of %s instead of %s: other rounding", aiosk_kv_name(p->kv_type, kv_text[0]), aiosk_kv_name(a->kv_type, kv_text[1])); break;
     case AIOS_RUNG_CTX:      snprintf(out, cap, "a context of %d instead of %d", p->n_ctx, a->n_ctx); break;
     case AIOS_RUNG_IN_PLACE: snprintf(out, cap, "%s of matrices are used where they are mapped, not packed", size_text(size, (double)g->sum[N_GROUPS][MAPPED])); break;
     case AIOS_RUNG_EXPERTS:  snprintf(out, cap, "%s of experts are read from storage when a token wants them, into a cache that holds %u of %u (%.1f %%)", size_text(size, (double)experts),
@@ -250,6 +249,7 @@ static void text_row(const char *what, uint64_t bytes, const char *more) {
     printf("  %-16s %15llu  %10s%s\n", what, U(bytes), bytes < 1024 ? "" : size_text(size, (double)bytes), more);
 }
 static void plan_text(const planning *g) {
+    char kv_text[8];
     const aios_plan *p = &g->s.plan;
     const aios_model_info *m = &g->s.info;
     slice parts[N_PARTS];
@@ -259,7 +259,7 @@ static void plan_text(const planning *g) {
     clean(name, sizeof name, g->o->model ? g->o->model : file_name(g->o));
     clean(line, sizeof line, m->arch ? m->arch : "?");
     printf("%s: %s, %s parameters, %s of tensors\n", name, line, count_text(size2, (double)m->n_params), size_text(size, (double)m->tensor_bytes));
-    printf("context %d, cache %s, at most %d token%s in a pass, %d thread%s, %s, %s numbers, program of %u ops\n", p->n_ctx, kv_names[p->kv_type], p->n_batch, p->n_batch == 1 ? "" : "s", p->n_threads,
+    printf("context %d, cache %s, at most %d token%s in a pass, %d thread%s, %s, %s numbers, program of %u ops\n", p->n_ctx, aiosk_kv_name(p->kv_type, kv_text), p->n_batch, p->n_batch == 1 ? "" : "s", p->n_threads,
            p->n_threads == 1 ? "" : "s", aiosk_select(p->isa)->name, numerics_names[p->numerics], p->n_ops);
 
     printf("\nrequests                       bytes\n");
@@ -351,6 +351,7 @@ static void json_speed(const char *key, double x) {             /* 0 = unknown *
     if (x > 0) printf("\"%s\": %.6g, ", key, x); else printf("\"%s\": null, ", key);
 }
 static void plan_json(const planning *g) {
+    char kv_text[8];
     const aios_plan *p = &g->s.plan;
     char name[512];
     uint32_t i, k, n;
@@ -361,7 +362,7 @@ static void plan_json(const planning *g) {
     printf(", \"arch\": ");
     json_string(name);
     printf(", \"n_layer\": %d, \"n_ctx\": %d, \"n_batch\": %d, \"threads\": %d, \"readers\": %d, \"isa\": \"%s\", \"kv\": \"%s\", \"numerics\": \"%s\", \"ops\": %u,\n", g->s.info.n_layer,
-           p->n_ctx, p->n_batch, p->n_threads, p->n_readers, aiosk_select(p->isa)->name, kv_names[p->kv_type], numerics_names[p->numerics], p->n_ops);
+           p->n_ctx, p->n_batch, p->n_threads, p->n_readers, aiosk_select(p->isa)->name, aiosk_kv_name(p->kv_type, kv_text), numerics_names[p->numerics], p->n_ops);
     printf("\"requests\": [");
     for (i = 0; i < p->n_requests; i++) {
         aios_mem_req r = request_of(p, i);
@@ -601,6 +602,7 @@ static double svg_map(const planning *g, sheet *f, double y) {
     return y + 20;
 }
 static void plan_svg(const planning *g) {
+    char kv_text[8];
     static const char *const classes[N_PARTS + 1] = { "hot", "warm", "stream", "storage", "kv", "scratch", "meta", "header", "lane" };
     static const char *const fates[] = { "hot", "warm", "mapped", "storage", "kv" };
     const aios_plan *p = &g->s.plan;
@@ -625,7 +627,7 @@ static void plan_svg(const planning *g) {
     shorten(line, sizeof line, name, 66);
     svg_text(f, SVG_LEFT, 44, "head", line);
     snprintf(line, sizeof line, "%.30s, %s parameters, %d layers; context %d, cache %s, %d token%s in a pass, %d thread%s%s", g->s.info.arch ? g->s.info.arch : "?",
-             count_text(a, (double)g->s.info.n_params), g->s.info.n_layer, p->n_ctx, kv_names[p->kv_type], p->n_batch, p->n_batch == 1 ? "" : "s", p->n_threads,
+             count_text(a, (double)g->s.info.n_params), g->s.info.n_layer, p->n_ctx, aiosk_kv_name(p->kv_type, kv_text), p->n_batch, p->n_batch == 1 ? "" : "s", p->n_threads,
              p->n_threads == 1 ? "" : "s", g->budget ? "" : "; no budget");
     clean(name, sizeof name, line);
     svg_text(f, SVG_LEFT, 66, "mute", name);

@@ -26,8 +26,12 @@
 #include "experts.c"
 #include "program.c"
 #include "exec.c"
+#include "spill.c"
+#include "pass.c"
 #include "plan.c"
 #include "sampler.c"
+#include "sequence.c"
+#include "state.c"
 #include "context.c"
 #include "blocks.c"
 #if defined(__clang__)

@@ -334,7 +334,11 @@ typedef struct aios_plan_desc {
                                        the io has no submit; negative = none                           */
     int32_t n_ctx_min;              /* AIOS_PLAN_MAY_CTX: not less than this; 0 = 64                   */
     int32_t numa_node_1;            /* 1 + the NUMA node that all requests name; 0 = no wish           */
-    int32_t reserved;
+    int32_t kv_positions;           /* positions in the cache, of all sequences together; 0 = n_ctx for each */
+    int32_t kv_old_type, kv_recent; /* tiles more than kv_recent positions back are made this type; 0 = they stay as they are */
+    int32_t kv_window, kv_sinks;    /* a query sees so many positions back, and the first ones (whole tiles); 0 = all */
+    int32_t kv_heavy;               /* with kv_window: and so many between, those that attention has gone to most (whole tiles) */
+    const int32_t *kv_layer_type;   /* [n_layer] type of the cache for each layer, -1 = kv_type; must stay until the context is open; NULL = kv_type */
 } aios_plan_desc;
 AIOS__DESC_INIT(aios_plan_desc)
 
@@ -370,10 +374,12 @@ typedef struct aios_plan {
     uint32_t n_slots, n_units;      /* of the ring; reads per pass                                     */
     int32_t stream_level, warm_steps;   /* how the weights are divided; of use to aios_context_open    */
     int32_t n_readers, bound;       /* reading threads; AIOS_BOUND_*: what tok_s_bound_milli comes from */
-    int32_t numa_node_1, reserved2; /* as in the desc                                                  */
+    int32_t numa_node_1;            /* as in the desc, and what follows                                */
+    int32_t kv_positions, kv_old_type, kv_recent, kv_window, kv_sinks, kv_heavy, reserved2;
     uint32_t n_expert_slots, n_experts; /* slots of the cache of experts, 0 = none; all experts of all layers   */
     uint64_t expert_slot_bytes;     /* one slot: what one expert of one layer has                      */
     uint64_t token_expert_bytes;    /* of token_stream_bytes: of experts. tok_s_bound_milli takes the cache to have its share of them */
+    const int32_t *kv_layer_type;
 } aios_plan;
 AIOS__DESC_INIT(aios_plan)
 
@@ -406,6 +412,19 @@ typedef struct aios_context aios_context;
 typedef void (*aios_task_fn)(void *arg, int32_t i, int32_t worker);
 typedef void (*aios_parallel_for)(void *user, int32_t n, aios_task_fn fn, void *arg);
 
+/* Where pages of the cache go while their sequence waits for nothing and others need the room, longest idle first; pages that sequences share
+ * stay. They come back before their sequence's next pass (or fork, cut, save), with the same bits. Called inside the functions that need it, one at
+ * a time. put keeps n bytes under key; get gives them back, and the key may be forgotten; drop, optional, means that they are not wanted any
+ * more. put and get return 0, or non-zero: then the call ends with AIOS_ERR_IO, and can be tried again. */
+typedef struct aios_spill {
+    uint32_t struct_size, flags;
+    int32_t (*put)(void *user, uint64_t key, const void *data, uint64_t n);
+    int32_t (*get)(void *user, uint64_t key, void *data, uint64_t n);
+    void (*drop)(void *user, uint64_t key);
+    void *user;
+} aios_spill;
+AIOS__DESC_INIT(aios_spill)
+
 enum { AIOS_CONTEXT_PROFILE = 1 };      /* take the time of each phase: two looks at the clock        */
 typedef struct aios_context_desc {
     uint32_t struct_size, flags;            /* AIOS_CONTEXT_*                                          */
@@ -418,6 +437,7 @@ typedef struct aios_context_desc {
     void *progress_user;
     void (*thread_start)(void *user, int32_t worker);   /* called once on each own thread (worker 1 .. n_threads-1), first thing: for */
     void *thread_user;                                  /* its affinity, name, priority; by aios_context_free at the latest. NULL = nothing */
+    const aios_spill *spill;                /* copied; NULL = sequences for which there is no room are refused */
 } aios_context_desc;
 AIOS__DESC_INIT(aios_context_desc)
 
@@ -491,8 +511,50 @@ AIOS_API const float *aios_logits(const aios_context *c, int32_t seq);
 AIOS_API int32_t     aios_seq_length(const aios_context *c, int32_t seq);     /* tokens, processed or not   */
 AIOS_API int32_t     aios_seq_processed(const aios_context *c, int32_t seq);
 AIOS_API const int32_t *aios_seq_tokens(const aios_context *c, int32_t seq);  /* [aios_seq_length]          */
-/* Forgets the tokens from n on (0 = all), the unprocessed ones too. */
+/* Forgets the tokens from n on (0 = all), the unprocessed ones too. Exact: where a tile of 64 positions was compressed already, or a
+ * sliding window has moved on, the next step computes the tokens that are needed again (aios_seq_processed tells from where). */
 AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, aios_error *err);
+
+/* ---- sequences ---------------------------------------------------------------------------------------------- */
+/* A sequence holds its cache in pages of 64 positions from one pool; pages can belong to several sequences, and are copied when one
+ * of them writes. So many characters share one prompt:
+ *
+ *     feed and step sequence 0: the prompt                       (it pins the pages as long as it lives)
+ *     for each character i:  aios_seq_fork(c, i, 0, n_prompt, &err);
+ *
+ * What a sequence computes is the same bits whether it was forked, restored or fed from the start, whatever else is in the context. */
+/* dst, which must be empty, becomes the first n tokens of src, sharing its pages: costs a table and n token ids. What src has not processed dst
+ * will; so will it up to 63 tokens before n when the tile of position n is compressed in src already. Output rows do not come along. */
+AIOS_API aios_status aios_seq_fork(aios_context *c, int32_t dst, int32_t src, int32_t n, aios_error *err);
+/* on = 1: pages of the sequence are never given to the host (aios_spill); 0: they may be again. Without aios_spill they never are. */
+AIOS_API aios_status aios_seq_pin(aios_context *c, int32_t seq, int32_t on, aios_error *err);
+/* The sequence whose processed tokens begin with the most of ids [n]; how many in *n_same. -1: none begins with the first. One that tokens were
+ * taken out of is not looked at. */
+AIOS_API int32_t     aios_seq_find(const aios_context *c, const int32_t *ids, uint64_t n, int32_t *n_same);
+/* Takes tokens from .. to-1 out; those behind move down, keeping what they have read of the removed ones in their keys and values. Their rope is
+ * set right when they are looked at, so nothing is lost by repeating this. AIOS_ERR_UNSUPPORTED for learned positions, AIOS_ERR_LIMIT when
+ * the sequence would be in more than 16 pieces (taking out more beside a gap that is there makes none). Layers with a sliding window see no more
+ * than they had kept. */
+AIOS_API aios_status aios_seq_remove(aios_context *c, int32_t seq, int32_t from, int32_t to, aios_error *err);
+
+/* A sequence as bytes: its tokens, processed or not, and its pages. base >= 0: tiles that it shares with that sequence are left out, and it
+ * can be restored where a sequence with the same tokens is given as the base. *n_bytes: how many it takes; dst NULL asks for that alone,
+ * AIOS_ERR_FULL when cap is less. A pass that is under way with its tokens begins anew. */
+AIOS_API aios_status aios_seq_save(aios_context *c, int32_t seq, int32_t base, void *dst, uint64_t cap, uint64_t *n_bytes, aios_error *err);
+/* All or nothing, into a sequence that is empty. Everything is checked before anything is changed: AIOS_ERR_FORMAT for what is damaged or cut off,
+ * _UNSUPPORTED for another version, _MODEL for another model or kind of cache (its types and rules, not its size), _STATE for a base that does not
+ * fit, _FULL when there is no room. */
+AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base, const void *src, uint64_t n_bytes, aios_error *err);
+
+typedef struct aios_cache_info {
+    uint32_t struct_size, n_pages;  /* of all pools                                                    */
+    uint32_t n_free, n_shared;      /* in no table; in more than one                                   */
+    uint32_t n_spare, n_spilled;    /* open pages that are kept until their room is needed; pages with the host */
+    uint64_t bytes, free_bytes;
+    uint64_t saved_bytes;           /* what the sharing saves now                                      */
+} aios_cache_info;
+AIOS__DESC_INIT(aios_cache_info)
+AIOS_API aios_status aios_cache_get_info(const aios_context *c, aios_cache_info *out);
 
 typedef struct aios_counters {
     uint32_t struct_size, reserved;
@@ -506,6 +568,7 @@ typedef struct aios_counters {
     uint64_t tier_bytes[3];                         /* weight_bytes by AIOS_TIER_*: vectors and packed copies, mapped or warm, the ring */
     uint64_t n_expert_hits, n_expert_misses;        /* experts that a pass wanted of a layer: in the cache; to be read */
     uint64_t expert_bytes;                          /* of stream_bytes                                     */
+    uint64_t n_spilled, n_fetched, spill_bytes, fetch_bytes;    /* pages of the cache, to the host and back */
 } aios_counters;
 AIOS__DESC_INIT(aios_counters)
 AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out);

@@ -31,7 +31,7 @@ static aios_status aios__context_new(aios_model *m, const aios_plan *p, const ai
     meta.base = (char *)block;
     memset(block, 0, (size_t)(req.bytes - aios__plan_stacks(p)));       /* stacks need no zeros */
     c = (aios_context *)block;
-    aios__kv_size(&kv, &m->hp, p->kv_type, p->n_ctx, p->n_seq);
+    aios__kv_size(&kv, m, p);
     c->kv = kv;
     aios__context_layout(m, p, &meta, NULL);
     c->mem = *mem; c->model = m; c->plan = *p; c->desc = *d; c->k = aiosk_select(p->isa);
@@ -45,12 +45,14 @@ static aios_status aios__context_new(aios_model *m, const aios_plan *p, const ai
 /* The program, over blocks and weights that are there. */
 static aios_status aios__context_build(aios_context *c, aios_error *err) {
     aios_status st;
-    aios__kv_start(&c->kv, c->block[AIOS_MEM_KV]);
+    aios__kv_start(&c->kv, c->model, &c->plan, c->block[AIOS_MEM_KV]);
     aios__build_start(&c->prog, c->model, &c->plan, c->k);
     c->prog.scratch.base = (char *)c->block[AIOS_MEM_SCRATCH];
     c->prog.bundle = c->cache.layer;
     if ((st = aios__rope_freqs(c->model, c->plan.n_ctx, c->prog.freq, &c->prog.rope_mult, err)) != 0) return st;
     aios__program_build(&c->prog);
+    if (c->kv.coded && (!aiosk_rotate_ok(c->k, c->model->hp.hd_k, (float *)(void *)c->prog.work) || !aiosk_rotate_ok(c->k, c->model->hp.hd_v, (float *)(void *)c->prog.work)))
+        return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "heads of % channels cannot be rotated", aios__i(c->model->hp.hd_k));
     c->stream.io = c->model->io; c->stream.unit = c->prog.unit; c->stream.n_units = c->prog.n_units; c->stream.n_slots = c->plan.n_slots;
     c->stream.slot_bytes = c->plan.slot_bytes; c->stream.base = (char *)c->block[AIOS_MEM_WEIGHTS];
     c->stream.n_all = c->plan.n_slots + c->plan.n_expert_slots * AIOS__N_PARTS;
@@ -64,7 +66,7 @@ static aios_status aios__context_build(aios_context *c, aios_error *err) {
     }
     c->run.k = c->k; c->run.hp = &c->model->hp; c->run.kv = &c->kv; c->run.pass = &c->pass;
     c->run.work = c->prog.work; c->run.work_bytes = c->prog.work_bytes;
-    c->run.state = c->prog.state; c->run.part = c->prog.part; c->run.n_slots = aios__attend_slots(c->plan.n_ctx); c->run.n_threads = c->plan.n_threads;
+    c->run.state = c->prog.state; c->run.part = c->prog.part; c->run.mass = c->prog.mass; c->run.n_slots = aios__attend_slots(c->plan.n_ctx); c->run.n_threads = c->plan.n_threads;
     c->run.moe = &c->prog.moe;
     return AIOS_OK;
 }
@@ -74,6 +76,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     aios_context_desc d;
     aios_allocator mem;
     aios_context *c = NULL;
+    aios_spill spill;
     aios__cut cut;
     aios_status st;
     uint64_t fp;
@@ -88,6 +91,10 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     mem = m->mem;
     if (d.mem && (st = aios__desc_copy(&mem, sizeof mem, d.mem, "aios_allocator", err)) != 0) return st;
     if ((st = aios__allocator_check(&mem, err)) != 0) return st;
+    if (d.spill) {
+        if ((st = aios__desc_copy(&spill, sizeof spill, d.spill, "aios_spill", err)) != 0 || (st = aios__flags(spill.flags, 0, "aios_spill", err)) != 0) return st;
+        if (!spill.put || !spill.get) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_spill needs put and get");
+    } else memset(&spill, 0, sizeof spill);
     if (p.model_hash != m->gguf.hash) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan was made for another model");
     if ((st = aios__plan_check(m, &p, err)) != 0) return st;
     if (p.flags & AIOS_PLAN_LENT_THREADS && !d.parallel_for && p.n_threads > 1)
@@ -110,6 +117,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     if (load && (st = aios__weights_take(m, &p, err)) != 0) return st;
     fp = aiosk_fp_begin();              /* the host's rounding mode is not ours */
     st = aios__context_new(m, &p, &d, &mem, &c, err);
+    if (!st) c->spill = spill;
     if (!st) st = aios__alloc(&mem, &c->req[AIOS_MEM_SCRATCH], "scratch", &c->block[AIOS_MEM_SCRATCH], err);
     if (!st) st = aios__alloc(&mem, &c->req[AIOS_MEM_KV], "cache", &c->block[AIOS_MEM_KV], err);
     if (!st && p.tier_bytes[AIOS_TIER_STREAM]) st = aios__alloc(&mem, &c->req[AIOS_MEM_WEIGHTS], "ring", &c->block[AIOS_MEM_WEIGHTS], err);
@@ -132,7 +140,9 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
 }
 AIOS_API void aios_context_free(aios_context *c) {
     aios_model *m;
+    int32_t s;
     if (!c) return;
+    for (s = 0; s < c->plan.n_seq; s++) aios__spill_forget(c, s);
     m = c->model;
     m->n_async -= c->stream.n_all && c->stream.how == AIOS__READ_ASYNC;
     aios__context_release(c);
@@ -140,22 +150,20 @@ AIOS_API void aios_context_free(aios_context *c) {
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------- */
-static int32_t aios__seq_ok(const aios_context *c, int32_t seq) { return c && seq >= 0 && seq < c->plan.n_seq; }
-static aios_status aios__seq_fail(const aios_context *c, int32_t seq, aios_error *err) {
-    if (!c) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the context is NULL");
-    return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->plan.n_seq, (uint64_t)seq, "there is no sequence %: the plan has %", aios__i(seq), aios__i(c->plan.n_seq));
-}
-
 AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids, uint64_t n, uint32_t flags, aios_error *err) {
     aios__sequence *q;
     uint64_t i;
+    int32_t room, slots;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     if (!ids && n) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "ids is NULL");
     if (flags > AIOS_FEED_NO_LOGITS) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS_FEED_NO_LOGITS, flags, "aios_feed: flags % are none, or contradict each other", aios__u(flags), aios__u(0));
     q = &c->seq[seq];
-    if (n > (uint64_t)(c->plan.n_ctx - q->n_fed))
-        return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)(c->plan.n_ctx - q->n_fed), n, "% tokens do not fit: the sequence has room for %", aios__u(n), aios__i(c->plan.n_ctx - q->n_fed));
+    room = c->plan.n_ctx - q->n_fed;
+    slots = c->kv.seq_tiles * AIOSK_TILE - aios__kv_slot(&c->kv.seq[seq], q->n_fed);       /* fewer after tokens were taken out of the middle of tiles */
+    if (slots < room) room = slots;
+    if (n > (uint64_t)room)
+        return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)room, n, "% tokens do not fit: the sequence has room for %", aios__u(n), aios__i(room));
     for (i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= c->model->hp.n_vocab)
             return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->model->hp.n_vocab, (uint64_t)ids[i], "token id % is not in the vocabulary of %", aios__i(ids[i]), aios__i(c->model->hp.n_vocab));
@@ -211,24 +219,6 @@ static int32_t aios__output_row(const aios_context *c, int32_t seq) {
 AIOS_API const float *aios_logits(const aios_context *c, int32_t seq) {
     int32_t i = aios__seq_ok(c, seq) ? aios__output_row(c, seq) : -1;
     return i < 0 ? NULL : c->prog.logits + (uint64_t)i * (uint64_t)c->model->hp.n_vocab;
-}
-
-AIOS_API int32_t aios_seq_length(const aios_context *c, int32_t seq)    { return aios__seq_ok(c, seq) ? c->seq[seq].n_fed : 0; }
-AIOS_API int32_t aios_seq_processed(const aios_context *c, int32_t seq) { return aios__seq_ok(c, seq) ? c->seq[seq].n_done : 0; }
-AIOS_API const int32_t *aios_seq_tokens(const aios_context *c, int32_t seq) { return aios__seq_ok(c, seq) ? c->seq[seq].token : NULL; }
-AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, aios_error *err) {
-    aios__sequence *q;
-    int32_t i;
-    aios__clear(err);
-    if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
-    q = &c->seq[seq];
-    if (n < 0 || n > q->n_fed) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)n, "cannot cut a sequence of % to %", aios__i(q->n_fed), aios__i(n));
-    for (i = 0; c->running && i < c->pass.n; i++)           /* only a pass that works on what goes is dropped */
-        if (c->pass.seq[i] == seq && c->pass.pos[i] >= n) aios__pass_drop(c);
-    q->n_fed = n;
-    if (q->n_done > n) q->n_done = n;
-    if (!c->running) aios__kv_cut(&c->kv, seq, q->n_done);  /* a pass under way may hold pages behind n_done; it cuts at its end or here next time */
-    return AIOS_OK;
 }
 
 AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out) {

@@ -6,6 +6,8 @@
 typedef struct aios__sequence {
     int32_t *token;                     /* [n_ctx]                                                          */
     uint8_t *want;                      /* [n_ctx] 1 = keep the logits after this token                     */
+    uint64_t used;                      /* number of the last pass that it was in                           */
+    int32_t pinned, held;               /* its pages are not spilled: at all, during this call              */
     int32_t n_fed, n_done;              /* tokens given, and those in the cache                             */
 } aios__sequence;
 
@@ -18,6 +20,7 @@ struct aios_context {
     aios_model *model;
     aios_plan plan;
     aios_context_desc desc;
+    aios_spill spill;                   /* zeros: none                                                      */
     const aiosk_isa *k;
     aios__kv kv;
     aios__pass pass;
@@ -31,6 +34,7 @@ struct aios_context {
     aios_counters count;
     /* where the run stands */
     int32_t running;                    /* a pass is under way                                              */
+    uint64_t n_passed;                  /* passes finished since opening                                    */
     int32_t n_out_ready;                /* rows of the last finished pass                                   */
     int32_t unready;                    /* the current round waits for its unit; 2: and had to              */
     aios_status failed;                 /* why it will not come                                             */
@@ -217,109 +221,9 @@ static int32_t aios__exec(aios_context *c, uint64_t deadline) {
     return aios__exec_done(c);
 }
 
-/* ---- passes ---------------------------------------------------------------------------------------------------- */
-/* Gathers waiting tokens: sequences in ascending order, until the batch or the output rows are full, but so that each that
- * waits gets at least one token in if there is room: a long prompt does not hold up its neighbours. */
-static void aios__pass_gather(aios_context *c) {
-    aios__pass *p = &c->pass;
-    int32_t i, s, later = 0, per_block = aios__attend_tokens(&c->model->hp);
-    p->n = p->n_out = p->n_blocks = 0;
-    for (s = 0; s < c->plan.n_seq; s++) later += c->seq[s].n_done < c->seq[s].n_fed;
-    for (s = 0; s < c->plan.n_seq; s++) {
-        aios__sequence *q = &c->seq[s];
-        int32_t most, in_block = 0;
-        if (q->n_done == q->n_fed) continue;
-        later--;
-        most = c->plan.n_batch - later > p->n ? c->plan.n_batch - later : p->n + 1;      /* one place for each that comes later */
-        if (most > c->plan.n_batch) most = c->plan.n_batch;
-        for (i = q->n_done; i < q->n_fed && p->n < most; i++) {
-            if (q->want[i] && p->n_out == c->plan.n_outputs) break;
-            if (in_block == 0) p->block[p->n_blocks++] = p->n;
-            in_block = (in_block + 1) % per_block;
-            if (q->want[i]) p->out[p->n_out++] = p->n;
-            p->id[p->n] = q->token[i]; p->seq[p->n] = s; p->pos[p->n] = i;
-            p->n++;
-        }
-        aios__kv_grow(&c->kv, s, i);
-    }
-    p->block[p->n_blocks] = p->n;
-    for (i = 0; i < 2; i++) p->n_runs[i] = 1;
-    for (i = 0; i < p->n_blocks; i++) {
-        int32_t first = p->pos[p->block[i]], last = p->pos[p->block[i + 1] - 1] / AIOS__RUN_POS, n;
-        n = last + 1;
-        if (n > p->n_runs[0]) p->n_runs[0] = n;
-        n = last - aios__attend_first(c->model->hp.window, first) / AIOS__RUN_POS + 1;
-        if (n > p->n_runs[1]) p->n_runs[1] = n;
-    }
-}
-static void aios__pass_finish(aios_context *c) {
-    const aios__pass *p = &c->pass;
-    uint32_t i;
-    int32_t w;
-    for (i = 0; i < (uint32_t)p->n; i++) c->seq[p->seq[i]].n_done = p->pos[i] + 1;
-    for (i = 0; i < c->prog.n_ops; i++) {
-        const aios__op *op = &c->prog.op[i];
-        uint64_t n = (uint64_t)(op->flags & AIOS__ON_OUTPUTS ? p->n_out : p->n);
-        uint64_t cols = (uint64_t)op->cols_per_task, read = op->w_bytes * (op->per == AIOS__PER_ROWS ? (n + cols - 1) / cols : n > 0) + op->row_bytes * n;
-        if (op->per == AIOS__PER_EXPERT) read = op->expert_bytes * (uint64_t)c->prog.moe.n_read[op->layer];
-        c->count.weight_bytes += read;
-        c->count.tier_bytes[op->tier] += read;
-        c->count.act_bytes += op->act_bytes * n;
-    }
-    for (w = 0; w < c->plan.n_threads; w++) { c->count.kv_bytes += c->run.kv_read[w * 8]; c->run.kv_read[w * 8] = 0; }
-    c->count.n_tokens += (uint64_t)p->n;
-    c->count.n_passes++;
-    c->n_out_ready = p->n_out;
-    c->running = 0;
-}
-static int32_t aios__waiting(const aios_context *c) {
-    int32_t s;
-    for (s = 0; s < c->plan.n_seq; s++) if (c->seq[s].n_done < c->seq[s].n_fed) return 1;
+/* Is the running pass at work on tokens of the sequence? */
+static int32_t aios__in_pass(const aios_context *c, int32_t seq) {
+    int32_t i;
+    for (i = 0; c->running && i < c->pass.n; i++) if (c->pass.seq[i] == seq) return 1;
     return 0;
-}
-/* Drops a pass that is under way; the sequences stand as before it. */
-static void aios__pass_drop(aios_context *c) {
-    int32_t w, s;
-    c->running = 0;
-    for (w = 0; w < c->plan.n_threads; w++) c->run.kv_read[w * 8] = 0;
-    for (s = 0; s < c->plan.n_seq; s++) aios__kv_cut(&c->kv, s, c->seq[s].n_done);
-}
-
-static aios_status aios__cancelled(aios_context *c, aios_error *err) {
-    if (c->running) aios__pass_drop(c);
-    aios__store(&c->cancel, 0);
-    return aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "the step was cancelled");
-}
-/* What the current phase waits for cannot be read. Nothing more is asked for until the next step, which begins anew. */
-static aios_status aios__unread(aios_context *c, aios_error *err) {
-    aios__stream *s = &c->stream;
-    aios__slot slot;
-    aios__crew_lock(&s->crew);
-    slot = *s->bad;
-    s->hold = 1;
-    aios__crew_unlock(&s->crew);
-    aios__pass_drop(c);
-    aios__fail2(err, AIOS_ERR_IO, slot.off + slot.done, slot.want - slot.done, (uint64_t)slot.got,
-                slot.got < 0 ? "reading % bytes of weights failed: the reader returned %" : "% bytes of weights to read, but the reader returned %",
-                aios__u(slot.want - slot.done), aios__i(slot.got));
-    return AIOS_ERR_IO;
-}
-static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *err) {
-    if (aios__load(&c->cancel)) return aios__cancelled(c, err);
-    if (!c->running) c->n_out_ready = 0;
-    while (c->running || aios__waiting(c)) {
-        if (!c->running) {
-            aios__pass_gather(c);
-            aios__stream_start(&c->stream);
-            aios__phase_enter(c, 0);
-            c->running = 1;
-        }
-        if (!aios__exec(c, deadline)) {
-            if (aios__load(&c->cancel)) return aios__cancelled(c, err);
-            return c->failed ? aios__unread(c, err) : AIOS_MORE;
-        }
-        aios__pass_finish(c);
-        if (c->n_out_ready || aios__time_up(c, deadline)) return aios__waiting(c) ? AIOS_MORE : AIOS_OK;
-    }
-    return AIOS_OK;
 }

@@ -12,7 +12,7 @@ static void aios__hw_isa(aios_hardware *h) {
     switch (h->isa) {
     case AIOSK_ISA_SCALAR: h->isa_tier = 0; break;
     case AIOSK_ISA_AVX2: case AIOSK_ISA_AVXVNNI: h->isa_tier = 2; break;
-    case AIOSK_ISA_AVX512: case AIOSK_ISA_AVX512_VBMI: h->isa_tier = 3; break;
+    case AIOSK_ISA_AVX512BW: case AIOSK_ISA_AVX512: case AIOSK_ISA_AVX512_VBMI: h->isa_tier = 3; break;
 #if defined(__APPLE__) && (defined(__aarch64__) || defined(__arm64__))
     default: h->isa_tier = 4; break;
 #else

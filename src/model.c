@@ -349,6 +349,11 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
     return AIOS_OK;
 }
 
+/* The sliding window of a layer; 0 = sees all. */
+static int32_t aios__layer_window(const aios_model *m, int32_t l) {
+    return m->arch->window_every && l % m->arch->window_every == 0 ? m->hp.window : 0;
+}
+
 /* ---- what the model is -------------------------------------------------------------------------------------- */
 AIOS_API aios_status aios_model_get_info(const aios_model *m, aios_model_info *out) {
     aios_model_info i;

@@ -10,6 +10,8 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
     x->pass.id       = (int32_t *)aios__take(meta, n_batch * 4, 8);
     x->pass.seq      = (int32_t *)aios__take(meta, n_batch * 4, 8);
     x->pass.pos      = (int32_t *)aios__take(meta, n_batch * 4, 8);
+    x->pass.slot     = (int32_t *)aios__take(meta, n_batch * 4, 8);
+    x->pass.turn     = (int32_t *)aios__take(meta, n_batch * 4, 8);
     x->pass.block    = (int32_t *)aios__take(meta, (n_batch + 1) * 4, 8);
     x->pass.out      = (int32_t *)aios__take(meta, (uint64_t)p->n_outputs * 4, 8);
     x->run.kv_read   = (uint64_t *)aios__take(meta, (uint64_t)p->n_threads * 64, 64);
@@ -26,7 +28,7 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
         uint8_t *want = (uint8_t *)aios__take(meta, n_ctx, 8);
         if (c) { c->seq[s].token = tok; c->seq[s].want = want; }
     }
-    aios__kv_layout(&x->kv, meta);
+    aios__kv_arrays(&x->kv, meta);
     aios__threads_layout(&x->pool, &x->stream.crew, meta, p->flags & AIOS_PLAN_LENT_THREADS ? 1 : p->n_threads, p->n_readers);
     return c;
 }
@@ -54,7 +56,7 @@ static aios_status aios__plan_copy(aios_plan *p, const aios_plan *from, aios_err
 }
 static void aios__build_start(aios__build *b, const aios_model *m, const aios_plan *p, const aiosk_isa *k) {
     b->m = m; b->k = k; b->cut = aios__plan_cut(p);
-    b->n_ctx = p->n_ctx; b->n_batch = p->n_batch; b->n_outputs = p->n_outputs; b->n_threads = p->n_threads; b->numerics = p->numerics;
+    b->n_ctx = p->n_ctx; b->n_seq = p->n_seq; b->coded = aios__kv_is_coded(m, p); b->heavy = p->kv_heavy > 0; b->n_batch = p->n_batch; b->n_outputs = p->n_outputs; b->n_threads = p->n_threads; b->numerics = p->numerics;
 }
 
 enum { AIOS__MAX_READERS = 64, AIOS__MAX_SLOTS = 4096,
@@ -76,17 +78,24 @@ static uint64_t aios__n_experts(const aios_model *m) {
 }
 /* The choices of a plan, whether made here or handed in. */
 static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aios_error *err) {
-    static const char *const names[] = { "n_ctx", "n_seq", "n_batch", "n_outputs", "n_threads", "kv_type", "numerics", "isa", "stream_level", "warm_steps", "n_readers", "n_slots" };
-    static const int32_t most[] = { 1 << 28, 1 << 20, 4096, 4096, 1024, AIOSK_N_KV - 1, AIOS_REFERENCE, AIOSK_N_ISA - 1, AIOS__LEVELS, 4 * 4096, AIOS__MAX_READERS, AIOS__MAX_SLOTS };
-    int32_t i, v[12];
+    static const char *const names[] = { "n_ctx", "n_seq", "n_batch", "n_outputs", "n_threads", "numerics", "isa", "stream_level", "warm_steps", "n_readers", "n_slots", "kv_positions", "kv_recent", "kv_window", "kv_sinks", "kv_heavy" };
+    static const int32_t most[] = { 1 << 28, 1 << 20, 4096, 4096, 1024, AIOS_REFERENCE, AIOSK_N_ISA - 1, AIOS__LEVELS, 4 * 4096, AIOS__MAX_READERS, AIOS__MAX_SLOTS, 1 << 30, 1 << 28, 1 << 28, 1 << 28, 1 << 28 };
+    int32_t i, v[16];
     aios__cut cut = aios__plan_cut(p);
     aios_status st = aios__flags(p->flags, AIOS__PLAN_FLAGS, "aios_plan", err);
     if (st) return st;
-    v[0] = p->n_ctx; v[1] = p->n_seq; v[2] = p->n_batch; v[3] = p->n_outputs; v[4] = p->n_threads; v[5] = p->kv_type; v[6] = p->numerics; v[7] = p->isa;
-    v[8] = p->stream_level; v[9] = p->warm_steps; v[10] = p->n_readers; v[11] = p->n_slots > AIOS__MAX_SLOTS ? -1 : (int32_t)p->n_slots;
-    for (i = 0; i < 12; i++)
+    v[0] = p->n_ctx; v[1] = p->n_seq; v[2] = p->n_batch; v[3] = p->n_outputs; v[4] = p->n_threads; v[5] = p->numerics; v[6] = p->isa;
+    v[7] = p->stream_level; v[8] = p->warm_steps; v[9] = p->n_readers; v[10] = p->n_slots > AIOS__MAX_SLOTS ? -1 : (int32_t)p->n_slots;
+    v[11] = p->kv_positions; v[12] = p->kv_recent; v[13] = p->kv_window; v[14] = p->kv_sinks; v[15] = p->kv_heavy;
+    for (i = 0; i < 16; i++)
         if (v[i] < (i < 5) || v[i] > most[i])
             return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)most[i], (uint64_t)(v[i] < 0 ? 0 : v[i]), "the plan's % is %, out of range", aios__z(names[i]), aios__i(v[i]));
+    for (i = -2; i < (p->kv_layer_type ? m->hp.n_layer : 0); i++) {
+        int32_t t = i == -2 ? p->kv_type : i == -1 ? p->kv_old_type : p->kv_layer_type[i];
+        if (i == -2 ? aiosk_kv_ok(t) : i == -1 ? t == 0 || (aiosk_kv_ok(t) && p->kv_type != AIOSK_KV_F32) : t == -1 || (aiosk_kv_ok(t) && t != AIOSK_KV_F32 && p->kv_type != AIOSK_KV_F32)) continue;
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 0, (uint64_t)(int64_t)t, "the plan's % is %, which is no type of cache, or does not go with one of f32", aios__z(i == -2 ? "kv_type" : i == -1 ? "kv_old_type" : "kv_layer_type"), aios__i(t));
+    }
+    if (p->kv_heavy && !p->kv_window) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan's kv_heavy goes with kv_window");
     if (p->unit_bytes > AIOS__MAX_UNIT) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_UNIT, p->unit_bytes, "the plan's unit_bytes is %, out of range", aios__u(p->unit_bytes), aios__u(0));
     if (p->n_expert_slots > p->n_experts || p->n_experts > aios__n_experts(m)) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, aios__n_experts(m), p->n_expert_slots, "the plan has % slots for % experts", aios__u(p->n_expert_slots), aios__u(aios__n_experts(m)));
     if (p->n_units && p->n_slots < 1) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan streams through a ring without slots");
@@ -121,7 +130,7 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     aios__build_start(&b, m, p, k);
     aios__program_build(&b);
     cut = b.cut;
-    if (!aios__kv_size(&kv, &m->hp, p->kv_type, p->n_ctx, p->n_seq)) return 0;
+    if (!aios__kv_size(&kv, m, p)) return 0;
     p->n_ops = b.n_ops; p->n_phases = b.n_phases; p->n_units = b.n_units;
     p->slot_bytes = aios__round_up(b.slot_bytes, AIOS__STREAM_ALIGN);
     p->expert_slot_bytes = b.part_bytes[AIOS__GATE_PART] + b.part_bytes[AIOS__UP_PART] + b.part_bytes[AIOS__DOWN_PART];
@@ -147,12 +156,8 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     p->token_weight_bytes = b.w_bytes + b.row_bytes;
     p->token_act_bytes = b.act_bytes;
     p->token_stream_bytes = b.stream_bytes; p->token_expert_bytes = b.expert_bytes;
-    p->token_kv_pos_bytes = kv.page_bytes / AIOSK_TILE;
-    p->token_kv_bytes = 0;
-    for (i = 0; i < (uint64_t)m->hp.n_layer; i++) {
-        int32_t window = aios__layer_window(m, (int32_t)i);
-        p->token_kv_bytes += p->token_kv_pos_bytes / (uint64_t)m->hp.n_layer * (uint64_t)(window && window < p->n_ctx ? window : p->n_ctx);
-    }
+    p->token_kv_pos_bytes = kv.pos_bytes;
+    p->token_kv_bytes = aios__kv_read_bytes(&kv, m, p);
     return 1;
 }
 
@@ -348,6 +353,7 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     p.n_seq     = d.n_seq ? d.n_seq : 1;
     p.n_threads = d.n_threads ? d.n_threads : 1;
     p.kv_type = d.kv_type; p.numerics = d.numerics; p.isa = d.isa; p.numa_node_1 = d.numa_node_1;
+    p.kv_positions = d.kv_positions; p.kv_old_type = d.kv_old_type; p.kv_recent = d.kv_recent; p.kv_window = d.kv_window; p.kv_sinks = d.kv_sinks; p.kv_heavy = d.kv_heavy; p.kv_layer_type = d.kv_layer_type;
     l.m = m; l.d = &d;
     if (known > offsetof(aios_plan, n_expert_slots)) l.experts = (uint32_t)aios__min_u64(aios__n_experts(m), INT32_MAX);
     p.n_experts = l.experts;

@@ -66,6 +66,86 @@ Q3_K_M  1.08   3.4  4.7
 Q2_K    1.25   2.6  4.0
 X
 
+# ---- which tensor gets which type: as llama-quantize decides, for models of many wirings (mixtures.txt) -------------
+# source_of FILE ARCH LAYERS HEADS KV_HEADS WIDTH EXPERTS TENSORS: a model without a vocabulary, of matrices of two rows of zeros
+source_of() {
+    printf '%b' "$($AWK -v arch="$2" -v n="$3" -v heads="$4" -v kv="$5" -v width="$6" -v experts="$7" -v tensors="$8" -v size="$dir/size" '
+        function num(v, bytes) { while (bytes--) { out = out sprintf("\\0%03o", v % 256); v = int(v / 256) } }
+        function text(s) { num(length(s), 8); out = out s }
+        function key(k, type, v) { n_keys++; text(arch "." k); num(type, 4); num(v, 4) }
+        function tensor(name, third) {
+            n_tensors++; text(name ".weight"); num(2 + (third > 0), 4); num(width, 8); num(2, 8)
+            if (third) num(third, 8)
+            num(1, 4); num(at, 8); at += width * 4 * (third ? third : 1)    # f16; a multiple of 32 bytes
+        }
+        BEGIN {
+            n_keys = 1; text("general.architecture"); num(8, 4); text(arch)
+            key("block_count", 4, n); key("context_length", 4, 512); key("embedding_length", 4, width); key("feed_forward_length", 4, width)
+            key("attention.head_count", 4, heads); key("attention.head_count_kv", 4, kv)
+            if (experts) { key("expert_count", 4, experts); key("expert_used_count", 4, 2) }
+            key("attention.layer_norm_rms_epsilon", 6, 925353388); key("attention.layer_norm_epsilon", 6, 925353388)    # 1e-5
+            keys = out; out = ""
+            m = split(tensors, part, " ")
+            for (i = 1; i <= m; i++) if (part[i] ~ /^=/) tensor(substr(part[i], 2), 0)
+            for (l = 0; l < n; l++) for (i = 1; i <= m; i++) if (part[i] !~ /^=/) tensor("blk." l "." part[i], part[i] ~ /_exps$/ ? experts : 0)
+            all = out; out = "GGUF"; num(3, 4); num(n_tensors, 8); num(n_keys, 8)
+            printf "%s%s%s", out, keys, all
+            print at >size
+        }')" >"$1"
+    head -c $(((32 - $(wc -c <"$1") % 32) % 32 + $(cat "$dir/size"))) /dev/zero >>"$1"
+}
+attn="attn_q attn_k attn_v attn_output" ffn="ffn_gate ffn_up ffn_down" exps="ffn_gate_inp ffn_gate_exps ffn_up_exps ffn_down_exps"
+source_of "$dir/llama.gguf"      llama    32 8 2 256 0  "=token_embd =output $attn $ffn"
+source_of "$dir/llama-tied.gguf" llama    16 8 8 256 0  "=token_embd $attn $ffn"
+source_of "$dir/llama-80.gguf"   llama    80 8 1 256 0  "=token_embd =output $attn $ffn"
+source_of "$dir/narrow.gguf"     llama    12 8 8 288 0  "=token_embd =output $attn $ffn"
+source_of "$dir/mixtral.gguf"    llama    32 8 2 256 8  "=token_embd =output $attn $exps"
+source_of "$dir/qwen3moe.gguf"   qwen3moe 20 8 2 256 16 "=token_embd =output $attn $exps"
+source_of "$dir/qwen2.gguf"      qwen2    28 7 1 256 0  "=token_embd $attn $ffn"
+source_of "$dir/falcon.gguf"     falcon   32 8 1 256 0  "=token_embd =output attn_qkv attn_output ffn_up ffn_down"
+source_of "$dir/gpt2.gguf"       gpt2     12 8 8 256 0  "=token_embd =position_embd attn_qkv attn_output ffn_up ffn_down"
+source_of "$dir/phi3.gguf"       phi3     16 8 2 256 0  "=token_embd =output attn_qkv attn_output ffn_up ffn_down"
+
+# What `aios quantize` says of a model's tensors, in a line: the type that most have, then the tensors that have another: a type for all
+# layers, or a letter per layer: . that of most, a digit of a K type, a to e for Q4_0 Q4_1 Q5_0 Q5_1 Q8_0.
+mixture_of() {
+    $AWK '
+        / -> / && $1 ~ /\.weight$/ {
+            name = substr($1, 1, length($1) - 7); l = -1; type = ""
+            for (i = 2; i < NF; i++) if ($i == "->") type = $(i + 1)
+            if (split(name, p, ".") == 3) { name = p[3]; l = p[2] + 0 }
+            if (l >= n_layers) n_layers = l + 1
+            at[name, l] = type; count[type]++
+            if (!(name in many)) { many[name] = 1; names[++n] = name; first[name] = type }
+            else if (type != first[name]) many[name] = 2
+        }
+        END {
+            for (t in count) if (most == "" || count[t] > count[most] || (count[t] == count[most] && t < most)) most = t
+            old = "q4_0 q4_1 q5_0 q5_1 q8_0"
+            for (i = 2; i <= n; i++) for (j = i; j > 1 && names[j] < names[j - 1]; j--) { t = names[j]; names[j] = names[j - 1]; names[j - 1] = t }
+            out = most
+            for (i = 1; i <= n; i++) {
+                name = names[i]
+                if (many[name] == 1) { if (first[name] != most) out = out " " name "=" first[name]; continue }
+                out = out " " name "="
+                for (l = 0; l < n_layers; l++) {
+                    t = at[name, l]; k = index(old, t)
+                    out = out (t == most ? "." : k ? substr("abcde", (k + 4) / 5, 1) : substr(t, 2, 1))
+                }
+            }
+            print out
+        }'
+}
+n_mixtures=0 differ=0
+while read -r name mix want; do
+    case $name in \#*) continue ;; esac
+    quantize "$dir/$name.gguf" "$dir/mix.gguf" "$mix"
+    got=$(mixture_of <"$dir/out")
+    n_mixtures=$((n_mixtures + 1))
+    [ "$got" = "$want" ] || { differ=$((differ + 1)); echo "      $name $mix: $got, not $want"; }
+done <tests/mixtures.txt
+if [ $differ -eq 0 ]; then ok "the types of $n_mixtures mixtures are those of llama-quantize"; else bad "$differ of $n_mixtures mixtures are not those of llama-quantize"; fi
+
 quantize "$src" "$dir/one.gguf" Q4_K_M -t 1 && quantize "$src" "$dir/three.gguf" Q4_K_M -t 3
 if cmp "$dir/one.gguf" "$dir/three.gguf" 2>"$dir/err"; then ok "the same file from any number of threads"; else bad "threads change the file"; fi
 if quantize "$dir/Q8_0.gguf" "$dir/again.gguf" q4_0 --output q8_0 && grep -q 'quantised before' "$dir/err" && types_of "$dir/again.gguf" | grep -q '1 q8_0'; then

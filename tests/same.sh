@@ -31,7 +31,7 @@ hash() {
 # The instruction sets that the command under test has here. "best" is what it picks by itself.
 tokens=$(i=1; while [ $i -le 100 ]; do printf '%s%d' "${comma:-}" $((i * 37 % 4000 + 1)); comma=,; i=$((i + 1)); done)
 isas=
-for isa in scalar sse41 avx2 avxvnni avx512 avx512-vbmi neon neon-dot wasm; do
+for isa in scalar sse41 avx2 avxvnni avx512-bw avx512 avx512-vbmi neon neon-dot wasm; do
     if [ -n "$(hash "$AIOS" "" 1,2,3 --isa $isa)" ]; then isas="$isas $isa"
     else case $isa in
         scalar) bad "scalar, the model that is built in: $(head -n 1 "$err")" ;;

@@ -100,7 +100,7 @@ static void stack_free(void *user, void *p, const aios_mem_req *r) {
 }
 
 /* ---- one run: its settings, and the hash of all its logits -------------------------------------------------------------- */
-typedef struct setup { int32_t threads, batch, n_seq, kv, numerics, isa, outputs, use_lent, tiny_steps, n_ctx, n_ids; } setup;
+typedef struct setup { int32_t threads, batch, n_seq, kv, numerics, isa, outputs, use_lent, tiny_steps, n_ctx, n_ids, old, recent, window, sinks, heavy; } setup;
 typedef struct run { aios_model *m; aios_context *c; aios_plan plan; aios_error err; fake_clock clock; aios_status st; } run;
 
 static aios_status run_open_io(run *r, const aios_io *io, const aios_allocator *mem, const setup *s) {
@@ -113,6 +113,7 @@ static aios_status run_open_io(run *r, const aios_io *io, const aios_allocator *
     if ((r->st = aios_model_open(&md, &r->m, &r->err)) != 0) return r->st;
     aios_plan_desc_init(&pd);
     pd.n_ctx = s->n_ctx ? s->n_ctx : 128; pd.n_threads = s->threads; pd.n_batch = s->batch; pd.n_seq = s->n_seq; pd.kv_type = s->kv;
+    pd.kv_old_type = s->old; pd.kv_recent = s->recent; pd.kv_window = s->window; pd.kv_sinks = s->sinks; pd.kv_heavy = s->heavy;
     pd.numerics = s->numerics; pd.isa = s->isa; pd.n_outputs = s->outputs;
     aios_plan_init(&r->plan);
     if ((r->st = aios_plan_make(r->m, &pd, &r->plan, &r->err)) != 0) return r->st;
@@ -175,15 +176,20 @@ static uint64_t hash_of(const aios_io *io, const setup *s, int *n_steps) {
     return h;
 }
 
+/* Types of cache: open tiles alone, and sealed ones in codes. */
+static const int32_t kvs[] = { AIOSK_KV_F32, AIOSK_KV_F16, AIOSK_KV_I8, AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_C4), AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_C4), AIOSK_KV_C4, AIOSK_KV(AIOSK_KV_C4, AIOSK_KV_C3), AIOSK_KV_C3,
+                               AIOSK_KV(AIOSK_KV_F16, AIOSK_KV_C2) };
+enum { N_KVS = sizeof kvs / sizeof *kvs };
+
 /* ---- tests --------------------------------------------------------------------------------------------------------------- */
 static void test_sameness(const aios_io *io, const char *name) {
-    static const int32_t kvs[] = { AIOSK_KV_F32, AIOSK_KV_F16, AIOSK_KV_I8 };
     size_t k;
     int32_t isa, n;
-    for (k = 0; k < 3; k++) {
+    for (k = 0; k < N_KVS; k++) {
         setup s;
         uint64_t want, got;
-        if (quick && kvs[k] != AIOSK_KV_F16) continue;
+        if (quick && kvs[k] != AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_C4)) continue;
+
         memset(&s, 0, sizeof s);
         s.threads = 1; s.batch = 64; s.outputs = 64; s.kv = kvs[k]; s.isa = AIOSK_ISA_SCALAR;
         want = hash_of(io, &s, NULL);
@@ -224,13 +230,14 @@ static void test_sameness(const aios_io *io, const char *name) {
 static void test_long(const aios_io *io, const char *name, int32_t n_ids, size_t n_how) {
     static const struct { int32_t threads, batch, use_lent, tiny_steps; } how[] = {
         { 1, 1, 0, 0 }, { 2, 1, 0, 0 }, { 3, 4, 0, 0 }, { 3, 5, 0, 0 }, { 2, 300, 0, 0 }, { 2, 200, 1, 0 }, { 2, 400, 1, 1 }, { 1, 3, 0, 1 }, { 1, 40, 0, 1 }, { 3, 300, 0, 1 } };
-    int32_t kv, isa;
-    size_t i;
+    int32_t isa;
+    size_t i, k;
     if (quick) { n_ids = N_LONG_QUICK; n_how = n_how < 3 ? n_how : 3; }
-    for (kv = 0; kv < AIOSK_N_KV; kv++) {
+    for (k = 0; k < N_KVS; k++) {
         setup s;
         uint64_t want;
-        if (quick && kv != AIOSK_KV_I8) continue;
+        int32_t kv = kvs[k];
+        if (quick && kv != AIOSK_KV_C4) continue;
         memset(&s, 0, sizeof s);
         s.threads = 1; s.batch = s.outputs = 64; s.kv = kv; s.isa = AIOSK_ISA_SCALAR; s.n_ctx = N_LONG; s.n_ids = n_ids;
         want = hash_of(io, &s, NULL);
@@ -246,6 +253,36 @@ static void test_long(const aios_io *io, const char *name, int32_t n_ids, size_t
             s.threads = how[i].threads; s.batch = s.outputs = how[i].batch; s.use_lent = how[i].use_lent; s.tiny_steps = how[i].tiny_steps;
             CHECK(hash_of(io, &s, &steps) == want);
             if (s.tiny_steps && s.threads == 1) CHECK(steps > 1000);
+        }
+    }
+}
+/* Rules of what is seen, and in what form, are rules of positions: chunks, threads and instruction sets change no bit. */
+static void test_rules(const aios_io *io, const char *name) {
+    static const setup rules[] = {
+        { 0, 0, 0, AIOSK_KV_I8,  0, 0, 0, 0, 0, 0, 0, AIOSK_KV_C3, 128,   0,   0,   0 },
+        { 0, 0, 0, AIOSK_KV_F16, 0, 0, 0, 0, 0, 0, 0, AIOSK_KV_C4, 200,   0,   0,   0 },
+        { 0, 0, 0, AIOSK_KV_F16, 0, 0, 0, 0, 0, 0, 0, 0,             0, 256,   4,   0 },
+        { 0, 0, 0, AIOSK_KV_C4,  0, 0, 0, 0, 0, 0, 0, AIOSK_KV_C3,  64, 192, 100,   0 },
+        { 0, 0, 0, AIOSK_KV_F32, 0, 0, 0, 0, 0, 0, 0, 0,             0, 192,   1, 192 },
+        { 0, 0, 0, AIOSK_KV_C4,  0, 0, 0, 0, 0, 0, 0, AIOSK_KV_C3,  64, 128,   1, 128 } };
+    static const struct { int32_t threads, batch, use_lent, tiny_steps; } how[] = { { 2, 1, 0, 0 }, { 3, 5, 0, 0 }, { 2, 300, 0, 0 }, { 2, 200, 1, 0 }, { 1, 40, 0, 1 } };
+    uint64_t plain = 0;
+    size_t k, i;
+    for (k = 0; k < sizeof rules / sizeof *rules; k++) {
+        setup s = rules[k];
+        uint64_t want;
+        int32_t isa;
+        if (quick && k != 5) continue;
+        s.threads = 1; s.batch = s.outputs = 64; s.isa = AIOSK_ISA_SCALAR; s.n_ctx = N_LONG; s.n_ids = quick ? N_LONG_QUICK : N_LONG;
+        want = hash_of(io, &s, NULL);
+        printf("%s, rule %d hash %016llx\n", name, (int)k, (unsigned long long)want);
+        CHECK(want != plain);
+        plain = want;
+        for (isa = AIOSK_ISA_SCALAR + 1; isa < AIOSK_N_ISA; isa++) if (aiosk_select(isa)) { s.isa = isa; CHECK(hash_of(io, &s, NULL) == want); }
+        s.isa = 0;
+        for (i = 0; i < sizeof how / sizeof *how; i++) {
+            s.threads = how[i].threads; s.batch = s.outputs = how[i].batch; s.use_lent = how[i].use_lent; s.tiny_steps = how[i].tiny_steps;
+            CHECK(hash_of(io, &s, NULL) == want);
         }
     }
 }
@@ -291,6 +328,7 @@ static void test_long_window(void) {
     CHECK(i + sizeof key + 8 < n);
     aios_io_memory(&io, p, n);
     test_long(&io, "gemma2, window 656", N_LONG, 5);
+    test_rules(&io, "gemma2, window 656");
     free(p);
 }
 
@@ -781,6 +819,7 @@ int main(int argc, char **argv) {
     test_sameness(&io, "made, mapped");
     test_company(&io);
     test_long(&io, "made", N_LONG, 99);
+    test_rules(&io, "made");
     test_long_company(&io);
     test_long_window();
     slow_init(&plain, &io, made, n_made);

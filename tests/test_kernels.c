@@ -246,32 +246,39 @@ static void test_type(int type, int n_in, int quick) {
     free(q);
 }
 
-/* More columns than go through the loops at once: each as if it were alone. */
-static void test_many_columns(int type, int quick) {
-    enum { N = 512, R = 33, C = 133 };
+/* More columns than go through the loops at once, 512 or 4864 long: each as if it were alone. With scalar, of few rows, as if it were alone
+ * in plain C. */
+static void test_many_columns(int type, int n_in, int scalar, int quick) {
+    enum { C = 133, MAX_R = 33 };
+    const size_t N = (size_t)n_in;
+    const int R = scalar ? 17 : MAX_R; /* beyond two panels, and beyond one */
     const aiosk_type *t = aiosk_type_info(type);
     const size_t row_bytes = (size_t)aiosk_row_bytes(type, N), stride = (size_t)aiosk_act_bytes((int)t->family, N);
     guard gx = guard_new(stride * C);
     uint8_t *rows = (uint8_t *)malloc(row_bytes * 48), *panels = (uint8_t *)malloc(row_bytes * 48);
-    float *x = (float *)malloc(sizeof(float) * N * C), *want = (float *)malloc(sizeof(float) * R * C);
-    float *y = (float *)malloc(sizeof(float) * R * C);
+    float *x = (float *)malloc(sizeof(float) * N * C), *want = (float *)malloc(sizeof(float) * (size_t)(R * C));
+    float *y = (float *)malloc(sizeof(float) * (size_t)(R * C));
     int isa, layout, c, i;
-    random_blocks(type, rows, row_bytes / t->n_bytes * R);
-    for (i = 0; i < N * C; i++) x[i] = test_randf(&rng);
+    random_blocks(type, rows, row_bytes / t->n_bytes * (size_t)R);
+    for (i = 0; i < n_in * C; i++) x[i] = test_randf(&rng);
+    for (i = 0; i < 4 * n_in; i++) x[i] = i < 2 * n_in ? 1.0f : -1.0f; /* the largest sums of the largest codes must not saturate */
+    if (type == AIOSK_Q8_0)
+        for (i = 0; i < 4 * (int)row_bytes; i++)
+            if (i % 34 > 1) rows[(size_t)i] = i < 2 * (int)row_bytes ? 0x80 : 0x7F;
     for (i = 0; i < R; i += 16) aiosk_pack_panel(type, rows + row_bytes * (size_t)i, R - i < 16 ? R - i : 16, N, panels + row_bytes * (size_t)i);
-    for (c = 0; c < C; c++) aiosk_select(AIOSK_ISA_SCALAR)->quantize[t->family](x + c * N, N, gx.p + (size_t)c * stride);
+    for (c = 0; c < C; c++) aiosk_select(AIOSK_ISA_SCALAR)->quantize[t->family](x + c * n_in, n_in, gx.p + (size_t)c * stride);
     for (isa = 1; isa < AIOSK_N_ISA; isa++) {
         const aiosk_isa *k = aiosk_select(isa);
-        if (!k || (quick && isa == AIOSK_ISA_SCALAR)) continue;
+        if (!k || (quick && isa == AIOSK_ISA_SCALAR && !scalar)) continue;
         for (layout = 0; layout < AIOSK_N_LAYOUTS; layout++) {
             aiosk_matmul m;
             memset(&m, 0, sizeof m);
             m.w = layout == AIOSK_PANELS ? panels : rows;
             m.x_stride = stride;
-            m.y_stride = R;
-            m.n_in = N;
+            m.y_stride = (uint64_t)R;
+            m.n_in = n_in;
             m.row1 = R;
-            for (c = 0; c < C; c++) {
+            for (c = 0; c < C && (!scalar || isa == AIOSK_ISA_SCALAR); c++) {
                 m.x = gx.p + (size_t)c * stride;
                 m.y = want + c * R;
                 m.n_cols = 1;
@@ -281,7 +288,7 @@ static void test_many_columns(int type, int quick) {
             m.y = y;
             m.n_cols = C;
             k->matmul[type][layout](&m);
-            if (!CHECK(memcmp(y, want, sizeof(float) * R * C) == 0)) printf("    %s %s layout %d: many columns differ\n", k->name, t->name, layout);
+            if (!CHECK(memcmp(y, want, sizeof(float) * (size_t)(R * C)) == 0)) printf("    %s %s layout %d, n_in %d: many columns differ\n", k->name, t->name, layout, n_in);
         }
     }
     free(rows);
@@ -386,7 +393,7 @@ static void test_fast(int quick) {
     }
 #ifdef AIOSK__AVX512_BF16
     if (aiosk_select(AIOSK_ISA_AVX512) && aiosk__has_bf16())
-        for (i = 0; i < 5; i++) test_floats(aiosk_select(AIOSK_ISA_AVX512), AIOSK_BF16, aiosk__fast_bf16_avx512, n_in[i], quick);
+        for (i = 0; i < 5; i++) test_floats(aiosk_select(AIOSK_ISA_AVX512), AIOSK_BF16, aiosk__fast_bf16_avx512vnni, n_in[i], quick);
 #endif
     (void)n_in; (void)i; (void)quick;
 }
@@ -477,8 +484,10 @@ int main(int argc, char **argv) {
         static const int n_flt[] = {1, 16, 39, 100}, times[] = {1, 2, 3, 4};
         const aiosk_type *t = aiosk_type_info(type);
         if (!t || t->family == AIOSK_RAW) continue;
-        if (t->family != AIOSK_FLT) test_many_columns(type, quick);
-        else {
+        if (t->family != AIOSK_FLT) {
+            test_many_columns(type, 512, 0, quick);
+            if (!quick || type == AIOSK_Q5_1 || type == AIOSK_Q6_K) test_many_columns(type, 4864, 1, quick); /* 19 * 256 */
+        } else {
             static const int many[] = {1041, 513, 15, 64, 300}; /* more than two blocks of places; no whole 16 of them */
             int isa;
             for (isa = quick ? 2 : 1; isa < AIOSK_N_ISA; isa++)

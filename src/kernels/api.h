@@ -28,7 +28,8 @@
  *                   and for NaN, +infinity above 88.73. tanh, silu: 3 ulp. gelu: 2e-7 |x|, and 2 ulp where x > -1
  *
  * Macros: AIOSK_STATIC makes everything static; AIOSK_API sets linkage; AIOSK_NO_SIMD leaves only scalar code;
- * AIOSK_NO_SSE41, AIOSK_NO_AVX2 (with it AVX-VNNI), AIOSK_NO_AVXVNNI, AIOSK_NO_AVX512 leave out one set, for a smaller object. */
+ * AIOSK_NO_SSE41, AIOSK_NO_AVX2 (with it AVX-VNNI and AVX-512 without VNNI), AIOSK_NO_AVXVNNI, AIOSK_NO_AVX512 leave out one set,
+ * for a smaller object. */
 #ifndef AIOSK_API_H
 #define AIOSK_API_H
 
@@ -101,56 +102,103 @@ typedef struct aiosk_matmul {
 typedef void (*aiosk_matmul_fn)(const aiosk_matmul *m);
 
 /* ---- attention -------------------------------------------------------------------------------------------
- * A tile holds 64 positions of one KV head: keys channel-major, values position-major, so that a lane is a key
- * for the scores and a channel for the output. hd is the head size, hp = hd rounded up to 16 (padding is zero).
- *     f32, f16   K [hd][64], V [64][hp]
- *     i8         K codes [hp/4][64][4], V codes [64][hp], K scales f16 [64], V scales f16 [64]                */
-enum { AIOSK_KV_F32 = 0, AIOSK_KV_F16 = 1, AIOSK_KV_I8 = 2, AIOSK_N_KV = 3, AIOSK_TILE = 64, AIOSK_RUN = 8 /* tiles */ };
-AIOSK_API uint64_t aiosk_tile_bytes(int32_t kv_type, int32_t hd_k, int32_t hd_v);   /* multiple of 64 */
+ * A tile holds 64 positions of one KV head. Each of its sides, keys and values, is stored in a code; the type of a tile is the
+ * code of its keys, plus that of its values where it is another. hd is the head size, hp = hd rounded up to 16. */
+enum { AIOSK_KV_F32 = 0, AIOSK_KV_F16 = 1, AIOSK_KV_I8 = 2, AIOSK_KV_C5 = 3, AIOSK_KV_C4 = 4, AIOSK_KV_C3 = 5, AIOSK_KV_C2 = 6 /* values only */,
+       AIOSK_N_KV = 7, AIOSK_TILE = 64, AIOSK_RUN = 8 /* tiles */ };
+#define AIOSK_KV(k, v) ((k) == (v) ? (k) : ((k) | ((v) + 1) << 4))
+AIOSK_API int32_t aiosk_kv_k(int32_t type);             /* the code of the keys */
+AIOSK_API int32_t aiosk_kv_v(int32_t type);             /* and of the values */
+/* 1 for a type: F32 with itself only, keys not C2. */
+AIOSK_API int32_t aiosk_kv_ok(int32_t type);
+/* "f32", "f16", or kv, the bits of the keys and, where they differ, of the values: "kv8" "kv84" "kv168". -1 for no type; understands
+ * "kv16", "i8" and "kv4" too. */
+AIOSK_API int32_t aiosk_kv_parse(const char *name);
+AIOSK_API const char *aiosk_kv_name(int32_t type, char name[8]);    /* gives name */
+AIOSK_API int32_t  aiosk_kv_open(int32_t type);         /* the type of its open tiles: F32 for F32, else F16 */
+AIOSK_API uint64_t aiosk_tile_bytes(int32_t type, int32_t hd_k, int32_t hd_v);      /* multiple of 64; 0 for no type */
+
+/* A tile is open while its positions are written, one after the other, by store[]: it is of type F32 or F16, keys channel-major, K [hd][64], values
+ * position-major, V [64][hp], padding zero. When all 64 are there, kv_convert seals it: gives a tile of the wanted type. Coded
+ * sides hold rotated vectors (rotate), so what is stored into the open tile is rotated already, and their queries and outputs are too.
+ *
+ * A sealed tile (not of F32 and F16, which are sealed as they are):
+ *     64 bytes    f32 step of the scales of K, f32 that of V, f32 step of the mean, u32 type, zeros
+ *     K, then V   F16 as above; I8, C5 .. C2: u8 scale [64]; K of C5, C4, C3: int8 mean [hp rounded up to 64]; codes
+ * A coded number is scale[t] * step * level, for keys with a mean + mean[d] * mean step. The levels of the codes, int8:
+ *     I8   -127 .. 127                       C2   +- 38 127                    C3   +- 14 45 79 127
+ *     C4   +- 6 18 31 44 58 75 96 127        C5   +- 3 8 13 18 24 29 35 41 47 54 61 70 79 90 105 127
+ * are those of the least squared error of a normal distribution, which rotated vectors have. They are in the order of the flat array of 64 hp bytes
+ * that they are decoded to: K [hp/4][64 keys][4 channels]; V [16][hp][4], byte b of group j being position j + 16 * {0, 2, 1, 3}[b].
+ * Each 512 of them are planes of 64 bytes: a nibble plane holds number i of each 128 in the low nibble of byte i, 64 + i in the high one;
+ * a plane of 2 bits 4 * 64, a plane of single bits 8 * 64 in the same way.   C5: 4 nibble planes (index of |level|), 1 bit plane (1 = negative);
+ * C4: 4 nibble planes (index, 8 = negative); C3: 2 planes of 2 bits, 1 bit plane; C2: 2 planes of 2 bits (index, 2 = negative). */
+
+/* Converts a tile: seals an open one, makes a sealed one cheaper, or opens it again (dst_type F16, to write on from some position). F32 goes to F32 only.
+ * Equal sides are copied. Nothing is rotated. src != dst; both 64-byte aligned, scratch too.
+ *   mean (of C5, C4, C3 keys): of 64 positions, as float rows with 64 columns / 64; codes and step as quantize_head; taken off before the rest
+ *   I8      scale = max |x| / 127, code = rint(x / scale)
+ *   C5..C2  |x| in units of the level that suits a standard deviation of sqrt(sum x^2 / hd), nearest level; then once more with the scale that
+ *           this gives; scale = sum x^2 / sum x c for keys (unbiased), sum x c / sum c^2 for values (least squares)
+ *   step = largest scale / 255; scales are rint(scale / step), at least 1; I8: rounded up. A vector of zeros has scale 0.
+ * Numbers beyond the range of f16 count as its largest, NaN as -65504. */
+#define AIOSK_CONVERT_SCRATCH(hd_max) ((uint64_t)(((hd_max) + 15) / 16 * 16) * (64 * 4 + 64 + 4) + 1024)
+typedef void (*aiosk_convert_fn)(int32_t src_type, const void *src, int32_t dst_type, void *dst, int32_t hd_k, int32_t hd_v, void *scratch);
 
 /* Attention of n_q queries of one KV head over one run: up to AIOSK_RUN tiles that follow each other, one softmax over all
  * their keys. A context is cut into runs at fixed positions, multiples of 64 * AIOSK_RUN:
- *   s[k] = (sum_d q[d]*K[d][k], fma, d ascending from 0) * scale      f32, f16
- *   s[k] = ((float)(exact int sum) * (dq * dk[k])) * scale            i8; q in int8 with f32 dq over the head
+ *   s[k] = (sum_d q[d]*K[d][k], fma, d ascending from 0) * scale      F32, F16 keys
+ *   s[k] = fma((float)(exact sum of q8[d] * level), dq * (scale[k] * step), (float)(exact sum of q8[d] * mean[d]) * (dq * mean step)) * scale
+ *                                                                     coded keys; the second product + 0, 0 without a mean
  *   if softcap != 0: s = softcap * tanh(s / softcap);  alibi: s = fma(slope[q], (float)(key_pos - q_pos), s)
  *   keys outside [lo[q], hi[q]) do not take part; a query that sees none gives m = AIOSK_NEG_INF, l = 0, o = 0
  *   m = max s (at least AIOSK_NEG_INF; NaN is skipped) and l = sum p, both over 16 lanes (k mod 16, ascending), then
  *   the tree of float rows;  p[k] = exp(s[k] - m), 0 outside [lo, hi) and for NaN
- *   o[c] = sum_k p[k]*V[k][c], fma, k ascending, lo <= k < hi;  i8: fma(p[k]*dv[k], (float)V[k][c], o);  then + 0
- *   (a zero is +0, so that keys with p = 0 may be summed or left out)
+ *   o[c] = sum over the tiles of:
+ *     F32, F16 values   fma(p[k], V[k][c], o), k ascending, lo <= k < hi
+ *     coded values      w[k] = p[k] * scale[k], wm = max w over the tile, u[k] = rint(w[k] * (16383 / wm)), 0 if that is not finite;
+ *                       fma(wm / 16383 * step, (float)(exact sum of u[k] * level), o)
+ *   and last + 0 (a zero is +0, so that keys with p = 0 may be summed or left out)
+ * For types with coded keys, q is what quantize_head gives back: tiles that are open then see the same query as those that are sealed, and what
+ * is large and common to all keys moves all scores by the same amount.
  * attend_merge puts runs together: those that saw something, in ascending order, from the first of them on:
  *   mn = max(m, m1);  a = exp(m - mn), b = exp(m1 - mn);  l = fma(l1, b, l*a);  o[c] = fma(o1[c], b, o[c]*a)
  * and a result with l = 0 is nothing: the other one stays as it is. The caller divides o by l at the end.
  * A run's part depends on nothing but its keys, so runs may go to any thread in any order. Every slot from the lowest lo to
  * the highest hi of one call must have been stored; the others may hold anything. How queries are grouped in calls
  * changes no bit. */
-#define AIOSK_ATTEND_SCRATCH(n_q) ((uint64_t)(n_q) * (64 * AIOSK_RUN * 4 + 128) + 64 * 64 * 4)
+#define AIOSK__HP(hd) ((uint64_t)(((hd) + 15) / 16 * 16))
+#define AIOSK_ATTEND_SCRATCH(n_q, hd_max) \
+    ((uint64_t)(n_q) * (64 * AIOSK_RUN * 4 + 256) + (64 * AIOSK__HP(hd_max) > 64 * 64 * 4 ? 64 * AIOSK__HP(hd_max) : 64 * 64 * 4) + 16 * AIOSK__HP(hd_max) + 512)
 typedef struct aiosk_attend {
     const void *const *tile;/* [n_tiles] K and V of 64 positions each, 64-byte aligned  */
     const float *q;         /* f32 [n_q][q_stride]: rotated, not scaled                 */
-    const int8_t *q8;       /* i8 tiles: codes [n_q][hp_k], 64-byte aligned, zero padded */
-    const float *q8_d;      /* i8 tiles: scale of each query                            */
+    const int8_t *q8;       /* coded keys: codes [n_q][hp_k], 64-byte aligned, zero padded */
+    const float *q8_d;      /* coded keys: scale of each query                          */
     float *m, *l;           /* [n_q] maximum and sum                                    */
     float *o;               /* [n_q][hp_v] output, 64-byte aligned                      */
-    void *scratch;          /* AIOSK_ATTEND_SCRATCH(n_q) bytes, 64-byte aligned         */
+    void *scratch;          /* AIOSK_ATTEND_SCRATCH(n_q, hd) bytes, hd the larger of hd_k and hd_v; 64-byte aligned */
     const void *const *next;/* [n_tiles] what the next call will read, fetched beforehand; or NULL */
     const int32_t *lo, *hi; /* [n_q] range of keys of this run, 0..64 * n_tiles         */
     const float *slope;     /* ALiBi slopes [n_q], or NULL                              */
     const int32_t *dpos;    /* ALiBi: position of key 0 minus that of the query [n_q]   */
+    float *tile_sum;        /* [n_q][n_tiles] or NULL: sum of p over the keys of each tile (16 lanes, the tree) */
     float scale, softcap;
-    int32_t n_q, hd_k, hd_v, q_stride, n_tiles, reserved;
+    int32_t n_q, hd_k, hd_v, q_stride, n_tiles;
+    int32_t type;           /* of the sealed tiles                                      */
+    uint32_t open, reserved;/* bit i: tile i of the run is open                         */
 } aiosk_attend;
 typedef void (*aiosk_attend_fn)(const aiosk_attend *a);
 /* Merges the later results m1, l1, o1 [n_q][stride1] of n_q queries into m, l, o [n_q][stride]; hd_v numbers of each o. */
 typedef void (*aiosk_merge_fn)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1);
-/* Writes one position (slot 0..63) of a tile, the padding of its V and of its i8 K as zeros. k [hd_k], v [hd_v] f32.
- * f16 rounds to nearest even. i8: d = f16(min(amax / 127, 65504)), q = rint(clamp(x / d, -127, 127)); d = 0 gives q = 0. */
+/* Writes one position (slot 0..63) of an open tile, the padding of its V as zeros. k [hd_k], v [hd_v] f32. f16 rounds to nearest even. */
 typedef void (*aiosk_store_fn)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v);
 
 /* ---- instruction sets ------------------------------------------------------------------------------------ */
 enum { AIOSK_ISA_BEST = 0, AIOSK_ISA_SCALAR = 1, AIOSK_ISA_AVX2 = 2, AIOSK_ISA_AVX512 = 3, AIOSK_ISA_NEON = 4,
        AIOSK_ISA_NEON_DOT = 5, AIOSK_ISA_AVXVNNI = 6 /* AVX2 with VNNI */, AIOSK_ISA_SSE41 = 7 /* and SSSE3 */,
-       AIOSK_ISA_WASM = 8 /* SIMD128 */, AIOSK_ISA_AVX512_VBMI = 9, AIOSK_N_ISA = 10 };
+       AIOSK_ISA_WASM = 8 /* SIMD128 */, AIOSK_ISA_AVX512_VBMI = 9, AIOSK_ISA_AVX512BW = 10 /* without VNNI */,
+       AIOSK_N_ISA = 11 };
 enum { AIOSK_ACT_SILU = 0, AIOSK_ACT_GELU = 1 /* tanh form */, AIOSK_ACT_RELU = 2, AIOSK_ACT_RELU2 = 3, AIOSK_N_ACTIVATIONS = 4 };
 enum { AIOSK_ROPE_PAIRS = 0 /* (2i, 2i+1), "NORM" */, AIOSK_ROPE_HALVES = 1 /* (i, i + n_rot/2), "NEOX" */ };
 
@@ -159,13 +207,20 @@ typedef struct aiosk_isa {
     int32_t id, reserved;
     /* f32 [n] -> one activation column of kind A32 or A256 (index FLT copies) */
     void (*quantize[AIOSK_N_ACTS])(const float *x, int32_t n, void *dst);
-    /* int8 codes with one scale over n values (queries against i8 tiles); codes zero padded to a multiple of 16 */
-    void (*quantize_head)(const float *x, int32_t n, int8_t *q, float *d);
+    /* int8 codes with one scale over n values (queries against coded keys); codes zero padded to a multiple of 16. back, if not
+     * NULL: f32 [n] code * d; may be x */
+    void (*quantize_head)(const float *x, int32_t n, int8_t *q, float *d, float *back);
     /* [type][layout]; NULL where the pair does not exist. Every FLT, A32 and A256 type has ROWS. */
     aiosk_matmul_fn matmul[AIOSK_N_TYPES][AIOSK_N_LAYOUTS];
-    aiosk_attend_fn attend[AIOSK_N_KV];
-    aiosk_store_fn  store[AIOSK_N_KV];
-    aiosk_merge_fn  attend_merge;
+    aiosk_attend_fn  attend;
+    aiosk_store_fn   store[2];          /* F32, F16 */
+    aiosk_convert_fn kv_convert;
+    aiosk_merge_fn   attend_merge;
+    /* y = H D x of n_head heads of hd channels in place; inverse: x = D H y. D: fixed signs, those of -1 where aiosk__minus is 1. H:
+     * orthonormal and symmetric, a Hadamard matrix / sqrt(its order): of order 2^k, or 12, 20, 28, 36 times 2^k, where hd is such a number;
+     * else blocks of the largest power of two that divides hd. Signs and 1 / sqrt(order) first (last, if inverse), then strides 1, 2, 4 ..
+     * by a + b, a - b, then the rest, columns ascending. */
+    void (*rotate)(float *x, int32_t n_head, int32_t hd, int32_t inverse);
     /* y = x * (1/sqrt(mean(x^2) + eps)) * w   (w NULL = 1). mean = sum / n, sum as float rows. y may be x. */
     void (*rms_norm)(const float *x, const float *w, float eps, int32_t n, float *y);
     /* y = fma((x - mean) * (1/sqrt(var + eps)), w, b)   (w NULL = 1, b NULL = -0); mean = sum x / n, then
@@ -190,6 +245,9 @@ typedef struct aiosk_isa {
 /* The functions of one instruction set, or NULL when this machine or this build lacks it. AIOSK_ISA_BEST never
  * gives NULL. Asks the CPU each time; keeps nothing. */
 AIOSK_API const aiosk_isa *aiosk_select(int32_t isa);
+
+/* 1 if rotate of this size is what it should be: inverse, and of norm 1, to 1e-5. tmp: f32 [2 * hd]. Takes 2 hd rotations. */
+AIOSK_API int32_t aiosk_rotate_ok(const aiosk_isa *k, int32_t hd, float *tmp);
 
 /* The kernel for ROWS of a type where the same bits on every machine do not matter: 16-bit arithmetic if this machine has some that
  * is faster, else k->matmul[type][AIOSK_ROWS] (NULL when there is none). x is that of the canonical kernel. So far BF16 with AVX512_BF16

@@ -93,6 +93,9 @@ enum { AIOSK__MAX_COLS = 128 };
 #endif
 #ifndef AIOSK_NO_AVX512
 #define AIOSK__AVX512 1
+#ifdef AIOSK__AVX2
+#define AIOSK__AVX512BW 1 /* unpacks with the functions of AVX2 */
+#endif
 #endif
 #endif
 

@@ -36,7 +36,7 @@ static int aiosk__has_isa(int32_t isa) {
         aiosk__cpuid(1, r);
         return (r[2] & 1u << 9) && (r[2] & 1u << 19);
     }
-    if (isa == AIOSK_ISA_AVX2 || isa == AIOSK_ISA_AVX512 || isa == AIOSK_ISA_AVXVNNI || isa == AIOSK_ISA_AVX512_VBMI) {
+    if (isa == AIOSK_ISA_AVX2 || isa == AIOSK_ISA_AVX512 || isa == AIOSK_ISA_AVXVNNI || isa == AIOSK_ISA_AVX512_VBMI || isa == AIOSK_ISA_AVX512BW) {
         /* leaf 1 ecx: FMA 12, OSXSAVE 27, AVX 28, F16C 29;  leaf 7 ebx: AVX2 5, F 16, DQ 17, BW 30, VL 31; ecx: VNNI 11 */
         const uint32_t c1 = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29, b7 = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
         uint32_t r[4];
@@ -55,7 +55,8 @@ static int aiosk__has_isa(int32_t isa) {
             return (r[0] & 1u << 4) != 0;
         }
         if (isa == AIOSK_ISA_AVX512_VBMI && !(r[2] & 1u << 1)) return 0;
-        return (r[1] & b7) == b7 && (r[2] & 1u << 11) && (os & 0xE6) == 0xE6; /* and masks and zmm */
+        if (isa != AIOSK_ISA_AVX512BW && !(r[2] & 1u << 11)) return 0;
+        return (r[1] & b7) == b7 && (os & 0xE6) == 0xE6; /* and masks and zmm */
     }
 #endif
 #ifdef AIOSK__ARM64

@@ -5,7 +5,10 @@
 /* What is compiled, the best first. */
 static const aiosk_isa *const aiosk__isas[] = {
 #ifdef AIOSK__AVX512
-    &aiosk__isa_avx512vbmi, &aiosk__isa_avx512,
+    &aiosk__isa_avx512vbmi, &aiosk__isa_avx512vnni,
+#endif
+#ifdef AIOSK__AVX512BW
+    &aiosk__isa_avx512bw, /* before AVX-VNNI: no machine has the two and not AVX-512 VNNI */
 #endif
 #ifdef AIOSK__AVXVNNI
     &aiosk__isa_avxvnni,
@@ -36,8 +39,8 @@ AIOSK_API const aiosk_isa *aiosk_select(int32_t isa) {
 typedef struct aiosk__fast { int32_t isa, type; int (*pays)(void); aiosk_matmul_fn fn; } aiosk__fast;
 static const aiosk__fast aiosk__fasts[] = {
 #ifdef AIOSK__AVX512_BF16
-    {AIOSK_ISA_AVX512_VBMI, AIOSK_BF16, aiosk__bf16_pays, aiosk__fast_bf16_avx512},
-    {AIOSK_ISA_AVX512, AIOSK_BF16, aiosk__bf16_pays, aiosk__fast_bf16_avx512},
+    {AIOSK_ISA_AVX512_VBMI, AIOSK_BF16, aiosk__bf16_pays, aiosk__fast_bf16_avx512vnni},
+    {AIOSK_ISA_AVX512, AIOSK_BF16, aiosk__bf16_pays, aiosk__fast_bf16_avx512vnni},
 #endif
     {0, 0, NULL, NULL}};
 

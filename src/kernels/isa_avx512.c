@@ -1,4 +1,5 @@
-/* isa_avx512.c: the loops in AVX-512 F, BW, DQ, VL, VNNI. */
+/* isa_avx512.c: the loops in AVX-512 F, BW, DQ, VL; the integer matrices with VNNI, those of grid types once more with VBMI, and
+ * the products without VNNI. */
 #ifdef AIOSK__AVX512
 #if defined(__GNUC__) && !defined(__clang__) /* its own avx512fintrin.h: _mm512_undefined_ps, macros at -O0 */
 #pragma GCC diagnostic push
@@ -8,9 +9,23 @@
 #endif
 #include "simd_avx512.h"
 #include "simdi_avx512.h"
+#include "quant.inc"
+#include "ops.inc"
+#include "codes.inc"
+#include "rotate.inc"
+#define i_macc_pair V_NAME(i_macc_pair)
+#include "attend.inc"
+#undef i_macc_pair
+#include "floats.inc"
+
+#undef V_NAME
+#define V_NAME(x) aiosk__##x##_avx512vnni
+#undef V_TARGET
+#define V_TARGET AIOSK__AVX512_VNNI
+#include "simdi_avx512vnni.h"
 #define V_ISA_ID AIOSK_ISA_AVX512
 #define V_ISA_TEXT "avx512"
-#include "isa.inc"
+#include "isa_matmul.inc"
 
 /* vdpbf16ps, for aiosk_matmul_fast. */
 #if defined(__clang__) ? __clang_major__ >= 14 : defined(__GNUC__) && __GNUC__ >= 12
@@ -31,6 +46,22 @@
 #define V_ISA_TEXT "avx512_vbmi"
 #include "vbmi.inc"
 #include "matmul_undef.inc"
+
+/* Products without VNNI (Skylake-X). What unpacks is that of AVX2, and so are few columns, rare types, grids and i8 tiles: for many columns
+ * the products are all that counts, for few memory is, for grids unpacking. */
+#ifdef AIOSK__AVX512BW
+#undef V_NAME
+#define V_NAME(x) aiosk__##x##_avx512bw
+#undef V_TARGET
+#define V_TARGET AIOSK__AVX512_BW
+#define V_SOURCE(x) aiosk__##x##_avx2
+#define V_TILE8(x) aiosk__##x##_avx2
+#include "dot_avx512bw.inc"
+#define V_ISA_ID AIOSK_ISA_AVX512BW
+#define V_ISA_TEXT "avx512_bw"
+#include "isa_matmul.inc"
+#include "matmul_undef.inc"
+#endif
 #include "simdi_undef.inc"
 #include "simd_undef.inc"
 #if defined(__GNUC__) && !defined(__clang__)

@@ -111,6 +111,7 @@ typedef struct aiosk__codes {
     float d[16][16], dmin[8][16];   /* A32: of each unit (16 or 32 columns); A256: the first row            */
     int32_t sc[4][16];              /* A256: scales of 16 sub-blocks, or of 8, four bytes in a dword        */
     int32_t mn[8][16];              /* A256: minima as pairs of int16, in the order of sum16, or of sum32   */
+    uint8_t sign[64][64];           /* kind 9 (lanes.inc): 255 where the code was negative                  */
 } aiosk__codes;
 
 /* ---- activations -----------------------------------------------------------------------------------------

@@ -66,6 +66,9 @@ V_FN vf v_load_i8(const void *p) {
 V_FN vf v_dup_even(vf a) { return _mm256_moveldup_ps(a); }
 V_FN vf v_dup_odd(vf a) { return _mm256_movehdup_ps(a); }
 V_FN vf v_swap2(vf a) { return _mm256_permute_ps(a, 0xB1); }
+V_FN vf v_swap(vf a, int n) {
+    return n == 1 ? _mm256_permute_ps(a, 0xB1) : n == 2 ? _mm256_permute_ps(a, 0x4E) : _mm256_permute2f128_ps(a, a, 1);
+}
 V_FN float v_tree_add(const vf *v) {
     __m256 a = _mm256_add_ps(v[0], v[1]);
     __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));

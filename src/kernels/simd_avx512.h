@@ -1,14 +1,20 @@
-/* simd_avx512.h: the v_* vocabulary (simd_scalar.h) in AVX-512 F, BW, DQ, VL and VNNI: sixteen lanes. */
+/* simd_avx512.h: the v_* vocabulary (simd_scalar.h) in AVX-512 F, BW, DQ, VL: sixteen lanes. VNNI for v_kdot and i_macc_pair alone: the
+ * functions with V_FN8 and V_EXPORT8 (attend.inc), which a machine without it does not call. */
 #ifndef AIOSK__SIMD_AVX512_H
 #define AIOSK__SIMD_AVX512_H
 
 #if defined(__GNUC__) || defined(__clang__)
-#define V_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")))
+#define AIOSK__AVX512_BW __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")))
+#define AIOSK__AVX512_VNNI __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")))
 #else
-#define V_TARGET
+#define AIOSK__AVX512_BW
+#define AIOSK__AVX512_VNNI
 #endif
+#define V_TARGET AIOSK__AVX512_BW
 #define V_FN AIOSK__INLINE V_TARGET
 #define V_EXPORT static AIOSK__UNUSED V_TARGET
+#define V_FN8 AIOSK__INLINE AIOSK__AVX512_VNNI
+#define V_EXPORT8 static AIOSK__UNUSED AIOSK__AVX512_VNNI
 #define V_NAME(x) aiosk__##x##_avx512
 #define V_BASE(x) aiosk__##x##_avx512
 #define V_W 16
@@ -59,6 +65,10 @@ V_FN vf v_load_i8(const void *p) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi3
 V_FN vf v_dup_even(vf a) { return _mm512_moveldup_ps(a); }
 V_FN vf v_dup_odd(vf a) { return _mm512_movehdup_ps(a); }
 V_FN vf v_swap2(vf a) { return _mm512_permute_ps(a, 0xB1); }
+V_FN vf v_swap(vf a, int n) {
+    return n == 1 ? _mm512_permute_ps(a, 0xB1) : n == 2 ? _mm512_permute_ps(a, 0x4E)
+         : n == 4 ? _mm512_shuffle_f32x4(a, a, 0xB1) : _mm512_shuffle_f32x4(a, a, 0x4E);
+}
 V_FN float v_tree_add(const vf *v) {
     __m256 a = _mm256_add_ps(_mm512_castps512_ps256(v[0]), _mm512_extractf32x8_ps(v[0], 1));
     __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
@@ -86,6 +96,11 @@ V_FN float v_tree_max(const vf *v) {
     return _mm_cvtss_f32(_mm_max_ss(_mm_movehdup_ps(b), b));
 }
 V_FN vi v_kprep(vi k) { return _mm512_xor_si512(k, _mm512_set1_epi8((char)-128)); } /* k + 128, unsigned */
-V_FN vi v_kdot(vi acc, vi k, vi q) { return _mm512_dpbusd_epi32(acc, k, q); }
+V_FN8 vi v_kdot(vi acc, vi k, vi q) { return _mm512_dpbusd_epi32(acc, k, q); }
+V_FN8 vi V_NAME(i_macc_pair)(vi acc, vi a, const int16_t *s) {
+    int32_t d;
+    memcpy(&d, s, 4);
+    return _mm512_dpwssd_epi32(acc, a, _mm512_set1_epi32(d));
+}
 
 #endif

@@ -20,6 +20,7 @@
  *     v_tree_add(v), v_tree_max(v)   the tree 8, 4, 2, 1 over the 16 lanes of v[V_PER16]; max by v_max(s[i], s[i + half])
  *     v_tree_adds(to, s) that of V_TREES times 16 lanes in memory, where there is V_FEW; to may be s or before it
  *     v_dup_even, v_dup_odd, v_swap2 pairs (a, b) to (a, a), (b, b), (b, a); only where V_W > 1
+ *     v_swap(a, n)      lanes i and i ^ n exchanged, n = 1, 2, 4 .. below V_W
  *     V_SHAPES(X)                    X(n, j) for n = 1, 2, .. V_MAXQ queries by j * 16 lanes: what attend keeps in registers */
 #ifndef AIOSK__SIMD_SCALAR_H
 #define AIOSK__SIMD_SCALAR_H

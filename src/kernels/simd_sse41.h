@@ -112,6 +112,7 @@ V_FN vf v_load_i8(const void *p) { return _mm_cvtepi32_ps(_mm_cvtepi8_epi32(_mm_
 V_FN vf v_dup_even(vf a) { return _mm_moveldup_ps(a); }
 V_FN vf v_dup_odd(vf a) { return _mm_movehdup_ps(a); }
 V_FN vf v_swap2(vf a) { return _mm_shuffle_ps(a, a, 0xB1); }
+V_FN vf v_swap(vf a, int n) { return n == 1 ? _mm_shuffle_ps(a, a, 0xB1) : _mm_shuffle_ps(a, a, 0x4E); }
 V_FN float v_tree_add(const vf *v) {
     vf a = _mm_add_ps(_mm_add_ps(v[0], v[2]), _mm_add_ps(v[1], v[3]));
     a = _mm_add_ps(a, _mm_movehl_ps(a, a));

@@ -103,6 +103,7 @@ V_FN vf v_load_i8(const void *p) {
 V_FN vf v_dup_even(vf a) { return wasm_i32x4_shuffle(a, a, 0, 0, 2, 2); }
 V_FN vf v_dup_odd(vf a) { return wasm_i32x4_shuffle(a, a, 1, 1, 3, 3); }
 V_FN vf v_swap2(vf a) { return wasm_i32x4_shuffle(a, a, 1, 0, 3, 2); }
+V_FN vf v_swap(vf a, int n) { return n == 1 ? wasm_i32x4_shuffle(a, a, 1, 0, 3, 2) : wasm_i32x4_shuffle(a, a, 2, 3, 0, 1); }
 V_FN float v_tree_add(const vf *v) {
     vf a = wasm_f32x4_add(wasm_f32x4_add(v[0], v[2]), wasm_f32x4_add(v[1], v[3]));
     a = wasm_f32x4_add(a, V_NAME(upper)(a));

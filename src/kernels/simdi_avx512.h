@@ -1,4 +1,5 @@
-/* simdi_avx512.h: the integer words (simdi_scalar.h) in AVX-512, and what dot_vnni.inc needs. */
+/* simdi_avx512.h: the integer words (simdi_scalar.h) in AVX-512. The dot products are in dot_vnni.inc (by way of
+ * simdi_avx512vnni.h), or, without VNNI, in dot_avx512bw.inc. */
 #ifndef AIOSK__SIMDI_AVX512_H
 #define AIOSK__SIMDI_AVX512_H
 #include "simdi_names.inc"
@@ -57,19 +58,6 @@ V_FN void i_rows4(vi *o, const uint8_t *a, uint64_t rb) {
 }
 V_FN void i_store_s8(int8_t *p, vi a) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(a)); }
 
-#define V_NP 2 /* panels that a micro-kernel takes at once, when there are several columns */
-#define V_NC 4 /* and columns: 8 sums, 16 parts and 2 codes in 32 registers */
 #define V_FEW 4 /* columns that panels are unpacked for in registers, at most */
-V_FN vi V_NAME(i_dp)(vi acc, vi w, vi x) { return _mm512_dpbusd_epi32(acc, w, x); }
-V_FN vi V_NAME(i_dpw)(vi acc, vi a, vi b) { return _mm512_dpwssd_epi32(acc, a, b); }
-V_FN vi V_NAME(i_mul32)(vi a, vi b) { return _mm512_mullo_epi32(a, b); }
-V_FN vi V_NAME(i_pack)(vi lo, vi hi) { /* the low half of each dword of hi goes to the high half of lo */
-    return _mm512_mask_shuffle_epi8(lo, 0xCCCCCCCCCCCCCCCCu, hi, _mm512_set4_epi32(0x0D0C0D0C, 0x09080908, 0x05040504, 0x01000100));
-}
-V_FN vi V_NAME(i_scale_pair)(vi a) { /* byte 0 of each dword, signed, to both its halves */
-    return _mm512_srai_epi16(_mm512_shuffle_epi8(a, _mm512_set4_epi32(0x0C800C80, 0x08800880, 0x04800480, 0x00800080)), 8);
-}
-V_FN vi V_NAME(i_scale_one)(vi a) { return _mm512_srai_epi32(_mm512_slli_epi32(a, 24), 24); }
-#include "dot_vnni.inc"
 
 #endif

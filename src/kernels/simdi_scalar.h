@@ -17,10 +17,13 @@
  *     i_rows4(o, a, rb)          o[0..3]: the dwords at a of V_W rows, rb bytes apart
  *     i_store_s8(p, a)           the lanes' low bytes
  * Words for products. kind says what the codes are: 4, 5, 6 unsigned of so many bits; 7, 8 signed, |code| <= 64 or 128,
- * passed through i_prep8 (which adds 128 where V_BIAS8). Products of up to I_RUN(kind, n) registers of a run of n are added up in an
+ * passed through i_prep8 (which adds 128 where V_BIAS8); 9 is 8 as |code| and sign (lanes.inc: absolute), where V_XOR, for so many
+ * columns or more. Products of up to I_RUN(kind, n) registers of a run of n are added up in an
  * i_part, which may be narrower than int32:
- *     i_first(kind, z, w, x)     the part of one register; x: i_dup of four activations. Where V_BIAS8, z is added
+ *     i_first(kind, z, w, x)     the part of one register; x: i_dup of four activations. Where V_START, z is added
  *     i_next(kind, a, w, x)      the part a with one more
+ *     i_first(kind, z, w, x, i)  where V_QUAD: x is a register of sixteen activations, of which dword i goes to every lane;
+ *     i_next(kind, a, w, x, i)   i is a constant
  *     i_sum(kind, a)             the part as int32
  *     i_end(kind, acc, a, b, s)  acc + s * part a; where I_PAIR(kind), acc + s * (a + b)
  *     i_scale(kind, a)           byte 0 of every lane, signed, as s
@@ -36,10 +39,16 @@
 #define V_BIAS8 0
 #define V_PREMUL 0
 #define V_FIX 0
+#define V_START 0
+#define V_QUAD 0
+#define V_XOR 0
 #define V_FEW 0
 #define V_NC 1
 
 V_FN vi i_dup(const void *p) { int32_t a; memcpy(&a, p, 4); return a; }
+V_FN vi i_and(vi a, vi b) { return a & b; }
+V_FN vi i_or(vi a, vi b) { return a | b; }
+V_FN vi i_load_u8(const void *p) { return *(const uint8_t *)p; }
 V_FN vi i_srl(vi a, int n) { return (int32_t)((uint32_t)a >> n); }
 V_FN vi i_sll(vi a, int n) { return (int32_t)((uint32_t)a << n); }
 V_FN void i_pairs(vi *o, vi a) {

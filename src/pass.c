@@ -1,0 +1,136 @@
+/* pass.c: which tokens go through the program together, and what becomes of them: gathers waiting tokens, finishes a pass or drops it, and
+ * steps from pass to pass until the deadline. */
+
+/* Gathers waiting tokens: sequences in ascending order, until the batch or the output rows are full, but so that each that
+ * waits gets at least one token in if there is room: a long prompt does not hold up its neighbours. One whose tokens find no room in the
+ * cache gets as many in as do. */
+static void aios__pass_gather(aios_context *c) {
+    aios__pass *p = &c->pass;
+    int32_t i, s, later = 0, per_block = aios__attend_tokens(&c->model->hp);
+    p->n = p->n_out = p->n_blocks = 0;
+    for (s = 0; s < c->plan.n_seq; s++) later += c->seq[s].n_done < c->seq[s].n_fed;
+    for (s = 0; s < c->plan.n_seq; s++) {
+        aios__sequence *q = &c->seq[s];
+        int32_t most, room, slot, in_block = 0;
+        if (q->n_done == q->n_fed) continue;
+        later--;
+        if (c->kv.seq[s].n_spilled) continue;
+        most = c->plan.n_batch - later > p->n ? c->plan.n_batch - later : p->n + 1;      /* one place for each that comes later */
+        if (most > c->plan.n_batch) most = c->plan.n_batch;
+        slot = aios__kv_slot(&c->kv.seq[s], q->n_done);
+        room = most - p->n < q->n_fed - q->n_done ? most - p->n : q->n_fed - q->n_done;
+        if (room > aios__kv_stride(&c->kv, slot)) room = aios__kv_stride(&c->kv, slot);
+        while (room > 0 && !aios__kv_fits(&c->kv, s, slot, slot + room)) {      /* down to the end of the tile before */
+            int32_t over = (slot + room) % AIOSK_TILE;
+            room -= over ? over : AIOSK_TILE;
+        }
+        for (i = q->n_done; room > 0; room--, i++, slot++) {
+            if (q->want[i] && p->n_out == c->plan.n_outputs) break;
+            if (in_block == 0 || slot % AIOSK_TILE == 0) { p->block[p->n_blocks++] = p->n; in_block = 0; }
+            in_block = (in_block + 1) % per_block;
+            if (q->want[i]) p->out[p->n_out++] = p->n;
+            p->id[p->n] = q->token[i]; p->seq[p->n] = s; p->pos[p->n] = i;
+            p->slot[p->n] = slot; p->turn[p->n] = i + aios__kv_off(&c->kv.seq[s]);
+            p->n++;
+        }
+        if (i > q->n_done) aios__kv_grow(&c->kv, s, slot - (i - q->n_done), slot);
+    }
+    p->block[p->n_blocks] = p->n;
+    for (i = 0; i < 2; i++) p->n_runs[i] = 1;
+    for (i = 0; i < p->n_blocks; i++) {
+        int32_t t0 = p->block[i], w, n, sinks, from;
+        for (w = 0; w < 2; w++) {
+            n = aios__attend_seen(&c->kv, w ? c->model->hp.window : 0, p->seq[t0], p->pos[t0], p->slot[t0], &sinks, &from);
+            if (n > p->n_runs[w]) p->n_runs[w] = n;
+        }
+    }
+}
+static void aios__pass_finish(aios_context *c) {
+    const aios__pass *p = &c->pass;
+    uint32_t i;
+    int32_t w;
+    for (i = 0; i < (uint32_t)p->n; i++) {
+        c->seq[p->seq[i]].used = c->n_passed;
+        c->seq[p->seq[i]].n_done = p->pos[i] + 1;
+        if (i + 1 == (uint32_t)p->n || p->seq[i + 1] != p->seq[i]) aios__kv_done(&c->kv, p->seq[i], p->slot[i] + 1);
+    }
+    aios__kv_settle(&c->kv);
+    for (i = 0; i < c->prog.n_ops; i++) {
+        const aios__op *op = &c->prog.op[i];
+        uint64_t n = (uint64_t)(op->flags & AIOS__ON_OUTPUTS ? p->n_out : p->n);
+        uint64_t cols = (uint64_t)op->cols_per_task, read = op->w_bytes * (op->per == AIOS__PER_ROWS ? (n + cols - 1) / cols : n > 0) + op->row_bytes * n;
+        if (op->per == AIOS__PER_EXPERT) read = op->expert_bytes * (uint64_t)c->prog.moe.n_read[op->layer];
+        c->count.weight_bytes += read;
+        c->count.tier_bytes[op->tier] += read;
+        c->count.act_bytes += op->act_bytes * n;
+    }
+    for (w = 0; w < c->plan.n_threads; w++) { c->count.kv_bytes += c->run.kv_read[w * 8]; c->run.kv_read[w * 8] = 0; }
+    c->count.n_tokens += (uint64_t)p->n;
+    c->count.n_passes++;
+    c->n_passed++;
+    c->n_out_ready = p->n_out;
+    c->running = 0;
+}
+static int32_t aios__waiting(const aios_context *c) {
+    int32_t s;
+    for (s = 0; s < c->plan.n_seq; s++) if (c->seq[s].n_done < c->seq[s].n_fed) return 1;
+    return 0;
+}
+/* The first n positions of a sequence stay in the cache, or as many as one can go on from. */
+static void aios__seq_cut(aios_context *c, int32_t s, int32_t n) {
+    aios__kv_seq *q = &c->kv.seq[s];
+    int32_t at = aios__kv_pos(q, aios__kv_cut(&c->kv, s, aios__kv_end(q, n)));
+    if (at > n) at = n;
+    c->seq[s].n_done = at;
+    for (; at < n; at++) c->seq[s].want[at] = 0;            /* goes through the model again, for the cache alone */
+}
+/* Drops a pass that is under way; the sequences stand as before it. */
+static void aios__pass_drop(aios_context *c) {
+    int32_t w, s;
+    c->running = 0;
+    for (w = 0; w < c->plan.n_threads; w++) c->run.kv_read[w * 8] = 0;
+    aios__kv_undo(&c->kv);
+    for (s = 0; s < c->plan.n_seq; s++) if (!c->kv.seq[s].n_spilled) aios__seq_cut(c, s, c->seq[s].n_done);
+}
+
+static aios_status aios__cancelled(aios_context *c, aios_error *err) {
+    if (c->running) aios__pass_drop(c);
+    aios__store(&c->cancel, 0);
+    return aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "the step was cancelled");
+}
+/* What the current phase waits for cannot be read. Nothing more is asked for until the next step, which begins anew. */
+static aios_status aios__unread(aios_context *c, aios_error *err) {
+    aios__stream *s = &c->stream;
+    aios__slot slot;
+    aios__crew_lock(&s->crew);
+    slot = *s->bad;
+    s->hold = 1;
+    aios__crew_unlock(&s->crew);
+    aios__pass_drop(c);
+    aios__fail2(err, AIOS_ERR_IO, slot.off + slot.done, slot.want - slot.done, (uint64_t)slot.got,
+                slot.got < 0 ? "reading % bytes of weights failed: the reader returned %" : "% bytes of weights to read, but the reader returned %",
+                aios__u(slot.want - slot.done), aios__i(slot.got));
+    return AIOS_ERR_IO;
+}
+static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *err) {
+    if (aios__load(&c->cancel)) return aios__cancelled(c, err);
+    if (!c->running) c->n_out_ready = 0;
+    while (c->running || aios__waiting(c)) {
+        if (!c->running) {
+            aios_status st = aios__spill_prepare(c, deadline, err);
+            if (st) return st;
+            aios__pass_gather(c);
+            if (!c->pass.n) return aios__fail1(err, AIOS_ERR_FULL, AIOS__NO_OFF, "the cache has no room for any waiting token: its % pages are taken", aios__i(aios__kv_pages(&c->kv)));
+            aios__stream_start(&c->stream);
+            aios__phase_enter(c, 0);
+            c->running = 1;
+        }
+        if (!aios__exec(c, deadline)) {
+            if (aios__load(&c->cancel)) return aios__cancelled(c, err);
+            return c->failed ? aios__unread(c, err) : AIOS_MORE;
+        }
+        aios__pass_finish(c);
+        if (c->n_out_ready || aios__time_up(c, deadline)) return aios__waiting(c) ? AIOS_MORE : AIOS_OK;
+    }
+    return AIOS_OK;
+}

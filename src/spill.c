@@ -1,0 +1,111 @@
+/* spill.c: pages of sequences that wait for nothing go to the host when others need the room, and come back before their sequence goes
+ * on. Which ones go follows from the order of steps alone; bits do not depend on it. A page that several tables name stays. */
+
+enum { AIOS__SPILLED = -2 };            /* entry of a table whose page is with the host                     */
+
+static uint64_t aios__spill_key(int32_t g, int32_t f, int32_t seq, int32_t t) { return (uint64_t)(g * AIOS__N_FORMS + f) << 56 | (uint64_t)(uint32_t)seq << 28 | (uint64_t)(uint32_t)t; }
+
+/* Takes a page of pool (g, f) from the sequence that has been idle longest. 1, 0 when there is none to take, or an error. */
+static int32_t aios__spill_one(aios_context *c, int32_t g, int32_t f, aios_error *err) {
+    aios__kv *kv = &c->kv;
+    aios__pages *p = &kv->pool[g][f];
+    int32_t s, t, victim = -1, at = -1, *row;
+    if (!c->spill.put) return 0;
+    for (s = 0; s < kv->n_seq; s++) {
+        if (c->seq[s].n_done < c->seq[s].n_fed || c->seq[s].pinned || c->seq[s].held || aios__in_pass(c, s) || (victim >= 0 && c->seq[s].used >= c->seq[victim].used)) continue;
+        row = aios__kv_row(kv, g, f, s);
+        for (t = 0; t < kv->seq[s].top && !(row[t] >= 0 && p->refs[row[t]] == 1); t++) {}
+        if (t < kv->seq[s].top) { victim = s; at = t; }
+    }
+    if (victim < 0) return 0;
+    row = aios__kv_row(kv, g, f, victim) + at;
+    if (c->spill.put(c->spill.user, aios__spill_key(g, f, victim, at), p->base + (uint64_t)*row * p->bytes, p->bytes))
+        return aios__fail2(err, AIOS_ERR_IO, AIOS__NO_OFF, p->bytes, 0, "the host did not take a page of % bytes of sequence %", aios__u(p->bytes), aios__i(victim));
+    kv->seq[victim].n_spares[g] -= f == AIOS__KV_OPEN && aios__kv_spare(kv, g, victim, at);
+    aios__page_drop(kv, g, f, row);
+    *row = AIOS__SPILLED;
+    kv->seq[victim].n_spilled++;
+    c->count.n_spilled++;
+    c->count.spill_bytes += p->bytes;
+    return 1;
+}
+/* Is a page free in the pool, or a spare one, or can be made so? */
+static int32_t aios__spill_room(aios_context *c, int32_t g, int32_t f, aios_error *err) {
+    int32_t s;
+    if (c->kv.pool[g][f].n_free) return 1;
+    for (s = 0; f == AIOS__KV_OPEN && s < c->kv.n_seq; s++) if (c->kv.seq[s].n_spares[g]) return 1;
+    return aios__spill_one(c, g, f, err);
+}
+static int32_t aios__spill_fetch(aios_context *c, int32_t seq, uint64_t deadline, aios_error *err) {
+    aios__kv *kv = &c->kv;
+    int32_t g, f, t, r;
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
+        aios__pages *p = &kv->pool[g][f];
+        int32_t *row = aios__kv_row(kv, g, f, seq);
+        for (t = 0; row && kv->seq[seq].n_spilled && t < kv->seq[seq].top; t++) {
+            if (row[t] != AIOS__SPILLED) continue;
+            if (aios__time_up(c, deadline)) return AIOS_MORE + 1;
+            if ((r = aios__spill_room(c, g, f, err)) != 1) return r;
+            aios__page_take(kv, g, f, &row[t]);
+            if (c->spill.get(c->spill.user, aios__spill_key(g, f, seq, t), p->base + (uint64_t)row[t] * p->bytes, p->bytes)) {
+                aios__page_drop(kv, g, f, &row[t]);
+                row[t] = AIOS__SPILLED;
+                return aios__fail2(err, AIOS_ERR_IO, AIOS__NO_OFF, p->bytes, 0, "the host did not give back a page of % bytes of sequence %", aios__u(p->bytes), aios__i(seq));
+            }
+            kv->seq[seq].n_spilled--;
+            c->count.n_fetched++;
+            c->count.fetch_bytes += p->bytes;
+        }
+    }
+    return 1;
+}
+/* Brings back what was spilled of a sequence, page by page. 1 when all is there; 0 when there is no room, AIOS_MORE + 1 when time is up first. */
+static int32_t aios__spill_bring(aios_context *c, int32_t seq, uint64_t deadline, aios_error *err) {
+    int32_t r;
+    c->seq[seq].held++;                 /* room is made at the cost of others                               */
+    r = aios__spill_fetch(c, seq, deadline, err);
+    c->seq[seq].held--;
+    return r;
+}
+/* For verbs that work on a whole sequence. */
+static aios_status aios__spill_whole(aios_context *c, int32_t seq, aios_error *err) {
+    int32_t r = c->kv.seq[seq].n_spilled ? aios__spill_bring(c, seq, 0, err) : 1;
+    return r == 1 ? AIOS_OK : r == 0 ? aios__fail1(err, AIOS_ERR_FULL, AIOS__NO_OFF, "the cache has no room to bring sequence % back", aios__i(seq)) : r;
+}
+/* A sequence that is given up: the host need not keep its pages. */
+static void aios__spill_forget(aios_context *c, int32_t seq) {
+    aios__kv *kv = &c->kv;
+    int32_t g, f, t;
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
+        int32_t *row = aios__kv_row(kv, g, f, seq);
+        for (t = 0; row && kv->seq[seq].n_spilled && t < kv->seq[seq].top; t++) {
+            if (row[t] != AIOS__SPILLED) continue;
+            row[t] = AIOS__NO_PAGE;
+            kv->seq[seq].n_spilled--;
+            if (c->spill.drop) c->spill.drop(c->spill.user, aios__spill_key(g, f, seq, t));
+        }
+    }
+}
+/* Before a pass: what the waiting sequences have spilled comes back, and room is made for their tokens. AIOS_OK, AIOS_MORE when time is up
+ * (something has been done), or an error; a sequence for which there is no room stays as it is. */
+static aios_status aios__spill_prepare(aios_context *c, uint64_t deadline, aios_error *err) {
+    int32_t s, g, f, r, done = 0;
+    for (s = 0; c->spill.put && s < c->plan.n_seq; s++) {
+        aios__sequence *q = &c->seq[s];
+        int32_t slot, n = q->n_fed - q->n_done;
+        if (n == 0) continue;
+        if ((r = aios__spill_bring(c, s, done ? deadline : 0, err)) < 0) return r;
+        if (r > 1) return AIOS_MORE;
+        if (r == 0) continue;
+        if (n > c->plan.n_batch) n = c->plan.n_batch;
+        slot = aios__kv_slot(&c->kv.seq[s], q->n_done);
+        for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++)
+            while (aios__kv_lacks(&c->kv, s, slot, slot + n, g, f)) {
+                if (done && aios__time_up(c, deadline)) return AIOS_MORE;
+                if ((r = aios__spill_one(c, g, f, err)) < 0) return r;
+                if (r == 0) break;
+                done = 1;
+            }
+    }
+    return AIOS_OK;
+}
