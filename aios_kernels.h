@@ -3521,11 +3521,16 @@ V_FN void V_NAME(weights)(float *p, const uint8_t *u, float step) {
 }
 
 /* Lines of tiles that are read soon, fetched a few at a time so that memory is busy while the core computes */
-typedef struct V_NAME(fetch) { const void *const *tile; size_t at, line, lines; int32_t i, n; } V_NAME(fetch);
+typedef struct V_NAME(fetch) { const void *const *tile; size_t at; int32_t line, lines, i, n; } V_NAME(fetch);
 V_FN void V_NAME(fetch_lines)(V_NAME(fetch) *f, int32_t k) {
-    for (; k > 0 && f->i < f->n; k--) {
-        AIOSK__PREFETCH((const uint8_t *)f->tile[f->i] + f->at + 64 * f->line);
-        if (++f->line == f->lines) { f->line = 0; f->i++; }
+    while (k > 0 && f->i < f->n) {
+        const uint8_t *p = (const uint8_t *)f->tile[f->i] + f->at + 64 * (size_t)f->line;
+        int32_t n = f->lines - f->line;
+        if (n > k) n = k;
+        k -= n;
+        f->line += n;
+        for (; n > 0; n--, p += 64) AIOSK__PREFETCH(p);
+        if (f->line == f->lines) { f->line = 0; f->i++; }
     }
 }
 
@@ -3684,10 +3689,10 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
         }
     }
     fetch.tile = fetch_k.tile = a->tile;
-    fetch.at = fetch_k.at = 0;
+    fetch_k.at = 0;
     fetch.line = fetch_k.line = 0;
-    fetch.lines = side_v[0].bytes / 64;
-    fetch_k.lines = (side_k[0].at + side_k[0].bytes) / 64;
+    fetch.lines = (int32_t)(side_v[0].bytes / 64);
+    fetch_k.lines = (int32_t)((side_k[0].at + side_k[0].bytes) / 64);
     fetch.at = side_v[0].at;
     fetch.i = coded_v ? first : last + 1;
     fetch_k.i = first + 1;
@@ -3699,11 +3704,11 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
         const int32_t wider = kv == AIOSK_KV_F16 && groups > 1, chunk = wider ? 64 : a->hd_k;
         const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
         if (aiosk__kv_coded(kv)) {
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)fetch_k.lines / 2);
+            V_NAME(fetch_lines)(&fetch_k, fetch_k.lines / 2);
             V_NAME(scales)(tile[i] + side_k[e].at, aiosk__f32(tile[i]), dk);
             V_NAME(decode)(kv, K, (size_t)hk * 64, codes, V_KBIAS ? (int32_t)0x80808080u : 0);
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)(fetch_k.lines + 1) / 2);
-            V_NAME(fetch_lines)(&fetch, (int32_t)fetch.lines / 3);
+            V_NAME(fetch_lines)(&fetch_k, (fetch_k.lines + 1) / 2);
+            V_NAME(fetch_lines)(&fetch, fetch.lines / 3);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
                 V_NAME(scores8)(n, codes, dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, qm + 16 * q0 + i, hk, s + (size_t)q0 * stride + 64 * i, stride);
             continue;
@@ -3719,7 +3724,7 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
             }
         }
     }
-    per = 1 + (int32_t)fetch.lines * 2 / 3 / a->n_q;
+    per = 1 + fetch.lines * 2 / 3 / a->n_q;
     AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
         float *p = s + (size_t)q * stride;
         if (a->lo[q] < a->hi[q]) V_NAME(softmax)(p, a, q, g[2 * j], g[2 * j + 1], &fetch, per);
@@ -3739,9 +3744,9 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
                                      a->next ? (uintptr_t)a->next[i] + side_k[0].data - (uintptr_t)V : 0 };
         const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
         if (aiosk__kv_coded(kv)) {
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)fetch_k.lines / 2);
+            V_NAME(fetch_lines)(&fetch_k, fetch_k.lines / 2);
             V_NAME(decode)(kv, V, (size_t)hv * 64, codes, 0);
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)(fetch_k.lines + 1) / 2);
+            V_NAME(fetch_lines)(&fetch_k, (fetch_k.lines + 1) / 2);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
                 V_NAME(values8)(n, hv / 16, codes, (size_t)hv * 4, s + (size_t)q0 * stride + 64 * i, stride, a->o + (size_t)q0 * (size_t)hv, (size_t)hv);
             continue;
@@ -6594,11 +6599,16 @@ V_FN void V_NAME(weights)(float *p, const uint8_t *u, float step) {
 }
 
 /* Lines of tiles that are read soon, fetched a few at a time so that memory is busy while the core computes */
-typedef struct V_NAME(fetch) { const void *const *tile; size_t at, line, lines; int32_t i, n; } V_NAME(fetch);
+typedef struct V_NAME(fetch) { const void *const *tile; size_t at; int32_t line, lines, i, n; } V_NAME(fetch);
 V_FN void V_NAME(fetch_lines)(V_NAME(fetch) *f, int32_t k) {
-    for (; k > 0 && f->i < f->n; k--) {
-        AIOSK__PREFETCH((const uint8_t *)f->tile[f->i] + f->at + 64 * f->line);
-        if (++f->line == f->lines) { f->line = 0; f->i++; }
+    while (k > 0 && f->i < f->n) {
+        const uint8_t *p = (const uint8_t *)f->tile[f->i] + f->at + 64 * (size_t)f->line;
+        int32_t n = f->lines - f->line;
+        if (n > k) n = k;
+        k -= n;
+        f->line += n;
+        for (; n > 0; n--, p += 64) AIOSK__PREFETCH(p);
+        if (f->line == f->lines) { f->line = 0; f->i++; }
     }
 }
 
@@ -6757,10 +6767,10 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
         }
     }
     fetch.tile = fetch_k.tile = a->tile;
-    fetch.at = fetch_k.at = 0;
+    fetch_k.at = 0;
     fetch.line = fetch_k.line = 0;
-    fetch.lines = side_v[0].bytes / 64;
-    fetch_k.lines = (side_k[0].at + side_k[0].bytes) / 64;
+    fetch.lines = (int32_t)(side_v[0].bytes / 64);
+    fetch_k.lines = (int32_t)((side_k[0].at + side_k[0].bytes) / 64);
     fetch.at = side_v[0].at;
     fetch.i = coded_v ? first : last + 1;
     fetch_k.i = first + 1;
@@ -6772,11 +6782,11 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
         const int32_t wider = kv == AIOSK_KV_F16 && groups > 1, chunk = wider ? 64 : a->hd_k;
         const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
         if (aiosk__kv_coded(kv)) {
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)fetch_k.lines / 2);
+            V_NAME(fetch_lines)(&fetch_k, fetch_k.lines / 2);
             V_NAME(scales)(tile[i] + side_k[e].at, aiosk__f32(tile[i]), dk);
             V_NAME(decode)(kv, K, (size_t)hk * 64, codes, V_KBIAS ? (int32_t)0x80808080u : 0);
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)(fetch_k.lines + 1) / 2);
-            V_NAME(fetch_lines)(&fetch, (int32_t)fetch.lines / 3);
+            V_NAME(fetch_lines)(&fetch_k, (fetch_k.lines + 1) / 2);
+            V_NAME(fetch_lines)(&fetch, fetch.lines / 3);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
                 V_NAME(scores8)(n, codes, dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, qm + 16 * q0 + i, hk, s + (size_t)q0 * stride + 64 * i, stride);
             continue;
@@ -6792,7 +6802,7 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
             }
         }
     }
-    per = 1 + (int32_t)fetch.lines * 2 / 3 / a->n_q;
+    per = 1 + fetch.lines * 2 / 3 / a->n_q;
     AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
         float *p = s + (size_t)q * stride;
         if (a->lo[q] < a->hi[q]) V_NAME(softmax)(p, a, q, g[2 * j], g[2 * j + 1], &fetch, per);
@@ -6812,9 +6822,9 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
                                      a->next ? (uintptr_t)a->next[i] + side_k[0].data - (uintptr_t)V : 0 };
         const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
         if (aiosk__kv_coded(kv)) {
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)fetch_k.lines / 2);
+            V_NAME(fetch_lines)(&fetch_k, fetch_k.lines / 2);
             V_NAME(decode)(kv, V, (size_t)hv * 64, codes, 0);
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)(fetch_k.lines + 1) / 2);
+            V_NAME(fetch_lines)(&fetch_k, (fetch_k.lines + 1) / 2);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
                 V_NAME(values8)(n, hv / 16, codes, (size_t)hv * 4, s + (size_t)q0 * stride + 64 * i, stride, a->o + (size_t)q0 * (size_t)hv, (size_t)hv);
             continue;
@@ -9649,11 +9659,16 @@ V_FN void V_NAME(weights)(float *p, const uint8_t *u, float step) {
 }
 
 /* Lines of tiles that are read soon, fetched a few at a time so that memory is busy while the core computes */
-typedef struct V_NAME(fetch) { const void *const *tile; size_t at, line, lines; int32_t i, n; } V_NAME(fetch);
+typedef struct V_NAME(fetch) { const void *const *tile; size_t at; int32_t line, lines, i, n; } V_NAME(fetch);
 V_FN void V_NAME(fetch_lines)(V_NAME(fetch) *f, int32_t k) {
-    for (; k > 0 && f->i < f->n; k--) {
-        AIOSK__PREFETCH((const uint8_t *)f->tile[f->i] + f->at + 64 * f->line);
-        if (++f->line == f->lines) { f->line = 0; f->i++; }
+    while (k > 0 && f->i < f->n) {
+        const uint8_t *p = (const uint8_t *)f->tile[f->i] + f->at + 64 * (size_t)f->line;
+        int32_t n = f->lines - f->line;
+        if (n > k) n = k;
+        k -= n;
+        f->line += n;
+        for (; n > 0; n--, p += 64) AIOSK__PREFETCH(p);
+        if (f->line == f->lines) { f->line = 0; f->i++; }
     }
 }
 
@@ -9812,10 +9827,10 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
         }
     }
     fetch.tile = fetch_k.tile = a->tile;
-    fetch.at = fetch_k.at = 0;
+    fetch_k.at = 0;
     fetch.line = fetch_k.line = 0;
-    fetch.lines = side_v[0].bytes / 64;
-    fetch_k.lines = (side_k[0].at + side_k[0].bytes) / 64;
+    fetch.lines = (int32_t)(side_v[0].bytes / 64);
+    fetch_k.lines = (int32_t)((side_k[0].at + side_k[0].bytes) / 64);
     fetch.at = side_v[0].at;
     fetch.i = coded_v ? first : last + 1;
     fetch_k.i = first + 1;
@@ -9827,11 +9842,11 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
         const int32_t wider = kv == AIOSK_KV_F16 && groups > 1, chunk = wider ? 64 : a->hd_k;
         const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
         if (aiosk__kv_coded(kv)) {
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)fetch_k.lines / 2);
+            V_NAME(fetch_lines)(&fetch_k, fetch_k.lines / 2);
             V_NAME(scales)(tile[i] + side_k[e].at, aiosk__f32(tile[i]), dk);
             V_NAME(decode)(kv, K, (size_t)hk * 64, codes, V_KBIAS ? (int32_t)0x80808080u : 0);
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)(fetch_k.lines + 1) / 2);
-            V_NAME(fetch_lines)(&fetch, (int32_t)fetch.lines / 3);
+            V_NAME(fetch_lines)(&fetch_k, (fetch_k.lines + 1) / 2);
+            V_NAME(fetch_lines)(&fetch, fetch.lines / 3);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
                 V_NAME(scores8)(n, codes, dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, qm + 16 * q0 + i, hk, s + (size_t)q0 * stride + 64 * i, stride);
             continue;
@@ -9847,7 +9862,7 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
             }
         }
     }
-    per = 1 + (int32_t)fetch.lines * 2 / 3 / a->n_q;
+    per = 1 + fetch.lines * 2 / 3 / a->n_q;
     AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
         float *p = s + (size_t)q * stride;
         if (a->lo[q] < a->hi[q]) V_NAME(softmax)(p, a, q, g[2 * j], g[2 * j + 1], &fetch, per);
@@ -9867,9 +9882,9 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
                                      a->next ? (uintptr_t)a->next[i] + side_k[0].data - (uintptr_t)V : 0 };
         const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
         if (aiosk__kv_coded(kv)) {
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)fetch_k.lines / 2);
+            V_NAME(fetch_lines)(&fetch_k, fetch_k.lines / 2);
             V_NAME(decode)(kv, V, (size_t)hv * 64, codes, 0);
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)(fetch_k.lines + 1) / 2);
+            V_NAME(fetch_lines)(&fetch_k, (fetch_k.lines + 1) / 2);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
                 V_NAME(values8)(n, hv / 16, codes, (size_t)hv * 4, s + (size_t)q0 * stride + 64 * i, stride, a->o + (size_t)q0 * (size_t)hv, (size_t)hv);
             continue;
@@ -13991,11 +14006,16 @@ V_FN void V_NAME(weights)(float *p, const uint8_t *u, float step) {
 }
 
 /* Lines of tiles that are read soon, fetched a few at a time so that memory is busy while the core computes */
-typedef struct V_NAME(fetch) { const void *const *tile; size_t at, line, lines; int32_t i, n; } V_NAME(fetch);
+typedef struct V_NAME(fetch) { const void *const *tile; size_t at; int32_t line, lines, i, n; } V_NAME(fetch);
 V_FN void V_NAME(fetch_lines)(V_NAME(fetch) *f, int32_t k) {
-    for (; k > 0 && f->i < f->n; k--) {
-        AIOSK__PREFETCH((const uint8_t *)f->tile[f->i] + f->at + 64 * f->line);
-        if (++f->line == f->lines) { f->line = 0; f->i++; }
+    while (k > 0 && f->i < f->n) {
+        const uint8_t *p = (const uint8_t *)f->tile[f->i] + f->at + 64 * (size_t)f->line;
+        int32_t n = f->lines - f->line;
+        if (n > k) n = k;
+        k -= n;
+        f->line += n;
+        for (; n > 0; n--, p += 64) AIOSK__PREFETCH(p);
+        if (f->line == f->lines) { f->line = 0; f->i++; }
     }
 }
 
@@ -14154,10 +14174,10 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
         }
     }
     fetch.tile = fetch_k.tile = a->tile;
-    fetch.at = fetch_k.at = 0;
+    fetch_k.at = 0;
     fetch.line = fetch_k.line = 0;
-    fetch.lines = side_v[0].bytes / 64;
-    fetch_k.lines = (side_k[0].at + side_k[0].bytes) / 64;
+    fetch.lines = (int32_t)(side_v[0].bytes / 64);
+    fetch_k.lines = (int32_t)((side_k[0].at + side_k[0].bytes) / 64);
     fetch.at = side_v[0].at;
     fetch.i = coded_v ? first : last + 1;
     fetch_k.i = first + 1;
@@ -14169,11 +14189,11 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
         const int32_t wider = kv == AIOSK_KV_F16 && groups > 1, chunk = wider ? 64 : a->hd_k;
         const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
         if (aiosk__kv_coded(kv)) {
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)fetch_k.lines / 2);
+            V_NAME(fetch_lines)(&fetch_k, fetch_k.lines / 2);
             V_NAME(scales)(tile[i] + side_k[e].at, aiosk__f32(tile[i]), dk);
             V_NAME(decode)(kv, K, (size_t)hk * 64, codes, V_KBIAS ? (int32_t)0x80808080u : 0);
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)(fetch_k.lines + 1) / 2);
-            V_NAME(fetch_lines)(&fetch, (int32_t)fetch.lines / 3);
+            V_NAME(fetch_lines)(&fetch_k, (fetch_k.lines + 1) / 2);
+            V_NAME(fetch_lines)(&fetch, fetch.lines / 3);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
                 V_NAME(scores8)(n, codes, dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, qm + 16 * q0 + i, hk, s + (size_t)q0 * stride + 64 * i, stride);
             continue;
@@ -14189,7 +14209,7 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
             }
         }
     }
-    per = 1 + (int32_t)fetch.lines * 2 / 3 / a->n_q;
+    per = 1 + fetch.lines * 2 / 3 / a->n_q;
     AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
         float *p = s + (size_t)q * stride;
         if (a->lo[q] < a->hi[q]) V_NAME(softmax)(p, a, q, g[2 * j], g[2 * j + 1], &fetch, per);
@@ -14209,9 +14229,9 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
                                      a->next ? (uintptr_t)a->next[i] + side_k[0].data - (uintptr_t)V : 0 };
         const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
         if (aiosk__kv_coded(kv)) {
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)fetch_k.lines / 2);
+            V_NAME(fetch_lines)(&fetch_k, fetch_k.lines / 2);
             V_NAME(decode)(kv, V, (size_t)hv * 64, codes, 0);
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)(fetch_k.lines + 1) / 2);
+            V_NAME(fetch_lines)(&fetch_k, (fetch_k.lines + 1) / 2);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
                 V_NAME(values8)(n, hv / 16, codes, (size_t)hv * 4, s + (size_t)q0 * stride + 64 * i, stride, a->o + (size_t)q0 * (size_t)hv, (size_t)hv);
             continue;
@@ -18779,11 +18799,16 @@ V_FN void V_NAME(weights)(float *p, const uint8_t *u, float step) {
 }
 
 /* Lines of tiles that are read soon, fetched a few at a time so that memory is busy while the core computes */
-typedef struct V_NAME(fetch) { const void *const *tile; size_t at, line, lines; int32_t i, n; } V_NAME(fetch);
+typedef struct V_NAME(fetch) { const void *const *tile; size_t at; int32_t line, lines, i, n; } V_NAME(fetch);
 V_FN void V_NAME(fetch_lines)(V_NAME(fetch) *f, int32_t k) {
-    for (; k > 0 && f->i < f->n; k--) {
-        AIOSK__PREFETCH((const uint8_t *)f->tile[f->i] + f->at + 64 * f->line);
-        if (++f->line == f->lines) { f->line = 0; f->i++; }
+    while (k > 0 && f->i < f->n) {
+        const uint8_t *p = (const uint8_t *)f->tile[f->i] + f->at + 64 * (size_t)f->line;
+        int32_t n = f->lines - f->line;
+        if (n > k) n = k;
+        k -= n;
+        f->line += n;
+        for (; n > 0; n--, p += 64) AIOSK__PREFETCH(p);
+        if (f->line == f->lines) { f->line = 0; f->i++; }
     }
 }
 
@@ -18942,10 +18967,10 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
         }
     }
     fetch.tile = fetch_k.tile = a->tile;
-    fetch.at = fetch_k.at = 0;
+    fetch_k.at = 0;
     fetch.line = fetch_k.line = 0;
-    fetch.lines = side_v[0].bytes / 64;
-    fetch_k.lines = (side_k[0].at + side_k[0].bytes) / 64;
+    fetch.lines = (int32_t)(side_v[0].bytes / 64);
+    fetch_k.lines = (int32_t)((side_k[0].at + side_k[0].bytes) / 64);
     fetch.at = side_v[0].at;
     fetch.i = coded_v ? first : last + 1;
     fetch_k.i = first + 1;
@@ -18957,11 +18982,11 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
         const int32_t wider = kv == AIOSK_KV_F16 && groups > 1, chunk = wider ? 64 : a->hd_k;
         const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
         if (aiosk__kv_coded(kv)) {
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)fetch_k.lines / 2);
+            V_NAME(fetch_lines)(&fetch_k, fetch_k.lines / 2);
             V_NAME(scales)(tile[i] + side_k[e].at, aiosk__f32(tile[i]), dk);
             V_NAME(decode)(kv, K, (size_t)hk * 64, codes, V_KBIAS ? (int32_t)0x80808080u : 0);
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)(fetch_k.lines + 1) / 2);
-            V_NAME(fetch_lines)(&fetch, (int32_t)fetch.lines / 3);
+            V_NAME(fetch_lines)(&fetch_k, (fetch_k.lines + 1) / 2);
+            V_NAME(fetch_lines)(&fetch, fetch.lines / 3);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
                 V_NAME(scores8)(n, codes, dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, qm + 16 * q0 + i, hk, s + (size_t)q0 * stride + 64 * i, stride);
             continue;
@@ -18977,7 +19002,7 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
             }
         }
     }
-    per = 1 + (int32_t)fetch.lines * 2 / 3 / a->n_q;
+    per = 1 + fetch.lines * 2 / 3 / a->n_q;
     AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
         float *p = s + (size_t)q * stride;
         if (a->lo[q] < a->hi[q]) V_NAME(softmax)(p, a, q, g[2 * j], g[2 * j + 1], &fetch, per);
@@ -18997,9 +19022,9 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
                                      a->next ? (uintptr_t)a->next[i] + side_k[0].data - (uintptr_t)V : 0 };
         const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
         if (aiosk__kv_coded(kv)) {
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)fetch_k.lines / 2);
+            V_NAME(fetch_lines)(&fetch_k, fetch_k.lines / 2);
             V_NAME(decode)(kv, V, (size_t)hv * 64, codes, 0);
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)(fetch_k.lines + 1) / 2);
+            V_NAME(fetch_lines)(&fetch_k, (fetch_k.lines + 1) / 2);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
                 V_NAME(values8)(n, hv / 16, codes, (size_t)hv * 4, s + (size_t)q0 * stride + 64 * i, stride, a->o + (size_t)q0 * (size_t)hv, (size_t)hv);
             continue;
@@ -21862,11 +21887,16 @@ V_FN void V_NAME(weights)(float *p, const uint8_t *u, float step) {
 }
 
 /* Lines of tiles that are read soon, fetched a few at a time so that memory is busy while the core computes */
-typedef struct V_NAME(fetch) { const void *const *tile; size_t at, line, lines; int32_t i, n; } V_NAME(fetch);
+typedef struct V_NAME(fetch) { const void *const *tile; size_t at; int32_t line, lines, i, n; } V_NAME(fetch);
 V_FN void V_NAME(fetch_lines)(V_NAME(fetch) *f, int32_t k) {
-    for (; k > 0 && f->i < f->n; k--) {
-        AIOSK__PREFETCH((const uint8_t *)f->tile[f->i] + f->at + 64 * f->line);
-        if (++f->line == f->lines) { f->line = 0; f->i++; }
+    while (k > 0 && f->i < f->n) {
+        const uint8_t *p = (const uint8_t *)f->tile[f->i] + f->at + 64 * (size_t)f->line;
+        int32_t n = f->lines - f->line;
+        if (n > k) n = k;
+        k -= n;
+        f->line += n;
+        for (; n > 0; n--, p += 64) AIOSK__PREFETCH(p);
+        if (f->line == f->lines) { f->line = 0; f->i++; }
     }
 }
 
@@ -22025,10 +22055,10 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
         }
     }
     fetch.tile = fetch_k.tile = a->tile;
-    fetch.at = fetch_k.at = 0;
+    fetch_k.at = 0;
     fetch.line = fetch_k.line = 0;
-    fetch.lines = side_v[0].bytes / 64;
-    fetch_k.lines = (side_k[0].at + side_k[0].bytes) / 64;
+    fetch.lines = (int32_t)(side_v[0].bytes / 64);
+    fetch_k.lines = (int32_t)((side_k[0].at + side_k[0].bytes) / 64);
     fetch.at = side_v[0].at;
     fetch.i = coded_v ? first : last + 1;
     fetch_k.i = first + 1;
@@ -22040,11 +22070,11 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
         const int32_t wider = kv == AIOSK_KV_F16 && groups > 1, chunk = wider ? 64 : a->hd_k;
         const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
         if (aiosk__kv_coded(kv)) {
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)fetch_k.lines / 2);
+            V_NAME(fetch_lines)(&fetch_k, fetch_k.lines / 2);
             V_NAME(scales)(tile[i] + side_k[e].at, aiosk__f32(tile[i]), dk);
             V_NAME(decode)(kv, K, (size_t)hk * 64, codes, V_KBIAS ? (int32_t)0x80808080u : 0);
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)(fetch_k.lines + 1) / 2);
-            V_NAME(fetch_lines)(&fetch, (int32_t)fetch.lines / 3);
+            V_NAME(fetch_lines)(&fetch_k, (fetch_k.lines + 1) / 2);
+            V_NAME(fetch_lines)(&fetch, fetch.lines / 3);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
                 V_NAME(scores8)(n, codes, dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, qm + 16 * q0 + i, hk, s + (size_t)q0 * stride + 64 * i, stride);
             continue;
@@ -22060,7 +22090,7 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
             }
         }
     }
-    per = 1 + (int32_t)fetch.lines * 2 / 3 / a->n_q;
+    per = 1 + fetch.lines * 2 / 3 / a->n_q;
     AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
         float *p = s + (size_t)q * stride;
         if (a->lo[q] < a->hi[q]) V_NAME(softmax)(p, a, q, g[2 * j], g[2 * j + 1], &fetch, per);
@@ -22080,9 +22110,9 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
                                      a->next ? (uintptr_t)a->next[i] + side_k[0].data - (uintptr_t)V : 0 };
         const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
         if (aiosk__kv_coded(kv)) {
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)fetch_k.lines / 2);
+            V_NAME(fetch_lines)(&fetch_k, fetch_k.lines / 2);
             V_NAME(decode)(kv, V, (size_t)hv * 64, codes, 0);
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)(fetch_k.lines + 1) / 2);
+            V_NAME(fetch_lines)(&fetch_k, (fetch_k.lines + 1) / 2);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
                 V_NAME(values8)(n, hv / 16, codes, (size_t)hv * 4, s + (size_t)q0 * stride + 64 * i, stride, a->o + (size_t)q0 * (size_t)hv, (size_t)hv);
             continue;
@@ -24942,11 +24972,16 @@ V_FN void V_NAME(weights)(float *p, const uint8_t *u, float step) {
 }
 
 /* Lines of tiles that are read soon, fetched a few at a time so that memory is busy while the core computes */
-typedef struct V_NAME(fetch) { const void *const *tile; size_t at, line, lines; int32_t i, n; } V_NAME(fetch);
+typedef struct V_NAME(fetch) { const void *const *tile; size_t at; int32_t line, lines, i, n; } V_NAME(fetch);
 V_FN void V_NAME(fetch_lines)(V_NAME(fetch) *f, int32_t k) {
-    for (; k > 0 && f->i < f->n; k--) {
-        AIOSK__PREFETCH((const uint8_t *)f->tile[f->i] + f->at + 64 * f->line);
-        if (++f->line == f->lines) { f->line = 0; f->i++; }
+    while (k > 0 && f->i < f->n) {
+        const uint8_t *p = (const uint8_t *)f->tile[f->i] + f->at + 64 * (size_t)f->line;
+        int32_t n = f->lines - f->line;
+        if (n > k) n = k;
+        k -= n;
+        f->line += n;
+        for (; n > 0; n--, p += 64) AIOSK__PREFETCH(p);
+        if (f->line == f->lines) { f->line = 0; f->i++; }
     }
 }
 
@@ -25105,10 +25140,10 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
         }
     }
     fetch.tile = fetch_k.tile = a->tile;
-    fetch.at = fetch_k.at = 0;
+    fetch_k.at = 0;
     fetch.line = fetch_k.line = 0;
-    fetch.lines = side_v[0].bytes / 64;
-    fetch_k.lines = (side_k[0].at + side_k[0].bytes) / 64;
+    fetch.lines = (int32_t)(side_v[0].bytes / 64);
+    fetch_k.lines = (int32_t)((side_k[0].at + side_k[0].bytes) / 64);
     fetch.at = side_v[0].at;
     fetch.i = coded_v ? first : last + 1;
     fetch_k.i = first + 1;
@@ -25120,11 +25155,11 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
         const int32_t wider = kv == AIOSK_KV_F16 && groups > 1, chunk = wider ? 64 : a->hd_k;
         const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
         if (aiosk__kv_coded(kv)) {
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)fetch_k.lines / 2);
+            V_NAME(fetch_lines)(&fetch_k, fetch_k.lines / 2);
             V_NAME(scales)(tile[i] + side_k[e].at, aiosk__f32(tile[i]), dk);
             V_NAME(decode)(kv, K, (size_t)hk * 64, codes, V_KBIAS ? (int32_t)0x80808080u : 0);
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)(fetch_k.lines + 1) / 2);
-            V_NAME(fetch_lines)(&fetch, (int32_t)fetch.lines / 3);
+            V_NAME(fetch_lines)(&fetch_k, (fetch_k.lines + 1) / 2);
+            V_NAME(fetch_lines)(&fetch, fetch.lines / 3);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
                 V_NAME(scores8)(n, codes, dk, a->q8 + (size_t)q0 * (size_t)hk, fix + q0, a->q8_d + q0, qm + 16 * q0 + i, hk, s + (size_t)q0 * stride + 64 * i, stride);
             continue;
@@ -25140,7 +25175,7 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
             }
         }
     }
-    per = 1 + (int32_t)fetch.lines * 2 / 3 / a->n_q;
+    per = 1 + fetch.lines * 2 / 3 / a->n_q;
     AIOSK__GROUPS for (q = q0; q < q0 + n; q++) {
         float *p = s + (size_t)q * stride;
         if (a->lo[q] < a->hi[q]) V_NAME(softmax)(p, a, q, g[2 * j], g[2 * j + 1], &fetch, per);
@@ -25160,9 +25195,9 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
                                      a->next ? (uintptr_t)a->next[i] + side_k[0].data - (uintptr_t)V : 0 };
         const size_t w = kv == AIOSK_KV_F32 ? 4 : 2;
         if (aiosk__kv_coded(kv)) {
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)fetch_k.lines / 2);
+            V_NAME(fetch_lines)(&fetch_k, fetch_k.lines / 2);
             V_NAME(decode)(kv, V, (size_t)hv * 64, codes, 0);
-            V_NAME(fetch_lines)(&fetch_k, (int32_t)(fetch_k.lines + 1) / 2);
+            V_NAME(fetch_lines)(&fetch_k, (fetch_k.lines + 1) / 2);
             AIOSK__GROUPS if (V_NAME(part)(i, g[2 * j], g[2 * j + 1], &from, &to))
                 V_NAME(values8)(n, hv / 16, codes, (size_t)hv * 4, s + (size_t)q0 * stride + 64 * i, stride, a->o + (size_t)q0 * (size_t)hv, (size_t)hv);
             continue;
