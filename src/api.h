@@ -35,6 +35,8 @@
  *          used where the io maps them, or read from storage: experts when a token wants them, into a cache, the others for every
  *          pass, through a ring that is filled ahead. It says which
  *          rungs it took, what bounds the speed, and the least that would do. No rung but those of AIOS_PLAN_MAY_* changes a bit.
+ * CACHE    Keys and values are in pages of 64 positions from one pool: sequences share them, are forked, cut back, saved and restored
+ *          (aios_seq_*). pd.kv_type says how positions are kept, the other kv_ fields what becomes of those far back.
  * THREADS  One context is used by one thread at a time; several contexts of one model may run side by side. Opening and
  *          freeing contexts of one model must not overlap. Work is shared out through desc.parallel_for, or through
  *          threads of the context's own (n_threads > 1 without parallel_for), or runs in the caller alone.
