@@ -19,9 +19,9 @@ static void aios__pass_gather(aios_context *c) {
         if (most > c->plan.n_batch) most = c->plan.n_batch;
         slot = aios__kv_slot(&c->kv.seq[s], q->n_done);
         room = most - p->n < q->n_fed - q->n_done ? most - p->n : q->n_fed - q->n_done;
-        while (room > 0 && !aios__kv_fits(&c->kv, s, slot, slot + room)) {      /* down to the end of the tile before */
+        while (room > 0 && !aios__kv_fits(&c->kv, s, slot, slot + room)) {      /* down to the end of the tile before, or but one */
             int32_t over = (slot + room) % AIOSK_TILE;
-            room -= over ? over : AIOSK_TILE;
+            room -= over ? over : 1;            /* a tile's last token may be the one for whose sealing there is no room */
         }
         for (i = q->n_done; room > 0; room--, i++, slot++) {
             if (q->want[i] && p->n_out == c->plan.n_outputs) break;
