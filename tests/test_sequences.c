@@ -354,10 +354,11 @@ static rig heirs[MAX_HEIRS];
 static int32_t n_heirs;
 static void heirs_open(const kind *k, int32_t most) {
     static const int32_t batches[] = { 64, 7, 1, 33, 50, 64, 17 };
-    int32_t isa;
+    int32_t isa, i;
     n_heirs = 0;
-    for (isa = 0; isa < AIOSK_N_ISA; isa++) {       /* 0 = the best, with three threads */
+    for (i = 0; i < AIOSK_N_ISA; i++) {             /* 0 = the best; plain C, which is slow, last */
         way w = { 0, 0, 0, 0, 0, 0, 0 };
+        isa = i ? AIOSK_N_ISA - i : 0;
         if (!aiosk_select(isa) || n_heirs == most) continue;
         w.n_seq = 1 + n_heirs % 4; w.n_batch = batches[n_heirs % 7]; w.n_threads = isa == 0 && k->type == KV44 && !k->window ? 2 : 1;         /* threads that wait for each other are slow where others compute */ w.isa = isa;
         if (n_heirs % 2) w.positions = 640;
