@@ -35,6 +35,8 @@
  *          used where the io maps them, or read from storage: experts when a token wants them, into a cache, the others for every
  *          pass, through a ring that is filled ahead. It says which
  *          rungs it took, what bounds the speed, and the least that would do. No rung but those of AIOS_PLAN_MAY_* changes a bit.
+ * CACHE    Keys and values are in pages of 64 positions from one pool: sequences share them, are forked, cut back, saved and restored
+ *          (aios_seq_*). pd.kv_type says how positions are kept, the other kv_ fields what becomes of those far back.
  * THREADS  One context is used by one thread at a time; several contexts of one model may run side by side. Opening and
  *          freeing contexts of one model must not overlap. Work is shared out through desc.parallel_for, or through
  *          threads of the context's own (n_threads > 1 without parallel_for), or runs in the caller alone.
@@ -335,7 +337,8 @@ typedef struct aios_plan_desc {
                                        the io has no submit; negative = none                           */
     int32_t n_ctx_min;              /* AIOS_PLAN_MAY_CTX: not less than this; 0 = 64                   */
     int32_t numa_node_1;            /* 1 + the NUMA node that all requests name; 0 = no wish           */
-    int32_t kv_positions;           /* positions in the cache, of all sequences together; 0 = n_ctx for each */
+    int32_t kv_positions;           /* positions in the cache, of all sequences together; 0 = n_ctx for each. Types in codes: and so many times n_ctx
+                                       as that is, rounded up, may begin otherwise than all others (first tiles stay open) */
     int32_t kv_old_type, kv_recent; /* tiles more than kv_recent positions back are made this type; 0 = they stay as they are */
     int32_t kv_window, kv_sinks;    /* a query sees so many positions back, and the first ones (whole tiles); 0 = all */
     int32_t kv_heavy, reserved;     /* with kv_window: and so many between, those that attention has gone to most (whole tiles) */
@@ -4669,11 +4672,7 @@ typedef struct aios__kv {
     uint64_t bytes, pos_bytes;          /* of all pools; of one position in all layers                      */
 } aios__kv;
 
-/* Layers whose window is much shorter than the context are a group of their own; and where the plan has a window for the others. */
-static int32_t aios__kv_group(const aios_model *m, const aios_plan *p, int32_t layer) {
-    int32_t w = aios__layer_window(m, layer);
-    return w && (p->kv_window || (int64_t)w + p->n_batch + 4 * AIOSK_TILE < p->n_ctx);
-}
+static int32_t aios__kv_group(const aios_model *m, int32_t layer) { return aios__layer_window(m, layer) != 0; }
 
 /* ---- sizes ---------------------------------------------------------------------------------------------------- */
 enum { AIOS__ALL = 1 << 28 };           /* more tiles than there can be                                     */
@@ -4738,7 +4737,7 @@ static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan 
         kv->sinks[g]  = g == 0 && p->kv_window ? aios__tiles(p->kv_sinks ? p->kv_sinks : 1) : 0;
         kv->behind[g] = g ? (m->hp.window + 62) / AIOSK_TILE : p->kv_window ? aios__tiles(p->kv_window) : (int32_t)AIOS__ALL;
         for (l = 0; l < hp->n_layer; l++) {
-            if (aios__kv_group(m, p, l) != g) continue;
+            if (aios__kv_group(m, l) != g) continue;
             any = 1;
             for (f = 0; f < AIOS__N_FORMS; f++) {
                 uint64_t tile;
@@ -4752,7 +4751,8 @@ static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan 
         n[AIOS__KV_OPEN] = sees * p->n_seq + flight; n[AIOS__KV_SEALED] = n[AIOS__KV_OLD] = 0;
         if (kv->coded) {
             int64_t sealed = sees - kv->keep;
-            n[AIOS__KV_OPEN] = (int64_t)p->n_seq * (1 + kv->keep) + flight;
+            int64_t begin = p->kv_positions ? (p->kv_positions + (int64_t)p->n_ctx - 1) / p->n_ctx : p->n_seq;      /* sequences that do not begin with another's first tile */
+            n[AIOS__KV_OPEN] = p->n_seq + kv->keep * (begin < p->n_seq ? begin : p->n_seq) + flight;
             if (kv->recent < sealed) { n[AIOS__KV_OLD] = (sealed - kv->recent) * p->n_seq + full; if (sealed > kv->recent + 2) sealed = kv->recent + 2; }     /* one that ages in the next pass, one that a little cutting back needs */
             n[AIOS__KV_SEALED] = sealed * p->n_seq + full;
         }
@@ -4808,7 +4808,7 @@ static void aios__kv_start(aios__kv *kv, const aios_model *m, const aios_plan *p
         aios__pages *x = &kv->pool[g][f];
         uint64_t off = 0;
         for (l = 0; l < kv->n_layer; l++) {
-            if (aios__kv_group(m, p, l) != g) continue;
+            if (aios__kv_group(m, l) != g) continue;
             kv->group[l] = (uint8_t)g;
             kv->type[f][l] = aios__kv_type(p, l, f);
             if (kv->coded && aiosk_kv_k(kv->type[f][l]) >= AIOSK_KV_I8) kv->rotated[l] |= AIOS__ROTATED_K;
@@ -7500,6 +7500,7 @@ typedef struct aios__sequence {
     uint8_t *want;                      /* [n_ctx] 1 = keep the logits after this token                     */
     uint64_t used;                      /* number of the last pass that it was in                           */
     int32_t pinned, held;               /* its pages are not spilled: at all, during this call              */
+    int32_t its_turn;                   /* to have a part in the next pass                                  */
     int32_t n_fed, n_done;              /* tokens given, and those in the cache                             */
 } aios__sequence;
 
@@ -7527,6 +7528,7 @@ struct aios_context {
     /* where the run stands */
     int32_t running;                    /* a pass is under way                                              */
     uint64_t n_passed;                  /* passes finished since opening                                    */
+    int32_t next_turn;                  /* sequence that is first to have a part, when not all can          */
     int32_t n_out_ready;                /* rows of the last finished pass                                   */
     int32_t unready;                    /* the current round waits for its unit; 2: and had to              */
     aios_status failed;                 /* why it will not come                                             */
@@ -7861,6 +7863,18 @@ static aios_status aios__spill_prepare(aios_context *c, uint64_t deadline, aios_
 /* pass.c: which tokens go through the program together, and what becomes of them: gathers waiting tokens, finishes a pass or drops it, and
  * steps from pass to pass until the deadline. */
 
+/* Which sequences have a part in the next pass: all that wait, or as many as it has places, those that were left out first. Gives how many. */
+static int32_t aios__pass_choose(aios_context *c) {
+    int32_t i, s, n = 0, most = c->plan.n_batch < c->plan.n_outputs ? c->plan.n_batch : c->plan.n_outputs;
+    for (s = 0; s < c->plan.n_seq; s++) n += c->seq[s].its_turn = c->seq[s].n_done < c->seq[s].n_fed && !c->kv.seq[s].n_spilled;
+    if (n <= most) return n;
+    for (i = n = 0, s = c->next_turn; i < c->plan.n_seq; i++, s = s + 1 < c->plan.n_seq ? s + 1 : 0) {
+        if (!c->seq[s].its_turn) continue;
+        if (n == most) c->seq[s].its_turn = 0;
+        else if (++n == most) c->next_turn = s + 1 < c->plan.n_seq ? s + 1 : 0;
+    }
+    return n;
+}
 /* Gathers waiting tokens: sequences in ascending order, until the batch or the output rows are full, but so that each that
  * waits gets at least one token in if there is room: a long prompt does not hold up its neighbours. One whose tokens find no room in the
  * cache gets as many in as do. */
@@ -7868,21 +7882,20 @@ static void aios__pass_gather(aios_context *c) {
     aios__pass *p = &c->pass;
     int32_t i, s, later = 0, per_block = aios__attend_tokens(&c->model->hp);
     p->n = p->n_out = p->n_blocks = 0;
-    for (s = 0; s < c->plan.n_seq; s++) later += c->seq[s].n_done < c->seq[s].n_fed;
+    later = aios__pass_choose(c);
     for (s = 0; s < c->plan.n_seq; s++) {
         aios__sequence *q = &c->seq[s];
         int32_t most, room, slot, in_block = 0;
-        if (q->n_done == q->n_fed) continue;
+        if (!q->its_turn) continue;
         later--;
-        if (c->kv.seq[s].n_spilled) continue;
         most = c->plan.n_batch - later > p->n ? c->plan.n_batch - later : p->n + 1;      /* one place for each that comes later */
         if (most > c->plan.n_batch) most = c->plan.n_batch;
         slot = aios__kv_slot(&c->kv.seq[s], q->n_done);
         room = most - p->n < q->n_fed - q->n_done ? most - p->n : q->n_fed - q->n_done;
         if (room > aios__kv_stride(&c->kv, slot)) room = aios__kv_stride(&c->kv, slot);
-        while (room > 0 && !aios__kv_fits(&c->kv, s, slot, slot + room)) {      /* down to the end of the tile before */
+        while (room > 0 && !aios__kv_fits(&c->kv, s, slot, slot + room)) {      /* down to the end of the tile before, or but one */
             int32_t over = (slot + room) % AIOSK_TILE;
-            room -= over ? over : AIOSK_TILE;
+            room -= over ? over : 1;            /* a tile's last token may be the one for whose sealing there is no room */
         }
         for (i = q->n_done; room > 0; room--, i++, slot++) {
             if (q->want[i] && p->n_out == c->plan.n_outputs) break;

@@ -336,7 +336,8 @@ typedef struct aios_plan_desc {
                                        the io has no submit; negative = none                           */
     int32_t n_ctx_min;              /* AIOS_PLAN_MAY_CTX: not less than this; 0 = 64                   */
     int32_t numa_node_1;            /* 1 + the NUMA node that all requests name; 0 = no wish           */
-    int32_t kv_positions;           /* positions in the cache, of all sequences together; 0 = n_ctx for each */
+    int32_t kv_positions;           /* positions in the cache, of all sequences together; 0 = n_ctx for each. Types in codes: and so many times n_ctx
+                                       as that is, rounded up, may begin otherwise than all others (first tiles stay open) */
     int32_t kv_old_type, kv_recent; /* tiles more than kv_recent positions back are made this type; 0 = they stay as they are */
     int32_t kv_window, kv_sinks;    /* a query sees so many positions back, and the first ones (whole tiles); 0 = all */
     int32_t kv_heavy, reserved;     /* with kv_window: and so many between, those that attention has gone to most (whole tiles) */

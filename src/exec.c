@@ -8,6 +8,7 @@ typedef struct aios__sequence {
     uint8_t *want;                      /* [n_ctx] 1 = keep the logits after this token                     */
     uint64_t used;                      /* number of the last pass that it was in                           */
     int32_t pinned, held;               /* its pages are not spilled: at all, during this call              */
+    int32_t its_turn;                   /* to have a part in the next pass                                  */
     int32_t n_fed, n_done;              /* tokens given, and those in the cache                             */
 } aios__sequence;
 
@@ -35,6 +36,7 @@ struct aios_context {
     /* where the run stands */
     int32_t running;                    /* a pass is under way                                              */
     uint64_t n_passed;                  /* passes finished since opening                                    */
+    int32_t next_turn;                  /* sequence that is first to have a part, when not all can          */
     int32_t n_out_ready;                /* rows of the last finished pass                                   */
     int32_t unready;                    /* the current round waits for its unit; 2: and had to              */
     aios_status failed;                 /* why it will not come                                             */

@@ -65,11 +65,7 @@ typedef struct aios__kv {
     uint64_t bytes, pos_bytes;          /* of all pools; of one position in all layers                      */
 } aios__kv;
 
-/* Layers whose window is much shorter than the context are a group of their own; and where the plan has a window for the others. */
-static int32_t aios__kv_group(const aios_model *m, const aios_plan *p, int32_t layer) {
-    int32_t w = aios__layer_window(m, layer);
-    return w && (p->kv_window || (int64_t)w + p->n_batch + 4 * AIOSK_TILE < p->n_ctx);
-}
+static int32_t aios__kv_group(const aios_model *m, int32_t layer) { return aios__layer_window(m, layer) != 0; }
 
 /* ---- sizes ---------------------------------------------------------------------------------------------------- */
 enum { AIOS__ALL = 1 << 28 };           /* more tiles than there can be                                     */
@@ -134,7 +130,7 @@ static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan 
         kv->sinks[g]  = g == 0 && p->kv_window ? aios__tiles(p->kv_sinks ? p->kv_sinks : 1) : 0;
         kv->behind[g] = g ? (m->hp.window + 62) / AIOSK_TILE : p->kv_window ? aios__tiles(p->kv_window) : (int32_t)AIOS__ALL;
         for (l = 0; l < hp->n_layer; l++) {
-            if (aios__kv_group(m, p, l) != g) continue;
+            if (aios__kv_group(m, l) != g) continue;
             any = 1;
             for (f = 0; f < AIOS__N_FORMS; f++) {
                 uint64_t tile;
@@ -148,7 +144,8 @@ static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan 
         n[AIOS__KV_OPEN] = sees * p->n_seq + flight; n[AIOS__KV_SEALED] = n[AIOS__KV_OLD] = 0;
         if (kv->coded) {
             int64_t sealed = sees - kv->keep;
-            n[AIOS__KV_OPEN] = (int64_t)p->n_seq * (1 + kv->keep) + flight;
+            int64_t begin = p->kv_positions ? (p->kv_positions + (int64_t)p->n_ctx - 1) / p->n_ctx : p->n_seq;      /* sequences that do not begin with another's first tile */
+            n[AIOS__KV_OPEN] = p->n_seq + kv->keep * (begin < p->n_seq ? begin : p->n_seq) + flight;
             if (kv->recent < sealed) { n[AIOS__KV_OLD] = (sealed - kv->recent) * p->n_seq + full; if (sealed > kv->recent + 2) sealed = kv->recent + 2; }     /* one that ages in the next pass, one that a little cutting back needs */
             n[AIOS__KV_SEALED] = sealed * p->n_seq + full;
         }
@@ -204,7 +201,7 @@ static void aios__kv_start(aios__kv *kv, const aios_model *m, const aios_plan *p
         aios__pages *x = &kv->pool[g][f];
         uint64_t off = 0;
         for (l = 0; l < kv->n_layer; l++) {
-            if (aios__kv_group(m, p, l) != g) continue;
+            if (aios__kv_group(m, l) != g) continue;
             kv->group[l] = (uint8_t)g;
             kv->type[f][l] = aios__kv_type(p, l, f);
             if (kv->coded && aiosk_kv_k(kv->type[f][l]) >= AIOSK_KV_I8) kv->rotated[l] |= AIOS__ROTATED_K;

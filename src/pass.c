@@ -1,6 +1,18 @@
 /* pass.c: which tokens go through the program together, and what becomes of them: gathers waiting tokens, finishes a pass or drops it, and
  * steps from pass to pass until the deadline. */
 
+/* Which sequences have a part in the next pass: all that wait, or as many as it has places, those that were left out first. Gives how many. */
+static int32_t aios__pass_choose(aios_context *c) {
+    int32_t i, s, n = 0, most = c->plan.n_batch < c->plan.n_outputs ? c->plan.n_batch : c->plan.n_outputs;
+    for (s = 0; s < c->plan.n_seq; s++) n += c->seq[s].its_turn = c->seq[s].n_done < c->seq[s].n_fed && !c->kv.seq[s].n_spilled;
+    if (n <= most) return n;
+    for (i = n = 0, s = c->next_turn; i < c->plan.n_seq; i++, s = s + 1 < c->plan.n_seq ? s + 1 : 0) {
+        if (!c->seq[s].its_turn) continue;
+        if (n == most) c->seq[s].its_turn = 0;
+        else if (++n == most) c->next_turn = s + 1 < c->plan.n_seq ? s + 1 : 0;
+    }
+    return n;
+}
 /* Gathers waiting tokens: sequences in ascending order, until the batch or the output rows are full, but so that each that
  * waits gets at least one token in if there is room: a long prompt does not hold up its neighbours. One whose tokens find no room in the
  * cache gets as many in as do. */
@@ -8,21 +20,20 @@ static void aios__pass_gather(aios_context *c) {
     aios__pass *p = &c->pass;
     int32_t i, s, later = 0, per_block = aios__attend_tokens(&c->model->hp);
     p->n = p->n_out = p->n_blocks = 0;
-    for (s = 0; s < c->plan.n_seq; s++) later += c->seq[s].n_done < c->seq[s].n_fed;
+    later = aios__pass_choose(c);
     for (s = 0; s < c->plan.n_seq; s++) {
         aios__sequence *q = &c->seq[s];
         int32_t most, room, slot, in_block = 0;
-        if (q->n_done == q->n_fed) continue;
+        if (!q->its_turn) continue;
         later--;
-        if (c->kv.seq[s].n_spilled) continue;
         most = c->plan.n_batch - later > p->n ? c->plan.n_batch - later : p->n + 1;      /* one place for each that comes later */
         if (most > c->plan.n_batch) most = c->plan.n_batch;
         slot = aios__kv_slot(&c->kv.seq[s], q->n_done);
         room = most - p->n < q->n_fed - q->n_done ? most - p->n : q->n_fed - q->n_done;
         if (room > aios__kv_stride(&c->kv, slot)) room = aios__kv_stride(&c->kv, slot);
-        while (room > 0 && !aios__kv_fits(&c->kv, s, slot, slot + room)) {      /* down to the end of the tile before */
+        while (room > 0 && !aios__kv_fits(&c->kv, s, slot, slot + room)) {      /* down to the end of the tile before, or but one */
             int32_t over = (slot + room) % AIOSK_TILE;
-            room -= over ? over : AIOSK_TILE;
+            room -= over ? over : 1;            /* a tile's last token may be the one for whose sealing there is no room */
         }
         for (i = q->n_done; room > 0; room--, i++, slot++) {
             if (q->want[i] && p->n_out == c->plan.n_outputs) break;

@@ -116,7 +116,7 @@ static uint64_t *tag_at(void *tile, int32_t slot) { return (uint64_t *)tile + sl
 
 /* What the rules say that a query at slot s sees of tile t: -1 nothing, else a form. */
 static int32_t rule(const world *w, const config *f, int32_t layer, int32_t own, int32_t t) {
-    int32_t windowed = w->m.arch->window_every && layer % w->m.arch->window_every == 0 && f->model_window && (f->window || f->model_window + f->n_batch + 256 < f->n_ctx);
+    int32_t windowed = w->m.arch->window_every && layer % w->m.arch->window_every == 0 && f->model_window;
     int32_t sinks = !windowed && f->window ? ((f->sinks ? f->sinks : 1) + 63) / 64 : 0;
     int32_t behind = windowed ? (f->model_window + 62) / 64 : f->window ? (f->window + 63) / 64 : 1 << 28;
     int32_t coded = f->old_type > 0 || f->type >= AIOSK_KV_I8;
