@@ -338,7 +338,7 @@ typedef struct aios_plan_desc {
     int32_t kv_positions;           /* positions in the cache, of all sequences together; 0 = n_ctx for each */
     int32_t kv_old_type, kv_recent; /* tiles more than kv_recent positions back are made this type; 0 = they stay as they are */
     int32_t kv_window, kv_sinks;    /* a query sees so many positions back, and the first ones (whole tiles); 0 = all */
-    int32_t kv_heavy;               /* with kv_window: and so many between, those that attention has gone to most (whole tiles) */
+    int32_t kv_heavy, reserved;     /* with kv_window: and so many between, those that attention has gone to most (whole tiles) */
     const int32_t *kv_layer_type;   /* [n_layer] type of the cache for each layer, -1 = kv_type; must stay until the context is open; NULL = kv_type */
 } aios_plan_desc;
 AIOS__DESC_INIT(aios_plan_desc)
@@ -4753,7 +4753,7 @@ static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan 
         if (kv->coded) {
             int64_t sealed = sees - kv->keep;
             n[AIOS__KV_OPEN] = (int64_t)p->n_seq * (1 + kv->keep) + flight;
-            if (kv->recent < sealed) { n[AIOS__KV_OLD] = (sealed - kv->recent) * p->n_seq + full; sealed = kv->recent + 2; }
+            if (kv->recent < sealed) { n[AIOS__KV_OLD] = (sealed - kv->recent) * p->n_seq + full; if (sealed > kv->recent + 2) sealed = kv->recent + 2; }     /* one that ages in the next pass, one that a little cutting back needs */
             n[AIOS__KV_SEALED] = sealed * p->n_seq + full;
         }
         for (f = 0; f < AIOS__N_FORMS; f++) {
@@ -4868,12 +4868,16 @@ static int32_t aios__kv_pages(const aios__kv *kv) {
 }
 
 /* ---- who sees what -------------------------------------------------------------------------------------------- */
-/* The tile t that a query of tile own sees, in *form; NULL when it sees none. What the rule asks for may be gone, after cutting back far or
- * after tokens were taken out: then it sees what there is. */
+/* The form in which a query of tile own sees tile t. */
+static int32_t aios__kv_rule(const aios__kv *kv, int32_t own, int32_t t) {
+    return !kv->coded || t == own || t < kv->keep ? AIOS__KV_OPEN : own - t > kv->recent ? AIOS__KV_OLD : AIOS__KV_SEALED;
+}
+/* The tile t that a query of tile own sees, in *form; NULL when it sees none. What the rule asks for may be gone after tokens were taken
+ * out: then it sees what there is. */
 static void *aios__kv_look(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head, int32_t own, int32_t t, int32_t *form) {
     int32_t g = kv->group[layer], f, page;
     if (t >= kv->sinks[g] && own - t > kv->behind[g] && (g || !kv->heavy)) return NULL;
-    f = !kv->coded || t == own || t < kv->keep ? AIOS__KV_OPEN : own - t > kv->recent ? AIOS__KV_OLD : AIOS__KV_SEALED;
+    f = aios__kv_rule(kv, own, t);
     page = aios__page_at(kv, g, f, seq, t);
     if (page == AIOS__NO_PAGE && t != own) for (f = AIOS__KV_SEALED; f < AIOS__N_FORMS && (page = aios__page_at(kv, g, f, seq, t)) == AIOS__NO_PAGE; f++) {}
     if (page == AIOS__NO_PAGE) return NULL;
@@ -4885,6 +4889,8 @@ static void *aios__kv_open_tile(const aios__kv *kv, int32_t seq, int32_t layer, 
     int32_t g = kv->group[layer];
     return aios__tile_of(kv, g, AIOS__KV_OPEN, aios__page_at(kv, g, AIOS__KV_OPEN, seq, slot / AIOSK_TILE), layer, head);
 }
+/* Was nothing taken out? */
+static int32_t aios__kv_whole(const aios__kv_seq *s) { return s->n_spans == 1 && s->span[0].off == 0; }
 /* Slot of a position, which may be the next one after the last. */
 static int32_t aios__kv_slot(const aios__kv_seq *s, int32_t pos) {
     int32_t i, n;
@@ -5003,11 +5009,22 @@ static void aios__kv_done(aios__kv *kv, int32_t seq, int32_t upto) {
     }
     if (aged > s->aged) s->aged = aged;
 }
+/* Is a tile that a query of tile own sees gone? exact: in the form that it wants. */
+static int32_t aios__kv_gone(const aios__kv *kv, int32_t g, int32_t seq, int32_t own, int32_t exact) {
+    int32_t t, f, some;
+    for (t = 0; t < own; t++) {
+        if (t >= kv->sinks[g] && own - t > kv->behind[g]) continue;
+        for (some = f = 0; f < AIOS__N_FORMS; f++) some |= aios__page_at(kv, g, f, seq, t) != AIOS__NO_PAGE && (!exact || f == aios__kv_rule(kv, own, t));
+        if (!some) return 1;
+    }
+    return 0;
+}
 /* Forgets slots from n on. Gives the slot to go on from: n, or one before it when what was written behind it is gone: then the tokens
  * from there on have to go through the model again. */
 static int32_t aios__kv_cut(aios__kv *kv, int32_t seq, int32_t n) {
     aios__kv_seq *s = &kv->seq[seq];
-    int32_t g, t, own = n / AIOSK_TILE, at = n;
+    int32_t g, t, own = n / AIOSK_TILE, at = n, whole = s->span[0].off == 0 && s->span[0].to >= n;
+    int32_t back = own < s->tile || s->span[s->n_spans - 1].from >= n;      /* queries come again that saw other tiles than the next one would have */
     for (g = 0; g < AIOS__N_GROUPS; g++) {
         if (!kv->pool[g][AIOS__KV_OPEN].n) continue;
         for (t = s->top - 1; t >= own + (n % AIOSK_TILE != 0); t--) aios__tile_drop(kv, g, seq, t);
@@ -5018,8 +5035,8 @@ static int32_t aios__kv_cut(aios__kv *kv, int32_t seq, int32_t n) {
             if (kv->page[g][AIOS__KV_OLD]) aios__page_drop(kv, g, AIOS__KV_OLD, aios__kv_row(kv, g, AIOS__KV_OLD, seq) + own);
             if (aios__page_at(kv, g, AIOS__KV_OPEN, seq, own) == AIOS__NO_PAGE && at > own * AIOSK_TILE) at = own * AIOSK_TILE;
         }
-        for (t = own - kv->behind[g]; g > 0 && t < own; t++)        /* a model's own window cannot do without */
-            if (t >= 0 && !aios__kv_has(kv, g, seq, t)) at = 0;
+        /* further back than what was kept for it: all anew. Where tokens were taken out, only a model's own window cannot do without */
+        if (back && (whole || g > 0) && (g > 0 || !kv->heavy) && aios__kv_gone(kv, g, seq, own, whole)) at = 0;
     }
     s->top = own + (n % AIOSK_TILE != 0);
     if (s->tile > own) s->tile = own;
@@ -5053,7 +5070,7 @@ static void aios__kv_settle(aios__kv *kv) {
 /* dst, which is empty, shares the first n slots of src. Gives the slot that dst goes on from, as aios__kv_cut does. */
 static int32_t aios__kv_fork(aios__kv *kv, int32_t dst, int32_t src, int32_t n) {
     aios__kv_seq *s = &kv->seq[src], *d = &kv->seq[dst];
-    int32_t g, f, t, own = n / AIOSK_TILE, top = own + (n % AIOSK_TILE != 0);
+    int32_t g, f, t, i, own = n / AIOSK_TILE, top = own + (n % AIOSK_TILE != 0);
     if (top > s->top) top = s->top;
     *d = *s;
     d->top = top;
@@ -5064,7 +5081,10 @@ static int32_t aios__kv_fork(aios__kv *kv, int32_t dst, int32_t src, int32_t n) 
             int32_t *from = aios__kv_row(kv, g, f, src), *to = aios__kv_row(kv, g, f, dst);
             for (t = 0; from && t < top; t++) {
                 if (from[t] == AIOS__NO_PAGE || (f == AIOS__KV_OLD && t >= s->aged) || (f == AIOS__KV_OPEN && t < own && aios__kv_spare(kv, g, src, t))) continue;
-                kv->pool[g][f].refs[to[t] = from[t]]++;
+                to[t] = from[t];
+                for (i = 0; f == AIOS__KV_OPEN && i < kv->n_copies; i++)        /* a copy that a pass has yet to make, or may drop */
+                    if (kv->copy[i].g == g && kv->copy[i].seq == src && kv->copy[i].t == t) to[t] = kv->copy[i].from;
+                kv->pool[g][f].refs[to[t]]++;
             }
         }
         for (t = own; t < top; t++) if (aios__kv_spare(kv, g, dst, t)) {     /* a spare is nobody else's; aios__kv_cut makes it an open tile */
@@ -8717,7 +8737,7 @@ AIOS_API int32_t aios_seq_find(const aios_context *c, const int32_t *ids, uint64
     for (s = 0; c && ids && s < c->plan.n_seq; s++) {
         const aios__sequence *q = &c->seq[s];
         for (i = 0; i < q->n_done && (uint64_t)i < n && q->token[i] == ids[i]; i++) {}
-        if (c->kv.seq[s].n_spans == 1 && i > most) { most = i; best = s; }      /* one whose middle was taken out knows more than it shows */
+        if (aios__kv_whole(&c->kv.seq[s]) && i > most) { most = i; best = s; }      /* one that tokens were taken out of knows more than it shows */
     }
     if (n_same) *n_same = most;
     return best;
@@ -8808,7 +8828,7 @@ static int32_t aios__base_tiles(const aios_context *c, int32_t seq, int32_t base
     int32_t g, f, t, n, some;
     if (base < 0) return 0;
     n = c->seq[seq].n_done < c->seq[base].n_done ? c->seq[seq].n_done : c->seq[base].n_done;
-    if (kv->seq[base].n_spans > 1 || kv->seq[seq].span[0].to < n) return 0;
+    if (!aios__kv_whole(&kv->seq[base]) || kv->seq[seq].span[0].off || kv->seq[seq].span[0].to < n) return 0;
     for (t = 0; t < n / AIOSK_TILE; t++) {
         for (some = g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
             int32_t a = aios__page_at(kv, g, f, seq, t), b = aios__page_at(kv, g, f, base, t);
@@ -8826,11 +8846,15 @@ static int32_t aios__state_page(const aios_context *c, int32_t g, int32_t f, int
     if (aios__page_at(kv, g, f, seq, t) == AIOS__NO_PAGE || (f == AIOS__KV_OPEN && aios__kv_spare(kv, g, seq, t))) return 0;
     return t < base_tiles ? 2 : 1;
 }
-/* Sizes of the parts; the pages' in *pages. */
+/* Forms that a cache of this kind can have, whatever its size: those that the map of pages tells of. */
+static int32_t aios__state_form(const aios__kv *kv, int32_t g, int32_t f) {
+    return kv->page[g][AIOS__KV_OPEN] && (f == AIOS__KV_OPEN || (kv->coded && (f == AIOS__KV_SEALED || kv->recent < AIOS__ALL)));
+}
+/* Sizes of the parts but the pages. */
 static uint64_t aios__state_front(const aios_context *c, const aios__state_head *h) {
     uint64_t maps = 0;
     int32_t g, f;
-    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) maps += c->kv.page[g][f] ? h->top : 0;
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) maps += aios__state_form(&c->kv, g, f) ? h->top : 0;
     return sizeof *h + (c->kv.heavy ? (uint64_t)h->top * 8 : 0) + (uint64_t)h->n_spans * 12 + ((uint64_t)h->n_tokens - (uint64_t)h->base_tiles * AIOSK_TILE) * 4 + aios__round_up(h->n_tokens - h->n_done, 8) + aios__round_up(maps, 8);
 }
 static aios_status aios__state_head_of(aios_context *c, int32_t seq, int32_t base, aios__state_head *h, aios_error *err) {
@@ -8878,7 +8902,7 @@ AIOS_API aios_status aios_seq_save(aios_context *c, int32_t seq, int32_t base, v
     if (c->kv.heavy) { memcpy(p, c->kv.mass + (int64_t)seq * c->kv.seq_tiles, (size_t)h.top * 8); p += h.top * 8; }
     map = p;
     p = (uint8_t *)dst + aios__state_front(c, &h);
-    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) for (t = 0; c->kv.page[g][f] && t < (int32_t)h.top; t++) {
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) for (t = 0; aios__state_form(&c->kv, g, f) && t < (int32_t)h.top; t++) {
         const aios__pages *x = &c->kv.pool[g][f];
         *map = (uint8_t)aios__state_page(c, g, f, seq, t, (int32_t)h.base_tiles);
         if (*map++ != 1) continue;
@@ -8911,7 +8935,7 @@ static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_
     if (h->model_hash != c->model->gguf.hash) return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, c->model->gguf.hash, h->model_hash, "the sequence belongs to another model", aios__u(0), aios__u(0));
     if (h->layout_hash != aios__layout_hash(c)) return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, aios__layout_hash(c), h->layout_hash, "the sequence was saved from another kind of cache (types, window, rope or numerics)", aios__u(0), aios__u(0));
     if (h->n_tokens > (uint32_t)c->plan.n_ctx) return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)c->plan.n_ctx, h->n_tokens, "the sequence has % tokens, and this context has room for %", aios__u(h->n_tokens), aios__i(c->plan.n_ctx));
-    if (h->n_done > h->n_tokens || h->n_spans < 1 || h->n_spans > AIOS__MAX_SPANS || h->top > (uint32_t)kv->seq_tiles || h->tile > (uint32_t)kv->seq_tiles || h->aged > h->top
+    if (h->n_done > h->n_tokens || h->n_spans < 1 || h->n_spans > AIOS__MAX_SPANS || h->top > 1u << 28 || h->aged > h->top
         || (uint64_t)h->base_tiles * AIOSK_TILE > h->n_done || h->base_tiles > h->top || aios__state_front(c, h) > n) return aios__state_bad(err, "its numbers contradict each other");
     for (i = 0; i < h->n_spans; i++) {
         memcpy(&span, p + sizeof *h + i * 12, 12);
@@ -8923,26 +8947,28 @@ static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_
         memcpy(&span, p + sizeof *h + (uint32_t)g * 12, 12);
         slot -= span.to - span.from;
     }
-    if (slot < last || slot > (int64_t)kv->seq_tiles * AIOSK_TILE || h->tile != (uint64_t)slot / AIOSK_TILE || h->top != h->tile + (slot % AIOSK_TILE != 0)) return aios__state_bad(err, "its spans do not hold its tokens");
+    if (slot + h->n_tokens - h->n_done > (int64_t)kv->seq_tiles * AIOSK_TILE)
+        return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)kv->seq_tiles * AIOSK_TILE, (uint64_t)(slot + h->n_tokens - h->n_done), "the sequence takes % places with what was taken out of it, and this context has %", aios__i(slot + h->n_tokens - h->n_done), aios__i((int64_t)kv->seq_tiles * AIOSK_TILE));
+    if (slot < last || h->tile != (uint64_t)slot / AIOSK_TILE || h->top != h->tile + (slot % AIOSK_TILE != 0)) return aios__state_bad(err, "its spans do not hold its tokens");
     for (i = 0; i < h->n_tokens - h->base_tiles * AIOSK_TILE; i++) {
         int32_t id;
         memcpy(&id, p + sizeof *h + h->n_spans * 12 + (uint64_t)i * 4, 4);
         if (id < 0 || id >= c->model->hp.n_vocab) return aios__state_bad(err, "it holds a token that the model does not have");
     }
     if (h->base_tiles) {
-        if (!aios__seq_ok(c, base) || (uint32_t)c->seq[base].n_done < h->base_tiles * AIOSK_TILE || kv->seq[base].n_spans > 1
+        if (!aios__seq_ok(c, base) || (uint32_t)c->seq[base].n_done < h->base_tiles * AIOSK_TILE || !aios__kv_whole(&kv->seq[base])
             || aios__art_sum(AIOS__ART_SEED, c->seq[base].token, (uint64_t)h->base_tiles * AIOSK_TILE * 4) != h->base_hash)
             return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the sequence was saved over a prefix of % tokens, which the base does not begin with", aios__u((uint64_t)h->base_tiles * AIOSK_TILE));
     }
     *map_out = map = p + sizeof *h + h->n_spans * 12 + ((uint64_t)h->n_tokens - (uint64_t)h->base_tiles * AIOSK_TILE) * 4 + aios__round_up(h->n_tokens - h->n_done, 8) + (kv->heavy ? h->top * 8 : 0);
     for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
         int32_t need = 0, s, have = kv->pool[g][f].n_free;
-        for (i = 0; kv->page[g][f] && i < h->top; i++, map++) {
+        for (i = 0; aios__state_form(kv, g, f) && i < h->top; i++, map++) {
             if (*map > 2 || (*map == 2) > (i < h->base_tiles) || (*map == 1 && i < h->base_tiles)) return aios__state_bad(err, "its pages contradict each other");
-            if (*map == 2 && aios__page_at(kv, g, f, base, (int32_t)i) == AIOS__NO_PAGE) return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the base no longer has tile % in the form that the sequence needs", aios__u(i));
+            if (*map == 2 && (aios__page_at(kv, g, f, base, (int32_t)i) == AIOS__NO_PAGE || (f == AIOS__KV_OPEN && aios__kv_spare(kv, g, base, (int32_t)i)))) return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the base no longer has tile % in the form that the sequence needs", aios__u(i));
             need += *map == 1;
         }
-        if (f == AIOS__KV_OPEN && kv->page[g][f] && slot % AIOSK_TILE && map[-1] != 1) return aios__state_bad(err, "its newest tile is missing");
+        if (f == AIOS__KV_OPEN && aios__state_form(kv, g, f) && slot % AIOSK_TILE && map[-1] != 1) return aios__state_bad(err, "its newest tile is missing");
         pages += (uint64_t)need * kv->pool[g][f].bytes;
         for (s = 0; f == AIOS__KV_OPEN && s < kv->n_seq; s++) have += kv->seq[s].n_spares[g];
         if (need > have) return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)have, (uint64_t)need, "the sequence needs % pages of the cache, and % are free", aios__i(need), aios__i(have));
@@ -8958,6 +8984,7 @@ AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base
     aios_status st;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
+    if (base >= 0 && !aios__seq_ok(c, base)) return aios__seq_fail(c, base, err);
     if (!src) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_seq_restore: src is NULL");
     if (c->seq[seq].n_fed) return aios__fail2(err, AIOS_ERR_STATE, AIOS__NO_OFF, 0, (uint64_t)c->seq[seq].n_fed, "sequence % has % tokens: cut it to none before one is restored into it", aios__i(seq), aios__i(c->seq[seq].n_fed));
     if (aios__seq_ok(c, base) && (st = aios__spill_whole(c, base, err)) != 0) return st;
@@ -8974,8 +9001,8 @@ AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base
     for (t = 0; t < (int32_t)(h.n_tokens - h.n_done); t++) c->seq[seq].want[h.n_done + (uint32_t)t] = p[t] != 0;
     if (kv->heavy) memcpy(kv->mass + (int64_t)seq * kv->seq_tiles, p + aios__round_up(h.n_tokens - h.n_done, 8), (size_t)h.top * 8);
     p = (const uint8_t *)src + aios__state_front(c, &h);
-    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) for (t = 0; kv->page[g][f] && t < (int32_t)h.top; t++, map++) {
-        int32_t *to = aios__kv_row(kv, g, f, seq) + t;
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) for (t = 0; aios__state_form(kv, g, f) && t < (int32_t)h.top; t++, map++) {
+        int32_t *to = *map ? aios__kv_row(kv, g, f, seq) + t : NULL;
         if (*map == 2) kv->pool[g][f].refs[*to = aios__page_at(kv, g, f, base, t)]++;
         if (*map != 1) continue;
         aios__page_take(kv, g, f, to);

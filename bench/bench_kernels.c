@@ -2,9 +2,9 @@
  * of its bound, the smaller of what memory can deliver and what the instructions can multiply, measured in the same run.
  *
  *     bench_kernels [-T q4_0,q8_0] [-c 1,8,256] [-l rows,panels] [-t THREADS] [-i avx2,avx512 | -i all] [-k COLUMNS_OF_W]
- *                   [-s SECONDS_PER_CASE] [-w matmul,attend] [-o CSV]
+ *                   [-K f16,kv44] [-s SECONDS_PER_CASE] [-w matmul,attend] [-o CSV]
  *
- * Without options: the best instruction set, all types, one thread and all. Up to 8 columns the matrices come from memory, a
+ * Without options: the best instruction set, all types (-K: of the KV cache), one thread and all. Up to 8 columns the matrices come from memory, a
  * different one in every call; more columns, and one column under "cache", take a matrix that stays in the second-level cache.
  * A cell is GMAC/s and the share of the bound in percent:
  *     memory   min(read bandwidth * products per byte, int8 peak)        float types: f32 peak
@@ -21,6 +21,7 @@ static double seconds_per_case = 0.09;
 static int n_all, k_wanted;
 static pool mem;
 static FILE *csv;
+static const char *kv_types;
 
 /* ---- weights ----------------------------------------------------------------------------------------------- */
 static uint32_t rnd(void) {
@@ -198,8 +199,9 @@ static void matmul_table(const aiosk_isa *isa, const char *types, const char *la
 enum { RUN = 16 };              /* tiles that one part goes through: 1024 positions */
 typedef struct attend_shape { const char *name; int hd, n_q, from_memory; } attend_shape;
 static const attend_shape attend_shapes[] = {
-    {"decode hd128", 128, 1, 1}, {"decode hd64 x4", 64, 4, 1}, {"decode hd128 x8", 128, 8, 1}, {"prefill hd64", 64, 32, 0}, {"prefill hd128", 128, 32, 0}};
-static const char *const kv_names[] = {"f32", "f16", "i8"};
+    {"decode hd64 x1", 64, 1, 1}, {"decode hd64 x4", 64, 4, 1}, {"decode hd64 x8", 64, 8, 1}, {"decode hd128", 128, 1, 1}, {"decode hd128 x4", 128, 4, 1},
+    {"decode hd128 x8", 128, 8, 1}, {"prefill hd64", 64, 32, 0}, {"prefill hd128", 128, 32, 0}};
+static const char *const kv_names[] = {"f32", "f16", "kv8", "kv84", "kv54", "kv44", "kv43", "kv33", "kv82"};
 typedef struct attend_case {
     aiosk_attend_fn fn;
     aiosk_attend a;
@@ -214,16 +216,17 @@ static void attend_part(void *arg, int call, int part) {
     aiosk_attend a = c->a;
     const uint8_t *tiles = c->from_memory ? pool_step(&mem, call * c->n_parts + part, c->tile * RUN) : mem.hot;
     int i;
-    const void *run[AIOSK_RUN];
+    const void *run[2 * AIOSK_RUN];
     a.o = (float *)(void *)(c->states + (size_t)part * c->state);
     a.m = a.o + a.n_q * 128;
     a.l = a.m + 32;
     a.scratch = a.l + 32;
-    a.tile = run;
     a.n_tiles = AIOSK_RUN;
-    for (i = 0; i < RUN; i++) {
-        run[i % AIOSK_RUN] = tiles + (size_t)i * c->tile;
-        if (i % AIOSK_RUN == AIOSK_RUN - 1) c->fn(&a);
+    for (i = 0; i < RUN; i++) run[i] = tiles + (size_t)i * c->tile;
+    for (i = 0; i < RUN; i += AIOSK_RUN) {
+        a.tile = run + i;
+        a.next = i + AIOSK_RUN < RUN ? run + i + AIOSK_RUN : NULL;
+        c->fn(&a);
     }
 }
 
@@ -232,40 +235,43 @@ static void attend_table(const aiosk_isa *isa, roofs *r) {
     static int32_t lo[32], hi[32];
     float *q = (float *)b_alloc(32 * 128 * 4), kv[128], d8[32];
     int8_t *q8 = (int8_t *)b_alloc(32 * 128);
-    uint8_t *states;
-    const size_t state = (32 * (128 + 2) * 4 + (size_t)AIOSK_ATTEND_SCRATCH(32) + 63) / 64 * 64;
+    uint8_t *states, *open = (uint8_t *)b_alloc((size_t)aiosk_tile_bytes(AIOSK_KV_F32, 128, 128)), *room = (uint8_t *)b_alloc((size_t)AIOSK_CONVERT_SCRATCH(128));
+    const size_t state = (32 * (128 + 2) * 4 + (size_t)AIOSK_ATTEND_SCRATCH(32, 128) + 63) / 64 * 64;
     int s, t, i, j, wide;
     states = (uint8_t *)b_alloc(state * (size_t)parts);
     for (i = 0; i < 32 * 128; i++) q[i] = (float)(int32_t)rnd() * 0x1p-31f;
     for (i = 0; i < 32; i++) hi[i] = AIOSK_TILE * AIOSK_RUN;
-    printf("\n%s attention, tiles of 64 keys: GB/s of cache, GMAC/s, share of the bound (i8: half of the products are f32)\n", isa->name);
+    printf("\n%s attention, tiles of 64 keys: GB/s of cache, GMAC/s, share of the bound (of the f32 peak; codes: int8)\n", isa->name);
     printf("%-16s %-4s %3s %9s %9s %6s\n", "queries", "kv", "thr", "GB/s", "GMAC/s", "share");
-    for (s = 0; s < (int)(sizeof attend_shapes / sizeof attend_shapes[0]); s++) for (t = 0; t < AIOSK_N_KV; t++) {
+    for (s = 0; s < (int)(sizeof attend_shapes / sizeof attend_shapes[0]); s++) for (t = 0; t < (int)(sizeof kv_names / sizeof kv_names[0]); t++) {
         const attend_shape *sh = &attend_shapes[s];
         attend_case c;
+        const int type = aiosk_kv_parse(kv_names[t]), plain = aiosk_kv_open(type);
         size_t at;
+        if (!b_in(kv_types, kv_names[t])) continue;
         memset(&c, 0, sizeof c);
-        c.fn = isa->attend[t];
-        c.tile = (size_t)aiosk_tile_bytes(t, sh->hd, sh->hd);
+        c.fn = isa->attend;
+        c.tile = (size_t)aiosk_tile_bytes(type, sh->hd, sh->hd);
         c.state = state;
         c.states = states;
         c.from_memory = sh->from_memory;
         for (i = 0; i < AIOSK_TILE; i++) {
             for (j = 0; j < sh->hd; j++) kv[j] = (float)(int32_t)rnd() * 0x1p-31f;
-            isa->store[t](mem.p, i, kv, kv, sh->hd, sh->hd);
+            isa->store[plain](open, i, kv, kv, sh->hd, sh->hd);
         }
+        isa->kv_convert(plain, open, type, mem.p, sh->hd, sh->hd, room);
         for (at = 0; at < c.tile * RUN; at += c.tile) memcpy(mem.hot + at, mem.p, c.tile);
         for (at = c.tile; at + c.tile <= mem.n && sh->from_memory; at += c.tile) memcpy(mem.p + at, mem.p, c.tile);
         mem.at = 0;
-        for (i = 0; i < sh->n_q; i++) isa->quantize_head(q + i * sh->hd, sh->hd, q8 + i * sh->hd, &d8[i]);
+        for (i = 0; i < sh->n_q; i++) isa->quantize_head(q + i * sh->hd, sh->hd, q8 + i * sh->hd, &d8[i], NULL);
         c.a.q = q; c.a.q8 = q8; c.a.q8_d = d8; c.a.lo = lo; c.a.hi = hi;
-        c.a.scale = 0.125f; c.a.n_q = sh->n_q; c.a.hd_k = c.a.hd_v = c.a.q_stride = sh->hd;
+        c.a.scale = 0.125f; c.a.n_q = sh->n_q; c.a.hd_k = c.a.hd_v = c.a.q_stride = sh->hd; c.a.type = type;
         for (wide = 0; wide < (n_all > 1 ? 2 : 1); wide++) {
             const int threads = wide ? n_all : 1;
             double macs, gb, bound, top, per_byte;
             c.n_parts = wide ? parts : 4;
             c.best = 1e30;
-            if (s == 0 && t == 0) roofs_measure(r, &mem, isa->id, n_all, seconds_per_case);
+            if (s == 0) roofs_measure(r, &mem, isa->id, n_all, seconds_per_case);
             for (i = 0; i < ROUNDS; i++) {
                 double b = best_call(attend_part, &c, c.n_parts, threads, seconds_per_case / ROUNDS);
                 if (b < c.best) c.best = b;
@@ -276,7 +282,7 @@ static void attend_table(const aiosk_isa *isa, roofs *r) {
             gb = (double)c.tile * RUN * c.n_parts / c.best;
             per_byte = macs / gb;
             bound = (sh->from_memory ? r->read[wide] : r->l2[wide]) * per_byte;
-            top = t == AIOSK_KV_I8 && r->f32[wide] > 0 ? 2 / (1 / r->f32[wide] + 1 / r->int8[wide]) : r->f32[wide];
+            top = type > AIOSK_KV_F16 ? r->int8[wide] : r->f32[wide];
             if (top > 0 && top < bound) bound = top;
             printf("%-16s %-4s %3d %9.1f %9.1f %5.0f%%\n", sh->name, kv_names[t], threads, gb * 1e-9, macs * 1e-9,
                    top > 0 || sh->from_memory ? macs / bound * 100 : 0);
@@ -288,6 +294,8 @@ static void attend_table(const aiosk_isa *isa, roofs *r) {
     free(q);
     free(q8);
     free(states);
+    free(open);
+    free(room);
 }
 
 /* ---- options ----------------------------------------------------------------------------------------------- */
@@ -295,8 +303,9 @@ int main(int argc, char **argv) {
     int cols[B_MAX_LIST], n_cols, c, i;
     const char *types = NULL, *layouts = NULL, *only = NULL, *what = NULL, *path = NULL, *list = "1,2,4,8,16,64,256";
     n_all = b_threads();
-    while ((c = getopt(argc, argv, "T:c:l:t:i:k:s:w:o:")) != -1) switch (c) {
+    while ((c = getopt(argc, argv, "T:K:c:l:t:i:k:s:w:o:")) != -1) switch (c) {
         case 'T': types = optarg; break;
+        case 'K': kv_types = optarg; break;
         case 'c': list = optarg; break;
         case 'l': layouts = optarg; break;
         case 't': n_all = atoi(optarg); break;

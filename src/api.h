@@ -337,7 +337,7 @@ typedef struct aios_plan_desc {
     int32_t kv_positions;           /* positions in the cache, of all sequences together; 0 = n_ctx for each */
     int32_t kv_old_type, kv_recent; /* tiles more than kv_recent positions back are made this type; 0 = they stay as they are */
     int32_t kv_window, kv_sinks;    /* a query sees so many positions back, and the first ones (whole tiles); 0 = all */
-    int32_t kv_heavy;               /* with kv_window: and so many between, those that attention has gone to most (whole tiles) */
+    int32_t kv_heavy, reserved;     /* with kv_window: and so many between, those that attention has gone to most (whole tiles) */
     const int32_t *kv_layer_type;   /* [n_layer] type of the cache for each layer, -1 = kv_type; must stay until the context is open; NULL = kv_type */
 } aios_plan_desc;
 AIOS__DESC_INIT(aios_plan_desc)

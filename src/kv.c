@@ -149,7 +149,7 @@ static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan 
         if (kv->coded) {
             int64_t sealed = sees - kv->keep;
             n[AIOS__KV_OPEN] = (int64_t)p->n_seq * (1 + kv->keep) + flight;
-            if (kv->recent < sealed) { n[AIOS__KV_OLD] = (sealed - kv->recent) * p->n_seq + full; sealed = kv->recent + 2; }
+            if (kv->recent < sealed) { n[AIOS__KV_OLD] = (sealed - kv->recent) * p->n_seq + full; if (sealed > kv->recent + 2) sealed = kv->recent + 2; }     /* one that ages in the next pass, one that a little cutting back needs */
             n[AIOS__KV_SEALED] = sealed * p->n_seq + full;
         }
         for (f = 0; f < AIOS__N_FORMS; f++) {
@@ -264,12 +264,16 @@ static int32_t aios__kv_pages(const aios__kv *kv) {
 }
 
 /* ---- who sees what -------------------------------------------------------------------------------------------- */
-/* The tile t that a query of tile own sees, in *form; NULL when it sees none. What the rule asks for may be gone, after cutting back far or
- * after tokens were taken out: then it sees what there is. */
+/* The form in which a query of tile own sees tile t. */
+static int32_t aios__kv_rule(const aios__kv *kv, int32_t own, int32_t t) {
+    return !kv->coded || t == own || t < kv->keep ? AIOS__KV_OPEN : own - t > kv->recent ? AIOS__KV_OLD : AIOS__KV_SEALED;
+}
+/* The tile t that a query of tile own sees, in *form; NULL when it sees none. What the rule asks for may be gone after tokens were taken
+ * out: then it sees what there is. */
 static void *aios__kv_look(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head, int32_t own, int32_t t, int32_t *form) {
     int32_t g = kv->group[layer], f, page;
     if (t >= kv->sinks[g] && own - t > kv->behind[g] && (g || !kv->heavy)) return NULL;
-    f = !kv->coded || t == own || t < kv->keep ? AIOS__KV_OPEN : own - t > kv->recent ? AIOS__KV_OLD : AIOS__KV_SEALED;
+    f = aios__kv_rule(kv, own, t);
     page = aios__page_at(kv, g, f, seq, t);
     if (page == AIOS__NO_PAGE && t != own) for (f = AIOS__KV_SEALED; f < AIOS__N_FORMS && (page = aios__page_at(kv, g, f, seq, t)) == AIOS__NO_PAGE; f++) {}
     if (page == AIOS__NO_PAGE) return NULL;
@@ -281,6 +285,8 @@ static void *aios__kv_open_tile(const aios__kv *kv, int32_t seq, int32_t layer, 
     int32_t g = kv->group[layer];
     return aios__tile_of(kv, g, AIOS__KV_OPEN, aios__page_at(kv, g, AIOS__KV_OPEN, seq, slot / AIOSK_TILE), layer, head);
 }
+/* Was nothing taken out? */
+static int32_t aios__kv_whole(const aios__kv_seq *s) { return s->n_spans == 1 && s->span[0].off == 0; }
 /* Slot of a position, which may be the next one after the last. */
 static int32_t aios__kv_slot(const aios__kv_seq *s, int32_t pos) {
     int32_t i, n;
@@ -399,11 +405,22 @@ static void aios__kv_done(aios__kv *kv, int32_t seq, int32_t upto) {
     }
     if (aged > s->aged) s->aged = aged;
 }
+/* Is a tile that a query of tile own sees gone? exact: in the form that it wants. */
+static int32_t aios__kv_gone(const aios__kv *kv, int32_t g, int32_t seq, int32_t own, int32_t exact) {
+    int32_t t, f, some;
+    for (t = 0; t < own; t++) {
+        if (t >= kv->sinks[g] && own - t > kv->behind[g]) continue;
+        for (some = f = 0; f < AIOS__N_FORMS; f++) some |= aios__page_at(kv, g, f, seq, t) != AIOS__NO_PAGE && (!exact || f == aios__kv_rule(kv, own, t));
+        if (!some) return 1;
+    }
+    return 0;
+}
 /* Forgets slots from n on. Gives the slot to go on from: n, or one before it when what was written behind it is gone: then the tokens
  * from there on have to go through the model again. */
 static int32_t aios__kv_cut(aios__kv *kv, int32_t seq, int32_t n) {
     aios__kv_seq *s = &kv->seq[seq];
-    int32_t g, t, own = n / AIOSK_TILE, at = n;
+    int32_t g, t, own = n / AIOSK_TILE, at = n, whole = s->span[0].off == 0 && s->span[0].to >= n;
+    int32_t back = own < s->tile || s->span[s->n_spans - 1].from >= n;      /* queries come again that saw other tiles than the next one would have */
     for (g = 0; g < AIOS__N_GROUPS; g++) {
         if (!kv->pool[g][AIOS__KV_OPEN].n) continue;
         for (t = s->top - 1; t >= own + (n % AIOSK_TILE != 0); t--) aios__tile_drop(kv, g, seq, t);
@@ -414,8 +431,8 @@ static int32_t aios__kv_cut(aios__kv *kv, int32_t seq, int32_t n) {
             if (kv->page[g][AIOS__KV_OLD]) aios__page_drop(kv, g, AIOS__KV_OLD, aios__kv_row(kv, g, AIOS__KV_OLD, seq) + own);
             if (aios__page_at(kv, g, AIOS__KV_OPEN, seq, own) == AIOS__NO_PAGE && at > own * AIOSK_TILE) at = own * AIOSK_TILE;
         }
-        for (t = own - kv->behind[g]; g > 0 && t < own; t++)        /* a model's own window cannot do without */
-            if (t >= 0 && !aios__kv_has(kv, g, seq, t)) at = 0;
+        /* further back than what was kept for it: all anew. Where tokens were taken out, only a model's own window cannot do without */
+        if (back && (whole || g > 0) && (g > 0 || !kv->heavy) && aios__kv_gone(kv, g, seq, own, whole)) at = 0;
     }
     s->top = own + (n % AIOSK_TILE != 0);
     if (s->tile > own) s->tile = own;
@@ -449,7 +466,7 @@ static void aios__kv_settle(aios__kv *kv) {
 /* dst, which is empty, shares the first n slots of src. Gives the slot that dst goes on from, as aios__kv_cut does. */
 static int32_t aios__kv_fork(aios__kv *kv, int32_t dst, int32_t src, int32_t n) {
     aios__kv_seq *s = &kv->seq[src], *d = &kv->seq[dst];
-    int32_t g, f, t, own = n / AIOSK_TILE, top = own + (n % AIOSK_TILE != 0);
+    int32_t g, f, t, i, own = n / AIOSK_TILE, top = own + (n % AIOSK_TILE != 0);
     if (top > s->top) top = s->top;
     *d = *s;
     d->top = top;
@@ -460,7 +477,10 @@ static int32_t aios__kv_fork(aios__kv *kv, int32_t dst, int32_t src, int32_t n) 
             int32_t *from = aios__kv_row(kv, g, f, src), *to = aios__kv_row(kv, g, f, dst);
             for (t = 0; from && t < top; t++) {
                 if (from[t] == AIOS__NO_PAGE || (f == AIOS__KV_OLD && t >= s->aged) || (f == AIOS__KV_OPEN && t < own && aios__kv_spare(kv, g, src, t))) continue;
-                kv->pool[g][f].refs[to[t] = from[t]]++;
+                to[t] = from[t];
+                for (i = 0; f == AIOS__KV_OPEN && i < kv->n_copies; i++)        /* a copy that a pass has yet to make, or may drop */
+                    if (kv->copy[i].g == g && kv->copy[i].seq == src && kv->copy[i].t == t) to[t] = kv->copy[i].from;
+                kv->pool[g][f].refs[to[t]]++;
             }
         }
         for (t = own; t < top; t++) if (aios__kv_spare(kv, g, dst, t)) {     /* a spare is nobody else's; aios__kv_cut makes it an open tile */

@@ -63,7 +63,7 @@ AIOS_API int32_t aios_seq_find(const aios_context *c, const int32_t *ids, uint64
     for (s = 0; c && ids && s < c->plan.n_seq; s++) {
         const aios__sequence *q = &c->seq[s];
         for (i = 0; i < q->n_done && (uint64_t)i < n && q->token[i] == ids[i]; i++) {}
-        if (c->kv.seq[s].n_spans == 1 && i > most) { most = i; best = s; }      /* one whose middle was taken out knows more than it shows */
+        if (aios__kv_whole(&c->kv.seq[s]) && i > most) { most = i; best = s; }      /* one that tokens were taken out of knows more than it shows */
     }
     if (n_same) *n_same = most;
     return best;

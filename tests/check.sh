@@ -218,7 +218,7 @@ wide_code() {       # wide_code OBJECT
         /%[yz]mm|%k[0-7]/ || $2 ~ /^v/ {
             n_wide++
             if (!two && !five) bad[name] = $0
-            else if ($2 ~ /^vpdp/ && name !~ /_(avxvnni|avx512vnni|avx512vbmi)$|__scores8_avx512$/) bad[name] = $0
+            else if ($2 ~ /^vpdp/ && name !~ /_(avxvnni|avx512vnni|avx512vbmi)$|__(scores8|values8|means8)_avx512$/) bad[name] = $0
             else if (!five && /%zmm|%k[0-7]|%[xy]mm(1[6-9]|2[0-9]|3[01])/) bad[name] = $0
         }
         $2 ~ /^p(abs|sign|h|alignr|shufb|maddubs|mulhrs|mov[sz]x|blend|test|mulld|muldq|ackusdw|(extr|insr)[bdq]|cmp(eq|gt)q)/ ||

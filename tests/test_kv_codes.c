@@ -404,6 +404,174 @@ static void test_attend(void) {
     }
 }
 
+/* ---- error ---- */
+
+/* Relative squared error of each code on numbers of a normal distribution, and what is left of a key along itself: the table of the levels */
+static void test_error(void) {
+    static const struct { int code; const char *name; double mse; } T[] = {
+        { AIOSK_KV_I8, "i8", .00006 }, { AIOSK_KV_C5, "c5", .00241 }, { AIOSK_KV_C4, "c4", .00916 }, { AIOSK_KV_C3, "c3", .0335 }, { AIOSK_KV_C2, "c2", .1152 } };
+    const aiosk_isa *isa = aiosk_select(AIOSK_ISA_BEST);
+    uint64_t r = 31;
+    size_t t;
+    int hd, tiles = quick ? 30 : 100;
+    printf("  normal numbers     bits of K and V     squared error of K, of V          K along itself\n");
+    for (hd = 64; hd <= 256; hd *= 2) for (t = 0; t < sizeof T / sizeof T[0]; t++) {
+        const int ck = T[t].code == AIOSK_KV_C2 ? AIOSK_KV_I8 : T[t].code, type = AIOSK_KV(ck, T[t].code);
+        uint8_t *open = (uint8_t *)malloc((size_t)aiosk_tile_bytes(AIOSK_KV_F16, hd, hd) + 64), *tile = (uint8_t *)malloc((size_t)aiosk_tile_bytes(type, hd, hd) + 64);
+        uint8_t *room = (uint8_t *)malloc((size_t)AIOSK_CONVERT_SCRATCH(hd) + 64);
+        double e[2] = { 0, 0 }, x2[2] = { 0, 0 }, xy = 0;
+        float k[256], v[256];
+        int n, i, d, z;
+        for (n = 0; n < tiles; n++) {
+            for (i = 0; i < 64; i++) {
+                fill(k, hd, D_NORMAL, i, &r); fill(v, hd, D_NORMAL, i, &r);
+                isa->store[AIOSK_KV_F16](open, i, k, v, hd, hd);
+            }
+            isa->kv_convert(AIOSK_KV_F16, open, type, tile, hd, hd, room);
+            for (z = 0; z < 2; z++) for (i = 0; i < 64; i++) for (d = 0; d < hd; d++) {
+                const double w = tile_at(AIOSK_KV_F16, open, hd, hd, z, i, d), g = tile_at(type, tile, hd, hd, z, i, d);
+                e[z] += (w - g) * (w - g);
+                x2[z] += w * w;
+                if (!z) xy += w * g;
+            }
+        }
+        printf("  hd %3d %-4s %10.3f %7.3f %17.5f %9.5f %17.5f\n", hd, T[t].name, (double)(aiosk_tile_bytes(AIOSK_KV(ck, AIOSK_KV_F16), hd, hd) - (uint64_t)hd * 128 - 64) / (8 * hd),
+               (double)(aiosk_tile_bytes(AIOSK_KV(AIOSK_KV_F16, T[t].code), hd, hd) - (uint64_t)hd * 128 - 64) / (8 * hd), e[0] / x2[0], e[1] / x2[1], xy / x2[0]);
+        CHECK(e[1] / x2[1] <= T[t].mse * (hd > 128 ? 1.05 : 1.03)); /* a smaller head has smaller tails */
+        if (ck == T[t].code) CHECK(e[0] / x2[0] <= T[t].mse * (hd > 128 ? 1.05 : 1.03));
+        CHECK(fabs(xy / x2[0] - 1) < 1e-3);
+        free(open); free(tile); free(room);
+    }
+}
+
+/* The yardstick: blocks of 32, levels -2^(b-1) .. 2^(b-1) - 1 times an f16 step (q4_0, q5_0: the number of largest magnitude is the lowest
+ * level; q8_0: largest magnitude 127), at b + 0.5 bits */
+static void blocks32(const float *x, float *y, int n, int bits) {
+    int i, j;
+    for (i = 0; i < n; i += 32) {
+        float most = 0, d;
+        for (j = i; j < i + 32; j++) if (fabsf(x[j]) > fabsf(most)) most = x[j];
+        d = bits == 8 ? fabsf(most) / 127.0f : most / -(float)(1 << (bits - 1));
+        for (j = i; j < i + 32; j++) {
+            float q = d != 0 ? rintf(x[j] / d) : 0;
+            if (bits < 8) q = q > (float)((1 << (bits - 1)) - 1) ? (float)((1 << (bits - 1)) - 1) : q;
+            y[j] = q * aiosk_f16_to_f32(aiosk_f32_to_f16(d));
+        }
+    }
+}
+/* Output of attention of one query over n keys, in double */
+static void exact(const float *q, const float *k, const float *v, int n, int hd, double *o) {
+    double w[512], most = -1e300, sum = 0;
+    int i, d;
+    for (i = 0; i < n; i++) {
+        double x = 0;
+        for (d = 0; d < hd; d++) x += (double)q[d] * (double)k[i * hd + d];
+        w[i] = x / sqrt((double)hd);
+        if (w[i] > most) most = w[i];
+    }
+    for (i = 0; i < n; i++) sum += w[i] = exp(w[i] - most);
+    memset(o, 0, (size_t)hd * sizeof *o);
+    for (i = 0; i < n; i++) for (d = 0; d < hd; d++) o[d] += w[i] / sum * (double)v[i * hd + d];
+}
+/* Error of the output of attention, relative to the output, over 512 keys: through tiles of a type, rotated as they should be */
+static double error_of_type(const aiosk_isa *isa, int type, const float *q, int n_q, const float *k, const float *v, int hd, const double *want) {
+    enum { N = 512 };
+    const size_t bytes = (size_t)aiosk_tile_bytes(type, hd, hd);
+    const int rot_k = aiosk_kv_k(type) >= AIOSK_KV_I8, rot_v = aiosk_kv_v(type) >= AIOSK_KV_I8;
+    uint8_t *mem = (uint8_t *)malloc(bytes * 8 + 65536 * 2 + (size_t)AIOSK_CONVERT_SCRATCH(hd) + (size_t)AIOSK_ATTEND_SCRATCH(1, hd) + 512);
+    uint8_t *tile = mem + (64 - (uintptr_t)mem % 64), *open = tile + bytes * 8, *room = open + 65536 * 2;
+    static float AIOSK__ALIGN(64) o[256];
+    static int8_t AIOSK__ALIGN(64) q8[256];
+    float x[256], y[256], m, l, d;
+    int32_t lo = 0, hi = N;
+    const void *tiles[8];
+    double e = 0, o2 = 0;
+    aiosk_attend a;
+    int i, j;
+    for (i = 0; i < N; i++) {
+        memcpy(x, k + i * hd, (size_t)hd * 4); memcpy(y, v + i * hd, (size_t)hd * 4);
+        if (rot_k) isa->rotate(x, 1, hd, 0);
+        if (rot_v) isa->rotate(y, 1, hd, 0);
+        isa->store[AIOSK_KV_F16](open, i % 64, x, y, hd, hd);
+        if (i % 64 == 63) { isa->kv_convert(AIOSK_KV_F16, open, type, tile + (size_t)(i / 64) * bytes, hd, hd, room); tiles[i / 64] = tile + (size_t)(i / 64) * bytes; }
+    }
+    memset(&a, 0, sizeof a);
+    a.tile = tiles; a.q = x; a.q8 = q8; a.q8_d = &d; a.m = &m; a.l = &l; a.o = o; a.scratch = room + ((size_t)AIOSK_CONVERT_SCRATCH(hd) + 63) / 64 * 64;
+    a.lo = &lo; a.hi = &hi; a.scale = (float)(1 / sqrt((double)hd)); a.n_q = 1; a.hd_k = a.hd_v = a.q_stride = hd; a.n_tiles = 8; a.type = type;
+    for (j = 0; j < n_q; j++) {
+        memcpy(x, q + j * hd, (size_t)hd * 4);
+        if (rot_k) { isa->rotate(x, 1, hd, 0); isa->quantize_head(x, hd, q8, &d, x); }
+        isa->attend(&a);
+        if (rot_v) isa->rotate(o, 1, hd, 1);
+        for (i = 0; i < hd; i++) {
+            const double w = want[j * hd + i], g = (double)o[i] / (double)l;
+            e += (w - g) * (w - g);
+            o2 += w * w;
+        }
+    }
+    free(mem);
+    return sqrt(e / o2);
+}
+static double error_of_blocks(const aiosk_isa *isa, int bits, int rotated, const float *q, int n_q, const float *k, const float *v, int hd, const double *want) {
+    enum { N = 512 };
+    float *k1 = (float *)malloc((size_t)(N * hd) * 4), *v1 = (float *)malloc((size_t)(N * hd) * 4), x[256];
+    double o[256], e = 0, o2 = 0;
+    int i, j;
+    for (i = 0; i < N; i++) for (j = 0; j < 2; j++) {
+        memcpy(x, (j ? v : k) + i * hd, (size_t)hd * 4);
+        if (rotated) isa->rotate(x, 1, hd, 0);
+        blocks32(x, (j ? v1 : k1) + i * hd, hd, bits);
+        if (rotated) isa->rotate((j ? v1 : k1) + i * hd, 1, hd, 1);
+    }
+    for (j = 0; j < n_q; j++) {
+        exact(q + j * hd, k1, v1, N, hd, o);
+        for (i = 0; i < hd; i++) { const double w = want[j * hd + i]; e += (w - o[i]) * (w - o[i]); o2 += w * w; }
+    }
+    free(k1); free(v1);
+    return sqrt(e / o2);
+}
+static void test_yardstick(void) {
+    static const char *const data[] = { "normal", "heavy tails", "outlier channels", "constant 40 x" };
+    static const char *const types[] = { "f16", "kv8", "kv84", "kv54", "kv44", "kv43", "kv33", "kv82" };
+    enum { N = 512, Q = 24 };
+    const aiosk_isa *isa = aiosk_select(AIOSK_ISA_BEST);
+    uint64_t r = 77;
+    int hd, kind, i, j;
+    for (hd = 64; hd <= 128; hd += 64) for (kind = D_NORMAL; kind <= D_BIAS; kind++) {
+        float *q = (float *)malloc((size_t)(Q * hd) * 4), *k = (float *)malloc((size_t)(N * hd) * 4), *v = (float *)malloc((size_t)(N * hd) * 4);
+        double *want = (double *)malloc(sizeof(double) * (size_t)(Q * hd)), e[8], plain[9], rotated[9];
+        for (i = 0; i < N; i++) { fill(k + i * hd, hd, kind, i, &r); fill(v + i * hd, hd, kind == D_BIAS ? D_TAILS : kind, i, &r); }
+        for (j = 0; j < Q; j++) {
+            double s2 = 0;
+            fill(q + j * hd, hd, D_NORMAL, 0, &r);
+            for (i = 0; i < N; i++) { /* scores with a standard deviation of 2 */
+                double x = 0;
+                int d;
+                for (d = 0; d < hd; d++) x += (double)q[j * hd + d] * ((double)k[i * hd + d] - (kind == D_BIAS && d % 5 == 2 ? 40 : 0));
+                s2 += x * x / hd / (int)N;
+            }
+            for (i = 0; i < hd; i++) q[j * hd + i] *= (float)(2 / sqrt(s2));
+            exact(q + j * hd, k, v, N, hd, want + j * hd);
+        }
+        printf("  output error, hd %d, %s:", hd, data[kind]);
+        for (i = 0; i < 8; i++) printf("  %s %.4f", types[i], e[i] = error_of_type(isa, aiosk_kv_parse(types[i]), q, Q, k, v, hd, want));
+        printf("\n     per 32, plain / rotated:");
+        for (i = 4; i <= 8; i += i == 4 ? 1 : 3) {
+            plain[i] = error_of_blocks(isa, i, 0, q, Q, k, v, hd, want);
+            rotated[i] = error_of_blocks(isa, i, 1, q, Q, k, v, hd, want);
+            printf("  q%d_0 %.4f / %.4f", i, plain[i], rotated[i]);
+        }
+        printf("\n");
+        CHECK(e[0] < 3e-3 || kind == D_BIAS);
+        CHECK((e[1] < .03 || kind == D_BIAS) && e[1] < plain[8] * 1.35); /* 8.2 bits and 8.5; int8 keys have no mean */
+        CHECK(e[3] < plain[4]);                                     /* kv54, 4.7 bits, and q4_0, 4.5 bits */
+        if (kind != D_NORMAL) CHECK(e[4] < plain[4] && e[3] < plain[5] * 1.8);
+        else CHECK(e[4] < plain[4] * 1.25 && e[4] < rotated[4] * 1.25);
+        if (kind == D_BIAS) CHECK(e[4] < .25 && e[4] < plain[4] * .5 && e[4] < rotated[4] * .5 && e[6] < .5);
+        free(q); free(k); free(v); free(want);
+    }
+}
+
 int main(int argc, char **argv) {
     int i;
     quick = argc > 1 && !strcmp(argv[1], "quick");
@@ -417,6 +585,8 @@ int main(int argc, char **argv) {
     test_rotate();
     test_convert();
     test_attend();
+    test_error();
+    test_yardstick();
     printf("  hash %08lx%08lx\n", (unsigned long)(hash >> 32), (unsigned long)(hash & 0xFFFFFFFFu));
     return test_end();
 }

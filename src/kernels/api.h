@@ -138,8 +138,9 @@ AIOSK_API uint64_t aiosk_tile_bytes(int32_t type, int32_t hd_k, int32_t hd_v);  
  * Equal sides are copied. Nothing is rotated. src != dst; both 64-byte aligned, scratch too.
  *   mean (of C5, C4, C3 keys): of 64 positions, as float rows with 64 columns / 64; codes and step as quantize_head; taken off before the rest
  *   I8      scale = max |x| / 127, code = rint(x / scale)
- *   C5..C2  |x| in units of the level that suits a standard deviation of sqrt(sum x^2 / hd), nearest level; then once more with the scale that
- *           this gives; scale = sum x^2 / sum x c for keys (unbiased), sum x c / sum c^2 for values (least squares)
+ *   C5..C2  levels c nearest to |x| with the scale that suits a standard deviation of sqrt(sum x^2 / hd); then once more with that scale moved
+ *           three times as far as to b = sum x c / sum c^2, within b / 2 and 3 b / 2; scale = sum x^2 / sum x c for keys (unbiased), the new b
+ *           for values (least squares)
  *   step = largest scale / 255; scales are rint(scale / step), at least 1; I8: rounded up. A vector of zeros has scale 0.
  * Numbers beyond the range of f16 count as its largest, NaN as -65504. */
 #define AIOSK_CONVERT_SCRATCH(hd_max) ((uint64_t)(((hd_max) + 15) / 16 * 16) * (64 * 4 + 64 + 4) + 1024)

@@ -13,9 +13,7 @@
 #include "ops.inc"
 #include "codes.inc"
 #include "rotate.inc"
-#define i_macc_pair V_NAME(i_macc_pair)
 #include "attend.inc"
-#undef i_macc_pair
 #include "floats.inc"
 
 #undef V_NAME

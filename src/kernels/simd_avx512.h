@@ -1,4 +1,4 @@
-/* simd_avx512.h: the v_* vocabulary (simd_scalar.h) in AVX-512 F, BW, DQ, VL: sixteen lanes. VNNI for v_kdot and i_macc_pair alone: the
+/* simd_avx512.h: the v_* vocabulary (simd_scalar.h) in AVX-512 F, BW, DQ, VL: sixteen lanes. VNNI for v_kdot and v_vdot alone: the
  * functions with V_FN8 and V_EXPORT8 (attend.inc), which a machine without it does not call. */
 #ifndef AIOSK__SIMD_AVX512_H
 #define AIOSK__SIMD_AVX512_H
@@ -23,6 +23,7 @@
 #define V_MAXQ 8
 #define V_SHAPES(X) X(1, 4) X(2, 4) X(3, 4) X(4, 4) X(5, 4) X(6, 4) X(7, 2) X(8, 2)
 #define V_KBIAS 128
+#define V_VDOT 1
 #define V_TREES 16
 #define vf __m512
 #define vi __m512i
@@ -96,11 +97,14 @@ V_FN float v_tree_max(const vf *v) {
     return _mm_cvtss_f32(_mm_max_ss(_mm_movehdup_ps(b), b));
 }
 V_FN vi v_kprep(vi k) { return _mm512_xor_si512(k, _mm512_set1_epi8((char)-128)); } /* k + 128, unsigned */
-V_FN8 vi v_kdot(vi acc, vi k, vi q) { return _mm512_dpbusd_epi32(acc, k, q); }
-V_FN8 vi V_NAME(i_macc_pair)(vi acc, vi a, const int16_t *s) {
-    int32_t d;
-    memcpy(&d, s, 4);
-    return _mm512_dpwssd_epi32(acc, a, _mm512_set1_epi32(d));
+V_FN8 vi v_kdot(vi acc, vi k, vi q) {
+#if defined(__GNUC__) && !defined(__clang__) /* GCC moves the sums of a loop from register to register, and to the stack, with its own */
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(k), "v"(q));
+    return acc;
+#else
+    return _mm512_dpbusd_epi32(acc, k, q);
+#endif
 }
+V_FN8 vi v_vdot(vi acc, vi w, vi c) { return v_kdot(acc, w, c); }
 
 #endif

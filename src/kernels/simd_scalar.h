@@ -17,6 +17,7 @@
  *     v_load_f16, v_store_f16 (nearest even), v_load_bf16, v_load_i8     V_W numbers, no alignment asked
  *     v_kdot(acc, k, q) acc[i] + sum of the four products of signed bytes of dword i; k in [-127, 127] and passed
  *                       through v_kprep, q in [-127, 127]; the result is too large by V_KBIAS * (sum of q)
+ *     v_vdot(acc, w, c) acc[i] + sum of the products of bytes of w in [0, 127] and of c, signed; only where V_VDOT is 1
  *     v_tree_add(v), v_tree_max(v)   the tree 8, 4, 2, 1 over the 16 lanes of v[V_PER16]; max by v_max(s[i], s[i + half])
  *     v_tree_adds(to, s) that of V_TREES times 16 lanes in memory, where there is V_FEW; to may be s or before it
  *     v_dup_even, v_dup_odd, v_swap2 pairs (a, b) to (a, a), (b, b), (b, a); only where V_W > 1
