@@ -6289,9 +6289,9 @@ static int32_t aios__moe_cols(const aios__moe *m) {
  * What leaves: the bundle that was used the least, uses counting half after as many layers as it takes to use every slot once; among
  * equals the one whose use is the longest ago, among these the first. No expert of the layer at work leaves before it is through. Of made
  * traces (16 layers, 8 of 64 experts; uniform or Zipf, with and without experts that stay from token to token, and with favourites that change
- * every 40 to 200 tokens) this half-life was the best at all sizes: never below least recently used, 3 to 10 points above where there
- * are favourites; a longer one loses up to 15 points when these change. With it less than 1 % of what is missing at two tokens' worth of
- * slots or more was used by the token before: nothing to be guessed from that.
+ * every 40 to 200 tokens; room for 12, 25, 50, 75 % of all) this half-life never has fewer hits than least recently used: 0 to 6 points more,
+ * 5 to 25 at 12 %. A longer one has up to 10 more while favourites stay, and 18 to 27 fewer when they change. From 25 % on (two
+ * tokens' worth) at most 3 % of what is missing was used by the token before: too little to be read ahead on a guess.
  *
  * The policy looks at routes alone, not at the time, so the same tokens have the same hits whoever reads, if no read fails. */
 enum { AIOS__GATE_PART = 0, AIOS__UP_PART = 1, AIOS__DOWN_PART = 2, AIOS__N_PARTS = 3, AIOS__EXPERT_USE = 256 };
@@ -6463,13 +6463,9 @@ static int32_t aios__cache_next(aios__cache *c) {
     return c->done < c->n;
 }
 
-/* ======== program.c ======== */
-/* program.c: model + plan -> a flat array of ops. Each op holds its pointers, kernels, shapes and byte counts; running is a
- * loop over it (exec.c) that looks up no name, chooses no path and takes no memory. The same function counts and
- * builds, so that the plan knows the program's size to the byte.
- *
- * Ops run in phases: an op with AIOS__JOIN runs side by side with the one before it, any other starts a new phase and
- * sees everything that the phases before it wrote. An op is cut into tasks that may run in any order.
+/* ======== ops.c ======== */
+/* ops.c: what the ops of a program are, and what one task of each does: embedding, norms, matrices, heads, attention, activations, experts. A
+ * task sees what aios__run holds, writes what is its own, and takes no memory.
  *
  * A value that a matrix reads can exist in up to three forms (aios__acts): f32, A32, A256. The op that makes it writes
  * just those that its readers need. */
@@ -7004,6 +7000,14 @@ static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
     if (aios__attend_spread(op, r)) { int32_t c = aios__attend_chunk(op, r); n *= (aios__attend_n_runs(op, r) + c - 1) / c; }
     return n;
 }
+
+/* ======== program.c ======== */
+/* program.c: model + plan -> a flat array of ops (ops.c). Each op holds its pointers, kernels, shapes and byte counts; running is a
+ * loop over it (exec.c) that looks up no name, chooses no path and takes no memory. The same function counts and
+ * builds, so that the plan knows the program's size to the byte.
+ *
+ * Ops run in phases: an op with AIOS__JOIN runs side by side with the one before it, any other starts a new phase and
+ * sees everything that the phases before it wrote. An op is cut into tasks that may run in any order. */
 
 /* ---- rope frequencies ----------------------------------------------------------------------------------------- */
 /* Each pair i turns by pos * freq[i]: every scaling method comes down to another table. Returns what cos and sin are

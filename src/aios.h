@@ -24,6 +24,7 @@
 #include "stream.c"
 #include "dmath.h"
 #include "experts.c"
+#include "ops.c"
 #include "program.c"
 #include "exec.c"
 #include "spill.c"
