@@ -252,7 +252,7 @@ static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
     uint64_t unit;
     int32_t level;
     if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) aios__set_batch(l, p, 1);
-    if (p->flags & AIOS_PLAN_MAY_KV_TYPE && p->numerics != AIOS_REFERENCE && p->kv_type != AIOSK_KV_I8) { p->kv_type = AIOSK_KV_I8; p->rungs |= AIOS_RUNG_KV_TYPE; }
+    if (p->flags & AIOS_PLAN_MAY_KV_TYPE && p->numerics != AIOS_REFERENCE && p->kv_type < AIOSK_KV_I8) { p->kv_type = AIOSK_KV_I8; p->rungs |= AIOS_RUNG_KV_TYPE; }
     if (p->flags & AIOS_PLAN_MAY_CTX) {
         int32_t least = l->d->n_ctx_min ? l->d->n_ctx_min : 64;
         if (least < p->n_ctx) { p->n_ctx = least; p->rungs |= AIOS_RUNG_CTX; }

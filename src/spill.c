@@ -37,7 +37,7 @@ static int32_t aios__spill_room(aios_context *c, int32_t g, int32_t f, int32_t a
     for (s = 0; f == AIOS__KV_OPEN && s < c->kv.n_seq; s++) if (c->kv.seq[s].n_spares[g]) return 1;
     return aios__spill_one(c, g, f, any, err);
 }
-static int32_t aios__spill_fetch(aios_context *c, int32_t seq, int32_t any, uint64_t deadline, aios_error *err) {
+static int32_t aios__spill_fetch(aios_context *c, int32_t seq, int32_t any, uint64_t deadline, int32_t *done, aios_error *err) {
     aios__kv *kv = &c->kv;
     int32_t g, f, t, r;
     for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
@@ -45,7 +45,7 @@ static int32_t aios__spill_fetch(aios_context *c, int32_t seq, int32_t any, uint
         int32_t *row = aios__kv_row(kv, g, f, seq);
         for (t = 0; row && kv->seq[seq].n_spilled && t < kv->seq[seq].top; t++) {
             if (row[t] != AIOS__SPILLED) continue;
-            if (aios__time_up(c, deadline)) return AIOS_MORE + 1;
+            if (*done && aios__time_up(c, deadline)) return AIOS_MORE + 1;
             if ((r = aios__spill_room(c, g, f, any, err)) != 1) return r;
             aios__page_take(kv, g, f, &row[t]);
             if (c->spill.get(c->spill.user, aios__spill_key(g, f, seq, t), p->base + (uint64_t)row[t] * p->bytes, p->bytes)) {
@@ -53,6 +53,7 @@ static int32_t aios__spill_fetch(aios_context *c, int32_t seq, int32_t any, uint
                 row[t] = AIOS__SPILLED;
                 return aios__fail2(err, AIOS_ERR_IO, AIOS__NO_OFF, p->bytes, 0, "the host did not give back a page of % bytes of sequence %", aios__u(p->bytes), aios__i(seq));
             }
+            *done = 1;
             kv->seq[seq].n_spilled--;
             c->count.n_fetched++;
             c->count.fetch_bytes += p->bytes;
@@ -60,17 +61,18 @@ static int32_t aios__spill_fetch(aios_context *c, int32_t seq, int32_t any, uint
     }
     return 1;
 }
-/* Brings back what was spilled of a sequence, page by page. 1 when all is there; 0 when there is no room, AIOS_MORE + 1 when time is up first. */
-static int32_t aios__spill_bring(aios_context *c, int32_t seq, int32_t any, uint64_t deadline, aios_error *err) {
+/* Brings back what was spilled of a sequence, page by page. 1 when all is there; 0 when there is no room, AIOS_MORE + 1 when time is up first, but
+ * not before something is done. */
+static int32_t aios__spill_bring(aios_context *c, int32_t seq, int32_t any, uint64_t deadline, int32_t *done, aios_error *err) {
     int32_t r;
     c->seq[seq].held++;                 /* room is made at the cost of others                               */
-    r = aios__spill_fetch(c, seq, any, deadline, err);
+    r = aios__spill_fetch(c, seq, any, deadline, done, err);
     c->seq[seq].held--;
     return r;
 }
 /* For verbs that work on a whole sequence. */
 static aios_status aios__spill_whole(aios_context *c, int32_t seq, aios_error *err) {
-    int32_t r = c->kv.seq[seq].n_spilled ? aios__spill_bring(c, seq, 0, 0, err) : 1;
+    int32_t done = 0, r = c->kv.seq[seq].n_spilled ? aios__spill_bring(c, seq, 0, 0, &done, err) : 1;
     return r == 1 ? AIOS_OK : r == 0 ? aios__fail1(err, AIOS_ERR_FULL, AIOS__NO_OFF, "the cache has no room to bring sequence % back", aios__i(seq)) : r;
 }
 /* A sequence that is given up: the host need not keep its pages. */
@@ -92,7 +94,7 @@ static void aios__spill_forget(aios_context *c, int32_t seq) {
 static int32_t aios__spill_ready(aios_context *c, int32_t s, int32_t any, uint64_t deadline, int32_t *done, aios_error *err) {
     aios__sequence *q = &c->seq[s];
     int32_t slot, g, f, r, n = q->n_fed - q->n_done;
-    if ((r = aios__spill_bring(c, s, any, *done ? deadline : 0, err)) != 1) return r;
+    if ((r = aios__spill_bring(c, s, any, deadline, done, err)) != 1) return r;
     if (n > c->plan.n_batch) n = c->plan.n_batch;
     slot = aios__kv_slot(&c->kv.seq[s], q->n_done);
     q->held++;

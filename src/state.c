@@ -130,11 +130,17 @@ AIOS_API aios_status aios_seq_save(aios_context *c, int32_t seq, int32_t base, v
 }
 static aios_status aios__state_bad(aios_error *err, const char *what) { return aios__fail1(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, "this is no whole sequence as aios_seq_save wrote it: %", aios__z(what)); }
 
+/* Can a sequence have tile t in a form when it is saved? A tile that is full and not kept open has no open page but a spare one. */
+static int32_t aios__state_due(const aios__kv *kv, const aios__state_head *h, int32_t f, uint32_t t) {
+    if (!kv->coded) return f == AIOS__KV_OPEN;
+    return f == AIOS__KV_OPEN ? t >= h->tile || t < (uint32_t)kv->keep : t < h->tile && (f == AIOS__KV_SEALED || t < h->aged);
+}
+
 /* Checks all of a blob against the context. Gives its map of pages in *map_out. */
 static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_t *p, uint64_t n, aios__state_head *h, const uint8_t **map_out, aios_error *err) {
     const aios__kv *kv = &c->kv;
     aios__span span;
-    const uint8_t *map;
+    const uint8_t *map, *open = NULL;
     uint64_t sum, pages = 0;
     int64_t slot;
     uint32_t i;
@@ -153,7 +159,7 @@ static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_
         || (uint64_t)h->base_tiles * AIOSK_TILE > h->n_done || h->base_tiles > h->top || aios__state_front(c, h) > n) return aios__state_bad(err, "its numbers contradict each other");
     for (i = 0; i < h->n_spans; i++) {
         memcpy(&span, p + sizeof *h + i * 12, 12);
-        if (span.from < last || span.to <= span.from || (i + 1 == h->n_spans) != (span.to == INT32_MAX) || span.off < 0 || span.off > 1 << 28) return aios__state_bad(err, "its spans contradict each other");
+        if (span.from < last || span.from / AIOSK_TILE > (last + AIOSK_TILE - 1) / AIOSK_TILE || span.to <= span.from || (i + 1 == h->n_spans) != (span.to == INT32_MAX) || span.off < 0 || span.off > 1 << 28) return aios__state_bad(err, "its spans contradict each other");
         last = i + 1 == h->n_spans ? span.from : span.to;
     }
     slot = (int64_t)span.from;                              /* of the next token: in the last span */
@@ -163,7 +169,8 @@ static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_
     }
     if (slot + h->n_tokens - h->n_done > (int64_t)kv->seq_tiles * AIOSK_TILE)
         return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)kv->seq_tiles * AIOSK_TILE, (uint64_t)(slot + h->n_tokens - h->n_done), "the sequence takes % places with what was taken out of it, and this context has %", aios__i(slot + h->n_tokens - h->n_done), aios__i((int64_t)kv->seq_tiles * AIOSK_TILE));
-    if (slot < last || h->tile != (uint64_t)slot / AIOSK_TILE || h->top != h->tile + (slot % AIOSK_TILE != 0)) return aios__state_bad(err, "its spans do not hold its tokens");
+    if (slot < last || (slot && !h->n_done) || h->tile != (uint64_t)slot / AIOSK_TILE || h->top != h->tile + (slot % AIOSK_TILE != 0)) return aios__state_bad(err, "its spans do not hold its tokens");
+    if ((int64_t)h->aged < (slot - 1) / AIOSK_TILE - kv->recent) return aios__state_bad(err, "its tiles are not as old as they should be");      /* one pass has no room to make up for that */
     for (i = 0; i < h->n_tokens - h->base_tiles * AIOSK_TILE; i++) {
         int32_t id;
         memcpy(&id, p + sizeof *h + h->n_spans * 12 + (uint64_t)i * 4, 4);
@@ -177,9 +184,11 @@ static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_
     *map_out = map = p + sizeof *h + h->n_spans * 12 + ((uint64_t)h->n_tokens - (uint64_t)h->base_tiles * AIOSK_TILE) * 4 + aios__round_up(h->n_tokens - h->n_done, 8) + (kv->heavy ? h->top * 8 : 0);
     for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
         int32_t need = 0, s, have = kv->pool[g][f].n_free;
+        if (f == AIOS__KV_OPEN) open = map;
         for (i = 0; aios__state_form(kv, g, f) && i < h->top; i++, map++) {
             if (*map > 2 || (*map == 2) > (i < h->base_tiles) || (*map == 1 && i < h->base_tiles)) return aios__state_bad(err, "its pages contradict each other");
-            if (*map == 2 && (aios__page_at(kv, g, f, base, (int32_t)i) == AIOS__NO_PAGE || (f == AIOS__KV_OPEN && aios__kv_spare(kv, g, base, (int32_t)i)))) return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the base no longer has tile % in the form that the sequence needs", aios__u(i));
+            if (*map && (!aios__state_due(kv, h, f, i) || (f != AIOS__KV_OPEN && open[i]))) return aios__state_bad(err, "it holds a tile in a form that its place does not have");
+            if (*map == 2 && (aios__page_at(kv, g, f, base, (int32_t)i) == AIOS__NO_PAGE || (f == AIOS__KV_OPEN ? aios__kv_spare(kv, g, base, (int32_t)i) : f == AIOS__KV_OLD && (int32_t)i >= kv->seq[base].aged))) return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the base no longer has tile % in the form that the sequence needs", aios__u(i));
             need += *map == 1;
         }
         if (f == AIOS__KV_OPEN && aios__state_form(kv, g, f) && slot % AIOSK_TILE && map[-1] != 1) return aios__state_bad(err, "its newest tile is missing");

@@ -360,6 +360,122 @@ static void test_random(const config *f, uint64_t n_ops) {
     free(blob);
 }
 
+/* Saved sequences whose fields and pages lie, with a checksum that is right: refused, or taken as sequences that can be worked with. */
+static uint64_t blob_seal(const aios_context *c, uint8_t **p, uint64_t n, const aios__state_head *h) {     /* its length as it says */
+    aios__state_head x = *h;
+    int32_t g, f, t;
+    if (x.n_spans <= 16 && x.n_tokens <= MAX_POS && x.n_done <= x.n_tokens && x.top <= MAX_POS && !x.base_tiles) {
+        uint64_t front = aios__state_front(c, &x), want = front;
+        const uint8_t *map;
+        if (front > n) { *p = (uint8_t *)realloc(*p, (size_t)front); memset(*p + n, 0, (size_t)(front - n)); n = front; }
+        map = *p + sizeof x + x.n_spans * 12 + x.n_tokens * 4 + aios__round_up(x.n_tokens - x.n_done, 8) + (c->kv.heavy ? x.top * 8 : 0);
+        for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++)
+            for (t = 0; aios__state_form(&c->kv, g, f) && t < (int32_t)x.top; t++) want += *map++ == 1 ? c->kv.pool[g][f].bytes : 0;
+        *p = (uint8_t *)realloc(*p, (size_t)want);
+        if (want > n) memset(*p + n, 0, (size_t)(want - n));
+        n = want;
+    }
+    x.n_bytes = n; x.sum = 0;
+    memcpy(*p, &x, sizeof x);
+    x.sum = aios__art_sum(AIOS__ART_SEED, *p, n);
+    memcpy(*p, &x, sizeof x);
+    return n;
+}
+static int blob_pass(world *w) {
+    aios_context *c = w->c;
+    if (!aios__waiting(c) || aios__spill_prepare(c, 0, NULL)) return 1;
+    aios__pass_gather(c);
+    if (c->kv.n_seals > c->kv.n_jobs || c->kv.n_copies > c->kv.n_seq * AIOS__N_GROUPS) { printf("  %s: %d seals in the room of %d\n", w->name, c->kv.n_seals, c->kv.n_jobs); return 0; }
+    if (!c->pass.n) return 1;
+    c->running = 1;
+    if (rnd(w, 6)) aios__pass_finish(c); else aios__pass_drop(c);
+    return 1;
+}
+static void test_liars(const config *f, int32_t n_blobs) {
+    world *w = (world *)malloc(sizeof *w);
+    int32_t i, j, s, n, ids[600], taken = 0;
+    uint64_t bytes;
+    uint8_t *p;
+    aios_context *c;
+    aios__state_head h;
+    if (!CHECK(world_open(w, f))) { free(w); return; }
+    c = w->c;
+    for (i = 0; i < 600; i++) ids[i] = i % N_VOCAB;
+    for (i = 0; i < n_blobs; i++) {
+        int ok = 1;
+        for (s = 0; s < f->n_seq; s++) if (s < 2 || rnd(w, 2)) aios_seq_truncate(c, s, 0, NULL);
+        n = 1 + (int32_t)rnd(w, 599);
+        if (aios_feed(c, 0, ids, (uint64_t)n, 0, NULL)) break;
+        for (j = 0; j < 200 && aios__waiting(c); j++) ok &= blob_pass(w);
+        if (rnd(w, 3) == 0) aios_seq_remove(c, 0, n / 4, n / 2, NULL);
+        if (aios_seq_save(c, 0, -1, NULL, 0, &bytes, NULL)) continue;
+        p = (uint8_t *)malloc((size_t)bytes);
+        ok &= aios_seq_save(c, 0, -1, p, bytes, &bytes, NULL) == 0;
+        memcpy(&h, p, sizeof h);
+        for (j = (int32_t)rnd(w, 4); j >= 0; j--) {
+            uint32_t *const head[] = { &h.n_tokens, &h.n_done, &h.n_spans, &h.top, &h.tile, &h.aged, &h.aged, &h.base_tiles };
+            uint64_t front = h.n_spans <= 16 && h.n_tokens <= 600 && h.n_done <= h.n_tokens && h.top <= 64 && !h.base_tiles ? aios__state_front(c, &h) : 0, at;
+            uint32_t *x = head[rnd(w, 8)];
+            int32_t v = (int32_t)rnd(w, 700);
+            switch (rnd(w, 4)) {
+            case 0: *x = rnd(w, 3) ? *x + rnd(w, 5) - 2 : rnd(w, 2) ? 0 : (uint32_t)test_rand(&w->rng); break;
+            case 1: at = sizeof h + rnd(w, 3) * 4; memcpy(p + at, &v, 4); break;                              /* a span */
+            case 2: if (front && front <= bytes && h.top) for (v = 0; v < 4; v++) p[front - 1 - rnd(w, h.top * 6)] ^= 1; break;       /* the map of pages */
+            default: if (front && front <= bytes) p[sizeof h + rnd(w, (uint32_t)(front - sizeof h))] = (uint8_t)rnd(w, 3); break;
+            }
+        }
+        bytes = blob_seal(c, &p, bytes, &h);
+        ok &= whole(w);
+        taken += aios_seq_restore(c, 1, -1, p, bytes, NULL) == 0;
+        free(p);
+        ok &= whole(w);
+        for (j = 0; j < 12 && ok; j++) {
+            s = 1 + (int32_t)rnd(w, (uint32_t)f->n_seq - 1);
+            n = aios_seq_length(c, 1);
+            switch (rnd(w, 6)) {
+            case 0: aios_seq_fork(c, s, 1, (int32_t)rnd(w, (uint32_t)n + 1), NULL); break;
+            case 1: aios_seq_truncate(c, 1, (int32_t)rnd(w, (uint32_t)n + 1), NULL); break;
+            case 2: if (n > 2) aios_seq_remove(c, 1, (int32_t)rnd(w, (uint32_t)n / 2), n / 2 + (int32_t)rnd(w, (uint32_t)n / 2), NULL); break;
+            default: aios_feed(c, s, ids, 1 + rnd(w, 150), 0, NULL); break;
+            }
+            for (n = (int32_t)rnd(w, 8); n > 0; n--) ok &= blob_pass(w);
+            ok &= whole(w);
+        }
+        if (!CHECK(ok)) { printf("  %s: blob %d\n", f->name, i); break; }
+    }
+    for (s = 0; s < f->n_seq; s++) aios_seq_truncate(c, s, 0, NULL);
+    CHECK(whole(w) && w->attic.wrong == 0);
+    printf("%-20s %d blobs that lie, %d taken\n", f->name, n_blobs, taken);
+    world_close(w);
+    free(w);
+}
+
+/* What comes back from the host minds the deadline: with time that is up, one page in each step. */
+static uint64_t late(void *user) { (void)user; return 1000; }
+static void test_bring_back(void) {
+    static const config f = { "bring back", "llama", 3, 900, 64, AIOSK_KV_F16, 0, 0, 0, 0, 1000, 0, 1, 1, 0 };
+    world *w = (world *)malloc(sizeof *w);
+    int32_t i, ids[900], kept, n;
+    if (!CHECK(world_open(w, &f))) { free(w); return; }
+    w->c->desc.now_ns = late;
+    for (i = 0; i < 900; i++) ids[i] = i;
+    for (i = 0; i < 2; i++) {           /* the second takes the room of the first */
+        CHECK(aios_feed(w->c, i, ids, 640, 0, NULL) == 0);
+        for (n = 0; n < 100 && aios__waiting(w->c); n++) {
+            CHECK(aios__spill_prepare(w->c, 0, NULL) == 0);
+            aios__pass_gather(w->c);
+            aios__pass_finish(w->c);
+        }
+        CHECK(!aios__waiting(w->c));
+    }
+    kept = w->attic.n_kept;
+    CHECK(kept > 2 && aios_seq_truncate(w->c, 1, 0, NULL) == 0 && aios_feed(w->c, 0, ids, 1, 0, NULL) == 0);
+    for (n = 0; n < 100 && aios__spill_prepare(w->c, 1, NULL) == AIOS_MORE; n++) { CHECK(w->attic.n_kept == kept - 1); kept = w->attic.n_kept; }
+    CHECK(n > 0 && w->c->kv.seq[0].n_spilled == 0 && w->attic.n_kept == 0 && w->attic.wrong == 0);
+    world_close(w);
+    free(w);
+}
+
 /* ---- taking tokens out, on a real model --------------------------------------------------------------------------------- */
 static void *take(void *user, const aios_mem_req *r) {
     void *p = NULL;
@@ -451,6 +567,8 @@ int main(void) {
     };
     size_t i;
     for (i = 0; i < sizeof configs / sizeof *configs; i++) test_random(&configs[i], 30000);
+    for (i = 0; i < sizeof configs / sizeof *configs; i++) test_liars(&configs[i], 300);
+    test_bring_back();
     test_remove();
     return test_end();
 }
