@@ -418,7 +418,7 @@ typedef void (*aios_parallel_for)(void *user, int32_t n, aios_task_fn fn, void *
 
 /* Where pages of the cache go while their sequence waits for nothing and others need the room, longest idle first; pages that sequences share
  * stay. They come back before their sequence's next pass (or fork, cut, save), with the same bits. Called inside the functions that need it, one at
- * a time. put keeps n bytes under key; get gives them back, and the key may be forgotten; drop, optional, means that they are not wanted any
+ * a time. put keeps n bytes under key; get gives them back, and when it has, the key may be forgotten; drop, optional, means that they are not wanted any
  * more. put and get return 0, or non-zero: then the call ends with AIOS_ERR_IO, and can be tried again. */
 typedef struct aios_spill {
     uint32_t struct_size, flags;
@@ -4840,7 +4840,7 @@ static int32_t aios__page_at(const aios__kv *kv, int32_t g, int32_t form, int32_
 }
 /* Is the open page of a tile a spare one? Not while the pass that seals it is under way. */
 static int32_t aios__kv_spare(const aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
-    return t < kv->seq[seq].tile && aios__page_at(kv, g, AIOS__KV_OPEN, seq, t) != AIOS__NO_PAGE && (aios__page_at(kv, g, AIOS__KV_SEALED, seq, t) != AIOS__NO_PAGE || aios__page_at(kv, g, AIOS__KV_OLD, seq, t) != AIOS__NO_PAGE);
+    return t < kv->seq[seq].tile && aios__page_at(kv, g, AIOS__KV_OPEN, seq, t) >= 0 && (aios__page_at(kv, g, AIOS__KV_SEALED, seq, t) != AIOS__NO_PAGE || aios__page_at(kv, g, AIOS__KV_OLD, seq, t) != AIOS__NO_PAGE);
 }
 /* Gives up the spare open pages of a sequence. */
 static void aios__kv_unspare(aios__kv *kv, int32_t g, int32_t seq) {
@@ -7766,7 +7766,7 @@ static int32_t aios__spill_room(aios_context *c, int32_t g, int32_t f, int32_t a
     for (s = 0; f == AIOS__KV_OPEN && s < c->kv.n_seq; s++) if (c->kv.seq[s].n_spares[g]) return 1;
     return aios__spill_one(c, g, f, any, err);
 }
-static int32_t aios__spill_fetch(aios_context *c, int32_t seq, int32_t any, uint64_t deadline, aios_error *err) {
+static int32_t aios__spill_fetch(aios_context *c, int32_t seq, int32_t any, uint64_t deadline, int32_t *done, aios_error *err) {
     aios__kv *kv = &c->kv;
     int32_t g, f, t, r;
     for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
@@ -7774,7 +7774,7 @@ static int32_t aios__spill_fetch(aios_context *c, int32_t seq, int32_t any, uint
         int32_t *row = aios__kv_row(kv, g, f, seq);
         for (t = 0; row && kv->seq[seq].n_spilled && t < kv->seq[seq].top; t++) {
             if (row[t] != AIOS__SPILLED) continue;
-            if (aios__time_up(c, deadline)) return AIOS_MORE + 1;
+            if (*done && aios__time_up(c, deadline)) return AIOS_MORE + 1;
             if ((r = aios__spill_room(c, g, f, any, err)) != 1) return r;
             aios__page_take(kv, g, f, &row[t]);
             if (c->spill.get(c->spill.user, aios__spill_key(g, f, seq, t), p->base + (uint64_t)row[t] * p->bytes, p->bytes)) {
@@ -7782,6 +7782,7 @@ static int32_t aios__spill_fetch(aios_context *c, int32_t seq, int32_t any, uint
                 row[t] = AIOS__SPILLED;
                 return aios__fail2(err, AIOS_ERR_IO, AIOS__NO_OFF, p->bytes, 0, "the host did not give back a page of % bytes of sequence %", aios__u(p->bytes), aios__i(seq));
             }
+            *done = 1;
             kv->seq[seq].n_spilled--;
             c->count.n_fetched++;
             c->count.fetch_bytes += p->bytes;
@@ -7789,17 +7790,18 @@ static int32_t aios__spill_fetch(aios_context *c, int32_t seq, int32_t any, uint
     }
     return 1;
 }
-/* Brings back what was spilled of a sequence, page by page. 1 when all is there; 0 when there is no room, AIOS_MORE + 1 when time is up first. */
-static int32_t aios__spill_bring(aios_context *c, int32_t seq, int32_t any, uint64_t deadline, aios_error *err) {
+/* Brings back what was spilled of a sequence, page by page. 1 when all is there; 0 when there is no room, AIOS_MORE + 1 when time is up first, but
+ * not before something is done. */
+static int32_t aios__spill_bring(aios_context *c, int32_t seq, int32_t any, uint64_t deadline, int32_t *done, aios_error *err) {
     int32_t r;
     c->seq[seq].held++;                 /* room is made at the cost of others                               */
-    r = aios__spill_fetch(c, seq, any, deadline, err);
+    r = aios__spill_fetch(c, seq, any, deadline, done, err);
     c->seq[seq].held--;
     return r;
 }
 /* For verbs that work on a whole sequence. */
 static aios_status aios__spill_whole(aios_context *c, int32_t seq, aios_error *err) {
-    int32_t r = c->kv.seq[seq].n_spilled ? aios__spill_bring(c, seq, 0, 0, err) : 1;
+    int32_t done = 0, r = c->kv.seq[seq].n_spilled ? aios__spill_bring(c, seq, 0, 0, &done, err) : 1;
     return r == 1 ? AIOS_OK : r == 0 ? aios__fail1(err, AIOS_ERR_FULL, AIOS__NO_OFF, "the cache has no room to bring sequence % back", aios__i(seq)) : r;
 }
 /* A sequence that is given up: the host need not keep its pages. */
@@ -7821,7 +7823,7 @@ static void aios__spill_forget(aios_context *c, int32_t seq) {
 static int32_t aios__spill_ready(aios_context *c, int32_t s, int32_t any, uint64_t deadline, int32_t *done, aios_error *err) {
     aios__sequence *q = &c->seq[s];
     int32_t slot, g, f, r, n = q->n_fed - q->n_done;
-    if ((r = aios__spill_bring(c, s, any, *done ? deadline : 0, err)) != 1) return r;
+    if ((r = aios__spill_bring(c, s, any, deadline, done, err)) != 1) return r;
     if (n > c->plan.n_batch) n = c->plan.n_batch;
     slot = aios__kv_slot(&c->kv.seq[s], q->n_done);
     q->held++;
@@ -7997,7 +7999,7 @@ static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *er
             aios_status st = aios__spill_prepare(c, deadline, err);
             if (st) return st;
             aios__pass_gather(c);
-            if (!c->pass.n) return aios__fail1(err, AIOS_ERR_FULL, AIOS__NO_OFF, "the cache has no room for any waiting token: its % pages are taken", aios__i(aios__kv_pages(&c->kv)));
+            if (!c->pass.n) return aios__fail1(err, AIOS_ERR_FULL, AIOS__NO_OFF, "the cache has no room for any waiting token: pages of the kind they need are taken, of % in all", aios__i(aios__kv_pages(&c->kv)));
             aios__stream_start(&c->stream);
             aios__phase_enter(c, 0);
             c->running = 1;
@@ -8110,7 +8112,8 @@ static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aio
         if (i == -2 ? aiosk_kv_ok(t) : i == -1 ? t == 0 || (aiosk_kv_ok(t) && p->kv_type != AIOSK_KV_F32) : t == -1 || (aiosk_kv_ok(t) && t != AIOSK_KV_F32 && p->kv_type != AIOSK_KV_F32)) continue;
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 0, (uint64_t)(int64_t)t, "the plan's % is %, which is no type of cache, or does not go with one of f32", aios__z(i == -2 ? "kv_type" : i == -1 ? "kv_old_type" : "kv_layer_type"), aios__i(t));
     }
-    if (p->kv_heavy && !p->kv_window) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan's kv_heavy goes with kv_window");
+    if ((p->kv_heavy || p->kv_sinks) && !p->kv_window) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan's kv_heavy and kv_sinks go with kv_window");
+    if (p->kv_recent && !p->kv_old_type) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan's kv_recent goes with kv_old_type");
     if (p->unit_bytes > AIOS__MAX_UNIT) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_UNIT, p->unit_bytes, "the plan's unit_bytes is %, out of range", aios__u(p->unit_bytes), aios__u(0));
     if (p->n_expert_slots > p->n_experts || p->n_experts > aios__n_experts(m)) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, aios__n_experts(m), p->n_expert_slots, "the plan has % slots for % experts", aios__u(p->n_expert_slots), aios__u(aios__n_experts(m)));
     if (p->n_units && p->n_slots < 1) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan streams through a ring without slots");
@@ -8267,7 +8270,7 @@ static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
     uint64_t unit;
     int32_t level;
     if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) aios__set_batch(l, p, 1);
-    if (p->flags & AIOS_PLAN_MAY_KV_TYPE && p->numerics != AIOS_REFERENCE && p->kv_type != AIOSK_KV_I8) { p->kv_type = AIOSK_KV_I8; p->rungs |= AIOS_RUNG_KV_TYPE; }
+    if (p->flags & AIOS_PLAN_MAY_KV_TYPE && p->numerics != AIOS_REFERENCE && p->kv_type < AIOSK_KV_I8) { p->kv_type = AIOSK_KV_I8; p->rungs |= AIOS_RUNG_KV_TYPE; }
     if (p->flags & AIOS_PLAN_MAY_CTX) {
         int32_t least = l->d->n_ctx_min ? l->d->n_ctx_min : 64;
         if (least < p->n_ctx) { p->n_ctx = least; p->rungs |= AIOS_RUNG_CTX; }
@@ -8363,6 +8366,8 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
         d.hot_bytes = d.warm_bytes = 0;
         l.can_map = 0;
     }
+    if (known <= offsetof(aios_plan, kv_layer_type) && (d.kv_positions || d.kv_old_type || d.kv_window || d.kv_layer_type))
+        return aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "this aios_plan is of a header that knows no rules of the cache: compile with one header");
     p.flags     = d.flags;
     p.n_ctx     = d.n_ctx ? d.n_ctx : m->hp.n_ctx_train;
     p.n_seq     = d.n_seq ? d.n_seq : 1;
@@ -8966,11 +8971,17 @@ AIOS_API aios_status aios_seq_save(aios_context *c, int32_t seq, int32_t base, v
 }
 static aios_status aios__state_bad(aios_error *err, const char *what) { return aios__fail1(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, "this is no whole sequence as aios_seq_save wrote it: %", aios__z(what)); }
 
+/* Can a sequence have tile t in a form when it is saved? A tile that is full and not kept open has no open page but a spare one. */
+static int32_t aios__state_due(const aios__kv *kv, const aios__state_head *h, int32_t f, uint32_t t) {
+    if (!kv->coded) return f == AIOS__KV_OPEN;
+    return f == AIOS__KV_OPEN ? t >= h->tile || t < (uint32_t)kv->keep : t < h->tile && (f == AIOS__KV_SEALED || t < h->aged);
+}
+
 /* Checks all of a blob against the context. Gives its map of pages in *map_out. */
 static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_t *p, uint64_t n, aios__state_head *h, const uint8_t **map_out, aios_error *err) {
     const aios__kv *kv = &c->kv;
     aios__span span;
-    const uint8_t *map;
+    const uint8_t *map, *open = NULL;
     uint64_t sum, pages = 0;
     int64_t slot;
     uint32_t i;
@@ -8989,7 +9000,7 @@ static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_
         || (uint64_t)h->base_tiles * AIOSK_TILE > h->n_done || h->base_tiles > h->top || aios__state_front(c, h) > n) return aios__state_bad(err, "its numbers contradict each other");
     for (i = 0; i < h->n_spans; i++) {
         memcpy(&span, p + sizeof *h + i * 12, 12);
-        if (span.from < last || span.to <= span.from || (i + 1 == h->n_spans) != (span.to == INT32_MAX) || span.off < 0 || span.off > 1 << 28) return aios__state_bad(err, "its spans contradict each other");
+        if (span.from < last || span.from / AIOSK_TILE > (last + AIOSK_TILE - 1) / AIOSK_TILE || span.to <= span.from || (i + 1 == h->n_spans) != (span.to == INT32_MAX) || span.off < 0 || span.off > 1 << 28) return aios__state_bad(err, "its spans contradict each other");
         last = i + 1 == h->n_spans ? span.from : span.to;
     }
     slot = (int64_t)span.from;                              /* of the next token: in the last span */
@@ -8999,7 +9010,8 @@ static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_
     }
     if (slot + h->n_tokens - h->n_done > (int64_t)kv->seq_tiles * AIOSK_TILE)
         return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)kv->seq_tiles * AIOSK_TILE, (uint64_t)(slot + h->n_tokens - h->n_done), "the sequence takes % places with what was taken out of it, and this context has %", aios__i(slot + h->n_tokens - h->n_done), aios__i((int64_t)kv->seq_tiles * AIOSK_TILE));
-    if (slot < last || h->tile != (uint64_t)slot / AIOSK_TILE || h->top != h->tile + (slot % AIOSK_TILE != 0)) return aios__state_bad(err, "its spans do not hold its tokens");
+    if (slot < last || (slot && !h->n_done) || h->tile != (uint64_t)slot / AIOSK_TILE || h->top != h->tile + (slot % AIOSK_TILE != 0)) return aios__state_bad(err, "its spans do not hold its tokens");
+    if ((int64_t)h->aged < (slot - 1) / AIOSK_TILE - kv->recent) return aios__state_bad(err, "its tiles are not as old as they should be");      /* one pass has no room to make up for that */
     for (i = 0; i < h->n_tokens - h->base_tiles * AIOSK_TILE; i++) {
         int32_t id;
         memcpy(&id, p + sizeof *h + h->n_spans * 12 + (uint64_t)i * 4, 4);
@@ -9013,9 +9025,11 @@ static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_
     *map_out = map = p + sizeof *h + h->n_spans * 12 + ((uint64_t)h->n_tokens - (uint64_t)h->base_tiles * AIOSK_TILE) * 4 + aios__round_up(h->n_tokens - h->n_done, 8) + (kv->heavy ? h->top * 8 : 0);
     for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
         int32_t need = 0, s, have = kv->pool[g][f].n_free;
+        if (f == AIOS__KV_OPEN) open = map;
         for (i = 0; aios__state_form(kv, g, f) && i < h->top; i++, map++) {
             if (*map > 2 || (*map == 2) > (i < h->base_tiles) || (*map == 1 && i < h->base_tiles)) return aios__state_bad(err, "its pages contradict each other");
-            if (*map == 2 && (aios__page_at(kv, g, f, base, (int32_t)i) == AIOS__NO_PAGE || (f == AIOS__KV_OPEN && aios__kv_spare(kv, g, base, (int32_t)i)))) return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the base no longer has tile % in the form that the sequence needs", aios__u(i));
+            if (*map && (!aios__state_due(kv, h, f, i) || (f != AIOS__KV_OPEN && open[i]))) return aios__state_bad(err, "it holds a tile in a form that its place does not have");
+            if (*map == 2 && (aios__page_at(kv, g, f, base, (int32_t)i) == AIOS__NO_PAGE || (f == AIOS__KV_OPEN ? aios__kv_spare(kv, g, base, (int32_t)i) : f == AIOS__KV_OLD && (int32_t)i >= kv->seq[base].aged))) return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the base no longer has tile % in the form that the sequence needs", aios__u(i));
             need += *map == 1;
         }
         if (f == AIOS__KV_OPEN && aios__state_form(kv, g, f) && slot % AIOSK_TILE && map[-1] != 1) return aios__state_bad(err, "its newest tile is missing");

@@ -417,7 +417,7 @@ typedef void (*aios_parallel_for)(void *user, int32_t n, aios_task_fn fn, void *
 
 /* Where pages of the cache go while their sequence waits for nothing and others need the room, longest idle first; pages that sequences share
  * stay. They come back before their sequence's next pass (or fork, cut, save), with the same bits. Called inside the functions that need it, one at
- * a time. put keeps n bytes under key; get gives them back, and the key may be forgotten; drop, optional, means that they are not wanted any
+ * a time. put keeps n bytes under key; get gives them back, and when it has, the key may be forgotten; drop, optional, means that they are not wanted any
  * more. put and get return 0, or non-zero: then the call ends with AIOS_ERR_IO, and can be tried again. */
 typedef struct aios_spill {
     uint32_t struct_size, flags;

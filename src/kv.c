@@ -233,7 +233,7 @@ static int32_t aios__page_at(const aios__kv *kv, int32_t g, int32_t form, int32_
 }
 /* Is the open page of a tile a spare one? Not while the pass that seals it is under way. */
 static int32_t aios__kv_spare(const aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
-    return t < kv->seq[seq].tile && aios__page_at(kv, g, AIOS__KV_OPEN, seq, t) != AIOS__NO_PAGE && (aios__page_at(kv, g, AIOS__KV_SEALED, seq, t) != AIOS__NO_PAGE || aios__page_at(kv, g, AIOS__KV_OLD, seq, t) != AIOS__NO_PAGE);
+    return t < kv->seq[seq].tile && aios__page_at(kv, g, AIOS__KV_OPEN, seq, t) >= 0 && (aios__page_at(kv, g, AIOS__KV_SEALED, seq, t) != AIOS__NO_PAGE || aios__page_at(kv, g, AIOS__KV_OLD, seq, t) != AIOS__NO_PAGE);
 }
 /* Gives up the spare open pages of a sequence. */
 static void aios__kv_unspare(aios__kv *kv, int32_t g, int32_t seq) {

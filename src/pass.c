@@ -131,7 +131,7 @@ static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *er
             aios_status st = aios__spill_prepare(c, deadline, err);
             if (st) return st;
             aios__pass_gather(c);
-            if (!c->pass.n) return aios__fail1(err, AIOS_ERR_FULL, AIOS__NO_OFF, "the cache has no room for any waiting token: its % pages are taken", aios__i(aios__kv_pages(&c->kv)));
+            if (!c->pass.n) return aios__fail1(err, AIOS_ERR_FULL, AIOS__NO_OFF, "the cache has no room for any waiting token: pages of the kind they need are taken, of % in all", aios__i(aios__kv_pages(&c->kv)));
             aios__stream_start(&c->stream);
             aios__phase_enter(c, 0);
             c->running = 1;

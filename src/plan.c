@@ -95,7 +95,8 @@ static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aio
         if (i == -2 ? aiosk_kv_ok(t) : i == -1 ? t == 0 || (aiosk_kv_ok(t) && p->kv_type != AIOSK_KV_F32) : t == -1 || (aiosk_kv_ok(t) && t != AIOSK_KV_F32 && p->kv_type != AIOSK_KV_F32)) continue;
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 0, (uint64_t)(int64_t)t, "the plan's % is %, which is no type of cache, or does not go with one of f32", aios__z(i == -2 ? "kv_type" : i == -1 ? "kv_old_type" : "kv_layer_type"), aios__i(t));
     }
-    if (p->kv_heavy && !p->kv_window) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan's kv_heavy goes with kv_window");
+    if ((p->kv_heavy || p->kv_sinks) && !p->kv_window) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan's kv_heavy and kv_sinks go with kv_window");
+    if (p->kv_recent && !p->kv_old_type) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan's kv_recent goes with kv_old_type");
     if (p->unit_bytes > AIOS__MAX_UNIT) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_UNIT, p->unit_bytes, "the plan's unit_bytes is %, out of range", aios__u(p->unit_bytes), aios__u(0));
     if (p->n_expert_slots > p->n_experts || p->n_experts > aios__n_experts(m)) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, aios__n_experts(m), p->n_expert_slots, "the plan has % slots for % experts", aios__u(p->n_expert_slots), aios__u(aios__n_experts(m)));
     if (p->n_units && p->n_slots < 1) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan streams through a ring without slots");
@@ -348,6 +349,8 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
         d.hot_bytes = d.warm_bytes = 0;
         l.can_map = 0;
     }
+    if (known <= offsetof(aios_plan, kv_layer_type) && (d.kv_positions || d.kv_old_type || d.kv_window || d.kv_layer_type))
+        return aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "this aios_plan is of a header that knows no rules of the cache: compile with one header");
     p.flags     = d.flags;
     p.n_ctx     = d.n_ctx ? d.n_ctx : m->hp.n_ctx_train;
     p.n_seq     = d.n_seq ? d.n_seq : 1;
