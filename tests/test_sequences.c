@@ -1015,7 +1015,7 @@ int main(int argc, char **argv) {
     for (i = 0; i < N_KINDS; i++) { int p = test__n_failed; test_save(&small_kinds[i]); printf("%s: saved, %d\n", small_kinds[i].name, test__n_failed - p); }
     test_blobs();
     for (i = 0; i < N_KINDS; i++) {
-        static const way ways[] = { { 1, 64, 1, 0, 0, 0, 0 }, { 3, 13, 1, 0, 0, 0, 1 }, { 8, 50, 1, 0, 0, 0, 1 }, { 4, 33, 1, 0, 640, 1, 1 } };
+        static const way ways[] = { { 1, 64, 1, 0, 0, 0, 0 }, { 3, 13, 1, 0, 0, 0, 1 }, { 8, 50, 1, 0, 0, 0, 1 }, { 4, 33, 1, 0, 512, 1, 1 } };
         size_t j;
         for (j = 0; j < 4; j++) { way v = ways[j]; if (i == 2 && j == 1) v.n_threads = 2; test_wander(&small_kinds[i], &v, quick ? 100 : 300, 1000 + i * 10 + j); }
     }
