@@ -547,7 +547,8 @@ static void test_remove(void) {
     aios_model_free(m);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    int quick = argc > 1 && strcmp(argv[1], "quick") == 0;      /* under an emulator, or sanitizers */
     /*  name                   arch      seq  ctx  batch type old recent window sinks positions model_window layers */
     static const config configs[] = {
         { "plain",             "llama",   5,  900,   64, AIOSK_KV_F16, 0, 0,      0, 0, 0,    0,   2, 0, 0 },
@@ -566,8 +567,8 @@ int main(void) {
         { "all of it",         "gemma2",  5, 2000,  100, AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_C4), AIOSK_KV_C3, 130, 700, 64, 3000, 200, 3, 0, 0 },
     };
     size_t i;
-    for (i = 0; i < sizeof configs / sizeof *configs; i++) test_random(&configs[i], 30000);
-    for (i = 0; i < sizeof configs / sizeof *configs; i++) test_liars(&configs[i], 300);
+    for (i = 0; i < sizeof configs / sizeof *configs; i++) test_random(&configs[i], quick ? 4000 : 30000);
+    for (i = 0; i < sizeof configs / sizeof *configs; i++) test_liars(&configs[i], quick ? 100 : 300);
     test_bring_back();
     test_remove();
     return test_end();

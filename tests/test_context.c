@@ -277,7 +277,7 @@ static void test_rules(const aios_io *io, const char *name) {
         setup s = rules[k];
         uint64_t want;
         int32_t isa;
-        if (quick && k != 6) continue;
+        if (quick && (k != 6 || name[0] != 'm')) continue;
         s.threads = 1; s.batch = s.outputs = 64; s.isa = AIOSK_ISA_SCALAR; s.n_ctx = N_LONG; s.n_ids = quick ? N_LONG_QUICK : N_LONG;
         want = hash_of(io, &s, NULL);
         printf("%s, rule %d hash %016llx\n", name, (int)k, (unsigned long long)want);
@@ -285,7 +285,7 @@ static void test_rules(const aios_io *io, const char *name) {
         plain = want;
         for (isa = AIOSK_ISA_SCALAR + 1; isa < AIOSK_N_ISA; isa++) if (aiosk_select(isa)) { s.isa = isa; CHECK(hash_of(io, &s, NULL) == want); }
         s.isa = 0;
-        for (i = 0; i < sizeof how / sizeof *how; i++) {
+        for (i = 0; i < sizeof how / sizeof *how && (!quick || i < 2); i++) {
             s.threads = how[i].threads; s.batch = s.outputs = how[i].batch; s.use_lent = how[i].use_lent; s.tiny_steps = how[i].tiny_steps;
             CHECK(hash_of(io, &s, NULL) == want);
         }
