@@ -72,11 +72,12 @@ static uint64_t aios__state_front(const aios_context *c, const aios__state_head 
     return sizeof *h + (c->kv.heavy ? (uint64_t)h->top * 8 : 0) + (uint64_t)h->n_spans * 12 + ((uint64_t)h->n_tokens - (uint64_t)h->base_tiles * AIOSK_TILE) * 4 + aios__round_up(h->n_tokens - h->n_done, 8) + aios__round_up(maps, 8);
 }
 static aios_status aios__state_head_of(aios_context *c, int32_t seq, int32_t base, aios__state_head *h, aios_error *err) {
-    const aios__kv *kv = &c->kv;
+    const aios__kv *kv;
     int32_t g, f, t;
     aios_status st;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
+    kv = &c->kv;
     if (base >= 0 && !aios__seq_ok(c, base)) return aios__seq_fail(c, base, err);
     c->seq[seq].held++;
     st = aios__spill_whole(c, seq, err);
