@@ -4781,7 +4781,7 @@ static uint64_t aios__kv_read_bytes(const aios__kv *kv, const aios_model *m, con
     if (!kv->coded || keep > own) keep = own;
     if (old < keep) old = keep;
     for (l = 0; l < m->hp.n_layer; l++) {
-        int64_t window = aios__layer_window(m, l), sinks = (int64_t)kv->sinks[0] * AIOSK_TILE, from = own - (int64_t)kv->behind[0] * AIOSK_TILE;
+        int64_t window = aios__layer_window(m, l), sinks = (int64_t)kv->sinks[0] * AIOSK_TILE, from = own - ((int64_t)kv->behind[0] + kv->heavy) * AIOSK_TILE;      /* heavy tiles: as if they were the next ones */
         int64_t edge[2][2], form[AIOS__N_FORMS + 1][2];
         if (window) { sinks = 0; from = n - window; }
         if (from < sinks) from = sinks;
@@ -4931,18 +4931,21 @@ static void aios__kv_touch(aios__kv *kv, int32_t seq, int32_t from, int32_t upto
         }
     }
 }
-/* Pages that a pool lacks for slots from .. upto-1. */
-static int32_t aios__kv_lacks(aios__kv *kv, int32_t seq, int32_t from, int32_t upto, int32_t g, int32_t f) {
-    int32_t need[AIOS__N_GROUPS][AIOS__N_FORMS], have = kv->pool[g][f].n_free, s;
+/* Is there room for slots from .. upto-1? If not, the first pool that is short, in *g and *f, looking from the one that they name. */
+static int32_t aios__kv_room(aios__kv *kv, int32_t seq, int32_t from, int32_t upto, int32_t *g, int32_t *f) {
+    int32_t need[AIOS__N_GROUPS][AIOS__N_FORMS], have, s;
     memset(need, 0, sizeof need);
     aios__kv_touch(kv, seq, from, upto, need);
-    for (s = 0; f == AIOS__KV_OPEN && have < need[g][f] && s < kv->n_seq; s++) have += kv->seq[s].n_spares[g];
-    return have < need[g][f] ? need[g][f] - have : 0;
+    for (; *g < AIOS__N_GROUPS; ++*g, *f = 0) for (; *f < AIOS__N_FORMS; ++*f) {
+        have = kv->pool[*g][*f].n_free;
+        for (s = 0; *f == AIOS__KV_OPEN && have < need[*g][*f] && s < kv->n_seq; s++) have += kv->seq[s].n_spares[*g];
+        if (have < need[*g][*f]) return 0;
+    }
+    return 1;
 }
 static int32_t aios__kv_fits(aios__kv *kv, int32_t seq, int32_t from, int32_t upto) {
-    int32_t g, f, lacks = 0;
-    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) lacks |= aios__kv_lacks(kv, seq, from, upto, g, f);
-    return !lacks;
+    int32_t g = 0, f = 0;
+    return aios__kv_room(kv, seq, from, upto, &g, &f);
 }
 /* Gives slots from .. upto-1 their pages, for a pass that will write them, and notes what it has to copy, to seal and to age. */
 static void aios__kv_grow(aios__kv *kv, int32_t seq, int32_t from, int32_t upto) {
@@ -5124,14 +5127,12 @@ static int32_t aios__kv_remove(aios__kv *kv, int32_t seq, int32_t a, int32_t b) 
             uint64_t *mass = kv->mass + (int64_t)seq * kv->seq_tiles;
             for (t = t0; t + k < s->top; t++) { mass[t] = mass[t + k]; mass[t + k] = 0; }
         }
-        for (t = t0; t < kv->keep; t++)         /* its spare page is nothing to count on, though a first tile would be seen open */
-            if (t + k < s->tile && aios__page_at(kv, g, AIOS__KV_OPEN, seq, t) != AIOS__NO_PAGE && (aios__page_at(kv, g, AIOS__KV_SEALED, seq, t) != AIOS__NO_PAGE || aios__page_at(kv, g, AIOS__KV_OLD, seq, t) != AIOS__NO_PAGE)) {
-                aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, seq) + t);
-                s->n_spares[g]--;
-            }
     }
     for (i = at; i < n; i++) { x[i].from -= k * AIOSK_TILE; if (x[i].to != INT32_MAX) x[i].to -= k * AIOSK_TILE; }
-    if (k) { s->top -= k; s->tile -= k; s->aged = s->aged >= t1 ? s->aged - k : s->aged > t0 ? t0 : s->aged; }
+    if (k) s->tile -= k;
+    for (g = 0; k && g < AIOS__N_GROUPS; g++)   /* its spare page is nothing to count on, though a first tile would be seen open */
+        for (t = t0; t < kv->keep; t++) if (aios__kv_spare(kv, g, seq, t)) { aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, seq) + t); s->n_spares[g]--; }
+    if (k) { s->top -= k; s->aged = s->aged >= t1 ? s->aged - k : s->aged > t0 ? t0 : s->aged; }
     memcpy(s->span, x, (size_t)n * sizeof *x);
     s->n_spans = n;
     return 1;
@@ -7719,10 +7720,10 @@ static int32_t aios__exec(aios_context *c, uint64_t deadline) {
     return aios__exec_done(c);
 }
 
-/* Is the running pass at work on tokens of the sequence? */
-static int32_t aios__in_pass(const aios_context *c, int32_t seq) {
+/* Is the running pass at work on tokens of the sequence from n on? */
+static int32_t aios__in_pass(const aios_context *c, int32_t seq, int32_t n) {
     int32_t i;
-    for (i = 0; c->running && i < c->pass.n; i++) if (c->pass.seq[i] == seq) return 1;
+    for (i = 0; c->running && i < c->pass.n; i++) if (c->pass.seq[i] == seq && c->pass.pos[i] >= n) return 1;
     return 0;
 }
 
@@ -7742,7 +7743,7 @@ static int32_t aios__spill_one(aios_context *c, int32_t g, int32_t f, int32_t an
     int32_t s, t, victim = -1, at = -1, waits, *row;
     if (!c->spill.put) return 0;
     for (waits = 0; victim < 0 && waits <= any; waits++) for (s = 0; s < kv->n_seq; s++) {
-        if ((c->seq[s].n_done < c->seq[s].n_fed) != waits || c->seq[s].pinned || c->seq[s].held || aios__in_pass(c, s) || (victim >= 0 && c->seq[s].used >= c->seq[victim].used)) continue;
+        if ((c->seq[s].n_done < c->seq[s].n_fed) != waits || c->seq[s].pinned || c->seq[s].held || aios__in_pass(c, s, 0) || (victim >= 0 && c->seq[s].used >= c->seq[victim].used)) continue;
         row = aios__kv_row(kv, g, f, s);
         for (t = 0; t < kv->seq[s].top && !(row[t] >= 0 && p->refs[row[t]] == 1); t++) {}
         if (t < kv->seq[s].top) { victim = s; at = t; }
@@ -7827,12 +7828,11 @@ static int32_t aios__spill_ready(aios_context *c, int32_t s, int32_t any, uint64
     if (n > c->plan.n_batch) n = c->plan.n_batch;
     slot = aios__kv_slot(&c->kv.seq[s], q->n_done);
     q->held++;
-    for (r = 1, g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++)
-        while (r == 1 && aios__kv_lacks(&c->kv, s, slot, slot + n, g, f)) {
-            if (*done && aios__time_up(c, deadline)) r = AIOS_MORE + 1;
-            else if ((r = aios__spill_one(c, g, f, any, err)) == 1) *done = 1;
-            else if (r == 0) { r = 1; break; }
-        }
+    for (r = 1, g = f = 0; r == 1 && !aios__kv_room(&c->kv, s, slot, slot + n, &g, &f); ) {
+        if (*done && aios__time_up(c, deadline)) r = AIOS_MORE + 1;
+        else if ((r = aios__spill_one(c, g, f, any, err)) == 1) *done = 1;
+        else if (r == 0) { r = 1; f++; }        /* this pool stays short: the next one */
+    }
     q->held--;
     return r == 1 ? aios__kv_fits(&c->kv, s, slot, slot + 1) : r;
 }
@@ -7955,13 +7955,16 @@ static int32_t aios__waiting(const aios_context *c) {
     for (s = 0; s < c->plan.n_seq; s++) if (c->seq[s].n_done < c->seq[s].n_fed) return 1;
     return 0;
 }
-/* The first n positions of a sequence stay in the cache, or as many as one can go on from. */
-static void aios__seq_cut(aios_context *c, int32_t s, int32_t n) {
-    aios__kv_seq *q = &c->kv.seq[s];
-    int32_t at = aios__kv_pos(q, aios__kv_cut(&c->kv, s, aios__kv_end(q, n)));
+/* A sequence of which the slots before `slot` are left, n positions at the most, goes on from there. */
+static void aios__seq_resume(aios_context *c, int32_t s, int32_t slot, int32_t n) {
+    int32_t at = aios__kv_pos(&c->kv.seq[s], slot);
     if (at > n) at = n;
     c->seq[s].n_done = at;
     for (; at < n; at++) c->seq[s].want[at] = 0;            /* goes through the model again, for the cache alone */
+}
+/* The first n positions of a sequence stay in the cache, or as many as one can go on from. */
+static void aios__seq_cut(aios_context *c, int32_t s, int32_t n) {
+    aios__seq_resume(c, s, aios__kv_cut(&c->kv, s, aios__kv_end(&c->kv.seq[s], n)), n);
 }
 /* Drops a pass that is under way; the sequences stand as before it. */
 static void aios__pass_drop(aios_context *c) {
@@ -8735,13 +8738,6 @@ static aios_status aios__seq_fail(const aios_context *c, int32_t seq, aios_error
     if (!c) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the context is NULL");
     return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->plan.n_seq, (uint64_t)seq, "there is no sequence %: the plan has %", aios__i(seq), aios__i(c->plan.n_seq));
 }
-/* ... at its tokens from n on? */
-static int32_t aios__in_pass_from(const aios_context *c, int32_t seq, int32_t n) {
-    int32_t i;
-    for (i = 0; c->running && i < c->pass.n; i++) if (c->pass.seq[i] == seq && c->pass.pos[i] >= n) return 1;
-    return 0;
-}
-
 AIOS_API int32_t aios_seq_length(const aios_context *c, int32_t seq)    { return aios__seq_ok(c, seq) ? c->seq[seq].n_fed : 0; }
 AIOS_API int32_t aios_seq_processed(const aios_context *c, int32_t seq) { return aios__seq_ok(c, seq) ? c->seq[seq].n_done : 0; }
 AIOS_API const int32_t *aios_seq_tokens(const aios_context *c, int32_t seq) { return aios__seq_ok(c, seq) ? c->seq[seq].token : NULL; }
@@ -8754,14 +8750,14 @@ AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, 
     if (n < 0 || n > q->n_fed) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)n, "cannot cut a sequence of % to %", aios__i(q->n_fed), aios__i(n));
     if (n == 0) aios__spill_forget(c, seq);
     else if (q->n_done > n && (st = aios__spill_whole(c, seq, err)) != 0) return st;
-    if (aios__in_pass_from(c, seq, n)) aios__pass_drop(c);      /* only a pass that works on what goes is dropped */
+    if (aios__in_pass(c, seq, n)) aios__pass_drop(c);      /* only a pass that works on what goes is dropped */
     q->n_fed = n;
-    if (q->n_done >= n && !c->kv.seq[seq].n_spilled && !aios__in_pass(c, seq)) aios__seq_cut(c, seq, n);
+    if (q->n_done >= n && !c->kv.seq[seq].n_spilled && !aios__in_pass(c, seq, 0)) aios__seq_cut(c, seq, n);
     return AIOS_OK;
 }
 AIOS_API aios_status aios_seq_fork(aios_context *c, int32_t dst, int32_t src, int32_t n, aios_error *err) {
     aios__sequence *s, *d;
-    int32_t done, at;
+    int32_t done;
     aios_status st;
     aios__clear(err);
     if (!aios__seq_ok(c, src)) return aios__seq_fail(c, src, err);
@@ -8775,10 +8771,7 @@ AIOS_API aios_status aios_seq_fork(aios_context *c, int32_t dst, int32_t src, in
     d->n_fed = n;
     d->used = s->used;
     done = s->n_done < n ? s->n_done : n;
-    at = aios__kv_fork(&c->kv, dst, src, aios__kv_end(&c->kv.seq[src], done));
-    d->n_done = aios__kv_pos(&c->kv.seq[dst], at);
-    if (d->n_done > done) d->n_done = done;
-    for (at = d->n_done; at < done; at++) d->want[at] = 0;      /* goes through the model again, for the cache alone */
+    aios__seq_resume(c, dst, aios__kv_fork(&c->kv, dst, src, aios__kv_end(&c->kv.seq[src], done)), done);
     return AIOS_OK;
 }
 AIOS_API aios_status aios_seq_pin(aios_context *c, int32_t seq, int32_t on, aios_error *err) {
@@ -8808,7 +8801,7 @@ AIOS_API aios_status aios_seq_remove(aios_context *c, int32_t seq, int32_t from,
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)to, "cannot take tokens % to % out of a sequence", aios__i(from), aios__i(to));
     if (from == to) return AIOS_OK;
     if ((st = aios__spill_whole(c, seq, err)) != 0) return st;
-    if (aios__in_pass(c, seq)) aios__pass_drop(c);
+    if (aios__in_pass(c, seq, 0)) aios__pass_drop(c);
     if (to < q->n_done) {
         if (c->model->role[AIOS__T_POS_EMBD].w >= 0)
             return aios__fail(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "this family has learned positions: what follows tokens that are taken out cannot move down");
@@ -8925,7 +8918,7 @@ static aios_status aios__state_head_of(aios_context *c, int32_t seq, int32_t bas
     if (!st && base >= 0) st = aios__spill_whole(c, base, err);
     c->seq[seq].held--;
     if (st) return st;
-    if (aios__in_pass(c, seq)) aios__pass_drop(c);
+    if (aios__in_pass(c, seq, 0)) aios__pass_drop(c);
     memset(h, 0, sizeof *h);
     memcpy(h->magic, "AIOSSEQ1", 8);
     h->version = AIOS__STATE_VERSION;

@@ -223,9 +223,9 @@ static int32_t aios__exec(aios_context *c, uint64_t deadline) {
     return aios__exec_done(c);
 }
 
-/* Is the running pass at work on tokens of the sequence? */
-static int32_t aios__in_pass(const aios_context *c, int32_t seq) {
+/* Is the running pass at work on tokens of the sequence from n on? */
+static int32_t aios__in_pass(const aios_context *c, int32_t seq, int32_t n) {
     int32_t i;
-    for (i = 0; c->running && i < c->pass.n; i++) if (c->pass.seq[i] == seq) return 1;
+    for (i = 0; c->running && i < c->pass.n; i++) if (c->pass.seq[i] == seq && c->pass.pos[i] >= n) return 1;
     return 0;
 }

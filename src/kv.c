@@ -174,7 +174,7 @@ static uint64_t aios__kv_read_bytes(const aios__kv *kv, const aios_model *m, con
     if (!kv->coded || keep > own) keep = own;
     if (old < keep) old = keep;
     for (l = 0; l < m->hp.n_layer; l++) {
-        int64_t window = aios__layer_window(m, l), sinks = (int64_t)kv->sinks[0] * AIOSK_TILE, from = own - (int64_t)kv->behind[0] * AIOSK_TILE;
+        int64_t window = aios__layer_window(m, l), sinks = (int64_t)kv->sinks[0] * AIOSK_TILE, from = own - ((int64_t)kv->behind[0] + kv->heavy) * AIOSK_TILE;      /* heavy tiles: as if they were the next ones */
         int64_t edge[2][2], form[AIOS__N_FORMS + 1][2];
         if (window) { sinks = 0; from = n - window; }
         if (from < sinks) from = sinks;
@@ -324,18 +324,21 @@ static void aios__kv_touch(aios__kv *kv, int32_t seq, int32_t from, int32_t upto
         }
     }
 }
-/* Pages that a pool lacks for slots from .. upto-1. */
-static int32_t aios__kv_lacks(aios__kv *kv, int32_t seq, int32_t from, int32_t upto, int32_t g, int32_t f) {
-    int32_t need[AIOS__N_GROUPS][AIOS__N_FORMS], have = kv->pool[g][f].n_free, s;
+/* Is there room for slots from .. upto-1? If not, the first pool that is short, in *g and *f, looking from the one that they name. */
+static int32_t aios__kv_room(aios__kv *kv, int32_t seq, int32_t from, int32_t upto, int32_t *g, int32_t *f) {
+    int32_t need[AIOS__N_GROUPS][AIOS__N_FORMS], have, s;
     memset(need, 0, sizeof need);
     aios__kv_touch(kv, seq, from, upto, need);
-    for (s = 0; f == AIOS__KV_OPEN && have < need[g][f] && s < kv->n_seq; s++) have += kv->seq[s].n_spares[g];
-    return have < need[g][f] ? need[g][f] - have : 0;
+    for (; *g < AIOS__N_GROUPS; ++*g, *f = 0) for (; *f < AIOS__N_FORMS; ++*f) {
+        have = kv->pool[*g][*f].n_free;
+        for (s = 0; *f == AIOS__KV_OPEN && have < need[*g][*f] && s < kv->n_seq; s++) have += kv->seq[s].n_spares[*g];
+        if (have < need[*g][*f]) return 0;
+    }
+    return 1;
 }
 static int32_t aios__kv_fits(aios__kv *kv, int32_t seq, int32_t from, int32_t upto) {
-    int32_t g, f, lacks = 0;
-    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) lacks |= aios__kv_lacks(kv, seq, from, upto, g, f);
-    return !lacks;
+    int32_t g = 0, f = 0;
+    return aios__kv_room(kv, seq, from, upto, &g, &f);
 }
 /* Gives slots from .. upto-1 their pages, for a pass that will write them, and notes what it has to copy, to seal and to age. */
 static void aios__kv_grow(aios__kv *kv, int32_t seq, int32_t from, int32_t upto) {
@@ -517,14 +520,12 @@ static int32_t aios__kv_remove(aios__kv *kv, int32_t seq, int32_t a, int32_t b) 
             uint64_t *mass = kv->mass + (int64_t)seq * kv->seq_tiles;
             for (t = t0; t + k < s->top; t++) { mass[t] = mass[t + k]; mass[t + k] = 0; }
         }
-        for (t = t0; t < kv->keep; t++)         /* its spare page is nothing to count on, though a first tile would be seen open */
-            if (t + k < s->tile && aios__page_at(kv, g, AIOS__KV_OPEN, seq, t) != AIOS__NO_PAGE && (aios__page_at(kv, g, AIOS__KV_SEALED, seq, t) != AIOS__NO_PAGE || aios__page_at(kv, g, AIOS__KV_OLD, seq, t) != AIOS__NO_PAGE)) {
-                aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, seq) + t);
-                s->n_spares[g]--;
-            }
     }
     for (i = at; i < n; i++) { x[i].from -= k * AIOSK_TILE; if (x[i].to != INT32_MAX) x[i].to -= k * AIOSK_TILE; }
-    if (k) { s->top -= k; s->tile -= k; s->aged = s->aged >= t1 ? s->aged - k : s->aged > t0 ? t0 : s->aged; }
+    if (k) s->tile -= k;
+    for (g = 0; k && g < AIOS__N_GROUPS; g++)   /* its spare page is nothing to count on, though a first tile would be seen open */
+        for (t = t0; t < kv->keep; t++) if (aios__kv_spare(kv, g, seq, t)) { aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, seq) + t); s->n_spares[g]--; }
+    if (k) { s->top -= k; s->aged = s->aged >= t1 ? s->aged - k : s->aged > t0 ? t0 : s->aged; }
     memcpy(s->span, x, (size_t)n * sizeof *x);
     s->n_spans = n;
     return 1;

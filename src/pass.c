@@ -87,13 +87,16 @@ static int32_t aios__waiting(const aios_context *c) {
     for (s = 0; s < c->plan.n_seq; s++) if (c->seq[s].n_done < c->seq[s].n_fed) return 1;
     return 0;
 }
-/* The first n positions of a sequence stay in the cache, or as many as one can go on from. */
-static void aios__seq_cut(aios_context *c, int32_t s, int32_t n) {
-    aios__kv_seq *q = &c->kv.seq[s];
-    int32_t at = aios__kv_pos(q, aios__kv_cut(&c->kv, s, aios__kv_end(q, n)));
+/* A sequence of which the slots before `slot` are left, n positions at the most, goes on from there. */
+static void aios__seq_resume(aios_context *c, int32_t s, int32_t slot, int32_t n) {
+    int32_t at = aios__kv_pos(&c->kv.seq[s], slot);
     if (at > n) at = n;
     c->seq[s].n_done = at;
     for (; at < n; at++) c->seq[s].want[at] = 0;            /* goes through the model again, for the cache alone */
+}
+/* The first n positions of a sequence stay in the cache, or as many as one can go on from. */
+static void aios__seq_cut(aios_context *c, int32_t s, int32_t n) {
+    aios__seq_resume(c, s, aios__kv_cut(&c->kv, s, aios__kv_end(&c->kv.seq[s], n)), n);
 }
 /* Drops a pass that is under way; the sequences stand as before it. */
 static void aios__pass_drop(aios_context *c) {

@@ -6,13 +6,6 @@ static aios_status aios__seq_fail(const aios_context *c, int32_t seq, aios_error
     if (!c) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the context is NULL");
     return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->plan.n_seq, (uint64_t)seq, "there is no sequence %: the plan has %", aios__i(seq), aios__i(c->plan.n_seq));
 }
-/* ... at its tokens from n on? */
-static int32_t aios__in_pass_from(const aios_context *c, int32_t seq, int32_t n) {
-    int32_t i;
-    for (i = 0; c->running && i < c->pass.n; i++) if (c->pass.seq[i] == seq && c->pass.pos[i] >= n) return 1;
-    return 0;
-}
-
 AIOS_API int32_t aios_seq_length(const aios_context *c, int32_t seq)    { return aios__seq_ok(c, seq) ? c->seq[seq].n_fed : 0; }
 AIOS_API int32_t aios_seq_processed(const aios_context *c, int32_t seq) { return aios__seq_ok(c, seq) ? c->seq[seq].n_done : 0; }
 AIOS_API const int32_t *aios_seq_tokens(const aios_context *c, int32_t seq) { return aios__seq_ok(c, seq) ? c->seq[seq].token : NULL; }
@@ -25,14 +18,14 @@ AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, 
     if (n < 0 || n > q->n_fed) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)n, "cannot cut a sequence of % to %", aios__i(q->n_fed), aios__i(n));
     if (n == 0) aios__spill_forget(c, seq);
     else if (q->n_done > n && (st = aios__spill_whole(c, seq, err)) != 0) return st;
-    if (aios__in_pass_from(c, seq, n)) aios__pass_drop(c);      /* only a pass that works on what goes is dropped */
+    if (aios__in_pass(c, seq, n)) aios__pass_drop(c);      /* only a pass that works on what goes is dropped */
     q->n_fed = n;
-    if (q->n_done >= n && !c->kv.seq[seq].n_spilled && !aios__in_pass(c, seq)) aios__seq_cut(c, seq, n);
+    if (q->n_done >= n && !c->kv.seq[seq].n_spilled && !aios__in_pass(c, seq, 0)) aios__seq_cut(c, seq, n);
     return AIOS_OK;
 }
 AIOS_API aios_status aios_seq_fork(aios_context *c, int32_t dst, int32_t src, int32_t n, aios_error *err) {
     aios__sequence *s, *d;
-    int32_t done, at;
+    int32_t done;
     aios_status st;
     aios__clear(err);
     if (!aios__seq_ok(c, src)) return aios__seq_fail(c, src, err);
@@ -46,10 +39,7 @@ AIOS_API aios_status aios_seq_fork(aios_context *c, int32_t dst, int32_t src, in
     d->n_fed = n;
     d->used = s->used;
     done = s->n_done < n ? s->n_done : n;
-    at = aios__kv_fork(&c->kv, dst, src, aios__kv_end(&c->kv.seq[src], done));
-    d->n_done = aios__kv_pos(&c->kv.seq[dst], at);
-    if (d->n_done > done) d->n_done = done;
-    for (at = d->n_done; at < done; at++) d->want[at] = 0;      /* goes through the model again, for the cache alone */
+    aios__seq_resume(c, dst, aios__kv_fork(&c->kv, dst, src, aios__kv_end(&c->kv.seq[src], done)), done);
     return AIOS_OK;
 }
 AIOS_API aios_status aios_seq_pin(aios_context *c, int32_t seq, int32_t on, aios_error *err) {
@@ -79,7 +69,7 @@ AIOS_API aios_status aios_seq_remove(aios_context *c, int32_t seq, int32_t from,
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)to, "cannot take tokens % to % out of a sequence", aios__i(from), aios__i(to));
     if (from == to) return AIOS_OK;
     if ((st = aios__spill_whole(c, seq, err)) != 0) return st;
-    if (aios__in_pass(c, seq)) aios__pass_drop(c);
+    if (aios__in_pass(c, seq, 0)) aios__pass_drop(c);
     if (to < q->n_done) {
         if (c->model->role[AIOS__T_POS_EMBD].w >= 0)
             return aios__fail(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "this family has learned positions: what follows tokens that are taken out cannot move down");

@@ -13,7 +13,7 @@ static int32_t aios__spill_one(aios_context *c, int32_t g, int32_t f, int32_t an
     int32_t s, t, victim = -1, at = -1, waits, *row;
     if (!c->spill.put) return 0;
     for (waits = 0; victim < 0 && waits <= any; waits++) for (s = 0; s < kv->n_seq; s++) {
-        if ((c->seq[s].n_done < c->seq[s].n_fed) != waits || c->seq[s].pinned || c->seq[s].held || aios__in_pass(c, s) || (victim >= 0 && c->seq[s].used >= c->seq[victim].used)) continue;
+        if ((c->seq[s].n_done < c->seq[s].n_fed) != waits || c->seq[s].pinned || c->seq[s].held || aios__in_pass(c, s, 0) || (victim >= 0 && c->seq[s].used >= c->seq[victim].used)) continue;
         row = aios__kv_row(kv, g, f, s);
         for (t = 0; t < kv->seq[s].top && !(row[t] >= 0 && p->refs[row[t]] == 1); t++) {}
         if (t < kv->seq[s].top) { victim = s; at = t; }
@@ -98,12 +98,11 @@ static int32_t aios__spill_ready(aios_context *c, int32_t s, int32_t any, uint64
     if (n > c->plan.n_batch) n = c->plan.n_batch;
     slot = aios__kv_slot(&c->kv.seq[s], q->n_done);
     q->held++;
-    for (r = 1, g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++)
-        while (r == 1 && aios__kv_lacks(&c->kv, s, slot, slot + n, g, f)) {
-            if (*done && aios__time_up(c, deadline)) r = AIOS_MORE + 1;
-            else if ((r = aios__spill_one(c, g, f, any, err)) == 1) *done = 1;
-            else if (r == 0) { r = 1; break; }
-        }
+    for (r = 1, g = f = 0; r == 1 && !aios__kv_room(&c->kv, s, slot, slot + n, &g, &f); ) {
+        if (*done && aios__time_up(c, deadline)) r = AIOS_MORE + 1;
+        else if ((r = aios__spill_one(c, g, f, any, err)) == 1) *done = 1;
+        else if (r == 0) { r = 1; f++; }        /* this pool stays short: the next one */
+    }
     q->held--;
     return r == 1 ? aios__kv_fits(&c->kv, s, slot, slot + 1) : r;
 }

@@ -84,7 +84,7 @@ static aios_status aios__state_head_of(aios_context *c, int32_t seq, int32_t bas
     if (!st && base >= 0) st = aios__spill_whole(c, base, err);
     c->seq[seq].held--;
     if (st) return st;
-    if (aios__in_pass(c, seq)) aios__pass_drop(c);
+    if (aios__in_pass(c, seq, 0)) aios__pass_drop(c);
     memset(h, 0, sizeof *h);
     memcpy(h->magic, "AIOSSEQ1", 8);
     h->version = AIOS__STATE_VERSION;
