@@ -260,6 +260,26 @@ static void test_long(const aios_io *io, const char *name, int32_t n_ids, size_t
         }
     }
 }
+/* The plan's bytes of cache at the end of a full context are what the last token reads; heavy tiles are taken to be the newest, which
+ * are the largest. */
+static void test_rule_bytes(const aios_io *io, const setup *rule) {
+    setup s = *rule;
+    run r;
+    int32_t ids[N_LONG];
+    aios_counters x;
+    s.threads = 1; s.batch = 64; s.outputs = 1; s.n_seq = 1; s.n_ctx = quick ? N_LONG_QUICK : N_LONG; s.isa = 0;
+    if (CHECK(run_open_io(&r, io, books(-1), &s) == 0)) {
+        make_ids(ids, s.n_ctx, vocab_of(&r), 1);
+        CHECK(aios_feed(r.c, 0, ids, (uint64_t)s.n_ctx - 1, 0, &r.err) == 0 && aios_step(r.c, 0, &r.err) == 0);
+        aios_counters_reset(r.c);
+        CHECK(aios_feed(r.c, 0, ids + s.n_ctx - 1, 1, 0, &r.err) == 0 && aios_step(r.c, 0, &r.err) == 0);
+        aios_counters_init(&x);
+        CHECK(aios_counters_get(r.c, &x) == 0);
+        if (!CHECK(s.heavy ? x.kv_bytes <= r.plan.token_kv_bytes && x.kv_bytes * 2 > r.plan.token_kv_bytes : x.kv_bytes == r.plan.token_kv_bytes))
+            printf("  read %llu, planned %llu\n", (unsigned long long)x.kv_bytes, (unsigned long long)r.plan.token_kv_bytes);
+    }
+    run_close(&r);
+}
 /* Rules of what is seen, and in what form, are rules of positions: chunks, threads and instruction sets change no bit. */
 static void test_rules(const aios_io *io, const char *name) {
     static const setup rules[] = {
@@ -283,6 +303,7 @@ static void test_rules(const aios_io *io, const char *name) {
         printf("%s, rule %d hash %016llx\n", name, (int)k, (unsigned long long)want);
         CHECK(want != plain);
         plain = want;
+        test_rule_bytes(io, &rules[k]);
         for (isa = AIOSK_ISA_SCALAR + 1; isa < AIOSK_N_ISA; isa++) if (aiosk_select(isa)) { s.isa = isa; CHECK(hash_of(io, &s, NULL) == want); }
         s.isa = 0;
         for (i = 0; i < sizeof how / sizeof *how && (!quick || i < 2); i++) {
