@@ -317,7 +317,8 @@ enum { AIOS_PLAN_LENT_THREADS = 1,  /* the host will give parallel_for: no stack
        AIOS_PLAN_IN_PLACE = 4,      /* use matrices where the io maps them, instead of packing copies  */
        AIOS_PLAN_PIN = 8,           /* ask for hot memory that is never paged out                      */
        /* what may be given up when the budget is short; what changes no bit may unless forbidden */
-       AIOS_PLAN_KEEP_BATCH = 16, AIOS_PLAN_NO_STREAM = 32, AIOS_PLAN_MAY_KV_TYPE = 64, AIOS_PLAN_MAY_CTX = 128 };
+       AIOS_PLAN_KEEP_BATCH = 16, AIOS_PLAN_NO_STREAM = 32, AIOS_PLAN_MAY_KV_TYPE = 64 /* f16, kv8 */, AIOS_PLAN_MAY_CTX = 128,
+       AIOS_PLAN_MAY_KV_CODES = 256 };      /* MAY_KV_TYPE, and then kv84, kv54, kv44                          */
 typedef struct aios_plan_desc {
     uint32_t struct_size, flags;    /* AIOS_PLAN_*                                                     */
     int32_t n_ctx;                  /* positions per sequence; 0 = what the model was trained for      */
@@ -339,7 +340,7 @@ typedef struct aios_plan_desc {
     int32_t numa_node_1;            /* 1 + the NUMA node that all requests name; 0 = no wish           */
     int32_t kv_positions;           /* positions in the cache, of all sequences together; 0 = n_ctx for each. Types in codes: and so many times n_ctx
                                        as that is, rounded up, may begin otherwise than all others (first tiles stay open) */
-    int32_t kv_old_type, kv_recent; /* tiles more than kv_recent positions back are made this type; 0 = they stay as they are */
+    int32_t kv_old_type, kv_recent; /* tiles more than kv_recent positions back are made this type where it is the smaller one; 0 = they stay as they are */
     int32_t kv_window, kv_sinks;    /* a query sees so many positions back, and the first ones (whole tiles); 0 = all */
     int32_t kv_heavy, reserved;     /* with kv_window: and so many between, those that attention has gone to most (whole tiles) */
     const int32_t *kv_layer_type;   /* [n_layer] type of the cache for each layer, -1 = kv_type; must stay until the context is open; NULL = kv_type */
@@ -532,6 +533,9 @@ AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, 
 AIOS_API aios_status aios_seq_fork(aios_context *c, int32_t dst, int32_t src, int32_t n, aios_error *err);
 /* on = 1: pages of the sequence are never given to the host (aios_spill); 0: they may be again. Without aios_spill they never are. */
 AIOS_API aios_status aios_seq_pin(aios_context *c, int32_t seq, int32_t on, aios_error *err);
+/* Brings what the host keeps of a sequence (aios_spill) back ahead of its use: AIOS_OK when all is here, AIOS_MORE when it is deadline_ns (0 = never)
+ * before that: call again. AIOS_ERR_FULL: no idle sequence has room to give. Without this it comes back in the step that needs it. */
+AIOS_API aios_status aios_seq_fetch(aios_context *c, int32_t seq, uint64_t deadline_ns, aios_error *err);
 /* The sequence whose processed tokens begin with the most of ids [n]; how many in *n_same. -1: none begins with the first. One that tokens were
  * taken out of is not looked at. */
 AIOS_API int32_t     aios_seq_find(const aios_context *c, const int32_t *ids, uint64_t n, int32_t *n_same);
@@ -4682,11 +4686,11 @@ static int32_t aios__coded(int32_t type) { return aiosk_kv_k(type) >= AIOSK_KV_I
 static int32_t aios__kv_type(const aios_plan *p, int32_t layer, int32_t form) {
     int32_t t = p->kv_layer_type && p->kv_layer_type[layer] >= 0 ? p->kv_layer_type[layer] : p->kv_type;
     if (form == AIOS__KV_OPEN) return p->kv_type == AIOSK_KV_F32 ? AIOSK_KV_F32 : AIOSK_KV_F16;
-    return form == AIOS__KV_OLD && p->kv_old_type > 0 ? p->kv_old_type : t;
+    return form == AIOS__KV_OLD && p->kv_old_type > 0 && aiosk_tile_bytes(p->kv_old_type, 64, 64) < aiosk_tile_bytes(t, 64, 64) ? p->kv_old_type : t;
 }
 static int32_t aios__kv_is_coded(const aios_model *m, const aios_plan *p) {
-    int32_t l, any = aios__coded(p->kv_type) || p->kv_old_type > 0;
-    for (l = 0; l < m->hp.n_layer; l++) any |= aios__coded(aios__kv_type(p, l, AIOS__KV_SEALED));
+    int32_t l, any = 0;
+    for (l = 0; l < m->hp.n_layer; l++) any |= aios__coded(aios__kv_type(p, l, AIOS__KV_SEALED)) || aios__coded(aios__kv_type(p, l, AIOS__KV_OLD));
     return any;
 }
 static void aios__kv_arrays(aios__kv *kv, aios__bump *meta) {
@@ -4728,7 +4732,7 @@ static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan 
     kv->coded = aios__kv_is_coded(m, p);
     kv->keep = kv->coded ? 1 : 0;
     kv->heavy = aios__tiles(p->kv_heavy);
-    kv->recent = p->kv_old_type > 0 ? aios__tiles(p->kv_recent) : (int32_t)AIOS__ALL;
+    kv->recent = kv->coded && p->kv_old_type > 0 ? aios__tiles(p->kv_recent) : (int32_t)AIOS__ALL;
     kv->n_jobs = (int32_t)(2 * full + 2 * together + 2);
     for (g = 0; g < AIOS__N_GROUPS; g++) {
         int64_t all = kv->seq_tiles, sees, most = (int64_t)all * p->n_seq, cap = p->kv_positions ? aios__tiles(p->kv_positions) : most, n[AIOS__N_FORMS];
@@ -5060,7 +5064,10 @@ static void aios__kv_undo(aios__kv *kv) {
         *open = c->from;
     }
     kv->n_copies = kv->n_seals = 0;
-    if (kv->heavy) memset(kv->mass_now, 0, (size_t)kv->n_seq * (size_t)kv->seq_tiles * 4);
+}
+/* What it has looked at counts for nothing. */
+static void aios__kv_unread(aios__kv *kv, int32_t seq) {
+    if (kv->heavy) memset(kv->mass_now + (int64_t)seq * kv->seq_tiles, 0, (size_t)kv->seq_tiles * 4);
 }
 /* A pass that is finished. */
 static void aios__kv_settle(aios__kv *kv) {
@@ -6510,7 +6517,8 @@ typedef void (*aios__op_fn)(const struct aios__op *op, const aios__run *r, int32
 
 enum { AIOS__PER_TOKEN = 1, AIOS__PER_ROWS = 2, AIOS__PER_HEAD = 3,     /* what a task is                  */
        AIOS__PER_PASS = 4, AIOS__PER_PAIR = 5, AIOS__PER_EXPERT = 6,    /* PAIR, EXPERT: experts.c         */
-       AIOS__PER_COPY = 7, AIOS__PER_SEAL = 8 };                        /* of the cache's tiles            */
+       AIOS__PER_COPY = 7, AIOS__PER_SEAL = 8,                          /* of the cache's tiles            */
+       AIOS__PER_MOVED_PAIR = 9 };                                      /* none when the pass is one token: its pairs have one input */
 enum { AIOS__JOIN = 1, AIOS__ON_OUTPUTS = 2, AIOS__ADD = 4, AIOS__GATE = 8, AIOS__STREAMED = 16, AIOS__OF_PAIRS = 32 /* input by pair, always */,
        AIOS__CACHED = 64 /* w is in the cache */, AIOS__AWAIT = 128 /* begins when some experts are there */, AIOS__AGAIN = 256 /* and back to there while there are more */ };
 
@@ -6994,7 +7002,8 @@ static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
         return n;
     case AIOS__PER_SEAL:  return r->kv->n_seals * r->kv->n_head_kv;
     case AIOS__PER_PASS:  return 1;
-    case AIOS__PER_PAIR:  return n == 1 && op->run == aios__op_gather ? 0 : aios__moe_cols(r->moe);
+    case AIOS__PER_PAIR:  return aios__moe_cols(r->moe);
+    case AIOS__PER_MOVED_PAIR: return n == 1 ? 0 : aios__moe_cols(r->moe);
     case AIOS__PER_EXPERT: return (r->moe->block1 - r->moe->block0) * ((op->n_out + op->rows_per_task - 1) / op->rows_per_task);
     }
     n = r->pass->n_blocks * r->hp->n_head_kv * aios__attend_parts(r->hp);
@@ -7337,7 +7346,7 @@ static void aios__build_experts(aios__build *b, int32_t l, const aios__acts *in)
     }
     aios__emit(b, &local, aios__op_group, "group", l, AIOS__PER_PASS, 0);
     if (shared) aios__emit_matmul(b, "shared_down", l, ref[AIOS__T_FFN_DOWN_SHEXP], &b->a_ffn, b->shared, e, AIOS__JOIN);
-    o = aios__emit(b, &local, aios__op_gather, "gather", l, AIOS__PER_PAIR, 0);
+    o = aios__emit(b, &local, aios__op_gather, "gather", l, AIOS__PER_MOVED_PAIR, 0);
     o->in = *in; o->out = aios__acts_of(&b->a_pair, in_exp);
     first = b->n_ops;
     aios__emit_experts(b, "experts_gate", l, ref[AIOS__T_FFN_GATE_EXPS], &b->a_pair, in, b->exp, pair, AIOS__GATE_PART, cached ? AIOS__AWAIT : 0);
@@ -7519,6 +7528,7 @@ struct aios_context {
     aios_plan plan;
     aios_context_desc desc;
     aios_spill spill;                   /* zeros: none                                                      */
+    uint8_t no_idle[AIOS__N_GROUPS][AIOS__N_FORMS];     /* no idle sequence has a page of this pool to give: stays so until the next verb or pass */
     const aiosk_isa *k;
     aios__kv kv;
     aios__pass pass;
@@ -7741,13 +7751,14 @@ static int32_t aios__spill_one(aios_context *c, int32_t g, int32_t f, int32_t an
     aios__kv *kv = &c->kv;
     aios__pages *p = &kv->pool[g][f];
     int32_t s, t, victim = -1, at = -1, waits, *row;
-    if (!c->spill.put) return 0;
+    if (!c->spill.put || (!any && c->no_idle[g][f])) return 0;
     for (waits = 0; victim < 0 && waits <= any; waits++) for (s = 0; s < kv->n_seq; s++) {
         if ((c->seq[s].n_done < c->seq[s].n_fed) != waits || c->seq[s].pinned || c->seq[s].held || aios__in_pass(c, s, 0) || (victim >= 0 && c->seq[s].used >= c->seq[victim].used)) continue;
         row = aios__kv_row(kv, g, f, s);
         for (t = 0; t < kv->seq[s].top && !(row[t] >= 0 && p->refs[row[t]] == 1); t++) {}
         if (t < kv->seq[s].top) { victim = s; at = t; }
     }
+    c->no_idle[g][f] = victim < 0 || waits > 1;
     if (victim < 0) return 0;
     row = aios__kv_row(kv, g, f, victim) + at;
     if (c->spill.put(c->spill.user, aios__spill_key(g, f, victim, at), p->base + (uint64_t)*row * p->bytes, p->bytes))
@@ -7801,9 +7812,11 @@ static int32_t aios__spill_bring(aios_context *c, int32_t seq, int32_t any, uint
     return r;
 }
 /* For verbs that work on a whole sequence. */
-static aios_status aios__spill_whole(aios_context *c, int32_t seq, aios_error *err) {
-    int32_t done = 0, r = c->kv.seq[seq].n_spilled ? aios__spill_bring(c, seq, 0, 0, &done, err) : 1;
-    return r == 1 ? AIOS_OK : r == 0 ? aios__fail1(err, AIOS_ERR_FULL, AIOS__NO_OFF, "the cache has no room to bring sequence % back", aios__i(seq)) : r;
+static aios_status aios__spill_whole(aios_context *c, int32_t seq, uint64_t deadline, aios_error *err) {
+    int32_t done = 0, r;
+    memset(c->no_idle, 0, sizeof c->no_idle);
+    r = c->kv.seq[seq].n_spilled ? aios__spill_bring(c, seq, 0, deadline, &done, err) : 1;
+    return r > 1 ? AIOS_MORE : r == 1 ? AIOS_OK : r == 0 ? aios__fail1(err, AIOS_ERR_FULL, AIOS__NO_OFF, "the cache has no room to bring sequence % back", aios__i(seq)) : r;
 }
 /* A sequence that is given up: the host need not keep its pages. */
 static void aios__spill_forget(aios_context *c, int32_t seq) {
@@ -7842,6 +7855,7 @@ static int32_t aios__spill_ready(aios_context *c, int32_t s, int32_t any, uint64
 static aios_status aios__spill_prepare(aios_context *c, uint64_t deadline, aios_error *err) {
     int32_t s, r, next, last = -1, done = 0, ready = 0;
     if (!c->spill.put) return AIOS_OK;
+    memset(c->no_idle, 0, sizeof c->no_idle);
     for (s = 0; s < c->plan.n_seq; s++) {
         if (c->seq[s].n_done == c->seq[s].n_fed) continue;
         if ((r = aios__spill_ready(c, s, 0, deadline, &done, err)) < 0) return r;
@@ -7968,11 +7982,15 @@ static void aios__seq_cut(aios_context *c, int32_t s, int32_t n) {
 }
 /* Drops a pass that is under way; the sequences stand as before it. */
 static void aios__pass_drop(aios_context *c) {
-    int32_t w, s;
+    const aios__pass *p = &c->pass;
+    int32_t w, i;
     c->running = 0;
     for (w = 0; w < c->plan.n_threads; w++) c->run.kv_read[w * 8] = 0;
     aios__kv_undo(&c->kv);
-    for (s = 0; s < c->plan.n_seq; s++) if (!c->kv.seq[s].n_spilled) aios__seq_cut(c, s, c->seq[s].n_done);
+    for (i = 0; i < p->n; i++) if (i == 0 || p->seq[i] != p->seq[i - 1]) {
+        aios__kv_unread(&c->kv, p->seq[i]);
+        aios__seq_cut(c, p->seq[i], c->seq[p->seq[i]].n_done);
+    }
 }
 
 static aios_status aios__cancelled(aios_context *c, aios_error *err) {
@@ -8081,7 +8099,7 @@ static void aios__build_start(aios__build *b, const aios_model *m, const aios_pl
 
 enum { AIOS__MAX_READERS = 64, AIOS__MAX_SLOTS = 4096,
        AIOS__PLAN_FLAGS = AIOS_PLAN_LENT_THREADS | AIOS_PLAN_LENT_READERS | AIOS_PLAN_IN_PLACE | AIOS_PLAN_PIN | AIOS_PLAN_KEEP_BATCH | AIOS_PLAN_NO_STREAM
-                        | AIOS_PLAN_MAY_KV_TYPE | AIOS_PLAN_MAY_CTX };
+                        | AIOS_PLAN_MAY_KV_TYPE | AIOS_PLAN_MAY_CTX | AIOS_PLAN_MAY_KV_CODES };
 #define AIOS__MAX_UNIT ((uint64_t)4 << 20)  /* large enough that storage is not asked too often */
 
 /* Experts of all layers that can be read one by one; 0 = none. */
@@ -8241,6 +8259,20 @@ static void aios__set_ring(aios__ladder *l, const aios_plan *p, uint32_t n_slots
     l->n_readers = lent || n < 0 ? 0 : n;
     l->n_slots = l->n_readers || lent || async ? n_slots : 1;
 }
+/* The next type of cache down that the plan may take, for which all of the cache is smaller; -1 = none. */
+static int32_t aios__kv_less(const aios__ladder *l, const aios_plan *p) {
+    static const int32_t types[] = { AIOSK_KV_F16, AIOSK_KV_I8, AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_C4), AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_C4), AIOSK_KV(AIOSK_KV_C4, AIOSK_KV_C4) };
+    const aios__hp *hp = &l->m->hp;
+    int32_t i, n = p->numerics == AIOS_REFERENCE ? 0 : p->flags & AIOS_PLAN_MAY_KV_CODES ? 5 : p->flags & AIOS_PLAN_MAY_KV_TYPE ? 2 : 0;
+    aios_plan less = *p;
+    aios__kv now, then;
+    for (i = 0; i < n; i++) {
+        less.kv_type = types[i];
+        if (aiosk_tile_bytes(types[i], hp->hd_k, hp->hd_v) >= aiosk_tile_bytes(p->kv_type, hp->hd_k, hp->hd_v) || !aios__kv_size(&then, l->m, &less)) continue;
+        if (!aios__kv_size(&now, l->m, p) || then.bytes < now.bytes) return types[i];
+    }
+    return -1;
+}
 /* The smallest of 1 .. most that fits, in *x, which is a field of p; 0 when none does. What fits is taken to go on fitting. */
 static int32_t aios__least_fit(const aios__ladder *l, aios_plan *p, int32_t *x, int32_t most, uint64_t unit_bytes) {
     int32_t lo = 0, hi = most, at;      /* lo does not fit                                                  */
@@ -8271,13 +8303,13 @@ static int32_t aios__most_experts(aios__ladder *l, aios_plan *p) {
 static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
     aios_plan best;
     uint64_t unit;
-    int32_t level;
+    int32_t level, type;
     if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) aios__set_batch(l, p, 1);
-    if (p->flags & AIOS_PLAN_MAY_KV_TYPE && p->numerics != AIOS_REFERENCE && p->kv_type < AIOSK_KV_I8) { p->kv_type = AIOSK_KV_I8; p->rungs |= AIOS_RUNG_KV_TYPE; }
     if (p->flags & AIOS_PLAN_MAY_CTX) {
         int32_t least = l->d->n_ctx_min ? l->d->n_ctx_min : 64;
         if (least < p->n_ctx) { p->n_ctx = least; p->rungs |= AIOS_RUNG_CTX; }
     }
+    while ((type = aios__kv_less(l, p)) >= 0) { p->kv_type = type; p->rungs |= AIOS_RUNG_KV_TYPE; }
     aios__set_ring(l, p, 2);
     if (l->m->loaded) return aios__ladder_sizes(l, p);      /* the weights are where they are               */
     if (l->can_map) { p->rungs |= AIOS_RUNG_IN_PLACE; p->warm_steps = aios__warm_steps(l->m); }
@@ -8298,15 +8330,15 @@ static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
 /* Goes down the ladder, one rung after the other and each no further than needed. p as asked for. 0 = does not fit. */
 static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
     const aios_plan_desc *d = l->d;
-    int32_t steps = aios__warm_steps(l->m), least = d->n_ctx_min ? d->n_ctx_min : 64, batch = p->n_batch;
+    int32_t steps = aios__warm_steps(l->m), least = d->n_ctx_min ? d->n_ctx_min : 64, batch = p->n_batch, type;
     uint64_t unit;
     if (aios__fits(l, p)) return 1;
     while (!(p->flags & AIOS_PLAN_KEEP_BATCH) && p->n_batch > 16) {
         aios__set_batch(l, p, p->n_batch / 2 > 16 ? p->n_batch / 2 : 16);
         if (aios__fits(l, p)) return 1;
     }
-    while (p->flags & AIOS_PLAN_MAY_KV_TYPE && p->numerics != AIOS_REFERENCE && p->kv_type < AIOSK_KV_I8) {
-        p->kv_type++;
+    while ((type = aios__kv_less(l, p)) >= 0) {
+        p->kv_type = type;
         p->rungs |= AIOS_RUNG_KV_TYPE;
         if (aios__fits(l, p)) return 1;
     }
@@ -8749,7 +8781,7 @@ AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, 
     q = &c->seq[seq];
     if (n < 0 || n > q->n_fed) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)n, "cannot cut a sequence of % to %", aios__i(q->n_fed), aios__i(n));
     if (n == 0) aios__spill_forget(c, seq);
-    else if (q->n_done > n && (st = aios__spill_whole(c, seq, err)) != 0) return st;
+    else if (q->n_done > n && (st = aios__spill_whole(c, seq, 0, err)) != 0) return st;
     if (aios__in_pass(c, seq, n)) aios__pass_drop(c);      /* only a pass that works on what goes is dropped */
     q->n_fed = n;
     if (q->n_done >= n && !c->kv.seq[seq].n_spilled && !aios__in_pass(c, seq, 0)) aios__seq_cut(c, seq, n);
@@ -8765,7 +8797,7 @@ AIOS_API aios_status aios_seq_fork(aios_context *c, int32_t dst, int32_t src, in
     s = &c->seq[src]; d = &c->seq[dst];
     if (n < 0 || n > s->n_fed) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)s->n_fed, (uint64_t)n, "cannot fork % tokens of a sequence of %", aios__i(n), aios__i(s->n_fed));
     if (d->n_fed) return aios__fail2(err, AIOS_ERR_STATE, AIOS__NO_OFF, 0, (uint64_t)d->n_fed, "sequence % has % tokens: cut it to none before something is forked into it", aios__i(dst), aios__i(d->n_fed));
-    if ((st = aios__spill_whole(c, src, err)) != 0) return st;
+    if ((st = aios__spill_whole(c, src, 0, err)) != 0) return st;
     memcpy(d->token, s->token, (size_t)n * 4);
     memcpy(d->want, s->want, (size_t)n);
     d->n_fed = n;
@@ -8779,6 +8811,14 @@ AIOS_API aios_status aios_seq_pin(aios_context *c, int32_t seq, int32_t on, aios
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     c->seq[seq].pinned = on != 0;
     return AIOS_OK;
+}
+AIOS_API aios_status aios_seq_fetch(aios_context *c, int32_t seq, uint64_t deadline_ns, aios_error *err) {
+    aios_status st;
+    aios__clear(err);
+    if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
+    st = aios__spill_whole(c, seq, deadline_ns, err);
+    if (st == AIOS_OK) c->seq[seq].used = c->n_passed;
+    return st;
 }
 AIOS_API int32_t aios_seq_find(const aios_context *c, const int32_t *ids, uint64_t n, int32_t *n_same) {
     int32_t s, i, best = -1, most = 0;
@@ -8800,7 +8840,7 @@ AIOS_API aios_status aios_seq_remove(aios_context *c, int32_t seq, int32_t from,
     if (from < 0 || from > to || to > q->n_fed)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)to, "cannot take tokens % to % out of a sequence", aios__i(from), aios__i(to));
     if (from == to) return AIOS_OK;
-    if ((st = aios__spill_whole(c, seq, err)) != 0) return st;
+    if ((st = aios__spill_whole(c, seq, 0, err)) != 0) return st;
     if (aios__in_pass(c, seq, 0)) aios__pass_drop(c);
     if (to < q->n_done) {
         if (c->model->role[AIOS__T_POS_EMBD].w >= 0)
@@ -8914,8 +8954,8 @@ static aios_status aios__state_head_of(aios_context *c, int32_t seq, int32_t bas
     kv = &c->kv;
     if (base >= 0 && !aios__seq_ok(c, base)) return aios__seq_fail(c, base, err);
     c->seq[seq].held++;
-    st = aios__spill_whole(c, seq, err);
-    if (!st && base >= 0) st = aios__spill_whole(c, base, err);
+    st = aios__spill_whole(c, seq, 0, err);
+    if (!st && base >= 0) st = aios__spill_whole(c, base, 0, err);
     c->seq[seq].held--;
     if (st) return st;
     if (aios__in_pass(c, seq, 0)) aios__pass_drop(c);
@@ -9045,7 +9085,7 @@ AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base
     if (base >= 0 && !aios__seq_ok(c, base)) return aios__seq_fail(c, base, err);
     if (!src) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_seq_restore: src is NULL");
     if (c->seq[seq].n_fed) return aios__fail2(err, AIOS_ERR_STATE, AIOS__NO_OFF, 0, (uint64_t)c->seq[seq].n_fed, "sequence % has % tokens: cut it to none before one is restored into it", aios__i(seq), aios__i(c->seq[seq].n_fed));
-    if (aios__seq_ok(c, base) && (st = aios__spill_whole(c, base, err)) != 0) return st;
+    if (aios__seq_ok(c, base) && (st = aios__spill_whole(c, base, 0, err)) != 0) return st;
     if ((st = aios__state_check(c, base, p, n_bytes, &h, &map, err)) != 0) return st;
     kv = &c->kv;
     p += sizeof h;
@@ -9069,6 +9109,7 @@ AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base
     }
     c->seq[seq].n_fed = (int32_t)h.n_tokens;
     c->seq[seq].n_done = (int32_t)h.n_done;
+    c->seq[seq].used = c->n_passed;
     return AIOS_OK;
 }
 

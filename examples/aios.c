@@ -56,7 +56,7 @@ typedef struct options {
     int32_t *tokens;                                /* --tokens, or the ids on the command line */
     int32_t n_tokens;
     int32_t n, runs, depth, threads, ctx, chunk, window, isa, kv, kv_old, kv_recent, kv_window, kv_sinks, kv_heavy, numerics, against, against_kv, special, json, hash, bytes, reader;
-    int32_t keep_batch, no_stream, may_kv, may_ctx, in_place, pin, readers, tensors;    /* readers: -1 = the library's choice */
+    int32_t keep_batch, no_stream, may_kv, may_codes, may_ctx, in_place, pin, readers, tensors;    /* readers: -1 = the library's choice */
     int32_t top_k;
     double temp, top_p, min_p, repeat, read_gb_s, disk_gb_s;
     uint64_t seed, ram, hot, warm, deadline_us;
@@ -276,7 +276,7 @@ static void make_plan(session *s, const options *o, aios_plan_desc *d) {
     d->hot_bytes = o->hot;
     d->warm_bytes = o->warm;
     d->n_readers = o->readers < 0 ? 0 : o->readers == 0 ? -1 : o->readers;
-    d->flags = (o->keep_batch ? (uint32_t)AIOS_PLAN_KEEP_BATCH : 0) | (o->no_stream ? (uint32_t)AIOS_PLAN_NO_STREAM : 0) | (o->may_kv ? (uint32_t)AIOS_PLAN_MAY_KV_TYPE : 0)
+    d->flags = (o->keep_batch ? (uint32_t)AIOS_PLAN_KEEP_BATCH : 0) | (o->no_stream ? (uint32_t)AIOS_PLAN_NO_STREAM : 0) | (o->may_kv ? (uint32_t)AIOS_PLAN_MAY_KV_TYPE : 0) | (o->may_codes ? (uint32_t)AIOS_PLAN_MAY_KV_CODES : 0)
              | (o->may_ctx ? (uint32_t)AIOS_PLAN_MAY_CTX : 0) | (o->in_place ? (uint32_t)AIOS_PLAN_IN_PLACE : 0) | (o->pin ? (uint32_t)AIOS_PLAN_PIN : 0);
     aios_plan_init(&s->plan);
     st = aios_plan_make(s->model, d, &s->plan, &err);
@@ -728,6 +728,7 @@ static const option option_table[] = {
     { "--keep-batch",  "f", "",       "never fewer tokens in a pass to fit --ram",            PLANS,           AT(keep_batch),  0, 0      },
     { "--no-stream",   "f", "",       "never read weights for every pass to fit --ram",       PLANS,           AT(no_stream),   0, 0      },
     { "--may-kv",      "f", "",       "a smaller type of cache may help to fit --ram",        PLANS,           AT(may_kv),      0, 0      },
+    { "--may-kv-codes", "f", "",      "and one of codes: kv84, kv54, kv44",                   PLANS,           AT(may_codes),   0, 0      },
     { "--may-ctx",     "f", "",       "a shorter context may help to fit --ram",              PLANS,           AT(may_ctx),     0, 0      },
     { "--in-place",    "f", "",       "map the file and use its matrices where they are, unpacked", PLANS,     AT(in_place),    0, 0      },
     { "--pin",         "f", "",       "memory that stays is never to be paged out",           PLANS,           AT(pin),         0, 0      },

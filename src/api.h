@@ -316,7 +316,8 @@ enum { AIOS_PLAN_LENT_THREADS = 1,  /* the host will give parallel_for: no stack
        AIOS_PLAN_IN_PLACE = 4,      /* use matrices where the io maps them, instead of packing copies  */
        AIOS_PLAN_PIN = 8,           /* ask for hot memory that is never paged out                      */
        /* what may be given up when the budget is short; what changes no bit may unless forbidden */
-       AIOS_PLAN_KEEP_BATCH = 16, AIOS_PLAN_NO_STREAM = 32, AIOS_PLAN_MAY_KV_TYPE = 64, AIOS_PLAN_MAY_CTX = 128 };
+       AIOS_PLAN_KEEP_BATCH = 16, AIOS_PLAN_NO_STREAM = 32, AIOS_PLAN_MAY_KV_TYPE = 64 /* f16, kv8 */, AIOS_PLAN_MAY_CTX = 128,
+       AIOS_PLAN_MAY_KV_CODES = 256 };      /* MAY_KV_TYPE, and then kv84, kv54, kv44                          */
 typedef struct aios_plan_desc {
     uint32_t struct_size, flags;    /* AIOS_PLAN_*                                                     */
     int32_t n_ctx;                  /* positions per sequence; 0 = what the model was trained for      */
@@ -338,7 +339,7 @@ typedef struct aios_plan_desc {
     int32_t numa_node_1;            /* 1 + the NUMA node that all requests name; 0 = no wish           */
     int32_t kv_positions;           /* positions in the cache, of all sequences together; 0 = n_ctx for each. Types in codes: and so many times n_ctx
                                        as that is, rounded up, may begin otherwise than all others (first tiles stay open) */
-    int32_t kv_old_type, kv_recent; /* tiles more than kv_recent positions back are made this type; 0 = they stay as they are */
+    int32_t kv_old_type, kv_recent; /* tiles more than kv_recent positions back are made this type where it is the smaller one; 0 = they stay as they are */
     int32_t kv_window, kv_sinks;    /* a query sees so many positions back, and the first ones (whole tiles); 0 = all */
     int32_t kv_heavy, reserved;     /* with kv_window: and so many between, those that attention has gone to most (whole tiles) */
     const int32_t *kv_layer_type;   /* [n_layer] type of the cache for each layer, -1 = kv_type; must stay until the context is open; NULL = kv_type */
@@ -531,6 +532,9 @@ AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, 
 AIOS_API aios_status aios_seq_fork(aios_context *c, int32_t dst, int32_t src, int32_t n, aios_error *err);
 /* on = 1: pages of the sequence are never given to the host (aios_spill); 0: they may be again. Without aios_spill they never are. */
 AIOS_API aios_status aios_seq_pin(aios_context *c, int32_t seq, int32_t on, aios_error *err);
+/* Brings what the host keeps of a sequence (aios_spill) back ahead of its use: AIOS_OK when all is here, AIOS_MORE when it is deadline_ns (0 = never)
+ * before that: call again. AIOS_ERR_FULL: no idle sequence has room to give. Without this it comes back in the step that needs it. */
+AIOS_API aios_status aios_seq_fetch(aios_context *c, int32_t seq, uint64_t deadline_ns, aios_error *err);
 /* The sequence whose processed tokens begin with the most of ids [n]; how many in *n_same. -1: none begins with the first. One that tokens were
  * taken out of is not looked at. */
 AIOS_API int32_t     aios_seq_find(const aios_context *c, const int32_t *ids, uint64_t n, int32_t *n_same);

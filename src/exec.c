@@ -22,6 +22,7 @@ struct aios_context {
     aios_plan plan;
     aios_context_desc desc;
     aios_spill spill;                   /* zeros: none                                                      */
+    uint8_t no_idle[AIOS__N_GROUPS][AIOS__N_FORMS];     /* no idle sequence has a page of this pool to give: stays so until the next verb or pass */
     const aiosk_isa *k;
     aios__kv kv;
     aios__pass pass;

@@ -75,11 +75,11 @@ static int32_t aios__coded(int32_t type) { return aiosk_kv_k(type) >= AIOSK_KV_I
 static int32_t aios__kv_type(const aios_plan *p, int32_t layer, int32_t form) {
     int32_t t = p->kv_layer_type && p->kv_layer_type[layer] >= 0 ? p->kv_layer_type[layer] : p->kv_type;
     if (form == AIOS__KV_OPEN) return p->kv_type == AIOSK_KV_F32 ? AIOSK_KV_F32 : AIOSK_KV_F16;
-    return form == AIOS__KV_OLD && p->kv_old_type > 0 ? p->kv_old_type : t;
+    return form == AIOS__KV_OLD && p->kv_old_type > 0 && aiosk_tile_bytes(p->kv_old_type, 64, 64) < aiosk_tile_bytes(t, 64, 64) ? p->kv_old_type : t;
 }
 static int32_t aios__kv_is_coded(const aios_model *m, const aios_plan *p) {
-    int32_t l, any = aios__coded(p->kv_type) || p->kv_old_type > 0;
-    for (l = 0; l < m->hp.n_layer; l++) any |= aios__coded(aios__kv_type(p, l, AIOS__KV_SEALED));
+    int32_t l, any = 0;
+    for (l = 0; l < m->hp.n_layer; l++) any |= aios__coded(aios__kv_type(p, l, AIOS__KV_SEALED)) || aios__coded(aios__kv_type(p, l, AIOS__KV_OLD));
     return any;
 }
 static void aios__kv_arrays(aios__kv *kv, aios__bump *meta) {
@@ -121,7 +121,7 @@ static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan 
     kv->coded = aios__kv_is_coded(m, p);
     kv->keep = kv->coded ? 1 : 0;
     kv->heavy = aios__tiles(p->kv_heavy);
-    kv->recent = p->kv_old_type > 0 ? aios__tiles(p->kv_recent) : (int32_t)AIOS__ALL;
+    kv->recent = kv->coded && p->kv_old_type > 0 ? aios__tiles(p->kv_recent) : (int32_t)AIOS__ALL;
     kv->n_jobs = (int32_t)(2 * full + 2 * together + 2);
     for (g = 0; g < AIOS__N_GROUPS; g++) {
         int64_t all = kv->seq_tiles, sees, most = (int64_t)all * p->n_seq, cap = p->kv_positions ? aios__tiles(p->kv_positions) : most, n[AIOS__N_FORMS];
@@ -453,7 +453,10 @@ static void aios__kv_undo(aios__kv *kv) {
         *open = c->from;
     }
     kv->n_copies = kv->n_seals = 0;
-    if (kv->heavy) memset(kv->mass_now, 0, (size_t)kv->n_seq * (size_t)kv->seq_tiles * 4);
+}
+/* What it has looked at counts for nothing. */
+static void aios__kv_unread(aios__kv *kv, int32_t seq) {
+    if (kv->heavy) memset(kv->mass_now + (int64_t)seq * kv->seq_tiles, 0, (size_t)kv->seq_tiles * 4);
 }
 /* A pass that is finished. */
 static void aios__kv_settle(aios__kv *kv) {

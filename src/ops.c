@@ -43,7 +43,8 @@ typedef void (*aios__op_fn)(const struct aios__op *op, const aios__run *r, int32
 
 enum { AIOS__PER_TOKEN = 1, AIOS__PER_ROWS = 2, AIOS__PER_HEAD = 3,     /* what a task is                  */
        AIOS__PER_PASS = 4, AIOS__PER_PAIR = 5, AIOS__PER_EXPERT = 6,    /* PAIR, EXPERT: experts.c         */
-       AIOS__PER_COPY = 7, AIOS__PER_SEAL = 8 };                        /* of the cache's tiles            */
+       AIOS__PER_COPY = 7, AIOS__PER_SEAL = 8,                          /* of the cache's tiles            */
+       AIOS__PER_MOVED_PAIR = 9 };                                      /* none when the pass is one token: its pairs have one input */
 enum { AIOS__JOIN = 1, AIOS__ON_OUTPUTS = 2, AIOS__ADD = 4, AIOS__GATE = 8, AIOS__STREAMED = 16, AIOS__OF_PAIRS = 32 /* input by pair, always */,
        AIOS__CACHED = 64 /* w is in the cache */, AIOS__AWAIT = 128 /* begins when some experts are there */, AIOS__AGAIN = 256 /* and back to there while there are more */ };
 
@@ -527,7 +528,8 @@ static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
         return n;
     case AIOS__PER_SEAL:  return r->kv->n_seals * r->kv->n_head_kv;
     case AIOS__PER_PASS:  return 1;
-    case AIOS__PER_PAIR:  return n == 1 && op->run == aios__op_gather ? 0 : aios__moe_cols(r->moe);
+    case AIOS__PER_PAIR:  return aios__moe_cols(r->moe);
+    case AIOS__PER_MOVED_PAIR: return n == 1 ? 0 : aios__moe_cols(r->moe);
     case AIOS__PER_EXPERT: return (r->moe->block1 - r->moe->block0) * ((op->n_out + op->rows_per_task - 1) / op->rows_per_task);
     }
     n = r->pass->n_blocks * r->hp->n_head_kv * aios__attend_parts(r->hp);

@@ -100,11 +100,15 @@ static void aios__seq_cut(aios_context *c, int32_t s, int32_t n) {
 }
 /* Drops a pass that is under way; the sequences stand as before it. */
 static void aios__pass_drop(aios_context *c) {
-    int32_t w, s;
+    const aios__pass *p = &c->pass;
+    int32_t w, i;
     c->running = 0;
     for (w = 0; w < c->plan.n_threads; w++) c->run.kv_read[w * 8] = 0;
     aios__kv_undo(&c->kv);
-    for (s = 0; s < c->plan.n_seq; s++) if (!c->kv.seq[s].n_spilled) aios__seq_cut(c, s, c->seq[s].n_done);
+    for (i = 0; i < p->n; i++) if (i == 0 || p->seq[i] != p->seq[i - 1]) {
+        aios__kv_unread(&c->kv, p->seq[i]);
+        aios__seq_cut(c, p->seq[i], c->seq[p->seq[i]].n_done);
+    }
 }
 
 static aios_status aios__cancelled(aios_context *c, aios_error *err) {

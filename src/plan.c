@@ -61,7 +61,7 @@ static void aios__build_start(aios__build *b, const aios_model *m, const aios_pl
 
 enum { AIOS__MAX_READERS = 64, AIOS__MAX_SLOTS = 4096,
        AIOS__PLAN_FLAGS = AIOS_PLAN_LENT_THREADS | AIOS_PLAN_LENT_READERS | AIOS_PLAN_IN_PLACE | AIOS_PLAN_PIN | AIOS_PLAN_KEEP_BATCH | AIOS_PLAN_NO_STREAM
-                        | AIOS_PLAN_MAY_KV_TYPE | AIOS_PLAN_MAY_CTX };
+                        | AIOS_PLAN_MAY_KV_TYPE | AIOS_PLAN_MAY_CTX | AIOS_PLAN_MAY_KV_CODES };
 #define AIOS__MAX_UNIT ((uint64_t)4 << 20)  /* large enough that storage is not asked too often */
 
 /* Experts of all layers that can be read one by one; 0 = none. */
@@ -221,6 +221,20 @@ static void aios__set_ring(aios__ladder *l, const aios_plan *p, uint32_t n_slots
     l->n_readers = lent || n < 0 ? 0 : n;
     l->n_slots = l->n_readers || lent || async ? n_slots : 1;
 }
+/* The next type of cache down that the plan may take, for which all of the cache is smaller; -1 = none. */
+static int32_t aios__kv_less(const aios__ladder *l, const aios_plan *p) {
+    static const int32_t types[] = { AIOSK_KV_F16, AIOSK_KV_I8, AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_C4), AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_C4), AIOSK_KV(AIOSK_KV_C4, AIOSK_KV_C4) };
+    const aios__hp *hp = &l->m->hp;
+    int32_t i, n = p->numerics == AIOS_REFERENCE ? 0 : p->flags & AIOS_PLAN_MAY_KV_CODES ? 5 : p->flags & AIOS_PLAN_MAY_KV_TYPE ? 2 : 0;
+    aios_plan less = *p;
+    aios__kv now, then;
+    for (i = 0; i < n; i++) {
+        less.kv_type = types[i];
+        if (aiosk_tile_bytes(types[i], hp->hd_k, hp->hd_v) >= aiosk_tile_bytes(p->kv_type, hp->hd_k, hp->hd_v) || !aios__kv_size(&then, l->m, &less)) continue;
+        if (!aios__kv_size(&now, l->m, p) || then.bytes < now.bytes) return types[i];
+    }
+    return -1;
+}
 /* The smallest of 1 .. most that fits, in *x, which is a field of p; 0 when none does. What fits is taken to go on fitting. */
 static int32_t aios__least_fit(const aios__ladder *l, aios_plan *p, int32_t *x, int32_t most, uint64_t unit_bytes) {
     int32_t lo = 0, hi = most, at;      /* lo does not fit                                                  */
@@ -251,13 +265,13 @@ static int32_t aios__most_experts(aios__ladder *l, aios_plan *p) {
 static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
     aios_plan best;
     uint64_t unit;
-    int32_t level;
+    int32_t level, type;
     if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) aios__set_batch(l, p, 1);
-    if (p->flags & AIOS_PLAN_MAY_KV_TYPE && p->numerics != AIOS_REFERENCE && p->kv_type < AIOSK_KV_I8) { p->kv_type = AIOSK_KV_I8; p->rungs |= AIOS_RUNG_KV_TYPE; }
     if (p->flags & AIOS_PLAN_MAY_CTX) {
         int32_t least = l->d->n_ctx_min ? l->d->n_ctx_min : 64;
         if (least < p->n_ctx) { p->n_ctx = least; p->rungs |= AIOS_RUNG_CTX; }
     }
+    while ((type = aios__kv_less(l, p)) >= 0) { p->kv_type = type; p->rungs |= AIOS_RUNG_KV_TYPE; }
     aios__set_ring(l, p, 2);
     if (l->m->loaded) return aios__ladder_sizes(l, p);      /* the weights are where they are               */
     if (l->can_map) { p->rungs |= AIOS_RUNG_IN_PLACE; p->warm_steps = aios__warm_steps(l->m); }
@@ -278,15 +292,15 @@ static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
 /* Goes down the ladder, one rung after the other and each no further than needed. p as asked for. 0 = does not fit. */
 static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
     const aios_plan_desc *d = l->d;
-    int32_t steps = aios__warm_steps(l->m), least = d->n_ctx_min ? d->n_ctx_min : 64, batch = p->n_batch;
+    int32_t steps = aios__warm_steps(l->m), least = d->n_ctx_min ? d->n_ctx_min : 64, batch = p->n_batch, type;
     uint64_t unit;
     if (aios__fits(l, p)) return 1;
     while (!(p->flags & AIOS_PLAN_KEEP_BATCH) && p->n_batch > 16) {
         aios__set_batch(l, p, p->n_batch / 2 > 16 ? p->n_batch / 2 : 16);
         if (aios__fits(l, p)) return 1;
     }
-    while (p->flags & AIOS_PLAN_MAY_KV_TYPE && p->numerics != AIOS_REFERENCE && p->kv_type < AIOSK_KV_I8) {
-        p->kv_type++;
+    while ((type = aios__kv_less(l, p)) >= 0) {
+        p->kv_type = type;
         p->rungs |= AIOS_RUNG_KV_TYPE;
         if (aios__fits(l, p)) return 1;
     }

@@ -332,7 +332,7 @@ static void aios__build_experts(aios__build *b, int32_t l, const aios__acts *in)
     }
     aios__emit(b, &local, aios__op_group, "group", l, AIOS__PER_PASS, 0);
     if (shared) aios__emit_matmul(b, "shared_down", l, ref[AIOS__T_FFN_DOWN_SHEXP], &b->a_ffn, b->shared, e, AIOS__JOIN);
-    o = aios__emit(b, &local, aios__op_gather, "gather", l, AIOS__PER_PAIR, 0);
+    o = aios__emit(b, &local, aios__op_gather, "gather", l, AIOS__PER_MOVED_PAIR, 0);
     o->in = *in; o->out = aios__acts_of(&b->a_pair, in_exp);
     first = b->n_ops;
     aios__emit_experts(b, "experts_gate", l, ref[AIOS__T_FFN_GATE_EXPS], &b->a_pair, in, b->exp, pair, AIOS__GATE_PART, cached ? AIOS__AWAIT : 0);

@@ -17,7 +17,7 @@ AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, 
     q = &c->seq[seq];
     if (n < 0 || n > q->n_fed) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)n, "cannot cut a sequence of % to %", aios__i(q->n_fed), aios__i(n));
     if (n == 0) aios__spill_forget(c, seq);
-    else if (q->n_done > n && (st = aios__spill_whole(c, seq, err)) != 0) return st;
+    else if (q->n_done > n && (st = aios__spill_whole(c, seq, 0, err)) != 0) return st;
     if (aios__in_pass(c, seq, n)) aios__pass_drop(c);      /* only a pass that works on what goes is dropped */
     q->n_fed = n;
     if (q->n_done >= n && !c->kv.seq[seq].n_spilled && !aios__in_pass(c, seq, 0)) aios__seq_cut(c, seq, n);
@@ -33,7 +33,7 @@ AIOS_API aios_status aios_seq_fork(aios_context *c, int32_t dst, int32_t src, in
     s = &c->seq[src]; d = &c->seq[dst];
     if (n < 0 || n > s->n_fed) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)s->n_fed, (uint64_t)n, "cannot fork % tokens of a sequence of %", aios__i(n), aios__i(s->n_fed));
     if (d->n_fed) return aios__fail2(err, AIOS_ERR_STATE, AIOS__NO_OFF, 0, (uint64_t)d->n_fed, "sequence % has % tokens: cut it to none before something is forked into it", aios__i(dst), aios__i(d->n_fed));
-    if ((st = aios__spill_whole(c, src, err)) != 0) return st;
+    if ((st = aios__spill_whole(c, src, 0, err)) != 0) return st;
     memcpy(d->token, s->token, (size_t)n * 4);
     memcpy(d->want, s->want, (size_t)n);
     d->n_fed = n;
@@ -47,6 +47,14 @@ AIOS_API aios_status aios_seq_pin(aios_context *c, int32_t seq, int32_t on, aios
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     c->seq[seq].pinned = on != 0;
     return AIOS_OK;
+}
+AIOS_API aios_status aios_seq_fetch(aios_context *c, int32_t seq, uint64_t deadline_ns, aios_error *err) {
+    aios_status st;
+    aios__clear(err);
+    if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
+    st = aios__spill_whole(c, seq, deadline_ns, err);
+    if (st == AIOS_OK) c->seq[seq].used = c->n_passed;
+    return st;
 }
 AIOS_API int32_t aios_seq_find(const aios_context *c, const int32_t *ids, uint64_t n, int32_t *n_same) {
     int32_t s, i, best = -1, most = 0;
@@ -68,7 +76,7 @@ AIOS_API aios_status aios_seq_remove(aios_context *c, int32_t seq, int32_t from,
     if (from < 0 || from > to || to > q->n_fed)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)to, "cannot take tokens % to % out of a sequence", aios__i(from), aios__i(to));
     if (from == to) return AIOS_OK;
-    if ((st = aios__spill_whole(c, seq, err)) != 0) return st;
+    if ((st = aios__spill_whole(c, seq, 0, err)) != 0) return st;
     if (aios__in_pass(c, seq, 0)) aios__pass_drop(c);
     if (to < q->n_done) {
         if (c->model->role[AIOS__T_POS_EMBD].w >= 0)

@@ -11,13 +11,14 @@ static int32_t aios__spill_one(aios_context *c, int32_t g, int32_t f, int32_t an
     aios__kv *kv = &c->kv;
     aios__pages *p = &kv->pool[g][f];
     int32_t s, t, victim = -1, at = -1, waits, *row;
-    if (!c->spill.put) return 0;
+    if (!c->spill.put || (!any && c->no_idle[g][f])) return 0;
     for (waits = 0; victim < 0 && waits <= any; waits++) for (s = 0; s < kv->n_seq; s++) {
         if ((c->seq[s].n_done < c->seq[s].n_fed) != waits || c->seq[s].pinned || c->seq[s].held || aios__in_pass(c, s, 0) || (victim >= 0 && c->seq[s].used >= c->seq[victim].used)) continue;
         row = aios__kv_row(kv, g, f, s);
         for (t = 0; t < kv->seq[s].top && !(row[t] >= 0 && p->refs[row[t]] == 1); t++) {}
         if (t < kv->seq[s].top) { victim = s; at = t; }
     }
+    c->no_idle[g][f] = victim < 0 || waits > 1;
     if (victim < 0) return 0;
     row = aios__kv_row(kv, g, f, victim) + at;
     if (c->spill.put(c->spill.user, aios__spill_key(g, f, victim, at), p->base + (uint64_t)*row * p->bytes, p->bytes))
@@ -71,9 +72,11 @@ static int32_t aios__spill_bring(aios_context *c, int32_t seq, int32_t any, uint
     return r;
 }
 /* For verbs that work on a whole sequence. */
-static aios_status aios__spill_whole(aios_context *c, int32_t seq, aios_error *err) {
-    int32_t done = 0, r = c->kv.seq[seq].n_spilled ? aios__spill_bring(c, seq, 0, 0, &done, err) : 1;
-    return r == 1 ? AIOS_OK : r == 0 ? aios__fail1(err, AIOS_ERR_FULL, AIOS__NO_OFF, "the cache has no room to bring sequence % back", aios__i(seq)) : r;
+static aios_status aios__spill_whole(aios_context *c, int32_t seq, uint64_t deadline, aios_error *err) {
+    int32_t done = 0, r;
+    memset(c->no_idle, 0, sizeof c->no_idle);
+    r = c->kv.seq[seq].n_spilled ? aios__spill_bring(c, seq, 0, deadline, &done, err) : 1;
+    return r > 1 ? AIOS_MORE : r == 1 ? AIOS_OK : r == 0 ? aios__fail1(err, AIOS_ERR_FULL, AIOS__NO_OFF, "the cache has no room to bring sequence % back", aios__i(seq)) : r;
 }
 /* A sequence that is given up: the host need not keep its pages. */
 static void aios__spill_forget(aios_context *c, int32_t seq) {
@@ -112,6 +115,7 @@ static int32_t aios__spill_ready(aios_context *c, int32_t s, int32_t any, uint64
 static aios_status aios__spill_prepare(aios_context *c, uint64_t deadline, aios_error *err) {
     int32_t s, r, next, last = -1, done = 0, ready = 0;
     if (!c->spill.put) return AIOS_OK;
+    memset(c->no_idle, 0, sizeof c->no_idle);
     for (s = 0; s < c->plan.n_seq; s++) {
         if (c->seq[s].n_done == c->seq[s].n_fed) continue;
         if ((r = aios__spill_ready(c, s, 0, deadline, &done, err)) < 0) return r;

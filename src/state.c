@@ -80,8 +80,8 @@ static aios_status aios__state_head_of(aios_context *c, int32_t seq, int32_t bas
     kv = &c->kv;
     if (base >= 0 && !aios__seq_ok(c, base)) return aios__seq_fail(c, base, err);
     c->seq[seq].held++;
-    st = aios__spill_whole(c, seq, err);
-    if (!st && base >= 0) st = aios__spill_whole(c, base, err);
+    st = aios__spill_whole(c, seq, 0, err);
+    if (!st && base >= 0) st = aios__spill_whole(c, base, 0, err);
     c->seq[seq].held--;
     if (st) return st;
     if (aios__in_pass(c, seq, 0)) aios__pass_drop(c);
@@ -211,7 +211,7 @@ AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base
     if (base >= 0 && !aios__seq_ok(c, base)) return aios__seq_fail(c, base, err);
     if (!src) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_seq_restore: src is NULL");
     if (c->seq[seq].n_fed) return aios__fail2(err, AIOS_ERR_STATE, AIOS__NO_OFF, 0, (uint64_t)c->seq[seq].n_fed, "sequence % has % tokens: cut it to none before one is restored into it", aios__i(seq), aios__i(c->seq[seq].n_fed));
-    if (aios__seq_ok(c, base) && (st = aios__spill_whole(c, base, err)) != 0) return st;
+    if (aios__seq_ok(c, base) && (st = aios__spill_whole(c, base, 0, err)) != 0) return st;
     if ((st = aios__state_check(c, base, p, n_bytes, &h, &map, err)) != 0) return st;
     kv = &c->kv;
     p += sizeof h;
@@ -235,5 +235,6 @@ AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base
     }
     c->seq[seq].n_fed = (int32_t)h.n_tokens;
     c->seq[seq].n_done = (int32_t)h.n_done;
+    c->seq[seq].used = c->n_passed;
     return AIOS_OK;
 }

@@ -471,6 +471,22 @@ static void test_bring_back(void) {
     CHECK(kept > 2 && aios_seq_truncate(w->c, 1, 0, NULL) == 0 && aios_feed(w->c, 0, ids, 1, 0, NULL) == 0);
     for (n = 0; n < 100 && aios__spill_prepare(w->c, 1, NULL) == AIOS_MORE; n++) { CHECK(w->attic.n_kept == kept - 1); kept = w->attic.n_kept; }
     CHECK(n > 0 && w->c->kv.seq[0].n_spilled == 0 && w->attic.n_kept == 0 && w->attic.wrong == 0);
+    /* ahead of its use, at the cost of those that are idle longer */
+    CHECK(aios__spill_prepare(w->c, 0, NULL) == 0);
+    aios__pass_gather(w->c);
+    aios__pass_finish(w->c);
+    CHECK(aios_feed(w->c, 1, ids, 640, 0, NULL) == 0);
+    for (n = 0; n < 100 && aios__waiting(w->c); n++) {
+        CHECK(aios__spill_prepare(w->c, 0, NULL) == 0);
+        aios__pass_gather(w->c);
+        aios__pass_finish(w->c);
+    }
+    kept = w->attic.n_kept;
+    CHECK(kept > 2 && w->c->kv.seq[0].n_spilled == kept);
+    for (n = 0; n < 100 && aios_seq_fetch(w->c, 0, 1, NULL) == AIOS_MORE; n++) {}
+    CHECK(n > 1 && aios_seq_fetch(w->c, 0, 0, NULL) == AIOS_OK && w->c->kv.seq[0].n_spilled == 0 && w->c->kv.seq[1].n_spilled > 0 && w->attic.wrong == 0);
+    CHECK(aios_seq_pin(w->c, 0, 1, NULL) == 0 && aios_seq_fetch(w->c, 1, 0, NULL) == AIOS_ERR_FULL && w->c->kv.seq[1].n_spilled > 0);
+    CHECK(aios_seq_fetch(w->c, 3, 0, NULL) == AIOS_ERR_ARG && aios_seq_fetch(w->c, 2, 0, NULL) == AIOS_OK);
     world_close(w);
     free(w);
 }

@@ -281,6 +281,15 @@ static void test_rungs(const uint8_t *p, uint64_t n) {
     CHECK(run_plan(&r, &pd) == 0 && r.plan.rungs == AIOS_RUNG_KV_TYPE && r.plan.kv_type == AIOSK_KV_F16);
     pd.budget_bytes = all - full.request_bytes[AIOS_MEM_KV] * 11 / 16;
     CHECK(run_plan(&r, &pd) == 0 && r.plan.rungs == (AIOS_RUNG_KV_TYPE | AIOS_RUNG_CTX) && r.plan.kv_type == AIOSK_KV_I8 && r.plan.n_ctx == 2048 && r.plan.n_batch == 256);
+    pd.flags = AIOS_PLAN_KEEP_BATCH | AIOS_PLAN_MAY_KV_CODES | AIOS_PLAN_MAY_CTX;        /* a code before a shorter context */
+    CHECK(run_plan(&r, &pd) == 0 && r.plan.rungs == AIOS_RUNG_KV_TYPE && r.plan.kv_type == AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_C4) && r.plan.n_ctx == 4096);
+    pd.budget_bytes = r.plan.held_bytes + r.plan.total_bytes - 1;
+    CHECK(run_plan(&r, &pd) == 0 && r.plan.rungs == AIOS_RUNG_KV_TYPE && r.plan.kv_type == AIOSK_KV_C4);
+    pd.kv_type = AIOSK_KV_C4;               /* none is smaller */
+    pd.budget_bytes = r.plan.held_bytes + r.plan.total_bytes;
+    CHECK(run_plan(&r, &pd) == 0 && r.plan.rungs == 0 && r.plan.kv_type == pd.kv_type);
+    pd.kv_type = AIOSK_KV_F32;
+    pd.budget_bytes = all - full.request_bytes[AIOS_MEM_KV] * 11 / 16;
     pd.flags = AIOS_PLAN_KEEP_BATCH;
     CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY);                /* the weights are less than what the cache has too much */
     pd.flags = AIOS_PLAN_KEEP_BATCH | AIOS_PLAN_NO_STREAM;
