@@ -75,8 +75,11 @@ endef
 
 $(eval $(call flavour,build,$(CC) $(CFLAGS),,$(AR)))
 $(eval $(call flavour,build/asan,$(CC) $(CFLAGS) $(SANITIZE),,$(AR)))
-# Vector code takes the sanitizers minutes to compile: the kernels' own tests have every set, the others one beside plain C.
-build/asan/aios.o build/asan/test_sampler: private EXTRA = -DAIOSK_NO_SSE41 -DAIOSK_NO_AVXVNNI -DAIOSK_NO_AVX512
+# Every vector set takes half a minute to compile, under sanitizers minutes: the command and the tests of kernels have them all, the others
+# one beside plain C.
+ONE_SET = -DAIOSK_NO_SSE41 -DAIOSK_NO_AVXVNNI -DAIOSK_NO_AVX512
+build/test_cache $(patsubst %,build/%,$(filter-out aios,$(EXAMPLES)) $(EXAMPLES_CPP)): private EXTRA = $(ONE_SET)
+build/asan/aios.o $(patsubst %,build/asan/test_%,cache hardware moe sampler): private EXTRA = $(ONE_SET)
 $(eval $(call program,build/asan/fuzz_gguf,tests/fuzz_gguf.c,build/asan,$(CC) $(CFLAGS) $(SANITIZE) -DFUZZ_MAIN,))
 $(eval $(call flavour,build/arm,$(ARM)gcc $(CFLAGS),$(ARM_LD),$(ARM)ar))
 $(foreach b,$(BENCHES),$(eval $(call program,build/$b,bench/$b.c,build,$(CC) $(CFLAGS),)))
@@ -125,7 +128,7 @@ test-asan:  ## the C tests with AddressSanitizer and UndefinedBehaviorSanitizer
 # max has the dot product, cortex-a57 does not: both sides of the choice at run time
 test-arm:  ## the C tests for AArch64 (NEON) under qemu, and the same logits as on this machine
 	@if command -v $(ARM)gcc >/dev/null && command -v $(QEMU) >/dev/null; then \
-	    $(MAKE) --no-print-directory $(T:%=build/arm/test_%) $(EXAMPLES:%=build/arm/%) build/aios && \
+	    $(MAKE) --no-print-directory $(T:%=build/arm/test_%) build/arm/aios build/aios && \
 	    $(TEST_ENV) TEST_QUICK=1 RUN='$(QEMU) -cpu max' AIOS='$(QEMU) -cpu max build/arm/aios' \
 	        AIOS_ALSO='$(QEMU) -cpu cortex-a57 build/arm/aios' AIOS_REF=build/aios \
 	        sh tests/run.sh build/arm/log $(T:%=build/arm/test_%) tests/same.sh; \

@@ -14,6 +14,18 @@
 #define TEST_FN static
 #endif
 
+/* Is this build a sanitized one? */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TEST_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define TEST_SANITIZED 1
+#endif
+#endif
+#ifndef TEST_SANITIZED
+#define TEST_SANITIZED 0
+#endif
+
 static int test__n_passed, test__n_failed;
 
 /* Counts; says where when it fails. As an expression it is the condition: if (!CHECK(p)) return; */

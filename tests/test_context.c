@@ -10,7 +10,7 @@
 #include <pthread.h>
 
 enum { N_IDS = 70, N_LONG = 1100, N_LONG_QUICK = 540 };   /* 70: two tiles; 1100: three runs of keys; 540: two */
-static int quick;
+static int quick, brief;              /* brief: all types and rules, but shorter and in fewer ways: under sanitizers, which take ten times as long */
 
 /* ---- an allocator that keeps books, fails on request and hands out dirty memory --------------------------------------- */
 enum { MAX_LOG = 64 };
@@ -236,7 +236,7 @@ static void test_long(const aios_io *io, const char *name, int32_t n_ids, size_t
         { 1, 1, 0, 0 }, { 2, 1, 0, 0 }, { 3, 4, 0, 0 }, { 3, 5, 0, 0 }, { 2, 300, 0, 0 }, { 2, 200, 1, 0 }, { 2, 400, 1, 1 }, { 1, 3, 0, 1 }, { 1, 40, 0, 1 }, { 3, 300, 0, 1 } };
     int32_t isa;
     size_t i, k;
-    if (quick) { n_ids = N_LONG_QUICK; n_how = n_how < 3 ? n_how : 3; }
+    if (brief) { n_ids = N_LONG_QUICK; n_how = n_how < 3 ? n_how : 3; }
     for (k = 0; k < N_KVS; k++) {
         setup s;
         uint64_t want;
@@ -267,7 +267,7 @@ static void test_rule_bytes(const aios_io *io, const setup *rule) {
     run r;
     int32_t ids[N_LONG];
     aios_counters x;
-    s.threads = 1; s.batch = 64; s.outputs = 1; s.n_seq = 1; s.n_ctx = quick ? N_LONG_QUICK : N_LONG; s.isa = 0;
+    s.threads = 1; s.batch = 64; s.outputs = 1; s.n_seq = 1; s.n_ctx = brief ? N_LONG_QUICK : N_LONG; s.isa = 0;
     if (CHECK(run_open_io(&r, io, books(-1), &s) == 0)) {
         make_ids(ids, s.n_ctx, vocab_of(&r), 1);
         CHECK(aios_feed(r.c, 0, ids, (uint64_t)s.n_ctx - 1, 0, &r.err) == 0 && aios_step(r.c, 0, &r.err) == 0);
@@ -298,7 +298,7 @@ static void test_rules(const aios_io *io, const char *name) {
         uint64_t want;
         int32_t isa;
         if (quick && (k != 6 || name[0] != 'm')) continue;
-        s.threads = 1; s.batch = s.outputs = 64; s.isa = AIOSK_ISA_SCALAR; s.n_ctx = N_LONG; s.n_ids = quick ? N_LONG_QUICK : N_LONG;
+        s.threads = 1; s.batch = s.outputs = 64; s.isa = AIOSK_ISA_SCALAR; s.n_ctx = N_LONG; s.n_ids = brief ? N_LONG_QUICK : N_LONG;
         want = hash_of(io, &s, NULL);
         printf("%s, rule %d hash %016llx\n", name, (int)k, (unsigned long long)want);
         CHECK(want != plain);
@@ -306,7 +306,7 @@ static void test_rules(const aios_io *io, const char *name) {
         test_rule_bytes(io, &rules[k]);
         for (isa = AIOSK_ISA_SCALAR + 1; isa < AIOSK_N_ISA; isa++) if (aiosk_select(isa)) { s.isa = isa; CHECK(hash_of(io, &s, NULL) == want); }
         s.isa = 0;
-        for (i = 0; i < sizeof how / sizeof *how && (!quick || i < 2); i++) {
+        for (i = 0; i < sizeof how / sizeof *how && (!brief || i < 2); i++) {
             s.threads = how[i].threads; s.batch = s.outputs = how[i].batch; s.use_lent = how[i].use_lent; s.tiny_steps = how[i].tiny_steps;
             CHECK(hash_of(io, &s, NULL) == want);
         }
@@ -576,9 +576,9 @@ static void test_arguments(const aios_io *io) {
     setup s;
     run r;
     aios_model_desc md;
-    aios_plan_desc pd;
+    aios_plan_desc pd, rules;
     aios_context_desc cd;
-    aios_plan p;
+    aios_plan p, old = { 0 };
     aios_model *m = NULL;
     aios_context *c = NULL;
     aios_output o;
@@ -619,6 +619,14 @@ static void test_arguments(const aios_io *io) {
     CHECK(aios_plan_make(r.m, &newer.d, &p, &e) == AIOS_ERR_DESC);
     newer.d.struct_size = 12; newer.d.n_ctx = 99;                   /* an older caller: the fields it knows count */
     CHECK(aios_plan_make(r.m, &newer.d, &p, &e) == 0 && p.n_ctx == 99);
+    old.struct_size = (uint32_t)offsetof(aios_plan, kv_layer_type); /* an older plan has no place for rules of the cache: they are not lost in silence */
+    aios_plan_desc_init(&rules);
+    rules.n_ctx = 64;
+    CHECK(aios_plan_make(r.m, &rules, &old, &e) == 0 && old.n_ctx == 64);
+    rules.kv_window = 64;
+    CHECK(aios_plan_make(r.m, &rules, &old, &e) == AIOS_ERR_DESC);
+    rules.kv_window = 0; rules.kv_old_type = AIOSK_KV_I8; rules.kv_type = AIOSK_KV_F16;
+    CHECK(aios_plan_make(r.m, &rules, &old, &e) == AIOS_ERR_DESC);
     aios_context_desc_init(&cd);
     p.request_bytes[AIOS_MEM_KV] /= 2;
     CHECK(aios_context_open(r.m, &p, &cd, &c, &e) == AIOS_ERR_ARG && !c);
@@ -837,6 +845,7 @@ int main(int argc, char **argv) {
     aios_io io;
     slow_io plain;
     quick = argc > 1 && strcmp(argv[1], "quick") == 0;
+    brief = quick || TEST_SANITIZED;
     CHECK(n_made > 0);
     aios_io_memory(&io, made, n_made);
     errno = 77;                                     /* quiet: nothing may touch it, failing calls included */

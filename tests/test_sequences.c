@@ -6,7 +6,7 @@
 #include "test.h"
 
 enum { MAX_SEQ = 1001, MAX_CTX = 2112 };
-static int quick;
+static int quick, brief;              /* brief: every kind, but fewer of all: under sanitizers, which take ten times as long */
 static uint64_t rng = 1;
 static int32_t rnd(int32_t n) { return (int32_t)(test_rand(&rng) % (uint64_t)n); }
 
@@ -277,13 +277,13 @@ static void test_forks(int32_t type, int32_t n_seq, int32_t n_prefix) {
     printf("  kv %d: %u pages of the prefix, %u with %d forks, %u spare; sharing saves %llu bytes\n", (int)type, used0, after.n_pages - after.n_free - after.n_spare, (int)n_seq - 1, after.n_spare, (unsigned long long)after.saved_bytes);
     /* some of them, alone */
     if (rig_open(&alone, &k, &one)) {
-        for (j = 0; j < (quick ? 1 : 2); j++) {
+        for (j = 0; j < (brief ? 1 : 2); j++) {
             i = j == 0 ? n_seq - 1 : 1 + rnd(n_seq - 1);
             CHECK(aios_seq_truncate(alone.c, 0, 0, NULL) == 0 && aios_feed(alone.c, 0, ids, (uint64_t)n_prefix, AIOS_FEED_NO_LOGITS, NULL) == 0);
             CHECK(aios_feed(alone.c, 0, own[i], (uint64_t)n_own[i], 0, NULL) == 0 && aios_step(alone.c, 0, NULL) == AIOS_OK);
             CHECK(aios_logits(alone.c, 0) && memcmp(aios_logits(alone.c, 0), got[i], row) == 0);
         }
-        for (j = 0; j < (quick ? 20 : 60); j++) {              /* and more, from the prefix of that context */
+        for (j = 0; j < (brief ? 20 : 60); j++) {              /* and more, from the prefix of that context */
             i = 1 + rnd(n_seq - 1);
             CHECK(aios_seq_truncate(alone.c, 0, n_prefix, NULL) == 0 && aios_feed(alone.c, 0, own[i], (uint64_t)n_own[i], 0, NULL) == 0 && aios_step(alone.c, 0, NULL) == AIOS_OK);
             CHECK(aios_logits(alone.c, 0) && memcmp(aios_logits(alone.c, 0), got[i], row) == 0);
@@ -376,8 +376,8 @@ static void test_save(const kind *k) {
     if (!have(k) || !truth_open(k)) return;
     if (k->type >= KV8) sw.positions = 320;         /* its newest and first tiles are not counted */
     if (!rig_open(&a, k, &w) || !rig_open(&s, k, &sw)) return;
-    heirs_open(k, quick ? 2 : k->type == KV44 ? MAX_HEIRS : 3);
-    for (l = 0; l < (quick ? 1 : k->type == KV44 ? 4 : 2); l++) {
+    heirs_open(k, brief ? 2 : k->type == KV44 ? MAX_HEIRS : 3);
+    for (l = 0; l < (brief ? 1 : k->type == KV44 ? 4 : 2); l++) {
         n = lengths[l]; m = n + 40;
         text(ids, m, a.m->n_vocab, 100 + (uint64_t)l);
         text(other, 600, a.m->n_vocab, 200 + (uint64_t)l);
@@ -422,7 +422,7 @@ static void test_save(const kind *k) {
             for (i = 0; i < n_heirs; i++) {
                 heirs[i].n_rows = aios_seq_processed(a.c, 0);
                 CHECK(goes_on(&heirs[i], 0, -1, &b, ids, n, m) && heirs[i].n_rows == m);
-                if (quick) break;
+                if (brief) break;
             }
             CHECK(drain(&a, 0) && a.n_rows == n && go(&a, 0, ids + n, m - n) && aios_seq_truncate(a.c, 0, 0, NULL) == 0);
             free(b.p);
@@ -626,7 +626,7 @@ static void test_wander(const kind *k, const way *w, int32_t n_ops, uint64_t see
     for (s = 0; s < r.n_seq; s++) ok &= CHECK(truth(ids[s], aios_seq_processed(r.c, s)));
     aios_counters_init(&x);
     aios_counters_get(r.c, &x);
-    if (w->spill && !quick && !k->window && k->type == AIOSK_KV_F16 && k->model != GEMMA2) CHECK(x.n_spilled > 0 && x.n_fetched > 0);
+    if (w->spill && !brief && !k->window && k->type == AIOSK_KV_F16 && k->model != GEMMA2) CHECK(x.n_spilled > 0 && x.n_fetched > 0);
     printf("%s, %d sequences, batch %d: %d fed, %d stepped, %d cut, %d forked, %d saved, %d restored, %d found; %d rows, %d in the book; %d times no room, %d pages spilled%s\n", k->name, (int)r.n_seq, (int)w->n_batch, (int)counts[0], (int)counts[1],
            (int)counts[2], (int)counts[3], (int)counts[4], (int)counts[5], (int)counts[6], (int)r.n_rows, (int)book_n, (int)full, (int)x.n_spilled, ok ? "" : ": FAILED");
     free(b.p);
@@ -868,7 +868,7 @@ static void test_remove(const kind *k) {
     CHECK(aios_feed(r.c, 0, other, 20, AIOS_FEED_ALL_LOGITS, &r.err) == 0);
     CHECK(aios_seq_remove(r.c, 0, 315, 340, &r.err) == 0 && aios_seq_length(r.c, 0) == 315 && go(&r, 0, ids + 315, 20));       /* done and waiting ones */
     /* out of the middle, then cut to before the gap: nothing of it is left */
-    for (g = 0; g < sizeof gaps / sizeof *gaps; g++) {
+    for (g = 0; g < sizeof gaps / sizeof *gaps; g += brief ? 3 : 1) {
         int32_t from = gaps[g][0], to = gaps[g][1], cut = from ? from - rnd(from < 5 ? from : 5) : 0;
         CHECK(aios_seq_truncate(r.c, 0, 0, NULL) == 0 && go(&r, 0, ids, n) && aios_seq_remove(r.c, 0, from, to, &r.err) == 0);
         CHECK(aios_seq_length(r.c, 0) == n - to + from && aios_seq_processed(r.c, 0) == n - to + from);
@@ -878,7 +878,7 @@ static void test_remove(const kind *k) {
     /* it goes on, and to the same bits: in company, forked, saved, spilled, in steps, after a pass that was dropped */
     if (!rig_open(&s, k, &sw)) return;
     heirs_open(k, 2);
-    for (g = 0; g < (quick ? 2 : sizeof gaps / sizeof *gaps); g++) {
+    for (g = 0; g < (brief ? 2 : sizeof gaps / sizeof *gaps); g++) {
         int32_t from = gaps[g][0], to = gaps[g][1], m = n - to + from;
         memcpy(left, ids, (size_t)from * 4);
         memcpy(left + from, ids + to, (size_t)(n - to) * 4);
@@ -1004,25 +1004,26 @@ int main(int argc, char **argv) {
     size_t i;
     setvbuf(stdout, NULL, _IOLBF, 1000);
     quick = argc > 1 && strcmp(argv[1], "quick") == 0;
+    brief = quick || TEST_SANITIZED;
     if (!CHECK(model_open(&models[TALE], "models/tale.gguf"))) return test_end();
     if (!model_open(&models[STORIES], shared_path("fixtures/stories/stories260K-q8_0.gguf"))) printf("skip: no fixtures/stories/stories260K-q8_0.gguf in the shared folder\n");
     if (!model_open(&models[GEMMA2], shared_path("fixtures/zoo/gemma2.gguf"))) printf("skip: no fixtures/zoo/gemma2.gguf in the shared folder\n");
     if (!model_open(&models[GPT2], shared_path("fixtures/zoo/gpt2.gguf"))) printf("skip: no fixtures/zoo/gpt2.gguf in the shared folder\n");
     kinds_fill();
-    test_forks(AIOSK_KV_F16, quick ? 101 : 1001, quick ? 300 : 2000);
-    test_forks(KV44, quick ? 101 : 1001, quick ? 300 : 2000);
+    test_forks(AIOSK_KV_F16, brief ? 101 : 1001, brief ? 300 : 2000);
+    test_forks(KV44, brief ? 101 : 1001, brief ? 300 : 2000);
     test_forks(KV44, 20, 320);
     for (i = 0; i < N_KINDS; i++) if (!quick || i == 2) { int p = test__n_failed; test_save(&small_kinds[i]); printf("%s: saved, %d\n", small_kinds[i].name, test__n_failed - p); }
     test_blobs();
     for (i = 0; i < N_KINDS; i++) if (!quick || i % 3 == 1) {
         static const way ways[] = { { 1, 64, 1, 0, 0, 0, 0 }, { 3, 13, 1, 0, 0, 0, 1 }, { 8, 50, 1, 0, 0, 0, 1 }, { 4, 33, 1, 0, 512, 1, 1 } };
         size_t j;
-        for (j = 0; j < 4; j++) { way v = ways[j]; if (i == 2 && j == 1) v.n_threads = 2; test_wander(&small_kinds[i], &v, quick ? 100 : 300, 1000 + i * 10 + j); }
+        for (j = 0; j < 4; j++) { way v = ways[j]; if (i == 2 && j == 1) v.n_threads = 2; test_wander(&small_kinds[i], &v, brief ? 100 : 300, 1000 + i * 10 + j); }
     }
     test_full(&small_kinds[0]);
     test_spill(&small_kinds[0]);
     test_spill(&small_kinds[2]);
-    for (i = quick ? 3 : 0; i < 4; i++) test_crowd(&small_kinds[i]);
+    for (i = brief ? 3 : 0; i < 4; i++) test_crowd(&small_kinds[i]);
     for (i = 0; i < N_KINDS; i++) test_fork_in_pass(&small_kinds[i]);
     test_find();
     for (i = 0; i < N_KINDS; i++) if (!quick || i == 2) { int p = test__n_failed; test_remove(&small_kinds[i]); printf("%s: taken out, %d\n", small_kinds[i].name, test__n_failed - p); }
