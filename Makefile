@@ -78,8 +78,8 @@ $(eval $(call flavour,build/asan,$(CC) $(CFLAGS) $(SANITIZE),,$(AR)))
 # Every vector set takes half a minute to compile, under sanitizers minutes: the command and the tests of kernels have them all, the others
 # one beside plain C.
 ONE_SET = -DAIOSK_NO_SSE41 -DAIOSK_NO_AVXVNNI -DAIOSK_NO_AVX512
-build/test_cache $(patsubst %,build/%,$(filter-out aios,$(EXAMPLES)) $(EXAMPLES_CPP)): private EXTRA = $(ONE_SET)
-build/asan/aios.o $(patsubst %,build/asan/test_%,cache hardware moe sampler): private EXTRA = $(ONE_SET)
+build/test_cache build/test_quality $(patsubst %,build/%,$(filter-out aios,$(EXAMPLES)) $(EXAMPLES_CPP)): private EXTRA = $(ONE_SET)
+build/asan/aios.o $(patsubst %,build/asan/test_%,cache hardware moe quality sampler): private EXTRA = $(ONE_SET)
 $(eval $(call program,build/asan/fuzz_gguf,tests/fuzz_gguf.c,build/asan,$(CC) $(CFLAGS) $(SANITIZE) -DFUZZ_MAIN,))
 $(eval $(call flavour,build/arm,$(ARM)gcc $(CFLAGS),$(ARM_LD),$(ARM)ar))
 $(foreach b,$(BENCHES),$(eval $(call program,build/$b,bench/$b.c,build,$(CC) $(CFLAGS),)))

@@ -11,6 +11,7 @@
 #include <math.h>
 #define AIOSK_IMPLEMENTATION
 #include "aios_kernels.h"
+#include "blocks.h"
 #include "test.h"
 
 /* Memory whose last byte lies before a page that cannot be touched; what is before it is 0xAA, and guard_ok() looks. */
@@ -444,21 +445,6 @@ static void test_error(void) {
     }
 }
 
-/* The yardstick: blocks of 32, levels -2^(b-1) .. 2^(b-1) - 1 times an f16 step (q4_0, q5_0: the number of largest magnitude is the lowest
- * level; q8_0: largest magnitude 127), at b + 0.5 bits */
-static void blocks32(const float *x, float *y, int n, int bits) {
-    int i, j;
-    for (i = 0; i < n; i += 32) {
-        float most = 0, d;
-        for (j = i; j < i + 32; j++) if (fabsf(x[j]) > fabsf(most)) most = x[j];
-        d = bits == 8 ? fabsf(most) / 127.0f : most / -(float)(1 << (bits - 1));
-        for (j = i; j < i + 32; j++) {
-            float q = d != 0 ? rintf(x[j] / d) : 0;
-            if (bits < 8) q = q > (float)((1 << (bits - 1)) - 1) ? (float)((1 << (bits - 1)) - 1) : q;
-            y[j] = q * aiosk_f16_to_f32(aiosk_f32_to_f16(d));
-        }
-    }
-}
 /* Output of attention of one query over n keys, in double */
 static void exact(const float *q, const float *k, const float *v, int n, int hd, double *o) {
     double w[512], most = -1e300, sum = 0;
@@ -519,9 +505,8 @@ static double error_of_blocks(const aiosk_isa *isa, int bits, int rotated, const
     int i, j;
     for (i = 0; i < N; i++) for (j = 0; j < 2; j++) {
         memcpy(x, (j ? v : k) + i * hd, (size_t)hd * 4);
-        if (rotated) isa->rotate(x, 1, hd, 0);
-        blocks32(x, (j ? v1 : k1) + i * hd, hd, bits);
-        if (rotated) isa->rotate((j ? v1 : k1) + i * hd, 1, hd, 1);
+        blocks_head(isa, x, hd, bits, rotated);
+        memcpy((j ? v1 : k1) + i * hd, x, (size_t)hd * 4);
     }
     for (j = 0; j < n_q; j++) {
         exact(q + j * hd, k1, v1, N, hd, o);
