@@ -220,11 +220,9 @@ static void aios__cache_begin(aios__cache *c, int32_t layer) {
     c->at = layer; c->n = m->n_active; c->done = c->due = c->given = 0;
     for (i = 0; i < c->n; i++) {
         int32_t e = m->order[i], bundle = layer * m->n_expert + e, slot = c->slot_of[bundle];
-        if (slot >= 0) {
-            c->in_uses[slot] = aios__cache_aged(c, c->in_uses[slot], c->in_last[slot]) + AIOS__EXPERT_USE; c->in_last[slot] = c->clock;
-            c->busy[slot] = 1;
-        }
+        if (slot >= 0) { c->in_uses[slot] = aios__cache_aged(c, c->in_uses[slot], c->in_last[slot]) + AIOS__EXPERT_USE; c->in_last[slot] = c->clock; }
         if (!aios__cache_has(c, bundle)) { c->n_misses++; continue; }
+        c->busy[slot] = 1;              /* one that a dropped pass left empty is not: the expert before it may need the room */
         c->n_hits++;
         for (k = i; k > n; k--) m->order[k] = m->order[k - 1];
         m->order[n++] = e;

@@ -652,6 +652,45 @@ static void test_cache_faults(const shape *s, int quick) {
     pthread_mutex_destroy(&d.lock);
 }
 
+/* A pass is dropped after each of its steps, with few slots: other tokens then find the room that it had asked for. */
+static void test_cache_dropped(const shape *s, int quick) {
+    file f = make(s, NULL, NULL, 0);
+    int32_t ids[N_IDS];
+    aios_io io;
+    disk d;
+    run r;
+    aios_plan_desc pd;
+    uint32_t slots;
+    ids_of(ids, 9);
+    disk_init(&d, &io, f.p, f.n);
+    aios_plan_desc_init(&pd);
+    pd.n_ctx = 64; pd.n_batch = 16;
+    for (slots = 1; slots <= 4; slots++) {
+        uint64_t want = 0;
+        int after, n = 0, done = 0;
+        cache_io(&io, &pd, 0);
+        if (!CHECK(cache_open(&r, &io, NULL, &pd, slots))) { printf("  %s\n", r.err.text); break; }
+        CHECK((want = run_hash(&r, 0)) != 0);
+        for (after = 1; !done && n < 20000; after += quick ? 5 : 1) {
+            aios_status st = AIOS_MORE;
+            aios_seq_truncate(r.c, 0, 0, NULL);
+            CHECK(aios_feed(r.c, 0, ids + after % 20, 16, 0, &r.err) == 0);
+            for (n = 0; st == AIOS_MORE && n < after; n++) st = aios_step(r.c, 1, &r.err);
+            done = st == AIOS_OK;
+            aios_cancel(r.c);
+            CHECK(aios_step(r.c, 0, &r.err) == AIOS_ERR_CANCELLED);
+            aios_seq_truncate(r.c, 0, 0, NULL);
+            CHECK(aios_feed(r.c, 0, ids + (after + 7) % 20, 16, 0, &r.err) == 0);
+            for (n = 0; n < 20000 && (st = aios_step(r.c, 1, &r.err)) == AIOS_MORE; n++) {}
+            CHECK(st == AIOS_OK);
+        }
+        if (n < 20000) CHECK(run_hash(&r, 0) == want);
+        run_close(&r);
+    }
+    free(f.p);
+    pthread_mutex_destroy(&d.lock);
+}
+
 int main(int argc, char **argv) {
     int quick = argc > 1 && !strcmp(argv[1], "quick"), i;
     test_lists();
@@ -660,5 +699,7 @@ int main(int argc, char **argv) {
     for (i = 0; i < N_SHAPES; i++) test_cache(&shapes[i], quick);
     test_cache_faults(&shapes[2], quick);
     test_cache_faults(&shapes[7], quick);
+    test_cache_dropped(&shapes[1], quick);
+    test_cache_dropped(&shapes[4], quick);
     return test_end();
 }
