@@ -516,7 +516,8 @@ AIOS_API int32_t     aios_seq_length(const aios_context *c, int32_t seq);     /*
 AIOS_API int32_t     aios_seq_processed(const aios_context *c, int32_t seq);
 AIOS_API const int32_t *aios_seq_tokens(const aios_context *c, int32_t seq);  /* [aios_seq_length]          */
 /* Forgets the tokens from n on (0 = all), the unprocessed ones too. Exact: where a tile of 64 positions was compressed already, or a
- * sliding window has moved on, the next step computes the tokens that are needed again (aios_seq_processed tells from where). */
+ * sliding window has moved on, the next step computes the tokens that are needed again (aios_seq_processed tells from where). Not so with
+ * kv_heavy: what was given up or weighed by the forgotten tokens stays so (cut to 0 and feed again where that matters). */
 AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, aios_error *err);
 
 /* ---- sequences ---------------------------------------------------------------------------------------------- */
@@ -526,7 +527,8 @@ AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, 
  *     feed and step sequence 0: the prompt                       (it pins the pages as long as it lives)
  *     for each character i:  aios_seq_fork(c, i, 0, n_prompt, &err);
  *
- * What a sequence computes is the same bits whether it was forked, restored or fed from the start, whatever else is in the context. */
+ * What a sequence computes is the same bits whether it was forked, restored or fed from the start, whatever else is in the context. (With
+ * kv_heavy, a fork of fewer tokens than src has processed is as one that was cut back: see aios_seq_truncate.) */
 /* dst, which must be empty, becomes the first n tokens of src, sharing its pages: costs a table and n token ids. What src has not processed dst
  * will; so will it up to 63 tokens before n when the tile of position n is compressed in src already. Output rows do not come along. */
 AIOS_API aios_status aios_seq_fork(aios_context *c, int32_t dst, int32_t src, int32_t n, aios_error *err);
