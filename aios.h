@@ -517,7 +517,8 @@ AIOS_API int32_t     aios_seq_length(const aios_context *c, int32_t seq);     /*
 AIOS_API int32_t     aios_seq_processed(const aios_context *c, int32_t seq);
 AIOS_API const int32_t *aios_seq_tokens(const aios_context *c, int32_t seq);  /* [aios_seq_length]          */
 /* Forgets the tokens from n on (0 = all), the unprocessed ones too. Exact: where a tile of 64 positions was compressed already, or a
- * sliding window has moved on, the next step computes the tokens that are needed again (aios_seq_processed tells from where). */
+ * sliding window has moved on, the next step computes the tokens that are needed again (aios_seq_processed tells from where). Not so with
+ * kv_heavy: what was given up or weighed by the forgotten tokens stays so (cut to 0 and feed again where that matters). */
 AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, aios_error *err);
 
 /* ---- sequences ---------------------------------------------------------------------------------------------- */
@@ -527,7 +528,8 @@ AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, 
  *     feed and step sequence 0: the prompt                       (it pins the pages as long as it lives)
  *     for each character i:  aios_seq_fork(c, i, 0, n_prompt, &err);
  *
- * What a sequence computes is the same bits whether it was forked, restored or fed from the start, whatever else is in the context. */
+ * What a sequence computes is the same bits whether it was forked, restored or fed from the start, whatever else is in the context. (With
+ * kv_heavy, a fork of fewer tokens than src has processed is as one that was cut back: see aios_seq_truncate.) */
 /* dst, which must be empty, becomes the first n tokens of src, sharing its pages: costs a table and n token ids. What src has not processed dst
  * will; so will it up to 63 tokens before n when the tile of position n is compressed in src already. Output rows do not come along. */
 AIOS_API aios_status aios_seq_fork(aios_context *c, int32_t dst, int32_t src, int32_t n, aios_error *err);
@@ -6410,11 +6412,9 @@ static void aios__cache_begin(aios__cache *c, int32_t layer) {
     c->at = layer; c->n = m->n_active; c->done = c->due = c->given = 0;
     for (i = 0; i < c->n; i++) {
         int32_t e = m->order[i], bundle = layer * m->n_expert + e, slot = c->slot_of[bundle];
-        if (slot >= 0) {
-            c->in_uses[slot] = aios__cache_aged(c, c->in_uses[slot], c->in_last[slot]) + AIOS__EXPERT_USE; c->in_last[slot] = c->clock;
-            c->busy[slot] = 1;
-        }
+        if (slot >= 0) { c->in_uses[slot] = aios__cache_aged(c, c->in_uses[slot], c->in_last[slot]) + AIOS__EXPERT_USE; c->in_last[slot] = c->clock; }
         if (!aios__cache_has(c, bundle)) { c->n_misses++; continue; }
+        c->busy[slot] = 1;              /* one that a dropped pass left empty is not: the expert before it may need the room */
         c->n_hits++;
         for (k = i; k > n; k--) m->order[k] = m->order[k - 1];
         m->order[n++] = e;
