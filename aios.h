@@ -8817,7 +8817,7 @@ AIOS_API aios_status aios_seq_fetch(aios_context *c, int32_t seq, uint64_t deadl
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     st = aios__spill_whole(c, seq, deadline_ns, err);
-    if (st == AIOS_OK) c->seq[seq].used = c->n_passed;
+    if (st == AIOS_OK || st == AIOS_MORE) c->seq[seq].used = c->n_passed;       /* what came back is not the first to go again */
     return st;
 }
 AIOS_API int32_t aios_seq_find(const aios_context *c, const int32_t *ids, uint64_t n, int32_t *n_same) {

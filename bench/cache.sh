@@ -22,14 +22,15 @@ runs=${RUNS:-5}
 gen=${GEN:-32}
 [ -x "$aios" ] || { echo "cache.sh: no $aios (make build/aios)" >&2; exit 1; }
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+trap 'rm -f "$log" "$log.1"' EXIT
 for depth in "$@"; do
     : >"$log"
     i=0
     while [ $i -lt "$rounds" ]; do
         for kv in $types; do
             # shellcheck disable=SC2086
-            "$aios" bench -m "$model" -t "$threads" -r "$runs" -c $((depth + gen + 1)) -p 1 -n "$gen" -d "$depth" --kv "$kv" --json ${AIOS_ARGS:-} | tr '{},' '\n\n\n' | awk -v kv="$kv" '
+            "$aios" bench -m "$model" -t "$threads" -r "$runs" -c $((depth + gen + 1)) -p 1 -n "$gen" -d "$depth" --kv "$kv" --json ${AIOS_ARGS:-} >"$log.1"
+            tr '{},' '\n\n\n' <"$log.1" | awk -v kv="$kv" '
                 { gsub(/[":]/, " ") }
                 $1 == "decode_tok_s" && !seen++ { t = $2 }
                 $1 == "weights" || $1 == "kv" { b[$1] += $2 }

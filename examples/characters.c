@@ -66,6 +66,7 @@ int main(void) {
     aios_context_desc cd;     aios_context_desc_init(&cd);
     aios_cache_info info;     aios_cache_info_init(&info);
     aios_sampler sampler[N];
+    aios_status st;
     int32_t who, at, spoken = 0;
     uint64_t n_bytes;
     void *bytes;
@@ -77,7 +78,8 @@ int main(void) {
     need(aios_context_open(model, &plan, &cd, &ctx, &err));
 
     feed(WORLD, world);                                     /* read once, ... */
-    while (aios_step(ctx, 0, &err) == AIOS_MORE) {}
+    for (st = AIOS_MORE; st == AIOS_MORE; ) st = aios_step(ctx, 0, &err);
+    need(st);
     at = aios_seq_length(ctx, WORLD);
     for (who = 0; who < N; who++) {                         /* ... known to all */
         aios_sampler_init(&sampler[who]);

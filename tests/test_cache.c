@@ -487,6 +487,8 @@ static void test_bring_back(void) {
     CHECK(n > 1 && aios_seq_fetch(w->c, 0, 0, NULL) == AIOS_OK && w->c->kv.seq[0].n_spilled == 0 && w->c->kv.seq[1].n_spilled > 0 && w->attic.wrong == 0);
     CHECK(aios_seq_pin(w->c, 0, 1, NULL) == 0 && aios_seq_fetch(w->c, 1, 0, NULL) == AIOS_ERR_FULL && w->c->kv.seq[1].n_spilled > 0);
     CHECK(aios_seq_fetch(w->c, 3, 0, NULL) == AIOS_ERR_ARG && aios_seq_fetch(w->c, 2, 0, NULL) == AIOS_OK);
+    for (i = 0; i < 3; i++) CHECK(aios_seq_truncate(w->c, i, 0, NULL) == 0);
+    CHECK(w->attic.n_kept == 0);
     world_close(w);
     free(w);
 }

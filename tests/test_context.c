@@ -871,7 +871,7 @@ int main(int argc, char **argv) {
         aios_io_memory(&io, tale, n_tale);
         test_sameness(&io, "tale");
         test_company(&io);
-        test_memory(&io);
+        if (!brief) test_memory(&io);
         test_fast(&io, "tale");
     }
     free(tale);
