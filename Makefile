@@ -81,7 +81,7 @@ $(eval $(call flavour,build/asan,$(CC) $(CFLAGS) $(SANITIZE),,$(AR)))
 # one beside plain C.
 ONE_SET = -DAIOSK_NO_SSE41 -DAIOSK_NO_AVXVNNI -DAIOSK_NO_AVX512
 build/test_cache build/test_quality $(patsubst %,build/%,$(filter-out aios,$(EXAMPLES)) $(EXAMPLES_CPP)): private EXTRA = $(ONE_SET)
-build/asan/aios.o $(patsubst %,build/asan/test_%,moe quality sampler): private EXTRA = $(ONE_SET)
+build/asan/aios.o $(patsubst %,build/asan/test_%,moe sampler): private EXTRA = $(ONE_SET)
 build/asan/test_cache build/asan/test_hardware: private EXTRA = -DAIOSK_NO_SIMD
 $(eval $(call program,build/asan/fuzz_gguf,tests/fuzz_gguf.c,build/asan,$(CC) $(CFLAGS) $(SANITIZE) -DFUZZ_MAIN,))
 $(eval $(call flavour,build/arm,$(ARM)gcc $(CFLAGS),$(ARM_LD),$(ARM)ar))

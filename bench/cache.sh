@@ -1,8 +1,8 @@
 #!/bin/sh
 # cache.sh MODEL [DEPTH...]: decoding behind DEPTH tokens (8192 16384) with each type of cache, and what the bytes promise.
 #
-# All types in turn, ROUNDS times (2), each decoding RUNS times (5) behind one prefill; medians of medians. "gain" is tok/s over those of f16; "promised" is bytes of weights and cache that a token reads with
-# f16, over the same with this type; "of it" compares what each gains: (gain - 1) / (promised - 1). Bytes are counted ones.
+# All types in turn, ROUNDS times (2), each decoding RUNS times (5) behind one prefill; medians of medians. "gain" is tok/s over those
+# of f16; "promised" is bytes of weights and cache that a token reads with f16, over the same with this type; "of it" compares what each gains: (gain - 1) / (promised - 1). Bytes are counted ones.
 #
 #     bench/cache.sh llama-1b-q4_0.gguf
 #     KV="f16 kv8 kv44" ROUNDS=5 bench/cache.sh llama-1b-q4_0.gguf 4096

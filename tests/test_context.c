@@ -579,6 +579,7 @@ static void test_arguments(const aios_io *io) {
     aios_plan_desc pd, rules;
     aios_context_desc cd;
     aios_plan p, old = { 0 };
+    uint64_t less, same;
     aios_model *m = NULL;
     aios_context *c = NULL;
     aios_output o;
@@ -627,6 +628,15 @@ static void test_arguments(const aios_io *io) {
     CHECK(aios_plan_make(r.m, &rules, &old, &e) == AIOS_ERR_DESC);
     rules.kv_window = 0; rules.kv_old_type = AIOSK_KV_I8; rules.kv_type = AIOSK_KV_F16;
     CHECK(aios_plan_make(r.m, &rules, &old, &e) == AIOS_ERR_DESC);
+    rules.n_ctx = 640; rules.kv_type = AIOSK_KV_C4; rules.kv_old_type = AIOSK_KV_C3; rules.kv_recent = 64;
+    aios_plan_init(&old);
+    CHECK(aios_plan_make(r.m, &rules, &old, &e) == 0);              /* an old type that is larger changes nothing, a smaller one does */
+    less = old.token_kv_bytes;
+    rules.kv_old_type = AIOSK_KV_I8;
+    CHECK(aios_plan_make(r.m, &rules, &old, &e) == 0);
+    same = old.token_kv_bytes;
+    rules.kv_old_type = rules.kv_recent = 0;
+    CHECK(aios_plan_make(r.m, &rules, &old, &e) == 0 && old.token_kv_bytes == same && less < same);
     aios_context_desc_init(&cd);
     p.request_bytes[AIOS_MEM_KV] /= 2;
     CHECK(aios_context_open(r.m, &p, &cd, &c, &e) == AIOS_ERR_ARG && !c);
