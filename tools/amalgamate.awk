@@ -1,10 +1,19 @@
-# amalgamate.awk: expands #include "..." of files under src/ into one header, on standard output.
+# amalgamate.awk: puts the files under src/ that a root includes with #include "..." into one header, on standard output.
 #
 #     awk -v keep=aios_kernels.h -v licence=LICENSE -f tools/amalgamate.awk src/aios.h > aios.h
 #
-# Names are looked up beside the including file, then beside the root. An .inc file expands at every include, any other
-# file once; names in `keep` (space separated) and <system> headers stay as they are. Deterministic: the output is
-# a function of the files alone. An include that cannot be read is an error that names it. POSIX awk.
+# Every file stands in the header once. An .inc file counts at each of its includes: it becomes a numbered part at the end, and an include
+# of it becomes
+#
+#     #define AIOSK__PART 5 /* kernels/ops.inc */
+#     #include "aios_kernels.h"
+#
+# the header itself, which with that macro is part 5 alone. (Not __FILE__: it is looked up from the folder of the including file, and may
+# be a path from elsewhere.) The macro is named after the header: aios.h would have AIOS__PART. Any other file expands where it is first
+# included; an .inc file may include nothing but .inc files, since it is compiled in another order than it is written here.
+#
+# Names are looked up beside the including file, then beside the root. Names in `keep` (space separated) and <system> headers stay as they
+# are. Deterministic: the output is a function of the files alone. An include that cannot be read is an error that names it. POSIX awk.
 #
 # The root's first comment comes first, so that the reader of a generated header starts with its manual.
 
@@ -23,6 +32,7 @@ function clean(path) {
 }
 
 function dir_of(path) { sub(/[^\/]*$/, "", path); return path }
+function name_of(path) { return substr(path, length(root_dir) + 1) }
 
 function readable(path,   line, r) {
     r = (getline line < path)
@@ -32,19 +42,17 @@ function readable(path,   line, r) {
 
 function put(line) {
     if (line == "") { blank = 1; return }               # runs of empty lines become one
-    if (blank && n_put) print ""
+    if (blank && n_put) out[++n_put] = ""
     blank = 0
-    n_put++
-    print line
+    out[++n_put] = line
 }
 
 # The banner of a file, when a line of it is about to be written and the lines before came from another one.
-function banner(path,   name) {
+function banner(path) {
     if (path == at_file) return
-    name = substr(path, length(root_dir) + 1)
-    if (top_done && path != root) {
+    if (n_top && path != root) {
         blank = 1
-        put("/* ======== " name (path in begun ? ", continued" : "") " ======== */")
+        put("/* ======== " name_of(path) (path in begun ? ", continued" : "") " ======== */")
     }
     at_file = path
     begun[path]++
@@ -65,6 +73,17 @@ function scan(line, inside,   i, n, c, q) {
     return inside
 }
 
+# In place of an include of an .inc file: the header includes itself for that part.
+function include_part(path, from) {
+    if (!(path in part)) {
+        part[path] = ++n_parts
+        part_path[n_parts] = path
+    }
+    banner(from)
+    put("#define " part_macro " " part[path] " /* " name_of(path) " */")
+    put("#include \"" name_of(root) "\"")
+}
+
 function expand(path,   line, name, dir, inside, n, found, r) {
     if (path in active) fail(path " includes itself")
     active[path] = 1
@@ -82,7 +101,9 @@ function expand(path,   line, name, dir, inside, n, found, r) {
             found = clean(dir name)
             if (!readable(found)) found = clean(root_dir name)
             if (!readable(found)) fail(path ":" n ": cannot read \"" name "\"")
-            if (found ~ /[.]inc$/ || !(found in done)) {
+            if (found ~ /[.]inc$/) include_part(found, path)
+            else if (in_parts) fail(path ":" n ": an .inc file may include .inc files alone, not \"" name "\"")
+            else if (!(found in done)) {
                 done[found] = 1
                 expand(found)
             }
@@ -92,9 +113,9 @@ function expand(path,   line, name, dir, inside, n, found, r) {
         put(line)
         if (line ~ /\/\*|\*\//) {
             inside = scan(line, inside)
-            if (!top_done && !inside) {
+            if (!n_top && !inside) {
                 put("/* Generated from src/ by tools/amalgamate.awk: edit there, then `make headers`. Licence: at the end. */")
-                top_done = 1
+                n_top = n_put
             }
         }
     }
@@ -104,13 +125,44 @@ function expand(path,   line, name, dir, inside, n, found, r) {
     delete active[path]
 }
 
+# The parts, numbered in the order in which they were asked for; a part may ask for more.
+function parts(   i) {
+    if (!n_parts) return
+    in_parts = 1
+    put("#else")
+    put("/* Parts of this file that are compiled more than once, for each instruction set with other macros. Code above defines " part_macro)
+    put(" * as the number of one and includes this file again; by its name, so it has to keep that, beside the file itself. The number is")
+    put(" * gone within the part, which may thus do the same for another one. */")
+    for (i = 1; i <= n_parts; i++) {
+        blank = 1
+        put("/* ======== " name_of(part_path[i]) " ======== */")
+        put((i > 1 ? "#elif " : "#if ") part_macro " == " i)
+        put("#undef " part_macro)
+        at_file = part_path[i]
+        expand(part_path[i])
+    }
+    put("#else")
+    put("#error \"" name_of(root) ": it includes itself, but found another version of itself\"")
+    put("#endif")
+    put("#endif")
+}
+
 BEGIN {
     root = ARGV[1]
     if (root == "") fail("usage: awk [-v keep=NAMES] [-v licence=FILE] -f amalgamate.awk ROOT")
     root_dir = dir_of(root)
+    part_macro = toupper(name_of(root))                 # aios_kernels.h -> AIOSK__PART
+    sub(/[.]H$/, "", part_macro)
+    sub(/_KERNELS$/, "K", part_macro)
+    part_macro = part_macro "__PART"
     at_file = ""
     done[root] = 1
     expand(root)
+    parts()
+    for (i = 1; i <= n_put; i++) {
+        print out[i]
+        if (i == n_top && n_parts) print "#ifndef " part_macro " /* else this file includes itself: see the parts at the end */"
+    }
     if (licence != "") {
         if (!readable(licence)) fail("cannot read " licence)
         print ""

@@ -4,7 +4,7 @@
  * memory that the caller gives and splits by rows, so that the caller may run the parts on any thread.
  *
  *     #define AIOSK_IMPLEMENTATION            in exactly one C or C++ file
- *     #include "aios_kernels.h"
+ *     #include "aios_kernels.h"               (the file includes itself by this name)
  *
  *     const aiosk_isa *k = aiosk_select(AIOSK_ISA_BEST);
  *     k->quantize[AIOSK_A32](x, n_in, acts);               f32 activations -> int8 blocks
