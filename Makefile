@@ -125,11 +125,12 @@ headers:  ## write aios.h and aios_kernels.h from src/
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
 # ALSO: what the scripts want to be built; RUN: what to run programs with; see tests/run.sh
+THIS  := $(MAKE)
 TESTS = $(patsubst %,$(B)/test_%,$(filter $(T),$(C_TESTS)))
 SH    = $(patsubst %,tests/%.sh,$(filter $(T),$(SH_TESTS)))
 ALSO  = $(if $(SH),$(EXAMPLES) $(TOOLS))
 test: $(TESTS) $(ALSO)  ## every test; ends with "N passed, N failed"
-	@CC='$(CC)' AWK='$(AWK)' AIOS_SHARED='$(AIOS_SHARED)' sh tests/run.sh $(B)/log $(TESTS) $(SH)
+	@CC='$(CC)' CXX='$(CXX)' MAKE='$(THIS)' AWK='$(AWK)' AIOS_SHARED='$(AIOS_SHARED)' sh tests/run.sh $(B)/log $(TESTS) $(SH)
 
 check:  ## the headers equal src/, compile clean everywhere and reach only what they may
 	@$(MAKE) test T=check ALSO=
