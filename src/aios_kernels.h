@@ -1,8 +1,9 @@
 #include "kernels/api.h"
 
-#if defined(AIOSK_IMPLEMENTATION) && !defined(AIOSK__IMPLEMENTED)
+#if defined(AIOSK_IMPLEMENTATION) && !defined(AIOS_EXTERNAL) && !defined(AIOSK__IMPLEMENTED)
 #define AIOSK__IMPLEMENTED
 #include "kernels/base.h"
+#ifndef AIOS_EXTERNAL_KERNELS           /* else in another unit: the engine needs no more than base.h */
 #include "kernels/ref.c"
 #include "kernels/quantize.c"
 #include "kernels/pack.c"
@@ -15,6 +16,7 @@
 #include "kernels/isa_wasm.c"
 #include "kernels/cpu.c"
 #include "kernels/dispatch.c"
+#endif
 #if defined(__clang__) && !defined(AIOS_IMPLEMENTATION)
 #pragma clang fp contract(on)           /* what follows is the host's */
 #endif
