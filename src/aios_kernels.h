@@ -3,6 +3,7 @@
 #if defined(AIOSK_IMPLEMENTATION) && !defined(AIOSK__IMPLEMENTED)
 #define AIOSK__IMPLEMENTED
 #include "kernels/base.h"
+#include "kernels/hot.inc"
 #include "kernels/ref.c"
 #include "kernels/quantize.c"
 #include "kernels/pack.c"
@@ -15,6 +16,9 @@
 #include "kernels/isa_wasm.c"
 #include "kernels/cpu.c"
 #include "kernels/dispatch.c"
+#ifdef AIOSK__HOT
+#pragma GCC pop_options
+#endif
 #if defined(__clang__) && !defined(AIOS_IMPLEMENTATION)
 #pragma clang fp contract(on)           /* what follows is the host's */
 #endif

@@ -32,7 +32,9 @@
  *     AIOSK_NO_SIMD         plain C alone
  *     AIOSK_ONLY_AVX2       of the sets of x86 only this one beside plain C, for a smaller object and a quicker build; also _SSE41,
  *                           _AVXVNNI (with AVX2), _AVX512 (VNNI, VBMI), _AVX512BW (with AVX2 and AVX512). Several add up
- *     AIOSK_NO_AVX2         without this one, AVX-VNNI and AVX-512 without VNNI; also _SSE41, _AVXVNNI, _AVX512 (all), _AVX512BW */
+ *     AIOSK_NO_AVX2         without this one, AVX-VNNI and AVX-512 without VNNI; also _SSE41, _AVXVNNI, _AVX512 (all), _AVX512BW
+ *     AIOSK_NO_OPTIMIZE     GCC -O0 optimises the kernels all the same, for a debug build of the host that is still fast enough to use, and
+ *                           smaller; this one stops that, to step through them */
 #ifndef AIOSK_API_H
 #define AIOSK_API_H
 

@@ -139,6 +139,12 @@ enum { AIOSK__MAX_COLS = 128 };
 #include <emmintrin.h>  /* MXCSR and sqrtss belong to the x86-64 baseline */
 #endif
 
+/* GCC -O0 (it alone can): the kernels are optimised all the same, see hot.inc. */
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__OPTIMIZE__) && !defined(AIOSK_NO_OPTIMIZE)
+#define AIOSK__HOT
+#endif
+#include "hot.inc"
+
 AIOSK__INLINE uint16_t aiosk__u16(const void *p) { uint16_t v; memcpy(&v, p, 2); return v; }
 AIOSK__INLINE uint32_t aiosk__u32(const void *p) { uint32_t v; memcpy(&v, p, 4); return v; }
 AIOSK__INLINE float    aiosk__f32(const void *p) { float v;    memcpy(&v, p, 4); return v; }
@@ -200,6 +206,10 @@ AIOSK__STRICT static inline AIOSK__UNUSED float aiosk__sqrt(float x) {
     }
 #endif
 }
+
+#ifdef AIOSK__HOT
+#pragma GCC pop_options
+#endif
 
 /* One block as the integers that the canonical arithmetic is defined over.
  *   A32 families   weight = d[u] * q - dmin[u], unit u = column / unit; unit = 32 (16 for NVFP4)
