@@ -4,6 +4,7 @@
 #define AIOSK__IMPLEMENTED
 #include "kernels/base.h"
 #ifndef AIOS_EXTERNAL_KERNELS           /* else in another unit: the engine needs no more than base.h */
+#include "kernels/hot.inc"
 #include "kernels/ref.c"
 #include "kernels/quantize.c"
 #include "kernels/pack.c"
@@ -16,6 +17,9 @@
 #include "kernels/isa_wasm.c"
 #include "kernels/cpu.c"
 #include "kernels/dispatch.c"
+#ifdef AIOSK__HOT
+#pragma GCC pop_options
+#endif
 #endif
 #if defined(__clang__) && !defined(AIOS_IMPLEMENTATION)
 #pragma clang fp contract(on)           /* what follows is the host's */

@@ -2,15 +2,16 @@
 #
 #     awk -v keep=aios_kernels.h -v licence=LICENSE -f tools/amalgamate.awk src/aios.h > aios.h
 #
-# Every file stands in the header once. An .inc file counts at each of its includes: it becomes a numbered part at the end, and an include
-# of it becomes
+# Every file stands in the header once: where it is first included. But an .inc file counts at each of its includes. One with several
+# becomes a numbered part at the end, and an include of it becomes
 #
 #     #define AIOSK__PART 5 /* kernels/ops.inc */
 #     #include "aios_kernels.h"
 #
 # the header itself, which with that macro is part 5 alone. (Not __FILE__: it is looked up from the folder of the including file, and may
-# be a path from elsewhere.) The macro is named after the header: aios.h would have AIOS__PART. Any other file expands where it is first
-# included; an .inc file may include nothing but .inc files, since it is compiled in another order than it is written here.
+# be a path from elsewhere.) The macro is named after the header: aios.h would have AIOS__PART. Within an .inc file only .inc files may be
+# included, since it is compiled in another order than it is written in. GCC takes 11 ms to pass over the header for a part: that is why an
+# .inc file with one include is none.
 #
 # Names are looked up beside the including file, then beside the root. Names in `keep` (space separated) and <system> headers stay as they
 # are. Deterministic: the output is a function of the files alone. An include that cannot be read is an error that names it. POSIX awk.
@@ -73,39 +74,63 @@ function scan(line, inside,   i, n, c, q) {
     return inside
 }
 
-# In place of an include of an .inc file: the header includes itself for that part.
-function include_part(path, from) {
+# The file that a line of `path` includes; "" where the line stays as it is: no include, or of a name to keep.
+function included(line, path,   name, found) {
+    if (line !~ /^[ \t]*#[ \t]*include[ \t]*"/) return ""
+    name = line
+    sub(/^[^"]*"/, "", name)
+    sub(/".*$/, "", name)
+    if (index(" " keep " ", " " name " ")) return ""
+    found = clean(dir_of(path) name)
+    if (!readable(found)) found = clean(root_dir name)
+    if (!readable(found)) fail(path ": cannot read \"" name "\"")
+    return found
+}
+
+# How many includes every file has.
+function count(path,   line, inside, found) {
+    if (path in n_includes) return
+    n_includes[path] = 0
+    while ((getline line < path) > 0) {
+        found = inside ? "" : included(line, path)
+        if (found != "") {
+            count(found)
+            n_includes[found]++
+        }
+        else if (line ~ /\/\*|\*\//) inside = scan(line, inside)
+    }
+    close(path)
+}
+
+# In place of an include of a part: the header includes itself for it.
+function include_part(path) {
     if (!(path in part)) {
         part[path] = ++n_parts
         part_path[n_parts] = path
     }
-    banner(from)
     put("#define " part_macro " " part[path] " /* " name_of(path) " */")
     put("#include \"" name_of(root) "\"")
 }
 
-function expand(path,   line, name, dir, inside, n, found, r) {
+function expand(path,   line, inside, found, r) {
     if (path in active) fail(path " includes itself")
     active[path] = 1
-    dir = dir_of(path)
     inside = 0
-    n = 0
     while ((r = (getline line < path)) > 0) {
-        n++
         sub(/[ \t\r]+$/, "", line)
-        if (!inside && line ~ /^[ \t]*#[ \t]*include[ \t]*"/) {
-            name = line
-            sub(/^[^"]*"/, "", name)
-            sub(/".*$/, "", name)
-            if (index(" " keep " ", " " name " ")) { banner(path); put(line); continue }
-            found = clean(dir name)
-            if (!readable(found)) found = clean(root_dir name)
-            if (!readable(found)) fail(path ":" n ": cannot read \"" name "\"")
-            if (found ~ /[.]inc$/) include_part(found, path)
-            else if (in_parts) fail(path ":" n ": an .inc file may include .inc files alone, not \"" name "\"")
-            else if (!(found in done)) {
+        found = inside ? "" : included(line, path)
+        if (found ~ /[.]inc$/ && n_includes[found] > 1) {
+            banner(path)
+            include_part(found)
+            continue
+        }
+        if (found != "") {
+            if (at_inc && found !~ /[.]inc$/) fail(path ": an .inc file may include .inc files alone, not " found)
+            if (!(found in done)) {
                 done[found] = 1
+                if (found ~ /[.]inc$/) at_inc++
                 expand(found)
+                if (found ~ /[.]inc$/) at_inc--
             }
             continue
         }
@@ -128,7 +153,7 @@ function expand(path,   line, name, dir, inside, n, found, r) {
 # The parts, numbered in the order in which they were asked for; a part may ask for more.
 function parts(   i) {
     if (!n_parts) return
-    in_parts = 1
+    at_inc = 1
     put("#else")
     put("/* Parts of this file that are compiled more than once, for each instruction set with other macros. Code above defines " part_macro)
     put(" * as the number of one and includes this file again; by its name, so it has to keep that, beside the file itself. The number is")
@@ -157,6 +182,7 @@ BEGIN {
     part_macro = part_macro "__PART"
     at_file = ""
     done[root] = 1
+    count(root)
     expand(root)
     parts()
     for (i = 1; i <= n_put; i++) {

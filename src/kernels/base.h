@@ -76,8 +76,26 @@ enum { AIOSK__MAX_COLS = 128 };
 #define AIOSK__STRICT
 #endif
 
-/* Which instruction sets are compiled: the macros of api.h leave some out. AVX-VNNI shares the float loops of AVX2; it came to
- * compilers in 2020 and 2021. */
+/* Which instruction sets are compiled: the macros of api.h leave some out. AIOSK_ONLY_x is AIOSK_NO_y for every y that is not named, unless
+ * a named set takes functions from it. AVX-VNNI shares the float loops of AVX2; it came to compilers in 2020 and 2021. */
+#if defined(AIOSK_ONLY_SSE41) || defined(AIOSK_ONLY_AVX2) || defined(AIOSK_ONLY_AVXVNNI) || defined(AIOSK_ONLY_AVX512) || \
+    defined(AIOSK_ONLY_AVX512BW)
+#if !defined(AIOSK_ONLY_SSE41) && !defined(AIOSK_NO_SSE41)
+#define AIOSK_NO_SSE41
+#endif
+#if !defined(AIOSK_ONLY_AVX2) && !defined(AIOSK_ONLY_AVXVNNI) && !defined(AIOSK_ONLY_AVX512BW) && !defined(AIOSK_NO_AVX2)
+#define AIOSK_NO_AVX2
+#endif
+#if !defined(AIOSK_ONLY_AVXVNNI) && !defined(AIOSK_NO_AVXVNNI)
+#define AIOSK_NO_AVXVNNI
+#endif
+#if !defined(AIOSK_ONLY_AVX512) && !defined(AIOSK_ONLY_AVX512BW) && !defined(AIOSK_NO_AVX512)
+#define AIOSK_NO_AVX512
+#endif
+#if !defined(AIOSK_ONLY_AVX512BW) && !defined(AIOSK_NO_AVX512BW)
+#define AIOSK_NO_AVX512BW
+#endif
+#endif
 #if !defined(AIOSK_NO_SIMD) && (defined(__x86_64__) || defined(_M_X64))
 #ifndef AIOSK_NO_SSE41
 #define AIOSK__SSE41 1
@@ -93,7 +111,7 @@ enum { AIOSK__MAX_COLS = 128 };
 #endif
 #ifndef AIOSK_NO_AVX512
 #define AIOSK__AVX512 1
-#ifdef AIOSK__AVX2
+#if defined(AIOSK__AVX2) && !defined(AIOSK_NO_AVX512BW)
 #define AIOSK__AVX512BW 1 /* unpacks with the functions of AVX2 */
 #endif
 #endif
@@ -120,6 +138,12 @@ enum { AIOSK__MAX_COLS = 128 };
 #if !defined(AIOSK__X86) && (defined(__x86_64__) || defined(_M_X64))
 #include <emmintrin.h>  /* MXCSR and sqrtss belong to the x86-64 baseline */
 #endif
+
+/* GCC -O0 (it alone can): the kernels are optimised all the same, see hot.inc. */
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__OPTIMIZE__) && !defined(AIOSK_NO_OPTIMIZE)
+#define AIOSK__HOT
+#endif
+#include "hot.inc"
 
 AIOSK__INLINE uint16_t aiosk__u16(const void *p) { uint16_t v; memcpy(&v, p, 2); return v; }
 AIOSK__INLINE uint32_t aiosk__u32(const void *p) { uint32_t v; memcpy(&v, p, 4); return v; }
@@ -182,6 +206,10 @@ AIOSK__STRICT static inline AIOSK__UNUSED float aiosk__sqrt(float x) {
     }
 #endif
 }
+
+#ifdef AIOSK__HOT
+#pragma GCC pop_options
+#endif
 
 /* One block as the integers that the canonical arithmetic is defined over.
  *   A32 families   weight = d[u] * q - dmin[u], unit u = column / unit; unit = 32 (16 for NVFP4)

@@ -9,12 +9,7 @@
 #endif
 #include "simd_avx512.h"
 #include "simdi_avx512.h"
-#include "quant.inc"
-#include "ops.inc"
-#include "codes.inc"
-#include "rotate.inc"
-#include "attend.inc"
-#include "floats.inc"
+#include "isa_base.inc"
 
 #undef V_NAME
 #define V_NAME(x) aiosk__##x##_avx512vnni
