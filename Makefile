@@ -1,165 +1,189 @@
-# aios.h: GNU make 4, a C compiler and a POSIX shell are enough. `make help` lists the targets.
+# aios.h: GNU make, a C compiler and a POSIX shell are enough. `make help` lists the targets.
 # The library is two headers; nothing here is needed to use it.
+#
+# A flavour is a folder and a compiler. In each, kernels and engine are compiled once and kept in libaios.a, which tests,
+# benches and examples link. Flavours other than build/ are this Makefile again, with other variables.
 
-CC      = cc
-CXX     = c++
-AR      = ar
-CFLAGS  = -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -std=c99
+CC       = cc
+CXX      = c++
+AR       = ar
+AWK      = awk
+CFLAGS   = -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -std=c99
 CXXFLAGS = -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -std=c++11
-LDFLAGS =
-LDLIBS  = -pthread
-AWK     = awk
-EXTRA   =
+TFLAGS   = -O1
+LDFLAGS  =
+LDLIBS   = -pthread
+PREFIX   = /usr/local
+B        = build
+# One set of objects for libaios.a and libaios.so
+PUBLIC   = extern __attribute__((visibility("default")))
+PIC      = -fPIC -fvisibility=hidden -ffunction-sections '-DAIOS_API=$(PUBLIC)' '-DAIOSK_API=$(PUBLIC)'
 
 # Where tests look for models and golden values that are too large to keep here; without them those tests skip.
 AIOS_SHARED ?= ../shared
-# The test programs that `make test` and its kin run: make test T="gguf plan"
-T = $(patsubst tests/test_%.c,%,$(wildcard tests/test_*.c))
-# Under emulators and sanitizers: not what judges numbers alone, which are the same everywhere
-T_CODE = $(filter-out quality,$(T))
+C_TESTS  := $(patsubst tests/test_%.c,%,$(wildcard tests/test_*.c))
+SH_TESTS := $(filter-out run fuzz,$(patsubst tests/%.sh,%,$(wildcard tests/*.sh)))
+# What to test, by name: make test T="gguf plan" is test_gguf.c and plan.sh
+T        = $(C_TESTS) $(SH_TESTS)
 
-ARM      = aarch64-linux-gnu-
-QEMU     = qemu-aarch64
-# -static, so that no library path is needed to run what was built for another machine
-ARM_LD   = -static
-# WebAssembly: a clang that knows wasi-libc, and Node to run what it makes
-WASM     = clang --target=wasm32-wasi
-WASM_LD  = -Wl,-z,stack-size=1048576
-NODE     = node --no-warnings tests/wasi.mjs
-SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+TOOLS    := $(patsubst tools/%.c,$(B)/%,$(wildcard tools/*.c))
+BENCHES  := $(patsubst bench/%.c,$(B)/%,$(wildcard bench/*.c))
+# preload is a shared object, for Linux; examples/x.cpp becomes x_cpp, where there is a C++ compiler
+EXAMPLES := $(patsubst examples/%.c,$(B)/%,$(filter-out %/preload.c,$(wildcard examples/*.c)))
+EXAMPLES += $(if $(filter Linux,$(shell uname -s)),$(B)/libaios_preload.so)
+EXAMPLES += $(if $(shell command -v $(firstword $(CXX))),$(patsubst examples/%.cpp,$(B)/%_cpp,$(wildcard examples/*.cpp)))
 
-SRC      := $(wildcard src/*.h src/*.c src/kernels/*)
-EXAMPLES := $(filter-out preload,$(patsubst examples/%.c,%,$(wildcard examples/*.c)))    # preload: a shared object, below
-# examples/x.cpp becomes build/x_cpp, where there is a C++ compiler
-EXAMPLES_CPP := $(if $(shell command -v $(firstword $(CXX)) 2>/dev/null),$(patsubst examples/%.cpp,%_cpp,$(wildcard examples/*.cpp)))
-BENCHES  := $(patsubst bench/%.c,%,$(wildcard bench/*.c))
-TOOLS    := $(patsubst tools/%.c,%,$(wildcard tools/*.c))
-SH_TESTS := $(filter-out tests/run.sh tests/fuzz.sh,$(wildcard tests/*.sh))
-HEADERS   = aios.h aios_kernels.h
-
-# What a shell test may use
-TEST_ENV = CC='$(CC)' AWK='$(AWK)' AIOS_SHARED='$(AIOS_SHARED)'
-
-.DEFAULT_GOAL := all
+# As many jobs as processors, unless -j says otherwise
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+endif
+MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DELETE_ON_ERROR:
-.SUFFIXES:
-MAKEFLAGS += --no-builtin-rules
-.PHONY: all demo test test-arm test-wasm test-asan check headers fuzz bench tools clean help
+.SECONDARY:
+.PHONY: all demo lib shared install uninstall test test-arm test-wasm test-asan test-ubsan check headers fuzz bench tools clean help
 
-all: build/aios  ## the command, build/aios
+all: $(B)/aios  ## the command, build/aios
 
-demo: build/aios  ## the command writes a story with the model that is built in
-	build/aios run -p "Once upon a time there was a little dragon who" -n 120 --temp 0.7 --top-p 0.9 --seed 1
+demo: $(B)/aios  ## the command writes a story with the model that is built in
+	$(B)/aios run -p "Once upon a time there was a little dragon who" -n 120 --temp 0.7 --top-p 0.9 --seed 1
+
+# ---- the library ----------------------------------------------------------------------------------------------------
+COMPILE = $(CC) $(CFLAGS) -MMD -MP -Isrc
+OBJECTS = $(B)/kernels.o $(B)/engine.o
+
+$(B)/kernels.o: src/aios_kernels.h | $(B)
+	@echo "compiling the kernels, for every instruction set, and the engine: about half a minute, once"
+	$(COMPILE) $(PIC) -DAIOSK_IMPLEMENTATION -x c -c $< -o $@
+$(B)/engine.o: src/aios.h | $(B)
+	$(COMPILE) $(PIC) -DAIOS_IMPLEMENTATION -DAIOS_EXTERNAL_KERNELS -x c -c $< -o $@
+$(B)/libaios.a: $(OBJECTS)
+	rm -f $@
+	$(AR) rcs $@ $^
+$(B):
+	mkdir -p $@
+
+lib: $(B)/libaios.a  ## build/libaios.a
+
+# The version is AIOS_VERSION in src/api.h; the ABI is that of 0
+VERSION := $(shell sed -n 's|^.define AIOS_VERSION .*/\* \([0-9.]*\) \*/.*|\1|p' src/api.h)
+ifeq ($(shell uname -s),Darwin)
+SO      = libaios.dylib
+SONAME  = libaios.0.dylib
+SOFLAGS = -dynamiclib -install_name $(PREFIX)/lib/$(SONAME)
+else
+SO      = libaios.so
+SONAME  = libaios.so.0
+SOFLAGS = -shared -Wl,-soname,$(SONAME)
+endif
+$(B)/$(SONAME): $(OBJECTS)
+	$(CC) $(CFLAGS) $(SOFLAGS) $^ $(LDFLAGS) $(LDLIBS) -o $@
+shared: $(B)/$(SONAME)  ## build/libaios.so (.dylib)
+	ln -sf $(SONAME) $(B)/$(SO)
+
+to = $(DESTDIR)$(PREFIX)
+install: lib shared  ## the headers, both libraries and aios.pc under PREFIX (/usr/local), below DESTDIR
+	mkdir -p $(to)/include $(to)/lib/pkgconfig
+	install -m 644 $(HEADERS) $(to)/include
+	install -m 644 $(B)/libaios.a $(to)/lib
+	install -m 755 $(B)/$(SONAME) $(to)/lib
+	ln -sf $(SONAME) $(to)/lib/$(SO)
+	printf '%s\n' 'prefix=$(PREFIX)' 'Name: aios' 'Description: GGUF language models on the CPU, in memory that you own' \
+	    'Version: $(VERSION)' 'Cflags: -I$${prefix}/include' 'Libs: -L$${prefix}/lib -laios' 'Libs.private: -pthread' >$(to)/lib/pkgconfig/aios.pc
+uninstall:  ## what install has put there
+	rm -f $(HEADERS:%=$(to)/include/%) $(to)/lib/libaios.a $(to)/lib/$(SONAME) $(to)/lib/$(SO) $(to)/lib/pkgconfig/aios.pc
 
 # ---- programs -------------------------------------------------------------------------------------------------------
-# A program that defines AIOS_IMPLEMENTATION has the library in it; the others take it from libaios.a. The model that is
-# built in (examples/tale.h) is taken from models/ while an example compiles.
-OWN  := $(shell grep -lE '^ *# *define AIOSK?_IMPLEMENTATION' tests/*.c examples/*.c examples/*.cpp bench/*.c tools/*.c /dev/null)
-DEPS := $(SRC) $(wildcard tests/*.h examples/*.h bench/*.h models/*.gguf)
+# A test of private functions is the engine's text with a main; of libaios.a it takes the kernels alone.
+$(B)/%.o: tests/%.c | $(B)
+	$(COMPILE) $(TFLAGS) -Itests -c $< -o $@
+$(B)/%.o: bench/%.c | $(B)
+	$(COMPILE) -c $< -o $@
+# Examples own the library, for whoever compiles them with one command. The model that is built in is taken from models/.
+$(B)/%.o: examples/%.c models/tale.gguf | $(B)
+	$(COMPILE) -DAIOS_EXTERNAL -c $< -o $@
+$(B)/%_cpp.o: examples/%.cpp models/tale.gguf | $(B)
+	$(CXX) $(CXXFLAGS) -MMD -MP -Isrc -DAIOS_EXTERNAL -c $< -o $@
+$(B)/%: $(B)/%.o $(B)/libaios.a
+	$(CC) $(CFLAGS) $^ $(LDFLAGS) $(LDLIBS) -lm -o $@
+$(B)/%_cpp: $(B)/%_cpp.o $(B)/libaios.a
+	$(CXX) $(CXXFLAGS) $^ $(LDFLAGS) $(LDLIBS) -o $@
+$(TOOLS): $(B)/%: tools/%.c | $(B)
+	$(CC) $(CFLAGS) $< $(LDFLAGS) -lm -o $@
+$(B)/libaios_preload.so: examples/preload.c $(B)/libaios.a
+	$(COMPILE) $(PIC) -DAIOS_EXTERNAL -shared $^ $(LDFLAGS) -Wl,--exclude-libs,ALL -Wl,--gc-sections $(LDLIBS) -o $@
+-include $(wildcard $(B)/*.d)
 
-# $1 program, $2 source, $3 folder of libaios.a, $4 compiler and flags, $5 link flags
-define program
-$1: $2 $(DEPS) $(if $(filter $2,$(OWN)),,$3/libaios.a) | $3
-	$4 $$(EXTRA) -Isrc -Itests $2 $(if $(filter $2,$(OWN)),,$3/libaios.a) $(LDFLAGS) $5 $(LDLIBS) -lm -o $$@
-endef
-# $1 folder, $2 compiler and flags, $3 link flags, $4 archiver
-define flavour
-$1:
-	mkdir -p $$@
-$1/aios.o: $(SRC) | $1
-	$2 $$(EXTRA) -Isrc -DAIOS_IMPLEMENTATION -x c -c src/aios.h -o $$@
-$1/libaios.a: $1/aios.o
-	rm -f $$@
-	$4 rcs $$@ $$<
-$(foreach t,$(T),$(eval $(call program,$1/test_$t,tests/test_$t.c,$1,$2,$3)))
-$(foreach e,$(EXAMPLES),$(eval $(call program,$1/$e,examples/$e.c,$1,$2,$3)))
-endef
-
-$(eval $(call flavour,build,$(CC) $(CFLAGS),,$(AR)))
-$(eval $(call flavour,build/asan,$(CC) $(CFLAGS) $(SANITIZE),,$(AR)))
-# Every vector set takes half a minute to compile, under sanitizers minutes: the command and the tests of kernels have them all, the others
-# one beside plain C.
-ONE_SET = -DAIOSK_NO_SSE41 -DAIOSK_NO_AVXVNNI -DAIOSK_NO_AVX512
-build/test_cache build/test_quality $(patsubst %,build/%,$(filter-out aios,$(EXAMPLES)) $(EXAMPLES_CPP)): private EXTRA = $(ONE_SET)
-build/asan/aios.o $(patsubst %,build/asan/test_%,moe sampler): private EXTRA = $(ONE_SET)
-build/asan/test_cache build/asan/test_hardware: private EXTRA = -DAIOSK_NO_SIMD
-$(eval $(call program,build/asan/fuzz_gguf,tests/fuzz_gguf.c,build/asan,$(CC) $(CFLAGS) $(SANITIZE) -DFUZZ_MAIN,))
-$(eval $(call flavour,build/arm,$(ARM)gcc $(CFLAGS),$(ARM_LD),$(ARM)ar))
-$(foreach b,$(BENCHES),$(eval $(call program,build/$b,bench/$b.c,build,$(CC) $(CFLAGS),)))
-$(foreach t,$(TOOLS),$(eval $(call program,build/$t,tools/$t.c,build,$(CC) $(CFLAGS),)))
-
-$(foreach e,$(EXAMPLES_CPP),$(eval $(call program,build/$e,examples/$(e:_cpp=.cpp),build,$(CXX) $(CXXFLAGS),)))
-# Linux only: tiers under programs that map a GGUF file (examples/preload.c says how)
-PRELOAD := $(if $(filter Linux,$(shell uname -s)),build/libaios_preload.so)
-build/libaios_preload.so: examples/preload.c $(SRC) | build
-	$(CC) $(CFLAGS) $(EXTRA) -fPIC -shared -fvisibility=hidden -ffunction-sections -Isrc $< $(LDFLAGS) -Wl,--gc-sections $(LDLIBS) -o $@
-
-# Self-contained programs only; build/wasm0 is without SIMD.
-WASM_PROGRAMS = build/wasm/test_kernels build/wasm/test_ops build/wasm0/test_ops build/wasm/aios
-build/wasm build/wasm0:
-	mkdir -p $@
-build/wasm/test_%: tests/test_%.c $(DEPS) | build/wasm
-	$(WASM) $(CFLAGS) -msimd128 -Isrc -Itests $< $(WASM_LD) -lm -o $@
-build/wasm0/test_%: tests/test_%.c $(DEPS) | build/wasm0
-	$(WASM) $(CFLAGS) -Isrc -Itests $< $(WASM_LD) -lm -o $@
-build/wasm/aios: examples/aios.c $(DEPS) | build/wasm
-	$(WASM) $(CFLAGS) -msimd128 -Isrc -Itests $< $(WASM_LD) -lm -o $@
+tools: $(TOOLS)  ## the model writers and converters of tools/
 
 # ---- generated headers ----------------------------------------------------------------------------------------------
-AMALGAMATE = $(AWK) -v keep=aios_kernels.h -v licence=LICENSE -f tools/amalgamate.awk
+HEADERS = aios.h aios_kernels.h
 headers:  ## write aios.h and aios_kernels.h from src/
 	@for h in $(HEADERS); do \
-	    $(AMALGAMATE) src/$$h > $$h.tmp || { rm -f $$h.tmp; exit 1; }; \
+	    $(AWK) -v keep=aios_kernels.h -v licence=LICENSE -f tools/amalgamate.awk src/$$h >$$h.tmp || { rm -f $$h.tmp; exit 1; }; \
 	    if cmp -s $$h.tmp $$h; then rm -f $$h.tmp; else mv -f $$h.tmp $$h; echo "wrote $$h"; fi; \
 	done
 
 # ---- tests ----------------------------------------------------------------------------------------------------------
-test: $(T:%=build/test_%) $(EXAMPLES:%=build/%) $(EXAMPLES_CPP:%=build/%) $(TOOLS:%=build/%) $(PRELOAD)  ## every test; ends with "N passed, N failed"
-	@$(TEST_ENV) sh tests/run.sh build/log $(T:%=build/test_%) $(SH_TESTS)
+# ALSO: what the scripts want to be built; RUN: what to run programs with; see tests/run.sh
+THIS  := $(MAKE)
+TESTS = $(patsubst %,$(B)/test_%,$(filter $(T),$(C_TESTS)))
+SH    = $(patsubst %,tests/%.sh,$(filter $(T),$(SH_TESTS)))
+ALSO  = $(if $(SH),$(EXAMPLES) $(TOOLS))
+test: $(TESTS) $(ALSO)  ## every test; ends with "N passed, N failed"
+	@CC='$(CC)' CXX='$(CXX)' MAKE='$(THIS)' AWK='$(AWK)' AIOS_SHARED='$(AIOS_SHARED)' sh tests/run.sh $(B)/log $(TESTS) $(SH)
 
 check:  ## the headers equal src/, compile clean everywhere and reach only what they may
-	@$(TEST_ENV) sh tests/run.sh build/log tests/check.sh
+	@$(MAKE) test T=check ALSO=
 
-test-asan:  ## the C tests with AddressSanitizer and UndefinedBehaviorSanitizer
+# Under emulators and sanitizers: not what judges numbers alone, which are the same everywhere
+T_CODE = $(filter-out quality $(SH_TESTS),$(T))
+
+SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+ASAN     = B=build/asan CFLAGS='$(CFLAGS) $(SANITIZE)'
+FUZZ     = build/asan/fuzz_gguf
+test-asan:  ## the C tests with AddressSanitizer and UndefinedBehaviorSanitizer, and some fuzzing
 	@if echo 'int main(void){return 0;}' | $(CC) $(SANITIZE) -x c - -o /dev/null 2>/dev/null; then \
-	    $(MAKE) --no-print-directory $(T_CODE:%=build/asan/test_%) build/asan/fuzz_gguf && \
-	    $(TEST_ENV) sh tests/run.sh build/asan/log $(T_CODE:%=build/asan/test_%) tests/fuzz.sh; \
-	else \
-	    echo "skip: $(CC) cannot link with the sanitizers"; echo "0 passed, 0 failed"; \
-	fi
-
-# max has the dot product, cortex-a57 does not: both sides of the choice at run time
-test-arm:  ## the C tests for AArch64 (NEON) under qemu, and the same logits as on this machine
-	@if command -v $(ARM)gcc >/dev/null && command -v $(QEMU) >/dev/null; then \
-	    $(MAKE) --no-print-directory $(T_CODE:%=build/arm/test_%) build/arm/aios build/aios && \
-	    $(TEST_ENV) TEST_QUICK=1 RUN='$(QEMU) -cpu max' AIOS='$(QEMU) -cpu max build/arm/aios' \
-	        AIOS_ALSO='$(QEMU) -cpu cortex-a57 build/arm/aios' AIOS_REF=build/aios \
-	        sh tests/run.sh build/arm/log $(T_CODE:%=build/arm/test_%) tests/same.sh; \
-	else \
-	    echo "skip: needs $(ARM)gcc and $(QEMU) (Debian: gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)"; \
-	    echo "0 passed, 0 failed"; \
-	fi
-
-test-wasm:  ## kernels and ops in WebAssembly SIMD128 under Node, and the same logits as on this machine
-	@if command -v node >/dev/null && printf '#include <string.h>\nint main(void){return 0;}' | $(WASM) -x c - -o /dev/null 2>/dev/null; then \
-	    $(MAKE) --no-print-directory $(WASM_PROGRAMS) build/aios && \
-	    $(TEST_ENV) TEST_QUICK=1 TEST_THREADS=1 RUN='$(NODE)' AIOS='$(NODE) build/wasm/aios' AIOS_REF=build/aios \
-	        sh tests/run.sh build/wasm/log $(filter-out %/aios,$(WASM_PROGRAMS)) tests/same.sh; \
-	else \
-	    echo "skip: needs $(WASM) and node (Debian: clang lld wasi-libc libclang-rt-14-dev-wasm32 nodejs)"; \
-	    echo "0 passed, 0 failed"; \
-	fi
+	    $(MAKE) test $(ASAN) T='$(T_CODE)' ALSO=$(FUZZ) SH=tests/fuzz.sh; \
+	else echo "skip: $(CC) cannot link with the sanitizers"; echo "0 passed, 0 failed"; fi
 
 FUZZ_SECONDS = 20
-fuzz: build/asan/fuzz_gguf  ## damaged model files, sanitized: make fuzz FUZZ_SECONDS=600 FUZZ_SEED=2
-	@$(TEST_ENV) FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(or $(FUZZ_SEED),1) sh tests/fuzz.sh
+fuzz:  ## damaged model files, sanitized: make fuzz FUZZ_SECONDS=600 FUZZ_SEED=2
+	@$(MAKE) $(FUZZ) $(ASAN)
+	@AIOS_SHARED='$(AIOS_SHARED)' FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(or $(FUZZ_SEED),1) sh tests/fuzz.sh
+
+UBSAN = -O0 -g -fsanitize=undefined -fno-sanitize-recover=all
+test-ubsan:  ## the C tests with clang's UndefinedBehaviorSanitizer and nothing optimised away
+	@if echo 'int main(void){return 0;}' | clang $(UBSAN) -x c - -o /dev/null 2>/dev/null; then \
+	    TEST_QUICK=1 $(MAKE) test B=build/ubsan CC=clang CFLAGS='$(CFLAGS) $(UBSAN)' TFLAGS= T='$(T_CODE)' ALSO=; \
+	else echo "skip: no clang that can link with the sanitizer"; echo "0 passed, 0 failed"; fi
+
+# -static, so that no library path is needed to run what was built for another machine. max has the dot product,
+# cortex-a57 does not: both sides of the choice at run time.
+ARM  = aarch64-linux-gnu-
+QEMU = qemu-aarch64
+test-arm:  ## the C tests for AArch64 (NEON) under qemu, and the same logits as on this machine
+	@if command -v $(ARM)gcc >/dev/null && command -v $(QEMU) >/dev/null; then \
+	    $(MAKE) build/aios && TEST_QUICK=1 RUN='$(QEMU) -cpu max' AIOS='$(QEMU) -cpu max build/arm/aios' \
+	        AIOS_ALSO='$(QEMU) -cpu cortex-a57 build/arm/aios' AIOS_REF=build/aios \
+	        $(MAKE) test B=build/arm CC=$(ARM)gcc AR=$(ARM)ar LDFLAGS=-static T='$(T_CODE)' ALSO=build/arm/aios SH=tests/same.sh; \
+	else echo "skip: needs $(ARM)gcc and $(QEMU) (Debian: gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)"; echo "0 passed, 0 failed"; fi
+
+# A clang that knows wasi-libc, and Node to run what it makes; what needs neither files nor threads. build/wasm0 has no SIMD.
+WASM = clang --target=wasm32-wasi
+NODE = node --no-warnings tests/wasi.mjs
+test-wasm:  ## kernels and ops in WebAssembly SIMD128 under Node, and the same logits as on this machine
+	@if command -v node >/dev/null && printf '#include <string.h>\nint main(void){return 0;}' | $(WASM) -x c - -o /dev/null 2>/dev/null; then \
+	    wasm="AR=llvm-ar PIC= LDLIBS= LDFLAGS=-Wl,-z,stack-size=1048576"; \
+	    $(MAKE) build/aios && $(MAKE) build/wasm0/test_ops B=build/wasm0 CC='$(WASM)' $$wasm && \
+	    TEST_QUICK=1 TEST_THREADS=1 RUN='$(NODE)' AIOS='$(NODE) build/wasm/aios' AIOS_REF=build/aios \
+	        $(MAKE) test B=build/wasm CC='$(WASM)' CFLAGS='$(CFLAGS) -msimd128' $$wasm T='$(filter kernels ops,$(T))' \
+	        ALSO=build/wasm/aios SH='build/wasm0/test_ops tests/same.sh'; \
+	else echo "skip: needs $(WASM) and node (Debian: clang lld wasi-libc libclang-rt-14-dev-wasm32 nodejs)"; echo "0 passed, 0 failed"; fi
 
 # More variables are at the top of bench/bench.sh.
-bench: $(BENCHES:%=build/%) build/synth  ## roofs, kernels, models; QUICK=1, THREADS=, ISA=, TYPES=, MODELS=, DEPTHS=, TMP=
+bench: $(BENCHES) $(B)/synth  ## roofs, kernels, models; QUICK=1, THREADS=, ISA=, TYPES=, MODELS=, DEPTHS=, TMP=
 	@AWK='$(AWK)' QUICK='$(QUICK)' THREADS='$(THREADS)' ISA='$(ISA)' TYPES='$(TYPES)' MODELS='$(MODELS)' DEPTHS='$(DEPTHS)' \
 	    TMP='$(TMP)' MACHINE='$(MACHINE)' sh bench/bench.sh
-
-tools: $(TOOLS:%=build/%)  ## the model writers and converters of tools/
 
 clean:  ## remove build/
 	rm -rf build

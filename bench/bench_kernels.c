@@ -11,7 +11,6 @@
  *     cache    min(L2 bandwidth * products per byte, int8 peak)
  * Only the public functions of the kernels are used. Cases of one type take turns, three times; the best call counts. */
 #define _DEFAULT_SOURCE
-#define AIOSK_IMPLEMENTATION
 #include "aios_kernels.h"
 #include "bench.h"
 

@@ -14,6 +14,7 @@
  * Only steps that their deadline stopped count: those that reach the end of their work before it are shown as "early". */
 #define _DEFAULT_SOURCE
 #define AIOS_IMPLEMENTATION             /* -T looks into the program */
+#define AIOS_EXTERNAL_KERNELS
 #include "aios.h"
 #include "bench.h"
 

@@ -9,7 +9,6 @@
  * no token comes twice. RAM 0: no budget; a rate of 0: as fast as memory copies. READERS 0 reads inside the step: then computing and
  * reading take turns, for comparison. */
 #define _DEFAULT_SOURCE
-#define AIOS_IMPLEMENTATION
 #include "aios.h"
 #include "bench.h"
 #include <pthread.h>

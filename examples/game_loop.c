@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum { N_WORKERS = 2, N_FRAMES = 180, FRAME_NS = 16666667, SLICE_NS = 2000000 };

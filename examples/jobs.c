@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum { N_WORKERS = 4, N_FRAMES = 30, N_CTX = 512, MAX_JOBS = 1024 /* a power of two */, SLICE_NS = 2000000 };

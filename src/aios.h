@@ -1,6 +1,6 @@
 #include "api.h"
 
-#if defined(AIOS_IMPLEMENTATION) && !defined(AIOS__IMPLEMENTED)
+#if defined(AIOS_IMPLEMENTATION) && !defined(AIOS_EXTERNAL) && !defined(AIOS__IMPLEMENTED)
 #define AIOS__IMPLEMENTED
 #ifndef AIOSK_IMPLEMENTATION
 #define AIOSK_IMPLEMENTATION

@@ -1,8 +1,9 @@
 #include "kernels/api.h"
 
-#if defined(AIOSK_IMPLEMENTATION) && !defined(AIOSK__IMPLEMENTED)
+#if defined(AIOSK_IMPLEMENTATION) && !defined(AIOS_EXTERNAL) && !defined(AIOSK__IMPLEMENTED)
 #define AIOSK__IMPLEMENTED
 #include "kernels/base.h"
+#ifndef AIOS_EXTERNAL_KERNELS           /* else in another unit: the engine needs no more than base.h */
 #include "kernels/hot.inc"
 #include "kernels/ref.c"
 #include "kernels/quantize.c"
@@ -18,6 +19,7 @@
 #include "kernels/dispatch.c"
 #ifdef AIOSK__HOT
 #pragma GCC pop_options
+#endif
 #endif
 #if defined(__clang__) && !defined(AIOS_IMPLEMENTATION)
 #pragma clang fp contract(on)           /* what follows is the host's */

@@ -5,7 +5,8 @@
 #     skip  NAME REASON        for what this machine lacks
 #
 # Objects go to build/check. CC (cc) is the compiler; clang and compilers for other machines are asked too where there are some, at
-# the same time.
+# the same time. What is about the language is parsed; what is about names in an object is compiled without optimisation and vector
+# sets (PLAIN); all sets are compiled where sizes, instructions and symbols of vector code are looked at.
 set -u
 CC=${CC:-cc}
 AWK=${AWK:-awk}
@@ -27,7 +28,9 @@ MAX_CODE=580000
 MAX_CODE_CLANG=725000
 MAX_SET=108000
 MAX_SET_CLANG=132000
-MAX_SECONDS=20              # to compile it; told, not judged: machines differ
+# Processor time and memory to compile it with every set; told, not judged: machines differ
+MAX_SECONDS=20
+MAX_MB=1400
 
 check() {
     name=$1
@@ -53,6 +56,15 @@ X
 src kernels.c <<'X'
 #define AIOSK_IMPLEMENTATION
 #include "aios_kernels.h"
+X
+src engine.c <<'X'
+#define AIOS_IMPLEMENTATION
+#define AIOS_EXTERNAL_KERNELS
+#include "aios.h"
+X
+src hidden.c <<'X'
+#define AIOS_EXTERNAL_KERNELS
+#include "static.c"
 X
 src twice.c <<'X'
 #include "aios.h"
@@ -138,16 +150,24 @@ same_as_src() {     # the committed header is what src/ gives, with every awk th
     done
 }
 
-# Processor seconds of finished children; the clock would tell how busy the machine is.
+# The build that the other checks look into. Processor seconds of finished children: the clock would tell how busy the machine is.
 cpu() { times >"$dir/times"; $AWK 'NR == 2 { split($1, t, /[ms]/); print int(t[1] * 60 + t[2] + 0.5) }' "$dir/times"; }
-timed() {           # the build that the other checks look into
+timed() {           # timed COMPILER OUT
     cpu >"$dir/cpu0"
-    compile "$CC" lib.o -std=c99 -O2 -fno-pie "$from/lib.c" || return 1
+    rm -f "$dir/peak"
+    of_=
+    if [ -x /usr/bin/time ] && /usr/bin/time -f %M -o "$dir/peak" true 2>/dev/null; then of_="/usr/bin/time -f %M -o $dir/peak"; fi
+    compile "$of_ $1" "$2" -std=c99 -O2 -fno-pie "$from/lib.c" || return 1
     cpu >"$dir/cpu1"
     seconds=$(($(cat "$dir/cpu1") - $(cat "$dir/cpu0")))
-    late_=
-    [ "$seconds" -le "$MAX_SECONDS" ] || late_=" (more than $MAX_SECONDS)"
-    echo "info: $seconds s$late_"
+    note_="$seconds s"
+    [ "$seconds" -le "$MAX_SECONDS" ] || note_="$note_ (more than $MAX_SECONDS)"
+    if [ -s "$dir/peak" ]; then
+        mb=$(($(tail -n 1 "$dir/peak") / 1024))
+        note_="$note_, $mb MB of memory"
+        [ "$mb" -le "$MAX_MB" ] || note_="$note_ (more than $MAX_MB)"
+    fi
+    echo "info: $note_"
 }
 
 is_there() { [ -s "$dir/$1" ] || { echo "$1 was not built"; return 1; }; }
@@ -189,9 +209,11 @@ defines_no() {      # defines_no TYPES OBJECT: no symbol of these nm types
     [ ! -s "$dir/stray" ] || { echo "writable:"; cat "$dir/stray"; return 1; }
 }
 # In position-independent code nm calls tables of pointers data; they are in .data.rel.ro, which the loader makes read-only.
-none_in_data() {
-    compile "$CC" pic.o -std=c99 -O1 -fPIC $ONE_SET "$from/lib.c" || return 1
-    objdump -h "$dir/pic.o" | $AWK '($2 == ".data" || $2 == ".bss") && $3 !~ /^0+$/ { print $2, $3; bad = 1 } END { exit bad }'
+none_in_data() {    # none_in_data LIBRARY
+    objdump -h "$1" | $AWK '
+        $2 ~ /^[.](data|bss)/ && $2 !~ /^[.]data[.]rel[.]ro/ && $3 !~ /^0+$/ { print $2, $3; bad = 1 }
+        $2 ~ /^[.]data[.]rel[.]ro/ { n++ }
+        END { if (!n) print "no tables were found"; exit bad || !n }'
 }
 exports_only() {    # exports_only OBJECT NAMES
     is_there "$1" || return 1
@@ -235,32 +257,106 @@ wide_code() {       # wide_code OBJECT
 links_and_runs() {  # links_and_runs OBJECTS-AND-FLAGS...
     $CC "$@" -pthread -o "$dir/linked" && "$dir/linked"
 }
-freestanding() {    # no threads, files or clock: nothing but memory functions
-    compile "$CC" bare.o -std=c99 -O1 -fno-pie -DAIOSK_NO_SIMD -DAIOS_NO_THREADS -DAIOS_NO_FILES -DAIOS_NO_CLOCK "$from/lib.c" &&
-        reaches_only bare.o "$MEM|$RUNTIME"
+run() { "$@" -o "$dir/linked" && "$dir/linked"; }
+one_command() {     # one_command FILE COMPILER...: as its first comment says, but quick to compile; it runs, and says something
+    file_=$1
+    shift
+    run "$@" -O0 -DAIOSK_NO_SIMD -I. "$file_" -pthread -lm >"$dir/says" && [ "$(wc -c <"$dir/says")" -gt 20 ]
 }
-no_simd() {
-    compile "$CC" nosimd.o -std=c99 -O1 -DAIOSK_NO_SIMD "$from/lib.c" || return 1
-    nm "$dir/nosimd.o" | grep -E '_(sse41|avx2|avxvnni|avx512|neon)' && { echo "names of vector code are left"; return 1; }
+freestanding() {    # no threads, files or clock: nothing but memory functions
+    # shellcheck disable=SC2086
+    compile "$CC" bare.o $PLAIN -DAIOS_NO_THREADS -DAIOS_NO_FILES -DAIOS_NO_CLOCK "$from/lib.c" && reaches_only bare.o "$MEM|$RUNTIME"
+}
+no_simd() {         # no_simd OBJECT
+    nm "$dir/$1" | grep -E '_(sse41|avx2|avxvnni|avx512|neon)' && { echo "names of vector code are left"; return 1; }
     return 0
 }
-fewer_sets() {      # fewer_sets NAMES FLAGS...: the functions of no other vector sets are left
+fewer_sets() {      # fewer_sets NAMES FLAGS...: no table and no function of another vector set is left
     names_=$1
     shift
-    compile "$CC" fewer.o -std=c99 -O1 "$@" "$from/kernels.c" || return 1
-    got_=$(nm "$dir/fewer.o" | sed -n 's/.* aiosk__isa_\([a-z0-9]*\)$/\1/p' | sort | tr '\n' ' ')
+    parse "$CC" -std=c99 -O1 "$@" "$from/kernels.c" && $CC -I. "$@" -E "$from/kernels.c" >"$dir/text" || return 1
+    got_=$(sed -n 's/.*aiosk_isa aiosk__isa_\([a-z0-9]*\) = .*/\1/p' "$dir/text" | sort | tr '\n' ' ')
     [ "$got_" = "$names_ " ] || { echo "compiled: $got_, not $names_"; return 1; }
+    for set_ in sse41 avx2 avxvnni avx512 avx512bw avx512vnni avx512vbmi; do
+        case " $names_ " in *" $set_ "*) continue ;; esac
+        case "$set_ $names_ " in "avx512 "*" avx512vnni "*) continue ;; esac     # what AVX-512's sets share
+        if grep "aiosk__[a-z0-9_]*_$set_ *(" "$dir/text"; then echo "a function of $set_ is left"; return 1; fi
+    done
 }
 without() {         # without MACRO NAMES: the macro compiles and takes the names away
-    compile "$CC" without.o $PLAIN "-D$1" "$from/lib.c" || return 1
+    # shellcheck disable=SC2086
+    compile "$CC" without.o $PLAIN "-D$1" "$from/engine.c" || return 1
     nm -u "$dir/without.o" | $AWK '{ print $NF }' | grep -xE "$2" && { echo "reached in spite of $1"; return 1; }
     return 0
+}
+public_in() { nm "$dir/$1" | $AWK -v t="$2" 'NF == 3 && index("TDRB", $2) && $3 ~ t { print $3; n++ } END { exit !n }'; }
+# shellcheck disable=SC2086
+apart() {           # the kernels in one unit, the engine in another, which has none of their functions and links with them
+    compile "$CC" kernels.o $PLAIN "$from/kernels.c" && compile "$CC" engine.o $PLAIN "$from/engine.c" || return 1
+    if public_in engine.o '^_?aiosk_'; then echo "kernels in the engine's object"; return 1; fi
+    run "$CC" -I. "$from/user.c" "$dir/engine.o" "$dir/kernels.o" -pthread
+}
+# shellcheck disable=SC2086
+external() {        # all of the code elsewhere: an example's object has none of it
+    compile "$CC" hello.o $PLAIN -DAIOS_EXTERNAL examples/hello.c || return 1
+    if public_in hello.o '^_?aiosk?_'; then echo "code in the example's object"; return 1; fi
+    run "$CC" "$dir/hello.o" "$dir/engine.o" "$dir/kernels.o" -pthread >"$dir/says"
+}
+
+# ---- as a library ---------------------------------------------------------------------------------------------------
+inst=$PWD/$from/installed
+make_() { MAKEFLAGS='' MAKELEVEL=0 "${MAKE:-make}" CC="$CC" PREFIX="$inst" "$@" >"$dir/make" 2>&1 || { tail -n 5 "$dir/make"; return 1; }; }
+installed() {       # two headers, two libraries and aios.pc; a program builds with what pkg-config says, and runs
+    make_ install || return 1
+    for f in include/aios.h include/aios_kernels.h lib/libaios.a lib/pkgconfig/aios.pc; do
+        [ -s "$inst/$f" ] || { echo "$f was not installed"; return 1; }
+    done
+    flags="-I$inst/include -L$inst/lib -laios"
+    if has pkg-config; then
+        got_=$(PKG_CONFIG_PATH=$inst/lib/pkgconfig pkg-config --cflags --libs aios | sed 's/ *$//')
+        [ "$got_" = "$flags" ] || { echo "pkg-config: $got_"; return 1; }
+    fi
+    # shellcheck disable=SC2086
+    run $CC "$from/user.c" -I"$inst/include" "$inst/lib/libaios.a" -pthread && run $CC "$from/user.c" $flags -Wl,-rpath,"$inst/lib"
+}
+shared_exports() {  # what the shared library shows is the public interface; its soname is the name of its file
+    nm -D --defined-only "$inst/lib/libaios.so" | $AWK '{ print $NF }' >"$dir/shown"
+    [ "$(wc -l <"$dir/shown")" -gt 50 ] || { echo "few names"; return 1; }
+    if grep -vxE 'aiosk?_[a-z0-9][a-z0-9_]*' "$dir/shown"; then echo "exported"; return 1; fi
+    objdump -p "$inst/lib/libaios.so" | grep -E 'SONAME +libaios[.]so[.]0$' || { echo "no soname"; return 1; }
+}
+uninstalled() {     # nothing stays behind
+    make_ uninstall || return 1
+    find "$inst" ! -type d >"$dir/left"
+    [ ! -s "$dir/left" ] || { cat "$dir/left"; return 1; }
+}
+src CMakeLists.txt <<'X'
+cmake_minimum_required(VERSION 3.10)
+project(user C)
+if(AIOS_FOLDER)
+    add_subdirectory(${AIOS_FOLDER} aios)
+else()
+    find_package(aios 0.1 REQUIRED)
+endif()
+add_executable(user user.c)
+target_link_libraries(user aios::aios)
+X
+cmake_() {          # cmake_ SOURCE FOLDER OPTION...: configured and built, quick to compile
+    source_=$1 folder_=$from/$2
+    shift 2
+    cmake -S "$source_" -B "$folder_" -DCMAKE_C_COMPILER="${CC%% *}" -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS="-O0 -DAIOSK_NO_SIMD" "$@" &&
+        MAKEFLAGS='' cmake --build "$folder_"
+}
+cmake_sub() { cmake_ "$from" sub -DAIOS_FOLDER="$PWD" && "$from/sub/user"; }
+cmake_found() {     # shared, installed elsewhere, found there
+    cmake_ . cmake -DBUILD_SHARED_LIBS=ON -DCMAKE_INSTALL_PREFIX="$inst/cmake" && cmake --build "$from/cmake" --target install &&
+        cmake_ "$from" found -DCMAKE_PREFIX_PATH="$inst/cmake" && "$from/found/user"
 }
 
 # ---- the checks -----------------------------------------------------------------------------------------------------
 other_compilers() {
     if has clang && ! $CC --version 2>/dev/null | grep -q clang; then
-        check "C99 clang -O2" compile clang clang.o -std=c99 -O2 -fno-pie "$from/lib.c"
+        check "C99 clang -O2" timed clang clang.o
         check "clang: size, one vector set" one_set_fits clang $MAX_BYTES_CLANG
         if has size && has nm; then check "clang: size, every set" all_fits clang.o $MAX_CODE_CLANG $MAX_SET_CLANG; fi
         if has nm; then check "clang: reaches nothing else" reaches_only clang.o "$MEM|$RUNTIME|$THREADS|$FILES|$CLOCK"; fi
@@ -276,7 +372,8 @@ other_compilers() {
     fi
 
     if has x86_64-w64-mingw32-gcc; then
-        check "Windows (mingw-w64)" compile x86_64-w64-mingw32-gcc win.o -std=c99 -O1 "$from/lib.c"
+        check "Windows (mingw-w64)" compile x86_64-w64-mingw32-gcc win.o $PLAIN "$from/lib.c"
+        check "Windows (mingw-w64), every set" parse x86_64-w64-mingw32-gcc -std=c99 -O1 "$from/lib.c"
         check "Windows (mingw-w64): readers.h" compile x86_64-w64-mingw32-gcc readers.o -std=c99 "$from/readers.c"
     else
         skip "Windows" "no x86_64-w64-mingw32-gcc"
@@ -294,8 +391,8 @@ other_compilers() {
     WASM="clang --target=wasm32-wasi"
     if has clang && echo '#include <string.h>' | $WASM -x c -c - -o "$dir/probe.o" 2>/dev/null; then
         check "WebAssembly: readers.h" compile "$WASM" readers.o -std=c99 "$from/readers.c"
-        check "WebAssembly" compile "$WASM" wasm0.o -std=c99 -O1 "$from/lib.c"
-        check "WebAssembly, C++11, SIMD128" compile "$WASM" wasm.o -x c++ -std=c++11 -O1 -msimd128 "$from/lib.c"
+        check "WebAssembly" compile "$WASM" wasm0.o -std=c99 -O0 "$from/lib.c"
+        check "WebAssembly, C++11, SIMD128" parse "$WASM" -x c++ -std=c++11 -O1 -msimd128 "$from/lib.c"
     else
         skip "WebAssembly" "no clang with wasi-libc"
     fi
@@ -312,13 +409,12 @@ count() { echo "$passed $failed" >"$dir/count"; }
 check "aios.h equals src/" same_as_src aios.h
 check "aios_kernels.h equals src/" same_as_src aios_kernels.h
 
-check "the library compiles, C99 -O2" timed
+check "the library compiles, C99 -O2" timed "$CC" lib.o
 check "size, one vector set" one_set_fits "$CC" $MAX_BYTES
 if has size && has nm; then check "size, every set" all_fits lib.o $MAX_CODE $MAX_SET; fi
 if has nm; then
     check "reaches nothing but memory, threads, files, clock" reaches_only lib.o "$MEM|$RUNTIME|$THREADS|$FILES|$CLOCK"
     check "no writable globals" defines_no BbDdCGgSs lib.o
-    if has objdump; then check "position independent: nothing stays writable" none_in_data; fi
     check "exports aios_ and aiosk_ alone" exports_only lib.o 'aiosk?_[a-z0-9][a-z0-9_]*'
 else
     skip "symbols" "no nm"
@@ -330,7 +426,7 @@ esac
 
 check "C11 $CC" parse "$CC" -std=c11 -O1 "$from/lib.c"
 if echo 'int x;' | $CC -x c++ -std=c++11 -c - -o "$dir/probe.o" 2>/dev/null; then
-    check "C++11 $CC" compile "$CC" cpp.o -x c++ -std=c++11 -O1 $ONE_SET "$from/lib.c"
+    check "C++11 $CC" compile "$CC" cpp.o -x c++ -std=c++11 -O0 -DAIOSK_NO_SIMD "$from/lib.c"
     check "C++11 $CC, every set" parse "$CC" -x c++ -std=c++11 -O1 "$from/lib.c"
     check "readers.h, C++11" parse "$CC" -x c++ -std=c++11 "$from/readers.c"
     check "C++11 user, C library" compile "$CC" cppuser.o -x c++ -std=c++11 -O1 "$from/user.c"
@@ -339,31 +435,33 @@ else
     skip "C++11 $CC" "no C++ compiler"
 fi
 check "readers.h, C99" compile "$CC" readers.o -std=c99 -O1 "$from/readers.c"
-check "kernels alone" compile "$CC" kernels.o -std=c99 -O1 -fno-pie $ONE_SET "$from/kernels.c"
-if has nm; then check "kernels reach memory functions alone" reaches_only kernels.o "$MEM|$RUNTIME"; fi
-check "included twice, then implemented" compile "$CC" twice.o $PLAIN "$from/twice.c"
-check "kernels implemented first" compile "$CC" both.o $PLAIN "$from/both.c"
-check "implemented after other headers" compile "$CC" late.o $PLAIN "$from/late.c"
+check "included twice, then implemented" parse "$CC" $PLAIN "$from/twice.c"
+check "kernels implemented first" parse "$CC" $PLAIN "$from/both.c"
+check "implemented after other headers" parse "$CC" $PLAIN "$from/late.c"
+check "AIOS_EXTERNAL_KERNELS: kernels and engine apart" apart
+if has nm; then
+    check "kernels reach memory functions alone" reaches_only kernels.o "$MEM|$RUNTIME"
+    check "AIOS_EXTERNAL: the code is elsewhere" external
+fi
+check "AIOS_STATIC, AIOS_EXTERNAL_KERNELS" parse "$CC" $PLAIN -Wno-unused-function "$from/hidden.c"
 check "public structs have no hidden padding" compile "$CC" plain.o -std=c99 -Wpadded "$from/plain.c"
 check "AIOS_STATIC compiles" compile "$CC" static.o $PLAIN -Wno-unused-function "$from/static.c"
 if has nm; then check "AIOS_STATIC exports nothing" exports_only static.o 'main'; fi
-check "AIOSK_NO_SIMD" no_simd
 case $($CC -dumpmachine 2>/dev/null) in
-    x86_64*) if has nm; then
-                 check "AIOSK_NO_AVX512, _NO_AVXVNNI, _NO_SSE41: AVX2 alone" \
-                     fewer_sets "avx2 scalar" -DAIOSK_NO_AVX512 -DAIOSK_NO_AVXVNNI -DAIOSK_NO_SSE41
-                 check "AIOSK_NO_AVX2, _NO_AVX512: SSE4.1 alone" fewer_sets "scalar sse41" -DAIOSK_NO_AVX2 -DAIOSK_NO_AVX512
-                 check "no set is left: scalar" fewer_sets "scalar" -DAIOSK_NO_SSE41 -DAIOSK_NO_AVX2 -DAIOSK_NO_AVX512
-             fi ;;
+    x86_64*) check "AIOSK_NO_AVX512, _NO_AVXVNNI, _NO_SSE41: AVX2 alone" \
+                 fewer_sets "avx2 scalar" -DAIOSK_NO_AVX512 -DAIOSK_NO_AVXVNNI -DAIOSK_NO_SSE41
+             check "AIOSK_NO_AVX2, _NO_AVX512: SSE4.1 alone" fewer_sets "scalar sse41" -DAIOSK_NO_AVX2 -DAIOSK_NO_AVX512
+             check "no set is left: scalar" fewer_sets "scalar" -DAIOSK_NO_SSE41 -DAIOSK_NO_AVX2 -DAIOSK_NO_AVX512 ;;
 esac
 if has nm; then
     check "AIOS_NO_THREADS" without AIOS_NO_THREADS "$THREADS"
     check "AIOS_NO_FILES" without AIOS_NO_FILES "$FILES"
     check "AIOS_NO_CLOCK" without AIOS_NO_CLOCK "$CLOCK"
     check "without threads, files and clock: memory functions alone" freestanding
+    check "AIOSK_NO_SIMD" no_simd bare.o
 fi
 if printf '#include <numa.h>\n' | $CC -x c -c - -o "$dir/probe.o" 2>/dev/null; then
-    check "AIOS_LIBNUMA" compile "$CC" numa.o $PLAIN -DAIOS_LIBNUMA "$from/lib.c"
+    check "AIOS_LIBNUMA" parse "$CC" $PLAIN -DAIOS_LIBNUMA "$from/lib.c"
 else
     skip "AIOS_LIBNUMA" "no numa.h (Debian: libnuma-dev)"
 fi
@@ -371,8 +469,31 @@ check "a user's unit compiles" compile "$CC" user.o -std=c99 -O1 "$from/user.c"
 check "two units link and run" links_and_runs -no-pie "$dir/user.o" "$dir/lib.o"
 for e in examples/*.c; do
     [ -e "$e" ] || continue
-    check "$e compiles against the headers" compile "$CC" example.o $PLAIN "$e"
+    check "$e compiles against the headers" parse "$CC" $PLAIN "$e"
 done
+# Without threads, files and clock; with them; in C++, on threads of its own
+check "one command: examples/arena.c" one_command examples/arena.c "$CC"
+check "one command: examples/hello.c" one_command examples/hello.c "$CC"
+if has "${CXX:-c++}"; then check "one command: examples/jobs.cpp" one_command examples/jobs.cpp "${CXX:-c++}" -std=c++11; fi
+
+check "make install, pkg-config; linked both ways" installed
+if has nm; then
+    for o in build/kernels*.o; do
+        cp "$o" "$dir/kernels.o"
+        check "$o reaches memory functions alone" reaches_only kernels.o "$MEM|$RUNTIME"
+    done
+fi
+if [ "$(uname -s)" = Linux ] && has objdump; then
+    check "position independent: nothing stays writable" none_in_data "$inst/lib/libaios.a"
+    check "the shared library shows the public interface" shared_exports
+fi
+check "make uninstall" uninstalled
+if has cmake; then
+    check "CMake: add_subdirectory" cmake_sub
+    check "CMake: shared, installed, find_package" cmake_found
+else
+    skip "CMake" "there is none"
+fi
 
 wait
 cat "$from/others.log"

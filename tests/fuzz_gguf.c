@@ -1,13 +1,17 @@
 /* fuzz_gguf.c: any bytes as a model file, through the parser and aios_model_open. Nothing may crash, hang, or take more memory
  * than the file's size allows for; an error's offset lies in the file.
  *
- *     clang -g -O1 -fsanitize=fuzzer,address,undefined -Isrc tests/fuzz_gguf.c -o fuzz     needs a directory of seeds, or none
- *     cc -g -O1 -fsanitize=address,undefined -DFUZZ_MAIN -Isrc tests/fuzz_gguf.c -o fuzz   ./fuzz [seconds [seed [file.gguf ...]]]
+ *     make build/asan/fuzz_gguf       build/asan/fuzz_gguf [seconds [seed [file.gguf ...]]]
+ *     clang -g -O1 -fsanitize=fuzzer,address,undefined -DFUZZ_ALONE -Isrc tests/fuzz_gguf.c -o fuzz    needs a directory of seeds, or none
  *
- * With FUZZ_MAIN it mutates the sound file of damage.h, its damages and the files given, with a seeded generator: a failure is
+ * Without FUZZ_ALONE it mutates the sound file of damage.h, its damages and the files given, with a seeded generator: a failure is
  * repeated by the same seed. FUZZ_PARSER_ONLY leaves aios_model_open out. */
 #define AIOS_IMPLEMENTATION
+#ifdef FUZZ_ALONE
 #define AIOSK_NO_SIMD /* quick to compile; no kernels here */
+#else
+#define AIOS_EXTERNAL_KERNELS
+#endif
 #include "aios.h"
 #include "damage.h"
 #include <stdlib.h>
@@ -125,7 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     return 0;
 }
 
-#ifdef FUZZ_MAIN
+#ifndef FUZZ_ALONE
 #include <time.h>
 static uint64_t fuzz_state;
 static uint64_t fuzz_rand(uint64_t below) {

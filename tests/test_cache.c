@@ -4,6 +4,7 @@
  * copy or a lost one shows. Then real models: logits after all that are those of a sequence that was fed in one go. */
 #define _POSIX_C_SOURCE 200809L
 #define AIOS_IMPLEMENTATION
+#define AIOS_EXTERNAL_KERNELS
 #include "aios.h"
 #include "test.h"
 #include <stdio.h>

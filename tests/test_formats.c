@@ -1,14 +1,8 @@
 /* test_formats.c: the definition of every stored format (kernels/ref.c) against stored bytes: golden blocks of
  * ../shared/fixtures/types/dequant, half precision, canonical integers, the type table, the yardstick matmul. */
-#define AIOSK_IMPLEMENTATION
-#define AIOSK_NO_SIMD /* ref.c is judged */
-#ifdef TEST_FORMATS_ALONE /* ref.c without the faster kernels, for work on it alone */
-#include "kernels/api.h"
-#include "kernels/base.h"
-#include "kernels/ref.c"
-#else
 #include "aios_kernels.h"
-#endif
+#include "kernels/base.h"
+#include "kernels/ref.c"        /* what is judged: nothing of the library is linked */
 #include "test.h"
 
 static const int32_t known[] = {

@@ -1,7 +1,7 @@
 /* test_gguf.c: io.c and gguf.c. Every fixture parses; every damage is named at its place; readers that fail, come up short or
  * change the file underneath give errors; what load counts is what it takes. */
 #define AIOS_IMPLEMENTATION
-#define AIOSK_NO_SIMD /* quick to compile; no kernels here */
+#define AIOS_EXTERNAL_KERNELS
 #include "aios.h"
 #include "test.h"
 #include "damage.h"
@@ -122,7 +122,7 @@ static void test_fixtures(const char *folder, int n_expected) {
         aios_io io;
         aios_error err;
         uint8_t *file;
-        size_t n_file;
+        size_t n_file = 0;
         uint64_t v = 0;
         char *tab = strchr(line, '\t');
         if (!tab) continue;

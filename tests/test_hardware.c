@@ -4,6 +4,7 @@
 #define _GNU_SOURCE             /* sched_getaffinity, with -std=c99 */
 #endif
 #define AIOS_IMPLEMENTATION
+#define AIOS_EXTERNAL_KERNELS
 #include "aios.h"
 #include <errno.h>
 #include "test.h"

@@ -9,8 +9,8 @@
 #define HAVE_MMAP 1
 #endif
 #include <math.h>
-#define AIOSK_IMPLEMENTATION
 #include "aios_kernels.h"
+#include "kernels/base.h"
 #include "blocks.h"
 #include "test.h"
 

@@ -3,6 +3,7 @@
  * the same hash, and the hits that the policy in its plainest form has; storage that fails costs a step, never a sequence. */
 #define _POSIX_C_SOURCE 200809L
 #define AIOS_IMPLEMENTATION
+#define AIOS_EXTERNAL_KERNELS
 #include "aios.h"
 #include "test.h"
 #include "disk.h"

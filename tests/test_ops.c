@@ -8,8 +8,8 @@
 #define HAVE_MMAP 1
 #endif
 #include <math.h>
-#define AIOSK_IMPLEMENTATION
 #include "aios_kernels.h"
+#include "kernels/base.h"
 #include "test.h"
 
 /* Memory whose last byte lies before a page that cannot be touched; what is before it is filled with 0xAA and checked

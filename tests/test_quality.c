@@ -6,6 +6,7 @@
  *     build/test_quality [quick] [WINDOWS]     windows of 512 tokens of a held-out book: 4, or as many as asked for; quick: 1, and fewer types */
 #define _POSIX_C_SOURCE 200809L
 #define AIOS_IMPLEMENTATION
+#define AIOS_EXTERNAL_KERNELS
 #include "aios.h"
 #include "blocks.h"
 #include <math.h>
@@ -146,7 +147,7 @@ static void test_model(const char *name, const uint8_t *text, size_t n_text) {
 }
 
 int main(int argc, char **argv) {
-    size_t n_text;
+    size_t n_text = 0;
     quick = argc > 1 && strcmp(argv[1], "quick") == 0;
     uint8_t *text = test_read_file("models/tale-valid.txt", &n_text);
     n_windows = argc > 1 + quick ? atoi(argv[1 + quick]) : quick ? 1 : 4;

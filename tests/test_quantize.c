@@ -1,8 +1,7 @@
 /* test_quantize.c: f32 -> blocks (kernels/quantize.c): how much is lost, that nothing is lost twice, odd inputs, importances, and the
  * same bytes from every compiler. What blocks mean is test_formats' business: aiosk_unpack is taken as the definition. */
-#define AIOSK_IMPLEMENTATION
-#define AIOSK_NO_SIMD
 #include "aios_kernels.h"
+#include "kernels/base.h"
 #include "test.h"
 
 enum { N_IN = 512, N_ROWS = 24, N = N_IN * N_ROWS };

@@ -1,6 +1,7 @@
 /* test_sampler.c: drawing tokens. Distributions are compared with probabilities that this file works out on its own
  * (libm, a full sort) by a chi-square test; seeds are fixed, so a run that passed once passes always. */
 #define AIOS_IMPLEMENTATION
+#define AIOS_EXTERNAL_KERNELS
 #include "aios.h"
 #include <math.h>
 #include "test.h"

@@ -1,7 +1,7 @@
 /* test_vocab.c: vocab.c. Golden ids of every vocabulary in shared/fixtures/vocab and of the tale models; long, broken and special
  * text; windows against joining everything at once; streams of tokens back into text; damaged vocabularies. */
 #define AIOS_IMPLEMENTATION
-#define AIOSK_NO_SIMD /* quick to compile; no kernels here */
+#define AIOS_EXTERNAL_KERNELS
 #include "aios.h"
 #include "test.h"
 #include <time.h>

@@ -20,8 +20,8 @@
 #define V_W 16
 #define V_PER16 1
 #define V_EACH(M) M(0)
-#define V_MAXQ 8
-#define V_SHAPES(X) X(1, 4) X(2, 4) X(3, 4) X(4, 4) X(5, 4) X(6, 4) X(7, 2) X(8, 2)
+#define V_MAXQ 6
+#define V_SHAPES(X) X(1, 6, 4) X(1, 6, 1)
 #define V_KBIAS 128
 #define V_VDOT 1
 #define V_TREES 16
