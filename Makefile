@@ -40,7 +40,7 @@ endif
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all demo lib shared install uninstall test test-arm test-wasm test-asan test-ubsan check headers fuzz bench tools clean help
+.PHONY: all demo lib shared install uninstall test check headers bench tools clean help
 
 all: $(B)/aios  ## the command, build/aios
 
@@ -135,50 +135,7 @@ test: $(TESTS) $(ALSO)  ## every test; ends with "N passed, N failed"
 check:  ## the headers equal src/, compile clean everywhere and reach only what they may
 	@$(MAKE) test T=check ALSO=
 
-# Under emulators and sanitizers: not what judges numbers alone, which are the same everywhere
-T_CODE = $(filter-out quality $(SH_TESTS),$(T))
-
-SANITIZE = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-ASAN     = B=build/asan CFLAGS='$(CFLAGS) $(SANITIZE)'
-FUZZ     = build/asan/fuzz_gguf
-test-asan:  ## the C tests with AddressSanitizer and UndefinedBehaviorSanitizer, and some fuzzing
-	@if echo 'int main(void){return 0;}' | $(CC) $(SANITIZE) -x c - -o /dev/null 2>/dev/null; then \
-	    $(MAKE) test $(ASAN) T='$(T_CODE)' ALSO=$(FUZZ) SH=tests/fuzz.sh; \
-	else echo "skip: $(CC) cannot link with the sanitizers"; echo "0 passed, 0 failed"; fi
-
-FUZZ_SECONDS = 20
-fuzz:  ## damaged model files, sanitized: make fuzz FUZZ_SECONDS=600 FUZZ_SEED=2
-	@$(MAKE) $(FUZZ) $(ASAN)
-	@AIOS_SHARED='$(AIOS_SHARED)' FUZZ_SECONDS=$(FUZZ_SECONDS) FUZZ_SEED=$(or $(FUZZ_SEED),1) sh tests/fuzz.sh
-
-UBSAN = -O0 -g -fsanitize=undefined -fno-sanitize-recover=all
-test-ubsan:  ## the C tests with clang's UndefinedBehaviorSanitizer and nothing optimised away
-	@if echo 'int main(void){return 0;}' | clang $(UBSAN) -x c - -o /dev/null 2>/dev/null; then \
-	    TEST_QUICK=1 $(MAKE) test B=build/ubsan CC=clang CFLAGS='$(CFLAGS) $(UBSAN)' TFLAGS= T='$(T_CODE)' ALSO=; \
-	else echo "skip: no clang that can link with the sanitizer"; echo "0 passed, 0 failed"; fi
-
-# -static, so that no library path is needed to run what was built for another machine. max has the dot product,
-# cortex-a57 does not: both sides of the choice at run time.
-ARM  = aarch64-linux-gnu-
-QEMU = qemu-aarch64
-test-arm:  ## the C tests for AArch64 (NEON) under qemu, and the same logits as on this machine
-	@if command -v $(ARM)gcc >/dev/null && command -v $(QEMU) >/dev/null; then \
-	    $(MAKE) build/aios && TEST_QUICK=1 RUN='$(QEMU) -cpu max' AIOS='$(QEMU) -cpu max build/arm/aios' \
-	        AIOS_ALSO='$(QEMU) -cpu cortex-a57 build/arm/aios' AIOS_REF=build/aios \
-	        $(MAKE) test B=build/arm CC=$(ARM)gcc AR=$(ARM)ar LDFLAGS=-static T='$(T_CODE)' ALSO=build/arm/aios SH=tests/same.sh; \
-	else echo "skip: needs $(ARM)gcc and $(QEMU) (Debian: gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user)"; echo "0 passed, 0 failed"; fi
-
-# A clang that knows wasi-libc, and Node to run what it makes; what needs neither files nor threads. build/wasm0 has no SIMD.
-WASM = clang --target=wasm32-wasi
-NODE = node --no-warnings tests/wasi.mjs
-test-wasm:  ## kernels and ops in WebAssembly SIMD128 under Node, and the same logits as on this machine
-	@if command -v node >/dev/null && printf '#include <string.h>\nint main(void){return 0;}' | $(WASM) -x c - -o /dev/null 2>/dev/null; then \
-	    wasm="AR=llvm-ar PIC= LDLIBS= LDFLAGS=-Wl,-z,stack-size=1048576"; \
-	    $(MAKE) build/aios && $(MAKE) build/wasm0/test_ops B=build/wasm0 CC='$(WASM)' $$wasm && \
-	    TEST_QUICK=1 TEST_THREADS=1 RUN='$(NODE)' AIOS='$(NODE) build/wasm/aios' AIOS_REF=build/aios \
-	        $(MAKE) test B=build/wasm CC='$(WASM)' CFLAGS='$(CFLAGS) -msimd128' $$wasm T='$(filter kernels ops,$(T))' \
-	        ALSO=build/wasm/aios SH='build/wasm0/test_ops tests/same.sh'; \
-	else echo "skip: needs $(WASM) and node (Debian: clang lld wasi-libc libclang-rt-14-dev-wasm32 nodejs)"; echo "0 passed, 0 failed"; fi
+include tests/flavours.mk
 
 # More variables are at the top of bench/bench.sh.
 bench: $(BENCHES) $(B)/synth  ## roofs, kernels, models; QUICK=1, THREADS=, ISA=, TYPES=, MODELS=, DEPTHS=, TMP=
@@ -189,5 +146,5 @@ clean:  ## remove build/
 	rm -rf build
 
 help:  ## this list
-	@$(AWK) -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' Makefile
+	@$(AWK) -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' Makefile tests/flavours.mk
 	@echo "  variables  CC CFLAGS LDFLAGS, T=\"names of tests\", AIOS_SHARED=folder of the shared fixtures"
