@@ -33,6 +33,11 @@
  *     AIOSK_ONLY_AVX2       of the sets of x86 only this one beside plain C, for a smaller object and a quicker build; also _SSE41,
  *                           _AVXVNNI (with AVX2), _AVX512 (VNNI, VBMI), _AVX512BW (with AVX2 and AVX512). Several add up
  *     AIOSK_NO_AVX2         without this one, AVX-VNNI and AVX-512 without VNNI; also _SSE41, _AVXVNNI, _AVX512 (all), _AVX512BW
+ *     AIOSK_UNIT            0, 1, 2 or 3: the kernels in four objects, for make -j and for flags of their own. Compile and link all four, with
+ *                           the same macros, as C or as C++:
+ *                               cc -O2 -DAIOSK_IMPLEMENTATION -DAIOSK_UNIT=2 -x c -c aios_kernels.h -o kernels2.o
+ *                           0 plain C and what is no set; 1 SSE4.1, NEON, WebAssembly; 2 AVX2, AVX-VNNI, AVX-512 without VNNI, NEON with
+ *                           dot products; 3 AVX-512. A unit without a set for the machine is nearly empty
  *     AIOSK_NO_OPTIMIZE     GCC -O0 optimises the kernels all the same, for a debug build of the host that is still fast enough to use, and
  *                           smaller; this one stops that, to step through them */
 #ifndef AIOSK_API_H

@@ -111,9 +111,34 @@ enum { AIOSK__MAX_COLS = 128 };
 #endif
 #ifndef AIOSK_NO_AVX512
 #define AIOSK__AVX512 1
+#if defined(__clang__) ? __clang_major__ >= 14 : defined(__GNUC__) && __GNUC__ >= 12
+#define AIOSK__AVX512_BF16 1
+#endif
 #if defined(AIOSK__AVX2) && !defined(AIOSK_NO_AVX512BW)
 #define AIOSK__AVX512BW 1 /* unpacks with the functions of AVX2 */
 #endif
+#endif
+#endif
+
+/* The kernels in several objects (api.h): what is compiled in this one, and the linkage of what units take from each other. AIOSK__AVX2
+ * and its kin say what is compiled somewhere. */
+#ifndef AIOSK_UNIT
+#define AIOSK__IN_UNIT(n) 1
+#define AIOSK__SHARED static AIOSK__UNUSED
+#define AIOSK__CONST static AIOSK__UNUSED const
+#else
+#define AIOSK__IN_UNIT(n) (AIOSK_UNIT == n)
+#if AIOSK_UNIT < 0 || AIOSK_UNIT > 3
+#error "aios_kernels.h: AIOSK_UNIT is 0, 1, 2 or 3"
+#endif
+#define AIOSK__CONST const      /* of a constant declared before as extern AIOSK__SHARED */
+#ifdef AIOSK_STATIC
+#error "aios_kernels.h: AIOSK_STATIC is for one object, AIOSK_UNIT for several"
+#endif
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(_WIN32)
+#define AIOSK__SHARED __attribute__((visibility("hidden")))
+#else
+#define AIOSK__SHARED
 #endif
 #endif
 

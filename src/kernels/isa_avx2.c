@@ -1,6 +1,6 @@
 /* isa_avx2.c: the loops in AVX2, FMA, F16C; then the products of many columns once more with AVX-VNNI: what unpacks is that of
  * AVX2, and so are few columns. */
-#ifdef AIOSK__AVX2
+#if defined(AIOSK__AVX2) && AIOSK__IN_UNIT(2)
 #include "simd_avx2.h"
 #include "simdi_avx2.h"
 #include "dot_avx2.inc"

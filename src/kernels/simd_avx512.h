@@ -12,9 +12,9 @@
 #endif
 #define V_TARGET AIOSK__AVX512_BW
 #define V_FN AIOSK__INLINE V_TARGET
-#define V_EXPORT static AIOSK__UNUSED V_TARGET
+#define V_EXPORT AIOSK__SHARED V_TARGET /* AVX512BW is compiled with AVX2 */
 #define V_FN8 AIOSK__INLINE AIOSK__AVX512_VNNI
-#define V_EXPORT8 static AIOSK__UNUSED AIOSK__AVX512_VNNI
+#define V_EXPORT8 AIOSK__SHARED AIOSK__AVX512_VNNI
 #define V_NAME(x) aiosk__##x##_avx512
 #define V_BASE(x) aiosk__##x##_avx512
 #define V_W 16
