@@ -23,7 +23,7 @@
 #include "kernels/cpu.c"
 #include "kernels/dispatch.c"
 #endif
-#ifdef AIOSK__HOT
+#if defined(AIOSK__HOT) || defined(AIOSK__LIGHT)
 #pragma GCC pop_options
 #endif
 #endif

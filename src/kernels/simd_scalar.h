@@ -40,6 +40,9 @@
 #define V_KBIAS 0
 #define vf float
 #define vi int32_t
+#define V_HOT    /* small before fast */
+#define V_UNROLL
+#define V_UNROLL_RARE
 #include "simd_names.inc"
 
 V_FN vf v_loadu(const float *p) { return aiosk__f32(p); }           /* weights in a mapped file may stand anywhere */

@@ -19,6 +19,9 @@
 #define V_KBIAS 0
 #define vf __m128
 #define vi __m128i
+#define V_HOT    /* small before fast */
+#define V_UNROLL AIOSK__UNROLL
+#define V_UNROLL_RARE
 #include "simd_names.inc"
 
 V_FN vf v_loadu(const float *p) { return _mm_loadu_ps(p); }
