@@ -381,8 +381,8 @@ static void aios__kv_thin(aios__kv *kv, int32_t seq, int32_t own) {
 }
 /* How many slots from this one on a pass may write: with heavy tiles, what one tile sees is settled before the next begins. */
 static int32_t aios__kv_stride(const aios__kv *kv, int32_t slot) {
-    int32_t whole = (kv->sinks[0] + kv->behind[0] + kv->heavy + 1) * AIOSK_TILE;
-    return !kv->heavy ? INT32_MAX : slot < whole ? whole - slot : AIOSK_TILE - slot % AIOSK_TILE;
+    int64_t whole = ((int64_t)kv->sinks[0] + kv->behind[0] + kv->heavy + 1) * AIOSK_TILE;      /* behind: AIOS__ALL where all are seen */
+    return !kv->heavy || whole - slot > INT32_MAX ? INT32_MAX : slot < whole ? (int32_t)(whole - slot) : AIOSK_TILE - slot % AIOSK_TILE;
 }
 /* The pass has written slots below upto: what no later query needs goes. */
 static void aios__kv_done(aios__kv *kv, int32_t seq, int32_t upto) {
