@@ -11,6 +11,7 @@ AWK      = awk
 CFLAGS   = -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -std=c99
 CXXFLAGS = -O2 -Wall -Wextra -Wpedantic -Wconversion -Wshadow -std=c++11
 TFLAGS   = -O1
+KFLAGS   =
 LDFLAGS  =
 LDLIBS   = -pthread
 PREFIX   = /usr/local
@@ -39,7 +40,7 @@ MAKEFLAGS += -j$(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 endif
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DELETE_ON_ERROR:
-.SECONDARY:
+.PRECIOUS: $(B)/%.o
 .PHONY: all demo lib shared install uninstall test check headers bench tools clean help
 
 all: $(B)/aios  ## the command, build/aios
@@ -53,7 +54,7 @@ OBJECTS = $(B)/kernels.o $(B)/engine.o
 
 $(B)/kernels.o: src/aios_kernels.h | $(B)
 	@echo "compiling the kernels, for every instruction set, and the engine: about half a minute, once"
-	$(COMPILE) $(PIC) -DAIOSK_IMPLEMENTATION -x c -c $< -o $@
+	$(COMPILE) $(PIC) $(KFLAGS) -DAIOSK_IMPLEMENTATION -x c -c $< -o $@
 $(B)/engine.o: src/aios.h | $(B)
 	$(COMPILE) $(PIC) -DAIOS_IMPLEMENTATION -DAIOS_EXTERNAL_KERNELS -x c -c $< -o $@
 $(B)/libaios.a: $(OBJECTS)
