@@ -49,6 +49,9 @@
  * AIOS_NO_THREADS (no pthreads/Win32 threads: caller's thread or parallel_for only); AIOS_NO_FILES (no built-in file
  * reader); AIOS_NO_CLOCK (deadlines only with desc.now_ns); AIOSK_NO_SIMD (scalar code only);
  * AIOS_LIBNUMA (nodes as libnuma counts them, which you link); AIOS_STACK_BYTES (stack of each own thread, from your allocator [256 KiB]).
+ * Compiled apart: the kernels take most of the compiler's time and seldom change, so give them a file of their own, with AIOSK_IMPLEMENTATION
+ * and aios_kernels.h alone, and define AIOS_EXTERNAL_KERNELS beside AIOS_IMPLEMENTATION. AIOS_EXTERNAL: all of the code is in a library that
+ * you link; AIOS_IMPLEMENTATION then does nothing.
  * Limits: little-endian, IEEE floats, 64-bit file offsets; a model has at most 65535 tensors by default (aios_limits). */
 /* Generated from src/ by tools/amalgamate.awk: edit there, then `make headers`. Licence: at the end. */
 #ifndef AIOS_H
@@ -56,7 +59,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#if defined(AIOS_STATIC) && !defined(AIOSK_STATIC)
+#if defined(AIOS_STATIC) && !defined(AIOSK_STATIC) && !defined(AIOS_EXTERNAL_KERNELS)
 #define AIOSK_STATIC
 #endif
 #include "aios_kernels.h"
@@ -772,7 +775,7 @@ AIOS_API aios_status aios_sample_logits(const aios_sampler *s, const float *logi
 
 #endif
 
-#if defined(AIOS_IMPLEMENTATION) && !defined(AIOS__IMPLEMENTED)
+#if defined(AIOS_IMPLEMENTATION) && !defined(AIOS_EXTERNAL) && !defined(AIOS__IMPLEMENTED)
 #define AIOS__IMPLEMENTED
 #ifndef AIOSK_IMPLEMENTATION
 #define AIOSK_IMPLEMENTATION

@@ -343,7 +343,7 @@ AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float
 
 #endif
 
-#if defined(AIOSK_IMPLEMENTATION) && !defined(AIOSK__IMPLEMENTED)
+#if defined(AIOSK_IMPLEMENTATION) && !defined(AIOS_EXTERNAL) && !defined(AIOSK__IMPLEMENTED)
 #define AIOSK__IMPLEMENTED
 
 /* ======== kernels/base.h ======== */
@@ -544,6 +544,8 @@ typedef struct aiosk__ints {
 } aiosk__ints;
 
 #endif
+
+#ifndef AIOS_EXTERNAL_KERNELS           /* else in another unit: the engine needs no more than base.h */
 
 /* ======== kernels/ref.c ======== */
 /* ref.c: what every stored format means. One short function per quantised type turns a block into canonical integers
@@ -27007,6 +27009,7 @@ AIOSK_API aiosk_matmul_fn aiosk_matmul_fast(const aiosk_isa *k, int32_t type) {
 
 #endif
 
+#endif
 #if defined(__clang__) && !defined(AIOS_IMPLEMENTATION)
 #pragma clang fp contract(on)           /* what follows is the host's */
 #endif

@@ -4,18 +4,28 @@
 #define AIOSK__IMPLEMENTED
 #include "kernels/base.h"
 #ifndef AIOS_EXTERNAL_KERNELS           /* else in another unit: the engine needs no more than base.h */
+#include "kernels/hot.inc"
+#include "kernels/types.h"
+#include "kernels/kv_types.h"
+#if AIOSK__IN_UNIT(0)
 #include "kernels/ref.c"
 #include "kernels/quantize.c"
 #include "kernels/pack.c"
 #include "kernels/tile.c"
 #include "kernels/isa_scalar.c"
+#endif
 #include "kernels/isa_sse41.c"
 #include "kernels/isa_avx2.c"
 #include "kernels/isa_avx512.c"
 #include "kernels/isa_neon.c"
 #include "kernels/isa_wasm.c"
+#if AIOSK__IN_UNIT(0)
 #include "kernels/cpu.c"
 #include "kernels/dispatch.c"
+#endif
+#if defined(AIOSK__HOT) || defined(AIOSK__LIGHT)
+#pragma GCC pop_options
+#endif
 #endif
 #if defined(__clang__) && !defined(AIOS_IMPLEMENTATION)
 #pragma clang fp contract(on)           /* what follows is the host's */

@@ -15,6 +15,30 @@
 #include <windows.h>
 #endif
 
+/* Between BEGIN and END stands code that runs once per file, model, plan, context or pass, not in tasks: where the compiler optimises, it is to
+ * be small and soon compiled. GCC: -Os, without the passes that take a quarter of its time there and change the size by nothing (GCC 12 on an
+ * EPYC, all of the engine so: 2.9 s for 3.8 s, both 177 KB). No system header with code of its own stands in between, and nothing reaches the
+ * host's code: GCC 12 gives back the options, but not the macro. */
+#if defined(__clang__)
+#define AIOS__SMALL_BEGIN _Pragma("clang attribute push(__attribute__((minsize)), apply_to = function)")
+#define AIOS__SMALL_END _Pragma("clang attribute pop")
+#elif defined(__GNUC__) && defined(__OPTIMIZE__)
+#define AIOS__SMALL_BEGIN _Pragma("push_macro(\"__OPTIMIZE_SIZE__\")") _Pragma("GCC push_options") \
+    _Pragma("GCC optimize (\"Os\", \"no-gcse\", \"no-expensive-optimizations\", \"no-tree-vrp\", \"no-thread-jumps\", \"no-code-hoisting\")") \
+    _Pragma("GCC optimize (\"no-rerun-cse-after-loop\", \"no-tree-dominator-opts\", \"no-tree-pre\")")
+#define AIOS__SMALL_END _Pragma("GCC pop_options") _Pragma("pop_macro(\"__OPTIMIZE_SIZE__\")")
+#else
+#define AIOS__SMALL_BEGIN
+#define AIOS__SMALL_END
+#endif
+
+/* A function that is called when something went wrong: never inlined, and the way to it is not the one that is laid out straight. */
+#if defined(__GNUC__) || defined(__clang__)
+#define AIOS__COLD __attribute__((cold, noinline))
+#else
+#define AIOS__COLD AIOSK__NOINLINE
+#endif
+
 #define AIOS__NO_OFF UINT64_MAX
 
 typedef struct aios__str { const char *p; uint64_t n; } aios__str;      /* not terminated; not owned */

@@ -63,6 +63,7 @@ static inline aios__blk_stripe *aios__blk_mine(aios__blk_stripe *s) {
     return s + (a * 0x9E3779B97F4A7C15u >> 58);         /* 64 = 2^6 */
 }
 
+AIOS__SMALL_BEGIN
 /* ---- tables ------------------------------------------------------------------------------------------------------- */
 typedef struct aios__blk_tensor {
     char name[64];
@@ -562,6 +563,7 @@ AIOS_API void *aios_blocks_kv(const aios_blocks *b, uint64_t *n_bytes) {
     return b ? b->got[AIOS__BLK_KV] : NULL;
 }
 
+AIOS__SMALL_END
 /* ---- the hot path ------------------------------------------------------------------------------------------------- */
 AIOS_API aios_status aios_resolve_block(aios_blocks *b, uint32_t id, const void **data, uint32_t *n_bytes) {
     const aios_block_entry *e;
@@ -581,6 +583,7 @@ AIOS_API int32_t aios_is_active(aios_blocks *b, uint32_t layer, uint32_t row) {
     return 0;
 }
 
+AIOS__SMALL_BEGIN
 /* ---- blocks by name and number ------------------------------------------------------------------------------------ */
 AIOS_API uint32_t aios_blocks_count(const aios_blocks *b) { return b ? b->n_blocks : 0; }
 
@@ -831,3 +834,4 @@ AIOS_API aios_status aios_get_telemetry(const aios_blocks *b, aios_telemetry *ou
 }
 /* The counters themselves are not touched: other threads may be adding to them, and nothing is lost or counted twice. */
 AIOS_API void aios_reset_telemetry(aios_blocks *b) { if (b) aios__blk_sum(b, &b->from); }
+AIOS__SMALL_END

@@ -98,6 +98,7 @@ static int32_t aios__moe_cols(const aios__moe *m) {
     return m->block1 > m->block0 ? m->block[m->block1 - 1].col + m->block[m->block1 - 1].n - aios__moe_col0(m) : 0;
 }
 
+AIOS__SMALL_BEGIN
 /* ---- experts that are not resident --------------------------------------------------------------------------------
  * A bundle is what one expert of one layer has: its rows of gate, up and down. Bundles live in a cache of slots; what a layer wants and
  * the cache lacks is read. A layer works on its experts in one order: first those that are there, then the others, each kind
@@ -262,6 +263,7 @@ static int32_t aios__cache_try(aios__cache *c, uint64_t timeout_ns) {
     aios__crew_unlock(&c->s->crew);
     return r;
 }
+AIOS__SMALL_END
 /* Where a part of an expert that is due lies. */
 static inline const void *aios__cache_data(const aios__cache *c, int32_t expert, int32_t part) {
     const aios__bundle *l = &c->layer[c->at];

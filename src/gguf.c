@@ -81,14 +81,6 @@ static inline int32_t aios__key_i64(const aios__key *k, int64_t *out)  { return 
 static inline int32_t aios__key_f64(const aios__key *k, double *out)   { return k && !k->is_array && aios__key_item_f64(k, 0, out); }
 static inline int32_t aios__key_bool(const aios__key *k, int32_t *out) { return k && !k->is_array && aios__key_item_bool(k, 0, out); }
 
-/* The string at *p; *p moves on to the next. Start with key.p and call at most key.n times. */
-static inline aios__str aios__key_next_str(const uint8_t **p) {
-    aios__str s;
-    memcpy(&s.n, *p, 8);
-    s.p = (const char *)*p + 8;
-    *p += 8 + s.n;
-    return s;
-}
 static inline int32_t aios__key_str(const aios__key *k, aios__str *out) {
     const uint8_t *p;
     if (!k || k->is_array || k->type != AIOS__STR) return 0;
@@ -188,7 +180,7 @@ typedef struct aios__scan {
 } aios__scan;
 
 /* Fills the error record: "part 1, key 'a.b': what field (expected 1, got 2)"; the numbers only where they differ. */
-static inline aios_status aios__scan_fail(const aios__scan *s, aios_status code, uint64_t off, uint64_t expected, uint64_t got,
+AIOS__COLD static aios_status aios__scan_fail(const aios__scan *s, aios_status code, uint64_t off, uint64_t expected, uint64_t got,
                                           const char *what, const char *field) {
     aios__text t;
     if (!s->err) return code;
@@ -210,20 +202,22 @@ static inline aios_status aios__scan_fail(const aios__scan *s, aios_status code,
     }
     return code;
 }
-static inline aios_status aios__scan_bad(const aios__scan *s, uint64_t off, uint64_t expected, uint64_t got, const char *what) {
+AIOS__COLD static aios_status aios__scan_bad(const aios__scan *s, uint64_t off, uint64_t expected, uint64_t got, const char *what) {
     return aios__scan_fail(s, AIOS_ERR_FORMAT, off, expected, got, what, "");
 }
-static inline aios_status aios__scan_changed(const aios__scan *s) {
+AIOS__COLD static aios_status aios__scan_changed(const aios__scan *s) {
     return aios__scan_fail(s, AIOS_ERR_IO, s->pos, 0, 0, "the file changed while it was being read", "");
 }
 
 /* Are n more bytes of header there? Afterwards pos + n does not overflow. */
-static inline aios_status aios__scan_room(const aios__scan *s, uint64_t n, const char *field) {
+AIOS__COLD static aios_status aios__scan_short(const aios__scan *s, uint64_t n, const char *field) {
     uint64_t left = s->io->n_bytes - s->pos;
-    if (n <= s->end - s->pos) return AIOS_OK;
     if (n > left) return aios__scan_fail(s, AIOS_ERR_FORMAT, s->pos, n, left, "the file ends inside its ", field);
     if (!s->window) return aios__scan_changed(s);
     return aios__scan_fail(s, AIOS_ERR_LIMIT, s->pos, s->end, s->pos + n, "the header is longer than limits.max_header_bytes allows, at its ", field);
+}
+static inline aios_status aios__scan_room(const aios__scan *s, uint64_t n, const char *field) {
+    return n <= s->end - s->pos ? (aios_status)AIOS_OK : aios__scan_short(s, n, field);
 }
 /* A run of at least one and at most n bytes at pos, which moves behind it. n > 0; room for n has been checked. */
 static inline aios_status aios__scan_run(aios__scan *s, uint64_t n, const uint8_t **p, uint64_t *n_run) {
@@ -344,7 +338,8 @@ static inline aios_status aios__scan_key(aios__scan *s, uint32_t index) {
         for (i = 0; i < k.n; i++) {
             uint64_t len;
             at = s->pos;
-            if ((st = aios__scan_get(s, &len, 8, "string length")) != AIOS_OK) return st;
+            if (at - s->base < s->n && s->n - (at - s->base) >= 8) { memcpy(&len, s->p + (at - s->base), 8); s->pos += 8; }     /* nearly always */
+            else if ((st = aios__scan_get(s, &len, 8, "string length")) != AIOS_OK) return st;
             if ((st = aios__scan_room(s, len, "string")) != AIOS_OK) {
                 if (s->err && st != AIOS_ERR_IO) s->err->offset = at;       /* the length is what is wrong */
                 return st;
@@ -609,6 +604,12 @@ static inline aios_status aios__gguf_index(aios__gguf *g, aios_error *err) {
     return AIOS_OK;
 }
 
+static inline uint64_t aios__fnv64(uint64_t hash, const uint8_t *p, uint64_t n) {       /* FNV-1a */
+    uint64_t i;
+    for (i = 0; i < n; i++) hash = (hash ^ p[i]) * 0x100000001b3u;
+    return hash;
+}
+
 /* Takes memory for keys, directory and such header bytes as are not mapped, and fills *g. With mem->base NULL nothing is read
  * and only mem->used moves, by what the real call takes. io and the mapped bytes must outlive g. */
 static inline aios_status aios__gguf_load(aios__gguf *g, aios__bump *mem, const aios_io *io, uint32_t n_parts, const aios_limits *lim,
@@ -630,7 +631,7 @@ static inline aios_status aios__gguf_load(aios__gguf *g, aios__bump *mem, const 
     header = (uint8_t *)aios__take(mem, size->held_bytes, 8);
     if (!mem->base) return AIOS_OK;
 
-    g->hash = 0xcbf29ce484222325u;                      /* FNV-1a 64 */
+    g->hash = 0xcbf29ce484222325u;
     for (part = 0; part < n_parts && st == AIOS_OK; part++) {
         const uint8_t *p;
         aios__scan_init(&s, io, part, n_parts, &l, err);
@@ -662,7 +663,7 @@ static inline aios_status aios__gguf_load(aios__gguf *g, aios__bump *mem, const 
         g->header_bytes += h;
         l.max_tensors -= s.n_tensors;
         l.max_header_bytes -= h;
-        for (i = 0; i < h; i++) g->hash = (g->hash ^ p[i]) * 0x100000001b3u;
+        g->hash = aios__fnv64(g->hash, p, h);
     }
     if (st == AIOS_OK && (g->header_bytes != size->header_bytes || n_tensors != size->n_tensors || held != size->held_bytes ||
                           n_tokens != size->n_tokens || n_merges != size->n_merges || token_bytes != size->token_bytes))

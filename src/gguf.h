@@ -47,4 +47,13 @@ typedef struct aios__gguf_size {
     uint64_t token_bytes;           /* bytes of all token strings                                      */
 } aios__gguf_size;
 
+/* The string at *p; *p moves on to the next. Start with key.p and call at most key.n times. */
+static inline aios__str aios__key_next_str(const uint8_t **p) {
+    aios__str s;
+    memcpy(&s.n, *p, 8);
+    s.p = (const char *)*p + 8;
+    *p += 8 + s.n;
+    return s;
+}
+
 #endif

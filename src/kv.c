@@ -67,6 +67,7 @@ typedef struct aios__kv {
 
 static int32_t aios__kv_group(const aios_model *m, int32_t layer) { return aios__layer_window(m, layer) != 0; }
 
+AIOS__SMALL_BEGIN
 /* ---- sizes ---------------------------------------------------------------------------------------------------- */
 enum { AIOS__ALL = 1 << 28 };           /* more tiles than there can be                                     */
 static int32_t aios__tiles(int64_t n) { return (int32_t)((n + AIOSK_TILE - 1) / AIOSK_TILE); }
@@ -185,9 +186,6 @@ static uint64_t aios__kv_read_bytes(const aios__kv *kv, const aios_model *m, con
     }
     return sum;
 }
-static int32_t *aios__kv_row(const aios__kv *kv, int32_t g, int32_t form, int32_t seq) {
-    return kv->page[g][form] ? kv->page[g][form] + (int64_t)seq * kv->seq_tiles : NULL;
-}
 static void aios__kv_clear_seq(aios__kv_seq *s) {
     memset(s, 0, sizeof *s);
     s->n_spans = 1;
@@ -219,7 +217,12 @@ static void aios__kv_start(aios__kv *kv, const aios_model *m, const aios_plan *p
     }
 }
 
+AIOS__SMALL_END
+
 /* ---- pages ---------------------------------------------------------------------------------------------------- */
+static int32_t *aios__kv_row(const aios__kv *kv, int32_t g, int32_t form, int32_t seq) {
+    return kv->page[g][form] ? kv->page[g][form] + (int64_t)seq * kv->seq_tiles : NULL;
+}
 /* Takes the page of an entry away; the page is free when no table names it any more. */
 static void aios__page_drop(aios__kv *kv, int32_t g, int32_t form, int32_t *entry) {
     aios__pages *p = &kv->pool[g][form];
@@ -300,6 +303,7 @@ static int32_t aios__kv_pos(const aios__kv_seq *s, int32_t slot) {
 }
 static int32_t aios__kv_off(const aios__kv_seq *s) { return s->span[s->n_spans - 1].off; }
 
+AIOS__SMALL_BEGIN
 /* ---- growing and cutting --------------------------------------------------------------------------------------- */
 /* What slots from .. upto-1 of a sequence ask for, counted into need; or, with need NULL, taken. */
 static void aios__kv_touch(aios__kv *kv, int32_t seq, int32_t from, int32_t upto, int32_t (*need)[AIOS__N_FORMS]) {
@@ -381,8 +385,8 @@ static void aios__kv_thin(aios__kv *kv, int32_t seq, int32_t own) {
 }
 /* How many slots from this one on a pass may write: with heavy tiles, what one tile sees is settled before the next begins. */
 static int32_t aios__kv_stride(const aios__kv *kv, int32_t slot) {
-    int32_t whole = (kv->sinks[0] + kv->behind[0] + kv->heavy + 1) * AIOSK_TILE;
-    return !kv->heavy ? INT32_MAX : slot < whole ? whole - slot : AIOSK_TILE - slot % AIOSK_TILE;
+    int64_t whole = ((int64_t)kv->sinks[0] + kv->behind[0] + kv->heavy + 1) * AIOSK_TILE;      /* behind: AIOS__ALL where all are seen */
+    return !kv->heavy || whole - slot > INT32_MAX ? INT32_MAX : slot < whole ? (int32_t)(whole - slot) : AIOSK_TILE - slot % AIOSK_TILE;
 }
 /* The pass has written slots below upto: what no later query needs goes. */
 static void aios__kv_done(aios__kv *kv, int32_t seq, int32_t upto) {
@@ -533,3 +537,4 @@ static int32_t aios__kv_remove(aios__kv *kv, int32_t seq, int32_t a, int32_t b) 
     s->n_spans = n;
     return 1;
 }
+AIOS__SMALL_END

@@ -176,6 +176,7 @@ AIOSK__STRICT static int32_t aios__sample_draw(const aiosk_isa *k, const aios_sa
     return aios__draw_rank(d, i);
 }
 
+AIOS__SMALL_BEGIN
 static aios_status aios__sampler_check(const aios_sampler *s, int32_t n_vocab, aios_error *err) {
     const struct { const char *name; float v, max; } range[] = {    /* all: 0 .. max, and a number */
         { "temperature", s->temperature, -AIOSK_NEG_INF }, { "top_p", s->top_p, 1 }, { "min_p", s->min_p, 1 },
@@ -200,6 +201,7 @@ static aios_status aios__sampler_check(const aios_sampler *s, int32_t n_vocab, a
     }
     return AIOS_OK;
 }
+AIOS__SMALL_END
 
 AIOS_API uint64_t aios_sample_work_bytes(int32_t n_vocab) {
     return n_vocab > 0 ? aios__round_up((uint64_t)n_vocab * (sizeof(uint64_t) + 2 * sizeof(float)), 64) : 0;

@@ -59,16 +59,20 @@ static void aios__put_f(aios__text *t, double v) {
     }
 }
 
-/* One argument of aios__fail, so that no varargs are needed and no type can be mistaken. */
-typedef struct aios__arg { int32_t kind; aios__str s; uint64_t u; } aios__arg;
-static inline aios__arg aios__s(aios__str s)     { aios__arg a; a.kind = 's'; a.s = s; a.u = 0; return a; }
-static inline aios__arg aios__z(const char *z)   { aios__str s; s.p = z; s.n = z ? strlen(z) : 0; return aios__s(s); }
-static inline aios__arg aios__u(uint64_t u)      { aios__arg a; a.kind = 'u'; a.s.p = NULL; a.s.n = 0; a.u = u; return a; }
-static inline aios__arg aios__i(int64_t i)       { aios__arg a = aios__u((uint64_t)i); a.kind = 'i'; return a; }
+/* One argument of aios__fail, so that no varargs are needed and no type can be mistaken: two words, which travel in registers. A string, or a
+ * number n where p is one of the marks; n AIOS__TO_ZERO: up to its zero byte. */
+typedef struct aios__arg { const char *p; uint64_t n; } aios__arg;
+enum { AIOS__IS_U = 1, AIOS__IS_I = 2 };
+#define AIOS__TO_ZERO UINT64_MAX
+static inline aios__arg aios__arg_of(const char *p, uint64_t n) { aios__arg a; a.p = p; a.n = n; return a; }
+static inline aios__arg aios__s(aios__str s)   { return aios__arg_of(s.p, s.n); }
+static inline aios__arg aios__z(const char *z) { return aios__arg_of(z, AIOS__TO_ZERO); }
+static inline aios__arg aios__u(uint64_t u)    { return aios__arg_of((const char *)(uintptr_t)AIOS__IS_U, u); }
+static inline aios__arg aios__i(int64_t i)     { return aios__arg_of((const char *)(uintptr_t)AIOS__IS_I, (uint64_t)i); }
 
 /* Fills the caller's record and returns code. Each % in fmt takes the next of a and b. A record that already tells of
  * a failure is overwritten. err may be NULL. */
-static aios_status aios__fail2(aios_error *err, aios_status code, uint64_t off, uint64_t expected, uint64_t got,
+AIOS__COLD static aios_status aios__fail2(aios_error *err, aios_status code, uint64_t off, uint64_t expected, uint64_t got,
                                const char *fmt, aios__arg a, aios__arg b) {
     aios__text t;
     int32_t n = 0;
@@ -76,19 +80,19 @@ static aios_status aios__fail2(aios_error *err, aios_status code, uint64_t off, 
     err->code = code; err->reserved = 0; err->offset = off; err->expected = expected; err->got = got;
     t.p = err->text; t.cap = sizeof err->text; t.n = 0;
     for (; *fmt; fmt++) {
-        const aios__arg *x = n == 0 ? &a : &b;
+        aios__arg x = n == 0 ? a : b;
         if (*fmt != '%') { aios__put(&t, fmt, 1); continue; }
         n++;
-        if (x->kind == 's') aios__put(&t, x->s.p, aios__min_u64(x->s.n, 96));
-        else if (x->kind == 'i') aios__put_i(&t, (int64_t)x->u);
-        else aios__put_u(&t, x->u);
+        if (x.p == aios__u(0).p) aios__put_u(&t, x.n);
+        else if (x.p == aios__i(0).p) aios__put_i(&t, (int64_t)x.n);
+        else aios__put(&t, x.p, aios__min_u64(x.n == AIOS__TO_ZERO ? x.p ? strlen(x.p) : 0 : x.n, 96));
     }
     return code;
 }
-static aios_status aios__fail1(aios_error *err, aios_status code, uint64_t off, const char *fmt, aios__arg a) {
+AIOS__COLD static aios_status aios__fail1(aios_error *err, aios_status code, uint64_t off, const char *fmt, aios__arg a) {
     return aios__fail2(err, code, off, 0, 0, fmt, a, aios__u(0));
 }
-static aios_status aios__fail(aios_error *err, aios_status code, uint64_t off, const char *text) {
+AIOS__COLD static aios_status aios__fail(aios_error *err, aios_status code, uint64_t off, const char *text) {
     return aios__fail2(err, code, off, 0, 0, text, aios__u(0), aios__u(0));
 }
 static inline void aios__clear(aios_error *err) { if (err) memset(err, 0, sizeof *err); }

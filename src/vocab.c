@@ -59,37 +59,46 @@ static inline uint32_t aios__utf8_more(uint8_t b, uint8_t *lo, uint8_t *hi) {
 }
 /* The character at s (n > 0 bytes are there) and its length; an invalid byte is U+FFFD of length 1. */
 static inline uint32_t aios__utf8(const char *s, uint64_t n, uint32_t *len) {
-    uint8_t b = (uint8_t)s[0], lo, hi;
-    uint32_t more, i, cp;
+    uint32_t b = (uint8_t)s[0], more = b < 0xC2 ? 0 : b < 0xE0 ? 1 : b < 0xF0 ? 2 : b < 0xF5 ? 3 : 0, i, cp;
     *len = 1;
     if (b < 0x80) return b;
-    more = aios__utf8_more(b, &lo, &hi);
     if (more == 0 || more >= n) return 0xFFFD;
     cp = b & (0x3Fu >> more);
-    for (i = 1; i <= more; i++, lo = 0x80, hi = 0xBF) {
+    for (i = 1; i <= more; i++) {
         b = (uint8_t)s[i];
-        if (b < lo || b > hi) return 0xFFFD;
-        cp = cp << 6 | (b & 0x3Fu);
+        if ((b & 0xC0) != 0x80) return 0xFFFD;
+        cp = cp << 6 | (b & 0x3F);
     }
+    if (cp >> (5 * more + 1) == 0 || cp >> 11 == 0x1B || cp > 0x10FFFF) return 0xFFFD;      /* overlong, a surrogate, too large */
     *len = more + 1;
     return cp;
 }
-static inline uint32_t aios__class_of(uint32_t cp) {
-    uint32_t lo = 0, hi = (uint32_t)(sizeof aios__class_run / sizeof *aios__class_run);
+static inline uint32_t aios__class_of(uint32_t cp) {    /* cp <= 0x10FFFF */
+    const uint16_t *run = aios__class_run + aios__class_page[cp >> 13];
+    uint32_t n = aios__class_page[(cp >> 13) + 1] - (uint32_t)aios__class_page[cp >> 13], half, to = (cp & 0x1FFF) << 3 | 7;
     if (cp < 128) return aios__ascii_class[cp];
-    while (hi - lo > 1) {               /* the last run that starts at or before cp */
-        uint32_t mid = (lo + hi) / 2;
-        if (aios__class_run[mid] >> 3 <= cp) lo = mid; else hi = mid;
+    for (; n > 1; n -= half) {          /* the last run that starts at or before cp; no branch to guess */
+        half = n / 2;
+        run += run[half] <= to ? half : 0;
     }
-    return aios__class_run[lo] & 7;
+    return *run & 7u;
 }
 
 typedef struct aios__char { uint32_t cp, len, cls; } aios__char;
+/* A function of its own, so that only ASCII is looked up at each of the many places that ask for a character. */
+AIOSK__NOINLINE static aios__char aios__char_wide(const char *s, uint64_t n) {
+    aios__char c;
+    c.cp = aios__utf8(s, n, &c.len);
+    c.cls = aios__class_of(c.cp);
+    return c;
+}
 static inline aios__char aios__char_at(const char *s, uint64_t p, uint64_t end) {
     aios__char c = { 0xFFFFFFFFu, 0, AIOS__C_END };
     if (p >= end) return c;
-    c.cp = aios__utf8(s + p, end - p, &c.len);
-    c.cls = aios__class_of(c.cp);
+    if ((uint8_t)s[p] >= 0x80) return aios__char_wide(s + p, end - p);
+    c.cp = (uint8_t)s[p];
+    c.len = 1;
+    c.cls = aios__ascii_class[c.cp];
     return c;
 }
 
@@ -509,6 +518,7 @@ static inline aios_status aios__load_merges(aios__vocab *v, const aios__gguf *g,
     }
     return AIOS_OK;
 }
+AIOS__SMALL_BEGIN
 /* A token id from the file; one out of range counts as not said, as in llama.cpp (many files have such a padding id). */
 static inline int32_t aios__vocab_id(const aios__vocab *v, const aios__gguf *g, const char *key, int32_t otherwise) {
     uint64_t id;
@@ -641,6 +651,8 @@ static inline aios_status aios__vocab_load(aios__vocab *v, aios__bump *mem, cons
     if (v->kind == AIOS__VOCAB_BPE && (st = aios__load_merges(v, g, m, err)) != AIOS_OK) return st;
     return aios__load_special(v, g, err);
 }
+
+AIOS__SMALL_END
 
 /* How many tokens there are; 0 = no tokenizer. */
 static inline uint64_t aios__vocab_size(const aios__vocab *v) { return (uint64_t)v->n_tokens; }

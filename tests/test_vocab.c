@@ -610,9 +610,12 @@ static void test_unicode(void) {
     uint32_t i, lo, c;
     for (i = 0; i < sizeof rows / sizeof *rows; i++)
         if (!CHECK(aios__class_of(rows[i][0]) == rows[i][1])) printf("U+%X is %u\n", (unsigned)rows[i][0], (unsigned)aios__class_of(rows[i][0]));
-    for (i = 1, lo = 1; i < sizeof aios__class_run / sizeof *aios__class_run; i++)
-        lo &= aios__class_run[i] >> 3 > aios__class_run[i - 1] >> 3 && (aios__class_run[i] & 7) != (aios__class_run[i - 1] & 7);
-    CHECK(lo && aios__class_run[0] >> 3 == 0x80);
+    for (c = 0, lo = 1; c < sizeof aios__class_page / sizeof *aios__class_page - 1; c++) {
+        lo &= aios__class_page[c] < aios__class_page[c + 1] && aios__class_run[aios__class_page[c]] >> 3 == 0;
+        for (i = aios__class_page[c] + 1u; i < aios__class_page[c + 1]; i++)
+            lo &= aios__class_run[i] >> 3 > aios__class_run[i - 1] >> 3 && (aios__class_run[i] & 7) != (aios__class_run[i - 1] & 7);
+    }
+    CHECK(lo && c == 0x110000 >> 13 && aios__class_page[c] == sizeof aios__class_run / sizeof *aios__class_run && aios__class_run[1] >> 3 == 0x85);
     for (i = 1, lo = 1; i < sizeof aios__cased / sizeof *aios__cased; i++) lo &= aios__cased[i] >= aios__cased[i - 1];
     CHECK(lo);
     for (c = 0, lo = 1; c < 256; c++) lo &= aios__char_byte(aios__byte_char((uint8_t)c)) == (int32_t)c;

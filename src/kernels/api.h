@@ -4,7 +4,7 @@
  * memory that the caller gives and splits by rows, so that the caller may run the parts on any thread.
  *
  *     #define AIOSK_IMPLEMENTATION            in exactly one C or C++ file
- *     #include "aios_kernels.h"
+ *     #include "aios_kernels.h"               (the file includes itself by this name)
  *
  *     const aiosk_isa *k = aiosk_select(AIOSK_ISA_BEST);
  *     k->quantize[AIOSK_A32](x, n_in, acts);               f32 activations -> int8 blocks
@@ -27,9 +27,19 @@
  *     exp etc.      own polynomials (ops.inc), fma only; 1/x and sqrt are the IEEE operations. exp: 1 ulp; 0 below -104
  *                   and for NaN, +infinity above 88.73. tanh, silu: 3 ulp. gelu: 2e-7 |x|, and 2 ulp where x > -1
  *
- * Macros: AIOSK_STATIC makes everything static; AIOSK_API sets linkage; AIOSK_NO_SIMD leaves only scalar code;
- * AIOSK_NO_SSE41, AIOSK_NO_AVX2 (with it AVX-VNNI and AVX-512 without VNNI), AIOSK_NO_AVXVNNI, AIOSK_NO_AVX512 leave out one set,
- * for a smaller object. */
+ * Macros:
+ *     AIOSK_STATIC          everything is static; AIOSK_API sets linkage
+ *     AIOSK_NO_SIMD         plain C alone
+ *     AIOSK_ONLY_AVX2       of the sets of x86 only this one beside plain C, for a smaller object and a quicker build; also _SSE41,
+ *                           _AVXVNNI (with AVX2), _AVX512 (VNNI, VBMI), _AVX512BW (with AVX2 and AVX512). Several add up
+ *     AIOSK_NO_AVX2         without this one, AVX-VNNI and AVX-512 without VNNI; also _SSE41, _AVXVNNI, _AVX512 (all), _AVX512BW
+ *     AIOSK_UNIT            0, 1, 2 or 3: the kernels in four objects, for make -j and for flags of their own. Compile and link all four, with
+ *                           the same macros, as C or as C++:
+ *                               cc -O2 -DAIOSK_IMPLEMENTATION -DAIOSK_UNIT=2 -x c -c aios_kernels.h -o kernels2.o
+ *                           0 plain C and what is no set; 1 SSE4.1, NEON, WebAssembly; 2 AVX2, AVX-VNNI, AVX-512 without VNNI, NEON with
+ *                           dot products; 3 AVX-512. A unit without a set for the machine is nearly empty
+ *     AIOSK_NO_OPTIMIZE     GCC -O0 optimises the kernels all the same, for a debug build of the host that is still fast enough to use, and
+ *                           smaller; this one stops that, to step through them */
 #ifndef AIOSK_API_H
 #define AIOSK_API_H
 

@@ -2,6 +2,14 @@
 #ifndef AIOSK__DISPATCH_C
 #define AIOSK__DISPATCH_C
 
+#ifdef AIOSK_UNIT /* the tables of other units */
+extern AIOSK__SHARED const aiosk_isa aiosk__isa_avx512vbmi, aiosk__isa_avx512vnni, aiosk__isa_avx512bw, aiosk__isa_avxvnni, aiosk__isa_avx2;
+extern AIOSK__SHARED const aiosk_isa aiosk__isa_sse41, aiosk__isa_neondot, aiosk__isa_neon, aiosk__isa_wasm;
+#ifdef AIOSK__AVX512_BF16
+AIOSK__SHARED void aiosk__fast_bf16_avx512vnni(const aiosk_matmul *m);
+#endif
+#endif
+
 /* What is compiled, the best first. */
 static const aiosk_isa *const aiosk__isas[] = {
 #ifdef AIOSK__AVX512

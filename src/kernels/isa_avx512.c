@@ -1,6 +1,6 @@
 /* isa_avx512.c: the loops in AVX-512 F, BW, DQ, VL; the integer matrices with VNNI, those of grid types once more with VBMI, and
  * the products without VNNI. */
-#ifdef AIOSK__AVX512
+#if defined(AIOSK__AVX512) && (AIOSK__IN_UNIT(3) || (defined(AIOSK__AVX512BW) && AIOSK__IN_UNIT(2)))
 #if defined(__GNUC__) && !defined(__clang__) /* its own avx512fintrin.h: _mm512_undefined_ps, macros at -O0 */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"
@@ -9,12 +9,10 @@
 #endif
 #include "simd_avx512.h"
 #include "simdi_avx512.h"
-#include "quant.inc"
-#include "ops.inc"
-#include "codes.inc"
-#include "rotate.inc"
-#include "attend.inc"
-#include "floats.inc"
+#if !AIOSK__IN_UNIT(3) /* AVX512BW beside AVX2 */
+#include "isa_extern.inc"
+#else
+#include "isa_base.inc"
 
 #undef V_NAME
 #define V_NAME(x) aiosk__##x##_avx512vnni
@@ -26,8 +24,7 @@
 #include "isa_matmul.inc"
 
 /* vdpbf16ps, for aiosk_matmul_fast. */
-#if defined(__clang__) ? __clang_major__ >= 14 : defined(__GNUC__) && __GNUC__ >= 12
-#define AIOSK__AVX512_BF16 1
+#ifdef AIOSK__AVX512_BF16
 #undef V_TARGET
 #define V_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,avx2,fma,f16c")))
 #include "bf16.inc"
@@ -44,10 +41,11 @@
 #define V_ISA_TEXT "avx512_vbmi"
 #include "vbmi.inc"
 #include "matmul_undef.inc"
+#endif /* unit 3 */
 
 /* Products without VNNI (Skylake-X). What unpacks is that of AVX2, and so are few columns, rare types, grids and i8 tiles: for many columns
  * the products are all that counts, for few memory is, for grids unpacking. */
-#ifdef AIOSK__AVX512BW
+#if defined(AIOSK__AVX512BW) && AIOSK__IN_UNIT(2)
 #undef V_NAME
 #define V_NAME(x) aiosk__##x##_avx512bw
 #undef V_TARGET

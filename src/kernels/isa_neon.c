@@ -1,5 +1,6 @@
 /* isa_neon.c: the loops in AArch64 NEON, twice: baseline, and with the dot product instructions of ARMv8.2. */
 #ifdef AIOSK__ARM64
+#if AIOSK__IN_UNIT(1)
 #include "simd_neon.inc"
 #include "simdi_neon.inc"
 #define V_ISA_ID AIOSK_ISA_NEON
@@ -8,6 +9,8 @@
 #include "matmul_undef.inc"
 #include "simdi_undef.inc"
 #include "simd_undef.inc"
+#endif
+#if AIOSK__IN_UNIT(2)
 #define AIOSK__NEON_DOT
 #include "simd_neon.inc"
 #include "simdi_neon.inc"
@@ -18,4 +21,5 @@
 #include "simdi_undef.inc"
 #include "simd_undef.inc"
 #undef AIOSK__NEON_DOT
+#endif
 #endif

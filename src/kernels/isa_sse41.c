@@ -1,5 +1,5 @@
 /* isa_sse41.c: the loops in SSE4.1 with SSSE3, for machines without AVX2. Kept small: no loops for few columns. */
-#ifdef AIOSK__SSE41
+#if defined(AIOSK__SSE41) && AIOSK__IN_UNIT(1)
 #include "simd_sse41.h"
 #include "simdi_sse41.h"
 #define V_ISA_ID AIOSK_ISA_SSE41

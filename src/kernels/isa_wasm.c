@@ -1,5 +1,5 @@
 /* isa_wasm.c: the loops in WebAssembly SIMD128. */
-#ifdef AIOSK__WASM
+#if defined(AIOSK__WASM) && AIOSK__IN_UNIT(1)
 #include "simd_wasm.h"
 #include "simdi_wasm.h"
 #define V_ISA_ID AIOSK_ISA_WASM

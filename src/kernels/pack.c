@@ -2,6 +2,7 @@
  * Bytes move, numbers do not change. Nothing here is fast or needs to be: it runs at load time. */
 #ifndef AIOSK__PACK_C
 #define AIOSK__PACK_C
+#include "types.h"
 
 /* ---- panels ----------------------------------------------------------------------------------------------
  * A panel is 16 rows, block by block: [block 0 of 16 rows][block 1 of 16 rows]... Each format lists the segments of its
@@ -9,14 +10,6 @@
  * goes to [i][r] of its segment, so that a lane finds the element of its row; 4-byte elements are four codes, indices or
  * scales, 2-byte elements f16 scales. Nothing else is rearranged: even 6-bit scales are decoded as they are, four in one
  * dword. A panel is one ascending stream of bytes. */
-typedef struct aiosk__seg {
-    uint8_t off, elem, count, reserved;
-} aiosk__seg;
-typedef struct aiosk__panel {
-    int32_t type;
-    aiosk__seg seg[5];
-} aiosk__panel;
-
 static const aiosk__panel aiosk__panels[] = {
     {AIOSK_Q4_0, {{0, 2, 1, 0}, {2, 4, 4, 0}}},                                     /* d, codes */
     {AIOSK_Q4_1, {{0, 2, 2, 0}, {4, 4, 4, 0}}},                                     /* d and m, codes */
@@ -44,7 +37,7 @@ static const aiosk__panel aiosk__panels[] = {
     {AIOSK_IQ3_XXS, {{0, 2, 1, 0}, {2, 4, 24, 0}}},                                 /* d, indices, signs and scales */
     {AIOSK_IQ3_S, {{0, 2, 1, 0}, {106, 4, 1, 0}, {2, 4, 26, 0}}}};                  /* d, scales, indices, upper bits, signs */
 
-static const aiosk__panel *aiosk__find_panel(int32_t type) {
+AIOSK__SHARED const aiosk__panel *aiosk__find_panel(int32_t type) {
     size_t i;
     for (i = 0; i < sizeof aiosk__panels / sizeof aiosk__panels[0]; i++)
         if (aiosk__panels[i].type == type) return &aiosk__panels[i];
@@ -64,8 +57,8 @@ AIOSK_API uint64_t aiosk_layout_bytes(int32_t type, int32_t layout, uint64_t n_r
 }
 
 /* Copies n_blocks blocks of n rows, row_bytes apart, in or out of a panel of as many blocks; the first is its row r0. */
-static void aiosk__move_rows(int32_t type, uint8_t *panel, int32_t r0, int32_t n, uint64_t n_blocks, uint8_t *rows,
-                             uint64_t row_bytes, int out) {
+AIOSK__SHARED void aiosk__move_rows(int32_t type, uint8_t *panel, int32_t r0, int32_t n, uint64_t n_blocks, uint8_t *rows,
+                                    uint64_t row_bytes, int out) {
     const aiosk__panel *p = aiosk__find_panel(type);
     const aiosk_type *t = aiosk_type_info(type);
     uint64_t k, at = 0;
@@ -102,63 +95,6 @@ AIOSK_API void aiosk_unpack_panel_row(int32_t type, const void *panel, int32_t r
     const uint64_t row_bytes = aiosk_row_bytes(type, n_in);
     if (row_bytes == 0) return;
     aiosk__move_rows(type, (uint8_t *)(uintptr_t)panel, r, 1, n_in / aiosk_type_info(type)->n_weights, (uint8_t *)row, row_bytes, 1);
-}
-
-/* Weights on their way to many columns: up to 256 columns of 16 rows as codes of one byte, unpacked once and then multiplied with
- * all columns. [i][r]: four codes, columns 4i.., of row r. */
-typedef struct aiosk__codes {
-    uint8_t code[64][64];
-    float d[16][16], dmin[8][16];   /* A32: of each unit (16 or 32 columns); A256: the first row            */
-    int32_t sc[4][16];              /* A256: scales of 16 sub-blocks, or of 8, four bytes in a dword        */
-    int32_t mn[8][16];              /* A256: minima as pairs of int16, in the order of sum16, or of sum32   */
-    uint8_t sign[64][64];           /* kind 9 (lanes.inc): 255 where the code was negative                  */
-} aiosk__codes;
-
-/* ---- activations -----------------------------------------------------------------------------------------
- * The parts of one column of n activations, as byte offsets; codes are int8 [n] at 0.
- *   A32    d f32 [n/32];  sum, sum8, sum128 int32 [n/32]: sums of codes, times 1, -8, -128
- *   A256   d f32 [n/256]; sum16 int16 [n/16] sums of 16 codes, sum32 int16 [n/32] sums of 32, both with every four in the
- *          order 0 2 1 3, the one that splitting four bytes of a dword into two int16 pairs gives;
- *          sum8 int32 [n/8]: sums of 8 codes, times -32; sum128 int32 [n/16]: sums of 16, times -128
- * The multiples correct weights whose codes are stored with an offset. Columns are an odd number of 64-byte lines
- * long, so that many of them spread over all sets of a cache. */
-typedef struct aiosk__a32 { uint32_t d, sum, sum8, sum128; } aiosk__a32;
-typedef struct aiosk__a256 { uint32_t d, sum16, sum32, sum8, sum128; } aiosk__a256;
-
-AIOSK__INLINE uint32_t aiosk__up64(uint32_t n) { return (n + 63u) & ~63u; }
-
-AIOSK__INLINE aiosk__a32 aiosk__a32_parts(int32_t n_in) {
-    const uint32_t n = (uint32_t)n_in, b = n / 8; /* bytes of n/32 floats */
-    aiosk__a32 a;
-    a.d = aiosk__up64(n);
-    a.sum = a.d + b;
-    a.sum8 = a.sum + b;
-    a.sum128 = a.sum8 + b;
-    return a;
-}
-
-AIOSK__INLINE aiosk__a256 aiosk__a256_parts(int32_t n_in) {
-    const uint32_t n = (uint32_t)n_in;
-    aiosk__a256 a;
-    a.sum8 = n;
-    a.sum128 = n + n / 2;
-    a.sum16 = a.sum128 + n / 4;
-    a.sum32 = a.sum16 + n / 8;
-    a.d = a.sum32 + n / 16;
-    return a;
-}
-
-/* Where sum i goes: 0 2 1 3 in every four. */
-AIOSK__INLINE int32_t aiosk__pair_at(int32_t i) { return (i & ~3) | (i & 1) << 1 | (i & 2) >> 1; }
-
-/* Sum of 8 codes: as unsigned bytes in one word, in pairs, then by a multiplication into the top 16 bits. */
-AIOSK__INLINE int32_t aiosk__sum_of_8(const int8_t *q) {
-    const uint64_t m = 0x00FF00FF00FF00FFu;
-    uint64_t v;
-    memcpy(&v, q, 8);
-    v ^= 0x8080808080808080u;
-    v = (v & m) + (v >> 8 & m);
-    return (int32_t)((v * 0x0001000100010001u) >> 48) - 8 * 128;
 }
 
 AIOSK_API uint64_t aiosk_act_bytes(int32_t kind, uint64_t n_in) {

@@ -6,6 +6,7 @@
  * sub-scale is exact in float for every format (11 bits of f16 times at most 8), and where there is a minimum so is
  * that times the code; so each weight is rounded once, however it is written. */
 
+#include "types.h"
 #include "tables.h"
 
 /* ---- the types ------------------------------------------------------------------------------------------- */
@@ -40,78 +41,8 @@ AIOSK_API uint64_t aiosk_row_bytes(int32_t type, uint64_t n) {
     return n / t->n_weights * t->n_bytes;
 }
 
-/* ---- half precision -------------------------------------------------------------------------------------- */
-
-/* f16 -> f32, exact. A signalling NaN becomes quiet, as vcvtph2ps and fcvt make it. */
-AIOSK__INLINE float aiosk__f16(uint16_t h) {
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, e = (h >> 10) & 31, m = h & 0x3FF;
-    if (e == 0) {   /* m * 2^-24: zero or subnormal, normal in f32 */
-        float v = (float)(int32_t)m * aiosk__bits_f32(0x33800000);
-        return aiosk__bits_f32(aiosk__f32_bits(v) | sign);
-    }
-    if (e == 31) return aiosk__bits_f32(sign | 0x7F800000 | (m << 13) | (m ? 0x00400000u : 0));
-    return aiosk__bits_f32(sign | ((e + 112) << 23) | (m << 13));    /* 112 = 127 - 15, the biases */
-}
-
-/* f32 -> f16, to nearest even whatever the rounding mode is: integers only. */
-AIOSK__INLINE uint16_t aiosk__to_f16(float x) {
-    uint32_t u = aiosk__f32_bits(x), sign = (u >> 16) & 0x8000, a = u & 0x7FFFFFFF, e = a >> 23, h;
-    if (a > 0x7F800000) {
-        h = 0x7E00 | ((a >> 13) & 0x3FF);       /* NaN: quiet, top of the payload kept */
-    } else if (a >= 0x477FF000) {
-        h = 0x7C00;                             /* 65520, half way past the largest, rounds to infinity */
-    } else if (e >= 113) {
-        h = (a - 0x38000000 + 0xFFF + ((a >> 13) & 1)) >> 13;   /* a carry into the exponent is right */
-    } else if (e >= 102) {                      /* subnormal: units of 2^-24 */
-        uint32_t m = (a & 0x7FFFFF) | 0x800000, n = 126 - e, half = 1u << (n - 1);
-        h = m >> n;
-        m &= (1u << n) - 1;
-        h += m > half || (m == half && (h & 1));
-    } else {
-        h = 0;                                  /* below 2^-25 */
-    }
-    return (uint16_t)(sign | h);
-}
-
-/* bf16 is the upper half of f32. */
-AIOSK__INLINE float aiosk__bf16(uint16_t h) { return aiosk__bits_f32((uint32_t)h << 16); }
-
-/* To nearest even; a NaN is made quiet, or its payload could round to infinity. */
-AIOSK__INLINE uint16_t aiosk__to_bf16(float x) {
-    uint32_t u = aiosk__f32_bits(x);
-    if ((u & 0x7FFFFFFF) > 0x7F800000) return (uint16_t)((u >> 16) | 0x40);
-    return (uint16_t)((u + 0x7FFF + ((u >> 16) & 1)) >> 16);
-}
-
 AIOSK_API float aiosk_f16_to_f32(uint16_t h) { return aiosk__f16(h); }
 AIOSK_API uint16_t aiosk_f32_to_f16(float x) { return aiosk__to_f16(x); }
-
-/* ---- small scale formats --------------------------------------------------------------------------------- */
-
-/* An f16 scale at any address. */
-AIOSK__INLINE float aiosk__f16_at(const uint8_t *p) { return aiosk__f16(aiosk__u16(p)); }
-
-/* Half of 2^(e-127), the E8M0 scale of MXFP4 (its codes are doubled): 2^(e-128), subnormal for e = 0 and 1. The NaN
- * of the standard, e = 255, counts as 2^127, as in ggml. */
-AIOSK__INLINE float aiosk__e8m0_half(uint8_t e) {
-    return aiosk__bits_f32(e < 2 ? 0x00200000u << e : (uint32_t)(e - 1) << 23);
-}
-
-/* Half of an unsigned E4M3 number (bias 7), the scale of NVFP4: exact, zero for the NaN 0x7F. The top bit is only
- * looked at there. */
-AIOSK__INLINE float aiosk__ue4m3_half(uint8_t x) {
-    uint32_t e = (x >> 3) & 15, m = x & 7;
-    if (x == 0x7F) return 0;
-    if (e == 0) return (float)(int32_t)m * (1.0f / 1024);    /* m * 2^-9 / 2 */
-    return aiosk__bits_f32(((e + 119) << 23) | (m << 20));    /* 119 = 127 - 7 - 1 */
-}
-
-/* The 8 signs of IQ2_XXS, IQ2_XS, IQ3_XXS from 7 stored bits: the eighth makes the number of minuses even. */
-AIOSK__INLINE uint32_t aiosk__signs7(uint32_t s) {
-    uint32_t p = s & 127;
-    p ^= p >> 4;
-    return (s & 127) | (((0x6996u >> (p & 15)) & 1) << 7);     /* 0x6996: parity of 4 bits */
-}
 
 /* ---- blocks of 32: a float scale per unit ------------------------------------------------------------------
  * b: one block, any alignment; o: all zero on entry but unit = 32. k counts columns of the block. In "halves" order the
@@ -448,7 +379,7 @@ static void aiosk__ints_iq4_xs(const uint8_t *b, aiosk__ints *o) {
 }
 
 /* One block of any quantised type. FLT and integer types have no such form: *out is then all zero. */
-static void aiosk__unpack_ints(int32_t type, const void *block, aiosk__ints *out) {
+AIOSK__SHARED void aiosk__unpack_ints(int32_t type, const void *block, aiosk__ints *out) {
     const uint8_t *b = (const uint8_t *)block;
     memset(out, 0, sizeof *out);
     switch (type) {

@@ -12,16 +12,16 @@
 #endif
 #define V_TARGET AIOSK__AVX512_BW
 #define V_FN AIOSK__INLINE V_TARGET
-#define V_EXPORT static AIOSK__UNUSED V_TARGET
+#define V_EXPORT AIOSK__SHARED V_TARGET /* AVX512BW is compiled with AVX2 */
 #define V_FN8 AIOSK__INLINE AIOSK__AVX512_VNNI
-#define V_EXPORT8 static AIOSK__UNUSED AIOSK__AVX512_VNNI
+#define V_EXPORT8 AIOSK__SHARED AIOSK__AVX512_VNNI
 #define V_NAME(x) aiosk__##x##_avx512
 #define V_BASE(x) aiosk__##x##_avx512
 #define V_W 16
 #define V_PER16 1
 #define V_EACH(M) M(0)
-#define V_MAXQ 8
-#define V_SHAPES(X) X(1, 4) X(2, 4) X(3, 4) X(4, 4) X(5, 4) X(6, 4) X(7, 2) X(8, 2)
+#define V_MAXQ 6
+#define V_SHAPES(X) X(1, 6, 4) X(1, 6, 1)
 #define V_KBIAS 128
 #define V_VDOT 1
 #define V_TREES 16

@@ -22,7 +22,9 @@
  *     v_tree_adds(to, s) that of V_TREES times 16 lanes in memory, where there is V_FEW; to may be s or before it
  *     v_dup_even, v_dup_odd, v_swap2 pairs (a, b) to (a, a), (b, b), (b, a); only where V_W > 1
  *     v_swap(a, n)      lanes i and i ^ n exchanged, n = 1, 2, 4 .. below V_W
- *     V_SHAPES(X)                    X(n, j) for n = 1, 2, .. V_MAXQ queries by j * 16 lanes: what attend keeps in registers */
+ *     V_MAXQ            queries that attend takes at once
+ *     V_SHAPES(X)       X(a, n, j): a .. n queries by j * 16 lanes: what attend keeps in registers. From few queries to V_MAXQ; a shape takes
+ *                       up to n queries, and what lanes the ones before it have left; the last one has V_MAXQ and 1 */
 #ifndef AIOSK__SIMD_SCALAR_H
 #define AIOSK__SIMD_SCALAR_H
 
@@ -34,10 +36,13 @@
 #define V_PER16 16
 #define V_EACH(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11) M(12) M(13) M(14) M(15)
 #define V_MAXQ 1
-#define V_SHAPES(X) X(1, 1)
+#define V_SHAPES(X) X(1, 1, 1)
 #define V_KBIAS 0
 #define vf float
 #define vi int32_t
+#define V_HOT    /* small before fast */
+#define V_UNROLL
+#define V_UNROLL_RARE
 #include "simd_names.inc"
 
 V_FN vf v_loadu(const float *p) { return aiosk__f32(p); }           /* weights in a mapped file may stand anywhere */

@@ -14,11 +14,14 @@
 #define V_W 4
 #define V_PER16 4
 #define V_EACH(M) M(0) M(1) M(2) M(3)
-#define V_MAXQ 2
-#define V_SHAPES(X) X(1, 1) X(2, 1)
+#define V_MAXQ 1
+#define V_SHAPES(X) X(1, 1, 1)
 #define V_KBIAS 0
 #define vf __m128
 #define vi __m128i
+#define V_HOT    /* small before fast */
+#define V_UNROLL AIOSK__UNROLL
+#define V_UNROLL_RARE
 #include "simd_names.inc"
 
 V_FN vf v_loadu(const float *p) { return _mm_loadu_ps(p); }

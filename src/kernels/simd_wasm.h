@@ -12,7 +12,7 @@
 #define V_PER16 4
 #define V_EACH(M) M(0) M(1) M(2) M(3)
 #define V_MAXQ 4
-#define V_SHAPES(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1)
+#define V_SHAPES(X) X(1, 4, 1)
 #define V_KBIAS 0
 #define vf v128_t
 #define vi v128_t

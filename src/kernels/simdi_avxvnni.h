@@ -5,7 +5,7 @@
 
 #define V_NP 1
 #define V_NC 4
-#define V_FEW 1 /* columns that panels are unpacked for in registers, at most */
+#define V_FEW 8 /* columns that a panel is unpacked for in registers, at most */
 V_FN vi V_NAME(i_dp)(vi acc, vi w, vi x) { return _mm256_dpbusd_avx_epi32(acc, w, x); }
 V_FN vi V_NAME(i_dpw)(vi acc, vi a, vi b) { return _mm256_dpwssd_avx_epi32(acc, a, b); }
 V_FN vi V_NAME(i_mul32)(vi a, vi b) { return _mm256_mullo_epi32(a, b); }

@@ -42,6 +42,7 @@
 #define V_START 0
 #define V_QUAD 0
 #define V_XOR 0
+#define V_SMALL 0
 #define V_FEW 0
 #define V_NC 1
 

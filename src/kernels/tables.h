@@ -10,30 +10,30 @@
 #define AIOSK__TABLES_H
 
 /* Levels of IQ4_NL and IQ4_XS. */
-static const int8_t aiosk__iq4_levels[16] AIOSK__UNUSED = {
+AIOSK__CONST int8_t aiosk__iq4_levels[16] = {
     -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 
 /* Twice the E2M1 numbers (OCP MX v1.0), so that they are integers: MXFP4, NVFP4. */
-static const int8_t aiosk__fp4_levels[16] AIOSK__UNUSED = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+AIOSK__CONST int8_t aiosk__fp4_levels[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 /* Bytes for table lookups in registers: the FP4 levels + 12; two-bit codes with their levels at c and at 4 c (unpack.inc, two);
  * 128 where the number of ones in the index is odd. */
-static const int8_t aiosk__t_fp4[16] AIOSK__UNUSED = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
-static const int8_t aiosk__t_two[16] AIOSK__UNUSED = {0, 1, 2, 3, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0};
-static const int8_t aiosk__t_iq1[16] AIOSK__UNUSED = {-8, 0, 8, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0};
-static const int8_t aiosk__t_iq2[16] AIOSK__UNUSED = {8, 25, 43, 0, 25, 0, 0, 0, 43, 0, 0, 0, 0, 0, 0, 0};
-static const int8_t aiosk__t_iq3xxs[16] AIOSK__UNUSED = {4, 12, 20, 28, 36, 44, 52, 62, 0, 0, 0, 0, 0, 0, 0, 0};
-static const int8_t aiosk__t_iq3s[16] AIOSK__UNUSED = {1, 3, 5, 7, 9, 11, 13, 15, 0, 0, 0, 0, 0, 0, 0, 0};
-static const uint8_t aiosk__t_parity[16] AIOSK__UNUSED = {0, 128, 128, 0, 128, 0, 0, 128, 128, 0, 0, 128, 0, 128, 128, 0};
+AIOSK__CONST int8_t aiosk__t_fp4[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
+AIOSK__CONST int8_t aiosk__t_two[16] = {0, 1, 2, 3, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0};
+AIOSK__CONST int8_t aiosk__t_iq1[16] = {-8, 0, 8, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0};
+AIOSK__CONST int8_t aiosk__t_iq2[16] = {8, 25, 43, 0, 25, 0, 0, 0, 43, 0, 0, 0, 0, 0, 0, 0};
+AIOSK__CONST int8_t aiosk__t_iq3xxs[16] = {4, 12, 20, 28, 36, 44, 52, 62, 0, 0, 0, 0, 0, 0, 0, 0};
+AIOSK__CONST int8_t aiosk__t_iq3s[16] = {1, 3, 5, 7, 9, 11, 13, 15, 0, 0, 0, 0, 0, 0, 0, 0};
+AIOSK__CONST uint8_t aiosk__t_parity[16] = {0, 128, 128, 0, 128, 0, 0, 128, 128, 0, 0, 128, 0, 128, 128, 0};
 
 /* Levels behind the code books. */
-static const int8_t aiosk__iq1_levels[4] AIOSK__UNUSED = {-1, 0, 1, 0};
-static const int8_t aiosk__iq2_levels[4] AIOSK__UNUSED = {8, 25, 43, 0};
-static const int8_t aiosk__iq3xxs_levels[8] AIOSK__UNUSED = {4, 12, 20, 28, 36, 44, 52, 62};
-static const int8_t aiosk__iq3s_levels[8] AIOSK__UNUSED = {1, 3, 5, 7, 9, 11, 13, 15};
+AIOSK__CONST int8_t aiosk__iq1_levels[4] = {-1, 0, 1, 0};
+AIOSK__CONST int8_t aiosk__iq2_levels[4] = {8, 25, 43, 0};
+AIOSK__CONST int8_t aiosk__iq3xxs_levels[8] = {4, 12, 20, 28, 36, 44, 52, 62};
+AIOSK__CONST int8_t aiosk__iq3s_levels[8] = {1, 3, 5, 7, 9, 11, 13, 15};
 
 /* IQ1_S, IQ1_M: index of 11 bits; the weight code is 8 * value +- 1. */
-static const uint16_t aiosk__iq1_grid[2048 + 1] AIOSK__UNUSED = {
+AIOSK__CONST uint16_t aiosk__iq1_grid[2048 + 1] = {
     0x0000,0x0002,0x0005,0x0008,0x000a,0x0011,0x0015,0x0020,0x0022,0x0028,0x002a,0x0045,0x0051,0x0054,0x0056,0x0065,
     0x0080,0x0082,0x0088,0x008a,0x0095,0x00a0,0x00a2,0x00a8,0x00aa,0x0104,0x0105,0x0111,0x0114,0x0116,0x0119,0x011a,
     0x0125,0x0141,0x0146,0x0149,0x0152,0x0155,0x015a,0x0161,0x0164,0x0166,0x0168,0x0185,0x0191,0x0194,0x0196,0x01a5,
@@ -165,7 +165,7 @@ static const uint16_t aiosk__iq1_grid[2048 + 1] AIOSK__UNUSED = {
 };
 
 /* IQ2_XXS: index of 8 bits. */
-static const uint16_t aiosk__iq2xxs_grid[256 + 1] AIOSK__UNUSED = {
+AIOSK__CONST uint16_t aiosk__iq2xxs_grid[256 + 1] = {
     0x0000,0x0002,0x0005,0x0008,0x000a,0x0011,0x0014,0x0020,0x0022,0x0028,0x002a,0x0041,0x0044,0x0050,0x0058,0x0061,
     0x0064,0x0080,0x0082,0x008a,0x00a2,0x0101,0x0104,0x0110,0x0115,0x0140,0x0184,0x0198,0x0200,0x0202,0x0222,0x0282,
     0x0401,0x0404,0x0410,0x0421,0x0424,0x0440,0x0442,0x0448,0x0460,0x0481,0x0484,0x0490,0x04a4,0x0500,0x0502,0x0508,
@@ -185,7 +185,7 @@ static const uint16_t aiosk__iq2xxs_grid[256 + 1] AIOSK__UNUSED = {
 };
 
 /* IQ2_XS: index of 9 bits. */
-static const uint16_t aiosk__iq2xs_grid[512 + 1] AIOSK__UNUSED = {
+AIOSK__CONST uint16_t aiosk__iq2xs_grid[512 + 1] = {
     0x0000,0x0002,0x0005,0x0008,0x000a,0x0011,0x0014,0x0016,0x0019,0x0020,0x0022,0x0025,0x0028,0x0041,0x0044,0x0046,
     0x0049,0x0050,0x0052,0x0055,0x0058,0x0061,0x0064,0x0080,0x0082,0x0085,0x0088,0x0091,0x0094,0x0099,0x00a0,0x0101,
     0x0104,0x0106,0x0109,0x0110,0x0112,0x0115,0x0118,0x011a,0x0121,0x0124,0x0140,0x0142,0x0145,0x0148,0x0151,0x0154,
@@ -221,7 +221,7 @@ static const uint16_t aiosk__iq2xs_grid[512 + 1] AIOSK__UNUSED = {
 };
 
 /* IQ2_S: index of 10 bits. */
-static const uint16_t aiosk__iq2s_grid[1024 + 1] AIOSK__UNUSED = {
+AIOSK__CONST uint16_t aiosk__iq2s_grid[1024 + 1] = {
     0x0000,0x0002,0x0005,0x0008,0x000a,0x0011,0x0014,0x0016,0x0019,0x0020,0x0022,0x0025,0x0028,0x0041,0x0044,0x0046,
     0x0049,0x0050,0x0052,0x0055,0x0058,0x0061,0x0064,0x0066,0x0069,0x0080,0x0082,0x0085,0x0088,0x0091,0x0094,0x00a0,
     0x00a5,0x00aa,0x0101,0x0104,0x0106,0x0109,0x0110,0x0112,0x0115,0x0118,0x0121,0x0124,0x0140,0x0142,0x0145,0x0148,
@@ -289,7 +289,7 @@ static const uint16_t aiosk__iq2s_grid[1024 + 1] AIOSK__UNUSED = {
 };
 
 /* IQ3_XXS: index of 8 bits. */
-static const uint16_t aiosk__iq3xxs_grid[256 + 1] AIOSK__UNUSED = {
+AIOSK__CONST uint16_t aiosk__iq3xxs_grid[256 + 1] = {
     0x0000,0x0002,0x0004,0x0009,0x000b,0x000f,0x0010,0x0012,0x0019,0x0022,0x003b,0x003d,0x0041,0x0043,0x0048,0x004a,
     0x0051,0x0055,0x0058,0x005a,0x0061,0x006c,0x0078,0x0080,0x0082,0x0084,0x0089,0x0090,0x0092,0x0099,0x009b,0x009f,
     0x00a9,0x00af,0x00bd,0x00c1,0x00c7,0x00c8,0x00ca,0x00d5,0x00f8,0x010b,0x011f,0x0124,0x012f,0x013b,0x013d,0x0141,
@@ -309,7 +309,7 @@ static const uint16_t aiosk__iq3xxs_grid[256 + 1] AIOSK__UNUSED = {
 };
 
 /* IQ3_S: index of 9 bits; level i is 2 * i + 1. */
-static const uint16_t aiosk__iq3s_grid[512 + 1] AIOSK__UNUSED = {
+AIOSK__CONST uint16_t aiosk__iq3s_grid[512 + 1] = {
     0x0000,0x0001,0x0002,0x0005,0x0007,0x0008,0x0009,0x000a,0x000c,0x000e,0x0010,0x0011,0x0015,0x001b,0x0020,0x0022,
     0x0025,0x0027,0x0029,0x002b,0x0030,0x0032,0x0039,0x003c,0x003f,0x0040,0x0041,0x0042,0x0044,0x0048,0x0049,0x004d,
     0x0050,0x0053,0x0057,0x0059,0x005d,0x0064,0x0071,0x0075,0x007a,0x0080,0x0081,0x0085,0x0087,0x0088,0x008b,0x008e,

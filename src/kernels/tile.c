@@ -1,18 +1,17 @@
 /* tile.c: where things are in a tile of the KV cache (api.h, attention), its codes as integers, and the constants of the rotation. */
+#include "kv_types.h"
 
-AIOSK__INLINE int32_t aiosk__hp(int32_t hd) { return (hd + 15) / 16 * 16; }
-
-static const uint8_t aiosk__kv_bits[AIOSK_N_KV] = {32, 16, 8, 5, 4, 3, 2};
+AIOSK__CONST uint8_t aiosk__kv_bits[AIOSK_N_KV] = {32, 16, 8, 5, 4, 3, 2};
 /* By index; C5: of the magnitude */
-static const int8_t aiosk__kv_levels[4][16] = {
+AIOSK__CONST int8_t aiosk__kv_levels[4][16] = {
     {3, 8, 13, 18, 24, 29, 35, 41, 47, 54, 61, 70, 79, 90, 105, 127},
     {6, 18, 31, 44, 58, 75, 96, 127, -6, -18, -31, -44, -58, -75, -96, -127},
     {14, 45, 79, 127, -14, -45, -79, -127, 14, 45, 79, 127, -14, -45, -79, -127},
     {38, 127, -38, -127, 38, 127, -38, -127, 38, 127, -38, -127, 38, 127, -38, -127}};
 /* Level 127 in standard deviations */
-static const float aiosk__kv_top[4] = {3.260732f, 2.732590f, 2.151946f, 1.510418f};
+AIOSK__CONST float aiosk__kv_top[4] = {3.260732f, 2.732590f, 2.151946f, 1.510418f};
 /* What a v_i pairs of bytes 0 and 2, 1 and 3 make of V: byte of a group for positions 0.., 16.., 32.., 48.. */
-static const uint8_t aiosk__kv_byte[4] = {0, 2, 1, 3};
+AIOSK__CONST uint8_t aiosk__kv_byte[4] = {0, 2, 1, 3};
 
 AIOSK_API int32_t aiosk_kv_k(int32_t type) { return type & 15; }
 AIOSK_API int32_t aiosk_kv_v(int32_t type) { return type > 15 ? (type >> 4) - 1 : type; }
@@ -56,10 +55,7 @@ AIOSK_API int32_t aiosk_kv_parse(const char *name) {
     return aiosk_kv_ok(type) ? type : -1;
 }
 
-/* One side of a tile: offsets from the beginning of the tile. at is where the side begins. */
-typedef struct aiosk__side { int32_t code; size_t at, mean, data, bytes; } aiosk__side;
-AIOSK__INLINE int32_t aiosk__kv_coded(int32_t code) { return code >= AIOSK_KV_I8; }
-AIOSK__INLINE aiosk__side aiosk__side_at(int32_t code, int32_t is_v, int32_t hd, size_t at) {
+static aiosk__side aiosk__side_at(int32_t code, int32_t is_v, int32_t hd, size_t at) {
     const size_t hp = (size_t)aiosk__hp(hd);
     aiosk__side s;
     s.code = code;
@@ -71,10 +67,10 @@ AIOSK__INLINE aiosk__side aiosk__side_at(int32_t code, int32_t is_v, int32_t hd,
     } else s.bytes = (is_v ? hp : (size_t)hd) * 8 * aiosk__kv_bits[code];
     return s;
 }
-AIOSK__INLINE aiosk__side aiosk__side_k(int32_t type, int32_t hd_k) {
+AIOSK__SHARED aiosk__side aiosk__side_k(int32_t type, int32_t hd_k) {
     return aiosk__side_at(type & 15, 0, hd_k, type > AIOSK_KV_F16 ? 64 : 0);
 }
-AIOSK__INLINE aiosk__side aiosk__side_v(int32_t type, int32_t hd_k, int32_t hd_v) {
+AIOSK__SHARED aiosk__side aiosk__side_v(int32_t type, int32_t hd_k, int32_t hd_v) {
     const aiosk__side k = aiosk__side_k(type, hd_k);
     return aiosk__side_at(type > 15 ? (type >> 4) - 1 : type, 1, hd_v, k.at + k.bytes);
 }
@@ -86,7 +82,7 @@ AIOSK_API uint64_t aiosk_tile_bytes(int32_t type, int32_t hd_k, int32_t hd_v) {
 }
 
 /* n times 512 indices of a code, one to a byte, to planes. For 64 bytes at a time: nothing is carried from byte to byte. */
-static AIOSK__UNUSED void aiosk__kv_pack(int32_t code, const uint8_t *flat, size_t n, uint8_t *out) {
+AIOSK__SHARED void aiosk__kv_pack(int32_t code, const uint8_t *flat, size_t n, uint8_t *out) {
     const uint64_t one = 0x0101010101010101u;
     const int32_t bits = aiosk__kv_bits[code];
     uint64_t a[8], r[5];
@@ -107,13 +103,6 @@ static AIOSK__UNUSED void aiosk__kv_pack(int32_t code, const uint8_t *flat, size
 
 /* ---- rotation ---- */
 
-/* 1: the sign of channel i is minus */
-AIOSK__INLINE uint32_t aiosk__minus(uint32_t i) {
-    i *= 0x9E3779B1u;
-    i ^= i >> 15;
-    i *= 0x85EBCA77u;
-    return (i ^ i >> 13) >> 31 & 1;
-}
 /* Symmetric Hadamard matrices (Paley): bit j of row i is 1 where the entry is -1 */
 static const uint64_t aiosk__hadamard[12 + 20 + 28 + 36] = {
     /* 12 */
@@ -135,13 +124,7 @@ static const uint64_t aiosk__hadamard[12 + 20 + 28 + 36] = {
     0xCC20CFC3Cu, 0x66BA65696u, 0x30833F0FCu, 0x9AE995A56u, 0xC20CFC3F0u, 0x6BA65695Au, 0x833F0FCCu, 0xAE995A566u,
     0x20CFC3F30u, 0xBA656959Au, 0x833F0FCC0u, 0xE995A566Au,
 };
-/* hd = n * m * 2^k: H is n blocks of order m * 2^k, m one of 1, 12, 20, 28, 36. Gives 2^k. */
-AIOSK__INLINE int32_t aiosk__rotation(int32_t hd, int32_t *m) {
-    const int32_t low = hd & -hd, odd = hd / low;
-    *m = low >= 4 && odd >= 3 && odd <= 9 ? 4 * odd : 1;
-    return *m > 1 ? low / 4 : low;
-}
-AIOSK__INLINE const uint64_t *aiosk__hadamard_rows(int32_t m) { return aiosk__hadamard + (m == 12 ? 0 : m == 20 ? 12 : m == 28 ? 32 : 60); }
+AIOSK__SHARED const uint64_t *aiosk__hadamard_rows(int32_t m) { return aiosk__hadamard + (m == 12 ? 0 : m == 20 ? 12 : m == 28 ? 32 : 60); }
 
 AIOSK_API int32_t aiosk_rotate_ok(const aiosk_isa *k, int32_t hd, float *tmp) {
     int32_t i, j, inverse, ok = 1;
