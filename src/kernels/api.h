@@ -39,7 +39,8 @@
  *                           0 plain C and what is no set; 1 SSE4.1, NEON, WebAssembly; 2 AVX2, AVX-VNNI, AVX-512 without VNNI, NEON with
  *                           dot products; 3 AVX-512. A unit without a set for the machine is nearly empty
  *     AIOSK_NO_OPTIMIZE     GCC -O0 optimises the kernels all the same, for a debug build of the host that is still fast enough to use, and
- *                           smaller; this one stops that, to step through them */
+ *                           smaller; this one stops that, to step through them
+ *     AIOSK_ALL             GCC -O0 compiles AVX2 alone, quickly; this one gives all sets there too */
 #ifndef AIOSK_API_H
 #define AIOSK_API_H
 
