@@ -5193,18 +5193,15 @@ V_FN vf V_NAME(one32)(const int kind, const int offset, const int columns, const
                       const uint8_t *xc, const aiosk__a32 a, int64_t k, vf acc) {
     const int n = columns / 4, run = I_RUN(kind, n);
     const uint8_t *x = xc + k * 32;
+    vi s = v_zeroi();
+    i_part p;
     AIOSK__XQ1(x)
     AIOSK__UNROLL
-    for (int g = 0; g < 8; g += n) {
-        vi s = n == 4 ? V_NAME(start16)(offset, 0, x + g * 4) : V_NAME(start32)(offset, 0, xc, a, k);
-        AIOSK__UNROLL
-        for (int f = g; f < g + n; f += run) {
-            i_part p = AIOSK__FIRST1(s, f);
-            AIOSK__UNROLL
-            for (int i = f + 1; i < f + run; i++) p = AIOSK__NEXT1(p, i);
-            s = V_START ? i_sum(kind, p) : v_addi(s, i_sum(kind, p));
-        }
-        acc = V_NAME(step_add)(acc, d[g > 0], xc + a.d + k * 4, s);
+    for (int i = 0; i < 8; i++) {
+        if (i % n == 0) s = n == 4 ? V_NAME(start16)(offset, 0, x + i * 4) : V_NAME(start32)(offset, 0, xc, a, k);
+        p = i % run == 0 ? AIOSK__FIRST1(s, i) : AIOSK__NEXT1(p, i);
+        if (i % run == run - 1) s = V_START ? i_sum(kind, p) : v_addi(s, i_sum(kind, p));
+        if (i % n == n - 1) acc = V_NAME(step_add)(acc, d[i >= n], xc + a.d + k * 4, s);
     }
     return has_min ? V_NAME(step_min)(acc, dmin, xc + a.d + k * 4, i_dup(xc + a.sum + k * 4)) : acc;
 }
@@ -5392,17 +5389,15 @@ V_FN vi V_NAME(one256)(const int kind, const int columns, const vi *w, const vi 
                        const int j, vi s) {
     const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), bias = AIOSK__BIAS(kind, columns);
     const uint8_t *x = xc + k * 256 + j * 32;
+    i_part p, q;
     AIOSK__XQ1(x)
     AIOSK__UNROLL
-    for (int f = 0; f < 8; f += pair ? 2 * run : run) {
-        i_part p = AIOSK__FIRST1(columns ? V_NAME(start_run)(bias, run, xc, a, k, j, f) : s, f), q = p;
-        if (pair) q = AIOSK__FIRST1(V_NAME(start_run)(bias, run, xc, a, k, j, f + run), f + run);
-        AIOSK__UNROLL
-        for (int i = f + 1; i < f + run; i++) {
-            p = AIOSK__NEXT1(p, i);
-            if (pair) q = AIOSK__NEXT1(q, i + run);
-        }
-        if (columns) s = i_end(kind, s, p, pair ? q : p, r[n == 4 && f >= 4]);
+    for (int i = 0; i < 8; i++) {
+        const int begins = i % run == 0, ends = i % run == run - 1, second = pair && (i / run & 1);
+        if (second) q = begins ? AIOSK__FIRST1(V_NAME(start_run)(bias, run, xc, a, k, j, i), i) : AIOSK__NEXT1(q, i);
+        else p = begins ? AIOSK__FIRST1(columns ? V_NAME(start_run)(bias, run, xc, a, k, j, i) : s, i) : AIOSK__NEXT1(p, i);
+        if (!ends || (pair && !second)) continue;
+        if (columns) s = i_end(kind, s, p, pair ? q : p, r[n == 4 && i >= 4]);
         else s = V_START ? i_sum(kind, p) : v_addi(s, i_sum(kind, p));
     }
     return s;
@@ -7015,7 +7010,7 @@ V_FN8 void V_NAME(values8_n)(const int least, const int nq, const int nj, const 
             i_pairs(r, v_loadi(codes + 4 * k * V_W));
             AIOSK__FLAT_I
             for (int q = 0; q < nq; q++) {
-                if (q >= least && q >= some) break;
+                if (q >= least && q >= some) continue; /* not break: Clang -O1 would not unroll this */
                 const int16_t *x = (const int16_t *)(const void *)u[q] + 2 * j;
                 acc[q * n + k] = i_macc_pair(acc[q * n + k], r[0], x);
                 acc[q * n + k] = i_macc_pair(acc[q * n + k], r[1], x + 32);
