@@ -7010,7 +7010,7 @@ V_FN8 void V_NAME(values8_n)(const int least, const int nq, const int nj, const 
             i_pairs(r, v_loadi(codes + 4 * k * V_W));
             AIOSK__FLAT_I
             for (int q = 0; q < nq; q++) {
-                if (q >= least && q >= some) continue; /* not break: Clang -O1 would not unroll this */
+                if (q >= least && q >= some) break;
                 const int16_t *x = (const int16_t *)(const void *)u[q] + 2 * j;
                 acc[q * n + k] = i_macc_pair(acc[q * n + k], r[0], x);
                 acc[q * n + k] = i_macc_pair(acc[q * n + k], r[1], x + 32);
@@ -7020,7 +7020,7 @@ V_FN8 void V_NAME(values8_n)(const int least, const int nq, const int nj, const 
 #endif
     AIOSK__FLAT_I
     for (int q = 0; q < nq; q++) {
-        if (q >= some) break;
+        if (q >= some) continue; /* not break: Clang -O1 does not unroll that */
         float *o = w->a->o + (size_t)(g->q0 + q) * (size_t)w->hv + channel;
         const vf unit = v_set1(u[q][32]);
         AIOSK__FLAT_I
