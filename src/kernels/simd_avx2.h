@@ -15,7 +15,7 @@
 #define V_PER16 2
 #define V_EACH(M) M(0) M(1)
 #define V_MAXQ 6
-#define V_SHAPES(X) X(1, 1, 4) X(2, 2, 2) X(4, 4, 1) X(3, 6, 1)
+#define V_SHAPES(X) X(1, 1, 4) X(2, 2, 2) X(3, 4, 1) X(5, 6, 1)
 #define V_KBIAS 0
 #define V_TREES 1
 #define vf __m256
