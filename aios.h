@@ -3473,7 +3473,7 @@ static inline uint64_t aios__pre_gpt2(const char *s, uint64_t p, uint64_t end) {
     uint64_t q = aios__pre_short(s, p, end, 0);
     if (q > p) return q;
     if (c.cp == ' ') c = aios__char_at(s, ++q, end);
-    if (c.cls == AIOS__C_LETTER || c.cls == AIOS__C_NUMBER) return aios__pre_class(s, q, end, c.cls);
+    if (c.cls == AIOS__C_LETTER || c.cls == AIOS__C_NUMBER) return aios__pre_class(s, q + c.len, end, c.cls);
     if (c.cls == AIOS__C_SPACE || c.cls == AIOS__C_END) return aios__pre_space(s, p, end, 0);
     do { q += c.len; c = aios__char_at(s, q, end); }
     while (c.cls != AIOS__C_LETTER && c.cls != AIOS__C_NUMBER && c.cls != AIOS__C_SPACE && c.cls != AIOS__C_END);
@@ -4249,6 +4249,8 @@ static const aios__role aios__model_role[] = { AIOS__MODEL_ROLES(AIOS__X) };
 static const aios__role aios__layer_role[] = { AIOS__LAYER_ROLES(AIOS__X) };
 #undef AIOS__X
 
+AIOS__SMALL_END
+
 /* ======== model.c ======== */
 /* model.c: directory + arch row -> hyper-parameters and tensors by role. Everything that could not be computed with is
  * refused here, with the key or tensor at fault; what comes after may rely on every number in aios__hp. */
@@ -4317,6 +4319,7 @@ struct aios_model {
     void *weights[2];
 };
 
+AIOS__SMALL_BEGIN
 /* ---- hyper-parameters -------------------------------------------------------------------------------------- */
 typedef struct aios__hparse { const aios_model *m; aios_error *err; aios_status st; } aios__hparse;
 
@@ -4668,6 +4671,7 @@ AIOS_API aios_status aios_model_get_key(const aios_model *m, uint32_t i, char *n
     return AIOS_OK;
 }
 
+AIOS__SMALL_END
 /* ---- the vocabulary's public face ---------------------------------------------------------------------------- */
 AIOS_API int64_t aios_tokenize(const aios_model *m, const char *text, uint64_t n_text, uint32_t flags, int32_t *ids, uint64_t max_ids, aios_error *err) {
     if (!m || (!text && n_text) || (!ids && max_ids)) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_tokenize: an argument is NULL");
@@ -4682,8 +4686,6 @@ AIOS_API const char *aios_token_text(const aios_model *m, int32_t id, uint64_t *
     return m && n_bytes ? aios__token_text(&m->vocab, id, n_bytes) : NULL;
 }
 AIOS_API int32_t aios_token_is_end(const aios_model *m, int32_t id) { return m ? aios__token_is_end(&m->vocab, id) : 0; }
-
-AIOS__SMALL_END
 
 /* ======== kv.c ======== */
 /* kv.c: where the cache is. Knows pages, tables and who sees what; not what is in a tile.

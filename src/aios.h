@@ -21,8 +21,8 @@ AIOS__SMALL_END
 #include "vocab.c"
 AIOS__SMALL_BEGIN
 #include "arch.c"
-#include "model.c"
 AIOS__SMALL_END
+#include "model.c"
 #include "kv.c"
 AIOS__SMALL_BEGIN
 #include "artifact.c"

@@ -65,6 +65,7 @@ struct aios_model {
     void *weights[2];
 };
 
+AIOS__SMALL_BEGIN
 /* ---- hyper-parameters -------------------------------------------------------------------------------------- */
 typedef struct aios__hparse { const aios_model *m; aios_error *err; aios_status st; } aios__hparse;
 
@@ -416,6 +417,7 @@ AIOS_API aios_status aios_model_get_key(const aios_model *m, uint32_t i, char *n
     return AIOS_OK;
 }
 
+AIOS__SMALL_END
 /* ---- the vocabulary's public face ---------------------------------------------------------------------------- */
 AIOS_API int64_t aios_tokenize(const aios_model *m, const char *text, uint64_t n_text, uint32_t flags, int32_t *ids, uint64_t max_ids, aios_error *err) {
     if (!m || (!text && n_text) || (!ids && max_ids)) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_tokenize: an argument is NULL");

@@ -323,7 +323,7 @@ static inline uint64_t aios__pre_gpt2(const char *s, uint64_t p, uint64_t end) {
     uint64_t q = aios__pre_short(s, p, end, 0);
     if (q > p) return q;
     if (c.cp == ' ') c = aios__char_at(s, ++q, end);
-    if (c.cls == AIOS__C_LETTER || c.cls == AIOS__C_NUMBER) return aios__pre_class(s, q, end, c.cls);
+    if (c.cls == AIOS__C_LETTER || c.cls == AIOS__C_NUMBER) return aios__pre_class(s, q + c.len, end, c.cls);
     if (c.cls == AIOS__C_SPACE || c.cls == AIOS__C_END) return aios__pre_space(s, p, end, 0);
     do { q += c.len; c = aios__char_at(s, q, end); }
     while (c.cls != AIOS__C_LETTER && c.cls != AIOS__C_NUMBER && c.cls != AIOS__C_SPACE && c.cls != AIOS__C_END);
