@@ -2499,7 +2499,9 @@ AIOSK_API int32_t aiosk_rotate_ok(const aiosk_isa *k, int32_t hd, float *tmp) {
  * The vocabulary, the same in every simd_* file (a set's integer dot products and unpacking are in simdi_*):
  *     vf, vi            V_W floats; V_W int32 (4 * V_W bytes). V_PER16 registers make 16 virtual lanes
  *     V_FN, V_EXPORT    qualifiers of an inlined helper and of a kernel: linkage and the set's target
- *     V_NAME(f)         f's name in this set; V_EACH(M) = M(0) M(1) .. M(V_PER16 - 1)
+ *     V_HOT             beside V_EXPORT: a function that gets all of the compiler's effort (base.h)
+ *     V_UNROLL, V_UNROLL_RARE   in front of loops that unpack a type, a rare one or a grid
+ *     V_NAME(f)         f's name in this set
  *     v_loadu, v_storeu, v_loadi, v_storei                     no alignment asked
  *     v_set1, v_zero, v_set1i, v_zeroi, v_add, v_sub, v_mul, v_div, v_sqrt, v_addi, v_subi
  *     v_fma(a, b, c)    a * b + c, rounded once. Never feed a v_mul into v_add or v_sub: GCC contracts that;
@@ -2530,7 +2532,6 @@ AIOSK_API int32_t aiosk_rotate_ok(const aiosk_isa *k, int32_t hd, float *tmp) {
 #define V_BASE(x) aiosk__##x##_scalar
 #define V_W 1
 #define V_PER16 16
-#define V_EACH(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11) M(12) M(13) M(14) M(15)
 #define V_MAXQ 1
 #define V_SHAPES(X) X(1, 1, 1)
 #define V_KBIAS 0
@@ -2626,8 +2627,7 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
  *     i_rows4(o, a, rb)          o[0..3]: the dwords at a of V_W rows, rb bytes apart
  *     i_store_s8(p, a)           the lanes' low bytes
  * Words for products. kind says what the codes are: 4, 5, 6 unsigned of so many bits; 7, 8 signed, |code| <= 64 or 128,
- * passed through i_prep8 (which adds 128 where V_BIAS8); 9 is 8 as |code| and sign (lanes.inc: absolute), where V_XOR, for so many
- * columns or more. Products of up to I_RUN(kind, n) registers of a run of n are added up in an
+ * passed through i_prep8 (which adds 128 where V_BIAS8); 9 is 8 as |code| and sign (lanes.inc: absolute), where V_XOR. Products of up to I_RUN(kind, n) registers of a run of n are added up in an
  * i_part, which may be narrower than int32:
  *     i_first(kind, z, w, x)     the part of one register; x: i_dup of four activations. Where V_START, z is added
  *     i_next(kind, a, w, x)      the part a with one more
@@ -2638,8 +2638,9 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
  *     i_scale(kind, a)           byte 0 of every lane, signed, as s
  *     i_macc_pair(acc, a, s)     acc + a.lo * s[0] + a.hi * s[1], where lo and hi are the int16 halves of a lane
  * A micro-kernel takes V_NP panels and V_NC columns at once. V_PREMUL: codes times scale below 256 are multiplied before the
- * sum. V_FIX: codes of 6 bits that stand for less are corrected behind the sum, not by z. V_FEW: most columns
- * with a loop that multiplies what it unpacks in registers (few*): 0, 1 or 4; 0 is half the code. */
+ * sum. V_FIX: codes of 6 bits that stand for less are corrected behind the sum, not by z. V_FEW: most columns that share a
+ * panel unpacked in registers (one_*, few_*), 8, or 0 in sets without such loops: half the code. V_SMALL: the loops for many
+ * columns know two kinds of codes, up to 6 bits and signed. */
 #ifndef AIOSK__SIMDI_SCALAR_H
 #define AIOSK__SIMDI_SCALAR_H
 #define AIOSK__PART 3 /* kernels/simdi_names.inc */
@@ -2724,7 +2725,6 @@ V_FN void i_store_s8(int8_t *p, vi a) { *p = (int8_t)a; }
 #define V_BASE(x) aiosk__##x##_sse41
 #define V_W 4
 #define V_PER16 4
-#define V_EACH(M) M(0) M(1) M(2) M(3)
 #define V_MAXQ 1
 #define V_SHAPES(X) X(1, 1, 1)
 #define V_KBIAS 0
@@ -2953,7 +2953,6 @@ V_FN vi V_NAME(i_scale_pair)(vi a) {
 #define V_BASE(x) aiosk__##x##_avx2
 #define V_W 8
 #define V_PER16 2
-#define V_EACH(M) M(0) M(1)
 #define V_MAXQ 6
 #define V_SHAPES(X) X(1, 1, 4) X(2, 2, 2) X(3, 4, 1) X(5, 6, 1)
 #define V_KBIAS 0
@@ -3209,7 +3208,6 @@ V_FN vi V_NAME(i_scale_one)(vi a) { return _mm256_srai_epi32(_mm256_slli_epi32(a
 #define V_BASE(x) aiosk__##x##_avx512
 #define V_W 16
 #define V_PER16 1
-#define V_EACH(M) M(0)
 #define V_MAXQ 6
 #define V_SHAPES(X) X(1, 6, 4) X(1, 6, 1)
 #define V_KBIAS 128
@@ -3789,7 +3787,6 @@ V_FN vi V_NAME(i_scale_pair)(vi a) {
 #define V_BASE(x) aiosk__##x##_wasm
 #define V_W 4
 #define V_PER16 4
-#define V_EACH(M) M(0) M(1) M(2) M(3)
 #define V_MAXQ 4
 #define V_SHAPES(X) X(1, 4, 1)
 #define V_KBIAS 0
@@ -4216,11 +4213,13 @@ AIOSK_API aiosk_matmul_fn aiosk_matmul_fast(const aiosk_isa *k, int32_t type) {
 /* ======== kernels/hot.inc ======== */
 #if AIOSK__PART == 1
 #undef AIOSK__PART
-/* hot.inc: from here on GCC optimises in a build without optimisation (-O0 -g) too, where plain code would be 25 times slower and large;
- * base.h says when (AIOSK__HOT). `#pragma GCC pop_options` ends it. The host's own code stays as it is.
+/* hot.inc: how much effort GCC makes from here on; base.h says when, `#pragma GCC pop_options` ends it, the host's own code stays as it is.
  *
- * O1, less what takes the compiler time and gives little here. All kernels, GCC 12, -O0 -g, a busy Xeon with 2 CPUs; tokens/s of
- * aios bench -p 64 -n 32 -t 1, 260 K parameters in Q4_0:
+ * AIOSK__LIGHT: O1 in an optimised build, where functions with V_HOT get O2 (base.h).
+ *
+ * AIOSK__HOT: some in a build without optimisation (-O0 -g) too, where plain code would be 25 times slower and large: O1, less
+ * what takes the compiler time and gives little here. All kernels before they were made smaller, GCC 12, -O0 -g, a busy EPYC
+ * (Zen 4) with 2 CPUs; tokens/s of aios bench -p 64 -n 32 -t 1, 260 K parameters in Q4_0:
  *
  *                           seconds   memory MB   code KB   prefill   decode
  *     AIOSK_NO_OPTIMIZE        26.7      1702       7435      2,600    1,400
@@ -4456,7 +4455,6 @@ AIOSK_API aiosk_matmul_fn aiosk_matmul_fast(const aiosk_isa *k, int32_t type) {
 #undef V_BASE
 #undef V_W
 #undef V_PER16
-#undef V_EACH
 #undef V_MAXQ
 #undef V_SHAPES
 #undef V_KBIAS
@@ -7526,7 +7524,6 @@ AIOSK__CONST aiosk_isa V_TABLE = {
 #define V_EXPORT static AIOSK__UNUSED V_TARGET
 #define V_W 4
 #define V_PER16 4
-#define V_EACH(M) M(0) M(1) M(2) M(3)
 #define V_MAXQ 6
 #define V_SHAPES(X) X(1, 1, 4) X(2, 2, 2) X(3, 6, 1)
 #define V_KBIAS 0

@@ -13,7 +13,6 @@
 #define V_BASE(x) aiosk__##x##_avx2
 #define V_W 8
 #define V_PER16 2
-#define V_EACH(M) M(0) M(1)
 #define V_MAXQ 6
 #define V_SHAPES(X) X(1, 1, 4) X(2, 2, 2) X(3, 4, 1) X(5, 6, 1)
 #define V_KBIAS 0

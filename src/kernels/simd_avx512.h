@@ -19,7 +19,6 @@
 #define V_BASE(x) aiosk__##x##_avx512
 #define V_W 16
 #define V_PER16 1
-#define V_EACH(M) M(0)
 #define V_MAXQ 6
 #define V_SHAPES(X) X(1, 6, 4) X(1, 6, 1)
 #define V_KBIAS 128

@@ -3,7 +3,9 @@
  * The vocabulary, the same in every simd_* file (a set's integer dot products and unpacking are in simdi_*):
  *     vf, vi            V_W floats; V_W int32 (4 * V_W bytes). V_PER16 registers make 16 virtual lanes
  *     V_FN, V_EXPORT    qualifiers of an inlined helper and of a kernel: linkage and the set's target
- *     V_NAME(f)         f's name in this set; V_EACH(M) = M(0) M(1) .. M(V_PER16 - 1)
+ *     V_HOT             beside V_EXPORT: a function that gets all of the compiler's effort (base.h)
+ *     V_UNROLL, V_UNROLL_RARE   in front of loops that unpack a type, a rare one or a grid
+ *     V_NAME(f)         f's name in this set
  *     v_loadu, v_storeu, v_loadi, v_storei                     no alignment asked
  *     v_set1, v_zero, v_set1i, v_zeroi, v_add, v_sub, v_mul, v_div, v_sqrt, v_addi, v_subi
  *     v_fma(a, b, c)    a * b + c, rounded once. Never feed a v_mul into v_add or v_sub: GCC contracts that;
@@ -34,7 +36,6 @@
 #define V_BASE(x) aiosk__##x##_scalar
 #define V_W 1
 #define V_PER16 16
-#define V_EACH(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11) M(12) M(13) M(14) M(15)
 #define V_MAXQ 1
 #define V_SHAPES(X) X(1, 1, 1)
 #define V_KBIAS 0

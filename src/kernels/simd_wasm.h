@@ -10,7 +10,6 @@
 #define V_BASE(x) aiosk__##x##_wasm
 #define V_W 4
 #define V_PER16 4
-#define V_EACH(M) M(0) M(1) M(2) M(3)
 #define V_MAXQ 4
 #define V_SHAPES(X) X(1, 4, 1)
 #define V_KBIAS 0

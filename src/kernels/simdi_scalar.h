@@ -17,8 +17,7 @@
  *     i_rows4(o, a, rb)          o[0..3]: the dwords at a of V_W rows, rb bytes apart
  *     i_store_s8(p, a)           the lanes' low bytes
  * Words for products. kind says what the codes are: 4, 5, 6 unsigned of so many bits; 7, 8 signed, |code| <= 64 or 128,
- * passed through i_prep8 (which adds 128 where V_BIAS8); 9 is 8 as |code| and sign (lanes.inc: absolute), where V_XOR, for so many
- * columns or more. Products of up to I_RUN(kind, n) registers of a run of n are added up in an
+ * passed through i_prep8 (which adds 128 where V_BIAS8); 9 is 8 as |code| and sign (lanes.inc: absolute), where V_XOR. Products of up to I_RUN(kind, n) registers of a run of n are added up in an
  * i_part, which may be narrower than int32:
  *     i_first(kind, z, w, x)     the part of one register; x: i_dup of four activations. Where V_START, z is added
  *     i_next(kind, a, w, x)      the part a with one more
@@ -29,8 +28,9 @@
  *     i_scale(kind, a)           byte 0 of every lane, signed, as s
  *     i_macc_pair(acc, a, s)     acc + a.lo * s[0] + a.hi * s[1], where lo and hi are the int16 halves of a lane
  * A micro-kernel takes V_NP panels and V_NC columns at once. V_PREMUL: codes times scale below 256 are multiplied before the
- * sum. V_FIX: codes of 6 bits that stand for less are corrected behind the sum, not by z. V_FEW: most columns
- * with a loop that multiplies what it unpacks in registers (few*): 0, 1 or 4; 0 is half the code. */
+ * sum. V_FIX: codes of 6 bits that stand for less are corrected behind the sum, not by z. V_FEW: most columns that share a
+ * panel unpacked in registers (one_*, few_*), 8, or 0 in sets without such loops: half the code. V_SMALL: the loops for many
+ * columns know two kinds of codes, up to 6 bits and signed. */
 #ifndef AIOSK__SIMDI_SCALAR_H
 #define AIOSK__SIMDI_SCALAR_H
 #include "simdi_names.inc"
