@@ -5836,6 +5836,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int
                     const int32_t r = row + 16 * e;
                     if (r >= m->row1) {
                         memset(&codes[e], 0, sizeof codes[e]);
+                        if (!f->columns) memset(codes[e].sc, 1, sizeof codes[e].sc); /* for the next columns */
                         continue;
                     }
 #if V_W == 1
