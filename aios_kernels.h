@@ -4585,7 +4585,7 @@ V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return V_NAME(i_dpw)(acc, 
 #undef AIOSK__PART
 /* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
  * functions are those of V_BASE. matmul_undef.inc ends it. With V_SOURCE(x) defined beforehand the set has products of many columns
- * for the common types alone: that set, with the same V_BIAS8 and V_PREMUL, unpacks for it and does all else. V_TILE8(x): whose
+ * alone: that set, with V_PREMUL 0, unpacks for it (codes are raised where V_BIAS8 differs) and does all else. V_TILE8(x): whose
  * attend_i8 it takes. */
 #ifdef V_SOURCE
 #define V_OWN 0
@@ -5823,7 +5823,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int
     job.xs = m->x_stride;
     job.acc = acc;
     job.n_in = m->n_in;
-    for (int32_t e = 0; e < V_NP && !f->columns; e++) memset(codes[e].sc, 1, sizeof codes[e].sc);
+    if (V_NP > 1) memset(codes, 0, sizeof codes);
+    for (int32_t e = 0; e < V_NP && !f->columns; e++) memset(codes[e].sc, 1, sizeof codes[e].sc); /* codes without scales: 1 */
     int32_t n_cols;
     for (int32_t c0 = 0; c0 < m->n_cols; c0 += n_cols) {
         n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
@@ -5834,11 +5835,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int
                 const int32_t nb = j.n - k < per ? j.n - k : per, groups = cols ? n_cols / V_NC * V_NC : 0;
                 for (int32_t e = 0; e < V_NP; e++) {
                     const int32_t r = row + 16 * e;
-                    if (r >= m->row1) {
-                        memset(&codes[e], 0, sizeof codes[e]);
-                        if (!f->columns) memset(codes[e].sc, 1, sizeof codes[e].sc); /* for the next columns */
-                        continue;
-                    }
+                    if (r >= m->row1) continue; /* what is there already: nobody keeps what it gives */
 #if V_W == 1
                     const int32_t nr = j.panels || m->row1 - r >= 16 ? 16 : m->row1 - r;
                     V_NAME(codes_any)(f->type, layout, V_NAME(at)(&j, r, k), j.row_bytes, nr, nb, &codes[e]);
