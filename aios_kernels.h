@@ -427,7 +427,7 @@ enum { AIOSK__MAX_COLS = 128 };
 #endif
 
 /* GCC at -O2 spends most of its time where the program spends none. So functions that do the work of a token or a prompt (V_HOT) get O2, and
- * the rest O1, through hot.inc: a fifth less time to compile, all sets of x86, and the same speed. */
+ * the rest O1, through effort.inc: a fifth less time to compile, all sets of x86, and the same speed. */
 #if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__) && !defined(__SANITIZE_ADDRESS__)
 #define AIOSK__LIGHT
 #define AIOSK__FAST __attribute__((optimize("O2")))
@@ -446,10 +446,10 @@ enum { AIOSK__MAX_COLS = 128 };
 #define AIOSK__STRICT
 #endif
 
-/* GCC -O0 (it alone can): the kernels are optimised all the same, see hot.inc; and since a debug build runs where it is made, with one fast
+/* GCC -O0 (it alone can): the kernels are optimised all the same, see effort.inc; and since a debug build runs where it is made, with one fast
  * set, AVX2, unless macros name others. One file of all: 4.7 s and 0.39 GB with -g instead of 10.8 and 0.51. */
 #if defined(__GNUC__) && !defined(__clang__) && !defined(__OPTIMIZE__) && !defined(AIOSK_NO_OPTIMIZE)
-#define AIOSK__HOT
+#define AIOSK__UNOPTIMISED
 #if !defined(AIOSK_ONLY_SSE41) && !defined(AIOSK_ONLY_AVXVNNI) && !defined(AIOSK_ONLY_AVX512) && !defined(AIOSK_ONLY_AVX512BW) && \
     !defined(AIOSK_NO_AVX2) && !defined(AIOSK_ALL) && !defined(AIOSK_UNIT)
 #define AIOSK_ONLY_AVX2
@@ -544,8 +544,8 @@ enum { AIOSK__MAX_COLS = 128 };
 #include <emmintrin.h>  /* MXCSR and sqrtss belong to the x86-64 baseline */
 #endif
 
-#ifdef AIOSK__HOT
-#define AIOSK__PART 1 /* kernels/hot.inc */
+#ifdef AIOSK__UNOPTIMISED
+#define AIOSK__PART 1 /* kernels/effort.inc */
 #include "aios_kernels.h"
 #endif
 
@@ -611,7 +611,7 @@ AIOSK__STRICT static inline AIOSK__UNUSED float aiosk__sqrt(float x) {
 #endif
 }
 
-#ifdef AIOSK__HOT
+#ifdef AIOSK__UNOPTIMISED
 #pragma GCC pop_options
 #endif
 
@@ -629,7 +629,7 @@ typedef struct aiosk__ints {
 #endif
 
 #ifndef AIOS_EXTERNAL_KERNELS           /* else in another unit: the engine needs no more than base.h */
-#define AIOSK__PART 1 /* kernels/hot.inc */
+#define AIOSK__PART 1 /* kernels/effort.inc */
 #include "aios_kernels.h"
 
 /* ======== kernels/types.h ======== */
@@ -2639,7 +2639,7 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
  *     i_macc_pair(acc, a, s)     acc + a.lo * s[0] + a.hi * s[1], where lo and hi are the int16 halves of a lane
  * A micro-kernel takes V_NP panels and V_NC columns at once. V_PREMUL: codes times scale below 256 are multiplied before the
  * sum. V_FIX: codes of 6 bits that stand for less are corrected behind the sum, not by z. V_FEW: most columns that share a
- * panel unpacked in registers (one_*, few_*), 8, or 0 in sets without such loops: half the code. V_SMALL: the loops for many
+ * panel unpacked in registers (one_*, few_*), 8, or 0 in sets without such loops: half the code. V_TWO_KINDS: the loops for many
  * columns know two kinds of codes, up to 6 bits and signed. */
 #ifndef AIOSK__SIMDI_SCALAR_H
 #define AIOSK__SIMDI_SCALAR_H
@@ -2654,7 +2654,7 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
 #define V_START 0
 #define V_QUAD 0
 #define V_XOR 0
-#define V_SMALL 0
+#define V_TWO_KINDS 0
 #define V_FEW 0
 #define V_NC 1
 
@@ -2906,7 +2906,7 @@ V_FN void i_store_s8(int8_t *p, vi a) {
 #define V_NP 1 /* panels that a micro-kernel takes at once */
 #define V_NC 4 /* and columns */
 #define V_FEW 0
-#define V_SMALL 1 /* fewer loops: two kinds of codes, up to 6 bits and signed */
+#define V_TWO_KINDS 1 /* fewer loops: two kinds of codes, up to 6 bits and signed */
 V_FN vi V_NAME(i_mul8)(const int kind, vi w, vi x) { /* as in dot_avx2.inc */
     return kind < 7 ? _mm_maddubs_epi16(w, x) : _mm_maddubs_epi16(_mm_abs_epi8(w), _mm_sign_epi8(x, w));
 }
@@ -4196,7 +4196,7 @@ AIOSK_API aiosk_matmul_fn aiosk_matmul_fast(const aiosk_isa *k, int32_t type) {
 #endif
 
 #endif
-#if defined(AIOSK__HOT) || defined(AIOSK__LIGHT)
+#if defined(AIOSK__UNOPTIMISED) || defined(AIOSK__LIGHT)
 #pragma GCC pop_options
 #endif
 #endif
@@ -4210,14 +4210,14 @@ AIOSK_API aiosk_matmul_fn aiosk_matmul_fast(const aiosk_isa *k, int32_t type) {
  * as the number of one and includes this file again; by its name, so it has to keep that, beside the file itself. The number is
  * gone within the part, which may thus do the same for another one. */
 
-/* ======== kernels/hot.inc ======== */
+/* ======== kernels/effort.inc ======== */
 #if AIOSK__PART == 1
 #undef AIOSK__PART
-/* hot.inc: how much effort GCC makes from here on; base.h says when, `#pragma GCC pop_options` ends it, the host's own code stays as it is.
+/* effort.inc: how much effort GCC makes from here on; base.h says when, `#pragma GCC pop_options` ends it, the host's own code stays as it is.
  *
  * AIOSK__LIGHT: O1 in an optimised build, where functions with V_HOT get O2 (base.h).
  *
- * AIOSK__HOT: some in a build without optimisation (-O0 -g) too, where plain code would be 25 times slower and large: O1, less
+ * AIOSK__UNOPTIMISED: some in a build without optimisation (-O0 -g) too, where plain code would be 25 times slower and large: O1, less
  * what takes the compiler time and gives little here. All kernels before they were made smaller, GCC 12, -O0 -g, a busy EPYC
  * (Zen 4) with 2 CPUs; tokens/s of aios bench -p 64 -n 32 -t 1, 260 K parameters in Q4_0:
  *
@@ -4230,7 +4230,7 @@ AIOSK_API aiosk_matmul_fn aiosk_matmul_fast(const aiosk_isa *k, int32_t type) {
  *
  * var-tracking makes O2 half as slow again; Og does not unroll the loops that keep sums in registers. attribute((optimize)) on every
  * function would do the same and be parsed for each. Clang has nothing like it. */
-#ifdef AIOSK__HOT
+#ifdef AIOSK__UNOPTIMISED
 #pragma GCC push_options
 #pragma GCC optimize ("O1,no-var-tracking,no-ivopts,no-tree-dominator-opts,no-tree-pta,no-tree-bit-ccp,no-guess-branch-probability")
 #pragma GCC optimize ("no-split-wide-types,no-ipa-pure-const,no-ipa-reference,no-forward-propagate,no-tree-slsr,no-cprop-registers")
@@ -4408,7 +4408,7 @@ AIOSK_API aiosk_matmul_fn aiosk_matmul_fast(const aiosk_isa *k, int32_t type) {
 #undef V_START
 #undef V_QUAD
 #undef V_XOR
-#undef V_SMALL
+#undef V_TWO_KINDS
 #undef V_FEW
 
 /* ======== kernels/simdi_undef.inc ======== */
@@ -4524,8 +4524,8 @@ AIOSK_API aiosk_matmul_fn aiosk_matmul_fast(const aiosk_isa *k, int32_t type) {
 #ifndef V_XOR
 #define V_XOR 0
 #endif
-#ifndef V_SMALL
-#define V_SMALL 0
+#ifndef V_TWO_KINDS
+#define V_TWO_KINDS 0
 #endif
 
 V_FN vi i_prep8(vi w) { return w; }
@@ -4565,7 +4565,7 @@ V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return v_addi(acc, V_NAME(
 #define V_START 1
 #define V_QUAD 0
 #define V_XOR 0
-#define V_SMALL 0
+#define V_TWO_KINDS 0
 
 V_FN vi i_prep8(vi w) { return i_xor(w, v_set1i((int32_t)0x80808080)); }
 V_FN vi i_scale(const int kind, vi a) { return kind == 4 || kind == 6 ? V_NAME(i_scale_pair)(a) : V_NAME(i_scale_one)(a); }
@@ -5598,7 +5598,7 @@ typedef struct V_NAME(form) {
 /* The loops for many columns: family, kind of codes, columns per scale */
 #if V_W == 1
 #define AIOSK__COLS(X)
-#elif V_SMALL
+#elif V_TWO_KINDS
 #define AIOSK__COLS(X) X(a32, 6, 32) X(a32, 8, 32)
 #elif V_BIAS8 && V_OWN
 #define AIOSK__COLS(X) X(a32, 8, 32) X(a32, 8, 16) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
@@ -5617,7 +5617,7 @@ typedef struct V_NAME(form) {
     V_EXPORT V_HOT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
 AIOSK__COLS(AIOSK__X)
 #undef AIOSK__X
-#if V_SMALL
+#if V_TWO_KINDS
 V_EXPORT void V_NAME(a256_6_any)(const V_NAME(cols) *m) {
     for (int32_t c = 0; c < m->n_cols; c += V_NC) V_NAME(group_a256)(m, 6, 16, 1, V_NC, c);
 }
@@ -5631,9 +5631,9 @@ static V_NAME(cols_fn) V_NAME(find_cols)(int32_t family, int32_t kind, int32_t c
     const int32_t a32 = family == AIOSK_A32, a256 = !a32;
     if (!V_BIAS8 && !columns) columns = 16;
     if (V_XOR && kind == 8 && columns == 32) kind = 9;
-    if (V_SMALL && kind < 6) kind = 6;
-    if (V_SMALL && kind == 7) kind = 8;
-#if V_SMALL
+    if (V_TWO_KINDS && kind < 6) kind = 6;
+    if (V_TWO_KINDS && kind == 7) kind = 8;
+#if V_TWO_KINDS
     if (a256) return kind == 6 ? V_NAME(a256_6_any) : V_NAME(a256_8_any);
 #endif
 #define AIOSK__X(f, k, n) if (f && kind == k && columns == n) return V_NAME(f##_##k##_##n);
@@ -7630,7 +7630,7 @@ V_FN vi v_vdot(vi acc, vi w, vi c) { return v_kdot(acc, w, c); }
 #define V_FEW 8
 #define V_QUAD 1 /* a load for sixteen activations, not one and a dup for each four: lanes of sdot cost nothing */
 #define V_XOR 0
-#define V_SMALL 0
+#define V_TWO_KINDS 0
 #define V_NC 4 /* columns that it takes at once */
 
 #define AIOSK__U8(a) vreinterpretq_u8_s32(a)

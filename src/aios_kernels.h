@@ -4,7 +4,7 @@
 #define AIOSK__IMPLEMENTED
 #include "kernels/base.h"
 #ifndef AIOS_EXTERNAL_KERNELS           /* else in another unit: the engine needs no more than base.h */
-#include "kernels/hot.inc"
+#include "kernels/effort.inc"
 #include "kernels/types.h"
 #include "kernels/kv_types.h"
 #if AIOSK__IN_UNIT(0)
@@ -23,7 +23,7 @@
 #include "kernels/cpu.c"
 #include "kernels/dispatch.c"
 #endif
-#if defined(AIOSK__HOT) || defined(AIOSK__LIGHT)
+#if defined(AIOSK__UNOPTIMISED) || defined(AIOSK__LIGHT)
 #pragma GCC pop_options
 #endif
 #endif

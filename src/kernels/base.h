@@ -66,7 +66,7 @@ enum { AIOSK__MAX_COLS = 128 };
 #endif
 
 /* GCC at -O2 spends most of its time where the program spends none. So functions that do the work of a token or a prompt (V_HOT) get O2, and
- * the rest O1, through hot.inc: a fifth less time to compile, all sets of x86, and the same speed. */
+ * the rest O1, through effort.inc: a fifth less time to compile, all sets of x86, and the same speed. */
 #if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__) && !defined(__SANITIZE_ADDRESS__)
 #define AIOSK__LIGHT
 #define AIOSK__FAST __attribute__((optimize("O2")))
@@ -85,10 +85,10 @@ enum { AIOSK__MAX_COLS = 128 };
 #define AIOSK__STRICT
 #endif
 
-/* GCC -O0 (it alone can): the kernels are optimised all the same, see hot.inc; and since a debug build runs where it is made, with one fast
+/* GCC -O0 (it alone can): the kernels are optimised all the same, see effort.inc; and since a debug build runs where it is made, with one fast
  * set, AVX2, unless macros name others. One file of all: 4.7 s and 0.39 GB with -g instead of 10.8 and 0.51. */
 #if defined(__GNUC__) && !defined(__clang__) && !defined(__OPTIMIZE__) && !defined(AIOSK_NO_OPTIMIZE)
-#define AIOSK__HOT
+#define AIOSK__UNOPTIMISED
 #if !defined(AIOSK_ONLY_SSE41) && !defined(AIOSK_ONLY_AVXVNNI) && !defined(AIOSK_ONLY_AVX512) && !defined(AIOSK_ONLY_AVX512BW) && \
     !defined(AIOSK_NO_AVX2) && !defined(AIOSK_ALL) && !defined(AIOSK_UNIT)
 #define AIOSK_ONLY_AVX2
@@ -183,8 +183,8 @@ enum { AIOSK__MAX_COLS = 128 };
 #include <emmintrin.h>  /* MXCSR and sqrtss belong to the x86-64 baseline */
 #endif
 
-#ifdef AIOSK__HOT
-#include "hot.inc"
+#ifdef AIOSK__UNOPTIMISED
+#include "effort.inc"
 #endif
 
 AIOSK__INLINE uint16_t aiosk__u16(const void *p) { uint16_t v; memcpy(&v, p, 2); return v; }
@@ -249,7 +249,7 @@ AIOSK__STRICT static inline AIOSK__UNUSED float aiosk__sqrt(float x) {
 #endif
 }
 
-#ifdef AIOSK__HOT
+#ifdef AIOSK__UNOPTIMISED
 #pragma GCC pop_options
 #endif
 

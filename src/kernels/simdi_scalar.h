@@ -29,7 +29,7 @@
  *     i_macc_pair(acc, a, s)     acc + a.lo * s[0] + a.hi * s[1], where lo and hi are the int16 halves of a lane
  * A micro-kernel takes V_NP panels and V_NC columns at once. V_PREMUL: codes times scale below 256 are multiplied before the
  * sum. V_FIX: codes of 6 bits that stand for less are corrected behind the sum, not by z. V_FEW: most columns that share a
- * panel unpacked in registers (one_*, few_*), 8, or 0 in sets without such loops: half the code. V_SMALL: the loops for many
+ * panel unpacked in registers (one_*, few_*), 8, or 0 in sets without such loops: half the code. V_TWO_KINDS: the loops for many
  * columns know two kinds of codes, up to 6 bits and signed. */
 #ifndef AIOSK__SIMDI_SCALAR_H
 #define AIOSK__SIMDI_SCALAR_H
@@ -42,7 +42,7 @@
 #define V_START 0
 #define V_QUAD 0
 #define V_XOR 0
-#define V_SMALL 0
+#define V_TWO_KINDS 0
 #define V_FEW 0
 #define V_NC 1
 

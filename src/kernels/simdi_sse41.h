@@ -56,7 +56,7 @@ V_FN void i_store_s8(int8_t *p, vi a) {
 #define V_NP 1 /* panels that a micro-kernel takes at once */
 #define V_NC 4 /* and columns */
 #define V_FEW 0
-#define V_SMALL 1 /* fewer loops: two kinds of codes, up to 6 bits and signed */
+#define V_TWO_KINDS 1 /* fewer loops: two kinds of codes, up to 6 bits and signed */
 V_FN vi V_NAME(i_mul8)(const int kind, vi w, vi x) { /* as in dot_avx2.inc */
     return kind < 7 ? _mm_maddubs_epi16(w, x) : _mm_maddubs_epi16(_mm_abs_epi8(w), _mm_sign_epi8(x, w));
 }
