@@ -4228,11 +4228,12 @@ AIOSK_API aiosk_matmul_fn aiosk_matmul_fast(const aiosk_isa *k, int32_t type) {
  *     this                     16.5       471        884     64,000   23,500
  *     Og, no-var-tracking      13.3       480        727     11,000   12,900
  *
+ * That was with no-var-tracking, of which GCC warns in a build without -g; without its assignments alone it takes as long.
  * var-tracking makes O2 half as slow again; Og does not unroll the loops that keep sums in registers. attribute((optimize)) on every
  * function would do the same and be parsed for each. Clang has nothing like it. */
 #ifdef AIOSK__UNOPTIMISED
 #pragma GCC push_options
-#pragma GCC optimize ("O1,no-var-tracking,no-ivopts,no-tree-dominator-opts,no-tree-pta,no-tree-bit-ccp,no-guess-branch-probability")
+#pragma GCC optimize ("O1,no-var-tracking-assignments,no-ivopts,no-tree-dominator-opts,no-tree-pta,no-tree-bit-ccp,no-guess-branch-probability")
 #pragma GCC optimize ("no-split-wide-types,no-ipa-pure-const,no-ipa-reference,no-forward-propagate,no-tree-slsr,no-cprop-registers")
 #pragma GCC optimize ("no-dce,no-dse,no-shrink-wrap,no-compare-elim,no-tree-ch,no-tree-sink,no-tree-copy-prop,no-tree-dse")
 #undef __OPTIMIZE__ /* as before: in C the pragma defines it, and its end leaves it */

@@ -424,6 +424,8 @@ case $($CC -dumpmachine 2>/dev/null) in
              else skip "vector code" "no objdump"; fi ;;
 esac
 
+silent() { $CC -I. -c "$from/lib.c" -o "$dir/plain_cc.o" 2>&1 | grep . && return 1; return 0; }
+check "without any flag the compiler says nothing" silent
 check "C11 $CC" parse "$CC" -std=c11 -O1 "$from/lib.c"
 if echo 'int x;' | $CC -x c++ -std=c++11 -c - -o "$dir/probe.o" 2>/dev/null; then
     check "C++11 $CC" compile "$CC" cpp.o -x c++ -std=c++11 -O0 -DAIOSK_NO_SIMD "$from/lib.c"
