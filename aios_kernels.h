@@ -427,12 +427,15 @@ enum { AIOSK__MAX_COLS = 128 };
 #endif
 
 /* GCC at -O2 spends most of its time where the program spends none. So functions that do the work of a token or a prompt (V_HOT) get O2, and
- * the rest O1, through effort.inc: a fifth less time to compile, all sets of x86, and the same speed. */
+ * the rest a light O1, through effort.inc, whose tree passes O2 has to name to have them back: a third less time to compile, all sets of
+ * x86, and the same speed. Without tree-ch, the copy of a loop's test to its end, vector loops are a tenth slower: LOOPS gives it to O1. */
 #if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__) && !defined(__SANITIZE_ADDRESS__)
 #define AIOSK__LIGHT
-#define AIOSK__FAST __attribute__((optimize("O2")))
+#define AIOSK__FAST __attribute__((optimize("O2,tree-dominator-opts,tree-bit-ccp,tree-fre,tree-copy-prop,tree-dse,tree-ch,tree-sink,guess-branch-probability")))
+#define AIOSK__LOOPS __attribute__((optimize("tree-ch")))
 #else
 #define AIOSK__FAST
+#define AIOSK__LOOPS
 #endif
 
 /* A function whose scalar floating point must not be contracted into fma by the compiler. Vector code does not
@@ -2730,7 +2733,7 @@ V_FN void i_store_s8(int8_t *p, vi a) { *p = (int8_t)a; }
 #define V_KBIAS 0
 #define vf __m128
 #define vi __m128i
-#define V_HOT    /* small before fast */
+#define V_HOT AIOSK__LOOPS /* small before fast */
 #define V_UNROLL AIOSK__UNROLL
 #define V_UNROLL_RARE
 #define AIOSK__PART 2 /* kernels/simd_names.inc */
@@ -4231,15 +4234,15 @@ AIOSK_API aiosk_matmul_fn aiosk_matmul_fast(const aiosk_isa *k, int32_t type) {
  * That was with no-var-tracking, of which GCC warns in a build without -g; without its assignments alone it takes as long.
  * var-tracking makes O2 half as slow again; Og does not unroll the loops that keep sums in registers. attribute((optimize)) on every
  * function would do the same and be parsed for each. Clang has nothing like it. */
+#if defined(AIOSK__UNOPTIMISED) || defined(AIOSK__LIGHT)
+#pragma GCC push_options
+#pragma GCC optimize ("O1,no-tree-dominator-opts,no-tree-bit-ccp,no-tree-fre,no-tree-copy-prop,no-tree-dse,no-tree-ch,no-tree-sink")
+#pragma GCC optimize ("no-guess-branch-probability,no-ipa-pure-const,no-ipa-reference,no-split-wide-types,no-if-conversion,no-if-conversion2")
+#pragma GCC optimize ("no-cprop-registers,no-dce,no-dse,no-shrink-wrap,no-compare-elim,no-combine-stack-adjustments,no-reorder-blocks")
+#endif
 #ifdef AIOSK__UNOPTIMISED
-#pragma GCC push_options
-#pragma GCC optimize ("O1,no-var-tracking-assignments,no-ivopts,no-tree-dominator-opts,no-tree-pta,no-tree-bit-ccp,no-guess-branch-probability")
-#pragma GCC optimize ("no-split-wide-types,no-ipa-pure-const,no-ipa-reference,no-forward-propagate,no-tree-slsr,no-cprop-registers")
-#pragma GCC optimize ("no-dce,no-dse,no-shrink-wrap,no-compare-elim,no-tree-ch,no-tree-sink,no-tree-copy-prop,no-tree-dse")
+#pragma GCC optimize ("no-var-tracking-assignments,no-ivopts,no-tree-pta,no-forward-propagate,no-tree-slsr")
 #undef __OPTIMIZE__ /* as before: in C the pragma defines it, and its end leaves it */
-#elif defined(AIOSK__LIGHT) /* base.h */
-#pragma GCC push_options
-#pragma GCC optimize ("O1")
 #endif
 
 /* ======== kernels/simd_names.inc ======== */
@@ -5553,12 +5556,12 @@ V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int col
     for (int32_t c = 0; c < m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, 0, V_NC, c);
 }
 /* Columns from c on, one by one, with codes of any kind as signed ones of 8 bits: for what is left over, and what is rare */
-V_EXPORT AIOSK__NOINLINE void V_NAME(last_a32)(const V_NAME(cols) *m, int32_t c) {
+V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(last_a32)(const V_NAME(cols) *m, int32_t c) {
     for (; c < m->n_cols; c++)
         if (m->columns == 16) V_NAME(group_a32)(m, 8, V_NAME(any), 16, 1, c);
         else V_NAME(group_a32)(m, 8, V_NAME(any), 32, 1, c);
 }
-V_EXPORT AIOSK__NOINLINE void V_NAME(last_a256)(const V_NAME(cols) *m, int32_t c) {
+V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(last_a256)(const V_NAME(cols) *m, int32_t c) {
     for (; c < m->n_cols; c++) V_NAME(group_a256)(m, 8, 16, 1, 1, c);
 }
 
@@ -5619,10 +5622,10 @@ typedef struct V_NAME(form) {
 AIOSK__COLS(AIOSK__X)
 #undef AIOSK__X
 #if V_TWO_KINDS
-V_EXPORT void V_NAME(a256_6_any)(const V_NAME(cols) *m) {
+V_EXPORT V_HOT void V_NAME(a256_6_any)(const V_NAME(cols) *m) {
     for (int32_t c = 0; c < m->n_cols; c += V_NC) V_NAME(group_a256)(m, 6, 16, 1, V_NC, c);
 }
-V_EXPORT void V_NAME(a256_8_any)(const V_NAME(cols) *m) {
+V_EXPORT V_HOT void V_NAME(a256_8_any)(const V_NAME(cols) *m) {
     for (int32_t c = 0; c < m->n_cols; c += V_NC) V_NAME(group_a256)(m, 8, 16, 1, V_NC, c);
 }
 #endif
@@ -5883,8 +5886,15 @@ AIOSK__A256_HOT(AIOSK__FEW_K)
 #else
 #define AIOSK__FORM_A32(T, t, kind, offset, columns, ...) {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(codes_##t), __VA_ARGS__}
 #define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, ...) {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(codes_##t), __VA_ARGS__}
-AIOSK__A32(AIOSK__CODES)
-AIOSK__A256(AIOSK__CODES_K)
+#define AIOSK__X(...) V_HOT AIOSK__CODES(__VA_ARGS__) /* all that there is for one column */
+#define AIOSK__XK(...) V_HOT AIOSK__CODES_K(__VA_ARGS__)
+AIOSK__A32_HOT(AIOSK__CODES)
+AIOSK__A32_RARE(AIOSK__X)
+AIOSK__A256_HOT(AIOSK__CODES_K)
+AIOSK__A256_RARE(AIOSK__XK)
+AIOSK__GRIDS(AIOSK__CODES_K)
+#undef AIOSK__X
+#undef AIOSK__XK
 #endif
 #define AIOSK__FORM(t, ...) static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__; AIOSK__ENTRY(t)
 #define AIOSK__X(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__SOME(t)))

@@ -18,7 +18,7 @@
 #define V_KBIAS 0
 #define vf __m128
 #define vi __m128i
-#define V_HOT    /* small before fast */
+#define V_HOT AIOSK__LOOPS /* small before fast */
 #define V_UNROLL AIOSK__UNROLL
 #define V_UNROLL_RARE
 #include "simd_names.inc"
