@@ -2502,6 +2502,7 @@ AIOSK_API int32_t aiosk_rotate_ok(const aiosk_isa *k, int32_t hd, float *tmp) {
  * The vocabulary, the same in every simd_* file (a set's integer dot products and unpacking are in simdi_*):
  *     vf, vi            V_W floats; V_W int32 (4 * V_W bytes). V_PER16 registers make 16 virtual lanes
  *     V_FN, V_EXPORT    qualifiers of an inlined helper and of a kernel: linkage and the set's target
+ *     V_EXPORT_MM, V_EXPORT_REST, V_REST(f)   see simd_names.inc
  *     V_HOT             beside V_EXPORT: a function that gets all of the compiler's effort (base.h)
  *     V_UNROLL, V_UNROLL_RARE   in front of loops that unpack a type, a rare one or a grid
  *     V_NAME(f)         f's name in this set
@@ -2952,6 +2953,7 @@ V_FN vi V_NAME(i_scale_pair)(vi a) {
 #endif
 #define V_FN AIOSK__INLINE V_TARGET
 #define V_EXPORT static AIOSK__UNUSED V_TARGET
+#define V_EXPORT_REST AIOSK__SHARED V_TARGET /* for AVX-512 */
 #define V_NAME(x) aiosk__##x##_avx2
 #define V_BASE(x) aiosk__##x##_avx2
 #define V_W 8
@@ -3204,11 +3206,15 @@ V_FN vi V_NAME(i_scale_one)(vi a) { return _mm256_srai_epi32(_mm256_slli_epi32(a
 #endif
 #define V_TARGET AIOSK__AVX512_BW
 #define V_FN AIOSK__INLINE V_TARGET
-#define V_EXPORT AIOSK__SHARED V_TARGET /* AVX512BW is compiled with AVX2 */
+#define V_EXPORT static AIOSK__UNUSED V_TARGET
+#define V_EXPORT_MM AIOSK__SHARED V_TARGET /* for AVX512BW, which is compiled with AVX2 */
 #define V_FN8 AIOSK__INLINE AIOSK__AVX512_VNNI
-#define V_EXPORT8 AIOSK__SHARED AIOSK__AVX512_VNNI
+#define V_EXPORT8 static AIOSK__UNUSED AIOSK__AVX512_VNNI
 #define V_NAME(x) aiosk__##x##_avx512
 #define V_BASE(x) aiosk__##x##_avx512
+#ifdef AIOSK__AVX2 /* memory is what these wait for, and twice the code in caches is no help */
+#define V_REST(x) aiosk__##x##_avx2
+#endif
 #define V_W 16
 #define V_PER16 1
 #define V_MAXQ 6
@@ -3368,10 +3374,12 @@ V_FN void i_store_s8(int8_t *p, vi a) { _mm_storeu_si128((__m128i *)p, _mm512_cv
 #endif
 
 /* ======== kernels/isa_avx512.c, continued ======== */
-#if !AIOSK__IN_UNIT(3) /* AVX512BW beside AVX2 */
+#ifdef AIOSK_UNIT
 
 /* ======== kernels/isa_extern.inc ======== */
-/* isa_extern.inc: declares what isa_table.inc takes from isa_base.inc (V_BASE), where that is in another unit. */
+/* isa_extern.inc: declares what isa_table.inc takes from another unit: AVX512BW from the float loops of AVX-512 (V_BASE), and that from AVX2
+ * (V_REST). */
+#if AIOSK__IN_UNIT(2)
 AIOSK__SHARED void V_BASE(quantize_flt)(const float *x, int32_t n, void *dst);
 AIOSK__SHARED void V_BASE(quantize_a32)(const float *x, int32_t n, void *dst);
 AIOSK__SHARED void V_BASE(quantize_a256)(const float *x, int32_t n, void *dst);
@@ -3379,25 +3387,29 @@ AIOSK__SHARED void V_BASE(quantize_head)(const float *x, int32_t n, int8_t *q, f
 AIOSK__SHARED void V_BASE(rows_f32)(const aiosk_matmul *m);
 AIOSK__SHARED void V_BASE(rows_f16)(const aiosk_matmul *m);
 AIOSK__SHARED void V_BASE(rows_bf16)(const aiosk_matmul *m);
-AIOSK__SHARED void V_BASE(store_f32)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v);
-AIOSK__SHARED void V_BASE(store_f16)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v);
-AIOSK__SHARED void V_BASE(kv_convert)(int32_t src_type, const void *src, int32_t dst_type, void *dst, int32_t hd_k, int32_t hd_v, void *scratch);
-AIOSK__SHARED void V_BASE(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1,
+#elif defined(AIOSK__AVX2)
+extern AIOSK__SHARED const aiosk_isa V_REST(isa);
+AIOSK__SHARED void V_REST(store_f32)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v);
+AIOSK__SHARED void V_REST(store_f16)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v);
+AIOSK__SHARED void V_REST(kv_convert)(int32_t src_type, const void *src, int32_t dst_type, void *dst, int32_t hd_k, int32_t hd_v, void *scratch);
+AIOSK__SHARED void V_REST(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1,
                                         const float *o1, int32_t stride1);
-AIOSK__SHARED void V_BASE(rotate)(float *x, int32_t n_head, int32_t hd, int32_t inverse);
-AIOSK__SHARED void V_BASE(rms_norm)(const float *x, const float *w, float eps, int32_t n, float *y);
-AIOSK__SHARED void V_BASE(layer_norm)(const float *x, const float *w, const float *b, float eps, int32_t n, float *y);
-AIOSK__SHARED void V_BASE(act)(int32_t kind, const float *x, int32_t n, float *y);
-AIOSK__SHARED void V_BASE(act_gated)(int32_t kind, const float *g, const float *u, int32_t n, float *y);
-AIOSK__SHARED void V_BASE(add)(const float *a, const float *b, int32_t n, float *y);
-AIOSK__SHARED void V_BASE(scale)(const float *x, float s, int32_t n, float *y);
-AIOSK__SHARED void V_BASE(softcap)(const float *x, float cap, int32_t n, float *y);
-AIOSK__SHARED void V_BASE(rope)(int32_t style, float *x, int32_t n_head, int32_t hd, int32_t n_rot, const float *cs);
-AIOSK__SHARED int32_t V_BASE(argmax)(const float *x, int32_t n);
-AIOSK__SHARED void V_BASE(exp)(const float *x, int32_t n, float *y);
+AIOSK__SHARED void V_REST(rotate)(float *x, int32_t n_head, int32_t hd, int32_t inverse);
+AIOSK__SHARED void V_REST(rms_norm)(const float *x, const float *w, float eps, int32_t n, float *y);
+AIOSK__SHARED void V_REST(layer_norm)(const float *x, const float *w, const float *b, float eps, int32_t n, float *y);
+AIOSK__SHARED void V_REST(act)(int32_t kind, const float *x, int32_t n, float *y);
+AIOSK__SHARED void V_REST(act_gated)(int32_t kind, const float *g, const float *u, int32_t n, float *y);
+AIOSK__SHARED void V_REST(add)(const float *a, const float *b, int32_t n, float *y);
+AIOSK__SHARED void V_REST(scale)(const float *x, float s, int32_t n, float *y);
+AIOSK__SHARED void V_REST(softcap)(const float *x, float cap, int32_t n, float *y);
+AIOSK__SHARED void V_REST(rope)(int32_t style, float *x, int32_t n_head, int32_t hd, int32_t n_rot, const float *cs);
+AIOSK__SHARED int32_t V_REST(argmax)(const float *x, int32_t n);
+AIOSK__SHARED void V_REST(exp)(const float *x, int32_t n, float *y);
+#endif
 
 /* ======== kernels/isa_avx512.c, continued ======== */
-#else
+#endif
+#if AIOSK__IN_UNIT(3)
 #define AIOSK__PART 12 /* kernels/isa_base.inc */
 #include "aios_kernels.h"
 
@@ -3429,6 +3441,9 @@ V_FN vi V_NAME(i_scale_one)(vi a) { return _mm512_srai_epi32(_mm512_slli_epi32(a
 #endif
 
 /* ======== kernels/isa_avx512.c, continued ======== */
+#ifdef AIOSK__AVX2 /* for Cascade Lake and Cooper Lake; after them VBMI has all of these */
+#define V_LENDER(x) aiosk__##x##_avx2
+#endif
 #define V_ISA_ID AIOSK_ISA_AVX512
 #define V_ISA_TEXT "avx512"
 #define AIOSK__PART 11 /* kernels/isa_matmul.inc */
@@ -3481,7 +3496,7 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(bf16_tile)(const aiosk_matmul *m, int32_t r
         }
     }
 }
-V_EXPORT void V_NAME(fast_bf16)(const aiosk_matmul *m) {
+V_EXPORT_MM void V_NAME(fast_bf16)(const aiosk_matmul *m) {
     int32_t row, c;
     for (row = m->row0; row < m->row1; row += 8)
         for (c = 0; c < m->n_cols; c += 2) V_NAME(bf16_tile)(m, row, c);
@@ -3656,6 +3671,7 @@ AIOSK__STEP(iq1_m) {
 #undef AIOSK__STEP
 #undef AIOSK__DW
 
+#undef AIOSK__XG
 #define AIOSK__XG(T, t, kind, offset, columns, n_mn)                                                                                       \
     V_EXPORT V_HOT void V_OUT(one_##t)(const V_NAME(few) *f) {                                                                                   \
         const V_OUT(grid) g = AIOSK__GRID_##T;                                                                                             \
@@ -3666,11 +3682,10 @@ AIOSK__STEP(iq1_m) {
         (void)n;                                                                                                                           \
         V_NAME(codes_a256)(V_NAME(head_##t), V_OUT(step_##t), &g, kind, offset, columns, n_mn, AIOSK__BYTES_##T * 16, p, o);               \
     }                                                                                                                                      \
-    static const V_NAME(form) V_OUT(form_##t) = {AIOSK_##T, kind, offset, columns, n_mn, V_OUT(codes_##t), V_OUT(one_##t), NULL};                \
+    static const V_NAME(form) V_OUT(form_##t) = {AIOSK_##T, kind, offset, columns, n_mn, V_OUT(codes_##t), V_OUT(one_##t), NULL, 0};                \
     V_EXPORT void V_OUT(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_OUT(form_##t), AIOSK_ROWS); }                              \
     V_EXPORT void V_OUT(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_OUT(form_##t), AIOSK_PANELS); }
 AIOSK__GRIDS(AIOSK__XG)
-#undef AIOSK__XG
 #undef AIOSK__GRID_IQ1_M
 #undef AIOSK__GRID_IQ1_S
 #undef AIOSK__GRID_IQ3_S
@@ -4254,6 +4269,15 @@ AIOSK_API aiosk_matmul_fn aiosk_matmul_fast(const aiosk_isa *k, int32_t type) {
 #define V_FN8 V_FN
 #define V_EXPORT8 V_EXPORT
 #endif
+#ifndef V_EXPORT_MM /* V_EXPORT of what another set takes, where that is in another object (AIOSK_UNIT): matrices of floats, inputs of matrices */
+#define V_EXPORT_MM V_EXPORT
+#endif
+#ifndef V_EXPORT_REST /* and what moves or changes vectors; V_REST(x): whose the table of a set has */
+#define V_EXPORT_REST V_EXPORT
+#endif
+#ifndef V_REST
+#define V_REST(x) V_BASE(x)
+#endif
 #ifndef V_HOT /* functions that get all of the compiler's effort: base.h */
 #define V_HOT AIOSK__FAST
 #endif
@@ -4355,6 +4379,7 @@ AIOSK_API aiosk_matmul_fn aiosk_matmul_fast(const aiosk_isa *k, int32_t type) {
 #elif AIOSK__PART == 6
 #undef AIOSK__PART
 /* matmul_undef.inc: takes back the macros of lanes.inc and matmul.inc, and the products. */
+#undef AIOSK__XG
 #undef AIOSK__XKR
 #undef AIOSK__XK
 #undef AIOSK__XR
@@ -4391,6 +4416,7 @@ AIOSK_API aiosk_matmul_fn aiosk_matmul_fast(const aiosk_isa *k, int32_t type) {
 #undef V_SOURCE
 #undef V_OWN
 #undef V_TILE8
+#undef V_LENDER
 
 /* ======== kernels/dot_undef.inc ======== */
 /* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
@@ -4455,6 +4481,9 @@ AIOSK_API aiosk_matmul_fn aiosk_matmul_fast(const aiosk_isa *k, int32_t type) {
 #undef V_UNROLL_RARE
 #undef V_FN8
 #undef V_EXPORT8
+#undef V_EXPORT_MM
+#undef V_EXPORT_REST
+#undef V_REST
 #undef V_NAME
 #undef V_BASE
 #undef V_W
@@ -4590,7 +4619,8 @@ V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return V_NAME(i_dpw)(acc, 
 /* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
  * functions are those of V_BASE. matmul_undef.inc ends it. With V_SOURCE(x) defined beforehand the set has products of many columns
  * alone: that set, with V_PREMUL 0, unpacks for it (codes are raised where V_BIAS8 differs) and does all else. V_TILE8(x): whose
- * attend_i8 it takes. */
+ * attend it takes. V_LENDER(x): whose codes of grids it takes, and for
+ * few columns their loops. */
 #ifdef V_SOURCE
 #define V_OWN 0
 #else
@@ -5269,7 +5299,7 @@ V_FN void V_NAME(codes_a32)(V_NAME(unit_fn) unit, const int offset, const int co
     }
 #endif
 #define AIOSK__CODES(T, t, kind, offset, columns)                                                                        \
-    V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                      \
+    V_EXPORT_REST void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                      \
         V_NAME(codes_a32)(V_NAME(unit_##t), offset, columns, AIOSK__WEIGHTS_##T / 32, AIOSK__BYTES_##T * 16, p, n, o);   \
     }
 #endif
@@ -5469,7 +5499,7 @@ V_FN void V_NAME(codes_a256)(V_NAME(head_fn) head, V_NAME(step_fn) step, const v
     }
 #endif
 #define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                                    \
-    V_EXPORT void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                          \
+    V_EXPORT_REST void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                          \
         (void)n;                                                                                                             \
         V_NAME(codes_a256)(V_NAME(head_##t), V_NAME(step_##t), NULL, kind, offset, columns, n_mn, AIOSK__BYTES_##T * 16, p, o); \
     }
@@ -5596,6 +5626,7 @@ typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
     V_NAME(codes_fn) codes;
     V_NAME(few_fn) one, few;                   /* for one column, and for some; NULL where there is none */
+    int32_t lent;                              /* codes are those of V_LENDER: to be raised */
 } V_NAME(form);
 #endif
 
@@ -5724,7 +5755,7 @@ V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes,
 /* Bytes of gathered rows. */
 enum { V_NAME(run_bytes) = 8192 };
 
-#if V_BIAS8 && !V_OWN
+#if V_BIAS8 && (!V_OWN || defined V_LENDER)
 /* Adds `by` to the codes of n times 32 columns. */
 V_EXPORT void V_NAME(raise)(aiosk__codes *t, int32_t n, int32_t by) {
     const vi b = v_set1i((int32_t)((uint32_t)by * 0x01010101u));
@@ -5803,6 +5834,11 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int
         V_SOURCE(matmul)(m, f, layout);
         return;
     }
+#elif defined V_LENDER
+    if (f->lent && m->n_cols < 2 * V_NC) {
+        V_LENDER(isa).matmul[f->type][layout](m);
+        return;
+    }
 #endif
     j.m = m;
     j.f = f;
@@ -5846,8 +5882,8 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int
 #else
                     f->codes(V_NAME(panel)(&j, r, k, k + nb, r + 16 * V_NP, run), nb, &codes[e]);
 #endif
-#if V_BIAS8 && !V_OWN
-                    if (even) V_NAME(raise)(&codes[e], nb * units, 128 - (f->offset < 0 ? 0 : f->offset));
+#if V_BIAS8 && (!V_OWN || defined V_LENDER)
+                    if (even && (!V_OWN || f->lent)) V_NAME(raise)(&codes[e], nb * units, 128 - (f->offset < 0 ? 0 : f->offset));
 #endif
                 }
                 job.k = family == AIOSK_A256 ? k : k * units;
@@ -5881,31 +5917,43 @@ AIOSK__A256_HOT(AIOSK__FEW_K)
 #define AIOSK__SOME(t) NULL, NULL
 #endif
 #if V_W == 1
-#define AIOSK__FORM_A32(T, t, kind, offset, columns, ...) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, __VA_ARGS__}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, ...) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, __VA_ARGS__}
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, ...) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, __VA_ARGS__, 0}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, ...) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, __VA_ARGS__, 0}
 #else
-#define AIOSK__FORM_A32(T, t, kind, offset, columns, ...) {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(codes_##t), __VA_ARGS__}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, ...) {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(codes_##t), __VA_ARGS__}
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, ...) {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(codes_##t), __VA_ARGS__, 0}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, ...) {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(codes_##t), __VA_ARGS__, 0}
 #define AIOSK__X(...) V_HOT AIOSK__CODES(__VA_ARGS__) /* all that there is for one column */
 #define AIOSK__XK(...) V_HOT AIOSK__CODES_K(__VA_ARGS__)
 AIOSK__A32_HOT(AIOSK__CODES)
 AIOSK__A32_RARE(AIOSK__X)
 AIOSK__A256_HOT(AIOSK__CODES_K)
 AIOSK__A256_RARE(AIOSK__XK)
-AIOSK__GRIDS(AIOSK__CODES_K)
 #undef AIOSK__X
 #undef AIOSK__XK
+#ifndef V_LENDER
+AIOSK__GRIDS(AIOSK__CODES_K)
+#elif defined AIOSK_UNIT
+#define AIOSK__X(T, t, ...) AIOSK__SHARED void V_LENDER(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o);
+AIOSK__GRIDS(AIOSK__X)
+#undef AIOSK__X
+#endif
 #endif
 #define AIOSK__FORM(t, ...) static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__; AIOSK__ENTRY(t)
 #define AIOSK__X(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__SOME(t)))
 #define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__SOME(t)))
 #define AIOSK__XR(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL, NULL))
 #define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL, NULL))
+#ifdef V_LENDER
+#define AIOSK__XG(T, t, kind, offset, columns, n_mn) \
+    AIOSK__FORM(t, {AIOSK_##T, kind, offset, columns, n_mn, V_LENDER(codes_##t), NULL, NULL, 1})
+#else
+#define AIOSK__XG AIOSK__XKR
+#endif
 AIOSK__A32_HOT(AIOSK__X)
 AIOSK__A256_HOT(AIOSK__XK)
 AIOSK__A32_RARE(AIOSK__XR)
 AIOSK__A256_RARE(AIOSK__XKR)
-AIOSK__GRIDS(AIOSK__XKR)
+AIOSK__GRIDS(AIOSK__XG)
 #else
 #define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t)
 #define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t)
@@ -5948,9 +5996,9 @@ V_FN float V_NAME(quantize_block)(const float *x, int32_t n, int8_t *q) {
     return amax / 127.0f;
 }
 
-V_EXPORT void V_NAME(quantize_flt)(const float *x, int32_t n, void *dst) { memcpy(dst, x, (size_t)n * 4); }
+V_EXPORT_MM void V_NAME(quantize_flt)(const float *x, int32_t n, void *dst) { memcpy(dst, x, (size_t)n * 4); }
 
-V_EXPORT void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
+V_EXPORT_MM void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
     const aiosk__a32 a = aiosk__a32_parts(n);
     uint8_t *o = (uint8_t *)dst;
     int32_t k;
@@ -5966,7 +6014,7 @@ V_EXPORT void V_NAME(quantize_a32)(const float *x, int32_t n, void *dst) {
     }
 }
 
-V_EXPORT void V_NAME(quantize_a256)(const float *x, int32_t n, void *dst) {
+V_EXPORT_MM void V_NAME(quantize_a256)(const float *x, int32_t n, void *dst) {
     const aiosk__a256 a = aiosk__a256_parts(n);
     uint8_t *o = (uint8_t *)dst;
     int32_t k, i;
@@ -6106,16 +6154,16 @@ V_EXPORT void V_NAME(map)(int32_t kind, const float *x, const float *u, float ca
     V_NAME(map_whole)(kind, a, u ? b : NULL, cap, V_W, a);
     memcpy(y + whole, a, (size_t)rest * 4);
 }
-V_EXPORT void V_NAME(act_gated)(int32_t kind, const float *g, const float *u, int32_t n, float *y) { V_NAME(map)(kind, g, u, 0.0f, n, y); }
-V_EXPORT void V_NAME(act)(int32_t kind, const float *x, int32_t n, float *y) { V_NAME(map)(kind, x, NULL, 0.0f, n, y); }
-V_EXPORT void V_NAME(exp)(const float *x, int32_t n, float *y) { V_NAME(map)(V_NAME(map_exp), x, NULL, 0.0f, n, y); }
-V_EXPORT void V_NAME(softcap)(const float *x, float cap, int32_t n, float *y) { V_NAME(map)(V_NAME(map_cap), x, NULL, cap, n, y); }
-V_EXPORT void V_NAME(add)(const float *a, const float *b, int32_t n, float *y) {
+V_EXPORT_REST void V_NAME(act_gated)(int32_t kind, const float *g, const float *u, int32_t n, float *y) { V_NAME(map)(kind, g, u, 0.0f, n, y); }
+V_EXPORT_REST void V_NAME(act)(int32_t kind, const float *x, int32_t n, float *y) { V_NAME(map)(kind, x, NULL, 0.0f, n, y); }
+V_EXPORT_REST void V_NAME(exp)(const float *x, int32_t n, float *y) { V_NAME(map)(V_NAME(map_exp), x, NULL, 0.0f, n, y); }
+V_EXPORT_REST void V_NAME(softcap)(const float *x, float cap, int32_t n, float *y) { V_NAME(map)(V_NAME(map_cap), x, NULL, cap, n, y); }
+V_EXPORT_REST void V_NAME(add)(const float *a, const float *b, int32_t n, float *y) {
     int32_t i;
     for (i = 0; i + V_W <= n; i += V_W) v_storeu(y + i, v_add(v_loadu(a + i), v_loadu(b + i)));
     for (; i < n; i++) y[i] = a[i] + b[i];
 }
-V_EXPORT void V_NAME(scale)(const float *x, float s, int32_t n, float *y) {
+V_EXPORT_REST void V_NAME(scale)(const float *x, float s, int32_t n, float *y) {
     int32_t i;
     for (i = 0; i + V_W <= n; i += V_W) v_storeu(y + i, v_mul(v_loadu(x + i), v_set1(s)));
     for (; i < n; i++) y[i] = x[i] * s;
@@ -6145,7 +6193,7 @@ V_EXPORT AIOSK__NOINLINE float V_NAME(row_sum)(const float *x, int32_t n, float 
     if (whole < n) V_NAME(sum_loop)(last, 16, m, squares, s);
     return v_tree_add(s);
 }
-V_EXPORT void V_NAME(rms_norm)(const float *x, const float *w, float eps, int32_t n, float *y) {
+V_EXPORT_REST void V_NAME(rms_norm)(const float *x, const float *w, float eps, int32_t n, float *y) {
     const float r = 1.0f / aiosk__sqrt(V_NAME(row_sum)(x, n, 0.0f, 1) / (float)n + eps);
     int32_t i;
     for (i = 0; i + V_W <= n; i += V_W) {
@@ -6155,7 +6203,7 @@ V_EXPORT void V_NAME(rms_norm)(const float *x, const float *w, float eps, int32_
     for (; i < n; i++) y[i] = w ? x[i] * r * w[i] : x[i] * r;
 }
 V_FN vf V_NAME(norm1)(vf x, vf mean, vf r, vf w, vf b) { return v_fma(v_mul(v_sub(x, mean), r), w, b); }
-V_EXPORT void V_NAME(layer_norm)(const float *x, const float *w, const float *b, float eps, int32_t n, float *y) {
+V_EXPORT_REST void V_NAME(layer_norm)(const float *x, const float *w, const float *b, float eps, int32_t n, float *y) {
     const float mean = V_NAME(row_sum)(x, n, 0.0f, 0) / (float)n;
     const float r = 1.0f / aiosk__sqrt(V_NAME(row_sum)(x, n, mean, 1) / (float)n + eps);
     const vf m = v_set1(mean), f = v_set1(r), one = v_set1(1.0f), none = v_set1(-0.0f); /* t * 1 and t + -0 change no bit */
@@ -6174,7 +6222,7 @@ V_FN void V_NAME(rope1)(float *p0, float *p1, float c, float s) {
     *p0 = aiosk__fma(x0, c, -(x1 * s));
     *p1 = aiosk__fma(x0, s, x1 * c);
 }
-V_EXPORT void V_NAME(rope)(int32_t style, float *x, int32_t n_head, int32_t hd, int32_t n_rot, const float *cs) {
+V_EXPORT_REST void V_NAME(rope)(int32_t style, float *x, int32_t n_head, int32_t hd, int32_t n_rot, const float *cs) {
     int32_t n = n_rot / 2, h, i, j;
     if (style == AIOSK_ROPE_PAIRS) {
         for (h = 0; h < n_head; h++, x += hd) {
@@ -6209,7 +6257,7 @@ V_EXPORT void V_NAME(rope)(int32_t style, float *x, int32_t n_head, int32_t hd, 
 
 /* The maximum by blocks; only the first block that holds it is searched. NaN is never the largest; 0 when there is
  * nothing else. */
-V_EXPORT int32_t V_NAME(argmax)(const float *x, int32_t n) {
+V_EXPORT_REST int32_t V_NAME(argmax)(const float *x, int32_t n) {
     float best = aiosk__bits_f32(0xFF800000u);
     int32_t at = 0, i, j, k;
     for (i = 0; i < n; i += 1024) {
@@ -6234,7 +6282,7 @@ V_FN float V_NAME(head_amax)(const float *x, int32_t n) {
         for (k = 0; k < V_PER16 && i + k * V_W < n; k++) m[k] = v_max(m[k], v_abs(V_NAME(load_n)(x + i + k * V_W, n - i - k * V_W, 0.0f)));
     return v_tree_max(m);
 }
-V_EXPORT void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d, float *back) {
+V_EXPORT_MM void V_NAME(quantize_head)(const float *x, int32_t n, int8_t *q, float *d, float *back) {
     const float a = V_NAME(head_amax)(x, n), f = 127.0f / a;
     const int32_t tiny = !(f <= 3.40282347e38f); /* counts as zero, as in quant.inc */
     int32_t i;
@@ -6491,7 +6539,7 @@ V_EXPORT AIOSK__SMALL void V_NAME(side_encode)(aiosk__side s, int32_t is_v, uint
     }
     aiosk__kv_pack(s.code, flat, (size_t)hp / 8, tile + s.data);
 }
-V_EXPORT AIOSK__SMALL void V_NAME(kv_convert)(int32_t src_type, const void *src, int32_t dst_type, void *dst, int32_t hd_k, int32_t hd_v, void *scratch) {
+V_EXPORT_REST AIOSK__SMALL void V_NAME(kv_convert)(int32_t src_type, const void *src, int32_t dst_type, void *dst, int32_t hd_k, int32_t hd_v, void *scratch) {
     const uint8_t *from = (const uint8_t *)src;
     uint8_t *to = (uint8_t *)dst;
     int32_t is_v;
@@ -6594,7 +6642,7 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(mix)(float *x, int32_t n_head, int32_t m, i
         }
     }
 }
-V_EXPORT void V_NAME(rotate)(float *x, int32_t n_head, int32_t hd, int32_t inverse) {
+V_EXPORT_REST void V_NAME(rotate)(float *x, int32_t n_head, int32_t hd, int32_t inverse) {
     int32_t m, h;
     const int32_t b = aiosk__rotation(hd, &m);
     const float r = 1.0f / aiosk__sqrt((float)(m * b));
@@ -7216,7 +7264,7 @@ V_EXPORT void V_NAME(attend)(const aiosk_attend *a) {
     }
 }
 
-V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1) {
+V_EXPORT_REST void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l, float *o, int32_t stride, const float *m1, const float *l1, const float *o1, int32_t stride1) {
     int32_t q, i;
     for (q = 0; q < n_q; q++, o += stride, o1 += stride1) {
         vf a, b, mn, l0, x;
@@ -7238,7 +7286,7 @@ V_EXPORT void V_NAME(attend_merge)(int32_t n_q, int32_t hd_v, float *m, float *l
 
 /* ---- writing one position ---- */
 
-V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
+V_EXPORT_REST void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     float *K = (float *)tile + slot;
     uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 256 + (size_t)(slot * aiosk__hp(hd_v)) * 4;
     int32_t i;
@@ -7246,7 +7294,7 @@ V_EXPORT void V_NAME(store_f32)(void *tile, int32_t slot, const float *k, const 
     memcpy(V, v, (size_t)hd_v * 4);
     memset(V + hd_v * 4, 0, (size_t)(aiosk__hp(hd_v) - hd_v) * 4);
 }
-V_EXPORT void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
+V_EXPORT_REST void V_NAME(store_f16)(void *tile, int32_t slot, const float *k, const float *v, int32_t hd_k, int32_t hd_v) {
     uint8_t *K = (uint8_t *)tile + 2 * slot;
     uint8_t *V = (uint8_t *)tile + (size_t)hd_k * 128 + (size_t)(slot * aiosk__hp(hd_v)) * 2;
     uint16_t t[V_W];
@@ -7461,9 +7509,9 @@ V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(rows_flt)(const aiosk_matmul *m, int3
     }
 }
 
-V_EXPORT void V_NAME(rows_f32)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F32); }
-V_EXPORT void V_NAME(rows_f16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F16); }
-V_EXPORT void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_BF16); }
+V_EXPORT_MM void V_NAME(rows_f32)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F32); }
+V_EXPORT_MM void V_NAME(rows_f16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_F16); }
+V_EXPORT_MM void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, AIOSK_BF16); }
 #undef AIOSK__FLAT
 #undef AIOSK__FLAT_I
 
@@ -7495,10 +7543,10 @@ AIOSK__CONST aiosk_isa V_TABLE = {
         /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
     },
     V_TILE8(attend),
-    {V_BASE(store_f32), V_BASE(store_f16)},
-    V_BASE(kv_convert), V_BASE(attend_merge), V_BASE(rotate),
-    V_BASE(rms_norm), V_BASE(layer_norm), V_BASE(act), V_BASE(act_gated), V_BASE(add), V_BASE(scale), V_BASE(softcap),
-    V_BASE(rope), V_BASE(argmax), V_BASE(exp)};
+    {V_REST(store_f32), V_REST(store_f16)},
+    V_REST(kv_convert), V_REST(attend_merge), V_REST(rotate),
+    V_REST(rms_norm), V_REST(layer_norm), V_REST(act), V_REST(act_gated), V_REST(add), V_REST(scale), V_REST(softcap),
+    V_REST(rope), V_REST(argmax), V_REST(exp)};
 #undef AIOSK__G
 #undef AIOSK__P
 #undef AIOSK__F

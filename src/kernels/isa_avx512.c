@@ -9,9 +9,10 @@
 #endif
 #include "simd_avx512.h"
 #include "simdi_avx512.h"
-#if !AIOSK__IN_UNIT(3) /* AVX512BW beside AVX2 */
+#ifdef AIOSK_UNIT
 #include "isa_extern.inc"
-#else
+#endif
+#if AIOSK__IN_UNIT(3)
 #include "isa_base.inc"
 
 #undef V_NAME
@@ -19,6 +20,9 @@
 #undef V_TARGET
 #define V_TARGET AIOSK__AVX512_VNNI
 #include "simdi_avx512vnni.h"
+#ifdef AIOSK__AVX2 /* for Cascade Lake and Cooper Lake; after them VBMI has all of these */
+#define V_LENDER(x) aiosk__##x##_avx2
+#endif
 #define V_ISA_ID AIOSK_ISA_AVX512
 #define V_ISA_TEXT "avx512"
 #include "isa_matmul.inc"

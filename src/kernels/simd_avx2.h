@@ -9,6 +9,7 @@
 #endif
 #define V_FN AIOSK__INLINE V_TARGET
 #define V_EXPORT static AIOSK__UNUSED V_TARGET
+#define V_EXPORT_REST AIOSK__SHARED V_TARGET /* for AVX-512 */
 #define V_NAME(x) aiosk__##x##_avx2
 #define V_BASE(x) aiosk__##x##_avx2
 #define V_W 8

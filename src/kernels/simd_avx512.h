@@ -12,11 +12,15 @@
 #endif
 #define V_TARGET AIOSK__AVX512_BW
 #define V_FN AIOSK__INLINE V_TARGET
-#define V_EXPORT AIOSK__SHARED V_TARGET /* AVX512BW is compiled with AVX2 */
+#define V_EXPORT static AIOSK__UNUSED V_TARGET
+#define V_EXPORT_MM AIOSK__SHARED V_TARGET /* for AVX512BW, which is compiled with AVX2 */
 #define V_FN8 AIOSK__INLINE AIOSK__AVX512_VNNI
-#define V_EXPORT8 AIOSK__SHARED AIOSK__AVX512_VNNI
+#define V_EXPORT8 static AIOSK__UNUSED AIOSK__AVX512_VNNI
 #define V_NAME(x) aiosk__##x##_avx512
 #define V_BASE(x) aiosk__##x##_avx512
+#ifdef AIOSK__AVX2 /* memory is what these wait for, and twice the code in caches is no help */
+#define V_REST(x) aiosk__##x##_avx2
+#endif
 #define V_W 16
 #define V_PER16 1
 #define V_MAXQ 6
