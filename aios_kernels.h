@@ -846,6 +846,122 @@ extern AIOSK__SHARED const uint8_t aiosk__kv_byte[4];
 
 #endif
 
+/* ======== kernels/names.h ======== */
+/* names.h: the words of the vocabulary (simd_scalar.h, simdi_scalar.h), for all sets: what a word means is decided where it stands, by
+ * V_BASE or V_NAME of the set that is being expanded. names_undef.h takes them back. */
+#define v_loadu V_BASE(v_loadu)
+#define v_storeu V_BASE(v_storeu)
+#define v_loadi V_BASE(v_loadi)
+#define v_storei V_BASE(v_storei)
+#define v_set1 V_BASE(v_set1)
+#define v_zero V_BASE(v_zero)
+#define v_set1i V_BASE(v_set1i)
+#define v_zeroi V_BASE(v_zeroi)
+#define v_add V_BASE(v_add)
+#define v_sub V_BASE(v_sub)
+#define v_mul V_BASE(v_mul)
+#define v_div V_BASE(v_div)
+#define v_sqrt V_BASE(v_sqrt)
+#define v_fma V_BASE(v_fma)
+#define v_max V_BASE(v_max)
+#define v_min V_BASE(v_min)
+#define v_sel_lt V_BASE(v_sel_lt)
+#define v_abs V_BASE(v_abs)
+#define v_xorsign V_BASE(v_xorsign)
+#define v_addi V_BASE(v_addi)
+#define v_subi V_BASE(v_subi)
+#define v_cvt_i32_f32 V_BASE(v_cvt_i32_f32)
+#define v_cvt_f32_i32 V_BASE(v_cvt_f32_i32)
+#define v_rint V_BASE(v_rint)
+#define v_ldexp V_BASE(v_ldexp)
+#define v_load_f16 V_BASE(v_load_f16)
+#define v_store_f16 V_BASE(v_store_f16)
+#define v_load_bf16 V_BASE(v_load_bf16)
+#define v_load_i8 V_BASE(v_load_i8)
+#define v_kprep V_BASE(v_kprep)
+#define v_kdot V_BASE(v_kdot)
+#define v_mulr V_BASE(v_mulr)
+#define v_tree_add V_BASE(v_tree_add)
+#define v_tree_adds V_BASE(v_tree_adds)
+#define v_tree_max V_BASE(v_tree_max)
+#define v_dup_even V_BASE(v_dup_even)
+#define v_dup_odd V_BASE(v_dup_odd)
+#define v_swap2 V_BASE(v_swap2)
+#define v_swap V_BASE(v_swap)
+#define v_vdot V_BASE(v_vdot)
+/* integers */
+#define i_dup V_BASE(i_dup)
+#define i_and V_BASE(i_and)
+#define i_or V_BASE(i_or)
+#define i_xor V_BASE(i_xor)
+#define i_srl V_BASE(i_srl)
+#define i_sll V_BASE(i_sll)
+#define i_addb V_BASE(i_addb)
+#define i_load_u8 V_BASE(i_load_u8)
+#define i_table V_BASE(i_table)
+#define i_lut V_BASE(i_lut)
+#define i_splat V_BASE(i_splat)
+#define i_bits V_BASE(i_bits)
+#define i_negate V_BASE(i_negate)
+#define i_gather16 V_BASE(i_gather16)
+#define i_mul16 V_BASE(i_mul16)
+#define i_mulhi16 V_BASE(i_mulhi16)
+#define i_sub16 V_BASE(i_sub16)
+#define i_add16 V_BASE(i_add16)
+#define i_as_float V_BASE(i_as_float)
+#define i_rows4 V_BASE(i_rows4)
+#define i_store_s8 V_BASE(i_store_s8)
+#define i_load_u16 V_BASE(i_load_u16)
+#define i_pairs V_BASE(i_pairs)
+/* products */
+#define i_prep8 V_NAME(i_prep8)
+#define i_scale V_NAME(i_scale)
+#define i_first V_NAME(i_first)
+#define i_next V_NAME(i_next)
+#define i_sum V_NAME(i_sum)
+#define i_end V_NAME(i_end)
+#define i_macc_pair V_NAME(i_macc_pair)
+
+#define AIOSK__PART 2 /* kernels/set.inc */
+#include "aios_kernels.h"
+
+/* ======== kernels/isa_table.h ======== */
+/* isa_table.h: the table of an instruction set: integer matrices of V_NAME, those of grid types of G, all else of V_BASE, V_REST, V_TILE8 */
+#ifndef AIOSK__ISA_TABLE_H
+#define AIOSK__ISA_TABLE_H
+#ifdef AIOSK_UNIT
+#define AIOSK__DECLARE(table) extern AIOSK__SHARED const aiosk_isa table; /* for C++, where const is static */
+#else
+#define AIOSK__DECLARE(table)
+#endif
+#define AIOSK__NO {NULL, NULL},
+#define AIOSK__F(n) {V_BASE(rows_##n), NULL},
+#define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
+#define AIOSK__G(G, n) {G(rows_##n), G(panels_##n)},
+#define AIOSK__ISA(table, name, id, G)                                                                                                    \
+    AIOSK__DECLARE(table)                                                                                                                 \
+    AIOSK__CONST aiosk_isa table = {                                                                                                      \
+        name, id, 0,                                                                                                                      \
+        {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},                                                              \
+        V_BASE(quantize_head),                                                                                                            \
+        {   /* in the order of ids, formats.h */                                                                                          \
+            /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__P(q4_1) AIOSK__NO                                                  \
+            /*  5 */ AIOSK__NO AIOSK__P(q5_0) AIOSK__P(q5_1) AIOSK__P(q8_0) AIOSK__NO                                                     \
+            /* 10 */ AIOSK__P(q2_k) AIOSK__P(q3_k) AIOSK__P(q4_k) AIOSK__P(q5_k) AIOSK__P(q6_k)                                           \
+            /* 15 */ AIOSK__NO AIOSK__G(G, iq2_xxs) AIOSK__G(G, iq2_xs) AIOSK__G(G, iq3_xxs) AIOSK__G(G, iq1_s)                           \
+            /* 20 */ AIOSK__P(iq4_nl) AIOSK__G(G, iq3_s) AIOSK__G(G, iq2_s) AIOSK__P(iq4_xs) AIOSK__NO                                    \
+            /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__G(G, iq1_m)                                                           \
+            /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(tq1_0)                                                         \
+            /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)                                                        \
+            /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)                                                                        \
+        },                                                                                                                                \
+        V_TILE8(attend),                                                                                                                  \
+        {V_REST(store_f32), V_REST(store_f16)},                                                                                           \
+        V_REST(kv_convert), V_REST(attend_merge), V_REST(rotate),                                                                         \
+        V_REST(rms_norm), V_REST(layer_norm), V_REST(act), V_REST(act_gated), V_REST(add), V_REST(scale), V_REST(softcap),                \
+        V_REST(rope), V_REST(argmax), V_REST(exp)};
+#endif
+
 #if AIOSK__IN_UNIT(0)
 
 /* ======== kernels/ref.c ======== */
@@ -2541,11 +2657,12 @@ AIOSK_API int32_t aiosk_rotate_ok(const aiosk_isa *k, int32_t hd, float *tmp) {
 #define V_KBIAS 0
 #define vf float
 #define vi int32_t
+#undef V_HOT
 #define V_HOT    /* small before fast */
+#undef V_UNROLL
 #define V_UNROLL
+#undef V_UNROLL_RARE
 #define V_UNROLL_RARE
-#define AIOSK__PART 2 /* kernels/simd_names.inc */
-#include "aios_kernels.h"
 
 V_FN vf v_loadu(const float *p) { return aiosk__f32(p); }           /* weights in a mapped file may stand anywhere */
 V_FN void v_storeu(float *p, vf a) { memcpy(p, &a, 4); }
@@ -2647,10 +2764,6 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
  * columns know two kinds of codes, up to 6 bits and signed. */
 #ifndef AIOSK__SIMDI_SCALAR_H
 #define AIOSK__SIMDI_SCALAR_H
-#define AIOSK__PART 3 /* kernels/simdi_names.inc */
-#include "aios_kernels.h"
-#define AIOSK__PART 4 /* kernels/dot_names.inc */
-#include "aios_kernels.h"
 #define V_NP 1
 #define V_BIAS8 0
 #define V_PREMUL 0
@@ -2698,13 +2811,11 @@ V_FN void i_store_s8(int8_t *p, vi a) { *p = (int8_t)a; }
 /* ======== kernels/isa_scalar.c, continued ======== */
 #define V_ISA_ID AIOSK_ISA_SCALAR
 #define V_ISA_TEXT "scalar"
-#define AIOSK__PART 5 /* kernels/isa.inc */
+#define AIOSK__PART 3 /* kernels/isa_base.inc */
 #include "aios_kernels.h"
-#define AIOSK__PART 6 /* kernels/matmul_undef.inc */
+#define AIOSK__PART 4 /* kernels/isa_matmul.inc */
 #include "aios_kernels.h"
-#define AIOSK__PART 7 /* kernels/simdi_undef.inc */
-#include "aios_kernels.h"
-#define AIOSK__PART 8 /* kernels/simd_undef.inc */
+#define AIOSK__PART 2 /* kernels/set.inc */
 #include "aios_kernels.h"
 
 #endif
@@ -2734,11 +2845,12 @@ V_FN void i_store_s8(int8_t *p, vi a) { *p = (int8_t)a; }
 #define V_KBIAS 0
 #define vf __m128
 #define vi __m128i
+#undef V_HOT
 #define V_HOT AIOSK__LOOPS /* small before fast */
+#undef V_UNROLL
 #define V_UNROLL AIOSK__UNROLL
+#undef V_UNROLL_RARE
 #define V_UNROLL_RARE
-#define AIOSK__PART 2 /* kernels/simd_names.inc */
-#include "aios_kernels.h"
 
 V_FN vf v_loadu(const float *p) { return _mm_loadu_ps(p); }
 V_FN void v_storeu(float *p, vf a) { _mm_storeu_ps(p, a); }
@@ -2854,8 +2966,6 @@ V_FN vi v_kdot(vi acc, vi k, vi q) { /* |k| <= 127: two products stay below 2^15
 /* simdi_sse41.h: the integer words (simdi_scalar.h) in SSE4.1 with SSSE3, and what dot_i16.inc needs. */
 #ifndef AIOSK__SIMDI_SSE41_H
 #define AIOSK__SIMDI_SSE41_H
-#define AIOSK__PART 3 /* kernels/simdi_names.inc */
-#include "aios_kernels.h"
 
 V_FN vi i_dup(const void *p) { return _mm_set1_epi32((int32_t)aiosk__u32(p)); }
 V_FN vi i_and(vi a, vi b) { return _mm_and_si128(a, b); }
@@ -2918,7 +3028,7 @@ V_FN vi V_NAME(i_madd)(vi a, vi b) { return _mm_madd_epi16(a, b); }
 V_FN vi V_NAME(i_scale_pair)(vi a) {
     return _mm_srai_epi16(_mm_shuffle_epi8(a, _mm_setr_epi32(0x00800080, 0x04800480, 0x08800880, 0x0C800C80)), 8);
 }
-#define AIOSK__PART 9 /* kernels/dot_i16.inc */
+#define AIOSK__PART 5 /* kernels/dot_i16.inc */
 #include "aios_kernels.h"
 
 #endif
@@ -2926,13 +3036,11 @@ V_FN vi V_NAME(i_scale_pair)(vi a) {
 /* ======== kernels/isa_sse41.c, continued ======== */
 #define V_ISA_ID AIOSK_ISA_SSE41
 #define V_ISA_TEXT "sse41"
-#define AIOSK__PART 5 /* kernels/isa.inc */
+#define AIOSK__PART 3 /* kernels/isa_base.inc */
 #include "aios_kernels.h"
-#define AIOSK__PART 6 /* kernels/matmul_undef.inc */
+#define AIOSK__PART 4 /* kernels/isa_matmul.inc */
 #include "aios_kernels.h"
-#define AIOSK__PART 7 /* kernels/simdi_undef.inc */
-#include "aios_kernels.h"
-#define AIOSK__PART 8 /* kernels/simd_undef.inc */
+#define AIOSK__PART 2 /* kernels/set.inc */
 #include "aios_kernels.h"
 #endif
 
@@ -2953,6 +3061,7 @@ V_FN vi V_NAME(i_scale_pair)(vi a) {
 #endif
 #define V_FN AIOSK__INLINE V_TARGET
 #define V_EXPORT static AIOSK__UNUSED V_TARGET
+#undef V_EXPORT_REST
 #define V_EXPORT_REST AIOSK__SHARED V_TARGET /* for AVX-512 */
 #define V_NAME(x) aiosk__##x##_avx2
 #define V_BASE(x) aiosk__##x##_avx2
@@ -2964,8 +3073,6 @@ V_FN vi V_NAME(i_scale_pair)(vi a) {
 #define V_TREES 1
 #define vf __m256
 #define vi __m256i
-#define AIOSK__PART 2 /* kernels/simd_names.inc */
-#include "aios_kernels.h"
 
 V_FN vf v_loadu(const float *p) { return _mm256_loadu_ps(p); }
 V_FN void v_storeu(float *p, vf a) { _mm256_storeu_ps(p, a); }
@@ -3043,8 +3150,6 @@ V_FN vi v_kdot(vi acc, vi k, vi q) { /* |k| <= 127: two products stay below 2^15
  * are in dot_avx2.inc, or, with AVX-VNNI, in dot_vnni.inc. */
 #ifndef AIOSK__SIMDI_AVX2_H
 #define AIOSK__SIMDI_AVX2_H
-#define AIOSK__PART 3 /* kernels/simdi_names.inc */
-#include "aios_kernels.h"
 
 V_FN vi i_dup(const void *p) { return _mm256_set1_epi32((int32_t)aiosk__u32(p)); }
 V_FN vi i_and(vi a, vi b) { return _mm256_and_si256(a, b); }
@@ -3125,15 +3230,15 @@ V_FN vi V_NAME(i_scale_pair)(vi a) {
                                                                      12, -128, 0, -128, 0, -128, 4, -128, 4, -128, 8, -128, 8, -128, 12,
                                                                      -128, 12)), 8);
 }
-#define AIOSK__PART 9 /* kernels/dot_i16.inc */
+#define AIOSK__PART 5 /* kernels/dot_i16.inc */
 #include "aios_kernels.h"
 
 /* ======== kernels/isa_avx2.c, continued ======== */
 #define V_ISA_ID AIOSK_ISA_AVX2
 #define V_ISA_TEXT "avx2"
-#define AIOSK__PART 5 /* kernels/isa.inc */
+#define AIOSK__PART 3 /* kernels/isa_base.inc */
 #include "aios_kernels.h"
-#define AIOSK__PART 6 /* kernels/matmul_undef.inc */
+#define AIOSK__PART 4 /* kernels/isa_matmul.inc */
 #include "aios_kernels.h"
 
 #ifdef AIOSK__AVXVNNI
@@ -3161,7 +3266,7 @@ V_FN vi V_NAME(i_scale_pair)(vi a) {
                                                                       0x08800880, 0x0C800C80)), 8);
 }
 V_FN vi V_NAME(i_scale_one)(vi a) { return _mm256_srai_epi32(_mm256_slli_epi32(a, 24), 24); }
-#define AIOSK__PART 10 /* kernels/dot_vnni.inc */
+#define AIOSK__PART 6 /* kernels/dot_vnni.inc */
 #include "aios_kernels.h"
 
 #endif
@@ -3169,14 +3274,10 @@ V_FN vi V_NAME(i_scale_one)(vi a) { return _mm256_srai_epi32(_mm256_slli_epi32(a
 /* ======== kernels/isa_avx2.c, continued ======== */
 #define V_ISA_ID AIOSK_ISA_AVXVNNI
 #define V_ISA_TEXT "avxvnni"
-#define AIOSK__PART 11 /* kernels/isa_matmul.inc */
-#include "aios_kernels.h"
-#define AIOSK__PART 6 /* kernels/matmul_undef.inc */
+#define AIOSK__PART 4 /* kernels/isa_matmul.inc */
 #include "aios_kernels.h"
 #endif
-#define AIOSK__PART 7 /* kernels/simdi_undef.inc */
-#include "aios_kernels.h"
-#define AIOSK__PART 8 /* kernels/simd_undef.inc */
+#define AIOSK__PART 2 /* kernels/set.inc */
 #include "aios_kernels.h"
 #endif
 
@@ -3207,12 +3308,16 @@ V_FN vi V_NAME(i_scale_one)(vi a) { return _mm256_srai_epi32(_mm256_slli_epi32(a
 #define V_TARGET AIOSK__AVX512_BW
 #define V_FN AIOSK__INLINE V_TARGET
 #define V_EXPORT static AIOSK__UNUSED V_TARGET
+#undef V_EXPORT_MM
 #define V_EXPORT_MM AIOSK__SHARED V_TARGET /* for AVX512BW, which is compiled with AVX2 */
+#undef V_FN8
 #define V_FN8 AIOSK__INLINE AIOSK__AVX512_VNNI
+#undef V_EXPORT8
 #define V_EXPORT8 static AIOSK__UNUSED AIOSK__AVX512_VNNI
 #define V_NAME(x) aiosk__##x##_avx512
 #define V_BASE(x) aiosk__##x##_avx512
 #ifdef AIOSK__AVX2 /* memory is what these wait for, and twice the code in caches is no help */
+#undef V_REST
 #define V_REST(x) aiosk__##x##_avx2
 #endif
 #define V_W 16
@@ -3224,8 +3329,6 @@ V_FN vi V_NAME(i_scale_one)(vi a) { return _mm256_srai_epi32(_mm256_slli_epi32(a
 #define V_TREES 16
 #define vf __m512
 #define vi __m512i
-#define AIOSK__PART 2 /* kernels/simd_names.inc */
-#include "aios_kernels.h"
 
 V_FN vf v_loadu(const float *p) { return _mm512_loadu_ps(p); }
 V_FN void v_storeu(float *p, vf a) { _mm512_storeu_ps(p, a); }
@@ -3312,8 +3415,6 @@ V_FN8 vi v_vdot(vi acc, vi w, vi c) { return v_kdot(acc, w, c); }
  * simdi_avx512vnni.h), or, without VNNI, in dot_avx512bw.inc. */
 #ifndef AIOSK__SIMDI_AVX512_H
 #define AIOSK__SIMDI_AVX512_H
-#define AIOSK__PART 3 /* kernels/simdi_names.inc */
-#include "aios_kernels.h"
 
 V_FN vi i_dup(const void *p) { return _mm512_set1_epi32((int32_t)aiosk__u32(p)); }
 V_FN vi i_and(vi a, vi b) { return _mm512_and_si512(a, b); }
@@ -3410,7 +3511,7 @@ AIOSK__SHARED void V_REST(exp)(const float *x, int32_t n, float *y);
 /* ======== kernels/isa_avx512.c, continued ======== */
 #endif
 #if AIOSK__IN_UNIT(3)
-#define AIOSK__PART 12 /* kernels/isa_base.inc */
+#define AIOSK__PART 3 /* kernels/isa_base.inc */
 #include "aios_kernels.h"
 
 #undef V_NAME
@@ -3435,7 +3536,7 @@ V_FN vi V_NAME(i_scale_pair)(vi a) { /* byte 0 of each dword, signed, to both it
     return _mm512_srai_epi16(_mm512_shuffle_epi8(a, _mm512_set4_epi32(0x0C800C80, 0x08800880, 0x04800480, 0x00800080)), 8);
 }
 V_FN vi V_NAME(i_scale_one)(vi a) { return _mm512_srai_epi32(_mm512_slli_epi32(a, 24), 24); }
-#define AIOSK__PART 10 /* kernels/dot_vnni.inc */
+#define AIOSK__PART 6 /* kernels/dot_vnni.inc */
 #include "aios_kernels.h"
 
 #endif
@@ -3446,7 +3547,8 @@ V_FN vi V_NAME(i_scale_one)(vi a) { return _mm512_srai_epi32(_mm512_slli_epi32(a
 #endif
 #define V_ISA_ID AIOSK_ISA_AVX512
 #define V_ISA_TEXT "avx512"
-#define AIOSK__PART 11 /* kernels/isa_matmul.inc */
+#define V_VBMI
+#define AIOSK__PART 4 /* kernels/isa_matmul.inc */
 #include "aios_kernels.h"
 
 /* vdpbf16ps, for aiosk_matmul_fast. */
@@ -3505,203 +3607,6 @@ V_EXPORT_MM void V_NAME(fast_bf16)(const aiosk_matmul *m) {
 /* ======== kernels/isa_avx512.c, continued ======== */
 #endif
 
-/* Tables in registers for the grid types, where there is VBMI (all with VNNI but Cascade Lake and Cooper Lake). */
-#undef V_TARGET
-#if defined(__GNUC__) || defined(__clang__)
-#define V_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi,avx2,fma,f16c")))
-#else
-#define V_TARGET
-#endif
-#define V_ISA_ID AIOSK_ISA_AVX512_VBMI
-#define V_ISA_TEXT "avx512_vbmi"
-
-/* ======== kernels/vbmi.inc ======== */
-/* vbmi.inc: the steps of the grid types (unpack.inc) with AVX-512 VBMI. A grid is split into two tables of bytes, half of an entry
- * each, that vpermi2b looks up for 64 indices at once; vpmultishiftqb spreads fields of 2 or 3 bits to bytes, adds the
- * sign as the next bit, and vpermb turns those into the signed level + 128. Grids of 2048 are gathered. */
-#define V_OUT(x) aiosk__##x##_avx512vbmi
-
-typedef struct V_OUT(grid) {
-    vi lo[16], hi[16]; /* up to 1024 bytes each */
-    vi level;          /* [64]: of the low bits of the index: code, then sign */
-} V_OUT(grid);
-
-/* The low and the high fields of n entries, bits 0.. and shift.. */
-V_FN void V_OUT(split)(V_OUT(grid) *g, const uint16_t *e, const int n, const int shift) {
-    static const uint8_t AIOSK__ALIGN(64) even[64] = {
-        0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 42, 44, 46, 48, 50, 52, 54, 56, 58, 60, 62,
-        64, 66, 68, 70, 72, 74, 76, 78, 80, 82, 84, 86, 88, 90, 92, 94, 96, 98, 100, 102, 104, 106, 108, 110, 112, 114, 116, 118, 120,
-        122, 124, 126};
-    int i;
-    AIOSK__UNROLL
-    for (i = 0; i < n / 64; i++) {
-        const vi a = v_loadi(e + 64 * i), b = v_loadi(e + 64 * i + 32), t = v_loadi(even);
-        g->lo[i] = _mm512_permutex2var_epi8(a, t, b);
-        g->hi[i] = _mm512_permutex2var_epi8(_mm512_srli_epi16(a, (unsigned)shift), t, _mm512_srli_epi16(b, (unsigned)shift));
-    }
-}
-/* level[i] = 128 + code for i below n, 128 - code for the next n, and again; n is 4 or 8 */
-V_FN vi V_OUT(levels)(const int8_t *code, const int n) {
-    uint8_t t[64];
-    int i;
-    for (i = 0; i < 64; i++) t[i] = (uint8_t)(128 + (i & n ? -1 : 1) * code[i & (n - 1)]);
-    return v_loadi(t);
-}
-/* The tables of a type; g.lo and g.hi are not used where the grid has 2048 entries (IQ1). */
-V_FN V_OUT(grid) V_OUT(grid_iq1)(void) {
-    V_OUT(grid) g;
-    uint8_t t[64];
-    for (int i = 0; i < 64; i++) t[i] = (uint8_t)(128 + 8 * aiosk__iq1_levels[i & 3] + (i & 4 ? -1 : 1));
-    g.level = v_loadi(t);
-    return g;
-}
-V_FN V_OUT(grid) V_OUT(grid_of)(const uint16_t *e, const int n, const int shift, const int8_t *level, const int n_level) {
-    V_OUT(grid) g;
-    V_OUT(split)(&g, e, n, shift);
-    g.level = V_OUT(levels)(level, n_level);
-    return g;
-}
-#define AIOSK__GRID_IQ2_XXS V_OUT(grid_of)(aiosk__iq2xxs_grid, 256, 8, aiosk__iq2_levels, 4)
-#define AIOSK__GRID_IQ2_XS V_OUT(grid_of)(aiosk__iq2xs_grid, 512, 8, aiosk__iq2_levels, 4)
-#define AIOSK__GRID_IQ2_S V_OUT(grid_of)(aiosk__iq2s_grid, 1024, 8, aiosk__iq2_levels, 4)
-#define AIOSK__GRID_IQ3_XXS V_OUT(grid_of)(aiosk__iq3xxs_grid, 256, 6, aiosk__iq3xxs_levels, 8)
-#define AIOSK__GRID_IQ3_S V_OUT(grid_of)(aiosk__iq3s_grid, 512, 6, aiosk__iq3s_levels, 8)
-#define AIOSK__GRID_IQ1_S V_OUT(grid_iq1)()
-#define AIOSK__GRID_IQ1_M V_OUT(grid_iq1)()
-/* Bytes of a table of 256 n entries for 64 indices; k0 and k1: bits 8 and 9 of each */
-V_FN vi V_OUT(look)(const vi *t, vi i, const int n, __mmask64 k0, __mmask64 k1) {
-    const __mmask64 k = _mm512_movepi8_mask(i);
-    vi r[4];
-    int e;
-    AIOSK__UNROLL
-    for (e = 0; e < n; e++)
-        r[e] = _mm512_mask_blend_epi8(k, _mm512_permutex2var_epi8(t[4 * e], i, t[4 * e + 1]), _mm512_permutex2var_epi8(t[4 * e + 2], i, t[4 * e + 3]));
-    if (n > 1) r[0] = _mm512_mask_blend_epi8(k0, r[0], r[1]);
-    if (n > 2) r[0] = _mm512_mask_blend_epi8(k1, r[0], _mm512_mask_blend_epi8(k0, r[2], r[3]));
-    return r[0];
-}
-/* The bits from `at` on of each dword to byte 0, from at + by to byte 1, ...; only low bits of a byte count (bits before bit 0
- * come from the neighbour) */
-V_FN vi V_OUT(fields)(vi a, const int at, const int by) {
-    const uint64_t one = (uint64_t)(at & 63) | (uint64_t)((at + by) & 63) << 8 | (uint64_t)((at + 2 * by) & 63) << 16 |
-                         (uint64_t)((at + 3 * by) & 63) << 24;
-    const uint64_t two = (uint64_t)((at + 32) & 63) | (uint64_t)((at + by + 32) & 63) << 8 | (uint64_t)((at + 2 * by + 32) & 63) << 16 |
-                         (uint64_t)((at + 3 * by + 32) & 63) << 24;
-    return _mm512_multishift_epi64_epi8(_mm512_set1_epi64((int64_t)(one | two << 32)), a);
-}
-/* Levels of codes (low bits of bytes, mask says which) with bit c + i of each dword of signs as the sign of byte i */
-V_FN vi V_OUT(signed_levels)(const V_OUT(grid) *g, vi code, vi signs, const int c, const int bits) {
-    const vi m = _mm512_set1_epi8((char)((1 << bits) - 1));
-    return _mm512_permutexvar_epi8(_mm512_ternarylogic_epi32(m, code, V_OUT(fields)(signs, c - bits, 1), 0xCA), g->level);
-}
-
-#define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
-#define AIOSK__STEP(t) \
-    V_FN void V_OUT(step_##t)(const uint8_t *p, const int h, const int j, vi *w, const vi *sc AIOSK__UNUSED, const void *grid)
-/* Both halves of four entries with indices a, their signs s */
-V_FN void V_OUT(step_iq2)(const V_OUT(grid) *g, vi a, const int n, __mmask64 k0, __mmask64 k1, vi s, vi *w) {
-    const vi lo = V_OUT(look)(g->lo, a, n, k0, k1), hi = V_OUT(look)(g->hi, a, n, k0, k1);
-    AIOSK__UNROLL
-    for (int i = 0; i < 4; i++) {
-        w[2 * i] = V_OUT(signed_levels)(g, V_OUT(fields)(lo, 8 * i, 2), s, 8 * i, 2);
-        w[2 * i + 1] = V_OUT(signed_levels)(g, V_OUT(fields)(hi, 8 * i, 2), s, 8 * i + 4, 2);
-    }
-}
-AIOSK__STEP(iq2_xxs) {
-    const vi s = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(32, 2 * j + 1)));
-    V_OUT(step_iq2)((const V_OUT(grid) *)grid, AIOSK__DW(32, 2 * j), 1, 0, 0, s, w);
-}
-AIOSK__STEP(iq2_xs) { /* words: 8 bits of index in one byte, the ninth and 7 signs in the other */
-    const vi d0 = AIOSK__DW(160, 2 * j), d1 = AIOSK__DW(160, 2 * j + 1), ff = v_set1i(0x00FF00FF);
-    const vi order = _mm512_set4_epi32(0x0F0D0E0C, 0x0B090A08, 0x07050604, 0x03010200); /* from 0 2 1 3 */
-    const vi a = _mm512_shuffle_epi8(i_or(i_and(d0, ff), i_sll(i_and(d1, ff), 8)), order);
-    const vi b = _mm512_shuffle_epi8(i_or(i_and(i_srl(d0, 8), ff), i_and(d1, v_set1i((int32_t)0xFF00FF00))), order);
-    const vi s = V_NAME(signs7)(i_and(i_srl(b, 1), v_set1i(0x7F7F7F7F)));
-    V_OUT(step_iq2)((const V_OUT(grid) *)grid, a, 2, _mm512_test_epi8_mask(b, v_set1i(0x01010101)), 0, s, w);
-}
-AIOSK__STEP(iq2_s) {
-    const vi b = i_splat(i_srl(AIOSK__DW(32, j >> 2), 8 * (j & 3)), 0);
-    const __mmask64 k0 = _mm512_test_epi8_mask(b, v_set1i(0x40100401));
-    const __mmask64 k1 = _mm512_test_epi8_mask(b, v_set1i((int32_t)0x80200802));
-    V_OUT(step_iq2)((const V_OUT(grid) *)grid, AIOSK__DW(288, j), 4, k0, k1, AIOSK__DW(800, j), w);
-}
-/* Eight entries, indices at `at`, with their ninth bits in the bytes of b where n is 2 */
-V_FN void V_OUT(step_iq3)(const V_OUT(grid) *g, const uint8_t *p, const int h, const int j, const int at, const int n, vi b, vi s, vi *w) {
-    AIOSK__UNROLL
-    for (int e = 0; e < 2; e++) {
-        const vi a = AIOSK__DW(at, 2 * j + e);
-        const __mmask64 k = n == 2 ? _mm512_test_epi8_mask(b, v_set1i(e ? (int32_t)0x80402010 : 0x08040201)) : 0;
-        const vi lo = V_OUT(look)(g->lo, a, n, k, k), hi = V_OUT(look)(g->hi, a, n, k, k);
-        AIOSK__UNROLL
-        for (int i = 0; i < 4; i++) { /* bytes 0 and 1 from the low half of the entry, 2 and 3 from the high one */
-            const vi c = _mm512_mask_mov_epi8(V_OUT(fields)(lo, 8 * i, 3), 0xCCCCCCCCCCCCCCCCu, V_OUT(fields)(hi, 8 * i - 6, 3));
-            w[4 * e + i] = V_OUT(signed_levels)(g, c, s, 16 * e + 4 * i, 3);
-        }
-    }
-}
-AIOSK__STEP(iq3_xxs) {
-    const vi s = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(1056, j)));
-    V_OUT(step_iq3)((const V_OUT(grid) *)grid, p, h, j, 32, 1, s, s, w);
-}
-AIOSK__STEP(iq3_s) {
-    const vi b = i_splat(i_srl(AIOSK__DW(1120, j >> 2), 8 * (j & 3)), 0);
-    V_OUT(step_iq3)((const V_OUT(grid) *)grid, p, h, j, 96, 2, b, AIOSK__DW(1248, j), w);
-}
-/* Entry i of four: a their low bytes, up its upper bits, s its sign as bit 2 of bytes */
-V_FN void V_OUT(step_iq1)(const V_OUT(grid) *g, vi a, vi up, vi s, const int i, vi *w) {
-    const vi m = _mm512_set1_epi8(3);
-    const vi e = i_gather16(aiosk__iq1_grid, i_or(i_and(i_srl(a, 8 * i), v_set1i(255)), i_sll(i_and(up, v_set1i(7)), 8)));
-    w[2 * i] = _mm512_permutexvar_epi8(_mm512_ternarylogic_epi32(m, V_OUT(fields)(e, 0, 2), s, 0xCA), g->level);
-    w[2 * i + 1] = _mm512_permutexvar_epi8(_mm512_ternarylogic_epi32(m, V_OUT(fields)(e, 8, 2), s, 0xCA), g->level);
-}
-AIOSK__STEP(iq1_s) {
-    const vi b = i_srl(AIOSK__DW(544, j >> 1), 16 * (j & 1));
-    const vi s = i_splat(i_sll(i_srl(i_and(b, v_set1i(0xFFFF)), 15), 2), 0);
-    AIOSK__UNROLL
-    for (int i = 0; i < 4; i++) V_OUT(step_iq1)((const V_OUT(grid) *)grid, AIOSK__DW(32, j), i_srl(b, 3 * i), s, i, w);
-}
-AIOSK__STEP(iq1_m) {
-    const vi b = i_srl(AIOSK__DW(512, j >> 1), 16 * (j & 1));
-    AIOSK__UNROLL
-    for (int i = 0; i < 4; i++) {
-        const vi up = i_srl(b, 4 * i);
-        V_OUT(step_iq1)((const V_OUT(grid) *)grid, AIOSK__DW(0, j), up, i_splat(i_srl(i_and(up, v_set1i(8)), 1), 0), i, w);
-    }
-}
-#undef AIOSK__STEP
-#undef AIOSK__DW
-
-#undef AIOSK__XG
-#define AIOSK__XG(T, t, kind, offset, columns, n_mn)                                                                                       \
-    V_EXPORT V_HOT void V_OUT(one_##t)(const V_NAME(few) *f) {                                                                                   \
-        const V_OUT(grid) g = AIOSK__GRID_##T;                                                                                             \
-        V_NAME(few_a256)(V_NAME(head_##t), V_OUT(step_##t), &g, kind, offset, columns, n_mn, AIOSK__BYTES_##T * 16, 1, f);                   \
-    }                                                                                                                                      \
-    V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                                         \
-        const V_OUT(grid) g = AIOSK__GRID_##T;                                                                                             \
-        (void)n;                                                                                                                           \
-        V_NAME(codes_a256)(V_NAME(head_##t), V_OUT(step_##t), &g, kind, offset, columns, n_mn, AIOSK__BYTES_##T * 16, p, o);               \
-    }                                                                                                                                      \
-    static const V_NAME(form) V_OUT(form_##t) = {AIOSK_##T, kind, offset, columns, n_mn, V_OUT(codes_##t), V_OUT(one_##t), NULL, 0};                \
-    V_EXPORT void V_OUT(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_OUT(form_##t), AIOSK_ROWS); }                              \
-    V_EXPORT void V_OUT(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_OUT(form_##t), AIOSK_PANELS); }
-AIOSK__GRIDS(AIOSK__XG)
-#undef AIOSK__GRID_IQ1_M
-#undef AIOSK__GRID_IQ1_S
-#undef AIOSK__GRID_IQ3_S
-#undef AIOSK__GRID_IQ3_XXS
-#undef AIOSK__GRID_IQ2_S
-#undef AIOSK__GRID_IQ2_XS
-#undef AIOSK__GRID_IQ2_XXS
-#define V_TABLE V_OUT(isa)
-#define V_GRIDS(x) V_OUT(x)
-#define AIOSK__PART 13 /* kernels/isa_table.inc */
-#include "aios_kernels.h"
-#undef V_OUT
-
-/* ======== kernels/isa_avx512.c, continued ======== */
-#define AIOSK__PART 6 /* kernels/matmul_undef.inc */
-#include "aios_kernels.h"
 #endif /* unit 3 */
 
 /* Products without VNNI (Skylake-X). What unpacks is that of AVX2, and so are few columns, rare types, grids and i8 tiles: for many columns
@@ -3729,20 +3634,16 @@ V_FN vi V_NAME(i_madd)(vi a, vi b) { return _mm512_madd_epi16(a, b); }
 V_FN vi V_NAME(i_scale_pair)(vi a) {
     return _mm512_srai_epi16(_mm512_shuffle_epi8(a, _mm512_set4_epi32(0x0C800C80, 0x08800880, 0x04800480, 0x00800080)), 8);
 }
-#define AIOSK__PART 9 /* kernels/dot_i16.inc */
+#define AIOSK__PART 5 /* kernels/dot_i16.inc */
 #include "aios_kernels.h"
 
 /* ======== kernels/isa_avx512.c, continued ======== */
 #define V_ISA_ID AIOSK_ISA_AVX512BW
 #define V_ISA_TEXT "avx512_bw"
-#define AIOSK__PART 11 /* kernels/isa_matmul.inc */
-#include "aios_kernels.h"
-#define AIOSK__PART 6 /* kernels/matmul_undef.inc */
+#define AIOSK__PART 4 /* kernels/isa_matmul.inc */
 #include "aios_kernels.h"
 #endif
-#define AIOSK__PART 7 /* kernels/simdi_undef.inc */
-#include "aios_kernels.h"
-#define AIOSK__PART 8 /* kernels/simd_undef.inc */
+#define AIOSK__PART 2 /* kernels/set.inc */
 #include "aios_kernels.h"
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
@@ -3753,36 +3654,32 @@ V_FN vi V_NAME(i_scale_pair)(vi a) {
 /* isa_neon.c: the loops in AArch64 NEON, twice: baseline, and with the dot product instructions of ARMv8.2. */
 #ifdef AIOSK__ARM64
 #if AIOSK__IN_UNIT(1)
-#define AIOSK__PART 14 /* kernels/simd_neon.inc */
+#define AIOSK__PART 7 /* kernels/simd_neon.inc */
 #include "aios_kernels.h"
-#define AIOSK__PART 15 /* kernels/simdi_neon.inc */
+#define AIOSK__PART 8 /* kernels/simdi_neon.inc */
 #include "aios_kernels.h"
 #define V_ISA_ID AIOSK_ISA_NEON
 #define V_ISA_TEXT "neon"
-#define AIOSK__PART 5 /* kernels/isa.inc */
+#define AIOSK__PART 3 /* kernels/isa_base.inc */
 #include "aios_kernels.h"
-#define AIOSK__PART 6 /* kernels/matmul_undef.inc */
+#define AIOSK__PART 4 /* kernels/isa_matmul.inc */
 #include "aios_kernels.h"
-#define AIOSK__PART 7 /* kernels/simdi_undef.inc */
-#include "aios_kernels.h"
-#define AIOSK__PART 8 /* kernels/simd_undef.inc */
+#define AIOSK__PART 2 /* kernels/set.inc */
 #include "aios_kernels.h"
 #endif
 #if AIOSK__IN_UNIT(2)
 #define AIOSK__NEON_DOT
-#define AIOSK__PART 14 /* kernels/simd_neon.inc */
+#define AIOSK__PART 7 /* kernels/simd_neon.inc */
 #include "aios_kernels.h"
-#define AIOSK__PART 15 /* kernels/simdi_neon.inc */
+#define AIOSK__PART 8 /* kernels/simdi_neon.inc */
 #include "aios_kernels.h"
 #define V_ISA_ID AIOSK_ISA_NEON_DOT
 #define V_ISA_TEXT "neon_dot"
-#define AIOSK__PART 5 /* kernels/isa.inc */
+#define AIOSK__PART 3 /* kernels/isa_base.inc */
 #include "aios_kernels.h"
-#define AIOSK__PART 6 /* kernels/matmul_undef.inc */
+#define AIOSK__PART 4 /* kernels/isa_matmul.inc */
 #include "aios_kernels.h"
-#define AIOSK__PART 7 /* kernels/simdi_undef.inc */
-#include "aios_kernels.h"
-#define AIOSK__PART 8 /* kernels/simd_undef.inc */
+#define AIOSK__PART 2 /* kernels/set.inc */
 #include "aios_kernels.h"
 #undef AIOSK__NEON_DOT
 #endif
@@ -3810,8 +3707,6 @@ V_FN vi V_NAME(i_scale_pair)(vi a) {
 #define V_KBIAS 0
 #define vf v128_t
 #define vi v128_t
-#define AIOSK__PART 2 /* kernels/simd_names.inc */
-#include "aios_kernels.h"
 
 V_FN vf v_loadu(const float *p) { return wasm_v128_load(p); }
 V_FN void v_storeu(float *p, vf a) { wasm_v128_store(p, a); }
@@ -3924,8 +3819,6 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
 /* simdi_wasm.h: the integer words (simdi_scalar.h) in WebAssembly SIMD128, and what dot_i16.inc needs. */
 #ifndef AIOSK__SIMDI_WASM_H
 #define AIOSK__SIMDI_WASM_H
-#define AIOSK__PART 3 /* kernels/simdi_names.inc */
-#include "aios_kernels.h"
 
 V_FN vi i_dup(const void *p) { return wasm_v128_load32_splat(p); }
 V_FN vi i_and(vi a, vi b) { return wasm_v128_and(a, b); }
@@ -3996,7 +3889,7 @@ V_FN vi V_NAME(i_madd)(vi a, vi b) { return wasm_i32x4_dot_i16x8(a, b); }
 V_FN vi V_NAME(i_scale_pair)(vi a) { /* bytes 0 of the dwords above zeros, then down */
     return wasm_i16x8_shr(wasm_i8x16_shuffle(wasm_i32x4_splat(0), a, 0, 16, 0, 16, 0, 20, 0, 20, 0, 24, 0, 24, 0, 28, 0, 28), 8);
 }
-#define AIOSK__PART 9 /* kernels/dot_i16.inc */
+#define AIOSK__PART 5 /* kernels/dot_i16.inc */
 #include "aios_kernels.h"
 
 #endif
@@ -4004,15 +3897,100 @@ V_FN vi V_NAME(i_scale_pair)(vi a) { /* bytes 0 of the dwords above zeros, then 
 /* ======== kernels/isa_wasm.c, continued ======== */
 #define V_ISA_ID AIOSK_ISA_WASM
 #define V_ISA_TEXT "wasm"
-#define AIOSK__PART 5 /* kernels/isa.inc */
+#define AIOSK__PART 3 /* kernels/isa_base.inc */
 #include "aios_kernels.h"
-#define AIOSK__PART 6 /* kernels/matmul_undef.inc */
+#define AIOSK__PART 4 /* kernels/isa_matmul.inc */
 #include "aios_kernels.h"
-#define AIOSK__PART 7 /* kernels/simdi_undef.inc */
-#include "aios_kernels.h"
-#define AIOSK__PART 8 /* kernels/simd_undef.inc */
+#define AIOSK__PART 2 /* kernels/set.inc */
 #include "aios_kernels.h"
 #endif
+
+/* ======== kernels/names_undef.h ======== */
+/* names_undef.h: takes back what names.h, set.inc and isa_table.h defined. */
+#undef v_loadu
+#undef v_storeu
+#undef v_loadi
+#undef v_storei
+#undef v_set1
+#undef v_zero
+#undef v_set1i
+#undef v_zeroi
+#undef v_add
+#undef v_sub
+#undef v_mul
+#undef v_div
+#undef v_sqrt
+#undef v_fma
+#undef v_max
+#undef v_min
+#undef v_sel_lt
+#undef v_abs
+#undef v_xorsign
+#undef v_addi
+#undef v_subi
+#undef v_cvt_i32_f32
+#undef v_cvt_f32_i32
+#undef v_rint
+#undef v_ldexp
+#undef v_load_f16
+#undef v_store_f16
+#undef v_load_bf16
+#undef v_load_i8
+#undef v_kprep
+#undef v_kdot
+#undef v_mulr
+#undef v_tree_add
+#undef v_tree_adds
+#undef v_tree_max
+#undef v_dup_even
+#undef v_dup_odd
+#undef v_swap2
+#undef v_swap
+#undef v_vdot
+#undef i_dup
+#undef i_and
+#undef i_or
+#undef i_xor
+#undef i_srl
+#undef i_sll
+#undef i_addb
+#undef i_load_u8
+#undef i_table
+#undef i_lut
+#undef i_splat
+#undef i_bits
+#undef i_negate
+#undef i_gather16
+#undef i_mul16
+#undef i_mulhi16
+#undef i_sub16
+#undef i_add16
+#undef i_as_float
+#undef i_rows4
+#undef i_store_s8
+#undef i_load_u16
+#undef i_pairs
+#undef i_prep8
+#undef i_scale
+#undef i_first
+#undef i_next
+#undef i_sum
+#undef i_end
+#undef i_macc_pair
+#undef V_FN8
+#undef V_EXPORT8
+#undef V_EXPORT_MM
+#undef V_EXPORT_REST
+#undef V_REST
+#undef V_HOT
+#undef V_UNROLL
+#undef V_UNROLL_RARE
+#undef AIOSK__ISA
+#undef AIOSK__DECLARE
+#undef AIOSK__NO
+#undef AIOSK__F
+#undef AIOSK__P
+#undef AIOSK__G
 
 #if AIOSK__IN_UNIT(0)
 
@@ -4260,230 +4238,13 @@ AIOSK_API aiosk_matmul_fn aiosk_matmul_fast(const aiosk_isa *k, int32_t type) {
 #undef __OPTIMIZE__ /* as before: in C the pragma defines it, and its end leaves it */
 #endif
 
-/* ======== kernels/simd_names.inc ======== */
+/* ======== kernels/set.inc ======== */
 #elif AIOSK__PART == 2
 #undef AIOSK__PART
-/* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
- * simd_undef.inc takes it back. */
-#ifndef V_FN8 /* functions that use v_kdot, where that needs more than the others */
-#define V_FN8 V_FN
-#define V_EXPORT8 V_EXPORT
-#endif
-#ifndef V_EXPORT_MM /* V_EXPORT of what another set takes, where that is in another object (AIOSK_UNIT): matrices of floats, inputs of matrices */
-#define V_EXPORT_MM V_EXPORT
-#endif
-#ifndef V_EXPORT_REST /* and what moves or changes vectors; V_REST(x): whose the table of a set has */
-#define V_EXPORT_REST V_EXPORT
-#endif
-#ifndef V_REST
-#define V_REST(x) V_BASE(x)
-#endif
-#ifndef V_HOT /* functions that get all of the compiler's effort: base.h */
-#define V_HOT AIOSK__FAST
-#endif
-#ifndef V_UNROLL /* in front of loops that unpack, and of those of rare types and grids */
-#define V_UNROLL AIOSK__UNROLL
-#define V_UNROLL_RARE AIOSK__UNROLL
-#endif
-#define v_loadu V_BASE(v_loadu)
-#define v_storeu V_BASE(v_storeu)
-#define v_loadi V_BASE(v_loadi)
-#define v_storei V_BASE(v_storei)
-#define v_set1 V_BASE(v_set1)
-#define v_zero V_BASE(v_zero)
-#define v_set1i V_BASE(v_set1i)
-#define v_zeroi V_BASE(v_zeroi)
-#define v_add V_BASE(v_add)
-#define v_sub V_BASE(v_sub)
-#define v_mul V_BASE(v_mul)
-#define v_div V_BASE(v_div)
-#define v_sqrt V_BASE(v_sqrt)
-#define v_fma V_BASE(v_fma)
-#define v_max V_BASE(v_max)
-#define v_min V_BASE(v_min)
-#define v_sel_lt V_BASE(v_sel_lt)
-#define v_abs V_BASE(v_abs)
-#define v_xorsign V_BASE(v_xorsign)
-#define v_addi V_BASE(v_addi)
-#define v_subi V_BASE(v_subi)
-#define v_cvt_i32_f32 V_BASE(v_cvt_i32_f32)
-#define v_cvt_f32_i32 V_BASE(v_cvt_f32_i32)
-#define v_rint V_BASE(v_rint)
-#define v_ldexp V_BASE(v_ldexp)
-#define v_load_f16 V_BASE(v_load_f16)
-#define v_store_f16 V_BASE(v_store_f16)
-#define v_load_bf16 V_BASE(v_load_bf16)
-#define v_load_i8 V_BASE(v_load_i8)
-#define v_kprep V_BASE(v_kprep)
-#define v_kdot V_BASE(v_kdot)
-#define v_mulr V_BASE(v_mulr)
-#define v_tree_add V_BASE(v_tree_add)
-#define v_tree_adds V_BASE(v_tree_adds)
-#define v_tree_max V_BASE(v_tree_max)
-#define v_dup_even V_BASE(v_dup_even)
-#define v_dup_odd V_BASE(v_dup_odd)
-#define v_swap2 V_BASE(v_swap2)
-#define v_swap V_BASE(v_swap)
-#define v_vdot V_BASE(v_vdot)
-
-/* ======== kernels/simdi_names.inc ======== */
-#elif AIOSK__PART == 3
-#undef AIOSK__PART
-/* simdi_names.inc: names of the integer vocabulary (simdi_scalar.h) in the set that is being expanded. */
-#define i_dup V_BASE(i_dup)
-#define i_and V_BASE(i_and)
-#define i_or V_BASE(i_or)
-#define i_xor V_BASE(i_xor)
-#define i_srl V_BASE(i_srl)
-#define i_sll V_BASE(i_sll)
-#define i_addb V_BASE(i_addb)
-#define i_load_u8 V_BASE(i_load_u8)
-#define i_table V_BASE(i_table)
-#define i_lut V_BASE(i_lut)
-#define i_splat V_BASE(i_splat)
-#define i_bits V_BASE(i_bits)
-#define i_negate V_BASE(i_negate)
-#define i_gather16 V_BASE(i_gather16)
-#define i_mul16 V_BASE(i_mul16)
-#define i_mulhi16 V_BASE(i_mulhi16)
-#define i_sub16 V_BASE(i_sub16)
-#define i_add16 V_BASE(i_add16)
-#define i_as_float V_BASE(i_as_float)
-#define i_rows4 V_BASE(i_rows4)
-#define i_store_s8 V_BASE(i_store_s8)
-#define i_load_u16 V_BASE(i_load_u16)
-#define i_pairs V_BASE(i_pairs)
-
-/* ======== kernels/dot_names.inc ======== */
-#elif AIOSK__PART == 4
-#undef AIOSK__PART
-/* dot_names.inc: names of the products (simdi_scalar.h) in the set that is being expanded. */
-#define i_prep8 V_NAME(i_prep8)
-#define i_scale V_NAME(i_scale)
-#define i_first V_NAME(i_first)
-#define i_next V_NAME(i_next)
-#define i_sum V_NAME(i_sum)
-#define i_end V_NAME(i_end)
-#define i_macc_pair V_NAME(i_macc_pair)
-
-/* ======== kernels/isa.inc ======== */
-#elif AIOSK__PART == 5
-#undef AIOSK__PART
-/* isa.inc: the float loops of an instruction set, its integer matrices, and the table. V_ISA_ID and V_ISA_TEXT name the set. */
-#define AIOSK__PART 12 /* kernels/isa_base.inc */
-#include "aios_kernels.h"
-#define AIOSK__PART 11 /* kernels/isa_matmul.inc */
-#include "aios_kernels.h"
-
-/* ======== kernels/matmul_undef.inc ======== */
-#elif AIOSK__PART == 6
-#undef AIOSK__PART
-/* matmul_undef.inc: takes back the macros of lanes.inc and matmul.inc, and the products. */
-#undef AIOSK__XG
-#undef AIOSK__XKR
-#undef AIOSK__XK
-#undef AIOSK__XR
-#undef AIOSK__X
-#undef AIOSK__FORM
-#undef AIOSK__ENTRY
-#undef AIOSK__FORM_A256
-#undef AIOSK__FORM_A32
-#undef AIOSK__CODES_K
-#undef AIOSK__FEW_K
-#undef AIOSK__CODES
-#undef AIOSK__FEW
-#undef AIOSK__SOME
-#undef AIOSK__BIAS
-#undef AIOSK__LEFT
-#undef AIOSK__EVEN
-#undef AIOSK__GRIDS
-#undef AIOSK__A256
-#undef AIOSK__A256_HOT
-#undef AIOSK__A256_RARE
-#undef AIOSK__A32
-#undef AIOSK__A32_HOT
-#undef AIOSK__A32_RARE
-#undef AIOSK__SC_AT
-#undef AIOSK__W
-#undef AIOSK__XQ
-#undef AIOSK__XQ1
-#undef AIOSK__FIRST1
-#undef AIOSK__NEXT1
-#undef AIOSK__FIRST
-#undef AIOSK__NEXT
-#undef AIOSK__XS
-#undef AIOSK__EACH
-#undef V_SOURCE
-#undef V_OWN
-#undef V_TILE8
-#undef V_LENDER
-
-/* ======== kernels/dot_undef.inc ======== */
-/* dot_undef.inc: takes back what dot_names.inc and the products defined, so that the next can be expanded. */
-#undef i_prep8
-#undef i_scale
-#undef i_first
-#undef i_next
-#undef i_sum
-#undef i_end
-#undef i_macc_pair
-#undef i_part
-#undef I_RUN
-#undef I_PAIR
-#undef V_NP
-#undef V_NC
-#undef V_BIAS8
-#undef V_PREMUL
-#undef V_FIX
-#undef V_START
-#undef V_QUAD
-#undef V_XOR
-#undef V_TWO_KINDS
-#undef V_FEW
-
-/* ======== kernels/simdi_undef.inc ======== */
-#elif AIOSK__PART == 7
-#undef AIOSK__PART
-/* simdi_undef.inc: takes back what simdi_names.inc defined. */
-#undef i_dup
-#undef i_and
-#undef i_or
-#undef i_xor
-#undef i_srl
-#undef i_sll
-#undef i_addb
-#undef i_load_u8
-#undef i_table
-#undef i_lut
-#undef i_splat
-#undef i_bits
-#undef i_negate
-#undef i_gather16
-#undef i_mul16
-#undef i_mulhi16
-#undef i_sub16
-#undef i_add16
-#undef i_as_float
-#undef i_rows4
-#undef i_store_s8
-#undef i_load_u16
-#undef i_pairs
-#undef I_HIGH
-
-/* ======== kernels/simd_undef.inc ======== */
-#elif AIOSK__PART == 8
-#undef AIOSK__PART
-/* simd_undef.inc: ends a set: takes back every macro that simd_* defined, so that the next set can be expanded. */
+/* set.inc: between two instruction sets: what simd_* and simdi_* defined is taken back, and what they need not say becomes what most of them
+ * would say. A set that says otherwise begins with #undef. */
 #undef V_FN
 #undef V_EXPORT
-#undef V_HOT
-#undef V_UNROLL
-#undef V_UNROLL_RARE
-#undef V_FN8
-#undef V_EXPORT8
-#undef V_EXPORT_MM
-#undef V_EXPORT_REST
-#undef V_REST
 #undef V_NAME
 #undef V_BASE
 #undef V_W
@@ -4495,1480 +4256,32 @@ AIOSK_API aiosk_matmul_fn aiosk_matmul_fast(const aiosk_isa *k, int32_t type) {
 #undef V_TARGET
 #undef vf
 #undef vi
-#undef v_loadu
-#undef v_storeu
-#undef v_loadi
-#undef v_storei
-#undef v_set1
-#undef v_zero
-#undef v_set1i
-#undef v_zeroi
-#undef v_add
-#undef v_sub
-#undef v_mul
-#undef v_div
-#undef v_sqrt
-#undef v_fma
-#undef v_max
-#undef v_min
-#undef v_sel_lt
-#undef v_abs
-#undef v_xorsign
-#undef v_addi
-#undef v_subi
-#undef v_cvt_i32_f32
-#undef v_cvt_f32_i32
-#undef v_rint
-#undef v_ldexp
-#undef v_load_f16
-#undef v_store_f16
-#undef v_load_bf16
-#undef v_load_i8
-#undef v_kprep
-#undef v_kdot
-#undef v_mulr
-#undef v_tree_add
-#undef v_tree_adds
-#undef v_tree_max
-#undef v_dup_even
-#undef v_dup_odd
-#undef v_swap2
-#undef v_swap
-#undef v_vdot
 #undef V_VDOT
-
-/* ======== kernels/dot_i16.inc ======== */
-#elif AIOSK__PART == 9
-#undef AIOSK__PART
-/* dot_i16.inc: the dot products (simdi_scalar.h) by way of int16, over three words of a register size and instruction set:
- *     i_mul8(kind, w, x)   int16: the products of bytes 0 and 1, 2 and 3 of a dword, or 0 and 2, 1 and 3, added in pairs
- *     i_madd(a, b)         int32: the sum of the two products of int16 of a lane
- *     i_scale_pair(a)      byte 0 of each dword, signed, to both its halves
- * and where V_XOR, i_abs8(w), the absolute values of bytes, and i_neg8(w), 255 in those that are negative.
- * Of the sums of two products 8 may be added for 4-bit codes (8 * 2 * 15 * 127 = 30480), 4 for 5 bits (31496), 2 for 6 bits (32004)
- * and for signed 7 bits (|code| <= 64: 32512), none for 8 bits (|code| <= 128: 32512; kind 9: -32768). i_madd then applies the scale, or 1. */
-#define AIOSK__PART 4 /* kernels/dot_names.inc */
-#include "aios_kernels.h"
-#define V_BIAS8 0
-#define V_PREMUL 0
-#define V_FIX 1
-#define V_START 0
-#define V_QUAD 0
-#ifndef V_XOR
-#define V_XOR 0
-#endif
-#ifndef V_TWO_KINDS
-#define V_TWO_KINDS 0
-#endif
-
-V_FN vi i_prep8(vi w) { return w; }
-V_FN vi i_scale(const int kind, vi a) { (void)kind; return V_NAME(i_scale_pair)(a); }
-#define i_part vi
-#define I_RUN(kind, n) ((kind) >= 8 ? 1 : (kind) >= 6 ? 2 : (kind) == 5 || (n) == 4 ? 4 : 8)
-#define I_PAIR(kind) 0
-V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)z; return V_NAME(i_mul8)(kind, w, x); }
-V_FN i_part i_next(const int kind, i_part a, vi w, vi x) {
-    a = i_add16(a, V_NAME(i_mul8)(kind, w, x));
-#if defined(AIOSK__X86) && defined(__GNUC__) && !defined(__clang__)
-    __asm__("" : "+v"(a)); /* GCC would balance the sums of many columns into trees, and run out of registers */
-#endif
-    return a;
-}
-V_FN vi i_sum(const int kind, i_part a) { (void)kind; return V_NAME(i_madd)(a, v_set1i(0x00010001)); }
-V_FN vi i_end(const int kind, vi acc, i_part a, i_part b, vi s) {
-    (void)kind;
-    (void)b;
-    return v_addi(acc, V_NAME(i_madd)(a, s));
-}
-V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return v_addi(acc, V_NAME(i_madd)(a, i_dup(s))); }
-
-/* ======== kernels/dot_vnni.inc ======== */
-#elif AIOSK__PART == 10
-#undef AIOSK__PART
-/* dot_vnni.inc: the dot products (simdi_scalar.h) with VNNI, over i_dp (vpdpbusd), i_dpw (vpdpwssd), i_mul32 and i_pack of a
- * register size. vpdpbusd multiplies unsigned codes with signed activations: signed codes are stored + 128, and a code that
- * stands for a smaller number starts its sum at the (negative) correction, which costs nothing. Where two sums over half the
- * columns fit int16 (16 columns * 15 * 127; 8 columns * 32 * 127) they are packed as halves of a lane for vpdpwssd: two
- * instructions where vpmulld and vpaddd are three. */
-#define AIOSK__PART 4 /* kernels/dot_names.inc */
-#include "aios_kernels.h"
-#define V_BIAS8 1
-#define V_PREMUL 1
-#define V_FIX 0
-#define V_START 1
-#define V_QUAD 0
-#define V_XOR 0
-#define V_TWO_KINDS 0
-
-V_FN vi i_prep8(vi w) { return i_xor(w, v_set1i((int32_t)0x80808080)); }
-V_FN vi i_scale(const int kind, vi a) { return kind == 4 || kind == 6 ? V_NAME(i_scale_pair)(a) : V_NAME(i_scale_one)(a); }
-#define i_part vi
-#define I_RUN(kind, n) ((kind) == 6 ? 2 : (kind) == 4 || (n) == 4 ? 4 : 8)
-#define I_PAIR(kind) ((kind) == 4 || (kind) == 6)
-V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)kind; return V_NAME(i_dp)(z, w, x); }
-V_FN i_part i_next(const int kind, i_part a, vi w, vi x) { (void)kind; return V_NAME(i_dp)(a, w, x); }
-V_FN vi i_sum(const int kind, i_part a) { (void)kind; return a; }
-V_FN vi i_end(const int kind, vi acc, i_part a, i_part b, vi s) {
-    return I_PAIR(kind) ? V_NAME(i_dpw)(acc, V_NAME(i_pack)(a, b), s) : v_addi(acc, V_NAME(i_mul32)(a, s));
-}
-V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return V_NAME(i_dpw)(acc, a, i_dup(s)); }
-
-/* ======== kernels/isa_matmul.inc ======== */
-#elif AIOSK__PART == 11
-#undef AIOSK__PART
-/* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table of an instruction set, whose other
- * functions are those of V_BASE. matmul_undef.inc ends it. With V_SOURCE(x) defined beforehand the set has products of many columns
- * alone: that set, with V_PREMUL 0, unpacks for it (codes are raised where V_BIAS8 differs) and does all else. V_TILE8(x): whose
- * attend it takes. V_LENDER(x): whose codes of grids it takes, and for
- * few columns their loops. */
-#ifdef V_SOURCE
-#define V_OWN 0
-#else
-#define V_SOURCE(x) V_NAME(x)
-#define V_OWN 1
-#endif
-#ifndef V_TILE8
-#define V_TILE8(x) V_BASE(x)
-#endif
-#if V_W > 1 && V_OWN
-
-/* ======== kernels/unpack.inc ======== */
-/* unpack.inc: panels to codes in registers, a short function or two per format; lane r is row r. ref.c says what the bits
- * mean, and in the same words; pack.c where they are: a segment of dwords starts at a fixed byte of the block, element i 64 i
- * behind it. p: the block of 16 rows; h: which V_W of them, a constant (after unrolling).
- *   A32   unit_*  columns 32 u .. 32 u + 31 of a block: codes w[8], scale d (NVFP4: one per 16), minimum dmin where there is one
- *   A256  head_*  scales of a block as bytes sc[4], four in a dword; minima mn[8] as pairs of int16; their scales d, dmin
- *         step_*  columns 32 j .. 32 j + 31 of it: codes w[8]; grid: what vbmi.inc makes of a grid, else NULL
- * One function per format and not a switch over formats: GCC copies all of what it inlines before it throws cases away.
- * kind and offset of the codes are in lanes.inc. */
-
-#define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
-#define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
-#define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
-#ifdef I_HIGH
-#define AIOSK__HI(a) I_HIGH(a)
-#else
-#define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
-#endif
-
-/* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
-V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
-    const vi t = table ? i_table(table) : v_zeroi();
-    int i;
-    V_UNROLL
-    for (i = 0; i < 4; i++) {
-        const vi a = AIOSK__DW(seg, i);
-        w[i] = table ? i_lut(t, AIOSK__LO(a)) : AIOSK__LO(a);
-        w[i + 4] = table ? i_lut(t, AIOSK__HI(a)) : AIOSK__HI(a);
-    }
-}
-/* The four 2-bit fields of byte b of each dword, through a table that has code c at c and at 4 c. */
-V_FN vi V_NAME(two)(vi a, const int b, vi t) {
-    const vi x = i_and(i_splat(a, b), v_set1i((int32_t)0xC0300C03));
-    return i_lut(t, AIOSK__LO(i_or(x, i_srl(x, 4))));
-}
-/* The four 3-bit fields of each dword below 2^12, through a table of 8. */
-V_FN vi V_NAME(three)(vi a, vi t) {
-    const vi x = i_or(i_and(a, v_set1i(7)), i_and(i_sll(a, 5), v_set1i(7 << 8)));
-    const vi y = i_or(i_and(i_sll(a, 10), v_set1i(7 << 16)), i_and(i_sll(a, 15), v_set1i(7 << 24)));
-    return i_lut(t, i_or(x, y));
-}
-
-#define AIOSK__UNIT(t)                                                                              \
-    V_FN void V_NAME(unit_##t)(const uint8_t *p, const int h, const int u AIOSK__UNUSED, vi *w, vf *d, \
-                               vf *dmin AIOSK__UNUSED)
-AIOSK__UNIT(q4_0) {
-    d[0] = AIOSK__F16(0);
-    V_NAME(halves)(p, h, 32, w, NULL);
-}
-AIOSK__UNIT(q4_1) {
-    d[0] = AIOSK__F16(0);
-    dmin[0] = v_xorsign(AIOSK__F16(32), v_set1(-1.0f));
-    V_NAME(halves)(p, h, 64, w, NULL);
-}
-/* Adds bit i of dword `bits` as bit 4 of code i. */
-V_FN void V_NAME(fifth)(vi *w, vi bits) {
-    V_UNROLL
-    for (int i = 0; i < 8; i++) w[i] = i_or(w[i], i_bits(bits, i, 16));
-}
-AIOSK__UNIT(q5_0) {
-    d[0] = AIOSK__F16(0);
-    V_NAME(halves)(p, h, 96, w, NULL);
-    V_NAME(fifth)(w, AIOSK__DW(32, 0));
-}
-AIOSK__UNIT(q5_1) {
-    d[0] = AIOSK__F16(0);
-    dmin[0] = v_xorsign(AIOSK__F16(32), v_set1(-1.0f));
-    V_NAME(halves)(p, h, 128, w, NULL);
-    V_NAME(fifth)(w, AIOSK__DW(64, 0));
-}
-AIOSK__UNIT(q8_0) {
-    d[0] = AIOSK__F16(0);
-    V_UNROLL
-    for (int i = 0; i < 8; i++) w[i] = i_prep8(AIOSK__DW(32, i));
-}
-AIOSK__UNIT(iq4_nl) {
-    d[0] = AIOSK__F16(0);
-    V_NAME(halves)(p, h, 32, w, aiosk__iq4_levels);
-    V_UNROLL
-    for (int i = 0; i < 8; i++) w[i] = i_prep8(w[i]);
-}
-AIOSK__UNIT(mxfp4) { /* aiosk__e8m0_half: 2^21 << e as bits for e = 0, 1, else (e - 1) << 23 */
-    const vi e = i_load_u8(p + h * V_W);
-    d[0] = v_sel_lt(v_cvt_i32_f32(e), v_set1(2.0f), i_as_float(i_sll(v_addi(e, v_set1i(1)), 21)),
-                    i_as_float(i_sll(v_subi(e, v_set1i(1)), 23)));
-    V_NAME(halves)(p, h, 16, w, aiosk__t_fp4);
-}
-AIOSK__UNIT(nvfp4) { /* aiosk__ue4m3_half */
-    const vi t = i_table(aiosk__t_fp4);
-    V_UNROLL_RARE
-    for (int i = 0; i < 2; i++) {
-        const vi x = i_and(i_srl(AIOSK__DW(0, 0), 8 * (2 * u + i)), v_set1i(255)), e = i_and(x, v_set1i(127));
-        const vf f = v_cvt_i32_f32(x), g = v_cvt_i32_f32(e);
-        const vf v = v_sel_lt(g, v_set1(8.0f), v_mul(g, v_set1(1.0f / 1024)),
-                              i_as_float(v_addi(i_sll(e, 20), v_set1i(119 << 23))));
-        d[i] = v_sel_lt(v_set1(126.5f), f, v_sel_lt(f, v_set1(127.5f), v_zero(), v), v);
-    }
-    V_UNROLL_RARE
-    for (int i = 0; i < 4; i++) {
-        const vi x = AIOSK__DW(64, 4 * u + i);
-        w[(i & 2) * 2 + (i & 1)] = i_lut(t, AIOSK__LO(x));
-        w[(i & 2) * 2 + (i & 1) + 2] = i_lut(t, AIOSK__HI(x));
-    }
-}
-AIOSK__UNIT(q1_0) {
-    const vi a = AIOSK__DW(32, u);
-    d[0] = AIOSK__F16(0);
-    V_UNROLL_RARE
-    for (int i = 0; i < 8; i++) w[i] = i_bits(a, i, 2);
-}
-AIOSK__UNIT(q2_0) {
-    d[0] = AIOSK__F16(0);
-    V_UNROLL_RARE
-    for (int i = 0; i < 8; i++) w[i] = V_NAME(two)(AIOSK__DW(32, 2 * u + (i >> 2)), i & 3, i_table(aiosk__t_two));
-}
-#undef AIOSK__UNIT
-
-/* Nibbles 0..3 of each dword to its bytes */
-V_FN vi V_NAME(nibbles)(vi a) {
-    const vi x = i_or(i_and(a, v_set1i(0xF)), i_and(i_sll(a, 4), v_set1i(0xF00)));
-    return i_or(x, i_or(i_and(i_sll(a, 8), v_set1i(0xF0000)), i_and(i_sll(a, 12), v_set1i(0xF000000))));
-}
-/* 2 s + 1 of bytes */
-V_FN vi V_NAME(odd)(vi a) { return i_addb(i_addb(a, a), v_set1i(0x01010101)); }
-/* The top nibbles of four dwords */
-V_FN vi V_NAME(tops)(vi a, vi b, vi c, vi d) {
-    const vi x = i_or(i_srl(a, 28), i_and(i_srl(b, 20), v_set1i(0xF00)));
-    return i_or(x, i_or(i_and(i_srl(c, 12), v_set1i(0xF0000)), i_and(i_srl(d, 4), v_set1i(0xF000000))));
-}
-/* Bytes as minima: two registers of pairs */
-V_FN void V_NAME(minima)(vi *mn, vi a) {
-    mn[0] = i_and(a, v_set1i(0x00FF00FF));
-    mn[1] = i_and(i_srl(a, 8), v_set1i(0x00FF00FF));
-}
-
-#define AIOSK__HEAD(t)                                                                                       \
-    V_FN void V_NAME(head_##t)(const uint8_t *p, const int h, vi *sc AIOSK__UNUSED, vi *mn AIOSK__UNUSED, vf *d, \
-                               vf *dmin AIOSK__UNUSED)
-AIOSK__HEAD(q2_k) {
-    d[0] = AIOSK__F16(0);
-    dmin[0] = AIOSK__F16(32);
-    V_UNROLL
-    for (int i = 0; i < 4; i++) {
-        const vi a = AIOSK__DW(64, i);
-        sc[i] = AIOSK__LO(a);
-        V_NAME(minima)(mn + 2 * i, AIOSK__HI(a));
-    }
-}
-AIOSK__HEAD(q3_k) {
-    const vi a = AIOSK__DW(32, 0), b = AIOSK__DW(32, 1), c = AIOSK__DW(32, 2), m30 = v_set1i(0x30303030);
-    d[0] = AIOSK__F16(0);
-    sc[0] = i_or(AIOSK__LO(a), i_and(i_sll(c, 4), m30));
-    sc[1] = i_or(AIOSK__LO(b), i_and(i_sll(c, 2), m30));
-    sc[2] = i_or(AIOSK__HI(a), i_and(c, m30));
-    sc[3] = i_or(AIOSK__HI(b), i_and(i_srl(c, 2), m30));
-    V_UNROLL
-    for (int i = 0; i < 4; i++) sc[i] = i_addb(sc[i], v_set1i((int32_t)0xE0E0E0E0)); /* - 32 */
-}
-AIOSK__HEAD(q4_k) {
-    const vi a = AIOSK__DW(64, 0), b = AIOSK__DW(64, 1), c = AIOSK__DW(64, 2), m30 = v_set1i(0x30303030);
-    d[0] = AIOSK__F16(0);
-    dmin[0] = AIOSK__F16(32);
-    sc[0] = i_and(a, v_set1i(0x3F3F3F3F));
-    sc[1] = i_or(AIOSK__LO(c), i_and(i_srl(a, 2), m30));
-    V_NAME(minima)(mn, i_and(b, v_set1i(0x3F3F3F3F)));
-    V_NAME(minima)(mn + 2, i_or(AIOSK__HI(c), i_and(i_srl(b, 2), m30)));
-}
-AIOSK__HEAD(q5_k) { V_NAME(head_q4_k)(p, h, sc, mn, d, dmin); }
-AIOSK__HEAD(q6_k) {
-    d[0] = AIOSK__F16(0);
-    V_UNROLL
-    for (int i = 0; i < 4; i++) sc[i] = AIOSK__DW(3104, i);
-}
-AIOSK__HEAD(iq4_xs) {
-    vi a = AIOSK__DW(64, 0), b = i_load_u16(p + 32 + h * V_W * 2);
-    d[0] = AIOSK__F16(0);
-    V_UNROLL
-    for (int i = 0; i < 2; i++) {
-        vi c = i_or(i_and(i_sll(b, 4), v_set1i(0x30)), i_and(i_sll(b, 10), v_set1i(0x3000)));
-        c = i_or(c, i_or(i_and(i_sll(b, 16), v_set1i(0x300000)), i_and(i_sll(b, 22), v_set1i(0x30000000))));
-        sc[i] = i_addb(i_or(V_NAME(nibbles)(a), c), v_set1i((int32_t)0xE0E0E0E0));
-        a = i_srl(a, 16);
-        b = i_srl(b, 8);
-    }
-}
-AIOSK__HEAD(tq1_0) { d[0] = AIOSK__F16(0); }
-AIOSK__HEAD(tq2_0) { d[0] = AIOSK__F16(0); }
-AIOSK__HEAD(iq1_s) {
-    d[0] = v_mul(AIOSK__F16(0), v_set1(0.125f));
-    V_UNROLL_RARE
-    for (int i = 0; i < 2; i++) {
-        const vi a = AIOSK__DW(544, 2 * i), b = AIOSK__DW(544, 2 * i + 1);
-        const vi c = i_or(i_and(i_srl(a, 12), v_set1i(7)), i_and(i_srl(a, 20), v_set1i(0x700)));
-        sc[i] = V_NAME(odd)(i_or(c, i_or(i_and(i_sll(b, 4), v_set1i(0x70000)), i_and(i_srl(b, 4), v_set1i(0x7000000)))));
-    }
-}
-AIOSK__HEAD(iq1_m) { /* the scale is in the top nibbles of four words */
-    const vi a = AIOSK__DW(768, 0), b = AIOSK__DW(768, 1);
-    const vi s = i_or(i_and(i_srl(a, 12), v_set1i(0xF)), i_and(i_srl(a, 24), v_set1i(0xF0)));
-    uint16_t f[V_W];
-    int32_t g[V_W];
-    v_storei(g, i_or(s, i_or(i_and(i_srl(b, 4), v_set1i(0xF00)), i_and(i_srl(b, 16), v_set1i(0xF000)))));
-    for (int i = 0; i < V_W; i++) f[i] = (uint16_t)g[i];
-    d[0] = v_mul(v_load_f16(f), v_set1(0.125f));
-    V_UNROLL_RARE
-    for (int i = 0; i < 4; i++) {
-        vi c = i & 2 ? b : a;
-        if (i & 1) c = i_srl(c, 16);
-        c = i_or(i_or(i_and(c, v_set1i(7)), i_and(i_sll(c, 5), v_set1i(0x700))),
-                 i_or(i_and(i_sll(c, 10), v_set1i(0x70000)), i_and(i_sll(c, 15), v_set1i(0x7000000))));
-        sc[i] = V_NAME(odd)(c);
-    }
-}
-AIOSK__HEAD(iq2_xxs) {
-    d[0] = v_mul(AIOSK__F16(0), v_set1(0.125f));
-    V_UNROLL_RARE
-    for (int i = 0; i < 2; i++)
-        sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(96, 8 * i), AIOSK__DW(96, 8 * i + 2), AIOSK__DW(96, 8 * i + 4),
-                                         AIOSK__DW(96, 8 * i + 6)));
-}
-/* Scales of IQ2_XS and IQ2_S: 16 nibbles */
-V_FN void V_NAME(sixteen)(vi *sc, vi a, vi b) {
-    sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
-    sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
-    sc[2] = V_NAME(odd)(V_NAME(nibbles)(b));
-    sc[3] = V_NAME(odd)(V_NAME(nibbles)(i_srl(b, 16)));
-}
-AIOSK__HEAD(iq2_xs) {
-    d[0] = v_mul(AIOSK__F16(0), v_set1(0.125f));
-    V_NAME(sixteen)(sc, AIOSK__DW(32, 0), AIOSK__DW(32, 1));
-}
-AIOSK__HEAD(iq2_s) {
-    d[0] = v_mul(AIOSK__F16(0), v_set1(0.125f));
-    V_NAME(sixteen)(sc, AIOSK__DW(160, 0), AIOSK__DW(160, 1));
-}
-AIOSK__HEAD(iq3_xxs) {
-    d[0] = v_mul(AIOSK__F16(0), v_set1(0.25f));
-    V_UNROLL_RARE
-    for (int i = 0; i < 2; i++)
-        sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(1056, 4 * i), AIOSK__DW(1056, 4 * i + 1), AIOSK__DW(1056, 4 * i + 2),
-                                         AIOSK__DW(1056, 4 * i + 3)));
-}
-AIOSK__HEAD(iq3_s) {
-    const vi a = AIOSK__DW(32, 0);
-    d[0] = AIOSK__F16(0);
-    sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
-    sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
-}
-#undef AIOSK__HEAD
-
-/* Ternary digit n of bytes: ((b * 3^n) & 255) * 3 >> 8, even bytes and odd ones in the high halves of int16 */
-V_FN vi V_NAME(digit)(vi a, const int pow3) {
-    const vi three = v_set1i(0x00030003);
-    const vi even = i_mulhi16(i_mul16(a, v_set1i(pow3 * 256 * 0x10001)), three);
-    const vi odd = i_mulhi16(i_mul16(i_and(a, v_set1i((int32_t)0xFF00FF00)), v_set1i(pow3 * 0x10001)), three);
-    return i_or(even, i_sll(odd, 8));
-}
-/* aiosk__signs7 of four times 7 bits: bytes */
-V_FN vi V_NAME(signs7)(vi x) { /* x: bytes below 128 */
-    return i_or(x, i_lut(i_table(aiosk__t_parity), AIOSK__LO(i_xor(x, i_srl(x, 4)))));
-}
-V_FN vi V_NAME(sevens)(vi s) { /* bits 0..6, 7..13, 14..20, 21..27 of a dword to its bytes */
-    const vi x = i_or(i_and(s, v_set1i(0x7F)), i_and(i_sll(s, 1), v_set1i(0x7F00)));
-    return i_or(x, i_or(i_and(i_sll(s, 2), v_set1i(0x7F0000)), i_and(i_sll(s, 3), v_set1i(0x7F000000))));
-}
-/* Two entries of 4 times 2 bits with signs; g: which of the four of a step */
-V_FN void V_NAME(grid2)(vi *w, const uint16_t *grid, vi index, vi signs, const int g) {
-    const vi t = i_table(aiosk__t_iq2), e = i_gather16(grid, index);
-    w[2 * g] = i_prep8(i_negate(V_NAME(two)(e, 0, t), signs, 2 * g));
-    w[2 * g + 1] = i_prep8(i_negate(V_NAME(two)(e, 1, t), signs, 2 * g + 1));
-}
-V_FN void V_NAME(grid1)(vi *w, vi index, vi minus, const int g) { /* minus: 1 or 0, takes or adds one eighth */
-    const vi t = i_table(aiosk__t_iq1), e = i_gather16(aiosk__iq1_grid, index);
-    const vi delta = i_splat(v_subi(v_set1i(1), i_sll(minus, 1)), 0);
-    w[2 * g] = i_prep8(i_addb(V_NAME(two)(e, 0, t), delta));
-    w[2 * g + 1] = i_prep8(i_addb(V_NAME(two)(e, 1, t), delta));
-}
-
-#define AIOSK__STEP(t)                                                                               \
-    V_FN void V_NAME(step_##t)(const uint8_t *p, const int h, const int j, vi *w, const vi *sc AIOSK__UNUSED, \
-                               const void *grid AIOSK__UNUSED)
-/* Fields of 2 bits of 64 bytes, of which step j has pair j & 3 of half j >> 2 */
-V_FN void V_NAME(pairs)(const uint8_t *p, const int h, const int at, const int j, vi *w) {
-    V_UNROLL
-    for (int i = 0; i < 8; i++) w[i] = i_and(i_srl(AIOSK__DW(at, (j >> 2) * 8 + i), 2 * (j & 3)), v_set1i(0x03030303));
-}
-/* The scales of a step's two halves, where codes are multiplied with them at once (V_PREMUL) */
-#define AIOSK__SCALE0 i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1)))
-#define AIOSK__SCALE1 i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1) + 8))
-AIOSK__STEP(tq2_0) { V_NAME(pairs)(p, h, 32, j, w); }
-AIOSK__STEP(q2_k) {
-    V_NAME(pairs)(p, h, 320, j, w);
-    if (V_PREMUL) { /* bytes up to 45: no carry */
-        const vi s0 = AIOSK__SCALE0, s1 = AIOSK__SCALE1;
-        V_UNROLL
-        for (int i = 0; i < 8; i++) w[i] = i_mul16(w[i], i < 4 ? s0 : s1);
-    }
-}
-AIOSK__STEP(q3_k) {
-    V_NAME(pairs)(p, h, 736, j, w);
-    V_UNROLL
-    for (int i = 0; i < 8; i++) {
-        const vi a = AIOSK__DW(224, i);
-        w[i] = i_or(w[i], i_and(j < 2 ? i_sll(a, 2 - j) : i_srl(a, j - 2), v_set1i(0x04040404)));
-    }
-    if (V_PREMUL) { /* scale * (code - 4) + 124: bytes of 0..252; the carry between them is that of the true sum */
-        const vi s0 = AIOSK__SCALE0, s1 = AIOSK__SCALE1;
-        const vi b0 = i_sub16(v_set1i(0x7C7C7C7C), i_mul16(s0, v_set1i(0x04040404)));
-        const vi b1 = i_sub16(v_set1i(0x7C7C7C7C), i_mul16(s1, v_set1i(0x04040404)));
-        V_UNROLL
-        for (int i = 0; i < 8; i++) w[i] = i_add16(i_mul16(w[i], i < 4 ? s0 : s1), i < 4 ? b0 : b1);
-    }
-}
-#undef AIOSK__SCALE0
-#undef AIOSK__SCALE1
-AIOSK__STEP(q4_k) {
-    V_UNROLL
-    for (int i = 0; i < 8; i++) {
-        const vi a = AIOSK__DW(256, (j >> 1) * 8 + i);
-        w[i] = j & 1 ? AIOSK__HI(a) : AIOSK__LO(a);
-    }
-}
-AIOSK__STEP(q5_k) {
-    V_UNROLL
-    for (int i = 0; i < 8; i++) {
-        const vi a = AIOSK__DW(256, i), b = AIOSK__DW(768, (j >> 1) * 8 + i);
-        w[i] = i_or(j & 1 ? AIOSK__HI(b) : AIOSK__LO(b), i_and(j < 4 ? i_sll(a, 4 - j) : i_srl(a, j - 4), v_set1i(0x10101010)));
-    }
-}
-AIOSK__STEP(q6_k) {
-    V_UNROLL
-    for (int i = 0; i < 8; i++) {
-        const vi a = AIOSK__DW(32, (j >> 2) * 16 + (j & 1) * 8 + i), b = AIOSK__DW(2080, (j >> 2) * 8 + i);
-        const vi c = (j & 3) == 0 ? i_sll(b, 4) : (j & 3) == 1 ? i_sll(b, 2) : (j & 3) == 2 ? b : i_srl(b, 2);
-        w[i] = i_or(j & 2 ? AIOSK__HI(a) : AIOSK__LO(a), i_and(c, v_set1i(0x30303030)));
-    }
-}
-AIOSK__STEP(iq4_xs) {
-    V_NAME(halves)(p, h, 128 + j * 256, w, aiosk__iq4_levels);
-    V_UNROLL
-    for (int i = 0; i < 8; i++) w[i] = i_prep8(w[i]);
-}
-AIOSK__STEP(tq1_0) {
-    V_UNROLL_RARE
-    for (int i = 0; i < 8; i++) {
-        const int five = j < 5, four = j < 7 || i < 4; /* digits of bytes 0..31; of 32..47; else of 48..51 */
-        const int at = five ? i : four ? 8 + (i & 3) : 12, n = five ? j : four ? 2 * (j - 5) + (i >> 2) : i - 4;
-        w[i] = V_NAME(digit)(AIOSK__DW(32, at), n == 0 ? 1 : n == 1 ? 3 : n == 2 ? 9 : n == 3 ? 27 : 81);
-    }
-}
-AIOSK__STEP(iq1_s) {
-    const vi a = AIOSK__DW(32, j), b = i_srl(AIOSK__DW(544, j >> 1), 16 * (j & 1)), minus = i_and(i_srl(b, 15), v_set1i(1));
-    V_UNROLL_RARE
-    for (int i = 0; i < 4; i++) {
-        const vi high = i_sll(i_and(i_srl(b, 3 * i), v_set1i(7)), 8);
-        V_NAME(grid1)(w, i_or(i_and(i_srl(a, 8 * i), v_set1i(255)), high), minus, i);
-    }
-}
-AIOSK__STEP(iq1_m) {
-    const vi a = AIOSK__DW(0, j), b = i_srl(AIOSK__DW(512, j >> 1), 16 * (j & 1));
-    V_UNROLL_RARE
-    for (int i = 0; i < 4; i++) {
-        const vi c = i_srl(b, 4 * i), high = i_sll(i_and(c, v_set1i(7)), 8);
-        V_NAME(grid1)(w, i_or(i_and(i_srl(a, 8 * i), v_set1i(255)), high), i_and(i_srl(c, 3), v_set1i(1)), i);
-    }
-}
-AIOSK__STEP(iq2_xxs) {
-    const vi a = AIOSK__DW(32, 2 * j), s = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(32, 2 * j + 1)));
-    V_UNROLL_RARE
-    for (int i = 0; i < 4; i++) V_NAME(grid2)(w, aiosk__iq2xxs_grid, i_and(i_srl(a, 8 * i), v_set1i(255)), s, i);
-}
-AIOSK__STEP(iq2_xs) { /* words of 9 bits of index and 7 of signs */
-    const vi a = AIOSK__DW(160, 2 * j), b = AIOSK__DW(160, 2 * j + 1);
-    const vi s01 = i_or(i_and(i_srl(a, 9), v_set1i(0x7F)), i_and(i_srl(a, 17), v_set1i(0x7F00)));
-    const vi s23 = i_or(i_and(i_sll(b, 7), v_set1i(0x7F0000)), i_and(i_srl(b, 1), v_set1i(0x7F000000)));
-    const vi s = V_NAME(signs7)(i_or(s01, s23));
-    V_UNROLL_RARE
-    for (int i = 0; i < 4; i++)
-        V_NAME(grid2)(w, aiosk__iq2xs_grid, i_and(i_srl(i & 2 ? b : a, 16 * (i & 1)), v_set1i(511)), s, i);
-}
-AIOSK__STEP(iq2_s) {
-    const vi a = AIOSK__DW(288, j), b = i_srl(AIOSK__DW(32, j >> 2), 8 * (j & 3)), s = AIOSK__DW(800, j);
-    V_UNROLL_RARE
-    for (int i = 0; i < 4; i++) {
-        const vi high = i_sll(i_and(i_srl(b, 2 * i), v_set1i(3)), 8);
-        V_NAME(grid2)(w, aiosk__iq2s_grid, i_or(i_and(i_srl(a, 8 * i), v_set1i(255)), high), s, i);
-    }
-}
-AIOSK__STEP(iq3_xxs) {
-    const vi t = i_table(aiosk__t_iq3xxs), s = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(1056, j)));
-    V_UNROLL_RARE
-    for (int i = 0; i < 8; i++) {
-        const vi a = i_and(i_srl(AIOSK__DW(32, 2 * j + (i >> 2)), 8 * (i & 3)), v_set1i(255));
-        w[i] = i_prep8(i_negate(V_NAME(three)(i_gather16(aiosk__iq3xxs_grid, a), t), s, i));
-    }
-}
-AIOSK__STEP(iq3_s) {
-    const vi t = i_table(aiosk__t_iq3s), s = AIOSK__DW(1248, j), b = i_srl(AIOSK__DW(1120, j >> 2), 8 * (j & 3));
-    V_UNROLL_RARE
-    for (int i = 0; i < 8; i++) {
-        const vi a = i_and(i_srl(AIOSK__DW(96, 2 * j + (i >> 2)), 8 * (i & 3)), v_set1i(255));
-        const vi index = i_or(a, i_and(i_sll(b, 8 - i), v_set1i(256)));
-        w[i] = i_prep8(i_negate(V_NAME(three)(i_gather16(aiosk__iq3s_grid, index), t), s, i));
-    }
-}
-#undef AIOSK__STEP
-#undef AIOSK__HI
-#undef AIOSK__LO
-#undef AIOSK__F16
-#undef AIOSK__DW
-
-/* ======== kernels/isa_matmul.inc ======== */
-#endif
-
-/* ======== kernels/lanes.inc ======== */
-/* lanes.inc: products of 16 rows with columns: a lane is a row, no sum crosses lanes. Expanded once per set of dot products
- * over the v_* and i_* vocabulary.
- *
- * Few columns (few_*, a copy per format): a panel is unpacked into registers and multiplied there with one column after the
- * other. Many: up to 256 columns of a few panels are unpacked once into codes of a byte (codes_*, per format), which lie in the
- * first-level cache while all columns are multiplied with them, V_NC at a time, by a loop that knows only what kind of codes
- * these are (cols_*); columns that are left over take a loop that knows even less (last_*). The sequence of float operations of
- * an output is the same in all of them, so the bits are. */
-
-/* Asks for what comes later in the stream of weights: some pages on, for the second-level cache, and a page on, for the first. Hardware
- * prefetchers stop at the end of a 4 KiB page, and the first-level cache alone can wait for too few lines to keep a memory channel
- * busy while there is something to compute. Addresses behind the matrix do no harm. */
-#ifndef AIOSK__AHEAD
-#define AIOSK__AHEAD 4096
-#endif
-#ifndef AIOSK__AHEAD_L2
-#define AIOSK__AHEAD_L2 16384
-#endif
-V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
-    int32_t i;
-    AIOSK__UNROLL
-    for (i = 0; i < bytes; i += 64) {
-        AIOSK__PREFETCH_L2((const void *)((uintptr_t)p + AIOSK__AHEAD_L2 + (uintptr_t)i));
-        AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
-    }
-}
-
-/* acc += (dw * dx) * S, the one float step of a block. */
-V_FN vf V_NAME(step_add)(vf acc, vf dw, const uint8_t *dx, vi s) {
-    return v_fma(v_mul(dw, v_set1(aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
-}
-/* acc -= (dmin * dx) * M */
-V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
-    return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
-}
-
-/* ---- formats -------------------------------------------------------------------------------------------------
- * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
- * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. Rare types and
- * grids do without loops of their own for few columns: unpacking is most of their work. */
-#define AIOSK__A32(X) AIOSK__A32_HOT(X) AIOSK__A32_RARE(X) /* type, name, kind, offset, columns */
-#define AIOSK__A32_HOT(X)                                                                                              \
-    X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
-    X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) X(MXFP4, mxfp4, 5, 12, 32)
-#define AIOSK__A32_RARE(X) X(NVFP4, nvfp4, 5, 12, 16) X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
-#define AIOSK__A256(X) AIOSK__A256_HOT(X) AIOSK__A256_RARE(X) AIOSK__GRIDS(X) /* the same, and pairs of minima */
-#define AIOSK__A256_HOT(X)                                                                                             \
-    X(Q4_K, q4_k, 4, 0, 32, 4) X(Q5_K, q5_k, 5, 0, 32, 4) X(Q6_K, q6_k, 6, 32, 16, 0)                                   \
-    X(Q2_K, q2_k, V_PREMUL ? 6 : 4, 0, V_PREMUL ? 0 : 16, 8) X(Q3_K, q3_k, V_PREMUL ? 8 : 4, V_PREMUL ? 124 : 4,        \
-    V_PREMUL ? 0 : 16, 0) X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)
-#define AIOSK__A256_RARE(X) X(TQ1_0, tq1_0, 4, 1, 0, 0)
-#define AIOSK__GRIDS(X)                                                                                                \
-    X(IQ2_XXS, iq2_xxs, 7, -1, 32, 0) X(IQ2_XS, iq2_xs, 7, -1, 16, 0) X(IQ2_S, iq2_s, 7, -1, 16, 0)                     \
-    X(IQ3_XXS, iq3_xxs, 7, -1, 32, 0) X(IQ3_S, iq3_s, 7, -1, 32, 0) X(IQ1_S, iq1_s, 7, -1, 32, 0)                       \
-    X(IQ1_M, iq1_m, 7, -1, 16, 0)
-
-/* How a format goes through many columns: the codes that cols_* gets. Where V_BIAS8 and a product is not packed in halves, all
- * codes are made equal: 128 above their meaning. */
-#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && !((kind) == 6 && (columns) == 16))
-
-/* Codes of n blocks of a panel */
-typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
-/* Blocks k .. k1 - 1 of a panel (p is block k) times nc columns, up to V_FEW, added to acc [nc][16] */
-typedef struct V_NAME(few) {
-    const uint8_t *p, *x;
-    uint64_t xs;
-    float *acc;
-    int32_t n_in, k, k1, nc;
-} V_NAME(few);
-typedef void (*V_NAME(few_fn))(const V_NAME(few) *f);
-/* What unpacks: unpack.inc */
-typedef void V_NAME(unit_fn)(const uint8_t *p, const int h, const int u, vi *w, vf *d, vf *dmin);
-typedef void V_NAME(head_fn)(const uint8_t *p, const int h, vi *sc, vi *mn, vf *d, vf *dmin);
-typedef void V_NAME(step_fn)(const uint8_t *p, const int h, const int j, vi *w, const vi *sc, const void *grid);
-/* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
-typedef struct V_NAME(cols) {
-    aiosk__codes *t;
-    const uint8_t *x;
-    uint64_t xs;
-    float *acc;
-    int32_t n_in, k, n, n_cols;
-    int32_t kind, offset, columns, n_mn;    /* of the codes: what they stand above their meaning; pairs of minima, 0 without */
-} V_NAME(cols);
-
-/* One more register to the parts of a group: [nc][np] */
-#define AIOSK__EACH(M)                     \
-    AIOSK__UNROLL                          \
-    for (c = 0; c < nc; c++) {             \
-        AIOSK__UNROLL                      \
-        for (e = 0; e < np; e++) { M; }    \
-    }
-
-/* Register i of panel e, from the step's first row of codes: loading them where they are used keeps registers free for sums. */
-#define AIOSK__W(e, i) v_loadi(t[e].code[at + (i)] + h * V_W * 4)
-/* Part c, e of a group: its first register of codes, i, or one more. V_QUAD: the activations of a step are in xq [nc][2], sixteen codes in
- * each; else each four are asked for where they are used, from AIOSK__X(i). */
-#if V_QUAD
-#define AIOSK__XQ                                                                                  \
-    vi xq[V_NC][2];                                                                                \
-    AIOSK__UNROLL                                                                                  \
-    for (c = 0; c < nc; c++) { xq[c][0] = v_loadi(AIOSK__X(0)); xq[c][1] = v_loadi(AIOSK__X(4)); }
-#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
-#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
-#else
-#define AIOSK__XQ
-#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), AIOSK__XS(e, i))
-#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), AIOSK__XS(e, i))
-#endif
-#if V_XOR /* kind 9: with the sign of codes */
-#define AIOSK__XS(e, i) (kind == 9 ? i_xor(i_dup(AIOSK__X(i)), v_loadi(t[e].sign[at + (i)] + h * V_W * 4)) : i_dup(AIOSK__X(i)))
-#else
-#define AIOSK__XS(e, i) i_dup(AIOSK__X(i))
-#endif
-
-/* ---- A32 ---- */
-/* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
- * any: any_offset, which is no constant */
-enum { V_NAME(any) = -1 };
-V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int64_t k) {
-    if (offset == 0) return v_zeroi();
-    if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
-    if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
-    return v_set1i(-(offset < 0 ? any_offset : offset) * (int32_t)aiosk__u32(xc + a.sum + k * 4));
-}
-/* The same over 16 columns, from their codes */
-V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x) {
-    return v_set1i(-(offset < 0 ? any_offset : offset) * (aiosk__sum_of_8((const int8_t *)x) + aiosk__sum_of_8((const int8_t *)x + 8)));
-}
-/* nc columns times unit k of np panels: codes, scales d, minima; acc += . columns: per scale. kind, offset, columns, np, nc are
- * constants. */
-V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
-                          const int nc, const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
-                          uint64_t xs, const aiosk__a32 a, int64_t k, vf acc[][V_NP]) {
-    const int n = columns / 4, run = I_RUN(kind, n);
-    int c, e, f, g, i;
-#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 32 + (i) * 4)
-    AIOSK__XQ
-    AIOSK__UNROLL
-    for (g = 0; g < 8; g += n) { /* columns of one scale */
-        vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(t[e].mn[at >> 3] + h * V_W)
-                              : n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
-                                     : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
-        AIOSK__UNROLL
-        for (f = g; f < g + n; f += run) {
-            i_part p[V_NC][V_NP];
-            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
-            AIOSK__UNROLL
-            for (i = f + 1; i < f + run; i++)
-                AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
-            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
-        }
-        AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
-    }
-    if (has_min) {
-        AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
-                                                 i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
-    }
-#undef AIOSK__X
-}
-
-#if V_W > 1 && V_OWN
-#if V_FEW
-/* Register i of codes times the activations of one column, 32 of them at x: xq where V_QUAD */
-#if V_QUAD
-#define AIOSK__XQ1(x) const vi xq[2] = {v_loadi(x), v_loadi((x) + 16)};
-#define AIOSK__FIRST1(z, i) i_first(kind, z, w[i], xq[(i) >> 2], (i) & 3)
-#define AIOSK__NEXT1(p, i) i_next(kind, p, w[i], xq[(i) >> 2], (i) & 3)
-#else
-#define AIOSK__XQ1(x)
-#define AIOSK__FIRST1(z, i) i_first(kind, z, w[i], i_dup(x + (i) * 4))
-#define AIOSK__NEXT1(p, i) i_next(kind, p, w[i], i_dup(x + (i) * 4))
-#endif
-/* times32 for one column and one panel: acc + codes times column */
-V_FN vf V_NAME(one32)(const int kind, const int offset, const int columns, const int has_min, const vi *w, const vf *d, vf dmin,
-                      const uint8_t *xc, const aiosk__a32 a, int64_t k, vf acc) {
-    const int n = columns / 4, run = I_RUN(kind, n);
-    const uint8_t *x = xc + k * 32;
-    vi s = v_zeroi();
-    i_part p;
-    AIOSK__XQ1(x)
-    AIOSK__UNROLL
-    for (int i = 0; i < 8; i++) {
-        if (i % n == 0) s = n == 4 ? V_NAME(start16)(offset, 0, x + i * 4) : V_NAME(start32)(offset, 0, xc, a, k);
-        p = i % run == 0 ? AIOSK__FIRST1(s, i) : AIOSK__NEXT1(p, i);
-        if (i % run == run - 1) s = V_START ? i_sum(kind, p) : v_addi(s, i_sum(kind, p));
-        if (i % n == n - 1) acc = V_NAME(step_add)(acc, d[i >= n], xc + a.d + k * 4, s);
-    }
-    return has_min ? V_NAME(step_min)(acc, dmin, xc + a.d + k * 4, i_dup(xc + a.sum + k * 4)) : acc;
-}
-/* Here and in what follows all but pointers to jobs and data is constant, and inlined: unit, head and step too. */
-V_FN void V_NAME(few_a32)(V_NAME(unit_fn) unit, const int kind, const int offset, const int columns, const int n_unit,
-                          const int bytes, const int one, const V_NAME(few) *f) {
-    const aiosk__a32 a = aiosk__a32_parts(f->n_in);
-    const int start = offset < 0 ? V_BIAS8 * 128 : offset, nc = one ? 1 : f->nc;
-    const uint8_t *p = f->p;
-    vf only[V_PER16]; /* the sums of one column stay in registers */
-    for (int h = 0; h < V_PER16; h++) only[h] = v_loadu(f->acc + h * V_W);
-    for (int32_t k = f->k; k < f->k1; k++, p += bytes) {
-        V_NAME(ahead)(p, bytes);
-        for (int u = 0; u < n_unit; u++)
-            for (int h = 0; h < V_PER16; h++) {
-                const uint8_t *x = f->x;
-                float *y = f->acc + h * V_W;
-                vi w[8];
-                vf d[2], dmin = v_zero();
-                unit(p, h, u, w, d, &dmin);
-                for (int c = 0; c < nc; c++, x += f->xs, y += 16) {
-                    vf acc = one ? only[h] : v_loadu(y);
-                    acc = V_NAME(one32)(kind, start, columns, offset == 0, w, d, dmin, x, a, k * n_unit + u, acc);
-                    if (one) only[h] = acc;
-                    else v_storeu(y, acc);
-                }
-            }
-    }
-    for (int h = 0; one && h < V_PER16; h++) v_storeu(f->acc + h * V_W, only[h]);
-}
-#endif
-/* Adds `even` to the codes of 32 columns and stores them. */
-V_FN void V_NAME(put_codes)(uint8_t (*to)[64], const int h, const int even, const vi *w) {
-    AIOSK__UNROLL
-    for (int i = 0; i < 8; i++)
-        v_storei(to[i] + h * V_W * 4, even != 0 ? i_addb(w[i], v_set1i((int32_t)((uint32_t)even * 0x01010101u))) : w[i]);
-}
-V_FN void V_NAME(codes_a32)(V_NAME(unit_fn) unit, const int offset, const int columns, const int n_unit, const int bytes,
-                            const uint8_t *p, int32_t n, aiosk__codes *o) {
-    const int even = offset >= 0 && V_BIAS8 ? 128 - offset : 0;
-    int at = 0;
-    for (; n > 0; n--, p += bytes) {
-        V_NAME(ahead)(p, bytes);
-        for (int u = 0; u < n_unit; u++, at++)
-            for (int h = 0; h < V_PER16; h++) {
-                vi w[8];
-                vf d[2], dmin = v_zero();
-                unit(p, h, u, w, d, &dmin);
-                V_NAME(put_codes)(o->code + at * 8, h, even, w);
-                v_storeu(o->d[columns == 16 ? 2 * at : at] + h * V_W, d[0]);
-                if (columns == 16) v_storeu(o->d[2 * at + 1] + h * V_W, d[1]);
-                if (offset == 0) v_storeu(o->dmin[at] + h * V_W, dmin);
-            }
-    }
-}
-#if V_FEW
-#define AIOSK__FEW(T, t, kind, offset, columns)                                                                            \
-    V_EXPORT V_HOT void V_NAME(one_##t)(const V_NAME(few) *f) {                                                                  \
-        V_NAME(few_a32)(V_NAME(unit_##t), kind, offset, columns, AIOSK__WEIGHTS_##T / 32, AIOSK__BYTES_##T * 16, 1, f);    \
-    }                                                                                                                      \
-    V_EXPORT V_HOT void V_NAME(few_##t)(const V_NAME(few) *f) {                                                                  \
-        V_NAME(few_a32)(V_NAME(unit_##t), kind, offset, columns, AIOSK__WEIGHTS_##T / 32, AIOSK__BYTES_##T * 16, 0, f);    \
-    }
-#endif
-#define AIOSK__CODES(T, t, kind, offset, columns)                                                                        \
-    V_EXPORT_REST void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                      \
-        V_NAME(codes_a32)(V_NAME(unit_##t), offset, columns, AIOSK__WEIGHTS_##T / 32, AIOSK__BYTES_##T * 16, p, n, o);   \
-    }
-#endif
-
-/* nc columns from column c0 */
-V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int offset, const int columns, const int nc, int32_t c0) {
-    const aiosk__a32 a = aiosk__a32_parts(m->n_in);
-    const uint64_t xs = m->xs;
-    const uint8_t *x = m->x + (uint64_t)c0 * xs;
-    float *o = m->acc + (int64_t)c0 * V_NP * 16;
-    const int np = V_NP, has_min = m->n_mn;
-    const int64_t n_u = m->n, k0 = m->k;
-    int64_t u;
-    int h, i, e, c;
-    for (c = 0; c < nc; c++) /* the next group */
-        for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
-    for (h = 0; h < V_PER16; h++) {
-        vf acc[V_NC][V_NP];
-        AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
-        for (u = 0; u < n_u; u++) {
-            vf d[V_NP][2], dmin[V_NP];
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                d[e][0] = v_loadu(m->t[e].d[columns == 16 ? 2 * u : u] + h * V_W);
-                d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
-                dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
-            }
-            V_NAME(times32)(kind, V_BIAS8 ? 128 : offset, m->offset, columns, has_min, np, nc, m->t, (int)u * 8, h, d, dmin, x,
-                            xs, a, k0 + u, acc);
-        }
-        AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
-    }
-}
-
-/* ---- A256 ---- */
-/* Which dword of scales step j needs, and its scales from that dword */
-#define AIOSK__SC_AT(columns, j) ((columns) == 32 ? (j) >> 2 : (j) >> 1)
-V_FN void V_NAME(step_scales)(const int kind, const int columns, vi sc, const int j, vi *t) {
-    t[0] = t[1] = sc;
-    if (columns == 32) t[0] = i_scale(kind, i_srl(sc, 8 * (j & 3)));
-    if (columns == 16) {
-        sc = i_srl(sc, 16 * (j & 1));
-        t[0] = i_scale(kind, sc);
-        t[1] = i_scale(kind, i_srl(sc, 8));
-    }
-}
-/* What a sum over n registers of step j, from register f on, begins with: -bias * sum of x. bias: 0, 32 or 128 */
-#define AIOSK__BIAS(kind, columns) (!V_BIAS8 || (columns) == 0 || (kind) < 6 ? 0 : (kind) == 6 ? 32 : 128)
-V_FN vi V_NAME(start_run)(const int bias, const int n, const uint8_t *xc, const aiosk__a256 a, int32_t k, const int j, const int f) {
-    if (bias == 32) { /* sums of 8 columns */
-        const uint8_t *z = xc + a.sum8 + k * 128 + j * 16 + f * 2;
-        return n > 2 ? v_addi(i_dup(z), i_dup(z + 4)) : i_dup(z);
-    }
-    if (bias == 128) { /* of 16 */
-        const uint8_t *z = xc + a.sum128 + k * 64 + j * 8 + f;
-        return n > 4 ? v_addi(i_dup(z), i_dup(z + 4)) : i_dup(z);
-    }
-    return v_zeroi();
-}
-/* nc columns times step j (32 columns) of np panels: codes, scales r; s += . x: the first column, k: its block */
-V_FN void V_NAME(times256)(const int kind, const int bias, const int columns, const int np, const int nc, const aiosk__codes *t,
-                           int h, vi r[][2], const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
-    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
-    int c, e, f, i;
-#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
-#define AIOSK__Z(i) V_NAME(start_run)(bias, run, x + (uint64_t)c * xs, a, k, j, i)
-    AIOSK__XQ
-    AIOSK__UNROLL
-    for (f = 0; f < 8; f += pair ? 2 * run : run) {
-        i_part p[V_NC][V_NP], q[V_NC][V_NP];
-        AIOSK__EACH(p[c][e] = AIOSK__FIRST(columns ? AIOSK__Z(f) : s[c][e], e, f))
-        if (pair) AIOSK__EACH(q[c][e] = AIOSK__FIRST(AIOSK__Z(f + run), e, f + run))
-        AIOSK__UNROLL
-        for (i = f + 1; i < f + run; i++) {
-            AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
-            if (pair) AIOSK__EACH(q[c][e] = AIOSK__NEXT(q[c][e], e, i + run))
-        }
-        if (columns == 0) {
-            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
-        } else {
-            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
-        }
-    }
-#undef AIOSK__Z
-#undef AIOSK__X
-}
-/* What is left to take off: offset * sum of scale * sum of x, where the products did not */
-#define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
-V_FN vi V_NAME(left)(const int offset, vi s, const vi *sc, const uint8_t *sum16) {
-    vi t = v_zeroi(), p[2];
-    int i;
-    for (i = 0; i < 4; i++) {
-        i_pairs(p, sc[i]);
-        t = i_macc_pair(t, p[0], (const int16_t *)(const void *)sum16 + 4 * i);
-        t = i_macc_pair(t, p[1], (const int16_t *)(const void *)sum16 + 4 * i + 2);
-    }
-    return v_subi(s, i_sll(t, offset == 32 ? 5 : 2)); /* offset: 32 or 4 */
-}
-/* The sum over a whole block of unscaled codes, times -offset */
-V_FN vi V_NAME(start256)(const int offset, const uint8_t *xc, const aiosk__a256 a, int32_t k) {
-    const int16_t *z = (const int16_t *)(const void *)(xc + a.sum32) + k * 8;
-    return offset ? v_set1i(-offset * (z[0] + z[1] + z[2] + z[3] + z[4] + z[5] + z[6] + z[7])) : v_zeroi();
-}
-V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf d, vf dmin, const vi *mn, const int n_mn, vi s, vf acc) {
-    const uint8_t *dx = xc + a.d + k * 4;
-    const int16_t *b = (const int16_t *)(const void *)(n_mn == 4 ? xc + a.sum32 + k * 16 : xc + a.sum16 + k * 32);
-    vi m = v_zeroi();
-    int i;
-    acc = V_NAME(step_add)(acc, d, dx, s);
-    if (!n_mn) return acc;
-    for (i = 0; i < n_mn; i++) m = i_macc_pair(m, mn[i], b + 2 * i);
-    return V_NAME(step_min)(acc, dmin, dx, m);
-}
-
-#if V_W > 1 && V_OWN
-#if V_FEW
-/* times256 for one column and one panel: s + codes times column */
-V_FN vi V_NAME(one256)(const int kind, const int columns, const vi *w, const vi *r, const uint8_t *xc, const aiosk__a256 a, int32_t k,
-                       const int j, vi s) {
-    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), bias = AIOSK__BIAS(kind, columns);
-    const uint8_t *x = xc + k * 256 + j * 32;
-    i_part p, q;
-    AIOSK__XQ1(x)
-    AIOSK__UNROLL
-    for (int i = 0; i < 8; i++) {
-        const int begins = i % run == 0, ends = i % run == run - 1, second = pair && (i / run & 1);
-        if (second) q = begins ? AIOSK__FIRST1(V_NAME(start_run)(bias, run, xc, a, k, j, i), i) : AIOSK__NEXT1(q, i);
-        else p = begins ? AIOSK__FIRST1(columns ? V_NAME(start_run)(bias, run, xc, a, k, j, i) : s, i) : AIOSK__NEXT1(p, i);
-        if (!ends || (pair && !second)) continue;
-        if (columns) s = i_end(kind, s, p, pair ? q : p, r[n == 4 && i >= 4]);
-        else s = V_START ? i_sum(kind, p) : v_addi(s, i_sum(kind, p));
-    }
-    return s;
-}
-V_FN void V_NAME(few_a256)(V_NAME(head_fn) head, V_NAME(step_fn) step, const void *grid, const int kind, const int offset,
-                           const int columns, const int n_mn, const int bytes, const int one, const V_NAME(few) *f) {
-    const aiosk__a256 a = aiosk__a256_parts(f->n_in);
-    const int part = bytes / 8 / V_PER16, left = AIOSK__LEFT(kind, offset, columns), nc = one ? 1 : f->nc;
-    /* steps in straight code; a grid's is long as it is, and several columns have work enough between two loads */
-    const int unroll = !one || kind == 7 ? 1 : kind == 6 || (V_W == 16 && kind == 5) ? 4 : 2;
-    const uint8_t *p = f->p;
-    for (int32_t k = f->k; k < f->k1; k++, p += bytes)
-        for (int h = 0; h < V_PER16; h++) {
-            const uint8_t *x = f->x;
-            float *y = f->acc + h * V_W;
-            vi sc[4], mn[8], s[V_FEW];
-            vf d, dmin = v_zero();
-            for (int c = 0; c < nc; c++) s[c] = V_NAME(start256)(columns ? 0 : offset, x + (uint64_t)c * f->xs, a, k);
-            head(p, h, sc, mn, &d, &dmin);
-            for (int g = 0; g < 8; g += unroll) {
-                AIOSK__UNROLL
-                for (int i = 0; i < unroll; i++) {
-                    const int j = g + i;
-                    vi w[8], r[2];
-                    V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);
-                    step(p, h, j, w, sc, grid);
-                    V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r);
-                    x = f->x;
-                    for (int c = 0; c < nc; c++, x += f->xs) s[c] = V_NAME(one256)(kind, columns, w, r, x, a, k, j, s[c]);
-                }
-            }
-            x = f->x;
-            for (int c = 0; c < nc; c++, x += f->xs, y += 16) {
-                vi z = s[c];
-                if (left) z = V_NAME(left)(left, z, sc, x + a.sum16 + k * 32);
-                v_storeu(y, V_NAME(block_end)(x, a, k, d, dmin, mn, n_mn, z, v_loadu(y)));
-            }
-        }
-}
-#endif
-V_FN void V_NAME(codes_a256)(V_NAME(head_fn) head, V_NAME(step_fn) step, const void *grid, const int kind, const int offset,
-                             const int columns, const int n_mn, const int bytes, const uint8_t *p, aiosk__codes *o) {
-    const int part = bytes / 8 / V_PER16, n_sc = columns == 0 ? 0 : columns == 16 ? 4 : 2;
-    const int even = columns != 0 && offset >= 0 && AIOSK__EVEN(kind, columns) ? 128 - offset : 0;
-    for (int h = 0; h < V_PER16; h++) {
-        vi sc[4], mn[8], w[8];
-        vf d, dmin = v_zero();
-        head(p, h, sc, mn, &d, &dmin);
-        v_storeu(o->d[0] + h * V_W, d);
-        if (n_mn) v_storeu(o->dmin[0] + h * V_W, dmin);
-        for (int i = 0; i < n_sc; i++) v_storei(o->sc[i] + h * V_W, sc[i]);
-        for (int i = 0; i < n_mn; i++) v_storei(o->mn[i] + h * V_W, mn[i]);
-        for (int j = 0; j < 8; j++) {
-            V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);
-            step(p, h, j, w, sc, grid);
-            V_NAME(put_codes)(o->code + j * 8, h, even, w);
-        }
-    }
-}
-#if V_FEW
-#define AIOSK__FEW_K(T, t, kind, offset, columns, n_mn)                                                                      \
-    V_EXPORT V_HOT void V_NAME(one_##t)(const V_NAME(few) *f) {                                                                    \
-        V_NAME(few_a256)(V_NAME(head_##t), V_NAME(step_##t), NULL, kind, offset, columns, n_mn, AIOSK__BYTES_##T * 16, 1, f); \
-    }                                                                                                                        \
-    V_EXPORT V_HOT void V_NAME(few_##t)(const V_NAME(few) *f) {                                                                    \
-        V_NAME(few_a256)(V_NAME(head_##t), V_NAME(step_##t), NULL, kind, offset, columns, n_mn, AIOSK__BYTES_##T * 16, 0, f); \
-    }
-#endif
-#define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                                    \
-    V_EXPORT_REST void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                          \
-        (void)n;                                                                                                             \
-        V_NAME(codes_a256)(V_NAME(head_##t), V_NAME(step_##t), NULL, kind, offset, columns, n_mn, AIOSK__BYTES_##T * 16, p, o); \
-    }
-
-#endif
-
-/* nc columns from column c0. any: codes of any kind as if they were of this one, whatever their columns. Codes without scales (columns
- * 0 in m) take the loop of 16 columns, with scales of 1. */
-V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int columns, const int any, const int nc, int32_t c0) {
-    const aiosk__a256 a = aiosk__a256_parts(m->n_in);
-    const uint64_t xs = m->xs;
-    const uint8_t *x = m->x + (uint64_t)c0 * xs;
-    float *o = m->acc + (int64_t)c0 * V_NP * 16;
-    const int32_t k = m->k;
-    const int np = V_NP, n_mn = m->n_mn, left = columns == 16 ? AIOSK__LEFT(m->kind, m->offset, m->columns) : 0;
-    int h, i, e, c, j;
-    for (c = 0; c < nc; c++) /* the next group */
-        for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
-    for (h = 0; h < V_PER16; h++) {
-        vi s[V_NC][V_NP];
-        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(m->t[e].mn[0] + h * V_W)
-                              : V_NAME(start256)(m->columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
-        for (j = 0; j < 8; j++) {
-            vi r[V_NP][2];
-            AIOSK__UNROLL
-            for (e = 0; e < np; e++) {
-                int32_t (*const sc)[16] = m->t[e].sc;
-                if (!any) V_NAME(step_scales)(kind, columns, v_loadi(sc[AIOSK__SC_AT(columns, j)] + h * V_W), j, r[e]);
-                else if (m->columns == 16) V_NAME(step_scales)(kind, 16, v_loadi(sc[AIOSK__SC_AT(16, j)] + h * V_W), j, r[e]);
-                else if (m->columns) V_NAME(step_scales)(kind, 32, v_loadi(sc[AIOSK__SC_AT(32, j)] + h * V_W), j, r[e]);
-                else r[e][0] = i_scale(kind, v_set1i(1));
-                if (any && m->columns != 16) r[e][1] = r[e][0];
-            }
-            V_NAME(times256)(kind, any ? AIOSK__BIAS(m->kind, m->columns) : AIOSK__BIAS(kind, columns), columns, np, nc, m->t, h, r, x,
-                             xs, a, k, j, s);
-        }
-        AIOSK__UNROLL
-        for (e = 0; e < np; e++) {
-            const vf d = v_loadu(m->t[e].d[0] + h * V_W), dmin = v_loadu(m->t[e].dmin[0] + h * V_W);
-            vi mn[8], sc[4];
-            for (i = 0; i < n_mn; i++) mn[i] = v_loadi(m->t[e].mn[i] + h * V_W);
-            if (left) for (i = 0; i < 4; i++) sc[i] = v_loadi(m->t[e].sc[i] + h * V_W);
-            for (c = 0; c < nc; c++) {
-                const uint8_t *xc = x + (uint64_t)c * xs;
-                float *y = o + (c * np + e) * 16 + h * V_W;
-                vi z = s[c][e];
-                if (left) z = V_NAME(left)(left, z, sc, xc + a.sum16 + k * 32);
-                v_storeu(y, V_NAME(block_end)(xc, a, k, d, dmin, mn, n_mn, z, v_loadu(y)));
-            }
-        }
-    }
-}
-
-/* ---- both: all columns ---- */
-#if V_XOR
-/* Signed codes of 8 bits to kind 9: code * x = |code| * (x ^ s) + |code| where s, the sign, is -1, so the sum of these |code| is added to
- * the sums of columns: mn, of each unit, or of the block with its scales. */
-V_EXPORT void V_NAME(absolute)(aiosk__codes *t, int32_t family, int32_t n) {
-    for (int h = 0; h < V_PER16; h++) {
-        vi all = v_zeroi();
-        for (int32_t u = 0; u < n; u++) {
-            vi part = v_zeroi(), r[2];
-            for (int i = 0; i < 8; i++) {
-                uint8_t *code = t->code[u * 8 + i] + h * V_W * 4;
-                const vi w = v_loadi(code), s = V_NAME(i_neg8)(w), a = V_NAME(i_abs8)(w);
-                part = i_add16(part, V_NAME(i_mul8)(9, i_and(a, s), v_set1i(0x01010101)));
-                v_storei(code, a);
-                v_storei(t->sign[u * 8 + i] + h * V_W * 4, s);
-            }
-            if (family == AIOSK_A256) {
-                V_NAME(step_scales)(8, 32, v_loadi(t->sc[AIOSK__SC_AT(32, u)] + h * V_W), (int)u, r);
-                all = i_end(8, all, part, part, r[0]);
-            } else v_storei(t->mn[u] + h * V_W, i_sum(8, part));
-        }
-        if (family == AIOSK_A256) v_storei(t->mn[0] + h * V_W, all);
-    }
-}
-#endif
-/* All columns, a multiple of nc, with codes of one kind */
-V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
-    for (int32_t c = 0; c < m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, kind >= 8 ? 0 : V_NAME(any), columns, V_NC, c);
-}
-V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
-    for (int32_t c = 0; c < m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, 0, V_NC, c);
-}
-/* Columns from c on, one by one, with codes of any kind as signed ones of 8 bits: for what is left over, and what is rare */
-V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(last_a32)(const V_NAME(cols) *m, int32_t c) {
-    for (; c < m->n_cols; c++)
-        if (m->columns == 16) V_NAME(group_a32)(m, 8, V_NAME(any), 16, 1, c);
-        else V_NAME(group_a32)(m, 8, V_NAME(any), 32, 1, c);
-}
-V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(last_a256)(const V_NAME(cols) *m, int32_t c) {
-    for (; c < m->n_cols; c++) V_NAME(group_a256)(m, 8, 16, 1, 1, c);
-}
-
-/* ======== kernels/matmul.inc ======== */
-/* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
- * the codes are unpacked to. The products themselves are in lanes.inc. Expanded once per set of dot products. */
-
-/* y of n rows, 16 lanes; order of the additions as in api.h. */
-V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float *acc) {
-    float *y = m->y + (uint64_t)c * m->y_stride + row;
-    const int32_t n = m->row1 - row;
-    int i;
-    if (n >= 16) {
-        for (i = 0; i < V_PER16; i++) {
-            vf t = v_loadu(acc + i * V_W);
-            if (m->bias) t = v_add(t, v_loadu(m->bias + row + i * V_W));
-            if (m->flags & AIOSK_MM_ADD) t = v_add(v_loadu(y + i * V_W), t);
-            v_storeu(y + i * V_W, t);
-        }
-    } else {
-        for (i = 0; i < n; i++) {
-            float t = acc[i];
-            if (m->bias) t = t + m->bias[row + i];
-            y[i] = m->flags & AIOSK_MM_ADD ? y[i] + t : t;
-        }
-    }
-}
-
-typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
-#if V_OWN
-typedef struct V_NAME(form) {
-    int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
-    V_NAME(codes_fn) codes;
-    V_NAME(few_fn) one, few;                   /* for one column, and for some; NULL where there is none */
-    int32_t lent;                              /* codes are those of V_LENDER: to be raised */
-} V_NAME(form);
-#endif
-
-/* The loops for many columns: family, kind of codes, columns per scale */
-#if V_W == 1
-#define AIOSK__COLS(X)
-#elif V_TWO_KINDS
-#define AIOSK__COLS(X) X(a32, 6, 32) X(a32, 8, 32)
-#elif V_BIAS8 && V_OWN
-#define AIOSK__COLS(X) X(a32, 8, 32) X(a32, 8, 16) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
-#elif V_BIAS8
-#define AIOSK__COLS(X) X(a32, 8, 32) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
-#elif !V_OWN
-#define AIOSK__COLS(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 9, 32) X(a256, 4, 32) X(a256, 5, 32) X(a256, 9, 32) X(a256, 4, 16) X(a256, 6, 16)
-#elif V_XOR
-#define AIOSK__COLS(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 9, 32) X(a32, 5, 16) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) \
-    X(a256, 9, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16)
-#else
-#define AIOSK__COLS(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) \
-    X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16)
-#endif
-#define AIOSK__X(f, kind, columns) \
-    V_EXPORT V_HOT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
-AIOSK__COLS(AIOSK__X)
-#undef AIOSK__X
-#if V_TWO_KINDS
-V_EXPORT V_HOT void V_NAME(a256_6_any)(const V_NAME(cols) *m) {
-    for (int32_t c = 0; c < m->n_cols; c += V_NC) V_NAME(group_a256)(m, 6, 16, 1, V_NC, c);
-}
-V_EXPORT V_HOT void V_NAME(a256_8_any)(const V_NAME(cols) *m) {
-    for (int32_t c = 0; c < m->n_cols; c += V_NC) V_NAME(group_a256)(m, 8, 16, 1, V_NC, c);
-}
-#endif
-
-/* The loop for codes of a kind, or NULL: last_* then. */
-static V_NAME(cols_fn) V_NAME(find_cols)(int32_t family, int32_t kind, int32_t columns) {
-    const int32_t a32 = family == AIOSK_A32, a256 = !a32;
-    if (!V_BIAS8 && !columns) columns = 16;
-    if (V_XOR && kind == 8 && columns == 32) kind = 9;
-    if (V_TWO_KINDS && kind < 6) kind = 6;
-    if (V_TWO_KINDS && kind == 7) kind = 8;
-#if V_TWO_KINDS
-    if (a256) return kind == 6 ? V_NAME(a256_6_any) : V_NAME(a256_8_any);
-#endif
-#define AIOSK__X(f, k, n) if (f && kind == k && columns == n) return V_NAME(f##_##k##_##n);
-    AIOSK__COLS(AIOSK__X)
-#undef AIOSK__X
-    (void)a32;
-    (void)a256;
-    return NULL;
-}
-#undef AIOSK__COLS
-
-#if V_W == 1
-/* Codes by way of the definition of each type (ref.c): rows at src, or a panel. */
-static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, uint64_t row_bytes, int32_t nr, int32_t n, aiosk__codes *o) {
-    const aiosk_type *t = aiosk_type_info(type);
-    uint8_t block[512];
-    aiosk__ints v;
-    int32_t r, k, i, u, at;
-    memset(o, 0, sizeof *o);
-    for (r = 0; r < nr; r++) {
-        for (k = 0; k < n; k++) {
-            const int32_t nw = (int32_t)t->n_weights;
-            const uint8_t *b = src + (uint64_t)r * row_bytes + (uint64_t)k * t->n_bytes;
-            if (layout == AIOSK_PANELS) {
-                aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
-                b = block;
-            }
-            aiosk__unpack_ints(type, b, &v);
-            for (i = 0; i < nw / 4; i++) memcpy(o->code[k * (nw / 4) + i] + 4 * r, v.q + 4 * i, 4);
-            for (u = 0, at = k * (nw / v.unit); u < nw / v.unit; u++) {
-                o->d[at + u][r] = v.d[u];
-                if (v.has_min) o->dmin[at + u][r] = v.dmin[u];
-            }
-            if (t->family != AIOSK_A256) continue;
-            for (i = 0; i < 4; i++) {
-                const int16_t *m = v.mn + 4 * i;
-                o->sc[i][r] = (int32_t)((uint32_t)(v.sc[4 * i] & 255) | (uint32_t)(v.sc[4 * i + 1] & 255) << 8 |
-                                        (uint32_t)(v.sc[4 * i + 2] & 255) << 16 | (uint32_t)(v.sc[4 * i + 3] & 255) << 24);
-                o->mn[2 * i][r] = m[0] | m[2] << 16;
-                o->mn[2 * i + 1][r] = m[1] | m[3] << 16;
-            }
-        }
-    }
-}
-#elif V_OWN
-/* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
- * streams than these. */
-V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
-                             uintptr_t next) {
-    const aiosk__panel *f = aiosk__find_panel(type);
-    const uint64_t bytes = aiosk_type_info(type)->n_bytes;
-    int32_t k, s, i, r, h, e, asked = 0;
-    if (n_rows < 16) {
-        memset(panel, 0, (size_t)(16 * bytes) * (size_t)n_blocks);
-        aiosk__move_rows(type, panel, 0, n_rows, (uint64_t)n_blocks, (uint8_t *)(uintptr_t)w, row_bytes, 0);
-        return;
-    }
-    for (k = 0; k < n_blocks; k++, w += bytes) {
-        for (; asked < (k + 1) * (int32_t)bytes; asked += 64)
-            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)(next + (uintptr_t)r * (uintptr_t)row_bytes + (uintptr_t)asked));
-        for (s = 0; s < 5 && f->seg[s].count; s++) {
-            const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
-            const uint8_t *a = w + f->seg[s].off;
-            for (i = 0; elem == 4 && i + 4 <= n; i += 4)
-                for (h = 0; h < V_PER16; h++) {
-                    vi o[4];
-                    i_rows4(o, a + i * 4 + (uint64_t)(h * V_W) * row_bytes, row_bytes);
-                    for (e = 0; e < 4; e++) v_storei(panel + (i + e) * 64 + h * V_W * 4, o[e]);
-                }
-            if (elem == 4)
-                for (; i < n; i++)
-                    for (r = 0; r < 16; r++) memcpy(panel + i * 64 + r * 4, a + i * 4 + (uint64_t)r * row_bytes, 4);
-            else if (elem == 2)
-                for (i = 0; i < n; i++)
-                    for (r = 0; r < 16; r++) memcpy(panel + i * 32 + r * 2, a + i * 2 + (uint64_t)r * row_bytes, 2);
-            else
-                for (r = 0; r < 16; r++) panel[r] = a[(uint64_t)r * row_bytes];
-            panel += 16 * elem * n;
-        }
-    }
-}
-#endif
-
-/* Bytes of gathered rows. */
-enum { V_NAME(run_bytes) = 8192 };
-
-#if V_BIAS8 && (!V_OWN || defined V_LENDER)
-/* Adds `by` to the codes of n times 32 columns. */
-V_EXPORT void V_NAME(raise)(aiosk__codes *t, int32_t n, int32_t by) {
-    const vi b = v_set1i((int32_t)((uint32_t)by * 0x01010101u));
-    for (int32_t i = 0; i < n * 8; i++)
-        for (int h = 0; h < V_PER16; h++) {
-            uint8_t *code = t->code[i] + h * V_W * 4;
-            v_storei(code, i_addb(v_loadi(code), b));
-        }
-}
-#endif
-
-/* What all parts of a matrix have in common */
-typedef struct V_NAME(job) {
-    const aiosk_matmul *m;
-    const V_SOURCE(form) *f;
-    const uint8_t *w;
-    uint64_t row_bytes, block16;    /* of a row; of a block of 16 rows */
-    int32_t n, n_bytes, panels;     /* blocks of a row; bytes of one; the layout is PANELS */
-} V_NAME(job);
-V_FN const uint8_t *V_NAME(at)(const V_NAME(job) *j, int32_t row, int32_t k) {
-    return j->w + (uint64_t)row * j->row_bytes + (uint64_t)k * (j->panels ? j->block16 : (uint64_t)j->n_bytes);
-}
-
-#if V_W > 1
-/* Blocks k .. k1 - 1 of the 16 rows from row on as a panel: in place, or gathered into run; next: the rows gathered after these */
-V_FN const uint8_t *V_NAME(panel)(const V_NAME(job) *j, int32_t row, int32_t k, int32_t k1, int32_t next, uint8_t *run) {
-    const uint8_t *src = V_NAME(at)(j, row, k);
-    const int32_t left = j->m->row1 - row;
-    if (j->panels) return src;
-    V_SOURCE(gather)(j->f->type, src, j->row_bytes, left < 16 ? left : 16, k1 - k, run,
-                     k1 < j->n ? (uintptr_t)V_NAME(at)(j, row, k1) : (uintptr_t)j->w + (uintptr_t)next * (uintptr_t)j->row_bytes);
-    return run;
-}
-#endif
-
-#if V_FEW && V_OWN
-/* Few columns: blocks at a time, all of them where they lie in a panel, else what is gathered stays in the first-level cache. */
-V_EXPORT AIOSK__NOINLINE void V_NAME(matmul_few)(const V_NAME(job) *j) {
-    const aiosk_matmul *m = j->m;
-    uint8_t AIOSK__ALIGN(64) run[V_NAME(run_bytes)];
-    float AIOSK__ALIGN(64) acc[V_FEW * 16];
-    V_NAME(few) f;
-    const int32_t most = j->panels ? j->n : (int32_t)(V_NAME(run_bytes) / j->block16);
-    const V_NAME(few_fn) few = m->n_cols == 1 ? j->f->one : j->f->few;
-    f.x = (const uint8_t *)m->x;
-    f.xs = m->x_stride;
-    f.acc = acc;
-    f.n_in = m->n_in;
-    f.nc = m->n_cols;
-    for (int32_t row = m->row0; row < m->row1; row += 16) {
-        memset(acc, 0, (size_t)m->n_cols * 64);
-        for (f.k = 0; f.k < j->n; f.k = f.k1) {
-            f.k1 = j->n - f.k < most ? j->n : f.k + most;
-            f.p = V_NAME(panel)(j, row, f.k, f.k1, row + 16, run);
-            few(&f);
-        }
-        for (int32_t c = 0; c < m->n_cols; c++) V_NAME(put)(m, c, row, acc + c * 16);
-    }
-}
-#endif
-
-V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int32_t layout) {
-    const aiosk_type *t = aiosk_type_info(f->type);
-    const int32_t per = 256 / (int32_t)t->n_weights, units = (int32_t)t->n_weights / 32, family = (int32_t)t->family;
-    const int32_t even = V_BIAS8 && f->columns && AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns);
-    V_NAME(job) j;
-    V_NAME(cols) job;
-    V_NAME(cols_fn) cols;
-    job.kind = V_W == 1 || even || (V_BIAS8 && !f->columns) ? 8 : f->kind;
-    job.offset = even || f->offset < 0 ? 0 : f->offset;
-    job.columns = f->columns;
-    job.n_mn = f->n_mn;
-    cols = V_NAME(find_cols)(family, job.kind, f->columns);
-#if !V_OWN
-    if (!cols || m->n_cols < 2 * V_NC) { /* few columns, and codes without a loop of their own */
-        V_SOURCE(matmul)(m, f, layout);
-        return;
-    }
-#elif defined V_LENDER
-    if (f->lent && m->n_cols < 2 * V_NC) {
-        V_LENDER(isa).matmul[f->type][layout](m);
-        return;
-    }
-#endif
-    j.m = m;
-    j.f = f;
-    j.w = (const uint8_t *)m->w;
-    j.n = m->n_in / (int32_t)t->n_weights;
-    j.n_bytes = (int32_t)t->n_bytes;
-    j.row_bytes = (uint64_t)j.n * t->n_bytes;
-    j.block16 = 16 * t->n_bytes;
-    j.panels = layout == AIOSK_PANELS;
-#if V_FEW && V_OWN
-    if (m->n_cols == 1 ? f->one != NULL : f->few && m->n_cols <= V_FEW) {
-        V_NAME(matmul_few)(&j);
-        return;
-    }
-#endif
-#if V_W > 1
-    uint8_t AIOSK__ALIGN(64) run[V_NAME(run_bytes)];
-#endif
-    float AIOSK__ALIGN(64) acc[AIOSK__MAX_COLS * V_NP * 16];
-    aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
-    job.t = codes;
-    job.xs = m->x_stride;
-    job.acc = acc;
-    job.n_in = m->n_in;
-    if (V_NP > 1) memset(codes, 0, sizeof codes);
-    for (int32_t e = 0; e < V_NP && !f->columns; e++) memset(codes[e].sc, 1, sizeof codes[e].sc); /* codes without scales: 1 */
-    int32_t n_cols;
-    for (int32_t c0 = 0; c0 < m->n_cols; c0 += n_cols) {
-        n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
-        job.x = (const uint8_t *)m->x + (uint64_t)c0 * m->x_stride;
-        for (int32_t row = m->row0; row < m->row1; row += 16 * V_NP) {
-            memset(acc, 0, (size_t)n_cols * V_NP * 64);
-            for (int32_t k = 0; k < j.n; k += per) {
-                const int32_t nb = j.n - k < per ? j.n - k : per, groups = cols ? n_cols / V_NC * V_NC : 0;
-                for (int32_t e = 0; e < V_NP; e++) {
-                    const int32_t r = row + 16 * e;
-                    if (r >= m->row1) continue; /* what is there already: nobody keeps what it gives */
-#if V_W == 1
-                    const int32_t nr = j.panels || m->row1 - r >= 16 ? 16 : m->row1 - r;
-                    V_NAME(codes_any)(f->type, layout, V_NAME(at)(&j, r, k), j.row_bytes, nr, nb, &codes[e]);
-#else
-                    f->codes(V_NAME(panel)(&j, r, k, k + nb, r + 16 * V_NP, run), nb, &codes[e]);
-#endif
-#if V_BIAS8 && (!V_OWN || defined V_LENDER)
-                    if (even && (!V_OWN || f->lent)) V_NAME(raise)(&codes[e], nb * units, 128 - (f->offset < 0 ? 0 : f->offset));
-#endif
-                }
-                job.k = family == AIOSK_A256 ? k : k * units;
-                job.n = nb * units;
-                job.n_cols = n_cols;
-                if (groups < n_cols && family == AIOSK_A32) V_NAME(last_a32)(&job, groups);
-                if (groups < n_cols && family == AIOSK_A256) V_NAME(last_a256)(&job, groups);
-                if (!groups) continue;
-                job.n_cols = groups;
-#if V_XOR
-                for (int32_t e = 0; e < V_NP && job.kind == 8 && job.columns == 32; e++) V_NAME(absolute)(codes + e, family, job.n);
-#endif
-                cols(&job);
-            }
-            for (int32_t e = 0; e < V_NP && row + 16 * e < m->row1; e++)
-                for (int32_t c = 0; c < n_cols; c++) V_NAME(put)(m, c0 + c, row + 16 * e, acc + (c * V_NP + e) * 16);
-        }
-    }
-}
-
-/* ---- one entry per type and layout ---- */
-#define AIOSK__ENTRY(t) /* rows_t, panels_t */                                                                                     \
-    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_ROWS); }                  \
-    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_PANELS); }
-#if V_OWN
-#if V_FEW
-#define AIOSK__SOME(t) V_NAME(one_##t), V_NAME(few_##t)
-AIOSK__A32_HOT(AIOSK__FEW)
-AIOSK__A256_HOT(AIOSK__FEW_K)
-#else
-#define AIOSK__SOME(t) NULL, NULL
-#endif
-#if V_W == 1
-#define AIOSK__FORM_A32(T, t, kind, offset, columns, ...) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, __VA_ARGS__, 0}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, ...) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, __VA_ARGS__, 0}
-#else
-#define AIOSK__FORM_A32(T, t, kind, offset, columns, ...) {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(codes_##t), __VA_ARGS__, 0}
-#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, ...) {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(codes_##t), __VA_ARGS__, 0}
-#define AIOSK__X(...) V_HOT AIOSK__CODES(__VA_ARGS__) /* all that there is for one column */
-#define AIOSK__XK(...) V_HOT AIOSK__CODES_K(__VA_ARGS__)
-AIOSK__A32_HOT(AIOSK__CODES)
-AIOSK__A32_RARE(AIOSK__X)
-AIOSK__A256_HOT(AIOSK__CODES_K)
-AIOSK__A256_RARE(AIOSK__XK)
-#undef AIOSK__X
-#undef AIOSK__XK
-#ifndef V_LENDER
-AIOSK__GRIDS(AIOSK__CODES_K)
-#elif defined AIOSK_UNIT
-#define AIOSK__X(T, t, ...) AIOSK__SHARED void V_LENDER(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o);
-AIOSK__GRIDS(AIOSK__X)
-#undef AIOSK__X
-#endif
-#endif
-#define AIOSK__FORM(t, ...) static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__; AIOSK__ENTRY(t)
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__SOME(t)))
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__SOME(t)))
-#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL, NULL))
-#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL, NULL))
-#ifdef V_LENDER
-#define AIOSK__XG(T, t, kind, offset, columns, n_mn) \
-    AIOSK__FORM(t, {AIOSK_##T, kind, offset, columns, n_mn, V_LENDER(codes_##t), NULL, NULL, 1})
-#else
-#define AIOSK__XG AIOSK__XKR
-#endif
-AIOSK__A32_HOT(AIOSK__X)
-AIOSK__A256_HOT(AIOSK__XK)
-AIOSK__A32_RARE(AIOSK__XR)
-AIOSK__A256_RARE(AIOSK__XKR)
-AIOSK__GRIDS(AIOSK__XG)
-#else
-#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t)
-#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t)
-AIOSK__A32(AIOSK__X)
-AIOSK__A256(AIOSK__XK)
-#endif
-
-/* ======== kernels/isa_matmul.inc, continued ======== */
-#define V_TABLE V_NAME(isa)
-#define V_GRIDS(x) V_NAME(x)
-#define AIOSK__PART 13 /* kernels/isa_table.inc */
-#include "aios_kernels.h"
+#undef I_HIGH
+#undef V_FN8
+#undef V_EXPORT8
+#undef V_EXPORT_MM
+#undef V_EXPORT_REST
+#undef V_REST
+#undef V_HOT
+#undef V_UNROLL
+#undef V_UNROLL_RARE
+/* functions that use v_kdot, where that needs more than the others */
+#define V_FN8 V_FN
+#define V_EXPORT8 V_EXPORT
+/* what another set takes, where that is in another object (AIOSK_UNIT): matrices of floats and inputs of matrices; */
+#define V_EXPORT_MM V_EXPORT
+/* what moves or changes vectors, and codes; V_REST(x): whose of the former the table has */
+#define V_EXPORT_REST V_EXPORT
+#define V_REST(x) V_BASE(x)
+/* functions that get all of the compiler's effort: base.h */
+#define V_HOT AIOSK__FAST
+/* in front of loops that unpack, and of those of rare types and grids */
+#define V_UNROLL AIOSK__UNROLL
+#define V_UNROLL_RARE AIOSK__UNROLL
 
 /* ======== kernels/isa_base.inc ======== */
-#elif AIOSK__PART == 12
+#elif AIOSK__PART == 3
 #undef AIOSK__PART
 /* isa_base.inc: the float loops of an instruction set, which sets with other integer products share (V_BASE). */
 
@@ -7515,50 +5828,1680 @@ V_EXPORT_MM void V_NAME(rows_bf16)(const aiosk_matmul *m) { V_NAME(rows_flt)(m, 
 #undef AIOSK__FLAT
 #undef AIOSK__FLAT_I
 
-/* ======== kernels/isa_table.inc ======== */
-#elif AIOSK__PART == 13
+/* ======== kernels/isa_matmul.inc ======== */
+#elif AIOSK__PART == 4
 #undef AIOSK__PART
-/* isa_table.inc: the table of an instruction set: V_TABLE: V_TABLE: integer matrices of V_NAME, those of grid types of
- * V_GRIDS, all else of V_BASE. */
-#define AIOSK__NO {NULL, NULL},
-#define AIOSK__F(n) {V_BASE(rows_##n), NULL},
-#define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
-#define AIOSK__G(n) {V_GRIDS(rows_##n), V_GRIDS(panels_##n)},
-#ifdef AIOSK_UNIT
-extern AIOSK__SHARED const aiosk_isa V_TABLE; /* for C++, where const is static */
+/* isa_matmul.inc: integer matrices with one set of products (V_NAME), and the table V_ISA_TEXT, V_ISA_ID, whose other functions are those of
+ * V_BASE. What a set may say beforehand:
+ *     V_SOURCE(x)   it has products of many columns alone: that set, with V_PREMUL 0, unpacks for it (codes are raised where V_BIAS8 differs)
+ *                   and does all else
+ *     V_LENDER(x)   whose codes of grids it takes, and for few columns their loops
+ *     V_TILE8(x)    whose attend it takes
+ *     V_VBMI        grids once more with VBMI, and a second table */
+#ifdef V_SOURCE
+#define V_OWN 0
+#else
+#define V_SOURCE(x) V_NAME(x)
+#define V_OWN 1
 #endif
-AIOSK__CONST aiosk_isa V_TABLE = {
-    V_ISA_TEXT, V_ISA_ID, 0,
-    {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},
-    V_BASE(quantize_head),
-    {   /* in the order of ids, formats.h */
-        /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__P(q4_1) AIOSK__NO
-        /*  5 */ AIOSK__NO AIOSK__P(q5_0) AIOSK__P(q5_1) AIOSK__P(q8_0) AIOSK__NO
-        /* 10 */ AIOSK__P(q2_k) AIOSK__P(q3_k) AIOSK__P(q4_k) AIOSK__P(q5_k) AIOSK__P(q6_k)
-        /* 15 */ AIOSK__NO AIOSK__G(iq2_xxs) AIOSK__G(iq2_xs) AIOSK__G(iq3_xxs) AIOSK__G(iq1_s)
-        /* 20 */ AIOSK__P(iq4_nl) AIOSK__G(iq3_s) AIOSK__G(iq2_s) AIOSK__P(iq4_xs) AIOSK__NO
-        /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__G(iq1_m)
-        /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(tq1_0)
-        /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)
-        /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)
-    },
-    V_TILE8(attend),
-    {V_REST(store_f32), V_REST(store_f16)},
-    V_REST(kv_convert), V_REST(attend_merge), V_REST(rotate),
-    V_REST(rms_norm), V_REST(layer_norm), V_REST(act), V_REST(act_gated), V_REST(add), V_REST(scale), V_REST(softcap),
-    V_REST(rope), V_REST(argmax), V_REST(exp)};
-#undef AIOSK__G
-#undef AIOSK__P
-#undef AIOSK__F
-#undef AIOSK__NO
+#ifndef V_TILE8
+#define V_TILE8(x) V_BASE(x)
+#endif
+#if V_W > 1 && V_OWN
 
-#undef V_ISA_ID
+/* ======== kernels/unpack.inc ======== */
+/* unpack.inc: panels to codes in registers, a short function or two per format; lane r is row r. ref.c says what the bits
+ * mean, and in the same words; pack.c where they are: a segment of dwords starts at a fixed byte of the block, element i 64 i
+ * behind it. p: the block of 16 rows; h: which V_W of them, a constant (after unrolling).
+ *   A32   unit_*  columns 32 u .. 32 u + 31 of a block: codes w[8], scale d (NVFP4: one per 16), minimum dmin where there is one
+ *   A256  head_*  scales of a block as bytes sc[4], four in a dword; minima mn[8] as pairs of int16; their scales d, dmin
+ *         step_*  columns 32 j .. 32 j + 31 of it: codes w[8]; grid: what vbmi.inc makes of a grid, else NULL
+ * One function per format and not a switch over formats: GCC copies all of what it inlines before it throws cases away.
+ * kind and offset of the codes are in lanes.inc. */
+
+#define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
+#define AIOSK__F16(seg) v_load_f16(p + (seg) + h * V_W * 2)
+#define AIOSK__LO(a) i_and(a, v_set1i(0x0F0F0F0F))
+#ifdef I_HIGH
+#define AIOSK__HI(a) I_HIGH(a)
+#else
+#define AIOSK__HI(a) i_and(i_srl(a, 4), v_set1i(0x0F0F0F0F))
+#endif
+
+/* Four dwords of nibbles: low ones, then high ones; through a table if there is one. */
+V_FN void V_NAME(halves)(const uint8_t *p, const int h, const int seg, vi *w, const int8_t *table) {
+    const vi t = table ? i_table(table) : v_zeroi();
+    int i;
+    V_UNROLL
+    for (i = 0; i < 4; i++) {
+        const vi a = AIOSK__DW(seg, i);
+        w[i] = table ? i_lut(t, AIOSK__LO(a)) : AIOSK__LO(a);
+        w[i + 4] = table ? i_lut(t, AIOSK__HI(a)) : AIOSK__HI(a);
+    }
+}
+/* The four 2-bit fields of byte b of each dword, through a table that has code c at c and at 4 c. */
+V_FN vi V_NAME(two)(vi a, const int b, vi t) {
+    const vi x = i_and(i_splat(a, b), v_set1i((int32_t)0xC0300C03));
+    return i_lut(t, AIOSK__LO(i_or(x, i_srl(x, 4))));
+}
+/* The four 3-bit fields of each dword below 2^12, through a table of 8. */
+V_FN vi V_NAME(three)(vi a, vi t) {
+    const vi x = i_or(i_and(a, v_set1i(7)), i_and(i_sll(a, 5), v_set1i(7 << 8)));
+    const vi y = i_or(i_and(i_sll(a, 10), v_set1i(7 << 16)), i_and(i_sll(a, 15), v_set1i(7 << 24)));
+    return i_lut(t, i_or(x, y));
+}
+
+#define AIOSK__UNIT(t)                                                                              \
+    V_FN void V_NAME(unit_##t)(const uint8_t *p, const int h, const int u AIOSK__UNUSED, vi *w, vf *d, \
+                               vf *dmin AIOSK__UNUSED)
+AIOSK__UNIT(q4_0) {
+    d[0] = AIOSK__F16(0);
+    V_NAME(halves)(p, h, 32, w, NULL);
+}
+AIOSK__UNIT(q4_1) {
+    d[0] = AIOSK__F16(0);
+    dmin[0] = v_xorsign(AIOSK__F16(32), v_set1(-1.0f));
+    V_NAME(halves)(p, h, 64, w, NULL);
+}
+/* Adds bit i of dword `bits` as bit 4 of code i. */
+V_FN void V_NAME(fifth)(vi *w, vi bits) {
+    V_UNROLL
+    for (int i = 0; i < 8; i++) w[i] = i_or(w[i], i_bits(bits, i, 16));
+}
+AIOSK__UNIT(q5_0) {
+    d[0] = AIOSK__F16(0);
+    V_NAME(halves)(p, h, 96, w, NULL);
+    V_NAME(fifth)(w, AIOSK__DW(32, 0));
+}
+AIOSK__UNIT(q5_1) {
+    d[0] = AIOSK__F16(0);
+    dmin[0] = v_xorsign(AIOSK__F16(32), v_set1(-1.0f));
+    V_NAME(halves)(p, h, 128, w, NULL);
+    V_NAME(fifth)(w, AIOSK__DW(64, 0));
+}
+AIOSK__UNIT(q8_0) {
+    d[0] = AIOSK__F16(0);
+    V_UNROLL
+    for (int i = 0; i < 8; i++) w[i] = i_prep8(AIOSK__DW(32, i));
+}
+AIOSK__UNIT(iq4_nl) {
+    d[0] = AIOSK__F16(0);
+    V_NAME(halves)(p, h, 32, w, aiosk__iq4_levels);
+    V_UNROLL
+    for (int i = 0; i < 8; i++) w[i] = i_prep8(w[i]);
+}
+AIOSK__UNIT(mxfp4) { /* aiosk__e8m0_half: 2^21 << e as bits for e = 0, 1, else (e - 1) << 23 */
+    const vi e = i_load_u8(p + h * V_W);
+    d[0] = v_sel_lt(v_cvt_i32_f32(e), v_set1(2.0f), i_as_float(i_sll(v_addi(e, v_set1i(1)), 21)),
+                    i_as_float(i_sll(v_subi(e, v_set1i(1)), 23)));
+    V_NAME(halves)(p, h, 16, w, aiosk__t_fp4);
+}
+AIOSK__UNIT(nvfp4) { /* aiosk__ue4m3_half */
+    const vi t = i_table(aiosk__t_fp4);
+    V_UNROLL_RARE
+    for (int i = 0; i < 2; i++) {
+        const vi x = i_and(i_srl(AIOSK__DW(0, 0), 8 * (2 * u + i)), v_set1i(255)), e = i_and(x, v_set1i(127));
+        const vf f = v_cvt_i32_f32(x), g = v_cvt_i32_f32(e);
+        const vf v = v_sel_lt(g, v_set1(8.0f), v_mul(g, v_set1(1.0f / 1024)),
+                              i_as_float(v_addi(i_sll(e, 20), v_set1i(119 << 23))));
+        d[i] = v_sel_lt(v_set1(126.5f), f, v_sel_lt(f, v_set1(127.5f), v_zero(), v), v);
+    }
+    V_UNROLL_RARE
+    for (int i = 0; i < 4; i++) {
+        const vi x = AIOSK__DW(64, 4 * u + i);
+        w[(i & 2) * 2 + (i & 1)] = i_lut(t, AIOSK__LO(x));
+        w[(i & 2) * 2 + (i & 1) + 2] = i_lut(t, AIOSK__HI(x));
+    }
+}
+AIOSK__UNIT(q1_0) {
+    const vi a = AIOSK__DW(32, u);
+    d[0] = AIOSK__F16(0);
+    V_UNROLL_RARE
+    for (int i = 0; i < 8; i++) w[i] = i_bits(a, i, 2);
+}
+AIOSK__UNIT(q2_0) {
+    d[0] = AIOSK__F16(0);
+    V_UNROLL_RARE
+    for (int i = 0; i < 8; i++) w[i] = V_NAME(two)(AIOSK__DW(32, 2 * u + (i >> 2)), i & 3, i_table(aiosk__t_two));
+}
+#undef AIOSK__UNIT
+
+/* Nibbles 0..3 of each dword to its bytes */
+V_FN vi V_NAME(nibbles)(vi a) {
+    const vi x = i_or(i_and(a, v_set1i(0xF)), i_and(i_sll(a, 4), v_set1i(0xF00)));
+    return i_or(x, i_or(i_and(i_sll(a, 8), v_set1i(0xF0000)), i_and(i_sll(a, 12), v_set1i(0xF000000))));
+}
+/* 2 s + 1 of bytes */
+V_FN vi V_NAME(odd)(vi a) { return i_addb(i_addb(a, a), v_set1i(0x01010101)); }
+/* The top nibbles of four dwords */
+V_FN vi V_NAME(tops)(vi a, vi b, vi c, vi d) {
+    const vi x = i_or(i_srl(a, 28), i_and(i_srl(b, 20), v_set1i(0xF00)));
+    return i_or(x, i_or(i_and(i_srl(c, 12), v_set1i(0xF0000)), i_and(i_srl(d, 4), v_set1i(0xF000000))));
+}
+/* Bytes as minima: two registers of pairs */
+V_FN void V_NAME(minima)(vi *mn, vi a) {
+    mn[0] = i_and(a, v_set1i(0x00FF00FF));
+    mn[1] = i_and(i_srl(a, 8), v_set1i(0x00FF00FF));
+}
+
+#define AIOSK__HEAD(t)                                                                                       \
+    V_FN void V_NAME(head_##t)(const uint8_t *p, const int h, vi *sc AIOSK__UNUSED, vi *mn AIOSK__UNUSED, vf *d, \
+                               vf *dmin AIOSK__UNUSED)
+AIOSK__HEAD(q2_k) {
+    d[0] = AIOSK__F16(0);
+    dmin[0] = AIOSK__F16(32);
+    V_UNROLL
+    for (int i = 0; i < 4; i++) {
+        const vi a = AIOSK__DW(64, i);
+        sc[i] = AIOSK__LO(a);
+        V_NAME(minima)(mn + 2 * i, AIOSK__HI(a));
+    }
+}
+AIOSK__HEAD(q3_k) {
+    const vi a = AIOSK__DW(32, 0), b = AIOSK__DW(32, 1), c = AIOSK__DW(32, 2), m30 = v_set1i(0x30303030);
+    d[0] = AIOSK__F16(0);
+    sc[0] = i_or(AIOSK__LO(a), i_and(i_sll(c, 4), m30));
+    sc[1] = i_or(AIOSK__LO(b), i_and(i_sll(c, 2), m30));
+    sc[2] = i_or(AIOSK__HI(a), i_and(c, m30));
+    sc[3] = i_or(AIOSK__HI(b), i_and(i_srl(c, 2), m30));
+    V_UNROLL
+    for (int i = 0; i < 4; i++) sc[i] = i_addb(sc[i], v_set1i((int32_t)0xE0E0E0E0)); /* - 32 */
+}
+AIOSK__HEAD(q4_k) {
+    const vi a = AIOSK__DW(64, 0), b = AIOSK__DW(64, 1), c = AIOSK__DW(64, 2), m30 = v_set1i(0x30303030);
+    d[0] = AIOSK__F16(0);
+    dmin[0] = AIOSK__F16(32);
+    sc[0] = i_and(a, v_set1i(0x3F3F3F3F));
+    sc[1] = i_or(AIOSK__LO(c), i_and(i_srl(a, 2), m30));
+    V_NAME(minima)(mn, i_and(b, v_set1i(0x3F3F3F3F)));
+    V_NAME(minima)(mn + 2, i_or(AIOSK__HI(c), i_and(i_srl(b, 2), m30)));
+}
+AIOSK__HEAD(q5_k) { V_NAME(head_q4_k)(p, h, sc, mn, d, dmin); }
+AIOSK__HEAD(q6_k) {
+    d[0] = AIOSK__F16(0);
+    V_UNROLL
+    for (int i = 0; i < 4; i++) sc[i] = AIOSK__DW(3104, i);
+}
+AIOSK__HEAD(iq4_xs) {
+    vi a = AIOSK__DW(64, 0), b = i_load_u16(p + 32 + h * V_W * 2);
+    d[0] = AIOSK__F16(0);
+    V_UNROLL
+    for (int i = 0; i < 2; i++) {
+        vi c = i_or(i_and(i_sll(b, 4), v_set1i(0x30)), i_and(i_sll(b, 10), v_set1i(0x3000)));
+        c = i_or(c, i_or(i_and(i_sll(b, 16), v_set1i(0x300000)), i_and(i_sll(b, 22), v_set1i(0x30000000))));
+        sc[i] = i_addb(i_or(V_NAME(nibbles)(a), c), v_set1i((int32_t)0xE0E0E0E0));
+        a = i_srl(a, 16);
+        b = i_srl(b, 8);
+    }
+}
+AIOSK__HEAD(tq1_0) { d[0] = AIOSK__F16(0); }
+AIOSK__HEAD(tq2_0) { d[0] = AIOSK__F16(0); }
+AIOSK__HEAD(iq1_s) {
+    d[0] = v_mul(AIOSK__F16(0), v_set1(0.125f));
+    V_UNROLL_RARE
+    for (int i = 0; i < 2; i++) {
+        const vi a = AIOSK__DW(544, 2 * i), b = AIOSK__DW(544, 2 * i + 1);
+        const vi c = i_or(i_and(i_srl(a, 12), v_set1i(7)), i_and(i_srl(a, 20), v_set1i(0x700)));
+        sc[i] = V_NAME(odd)(i_or(c, i_or(i_and(i_sll(b, 4), v_set1i(0x70000)), i_and(i_srl(b, 4), v_set1i(0x7000000)))));
+    }
+}
+AIOSK__HEAD(iq1_m) { /* the scale is in the top nibbles of four words */
+    const vi a = AIOSK__DW(768, 0), b = AIOSK__DW(768, 1);
+    const vi s = i_or(i_and(i_srl(a, 12), v_set1i(0xF)), i_and(i_srl(a, 24), v_set1i(0xF0)));
+    uint16_t f[V_W];
+    int32_t g[V_W];
+    v_storei(g, i_or(s, i_or(i_and(i_srl(b, 4), v_set1i(0xF00)), i_and(i_srl(b, 16), v_set1i(0xF000)))));
+    for (int i = 0; i < V_W; i++) f[i] = (uint16_t)g[i];
+    d[0] = v_mul(v_load_f16(f), v_set1(0.125f));
+    V_UNROLL_RARE
+    for (int i = 0; i < 4; i++) {
+        vi c = i & 2 ? b : a;
+        if (i & 1) c = i_srl(c, 16);
+        c = i_or(i_or(i_and(c, v_set1i(7)), i_and(i_sll(c, 5), v_set1i(0x700))),
+                 i_or(i_and(i_sll(c, 10), v_set1i(0x70000)), i_and(i_sll(c, 15), v_set1i(0x7000000))));
+        sc[i] = V_NAME(odd)(c);
+    }
+}
+AIOSK__HEAD(iq2_xxs) {
+    d[0] = v_mul(AIOSK__F16(0), v_set1(0.125f));
+    V_UNROLL_RARE
+    for (int i = 0; i < 2; i++)
+        sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(96, 8 * i), AIOSK__DW(96, 8 * i + 2), AIOSK__DW(96, 8 * i + 4),
+                                         AIOSK__DW(96, 8 * i + 6)));
+}
+/* Scales of IQ2_XS and IQ2_S: 16 nibbles */
+V_FN void V_NAME(sixteen)(vi *sc, vi a, vi b) {
+    sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
+    sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
+    sc[2] = V_NAME(odd)(V_NAME(nibbles)(b));
+    sc[3] = V_NAME(odd)(V_NAME(nibbles)(i_srl(b, 16)));
+}
+AIOSK__HEAD(iq2_xs) {
+    d[0] = v_mul(AIOSK__F16(0), v_set1(0.125f));
+    V_NAME(sixteen)(sc, AIOSK__DW(32, 0), AIOSK__DW(32, 1));
+}
+AIOSK__HEAD(iq2_s) {
+    d[0] = v_mul(AIOSK__F16(0), v_set1(0.125f));
+    V_NAME(sixteen)(sc, AIOSK__DW(160, 0), AIOSK__DW(160, 1));
+}
+AIOSK__HEAD(iq3_xxs) {
+    d[0] = v_mul(AIOSK__F16(0), v_set1(0.25f));
+    V_UNROLL_RARE
+    for (int i = 0; i < 2; i++)
+        sc[i] = V_NAME(odd)(V_NAME(tops)(AIOSK__DW(1056, 4 * i), AIOSK__DW(1056, 4 * i + 1), AIOSK__DW(1056, 4 * i + 2),
+                                         AIOSK__DW(1056, 4 * i + 3)));
+}
+AIOSK__HEAD(iq3_s) {
+    const vi a = AIOSK__DW(32, 0);
+    d[0] = AIOSK__F16(0);
+    sc[0] = V_NAME(odd)(V_NAME(nibbles)(a));
+    sc[1] = V_NAME(odd)(V_NAME(nibbles)(i_srl(a, 16)));
+}
+#undef AIOSK__HEAD
+
+/* Ternary digit n of bytes: ((b * 3^n) & 255) * 3 >> 8, even bytes and odd ones in the high halves of int16 */
+V_FN vi V_NAME(digit)(vi a, const int pow3) {
+    const vi three = v_set1i(0x00030003);
+    const vi even = i_mulhi16(i_mul16(a, v_set1i(pow3 * 256 * 0x10001)), three);
+    const vi odd = i_mulhi16(i_mul16(i_and(a, v_set1i((int32_t)0xFF00FF00)), v_set1i(pow3 * 0x10001)), three);
+    return i_or(even, i_sll(odd, 8));
+}
+/* aiosk__signs7 of four times 7 bits: bytes */
+V_FN vi V_NAME(signs7)(vi x) { /* x: bytes below 128 */
+    return i_or(x, i_lut(i_table(aiosk__t_parity), AIOSK__LO(i_xor(x, i_srl(x, 4)))));
+}
+V_FN vi V_NAME(sevens)(vi s) { /* bits 0..6, 7..13, 14..20, 21..27 of a dword to its bytes */
+    const vi x = i_or(i_and(s, v_set1i(0x7F)), i_and(i_sll(s, 1), v_set1i(0x7F00)));
+    return i_or(x, i_or(i_and(i_sll(s, 2), v_set1i(0x7F0000)), i_and(i_sll(s, 3), v_set1i(0x7F000000))));
+}
+/* Two entries of 4 times 2 bits with signs; g: which of the four of a step */
+V_FN void V_NAME(grid2)(vi *w, const uint16_t *grid, vi index, vi signs, const int g) {
+    const vi t = i_table(aiosk__t_iq2), e = i_gather16(grid, index);
+    w[2 * g] = i_prep8(i_negate(V_NAME(two)(e, 0, t), signs, 2 * g));
+    w[2 * g + 1] = i_prep8(i_negate(V_NAME(two)(e, 1, t), signs, 2 * g + 1));
+}
+V_FN void V_NAME(grid1)(vi *w, vi index, vi minus, const int g) { /* minus: 1 or 0, takes or adds one eighth */
+    const vi t = i_table(aiosk__t_iq1), e = i_gather16(aiosk__iq1_grid, index);
+    const vi delta = i_splat(v_subi(v_set1i(1), i_sll(minus, 1)), 0);
+    w[2 * g] = i_prep8(i_addb(V_NAME(two)(e, 0, t), delta));
+    w[2 * g + 1] = i_prep8(i_addb(V_NAME(two)(e, 1, t), delta));
+}
+
+#define AIOSK__STEP(t)                                                                               \
+    V_FN void V_NAME(step_##t)(const uint8_t *p, const int h, const int j, vi *w, const vi *sc AIOSK__UNUSED, \
+                               const void *grid AIOSK__UNUSED)
+/* Fields of 2 bits of 64 bytes, of which step j has pair j & 3 of half j >> 2 */
+V_FN void V_NAME(pairs)(const uint8_t *p, const int h, const int at, const int j, vi *w) {
+    V_UNROLL
+    for (int i = 0; i < 8; i++) w[i] = i_and(i_srl(AIOSK__DW(at, (j >> 2) * 8 + i), 2 * (j & 3)), v_set1i(0x03030303));
+}
+/* The scales of a step's two halves, where codes are multiplied with them at once (V_PREMUL) */
+#define AIOSK__SCALE0 i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1)))
+#define AIOSK__SCALE1 i_scale(4, i_srl(sc[j >> 1], 16 * (j & 1) + 8))
+AIOSK__STEP(tq2_0) { V_NAME(pairs)(p, h, 32, j, w); }
+AIOSK__STEP(q2_k) {
+    V_NAME(pairs)(p, h, 320, j, w);
+    if (V_PREMUL) { /* bytes up to 45: no carry */
+        const vi s0 = AIOSK__SCALE0, s1 = AIOSK__SCALE1;
+        V_UNROLL
+        for (int i = 0; i < 8; i++) w[i] = i_mul16(w[i], i < 4 ? s0 : s1);
+    }
+}
+AIOSK__STEP(q3_k) {
+    V_NAME(pairs)(p, h, 736, j, w);
+    V_UNROLL
+    for (int i = 0; i < 8; i++) {
+        const vi a = AIOSK__DW(224, i);
+        w[i] = i_or(w[i], i_and(j < 2 ? i_sll(a, 2 - j) : i_srl(a, j - 2), v_set1i(0x04040404)));
+    }
+    if (V_PREMUL) { /* scale * (code - 4) + 124: bytes of 0..252; the carry between them is that of the true sum */
+        const vi s0 = AIOSK__SCALE0, s1 = AIOSK__SCALE1;
+        const vi b0 = i_sub16(v_set1i(0x7C7C7C7C), i_mul16(s0, v_set1i(0x04040404)));
+        const vi b1 = i_sub16(v_set1i(0x7C7C7C7C), i_mul16(s1, v_set1i(0x04040404)));
+        V_UNROLL
+        for (int i = 0; i < 8; i++) w[i] = i_add16(i_mul16(w[i], i < 4 ? s0 : s1), i < 4 ? b0 : b1);
+    }
+}
+#undef AIOSK__SCALE0
+#undef AIOSK__SCALE1
+AIOSK__STEP(q4_k) {
+    V_UNROLL
+    for (int i = 0; i < 8; i++) {
+        const vi a = AIOSK__DW(256, (j >> 1) * 8 + i);
+        w[i] = j & 1 ? AIOSK__HI(a) : AIOSK__LO(a);
+    }
+}
+AIOSK__STEP(q5_k) {
+    V_UNROLL
+    for (int i = 0; i < 8; i++) {
+        const vi a = AIOSK__DW(256, i), b = AIOSK__DW(768, (j >> 1) * 8 + i);
+        w[i] = i_or(j & 1 ? AIOSK__HI(b) : AIOSK__LO(b), i_and(j < 4 ? i_sll(a, 4 - j) : i_srl(a, j - 4), v_set1i(0x10101010)));
+    }
+}
+AIOSK__STEP(q6_k) {
+    V_UNROLL
+    for (int i = 0; i < 8; i++) {
+        const vi a = AIOSK__DW(32, (j >> 2) * 16 + (j & 1) * 8 + i), b = AIOSK__DW(2080, (j >> 2) * 8 + i);
+        const vi c = (j & 3) == 0 ? i_sll(b, 4) : (j & 3) == 1 ? i_sll(b, 2) : (j & 3) == 2 ? b : i_srl(b, 2);
+        w[i] = i_or(j & 2 ? AIOSK__HI(a) : AIOSK__LO(a), i_and(c, v_set1i(0x30303030)));
+    }
+}
+AIOSK__STEP(iq4_xs) {
+    V_NAME(halves)(p, h, 128 + j * 256, w, aiosk__iq4_levels);
+    V_UNROLL
+    for (int i = 0; i < 8; i++) w[i] = i_prep8(w[i]);
+}
+AIOSK__STEP(tq1_0) {
+    V_UNROLL_RARE
+    for (int i = 0; i < 8; i++) {
+        const int five = j < 5, four = j < 7 || i < 4; /* digits of bytes 0..31; of 32..47; else of 48..51 */
+        const int at = five ? i : four ? 8 + (i & 3) : 12, n = five ? j : four ? 2 * (j - 5) + (i >> 2) : i - 4;
+        w[i] = V_NAME(digit)(AIOSK__DW(32, at), n == 0 ? 1 : n == 1 ? 3 : n == 2 ? 9 : n == 3 ? 27 : 81);
+    }
+}
+AIOSK__STEP(iq1_s) {
+    const vi a = AIOSK__DW(32, j), b = i_srl(AIOSK__DW(544, j >> 1), 16 * (j & 1)), minus = i_and(i_srl(b, 15), v_set1i(1));
+    V_UNROLL_RARE
+    for (int i = 0; i < 4; i++) {
+        const vi high = i_sll(i_and(i_srl(b, 3 * i), v_set1i(7)), 8);
+        V_NAME(grid1)(w, i_or(i_and(i_srl(a, 8 * i), v_set1i(255)), high), minus, i);
+    }
+}
+AIOSK__STEP(iq1_m) {
+    const vi a = AIOSK__DW(0, j), b = i_srl(AIOSK__DW(512, j >> 1), 16 * (j & 1));
+    V_UNROLL_RARE
+    for (int i = 0; i < 4; i++) {
+        const vi c = i_srl(b, 4 * i), high = i_sll(i_and(c, v_set1i(7)), 8);
+        V_NAME(grid1)(w, i_or(i_and(i_srl(a, 8 * i), v_set1i(255)), high), i_and(i_srl(c, 3), v_set1i(1)), i);
+    }
+}
+AIOSK__STEP(iq2_xxs) {
+    const vi a = AIOSK__DW(32, 2 * j), s = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(32, 2 * j + 1)));
+    V_UNROLL_RARE
+    for (int i = 0; i < 4; i++) V_NAME(grid2)(w, aiosk__iq2xxs_grid, i_and(i_srl(a, 8 * i), v_set1i(255)), s, i);
+}
+AIOSK__STEP(iq2_xs) { /* words of 9 bits of index and 7 of signs */
+    const vi a = AIOSK__DW(160, 2 * j), b = AIOSK__DW(160, 2 * j + 1);
+    const vi s01 = i_or(i_and(i_srl(a, 9), v_set1i(0x7F)), i_and(i_srl(a, 17), v_set1i(0x7F00)));
+    const vi s23 = i_or(i_and(i_sll(b, 7), v_set1i(0x7F0000)), i_and(i_srl(b, 1), v_set1i(0x7F000000)));
+    const vi s = V_NAME(signs7)(i_or(s01, s23));
+    V_UNROLL_RARE
+    for (int i = 0; i < 4; i++)
+        V_NAME(grid2)(w, aiosk__iq2xs_grid, i_and(i_srl(i & 2 ? b : a, 16 * (i & 1)), v_set1i(511)), s, i);
+}
+AIOSK__STEP(iq2_s) {
+    const vi a = AIOSK__DW(288, j), b = i_srl(AIOSK__DW(32, j >> 2), 8 * (j & 3)), s = AIOSK__DW(800, j);
+    V_UNROLL_RARE
+    for (int i = 0; i < 4; i++) {
+        const vi high = i_sll(i_and(i_srl(b, 2 * i), v_set1i(3)), 8);
+        V_NAME(grid2)(w, aiosk__iq2s_grid, i_or(i_and(i_srl(a, 8 * i), v_set1i(255)), high), s, i);
+    }
+}
+AIOSK__STEP(iq3_xxs) {
+    const vi t = i_table(aiosk__t_iq3xxs), s = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(1056, j)));
+    V_UNROLL_RARE
+    for (int i = 0; i < 8; i++) {
+        const vi a = i_and(i_srl(AIOSK__DW(32, 2 * j + (i >> 2)), 8 * (i & 3)), v_set1i(255));
+        w[i] = i_prep8(i_negate(V_NAME(three)(i_gather16(aiosk__iq3xxs_grid, a), t), s, i));
+    }
+}
+AIOSK__STEP(iq3_s) {
+    const vi t = i_table(aiosk__t_iq3s), s = AIOSK__DW(1248, j), b = i_srl(AIOSK__DW(1120, j >> 2), 8 * (j & 3));
+    V_UNROLL_RARE
+    for (int i = 0; i < 8; i++) {
+        const vi a = i_and(i_srl(AIOSK__DW(96, 2 * j + (i >> 2)), 8 * (i & 3)), v_set1i(255));
+        const vi index = i_or(a, i_and(i_sll(b, 8 - i), v_set1i(256)));
+        w[i] = i_prep8(i_negate(V_NAME(three)(i_gather16(aiosk__iq3s_grid, index), t), s, i));
+    }
+}
+#undef AIOSK__STEP
+#undef AIOSK__HI
+#undef AIOSK__LO
+#undef AIOSK__F16
+#undef AIOSK__DW
+
+/* ======== kernels/isa_matmul.inc ======== */
+#endif
+
+/* ======== kernels/lanes.inc ======== */
+/* lanes.inc: products of 16 rows with columns: a lane is a row, no sum crosses lanes. Expanded once per set of dot products
+ * over the v_* and i_* vocabulary.
+ *
+ * Few columns (few_*, a copy per format): a panel is unpacked into registers and multiplied there with one column after the
+ * other. Many: up to 256 columns of a few panels are unpacked once into codes of a byte (codes_*, per format), which lie in the
+ * first-level cache while all columns are multiplied with them, V_NC at a time, by a loop that knows only what kind of codes
+ * these are (cols_*); columns that are left over take a loop that knows even less (last_*). The sequence of float operations of
+ * an output is the same in all of them, so the bits are. */
+
+/* Asks for what comes later in the stream of weights: some pages on, for the second-level cache, and a page on, for the first. Hardware
+ * prefetchers stop at the end of a 4 KiB page, and the first-level cache alone can wait for too few lines to keep a memory channel
+ * busy while there is something to compute. Addresses behind the matrix do no harm. */
+#ifndef AIOSK__AHEAD
+#define AIOSK__AHEAD 4096
+#endif
+#ifndef AIOSK__AHEAD_L2
+#define AIOSK__AHEAD_L2 16384
+#endif
+V_FN void V_NAME(ahead)(const uint8_t *p, int32_t bytes) {
+    int32_t i;
+    AIOSK__UNROLL
+    for (i = 0; i < bytes; i += 64) {
+        AIOSK__PREFETCH_L2((const void *)((uintptr_t)p + AIOSK__AHEAD_L2 + (uintptr_t)i));
+        AIOSK__PREFETCH((const void *)((uintptr_t)p + AIOSK__AHEAD + (uintptr_t)i));
+    }
+}
+
+/* acc += (dw * dx) * S, the one float step of a block. */
+V_FN vf V_NAME(step_add)(vf acc, vf dw, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dw, v_set1(aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+/* acc -= (dmin * dx) * M */
+V_FN vf V_NAME(step_min)(vf acc, vf dmin, const uint8_t *dx, vi s) {
+    return v_fma(v_mul(dmin, v_set1(-aiosk__f32(dx))), v_cvt_i32_f32(s), acc);
+}
+
+/* ---- formats -------------------------------------------------------------------------------------------------
+ * kind: see simdi_scalar.h. offset: what the codes stand above their meaning; -1 where they are passed through i_prep8.
+ * A32: columns per scale. A256: columns per scale within; 0 where step() has multiplied it in or there is none. Rare types and
+ * grids do without loops of their own for few columns: unpacking is most of their work. */
+#define AIOSK__A32(X) AIOSK__A32_HOT(X) AIOSK__A32_RARE(X) /* type, name, kind, offset, columns */
+#define AIOSK__A32_HOT(X)                                                                                              \
+    X(Q4_0, q4_0, 4, 8, 32) X(Q4_1, q4_1, 4, 0, 32) X(Q5_0, q5_0, 5, 16, 32) X(Q5_1, q5_1, 5, 0, 32)                    \
+    X(Q8_0, q8_0, 8, -1, 32) X(IQ4_NL, iq4_nl, 8, -1, 32) X(MXFP4, mxfp4, 5, 12, 32)
+#define AIOSK__A32_RARE(X) X(NVFP4, nvfp4, 5, 12, 16) X(Q1_0, q1_0, 4, 1, 32) X(Q2_0, q2_0, 4, 1, 32)
+#define AIOSK__A256(X) AIOSK__A256_HOT(X) AIOSK__A256_RARE(X) AIOSK__GRIDS(X) /* the same, and pairs of minima */
+#define AIOSK__A256_HOT(X)                                                                                             \
+    X(Q4_K, q4_k, 4, 0, 32, 4) X(Q5_K, q5_k, 5, 0, 32, 4) X(Q6_K, q6_k, 6, 32, 16, 0)                                   \
+    X(Q2_K, q2_k, V_PREMUL ? 6 : 4, 0, V_PREMUL ? 0 : 16, 8) X(Q3_K, q3_k, V_PREMUL ? 8 : 4, V_PREMUL ? 124 : 4,        \
+    V_PREMUL ? 0 : 16, 0) X(TQ2_0, tq2_0, 4, 1, 0, 0) X(IQ4_XS, iq4_xs, 8, -1, 32, 0)
+#define AIOSK__A256_RARE(X) X(TQ1_0, tq1_0, 4, 1, 0, 0)
+#define AIOSK__GRIDS(X)                                                                                                \
+    X(IQ2_XXS, iq2_xxs, 7, -1, 32, 0) X(IQ2_XS, iq2_xs, 7, -1, 16, 0) X(IQ2_S, iq2_s, 7, -1, 16, 0)                     \
+    X(IQ3_XXS, iq3_xxs, 7, -1, 32, 0) X(IQ3_S, iq3_s, 7, -1, 32, 0) X(IQ1_S, iq1_s, 7, -1, 32, 0)                       \
+    X(IQ1_M, iq1_m, 7, -1, 16, 0)
+
+/* How a format goes through many columns: the codes that cols_* gets. Where V_BIAS8 and a product is not packed in halves, all
+ * codes are made equal: 128 above their meaning. */
+#define AIOSK__EVEN(kind, columns) (V_BIAS8 && !((kind) == 4 && (columns) == 32) && !((kind) == 6 && (columns) == 16))
+
+/* Codes of n blocks of a panel */
+typedef void (*V_NAME(codes_fn))(const uint8_t *p, int32_t n, aiosk__codes *o);
+/* Blocks k .. k1 - 1 of a panel (p is block k) times nc columns, up to V_FEW, added to acc [nc][16] */
+typedef struct V_NAME(few) {
+    const uint8_t *p, *x;
+    uint64_t xs;
+    float *acc;
+    int32_t n_in, k, k1, nc;
+} V_NAME(few);
+typedef void (*V_NAME(few_fn))(const V_NAME(few) *f);
+/* What unpacks: unpack.inc */
+typedef void V_NAME(unit_fn)(const uint8_t *p, const int h, const int u, vi *w, vf *d, vf *dmin);
+typedef void V_NAME(head_fn)(const uint8_t *p, const int h, vi *sc, vi *mn, vf *d, vf *dmin);
+typedef void V_NAME(step_fn)(const uint8_t *p, const int h, const int j, vi *w, const vi *sc, const void *grid);
+/* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
+typedef struct V_NAME(cols) {
+    aiosk__codes *t;
+    const uint8_t *x;
+    uint64_t xs;
+    float *acc;
+    int32_t n_in, k, n, n_cols;
+    int32_t kind, offset, columns, n_mn;    /* of the codes: what they stand above their meaning; pairs of minima, 0 without */
+} V_NAME(cols);
+
+/* One more register to the parts of a group: [nc][np] */
+#define AIOSK__EACH(M)                     \
+    AIOSK__UNROLL                          \
+    for (c = 0; c < nc; c++) {             \
+        AIOSK__UNROLL                      \
+        for (e = 0; e < np; e++) { M; }    \
+    }
+
+/* Register i of panel e, from the step's first row of codes: loading them where they are used keeps registers free for sums. */
+#define AIOSK__W(e, i) v_loadi(t[e].code[at + (i)] + h * V_W * 4)
+/* Part c, e of a group: its first register of codes, i, or one more. V_QUAD: the activations of a step are in xq [nc][2], sixteen codes in
+ * each; else each four are asked for where they are used, from AIOSK__X(i). */
+#if V_QUAD
+#define AIOSK__XQ                                                                                  \
+    vi xq[V_NC][2];                                                                                \
+    AIOSK__UNROLL                                                                                  \
+    for (c = 0; c < nc; c++) { xq[c][0] = v_loadi(AIOSK__X(0)); xq[c][1] = v_loadi(AIOSK__X(4)); }
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), xq[c][(i) >> 2], (i) & 3)
+#else
+#define AIOSK__XQ
+#define AIOSK__FIRST(z, e, i) i_first(kind, z, AIOSK__W(e, i), AIOSK__XS(e, i))
+#define AIOSK__NEXT(p, e, i) i_next(kind, p, AIOSK__W(e, i), AIOSK__XS(e, i))
+#endif
+#if V_XOR /* kind 9: with the sign of codes */
+#define AIOSK__XS(e, i) (kind == 9 ? i_xor(i_dup(AIOSK__X(i)), v_loadi(t[e].sign[at + (i)] + h * V_W * 4)) : i_dup(AIOSK__X(i)))
+#else
+#define AIOSK__XS(e, i) i_dup(AIOSK__X(i))
+#endif
+
+/* ---- A32 ---- */
+/* -offset * sum of x over unit k of 32 columns, from the sums at hand; offset 128: where codes are passed through i_prep8;
+ * any: any_offset, which is no constant */
+enum { V_NAME(any) = -1 };
+V_FN vi V_NAME(start32)(const int offset, const int any_offset, const uint8_t *xc, const aiosk__a32 a, int64_t k) {
+    if (offset == 0) return v_zeroi();
+    if (offset == 8) return i_dup(xc + a.sum8 + k * 4);
+    if (offset == 128) return i_dup(xc + a.sum128 + k * 4);
+    return v_set1i(-(offset < 0 ? any_offset : offset) * (int32_t)aiosk__u32(xc + a.sum + k * 4));
+}
+/* The same over 16 columns, from their codes */
+V_FN vi V_NAME(start16)(const int offset, const int any_offset, const uint8_t *x) {
+    return v_set1i(-(offset < 0 ? any_offset : offset) * (aiosk__sum_of_8((const int8_t *)x) + aiosk__sum_of_8((const int8_t *)x + 8)));
+}
+/* nc columns times unit k of np panels: codes, scales d, minima; acc += . columns: per scale. kind, offset, columns, np, nc are
+ * constants. */
+V_FN void V_NAME(times32)(const int kind, const int offset, const int any_offset, const int columns, const int has_min, const int np,
+                          const int nc, const aiosk__codes *t, int at, int h, vf d[][2], const vf *dmin, const uint8_t *x,
+                          uint64_t xs, const aiosk__a32 a, int64_t k, vf acc[][V_NP]) {
+    const int n = columns / 4, run = I_RUN(kind, n);
+    int c, e, f, g, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 32 + (i) * 4)
+    AIOSK__XQ
+    AIOSK__UNROLL
+    for (g = 0; g < 8; g += n) { /* columns of one scale */
+        vi s[V_NC][V_NP];
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(t[e].mn[at >> 3] + h * V_W)
+                              : n == 4 ? V_NAME(start16)(offset, any_offset, x + (uint64_t)c * xs + k * 32 + g * 4)
+                                     : V_NAME(start32)(offset, any_offset, x + (uint64_t)c * xs, a, k))
+        AIOSK__UNROLL
+        for (f = g; f < g + n; f += run) {
+            i_part p[V_NC][V_NP];
+            AIOSK__EACH(p[c][e] = AIOSK__FIRST(s[c][e], e, f))
+            AIOSK__UNROLL
+            for (i = f + 1; i < f + run; i++)
+                AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+        }
+        AIOSK__EACH(acc[c][e] = V_NAME(step_add)(acc[c][e], d[e][g > 0], x + (uint64_t)c * xs + a.d + k * 4, s[c][e]))
+    }
+    if (has_min) {
+        AIOSK__EACH(acc[c][e] = V_NAME(step_min)(acc[c][e], dmin[e], x + (uint64_t)c * xs + a.d + k * 4,
+                                                 i_dup(x + (uint64_t)c * xs + a.sum + k * 4)))
+    }
+#undef AIOSK__X
+}
+
+#if V_W > 1 && V_OWN
+#if V_FEW
+/* Register i of codes times the activations of one column, 32 of them at x: xq where V_QUAD */
+#if V_QUAD
+#define AIOSK__XQ1(x) const vi xq[2] = {v_loadi(x), v_loadi((x) + 16)};
+#define AIOSK__FIRST1(z, i) i_first(kind, z, w[i], xq[(i) >> 2], (i) & 3)
+#define AIOSK__NEXT1(p, i) i_next(kind, p, w[i], xq[(i) >> 2], (i) & 3)
+#else
+#define AIOSK__XQ1(x)
+#define AIOSK__FIRST1(z, i) i_first(kind, z, w[i], i_dup(x + (i) * 4))
+#define AIOSK__NEXT1(p, i) i_next(kind, p, w[i], i_dup(x + (i) * 4))
+#endif
+/* times32 for one column and one panel: acc + codes times column */
+V_FN vf V_NAME(one32)(const int kind, const int offset, const int columns, const int has_min, const vi *w, const vf *d, vf dmin,
+                      const uint8_t *xc, const aiosk__a32 a, int64_t k, vf acc) {
+    const int n = columns / 4, run = I_RUN(kind, n);
+    const uint8_t *x = xc + k * 32;
+    vi s = v_zeroi();
+    i_part p;
+    AIOSK__XQ1(x)
+    AIOSK__UNROLL
+    for (int i = 0; i < 8; i++) {
+        if (i % n == 0) s = n == 4 ? V_NAME(start16)(offset, 0, x + i * 4) : V_NAME(start32)(offset, 0, xc, a, k);
+        p = i % run == 0 ? AIOSK__FIRST1(s, i) : AIOSK__NEXT1(p, i);
+        if (i % run == run - 1) s = V_START ? i_sum(kind, p) : v_addi(s, i_sum(kind, p));
+        if (i % n == n - 1) acc = V_NAME(step_add)(acc, d[i >= n], xc + a.d + k * 4, s);
+    }
+    return has_min ? V_NAME(step_min)(acc, dmin, xc + a.d + k * 4, i_dup(xc + a.sum + k * 4)) : acc;
+}
+/* Here and in what follows all but pointers to jobs and data is constant, and inlined: unit, head and step too. */
+V_FN void V_NAME(few_a32)(V_NAME(unit_fn) unit, const int kind, const int offset, const int columns, const int n_unit,
+                          const int bytes, const int one, const V_NAME(few) *f) {
+    const aiosk__a32 a = aiosk__a32_parts(f->n_in);
+    const int start = offset < 0 ? V_BIAS8 * 128 : offset, nc = one ? 1 : f->nc;
+    const uint8_t *p = f->p;
+    vf only[V_PER16]; /* the sums of one column stay in registers */
+    for (int h = 0; h < V_PER16; h++) only[h] = v_loadu(f->acc + h * V_W);
+    for (int32_t k = f->k; k < f->k1; k++, p += bytes) {
+        V_NAME(ahead)(p, bytes);
+        for (int u = 0; u < n_unit; u++)
+            for (int h = 0; h < V_PER16; h++) {
+                const uint8_t *x = f->x;
+                float *y = f->acc + h * V_W;
+                vi w[8];
+                vf d[2], dmin = v_zero();
+                unit(p, h, u, w, d, &dmin);
+                for (int c = 0; c < nc; c++, x += f->xs, y += 16) {
+                    vf acc = one ? only[h] : v_loadu(y);
+                    acc = V_NAME(one32)(kind, start, columns, offset == 0, w, d, dmin, x, a, k * n_unit + u, acc);
+                    if (one) only[h] = acc;
+                    else v_storeu(y, acc);
+                }
+            }
+    }
+    for (int h = 0; one && h < V_PER16; h++) v_storeu(f->acc + h * V_W, only[h]);
+}
+#endif
+/* Adds `even` to the codes of 32 columns and stores them. */
+V_FN void V_NAME(put_codes)(uint8_t (*to)[64], const int h, const int even, const vi *w) {
+    AIOSK__UNROLL
+    for (int i = 0; i < 8; i++)
+        v_storei(to[i] + h * V_W * 4, even != 0 ? i_addb(w[i], v_set1i((int32_t)((uint32_t)even * 0x01010101u))) : w[i]);
+}
+V_FN void V_NAME(codes_a32)(V_NAME(unit_fn) unit, const int offset, const int columns, const int n_unit, const int bytes,
+                            const uint8_t *p, int32_t n, aiosk__codes *o) {
+    const int even = offset >= 0 && V_BIAS8 ? 128 - offset : 0;
+    int at = 0;
+    for (; n > 0; n--, p += bytes) {
+        V_NAME(ahead)(p, bytes);
+        for (int u = 0; u < n_unit; u++, at++)
+            for (int h = 0; h < V_PER16; h++) {
+                vi w[8];
+                vf d[2], dmin = v_zero();
+                unit(p, h, u, w, d, &dmin);
+                V_NAME(put_codes)(o->code + at * 8, h, even, w);
+                v_storeu(o->d[columns == 16 ? 2 * at : at] + h * V_W, d[0]);
+                if (columns == 16) v_storeu(o->d[2 * at + 1] + h * V_W, d[1]);
+                if (offset == 0) v_storeu(o->dmin[at] + h * V_W, dmin);
+            }
+    }
+}
+#if V_FEW
+#define AIOSK__FEW(T, t, kind, offset, columns)                                                                            \
+    V_EXPORT V_HOT void V_NAME(one_##t)(const V_NAME(few) *f) {                                                                  \
+        V_NAME(few_a32)(V_NAME(unit_##t), kind, offset, columns, AIOSK__WEIGHTS_##T / 32, AIOSK__BYTES_##T * 16, 1, f);    \
+    }                                                                                                                      \
+    V_EXPORT V_HOT void V_NAME(few_##t)(const V_NAME(few) *f) {                                                                  \
+        V_NAME(few_a32)(V_NAME(unit_##t), kind, offset, columns, AIOSK__WEIGHTS_##T / 32, AIOSK__BYTES_##T * 16, 0, f);    \
+    }
+#endif
+#define AIOSK__CODES(T, t, kind, offset, columns)                                                                        \
+    V_EXPORT_REST void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                      \
+        V_NAME(codes_a32)(V_NAME(unit_##t), offset, columns, AIOSK__WEIGHTS_##T / 32, AIOSK__BYTES_##T * 16, p, n, o);   \
+    }
+#endif
+
+/* nc columns from column c0 */
+V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int offset, const int columns, const int nc, int32_t c0) {
+    const aiosk__a32 a = aiosk__a32_parts(m->n_in);
+    const uint64_t xs = m->xs;
+    const uint8_t *x = m->x + (uint64_t)c0 * xs;
+    float *o = m->acc + (int64_t)c0 * V_NP * 16;
+    const int np = V_NP, has_min = m->n_mn;
+    const int64_t n_u = m->n, k0 = m->k;
+    int64_t u;
+    int h, i, e, c;
+    for (c = 0; c < nc; c++) /* the next group */
+        for (i = 0; i < m->n * 32; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + m->k * 32 + i);
+    for (h = 0; h < V_PER16; h++) {
+        vf acc[V_NC][V_NP];
+        AIOSK__EACH(acc[c][e] = v_loadu(o + (c * np + e) * 16 + h * V_W))
+        for (u = 0; u < n_u; u++) {
+            vf d[V_NP][2], dmin[V_NP];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                d[e][0] = v_loadu(m->t[e].d[columns == 16 ? 2 * u : u] + h * V_W);
+                d[e][1] = columns == 16 ? v_loadu(m->t[e].d[2 * u + 1] + h * V_W) : d[e][0];
+                dmin[e] = v_loadu(m->t[e].dmin[u] + h * V_W);
+            }
+            V_NAME(times32)(kind, V_BIAS8 ? 128 : offset, m->offset, columns, has_min, np, nc, m->t, (int)u * 8, h, d, dmin, x,
+                            xs, a, k0 + u, acc);
+        }
+        AIOSK__EACH(v_storeu(o + (c * np + e) * 16 + h * V_W, acc[c][e]))
+    }
+}
+
+/* ---- A256 ---- */
+/* Which dword of scales step j needs, and its scales from that dword */
+#define AIOSK__SC_AT(columns, j) ((columns) == 32 ? (j) >> 2 : (j) >> 1)
+V_FN void V_NAME(step_scales)(const int kind, const int columns, vi sc, const int j, vi *t) {
+    t[0] = t[1] = sc;
+    if (columns == 32) t[0] = i_scale(kind, i_srl(sc, 8 * (j & 3)));
+    if (columns == 16) {
+        sc = i_srl(sc, 16 * (j & 1));
+        t[0] = i_scale(kind, sc);
+        t[1] = i_scale(kind, i_srl(sc, 8));
+    }
+}
+/* What a sum over n registers of step j, from register f on, begins with: -bias * sum of x. bias: 0, 32 or 128 */
+#define AIOSK__BIAS(kind, columns) (!V_BIAS8 || (columns) == 0 || (kind) < 6 ? 0 : (kind) == 6 ? 32 : 128)
+V_FN vi V_NAME(start_run)(const int bias, const int n, const uint8_t *xc, const aiosk__a256 a, int32_t k, const int j, const int f) {
+    if (bias == 32) { /* sums of 8 columns */
+        const uint8_t *z = xc + a.sum8 + k * 128 + j * 16 + f * 2;
+        return n > 2 ? v_addi(i_dup(z), i_dup(z + 4)) : i_dup(z);
+    }
+    if (bias == 128) { /* of 16 */
+        const uint8_t *z = xc + a.sum128 + k * 64 + j * 8 + f;
+        return n > 4 ? v_addi(i_dup(z), i_dup(z + 4)) : i_dup(z);
+    }
+    return v_zeroi();
+}
+/* nc columns times step j (32 columns) of np panels: codes, scales r; s += . x: the first column, k: its block */
+V_FN void V_NAME(times256)(const int kind, const int bias, const int columns, const int np, const int nc, const aiosk__codes *t,
+                           int h, vi r[][2], const uint8_t *x, uint64_t xs, const aiosk__a256 a, int32_t k, const int j, vi s[][V_NP]) {
+    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), at = j * 8;
+    int c, e, f, i;
+#define AIOSK__X(i) (x + (uint64_t)c * xs + k * 256 + j * 32 + (i) * 4)
+#define AIOSK__Z(i) V_NAME(start_run)(bias, run, x + (uint64_t)c * xs, a, k, j, i)
+    AIOSK__XQ
+    AIOSK__UNROLL
+    for (f = 0; f < 8; f += pair ? 2 * run : run) {
+        i_part p[V_NC][V_NP], q[V_NC][V_NP];
+        AIOSK__EACH(p[c][e] = AIOSK__FIRST(columns ? AIOSK__Z(f) : s[c][e], e, f))
+        if (pair) AIOSK__EACH(q[c][e] = AIOSK__FIRST(AIOSK__Z(f + run), e, f + run))
+        AIOSK__UNROLL
+        for (i = f + 1; i < f + run; i++) {
+            AIOSK__EACH(p[c][e] = AIOSK__NEXT(p[c][e], e, i))
+            if (pair) AIOSK__EACH(q[c][e] = AIOSK__NEXT(q[c][e], e, i + run))
+        }
+        if (columns == 0) {
+            AIOSK__EACH(s[c][e] = V_START ? i_sum(kind, p[c][e]) : v_addi(s[c][e], i_sum(kind, p[c][e])))
+        } else {
+            AIOSK__EACH(s[c][e] = i_end(kind, s[c][e], p[c][e], pair ? q[c][e] : p[c][e], r[e][n == 4 && f >= 4]))
+        }
+    }
+#undef AIOSK__Z
+#undef AIOSK__X
+}
+/* What is left to take off: offset * sum of scale * sum of x, where the products did not */
+#define AIOSK__LEFT(kind, offset, columns) (((columns) == 16 && (offset) > 0 && ((kind) != 6 || V_FIX)) * (offset))
+V_FN vi V_NAME(left)(const int offset, vi s, const vi *sc, const uint8_t *sum16) {
+    vi t = v_zeroi(), p[2];
+    int i;
+    for (i = 0; i < 4; i++) {
+        i_pairs(p, sc[i]);
+        t = i_macc_pair(t, p[0], (const int16_t *)(const void *)sum16 + 4 * i);
+        t = i_macc_pair(t, p[1], (const int16_t *)(const void *)sum16 + 4 * i + 2);
+    }
+    return v_subi(s, i_sll(t, offset == 32 ? 5 : 2)); /* offset: 32 or 4 */
+}
+/* The sum over a whole block of unscaled codes, times -offset */
+V_FN vi V_NAME(start256)(const int offset, const uint8_t *xc, const aiosk__a256 a, int32_t k) {
+    const int16_t *z = (const int16_t *)(const void *)(xc + a.sum32) + k * 8;
+    return offset ? v_set1i(-offset * (z[0] + z[1] + z[2] + z[3] + z[4] + z[5] + z[6] + z[7])) : v_zeroi();
+}
+V_FN vf V_NAME(block_end)(const uint8_t *xc, const aiosk__a256 a, int32_t k, vf d, vf dmin, const vi *mn, const int n_mn, vi s, vf acc) {
+    const uint8_t *dx = xc + a.d + k * 4;
+    const int16_t *b = (const int16_t *)(const void *)(n_mn == 4 ? xc + a.sum32 + k * 16 : xc + a.sum16 + k * 32);
+    vi m = v_zeroi();
+    int i;
+    acc = V_NAME(step_add)(acc, d, dx, s);
+    if (!n_mn) return acc;
+    for (i = 0; i < n_mn; i++) m = i_macc_pair(m, mn[i], b + 2 * i);
+    return V_NAME(step_min)(acc, dmin, dx, m);
+}
+
+#if V_W > 1 && V_OWN
+#if V_FEW
+/* times256 for one column and one panel: s + codes times column */
+V_FN vi V_NAME(one256)(const int kind, const int columns, const vi *w, const vi *r, const uint8_t *xc, const aiosk__a256 a, int32_t k,
+                       const int j, vi s) {
+    const int n = columns ? columns / 4 : 8, run = I_RUN(kind, n), pair = columns && I_PAIR(kind), bias = AIOSK__BIAS(kind, columns);
+    const uint8_t *x = xc + k * 256 + j * 32;
+    i_part p, q;
+    AIOSK__XQ1(x)
+    AIOSK__UNROLL
+    for (int i = 0; i < 8; i++) {
+        const int begins = i % run == 0, ends = i % run == run - 1, second = pair && (i / run & 1);
+        if (second) q = begins ? AIOSK__FIRST1(V_NAME(start_run)(bias, run, xc, a, k, j, i), i) : AIOSK__NEXT1(q, i);
+        else p = begins ? AIOSK__FIRST1(columns ? V_NAME(start_run)(bias, run, xc, a, k, j, i) : s, i) : AIOSK__NEXT1(p, i);
+        if (!ends || (pair && !second)) continue;
+        if (columns) s = i_end(kind, s, p, pair ? q : p, r[n == 4 && i >= 4]);
+        else s = V_START ? i_sum(kind, p) : v_addi(s, i_sum(kind, p));
+    }
+    return s;
+}
+V_FN void V_NAME(few_a256)(V_NAME(head_fn) head, V_NAME(step_fn) step, const void *grid, const int kind, const int offset,
+                           const int columns, const int n_mn, const int bytes, const int one, const V_NAME(few) *f) {
+    const aiosk__a256 a = aiosk__a256_parts(f->n_in);
+    const int part = bytes / 8 / V_PER16, left = AIOSK__LEFT(kind, offset, columns), nc = one ? 1 : f->nc;
+    /* steps in straight code; a grid's is long as it is, and several columns have work enough between two loads */
+    const int unroll = !one || kind == 7 ? 1 : kind == 6 || (V_W == 16 && kind == 5) ? 4 : 2;
+    const uint8_t *p = f->p;
+    for (int32_t k = f->k; k < f->k1; k++, p += bytes)
+        for (int h = 0; h < V_PER16; h++) {
+            const uint8_t *x = f->x;
+            float *y = f->acc + h * V_W;
+            vi sc[4], mn[8], s[V_FEW];
+            vf d, dmin = v_zero();
+            for (int c = 0; c < nc; c++) s[c] = V_NAME(start256)(columns ? 0 : offset, x + (uint64_t)c * f->xs, a, k);
+            head(p, h, sc, mn, &d, &dmin);
+            for (int g = 0; g < 8; g += unroll) {
+                AIOSK__UNROLL
+                for (int i = 0; i < unroll; i++) {
+                    const int j = g + i;
+                    vi w[8], r[2];
+                    V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);
+                    step(p, h, j, w, sc, grid);
+                    V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r);
+                    x = f->x;
+                    for (int c = 0; c < nc; c++, x += f->xs) s[c] = V_NAME(one256)(kind, columns, w, r, x, a, k, j, s[c]);
+                }
+            }
+            x = f->x;
+            for (int c = 0; c < nc; c++, x += f->xs, y += 16) {
+                vi z = s[c];
+                if (left) z = V_NAME(left)(left, z, sc, x + a.sum16 + k * 32);
+                v_storeu(y, V_NAME(block_end)(x, a, k, d, dmin, mn, n_mn, z, v_loadu(y)));
+            }
+        }
+}
+#endif
+V_FN void V_NAME(codes_a256)(V_NAME(head_fn) head, V_NAME(step_fn) step, const void *grid, const int kind, const int offset,
+                             const int columns, const int n_mn, const int bytes, const uint8_t *p, aiosk__codes *o) {
+    const int part = bytes / 8 / V_PER16, n_sc = columns == 0 ? 0 : columns == 16 ? 4 : 2;
+    const int even = columns != 0 && offset >= 0 && AIOSK__EVEN(kind, columns) ? 128 - offset : 0;
+    for (int h = 0; h < V_PER16; h++) {
+        vi sc[4], mn[8], w[8];
+        vf d, dmin = v_zero();
+        head(p, h, sc, mn, &d, &dmin);
+        v_storeu(o->d[0] + h * V_W, d);
+        if (n_mn) v_storeu(o->dmin[0] + h * V_W, dmin);
+        for (int i = 0; i < n_sc; i++) v_storei(o->sc[i] + h * V_W, sc[i]);
+        for (int i = 0; i < n_mn; i++) v_storei(o->mn[i] + h * V_W, mn[i]);
+        for (int j = 0; j < 8; j++) {
+            V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);
+            step(p, h, j, w, sc, grid);
+            V_NAME(put_codes)(o->code + j * 8, h, even, w);
+        }
+    }
+}
+#if V_FEW
+#define AIOSK__FEW_K(T, t, kind, offset, columns, n_mn)                                                                      \
+    V_EXPORT V_HOT void V_NAME(one_##t)(const V_NAME(few) *f) {                                                                    \
+        V_NAME(few_a256)(V_NAME(head_##t), V_NAME(step_##t), NULL, kind, offset, columns, n_mn, AIOSK__BYTES_##T * 16, 1, f); \
+    }                                                                                                                        \
+    V_EXPORT V_HOT void V_NAME(few_##t)(const V_NAME(few) *f) {                                                                    \
+        V_NAME(few_a256)(V_NAME(head_##t), V_NAME(step_##t), NULL, kind, offset, columns, n_mn, AIOSK__BYTES_##T * 16, 0, f); \
+    }
+#endif
+#define AIOSK__CODES_K(T, t, kind, offset, columns, n_mn)                                                                    \
+    V_EXPORT_REST void V_NAME(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                          \
+        (void)n;                                                                                                             \
+        V_NAME(codes_a256)(V_NAME(head_##t), V_NAME(step_##t), NULL, kind, offset, columns, n_mn, AIOSK__BYTES_##T * 16, p, o); \
+    }
+
+#endif
+
+/* nc columns from column c0. any: codes of any kind as if they were of this one, whatever their columns. Codes without scales (columns
+ * 0 in m) take the loop of 16 columns, with scales of 1. */
+V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int columns, const int any, const int nc, int32_t c0) {
+    const aiosk__a256 a = aiosk__a256_parts(m->n_in);
+    const uint64_t xs = m->xs;
+    const uint8_t *x = m->x + (uint64_t)c0 * xs;
+    float *o = m->acc + (int64_t)c0 * V_NP * 16;
+    const int32_t k = m->k;
+    const int np = V_NP, n_mn = m->n_mn, left = columns == 16 ? AIOSK__LEFT(m->kind, m->offset, m->columns) : 0;
+    int h, i, e, c, j;
+    for (c = 0; c < nc; c++) /* the next group */
+        for (i = 0; i < 256; i += 64) AIOSK__PREFETCH(x + (uint64_t)(c + nc) * xs + k * 256 + i);
+    for (h = 0; h < V_PER16; h++) {
+        vi s[V_NC][V_NP];
+        AIOSK__EACH(s[c][e] = kind == 9 ? v_loadi(m->t[e].mn[0] + h * V_W)
+                              : V_NAME(start256)(m->columns ? 0 : m->offset, x + (uint64_t)c * xs, a, k))
+        for (j = 0; j < 8; j++) {
+            vi r[V_NP][2];
+            AIOSK__UNROLL
+            for (e = 0; e < np; e++) {
+                int32_t (*const sc)[16] = m->t[e].sc;
+                if (!any) V_NAME(step_scales)(kind, columns, v_loadi(sc[AIOSK__SC_AT(columns, j)] + h * V_W), j, r[e]);
+                else if (m->columns == 16) V_NAME(step_scales)(kind, 16, v_loadi(sc[AIOSK__SC_AT(16, j)] + h * V_W), j, r[e]);
+                else if (m->columns) V_NAME(step_scales)(kind, 32, v_loadi(sc[AIOSK__SC_AT(32, j)] + h * V_W), j, r[e]);
+                else r[e][0] = i_scale(kind, v_set1i(1));
+                if (any && m->columns != 16) r[e][1] = r[e][0];
+            }
+            V_NAME(times256)(kind, any ? AIOSK__BIAS(m->kind, m->columns) : AIOSK__BIAS(kind, columns), columns, np, nc, m->t, h, r, x,
+                             xs, a, k, j, s);
+        }
+        AIOSK__UNROLL
+        for (e = 0; e < np; e++) {
+            const vf d = v_loadu(m->t[e].d[0] + h * V_W), dmin = v_loadu(m->t[e].dmin[0] + h * V_W);
+            vi mn[8], sc[4];
+            for (i = 0; i < n_mn; i++) mn[i] = v_loadi(m->t[e].mn[i] + h * V_W);
+            if (left) for (i = 0; i < 4; i++) sc[i] = v_loadi(m->t[e].sc[i] + h * V_W);
+            for (c = 0; c < nc; c++) {
+                const uint8_t *xc = x + (uint64_t)c * xs;
+                float *y = o + (c * np + e) * 16 + h * V_W;
+                vi z = s[c][e];
+                if (left) z = V_NAME(left)(left, z, sc, xc + a.sum16 + k * 32);
+                v_storeu(y, V_NAME(block_end)(xc, a, k, d, dmin, mn, n_mn, z, v_loadu(y)));
+            }
+        }
+    }
+}
+
+/* ---- both: all columns ---- */
+#if V_XOR
+/* Signed codes of 8 bits to kind 9: code * x = |code| * (x ^ s) + |code| where s, the sign, is -1, so the sum of these |code| is added to
+ * the sums of columns: mn, of each unit, or of the block with its scales. */
+V_EXPORT void V_NAME(absolute)(aiosk__codes *t, int32_t family, int32_t n) {
+    for (int h = 0; h < V_PER16; h++) {
+        vi all = v_zeroi();
+        for (int32_t u = 0; u < n; u++) {
+            vi part = v_zeroi(), r[2];
+            for (int i = 0; i < 8; i++) {
+                uint8_t *code = t->code[u * 8 + i] + h * V_W * 4;
+                const vi w = v_loadi(code), s = V_NAME(i_neg8)(w), a = V_NAME(i_abs8)(w);
+                part = i_add16(part, V_NAME(i_mul8)(9, i_and(a, s), v_set1i(0x01010101)));
+                v_storei(code, a);
+                v_storei(t->sign[u * 8 + i] + h * V_W * 4, s);
+            }
+            if (family == AIOSK_A256) {
+                V_NAME(step_scales)(8, 32, v_loadi(t->sc[AIOSK__SC_AT(32, u)] + h * V_W), (int)u, r);
+                all = i_end(8, all, part, part, r[0]);
+            } else v_storei(t->mn[u] + h * V_W, i_sum(8, part));
+        }
+        if (family == AIOSK_A256) v_storei(t->mn[0] + h * V_W, all);
+    }
+}
+#endif
+/* All columns, a multiple of nc, with codes of one kind */
+V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
+    for (int32_t c = 0; c < m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, kind >= 8 ? 0 : V_NAME(any), columns, V_NC, c);
+}
+V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
+    for (int32_t c = 0; c < m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, 0, V_NC, c);
+}
+/* Columns from c on, one by one, with codes of any kind as signed ones of 8 bits: for what is left over, and what is rare */
+V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(last_a32)(const V_NAME(cols) *m, int32_t c) {
+    for (; c < m->n_cols; c++)
+        if (m->columns == 16) V_NAME(group_a32)(m, 8, V_NAME(any), 16, 1, c);
+        else V_NAME(group_a32)(m, 8, V_NAME(any), 32, 1, c);
+}
+V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(last_a256)(const V_NAME(cols) *m, int32_t c) {
+    for (; c < m->n_cols; c++) V_NAME(group_a256)(m, 8, 16, 1, 1, c);
+}
+
+/* ======== kernels/matmul.inc ======== */
+/* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
+ * the codes are unpacked to. The products themselves are in lanes.inc. Expanded once per set of dot products. */
+
+/* y of n rows, 16 lanes; order of the additions as in api.h. */
+V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float *acc) {
+    float *y = m->y + (uint64_t)c * m->y_stride + row;
+    const int32_t n = m->row1 - row;
+    int i;
+    if (n >= 16) {
+        for (i = 0; i < V_PER16; i++) {
+            vf t = v_loadu(acc + i * V_W);
+            if (m->bias) t = v_add(t, v_loadu(m->bias + row + i * V_W));
+            if (m->flags & AIOSK_MM_ADD) t = v_add(v_loadu(y + i * V_W), t);
+            v_storeu(y + i * V_W, t);
+        }
+    } else {
+        for (i = 0; i < n; i++) {
+            float t = acc[i];
+            if (m->bias) t = t + m->bias[row + i];
+            y[i] = m->flags & AIOSK_MM_ADD ? y[i] + t : t;
+        }
+    }
+}
+
+typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+#if V_OWN
+typedef struct V_NAME(form) {
+    int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
+    V_NAME(codes_fn) codes;
+    V_NAME(few_fn) one, few;                   /* for one column, and for some; NULL where there is none */
+    int32_t lent;                              /* codes are those of V_LENDER: to be raised */
+} V_NAME(form);
+#endif
+
+/* The loops for many columns: family, kind of codes, columns per scale */
+#if V_W == 1
+#define AIOSK__COLS(X)
+#elif V_TWO_KINDS
+#define AIOSK__COLS(X) X(a32, 6, 32) X(a32, 8, 32)
+#elif V_BIAS8 && V_OWN
+#define AIOSK__COLS(X) X(a32, 8, 32) X(a32, 8, 16) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#elif V_BIAS8
+#define AIOSK__COLS(X) X(a32, 8, 32) X(a256, 4, 32) X(a256, 8, 32) X(a256, 6, 16) X(a256, 8, 16) X(a256, 8, 0)
+#elif !V_OWN
+#define AIOSK__COLS(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 9, 32) X(a256, 4, 32) X(a256, 5, 32) X(a256, 9, 32) X(a256, 4, 16) X(a256, 6, 16)
+#elif V_XOR
+#define AIOSK__COLS(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 9, 32) X(a32, 5, 16) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) \
+    X(a256, 9, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16)
+#else
+#define AIOSK__COLS(X) X(a32, 4, 32) X(a32, 5, 32) X(a32, 8, 32) X(a32, 5, 16) X(a256, 4, 32) X(a256, 5, 32) X(a256, 7, 32) \
+    X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16)
+#endif
+#define AIOSK__X(f, kind, columns) \
+    V_EXPORT V_HOT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
+AIOSK__COLS(AIOSK__X)
+#undef AIOSK__X
+#if V_TWO_KINDS
+V_EXPORT V_HOT void V_NAME(a256_6_any)(const V_NAME(cols) *m) {
+    for (int32_t c = 0; c < m->n_cols; c += V_NC) V_NAME(group_a256)(m, 6, 16, 1, V_NC, c);
+}
+V_EXPORT V_HOT void V_NAME(a256_8_any)(const V_NAME(cols) *m) {
+    for (int32_t c = 0; c < m->n_cols; c += V_NC) V_NAME(group_a256)(m, 8, 16, 1, V_NC, c);
+}
+#endif
+
+/* The loop for codes of a kind, or NULL: last_* then. */
+static V_NAME(cols_fn) V_NAME(find_cols)(int32_t family, int32_t kind, int32_t columns) {
+    const int32_t a32 = family == AIOSK_A32, a256 = !a32;
+    if (!V_BIAS8 && !columns) columns = 16;
+    if (V_XOR && kind == 8 && columns == 32) kind = 9;
+    if (V_TWO_KINDS && kind < 6) kind = 6;
+    if (V_TWO_KINDS && kind == 7) kind = 8;
+#if V_TWO_KINDS
+    if (a256) return kind == 6 ? V_NAME(a256_6_any) : V_NAME(a256_8_any);
+#endif
+#define AIOSK__X(f, k, n) if (f && kind == k && columns == n) return V_NAME(f##_##k##_##n);
+    AIOSK__COLS(AIOSK__X)
+#undef AIOSK__X
+    (void)a32;
+    (void)a256;
+    return NULL;
+}
+#undef AIOSK__COLS
+
+#if V_W == 1
+/* Codes by way of the definition of each type (ref.c): rows at src, or a panel. */
+static void V_NAME(codes_any)(int32_t type, int32_t layout, const uint8_t *src, uint64_t row_bytes, int32_t nr, int32_t n, aiosk__codes *o) {
+    const aiosk_type *t = aiosk_type_info(type);
+    uint8_t block[512];
+    aiosk__ints v;
+    int32_t r, k, i, u, at;
+    memset(o, 0, sizeof *o);
+    for (r = 0; r < nr; r++) {
+        for (k = 0; k < n; k++) {
+            const int32_t nw = (int32_t)t->n_weights;
+            const uint8_t *b = src + (uint64_t)r * row_bytes + (uint64_t)k * t->n_bytes;
+            if (layout == AIOSK_PANELS) {
+                aiosk__move_rows(type, (uint8_t *)(uintptr_t)src + (uint64_t)k * 16 * t->n_bytes, r, 1, 1, block, 0, 1);
+                b = block;
+            }
+            aiosk__unpack_ints(type, b, &v);
+            for (i = 0; i < nw / 4; i++) memcpy(o->code[k * (nw / 4) + i] + 4 * r, v.q + 4 * i, 4);
+            for (u = 0, at = k * (nw / v.unit); u < nw / v.unit; u++) {
+                o->d[at + u][r] = v.d[u];
+                if (v.has_min) o->dmin[at + u][r] = v.dmin[u];
+            }
+            if (t->family != AIOSK_A256) continue;
+            for (i = 0; i < 4; i++) {
+                const int16_t *m = v.mn + 4 * i;
+                o->sc[i][r] = (int32_t)((uint32_t)(v.sc[4 * i] & 255) | (uint32_t)(v.sc[4 * i + 1] & 255) << 8 |
+                                        (uint32_t)(v.sc[4 * i + 2] & 255) << 16 | (uint32_t)(v.sc[4 * i + 3] & 255) << 24);
+                o->mn[2 * i][r] = m[0] | m[2] << 16;
+                o->mn[2 * i + 1][r] = m[1] | m[3] << 16;
+            }
+        }
+    }
+}
+#elif V_OWN
+/* 16 rows of n_blocks blocks from the file's order to a panel's, and a word to the cache about what comes next: hardware follows fewer
+ * streams than these. */
+V_EXPORT void V_NAME(gather)(int32_t type, const uint8_t *w, uint64_t row_bytes, int32_t n_rows, int32_t n_blocks, uint8_t *panel,
+                             uintptr_t next) {
+    const aiosk__panel *f = aiosk__find_panel(type);
+    const uint64_t bytes = aiosk_type_info(type)->n_bytes;
+    int32_t k, s, i, r, h, e, asked = 0;
+    if (n_rows < 16) {
+        memset(panel, 0, (size_t)(16 * bytes) * (size_t)n_blocks);
+        aiosk__move_rows(type, panel, 0, n_rows, (uint64_t)n_blocks, (uint8_t *)(uintptr_t)w, row_bytes, 0);
+        return;
+    }
+    for (k = 0; k < n_blocks; k++, w += bytes) {
+        for (; asked < (k + 1) * (int32_t)bytes; asked += 64)
+            for (r = 0; r < 16; r++) AIOSK__PREFETCH_L2((const void *)(next + (uintptr_t)r * (uintptr_t)row_bytes + (uintptr_t)asked));
+        for (s = 0; s < 5 && f->seg[s].count; s++) {
+            const int32_t elem = f->seg[s].elem, n = f->seg[s].count;
+            const uint8_t *a = w + f->seg[s].off;
+            for (i = 0; elem == 4 && i + 4 <= n; i += 4)
+                for (h = 0; h < V_PER16; h++) {
+                    vi o[4];
+                    i_rows4(o, a + i * 4 + (uint64_t)(h * V_W) * row_bytes, row_bytes);
+                    for (e = 0; e < 4; e++) v_storei(panel + (i + e) * 64 + h * V_W * 4, o[e]);
+                }
+            if (elem == 4)
+                for (; i < n; i++)
+                    for (r = 0; r < 16; r++) memcpy(panel + i * 64 + r * 4, a + i * 4 + (uint64_t)r * row_bytes, 4);
+            else if (elem == 2)
+                for (i = 0; i < n; i++)
+                    for (r = 0; r < 16; r++) memcpy(panel + i * 32 + r * 2, a + i * 2 + (uint64_t)r * row_bytes, 2);
+            else
+                for (r = 0; r < 16; r++) panel[r] = a[(uint64_t)r * row_bytes];
+            panel += 16 * elem * n;
+        }
+    }
+}
+#endif
+
+/* Bytes of gathered rows. */
+enum { V_NAME(run_bytes) = 8192 };
+
+#if V_BIAS8 && (!V_OWN || defined V_LENDER)
+/* Adds `by` to the codes of n times 32 columns. */
+V_EXPORT void V_NAME(raise)(aiosk__codes *t, int32_t n, int32_t by) {
+    const vi b = v_set1i((int32_t)((uint32_t)by * 0x01010101u));
+    for (int32_t i = 0; i < n * 8; i++)
+        for (int h = 0; h < V_PER16; h++) {
+            uint8_t *code = t->code[i] + h * V_W * 4;
+            v_storei(code, i_addb(v_loadi(code), b));
+        }
+}
+#endif
+
+/* What all parts of a matrix have in common */
+typedef struct V_NAME(job) {
+    const aiosk_matmul *m;
+    const V_SOURCE(form) *f;
+    const uint8_t *w;
+    uint64_t row_bytes, block16;    /* of a row; of a block of 16 rows */
+    int32_t n, n_bytes, panels;     /* blocks of a row; bytes of one; the layout is PANELS */
+} V_NAME(job);
+V_FN const uint8_t *V_NAME(at)(const V_NAME(job) *j, int32_t row, int32_t k) {
+    return j->w + (uint64_t)row * j->row_bytes + (uint64_t)k * (j->panels ? j->block16 : (uint64_t)j->n_bytes);
+}
+
+#if V_W > 1
+/* Blocks k .. k1 - 1 of the 16 rows from row on as a panel: in place, or gathered into run; next: the rows gathered after these */
+V_FN const uint8_t *V_NAME(panel)(const V_NAME(job) *j, int32_t row, int32_t k, int32_t k1, int32_t next, uint8_t *run) {
+    const uint8_t *src = V_NAME(at)(j, row, k);
+    const int32_t left = j->m->row1 - row;
+    if (j->panels) return src;
+    V_SOURCE(gather)(j->f->type, src, j->row_bytes, left < 16 ? left : 16, k1 - k, run,
+                     k1 < j->n ? (uintptr_t)V_NAME(at)(j, row, k1) : (uintptr_t)j->w + (uintptr_t)next * (uintptr_t)j->row_bytes);
+    return run;
+}
+#endif
+
+#if V_FEW && V_OWN
+/* Few columns: blocks at a time, all of them where they lie in a panel, else what is gathered stays in the first-level cache. */
+V_EXPORT AIOSK__NOINLINE void V_NAME(matmul_few)(const V_NAME(job) *j) {
+    const aiosk_matmul *m = j->m;
+    uint8_t AIOSK__ALIGN(64) run[V_NAME(run_bytes)];
+    float AIOSK__ALIGN(64) acc[V_FEW * 16];
+    V_NAME(few) f;
+    const int32_t most = j->panels ? j->n : (int32_t)(V_NAME(run_bytes) / j->block16);
+    const V_NAME(few_fn) few = m->n_cols == 1 ? j->f->one : j->f->few;
+    f.x = (const uint8_t *)m->x;
+    f.xs = m->x_stride;
+    f.acc = acc;
+    f.n_in = m->n_in;
+    f.nc = m->n_cols;
+    for (int32_t row = m->row0; row < m->row1; row += 16) {
+        memset(acc, 0, (size_t)m->n_cols * 64);
+        for (f.k = 0; f.k < j->n; f.k = f.k1) {
+            f.k1 = j->n - f.k < most ? j->n : f.k + most;
+            f.p = V_NAME(panel)(j, row, f.k, f.k1, row + 16, run);
+            few(&f);
+        }
+        for (int32_t c = 0; c < m->n_cols; c++) V_NAME(put)(m, c, row, acc + c * 16);
+    }
+}
+#endif
+
+V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int32_t layout) {
+    const aiosk_type *t = aiosk_type_info(f->type);
+    const int32_t per = 256 / (int32_t)t->n_weights, units = (int32_t)t->n_weights / 32, family = (int32_t)t->family;
+    const int32_t even = V_BIAS8 && f->columns && AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns);
+    V_NAME(job) j;
+    V_NAME(cols) job;
+    V_NAME(cols_fn) cols;
+    job.kind = V_W == 1 || even || (V_BIAS8 && !f->columns) ? 8 : f->kind;
+    job.offset = even || f->offset < 0 ? 0 : f->offset;
+    job.columns = f->columns;
+    job.n_mn = f->n_mn;
+    cols = V_NAME(find_cols)(family, job.kind, f->columns);
+#if !V_OWN
+    if (!cols || m->n_cols < 2 * V_NC) { /* few columns, and codes without a loop of their own */
+        V_SOURCE(matmul)(m, f, layout);
+        return;
+    }
+#elif defined V_LENDER
+    if (f->lent && m->n_cols < 2 * V_NC) {
+        V_LENDER(isa).matmul[f->type][layout](m);
+        return;
+    }
+#endif
+    j.m = m;
+    j.f = f;
+    j.w = (const uint8_t *)m->w;
+    j.n = m->n_in / (int32_t)t->n_weights;
+    j.n_bytes = (int32_t)t->n_bytes;
+    j.row_bytes = (uint64_t)j.n * t->n_bytes;
+    j.block16 = 16 * t->n_bytes;
+    j.panels = layout == AIOSK_PANELS;
+#if V_FEW && V_OWN
+    if (m->n_cols == 1 ? f->one != NULL : f->few && m->n_cols <= V_FEW) {
+        V_NAME(matmul_few)(&j);
+        return;
+    }
+#endif
+#if V_W > 1
+    uint8_t AIOSK__ALIGN(64) run[V_NAME(run_bytes)];
+#endif
+    float AIOSK__ALIGN(64) acc[AIOSK__MAX_COLS * V_NP * 16];
+    aiosk__codes AIOSK__ALIGN(64) codes[V_NP];
+    job.t = codes;
+    job.xs = m->x_stride;
+    job.acc = acc;
+    job.n_in = m->n_in;
+    if (V_NP > 1) memset(codes, 0, sizeof codes);
+    for (int32_t e = 0; e < V_NP && !f->columns; e++) memset(codes[e].sc, 1, sizeof codes[e].sc); /* codes without scales: 1 */
+    int32_t n_cols;
+    for (int32_t c0 = 0; c0 < m->n_cols; c0 += n_cols) {
+        n_cols = m->n_cols - c0 < AIOSK__MAX_COLS ? m->n_cols - c0 : AIOSK__MAX_COLS;
+        job.x = (const uint8_t *)m->x + (uint64_t)c0 * m->x_stride;
+        for (int32_t row = m->row0; row < m->row1; row += 16 * V_NP) {
+            memset(acc, 0, (size_t)n_cols * V_NP * 64);
+            for (int32_t k = 0; k < j.n; k += per) {
+                const int32_t nb = j.n - k < per ? j.n - k : per, groups = cols ? n_cols / V_NC * V_NC : 0;
+                for (int32_t e = 0; e < V_NP; e++) {
+                    const int32_t r = row + 16 * e;
+                    if (r >= m->row1) continue; /* what is there already: nobody keeps what it gives */
+#if V_W == 1
+                    const int32_t nr = j.panels || m->row1 - r >= 16 ? 16 : m->row1 - r;
+                    V_NAME(codes_any)(f->type, layout, V_NAME(at)(&j, r, k), j.row_bytes, nr, nb, &codes[e]);
+#else
+                    f->codes(V_NAME(panel)(&j, r, k, k + nb, r + 16 * V_NP, run), nb, &codes[e]);
+#endif
+#if V_BIAS8 && (!V_OWN || defined V_LENDER)
+                    if (even && (!V_OWN || f->lent)) V_NAME(raise)(&codes[e], nb * units, 128 - (f->offset < 0 ? 0 : f->offset));
+#endif
+                }
+                job.k = family == AIOSK_A256 ? k : k * units;
+                job.n = nb * units;
+                job.n_cols = n_cols;
+                if (groups < n_cols && family == AIOSK_A32) V_NAME(last_a32)(&job, groups);
+                if (groups < n_cols && family == AIOSK_A256) V_NAME(last_a256)(&job, groups);
+                if (!groups) continue;
+                job.n_cols = groups;
+#if V_XOR
+                for (int32_t e = 0; e < V_NP && job.kind == 8 && job.columns == 32; e++) V_NAME(absolute)(codes + e, family, job.n);
+#endif
+                cols(&job);
+            }
+            for (int32_t e = 0; e < V_NP && row + 16 * e < m->row1; e++)
+                for (int32_t c = 0; c < n_cols; c++) V_NAME(put)(m, c0 + c, row + 16 * e, acc + (c * V_NP + e) * 16);
+        }
+    }
+}
+
+/* ---- one entry per type and layout ---- */
+#define AIOSK__ENTRY(t) /* rows_t, panels_t */                                                                                     \
+    V_EXPORT void V_NAME(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_ROWS); }                  \
+    V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_PANELS); }
+#if V_OWN
+#if V_FEW
+#define AIOSK__SOME(t) V_NAME(one_##t), V_NAME(few_##t)
+AIOSK__A32_HOT(AIOSK__FEW)
+AIOSK__A256_HOT(AIOSK__FEW_K)
+#else
+#define AIOSK__SOME(t) NULL, NULL
+#endif
+#if V_W == 1
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, ...) {AIOSK_##T, 8, 0, columns, (offset) == 0, NULL, __VA_ARGS__, 0}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, ...) {AIOSK_##T, 8, 0, 16, (n_mn) ? 8 : 0, NULL, __VA_ARGS__, 0}
+#else
+#define AIOSK__FORM_A32(T, t, kind, offset, columns, ...) {AIOSK_##T, kind, offset, columns, (offset) == 0, V_NAME(codes_##t), __VA_ARGS__, 0}
+#define AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, ...) {AIOSK_##T, kind, offset, columns, n_mn, V_NAME(codes_##t), __VA_ARGS__, 0}
+#define AIOSK__X(...) V_HOT AIOSK__CODES(__VA_ARGS__) /* all that there is for one column */
+#define AIOSK__XK(...) V_HOT AIOSK__CODES_K(__VA_ARGS__)
+AIOSK__A32_HOT(AIOSK__CODES)
+AIOSK__A32_RARE(AIOSK__X)
+AIOSK__A256_HOT(AIOSK__CODES_K)
+AIOSK__A256_RARE(AIOSK__XK)
+#undef AIOSK__X
+#undef AIOSK__XK
+#ifndef V_LENDER
+AIOSK__GRIDS(AIOSK__CODES_K)
+#elif defined AIOSK_UNIT
+#define AIOSK__X(T, t, ...) AIOSK__SHARED void V_LENDER(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o);
+AIOSK__GRIDS(AIOSK__X)
+#undef AIOSK__X
+#endif
+#endif
+#define AIOSK__FORM(t, ...) static const V_NAME(form) V_NAME(form_##t) = __VA_ARGS__; AIOSK__ENTRY(t)
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, AIOSK__SOME(t)))
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, AIOSK__SOME(t)))
+#define AIOSK__XR(T, t, kind, offset, columns) AIOSK__FORM(t, AIOSK__FORM_A32(T, t, kind, offset, columns, NULL, NULL))
+#define AIOSK__XKR(T, t, kind, offset, columns, n_mn) AIOSK__FORM(t, AIOSK__FORM_A256(T, t, kind, offset, columns, n_mn, NULL, NULL))
+#ifdef V_LENDER
+#define AIOSK__XG(T, t, kind, offset, columns, n_mn) \
+    AIOSK__FORM(t, {AIOSK_##T, kind, offset, columns, n_mn, V_LENDER(codes_##t), NULL, NULL, 1})
+#else
+#define AIOSK__XG AIOSK__XKR
+#endif
+AIOSK__A32_HOT(AIOSK__X)
+AIOSK__A256_HOT(AIOSK__XK)
+AIOSK__A32_RARE(AIOSK__XR)
+AIOSK__A256_RARE(AIOSK__XKR)
+AIOSK__GRIDS(AIOSK__XG)
+#else
+#define AIOSK__X(T, t, kind, offset, columns) AIOSK__ENTRY(t)
+#define AIOSK__XK(T, t, kind, offset, columns, n_mn) AIOSK__ENTRY(t)
+AIOSK__A32(AIOSK__X)
+AIOSK__A256(AIOSK__XK)
+#endif
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+AIOSK__ISA(V_NAME(isa), V_ISA_TEXT, V_ISA_ID, V_NAME)
+#ifdef V_VBMI
+
+/* ======== kernels/vbmi.inc ======== */
+/* vbmi.inc: the steps of the grid types (unpack.inc) with AVX-512 VBMI. A grid is split into two tables of bytes, half of an entry
+ * each, that vpermi2b looks up for 64 indices at once; vpmultishiftqb spreads fields of 2 or 3 bits to bytes, adds the
+ * sign as the next bit, and vpermb turns those into the signed level + 128. Grids of 2048 are gathered. */
+#undef V_TARGET
+#if defined(__GNUC__) || defined(__clang__)
+#define V_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi,avx2,fma,f16c")))
+#else
+#define V_TARGET
+#endif
+#define V_OUT(x) aiosk__##x##_avx512vbmi
+
+typedef struct V_OUT(grid) {
+    vi lo[16], hi[16]; /* up to 1024 bytes each */
+    vi level;          /* [64]: of the low bits of the index: code, then sign */
+} V_OUT(grid);
+
+/* The low and the high fields of n entries, bits 0.. and shift.. */
+V_FN void V_OUT(split)(V_OUT(grid) *g, const uint16_t *e, const int n, const int shift) {
+    static const uint8_t AIOSK__ALIGN(64) even[64] = {
+        0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 42, 44, 46, 48, 50, 52, 54, 56, 58, 60, 62,
+        64, 66, 68, 70, 72, 74, 76, 78, 80, 82, 84, 86, 88, 90, 92, 94, 96, 98, 100, 102, 104, 106, 108, 110, 112, 114, 116, 118, 120,
+        122, 124, 126};
+    int i;
+    AIOSK__UNROLL
+    for (i = 0; i < n / 64; i++) {
+        const vi a = v_loadi(e + 64 * i), b = v_loadi(e + 64 * i + 32), t = v_loadi(even);
+        g->lo[i] = _mm512_permutex2var_epi8(a, t, b);
+        g->hi[i] = _mm512_permutex2var_epi8(_mm512_srli_epi16(a, (unsigned)shift), t, _mm512_srli_epi16(b, (unsigned)shift));
+    }
+}
+/* level[i] = 128 + code for i below n, 128 - code for the next n, and again; n is 4 or 8 */
+V_FN vi V_OUT(levels)(const int8_t *code, const int n) {
+    uint8_t t[64];
+    int i;
+    for (i = 0; i < 64; i++) t[i] = (uint8_t)(128 + (i & n ? -1 : 1) * code[i & (n - 1)]);
+    return v_loadi(t);
+}
+/* The tables of a type; g.lo and g.hi are not used where the grid has 2048 entries (IQ1). */
+V_FN V_OUT(grid) V_OUT(grid_iq1)(void) {
+    V_OUT(grid) g;
+    uint8_t t[64];
+    for (int i = 0; i < 64; i++) t[i] = (uint8_t)(128 + 8 * aiosk__iq1_levels[i & 3] + (i & 4 ? -1 : 1));
+    g.level = v_loadi(t);
+    return g;
+}
+V_FN V_OUT(grid) V_OUT(grid_of)(const uint16_t *e, const int n, const int shift, const int8_t *level, const int n_level) {
+    V_OUT(grid) g;
+    V_OUT(split)(&g, e, n, shift);
+    g.level = V_OUT(levels)(level, n_level);
+    return g;
+}
+#define AIOSK__GRID_IQ2_XXS V_OUT(grid_of)(aiosk__iq2xxs_grid, 256, 8, aiosk__iq2_levels, 4)
+#define AIOSK__GRID_IQ2_XS V_OUT(grid_of)(aiosk__iq2xs_grid, 512, 8, aiosk__iq2_levels, 4)
+#define AIOSK__GRID_IQ2_S V_OUT(grid_of)(aiosk__iq2s_grid, 1024, 8, aiosk__iq2_levels, 4)
+#define AIOSK__GRID_IQ3_XXS V_OUT(grid_of)(aiosk__iq3xxs_grid, 256, 6, aiosk__iq3xxs_levels, 8)
+#define AIOSK__GRID_IQ3_S V_OUT(grid_of)(aiosk__iq3s_grid, 512, 6, aiosk__iq3s_levels, 8)
+#define AIOSK__GRID_IQ1_S V_OUT(grid_iq1)()
+#define AIOSK__GRID_IQ1_M V_OUT(grid_iq1)()
+/* Bytes of a table of 256 n entries for 64 indices; k0 and k1: bits 8 and 9 of each */
+V_FN vi V_OUT(look)(const vi *t, vi i, const int n, __mmask64 k0, __mmask64 k1) {
+    const __mmask64 k = _mm512_movepi8_mask(i);
+    vi r[4];
+    int e;
+    AIOSK__UNROLL
+    for (e = 0; e < n; e++)
+        r[e] = _mm512_mask_blend_epi8(k, _mm512_permutex2var_epi8(t[4 * e], i, t[4 * e + 1]), _mm512_permutex2var_epi8(t[4 * e + 2], i, t[4 * e + 3]));
+    if (n > 1) r[0] = _mm512_mask_blend_epi8(k0, r[0], r[1]);
+    if (n > 2) r[0] = _mm512_mask_blend_epi8(k1, r[0], _mm512_mask_blend_epi8(k0, r[2], r[3]));
+    return r[0];
+}
+/* The bits from `at` on of each dword to byte 0, from at + by to byte 1, ...; only low bits of a byte count (bits before bit 0
+ * come from the neighbour) */
+V_FN vi V_OUT(fields)(vi a, const int at, const int by) {
+    const uint64_t one = (uint64_t)(at & 63) | (uint64_t)((at + by) & 63) << 8 | (uint64_t)((at + 2 * by) & 63) << 16 |
+                         (uint64_t)((at + 3 * by) & 63) << 24;
+    const uint64_t two = (uint64_t)((at + 32) & 63) | (uint64_t)((at + by + 32) & 63) << 8 | (uint64_t)((at + 2 * by + 32) & 63) << 16 |
+                         (uint64_t)((at + 3 * by + 32) & 63) << 24;
+    return _mm512_multishift_epi64_epi8(_mm512_set1_epi64((int64_t)(one | two << 32)), a);
+}
+/* Levels of codes (low bits of bytes, mask says which) with bit c + i of each dword of signs as the sign of byte i */
+V_FN vi V_OUT(signed_levels)(const V_OUT(grid) *g, vi code, vi signs, const int c, const int bits) {
+    const vi m = _mm512_set1_epi8((char)((1 << bits) - 1));
+    return _mm512_permutexvar_epi8(_mm512_ternarylogic_epi32(m, code, V_OUT(fields)(signs, c - bits, 1), 0xCA), g->level);
+}
+
+#define AIOSK__DW(seg, i) v_loadi(p + (seg) + (i) * 64 + h * V_W * 4)
+#define AIOSK__STEP(t) \
+    V_FN void V_OUT(step_##t)(const uint8_t *p, const int h, const int j, vi *w, const vi *sc AIOSK__UNUSED, const void *grid)
+/* Both halves of four entries with indices a, their signs s */
+V_FN void V_OUT(step_iq2)(const V_OUT(grid) *g, vi a, const int n, __mmask64 k0, __mmask64 k1, vi s, vi *w) {
+    const vi lo = V_OUT(look)(g->lo, a, n, k0, k1), hi = V_OUT(look)(g->hi, a, n, k0, k1);
+    AIOSK__UNROLL
+    for (int i = 0; i < 4; i++) {
+        w[2 * i] = V_OUT(signed_levels)(g, V_OUT(fields)(lo, 8 * i, 2), s, 8 * i, 2);
+        w[2 * i + 1] = V_OUT(signed_levels)(g, V_OUT(fields)(hi, 8 * i, 2), s, 8 * i + 4, 2);
+    }
+}
+AIOSK__STEP(iq2_xxs) {
+    const vi s = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(32, 2 * j + 1)));
+    V_OUT(step_iq2)((const V_OUT(grid) *)grid, AIOSK__DW(32, 2 * j), 1, 0, 0, s, w);
+}
+AIOSK__STEP(iq2_xs) { /* words: 8 bits of index in one byte, the ninth and 7 signs in the other */
+    const vi d0 = AIOSK__DW(160, 2 * j), d1 = AIOSK__DW(160, 2 * j + 1), ff = v_set1i(0x00FF00FF);
+    const vi order = _mm512_set4_epi32(0x0F0D0E0C, 0x0B090A08, 0x07050604, 0x03010200); /* from 0 2 1 3 */
+    const vi a = _mm512_shuffle_epi8(i_or(i_and(d0, ff), i_sll(i_and(d1, ff), 8)), order);
+    const vi b = _mm512_shuffle_epi8(i_or(i_and(i_srl(d0, 8), ff), i_and(d1, v_set1i((int32_t)0xFF00FF00))), order);
+    const vi s = V_NAME(signs7)(i_and(i_srl(b, 1), v_set1i(0x7F7F7F7F)));
+    V_OUT(step_iq2)((const V_OUT(grid) *)grid, a, 2, _mm512_test_epi8_mask(b, v_set1i(0x01010101)), 0, s, w);
+}
+AIOSK__STEP(iq2_s) {
+    const vi b = i_splat(i_srl(AIOSK__DW(32, j >> 2), 8 * (j & 3)), 0);
+    const __mmask64 k0 = _mm512_test_epi8_mask(b, v_set1i(0x40100401));
+    const __mmask64 k1 = _mm512_test_epi8_mask(b, v_set1i((int32_t)0x80200802));
+    V_OUT(step_iq2)((const V_OUT(grid) *)grid, AIOSK__DW(288, j), 4, k0, k1, AIOSK__DW(800, j), w);
+}
+/* Eight entries, indices at `at`, with their ninth bits in the bytes of b where n is 2 */
+V_FN void V_OUT(step_iq3)(const V_OUT(grid) *g, const uint8_t *p, const int h, const int j, const int at, const int n, vi b, vi s, vi *w) {
+    AIOSK__UNROLL
+    for (int e = 0; e < 2; e++) {
+        const vi a = AIOSK__DW(at, 2 * j + e);
+        const __mmask64 k = n == 2 ? _mm512_test_epi8_mask(b, v_set1i(e ? (int32_t)0x80402010 : 0x08040201)) : 0;
+        const vi lo = V_OUT(look)(g->lo, a, n, k, k), hi = V_OUT(look)(g->hi, a, n, k, k);
+        AIOSK__UNROLL
+        for (int i = 0; i < 4; i++) { /* bytes 0 and 1 from the low half of the entry, 2 and 3 from the high one */
+            const vi c = _mm512_mask_mov_epi8(V_OUT(fields)(lo, 8 * i, 3), 0xCCCCCCCCCCCCCCCCu, V_OUT(fields)(hi, 8 * i - 6, 3));
+            w[4 * e + i] = V_OUT(signed_levels)(g, c, s, 16 * e + 4 * i, 3);
+        }
+    }
+}
+AIOSK__STEP(iq3_xxs) {
+    const vi s = V_NAME(signs7)(V_NAME(sevens)(AIOSK__DW(1056, j)));
+    V_OUT(step_iq3)((const V_OUT(grid) *)grid, p, h, j, 32, 1, s, s, w);
+}
+AIOSK__STEP(iq3_s) {
+    const vi b = i_splat(i_srl(AIOSK__DW(1120, j >> 2), 8 * (j & 3)), 0);
+    V_OUT(step_iq3)((const V_OUT(grid) *)grid, p, h, j, 96, 2, b, AIOSK__DW(1248, j), w);
+}
+/* Entry i of four: a their low bytes, up its upper bits, s its sign as bit 2 of bytes */
+V_FN void V_OUT(step_iq1)(const V_OUT(grid) *g, vi a, vi up, vi s, const int i, vi *w) {
+    const vi m = _mm512_set1_epi8(3);
+    const vi e = i_gather16(aiosk__iq1_grid, i_or(i_and(i_srl(a, 8 * i), v_set1i(255)), i_sll(i_and(up, v_set1i(7)), 8)));
+    w[2 * i] = _mm512_permutexvar_epi8(_mm512_ternarylogic_epi32(m, V_OUT(fields)(e, 0, 2), s, 0xCA), g->level);
+    w[2 * i + 1] = _mm512_permutexvar_epi8(_mm512_ternarylogic_epi32(m, V_OUT(fields)(e, 8, 2), s, 0xCA), g->level);
+}
+AIOSK__STEP(iq1_s) {
+    const vi b = i_srl(AIOSK__DW(544, j >> 1), 16 * (j & 1));
+    const vi s = i_splat(i_sll(i_srl(i_and(b, v_set1i(0xFFFF)), 15), 2), 0);
+    AIOSK__UNROLL
+    for (int i = 0; i < 4; i++) V_OUT(step_iq1)((const V_OUT(grid) *)grid, AIOSK__DW(32, j), i_srl(b, 3 * i), s, i, w);
+}
+AIOSK__STEP(iq1_m) {
+    const vi b = i_srl(AIOSK__DW(512, j >> 1), 16 * (j & 1));
+    AIOSK__UNROLL
+    for (int i = 0; i < 4; i++) {
+        const vi up = i_srl(b, 4 * i);
+        V_OUT(step_iq1)((const V_OUT(grid) *)grid, AIOSK__DW(0, j), up, i_splat(i_srl(i_and(up, v_set1i(8)), 1), 0), i, w);
+    }
+}
+#undef AIOSK__STEP
+#undef AIOSK__DW
+
+#undef AIOSK__XG
+#define AIOSK__XG(T, t, kind, offset, columns, n_mn)                                                                                       \
+    V_EXPORT V_HOT void V_OUT(one_##t)(const V_NAME(few) *f) {                                                                                   \
+        const V_OUT(grid) g = AIOSK__GRID_##T;                                                                                             \
+        V_NAME(few_a256)(V_NAME(head_##t), V_OUT(step_##t), &g, kind, offset, columns, n_mn, AIOSK__BYTES_##T * 16, 1, f);                   \
+    }                                                                                                                                      \
+    V_EXPORT void V_OUT(codes_##t)(const uint8_t *p, int32_t n, aiosk__codes *o) {                                                         \
+        const V_OUT(grid) g = AIOSK__GRID_##T;                                                                                             \
+        (void)n;                                                                                                                           \
+        V_NAME(codes_a256)(V_NAME(head_##t), V_OUT(step_##t), &g, kind, offset, columns, n_mn, AIOSK__BYTES_##T * 16, p, o);               \
+    }                                                                                                                                      \
+    static const V_NAME(form) V_OUT(form_##t) = {AIOSK_##T, kind, offset, columns, n_mn, V_OUT(codes_##t), V_OUT(one_##t), NULL, 0};                \
+    V_EXPORT void V_OUT(rows_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_OUT(form_##t), AIOSK_ROWS); }                              \
+    V_EXPORT void V_OUT(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_OUT(form_##t), AIOSK_PANELS); }
+AIOSK__GRIDS(AIOSK__XG)
+#undef AIOSK__GRID_IQ1_M
+#undef AIOSK__GRID_IQ1_S
+#undef AIOSK__GRID_IQ3_S
+#undef AIOSK__GRID_IQ3_XXS
+#undef AIOSK__GRID_IQ2_S
+#undef AIOSK__GRID_IQ2_XS
+#undef AIOSK__GRID_IQ2_XXS
+AIOSK__ISA(V_OUT(isa), "avx512_vbmi", AIOSK_ISA_AVX512_VBMI, V_OUT)
+#undef V_OUT
+
+/* ======== kernels/isa_matmul.inc, continued ======== */
+#undef V_VBMI
+#endif
+
+/* What the loops and the products defined, and V_ISA_TEXT, V_ISA_ID, V_SOURCE, V_TILE8, V_LENDER */
+#undef AIOSK__XG
+#undef AIOSK__XKR
+#undef AIOSK__XK
+#undef AIOSK__XR
+#undef AIOSK__X
+#undef AIOSK__FORM
+#undef AIOSK__ENTRY
+#undef AIOSK__FORM_A256
+#undef AIOSK__FORM_A32
+#undef AIOSK__CODES_K
+#undef AIOSK__FEW_K
+#undef AIOSK__CODES
+#undef AIOSK__FEW
+#undef AIOSK__SOME
+#undef AIOSK__BIAS
+#undef AIOSK__LEFT
+#undef AIOSK__EVEN
+#undef AIOSK__GRIDS
+#undef AIOSK__A256
+#undef AIOSK__A256_HOT
+#undef AIOSK__A256_RARE
+#undef AIOSK__A32
+#undef AIOSK__A32_HOT
+#undef AIOSK__A32_RARE
+#undef AIOSK__SC_AT
+#undef AIOSK__W
+#undef AIOSK__XQ
+#undef AIOSK__XQ1
+#undef AIOSK__FIRST1
+#undef AIOSK__NEXT1
+#undef AIOSK__FIRST
+#undef AIOSK__NEXT
+#undef AIOSK__XS
+#undef AIOSK__EACH
+#undef V_SOURCE
+#undef V_OWN
+#undef V_TILE8
+#undef V_LENDER
+#undef i_part
+#undef I_RUN
+#undef I_PAIR
+#undef V_NP
+#undef V_NC
+#undef V_BIAS8
+#undef V_PREMUL
+#undef V_FIX
+#undef V_START
+#undef V_QUAD
+#undef V_XOR
+#undef V_TWO_KINDS
+#undef V_FEW
 #undef V_ISA_TEXT
-#undef V_TABLE
-#undef V_GRIDS
+#undef V_ISA_ID
+
+/* ======== kernels/dot_i16.inc ======== */
+#elif AIOSK__PART == 5
+#undef AIOSK__PART
+/* dot_i16.inc: the dot products (simdi_scalar.h) by way of int16, over three words of a register size and instruction set:
+ *     i_mul8(kind, w, x)   int16: the products of bytes 0 and 1, 2 and 3 of a dword, or 0 and 2, 1 and 3, added in pairs
+ *     i_madd(a, b)         int32: the sum of the two products of int16 of a lane
+ *     i_scale_pair(a)      byte 0 of each dword, signed, to both its halves
+ * and where V_XOR, i_abs8(w), the absolute values of bytes, and i_neg8(w), 255 in those that are negative.
+ * Of the sums of two products 8 may be added for 4-bit codes (8 * 2 * 15 * 127 = 30480), 4 for 5 bits (31496), 2 for 6 bits (32004)
+ * and for signed 7 bits (|code| <= 64: 32512), none for 8 bits (|code| <= 128: 32512; kind 9: -32768). i_madd then applies the scale, or 1. */
+#define V_BIAS8 0
+#define V_PREMUL 0
+#define V_FIX 1
+#define V_START 0
+#define V_QUAD 0
+#ifndef V_XOR
+#define V_XOR 0
+#endif
+#ifndef V_TWO_KINDS
+#define V_TWO_KINDS 0
+#endif
+
+V_FN vi i_prep8(vi w) { return w; }
+V_FN vi i_scale(const int kind, vi a) { (void)kind; return V_NAME(i_scale_pair)(a); }
+#define i_part vi
+#define I_RUN(kind, n) ((kind) >= 8 ? 1 : (kind) >= 6 ? 2 : (kind) == 5 || (n) == 4 ? 4 : 8)
+#define I_PAIR(kind) 0
+V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)z; return V_NAME(i_mul8)(kind, w, x); }
+V_FN i_part i_next(const int kind, i_part a, vi w, vi x) {
+    a = i_add16(a, V_NAME(i_mul8)(kind, w, x));
+#if defined(AIOSK__X86) && defined(__GNUC__) && !defined(__clang__)
+    __asm__("" : "+v"(a)); /* GCC would balance the sums of many columns into trees, and run out of registers */
+#endif
+    return a;
+}
+V_FN vi i_sum(const int kind, i_part a) { (void)kind; return V_NAME(i_madd)(a, v_set1i(0x00010001)); }
+V_FN vi i_end(const int kind, vi acc, i_part a, i_part b, vi s) {
+    (void)kind;
+    (void)b;
+    return v_addi(acc, V_NAME(i_madd)(a, s));
+}
+V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return v_addi(acc, V_NAME(i_madd)(a, i_dup(s))); }
+
+/* ======== kernels/dot_vnni.inc ======== */
+#elif AIOSK__PART == 6
+#undef AIOSK__PART
+/* dot_vnni.inc: the dot products (simdi_scalar.h) with VNNI, over i_dp (vpdpbusd), i_dpw (vpdpwssd), i_mul32 and i_pack of a
+ * register size. vpdpbusd multiplies unsigned codes with signed activations: signed codes are stored + 128, and a code that
+ * stands for a smaller number starts its sum at the (negative) correction, which costs nothing. Where two sums over half the
+ * columns fit int16 (16 columns * 15 * 127; 8 columns * 32 * 127) they are packed as halves of a lane for vpdpwssd: two
+ * instructions where vpmulld and vpaddd are three. */
+#define V_BIAS8 1
+#define V_PREMUL 1
+#define V_FIX 0
+#define V_START 1
+#define V_QUAD 0
+#define V_XOR 0
+#define V_TWO_KINDS 0
+
+V_FN vi i_prep8(vi w) { return i_xor(w, v_set1i((int32_t)0x80808080)); }
+V_FN vi i_scale(const int kind, vi a) { return kind == 4 || kind == 6 ? V_NAME(i_scale_pair)(a) : V_NAME(i_scale_one)(a); }
+#define i_part vi
+#define I_RUN(kind, n) ((kind) == 6 ? 2 : (kind) == 4 || (n) == 4 ? 4 : 8)
+#define I_PAIR(kind) ((kind) == 4 || (kind) == 6)
+V_FN i_part i_first(const int kind, vi z, vi w, vi x) { (void)kind; return V_NAME(i_dp)(z, w, x); }
+V_FN i_part i_next(const int kind, i_part a, vi w, vi x) { (void)kind; return V_NAME(i_dp)(a, w, x); }
+V_FN vi i_sum(const int kind, i_part a) { (void)kind; return a; }
+V_FN vi i_end(const int kind, vi acc, i_part a, i_part b, vi s) {
+    return I_PAIR(kind) ? V_NAME(i_dpw)(acc, V_NAME(i_pack)(a, b), s) : v_addi(acc, V_NAME(i_mul32)(a, s));
+}
+V_FN vi i_macc_pair(vi acc, vi a, const int16_t *s) { return V_NAME(i_dpw)(acc, a, i_dup(s)); }
 
 /* ======== kernels/simd_neon.inc ======== */
-#elif AIOSK__PART == 14
+#elif AIOSK__PART == 7
 #undef AIOSK__PART
 /* simd_neon.inc: the v_* vocabulary (simd_scalar.h) in AArch64 NEON: four lanes. Expanded twice: as it is for the
  * baseline, and with AIOSK__NEON_DOT defined for processors with the dot product instructions (_neondot). */
@@ -7590,8 +7533,6 @@ AIOSK__CONST aiosk_isa V_TABLE = {
 #define V_TREES 1
 #define vf float32x4_t
 #define vi int32x4_t
-#define AIOSK__PART 2 /* kernels/simd_names.inc */
-#include "aios_kernels.h"
 
 V_FN vf v_loadu(const float *p) { return vld1q_f32(p); }
 V_FN void v_storeu(float *p, vf a) { vst1q_f32(p, a); }
@@ -7673,15 +7614,11 @@ V_FN vi v_vdot(vi acc, vi w, vi c) { return v_kdot(acc, w, c); }
 #endif
 
 /* ======== kernels/simdi_neon.inc ======== */
-#elif AIOSK__PART == 15
+#elif AIOSK__PART == 8
 #undef AIOSK__PART
 /* simdi_neon.inc: the integer vocabulary (simdi_scalar.h) in AArch64 NEON, expanded with and without AIOSK__NEON_DOT.
  * Codes below 128 are the same signed and unsigned. Without dot products, int16 sums of widening products take 8 steps of
  * codes of 5 bits (31 * 127 * 8 = 31496), 4 of 6 bits or signed 7 (32512) and 2 of 8 bits (32512). */
-#define AIOSK__PART 3 /* kernels/simdi_names.inc */
-#include "aios_kernels.h"
-#define AIOSK__PART 4 /* kernels/dot_names.inc */
-#include "aios_kernels.h"
 #define V_NP 1 /* panels that a micro-kernel takes at once, when there are several columns */
 #define V_BIAS8 0
 #define V_PREMUL 0

@@ -7,6 +7,9 @@
 #include "kernels/effort.inc"
 #include "kernels/types.h"
 #include "kernels/kv_types.h"
+#include "kernels/names.h"
+#include "kernels/set.inc"
+#include "kernels/isa_table.h"
 #if AIOSK__IN_UNIT(0)
 #include "kernels/ref.c"
 #include "kernels/quantize.c"
@@ -19,6 +22,7 @@
 #include "kernels/isa_avx512.c"
 #include "kernels/isa_neon.c"
 #include "kernels/isa_wasm.c"
+#include "kernels/names_undef.h"
 #if AIOSK__IN_UNIT(0)
 #include "kernels/cpu.c"
 #include "kernels/dispatch.c"

@@ -16,11 +16,14 @@
 /* vdpbf16ps, which aiosk_matmul_fast gives where it is faster: its text once more, so that it is tested wherever it runs. */
 #if defined(AIOSK__AVX512) && (defined(__clang__) ? __clang_major__ >= 14 : defined(__GNUC__) && __GNUC__ >= 12)
 #define TEST_BF16 1
+#include "kernels/names.h"
+#include "kernels/set.inc"
 #include "kernels/simd_avx512.h"
 #undef V_TARGET
 #define V_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512bf16,avx2,fma,f16c")))
 #include "kernels/bf16.inc"
-#include "kernels/simd_undef.inc"
+#include "kernels/set.inc"
+#include "kernels/names_undef.h"
 #endif
 
 static uint64_t rng = 1;

@@ -6,8 +6,8 @@
 #include "dot_avx2.inc"
 #define V_ISA_ID AIOSK_ISA_AVX2
 #define V_ISA_TEXT "avx2"
-#include "isa.inc"
-#include "matmul_undef.inc"
+#include "isa_base.inc"
+#include "isa_matmul.inc"
 
 #ifdef AIOSK__AVXVNNI
 #undef V_NAME
@@ -19,8 +19,6 @@
 #define V_ISA_ID AIOSK_ISA_AVXVNNI
 #define V_ISA_TEXT "avxvnni"
 #include "isa_matmul.inc"
-#include "matmul_undef.inc"
 #endif
-#include "simdi_undef.inc"
-#include "simd_undef.inc"
+#include "set.inc"
 #endif

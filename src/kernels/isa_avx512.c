@@ -25,6 +25,7 @@
 #endif
 #define V_ISA_ID AIOSK_ISA_AVX512
 #define V_ISA_TEXT "avx512"
+#define V_VBMI
 #include "isa_matmul.inc"
 
 /* vdpbf16ps, for aiosk_matmul_fast. */
@@ -34,17 +35,6 @@
 #include "bf16.inc"
 #endif
 
-/* Tables in registers for the grid types, where there is VBMI (all with VNNI but Cascade Lake and Cooper Lake). */
-#undef V_TARGET
-#if defined(__GNUC__) || defined(__clang__)
-#define V_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi,avx2,fma,f16c")))
-#else
-#define V_TARGET
-#endif
-#define V_ISA_ID AIOSK_ISA_AVX512_VBMI
-#define V_ISA_TEXT "avx512_vbmi"
-#include "vbmi.inc"
-#include "matmul_undef.inc"
 #endif /* unit 3 */
 
 /* Products without VNNI (Skylake-X). What unpacks is that of AVX2, and so are few columns, rare types, grids and i8 tiles: for many columns
@@ -60,10 +50,8 @@
 #define V_ISA_ID AIOSK_ISA_AVX512BW
 #define V_ISA_TEXT "avx512_bw"
 #include "isa_matmul.inc"
-#include "matmul_undef.inc"
 #endif
-#include "simdi_undef.inc"
-#include "simd_undef.inc"
+#include "set.inc"
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif

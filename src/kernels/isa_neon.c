@@ -5,10 +5,9 @@
 #include "simdi_neon.inc"
 #define V_ISA_ID AIOSK_ISA_NEON
 #define V_ISA_TEXT "neon"
-#include "isa.inc"
-#include "matmul_undef.inc"
-#include "simdi_undef.inc"
-#include "simd_undef.inc"
+#include "isa_base.inc"
+#include "isa_matmul.inc"
+#include "set.inc"
 #endif
 #if AIOSK__IN_UNIT(2)
 #define AIOSK__NEON_DOT
@@ -16,10 +15,9 @@
 #include "simdi_neon.inc"
 #define V_ISA_ID AIOSK_ISA_NEON_DOT
 #define V_ISA_TEXT "neon_dot"
-#include "isa.inc"
-#include "matmul_undef.inc"
-#include "simdi_undef.inc"
-#include "simd_undef.inc"
+#include "isa_base.inc"
+#include "isa_matmul.inc"
+#include "set.inc"
 #undef AIOSK__NEON_DOT
 #endif
 #endif

@@ -3,7 +3,6 @@
 #include "simdi_scalar.h"
 #define V_ISA_ID AIOSK_ISA_SCALAR
 #define V_ISA_TEXT "scalar"
-#include "isa.inc"
-#include "matmul_undef.inc"
-#include "simdi_undef.inc"
-#include "simd_undef.inc"
+#include "isa_base.inc"
+#include "isa_matmul.inc"
+#include "set.inc"

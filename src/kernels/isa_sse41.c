@@ -4,8 +4,7 @@
 #include "simdi_sse41.h"
 #define V_ISA_ID AIOSK_ISA_SSE41
 #define V_ISA_TEXT "sse41"
-#include "isa.inc"
-#include "matmul_undef.inc"
-#include "simdi_undef.inc"
-#include "simd_undef.inc"
+#include "isa_base.inc"
+#include "isa_matmul.inc"
+#include "set.inc"
 #endif

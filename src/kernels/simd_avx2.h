@@ -9,6 +9,7 @@
 #endif
 #define V_FN AIOSK__INLINE V_TARGET
 #define V_EXPORT static AIOSK__UNUSED V_TARGET
+#undef V_EXPORT_REST
 #define V_EXPORT_REST AIOSK__SHARED V_TARGET /* for AVX-512 */
 #define V_NAME(x) aiosk__##x##_avx2
 #define V_BASE(x) aiosk__##x##_avx2
@@ -20,7 +21,6 @@
 #define V_TREES 1
 #define vf __m256
 #define vi __m256i
-#include "simd_names.inc"
 
 V_FN vf v_loadu(const float *p) { return _mm256_loadu_ps(p); }
 V_FN void v_storeu(float *p, vf a) { _mm256_storeu_ps(p, a); }

@@ -13,12 +13,16 @@
 #define V_TARGET AIOSK__AVX512_BW
 #define V_FN AIOSK__INLINE V_TARGET
 #define V_EXPORT static AIOSK__UNUSED V_TARGET
+#undef V_EXPORT_MM
 #define V_EXPORT_MM AIOSK__SHARED V_TARGET /* for AVX512BW, which is compiled with AVX2 */
+#undef V_FN8
 #define V_FN8 AIOSK__INLINE AIOSK__AVX512_VNNI
+#undef V_EXPORT8
 #define V_EXPORT8 static AIOSK__UNUSED AIOSK__AVX512_VNNI
 #define V_NAME(x) aiosk__##x##_avx512
 #define V_BASE(x) aiosk__##x##_avx512
 #ifdef AIOSK__AVX2 /* memory is what these wait for, and twice the code in caches is no help */
+#undef V_REST
 #define V_REST(x) aiosk__##x##_avx2
 #endif
 #define V_W 16
@@ -30,7 +34,6 @@
 #define V_TREES 16
 #define vf __m512
 #define vi __m512i
-#include "simd_names.inc"
 
 V_FN vf v_loadu(const float *p) { return _mm512_loadu_ps(p); }
 V_FN void v_storeu(float *p, vf a) { _mm512_storeu_ps(p, a); }

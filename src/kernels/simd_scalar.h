@@ -42,10 +42,12 @@
 #define V_KBIAS 0
 #define vf float
 #define vi int32_t
+#undef V_HOT
 #define V_HOT    /* small before fast */
+#undef V_UNROLL
 #define V_UNROLL
+#undef V_UNROLL_RARE
 #define V_UNROLL_RARE
-#include "simd_names.inc"
 
 V_FN vf v_loadu(const float *p) { return aiosk__f32(p); }           /* weights in a mapped file may stand anywhere */
 V_FN void v_storeu(float *p, vf a) { memcpy(p, &a, 4); }

@@ -18,10 +18,12 @@
 #define V_KBIAS 0
 #define vf __m128
 #define vi __m128i
+#undef V_HOT
 #define V_HOT AIOSK__LOOPS /* small before fast */
+#undef V_UNROLL
 #define V_UNROLL AIOSK__UNROLL
+#undef V_UNROLL_RARE
 #define V_UNROLL_RARE
-#include "simd_names.inc"
 
 V_FN vf v_loadu(const float *p) { return _mm_loadu_ps(p); }
 V_FN void v_storeu(float *p, vf a) { _mm_storeu_ps(p, a); }

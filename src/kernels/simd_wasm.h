@@ -15,7 +15,6 @@
 #define V_KBIAS 0
 #define vf v128_t
 #define vi v128_t
-#include "simd_names.inc"
 
 V_FN vf v_loadu(const float *p) { return wasm_v128_load(p); }
 V_FN void v_storeu(float *p, vf a) { wasm_v128_store(p, a); }

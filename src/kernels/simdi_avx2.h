@@ -2,7 +2,6 @@
  * are in dot_avx2.inc, or, with AVX-VNNI, in dot_vnni.inc. */
 #ifndef AIOSK__SIMDI_AVX2_H
 #define AIOSK__SIMDI_AVX2_H
-#include "simdi_names.inc"
 
 V_FN vi i_dup(const void *p) { return _mm256_set1_epi32((int32_t)aiosk__u32(p)); }
 V_FN vi i_and(vi a, vi b) { return _mm256_and_si256(a, b); }

@@ -2,7 +2,6 @@
  * simdi_avx512vnni.h), or, without VNNI, in dot_avx512bw.inc. */
 #ifndef AIOSK__SIMDI_AVX512_H
 #define AIOSK__SIMDI_AVX512_H
-#include "simdi_names.inc"
 
 V_FN vi i_dup(const void *p) { return _mm512_set1_epi32((int32_t)aiosk__u32(p)); }
 V_FN vi i_and(vi a, vi b) { return _mm512_and_si512(a, b); }

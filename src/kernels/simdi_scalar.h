@@ -33,8 +33,6 @@
  * columns know two kinds of codes, up to 6 bits and signed. */
 #ifndef AIOSK__SIMDI_SCALAR_H
 #define AIOSK__SIMDI_SCALAR_H
-#include "simdi_names.inc"
-#include "dot_names.inc"
 #define V_NP 1
 #define V_BIAS8 0
 #define V_PREMUL 0

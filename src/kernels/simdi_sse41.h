@@ -1,7 +1,6 @@
 /* simdi_sse41.h: the integer words (simdi_scalar.h) in SSE4.1 with SSSE3, and what dot_i16.inc needs. */
 #ifndef AIOSK__SIMDI_SSE41_H
 #define AIOSK__SIMDI_SSE41_H
-#include "simdi_names.inc"
 
 V_FN vi i_dup(const void *p) { return _mm_set1_epi32((int32_t)aiosk__u32(p)); }
 V_FN vi i_and(vi a, vi b) { return _mm_and_si128(a, b); }

@@ -1,7 +1,6 @@
 /* simdi_wasm.h: the integer words (simdi_scalar.h) in WebAssembly SIMD128, and what dot_i16.inc needs. */
 #ifndef AIOSK__SIMDI_WASM_H
 #define AIOSK__SIMDI_WASM_H
-#include "simdi_names.inc"
 
 V_FN vi i_dup(const void *p) { return wasm_v128_load32_splat(p); }
 V_FN vi i_and(vi a, vi b) { return wasm_v128_and(a, b); }

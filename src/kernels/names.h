@@ -1,25 +1,5 @@
-/* simd_names.inc: gives every word of the vocabulary its name in the set that is being expanded (see simd_scalar.h).
- * simd_undef.inc takes it back. */
-#ifndef V_FN8 /* functions that use v_kdot, where that needs more than the others */
-#define V_FN8 V_FN
-#define V_EXPORT8 V_EXPORT
-#endif
-#ifndef V_EXPORT_MM /* V_EXPORT of what another set takes, where that is in another object (AIOSK_UNIT): matrices of floats, inputs of matrices */
-#define V_EXPORT_MM V_EXPORT
-#endif
-#ifndef V_EXPORT_REST /* and what moves or changes vectors; V_REST(x): whose the table of a set has */
-#define V_EXPORT_REST V_EXPORT
-#endif
-#ifndef V_REST
-#define V_REST(x) V_BASE(x)
-#endif
-#ifndef V_HOT /* functions that get all of the compiler's effort: base.h */
-#define V_HOT AIOSK__FAST
-#endif
-#ifndef V_UNROLL /* in front of loops that unpack, and of those of rare types and grids */
-#define V_UNROLL AIOSK__UNROLL
-#define V_UNROLL_RARE AIOSK__UNROLL
-#endif
+/* names.h: the words of the vocabulary (simd_scalar.h, simdi_scalar.h), for all sets: what a word means is decided where it stands, by
+ * V_BASE or V_NAME of the set that is being expanded. names_undef.h takes them back. */
 #define v_loadu V_BASE(v_loadu)
 #define v_storeu V_BASE(v_storeu)
 #define v_loadi V_BASE(v_loadi)
@@ -60,3 +40,35 @@
 #define v_swap2 V_BASE(v_swap2)
 #define v_swap V_BASE(v_swap)
 #define v_vdot V_BASE(v_vdot)
+/* integers */
+#define i_dup V_BASE(i_dup)
+#define i_and V_BASE(i_and)
+#define i_or V_BASE(i_or)
+#define i_xor V_BASE(i_xor)
+#define i_srl V_BASE(i_srl)
+#define i_sll V_BASE(i_sll)
+#define i_addb V_BASE(i_addb)
+#define i_load_u8 V_BASE(i_load_u8)
+#define i_table V_BASE(i_table)
+#define i_lut V_BASE(i_lut)
+#define i_splat V_BASE(i_splat)
+#define i_bits V_BASE(i_bits)
+#define i_negate V_BASE(i_negate)
+#define i_gather16 V_BASE(i_gather16)
+#define i_mul16 V_BASE(i_mul16)
+#define i_mulhi16 V_BASE(i_mulhi16)
+#define i_sub16 V_BASE(i_sub16)
+#define i_add16 V_BASE(i_add16)
+#define i_as_float V_BASE(i_as_float)
+#define i_rows4 V_BASE(i_rows4)
+#define i_store_s8 V_BASE(i_store_s8)
+#define i_load_u16 V_BASE(i_load_u16)
+#define i_pairs V_BASE(i_pairs)
+/* products */
+#define i_prep8 V_NAME(i_prep8)
+#define i_scale V_NAME(i_scale)
+#define i_first V_NAME(i_first)
+#define i_next V_NAME(i_next)
+#define i_sum V_NAME(i_sum)
+#define i_end V_NAME(i_end)
+#define i_macc_pair V_NAME(i_macc_pair)
