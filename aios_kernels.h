@@ -2760,8 +2760,8 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
  *     i_macc_pair(acc, a, s)     acc + a.lo * s[0] + a.hi * s[1], where lo and hi are the int16 halves of a lane
  * A micro-kernel takes V_NP panels and V_NC columns at once. V_PREMUL: codes times scale below 256 are multiplied before the
  * sum. V_FIX: codes of 6 bits that stand for less are corrected behind the sum, not by z. V_FEW: most columns that share a
- * panel unpacked in registers (one_*, few_*), 8, or 0 in sets without such loops: half the code. V_TWO_KINDS: the loops for many
- * columns know two kinds of codes, up to 6 bits and signed. */
+ * panel unpacked in registers (one_*, few_*), 8, or 0 in sets without such loops: half the code. V_MIXED: few_* take one column too.
+ * V_TWO_KINDS: the loops for many columns know two kinds of codes, up to 6 bits and signed. */
 #ifndef AIOSK__SIMDI_SCALAR_H
 #define AIOSK__SIMDI_SCALAR_H
 #define V_NP 1
@@ -3216,6 +3216,7 @@ V_FN void i_store_s8(int8_t *p, vi a) {
 #define V_NP 1 /* panels that a micro-kernel takes at once, when there are several columns */
 #define V_NC 4 /* and columns */
 #define V_FEW 8
+#define V_MIXED 0 /* 16 registers: beside a loop over more of them one column would lose a tenth */
 /* Many columns: kind 9, not 8. vpxor can run on every vector port, vpsignb, vpmaddubsw and vpmaddwd on two of three alone. With it
  * the four instructions for 32 products take 1.33 cycles, not 1.5. */
 #define V_XOR 1
@@ -3471,6 +3472,7 @@ V_FN void i_rows4(vi *o, const uint8_t *a, uint64_t rb) {
 V_FN void i_store_s8(int8_t *p, vi a) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(a)); }
 
 #define V_FEW 8 /* columns that a panel is unpacked for in registers, at most */
+#define V_MIXED 1
 
 #endif
 
@@ -6454,32 +6456,30 @@ V_FN vf V_NAME(one32)(const int kind, const int offset, const int columns, const
     }
     return has_min ? V_NAME(step_min)(acc, dmin, xc + a.d + k * 4, i_dup(xc + a.sum + k * 4)) : acc;
 }
-/* Here and in what follows all but pointers to jobs and data is constant, and inlined: unit, head and step too. */
+/* Here and in what follows all but pointers to jobs and data is constant, and inlined: unit, head and step too. one: for one column; else
+ * some, of which the first goes beside the loop over the others where V_MIXED: then there is no copy for one. */
 V_FN void V_NAME(few_a32)(V_NAME(unit_fn) unit, const int kind, const int offset, const int columns, const int n_unit,
                           const int bytes, const int one, const V_NAME(few) *f) {
     const aiosk__a32 a = aiosk__a32_parts(f->n_in);
-    const int start = offset < 0 ? V_BIAS8 * 128 : offset, nc = one ? 1 : f->nc;
+    const int start = offset < 0 ? V_BIAS8 * 128 : offset, nc = one ? 1 : f->nc, first = one || V_MIXED;
     const uint8_t *p = f->p;
-    vf only[V_PER16]; /* the sums of one column stay in registers */
-    for (int h = 0; h < V_PER16; h++) only[h] = v_loadu(f->acc + h * V_W);
+    vf sum[V_PER16]; /* of the first column: they stay in registers */
+    for (int h = 0; h < V_PER16; h++) sum[h] = v_loadu(f->acc + h * V_W);
     for (int32_t k = f->k; k < f->k1; k++, p += bytes) {
         V_NAME(ahead)(p, bytes);
         for (int u = 0; u < n_unit; u++)
             for (int h = 0; h < V_PER16; h++) {
-                const uint8_t *x = f->x;
-                float *y = f->acc + h * V_W;
+                const uint8_t *x = f->x + (uint64_t)first * f->xs;
+                float *y = f->acc + 16 * first + h * V_W;
                 vi w[8];
                 vf d[2], dmin = v_zero();
                 unit(p, h, u, w, d, &dmin);
-                for (int c = 0; c < nc; c++, x += f->xs, y += 16) {
-                    vf acc = one ? only[h] : v_loadu(y);
-                    acc = V_NAME(one32)(kind, start, columns, offset == 0, w, d, dmin, x, a, k * n_unit + u, acc);
-                    if (one) only[h] = acc;
-                    else v_storeu(y, acc);
-                }
+                if (first) sum[h] = V_NAME(one32)(kind, start, columns, offset == 0, w, d, dmin, f->x, a, k * n_unit + u, sum[h]);
+                for (int c = first; c < nc; c++, x += f->xs, y += 16)
+                    v_storeu(y, V_NAME(one32)(kind, start, columns, offset == 0, w, d, dmin, x, a, k * n_unit + u, v_loadu(y)));
             }
     }
-    for (int h = 0; one && h < V_PER16; h++) v_storeu(f->acc + h * V_W, only[h]);
+    for (int h = 0; first && h < V_PER16; h++) v_storeu(f->acc + h * V_W, sum[h]);
 }
 #endif
 /* Adds `even` to the codes of 32 columns and stores them. */
@@ -6507,11 +6507,16 @@ V_FN void V_NAME(codes_a32)(V_NAME(unit_fn) unit, const int offset, const int co
     }
 }
 #if V_FEW
-#define AIOSK__FEW(T, t, kind, offset, columns)                                                                            \
-    V_EXPORT V_HOT void V_NAME(one_##t)(const V_NAME(few) *f) {                                                                  \
+#if V_MIXED
+#define AIOSK__ONE(T, t, kind, offset, columns)
+#else
+#define AIOSK__ONE(T, t, kind, offset, columns)                                                                            \
+    V_EXPORT V_HOT void V_NAME(one_##t)(const V_NAME(few) *f) {                                                            \
         V_NAME(few_a32)(V_NAME(unit_##t), kind, offset, columns, AIOSK__WEIGHTS_##T / 32, AIOSK__BYTES_##T * 16, 1, f);    \
-    }                                                                                                                      \
-    V_EXPORT V_HOT void V_NAME(few_##t)(const V_NAME(few) *f) {                                                                  \
+    }
+#endif
+#define AIOSK__FEW(T, t, kind, offset, columns)                                                                            \
+    V_EXPORT V_HOT void V_NAME(few_##t)(const V_NAME(few) *f) {                                                            \
         V_NAME(few_a32)(V_NAME(unit_##t), kind, offset, columns, AIOSK__WEIGHTS_##T / 32, AIOSK__BYTES_##T * 16, 0, f);    \
     }
 #endif
@@ -6654,17 +6659,17 @@ V_FN vi V_NAME(one256)(const int kind, const int columns, const vi *w, const vi 
 V_FN void V_NAME(few_a256)(V_NAME(head_fn) head, V_NAME(step_fn) step, const void *grid, const int kind, const int offset,
                            const int columns, const int n_mn, const int bytes, const int one, const V_NAME(few) *f) {
     const aiosk__a256 a = aiosk__a256_parts(f->n_in);
-    const int part = bytes / 8 / V_PER16, left = AIOSK__LEFT(kind, offset, columns), nc = one ? 1 : f->nc;
+    const int part = bytes / 8 / V_PER16, left = AIOSK__LEFT(kind, offset, columns), nc = one ? 1 : f->nc, first = one || V_MIXED;
     /* steps in straight code; a grid's is long as it is, and several columns have work enough between two loads */
-    const int unroll = !one || kind == 7 ? 1 : kind == 6 || (V_W == 16 && kind == 5) ? 4 : 2;
+    const int unroll = !first || kind == 7 ? 1 : kind == 6 || (V_W == 16 && kind == 5) ? 4 : 2;
     const uint8_t *p = f->p;
     for (int32_t k = f->k; k < f->k1; k++, p += bytes)
         for (int h = 0; h < V_PER16; h++) {
             const uint8_t *x = f->x;
             float *y = f->acc + h * V_W;
-            vi sc[4], mn[8], s[V_FEW];
+            vi sc[4], mn[8], s0 = V_NAME(start256)(columns ? 0 : offset, x, a, k), s[V_FEW];
             vf d, dmin = v_zero();
-            for (int c = 0; c < nc; c++) s[c] = V_NAME(start256)(columns ? 0 : offset, x + (uint64_t)c * f->xs, a, k);
+            for (int c = first; c < nc; c++) s[c] = V_NAME(start256)(columns ? 0 : offset, x + (uint64_t)c * f->xs, a, k);
             head(p, h, sc, mn, &d, &dmin);
             for (int g = 0; g < 8; g += unroll) {
                 AIOSK__UNROLL
@@ -6674,13 +6679,14 @@ V_FN void V_NAME(few_a256)(V_NAME(head_fn) head, V_NAME(step_fn) step, const voi
                     V_NAME(ahead)(p + (j * V_PER16 + h) * part, part);
                     step(p, h, j, w, sc, grid);
                     V_NAME(step_scales)(kind, columns, sc[AIOSK__SC_AT(columns, j)], j, r);
-                    x = f->x;
-                    for (int c = 0; c < nc; c++, x += f->xs) s[c] = V_NAME(one256)(kind, columns, w, r, x, a, k, j, s[c]);
+                    if (first) s0 = V_NAME(one256)(kind, columns, w, r, f->x, a, k, j, s0);
+                    x = f->x + (uint64_t)first * f->xs;
+                    for (int c = first; c < nc; c++, x += f->xs) s[c] = V_NAME(one256)(kind, columns, w, r, x, a, k, j, s[c]);
                 }
             }
             x = f->x;
             for (int c = 0; c < nc; c++, x += f->xs, y += 16) {
-                vi z = s[c];
+                vi z = c < first ? s0 : s[c];
                 if (left) z = V_NAME(left)(left, z, sc, x + a.sum16 + k * 32);
                 v_storeu(y, V_NAME(block_end)(x, a, k, d, dmin, mn, n_mn, z, v_loadu(y)));
             }
@@ -6707,11 +6713,16 @@ V_FN void V_NAME(codes_a256)(V_NAME(head_fn) head, V_NAME(step_fn) step, const v
     }
 }
 #if V_FEW
-#define AIOSK__FEW_K(T, t, kind, offset, columns, n_mn)                                                                      \
-    V_EXPORT V_HOT void V_NAME(one_##t)(const V_NAME(few) *f) {                                                                    \
+#if V_MIXED
+#define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)
+#else
+#define AIOSK__ONE_K(T, t, kind, offset, columns, n_mn)                                                                      \
+    V_EXPORT V_HOT void V_NAME(one_##t)(const V_NAME(few) *f) {                                                              \
         V_NAME(few_a256)(V_NAME(head_##t), V_NAME(step_##t), NULL, kind, offset, columns, n_mn, AIOSK__BYTES_##T * 16, 1, f); \
-    }                                                                                                                        \
-    V_EXPORT V_HOT void V_NAME(few_##t)(const V_NAME(few) *f) {                                                                    \
+    }
+#endif
+#define AIOSK__FEW_K(T, t, kind, offset, columns, n_mn)                                                                      \
+    V_EXPORT V_HOT void V_NAME(few_##t)(const V_NAME(few) *f) {                                                              \
         V_NAME(few_a256)(V_NAME(head_##t), V_NAME(step_##t), NULL, kind, offset, columns, n_mn, AIOSK__BYTES_##T * 16, 0, f); \
     }
 #endif
@@ -7127,9 +7138,15 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int
     V_EXPORT void V_NAME(panels_##t)(const aiosk_matmul *m) { V_NAME(matmul)(m, &V_SOURCE(form_##t), AIOSK_PANELS); }
 #if V_OWN
 #if V_FEW
-#define AIOSK__SOME(t) V_NAME(one_##t), V_NAME(few_##t)
+AIOSK__A32_HOT(AIOSK__ONE)
+AIOSK__A256_HOT(AIOSK__ONE_K)
 AIOSK__A32_HOT(AIOSK__FEW)
 AIOSK__A256_HOT(AIOSK__FEW_K)
+#if V_MIXED
+#define AIOSK__SOME(t) V_NAME(few_##t), V_NAME(few_##t)
+#else
+#define AIOSK__SOME(t) V_NAME(one_##t), V_NAME(few_##t)
+#endif
 #else
 #define AIOSK__SOME(t) NULL, NULL
 #endif
@@ -7385,6 +7402,8 @@ AIOSK__ISA(V_OUT(isa), "avx512_vbmi", AIOSK_ISA_AVX512_VBMI, V_OUT)
 #undef AIOSK__FORM_A32
 #undef AIOSK__CODES_K
 #undef AIOSK__FEW_K
+#undef AIOSK__ONE
+#undef AIOSK__ONE_K
 #undef AIOSK__CODES
 #undef AIOSK__FEW
 #undef AIOSK__SOME
@@ -7425,6 +7444,7 @@ AIOSK__ISA(V_OUT(isa), "avx512_vbmi", AIOSK_ISA_AVX512_VBMI, V_OUT)
 #undef V_XOR
 #undef V_TWO_KINDS
 #undef V_FEW
+#undef V_MIXED
 #undef V_ISA_TEXT
 #undef V_ISA_ID
 
@@ -7624,6 +7644,7 @@ V_FN vi v_vdot(vi acc, vi w, vi c) { return v_kdot(acc, w, c); }
 #define V_PREMUL 0
 #define V_FIX 1
 #define V_FEW 8
+#define V_MIXED 0
 #define V_QUAD 1 /* a load for sixteen activations, not one and a dup for each four: lanes of sdot cost nothing */
 #define V_XOR 0
 #define V_TWO_KINDS 0

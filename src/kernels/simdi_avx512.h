@@ -58,5 +58,6 @@ V_FN void i_rows4(vi *o, const uint8_t *a, uint64_t rb) {
 V_FN void i_store_s8(int8_t *p, vi a) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(a)); }
 
 #define V_FEW 8 /* columns that a panel is unpacked for in registers, at most */
+#define V_MIXED 1
 
 #endif

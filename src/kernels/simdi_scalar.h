@@ -29,8 +29,8 @@
  *     i_macc_pair(acc, a, s)     acc + a.lo * s[0] + a.hi * s[1], where lo and hi are the int16 halves of a lane
  * A micro-kernel takes V_NP panels and V_NC columns at once. V_PREMUL: codes times scale below 256 are multiplied before the
  * sum. V_FIX: codes of 6 bits that stand for less are corrected behind the sum, not by z. V_FEW: most columns that share a
- * panel unpacked in registers (one_*, few_*), 8, or 0 in sets without such loops: half the code. V_TWO_KINDS: the loops for many
- * columns know two kinds of codes, up to 6 bits and signed. */
+ * panel unpacked in registers (one_*, few_*), 8, or 0 in sets without such loops: half the code. V_MIXED: few_* take one column too.
+ * V_TWO_KINDS: the loops for many columns know two kinds of codes, up to 6 bits and signed. */
 #ifndef AIOSK__SIMDI_SCALAR_H
 #define AIOSK__SIMDI_SCALAR_H
 #define V_NP 1
