@@ -33,6 +33,9 @@
  *     AIOSK_ONLY_AVX2       of the sets of x86 only this one beside plain C, for a smaller object and a quicker build; also _SSE41,
  *                           _AVXVNNI (with AVX2), _AVX512 (VNNI, VBMI), _AVX512BW (with AVX2 and AVX512). Several add up
  *     AIOSK_NO_AVX2         without this one, AVX-VNNI and AVX-512 without VNNI; also _SSE41, _AVXVNNI, _AVX512 (all), _AVX512BW
+ *     AIOSK_TYPES           only matrices of these integer types are multiplied, and the rest is not compiled:
+ *                               #define AIOSK_TYPES (AIOSK_TYPE(Q4_0) | AIOSK_TYPE(Q4_K) | AIOSK_TYPE(Q6_K))
+ *                           F32, F16 and BF16 are always there; all types can be unpacked, packed and quantised
  *     AIOSK_UNIT            0, 1, 2 or 3: the kernels in four objects, for make -j and for flags of their own. Compile and link all four, with
  *                           the same macros, as C or as C++:
  *                               cc -O2 -DAIOSK_IMPLEMENTATION -DAIOSK_UNIT=2 -x c -c aios_kernels.h -o kernels2.o
@@ -108,6 +111,8 @@ enum {
     AIOSK_N_TYPES = 43 /* one past the highest id; unused ids have zero sizes */
 };
 
+#define AIOSK_TYPE(T) ((uint64_t)1 << AIOSK_##T)  /* in AIOSK_TYPES: api.h */
+
 /* Families, also the kind of activations a matrix of that family is multiplied with. */
 enum { AIOSK_FLT = 0, AIOSK_A32 = 1, AIOSK_A256 = 2, AIOSK_RAW = 3, AIOSK_N_ACTS = 3 };
 
@@ -136,6 +141,9 @@ typedef struct aiosk_type {
 AIOSK_API const aiosk_type *aiosk_type_info(int32_t type);
 /* Bytes of one row of n weights (0 if n is no whole number of blocks or the type is unknown). */
 AIOSK_API uint64_t aiosk_row_bytes(int32_t type, uint64_t n);
+
+/* 1 when this build multiplies with matrices of this type: of family FLT, A32 or A256 and not left out by AIOSK_TYPES. */
+AIOSK_API int32_t aiosk_multiplies(int32_t type);
 
 /* Dequantises n weights (whole blocks) exactly as the format defines them. Any type but RAW integers other than
  * I8..I64, F64, which convert. No alignment asked of src. The definition that everything else is tested against. */
@@ -296,7 +304,7 @@ typedef struct aiosk_isa {
     /* int8 codes with one scale over n values (queries against coded keys); codes zero padded to a multiple of 16. back, if not
      * NULL: f32 [n] code * d; may be x */
     void (*quantize_head)(const float *x, int32_t n, int8_t *q, float *d, float *back);
-    /* [type][layout]; NULL where the pair does not exist. Every FLT, A32 and A256 type has ROWS. */
+    /* [type][layout]; NULL where the pair does not exist. Every FLT, A32 and A256 type has ROWS, unless AIOSK_TYPES leaves it out. */
     aiosk_matmul_fn matmul[AIOSK_N_TYPES][AIOSK_N_LAYOUTS];
     aiosk_attend_fn  attend;
     aiosk_store_fn   store[2];          /* F32, F16 */
@@ -936,8 +944,14 @@ extern AIOSK__SHARED const uint8_t aiosk__kv_byte[4];
 #endif
 #define AIOSK__NO {NULL, NULL},
 #define AIOSK__F(n) {V_BASE(rows_##n), NULL},
-#define AIOSK__P(n) {V_NAME(rows_##n), V_NAME(panels_##n)},
-#define AIOSK__G(G, n) {G(rows_##n), G(panels_##n)},
+/* What no table names is not compiled. */
+#ifdef AIOSK_TYPES
+#define AIOSK__IF(N, f) ((uint64_t)(AIOSK_TYPES) >> AIOSK_##N & 1 ? f : NULL)
+#else
+#define AIOSK__IF(N, f) f
+#endif
+#define AIOSK__P(N, n) {AIOSK__IF(N, V_NAME(rows_##n)), AIOSK__IF(N, V_NAME(panels_##n))},
+#define AIOSK__G(G, N, n) {AIOSK__IF(N, G(rows_##n)), AIOSK__IF(N, G(panels_##n))},
 #define AIOSK__ISA(table, name, id, G)                                                                                                    \
     AIOSK__DECLARE(table)                                                                                                                 \
     AIOSK__CONST aiosk_isa table = {                                                                                                      \
@@ -945,15 +959,15 @@ extern AIOSK__SHARED const uint8_t aiosk__kv_byte[4];
         {V_BASE(quantize_flt), V_BASE(quantize_a32), V_BASE(quantize_a256)},                                                              \
         V_BASE(quantize_head),                                                                                                            \
         {   /* in the order of ids, formats.h */                                                                                          \
-            /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(q4_0) AIOSK__P(q4_1) AIOSK__NO                                                  \
-            /*  5 */ AIOSK__NO AIOSK__P(q5_0) AIOSK__P(q5_1) AIOSK__P(q8_0) AIOSK__NO                                                     \
-            /* 10 */ AIOSK__P(q2_k) AIOSK__P(q3_k) AIOSK__P(q4_k) AIOSK__P(q5_k) AIOSK__P(q6_k)                                           \
-            /* 15 */ AIOSK__NO AIOSK__G(G, iq2_xxs) AIOSK__G(G, iq2_xs) AIOSK__G(G, iq3_xxs) AIOSK__G(G, iq1_s)                           \
-            /* 20 */ AIOSK__P(iq4_nl) AIOSK__G(G, iq3_s) AIOSK__G(G, iq2_s) AIOSK__P(iq4_xs) AIOSK__NO                                    \
-            /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__G(G, iq1_m)                                                           \
-            /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(tq1_0)                                                         \
-            /* 35 */ AIOSK__P(tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(mxfp4)                                                        \
-            /* 40 */ AIOSK__P(nvfp4) AIOSK__P(q1_0) AIOSK__P(q2_0)                                                                        \
+            /*  0 */ AIOSK__F(f32) AIOSK__F(f16) AIOSK__P(Q4_0, q4_0) AIOSK__P(Q4_1, q4_1) AIOSK__NO                                      \
+            /*  5 */ AIOSK__NO AIOSK__P(Q5_0, q5_0) AIOSK__P(Q5_1, q5_1) AIOSK__P(Q8_0, q8_0) AIOSK__NO                                   \
+            /* 10 */ AIOSK__P(Q2_K, q2_k) AIOSK__P(Q3_K, q3_k) AIOSK__P(Q4_K, q4_k) AIOSK__P(Q5_K, q5_k) AIOSK__P(Q6_K, q6_k)             \
+            /* 15 */ AIOSK__NO AIOSK__G(G, IQ2_XXS, iq2_xxs) AIOSK__G(G, IQ2_XS, iq2_xs) AIOSK__G(G, IQ3_XXS, iq3_xxs) AIOSK__G(G, IQ1_S, iq1_s)\
+            /* 20 */ AIOSK__P(IQ4_NL, iq4_nl) AIOSK__G(G, IQ3_S, iq3_s) AIOSK__G(G, IQ2_S, iq2_s) AIOSK__P(IQ4_XS, iq4_xs) AIOSK__NO      \
+            /* 25 */ AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__G(G, IQ1_M, iq1_m)                                                    \
+            /* 30 */ AIOSK__F(bf16) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(TQ1_0, tq1_0)                                                  \
+            /* 35 */ AIOSK__P(TQ2_0, tq2_0) AIOSK__NO AIOSK__NO AIOSK__NO AIOSK__P(MXFP4, mxfp4)                                          \
+            /* 40 */ AIOSK__P(NVFP4, nvfp4) AIOSK__P(Q1_0, q1_0) AIOSK__P(Q2_0, q2_0)                                                     \
         },                                                                                                                                \
         V_TILE8(attend),                                                                                                                  \
         {V_REST(store_f32), V_REST(store_f16)},                                                                                           \
@@ -3990,6 +4004,7 @@ V_FN vi V_NAME(i_scale_pair)(vi a) { /* bytes 0 of the dwords above zeros, then 
 #undef AIOSK__ISA
 #undef AIOSK__DECLARE
 #undef AIOSK__NO
+#undef AIOSK__IF
 #undef AIOSK__F
 #undef AIOSK__P
 #undef AIOSK__G
@@ -4172,6 +4187,10 @@ AIOSK_API const aiosk_isa *aiosk_select(int32_t isa) {
     for (i = 0; i < sizeof aiosk__isas / sizeof *aiosk__isas; i++)
         if ((isa == AIOSK_ISA_BEST || isa == aiosk__isas[i]->id) && aiosk__has_isa(aiosk__isas[i]->id)) return aiosk__isas[i];
     return NULL;
+}
+
+AIOSK_API int32_t aiosk_multiplies(int32_t type) {
+    return (uint32_t)type < AIOSK_N_TYPES && aiosk__isa_scalar.matmul[type][AIOSK_ROWS] != NULL;
 }
 
 /* Kernels of 16-bit arithmetic, and whether they are faster here. Not F16 with AVX512_FP16: runs of 8 products, each converted and added

@@ -299,6 +299,8 @@ static aios_status aios__role_check(const aios_model *m, const aios__role *r, co
             st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type, "tensor % is a vector of type %; f32, f16 or bf16 is due", aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
         if (!st && aiosk_type_info((int32_t)t->type)->family == AIOSK_RAW)
             st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type, "tensor % is of type %, which no matrix can have", aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
+        else if (!st && !aiosk_multiplies((int32_t)t->type))
+            st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type, "tensor % is of type %, which this build leaves out (AIOSK_TYPES)", aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
     }
     if (!st && ref->b >= 0) {
         const aios__tensor *t = &m->gguf.tensor[ref->b];

@@ -283,6 +283,14 @@ fewer_sets() {      # fewer_sets NAMES FLAGS...: no table and no function of ano
         if grep "aiosk__[a-z0-9_]*_$set_ *(" "$dir/text"; then echo "a function of $set_ is left"; return 1; fi
     done
 }
+fewer_types() {     # what is not asked for is not compiled, and a model that needs it is refused by name
+    run "$CC" -O0 -DAIOSK_NO_SIMD -DAIOSK_TYPES=0 -I. examples/hello.c -pthread -lm >"$dir/says" 2>&1 && { echo "the model ran"; return 1; }
+    grep -q 'which this build leaves out (AIOSK_TYPES)' "$dir/says" || { cat "$dir/says"; return 1; }
+    compile "$CC" types.o -std=c99 -O1 -DAIOSK_ONLY_AVX2 '-DAIOSK_TYPES=(AIOSK_TYPE(Q4_0)|AIOSK_TYPE(Q6_K))' "$from/kernels.c" || return 1
+    has nm || return 0
+    nm "$dir/types.o" | grep -E '_(q4_1|q8_0|q[2345]_k|iq[0-9a-z_]*|mxfp4)_(scalar|avx2)' && { echo "a type is left"; return 1; }
+    nm "$dir/types.o" | grep -q aiosk__rows_q6_k_scalar
+}
 without() {         # without MACRO NAMES: the macro compiles and takes the names away
     # shellcheck disable=SC2086
     compile "$CC" without.o $PLAIN "-D$1" "$from/engine.c" || return 1
@@ -460,6 +468,7 @@ case $($CC -dumpmachine 2>/dev/null) in
              check "AIOSK_NO_AVX2, _NO_AVX512: SSE4.1 alone" fewer_sets "scalar sse41" -DAIOSK_NO_AVX2 -DAIOSK_NO_AVX512
              check "no set is left: scalar" fewer_sets "scalar" -DAIOSK_NO_SSE41 -DAIOSK_NO_AVX2 -DAIOSK_NO_AVX512 ;;
 esac
+check "AIOSK_TYPES" fewer_types
 if has nm; then
     check "AIOS_NO_THREADS" without AIOS_NO_THREADS "$THREADS"
     check "AIOS_NO_FILES" without AIOS_NO_FILES "$FILES"

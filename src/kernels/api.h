@@ -33,6 +33,9 @@
  *     AIOSK_ONLY_AVX2       of the sets of x86 only this one beside plain C, for a smaller object and a quicker build; also _SSE41,
  *                           _AVXVNNI (with AVX2), _AVX512 (VNNI, VBMI), _AVX512BW (with AVX2 and AVX512). Several add up
  *     AIOSK_NO_AVX2         without this one, AVX-VNNI and AVX-512 without VNNI; also _SSE41, _AVXVNNI, _AVX512 (all), _AVX512BW
+ *     AIOSK_TYPES           only matrices of these integer types are multiplied, and the rest is not compiled:
+ *                               #define AIOSK_TYPES (AIOSK_TYPE(Q4_0) | AIOSK_TYPE(Q4_K) | AIOSK_TYPE(Q6_K))
+ *                           F32, F16 and BF16 are always there; all types can be unpacked, packed and quantised
  *     AIOSK_UNIT            0, 1, 2 or 3: the kernels in four objects, for make -j and for flags of their own. Compile and link all four, with
  *                           the same macros, as C or as C++:
  *                               cc -O2 -DAIOSK_IMPLEMENTATION -DAIOSK_UNIT=2 -x c -c aios_kernels.h -o kernels2.o
@@ -62,6 +65,9 @@
 AIOSK_API const aiosk_type *aiosk_type_info(int32_t type);
 /* Bytes of one row of n weights (0 if n is no whole number of blocks or the type is unknown). */
 AIOSK_API uint64_t aiosk_row_bytes(int32_t type, uint64_t n);
+
+/* 1 when this build multiplies with matrices of this type: of family FLT, A32 or A256 and not left out by AIOSK_TYPES. */
+AIOSK_API int32_t aiosk_multiplies(int32_t type);
 
 /* Dequantises n weights (whole blocks) exactly as the format defines them. Any type but RAW integers other than
  * I8..I64, F64, which convert. No alignment asked of src. The definition that everything else is tested against. */
@@ -222,7 +228,7 @@ typedef struct aiosk_isa {
     /* int8 codes with one scale over n values (queries against coded keys); codes zero padded to a multiple of 16. back, if not
      * NULL: f32 [n] code * d; may be x */
     void (*quantize_head)(const float *x, int32_t n, int8_t *q, float *d, float *back);
-    /* [type][layout]; NULL where the pair does not exist. Every FLT, A32 and A256 type has ROWS. */
+    /* [type][layout]; NULL where the pair does not exist. Every FLT, A32 and A256 type has ROWS, unless AIOSK_TYPES leaves it out. */
     aiosk_matmul_fn matmul[AIOSK_N_TYPES][AIOSK_N_LAYOUTS];
     aiosk_attend_fn  attend;
     aiosk_store_fn   store[2];          /* F32, F16 */

@@ -42,6 +42,10 @@ AIOSK_API const aiosk_isa *aiosk_select(int32_t isa) {
     return NULL;
 }
 
+AIOSK_API int32_t aiosk_multiplies(int32_t type) {
+    return (uint32_t)type < AIOSK_N_TYPES && aiosk__isa_scalar.matmul[type][AIOSK_ROWS] != NULL;
+}
+
 /* Kernels of 16-bit arithmetic, and whether they are faster here. Not F16 with AVX512_FP16: runs of 8 products, each converted and added
  * to f32, reach 107 G/s from registers alone on Emerald Rapids, where f32 does 96: too little for their error. */
 typedef struct aiosk__fast { int32_t isa, type; int (*pays)(void); aiosk_matmul_fn fn; } aiosk__fast;

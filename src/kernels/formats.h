@@ -56,6 +56,8 @@ enum {
     AIOSK_N_TYPES = 43 /* one past the highest id; unused ids have zero sizes */
 };
 
+#define AIOSK_TYPE(T) ((uint64_t)1 << AIOSK_##T)  /* in AIOSK_TYPES: api.h */
+
 /* Families, also the kind of activations a matrix of that family is multiplied with. */
 enum { AIOSK_FLT = 0, AIOSK_A32 = 1, AIOSK_A256 = 2, AIOSK_RAW = 3, AIOSK_N_ACTS = 3 };
 

@@ -80,6 +80,7 @@
 #undef AIOSK__ISA
 #undef AIOSK__DECLARE
 #undef AIOSK__NO
+#undef AIOSK__IF
 #undef AIOSK__F
 #undef AIOSK__P
 #undef AIOSK__G
