@@ -41,7 +41,7 @@ endif
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .DELETE_ON_ERROR:
 .PRECIOUS: $(B)/%.o
-.PHONY: all demo lib shared install uninstall test check headers bench tools clean help
+.PHONY: all demo lib test check headers bench tools clean help
 
 all: $(B)/aios  ## the command, build/aios
 
@@ -65,34 +65,6 @@ $(B):
 	mkdir -p $@
 
 lib: $(B)/libaios.a  ## build/libaios.a
-
-# The version is AIOS_VERSION in src/api.h; the ABI is that of 0
-VERSION := $(shell sed -n 's|^.define AIOS_VERSION .*/\* \([0-9.]*\) \*/.*|\1|p' src/api.h)
-ifeq ($(shell uname -s),Darwin)
-SO      = libaios.dylib
-SONAME  = libaios.0.dylib
-SOFLAGS = -dynamiclib -install_name $(PREFIX)/lib/$(SONAME)
-else
-SO      = libaios.so
-SONAME  = libaios.so.0
-SOFLAGS = -shared -Wl,-soname,$(SONAME)
-endif
-$(B)/$(SONAME): $(OBJECTS)
-	$(CC) $(CFLAGS) $(SOFLAGS) $^ $(LDFLAGS) $(LDLIBS) -o $@
-shared: $(B)/$(SONAME)  ## build/libaios.so (.dylib)
-	ln -sf $(SONAME) $(B)/$(SO)
-
-to = $(DESTDIR)$(PREFIX)
-install: lib shared  ## the headers, both libraries and aios.pc under PREFIX (/usr/local), below DESTDIR
-	mkdir -p $(to)/include $(to)/lib/pkgconfig
-	install -m 644 $(HEADERS) $(to)/include
-	install -m 644 $(B)/libaios.a $(to)/lib
-	install -m 755 $(B)/$(SONAME) $(to)/lib
-	ln -sf $(SONAME) $(to)/lib/$(SO)
-	printf '%s\n' 'prefix=$(PREFIX)' 'Name: aios' 'Description: GGUF language models on the CPU, in memory that you own' \
-	    'Version: $(VERSION)' 'Cflags: -I$${prefix}/include' 'Libs: -L$${prefix}/lib -laios' 'Libs.private: -pthread' >$(to)/lib/pkgconfig/aios.pc
-uninstall:  ## what install has put there
-	rm -f $(HEADERS:%=$(to)/include/%) $(to)/lib/libaios.a $(to)/lib/$(SONAME) $(to)/lib/$(SO) $(to)/lib/pkgconfig/aios.pc
 
 # ---- programs -------------------------------------------------------------------------------------------------------
 # A test of private functions is the engine's text with a main; of libaios.a it takes the kernels alone.
@@ -137,7 +109,7 @@ test: $(TESTS) $(ALSO)  ## every test; ends with "N passed, N failed"
 check:  ## the headers equal src/, compile clean everywhere and reach only what they may
 	@$(MAKE) test T=check ALSO=
 
-include tests/flavours.mk
+include tools/install.mk tests/flavours.mk
 
 # More variables are at the top of bench/bench.sh.
 bench: $(BENCHES) $(B)/synth  ## roofs, kernels, models; QUICK=1, THREADS=, ISA=, TYPES=, MODELS=, DEPTHS=, TMP=
@@ -148,5 +120,5 @@ clean:  ## remove build/
 	rm -rf build
 
 help:  ## this list
-	@$(AWK) -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' Makefile tests/flavours.mk
+	@$(AWK) -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' Makefile tools/install.mk tests/flavours.mk
 	@echo "  variables  CC CFLAGS LDFLAGS, T=\"names of tests\", AIOS_SHARED=folder of the shared fixtures"
