@@ -272,7 +272,7 @@ static int32_t aios__kv_pos(const aios__kv_seq *s, int32_t slot) {
     return slot < s->span[i].from ? pos : pos + slot - s->span[i].from;
 }
 
-/* ---- pages that come and go --------------------------------------------------------------------------------------- */
+/* ---- pages that come and go ------------------------------------------------------------------------------------ */
 /* Takes the page of an entry away; the page is free when no table names it any more. */
 static void aios__page_drop(aios__kv *kv, int32_t g, int32_t form, int32_t *entry) {
     aios__pages *p = &kv->pool[g][form];
