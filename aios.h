@@ -800,17 +800,21 @@ AIOS_API aios_status aios_sample_logits(const aios_sampler *s, const float *logi
 #include <windows.h>
 #endif
 
-/* Between BEGIN and END stands code that runs once per file, model, plan, context or pass, not in tasks: where the compiler optimises, it is to
- * be small and soon compiled. GCC: -Os, without the passes that take a quarter of its time there and change the size by nothing (GCC 12 on an
- * EPYC, all of the engine so: 2.9 s for 3.8 s, both 177 KB). No system header with code of its own stands in between, and nothing reaches the
- * host's code: GCC 12 gives back the options, but not the macro. */
+/* Between BEGIN and END stands code that runs once per file, model, plan, context, pass or drawn token, not in tasks nor for each character or
+ * logit: where the compiler optimises, it is to be small and soon compiled. GCC: -Os, without the passes that take time there and change the
+ * size by little or make it larger (GCC 12 on an EPYC, all of the engine so: 2.1 s and 170 KB; plain -Os: 3.6 s and 172 KB). They stand in
+ * one pragma, since of several in a macro GCC takes the first alone. No system header with code of its own stands in between, and
+ * nothing reaches the host's code: GCC 12 gives back the options, but not the macro. */
 #if defined(__clang__)
 #define AIOS__SMALL_BEGIN _Pragma("clang attribute push(__attribute__((minsize)), apply_to = function)")
 #define AIOS__SMALL_END _Pragma("clang attribute pop")
 #elif defined(__GNUC__) && defined(__OPTIMIZE__)
 #define AIOS__SMALL_BEGIN _Pragma("push_macro(\"__OPTIMIZE_SIZE__\")") _Pragma("GCC push_options") \
-    _Pragma("GCC optimize (\"Os\", \"no-gcse\", \"no-expensive-optimizations\", \"no-tree-vrp\", \"no-thread-jumps\", \"no-code-hoisting\")") \
-    _Pragma("GCC optimize (\"no-rerun-cse-after-loop\", \"no-tree-dominator-opts\", \"no-tree-pre\")")
+    _Pragma("GCC optimize (\"Os,no-gcse,no-expensive-optimizations,no-tree-vrp,no-thread-jumps,no-code-hoisting,no-rerun-cse-after-loop,no-tree-pre,no-tree-dominator-opts\", \
+    \"no-tree-slsr,no-tree-tail-merge,no-tree-switch-conversion,no-tree-phiprop,no-tree-builtin-call-dce,no-optimize-strlen,no-hoist-adjacent-loads\", \
+    \"no-isolate-erroneous-paths-dereference,no-tree-loop-distribute-patterns,no-tree-scev-cprop,no-partial-inlining,no-schedule-insns2,no-lra-remat\", \
+    \"no-tree-pta,no-tree-loop-im,no-tree-loop-optimize,no-move-loop-invariants,no-tree-ccp,no-tree-bit-ccp,no-tree-dse,no-tree-copy-prop\", \
+    \"no-tree-forwprop,no-tree-reassoc,no-tree-sink,no-caller-saves,no-ipa-icf,no-ipa-pure-const,no-ipa-reference,no-ipa-cp,no-ipa-sra\")")
 #define AIOS__SMALL_END _Pragma("GCC pop_options") _Pragma("pop_macro(\"__OPTIMIZE_SIZE__\")")
 #else
 #define AIOS__SMALL_BEGIN
@@ -1132,6 +1136,7 @@ typedef pthread_cond_t aios__cond;
 #define AIOS__WAKE(p, c)   pthread_cond_broadcast(&(p)->c)
 #endif
 
+AIOS__SMALL_BEGIN
 /* What a thread of our own runs. It is there as long as the thread is. */
 typedef struct aios__begin { void (*fn)(void *arg); void *arg; } aios__begin;
 #if defined(_WIN32)
@@ -1194,6 +1199,8 @@ static void aios__locks_stop(aios__lock *lock, aios__cond *a, aios__cond *b) {
     pthread_cond_destroy(b);
 #endif
 }
+
+AIOS__SMALL_END
 
 struct aios__pool;
 typedef struct aios__seat { struct aios__pool *pool; int32_t worker; aios__begin begin; } aios__seat;
@@ -1309,6 +1316,7 @@ static void aios__pool_run(aios__pool *p, aios__worker_fn fn, void *arg) {
     aios__change(p, &p->job);
     fn(arg, 0);
 }
+AIOS__SMALL_BEGIN
 /* From now on workers n and up sleep. Not during a job. */
 static void aios__pool_bound(aios__pool *p, int32_t n) {
     AIOS__LOCK(p);
@@ -1421,6 +1429,7 @@ static void aios__threads_layout(aios__pool *p, aios__crew *c, aios__bump *b, in
     p->stack += (AIOS__PAGE - (uintptr_t)p->stack % AIOS__PAGE) % AIOS__PAGE;
     c->stack = p->stack + (uint64_t)(n_workers - 1) * AIOS__STACK;
 }
+AIOS__SMALL_END
 #endif
 
 /* ======== io.c ======== */
@@ -1428,6 +1437,7 @@ static void aios__threads_layout(aios__pool *p, aios__crew *c, aios__bump *b, in
  * First in the flow. Checks every range against the stated size and every count against what was asked for; takes no memory
  * and leaves errno (GetLastError) as it found it. */
 
+AIOS__SMALL_BEGIN
 /* Reads exactly n bytes at off into dst. A callback may deliver them in pieces; none, an error, or more than was asked for is
  * AIOS_ERR_IO, with the offset of the piece, the bytes asked for and the bytes (or negative code) that came. */
 static inline aios_status aios__io_read(const aios_io *io, uint64_t off, void *dst, uint64_t n, aios_error *err) {
@@ -1467,6 +1477,7 @@ AIOS_API const void *aios_io_memory_map(void *user, uint64_t off, uint64_t n) {
     return (const char *)user + off;
 }
 
+AIOS__SMALL_END
 /* ---- files -------------------------------------------------------------------------------------------------
  * aios__file_open fills io for a regular file; aios__file_close takes it back. The handle lives in io->user, so nothing is
  * allocated. Reads are positional: contexts of one model may read side by side through one handle. */
@@ -1556,6 +1567,7 @@ typedef off64_t aios__off;
 typedef off_t aios__off;
 #endif
 
+AIOS__SMALL_BEGIN
 static int64_t aios__file_read(void *user, uint64_t off, void *dst, uint64_t n) {
     int before = errno;
     int64_t got;
@@ -1611,6 +1623,7 @@ static inline void aios__file_close(aios_io *io) {
     errno = before;
     memset(io, 0, sizeof *io);
 }
+AIOS__SMALL_END
 
 #endif
 
@@ -3382,23 +3395,6 @@ static const aios__pre aios__pres[] = {
 #undef AIOS__WORD
 #undef AIOS__STOP
 
-/* A missing name is "default", as llama.cpp has it (with a warning: such files are from before names existed). */
-static inline const aios__pre *aios__pre_find(aios__str name) {
-    uint32_t i;
-    if (name.n == 0) { name.p = "default"; name.n = 7; }
-    for (i = 0; i < sizeof aios__pres / sizeof *aios__pres; i++) {
-        const char *z = aios__pres[i].names;
-        while (*z) {
-            uint64_t n = 0;
-            while (z[n] && z[n] != ' ') n++;
-            if (n == name.n && memcmp(z, name.p, (size_t)n) == 0) return &aios__pres[i];
-            z += n;
-            if (*z) z++;
-        }
-    }
-    return NULL;
-}
-
 static inline int32_t aios__is_cased(uint32_t cp) {
     uint32_t lo = 0, hi = (uint32_t)(sizeof aios__cased / sizeof *aios__cased) / 2;
     if (cp < 128) return aios__ascii_class[cp] == AIOS__C_LETTER;
@@ -3581,6 +3577,24 @@ static inline uint64_t aios__pre_next(const aios__pre *pre, uint64_t bound[6], c
 
 /* ---- loading ---------------------------------------------------------------------------------------------------- */
 
+AIOS__SMALL_BEGIN
+/* A missing name is "default", as llama.cpp has it (with a warning: such files are from before names existed). */
+static inline const aios__pre *aios__pre_find(aios__str name) {
+    uint32_t i;
+    if (name.n == 0) { name.p = "default"; name.n = 7; }
+    for (i = 0; i < sizeof aios__pres / sizeof *aios__pres; i++) {
+        const char *z = aios__pres[i].names;
+        while (*z) {
+            uint64_t n = 0;
+            while (z[n] && z[n] != ' ') n++;
+            if (n == name.n && memcmp(z, name.p, (size_t)n) == 0) return &aios__pres[i];
+            z += n;
+            if (*z) z++;
+        }
+    }
+    return NULL;
+}
+
 static inline aios_status aios__vocab_bad(aios_error *err, const aios__key *k, uint64_t expected, uint64_t got, const char *what) {
     return aios__fail2(err, AIOS_ERR_MODEL, aios__key_entry_off(k), expected, got, "key '%': %", aios__s(k->name), aios__z(what));
 }
@@ -3668,7 +3682,6 @@ static inline aios_status aios__load_merges(aios__vocab *v, const aios__gguf *g,
     }
     return AIOS_OK;
 }
-AIOS__SMALL_BEGIN
 /* A token id from the file; one out of range counts as not said, as in llama.cpp (many files have such a padding id). */
 static inline int32_t aios__vocab_id(const aios__vocab *v, const aios__gguf *g, const char *key, int32_t otherwise) {
     uint64_t id;
@@ -4910,49 +4923,16 @@ static void aios__kv_start(aios__kv *kv, const aios_model *m, const aios_plan *p
 }
 
 AIOS__SMALL_END
-
 /* ---- pages ---------------------------------------------------------------------------------------------------- */
 static int32_t *aios__kv_row(const aios__kv *kv, int32_t g, int32_t form, int32_t seq) {
     return kv->page[g][form] ? kv->page[g][form] + (int64_t)seq * kv->seq_tiles : NULL;
-}
-/* Takes the page of an entry away; the page is free when no table names it any more. */
-static void aios__page_drop(aios__kv *kv, int32_t g, int32_t form, int32_t *entry) {
-    aios__pages *p = &kv->pool[g][form];
-    if (*entry == AIOS__NO_PAGE) return;
-    if (--p->refs[*entry] == 0) p->free_page[p->n_free++] = *entry;
-    *entry = AIOS__NO_PAGE;
 }
 static int32_t aios__page_at(const aios__kv *kv, int32_t g, int32_t form, int32_t seq, int32_t t) {
     const int32_t *row = aios__kv_row(kv, g, form, seq);
     return row ? row[t] : (int32_t)AIOS__NO_PAGE;
 }
-/* Is the open page of a tile a spare one? Not while the pass that seals it is under way. */
-static int32_t aios__kv_spare(const aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
-    return t < kv->seq[seq].tile && aios__page_at(kv, g, AIOS__KV_OPEN, seq, t) >= 0 && (aios__page_at(kv, g, AIOS__KV_SEALED, seq, t) != AIOS__NO_PAGE || aios__page_at(kv, g, AIOS__KV_OLD, seq, t) != AIOS__NO_PAGE);
-}
-/* Gives up the spare open pages of a sequence. */
-static void aios__kv_unspare(aios__kv *kv, int32_t g, int32_t seq) {
-    aios__kv_seq *s = &kv->seq[seq];
-    int32_t t;
-    for (t = s->tile < kv->seq_tiles ? s->tile : kv->seq_tiles - 1; t >= 0 && s->n_spares[g]; t--)
-        if (aios__kv_spare(kv, g, seq, t)) { aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, seq) + t); s->n_spares[g]--; }
-}
-/* Takes a page for an entry; the room must be there (aios__kv_fits). */
-static void aios__page_take(aios__kv *kv, int32_t g, int32_t form, int32_t *entry) {
-    aios__pages *p = &kv->pool[g][form];
-    int32_t s;
-    for (s = 0; !p->n_free && s < kv->n_seq; s++) aios__kv_unspare(kv, g, s);
-    *entry = p->free_page[--p->n_free];
-    p->refs[*entry] = 1;
-}
 static void *aios__tile_of(const aios__kv *kv, int32_t g, int32_t form, int32_t page, int32_t layer, int32_t head) {
     return kv->pool[g][form].base + (uint64_t)page * kv->pool[g][form].bytes + kv->tile_off[form][layer] + (uint64_t)head * kv->tile_bytes[form][layer];
-}
-
-static int32_t aios__kv_pages(const aios__kv *kv) {
-    int32_t g, f, n = 0;
-    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) n += kv->pool[g][f].n;
-    return n;
 }
 
 /* ---- who sees what -------------------------------------------------------------------------------------------- */
@@ -4977,14 +4957,17 @@ static void *aios__kv_open_tile(const aios__kv *kv, int32_t seq, int32_t layer, 
     int32_t g = kv->group[layer];
     return aios__tile_of(kv, g, AIOS__KV_OPEN, aios__page_at(kv, g, AIOS__KV_OPEN, seq, slot / AIOSK_TILE), layer, head);
 }
-/* Was nothing taken out? */
-static int32_t aios__kv_whole(const aios__kv_seq *s) { return s->n_spans == 1 && s->span[0].off == 0; }
 /* Slot of a position, which may be the next one after the last. */
 static int32_t aios__kv_slot(const aios__kv_seq *s, int32_t pos) {
     int32_t i, n;
     for (i = 0; i < s->n_spans - 1 && pos >= (n = s->span[i].to - s->span[i].from); i++) pos -= n;
     return s->span[i].from + pos;
 }
+static int32_t aios__kv_off(const aios__kv_seq *s) { return s->span[s->n_spans - 1].off; }
+
+AIOS__SMALL_BEGIN
+/* Was nothing taken out? */
+static int32_t aios__kv_whole(const aios__kv_seq *s) { return s->n_spans == 1 && s->span[0].off == 0; }
 /* The slot behind the first n positions. */
 static int32_t aios__kv_end(const aios__kv_seq *s, int32_t n) { return n ? aios__kv_slot(s, n - 1) + 1 : 0; }
 /* Position of the first slot that is alive and not before slot. */
@@ -4993,9 +4976,40 @@ static int32_t aios__kv_pos(const aios__kv_seq *s, int32_t slot) {
     for (i = 0; i < s->n_spans - 1 && slot >= s->span[i].to; i++) pos += s->span[i].to - s->span[i].from;
     return slot < s->span[i].from ? pos : pos + slot - s->span[i].from;
 }
-static int32_t aios__kv_off(const aios__kv_seq *s) { return s->span[s->n_spans - 1].off; }
 
-AIOS__SMALL_BEGIN
+/* ---- pages that come and go ------------------------------------------------------------------------------------ */
+/* Takes the page of an entry away; the page is free when no table names it any more. */
+static void aios__page_drop(aios__kv *kv, int32_t g, int32_t form, int32_t *entry) {
+    aios__pages *p = &kv->pool[g][form];
+    if (*entry == AIOS__NO_PAGE) return;
+    if (--p->refs[*entry] == 0) p->free_page[p->n_free++] = *entry;
+    *entry = AIOS__NO_PAGE;
+}
+/* Is the open page of a tile a spare one? Not while the pass that seals it is under way. */
+static int32_t aios__kv_spare(const aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
+    return t < kv->seq[seq].tile && aios__page_at(kv, g, AIOS__KV_OPEN, seq, t) >= 0 && (aios__page_at(kv, g, AIOS__KV_SEALED, seq, t) != AIOS__NO_PAGE || aios__page_at(kv, g, AIOS__KV_OLD, seq, t) != AIOS__NO_PAGE);
+}
+/* Gives up the spare open pages of a sequence. */
+static void aios__kv_unspare(aios__kv *kv, int32_t g, int32_t seq) {
+    aios__kv_seq *s = &kv->seq[seq];
+    int32_t t;
+    for (t = s->tile < kv->seq_tiles ? s->tile : kv->seq_tiles - 1; t >= 0 && s->n_spares[g]; t--)
+        if (aios__kv_spare(kv, g, seq, t)) { aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, seq) + t); s->n_spares[g]--; }
+}
+/* Takes a page for an entry; the room must be there (aios__kv_fits). */
+static void aios__page_take(aios__kv *kv, int32_t g, int32_t form, int32_t *entry) {
+    aios__pages *p = &kv->pool[g][form];
+    int32_t s;
+    for (s = 0; !p->n_free && s < kv->n_seq; s++) aios__kv_unspare(kv, g, s);
+    *entry = p->free_page[--p->n_free];
+    p->refs[*entry] = 1;
+}
+static int32_t aios__kv_pages(const aios__kv *kv) {
+    int32_t g, f, n = 0;
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) n += kv->pool[g][f].n;
+    return n;
+}
+
 /* ---- growing and cutting --------------------------------------------------------------------------------------- */
 /* What slots from .. upto-1 of a sequence ask for, counted into need; or, with need NULL, taken. */
 static void aios__kv_touch(aios__kv *kv, int32_t seq, int32_t from, int32_t upto, int32_t (*need)[AIOS__N_FORMS]) {
@@ -6237,6 +6251,7 @@ static inline double aios__floor(double x) {
     double t = (double)(int64_t)x;      /* |x| < 2^62 */
     return t > x ? t - 1 : t;
 }
+AIOS__SMALL_BEGIN
 /* x > 0, finite. log x = e ln 2 + 2 atanh((m - 1) / (m + 1)), m in [sqrt 1/2, sqrt 2). */
 AIOSK__STRICT static double aios__log(double x) {
     uint64_t u;
@@ -6262,6 +6277,7 @@ AIOSK__STRICT static double aios__exp(double x) {
     memcpy(&p, &u, 8);
     return t * p;
 }
+AIOS__SMALL_END
 /* |x| < 1.6e6, the range in which k * pi/2 keeps its first part exact. */
 AIOSK__STRICT static void aios__sincos(double x, double *sin_x, double *cos_x) {
     double k = aios__floor(x * 0.6366197723675814 + 0.5), r, r2, s = 0, c = 0;
@@ -6303,6 +6319,7 @@ typedef struct aios__moe {
     int32_t *n_read;                            /* [n_layer] how often weights of an expert were read in this pass */
 } aios__moe;
 
+AIOS__SMALL_BEGIN
 /* Most blocks that n tokens can make. */
 static uint64_t aios__moe_blocks(const aios__moe *m, uint64_t n_tokens) {
     uint64_t pairs = n_tokens * (uint64_t)m->n_used;
@@ -6321,6 +6338,8 @@ static void aios__moe_layout(aios__moe *m, aios__bump *b, uint64_t n_tokens, uin
     m->block  = (aios__cols *)aios__take(b, aios__moe_blocks(m, n_tokens) * sizeof *m->block, 64);
     m->n_read = (int32_t *)aios__take(b, n_layer * 4, 64);
 }
+
+AIOS__SMALL_END
 
 /* The experts of one token: the n_used largest logits, the lowest index first among equals. Their weights are the softmax over all
  * experts, or (norm) over these alone, times scale. Sums go up from the first. */
@@ -6550,6 +6569,7 @@ static inline const void *aios__cache_data(const aios__cache *c, int32_t expert,
     int32_t slot = c->slot_of[c->at * c->moe->n_expert + expert];
     return c->base + (uint64_t)slot * c->slot_bytes + c->part_off[part] + (l->off[part] + (uint64_t)expert * l->n_bytes[part]) % AIOS__STREAM_ALIGN;
 }
+AIOS__SMALL_BEGIN
 /* Those that were due are through. 1 = there are more. */
 static int32_t aios__cache_next(aios__cache *c) {
     aios__crew_lock(&c->s->crew);
@@ -6560,6 +6580,7 @@ static int32_t aios__cache_next(aios__cache *c) {
     aios__crew_unlock(&c->s->crew);
     return c->done < c->n;
 }
+AIOS__SMALL_END
 
 /* ======== ops.c ======== */
 /* ops.c: what the ops of a program are, and what one task of each does: embedding, norms, matrices, heads, attention, activations, experts. A
@@ -8803,7 +8824,6 @@ static aios_status aios__sampler_check(const aios_sampler *s, int32_t n_vocab, a
     }
     return AIOS_OK;
 }
-AIOS__SMALL_END
 
 AIOS_API uint64_t aios_sample_work_bytes(int32_t n_vocab) {
     return n_vocab > 0 ? aios__round_up((uint64_t)n_vocab * (sizeof(uint64_t) + 2 * sizeof(float)), 64) : 0;
@@ -8860,6 +8880,7 @@ AIOS_API aios_status aios_sample_logits(const aios_sampler *s, const float *logi
                                         uint64_t n_recent, uint64_t pos, void *work, int32_t *id, aios_error *err) {
     return aios__sample(aiosk_select(AIOSK_ISA_BEST), s, logits, n_vocab, recent, n_recent, pos, work, id, err);
 }
+AIOS__SMALL_END
 
 AIOS__SMALL_BEGIN
 

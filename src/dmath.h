@@ -7,6 +7,7 @@ static inline double aios__floor(double x) {
     double t = (double)(int64_t)x;      /* |x| < 2^62 */
     return t > x ? t - 1 : t;
 }
+AIOS__SMALL_BEGIN
 /* x > 0, finite. log x = e ln 2 + 2 atanh((m - 1) / (m + 1)), m in [sqrt 1/2, sqrt 2). */
 AIOSK__STRICT static double aios__log(double x) {
     uint64_t u;
@@ -32,6 +33,7 @@ AIOSK__STRICT static double aios__exp(double x) {
     memcpy(&p, &u, 8);
     return t * p;
 }
+AIOS__SMALL_END
 /* |x| < 1.6e6, the range in which k * pi/2 keeps its first part exact. */
 AIOSK__STRICT static void aios__sincos(double x, double *sin_x, double *cos_x) {
     double k = aios__floor(x * 0.6366197723675814 + 0.5), r, r2, s = 0, c = 0;

@@ -23,6 +23,7 @@ typedef struct aios__moe {
     int32_t *n_read;                            /* [n_layer] how often weights of an expert were read in this pass */
 } aios__moe;
 
+AIOS__SMALL_BEGIN
 /* Most blocks that n tokens can make. */
 static uint64_t aios__moe_blocks(const aios__moe *m, uint64_t n_tokens) {
     uint64_t pairs = n_tokens * (uint64_t)m->n_used;
@@ -41,6 +42,8 @@ static void aios__moe_layout(aios__moe *m, aios__bump *b, uint64_t n_tokens, uin
     m->block  = (aios__cols *)aios__take(b, aios__moe_blocks(m, n_tokens) * sizeof *m->block, 64);
     m->n_read = (int32_t *)aios__take(b, n_layer * 4, 64);
 }
+
+AIOS__SMALL_END
 
 /* The experts of one token: the n_used largest logits, the lowest index first among equals. Their weights are the softmax over all
  * experts, or (norm) over these alone, times scale. Sums go up from the first. */
@@ -270,6 +273,7 @@ static inline const void *aios__cache_data(const aios__cache *c, int32_t expert,
     int32_t slot = c->slot_of[c->at * c->moe->n_expert + expert];
     return c->base + (uint64_t)slot * c->slot_bytes + c->part_off[part] + (l->off[part] + (uint64_t)expert * l->n_bytes[part]) % AIOS__STREAM_ALIGN;
 }
+AIOS__SMALL_BEGIN
 /* Those that were due are through. 1 = there are more. */
 static int32_t aios__cache_next(aios__cache *c) {
     aios__crew_lock(&c->s->crew);
@@ -280,3 +284,4 @@ static int32_t aios__cache_next(aios__cache *c) {
     aios__crew_unlock(&c->s->crew);
     return c->done < c->n;
 }
+AIOS__SMALL_END

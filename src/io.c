@@ -2,6 +2,7 @@
  * First in the flow. Checks every range against the stated size and every count against what was asked for; takes no memory
  * and leaves errno (GetLastError) as it found it. */
 
+AIOS__SMALL_BEGIN
 /* Reads exactly n bytes at off into dst. A callback may deliver them in pieces; none, an error, or more than was asked for is
  * AIOS_ERR_IO, with the offset of the piece, the bytes asked for and the bytes (or negative code) that came. */
 static inline aios_status aios__io_read(const aios_io *io, uint64_t off, void *dst, uint64_t n, aios_error *err) {
@@ -41,6 +42,7 @@ AIOS_API const void *aios_io_memory_map(void *user, uint64_t off, uint64_t n) {
     return (const char *)user + off;
 }
 
+AIOS__SMALL_END
 /* ---- files -------------------------------------------------------------------------------------------------
  * aios__file_open fills io for a regular file; aios__file_close takes it back. The handle lives in io->user, so nothing is
  * allocated. Reads are positional: contexts of one model may read side by side through one handle. */
@@ -130,6 +132,7 @@ typedef off64_t aios__off;
 typedef off_t aios__off;
 #endif
 
+AIOS__SMALL_BEGIN
 static int64_t aios__file_read(void *user, uint64_t off, void *dst, uint64_t n) {
     int before = errno;
     int64_t got;
@@ -185,5 +188,6 @@ static inline void aios__file_close(aios_io *io) {
     errno = before;
     memset(io, 0, sizeof *io);
 }
+AIOS__SMALL_END
 
 #endif

@@ -133,6 +133,7 @@ typedef pthread_cond_t aios__cond;
 #define AIOS__WAKE(p, c)   pthread_cond_broadcast(&(p)->c)
 #endif
 
+AIOS__SMALL_BEGIN
 /* What a thread of our own runs. It is there as long as the thread is. */
 typedef struct aios__begin { void (*fn)(void *arg); void *arg; } aios__begin;
 #if defined(_WIN32)
@@ -195,6 +196,8 @@ static void aios__locks_stop(aios__lock *lock, aios__cond *a, aios__cond *b) {
     pthread_cond_destroy(b);
 #endif
 }
+
+AIOS__SMALL_END
 
 struct aios__pool;
 typedef struct aios__seat { struct aios__pool *pool; int32_t worker; aios__begin begin; } aios__seat;
@@ -310,6 +313,7 @@ static void aios__pool_run(aios__pool *p, aios__worker_fn fn, void *arg) {
     aios__change(p, &p->job);
     fn(arg, 0);
 }
+AIOS__SMALL_BEGIN
 /* From now on workers n and up sleep. Not during a job. */
 static void aios__pool_bound(aios__pool *p, int32_t n) {
     AIOS__LOCK(p);
@@ -422,4 +426,5 @@ static void aios__threads_layout(aios__pool *p, aios__crew *c, aios__bump *b, in
     p->stack += (AIOS__PAGE - (uintptr_t)p->stack % AIOS__PAGE) % AIOS__PAGE;
     c->stack = p->stack + (uint64_t)(n_workers - 1) * AIOS__STACK;
 }
+AIOS__SMALL_END
 #endif

@@ -218,49 +218,16 @@ static void aios__kv_start(aios__kv *kv, const aios_model *m, const aios_plan *p
 }
 
 AIOS__SMALL_END
-
 /* ---- pages ---------------------------------------------------------------------------------------------------- */
 static int32_t *aios__kv_row(const aios__kv *kv, int32_t g, int32_t form, int32_t seq) {
     return kv->page[g][form] ? kv->page[g][form] + (int64_t)seq * kv->seq_tiles : NULL;
-}
-/* Takes the page of an entry away; the page is free when no table names it any more. */
-static void aios__page_drop(aios__kv *kv, int32_t g, int32_t form, int32_t *entry) {
-    aios__pages *p = &kv->pool[g][form];
-    if (*entry == AIOS__NO_PAGE) return;
-    if (--p->refs[*entry] == 0) p->free_page[p->n_free++] = *entry;
-    *entry = AIOS__NO_PAGE;
 }
 static int32_t aios__page_at(const aios__kv *kv, int32_t g, int32_t form, int32_t seq, int32_t t) {
     const int32_t *row = aios__kv_row(kv, g, form, seq);
     return row ? row[t] : (int32_t)AIOS__NO_PAGE;
 }
-/* Is the open page of a tile a spare one? Not while the pass that seals it is under way. */
-static int32_t aios__kv_spare(const aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
-    return t < kv->seq[seq].tile && aios__page_at(kv, g, AIOS__KV_OPEN, seq, t) >= 0 && (aios__page_at(kv, g, AIOS__KV_SEALED, seq, t) != AIOS__NO_PAGE || aios__page_at(kv, g, AIOS__KV_OLD, seq, t) != AIOS__NO_PAGE);
-}
-/* Gives up the spare open pages of a sequence. */
-static void aios__kv_unspare(aios__kv *kv, int32_t g, int32_t seq) {
-    aios__kv_seq *s = &kv->seq[seq];
-    int32_t t;
-    for (t = s->tile < kv->seq_tiles ? s->tile : kv->seq_tiles - 1; t >= 0 && s->n_spares[g]; t--)
-        if (aios__kv_spare(kv, g, seq, t)) { aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, seq) + t); s->n_spares[g]--; }
-}
-/* Takes a page for an entry; the room must be there (aios__kv_fits). */
-static void aios__page_take(aios__kv *kv, int32_t g, int32_t form, int32_t *entry) {
-    aios__pages *p = &kv->pool[g][form];
-    int32_t s;
-    for (s = 0; !p->n_free && s < kv->n_seq; s++) aios__kv_unspare(kv, g, s);
-    *entry = p->free_page[--p->n_free];
-    p->refs[*entry] = 1;
-}
 static void *aios__tile_of(const aios__kv *kv, int32_t g, int32_t form, int32_t page, int32_t layer, int32_t head) {
     return kv->pool[g][form].base + (uint64_t)page * kv->pool[g][form].bytes + kv->tile_off[form][layer] + (uint64_t)head * kv->tile_bytes[form][layer];
-}
-
-static int32_t aios__kv_pages(const aios__kv *kv) {
-    int32_t g, f, n = 0;
-    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) n += kv->pool[g][f].n;
-    return n;
 }
 
 /* ---- who sees what -------------------------------------------------------------------------------------------- */
@@ -285,14 +252,17 @@ static void *aios__kv_open_tile(const aios__kv *kv, int32_t seq, int32_t layer, 
     int32_t g = kv->group[layer];
     return aios__tile_of(kv, g, AIOS__KV_OPEN, aios__page_at(kv, g, AIOS__KV_OPEN, seq, slot / AIOSK_TILE), layer, head);
 }
-/* Was nothing taken out? */
-static int32_t aios__kv_whole(const aios__kv_seq *s) { return s->n_spans == 1 && s->span[0].off == 0; }
 /* Slot of a position, which may be the next one after the last. */
 static int32_t aios__kv_slot(const aios__kv_seq *s, int32_t pos) {
     int32_t i, n;
     for (i = 0; i < s->n_spans - 1 && pos >= (n = s->span[i].to - s->span[i].from); i++) pos -= n;
     return s->span[i].from + pos;
 }
+static int32_t aios__kv_off(const aios__kv_seq *s) { return s->span[s->n_spans - 1].off; }
+
+AIOS__SMALL_BEGIN
+/* Was nothing taken out? */
+static int32_t aios__kv_whole(const aios__kv_seq *s) { return s->n_spans == 1 && s->span[0].off == 0; }
 /* The slot behind the first n positions. */
 static int32_t aios__kv_end(const aios__kv_seq *s, int32_t n) { return n ? aios__kv_slot(s, n - 1) + 1 : 0; }
 /* Position of the first slot that is alive and not before slot. */
@@ -301,9 +271,40 @@ static int32_t aios__kv_pos(const aios__kv_seq *s, int32_t slot) {
     for (i = 0; i < s->n_spans - 1 && slot >= s->span[i].to; i++) pos += s->span[i].to - s->span[i].from;
     return slot < s->span[i].from ? pos : pos + slot - s->span[i].from;
 }
-static int32_t aios__kv_off(const aios__kv_seq *s) { return s->span[s->n_spans - 1].off; }
 
-AIOS__SMALL_BEGIN
+/* ---- pages that come and go ------------------------------------------------------------------------------------ */
+/* Takes the page of an entry away; the page is free when no table names it any more. */
+static void aios__page_drop(aios__kv *kv, int32_t g, int32_t form, int32_t *entry) {
+    aios__pages *p = &kv->pool[g][form];
+    if (*entry == AIOS__NO_PAGE) return;
+    if (--p->refs[*entry] == 0) p->free_page[p->n_free++] = *entry;
+    *entry = AIOS__NO_PAGE;
+}
+/* Is the open page of a tile a spare one? Not while the pass that seals it is under way. */
+static int32_t aios__kv_spare(const aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
+    return t < kv->seq[seq].tile && aios__page_at(kv, g, AIOS__KV_OPEN, seq, t) >= 0 && (aios__page_at(kv, g, AIOS__KV_SEALED, seq, t) != AIOS__NO_PAGE || aios__page_at(kv, g, AIOS__KV_OLD, seq, t) != AIOS__NO_PAGE);
+}
+/* Gives up the spare open pages of a sequence. */
+static void aios__kv_unspare(aios__kv *kv, int32_t g, int32_t seq) {
+    aios__kv_seq *s = &kv->seq[seq];
+    int32_t t;
+    for (t = s->tile < kv->seq_tiles ? s->tile : kv->seq_tiles - 1; t >= 0 && s->n_spares[g]; t--)
+        if (aios__kv_spare(kv, g, seq, t)) { aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, seq) + t); s->n_spares[g]--; }
+}
+/* Takes a page for an entry; the room must be there (aios__kv_fits). */
+static void aios__page_take(aios__kv *kv, int32_t g, int32_t form, int32_t *entry) {
+    aios__pages *p = &kv->pool[g][form];
+    int32_t s;
+    for (s = 0; !p->n_free && s < kv->n_seq; s++) aios__kv_unspare(kv, g, s);
+    *entry = p->free_page[--p->n_free];
+    p->refs[*entry] = 1;
+}
+static int32_t aios__kv_pages(const aios__kv *kv) {
+    int32_t g, f, n = 0;
+    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) n += kv->pool[g][f].n;
+    return n;
+}
+
 /* ---- growing and cutting --------------------------------------------------------------------------------------- */
 /* What slots from .. upto-1 of a sequence ask for, counted into need; or, with need NULL, taken. */
 static void aios__kv_touch(aios__kv *kv, int32_t seq, int32_t from, int32_t upto, int32_t (*need)[AIOS__N_FORMS]) {

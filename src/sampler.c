@@ -201,7 +201,6 @@ static aios_status aios__sampler_check(const aios_sampler *s, int32_t n_vocab, a
     }
     return AIOS_OK;
 }
-AIOS__SMALL_END
 
 AIOS_API uint64_t aios_sample_work_bytes(int32_t n_vocab) {
     return n_vocab > 0 ? aios__round_up((uint64_t)n_vocab * (sizeof(uint64_t) + 2 * sizeof(float)), 64) : 0;
@@ -258,3 +257,4 @@ AIOS_API aios_status aios_sample_logits(const aios_sampler *s, const float *logi
                                         uint64_t n_recent, uint64_t pos, void *work, int32_t *id, aios_error *err) {
     return aios__sample(aiosk_select(AIOSK_ISA_BEST), s, logits, n_vocab, recent, n_recent, pos, work, id, err);
 }
+AIOS__SMALL_END

@@ -232,23 +232,6 @@ static const aios__pre aios__pres[] = {
 #undef AIOS__WORD
 #undef AIOS__STOP
 
-/* A missing name is "default", as llama.cpp has it (with a warning: such files are from before names existed). */
-static inline const aios__pre *aios__pre_find(aios__str name) {
-    uint32_t i;
-    if (name.n == 0) { name.p = "default"; name.n = 7; }
-    for (i = 0; i < sizeof aios__pres / sizeof *aios__pres; i++) {
-        const char *z = aios__pres[i].names;
-        while (*z) {
-            uint64_t n = 0;
-            while (z[n] && z[n] != ' ') n++;
-            if (n == name.n && memcmp(z, name.p, (size_t)n) == 0) return &aios__pres[i];
-            z += n;
-            if (*z) z++;
-        }
-    }
-    return NULL;
-}
-
 static inline int32_t aios__is_cased(uint32_t cp) {
     uint32_t lo = 0, hi = (uint32_t)(sizeof aios__cased / sizeof *aios__cased) / 2;
     if (cp < 128) return aios__ascii_class[cp] == AIOS__C_LETTER;
@@ -431,6 +414,24 @@ static inline uint64_t aios__pre_next(const aios__pre *pre, uint64_t bound[6], c
 
 /* ---- loading ---------------------------------------------------------------------------------------------------- */
 
+AIOS__SMALL_BEGIN
+/* A missing name is "default", as llama.cpp has it (with a warning: such files are from before names existed). */
+static inline const aios__pre *aios__pre_find(aios__str name) {
+    uint32_t i;
+    if (name.n == 0) { name.p = "default"; name.n = 7; }
+    for (i = 0; i < sizeof aios__pres / sizeof *aios__pres; i++) {
+        const char *z = aios__pres[i].names;
+        while (*z) {
+            uint64_t n = 0;
+            while (z[n] && z[n] != ' ') n++;
+            if (n == name.n && memcmp(z, name.p, (size_t)n) == 0) return &aios__pres[i];
+            z += n;
+            if (*z) z++;
+        }
+    }
+    return NULL;
+}
+
 static inline aios_status aios__vocab_bad(aios_error *err, const aios__key *k, uint64_t expected, uint64_t got, const char *what) {
     return aios__fail2(err, AIOS_ERR_MODEL, aios__key_entry_off(k), expected, got, "key '%': %", aios__s(k->name), aios__z(what));
 }
@@ -518,7 +519,6 @@ static inline aios_status aios__load_merges(aios__vocab *v, const aios__gguf *g,
     }
     return AIOS_OK;
 }
-AIOS__SMALL_BEGIN
 /* A token id from the file; one out of range counts as not said, as in llama.cpp (many files have such a padding id). */
 static inline int32_t aios__vocab_id(const aios__vocab *v, const aios__gguf *g, const char *key, int32_t otherwise) {
     uint64_t id;
