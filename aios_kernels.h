@@ -738,6 +738,15 @@ typedef struct aiosk__codes {
     int32_t mn[8][16];              /* A256: minima as pairs of int16, in the order of sum16, or of sum32   */
     uint8_t sign[64][64];           /* kind 9 (lanes.inc): 255 where the code was negative                  */
 } aiosk__codes;
+/* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
+typedef struct aiosk__cols {
+    aiosk__codes *t;
+    const uint8_t *x;
+    uint64_t xs;
+    float *acc;
+    int32_t n_in, k, n, n_cols;
+    int32_t kind, offset, columns, n_mn;    /* of the codes: what they stand above their meaning; pairs of minima, 0 without */
+} aiosk__cols;
 
 /* ---- activations -----------------------------------------------------------------------------------------
  * The parts of one column of n activations, as byte offsets; codes are int8 [n] at 0.
@@ -6359,15 +6368,6 @@ typedef void (*V_NAME(few_fn))(const V_NAME(few) *f);
 typedef void V_NAME(unit_fn)(const uint8_t *p, const int h, const int u, vi *w, vf *d, vf *dmin);
 typedef void V_NAME(head_fn)(const uint8_t *p, const int h, vi *sc, vi *mn, vf *d, vf *dmin);
 typedef void V_NAME(step_fn)(const uint8_t *p, const int h, const int j, vi *w, const vi *sc, const void *grid);
-/* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
-typedef struct V_NAME(cols) {
-    aiosk__codes *t;
-    const uint8_t *x;
-    uint64_t xs;
-    float *acc;
-    int32_t n_in, k, n, n_cols;
-    int32_t kind, offset, columns, n_mn;    /* of the codes: what they stand above their meaning; pairs of minima, 0 without */
-} V_NAME(cols);
 
 /* One more register to the parts of a group: [nc][np] */
 #define AIOSK__EACH(M)                     \
@@ -6546,7 +6546,7 @@ V_FN void V_NAME(codes_a32)(V_NAME(unit_fn) unit, const int offset, const int co
 #endif
 
 /* nc columns from column c0 */
-V_FN void V_NAME(group_a32)(const V_NAME(cols) *m, const int kind, const int offset, const int columns, const int nc, int32_t c0) {
+V_FN void V_NAME(group_a32)(const aiosk__cols *m, const int kind, const int offset, const int columns, const int nc, int32_t c0) {
     const aiosk__a32 a = aiosk__a32_parts(m->n_in);
     const uint64_t xs = m->xs;
     const uint8_t *x = m->x + (uint64_t)c0 * xs;
@@ -6755,7 +6755,7 @@ V_FN void V_NAME(codes_a256)(V_NAME(head_fn) head, V_NAME(step_fn) step, const v
 
 /* nc columns from column c0. any: codes of any kind as if they were of this one, whatever their columns. Codes without scales (columns
  * 0 in m) take the loop of 16 columns, with scales of 1. */
-V_FN void V_NAME(group_a256)(const V_NAME(cols) *m, const int kind, const int columns, const int any, const int nc, int32_t c0) {
+V_FN void V_NAME(group_a256)(const aiosk__cols *m, const int kind, const int columns, const int any, const int nc, int32_t c0) {
     const aiosk__a256 a = aiosk__a256_parts(m->n_in);
     const uint64_t xs = m->xs;
     const uint8_t *x = m->x + (uint64_t)c0 * xs;
@@ -6826,21 +6826,23 @@ V_EXPORT void V_NAME(absolute)(aiosk__codes *t, int32_t family, int32_t n) {
 }
 #endif
 /* All columns, a multiple of nc, with codes of one kind */
-V_FN void V_NAME(cols_a32)(const V_NAME(cols) *m, const int kind, const int columns) {
+V_FN void V_NAME(cols_a32)(const aiosk__cols *m, const int kind, const int columns) {
     for (int32_t c = 0; c < m->n_cols; c += V_NC) V_NAME(group_a32)(m, kind, kind >= 8 ? 0 : V_NAME(any), columns, V_NC, c);
 }
-V_FN void V_NAME(cols_a256)(const V_NAME(cols) *m, const int kind, const int columns) {
+V_FN void V_NAME(cols_a256)(const aiosk__cols *m, const int kind, const int columns) {
     for (int32_t c = 0; c < m->n_cols; c += V_NC) V_NAME(group_a256)(m, kind, columns, 0, V_NC, c);
 }
+#if V_OWN
 /* Columns from c on, one by one, with codes of any kind as signed ones of 8 bits: for what is left over, and what is rare */
-V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(last_a32)(const V_NAME(cols) *m, int32_t c) {
+V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(last_a32)(const aiosk__cols *m, int32_t c) {
     for (; c < m->n_cols; c++)
         if (m->columns == 16) V_NAME(group_a32)(m, 8, V_NAME(any), 16, 1, c);
         else V_NAME(group_a32)(m, 8, V_NAME(any), 32, 1, c);
 }
-V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(last_a256)(const V_NAME(cols) *m, int32_t c) {
+V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(last_a256)(const aiosk__cols *m, int32_t c) {
     for (; c < m->n_cols; c++) V_NAME(group_a256)(m, 8, 16, 1, 1, c);
 }
+#endif
 
 /* ======== kernels/matmul.inc ======== */
 /* matmul.inc: matrices of integer types, in either layout, with one column or many: which panels, which run of columns, where
@@ -6867,7 +6869,7 @@ V_FN void V_NAME(put)(const aiosk_matmul *m, int32_t c, int32_t row, const float
     }
 }
 
-typedef void (*V_NAME(cols_fn))(const V_NAME(cols) *m);
+typedef void (*V_NAME(cols_fn))(const aiosk__cols *m);
 #if V_OWN
 typedef struct V_NAME(form) {
     int32_t type, kind, offset, columns, n_mn; /* lanes.inc; n_mn of A32: 1 with a minimum */
@@ -6896,14 +6898,14 @@ typedef struct V_NAME(form) {
     X(a256, 8, 32) X(a256, 4, 16) X(a256, 6, 16) X(a256, 7, 16)
 #endif
 #define AIOSK__X(f, kind, columns) \
-    V_EXPORT V_HOT void V_NAME(f##_##kind##_##columns)(const V_NAME(cols) *m) { V_NAME(cols_##f)(m, kind, columns); }
+    V_EXPORT V_HOT void V_NAME(f##_##kind##_##columns)(const aiosk__cols *m) { V_NAME(cols_##f)(m, kind, columns); }
 AIOSK__COLS(AIOSK__X)
 #undef AIOSK__X
 #if V_TWO_KINDS
-V_EXPORT V_HOT void V_NAME(a256_6_any)(const V_NAME(cols) *m) {
+V_EXPORT V_HOT void V_NAME(a256_6_any)(const aiosk__cols *m) {
     for (int32_t c = 0; c < m->n_cols; c += V_NC) V_NAME(group_a256)(m, 6, 16, 1, V_NC, c);
 }
-V_EXPORT V_HOT void V_NAME(a256_8_any)(const V_NAME(cols) *m) {
+V_EXPORT V_HOT void V_NAME(a256_8_any)(const aiosk__cols *m) {
     for (int32_t c = 0; c < m->n_cols; c += V_NC) V_NAME(group_a256)(m, 8, 16, 1, V_NC, c);
 }
 #endif
@@ -7069,7 +7071,7 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int
     const int32_t per = 256 / (int32_t)t->n_weights, units = (int32_t)t->n_weights / 32, family = (int32_t)t->family;
     const int32_t even = V_BIAS8 && f->columns && AIOSK__EVEN(f->kind, family == AIOSK_A32 ? 0 : f->columns);
     V_NAME(job) j;
-    V_NAME(cols) job;
+    aiosk__cols job;
     V_NAME(cols_fn) cols;
     job.kind = V_W == 1 || even || (V_BIAS8 && !f->columns) ? 8 : f->kind;
     job.offset = even || f->offset < 0 ? 0 : f->offset;
@@ -7129,17 +7131,24 @@ V_EXPORT void V_NAME(matmul)(const aiosk_matmul *m, const V_SOURCE(form) *f, int
 #else
                     f->codes(V_NAME(panel)(&j, r, k, k + nb, r + 16 * V_NP, run), nb, &codes[e]);
 #endif
-#if V_BIAS8 && (!V_OWN || defined V_LENDER)
-                    if (even && (!V_OWN || f->lent)) V_NAME(raise)(&codes[e], nb * units, 128 - (f->offset < 0 ? 0 : f->offset));
+#if V_OWN && defined V_LENDER
+                    if (even && f->lent) V_NAME(raise)(&codes[e], nb * units, 128 - (f->offset < 0 ? 0 : f->offset));
 #endif
                 }
                 job.k = family == AIOSK_A256 ? k : k * units;
                 job.n = nb * units;
                 job.n_cols = n_cols;
-                if (groups < n_cols && family == AIOSK_A32) V_NAME(last_a32)(&job, groups);
-                if (groups < n_cols && family == AIOSK_A256) V_NAME(last_a256)(&job, groups);
+                if (groups < n_cols) {
+                    aiosk__cols last = job;
+                    if (!V_OWN) last.kind = f->kind, last.offset = f->offset < 0 ? 0 : f->offset; /* codes as they were unpacked */
+                    if (family == AIOSK_A32) V_SOURCE(last_a32)(&last, groups);
+                    else V_SOURCE(last_a256)(&last, groups);
+                }
                 if (!groups) continue;
                 job.n_cols = groups;
+#if V_BIAS8 && !V_OWN
+                for (int32_t e = 0; e < V_NP && even; e++) V_NAME(raise)(codes + e, nb * units, 128 - (f->offset < 0 ? 0 : f->offset));
+#endif
 #if V_XOR
                 for (int32_t e = 0; e < V_NP && job.kind == 8 && job.columns == 32; e++) V_NAME(absolute)(codes + e, family, job.n);
 #endif

@@ -92,6 +92,15 @@ typedef struct aiosk__codes {
     int32_t mn[8][16];              /* A256: minima as pairs of int16, in the order of sum16, or of sum32   */
     uint8_t sign[64][64];           /* kind 9 (lanes.inc): 255 where the code was negative                  */
 } aiosk__codes;
+/* Codes [V_NP] times n_cols columns: n units (A32) or one block (A256) from unit or block k; acc [n_cols][V_NP][16] */
+typedef struct aiosk__cols {
+    aiosk__codes *t;
+    const uint8_t *x;
+    uint64_t xs;
+    float *acc;
+    int32_t n_in, k, n, n_cols;
+    int32_t kind, offset, columns, n_mn;    /* of the codes: what they stand above their meaning; pairs of minima, 0 without */
+} aiosk__cols;
 
 /* ---- activations -----------------------------------------------------------------------------------------
  * The parts of one column of n activations, as byte offsets; codes are int8 [n] at 0.
