@@ -67,11 +67,13 @@
 #ifndef AIOS_API
 #ifdef AIOS_STATIC
 #define AIOS_API static
-#elif defined(__cplusplus)
-#define AIOS_API extern "C"
 #else
 #define AIOS_API extern
 #endif
+#endif
+
+#ifdef __cplusplus
+extern "C" {
 #endif
 
 #define AIOS_VERSION 100  /* 0.1.0 */
@@ -286,7 +288,9 @@ AIOS_API aios_status aios_artifact_check(const aios_io *io, void *work, uint64_t
 
 /* ---- vocabulary -------------------------------------------------------------------------------------------- */
 enum { AIOS_TOK_SPECIAL = 1,        /* "</s>" and the like in the text become their ids                */
-       AIOS_TOK_ADD_BOS_EOS = 2 };  /* add the ids that the model asks for at the ends                 */
+       AIOS_TOK_BOS = 2,            /* bos in front where the model asks for it: of a text's beginning, unless it brings its own */
+       AIOS_TOK_EOS = 4,            /* eos behind where the model asks for it: of a text that is whole, never of one that is to go on */
+       AIOS_TOK_ADD_BOS_EOS = 2 };  /* the old name of AIOS_TOK_BOS                                    */
 /* Text to ids. Returns how many there are; only the first max_ids are written (ask with max_ids = 0 to size the buffer).
  * Takes no memory and about 36 KiB of stack. Invalid UTF-8 is taken byte by byte; a byte that the vocabulary has no token for
  * becomes unk, or is left out where there is none. Exact for text of any length; AIOS_ERR_LIMIT only if the tokens of a run
@@ -294,15 +298,16 @@ enum { AIOS_TOK_SPECIAL = 1,        /* "</s>" and the like in the text become th
 AIOS_API int64_t aios_tokenize(const aios_model *m, const char *text, uint64_t n_text, uint32_t flags,
                                int32_t *ids, uint64_t max_ids, aios_error *err);
 
-/* State of one text stream, so that no call emits half a UTF-8 character. Start with zeros. 16 bytes for good. */
+/* State of one text stream, so that no call emits half a UTF-8 character. Start with zeros for what goes on behind other text,
+ * with AIOS_DETOK_BEGIN for a text from its beginning. 16 bytes for good. */
 typedef struct aios_detok { uint8_t bytes[8]; uint32_t n_bytes, flags; } aios_detok;
 enum { AIOS_DETOK_SPECIAL = 1,      /* detok.flags: show special tokens as text                        */
-       AIOS_DETOK_STARTED = 2 };    /* kept by the library: the first token has been seen              */
+       AIOS_DETOK_BEGIN = 4 };      /* the next token begins the text; the library takes it away       */
 /* The text of one more token. Returns the bytes written (0 when characters are still incomplete), never more than cap;
  * AIOS_ERR_FULL when cap is too small (nothing is changed; 1024 is enough for any known vocabulary). id = -1 flushes: bytes that
  * never became a character come out as U+FFFD. st NULL: the token's own bytes, as they are. Control, unknown and unused tokens
- * have no text (the first two do with AIOS_DETOK_SPECIAL). The space that SentencePiece puts before a text is dropped, unless
- * AIOS_DETOK_STARTED says that the text has begun. */
+ * have no text (the first two do with AIOS_DETOK_SPECIAL). The space that SentencePiece puts before a text is dropped
+ * where AIOS_DETOK_BEGIN says that the text begins. */
 AIOS_API int64_t aios_detokenize(const aios_model *m, aios_detok *st, int32_t id, char *out, uint64_t cap);
 /* The piece of a token as the file has it, not terminated; NULL when id is out of range. */
 AIOS_API const char *aios_token_text(const aios_model *m, int32_t id, uint64_t *n_bytes);
@@ -773,6 +778,9 @@ AIOS_API uint64_t aios_sample_work_bytes(int32_t n_vocab);
 AIOS_API aios_status aios_sample_logits(const aios_sampler *s, const float *logits, int32_t n_vocab, const int32_t *recent,
                                         uint64_t n_recent, uint64_t pos, void *work, int32_t *id, aios_error *err);
 
+#ifdef __cplusplus
+}
+#endif
 #endif
 
 #if defined(AIOS_IMPLEMENTATION) && !defined(AIOS_EXTERNAL) && !defined(AIOS__IMPLEMENTED)
@@ -956,6 +964,14 @@ AIOS__COLD static aios_status aios__fail1(aios_error *err, aios_status code, uin
 AIOS__COLD static aios_status aios__fail(aios_error *err, aios_status code, uint64_t off, const char *text) {
     return aios__fail2(err, code, off, 0, 0, text, aios__u(0), aios__u(0));
 }
+/* Who hears of what is odd but can be lived with. fn NULL: nobody. */
+typedef struct aios__notes { aios_log_fn fn; void *user; } aios__notes;
+AIOS__COLD static void aios__note2(const aios__notes *log, const char *fmt, aios__arg a, aios__arg b) {
+    aios_error e;
+    if (!log || !log->fn) return;
+    aios__fail2(&e, AIOS_OK, AIOS__NO_OFF, 0, 0, fmt, a, b);
+    log->fn(log->user, 0, e.text);
+}
 static inline void aios__clear(aios_error *err) { if (err) memset(err, 0, sizeof *err); }
 
 /* One request of the caller's allocator; what it answers must be there and aligned. */
@@ -1105,7 +1121,7 @@ static aios_status aios__crew_start(aios__crew *c, int32_t n, void (*fn)(void *)
     (void)c; (void)fn; (void)arg;
     return n < 1 ? AIOS_OK : aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "this build has no threads (AIOS_NO_THREADS): plan without reading threads");
 }
-static void aios__crew_stop(aios__crew *c) { (void)c; }
+static int32_t aios__crew_stop(aios__crew *c) { (void)c; return 1; }
 static void aios__crew_lock(aios__crew *c) { (void)c; }
 static void aios__crew_unlock(aios__crew *c) { (void)c; }
 static void aios__crew_wake(aios__crew *c) { (void)c; }
@@ -1122,6 +1138,7 @@ typedef CONDITION_VARIABLE aios__cond;
 #define AIOS__UNLOCK(p)    ReleaseSRWLockExclusive(&(p)->lock)
 #define AIOS__SLEEP(p, c)  SleepConditionVariableSRW(&(p)->c, &(p)->lock, INFINITE, 0)
 #define AIOS__WAKE(p, c)   WakeAllConditionVariable(&(p)->c)
+static int64_t aios__process(void) { return 0; }
 #else
 #include <pthread.h>
 #if defined(__STRICT_ANSI__) && !defined(__cplusplus)   /* a strict -std=c99 hides it */
@@ -1134,6 +1151,8 @@ typedef pthread_cond_t aios__cond;
 #define AIOS__UNLOCK(p)    pthread_mutex_unlock(&(p)->lock)
 #define AIOS__SLEEP(p, c)  pthread_cond_wait(&(p)->c, &(p)->lock)
 #define AIOS__WAKE(p, c)   pthread_cond_broadcast(&(p)->c)
+#include <unistd.h>
+static int64_t aios__process(void) { return (int64_t)getpid(); }   /* a forked child has the memory of the threads, not the threads */
 #endif
 
 AIOS__SMALL_BEGIN
@@ -1209,6 +1228,7 @@ typedef struct aios__pool {
     int32_t n;                          /* workers, the caller included; 0 = not started                */
     int32_t active;                     /* those that are wanted, 1..n; changed under the lock          */
     int32_t quit;
+    int64_t process;                    /* in which the threads run                                     */
     aios__worker_fn fn;
     void *arg;
     aios__start_fn start;               /* NULL, or called once on each thread                          */
@@ -1329,6 +1349,7 @@ static void aios__pool_bound(aios__pool *p, int32_t n) {
 static void aios__pool_stop(aios__pool *p) {
     int32_t i;
     if (!p->n) return;
+    if (p->process != aios__process()) { p->n = 0; return; }
     AIOS__LOCK(p);
     aios__store(&p->quit, 1);
     aios__fetch_add(&p->job, 1);        /* for those that spin */
@@ -1344,7 +1365,7 @@ static aios_status aios__pool_start(aios__pool *p, int32_t n, aios__start_fn sta
     aios_status st;
     p->n = 0; p->active = n; p->quit = 0; p->job = 0; p->members = 0; p->sleepers = 0;
     p->bar_gen = 0x7FFFFF00; p->over = p->bar_gen - 1;      /* it goes round soon, so that every test sees it */
-    p->start = start; p->start_user = start_user;
+    p->start = start; p->start_user = start_user; p->process = aios__process();
     if ((st = aios__locks_start(&p->lock, &p->cond, &p->parked, err)) != 0) return st;
     for (i = p->n = 1; i < n; i++) {
         aios__seat *s = &p->seat[i];
@@ -1361,6 +1382,7 @@ static aios_status aios__pool_start(aios__pool *p, int32_t n, aios__start_fn sta
 /* Threads that wait for something to do, with the lock and the condition that they share with those who give it. */
 typedef struct aios__crew {
     int32_t n, quit, started;           /* n: threads that run                                          */
+    int64_t process;                    /* in which they do                                             */
     aios__lock lock;
     aios__cond cond, idle;              /* something was done; there is something to do                 */
     aios__begin begin;
@@ -1397,18 +1419,21 @@ static void aios__crew_quit(aios__crew *c, int32_t quit) {
     AIOS__WAKE(c, idle);
     AIOS__UNLOCK(c);
 }
-static void aios__crew_stop(aios__crew *c) {
-    if (!c->started) return;
+/* 0: in a forked child, which has neither threads to wait for nor reads under way. */
+static int32_t aios__crew_stop(aios__crew *c) {
+    if (!c->started) return 1;
+    if (c->process != aios__process()) return 0;
     aios__crew_quit(c, 1);
     while (c->n > 0) aios__thread_join(c->thread[--c->n]);
     aios__locks_stop(&c->lock, &c->cond, &c->idle);
     c->started = 0;
+    return 1;
 }
 /* Starts n threads that run fn(arg) until quit is set; none is fine: then the lock is all there is. */
 static aios_status aios__crew_start(aios__crew *c, int32_t n, void (*fn)(void *), void *arg, aios_error *err) {
     aios_status st = aios__locks_start(&c->lock, &c->cond, &c->idle, err);
     if (st) return st;
-    c->begin.fn = fn; c->begin.arg = arg;
+    c->begin.fn = fn; c->begin.arg = arg; c->process = aios__process();
     for (c->started = 1, c->n = c->quit = 0; c->n < n; c->n++)
         if (!aios__thread_start(&c->thread[c->n], &c->begin, c->stack + (uint64_t)c->n * AIOS__STACK)) {
             int32_t i = c->n;
@@ -2246,6 +2271,7 @@ enum {
     AIOS__MAX_KEY_NAME = 65535,         /* the format's own limit                                               */
     AIOS__MAX_TENSOR_NAME = 63,         /* ggml's, with the zero byte 64                                        */
     AIOS__MAX_ALIGNMENT = 1 << 20,
+    AIOS__MAX_DEPTH = 8,                /* of arrays in an array                                                */
     AIOS__MIN_KEY_BYTES = 8 + 1 + 4 + 1,                /* name of 1, type, value of 1                          */
     AIOS__MIN_TENSOR_BYTES = 8 + 1 + 4 + 8 + 4 + 8      /* name of 1, n_dims, one dimension, type, offset       */
 };
@@ -2340,15 +2366,15 @@ static inline int32_t aios__name_cmp2(aios__str a, aios__str head, aios__str tai
 }
 /* The key called head + tail, or NULL. */
 static inline const aios__key *aios__key_find2(const aios__gguf *g, aios__str head, const char *tail) {
-    uint32_t lo = 0, hi = g->n_keys;
+    uint32_t low = 0, high = g->n_keys;
     aios__str t;
     t.p = tail; t.n = strlen(tail);
-    while (lo < hi) {
-        uint32_t mid = lo + (hi - lo) / 2;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
         const aios__key *k = &g->key[g->key_by_name[mid]];
         int32_t c = aios__name_cmp2(k->name, head, t);
         if (c == 0) return k;
-        if (c < 0) lo = mid + 1; else hi = mid;
+        if (c < 0) low = mid + 1; else high = mid;
     }
     return NULL;
 }
@@ -2358,13 +2384,13 @@ static inline const aios__key *aios__key_find(const aios__gguf *g, const char *n
     return aios__key_find2(g, none, name);
 }
 static inline const aios__tensor *aios__tensor_find(const aios__gguf *g, aios__str name) {
-    uint32_t lo = 0, hi = g->n_tensors;
-    while (lo < hi) {
-        uint32_t mid = lo + (hi - lo) / 2;
+    uint32_t low = 0, high = g->n_tensors;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
         const aios__tensor *t = &g->tensor[g->tensor_by_name[mid]];
         int32_t c = aios__name_cmp(t->name, name);
         if (c == 0) return t;
-        if (c < 0) lo = mid + 1; else hi = mid;
+        if (c < 0) low = mid + 1; else high = mid;
     }
     return NULL;
 }
@@ -2534,11 +2560,83 @@ static inline aios_status aios__scan_special(aios__scan *s, const aios__key *k, 
     return AIOS_OK;
 }
 
+/* Type and count of an array's items. */
+static aios_status aios__scan_array(aios__scan *s, uint32_t *type, uint64_t *n) {
+    uint64_t at = s->pos, bytes;
+    aios_status st;
+    if ((st = aios__scan_get(s, type, 4, "item type")) != AIOS_OK) return st;
+    if (*type >= AIOS__N_VALUE_TYPES) return aios__scan_bad(s, at, AIOS__N_VALUE_TYPES - 1, *type, "unknown item type");
+    at = s->pos;
+    if ((st = aios__scan_get(s, n, 8, "item count")) != AIOS_OK) return st;
+    bytes = *type == AIOS__STR ? 8 : *type == AIOS__ARR ? 12 : aios__value_bytes(*type);
+    if (*n > (s->io->n_bytes - s->pos) / bytes)
+        return aios__scan_bad(s, at, (s->io->n_bytes - s->pos) / bytes, *n, "more items than the rest of the file can hold");
+    if (*n > s->lim.max_array_items)
+        return aios__scan_fail(s, AIOS_ERR_LIMIT, at, s->lim.max_array_items, *n, "more items than limits.max_array_items allows", "");
+    return AIOS_OK;
+}
+/* Passes over n values, no arrays. first [8]: a single number, or as it was; the strings' bytes are added to str_bytes. */
+static aios_status aios__scan_values(aios__scan *s, uint32_t type, uint64_t n, int32_t is_array, uint8_t *first, uint64_t *str_bytes) {
+    uint64_t at, i, bytes, done, got = 0;
+    const uint8_t *p = NULL;
+    aios_status st;
+    if (type == AIOS__STR) {
+        for (i = 0; i < n; i++) {
+            uint64_t len;
+            at = s->pos;
+            if (at - s->base < s->n && s->n - (at - s->base) >= 8) { memcpy(&len, s->p + (at - s->base), 8); s->pos += 8; }     /* nearly always */
+            else if ((st = aios__scan_get(s, &len, 8, "string length")) != AIOS_OK) return st;
+            if ((st = aios__scan_room(s, len, "string")) != AIOS_OK) {
+                if (s->err && st != AIOS_ERR_IO) s->err->offset = at;       /* the length is what is wrong */
+                return st;
+            }
+            if (!is_array && len > s->lim.max_string_bytes)
+                return aios__scan_fail(s, AIOS_ERR_LIMIT, at, s->lim.max_string_bytes, len, "the string is longer than limits.max_string_bytes allows", "");
+            s->pos += len;
+            *str_bytes += len;
+        }
+        return AIOS_OK;
+    }
+    bytes = n * aios__value_bytes(type);            /* cannot overflow: n was compared with the file's size */
+    if ((st = aios__scan_room(s, bytes, "value")) != AIOS_OK) return st;
+    at = s->pos;
+    if (type == AIOS__BOOL) {
+        for (done = 0; done < bytes; done += got) {
+            if ((st = aios__scan_run(s, bytes - done, &p, &got)) != AIOS_OK) return st;
+            for (i = 0; i < got; i++)
+                if (p[i] > 1) return aios__scan_bad(s, at + done + i, 1, p[i], "a bool is neither 0 nor 1");
+        }
+    } else if (!is_array) {
+        if ((st = aios__scan_get(s, first, bytes, "value")) != AIOS_OK) return st;
+    }
+    s->pos = at + bytes;
+    return AIOS_OK;
+}
+/* Passes over n arrays, in which there may be arrays again; nobody asks for what they hold. left: arrays that are still to come, by depth. */
+static aios_status aios__scan_nested(aios__scan *s, uint64_t n) {
+    uint64_t left[AIOS__MAX_DEPTH], bytes = 0, at;
+    uint8_t first[8];
+    uint32_t type;
+    int32_t d = 0;
+    aios_status st;
+    left[0] = n;
+    while (d >= 0) {
+        if (!left[d]) { d--; continue; }
+        left[d]--;
+        at = s->pos;
+        if ((st = aios__scan_array(s, &type, &n)) != AIOS_OK) return st;
+        if (type != AIOS__ARR) {
+            if ((st = aios__scan_values(s, type, n, 1, first, &bytes)) != AIOS_OK) return st;
+        } else if (++d == AIOS__MAX_DEPTH) return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, at, 0, 0, "arrays in arrays, too deep", "");
+        else left[d] = n;
+    }
+    return AIOS_OK;
+}
+
 static inline aios_status aios__scan_key(aios__scan *s, uint32_t index) {
     aios__key k;
-    uint64_t at, i, bytes = 0, str_bytes = 0, done, got = 0;
+    uint64_t at, str_bytes = 0;
     uint8_t first[8];                               /* of a number, as k.p in the first pass */
-    const uint8_t *p = NULL;
     aios_status st;
 
     memset(&k, 0, sizeof k);
@@ -2552,49 +2650,11 @@ static inline aios_status aios__scan_key(aios__scan *s, uint32_t index) {
     if (k.type >= AIOS__N_VALUE_TYPES) return aios__scan_bad(s, at, AIOS__N_VALUE_TYPES - 1, k.type, "unknown value type");
     if (k.type == AIOS__ARR) {
         k.is_array = 1;
-        at = s->pos;
-        if ((st = aios__scan_get(s, &k.type, 4, "item type")) != AIOS_OK) return st;
-        if (k.type == AIOS__ARR) return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, at, 0, 0, "an array of arrays", "");
-        if (k.type >= AIOS__N_VALUE_TYPES) return aios__scan_bad(s, at, AIOS__N_VALUE_TYPES - 1, k.type, "unknown item type");
-        at = s->pos;
-        if ((st = aios__scan_get(s, &k.n, 8, "item count")) != AIOS_OK) return st;
-        bytes = k.type == AIOS__STR ? 8 : aios__value_bytes(k.type);
-        if (k.n > (s->io->n_bytes - s->pos) / bytes)
-            return aios__scan_bad(s, at, (s->io->n_bytes - s->pos) / bytes, k.n, "more items than the rest of the file can hold");
-        if (k.n > s->lim.max_array_items)
-            return aios__scan_fail(s, AIOS_ERR_LIMIT, at, s->lim.max_array_items, k.n, "more items than limits.max_array_items allows", "");
+        if ((st = aios__scan_array(s, &k.type, &k.n)) != AIOS_OK) return st;
     }
     k.off = s->pos;
-    if (k.type == AIOS__STR) {
-        for (i = 0; i < k.n; i++) {
-            uint64_t len;
-            at = s->pos;
-            if (at - s->base < s->n && s->n - (at - s->base) >= 8) { memcpy(&len, s->p + (at - s->base), 8); s->pos += 8; }     /* nearly always */
-            else if ((st = aios__scan_get(s, &len, 8, "string length")) != AIOS_OK) return st;
-            if ((st = aios__scan_room(s, len, "string")) != AIOS_OK) {
-                if (s->err && st != AIOS_ERR_IO) s->err->offset = at;       /* the length is what is wrong */
-                return st;
-            }
-            if (!k.is_array && len > s->lim.max_string_bytes)
-                return aios__scan_fail(s, AIOS_ERR_LIMIT, at, s->lim.max_string_bytes, len, "the string is longer than limits.max_string_bytes allows", "");
-            s->pos += len;
-            str_bytes += len;
-        }
-    } else {
-        bytes = k.n * aios__value_bytes(k.type);    /* cannot overflow: k.n was compared with the file's size */
-        if ((st = aios__scan_room(s, bytes, "value")) != AIOS_OK) return st;
-        at = s->pos;
-        if (k.type == AIOS__BOOL) {
-            for (done = 0; done < bytes; done += got) {
-                if ((st = aios__scan_run(s, bytes - done, &p, &got)) != AIOS_OK) return st;
-                for (i = 0; i < got; i++)
-                    if (p[i] > 1) return aios__scan_bad(s, at + done + i, 1, p[i], "a bool is neither 0 nor 1");
-            }
-        } else if (!k.is_array) {
-            if ((st = aios__scan_get(s, first, bytes, "value")) != AIOS_OK) return st;
-        }
-        s->pos = at + bytes;
-    }
+    st = k.type == AIOS__ARR ? aios__scan_nested(s, k.n) : aios__scan_values(s, k.type, k.n, (int32_t)k.is_array, first, &str_bytes);
+    if (st) return st;
     k.p = first;
     if ((st = aios__scan_special(s, &k, str_bytes)) != AIOS_OK) return st;
     if (s->key) {
@@ -3215,9 +3275,9 @@ static inline void aios__bit_set(uint32_t *set, uint32_t i) { set[i >> 5] |= (ui
 
 /* How many bytes follow a first byte, and the range of the second; 0 for bytes that start nothing longer than themselves.
  * Refuses overlong forms, surrogates and what is above U+10FFFF. From: Unicode 15.1, table 3-7. */
-static inline uint32_t aios__utf8_more(uint8_t b, uint8_t *lo, uint8_t *hi) {
-    *lo = b == 0xE0 ? 0xA0 : b == 0xF0 ? 0x90 : 0x80;
-    *hi = b == 0xED ? 0x9F : b == 0xF4 ? 0x8F : 0xBF;
+static inline uint32_t aios__utf8_more(uint8_t b, uint8_t *low, uint8_t *high) {
+    *low = b == 0xE0 ? 0xA0 : b == 0xF0 ? 0x90 : 0x80;
+    *high = b == 0xED ? 0x9F : b == 0xF4 ? 0x8F : 0xBF;
     return b < 0xC2 ? 0 : b < 0xE0 ? 1 : b < 0xF0 ? 2 : b < 0xF5 ? 3 : 0;
 }
 /* The character at s (n > 0 bytes are there) and its length; an invalid byte is U+FFFD of length 1. */
@@ -3396,12 +3456,12 @@ static const aios__pre aios__pres[] = {
 #undef AIOS__STOP
 
 static inline int32_t aios__is_cased(uint32_t cp) {
-    uint32_t lo = 0, hi = (uint32_t)(sizeof aios__cased / sizeof *aios__cased) / 2;
+    uint32_t low = 0, high = (uint32_t)(sizeof aios__cased / sizeof *aios__cased) / 2;
     if (cp < 128) return aios__ascii_class[cp] == AIOS__C_LETTER;
-    while (lo < hi) {
-        uint32_t mid = (lo + hi) / 2;
-        if (cp < aios__cased[2 * mid]) hi = mid;
-        else if (cp > aios__cased[2 * mid + 1]) lo = mid + 1;
+    while (low < high) {
+        uint32_t mid = (low + high) / 2;
+        if (cp < aios__cased[2 * mid]) high = mid;
+        else if (cp > aios__cased[2 * mid + 1]) low = mid + 1;
         else return 1;
     }
     return 0;
@@ -3476,16 +3536,16 @@ static inline uint64_t aios__pre_gpt2(const char *s, uint64_t p, uint64_t end) {
     return q;
 }
 /* ([letters - a-z])*([letters - A-Z])+ | ([letters - a-z])+([letters - A-Z])*, from a letter on: capitals and caseless letters,
- * then small and caseless ones. What llama.cpp makes of \p{Lu}\p{Lt}.. and \p{Ll}..: case is told apart in ASCII only. */
+ * then lower and caseless ones. What llama.cpp makes of \p{Lu}\p{Lt}.. and \p{Ll}..: case is told apart in ASCII only. */
 static inline uint64_t aios__pre_cased(const char *s, uint64_t p, uint64_t end) {
-    uint64_t q = p, small = p;                      /* small: behind the last caseless letter */
+    uint64_t q = p, lower = p;                      /* lower: behind the last caseless letter */
     aios__char c = aios__char_at(s, q, end);
     while (c.cls == AIOS__C_LETTER && !(c.cp >= 'a' && c.cp <= 'z')) {
         q += c.len;
-        if (c.cp >= 128) small = q;
+        if (c.cp >= 128) lower = q;
         c = aios__char_at(s, q, end);
     }
-    if (c.cls != AIOS__C_LETTER) return small > p ? small : q;
+    if (c.cls != AIOS__C_LETTER) return lower > p ? lower : q;
     while (c.cls == AIOS__C_LETTER && !(c.cp >= 'A' && c.cp <= 'Z')) { q += c.len; c = aios__char_at(s, q, end); }
     return q;
 }
@@ -3633,10 +3693,15 @@ static inline aios_status aios__load_tokens(aios__vocab *v, const aios__gguf *g,
     }
     return AIOS_OK;
 }
-/* Token id by text. Two tokens of one text are refused, as llama.cpp does; empty ones cannot be found. */
-static inline aios_status aios__load_hash(aios__vocab *v, const aios__gguf *g, aios_error *err) {
+/* What characters are joined to: no control token and no unknown one, which come from the flag for special tokens alone. */
+static inline int32_t aios__joined(const aios__vocab *v, int32_t id) {
+    const uint32_t type = id < 0 ? (uint32_t)AIOS__T_NORMAL : v->attr[id] & AIOS__T_TYPE;
+    return type == AIOS__T_CONTROL || type == AIOS__T_UNKNOWN ? -1 : id;
+}
+/* Token id by text: of two tokens of one text the normal one, else the first; empty ones cannot be found. */
+static inline aios_status aios__load_hash(aios__vocab *v, const aios__gguf *g, const aios__notes *log, aios_error *err) {
     const aios__key *k = aios__key_find(g, "tokenizer.ggml.tokens");
-    int32_t id;
+    int32_t id, twice = -1;
     memset(v->slot, 0, (size_t)v->n_slots * 4);
     for (id = 0; id < v->n_tokens; id++) {
         aios__str s = aios__vocab_text(v, id);
@@ -3646,11 +3711,13 @@ static inline aios_status aios__load_hash(aios__vocab *v, const aios__gguf *g, a
         for (j = 0; j < s.n; j++) h = aios__fnv(h, (uint8_t)s.p[j]);
         for (i = aios__slot_of(h, v->n_slots); v->slot[i]; i = i + 1 == v->n_slots ? 0 : i + 1) {
             aios__str t = aios__vocab_text(v, (int32_t)(v->slot[i] - 1));
-            if (t.n == s.n && memcmp(t.p, s.p, (size_t)s.n) == 0) return aios__vocab_bad(err, k, v->slot[i] - 1, (uint64_t)id, "holds one text twice");
+            if (t.n == s.n && memcmp(t.p, s.p, (size_t)s.n) == 0) break;
             if (++n > AIOS__MAX_PROBES) return aios__vocab_bad(err, k, AIOS__MAX_PROBES, n, "holds texts made to collide");
         }
-        v->slot[i] = (uint32_t)id + 1;
+        if (v->slot[i]) twice = id;
+        if (!v->slot[i] || (v->attr[id] == AIOS__T_NORMAL && v->attr[v->slot[i] - 1] != AIOS__T_NORMAL)) v->slot[i] = (uint32_t)id + 1;
     }
+    if (twice >= 0) aios__note2(log, "token % has the text of another one: %", aios__i(twice), aios__s(aios__vocab_text(v, twice)));
     return AIOS_OK;
 }
 /* Rank by pair of tokens. A merge of or into something that is no token (or is longer than 1 KiB) is left out (no known file
@@ -3700,7 +3767,7 @@ static inline int32_t aios__has_text(const aios__vocab *v, const char *z) { retu
 static inline int32_t aios__is_special(uint32_t type) { return type == AIOS__T_CONTROL || type == AIOS__T_USER || type == AIOS__T_UNKNOWN; }
 
 /* Special ids, flags, ends of text, what the search for special tokens needs, byte tokens. */
-static inline aios_status aios__load_special(aios__vocab *v, const aios__gguf *g, aios_error *err) {
+static inline aios_status aios__load_special(aios__vocab *v, const aios__gguf *g, const aios__notes *log, aios_error *err) {
     static const char *const end_keys[] = { "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id",
         "tokenizer.ggml.fim_pad_token_id", "tokenizer.ggml.fim_rep_token_id", "tokenizer.ggml.fim_sep_token_id" };
     /* Texts that end a turn or a text in some family, and are control tokens whatever the file says. The first n_eot, in this
@@ -3715,11 +3782,13 @@ static inline aios_status aios__load_special(aios__vocab *v, const aios__gguf *g
     uint32_t i, type;
     aios__str s, name = { NULL, 0 };
 
-    for (i = 0; i < 3; i++) {           /* these must be right: they are put into texts or end them */
+    for (i = 0; i < 3; i++) {           /* these are put into texts or end them */
         static const char *const keys[] = { "tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id", "tokenizer.ggml.unknown_token_id" };
         const aios__key *k = aios__key_find(g, keys[i]);
         uint64_t x = 0;
-        if (k && (!aios__key_u64(k, &x) || (v->n_tokens && x >= (uint64_t)v->n_tokens))) return aios__vocab_bad(err, k, (uint64_t)v->n_tokens - 1, x, "is no token id");
+        int64_t minus;
+        if (k && !aios__key_u64(k, &x) && !aios__key_i64(k, &minus)) return aios__vocab_bad(err, k, (uint64_t)v->n_tokens - 1, x, "is no token id");
+        if (k && v->n_tokens && (!aios__key_u64(k, &x) || x >= (uint64_t)v->n_tokens)) aios__note2(log, "key '%': no token has this id, so there is none of its kind", aios__s(k->name), aios__u(0));
     }
     v->bos = aios__vocab_id(v, g, "tokenizer.ggml.bos_token_id", spm ? 1 : -1);
     v->eos = aios__vocab_id(v, g, "tokenizer.ggml.eos_token_id", spm ? 2 : -1);
@@ -3785,7 +3854,7 @@ static inline aios_status aios__load_special(aios__vocab *v, const aios__gguf *g
 
 /* Reads the tokenizer's keys into v; v->off .. v->merge lie in mem. With mem->base NULL it only counts what they take, from
  * size alone (g is then NULL). A model without tokenizer, or with one of another kind, is no error here. */
-static inline aios_status aios__vocab_load(aios__vocab *v, aios__bump *mem, const aios__gguf *g, const aios__gguf_size *size, aios_error *err) {
+static inline aios_status aios__vocab_load(aios__vocab *v, aios__bump *mem, const aios__gguf *g, const aios__gguf_size *size, const aios__notes *log, aios_error *err) {
     uint64_t n = size->n_tokens, m = size->n_merges;
     const aios__key *k;
     aios_status st;
@@ -3810,9 +3879,9 @@ static inline aios_status aios__vocab_load(aios__vocab *v, aios__bump *mem, cons
     aios__key_str(aios__key_find(g, "tokenizer.ggml.pre"), &v->pre_name);
     if (v->kind == AIOS__VOCAB_BPE) v->pre = aios__pre_find(v->pre_name);
     if ((st = aios__load_tokens(v, g, size, err)) != AIOS_OK) return st;
-    if (v->kind != AIOS__VOCAB_OTHER && (st = aios__load_hash(v, g, err)) != AIOS_OK) return st;
+    if (v->kind != AIOS__VOCAB_OTHER && (st = aios__load_hash(v, g, log, err)) != AIOS_OK) return st;
     if (v->kind == AIOS__VOCAB_BPE && (st = aios__load_merges(v, g, m, err)) != AIOS_OK) return st;
-    return aios__load_special(v, g, err);
+    return aios__load_special(v, g, log, err);
 }
 
 AIOS__SMALL_END
@@ -3860,10 +3929,10 @@ static inline uint32_t aios__urgency(const aios__vocab *v, aios__window *w, uint
     if (v->kind == AIOS__VOCAB_BPE) {
         int32_t rank = aios__merge_find(v, w->id[i], w->id[j]);
         if (rank < 0) return AIOS__NEVER;
-        w->join[i] = v->merge[rank].id;
-        return (uint32_t)rank;
+        w->join[i] = aios__joined(v, v->merge[rank].id);
+        return w->join[i] < 0 ? AIOS__NEVER : (uint32_t)rank;
     }
-    w->join[i] = aios__token_find(v, w->text + w->at[i], (uint64_t)(w->at[w->next[j]] - w->at[i]));
+    w->join[i] = aios__joined(v, aios__token_find(v, w->text + w->at[i], (uint64_t)(w->at[w->next[j]] - w->at[i])));
     if (w->join[i] < 0) return AIOS__NEVER;
     u = 0;
     if (v->score_p) {
@@ -3907,7 +3976,7 @@ static inline void aios__join(const aios__vocab *v, aios__window *w, const char 
             memcpy(w->text + at, s + p, len);
             p += len;
         }
-        w->id[k] = aios__token_find(v, w->text + at, len);
+        w->id[k] = aios__joined(v, aios__token_find(v, w->text + at, len));
         at += len;
     }
     w->src[k] = (uint16_t)(p - base);
@@ -4014,7 +4083,7 @@ static inline aios_status aios__plain(const aios__vocab *v, const char *s, uint6
         int32_t id = -1;
         q = aios__pre_next(v->pre, bound, s, p, n);
         if (q - p == 1) id = v->byte_id[(uint8_t)s[p]];
-        else if (v->pre->flags & AIOS__PRE_WHOLE) id = aios__token_find_bytes(v, s + p, q - p);
+        else if (v->pre->flags & AIOS__PRE_WHOLE) id = aios__joined(v, aios__token_find_bytes(v, s + p, q - p));
         if (id >= 0) { aios__push(o, id); continue; }
         if ((st = aios__piece(v, s + p, q - p, 0, o, err)) != AIOS_OK) return st;
     }
@@ -4040,11 +4109,11 @@ static inline int64_t aios__tokenize(const aios__vocab *v, const char *text, uin
     uint64_t p = 0, q;
     aios__ids o;
     aios_status st;
-    if ((!text && n_text) || (!ids && max_ids) || (flags & ~(uint32_t)(AIOS_TOK_SPECIAL | AIOS_TOK_ADD_BOS_EOS)))
+    if ((!text && n_text) || (!ids && max_ids) || (flags & ~(uint32_t)(AIOS_TOK_SPECIAL | AIOS_TOK_BOS | AIOS_TOK_EOS)))
         return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "text or ids is NULL, or a flag is unknown");
     if ((st = aios__vocab_encodes(v, err)) != AIOS_OK) return st;
     o.p = ids; o.max = max_ids; o.n = 0;
-    if ((flags & AIOS_TOK_ADD_BOS_EOS) && v->add_bos) aios__push(&o, v->bos);
+    if ((flags & AIOS_TOK_BOS) && v->add_bos) aios__push(&o, v->bos);
     while (p < n_text) {
         int32_t id = -1;
         uint64_t len = 0;
@@ -4055,13 +4124,13 @@ static inline int64_t aios__tokenize(const aios__vocab *v, const char *text, uin
         }
         p = q;
         if (id < 0) continue;
-        aios__push(&o, id);
+        if (p > 0 || o.n == 0 || id != v->bos) aios__push(&o, id);     /* a text that brings its bos gets no second */
         p += len;
         if (v->attr[id] & AIOS__T_RSTRIP)
             while (p < n_text && aios__ascii_class[text[p] & 0x7F] == AIOS__C_SPACE && (uint8_t)text[p] < 0x80) p++;
         space = v->add_space;
     }
-    if ((flags & AIOS_TOK_ADD_BOS_EOS) && v->add_eos) aios__push(&o, v->eos);
+    if ((flags & AIOS_TOK_EOS) && v->add_eos) aios__push(&o, v->eos);
     return (int64_t)o.n;
 }
 
@@ -4075,13 +4144,13 @@ static inline void aios__out_put(aios__out *o, const void *s, uint32_t n) {
 }
 /* One byte of the stream: whole characters come out, and U+FFFD for each longest start of one that is not continued. */
 static inline void aios__out_byte(aios__out *o, uint8_t b) {
-    uint8_t lo, hi;
+    uint8_t low, high;
     if (o->skip_space) { o->skip_space = 0; if (b == ' ') return; }
     if (o->raw) { aios__out_put(o, &b, 1); return; }
     if (o->st.n_bytes) {
-        uint32_t more = aios__utf8_more(o->st.bytes[0], &lo, &hi);
-        if (o->st.n_bytes > 1) { lo = 0x80; hi = 0xBF; }
-        if (b >= lo && b <= hi) {
+        uint32_t more = aios__utf8_more(o->st.bytes[0], &low, &high);
+        if (o->st.n_bytes > 1) { low = 0x80; high = 0xBF; }
+        if (b >= low && b <= high) {
             o->st.bytes[o->st.n_bytes++] = b;
             if (o->st.n_bytes == more + 1) { aios__out_put(o, o->st.bytes, more + 1); o->st.n_bytes = 0; }
             return;
@@ -4090,7 +4159,7 @@ static inline void aios__out_byte(aios__out *o, uint8_t b) {
         o->st.n_bytes = 0;
     }
     if (b < 0x80) aios__out_put(o, &b, 1);
-    else if (aios__utf8_more(b, &lo, &hi)) { o->st.bytes[0] = b; o->st.n_bytes = 1; }
+    else if (aios__utf8_more(b, &low, &high)) { o->st.bytes[0] = b; o->st.n_bytes = 1; }
     else aios__out_put(o, "\xEF\xBF\xBD", 3);
 }
 static inline int32_t aios__hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
@@ -4112,7 +4181,7 @@ static inline void aios__out_token(const aios__vocab *v, aios__out *o, int32_t i
     }
 }
 /* See aios_detokenize. Control and unknown tokens are silent unless AIOS_DETOK_SPECIAL; so are unused ones. The space that
- * tokenizing put in front of a text is taken from the first token that has text. */
+ * tokenizing put in front of a text is taken from the first token that has text, where AIOS_DETOK_BEGIN says that it begins. */
 static inline int64_t aios__detokenize(const aios__vocab *v, aios_detok *st, int32_t id, char *out, uint64_t cap) {
     aios__out o;
     aios_status s = aios__vocab_usable(v, NULL);
@@ -4129,9 +4198,9 @@ static inline int64_t aios__detokenize(const aios__vocab *v, aios_detok *st, int
         type = v->attr[id] & AIOS__T_TYPE;
         if (st && (type == AIOS__T_UNUSED || type == AIOS__T_UNDEFINED)) return 0;
         if (st && !(st->flags & AIOS_DETOK_SPECIAL) && (type == AIOS__T_CONTROL || type == AIOS__T_UNKNOWN)) return 0;
-        o.skip_space = st && v->add_space && !(st->flags & AIOS_DETOK_STARTED);
+        o.skip_space = st && v->add_space && (st->flags & AIOS_DETOK_BEGIN);
         aios__out_token(v, &o, id);
-        o.st.flags |= AIOS_DETOK_STARTED;
+        o.st.flags &= ~(uint32_t)AIOS_DETOK_BEGIN;
     }
     if (o.n > cap) return AIOS_ERR_FULL;
     if (st) *st = o.st;
@@ -4345,8 +4414,8 @@ static const aios__key *aios__hp_key(const aios__hparse *h, const char *suffix) 
     aios__put_z(&t, suffix);
     return aios__key_find(&h->m->gguf, name);
 }
-/* An integer in [lo, hi]; missing: dflt, or an error when dflt < 0. An array (a value per layer) must hold one value. */
-static int32_t aios__hp_int(aios__hparse *h, const char *suffix, int32_t lo, int32_t hi, int32_t dflt) {
+/* An integer in [low, high]; missing: dflt, or an error when dflt < 0. An array (a value per layer) must hold one value. */
+static int32_t aios__hp_int(aios__hparse *h, const char *suffix, int32_t low, int32_t high, int32_t dflt) {
     const aios__key *k = aios__hp_key(h, suffix);
     uint64_t v = 0, w, i;
     if (h->st) return 0;
@@ -4365,17 +4434,17 @@ static int32_t aios__hp_int(aios__hparse *h, const char *suffix, int32_t lo, int
         h->st = aios__fail1(h->err, AIOS_ERR_MODEL, k->off, "key % must be a whole number, not negative", aios__s(k->name));
         return 0;
     }
-    if (v < (uint64_t)lo || v > (uint64_t)hi) {
-        h->st = aios__fail2(h->err, AIOS_ERR_MODEL, k->off, v < (uint64_t)lo ? (uint64_t)lo : (uint64_t)hi, v, "key % is %, out of range", aios__s(k->name), aios__u(v));
+    if (v < (uint64_t)low || v > (uint64_t)high) {
+        h->st = aios__fail2(h->err, AIOS_ERR_MODEL, k->off, v < (uint64_t)low ? (uint64_t)low : (uint64_t)high, v, "key % is %, out of range", aios__s(k->name), aios__u(v));
         return 0;
     }
     return (int32_t)v;
 }
-static double aios__hp_num(aios__hparse *h, const char *suffix, double lo, double hi, double dflt) {
+static double aios__hp_num(aios__hparse *h, const char *suffix, double low, double high, double dflt) {
     const aios__key *k = aios__hp_key(h, suffix);
     double v = 0;
     if (h->st || !k) return dflt;
-    if (k->is_array || !aios__key_f64(k, &v) || !(v >= lo && v <= hi)) {
+    if (k->is_array || !aios__key_f64(k, &v) || !(v >= low && v <= high)) {
         h->st = aios__fail1(h->err, AIOS_ERR_MODEL, k->off, "key % is no number in the range that makes sense for it", aios__s(k->name));
         return dflt;
     }
@@ -4543,7 +4612,16 @@ static aios_status aios__missing(const aios__role *r, int32_t layer, aios_error 
     if (layer < 0) return aios__fail1(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "tensor %.weight is missing", aios__z(r->name));
     return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 0, 0, "tensor blk.%.%.weight is missing", aios__i(layer), aios__z(r->name));
 }
-/* A tensor that the family's row has no place for would be left out of the sum: better refused. */
+/* Is this a tensor of a layer that runs? All that is not belongs to another part (of a picture or of speech in the same file, of layers that guess
+ * tokens ahead) or to a table that early files carry along. */
+static int32_t aios__in_layer(const aios_model *m, aios__str name) {
+    static const char rot[] = ".attn_rot_embd";
+    uint64_t i = 4, l = 0, n = sizeof rot - 1;
+    if (name.n < 6 || memcmp(name.p, "blk.", 4) != 0) return 0;
+    for (; i < name.n && name.p[i] >= '0' && name.p[i] <= '9' && l < 1 << 20; i++) l = 10 * l + (uint64_t)(name.p[i] - '0');
+    return l < (uint64_t)m->hp.n_layer && !(name.n - i >= n && memcmp(name.p + i, rot, (size_t)n) == 0);
+}
+/* A tensor of a layer that the family's row has no place for would be left out of the sum: better refused. */
 static aios_status aios__no_place(const aios_model *m, const aios__tensor *t, aios_error *err) {
     return aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, 0, "tensor % has no place in the family %", aios__s(t->name), aios__s(m->arch_name));
 }
@@ -4580,8 +4658,8 @@ static aios_status aios__role_check(const aios_model *m, const aios__role *r, co
     }
     return st;
 }
-static aios_status aios__roles_load(aios_model *m, aios_error *err) {
-    uint32_t n_found = 0, i;
+static aios_status aios__roles_load(aios_model *m, const aios__notes *log, aios_error *err) {
+    uint32_t n_found = 0, n_left = 0, i;
     int32_t l, r;
     const aios__tensor *t;
     aios_status st = AIOS_OK;
@@ -4614,8 +4692,13 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
             m->place[m->layer[l][r].w].layer = (int16_t)l;
         }
     }
-    for (i = 0; n_found != m->gguf.n_tensors && i < m->gguf.n_tensors; i++)
-        if (!m->place[i].use) return aios__no_place(m, &m->gguf.tensor[i], err);
+    for (i = 0, t = NULL; n_found != m->gguf.n_tensors && i < m->gguf.n_tensors; i++) {
+        if (m->place[i].use) continue;
+        if (aios__in_layer(m, m->gguf.tensor[i].name)) return aios__no_place(m, &m->gguf.tensor[i], err);
+        t = &m->gguf.tensor[i];
+        n_left++;
+    }
+    if (t) aios__note2(log, "% tensors are no part of the model and are left alone, % among them", aios__u(n_left), aios__s(t->name));
     return AIOS_OK;
 }
 
@@ -4678,6 +4761,7 @@ AIOS_API aios_status aios_model_get_key(const aios_model *m, uint32_t i, char *n
     if (k->is_array) aios__put_z(&t, "]");
     t.p = value; t.cap = value_bytes; t.n = 0; value[0] = 0;
     if (k->is_array) { aios__put_u(&t, k->n); aios__put_z(&t, " items: "); }
+    if (k->type == AIOS__ARR) return aios__put_z(&t, "arrays"), AIOS_OK;
     for (j = 0; j < k->n && j < 8; j++) {
         if (j) aios__put_z(&t, ", ");
         aios__put_item(&t, k, j, &next);
@@ -5682,7 +5766,7 @@ static aios_status aios__model_size(aios__opening *o, aios__gguf_size *size, uin
     memset(&tmp, 0, sizeof tmp);
     aios__model_layout(&b, size, o->n_parts, &tmp);
     if ((st = aios__gguf_load(&tmp.gguf, &b, o->io, o->n_parts, &o->lim, size, err)) != 0) return st;
-    if ((st = aios__vocab_load(&tmp.vocab, &b, NULL, size, err)) != 0) return st;
+    if ((st = aios__vocab_load(&tmp.vocab, &b, NULL, size, NULL, err)) != 0) return st;
     *bytes = aios__round_up(b.used, 64);
     return AIOS_OK;
 }
@@ -5700,7 +5784,7 @@ static void aios__req_fill(aios_mem_req *r, uint32_t kind, uint32_t tier, uint64
 }
 
 /* The arch row, hyper-parameters and roles of a loaded directory. */
-static aios_status aios__model_understand(aios_model *m, aios_error *err) {
+static aios_status aios__model_understand(aios_model *m, const aios__notes *log, aios_error *err) {
     const aios__key *k = aios__key_find(&m->gguf, "general.architecture");
     aios_status st;
     if (!k) {
@@ -5719,7 +5803,7 @@ static aios_status aios__model_understand(aios_model *m, aios_error *err) {
         k = aios__hp_key(&h, "block_count");
         return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, m->gguf.n_tensors, (uint64_t)m->hp.n_layer, "% layers cannot be made of % tensors", aios__i(m->hp.n_layer), aios__u(m->gguf.n_tensors));
     }
-    return aios__roles_load(m, err);
+    return aios__roles_load(m, log, err);
 }
 
 AIOS_API aios_status aios_model_measure(const aios_model_desc *d, aios_mem_req *req, aios_error *err) {
@@ -5754,6 +5838,7 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
     aios__gguf_size size;
     aios_allocator mem;
     aios_mem_req req;
+    aios__notes log;
     aios__bump b = { NULL, 0 };
     aios_model *m;
     void *block = NULL;
@@ -5775,14 +5860,15 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
     if (st) { aios__opening_end(&o); return st; }
     memset(b.base, 0, sizeof(aios_model));
     m = aios__model_layout(&b, &size, o.n_parts, NULL);
+    log.fn = o.d.log; log.user = o.d.log_user;
     m->mem = mem; m->req = req; m->n_parts = o.n_parts; m->own_files = o.own_files; m->flags = o.d.flags;
     memcpy(m->io, o.io, o.n_parts * sizeof *o.io);
     memset(m->place, 0, size.n_tensors * sizeof *m->place);
     memset(&m->io[m->n_parts], 0, sizeof *m->io);
     st = aios__gguf_load(&m->gguf, &b, m->io, m->n_parts, &o.lim, &size, err);
-    if (!st) st = aios__vocab_load(&m->vocab, &b, &m->gguf, &size, err);
+    if (!st) st = aios__vocab_load(&m->vocab, &b, &m->gguf, &size, &log, err);
     fp = aiosk_fp_begin();              /* the host's rounding mode is not ours */
-    if (!st) st = aios__model_understand(m, err);
+    if (!st) st = aios__model_understand(m, &log, err);
     aiosk_fp_end(fp);
     if (st) { aios_model_free(m); return st; }
     if (!(o.d.flags & AIOS_MODEL_VOCAB_ONLY) && (st = aios__artifact_take(m, &o.d, err)) != 0) { aios_model_free(m); return st; }
@@ -6231,7 +6317,7 @@ static void aios__stream_lent(aios__stream *s, int32_t ended) {
 static void aios__stream_stop(aios__stream *s) {
     uint32_t i;
     if (!s->n_all) return;
-    aios__crew_stop(&s->crew);
+    if (!aios__crew_stop(&s->crew)) return;
     for (i = 0; i < s->n_all; i++)
         while (s->how == AIOS__READ_ASYNC && s->slot[i].state == AIOS__SLOT_READING) {
             s->hold = 1;
@@ -6837,7 +6923,7 @@ static int32_t aios__op_rounds(const aios__op *op, const aios__run *r) {
     return op->per != AIOS__PER_HEAD || aios__attend_spread(op, r) ? 1 : aios__attend_n_runs(op, r);
 }
 
-typedef struct aios__attend_work { float *q, *o[2], *m[2], *l[2], *d8, *cs, *sum; void *scratch; int8_t *q8; int32_t *lo, *hi; } aios__attend_work;
+typedef struct aios__attend_work { float *q, *o[2], *m[2], *l[2], *d8, *cs, *sum; void *scratch; int8_t *q8; int32_t *low, *high; } aios__attend_work;
 static void aios__attend_layout(aios__attend_work *w, aios__bump *b, const aios__hp *hp) {
     uint64_t n = (uint64_t)(aios__attend_heads(hp) * aios__attend_tokens(hp));
     int32_t i;
@@ -6852,10 +6938,10 @@ static void aios__attend_layout(aios__attend_work *w, aios__bump *b, const aios_
     w->d8      = (float *)aios__take(b, n * 4, 64);
     w->cs      = (float *)aios__take(b, (uint64_t)hp->n_rot * 4, 64);
     w->sum     = (float *)aios__take(b, n * AIOSK_RUN * 4, 64);
-    w->lo      = (int32_t *)aios__take(b, n * 4, 64);
-    w->hi      = (int32_t *)aios__take(b, n * 4, 64);
+    w->low      = (int32_t *)aios__take(b, n * 4, 64);
+    w->high      = (int32_t *)aios__take(b, n * 4, 64);
 }
-static inline int32_t aios__clamp(int32_t x, int32_t lo, int32_t hi) { return x < lo ? lo : x > hi ? hi : x; }
+static inline int32_t aios__clamp(int32_t x, int32_t low, int32_t high) { return x < low ? low : x > high ? high : x; }
 
 /* A piece of a run that one call takes: alive, of one turn, and coded in one way. */
 typedef struct aios__stretch { const void *tile[AIOSK_RUN]; int32_t from, to, off, type; uint32_t open; uint64_t bytes; } aios__stretch;
@@ -6932,7 +7018,7 @@ static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task
     b.base = aios__work(r, worker); b.used = 0;
     aios__attend_layout(&w, &b, hp);
     memset(&a, 0, sizeof a);
-    a.q = w.q; a.q8 = w.q8; a.q8_d = w.d8; a.scratch = w.scratch; a.lo = w.lo; a.hi = w.hi;
+    a.q = w.q; a.q8 = w.q8; a.q8_d = w.d8; a.scratch = w.scratch; a.low = w.low; a.high = w.high;
     a.scale = hp->score_scale; a.softcap = hp->score_cap;
     a.n_q = n_h * n_t; a.hd_k = hp->hd_k; a.hd_v = hp->hd_v; a.q_stride = hp->hd_k;
     for (; run < run1 && run < n; run++) {
@@ -6953,9 +7039,9 @@ static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task
                 a.next = next.tile;
             }
             for (t = i = 0; t < n_t; t++) {
-                int32_t s = ps->slot[t0 + t], lo = aios__attend_first(r->kv, seq, op->window, ps->pos[t0 + t]), hi = s + 1 < x.to ? s + 1 : x.to;
-                if (lo < x.from) lo = x.from;
-                for (h = 0; h < n_h; h++, i++) { w.lo[i] = lo < hi ? lo - base : 0; w.hi[i] = lo < hi ? hi - base : 0; }
+                int32_t s = ps->slot[t0 + t], low = aios__attend_first(r->kv, seq, op->window, ps->pos[t0 + t]), high = s + 1 < x.to ? s + 1 : x.to;
+                if (low < x.from) low = x.from;
+                for (h = 0; h < n_h; h++, i++) { w.low[i] = low < high ? low - base : 0; w.high[i] = low < high ? high - base : 0; }
             }
             if (r->mass && !op->window) a.tile_sum = w.sum;
             r->k->attend(&a);
@@ -8341,15 +8427,15 @@ static int32_t aios__ladder_sizes(const aios__ladder *l, aios_plan *p) {
     return aios__plan_sizes(l->m, p, l->k);
 }
 static int32_t aios__fits(const aios__ladder *l, aios_plan *p) {
-    int32_t lo = 0, hi = aios__warm_steps(l->m), level = p->stream_level;
+    int32_t low = 0, high = aios__warm_steps(l->m), level = p->stream_level;
     if (!aios__ladder_sizes(l, p)) return 0;
     if (l->d->hot_bytes && !l->m->loaded && !((p->flags & AIOS_PLAN_IN_PLACE) || (p->rungs & AIOS_RUNG_IN_PLACE)))
-        while (lo < hi) {               /* what is too much for the hot tier is warm                        */
-            p->warm_steps = lo + (hi - lo) / 2;
+        while (low < high) {               /* what is too much for the hot tier is warm                        */
+            p->warm_steps = low + (high - low) / 2;
             p->stream_level = level;
             if (!aios__ladder_sizes(l, p)) return 0;
-            if (p->tier_bytes[AIOS_TIER_HOT] <= l->d->hot_bytes) hi = p->warm_steps; else lo = p->warm_steps + 1;
-            if (lo == hi && p->warm_steps != hi) { p->warm_steps = hi; p->stream_level = level; aios__ladder_sizes(l, p); }
+            if (p->tier_bytes[AIOS_TIER_HOT] <= l->d->hot_bytes) high = p->warm_steps; else low = p->warm_steps + 1;
+            if (low == high && p->warm_steps != high) { p->warm_steps = high; p->stream_level = level; aios__ladder_sizes(l, p); }
         }
     if (l->d->budget_bytes && (p->total_bytes > l->d->budget_bytes || p->held_bytes > l->d->budget_bytes - p->total_bytes)) return 0;
     if (l->d->hot_bytes && p->tier_bytes[AIOS_TIER_HOT] > l->d->hot_bytes) return 0;
@@ -8392,28 +8478,28 @@ static int32_t aios__kv_less(const aios__ladder *l, const aios_plan *p) {
 }
 /* The smallest of 1 .. most that fits, in *x, which is a field of p; 0 when none does. What fits is taken to go on fitting. */
 static int32_t aios__least_fit(const aios__ladder *l, aios_plan *p, int32_t *x, int32_t most, uint64_t unit_bytes) {
-    int32_t lo = 0, hi = most, at;      /* lo does not fit                                                  */
+    int32_t low = 0, high = most, at;      /* low does not fit                                                  */
     p->unit_bytes = unit_bytes;
     *x = most;
     if (!aios__fits(l, p)) return 0;
-    while (hi - lo > 1) {
-        *x = at = lo + (hi - lo) / 2;
-        if (aios__fits(l, p)) hi = at; else lo = at;
+    while (high - low > 1) {
+        *x = at = low + (high - low) / 2;
+        if (aios__fits(l, p)) high = at; else low = at;
     }
-    *x = hi;
+    *x = high;
     return aios__fits(l, p);
 }
 /* Experts in a cache: as many as fit, so that what is left is theirs. 0 = not even one; then one for each that a token uses, in case
  * other matrices can make room. */
 static int32_t aios__most_experts(aios__ladder *l, aios_plan *p) {
-    uint32_t lo = 0, hi = l->experts + 1;       /* lo fits, hi does not                                     */
+    uint32_t low = 0, high = l->experts + 1;       /* low fits, high does not                                     */
     aios__set_ring(l, p, 4);
-    while (hi - lo > 1) {
-        p->n_expert_slots = lo + (hi - lo) / 2;
-        if (aios__fits(l, p)) lo = p->n_expert_slots; else hi = p->n_expert_slots;
+    while (high - low > 1) {
+        p->n_expert_slots = low + (high - low) / 2;
+        if (aios__fits(l, p)) low = p->n_expert_slots; else high = p->n_expert_slots;
     }
-    p->n_expert_slots = lo ? lo : (uint32_t)l->m->hp.n_used;
-    return lo && aios__fits(l, p);
+    p->n_expert_slots = low ? low : (uint32_t)l->m->hp.n_used;
+    return low && aios__fits(l, p);
 }
 /* The smallest of all: everything given up that may be, and as little resident as it takes. Small units need a small ring and
  * long tables, and a ring can be larger than what it saves: all ways are weighed. */
@@ -8637,14 +8723,14 @@ AIOS__SMALL_END
 
 /* What the draw works on.
  *   key   [n_vocab]  one u64 per candidate: logit in an order-preserving code, inverted, above the id; ascending key is the
- *                    order above. Rank r, once popped, lies at [n_vocab - 1 - r]; below the popped ones the band's heap, [lo, lo + n_heap)
+ *                    order above. Rank r, once popped, lies at [n_vocab - 1 - r]; below the popped ones the band's heap, [low, low + n_heap)
  *   x     [n_vocab]  by id: the adjusted logit, AIOSK_NEG_INF = cannot be drawn
  *   e     [n_vocab]  by id: exp((x - max) / temperature)                                                               */
 typedef struct aios__draw {
     uint64_t *key;
     float *x, *e;
     float max, temperature, band;       /* candidates from band on have been taken                */
-    int32_t n_vocab, lo, n_heap;
+    int32_t n_vocab, low, n_heap;
 } aios__draw;
 
 static uint64_t aios__mix64(uint64_t z) {       /* finaliser of splitmix64 (Steele, Lea, Flood 2014; Stafford's variant 13) */
@@ -8688,18 +8774,18 @@ static void aios__draw_heapify(uint64_t *key, int32_t n) {
 }
 /* The id at a rank, 0 = most likely; pops what is missing. rank is below the number of candidates. */
 static int32_t aios__draw_rank(aios__draw *d, int32_t rank) {
-    while (d->n_vocab - d->lo - d->n_heap <= rank) {
-        uint64_t *heap = d->key + d->lo, best;
+    while (d->n_vocab - d->low - d->n_heap <= rank) {
+        uint64_t *heap = d->key + d->low, best;
         if (d->n_heap == 0) {
             float above = d->band;
-            int32_t i, end = d->lo;
+            int32_t i, end = d->low;
             d->band = above > 0 ? AIOS__SAMPLE_BAND : 2 * above;
             for (i = 0; i < d->n_vocab; i++) {
                 float t = aios__draw_depth(d, i);
-                if (t < above && t >= d->band) d->key[--d->lo] = aios__draw_key(d->x[i], i);
+                if (t < above && t >= d->band) d->key[--d->low] = aios__draw_key(d->x[i], i);
             }
-            d->n_heap = end - d->lo;
-            aios__draw_heapify(d->key + d->lo, d->n_heap);
+            d->n_heap = end - d->low;
+            aios__draw_heapify(d->key + d->low, d->n_heap);
             continue;
         }
         best = heap[0];
@@ -8766,10 +8852,10 @@ AIOSK__STRICT static int32_t aios__sample_draw(const aiosk_isa *k, const aios_sa
         aios__draw_top(d->key, n, s->top_k);
         n = s->top_k;
         for (i = 0; i < n; i++) sum += (double)e[d->key[i] & 0x7FFFFFFFu];
-        d->lo = n_vocab - n;
+        d->low = n_vocab - n;
         d->n_heap = n;
-        memmove(d->key + d->lo, d->key, (size_t)n * sizeof *d->key);
-        aios__draw_heapify(d->key + d->lo, n);
+        memmove(d->key + d->low, d->key, (size_t)n * sizeof *d->key);
+        aios__draw_heapify(d->key + d->low, n);
     } else {                                    /* by id: that order is fixed too; four sums, for speed */
         for (i = 0; i + 4 <= n_vocab; i += 4) {
             lane[0] += (double)e[i];
@@ -8859,7 +8945,7 @@ static aios_status aios__sample(const aiosk_isa *k, const aios_sampler *sampler,
     d.e = d.x + n_vocab;
     d.temperature = s.temperature;
     d.band = 1;                                                 /* nothing taken yet: depths are at most 0 */
-    d.n_vocab = d.lo = n_vocab;
+    d.n_vocab = d.low = n_vocab;
     d.n_heap = 0;
     fp = aiosk_fp_begin();
     memset(work, 0, (size_t)n_vocab / 8 + 1);                    /* seen; the keys come later */
@@ -9323,6 +9409,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
     *out = NULL;
     aios__clear(err);
+    if (m && m->dying) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model was freed: it lives on for its other contexts alone");
     if (!m || !m->arch) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_context_open needs a model with weights");
     if ((st = aios__plan_copy(&p, plan, err)) != 0) return st;
     if ((st = aios__desc_copy(&d, sizeof d, desc, "aios_context_desc", err)) != 0) return st;
@@ -10113,12 +10200,12 @@ AIOS_API int64_t aios_blocks_find(const aios_blocks *b, const char *name, uint64
 }
 /* The tensor of a block: first ascends. */
 static uint32_t aios__blk_of(const aios_blocks *b, uint32_t id) {
-    uint32_t lo = 0, hi = b->plan.n_tensors;
-    while (hi - lo > 1) {
-        uint32_t mid = lo + (hi - lo) / 2;
-        if (b->tensor[mid].first <= id) lo = mid; else hi = mid;
+    uint32_t low = 0, high = b->plan.n_tensors;
+    while (high - low > 1) {
+        uint32_t mid = low + (high - low) / 2;
+        if (b->tensor[mid].first <= id) low = mid; else high = mid;
     }
-    return lo;
+    return low;
 }
 AIOS_API aios_status aios_block_get(const aios_blocks *b, uint32_t id, aios_block_entry *out) {
     if (!b || !out || id >= b->n_blocks) return AIOS_ERR_ARG;

@@ -130,11 +130,13 @@ typedef struct aiosk_type {
 #ifndef AIOSK_API
 #ifdef AIOSK_STATIC
 #define AIOSK_API static
-#elif defined(__cplusplus)
-#define AIOSK_API extern "C"
 #else
 #define AIOSK_API extern
 #endif
+#endif
+
+#ifdef __cplusplus
+extern "C" {
 #endif
 
 /* What is known of a type id; NULL when the id is not a tensor type of the format. */
@@ -245,11 +247,11 @@ typedef void (*aiosk_convert_fn)(int32_t src_type, const void *src, int32_t dst_
  *   s[k] = fma((float)(exact sum of q8[d] * level), dq * (scale[k] * step), (float)(exact sum of q8[d] * mean[d]) * (dq * mean step)) * scale
  *                                                                     coded keys; the second product + 0, 0 without a mean
  *   if softcap != 0: s = softcap * tanh(s / softcap);  alibi: s = fma(slope[q], (float)(key_pos - q_pos), s)
- *   keys outside [lo[q], hi[q]) do not take part; a query that sees none gives m = AIOSK_NEG_INF, l = 0, o = 0
+ *   keys outside [low[q], high[q]) do not take part; a query that sees none gives m = AIOSK_NEG_INF, l = 0, o = 0
  *   m = max s (at least AIOSK_NEG_INF; NaN is skipped) and l = sum p, both over 16 lanes (k mod 16, ascending), then
- *   the tree of float rows;  p[k] = exp(s[k] - m), 0 outside [lo, hi) and for NaN
+ *   the tree of float rows;  p[k] = exp(s[k] - m), 0 outside [low, high) and for NaN
  *   o[c] = sum over the tiles of:
- *     F32, F16 values   fma(p[k], V[k][c], o), k ascending, lo <= k < hi
+ *     F32, F16 values   fma(p[k], V[k][c], o), k ascending, low <= k < high
  *     coded values      w[k] = p[k] * scale[k], wm = max w over the tile, u[k] = rint(w[k] * (16383 / wm)), 0 if that is not finite;
  *                       fma(wm / 16383 * step, (float)(exact sum of u[k] * level), o)
  *   and last + 0 (a zero is +0, so that keys with p = 0 may be summed or left out)
@@ -258,8 +260,8 @@ typedef void (*aiosk_convert_fn)(int32_t src_type, const void *src, int32_t dst_
  * attend_merge puts runs together: those that saw something, in ascending order, from the first of them on:
  *   mn = max(m, m1);  a = exp(m - mn), b = exp(m1 - mn);  l = fma(l1, b, l*a);  o[c] = fma(o1[c], b, o[c]*a)
  * and a result with l = 0 is nothing: the other one stays as it is. The caller divides o by l at the end.
- * A run's part depends on nothing but its keys, so runs may go to any thread in any order. Every slot from the lowest lo to
- * the highest hi of one call must have been stored; the others may hold anything. How queries are grouped in calls
+ * A run's part depends on nothing but its keys, so runs may go to any thread in any order. Every slot from the lowest low to
+ * the highest high of one call must have been stored; the others may hold anything. How queries are grouped in calls
  * changes no bit. */
 #define AIOSK__HP(hd) ((uint64_t)(((hd) + 15) / 16 * 16))
 #define AIOSK_ATTEND_SCRATCH(n_q, hd_max) \
@@ -273,7 +275,7 @@ typedef struct aiosk_attend {
     float *o;               /* [n_q][hp_v] output, 64-byte aligned                      */
     void *scratch;          /* AIOSK_ATTEND_SCRATCH(n_q, hd) bytes, hd the larger of hd_k and hd_v; 64-byte aligned */
     const void *const *next;/* [n_tiles] what the next call will read, fetched beforehand; or NULL */
-    const int32_t *lo, *hi; /* [n_q] range of keys of this run, 0..64 * n_tiles         */
+    const int32_t *low, *high; /* [n_q] range of keys of this run, 0..64 * n_tiles         */
     const float *slope;     /* ALiBi slopes [n_q], or NULL                              */
     const int32_t *dpos;    /* ALiBi: position of key 0 minus that of the query [n_q]   */
     float *tile_sum;        /* [n_q][n_tiles] or NULL: sum of p over the keys of each tile (16 lanes, the tree) */
@@ -361,6 +363,9 @@ AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float
 
 #define AIOSK_NEG_INF (-3.402823466e+38f) /* stands for -infinity: finite, so that no NaN arises */
 
+#ifdef __cplusplus
+}
+#endif
 #endif
 
 #if defined(AIOSK_IMPLEMENTATION) && !defined(AIOS_EXTERNAL) && !defined(AIOSK__IMPLEMENTED)
@@ -374,8 +379,9 @@ AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float
 
 #include <string.h>
 
-#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
-#error "aios_kernels.h: the same bits everywhere need IEEE arithmetic; do not compile this file with -ffast-math"
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) || defined(__ASSOCIATIVE_MATH__) || \
+    defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__)
+#error "aios_kernels.h: the same bits everywhere need IEEE arithmetic; do not compile this file with -ffast-math or a part of it"
 #endif
 /* 16: GCC with AVX512-FP16; only _Float16 is evaluated as itself, float as ever */
 #if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0 && __FLT_EVAL_METHOD__ != 16
@@ -1552,8 +1558,8 @@ static void aiosk__ints_q6_k(const uint8_t *b, aiosk__ints *o) {
     o->d[0] = aiosk__f16_at(b + 208);
     for (j = 0; j < 16; j++) o->sc[j] = (int8_t)b[192 + j];
     for (k = 0; k < 256; k++) {
-        uint32_t lo = (uint32_t)b[(k >> 7) * 64 + (k & 63)] >> (k & 64 ? 4 : 0) & 15;
-        o->q[k] = (int8_t)((int)(lo | aiosk__two_bits(b + 128, k) << 4) - 32);
+        uint32_t low = (uint32_t)b[(k >> 7) * 64 + (k & 63)] >> (k & 64 ? 4 : 0) & 15;
+        o->q[k] = (int8_t)((int)(low | aiosk__two_bits(b + 128, k) << 4) - 32);
     }
 }
 
@@ -1815,8 +1821,8 @@ AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float
  * A block is first brought to |x| < 2 by a power of two, so that squares neither overflow nor vanish. */
 
 typedef struct aiosk__levels {
-    float lo, hi;               /* every integer from lo to hi; or                                              */
-    int32_t n;                  /* n > 0: lo, lo + step[0], lo + step[0] + step[1], .. with mid[] half way       */
+    float low, high;               /* every integer from low to high; or                                              */
+    int32_t n;                  /* n > 0: low, low + step[0], low + step[0] + step[1], .. with mid[] half way       */
     float mid[15], step[15];
 } aiosk__levels;
 
@@ -1825,7 +1831,7 @@ enum { AIOSK__NO_MIN = 0, AIOSK__OWN_MIN = -1 };                                
 
 typedef struct aiosk__recipe {
     int16_t type, n, sub;       /* weights fitted together, and per scale                                       */
-    int16_t levels, lo, hi;
+    int16_t levels, low, high;
     int16_t sc_lo, sc_hi, mn;   /* integer scales; 0, 0: the scale is a float                                   */
     int16_t n_tries, from, to;  /* the first scales tried: from .. to percent of the one that just avoids clipping */
 } aiosk__recipe;
@@ -1873,21 +1879,21 @@ typedef struct aiosk__fit {
 /* l[i] = the level nearest to x[i] * inv + off. Any inv and off, even infinities: the levels are always in range. */
 AIOSK__STRICT AIOSK__NOINLINE static void aiosk__nearest(const aiosk__levels *lv, const float *AIOSK__RESTRICT x, int32_t n, float inv, float off,
                                                              float *AIOSK__RESTRICT l) {
-    float lo = lv->lo, hi = lv->hi;
+    float low = lv->low, high = lv->high;
     int32_t i, j, k;
     if (!lv->n) {
         for (i = 0; i < n; i += 8)
             for (j = 0; j < 8; j++) {
                 float v = x[i + j] * inv + off;
-                v = v > lo ? v : lo;
-                v = v < hi ? v : hi;
+                v = v > low ? v : low;
+                v = v < high ? v : high;
                 l[i + j] = (v + 12582912.0f) - 12582912.0f;     /* 1.5 * 2^23: rounds to an integer, ties to even */
             }
         return;
     }
     for (i = 0; i < n; i += 8) {
         float v[8], s[8];
-        for (j = 0; j < 8; j++) { v[j] = x[i + j] * inv + off; s[j] = lo; }
+        for (j = 0; j < 8; j++) { v[j] = x[i + j] * inv + off; s[j] = low; }
         for (k = 0; k < lv->n; k++) {
             float mid = lv->mid[k], step = lv->step[k];
             for (j = 0; j < 8; j++) s[j] += v[j] > mid ? step : 0.0f;
@@ -1946,29 +1952,29 @@ AIOSK__STRICT static double aiosk__solve(const aiosk__moments *s, int32_t mn, do
 /* The scale of least squares for n values alone, as x = a L: tries, then refines. Levels go to best. */
 AIOSK__STRICT static double aiosk__fit_values(const aiosk__levels *lv, const float *x, const float *w, int32_t n, int32_t mn, int32_t n_tries,
                                               double from, double to, aiosk__moments *s, float *tmp, float *best, double *m) {
-    double top = 0, lo = 0, hi = 0, best_gain = -1, a = 0, ends[2];
+    double top = 0, low = 0, high = 0, best_gain = -1, a = 0, ends[2];
     int32_t i, k, left = 4;
     s->w = s->x = s->xx = 0;
     for (i = 0; i < n; i++) {
         double v = (double)x[i], u = (double)w[i];
         if (v > top || -v > top) top = v < 0 ? -v : v;
-        if (v < lo || (mn < 0 && i == 0)) lo = v;
-        if (v > hi || (mn < 0 && i == 0)) hi = v;
+        if (v < low || (mn < 0 && i == 0)) low = v;
+        if (v > high || (mn < 0 && i == 0)) high = v;
         s->w += u; s->x += u * v; s->xx += u * v * v;
     }
     *m = 0;
     /* the largest value goes to the end of the levels that lies further out; where the ends differ much, every other time to the other */
-    ends[0] = (double)(-lv->lo > lv->hi ? lv->lo : lv->hi);
-    ends[1] = (double)(-lv->lo > lv->hi ? lv->hi : lv->lo);
-    if (ends[1] == 0 || (lv->lo + lv->hi >= -1 && lv->lo + lv->hi <= 0)) ends[1] = ends[0];
-    if (-lo > hi) top = -top;
-    if (lv->lo == -lv->hi && top < 0) top = -top;               /* keeps scales positive that have no sign */
+    ends[0] = (double)(-lv->low > lv->high ? lv->low : lv->high);
+    ends[1] = (double)(-lv->low > lv->high ? lv->high : lv->low);
+    if (ends[1] == 0 || (lv->low + lv->high >= -1 && lv->low + lv->high <= 0)) ends[1] = ends[0];
+    if (-low > high) top = -top;
+    if (lv->low == -lv->high && top < 0) top = -top;               /* keeps scales positive that have no sign */
     for (k = 0; k < n_tries + left; k++) {
         double inv, off = 0, ta, tm, gain;
         if (k < n_tries) {
             inv = (from + (to - from) * k / (n_tries > 1 ? n_tries - 1 : 1)) * 0.01;
             if (mn == AIOSK__NO_MIN) inv = top != 0 ? inv * ends[k & 1] / top : 0;
-            else { inv = hi > lo ? inv * (double)lv->hi / (hi - lo) : 0; off = -lo * inv; }
+            else { inv = high > low ? inv * (double)lv->high / (high - low) : 0; off = -low * inv; }
         } else {
             if (a == 0) break;
             inv = 1 / a;
@@ -2069,13 +2075,13 @@ AIOSK__STRICT static double aiosk__choose(aiosk__fit *f, int32_t j, double d, do
     float *best_l = f->l + j * r->sub;
     double best = -1, base = d != 0 ? f->a[j] / d : 0;
     aiosk__moments s = f->s[j];
-    int32_t c, k, lo, hi, pass;
+    int32_t c, k, low, high, pass;
     base = base > r->sc_lo ? base : r->sc_lo;
     base = base < r->sc_hi ? base : r->sc_hi;
     c = (int32_t)(base + 0.5 - r->sc_lo) + r->sc_lo;
-    lo = c - 1 < r->sc_lo ? r->sc_lo : c - 1;
-    hi = c + 1 > r->sc_hi ? r->sc_hi : c + 1;
-    for (k = lo; k <= hi; k++) {
+    low = c - 1 < r->sc_lo ? r->sc_lo : c - 1;
+    high = c + 1 > r->sc_hi ? r->sc_hi : c + 1;
+    for (k = low; k <= high; k++) {
         double a = d * k, m = f->m[j];
         int32_t mi = 0;
         for (pass = 0; pass < (r->mn && a != 0 ? 2 : 1); pass++) {      /* the levels; the minimum for them; the levels for that */
@@ -2168,7 +2174,7 @@ AIOSK__INLINE uint32_t aiosk__code(const aiosk__recipe *r, float level) {
     const int8_t *t = r->levels == AIOSK__IQ4 ? aiosk__iq4_levels : aiosk__fp4_levels;
     int32_t v = (int32_t)level;
     uint32_t i = 0;
-    if (r->levels == AIOSK__ALL) return (uint32_t)(v - r->lo);
+    if (r->levels == AIOSK__ALL) return (uint32_t)(v - r->low);
     if (r->levels == AIOSK__SIGN) return v > 0;
     while (i < 15 && t[i] != v) i++;
     return i;
@@ -2291,12 +2297,12 @@ static void aiosk__put_block(const aiosk__fit *f, int32_t part, uint8_t *b) {
 
 /* ---- rows -------------------------------------------------------------------------------------------------- */
 
-static void aiosk__levels_all(aiosk__levels *lv, int32_t lo, int32_t hi) { lv->lo = (float)lo; lv->hi = (float)hi; lv->n = 0; }
+static void aiosk__levels_all(aiosk__levels *lv, int32_t low, int32_t high) { lv->low = (float)low; lv->high = (float)high; lv->n = 0; }
 static void aiosk__levels_of(aiosk__levels *lv, const aiosk__recipe *r) {
     static const int8_t fp4[15] = {-12, -8, -6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6, 8, 12}, sign[2] = {-1, 1};
     const int8_t *t = r->levels == AIOSK__IQ4 ? aiosk__iq4_levels : r->levels == AIOSK__FP4 ? fp4 : sign;
     int32_t i;
-    aiosk__levels_all(lv, r->lo, r->hi);
+    aiosk__levels_all(lv, r->low, r->high);
     if (r->levels == AIOSK__ALL) return;
     lv->n = r->levels == AIOSK__IQ4 ? 15 : r->levels == AIOSK__FP4 ? 14 : 1;
     for (i = 0; i < lv->n; i++) {
@@ -2780,7 +2786,7 @@ V_FN vi v_kdot(vi acc, vi k, vi q) {
  *     i_sum(kind, a)             the part as int32
  *     i_end(kind, acc, a, b, s)  acc + s * part a; where I_PAIR(kind), acc + s * (a + b)
  *     i_scale(kind, a)           byte 0 of every lane, signed, as s
- *     i_macc_pair(acc, a, s)     acc + a.lo * s[0] + a.hi * s[1], where lo and hi are the int16 halves of a lane
+ *     i_macc_pair(acc, a, s)     acc + a.low * s[0] + a.high * s[1], where low and high are the int16 halves of a lane
  * A micro-kernel takes V_NP panels and V_NC columns at once. V_PREMUL: codes times scale below 256 are multiplied before the
  * sum. V_FIX: codes of 6 bits that stand for less are corrected behind the sum, not by z. V_FEW: most columns that share a
  * panel unpacked in registers (one_*, few_*), 8, or 0 in sets without such loops: half the code. V_MIXED: few_* take one column too.
@@ -3284,7 +3290,7 @@ V_FN vi V_NAME(i_scale_pair)(vi a) {
 V_FN vi V_NAME(i_dp)(vi acc, vi w, vi x) { return _mm256_dpbusd_avx_epi32(acc, w, x); }
 V_FN vi V_NAME(i_dpw)(vi acc, vi a, vi b) { return _mm256_dpwssd_avx_epi32(acc, a, b); }
 V_FN vi V_NAME(i_mul32)(vi a, vi b) { return _mm256_mullo_epi32(a, b); }
-V_FN vi V_NAME(i_pack)(vi lo, vi hi) { return _mm256_blend_epi16(lo, _mm256_slli_epi32(hi, 16), 0xAA); }
+V_FN vi V_NAME(i_pack)(vi low, vi high) { return _mm256_blend_epi16(low, _mm256_slli_epi32(high, 16), 0xAA); }
 V_FN vi V_NAME(i_scale_pair)(vi a) {
     return _mm256_srai_epi16(_mm256_shuffle_epi8(a, _mm256_setr_epi32(0x00800080, 0x04800480, 0x08800880, 0x0C800C80, 0x00800080, 0x04800480,
                                                                       0x08800880, 0x0C800C80)), 8);
@@ -3554,8 +3560,8 @@ AIOSK__SHARED void V_REST(exp)(const float *x, int32_t n, float *y);
 V_FN vi V_NAME(i_dp)(vi acc, vi w, vi x) { return _mm512_dpbusd_epi32(acc, w, x); }
 V_FN vi V_NAME(i_dpw)(vi acc, vi a, vi b) { return _mm512_dpwssd_epi32(acc, a, b); }
 V_FN vi V_NAME(i_mul32)(vi a, vi b) { return _mm512_mullo_epi32(a, b); }
-V_FN vi V_NAME(i_pack)(vi lo, vi hi) { /* the low half of each dword of hi goes to the high half of lo */
-    return _mm512_mask_shuffle_epi8(lo, 0xCCCCCCCCCCCCCCCCu, hi, _mm512_set4_epi32(0x0D0C0D0C, 0x09080908, 0x05040504, 0x01000100));
+V_FN vi V_NAME(i_pack)(vi low, vi high) { /* the low half of each dword of high goes to the high half of low */
+    return _mm512_mask_shuffle_epi8(low, 0xCCCCCCCCCCCCCCCCu, high, _mm512_set4_epi32(0x0D0C0D0C, 0x09080908, 0x05040504, 0x01000100));
 }
 V_FN vi V_NAME(i_scale_pair)(vi a) { /* byte 0 of each dword, signed, to both its halves */
     return _mm512_srai_epi16(_mm512_shuffle_epi8(a, _mm512_set4_epi32(0x0C800C80, 0x08800880, 0x04800480, 0x00800080)), 8);
@@ -4322,7 +4328,7 @@ AIOSK_API aiosk_matmul_fn aiosk_matmul_fast(const aiosk_isa *k, int32_t type) {
 
 /* Codes of n values, n a multiple of 16, and the scale. */
 V_FN float V_NAME(quantize_block)(const float *x, int32_t n, int8_t *q) {
-    const vf lo = v_set1(-127.0f), hi = v_set1(127.0f);
+    const vf low = v_set1(-127.0f), high = v_set1(127.0f);
     vf m[V_PER16], s;
     float amax, id;
     int32_t i;
@@ -4335,7 +4341,7 @@ V_FN float V_NAME(quantize_block)(const float *x, int32_t n, int8_t *q) {
     id = 127.0f / amax;
     id = id < 3.402823466e+38f ? id : 3.402823466e+38f; /* finite, so that 0 stays 0 */
     s = v_set1(id);
-    for (i = 0; i < n; i += V_W) i_store_s8(q + i, v_cvt_f32_i32(v_min(hi, v_max(lo, v_mul(v_loadu(x + i), s)))));
+    for (i = 0; i < n; i += V_W) i_store_s8(q + i, v_cvt_f32_i32(v_min(high, v_max(low, v_mul(v_loadu(x + i), s)))));
     return amax / 127.0f;
 }
 
@@ -4724,18 +4730,18 @@ V_FN void V_NAME(scales)(const uint8_t *u, float step, float *s) {
 /* A side of a tile as floats x [hd][64], finite */
 V_EXPORT AIOSK__SMALL void V_NAME(side_read)(aiosk__side s, int32_t is_v, const uint8_t *tile, int32_t hd, float *x, int8_t *flat) {
     const int32_t hp = aiosk__hp(hd);
-    const vf lo = v_set1(-65504.0f), hi = v_set1(65504.0f);
+    const vf low = v_set1(-65504.0f), high = v_set1(65504.0f);
     int32_t d, t, i;
     if (s.code == AIOSK_KV_F16) {
         const uint8_t *p = tile + s.data;
         if (!is_v) {
-            for (i = 0; i < hd * 64; i += V_W) v_storeu(x + i, v_min(hi, v_max(lo, v_load_f16(p + 2 * i))));
+            for (i = 0; i < hd * 64; i += V_W) v_storeu(x + i, v_min(high, v_max(low, v_load_f16(p + 2 * i))));
             return;
         }
         for (t = 0; t < 64; t++, p += 2 * hp)
             for (d = 0; d < hd; d += V_W) {
                 float r[V_W];
-                v_storeu(r, v_min(hi, v_max(lo, v_load_f16(p + 2 * d))));
+                v_storeu(r, v_min(high, v_max(low, v_load_f16(p + 2 * d))));
                 for (i = 0; i < V_W && d + i < hd; i++) x[(d + i) * 64 + t] = r[i];
             }
         return;
@@ -4753,7 +4759,7 @@ V_EXPORT AIOSK__SMALL void V_NAME(side_read)(aiosk__side s, int32_t is_v, const 
             const vf mu = v_set1(m * (float)(s.mean < s.data ? mean[d] : 0));
             int8_t r[64];
             for (t = 0; t < 64; t++) r[t] = p[at[t]];
-            for (t = 0; t < 64; t += V_W) v_storeu(x + d * 64 + t, v_min(hi, v_max(lo, v_fma(v_load_i8(r + t), v_loadu(scale + t), mu))));
+            for (t = 0; t < 64; t += V_W) v_storeu(x + d * 64 + t, v_min(high, v_max(low, v_fma(v_load_i8(r + t), v_loadu(scale + t), mu))));
         }
     }
 }
@@ -5036,7 +5042,7 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(fetch_lines)(V_NAME(fetch) *f, int32_t k) {
 }
 
 /* Queries q0 .. q0 + n that go together, and which keys any of them sees */
-typedef struct V_NAME(group) { int32_t q0, n, lo, hi; } V_NAME(group);
+typedef struct V_NAME(group) { int32_t q0, n, low, high; } V_NAME(group);
 
 /* What one call works on. */
 typedef struct V_NAME(work) {
@@ -5060,11 +5066,11 @@ typedef struct V_NAME(work) {
 
 V_FN int32_t V_NAME(is_open)(const V_NAME(work) *w, int32_t tile) { return (int32_t)(w->a->open >> tile & 1); }
 
-/* A group with its keys counted in a tile; none of that tile: lo >= hi */
+/* A group with its keys counted in a tile; none of that tile: low >= high */
 V_FN V_NAME(group) V_NAME(in_tile)(const V_NAME(work) *w, int32_t group, int32_t tile) {
     V_NAME(group) g = w->group[group];
-    g.lo = g.lo > 64 * tile ? g.lo - 64 * tile : 0;
-    g.hi = g.hi < 64 * tile + 64 ? g.hi - 64 * tile : 64;
+    g.low = g.low > 64 * tile ? g.low - 64 * tile : 0;
+    g.high = g.high < 64 * tile + 64 ? g.high - 64 * tile : 64;
     return g;
 }
 
@@ -5184,7 +5190,7 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(scores_float)(const V_NAME(work) *w, int32_
         b.s_stride = w->stride;
         for (int32_t i = 0; i < w->groups; i++) {
             const V_NAME(group) g = V_NAME(in_tile)(w, i, tile);
-            if (g.lo >= g.hi) continue;
+            if (g.low >= g.high) continue;
             b.factors = a->q + (size_t)g.q0 * b.f_stride + c;
             b.sums = w->s + (size_t)g.q0 * w->stride + 64 * tile;
             b.n = g.n;
@@ -5222,12 +5228,12 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(values_float)(const V_NAME(work) *w, int32_
         b.s_stride = (size_t)w->hv;
         for (int32_t i = 0; i < w->groups; i++) {
             const V_NAME(group) g = V_NAME(in_tile)(w, i, tile);
-            if (g.lo >= g.hi) continue;
+            if (g.low >= g.high) continue;
             b.factors = w->s + (size_t)g.q0 * w->stride + 64 * tile;
             b.sums = a->o + (size_t)g.q0 * b.s_stride + c;
             b.n = g.n;
-            b.from = g.lo;
-            b.to = g.hi;
+            b.from = g.low;
+            b.to = g.high;
             if (wider || side->code == AIOSK_KV_F32) V_NAME(outer_f32)(&b, lanes);
             else V_NAME(outer_f16)(&b, lanes);
         }
@@ -5318,7 +5324,7 @@ V_FN8 void V_NAME(scores8_n)(const int least, const int nq, const int nj, const 
 V_EXPORT8 V_HOT AIOSK__NOINLINE void V_NAME(scores8)(const V_NAME(work) *w, int32_t tile) {
     for (int32_t group = 0; group < w->groups; group++) {
         const V_NAME(group) g = V_NAME(in_tile)(w, group, tile);
-        int32_t i = g.lo < g.hi ? 0 : 64;
+        int32_t i = g.low < g.high ? 0 : 64;
 #define AIOSK__SHAPE(least, nq, nj)                                                                                      \
     for (; (g.n <= nq || nq == V_MAXQ) && i < 64; i += 16 * nj) V_NAME(scores8_n)(least, nq, nj, w, &g, tile, i);
         V_SHAPES(AIOSK__SHAPE)
@@ -5428,7 +5434,7 @@ V_FN8 void V_NAME(values8_n)(const int least, const int nq, const int nj, const 
 V_EXPORT8 V_HOT AIOSK__NOINLINE void V_NAME(values8)(const V_NAME(work) *w, int32_t tile) {
     for (int32_t group = 0; group < w->groups; group++) {
         const V_NAME(group) g = V_NAME(in_tile)(w, group, tile);
-        int32_t i = g.lo < g.hi ? 0 : w->hv;
+        int32_t i = g.low < g.high ? 0 : w->hv;
 #define AIOSK__SHAPE(least, nq, nj)                                                                                      \
     for (; g.n <= nq && i + 16 * nj <= w->hv; i += 16 * nj) V_NAME(values8_n)(least, nq, nj, w, &g, tile, i);
         V_SHAPES(AIOSK__SHAPE)
@@ -5455,21 +5461,21 @@ V_FN void V_NAME(bend16)(const aiosk_attend *a, int32_t q, int32_t key, vf *x) {
         }
     }
 }
-/* x where lo <= key < hi, else -infinity, for 16 keys of which key is the first: less than any maximum, and exp makes 0 of it. */
-V_FN void V_NAME(only16)(vf *x, int32_t key, int32_t lo, int32_t hi) {
+/* x where low <= key < high, else -infinity, for 16 keys of which key is the first: less than any maximum, and exp makes 0 of it. */
+V_FN void V_NAME(only16)(vf *x, int32_t key, int32_t low, int32_t high) {
     static const float count[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     const vf other = v_set1(aiosk__bits_f32(0xFF800000u));
     for (int k = 0; k < V_PER16; k++) {
         const vf i = v_loadu(count + k * V_W);
-        x[k] = v_sel_lt(i, v_set1((float)(lo - key)), other, x[k]);
-        x[k] = v_sel_lt(i, v_set1((float)(hi - key)), x[k], other);
+        x[k] = v_sel_lt(i, v_set1((float)(low - key)), other, x[k]);
+        x[k] = v_sel_lt(i, v_set1((float)(high - key)), x[k], other);
     }
 }
 /* Raw scores of a query that sees something -> p in place, 0 in the rest of the tiles from .. to; maximum and sum. Fetches per lines of
  * values for each of them. */
 V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(softmax)(V_NAME(work) *w, int32_t q, int32_t from, int32_t to, int32_t per) {
     const aiosk_attend *a = w->a;
-    const int32_t lo = a->lo[q], hi = a->hi[q], first = lo / 16 * 16, end = (hi + 15) / 16 * 16;
+    const int32_t low = a->low[q], high = a->high[q], first = low / 16 * 16, end = (high + 15) / 16 * 16;
     float *s = w->s + (size_t)q * w->stride;
     const int32_t bent = a->softcap != 0.0f || a->slope;
     const vf scale = v_set1(a->scale);
@@ -5478,7 +5484,7 @@ V_EXPORT V_HOT AIOSK__NOINLINE void V_NAME(softmax)(V_NAME(work) *w, int32_t q, 
     for (int32_t j = first; j < end; j += 16) {
         for (int k = 0; k < V_PER16; k++) x[k] = v_mulr(v_loadu(s + j + k * V_W), scale);
         if (bent) V_NAME(bend16)(a, q, j, x);
-        if (j < lo || j + 16 > hi) V_NAME(only16)(x, j, lo, hi);
+        if (j < low || j + 16 > high) V_NAME(only16)(x, j, low, high);
         for (int k = 0; k < V_PER16; k++) {
             m[k] = v_max(m[k], x[k]);
             v_storeu(s + j + k * V_W, x[k]);
@@ -5509,10 +5515,10 @@ V_EXPORT AIOSK__NOINLINE void V_NAME(softmaxes)(V_NAME(work) *w) {
     const aiosk_attend *a = w->a;
     const int32_t coded = aiosk__kv_coded(w->v[0].code), per = coded ? 1 + w->fetch_v.lines * 2 / 3 / a->n_q : 0;
     for (const V_NAME(group) *g = w->group; g < w->group + w->groups; g++) {
-        const int32_t from = g->lo / 64, to = (g->hi + 63) / 64;
+        const int32_t from = g->low / 64, to = (g->high + 63) / 64;
         for (int32_t q = g->q0; q < g->q0 + g->n && from < to; q++) {
             float *s = w->s + (size_t)q * w->stride;
-            if (a->lo[q] < a->hi[q]) V_NAME(softmax)(w, q, from, to, per);
+            if (a->low[q] < a->high[q]) V_NAME(softmax)(w, q, from, to, per);
             else memset(s + 64 * from, 0, (size_t)(to - from) * 256);
             for (int32_t i = from; coded && i < to; i++)
                 if (!V_NAME(is_open)(w, i)) V_NAME(weights)(s + 64 * i, w->tile[i] + w->v[0].at, aiosk__f32(w->tile[i] + 4));
@@ -5554,18 +5560,18 @@ V_EXPORT AIOSK__NOINLINE int32_t V_NAME(begin)(V_NAME(work) *w, const aiosk_atte
         V_NAME(group) *g = w->group + i;
         g->q0 = q;
         g->n = (i + 1) * a->n_q / w->groups - q;
-        g->lo = 64 * AIOSK_RUN;
-        g->hi = 0;
+        g->low = 64 * AIOSK_RUN;
+        g->high = 0;
         for (; q < g->q0 + g->n; q++) {
             a->m[q] = AIOSK_NEG_INF;
             a->l[q] = 0.0f;
             if (aiosk__kv_coded(w->k[0].code)) w->fix[q] = V_NAME(fix8)(a->q8 + (size_t)q * (size_t)hk, hk);
-            if (a->lo[q] >= a->hi[q]) continue;
-            if (a->lo[q] < g->lo) g->lo = a->lo[q];
-            if (a->hi[q] > g->hi) g->hi = a->hi[q];
+            if (a->low[q] >= a->high[q]) continue;
+            if (a->low[q] < g->low) g->low = a->low[q];
+            if (a->high[q] > g->high) g->high = a->high[q];
         }
-        if (g->lo < w->t0) w->t0 = g->lo;
-        if (g->hi > w->t1) w->t1 = g->hi;
+        if (g->low < w->t0) w->t0 = g->low;
+        if (g->high > w->t1) w->t1 = g->high;
     }
     if (w->t0 >= w->t1) return 0;
     w->first = w->t0 / 64;
@@ -7240,7 +7246,7 @@ AIOSK__ISA(V_NAME(isa), V_ISA_TEXT, V_ISA_ID, V_NAME)
 #define V_OUT(x) aiosk__##x##_avx512vbmi
 
 typedef struct V_OUT(grid) {
-    vi lo[16], hi[16]; /* up to 1024 bytes each */
+    vi low[16], high[16]; /* up to 1024 bytes each */
     vi level;          /* [64]: of the low bits of the index: code, then sign */
 } V_OUT(grid);
 
@@ -7254,8 +7260,8 @@ V_FN void V_OUT(split)(V_OUT(grid) *g, const uint16_t *e, const int n, const int
     AIOSK__UNROLL
     for (i = 0; i < n / 64; i++) {
         const vi a = v_loadi(e + 64 * i), b = v_loadi(e + 64 * i + 32), t = v_loadi(even);
-        g->lo[i] = _mm512_permutex2var_epi8(a, t, b);
-        g->hi[i] = _mm512_permutex2var_epi8(_mm512_srli_epi16(a, (unsigned)shift), t, _mm512_srli_epi16(b, (unsigned)shift));
+        g->low[i] = _mm512_permutex2var_epi8(a, t, b);
+        g->high[i] = _mm512_permutex2var_epi8(_mm512_srli_epi16(a, (unsigned)shift), t, _mm512_srli_epi16(b, (unsigned)shift));
     }
 }
 /* level[i] = 128 + code for i below n, 128 - code for the next n, and again; n is 4 or 8 */
@@ -7265,7 +7271,7 @@ V_FN vi V_OUT(levels)(const int8_t *code, const int n) {
     for (i = 0; i < 64; i++) t[i] = (uint8_t)(128 + (i & n ? -1 : 1) * code[i & (n - 1)]);
     return v_loadi(t);
 }
-/* The tables of a type; g.lo and g.hi are not used where the grid has 2048 entries (IQ1). */
+/* The tables of a type; g.low and g.high are not used where the grid has 2048 entries (IQ1). */
 V_FN V_OUT(grid) V_OUT(grid_iq1)(void) {
     V_OUT(grid) g;
     uint8_t t[64];
@@ -7318,11 +7324,11 @@ V_FN vi V_OUT(signed_levels)(const V_OUT(grid) *g, vi code, vi signs, const int 
     V_FN void V_OUT(step_##t)(const uint8_t *p, const int h, const int j, vi *w, const vi *sc AIOSK__UNUSED, const void *grid)
 /* Both halves of four entries with indices a, their signs s */
 V_FN void V_OUT(step_iq2)(const V_OUT(grid) *g, vi a, const int n, __mmask64 k0, __mmask64 k1, vi s, vi *w) {
-    const vi lo = V_OUT(look)(g->lo, a, n, k0, k1), hi = V_OUT(look)(g->hi, a, n, k0, k1);
+    const vi low = V_OUT(look)(g->low, a, n, k0, k1), high = V_OUT(look)(g->high, a, n, k0, k1);
     AIOSK__UNROLL
     for (int i = 0; i < 4; i++) {
-        w[2 * i] = V_OUT(signed_levels)(g, V_OUT(fields)(lo, 8 * i, 2), s, 8 * i, 2);
-        w[2 * i + 1] = V_OUT(signed_levels)(g, V_OUT(fields)(hi, 8 * i, 2), s, 8 * i + 4, 2);
+        w[2 * i] = V_OUT(signed_levels)(g, V_OUT(fields)(low, 8 * i, 2), s, 8 * i, 2);
+        w[2 * i + 1] = V_OUT(signed_levels)(g, V_OUT(fields)(high, 8 * i, 2), s, 8 * i + 4, 2);
     }
 }
 AIOSK__STEP(iq2_xxs) {
@@ -7349,10 +7355,10 @@ V_FN void V_OUT(step_iq3)(const V_OUT(grid) *g, const uint8_t *p, const int h, c
     for (int e = 0; e < 2; e++) {
         const vi a = AIOSK__DW(at, 2 * j + e);
         const __mmask64 k = n == 2 ? _mm512_test_epi8_mask(b, v_set1i(e ? (int32_t)0x80402010 : 0x08040201)) : 0;
-        const vi lo = V_OUT(look)(g->lo, a, n, k, k), hi = V_OUT(look)(g->hi, a, n, k, k);
+        const vi low = V_OUT(look)(g->low, a, n, k, k), high = V_OUT(look)(g->high, a, n, k, k);
         AIOSK__UNROLL
         for (int i = 0; i < 4; i++) { /* bytes 0 and 1 from the low half of the entry, 2 and 3 from the high one */
-            const vi c = _mm512_mask_mov_epi8(V_OUT(fields)(lo, 8 * i, 3), 0xCCCCCCCCCCCCCCCCu, V_OUT(fields)(hi, 8 * i - 6, 3));
+            const vi c = _mm512_mask_mov_epi8(V_OUT(fields)(low, 8 * i, 3), 0xCCCCCCCCCCCCCCCCu, V_OUT(fields)(high, 8 * i - 6, 3));
             w[4 * e + i] = V_OUT(signed_levels)(g, c, s, 16 * e + 4 * i, 3);
         }
     }

@@ -263,7 +263,7 @@ static void attend_table(const aiosk_isa *isa, roofs *r) {
         for (at = c.tile; at + c.tile <= mem.n && sh->from_memory; at += c.tile) memcpy(mem.p + at, mem.p, c.tile);
         mem.at = 0;
         for (i = 0; i < sh->n_q; i++) isa->quantize_head(q + i * sh->hd, sh->hd, q8 + i * sh->hd, &d8[i], NULL);
-        c.a.q = q; c.a.q8 = q8; c.a.q8_d = d8; c.a.lo = lo; c.a.hi = hi;
+        c.a.q = q; c.a.q8 = q8; c.a.q8_d = d8; c.a.low = lo; c.a.high = hi;
         c.a.scale = 0.125f; c.a.n_q = sh->n_q; c.a.hd_k = c.a.hd_v = c.a.q_stride = sh->hd; c.a.type = type;
         for (wide = 0; wide < (n_all > 1 ? 2 : 1); wide++) {
             const int threads = wide ? n_all : 1;

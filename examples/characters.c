@@ -34,7 +34,7 @@ static void say(int32_t who, int32_t id) {                  /* adds the text of 
     text[who][n < 0 || (size_t)n > sizeof text[who] - 1 - at ? at : at + (size_t)n] = 0;
 }
 static int32_t feed(int32_t seq, const char *s) {                    /* gives how many tokens */
-    int32_t ids[ROOM], n = (int32_t)aios_tokenize(model, s, strlen(s), seq == WORLD ? AIOS_TOK_ADD_BOS_EOS : 0, ids, ROOM, &err);
+    int32_t ids[ROOM], n = (int32_t)aios_tokenize(model, s, strlen(s), seq == WORLD ? AIOS_TOK_BOS : 0, ids, ROOM, &err);
     if (n < 1 || n > ROOM) exit(1);
     need(aios_feed(ctx, seq, ids, (uint64_t)n, 0, &err));
     return n;

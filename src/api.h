@@ -66,11 +66,13 @@
 #ifndef AIOS_API
 #ifdef AIOS_STATIC
 #define AIOS_API static
-#elif defined(__cplusplus)
-#define AIOS_API extern "C"
 #else
 #define AIOS_API extern
 #endif
+#endif
+
+#ifdef __cplusplus
+extern "C" {
 #endif
 
 #define AIOS_VERSION 100  /* 0.1.0 */
@@ -285,7 +287,9 @@ AIOS_API aios_status aios_artifact_check(const aios_io *io, void *work, uint64_t
 
 /* ---- vocabulary -------------------------------------------------------------------------------------------- */
 enum { AIOS_TOK_SPECIAL = 1,        /* "</s>" and the like in the text become their ids                */
-       AIOS_TOK_ADD_BOS_EOS = 2 };  /* add the ids that the model asks for at the ends                 */
+       AIOS_TOK_BOS = 2,            /* bos in front where the model asks for it: of a text's beginning, unless it brings its own */
+       AIOS_TOK_EOS = 4,            /* eos behind where the model asks for it: of a text that is whole, never of one that is to go on */
+       AIOS_TOK_ADD_BOS_EOS = 2 };  /* the old name of AIOS_TOK_BOS                                    */
 /* Text to ids. Returns how many there are; only the first max_ids are written (ask with max_ids = 0 to size the buffer).
  * Takes no memory and about 36 KiB of stack. Invalid UTF-8 is taken byte by byte; a byte that the vocabulary has no token for
  * becomes unk, or is left out where there is none. Exact for text of any length; AIOS_ERR_LIMIT only if the tokens of a run
@@ -293,15 +297,16 @@ enum { AIOS_TOK_SPECIAL = 1,        /* "</s>" and the like in the text become th
 AIOS_API int64_t aios_tokenize(const aios_model *m, const char *text, uint64_t n_text, uint32_t flags,
                                int32_t *ids, uint64_t max_ids, aios_error *err);
 
-/* State of one text stream, so that no call emits half a UTF-8 character. Start with zeros. 16 bytes for good. */
+/* State of one text stream, so that no call emits half a UTF-8 character. Start with zeros for what goes on behind other text,
+ * with AIOS_DETOK_BEGIN for a text from its beginning. 16 bytes for good. */
 typedef struct aios_detok { uint8_t bytes[8]; uint32_t n_bytes, flags; } aios_detok;
 enum { AIOS_DETOK_SPECIAL = 1,      /* detok.flags: show special tokens as text                        */
-       AIOS_DETOK_STARTED = 2 };    /* kept by the library: the first token has been seen              */
+       AIOS_DETOK_BEGIN = 4 };      /* the next token begins the text; the library takes it away       */
 /* The text of one more token. Returns the bytes written (0 when characters are still incomplete), never more than cap;
  * AIOS_ERR_FULL when cap is too small (nothing is changed; 1024 is enough for any known vocabulary). id = -1 flushes: bytes that
  * never became a character come out as U+FFFD. st NULL: the token's own bytes, as they are. Control, unknown and unused tokens
- * have no text (the first two do with AIOS_DETOK_SPECIAL). The space that SentencePiece puts before a text is dropped, unless
- * AIOS_DETOK_STARTED says that the text has begun. */
+ * have no text (the first two do with AIOS_DETOK_SPECIAL). The space that SentencePiece puts before a text is dropped
+ * where AIOS_DETOK_BEGIN says that the text begins. */
 AIOS_API int64_t aios_detokenize(const aios_model *m, aios_detok *st, int32_t id, char *out, uint64_t cap);
 /* The piece of a token as the file has it, not terminated; NULL when id is out of range. */
 AIOS_API const char *aios_token_text(const aios_model *m, int32_t id, uint64_t *n_bytes);
@@ -772,4 +777,7 @@ AIOS_API uint64_t aios_sample_work_bytes(int32_t n_vocab);
 AIOS_API aios_status aios_sample_logits(const aios_sampler *s, const float *logits, int32_t n_vocab, const int32_t *recent,
                                         uint64_t n_recent, uint64_t pos, void *work, int32_t *id, aios_error *err);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

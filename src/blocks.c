@@ -602,12 +602,12 @@ AIOS_API int64_t aios_blocks_find(const aios_blocks *b, const char *name, uint64
 }
 /* The tensor of a block: first ascends. */
 static uint32_t aios__blk_of(const aios_blocks *b, uint32_t id) {
-    uint32_t lo = 0, hi = b->plan.n_tensors;
-    while (hi - lo > 1) {
-        uint32_t mid = lo + (hi - lo) / 2;
-        if (b->tensor[mid].first <= id) lo = mid; else hi = mid;
+    uint32_t low = 0, high = b->plan.n_tensors;
+    while (high - low > 1) {
+        uint32_t mid = low + (high - low) / 2;
+        if (b->tensor[mid].first <= id) low = mid; else high = mid;
     }
-    return lo;
+    return low;
 }
 AIOS_API aios_status aios_block_get(const aios_blocks *b, uint32_t id, aios_block_entry *out) {
     if (!b || !out || id >= b->n_blocks) return AIOS_ERR_ARG;

@@ -84,6 +84,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
     *out = NULL;
     aios__clear(err);
+    if (m && m->dying) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model was freed: it lives on for its other contexts alone");
     if (!m || !m->arch) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_context_open needs a model with weights");
     if ((st = aios__plan_copy(&p, plan, err)) != 0) return st;
     if ((st = aios__desc_copy(&d, sizeof d, desc, "aios_context_desc", err)) != 0) return st;

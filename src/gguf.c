@@ -15,6 +15,7 @@ enum {
     AIOS__MAX_KEY_NAME = 65535,         /* the format's own limit                                               */
     AIOS__MAX_TENSOR_NAME = 63,         /* ggml's, with the zero byte 64                                        */
     AIOS__MAX_ALIGNMENT = 1 << 20,
+    AIOS__MAX_DEPTH = 8,                /* of arrays in an array                                                */
     AIOS__MIN_KEY_BYTES = 8 + 1 + 4 + 1,                /* name of 1, type, value of 1                          */
     AIOS__MIN_TENSOR_BYTES = 8 + 1 + 4 + 8 + 4 + 8      /* name of 1, n_dims, one dimension, type, offset       */
 };
@@ -109,15 +110,15 @@ static inline int32_t aios__name_cmp2(aios__str a, aios__str head, aios__str tai
 }
 /* The key called head + tail, or NULL. */
 static inline const aios__key *aios__key_find2(const aios__gguf *g, aios__str head, const char *tail) {
-    uint32_t lo = 0, hi = g->n_keys;
+    uint32_t low = 0, high = g->n_keys;
     aios__str t;
     t.p = tail; t.n = strlen(tail);
-    while (lo < hi) {
-        uint32_t mid = lo + (hi - lo) / 2;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
         const aios__key *k = &g->key[g->key_by_name[mid]];
         int32_t c = aios__name_cmp2(k->name, head, t);
         if (c == 0) return k;
-        if (c < 0) lo = mid + 1; else hi = mid;
+        if (c < 0) low = mid + 1; else high = mid;
     }
     return NULL;
 }
@@ -127,13 +128,13 @@ static inline const aios__key *aios__key_find(const aios__gguf *g, const char *n
     return aios__key_find2(g, none, name);
 }
 static inline const aios__tensor *aios__tensor_find(const aios__gguf *g, aios__str name) {
-    uint32_t lo = 0, hi = g->n_tensors;
-    while (lo < hi) {
-        uint32_t mid = lo + (hi - lo) / 2;
+    uint32_t low = 0, high = g->n_tensors;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
         const aios__tensor *t = &g->tensor[g->tensor_by_name[mid]];
         int32_t c = aios__name_cmp(t->name, name);
         if (c == 0) return t;
-        if (c < 0) lo = mid + 1; else hi = mid;
+        if (c < 0) low = mid + 1; else high = mid;
     }
     return NULL;
 }
@@ -303,11 +304,83 @@ static inline aios_status aios__scan_special(aios__scan *s, const aios__key *k, 
     return AIOS_OK;
 }
 
+/* Type and count of an array's items. */
+static aios_status aios__scan_array(aios__scan *s, uint32_t *type, uint64_t *n) {
+    uint64_t at = s->pos, bytes;
+    aios_status st;
+    if ((st = aios__scan_get(s, type, 4, "item type")) != AIOS_OK) return st;
+    if (*type >= AIOS__N_VALUE_TYPES) return aios__scan_bad(s, at, AIOS__N_VALUE_TYPES - 1, *type, "unknown item type");
+    at = s->pos;
+    if ((st = aios__scan_get(s, n, 8, "item count")) != AIOS_OK) return st;
+    bytes = *type == AIOS__STR ? 8 : *type == AIOS__ARR ? 12 : aios__value_bytes(*type);
+    if (*n > (s->io->n_bytes - s->pos) / bytes)
+        return aios__scan_bad(s, at, (s->io->n_bytes - s->pos) / bytes, *n, "more items than the rest of the file can hold");
+    if (*n > s->lim.max_array_items)
+        return aios__scan_fail(s, AIOS_ERR_LIMIT, at, s->lim.max_array_items, *n, "more items than limits.max_array_items allows", "");
+    return AIOS_OK;
+}
+/* Passes over n values, no arrays. first [8]: a single number, or as it was; the strings' bytes are added to str_bytes. */
+static aios_status aios__scan_values(aios__scan *s, uint32_t type, uint64_t n, int32_t is_array, uint8_t *first, uint64_t *str_bytes) {
+    uint64_t at, i, bytes, done, got = 0;
+    const uint8_t *p = NULL;
+    aios_status st;
+    if (type == AIOS__STR) {
+        for (i = 0; i < n; i++) {
+            uint64_t len;
+            at = s->pos;
+            if (at - s->base < s->n && s->n - (at - s->base) >= 8) { memcpy(&len, s->p + (at - s->base), 8); s->pos += 8; }     /* nearly always */
+            else if ((st = aios__scan_get(s, &len, 8, "string length")) != AIOS_OK) return st;
+            if ((st = aios__scan_room(s, len, "string")) != AIOS_OK) {
+                if (s->err && st != AIOS_ERR_IO) s->err->offset = at;       /* the length is what is wrong */
+                return st;
+            }
+            if (!is_array && len > s->lim.max_string_bytes)
+                return aios__scan_fail(s, AIOS_ERR_LIMIT, at, s->lim.max_string_bytes, len, "the string is longer than limits.max_string_bytes allows", "");
+            s->pos += len;
+            *str_bytes += len;
+        }
+        return AIOS_OK;
+    }
+    bytes = n * aios__value_bytes(type);            /* cannot overflow: n was compared with the file's size */
+    if ((st = aios__scan_room(s, bytes, "value")) != AIOS_OK) return st;
+    at = s->pos;
+    if (type == AIOS__BOOL) {
+        for (done = 0; done < bytes; done += got) {
+            if ((st = aios__scan_run(s, bytes - done, &p, &got)) != AIOS_OK) return st;
+            for (i = 0; i < got; i++)
+                if (p[i] > 1) return aios__scan_bad(s, at + done + i, 1, p[i], "a bool is neither 0 nor 1");
+        }
+    } else if (!is_array) {
+        if ((st = aios__scan_get(s, first, bytes, "value")) != AIOS_OK) return st;
+    }
+    s->pos = at + bytes;
+    return AIOS_OK;
+}
+/* Passes over n arrays, in which there may be arrays again; nobody asks for what they hold. left: arrays that are still to come, by depth. */
+static aios_status aios__scan_nested(aios__scan *s, uint64_t n) {
+    uint64_t left[AIOS__MAX_DEPTH], bytes = 0, at;
+    uint8_t first[8];
+    uint32_t type;
+    int32_t d = 0;
+    aios_status st;
+    left[0] = n;
+    while (d >= 0) {
+        if (!left[d]) { d--; continue; }
+        left[d]--;
+        at = s->pos;
+        if ((st = aios__scan_array(s, &type, &n)) != AIOS_OK) return st;
+        if (type != AIOS__ARR) {
+            if ((st = aios__scan_values(s, type, n, 1, first, &bytes)) != AIOS_OK) return st;
+        } else if (++d == AIOS__MAX_DEPTH) return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, at, 0, 0, "arrays in arrays, too deep", "");
+        else left[d] = n;
+    }
+    return AIOS_OK;
+}
+
 static inline aios_status aios__scan_key(aios__scan *s, uint32_t index) {
     aios__key k;
-    uint64_t at, i, bytes = 0, str_bytes = 0, done, got = 0;
+    uint64_t at, str_bytes = 0;
     uint8_t first[8];                               /* of a number, as k.p in the first pass */
-    const uint8_t *p = NULL;
     aios_status st;
 
     memset(&k, 0, sizeof k);
@@ -321,49 +394,11 @@ static inline aios_status aios__scan_key(aios__scan *s, uint32_t index) {
     if (k.type >= AIOS__N_VALUE_TYPES) return aios__scan_bad(s, at, AIOS__N_VALUE_TYPES - 1, k.type, "unknown value type");
     if (k.type == AIOS__ARR) {
         k.is_array = 1;
-        at = s->pos;
-        if ((st = aios__scan_get(s, &k.type, 4, "item type")) != AIOS_OK) return st;
-        if (k.type == AIOS__ARR) return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, at, 0, 0, "an array of arrays", "");
-        if (k.type >= AIOS__N_VALUE_TYPES) return aios__scan_bad(s, at, AIOS__N_VALUE_TYPES - 1, k.type, "unknown item type");
-        at = s->pos;
-        if ((st = aios__scan_get(s, &k.n, 8, "item count")) != AIOS_OK) return st;
-        bytes = k.type == AIOS__STR ? 8 : aios__value_bytes(k.type);
-        if (k.n > (s->io->n_bytes - s->pos) / bytes)
-            return aios__scan_bad(s, at, (s->io->n_bytes - s->pos) / bytes, k.n, "more items than the rest of the file can hold");
-        if (k.n > s->lim.max_array_items)
-            return aios__scan_fail(s, AIOS_ERR_LIMIT, at, s->lim.max_array_items, k.n, "more items than limits.max_array_items allows", "");
+        if ((st = aios__scan_array(s, &k.type, &k.n)) != AIOS_OK) return st;
     }
     k.off = s->pos;
-    if (k.type == AIOS__STR) {
-        for (i = 0; i < k.n; i++) {
-            uint64_t len;
-            at = s->pos;
-            if (at - s->base < s->n && s->n - (at - s->base) >= 8) { memcpy(&len, s->p + (at - s->base), 8); s->pos += 8; }     /* nearly always */
-            else if ((st = aios__scan_get(s, &len, 8, "string length")) != AIOS_OK) return st;
-            if ((st = aios__scan_room(s, len, "string")) != AIOS_OK) {
-                if (s->err && st != AIOS_ERR_IO) s->err->offset = at;       /* the length is what is wrong */
-                return st;
-            }
-            if (!k.is_array && len > s->lim.max_string_bytes)
-                return aios__scan_fail(s, AIOS_ERR_LIMIT, at, s->lim.max_string_bytes, len, "the string is longer than limits.max_string_bytes allows", "");
-            s->pos += len;
-            str_bytes += len;
-        }
-    } else {
-        bytes = k.n * aios__value_bytes(k.type);    /* cannot overflow: k.n was compared with the file's size */
-        if ((st = aios__scan_room(s, bytes, "value")) != AIOS_OK) return st;
-        at = s->pos;
-        if (k.type == AIOS__BOOL) {
-            for (done = 0; done < bytes; done += got) {
-                if ((st = aios__scan_run(s, bytes - done, &p, &got)) != AIOS_OK) return st;
-                for (i = 0; i < got; i++)
-                    if (p[i] > 1) return aios__scan_bad(s, at + done + i, 1, p[i], "a bool is neither 0 nor 1");
-            }
-        } else if (!k.is_array) {
-            if ((st = aios__scan_get(s, first, bytes, "value")) != AIOS_OK) return st;
-        }
-        s->pos = at + bytes;
-    }
+    st = k.type == AIOS__ARR ? aios__scan_nested(s, k.n) : aios__scan_values(s, k.type, k.n, (int32_t)k.is_array, first, &str_bytes);
+    if (st) return st;
     k.p = first;
     if ((st = aios__scan_special(s, &k, str_bytes)) != AIOS_OK) return st;
     if (s->key) {

@@ -102,7 +102,7 @@ static aios_status aios__crew_start(aios__crew *c, int32_t n, void (*fn)(void *)
     (void)c; (void)fn; (void)arg;
     return n < 1 ? AIOS_OK : aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "this build has no threads (AIOS_NO_THREADS): plan without reading threads");
 }
-static void aios__crew_stop(aios__crew *c) { (void)c; }
+static int32_t aios__crew_stop(aios__crew *c) { (void)c; return 1; }
 static void aios__crew_lock(aios__crew *c) { (void)c; }
 static void aios__crew_unlock(aios__crew *c) { (void)c; }
 static void aios__crew_wake(aios__crew *c) { (void)c; }
@@ -119,6 +119,7 @@ typedef CONDITION_VARIABLE aios__cond;
 #define AIOS__UNLOCK(p)    ReleaseSRWLockExclusive(&(p)->lock)
 #define AIOS__SLEEP(p, c)  SleepConditionVariableSRW(&(p)->c, &(p)->lock, INFINITE, 0)
 #define AIOS__WAKE(p, c)   WakeAllConditionVariable(&(p)->c)
+static int64_t aios__process(void) { return 0; }
 #else
 #include <pthread.h>
 #if defined(__STRICT_ANSI__) && !defined(__cplusplus)   /* a strict -std=c99 hides it */
@@ -131,6 +132,8 @@ typedef pthread_cond_t aios__cond;
 #define AIOS__UNLOCK(p)    pthread_mutex_unlock(&(p)->lock)
 #define AIOS__SLEEP(p, c)  pthread_cond_wait(&(p)->c, &(p)->lock)
 #define AIOS__WAKE(p, c)   pthread_cond_broadcast(&(p)->c)
+#include <unistd.h>
+static int64_t aios__process(void) { return (int64_t)getpid(); }   /* a forked child has the memory of the threads, not the threads */
 #endif
 
 AIOS__SMALL_BEGIN
@@ -206,6 +209,7 @@ typedef struct aios__pool {
     int32_t n;                          /* workers, the caller included; 0 = not started                */
     int32_t active;                     /* those that are wanted, 1..n; changed under the lock          */
     int32_t quit;
+    int64_t process;                    /* in which the threads run                                     */
     aios__worker_fn fn;
     void *arg;
     aios__start_fn start;               /* NULL, or called once on each thread                          */
@@ -326,6 +330,7 @@ static void aios__pool_bound(aios__pool *p, int32_t n) {
 static void aios__pool_stop(aios__pool *p) {
     int32_t i;
     if (!p->n) return;
+    if (p->process != aios__process()) { p->n = 0; return; }
     AIOS__LOCK(p);
     aios__store(&p->quit, 1);
     aios__fetch_add(&p->job, 1);        /* for those that spin */
@@ -341,7 +346,7 @@ static aios_status aios__pool_start(aios__pool *p, int32_t n, aios__start_fn sta
     aios_status st;
     p->n = 0; p->active = n; p->quit = 0; p->job = 0; p->members = 0; p->sleepers = 0;
     p->bar_gen = 0x7FFFFF00; p->over = p->bar_gen - 1;      /* it goes round soon, so that every test sees it */
-    p->start = start; p->start_user = start_user;
+    p->start = start; p->start_user = start_user; p->process = aios__process();
     if ((st = aios__locks_start(&p->lock, &p->cond, &p->parked, err)) != 0) return st;
     for (i = p->n = 1; i < n; i++) {
         aios__seat *s = &p->seat[i];
@@ -358,6 +363,7 @@ static aios_status aios__pool_start(aios__pool *p, int32_t n, aios__start_fn sta
 /* Threads that wait for something to do, with the lock and the condition that they share with those who give it. */
 typedef struct aios__crew {
     int32_t n, quit, started;           /* n: threads that run                                          */
+    int64_t process;                    /* in which they do                                             */
     aios__lock lock;
     aios__cond cond, idle;              /* something was done; there is something to do                 */
     aios__begin begin;
@@ -394,18 +400,21 @@ static void aios__crew_quit(aios__crew *c, int32_t quit) {
     AIOS__WAKE(c, idle);
     AIOS__UNLOCK(c);
 }
-static void aios__crew_stop(aios__crew *c) {
-    if (!c->started) return;
+/* 0: in a forked child, which has neither threads to wait for nor reads under way. */
+static int32_t aios__crew_stop(aios__crew *c) {
+    if (!c->started) return 1;
+    if (c->process != aios__process()) return 0;
     aios__crew_quit(c, 1);
     while (c->n > 0) aios__thread_join(c->thread[--c->n]);
     aios__locks_stop(&c->lock, &c->cond, &c->idle);
     c->started = 0;
+    return 1;
 }
 /* Starts n threads that run fn(arg) until quit is set; none is fine: then the lock is all there is. */
 static aios_status aios__crew_start(aios__crew *c, int32_t n, void (*fn)(void *), void *arg, aios_error *err) {
     aios_status st = aios__locks_start(&c->lock, &c->cond, &c->idle, err);
     if (st) return st;
-    c->begin.fn = fn; c->begin.arg = arg;
+    c->begin.fn = fn; c->begin.arg = arg; c->process = aios__process();
     for (c->started = 1, c->n = c->quit = 0; c->n < n; c->n++)
         if (!aios__thread_start(&c->thread[c->n], &c->begin, c->stack + (uint64_t)c->n * AIOS__STACK)) {
             int32_t i = c->n;

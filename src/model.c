@@ -78,8 +78,8 @@ static const aios__key *aios__hp_key(const aios__hparse *h, const char *suffix) 
     aios__put_z(&t, suffix);
     return aios__key_find(&h->m->gguf, name);
 }
-/* An integer in [lo, hi]; missing: dflt, or an error when dflt < 0. An array (a value per layer) must hold one value. */
-static int32_t aios__hp_int(aios__hparse *h, const char *suffix, int32_t lo, int32_t hi, int32_t dflt) {
+/* An integer in [low, high]; missing: dflt, or an error when dflt < 0. An array (a value per layer) must hold one value. */
+static int32_t aios__hp_int(aios__hparse *h, const char *suffix, int32_t low, int32_t high, int32_t dflt) {
     const aios__key *k = aios__hp_key(h, suffix);
     uint64_t v = 0, w, i;
     if (h->st) return 0;
@@ -98,17 +98,17 @@ static int32_t aios__hp_int(aios__hparse *h, const char *suffix, int32_t lo, int
         h->st = aios__fail1(h->err, AIOS_ERR_MODEL, k->off, "key % must be a whole number, not negative", aios__s(k->name));
         return 0;
     }
-    if (v < (uint64_t)lo || v > (uint64_t)hi) {
-        h->st = aios__fail2(h->err, AIOS_ERR_MODEL, k->off, v < (uint64_t)lo ? (uint64_t)lo : (uint64_t)hi, v, "key % is %, out of range", aios__s(k->name), aios__u(v));
+    if (v < (uint64_t)low || v > (uint64_t)high) {
+        h->st = aios__fail2(h->err, AIOS_ERR_MODEL, k->off, v < (uint64_t)low ? (uint64_t)low : (uint64_t)high, v, "key % is %, out of range", aios__s(k->name), aios__u(v));
         return 0;
     }
     return (int32_t)v;
 }
-static double aios__hp_num(aios__hparse *h, const char *suffix, double lo, double hi, double dflt) {
+static double aios__hp_num(aios__hparse *h, const char *suffix, double low, double high, double dflt) {
     const aios__key *k = aios__hp_key(h, suffix);
     double v = 0;
     if (h->st || !k) return dflt;
-    if (k->is_array || !aios__key_f64(k, &v) || !(v >= lo && v <= hi)) {
+    if (k->is_array || !aios__key_f64(k, &v) || !(v >= low && v <= high)) {
         h->st = aios__fail1(h->err, AIOS_ERR_MODEL, k->off, "key % is no number in the range that makes sense for it", aios__s(k->name));
         return dflt;
     }
@@ -276,7 +276,16 @@ static aios_status aios__missing(const aios__role *r, int32_t layer, aios_error 
     if (layer < 0) return aios__fail1(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "tensor %.weight is missing", aios__z(r->name));
     return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 0, 0, "tensor blk.%.%.weight is missing", aios__i(layer), aios__z(r->name));
 }
-/* A tensor that the family's row has no place for would be left out of the sum: better refused. */
+/* Is this a tensor of a layer that runs? All that is not belongs to another part (of a picture or of speech in the same file, of layers that guess
+ * tokens ahead) or to a table that early files carry along. */
+static int32_t aios__in_layer(const aios_model *m, aios__str name) {
+    static const char rot[] = ".attn_rot_embd";
+    uint64_t i = 4, l = 0, n = sizeof rot - 1;
+    if (name.n < 6 || memcmp(name.p, "blk.", 4) != 0) return 0;
+    for (; i < name.n && name.p[i] >= '0' && name.p[i] <= '9' && l < 1 << 20; i++) l = 10 * l + (uint64_t)(name.p[i] - '0');
+    return l < (uint64_t)m->hp.n_layer && !(name.n - i >= n && memcmp(name.p + i, rot, (size_t)n) == 0);
+}
+/* A tensor of a layer that the family's row has no place for would be left out of the sum: better refused. */
 static aios_status aios__no_place(const aios_model *m, const aios__tensor *t, aios_error *err) {
     return aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, 0, "tensor % has no place in the family %", aios__s(t->name), aios__s(m->arch_name));
 }
@@ -313,8 +322,8 @@ static aios_status aios__role_check(const aios_model *m, const aios__role *r, co
     }
     return st;
 }
-static aios_status aios__roles_load(aios_model *m, aios_error *err) {
-    uint32_t n_found = 0, i;
+static aios_status aios__roles_load(aios_model *m, const aios__notes *log, aios_error *err) {
+    uint32_t n_found = 0, n_left = 0, i;
     int32_t l, r;
     const aios__tensor *t;
     aios_status st = AIOS_OK;
@@ -347,8 +356,13 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
             m->place[m->layer[l][r].w].layer = (int16_t)l;
         }
     }
-    for (i = 0; n_found != m->gguf.n_tensors && i < m->gguf.n_tensors; i++)
-        if (!m->place[i].use) return aios__no_place(m, &m->gguf.tensor[i], err);
+    for (i = 0, t = NULL; n_found != m->gguf.n_tensors && i < m->gguf.n_tensors; i++) {
+        if (m->place[i].use) continue;
+        if (aios__in_layer(m, m->gguf.tensor[i].name)) return aios__no_place(m, &m->gguf.tensor[i], err);
+        t = &m->gguf.tensor[i];
+        n_left++;
+    }
+    if (t) aios__note2(log, "% tensors are no part of the model and are left alone, % among them", aios__u(n_left), aios__s(t->name));
     return AIOS_OK;
 }
 
@@ -411,6 +425,7 @@ AIOS_API aios_status aios_model_get_key(const aios_model *m, uint32_t i, char *n
     if (k->is_array) aios__put_z(&t, "]");
     t.p = value; t.cap = value_bytes; t.n = 0; value[0] = 0;
     if (k->is_array) { aios__put_u(&t, k->n); aios__put_z(&t, " items: "); }
+    if (k->type == AIOS__ARR) return aios__put_z(&t, "arrays"), AIOS_OK;
     for (j = 0; j < k->n && j < 8; j++) {
         if (j) aios__put_z(&t, ", ");
         aios__put_item(&t, k, j, &next);

@@ -252,7 +252,7 @@ static int32_t aios__op_rounds(const aios__op *op, const aios__run *r) {
     return op->per != AIOS__PER_HEAD || aios__attend_spread(op, r) ? 1 : aios__attend_n_runs(op, r);
 }
 
-typedef struct aios__attend_work { float *q, *o[2], *m[2], *l[2], *d8, *cs, *sum; void *scratch; int8_t *q8; int32_t *lo, *hi; } aios__attend_work;
+typedef struct aios__attend_work { float *q, *o[2], *m[2], *l[2], *d8, *cs, *sum; void *scratch; int8_t *q8; int32_t *low, *high; } aios__attend_work;
 static void aios__attend_layout(aios__attend_work *w, aios__bump *b, const aios__hp *hp) {
     uint64_t n = (uint64_t)(aios__attend_heads(hp) * aios__attend_tokens(hp));
     int32_t i;
@@ -267,10 +267,10 @@ static void aios__attend_layout(aios__attend_work *w, aios__bump *b, const aios_
     w->d8      = (float *)aios__take(b, n * 4, 64);
     w->cs      = (float *)aios__take(b, (uint64_t)hp->n_rot * 4, 64);
     w->sum     = (float *)aios__take(b, n * AIOSK_RUN * 4, 64);
-    w->lo      = (int32_t *)aios__take(b, n * 4, 64);
-    w->hi      = (int32_t *)aios__take(b, n * 4, 64);
+    w->low      = (int32_t *)aios__take(b, n * 4, 64);
+    w->high      = (int32_t *)aios__take(b, n * 4, 64);
 }
-static inline int32_t aios__clamp(int32_t x, int32_t lo, int32_t hi) { return x < lo ? lo : x > hi ? hi : x; }
+static inline int32_t aios__clamp(int32_t x, int32_t low, int32_t high) { return x < low ? low : x > high ? high : x; }
 
 /* A piece of a run that one call takes: alive, of one turn, and coded in one way. */
 typedef struct aios__stretch { const void *tile[AIOSK_RUN]; int32_t from, to, off, type; uint32_t open; uint64_t bytes; } aios__stretch;
@@ -347,7 +347,7 @@ static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task
     b.base = aios__work(r, worker); b.used = 0;
     aios__attend_layout(&w, &b, hp);
     memset(&a, 0, sizeof a);
-    a.q = w.q; a.q8 = w.q8; a.q8_d = w.d8; a.scratch = w.scratch; a.lo = w.lo; a.hi = w.hi;
+    a.q = w.q; a.q8 = w.q8; a.q8_d = w.d8; a.scratch = w.scratch; a.low = w.low; a.high = w.high;
     a.scale = hp->score_scale; a.softcap = hp->score_cap;
     a.n_q = n_h * n_t; a.hd_k = hp->hd_k; a.hd_v = hp->hd_v; a.q_stride = hp->hd_k;
     for (; run < run1 && run < n; run++) {
@@ -368,9 +368,9 @@ static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task
                 a.next = next.tile;
             }
             for (t = i = 0; t < n_t; t++) {
-                int32_t s = ps->slot[t0 + t], lo = aios__attend_first(r->kv, seq, op->window, ps->pos[t0 + t]), hi = s + 1 < x.to ? s + 1 : x.to;
-                if (lo < x.from) lo = x.from;
-                for (h = 0; h < n_h; h++, i++) { w.lo[i] = lo < hi ? lo - base : 0; w.hi[i] = lo < hi ? hi - base : 0; }
+                int32_t s = ps->slot[t0 + t], low = aios__attend_first(r->kv, seq, op->window, ps->pos[t0 + t]), high = s + 1 < x.to ? s + 1 : x.to;
+                if (low < x.from) low = x.from;
+                for (h = 0; h < n_h; h++, i++) { w.low[i] = low < high ? low - base : 0; w.high[i] = low < high ? high - base : 0; }
             }
             if (r->mass && !op->window) a.tile_sum = w.sum;
             r->k->attend(&a);

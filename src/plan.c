@@ -186,15 +186,15 @@ static int32_t aios__ladder_sizes(const aios__ladder *l, aios_plan *p) {
     return aios__plan_sizes(l->m, p, l->k);
 }
 static int32_t aios__fits(const aios__ladder *l, aios_plan *p) {
-    int32_t lo = 0, hi = aios__warm_steps(l->m), level = p->stream_level;
+    int32_t low = 0, high = aios__warm_steps(l->m), level = p->stream_level;
     if (!aios__ladder_sizes(l, p)) return 0;
     if (l->d->hot_bytes && !l->m->loaded && !((p->flags & AIOS_PLAN_IN_PLACE) || (p->rungs & AIOS_RUNG_IN_PLACE)))
-        while (lo < hi) {               /* what is too much for the hot tier is warm                        */
-            p->warm_steps = lo + (hi - lo) / 2;
+        while (low < high) {               /* what is too much for the hot tier is warm                        */
+            p->warm_steps = low + (high - low) / 2;
             p->stream_level = level;
             if (!aios__ladder_sizes(l, p)) return 0;
-            if (p->tier_bytes[AIOS_TIER_HOT] <= l->d->hot_bytes) hi = p->warm_steps; else lo = p->warm_steps + 1;
-            if (lo == hi && p->warm_steps != hi) { p->warm_steps = hi; p->stream_level = level; aios__ladder_sizes(l, p); }
+            if (p->tier_bytes[AIOS_TIER_HOT] <= l->d->hot_bytes) high = p->warm_steps; else low = p->warm_steps + 1;
+            if (low == high && p->warm_steps != high) { p->warm_steps = high; p->stream_level = level; aios__ladder_sizes(l, p); }
         }
     if (l->d->budget_bytes && (p->total_bytes > l->d->budget_bytes || p->held_bytes > l->d->budget_bytes - p->total_bytes)) return 0;
     if (l->d->hot_bytes && p->tier_bytes[AIOS_TIER_HOT] > l->d->hot_bytes) return 0;
@@ -237,28 +237,28 @@ static int32_t aios__kv_less(const aios__ladder *l, const aios_plan *p) {
 }
 /* The smallest of 1 .. most that fits, in *x, which is a field of p; 0 when none does. What fits is taken to go on fitting. */
 static int32_t aios__least_fit(const aios__ladder *l, aios_plan *p, int32_t *x, int32_t most, uint64_t unit_bytes) {
-    int32_t lo = 0, hi = most, at;      /* lo does not fit                                                  */
+    int32_t low = 0, high = most, at;      /* low does not fit                                                  */
     p->unit_bytes = unit_bytes;
     *x = most;
     if (!aios__fits(l, p)) return 0;
-    while (hi - lo > 1) {
-        *x = at = lo + (hi - lo) / 2;
-        if (aios__fits(l, p)) hi = at; else lo = at;
+    while (high - low > 1) {
+        *x = at = low + (high - low) / 2;
+        if (aios__fits(l, p)) high = at; else low = at;
     }
-    *x = hi;
+    *x = high;
     return aios__fits(l, p);
 }
 /* Experts in a cache: as many as fit, so that what is left is theirs. 0 = not even one; then one for each that a token uses, in case
  * other matrices can make room. */
 static int32_t aios__most_experts(aios__ladder *l, aios_plan *p) {
-    uint32_t lo = 0, hi = l->experts + 1;       /* lo fits, hi does not                                     */
+    uint32_t low = 0, high = l->experts + 1;       /* low fits, high does not                                     */
     aios__set_ring(l, p, 4);
-    while (hi - lo > 1) {
-        p->n_expert_slots = lo + (hi - lo) / 2;
-        if (aios__fits(l, p)) lo = p->n_expert_slots; else hi = p->n_expert_slots;
+    while (high - low > 1) {
+        p->n_expert_slots = low + (high - low) / 2;
+        if (aios__fits(l, p)) low = p->n_expert_slots; else high = p->n_expert_slots;
     }
-    p->n_expert_slots = lo ? lo : (uint32_t)l->m->hp.n_used;
-    return lo && aios__fits(l, p);
+    p->n_expert_slots = low ? low : (uint32_t)l->m->hp.n_used;
+    return low && aios__fits(l, p);
 }
 /* The smallest of all: everything given up that may be, and as little resident as it takes. Small units need a small ring and
  * long tables, and a ring can be larger than what it saves: all ways are weighed. */

@@ -14,14 +14,14 @@
 
 /* What the draw works on.
  *   key   [n_vocab]  one u64 per candidate: logit in an order-preserving code, inverted, above the id; ascending key is the
- *                    order above. Rank r, once popped, lies at [n_vocab - 1 - r]; below the popped ones the band's heap, [lo, lo + n_heap)
+ *                    order above. Rank r, once popped, lies at [n_vocab - 1 - r]; below the popped ones the band's heap, [low, low + n_heap)
  *   x     [n_vocab]  by id: the adjusted logit, AIOSK_NEG_INF = cannot be drawn
  *   e     [n_vocab]  by id: exp((x - max) / temperature)                                                               */
 typedef struct aios__draw {
     uint64_t *key;
     float *x, *e;
     float max, temperature, band;       /* candidates from band on have been taken                */
-    int32_t n_vocab, lo, n_heap;
+    int32_t n_vocab, low, n_heap;
 } aios__draw;
 
 static uint64_t aios__mix64(uint64_t z) {       /* finaliser of splitmix64 (Steele, Lea, Flood 2014; Stafford's variant 13) */
@@ -65,18 +65,18 @@ static void aios__draw_heapify(uint64_t *key, int32_t n) {
 }
 /* The id at a rank, 0 = most likely; pops what is missing. rank is below the number of candidates. */
 static int32_t aios__draw_rank(aios__draw *d, int32_t rank) {
-    while (d->n_vocab - d->lo - d->n_heap <= rank) {
-        uint64_t *heap = d->key + d->lo, best;
+    while (d->n_vocab - d->low - d->n_heap <= rank) {
+        uint64_t *heap = d->key + d->low, best;
         if (d->n_heap == 0) {
             float above = d->band;
-            int32_t i, end = d->lo;
+            int32_t i, end = d->low;
             d->band = above > 0 ? AIOS__SAMPLE_BAND : 2 * above;
             for (i = 0; i < d->n_vocab; i++) {
                 float t = aios__draw_depth(d, i);
-                if (t < above && t >= d->band) d->key[--d->lo] = aios__draw_key(d->x[i], i);
+                if (t < above && t >= d->band) d->key[--d->low] = aios__draw_key(d->x[i], i);
             }
-            d->n_heap = end - d->lo;
-            aios__draw_heapify(d->key + d->lo, d->n_heap);
+            d->n_heap = end - d->low;
+            aios__draw_heapify(d->key + d->low, d->n_heap);
             continue;
         }
         best = heap[0];
@@ -143,10 +143,10 @@ AIOSK__STRICT static int32_t aios__sample_draw(const aiosk_isa *k, const aios_sa
         aios__draw_top(d->key, n, s->top_k);
         n = s->top_k;
         for (i = 0; i < n; i++) sum += (double)e[d->key[i] & 0x7FFFFFFFu];
-        d->lo = n_vocab - n;
+        d->low = n_vocab - n;
         d->n_heap = n;
-        memmove(d->key + d->lo, d->key, (size_t)n * sizeof *d->key);
-        aios__draw_heapify(d->key + d->lo, n);
+        memmove(d->key + d->low, d->key, (size_t)n * sizeof *d->key);
+        aios__draw_heapify(d->key + d->low, n);
     } else {                                    /* by id: that order is fixed too; four sums, for speed */
         for (i = 0; i + 4 <= n_vocab; i += 4) {
             lane[0] += (double)e[i];
@@ -236,7 +236,7 @@ static aios_status aios__sample(const aiosk_isa *k, const aios_sampler *sampler,
     d.e = d.x + n_vocab;
     d.temperature = s.temperature;
     d.band = 1;                                                 /* nothing taken yet: depths are at most 0 */
-    d.n_vocab = d.lo = n_vocab;
+    d.n_vocab = d.low = n_vocab;
     d.n_heap = 0;
     fp = aiosk_fp_begin();
     memset(work, 0, (size_t)n_vocab / 8 + 1);                    /* seen; the keys come later */

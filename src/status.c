@@ -95,6 +95,14 @@ AIOS__COLD static aios_status aios__fail1(aios_error *err, aios_status code, uin
 AIOS__COLD static aios_status aios__fail(aios_error *err, aios_status code, uint64_t off, const char *text) {
     return aios__fail2(err, code, off, 0, 0, text, aios__u(0), aios__u(0));
 }
+/* Who hears of what is odd but can be lived with. fn NULL: nobody. */
+typedef struct aios__notes { aios_log_fn fn; void *user; } aios__notes;
+AIOS__COLD static void aios__note2(const aios__notes *log, const char *fmt, aios__arg a, aios__arg b) {
+    aios_error e;
+    if (!log || !log->fn) return;
+    aios__fail2(&e, AIOS_OK, AIOS__NO_OFF, 0, 0, fmt, a, b);
+    log->fn(log->user, 0, e.text);
+}
 static inline void aios__clear(aios_error *err) { if (err) memset(err, 0, sizeof *err); }
 
 /* One request of the caller's allocator; what it answers must be there and aligned. */

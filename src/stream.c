@@ -232,7 +232,7 @@ static void aios__stream_lent(aios__stream *s, int32_t ended) {
 static void aios__stream_stop(aios__stream *s) {
     uint32_t i;
     if (!s->n_all) return;
-    aios__crew_stop(&s->crew);
+    if (!aios__crew_stop(&s->crew)) return;
     for (i = 0; i < s->n_all; i++)
         while (s->how == AIOS__READ_ASYNC && s->slot[i].state == AIOS__SLOT_READING) {
             s->hold = 1;

@@ -52,9 +52,9 @@ static inline void aios__bit_set(uint32_t *set, uint32_t i) { set[i >> 5] |= (ui
 
 /* How many bytes follow a first byte, and the range of the second; 0 for bytes that start nothing longer than themselves.
  * Refuses overlong forms, surrogates and what is above U+10FFFF. From: Unicode 15.1, table 3-7. */
-static inline uint32_t aios__utf8_more(uint8_t b, uint8_t *lo, uint8_t *hi) {
-    *lo = b == 0xE0 ? 0xA0 : b == 0xF0 ? 0x90 : 0x80;
-    *hi = b == 0xED ? 0x9F : b == 0xF4 ? 0x8F : 0xBF;
+static inline uint32_t aios__utf8_more(uint8_t b, uint8_t *low, uint8_t *high) {
+    *low = b == 0xE0 ? 0xA0 : b == 0xF0 ? 0x90 : 0x80;
+    *high = b == 0xED ? 0x9F : b == 0xF4 ? 0x8F : 0xBF;
     return b < 0xC2 ? 0 : b < 0xE0 ? 1 : b < 0xF0 ? 2 : b < 0xF5 ? 3 : 0;
 }
 /* The character at s (n > 0 bytes are there) and its length; an invalid byte is U+FFFD of length 1. */
@@ -233,12 +233,12 @@ static const aios__pre aios__pres[] = {
 #undef AIOS__STOP
 
 static inline int32_t aios__is_cased(uint32_t cp) {
-    uint32_t lo = 0, hi = (uint32_t)(sizeof aios__cased / sizeof *aios__cased) / 2;
+    uint32_t low = 0, high = (uint32_t)(sizeof aios__cased / sizeof *aios__cased) / 2;
     if (cp < 128) return aios__ascii_class[cp] == AIOS__C_LETTER;
-    while (lo < hi) {
-        uint32_t mid = (lo + hi) / 2;
-        if (cp < aios__cased[2 * mid]) hi = mid;
-        else if (cp > aios__cased[2 * mid + 1]) lo = mid + 1;
+    while (low < high) {
+        uint32_t mid = (low + high) / 2;
+        if (cp < aios__cased[2 * mid]) high = mid;
+        else if (cp > aios__cased[2 * mid + 1]) low = mid + 1;
         else return 1;
     }
     return 0;
@@ -313,16 +313,16 @@ static inline uint64_t aios__pre_gpt2(const char *s, uint64_t p, uint64_t end) {
     return q;
 }
 /* ([letters - a-z])*([letters - A-Z])+ | ([letters - a-z])+([letters - A-Z])*, from a letter on: capitals and caseless letters,
- * then small and caseless ones. What llama.cpp makes of \p{Lu}\p{Lt}.. and \p{Ll}..: case is told apart in ASCII only. */
+ * then lower and caseless ones. What llama.cpp makes of \p{Lu}\p{Lt}.. and \p{Ll}..: case is told apart in ASCII only. */
 static inline uint64_t aios__pre_cased(const char *s, uint64_t p, uint64_t end) {
-    uint64_t q = p, small = p;                      /* small: behind the last caseless letter */
+    uint64_t q = p, lower = p;                      /* lower: behind the last caseless letter */
     aios__char c = aios__char_at(s, q, end);
     while (c.cls == AIOS__C_LETTER && !(c.cp >= 'a' && c.cp <= 'z')) {
         q += c.len;
-        if (c.cp >= 128) small = q;
+        if (c.cp >= 128) lower = q;
         c = aios__char_at(s, q, end);
     }
-    if (c.cls != AIOS__C_LETTER) return small > p ? small : q;
+    if (c.cls != AIOS__C_LETTER) return lower > p ? lower : q;
     while (c.cls == AIOS__C_LETTER && !(c.cp >= 'A' && c.cp <= 'Z')) { q += c.len; c = aios__char_at(s, q, end); }
     return q;
 }
@@ -470,10 +470,15 @@ static inline aios_status aios__load_tokens(aios__vocab *v, const aios__gguf *g,
     }
     return AIOS_OK;
 }
-/* Token id by text. Two tokens of one text are refused, as llama.cpp does; empty ones cannot be found. */
-static inline aios_status aios__load_hash(aios__vocab *v, const aios__gguf *g, aios_error *err) {
+/* What characters are joined to: no control token and no unknown one, which come from the flag for special tokens alone. */
+static inline int32_t aios__joined(const aios__vocab *v, int32_t id) {
+    const uint32_t type = id < 0 ? (uint32_t)AIOS__T_NORMAL : v->attr[id] & AIOS__T_TYPE;
+    return type == AIOS__T_CONTROL || type == AIOS__T_UNKNOWN ? -1 : id;
+}
+/* Token id by text: of two tokens of one text the normal one, else the first; empty ones cannot be found. */
+static inline aios_status aios__load_hash(aios__vocab *v, const aios__gguf *g, const aios__notes *log, aios_error *err) {
     const aios__key *k = aios__key_find(g, "tokenizer.ggml.tokens");
-    int32_t id;
+    int32_t id, twice = -1;
     memset(v->slot, 0, (size_t)v->n_slots * 4);
     for (id = 0; id < v->n_tokens; id++) {
         aios__str s = aios__vocab_text(v, id);
@@ -483,11 +488,13 @@ static inline aios_status aios__load_hash(aios__vocab *v, const aios__gguf *g, a
         for (j = 0; j < s.n; j++) h = aios__fnv(h, (uint8_t)s.p[j]);
         for (i = aios__slot_of(h, v->n_slots); v->slot[i]; i = i + 1 == v->n_slots ? 0 : i + 1) {
             aios__str t = aios__vocab_text(v, (int32_t)(v->slot[i] - 1));
-            if (t.n == s.n && memcmp(t.p, s.p, (size_t)s.n) == 0) return aios__vocab_bad(err, k, v->slot[i] - 1, (uint64_t)id, "holds one text twice");
+            if (t.n == s.n && memcmp(t.p, s.p, (size_t)s.n) == 0) break;
             if (++n > AIOS__MAX_PROBES) return aios__vocab_bad(err, k, AIOS__MAX_PROBES, n, "holds texts made to collide");
         }
-        v->slot[i] = (uint32_t)id + 1;
+        if (v->slot[i]) twice = id;
+        if (!v->slot[i] || (v->attr[id] == AIOS__T_NORMAL && v->attr[v->slot[i] - 1] != AIOS__T_NORMAL)) v->slot[i] = (uint32_t)id + 1;
     }
+    if (twice >= 0) aios__note2(log, "token % has the text of another one: %", aios__i(twice), aios__s(aios__vocab_text(v, twice)));
     return AIOS_OK;
 }
 /* Rank by pair of tokens. A merge of or into something that is no token (or is longer than 1 KiB) is left out (no known file
@@ -537,7 +544,7 @@ static inline int32_t aios__has_text(const aios__vocab *v, const char *z) { retu
 static inline int32_t aios__is_special(uint32_t type) { return type == AIOS__T_CONTROL || type == AIOS__T_USER || type == AIOS__T_UNKNOWN; }
 
 /* Special ids, flags, ends of text, what the search for special tokens needs, byte tokens. */
-static inline aios_status aios__load_special(aios__vocab *v, const aios__gguf *g, aios_error *err) {
+static inline aios_status aios__load_special(aios__vocab *v, const aios__gguf *g, const aios__notes *log, aios_error *err) {
     static const char *const end_keys[] = { "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id",
         "tokenizer.ggml.fim_pad_token_id", "tokenizer.ggml.fim_rep_token_id", "tokenizer.ggml.fim_sep_token_id" };
     /* Texts that end a turn or a text in some family, and are control tokens whatever the file says. The first n_eot, in this
@@ -552,11 +559,13 @@ static inline aios_status aios__load_special(aios__vocab *v, const aios__gguf *g
     uint32_t i, type;
     aios__str s, name = { NULL, 0 };
 
-    for (i = 0; i < 3; i++) {           /* these must be right: they are put into texts or end them */
+    for (i = 0; i < 3; i++) {           /* these are put into texts or end them */
         static const char *const keys[] = { "tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id", "tokenizer.ggml.unknown_token_id" };
         const aios__key *k = aios__key_find(g, keys[i]);
         uint64_t x = 0;
-        if (k && (!aios__key_u64(k, &x) || (v->n_tokens && x >= (uint64_t)v->n_tokens))) return aios__vocab_bad(err, k, (uint64_t)v->n_tokens - 1, x, "is no token id");
+        int64_t minus;
+        if (k && !aios__key_u64(k, &x) && !aios__key_i64(k, &minus)) return aios__vocab_bad(err, k, (uint64_t)v->n_tokens - 1, x, "is no token id");
+        if (k && v->n_tokens && (!aios__key_u64(k, &x) || x >= (uint64_t)v->n_tokens)) aios__note2(log, "key '%': no token has this id, so there is none of its kind", aios__s(k->name), aios__u(0));
     }
     v->bos = aios__vocab_id(v, g, "tokenizer.ggml.bos_token_id", spm ? 1 : -1);
     v->eos = aios__vocab_id(v, g, "tokenizer.ggml.eos_token_id", spm ? 2 : -1);
@@ -622,7 +631,7 @@ static inline aios_status aios__load_special(aios__vocab *v, const aios__gguf *g
 
 /* Reads the tokenizer's keys into v; v->off .. v->merge lie in mem. With mem->base NULL it only counts what they take, from
  * size alone (g is then NULL). A model without tokenizer, or with one of another kind, is no error here. */
-static inline aios_status aios__vocab_load(aios__vocab *v, aios__bump *mem, const aios__gguf *g, const aios__gguf_size *size, aios_error *err) {
+static inline aios_status aios__vocab_load(aios__vocab *v, aios__bump *mem, const aios__gguf *g, const aios__gguf_size *size, const aios__notes *log, aios_error *err) {
     uint64_t n = size->n_tokens, m = size->n_merges;
     const aios__key *k;
     aios_status st;
@@ -647,9 +656,9 @@ static inline aios_status aios__vocab_load(aios__vocab *v, aios__bump *mem, cons
     aios__key_str(aios__key_find(g, "tokenizer.ggml.pre"), &v->pre_name);
     if (v->kind == AIOS__VOCAB_BPE) v->pre = aios__pre_find(v->pre_name);
     if ((st = aios__load_tokens(v, g, size, err)) != AIOS_OK) return st;
-    if (v->kind != AIOS__VOCAB_OTHER && (st = aios__load_hash(v, g, err)) != AIOS_OK) return st;
+    if (v->kind != AIOS__VOCAB_OTHER && (st = aios__load_hash(v, g, log, err)) != AIOS_OK) return st;
     if (v->kind == AIOS__VOCAB_BPE && (st = aios__load_merges(v, g, m, err)) != AIOS_OK) return st;
-    return aios__load_special(v, g, err);
+    return aios__load_special(v, g, log, err);
 }
 
 AIOS__SMALL_END
@@ -697,10 +706,10 @@ static inline uint32_t aios__urgency(const aios__vocab *v, aios__window *w, uint
     if (v->kind == AIOS__VOCAB_BPE) {
         int32_t rank = aios__merge_find(v, w->id[i], w->id[j]);
         if (rank < 0) return AIOS__NEVER;
-        w->join[i] = v->merge[rank].id;
-        return (uint32_t)rank;
+        w->join[i] = aios__joined(v, v->merge[rank].id);
+        return w->join[i] < 0 ? AIOS__NEVER : (uint32_t)rank;
     }
-    w->join[i] = aios__token_find(v, w->text + w->at[i], (uint64_t)(w->at[w->next[j]] - w->at[i]));
+    w->join[i] = aios__joined(v, aios__token_find(v, w->text + w->at[i], (uint64_t)(w->at[w->next[j]] - w->at[i])));
     if (w->join[i] < 0) return AIOS__NEVER;
     u = 0;
     if (v->score_p) {
@@ -744,7 +753,7 @@ static inline void aios__join(const aios__vocab *v, aios__window *w, const char 
             memcpy(w->text + at, s + p, len);
             p += len;
         }
-        w->id[k] = aios__token_find(v, w->text + at, len);
+        w->id[k] = aios__joined(v, aios__token_find(v, w->text + at, len));
         at += len;
     }
     w->src[k] = (uint16_t)(p - base);
@@ -851,7 +860,7 @@ static inline aios_status aios__plain(const aios__vocab *v, const char *s, uint6
         int32_t id = -1;
         q = aios__pre_next(v->pre, bound, s, p, n);
         if (q - p == 1) id = v->byte_id[(uint8_t)s[p]];
-        else if (v->pre->flags & AIOS__PRE_WHOLE) id = aios__token_find_bytes(v, s + p, q - p);
+        else if (v->pre->flags & AIOS__PRE_WHOLE) id = aios__joined(v, aios__token_find_bytes(v, s + p, q - p));
         if (id >= 0) { aios__push(o, id); continue; }
         if ((st = aios__piece(v, s + p, q - p, 0, o, err)) != AIOS_OK) return st;
     }
@@ -877,11 +886,11 @@ static inline int64_t aios__tokenize(const aios__vocab *v, const char *text, uin
     uint64_t p = 0, q;
     aios__ids o;
     aios_status st;
-    if ((!text && n_text) || (!ids && max_ids) || (flags & ~(uint32_t)(AIOS_TOK_SPECIAL | AIOS_TOK_ADD_BOS_EOS)))
+    if ((!text && n_text) || (!ids && max_ids) || (flags & ~(uint32_t)(AIOS_TOK_SPECIAL | AIOS_TOK_BOS | AIOS_TOK_EOS)))
         return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "text or ids is NULL, or a flag is unknown");
     if ((st = aios__vocab_encodes(v, err)) != AIOS_OK) return st;
     o.p = ids; o.max = max_ids; o.n = 0;
-    if ((flags & AIOS_TOK_ADD_BOS_EOS) && v->add_bos) aios__push(&o, v->bos);
+    if ((flags & AIOS_TOK_BOS) && v->add_bos) aios__push(&o, v->bos);
     while (p < n_text) {
         int32_t id = -1;
         uint64_t len = 0;
@@ -892,13 +901,13 @@ static inline int64_t aios__tokenize(const aios__vocab *v, const char *text, uin
         }
         p = q;
         if (id < 0) continue;
-        aios__push(&o, id);
+        if (p > 0 || o.n == 0 || id != v->bos) aios__push(&o, id);     /* a text that brings its bos gets no second */
         p += len;
         if (v->attr[id] & AIOS__T_RSTRIP)
             while (p < n_text && aios__ascii_class[text[p] & 0x7F] == AIOS__C_SPACE && (uint8_t)text[p] < 0x80) p++;
         space = v->add_space;
     }
-    if ((flags & AIOS_TOK_ADD_BOS_EOS) && v->add_eos) aios__push(&o, v->eos);
+    if ((flags & AIOS_TOK_EOS) && v->add_eos) aios__push(&o, v->eos);
     return (int64_t)o.n;
 }
 
@@ -912,13 +921,13 @@ static inline void aios__out_put(aios__out *o, const void *s, uint32_t n) {
 }
 /* One byte of the stream: whole characters come out, and U+FFFD for each longest start of one that is not continued. */
 static inline void aios__out_byte(aios__out *o, uint8_t b) {
-    uint8_t lo, hi;
+    uint8_t low, high;
     if (o->skip_space) { o->skip_space = 0; if (b == ' ') return; }
     if (o->raw) { aios__out_put(o, &b, 1); return; }
     if (o->st.n_bytes) {
-        uint32_t more = aios__utf8_more(o->st.bytes[0], &lo, &hi);
-        if (o->st.n_bytes > 1) { lo = 0x80; hi = 0xBF; }
-        if (b >= lo && b <= hi) {
+        uint32_t more = aios__utf8_more(o->st.bytes[0], &low, &high);
+        if (o->st.n_bytes > 1) { low = 0x80; high = 0xBF; }
+        if (b >= low && b <= high) {
             o->st.bytes[o->st.n_bytes++] = b;
             if (o->st.n_bytes == more + 1) { aios__out_put(o, o->st.bytes, more + 1); o->st.n_bytes = 0; }
             return;
@@ -927,7 +936,7 @@ static inline void aios__out_byte(aios__out *o, uint8_t b) {
         o->st.n_bytes = 0;
     }
     if (b < 0x80) aios__out_put(o, &b, 1);
-    else if (aios__utf8_more(b, &lo, &hi)) { o->st.bytes[0] = b; o->st.n_bytes = 1; }
+    else if (aios__utf8_more(b, &low, &high)) { o->st.bytes[0] = b; o->st.n_bytes = 1; }
     else aios__out_put(o, "\xEF\xBF\xBD", 3);
 }
 static inline int32_t aios__hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
@@ -949,7 +958,7 @@ static inline void aios__out_token(const aios__vocab *v, aios__out *o, int32_t i
     }
 }
 /* See aios_detokenize. Control and unknown tokens are silent unless AIOS_DETOK_SPECIAL; so are unused ones. The space that
- * tokenizing put in front of a text is taken from the first token that has text. */
+ * tokenizing put in front of a text is taken from the first token that has text, where AIOS_DETOK_BEGIN says that it begins. */
 static inline int64_t aios__detokenize(const aios__vocab *v, aios_detok *st, int32_t id, char *out, uint64_t cap) {
     aios__out o;
     aios_status s = aios__vocab_usable(v, NULL);
@@ -966,9 +975,9 @@ static inline int64_t aios__detokenize(const aios__vocab *v, aios_detok *st, int
         type = v->attr[id] & AIOS__T_TYPE;
         if (st && (type == AIOS__T_UNUSED || type == AIOS__T_UNDEFINED)) return 0;
         if (st && !(st->flags & AIOS_DETOK_SPECIAL) && (type == AIOS__T_CONTROL || type == AIOS__T_UNKNOWN)) return 0;
-        o.skip_space = st && v->add_space && !(st->flags & AIOS_DETOK_STARTED);
+        o.skip_space = st && v->add_space && (st->flags & AIOS_DETOK_BEGIN);
         aios__out_token(v, &o, id);
-        o.st.flags |= AIOS_DETOK_STARTED;
+        o.st.flags &= ~(uint32_t)AIOS_DETOK_BEGIN;
     }
     if (o.n > cap) return AIOS_ERR_FULL;
     if (st) *st = o.st;

@@ -195,7 +195,7 @@ all_fits() {        # all_fits OBJECT LIMIT MORE: its code and constants; LIMIT 
 # libm: a white list cannot forget one.
 MEM='mem(cpy|move|set|cmp|chr)|bcmp|str(len|n?cmp|c?spn|r?chr)'
 RUNTIME='_GLOBAL_OFFSET_TABLE_|__stack_chk_fail(_local)?|__stack_chk_guard|__cpu_model|__cpu_indicator_init|getauxval'
-THREADS='pthread_(create|join|self|mutex_(init|destroy|lock|trylock|unlock)|cond_(init|destroy|wait|timedwait|signal|broadcast)|condattr_(init|destroy|setclock)|attr_(init|destroy|setstack|setstacksize))'
+THREADS='getpid|pthread_(create|join|self|mutex_(init|destroy|lock|trylock|unlock)|cond_(init|destroy|wait|timedwait|signal|broadcast)|condattr_(init|destroy|setclock)|attr_(init|destroy|setstack|setstacksize))'
 FILES='(open|pread|fstat|mmap|lseek)(64)?|close|munmap|madvise|posix_madvise|posix_fadvise(64)?|__fxstat(64)?|sysconf|__errno_location'
 CLOCK='clock_gettime'
 reaches_only() {    # reaches_only OBJECT NAMES
@@ -283,6 +283,7 @@ fewer_sets() {      # fewer_sets NAMES FLAGS...: no table and no function of ano
         if grep "aiosk__[a-z0-9_]*_$set_ *(" "$dir/text"; then echo "a function of $set_ is left"; return 1; fi
     done
 }
+refused() { { parse "$@" 2>&1 || :; } | grep -q "IEEE arithmetic"; }
 fewer_types() {     # what is not asked for is not compiled, and a model that needs it is refused by name
     run "$CC" -O0 -DAIOSK_NO_SIMD -DAIOSK_TYPES=0 -I. examples/hello.c -pthread -lm >"$dir/says" 2>&1 && { echo "the model ran"; return 1; }
     grep -q 'which this build leaves out (AIOSK_TYPES)' "$dir/says" || { cat "$dir/says"; return 1; }
@@ -468,6 +469,13 @@ case $($CC -dumpmachine 2>/dev/null) in
              check "AIOSK_NO_AVX2, _NO_AVX512: SSE4.1 alone" fewer_sets "scalar sse41" -DAIOSK_NO_AVX2 -DAIOSK_NO_AVX512
              check "no set is left: scalar" fewer_sets "scalar" -DAIOSK_NO_SSE41 -DAIOSK_NO_AVX2 -DAIOSK_NO_AVX512 ;;
 esac
+for f in -ffast-math -funsafe-math-optimizations -freciprocal-math; do
+    check "$f is refused" refused "$CC" -std=c99 -O1 "$f" -DAIOSK_NO_SIMD "$from/kernels.c"
+done
+# What rpcndr.h, windef.h, complex.h, sysmacros.h and the like define
+# shellcheck disable=SC2086
+check "names that system headers have as macros" parse "$CC" $PLAIN -Dsmall=char -Dnear= -Dfar= -Dlo=1 -Dhi=2 -Dinterface=struct -DIN= -DOUT= -DOPTIONAL= \
+    -Dhyper=__int64 -Dpascal= -Dcdecl= -DERROR=0 -DNO_ERROR=0 -DI=0 -DDOMAIN=1 -Dunix=1 -Dlinux=1 -Dmajor=1 -Dminor=1 -DTRUE=1 -DFALSE=0 -DDELETE=1 "$from/lib.c"
 check "AIOSK_TYPES" fewer_types
 if has nm; then
     check "AIOS_NO_THREADS" without AIOS_NO_THREADS "$THREADS"

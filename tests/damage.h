@@ -176,7 +176,7 @@ static const damage__row damage__rows[] = {
     G("value type 2^32-1",     D_PUT4, "test.u8", F_TYPE, 0, 0xFFFFFFFFu, FORMAT, "test.u8", F_TYPE, 0, "value type"),
     G("item type 13",          D_PUT4, TG "scores", F_ITEM, 0, 13, FORMAT, TG "scores", F_ITEM, 0, "item type"),
     G("item type 2^31",        D_PUT4, TG "scores", F_ITEM, 0, 0x80000000u, FORMAT, TG "scores", F_ITEM, 0, "item type"),
-    G("array of arrays",       D_PUT4, TG "tokens", F_ITEM, 0, DARR, UNSUPP, TG "tokens", F_ITEM, 0, "array of arrays"),
+    G("strings as arrays",     D_PUT4, TG "tokens", F_ITEM, 0, DARR, FORMAT, TG "tokens", F_COUNT, 12, "more items"),
     G("2^64-1 strings",        D_PUT8, TG "tokens", F_COUNT, 0, ALL64, FORMAT, TG "tokens", F_COUNT, 0, "items"),
     G("2^61 strings (* 8 = 0)", D_PUT8, TG "tokens", F_COUNT, 0, (uint64_t)1 << 61, FORMAT, TG "tokens", F_COUNT, 0, "items"),
     G("2^62 floats (* 4 = 0)", D_PUT8, TG "scores", F_COUNT, 0, (uint64_t)1 << 62, FORMAT, TG "scores", F_COUNT, 0, "items"),

@@ -104,7 +104,7 @@ static void fuzz_open(const aios_io *io) {
     if (m) {
         int32_t ids[64];
         char text[256];
-        int64_t n = aios_tokenize(m, "Hello <s> \xE2\x96\x81t1 \xFF", 16, AIOS_TOK_SPECIAL | AIOS_TOK_ADD_BOS_EOS, ids, 64, NULL), i;
+        int64_t n = aios_tokenize(m, "Hello <s> \xE2\x96\x81t1 \xFF", 16, AIOS_TOK_SPECIAL | AIOS_TOK_BOS | AIOS_TOK_EOS, ids, 64, NULL), i;
         for (i = 0; i < n && i < 64; i++) fuzz_sum += (uint64_t)aios_detokenize(m, NULL, ids[i], text, sizeof text);
         fuzz_n_open++;
     }

@@ -320,7 +320,7 @@ static void test_attend_case(const attend_case *c, uint64_t *r) {
         if (n > 5 && i == 2) hi[i] = lo[i]; /* sees nothing */
         dpos[i] = -(hi[i] - 1);
     }
-    a.tile = tiles; a.q = q; a.q8 = q8; a.q8_d = d; a.m = m; a.l = l; a.o = o; a.lo = lo; a.hi = hi;
+    a.tile = tiles; a.q = q; a.q8 = q8; a.q8_d = d; a.m = m; a.l = l; a.o = o; a.low = lo; a.high = hi;
     a.scale = (float)((c->kind == D_BIAS ? 0.1 : 1.0) / sqrt((double)hk)); a.softcap = c->softcap ? 2.5f : 0.0f;
     a.slope = c->alibi ? slope : NULL; a.dpos = c->alibi ? dpos : NULL;
     a.hd_k = hk; a.hd_v = hv; a.q_stride = hk; a.n_tiles = c->n_tiles; a.type = c->type; a.open = (uint32_t)c->open | 0xFFFFFF00u;
@@ -333,7 +333,7 @@ static void test_attend_case(const attend_case *c, uint64_t *r) {
             aiosk_attend b = a;
             const int saved = guard_n;
             b.n_q = n - i0 < step ? n - i0 : step;
-            b.q += i0 * hk; b.q8 += i0 * hp(hk); b.q8_d += i0; b.m += i0; b.l += i0; b.o += i0 * hp(hv); b.lo += i0; b.hi += i0;
+            b.q += i0 * hk; b.q8 += i0 * hp(hk); b.q8_d += i0; b.m += i0; b.l += i0; b.o += i0 * hp(hv); b.low += i0; b.high += i0;
             if (c->alibi) { b.slope += i0; b.dpos += i0; }
             b.tile_sum = split & 1 ? NULL : sums + i0 * c->n_tiles;
             b.next = split & 2 ? tiles : NULL;
@@ -483,7 +483,7 @@ static double error_of_type(const aiosk_isa *isa, int type, const float *q, int 
     }
     memset(&a, 0, sizeof a);
     a.tile = tiles; a.q = x; a.q8 = q8; a.q8_d = &d; a.m = &m; a.l = &l; a.o = o; a.scratch = room + ((size_t)AIOSK_CONVERT_SCRATCH(hd) + 63) / 64 * 64;
-    a.lo = &lo; a.hi = &hi; a.scale = (float)(1 / sqrt((double)hd)); a.n_q = 1; a.hd_k = a.hd_v = a.q_stride = hd; a.n_tiles = 8; a.type = type;
+    a.low = &lo; a.high = &hi; a.scale = (float)(1 / sqrt((double)hd)); a.n_q = 1; a.hd_k = a.hd_v = a.q_stride = hd; a.n_tiles = 8; a.type = type;
     for (j = 0; j < n_q; j++) {
         memcpy(x, q + j * hd, (size_t)hd * 4);
         if (rot_k) { isa->rotate(x, 1, hd, 0); isa->quantize_head(x, hd, q8, &d, x); }

@@ -369,7 +369,7 @@ static void test_attend_case(const attend_case *c, uint64_t *r) {
         if (to[i] < 1) to[i] = 1;
         from[i] = c->window && to[i] > 41 ? to[i] - (c->window == 2 ? 41 : to[i] * 2 / 3) : 0;
     }
-    a.q = q; a.m = m1; a.l = l1; a.o = o1; a.scratch = scratch; a.lo = lo; a.hi = hi;
+    a.q = q; a.m = m1; a.l = l1; a.o = o1; a.scratch = scratch; a.low = lo; a.high = hi;
     a.scale = (float)(1.0 / sqrt((double)hk)); a.softcap = c->softcap ? 2.5f : 0.0f;
     a.slope = c->alibi ? slope : NULL; a.dpos = c->alibi ? dpos : NULL;
     a.hd_k = hk; a.hd_v = hv; a.q_stride = hk + 3; a.type = c->kv;
@@ -390,7 +390,7 @@ static void test_attend_case(const attend_case *c, uint64_t *r) {
                 b.tile = tiles + t; b.n_tiles = n_t;
                 b.n_q = n - i0 < step ? n - i0 : step;
                 b.q += i0 * a.q_stride; b.m += i0; b.l += i0; b.o += i0 * hp(hv);
-                b.lo += i0; b.hi += i0;
+                b.low += i0; b.high += i0;
                 if (c->alibi) { b.slope += i0; b.dpos += i0; }
                 memset(b.o, 0x77, (size_t)b.n_q * (size_t)hp(hv) * 4);
                 b.tile_sum = split ? sums + i0 * n_t : NULL;
@@ -481,7 +481,7 @@ static void test_attend(void) {
             memset(o, 0x77, sizeof o);
             for (i = 0; i < 17; i++) o0[0][i] = o0[1][i] = (float)i;
             tiles[0] = tile;
-            a.tile = tiles; a.n_tiles = 1; a.q = q[0]; a.q8 = q8[0]; a.q8_d = d; a.m = m; a.l = l; a.o = o[0]; a.scratch = scratch; a.lo = lo; a.hi = hi;
+            a.tile = tiles; a.n_tiles = 1; a.q = q[0]; a.q8 = q8[0]; a.q8_d = d; a.m = m; a.l = l; a.o = o[0]; a.scratch = scratch; a.low = lo; a.high = hi;
             a.scale = 1; a.n_q = 2; a.hd_k = a.hd_v = a.q_stride = 16; a.type = kv;
             isas[s]->attend(&a);
             for (i = 0; i < 2; i++) {

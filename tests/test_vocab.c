@@ -9,7 +9,8 @@
 /* ---- helpers ---------------------------------------------------------------------------------------------------- */
 
 /* A vocabulary and all that it stands on. The header is copied, so that the sanitizer sees reads beyond it. */
-typedef struct vocab { uint8_t *file; char *raw; aios_io io; aios__gguf g; aios__vocab v; aios_error err; } vocab;
+typedef struct vocab { uint8_t *file; char *raw; aios_io io; aios__gguf g; aios__vocab v; aios_error err; aios__notes notes; char said[256]; } vocab;
+static void say(void *user, int32_t level, const char *text) { (void)level; snprintf((char *)user, 256, "%s", text); }
 
 static aios_status vocab_open(vocab *x, uint8_t *file, uint64_t n) {
     aios__gguf_size size;
@@ -19,18 +20,20 @@ static aios_status vocab_open(vocab *x, uint8_t *file, uint64_t n) {
     int whole = 1;
     memset(x, 0, sizeof *x);
     x->file = file;
+    x->notes.fn = say;
+    x->notes.user = x->said;
     aios_io_memory(&x->io, file, n);
     x->io.map = NULL;
     if ((st = aios__gguf_measure(&x->io, 1, NULL, &size, &x->err)) != AIOS_OK) return st;
     if ((st = aios__gguf_load(&x->g, &mem, &x->io, 1, NULL, &size, &x->err)) != AIOS_OK) return st;
-    if ((st = aios__vocab_load(&x->v, &mem, NULL, &size, &x->err)) != AIOS_OK) return st;
+    if ((st = aios__vocab_load(&x->v, &mem, NULL, &size, NULL, &x->err)) != AIOS_OK) return st;
     counted = mem.used;
     x->raw = (char *)malloc((size_t)counted + 32);
     memset(x->raw, 0xA5, (size_t)counted + 32);
     mem.base = x->raw + 16;
     mem.used = 0;
     if ((st = aios__gguf_load(&x->g, &mem, &x->io, 1, NULL, &size, &x->err)) == AIOS_OK)
-        st = aios__vocab_load(&x->v, &mem, &x->g, &size, &x->err);
+        st = aios__vocab_load(&x->v, &mem, &x->g, &size, &x->notes, &x->err);
     if (st == AIOS_OK) CHECK(mem.used == counted);
     for (i = 0; i < 16; i++) whole &= (uint8_t)x->raw[i] == 0xA5 && (uint8_t)x->raw[16 + counted + i] == 0xA5;
     CHECK(whole);
@@ -142,7 +145,7 @@ static void golden(vocab *x, const char *name) {
     if (!CHECK(inp && out)) return;
     p = out;
     CHECK(same_line(x, inp, n, 0, &p));
-    CHECK(same_line(x, inp, n, AIOS_TOK_SPECIAL | AIOS_TOK_ADD_BOS_EOS, &p));
+    CHECK(same_line(x, inp, n, AIOS_TOK_SPECIAL | AIOS_TOK_BOS | AIOS_TOK_EOS, &p));
     printf("  %-15s %d of %d cases\n", name, n_ok, n_cases);
     free(inp); free(out);
 }
@@ -286,10 +289,10 @@ static void test_round_trips(const vocab *x) {
     int64_t k, m;
     int round, n_found = 0;
     for (round = 0; round < 60; round++) {
-        uint32_t flags = round & 1 ? (uint32_t)AIOS_TOK_ADD_BOS_EOS : 0;
+        uint32_t flags = round & 1 ? (uint32_t)(AIOS_TOK_BOS | AIOS_TOK_EOS) : 0;
         n = random_text(x, &rng, text, 8 + test_rand(&rng) % 3000);
         if ((k = tok(x, text, n, flags)) < 0) { CHECK(k >= 0); continue; }
-        m = stream(x, ids, k, 0, back, sizeof back);
+        m = stream(x, ids, k, AIOS_DETOK_BEGIN, back, sizeof back);
         CHECK(m == (int64_t)n && memcmp(back, text, (size_t)n) == 0);
         memcpy(other, ids, (size_t)k * 4);
         for (i = 0; i < 8; i++) ids[i] = -77;
@@ -309,7 +312,7 @@ static void test_round_trips(const vocab *x) {
         for (m = 0, i = 0; i < (uint64_t)k; i++) m += aios__detokenize(&x->v, NULL, ids[i], back + m, sizeof back - (uint64_t)m);
         i = x->v.add_space ? 1 : 0;
         CHECK(m == (int64_t)(n + i) && memcmp(back + i, text, (size_t)n) == 0);
-        m = stream(x, ids, k, 0, back, sizeof back);
+        m = stream(x, ids, k, AIOS_DETOK_BEGIN, back, sizeof back);
         CHECK(m >= 0 && is_utf8(back, (uint64_t)m));
         memset(&st, 0, sizeof st);
         for (i = 0; i < (uint64_t)k && i < 50; i++) {       /* too small: the same state can be tried again */
@@ -326,7 +329,7 @@ static void test_round_trips(const vocab *x) {
     CHECK(aios__detokenize(&x->v, NULL, x->v.n_tokens, back, 10) == AIOS_ERR_ARG && aios__detokenize(&x->v, NULL, -2, back, 10) == AIOS_ERR_ARG);
     CHECK(tok(x, "", 0, 0) == 0 && tok(x, NULL, 0, 0) == 0);
     CHECK(aios__tokenize(&x->v, NULL, 1, 0, ids, 1, NULL) == AIOS_ERR_ARG && aios__tokenize(&x->v, "a", 1, 0, NULL, 1, NULL) == AIOS_ERR_ARG);
-    CHECK(aios__tokenize(&x->v, "a", 1, 4, ids, 1, NULL) == AIOS_ERR_ARG);
+    CHECK(aios__tokenize(&x->v, "a", 1, 8, ids, 1, NULL) == AIOS_ERR_ARG);
     for (i = 0; i < (uint64_t)x->v.n_tokens; i++) {
         uint64_t len = 0;
         const char *s = aios__token_text(&x->v, (int32_t)i, &len);
@@ -382,10 +385,10 @@ static void test_special(const vocab *x, const char *name) {
     if (strcmp(name, "llama-bpe") == 0) {
         CHECK(x->v.add_bos && x->v.bos == 128000 && x->v.eot == 128009 && aios__token_is_end(&x->v, 128001) && aios__token_is_end(&x->v, 128009));
         want[0] = 128000; want[1] = 9906; want[2] = -1;
-        CHECK(is_ids(x, "Hello", AIOS_TOK_ADD_BOS_EOS, want) && is_ids(x, "<|begin_of_text|>Hello", AIOS_TOK_SPECIAL, want));
-        k = stream(x, want, 2, 0, z, 100);
+        CHECK(is_ids(x, "Hello", AIOS_TOK_BOS, want) && is_ids(x, "<|begin_of_text|>Hello", AIOS_TOK_SPECIAL, want));
+        k = stream(x, want, 2, AIOS_DETOK_BEGIN, z, 100);
         CHECK(k == 5 && memcmp(z, "Hello", 5) == 0);
-        k = stream(x, want, 2, AIOS_DETOK_SPECIAL, z, 100);
+        k = stream(x, want, 2, AIOS_DETOK_BEGIN | AIOS_DETOK_SPECIAL, z, 100);
         CHECK(k == 22 && memcmp(z, "<|begin_of_text|>Hello", 22) == 0);
     }
     if (strcmp(name, "phi-3") == 0) {           /* white space behind a special token goes with it; a space comes before text */
@@ -395,9 +398,9 @@ static void test_special(const vocab *x, const char *name) {
     if (strcmp(name, "llama-spm") == 0) {
         want[0] = 1; want[1] = id_of(x, "\xE2\x96\x81Hello"); want[2] = 2; want[3] = want[1]; want[4] = -1;
         CHECK(is_ids(x, "<s>Hello</s>Hello", AIOS_TOK_SPECIAL, want));
-        k = stream(x, want, 4, 0, z, 100);
+        k = stream(x, want, 4, AIOS_DETOK_BEGIN, z, 100);
         CHECK(k == 11 && memcmp(z, "Hello Hello", 11) == 0);
-        k = stream(x, want + 1, 1, AIOS_DETOK_STARTED, z, 100);
+        k = stream(x, want + 1, 1, 0, z, 100);
         CHECK(k == 6 && memcmp(z, " Hello", 6) == 0);
         CHECK(tok(x, " ", 1, 0) == 1 && tok(x, "x", 1, 0) == 1);
     }
@@ -423,14 +426,14 @@ static void test_replacement(const vocab *x) {
         if (!known) continue;               /* bytes that are in no text at all are in few vocabularies */
         for (p = rows[r].out; *p; p++) { if (*p == '.') { memcpy(want + n, "\xEF\xBF\xBD", 3); n += 3; } else want[n++] = *p; }
         for (i = 0; i < len; i++) ids[i] = x->v.byte_id[(uint8_t)rows[r].in[i]];
-        CHECK(stream(x, ids, (int64_t)len, AIOS_DETOK_STARTED, back, sizeof back) == (int64_t)n && memcmp(back, want, (size_t)n) == 0);
+        CHECK(stream(x, ids, (int64_t)len, 0, back, sizeof back) == (int64_t)n && memcmp(back, want, (size_t)n) == 0);
     }
     {       /* every byte its own token: whole characters come out, each with its last byte */
         static const char s[] = "a\xC3\xA9\xE4\xBD\xA0\xF0\x9F\x98\x80z";
         aios_detok st;
         uint64_t i, at = 0;
         memset(&st, 0, sizeof st);
-        st.flags = AIOS_DETOK_STARTED;
+        st.flags = 0;
         for (i = 0; i + 1 < sizeof s; i++) {
             int64_t k = aios__detokenize(&x->v, &st, x->v.byte_id[(uint8_t)s[i]], back + at, sizeof back - at);
             CHECK(k >= 0 && is_utf8(back + at, (uint64_t)k));
@@ -587,7 +590,6 @@ static void test_made(void) {
     begin("llama");                             refused(AIOS_ERR_MODEL, WORDS);
     begin("gpt2"); key_words(WORDS, "a|b");     refused(AIOS_ERR_MODEL, MERGES);
     begin("llama"); key_words(WORDS, "");       refused(AIOS_ERR_MODEL, "empty");
-    begin("llama"); key_words(WORDS, "a|b|a");  refused(AIOS_ERR_MODEL, "twice");
     begin("llama"); key_str(WORDS, "a");        refused(AIOS_ERR_MODEL, WORDS);
     begin("llama"); key_numbers(WORDS, AIOS__F32, one, 3); refused(AIOS_ERR_MODEL, WORDS);
     begin("gpt2"); key_words(WORDS, "a|b"); key_numbers(MERGES, AIOS__F32, one, 3); refused(AIOS_ERR_MODEL, MERGES);
@@ -598,9 +600,37 @@ static void test_made(void) {
     nan_scores[0] = 7; nan_scores[1] = 1; nan_scores[2] = -1;
     begin("llama"); key_words(WORDS, "a|b|c"); key_numbers("tokenizer.ggml.token_type", AIOS__I32, nan_scores, 3); refused(AIOS_ERR_MODEL, "token type");
     begin("llama"); key_words(WORDS, "a|b|c"); key_numbers("tokenizer.ggml.token_type", AIOS__I32, nan_scores + 1, 3); refused(AIOS_ERR_MODEL, "token_type");
-    begin("llama"); key_words(WORDS, "a|b|c"); key_u32("tokenizer.ggml.bos_token_id", 3); refused(AIOS_ERR_MODEL, "bos_token_id");
     begin("llama"); key_words(WORDS, "a|b|c"); key_str("tokenizer.ggml.eos_token_id", "c"); refused(AIOS_ERR_MODEL, "eos_token_id");
     begin(NULL); key_u32("tokenizer.ggml.model", 1); refused(AIOS_ERR_MODEL, "tokenizer.ggml.model");
+
+    /* odd, and said, but no damage */
+    begin("llama"); key_words(WORDS, "a|b|a");
+    CHECK(made(&x) == AIOS_OK && strstr(x.said, "token 2 has the text of another one: a") && aios__token_find(&x.v, "a", 1) == 0);
+    vocab_close(&x);
+    nan_scores[0] = 3; nan_scores[1] = nan_scores[2] = 1;
+    begin("llama"); key_words(WORDS, "a|b|a"); key_numbers("tokenizer.ggml.token_type", AIOS__I32, nan_scores, 3);
+    CHECK(made(&x) == AIOS_OK && aios__token_find(&x.v, "a", 1) == 2);      /* the normal one */
+    vocab_close(&x);
+    begin("llama"); key_words(WORDS, "a|b|c"); key_u32("tokenizer.ggml.bos_token_id", 3); key_u32("tokenizer.ggml.eos_token_id", 0xFFFFFFFFu);
+    CHECK(made(&x) == AIOS_OK && strstr(x.said, "eos_token_id") && x.v.bos == 1 && x.v.eos == 2);
+    vocab_close(&x);
+    begin("llama"); key_words(WORDS, "a|b|c");
+    CHECK(made(&x) == AIOS_OK && !x.said[0]);
+    vocab_close(&x);
+
+    /* bos and eos: two wishes; a text's own bos; pieces that join to the text of a control token */
+    {
+        static const float types[] = { 2, 3, 3, 1, 1, 1, 1 };
+        static const int32_t bos[] = { 1, 3, -1 }, both[] = { 1, 3, 2, -1 }, eos[] = { 3, 2, -1 }, plain[] = { 3, -1 }, twice[] = { 1, 1, 3, -1 }, pieces[] = { 4, 5, 6, -1 };
+        begin("llama"); key_words(WORDS, "<unk>|<s>|</s>|a|<|s|>"); key_numbers("tokenizer.ggml.token_type", AIOS__I32, types, 7);
+        key("tokenizer.ggml.add_eos_token", AIOS__BOOL); put_le(1, 1);
+        key("tokenizer.ggml.add_space_prefix", AIOS__BOOL); put_le(0, 1);
+        CHECK(made(&x) == AIOS_OK);
+        CHECK(is_ids(&x, "a", 0, plain) && is_ids(&x, "a", AIOS_TOK_BOS, bos) && is_ids(&x, "a", AIOS_TOK_EOS, eos) && is_ids(&x, "a", AIOS_TOK_BOS | AIOS_TOK_EOS, both));
+        CHECK(is_ids(&x, "<s>a", AIOS_TOK_SPECIAL | AIOS_TOK_BOS, bos) && is_ids(&x, "<s>a", AIOS_TOK_SPECIAL, bos) && is_ids(&x, "<s><s>a", AIOS_TOK_SPECIAL | AIOS_TOK_BOS, twice));
+        CHECK(is_ids(&x, "<s>", 0, pieces));
+        vocab_close(&x);
+    }
 }
 /* Tables: every run is in order, ASCII agrees, some characters that the stages depend on. */
 static void test_unicode(void) {

@@ -54,11 +54,13 @@
 #ifndef AIOSK_API
 #ifdef AIOSK_STATIC
 #define AIOSK_API static
-#elif defined(__cplusplus)
-#define AIOSK_API extern "C"
 #else
 #define AIOSK_API extern
 #endif
+#endif
+
+#ifdef __cplusplus
+extern "C" {
 #endif
 
 /* What is known of a type id; NULL when the id is not a tensor type of the format. */
@@ -169,11 +171,11 @@ typedef void (*aiosk_convert_fn)(int32_t src_type, const void *src, int32_t dst_
  *   s[k] = fma((float)(exact sum of q8[d] * level), dq * (scale[k] * step), (float)(exact sum of q8[d] * mean[d]) * (dq * mean step)) * scale
  *                                                                     coded keys; the second product + 0, 0 without a mean
  *   if softcap != 0: s = softcap * tanh(s / softcap);  alibi: s = fma(slope[q], (float)(key_pos - q_pos), s)
- *   keys outside [lo[q], hi[q]) do not take part; a query that sees none gives m = AIOSK_NEG_INF, l = 0, o = 0
+ *   keys outside [low[q], high[q]) do not take part; a query that sees none gives m = AIOSK_NEG_INF, l = 0, o = 0
  *   m = max s (at least AIOSK_NEG_INF; NaN is skipped) and l = sum p, both over 16 lanes (k mod 16, ascending), then
- *   the tree of float rows;  p[k] = exp(s[k] - m), 0 outside [lo, hi) and for NaN
+ *   the tree of float rows;  p[k] = exp(s[k] - m), 0 outside [low, high) and for NaN
  *   o[c] = sum over the tiles of:
- *     F32, F16 values   fma(p[k], V[k][c], o), k ascending, lo <= k < hi
+ *     F32, F16 values   fma(p[k], V[k][c], o), k ascending, low <= k < high
  *     coded values      w[k] = p[k] * scale[k], wm = max w over the tile, u[k] = rint(w[k] * (16383 / wm)), 0 if that is not finite;
  *                       fma(wm / 16383 * step, (float)(exact sum of u[k] * level), o)
  *   and last + 0 (a zero is +0, so that keys with p = 0 may be summed or left out)
@@ -182,8 +184,8 @@ typedef void (*aiosk_convert_fn)(int32_t src_type, const void *src, int32_t dst_
  * attend_merge puts runs together: those that saw something, in ascending order, from the first of them on:
  *   mn = max(m, m1);  a = exp(m - mn), b = exp(m1 - mn);  l = fma(l1, b, l*a);  o[c] = fma(o1[c], b, o[c]*a)
  * and a result with l = 0 is nothing: the other one stays as it is. The caller divides o by l at the end.
- * A run's part depends on nothing but its keys, so runs may go to any thread in any order. Every slot from the lowest lo to
- * the highest hi of one call must have been stored; the others may hold anything. How queries are grouped in calls
+ * A run's part depends on nothing but its keys, so runs may go to any thread in any order. Every slot from the lowest low to
+ * the highest high of one call must have been stored; the others may hold anything. How queries are grouped in calls
  * changes no bit. */
 #define AIOSK__HP(hd) ((uint64_t)(((hd) + 15) / 16 * 16))
 #define AIOSK_ATTEND_SCRATCH(n_q, hd_max) \
@@ -197,7 +199,7 @@ typedef struct aiosk_attend {
     float *o;               /* [n_q][hp_v] output, 64-byte aligned                      */
     void *scratch;          /* AIOSK_ATTEND_SCRATCH(n_q, hd) bytes, hd the larger of hd_k and hd_v; 64-byte aligned */
     const void *const *next;/* [n_tiles] what the next call will read, fetched beforehand; or NULL */
-    const int32_t *lo, *hi; /* [n_q] range of keys of this run, 0..64 * n_tiles         */
+    const int32_t *low, *high; /* [n_q] range of keys of this run, 0..64 * n_tiles         */
     const float *slope;     /* ALiBi slopes [n_q], or NULL                              */
     const int32_t *dpos;    /* ALiBi: position of key 0 minus that of the query [n_q]   */
     float *tile_sum;        /* [n_q][n_tiles] or NULL: sum of p over the keys of each tile (16 lanes, the tree) */
@@ -285,4 +287,7 @@ AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float
 
 #define AIOSK_NEG_INF (-3.402823466e+38f) /* stands for -infinity: finite, so that no NaN arises */
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -5,8 +5,9 @@
 
 #include <string.h>
 
-#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__)
-#error "aios_kernels.h: the same bits everywhere need IEEE arithmetic; do not compile this file with -ffast-math"
+#if defined(__FAST_MATH__) || (defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__) || defined(__ASSOCIATIVE_MATH__) || \
+    defined(__RECIPROCAL_MATH__) || defined(__NO_SIGNED_ZEROS__)
+#error "aios_kernels.h: the same bits everywhere need IEEE arithmetic; do not compile this file with -ffast-math or a part of it"
 #endif
 /* 16: GCC with AVX512-FP16; only _Float16 is evaluated as itself, float as ever */
 #if defined(__FLT_EVAL_METHOD__) && __FLT_EVAL_METHOD__ != 0 && __FLT_EVAL_METHOD__ != 16

@@ -12,8 +12,8 @@
  * A block is first brought to |x| < 2 by a power of two, so that squares neither overflow nor vanish. */
 
 typedef struct aiosk__levels {
-    float lo, hi;               /* every integer from lo to hi; or                                              */
-    int32_t n;                  /* n > 0: lo, lo + step[0], lo + step[0] + step[1], .. with mid[] half way       */
+    float low, high;               /* every integer from low to high; or                                              */
+    int32_t n;                  /* n > 0: low, low + step[0], low + step[0] + step[1], .. with mid[] half way       */
     float mid[15], step[15];
 } aiosk__levels;
 
@@ -22,7 +22,7 @@ enum { AIOSK__NO_MIN = 0, AIOSK__OWN_MIN = -1 };                                
 
 typedef struct aiosk__recipe {
     int16_t type, n, sub;       /* weights fitted together, and per scale                                       */
-    int16_t levels, lo, hi;
+    int16_t levels, low, high;
     int16_t sc_lo, sc_hi, mn;   /* integer scales; 0, 0: the scale is a float                                   */
     int16_t n_tries, from, to;  /* the first scales tried: from .. to percent of the one that just avoids clipping */
 } aiosk__recipe;
@@ -70,21 +70,21 @@ typedef struct aiosk__fit {
 /* l[i] = the level nearest to x[i] * inv + off. Any inv and off, even infinities: the levels are always in range. */
 AIOSK__STRICT AIOSK__NOINLINE static void aiosk__nearest(const aiosk__levels *lv, const float *AIOSK__RESTRICT x, int32_t n, float inv, float off,
                                                              float *AIOSK__RESTRICT l) {
-    float lo = lv->lo, hi = lv->hi;
+    float low = lv->low, high = lv->high;
     int32_t i, j, k;
     if (!lv->n) {
         for (i = 0; i < n; i += 8)
             for (j = 0; j < 8; j++) {
                 float v = x[i + j] * inv + off;
-                v = v > lo ? v : lo;
-                v = v < hi ? v : hi;
+                v = v > low ? v : low;
+                v = v < high ? v : high;
                 l[i + j] = (v + 12582912.0f) - 12582912.0f;     /* 1.5 * 2^23: rounds to an integer, ties to even */
             }
         return;
     }
     for (i = 0; i < n; i += 8) {
         float v[8], s[8];
-        for (j = 0; j < 8; j++) { v[j] = x[i + j] * inv + off; s[j] = lo; }
+        for (j = 0; j < 8; j++) { v[j] = x[i + j] * inv + off; s[j] = low; }
         for (k = 0; k < lv->n; k++) {
             float mid = lv->mid[k], step = lv->step[k];
             for (j = 0; j < 8; j++) s[j] += v[j] > mid ? step : 0.0f;
@@ -143,29 +143,29 @@ AIOSK__STRICT static double aiosk__solve(const aiosk__moments *s, int32_t mn, do
 /* The scale of least squares for n values alone, as x = a L: tries, then refines. Levels go to best. */
 AIOSK__STRICT static double aiosk__fit_values(const aiosk__levels *lv, const float *x, const float *w, int32_t n, int32_t mn, int32_t n_tries,
                                               double from, double to, aiosk__moments *s, float *tmp, float *best, double *m) {
-    double top = 0, lo = 0, hi = 0, best_gain = -1, a = 0, ends[2];
+    double top = 0, low = 0, high = 0, best_gain = -1, a = 0, ends[2];
     int32_t i, k, left = 4;
     s->w = s->x = s->xx = 0;
     for (i = 0; i < n; i++) {
         double v = (double)x[i], u = (double)w[i];
         if (v > top || -v > top) top = v < 0 ? -v : v;
-        if (v < lo || (mn < 0 && i == 0)) lo = v;
-        if (v > hi || (mn < 0 && i == 0)) hi = v;
+        if (v < low || (mn < 0 && i == 0)) low = v;
+        if (v > high || (mn < 0 && i == 0)) high = v;
         s->w += u; s->x += u * v; s->xx += u * v * v;
     }
     *m = 0;
     /* the largest value goes to the end of the levels that lies further out; where the ends differ much, every other time to the other */
-    ends[0] = (double)(-lv->lo > lv->hi ? lv->lo : lv->hi);
-    ends[1] = (double)(-lv->lo > lv->hi ? lv->hi : lv->lo);
-    if (ends[1] == 0 || (lv->lo + lv->hi >= -1 && lv->lo + lv->hi <= 0)) ends[1] = ends[0];
-    if (-lo > hi) top = -top;
-    if (lv->lo == -lv->hi && top < 0) top = -top;               /* keeps scales positive that have no sign */
+    ends[0] = (double)(-lv->low > lv->high ? lv->low : lv->high);
+    ends[1] = (double)(-lv->low > lv->high ? lv->high : lv->low);
+    if (ends[1] == 0 || (lv->low + lv->high >= -1 && lv->low + lv->high <= 0)) ends[1] = ends[0];
+    if (-low > high) top = -top;
+    if (lv->low == -lv->high && top < 0) top = -top;               /* keeps scales positive that have no sign */
     for (k = 0; k < n_tries + left; k++) {
         double inv, off = 0, ta, tm, gain;
         if (k < n_tries) {
             inv = (from + (to - from) * k / (n_tries > 1 ? n_tries - 1 : 1)) * 0.01;
             if (mn == AIOSK__NO_MIN) inv = top != 0 ? inv * ends[k & 1] / top : 0;
-            else { inv = hi > lo ? inv * (double)lv->hi / (hi - lo) : 0; off = -lo * inv; }
+            else { inv = high > low ? inv * (double)lv->high / (high - low) : 0; off = -low * inv; }
         } else {
             if (a == 0) break;
             inv = 1 / a;
@@ -266,13 +266,13 @@ AIOSK__STRICT static double aiosk__choose(aiosk__fit *f, int32_t j, double d, do
     float *best_l = f->l + j * r->sub;
     double best = -1, base = d != 0 ? f->a[j] / d : 0;
     aiosk__moments s = f->s[j];
-    int32_t c, k, lo, hi, pass;
+    int32_t c, k, low, high, pass;
     base = base > r->sc_lo ? base : r->sc_lo;
     base = base < r->sc_hi ? base : r->sc_hi;
     c = (int32_t)(base + 0.5 - r->sc_lo) + r->sc_lo;
-    lo = c - 1 < r->sc_lo ? r->sc_lo : c - 1;
-    hi = c + 1 > r->sc_hi ? r->sc_hi : c + 1;
-    for (k = lo; k <= hi; k++) {
+    low = c - 1 < r->sc_lo ? r->sc_lo : c - 1;
+    high = c + 1 > r->sc_hi ? r->sc_hi : c + 1;
+    for (k = low; k <= high; k++) {
         double a = d * k, m = f->m[j];
         int32_t mi = 0;
         for (pass = 0; pass < (r->mn && a != 0 ? 2 : 1); pass++) {      /* the levels; the minimum for them; the levels for that */
@@ -365,7 +365,7 @@ AIOSK__INLINE uint32_t aiosk__code(const aiosk__recipe *r, float level) {
     const int8_t *t = r->levels == AIOSK__IQ4 ? aiosk__iq4_levels : aiosk__fp4_levels;
     int32_t v = (int32_t)level;
     uint32_t i = 0;
-    if (r->levels == AIOSK__ALL) return (uint32_t)(v - r->lo);
+    if (r->levels == AIOSK__ALL) return (uint32_t)(v - r->low);
     if (r->levels == AIOSK__SIGN) return v > 0;
     while (i < 15 && t[i] != v) i++;
     return i;
@@ -488,12 +488,12 @@ static void aiosk__put_block(const aiosk__fit *f, int32_t part, uint8_t *b) {
 
 /* ---- rows -------------------------------------------------------------------------------------------------- */
 
-static void aiosk__levels_all(aiosk__levels *lv, int32_t lo, int32_t hi) { lv->lo = (float)lo; lv->hi = (float)hi; lv->n = 0; }
+static void aiosk__levels_all(aiosk__levels *lv, int32_t low, int32_t high) { lv->low = (float)low; lv->high = (float)high; lv->n = 0; }
 static void aiosk__levels_of(aiosk__levels *lv, const aiosk__recipe *r) {
     static const int8_t fp4[15] = {-12, -8, -6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6, 8, 12}, sign[2] = {-1, 1};
     const int8_t *t = r->levels == AIOSK__IQ4 ? aiosk__iq4_levels : r->levels == AIOSK__FP4 ? fp4 : sign;
     int32_t i;
-    aiosk__levels_all(lv, r->lo, r->hi);
+    aiosk__levels_all(lv, r->low, r->high);
     if (r->levels == AIOSK__ALL) return;
     lv->n = r->levels == AIOSK__IQ4 ? 15 : r->levels == AIOSK__FP4 ? 14 : 1;
     for (i = 0; i < lv->n; i++) {

@@ -215,8 +215,8 @@ static void aiosk__ints_q6_k(const uint8_t *b, aiosk__ints *o) {
     o->d[0] = aiosk__f16_at(b + 208);
     for (j = 0; j < 16; j++) o->sc[j] = (int8_t)b[192 + j];
     for (k = 0; k < 256; k++) {
-        uint32_t lo = (uint32_t)b[(k >> 7) * 64 + (k & 63)] >> (k & 64 ? 4 : 0) & 15;
-        o->q[k] = (int8_t)((int)(lo | aiosk__two_bits(b + 128, k) << 4) - 32);
+        uint32_t low = (uint32_t)b[(k >> 7) * 64 + (k & 63)] >> (k & 64 ? 4 : 0) & 15;
+        o->q[k] = (int8_t)((int)(low | aiosk__two_bits(b + 128, k) << 4) - 32);
     }
 }
 
