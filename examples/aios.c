@@ -216,6 +216,14 @@ typedef struct session {
     aios_context *ctx;
 } session;
 
+/* The files that the command reads. */
+static const char *inputs[8];
+static int n_inputs;
+static void is_input(const char *path) { if (path && n_inputs < 8) inputs[n_inputs++] = path; }
+static void say_note(void *user, int32_t level, const char *text) {
+    (void)user;
+    fprintf(stderr, "%s: %s: %s\n", command_name, level ? "warning" : "note", text);
+}
 static double hit_percent(const aios_counters *c) {             /* of experts that were wanted */
     uint64_t n = c->n_expert_hits + c->n_expert_misses;
     return n ? 100.0 * (double)c->n_expert_hits / (double)n : 0;
@@ -235,6 +243,9 @@ static void open_model(session *s, const options *o, uint32_t flags) {
     d.flags = flags;
     d.mem = &a;
     d.path = o->model;
+    if (!o->hash && !o->json) d.log = say_note;                /* those are for programs */
+    is_input(o->model);
+    is_input(o->artifact);
     if (!o->model) {
         aios_io_memory(&io, tale_gguf, tale_gguf_bytes);
         d.io = &io;
@@ -344,6 +355,7 @@ static char *read_all(const char *path, uint64_t *n) {         /* path "-": stdi
     char *p = NULL;
     size_t k, cap = 0;
     if (!f) die("'%s': %s", path, strerror(errno));
+    if (f != stdin) is_input(path);
     for (*n = 0;; *n += k) {
         if (*n == cap && !(p = (char *)realloc(p, cap = 2 * cap + 65536))) die("out of memory");
         if (!(k = fread(p + *n, 1, (size_t)(cap - *n), f))) break;
@@ -352,11 +364,41 @@ static char *read_all(const char *path, uint64_t *n) {         /* path "-": stdi
     if (f != stdin) fclose(f);
     return p;
 }
-/* A file that is written as PATH.tmp, gets its name when it is whole, and is removed when the program ends before. */
+static int same_file(const char *a, const char *b) {            /* by any name, links too */
+#ifdef _WIN32
+    char x[1100], y[1100];
+    return _fullpath(x, a, sizeof x) && _fullpath(y, b, sizeof y) && !_stricmp(x, y);
+#else
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+#endif
+}
+/* Nothing is written over what the command reads. Every part of a split model is read. */
+static void not_an_input(const char *path) {
+    int i;
+    for (i = 0; i < n_inputs; i++) {
+        const char *end = strstr(inputs[i], "-of-");
+        unsigned of = 1, k;
+        if (same_file(inputs[i], path)) die("'%s' is what is read: give another name for what is written", path);
+        if (!end || end - inputs[i] < 6 || sscanf(end, "-of-%5u.gguf", &of) != 1) continue;
+        for (k = 1; k <= of; k++) {
+            char part[1100];
+            snprintf(part, sizeof part, "%.*s-%05u%s", (int)(end - inputs[i] - 6), inputs[i], k, end);
+            if (same_file(part, path)) die("'%s' is a part of what is read: give another name for what is written", path);
+        }
+    }
+}
+/* A file that is written as PATH.tmp, gets its name when it is whole, and is removed when the program ends before. A pipe or a device would
+ * be replaced by it. */
 static char new_tmp[1100];
 static void new_undo(void) { if (new_tmp[0]) remove(new_tmp); }
 static FILE *new_file(const char *path) {
     FILE *f;
+#ifndef _WIN32
+    struct stat st;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) die("'%s' is no regular file", path);
+#endif
+    not_an_input(path);
     if (strlen(path) + 5 > sizeof new_tmp) die("the name of the file is too long");
     snprintf(new_tmp, sizeof new_tmp, "%s.tmp", path);
     f = fopen(new_tmp, "wb");
@@ -400,7 +442,7 @@ static void check_tokens(const session *s, const options *o) {
 static int run(const options *o) {
     session s;
     aios_sampler sampler;
-    aios_detok detok = { { 0 }, 0, 0 };
+    aios_detok detok = { { 0 }, 0, AIOS_DETOK_BEGIN };
     aios_counters c;
     aios_error err = { 0 };
     uint64_t n_text, t0, t1, t2, opening = wall_ns();
@@ -409,8 +451,7 @@ static int run(const options *o) {
     char *file = o->file ? read_all(o->file, &n_text) : NULL;
     open_model(&s, o, 0);
     if (!file) n_text = strlen(prompt);
-    ids = tokenize(&s, file ? file : prompt, n_text, AIOS_TOK_ADD_BOS_EOS | (o->special ? AIOS_TOK_SPECIAL : 0), &n);
-    if (n > 0 && s.info.add_eos && ids[n - 1] == s.info.eos) n--;      /* the text is to go on */
+    ids = tokenize(&s, file ? file : prompt, n_text, AIOS_TOK_BOS | (o->special ? AIOS_TOK_SPECIAL : 0), &n);
     if (n == 0) die("the prompt is empty");
     i = n + o->n < s.info.n_ctx_train ? n + o->n : s.info.n_ctx_train;
     open_context(&s, o, i, 0);
@@ -518,12 +559,12 @@ static int tokenize_stdin(const options *o) {
 }
 static int detokenize(const options *o) {
     session s;
-    aios_detok st = { { 0 }, 0, 0 };
+    aios_detok st = { { 0 }, 0, AIOS_DETOK_BEGIN };
     int32_t i;
     open_model(&s, o, AIOS_MODEL_VOCAB_ONLY);
     for (i = 0; i < o->n_tokens; i++)
         if (o->tokens[i] < 0 || o->tokens[i] >= s.info.n_tokens) die("token %d is not one of the %d of the vocabulary", o->tokens[i], s.info.n_tokens);
-    if (o->special) st.flags = AIOS_DETOK_SPECIAL;
+    if (o->special) st.flags |= AIOS_DETOK_SPECIAL;
     for (i = 0; i < o->n_tokens; i++) print_token(&s, &st, o->tokens[i]);
     print_token(&s, &st, -1);
     if (isatty(1)) putchar('\n');                               /* elsewhere: the text and nothing but the text */
@@ -543,6 +584,7 @@ static int logits(const options *o) {
     open_model(&s, o, 0);
     check_tokens(&s, o);
     open_context(&s, o, o->n_tokens, o->chunk ? o->chunk : 64);
+    if (o->out) not_an_input(o->out);
     if (o->out && !(f = fopen(o->out, "wb"))) die("'%s': %s", o->out, strerror(errno));
     feed(&s, o->tokens, o->n_tokens, AIOS_FEED_ALL_LOGITS);
     while (st == AIOS_MORE) {

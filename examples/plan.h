@@ -674,6 +674,7 @@ static void plan_svg(const planning *g) {
     y = svg_band(f, y, "Read for each token", line, parts, fates, 5, (double)token);
     y = svg_map(g, f, y + 4) + 10;
 
+    not_an_input(g->o->svg);
     if (!(out = fopen(g->o->svg, "wb"))) die("'%s': %s", g->o->svg, strerror(errno));
     fprintf(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 1000 %.0f\" width=\"1000\" height=\"%.0f\" role=\"img\">\n<title>", y, y);
     clean(name, sizeof name, file_name(g->o));

@@ -342,7 +342,7 @@ typedef struct rows {
     const uint8_t *in;
     uint8_t *out;
     float *x;                                                   /* [2 * n_in] of this thread                    */
-    double *lost, *total;                                       /* [rows] sums of squares                       */
+    double *lost, *total;                                       /* [rows] sums of squares; lost NaN: cannot be held */
     uint64_t row0, row1;
 } rows;
 
@@ -352,13 +352,17 @@ static void *recode_rows(void *p) {
     float *x = j->x, *y = j->x + n;
     for (row = j->row0; row < j->row1; row++) {
         double lost = 0, total = 0;
+        uint64_t most = 0;
         aiosk_unpack((int32_t)j->r->t.type, j->in + row * in_bytes, n, x);
         aiosk_quantize(j->r->to, x, 1, n, NULL, j->out + row * out_bytes);
         aiosk_unpack(j->r->to, j->out + row * out_bytes, n, y);
         for (i = 0; i < n; i++) {
             lost += ((double)x[i] - (double)y[i]) * ((double)x[i] - (double)y[i]);
             total += (double)x[i] * (double)x[i];
+            if (fabsf(x[i]) > fabsf(x[most])) most = i;
         }
+        /* A NaN or an infinity is in lost already. Else the largest tells whether the type reaches it: 65504 is the largest f16, and scales are f16. */
+        if (fabsf(x[most]) >= 65520.0f && (j->r->to == AIOSK_F16 || !(fabsf(x[most] - y[most]) < 0.5f * fabsf(x[most])))) lost = NAN;
         j->lost[row] = lost;
         j->total[row] = total;
     }
@@ -395,6 +399,10 @@ static void recode(recoding *q, const recoded *r, uint64_t done, uint64_t all) {
             }
             on_threads(recode_rows, job, sizeof *job, n_jobs);
             for (i = 0; i < k; i++) { lost += sums[i]; total += sums[chunk + i]; }
+            if (!(lost < INFINITY)) {
+                bar("", 0, 0);
+                die("'%s': tensor %s has a weight that is not finite, or larger than %s can hold", q->in, r->t.name, aiosk_type_info(r->to)->name);
+            }
             put(q, out, k * out_bytes);
         }
         bar("quantize", done + row * in_bytes, all);

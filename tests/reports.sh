@@ -1,0 +1,64 @@
+#!/bin/sh
+# reports.sh: what people have met with other engines: files that are odd but sound, outputs that are inputs, text that is to go on. Inputs in
+# shared/fixtures/reports. Run from the root, after the examples are built.
+set -u
+dir=build/check-reports
+rm -rf "$dir"
+mkdir -p "$dir"
+in=${AIOS_SHARED:-../shared}/fixtures/reports
+passed=0
+failed=0
+if [ ! -r "$in/plain.gguf" ]; then
+    echo "skip  reports: no $in"
+    echo "0 passed, 0 failed"
+    exit 0
+fi
+is() {              # is WHAT GOT WANTED
+    if [ "$2" = "$3" ]; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAIL  $1: '$2', must be '$3'"; fi
+}
+hash_of() { build/aios logits -m "$1" --tokens 1,70,166 --hash 2>&1 | head -n 1 | sed 's/.*: //'; }
+says() { build/aios "$@" 2>&1 >"$dir/out" </dev/null; }
+
+plain=$(hash_of "$in/plain.gguf")
+for f in token-twice eos-none extra-vision nested-array; do
+    is "logits of $f" "$(hash_of "$in/$f.gguf")" "$plain"
+    build/aios inspect "$in/$f.gguf" >"$dir/out" 2>&1
+    is "inspect $f" "$?" 0
+done
+for f in token-twice:text eos-none:eos_token_id extra-vision:mm.0.weight; do
+    is "a note about ${f%:*}" "$(says run -m "$in/${f%:*}.gguf" -p t0 -n 1 | grep -c "note: .*${f#*:}")" 1
+done
+is "no note about plain" "$(says run -m "$in/plain.gguf" -p t0 -n 1 | grep -c note:)" 0
+
+is "text is no control token" "$(printf 'x<s>y' | build/aios tokenize -m "$in/joins-to-control.gguf" -f - | tr ' ' '\n' | grep -cx 1)" 0
+one=$(build/aios tokenize -m "$in/plain.gguf" -p '<s>t0' --special | wc -w)
+is "no second BOS" "$(says run -m "$in/plain.gguf" -p '<s>t0' --special -n 1 | sed -n 's/.*prompt \([0-9]*\) tokens.*/\1/p')" $((one))
+
+for f in weight-nan weight-3e38; do
+    is "quantize $f" "$(says quantize "$in/$f.gguf" "$dir/o.gguf" F16 | grep -c 'tensor blk.0.* is not finite, or larger')" 1
+    is "quantize $f leaves nothing" "$(ls "$dir")" out
+done
+for c in quantize:Q8_0 pack:; do
+    cp "$in/plain.gguf" "$dir/m.gguf"
+    ln "$dir/m.gguf" "$dir/h.gguf"
+    ln -s m.gguf "$dir/s.gguf"
+    for o in m h s; do
+        # shellcheck disable=SC2086
+        is "${c%:*} onto its input ($o)" "$(says "${c%:*}" "$dir/m.gguf" "$dir/$o.gguf" ${c#*:} | grep -c 'is what is read'), $(cmp "$in/plain.gguf" "$dir/m.gguf" && echo same)" "1, same"
+    done
+    mkfifo "$dir/pipe"
+    # shellcheck disable=SC2086
+    is "${c%:*} into a pipe" "$(says "${c%:*}" "$dir/m.gguf" "$dir/pipe" ${c#*:} | grep -c 'is no regular file'), $([ -p "$dir/pipe" ] && echo pipe)" "1, pipe"
+    rm -f "$dir"/*.gguf "$dir/pipe"
+done
+cp "$in/plain.gguf" "$dir/m.gguf"
+is "logits --out onto the model" "$(says logits -m "$dir/m.gguf" --tokens 1 --out "$dir/m.gguf" | grep -c 'is what is read'), $(cmp "$in/plain.gguf" "$dir/m.gguf" && echo same)" "1, same"
+is "plan --svg onto the model" "$(says plan -m "$dir/m.gguf" -t 1 --read-gb-s 10 --disk-gb-s 2 --svg "$dir/m.gguf" | grep -c 'is what is read'), $(cmp "$in/plain.gguf" "$dir/m.gguf" && echo same)" "1, same"
+
+# In C: a child of fork frees the context; text behind a prompt keeps its first space, and no EOS stands between them
+for p in readme_loop fork_free; do ${CC:-cc} -O0 -DAIOSK_NO_SIMD -I. "$in/$p.c" -o "$dir/$p" -pthread || is "$p.c compiles" no yes; done
+is "freed in a forked child" "$("$dir/fork_free" "$in/plain.gguf")" "child ended"
+is "no EOS behind a prompt that is to go on" "$("$dir/readme_loop" "$in/add-eos.gguf" "t0 t1" | head -n 1 | grep -c ' 2 *$')" 0
+is "the first word keeps its space" "$("$dir/readme_loop" "$in/../stories/stories260K-q8_0.gguf" "Once upon a" | sed -n 2p | cut -c1-16)" "Once upon a time"
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]
