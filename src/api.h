@@ -23,7 +23,7 @@
  *     while (running) {
  *         while (aios_step(ctx, deadline_ns, &err) == AIOS_MORE) { ... do something else ... }
  *         aios_sample(ctx, 0, &sampler, &id, &err);
- *         aios_detokenize(model, &detok, id, buf, sizeof buf, &n_buf);
+ *         n_buf = aios_detokenize(model, &detok, id, buf, sizeof buf);
  *         aios_feed(ctx, 0, &id, 1, 0, &err);
  *     }
  *
