@@ -228,11 +228,10 @@ static double hit_percent(const aios_counters *c) {             /* of experts th
     uint64_t n = c->n_expert_hits + c->n_expert_misses;
     return n ? 100.0 * (double)c->n_expert_hits / (double)n : 0;
 }
-static void open_model(session *s, const options *o, uint32_t flags) {
+static aios_status try_model(session *s, const options *o, uint32_t flags, aios_error *err) {
     aios_model_desc d;
     aios_allocator a;
     aios_io io, art;
-    aios_error err = { 0 };
     memset(s, 0, sizeof *s);
     aios_allocator_init(&a);
     a.alloc = heap_alloc;
@@ -257,10 +256,16 @@ static void open_model(session *s, const options *o, uint32_t flags) {
     /* mapped unless another way is asked for: then a start reads nothing of it, and processes share its pages */
     if (o->artifact && (readers[o->reader].open ? readers[o->reader].open : reader_open_mmap)(&s->artifact, o->artifact, &art) == 0) d.artifact = &art;
     else d.artifact_path = o->artifact;
-    if (aios_model_open(&d, &s->model, &err) != AIOS_OK && o->model && !strstr(err.text, o->model)) die("'%s': %s", o->model, err.text);
+    if (aios_model_open(&d, &s->model, err) == AIOS_OK) {
+        aios_model_info_init(&s->info);
+        aios_model_get_info(s->model, &s->info);
+    }
+    return err->code;
+}
+static void open_model(session *s, const options *o, uint32_t flags) {
+    aios_error err = { 0 };
+    if (try_model(s, o, flags, &err) != AIOS_OK && o->model && !strstr(err.text, o->model)) die("'%s': %s", o->model, err.text);
     need(err.code, &err);
-    aios_model_info_init(&s->info);
-    aios_model_get_info(s->model, &s->info);
 }
 static int32_t load_progress(void *user, uint64_t done, uint64_t total) {
     (void)user;
@@ -510,11 +515,16 @@ static int inspect(const options *o) {
     session s;
     char name[128], type[32], value[200];
     uint32_t i, d;
-    open_model(&s, o, 0);
+    aios_error err = { 0 };
+    if (try_model(&s, o, 0, &err) != AIOS_OK) {                 /* a look, not a start: what does not run is shown all the same */
+        reader_close(&s.artifact);
+        reader_close(&s.file);
+        open_model(&s, o, AIOS_MODEL_VOCAB_ONLY);
+    }
     printf("architecture  %s\nparameters    %llu\ntensor bytes  %llu (%.2f bits per weight)\nheader bytes  %llu (GGUF version %d)\n",
            s.info.arch ? s.info.arch : "?", (unsigned long long)s.info.n_params, (unsigned long long)s.info.tensor_bytes,
            s.info.n_params ? (double)s.info.tensor_bytes * 8 / (double)s.info.n_params : 0.0, (unsigned long long)s.info.header_bytes, s.info.gguf_version);
-    printf("shape         %d layers, width %d, %d heads (%d key/value) of %d and %d, feed-forward %d, vocabulary %d, context %d\n",
+    if (!err.code) printf("shape         %d layers, width %d, %d heads (%d key/value) of %d and %d, feed-forward %d, vocabulary %d, context %d\n",
            s.info.n_layer, s.info.n_embd, s.info.n_head, s.info.n_head_kv, s.info.head_dim_k, s.info.head_dim_v, s.info.n_ff, s.info.n_vocab, s.info.n_ctx_train);
     if (s.info.n_expert) printf("experts       %d in a layer, %d for a token\n", s.info.n_expert, s.info.n_expert_used);
     printf("tokens        %d; bos %d%s, eos %d%s, eot %d, pad %d, unknown %d\n", s.info.n_tokens, s.info.bos, s.info.add_bos ? " (added)" : "",
@@ -537,6 +547,7 @@ static int inspect(const options *o) {
         }
         printf("  %-36s %-8s %-20s %14llu %14llu\n", t.name, k ? k->name : "?", value, (unsigned long long)t.n_bytes, (unsigned long long)t.file_offset);
     }
+    if (err.code) printf("\ndoes not run: %s\n", err.text);
     close_session(&s);
     return 0;
 }

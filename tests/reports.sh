@@ -30,6 +30,10 @@ for f in token-twice:text eos-none:eos_token_id extra-vision:mm.0.weight; do
 done
 is "no note about plain" "$(says run -m "$in/plain.gguf" -p t0 -n 1 | grep -c note:)" 0
 
+for f in reports/experts-split zoo/bloom; do         # what does not run is shown all the same, and why not
+    build/aios inspect "$in/../$f.gguf" >"$dir/out" 2>&1
+    is "inspect $f" "$?, $(tail -n 1 "$dir/out" | cut -c1-13), $([ "$(grep -c '^  ' "$dir/out")" -gt 30 ] && echo all)" "0, does not run:, all"
+done
 is "text is no control token" "$(printf 'x<s>y' | build/aios tokenize -m "$in/joins-to-control.gguf" -f - | tr ' ' '\n' | grep -cx 1)" 0
 one=$(build/aios tokenize -m "$in/plain.gguf" -p '<s>t0' --special | wc -w)
 is "no second BOS" "$(says run -m "$in/plain.gguf" -p '<s>t0' --special -n 1 | sed -n 's/.*prompt \([0-9]*\) tokens.*/\1/p')" $((one))
