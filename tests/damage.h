@@ -337,7 +337,7 @@ static const damage__row damage__rows[] = {
     M("attn_q of 3 dimensions", D_DIM, "blk.0.attn_q.weight", 2, 2, "", MODEL, "blk.0.attn_q.weight", "blk.0.attn_q"),
     M("attn_q of integers",    D_TYPE, "blk.0.attn_q.weight", 0, 26, "", UNSUPP, "blk.0.attn_q.weight", "blk.0.attn_q"),
     M("norm in Q8_0",          D_TYPE, "output_norm.weight", 0, 8, "", UNSUPP, "output_norm.weight", "output_norm"),
-    M("a tensor without a role", D_NAME, OUTW, 0, 0, "outpost.weight", UNSUPP, OUTW, "outpost"),
+    M("a tensor without a role", D_NAME, OUTW, 0, 0, "blk.1.outpost.weight", UNSUPP, OUTW, "outpost"),
     M("a bias without its weight", D_NAME, "blk.1.ffn_gate.weight", 0, 0, "blk.1.ffn_gate.bias", MODEL, "blk.1.ffn_gate.weight", "ffn_gate.bias"),
 
     /* ---- the vocabulary */
@@ -349,9 +349,6 @@ static const damage__row damage__rows[] = {
     M("scores as integers",    D_ITEMS, TG "scores", DI32, 288, "", MODEL, TG "scores", "scores"),
     M("289 token types",       D_ITEMS, TG "token_type", DI32, 289, "", MODEL, TG "token_type", "token_type"),
     M("token types as f32",    D_ITEMS, TG "token_type", DF32, 288, "", MODEL, TG "token_type", "token_type"),
-    M("bos 288",               D_SET,  TG "bos_token_id", DU32, 288, "", MODEL, TG "bos_token_id", "bos_token_id"),
-    M("eos 2^31",              D_SET,  TG "eos_token_id", DU32, 0x80000000u, "", MODEL, TG "eos_token_id", "eos_token_id"),
-    M("unk 2^40",              D_SET,  TG "unknown_token_id", DU64, (uint64_t)1 << 40, "", MODEL, TG "unknown_token_id", "unknown_token_id"),
     M("bos as text",           D_TEXT, TG "bos_token_id", 0, 0, "<s>", MODEL, TG "bos_token_id", "bos_token_id"),
     N("no tokens",             D_DROP, TG "tokens", 0, 0, "", MODEL, "tokens"),
     M("tokenizer model as u32", D_SET, TG "model", DU32, 1, "", MODEL, TG "model", "tokenizer.ggml.model")
