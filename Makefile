@@ -84,7 +84,7 @@ $(B)/%_cpp: $(B)/%_cpp.o $(B)/libaios.a
 $(TOOLS): $(B)/%: tools/%.c | $(B)
 	$(CC) $(CFLAGS) $< $(LDFLAGS) -lm -o $@
 $(B)/libaios_preload.so: examples/preload.c $(B)/libaios.a
-	$(COMPILE) $(PIC) -DAIOS_EXTERNAL -shared $^ $(LDFLAGS) -Wl,--exclude-libs,ALL -Wl,--gc-sections $(LDLIBS) -o $@
+	$(COMPILE) $(PIC) -DAIOS_EXTERNAL -shared $< $(B)/libaios.a $(LDFLAGS) -Wl,--exclude-libs,ALL -Wl,--gc-sections $(LDLIBS) -o $@
 -include $(wildcard $(B)/*.d)
 
 tools: $(TOOLS)  ## the model writers and converters of tools/
