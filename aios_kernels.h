@@ -2647,7 +2647,7 @@ AIOSK_API int32_t aiosk_rotate_ok(const aiosk_isa *k, int32_t hd, float *tmp) {
  * The vocabulary, the same in every simd_* file (a set's integer dot products and unpacking are in simdi_*):
  *     vf, vi            V_W floats; V_W int32 (4 * V_W bytes). V_PER16 registers make 16 virtual lanes
  *     V_FN, V_EXPORT    qualifiers of an inlined helper and of a kernel: linkage and the set's target
- *     V_EXPORT_MM, V_EXPORT_REST, V_REST(f)   see simd_names.inc
+ *     V_EXPORT_MM, V_EXPORT_REST, V_REST(f)   see set.inc
  *     V_HOT             beside V_EXPORT: a function that gets all of the compiler's effort (base.h)
  *     V_UNROLL, V_UNROLL_RARE   in front of loops that unpack a type, a rare one or a grid
  *     V_NAME(f)         f's name in this set
@@ -3509,7 +3509,7 @@ V_FN void i_store_s8(int8_t *p, vi a) { _mm_storeu_si128((__m128i *)p, _mm512_cv
 #ifdef AIOSK_UNIT
 
 /* ======== kernels/isa_extern.inc ======== */
-/* isa_extern.inc: declares what isa_table.inc takes from another unit: AVX512BW from the float loops of AVX-512 (V_BASE), and that from AVX2
+/* isa_extern.inc: declares what isa_table.h takes from another unit: AVX512BW from the float loops of AVX-512 (V_BASE), and that from AVX2
  * (V_REST). */
 #if AIOSK__IN_UNIT(2)
 AIOSK__SHARED void V_BASE(quantize_flt)(const float *x, int32_t n, void *dst);

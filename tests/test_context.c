@@ -698,7 +698,11 @@ static void test_stack(const aios_io *io) {
         h = run_hash(&r, 0, 0, NULL);
         if (k == 0) first = h;
         CHECK(h == first && r.st == 0);
-        if (k == 1) aios_model_free(m);                  /* waits for its context */
+        if (k == 1) {
+            aios_context *late = NULL;
+            aios_model_free(m);                          /* waits for its context, and takes no other one */
+            CHECK(aios_context_open(m, &p, &cd, &late, &err) == AIOS_ERR_STATE && !late);
+        }
         aios_context_free(c);
         CHECK(s.bad == 0);
     }

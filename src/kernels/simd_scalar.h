@@ -3,7 +3,7 @@
  * The vocabulary, the same in every simd_* file (a set's integer dot products and unpacking are in simdi_*):
  *     vf, vi            V_W floats; V_W int32 (4 * V_W bytes). V_PER16 registers make 16 virtual lanes
  *     V_FN, V_EXPORT    qualifiers of an inlined helper and of a kernel: linkage and the set's target
- *     V_EXPORT_MM, V_EXPORT_REST, V_REST(f)   see simd_names.inc
+ *     V_EXPORT_MM, V_EXPORT_REST, V_REST(f)   see set.inc
  *     V_HOT             beside V_EXPORT: a function that gets all of the compiler's effort (base.h)
  *     V_UNROLL, V_UNROLL_RARE   in front of loops that unpack a type, a rare one or a grid
  *     V_NAME(f)         f's name in this set
