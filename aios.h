@@ -229,8 +229,8 @@ typedef struct aios_model_desc {
     const char *path;                       /* UTF-8; built-in reader; first part of a split model     */
     const aios_limits *limits;              /* NULL = defaults                                         */
     uint32_t n_parts, reserved;             /* files in io; 0 = 1                                      */
-    aios_log_fn log;                        /* what opening found odd but can live with; NULL = silence */
-    void *log_user;
+    aios_log_fn log;                        /* what was found odd but can be lived with; NULL = silence */
+    void *log_user;                         /* of both: until the model is freed                       */
     const aios_io *artifact;                /* what aios_artifact_write made of this model; NULL = none: matrices come from there,
                                                packed: mapped in place where this io maps, else read, or streamed */
     const char *artifact_path;              /* the same for the built-in reader                        */
@@ -329,12 +329,12 @@ enum { AIOS_PLAN_LENT_THREADS = 1,  /* the host will give parallel_for: no stack
        AIOS_PLAN_MAY_KV_CODES = 256 };      /* MAY_KV_TYPE, and then kv84, kv54, kv44                          */
 typedef struct aios_plan_desc {
     uint32_t struct_size, flags;    /* AIOS_PLAN_*                                                     */
-    int32_t n_ctx;                  /* positions per sequence; 0 = what the model was trained for      */
+    int32_t n_ctx;                  /* positions per sequence; 0 = what the model was trained for, 4096 at the most; longer ones get a note (log) */
     int32_t n_seq;                  /* sequences side by side; 0 = 1                                   */
     int32_t n_batch;                /* most tokens in one pass; 0 = chosen: 64, or what l2_bytes and streaming ask for */
     int32_t n_outputs;              /* logits rows kept from one pass; 0 = n_seq                       */
-    int32_t n_threads;              /* workers that will run tasks; 0 = 1                              */
-    int32_t kv_type;                /* AIOSK_KV_*: f32 (0), f16, i8                                    */
+    int32_t n_threads;              /* workers that will run tasks; 0 = 1 with LENT_THREADS, else as many as there are fast cores */
+    int32_t kv_type;                /* AIOSK_KV_*; 0 = AIOSK_KV_F16, with AIOS_REFERENCE AIOSK_KV_F32   */
     int32_t numerics;               /* AIOS_CANONICAL ...                                              */
     int32_t isa;                    /* AIOSK_ISA_*; 0 = best                                           */
     uint64_t budget_bytes;          /* most memory in all, with what the model holds already; 0 = no limit */
@@ -349,7 +349,8 @@ typedef struct aios_plan_desc {
     int32_t kv_positions;           /* positions in the cache, of all sequences together; 0 = n_ctx for each. Types in codes: and so many times n_ctx
                                        as that is, rounded up, may begin otherwise than all others (first tiles stay open) */
     int32_t kv_old_type, kv_recent; /* tiles more than kv_recent positions back are made this type where it is the smaller one; 0 = they stay as they are */
-    int32_t kv_window, kv_sinks;    /* a query sees so many positions back, and the first ones (whole tiles); 0 = all */
+    int32_t kv_window, kv_sinks;    /* window: a query sees so many positions back; 0 = all. sinks: and so many of the first ones (whole
+                                       tiles), without which attention comes apart; 0 = 64, negative = none */
     int32_t kv_heavy, reserved;     /* with kv_window: and so many between, those that attention has gone to most (whole tiles) */
     const int32_t *kv_layer_type;   /* [n_layer] type of the cache for each layer, -1 = kv_type; must stay until the context is open; NULL = kv_type */
 } aios_plan_desc;
@@ -4382,6 +4383,7 @@ typedef struct aios__cut {
 
 struct aios_model {
     aios_allocator mem;
+    aios__notes log;
     aios_mem_req req, weights_req[2];       /* weights: of HOT and of WARM                              */
     aios_io *io;                            /* [n_parts], then that of the artifact                     */
     uint32_t n_parts, own_files, flags, own_artifact;
@@ -4658,7 +4660,7 @@ static aios_status aios__role_check(const aios_model *m, const aios__role *r, co
     }
     return st;
 }
-static aios_status aios__roles_load(aios_model *m, const aios__notes *log, aios_error *err) {
+static aios_status aios__roles_load(aios_model *m, aios_error *err) {
     uint32_t n_found = 0, n_left = 0, i;
     int32_t l, r;
     const aios__tensor *t;
@@ -4698,7 +4700,7 @@ static aios_status aios__roles_load(aios_model *m, const aios__notes *log, aios_
         t = &m->gguf.tensor[i];
         n_left++;
     }
-    if (t) aios__note2(log, "% tensors are no part of the model and are left alone, % among them", aios__u(n_left), aios__s(t->name));
+    if (t) aios__note2(&m->log, "% tensors are no part of the model and are left alone, % among them", aios__u(n_left), aios__s(t->name));
     return AIOS_OK;
 }
 
@@ -4917,7 +4919,7 @@ static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan 
         int64_t all = kv->seq_tiles, sees, most = (int64_t)all * p->n_seq, cap = p->kv_positions ? aios__tiles(p->kv_positions) : most, n[AIOS__N_FORMS];
         uint64_t page[AIOS__N_FORMS] = { 0, 0, 0 };
         int32_t any = 0;
-        kv->sinks[g]  = g == 0 && p->kv_window ? aios__tiles(p->kv_sinks ? p->kv_sinks : 1) : 0;
+        kv->sinks[g]  = g == 0 && p->kv_window && p->kv_sinks >= 0 ? aios__tiles(p->kv_sinks ? p->kv_sinks : 1) : 0;
         kv->behind[g] = g ? (m->hp.window + 62) / AIOSK_TILE : p->kv_window ? aios__tiles(p->kv_window) : (int32_t)AIOS__ALL;
         for (l = 0; l < hp->n_layer; l++) {
             if (aios__kv_group(m, l) != g) continue;
@@ -5784,7 +5786,7 @@ static void aios__req_fill(aios_mem_req *r, uint32_t kind, uint32_t tier, uint64
 }
 
 /* The arch row, hyper-parameters and roles of a loaded directory. */
-static aios_status aios__model_understand(aios_model *m, const aios__notes *log, aios_error *err) {
+static aios_status aios__model_understand(aios_model *m, aios_error *err) {
     const aios__key *k = aios__key_find(&m->gguf, "general.architecture");
     aios_status st;
     if (!k) {
@@ -5803,7 +5805,7 @@ static aios_status aios__model_understand(aios_model *m, const aios__notes *log,
         k = aios__hp_key(&h, "block_count");
         return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, m->gguf.n_tensors, (uint64_t)m->hp.n_layer, "% layers cannot be made of % tensors", aios__i(m->hp.n_layer), aios__u(m->gguf.n_tensors));
     }
-    return aios__roles_load(m, log, err);
+    return aios__roles_load(m, err);
 }
 
 AIOS_API aios_status aios_model_measure(const aios_model_desc *d, aios_mem_req *req, aios_error *err) {
@@ -5838,7 +5840,6 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
     aios__gguf_size size;
     aios_allocator mem;
     aios_mem_req req;
-    aios__notes log;
     aios__bump b = { NULL, 0 };
     aios_model *m;
     void *block = NULL;
@@ -5860,15 +5861,15 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
     if (st) { aios__opening_end(&o); return st; }
     memset(b.base, 0, sizeof(aios_model));
     m = aios__model_layout(&b, &size, o.n_parts, NULL);
-    log.fn = o.d.log; log.user = o.d.log_user;
+    m->log.fn = o.d.log; m->log.user = o.d.log_user;
     m->mem = mem; m->req = req; m->n_parts = o.n_parts; m->own_files = o.own_files; m->flags = o.d.flags;
     memcpy(m->io, o.io, o.n_parts * sizeof *o.io);
     memset(m->place, 0, size.n_tensors * sizeof *m->place);
     memset(&m->io[m->n_parts], 0, sizeof *m->io);
     st = aios__gguf_load(&m->gguf, &b, m->io, m->n_parts, &o.lim, &size, err);
-    if (!st) st = aios__vocab_load(&m->vocab, &b, &m->gguf, &size, &log, err);
+    if (!st) st = aios__vocab_load(&m->vocab, &b, &m->gguf, &size, &m->log, err);
     fp = aiosk_fp_begin();              /* the host's rounding mode is not ours */
-    if (!st) st = aios__model_understand(m, &log, err);
+    if (!st) st = aios__model_understand(m, err);
     aiosk_fp_end(fp);
     if (st) { aios_model_free(m); return st; }
     if (!(o.d.flags & AIOS_MODEL_VOCAB_ONLY) && (st = aios__artifact_take(m, &o.d, err)) != 0) { aios_model_free(m); return st; }
@@ -8300,7 +8301,7 @@ static void aios__build_start(aios__build *b, const aios_model *m, const aios_pl
     b->n_ctx = p->n_ctx; b->n_seq = p->n_seq; b->coded = aios__kv_is_coded(m, p); b->heavy = p->kv_heavy > 0; b->n_batch = p->n_batch; b->n_outputs = p->n_outputs; b->n_threads = p->n_threads; b->numerics = p->numerics;
 }
 
-enum { AIOS__MAX_READERS = 64, AIOS__MAX_SLOTS = 4096,
+enum { AIOS__DEFAULT_CTX = 4096, AIOS__MAX_READERS = 64, AIOS__MAX_SLOTS = 4096,
        AIOS__PLAN_FLAGS = AIOS_PLAN_LENT_THREADS | AIOS_PLAN_LENT_READERS | AIOS_PLAN_IN_PLACE | AIOS_PLAN_PIN | AIOS_PLAN_KEEP_BATCH | AIOS_PLAN_NO_STREAM
                         | AIOS_PLAN_MAY_KV_TYPE | AIOS_PLAN_MAY_CTX | AIOS_PLAN_MAY_KV_CODES };
 #define AIOS__MAX_UNIT ((uint64_t)4 << 20)  /* large enough that storage is not asked too often */
@@ -8329,7 +8330,7 @@ static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aio
     v[7] = p->stream_level; v[8] = p->warm_steps; v[9] = p->n_readers; v[10] = p->n_slots > AIOS__MAX_SLOTS ? -1 : (int32_t)p->n_slots;
     v[11] = p->kv_positions; v[12] = p->kv_recent; v[13] = p->kv_window; v[14] = p->kv_sinks; v[15] = p->kv_heavy;
     for (i = 0; i < 16; i++)
-        if (v[i] < (i < 5) || v[i] > most[i])
+        if (v[i] < (i < 5) - (i == 14) || v[i] > most[i])
             return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)most[i], (uint64_t)(v[i] < 0 ? 0 : v[i]), "the plan's % is %, out of range", aios__z(names[i]), aios__i(v[i]));
     for (i = -2; i < (p->kv_layer_type ? m->hp.n_layer : 0); i++) {
         int32_t t = i == -2 ? p->kv_type : i == -1 ? p->kv_old_type : p->kv_layer_type[i];
@@ -8579,6 +8580,18 @@ static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
     return aios__least_fit(l, p, &p->stream_level, AIOS__LEVELS, 65536);
 }
 
+/* As many threads as there are fast cores, or less where a container allows less of their time. */
+static int32_t aios__own_threads(void) {
+    int32_t n = 1;
+#ifndef AIOS_NO_THREADS
+    aios_hardware h;
+    aios_hardware_init(&h);
+    if (aios_hardware_detect(&h) == AIOS_OK) n = h.n_performance;
+    if (h.quota_milli && n > h.quota_milli / 1000) n = h.quota_milli / 1000;
+#endif
+    return n < 1 ? 1 : n > 1024 ? 1024 : n;
+}
+
 AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *desc, aios_plan *out, aios_error *err) {
     aios_plan_desc d;
     aios_plan p, least, asked;
@@ -8607,10 +8620,11 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     if (known <= offsetof(aios_plan, kv_layer_type) && (d.kv_positions || d.kv_old_type || d.kv_window || d.kv_layer_type))
         return aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "this aios_plan is of a header that knows no rules of the cache: compile with one header");
     p.flags     = d.flags;
-    p.n_ctx     = d.n_ctx ? d.n_ctx : m->hp.n_ctx_train;
+    p.n_ctx     = d.n_ctx ? d.n_ctx : m->hp.n_ctx_train < AIOS__DEFAULT_CTX ? m->hp.n_ctx_train : AIOS__DEFAULT_CTX;
     p.n_seq     = d.n_seq ? d.n_seq : 1;
-    p.n_threads = d.n_threads ? d.n_threads : 1;
-    p.kv_type = d.kv_type; p.numerics = d.numerics; p.isa = d.isa; p.numa_node_1 = d.numa_node_1;
+    p.n_threads = d.n_threads ? d.n_threads : d.flags & AIOS_PLAN_LENT_THREADS ? 1 : aios__own_threads();
+    p.kv_type   = d.numerics == AIOS_REFERENCE && !d.kv_type ? (int32_t)AIOSK_KV_F32 : d.kv_type;
+    p.numerics = d.numerics; p.isa = d.isa; p.numa_node_1 = d.numa_node_1;
     p.kv_positions = d.kv_positions; p.kv_old_type = d.kv_old_type; p.kv_recent = d.kv_recent; p.kv_window = d.kv_window; p.kv_sinks = d.kv_sinks; p.kv_heavy = d.kv_heavy; p.kv_layer_type = d.kv_layer_type;
     l.m = m; l.d = &d;
     if (known > offsetof(aios_plan, n_expert_slots)) l.experts = (uint32_t)aios__min_u64(aios__n_experts(m), INT32_MAX);
@@ -8662,6 +8676,7 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
         store = d.stream_bandwidth * 1000 / (store ? store : 1);
         if (!p.tok_s_bound_milli || store < p.tok_s_bound_milli) { p.tok_s_bound_milli = store; p.bound = AIOS_BOUND_STORAGE; }
     }
+    if (p.n_ctx > m->hp.n_ctx_train) aios__note2(&m->log, "a context of % positions is longer than the % that the model was trained for", aios__i(p.n_ctx), aios__i(m->hp.n_ctx_train));
     return aios__desc_fill(out, &p, sizeof p) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "aios_plan was not initialised: call aios_plan_init first") : AIOS_OK;
 }
 

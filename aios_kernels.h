@@ -199,7 +199,7 @@ typedef void (*aiosk_matmul_fn)(const aiosk_matmul *m);
 /* ---- attention -------------------------------------------------------------------------------------------
  * A tile holds 64 positions of one KV head. Each of its sides, keys and values, is stored in a code; the type of a tile is the
  * code of its keys, plus that of its values where it is another. hd is the head size, hp = hd rounded up to 16. */
-enum { AIOSK_KV_F32 = 0, AIOSK_KV_F16 = 1, AIOSK_KV_I8 = 2, AIOSK_KV_C5 = 3, AIOSK_KV_C4 = 4, AIOSK_KV_C3 = 5, AIOSK_KV_C2 = 6 /* values only */,
+enum { AIOSK_KV_F16 = 0, AIOSK_KV_F32 = 1, AIOSK_KV_I8 = 2, AIOSK_KV_C5 = 3, AIOSK_KV_C4 = 4, AIOSK_KV_C3 = 5, AIOSK_KV_C2 = 6 /* values only */,
        AIOSK_N_KV = 7, AIOSK_TILE = 64, AIOSK_RUN = 8 /* tiles */ };
 #define AIOSK_KV(k, v) ((k) == (v) ? (k) : ((k) | ((v) + 1) << 4))
 AIOSK_API int32_t aiosk_kv_k(int32_t type);             /* the code of the keys */
@@ -309,7 +309,7 @@ typedef struct aiosk_isa {
     /* [type][layout]; NULL where the pair does not exist. Every FLT, A32 and A256 type has ROWS, unless AIOSK_TYPES leaves it out. */
     aiosk_matmul_fn matmul[AIOSK_N_TYPES][AIOSK_N_LAYOUTS];
     aiosk_attend_fn  attend;
-    aiosk_store_fn   store[2];          /* F32, F16 */
+    aiosk_store_fn   store[2];          /* F16, F32 */
     aiosk_convert_fn kv_convert;
     aiosk_merge_fn   attend_merge;
     /* y = H D x of n_head heads of hd channels in place; inverse: x = D H y. D: fixed signs, those of -1 where aiosk__minus is 1. H:
@@ -985,7 +985,7 @@ extern AIOSK__SHARED const uint8_t aiosk__kv_byte[4];
             /* 40 */ AIOSK__P(NVFP4, nvfp4) AIOSK__P(Q1_0, q1_0) AIOSK__P(Q2_0, q2_0)                                                     \
         },                                                                                                                                \
         V_TILE8(attend),                                                                                                                  \
-        {V_REST(store_f32), V_REST(store_f16)},                                                                                           \
+        {V_REST(store_f16), V_REST(store_f32)},                                                                                           \
         V_REST(kv_convert), V_REST(attend_merge), V_REST(rotate),                                                                         \
         V_REST(rms_norm), V_REST(layer_norm), V_REST(act), V_REST(act_gated), V_REST(add), V_REST(scale), V_REST(softcap),                \
         V_REST(rope), V_REST(argmax), V_REST(exp)};
@@ -2493,7 +2493,7 @@ AIOSK_API uint64_t aiosk_act_bytes(int32_t kind, uint64_t n_in) {
 /* ======== kernels/tile.c ======== */
 /* tile.c: where things are in a tile of the KV cache (api.h, attention), its codes as integers, and the constants of the rotation. */
 
-AIOSK__CONST uint8_t aiosk__kv_bits[AIOSK_N_KV] = {32, 16, 8, 5, 4, 3, 2};
+AIOSK__CONST uint8_t aiosk__kv_bits[AIOSK_N_KV] = {16, 32, 8, 5, 4, 3, 2};
 /* By index; C5: of the magnitude */
 AIOSK__CONST int8_t aiosk__kv_levels[4][16] = {
     {3, 8, 13, 18, 24, 29, 35, 41, 47, 54, 61, 70, 79, 90, 105, 127},
@@ -2560,7 +2560,7 @@ static aiosk__side aiosk__side_at(int32_t code, int32_t is_v, int32_t hd, size_t
     return s;
 }
 AIOSK__SHARED aiosk__side aiosk__side_k(int32_t type, int32_t hd_k) {
-    return aiosk__side_at(type & 15, 0, hd_k, type > AIOSK_KV_F16 ? 64 : 0);
+    return aiosk__side_at(type & 15, 0, hd_k, type >= AIOSK_KV_I8 ? 64 : 0);
 }
 AIOSK__SHARED aiosk__side aiosk__side_v(int32_t type, int32_t hd_k, int32_t hd_v) {
     const aiosk__side k = aiosk__side_k(type, hd_k);
@@ -4892,7 +4892,7 @@ V_EXPORT_REST AIOSK__SMALL void V_NAME(kv_convert)(int32_t src_type, const void 
     const uint8_t *from = (const uint8_t *)src;
     uint8_t *to = (uint8_t *)dst;
     int32_t is_v;
-    if (dst_type > AIOSK_KV_F16) {
+    if (dst_type >= AIOSK_KV_I8) {
         memset(to, 0, 64);
         memcpy(to + 12, &dst_type, 4);
     }

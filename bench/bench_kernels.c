@@ -281,7 +281,7 @@ static void attend_table(const aiosk_isa *isa, roofs *r) {
             gb = (double)c.tile * RUN * c.n_parts / c.best;
             per_byte = macs / gb;
             bound = (sh->from_memory ? r->read[wide] : r->l2[wide]) * per_byte;
-            top = type > AIOSK_KV_F16 ? r->int8[wide] : r->f32[wide];
+            top = type >= AIOSK_KV_I8 ? r->int8[wide] : r->f32[wide];
             if (top > 0 && top < bound) bound = top;
             printf("%-16s %-4s %3d %9.1f %9.1f %5.0f%%\n", sh->name, kv_names[t], threads, gb * 1e-9, macs * 1e-9,
                    top > 0 || sh->from_memory ? macs / bound * 100 : 0);

@@ -228,8 +228,8 @@ typedef struct aios_model_desc {
     const char *path;                       /* UTF-8; built-in reader; first part of a split model     */
     const aios_limits *limits;              /* NULL = defaults                                         */
     uint32_t n_parts, reserved;             /* files in io; 0 = 1                                      */
-    aios_log_fn log;                        /* what opening found odd but can live with; NULL = silence */
-    void *log_user;
+    aios_log_fn log;                        /* what was found odd but can be lived with; NULL = silence */
+    void *log_user;                         /* of both: until the model is freed                       */
     const aios_io *artifact;                /* what aios_artifact_write made of this model; NULL = none: matrices come from there,
                                                packed: mapped in place where this io maps, else read, or streamed */
     const char *artifact_path;              /* the same for the built-in reader                        */
@@ -328,12 +328,12 @@ enum { AIOS_PLAN_LENT_THREADS = 1,  /* the host will give parallel_for: no stack
        AIOS_PLAN_MAY_KV_CODES = 256 };      /* MAY_KV_TYPE, and then kv84, kv54, kv44                          */
 typedef struct aios_plan_desc {
     uint32_t struct_size, flags;    /* AIOS_PLAN_*                                                     */
-    int32_t n_ctx;                  /* positions per sequence; 0 = what the model was trained for      */
+    int32_t n_ctx;                  /* positions per sequence; 0 = what the model was trained for, 4096 at the most; longer ones get a note (log) */
     int32_t n_seq;                  /* sequences side by side; 0 = 1                                   */
     int32_t n_batch;                /* most tokens in one pass; 0 = chosen: 64, or what l2_bytes and streaming ask for */
     int32_t n_outputs;              /* logits rows kept from one pass; 0 = n_seq                       */
-    int32_t n_threads;              /* workers that will run tasks; 0 = 1                              */
-    int32_t kv_type;                /* AIOSK_KV_*: f32 (0), f16, i8                                    */
+    int32_t n_threads;              /* workers that will run tasks; 0 = 1 with LENT_THREADS, else as many as there are fast cores */
+    int32_t kv_type;                /* AIOSK_KV_*; 0 = AIOSK_KV_F16, with AIOS_REFERENCE AIOSK_KV_F32   */
     int32_t numerics;               /* AIOS_CANONICAL ...                                              */
     int32_t isa;                    /* AIOSK_ISA_*; 0 = best                                           */
     uint64_t budget_bytes;          /* most memory in all, with what the model holds already; 0 = no limit */
@@ -348,7 +348,8 @@ typedef struct aios_plan_desc {
     int32_t kv_positions;           /* positions in the cache, of all sequences together; 0 = n_ctx for each. Types in codes: and so many times n_ctx
                                        as that is, rounded up, may begin otherwise than all others (first tiles stay open) */
     int32_t kv_old_type, kv_recent; /* tiles more than kv_recent positions back are made this type where it is the smaller one; 0 = they stay as they are */
-    int32_t kv_window, kv_sinks;    /* a query sees so many positions back, and the first ones (whole tiles); 0 = all */
+    int32_t kv_window, kv_sinks;    /* window: a query sees so many positions back; 0 = all. sinks: and so many of the first ones (whole
+                                       tiles), without which attention comes apart; 0 = 64, negative = none */
     int32_t kv_heavy, reserved;     /* with kv_window: and so many between, those that attention has gone to most (whole tiles) */
     const int32_t *kv_layer_type;   /* [n_layer] type of the cache for each layer, -1 = kv_type; must stay until the context is open; NULL = kv_type */
 } aios_plan_desc;

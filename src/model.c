@@ -46,6 +46,7 @@ typedef struct aios__cut {
 
 struct aios_model {
     aios_allocator mem;
+    aios__notes log;
     aios_mem_req req, weights_req[2];       /* weights: of HOT and of WARM                              */
     aios_io *io;                            /* [n_parts], then that of the artifact                     */
     uint32_t n_parts, own_files, flags, own_artifact;
@@ -322,7 +323,7 @@ static aios_status aios__role_check(const aios_model *m, const aios__role *r, co
     }
     return st;
 }
-static aios_status aios__roles_load(aios_model *m, const aios__notes *log, aios_error *err) {
+static aios_status aios__roles_load(aios_model *m, aios_error *err) {
     uint32_t n_found = 0, n_left = 0, i;
     int32_t l, r;
     const aios__tensor *t;
@@ -362,7 +363,7 @@ static aios_status aios__roles_load(aios_model *m, const aios__notes *log, aios_
         t = &m->gguf.tensor[i];
         n_left++;
     }
-    if (t) aios__note2(log, "% tensors are no part of the model and are left alone, % among them", aios__u(n_left), aios__s(t->name));
+    if (t) aios__note2(&m->log, "% tensors are no part of the model and are left alone, % among them", aios__u(n_left), aios__s(t->name));
     return AIOS_OK;
 }
 

@@ -102,7 +102,7 @@ static void aios__req_fill(aios_mem_req *r, uint32_t kind, uint32_t tier, uint64
 }
 
 /* The arch row, hyper-parameters and roles of a loaded directory. */
-static aios_status aios__model_understand(aios_model *m, const aios__notes *log, aios_error *err) {
+static aios_status aios__model_understand(aios_model *m, aios_error *err) {
     const aios__key *k = aios__key_find(&m->gguf, "general.architecture");
     aios_status st;
     if (!k) {
@@ -121,7 +121,7 @@ static aios_status aios__model_understand(aios_model *m, const aios__notes *log,
         k = aios__hp_key(&h, "block_count");
         return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, m->gguf.n_tensors, (uint64_t)m->hp.n_layer, "% layers cannot be made of % tensors", aios__i(m->hp.n_layer), aios__u(m->gguf.n_tensors));
     }
-    return aios__roles_load(m, log, err);
+    return aios__roles_load(m, err);
 }
 
 AIOS_API aios_status aios_model_measure(const aios_model_desc *d, aios_mem_req *req, aios_error *err) {
@@ -156,7 +156,6 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
     aios__gguf_size size;
     aios_allocator mem;
     aios_mem_req req;
-    aios__notes log;
     aios__bump b = { NULL, 0 };
     aios_model *m;
     void *block = NULL;
@@ -178,15 +177,15 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
     if (st) { aios__opening_end(&o); return st; }
     memset(b.base, 0, sizeof(aios_model));
     m = aios__model_layout(&b, &size, o.n_parts, NULL);
-    log.fn = o.d.log; log.user = o.d.log_user;
+    m->log.fn = o.d.log; m->log.user = o.d.log_user;
     m->mem = mem; m->req = req; m->n_parts = o.n_parts; m->own_files = o.own_files; m->flags = o.d.flags;
     memcpy(m->io, o.io, o.n_parts * sizeof *o.io);
     memset(m->place, 0, size.n_tensors * sizeof *m->place);
     memset(&m->io[m->n_parts], 0, sizeof *m->io);
     st = aios__gguf_load(&m->gguf, &b, m->io, m->n_parts, &o.lim, &size, err);
-    if (!st) st = aios__vocab_load(&m->vocab, &b, &m->gguf, &size, &log, err);
+    if (!st) st = aios__vocab_load(&m->vocab, &b, &m->gguf, &size, &m->log, err);
     fp = aiosk_fp_begin();              /* the host's rounding mode is not ours */
-    if (!st) st = aios__model_understand(m, &log, err);
+    if (!st) st = aios__model_understand(m, err);
     aiosk_fp_end(fp);
     if (st) { aios_model_free(m); return st; }
     if (!(o.d.flags & AIOS_MODEL_VOCAB_ONLY) && (st = aios__artifact_take(m, &o.d, err)) != 0) { aios_model_free(m); return st; }

@@ -59,7 +59,7 @@ static void aios__build_start(aios__build *b, const aios_model *m, const aios_pl
     b->n_ctx = p->n_ctx; b->n_seq = p->n_seq; b->coded = aios__kv_is_coded(m, p); b->heavy = p->kv_heavy > 0; b->n_batch = p->n_batch; b->n_outputs = p->n_outputs; b->n_threads = p->n_threads; b->numerics = p->numerics;
 }
 
-enum { AIOS__MAX_READERS = 64, AIOS__MAX_SLOTS = 4096,
+enum { AIOS__DEFAULT_CTX = 4096, AIOS__MAX_READERS = 64, AIOS__MAX_SLOTS = 4096,
        AIOS__PLAN_FLAGS = AIOS_PLAN_LENT_THREADS | AIOS_PLAN_LENT_READERS | AIOS_PLAN_IN_PLACE | AIOS_PLAN_PIN | AIOS_PLAN_KEEP_BATCH | AIOS_PLAN_NO_STREAM
                         | AIOS_PLAN_MAY_KV_TYPE | AIOS_PLAN_MAY_CTX | AIOS_PLAN_MAY_KV_CODES };
 #define AIOS__MAX_UNIT ((uint64_t)4 << 20)  /* large enough that storage is not asked too often */
@@ -88,7 +88,7 @@ static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aio
     v[7] = p->stream_level; v[8] = p->warm_steps; v[9] = p->n_readers; v[10] = p->n_slots > AIOS__MAX_SLOTS ? -1 : (int32_t)p->n_slots;
     v[11] = p->kv_positions; v[12] = p->kv_recent; v[13] = p->kv_window; v[14] = p->kv_sinks; v[15] = p->kv_heavy;
     for (i = 0; i < 16; i++)
-        if (v[i] < (i < 5) || v[i] > most[i])
+        if (v[i] < (i < 5) - (i == 14) || v[i] > most[i])
             return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)most[i], (uint64_t)(v[i] < 0 ? 0 : v[i]), "the plan's % is %, out of range", aios__z(names[i]), aios__i(v[i]));
     for (i = -2; i < (p->kv_layer_type ? m->hp.n_layer : 0); i++) {
         int32_t t = i == -2 ? p->kv_type : i == -1 ? p->kv_old_type : p->kv_layer_type[i];
@@ -338,6 +338,18 @@ static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
     return aios__least_fit(l, p, &p->stream_level, AIOS__LEVELS, 65536);
 }
 
+/* As many threads as there are fast cores, or less where a container allows less of their time. */
+static int32_t aios__own_threads(void) {
+    int32_t n = 1;
+#ifndef AIOS_NO_THREADS
+    aios_hardware h;
+    aios_hardware_init(&h);
+    if (aios_hardware_detect(&h) == AIOS_OK) n = h.n_performance;
+    if (h.quota_milli && n > h.quota_milli / 1000) n = h.quota_milli / 1000;
+#endif
+    return n < 1 ? 1 : n > 1024 ? 1024 : n;
+}
+
 AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *desc, aios_plan *out, aios_error *err) {
     aios_plan_desc d;
     aios_plan p, least, asked;
@@ -366,10 +378,11 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     if (known <= offsetof(aios_plan, kv_layer_type) && (d.kv_positions || d.kv_old_type || d.kv_window || d.kv_layer_type))
         return aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "this aios_plan is of a header that knows no rules of the cache: compile with one header");
     p.flags     = d.flags;
-    p.n_ctx     = d.n_ctx ? d.n_ctx : m->hp.n_ctx_train;
+    p.n_ctx     = d.n_ctx ? d.n_ctx : m->hp.n_ctx_train < AIOS__DEFAULT_CTX ? m->hp.n_ctx_train : AIOS__DEFAULT_CTX;
     p.n_seq     = d.n_seq ? d.n_seq : 1;
-    p.n_threads = d.n_threads ? d.n_threads : 1;
-    p.kv_type = d.kv_type; p.numerics = d.numerics; p.isa = d.isa; p.numa_node_1 = d.numa_node_1;
+    p.n_threads = d.n_threads ? d.n_threads : d.flags & AIOS_PLAN_LENT_THREADS ? 1 : aios__own_threads();
+    p.kv_type   = d.numerics == AIOS_REFERENCE && !d.kv_type ? (int32_t)AIOSK_KV_F32 : d.kv_type;
+    p.numerics = d.numerics; p.isa = d.isa; p.numa_node_1 = d.numa_node_1;
     p.kv_positions = d.kv_positions; p.kv_old_type = d.kv_old_type; p.kv_recent = d.kv_recent; p.kv_window = d.kv_window; p.kv_sinks = d.kv_sinks; p.kv_heavy = d.kv_heavy; p.kv_layer_type = d.kv_layer_type;
     l.m = m; l.d = &d;
     if (known > offsetof(aios_plan, n_expert_slots)) l.experts = (uint32_t)aios__min_u64(aios__n_experts(m), INT32_MAX);
@@ -421,6 +434,7 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
         store = d.stream_bandwidth * 1000 / (store ? store : 1);
         if (!p.tok_s_bound_milli || store < p.tok_s_bound_milli) { p.tok_s_bound_milli = store; p.bound = AIOS_BOUND_STORAGE; }
     }
+    if (p.n_ctx > m->hp.n_ctx_train) aios__note2(&m->log, "a context of % positions is longer than the % that the model was trained for", aios__i(p.n_ctx), aios__i(m->hp.n_ctx_train));
     return aios__desc_fill(out, &p, sizeof p) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "aios_plan was not initialised: call aios_plan_init first") : AIOS_OK;
 }
 

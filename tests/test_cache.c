@@ -118,7 +118,7 @@ static uint64_t *tag_at(void *tile, int32_t slot) { return (uint64_t *)tile + sl
 /* What the rules say that a query at slot s sees of tile t: -1 nothing, else a form. */
 static int32_t rule(const world *w, const config *f, int32_t layer, int32_t own, int32_t t) {
     int32_t windowed = w->m.arch->window_every && layer % w->m.arch->window_every == 0 && f->model_window;
-    int32_t sinks = !windowed && f->window ? ((f->sinks ? f->sinks : 1) + 63) / 64 : 0;
+    int32_t sinks = !windowed && f->window && f->sinks >= 0 ? ((f->sinks ? f->sinks : 1) + 63) / 64 : 0;
     int32_t behind = windowed ? (f->model_window + 62) / 64 : f->window ? (f->window + 63) / 64 : 1 << 28;
     int32_t coded = f->old_type > 0 || f->type >= AIOSK_KV_I8;
     if (t >= sinks && own - t > behind) return -1;
@@ -590,6 +590,7 @@ int main(int argc, char **argv) {
         { "short of pages",    "llama",   6,  900,  200, AIOSK_KV_F16, 0, 0,      0, 0, 2000, 0,   1, 0, 0 },
         { "a model's window",  "gemma2",  4, 1500,   50, AIOSK_KV_F16, 0, 0,      0, 0, 0,    300, 3, 0, 0 },
         { "sliding",           "llama",   4, 2000,   33, AIOSK_KV_F16, 0, 0,    500, 4, 0,    0,   1, 0, 0 },
+        { "no sinks",          "llama",   3, 1300,   40, AIOSK_KV_F16, 0, 0,    300, -1, 0,   0,   1, 0, 0 },
         { "coded",             "llama",   5,  900,  150, AIOSK_KV_C4,  0, 0,      0, 0, 0,    0,   2, 0, 0 },
         { "coded, window",     "gemma2",  4, 1500,   50, AIOSK_KV_I8,  0, 0,      0, 0, 0,    300, 3, 0, 0 },
         { "coded, sliding",    "llama",   4, 2000,   33, AIOSK_KV_C5,  0, 0,    500, 4, 0,    0,   1, 0, 0 },

@@ -286,6 +286,7 @@ static void test_rules(const aios_io *io, const char *name) {
         { 0, 0, 0, AIOSK_KV_I8,  0, 0, 0, 0, 0, 0, 0, AIOSK_KV_C3, 128,   0,   0,   0, 0 },
         { 0, 0, 0, AIOSK_KV_F16, 0, 0, 0, 0, 0, 0, 0, AIOSK_KV_C4, 200,   0,   0,   0, 0 },
         { 0, 0, 0, AIOSK_KV_F16, 0, 0, 0, 0, 0, 0, 0, 0,             0, 256,   4,   0, 0 },
+        { 0, 0, 0, AIOSK_KV_F16, 0, 0, 0, 0, 0, 0, 0, 0,             0, 256,  -1,   0, 0 },
         { 0, 0, 0, AIOSK_KV_C4,  0, 0, 0, 0, 0, 0, 0, AIOSK_KV_C3,  64, 192, 100,   0, 0 },
         { 0, 0, 0, AIOSK_KV_F32, 0, 0, 0, 0, 0, 0, 0, 0,             0, 192,   1, 192, 0 },
         { 0, 0, 0, AIOSK_KV_C4,  0, 0, 0, 0, 0, 0, 0, 0,             0,   0,   0,   0, 1 },
@@ -571,6 +572,44 @@ static void test_loading_stops(const aios_io *io) {
     aios_model_free(m);
     CHECK(mem_log.n_held == 0);
 }
+static void note_down(void *user, int32_t level, const char *text) {
+    (void)level;
+    snprintf((char *)user, 256, "%s", text);
+}
+/* What zeros in a plan's desc stand for. */
+static void test_defaults(const aios_io *io) {
+    aios_model_desc md;
+    aios_plan_desc pd;
+    aios_plan p, same;
+    aios_model_info info;
+    aios_hardware h;
+    aios_model *m;
+    aios_error e;
+    char note[256] = "";
+    int32_t fast, trained;
+    aios_model_desc_init(&md); aios_plan_desc_init(&pd); aios_plan_init(&p); aios_plan_init(&same); aios_model_info_init(&info); aios_hardware_init(&h);
+    md.io = io; md.mem = books(-1); md.log = note_down; md.log_user = note;
+    CHECK(aios_model_open(&md, &m, &e) == 0 && aios_model_get_info(m, &info) == 0 && aios_hardware_detect(&h) == 0);
+    trained = info.n_ctx_train;
+    fast = h.quota_milli && h.quota_milli / 1000 < h.n_performance ? h.quota_milli / 1000 : h.n_performance;
+#ifdef AIOS_NO_THREADS
+    fast = 1;
+#endif
+    CHECK(aios_plan_make(m, &pd, &p, &e) == 0 && p.n_ctx == (trained < 4096 ? trained : 4096) && p.kv_type == AIOSK_KV_F16 && p.n_threads == (fast < 1 ? 1 : fast) && !note[0]);
+    pd.n_ctx = trained;
+    CHECK(aios_plan_make(m, &pd, &p, &e) == 0 && !note[0]);
+    pd.n_ctx = trained + 1; pd.flags = AIOS_PLAN_LENT_THREADS;
+    CHECK(aios_plan_make(m, &pd, &p, &e) == 0 && p.n_threads == 1 && strstr(note, "longer than"));
+    pd.n_ctx = 1024; pd.kv_window = 512; pd.kv_sinks = 0;                    /* the first tile stays, unless nothing is to */
+    CHECK(aios_plan_make(m, &pd, &p, &e) == 0);
+    pd.kv_sinks = 64;
+    CHECK(aios_plan_make(m, &pd, &same, &e) == 0 && same.token_kv_bytes == p.token_kv_bytes);
+    pd.kv_sinks = -1;
+    CHECK(aios_plan_make(m, &pd, &same, &e) == 0 && same.token_kv_bytes == p.token_kv_bytes - 64 * p.token_kv_pos_bytes);
+    pd.kv_sinks = -2;
+    CHECK(aios_plan_make(m, &pd, &same, &e) == AIOS_ERR_ARG && strstr(e.text, "kv_sinks"));
+    aios_model_free(m);
+}
 /* Every wrong argument is one clear answer. */
 static void test_arguments(const aios_io *io) {
     setup s;
@@ -789,8 +828,10 @@ static void test_hosts(const uint8_t *p, uint64_t n) {
     aios_plan_desc_init(&pd);
     aios_plan_init(&plan);
     pd.flags = 0x10000;   CHECK(aios_plan_make(m, &pd, &plan, &e) == AIOS_ERR_DESC);
-    pd.flags = 0; pd.numerics = AIOS_REFERENCE; pd.kv_type = AIOSK_KV_F16;
+    pd.flags = 0; pd.numerics = AIOS_REFERENCE; pd.kv_type = AIOSK_KV_I8;
     CHECK(aios_plan_make(m, &pd, &plan, &e) == AIOS_ERR_ARG);
+    pd.kv_type = 0;
+    CHECK(aios_plan_make(m, &pd, &plan, &e) == 0 && plan.kv_type == AIOSK_KV_F32);
     pd.numerics = 0; pd.n_threads = 8;
     CHECK(aios_plan_make(m, &pd, &plan, &e) == 0);
     want = plan.request_bytes[AIOS_MEM_META];
@@ -863,6 +904,7 @@ int main(int argc, char **argv) {
     CHECK(n_made > 0);
     aios_io_memory(&io, made, n_made);
     errno = 77;                                     /* quiet: nothing may touch it, failing calls included */
+    test_defaults(&io);
     test_arguments(&io);
     CHECK(errno == 77);
     test_sameness(&io, "made, mapped");

@@ -78,6 +78,7 @@ static int run_open(run *r, const char *path, int32_t numerics, int32_t n_ctx) {
     pd.n_ctx = n_ctx;
     pd.n_outputs = 16;          /* fewer than the tokens of a sequence, so that rows are handed out in several passes */
     pd.numerics = numerics;
+    pd.kv_type = AIOSK_KV_F32;
     aios_plan_init(&plan);
     aios_context_desc_init(&cd);
     aios_model_info_init(&info);

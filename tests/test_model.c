@@ -120,8 +120,31 @@ static void test_info(void) {
     CHECK(n_held == 0);
 }
 
+/* A context of a plan that asks for none: what the model was trained for, within reason. */
+static void test_long_context(void) {
+    static const char key[] = "llama.context_length";
+    static uint8_t buf[DAMAGE_MAX_BYTES];
+    static const struct { uint32_t trained; int32_t n_ctx; } rows[] = { { 128, 128 }, { 4096, 4096 }, { 40960, 4096 } };
+    size_t n = damage_valid(buf, sizeof buf), at = 0, i;
+    while (at + sizeof key - 1 < n && memcmp(buf + at, key, sizeof key - 1)) at++;
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        aios_io io;
+        aios_model *m;
+        aios_error err;
+        aios_plan_desc pd;
+        aios_plan p;
+        memcpy(buf + at + sizeof key - 1 + 4, &rows[i].trained, 4);
+        aios_io_memory(&io, buf, n);
+        if (!CHECK(open_file(NULL, &io, 0, &m, &err) == 0)) { printf("  %s\n", err.text); return; }
+        aios_plan_desc_init(&pd); aios_plan_init(&p);
+        CHECK(aios_plan_make(m, &pd, &p, &err) == 0 && p.n_ctx == rows[i].n_ctx);
+        aios_model_free(m);
+    }
+}
+
 int main(void) {
     test_info();
+    test_long_context();
     test_damages();
     test_families();
     return test_end();

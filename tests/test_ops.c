@@ -293,7 +293,7 @@ static void test_store(void) {
     size_t t;
     int kv, s, slot, i, kind;
     uint64_t r = 11;
-    for (t = 0; t < sizeof hd / sizeof hd[0]; t++) for (kv = 0; kv <= AIOSK_KV_F16; kv++) for (kind = 0; kind < N_KINDS; kind++) {
+    for (t = 0; t < sizeof hd / sizeof hd[0]; t++) for (kv = 0; kv < AIOSK_KV_I8; kv++) for (kind = 0; kind < N_KINDS; kind++) {
         int hk = hd[t][0], hv = hd[t][1], all = 1;
         size_t bytes = (size_t)aiosk_tile_bytes(kv, hk, hv);
         float *k, *v;
@@ -447,7 +447,7 @@ static void test_attend(void) {
                                  { 96, 96 }, { 112, 112 }, { 192, 128 }, { 256, 256 }, { 576, 512 } };
     int t, kv, n, flags;
     uint64_t r = 17;
-    for (t = 0; t < (int)(sizeof hd / sizeof hd[0]); t++) for (kv = 0; kv <= AIOSK_KV_F16; kv++) {
+    for (t = 0; t < (int)(sizeof hd / sizeof hd[0]); t++) for (kv = 0; kv < AIOSK_KV_I8; kv++) {
         attend_case c;
         memset(&c, 0, sizeof c);
         c.kv = kv; c.hk = hd[t][0]; c.hv = hd[t][1];

@@ -271,7 +271,7 @@ static void test_rungs(const uint8_t *p, uint64_t n) {
     disk_init(&d, &io, p, n);
     CHECK(run_model(&r, &io, &d));
     aios_plan_desc_init(&pd);
-    pd.n_ctx = 4096; pd.n_batch = 256;
+    pd.n_ctx = 4096; pd.n_batch = 256; pd.kv_type = AIOSK_KV_F32;
     CHECK(run_plan(&r, &pd) == 0);
     full = r.plan;
     all = full.held_bytes + full.total_bytes;
@@ -297,7 +297,7 @@ static void test_rungs(const uint8_t *p, uint64_t n) {
     /* predictions: the slower of memory and storage */
     memset(&pd, 0, sizeof pd);
     aios_plan_desc_init(&pd);
-    pd.n_ctx = 64; pd.read_bandwidth = 1000000000; pd.stream_bandwidth = 1000000;
+    pd.n_ctx = 64; pd.n_threads = 1; pd.read_bandwidth = 1000000000; pd.stream_bandwidth = 1000000;
     CHECK(run_plan(&r, &pd) == 0 && r.plan.bound == AIOS_BOUND_MEMORY && r.plan.tok_s_bound_milli == 1000000000000u / (r.plan.token_weight_bytes + r.plan.token_kv_bytes));
     pd.budget_bytes = r.plan.held_bytes + r.plan.total_bytes - r.plan.tier_bytes[0] / 2;
     CHECK(run_plan(&r, &pd) == 0 && r.plan.bound == AIOS_BOUND_STORAGE && r.plan.tok_s_bound_milli == 1000000000u / r.plan.token_stream_bytes);

@@ -123,7 +123,7 @@ typedef void (*aiosk_matmul_fn)(const aiosk_matmul *m);
 /* ---- attention -------------------------------------------------------------------------------------------
  * A tile holds 64 positions of one KV head. Each of its sides, keys and values, is stored in a code; the type of a tile is the
  * code of its keys, plus that of its values where it is another. hd is the head size, hp = hd rounded up to 16. */
-enum { AIOSK_KV_F32 = 0, AIOSK_KV_F16 = 1, AIOSK_KV_I8 = 2, AIOSK_KV_C5 = 3, AIOSK_KV_C4 = 4, AIOSK_KV_C3 = 5, AIOSK_KV_C2 = 6 /* values only */,
+enum { AIOSK_KV_F16 = 0, AIOSK_KV_F32 = 1, AIOSK_KV_I8 = 2, AIOSK_KV_C5 = 3, AIOSK_KV_C4 = 4, AIOSK_KV_C3 = 5, AIOSK_KV_C2 = 6 /* values only */,
        AIOSK_N_KV = 7, AIOSK_TILE = 64, AIOSK_RUN = 8 /* tiles */ };
 #define AIOSK_KV(k, v) ((k) == (v) ? (k) : ((k) | ((v) + 1) << 4))
 AIOSK_API int32_t aiosk_kv_k(int32_t type);             /* the code of the keys */
@@ -233,7 +233,7 @@ typedef struct aiosk_isa {
     /* [type][layout]; NULL where the pair does not exist. Every FLT, A32 and A256 type has ROWS, unless AIOSK_TYPES leaves it out. */
     aiosk_matmul_fn matmul[AIOSK_N_TYPES][AIOSK_N_LAYOUTS];
     aiosk_attend_fn  attend;
-    aiosk_store_fn   store[2];          /* F32, F16 */
+    aiosk_store_fn   store[2];          /* F16, F32 */
     aiosk_convert_fn kv_convert;
     aiosk_merge_fn   attend_merge;
     /* y = H D x of n_head heads of hd channels in place; inverse: x = D H y. D: fixed signs, those of -1 where aiosk__minus is 1. H:

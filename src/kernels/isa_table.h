@@ -34,7 +34,7 @@
             /* 40 */ AIOSK__P(NVFP4, nvfp4) AIOSK__P(Q1_0, q1_0) AIOSK__P(Q2_0, q2_0)                                                     \
         },                                                                                                                                \
         V_TILE8(attend),                                                                                                                  \
-        {V_REST(store_f32), V_REST(store_f16)},                                                                                           \
+        {V_REST(store_f16), V_REST(store_f32)},                                                                                           \
         V_REST(kv_convert), V_REST(attend_merge), V_REST(rotate),                                                                         \
         V_REST(rms_norm), V_REST(layer_norm), V_REST(act), V_REST(act_gated), V_REST(add), V_REST(scale), V_REST(softcap),                \
         V_REST(rope), V_REST(argmax), V_REST(exp)};

@@ -1,7 +1,7 @@
 /* tile.c: where things are in a tile of the KV cache (api.h, attention), its codes as integers, and the constants of the rotation. */
 #include "kv_types.h"
 
-AIOSK__CONST uint8_t aiosk__kv_bits[AIOSK_N_KV] = {32, 16, 8, 5, 4, 3, 2};
+AIOSK__CONST uint8_t aiosk__kv_bits[AIOSK_N_KV] = {16, 32, 8, 5, 4, 3, 2};
 /* By index; C5: of the magnitude */
 AIOSK__CONST int8_t aiosk__kv_levels[4][16] = {
     {3, 8, 13, 18, 24, 29, 35, 41, 47, 54, 61, 70, 79, 90, 105, 127},
@@ -68,7 +68,7 @@ static aiosk__side aiosk__side_at(int32_t code, int32_t is_v, int32_t hd, size_t
     return s;
 }
 AIOSK__SHARED aiosk__side aiosk__side_k(int32_t type, int32_t hd_k) {
-    return aiosk__side_at(type & 15, 0, hd_k, type > AIOSK_KV_F16 ? 64 : 0);
+    return aiosk__side_at(type & 15, 0, hd_k, type >= AIOSK_KV_I8 ? 64 : 0);
 }
 AIOSK__SHARED aiosk__side aiosk__side_v(int32_t type, int32_t hd_k, int32_t hd_v) {
     const aiosk__side k = aiosk__side_k(type, hd_k);
