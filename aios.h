@@ -152,15 +152,19 @@ AIOS__DESC_INIT(aios_allocator)
  * one context of a model alone (the second that would stream this way is refused). Reads that are streamed start at multiples of
  * 4096, in the file and in memory, and are multiples of 4096 long, but for the end of the file and for what read left off. A
  * submit that is refused while other reads of the io are under way is tried again when one of these is over. They are used
- * where every io of the model has them, that of an artifact included. */
+ * where every io of the model has them, that of an artifact included. With AIOS_IO_ANY_OFFSET none is rounded to 4096: reads ask for the weights
+ * and nothing else. soon, optional, is a hint that n bytes from offset will be read before long (for the system's read-ahead), given where the
+ * calling thread does the reading. */
+enum { AIOS_IO_ANY_OFFSET = 1 };    /* aios_io.flags: a read from any offset, of any length, costs no more than what it asks for */
 typedef struct aios_io {
-    uint32_t struct_size, flags;
+    uint32_t struct_size, flags;    /* AIOS_IO_*                                                       */
     uint64_t n_bytes;               /* size of the whole file                                          */
     int64_t (*read)(void *user, uint64_t offset, void *dst, uint64_t n);
     const void *(*map)(void *user, uint64_t offset, uint64_t n);
     void *user;
     int32_t (*submit)(void *user, uint64_t ticket, uint64_t offset, void *dst, uint64_t n);
     int32_t (*wait)(void *user, uint64_t *ticket, int64_t *got, uint64_t timeout_ns);
+    void (*soon)(void *user, uint64_t offset, uint64_t n);
 } aios_io;
 AIOS__DESC_INIT(aios_io)
 
@@ -170,6 +174,7 @@ AIOS_API const void *aios_io_memory_map(void *user, uint64_t offset, uint64_t n)
 static inline void aios_io_memory(aios_io *io, const void *data, uint64_t n_bytes) {
     if (!io) return;
     aios_io_init(io);
+    io->flags = AIOS_IO_ANY_OFFSET;
     io->n_bytes = data ? n_bytes : 0;
     io->read = aios_io_memory_read;
     io->map = aios_io_memory_map;
@@ -362,7 +367,8 @@ enum { AIOS_RUNG_BATCH = 1,         /* a smaller batch                          
        AIOS_RUNG_CTX = 4,           /* a shorter context                                               */
        AIOS_RUNG_IN_PLACE = 8,      /* matrices are used where the io maps them                        */
        AIOS_RUNG_STREAM = 16,       /* weights are read from storage for every pass                    */
-       AIOS_RUNG_EXPERTS = 32 };    /* before that: experts are read when a token wants them, and kept while there is room */
+       AIOS_RUNG_EXPERTS = 32,      /* before that: experts are read when a token wants them, and kept while there is room */
+       AIOS_RUNG_ROWS = 64 };       /* before all others: of tables, a row is read when a token wants it: embeddings, positions */
 enum { AIOS_BOUND_UNKNOWN = 0, AIOS_BOUND_MEMORY = 1, AIOS_BOUND_STORAGE = 2 };
 
 /* The report: plain numbers. aios_context_open takes it as it is; to change it, change the desc and plan again. */
@@ -394,6 +400,8 @@ typedef struct aios_plan {
     uint64_t expert_slot_bytes;     /* one slot: what one expert of one layer has                      */
     uint64_t token_expert_bytes;    /* of token_stream_bytes: of experts. tok_s_bound_milli takes the cache to have its share of them */
     const int32_t *kv_layer_type;
+    uint32_t n_row_slots, reserved3;    /* rows of tables that are read when a token wants them: room for so many, 0 = all are resident */
+    uint64_t row_slot_bytes;            /* one of them                                                     */
 } aios_plan;
 AIOS__DESC_INIT(aios_plan)
 
@@ -1545,6 +1553,7 @@ static inline aios_status aios__file_open(const char *path, aios_io *io, aios_er
         what = "is not a regular file";
         if (GetFileType(h) == FILE_TYPE_DISK && GetFileSizeEx(h, &size)) {
             aios_io_init(io);
+            io->flags = AIOS_IO_ANY_OFFSET;
             io->n_bytes = (uint64_t)size.QuadPart;
             io->read = aios__file_read;
             io->user = (void *)h;
@@ -1593,7 +1602,28 @@ typedef off64_t aios__off;
 typedef off_t aios__off;
 #endif
 
+/* The hint of posix_fadvise, by the same way. Its number is 3 on every Linux. */
+#if defined(__GLIBC__) && defined(__linux__)
+#if !defined(__USE_LARGEFILE64) || !defined(__USE_XOPEN2K)
+#ifdef __cplusplus
+extern "C"
+#else
+extern
+#endif
+int posix_fadvise64(int fd, __off64_t off, __off64_t n, int advice);
+#endif
+#define AIOS__WILL_NEED(fd, off, n) ((void)posix_fadvise64(fd, off, n, 3))
+#elif defined(POSIX_FADV_WILLNEED) && !defined(__ANDROID__)
+#define AIOS__WILL_NEED(fd, off, n) ((void)posix_fadvise(fd, off, n, POSIX_FADV_WILLNEED))
+#endif
+
 AIOS__SMALL_BEGIN
+#if defined(AIOS__WILL_NEED)
+static void aios__file_soon(void *user, uint64_t off, uint64_t n) {     /* gives an error, sets none */
+    const uint64_t most = 128 << 10;                                    /* Linux cuts a hint to what it reads ahead, and does not tell */
+    for (; n; off += most, n -= aios__min_u64(n, most)) AIOS__WILL_NEED((int)(intptr_t)user, (aios__off)off, (aios__off)aios__min_u64(n, most));
+}
+#endif
 static int64_t aios__file_read(void *user, uint64_t off, void *dst, uint64_t n) {
     int before = errno;
     int64_t got;
@@ -1627,8 +1657,12 @@ static inline aios_status aios__file_open(const char *path, aios_io *io, aios_er
         what = "is not a regular file";
         if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= 0) {
             aios_io_init(io);
+            io->flags = AIOS_IO_ANY_OFFSET;
             io->n_bytes = (uint64_t)st.st_size;
             io->read = aios__file_read;
+#if defined(AIOS__WILL_NEED)
+            io->soon = aios__file_soon;
+#endif
             io->user = (void *)(intptr_t)fd;
             errno = before;
             return AIOS_OK;
@@ -4377,6 +4411,7 @@ typedef struct aios__cut {
     int32_t rows;                           /* 1 = all matrices as in the file (AIOS_REFERENCE)         */
     int32_t level;                          /* how much is streamed, 0 .. AIOS__LEVELS                  */
     int32_t experts;                        /* 1 = those are read when a token wants them               */
+    int32_t tables;                         /* 1 = tables that do not lie where the io maps them are read by the row */
     int32_t warm, mapped;                   /* how many steps are warm; 1 = those are used where the io maps them */
     uint64_t unit_bytes;                    /* most bytes of rows that are streamed at once             */
 } aios__cut;
@@ -4678,7 +4713,7 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
         return aios__missing(&aios__model_role[m->role[AIOS__T_ROPE_LONG].w < 0 ? AIOS__T_ROPE_LONG : AIOS__T_ROPE_SHORT], -1, err);
     if (m->role[AIOS__T_OUTPUT].w < 0) m->place[m->role[AIOS__T_TOKEN_EMBD].w].use = AIOS__IS_MATRIX;    /* tied: multiplied with too */
     for (i = 0; i < m->gguf.n_tensors; i++) m->place[i].group = AIOS__GROUP_FIXED;
-    if (m->role[AIOS__T_OUTPUT].w >= 0) m->place[m->role[AIOS__T_OUTPUT].w].group = AIOS__GROUP_OUT;
+    m->place[m->role[m->role[AIOS__T_OUTPUT].w >= 0 ? AIOS__T_OUTPUT : AIOS__T_TOKEN_EMBD].w].group = AIOS__GROUP_OUT;
 
     for (l = 0; l < m->hp.n_layer; l++) {
         char prefix[24];
@@ -5752,7 +5787,7 @@ static aios_status aios__opening_start(aios__opening *o, const aios_model_desc *
     if (o->n_parts > o->lim.max_parts) return aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, o->lim.max_parts, o->n_parts, "% parts are more than the limit of %", aios__u(o->n_parts), aios__u(o->lim.max_parts));
     for (i = 0, p = (const char *)o->d.io; i < o->n_parts; i++, p += o->d.io->struct_size) {     /* the caller's sizeof */
         if ((st = aios__desc_copy(&o->io[i], sizeof *o->io, p, "aios_io", err)) != 0) return st;
-        if ((st = aios__flags(o->io[i].flags, 0, "aios_io", err)) != 0) return st;
+        if ((st = aios__flags(o->io[i].flags, AIOS_IO_ANY_OFFSET, "aios_io", err)) != 0) return st;
         if (!o->io[i].read) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_io.read is NULL");
     }
     return AIOS_OK;
@@ -5826,7 +5861,7 @@ static aios_status aios__artifact_take(aios_model *m, const aios_model_desc *d, 
     aios_io *io = &m->io[m->n_parts];
     aios_status st = AIOS_OK;
     if (d->artifact) {
-        if ((st = aios__desc_copy(io, sizeof *io, d->artifact, "aios_io", err)) != 0 || (st = aios__flags(io->flags, 0, "aios_io", err)) != 0) return st;
+        if ((st = aios__desc_copy(io, sizeof *io, d->artifact, "aios_io", err)) != 0 || (st = aios__flags(io->flags, AIOS_IO_ANY_OFFSET, "aios_io", err)) != 0) return st;
         if (!io->read) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_io.read is NULL");
     } else if (d->artifact_path) {
         if ((st = aios__file_open(d->artifact_path, io, err)) != 0) return st;
@@ -5924,8 +5959,8 @@ static uint32_t aios__rows_resident(const aios_model *m, const aios__cut *cut, u
     k = (l + 1) * n * (uint64_t)part / AIOS__LEVEL - l * n * (uint64_t)part / AIOS__LEVEL;
     return (uint32_t)(k ? (n - k) * per : t->n[1]);
 }
-/* Warm steps: the feed-forward matrices of the last layer go first, then those of the one before; attention; the output; an
- * embedding that is the output as well. */
+/* Warm steps: the feed-forward matrices of the last layer go first, then those of the one before; attention; the output;
+ * what is small. */
 static int32_t aios__warm_steps(const aios_model *m) { return 4 * m->hp.n_layer; }
 static int32_t aios__is_warm(const aios_model *m, const aios__cut *cut, uint32_t i) {
     const aios__place *at = &m->place[i];
@@ -5967,6 +6002,7 @@ static aios__place aios__place_of(const aios_model *m, const aios__cut *cut, uin
         p.rows = aios__rows_resident(m, cut, i);
         p.mapped = (p.can_map & (art ? AIOS__MAP_ARTIFACT : AIOS__MAP_MODEL)) != 0;
         p.layout = (uint8_t)from.layout;
+        if (p.use == AIOS__IS_TABLE && cut->tables && !p.mapped) p.rows = 0;
         if (!art && p.use == AIOS__IS_MATRIX && !cut->rows && aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]) && !(warm && cut->mapped && p.mapped)) {
             p.layout = AIOSK_PANELS;
             p.mapped = 0;
@@ -6104,7 +6140,7 @@ typedef struct aios__slot {
     int64_t got;                        /* what the reader answered when it failed                          */
 } aios__slot;
 
-enum { AIOS__READ_INLINE = 0, AIOS__READ_THREADS = 1, AIOS__READ_ASYNC = 2, AIOS__STREAM_ALIGN = 4096, AIOS__INLINE_BYTES = 256 * 1024 };
+enum { AIOS__READ_INLINE = 0, AIOS__READ_THREADS = 1, AIOS__READ_ASYNC = 2, AIOS__STREAM_ALIGN = 4096, AIOS__INLINE_BYTES = 256 * 1024, AIOS__HINT_BYTES = 4 << 20 };
 
 typedef struct aios__stream {
     const aios_io *io;                  /* [n_parts]                                                        */
@@ -6113,7 +6149,7 @@ typedef struct aios__stream {
     char *base;
     aios__unit *unit;                   /* [n_units]                                                        */
     aios__slot *slot;                   /* [n_all] of the ring, then those that are wanted by number        */
-    uint32_t n_all;                     /* 0 = nothing is streamed                                          */
+    uint32_t n_all, row0;               /* 0 = nothing is streamed; from row0 on they are of rows (rows.c), those before of experts */
     uint32_t *queue;                    /* [n_all - n_slots] what is wanted: those from head to tail        */
     uint64_t head, tail, n_tickets;
     aios__slot *now;                    /* INLINE: what is being read                                       */
@@ -6122,15 +6158,20 @@ typedef struct aios__stream {
     int32_t hold;                       /* nothing is asked for: after a failure, until the next step       */
     int32_t ended;                      /* lent threads are to return                                       */
     uint64_t used, issued;              /* uses that are through, and those whose reading has begun         */
-    uint64_t read_bytes, wanted_bytes, n_reads, n_errors;       /* for the counters; wanted: of read        */
+    uint64_t hinted;                    /* INLINE: uses that the io has been told of                        */
+    uint64_t read_bytes, wanted_bytes, n_reads, n_errors;       /* for the counters; wanted: of experts     */
     aios__crew crew;                    /* reading threads                                                  */
 } aios__stream;
 
-/* Bytes of a file that are read for a unit: from page boundary to page boundary, as direct reading wants it. */
-static inline uint64_t aios__unit_start(const aios__unit *u) { return u->off / AIOS__STREAM_ALIGN * AIOS__STREAM_ALIGN; }
+/* Bytes of a file that are read for a unit: from page boundary to page boundary, as direct reading wants it, where the io does not say that it
+ * need not be. */
+static inline uint64_t aios__stream_align(const aios_io *io) { return io->flags & AIOS_IO_ANY_OFFSET ? 1 : AIOS__STREAM_ALIGN; }
+static inline uint64_t aios__unit_start(const aios__unit *u, const aios_io *io) { return u->off / aios__stream_align(io) * aios__stream_align(io); }
 static inline uint64_t aios__unit_window(const aios__unit *u, const aios_io *io) {
-    return aios__min_u64(aios__round_up(u->off + u->n_bytes, AIOS__STREAM_ALIGN), io->n_bytes) - aios__unit_start(u);
+    return aios__min_u64(aios__round_up(u->off + u->n_bytes, aios__stream_align(io)), io->n_bytes) - aios__unit_start(u, io);
 }
+/* The same of n bytes anywhere: the most. */
+static inline uint64_t aios__window_most(uint64_t n, const aios_io *io) { return aios__round_up(n + aios__stream_align(io) - 1, aios__stream_align(io)); }
 static inline const aios__unit *aios__use_unit(const aios__stream *s, uint64_t use) { return &s->unit[use % s->n_units]; }
 static inline char *aios__slot_base(const aios__stream *s, uint64_t use) { return s->base + use % s->n_slots * s->slot_bytes; }
 
@@ -6143,7 +6184,7 @@ static aios__slot *aios__stream_next(aios__stream *s) {
         const aios__unit *u = aios__use_unit(s, s->issued);
         slot = &s->slot[s->issued % s->n_slots];
         if (s->issued >= s->used + s->n_slots || slot->state == AIOS__SLOT_READING) return NULL;
-        slot->part = u->part; slot->off = aios__unit_start(u); slot->want = aios__unit_window(u, &s->io[u->part]); slot->dst = aios__slot_base(s, s->issued);
+        slot->part = u->part; slot->off = aios__unit_start(u, &s->io[u->part]); slot->want = aios__unit_window(u, &s->io[u->part]); slot->dst = aios__slot_base(s, s->issued);
         slot->use = s->issued++;
     } else return NULL;
     slot->state = AIOS__SLOT_READING; slot->done = 0;
@@ -6159,7 +6200,7 @@ static void aios__stream_end(aios__stream *s, aios__slot *slot, int64_t got) {
     uint64_t want = slot->want, done = slot->done + (got > 0 ? (uint64_t)got : 0);
     s->n_reads++;
     if (got > 0 && done <= want) s->read_bytes += (uint64_t)got;
-    if (got > 0 && done <= want && slot >= s->slot + s->n_slots) s->wanted_bytes += (uint64_t)got;
+    if (got > 0 && done <= want && slot >= s->slot + s->n_slots && slot < s->slot + s->row0) s->wanted_bytes += (uint64_t)got;
     if (s->how == AIOS__READ_ASYNC && done < want) done = done / AIOS__STREAM_ALIGN * AIOS__STREAM_ALIGN;    /* it goes on where a direct read can */
     if (got > 0 && done <= want && done > slot->done) {
         slot->done = done;
@@ -6248,16 +6289,31 @@ static void aios__stream_start(aios__stream *s) {
     else if (s->used % s->n_units || s->hold || s->slot[s->used % s->n_slots].state == AIOS__SLOT_FAILED) {
         for (i = 0; i < s->n_slots; i++)
             if (s->slot[i].state != AIOS__SLOT_READING || s->how == AIOS__READ_INLINE) s->slot[i].state = AIOS__SLOT_EMPTY;
-        s->used = s->issued = (s->issued + s->n_units - 1) / s->n_units * s->n_units;
+        s->used = s->issued = s->hinted = (s->issued + s->n_units - 1) / s->n_units * s->n_units;
         s->hold = 0;
     }
     aios__stream_pump(s);
     aios__crew_unlock(&s->crew);
 }
+/* Nobody reads ahead: the io is told what comes next, so that the system may. */
+static void aios__stream_hint(aios__stream *s) {
+    uint64_t ahead = 0, use;
+    if (s->hinted < s->issued) s->hinted = s->issued;
+    for (use = s->issued; use < s->hinted; use++) ahead += aios__use_unit(s, use)->n_bytes;
+    for (; ahead < AIOS__HINT_BYTES && s->hinted < s->used + s->n_units; s->hinted++) {
+        const aios__unit *u = aios__use_unit(s, s->hinted);
+        const aios_io *io = &s->io[u->part];
+        ahead += u->n_bytes;
+        if (io->soon) io->soon(io->user, u->off, u->n_bytes);
+    }
+}
 /* Goes on reading, a piece at a time where nobody else does it, or waits for somebody, or for the io of a part, who do. With the lock. */
 static void aios__stream_move(aios__stream *s, uint32_t part, uint64_t timeout_ns) {
     if (s->how == AIOS__READ_INLINE) {
-        if (!s->now || s->now->state != AIOS__SLOT_READING) s->now = aios__stream_next(s);
+        if (!s->now || s->now->state != AIOS__SLOT_READING) {
+            s->now = aios__stream_next(s);
+            if (s->n_units) aios__stream_hint(s);
+        }
         if (s->now) aios__stream_end(s, s->now, aios__stream_read(s, s->now, AIOS__INLINE_BYTES));
         return;
     }
@@ -6281,7 +6337,7 @@ static int32_t aios__stream_try(aios__stream *s, uint64_t timeout_ns) {
 }
 static inline const void *aios__stream_data(const aios__stream *s) {
     const aios__unit *u = aios__use_unit(s, s->used);
-    return aios__slot_base(s, s->used) + (u->off - aios__unit_start(u));
+    return aios__slot_base(s, s->used) + (u->off - aios__unit_start(u, &s->io[u->part]));
 }
 /* The unit is through: its slot may be filled again. */
 static void aios__stream_pass(aios__stream *s) {
@@ -6324,6 +6380,139 @@ static void aios__stream_stop(aios__stream *s) {
             s->hold = 1;
             aios__stream_reap(s, s->slot[i].part, AIOS__FOREVER);
         }
+}
+
+/* ======== rows.c ======== */
+/* rows.c: tables that are not resident and of which tokens read a row: embeddings, learned positions. An op that takes rows goes through the
+ * tokens of a pass in rounds; for each, what it needs is asked for, and what the next round needs too, and in the end what the next
+ * pass will begin with. Rows go through slots of the stream behind those of the ring and of experts, before anything that is read
+ * ahead. A row that is in a slot still is not read again. */
+
+enum { AIOS__N_TABLES = 2, AIOS__EMBD_TABLE = 0, AIOS__POS_TABLE = 1, AIOS__ROW_SLOTS = 32 };
+typedef struct aios__table { uint64_t off, row_bytes; uint32_t part, n_resident; } aios__table;     /* its first n_resident rows are in memory */
+
+typedef struct aios__rows {
+    aios__stream *s;
+    aios__table table[AIOS__N_TABLES];
+    int32_t n_slots, per_round;         /* tokens of a round: all of a pass, or half of what there are slots for */
+    int32_t *at;                        /* [n_slots] slot of the row of token t0 + i; -1 = none yet, -2 = it is in memory */
+    int32_t now, t0, n;                 /* what was asked for last: of which table, for tokens from t0 on, how many */
+    const int32_t *row;                 /* [t0 + n] the rows of a pass's tokens                             */
+    int64_t *key;                       /* [n_slots] row * N_TABLES + table of what is in a slot, or on its way; -1 = nothing */
+    uint8_t *busy;                      /* [n_slots] 1 = was asked for                                      */
+    int32_t next;                       /* where the search for a slot to give away begins                  */
+    int32_t *soon;                      /* [n_slots] of tokens that come next                               */
+} aios__rows;
+
+static void aios__rows_layout(aios__rows *r, aios__bump *b, uint64_t n_slots) {
+    r->key  = (int64_t *)aios__take(b, n_slots * 8, 8);
+    r->at   = (int32_t *)aios__take(b, n_slots * 4, 8);
+    r->soon = (int32_t *)aios__take(b, n_slots * 4, 8);
+    r->busy = (uint8_t *)aios__take(b, n_slots, 8);
+}
+static inline aios__slot *aios__rows_slot(const aios__rows *r, int32_t i) { return &r->s->slot[r->s->row0 + (uint32_t)i]; }
+static void aios__rows_start(aios__rows *r, aios__stream *s, const aios__table *table, int32_t n_batch, char *base, uint64_t slot_bytes) {
+    int32_t i;
+    r->s = s;
+    r->per_round = r->n_slots == n_batch ? n_batch : r->n_slots / 2;
+    memcpy(r->table, table, sizeof r->table);
+    for (i = 0; i < r->n_slots; i++) { r->key[i] = -1; aios__rows_slot(r, i)->dst = base + (uint64_t)i * slot_bytes; }
+}
+static inline aios__unit aios__rows_unit(const aios__table *x, int32_t row) {
+    aios__unit u;
+    u.off = x->off + (uint64_t)row * x->row_bytes; u.n_bytes = (uint32_t)x->row_bytes; u.part = x->part;
+    return u;
+}
+/* The slot that a row is in, or will be; -1 = none. */
+static int32_t aios__rows_find(const aios__rows *r, int64_t key) {
+    int32_t i;
+    for (i = 0; i < r->n_slots && r->key[i] != key; i++) {}
+    return i < r->n_slots ? i : -1;
+}
+/* A slot that nobody waits for and nothing is read into, -1 = none now. */
+static int32_t aios__rows_victim(aios__rows *r) {
+    int32_t i, k;
+    for (i = 0; i < r->n_slots; i++) {
+        k = r->next;
+        r->next = k + 1 < r->n_slots ? k + 1 : 0;
+        if (!r->busy[k] && aios__rows_slot(r, k)->state != AIOS__SLOT_READING && aios__rows_slot(r, k)->state != AIOS__SLOT_WANTED) return k;
+    }
+    return -1;
+}
+/* Finds slots for rows that have none yet, and asks for them. 0 = not for all: something that nobody waits for any more is still being read. */
+static int32_t aios__rows_assign(aios__rows *r) {
+    const aios__table *x = &r->table[r->now];
+    int32_t i;
+    for (i = 0; i < r->n; i++) {
+        int64_t key = (int64_t)r->row[r->t0 + i] * AIOS__N_TABLES + r->now;
+        aios__slot *slot;
+        aios__unit u;
+        if (r->at[i] != -1 || (r->at[i] = aios__rows_find(r, key)) >= 0) continue;      /* the same row may have been asked for just now */
+        if ((r->at[i] = aios__rows_victim(r)) < 0) return 0;
+        r->key[r->at[i]] = key; r->busy[r->at[i]] = 1;
+        slot = aios__rows_slot(r, r->at[i]);
+        u = aios__rows_unit(x, r->row[r->t0 + i]);
+        slot->part = u.part; slot->off = aios__unit_start(&u, &r->s->io[u.part]); slot->want = aios__unit_window(&u, &r->s->io[u.part]);
+        if (r->s->how == AIOS__READ_INLINE && r->s->io[u.part].soon) r->s->io[u.part].soon(r->s->io[u.part].user, slot->off, slot->want);
+        aios__stream_want(r->s, slot);
+    }
+    return 1;
+}
+/* Asks for the rows row[t0 ..] of a table, as many of the n as there are slots, and forgets what was asked for before. */
+static void aios__rows_ask(aios__rows *r, int32_t table, const int32_t *row, int32_t t0, int32_t n) {
+    int32_t i;
+    aios__crew_lock(&r->s->crew);
+    r->now = table; r->row = row; r->t0 = t0; r->n = n < r->n_slots ? n : r->n_slots;
+    memset(r->busy, 0, (size_t)r->n_slots);
+    for (i = 0; i < r->n; i++) {            /* what is there, before slots are given away */
+        aios__slot *slot;
+        r->at[i] = (uint32_t)row[t0 + i] < r->table[table].n_resident ? -2 : aios__rows_find(r, (int64_t)row[t0 + i] * AIOS__N_TABLES + table);
+        if (r->at[i] < 0) continue;
+        slot = aios__rows_slot(r, r->at[i]);
+        r->busy[r->at[i]] = 1;
+        if (slot->state == AIOS__SLOT_EMPTY || slot->state == AIOS__SLOT_FAILED) aios__stream_want(r->s, slot);
+    }
+    aios__rows_assign(r);
+    aios__stream_pump(r->s);
+    aios__crew_unlock(&r->s->crew);
+}
+/* The same for n tokens that come next, in r->soon. Where nobody reads ahead, the io is told. */
+static void aios__rows_ahead(aios__rows *r, int32_t n) {
+    const aios__table *x = &r->table[AIOS__EMBD_TABLE];
+    int32_t i;
+    if (!x->row_bytes) return;
+    if (r->s->how != AIOS__READ_INLINE) { aios__rows_ask(r, AIOS__EMBD_TABLE, r->soon, 0, n); return; }
+    for (i = 0; i < n; i++) {
+        aios__unit u = aios__rows_unit(x, r->soon[i]);
+        const aios_io *io = &r->s->io[u.part];
+        if (io->soon && (uint32_t)r->soon[i] >= x->n_resident) io->soon(io->user, aios__unit_start(&u, io), aios__unit_window(&u, io));
+    }
+}
+/* Are the rows of this round there? 1 = yes; 0 = not yet; AIOS_ERR_*: one cannot be read. */
+static int32_t aios__rows_try(aios__rows *r, uint64_t timeout_ns) {
+    int32_t i, moved, res = 0;
+    aios__crew_lock(&r->s->crew);
+    for (moved = 0; ; moved = 1) {
+        const aios__slot *wait = NULL;
+        int32_t all = aios__rows_assign(r);
+        for (i = 0; i < r->n && i < r->per_round && !wait; i++)
+            if (r->at[i] >= 0 && aios__rows_slot(r, r->at[i])->state != AIOS__SLOT_READY) wait = aios__rows_slot(r, r->at[i]);
+        if (wait && wait->state == AIOS__SLOT_FAILED) { r->s->bad = wait; res = AIOS_ERR_IO; }
+        if (!wait && all) res = 1;
+        if (res || moved) break;
+        for (i = 0; !wait && i < r->n_slots; i++) if (aios__rows_slot(r, i)->state == AIOS__SLOT_READING) wait = aios__rows_slot(r, i);
+        aios__stream_move(r->s, wait ? wait->part : 0, timeout_ns);
+    }
+    aios__crew_unlock(&r->s->crew);
+    return res;
+}
+/* Where the row of a pass's token t lies; NULL: with those in memory. */
+static inline const char *aios__rows_data(const aios__rows *r, int32_t t) {
+    const aios__table *x = &r->table[r->now];
+    const aios__slot *slot;
+    if (r->at[t - r->t0] < 0) return NULL;
+    slot = aios__rows_slot(r, r->at[t - r->t0]);
+    return slot->dst + (x->off + (uint64_t)r->row[t] * x->row_bytes - slot->off);
 }
 
 AIOS__SMALL_END
@@ -6580,7 +6769,7 @@ static void aios__cache_ask(aios__cache *c, int32_t expert, int32_t slot) {
             aios__unit u;
             u.off = l->off[k] + (uint64_t)expert * l->n_bytes[k]; u.part = l->part[k]; u.n_bytes = l->n_bytes[k];
             r[k].state = AIOS__SLOT_EMPTY;
-            r[k].part = u.part; r[k].off = aios__unit_start(&u); r[k].want = aios__unit_window(&u, &c->s->io[u.part]);
+            r[k].part = u.part; r[k].off = aios__unit_start(&u, &c->s->io[u.part]); r[k].want = aios__unit_window(&u, &c->s->io[u.part]);
             r[k].dst = c->base + (uint64_t)slot * c->slot_bytes + c->part_off[k];
         }
     }
@@ -6654,7 +6843,7 @@ AIOS__SMALL_END
 static inline const void *aios__cache_data(const aios__cache *c, int32_t expert, int32_t part) {
     const aios__bundle *l = &c->layer[c->at];
     int32_t slot = c->slot_of[c->at * c->moe->n_expert + expert];
-    return c->base + (uint64_t)slot * c->slot_bytes + c->part_off[part] + (l->off[part] + (uint64_t)expert * l->n_bytes[part]) % AIOS__STREAM_ALIGN;
+    return c->base + (uint64_t)slot * c->slot_bytes + c->part_off[part] + (l->off[part] + (uint64_t)expert * l->n_bytes[part]) % aios__stream_align(&c->s->io[l->part[part]]);
 }
 AIOS__SMALL_BEGIN
 /* Those that were due are through. 1 = there are more. */
@@ -6710,6 +6899,7 @@ typedef struct aios__run {              /* what an op's tasks can see           
     float *part;                        /* results of single runs: [n_slots][n_head][hp_v], then the same [2][n_slots][n_head] */
     aios__moe *moe;                     /* of the layer that is at work                                     */
     aios__cache *cache;                 /* of experts that are not resident                                 */
+    const aios__rows *rows;             /* of tables that are not                                           */
 } aios__run;
 typedef void (*aios__op_fn)(const struct aios__op *op, const aios__run *r, int32_t task, int32_t worker);
 
@@ -6718,7 +6908,8 @@ enum { AIOS__PER_TOKEN = 1, AIOS__PER_ROWS = 2, AIOS__PER_HEAD = 3,     /* what 
        AIOS__PER_COPY = 7, AIOS__PER_SEAL = 8,                          /* of the cache's tiles            */
        AIOS__PER_MOVED_PAIR = 9 };                                      /* none when the pass is one token: its pairs have one input */
 enum { AIOS__JOIN = 1, AIOS__ON_OUTPUTS = 2, AIOS__ADD = 4, AIOS__GATE = 8, AIOS__STREAMED = 16, AIOS__OF_PAIRS = 32 /* input by pair, always */,
-       AIOS__CACHED = 64 /* w is in the cache */, AIOS__AWAIT = 128 /* begins when some experts are there */, AIOS__AGAIN = 256 /* and back to there while there are more */ };
+       AIOS__CACHED = 64 /* w is in the cache */, AIOS__AWAIT = 128 /* begins when some experts are there */, AIOS__AGAIN = 256 /* and back to there while there are more */,
+       AIOS__ROWS = 512 /* begins when the rows of its table are there: rows.c */ };
 
 typedef struct aios__op {
     aios__op_fn run;
@@ -6741,7 +6932,7 @@ typedef struct aios__op {
     int32_t layout;
     const double *freq;
     uint64_t expert_bytes;              /* PER_EXPERT: from one matrix to the next                          */
-    int32_t part, back;                 /* CACHED: which of a bundle; AGAIN: how many ops back              */
+    int32_t part, back;                 /* CACHED: which of a bundle; ROWS: which table; AGAIN: how many ops back */
     uint64_t w_bytes;                   /* weights read by one run of the op, whatever the tokens; PER_EXPERT: by one token */
     uint64_t row_bytes;                 /* EMBED: weights read per token                                    */
     uint64_t act_bytes;                 /* activations read and written per token                           */
@@ -6759,24 +6950,31 @@ static void aios__forms(const aios__run *r, const aios__acts *a, int32_t token, 
 }
 static inline char *aios__work(const aios__run *r, int32_t worker) { return r->work + (uint64_t)worker * r->work_bytes; }
 
-/* One row of a table, dequantised. */
-static void aios__row(const aios__op *op, int32_t i, char *tmp, float *y) {
+/* The first token of a round of an op that takes rows; others have one round. */
+static inline int32_t aios__round_token(const aios__op *op, const aios__run *r) { return op->flags & AIOS__ROWS ? r->round * r->rows->per_round : 0; }
+/* Row i of a table, that of token t, dequantised. */
+static void aios__row(const aios__op *op, const aios__run *r, int32_t t, int32_t i, char *tmp, float *y) {
     uint64_t n = (uint64_t)op->n_in, bytes = aiosk_row_bytes(op->type, n);
-    const char *row = (const char *)op->w + (uint64_t)i * bytes;
-    if (op->layout == AIOSK_PANELS) {
+    const char *row = op->flags & AIOS__ROWS ? aios__rows_data(r->rows, t) : NULL;
+    if (!row && op->layout == AIOSK_ROWS) row = (const char *)op->w + (uint64_t)i * bytes;
+    if (!row) {
         aiosk_unpack_panel_row(op->type, (const char *)op->w + (uint64_t)(i / 16) * aiosk_layout_bytes(op->type, AIOSK_PANELS, 16, n), i % 16, n, tmp);
         row = tmp;
     }
     aiosk_unpack(op->type, row, n, y);
 }
 static void aios__op_embed(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
-    float *y = op->y + (uint64_t)t * op->y_stride;
-    aios__row(op, r->pass->id[t], aios__work(r, worker), y);
+    float *y;
+    t += aios__round_token(op, r);
+    y = op->y + (uint64_t)t * op->y_stride;
+    aios__row(op, r, t, r->pass->id[t], aios__work(r, worker), y);
     if (op->scale != 1.0f) r->k->scale(y, op->scale, op->n_in, y);
 }
 static void aios__op_positions(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
-    float *y = op->y + (uint64_t)t * op->y_stride, *row = (float *)(void *)aios__work(r, worker);
-    aios__row(op, r->pass->pos[t], (char *)(row + op->n_in), row);
+    float *y, *row = (float *)(void *)aios__work(r, worker);
+    t += aios__round_token(op, r);
+    y = op->y + (uint64_t)t * op->y_stride;
+    aios__row(op, r, t, r->pass->pos[t], (char *)(row + op->n_in), row);
     r->k->add(y, row, op->n_in, y);
 }
 static void aios__op_angles(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
@@ -6921,6 +7119,7 @@ static inline int32_t aios__attend_chunk(const aios__op *op, const aios__run *r)
 /* How often the phase that begins with this op runs. */
 static int32_t aios__op_rounds(const aios__op *op, const aios__run *r) {
     if (op->flags & AIOS__STREAMED) return op->n_units;
+    if (op->flags & AIOS__ROWS) return (r->pass->n + r->rows->per_round - 1) / r->rows->per_round;
     return op->per != AIOS__PER_HEAD || aios__attend_spread(op, r) ? 1 : aios__attend_n_runs(op, r);
 }
 
@@ -7193,7 +7392,9 @@ AIOSK__STRICT static void aios__op_combine(const aios__op *op, const aios__run *
 static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
     int32_t i, n = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
     switch (op->per) {
-    case AIOS__PER_TOKEN: return n;
+    case AIOS__PER_TOKEN:
+        n -= aios__round_token(op, r);
+        return op->flags & AIOS__ROWS && n > r->rows->per_round ? r->rows->per_round : n;
     case AIOS__PER_ROWS:  return (n + op->cols_per_task - 1) / op->cols_per_task * aios__row_blocks(op, r);
     case AIOS__PER_COPY:
         for (n = 0, i = 0; i < r->kv->n_copies; i++) n += aios__copy_pieces(r->kv, &r->kv->copy[i]);
@@ -7289,6 +7490,10 @@ typedef struct aios__build {
     float *exp, *exp_out, *shared;
     aios__bundle *bundle;               /* [n_layer] filled when op is there                                */
     uint64_t part_bytes[AIOS__N_PARTS]; /* of a slot of the cache: the widest                               */
+    aios__table table[AIOS__N_TABLES];  /* tables of which rows are read                                    */
+    uint32_t n_tables;
+    int32_t last_table;                 /* that the program takes rows of                                   */
+    uint64_t row_slot_bytes;            /* of the longest row                                               */
 } aios__build;
 
 /* The forms a matrix reads its input in, as a mask of 1 << kind. */
@@ -7333,8 +7538,8 @@ static aios__op *aios__emit(aios__build *b, aios__op *local, aios__op_fn run, co
 static const float *aios__vec(const aios__build *b, int32_t tensor) { return tensor < 0 ? NULL : (const float *)b->m->place[tensor].p; }
 static uint64_t aios__vec_bytes(const aios__build *b, int32_t tensor) { return tensor < 0 ? 0 : b->m->gguf.tensor[tensor].n[0] * 4; }
 
-static void aios__emit_table(aios__build *b, aios__op_fn run, const char *name, aios__ref r, float scale, uint32_t flags) {
-    aios__op local, *o = aios__emit(b, &local, run, name, -1, AIOS__PER_TOKEN, flags);
+static void aios__emit_table(aios__build *b, aios__op_fn run, const char *name, aios__ref r, int32_t table, float scale) {
+    aios__op local, *o = aios__emit(b, &local, run, name, -1, AIOS__PER_TOKEN, 0);
     const aios__tensor *t = &b->m->gguf.tensor[r.w];
     uint64_t off[2] = { 0, 0 };
     aios__place p = aios__place_of(b->m, &b->cut, (uint32_t)r.w, off);
@@ -7342,6 +7547,15 @@ static void aios__emit_table(aios__build *b, aios__op_fn run, const char *name, 
     o->n_in = b->m->hp.n_embd; o->y = b->x; o->y_stride = (uint64_t)b->m->hp.n_embd; o->scale = scale;
     o->row_bytes = t->row_bytes; o->act_bytes = (uint64_t)o->n_in * 4;
     b->row_bytes += o->row_bytes; b->act_bytes += o->act_bytes;
+    if (p.rows < t->n[1]) {
+        aios__table *x = &b->table[table];
+        uint64_t most = aios__window_most(t->row_bytes, &b->m->io[t->part]), slot = aios__round_up(most, aios__stream_align(&b->m->io[t->part]) > 1 ? AIOS__STREAM_ALIGN : 64);
+        x->off = t->off; x->row_bytes = t->row_bytes; x->part = t->part; x->n_resident = p.rows;
+        o->flags |= AIOS__ROWS; o->part = table; o->tier = AIOS_TIER_STREAM;
+        b->n_tables++; b->last_table = table;
+        if (slot > b->row_slot_bytes) b->row_slot_bytes = slot;
+        b->stream_bytes += most;
+    }
 }
 /* x -> norm -> the forms of out that mask names; or, with out NULL, x -> norm, added to the residual add. */
 static void aios__emit_norm(aios__build *b, const char *name, int32_t layer, aios__ref r, const float *x, const aios__acts *out, uint32_t mask, float *add, uint32_t flags) {
@@ -7506,10 +7720,10 @@ static void aios__emit_experts(aios__build *b, const char *name, int32_t layer, 
     if (o->rows_per_task < 32) o->rows_per_task = 32;
     if (b->cut.experts) {
         aios__source from = aios__source_of(b->m, &b->cut, (uint32_t)r.w);
-        uint64_t window = aios__round_up(o->expert_bytes + (from.off % AIOS__STREAM_ALIGN || o->expert_bytes % AIOS__STREAM_ALIGN ? AIOS__STREAM_ALIGN - 1 : 0), AIOS__STREAM_ALIGN);
+        uint64_t align = aios__stream_align(&b->m->io[from.io]), window = aios__round_up(o->expert_bytes + (from.off % align || o->expert_bytes % align ? align - 1 : 0), align);
         o->flags |= AIOS__CACHED;
         o->part = part; o->tier = AIOS_TIER_STREAM;
-        if (window > b->part_bytes[part]) b->part_bytes[part] = window;
+        if (window > b->part_bytes[part]) b->part_bytes[part] = aios__round_up(window, AIOS__STREAM_ALIGN);
         b->stream_bytes += window * (uint64_t)b->moe.n_used; b->expert_bytes += window * (uint64_t)b->moe.n_used;
         if (b->op) { b->bundle[layer].off[part] = from.off; b->bundle[layer].part[part] = from.io; b->bundle[layer].n_bytes[part] = (uint32_t)o->expert_bytes; }
     }
@@ -7655,20 +7869,22 @@ static void aios__program_build(aios__build *b) {
     b->n_ops = b->n_phases = b->n_units = 0;
     b->w_bytes = b->row_bytes = b->act_bytes = b->stream_bytes = b->expert_bytes = b->slot_bytes = 0;
     memset(b->part_bytes, 0, sizeof b->part_bytes);
+    memset(b->table, 0, sizeof b->table);
+    b->row_slot_bytes = b->n_tables = 0;
     aios__build_buffers(b);
     b->work_bytes = aios__build_work(b);
     b->work = (char *)aios__take(&b->scratch, b->work_bytes * (uint64_t)b->n_threads, 64);
 
     if (b->n_seq > 1) aios__emit(b, &local, aios__op_copy, "copy", -1, AIOS__PER_COPY, 0);
-    aios__emit_table(b, aios__op_embed, "embed", m->role[AIOS__T_TOKEN_EMBD], hp->embd_scale, 0);
+    aios__emit_table(b, aios__op_embed, "embed", m->role[AIOS__T_TOKEN_EMBD], AIOS__EMBD_TABLE, hp->embd_scale);
     if (hp->n_rot) {
-        o = aios__emit(b, &local, aios__op_angles, "angles", -1, AIOS__PER_TOKEN, AIOS__JOIN);
+        o = aios__emit(b, &local, aios__op_angles, "angles", -1, AIOS__PER_TOKEN, b->n_tables ? 0 : AIOS__JOIN);       /* beside what goes in rounds nothing runs */
         o->n_in = hp->n_rot / 2; o->freq = b->freq; o->scale = b->rope_mult; o->y = b->cs; o->y_stride = (uint64_t)hp->n_rot;
         o->act_bytes = (uint64_t)hp->n_rot * 4;
         b->act_bytes += o->act_bytes;
     }
     if (m->role[AIOS__T_POS_EMBD].w >= 0 && m->arch->flags & AIOS__POS_EMBD)
-        aios__emit_table(b, aios__op_positions, "positions", m->role[AIOS__T_POS_EMBD], 1.0f, 0);
+        aios__emit_table(b, aios__op_positions, "positions", m->role[AIOS__T_POS_EMBD], AIOS__POS_TABLE, 1.0f);
     for (l = 0; l < hp->n_layer; l++) {
         const aios__ref *r = m->layer[l];
         uint32_t in_attn = aios__mask(b, r[AIOS__T_ATTN_QKV]) | aios__mask(b, r[AIOS__T_ATTN_Q]) | aios__mask(b, r[AIOS__T_ATTN_K]) | aios__mask(b, r[AIOS__T_ATTN_V]);
@@ -7741,6 +7957,7 @@ struct aios_context {
     aios__pool pool;
     aios__stream stream;
     aios__cache cache;                  /* of experts that are not resident                                 */
+    aios__rows rows;                    /* of tables that are not                                           */
     aios_counters count;
     /* where the run stands */
     int32_t running;                    /* a pass is under way                                              */
@@ -7791,7 +8008,12 @@ static void aios__round_deal(aios_context *c) {
 static void aios__round_enter(aios_context *c, int32_t round) {
     uint32_t flags = c->prog.op[c->op0].flags;
     c->run.round = round;
-    c->unready = (flags & (AIOS__STREAMED | AIOS__AWAIT)) != 0;
+    if (flags & AIOS__ROWS) {
+        const aios__op *op = &c->prog.op[c->op0];
+        int32_t t = aios__round_token(op, &c->run);
+        aios__rows_ask(&c->rows, op->part, op->part == AIOS__EMBD_TABLE ? c->pass.id : c->pass.pos, t, c->pass.n - t);
+    }
+    c->unready = (flags & (AIOS__STREAMED | AIOS__AWAIT | AIOS__ROWS)) != 0;
     if (flags & AIOS__AWAIT) c->n_tasks = 1;
     else aios__round_deal(c);
 }
@@ -7808,12 +8030,20 @@ static void aios__phase_enter(aios_context *c, uint32_t op) {
         if (c->unready) { int32_t i; for (i = 0; i < p->op[op].n_units; i++) aios__stream_pass(&c->stream); }     /* nobody wants these rows now */
     }
 }
-/* Waits for the unit of the current round, or for experts, until it is there (1), or time is up, or it cannot be read. */
+/* Is what the current round reads there? 1 = yes; 0 = not yet; AIOS_ERR_*: it cannot be read. */
+static int32_t aios__round_try(aios_context *c, uint64_t timeout_ns) {
+    uint32_t flags = c->prog.op[c->op0].flags;
+    if (flags & AIOS__AWAIT) return aios__cache_try(&c->cache, timeout_ns);
+    if (flags & AIOS__ROWS) return aios__rows_try(&c->rows, timeout_ns);
+    return aios__stream_try(&c->stream, timeout_ns);
+}
+/* Waits for it until it is there (1), or time is up, or it cannot be read. */
 static int32_t aios__phase_ready(aios_context *c) {
     uint64_t t0 = 0, now, slice;
-    int32_t r, experts = (c->prog.op[c->op0].flags & AIOS__AWAIT) != 0;
+    uint32_t flags = c->prog.op[c->op0].flags;
+    int32_t r;
     if (!c->unready) return 1;
-    if (c->stream.how == AIOS__READ_INLINE && c->unready == 1 && !experts) {        /* what the worker reads itself, it waits for */
+    if (c->stream.how == AIOS__READ_INLINE && c->unready == 1 && flags & AIOS__STREAMED) {        /* what the worker reads itself, it waits for */
         t0 = aios__now(c) | 1;
         c->count.n_stalls++;
         c->unready = 2;
@@ -7821,7 +8051,7 @@ static int32_t aios__phase_ready(aios_context *c) {
     for (;;) {
         now = aios__now(c);
         slice = c->deadline && c->deadline > now && c->deadline - now < 2000000 ? c->deadline - now : 2000000;     /* cancelling is heard within 2 ms */
-        r = experts ? aios__cache_try(&c->cache, t0 ? slice : 0) : aios__stream_try(&c->stream, t0 ? slice : 0);
+        r = aios__round_try(c, t0 ? slice : 0);
         if (r) break;
         if (!t0) {
             t0 = now ? now : 1;
@@ -7834,10 +8064,22 @@ static int32_t aios__phase_ready(aios_context *c) {
     if (r < 0) c->failed = r;
     if (r != 1) return 0;
     c->unready = 0;
-    if (experts) { aios__round_deal(c); return 1; }
+    if (flags & AIOS__AWAIT) aios__round_deal(c);
+    if (!(flags & AIOS__STREAMED)) return 1;
     c->run.streamed = aios__stream_data(&c->stream);
     c->count.n_units++;
     return 1;
+}
+/* Asks for the rows of tokens that are not in the pass: the next pass will want them. */
+static void aios__read_ahead(aios_context *c) {
+    int32_t s, i, k = 0, n = 0;
+    if (!c->rows.n_slots) return;
+    for (s = 0; s < c->plan.n_seq; s++) {
+        const aios__sequence *q = &c->seq[s];
+        for (i = q->n_done; c->running && k < c->pass.n && c->pass.seq[k] == s; k++) i = c->pass.pos[k] + 1;
+        for (; i < q->n_fed && n < c->rows.n_slots; i++) c->rows.soon[n++] = q->token[i];
+    }
+    aios__rows_ahead(&c->rows, n);
 }
 static int32_t aios__exec_done(const aios_context *c) { return c->op0 >= c->prog.n_ops; }
 
@@ -7874,7 +8116,10 @@ static void aios__phase_leave(aios_context *c, int32_t worker) {
         if (c->prog.op[c->op0].flags & AIOS__STREAMED) aios__stream_pass(&c->stream);
         if (c->run.round + 1 < aios__op_rounds(&c->prog.op[c->op0], &c->run)) aios__round_enter(c, c->run.round + 1);
         else if (c->prog.op[c->op0].flags & AIOS__AGAIN && aios__cache_next(&c->cache)) aios__phase_enter(c, c->op0 - (uint32_t)c->prog.op[c->op0].back);
-        else aios__phase_enter(c, c->op1);
+        else {
+            if (c->prog.op[c->op0].flags & AIOS__ROWS && c->prog.op[c->op0].part == c->prog.last_table) aios__read_ahead(c);
+            aios__phase_enter(c, c->op1);
+        }
         if (aios__exec_done(c)) break;
         ready = aios__phase_ready(c);
         if (c->desc.flags & AIOS_CONTEXT_PROFILE) c->since = aios__now(c);      /* waiting is nobody's work */
@@ -8261,8 +8506,9 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
     x->prog.freq     = (double *)aios__take(meta, (uint64_t)m->hp.n_rot / 2 * 8, 8);
     x->prog.op       = (aios__op *)aios__take(meta, (uint64_t)p->n_ops * sizeof(aios__op), 64);
     x->prog.unit     = (aios__unit *)aios__take(meta, (uint64_t)p->n_units * sizeof(aios__unit), 8);
-    x->stream.slot   = (aios__slot *)aios__take(meta, ((uint64_t)p->n_slots + (uint64_t)p->n_expert_slots * AIOS__N_PARTS) * sizeof(aios__slot), 64);
-    x->stream.queue  = (uint32_t *)aios__take(meta, (uint64_t)p->n_expert_slots * AIOS__N_PARTS * 4, 8);
+    x->stream.slot   = (aios__slot *)aios__take(meta, ((uint64_t)p->n_slots + (uint64_t)p->n_expert_slots * AIOS__N_PARTS + p->n_row_slots) * sizeof(aios__slot), 64);
+    x->stream.queue  = (uint32_t *)aios__take(meta, ((uint64_t)p->n_expert_slots * AIOS__N_PARTS + p->n_row_slots) * 4, 8);
+    aios__rows_layout(&x->rows, meta, p->n_row_slots);
     aios__cache_layout(&x->cache, meta, (uint64_t)m->hp.n_layer, (uint64_t)m->hp.n_expert, p->n_expert_slots);
     x->sample_work   = aios__take(meta, aios_sample_work_bytes(m->hp.n_vocab), 64);
     for (s = 0; s < p->n_seq; s++) {
@@ -8279,15 +8525,18 @@ static aios__cut aios__plan_cut(const aios_plan *p) {
     aios__cut c;
     c.rows = p->numerics == AIOS_REFERENCE;
     c.level = p->stream_level; c.warm = p->warm_steps; c.experts = p->n_expert_slots > 0;
+    c.tables = (p->rungs & AIOS_RUNG_ROWS) != 0;
     c.mapped = (p->flags & AIOS_PLAN_IN_PLACE) != 0 || (p->rungs & AIOS_RUNG_IN_PLACE) != 0;
     c.unit_bytes = p->unit_bytes;
     return c;
 }
 /* Two cuts that put every weight in the same place. */
 static int32_t aios__cut_same(const aios__cut *a, const aios__cut *b) {
-    return a->rows == b->rows && a->level == b->level && a->experts == b->experts && a->warm == b->warm && a->mapped == b->mapped && (!a->level || a->unit_bytes == b->unit_bytes);
+    return a->rows == b->rows && a->level == b->level && a->experts == b->experts && a->tables == b->tables && a->warm == b->warm && a->mapped == b->mapped && (!a->level || a->unit_bytes == b->unit_bytes);
 }
-static int32_t aios__plan_streams(const aios_plan *p) { return p->n_units || p->n_expert_slots; }
+/* For single rows no thread is worth its stack. */
+static int32_t aios__plan_wants_readers(const aios_plan *p) { return p->n_units || p->n_expert_slots; }
+static int32_t aios__plan_streams(const aios_plan *p) { return aios__plan_wants_readers(p) || p->n_row_slots; }
 /* Streams through the io's submit and wait. */
 static uint32_t aios__plan_async(const aios_model *m, const aios_plan *p) { return m->async && !p->n_readers && !(p->flags & AIOS_PLAN_LENT_READERS); }
 /* A plan from the caller. One of a header that knew no tiers has all weights in the first. */
@@ -8377,6 +8626,7 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     p->n_ops = b.n_ops; p->n_phases = b.n_phases; p->n_units = b.n_units;
     p->slot_bytes = aios__round_up(b.slot_bytes, AIOS__STREAM_ALIGN);
     p->expert_slot_bytes = b.part_bytes[AIOS__GATE_PART] + b.part_bytes[AIOS__UP_PART] + b.part_bytes[AIOS__DOWN_PART];
+    p->n_row_slots = !b.n_tables ? 0 : p->n_batch < AIOS__ROW_SLOTS ? (uint32_t)p->n_batch : (uint32_t)AIOS__ROW_SLOTS; p->row_slot_bytes = b.row_slot_bytes;
     memset(&tmp, 0, sizeof tmp);
     tmp.kv = kv;
     aios__context_layout(m, p, &meta, &tmp);
@@ -8384,7 +8634,8 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     load_tmp = m->loaded ? 0 : aios__weights_tmp(m, &cut);
     for (i = 0; i < 2; i++) p->tier_bytes[i] = m->loaded ? 0 : w.tier[i];
     if (!aios__mul(p->slot_bytes, p->n_slots, &p->tier_bytes[AIOS_TIER_STREAM]) || !aios__mul(p->expert_slot_bytes, p->n_expert_slots, &i)
-        || !aios__add(p->tier_bytes[AIOS_TIER_STREAM], i, &p->tier_bytes[AIOS_TIER_STREAM])) return 0;
+        || !aios__add(p->tier_bytes[AIOS_TIER_STREAM], i, &p->tier_bytes[AIOS_TIER_STREAM])
+        || !aios__mul(p->row_slot_bytes, p->n_row_slots, &i) || !aios__add(p->tier_bytes[AIOS_TIER_STREAM], i, &p->tier_bytes[AIOS_TIER_STREAM])) return 0;
     p->request_bytes[AIOS_MEM_META]    = aios__round_up(meta.used, 64);
     p->request_bytes[AIOS_MEM_SCRATCH] = aios__round_up(b.scratch.used > load_tmp ? b.scratch.used : load_tmp, 64);
     p->request_bytes[AIOS_MEM_KV]      = kv.bytes;
@@ -8412,19 +8663,22 @@ typedef struct aios__ladder {
     int32_t can_map;                    /* the io maps all matrices                                         */
     uint32_t n_slots;                   /* of a ring that has units enough                                  */
     uint32_t experts;                   /* that a cache may hold; 0 = they stay resident                    */
+    uint32_t rows, may_rows;            /* AIOS_RUNG_ROWS or 0: rows of tables are read, or may be          */
+    uint64_t least_unit;                /* bytes of a unit, so that rounding adds a percent at the most     */
     int32_t n_readers;
 } aios__ladder;
 
 /* Sizes, with a ring that has no more slots than it needs. */
 static int32_t aios__ladder_sizes(const aios__ladder *l, aios_plan *p) {
     p->n_slots = l->n_slots; p->n_readers = l->n_readers;
-    p->rungs |= AIOS_RUNG_STREAM | AIOS_RUNG_EXPERTS;
+    p->rungs |= AIOS_RUNG_STREAM | AIOS_RUNG_EXPERTS | l->rows;
     if (!p->n_expert_slots) p->rungs &= ~(uint32_t)AIOS_RUNG_EXPERTS;
     if (!aios__plan_sizes(l->m, p, l->k)) return 0;
+    if (!p->n_row_slots) p->rungs &= ~(uint32_t)AIOS_RUNG_ROWS;
     if (p->n_units >= p->n_slots && p->n_units) return 1;
     p->n_slots = p->n_units;
     if (!p->n_units) { p->stream_level = 0; p->rungs &= ~(uint32_t)AIOS_RUNG_STREAM; }
-    if (!aios__plan_streams(p)) p->n_readers = 0;
+    if (!aios__plan_wants_readers(p)) p->n_readers = 0;
     return aios__plan_sizes(l->m, p, l->k);
 }
 static int32_t aios__fits(const aios__ladder *l, aios_plan *p) {
@@ -8502,6 +8756,15 @@ static int32_t aios__most_experts(aios__ladder *l, aios_plan *p) {
     p->n_expert_slots = low ? low : (uint32_t)l->m->hp.n_used;
     return low && aios__fits(l, p);
 }
+/* Takes to reading rows of tables, unless the room for rows is more than the tables. */
+static int32_t aios__rows_pay(aios__ladder *l, aios_plan *p) {
+    uint64_t before;
+    if (!aios__ladder_sizes(l, p)) return 0;
+    before = p->total_bytes;
+    l->rows = l->may_rows;
+    if (!aios__ladder_sizes(l, p) || p->total_bytes > before) { l->rows = 0; p->rungs &= ~(uint32_t)AIOS_RUNG_ROWS; }
+    return l->rows != 0;
+}
 /* The smallest of all: everything given up that may be, and as little resident as it takes. Small units need a small ring and
  * long tables, and a ring can be larger than what it saves: all ways are weighed. */
 static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
@@ -8516,6 +8779,7 @@ static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
     while ((type = aios__kv_less(l, p)) >= 0) { p->kv_type = type; p->rungs |= AIOS_RUNG_KV_TYPE; }
     aios__set_ring(l, p, 2);
     if (l->m->loaded) return aios__ladder_sizes(l, p);      /* the weights are where they are               */
+    aios__rows_pay(l, p);
     if (l->can_map) { p->rungs |= AIOS_RUNG_IN_PLACE; p->warm_steps = aios__warm_steps(l->m); }
     p->stream_level = 0;
     if (!aios__ladder_sizes(l, p)) return 0;
@@ -8523,12 +8787,13 @@ static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
     for (p->n_expert_slots = 0; !l->can_map && !(p->flags & AIOS_PLAN_NO_STREAM) && p->n_expert_slots <= (l->experts > 0); p->n_expert_slots++) {
         p->stream_level = 0;
         if (p->n_expert_slots && aios__ladder_sizes(l, p) && p->total_bytes < best.total_bytes) best = *p;
-        for (level = AIOS__LEVEL; level <= AIOS__LEVELS; level += AIOS__LEVEL) for (unit = 65536; unit <= AIOS__MAX_UNIT; unit *= 2) {
+        for (level = AIOS__LEVEL; level <= AIOS__LEVELS; level += AIOS__LEVEL) for (unit = l->least_unit; unit <= AIOS__MAX_UNIT; unit *= 2) {
             p->stream_level = level; p->unit_bytes = unit;
             if (aios__ladder_sizes(l, p) && p->total_bytes < best.total_bytes) best = *p;
         }
     }
     *p = best;
+    l->rows = p->rungs & AIOS_RUNG_ROWS;
     return 1;
 }
 /* Goes down the ladder, one rung after the other and each no further than needed. p as asked for. 0 = does not fit. */
@@ -8537,6 +8802,7 @@ static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
     int32_t steps = aios__warm_steps(l->m), least = d->n_ctx_min ? d->n_ctx_min : 64, batch = p->n_batch, type;
     uint64_t unit;
     if (aios__fits(l, p)) return 1;
+    if (!l->m->loaded && aios__rows_pay(l, p) && aios__fits(l, p)) return 1;
     while (!(p->flags & AIOS_PLAN_KEEP_BATCH) && p->n_batch > 16) {
         aios__set_batch(l, p, p->n_batch / 2 > 16 ? p->n_batch / 2 : 16);
         if (aios__fits(l, p)) return 1;
@@ -8570,14 +8836,14 @@ static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
     }
     if (l->experts && aios__most_experts(l, p)) return 1;
     aios__set_ring(l, p, 4);            /* the largest units of which four fit in a sixteenth of the memory; then smaller ones */
-    for (unit = AIOS__MAX_UNIT; unit >= 65536; unit /= 2) {
-        if (d->budget_bytes && unit * 4 > d->budget_bytes / 16 && unit > 65536) continue;
+    for (unit = AIOS__MAX_UNIT; unit >= l->least_unit; unit /= 2) {
+        if (d->budget_bytes && unit * 4 > d->budget_bytes / 16 && unit > l->least_unit) continue;
         if (aios__least_fit(l, p, &p->stream_level, AIOS__LEVELS, unit)) return 1;
     }
     if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) aios__set_batch(l, p, 1);
     aios__set_ring(l, p, 2);
     if (p->n_expert_slots) p->n_expert_slots = 1;
-    return aios__least_fit(l, p, &p->stream_level, AIOS__LEVELS, 65536);
+    return aios__least_fit(l, p, &p->stream_level, AIOS__LEVELS, l->least_unit);
 }
 
 /* As many threads as there are fast cores, or less where a container allows less of their time. */
@@ -8629,6 +8895,8 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     l.m = m; l.d = &d;
     if (known > offsetof(aios_plan, n_expert_slots)) l.experts = (uint32_t)aios__min_u64(aios__n_experts(m), INT32_MAX);
     p.n_experts = l.experts;
+    l.may_rows = d.flags & AIOS_PLAN_NO_STREAM ? 0 : (uint32_t)AIOS_RUNG_ROWS;
+    for (i = 0, l.least_unit = 65536; i < m->n_parts + (m->io[m->n_parts].read != NULL); i++) if (!(m->io[i].flags & AIOS_IO_ANY_OFFSET)) l.least_unit = 524288;
     for (i = 0; i < m->gguf.n_tensors; i++) l.can_map &= m->place[i].use != AIOS__IS_MATRIX || m->place[i].can_map != 0;
     p.n_batch = d.n_batch;
     if (!p.n_batch) {                       /* activations of a batch, in their widest form, in half the second-level cache */
@@ -8640,6 +8908,7 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     if (m->loaded) {                        /* the weights are divided already                              */
         p.stream_level = m->cut.level; p.warm_steps = m->cut.warm;
         if (m->cut.mapped) p.rungs |= AIOS_RUNG_IN_PLACE;
+        if (m->cut.tables) p.rungs |= AIOS_RUNG_ROWS;
         p.unit_bytes = m->cut.unit_bytes;
         aios__set_ring(&l, &p, 4);
         if (m->cut.experts) p.n_expert_slots = 1;
@@ -8650,6 +8919,7 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     for (i = 0; i < 2; i++) if (m->weights[i]) p.held_bytes += m->weights_req[i].bytes;
     p.model_hash = m->gguf.hash;
     if (m->loaded && m->cut.experts && !l.experts) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model's experts are in a cache, of which this aios_plan knows nothing");
+    l.rows = p.rungs & AIOS_RUNG_ROWS;
     asked = least = p;
     if (p.n_expert_slots) asked.n_expert_slots = l.experts;
     if (!aios__ladder_sizes(&l, &asked) || !aios__bottom(&l, &least))
@@ -8657,10 +8927,12 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     if (least.total_bytes > asked.total_bytes) least = asked;
     if (d.budget_bytes && (least.total_bytes > d.budget_bytes || least.held_bytes > d.budget_bytes - least.total_bytes))
         return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.held_bytes + least.total_bytes, d.budget_bytes, "this plan needs % bytes in all; the least that would do is %", aios__u(p.held_bytes + asked.total_bytes), aios__u(p.held_bytes + least.total_bytes));
+    l.rows = p.rungs & AIOS_RUNG_ROWS;
     if (m->loaded) aios__set_ring(&l, &p, 4);
     if (m->loaded && p.n_expert_slots) aios__most_experts(&l, &p);
     if (!aios__descend(&l, &p)) {
         p = least;
+        l.rows = p.rungs & AIOS_RUNG_ROWS;
         aios__set_ring(&l, &p, 2);
         if (!aios__fits(&l, &p)) return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.tier_bytes[AIOS_TIER_HOT], d.hot_bytes, "the weights do not fit in hot_bytes and warm_bytes: at the least % bytes are hot and % warm", aios__u(p.tier_bytes[AIOS_TIER_HOT]), aios__u(p.tier_bytes[AIOS_TIER_WARM]));
     }
@@ -8711,7 +8983,7 @@ AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *
     memset(&x, 0, sizeof x);
     x.tier = at.rows < m->gguf.tensor[i].n[1] ? (uint32_t)AIOS_TIER_STREAM : at.tier;
     x.layout = at.layout; x.mapped = at.mapped; x.n_bytes = at.n_bytes; x.resident_tier = at.tier;
-    x.stream_bytes = at.use == AIOS__IS_MATRIX ? aios__rows_bytes(&m->gguf.tensor[i], aios__source_of(m, &cut, i).layout, m->gguf.tensor[i].n[1] - at.rows) * m->gguf.tensor[i].n[2] : 0;
+    x.stream_bytes = at.use == AIOS__IS_MATRIX || at.rows < m->gguf.tensor[i].n[1] ? aios__rows_bytes(&m->gguf.tensor[i], aios__source_of(m, &cut, i).layout, m->gguf.tensor[i].n[1] - at.rows) * m->gguf.tensor[i].n[2] : 0;
     x.token_bytes = at.use == AIOS__IS_TABLE ? 0 : at.n_bytes + x.stream_bytes;
     if (at.experts) x.token_bytes = x.token_bytes / (uint64_t)m->hp.n_expert * (uint64_t)m->hp.n_used;
     if (id == m->role[AIOS__T_TOKEN_EMBD].w || id == m->role[AIOS__T_POS_EMBD].w) x.token_bytes += m->gguf.tensor[i].row_bytes;
@@ -9395,7 +9667,12 @@ static aios_status aios__context_build(aios_context *c, aios_error *err) {
         return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "heads of % channels cannot be rotated", aios__i(c->model->hp.hd_k));
     c->stream.io = c->model->io; c->stream.unit = c->prog.unit; c->stream.n_units = c->prog.n_units; c->stream.n_slots = c->plan.n_slots;
     c->stream.slot_bytes = c->plan.slot_bytes; c->stream.base = (char *)c->block[AIOS_MEM_WEIGHTS];
-    c->stream.n_all = c->plan.n_slots + c->plan.n_expert_slots * AIOS__N_PARTS;
+    c->stream.row0 = c->plan.n_slots + c->plan.n_expert_slots * AIOS__N_PARTS;
+    c->stream.n_all = c->stream.row0 + c->plan.n_row_slots;
+    if ((c->rows.n_slots = (int32_t)c->plan.n_row_slots) > 0) {
+        aios__rows_start(&c->rows, &c->stream, c->prog.table, c->plan.n_batch, c->stream.base + c->plan.slot_bytes * c->plan.n_slots + c->plan.expert_slot_bytes * c->plan.n_expert_slots, c->plan.row_slot_bytes);
+        c->run.rows = &c->rows;
+    }
     if ((c->cache.n_slots = c->plan.n_expert_slots) > 0) {
         c->cache.slot_bytes = c->plan.expert_slot_bytes;
         c->cache.part_off[AIOS__UP_PART] = c->prog.part_bytes[AIOS__GATE_PART];
@@ -9452,6 +9729,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
         || memcmp(now.tier_bytes, p.tier_bytes, sizeof p.tier_bytes) || now.n_ops != p.n_ops || now.n_units != p.n_units || now.slot_bytes != p.slot_bytes || now.expert_slot_bytes != p.expert_slot_bytes)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, now.total_bytes, p.total_bytes, "the plan (% bytes) is not what would be taken now (% bytes): plan again", aios__u(p.total_bytes), aios__u(now.total_bytes));
 
+    p.n_row_slots = now.n_row_slots; p.row_slot_bytes = now.row_slot_bytes;         /* a plan of an older header does not have them */
     if (aios__plan_streams(&p) && aios__plan_async(m, &p) && m->n_async)
         return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "another context of this model streams through the io's submit and wait, which serve one: open the model a second time, or plan reading threads");
     load = !m->loaded;
@@ -9465,7 +9743,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     if (!st && !d.parallel_for) st = aios__pool_start(&c->pool, p.n_threads, d.thread_start, d.thread_user, err);
     if (!st && load) st = aios__weights_load(m, &cut, (char *)c->block[AIOS_MEM_SCRATCH], p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
     if (!st) st = aios__context_build(c, err);
-    if (!st && aios__plan_streams(&p)) st = aios__stream_open(&c->stream, p.flags & AIOS_PLAN_LENT_READERS, p.n_readers, aios__plan_async(m, &p), err);
+    if (!st && aios__plan_streams(&p)) st = aios__stream_open(&c->stream, aios__plan_wants_readers(&p) ? p.flags & AIOS_PLAN_LENT_READERS : 0, p.n_readers, aios__plan_async(m, &p), err);
     aiosk_fp_end(fp);
     if (st) {
         if (c) aios__context_release(c);
@@ -9512,6 +9790,7 @@ AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids,
         q->token[q->n_fed] = ids[i];
         q->want[q->n_fed] = (uint8_t)(flags & AIOS_FEED_ALL_LOGITS ? 1 : flags & AIOS_FEED_NO_LOGITS ? 0 : i + 1 == n);
     }
+    if (!c->running) aios__read_ahead(c);
     return AIOS_OK;
 }
 AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error *err) {
@@ -9593,8 +9872,8 @@ AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info
     x.weight_bytes = op->w_bytes + op->row_bytes; x.act_bytes = op->act_bytes; x.busy_ns = op->busy_ns;
     return aios__desc_fill(out, &x, sizeof x);
 }
-AIOS_API void aios_serve_reads(aios_context *c) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.n_all) aios__stream_serve(&c->stream); }
-AIOS_API void aios_end_reads(aios_context *c, int32_t end) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.n_all) aios__stream_lent(&c->stream, end != 0); }
+AIOS_API void aios_serve_reads(aios_context *c) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.how == AIOS__READ_THREADS) aios__stream_serve(&c->stream); }
+AIOS_API void aios_end_reads(aios_context *c, int32_t end) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.how == AIOS__READ_THREADS) aios__stream_lent(&c->stream, end != 0); }
 
 AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id, aios_error *err) {
     int32_t i, pos;

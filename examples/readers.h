@@ -381,6 +381,20 @@ static inline int reader__open_fd(const char *path, int flags) {
     while (fd < 0 && errno == EINTR);
     return fd;
 }
+/* Hints, for a host that knows better than the system. soon: these bytes will be wanted; the page cache begins to read them.
+ * done: they will not be for long; they leave the page cache. Neither waits, fails, or changes what is read. */
+static inline void reader_soon(const reader *r, uint64_t offset, uint64_t n) {
+#if defined(POSIX_FADV_WILLNEED)
+    const uint64_t most = 128 << 10;        /* Linux cuts a request to what it reads ahead, 128 KiB by default, and does not tell */
+    uint64_t end;
+    if (!(r->flags & READER_OPEN) || offset >= r->n_bytes) return;
+    for (end = n < r->n_bytes - offset ? offset + n : r->n_bytes; offset < end; offset += most)
+        (void)posix_fadvise(r->fd, (off_t)offset, (off_t)(end - offset < most ? end - offset : most), POSIX_FADV_WILLNEED);
+#else
+    (void)r; (void)offset; (void)n;
+#endif
+}
+static inline void reader__soon(void *user, uint64_t offset, uint64_t n) { reader_soon((const reader *)user, offset, n); }
 /* The file, its size, and pread. O_NONBLOCK while we look: a pipe would hold us up; off again: io_uring would take it at its word. */
 static inline int reader__open(reader *r, const char *path, aios_io *io) {
     const int before = errno;
@@ -396,8 +410,10 @@ static inline int reader__open(reader *r, const char *path, aios_io *io) {
     flags = fcntl(r->fd, F_GETFL);
     if (st.st_size < 0 || flags < 0 || fcntl(r->fd, F_SETFL, flags & ~O_NONBLOCK) < 0) return reader__fail(r, io, errno, before);
     r->n_bytes = (uint64_t)st.st_size;
+    io->flags = AIOS_IO_ANY_OFFSET;
     io->n_bytes = r->n_bytes;
     io->read = reader__read;
+    io->soon = reader__soon;
     io->user = r;
     errno = before;
     return 0;
@@ -419,7 +435,9 @@ static inline int reader_open_direct(reader *r, const char *path, aios_io *io) {
     const int rc = reader__open(r, path, io);
     struct stat a, b;
     if (rc) return rc;
+    io->flags = 0;                                              /* whole pages                                      */
     io->read = reader__read_direct;
+    io->soon = NULL;
     r->direct_fd = reader__open_fd(path, READER__O_DIRECT);     /* its flag is the descriptor's: a second one       */
     if (r->direct_fd >= 0 && (fstat(r->fd, &a) != 0 || fstat(r->direct_fd, &b) != 0 || a.st_dev != b.st_dev || a.st_ino != b.st_ino)) {
         (void)close(r->direct_fd);                              /* somebody has put another file there              */
@@ -463,19 +481,6 @@ static inline int reader_open_mmap(reader *r, const char *path, aios_io *io) {
     io->map = reader__map;
     errno = before;
     return 0;
-}
-/* Hints, for a host that knows better than the system. soon: these bytes will be wanted; the page cache begins to read them.
- * done: they will not be for long; they leave the page cache. Neither waits, fails, or changes what is read. */
-static inline void reader_soon(const reader *r, uint64_t offset, uint64_t n) {
-#if defined(POSIX_FADV_WILLNEED)
-    const uint64_t most = 128 << 10;        /* Linux cuts a request to what it reads ahead, 128 KiB by default, and does not tell */
-    uint64_t end;
-    if (!(r->flags & READER_OPEN) || offset >= r->n_bytes) return;
-    for (end = n < r->n_bytes - offset ? offset + n : r->n_bytes; offset < end; offset += most)
-        (void)posix_fadvise(r->fd, (off_t)offset, (off_t)(end - offset < most ? end - offset : most), POSIX_FADV_WILLNEED);
-#else
-    (void)r; (void)offset; (void)n;
-#endif
 }
 static inline void reader_done(const reader *r, uint64_t offset, uint64_t n) {
 #if defined(POSIX_FADV_DONTNEED) && defined(MADV_DONTNEED)

@@ -29,6 +29,7 @@ AIOS__SMALL_BEGIN
 #include "open.c"
 #include "memory.c"
 #include "stream.c"
+#include "rows.c"
 AIOS__SMALL_END
 #include "dmath.h"
 #include "experts.c"

@@ -151,15 +151,19 @@ AIOS__DESC_INIT(aios_allocator)
  * one context of a model alone (the second that would stream this way is refused). Reads that are streamed start at multiples of
  * 4096, in the file and in memory, and are multiples of 4096 long, but for the end of the file and for what read left off. A
  * submit that is refused while other reads of the io are under way is tried again when one of these is over. They are used
- * where every io of the model has them, that of an artifact included. */
+ * where every io of the model has them, that of an artifact included. With AIOS_IO_ANY_OFFSET none is rounded to 4096: reads ask for the weights
+ * and nothing else. soon, optional, is a hint that n bytes from offset will be read before long (for the system's read-ahead), given where the
+ * calling thread does the reading. */
+enum { AIOS_IO_ANY_OFFSET = 1 };    /* aios_io.flags: a read from any offset, of any length, costs no more than what it asks for */
 typedef struct aios_io {
-    uint32_t struct_size, flags;
+    uint32_t struct_size, flags;    /* AIOS_IO_*                                                       */
     uint64_t n_bytes;               /* size of the whole file                                          */
     int64_t (*read)(void *user, uint64_t offset, void *dst, uint64_t n);
     const void *(*map)(void *user, uint64_t offset, uint64_t n);
     void *user;
     int32_t (*submit)(void *user, uint64_t ticket, uint64_t offset, void *dst, uint64_t n);
     int32_t (*wait)(void *user, uint64_t *ticket, int64_t *got, uint64_t timeout_ns);
+    void (*soon)(void *user, uint64_t offset, uint64_t n);
 } aios_io;
 AIOS__DESC_INIT(aios_io)
 
@@ -169,6 +173,7 @@ AIOS_API const void *aios_io_memory_map(void *user, uint64_t offset, uint64_t n)
 static inline void aios_io_memory(aios_io *io, const void *data, uint64_t n_bytes) {
     if (!io) return;
     aios_io_init(io);
+    io->flags = AIOS_IO_ANY_OFFSET;
     io->n_bytes = data ? n_bytes : 0;
     io->read = aios_io_memory_read;
     io->map = aios_io_memory_map;
@@ -361,7 +366,8 @@ enum { AIOS_RUNG_BATCH = 1,         /* a smaller batch                          
        AIOS_RUNG_CTX = 4,           /* a shorter context                                               */
        AIOS_RUNG_IN_PLACE = 8,      /* matrices are used where the io maps them                        */
        AIOS_RUNG_STREAM = 16,       /* weights are read from storage for every pass                    */
-       AIOS_RUNG_EXPERTS = 32 };    /* before that: experts are read when a token wants them, and kept while there is room */
+       AIOS_RUNG_EXPERTS = 32,      /* before that: experts are read when a token wants them, and kept while there is room */
+       AIOS_RUNG_ROWS = 64 };       /* before all others: of tables, a row is read when a token wants it: embeddings, positions */
 enum { AIOS_BOUND_UNKNOWN = 0, AIOS_BOUND_MEMORY = 1, AIOS_BOUND_STORAGE = 2 };
 
 /* The report: plain numbers. aios_context_open takes it as it is; to change it, change the desc and plan again. */
@@ -393,6 +399,8 @@ typedef struct aios_plan {
     uint64_t expert_slot_bytes;     /* one slot: what one expert of one layer has                      */
     uint64_t token_expert_bytes;    /* of token_stream_bytes: of experts. tok_s_bound_milli takes the cache to have its share of them */
     const int32_t *kv_layer_type;
+    uint32_t n_row_slots, reserved3;    /* rows of tables that are read when a token wants them: room for so many, 0 = all are resident */
+    uint64_t row_slot_bytes;            /* one of them                                                     */
 } aios_plan;
 AIOS__DESC_INIT(aios_plan)
 

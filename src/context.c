@@ -55,7 +55,12 @@ static aios_status aios__context_build(aios_context *c, aios_error *err) {
         return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "heads of % channels cannot be rotated", aios__i(c->model->hp.hd_k));
     c->stream.io = c->model->io; c->stream.unit = c->prog.unit; c->stream.n_units = c->prog.n_units; c->stream.n_slots = c->plan.n_slots;
     c->stream.slot_bytes = c->plan.slot_bytes; c->stream.base = (char *)c->block[AIOS_MEM_WEIGHTS];
-    c->stream.n_all = c->plan.n_slots + c->plan.n_expert_slots * AIOS__N_PARTS;
+    c->stream.row0 = c->plan.n_slots + c->plan.n_expert_slots * AIOS__N_PARTS;
+    c->stream.n_all = c->stream.row0 + c->plan.n_row_slots;
+    if ((c->rows.n_slots = (int32_t)c->plan.n_row_slots) > 0) {
+        aios__rows_start(&c->rows, &c->stream, c->prog.table, c->plan.n_batch, c->stream.base + c->plan.slot_bytes * c->plan.n_slots + c->plan.expert_slot_bytes * c->plan.n_expert_slots, c->plan.row_slot_bytes);
+        c->run.rows = &c->rows;
+    }
     if ((c->cache.n_slots = c->plan.n_expert_slots) > 0) {
         c->cache.slot_bytes = c->plan.expert_slot_bytes;
         c->cache.part_off[AIOS__UP_PART] = c->prog.part_bytes[AIOS__GATE_PART];
@@ -112,6 +117,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
         || memcmp(now.tier_bytes, p.tier_bytes, sizeof p.tier_bytes) || now.n_ops != p.n_ops || now.n_units != p.n_units || now.slot_bytes != p.slot_bytes || now.expert_slot_bytes != p.expert_slot_bytes)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, now.total_bytes, p.total_bytes, "the plan (% bytes) is not what would be taken now (% bytes): plan again", aios__u(p.total_bytes), aios__u(now.total_bytes));
 
+    p.n_row_slots = now.n_row_slots; p.row_slot_bytes = now.row_slot_bytes;         /* a plan of an older header does not have them */
     if (aios__plan_streams(&p) && aios__plan_async(m, &p) && m->n_async)
         return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "another context of this model streams through the io's submit and wait, which serve one: open the model a second time, or plan reading threads");
     load = !m->loaded;
@@ -125,7 +131,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     if (!st && !d.parallel_for) st = aios__pool_start(&c->pool, p.n_threads, d.thread_start, d.thread_user, err);
     if (!st && load) st = aios__weights_load(m, &cut, (char *)c->block[AIOS_MEM_SCRATCH], p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
     if (!st) st = aios__context_build(c, err);
-    if (!st && aios__plan_streams(&p)) st = aios__stream_open(&c->stream, p.flags & AIOS_PLAN_LENT_READERS, p.n_readers, aios__plan_async(m, &p), err);
+    if (!st && aios__plan_streams(&p)) st = aios__stream_open(&c->stream, aios__plan_wants_readers(&p) ? p.flags & AIOS_PLAN_LENT_READERS : 0, p.n_readers, aios__plan_async(m, &p), err);
     aiosk_fp_end(fp);
     if (st) {
         if (c) aios__context_release(c);
@@ -172,6 +178,7 @@ AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids,
         q->token[q->n_fed] = ids[i];
         q->want[q->n_fed] = (uint8_t)(flags & AIOS_FEED_ALL_LOGITS ? 1 : flags & AIOS_FEED_NO_LOGITS ? 0 : i + 1 == n);
     }
+    if (!c->running) aios__read_ahead(c);
     return AIOS_OK;
 }
 AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error *err) {
@@ -253,8 +260,8 @@ AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info
     x.weight_bytes = op->w_bytes + op->row_bytes; x.act_bytes = op->act_bytes; x.busy_ns = op->busy_ns;
     return aios__desc_fill(out, &x, sizeof x);
 }
-AIOS_API void aios_serve_reads(aios_context *c) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.n_all) aios__stream_serve(&c->stream); }
-AIOS_API void aios_end_reads(aios_context *c, int32_t end) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.n_all) aios__stream_lent(&c->stream, end != 0); }
+AIOS_API void aios_serve_reads(aios_context *c) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.how == AIOS__READ_THREADS) aios__stream_serve(&c->stream); }
+AIOS_API void aios_end_reads(aios_context *c, int32_t end) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.how == AIOS__READ_THREADS) aios__stream_lent(&c->stream, end != 0); }
 
 AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id, aios_error *err) {
     int32_t i, pos;

@@ -33,6 +33,7 @@ struct aios_context {
     aios__pool pool;
     aios__stream stream;
     aios__cache cache;                  /* of experts that are not resident                                 */
+    aios__rows rows;                    /* of tables that are not                                           */
     aios_counters count;
     /* where the run stands */
     int32_t running;                    /* a pass is under way                                              */
@@ -83,7 +84,12 @@ static void aios__round_deal(aios_context *c) {
 static void aios__round_enter(aios_context *c, int32_t round) {
     uint32_t flags = c->prog.op[c->op0].flags;
     c->run.round = round;
-    c->unready = (flags & (AIOS__STREAMED | AIOS__AWAIT)) != 0;
+    if (flags & AIOS__ROWS) {
+        const aios__op *op = &c->prog.op[c->op0];
+        int32_t t = aios__round_token(op, &c->run);
+        aios__rows_ask(&c->rows, op->part, op->part == AIOS__EMBD_TABLE ? c->pass.id : c->pass.pos, t, c->pass.n - t);
+    }
+    c->unready = (flags & (AIOS__STREAMED | AIOS__AWAIT | AIOS__ROWS)) != 0;
     if (flags & AIOS__AWAIT) c->n_tasks = 1;
     else aios__round_deal(c);
 }
@@ -100,12 +106,20 @@ static void aios__phase_enter(aios_context *c, uint32_t op) {
         if (c->unready) { int32_t i; for (i = 0; i < p->op[op].n_units; i++) aios__stream_pass(&c->stream); }     /* nobody wants these rows now */
     }
 }
-/* Waits for the unit of the current round, or for experts, until it is there (1), or time is up, or it cannot be read. */
+/* Is what the current round reads there? 1 = yes; 0 = not yet; AIOS_ERR_*: it cannot be read. */
+static int32_t aios__round_try(aios_context *c, uint64_t timeout_ns) {
+    uint32_t flags = c->prog.op[c->op0].flags;
+    if (flags & AIOS__AWAIT) return aios__cache_try(&c->cache, timeout_ns);
+    if (flags & AIOS__ROWS) return aios__rows_try(&c->rows, timeout_ns);
+    return aios__stream_try(&c->stream, timeout_ns);
+}
+/* Waits for it until it is there (1), or time is up, or it cannot be read. */
 static int32_t aios__phase_ready(aios_context *c) {
     uint64_t t0 = 0, now, slice;
-    int32_t r, experts = (c->prog.op[c->op0].flags & AIOS__AWAIT) != 0;
+    uint32_t flags = c->prog.op[c->op0].flags;
+    int32_t r;
     if (!c->unready) return 1;
-    if (c->stream.how == AIOS__READ_INLINE && c->unready == 1 && !experts) {        /* what the worker reads itself, it waits for */
+    if (c->stream.how == AIOS__READ_INLINE && c->unready == 1 && flags & AIOS__STREAMED) {        /* what the worker reads itself, it waits for */
         t0 = aios__now(c) | 1;
         c->count.n_stalls++;
         c->unready = 2;
@@ -113,7 +127,7 @@ static int32_t aios__phase_ready(aios_context *c) {
     for (;;) {
         now = aios__now(c);
         slice = c->deadline && c->deadline > now && c->deadline - now < 2000000 ? c->deadline - now : 2000000;     /* cancelling is heard within 2 ms */
-        r = experts ? aios__cache_try(&c->cache, t0 ? slice : 0) : aios__stream_try(&c->stream, t0 ? slice : 0);
+        r = aios__round_try(c, t0 ? slice : 0);
         if (r) break;
         if (!t0) {
             t0 = now ? now : 1;
@@ -126,10 +140,22 @@ static int32_t aios__phase_ready(aios_context *c) {
     if (r < 0) c->failed = r;
     if (r != 1) return 0;
     c->unready = 0;
-    if (experts) { aios__round_deal(c); return 1; }
+    if (flags & AIOS__AWAIT) aios__round_deal(c);
+    if (!(flags & AIOS__STREAMED)) return 1;
     c->run.streamed = aios__stream_data(&c->stream);
     c->count.n_units++;
     return 1;
+}
+/* Asks for the rows of tokens that are not in the pass: the next pass will want them. */
+static void aios__read_ahead(aios_context *c) {
+    int32_t s, i, k = 0, n = 0;
+    if (!c->rows.n_slots) return;
+    for (s = 0; s < c->plan.n_seq; s++) {
+        const aios__sequence *q = &c->seq[s];
+        for (i = q->n_done; c->running && k < c->pass.n && c->pass.seq[k] == s; k++) i = c->pass.pos[k] + 1;
+        for (; i < q->n_fed && n < c->rows.n_slots; i++) c->rows.soon[n++] = q->token[i];
+    }
+    aios__rows_ahead(&c->rows, n);
 }
 static int32_t aios__exec_done(const aios_context *c) { return c->op0 >= c->prog.n_ops; }
 
@@ -166,7 +192,10 @@ static void aios__phase_leave(aios_context *c, int32_t worker) {
         if (c->prog.op[c->op0].flags & AIOS__STREAMED) aios__stream_pass(&c->stream);
         if (c->run.round + 1 < aios__op_rounds(&c->prog.op[c->op0], &c->run)) aios__round_enter(c, c->run.round + 1);
         else if (c->prog.op[c->op0].flags & AIOS__AGAIN && aios__cache_next(&c->cache)) aios__phase_enter(c, c->op0 - (uint32_t)c->prog.op[c->op0].back);
-        else aios__phase_enter(c, c->op1);
+        else {
+            if (c->prog.op[c->op0].flags & AIOS__ROWS && c->prog.op[c->op0].part == c->prog.last_table) aios__read_ahead(c);
+            aios__phase_enter(c, c->op1);
+        }
         if (aios__exec_done(c)) break;
         ready = aios__phase_ready(c);
         if (c->desc.flags & AIOS_CONTEXT_PROFILE) c->since = aios__now(c);      /* waiting is nobody's work */

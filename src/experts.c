@@ -197,7 +197,7 @@ static void aios__cache_ask(aios__cache *c, int32_t expert, int32_t slot) {
             aios__unit u;
             u.off = l->off[k] + (uint64_t)expert * l->n_bytes[k]; u.part = l->part[k]; u.n_bytes = l->n_bytes[k];
             r[k].state = AIOS__SLOT_EMPTY;
-            r[k].part = u.part; r[k].off = aios__unit_start(&u); r[k].want = aios__unit_window(&u, &c->s->io[u.part]);
+            r[k].part = u.part; r[k].off = aios__unit_start(&u, &c->s->io[u.part]); r[k].want = aios__unit_window(&u, &c->s->io[u.part]);
             r[k].dst = c->base + (uint64_t)slot * c->slot_bytes + c->part_off[k];
         }
     }
@@ -271,7 +271,7 @@ AIOS__SMALL_END
 static inline const void *aios__cache_data(const aios__cache *c, int32_t expert, int32_t part) {
     const aios__bundle *l = &c->layer[c->at];
     int32_t slot = c->slot_of[c->at * c->moe->n_expert + expert];
-    return c->base + (uint64_t)slot * c->slot_bytes + c->part_off[part] + (l->off[part] + (uint64_t)expert * l->n_bytes[part]) % AIOS__STREAM_ALIGN;
+    return c->base + (uint64_t)slot * c->slot_bytes + c->part_off[part] + (l->off[part] + (uint64_t)expert * l->n_bytes[part]) % aios__stream_align(&c->s->io[l->part[part]]);
 }
 AIOS__SMALL_BEGIN
 /* Those that were due are through. 1 = there are more. */

@@ -23,8 +23,8 @@ static uint32_t aios__rows_resident(const aios_model *m, const aios__cut *cut, u
     k = (l + 1) * n * (uint64_t)part / AIOS__LEVEL - l * n * (uint64_t)part / AIOS__LEVEL;
     return (uint32_t)(k ? (n - k) * per : t->n[1]);
 }
-/* Warm steps: the feed-forward matrices of the last layer go first, then those of the one before; attention; the output; an
- * embedding that is the output as well. */
+/* Warm steps: the feed-forward matrices of the last layer go first, then those of the one before; attention; the output;
+ * what is small. */
 static int32_t aios__warm_steps(const aios_model *m) { return 4 * m->hp.n_layer; }
 static int32_t aios__is_warm(const aios_model *m, const aios__cut *cut, uint32_t i) {
     const aios__place *at = &m->place[i];
@@ -66,6 +66,7 @@ static aios__place aios__place_of(const aios_model *m, const aios__cut *cut, uin
         p.rows = aios__rows_resident(m, cut, i);
         p.mapped = (p.can_map & (art ? AIOS__MAP_ARTIFACT : AIOS__MAP_MODEL)) != 0;
         p.layout = (uint8_t)from.layout;
+        if (p.use == AIOS__IS_TABLE && cut->tables && !p.mapped) p.rows = 0;
         if (!art && p.use == AIOS__IS_MATRIX && !cut->rows && aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]) && !(warm && cut->mapped && p.mapped)) {
             p.layout = AIOSK_PANELS;
             p.mapped = 0;

@@ -40,6 +40,7 @@ typedef struct aios__cut {
     int32_t rows;                           /* 1 = all matrices as in the file (AIOS_REFERENCE)         */
     int32_t level;                          /* how much is streamed, 0 .. AIOS__LEVELS                  */
     int32_t experts;                        /* 1 = those are read when a token wants them               */
+    int32_t tables;                         /* 1 = tables that do not lie where the io maps them are read by the row */
     int32_t warm, mapped;                   /* how many steps are warm; 1 = those are used where the io maps them */
     uint64_t unit_bytes;                    /* most bytes of rows that are streamed at once             */
 } aios__cut;
@@ -341,7 +342,7 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
         return aios__missing(&aios__model_role[m->role[AIOS__T_ROPE_LONG].w < 0 ? AIOS__T_ROPE_LONG : AIOS__T_ROPE_SHORT], -1, err);
     if (m->role[AIOS__T_OUTPUT].w < 0) m->place[m->role[AIOS__T_TOKEN_EMBD].w].use = AIOS__IS_MATRIX;    /* tied: multiplied with too */
     for (i = 0; i < m->gguf.n_tensors; i++) m->place[i].group = AIOS__GROUP_FIXED;
-    if (m->role[AIOS__T_OUTPUT].w >= 0) m->place[m->role[AIOS__T_OUTPUT].w].group = AIOS__GROUP_OUT;
+    m->place[m->role[m->role[AIOS__T_OUTPUT].w >= 0 ? AIOS__T_OUTPUT : AIOS__T_TOKEN_EMBD].w].group = AIOS__GROUP_OUT;
 
     for (l = 0; l < m->hp.n_layer; l++) {
         char prefix[24];

@@ -68,7 +68,7 @@ static aios_status aios__opening_start(aios__opening *o, const aios_model_desc *
     if (o->n_parts > o->lim.max_parts) return aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, o->lim.max_parts, o->n_parts, "% parts are more than the limit of %", aios__u(o->n_parts), aios__u(o->lim.max_parts));
     for (i = 0, p = (const char *)o->d.io; i < o->n_parts; i++, p += o->d.io->struct_size) {     /* the caller's sizeof */
         if ((st = aios__desc_copy(&o->io[i], sizeof *o->io, p, "aios_io", err)) != 0) return st;
-        if ((st = aios__flags(o->io[i].flags, 0, "aios_io", err)) != 0) return st;
+        if ((st = aios__flags(o->io[i].flags, AIOS_IO_ANY_OFFSET, "aios_io", err)) != 0) return st;
         if (!o->io[i].read) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_io.read is NULL");
     }
     return AIOS_OK;
@@ -142,7 +142,7 @@ static aios_status aios__artifact_take(aios_model *m, const aios_model_desc *d, 
     aios_io *io = &m->io[m->n_parts];
     aios_status st = AIOS_OK;
     if (d->artifact) {
-        if ((st = aios__desc_copy(io, sizeof *io, d->artifact, "aios_io", err)) != 0 || (st = aios__flags(io->flags, 0, "aios_io", err)) != 0) return st;
+        if ((st = aios__desc_copy(io, sizeof *io, d->artifact, "aios_io", err)) != 0 || (st = aios__flags(io->flags, AIOS_IO_ANY_OFFSET, "aios_io", err)) != 0) return st;
         if (!io->read) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_io.read is NULL");
     } else if (d->artifact_path) {
         if ((st = aios__file_open(d->artifact_path, io, err)) != 0) return st;

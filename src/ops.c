@@ -38,6 +38,7 @@ typedef struct aios__run {              /* what an op's tasks can see           
     float *part;                        /* results of single runs: [n_slots][n_head][hp_v], then the same [2][n_slots][n_head] */
     aios__moe *moe;                     /* of the layer that is at work                                     */
     aios__cache *cache;                 /* of experts that are not resident                                 */
+    const aios__rows *rows;             /* of tables that are not                                           */
 } aios__run;
 typedef void (*aios__op_fn)(const struct aios__op *op, const aios__run *r, int32_t task, int32_t worker);
 
@@ -46,7 +47,8 @@ enum { AIOS__PER_TOKEN = 1, AIOS__PER_ROWS = 2, AIOS__PER_HEAD = 3,     /* what 
        AIOS__PER_COPY = 7, AIOS__PER_SEAL = 8,                          /* of the cache's tiles            */
        AIOS__PER_MOVED_PAIR = 9 };                                      /* none when the pass is one token: its pairs have one input */
 enum { AIOS__JOIN = 1, AIOS__ON_OUTPUTS = 2, AIOS__ADD = 4, AIOS__GATE = 8, AIOS__STREAMED = 16, AIOS__OF_PAIRS = 32 /* input by pair, always */,
-       AIOS__CACHED = 64 /* w is in the cache */, AIOS__AWAIT = 128 /* begins when some experts are there */, AIOS__AGAIN = 256 /* and back to there while there are more */ };
+       AIOS__CACHED = 64 /* w is in the cache */, AIOS__AWAIT = 128 /* begins when some experts are there */, AIOS__AGAIN = 256 /* and back to there while there are more */,
+       AIOS__ROWS = 512 /* begins when the rows of its table are there: rows.c */ };
 
 typedef struct aios__op {
     aios__op_fn run;
@@ -69,7 +71,7 @@ typedef struct aios__op {
     int32_t layout;
     const double *freq;
     uint64_t expert_bytes;              /* PER_EXPERT: from one matrix to the next                          */
-    int32_t part, back;                 /* CACHED: which of a bundle; AGAIN: how many ops back              */
+    int32_t part, back;                 /* CACHED: which of a bundle; ROWS: which table; AGAIN: how many ops back */
     uint64_t w_bytes;                   /* weights read by one run of the op, whatever the tokens; PER_EXPERT: by one token */
     uint64_t row_bytes;                 /* EMBED: weights read per token                                    */
     uint64_t act_bytes;                 /* activations read and written per token                           */
@@ -87,24 +89,31 @@ static void aios__forms(const aios__run *r, const aios__acts *a, int32_t token, 
 }
 static inline char *aios__work(const aios__run *r, int32_t worker) { return r->work + (uint64_t)worker * r->work_bytes; }
 
-/* One row of a table, dequantised. */
-static void aios__row(const aios__op *op, int32_t i, char *tmp, float *y) {
+/* The first token of a round of an op that takes rows; others have one round. */
+static inline int32_t aios__round_token(const aios__op *op, const aios__run *r) { return op->flags & AIOS__ROWS ? r->round * r->rows->per_round : 0; }
+/* Row i of a table, that of token t, dequantised. */
+static void aios__row(const aios__op *op, const aios__run *r, int32_t t, int32_t i, char *tmp, float *y) {
     uint64_t n = (uint64_t)op->n_in, bytes = aiosk_row_bytes(op->type, n);
-    const char *row = (const char *)op->w + (uint64_t)i * bytes;
-    if (op->layout == AIOSK_PANELS) {
+    const char *row = op->flags & AIOS__ROWS ? aios__rows_data(r->rows, t) : NULL;
+    if (!row && op->layout == AIOSK_ROWS) row = (const char *)op->w + (uint64_t)i * bytes;
+    if (!row) {
         aiosk_unpack_panel_row(op->type, (const char *)op->w + (uint64_t)(i / 16) * aiosk_layout_bytes(op->type, AIOSK_PANELS, 16, n), i % 16, n, tmp);
         row = tmp;
     }
     aiosk_unpack(op->type, row, n, y);
 }
 static void aios__op_embed(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
-    float *y = op->y + (uint64_t)t * op->y_stride;
-    aios__row(op, r->pass->id[t], aios__work(r, worker), y);
+    float *y;
+    t += aios__round_token(op, r);
+    y = op->y + (uint64_t)t * op->y_stride;
+    aios__row(op, r, t, r->pass->id[t], aios__work(r, worker), y);
     if (op->scale != 1.0f) r->k->scale(y, op->scale, op->n_in, y);
 }
 static void aios__op_positions(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
-    float *y = op->y + (uint64_t)t * op->y_stride, *row = (float *)(void *)aios__work(r, worker);
-    aios__row(op, r->pass->pos[t], (char *)(row + op->n_in), row);
+    float *y, *row = (float *)(void *)aios__work(r, worker);
+    t += aios__round_token(op, r);
+    y = op->y + (uint64_t)t * op->y_stride;
+    aios__row(op, r, t, r->pass->pos[t], (char *)(row + op->n_in), row);
     r->k->add(y, row, op->n_in, y);
 }
 static void aios__op_angles(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
@@ -249,6 +258,7 @@ static inline int32_t aios__attend_chunk(const aios__op *op, const aios__run *r)
 /* How often the phase that begins with this op runs. */
 static int32_t aios__op_rounds(const aios__op *op, const aios__run *r) {
     if (op->flags & AIOS__STREAMED) return op->n_units;
+    if (op->flags & AIOS__ROWS) return (r->pass->n + r->rows->per_round - 1) / r->rows->per_round;
     return op->per != AIOS__PER_HEAD || aios__attend_spread(op, r) ? 1 : aios__attend_n_runs(op, r);
 }
 
@@ -521,7 +531,9 @@ AIOSK__STRICT static void aios__op_combine(const aios__op *op, const aios__run *
 static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
     int32_t i, n = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
     switch (op->per) {
-    case AIOS__PER_TOKEN: return n;
+    case AIOS__PER_TOKEN:
+        n -= aios__round_token(op, r);
+        return op->flags & AIOS__ROWS && n > r->rows->per_round ? r->rows->per_round : n;
     case AIOS__PER_ROWS:  return (n + op->cols_per_task - 1) / op->cols_per_task * aios__row_blocks(op, r);
     case AIOS__PER_COPY:
         for (n = 0, i = 0; i < r->kv->n_copies; i++) n += aios__copy_pieces(r->kv, &r->kv->copy[i]);

@@ -19,8 +19,9 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
     x->prog.freq     = (double *)aios__take(meta, (uint64_t)m->hp.n_rot / 2 * 8, 8);
     x->prog.op       = (aios__op *)aios__take(meta, (uint64_t)p->n_ops * sizeof(aios__op), 64);
     x->prog.unit     = (aios__unit *)aios__take(meta, (uint64_t)p->n_units * sizeof(aios__unit), 8);
-    x->stream.slot   = (aios__slot *)aios__take(meta, ((uint64_t)p->n_slots + (uint64_t)p->n_expert_slots * AIOS__N_PARTS) * sizeof(aios__slot), 64);
-    x->stream.queue  = (uint32_t *)aios__take(meta, (uint64_t)p->n_expert_slots * AIOS__N_PARTS * 4, 8);
+    x->stream.slot   = (aios__slot *)aios__take(meta, ((uint64_t)p->n_slots + (uint64_t)p->n_expert_slots * AIOS__N_PARTS + p->n_row_slots) * sizeof(aios__slot), 64);
+    x->stream.queue  = (uint32_t *)aios__take(meta, ((uint64_t)p->n_expert_slots * AIOS__N_PARTS + p->n_row_slots) * 4, 8);
+    aios__rows_layout(&x->rows, meta, p->n_row_slots);
     aios__cache_layout(&x->cache, meta, (uint64_t)m->hp.n_layer, (uint64_t)m->hp.n_expert, p->n_expert_slots);
     x->sample_work   = aios__take(meta, aios_sample_work_bytes(m->hp.n_vocab), 64);
     for (s = 0; s < p->n_seq; s++) {
@@ -37,15 +38,18 @@ static aios__cut aios__plan_cut(const aios_plan *p) {
     aios__cut c;
     c.rows = p->numerics == AIOS_REFERENCE;
     c.level = p->stream_level; c.warm = p->warm_steps; c.experts = p->n_expert_slots > 0;
+    c.tables = (p->rungs & AIOS_RUNG_ROWS) != 0;
     c.mapped = (p->flags & AIOS_PLAN_IN_PLACE) != 0 || (p->rungs & AIOS_RUNG_IN_PLACE) != 0;
     c.unit_bytes = p->unit_bytes;
     return c;
 }
 /* Two cuts that put every weight in the same place. */
 static int32_t aios__cut_same(const aios__cut *a, const aios__cut *b) {
-    return a->rows == b->rows && a->level == b->level && a->experts == b->experts && a->warm == b->warm && a->mapped == b->mapped && (!a->level || a->unit_bytes == b->unit_bytes);
+    return a->rows == b->rows && a->level == b->level && a->experts == b->experts && a->tables == b->tables && a->warm == b->warm && a->mapped == b->mapped && (!a->level || a->unit_bytes == b->unit_bytes);
 }
-static int32_t aios__plan_streams(const aios_plan *p) { return p->n_units || p->n_expert_slots; }
+/* For single rows no thread is worth its stack. */
+static int32_t aios__plan_wants_readers(const aios_plan *p) { return p->n_units || p->n_expert_slots; }
+static int32_t aios__plan_streams(const aios_plan *p) { return aios__plan_wants_readers(p) || p->n_row_slots; }
 /* Streams through the io's submit and wait. */
 static uint32_t aios__plan_async(const aios_model *m, const aios_plan *p) { return m->async && !p->n_readers && !(p->flags & AIOS_PLAN_LENT_READERS); }
 /* A plan from the caller. One of a header that knew no tiers has all weights in the first. */
@@ -135,6 +139,7 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     p->n_ops = b.n_ops; p->n_phases = b.n_phases; p->n_units = b.n_units;
     p->slot_bytes = aios__round_up(b.slot_bytes, AIOS__STREAM_ALIGN);
     p->expert_slot_bytes = b.part_bytes[AIOS__GATE_PART] + b.part_bytes[AIOS__UP_PART] + b.part_bytes[AIOS__DOWN_PART];
+    p->n_row_slots = !b.n_tables ? 0 : p->n_batch < AIOS__ROW_SLOTS ? (uint32_t)p->n_batch : (uint32_t)AIOS__ROW_SLOTS; p->row_slot_bytes = b.row_slot_bytes;
     memset(&tmp, 0, sizeof tmp);
     tmp.kv = kv;
     aios__context_layout(m, p, &meta, &tmp);
@@ -142,7 +147,8 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     load_tmp = m->loaded ? 0 : aios__weights_tmp(m, &cut);
     for (i = 0; i < 2; i++) p->tier_bytes[i] = m->loaded ? 0 : w.tier[i];
     if (!aios__mul(p->slot_bytes, p->n_slots, &p->tier_bytes[AIOS_TIER_STREAM]) || !aios__mul(p->expert_slot_bytes, p->n_expert_slots, &i)
-        || !aios__add(p->tier_bytes[AIOS_TIER_STREAM], i, &p->tier_bytes[AIOS_TIER_STREAM])) return 0;
+        || !aios__add(p->tier_bytes[AIOS_TIER_STREAM], i, &p->tier_bytes[AIOS_TIER_STREAM])
+        || !aios__mul(p->row_slot_bytes, p->n_row_slots, &i) || !aios__add(p->tier_bytes[AIOS_TIER_STREAM], i, &p->tier_bytes[AIOS_TIER_STREAM])) return 0;
     p->request_bytes[AIOS_MEM_META]    = aios__round_up(meta.used, 64);
     p->request_bytes[AIOS_MEM_SCRATCH] = aios__round_up(b.scratch.used > load_tmp ? b.scratch.used : load_tmp, 64);
     p->request_bytes[AIOS_MEM_KV]      = kv.bytes;
@@ -170,19 +176,22 @@ typedef struct aios__ladder {
     int32_t can_map;                    /* the io maps all matrices                                         */
     uint32_t n_slots;                   /* of a ring that has units enough                                  */
     uint32_t experts;                   /* that a cache may hold; 0 = they stay resident                    */
+    uint32_t rows, may_rows;            /* AIOS_RUNG_ROWS or 0: rows of tables are read, or may be          */
+    uint64_t least_unit;                /* bytes of a unit, so that rounding adds a percent at the most     */
     int32_t n_readers;
 } aios__ladder;
 
 /* Sizes, with a ring that has no more slots than it needs. */
 static int32_t aios__ladder_sizes(const aios__ladder *l, aios_plan *p) {
     p->n_slots = l->n_slots; p->n_readers = l->n_readers;
-    p->rungs |= AIOS_RUNG_STREAM | AIOS_RUNG_EXPERTS;
+    p->rungs |= AIOS_RUNG_STREAM | AIOS_RUNG_EXPERTS | l->rows;
     if (!p->n_expert_slots) p->rungs &= ~(uint32_t)AIOS_RUNG_EXPERTS;
     if (!aios__plan_sizes(l->m, p, l->k)) return 0;
+    if (!p->n_row_slots) p->rungs &= ~(uint32_t)AIOS_RUNG_ROWS;
     if (p->n_units >= p->n_slots && p->n_units) return 1;
     p->n_slots = p->n_units;
     if (!p->n_units) { p->stream_level = 0; p->rungs &= ~(uint32_t)AIOS_RUNG_STREAM; }
-    if (!aios__plan_streams(p)) p->n_readers = 0;
+    if (!aios__plan_wants_readers(p)) p->n_readers = 0;
     return aios__plan_sizes(l->m, p, l->k);
 }
 static int32_t aios__fits(const aios__ladder *l, aios_plan *p) {
@@ -260,6 +269,15 @@ static int32_t aios__most_experts(aios__ladder *l, aios_plan *p) {
     p->n_expert_slots = low ? low : (uint32_t)l->m->hp.n_used;
     return low && aios__fits(l, p);
 }
+/* Takes to reading rows of tables, unless the room for rows is more than the tables. */
+static int32_t aios__rows_pay(aios__ladder *l, aios_plan *p) {
+    uint64_t before;
+    if (!aios__ladder_sizes(l, p)) return 0;
+    before = p->total_bytes;
+    l->rows = l->may_rows;
+    if (!aios__ladder_sizes(l, p) || p->total_bytes > before) { l->rows = 0; p->rungs &= ~(uint32_t)AIOS_RUNG_ROWS; }
+    return l->rows != 0;
+}
 /* The smallest of all: everything given up that may be, and as little resident as it takes. Small units need a small ring and
  * long tables, and a ring can be larger than what it saves: all ways are weighed. */
 static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
@@ -274,6 +292,7 @@ static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
     while ((type = aios__kv_less(l, p)) >= 0) { p->kv_type = type; p->rungs |= AIOS_RUNG_KV_TYPE; }
     aios__set_ring(l, p, 2);
     if (l->m->loaded) return aios__ladder_sizes(l, p);      /* the weights are where they are               */
+    aios__rows_pay(l, p);
     if (l->can_map) { p->rungs |= AIOS_RUNG_IN_PLACE; p->warm_steps = aios__warm_steps(l->m); }
     p->stream_level = 0;
     if (!aios__ladder_sizes(l, p)) return 0;
@@ -281,12 +300,13 @@ static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
     for (p->n_expert_slots = 0; !l->can_map && !(p->flags & AIOS_PLAN_NO_STREAM) && p->n_expert_slots <= (l->experts > 0); p->n_expert_slots++) {
         p->stream_level = 0;
         if (p->n_expert_slots && aios__ladder_sizes(l, p) && p->total_bytes < best.total_bytes) best = *p;
-        for (level = AIOS__LEVEL; level <= AIOS__LEVELS; level += AIOS__LEVEL) for (unit = 65536; unit <= AIOS__MAX_UNIT; unit *= 2) {
+        for (level = AIOS__LEVEL; level <= AIOS__LEVELS; level += AIOS__LEVEL) for (unit = l->least_unit; unit <= AIOS__MAX_UNIT; unit *= 2) {
             p->stream_level = level; p->unit_bytes = unit;
             if (aios__ladder_sizes(l, p) && p->total_bytes < best.total_bytes) best = *p;
         }
     }
     *p = best;
+    l->rows = p->rungs & AIOS_RUNG_ROWS;
     return 1;
 }
 /* Goes down the ladder, one rung after the other and each no further than needed. p as asked for. 0 = does not fit. */
@@ -295,6 +315,7 @@ static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
     int32_t steps = aios__warm_steps(l->m), least = d->n_ctx_min ? d->n_ctx_min : 64, batch = p->n_batch, type;
     uint64_t unit;
     if (aios__fits(l, p)) return 1;
+    if (!l->m->loaded && aios__rows_pay(l, p) && aios__fits(l, p)) return 1;
     while (!(p->flags & AIOS_PLAN_KEEP_BATCH) && p->n_batch > 16) {
         aios__set_batch(l, p, p->n_batch / 2 > 16 ? p->n_batch / 2 : 16);
         if (aios__fits(l, p)) return 1;
@@ -328,14 +349,14 @@ static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
     }
     if (l->experts && aios__most_experts(l, p)) return 1;
     aios__set_ring(l, p, 4);            /* the largest units of which four fit in a sixteenth of the memory; then smaller ones */
-    for (unit = AIOS__MAX_UNIT; unit >= 65536; unit /= 2) {
-        if (d->budget_bytes && unit * 4 > d->budget_bytes / 16 && unit > 65536) continue;
+    for (unit = AIOS__MAX_UNIT; unit >= l->least_unit; unit /= 2) {
+        if (d->budget_bytes && unit * 4 > d->budget_bytes / 16 && unit > l->least_unit) continue;
         if (aios__least_fit(l, p, &p->stream_level, AIOS__LEVELS, unit)) return 1;
     }
     if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) aios__set_batch(l, p, 1);
     aios__set_ring(l, p, 2);
     if (p->n_expert_slots) p->n_expert_slots = 1;
-    return aios__least_fit(l, p, &p->stream_level, AIOS__LEVELS, 65536);
+    return aios__least_fit(l, p, &p->stream_level, AIOS__LEVELS, l->least_unit);
 }
 
 /* As many threads as there are fast cores, or less where a container allows less of their time. */
@@ -387,6 +408,8 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     l.m = m; l.d = &d;
     if (known > offsetof(aios_plan, n_expert_slots)) l.experts = (uint32_t)aios__min_u64(aios__n_experts(m), INT32_MAX);
     p.n_experts = l.experts;
+    l.may_rows = d.flags & AIOS_PLAN_NO_STREAM ? 0 : (uint32_t)AIOS_RUNG_ROWS;
+    for (i = 0, l.least_unit = 65536; i < m->n_parts + (m->io[m->n_parts].read != NULL); i++) if (!(m->io[i].flags & AIOS_IO_ANY_OFFSET)) l.least_unit = 524288;
     for (i = 0; i < m->gguf.n_tensors; i++) l.can_map &= m->place[i].use != AIOS__IS_MATRIX || m->place[i].can_map != 0;
     p.n_batch = d.n_batch;
     if (!p.n_batch) {                       /* activations of a batch, in their widest form, in half the second-level cache */
@@ -398,6 +421,7 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     if (m->loaded) {                        /* the weights are divided already                              */
         p.stream_level = m->cut.level; p.warm_steps = m->cut.warm;
         if (m->cut.mapped) p.rungs |= AIOS_RUNG_IN_PLACE;
+        if (m->cut.tables) p.rungs |= AIOS_RUNG_ROWS;
         p.unit_bytes = m->cut.unit_bytes;
         aios__set_ring(&l, &p, 4);
         if (m->cut.experts) p.n_expert_slots = 1;
@@ -408,6 +432,7 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     for (i = 0; i < 2; i++) if (m->weights[i]) p.held_bytes += m->weights_req[i].bytes;
     p.model_hash = m->gguf.hash;
     if (m->loaded && m->cut.experts && !l.experts) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model's experts are in a cache, of which this aios_plan knows nothing");
+    l.rows = p.rungs & AIOS_RUNG_ROWS;
     asked = least = p;
     if (p.n_expert_slots) asked.n_expert_slots = l.experts;
     if (!aios__ladder_sizes(&l, &asked) || !aios__bottom(&l, &least))
@@ -415,10 +440,12 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     if (least.total_bytes > asked.total_bytes) least = asked;
     if (d.budget_bytes && (least.total_bytes > d.budget_bytes || least.held_bytes > d.budget_bytes - least.total_bytes))
         return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.held_bytes + least.total_bytes, d.budget_bytes, "this plan needs % bytes in all; the least that would do is %", aios__u(p.held_bytes + asked.total_bytes), aios__u(p.held_bytes + least.total_bytes));
+    l.rows = p.rungs & AIOS_RUNG_ROWS;
     if (m->loaded) aios__set_ring(&l, &p, 4);
     if (m->loaded && p.n_expert_slots) aios__most_experts(&l, &p);
     if (!aios__descend(&l, &p)) {
         p = least;
+        l.rows = p.rungs & AIOS_RUNG_ROWS;
         aios__set_ring(&l, &p, 2);
         if (!aios__fits(&l, &p)) return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.tier_bytes[AIOS_TIER_HOT], d.hot_bytes, "the weights do not fit in hot_bytes and warm_bytes: at the least % bytes are hot and % warm", aios__u(p.tier_bytes[AIOS_TIER_HOT]), aios__u(p.tier_bytes[AIOS_TIER_WARM]));
     }
@@ -469,7 +496,7 @@ AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *
     memset(&x, 0, sizeof x);
     x.tier = at.rows < m->gguf.tensor[i].n[1] ? (uint32_t)AIOS_TIER_STREAM : at.tier;
     x.layout = at.layout; x.mapped = at.mapped; x.n_bytes = at.n_bytes; x.resident_tier = at.tier;
-    x.stream_bytes = at.use == AIOS__IS_MATRIX ? aios__rows_bytes(&m->gguf.tensor[i], aios__source_of(m, &cut, i).layout, m->gguf.tensor[i].n[1] - at.rows) * m->gguf.tensor[i].n[2] : 0;
+    x.stream_bytes = at.use == AIOS__IS_MATRIX || at.rows < m->gguf.tensor[i].n[1] ? aios__rows_bytes(&m->gguf.tensor[i], aios__source_of(m, &cut, i).layout, m->gguf.tensor[i].n[1] - at.rows) * m->gguf.tensor[i].n[2] : 0;
     x.token_bytes = at.use == AIOS__IS_TABLE ? 0 : at.n_bytes + x.stream_bytes;
     if (at.experts) x.token_bytes = x.token_bytes / (uint64_t)m->hp.n_expert * (uint64_t)m->hp.n_used;
     if (id == m->role[AIOS__T_TOKEN_EMBD].w || id == m->role[AIOS__T_POS_EMBD].w) x.token_bytes += m->gguf.tensor[i].row_bytes;

@@ -75,6 +75,10 @@ typedef struct aios__build {
     float *exp, *exp_out, *shared;
     aios__bundle *bundle;               /* [n_layer] filled when op is there                                */
     uint64_t part_bytes[AIOS__N_PARTS]; /* of a slot of the cache: the widest                               */
+    aios__table table[AIOS__N_TABLES];  /* tables of which rows are read                                    */
+    uint32_t n_tables;
+    int32_t last_table;                 /* that the program takes rows of                                   */
+    uint64_t row_slot_bytes;            /* of the longest row                                               */
 } aios__build;
 
 /* The forms a matrix reads its input in, as a mask of 1 << kind. */
@@ -119,8 +123,8 @@ static aios__op *aios__emit(aios__build *b, aios__op *local, aios__op_fn run, co
 static const float *aios__vec(const aios__build *b, int32_t tensor) { return tensor < 0 ? NULL : (const float *)b->m->place[tensor].p; }
 static uint64_t aios__vec_bytes(const aios__build *b, int32_t tensor) { return tensor < 0 ? 0 : b->m->gguf.tensor[tensor].n[0] * 4; }
 
-static void aios__emit_table(aios__build *b, aios__op_fn run, const char *name, aios__ref r, float scale, uint32_t flags) {
-    aios__op local, *o = aios__emit(b, &local, run, name, -1, AIOS__PER_TOKEN, flags);
+static void aios__emit_table(aios__build *b, aios__op_fn run, const char *name, aios__ref r, int32_t table, float scale) {
+    aios__op local, *o = aios__emit(b, &local, run, name, -1, AIOS__PER_TOKEN, 0);
     const aios__tensor *t = &b->m->gguf.tensor[r.w];
     uint64_t off[2] = { 0, 0 };
     aios__place p = aios__place_of(b->m, &b->cut, (uint32_t)r.w, off);
@@ -128,6 +132,15 @@ static void aios__emit_table(aios__build *b, aios__op_fn run, const char *name, 
     o->n_in = b->m->hp.n_embd; o->y = b->x; o->y_stride = (uint64_t)b->m->hp.n_embd; o->scale = scale;
     o->row_bytes = t->row_bytes; o->act_bytes = (uint64_t)o->n_in * 4;
     b->row_bytes += o->row_bytes; b->act_bytes += o->act_bytes;
+    if (p.rows < t->n[1]) {
+        aios__table *x = &b->table[table];
+        uint64_t most = aios__window_most(t->row_bytes, &b->m->io[t->part]), slot = aios__round_up(most, aios__stream_align(&b->m->io[t->part]) > 1 ? AIOS__STREAM_ALIGN : 64);
+        x->off = t->off; x->row_bytes = t->row_bytes; x->part = t->part; x->n_resident = p.rows;
+        o->flags |= AIOS__ROWS; o->part = table; o->tier = AIOS_TIER_STREAM;
+        b->n_tables++; b->last_table = table;
+        if (slot > b->row_slot_bytes) b->row_slot_bytes = slot;
+        b->stream_bytes += most;
+    }
 }
 /* x -> norm -> the forms of out that mask names; or, with out NULL, x -> norm, added to the residual add. */
 static void aios__emit_norm(aios__build *b, const char *name, int32_t layer, aios__ref r, const float *x, const aios__acts *out, uint32_t mask, float *add, uint32_t flags) {
@@ -292,10 +305,10 @@ static void aios__emit_experts(aios__build *b, const char *name, int32_t layer, 
     if (o->rows_per_task < 32) o->rows_per_task = 32;
     if (b->cut.experts) {
         aios__source from = aios__source_of(b->m, &b->cut, (uint32_t)r.w);
-        uint64_t window = aios__round_up(o->expert_bytes + (from.off % AIOS__STREAM_ALIGN || o->expert_bytes % AIOS__STREAM_ALIGN ? AIOS__STREAM_ALIGN - 1 : 0), AIOS__STREAM_ALIGN);
+        uint64_t align = aios__stream_align(&b->m->io[from.io]), window = aios__round_up(o->expert_bytes + (from.off % align || o->expert_bytes % align ? align - 1 : 0), align);
         o->flags |= AIOS__CACHED;
         o->part = part; o->tier = AIOS_TIER_STREAM;
-        if (window > b->part_bytes[part]) b->part_bytes[part] = window;
+        if (window > b->part_bytes[part]) b->part_bytes[part] = aios__round_up(window, AIOS__STREAM_ALIGN);
         b->stream_bytes += window * (uint64_t)b->moe.n_used; b->expert_bytes += window * (uint64_t)b->moe.n_used;
         if (b->op) { b->bundle[layer].off[part] = from.off; b->bundle[layer].part[part] = from.io; b->bundle[layer].n_bytes[part] = (uint32_t)o->expert_bytes; }
     }
@@ -441,20 +454,22 @@ static void aios__program_build(aios__build *b) {
     b->n_ops = b->n_phases = b->n_units = 0;
     b->w_bytes = b->row_bytes = b->act_bytes = b->stream_bytes = b->expert_bytes = b->slot_bytes = 0;
     memset(b->part_bytes, 0, sizeof b->part_bytes);
+    memset(b->table, 0, sizeof b->table);
+    b->row_slot_bytes = b->n_tables = 0;
     aios__build_buffers(b);
     b->work_bytes = aios__build_work(b);
     b->work = (char *)aios__take(&b->scratch, b->work_bytes * (uint64_t)b->n_threads, 64);
 
     if (b->n_seq > 1) aios__emit(b, &local, aios__op_copy, "copy", -1, AIOS__PER_COPY, 0);
-    aios__emit_table(b, aios__op_embed, "embed", m->role[AIOS__T_TOKEN_EMBD], hp->embd_scale, 0);
+    aios__emit_table(b, aios__op_embed, "embed", m->role[AIOS__T_TOKEN_EMBD], AIOS__EMBD_TABLE, hp->embd_scale);
     if (hp->n_rot) {
-        o = aios__emit(b, &local, aios__op_angles, "angles", -1, AIOS__PER_TOKEN, AIOS__JOIN);
+        o = aios__emit(b, &local, aios__op_angles, "angles", -1, AIOS__PER_TOKEN, b->n_tables ? 0 : AIOS__JOIN);       /* beside what goes in rounds nothing runs */
         o->n_in = hp->n_rot / 2; o->freq = b->freq; o->scale = b->rope_mult; o->y = b->cs; o->y_stride = (uint64_t)hp->n_rot;
         o->act_bytes = (uint64_t)hp->n_rot * 4;
         b->act_bytes += o->act_bytes;
     }
     if (m->role[AIOS__T_POS_EMBD].w >= 0 && m->arch->flags & AIOS__POS_EMBD)
-        aios__emit_table(b, aios__op_positions, "positions", m->role[AIOS__T_POS_EMBD], 1.0f, 0);
+        aios__emit_table(b, aios__op_positions, "positions", m->role[AIOS__T_POS_EMBD], AIOS__POS_TABLE, 1.0f);
     for (l = 0; l < hp->n_layer; l++) {
         const aios__ref *r = m->layer[l];
         uint32_t in_attn = aios__mask(b, r[AIOS__T_ATTN_QKV]) | aios__mask(b, r[AIOS__T_ATTN_Q]) | aios__mask(b, r[AIOS__T_ATTN_K]) | aios__mask(b, r[AIOS__T_ATTN_V]);

@@ -18,7 +18,7 @@ typedef struct aios__slot {
     int64_t got;                        /* what the reader answered when it failed                          */
 } aios__slot;
 
-enum { AIOS__READ_INLINE = 0, AIOS__READ_THREADS = 1, AIOS__READ_ASYNC = 2, AIOS__STREAM_ALIGN = 4096, AIOS__INLINE_BYTES = 256 * 1024 };
+enum { AIOS__READ_INLINE = 0, AIOS__READ_THREADS = 1, AIOS__READ_ASYNC = 2, AIOS__STREAM_ALIGN = 4096, AIOS__INLINE_BYTES = 256 * 1024, AIOS__HINT_BYTES = 4 << 20 };
 
 typedef struct aios__stream {
     const aios_io *io;                  /* [n_parts]                                                        */
@@ -27,7 +27,7 @@ typedef struct aios__stream {
     char *base;
     aios__unit *unit;                   /* [n_units]                                                        */
     aios__slot *slot;                   /* [n_all] of the ring, then those that are wanted by number        */
-    uint32_t n_all;                     /* 0 = nothing is streamed                                          */
+    uint32_t n_all, row0;               /* 0 = nothing is streamed; from row0 on they are of rows (rows.c), those before of experts */
     uint32_t *queue;                    /* [n_all - n_slots] what is wanted: those from head to tail        */
     uint64_t head, tail, n_tickets;
     aios__slot *now;                    /* INLINE: what is being read                                       */
@@ -36,15 +36,20 @@ typedef struct aios__stream {
     int32_t hold;                       /* nothing is asked for: after a failure, until the next step       */
     int32_t ended;                      /* lent threads are to return                                       */
     uint64_t used, issued;              /* uses that are through, and those whose reading has begun         */
-    uint64_t read_bytes, wanted_bytes, n_reads, n_errors;       /* for the counters; wanted: of read        */
+    uint64_t hinted;                    /* INLINE: uses that the io has been told of                        */
+    uint64_t read_bytes, wanted_bytes, n_reads, n_errors;       /* for the counters; wanted: of experts     */
     aios__crew crew;                    /* reading threads                                                  */
 } aios__stream;
 
-/* Bytes of a file that are read for a unit: from page boundary to page boundary, as direct reading wants it. */
-static inline uint64_t aios__unit_start(const aios__unit *u) { return u->off / AIOS__STREAM_ALIGN * AIOS__STREAM_ALIGN; }
+/* Bytes of a file that are read for a unit: from page boundary to page boundary, as direct reading wants it, where the io does not say that it
+ * need not be. */
+static inline uint64_t aios__stream_align(const aios_io *io) { return io->flags & AIOS_IO_ANY_OFFSET ? 1 : AIOS__STREAM_ALIGN; }
+static inline uint64_t aios__unit_start(const aios__unit *u, const aios_io *io) { return u->off / aios__stream_align(io) * aios__stream_align(io); }
 static inline uint64_t aios__unit_window(const aios__unit *u, const aios_io *io) {
-    return aios__min_u64(aios__round_up(u->off + u->n_bytes, AIOS__STREAM_ALIGN), io->n_bytes) - aios__unit_start(u);
+    return aios__min_u64(aios__round_up(u->off + u->n_bytes, aios__stream_align(io)), io->n_bytes) - aios__unit_start(u, io);
 }
+/* The same of n bytes anywhere: the most. */
+static inline uint64_t aios__window_most(uint64_t n, const aios_io *io) { return aios__round_up(n + aios__stream_align(io) - 1, aios__stream_align(io)); }
 static inline const aios__unit *aios__use_unit(const aios__stream *s, uint64_t use) { return &s->unit[use % s->n_units]; }
 static inline char *aios__slot_base(const aios__stream *s, uint64_t use) { return s->base + use % s->n_slots * s->slot_bytes; }
 
@@ -57,7 +62,7 @@ static aios__slot *aios__stream_next(aios__stream *s) {
         const aios__unit *u = aios__use_unit(s, s->issued);
         slot = &s->slot[s->issued % s->n_slots];
         if (s->issued >= s->used + s->n_slots || slot->state == AIOS__SLOT_READING) return NULL;
-        slot->part = u->part; slot->off = aios__unit_start(u); slot->want = aios__unit_window(u, &s->io[u->part]); slot->dst = aios__slot_base(s, s->issued);
+        slot->part = u->part; slot->off = aios__unit_start(u, &s->io[u->part]); slot->want = aios__unit_window(u, &s->io[u->part]); slot->dst = aios__slot_base(s, s->issued);
         slot->use = s->issued++;
     } else return NULL;
     slot->state = AIOS__SLOT_READING; slot->done = 0;
@@ -73,7 +78,7 @@ static void aios__stream_end(aios__stream *s, aios__slot *slot, int64_t got) {
     uint64_t want = slot->want, done = slot->done + (got > 0 ? (uint64_t)got : 0);
     s->n_reads++;
     if (got > 0 && done <= want) s->read_bytes += (uint64_t)got;
-    if (got > 0 && done <= want && slot >= s->slot + s->n_slots) s->wanted_bytes += (uint64_t)got;
+    if (got > 0 && done <= want && slot >= s->slot + s->n_slots && slot < s->slot + s->row0) s->wanted_bytes += (uint64_t)got;
     if (s->how == AIOS__READ_ASYNC && done < want) done = done / AIOS__STREAM_ALIGN * AIOS__STREAM_ALIGN;    /* it goes on where a direct read can */
     if (got > 0 && done <= want && done > slot->done) {
         slot->done = done;
@@ -162,16 +167,31 @@ static void aios__stream_start(aios__stream *s) {
     else if (s->used % s->n_units || s->hold || s->slot[s->used % s->n_slots].state == AIOS__SLOT_FAILED) {
         for (i = 0; i < s->n_slots; i++)
             if (s->slot[i].state != AIOS__SLOT_READING || s->how == AIOS__READ_INLINE) s->slot[i].state = AIOS__SLOT_EMPTY;
-        s->used = s->issued = (s->issued + s->n_units - 1) / s->n_units * s->n_units;
+        s->used = s->issued = s->hinted = (s->issued + s->n_units - 1) / s->n_units * s->n_units;
         s->hold = 0;
     }
     aios__stream_pump(s);
     aios__crew_unlock(&s->crew);
 }
+/* Nobody reads ahead: the io is told what comes next, so that the system may. */
+static void aios__stream_hint(aios__stream *s) {
+    uint64_t ahead = 0, use;
+    if (s->hinted < s->issued) s->hinted = s->issued;
+    for (use = s->issued; use < s->hinted; use++) ahead += aios__use_unit(s, use)->n_bytes;
+    for (; ahead < AIOS__HINT_BYTES && s->hinted < s->used + s->n_units; s->hinted++) {
+        const aios__unit *u = aios__use_unit(s, s->hinted);
+        const aios_io *io = &s->io[u->part];
+        ahead += u->n_bytes;
+        if (io->soon) io->soon(io->user, u->off, u->n_bytes);
+    }
+}
 /* Goes on reading, a piece at a time where nobody else does it, or waits for somebody, or for the io of a part, who do. With the lock. */
 static void aios__stream_move(aios__stream *s, uint32_t part, uint64_t timeout_ns) {
     if (s->how == AIOS__READ_INLINE) {
-        if (!s->now || s->now->state != AIOS__SLOT_READING) s->now = aios__stream_next(s);
+        if (!s->now || s->now->state != AIOS__SLOT_READING) {
+            s->now = aios__stream_next(s);
+            if (s->n_units) aios__stream_hint(s);
+        }
         if (s->now) aios__stream_end(s, s->now, aios__stream_read(s, s->now, AIOS__INLINE_BYTES));
         return;
     }
@@ -195,7 +215,7 @@ static int32_t aios__stream_try(aios__stream *s, uint64_t timeout_ns) {
 }
 static inline const void *aios__stream_data(const aios__stream *s) {
     const aios__unit *u = aios__use_unit(s, s->used);
-    return aios__slot_base(s, s->used) + (u->off - aios__unit_start(u));
+    return aios__slot_base(s, s->used) + (u->off - aios__unit_start(u, &s->io[u->part]));
 }
 /* The unit is through: its slot may be filled again. */
 static void aios__stream_pass(aios__stream *s) {

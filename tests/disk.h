@@ -16,7 +16,7 @@ typedef struct disk {
     pthread_mutex_t lock;
     int n_queued, depth, broken;        /* depth: reads that may be under way                                */
     struct { uint64_t ticket, offset, n; void *dst; } queue[QUEUE];
-    uint64_t seed;
+    uint64_t seed, hinted;              /* hinted: bytes that soon was told of                               */
 } disk;
 static int64_t disk_read(void *user, uint64_t off, void *dst, uint64_t n) {
     disk *d = (disk *)user;
@@ -52,6 +52,11 @@ static int32_t disk_wait(void *user, uint64_t *ticket, int64_t *got, uint64_t ti
     *got = disk_read(d, d->queue[i].offset, d->queue[i].dst, d->queue[i].n);
     d->queue[i] = d->queue[--d->n_queued];
     return 1;
+}
+static inline void disk_soon(void *user, uint64_t off, uint64_t n) {
+    disk *d = (disk *)user;
+    CHECK(n > 0 && off >= d->from && off < d->n && n <= d->n - off);
+    d->hinted += n;
 }
 static void disk_init(disk *d, aios_io *io, const uint8_t *p, uint64_t n) {
     memset(d, 0, sizeof *d);

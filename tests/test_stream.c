@@ -187,16 +187,69 @@ static void test_budgets(const char *name, const uint8_t *p, uint64_t n, int n_r
         aios_counters_init(&c);
         CHECK(aios_counters_get(r.c, &c) == 0);
         CHECK(c.n_units == (uint64_t)r.plan.n_units * c.n_passes || r.plan.stream_level > 2 * 65536);      /* the output is not wanted in every pass */
-        CHECK((c.stream_bytes > 0) == (r.plan.n_units > 0) && c.n_stalls <= c.n_units && c.n_read_errors == 0);
-        if (r.plan.stream_level <= 2 * 65536)       /* what was used, and no more than the ring ahead of it   */
-            CHECK(c.stream_bytes + (how == 2 ? r.plan.tier_bytes[AIOS_TIER_STREAM] : 0) >= r.plan.token_stream_bytes * c.n_passes && c.stream_bytes <= r.plan.token_stream_bytes * c.n_passes + r.plan.tier_bytes[AIOS_TIER_STREAM]);
-        CHECK(c.tier_bytes[0] + c.tier_bytes[1] + c.tier_bytes[2] == c.weight_bytes && (c.tier_bytes[2] > 0) == (r.plan.n_units > 0));
+        CHECK((c.stream_bytes > 0) == (r.plan.n_units + r.plan.n_row_slots > 0) && c.n_stalls <= c.n_units + (r.plan.n_row_slots ? c.n_tokens : 0) && c.n_read_errors == 0);
+        if (r.plan.stream_level <= 2 * 65536) {     /* what was used, and no more than the ring ahead of it; a row for each token at the most, of one table */
+            uint64_t row = r.plan.n_row_slots ? r.plan.row_slot_bytes : 0, units = (r.plan.token_stream_bytes - row) * c.n_passes;
+            CHECK(c.stream_bytes + (how == 2 ? r.plan.tier_bytes[AIOS_TIER_STREAM] : 0) >= units && c.stream_bytes <= units + row * c.n_tokens + r.plan.tier_bytes[AIOS_TIER_STREAM]);
+        }
+        CHECK(c.tier_bytes[0] + c.tier_bytes[1] + c.tier_bytes[2] == c.weight_bytes && (c.tier_bytes[2] > 0) == (r.plan.n_units + r.plan.n_row_slots > 0));
         check_ops(&r);
         n_streamed += r.plan.n_units > 0;
         if (how == 2 && r.plan.n_units) { aios_end_reads(r.c, 1); pthread_join(t[0], NULL); pthread_join(t[1], NULL); }
         run_close(&r);
     }
     CHECK(n_streamed > 0);
+    pthread_mutex_destroy(&d.lock);
+}
+
+/* Tables that are read by the row leave memory before anything else, and cost a row for each token that is not there already. Where the io
+ * reads from any offset, what is read is the weights and nothing more. */
+static void test_rows(const char *name, const uint8_t *p, uint64_t n, int tied) {
+    enum { N = 36 };
+    static const int32_t same[N];
+    aios_io io;
+    disk d;
+    run r;
+    aios_plan_desc pd;
+    aios_tensor_place at;
+    aios_counters c;
+    uint64_t want = 0, all = 0, embd, pos, least = 0, weights;
+    uint32_t i;
+    int how;
+    disk_init(&d, &io, p, n);
+    io.flags = AIOS_IO_ANY_OFFSET; io.soon = disk_soon;
+    aios_counters_init(&c);
+    for (how = 0; how < 4; how++) {         /* resident; tables on storage; all of it, inline; with threads */
+        aios_plan_desc_init(&pd);
+        pd.n_ctx = 64; pd.n_batch = 40; pd.n_threads = how == 3 ? 2 : 1; pd.flags = AIOS_PLAN_KEEP_BATCH;
+        if (!CHECK(run_model(&r, &io, &d))) { printf("  %s: %s\n", name, r.err.text); return; }
+        d.hinted = 0;
+        pd.budget_bytes = how > 1;
+        if (how > 1) { CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY); least = r.err.expected; }
+        pd.budget_bytes = how == 0 ? 0 : how == 1 ? all - 1 : least;
+        if (!CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0)) { printf("  %s, %d: %s\n", name, how, r.err.text); run_close(&r); continue; }
+        all = how ? all : r.plan.held_bytes + r.plan.total_bytes;
+        if (how == 1) CHECK(tied || (r.plan.rungs == AIOS_RUNG_ROWS && r.plan.n_units == 0 && r.plan.n_row_slots == 32 && r.plan.n_readers == 0));
+        if (how > 1 && !CHECK((how == 3 ? r.plan.rungs & AIOS_RUNG_ROWS : r.plan.rungs == (AIOS_RUNG_ROWS | AIOS_RUNG_STREAM)) && r.plan.n_batch == 40)) printf("  %s, %d: rungs %u, batch %d\n", name, how, r.plan.rungs, r.plan.n_batch);
+        for (i = 0, embd = pos = weights = 0; r.plan.n_row_slots; i++) {
+            aios_tensor_info t;
+            aios_tensor_info_init(&t); aios_tensor_place_init(&at);
+            if (aios_plan_get_tensor(r.m, &r.plan, i, &at) || aios_model_get_tensor(r.m, i, &t)) break;
+            if (!strcmp(t.name, "token_embd.weight")) embd = t.n_bytes / t.n[1];
+            else if (!strcmp(t.name, "position_embd.weight")) pos = t.n_bytes / t.n[1];
+            else { weights += at.stream_bytes; continue; }
+            CHECK(at.tier == AIOS_TIER_STREAM && at.n_bytes == 0 && at.stream_bytes == t.n_bytes);
+            if (tied && t.name[0] == 't') weights += at.stream_bytes;
+        }
+        if (r.plan.n_row_slots) CHECK(r.plan.token_stream_bytes == weights + embd + pos);
+        aios_counters_reset(r.c);
+        CHECK(aios_feed(r.c, 0, same, N, 0, &r.err) == 0 && aios_step(r.c, 0, &r.err) == 0 && aios_counters_get(r.c, &c) == 0);    /* one pass of one token, N times */
+        if (r.plan.n_row_slots && how < 3) CHECK(c.n_passes == 1 && c.stream_bytes == weights + embd + N * pos);
+        if (how == 2) CHECK(d.hinted >= c.stream_bytes / 2);
+        if (how == 0) want = run_hash(&r, 0);
+        CHECK(run_hash(&r, 0) == want && want != 0);
+        run_close(&r);
+    }
     pthread_mutex_destroy(&d.lock);
 }
 
@@ -526,8 +579,10 @@ int main(int argc, char **argv) {
     test_budgets("made", made, n_made, quick ? 4 : 40);
     test_rungs(made, n_made);
     test_older(made, n_made);
+    test_rows("made", made, n_made, 0);
     if (CHECK(p != NULL)) {
         test_budgets("tale", p, n, quick ? 4 : 24);
+        test_rows("tale", p, n, 1);
         test_tiers(p, n);
         test_faults(p, n, quick);
         test_two(p, n);
@@ -538,6 +593,7 @@ int main(int argc, char **argv) {
         p = test_read_file(shared_path(files[i]), &n);
         if (!p) { printf("skip: no %s in the shared folder\n", files[i]); continue; }
         test_budgets(files[i], p, n, quick ? 4 : 12);
+        if (strstr(files[i], "gpt2") || strstr(files[i], "q8_0") || strstr(files[i], "falcon")) test_rows(files[i], p, n, 0);
         free(p);
     }
     return test_end();
