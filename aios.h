@@ -336,7 +336,7 @@ typedef struct aios_plan_desc {
     uint32_t struct_size, flags;    /* AIOS_PLAN_*                                                     */
     int32_t n_ctx;                  /* positions per sequence; 0 = what the model was trained for, 4096 at the most; longer ones get a note (log) */
     int32_t n_seq;                  /* sequences side by side; 0 = 1                                   */
-    int32_t n_batch;                /* most tokens in one pass; 0 = chosen: 64, or what l2_bytes and streaming ask for */
+    int32_t n_batch;                /* most tokens in one pass; 0 = chosen, so that a prompt moves the fewest bytes */
     int32_t n_outputs;              /* logits rows kept from one pass; 0 = n_seq                       */
     int32_t n_threads;              /* workers that will run tasks; 0 = 1 with LENT_THREADS, else as many as there are fast cores */
     int32_t kv_type;                /* AIOSK_KV_*; 0 = AIOSK_KV_F16, with AIOS_REFERENCE AIOSK_KV_F32   */
@@ -358,6 +358,7 @@ typedef struct aios_plan_desc {
                                        tiles), without which attention comes apart; 0 = 64, negative = none */
     int32_t kv_heavy, reserved;     /* with kv_window: and so many between, those that attention has gone to most (whole tiles) */
     const int32_t *kv_layer_type;   /* [n_layer] type of the cache for each layer, -1 = kv_type; must stay until the context is open; NULL = kv_type */
+    uint64_t l3_bytes;              /* the part of the third-level cache that this context may count on, for n_batch; 0 = unknown */
 } aios_plan_desc;
 AIOS__DESC_INIT(aios_plan_desc)
 
@@ -8707,6 +8708,24 @@ static void aios__set_batch(const aios__ladder *l, aios_plan *p, int32_t n) {
     p->n_outputs = l->d->n_outputs ? l->d->n_outputs : p->n_seq;
     if (p->n_outputs > n) p->n_outputs = n;
 }
+/* How many tokens share a pass, so that each of a prompt moves the fewest bytes: its part of the weights, and what of the activations does
+ * not stay in the caches. Larger passes than 64 take no more room than a sixteenth of what the weights do. */
+static int32_t aios__best_batch(const aios__ladder *l, const aios_plan *p) {
+    uint64_t cache = l->d->l2_bytes + l->d->l3_bytes, fewest = UINT64_MAX;
+    int32_t n, best = aios__batch_of(p, 64);
+    if (!cache) cache = 1 << 20;
+    for (n = 32; n <= 512 && n <= aios__batch_of(p, n); n *= 2) {
+        aios_plan x = *p;
+        uint64_t room, moved;
+        aios__set_batch(l, &x, n);
+        if (!aios__plan_sizes(l->m, &x, l->k)) break;
+        room = x.request_bytes[AIOS_MEM_SCRATCH];
+        if (n > 64 && room > l->m->gguf.tensor_bytes / 16) break;
+        moved = x.token_weight_bytes / (uint64_t)n + (room > cache ? x.token_act_bytes * ((room - cache) >> 10) / (room >> 10) : 0);
+        if (moved < fewest) { fewest = moved; best = n; }
+    }
+    return best;
+}
 /* A ring of n_slots units and the threads that fill it; one slot where reading waits for computing. */
 static void aios__set_ring(aios__ladder *l, const aios_plan *p, uint32_t n_slots) {
     int32_t n = l->d->n_readers, async = (int32_t)l->m->async, lent = (p->flags & AIOS_PLAN_LENT_READERS) != 0;
@@ -8898,12 +8917,7 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     l.may_rows = d.flags & AIOS_PLAN_NO_STREAM ? 0 : (uint32_t)AIOS_RUNG_ROWS;
     for (i = 0, l.least_unit = 65536; i < m->n_parts + (m->io[m->n_parts].read != NULL); i++) if (!(m->io[i].flags & AIOS_IO_ANY_OFFSET)) l.least_unit = 524288;
     for (i = 0; i < m->gguf.n_tensors; i++) l.can_map &= m->place[i].use != AIOS__IS_MATRIX || m->place[i].can_map != 0;
-    p.n_batch = d.n_batch;
-    if (!p.n_batch) {                       /* activations of a batch, in their widest form, in half the second-level cache */
-        int64_t widest = (int64_t)(m->hp.n_ff > m->hp.n_embd ? m->hp.n_ff : m->hp.n_embd), n = (int64_t)(d.l2_bytes / 2) / widest / 32 * 32;
-        p.n_batch = aios__batch_of(&p, !d.l2_bytes ? 64 : n < 32 ? 32 : n > 512 ? 512 : (int32_t)n);
-    }
-    aios__set_batch(&l, &p, p.n_batch);
+    aios__set_batch(&l, &p, p.n_batch = d.n_batch ? d.n_batch : aios__batch_of(&p, 64));
     if (d.flags & AIOS_PLAN_IN_PLACE) p.warm_steps = aios__warm_steps(m);
     if (m->loaded) {                        /* the weights are divided already                              */
         p.stream_level = m->cut.level; p.warm_steps = m->cut.warm;
@@ -8915,6 +8929,7 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     }
     if ((st = aios__plan_check(m, &p, err)) != 0) return st;
     l.k = aiosk_select(p.isa);
+    if (!d.n_batch) aios__set_batch(&l, &p, p.n_batch = aios__best_batch(&l, &p));
     p.held_bytes = m->req.bytes;
     for (i = 0; i < 2; i++) if (m->weights[i]) p.held_bytes += m->weights_req[i].bytes;
     p.model_hash = m->gguf.hash;

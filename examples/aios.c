@@ -281,7 +281,10 @@ static void make_plan(session *s, const options *o, aios_plan_desc *d) {
     if (!o->chunk) {                                            /* as the caches of this machine have it */
         aios_hardware hw;
         aios_hardware_init(&hw);
-        if (aios_hardware_detect(&hw) == AIOS_OK) d->l2_bytes = hw.l2_bytes;
+        if (aios_hardware_detect(&hw) == AIOS_OK) {
+            d->l2_bytes = hw.l2_bytes;
+            d->l3_bytes = hw.n_cores > 0 ? hw.l3_bytes / (uint64_t)hw.n_cores * (uint64_t)(o->threads < hw.n_cores ? o->threads : hw.n_cores) : 0;
+        }
     }
     d->n_threads = o->threads;
     d->kv_type = o->kv;

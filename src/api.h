@@ -335,7 +335,7 @@ typedef struct aios_plan_desc {
     uint32_t struct_size, flags;    /* AIOS_PLAN_*                                                     */
     int32_t n_ctx;                  /* positions per sequence; 0 = what the model was trained for, 4096 at the most; longer ones get a note (log) */
     int32_t n_seq;                  /* sequences side by side; 0 = 1                                   */
-    int32_t n_batch;                /* most tokens in one pass; 0 = chosen: 64, or what l2_bytes and streaming ask for */
+    int32_t n_batch;                /* most tokens in one pass; 0 = chosen, so that a prompt moves the fewest bytes */
     int32_t n_outputs;              /* logits rows kept from one pass; 0 = n_seq                       */
     int32_t n_threads;              /* workers that will run tasks; 0 = 1 with LENT_THREADS, else as many as there are fast cores */
     int32_t kv_type;                /* AIOSK_KV_*; 0 = AIOSK_KV_F16, with AIOS_REFERENCE AIOSK_KV_F32   */
@@ -357,6 +357,7 @@ typedef struct aios_plan_desc {
                                        tiles), without which attention comes apart; 0 = 64, negative = none */
     int32_t kv_heavy, reserved;     /* with kv_window: and so many between, those that attention has gone to most (whole tiles) */
     const int32_t *kv_layer_type;   /* [n_layer] type of the cache for each layer, -1 = kv_type; must stay until the context is open; NULL = kv_type */
+    uint64_t l3_bytes;              /* the part of the third-level cache that this context may count on, for n_batch; 0 = unknown */
 } aios_plan_desc;
 AIOS__DESC_INIT(aios_plan_desc)
 
