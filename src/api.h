@@ -31,10 +31,10 @@
  *          aios_model_measure tells the one request of aios_model_open, aios_plan_request all that follow; opening
  *          takes exactly those, and after aios_context_open nothing is allocated. Freed in reverse order by *_free.
  *          The library object contains no call to malloc.
- * BUDGET   With pd.budget_bytes the plan goes down a ladder until it fits: a smaller batch, what AIOS_PLAN_MAY_* allows, then matrices
- *          used where the io maps them, or read from storage: experts when a token wants them, into a cache, the others for every
- *          pass, through a ring that is filled ahead. It says which
- *          rungs it took, what bounds the speed, and the least that would do. No rung but those of AIOS_PLAN_MAY_* changes a bit.
+ * BUDGET   With pd.budget_bytes the plan goes down a ladder until it fits: tables of which a token wants a row are read by the row; a
+ *          smaller batch; what AIOS_PLAN_MAY_* allows; then matrices used where the io maps them, or read from storage: experts when a
+ *          token wants them, into a cache, the others for every pass, through a ring that is filled ahead. It says which rungs it
+ *          took, what bounds the speed, and the least that would do. No rung but those of AIOS_PLAN_MAY_* changes a bit.
  * CACHE    Keys and values are in pages of 64 positions from one pool: sequences share them, are forked, cut back, saved and restored
  *          (aios_seq_*). pd.kv_type says how positions are kept, the other kv_ fields what becomes of those far back.
  * THREADS  One context is used by one thread at a time; several contexts of one model may run side by side. Opening and
