@@ -18,6 +18,7 @@ AIOS__SMALL_BEGIN
 #include "gguf.c"
 AIOS__SMALL_END
 #include "unicode.h"
+#include "nfc.h"
 #include "vocab.c"
 AIOS__SMALL_BEGIN
 #include "arch.c"

@@ -298,7 +298,9 @@ enum { AIOS_TOK_SPECIAL = 1,        /* "</s>" and the like in the text become th
 /* Text to ids. Returns how many there are; only the first max_ids are written (ask with max_ids = 0 to size the buffer).
  * Takes no memory and about 36 KiB of stack. Invalid UTF-8 is taken byte by byte; a byte that the vocabulary has no token for
  * becomes unk, or is left out where there is none. Exact for text of any length; AIOS_ERR_LIMIT only if the tokens of a run
- * without a break depend on what follows more than 768 characters later, which no known vocabulary does. */
+ * without a break depend on what follows more than 768 characters later, which no known vocabulary does. Where the model's own tokenizer
+ * composes (NFC: Qwen and some others), so does this one, between special tokens; AIOS_ERR_LIMIT if something that is not composed
+ * yet is in a word of more than about 4096 bytes or among more than 1000 marks on one letter. */
 AIOS_API int64_t aios_tokenize(const aios_model *m, const char *text, uint64_t n_text, uint32_t flags,
                                int32_t *ids, uint64_t max_ids, aios_error *err);
 

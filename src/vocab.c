@@ -5,6 +5,8 @@
  * that tokenizer.ggml.pre names, then the pair of lowest rank is joined first). Others are recorded and refused when used,
  * so that their models still load. Token texts, scores and merges stay in the header; META holds offsets and hashes.
  *
+ * Where the model's own tokenizer composes text (NFC), so does this one, word by word, and only the words that are not composed already.
+ *
  * Nothing here allocates: words and texts of any length go through one window on the stack (aios__window, 34 KiB), see
  * aios__piece for why the result is exactly that of joining the whole text at once.
  * Behaviour follows llama.cpp (src/llama-vocab.cpp, src/unicode.cpp), on valid UTF-8, but for what is marked "unlike llama.cpp". */
@@ -113,6 +115,194 @@ static inline int32_t aios__char_byte(uint32_t cp) {                    /* -1: n
     return aios__byte_char((uint8_t)cp) == cp ? (int32_t)cp : -1;
 }
 
+/* ---- composing ------------------------------------------------------------------------------------------------
+ * Unicode's canonical composition (NFC), with the tables of nfc.h. Text falls into stretches that are composed alone: a character that joins
+ * nothing before it, and what follows up to the next such one. */
+
+enum { AIOS__MAX_STRETCH = 1024 };      /* characters of one stretch, split; text that is no attack has a few */
+
+/* Index of a character in runs that end with a guard; -1 = it is in none. */
+static inline int32_t aios__nfc_find(const uint32_t *run, uint32_t n, uint32_t cp) {
+    uint32_t half, i;
+    for (n--; n > 1; n -= half) {
+        half = n / 2;
+        run += run[half] >> 12 <= cp ? half : 0;
+    }
+    i = cp - (*run >> 12) + (*run & 0xFFF);
+    return cp >= *run >> 12 && i < (run[1] & 0xFFF) ? (int32_t)i : -1;
+}
+#define AIOS__NFC_FIND(run, cp) aios__nfc_find(run, (uint32_t)(sizeof(run) / sizeof *(run)), cp)
+
+/* 1: no mark, joins nothing before it, stays. */
+static inline int32_t aios__nfc_plain(uint32_t cp) {
+    uint32_t word, bit, n;
+    if (cp >= 0x20000) return cp < 0x2F800 || cp > 0x2FA1F;         /* compatibility ideographs */
+    word = aios__nfc_block[cp >> 10];
+    bit = cp >> 5 & 31;
+    if (!(word >> bit & 1)) return 1;
+    n = word & (((uint32_t)1 << bit) - 1);
+    n -= n >> 1 & 0x55555555;
+    n = (n & 0x33333333) + (n >> 2 & 0x33333333);
+    n = ((n + (n >> 4)) & 0x0F0F0F0F) * 0x01010101 >> 24;           /* how many bits */
+    return !aios__bit(aios__nfc_odd + aios__nfc_rank[cp >> 10] + n, cp & 31);
+}
+AIOS__SMALL_BEGIN
+/* Canonical combining class. */
+AIOSK__NOINLINE static uint32_t aios__nfc_class(uint32_t cp) {
+    const uint32_t *m = aios__nfc_mark;
+    uint32_t n = (uint32_t)(sizeof aios__nfc_mark / sizeof *m), half;
+    if (cp < 0x300 || aios__nfc_plain(cp)) return 0;
+    for (; n > 1; n -= half) {
+        half = n / 2;
+        m += m[half] >> 14 <= cp ? half : 0;
+    }
+    return cp - (*m >> 14) <= (*m >> 8 & 0x3F) ? *m & 0xFF : 0;     /* below the first: wraps */
+}
+/* Splits a character in two, or into one other (*second 0); 0 = stays. */
+AIOSK__NOINLINE static int32_t aios__nfc_split(uint32_t cp, uint32_t *first, uint32_t *second) {
+    uint32_t hangul = cp - 0xAC00;
+    int32_t i;
+    *second = 0;
+    if (cp < 0xC0) return 0;
+    if (hangul < 11172) {
+        *first = hangul % 28 ? cp - hangul % 28 : 0x1100 + hangul / 588;
+        *second = hangul % 28 ? 0x11A7 + hangul % 28 : 0x1161 + hangul / 28 % 21;
+        return 1;
+    }
+    if ((i = AIOS__NFC_FIND(aios__nfc_join_run, cp)) >= 0 || (i = AIOS__NFC_FIND(aios__nfc_pair_run, cp)) >= 0) {
+        *first = aios__nfc_first[i] | (cp & 0x10000);
+        *second = aios__nfc_seconds[aios__nfc_second[i]];
+        return 1;
+    }
+    if ((i = AIOS__NFC_FIND(aios__nfc_one_run, cp)) < 0) return 0;
+    *first = aios__nfc_one[i] | (uint32_t)aios__bit(aios__nfc_one_plane, (uint32_t)i) << 17;
+    return 1;
+}
+#undef AIOS__NFC_FIND
+/* The index of a second half that joins some first one; -1 = it is none. */
+AIOSK__NOINLINE static int32_t aios__nfc_second_of(uint32_t cp) {
+    uint32_t low = 0, high = (uint32_t)(sizeof aios__nfc_seconds / sizeof *aios__nfc_seconds);
+    while (low < high) {
+        uint32_t mid = (low + high) / 2;
+        if (aios__nfc_seconds[mid] == cp) return aios__nfc_start[mid] < aios__nfc_start[mid + 1] ? (int32_t)mid : -1;
+        if (aios__nfc_seconds[mid] < cp) low = mid + 1; else high = mid;
+    }
+    return -1;
+}
+/* What two characters join to; 0 = they do not. */
+AIOSK__NOINLINE static uint32_t aios__nfc_join(uint32_t a, uint32_t b) {
+    int32_t k;
+    uint32_t low, high, i;
+    if (a - 0x1100 < 19 && b - 0x1161 < 21) return 0xAC00 + (a - 0x1100) * 588 + (b - 0x1161) * 28;
+    if (a - 0xAC00 < 11172 && (a - 0xAC00) % 28 == 0 && b - 0x11A8 < 27) return a + b - 0x11A7;
+    if ((k = aios__nfc_second_of(b)) < 0 || a >> 16 != b >> 16) return 0;
+    for (low = aios__nfc_start[k], high = aios__nfc_start[k + 1]; low < high;) {
+        uint32_t mid = (low + high) / 2;
+        i = aios__nfc_by_second[mid];
+        if (aios__nfc_first[i] < (a & 0xFFFF)) low = mid + 1;
+        else if (aios__nfc_first[i] > (a & 0xFFFF)) high = mid;
+        else {
+            for (low = 0, high = (uint32_t)(sizeof aios__nfc_join_run / sizeof *aios__nfc_join_run) - 1; high - low > 1;) {
+                mid = (low + high) / 2;
+                if ((aios__nfc_join_run[mid] & 0xFFF) <= i) low = mid; else high = mid;
+            }
+            return (aios__nfc_join_run[low] >> 12) + i - (aios__nfc_join_run[low] & 0xFFF);
+        }
+    }
+    return 0;
+}
+/* Does a stretch begin with it, whatever stands before? */
+AIOSK__NOINLINE static int32_t aios__nfc_begins(uint32_t cp) {
+    uint32_t first, second;
+    if (aios__nfc_plain(cp)) return 1;
+    while (aios__nfc_split(cp, &first, &second)) cp = first;
+    return aios__nfc_class(cp) == 0 && aios__nfc_second_of(cp) < 0 && cp - 0x1161 >= 21 && cp - 0x11A8 >= 27;
+}
+/* Composes the stretch at s: c [AIOS__MAX_STRETCH] gets its characters, *len its bytes in the text. Returns how many; 0 = too many.
+ * An invalid byte is no part of one. */
+AIOSK__NOINLINE static uint32_t aios__nfc_stretch(const char *s, uint64_t n, uint32_t *c, uint64_t *len) {
+    uint32_t m = 0, k = 0, i, l, last = 0;
+    int32_t start = -1;
+    for (*len = 0; *len < n; *len += l) {
+        uint32_t part[4], cp = aios__utf8(s + *len, n - *len, &l), first;
+        if (l == 1 && (uint8_t)s[*len] >= 0x80) break;
+        if (m && aios__nfc_begins(cp)) break;
+        if (m + 4 > AIOS__MAX_STRETCH) return 0;
+        for (k = 0; k < 3 && aios__nfc_split(cp, &first, &part[k]); cp = first) k += part[k] != 0;
+        for (part[k++] = cp; k; m++) {              /* marks in the order of their classes, as they came within one */
+            uint32_t x = part[--k], cls = aios__nfc_class(x);
+            for (i = m; cls && i && c[i - 1] >> 24 > cls; i--) c[i] = c[i - 1];
+            c[i] = cls << 24 | x;
+        }
+    }
+    for (i = 0, k = 0; i < m; i++) {
+        uint32_t x = c[i] & 0xFFFFFF, cls = c[i] >> 24;
+        uint32_t y = start >= 0 && (k == (uint32_t)start + 1 || last < cls) ? aios__nfc_join(c[start], x) : 0;
+        if (y) { c[start] = y; continue; }
+        if (cls == 0) start = (int32_t)k;
+        last = cls;
+        c[k++] = x;
+    }
+    return k;
+}
+/* Where the character that ends at p > 0 begins. */
+static inline uint64_t aios__char_before(const char *s, uint64_t p) {
+    uint32_t i, len;
+    for (i = 1; i <= 4 && i <= p; i++) {
+        if ((s[p - i] & 0xC0) == 0x80) continue;
+        aios__utf8(s + p - i, i, &len);
+        return len == i ? p - i : p - 1;
+    }
+    return p - 1;
+}
+AIOS__SMALL_END
+/* The first stretch at or after p that composing changes; n = none. UINT64_MAX: one is too long to tell. s[0, p) is composed, p begins a stretch.
+ * c [AIOS__MAX_STRETCH] is scratch. */
+AIOSK__NOINLINE static uint64_t aios__nfc_next(const char *s, uint64_t p, uint64_t n, uint32_t *c) {
+    uint64_t low = p, from = p, behind = UINT64_MAX, len, eight, q;     /* from: of the last stretch with marks, so far composed up to behind */
+    uint32_t m, i, cp, l, cls, last = 0;
+    int32_t second;
+    while (p < n) {
+        if (n - p >= 8) {
+            memcpy(&eight, s + p, 8);
+            if (!(eight & ~(uint64_t)0 / 255 * 128)) { p += 8; continue; }
+        }
+        if ((uint8_t)s[p] < 0xCC) { p++; continue; }        /* below U+0300, or within a character */
+        cp = aios__utf8(s + p, n - p, &l);
+        if (aios__nfc_plain(cp)) { p += l; continue; }
+        cls = aios__nfc_class(cp);
+        second = aios__nfc_second_of(cp);
+        if (p != behind) {
+            from = p;
+            last = 0;
+            if (p > low && !aios__nfc_begins(cp)) {
+                from = aios__char_before(s, p);
+                if (from + 1 == p && (uint8_t)s[from] >= 0x80) from = p;    /* an invalid byte */
+            }
+        }
+        /* Nearly all: a mark in its place that joins nothing; a vowel that does not join the letter before it */
+        if (cls ? cls >= last && second < 0 && cp - 0x340 > 4 :
+            second >= 0 && from < p && p != behind && !aios__nfc_join(aios__utf8(s + from, n - from, &i), cp)) {
+            last = cls;
+            behind = p += l;
+            continue;
+        }
+        if ((m = aios__nfc_stretch(s + from, n - from, c, &len)) == 0) return UINT64_MAX;
+        for (i = 0, q = from; i < m && q < from + len; i++, q += l)
+            if (aios__utf8(s + q, n - q, &l) != c[i]) return from;
+        if (i < m || q < from + len) return from;
+        low = p = from + len;
+        behind = UINT64_MAX;
+    }
+    return n;
+}
+static inline uint32_t aios__utf8_put(char *s, uint32_t cp) {
+    uint32_t n = cp < 0x80 ? 1 : cp < 0x800 ? 2 : cp < 0x10000 ? 3 : 4, i;
+    for (i = n - 1; i; i--, cp >>= 6) s[i] = (char)(0x80 | (cp & 0x3F));
+    s[0] = (char)(n == 1 ? cp : (0xF00u >> n & 0xFF) | cp);
+    return n;
+}
+
 /* ---- hashes ---------------------------------------------------------------------------------------------------
  * Open addressing, linear probing, 3 slots for 2 entries. FNV-1a, mixed at the end, because the high bits choose the slot. */
 
@@ -186,7 +376,8 @@ enum { AIOS__RUN_SPACE = 1,     /* OP_RUN: \s? in front                         
        AIOS__WORD_SLASH = 16,   /* ... and slashes                                                              */
        AIOS__WORD_JOIN = 32 };  /* 's and so on stay with the word before them                                  */
 enum { AIOS__PRE_WHOLE = 1,     /* a word that is a token needs no merges (ignore_merges)                       */
-       AIOS__PRE_BOS = 2 };     /* add_bos unless the file says otherwise                                       */
+       AIOS__PRE_BOS = 2,       /* add_bos unless the file says otherwise                                       */
+       AIOS__PRE_NFC = 4 };     /* text is composed before it is cut                                            */
 
 typedef struct aios__stage { uint8_t op, flags, set, min, max; } aios__stage;   /* max 0 = no limit */
 struct aios__pre { const char *names; uint32_t flags; aios__stage stage[6]; };
@@ -196,11 +387,14 @@ struct aios__pre { const char *names; uint32_t flags; aios__stage stage[6]; };
 #define AIOS__WORD(flags, digits) { AIOS__OP_WORD, flags, 0, 1, digits }
 #define AIOS__STOP { AIOS__OP_NONE, 0, 0, 0, 0 }
 
-/* Names as llama.cpp's converter writes them. */
+/* Names as llama.cpp's converter writes them. AIOS__PRE_NFC is unlike llama.cpp: these models' own tokenizers compose (the normalizer of their
+ * tokenizer.json, or unicodedata.normalize in their code). */
 static const aios__pre aios__pres[] = {
-    { "gpt-2 phi-2 mpt olmo jais trillion granite-docling gigachat a.x-4.0 mellum modern-bert exaone4 jina-es jina-de jina-v2-es "
+    { "mpt olmo modern-bert", AIOS__PRE_NFC, { AIOS__GPT2, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
+    { "gpt-2 phi-2 jais trillion granite-docling gigachat a.x-4.0 mellum exaone4 jina-es jina-de jina-v2-es "
       "jina-v2-de jina-v1-en jina-v2-code roberta-bpe", 0, { AIOS__GPT2, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
-    { "starcoder refact command-r smollm codeshell exaone minerva-7b mellum2", 0,
+    { "command-r", AIOS__PRE_NFC, { AIOS__RUN(AIOS__SET_NUMBER, 0, 1, 1), AIOS__GPT2, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
+    { "starcoder refact smollm codeshell exaone minerva-7b mellum2", 0,
       { AIOS__RUN(AIOS__SET_NUMBER, 0, 1, 1), AIOS__GPT2, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
     { "falcon", 0, { AIOS__RUN(AIOS__SET_FALCON, 0, 1, 0), AIOS__GPT2, AIOS__RUN(AIOS__SET_DIGIT, 0, 3, 3), AIOS__STOP, AIOS__STOP, AIOS__STOP } },
     { "default", 0, { AIOS__RUN(AIOS__SET_DEFAULT, 0, 1, 0), AIOS__GPT2, AIOS__RUN(AIOS__SET_NUMBER, 0, 1, 0),
@@ -209,9 +403,11 @@ static const aios__pre aios__pres[] = {
       { AIOS__WORD(AIOS__WORD_SHORT | AIOS__WORD_TAIL, 3), AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
     { "dbrx smaug-bpe glm4 chatglm-bpe", 0,
       { AIOS__WORD(AIOS__WORD_SHORT | AIOS__WORD_TAIL, 3), AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
-    { "qwen2 deepseek-r1-qwen stablelm2 megrez hunyuan grok-2 solar-open kormo f2llmv2 bailingmoe bailingmoe2 llada-moe", 0,
+    { "qwen2 deepseek-r1-qwen stablelm2 hunyuan f2llmv2", AIOS__PRE_NFC,
       { AIOS__WORD(AIOS__WORD_SHORT | AIOS__WORD_TAIL, 1), AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
-    { "qwen35", 0, { AIOS__WORD(AIOS__WORD_SHORT | AIOS__WORD_TAIL | AIOS__WORD_MARKS, 1), AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
+    { "megrez grok-2 solar-open kormo bailingmoe bailingmoe2 llada-moe", 0,
+      { AIOS__WORD(AIOS__WORD_SHORT | AIOS__WORD_TAIL, 1), AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
+    { "qwen35", AIOS__PRE_NFC, { AIOS__WORD(AIOS__WORD_SHORT | AIOS__WORD_TAIL | AIOS__WORD_MARKS, 1), AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
     { "seed-coder", 0, { AIOS__WORD(AIOS__WORD_SHORT, 1), AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
     { "minicpm5", AIOS__PRE_WHOLE, { AIOS__RUN(AIOS__SET_NUMBER, 0, 1, 3), AIOS__WORD(AIOS__WORD_SHORT | AIOS__WORD_TAIL, 0),
       AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
@@ -403,7 +599,7 @@ static inline uint64_t aios__pre_piece(const aios__stage *t, const char *s, uint
     return from;
 }
 /* The word that starts at p, given where the pieces of each stage end; bound starts as zeros. */
-static inline uint64_t aios__pre_next(const aios__pre *pre, uint64_t bound[6], const char *s, uint64_t p, uint64_t end) {
+AIOSK__NOINLINE static uint64_t aios__pre_next(const aios__pre *pre, uint64_t bound[6], const char *s, uint64_t p, uint64_t end) {
     uint32_t i;
     for (i = 0; i < 6 && pre->stage[i].op != AIOS__OP_NONE; i++) {
         if (bound[i] <= p) bound[i] = aios__pre_piece(&pre->stage[i], s, p, end);
@@ -691,7 +887,7 @@ typedef struct aios__window {
     uint16_t prev[AIOS__WINDOW_SYMBOLS], next[AIOS__WINDOW_SYMBOLS];
     uint16_t at[AIOS__WINDOW_SYMBOLS + 1];          /* where it starts in text[]                            */
     uint16_t src[AIOS__WINDOW_SYMBOLS + 1];         /* where it starts in the source, from base             */
-    char text[4 * AIOS__WINDOW_SYMBOLS];            /* SentencePiece: the text with U+2581 for spaces       */
+    char text[4 * AIOS__WINDOW_SYMBOLS];            /* SentencePiece: the text with U+2581 for spaces; else composed text */
     uint32_t n_done;                                /* tokens of the window before, or of this one at last  */
     int32_t done[AIOS__WINDOW_SYMBOLS];
     uint16_t done_at[AIOS__WINDOW_SYMBOLS + 1];     /* where they start in the source, from base            */
@@ -804,33 +1000,32 @@ static inline void aios__push_done(const aios__vocab *v, const aios__window *w, 
  * hence are the result for both windows together. Where they have no token in common, the second starts earlier; AIOS_ERR_LIMIT
  * if even 768 symbols of overlap are not enough (no known vocabulary; it takes joins that depend on each other so far ahead).
  * From: Berglund and van der Merwe, "Formalizing BPE tokenization" (2023), for ranks; the argument holds for scores too. */
-static inline aios_status aios__piece(const aios__vocab *v, const char *s, uint64_t n, int32_t space, aios__ids *o, aios_error *err) {
-    aios__window w;
-    aios__join(v, &w, s, n, 0, space);
-    aios__keep(&w, 0);
-    while (w.base + w.src[w.n] < n) {
-        uint64_t base = w.base;
-        uint32_t overlap, r, k = 0, i = 0, reach = w.done_at[w.n_done];
+AIOSK__NOINLINE static aios_status aios__piece(const aios__vocab *v, aios__window *w, const char *s, uint64_t n, int32_t space, aios__ids *o, aios_error *err) {
+    aios__join(v, w, s, n, 0, space);
+    aios__keep(w, 0);
+    while (w->base + w->src[w->n] < n) {
+        uint64_t base = w->base;
+        uint32_t overlap, r, k = 0, i = 0, reach = w->done_at[w->n_done];
         int32_t found = 0;
         for (overlap = 256; overlap < AIOS__WINDOW_SYMBOLS && !found; overlap += 256) {
             uint32_t goal = reach - reach * overlap / AIOS__WINDOW_SYMBOLS;
-            for (r = w.n_done - 1; r > 0 && w.done_at[r] > goal; r--) {}
-            if (w.done_at[r] == 0) break;           /* would start where the last one did */
-            aios__join(v, &w, s, n, base + w.done_at[r], 0);
-            for (k = r, i = 0; k < w.n_done && i < w.n && !found;) {
-                uint32_t a = w.done_at[k], b = (uint32_t)w.done_at[r] + w.src[i];
-                if (a == b && w.done[k] == w.id[i]) found = 1;
+            for (r = w->n_done - 1; r > 0 && w->done_at[r] > goal; r--) {}
+            if (w->done_at[r] == 0) break;           /* would start where the last one did */
+            aios__join(v, w, s, n, base + w->done_at[r], 0);
+            for (k = r, i = 0; k < w->n_done && i < w->n && !found;) {
+                uint32_t a = w->done_at[k], b = (uint32_t)w->done_at[r] + w->src[i];
+                if (a == b && w->done[k] == w->id[i]) found = 1;
                 else if (a <= b) k++;
-                else i = w.next[i];
+                else i = w->next[i];
             }
         }
         if (!found)
             return aios__fail1(err, AIOS_ERR_LIMIT, AIOS__NO_OFF,
                                "the tokens of a run of % bytes without a break depend on what follows more than 768 characters later", aios__u(n));
-        aios__push_done(v, &w, s, base, k, o);
-        aios__keep(&w, i);
+        aios__push_done(v, w, s, base, k, o);
+        aios__keep(w, i);
     }
-    aios__push_done(v, &w, s, w.base, w.n_done, o);
+    aios__push_done(v, w, s, w->base, w->n_done, o);
     return AIOS_OK;
 }
 
@@ -851,18 +1046,92 @@ static inline int32_t aios__special_at(const aios__vocab *v, const char *s, uint
     }
     return best;
 }
+/* Tokens of one word. */
+AIOSK__NOINLINE static aios_status aios__word(const aios__vocab *v, aios__window *w, const char *s, uint64_t n, aios__ids *o, aios_error *err) {
+    int32_t id = -1;
+    if (n == 1) id = v->byte_id[(uint8_t)*s];
+    else if (v->pre->flags & AIOS__PRE_WHOLE) id = aios__joined(v, aios__token_find_bytes(v, s, n));
+    if (id < 0) return aios__piece(v, w, s, n, 0, o, err);
+    aios__push(o, id);
+    return AIOS_OK;
+}
+AIOS__SMALL_BEGIN
+static inline aios_status aios__nfc_long(aios_error *err) {
+    return aios__fail1(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "more than % marks on one character", aios__u(AIOS__MAX_STRETCH));
+}
+/* Text to be composed, s[src, n), behind the len bytes that w->text has, as much as fits. *kept: from there on w->text is as the text is. */
+static inline void aios__compose(aios__window *w, const char *s, uint64_t n, uint64_t *src, uint64_t *odd, uint32_t *len, uint32_t *kept) {
+    while (*src < n && *odd != UINT64_MAX) {
+        if (*src < *odd) {
+            uint32_t k = (uint32_t)aios__min_u64(*odd - *src, sizeof w->text - *len), i;
+            for (i = 0; i < 3 && k && *src + k < *odd && ((uint8_t)s[*src + k] & 0xC0) == 0x80; i++) k--;   /* whole characters */
+            memcpy(w->text + *len, s + *src, k);
+            *len += k;
+            *src += k;
+            if (*src < *odd) break;
+        } else {
+            uint64_t used;
+            uint32_t m = aios__nfc_stretch(s + *src, n - *src, w->tree, &used), i, at = *len;
+            for (i = 0; i < m && at + 4 <= sizeof w->text; i++) at += aios__utf8_put(w->text + at, w->tree[i]);
+            if (i < m) break;
+            *len = *kept = at;
+            *src += used;
+            *odd = aios__nfc_next(s, *src, n, w->tree);
+        }
+    }
+}
+/* Does the word t[b, q) depend on what follows t[0, len)? Spaces do on all spaces behind them, others on the character behind them at the most, and
+ * on three bytes after "'". */
+static inline int32_t aios__word_open(const char *t, uint64_t b, uint64_t q, uint64_t len) {
+    while (b < q && aios__char_at(t, b, q).cls == AIOS__C_SPACE) b += aios__char_at(t, b, q).len;
+    if (b < q) return q + 3 > len;
+    while (q < len && aios__char_at(t, q, len).cls == AIOS__C_SPACE) q += aios__char_at(t, q, len).len;
+    return q == len;
+}
+/* The words from s[*p] on, where the first reaches into what composing changes (from *odd on), up to one that begins where nothing changes. They are
+ * cut in w->text; those that depend on what follows there wait until it is there too. Classes of first characters are as in the text that is
+ * not composed (tools/nfc.py sees to it): a word of that text that ends before *odd or there is one. */
+AIOSK__NOINLINE static aios_status aios__composed_words(const aios__vocab *v, aios__window *w, const char *s, uint64_t n, uint64_t *p, uint64_t *odd,
+                                                        aios__ids *o, aios_error *err) {
+    uint64_t src = *p, q;
+    uint32_t len = 0, kept = 0, b = 0;
+    aios_status st;
+    for (;;) {
+        uint64_t bound[6] = { 0, 0, 0, 0, 0, 0 };
+        memmove(w->text, w->text + b, len - b);
+        len -= b; kept -= b; b = 0;
+        aios__compose(w, s, n, &src, odd, &len, &kept);
+        if (*odd == UINT64_MAX) return aios__nfc_long(err);
+        for (; b < kept; b = (uint32_t)q) {
+            q = aios__pre_next(v->pre, bound, w->text, b, len);
+            if (src < n && aios__word_open(w->text, b, q, len)) break;
+            if ((st = aios__word(v, w, w->text + b, q - b, o, err)) != AIOS_OK) return st;
+        }
+        if (b == 0) return aios__fail1(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "a word to be composed has more than about % bytes", aios__u(sizeof w->text));
+        if (b >= kept) break;
+    }
+    *p = src - (len - b);
+    return AIOS_OK;
+}
+AIOS__SMALL_END
 /* Text without special tokens. */
 static inline aios_status aios__plain(const aios__vocab *v, const char *s, uint64_t n, int32_t space, aios__ids *o, aios_error *err) {
-    uint64_t bound[6] = { 0, 0, 0, 0, 0, 0 }, p = 0, q;
+    uint64_t bound[6] = { 0, 0, 0, 0, 0, 0 }, p = 0, q, odd = n;
+    aios__window w;
     aios_status st;
-    if (v->kind == AIOS__VOCAB_SPM) return aios__piece(v, s, n, space, o, err);
-    for (; p < n; p = q) {
-        int32_t id = -1;
+    if (v->kind == AIOS__VOCAB_SPM) return aios__piece(v, &w, s, n, space, o, err);
+    if (v->pre->flags & AIOS__PRE_NFC) odd = aios__nfc_next(s, 0, n, w.tree);
+    if (odd == UINT64_MAX) return aios__nfc_long(err);
+    while (p < n) {
         q = aios__pre_next(v->pre, bound, s, p, n);
-        if (q - p == 1) id = v->byte_id[(uint8_t)s[p]];
-        else if (v->pre->flags & AIOS__PRE_WHOLE) id = aios__joined(v, aios__token_find_bytes(v, s + p, q - p));
-        if (id >= 0) { aios__push(o, id); continue; }
-        if ((st = aios__piece(v, s + p, q - p, 0, o, err)) != AIOS_OK) return st;
+        if (q <= odd) {
+            st = aios__word(v, &w, s + p, q - p, o, err);
+            p = q;
+        } else {
+            st = aios__composed_words(v, &w, s, n, &p, &odd, o, err);
+            memset(bound, 0, sizeof bound);
+        }
+        if (st != AIOS_OK) return st;
     }
     return AIOS_OK;
 }
