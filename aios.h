@@ -4959,7 +4959,8 @@ static const aios__arch *aios__arch_find(aios__str name) {
  * "blk.N.". Shapes are in units that model.c knows: E n_embd, Q all query heads, K all key heads, V all value heads,
  * O all value heads of the queries, F n_ff, T the three of QKV together, U up, or gate and up together, M what the norm of
  * queries sees, N that of keys, C n_ctx_train, W n_vocab, X experts, D n_ff of one, S n_ff of the shared one; "-" none (a
- * vector, or one row). EXPERTS are matrices of this shape, one for each expert. */
+ * vector, or one row). EXPERTS are matrices of this shape, one for each expert: all in one tensor or, "ffn_up.3" for "ffn_up_exps",
+ * each in its own. */
 enum { AIOS__IS_MATRIX = 1, AIOS__IS_VECTOR = 2, AIOS__IS_TABLE = 3, AIOS__IS_EXPERTS = 4 };
 /* must: a file without it is refused. need, not_with: wirings that give the role a place, and that take it away.
  *    ROLE            name                    kind             in   out  must need             not_with */
@@ -5036,8 +5037,10 @@ typedef struct aios__ref { int32_t w, b; } aios__ref;
 typedef struct aios__place {
     uint8_t use, group, can_map;            /* AIOS__IS_*, 0 = no role; AIOS__GROUP_*                   */
     uint8_t layout, mapped, tier;           /* of the resident rows                                     */
-    uint8_t experts;                        /* 1 = a matrix for each expert, of which a token reads some */
-    int16_t layer;                          /* 0 for the model's own                                    */
+    uint8_t experts, split;                 /* experts: 1 = of experts, of which a token reads some: the matrices of all or, */
+    int16_t layer;                          /* with split 1, of one alone. layer: 0 for the model's own */
+    uint16_t expert;                        /* split: whose matrix it is, and the tensor with that of the next expert, */
+    int32_t next;                           /* -1 = no more. A role's ref is the tensor of expert 0     */
     uint32_t rows;                          /* of each matrix                                           */
     uint64_t art_off;                       /* in the artifact; 0 = not there                           */
     uint64_t off, n_bytes;                  /* in the block of the tier; vectors are kept as f32        */
@@ -5076,6 +5079,7 @@ struct aios_model {
     aios__ref role[AIOS__N_MODEL_ROLES];
     aios__ref (*layer)[AIOS__N_LAYER_ROLES];    /* [n_layer]                                            */
     aios__place *place;                     /* [n_tensors]                                              */
+    uint32_t n_split;                       /* of those that are the matrix of one expert               */
     void *weights[2];
 };
 
@@ -5265,18 +5269,24 @@ static aios_status aios__shape_check(const aios_model *m, int32_t i, uint64_t in
         return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, out, t->n[1], "tensor % has % rows, which does not fit the model", aios__s(t->name), aios__u(t->n[1]));
     return AIOS_OK;
 }
+/* The name of a role's tensor; expert -1: of all experts, "ffn_up_exps"; else of that one alone, "ffn_up.3". */
+static aios__str aios__role_name(char (*buf)[96], const char *prefix, const aios__role *r, int32_t expert, const char *suffix) {
+    aios__str s;
+    aios__text t;
+    t.p = *buf; t.cap = sizeof *buf; t.n = 0;
+    aios__put_z(&t, prefix);
+    aios__put(&t, r->name, strlen(r->name) - (expert < 0 ? 0 : sizeof "_exps" - 1));
+    if (expert >= 0) { aios__put_z(&t, "."); aios__put_i(&t, expert); }
+    aios__put_z(&t, suffix);
+    s.p = *buf; s.n = t.n;
+    return s;
+}
 /* Finds one role's tensors and counts them. prefix is "" or "blk.N.". */
 static void aios__role_find(aios_model *m, const aios__role *r, const char *prefix, aios__ref *ref, uint32_t *n_found) {
     int32_t part;
     for (part = 0; part < 2; part++) {
         char name[96];
-        aios__text t;
-        aios__str s;
-        const aios__tensor *x;
-        t.p = name; t.cap = sizeof name; t.n = 0;
-        aios__put_z(&t, prefix); aios__put_z(&t, r->name); aios__put_z(&t, part ? ".bias" : ".weight");
-        s.p = name; s.n = t.n;
-        x = aios__tensor_find(&m->gguf, s);
+        const aios__tensor *x = aios__tensor_find(&m->gguf, aios__role_name(&name, prefix, r, -1, part ? ".bias" : ".weight"));
         *(part ? &ref->b : &ref->w) = x ? (int32_t)(x - m->gguf.tensor) : -1;
         if (x) {
             aios__place *p = &m->place[x - m->gguf.tensor];
@@ -5285,6 +5295,36 @@ static void aios__role_find(aios_model *m, const aios__role *r, const char *pref
             p->use = (uint8_t)(part ? AIOS__IS_VECTOR : p->experts ? AIOS__IS_MATRIX : r->kind);
         }
     }
+}
+/* The same for a role of experts of which each has a tensor, as files of 2023 and early 2024 have them: all must be there, or none.
+ * Looks for the others even when the first is missing, so that it is the one that is named. */
+static aios_status aios__experts_find(aios_model *m, int32_t l, int32_t role, const char *prefix, uint32_t *n_found, aios_error *err) {
+    char name[96];
+    int32_t e, i, before = -1, none = -1;           /* none: the first that is missing                          */
+    for (e = 0; e < m->hp.n_expert; e++) {
+        const aios__tensor *x = aios__tensor_find(&m->gguf, aios__role_name(&name, prefix, &aios__layer_role[role], e, ".weight"));
+        aios__place *p;
+        if (!x && none < 0) none = e;
+        if (!x) continue;
+        i = (int32_t)(x - m->gguf.tensor);
+        p = &m->place[i];
+        p->use = AIOS__IS_MATRIX; p->experts = p->split = 1; p->expert = (uint16_t)e;
+        p->group = AIOS__GROUP_FFN; p->layer = (int16_t)l;
+        if (before < 0) m->layer[l][role].w = i; else m->place[before].next = i;
+        before = i;
+        m->n_split++; (*n_found)++;
+    }
+    if (before < 0 || none < 0) return AIOS_OK;
+    return aios__fail1(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "tensor % is missing, while there are other experts", aios__s(aios__role_name(&name, prefix, &aios__layer_role[role], none, ".weight")));
+}
+/* Of a tensor's bytes, those that a token reads: all, or what n_used experts have of them. Rounded so that the tensors of all experts
+ * together have it exactly. */
+static uint64_t aios__token_share(const aios_model *m, uint32_t i, uint64_t n_bytes) {
+    const aios__place *p = &m->place[i];
+    uint64_t n = (uint64_t)m->hp.n_expert, used = (uint64_t)m->hp.n_used, rest;
+    if (!p->experts) return n_bytes;
+    rest = p->split ? n_bytes % n * used : 0;
+    return n_bytes / n * used + rest * (p->expert + 1u) / n - rest * p->expert / n;
 }
 static aios_status aios__missing(const aios__role *r, int32_t layer, aios_error *err) {
     if (layer < 0) return aios__fail1(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "tensor %.weight is missing", aios__z(r->name));
@@ -5310,20 +5350,22 @@ static aios_status aios__role_check(const aios_model *m, const aios__role *r, co
     uint32_t has = m->arch->flags | (layer && layer[AIOS__T_ATTN_QKV].w >= 0 ? (uint32_t)AIOS__FUSED_QKV : 0);
     if (layer && m->hp.n_expert && layer[AIOS__T_FFN_ROUTER].w >= 0)
         has |= (uint32_t)AIOS__ROUTED | (m->hp.n_ff_shared || layer[AIOS__T_FFN_UP_SHEXP].w >= 0 ? (uint32_t)AIOS__SHARED : 0);
-    int32_t place;
+    int32_t place, i;
     aios_status st = AIOS_OK;
     place = (has & r->need) == r->need && !(has & r->not_with);
     if (ref->w < 0 && place && r->must) return aios__missing(r, l, err);
-    if (ref->w >= 0) {
-        const aios__tensor *t = &m->gguf.tensor[ref->w];
+    for (i = ref->w; i >= 0 && !st; i = m->place[i].next) {
+        const aios__tensor *t = &m->gguf.tensor[i];
         if (!place) return aios__no_place(m, t, err);
-        st = aios__shape_check(m, ref->w, in, out, r->kind == AIOS__IS_EXPERTS ? (uint64_t)m->hp.n_expert : 1, err);
+        st = aios__shape_check(m, i, in, out, m->place[i].experts && !m->place[i].split ? (uint64_t)m->hp.n_expert : 1, err);
         if (!st && r->kind == AIOS__IS_VECTOR && aiosk_type_info((int32_t)t->type)->family != AIOSK_FLT)
             st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type, "tensor % is a vector of type %; f32, f16 or bf16 is due", aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
         if (!st && aiosk_type_info((int32_t)t->type)->family == AIOSK_RAW)
             st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type, "tensor % is of type %, which no matrix can have", aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
         else if (!st && !aiosk_multiplies((int32_t)t->type))
             st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type, "tensor % is of type %, which this build leaves out (AIOSK_TYPES)", aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
+        else if (!st && t->type != m->gguf.tensor[ref->w].type)
+            st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, m->gguf.tensor[ref->w].type, t->type, "tensor % is not of type %, as the experts before it are, which this version cannot run", aios__s(t->name), aios__z(aiosk_type_info((int32_t)m->gguf.tensor[ref->w].type)->name));
     }
     if (!st && ref->b >= 0) {
         const aios__tensor *t = &m->gguf.tensor[ref->b];
@@ -5341,6 +5383,7 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
     int32_t l, r;
     const aios__tensor *t;
     aios_status st = AIOS_OK;
+    for (i = 0; i < m->gguf.n_tensors; i++) m->place[i].next = -1;
     for (r = 0; r < AIOS__N_MODEL_ROLES; r++) aios__role_find(m, &aios__model_role[r], "", &m->role[r], &n_found);
     if (m->role[AIOS__T_TOKEN_EMBD].w < 0) return aios__missing(&aios__model_role[AIOS__T_TOKEN_EMBD], -1, err);
     t = &m->gguf.tensor[m->role[AIOS__T_TOKEN_EMBD].w];
@@ -5362,6 +5405,8 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
         x.p = prefix; x.cap = sizeof prefix; x.n = 0;
         aios__put_z(&x, "blk."); aios__put_i(&x, l); aios__put_z(&x, ".");
         for (r = 0; r < AIOS__N_LAYER_ROLES; r++) aios__role_find(m, &aios__layer_role[r], prefix, &m->layer[l][r], &n_found);
+        for (r = AIOS__T_FFN_GATE_EXPS; r <= AIOS__T_FFN_DOWN_EXPS && m->hp.n_expert && m->layer[l][AIOS__T_FFN_ROUTER].w >= 0; r++)
+            if (m->layer[l][r].w < 0 && (st = aios__experts_find(m, l, r, prefix, &n_found, err)) != 0) return st;
         for (r = 0; r < AIOS__N_LAYER_ROLES; r++) {
             if ((st = aios__role_check(m, &aios__layer_role[r], &m->layer[l][r], l, err)) != 0) return st;
             if (m->layer[l][r].w < 0 || aios__layer_role[r].kind == AIOS__IS_VECTOR) continue;
@@ -6172,10 +6217,12 @@ static void aios__art_put(aios__art_writer *w, uint64_t off, const void *p, uint
     if (!w->st && n && w->write(w->user, off, p, n))
         w->st = aios__fail2(w->err, AIOS_ERR_IO, off, n, 0, "writing % bytes of the artifact at % failed", aios__u(n), aios__u(off));
 }
-/* Tensors in the order of use: layer after layer, the output, then tables. order: 0 .. ; gives -1 behind the last. */
-static int32_t aios__art_order(const aios_model *m, uint32_t *at) {
+/* Tensors in the order of use: layer after layer, the output, then tables. Gives the one behind `before`, -1 = there is none. For the first:
+ * before -1, *at 0. */
+static int32_t aios__art_order(const aios_model *m, uint32_t *at, int32_t before) {
     uint32_t per = AIOS__N_LAYER_ROLES, n = (uint32_t)m->hp.n_layer * per, i;
     int32_t layout;
+    if (before >= 0 && m->place[before].next >= 0) return m->place[before].next;
     for (; *at < n + AIOS__N_MODEL_ROLES; ) {
         int32_t t;
         i = (*at)++;
@@ -6214,7 +6261,7 @@ static uint64_t aios__art_line(const aios_model *m, int32_t i, const aios__art_t
     aios__put_z(t, a->layout == AIOSK_PANELS ? "\", \"layout\": \"panels\", \"offset\": " : "\", \"layout\": \"rows\", \"offset\": "); aios__put_u(t, a->off);
     aios__put_z(t, ", \"bytes\": "); aios__put_u(t, a->n_bytes);
     aios__put_z(t, ", \"first_block\": "); aios__put_u(t, a->first_block); aios__put_z(t, ", \"blocks\": "); aios__put_u(t, a->n_blocks);
-    aios__put_z(t, ", \"bytes_per_token\": "); aios__put_u(t, m->place[i].use == AIOS__IS_TABLE ? x->row_bytes : m->place[i].experts ? a->n_bytes / x->n[2] * (uint64_t)m->hp.n_used : a->n_bytes);
+    aios__put_z(t, ", \"bytes_per_token\": "); aios__put_u(t, m->place[i].use == AIOS__IS_TABLE ? x->row_bytes : aios__token_share(m, (uint32_t)i, a->n_bytes));
     aios__put_z(t, "}");
     return t->n;
 }
@@ -6287,13 +6334,13 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
             w.h.blocks_off = w.h.tensors_off + (uint64_t)w.h.n_tensors * sizeof(aios__art_tensor);
             w.h.manifest_off = w.h.blocks_off + (uint64_t)w.h.n_blocks * sizeof(aios__art_block);
             w.h.manifest_bytes = aios__art_head(&w.h, m, line, sizeof line, &text) + 3;
-            for (at = 0; (id = aios__art_order(m, &at)) >= 0; ) w.h.manifest_bytes += m->gguf.tensor[id].name.n * 2 + 320;      /* no line is longer */
+            for (at = 0, id = -1; (id = aios__art_order(m, &at, id)) >= 0; ) w.h.manifest_bytes += m->gguf.tensor[id].name.n * 2 + 320;      /* no line is longer */
             w.h.data_off = aios__round_up(w.h.manifest_off + w.h.manifest_bytes, AIOS__ART_PAGE);
         }
         if (pass == 2) { w.manifest = w.h.manifest_off; aios__art_head(&w.h, m, line, sizeof line, &text); aios__art_say(&w, &text); }
         w.data = w.h.data_off;
         block = 0;
-        for (at = 0; (id = aios__art_order(m, &at)) >= 0; ) {
+        for (at = 0, id = -1; (id = aios__art_order(m, &at, id)) >= 0; ) {
             const aios__tensor *t = &m->gguf.tensor[id];
             uint64_t rows = aios__art_block_rows(t, w.h.block_bytes);
             a.n_bytes = aios__art_bytes(m, (uint32_t)id, &layout);
@@ -6315,7 +6362,7 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
     for (i = 0; i < m->gguf.n_tensors && !w.st; i++) {
         uint64_t off = w.h.data_off;
         memset(&a, 0, sizeof a);
-        for (at = block = 0; (id = aios__art_order(m, &at)) >= 0; ) {
+        for (at = block = 0, id = -1; (id = aios__art_order(m, &at, id)) >= 0; ) {
             uint64_t n = aios__art_bytes(m, (uint32_t)id, &layout), rows = aios__art_block_rows(&m->gguf.tensor[id], w.h.block_bytes);
             uint32_t k = aios__art_n_blocks(&m->gguf.tensor[id], rows);
             if ((uint32_t)id == i) { a.off = off; a.n_bytes = n; a.type = m->gguf.tensor[id].type; a.layout = (uint32_t)layout; a.first_block = block; a.n_blocks = k; break; }
@@ -6327,7 +6374,7 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
     }
     blocks_sum = AIOS__ART_SEED;
     end = w.data = w.h.data_off;
-    for (at = block = 0; !w.st && (id = aios__art_order(m, &at)) >= 0; ) {
+    for (at = block = 0, id = -1; !w.st && (id = aios__art_order(m, &at, id)) >= 0; ) {
         const aios__tensor *t = &m->gguf.tensor[id];
         uint64_t rows = aios__art_block_rows(t, w.h.block_bytes), r, off = w.data;
         aios__art_block b;
@@ -6552,6 +6599,13 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
     for (i = 0; i < m->gguf.n_tensors; i++)
         m->place[i].can_map = (uint8_t)((aios__io_map(&m->io[m->gguf.tensor[i].part], m->gguf.tensor[i].off, m->gguf.tensor[i].n_bytes) ? AIOS__MAP_MODEL : 0)
             | (m->place[i].art_off && aios__io_map(&m->io[m->n_parts], m->place[i].art_off, 1) ? AIOS__MAP_ARTIFACT : 0));
+    for (i = 0; i < m->gguf.n_tensors; i++)             /* experts of one matrix are laid out alike              */
+        if (m->place[i].split && m->place[i].expert == 0) {
+            uint8_t all = m->place[i].can_map;
+            int32_t k;
+            for (k = (int32_t)i; k >= 0; k = m->place[k].next) all &= m->place[k].can_map;
+            for (k = (int32_t)i; k >= 0; k = m->place[k].next) m->place[k].can_map = all;
+        }
     for (i = 0, m->async = 1; i < m->n_parts + (m->io[m->n_parts].read != NULL); i++) m->async &= m->io[i].submit && m->io[i].wait;
     if (o.d.log) {
         aios_error e;
@@ -7218,6 +7272,9 @@ AIOSK__STRICT static void aios__sincos(double x, double *sin_x, double *cos_x) {
  * into blocks, which tasks take: the program's ops work on blocks, and what a pair gives depends on no other pair. A token's results are
  * summed in the order in which it chose its experts, so that company changes no bit. */
 
+/* The matrix of one expert, where each is a tensor of its own: in memory (NULL: not resident), in a file. */
+typedef struct aios__expert { const void *p; uint64_t off; uint32_t part, reserved; } aios__expert;
+
 typedef struct aios__cols { int32_t expert, col, n; } aios__cols;       /* columns col .. col+n-1 are the expert's  */
 
 /* Of one layer at a time, but for n_read. */
@@ -7330,7 +7387,16 @@ AIOS__SMALL_BEGIN
  *
  * The policy looks at routes alone, not at the time, so the same tokens have the same hits whoever reads, if no read fails. */
 enum { AIOS__GATE_PART = 0, AIOS__UP_PART = 1, AIOS__DOWN_PART = 2, AIOS__N_PARTS = 3, AIOS__EXPERT_USE = 256 };
-typedef struct aios__bundle { uint64_t off[AIOS__N_PARTS]; uint32_t part[AIOS__N_PARTS], n_bytes[AIOS__N_PARTS]; } aios__bundle;   /* of expert 0 of a layer */
+/* each: NULL, or where each expert's matrix is; else they lie one after the other, off is that of expert 0. */
+typedef struct aios__bundle { const aios__expert *each[AIOS__N_PARTS]; uint64_t off[AIOS__N_PARTS]; uint32_t part[AIOS__N_PARTS], n_bytes[AIOS__N_PARTS]; } aios__bundle;     /* of a layer */
+static inline aios__unit aios__bundle_unit(const aios__bundle *l, int32_t expert, int32_t part) {
+    const aios__expert *p = l->each[part] ? &l->each[part][expert] : NULL;
+    aios__unit u;
+    u.off = p ? p->off : l->off[part] + (uint64_t)expert * l->n_bytes[part];
+    u.part = p ? p->part : l->part[part];
+    u.n_bytes = l->n_bytes[part];
+    return u;
+}
 
 typedef struct aios__cache {
     aios__stream *s;
@@ -7407,8 +7473,7 @@ static void aios__cache_ask(aios__cache *c, int32_t expert, int32_t slot) {
         c->in[slot] = bundle; c->slot_of[bundle] = slot;
         c->in_uses[slot] = aios__cache_aged(c, c->uses[bundle], c->last[bundle]) + AIOS__EXPERT_USE; c->in_last[slot] = c->clock;
         for (k = 0; k < AIOS__N_PARTS; k++) {
-            aios__unit u;
-            u.off = l->off[k] + (uint64_t)expert * l->n_bytes[k]; u.part = l->part[k]; u.n_bytes = l->n_bytes[k];
+            aios__unit u = aios__bundle_unit(l, expert, k);
             r[k].state = AIOS__SLOT_EMPTY;
             r[k].part = u.part; r[k].off = aios__unit_start(&u, &c->s->io[u.part]); r[k].want = aios__unit_window(&u, &c->s->io[u.part]);
             r[k].dst = c->base + (uint64_t)slot * c->slot_bytes + c->part_off[k];
@@ -7482,9 +7547,9 @@ static int32_t aios__cache_try(aios__cache *c, uint64_t timeout_ns) {
 AIOS__SMALL_END
 /* Where a part of an expert that is due lies. */
 static inline const void *aios__cache_data(const aios__cache *c, int32_t expert, int32_t part) {
-    const aios__bundle *l = &c->layer[c->at];
     int32_t slot = c->slot_of[c->at * c->moe->n_expert + expert];
-    return c->base + (uint64_t)slot * c->slot_bytes + c->part_off[part] + (l->off[part] + (uint64_t)expert * l->n_bytes[part]) % aios__stream_align(&c->s->io[l->part[part]]);
+    aios__unit u = aios__bundle_unit(&c->layer[c->at], expert, part);
+    return c->base + (uint64_t)slot * c->slot_bytes + c->part_off[part] + (u.off - aios__unit_start(&u, &c->s->io[u.part]));
 }
 AIOS__SMALL_BEGIN
 /* Those that were due are through. 1 = there are more. */
@@ -7572,7 +7637,8 @@ typedef struct aios__op {
     float scale;
     int32_t layout;
     const double *freq;
-    uint64_t expert_bytes;              /* PER_EXPERT: from one matrix to the next                          */
+    uint64_t expert_bytes;              /* PER_EXPERT: of one matrix, and from one to the next              */
+    const aios__expert *each;           /* or not NULL: where each is, instead of w                         */
     int32_t part, back;                 /* CACHED: which of a bundle; ROWS: which table; AGAIN: how many ops back */
     uint64_t w_bytes;                   /* weights read by one run of the op, whatever the tokens; PER_EXPERT: by one token */
     uint64_t row_bytes;                 /* EMBED: weights read per token                                    */
@@ -7994,7 +8060,7 @@ static void aios__op_experts(const aios__op *op, const aios__run *r, int32_t tas
     const aios__cols *b = &r->moe->block[r->moe->block0 + task / rows];
     const aios__acts *in = r->pass->n == 1 ? &op->out : &op->in;
     memset(&m, 0, sizeof m);
-    m.w = op->flags & AIOS__CACHED ? aios__cache_data(r->cache, b->expert, op->part) : (const char *)op->w + (uint64_t)b->expert * op->expert_bytes;
+    m.w = op->flags & AIOS__CACHED ? aios__cache_data(r->cache, b->expert, op->part) : op->each ? op->each[b->expert].p : (const char *)op->w + (uint64_t)b->expert * op->expert_bytes;
     m.n_in = op->n_in;
     m.x = in->p[kind] + (in == &op->in || op->flags & AIOS__OF_PAIRS ? (uint64_t)b->col * in->stride[kind] : 0); m.x_stride = in->stride[kind];
     m.y = op->y + (uint64_t)b->col * op->y_stride; m.y_stride = op->y_stride;
@@ -8112,7 +8178,7 @@ typedef struct aios__build {
     aios__cut cut;
     aios__op *op;                       /* NULL = count                                                     */
     aios__unit *unit;                   /* what is streamed, in the order of use; filled when op is there   */
-    uint32_t n_ops, n_phases, n_units;
+    uint32_t n_ops, n_phases, n_units, n_each;
     uint64_t slot_bytes;                /* of the largest unit                                              */
     int32_t after_units;                /* the last op is one that goes from unit to unit: nothing runs beside it */
     uint64_t w_bytes, row_bytes, act_bytes, stream_bytes, expert_bytes;     /* per decoded token; expert: of stream */
@@ -8130,6 +8196,7 @@ typedef struct aios__build {
     aios__acts a_pair, a_exp;           /* what gate and up read, and down                                  */
     float *exp, *exp_out, *shared;
     aios__bundle *bundle;               /* [n_layer] filled when op is there                                */
+    aios__expert *each;                 /* [n_split of the model] the same                                  */
     uint64_t part_bytes[AIOS__N_PARTS]; /* of a slot of the cache: the widest                               */
     aios__table table[AIOS__N_TABLES];  /* tables of which rows are read                                    */
     uint32_t n_tables;
@@ -8345,6 +8412,30 @@ static void aios__build_ffn(aios__build *b, int32_t l, const aios__acts *in) {
     else if (!direct) aios__emit_residual(b, "ffn_add", l);
 }
 
+/* Where the experts' matrices are that are tensors of their own; first: that of expert 0. */
+static const aios__expert *aios__build_each(aios__build *b, int32_t first) {
+    aios__expert *p = b->each + b->n_each;
+    int32_t i;
+    for (i = first; i >= 0; i = b->m->place[i].next) {
+        aios__source from = aios__source_of(b->m, &b->cut, (uint32_t)i);
+        aios__expert *x = &b->each[b->n_each++];
+        x->p = b->m->place[i].p; x->off = from.off; x->part = from.io;
+    }
+    return p;
+}
+/* The most that is read for one of them. */
+static uint64_t aios__each_window(const aios__build *b, int32_t first, uint32_t n_bytes) {
+    uint64_t most = 0, n;
+    int32_t i;
+    for (i = first; i >= 0; i = b->m->place[i].next) {
+        aios__source from = aios__source_of(b->m, &b->cut, (uint32_t)i);
+        aios__unit u;
+        u.off = from.off; u.part = from.io; u.n_bytes = n_bytes;
+        n = aios__unit_window(&u, &b->m->io[u.part]);
+        if (n > most) most = n;
+    }
+    return most;
+}
 /* One matrix of every expert. in: columns of pairs; one: with one token alone, its own. */
 static void aios__emit_experts(aios__build *b, const char *name, int32_t layer, aios__ref r, const aios__acts *in, const aios__acts *one, float *y, uint64_t y_stride, int32_t part, uint32_t flags) {
     aios__op local, *o = aios__emit(b, &local, aios__op_experts, name, layer, AIOS__PER_EXPERT, flags);
@@ -8357,16 +8448,18 @@ static void aios__emit_experts(aios__build *b, const char *name, int32_t layer, 
     o->in = *in; o->out = *one; o->y = y; o->y_stride = y_stride;
     o->n_in = (int32_t)t->n[0]; o->n_out = (int32_t)t->n[1];
     o->expert_bytes = aios__rows_bytes(t, p.layout, t->n[1]);
+    if (b->op && p.split) o->each = aios__build_each(b, r.w);
     o->rows_per_task = (int32_t)aios__min_u64(65536 / t->row_bytes, t->n[1]) / 32 * 32;     /* as of any matrix */
     if (o->rows_per_task < 32) o->rows_per_task = 32;
     if (b->cut.experts) {
         aios__source from = aios__source_of(b->m, &b->cut, (uint32_t)r.w);
         uint64_t align = aios__stream_align(&b->m->io[from.io]), window = aios__round_up(o->expert_bytes + (from.off % align || o->expert_bytes % align ? align - 1 : 0), align);
+        if (p.split) window = aios__each_window(b, r.w, (uint32_t)o->expert_bytes);
         o->flags |= AIOS__CACHED;
         o->part = part; o->tier = AIOS_TIER_STREAM;
         if (window > b->part_bytes[part]) b->part_bytes[part] = aios__round_up(window, AIOS__STREAM_ALIGN);
         b->stream_bytes += window * (uint64_t)b->moe.n_used; b->expert_bytes += window * (uint64_t)b->moe.n_used;
-        if (b->op) { b->bundle[layer].off[part] = from.off; b->bundle[layer].part[part] = from.io; b->bundle[layer].n_bytes[part] = (uint32_t)o->expert_bytes; }
+        if (b->op) { b->bundle[layer].each[part] = o->each; b->bundle[layer].off[part] = from.off; b->bundle[layer].part[part] = from.io; b->bundle[layer].n_bytes[part] = (uint32_t)o->expert_bytes; }
     }
     o->w_bytes = o->expert_bytes * (uint64_t)b->moe.n_used;
     o->act_bytes = (aios__acts_bytes(in, aios__mask(b, r)) + (uint64_t)o->n_out * 4) * (uint64_t)b->moe.n_used;
@@ -8507,7 +8600,7 @@ static void aios__program_build(aios__build *b) {
     aios__ref head = m->role[AIOS__T_OUTPUT].w >= 0 ? m->role[AIOS__T_OUTPUT] : m->role[AIOS__T_TOKEN_EMBD];
     aios__op local, *o;
     int32_t l;
-    b->n_ops = b->n_phases = b->n_units = 0;
+    b->n_ops = b->n_phases = b->n_units = b->n_each = 0;
     b->w_bytes = b->row_bytes = b->act_bytes = b->stream_bytes = b->expert_bytes = b->slot_bytes = 0;
     memset(b->part_bytes, 0, sizeof b->part_bytes);
     memset(b->table, 0, sizeof b->table);
@@ -9147,6 +9240,7 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
     x->prog.freq     = (double *)aios__take(meta, (uint64_t)m->hp.n_rot / 2 * 8, 8);
     x->prog.op       = (aios__op *)aios__take(meta, (uint64_t)p->n_ops * sizeof(aios__op), 64);
     x->prog.unit     = (aios__unit *)aios__take(meta, (uint64_t)p->n_units * sizeof(aios__unit), 8);
+    x->prog.each     = (aios__expert *)aios__take(meta, (uint64_t)m->n_split * sizeof(aios__expert), 8);
     x->stream.slot   = (aios__slot *)aios__take(meta, ((uint64_t)p->n_slots + (uint64_t)p->n_expert_slots * AIOS__N_PARTS + p->n_row_slots) * sizeof(aios__slot), 64);
     x->stream.queue  = (uint32_t *)aios__take(meta, ((uint64_t)p->n_expert_slots * AIOS__N_PARTS + p->n_row_slots) * 4, 8);
     aios__rows_layout(&x->rows, meta, p->n_row_slots);
@@ -9203,7 +9297,7 @@ static uint64_t aios__n_experts(const aios_model *m) {
     for (l = 0; l < m->hp.n_layer; l++) {
         if (m->layer[l][AIOS__T_FFN_ROUTER].w < 0) continue;
         for (k = AIOS__T_FFN_GATE_EXPS; k <= AIOS__T_FFN_DOWN_EXPS; k++)
-            if (m->gguf.tensor[m->layer[l][k].w].n_bytes / (uint64_t)m->hp.n_expert > UINT32_MAX / 32) return 0;      /* a slot counts in 32 bits, panels that are not full included */
+            if (m->gguf.tensor[m->layer[l][k].w].row_bytes * m->gguf.tensor[m->layer[l][k].w].n[1] > UINT32_MAX / 32) return 0;    /* a slot counts in 32 bits, panels that are not full included */
         n += (uint64_t)m->hp.n_expert;
     }
     return n;
@@ -9640,7 +9734,7 @@ AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *
     x.layout = at.layout; x.mapped = at.mapped; x.n_bytes = at.n_bytes; x.resident_tier = at.tier;
     x.stream_bytes = at.use == AIOS__IS_MATRIX || at.rows < m->gguf.tensor[i].n[1] ? aios__rows_bytes(&m->gguf.tensor[i], aios__source_of(m, &cut, i).layout, m->gguf.tensor[i].n[1] - at.rows) * m->gguf.tensor[i].n[2] : 0;
     x.token_bytes = at.use == AIOS__IS_TABLE ? 0 : at.n_bytes + x.stream_bytes;
-    if (at.experts) x.token_bytes = x.token_bytes / (uint64_t)m->hp.n_expert * (uint64_t)m->hp.n_used;
+    x.token_bytes = aios__token_share(m, i, x.token_bytes);
     if (id == m->role[AIOS__T_TOKEN_EMBD].w || id == m->role[AIOS__T_POS_EMBD].w) x.token_bytes += m->gguf.tensor[i].row_bytes;
     if (id == m->role[AIOS__T_ROPE_FREQS].w || id == m->role[AIOS__T_ROPE_LONG].w || id == m->role[AIOS__T_ROPE_SHORT].w) x.token_bytes = 0;   /* read once, at opening */
     return aios__desc_fill(out, &x, sizeof x);

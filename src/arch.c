@@ -61,7 +61,8 @@ static const aios__arch *aios__arch_find(aios__str name) {
  * "blk.N.". Shapes are in units that model.c knows: E n_embd, Q all query heads, K all key heads, V all value heads,
  * O all value heads of the queries, F n_ff, T the three of QKV together, U up, or gate and up together, M what the norm of
  * queries sees, N that of keys, C n_ctx_train, W n_vocab, X experts, D n_ff of one, S n_ff of the shared one; "-" none (a
- * vector, or one row). EXPERTS are matrices of this shape, one for each expert. */
+ * vector, or one row). EXPERTS are matrices of this shape, one for each expert: all in one tensor or, "ffn_up.3" for "ffn_up_exps",
+ * each in its own. */
 enum { AIOS__IS_MATRIX = 1, AIOS__IS_VECTOR = 2, AIOS__IS_TABLE = 3, AIOS__IS_EXPERTS = 4 };
 /* must: a file without it is refused. need, not_with: wirings that give the role a place, and that take it away.
  *    ROLE            name                    kind             in   out  must need             not_with */

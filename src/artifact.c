@@ -160,10 +160,12 @@ static void aios__art_put(aios__art_writer *w, uint64_t off, const void *p, uint
     if (!w->st && n && w->write(w->user, off, p, n))
         w->st = aios__fail2(w->err, AIOS_ERR_IO, off, n, 0, "writing % bytes of the artifact at % failed", aios__u(n), aios__u(off));
 }
-/* Tensors in the order of use: layer after layer, the output, then tables. order: 0 .. ; gives -1 behind the last. */
-static int32_t aios__art_order(const aios_model *m, uint32_t *at) {
+/* Tensors in the order of use: layer after layer, the output, then tables. Gives the one behind `before`, -1 = there is none. For the first:
+ * before -1, *at 0. */
+static int32_t aios__art_order(const aios_model *m, uint32_t *at, int32_t before) {
     uint32_t per = AIOS__N_LAYER_ROLES, n = (uint32_t)m->hp.n_layer * per, i;
     int32_t layout;
+    if (before >= 0 && m->place[before].next >= 0) return m->place[before].next;
     for (; *at < n + AIOS__N_MODEL_ROLES; ) {
         int32_t t;
         i = (*at)++;
@@ -202,7 +204,7 @@ static uint64_t aios__art_line(const aios_model *m, int32_t i, const aios__art_t
     aios__put_z(t, a->layout == AIOSK_PANELS ? "\", \"layout\": \"panels\", \"offset\": " : "\", \"layout\": \"rows\", \"offset\": "); aios__put_u(t, a->off);
     aios__put_z(t, ", \"bytes\": "); aios__put_u(t, a->n_bytes);
     aios__put_z(t, ", \"first_block\": "); aios__put_u(t, a->first_block); aios__put_z(t, ", \"blocks\": "); aios__put_u(t, a->n_blocks);
-    aios__put_z(t, ", \"bytes_per_token\": "); aios__put_u(t, m->place[i].use == AIOS__IS_TABLE ? x->row_bytes : m->place[i].experts ? a->n_bytes / x->n[2] * (uint64_t)m->hp.n_used : a->n_bytes);
+    aios__put_z(t, ", \"bytes_per_token\": "); aios__put_u(t, m->place[i].use == AIOS__IS_TABLE ? x->row_bytes : aios__token_share(m, (uint32_t)i, a->n_bytes));
     aios__put_z(t, "}");
     return t->n;
 }
@@ -275,13 +277,13 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
             w.h.blocks_off = w.h.tensors_off + (uint64_t)w.h.n_tensors * sizeof(aios__art_tensor);
             w.h.manifest_off = w.h.blocks_off + (uint64_t)w.h.n_blocks * sizeof(aios__art_block);
             w.h.manifest_bytes = aios__art_head(&w.h, m, line, sizeof line, &text) + 3;
-            for (at = 0; (id = aios__art_order(m, &at)) >= 0; ) w.h.manifest_bytes += m->gguf.tensor[id].name.n * 2 + 320;      /* no line is longer */
+            for (at = 0, id = -1; (id = aios__art_order(m, &at, id)) >= 0; ) w.h.manifest_bytes += m->gguf.tensor[id].name.n * 2 + 320;      /* no line is longer */
             w.h.data_off = aios__round_up(w.h.manifest_off + w.h.manifest_bytes, AIOS__ART_PAGE);
         }
         if (pass == 2) { w.manifest = w.h.manifest_off; aios__art_head(&w.h, m, line, sizeof line, &text); aios__art_say(&w, &text); }
         w.data = w.h.data_off;
         block = 0;
-        for (at = 0; (id = aios__art_order(m, &at)) >= 0; ) {
+        for (at = 0, id = -1; (id = aios__art_order(m, &at, id)) >= 0; ) {
             const aios__tensor *t = &m->gguf.tensor[id];
             uint64_t rows = aios__art_block_rows(t, w.h.block_bytes);
             a.n_bytes = aios__art_bytes(m, (uint32_t)id, &layout);
@@ -303,7 +305,7 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
     for (i = 0; i < m->gguf.n_tensors && !w.st; i++) {
         uint64_t off = w.h.data_off;
         memset(&a, 0, sizeof a);
-        for (at = block = 0; (id = aios__art_order(m, &at)) >= 0; ) {
+        for (at = block = 0, id = -1; (id = aios__art_order(m, &at, id)) >= 0; ) {
             uint64_t n = aios__art_bytes(m, (uint32_t)id, &layout), rows = aios__art_block_rows(&m->gguf.tensor[id], w.h.block_bytes);
             uint32_t k = aios__art_n_blocks(&m->gguf.tensor[id], rows);
             if ((uint32_t)id == i) { a.off = off; a.n_bytes = n; a.type = m->gguf.tensor[id].type; a.layout = (uint32_t)layout; a.first_block = block; a.n_blocks = k; break; }
@@ -315,7 +317,7 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
     }
     blocks_sum = AIOS__ART_SEED;
     end = w.data = w.h.data_off;
-    for (at = block = 0; !w.st && (id = aios__art_order(m, &at)) >= 0; ) {
+    for (at = block = 0, id = -1; !w.st && (id = aios__art_order(m, &at, id)) >= 0; ) {
         const aios__tensor *t = &m->gguf.tensor[id];
         uint64_t rows = aios__art_block_rows(t, w.h.block_bytes), r, off = w.data;
         aios__art_block b;

@@ -5,6 +5,9 @@
  * into blocks, which tasks take: the program's ops work on blocks, and what a pair gives depends on no other pair. A token's results are
  * summed in the order in which it chose its experts, so that company changes no bit. */
 
+/* The matrix of one expert, where each is a tensor of its own: in memory (NULL: not resident), in a file. */
+typedef struct aios__expert { const void *p; uint64_t off; uint32_t part, reserved; } aios__expert;
+
 typedef struct aios__cols { int32_t expert, col, n; } aios__cols;       /* columns col .. col+n-1 are the expert's  */
 
 /* Of one layer at a time, but for n_read. */
@@ -117,7 +120,16 @@ AIOS__SMALL_BEGIN
  *
  * The policy looks at routes alone, not at the time, so the same tokens have the same hits whoever reads, if no read fails. */
 enum { AIOS__GATE_PART = 0, AIOS__UP_PART = 1, AIOS__DOWN_PART = 2, AIOS__N_PARTS = 3, AIOS__EXPERT_USE = 256 };
-typedef struct aios__bundle { uint64_t off[AIOS__N_PARTS]; uint32_t part[AIOS__N_PARTS], n_bytes[AIOS__N_PARTS]; } aios__bundle;   /* of expert 0 of a layer */
+/* each: NULL, or where each expert's matrix is; else they lie one after the other, off is that of expert 0. */
+typedef struct aios__bundle { const aios__expert *each[AIOS__N_PARTS]; uint64_t off[AIOS__N_PARTS]; uint32_t part[AIOS__N_PARTS], n_bytes[AIOS__N_PARTS]; } aios__bundle;     /* of a layer */
+static inline aios__unit aios__bundle_unit(const aios__bundle *l, int32_t expert, int32_t part) {
+    const aios__expert *p = l->each[part] ? &l->each[part][expert] : NULL;
+    aios__unit u;
+    u.off = p ? p->off : l->off[part] + (uint64_t)expert * l->n_bytes[part];
+    u.part = p ? p->part : l->part[part];
+    u.n_bytes = l->n_bytes[part];
+    return u;
+}
 
 typedef struct aios__cache {
     aios__stream *s;
@@ -194,8 +206,7 @@ static void aios__cache_ask(aios__cache *c, int32_t expert, int32_t slot) {
         c->in[slot] = bundle; c->slot_of[bundle] = slot;
         c->in_uses[slot] = aios__cache_aged(c, c->uses[bundle], c->last[bundle]) + AIOS__EXPERT_USE; c->in_last[slot] = c->clock;
         for (k = 0; k < AIOS__N_PARTS; k++) {
-            aios__unit u;
-            u.off = l->off[k] + (uint64_t)expert * l->n_bytes[k]; u.part = l->part[k]; u.n_bytes = l->n_bytes[k];
+            aios__unit u = aios__bundle_unit(l, expert, k);
             r[k].state = AIOS__SLOT_EMPTY;
             r[k].part = u.part; r[k].off = aios__unit_start(&u, &c->s->io[u.part]); r[k].want = aios__unit_window(&u, &c->s->io[u.part]);
             r[k].dst = c->base + (uint64_t)slot * c->slot_bytes + c->part_off[k];
@@ -269,9 +280,9 @@ static int32_t aios__cache_try(aios__cache *c, uint64_t timeout_ns) {
 AIOS__SMALL_END
 /* Where a part of an expert that is due lies. */
 static inline const void *aios__cache_data(const aios__cache *c, int32_t expert, int32_t part) {
-    const aios__bundle *l = &c->layer[c->at];
     int32_t slot = c->slot_of[c->at * c->moe->n_expert + expert];
-    return c->base + (uint64_t)slot * c->slot_bytes + c->part_off[part] + (l->off[part] + (uint64_t)expert * l->n_bytes[part]) % aios__stream_align(&c->s->io[l->part[part]]);
+    aios__unit u = aios__bundle_unit(&c->layer[c->at], expert, part);
+    return c->base + (uint64_t)slot * c->slot_bytes + c->part_off[part] + (u.off - aios__unit_start(&u, &c->s->io[u.part]));
 }
 AIOS__SMALL_BEGIN
 /* Those that were due are through. 1 = there are more. */

@@ -24,8 +24,10 @@ typedef struct aios__ref { int32_t w, b; } aios__ref;
 typedef struct aios__place {
     uint8_t use, group, can_map;            /* AIOS__IS_*, 0 = no role; AIOS__GROUP_*                   */
     uint8_t layout, mapped, tier;           /* of the resident rows                                     */
-    uint8_t experts;                        /* 1 = a matrix for each expert, of which a token reads some */
-    int16_t layer;                          /* 0 for the model's own                                    */
+    uint8_t experts, split;                 /* experts: 1 = of experts, of which a token reads some: the matrices of all or, */
+    int16_t layer;                          /* with split 1, of one alone. layer: 0 for the model's own */
+    uint16_t expert;                        /* split: whose matrix it is, and the tensor with that of the next expert, */
+    int32_t next;                           /* -1 = no more. A role's ref is the tensor of expert 0     */
     uint32_t rows;                          /* of each matrix                                           */
     uint64_t art_off;                       /* in the artifact; 0 = not there                           */
     uint64_t off, n_bytes;                  /* in the block of the tier; vectors are kept as f32        */
@@ -64,6 +66,7 @@ struct aios_model {
     aios__ref role[AIOS__N_MODEL_ROLES];
     aios__ref (*layer)[AIOS__N_LAYER_ROLES];    /* [n_layer]                                            */
     aios__place *place;                     /* [n_tensors]                                              */
+    uint32_t n_split;                       /* of those that are the matrix of one expert               */
     void *weights[2];
 };
 
@@ -253,18 +256,24 @@ static aios_status aios__shape_check(const aios_model *m, int32_t i, uint64_t in
         return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, out, t->n[1], "tensor % has % rows, which does not fit the model", aios__s(t->name), aios__u(t->n[1]));
     return AIOS_OK;
 }
+/* The name of a role's tensor; expert -1: of all experts, "ffn_up_exps"; else of that one alone, "ffn_up.3". */
+static aios__str aios__role_name(char (*buf)[96], const char *prefix, const aios__role *r, int32_t expert, const char *suffix) {
+    aios__str s;
+    aios__text t;
+    t.p = *buf; t.cap = sizeof *buf; t.n = 0;
+    aios__put_z(&t, prefix);
+    aios__put(&t, r->name, strlen(r->name) - (expert < 0 ? 0 : sizeof "_exps" - 1));
+    if (expert >= 0) { aios__put_z(&t, "."); aios__put_i(&t, expert); }
+    aios__put_z(&t, suffix);
+    s.p = *buf; s.n = t.n;
+    return s;
+}
 /* Finds one role's tensors and counts them. prefix is "" or "blk.N.". */
 static void aios__role_find(aios_model *m, const aios__role *r, const char *prefix, aios__ref *ref, uint32_t *n_found) {
     int32_t part;
     for (part = 0; part < 2; part++) {
         char name[96];
-        aios__text t;
-        aios__str s;
-        const aios__tensor *x;
-        t.p = name; t.cap = sizeof name; t.n = 0;
-        aios__put_z(&t, prefix); aios__put_z(&t, r->name); aios__put_z(&t, part ? ".bias" : ".weight");
-        s.p = name; s.n = t.n;
-        x = aios__tensor_find(&m->gguf, s);
+        const aios__tensor *x = aios__tensor_find(&m->gguf, aios__role_name(&name, prefix, r, -1, part ? ".bias" : ".weight"));
         *(part ? &ref->b : &ref->w) = x ? (int32_t)(x - m->gguf.tensor) : -1;
         if (x) {
             aios__place *p = &m->place[x - m->gguf.tensor];
@@ -273,6 +282,36 @@ static void aios__role_find(aios_model *m, const aios__role *r, const char *pref
             p->use = (uint8_t)(part ? AIOS__IS_VECTOR : p->experts ? AIOS__IS_MATRIX : r->kind);
         }
     }
+}
+/* The same for a role of experts of which each has a tensor, as files of 2023 and early 2024 have them: all must be there, or none.
+ * Looks for the others even when the first is missing, so that it is the one that is named. */
+static aios_status aios__experts_find(aios_model *m, int32_t l, int32_t role, const char *prefix, uint32_t *n_found, aios_error *err) {
+    char name[96];
+    int32_t e, i, before = -1, none = -1;           /* none: the first that is missing                          */
+    for (e = 0; e < m->hp.n_expert; e++) {
+        const aios__tensor *x = aios__tensor_find(&m->gguf, aios__role_name(&name, prefix, &aios__layer_role[role], e, ".weight"));
+        aios__place *p;
+        if (!x && none < 0) none = e;
+        if (!x) continue;
+        i = (int32_t)(x - m->gguf.tensor);
+        p = &m->place[i];
+        p->use = AIOS__IS_MATRIX; p->experts = p->split = 1; p->expert = (uint16_t)e;
+        p->group = AIOS__GROUP_FFN; p->layer = (int16_t)l;
+        if (before < 0) m->layer[l][role].w = i; else m->place[before].next = i;
+        before = i;
+        m->n_split++; (*n_found)++;
+    }
+    if (before < 0 || none < 0) return AIOS_OK;
+    return aios__fail1(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "tensor % is missing, while there are other experts", aios__s(aios__role_name(&name, prefix, &aios__layer_role[role], none, ".weight")));
+}
+/* Of a tensor's bytes, those that a token reads: all, or what n_used experts have of them. Rounded so that the tensors of all experts
+ * together have it exactly. */
+static uint64_t aios__token_share(const aios_model *m, uint32_t i, uint64_t n_bytes) {
+    const aios__place *p = &m->place[i];
+    uint64_t n = (uint64_t)m->hp.n_expert, used = (uint64_t)m->hp.n_used, rest;
+    if (!p->experts) return n_bytes;
+    rest = p->split ? n_bytes % n * used : 0;
+    return n_bytes / n * used + rest * (p->expert + 1u) / n - rest * p->expert / n;
 }
 static aios_status aios__missing(const aios__role *r, int32_t layer, aios_error *err) {
     if (layer < 0) return aios__fail1(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "tensor %.weight is missing", aios__z(r->name));
@@ -298,20 +337,22 @@ static aios_status aios__role_check(const aios_model *m, const aios__role *r, co
     uint32_t has = m->arch->flags | (layer && layer[AIOS__T_ATTN_QKV].w >= 0 ? (uint32_t)AIOS__FUSED_QKV : 0);
     if (layer && m->hp.n_expert && layer[AIOS__T_FFN_ROUTER].w >= 0)
         has |= (uint32_t)AIOS__ROUTED | (m->hp.n_ff_shared || layer[AIOS__T_FFN_UP_SHEXP].w >= 0 ? (uint32_t)AIOS__SHARED : 0);
-    int32_t place;
+    int32_t place, i;
     aios_status st = AIOS_OK;
     place = (has & r->need) == r->need && !(has & r->not_with);
     if (ref->w < 0 && place && r->must) return aios__missing(r, l, err);
-    if (ref->w >= 0) {
-        const aios__tensor *t = &m->gguf.tensor[ref->w];
+    for (i = ref->w; i >= 0 && !st; i = m->place[i].next) {
+        const aios__tensor *t = &m->gguf.tensor[i];
         if (!place) return aios__no_place(m, t, err);
-        st = aios__shape_check(m, ref->w, in, out, r->kind == AIOS__IS_EXPERTS ? (uint64_t)m->hp.n_expert : 1, err);
+        st = aios__shape_check(m, i, in, out, m->place[i].experts && !m->place[i].split ? (uint64_t)m->hp.n_expert : 1, err);
         if (!st && r->kind == AIOS__IS_VECTOR && aiosk_type_info((int32_t)t->type)->family != AIOSK_FLT)
             st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type, "tensor % is a vector of type %; f32, f16 or bf16 is due", aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
         if (!st && aiosk_type_info((int32_t)t->type)->family == AIOSK_RAW)
             st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type, "tensor % is of type %, which no matrix can have", aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
         else if (!st && !aiosk_multiplies((int32_t)t->type))
             st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type, "tensor % is of type %, which this build leaves out (AIOSK_TYPES)", aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
+        else if (!st && t->type != m->gguf.tensor[ref->w].type)
+            st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, m->gguf.tensor[ref->w].type, t->type, "tensor % is not of type %, as the experts before it are, which this version cannot run", aios__s(t->name), aios__z(aiosk_type_info((int32_t)m->gguf.tensor[ref->w].type)->name));
     }
     if (!st && ref->b >= 0) {
         const aios__tensor *t = &m->gguf.tensor[ref->b];
@@ -329,6 +370,7 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
     int32_t l, r;
     const aios__tensor *t;
     aios_status st = AIOS_OK;
+    for (i = 0; i < m->gguf.n_tensors; i++) m->place[i].next = -1;
     for (r = 0; r < AIOS__N_MODEL_ROLES; r++) aios__role_find(m, &aios__model_role[r], "", &m->role[r], &n_found);
     if (m->role[AIOS__T_TOKEN_EMBD].w < 0) return aios__missing(&aios__model_role[AIOS__T_TOKEN_EMBD], -1, err);
     t = &m->gguf.tensor[m->role[AIOS__T_TOKEN_EMBD].w];
@@ -350,6 +392,8 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
         x.p = prefix; x.cap = sizeof prefix; x.n = 0;
         aios__put_z(&x, "blk."); aios__put_i(&x, l); aios__put_z(&x, ".");
         for (r = 0; r < AIOS__N_LAYER_ROLES; r++) aios__role_find(m, &aios__layer_role[r], prefix, &m->layer[l][r], &n_found);
+        for (r = AIOS__T_FFN_GATE_EXPS; r <= AIOS__T_FFN_DOWN_EXPS && m->hp.n_expert && m->layer[l][AIOS__T_FFN_ROUTER].w >= 0; r++)
+            if (m->layer[l][r].w < 0 && (st = aios__experts_find(m, l, r, prefix, &n_found, err)) != 0) return st;
         for (r = 0; r < AIOS__N_LAYER_ROLES; r++) {
             if ((st = aios__role_check(m, &aios__layer_role[r], &m->layer[l][r], l, err)) != 0) return st;
             if (m->layer[l][r].w < 0 || aios__layer_role[r].kind == AIOS__IS_VECTOR) continue;

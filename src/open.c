@@ -192,6 +192,13 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
     for (i = 0; i < m->gguf.n_tensors; i++)
         m->place[i].can_map = (uint8_t)((aios__io_map(&m->io[m->gguf.tensor[i].part], m->gguf.tensor[i].off, m->gguf.tensor[i].n_bytes) ? AIOS__MAP_MODEL : 0)
             | (m->place[i].art_off && aios__io_map(&m->io[m->n_parts], m->place[i].art_off, 1) ? AIOS__MAP_ARTIFACT : 0));
+    for (i = 0; i < m->gguf.n_tensors; i++)             /* experts of one matrix are laid out alike              */
+        if (m->place[i].split && m->place[i].expert == 0) {
+            uint8_t all = m->place[i].can_map;
+            int32_t k;
+            for (k = (int32_t)i; k >= 0; k = m->place[k].next) all &= m->place[k].can_map;
+            for (k = (int32_t)i; k >= 0; k = m->place[k].next) m->place[k].can_map = all;
+        }
     for (i = 0, m->async = 1; i < m->n_parts + (m->io[m->n_parts].read != NULL); i++) m->async &= m->io[i].submit && m->io[i].wait;
     if (o.d.log) {
         aios_error e;

@@ -70,7 +70,8 @@ typedef struct aios__op {
     float scale;
     int32_t layout;
     const double *freq;
-    uint64_t expert_bytes;              /* PER_EXPERT: from one matrix to the next                          */
+    uint64_t expert_bytes;              /* PER_EXPERT: of one matrix, and from one to the next              */
+    const aios__expert *each;           /* or not NULL: where each is, instead of w                         */
     int32_t part, back;                 /* CACHED: which of a bundle; ROWS: which table; AGAIN: how many ops back */
     uint64_t w_bytes;                   /* weights read by one run of the op, whatever the tokens; PER_EXPERT: by one token */
     uint64_t row_bytes;                 /* EMBED: weights read per token                                    */
@@ -492,7 +493,7 @@ static void aios__op_experts(const aios__op *op, const aios__run *r, int32_t tas
     const aios__cols *b = &r->moe->block[r->moe->block0 + task / rows];
     const aios__acts *in = r->pass->n == 1 ? &op->out : &op->in;
     memset(&m, 0, sizeof m);
-    m.w = op->flags & AIOS__CACHED ? aios__cache_data(r->cache, b->expert, op->part) : (const char *)op->w + (uint64_t)b->expert * op->expert_bytes;
+    m.w = op->flags & AIOS__CACHED ? aios__cache_data(r->cache, b->expert, op->part) : op->each ? op->each[b->expert].p : (const char *)op->w + (uint64_t)b->expert * op->expert_bytes;
     m.n_in = op->n_in;
     m.x = in->p[kind] + (in == &op->in || op->flags & AIOS__OF_PAIRS ? (uint64_t)b->col * in->stride[kind] : 0); m.x_stride = in->stride[kind];
     m.y = op->y + (uint64_t)b->col * op->y_stride; m.y_stride = op->y_stride;

@@ -19,6 +19,7 @@ static aios_context *aios__context_layout(const aios_model *m, const aios_plan *
     x->prog.freq     = (double *)aios__take(meta, (uint64_t)m->hp.n_rot / 2 * 8, 8);
     x->prog.op       = (aios__op *)aios__take(meta, (uint64_t)p->n_ops * sizeof(aios__op), 64);
     x->prog.unit     = (aios__unit *)aios__take(meta, (uint64_t)p->n_units * sizeof(aios__unit), 8);
+    x->prog.each     = (aios__expert *)aios__take(meta, (uint64_t)m->n_split * sizeof(aios__expert), 8);
     x->stream.slot   = (aios__slot *)aios__take(meta, ((uint64_t)p->n_slots + (uint64_t)p->n_expert_slots * AIOS__N_PARTS + p->n_row_slots) * sizeof(aios__slot), 64);
     x->stream.queue  = (uint32_t *)aios__take(meta, ((uint64_t)p->n_expert_slots * AIOS__N_PARTS + p->n_row_slots) * 4, 8);
     aios__rows_layout(&x->rows, meta, p->n_row_slots);
@@ -75,7 +76,7 @@ static uint64_t aios__n_experts(const aios_model *m) {
     for (l = 0; l < m->hp.n_layer; l++) {
         if (m->layer[l][AIOS__T_FFN_ROUTER].w < 0) continue;
         for (k = AIOS__T_FFN_GATE_EXPS; k <= AIOS__T_FFN_DOWN_EXPS; k++)
-            if (m->gguf.tensor[m->layer[l][k].w].n_bytes / (uint64_t)m->hp.n_expert > UINT32_MAX / 32) return 0;      /* a slot counts in 32 bits, panels that are not full included */
+            if (m->gguf.tensor[m->layer[l][k].w].row_bytes * m->gguf.tensor[m->layer[l][k].w].n[1] > UINT32_MAX / 32) return 0;    /* a slot counts in 32 bits, panels that are not full included */
         n += (uint64_t)m->hp.n_expert;
     }
     return n;
@@ -512,7 +513,7 @@ AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *
     x.layout = at.layout; x.mapped = at.mapped; x.n_bytes = at.n_bytes; x.resident_tier = at.tier;
     x.stream_bytes = at.use == AIOS__IS_MATRIX || at.rows < m->gguf.tensor[i].n[1] ? aios__rows_bytes(&m->gguf.tensor[i], aios__source_of(m, &cut, i).layout, m->gguf.tensor[i].n[1] - at.rows) * m->gguf.tensor[i].n[2] : 0;
     x.token_bytes = at.use == AIOS__IS_TABLE ? 0 : at.n_bytes + x.stream_bytes;
-    if (at.experts) x.token_bytes = x.token_bytes / (uint64_t)m->hp.n_expert * (uint64_t)m->hp.n_used;
+    x.token_bytes = aios__token_share(m, i, x.token_bytes);
     if (id == m->role[AIOS__T_TOKEN_EMBD].w || id == m->role[AIOS__T_POS_EMBD].w) x.token_bytes += m->gguf.tensor[i].row_bytes;
     if (id == m->role[AIOS__T_ROPE_FREQS].w || id == m->role[AIOS__T_ROPE_LONG].w || id == m->role[AIOS__T_ROPE_SHORT].w) x.token_bytes = 0;   /* read once, at opening */
     return aios__desc_fill(out, &x, sizeof x);

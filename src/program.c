@@ -56,7 +56,7 @@ typedef struct aios__build {
     aios__cut cut;
     aios__op *op;                       /* NULL = count                                                     */
     aios__unit *unit;                   /* what is streamed, in the order of use; filled when op is there   */
-    uint32_t n_ops, n_phases, n_units;
+    uint32_t n_ops, n_phases, n_units, n_each;
     uint64_t slot_bytes;                /* of the largest unit                                              */
     int32_t after_units;                /* the last op is one that goes from unit to unit: nothing runs beside it */
     uint64_t w_bytes, row_bytes, act_bytes, stream_bytes, expert_bytes;     /* per decoded token; expert: of stream */
@@ -74,6 +74,7 @@ typedef struct aios__build {
     aios__acts a_pair, a_exp;           /* what gate and up read, and down                                  */
     float *exp, *exp_out, *shared;
     aios__bundle *bundle;               /* [n_layer] filled when op is there                                */
+    aios__expert *each;                 /* [n_split of the model] the same                                  */
     uint64_t part_bytes[AIOS__N_PARTS]; /* of a slot of the cache: the widest                               */
     aios__table table[AIOS__N_TABLES];  /* tables of which rows are read                                    */
     uint32_t n_tables;
@@ -289,6 +290,30 @@ static void aios__build_ffn(aios__build *b, int32_t l, const aios__acts *in) {
     else if (!direct) aios__emit_residual(b, "ffn_add", l);
 }
 
+/* Where the experts' matrices are that are tensors of their own; first: that of expert 0. */
+static const aios__expert *aios__build_each(aios__build *b, int32_t first) {
+    aios__expert *p = b->each + b->n_each;
+    int32_t i;
+    for (i = first; i >= 0; i = b->m->place[i].next) {
+        aios__source from = aios__source_of(b->m, &b->cut, (uint32_t)i);
+        aios__expert *x = &b->each[b->n_each++];
+        x->p = b->m->place[i].p; x->off = from.off; x->part = from.io;
+    }
+    return p;
+}
+/* The most that is read for one of them. */
+static uint64_t aios__each_window(const aios__build *b, int32_t first, uint32_t n_bytes) {
+    uint64_t most = 0, n;
+    int32_t i;
+    for (i = first; i >= 0; i = b->m->place[i].next) {
+        aios__source from = aios__source_of(b->m, &b->cut, (uint32_t)i);
+        aios__unit u;
+        u.off = from.off; u.part = from.io; u.n_bytes = n_bytes;
+        n = aios__unit_window(&u, &b->m->io[u.part]);
+        if (n > most) most = n;
+    }
+    return most;
+}
 /* One matrix of every expert. in: columns of pairs; one: with one token alone, its own. */
 static void aios__emit_experts(aios__build *b, const char *name, int32_t layer, aios__ref r, const aios__acts *in, const aios__acts *one, float *y, uint64_t y_stride, int32_t part, uint32_t flags) {
     aios__op local, *o = aios__emit(b, &local, aios__op_experts, name, layer, AIOS__PER_EXPERT, flags);
@@ -301,16 +326,18 @@ static void aios__emit_experts(aios__build *b, const char *name, int32_t layer, 
     o->in = *in; o->out = *one; o->y = y; o->y_stride = y_stride;
     o->n_in = (int32_t)t->n[0]; o->n_out = (int32_t)t->n[1];
     o->expert_bytes = aios__rows_bytes(t, p.layout, t->n[1]);
+    if (b->op && p.split) o->each = aios__build_each(b, r.w);
     o->rows_per_task = (int32_t)aios__min_u64(65536 / t->row_bytes, t->n[1]) / 32 * 32;     /* as of any matrix */
     if (o->rows_per_task < 32) o->rows_per_task = 32;
     if (b->cut.experts) {
         aios__source from = aios__source_of(b->m, &b->cut, (uint32_t)r.w);
         uint64_t align = aios__stream_align(&b->m->io[from.io]), window = aios__round_up(o->expert_bytes + (from.off % align || o->expert_bytes % align ? align - 1 : 0), align);
+        if (p.split) window = aios__each_window(b, r.w, (uint32_t)o->expert_bytes);
         o->flags |= AIOS__CACHED;
         o->part = part; o->tier = AIOS_TIER_STREAM;
         if (window > b->part_bytes[part]) b->part_bytes[part] = aios__round_up(window, AIOS__STREAM_ALIGN);
         b->stream_bytes += window * (uint64_t)b->moe.n_used; b->expert_bytes += window * (uint64_t)b->moe.n_used;
-        if (b->op) { b->bundle[layer].off[part] = from.off; b->bundle[layer].part[part] = from.io; b->bundle[layer].n_bytes[part] = (uint32_t)o->expert_bytes; }
+        if (b->op) { b->bundle[layer].each[part] = o->each; b->bundle[layer].off[part] = from.off; b->bundle[layer].part[part] = from.io; b->bundle[layer].n_bytes[part] = (uint32_t)o->expert_bytes; }
     }
     o->w_bytes = o->expert_bytes * (uint64_t)b->moe.n_used;
     o->act_bytes = (aios__acts_bytes(in, aios__mask(b, r)) + (uint64_t)o->n_out * 4) * (uint64_t)b->moe.n_used;
@@ -451,7 +478,7 @@ static void aios__program_build(aios__build *b) {
     aios__ref head = m->role[AIOS__T_OUTPUT].w >= 0 ? m->role[AIOS__T_OUTPUT] : m->role[AIOS__T_TOKEN_EMBD];
     aios__op local, *o;
     int32_t l;
-    b->n_ops = b->n_phases = b->n_units = 0;
+    b->n_ops = b->n_phases = b->n_units = b->n_each = 0;
     b->w_bytes = b->row_bytes = b->act_bytes = b->stream_bytes = b->expert_bytes = b->slot_bytes = 0;
     memset(b->part_bytes, 0, sizeof b->part_bytes);
     memset(b->table, 0, sizeof b->table);

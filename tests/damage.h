@@ -3,6 +3,7 @@
  * not share a mistake with the reader that it tests.
  *
  *     n = damage_valid(buf, cap);                              the sound file: 2 layers, embedding 32, 288 tokens, f32
+ *     n = damage_valid_experts(buf, cap);                      the same, but the second layer has 2 experts, each with tensors of its own
  *     for (i = 0; i < damage_count(); i++) {
  *         damage d;
  *         n = damage_make(i, buf, cap, &d);                    d.stage: who must notice, the parser or the model
@@ -75,7 +76,8 @@ static const damage__key damage__keys[] = {
     DK ("test.f64", DF64, 0x3FF8000000000000u),                             /* 1.5 */
     DKA("test.bools", DBOOL, 3), DKA("test.shorts", DI16, 5), DKA("test.none", DSTR, 0), DKS("test.empty", ""),
     DKS("test.last", "the end"),
-    DK ("test.flag", DBOOL, 1)
+    DK ("test.flag", DBOOL, 1),
+    DK ("llama.expert_count", DU32, 2), DK ("llama.expert_used_count", DU32, 1)
 };
 
 typedef struct damage__tensor { const char *name; uint32_t n_dims, type; uint64_t n[4]; } damage__tensor;
@@ -86,10 +88,13 @@ typedef struct damage__tensor { const char *name; uint32_t n_dims, type; uint64_
     DT2(p "ffn_gate.weight", 32, 64), DT2(p "ffn_up.weight", 32, 64), DT2(p "ffn_down.weight", 64, 32)
 static const damage__tensor damage__tensors[] = {
     DT2("token_embd.weight", 32, DAMAGE__TOKENS), DTL("blk.0."), DTL("blk.1."),
-    DT1("output_norm.weight", 32), DT2("output.weight", 32, DAMAGE__TOKENS)
+    DT1("output_norm.weight", 32), DT2("output.weight", 32, DAMAGE__TOKENS),
+    /* the file with experts has these instead of the last layer's feed-forward, and these keys */
+    DT2("blk.1.ffn_gate_inp.weight", 32, 2), DT2("blk.1.ffn_gate.0.weight", 32, 64), DT2("blk.1.ffn_up.0.weight", 32, 64), DT2("blk.1.ffn_down.0.weight", 64, 32),
+    DT2("blk.1.ffn_gate.1.weight", 32, 64), DT2("blk.1.ffn_up.1.weight", 32, 64), DT2("blk.1.ffn_down.1.weight", 64, 32)
 };
-enum { DAMAGE__N_KEYS = (int)(sizeof damage__keys / sizeof *damage__keys),
-       DAMAGE__N_TENSORS = (int)(sizeof damage__tensors / sizeof *damage__tensors) };
+enum { DAMAGE__ALL_KEYS = (int)(sizeof damage__keys / sizeof *damage__keys), DAMAGE__ALL_TENSORS = (int)(sizeof damage__tensors / sizeof *damage__tensors),
+       DAMAGE__N_KEYS = DAMAGE__ALL_KEYS - 2, DAMAGE__N_TENSORS = DAMAGE__ALL_TENSORS - 7, DAMAGE__FFN_1 = 1 + 9 + 6 };      /* of the file without experts */
 
 /* ---- edits -------------------------------------------------------------------------------------------------------- */
 enum {
@@ -106,7 +111,8 @@ enum {
     D_NAME,           /* key or tensor: named s                                                   */
     /* to bytes of the finished file, at field a of target, d bytes further on; target "" = the file */
     D_PUT1, D_PUT2, D_PUT4, D_PUT8,
-    D_CUT             /* the file ends there                                                      */
+    D_CUT,            /* the file ends there                                                      */
+    D_EXPERTS = 64    /* with one of these: of the file with experts                              */
 };
 /* Fields. Of a key: entry, name, type, [item type, item count,] value, end; of a tensor: entry, name, number of
  * dimensions, dimensions, type, offset, end; of "": byte 0 (F_BYTE) and the end of file (F_EOF). */
@@ -340,6 +346,25 @@ static const damage__row damage__rows[] = {
     M("a tensor without a role", D_NAME, OUTW, 0, 0, "blk.1.outpost.weight", UNSUPP, OUTW, "outpost"),
     M("a bias without its weight", D_NAME, "blk.1.ffn_gate.weight", 0, 0, "blk.1.ffn_gate.bias", MODEL, "blk.1.ffn_gate.weight", "ffn_gate.bias"),
 
+    /* ---- experts that are tensors of their own */
+    N("no expert 1 of up",     D_DROP | D_EXPERTS, "blk.1.ffn_up.1.weight", 0, 0, "", MODEL, "tensor blk.1.ffn_up.1.weight is missing"),
+    N("no expert 0 of gate",   D_DROP | D_EXPERTS, "blk.1.ffn_gate.0.weight", 0, 0, "", MODEL, "tensor blk.1.ffn_gate.0.weight is missing"),
+    N("expert 01",             D_NAME | D_EXPERTS, "blk.1.ffn_down.1.weight", 0, 0, "blk.1.ffn_down.01.weight", MODEL, "tensor blk.1.ffn_down.1.weight is missing"),
+    N("three experts are said", D_SET | D_EXPERTS, LL "expert_count", DU32, 3, "", MODEL, "tensor blk.1.ffn_gate.2.weight is missing"),
+    N("4096 experts are said", D_SET | D_EXPERTS, LL "expert_count", DU32, 4096, "", MODEL, "tensor blk.1.ffn_gate.2.weight is missing"),
+    M("one expert is said",    D_SET | D_EXPERTS, LL "expert_count", DU32, 1, "", MODEL, "blk.1.ffn_gate_inp.weight", "ffn_gate_inp"),
+    N("no experts are said",   D_SET | D_EXPERTS, LL "expert_count", DU32, 0, "", MODEL, "blk.1.ffn_up.weight is missing"),
+    M("two used of two, as text", D_TEXT | D_EXPERTS, LL "expert_used_count", 0, 0, "2", MODEL, LL "expert_used_count", "expert_used_count"),
+    M("an expert too many",    D_NAME | D_EXPERTS, OUTW, 0, 0, "blk.1.ffn_up.2.weight", UNSUPP, OUTW, "blk.1.ffn_up.2.weight"),
+    M("an expert in a layer without", D_NAME | D_EXPERTS, OUTW, 0, 0, "blk.0.ffn_up.0.weight", UNSUPP, OUTW, "blk.0.ffn_up.0.weight"),
+    M("an expert's bias",      D_NAME | D_EXPERTS, OUTW, 0, 0, "blk.1.ffn_up.1.bias", UNSUPP, OUTW, "blk.1.ffn_up.1.bias"),
+    M("an expert of 31 rows",  D_DIM | D_EXPERTS, "blk.1.ffn_down.1.weight", 1, 31, "", MODEL, "blk.1.ffn_down.1.weight", "blk.1.ffn_down.1"),
+    M("an expert turned",      D_DIM | D_EXPERTS, "blk.1.ffn_gate.1.weight", 0, 64, "", MODEL, "blk.1.ffn_gate.1.weight", "blk.1.ffn_gate.1"),
+    M("an expert of 3 dimensions", D_DIM | D_EXPERTS, "blk.1.ffn_up.0.weight", 2, 2, "", MODEL, "blk.1.ffn_up.0.weight", "blk.1.ffn_up.0"),
+    M("an expert of another type", D_TYPE | D_EXPERTS, "blk.1.ffn_up.1.weight", 0, 8, "", UNSUPP, "blk.1.ffn_up.1.weight", "blk.1.ffn_up.1.weight is not of type f32"),
+    M("an expert of integers", D_TYPE | D_EXPERTS, "blk.1.ffn_up.1.weight", 0, 26, "", UNSUPP, "blk.1.ffn_up.1.weight", "blk.1.ffn_up.1"),
+    M("an expert without a layer that has some", D_NAME, OUTW, 0, 0, "blk.1.ffn_up.0.weight", UNSUPP, OUTW, "blk.1.ffn_up.0.weight"),
+
     /* ---- the vocabulary */
     M("tokens as numbers",     D_ITEMS, TG "tokens", DU32, 288, "", MODEL, TG "tokens", "tokens"),
     M("tokens no array",       D_TEXT, TG "tokens", 0, 0, "<unk>", MODEL, TG "tokens", "tokens"),
@@ -378,7 +403,7 @@ typedef struct damage__mark { const char *name; uint64_t at[F_N]; } damage__mark
 typedef struct damage__file {
     uint8_t *p;
     uint64_t n, cap;                /* n may pass cap: then the file did not fit                                */
-    damage__mark mark[DAMAGE__N_KEYS + DAMAGE__N_TENSORS + 2];
+    damage__mark mark[DAMAGE__ALL_KEYS + DAMAGE__ALL_TENSORS + 2];
     int n_marks;
 } damage__file;
 
@@ -438,26 +463,33 @@ static inline uint64_t damage__tensor_bytes(const damage__tensor *t) {      /* o
     return t->type == 8 ? n / 32 * 34 : n * 4;
 }
 
-static inline uint64_t damage__build(const damage__row *r, uint8_t *buf, uint64_t cap, damage *out) {
+static inline int damage__has_key(int experts, const damage__row *r, int op, int k) {
+    return (experts || k < DAMAGE__N_KEYS) && !(r && op == D_DROP && !strcmp(r->target, damage__keys[k].name));
+}
+static inline int damage__has_tensor(int experts, const damage__row *r, int op, int k) {
+    int of_experts = k >= DAMAGE__N_TENSORS, of_others = k >= DAMAGE__FFN_1 && k < DAMAGE__FFN_1 + 3;
+    return (experts ? !of_others : !of_experts) && !(r && op == D_DROP && !strcmp(r->target, damage__tensors[k].name));
+}
+static inline uint64_t damage__build(int experts, const damage__row *r, uint8_t *buf, uint64_t cap, damage *out) {
     damage__file f;
-    damage__tensor t[DAMAGE__N_TENSORS];
+    damage__tensor t[DAMAGE__ALL_TENSORS];
     uint64_t offset = 0, rng = 88172645463325252u, data, at = 0, i, n_keys = 0, n_tensors = 0;
-    int k, n_written = 0, wide;
+    int k, n_written = 0, wide, op = r ? r->op & ~D_EXPERTS : 0;
 
     memset(&f, 0, sizeof f);
     f.p = buf; f.cap = cap;
     damage__put(&f, "GGUF", 4);
     damage__le(&f, 3, 4);
-    for (k = 0; k < DAMAGE__N_TENSORS; k++) n_tensors += !(r && r->op == D_DROP && !strcmp(r->target, damage__tensors[k].name));
-    for (k = 0; k < DAMAGE__N_KEYS; k++) n_keys += !(r && r->op == D_DROP && !strcmp(r->target, damage__keys[k].name));
-    n_keys += r && (r->op == D_ADD || r->op == D_ADD_ITEMS);
+    for (k = 0; k < DAMAGE__ALL_TENSORS; k++) n_tensors += (uint64_t)damage__has_tensor(experts, r, op, k);
+    for (k = 0; k < DAMAGE__ALL_KEYS; k++) n_keys += (uint64_t)damage__has_key(experts, r, op, k);
+    n_keys += r && (op == D_ADD || op == D_ADD_ITEMS);
     damage__le(&f, n_tensors, 8);
     damage__le(&f, n_keys, 8);
 
-    for (k = 0; k < DAMAGE__N_KEYS; k++) {
+    for (k = 0; k < DAMAGE__ALL_KEYS; k++) {
         damage__key key = damage__keys[k];
-        if (r && !strcmp(r->target, key.name)) switch (r->op) {
-        case D_DROP:  continue;
+        if (!damage__has_key(experts, r, op, k)) continue;
+        if (r && !strcmp(r->target, key.name)) switch (op) {
         case D_SET:   key.type = r->a; key.u = r->u; break;
         case D_TEXT:  key.type = DSTR; key.s = r->s; break;
         case D_ITEMS: key.type = DARR; key.item = r->a; key.n = r->u; break;
@@ -466,19 +498,19 @@ static inline uint64_t damage__build(const damage__row *r, uint8_t *buf, uint64_
         }
         damage__write_key(&f, damage__keys[k].name, &key);
     }
-    if (r && (r->op == D_ADD || r->op == D_ADD_ITEMS)) {
+    if (r && (op == D_ADD || op == D_ADD_ITEMS)) {
         damage__key key;
         key.name = r->target; key.type = r->a; key.item = 0; key.n = 1; key.u = r->u; key.s = r->s;
-        if (r->op == D_ADD_ITEMS) { key.type = DARR; key.item = r->a; key.n = r->u; }
+        if (op == D_ADD_ITEMS) { key.type = DARR; key.item = r->a; key.n = r->u; }
         damage__write_key(&f, "added", &key);
     }
-    for (k = 0; k < DAMAGE__N_TENSORS; k++) {
+    for (k = 0; k < DAMAGE__ALL_TENSORS; k++) {
         damage__tensor *x = &t[n_written];
         damage__mark *m;
         uint32_t d;
         *x = damage__tensors[k];
-        if (r && !strcmp(r->target, x->name)) switch (r->op) {
-        case D_DROP: continue;
+        if (!damage__has_tensor(experts, r, op, k)) continue;
+        if (r && !strcmp(r->target, x->name)) switch (op) {
         case D_DIM:  x->n[r->a] = r->u; if (x->n_dims < r->a + 1) x->n_dims = r->a + 1; break;
         case D_DIMS: x->n_dims = (uint32_t)r->u; for (d = x->n_dims; d < 4; d++) x->n[d] = 1; break;
         case D_TYPE: x->type = (uint32_t)r->u; break;
@@ -522,14 +554,14 @@ static inline uint64_t damage__build(const damage__row *r, uint8_t *buf, uint64_
     memset(out, 0, sizeof *out);
     out->name = r->name; out->word = r->word; out->stage = r->stage; out->place = r->place; out->code = r->code;
     for (k = 0; k < f.n_marks; k++) {
-        if (r->op >= D_PUT1 && !strcmp(f.mark[k].name, r->target)) at = f.mark[k].at[r->a] + (uint64_t)(int64_t)r->d;
+        if (op >= D_PUT1 && !strcmp(f.mark[k].name, r->target)) at = f.mark[k].at[r->a] + (uint64_t)(int64_t)r->d;
         if (!strcmp(f.mark[k].name, r->at)) {
             out->lo = f.mark[k].at[r->field] + (uint64_t)(int64_t)r->at_d;
             out->hi = f.mark[k].at[F_END] + (f.mark[k].at[F_END] == f.mark[k].at[F_VALUE]);     /* an empty value has a place too */
         }
     }
-    if (r->op == D_CUT) f.n = at;
-    wide = r->op == D_PUT1 ? 1 : r->op == D_PUT2 ? 2 : r->op == D_PUT4 ? 4 : r->op == D_PUT8 ? 8 : 0;
+    if (op == D_CUT) f.n = at;
+    wide = op == D_PUT1 ? 1 : op == D_PUT2 ? 2 : op == D_PUT4 ? 4 : op == D_PUT8 ? 8 : 0;
     for (k = 0; k < wide; k++) buf[at + (uint64_t)k] = (uint8_t)(r->u >> (8 * k));
     return out->n_bytes = f.n;
 }
@@ -537,9 +569,10 @@ static inline uint64_t damage__build(const damage__row *r, uint8_t *buf, uint64_
 /* ---- what tests call ---------------------------------------------------------------------------------------------- */
 DAMAGE_FN int damage_count(void) { return (int)(sizeof damage__rows / sizeof *damage__rows); }
 /* The sound file; its size, or 0 when cap is too small. */
-DAMAGE_FN uint64_t damage_valid(uint8_t *buf, uint64_t cap) { return damage__build(NULL, buf, cap, NULL); }
+DAMAGE_FN uint64_t damage_valid(uint8_t *buf, uint64_t cap) { return damage__build(0, NULL, buf, cap, NULL); }
+DAMAGE_FN uint64_t damage_valid_experts(uint8_t *buf, uint64_t cap) { return damage__build(1, NULL, buf, cap, NULL); }
 /* Damage i. The size may well be 0: cap is then DAMAGE_MAX_BYTES all the same. */
-DAMAGE_FN uint64_t damage_make(int i, uint8_t *buf, uint64_t cap, damage *out) { return damage__build(&damage__rows[i], buf, cap, out); }
+DAMAGE_FN uint64_t damage_make(int i, uint8_t *buf, uint64_t cap, damage *out) { return damage__build(damage__rows[i].op & D_EXPERTS, &damage__rows[i], buf, cap, out); }
 
 /* Was the right thing said? Prints the row and what came instead when not. */
 DAMAGE_FN int damage_matches(const damage *d, int32_t status, const aios_error *err) {

@@ -202,7 +202,7 @@ int main(int argc, char **argv) {
         which = fuzz_rand((uint64_t)n_files + 4);
         if (which < (uint64_t)n_files) { n = n_file[which]; memcpy(big, file[which], (size_t)n); }
         else if (which == (uint64_t)n_files) n = damage_make((int)fuzz_rand((uint64_t)damage_count()), big, cap, &d);
-        else n = damage_valid(big, cap);
+        else n = which % 2 ? damage_valid(big, cap) : damage_valid_experts(big, cap);
         n_edits = 1 + fuzz_rand(fuzz_rand(3) ? 3 : 30);
         for (k = 0; k < n_edits; k++) n = fuzz_mutate(big, n, fuzz_rand(8) ? 10000 : n + 1);
         tight = (uint8_t *)malloc(n ? (size_t)n : 1);       /* no byte to spare */

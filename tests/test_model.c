@@ -97,6 +97,12 @@ static void test_info(void) {
     aios_tensor_info t;
     char name[64], type[16], value[32];
     uint32_t k, found = 0;
+    aios_io_memory(&io, buf, damage_valid_experts(buf, sizeof buf));
+    if (CHECK(open_file(NULL, &io, 0, &m, &err) == 0)) {
+        aios_model_info_init(&i);
+        CHECK(aios_model_get_info(m, &i) == 0 && i.n_expert == 2 && i.n_expert_used == 1 && i.n_tensors == 25);
+        aios_model_free(m);
+    } else printf("  %s\n", err.text);
     aios_io_memory(&io, buf, damage_valid(buf, sizeof buf));
     if (!CHECK(open_file(NULL, &io, 0, &m, &err) == 0)) { printf("  %s\n", err.text); return; }
     aios_model_info_init(&i);

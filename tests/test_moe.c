@@ -30,7 +30,7 @@ enum { N_SHAPES = sizeof shapes / sizeof *shapes };
 typedef struct file { uint8_t *p; uint64_t n, cap; } file;
 static void put(file *f, const void *p, uint64_t n) {
     if (f->n + n > f->cap) f->p = (uint8_t *)realloc(f->p, (size_t)(f->cap = (f->n + n) * 2));
-    memcpy(f->p + f->n, p, (size_t)n);
+    if (n) memcpy(f->p + f->n, p, (size_t)n);
     f->n += n;
 }
 static void put_n(file *f, uint64_t v, int n) { put(f, &v, (uint64_t)n); }
@@ -49,29 +49,55 @@ static void key_f32(file *f, const char *arch, const char *name, float v) {
     n_keys++;
 }
 /* Directory and data of one tensor; n[1] 0: a vector near 1. */
-typedef struct maker { file dir, data; uint64_t seed, n_tensors; const char *leave_out; } maker;
-static void tensor(maker *k, int32_t layer, const char *name, int32_t type, uint64_t n0, uint64_t n1, uint64_t n2) {
-    char full[96];
-    uint64_t i, r, bytes = aiosk_row_bytes(type, n0);
+typedef struct maker { file dir, data; uint64_t seed, n_tensors, n_all; const char *leave_out; } maker;
+/* How files are made. experts: all of a role in one tensor, or each in one of its own with the same weights, or the gates alone so; in odd layers
+ * the last comes first in the directory. Of two parts, every second tensor is in the second. odd: a tensor of another type or number of rows.
+ * extra: one more. */
+enum { MERGED = 0, SPLIT = 1, SPLIT_GATE = 2 };
+static struct { int experts; uint32_t n_parts, part; const char *odd; int32_t odd_type; uint64_t odd_rows; const char *extra; uint64_t n_extra; } made;
+static void one(maker *k, const char *full, int32_t type, uint64_t n0, uint64_t n1, uint64_t n2) {
+    uint64_t i, r, bytes;
+    int odd = made.odd && !strcmp(full, made.odd), here = made.n_parts < 2 || k->n_all++ % 2 == made.part;
     float *x = (float *)malloc((size_t)n0 * sizeof *x);
-    uint8_t *row = (uint8_t *)malloc((size_t)bytes);
-    if (layer < 0) snprintf(full, sizeof full, "%s.weight", name); else snprintf(full, sizeof full, "blk.%d.%s.weight", layer, name);
+    uint8_t *row;
+    if (odd && made.odd_rows) n1 = made.odd_rows; else if (odd) type = made.odd_type;
+    bytes = aiosk_row_bytes(type, n0);
+    row = (uint8_t *)malloc((size_t)bytes);
     if (!k->leave_out || strcmp(full, k->leave_out) != 0) {
-        put_s(&k->dir, full);
-        put_n(&k->dir, n1 == 0 ? 1 : n2 == 0 ? 2 : 3, 4);
-        put_n(&k->dir, n0, 8);
-        if (n1) put_n(&k->dir, n1, 8);
-        if (n2) put_n(&k->dir, n2, 8);
-        put_n(&k->dir, (uint64_t)type, 4); put_n(&k->dir, k->data.n, 8);
-        k->n_tensors++;
+        if (here) {
+            put_s(&k->dir, full);
+            put_n(&k->dir, n1 == 0 ? 1 : n2 == 0 ? 2 : 3, 4);
+            put_n(&k->dir, n0, 8);
+            if (n1) put_n(&k->dir, n1, 8);
+            if (n2) put_n(&k->dir, n2, 8);
+            put_n(&k->dir, (uint64_t)type, 4); put_n(&k->dir, k->data.n, 8);
+            k->n_tensors++;
+        }
         for (r = 0; r < (n1 ? n1 : 1) * (n2 ? n2 : 1); r++) {
             for (i = 0; i < n0; i++) x[i] = n1 ? test_randf(&k->seed) * 1.7f / sqrtf((float)n0) : 1 + test_randf(&k->seed) * 0.1f;
             aiosk_quantize(type, x, 1, n0, NULL, row);
-            put(&k->data, row, bytes);
+            if (here) put(&k->data, row, bytes);
         }
         while (k->data.n % 32) put_n(&k->data, 0, 1);
     }
     free(x); free(row);
+}
+static void tensor(maker *k, int32_t layer, const char *name, int32_t type, uint64_t n0, uint64_t n1, uint64_t n2) {
+    char full[96];
+    file dir = k->dir;
+    uint64_t at[64];
+    int e;
+    if (layer < 0) snprintf(full, sizeof full, "%s.weight", name); else snprintf(full, sizeof full, "blk.%d.%s.weight", layer, name);
+    if (!n2 || made.experts == MERGED || (made.experts == SPLIT_GATE && strcmp(name, "ffn_gate_exps") != 0)) { one(k, full, type, n0, n1, n2); return; }
+    memset(&k->dir, 0, sizeof k->dir);
+    for (e = 0, at[0] = 0; e < (int)n2; at[++e] = k->dir.n) {
+        snprintf(full, sizeof full, "blk.%d.%.*s.%d.weight", layer, (int)strlen(name) - 5, name, e);
+        one(k, full, type, n0, n1, 0);
+    }
+    if (layer % 2 == 0) put(&dir, k->dir.p, k->dir.n);
+    else while (e-- > 0) put(&dir, k->dir.p + at[e], at[e + 1] - at[e]);
+    free(k->dir.p);
+    k->dir = dir;
 }
 static file make(const shape *s, const char *leave_out, const char *key, uint32_t value) {
     file f = { NULL, 0, 0 }, keys = { NULL, 0, 0 };
@@ -96,6 +122,11 @@ static file make(const shape *s, const char *leave_out, const char *key, uint32_
     if (s->shared) key_u32(&keys, s->arch, "expert_shared_feed_forward_length", (uint32_t)s->shared);
     if (!strcmp(s->arch, "granitemoe")) { key_f32(&keys, s->arch, "residual_scale", 0.6f); key_f32(&keys, s->arch, "logit_scale", 0.5f); key_f32(&keys, s->arch, "embedding_scale", 3); }
     if (key) key_u32(&keys, s->arch, key, value);
+    if (made.n_parts > 1) {
+        put_s(&keys, "split.no"); put_n(&keys, 2, 4); put_n(&keys, made.part, 2);
+        put_s(&keys, "split.count"); put_n(&keys, 2, 4); put_n(&keys, made.n_parts, 2);
+        n_keys += 2;
+    }
     tensor(&k, -1, "token_embd", AIOSK_Q8_0, e, N_VOCAB, 0);
     for (l = 0; l < s->n_layer; l++) {
         tensor(&k, l, "attn_norm", AIOSK_F32, e, 0, 0);
@@ -125,6 +156,7 @@ static file make(const shape *s, const char *leave_out, const char *key, uint32_
         tensor(&k, l, "ffn_down_shexp", AIOSK_Q8_0, sh, e, 0);
     }
     tensor(&k, -1, "output_norm", AIOSK_F32, e, 0, 0);
+    if (made.extra) one(&k, made.extra, s->up_type, e, ff, made.n_extra);
     put(&f, "GGUF", 4); put_n(&f, 3, 4); put_n(&f, k.n_tensors, 8); put_n(&f, n_keys, 8);
     put(&f, keys.p, keys.n); put(&f, k.dir.p, k.dir.n);
     while (f.n % 32) put_n(&f, 0, 1);
@@ -155,7 +187,7 @@ static int run_open(run *r, const aios_io *io, const aios_io *artifact, const ai
     memset(r, 0, sizeof *r);
     mem_init(&a);
     aios_model_desc_init(&md); aios_plan_init(&r->plan); aios_context_desc_init(&cd);
-    md.mem = &a; md.io = io; md.artifact = artifact;
+    md.mem = &a; md.io = io; md.n_parts = made.n_parts; md.artifact = artifact;
     return aios_model_open(&md, &r->m, &r->err) == 0 && aios_plan_make(r->m, pd, &r->plan, &r->err) == 0 && aios_context_open(r->m, &r->plan, &cd, &r->c, &r->err) == 0;
 }
 static void run_close(run *r) { aios_context_free(r->c); aios_model_free(r->m); CHECK(n_held == 0); }
@@ -266,6 +298,7 @@ static void test_lists(void) {
 }
 
 /* ---- the same bits --------------------------------------------------------------------------------------------------------- */
+static uint64_t merged_hash[N_SHAPES];
 static void test_shape(const shape *s, int quick) {
     file f = make(s, NULL, NULL, 0);
     buffer art;
@@ -287,6 +320,8 @@ static void test_shape(const shape *s, int quick) {
     if (!CHECK(run_open(&r, &io, NULL, &pd))) { printf("  %s: %s\n", s->name, r.err.text); aios_model_free(r.m); free(f.p); free(art.p); return; }
     want = run_hash(&r, 0);
     CHECK(want != 0);
+    if (made.experts == MERGED) merged_hash[s - shapes] = want;
+    if (!CHECK(want == merged_hash[s - shapes])) printf("  %s: other bits where each expert is a tensor\n", s->name);
     run_close(&r);
     for (isa = 1; isa < AIOSK_N_ISA; isa++) for (t = 1; t <= 3; t += 2) for (chunk = 1; chunk <= 64; chunk = chunk * 6 + 1) {
         if (!aiosk_select(isa) || (quick && (t == 1 || chunk == 7))) continue;
@@ -365,25 +400,48 @@ static void test_shape(const shape *s, int quick) {
 
 /* ---- what is refused ------------------------------------------------------------------------------------------------------- */
 static void test_refused(void) {
-    static const struct { const char *leave_out, *key; uint32_t value; int shape; const char *word; aios_status code; } rows[] = {
-        { "blk.1.ffn_up_exps.weight",    NULL, 0, 0, "blk.1.ffn_up_exps.weight is missing", AIOS_ERR_MODEL },
-        { "blk.0.ffn_gate_inp.weight",   NULL, 0, 0, "ffn_up.weight is missing", AIOS_ERR_MODEL },
-        { "blk.1.ffn_down_shexp.weight", NULL, 0, 2, "blk.1.ffn_down_shexp.weight is missing", AIOS_ERR_MODEL },
-        { "blk.1.ffn_up_shexp.weight",   NULL, 0, 2, "blk.1.ffn_up_shexp.weight is missing", AIOS_ERR_MODEL },
-        { NULL, "expert_count", 4, 0, "ffn_gate_inp", AIOS_ERR_MODEL },
-        { NULL, "expert_count", 0, 0, "ffn_up.weight is missing", AIOS_ERR_MODEL },
-        { NULL, "expert_count", 1u << 30, 0, "expert_count", AIOS_ERR_MODEL },
-        { NULL, "expert_used_count", 6, 0, "expert_used_count", AIOS_ERR_MODEL },
-        { NULL, "expert_used_count", 0, 0, "expert_used_count", AIOS_ERR_MODEL },
-        { NULL, "expert_gating_func", 2, 0, "expert_gating_func", AIOS_ERR_UNSUPPORTED },
-        { NULL, "expert_group_count", 8, 0, "expert_group_count", AIOS_ERR_UNSUPPORTED },
-        { NULL, "expert_weights_norm", 1, 0, "expert_weights_norm", AIOS_ERR_MODEL } };
+    static const struct { const char *leave_out, *key; uint32_t value; int shape; const char *word; aios_status code;
+                          int experts; const char *odd; int32_t odd_type; uint64_t odd_rows; const char *extra; uint64_t n_extra; } rows[] = {
+        { "blk.1.ffn_up_exps.weight",    NULL, 0, 0, "blk.1.ffn_up_exps.weight is missing", AIOS_ERR_MODEL, 0, NULL, 0, 0, NULL, 0 },
+        { "blk.0.ffn_gate_inp.weight",   NULL, 0, 0, "ffn_up.weight is missing", AIOS_ERR_MODEL, 0, NULL, 0, 0, NULL, 0 },
+        { "blk.1.ffn_down_shexp.weight", NULL, 0, 2, "blk.1.ffn_down_shexp.weight is missing", AIOS_ERR_MODEL, 0, NULL, 0, 0, NULL, 0 },
+        { "blk.1.ffn_up_shexp.weight",   NULL, 0, 2, "blk.1.ffn_up_shexp.weight is missing", AIOS_ERR_MODEL, 0, NULL, 0, 0, NULL, 0 },
+        { NULL, "expert_count", 4, 0, "ffn_gate_inp", AIOS_ERR_MODEL, 0, NULL, 0, 0, NULL, 0 },
+        { NULL, "expert_count", 0, 0, "ffn_up.weight is missing", AIOS_ERR_MODEL, 0, NULL, 0, 0, NULL, 0 },
+        { NULL, "expert_count", 1u << 30, 0, "expert_count", AIOS_ERR_MODEL, 0, NULL, 0, 0, NULL, 0 },
+        { NULL, "expert_used_count", 6, 0, "expert_used_count", AIOS_ERR_MODEL, 0, NULL, 0, 0, NULL, 0 },
+        { NULL, "expert_used_count", 0, 0, "expert_used_count", AIOS_ERR_MODEL, 0, NULL, 0, 0, NULL, 0 },
+        { NULL, "expert_gating_func", 2, 0, "expert_gating_func", AIOS_ERR_UNSUPPORTED, 0, NULL, 0, 0, NULL, 0 },
+        { NULL, "expert_group_count", 8, 0, "expert_group_count", AIOS_ERR_UNSUPPORTED, 0, NULL, 0, 0, NULL, 0 },
+        { NULL, "expert_weights_norm", 1, 0, "expert_weights_norm", AIOS_ERR_MODEL, 0, NULL, 0, 0, NULL, 0 },
+        /* experts that are tensors of their own */
+        { "blk.1.ffn_up.0.weight",       NULL, 0, 0, "tensor blk.1.ffn_up.0.weight is missing", AIOS_ERR_MODEL, SPLIT, NULL, 0, 0, NULL, 0 },
+        { "blk.0.ffn_gate.3.weight",     NULL, 0, 0, "tensor blk.0.ffn_gate.3.weight is missing", AIOS_ERR_MODEL, SPLIT, NULL, 0, 0, NULL, 0 },
+        { "blk.1.ffn_down.4.weight",     NULL, 0, 0, "tensor blk.1.ffn_down.4.weight is missing", AIOS_ERR_MODEL, SPLIT, NULL, 0, 0, NULL, 0 },
+        { "blk.1.ffn_down.20.weight",    NULL, 0, 4, "tensor blk.1.ffn_down.20.weight is missing", AIOS_ERR_MODEL, SPLIT, NULL, 0, 0, NULL, 0 },
+        { "blk.1.ffn_gate_inp.weight",   NULL, 0, 0, "blk.1.ffn_up.weight is missing", AIOS_ERR_MODEL, SPLIT, NULL, 0, 0, NULL, 0 },
+        { NULL, NULL, 0, 0, "tensor blk.0.ffn_up.5.weight has no place", AIOS_ERR_UNSUPPORTED, SPLIT, NULL, 0, 0, "blk.0.ffn_up.5.weight", 0 },
+        { NULL, NULL, 0, 0, "tensor blk.0.ffn_up.01.weight has no place", AIOS_ERR_UNSUPPORTED, SPLIT, NULL, 0, 0, "blk.0.ffn_up.01.weight", 0 },
+        { NULL, NULL, 0, 0, "tensor blk.0.ffn_up.1.bias has no place", AIOS_ERR_UNSUPPORTED, SPLIT, NULL, 0, 0, "blk.0.ffn_up.1.bias", 0 },
+        { NULL, NULL, 0, 0, "tensor blk.1.ffn_up.2.weight has no place", AIOS_ERR_UNSUPPORTED, MERGED, NULL, 0, 0, "blk.1.ffn_up.2.weight", 0 },
+        { NULL, NULL, 0, 0, "tensor blk.0.ffn_up.0.weight has no place", AIOS_ERR_UNSUPPORTED, SPLIT, NULL, 0, 0, "blk.0.ffn_up_exps.weight", 5 },
+        { NULL, NULL, 0, 1, "tensor blk.0.ffn_up.0.weight has no place", AIOS_ERR_UNSUPPORTED, SPLIT, NULL, 0, 0, "blk.0.ffn_up.0.weight", 0 },
+        { NULL, NULL, 0, 0, "tensor blk.0.ffn_up.2.weight is not of type q8_0", AIOS_ERR_UNSUPPORTED, SPLIT, "blk.0.ffn_up.2.weight", AIOSK_Q4_0, 0, NULL, 0 },
+        { NULL, NULL, 0, 0, "tensor blk.0.ffn_up.1.weight is not of type q4_0", AIOS_ERR_UNSUPPORTED, SPLIT, "blk.0.ffn_up.0.weight", AIOSK_Q4_0, 0, NULL, 0 },
+        { NULL, NULL, 0, 0, "tensor blk.0.ffn_gate.4.weight has 39 rows", AIOS_ERR_MODEL, SPLIT, "blk.0.ffn_gate.4.weight", 0, 39, NULL, 0 },
+        { NULL, "expert_count", 4, 0, "ffn_gate_inp", AIOS_ERR_MODEL, SPLIT, NULL, 0, 0, NULL, 0 },
+        { NULL, "expert_count", 6, 0, "tensor blk.0.ffn_gate.5.weight is missing", AIOS_ERR_MODEL, SPLIT, NULL, 0, 0, NULL, 0 },
+        { NULL, "expert_count", 4096, 0, "tensor blk.0.ffn_gate.5.weight is missing", AIOS_ERR_MODEL, SPLIT, NULL, 0, 0, NULL, 0 } };
     size_t i;
     for (i = 0; i < sizeof rows / sizeof *rows; i++) {
-        file f = make(&shapes[rows[i].shape], rows[i].leave_out, rows[i].key, rows[i].value);
+        file f;
         aios_io io;
         aios_plan_desc pd;
         run r;
+        made.experts = rows[i].experts; made.odd = rows[i].odd; made.odd_type = rows[i].odd_type; made.odd_rows = rows[i].odd_rows;
+        made.extra = rows[i].extra; made.n_extra = rows[i].n_extra;
+        f = make(&shapes[rows[i].shape], rows[i].leave_out, rows[i].key, rows[i].value);
+        memset(&made, 0, sizeof made);
         aios_io_memory(&io, f.p, f.n);
         aios_plan_desc_init(&pd);
         if (!CHECK(!run_open(&r, &io, NULL, &pd) && !r.m && r.err.code == rows[i].code && strstr(r.err.text, rows[i].word))) printf("  row %d: %d %s\n", (int)i, r.err.code, r.err.text);
@@ -460,7 +518,7 @@ static int cache_open(run *r, const aios_io *io, const aios_io *artifact, aios_p
     memset(r, 0, sizeof *r);
     mem_init(&a);
     aios_model_desc_init(&md); aios_plan_init(&r->plan); aios_context_desc_init(&cd);
-    md.mem = &a; md.io = io; md.artifact = artifact;
+    md.mem = &a; md.io = io; md.n_parts = made.n_parts; md.artifact = artifact;
     if (aios_model_open(&md, &r->m, &r->err)) return 0;
     if (n_slots) {
         pd->budget_bytes = 1;
@@ -575,6 +633,58 @@ static void test_cache(const shape *s, int quick) {
     CHECK(n_cached > 0 || s->n_expert * n_moe < 12);
     free(f.p); free(art.p);
     pthread_mutex_destroy(&d.lock); pthread_mutex_destroy(&d2.lock);
+}
+
+/* Experts that are tensors of their own: in place, where the io maps some of them alone; in two files, every second in the other; the gates alone. */
+static uint64_t map_end;
+static const void *map_some(void *user, uint64_t off, uint64_t n) { return off + n > map_end ? NULL : aios_io_memory_map(user, off, n); }
+static void test_split(const shape *s) {
+    file f, part[2];
+    aios_io io[2];
+    aios_plan_desc pd;
+    run r;
+    uint64_t want = merged_hash[s - shapes], step;
+    uint32_t i, mapped, not_mapped, n_some = 0;
+    made.experts = SPLIT;
+    f = make(s, NULL, NULL, 0);
+    aios_io_memory(&io[0], f.p, f.n);
+    io[0].map = map_some;
+    aios_plan_desc_init(&pd);
+    pd.n_ctx = 64; pd.n_batch = 16; pd.flags = AIOS_PLAN_IN_PLACE;
+    for (step = 0; step < 24; step++) {
+        map_end = f.n - f.n * step / 24;
+        if (!CHECK(run_open(&r, io, NULL, &pd))) { printf("  %s: %s\n", s->name, r.err.text); aios_model_free(r.m); continue; }
+        CHECK(mem_bytes == r.plan.held_bytes + r.plan.total_bytes);
+        if (!CHECK(run_hash(&r, 0) == want)) printf("  %s, not mapped from %llu on\n", s->name, (unsigned long long)map_end);
+        for (i = mapped = not_mapped = 0; i < r.m->gguf.n_tensors; i++) {
+            aios_tensor_info t;
+            aios_tensor_place at;
+            aios_tensor_info_init(&t); aios_tensor_place_init(&at);
+            CHECK(aios_model_get_tensor(r.m, i, &t) == 0 && aios_plan_get_tensor(r.m, &r.plan, i, &at) == 0 && at.n_bytes > 0);
+            if (strstr(t.name, ".ffn_up.") && (t.file_offset + t.n_bytes <= map_end || !at.mapped)) *(at.mapped ? &mapped : &not_mapped) += 1;
+        }
+        n_some += mapped && not_mapped;         /* roles of which all, and roles of which some, are there to be mapped */
+        run_close(&r);
+    }
+    CHECK(n_some > 0 || s->n_layer == 1);
+    free(f.p);
+    for (made.experts = SPLIT; made.experts <= SPLIT_GATE; made.experts++) {
+        made.n_parts = 2;
+        for (i = 0; i < 2; i++) { made.part = i; part[i] = make(s, NULL, NULL, 0); aios_io_memory(&io[i], part[i].p, part[i].n); }
+        for (i = 0; i < 5; i++) {               /* in place, resident, caches of some sizes */
+            static const uint32_t slots[] = { 1, 3, 7 };
+            if (i > 1 && slots[i - 2] > (uint32_t)(s->n_expert * (s->n_layer - s->n_dense))) continue;
+            pd.flags = i == 0 ? AIOS_PLAN_IN_PLACE : 0;
+            pd.budget_bytes = 0; pd.n_readers = i == 3 ? 2 : -1; pd.n_threads = 2;
+            if (i) io[0].map = io[1].map = NULL;
+            if (!CHECK(i < 2 ? run_open(&r, io, NULL, &pd) : cache_open(&r, io, NULL, &pd, slots[i - 2]))) { printf("  %s, two parts: %s\n", s->name, r.err.text); aios_model_free(r.m); continue; }
+            CHECK(mem_bytes == r.plan.held_bytes + r.plan.total_bytes && (r.plan.n_expert_slots > 0) == (i > 1));
+            if (!CHECK(run_hash(&r, 0) == want)) printf("  %s, two parts, way %u\n", s->name, i);
+            run_close(&r);
+        }
+        free(part[0].p); free(part[1].p);
+    }
+    memset(&made, 0, sizeof made);
 }
 
 /* Storage that fails, ends, comes in pieces or is slow, at any read; cancelling and cutting while experts are on their way. */
@@ -698,6 +808,10 @@ int main(int argc, char **argv) {
     test_refused();
     for (i = 0; i < N_SHAPES; i++) test_shape(&shapes[i], quick);
     for (i = 0; i < N_SHAPES; i++) test_cache(&shapes[i], quick);
+    made.experts = SPLIT;
+    for (i = 0; i < N_SHAPES; i++) { test_shape(&shapes[i], 1); test_cache(&shapes[i], 1); }
+    test_cache_faults(&shapes[2], 1);
+    for (i = 0; i < N_SHAPES; i++) test_split(&shapes[i]);
     test_cache_faults(&shapes[2], quick);
     test_cache_faults(&shapes[7], quick);
     test_cache_dropped(&shapes[1], quick || TEST_SANITIZED);
