@@ -634,7 +634,7 @@ AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info
  * do, whatever its family, if its tensors' data lie in the order of its directory, as every known writer puts them.
  *
  * TIERS    Blocks are ordered by how often a token reads them: every time (all that is not one of the following), for some tokens (the
- *          matrices of experts, "_exps."), a row now and then (embeddings, unless they are the output matrix too). With ram_bytes
+ *          matrices of experts, "_exps.", and "ffn_up.3." of one), a row now and then (embeddings, unless they are the output matrix too). With ram_bytes
  *          R, kv_reserve_bytes K (a request of its own, made first): HOT and WARM together get max_rws_percent of R - K, and never more
  *          than what is left beside K, the tables and the ring. HOT are blocks of the first kind, copied to memory that is asked
  *          for with AIOS_MEM_HUGE and AIOS_MEM_PIN; WARM are the others that fit, used where the io maps them, else copied; STREAM is what does
@@ -10787,10 +10787,19 @@ static int32_t aios__blk_layer(aios__str s) {
     for (i = 4; i < s.n && i < 10 && s.p[i] >= '0' && s.p[i] <= '9'; i++) n = n * 10 + (s.p[i] - '0');
     return i > 4 && i < s.n && s.p[i] == '.' ? n : -1;
 }
+/* Matrices of experts, or that of one: "ffn_up_exps.weight", "ffn_up.3.weight". */
+static int32_t aios__blk_experts(aios__str s) {
+    static const char *const names[] = { ".ffn_gate.", ".ffn_up.", ".ffn_down." };
+    uint64_t i, n, k;
+    for (i = 0; i < 3; i++)
+        for (k = 0, n = strlen(names[i]); k + n < s.n; k++)
+            if (!memcmp(s.p + k, names[i], (size_t)n)) return s.p[k + n] >= '0' && s.p[k + n] <= '9';
+    return aios__blk_has(s, "_exps.");
+}
 static uint32_t aios__blk_use(const aios__blk_pass *x, aios__str s, uint64_t n_bytes) {
     if (aios__str_eq(s, "token_embd.weight")) return x->embd_use;
     if (aios__str_eq(s, "position_embd.weight") || aios__str_eq(s, "token_types.weight") || aios__str_eq(s, "per_layer_token_embd.weight")) return AIOS__BLK_ROWS;
-    if (aios__blk_has(s, "_exps.")) return AIOS__BLK_SOME;
+    if (aios__blk_experts(s)) return AIOS__BLK_SOME;
     return n_bytes <= 4 * AIOS__BLK_PAGE ? AIOS__BLK_SMALL : AIOS__BLK_EACH;
 }
 /* How a tensor is cut. 0: a row or the number of blocks is too large. */

@@ -633,7 +633,7 @@ AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info
  * do, whatever its family, if its tensors' data lie in the order of its directory, as every known writer puts them.
  *
  * TIERS    Blocks are ordered by how often a token reads them: every time (all that is not one of the following), for some tokens (the
- *          matrices of experts, "_exps."), a row now and then (embeddings, unless they are the output matrix too). With ram_bytes
+ *          matrices of experts, "_exps.", and "ffn_up.3." of one), a row now and then (embeddings, unless they are the output matrix too). With ram_bytes
  *          R, kv_reserve_bytes K (a request of its own, made first): HOT and WARM together get max_rws_percent of R - K, and never more
  *          than what is left beside K, the tables and the ring. HOT are blocks of the first kind, copied to memory that is asked
  *          for with AIOS_MEM_HUGE and AIOS_MEM_PIN; WARM are the others that fit, used where the io maps them, else copied; STREAM is what does
