@@ -74,8 +74,9 @@ static const char *file_name(const options *o) {                /* without its f
 
 static int32_t group_of(const placed *t) {
     const char *name = t->t.name;
+    int expert;                                                  /* blk.0.ffn_up.3.weight: early files have a tensor for each */
     if (t->t.n[1] * t->t.n[2] * t->t.n[3] == 1) return VECTOR_GROUP;
-    if (t->layer >= 0 && strstr(name, "_exps.")) return EXPERT_GROUP;
+    if (t->layer >= 0 && (strstr(name, "_exps.") || sscanf(name, "blk.%*d.ffn_%*[a-z].%d.", &expert) == 1)) return EXPERT_GROUP;
     if (t->layer >= 0) return strstr(name, ".ffn_") ? FFN_GROUP : ATTN_GROUP;
     return !strncmp(name, "output", 6) ? OUTPUT_GROUP : EMBD_GROUP;
 }

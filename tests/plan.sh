@@ -185,7 +185,7 @@ else
     echo "skip  no models/tale.gguf"
 fi
 if [ -e "$shared/fixtures/zoo/gpt2.gguf" ]; then
-    for m in zoo/olmoe zoo/qwen2moe zoo/gpt2 zoo/falcon40b zoo/gemma2 zoo/phi3-swa zoo/qwen3 types/llama-q4_k_m stories/stories260K-q5_1; do
+    for m in zoo/olmoe zoo/qwen2moe zoo/gpt2 zoo/falcon40b zoo/gemma2 zoo/phi3-swa zoo/qwen3 types/llama-q4_k_m stories/stories260K-q5_1 reports/experts-split; do
         ladder -m "$shared/fixtures/$m.gguf" --ctx 64
     done
 else
