@@ -44,6 +44,11 @@
  * ERRORS   Functions return 0, a positive count or code where documented, or a negative AIOS_ERR_*. Where an
  *          aios_error* is given it says what was wrong in one sentence. Nothing prints, aborts or sets errno-like state.
  * NUMBERS  The same bits on every instruction set, thread count, chunking and batch composition (AIOS_CANONICAL).
+ * BINDINGS Every function is a symbol with C linkage, whatever AIOS_API is; types are fixed-width integers, floats, pointers and structs of these
+ *          without hidden padding. aios_version says what the library is, aios_sizeof how long its structs are; those that begin with
+ *          struct_size begin as zeros with that field set, by aios_*_init or by hand. Callbacks may be called by any thread that works for a
+ *          context (THREADS): with n_threads 1 and no readers by the caller's alone. What the library points to is its own or the model's,
+ *          never to be freed.
  *
  * Macros, before the include: AIOS_IMPLEMENTATION; AIOS_STATIC (everything static); AIOS_API (linkage);
  * AIOS_NO_THREADS (no pthreads/Win32 threads: caller's thread or parallel_for only); AIOS_NO_FILES (no built-in file
@@ -77,6 +82,8 @@ extern "C" {
 #endif
 
 #define AIOS_VERSION 100  /* 0.1.0 */
+/* AIOS_VERSION of the library that is running: major * 10000 + minor * 100 + patch. */
+AIOS_API uint32_t aios_version(void);
 
 /* ---- status ------------------------------------------------------------------------------------------------ */
 typedef int32_t aios_status;
@@ -109,13 +116,21 @@ typedef struct aios_error {
 /* "AIOS_ERR_IO" and so on; "unknown status" for others. */
 AIOS_API const char *aios_status_name(aios_status s);
 
-/* Sets a desc to zeros and its size; sizeof is the caller's own, so newer libraries know older callers. */
+/* What the caller fills in and what the library fills in begins with struct_size, and has a function: aios_plan_desc_init(&d) sets all to zeros and
+ * struct_size to its size. In C and C++ that is sizeof as the caller was compiled, so newer libraries know older callers. A
+ * struct_size must be one that this or an older version had, or larger by a multiple of 4, up to 4096, what is more being zeros: a newer caller who
+ * uses nothing new. Any other is AIOS_ERR_DESC.
+ * The symbol aios_plan_desc_init and its kin, for other languages, write aios_sizeof("aios_plan_desc") bytes, the library's size: call
+ * them for memory of that size, or write zeros and struct_size yourself. */
 #define AIOS__DESC_INIT(T)                                         \
-    static inline void T##_init(T *d) {                            \
+    AIOS_API void T##_init(T *d);                                  \
+    static inline void aios__##T##_init(T *d) {                    \
         size_t i_;                                                 \
         for (i_ = 0; i_ < sizeof *d; i_++) ((char *)d)[i_] = 0;    \
         d->struct_size = (uint32_t)sizeof *d;                      \
     }
+/* sizeof of a public struct of both headers in the library, by its name: "aios_plan_desc", "aios_error"; 0 = there is none of this name. */
+AIOS_API uint64_t aios_sizeof(const char *struct_name);
 
 /* ---- memory ------------------------------------------------------------------------------------------------ */
 enum { AIOS_MEM_WEIGHTS = 0, AIOS_MEM_KV = 1, AIOS_MEM_SCRATCH = 2, AIOS_MEM_META = 3, AIOS_N_MEM = 4 };
@@ -129,6 +144,7 @@ typedef struct aios_mem_req {
     int32_t numa_node, layer;       /* -1 = no wish                                                    */
 } aios_mem_req;
 AIOS__DESC_INIT(aios_mem_req)
+#define aios_mem_req_init(d) aios__aios_mem_req_init(d)
 
 /* alloc returns memory of req->bytes aligned to req->align, or NULL. free gets the same record back. granted, optional, is asked after
  * alloc: which of the wishes in req->flags came true (AIOS_MEM_*); requests whose wishes did not are counted
@@ -141,6 +157,7 @@ typedef struct aios_allocator {
     uint32_t (*granted)(void *user, void *p, const aios_mem_req *req);
 } aios_allocator;
 AIOS__DESC_INIT(aios_allocator)
+#define aios_allocator_init(d) aios__aios_allocator_init(d)
 
 /* ---- io ---------------------------------------------------------------------------------------------------- */
 /* Where a model's bytes come from. read puts up to n bytes from offset into dst and returns how many (short reads
@@ -167,28 +184,30 @@ typedef struct aios_io {
     void (*soon)(void *user, uint64_t offset, uint64_t n);
 } aios_io;
 AIOS__DESC_INIT(aios_io)
+#define aios_io_init(d) aios__aios_io_init(d)
 
-/* A range of memory as a model file (flash, an embedded array). The range must outlive the model. */
+/* A range of memory as a model file (flash, an embedded array). The range must outlive the model. io: any bytes, all are written; as with
+ * aios_io_init, C and C++ callers say how long theirs is, and the symbol aios_io_memory takes aios_sizeof("aios_io"). io NULL: nothing
+ * happens; data NULL: a file of no bytes. */
+AIOS_API void aios_io_memory(aios_io *io, const void *data, uint64_t n_bytes);
+AIOS_API void aios_io_memory_sized(aios_io *io, uint32_t io_bytes, const void *data, uint64_t n_bytes);
+#define aios_io_memory(io, data, n_bytes) aios_io_memory_sized(io, (uint32_t)sizeof(aios_io), data, n_bytes)
+/* Its read and map; user is data, n_bytes not looked at. */
 AIOS_API int64_t aios_io_memory_read(void *user, uint64_t offset, void *dst, uint64_t n);
 AIOS_API const void *aios_io_memory_map(void *user, uint64_t offset, uint64_t n);
-static inline void aios_io_memory(aios_io *io, const void *data, uint64_t n_bytes) {
-    if (!io) return;
-    aios_io_init(io);
-    io->flags = AIOS_IO_ANY_OFFSET;
-    io->n_bytes = data ? n_bytes : 0;
-    io->read = aios_io_memory_read;
-    io->map = aios_io_memory_map;
-    io->user = (void *)(uintptr_t)data;
-}
 
 /* ---- hardware ---------------------------------------------------------------------------------------------- */
 enum { AIOS_HW_LIMITED = 1,     /* ram_bytes or quota_milli are what a container (cgroup) allows               */
        AIOS_HW_VIRTUAL = 2 };   /* under a hypervisor: caches may be those of a machine that others use too    */
+/* Instruction sets, as in aios_kernels.h, which says more (aiosk_select(isa)->name is the name of one that is here). */
+enum { AIOS_ISA_BEST = AIOSK_ISA_BEST, AIOS_ISA_SCALAR = AIOSK_ISA_SCALAR, AIOS_ISA_AVX2 = AIOSK_ISA_AVX2, AIOS_ISA_AVX512 = AIOSK_ISA_AVX512,
+       AIOS_ISA_NEON = AIOSK_ISA_NEON, AIOS_ISA_NEON_DOT = AIOSK_ISA_NEON_DOT, AIOS_ISA_AVXVNNI = AIOSK_ISA_AVXVNNI, AIOS_ISA_SSE41 = AIOSK_ISA_SSE41,
+       AIOS_ISA_WASM = AIOSK_ISA_WASM, AIOS_ISA_AVX512_VBMI = AIOSK_ISA_AVX512_VBMI, AIOS_ISA_AVX512BW = AIOSK_ISA_AVX512BW };
 /* A machine in plain numbers, for the host to read, change, or fill in by itself; 0 = unknown. Counts and caches are of the processors
  * that the calling thread may run on. */
 typedef struct aios_hardware {
     uint32_t struct_size, flags;        /* AIOS_HW_*                                                   */
-    int32_t isa;                        /* AIOSK_ISA_*: what AIOSK_ISA_BEST is here                    */
+    int32_t isa;                        /* AIOS_ISA_*: what AIOS_ISA_BEST is here                      */
     int32_t isa_tier;                   /* 1 SSE4.1, NEON, WebAssembly; 2 AVX2; 3 AVX-512; 4 Apple arm64; 0 none of these */
     int32_t n_cores, n_threads;         /* cores, and processors that the system sees in them          */
     int32_t n_performance, n_efficiency;    /* cores by kind: fast, and those that are much slower     */
@@ -205,6 +224,7 @@ typedef struct aios_hardware {
     char name[64];                      /* of the processor, zero terminated                           */
 } aios_hardware;
 AIOS__DESC_INIT(aios_hardware)
+#define aios_hardware_init(d) aios__aios_hardware_init(d)
 /* Asks the system (Linux: files under /proc and /sys, none with AIOS_NO_FILES): 0.2 ms for two cores, more for more. Takes no memory, 16 KiB
  * of stack (Windows: 40). out: initialised. */
 AIOS_API aios_status aios_hardware_detect(aios_hardware *out);
@@ -221,6 +241,7 @@ typedef struct aios_limits {
     uint64_t max_array_items;               /* [16 Mi] items of one array                              */
 } aios_limits;
 AIOS__DESC_INIT(aios_limits)
+#define aios_limits_init(d) aios__aios_limits_init(d)
 
 /* progress: called while loading, at least once per tensor; return non-zero to stop (AIOS_ERR_CANCELLED). */
 typedef int32_t (*aios_progress_fn)(void *user, uint64_t done_bytes, uint64_t total_bytes);
@@ -241,6 +262,7 @@ typedef struct aios_model_desc {
     const char *artifact_path;              /* the same for the built-in reader                        */
 } aios_model_desc;
 AIOS__DESC_INIT(aios_model_desc)
+#define aios_model_desc_init(d) aios__aios_model_desc_init(d)
 
 /* The one request that aios_model_open will make for this file. Reads the header, takes no memory. req: initialised. */
 AIOS_API aios_status aios_model_measure(const aios_model_desc *d, aios_mem_req *req, aios_error *err);
@@ -260,6 +282,7 @@ typedef struct aios_model_info {
     int32_t n_expert, n_expert_used;                /* of a layer; for a token; 0 = no mixture of experts */
 } aios_model_info;
 AIOS__DESC_INIT(aios_model_info)
+#define aios_model_info_init(d) aios__aios_model_info_init(d)
 AIOS_API aios_status aios_model_get_info(const aios_model *m, aios_model_info *out);
 
 typedef struct aios_tensor_info {
@@ -270,6 +293,7 @@ typedef struct aios_tensor_info {
     uint32_t n_dims, part;
 } aios_tensor_info;
 AIOS__DESC_INIT(aios_tensor_info)
+#define aios_tensor_info_init(d) aios__aios_tensor_info_init(d)
 AIOS_API aios_status aios_model_get_tensor(const aios_model *m, uint32_t i, aios_tensor_info *out);
 
 /* Key i as text: name, type ("u32", "str", "arr[str]") and value (arrays show their first items), for people.
@@ -327,6 +351,18 @@ AIOS_API int32_t aios_token_is_end(const aios_model *m, int32_t id);
  *            AVX512_BF16 on AMD): bits depend on the processor and the instruction set, still not on threads, chunks or batches
  * REFERENCE  the yardstick for quality: dequantised weights, f32 activations, double sums; slow; goes with an f32 cache  */
 enum { AIOS_CANONICAL = 0, AIOS_FAST = 1, AIOS_REFERENCE = 2 };
+/* Types of the cache: bits of the keys, then of the values where they are others. aiosk_kv_parse("kv84") is AIOS_KV_84, aiosk_kv_name the way back. */
+enum { AIOS_KV_F32 = AIOSK_KV_F32, AIOS_KV_F16 = AIOSK_KV_F16, AIOS_KV_8 = AIOSK_KV_I8, AIOS_KV_55 = AIOSK_KV_C5, AIOS_KV_44 = AIOSK_KV_C4, AIOS_KV_33 = AIOSK_KV_C3,
+       AIOS_KV_168 = AIOSK_KV(AIOSK_KV_F16, AIOSK_KV_I8), AIOS_KV_165 = AIOSK_KV(AIOSK_KV_F16, AIOSK_KV_C5), AIOS_KV_164 = AIOSK_KV(AIOSK_KV_F16, AIOSK_KV_C4),
+       AIOS_KV_163 = AIOSK_KV(AIOSK_KV_F16, AIOSK_KV_C3), AIOS_KV_162 = AIOSK_KV(AIOSK_KV_F16, AIOSK_KV_C2),
+       AIOS_KV_816 = AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_F16), AIOS_KV_85 = AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_C5), AIOS_KV_84 = AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_C4),
+       AIOS_KV_83 = AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_C3), AIOS_KV_82 = AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_C2),
+       AIOS_KV_516 = AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_F16), AIOS_KV_58 = AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_I8), AIOS_KV_54 = AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_C4),
+       AIOS_KV_53 = AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_C3), AIOS_KV_52 = AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_C2),
+       AIOS_KV_416 = AIOSK_KV(AIOSK_KV_C4, AIOSK_KV_F16), AIOS_KV_48 = AIOSK_KV(AIOSK_KV_C4, AIOSK_KV_I8), AIOS_KV_45 = AIOSK_KV(AIOSK_KV_C4, AIOSK_KV_C5),
+       AIOS_KV_43 = AIOSK_KV(AIOSK_KV_C4, AIOSK_KV_C3), AIOS_KV_42 = AIOSK_KV(AIOSK_KV_C4, AIOSK_KV_C2),
+       AIOS_KV_316 = AIOSK_KV(AIOSK_KV_C3, AIOSK_KV_F16), AIOS_KV_38 = AIOSK_KV(AIOSK_KV_C3, AIOSK_KV_I8), AIOS_KV_35 = AIOSK_KV(AIOSK_KV_C3, AIOSK_KV_C5),
+       AIOS_KV_34 = AIOSK_KV(AIOSK_KV_C3, AIOSK_KV_C4), AIOS_KV_32 = AIOSK_KV(AIOSK_KV_C3, AIOSK_KV_C2) };
 enum { AIOS_PLAN_LENT_THREADS = 1,  /* the host will give parallel_for: no stacks are asked for        */
        AIOS_PLAN_LENT_READERS = 2,  /* the host's threads will call aios_serve_reads                   */
        AIOS_PLAN_IN_PLACE = 4,      /* use matrices where the io maps them, instead of packing copies  */
@@ -341,9 +377,9 @@ typedef struct aios_plan_desc {
     int32_t n_batch;                /* most tokens in one pass; 0 = chosen, so that a prompt moves the fewest bytes */
     int32_t n_outputs;              /* logits rows kept from one pass; 0 = n_seq                       */
     int32_t n_threads;              /* workers that will run tasks; 0 = 1 with LENT_THREADS, else as many as there are fast cores */
-    int32_t kv_type;                /* AIOSK_KV_*; 0 = AIOSK_KV_F16, with AIOS_REFERENCE AIOSK_KV_F32   */
+    int32_t kv_type;                /* AIOS_KV_*; 0 = AIOS_KV_F16, with AIOS_REFERENCE AIOS_KV_F32      */
     int32_t numerics;               /* AIOS_CANONICAL ...                                              */
-    int32_t isa;                    /* AIOSK_ISA_*; 0 = best                                           */
+    int32_t isa;                    /* AIOS_ISA_*; 0 = best                                            */
     uint64_t budget_bytes;          /* most memory in all, with what the model holds already; 0 = no limit */
     uint64_t read_bandwidth;        /* bytes/s of this machine's memory, for the prediction; 0 = unknown */
     uint64_t hot_bytes, warm_bytes; /* most weights in these tiers; 0 = no limit                       */
@@ -363,6 +399,7 @@ typedef struct aios_plan_desc {
     uint64_t l3_bytes;              /* the part of the third-level cache that this context may count on, for n_batch; 0 = unknown */
 } aios_plan_desc;
 AIOS__DESC_INIT(aios_plan_desc)
+#define aios_plan_desc_init(d) aios__aios_plan_desc_init(d)
 
 /* Rungs of the ladder that a plan went down to fit its budget, in this order. */
 enum { AIOS_RUNG_BATCH = 1,         /* a smaller batch                                                 */
@@ -407,6 +444,7 @@ typedef struct aios_plan {
     uint64_t row_slot_bytes;            /* one of them                                                     */
 } aios_plan;
 AIOS__DESC_INIT(aios_plan)
+#define aios_plan_init(d) aios__aios_plan_init(d)
 
 /* Decides where every byte will live. Pure arithmetic on the file's header: reads no weights, takes no memory.
  * AIOS_ERR_MEMORY names the minimum when the budget is below it. */
@@ -424,6 +462,7 @@ typedef struct aios_tensor_place {
     uint32_t resident_tier, reserved;   /* tier of the resident rows, whether others are streamed or not */
 } aios_tensor_place;
 AIOS__DESC_INIT(aios_tensor_place)
+#define aios_tensor_place_init(d) aios__aios_tensor_place_init(d)
 /* Where tensor i of the model goes under a plan: tier STREAM as soon as some of its rows are streamed. Nothing in n_bytes and
  * stream_bytes: not used by this family. */
 AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *p, uint32_t i, aios_tensor_place *out);
@@ -449,6 +488,7 @@ typedef struct aios_spill {
     void *user;
 } aios_spill;
 AIOS__DESC_INIT(aios_spill)
+#define aios_spill_init(d) aios__aios_spill_init(d)
 
 enum { AIOS_CONTEXT_PROFILE = 1 };      /* take the time of each phase: two looks at the clock        */
 typedef struct aios_context_desc {
@@ -465,6 +505,7 @@ typedef struct aios_context_desc {
     const aios_spill *spill;                /* copied; NULL = sequences for which there is no room are refused */
 } aios_context_desc;
 AIOS__DESC_INIT(aios_context_desc)
+#define aios_context_desc_init(d) aios__aios_context_desc_init(d)
 
 /* Carries a plan out: takes its requests in order, loads and packs the weights (unless the model holds them already:
  * contexts of one model share them), compiles the program. On failure everything is given back. */
@@ -528,6 +569,7 @@ typedef struct aios_output {
     const float *embedding;         /* f32 [n_embd]: the final hidden state after the last norm        */
 } aios_output;
 AIOS__DESC_INIT(aios_output)
+#define aios_output_init(d) aios__aios_output_init(d)
 AIOS_API int32_t     aios_output_count(const aios_context *c);
 AIOS_API aios_status aios_output_get(const aios_context *c, int32_t i, aios_output *out);
 /* Logits of the newest output row of a sequence, f32 [n_vocab]; NULL when the last pass had none. */
@@ -584,6 +626,7 @@ typedef struct aios_cache_info {
     uint64_t saved_bytes;           /* what the sharing saves now                                      */
 } aios_cache_info;
 AIOS__DESC_INIT(aios_cache_info)
+#define aios_cache_info_init(d) aios__aios_cache_info_init(d)
 AIOS_API aios_status aios_cache_get_info(const aios_context *c, aios_cache_info *out);
 
 typedef struct aios_counters {
@@ -601,6 +644,7 @@ typedef struct aios_counters {
     uint64_t n_spilled, n_fetched, spill_bytes, fetch_bytes;    /* pages of the cache, to the host and back */
 } aios_counters;
 AIOS__DESC_INIT(aios_counters)
+#define aios_counters_init(d) aios__aios_counters_init(d)
 AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out);
 AIOS_API void        aios_counters_reset(aios_context *c);
 
@@ -615,6 +659,7 @@ typedef struct aios_op_info {
     uint64_t busy_ns;               /* with AIOS_CONTEXT_PROFILE, of the phase that begins with this op: since opening */
 } aios_op_info;
 AIOS__DESC_INIT(aios_op_info)
+#define aios_op_info_init(d) aios__aios_op_info_init(d)
 AIOS_API uint32_t    aios_op_count(const aios_context *c);
 AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info *out);
 
@@ -682,6 +727,7 @@ typedef struct aios_blocks_desc {
     void *progress_user;
 } aios_blocks_desc;
 AIOS__DESC_INIT(aios_blocks_desc)
+#define aios_blocks_desc_init(d) aios__aios_blocks_desc_init(d)
 
 typedef struct aios_blocks_plan {
     uint32_t struct_size, n_requests;
@@ -695,6 +741,7 @@ typedef struct aios_blocks_plan {
     uint32_t degraded, prefetch_distance;   /* AIOS_DEGRADED_*; what is left of the distance           */
 } aios_blocks_plan;
 AIOS__DESC_INIT(aios_blocks_plan)
+#define aios_blocks_plan_init(d) aios__aios_blocks_plan_init(d)
 
 /* Reads the file's directory, takes no memory. AIOS_ERR_MEMORY names the minimum when ram_bytes is below it. */
 AIOS_API aios_status aios_blocks_measure(const aios_blocks_desc *d, aios_blocks_plan *out, aios_error *err);
@@ -719,6 +766,7 @@ typedef struct aios_block_info {
     int32_t layer, type;                    /* -1 = no layer; AIOSK_*                                  */
 } aios_block_info;
 AIOS__DESC_INIT(aios_block_info)
+#define aios_block_info_init(d) aios__aios_block_info_init(d)
 AIOS_API aios_status aios_block_get_info(const aios_blocks *b, uint32_t id, aios_block_info *out);
 
 /* Hot path. Where block id is and how long it is. AIOS_OK; AIOS_MORE, *data NULL: a STREAM block that is in no slot, for aios_blocks_prefetch
@@ -763,6 +811,7 @@ typedef struct aios_telemetry {
     uint32_t isa_tier, aliasing, sparsity, prefetch, pinned, huge_pages;    /* which mechanisms are on */
 } aios_telemetry;
 AIOS__DESC_INIT(aios_telemetry)
+#define aios_telemetry_init(d) aios__aios_telemetry_init(d)
 AIOS_API aios_status aios_get_telemetry(const aios_blocks *b, aios_telemetry *out);
 AIOS_API void        aios_reset_telemetry(aios_blocks *b);
 
@@ -782,6 +831,7 @@ typedef struct aios_sampler {
     uint32_t n_bias, reserved;
 } aios_sampler;
 AIOS__DESC_INIT(aios_sampler)
+#define aios_sampler_init(d) aios__aios_sampler_init(d)
 /* Draws the next token of a sequence from the logits of its newest output row (which stay as they are). Order: bias, repetition
  * penalty, top-k, temperature, softmax, top-p, min-p, draw. */
 AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id, aios_error *err);
@@ -879,7 +929,8 @@ static inline void *aios__take(aios__bump *b, uint64_t bytes, uint64_t align) {
 AIOS__SMALL_BEGIN
 
 /* ======== status.c ======== */
-/* status.c: the error record. Formats without stdio, so that the library reaches no printf. */
+/* status.c: the error record, the public structs and their versions, the caller's allocator. Formats without stdio, so that the library reaches no
+ * printf. */
 
 AIOS_API const char *aios_status_name(aios_status s) {
     static const char *const names[] = { "AIOS_OK", "AIOS_ERR_ARG", "AIOS_ERR_DESC", "AIOS_ERR_MEMORY", "AIOS_ERR_IO",
@@ -996,14 +1047,72 @@ static aios_status aios__alloc(const aios_allocator *mem, const aios_mem_req *re
     return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, req->align, 0, "the allocator's memory for the % is not aligned to % bytes", aios__z(what), aios__u(req->align));
 }
 
-/* Copies a desc that the caller may have compiled against an older or newer header: min(struct_size, sizeof) bytes over
+/* ---- public structs ------------------------------------------------------------------------------------------ */
+/* Those with struct_size, and the others. A new one of api.h goes here too. */
+#define AIOS__SIZED(X) \
+    X(aios_mem_req) X(aios_allocator) X(aios_io) X(aios_hardware) X(aios_limits) X(aios_model_desc) X(aios_model_info) X(aios_tensor_info) \
+    X(aios_plan_desc) X(aios_plan) X(aios_tensor_place) X(aios_spill) X(aios_context_desc) X(aios_output) X(aios_cache_info) \
+    X(aios_counters) X(aios_op_info) X(aios_blocks_desc) X(aios_blocks_plan) X(aios_block_info) X(aios_telemetry) X(aios_sampler)
+#define AIOS__FIXED(X) \
+    X(aios_error) X(aios_detok) X(aios_block_entry) X(aios_logit_bias) X(aiosk_type) X(aiosk_matmul) X(aiosk_attend) X(aiosk_isa)
+
+#define AIOS__ROW(T) AIOS__ID_##T,
+enum { AIOS__SIZED(AIOS__ROW) AIOS__N_SIZED };
+#undef AIOS__ROW
+#define AIOS__ROW(T) { #T, (uint32_t)sizeof(T), 0 },
+typedef struct aios__struct { const char *name; uint32_t bytes, reserved; } aios__struct;
+static const aios__struct aios__structs[] = { AIOS__SIZED(AIOS__ROW) AIOS__FIXED(AIOS__ROW) };
+#undef AIOS__ROW
+
+/* Where structs of older versions ended: at the first field that a version added. */
+#define AIOS__ENDED(T, field) { AIOS__ID_##T, (uint16_t)offsetof(T, field) }
+static const struct aios__older { uint16_t id, bytes; } aios__older[] = {
+    AIOS__ENDED(aios_allocator, granted), AIOS__ENDED(aios_io, submit), AIOS__ENDED(aios_io, soon),
+    AIOS__ENDED(aios_model_desc, artifact), AIOS__ENDED(aios_model_info, n_expert),
+    AIOS__ENDED(aios_plan_desc, hot_bytes), AIOS__ENDED(aios_plan_desc, numa_node_1), AIOS__ENDED(aios_plan_desc, kv_old_type),
+    AIOS__ENDED(aios_plan_desc, l3_bytes),
+    AIOS__ENDED(aios_plan, flags), AIOS__ENDED(aios_plan, tier_bytes), AIOS__ENDED(aios_plan, numa_node_1), AIOS__ENDED(aios_plan, kv_old_type),
+    AIOS__ENDED(aios_plan, n_expert_slots), AIOS__ENDED(aios_plan, kv_layer_type), AIOS__ENDED(aios_plan, n_row_slots),
+    AIOS__ENDED(aios_tensor_place, stream_bytes), AIOS__ENDED(aios_tensor_place, resident_tier),
+    AIOS__ENDED(aios_context_desc, thread_start), AIOS__ENDED(aios_context_desc, spill),
+    AIOS__ENDED(aios_counters, n_units), AIOS__ENDED(aios_counters, tier_bytes), AIOS__ENDED(aios_counters, n_expert_hits), AIOS__ENDED(aios_counters, n_spilled) };
+#undef AIOS__ENDED
+
+/* The struct_size at p, which this or an older version had, or a newer one may have; 0 = it is none of these. */
+static uint32_t aios__struct_size(uint32_t id, const void *p) {
+    const uint32_t bytes = aios__structs[id].bytes;
+    uint32_t n, i;
+    memcpy(&n, p, 4);
+    if (n >= bytes) return n <= 4096 && (n - bytes) % 4 == 0 ? n : 0;
+    for (i = 0; i < sizeof aios__older / sizeof *aios__older; i++) if (aios__older[i].id == id && aios__older[i].bytes == n) return n;
+    return 0;
+}
+
+AIOS_API uint32_t aios_version(void) { return AIOS_VERSION; }
+AIOS_API uint64_t aios_sizeof(const char *struct_name) {
+    uint32_t i;
+    for (i = 0; struct_name && i < sizeof aios__structs / sizeof *aios__structs; i++)
+        if (!strcmp(struct_name, aios__structs[i].name)) return aios__structs[i].bytes;
+    return 0;
+}
+static void aios__struct_init(void *d, uint32_t bytes) {
+    if (d) memset(d, 0, bytes), memcpy(d, &bytes, 4);
+}
+#define AIOS__ROW(T) AIOS_API void (T##_init)(T *d) { aios__struct_init(d, (uint32_t)sizeof *d); }  /* in brackets, where the macro is not meant */
+AIOS__SIZED(AIOS__ROW)
+#undef AIOS__ROW
+
+/* Copies a struct AIOS__ID_* that the caller may have compiled against an older or newer header: min(struct_size, sizeof) bytes over
  * zeros. A newer caller's unknown fields must be zero. */
-static aios_status aios__desc_copy(void *dst, uint32_t dst_bytes, const void *src, const char *what, aios_error *err) {
+static aios_status aios__desc_copy(uint32_t id, void *dst, const void *src, aios_error *err) {
+    const char *what = aios__structs[id].name;
+    const uint32_t dst_bytes = aios__structs[id].bytes;
     uint32_t n, i;
     if (!src) return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "% is NULL", aios__z(what));
-    memcpy(&n, src, 4);
-    if (n < 8 || n > 4096)
+    if ((n = aios__struct_size(id, src)) == 0) {
+        memcpy(&n, src, 4);
         return aios__fail2(err, AIOS_ERR_DESC, AIOS__NO_OFF, dst_bytes, n, "%.struct_size is %: call its _init function first", aios__z(what), aios__u(n));
+    }
     for (i = dst_bytes; i < n; i++)
         if (((const char *)src)[i])
             return aios__fail1(err, AIOS_ERR_DESC, AIOS__NO_OFF, "% sets a field that this version of the library does not know", aios__z(what));
@@ -1017,13 +1126,22 @@ static aios_status aios__flags(uint32_t given, uint32_t known, const char *what,
     return aios__fail2(err, AIOS_ERR_DESC, AIOS__NO_OFF, known, given, "%.flags % has bits that this version does not know", aios__z(what), aios__u(given));
 }
 /* The other way: fills a caller's struct of struct_size bytes, which stays as it is. */
-static aios_status aios__desc_fill(void *dst, const void *src, uint32_t src_bytes) {
+static aios_status aios__desc_fill(uint32_t id, void *dst, const void *src) {
+    const uint32_t src_bytes = aios__structs[id].bytes;
     uint32_t n;
     if (!dst) return AIOS_ERR_ARG;
-    memcpy(&n, dst, 4);
-    if (n < 8 || n > 4096) return AIOS_ERR_DESC;
+    if ((n = aios__struct_size(id, dst)) == 0) return AIOS_ERR_DESC;
     memcpy((char *)dst + 4, (const char *)src + 4, (n < src_bytes ? n : src_bytes) - 4);
     return AIOS_OK;
+}
+
+/* The allocator that a desc names. */
+static aios_status aios__allocator_copy(aios_allocator *dst, const aios_allocator *src, const char *what, aios_error *err) {
+    aios_status st;
+    if (!src) return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "%.mem is NULL: the library takes memory from the caller alone", aios__z(what));
+    if ((st = aios__desc_copy(AIOS__ID_aios_allocator, dst, src, err)) != 0) return st;
+    if (!dst->alloc || !dst->free) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_allocator needs alloc and free");
+    return aios__flags(dst->flags, 0, "aios_allocator", err);
 }
 
 AIOS__SMALL_END
@@ -1513,6 +1631,20 @@ AIOS_API const void *aios_io_memory_map(void *user, uint64_t off, uint64_t n) {
     (void)n;        /* the caller, aios__io_map, has compared it with n_bytes */
     return (const char *)user + off;
 }
+AIOS_API void aios_io_memory_sized(aios_io *io, uint32_t io_bytes, const void *data, uint64_t n_bytes) {
+    aios_io x;
+    if (!io || io_bytes < offsetof(aios_io, submit)) return;
+    aios_io_init(&x);
+    x.struct_size = io_bytes;
+    x.flags = AIOS_IO_ANY_OFFSET;
+    x.n_bytes = data ? n_bytes : 0;
+    x.read = aios_io_memory_read;
+    x.map = aios_io_memory_map;
+    x.user = (void *)(uintptr_t)data;
+    memset(io, 0, io_bytes);
+    memcpy(io, &x, (size_t)aios__min_u64(io_bytes, sizeof x));
+}
+AIOS_API void (aios_io_memory)(aios_io *io, const void *data, uint64_t n_bytes) { aios_io_memory(io, data, n_bytes); }
 
 AIOS__SMALL_END
 /* ---- files -------------------------------------------------------------------------------------------------
@@ -2283,12 +2415,12 @@ static void aios__hw_detect(const char *root, aios_hardware *h) {
 
 AIOS_API aios_status aios_hardware_detect(aios_hardware *out) {
     aios_hardware h, had;
-    aios_status st = aios__desc_copy(&had, sizeof had, out, "aios_hardware", NULL);
+    aios_status st = aios__desc_copy(AIOS__ID_aios_hardware, &had, out, NULL);
     if (st) return st;
     memset(&h, 0, sizeof h);
     h.read_bandwidth = had.read_bandwidth;
     aios__hw_detect("", &h);
-    return aios__desc_fill(out, &h, sizeof h);
+    return aios__desc_fill(AIOS__ID_aios_hardware, out, &h);
 }
 
 /* ======== gguf.c ======== */
@@ -5442,7 +5574,7 @@ AIOS_API aios_status aios_model_get_info(const aios_model *m, aios_model_info *o
     i.head_dim_k = m->hp.hd_k; i.head_dim_v = m->hp.hd_v; i.n_ff = m->hp.n_ff; i.n_vocab = m->hp.n_vocab; i.n_ctx_train = m->hp.n_ctx_train;
     i.n_expert = m->hp.n_expert; i.n_expert_used = m->hp.n_used;
     aios__vocab_info(&m->vocab, &i);
-    return aios__desc_fill(out, &i, sizeof i);
+    return aios__desc_fill(AIOS__ID_aios_model_info, out, &i);
 }
 AIOS_API aios_status aios_model_get_tensor(const aios_model *m, uint32_t i, aios_tensor_info *out) {
     aios_tensor_info x;
@@ -5454,7 +5586,7 @@ AIOS_API aios_status aios_model_get_tensor(const aios_model *m, uint32_t i, aios
     memcpy(x.name, t->name.p, (size_t)aios__min_u64(t->name.n, sizeof x.name - 1));
     memcpy(x.n, t->n, sizeof x.n);
     x.file_offset = t->off; x.n_bytes = t->n_bytes; x.n_dims = t->n_dims; x.part = t->part;
-    return aios__desc_fill(out, &x, sizeof x);
+    return aios__desc_fill(AIOS__ID_aios_tensor_info, out, &x);
 }
 
 static void aios__put_item(aios__text *t, const aios__key *k, uint64_t i, const uint8_t **next) {
@@ -6175,7 +6307,7 @@ AIOS_API aios_status aios_artifact_check(const aios_io *given, void *work, uint6
     aios_status st;
     aios__clear(err);
     if (!work || work_bytes < 4096) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_artifact_check needs 4096 bytes to work in");
-    if ((st = aios__desc_copy(&io, sizeof io, given, "aios_io", err)) != 0) return st;
+    if ((st = aios__desc_copy(AIOS__ID_aios_io, &io, given, err)) != 0) return st;
     if ((st = aios__art_header_read(&io, &h, err)) != 0) return st;
     for (i = 0; i < h.n_tensors; i++) {
         if ((st = aios__io_read(&io, h.tensors_off + (uint64_t)i * sizeof t, &t, sizeof t, err)) != 0) return st;
@@ -6461,9 +6593,9 @@ static aios_status aios__opening_start(aios__opening *o, const aios_model_desc *
     const char *p;
     memset(o, 0, sizeof *o);
     aios__clear(err);
-    if ((st = aios__desc_copy(&o->d, sizeof o->d, d, "aios_model_desc", err)) != 0) return st;
+    if ((st = aios__desc_copy(AIOS__ID_aios_model_desc, &o->d, d, err)) != 0) return st;
     if ((st = aios__flags(o->d.flags, AIOS_MODEL_VOCAB_ONLY, "aios_model_desc", err)) != 0) return st;
-    if (o->d.limits && (st = aios__desc_copy(&o->lim, sizeof o->lim, o->d.limits, "aios_limits", err)) != 0) return st;
+    if (o->d.limits && (st = aios__desc_copy(AIOS__ID_aios_limits, &o->lim, o->d.limits, err)) != 0) return st;
     o->lim = aios__limits_of(&o->lim);
     if (o->lim.max_parts > AIOS__MAX_PARTS) o->lim.max_parts = AIOS__MAX_PARTS;
     o->n_parts = 1;
@@ -6474,7 +6606,7 @@ static aios_status aios__opening_start(aios__opening *o, const aios_model_desc *
     if (o->d.n_parts) o->n_parts = o->d.n_parts;
     if (o->n_parts > o->lim.max_parts) return aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, o->lim.max_parts, o->n_parts, "% parts are more than the limit of %", aios__u(o->n_parts), aios__u(o->lim.max_parts));
     for (i = 0, p = (const char *)o->d.io; i < o->n_parts; i++, p += o->d.io->struct_size) {     /* the caller's sizeof */
-        if ((st = aios__desc_copy(&o->io[i], sizeof *o->io, p, "aios_io", err)) != 0) return st;
+        if ((st = aios__desc_copy(AIOS__ID_aios_io, &o->io[i], p, err)) != 0) return st;
         if ((st = aios__flags(o->io[i].flags, AIOS_IO_ANY_OFFSET, "aios_io", err)) != 0) return st;
         if (!o->io[i].read) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_io.read is NULL");
     }
@@ -6496,10 +6628,6 @@ static aios_status aios__model_size(aios__opening *o, aios__gguf_size *size, uin
     return AIOS_OK;
 }
 
-static aios_status aios__allocator_check(const aios_allocator *mem, aios_error *err) {
-    if (!mem->alloc || !mem->free) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_allocator needs alloc and free");
-    return aios__flags(mem->flags, 0, "aios_allocator", err);
-}
 static void aios__req_fill(aios_mem_req *r, uint32_t kind, uint32_t tier, uint64_t bytes) {
     memset(r, 0, sizeof *r);
     r->struct_size = (uint32_t)sizeof *r;
@@ -6541,7 +6669,7 @@ AIOS_API aios_status aios_model_measure(const aios_model_desc *d, aios_mem_req *
     aios__opening_end(&o);
     if (st) return st;
     aios__req_fill(&r, AIOS_MEM_META, AIOS_TIER_HOT, bytes);
-    return aios__desc_fill(req, &r, sizeof r) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "req is NULL or was not initialised: call aios_mem_req_init first") : AIOS_OK;
+    return aios__desc_fill(AIOS__ID_aios_mem_req, req, &r) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "req is NULL or was not initialised: call aios_mem_req_init first") : AIOS_OK;
 }
 
 /* The artifact, where the desc names one; checked, and known to the tensors' places. */
@@ -6549,7 +6677,7 @@ static aios_status aios__artifact_take(aios_model *m, const aios_model_desc *d, 
     aios_io *io = &m->io[m->n_parts];
     aios_status st = AIOS_OK;
     if (d->artifact) {
-        if ((st = aios__desc_copy(io, sizeof *io, d->artifact, "aios_io", err)) != 0 || (st = aios__flags(io->flags, AIOS_IO_ANY_OFFSET, "aios_io", err)) != 0) return st;
+        if ((st = aios__desc_copy(AIOS__ID_aios_io, io, d->artifact, err)) != 0 || (st = aios__flags(io->flags, AIOS_IO_ANY_OFFSET, "aios_io", err)) != 0) return st;
         if (!io->read) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_io.read is NULL");
     } else if (d->artifact_path) {
         if ((st = aios__file_open(d->artifact_path, io, err)) != 0) return st;
@@ -6572,9 +6700,7 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
     if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
     *out = NULL;
     st = aios__opening_start(&o, d, err);
-    if (!st && !o.d.mem) st = aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_model_desc.mem is NULL: the library takes memory from the caller alone");
-    if (!st) st = aios__desc_copy(&mem, sizeof mem, o.d.mem, "aios_allocator", err);
-    if (!st) st = aios__allocator_check(&mem, err);
+    if (!st) st = aios__allocator_copy(&mem, o.d.mem, "aios_model_desc", err);
     if (!st) st = aios__model_size(&o, &size, &bytes, err);
     if (!st) {
         aios__req_fill(&req, AIOS_MEM_META, AIOS_TIER_HOT, bytes);
@@ -9276,7 +9402,7 @@ static int32_t aios__plan_streams(const aios_plan *p) { return aios__plan_wants_
 static uint32_t aios__plan_async(const aios_model *m, const aios_plan *p) { return m->async && !p->n_readers && !(p->flags & AIOS_PLAN_LENT_READERS); }
 /* A plan from the caller. One of a header that knew no tiers has all weights in the first. */
 static aios_status aios__plan_copy(aios_plan *p, const aios_plan *from, aios_error *err) {
-    aios_status st = aios__desc_copy(p, sizeof *p, from, "aios_plan", err);
+    aios_status st = aios__desc_copy(AIOS__ID_aios_plan, p, from, err);
     if (!st && from->struct_size <= offsetof(aios_plan, tier_bytes)) p->tier_bytes[AIOS_TIER_HOT] = p->request_bytes[AIOS_MEM_WEIGHTS];
     return st;
 }
@@ -9621,7 +9747,7 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     aios__clear(err);
     if (!m || !out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_plan_make: an argument is NULL");
     if (!m->arch) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model was opened for its vocabulary alone");
-    if ((st = aios__desc_copy(&d, sizeof d, desc, "aios_plan_desc", err)) != 0) return st;
+    if ((st = aios__desc_copy(AIOS__ID_aios_plan_desc, &d, desc, err)) != 0) return st;
     memset(&p, 0, sizeof p);
     p.struct_size = (uint32_t)sizeof p;
     if ((st = aios__flags(d.flags, AIOS__PLAN_FLAGS, "aios_plan_desc", err)) != 0) return st;
@@ -9698,7 +9824,7 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
         if (!p.tok_s_bound_milli || store < p.tok_s_bound_milli) { p.tok_s_bound_milli = store; p.bound = AIOS_BOUND_STORAGE; }
     }
     if (p.n_ctx > m->hp.n_ctx_train) aios__note2(&m->log, "a context of % positions is longer than the % that the model was trained for", aios__i(p.n_ctx), aios__i(m->hp.n_ctx_train));
-    return aios__desc_fill(out, &p, sizeof p) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "aios_plan was not initialised: call aios_plan_init first") : AIOS_OK;
+    return aios__desc_fill(AIOS__ID_aios_plan, out, &p) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "aios_plan was not initialised: call aios_plan_init first") : AIOS_OK;
 }
 
 /* The order in which a context takes its memory: what stays with the model comes first, so that the rest is given back in
@@ -9714,7 +9840,7 @@ AIOS_API aios_status aios_plan_request(const aios_plan *plan, uint32_t i, aios_m
     if (aios__plan_copy(&p, plan, NULL)) return AIOS_ERR_ARG;
     for (k = 0; k < sizeof aios__request_order / sizeof *aios__request_order; k++) {
         aios__plan_req(&p, aios__request_order[k][0], aios__request_order[k][1], &r);
-        if ((r.bytes || r.kind != AIOS_MEM_WEIGHTS) && n++ == i) return aios__desc_fill(out, &r, sizeof r);
+        if ((r.bytes || r.kind != AIOS_MEM_WEIGHTS) && n++ == i) return aios__desc_fill(AIOS__ID_aios_mem_req, out, &r);
     }
     return AIOS_ERR_ARG;
 }
@@ -9726,7 +9852,7 @@ AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *
     aios__cut cut;
     uint64_t off[2] = { 0, 0 };
     int32_t id = (int32_t)i;
-    if (!m || !m->arch || aios__desc_copy(&p, sizeof p, plan, "aios_plan", NULL) || i >= m->gguf.n_tensors || p.unit_bytes > AIOS__MAX_UNIT) return AIOS_ERR_ARG;
+    if (!m || !m->arch || aios__desc_copy(AIOS__ID_aios_plan, &p, plan, NULL) || i >= m->gguf.n_tensors || p.unit_bytes > AIOS__MAX_UNIT) return AIOS_ERR_ARG;
     cut = aios__plan_cut(&p);
     at = aios__place_of(m, &cut, i, off);
     memset(&x, 0, sizeof x);
@@ -9737,7 +9863,7 @@ AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *
     x.token_bytes = aios__token_share(m, i, x.token_bytes);
     if (id == m->role[AIOS__T_TOKEN_EMBD].w || id == m->role[AIOS__T_POS_EMBD].w) x.token_bytes += m->gguf.tensor[i].row_bytes;
     if (id == m->role[AIOS__T_ROPE_FREQS].w || id == m->role[AIOS__T_ROPE_LONG].w || id == m->role[AIOS__T_ROPE_SHORT].w) x.token_bytes = 0;   /* read once, at opening */
-    return aios__desc_fill(out, &x, sizeof x);
+    return aios__desc_fill(AIOS__ID_aios_tensor_place, out, &x);
 }
 
 AIOS__SMALL_END
@@ -9960,7 +10086,7 @@ static aios_status aios__sample(const aiosk_isa *k, const aios_sampler *sampler,
     uint64_t i, fp;
     if (!id) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "id is NULL");
     *id = -1;
-    if ((st = aios__desc_copy(&s, sizeof s, sampler, "sampler", err)) != AIOS_OK) return st;
+    if ((st = aios__desc_copy(AIOS__ID_aios_sampler, &s, sampler, err)) != AIOS_OK) return st;
     if (n_vocab < 1 || !logits)
         return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "there are no logits to draw from (n_vocab is %)", aios__i(n_vocab));
     if (!work || (uintptr_t)work % 8) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "work is NULL or not 8-byte aligned");
@@ -10113,7 +10239,7 @@ AIOS_API aios_status aios_cache_get_info(const aios_context *c, aios_cache_info 
     }
     for (i = 0; i < c->plan.n_seq; i++) x.n_spilled += (uint32_t)c->kv.seq[i].n_spilled;
     for (i = 0; i < c->plan.n_seq; i++) for (g = 0; g < AIOS__N_GROUPS; g++) x.n_spare += (uint32_t)c->kv.seq[i].n_spares[g];
-    return aios__desc_fill(out, &x, sizeof x);
+    return aios__desc_fill(AIOS__ID_aios_cache_info, out, &x);
 }
 
 /* ======== state.c ======== */
@@ -10453,13 +10579,12 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     if (m && m->dying) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model was freed: it lives on for its other contexts alone");
     if (!m || !m->arch) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_context_open needs a model with weights");
     if ((st = aios__plan_copy(&p, plan, err)) != 0) return st;
-    if ((st = aios__desc_copy(&d, sizeof d, desc, "aios_context_desc", err)) != 0) return st;
+    if ((st = aios__desc_copy(AIOS__ID_aios_context_desc, &d, desc, err)) != 0) return st;
     if ((st = aios__flags(d.flags, AIOS_CONTEXT_PROFILE, "aios_context_desc", err)) != 0) return st;
     mem = m->mem;
-    if (d.mem && (st = aios__desc_copy(&mem, sizeof mem, d.mem, "aios_allocator", err)) != 0) return st;
-    if ((st = aios__allocator_check(&mem, err)) != 0) return st;
+    if (d.mem && (st = aios__allocator_copy(&mem, d.mem, "aios_context_desc", err)) != 0) return st;
     if (d.spill) {
-        if ((st = aios__desc_copy(&spill, sizeof spill, d.spill, "aios_spill", err)) != 0 || (st = aios__flags(spill.flags, 0, "aios_spill", err)) != 0) return st;
+        if ((st = aios__desc_copy(AIOS__ID_aios_spill, &spill, d.spill, err)) != 0 || (st = aios__flags(spill.flags, 0, "aios_spill", err)) != 0) return st;
         if (!spill.put || !spill.get) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_spill needs put and get");
     } else memset(&spill, 0, sizeof spill);
     if (p.model_hash != m->gguf.hash) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan was made for another model");
@@ -10577,7 +10702,7 @@ AIOS_API aios_status aios_output_get(const aios_context *c, int32_t i, aios_outp
     o.seq = c->pass.seq[t]; o.pos = c->pass.pos[t]; o.token = c->pass.id[t];
     o.logits = c->prog.logits + (uint64_t)i * (uint64_t)c->model->hp.n_vocab;
     o.embedding = (const float *)(const void *)aios__form(&c->prog.a_out, AIOSK_FLT, i);
-    return aios__desc_fill(out, &o, sizeof o);
+    return aios__desc_fill(AIOS__ID_aios_output, out, &o);
 }
 /* The newest output row of a sequence, -1 = none. */
 static int32_t aios__output_row(const aios_context *c, int32_t seq) {
@@ -10596,7 +10721,7 @@ AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out
     x = c->count;
     if (c->stream.n_all) aios__stream_count((aios__stream *)(uintptr_t)&c->stream, &x, 0);
     x.n_expert_hits = c->cache.n_hits; x.n_expert_misses = c->cache.n_misses;
-    return aios__desc_fill(out, &x, sizeof x);
+    return aios__desc_fill(AIOS__ID_aios_counters, out, &x);
 }
 AIOS_API void aios_counters_reset(aios_context *c) {
     uint64_t denied;
@@ -10619,7 +10744,7 @@ AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info
     x.layer = op->layer; x.name = op->name; x.type = matrix ? op->type : -1; x.tier = matrix ? op->tier : -1;
     x.phase = op->phase; x.n_units = op->n_units;
     x.weight_bytes = op->w_bytes + op->row_bytes; x.act_bytes = op->act_bytes; x.busy_ns = op->busy_ns;
-    return aios__desc_fill(out, &x, sizeof x);
+    return aios__desc_fill(AIOS__ID_aios_op_info, out, &x);
 }
 AIOS_API void aios_serve_reads(aios_context *c) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.how == AIOS__READ_THREADS) aios__stream_serve(&c->stream); }
 AIOS_API void aios_end_reads(aios_context *c, int32_t end) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.how == AIOS__READ_THREADS) aios__stream_lent(&c->stream, end != 0); }
@@ -11049,7 +11174,7 @@ static aios_status aios__blk_start(aios__blk_pass *x, aios__opening *o, const ai
     aios__clear(err);
     x->o = o;
     x->layer = -2;
-    if ((st = aios__desc_copy(&x->d, sizeof x->d, desc, "aios_blocks_desc", err)) != 0) return st;
+    if ((st = aios__desc_copy(AIOS__ID_aios_blocks_desc, &x->d, desc, err)) != 0) return st;
     if ((st = aios__flags(x->d.flags, AIOS_BLOCKS_IN_PLACE | AIOS_BLOCKS_NO_PREFETCH | AIOS_BLOCKS_NO_SPARSITY, "aios_blocks_desc", err)) != 0) return st;
     if (!x->d.block_bytes) x->d.block_bytes = AIOS__BLK_DEFAULT;
     if (x->d.block_bytes < AIOS__BLK_MIN || x->d.block_bytes > AIOS__BLK_MAX)
@@ -11097,17 +11222,17 @@ AIOS_API aios_status aios_blocks_measure(const aios_blocks_desc *desc, aios_bloc
     aios_status st = aios__blk_start(&x, &o, desc, err);
     aios__opening_end(&o);
     if (st) return st;
-    return aios__desc_fill(out, &x.plan, sizeof x.plan) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "out is NULL or was not initialised: call aios_blocks_plan_init first") : AIOS_OK;
+    return aios__desc_fill(AIOS__ID_aios_blocks_plan, out, &x.plan) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "out is NULL or was not initialised: call aios_blocks_plan_init first") : AIOS_OK;
 }
 AIOS_API aios_status aios_blocks_request(const aios_blocks_plan *plan, uint32_t i, aios_mem_req *out) {
     aios_blocks_plan p;
     aios_mem_req r;
     uint32_t k;
-    if (aios__desc_copy(&p, sizeof p, plan, "aios_blocks_plan", NULL)) return AIOS_ERR_ARG;
+    if (aios__desc_copy(AIOS__ID_aios_blocks_plan, &p, plan, NULL)) return AIOS_ERR_ARG;
     for (k = 0; k < AIOS__BLK_N_REQ; k++)
         if (p.request_bytes[k] && i-- == 0) {
             aios__blk_req(&p, k, &r);
-            return aios__desc_fill(out, &r, sizeof r);
+            return aios__desc_fill(AIOS__ID_aios_mem_req, out, &r);
         }
     return AIOS_ERR_ARG;
 }
@@ -11162,10 +11287,8 @@ AIOS_API aios_status aios_blocks_open(const aios_blocks_desc *desc, aios_blocks 
     memset(&mem, 0, sizeof mem);
     st = aios__blk_start(&x, &o, desc, err);
     plan = x.plan;
-    if (!st && !x.d.mem) st = aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_blocks_desc.mem is NULL: the library takes memory from the caller alone");
-    if (!st) st = aios__desc_copy(&mem, sizeof mem, x.d.mem, "aios_allocator", err);
-    if (!st) st = aios__allocator_check(&mem, err);
-    if (!st && x.d.hardware) st = aios__desc_copy(&hw, sizeof hw, x.d.hardware, "aios_hardware", err);
+    if (!st) st = aios__allocator_copy(&mem, x.d.mem, "aios_blocks_desc", err);
+    if (!st && x.d.hardware) st = aios__desc_copy(AIOS__ID_aios_hardware, &hw, x.d.hardware, err);
     for (k = 0; k < AIOS__BLK_N_REQ; k++) {
         aios__blk_req(&plan, k, &req[k]);
         if (!st && req[k].bytes) st = aios__alloc(&mem, &req[k], names[k], &got[k], err);
@@ -11279,7 +11402,7 @@ AIOS_API aios_status aios_block_get_info(const aios_blocks *b, uint32_t id, aios
     x.first_row = x.offset / t->row_bytes; x.n_rows = x.n_bytes / t->row_bytes;
     x.part = t->part; x.layer = t->layer; x.type = (int32_t)t->type;
     x.tier = b->entry[id].flags & AIOS_BLOCK_HOT ? AIOS_TIER_HOT : b->entry[id].flags & AIOS_BLOCK_WARM ? AIOS_TIER_WARM : AIOS_TIER_STREAM;
-    return aios__desc_fill(out, &x, sizeof x);
+    return aios__desc_fill(AIOS__ID_aios_block_info, out, &x);
 }
 
 /* ---- the ring, and pages of a map ---------------------------------------------------------------------------------- */
@@ -11443,7 +11566,7 @@ AIOS_API void aios_blocks_set_memory(aios_blocks *b, uint32_t flags) { if (b) b-
 AIOS_API void aios_blocks_token(aios_blocks *b) { if (b) aios__tally_add(&b->n_tokens, 1); }
 
 AIOS_API aios_status aios_get_hardware_profile(const aios_blocks *b, aios_hardware *out) {
-    return b ? aios__desc_fill(out, &b->hw, sizeof b->hw) : AIOS_ERR_ARG;
+    return b ? aios__desc_fill(AIOS__ID_aios_hardware, out, &b->hw) : AIOS_ERR_ARG;
 }
 static void aios__blk_sum(const aios_blocks *b, aios__blk_sums *s) {
     uint32_t i, k;
@@ -11480,7 +11603,7 @@ AIOS_API aios_status aios_get_telemetry(const aios_blocks *b, aios_telemetry *ou
     t.prefetch = !(b->desc.flags & AIOS_BLOCKS_NO_PREFETCH);
     t.pinned = (b->mem_flags & AIOS_MEM_PIN) != 0;
     t.huge_pages = (b->mem_flags & AIOS_MEM_HUGE) != 0;
-    return aios__desc_fill(out, &t, sizeof t);
+    return aios__desc_fill(AIOS__ID_aios_telemetry, out, &t);
 }
 /* The counters themselves are not touched: other threads may be adding to them, and nothing is lost or counted twice. */
 AIOS_API void aios_reset_telemetry(aios_blocks *b) { if (b) aios__blk_sum(b, &b->from); }

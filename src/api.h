@@ -44,6 +44,11 @@
  * ERRORS   Functions return 0, a positive count or code where documented, or a negative AIOS_ERR_*. Where an
  *          aios_error* is given it says what was wrong in one sentence. Nothing prints, aborts or sets errno-like state.
  * NUMBERS  The same bits on every instruction set, thread count, chunking and batch composition (AIOS_CANONICAL).
+ * BINDINGS Every function is a symbol with C linkage, whatever AIOS_API is; types are fixed-width integers, floats, pointers and structs of these
+ *          without hidden padding. aios_version says what the library is, aios_sizeof how long its structs are; those that begin with
+ *          struct_size begin as zeros with that field set, by aios_*_init or by hand. Callbacks may be called by any thread that works for a
+ *          context (THREADS): with n_threads 1 and no readers by the caller's alone. What the library points to is its own or the model's,
+ *          never to be freed.
  *
  * Macros, before the include: AIOS_IMPLEMENTATION; AIOS_STATIC (everything static); AIOS_API (linkage);
  * AIOS_NO_THREADS (no pthreads/Win32 threads: caller's thread or parallel_for only); AIOS_NO_FILES (no built-in file
@@ -76,6 +81,8 @@ extern "C" {
 #endif
 
 #define AIOS_VERSION 100  /* 0.1.0 */
+/* AIOS_VERSION of the library that is running: major * 10000 + minor * 100 + patch. */
+AIOS_API uint32_t aios_version(void);
 
 /* ---- status ------------------------------------------------------------------------------------------------ */
 typedef int32_t aios_status;
@@ -108,13 +115,21 @@ typedef struct aios_error {
 /* "AIOS_ERR_IO" and so on; "unknown status" for others. */
 AIOS_API const char *aios_status_name(aios_status s);
 
-/* Sets a desc to zeros and its size; sizeof is the caller's own, so newer libraries know older callers. */
+/* What the caller fills in and what the library fills in begins with struct_size, and has a function: aios_plan_desc_init(&d) sets all to zeros and
+ * struct_size to its size. In C and C++ that is sizeof as the caller was compiled, so newer libraries know older callers. A
+ * struct_size must be one that this or an older version had, or larger by a multiple of 4, up to 4096, what is more being zeros: a newer caller who
+ * uses nothing new. Any other is AIOS_ERR_DESC.
+ * The symbol aios_plan_desc_init and its kin, for other languages, write aios_sizeof("aios_plan_desc") bytes, the library's size: call
+ * them for memory of that size, or write zeros and struct_size yourself. */
 #define AIOS__DESC_INIT(T)                                         \
-    static inline void T##_init(T *d) {                            \
+    AIOS_API void T##_init(T *d);                                  \
+    static inline void aios__##T##_init(T *d) {                    \
         size_t i_;                                                 \
         for (i_ = 0; i_ < sizeof *d; i_++) ((char *)d)[i_] = 0;    \
         d->struct_size = (uint32_t)sizeof *d;                      \
     }
+/* sizeof of a public struct of both headers in the library, by its name: "aios_plan_desc", "aios_error"; 0 = there is none of this name. */
+AIOS_API uint64_t aios_sizeof(const char *struct_name);
 
 /* ---- memory ------------------------------------------------------------------------------------------------ */
 enum { AIOS_MEM_WEIGHTS = 0, AIOS_MEM_KV = 1, AIOS_MEM_SCRATCH = 2, AIOS_MEM_META = 3, AIOS_N_MEM = 4 };
@@ -128,6 +143,7 @@ typedef struct aios_mem_req {
     int32_t numa_node, layer;       /* -1 = no wish                                                    */
 } aios_mem_req;
 AIOS__DESC_INIT(aios_mem_req)
+#define aios_mem_req_init(d) aios__aios_mem_req_init(d)
 
 /* alloc returns memory of req->bytes aligned to req->align, or NULL. free gets the same record back. granted, optional, is asked after
  * alloc: which of the wishes in req->flags came true (AIOS_MEM_*); requests whose wishes did not are counted
@@ -140,6 +156,7 @@ typedef struct aios_allocator {
     uint32_t (*granted)(void *user, void *p, const aios_mem_req *req);
 } aios_allocator;
 AIOS__DESC_INIT(aios_allocator)
+#define aios_allocator_init(d) aios__aios_allocator_init(d)
 
 /* ---- io ---------------------------------------------------------------------------------------------------- */
 /* Where a model's bytes come from. read puts up to n bytes from offset into dst and returns how many (short reads
@@ -166,28 +183,30 @@ typedef struct aios_io {
     void (*soon)(void *user, uint64_t offset, uint64_t n);
 } aios_io;
 AIOS__DESC_INIT(aios_io)
+#define aios_io_init(d) aios__aios_io_init(d)
 
-/* A range of memory as a model file (flash, an embedded array). The range must outlive the model. */
+/* A range of memory as a model file (flash, an embedded array). The range must outlive the model. io: any bytes, all are written; as with
+ * aios_io_init, C and C++ callers say how long theirs is, and the symbol aios_io_memory takes aios_sizeof("aios_io"). io NULL: nothing
+ * happens; data NULL: a file of no bytes. */
+AIOS_API void aios_io_memory(aios_io *io, const void *data, uint64_t n_bytes);
+AIOS_API void aios_io_memory_sized(aios_io *io, uint32_t io_bytes, const void *data, uint64_t n_bytes);
+#define aios_io_memory(io, data, n_bytes) aios_io_memory_sized(io, (uint32_t)sizeof(aios_io), data, n_bytes)
+/* Its read and map; user is data, n_bytes not looked at. */
 AIOS_API int64_t aios_io_memory_read(void *user, uint64_t offset, void *dst, uint64_t n);
 AIOS_API const void *aios_io_memory_map(void *user, uint64_t offset, uint64_t n);
-static inline void aios_io_memory(aios_io *io, const void *data, uint64_t n_bytes) {
-    if (!io) return;
-    aios_io_init(io);
-    io->flags = AIOS_IO_ANY_OFFSET;
-    io->n_bytes = data ? n_bytes : 0;
-    io->read = aios_io_memory_read;
-    io->map = aios_io_memory_map;
-    io->user = (void *)(uintptr_t)data;
-}
 
 /* ---- hardware ---------------------------------------------------------------------------------------------- */
 enum { AIOS_HW_LIMITED = 1,     /* ram_bytes or quota_milli are what a container (cgroup) allows               */
        AIOS_HW_VIRTUAL = 2 };   /* under a hypervisor: caches may be those of a machine that others use too    */
+/* Instruction sets, as in aios_kernels.h, which says more (aiosk_select(isa)->name is the name of one that is here). */
+enum { AIOS_ISA_BEST = AIOSK_ISA_BEST, AIOS_ISA_SCALAR = AIOSK_ISA_SCALAR, AIOS_ISA_AVX2 = AIOSK_ISA_AVX2, AIOS_ISA_AVX512 = AIOSK_ISA_AVX512,
+       AIOS_ISA_NEON = AIOSK_ISA_NEON, AIOS_ISA_NEON_DOT = AIOSK_ISA_NEON_DOT, AIOS_ISA_AVXVNNI = AIOSK_ISA_AVXVNNI, AIOS_ISA_SSE41 = AIOSK_ISA_SSE41,
+       AIOS_ISA_WASM = AIOSK_ISA_WASM, AIOS_ISA_AVX512_VBMI = AIOSK_ISA_AVX512_VBMI, AIOS_ISA_AVX512BW = AIOSK_ISA_AVX512BW };
 /* A machine in plain numbers, for the host to read, change, or fill in by itself; 0 = unknown. Counts and caches are of the processors
  * that the calling thread may run on. */
 typedef struct aios_hardware {
     uint32_t struct_size, flags;        /* AIOS_HW_*                                                   */
-    int32_t isa;                        /* AIOSK_ISA_*: what AIOSK_ISA_BEST is here                    */
+    int32_t isa;                        /* AIOS_ISA_*: what AIOS_ISA_BEST is here                      */
     int32_t isa_tier;                   /* 1 SSE4.1, NEON, WebAssembly; 2 AVX2; 3 AVX-512; 4 Apple arm64; 0 none of these */
     int32_t n_cores, n_threads;         /* cores, and processors that the system sees in them          */
     int32_t n_performance, n_efficiency;    /* cores by kind: fast, and those that are much slower     */
@@ -204,6 +223,7 @@ typedef struct aios_hardware {
     char name[64];                      /* of the processor, zero terminated                           */
 } aios_hardware;
 AIOS__DESC_INIT(aios_hardware)
+#define aios_hardware_init(d) aios__aios_hardware_init(d)
 /* Asks the system (Linux: files under /proc and /sys, none with AIOS_NO_FILES): 0.2 ms for two cores, more for more. Takes no memory, 16 KiB
  * of stack (Windows: 40). out: initialised. */
 AIOS_API aios_status aios_hardware_detect(aios_hardware *out);
@@ -220,6 +240,7 @@ typedef struct aios_limits {
     uint64_t max_array_items;               /* [16 Mi] items of one array                              */
 } aios_limits;
 AIOS__DESC_INIT(aios_limits)
+#define aios_limits_init(d) aios__aios_limits_init(d)
 
 /* progress: called while loading, at least once per tensor; return non-zero to stop (AIOS_ERR_CANCELLED). */
 typedef int32_t (*aios_progress_fn)(void *user, uint64_t done_bytes, uint64_t total_bytes);
@@ -240,6 +261,7 @@ typedef struct aios_model_desc {
     const char *artifact_path;              /* the same for the built-in reader                        */
 } aios_model_desc;
 AIOS__DESC_INIT(aios_model_desc)
+#define aios_model_desc_init(d) aios__aios_model_desc_init(d)
 
 /* The one request that aios_model_open will make for this file. Reads the header, takes no memory. req: initialised. */
 AIOS_API aios_status aios_model_measure(const aios_model_desc *d, aios_mem_req *req, aios_error *err);
@@ -259,6 +281,7 @@ typedef struct aios_model_info {
     int32_t n_expert, n_expert_used;                /* of a layer; for a token; 0 = no mixture of experts */
 } aios_model_info;
 AIOS__DESC_INIT(aios_model_info)
+#define aios_model_info_init(d) aios__aios_model_info_init(d)
 AIOS_API aios_status aios_model_get_info(const aios_model *m, aios_model_info *out);
 
 typedef struct aios_tensor_info {
@@ -269,6 +292,7 @@ typedef struct aios_tensor_info {
     uint32_t n_dims, part;
 } aios_tensor_info;
 AIOS__DESC_INIT(aios_tensor_info)
+#define aios_tensor_info_init(d) aios__aios_tensor_info_init(d)
 AIOS_API aios_status aios_model_get_tensor(const aios_model *m, uint32_t i, aios_tensor_info *out);
 
 /* Key i as text: name, type ("u32", "str", "arr[str]") and value (arrays show their first items), for people.
@@ -326,6 +350,18 @@ AIOS_API int32_t aios_token_is_end(const aios_model *m, int32_t id);
  *            AVX512_BF16 on AMD): bits depend on the processor and the instruction set, still not on threads, chunks or batches
  * REFERENCE  the yardstick for quality: dequantised weights, f32 activations, double sums; slow; goes with an f32 cache  */
 enum { AIOS_CANONICAL = 0, AIOS_FAST = 1, AIOS_REFERENCE = 2 };
+/* Types of the cache: bits of the keys, then of the values where they are others. aiosk_kv_parse("kv84") is AIOS_KV_84, aiosk_kv_name the way back. */
+enum { AIOS_KV_F32 = AIOSK_KV_F32, AIOS_KV_F16 = AIOSK_KV_F16, AIOS_KV_8 = AIOSK_KV_I8, AIOS_KV_55 = AIOSK_KV_C5, AIOS_KV_44 = AIOSK_KV_C4, AIOS_KV_33 = AIOSK_KV_C3,
+       AIOS_KV_168 = AIOSK_KV(AIOSK_KV_F16, AIOSK_KV_I8), AIOS_KV_165 = AIOSK_KV(AIOSK_KV_F16, AIOSK_KV_C5), AIOS_KV_164 = AIOSK_KV(AIOSK_KV_F16, AIOSK_KV_C4),
+       AIOS_KV_163 = AIOSK_KV(AIOSK_KV_F16, AIOSK_KV_C3), AIOS_KV_162 = AIOSK_KV(AIOSK_KV_F16, AIOSK_KV_C2),
+       AIOS_KV_816 = AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_F16), AIOS_KV_85 = AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_C5), AIOS_KV_84 = AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_C4),
+       AIOS_KV_83 = AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_C3), AIOS_KV_82 = AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_C2),
+       AIOS_KV_516 = AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_F16), AIOS_KV_58 = AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_I8), AIOS_KV_54 = AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_C4),
+       AIOS_KV_53 = AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_C3), AIOS_KV_52 = AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_C2),
+       AIOS_KV_416 = AIOSK_KV(AIOSK_KV_C4, AIOSK_KV_F16), AIOS_KV_48 = AIOSK_KV(AIOSK_KV_C4, AIOSK_KV_I8), AIOS_KV_45 = AIOSK_KV(AIOSK_KV_C4, AIOSK_KV_C5),
+       AIOS_KV_43 = AIOSK_KV(AIOSK_KV_C4, AIOSK_KV_C3), AIOS_KV_42 = AIOSK_KV(AIOSK_KV_C4, AIOSK_KV_C2),
+       AIOS_KV_316 = AIOSK_KV(AIOSK_KV_C3, AIOSK_KV_F16), AIOS_KV_38 = AIOSK_KV(AIOSK_KV_C3, AIOSK_KV_I8), AIOS_KV_35 = AIOSK_KV(AIOSK_KV_C3, AIOSK_KV_C5),
+       AIOS_KV_34 = AIOSK_KV(AIOSK_KV_C3, AIOSK_KV_C4), AIOS_KV_32 = AIOSK_KV(AIOSK_KV_C3, AIOSK_KV_C2) };
 enum { AIOS_PLAN_LENT_THREADS = 1,  /* the host will give parallel_for: no stacks are asked for        */
        AIOS_PLAN_LENT_READERS = 2,  /* the host's threads will call aios_serve_reads                   */
        AIOS_PLAN_IN_PLACE = 4,      /* use matrices where the io maps them, instead of packing copies  */
@@ -340,9 +376,9 @@ typedef struct aios_plan_desc {
     int32_t n_batch;                /* most tokens in one pass; 0 = chosen, so that a prompt moves the fewest bytes */
     int32_t n_outputs;              /* logits rows kept from one pass; 0 = n_seq                       */
     int32_t n_threads;              /* workers that will run tasks; 0 = 1 with LENT_THREADS, else as many as there are fast cores */
-    int32_t kv_type;                /* AIOSK_KV_*; 0 = AIOSK_KV_F16, with AIOS_REFERENCE AIOSK_KV_F32   */
+    int32_t kv_type;                /* AIOS_KV_*; 0 = AIOS_KV_F16, with AIOS_REFERENCE AIOS_KV_F32      */
     int32_t numerics;               /* AIOS_CANONICAL ...                                              */
-    int32_t isa;                    /* AIOSK_ISA_*; 0 = best                                           */
+    int32_t isa;                    /* AIOS_ISA_*; 0 = best                                            */
     uint64_t budget_bytes;          /* most memory in all, with what the model holds already; 0 = no limit */
     uint64_t read_bandwidth;        /* bytes/s of this machine's memory, for the prediction; 0 = unknown */
     uint64_t hot_bytes, warm_bytes; /* most weights in these tiers; 0 = no limit                       */
@@ -362,6 +398,7 @@ typedef struct aios_plan_desc {
     uint64_t l3_bytes;              /* the part of the third-level cache that this context may count on, for n_batch; 0 = unknown */
 } aios_plan_desc;
 AIOS__DESC_INIT(aios_plan_desc)
+#define aios_plan_desc_init(d) aios__aios_plan_desc_init(d)
 
 /* Rungs of the ladder that a plan went down to fit its budget, in this order. */
 enum { AIOS_RUNG_BATCH = 1,         /* a smaller batch                                                 */
@@ -406,6 +443,7 @@ typedef struct aios_plan {
     uint64_t row_slot_bytes;            /* one of them                                                     */
 } aios_plan;
 AIOS__DESC_INIT(aios_plan)
+#define aios_plan_init(d) aios__aios_plan_init(d)
 
 /* Decides where every byte will live. Pure arithmetic on the file's header: reads no weights, takes no memory.
  * AIOS_ERR_MEMORY names the minimum when the budget is below it. */
@@ -423,6 +461,7 @@ typedef struct aios_tensor_place {
     uint32_t resident_tier, reserved;   /* tier of the resident rows, whether others are streamed or not */
 } aios_tensor_place;
 AIOS__DESC_INIT(aios_tensor_place)
+#define aios_tensor_place_init(d) aios__aios_tensor_place_init(d)
 /* Where tensor i of the model goes under a plan: tier STREAM as soon as some of its rows are streamed. Nothing in n_bytes and
  * stream_bytes: not used by this family. */
 AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *p, uint32_t i, aios_tensor_place *out);
@@ -448,6 +487,7 @@ typedef struct aios_spill {
     void *user;
 } aios_spill;
 AIOS__DESC_INIT(aios_spill)
+#define aios_spill_init(d) aios__aios_spill_init(d)
 
 enum { AIOS_CONTEXT_PROFILE = 1 };      /* take the time of each phase: two looks at the clock        */
 typedef struct aios_context_desc {
@@ -464,6 +504,7 @@ typedef struct aios_context_desc {
     const aios_spill *spill;                /* copied; NULL = sequences for which there is no room are refused */
 } aios_context_desc;
 AIOS__DESC_INIT(aios_context_desc)
+#define aios_context_desc_init(d) aios__aios_context_desc_init(d)
 
 /* Carries a plan out: takes its requests in order, loads and packs the weights (unless the model holds them already:
  * contexts of one model share them), compiles the program. On failure everything is given back. */
@@ -527,6 +568,7 @@ typedef struct aios_output {
     const float *embedding;         /* f32 [n_embd]: the final hidden state after the last norm        */
 } aios_output;
 AIOS__DESC_INIT(aios_output)
+#define aios_output_init(d) aios__aios_output_init(d)
 AIOS_API int32_t     aios_output_count(const aios_context *c);
 AIOS_API aios_status aios_output_get(const aios_context *c, int32_t i, aios_output *out);
 /* Logits of the newest output row of a sequence, f32 [n_vocab]; NULL when the last pass had none. */
@@ -583,6 +625,7 @@ typedef struct aios_cache_info {
     uint64_t saved_bytes;           /* what the sharing saves now                                      */
 } aios_cache_info;
 AIOS__DESC_INIT(aios_cache_info)
+#define aios_cache_info_init(d) aios__aios_cache_info_init(d)
 AIOS_API aios_status aios_cache_get_info(const aios_context *c, aios_cache_info *out);
 
 typedef struct aios_counters {
@@ -600,6 +643,7 @@ typedef struct aios_counters {
     uint64_t n_spilled, n_fetched, spill_bytes, fetch_bytes;    /* pages of the cache, to the host and back */
 } aios_counters;
 AIOS__DESC_INIT(aios_counters)
+#define aios_counters_init(d) aios__aios_counters_init(d)
 AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out);
 AIOS_API void        aios_counters_reset(aios_context *c);
 
@@ -614,6 +658,7 @@ typedef struct aios_op_info {
     uint64_t busy_ns;               /* with AIOS_CONTEXT_PROFILE, of the phase that begins with this op: since opening */
 } aios_op_info;
 AIOS__DESC_INIT(aios_op_info)
+#define aios_op_info_init(d) aios__aios_op_info_init(d)
 AIOS_API uint32_t    aios_op_count(const aios_context *c);
 AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info *out);
 
@@ -681,6 +726,7 @@ typedef struct aios_blocks_desc {
     void *progress_user;
 } aios_blocks_desc;
 AIOS__DESC_INIT(aios_blocks_desc)
+#define aios_blocks_desc_init(d) aios__aios_blocks_desc_init(d)
 
 typedef struct aios_blocks_plan {
     uint32_t struct_size, n_requests;
@@ -694,6 +740,7 @@ typedef struct aios_blocks_plan {
     uint32_t degraded, prefetch_distance;   /* AIOS_DEGRADED_*; what is left of the distance           */
 } aios_blocks_plan;
 AIOS__DESC_INIT(aios_blocks_plan)
+#define aios_blocks_plan_init(d) aios__aios_blocks_plan_init(d)
 
 /* Reads the file's directory, takes no memory. AIOS_ERR_MEMORY names the minimum when ram_bytes is below it. */
 AIOS_API aios_status aios_blocks_measure(const aios_blocks_desc *d, aios_blocks_plan *out, aios_error *err);
@@ -718,6 +765,7 @@ typedef struct aios_block_info {
     int32_t layer, type;                    /* -1 = no layer; AIOSK_*                                  */
 } aios_block_info;
 AIOS__DESC_INIT(aios_block_info)
+#define aios_block_info_init(d) aios__aios_block_info_init(d)
 AIOS_API aios_status aios_block_get_info(const aios_blocks *b, uint32_t id, aios_block_info *out);
 
 /* Hot path. Where block id is and how long it is. AIOS_OK; AIOS_MORE, *data NULL: a STREAM block that is in no slot, for aios_blocks_prefetch
@@ -762,6 +810,7 @@ typedef struct aios_telemetry {
     uint32_t isa_tier, aliasing, sparsity, prefetch, pinned, huge_pages;    /* which mechanisms are on */
 } aios_telemetry;
 AIOS__DESC_INIT(aios_telemetry)
+#define aios_telemetry_init(d) aios__aios_telemetry_init(d)
 AIOS_API aios_status aios_get_telemetry(const aios_blocks *b, aios_telemetry *out);
 AIOS_API void        aios_reset_telemetry(aios_blocks *b);
 
@@ -781,6 +830,7 @@ typedef struct aios_sampler {
     uint32_t n_bias, reserved;
 } aios_sampler;
 AIOS__DESC_INIT(aios_sampler)
+#define aios_sampler_init(d) aios__aios_sampler_init(d)
 /* Draws the next token of a sequence from the logits of its newest output row (which stay as they are). Order: bias, repetition
  * penalty, top-k, temperature, softmax, top-p, min-p, draw. */
 AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id, aios_error *err);

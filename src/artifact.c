@@ -118,7 +118,7 @@ AIOS_API aios_status aios_artifact_check(const aios_io *given, void *work, uint6
     aios_status st;
     aios__clear(err);
     if (!work || work_bytes < 4096) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_artifact_check needs 4096 bytes to work in");
-    if ((st = aios__desc_copy(&io, sizeof io, given, "aios_io", err)) != 0) return st;
+    if ((st = aios__desc_copy(AIOS__ID_aios_io, &io, given, err)) != 0) return st;
     if ((st = aios__art_header_read(&io, &h, err)) != 0) return st;
     for (i = 0; i < h.n_tensors; i++) {
         if ((st = aios__io_read(&io, h.tensors_off + (uint64_t)i * sizeof t, &t, sizeof t, err)) != 0) return st;

@@ -408,7 +408,7 @@ static aios_status aios__blk_start(aios__blk_pass *x, aios__opening *o, const ai
     aios__clear(err);
     x->o = o;
     x->layer = -2;
-    if ((st = aios__desc_copy(&x->d, sizeof x->d, desc, "aios_blocks_desc", err)) != 0) return st;
+    if ((st = aios__desc_copy(AIOS__ID_aios_blocks_desc, &x->d, desc, err)) != 0) return st;
     if ((st = aios__flags(x->d.flags, AIOS_BLOCKS_IN_PLACE | AIOS_BLOCKS_NO_PREFETCH | AIOS_BLOCKS_NO_SPARSITY, "aios_blocks_desc", err)) != 0) return st;
     if (!x->d.block_bytes) x->d.block_bytes = AIOS__BLK_DEFAULT;
     if (x->d.block_bytes < AIOS__BLK_MIN || x->d.block_bytes > AIOS__BLK_MAX)
@@ -456,17 +456,17 @@ AIOS_API aios_status aios_blocks_measure(const aios_blocks_desc *desc, aios_bloc
     aios_status st = aios__blk_start(&x, &o, desc, err);
     aios__opening_end(&o);
     if (st) return st;
-    return aios__desc_fill(out, &x.plan, sizeof x.plan) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "out is NULL or was not initialised: call aios_blocks_plan_init first") : AIOS_OK;
+    return aios__desc_fill(AIOS__ID_aios_blocks_plan, out, &x.plan) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "out is NULL or was not initialised: call aios_blocks_plan_init first") : AIOS_OK;
 }
 AIOS_API aios_status aios_blocks_request(const aios_blocks_plan *plan, uint32_t i, aios_mem_req *out) {
     aios_blocks_plan p;
     aios_mem_req r;
     uint32_t k;
-    if (aios__desc_copy(&p, sizeof p, plan, "aios_blocks_plan", NULL)) return AIOS_ERR_ARG;
+    if (aios__desc_copy(AIOS__ID_aios_blocks_plan, &p, plan, NULL)) return AIOS_ERR_ARG;
     for (k = 0; k < AIOS__BLK_N_REQ; k++)
         if (p.request_bytes[k] && i-- == 0) {
             aios__blk_req(&p, k, &r);
-            return aios__desc_fill(out, &r, sizeof r);
+            return aios__desc_fill(AIOS__ID_aios_mem_req, out, &r);
         }
     return AIOS_ERR_ARG;
 }
@@ -521,10 +521,8 @@ AIOS_API aios_status aios_blocks_open(const aios_blocks_desc *desc, aios_blocks 
     memset(&mem, 0, sizeof mem);
     st = aios__blk_start(&x, &o, desc, err);
     plan = x.plan;
-    if (!st && !x.d.mem) st = aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_blocks_desc.mem is NULL: the library takes memory from the caller alone");
-    if (!st) st = aios__desc_copy(&mem, sizeof mem, x.d.mem, "aios_allocator", err);
-    if (!st) st = aios__allocator_check(&mem, err);
-    if (!st && x.d.hardware) st = aios__desc_copy(&hw, sizeof hw, x.d.hardware, "aios_hardware", err);
+    if (!st) st = aios__allocator_copy(&mem, x.d.mem, "aios_blocks_desc", err);
+    if (!st && x.d.hardware) st = aios__desc_copy(AIOS__ID_aios_hardware, &hw, x.d.hardware, err);
     for (k = 0; k < AIOS__BLK_N_REQ; k++) {
         aios__blk_req(&plan, k, &req[k]);
         if (!st && req[k].bytes) st = aios__alloc(&mem, &req[k], names[k], &got[k], err);
@@ -638,7 +636,7 @@ AIOS_API aios_status aios_block_get_info(const aios_blocks *b, uint32_t id, aios
     x.first_row = x.offset / t->row_bytes; x.n_rows = x.n_bytes / t->row_bytes;
     x.part = t->part; x.layer = t->layer; x.type = (int32_t)t->type;
     x.tier = b->entry[id].flags & AIOS_BLOCK_HOT ? AIOS_TIER_HOT : b->entry[id].flags & AIOS_BLOCK_WARM ? AIOS_TIER_WARM : AIOS_TIER_STREAM;
-    return aios__desc_fill(out, &x, sizeof x);
+    return aios__desc_fill(AIOS__ID_aios_block_info, out, &x);
 }
 
 /* ---- the ring, and pages of a map ---------------------------------------------------------------------------------- */
@@ -802,7 +800,7 @@ AIOS_API void aios_blocks_set_memory(aios_blocks *b, uint32_t flags) { if (b) b-
 AIOS_API void aios_blocks_token(aios_blocks *b) { if (b) aios__tally_add(&b->n_tokens, 1); }
 
 AIOS_API aios_status aios_get_hardware_profile(const aios_blocks *b, aios_hardware *out) {
-    return b ? aios__desc_fill(out, &b->hw, sizeof b->hw) : AIOS_ERR_ARG;
+    return b ? aios__desc_fill(AIOS__ID_aios_hardware, out, &b->hw) : AIOS_ERR_ARG;
 }
 static void aios__blk_sum(const aios_blocks *b, aios__blk_sums *s) {
     uint32_t i, k;
@@ -839,7 +837,7 @@ AIOS_API aios_status aios_get_telemetry(const aios_blocks *b, aios_telemetry *ou
     t.prefetch = !(b->desc.flags & AIOS_BLOCKS_NO_PREFETCH);
     t.pinned = (b->mem_flags & AIOS_MEM_PIN) != 0;
     t.huge_pages = (b->mem_flags & AIOS_MEM_HUGE) != 0;
-    return aios__desc_fill(out, &t, sizeof t);
+    return aios__desc_fill(AIOS__ID_aios_telemetry, out, &t);
 }
 /* The counters themselves are not touched: other threads may be adding to them, and nothing is lost or counted twice. */
 AIOS_API void aios_reset_telemetry(aios_blocks *b) { if (b) aios__blk_sum(b, &b->from); }

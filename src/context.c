@@ -92,13 +92,12 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     if (m && m->dying) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model was freed: it lives on for its other contexts alone");
     if (!m || !m->arch) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_context_open needs a model with weights");
     if ((st = aios__plan_copy(&p, plan, err)) != 0) return st;
-    if ((st = aios__desc_copy(&d, sizeof d, desc, "aios_context_desc", err)) != 0) return st;
+    if ((st = aios__desc_copy(AIOS__ID_aios_context_desc, &d, desc, err)) != 0) return st;
     if ((st = aios__flags(d.flags, AIOS_CONTEXT_PROFILE, "aios_context_desc", err)) != 0) return st;
     mem = m->mem;
-    if (d.mem && (st = aios__desc_copy(&mem, sizeof mem, d.mem, "aios_allocator", err)) != 0) return st;
-    if ((st = aios__allocator_check(&mem, err)) != 0) return st;
+    if (d.mem && (st = aios__allocator_copy(&mem, d.mem, "aios_context_desc", err)) != 0) return st;
     if (d.spill) {
-        if ((st = aios__desc_copy(&spill, sizeof spill, d.spill, "aios_spill", err)) != 0 || (st = aios__flags(spill.flags, 0, "aios_spill", err)) != 0) return st;
+        if ((st = aios__desc_copy(AIOS__ID_aios_spill, &spill, d.spill, err)) != 0 || (st = aios__flags(spill.flags, 0, "aios_spill", err)) != 0) return st;
         if (!spill.put || !spill.get) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_spill needs put and get");
     } else memset(&spill, 0, sizeof spill);
     if (p.model_hash != m->gguf.hash) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan was made for another model");
@@ -216,7 +215,7 @@ AIOS_API aios_status aios_output_get(const aios_context *c, int32_t i, aios_outp
     o.seq = c->pass.seq[t]; o.pos = c->pass.pos[t]; o.token = c->pass.id[t];
     o.logits = c->prog.logits + (uint64_t)i * (uint64_t)c->model->hp.n_vocab;
     o.embedding = (const float *)(const void *)aios__form(&c->prog.a_out, AIOSK_FLT, i);
-    return aios__desc_fill(out, &o, sizeof o);
+    return aios__desc_fill(AIOS__ID_aios_output, out, &o);
 }
 /* The newest output row of a sequence, -1 = none. */
 static int32_t aios__output_row(const aios_context *c, int32_t seq) {
@@ -235,7 +234,7 @@ AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out
     x = c->count;
     if (c->stream.n_all) aios__stream_count((aios__stream *)(uintptr_t)&c->stream, &x, 0);
     x.n_expert_hits = c->cache.n_hits; x.n_expert_misses = c->cache.n_misses;
-    return aios__desc_fill(out, &x, sizeof x);
+    return aios__desc_fill(AIOS__ID_aios_counters, out, &x);
 }
 AIOS_API void aios_counters_reset(aios_context *c) {
     uint64_t denied;
@@ -258,7 +257,7 @@ AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info
     x.layer = op->layer; x.name = op->name; x.type = matrix ? op->type : -1; x.tier = matrix ? op->tier : -1;
     x.phase = op->phase; x.n_units = op->n_units;
     x.weight_bytes = op->w_bytes + op->row_bytes; x.act_bytes = op->act_bytes; x.busy_ns = op->busy_ns;
-    return aios__desc_fill(out, &x, sizeof x);
+    return aios__desc_fill(AIOS__ID_aios_op_info, out, &x);
 }
 AIOS_API void aios_serve_reads(aios_context *c) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.how == AIOS__READ_THREADS) aios__stream_serve(&c->stream); }
 AIOS_API void aios_end_reads(aios_context *c, int32_t end) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.how == AIOS__READ_THREADS) aios__stream_lent(&c->stream, end != 0); }

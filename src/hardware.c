@@ -527,10 +527,10 @@ static void aios__hw_detect(const char *root, aios_hardware *h) {
 
 AIOS_API aios_status aios_hardware_detect(aios_hardware *out) {
     aios_hardware h, had;
-    aios_status st = aios__desc_copy(&had, sizeof had, out, "aios_hardware", NULL);
+    aios_status st = aios__desc_copy(AIOS__ID_aios_hardware, &had, out, NULL);
     if (st) return st;
     memset(&h, 0, sizeof h);
     h.read_bandwidth = had.read_bandwidth;
     aios__hw_detect("", &h);
-    return aios__desc_fill(out, &h, sizeof h);
+    return aios__desc_fill(AIOS__ID_aios_hardware, out, &h);
 }

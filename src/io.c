@@ -41,6 +41,20 @@ AIOS_API const void *aios_io_memory_map(void *user, uint64_t off, uint64_t n) {
     (void)n;        /* the caller, aios__io_map, has compared it with n_bytes */
     return (const char *)user + off;
 }
+AIOS_API void aios_io_memory_sized(aios_io *io, uint32_t io_bytes, const void *data, uint64_t n_bytes) {
+    aios_io x;
+    if (!io || io_bytes < offsetof(aios_io, submit)) return;
+    aios_io_init(&x);
+    x.struct_size = io_bytes;
+    x.flags = AIOS_IO_ANY_OFFSET;
+    x.n_bytes = data ? n_bytes : 0;
+    x.read = aios_io_memory_read;
+    x.map = aios_io_memory_map;
+    x.user = (void *)(uintptr_t)data;
+    memset(io, 0, io_bytes);
+    memcpy(io, &x, (size_t)aios__min_u64(io_bytes, sizeof x));
+}
+AIOS_API void (aios_io_memory)(aios_io *io, const void *data, uint64_t n_bytes) { aios_io_memory(io, data, n_bytes); }
 
 AIOS__SMALL_END
 /* ---- files -------------------------------------------------------------------------------------------------

@@ -429,7 +429,7 @@ AIOS_API aios_status aios_model_get_info(const aios_model *m, aios_model_info *o
     i.head_dim_k = m->hp.hd_k; i.head_dim_v = m->hp.hd_v; i.n_ff = m->hp.n_ff; i.n_vocab = m->hp.n_vocab; i.n_ctx_train = m->hp.n_ctx_train;
     i.n_expert = m->hp.n_expert; i.n_expert_used = m->hp.n_used;
     aios__vocab_info(&m->vocab, &i);
-    return aios__desc_fill(out, &i, sizeof i);
+    return aios__desc_fill(AIOS__ID_aios_model_info, out, &i);
 }
 AIOS_API aios_status aios_model_get_tensor(const aios_model *m, uint32_t i, aios_tensor_info *out) {
     aios_tensor_info x;
@@ -441,7 +441,7 @@ AIOS_API aios_status aios_model_get_tensor(const aios_model *m, uint32_t i, aios
     memcpy(x.name, t->name.p, (size_t)aios__min_u64(t->name.n, sizeof x.name - 1));
     memcpy(x.n, t->n, sizeof x.n);
     x.file_offset = t->off; x.n_bytes = t->n_bytes; x.n_dims = t->n_dims; x.part = t->part;
-    return aios__desc_fill(out, &x, sizeof x);
+    return aios__desc_fill(AIOS__ID_aios_tensor_info, out, &x);
 }
 
 static void aios__put_item(aios__text *t, const aios__key *k, uint64_t i, const uint8_t **next) {

@@ -54,9 +54,9 @@ static aios_status aios__opening_start(aios__opening *o, const aios_model_desc *
     const char *p;
     memset(o, 0, sizeof *o);
     aios__clear(err);
-    if ((st = aios__desc_copy(&o->d, sizeof o->d, d, "aios_model_desc", err)) != 0) return st;
+    if ((st = aios__desc_copy(AIOS__ID_aios_model_desc, &o->d, d, err)) != 0) return st;
     if ((st = aios__flags(o->d.flags, AIOS_MODEL_VOCAB_ONLY, "aios_model_desc", err)) != 0) return st;
-    if (o->d.limits && (st = aios__desc_copy(&o->lim, sizeof o->lim, o->d.limits, "aios_limits", err)) != 0) return st;
+    if (o->d.limits && (st = aios__desc_copy(AIOS__ID_aios_limits, &o->lim, o->d.limits, err)) != 0) return st;
     o->lim = aios__limits_of(&o->lim);
     if (o->lim.max_parts > AIOS__MAX_PARTS) o->lim.max_parts = AIOS__MAX_PARTS;
     o->n_parts = 1;
@@ -67,7 +67,7 @@ static aios_status aios__opening_start(aios__opening *o, const aios_model_desc *
     if (o->d.n_parts) o->n_parts = o->d.n_parts;
     if (o->n_parts > o->lim.max_parts) return aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, o->lim.max_parts, o->n_parts, "% parts are more than the limit of %", aios__u(o->n_parts), aios__u(o->lim.max_parts));
     for (i = 0, p = (const char *)o->d.io; i < o->n_parts; i++, p += o->d.io->struct_size) {     /* the caller's sizeof */
-        if ((st = aios__desc_copy(&o->io[i], sizeof *o->io, p, "aios_io", err)) != 0) return st;
+        if ((st = aios__desc_copy(AIOS__ID_aios_io, &o->io[i], p, err)) != 0) return st;
         if ((st = aios__flags(o->io[i].flags, AIOS_IO_ANY_OFFSET, "aios_io", err)) != 0) return st;
         if (!o->io[i].read) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_io.read is NULL");
     }
@@ -89,10 +89,6 @@ static aios_status aios__model_size(aios__opening *o, aios__gguf_size *size, uin
     return AIOS_OK;
 }
 
-static aios_status aios__allocator_check(const aios_allocator *mem, aios_error *err) {
-    if (!mem->alloc || !mem->free) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_allocator needs alloc and free");
-    return aios__flags(mem->flags, 0, "aios_allocator", err);
-}
 static void aios__req_fill(aios_mem_req *r, uint32_t kind, uint32_t tier, uint64_t bytes) {
     memset(r, 0, sizeof *r);
     r->struct_size = (uint32_t)sizeof *r;
@@ -134,7 +130,7 @@ AIOS_API aios_status aios_model_measure(const aios_model_desc *d, aios_mem_req *
     aios__opening_end(&o);
     if (st) return st;
     aios__req_fill(&r, AIOS_MEM_META, AIOS_TIER_HOT, bytes);
-    return aios__desc_fill(req, &r, sizeof r) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "req is NULL or was not initialised: call aios_mem_req_init first") : AIOS_OK;
+    return aios__desc_fill(AIOS__ID_aios_mem_req, req, &r) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "req is NULL or was not initialised: call aios_mem_req_init first") : AIOS_OK;
 }
 
 /* The artifact, where the desc names one; checked, and known to the tensors' places. */
@@ -142,7 +138,7 @@ static aios_status aios__artifact_take(aios_model *m, const aios_model_desc *d, 
     aios_io *io = &m->io[m->n_parts];
     aios_status st = AIOS_OK;
     if (d->artifact) {
-        if ((st = aios__desc_copy(io, sizeof *io, d->artifact, "aios_io", err)) != 0 || (st = aios__flags(io->flags, AIOS_IO_ANY_OFFSET, "aios_io", err)) != 0) return st;
+        if ((st = aios__desc_copy(AIOS__ID_aios_io, io, d->artifact, err)) != 0 || (st = aios__flags(io->flags, AIOS_IO_ANY_OFFSET, "aios_io", err)) != 0) return st;
         if (!io->read) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_io.read is NULL");
     } else if (d->artifact_path) {
         if ((st = aios__file_open(d->artifact_path, io, err)) != 0) return st;
@@ -165,9 +161,7 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
     if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
     *out = NULL;
     st = aios__opening_start(&o, d, err);
-    if (!st && !o.d.mem) st = aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_model_desc.mem is NULL: the library takes memory from the caller alone");
-    if (!st) st = aios__desc_copy(&mem, sizeof mem, o.d.mem, "aios_allocator", err);
-    if (!st) st = aios__allocator_check(&mem, err);
+    if (!st) st = aios__allocator_copy(&mem, o.d.mem, "aios_model_desc", err);
     if (!st) st = aios__model_size(&o, &size, &bytes, err);
     if (!st) {
         aios__req_fill(&req, AIOS_MEM_META, AIOS_TIER_HOT, bytes);

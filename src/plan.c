@@ -55,7 +55,7 @@ static int32_t aios__plan_streams(const aios_plan *p) { return aios__plan_wants_
 static uint32_t aios__plan_async(const aios_model *m, const aios_plan *p) { return m->async && !p->n_readers && !(p->flags & AIOS_PLAN_LENT_READERS); }
 /* A plan from the caller. One of a header that knew no tiers has all weights in the first. */
 static aios_status aios__plan_copy(aios_plan *p, const aios_plan *from, aios_error *err) {
-    aios_status st = aios__desc_copy(p, sizeof *p, from, "aios_plan", err);
+    aios_status st = aios__desc_copy(AIOS__ID_aios_plan, p, from, err);
     if (!st && from->struct_size <= offsetof(aios_plan, tier_bytes)) p->tier_bytes[AIOS_TIER_HOT] = p->request_bytes[AIOS_MEM_WEIGHTS];
     return st;
 }
@@ -400,7 +400,7 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     aios__clear(err);
     if (!m || !out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_plan_make: an argument is NULL");
     if (!m->arch) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model was opened for its vocabulary alone");
-    if ((st = aios__desc_copy(&d, sizeof d, desc, "aios_plan_desc", err)) != 0) return st;
+    if ((st = aios__desc_copy(AIOS__ID_aios_plan_desc, &d, desc, err)) != 0) return st;
     memset(&p, 0, sizeof p);
     p.struct_size = (uint32_t)sizeof p;
     if ((st = aios__flags(d.flags, AIOS__PLAN_FLAGS, "aios_plan_desc", err)) != 0) return st;
@@ -477,7 +477,7 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
         if (!p.tok_s_bound_milli || store < p.tok_s_bound_milli) { p.tok_s_bound_milli = store; p.bound = AIOS_BOUND_STORAGE; }
     }
     if (p.n_ctx > m->hp.n_ctx_train) aios__note2(&m->log, "a context of % positions is longer than the % that the model was trained for", aios__i(p.n_ctx), aios__i(m->hp.n_ctx_train));
-    return aios__desc_fill(out, &p, sizeof p) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "aios_plan was not initialised: call aios_plan_init first") : AIOS_OK;
+    return aios__desc_fill(AIOS__ID_aios_plan, out, &p) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "aios_plan was not initialised: call aios_plan_init first") : AIOS_OK;
 }
 
 /* The order in which a context takes its memory: what stays with the model comes first, so that the rest is given back in
@@ -493,7 +493,7 @@ AIOS_API aios_status aios_plan_request(const aios_plan *plan, uint32_t i, aios_m
     if (aios__plan_copy(&p, plan, NULL)) return AIOS_ERR_ARG;
     for (k = 0; k < sizeof aios__request_order / sizeof *aios__request_order; k++) {
         aios__plan_req(&p, aios__request_order[k][0], aios__request_order[k][1], &r);
-        if ((r.bytes || r.kind != AIOS_MEM_WEIGHTS) && n++ == i) return aios__desc_fill(out, &r, sizeof r);
+        if ((r.bytes || r.kind != AIOS_MEM_WEIGHTS) && n++ == i) return aios__desc_fill(AIOS__ID_aios_mem_req, out, &r);
     }
     return AIOS_ERR_ARG;
 }
@@ -505,7 +505,7 @@ AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *
     aios__cut cut;
     uint64_t off[2] = { 0, 0 };
     int32_t id = (int32_t)i;
-    if (!m || !m->arch || aios__desc_copy(&p, sizeof p, plan, "aios_plan", NULL) || i >= m->gguf.n_tensors || p.unit_bytes > AIOS__MAX_UNIT) return AIOS_ERR_ARG;
+    if (!m || !m->arch || aios__desc_copy(AIOS__ID_aios_plan, &p, plan, NULL) || i >= m->gguf.n_tensors || p.unit_bytes > AIOS__MAX_UNIT) return AIOS_ERR_ARG;
     cut = aios__plan_cut(&p);
     at = aios__place_of(m, &cut, i, off);
     memset(&x, 0, sizeof x);
@@ -516,5 +516,5 @@ AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *
     x.token_bytes = aios__token_share(m, i, x.token_bytes);
     if (id == m->role[AIOS__T_TOKEN_EMBD].w || id == m->role[AIOS__T_POS_EMBD].w) x.token_bytes += m->gguf.tensor[i].row_bytes;
     if (id == m->role[AIOS__T_ROPE_FREQS].w || id == m->role[AIOS__T_ROPE_LONG].w || id == m->role[AIOS__T_ROPE_SHORT].w) x.token_bytes = 0;   /* read once, at opening */
-    return aios__desc_fill(out, &x, sizeof x);
+    return aios__desc_fill(AIOS__ID_aios_tensor_place, out, &x);
 }

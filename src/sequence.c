@@ -104,5 +104,5 @@ AIOS_API aios_status aios_cache_get_info(const aios_context *c, aios_cache_info 
     }
     for (i = 0; i < c->plan.n_seq; i++) x.n_spilled += (uint32_t)c->kv.seq[i].n_spilled;
     for (i = 0; i < c->plan.n_seq; i++) for (g = 0; g < AIOS__N_GROUPS; g++) x.n_spare += (uint32_t)c->kv.seq[i].n_spares[g];
-    return aios__desc_fill(out, &x, sizeof x);
+    return aios__desc_fill(AIOS__ID_aios_cache_info, out, &x);
 }

@@ -657,7 +657,7 @@ static void test_arguments(const aios_io *io) {
     CHECK(aios_plan_make(r.m, &newer.d, &p, &e) == 0);              /* a newer caller that sets nothing new */
     newer.future = 1;
     CHECK(aios_plan_make(r.m, &newer.d, &p, &e) == AIOS_ERR_DESC);
-    newer.d.struct_size = 12; newer.d.n_ctx = 99;                   /* an older caller: the fields it knows count */
+    newer.d.struct_size = (uint32_t)offsetof(aios_plan_desc, hot_bytes); newer.d.n_ctx = 99;  /* an older caller: the fields it knows count */
     CHECK(aios_plan_make(r.m, &newer.d, &p, &e) == 0 && p.n_ctx == 99);
     old.struct_size = (uint32_t)offsetof(aios_plan, kv_layer_type); /* an older plan has no place for rules of the cache: they are not lost in silence */
     aios_plan_desc_init(&rules);
