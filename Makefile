@@ -17,8 +17,7 @@ LDLIBS   = -pthread
 PREFIX   = /usr/local
 B        = build
 # One set of objects for libaios.a and libaios.so
-PUBLIC   = extern __attribute__((visibility("default")))
-PIC      = -fPIC -fvisibility=hidden -ffunction-sections '-DAIOS_API=$(PUBLIC)' '-DAIOSK_API=$(PUBLIC)'
+PIC      = -fPIC -fvisibility=hidden -ffunction-sections -DAIOS_DLL -DAIOSK_DLL
 
 # Where tests look for models and golden values that are too large to keep here; without them those tests skip.
 AIOS_SHARED ?= ../shared

@@ -51,6 +51,8 @@
  *          never to be freed.
  *
  * Macros, before the include: AIOS_IMPLEMENTATION; AIOS_STATIC (everything static); AIOS_API (linkage);
+ * AIOS_DLL (the library is a shared one, or will be: what is public is exported where AIOS_IMPLEMENTATION is defined, before the
+ * first include, and imported elsewhere; on systems other than Windows it is visible in spite of -fvisibility=hidden);
  * AIOS_NO_THREADS (no pthreads/Win32 threads: caller's thread or parallel_for only); AIOS_NO_FILES (no built-in file
  * reader); AIOS_NO_CLOCK (deadlines only with desc.now_ns); AIOSK_NO_SIMD (scalar code only);
  * AIOS_LIBNUMA (nodes as libnuma counts them, which you link); AIOS_STACK_BYTES (stack of each own thread, from your allocator [256 KiB]).
@@ -66,11 +68,20 @@
 #if defined(AIOS_STATIC) && !defined(AIOSK_STATIC) && !defined(AIOS_EXTERNAL_KERNELS)
 #define AIOSK_STATIC
 #endif
+#if defined(AIOS_DLL) && !defined(AIOSK_DLL)
+#define AIOSK_DLL
+#endif
 #include "aios_kernels.h"
 
+#if defined(AIOSK__QUIET) && defined(__cplusplus)
+#pragma GCC diagnostic push             /* as in aios_kernels.h */
+#pragma GCC diagnostic ignored "-Wunused-function"
+#endif
 #ifndef AIOS_API
 #ifdef AIOS_STATIC
-#define AIOS_API static
+#define AIOS_API AIOSK__STATIC
+#elif defined(AIOS_DLL)
+#define AIOS_API AIOSK__DLL
 #else
 #define AIOS_API extern
 #endif
@@ -841,5 +852,8 @@ AIOS_API aios_status aios_sample_logits(const aios_sampler *s, const float *logi
 
 #ifdef __cplusplus
 }
+#endif
+#if defined(AIOSK__QUIET) && defined(__cplusplus)
+#pragma GCC diagnostic pop
 #endif
 #endif

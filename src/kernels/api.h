@@ -29,6 +29,7 @@
  *
  * Macros:
  *     AIOSK_STATIC          everything is static; AIOSK_API sets linkage
+ *     AIOSK_DLL             the functions are exported by a shared library where AIOSK_IMPLEMENTATION is defined, imported elsewhere
  *     AIOSK_NO_SIMD         plain C alone
  *     AIOSK_ONLY_AVX2       of the sets of x86 only this one beside plain C, for a smaller object and a quicker build; also _SSE41,
  *                           _AVXVNNI (with AVX2), _AVX512 (VNNI, VBMI), _AVX512BW (with AVX2 and AVX512). Several add up
@@ -51,9 +52,34 @@
 #include <stdint.h>
 #include "formats.h"
 
+/* For AIOS_STATIC and AIOS_DLL too. What is static need not be used, nor be there where nothing is implemented: GCC has no attribute for the
+ * latter, and in C asks at the end of the file, so that this file's own functions are not asked for either. */
+#if defined(__GNUC__) && !defined(__clang__) && (defined(AIOSK_STATIC) || defined(AIOS_STATIC)) && !defined(AIOSK_IMPLEMENTATION) && !defined(AIOS_IMPLEMENTATION)
+#define AIOSK__QUIET
+#ifdef __cplusplus
+#pragma GCC diagnostic push
+#endif
+#pragma GCC diagnostic ignored "-Wunused-function"
+#endif
+#if defined(__GNUC__) || defined(__clang__)
+#define AIOSK__STATIC static __attribute__((unused))
+#else
+#define AIOSK__STATIC static
+#endif
+#if (defined(_WIN32) || defined(__CYGWIN__)) && (defined(AIOSK_IMPLEMENTATION) || (defined(AIOS_IMPLEMENTATION) && !defined(AIOS_EXTERNAL)))
+#define AIOSK__DLL extern __declspec(dllexport)
+#elif defined(_WIN32) || defined(__CYGWIN__)
+#define AIOSK__DLL extern __declspec(dllimport)
+#elif defined(__GNUC__) || defined(__clang__)
+#define AIOSK__DLL extern __attribute__((visibility("default")))
+#else
+#define AIOSK__DLL extern
+#endif
 #ifndef AIOSK_API
 #ifdef AIOSK_STATIC
-#define AIOSK_API static
+#define AIOSK_API AIOSK__STATIC
+#elif defined(AIOSK_DLL)
+#define AIOSK_API AIOSK__DLL
 #else
 #define AIOSK_API extern
 #endif
@@ -289,5 +315,8 @@ AIOSK_API void aiosk_matmul_reference(int32_t type, const aiosk_matmul *m, float
 
 #ifdef __cplusplus
 }
+#endif
+#if defined(AIOSK__QUIET) && defined(__cplusplus)
+#pragma GCC diagnostic pop
 #endif
 #endif
