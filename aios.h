@@ -308,9 +308,43 @@ AIOS__DESC_INIT(aios_tensor_info)
 AIOS_API aios_status aios_model_get_tensor(const aios_model *m, uint32_t i, aios_tensor_info *out);
 
 /* Key i as text: name, type ("u32", "str", "arr[str]") and value (arrays show their first items), for people.
- * Cut to fit, always zero terminated. */
+ * Cut to fit, always zero terminated, control characters shown as "?". For programs: aios_key_*, below. */
 AIOS_API aios_status aios_model_get_key(const aios_model *m, uint32_t i, char *name, uint64_t name_bytes,
                                         char *type, uint64_t type_bytes, char *value, uint64_t value_bytes);
+
+/* ---- keys -------------------------------------------------------------------------------------------------- */
+/* Keys of the file, for programs: whole, typed, raw. They are there with AIOS_MODEL_VOCAB_ONLY too. A key is its number, 0 .. n_keys-1 in the
+ * file's order; -1, from aios_key_find, is none, and AIOS_ERR_ARG from all that follow, so that calls can be put into each other:
+ *     aios_key_str(m, aios_key_find(m, "tokenizer.chat_template"), 0, &text, &n_bytes)
+ * Pointers lead into the model's memory, or the io's where it maps: they last as long as the model. Nothing is terminated by a zero byte or aligned.
+ * AIOS_ERR_ARG: no such key or item, or a NULL; AIOS_ERR_MODEL: a value of another type, or one that does not fit. Then *out stays as it is. */
+enum { AIOS_KEY_U8 = 0, AIOS_KEY_I8 = 1, AIOS_KEY_U16 = 2, AIOS_KEY_I16 = 3, AIOS_KEY_U32 = 4, AIOS_KEY_I32 = 5, AIOS_KEY_F32 = 6,
+       AIOS_KEY_BOOL = 7, AIOS_KEY_STR = 8, AIOS_KEY_ARR = 9, AIOS_KEY_U64 = 10, AIOS_KEY_I64 = 11, AIOS_KEY_F64 = 12 };     /* GGUF's numbers */
+typedef struct aios_key_info {
+    uint32_t struct_size, type;     /* AIOS_KEY_*                                                      */
+    uint32_t item_type, name_bytes; /* item_type: of an array's items; else as type                    */
+    uint64_t n_items;               /* of an array; else 1                                             */
+    const char *name;               /* [name_bytes]                                                    */
+    const void *data;               /* [n_bytes] the value as the file has it, little-endian: items one after the other; a string is u64 its bytes, then
+                                       these; an array in an array u32 type, u64 how many, then its items */
+    uint64_t n_bytes;
+} aios_key_info;
+AIOS__DESC_INIT(aios_key_info)
+#define aios_key_info_init(d) aios__aios_key_info_init(d)
+/* The key of this name, zero terminated; -1 = none. */
+AIOS_API int64_t     aios_key_find(const aios_model *m, const char *name);
+AIOS_API aios_status aios_key_get(const aios_model *m, int64_t key, aios_key_info *out);
+/* Item of an array (0 .. n_items-1), or the value itself (item 0). u64 and i64 take integers of any width that fit, f64 any number (64-bit integers are
+ * rounded), bool what is one: 0 or 1. */
+AIOS_API aios_status aios_key_u64(const aios_model *m, int64_t key, uint64_t item, uint64_t *out);
+AIOS_API aios_status aios_key_i64(const aios_model *m, int64_t key, uint64_t item, int64_t *out);
+AIOS_API aios_status aios_key_f64(const aios_model *m, int64_t key, uint64_t item, double *out);
+AIOS_API aios_status aios_key_bool(const aios_model *m, int64_t key, uint64_t item, int32_t *out);
+/* A string, newlines and all. Those of an array stand one behind the other, so an item costs a walk over those before it; all of them in order are
+ * had by aios_key_next_str, a step each: *at is 0 for the first item and moves on. Returns 1 = here it is, 0 = that was all, or an error. (Of
+ * tokens, aios_token_text gives any in one step.) */
+AIOS_API aios_status aios_key_str(const aios_model *m, int64_t key, uint64_t item, const char **text, uint64_t *n_bytes);
+AIOS_API int32_t     aios_key_next_str(const aios_model *m, int64_t key, uint64_t *at, const char **text, uint64_t *n_bytes);
 
 /* ---- artifact ---------------------------------------------------------------------------------------------- */
 /* A file beside the model with its matrices as kernels want them: a start from it packs nothing, and where it is mapped reads
@@ -353,6 +387,9 @@ enum { AIOS_DETOK_SPECIAL = 1,      /* detok.flags: show special tokens as text 
 AIOS_API int64_t aios_detokenize(const aios_model *m, aios_detok *st, int32_t id, char *out, uint64_t cap);
 /* The piece of a token as the file has it, not terminated; NULL when id is out of range. */
 AIOS_API const char *aios_token_text(const aios_model *m, int32_t id, uint64_t *n_bytes);
+/* The token with this piece, n_bytes long, as the file has it: "<|im_start|>", "</s>". Of several the normal one, else the first. -1 = none. (Pieces of
+ * words are spelled as the vocabulary does, a space as U+2581 or, in byte-level ones, U+0120: for text there is aios_tokenize.) */
+AIOS_API int32_t aios_token_find(const aios_model *m, const char *text, uint64_t n_bytes);
 /* Does this token end a text (eos, eot and the like)? */
 AIOS_API int32_t aios_token_is_end(const aios_model *m, int32_t id);
 
@@ -1065,7 +1102,7 @@ static aios_status aios__alloc(const aios_allocator *mem, const aios_mem_req *re
 /* Those with struct_size, and the others. A new one of api.h goes here too. */
 #define AIOS__SIZED(X) \
     X(aios_mem_req) X(aios_allocator) X(aios_io) X(aios_hardware) X(aios_limits) X(aios_model_desc) X(aios_model_info) X(aios_tensor_info) \
-    X(aios_plan_desc) X(aios_plan) X(aios_tensor_place) X(aios_spill) X(aios_context_desc) X(aios_output) X(aios_cache_info) \
+    X(aios_key_info) X(aios_plan_desc) X(aios_plan) X(aios_tensor_place) X(aios_spill) X(aios_context_desc) X(aios_output) X(aios_cache_info) \
     X(aios_counters) X(aios_op_info) X(aios_blocks_desc) X(aios_blocks_plan) X(aios_block_info) X(aios_telemetry) X(aios_sampler)
 #define AIOS__FIXED(X) \
     X(aios_error) X(aios_detok) X(aios_block_entry) X(aios_logit_bias) X(aiosk_type) X(aiosk_matmul) X(aiosk_attend) X(aiosk_isa)
@@ -1852,6 +1889,7 @@ typedef struct aios__key {
     uint32_t is_array, part, reserved;
     uint64_t n;                 /* items (1 when no array)                                             */
     const uint8_t *p;           /* the first item; strings are u64 length + bytes, one after the other */
+    uint64_t n_bytes;           /* of all items                                                        */
     uint64_t off;               /* where the value stands in its file                                  */
 } aios__key;
 
@@ -2840,6 +2878,7 @@ static inline aios_status aios__scan_key(aios__scan *s, uint32_t index) {
     st = k.type == AIOS__ARR ? aios__scan_nested(s, k.n) : aios__scan_values(s, k.type, k.n, (int32_t)k.is_array, first, &str_bytes);
     if (st) return st;
     k.p = first;
+    k.n_bytes = s->pos - k.off;
     if ((st = aios__scan_special(s, &k, str_bytes)) != AIOS_OK) return st;
     if (s->key) {
         k.p = s->p + (k.off - s->base);
@@ -4109,7 +4148,17 @@ static inline int32_t aios__token_find(const aios__vocab *v, const char *s, uint
     for (i = 0; i < n; i++) h = aios__fnv(h, (uint8_t)s[i]);
     return aios__find_hashed(v, h, s, n);
 }
-/* The same for bytes whose text in the vocabulary is written in GPT-2's alphabet. */
+/* The same where texts have no hash, too: the first one, by looking at all. */
+static inline int32_t aios__token_find_any(const aios__vocab *v, const char *s, uint64_t n) {
+    int32_t id;
+    if (v->kind != AIOS__VOCAB_OTHER) return aios__token_find(v, s, n);
+    for (id = 0; id < v->n_tokens; id++) {
+        aios__str t = aios__vocab_text(v, id);
+        if (n && t.n == n && memcmp(t.p, s, (size_t)n) == 0) return id;
+    }
+    return -1;
+}
+/* The token for bytes whose text in the vocabulary is written in GPT-2's alphabet. */
 static inline int32_t aios__token_find_bytes(const aios__vocab *v, const char *s, uint64_t n) {
     char text[512];                     /* every word that is a token of a known vocabulary fits; longer ones are joined */
     uint32_t m = 0;
@@ -5637,6 +5686,69 @@ AIOS_API aios_status aios_model_get_key(const aios_model *m, uint32_t i, char *n
     }
     if (k->n > 8) aios__put_z(&t, ", ...");
     return AIOS_OK;
+}
+
+/* ---- keys for programs -------------------------------------------------------------------------------------- */
+static const aios__key *aios__key_at(const aios_model *m, int64_t key) {
+    return m && key >= 0 && key < (int64_t)m->gguf.n_keys ? &m->gguf.key[key] : NULL;
+}
+AIOS_API int64_t aios_key_find(const aios_model *m, const char *name) {
+    const aios__key *k = m && name ? aios__key_find(&m->gguf, name) : NULL;
+    return k ? k - m->gguf.key : -1;
+}
+AIOS_API aios_status aios_key_get(const aios_model *m, int64_t key, aios_key_info *out) {
+    const aios__key *k = aios__key_at(m, key);
+    aios_key_info x;
+    if (!k) return AIOS_ERR_ARG;
+    memset(&x, 0, sizeof x);
+    x.type = k->is_array ? (uint32_t)AIOS_KEY_ARR : k->type;
+    x.item_type = k->type;
+    x.n_items = k->n;
+    x.name = k->name.p; x.name_bytes = (uint32_t)k->name.n;
+    x.data = k->p; x.n_bytes = k->n_bytes;
+    return aios__desc_fill(AIOS__ID_aios_key_info, out, &x);
+}
+/* One getter: what it reads, or why it does not. */
+#define AIOS__KEY_GET(what, T) \
+    AIOS_API aios_status aios_key_##what(const aios_model *m, int64_t key, uint64_t item, T *out) { \
+        const aios__key *k = aios__key_at(m, key); \
+        if (!k || !out || item >= k->n) return AIOS_ERR_ARG; \
+        return aios__key_item_##what(k, item, out) ? AIOS_OK : AIOS_ERR_MODEL; \
+    }
+AIOS__KEY_GET(u64, uint64_t)
+AIOS__KEY_GET(i64, int64_t)
+AIOS__KEY_GET(f64, double)
+AIOS__KEY_GET(bool, int32_t)
+#undef AIOS__KEY_GET
+AIOS_API int32_t aios_key_next_str(const aios_model *m, int64_t key, uint64_t *at, const char **text, uint64_t *n_bytes) {
+    const aios__key *k = aios__key_at(m, key);
+    const uint8_t *p;
+    aios__str s;
+    uint64_t n;
+    if (!k || !at || !text || !n_bytes) return AIOS_ERR_ARG;
+    if (k->type != AIOS__STR) return AIOS_ERR_MODEL;
+    if (*at == k->n_bytes) return 0;
+    if (*at > k->n_bytes || k->n_bytes - *at < 8) return AIOS_ERR_ARG;         /* not a place that we gave */
+    p = k->p + *at;
+    memcpy(&n, p, 8);
+    if (n > k->n_bytes - *at - 8) return AIOS_ERR_ARG;
+    s = aios__key_next_str(&p);
+    *text = s.p; *n_bytes = s.n;
+    *at += 8 + n;
+    return 1;
+}
+AIOS_API aios_status aios_key_str(const aios_model *m, int64_t key, uint64_t item, const char **text, uint64_t *n_bytes) {
+    const aios__key *k = aios__key_at(m, key);
+    const uint8_t *p;
+    aios__str s;
+    if (!k || !text || !n_bytes || item >= k->n) return AIOS_ERR_ARG;
+    if (k->type != AIOS__STR) return AIOS_ERR_MODEL;
+    for (p = k->p, s = aios__key_next_str(&p); item > 0; item--) s = aios__key_next_str(&p);
+    *text = s.p; *n_bytes = s.n;
+    return AIOS_OK;
+}
+AIOS_API int32_t aios_token_find(const aios_model *m, const char *text, uint64_t n_bytes) {
+    return m && text ? aios__token_find_any(&m->vocab, text, n_bytes) : -1;
 }
 
 AIOS__SMALL_END

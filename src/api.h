@@ -307,9 +307,43 @@ AIOS__DESC_INIT(aios_tensor_info)
 AIOS_API aios_status aios_model_get_tensor(const aios_model *m, uint32_t i, aios_tensor_info *out);
 
 /* Key i as text: name, type ("u32", "str", "arr[str]") and value (arrays show their first items), for people.
- * Cut to fit, always zero terminated. */
+ * Cut to fit, always zero terminated, control characters shown as "?". For programs: aios_key_*, below. */
 AIOS_API aios_status aios_model_get_key(const aios_model *m, uint32_t i, char *name, uint64_t name_bytes,
                                         char *type, uint64_t type_bytes, char *value, uint64_t value_bytes);
+
+/* ---- keys -------------------------------------------------------------------------------------------------- */
+/* Keys of the file, for programs: whole, typed, raw. They are there with AIOS_MODEL_VOCAB_ONLY too. A key is its number, 0 .. n_keys-1 in the
+ * file's order; -1, from aios_key_find, is none, and AIOS_ERR_ARG from all that follow, so that calls can be put into each other:
+ *     aios_key_str(m, aios_key_find(m, "tokenizer.chat_template"), 0, &text, &n_bytes)
+ * Pointers lead into the model's memory, or the io's where it maps: they last as long as the model. Nothing is terminated by a zero byte or aligned.
+ * AIOS_ERR_ARG: no such key or item, or a NULL; AIOS_ERR_MODEL: a value of another type, or one that does not fit. Then *out stays as it is. */
+enum { AIOS_KEY_U8 = 0, AIOS_KEY_I8 = 1, AIOS_KEY_U16 = 2, AIOS_KEY_I16 = 3, AIOS_KEY_U32 = 4, AIOS_KEY_I32 = 5, AIOS_KEY_F32 = 6,
+       AIOS_KEY_BOOL = 7, AIOS_KEY_STR = 8, AIOS_KEY_ARR = 9, AIOS_KEY_U64 = 10, AIOS_KEY_I64 = 11, AIOS_KEY_F64 = 12 };     /* GGUF's numbers */
+typedef struct aios_key_info {
+    uint32_t struct_size, type;     /* AIOS_KEY_*                                                      */
+    uint32_t item_type, name_bytes; /* item_type: of an array's items; else as type                    */
+    uint64_t n_items;               /* of an array; else 1                                             */
+    const char *name;               /* [name_bytes]                                                    */
+    const void *data;               /* [n_bytes] the value as the file has it, little-endian: items one after the other; a string is u64 its bytes, then
+                                       these; an array in an array u32 type, u64 how many, then its items */
+    uint64_t n_bytes;
+} aios_key_info;
+AIOS__DESC_INIT(aios_key_info)
+#define aios_key_info_init(d) aios__aios_key_info_init(d)
+/* The key of this name, zero terminated; -1 = none. */
+AIOS_API int64_t     aios_key_find(const aios_model *m, const char *name);
+AIOS_API aios_status aios_key_get(const aios_model *m, int64_t key, aios_key_info *out);
+/* Item of an array (0 .. n_items-1), or the value itself (item 0). u64 and i64 take integers of any width that fit, f64 any number (64-bit integers are
+ * rounded), bool what is one: 0 or 1. */
+AIOS_API aios_status aios_key_u64(const aios_model *m, int64_t key, uint64_t item, uint64_t *out);
+AIOS_API aios_status aios_key_i64(const aios_model *m, int64_t key, uint64_t item, int64_t *out);
+AIOS_API aios_status aios_key_f64(const aios_model *m, int64_t key, uint64_t item, double *out);
+AIOS_API aios_status aios_key_bool(const aios_model *m, int64_t key, uint64_t item, int32_t *out);
+/* A string, newlines and all. Those of an array stand one behind the other, so an item costs a walk over those before it; all of them in order are
+ * had by aios_key_next_str, a step each: *at is 0 for the first item and moves on. Returns 1 = here it is, 0 = that was all, or an error. (Of
+ * tokens, aios_token_text gives any in one step.) */
+AIOS_API aios_status aios_key_str(const aios_model *m, int64_t key, uint64_t item, const char **text, uint64_t *n_bytes);
+AIOS_API int32_t     aios_key_next_str(const aios_model *m, int64_t key, uint64_t *at, const char **text, uint64_t *n_bytes);
 
 /* ---- artifact ---------------------------------------------------------------------------------------------- */
 /* A file beside the model with its matrices as kernels want them: a start from it packs nothing, and where it is mapped reads
@@ -352,6 +386,9 @@ enum { AIOS_DETOK_SPECIAL = 1,      /* detok.flags: show special tokens as text 
 AIOS_API int64_t aios_detokenize(const aios_model *m, aios_detok *st, int32_t id, char *out, uint64_t cap);
 /* The piece of a token as the file has it, not terminated; NULL when id is out of range. */
 AIOS_API const char *aios_token_text(const aios_model *m, int32_t id, uint64_t *n_bytes);
+/* The token with this piece, n_bytes long, as the file has it: "<|im_start|>", "</s>". Of several the normal one, else the first. -1 = none. (Pieces of
+ * words are spelled as the vocabulary does, a space as U+2581 or, in byte-level ones, U+0120: for text there is aios_tokenize.) */
+AIOS_API int32_t aios_token_find(const aios_model *m, const char *text, uint64_t n_bytes);
 /* Does this token end a text (eos, eot and the like)? */
 AIOS_API int32_t aios_token_is_end(const aios_model *m, int32_t id);
 

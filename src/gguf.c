@@ -400,6 +400,7 @@ static inline aios_status aios__scan_key(aios__scan *s, uint32_t index) {
     st = k.type == AIOS__ARR ? aios__scan_nested(s, k.n) : aios__scan_values(s, k.type, k.n, (int32_t)k.is_array, first, &str_bytes);
     if (st) return st;
     k.p = first;
+    k.n_bytes = s->pos - k.off;
     if ((st = aios__scan_special(s, &k, str_bytes)) != AIOS_OK) return st;
     if (s->key) {
         k.p = s->p + (k.off - s->base);

@@ -13,6 +13,7 @@ typedef struct aios__key {
     uint32_t is_array, part, reserved;
     uint64_t n;                 /* items (1 when no array)                                             */
     const uint8_t *p;           /* the first item; strings are u64 length + bytes, one after the other */
+    uint64_t n_bytes;           /* of all items                                                        */
     uint64_t off;               /* where the value stands in its file                                  */
 } aios__key;
 

@@ -480,6 +480,69 @@ AIOS_API aios_status aios_model_get_key(const aios_model *m, uint32_t i, char *n
     return AIOS_OK;
 }
 
+/* ---- keys for programs -------------------------------------------------------------------------------------- */
+static const aios__key *aios__key_at(const aios_model *m, int64_t key) {
+    return m && key >= 0 && key < (int64_t)m->gguf.n_keys ? &m->gguf.key[key] : NULL;
+}
+AIOS_API int64_t aios_key_find(const aios_model *m, const char *name) {
+    const aios__key *k = m && name ? aios__key_find(&m->gguf, name) : NULL;
+    return k ? k - m->gguf.key : -1;
+}
+AIOS_API aios_status aios_key_get(const aios_model *m, int64_t key, aios_key_info *out) {
+    const aios__key *k = aios__key_at(m, key);
+    aios_key_info x;
+    if (!k) return AIOS_ERR_ARG;
+    memset(&x, 0, sizeof x);
+    x.type = k->is_array ? (uint32_t)AIOS_KEY_ARR : k->type;
+    x.item_type = k->type;
+    x.n_items = k->n;
+    x.name = k->name.p; x.name_bytes = (uint32_t)k->name.n;
+    x.data = k->p; x.n_bytes = k->n_bytes;
+    return aios__desc_fill(AIOS__ID_aios_key_info, out, &x);
+}
+/* One getter: what it reads, or why it does not. */
+#define AIOS__KEY_GET(what, T) \
+    AIOS_API aios_status aios_key_##what(const aios_model *m, int64_t key, uint64_t item, T *out) { \
+        const aios__key *k = aios__key_at(m, key); \
+        if (!k || !out || item >= k->n) return AIOS_ERR_ARG; \
+        return aios__key_item_##what(k, item, out) ? AIOS_OK : AIOS_ERR_MODEL; \
+    }
+AIOS__KEY_GET(u64, uint64_t)
+AIOS__KEY_GET(i64, int64_t)
+AIOS__KEY_GET(f64, double)
+AIOS__KEY_GET(bool, int32_t)
+#undef AIOS__KEY_GET
+AIOS_API int32_t aios_key_next_str(const aios_model *m, int64_t key, uint64_t *at, const char **text, uint64_t *n_bytes) {
+    const aios__key *k = aios__key_at(m, key);
+    const uint8_t *p;
+    aios__str s;
+    uint64_t n;
+    if (!k || !at || !text || !n_bytes) return AIOS_ERR_ARG;
+    if (k->type != AIOS__STR) return AIOS_ERR_MODEL;
+    if (*at == k->n_bytes) return 0;
+    if (*at > k->n_bytes || k->n_bytes - *at < 8) return AIOS_ERR_ARG;         /* not a place that we gave */
+    p = k->p + *at;
+    memcpy(&n, p, 8);
+    if (n > k->n_bytes - *at - 8) return AIOS_ERR_ARG;
+    s = aios__key_next_str(&p);
+    *text = s.p; *n_bytes = s.n;
+    *at += 8 + n;
+    return 1;
+}
+AIOS_API aios_status aios_key_str(const aios_model *m, int64_t key, uint64_t item, const char **text, uint64_t *n_bytes) {
+    const aios__key *k = aios__key_at(m, key);
+    const uint8_t *p;
+    aios__str s;
+    if (!k || !text || !n_bytes || item >= k->n) return AIOS_ERR_ARG;
+    if (k->type != AIOS__STR) return AIOS_ERR_MODEL;
+    for (p = k->p, s = aios__key_next_str(&p); item > 0; item--) s = aios__key_next_str(&p);
+    *text = s.p; *n_bytes = s.n;
+    return AIOS_OK;
+}
+AIOS_API int32_t aios_token_find(const aios_model *m, const char *text, uint64_t n_bytes) {
+    return m && text ? aios__token_find_any(&m->vocab, text, n_bytes) : -1;
+}
+
 AIOS__SMALL_END
 /* ---- the vocabulary's public face ---------------------------------------------------------------------------- */
 AIOS_API int64_t aios_tokenize(const aios_model *m, const char *text, uint64_t n_text, uint32_t flags, int32_t *ids, uint64_t max_ids, aios_error *err) {

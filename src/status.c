@@ -120,7 +120,7 @@ static aios_status aios__alloc(const aios_allocator *mem, const aios_mem_req *re
 /* Those with struct_size, and the others. A new one of api.h goes here too. */
 #define AIOS__SIZED(X) \
     X(aios_mem_req) X(aios_allocator) X(aios_io) X(aios_hardware) X(aios_limits) X(aios_model_desc) X(aios_model_info) X(aios_tensor_info) \
-    X(aios_plan_desc) X(aios_plan) X(aios_tensor_place) X(aios_spill) X(aios_context_desc) X(aios_output) X(aios_cache_info) \
+    X(aios_key_info) X(aios_plan_desc) X(aios_plan) X(aios_tensor_place) X(aios_spill) X(aios_context_desc) X(aios_output) X(aios_cache_info) \
     X(aios_counters) X(aios_op_info) X(aios_blocks_desc) X(aios_blocks_plan) X(aios_block_info) X(aios_telemetry) X(aios_sampler)
 #define AIOS__FIXED(X) \
     X(aios_error) X(aios_detok) X(aios_block_entry) X(aios_logit_bias) X(aiosk_type) X(aiosk_matmul) X(aiosk_attend) X(aiosk_isa)

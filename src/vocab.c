@@ -333,7 +333,17 @@ static inline int32_t aios__token_find(const aios__vocab *v, const char *s, uint
     for (i = 0; i < n; i++) h = aios__fnv(h, (uint8_t)s[i]);
     return aios__find_hashed(v, h, s, n);
 }
-/* The same for bytes whose text in the vocabulary is written in GPT-2's alphabet. */
+/* The same where texts have no hash, too: the first one, by looking at all. */
+static inline int32_t aios__token_find_any(const aios__vocab *v, const char *s, uint64_t n) {
+    int32_t id;
+    if (v->kind != AIOS__VOCAB_OTHER) return aios__token_find(v, s, n);
+    for (id = 0; id < v->n_tokens; id++) {
+        aios__str t = aios__vocab_text(v, id);
+        if (n && t.n == n && memcmp(t.p, s, (size_t)n) == 0) return id;
+    }
+    return -1;
+}
+/* The token for bytes whose text in the vocabulary is written in GPT-2's alphabet. */
 static inline int32_t aios__token_find_bytes(const aios__vocab *v, const char *s, uint64_t n) {
     char text[512];                     /* every word that is a token of a known vocabulary fits; longer ones are joined */
     uint32_t m = 0;

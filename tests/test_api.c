@@ -1,5 +1,6 @@
-/* test_api.c: what bindings stand on. Versions and sizes of structs, exported functions beside what C has as macros, constants by
- * name. */
+/* test_api.c: what bindings stand on. Versions and sizes of structs, exported functions beside what C has as macros, constants by name; keys of a
+ * file by name, whole, typed and raw; tokens by text. */
+#define _ISOC11_SOURCE      /* aligned_alloc */
 #include <stddef.h>
 #include <stdint.h>
 #define AIOS_IMPLEMENTATION
@@ -87,9 +88,150 @@ static void test_constants(void) {
     for (type = 0; type < 4096; type++) n += aiosk_kv_ok(type);
     CHECK(n == (int32_t)(sizeof kv / sizeof *kv));
     CHECK(AIOSK_N_ISA == 11 && (int)AIOS_ISA_AVX512BW == (int)AIOSK_ISA_AVX512BW && (int)AIOS_ISA_BEST == (int)AIOSK_ISA_BEST);
+    CHECK((int)AIOS_KEY_U8 == (int)AIOS__U8 && (int)AIOS_KEY_STR == (int)AIOS__STR && (int)AIOS_KEY_ARR == (int)AIOS__ARR && (int)AIOS_KEY_F64 == (int)AIOS__F64);
 }
 
-static uint8_t file[128];
+/* ---- a file of keys --------------------------------------------------------------------------------------------- */
+static uint8_t file[8192];
+static size_t at;
+static void put(const void *p, size_t n) { memcpy(file + at, p, n); at += n; }
+static void put32(uint32_t v) { put(&v, 4); }
+static void put64(uint64_t v) { put(&v, 8); }
+static void put_bytes(const char *s, size_t n) { put64(n); put(s, n); }
+static void put_z(const char *z) { put_bytes(z, strlen(z)); }
+static void key(const char *name, uint32_t type) { put_z(name); put32(type); }
+static void array(const char *name, uint32_t type, uint64_t n) { key(name, AIOS_KEY_ARR); put32(type); put64(n); }
+static const char chat[] = "{% for m in messages %}\n\t{{ m.role }}: {{ m.content }}\r\n{% endfor %}\0 \x7f\xff end";
+static const char *const pieces[] = { "<unk>", "<s>", "</s>", "\xe2\x96\x81" "a", "<|im_start|>", "b\n", "", "b\n" };
+enum { N_KEYS = 19, N_PIECES = 8 };
+
+static void make_file(const char *tokenizer) {
+    int i;
+    at = 0;
+    put("GGUF", 4); put32(3); put64(0); put64(N_KEYS);
+    key("general.architecture", AIOS_KEY_STR); put_z("of no family");
+    key("tokenizer.ggml.model", AIOS_KEY_STR); put_z(tokenizer);
+    key("tokenizer.chat_template", AIOS_KEY_STR); put_bytes(chat, sizeof chat - 1);
+    array("tokenizer.ggml.tokens", AIOS_KEY_STR, N_PIECES); for (i = 0; i < N_PIECES; i++) put_z(pieces[i]);
+    array("tokenizer.ggml.token_type", AIOS_KEY_I32, N_PIECES); for (i = 0; i < N_PIECES; i++) put32(i < 3 || i == 4 ? 3 : 1);
+    key("u8", AIOS_KEY_U8); put("\xc8", 1);
+    key("i8", AIOS_KEY_I8); put("\x80", 1);
+    key("u16", AIOS_KEY_U16); put("\xff\xff", 2);
+    key("i32", AIOS_KEY_I32); put32(0x80000000u);
+    key("u64", AIOS_KEY_U64); put64(UINT64_MAX);
+    key("i64", AIOS_KEY_I64); put64((uint64_t)1 << 63);
+    key("f32", AIOS_KEY_F32); put32(0x3fc00000u);                                                           /* 1.5 */
+    key("f64", AIOS_KEY_F64); put64(0xbfd0000000000000u);                                                   /* -0.25 */
+    key("bool", AIOS_KEY_BOOL); put("\1", 1);
+    array("shorts", AIOS_KEY_I16, 3); put("\1\0\xfe\xff\3\0", 6);
+    array("none", AIOS_KEY_STR, 0);
+    array("nested", AIOS_KEY_ARR, 2); put32(AIOS_KEY_U8); put64(2); put("ab", 2); put32(AIOS_KEY_STR); put64(1); put_z("c");
+    key("empty", AIOS_KEY_STR); put_z("");
+    array("tokenizer.ggml.merges", AIOS_KEY_STR, 1); put_z("a b");
+}
+static void *mem_alloc(void *user, const aios_mem_req *r) { (void)user; return aligned_alloc((size_t)r->align, (size_t)((r->bytes + r->align - 1) / r->align * r->align)); }
+static void mem_free(void *user, void *p, const aios_mem_req *r) { (void)user; (void)r; free(p); }
+static aios_model *open_it(const aios_io *io) {
+    aios_model_desc d;
+    aios_allocator a;
+    aios_model *m;
+    aios_error e;
+    aios_allocator_init(&a);
+    a.alloc = mem_alloc; a.free = mem_free;
+    aios_model_desc_init(&d);
+    d.mem = &a;
+    d.io = io;
+    d.flags = AIOS_MODEL_VOCAB_ONLY;
+    if (!CHECK(aios_model_open(&d, &m, &e) == AIOS_OK)) printf("  %s\n", e.text);
+    return m;
+}
+static int64_t number(const aios_model *m, const char *name) {
+    int64_t v = 12345;
+    aios_status st = aios_key_i64(m, aios_key_find(m, name), 0, &v);
+    return st ? st : v;
+}
+
+static void test_keys(const aios_io *io) {
+    aios_model *m = open_it(io);
+    aios_key_info k;
+    aios_model_info info;
+    const char *text = NULL;
+    uint64_t n = 0, u = 7, i;
+    int64_t id, v = 7;
+    double f = 7;
+    int32_t b = 7;
+    char name[16], type[16], value[128];
+    if (!m) return;
+    aios_model_info_init(&info);
+    CHECK(aios_model_get_info(m, &info) == AIOS_OK && info.n_keys == N_KEYS);
+    aios_key_info_init(&k);
+
+    /* a chat template comes out whole, and for people as it was */
+    id = aios_key_find(m, "tokenizer.chat_template");
+    CHECK(id == 2 && aios_key_str(m, id, 0, &text, &n) == AIOS_OK && n == sizeof chat - 1 && !memcmp(text, chat, sizeof chat - 1));
+    CHECK(aios_key_get(m, id, &k) == AIOS_OK && k.type == AIOS_KEY_STR && k.item_type == AIOS_KEY_STR && k.n_items == 1 && k.n_bytes == 8 + sizeof chat - 1);
+    CHECK(k.name_bytes == 23 && !memcmp(k.name, "tokenizer.chat_template", 23) && !memcmp((const char *)k.data + 8, chat, sizeof chat - 1));
+    CHECK(aios_model_get_key(m, 2, name, sizeof name, type, sizeof type, value, sizeof value) == AIOS_OK && strstr(value, "%}??{{ m.role"));
+
+    /* numbers, of any width; what does not fit is said */
+    CHECK(number(m, "u8") == 200 && number(m, "i8") == -128 && number(m, "u16") == 65535 && number(m, "i32") == INT32_MIN && number(m, "i64") == INT64_MIN);
+    CHECK(number(m, "u64") == AIOS_ERR_MODEL && number(m, "f32") == AIOS_ERR_MODEL && number(m, "bool") == AIOS_ERR_MODEL && number(m, "empty") == AIOS_ERR_MODEL);
+    CHECK(aios_key_u64(m, aios_key_find(m, "u64"), 0, &u) == AIOS_OK && u == UINT64_MAX);
+    u = 7;
+    CHECK(aios_key_u64(m, aios_key_find(m, "i8"), 0, &u) == AIOS_ERR_MODEL && u == 7);
+    CHECK(aios_key_f64(m, aios_key_find(m, "f32"), 0, &f) == AIOS_OK && f == 1.5 && aios_key_f64(m, aios_key_find(m, "f64"), 0, &f) == AIOS_OK && f == -0.25);
+    CHECK(aios_key_f64(m, aios_key_find(m, "i8"), 0, &f) == AIOS_OK && f == -128 && aios_key_f64(m, aios_key_find(m, "bool"), 0, &f) == AIOS_ERR_MODEL);
+    CHECK(aios_key_bool(m, aios_key_find(m, "bool"), 0, &b) == AIOS_OK && b == 1 && aios_key_bool(m, aios_key_find(m, "u8"), 0, &b) == AIOS_ERR_MODEL);
+
+    /* arrays by item */
+    id = aios_key_find(m, "shorts");
+    CHECK(aios_key_get(m, id, &k) == AIOS_OK && k.type == AIOS_KEY_ARR && k.item_type == AIOS_KEY_I16 && k.n_items == 3 && k.n_bytes == 6);
+    CHECK(aios_key_i64(m, id, 1, &v) == AIOS_OK && v == -2 && aios_key_u64(m, id, 2, &u) == AIOS_OK && u == 3 && aios_key_f64(m, id, 0, &f) == AIOS_OK && f == 1);
+    CHECK(aios_key_i64(m, id, 3, &v) == AIOS_ERR_ARG && v == -2 && aios_key_i64(m, id, UINT64_MAX, &v) == AIOS_ERR_ARG);
+    id = aios_key_find(m, "tokenizer.ggml.tokens");
+    for (i = u = 0; aios_key_next_str(m, id, &u, &text, &n) == 1; i++) {
+        const char *same = NULL;
+        uint64_t n_same = 0;
+        CHECK(n == strlen(pieces[i]) && !memcmp(text, pieces[i], (size_t)n));
+        CHECK(aios_key_str(m, id, i, &same, &n_same) == AIOS_OK && same == text && n_same == n);
+    }
+    CHECK(i == N_PIECES && aios_key_next_str(m, id, &u, &text, &n) == 0 && aios_key_str(m, id, N_PIECES, &text, &n) == AIOS_ERR_ARG);
+    for (i = 0; i <= u + 16; i++) {                     /* a place that nobody gave reads nothing outside */
+        uint64_t where = i;
+        CHECK(aios_key_next_str(m, id, &where, &text, &n) != 1 || (where <= u && n <= u));
+    }
+    u = UINT64_MAX - 3;
+    CHECK(aios_key_next_str(m, id, &u, &text, &n) == AIOS_ERR_ARG);
+    u = 0;
+    CHECK(aios_key_next_str(m, aios_key_find(m, "none"), &u, &text, &n) == 0 && aios_key_str(m, aios_key_find(m, "none"), 0, &text, &n) == AIOS_ERR_ARG);
+    CHECK(aios_key_next_str(m, aios_key_find(m, "u8"), &u, &text, &n) == AIOS_ERR_MODEL);
+    id = aios_key_find(m, "nested");
+    CHECK(aios_key_get(m, id, &k) == AIOS_OK && k.type == AIOS_KEY_ARR && k.item_type == AIOS_KEY_ARR && k.n_items == 2 && k.n_bytes == 14 + 12 + 9);
+    CHECK(aios_key_i64(m, id, 0, &v) == AIOS_ERR_MODEL && aios_key_str(m, id, 0, &text, &n) == AIOS_ERR_MODEL && !memcmp((const char *)k.data + 12, "ab", 2));
+    CHECK(aios_key_str(m, aios_key_find(m, "empty"), 0, &text, &n) == AIOS_OK && n == 0);
+
+    /* what is not there */
+    CHECK(aios_key_find(m, "tokenizer.chat") == -1 && aios_key_find(m, "") == -1 && aios_key_find(m, NULL) == -1 && aios_key_find(NULL, "u8") == -1);
+    CHECK(aios_key_get(m, -1, &k) == AIOS_ERR_ARG && aios_key_get(m, N_KEYS, &k) == AIOS_ERR_ARG && aios_key_get(m, INT64_MIN, &k) == AIOS_ERR_ARG);
+    CHECK(aios_key_get(NULL, 0, &k) == AIOS_ERR_ARG && aios_key_get(m, 0, NULL) == AIOS_ERR_ARG && aios_key_str(m, 0, 0, NULL, &n) == AIOS_ERR_ARG);
+    CHECK(aios_key_str(m, 0, 1, &text, &n) == AIOS_ERR_ARG && aios_key_str(m, -1, 0, &text, &n) == AIOS_ERR_ARG && aios_key_u64(m, -1, 0, &u) == AIOS_ERR_ARG);
+    k.struct_size = 12;
+    CHECK(aios_key_get(m, 0, &k) == AIOS_ERR_DESC);
+    aios_model_free(m);
+}
+
+static int32_t find(const aios_model *m, const char *z) { return aios_token_find(m, z, strlen(z)); }
+static void test_tokens(const char *tokenizer) {
+    aios_io io;
+    aios_model *m;
+    make_file(tokenizer);
+    aios_io_memory(&io, file, at);
+    if ((m = open_it(&io)) == NULL) return;
+    CHECK(find(m, "<|im_start|>") == 4 && find(m, "</s>") == 2 && find(m, pieces[3]) == 3 && find(m, "<unk>") == 0 && find(m, "b\n") == 5);
+    CHECK(find(m, "<|im_start|") == -1 && find(m, "<|im_start|>>") == -1 && find(m, "") == -1 && find(m, "nowhere to be found in a vocabulary as small as this") == -1);
+    CHECK(aios_token_find(m, "</s>?", 4) == 2 && aios_token_find(m, NULL, 0) == -1 && aios_token_find(NULL, "</s>", 4) == -1);
+    aios_model_free(m);
+}
 
 /* ---- io and memory ---------------------------------------------------------------------------------------------- */
 static void test_io(void) {
@@ -110,9 +252,18 @@ static void test_io(void) {
 }
 
 int main(void) {
+    aios_io io;
     test_structs();
     test_struct_size();
     test_constants();
     test_io();
+    make_file("llama");
+    aios_io_memory(&io, file, at);
+    test_keys(&io);
+    io.map = NULL;                  /* the header is a copy */
+    test_keys(&io);
+    test_tokens("llama");
+    test_tokens("gpt2");
+    test_tokens("of a kind that nobody knows");     /* it has no table of texts */
     return test_end();
 }
