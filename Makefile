@@ -18,6 +18,8 @@ PREFIX   = /usr/local
 B        = build
 # One set of objects for libaios.a and libaios.so
 PIC      = -fPIC -fvisibility=hidden -ffunction-sections -DAIOS_DLL -DAIOSK_DLL
+# Bindings and examples may leave desc.mem NULL; DEFAULT_ALLOC= makes a library that does not know malloc
+DEFAULT_ALLOC = -DAIOS_DEFAULT_ALLOC
 
 # Where tests look for models and golden values that are too large to keep here; without them those tests skip.
 AIOS_SHARED ?= ../shared
@@ -56,7 +58,7 @@ $(KERNELS): $(B)/kernels%.o: src/aios_kernels.h | $(B)
 	$(if $(filter 0,$*),@echo "compiling the kernels for every instruction set and the engine: about 20 s once")
 	$(COMPILE) $(PIC) $(KFLAGS) -DAIOSK_IMPLEMENTATION -DAIOSK_UNIT=$* -x c -c $< -o $@
 $(B)/engine.o: src/aios.h | $(B)
-	$(COMPILE) $(PIC) -DAIOS_IMPLEMENTATION -DAIOS_EXTERNAL_KERNELS -x c -c $< -o $@
+	$(COMPILE) $(PIC) $(DEFAULT_ALLOC) -DAIOS_IMPLEMENTATION -DAIOS_EXTERNAL_KERNELS -x c -c $< -o $@
 $(B)/libaios.a: $(OBJECTS)
 	rm -f $@
 	$(AR) rcs $@ $^

@@ -30,7 +30,8 @@
  * MEMORY   Every byte comes from the allocator in the desc, asked for with a record (kind, tier, bytes, alignment).
  *          aios_model_measure tells the one request of aios_model_open, aios_plan_request all that follow; opening
  *          takes exactly those, and after aios_context_open nothing is allocated. Freed in reverse order by *_free.
- *          The library object contains no call to malloc.
+ *          The library object contains no call to malloc, unless AIOS_DEFAULT_ALLOC is defined where it is compiled: then desc.mem may be
+ *          NULL, which means malloc and free.
  * BUDGET   With pd.budget_bytes the plan goes down a ladder until it fits: tables of which a token wants a row are read by the row; a
  *          smaller batch; what AIOS_PLAN_MAY_* allows; then matrices used where the io maps them, or read from storage: experts when a
  *          token wants them, into a cache, the others for every pass, through a ring that is filled ahead. It says which rungs it
@@ -48,11 +49,12 @@
  *          without hidden padding. aios_version says what the library is, aios_sizeof how long its structs are; those that begin with
  *          struct_size begin as zeros with that field set, by aios_*_init or by hand. Callbacks may be called by any thread that works for a
  *          context (THREADS): with n_threads 1 and no readers by the caller's alone. What the library points to is its own or the model's,
- *          never to be freed.
+ *          never to be freed. `make shared` and CMake build it with AIOS_DEFAULT_ALLOC.
  *
  * Macros, before the include: AIOS_IMPLEMENTATION; AIOS_STATIC (everything static); AIOS_API (linkage);
  * AIOS_DLL (the library is a shared one, or will be: what is public is exported where AIOS_IMPLEMENTATION is defined, before the
  * first include, and imported elsewhere; on systems other than Windows it is visible in spite of -fvisibility=hidden);
+ * AIOS_DEFAULT_ALLOC (beside AIOS_IMPLEMENTATION: desc.mem may be NULL, the object calls malloc and free);
  * AIOS_NO_THREADS (no pthreads/Win32 threads: caller's thread or parallel_for only); AIOS_NO_FILES (no built-in file
  * reader); AIOS_NO_CLOCK (deadlines only with desc.now_ns); AIOSK_NO_SIMD (scalar code only);
  * AIOS_LIBNUMA (nodes as libnuma counts them, which you link); AIOS_STACK_BYTES (stack of each own thread, from your allocator [256 KiB]).
@@ -261,7 +263,7 @@ typedef void (*aios_log_fn)(void *user, int32_t level, const char *text);    /* 
 enum { AIOS_MODEL_VOCAB_ONLY = 1 };         /* tokenizer and keys; no tensors are looked at             */
 typedef struct aios_model_desc {
     uint32_t struct_size, flags;            /* AIOS_MODEL_*                                            */
-    const aios_allocator *mem;              /* required; copied                                        */
+    const aios_allocator *mem;              /* required, but with AIOS_DEFAULT_ALLOC; copied           */
     const aios_io *io;                      /* [n_parts] where bytes come from; NULL = built-in reader */
     const char *path;                       /* UTF-8; built-in reader; first part of a split model     */
     const aios_limits *limits;              /* NULL = defaults                                         */
@@ -758,7 +760,7 @@ typedef struct aios_block_entry {
 enum { AIOS_BLOCKS_IN_PLACE = 1, AIOS_BLOCKS_NO_PREFETCH = 2, AIOS_BLOCKS_NO_SPARSITY = 4 };
 typedef struct aios_blocks_desc {
     uint32_t struct_size, flags;            /* AIOS_BLOCKS_*                                           */
-    const aios_allocator *mem;              /* required; copied                                        */
+    const aios_allocator *mem;              /* required, but with AIOS_DEFAULT_ALLOC; copied           */
     const aios_io *io;                      /* [n_parts] as in aios_model_desc; map is asked for all tensors of a part at once */
     const char *path;                       /* for the built-in reader, which does not map             */
     const aios_limits *limits;              /* NULL = defaults                                         */
@@ -919,6 +921,9 @@ AIOS_API aios_status aios_sample_logits(const aios_sampler *s, const float *logi
 #define NOMINMAX
 #endif
 #include <windows.h>
+#endif
+#ifdef AIOS_DEFAULT_ALLOC
+#include <stdlib.h>
 #endif
 
 /* Between BEGIN and END stands code that runs once per file, model, plan, context, pass or drawn token, not in tasks nor for each character or
@@ -1186,10 +1191,39 @@ static aios_status aios__desc_fill(uint32_t id, void *dst, const void *src) {
     return AIOS_OK;
 }
 
-/* The allocator that a desc names. */
+/* The allocator that a desc names, or the one that is built in. */
+#ifdef AIOS_DEFAULT_ALLOC
+static void *aios__default_take(void *user, const aios_mem_req *req) {
+    const uint64_t more = req->align + sizeof(void *);      /* in front of what is given: where malloc's begins */
+    char *p, *given;
+    (void)user;
+    if (req->bytes > SIZE_MAX - more || !(p = (char *)malloc((size_t)(req->bytes + more)))) return NULL;
+    given = p + sizeof p;
+    given += (req->align - ((uintptr_t)given & (req->align - 1))) & (req->align - 1);
+    memcpy(given - sizeof p, &p, sizeof p);
+    return given;
+}
+static void aios__default_give(void *user, void *given, const aios_mem_req *req) {
+    char *p;
+    (void)user;
+    (void)req;
+    memcpy(&p, (char *)given - sizeof p, sizeof p);
+    free(p);
+}
+static uint32_t aios__default_granted(void *user, void *p, const aios_mem_req *req) { (void)user; (void)p; (void)req; return 0; }
+#endif
 static aios_status aios__allocator_copy(aios_allocator *dst, const aios_allocator *src, const char *what, aios_error *err) {
     aios_status st;
-    if (!src) return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "%.mem is NULL: the library takes memory from the caller alone", aios__z(what));
+    if (!src) {
+#ifdef AIOS_DEFAULT_ALLOC
+        (void)what;
+        aios_allocator_init(dst);
+        dst->alloc = aios__default_take; dst->free = aios__default_give; dst->granted = aios__default_granted;
+        return AIOS_OK;
+#else
+        return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "%.mem is NULL: the library takes memory from the caller alone (or is compiled with AIOS_DEFAULT_ALLOC)", aios__z(what));
+#endif
+    }
     if ((st = aios__desc_copy(AIOS__ID_aios_allocator, dst, src, err)) != 0) return st;
     if (!dst->alloc || !dst->free) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_allocator needs alloc and free");
     return aios__flags(dst->flags, 0, "aios_allocator", err);

@@ -1,8 +1,8 @@
 /* characters.c: five characters, one world. The world's text is read once and shared; each character forks it, goes on in its own words, all in
  * the same passes, and can be put away in a few KB and taken up again.
  *     cc -O2 -I. examples/characters.c -o characters -lpthread && ./characters        from the root of the repository */
-#define _ISOC11_SOURCE      /* aligned_alloc */
 #define AIOS_IMPLEMENTATION
+#define AIOS_DEFAULT_ALLOC
 #include "aios.h"
 #include "tale.h"
 #include <stdio.h>
@@ -17,9 +17,6 @@ static const char world[] =
     "back. Some said that she had become a rose herself, the reddest of them all, and that the witch talked to her in the evening; others said that "
     "she had gone over the mountains, and was now the wife of a rich man, and had forgotten them. One day a traveller came to the inn, sat down by the fire, and asked the people what they knew about the witch.";
 static const char *const says[N] = { " The innkeeper said", " The miller's daughter said", " The old soldier said", " The king's son said", " The cat said" };
-
-static void *take(void *user, const aios_mem_req *r) { (void)user; return aligned_alloc(r->align, (r->bytes + r->align - 1) / r->align * r->align); }
-static void give(void *user, void *p, const aios_mem_req *r) { (void)user; (void)r; free(p); }
 
 static aios_model *model;
 static aios_context *ctx;
@@ -58,9 +55,8 @@ static void talk(aios_sampler *sampler, int32_t first, int32_t last, int32_t n) 
 }
 
 int main(void) {
-    aios_allocator mem;       aios_allocator_init(&mem);        mem.alloc = take;  mem.free = give;
     aios_io io;               aios_io_memory(&io, tale_gguf, tale_gguf_bytes);
-    aios_model_desc md;       aios_model_desc_init(&md);        md.mem = &mem;  md.io = &io;
+    aios_model_desc md;       aios_model_desc_init(&md);        md.io = &io;
     aios_plan_desc pd;        aios_plan_desc_init(&pd);         pd.n_ctx = 384;  pd.n_seq = SEQUENCES;
     aios_plan plan;           aios_plan_init(&plan);
     aios_context_desc cd;     aios_context_desc_init(&cd);

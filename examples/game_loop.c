@@ -3,12 +3,12 @@
  *     cc -O2 -I. examples/game_loop.c -o game_loop -lpthread && ./game_loop       from the root of the repository */
 #define _DEFAULT_SOURCE                 /* clock_gettime, nanosleep with -std=c99 */
 #define AIOS_IMPLEMENTATION
+#define AIOS_DEFAULT_ALLOC
 #define AIOS_NO_THREADS                 /* the library starts none: it borrows ours */
 #include "aios.h"
 #include "tale.h"
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -60,17 +60,7 @@ static void parallel_for(void *user, int32_t n, aios_task_fn fn, void *arg) {
     pthread_mutex_unlock(&j->lock);
 }
 
-/* ---- memory and clock --------------------------------------------------------------------------------------- */
-static void *take(void *user, const aios_mem_req *r) {
-    void *p;
-    (void)user;
-    return posix_memalign(&p, (size_t)r->align, (size_t)r->bytes) ? NULL : p;
-}
-static void give(void *user, void *p, const aios_mem_req *r) {
-    (void)user;
-    (void)r;
-    free(p);
-}
+/* ---- clock -------------------------------------------------------------------------------------------------- */
 static uint64_t now_ns(void *user) {
     struct timespec t;
     (void)user;
@@ -97,19 +87,14 @@ typedef struct teller {
 
 static int teller_open(teller *t, jobs *j, const char *prompt, aios_error *err) {
     static int32_t ids[512];
-    aios_allocator mem;
     aios_io pak;
     aios_model_desc md;
     aios_plan_desc pd;
     aios_plan plan;
     aios_context_desc cd;
     int64_t n;
-    aios_allocator_init(&mem);
-    mem.alloc = take;
-    mem.free = give;
     aios_io_memory(&pak, tale_gguf, tale_gguf_bytes);
     aios_model_desc_init(&md);
-    md.mem = &mem;
     md.io = &pak;
     if (aios_model_open(&md, &t->model, err)) return 0;
     aios_plan_desc_init(&pd);

@@ -1,22 +1,15 @@
 /* hello.c: continues a sentence with the model that is built in.
  *     cc -O2 -I. examples/hello.c -o hello -lpthread && ./hello        from the root of the repository */
-#define _ISOC11_SOURCE      /* aligned_alloc, should somebody compile this with -std=c99 */
 #define AIOS_IMPLEMENTATION
+#define AIOS_DEFAULT_ALLOC  /* malloc and free; arena.c brings memory of its own */
 #include "aios.h"
 #include "tale.h"
 #include <stdio.h>
-#include <stdlib.h>
-static void *take(void *user, const aios_mem_req *r) {      /* rounded up: aligned_alloc wants whole multiples */
-    (void)user;
-    return aligned_alloc(r->align, (r->bytes + r->align - 1) / r->align * r->align);
-}
-static void give(void *user, void *p, const aios_mem_req *r) { (void)user; (void)r; free(p); }
 
 int main(void) {
     const char prompt[] = "Once upon a time there was a dragon who";
-    aios_allocator mem;       aios_allocator_init(&mem);        mem.alloc = take;  mem.free = give;
     aios_io io;               aios_io_memory(&io, tale_gguf, tale_gguf_bytes);
-    aios_model_desc md;       aios_model_desc_init(&md);        md.mem = &mem;  md.io = &io;  /* a file: md.path */
+    aios_model_desc md;       aios_model_desc_init(&md);        md.io = &io;  /* a file: md.path */
     aios_plan_desc pd;        aios_plan_desc_init(&pd);         pd.n_ctx = 128;
     aios_plan plan;           aios_plan_init(&plan);
     aios_context_desc cd;     aios_context_desc_init(&cd);

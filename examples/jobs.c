@@ -4,13 +4,13 @@
  *     cc -O2 -I. examples/jobs.c -o jobs -lpthread && ./jobs           from the root of the repository */
 #define _GNU_SOURCE                     /* pthread_setaffinity_np */
 #define AIOS_IMPLEMENTATION
+#define AIOS_DEFAULT_ALLOC
 #define AIOS_NO_THREADS                 /* the library starts none: it borrows ours */
 #include "aios.h"
 #include "tale.h"
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -142,17 +142,7 @@ static int32_t pin(pthread_t thread, int32_t k) {
 #endif
 }
 
-/* ---- memory, clock, the game's own jobs --------------------------------------------------------------------- */
-static void *take(void *user, const aios_mem_req *r) {
-    void *p;
-    (void)user;
-    return posix_memalign(&p, (size_t)r->align, (size_t)r->bytes) ? NULL : p;
-}
-static void give(void *user, void *p, const aios_mem_req *r) {
-    (void)user;
-    (void)r;
-    free(p);
-}
+/* ---- clock, the game's own jobs ------------------------------------------------------------------------------ */
 static uint64_t now_ns(void *user) {
     struct timespec t;
     (void)user;
@@ -172,19 +162,14 @@ static void move_birds(void *arg, int32_t i, int32_t worker) {      /* a game jo
 typedef struct teller { aios_model *model; aios_context *ctx; int32_t n_vocab; } teller;
 
 static int teller_open(teller *t, jobs *j, aios_error *err) {       /* j NULL: without jobs, on the thread that calls */
-    aios_allocator mem;
     aios_io pak;
     aios_model_desc md;
     aios_model_info info;
     aios_plan_desc pd;
     aios_plan plan;
     aios_context_desc cd;
-    aios_allocator_init(&mem);
-    mem.alloc = take;
-    mem.free = give;
     aios_io_memory(&pak, tale_gguf, tale_gguf_bytes);
     aios_model_desc_init(&md);
-    md.mem = &mem;
     md.io = &pak;
     if (aios_model_open(&md, &t->model, err)) return 0;
     aios_model_info_init(&info);

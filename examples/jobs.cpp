@@ -2,13 +2,13 @@
 // At the end the same text is made on one thread: the logits must be the same bits.
 //     c++ -std=c++11 -O2 -I. examples/jobs.cpp -o jobs -pthread && ./jobs          from the root of the repository
 #define AIOS_IMPLEMENTATION
+#define AIOS_DEFAULT_ALLOC
 #define AIOS_NO_THREADS                 // the library starts none: it borrows ours
 #include "aios.h"
 #include "tale.h"
 #include <atomic>
 #include <condition_variable>
 #include <cstdio>
-#include <cstdlib>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -54,13 +54,9 @@ private:
     bool quit = false;
 };
 
-static void *take(void *, const aios_mem_req *r) { void *p; return posix_memalign(&p, r->align, r->bytes) ? nullptr : p; }
-static void give(void *, void *p, const aios_mem_req *) { free(p); }
-
 static uint64_t tell(Jobs *jobs, std::string *text) {      // a hash of all logits; 0 = failed. jobs may be nullptr
-    aios_allocator mem;     aios_allocator_init(&mem);      mem.alloc = take;  mem.free = give;
     aios_io io;             aios_io_memory(&io, tale_gguf, tale_gguf_bytes);
-    aios_model_desc md;     aios_model_desc_init(&md);      md.mem = &mem;  md.io = &io;
+    aios_model_desc md;     aios_model_desc_init(&md);      md.io = &io;
     aios_plan_desc pd;      aios_plan_desc_init(&pd);       pd.n_ctx = 128;  pd.n_threads = jobs ? jobs->n_workers : 1;
     aios_plan plan;         aios_plan_init(&plan);
     aios_context_desc cd;   aios_context_desc_init(&cd);

@@ -14,6 +14,9 @@
 #endif
 #include <windows.h>
 #endif
+#ifdef AIOS_DEFAULT_ALLOC
+#include <stdlib.h>
+#endif
 
 /* Between BEGIN and END stands code that runs once per file, model, plan, context, pass or drawn token, not in tasks nor for each character or
  * logit: where the compiler optimises, it is to be small and soon compiled. GCC: -Os, without the passes that take time there and change the

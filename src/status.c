@@ -204,10 +204,39 @@ static aios_status aios__desc_fill(uint32_t id, void *dst, const void *src) {
     return AIOS_OK;
 }
 
-/* The allocator that a desc names. */
+/* The allocator that a desc names, or the one that is built in. */
+#ifdef AIOS_DEFAULT_ALLOC
+static void *aios__default_take(void *user, const aios_mem_req *req) {
+    const uint64_t more = req->align + sizeof(void *);      /* in front of what is given: where malloc's begins */
+    char *p, *given;
+    (void)user;
+    if (req->bytes > SIZE_MAX - more || !(p = (char *)malloc((size_t)(req->bytes + more)))) return NULL;
+    given = p + sizeof p;
+    given += (req->align - ((uintptr_t)given & (req->align - 1))) & (req->align - 1);
+    memcpy(given - sizeof p, &p, sizeof p);
+    return given;
+}
+static void aios__default_give(void *user, void *given, const aios_mem_req *req) {
+    char *p;
+    (void)user;
+    (void)req;
+    memcpy(&p, (char *)given - sizeof p, sizeof p);
+    free(p);
+}
+static uint32_t aios__default_granted(void *user, void *p, const aios_mem_req *req) { (void)user; (void)p; (void)req; return 0; }
+#endif
 static aios_status aios__allocator_copy(aios_allocator *dst, const aios_allocator *src, const char *what, aios_error *err) {
     aios_status st;
-    if (!src) return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "%.mem is NULL: the library takes memory from the caller alone", aios__z(what));
+    if (!src) {
+#ifdef AIOS_DEFAULT_ALLOC
+        (void)what;
+        aios_allocator_init(dst);
+        dst->alloc = aios__default_take; dst->free = aios__default_give; dst->granted = aios__default_granted;
+        return AIOS_OK;
+#else
+        return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "%.mem is NULL: the library takes memory from the caller alone (or is compiled with AIOS_DEFAULT_ALLOC)", aios__z(what));
+#endif
+    }
     if ((st = aios__desc_copy(AIOS__ID_aios_allocator, dst, src, err)) != 0) return st;
     if (!dst->alloc || !dst->free) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_allocator needs alloc and free");
     return aios__flags(dst->flags, 0, "aios_allocator", err);

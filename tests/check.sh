@@ -332,7 +332,13 @@ apart() {           # the kernels in one unit, the engine in another, which has 
 external() {        # all of the code elsewhere: an example's object has none of it
     compile "$CC" hello.o $PLAIN -DAIOS_EXTERNAL examples/hello.c || return 1
     if public_in hello.o '^_?aiosk?_'; then echo "code in the example's object"; return 1; fi
-    run "$CC" "$dir/hello.o" "$dir/engine.o" "$dir/kernels.o" -pthread >"$dir/says"
+    run "$CC" "$dir/hello.o" "$dir/alloc.o" "$dir/kernels.o" -pthread >"$dir/says"
+}
+# shellcheck disable=SC2086
+default_alloc() {   # malloc and free where they are wanted, and nothing else
+    compile "$CC" alloc.o $PLAIN -DAIOS_DEFAULT_ALLOC "$from/engine.c" || return 1
+    reaches_only alloc.o "malloc|free|$MEM|$RUNTIME|$THREADS|$FILES|$CLOCK|aiosk_[a-z0-9_]*" || return 1
+    [ "$(nm -u "$dir/alloc.o" | grep -cE ' _?(malloc|free)$')" -eq 2 ]
 }
 quiet_static() {    # quiet_static COMPILER: no word about what is not used, or declared alone; in C and in C++, on both orders
     for as_ in "-std=c99" "-x c++ -std=c++11"; do
@@ -510,6 +516,7 @@ check "implemented after other headers" parse "$CC" $PLAIN "$from/late.c"
 check "AIOS_EXTERNAL_KERNELS: kernels and engine apart" apart
 if has nm; then
     check "kernels reach memory functions alone" reaches_only kernels.o "$MEM|$RUNTIME"
+    check "AIOS_DEFAULT_ALLOC: malloc and free, nothing else" default_alloc
     check "AIOS_EXTERNAL: the code is elsewhere" external
 fi
 check "public structs have no hidden padding" compile "$CC" plain.o -std=c99 -Wpadded "$from/plain.c"

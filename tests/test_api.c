@@ -1,10 +1,20 @@
 /* test_api.c: what bindings stand on. Versions and sizes of structs, exported functions beside what C has as macros, constants by name; keys of a
- * file by name, whole, typed and raw; tokens by text. */
-#define _ISOC11_SOURCE      /* aligned_alloc */
+ * file by name, whole, typed and raw; tokens by text; the allocator that is built in. */
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+static int n_held, n_mallocs, fail_at = -1;
+static void *test_malloc(size_t n) {
+    void *p = n_mallocs++ == fail_at ? NULL : malloc(n);
+    n_held += p != NULL;
+    return p;
+}
+static void test_free(void *p) { n_held -= p != NULL; free(p); }
+#define malloc test_malloc
+#define free test_free
 #define AIOS_IMPLEMENTATION
 #define AIOS_EXTERNAL_KERNELS
+#define AIOS_DEFAULT_ALLOC
 #include "aios.h"
 #include "test.h"
 
@@ -129,17 +139,11 @@ static void make_file(const char *tokenizer) {
     key("empty", AIOS_KEY_STR); put_z("");
     array("tokenizer.ggml.merges", AIOS_KEY_STR, 1); put_z("a b");
 }
-static void *mem_alloc(void *user, const aios_mem_req *r) { (void)user; return aligned_alloc((size_t)r->align, (size_t)((r->bytes + r->align - 1) / r->align * r->align)); }
-static void mem_free(void *user, void *p, const aios_mem_req *r) { (void)user; (void)r; free(p); }
 static aios_model *open_it(const aios_io *io) {
     aios_model_desc d;
-    aios_allocator a;
     aios_model *m;
     aios_error e;
-    aios_allocator_init(&a);
-    a.alloc = mem_alloc; a.free = mem_free;
     aios_model_desc_init(&d);
-    d.mem = &a;
     d.io = io;
     d.flags = AIOS_MODEL_VOCAB_ONLY;
     if (!CHECK(aios_model_open(&d, &m, &e) == AIOS_OK)) printf("  %s\n", e.text);
@@ -251,6 +255,66 @@ static void test_io(void) {
     CHECK(a.x.n_bytes == 0);
 }
 
+/* A whole run on the allocator that is built in; what a failure does at each of its calls. */
+static aios_status story(int32_t *id) {
+    aios_model_desc md;
+    aios_plan_desc pd;
+    aios_plan p;
+    aios_context_desc cd;
+    aios_sampler s;
+    aios_model *m = NULL;
+    aios_context *c = NULL;
+    aios_error e;
+    aios_status st;
+    int32_t ids[4];
+    aios_model_desc_init(&md);      md.path = "models/tale.gguf";
+    aios_plan_desc_init(&pd);       pd.n_ctx = 64;
+    aios_plan_init(&p);
+    aios_context_desc_init(&cd);
+    aios_sampler_init(&s);
+    st = aios_model_open(&md, &m, &e);
+    if (!st) st = aios_plan_make(m, &pd, &p, &e);
+    if (!st) st = aios_context_open(m, &p, &cd, &c, &e);
+    if (!st && aios_tokenize(m, "Once", 4, 0, ids, 4, &e) < 1) st = AIOS_ERR_VOCAB;
+    if (!st) st = aios_feed(c, 0, ids, 1, 0, &e);
+    while (!st && (st = aios_step(c, 0, &e)) == AIOS_MORE) {}
+    if (!st) st = aios_sample(c, 0, &s, id, &e);
+    aios_context_free(c);
+    aios_model_free(m);
+    return st;
+}
+static void test_default_alloc(void) {
+    aios_allocator a;
+    aios_mem_req r;
+    aios_error e;
+    int32_t id = -1, again = -2, n, i;
+    size_t n_file;
+    uint8_t *p;
+    CHECK(aios__allocator_copy(&a, NULL, "x", &e) == AIOS_OK && a.alloc && a.free && a.granted);
+    aios_mem_req_init(&r);
+    for (r.align = 1; r.align <= 1 << 21; r.align *= 2) {
+        void *q;
+        r.bytes = 100;
+        q = a.alloc(a.user, &r);
+        if (!CHECK(q && (uintptr_t)q % r.align == 0)) break;
+        memset(q, 1, 100);
+        a.free(a.user, q, &r);
+    }
+    r.align = 64; r.bytes = UINT64_MAX - 10;
+    CHECK(a.alloc(a.user, &r) == NULL && a.granted(a.user, NULL, &r) == 0 && n_held == 0);
+    if ((p = test_read_file("models/tale.gguf", &n_file)) == NULL) { printf("skip: a run with the built-in allocator: no models/tale.gguf here\n"); return; }
+    free(p);
+    n_mallocs = 0;
+    CHECK(story(&id) == AIOS_OK && id >= 0 && n_held == 0);
+    for (i = 0, n = n_mallocs; i < n; i++) {
+        n_mallocs = 0;
+        fail_at = i;
+        CHECK(story(&again) == AIOS_ERR_MEMORY && n_held == 0);
+    }
+    fail_at = -1;
+    CHECK(story(&again) == AIOS_OK && again == id);
+}
+
 int main(void) {
     aios_io io;
     test_structs();
@@ -265,5 +329,6 @@ int main(void) {
     test_tokens("llama");
     test_tokens("gpt2");
     test_tokens("of a kind that nobody knows");     /* it has no table of texts */
+    test_default_alloc();
     return test_end();
 }

@@ -443,6 +443,8 @@ static void test_failures(void) {
     uint64_t n;
     setup s;
     aios_blocks *b;
+    aios_model_desc md;
+    aios_model *m;
     aios_blocks_plan plan;
     aios_error err;
     int i, k;
@@ -520,7 +522,9 @@ static void test_failures(void) {
     s.d.max_rws_percent = 101; CHECK(open_it(&s, &b, &err) == AIOS_ERR_ARG && !b); s.d.max_rws_percent = 0;
     s.d.flags = 8;             CHECK(open_it(&s, &b, &err) == AIOS_ERR_DESC && !b); s.d.flags = 0;
     s.d.kv_reserve_bytes = UINT64_MAX; CHECK(open_it(&s, &b, &err) == AIOS_ERR_ARG && !b); s.d.kv_reserve_bytes = 0;
-    s.d.mem = NULL;            CHECK(open_it(&s, &b, &err) == AIOS_ERR_ARG && !b); s.d.mem = &s.mem;
+    s.d.mem = NULL;            CHECK(open_it(&s, &b, &err) == AIOS_ERR_ARG && !b && strstr(err.text, "mem")); s.d.mem = &s.mem;
+    aios_model_desc_init(&md); /* and of a model: nobody defined AIOS_DEFAULT_ALLOC here */
+    md.io = s.d.io;            CHECK(aios_model_open(&md, &m, &err) == AIOS_ERR_ARG && !m && strstr(err.text, "aios_model_desc.mem"));
     s.d.struct_size = 0;       CHECK(open_it(&s, &b, &err) == AIOS_ERR_DESC && !b);
     CHECK(aios_blocks_open(NULL, &b, &err) == AIOS_ERR_ARG && aios_blocks_open(&s.d, NULL, &err) == AIOS_ERR_ARG);
     CHECK(aios_blocks_count(NULL) == 0 && aios_blocks_kv(NULL, &n) == NULL && aios_blocks_prefetch(NULL, 0, 0, &err) == AIOS_ERR_ARG);

@@ -632,7 +632,7 @@ static void test_arguments(const aios_io *io) {
     aios_model_desc_init(&md);
     CHECK(aios_model_open(&md, &m, &e) == AIOS_ERR_ARG && !m);
     md.io = io;
-    CHECK(aios_model_open(&md, &m, &e) == AIOS_ERR_ARG && strstr(e.text, "mem"));
+    if (CHECK(aios_model_open(&md, &m, &e) == AIOS_OK)) aios_model_free(m);     /* the library that is linked has an allocator (AIOS_DEFAULT_ALLOC) */
     CHECK(aios_model_open(&md, NULL, &e) == AIOS_ERR_ARG && aios_model_open(NULL, &m, &e) == AIOS_ERR_ARG);
     memset(&md, 0, sizeof md);
     CHECK(aios_model_open(&md, &m, &e) == AIOS_ERR_DESC && strstr(e.text, "_init"));
