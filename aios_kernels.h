@@ -367,6 +367,8 @@ typedef struct aiosk_isa {
 /* The functions of one instruction set, or NULL when this machine or this build lacks it. AIOSK_ISA_BEST never
  * gives NULL. Asks the CPU each time; keeps nothing. */
 AIOSK_API const aiosk_isa *aiosk_select(int32_t isa);
+/* The i-th of those that this build has, the best first, whether this machine can run it or not; NULL behind the last. To name, not to call. */
+AIOSK_API const aiosk_isa *aiosk_compiled(int32_t i);
 
 /* 1 if rotate of this size is what it should be: inverse, and of norm 1, to 1e-5. tmp: f32 [2 * hd]. Takes 2 hd rotations. */
 AIOSK_API int32_t aiosk_rotate_ok(const aiosk_isa *k, int32_t hd, float *tmp);
@@ -4226,6 +4228,9 @@ static const aiosk_isa *const aiosk__isas[] = {
 #endif
     &aiosk__isa_scalar};
 
+AIOSK_API const aiosk_isa *aiosk_compiled(int32_t i) {
+    return i >= 0 && (size_t)i < sizeof aiosk__isas / sizeof *aiosk__isas ? aiosk__isas[i] : NULL;
+}
 AIOSK_API const aiosk_isa *aiosk_select(int32_t isa) {
     uint32_t i;
     for (i = 0; i < sizeof aiosk__isas / sizeof *aiosk__isas; i++)

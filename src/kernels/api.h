@@ -291,6 +291,8 @@ typedef struct aiosk_isa {
 /* The functions of one instruction set, or NULL when this machine or this build lacks it. AIOSK_ISA_BEST never
  * gives NULL. Asks the CPU each time; keeps nothing. */
 AIOSK_API const aiosk_isa *aiosk_select(int32_t isa);
+/* The i-th of those that this build has, the best first, whether this machine can run it or not; NULL behind the last. To name, not to call. */
+AIOSK_API const aiosk_isa *aiosk_compiled(int32_t i);
 
 /* 1 if rotate of this size is what it should be: inverse, and of norm 1, to 1e-5. tmp: f32 [2 * hd]. Takes 2 hd rotations. */
 AIOSK_API int32_t aiosk_rotate_ok(const aiosk_isa *k, int32_t hd, float *tmp);

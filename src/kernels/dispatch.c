@@ -35,6 +35,9 @@ static const aiosk_isa *const aiosk__isas[] = {
 #endif
     &aiosk__isa_scalar};
 
+AIOSK_API const aiosk_isa *aiosk_compiled(int32_t i) {
+    return i >= 0 && (size_t)i < sizeof aiosk__isas / sizeof *aiosk__isas ? aiosk__isas[i] : NULL;
+}
 AIOSK_API const aiosk_isa *aiosk_select(int32_t isa) {
     uint32_t i;
     for (i = 0; i < sizeof aiosk__isas / sizeof *aiosk__isas; i++)
