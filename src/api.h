@@ -350,7 +350,8 @@ AIOS_API int32_t     aios_key_next_str(const aios_model *m, int64_t key, uint64_
 /* ---- artifact ---------------------------------------------------------------------------------------------- */
 /* A file beside the model with its matrices as kernels want them: a start from it packs nothing, and where it is mapped reads
  * nothing either, so that processes share one copy. It holds a table of blocks of block_bytes (64 KiB to 1 MiB; 0 = 256 KiB) in the
- * order of their use, each with a checksum, and a JSON manifest. It belongs to one model (told by its header and some bytes of
+ * order of their frequency and use, each with a checksum, and a manifest: JSON with the names of the AIOS model contract 1.0, at the offset
+ * that the u64 at 64 says, so many bytes as the u64 at 72. It belongs to one model (told by its header and some bytes of
  * each tensor: a model that differs from it nowhere else is not told apart); the model's own file is still needed for its header and its vectors.
  * write puts n bytes at offset and returns 0, or non-zero to stop; offsets come out of order, the header last.
  * work [work_bytes]: aios_artifact_work_bytes(m, block_bytes) at the least, 64-byte aligned.

@@ -3,9 +3,11 @@
  *
  *     0      header of 4096 bytes      aios__art_header, zeros behind; its checksum covers all of it but the checksum itself
  *     4096   tensors                   aios__art_tensor [n_tensors], in the order of the model's directory; n_bytes 0: not here
- *            blocks                    aios__art_block [n_blocks], as they lie in the file: the order of use in a pass, which is the order
- *                                      of frequency and of prefetching: what every token reads first, rows that some tokens read last
- *            manifest                  JSON: the same for people and other programs
+ *            blocks                    aios__art_block [n_blocks], as they lie in the file: the order of frequency, and of use in a pass and of
+ *                                      prefetching among equals: what every token reads, experts that some tokens read, tables of which one reads a row
+ *            manifest                  JSON: the same for people and other programs. "tensors" has each tensor's place and blocks; "layout"
+ *                                      says of the same tensors what the AIOS model contract 1.0 (R5) asks for, under its names: block_id (the
+ *                                      tensor's name), access_frequency high, medium or low, rws_tier HOT, WARM or STREAM, offset_bytes, size_bytes
  *     data   tensors, each at a multiple of 4096: matrices as PANELS where their type has them, tables and the rest as ROWS
  *
  * Blocks are whole panels (or rows) of one tensor, block_bytes at the most if a panel is no larger. */
@@ -160,17 +162,20 @@ static void aios__art_put(aios__art_writer *w, uint64_t off, const void *p, uint
     if (!w->st && n && w->write(w->user, off, p, n))
         w->st = aios__fail2(w->err, AIOS_ERR_IO, off, n, 0, "writing % bytes of the artifact at % failed", aios__u(n), aios__u(off));
 }
-/* Tensors in the order of use: layer after layer, the output, then tables. Gives the one behind `before`, -1 = there is none. For the first:
+/* How often a token reads tensor i: 0 = all of it every time, 1 = some experts, 2 = a row. */
+static uint32_t aios__art_rank(const aios_model *m, uint32_t i) { return m->place[i].use == AIOS__IS_TABLE ? 2 : m->place[i].experts ? 1 : 0; }
+/* Tensors by rank, then in the order of use: layer after layer, the output. Gives the one behind `before`, -1 = there is none. For the first:
  * before -1, *at 0. */
 static int32_t aios__art_order(const aios_model *m, uint32_t *at, int32_t before) {
-    uint32_t per = AIOS__N_LAYER_ROLES, n = (uint32_t)m->hp.n_layer * per, i;
+    uint32_t per = AIOS__N_LAYER_ROLES, n = (uint32_t)m->hp.n_layer * per, all = n + AIOS__N_MODEL_ROLES, i;
     int32_t layout;
     if (before >= 0 && m->place[before].next >= 0) return m->place[before].next;
-    for (; *at < n + AIOS__N_MODEL_ROLES; ) {
+    for (; *at < 3 * all; ) {
         int32_t t;
-        i = (*at)++;
+        uint32_t rank = *at / all;
+        i = (*at)++ % all;
         t = i < n ? m->layer[i / per][i % per].w : m->role[AIOS__N_MODEL_ROLES - 1 - (i - n)].w;        /* OUTPUT is the last role */
-        if (t >= 0 && aios__art_bytes(m, (uint32_t)t, &layout)) return t;
+        if (t >= 0 && aios__art_rank(m, (uint32_t)t) == rank && aios__art_bytes(m, (uint32_t)t, &layout)) return t;
     }
     return -1;
 }
@@ -208,11 +213,21 @@ static uint64_t aios__art_line(const aios_model *m, int32_t i, const aios__art_t
     aios__put_z(t, "}");
     return t->n;
 }
+/* Its line of the contract's "layout". */
+static void aios__art_layout(const aios_model *m, int32_t i, const aios__art_tensor *a, char *buf, uint64_t cap, aios__text *t) {
+    static const char *const how[] = { "\"high\", \"rws_tier\": \"HOT\"", "\"medium\", \"rws_tier\": \"WARM\"", "\"low\", \"rws_tier\": \"STREAM\"" };
+    t->p = buf; t->cap = cap; t->n = 0;
+    aios__put_z(t, ",   {\"block_id\": ");
+    aios__art_json(t, m->gguf.tensor[i].name);
+    aios__put_z(t, ", \"access_frequency\": "); aios__put_z(t, how[aios__art_rank(m, (uint32_t)i)]);
+    aios__put_z(t, ", \"offset_bytes\": "); aios__put_u(t, a->off); aios__put_z(t, ", \"size_bytes\": "); aios__put_u(t, a->n_bytes);
+    aios__put_z(t, "}");
+}
 static uint64_t aios__art_head(const aios__art_header *h, const aios_model *m, char *buf, uint64_t cap, aios__text *t) {
     static const char hex[] = "0123456789abcdef";
     int32_t i;
     t->p = buf; t->cap = cap; t->n = 0;
-    aios__put_z(t, "{\"format\": \"aios artifact\", \"version\": 1, \"model\": \""); aios__put_z(t, m->arch_z);
+    aios__put_z(t, "{\"format\": \"aios artifact\", \"version\": 1, \"aios_contract_version\": \"1.0\", \"frequency_ordered\": true, \"model\": \""); aios__put_z(t, m->arch_z);
     aios__put_z(t, "\", \"model_hash\": \"");
     for (i = 60; i >= 0; i -= 4) aios__put(t, &hex[h->model_hash >> i & 15], 1);
     aios__put_z(t, "\", \"block_bytes\": "); aios__put_u(t, h->block_bytes); aios__put_z(t, ", \"blocks\": "); aios__put_u(t, h->n_blocks);
@@ -270,17 +285,18 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
     if ((w.st = aios__art_probe(m, &w.h.model_probe, err)) != 0) return w.st;
     memset(w.work, 0, AIOS__ART_PAGE);
     aios__art_put(&w, 0, w.work, AIOS__ART_PAGE);       /* what may be there already is no artifact any more    */
-    /* pass 0 counts blocks; pass 1 the manifest, whose numbers depend on where the data begins; pass 2 writes it */
-    for (pass = 0; pass < 3; pass++) {
+    /* pass 0 counts blocks; pass 1 the manifest, whose numbers depend on where the data begins; passes 2 and 3 write its two lists */
+    for (pass = 0; pass < 4; pass++) {
         if (pass == 1) {
             w.h.tensors_off = AIOS__ART_PAGE;
             w.h.blocks_off = w.h.tensors_off + (uint64_t)w.h.n_tensors * sizeof(aios__art_tensor);
             w.h.manifest_off = w.h.blocks_off + (uint64_t)w.h.n_blocks * sizeof(aios__art_block);
-            w.h.manifest_bytes = aios__art_head(&w.h, m, line, sizeof line, &text) + 3;
-            for (at = 0, id = -1; (id = aios__art_order(m, &at, id)) >= 0; ) w.h.manifest_bytes += m->gguf.tensor[id].name.n * 2 + 320;      /* no line is longer */
+            w.h.manifest_bytes = aios__art_head(&w.h, m, line, sizeof line, &text) + 32;
+            for (at = 0, id = -1; (id = aios__art_order(m, &at, id)) >= 0; ) w.h.manifest_bytes += m->gguf.tensor[id].name.n * 4 + 512;      /* no two lines are longer */
             w.h.data_off = aios__round_up(w.h.manifest_off + w.h.manifest_bytes, AIOS__ART_PAGE);
         }
         if (pass == 2) { w.manifest = w.h.manifest_off; aios__art_head(&w.h, m, line, sizeof line, &text); aios__art_say(&w, &text); }
+        if (pass == 3) { text.p = line; text.cap = sizeof line; text.n = 0; aios__put_z(&text, "], \"layout\": [   "); aios__art_say(&w, &text); }
         w.data = w.h.data_off;
         block = 0;
         for (at = 0, id = -1; (id = aios__art_order(m, &at, id)) >= 0; ) {
@@ -291,7 +307,8 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
             w.data = aios__round_up(w.data + a.n_bytes, AIOS__ART_PAGE);
             block += a.n_blocks;
             if (pass < 2) continue;
-            aios__art_line(m, id, &a, w.work, w.work_bytes, &text);
+            if (pass == 2) aios__art_line(m, id, &a, w.work, w.work_bytes, &text);
+            else aios__art_layout(m, id, &a, w.work, w.work_bytes, &text);
             if (a.first_block == 0) w.work[0] = ' ';
             aios__art_say(&w, &text);
         }

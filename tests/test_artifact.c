@@ -106,6 +106,36 @@ static aios_status check(const file *f, aios_error *e) {
     return aios_artifact_check(&io, work, sizeof work, NULL, NULL, e);
 }
 
+/* The manifest: the names of the model contract, each tensor once in both lists, in the order of frequency and of the file. */
+static void test_manifest(const file *f) {
+    static const char *const how[] = { "\"high\", \"rws_tier\": \"HOT\", ", "\"medium\", \"rws_tier\": \"WARM\", ", "\"low\", \"rws_tier\": \"STREAM\", " };
+    uint64_t from, bytes, end = 0;
+    int n_tensors = 0, n_layout = 0, rank = 0, now, depth = 0, k;
+    char *text, *at, *layout;
+    memcpy(&from, f->p + 64, 8); memcpy(&bytes, f->p + 72, 8);
+    text = (char *)malloc((size_t)bytes + 1);
+    memcpy(text, f->p + from, (size_t)bytes);
+    text[bytes] = 0;
+    for (at = text; *at; at++) {
+        depth += (*at == '{' || *at == '[') - (*at == '}' || *at == ']');
+        CHECK(depth > 0 || at - text >= (int64_t)bytes - 2);
+    }
+    CHECK(depth == 0 && strstr(text, "\"aios_contract_version\": \"1.0\", \"frequency_ordered\": true, "));
+    for (at = text; (at = strstr(at, "{\"name\": ")) != NULL; at++) n_tensors++;
+    layout = strstr(text, "], \"layout\": [");
+    for (at = layout; at && (at = strstr(at, "{\"block_id\": ")) != NULL; at++, n_layout++) {
+        const char *frequency = strstr(at, "\"access_frequency\": "), *place = strstr(at, "\"offset_bytes\": ");
+        unsigned long long off = 0, size = 0;
+        if (!CHECK(frequency && place && sscanf(place, "\"offset_bytes\": %llu, \"size_bytes\": %llu}", &off, &size) == 2)) break;
+        for (now = -1, k = 0; k < 3; k++) if (!strncmp(frequency + 20, how[k], strlen(how[k]))) now = k;
+        CHECK(now >= rank && off >= end && off + size <= f->n && size > 0);
+        rank = now;
+        end = off + size;
+    }
+    CHECK(n_tensors > 0 && n_layout == n_tensors);
+    free(text);
+}
+
 static void test_model(const char *name, uint8_t *p, uint64_t n) {
     file f, model;
     aios_io io, art;
@@ -128,6 +158,7 @@ static void test_model(const char *name, uint8_t *p, uint64_t n) {
     exact = hash_of(m, 0, AIOS_REFERENCE, &plan);
     aios_model_free(m);
     CHECK(want && exact && check(&f, &e) == 0 && f.n % 4096 == 0);
+    test_manifest(&f);
 
     memory_io(&art, &f);                    /* mapped: nothing but vectors is copied                                */
     CHECK(open_with(&io, &art, &m, &e) == 0 && hash_of(m, 0, AIOS_CANONICAL, &plan) == want);
@@ -204,7 +235,7 @@ static void test_model(const char *name, uint8_t *p, uint64_t n) {
 int main(void) {
     static uint8_t made[DAMAGE_MAX_BYTES];
     static const char *const files[] = { "fixtures/types/llama-q4_k.gguf", "fixtures/types/llama-iq3_xxs.gguf", "fixtures/types/llama-f16.gguf",
-        "fixtures/zoo/gpt2.gguf", "fixtures/zoo/gemma2.gguf", "fixtures/zoo/falcon7b.gguf" };
+        "fixtures/zoo/gpt2.gguf", "fixtures/zoo/gemma2.gguf", "fixtures/zoo/olmoe.gguf", "fixtures/zoo/falcon7b.gguf" };
     uint64_t n_made = damage_valid(made, sizeof made);
     size_t i, n;
     uint8_t *p = test_read_file("models/tale.gguf", &n);
