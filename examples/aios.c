@@ -652,79 +652,118 @@ static const float *row_of(session *s, const options *o, int32_t i, int32_t n) {
 }
 static int32_t piece_of(const session *s) { return s->plan.n_outputs < s->plan.n_batch ? s->plan.n_outputs : s->plan.n_batch; }
 
+/* How far the rows of one are from those of a yardstick: KL(yardstick || it). */
+typedef struct distance { float *each; double sum, max, n_same; int32_t n; } distance;
+
+static void distance_add(distance *d, const float *a, double la, const float *b, double lb, int32_t n_vocab) {
+    double kl = 0;
+    int32_t v;
+    for (v = 0; v < n_vocab; v++) {
+        double p = (double)b[v] - lb;
+        kl += exp(p) * (p - ((double)a[v] - la));
+    }
+    d->each[d->n++] = (float)kl;
+    d->sum += kl;
+    if (kl > d->max) d->max = kl;
+    d->n_same += top(a, n_vocab) == top(b, n_vocab);
+}
+static void distance_print(distance *d, const char *what) {
+    qsort(d->each, (size_t)d->n, sizeof *d->each, by_float);
+    printf("%s: mean %.3e, 99 %% below %.3e, max %.3e nats; same top token %.3f %%\n", what, d->sum / d->n, (double)d->each[(size_t)(d->n * 0.99)], d->max, 100 * d->n_same / d->n);
+}
+static const char *name_of(const session *s, char out[32]) {
+    char kv[8];
+    snprintf(out, 32, "%s, %s", numerics_names[s->plan.numerics], aiosk_kv_name(s->plan.kv_type, kv));
+    return out;
+}
+
+/* Against the reference, what the arithmetic does is told from what the cache does: a third context has the arithmetic that is asked for and a cache
+ * of f32. The cache's part is what the total has more: from one canonical run to another there is more than that, because any change upstream
+ * rounds activations otherwise. */
 static int ppl(const options *o) {
-    char names[2][32], kv[8];
-    float *kls = NULL;
-    session s, y;                                               /* the one that is asked for, and the yardstick */
-    options oy = *o;
+    enum { IT, YARDSTICK, BETWEEN };
+    session s[3];
+    options os[3];
+    distance all, arithmetic;
     uint64_t n_text;
-    int32_t n, *ids, w, n_windows, i, j, piece, n_vocab, m = o->window;
-    double nats = 0, nats_y = 0, kl_sum = 0, kl_max = 0, n_scored = 0, n_same = 0;
-    char *text;
+    int32_t n, *ids, w, n_windows, i, j, k, piece, n_vocab, m = o->window, n_sessions = o->against < 0 ? 1 : 2;
+    double nats[3] = { 0, 0, 0 }, more, squares = 0;
+    char *text, name[32], kv[8], line[100];
     if (!o->file) die_usage("give -f FILE, the text to score");
     text = read_all(o->file, &n_text);
-    open_model(&s, o, 0);
-    ids = tokenize(&s, text, n_text, 0, &n);
+    open_model(&s[IT], o, 0);
+    ids = tokenize(&s[IT], text, n_text, 0, &n);
     n_windows = n / m;
     if (o->n && o->n < n_windows) n_windows = o->n;
     if (n_windows == 0) die("'%s' has %d tokens, fewer than a window of %d", o->file, n, m);
     piece = o->chunk ? o->chunk : 64;
-    open_context(&s, o, m, piece);
-    piece = piece_of(&s);
-    n_vocab = s.info.n_vocab;
-    if (o->against >= 0) {
-        if (o->against < 3) oy.numerics = o->against;
-        oy.kv = o->against_kv;
-        oy.kv_old = oy.kv_recent = oy.kv_window = oy.kv_sinks = oy.kv_heavy = 0;
-        kls = (float *)xmalloc((size_t)n_windows * (size_t)m * sizeof *kls);
-        open_model(&y, &oy, 0);                                 /* its weights may lie in memory in another form */
-        open_context(&y, &oy, m, piece);
-        if (piece_of(&y) < piece) piece = piece_of(&y);
+    open_context(&s[IT], o, m, piece);
+    n_vocab = s[IT].info.n_vocab;
+    os[IT] = os[YARDSTICK] = os[BETWEEN] = *o;
+    for (k = YARDSTICK; k <= BETWEEN; k++) {
+        os[k].kv = k == BETWEEN ? AIOSK_KV_F32 : o->against_kv;
+        os[k].kv_old = os[k].kv_recent = os[k].kv_window = os[k].kv_sinks = os[k].kv_heavy = 0;
     }
+    if (o->against >= 0) {
+        if (o->against < 3) os[YARDSTICK].numerics = o->against;
+        open_model(&s[YARDSTICK], &os[YARDSTICK], 0);           /* its weights may lie in memory in another form */
+        open_context(&s[YARDSTICK], &os[YARDSTICK], m, piece);
+        if (o->against == AIOS_REFERENCE && o->numerics != AIOS_REFERENCE && (s[IT].plan.kv_type != AIOSK_KV_F32 || o->kv_window || o->kv_old)) {
+            s[BETWEEN] = s[IT];                                 /* of the same model */
+            open_context(&s[BETWEEN], &os[BETWEEN], m, piece);
+            n_sessions = 3;
+        }
+    }
+    for (k = 0; k < n_sessions; k++) if (piece_of(&s[k]) < piece) piece = piece_of(&s[k]);
+    memset(&all, 0, sizeof all);
+    arithmetic = all;
+    all.each = (float *)xmalloc((size_t)n_windows * (size_t)m * sizeof(float));
+    arithmetic.each = (float *)xmalloc((size_t)n_windows * (size_t)m * sizeof(float));
     for (w = 0; w < n_windows; w++) {
         const int32_t *t = ids + (size_t)w * (size_t)m;
-        restart(&s);
-        if (o->against >= 0) restart(&y);
+        for (k = 0; k < n_sessions; k++) restart(&s[k]);
         for (i = 0; i < m - 1; i += piece) {
-            int32_t k = piece < m - 1 - i ? piece : m - 1 - i;
-            feed(&s, t + i, k, AIOS_FEED_ALL_LOGITS);
-            if (o->against >= 0) feed(&y, t + i, k, AIOS_FEED_ALL_LOGITS);
-            for (j = 0; j < k; j++) {
-                const float *a = row_of(&s, o, j, k), *b;
-                double la = log_sum_exp(a, n_vocab), lb, kl = 0;
-                int32_t v;
-                nats += la - (double)a[t[i + j + 1]];
-                n_scored++;
-                if (o->against < 0) continue;
-                b = row_of(&y, &oy, j, k);
-                lb = log_sum_exp(b, n_vocab);
-                nats_y += lb - (double)b[t[i + j + 1]];
-                for (v = 0; v < n_vocab; v++) {
-                    double p = (double)b[v] - lb;
-                    kl += exp(p) * (p - ((double)a[v] - la));
+            int32_t n_rows = piece < m - 1 - i ? piece : m - 1 - i;
+            for (k = 0; k < n_sessions; k++) feed(&s[k], t + i, n_rows, AIOS_FEED_ALL_LOGITS);
+            for (j = 0; j < n_rows; j++) {
+                const float *x[3];
+                double lse[3];
+                for (k = 0; k < n_sessions; k++) {
+                    x[k] = row_of(&s[k], &os[k], j, n_rows);
+                    lse[k] = log_sum_exp(x[k], n_vocab);
+                    nats[k] += lse[k] - (double)x[k][t[i + j + 1]];
                 }
-                kls[(size_t)n_scored - 1] = (float)kl;
-                kl_sum += kl;
-                if (kl > kl_max) kl_max = kl;
-                n_same += top(a, n_vocab) == top(b, n_vocab);
+                if (n_sessions > 1) distance_add(&all, x[IT], lse[IT], x[YARDSTICK], lse[YARDSTICK], n_vocab);
+                if (n_sessions < 3) continue;
+                distance_add(&arithmetic, x[BETWEEN], lse[BETWEEN], x[YARDSTICK], lse[YARDSTICK], n_vocab);
+                more = (double)all.each[all.n - 1] - (double)arithmetic.each[all.n - 1];
+                squares += more * more;
             }
         }
         bar("scoring", (uint64_t)w + 1, (uint64_t)n_windows);
     }
     bar("", 0, 0);
-    snprintf(names[0], sizeof names[0], "%s, %s", numerics_names[o->numerics], aiosk_kv_name(o->kv, kv));
-    snprintf(names[1], sizeof names[1], "%s, %s", numerics_names[oy.numerics], aiosk_kv_name(oy.kv, kv));
-    printf("%s: %d windows of %d tokens, %.0f scored: %.6f nats/token, perplexity %.4f\n", names[0], n_windows, m, n_scored, nats / n_scored, exp(nats / n_scored));
-    if (o->against >= 0) {
-        qsort(kls, (size_t)n_scored, sizeof *kls, by_float);
-        printf("%s: %.6f nats/token, perplexity %.4f\n", names[1], nats_y / n_scored, exp(nats_y / n_scored));
-        printf("KL divergence from it: mean %.3e, 99 %% below %.3e, max %.3e nats; same top token %.3f %%\n", kl_sum / n_scored, (double)kls[(size_t)(n_scored * 0.99)], kl_max, 100 * n_same / n_scored);
-        free(kls);
-        close_session(&y);
+    n = n_windows * (m - 1);
+    printf("%s: %d windows of %d tokens, %d scored: ", name_of(&s[IT], name), n_windows, m, n);
+    printf("%.6f nats/token, perplexity %.4f\n", nats[IT] / n, exp(nats[IT] / n));
+    if (n_sessions > 1) {
+        printf("%s: %.6f nats/token, perplexity %.4f\n", name_of(&s[YARDSTICK], name), nats[YARDSTICK] / n, exp(nats[YARDSTICK] / n));
+        distance_print(&all, "KL divergence from it");
+        if (n_sessions == 2 && o->against == AIOS_REFERENCE && o->numerics != AIOS_REFERENCE) printf("of it, the rounding of activations: all; the cache is f32\n");
     }
+    if (n_sessions > 2) {
+        snprintf(line, sizeof line, "of it, the rounding of activations (%s)", name_of(&s[BETWEEN], name));
+        distance_print(&arithmetic, line);
+        more = (all.sum - arithmetic.sum) / n;
+        printf("of it, the cache (%s): mean %.3e, standard error %.1e\n", aiosk_kv_name(s[IT].plan.kv_type, kv), more, sqrt(fabs(squares / n - more * more) / n));
+        aios_context_free(s[BETWEEN].ctx);
+    }
+    if (n_sessions > 1) close_session(&s[YARDSTICK]);
+    free(all.each);
+    free(arithmetic.each);
     free(ids);
     free(text);
-    close_session(&s);
+    close_session(&s[IT]);
     return 0;
 }
 
