@@ -1,10 +1,11 @@
 /* aios.c: the `aios` command: run, look into, measure and check models. Uses the public interface of the library only.
  *
  *     cc -O2 -I. examples/aios.c -o aios -lm -lpthread            from the root of the repository (GCC, Clang)
- *     ./aios run -p "Once upon a time" --temp 0.7 --top-p 0.9      without -m: the small model that is built in
+ *     ./aios model.gguf -p "Once upon a time"                      the same as ./aios run -m model.gguf
+ *     ./aios run -p "Once upon a time"                             without -m: the small model that is built in
  *
  * Read it from the bottom: a table of commands, above it a table of options, above that one function per command. Errors are
- * one line on stderr; exit status 1, or 2 for a command line that makes no sense. */
+ * one line on stderr; exit status 1, or 2 for a command line that makes no sense; 130 when it was interrupted. */
 
 #define _FILE_OFFSET_BITS 64
 #ifndef _GNU_SOURCE
@@ -21,6 +22,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#ifndef __wasm__
+#include <signal.h>
+#endif
 #ifdef _WIN32
 #include <fcntl.h>
 #include <io.h>
@@ -29,7 +34,6 @@
 #else
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 #ifndef __wasm__
 #include <pthread.h>
@@ -49,38 +53,81 @@
 #define NORETURN
 #endif
 
+enum { MAX_STOPS = 16 };
 typedef struct options {
     const char *model, *artifact, *prompt, *file, *out, *output, *svg;
+    const char *stops[MAX_STOPS];
+    int32_t n_stops;
     const char *words[3];                           /* quantize: IN OUT TYPE */
     int32_t n_words;
     int32_t *tokens;                                /* --tokens, or the ids on the command line */
     int32_t n_tokens;
     int32_t n, runs, depth, threads, ctx, chunk, window, isa, kv, kv_old, kv_recent, kv_window, kv_sinks, kv_heavy, numerics, against, against_kv, special, json, hash, bytes, reader;
     int32_t keep_batch, no_stream, may_kv, may_codes, may_ctx, in_place, pin, readers, tensors;    /* readers: -1 = the library's choice */
-    int32_t top_k;
+    int32_t greedy, quiet, no_echo, top_k;
     double temp, top_p, min_p, repeat, read_gb_s, disk_gb_s;
     uint64_t seed, ram, hot, warm, deadline_us;
 } options;
 
 static const char *command_name = "aios";
-static int bar_shown = -1;                          /* the percentage that stands there, -1 = no bar */
+static int quiet;
+
+static uint64_t wall_ns(void) {
+#ifdef _WIN32
+    LARGE_INTEGER t, f;
+    QueryPerformanceCounter(&t);
+    QueryPerformanceFrequency(&f);
+    return (uint64_t)((double)t.QuadPart / (double)f.QuadPart * 1e9);
+#else
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+#endif
+}
 
 /* ---- telling people ---------------------------------------------------------------------------------------- */
-static void bar(const char *what, uint64_t done, uint64_t total) {      /* total 0: takes the bar away */
+/* An escape sequence for a terminal that is to have colours, else nothing. */
+static const char *style(int fd, const char *code) {
+#ifdef _WIN32
+    (void)fd;
+    (void)code;
+    return "";                                                  /* a console shows them only when it is asked to */
+#else
+    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+    return isatty(fd) && !(no && *no) && term && strcmp(term, "dumb") ? code : "";
+#endif
+}
+#define PLAIN "\033[0m"
+#define BOLD  "\033[1m"
+#define DIM   "\033[2m"
+#define RED   "\033[31m"
+
+/* What goes on for more than a second is shown with the time that is left, on a terminal. total 0: takes the bar away. */
+static void bar(const char *what, uint64_t done, uint64_t total) {
+    static uint64_t since, drawn;
+    const uint64_t now = wall_ns();
     char cells[31];
-    int percent = total ? (int)((double)done / (double)total * 100) : -1, i;
-    if (percent == bar_shown || !isatty(2)) return;
-    bar_shown = percent;
-    for (i = 0; i < 30; i++) cells[i] = i * 100 < percent * 30 ? '#' : '.';
+    double part = total ? (double)done / (double)total : 0, left;
+    int i;
+    if (!total) {
+        if (drawn) fprintf(stderr, "\r%70s\r", "");
+        fflush(stderr);
+        since = drawn = 0;
+        return;
+    }
+    if (!since) since = now;
+    if (quiet || !isatty(2) || now - since < 1000000000 || now - drawn < 100000000 || !done) return;
+    drawn = now;
+    for (i = 0; i < 30; i++) cells[i] = i < (int)(part * 30) ? '#' : '.';
     cells[30] = 0;
-    if (total) fprintf(stderr, "\r%-8s [%s] %3d%%", what, cells, percent);
-    else fprintf(stderr, "\r%50s\r", "");
+    left = (double)(now - since) * 1e-9 * (1 - part) / part;
+    fprintf(stderr, "\r%-8s [%s] %3d%%  %.0f %s left   ", what, cells, (int)(part * 100), left < 100 ? left : left / 60, left < 100 ? "s" : "min");
     fflush(stderr);
 }
 static void complain(const char *fmt, va_list args) {
     bar("", 0, 0);
     fflush(stdout);
-    fprintf(stderr, "%s: ", command_name);
+    fprintf(stderr, "%s%s:%s ", style(2, RED), command_name, style(2, PLAIN));
     vfprintf(stderr, fmt, args);
     fputc('\n', stderr);
 }
@@ -170,19 +217,6 @@ static void *xmalloc(size_t n) {
     return p;
 }
 
-static uint64_t wall_ns(void) {
-#ifdef _WIN32
-    LARGE_INTEGER t, f;
-    QueryPerformanceCounter(&t);
-    QueryPerformanceFrequency(&f);
-    return (uint64_t)((double)t.QuadPart / (double)f.QuadPart * 1e9);
-#else
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-#endif
-}
-
 /* ---- threads ----------------------------------------------------------------------------------------------- */
 enum { MAX_THREADS = 256 };
 
@@ -222,6 +256,7 @@ static int n_inputs;
 static void is_input(const char *path) { if (path && n_inputs < 8) inputs[n_inputs++] = path; }
 static void say_note(void *user, int32_t level, const char *text) {
     (void)user;
+    if (quiet && !level) return;
     fprintf(stderr, "%s: %s: %s\n", command_name, level ? "warning" : "note", text);
 }
 static double hit_percent(const aios_counters *c) {             /* of experts that were wanted */
@@ -334,17 +369,33 @@ static void close_session(session *s) {
     reader_close(&s->artifact);
     reader_close(&s->file);
 }
-/* Steps until nothing waits, or (MORE) until there are rows to read. With a bar, or --deadline-us, in slices. */
+/* Ctrl-C ends the work between two steps, a second one the program. */
+#ifndef __wasm__
+static volatile sig_atomic_t interruptible, interrupted;
+static void on_interrupt(int number) {
+    interrupted = 1;
+    signal(number, SIG_DFL);
+}
+static void catch_interrupt(void) {
+    interruptible = 1;
+    signal(SIGINT, on_interrupt);
+}
+#else
+enum { interruptible = 0, interrupted = 0 };                    /* no signals there */
+static void catch_interrupt(void) {}
+#endif
+/* Steps until nothing waits, or (MORE) until there are rows to read, or (CANCELLED) until it is interrupted. With a bar, --deadline-us, or
+ * when it can be interrupted, in slices. */
 static aios_status advance(session *s, const options *o, int show_bar) {
     aios_error err = { 0 };
-    uint64_t slice = o->deadline_us ? o->deadline_us * 1000 : show_bar && isatty(2) ? 100000000 : 0;
+    uint64_t slice = o->deadline_us ? o->deadline_us * 1000 : interruptible || (show_bar && isatty(2)) ? 100000000 : 0;
     for (;;) {
         aios_status st = aios_step(s->ctx, slice ? aios_now_ns(s->ctx) + slice : 0, &err);
         need(st, &err);
         if (show_bar) bar("reading", (uint64_t)aios_seq_processed(s->ctx, 0), (uint64_t)aios_seq_length(s->ctx, 0));
-        if (st == AIOS_MORE && aios_output_count(s->ctx) == 0) continue;
+        if (st == AIOS_MORE && aios_output_count(s->ctx) == 0 && !interrupted) continue;
         if (show_bar) bar("", 0, 0);
-        return st;
+        return st == AIOS_MORE && interrupted ? AIOS_ERR_CANCELLED : st;
     }
 }
 static void feed(session *s, const int32_t *ids, int32_t n, uint32_t flags) {
@@ -447,70 +498,133 @@ static void check_tokens(const session *s, const options *o) {
 }
 
 /* ---- run --------------------------------------------------------------------------------------------------- */
+/* Text on its way out. What may be the beginning of a --stop text is held until more is known. */
+typedef struct output { const options *o; size_t n; char *held; } output;
+
+static void output_open(output *out, const options *o) {
+    size_t most = 0;
+    int32_t i;
+    for (i = 0; i < o->n_stops; i++) if (strlen(o->stops[i]) > most) most = strlen(o->stops[i]);
+    out->o = o;
+    out->n = 0;
+    out->held = (char *)xmalloc(most + 1024);
+}
+/* Adds the text of a token (-1: the end) and writes what can be written; returns the --stop text that it came to, or NULL. */
+static const char *output_token(output *out, const session *s, aios_detok *st, int32_t id) {
+    const int64_t got = aios_detokenize(s->model, st, id, out->held + out->n, 1024);
+    const char *found = NULL;
+    size_t ready, i;
+    int32_t k;
+    if (got > 0) out->n += (size_t)got;
+    ready = out->n;
+    for (i = 0; i < out->n && i < ready; i++)                   /* the first place where one begins, or may */
+        for (k = 0; k < out->o->n_stops && !found; k++) {
+            const char *stop = out->o->stops[k];
+            const size_t n = strlen(stop), left = out->n - i;
+            if (memcmp(out->held + i, stop, n < left ? n : left)) continue;
+            if (n <= left) { found = stop; ready = i; }
+            else if (id >= 0 && i < ready) ready = i;
+        }
+    fwrite(out->held, 1, ready, stdout);
+    fflush(stdout);
+    out->n -= ready;
+    memmove(out->held, out->held + ready, out->n);
+    return found;
+}
+
 static int run(const options *o) {
     session s;
     aios_sampler sampler;
     aios_detok detok = { { 0 }, 0, AIOS_DETOK_BEGIN };
     aios_counters c;
     aios_error err = { 0 };
+    output out;
     uint64_t n_text, t0, t1, t2, opening = wall_ns();
-    int32_t n, *ids, n_new = 0, id, i, n_steps = 0;
-    const char *prompt = o->prompt ? o->prompt : "Once upon a time";
-    char *file = o->file ? read_all(o->file, &n_text) : NULL;
+    int32_t n, *ids, n_read, echo, n_new = 0, id, i, n_steps = 0;
+    const char *prompt = o->prompt ? o->prompt : "Once upon a time", *stop = NULL;
+    char *file = o->file ? read_all(o->file, &n_text) : NULL, why[80], kv[8];
     open_model(&s, o, 0);
     if (!file) n_text = strlen(prompt);
     ids = tokenize(&s, file ? file : prompt, n_text, AIOS_TOK_BOS | (o->special ? AIOS_TOK_SPECIAL : 0), &n);
     if (n == 0) die("the prompt is empty");
     i = n + o->n < s.info.n_ctx_train ? n + o->n : s.info.n_ctx_train;
     open_context(&s, o, i, 0);
+    output_open(&out, o);
     opening = wall_ns() - opening;
+    catch_interrupt();
 
     aios_sampler_init(&sampler);
-    sampler.temperature = (float)o->temp;
+    sampler.temperature = o->greedy ? 0 : (float)o->temp;
     sampler.top_k = o->top_k;
     sampler.top_p = (float)o->top_p;
     sampler.min_p = (float)o->min_p;
     sampler.repeat_penalty = (float)o->repeat;
     sampler.seed = o->seed;
+    if (o->special) detok.flags |= AIOS_DETOK_SPECIAL;
 
     t0 = aios_now_ns(s.ctx);
     feed(&s, ids, n, 0);
     while (advance(&s, o, 1) == AIOS_MORE) {}
     t1 = aios_now_ns(s.ctx);
-    for (i = 0; i < n; i++) print_token(&s, &detok, ids[i]);   /* not before: the bar would stand in the same line */
+    n_read = aios_seq_processed(s.ctx, 0);
+    echo = !o->no_echo && n_read == n;
+    if (echo) fputs(style(1, BOLD), stdout);
+    for (i = 0; i < n; i++) {                                   /* not before: the bar would stand in the same line */
+        char text[1024];
+        const int64_t k = aios_detokenize(s.model, &detok, ids[i], text, sizeof text);
+        if (k > 0 && echo) fwrite(text, 1, (size_t)k, stdout);
+    }
+    if (echo) fputs(style(1, PLAIN), stdout);
     fflush(stdout);
     aios_counters_reset(s.ctx);
-    while (n_new < o->n) {
+    snprintf(why, sizeof why, "-n %d reached", o->n);
+    while (n_new < o->n && !interrupted) {
         need(aios_sample(s.ctx, 0, &sampler, &id, &err), &err);
-        if (aios_token_is_end(s.model, id)) break;
+        if (aios_token_is_end(s.model, id)) {
+            if (o->special) stop = output_token(&out, &s, &detok, id);
+            snprintf(why, sizeof why, "end of turn");
+            break;
+        }
         n_new++;
-        print_token(&s, &detok, id);
-        fflush(stdout);
-        if (n_new == o->n || aios_seq_length(s.ctx, 0) == s.plan.n_ctx) break;
+        if ((stop = output_token(&out, &s, &detok, id)) != NULL || n_new == o->n) break;
+        if (aios_seq_length(s.ctx, 0) == s.plan.n_ctx) {
+            snprintf(why, sizeof why, "the context of %d tokens is full", s.plan.n_ctx);
+            break;
+        }
         feed(&s, &id, 1, 0);
         while (advance(&s, o, 0) == AIOS_MORE) {}
         n_steps++;
     }
     t2 = aios_now_ns(s.ctx);
-    print_token(&s, &detok, -1);
+    if (!stop) stop = output_token(&out, &s, &detok, -1);
     putchar('\n');
     fflush(stdout);
+    if (stop) snprintf(why, sizeof why, "--stop '%.50s'", stop);
+    for (i = 0; why[i]; i++) if ((unsigned char)why[i] < 32) why[i] = ' ';
+    if (interrupted) snprintf(why, sizeof why, "interrupted");
 
     aios_counters_init(&c);
     aios_counters_get(s.ctx, &c);
-    fprintf(stderr, "ready in %.0f ms; prompt %d tokens, %.1f tok/s; generated %d, %.1f tok/s, %.3f MB/token", (double)opening * 1e-6, n, n * 1e9 / (double)(t1 - t0 + 1), n_new,
-            n_steps * 1e9 / (double)(t2 - t1 + 1), n_steps ? (double)(c.weight_bytes + c.kv_bytes) * 1e-6 / n_steps : 0.0);
-    if (s.plan.n_units) fprintf(stderr, ", %.3f of it streamed (%llu of %llu reads late, %.0f ms waited)", n_steps ? (double)c.stream_bytes * 1e-6 / n_steps : 0.0,
-                                (unsigned long long)c.n_stalls, (unsigned long long)c.n_units, (double)c.stall_ns * 1e-6);
-    if (s.plan.n_expert_slots) fprintf(stderr, ", experts %.1f %% hits in a cache of %u of %u, %.3f MB/token read", hit_percent(&c), s.plan.n_expert_slots, s.plan.n_experts,
-                                       n_steps ? (double)c.expert_bytes * 1e-6 / n_steps : 0.0);
-    fprintf(stderr, "; memory");
-    for (i = 0; i < AIOS_N_MEM; i++) fprintf(stderr, " %s %llu", kind_names[i], (unsigned long long)s.mem.held[i]);
-    fprintf(stderr, " bytes\n");
+    if (!quiet) {
+        fprintf(stderr, "%sstopped: %s; ", style(2, DIM), why);
+        if (sampler.temperature > 0) fprintf(stderr, "seed %llu\n", (unsigned long long)o->seed);
+        else fprintf(stderr, "greedy\n");
+        fprintf(stderr, "ready in %.0f ms; prompt %d tokens", (double)opening * 1e-6, n_read);
+        if (n_read < n) fprintf(stderr, " of %d", n);
+        fprintf(stderr, ", %.1f tok/s; generated %d, %.1f tok/s, %.3f MB/token", n_read * 1e9 / (double)(t1 - t0 + 1), n_new, n_steps * 1e9 / (double)(t2 - t1 + 1), n_steps ? (double)(c.weight_bytes + c.kv_bytes) * 1e-6 / n_steps : 0.0);
+        if (s.plan.n_units) fprintf(stderr, ", %.3f of it streamed (%llu of %llu reads late, %.0f ms waited)", n_steps ? (double)c.stream_bytes * 1e-6 / n_steps : 0.0,
+                                    (unsigned long long)c.n_stalls, (unsigned long long)c.n_units, (double)c.stall_ns * 1e-6);
+        if (s.plan.n_expert_slots) fprintf(stderr, ", experts %.1f %% hits in a cache of %u of %u, %.3f MB/token read", hit_percent(&c), s.plan.n_expert_slots, s.plan.n_experts,
+                                           n_steps ? (double)c.expert_bytes * 1e-6 / n_steps : 0.0);
+        fprintf(stderr, "; cache %s; memory", aiosk_kv_name(s.plan.kv_type, kv));
+        for (i = 0; i < AIOS_N_MEM; i++) fprintf(stderr, " %s %llu", kind_names[i], (unsigned long long)s.mem.held[i]);
+        fprintf(stderr, " bytes%s\n", style(2, PLAIN));
+    }
+    free(out.held);
     free(ids);
     free(file);
     close_session(&s);
-    return 0;
+    return interrupted ? 130 : 0;
 }
 
 /* ---- inspect ----------------------------------------------------------------------------------------------- */
@@ -774,27 +888,27 @@ static int ppl(const options *o) {
 
 /* ---- the command line -------------------------------------------------------------------------------------- */
 enum { RUN = 1, INSPECT = 2, TOKENIZE = 4, DETOKENIZE = 8, LOGITS = 16, PPL = 32, BENCH = 64, PLAN = 128, QUANTIZE = 256, PACK = 512, HARDWARE = 1024,
-       ANY = 255 /* all that open a model with -m */, RUNS = RUN | LOGITS | PPL | BENCH, PLANS = RUNS | PLAN };
+       ANY = 255 /* all that open a model with -m */, RUNS = RUN | LOGITS | PPL | BENCH, PLANS = RUNS | PLAN, ALL = 2047 };
 typedef struct command {
     uint32_t bit;
-    const char *name, *what;
+    const char *name, *words, *what;
     int (*fn)(const options *);
 } command;
 static const command commands[] = {
-    { RUN,        "run",        "continue a text",                                           run            },
-    { INSPECT,    "inspect",    "what is in a model file: keys and tensors",                 inspect        },
-    { TOKENIZE,   "tokenize",   "text from stdin to ids, one line",                          tokenize_stdin },
-    { DETOKENIZE, "detokenize", "ids to text",                                               detokenize     },
-    { LOGITS,     "logits",     "logits of every token, f32 [n_tokens][n_vocab]",            logits         },
-    { PPL,        "ppl",        "perplexity of a text in windows, no BOS",                   ppl            },
-    { BENCH,      "bench",      "tokens per second, bytes per token, memory bandwidth",      bench          },
-    { PLAN,       "plan",       "what would be asked for, to the byte; loads nothing",       plan           },
-    { HARDWARE,   "hardware",   "what this machine is, as the library sees it",              hardware       },
-    { QUANTIZE,   "quantize",   "a copy with other tensor types: Q4_K_M, Q8_0, ...",       quantize       },
-    { PACK,       "pack",       "packed weights in a file beside the model, for --artifact", pack           } };
+    { RUN,        "run",        "[MODEL]",     "continue a text; aios MODEL.gguf is the same",          run            },
+    { INSPECT,    "inspect",    "[MODEL]",     "what is in a model file: keys and tensors",             inspect        },
+    { TOKENIZE,   "tokenize",   "[MODEL]",     "text from stdin to ids, one line",                      tokenize_stdin },
+    { DETOKENIZE, "detokenize", "ID...",       "ids to text",                                           detokenize     },
+    { LOGITS,     "logits",     "[MODEL]",     "logits of every token, f32 [n_tokens][n_vocab]",        logits         },
+    { PPL,        "ppl",        "[MODEL]",     "perplexity of a text in windows, no BOS",               ppl            },
+    { BENCH,      "bench",      "[MODEL]",     "tokens per second, bytes per token, memory bandwidth",  bench          },
+    { PLAN,       "plan",       "[MODEL]",     "what would be asked for, to the byte; loads nothing",   plan           },
+    { HARDWARE,   "hardware",   "",            "what this machine is, as the library sees it",          hardware       },
+    { QUANTIZE,   "quantize",   "IN OUT TYPE", "a copy with other tensor types: Q4_K_M, Q8_0, ...",     quantize       },
+    { PACK,       "pack",       "MODEL OUT",   "packed weights in a file beside the model, for --artifact; OUT alone: checks it", pack } };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
-/* kind: s text, i int32, u uint64, b bytes with K M G, d number, f flag, l list of ids, k type of cache, a a yardstick, or the names to choose from */
+/* kind: s text, S texts, i int32, u uint64, b bytes with K M G, d number, f flag, l list of ids, k type of cache, a a yardstick, or the names to choose from */
 typedef struct option {
     const char *name, *kind, *value, *what;
     uint32_t where;
@@ -803,12 +917,18 @@ typedef struct option {
 } option;
 #define AT(field) offsetof(options, field)
 #define BIG 2147483647.0
+#define ISA_NAMES "best|scalar|avx2|avx512|neon|neon-dot|avxvnni|sse41|wasm|avx512-vbmi|avx512-bw"      /* in the order of AIOSK_ISA_* */
+#define KV_NAMES  "f32, f16, or the bits of keys and values: kv8 kv84 kv54 kv44 kv43 kv33 ..."
 static const option option_table[] = {
     { "-m",            "s", "MODEL",  "a .gguf file; without it the model that is built in",  ANY,             AT(model),       0, 0      },
     { "--artifact",    "s", "FILE",   "what aios pack made of the model",                     PLANS,           AT(artifact),    0, 0      },
-    { "-p",            "s", "TEXT",   "the text to go on from; bench: how many tokens",       RUN | BENCH | TOKENIZE, AT(prompt), 0, 0    },
+    { "-p",            "s", "TEXT",   "the text to go on from",                               RUN,             AT(prompt),      0, 0      },
+    { "-p",            "s", "TEXT",   "the text, instead of a file",                          TOKENIZE,        AT(prompt),      0, 0      },
+    { "-p",            "s", "N",      "tokens of the prompt, 256",                            BENCH,           AT(prompt),      0, 0      },
     { "-f",            "s", "FILE",   "a text file, - is stdin",                              RUN | PPL | TOKENIZE, AT(file),   0, 0      },
-    { "-n",            "i", "N",      "tokens to generate; ppl: most windows",                RUN | BENCH | PPL, AT(n),        0, BIG    },
+    { "-n",            "i", "N",      "the most tokens to generate, 128",                     RUN,             AT(n),           0, BIG    },
+    { "-n",            "i", "N",      "tokens to generate, 32",                               BENCH,           AT(n),           0, BIG    },
+    { "-n",            "i", "N",      "the most windows to score",                            PPL,             AT(n),           0, BIG    },
     { "-r",            "i", "N",      "how often to measure",                                 BENCH,           AT(runs),        1, 10000  },
     { "--runs",        "i", "N",      "the same",                                             BENCH,           AT(runs),        1, 10000  },
     { "--bytes",       "f", "",       "bytes per token: predicted, counted, measured (-n 200)", BENCH,         AT(bytes),       0, 0      },
@@ -828,22 +948,26 @@ static const option option_table[] = {
     { "--in-place",    "f", "",       "map the file and use its matrices where they are, unpacked", PLANS,     AT(in_place),    0, 0      },
     { "--pin",         "f", "",       "memory that stays is never to be paged out",           PLANS,           AT(pin),         0, 0      },
     { "--readers",     "i", "N",      "threads that read weights; 0 = those that compute",    PLANS,           AT(readers),     0, 64     },
-    { "--kv",          "k", "TYPE",   "type of the cache: f32 f16 kv8 kv84 kv54 kv44 kv43 kv33, bits of keys and values", PLANS, AT(kv), 0, 0 },
+    { "--kv",          "k", "TYPE",   "type of the cache: " KV_NAMES,                         PLANS,           AT(kv),          0, 0      },
     { "--kv-old",      "k", "TYPE",   "a cheaper type for what is more than --kv-recent positions back", PLANS, AT(kv_old),     0, 0      },
     { "--kv-recent",   "i", "N",      "see --kv-old",                                         PLANS,           AT(kv_recent),   0, BIG    },
     { "--kv-window",   "i", "N",      "see no more than so many positions back, and --kv-sinks", PLANS,        AT(kv_window),   1, BIG    },
     { "--kv-heavy",    "i", "N",      "with --kv-window: and so many between, those that attention goes to most", PLANS, AT(kv_heavy), 1, BIG },
-    { "--kv-sinks",    "i", "N",      "first positions that are always seen",                 PLANS,           AT(kv_sinks),    1, BIG    },
+    { "--kv-sinks",    "i", "N",      "first positions that are always seen; 0 is 64, -1 none", PLANS,         AT(kv_sinks),   -1, BIG    },
     { "--chunk",       "i", "N",      "most tokens in one pass",                              PLANS,           AT(chunk),       1, 65536  },
-    { "--isa",         "best|scalar|avx2|avx512|neon|neon-dot|avxvnni|sse41|wasm|avx512-vbmi|avx512-bw", "NAME", "instruction set", PLANS, AT(isa),      0, 0      },
+    { "--isa",         ISA_NAMES, "NAME", "instruction set",                                  PLANS,           AT(isa),         0, 0      },
     { "--numerics",    "canonical|fast|reference", "NAME", "arithmetic",                      PLANS,           AT(numerics),    0, 0      },
     { "--deadline-us", "u", "N",      "work in steps of this many microseconds",              RUNS,            AT(deadline_us), 1, 1e15   },
-    { "--temp",        "d", "T",      "temperature; 0 takes the likeliest token",             RUN,             AT(temp),        0, 1e30   },
+    { "--temp",        "d", "T",      "temperature, 0.7; 0 takes the likeliest token",        RUN,             AT(temp),        0, 1e30   },
+    { "--greedy",      "f", "",       "the same as --temp 0",                                 RUN,             AT(greedy),      0, 0      },
     { "--top-k",       "i", "K",      "draw from the K likeliest",                            RUN,             AT(top_k),       0, BIG    },
-    { "--top-p",       "d", "P",      "draw from the likeliest that make up P",               RUN,             AT(top_p),       0, 1      },
+    { "--top-p",       "d", "P",      "draw from the likeliest that make up P, 0.9; 1 = all", RUN,             AT(top_p),       0, 1      },
     { "--min-p",       "d", "P",      "draw from those at least P times as likely as the first", RUN,          AT(min_p),       0, 1      },
     { "--repeat",      "d", "X",      "divide the logits of recent tokens by X",              RUN,             AT(repeat),      0, 1e30   },
-    { "--seed",        "u", "S",      "same seed, same text",                                 RUN,             AT(seed),        0, 1.8e19 },
+    { "--seed",        "u", "S",      "same seed, same text; without it another one each time", RUN,           AT(seed),        0, 1.8e19 },
+    { "--stop",        "S", "TEXT",   "end before this text, which is not shown; may be given more than once", RUN, AT(stops),  0, 0      },
+    { "--no-echo",     "f", "",       "the prompt is not shown again",                        RUN,             AT(no_echo),     0, 0      },
+    { "--quiet",       "f", "",       "no statistics, notes and bars",                        ALL,             AT(quiet),       0, 0      },
     { "--special",     "f", "",       "read and show special tokens as text",                 RUN | TOKENIZE | DETOKENIZE, AT(special), 0, 0 },
     { "--tokens",      "l", "ID,ID",  "the tokens",                                           LOGITS | DETOKENIZE, AT(tokens), 0, 0      },
     { "--out",         "s", "FILE",   "where the floats go",                                  LOGITS,          AT(out),         0, 0      },
@@ -855,22 +979,86 @@ static const option option_table[] = {
     { "--svg",         "s", "FILE",   "a picture of where everything lives",                  PLAN,            AT(svg),         0, 0      },
     { "--read-gb-s",   "d", "X",      "what memory gives, in 10^9 bytes/s, instead of measuring it", PLAN,     AT(read_gb_s),   1e-6, 1e6 },
     { "--disk-gb-s",   "d", "X",      "what storage gives, instead of measuring it",          PLAN,            AT(disk_gb_s),   1e-6, 1e6 },
-    { "--json",        "f", "",       "for programs",                                         BENCH | PLAN | HARDWARE,    AT(json),        0, 0      } };
+    { "--json",        "f", "",       "for programs",                                         BENCH | PLAN | HARDWARE, AT(json), 0, 0    },
+    { "--json",        "f", "",       "the manifest of OUT",                                  PACK,            AT(json),        0, 0      } };
 enum { N_OPTIONS = sizeof option_table / sizeof *option_table };
 
-static void help(void) {
-    int i, k;
-    printf("aios: GGUF language models on the CPU\n\n    aios COMMAND [OPTION...]\n\n");
-    for (i = 0; i < N_COMMANDS; i++) printf("  %-12s%s\n", commands[i].name, commands[i].what);
-    for (i = 0; i < N_COMMANDS; i++) {
-        printf("\naios %s%s\n", commands[i].name, commands[i].bit == INSPECT ? " MODEL" : commands[i].bit == DETOKENIZE ? " ID..." :
-               commands[i].bit == QUANTIZE ? " IN OUT TYPE" : commands[i].bit == PACK ? " MODEL OUT" : "");
-        for (k = 0; k < N_OPTIONS; k++) {
-            const option *p = &option_table[k];
-            if (!(p->where & commands[i].bit)) continue;
-            printf("  %-13s %-6s %s%s%s\n", p->name, p->value, p->what, strlen(p->kind) > 1 ? ": " : "", strlen(p->kind) > 1 ? p->kind : "");
+static void help(const command *c) {                            /* NULL: the commands */
+    int i;
+    if (!c) {
+        printf("aios: GGUF language models on the CPU\n\n    aios COMMAND [OPTION...]\n    aios MODEL.gguf [OPTION...]\n    aios help COMMAND\n    aios --version\n\n");
+        for (i = 0; i < N_COMMANDS; i++) printf("  %-12s%s\n", commands[i].name, commands[i].what);
+        return;
+    }
+    printf("aios %s%s%s [OPTION...]: %s\n\n", c->name, *c->words ? " " : "", c->words, c->what);
+    for (i = 0; i < N_OPTIONS; i++) {
+        const option *p = &option_table[i];
+        if (p->where & c->bit) printf("  %-15s %-6s %s%s%s\n", p->name, p->value, p->what, strlen(p->kind) > 1 ? ": " : "", strlen(p->kind) > 1 ? p->kind : "");
+    }
+}
+/* The instruction sets of this build, or those of them that this machine has too, with the names of --isa. */
+static const char *isa_list(int here, char out[200]) {
+    const aiosk_isa *k;
+    int32_t i, j;
+    out[0] = 0;
+    for (i = 0; (k = aiosk_compiled(i)) != NULL; i++) {
+        const char *name = ISA_NAMES;
+        size_t used = strlen(out);
+        if (here && !aiosk_select(k->id)) continue;
+        for (j = 0; j < k->id; j++) name = strchr(name, '|') + 1;
+        snprintf(out + used, 200 - used, "%s%.*s", used ? " " : "", (int)strcspn(name, "|"), name);
+    }
+    return out;
+}
+static int version(void) {
+    char sets[200], here[200];
+    printf("aios %d.%d.%d\ninstruction sets of this build  %s\n", AIOS_VERSION / 10000, AIOS_VERSION / 100 % 100, AIOS_VERSION % 100, isa_list(0, sets));
+    isa_list(1, here);
+    printf("this machine uses               %.*s\n", (int)strcspn(here, " "), here);
+    return 0;
+}
+/* How many letters to change, leave out or put in to make one of the other. Words of 31 letters at the most; others are far. */
+static int far_apart(const char *a, const char *b) {
+    int row[32], i, j, n = (int)strlen(b);
+    if (strlen(a) > 31 || n > 31) return 99;
+    for (j = 0; j <= n; j++) row[j] = j;
+    for (i = 0; a[i]; i++) {
+        int corner = row[0]++;
+        for (j = 0; j < n; j++) {
+            int change = corner + (a[i] != b[j]), other = 1 + (row[j] < row[j + 1] ? row[j] : row[j + 1]);
+            corner = row[j + 1];
+            row[j + 1] = change < other ? change : other;
         }
     }
+    return row[n];
+}
+static const command *find_command(const char *word) {
+    const char *near_one = NULL;
+    int i;
+    for (i = 0; i < N_COMMANDS; i++) if (!strcmp(word, commands[i].name)) return &commands[i];
+    for (i = 0; i < N_COMMANDS; i++) if (far_apart(word, commands[i].name) <= 2) near_one = commands[i].name;
+    if (near_one) die_usage("there is no command '%s'; did you mean %s?", word, near_one);
+    die_usage("there is no command '%s'; see aios help", word);
+}
+static const option *find_option(const char *word, const command *c) {
+    const option *p, *near_one = NULL, *other = NULL;
+    int best = 3, i;
+    for (i = 0; i < N_OPTIONS; i++) {
+        p = &option_table[i];
+        if (!strcmp(word, p->name)) {
+            if (p->where & c->bit) return p;
+            other = p;
+        }
+        if ((p->where & c->bit) && far_apart(word, p->name) < best && strlen(word) > 2) { best = far_apart(word, p->name); near_one = p; }
+    }
+    for (i = 0; other && i < N_COMMANDS; i++)
+        if (other->where & commands[i].bit) die_usage("%s is an option of aios %s, not of aios %s; see aios help %s", word, commands[i].name, c->name, c->name);
+    if (near_one) die_usage("there is no option '%s'; did you mean %s?", word, near_one->name);
+    die_usage("there is no option '%s'; see aios help %s", word, c->name);
+}
+static int is_gguf(const char *word) {
+    const char *dot = strrchr(word, '.');
+    return dot && !strcmp(dot, ".gguf");
 }
 static double parse_number(const option *p, const char *text) {
     char *end;
@@ -906,19 +1094,27 @@ static void parse_value(options *o, const option *p, const char *text) {
             k++;
             i++;
         }
+        if (p->at == AT(isa) && !aiosk_select(i)) {
+            char sets[200], here[200];
+            die("%s %s is not in this %s; there are %s", p->name, text, strstr(isa_list(0, sets), text) ? "machine" : "build", isa_list(1, here));
+        }
         *(int32_t *)at = i;
         return;
     }
     switch (p->kind[0]) {
     case 's': *(const char **)at = text; break;
+    case 'S':
+        if (o->n_stops == MAX_STOPS || !*text) die_usage(*text ? "%s can be given %d times" : "%s takes a text that is not empty", p->name, MAX_STOPS);
+        o->stops[o->n_stops++] = text;
+        break;
     case 'l': parse_tokens(o, text); break;
     case 'k':
-        if ((*(int32_t *)at = aiosk_kv_parse(text)) < 0) die_usage("%s takes a type of cache (f32, f16, or kv and the bits of keys and values: kv8, kv84 ...), not '%s'", p->name, text);
+        if ((*(int32_t *)at = aiosk_kv_parse(text)) < 0) die_usage("%s takes a type of cache (" KV_NAMES "), not '%s'", p->name, text);
         break;
     case 'a':
         for (o->against = 0; o->against < 3 && strcmp(text, numerics_names[o->against]); o->against++) {}
         if (o->against < 3) o->against_kv = AIOSK_KV_F32;
-        else if ((o->against_kv = aiosk_kv_parse(text)) < 0) die_usage("%s takes canonical, fast, reference or a type of cache, not '%s'", p->name, text);
+        else if ((o->against_kv = aiosk_kv_parse(text)) < 0) die_usage("%s takes canonical, fast, reference or a type of cache (" KV_NAMES "), not '%s'", p->name, text);
         break;
     case 'i': *(int32_t *)at = (int32_t)parse_number(p, text); break;
     case 'd': *(double *)at = parse_number(p, text); break;
@@ -928,15 +1124,22 @@ static void parse_value(options *o, const option *p, const char *text) {
     }
 }
 
+static uint64_t some_seed(void) {                              /* 32 bits: to be typed again */
+    uint64_t z = (wall_ns() + (uint64_t)time(NULL) * 1000000007u) * 0x9E3779B97F4A7C15u;
+    return (z ^ z >> 29) * 0xBF58476D1CE4E5B9u >> 32;
+}
+
 int main(int argc, char **argv) {
     static char name[32];
-    const command *c = NULL;
+    const command *c = &commands[0];
     options o;
-    int i, k, status;
-    if (argc < 2) die_usage("give a command; see aios --help");
-    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) { help(); return 0; }
-    for (i = 0; i < N_COMMANDS; i++) if (!strcmp(argv[1], commands[i].name)) c = &commands[i];
-    if (!c) die_usage("there is no command '%s'; see aios --help", argv[1]);
+    int i = 1, status;
+    if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+        help(argc > 2 ? find_command(argv[2]) : NULL);
+        return 0;
+    }
+    if (!strcmp(argv[1], "--version")) return version();
+    if (!is_gguf(argv[1])) c = find_command(argv[i++]);
     snprintf(name, sizeof name, "aios %s", c->name);
     command_name = name;
 
@@ -944,8 +1147,10 @@ int main(int argc, char **argv) {
     o.n = c->bit == RUN ? 128 : c->bit == BENCH ? -1 : 0;
     o.runs = 5;
     o.window = 512;
-    o.against = -1;
-    o.readers = -1;
+    o.against = o.readers = -1;
+    o.temp = 0.7;
+    o.top_p = 0.9;
+    o.seed = some_seed();
     o.threads = 1;
 #ifdef _SC_NPROCESSORS_ONLN
     {
@@ -953,20 +1158,22 @@ int main(int argc, char **argv) {
         o.threads = n < 1 ? 1 : n > 8 ? 8 : (int32_t)n;
     }
 #endif
-    for (i = 2; i < argc; i++) {
-        const option *p = NULL;
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) { help(); return 0; }
-        for (k = 0; k < N_OPTIONS; k++)
-            if (!strcmp(argv[i], option_table[k].name) && (option_table[k].where & c->bit)) p = &option_table[k];
-        if (p && p->kind[0] == 'f' && !p->kind[1]) { *(int32_t *)((char *)&o + p->at) = 1; continue; }
-        if (p && i + 1 == argc) die_usage("%s needs a value (%s)", p->name, p->value);
-        if (p) parse_value(&o, p, argv[++i]);
-        else if (argv[i][0] == '-' && argv[i][1]) die_usage("there is no option '%s'; see aios --help", argv[i]);
-        else if (c->bit == DETOKENIZE) parse_tokens(&o, argv[i]);
-        else if (((c->bit == QUANTIZE && o.n_words < 3) || (c->bit == PACK && o.n_words < 2))) o.words[o.n_words++] = argv[i];
-        else if (c->bit == INSPECT && !o.model) o.model = argv[i];
-        else die_usage("'%s' is one word too many", argv[i]);
+    for (; i < argc; i++) {
+        const option *p;
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) { help(c); return 0; }
+        if (argv[i][0] != '-' || !argv[i][1]) {                 /* a word */
+            if ((c->bit & ANY) && !o.model && (c->bit == INSPECT || is_gguf(argv[i]))) o.model = argv[i];
+            else if (c->bit == DETOKENIZE) parse_tokens(&o, argv[i]);
+            else if ((c->bit == QUANTIZE && o.n_words < 3) || (c->bit == PACK && o.n_words < 2)) o.words[o.n_words++] = argv[i];
+            else die_usage("'%s' is one word too many%s", argv[i], c->bit != RUN ? "" : o.model ? "; the text is -p TEXT" : "; the text is -p TEXT, a model whose name does not end in .gguf is -m MODEL");
+            continue;
+        }
+        p = find_option(argv[i], c);
+        if (p->kind[0] == 'f' && !p->kind[1]) { *(int32_t *)((char *)&o + p->at) = 1; continue; }
+        if (i + 1 == argc) die_usage("%s needs a value (%s)", p->name, p->value);
+        parse_value(&o, p, argv[++i]);
     }
+    quiet = o.quiet;
     if (o.n < 0) o.n = o.bytes ? 200 : 32;
 #ifdef _WIN32
     _setmode(_fileno(stdin), _O_BINARY);                        /* bytes are bytes */

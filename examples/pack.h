@@ -1,5 +1,5 @@
-/* pack.h: `aios pack MODEL OUT` writes the artifact of a model, `aios pack OUT` checks one; --artifact FILE runs from it. Included
- * by aios.c, below its helpers. */
+/* pack.h: `aios pack MODEL OUT` writes the artifact of a model, `aios pack OUT` checks one, with --json shows its manifest; --artifact FILE
+ * runs from it. Included by aios.c, below its helpers. */
 #ifndef PACK_H
 #define PACK_H
 
@@ -30,7 +30,20 @@ static int32_t pack_progress(void *user, uint64_t done, uint64_t total) {
     bar((const char *)user, done, total);
     return 0;
 }
-static int pack_check(const char *path) {
+/* The header, which has been checked, says at 64 where the manifest is, and at 72 how long. */
+static void pack_manifest(FILE *f, const char *path) {
+    uint64_t at[2];
+    char part[4096];
+    if (pack_read(f, 64, at, sizeof at) != sizeof at) die("'%s' cannot be read", path);
+    while (at[1]) {
+        const int64_t n = pack_read(f, at[0], part, at[1] < sizeof part ? at[1] : sizeof part);
+        if (n <= 0) die("'%s' cannot be read", path);
+        fwrite(part, 1, (size_t)n, stdout);
+        at[0] += (uint64_t)n;
+        at[1] -= (uint64_t)n;
+    }
+}
+static int pack_check(const char *path, int32_t json) {
     static char what[] = "checking";
     aios_io io;
     aios_error err = { 0 };
@@ -49,7 +62,8 @@ static int pack_check(const char *path) {
     aios_artifact_check(&io, work, 1 << 20, pack_progress, what, &err);
     bar("", 0, 0);
     if (err.code) die("'%s': %s", path, err.text);
-    printf("%s: %lld bytes, every block is sound\n", path, n);
+    if (json) pack_manifest(f, path);
+    else printf("%s: %lld bytes, every block is sound\n", path, n);
     free(work);
     fclose(f);
     return 0;
@@ -62,7 +76,7 @@ static int pack(const options *o) {
     aios_error err = { 0 };
     uint64_t n, t0 = wall_ns();
     void *work;
-    if (o->n_words == 1) return pack_check(o->words[0]);
+    if (o->n_words == 1) return pack_check(o->words[0], o->json);
     if (o->n_words != 2) die_usage("give two words, MODEL OUT, or one, OUT, to check it");
     in.model = o->words[0];
     open_model(&s, &in, 0);

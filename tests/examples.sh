@@ -51,7 +51,7 @@ runs build/aios hardware --json
 runs build/aios bench --bytes -p 4 -n 4 -r 2
 runs build/aios bench --bytes -p 4 -n 4 -r 2 --json
 same build/aios run -p Once -n 24 --temp 0.8 --seed 7 -- build/aios run -p Once -n 24 --temp 0.8 --seed 7 -t 2 --chunk 3 --isa scalar
-same build/aios run -p Once -n 24 -- build/aios run -p Once -n 24 --deadline-us 200
+same build/aios run --greedy -p Once -n 24 -- build/aios run --greedy -p Once -n 24 --deadline-us 200
 
 refuses build/aios nonsense
 refuses build/aios run --nonsense
@@ -65,8 +65,8 @@ refuses build/aios inspect "$dir/text.gguf"
 if [ -e models/tale.gguf ]; then
     runs build/aios pack models/tale.gguf "$dir/tale.aios"
     runs build/aios pack "$dir/tale.aios"
-    same build/aios run -p Once -n 24 -- build/aios run -m models/tale.gguf --artifact "$dir/tale.aios" -p Once -n 24
-    same build/aios run -p Once -n 24 -- build/aios run -m models/tale.gguf --artifact "$dir/tale.aios" --reader pread --ram 5M -p Once -n 24
+    same build/aios run --greedy -p Once -n 24 -- build/aios run -m models/tale.gguf --artifact "$dir/tale.aios" --greedy -p Once -n 24
+    same build/aios run --greedy -p Once -n 24 -- build/aios run -m models/tale.gguf --artifact "$dir/tale.aios" --reader pread --ram 5M --greedy -p Once -n 24
     { head -c 1000000 "$dir/tale.aios"; printf x; tail -c +1000002 "$dir/tale.aios"; } >"$dir/damaged.aios"
     refuses build/aios pack "$dir/damaged.aios"
     head -c 1000000 "$dir/tale.aios" >"$dir/cut.aios"

@@ -102,7 +102,7 @@ refuses() {         # refuses WORD OPTION...: nothing but one line, with the wor
     [ ! -s "$dir/text" ] && [ "$(wc -l <"$dir/err2")" -eq 1 ] && grep -q "$word" "$dir/err2" || { cat "$dir/err2" >&2; return 1; }
 }
 has() { grep -q "$1" "$dir/json" || { echo "no $1" >&2; return 1; }; }
-runs_same() { build/aios run -t 2 -p "Once upon a time" -n 12 "$@" >"$dir/said" </dev/null 2>"$dir/err2" && cmp "$dir/said" "$dir/whole" || { cat "$dir/err2" >&2; return 1; }; }
+runs_same() { build/aios run -t 2 --greedy -p "Once upon a time" -n 12 "$@" >"$dir/said" </dev/null 2>"$dir/err2" && cmp "$dir/said" "$dir/whole" || { cat "$dir/err2" >&2; return 1; }; }
 
 # ladder OPTION...: from no budget down to the least and one byte below
 ladder() {
@@ -111,7 +111,7 @@ ladder() {
     all=$(($(value "$dir/json" total_bytes) + $(value "$dir/json" held_bytes)))
     least=$(value "$dir/json" min_budget_bytes)
     if [ "$failed" -ne "$before" ]; then return; fi
-    build/aios run -t 2 -p "Once upon a time" -n 12 "$@" >"$dir/whole" 2>"$dir/err" </dev/null || bad "run $*"
+    build/aios run -t 2 --greedy -p "Once upon a time" -n 12 "$@" >"$dir/whole" 2>"$dir/err" </dev/null || bad "run $*"
     for ram in $all $((all - (all - least) / 4)) $(((all + least) / 2)) $((least + 1)) $least; do
         check "a budget" agrees "$@" --ram "$ram"
         check "the least stays the same" [ "$(value "$dir/json" min_budget_bytes)" = "$least" ]
@@ -128,7 +128,7 @@ options() {
     all=$(($(value "$dir/json" total_bytes) + $(value "$dir/json" held_bytes)))
     least=$(value "$dir/json" min_budget_bytes)
     hot=$(value "$dir/json" hot)
-    build/aios run -t 2 -p "Once upon a time" -n 12 "$@" >"$dir/whole" 2>"$dir/err" </dev/null || bad "run $*"
+    build/aios run -t 2 --greedy -p "Once upon a time" -n 12 "$@" >"$dir/whole" 2>"$dir/err" </dev/null || bad "run $*"
     check "--keep-batch" agrees "$@" --ram $((all * 9 / 10)) --keep-batch
     check "--keep-batch" eval '! has "\"batch\""'
     check "--no-stream" refuses "least" "$@" --ram "$least" --no-stream

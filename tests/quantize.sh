@@ -33,7 +33,7 @@ src=models/tale.gguf
 text=$shared/models/tale-valid.txt
 if [ ! -e "$text" ]; then                       # what the model itself says
     text=$dir/text
-    for seed in 1 2 3 4; do build/aios run -p "Once upon a time" -n 480 --temp 0.7 --seed $seed; done >"$text" 2>"$dir/err"
+    for seed in 1 2 3 4; do build/aios run -p "Once upon a time" -n 480 --temp 0.7 --top-p 1 --seed $seed; done >"$text" 2>"$dir/err"
 fi
 base=$(perplexity "$src")
 echo "perplexity of $src: $base"
