@@ -65,7 +65,7 @@ same() {
 }
 
 same "built in" "" "$tokens"
-same "built in" "" "$tokens" --kv f16
+same "built in" "" "$tokens" --kv f32
 same "built in" "" "$tokens" --kv i8
 
 if [ ! -e "$fixtures/types/index.tsv" ]; then
@@ -81,7 +81,7 @@ else
             NR == 1 { for (i = 1; i <= NF; i++) col[$i] = i; next }
             $col["file"] == f && $col["seq"] == "a" { print $col["tokens"] }' "$fixtures/$folder/index.tsv")
         same "$m" "-m $fixtures/$m.gguf" "$ids"
-        case $m in *-f32 | */gemma2) same "$m" "-m $fixtures/$m.gguf" "$ids" --kv f16
+        case $m in *-f32 | */gemma2) same "$m" "-m $fixtures/$m.gguf" "$ids" --kv f32
                                      same "$m" "-m $fixtures/$m.gguf" "$ids" --kv i8 ;; esac
     done
 fi
