@@ -135,7 +135,7 @@ options() {
     check "--may-ctx and --may-kv in the message" refuses "with --may-kv and --may-ctx [0-9]" "$@" --ram $((least - 1))
     check "--may-ctx" agrees "$@" --ram $((least - 1)) --may-ctx
     check "--may-ctx" has '"ctx"'
-    check "--may-kv" agrees "$@" --ram $((least - 1)) --may-kv
+    check "--may-kv" agrees "$@" --kv f32 --ram "$least" --may-kv
     check "--may-kv" has '"kv_type"'
     check "--hot" agrees "$@" --hot $((hot / 2))
     check "--hot" [ "$(value "$dir/json" hot)" -le $((hot / 2)) ]
