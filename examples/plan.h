@@ -175,7 +175,7 @@ static double disk_bandwidth(planning *g) { (void)g; return 0; }
 #endif
 
 /* ---- words ------------------------------------------------------------------------------------------------- */
-static const char *const rung_names[] = { "batch", "kv_type", "ctx", "in_place", "stream", "experts" };
+static const char *const rung_names[] = { "batch", "kv_type", "ctx", "in_place", "stream", "experts", "rows" };
 enum { N_RUNGS = sizeof rung_names / sizeof *rung_names };
 static const char *const bound_names[] = { "unknown", "memory", "storage" };
 
@@ -196,11 +196,18 @@ static const char *speed_text(char out[24], double x) {
     snprintf(out, 24, "%.*f", x >= 100 ? 0 : x >= 10 ? 1 : x >= 1 ? 2 : 4, x);
     return out;
 }
+/* Of tables that are read by the row: what is on storage. An embedding that is the output too is read whole. */
+static uint64_t tables_streamed(const planning *g) {
+    uint64_t sum = 0;
+    uint32_t i;
+    for (i = 0; i < g->n; i++) if (g->t[i].group == EMBD_GROUP && g->t[i].at.token_bytes < g->t[i].t.n_bytes) sum += g->t[i].at.stream_bytes;
+    return sum;
+}
 /* What was given up, rung by rung; 0 = not this one. */
 static int rung_text(const planning *g, int i, char *out, size_t cap) {
     const aios_plan *p = &g->s.plan, *a = &g->asked;
     char size[24], kv_text[2][8];
-    uint64_t experts = g->sum[EXPERT_GROUP][STREAMED], others = g->sum[N_GROUPS][STREAMED] - experts;
+    uint64_t experts = g->sum[EXPERT_GROUP][STREAMED], tables = tables_streamed(g), others = g->sum[N_GROUPS][STREAMED] - experts - tables;
     if (!(p->rungs >> i & 1)) return 0;
     switch (1 << i) {
     case AIOS_RUNG_BATCH:    snprintf(out, cap, "at most %d token%s in a pass instead of %d: a slower prompt", p->n_batch, p->n_batch == 1 ? "" : "s", a->n_batch); break;
@@ -209,6 +216,9 @@ static int rung_text(const planning *g, int i, char *out, size_t cap) {
     case AIOS_RUNG_IN_PLACE: snprintf(out, cap, "%s of matrices are used where they are mapped, not packed", size_text(size, (double)g->sum[N_GROUPS][MAPPED])); break;
     case AIOS_RUNG_EXPERTS:  snprintf(out, cap, "%s of experts are read from storage when a token wants them, into a cache that holds %u of %u (%.1f %%)", size_text(size, (double)experts),
                                       p->n_expert_slots, p->n_experts, share((double)p->n_expert_slots, (double)p->n_experts)); break;
+    case AIOS_RUNG_ROWS:     if (tables) snprintf(out, cap, "%s of tables are on storage: a row is read when a token wants it", size_text(size, (double)tables));
+                             else snprintf(out, cap, "a row of the embedding is read from storage when a token wants it");
+                             break;
     default:                 snprintf(out, cap, "%s of weights (%.1f %%) are read from storage for every pass", size_text(size, (double)others), share((double)others, (double)g->sum[N_GROUPS][IN_FILE]));
     }
     return 1;
@@ -377,6 +387,7 @@ static void plan_json(const planning *g) {
            U(p->n_units ? p->unit_bytes : 0), p->n_units, p->n_readers);
     printf("\"experts\": {\"slots\": %u, \"slot_bytes\": %llu, \"of\": %u, \"in_layer\": %d, \"used\": %d},\n", p->n_expert_slots, U(p->n_expert_slots ? p->expert_slot_bytes : 0), p->n_experts,
            g->s.info.n_expert, g->s.info.n_expert_used);
+    printf("\"rows\": {\"slots\": %u, \"slot_bytes\": %llu, \"streamed\": %llu},\n", p->n_row_slots, U(p->n_row_slots ? p->row_slot_bytes : 0), U(tables_streamed(g)));
     printf("\"weights\": {");
     for (i = 0; i <= N_GROUPS; i++) {
         printf("%s\"%s\": {", i ? ", " : "", i < N_GROUPS ? group_names[i] : "all");
