@@ -260,7 +260,9 @@ AIOS__DESC_INIT(aios_limits)
 typedef int32_t (*aios_progress_fn)(void *user, uint64_t done_bytes, uint64_t total_bytes);
 typedef void (*aios_log_fn)(void *user, int32_t level, const char *text);    /* level: 0 note, 1 warning */
 
-enum { AIOS_MODEL_VOCAB_ONLY = 1 };         /* tokenizer and keys; no tensors are looked at             */
+enum { AIOS_MODEL_VOCAB_ONLY = 1,           /* tokenizer and keys; no tensors are looked at             */
+       AIOS_MODEL_INSPECT = 2 };            /* a look at what is in a sound file, whether it runs or not: keys, the list of tensors, those of types that
+                                               are not known too, the tokenizer if it is sound; of a split model any part, where the others are not there */
 typedef struct aios_model_desc {
     uint32_t struct_size, flags;            /* AIOS_MODEL_*                                            */
     const aios_allocator *mem;              /* required, but with AIOS_DEFAULT_ALLOC; copied           */
@@ -299,10 +301,10 @@ AIOS__DESC_INIT(aios_model_info)
 AIOS_API aios_status aios_model_get_info(const aios_model *m, aios_model_info *out);
 
 typedef struct aios_tensor_info {
-    uint32_t struct_size, type;     /* AIOSK_*                                                         */
+    uint32_t struct_size, type;     /* AIOSK_*, or with AIOS_MODEL_INSPECT any number                  */
     char name[64];                  /* zero terminated                                                 */
     uint64_t n[4];                  /* shape, first index contiguous; unused are 1                     */
-    uint64_t file_offset, n_bytes;
+    uint64_t file_offset, n_bytes;  /* n_bytes: of a type that is not known the room up to what follows */
     uint32_t n_dims, part;
 } aios_tensor_info;
 AIOS__DESC_INIT(aios_tensor_info)
@@ -1932,8 +1934,8 @@ typedef struct aios__tensor {
     aios__str name;
     uint32_t type, n_dims, part, reserved;
     uint64_t n[4];              /* first index contiguous; unused are 1                                */
-    uint64_t row_bytes;         /* bytes of n[0] weights; whole blocks                                 */
-    uint64_t n_bytes;           /* of all rows; inside the file                                        */
+    uint64_t row_bytes;         /* bytes of n[0] weights; whole blocks; 0: of a type that is not known */
+    uint64_t n_bytes;           /* of all rows; inside the file; of that type the room up to what follows */
     uint64_t off;               /* of the data, in its part                                            */
     uint64_t dir_off;           /* of its directory entry, for messages                                */
 } aios__tensor;
@@ -2668,6 +2670,7 @@ typedef struct aios__scan {
     aios_error *err;
     aios_limits lim;
     uint32_t part, n_parts;
+    int32_t look;                       /* only to be shown: types that are not known will do, and a part without the others */
     const uint8_t *p;                   /* bytes [base, base + n) of the file                                   */
     uint64_t base, n;
     uint8_t *window;                    /* [AIOS__WINDOW] where more is read to; NULL: p is the whole header    */
@@ -2948,15 +2951,15 @@ static inline aios_status aios__scan_tensor(aios__scan *s, uint32_t index) {
     at = s->pos;
     if ((st = aios__scan_get(s, &t.type, 4, "type")) != AIOS_OK) return st;
     type = t.type < AIOSK_N_TYPES ? aiosk_type_info((int32_t)t.type) : NULL;
-    if (!type || !type->name) return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, at, AIOSK_N_TYPES - 1, t.type, "unknown tensor type", "");
-    if (t.n[0] % type->n_weights) return aios__scan_fail(s, AIOS_ERR_FORMAT, dims_at, type->n_weights, t.n[0], "its rows are no whole number of blocks of type ", type->name);
-    t.row_bytes = aiosk_row_bytes((int32_t)t.type, t.n[0]);
-    if (t.row_bytes == 0 || !aios__mul(t.row_bytes, n_weights / t.n[0], &t.n_bytes))
+    if (!type && !s->look) return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, at, AIOSK_N_TYPES - 1, t.type, "unknown tensor type", "");
+    if (type && t.n[0] % type->n_weights) return aios__scan_fail(s, AIOS_ERR_FORMAT, dims_at, type->n_weights, t.n[0], "its rows are no whole number of blocks of type ", type->name);
+    if (type) t.row_bytes = aiosk_row_bytes((int32_t)t.type, t.n[0]);
+    if (type && (t.row_bytes == 0 || !aios__mul(t.row_bytes, n_weights / t.n[0], &t.n_bytes)))
         return aios__scan_bad(s, dims_at, 0, n_weights, "its number of bytes overflows 64 bits");
     at = s->pos;
     if ((st = aios__scan_get(s, &t.off, 8, "data offset")) != AIOS_OK) return st;
     if (t.off & (s->alignment - 1)) return aios__scan_bad(s, at, s->alignment, t.off, "its data offset is no multiple of the file's alignment");
-    if (!aios__add(t.off, t.n_bytes, &end)) return aios__scan_bad(s, at, s->io->n_bytes, t.off, "its data lies outside the file");
+    if (!aios__add(t.off, type ? t.n_bytes : 1, &end)) return aios__scan_bad(s, at, s->io->n_bytes, t.off, "its data lies outside the file");
     if (end > s->far_end) {
         s->far_end = end; s->far_off = at; s->far_index = index; s->n_far_name = s->n_name;
         memcpy(s->far_name, s->name, s->n_name);
@@ -3043,7 +3046,7 @@ static inline aios_status aios__scan_windowed(aios__scan *s, int32_t keys_only) 
 /* Do the part's split.* keys agree with what the caller gave? */
 static inline aios_status aios__scan_split(aios__scan *s) {
     s->kind = 'k';
-    if (s->n_parts == 1 && s->split_count <= 1) return AIOS_OK;         /* files merged again say 0 */
+    if (s->n_parts == 1 && (s->look || s->split_count <= 1)) return AIOS_OK;       /* files merged again say 0 */
     s->n_name = 11;
     memcpy(s->name, "split.count", 11);
     if (!(s->has & AIOS__HAS_SPLIT_COUNT)) return aios__scan_bad(s, 0, s->n_parts, 0, "is missing in a part of a split model");
@@ -3058,8 +3061,8 @@ static inline aios_status aios__scan_split(aios__scan *s) {
 /* ---- the two passes -------------------------------------------------------------------------------------------- */
 
 /* Reads and checks the headers of all parts through a page of stack; takes no memory. io: [n_parts], n_parts >= 1.
- * *out is what aios__gguf_load needs and will hold to. */
-static inline aios_status aios__gguf_measure(const aios_io *io, uint32_t n_parts, const aios_limits *lim, aios__gguf_size *out, aios_error *err) {
+ * *out is what aios__gguf_load needs and will hold to. look: for aios__scan. */
+static inline aios_status aios__gguf_measure(const aios_io *io, uint32_t n_parts, const aios_limits *lim, int32_t look, aios__gguf_size *out, aios_error *err) {
     aios_limits l = aios__limits_of(lim);
     uint64_t split_tensors = 0, split_tensors_off = 0;
     uint32_t i, has_split_tensors = 0;
@@ -3073,6 +3076,7 @@ static inline aios_status aios__gguf_measure(const aios_io *io, uint32_t n_parts
     out->n_parts = n_parts;
     for (i = 0; i < n_parts; i++) {
         aios__scan_init(&s, io, i, n_parts, &l, err);
+        s.look = look;
         if ((st = aios__scan_windowed(&s, 0)) != AIOS_OK) return st;
         if ((st = aios__scan_split(&s)) != AIOS_OK) return st;
         if (i == 0) {
@@ -3087,7 +3091,7 @@ static inline aios_status aios__gguf_measure(const aios_io *io, uint32_t n_parts
         l.max_tensors -= s.n_tensors;
         l.max_header_bytes -= s.pos;
     }
-    if (has_split_tensors && split_tensors != out->n_tensors) {
+    if (has_split_tensors && split_tensors != out->n_tensors && !(look && n_parts == 1)) {
         aios__scan_init(&s, io, 0, n_parts, &l, err);
         s.kind = 'k'; s.n_name = 19;
         memcpy(s.name, "split.tensors.count", 19);
@@ -3137,9 +3141,11 @@ static inline aios_status aios__gguf_index(aios__gguf *g, aios_error *err) {
                                "key '%': is there twice, first at byte %", aios__s(b->name), aios__u(aios__key_entry_off(a)));
     }
     aios__sort(g, AIOS__BY_PLACE, g->tensor_by_name, g->n_tensors);
-    for (i = 1; i < g->n_tensors; i++) {
-        const aios__tensor *a = &g->tensor[g->tensor_by_name[i - 1]], *b = &g->tensor[g->tensor_by_name[i]];
-        if (a->part == b->part && a->off + a->n_bytes > b->off)
+    for (i = 1; i <= g->n_tensors; i++) {
+        aios__tensor *a = &g->tensor[g->tensor_by_name[i - 1]], *b = i < g->n_tensors ? &g->tensor[g->tensor_by_name[i]] : NULL;
+        if (b && b->part != a->part) b = NULL;
+        if (!a->n_bytes) a->n_bytes = (b ? b->off : g->io[a->part].n_bytes) - a->off;       /* of a type that is not known: the room there is */
+        if (b && (!a->n_bytes || a->off + a->n_bytes > b->off))
             return aios__fail2(err, AIOS_ERR_FORMAT, aios__tensor_type_off(b) + 4, a->off + a->n_bytes, b->off,
                                "tensor '%': its data overlaps that of '%'", aios__s(b->name), aios__s(a->name));
     }
@@ -3162,7 +3168,7 @@ static inline uint64_t aios__fnv64(uint64_t hash, const uint8_t *p, uint64_t n) 
 /* Takes memory for keys, directory and such header bytes as are not mapped, and fills *g. With mem->base NULL nothing is read
  * and only mem->used moves, by what the real call takes. io and the mapped bytes must outlive g. */
 static inline aios_status aios__gguf_load(aios__gguf *g, aios__bump *mem, const aios_io *io, uint32_t n_parts, const aios_limits *lim,
-                                          const aios__gguf_size *size, aios_error *err) {
+                                          int32_t look, const aios__gguf_size *size, aios_error *err) {
     aios_limits l = aios__limits_of(lim);
     uint64_t held = 0, i, h, n_tokens = 0, n_merges = 0, token_bytes = 0;
     uint8_t *header;
@@ -3184,11 +3190,13 @@ static inline aios_status aios__gguf_load(aios__gguf *g, aios__bump *mem, const 
     for (part = 0; part < n_parts && st == AIOS_OK; part++) {
         const uint8_t *p;
         aios__scan_init(&s, io, part, n_parts, &l, err);
+        s.look = look;
         h = size->header_bytes;
         if (n_parts > 1) {                              /* only the sum is known: measure this one again */
             if ((st = aios__scan_windowed(&s, 0)) != AIOS_OK) break;
             h = s.pos;
             aios__scan_init(&s, io, part, n_parts, &l, err);
+            s.look = look;
         }
         s.kind = 'h';
         p = (const uint8_t *)aios__io_map(io + part, 0, h);
@@ -3229,12 +3237,13 @@ static inline aios_status aios__gguf_load(aios__gguf *g, aios__bump *mem, const 
 
 /* ---- split models --------------------------------------------------------------------------------------------- */
 
-/* How many files the model of which this is one consists of (1 when it does not say). Reads and checks its keys only. */
-static inline aios_status aios__gguf_split_count(const aios_io *io, const aios_limits *lim, uint32_t *n, aios_error *err) {
+/* How many files the model of which this is one consists of (1 when it does not say), and which of them it is. Reads and checks its keys only. */
+static inline aios_status aios__gguf_split_count(const aios_io *io, const aios_limits *lim, uint32_t *n, uint64_t *no, aios_error *err) {
     aios_limits l = aios__limits_of(lim);
     aios__scan s;
     aios_status st;
     *n = 1;
+    *no = 0;
     aios__scan_init(&s, io, 0, 1, &l, err);
     if ((st = aios__scan_windowed(&s, 1)) != AIOS_OK) return st;
     if (s.split_count > l.max_parts) {
@@ -3242,7 +3251,7 @@ static inline aios_status aios__gguf_split_count(const aios_io *io, const aios_l
         memcpy(s.name, "split.count", 11);
         return aios__scan_fail(&s, AIOS_ERR_LIMIT, s.split_count_off, l.max_parts, s.split_count, "more files than limits.max_parts allows", "");
     }
-    if (s.split_count > 1) *n = (uint32_t)s.split_count;
+    if (s.split_count > 1) { *n = (uint32_t)s.split_count; *no = s.split_no; }
     return AIOS_OK;
 }
 /* The path of part i (from 0) of n, from the path of any part: "dir/m-00001-of-00003.gguf" gives "dir/m-00002-of-00003.gguf".
@@ -4687,12 +4696,15 @@ static inline aios_status aios__load_special(aios__vocab *v, const aios__gguf *g
 
 /* Reads the tokenizer's keys into v; v->off .. v->merge lie in mem. With mem->base NULL it only counts what they take, from
  * size alone (g is then NULL). A model without tokenizer, or with one of another kind, is no error here. */
+static inline void aios__vocab_clear(aios__vocab *v) {
+    memset(v, 0, sizeof *v);
+    v->bos = v->eos = v->eot = v->pad = v->unk = -1;
+}
 static inline aios_status aios__vocab_load(aios__vocab *v, aios__bump *mem, const aios__gguf *g, const aios__gguf_size *size, const aios__notes *log, aios_error *err) {
     uint64_t n = size->n_tokens, m = size->n_merges;
     const aios__key *k;
     aios_status st;
-    memset(v, 0, sizeof *v);
-    v->bos = v->eos = v->eot = v->pad = v->unk = -1;
+    aios__vocab_clear(v);
     if (n > INT32_MAX || m > INT32_MAX || size->token_bytes > UINT32_MAX || size->token_bytes + 8 * n > UINT32_MAX)
         return aios__fail(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "the vocabulary has more than 2^31 tokens or merges, or 4 GiB of text");
     v->n_slots = aios__slots_for(n);
@@ -6744,22 +6756,31 @@ static void aios__parts_close(aios_io *io, uint32_t n) {
     uint32_t i;
     for (i = 0; i < n; i++) aios__file_close(&io[i]);
 }
-/* Opens path and, when that is the first part of a split file, all the others. On failure none stays open. */
+/* Opens path and, when that is the first part of a split file, all the others. On failure none stays open, but for what is only to be looked at: then
+ * this file alone. */
 static aios_status aios__parts_open(aios__opening *o, aios_error *err) {
     char name[1024];
-    uint32_t i;
+    uint32_t i, n_open = 1;
+    uint64_t no;
     aios_status st = aios__file_open(o->d.path, &o->io[0], err);
     if (st) return st;
-    st = aios__gguf_split_count(&o->io[0], &o->lim, &o->n_parts, err);
+    st = aios__gguf_split_count(&o->io[0], &o->lim, &o->n_parts, &no, err);
+    if (!st && no && no < o->n_parts) st = aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, 0, no, "the file is part % of % of a split model: the first is to be opened", aios__u(no + 1), aios__u(o->n_parts));
     if (!st && o->n_parts > o->lim.max_parts)
         st = aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, o->lim.max_parts, o->n_parts, "% parts are more than the limit of %", aios__u(o->n_parts), aios__u(o->lim.max_parts));
     for (i = 1; !st && i < o->n_parts; i++) {
         if (!aios__split_name(o->d.path, i, o->n_parts, name, sizeof name))
             st = aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, o->n_parts, 1, "the file is one of % parts, but its name does not end in -00001-of-N.gguf", aios__u(o->n_parts), aios__u(0));
         else st = aios__file_open(name, &o->io[i], err);
-        if (st) { aios__parts_close(o->io, i); return st; }
+        n_open += !st;
     }
-    if (st) aios__parts_close(o->io, 1);
+    if (st && o->d.flags & AIOS_MODEL_INSPECT) {
+        aios__parts_close(o->io + 1, n_open - 1);
+        aios__clear(err);
+        o->n_parts = n_open = 1;
+        st = AIOS_OK;
+    }
+    if (st) aios__parts_close(o->io, n_open);
     else o->own_files = 1;
     return st;
 }
@@ -6772,7 +6793,7 @@ static aios_status aios__opening_start(aios__opening *o, const aios_model_desc *
     memset(o, 0, sizeof *o);
     aios__clear(err);
     if ((st = aios__desc_copy(AIOS__ID_aios_model_desc, &o->d, d, err)) != 0) return st;
-    if ((st = aios__flags(o->d.flags, AIOS_MODEL_VOCAB_ONLY, "aios_model_desc", err)) != 0) return st;
+    if ((st = aios__flags(o->d.flags, AIOS_MODEL_VOCAB_ONLY | AIOS_MODEL_INSPECT, "aios_model_desc", err)) != 0) return st;
     if (o->d.limits && (st = aios__desc_copy(AIOS__ID_aios_limits, &o->lim, o->d.limits, err)) != 0) return st;
     o->lim = aios__limits_of(&o->lim);
     if (o->lim.max_parts > AIOS__MAX_PARTS) o->lim.max_parts = AIOS__MAX_PARTS;
@@ -6796,11 +6817,11 @@ static void aios__opening_end(aios__opening *o) { if (o->own_files) aios__parts_
 static aios_status aios__model_size(aios__opening *o, aios__gguf_size *size, uint64_t *bytes, aios_error *err) {
     aios__bump b = { NULL, 0 };
     aios_model tmp;
-    aios_status st = aios__gguf_measure(o->io, o->n_parts, &o->lim, size, err);
+    aios_status st = aios__gguf_measure(o->io, o->n_parts, &o->lim, o->d.flags & AIOS_MODEL_INSPECT, size, err);
     if (st) return st;
     memset(&tmp, 0, sizeof tmp);
     aios__model_layout(&b, size, o->n_parts, &tmp);
-    if ((st = aios__gguf_load(&tmp.gguf, &b, o->io, o->n_parts, &o->lim, size, err)) != 0) return st;
+    if ((st = aios__gguf_load(&tmp.gguf, &b, o->io, o->n_parts, &o->lim, o->d.flags & AIOS_MODEL_INSPECT, size, err)) != 0) return st;
     if ((st = aios__vocab_load(&tmp.vocab, &b, NULL, size, NULL, err)) != 0) return st;
     *bytes = aios__round_up(b.used, 64);
     return AIOS_OK;
@@ -6818,13 +6839,14 @@ static void aios__req_fill(aios_mem_req *r, uint32_t kind, uint32_t tier, uint64
 static aios_status aios__model_understand(aios_model *m, aios_error *err) {
     const aios__key *k = aios__key_find(&m->gguf, "general.architecture");
     aios_status st;
+    if (m->flags & AIOS_MODEL_INSPECT && !aios__key_str(k, &m->arch_name)) return AIOS_OK;
     if (!k) {
         if (m->flags & AIOS_MODEL_VOCAB_ONLY) return AIOS_OK;
         return aios__fail(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "key general.architecture is missing");
     }
     if (!aios__key_str(k, &m->arch_name)) return aios__fail(err, AIOS_ERR_MODEL, k->off, "key general.architecture must be a string");
     memcpy(m->arch_z, m->arch_name.p, (size_t)aios__min_u64(m->arch_name.n, sizeof m->arch_z - 1));
-    if (m->flags & AIOS_MODEL_VOCAB_ONLY) return AIOS_OK;
+    if (m->flags & (AIOS_MODEL_VOCAB_ONLY | AIOS_MODEL_INSPECT)) return AIOS_OK;
     m->arch = aios__arch_find(m->arch_name);
     if (!m->arch) return aios__fail1(err, AIOS_ERR_UNSUPPORTED, k->off, "the model family '%' is not known to this version", aios__s(m->arch_name));
     if ((st = aios__hp_load(m, err)) != 0) return st;
@@ -6893,13 +6915,17 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
     memcpy(m->io, o.io, o.n_parts * sizeof *o.io);
     memset(m->place, 0, size.n_tensors * sizeof *m->place);
     memset(&m->io[m->n_parts], 0, sizeof *m->io);
-    st = aios__gguf_load(&m->gguf, &b, m->io, m->n_parts, &o.lim, &size, err);
-    if (!st) st = aios__vocab_load(&m->vocab, &b, &m->gguf, &size, &m->log, err);
+    st = aios__gguf_load(&m->gguf, &b, m->io, m->n_parts, &o.lim, o.d.flags & AIOS_MODEL_INSPECT, &size, err);
+    if (!st && (st = aios__vocab_load(&m->vocab, &b, &m->gguf, &size, &m->log, err)) != 0 && o.d.flags & AIOS_MODEL_INSPECT) {
+        aios__vocab_clear(&m->vocab);
+        aios__clear(err);
+        st = AIOS_OK;
+    }
     fp = aiosk_fp_begin();              /* the host's rounding mode is not ours */
     if (!st) st = aios__model_understand(m, err);
     aiosk_fp_end(fp);
     if (st) { aios_model_free(m); return st; }
-    if (!(o.d.flags & AIOS_MODEL_VOCAB_ONLY) && (st = aios__artifact_take(m, &o.d, err)) != 0) { aios_model_free(m); return st; }
+    if (!(o.d.flags & (AIOS_MODEL_VOCAB_ONLY | AIOS_MODEL_INSPECT)) && (st = aios__artifact_take(m, &o.d, err)) != 0) { aios_model_free(m); return st; }
     for (i = 0; i < m->gguf.n_tensors; i++)
         m->place[i].can_map = (uint8_t)((aios__io_map(&m->io[m->gguf.tensor[i].part], m->gguf.tensor[i].off, m->gguf.tensor[i].n_bytes) ? AIOS__MAP_MODEL : 0)
             | (m->place[i].art_off && aios__io_map(&m->io[m->n_parts], m->place[i].art_off, 1) ? AIOS__MAP_ARTIFACT : 0));

@@ -636,10 +636,10 @@ static int inspect(const options *o) {
     if (try_model(&s, o, 0, &err) != AIOS_OK) {                 /* a look, not a start: what does not run is shown all the same */
         reader_close(&s.artifact);
         reader_close(&s.file);
-        open_model(&s, o, AIOS_MODEL_VOCAB_ONLY);
+        open_model(&s, o, AIOS_MODEL_INSPECT);
     }
     printf("architecture  %s\nparameters    %llu\ntensor bytes  %llu (%.2f bits per weight)\nheader bytes  %llu (GGUF version %d)\n",
-           s.info.arch ? s.info.arch : "?", (unsigned long long)s.info.n_params, (unsigned long long)s.info.tensor_bytes,
+           s.info.arch && *s.info.arch ? s.info.arch : "?", (unsigned long long)s.info.n_params, (unsigned long long)s.info.tensor_bytes,
            s.info.n_params ? (double)s.info.tensor_bytes * 8 / (double)s.info.n_params : 0.0, (unsigned long long)s.info.header_bytes, s.info.gguf_version);
     if (!err.code) printf("shape         %d layers, width %d, %d heads (%d key/value) of %d and %d, feed-forward %d, vocabulary %d, context %d\n",
            s.info.n_layer, s.info.n_embd, s.info.n_head, s.info.n_head_kv, s.info.head_dim_k, s.info.head_dim_v, s.info.n_ff, s.info.n_vocab, s.info.n_ctx_train);
@@ -657,12 +657,13 @@ static int inspect(const options *o) {
         aios_tensor_info_init(&t);
         if (aios_model_get_tensor(s.model, i, &t) != AIOS_OK) continue;
         k = aiosk_type_info((int32_t)t.type);
+        if (!k) snprintf(type, sizeof type, "%u", t.type);
         value[0] = 0;
         for (d = 0; d < t.n_dims && d < 4; d++) {
             size_t used = strlen(value);
             snprintf(value + used, sizeof value - used, "%s%llu", d ? " x " : "", (unsigned long long)t.n[d]);
         }
-        printf("  %-36s %-8s %-20s %14llu %14llu\n", t.name, k ? k->name : "?", value, (unsigned long long)t.n_bytes, (unsigned long long)t.file_offset);
+        printf("  %-36s %-8s %-20s %14llu %14llu\n", t.name, k ? k->name : type, value, (unsigned long long)t.n_bytes, (unsigned long long)t.file_offset);
     }
     if (err.code) printf("\ndoes not run: %s\n", err.text);
     close_session(&s);

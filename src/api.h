@@ -259,7 +259,9 @@ AIOS__DESC_INIT(aios_limits)
 typedef int32_t (*aios_progress_fn)(void *user, uint64_t done_bytes, uint64_t total_bytes);
 typedef void (*aios_log_fn)(void *user, int32_t level, const char *text);    /* level: 0 note, 1 warning */
 
-enum { AIOS_MODEL_VOCAB_ONLY = 1 };         /* tokenizer and keys; no tensors are looked at             */
+enum { AIOS_MODEL_VOCAB_ONLY = 1,           /* tokenizer and keys; no tensors are looked at             */
+       AIOS_MODEL_INSPECT = 2 };            /* a look at what is in a sound file, whether it runs or not: keys, the list of tensors, those of types that
+                                               are not known too, the tokenizer if it is sound; of a split model any part, where the others are not there */
 typedef struct aios_model_desc {
     uint32_t struct_size, flags;            /* AIOS_MODEL_*                                            */
     const aios_allocator *mem;              /* required, but with AIOS_DEFAULT_ALLOC; copied           */
@@ -298,10 +300,10 @@ AIOS__DESC_INIT(aios_model_info)
 AIOS_API aios_status aios_model_get_info(const aios_model *m, aios_model_info *out);
 
 typedef struct aios_tensor_info {
-    uint32_t struct_size, type;     /* AIOSK_*                                                         */
+    uint32_t struct_size, type;     /* AIOSK_*, or with AIOS_MODEL_INSPECT any number                  */
     char name[64];                  /* zero terminated                                                 */
     uint64_t n[4];                  /* shape, first index contiguous; unused are 1                     */
-    uint64_t file_offset, n_bytes;
+    uint64_t file_offset, n_bytes;  /* n_bytes: of a type that is not known the room up to what follows */
     uint32_t n_dims, part;
 } aios_tensor_info;
 AIOS__DESC_INIT(aios_tensor_info)

@@ -155,6 +155,7 @@ typedef struct aios__scan {
     aios_error *err;
     aios_limits lim;
     uint32_t part, n_parts;
+    int32_t look;                       /* only to be shown: types that are not known will do, and a part without the others */
     const uint8_t *p;                   /* bytes [base, base + n) of the file                                   */
     uint64_t base, n;
     uint8_t *window;                    /* [AIOS__WINDOW] where more is read to; NULL: p is the whole header    */
@@ -435,15 +436,15 @@ static inline aios_status aios__scan_tensor(aios__scan *s, uint32_t index) {
     at = s->pos;
     if ((st = aios__scan_get(s, &t.type, 4, "type")) != AIOS_OK) return st;
     type = t.type < AIOSK_N_TYPES ? aiosk_type_info((int32_t)t.type) : NULL;
-    if (!type || !type->name) return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, at, AIOSK_N_TYPES - 1, t.type, "unknown tensor type", "");
-    if (t.n[0] % type->n_weights) return aios__scan_fail(s, AIOS_ERR_FORMAT, dims_at, type->n_weights, t.n[0], "its rows are no whole number of blocks of type ", type->name);
-    t.row_bytes = aiosk_row_bytes((int32_t)t.type, t.n[0]);
-    if (t.row_bytes == 0 || !aios__mul(t.row_bytes, n_weights / t.n[0], &t.n_bytes))
+    if (!type && !s->look) return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, at, AIOSK_N_TYPES - 1, t.type, "unknown tensor type", "");
+    if (type && t.n[0] % type->n_weights) return aios__scan_fail(s, AIOS_ERR_FORMAT, dims_at, type->n_weights, t.n[0], "its rows are no whole number of blocks of type ", type->name);
+    if (type) t.row_bytes = aiosk_row_bytes((int32_t)t.type, t.n[0]);
+    if (type && (t.row_bytes == 0 || !aios__mul(t.row_bytes, n_weights / t.n[0], &t.n_bytes)))
         return aios__scan_bad(s, dims_at, 0, n_weights, "its number of bytes overflows 64 bits");
     at = s->pos;
     if ((st = aios__scan_get(s, &t.off, 8, "data offset")) != AIOS_OK) return st;
     if (t.off & (s->alignment - 1)) return aios__scan_bad(s, at, s->alignment, t.off, "its data offset is no multiple of the file's alignment");
-    if (!aios__add(t.off, t.n_bytes, &end)) return aios__scan_bad(s, at, s->io->n_bytes, t.off, "its data lies outside the file");
+    if (!aios__add(t.off, type ? t.n_bytes : 1, &end)) return aios__scan_bad(s, at, s->io->n_bytes, t.off, "its data lies outside the file");
     if (end > s->far_end) {
         s->far_end = end; s->far_off = at; s->far_index = index; s->n_far_name = s->n_name;
         memcpy(s->far_name, s->name, s->n_name);
@@ -530,7 +531,7 @@ static inline aios_status aios__scan_windowed(aios__scan *s, int32_t keys_only) 
 /* Do the part's split.* keys agree with what the caller gave? */
 static inline aios_status aios__scan_split(aios__scan *s) {
     s->kind = 'k';
-    if (s->n_parts == 1 && s->split_count <= 1) return AIOS_OK;         /* files merged again say 0 */
+    if (s->n_parts == 1 && (s->look || s->split_count <= 1)) return AIOS_OK;       /* files merged again say 0 */
     s->n_name = 11;
     memcpy(s->name, "split.count", 11);
     if (!(s->has & AIOS__HAS_SPLIT_COUNT)) return aios__scan_bad(s, 0, s->n_parts, 0, "is missing in a part of a split model");
@@ -545,8 +546,8 @@ static inline aios_status aios__scan_split(aios__scan *s) {
 /* ---- the two passes -------------------------------------------------------------------------------------------- */
 
 /* Reads and checks the headers of all parts through a page of stack; takes no memory. io: [n_parts], n_parts >= 1.
- * *out is what aios__gguf_load needs and will hold to. */
-static inline aios_status aios__gguf_measure(const aios_io *io, uint32_t n_parts, const aios_limits *lim, aios__gguf_size *out, aios_error *err) {
+ * *out is what aios__gguf_load needs and will hold to. look: for aios__scan. */
+static inline aios_status aios__gguf_measure(const aios_io *io, uint32_t n_parts, const aios_limits *lim, int32_t look, aios__gguf_size *out, aios_error *err) {
     aios_limits l = aios__limits_of(lim);
     uint64_t split_tensors = 0, split_tensors_off = 0;
     uint32_t i, has_split_tensors = 0;
@@ -560,6 +561,7 @@ static inline aios_status aios__gguf_measure(const aios_io *io, uint32_t n_parts
     out->n_parts = n_parts;
     for (i = 0; i < n_parts; i++) {
         aios__scan_init(&s, io, i, n_parts, &l, err);
+        s.look = look;
         if ((st = aios__scan_windowed(&s, 0)) != AIOS_OK) return st;
         if ((st = aios__scan_split(&s)) != AIOS_OK) return st;
         if (i == 0) {
@@ -574,7 +576,7 @@ static inline aios_status aios__gguf_measure(const aios_io *io, uint32_t n_parts
         l.max_tensors -= s.n_tensors;
         l.max_header_bytes -= s.pos;
     }
-    if (has_split_tensors && split_tensors != out->n_tensors) {
+    if (has_split_tensors && split_tensors != out->n_tensors && !(look && n_parts == 1)) {
         aios__scan_init(&s, io, 0, n_parts, &l, err);
         s.kind = 'k'; s.n_name = 19;
         memcpy(s.name, "split.tensors.count", 19);
@@ -624,9 +626,11 @@ static inline aios_status aios__gguf_index(aios__gguf *g, aios_error *err) {
                                "key '%': is there twice, first at byte %", aios__s(b->name), aios__u(aios__key_entry_off(a)));
     }
     aios__sort(g, AIOS__BY_PLACE, g->tensor_by_name, g->n_tensors);
-    for (i = 1; i < g->n_tensors; i++) {
-        const aios__tensor *a = &g->tensor[g->tensor_by_name[i - 1]], *b = &g->tensor[g->tensor_by_name[i]];
-        if (a->part == b->part && a->off + a->n_bytes > b->off)
+    for (i = 1; i <= g->n_tensors; i++) {
+        aios__tensor *a = &g->tensor[g->tensor_by_name[i - 1]], *b = i < g->n_tensors ? &g->tensor[g->tensor_by_name[i]] : NULL;
+        if (b && b->part != a->part) b = NULL;
+        if (!a->n_bytes) a->n_bytes = (b ? b->off : g->io[a->part].n_bytes) - a->off;       /* of a type that is not known: the room there is */
+        if (b && (!a->n_bytes || a->off + a->n_bytes > b->off))
             return aios__fail2(err, AIOS_ERR_FORMAT, aios__tensor_type_off(b) + 4, a->off + a->n_bytes, b->off,
                                "tensor '%': its data overlaps that of '%'", aios__s(b->name), aios__s(a->name));
     }
@@ -649,7 +653,7 @@ static inline uint64_t aios__fnv64(uint64_t hash, const uint8_t *p, uint64_t n) 
 /* Takes memory for keys, directory and such header bytes as are not mapped, and fills *g. With mem->base NULL nothing is read
  * and only mem->used moves, by what the real call takes. io and the mapped bytes must outlive g. */
 static inline aios_status aios__gguf_load(aios__gguf *g, aios__bump *mem, const aios_io *io, uint32_t n_parts, const aios_limits *lim,
-                                          const aios__gguf_size *size, aios_error *err) {
+                                          int32_t look, const aios__gguf_size *size, aios_error *err) {
     aios_limits l = aios__limits_of(lim);
     uint64_t held = 0, i, h, n_tokens = 0, n_merges = 0, token_bytes = 0;
     uint8_t *header;
@@ -671,11 +675,13 @@ static inline aios_status aios__gguf_load(aios__gguf *g, aios__bump *mem, const 
     for (part = 0; part < n_parts && st == AIOS_OK; part++) {
         const uint8_t *p;
         aios__scan_init(&s, io, part, n_parts, &l, err);
+        s.look = look;
         h = size->header_bytes;
         if (n_parts > 1) {                              /* only the sum is known: measure this one again */
             if ((st = aios__scan_windowed(&s, 0)) != AIOS_OK) break;
             h = s.pos;
             aios__scan_init(&s, io, part, n_parts, &l, err);
+            s.look = look;
         }
         s.kind = 'h';
         p = (const uint8_t *)aios__io_map(io + part, 0, h);
@@ -716,12 +722,13 @@ static inline aios_status aios__gguf_load(aios__gguf *g, aios__bump *mem, const 
 
 /* ---- split models --------------------------------------------------------------------------------------------- */
 
-/* How many files the model of which this is one consists of (1 when it does not say). Reads and checks its keys only. */
-static inline aios_status aios__gguf_split_count(const aios_io *io, const aios_limits *lim, uint32_t *n, aios_error *err) {
+/* How many files the model of which this is one consists of (1 when it does not say), and which of them it is. Reads and checks its keys only. */
+static inline aios_status aios__gguf_split_count(const aios_io *io, const aios_limits *lim, uint32_t *n, uint64_t *no, aios_error *err) {
     aios_limits l = aios__limits_of(lim);
     aios__scan s;
     aios_status st;
     *n = 1;
+    *no = 0;
     aios__scan_init(&s, io, 0, 1, &l, err);
     if ((st = aios__scan_windowed(&s, 1)) != AIOS_OK) return st;
     if (s.split_count > l.max_parts) {
@@ -729,7 +736,7 @@ static inline aios_status aios__gguf_split_count(const aios_io *io, const aios_l
         memcpy(s.name, "split.count", 11);
         return aios__scan_fail(&s, AIOS_ERR_LIMIT, s.split_count_off, l.max_parts, s.split_count, "more files than limits.max_parts allows", "");
     }
-    if (s.split_count > 1) *n = (uint32_t)s.split_count;
+    if (s.split_count > 1) { *n = (uint32_t)s.split_count; *no = s.split_no; }
     return AIOS_OK;
 }
 /* The path of part i (from 0) of n, from the path of any part: "dir/m-00001-of-00003.gguf" gives "dir/m-00002-of-00003.gguf".

@@ -21,8 +21,8 @@ typedef struct aios__tensor {
     aios__str name;
     uint32_t type, n_dims, part, reserved;
     uint64_t n[4];              /* first index contiguous; unused are 1                                */
-    uint64_t row_bytes;         /* bytes of n[0] weights; whole blocks                                 */
-    uint64_t n_bytes;           /* of all rows; inside the file                                        */
+    uint64_t row_bytes;         /* bytes of n[0] weights; whole blocks; 0: of a type that is not known */
+    uint64_t n_bytes;           /* of all rows; inside the file; of that type the room up to what follows */
     uint64_t off;               /* of the data, in its part                                            */
     uint64_t dir_off;           /* of its directory entry, for messages                                */
 } aios__tensor;

@@ -27,22 +27,31 @@ static void aios__parts_close(aios_io *io, uint32_t n) {
     uint32_t i;
     for (i = 0; i < n; i++) aios__file_close(&io[i]);
 }
-/* Opens path and, when that is the first part of a split file, all the others. On failure none stays open. */
+/* Opens path and, when that is the first part of a split file, all the others. On failure none stays open, but for what is only to be looked at: then
+ * this file alone. */
 static aios_status aios__parts_open(aios__opening *o, aios_error *err) {
     char name[1024];
-    uint32_t i;
+    uint32_t i, n_open = 1;
+    uint64_t no;
     aios_status st = aios__file_open(o->d.path, &o->io[0], err);
     if (st) return st;
-    st = aios__gguf_split_count(&o->io[0], &o->lim, &o->n_parts, err);
+    st = aios__gguf_split_count(&o->io[0], &o->lim, &o->n_parts, &no, err);
+    if (!st && no && no < o->n_parts) st = aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, 0, no, "the file is part % of % of a split model: the first is to be opened", aios__u(no + 1), aios__u(o->n_parts));
     if (!st && o->n_parts > o->lim.max_parts)
         st = aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, o->lim.max_parts, o->n_parts, "% parts are more than the limit of %", aios__u(o->n_parts), aios__u(o->lim.max_parts));
     for (i = 1; !st && i < o->n_parts; i++) {
         if (!aios__split_name(o->d.path, i, o->n_parts, name, sizeof name))
             st = aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, o->n_parts, 1, "the file is one of % parts, but its name does not end in -00001-of-N.gguf", aios__u(o->n_parts), aios__u(0));
         else st = aios__file_open(name, &o->io[i], err);
-        if (st) { aios__parts_close(o->io, i); return st; }
+        n_open += !st;
     }
-    if (st) aios__parts_close(o->io, 1);
+    if (st && o->d.flags & AIOS_MODEL_INSPECT) {
+        aios__parts_close(o->io + 1, n_open - 1);
+        aios__clear(err);
+        o->n_parts = n_open = 1;
+        st = AIOS_OK;
+    }
+    if (st) aios__parts_close(o->io, n_open);
     else o->own_files = 1;
     return st;
 }
@@ -55,7 +64,7 @@ static aios_status aios__opening_start(aios__opening *o, const aios_model_desc *
     memset(o, 0, sizeof *o);
     aios__clear(err);
     if ((st = aios__desc_copy(AIOS__ID_aios_model_desc, &o->d, d, err)) != 0) return st;
-    if ((st = aios__flags(o->d.flags, AIOS_MODEL_VOCAB_ONLY, "aios_model_desc", err)) != 0) return st;
+    if ((st = aios__flags(o->d.flags, AIOS_MODEL_VOCAB_ONLY | AIOS_MODEL_INSPECT, "aios_model_desc", err)) != 0) return st;
     if (o->d.limits && (st = aios__desc_copy(AIOS__ID_aios_limits, &o->lim, o->d.limits, err)) != 0) return st;
     o->lim = aios__limits_of(&o->lim);
     if (o->lim.max_parts > AIOS__MAX_PARTS) o->lim.max_parts = AIOS__MAX_PARTS;
@@ -79,11 +88,11 @@ static void aios__opening_end(aios__opening *o) { if (o->own_files) aios__parts_
 static aios_status aios__model_size(aios__opening *o, aios__gguf_size *size, uint64_t *bytes, aios_error *err) {
     aios__bump b = { NULL, 0 };
     aios_model tmp;
-    aios_status st = aios__gguf_measure(o->io, o->n_parts, &o->lim, size, err);
+    aios_status st = aios__gguf_measure(o->io, o->n_parts, &o->lim, o->d.flags & AIOS_MODEL_INSPECT, size, err);
     if (st) return st;
     memset(&tmp, 0, sizeof tmp);
     aios__model_layout(&b, size, o->n_parts, &tmp);
-    if ((st = aios__gguf_load(&tmp.gguf, &b, o->io, o->n_parts, &o->lim, size, err)) != 0) return st;
+    if ((st = aios__gguf_load(&tmp.gguf, &b, o->io, o->n_parts, &o->lim, o->d.flags & AIOS_MODEL_INSPECT, size, err)) != 0) return st;
     if ((st = aios__vocab_load(&tmp.vocab, &b, NULL, size, NULL, err)) != 0) return st;
     *bytes = aios__round_up(b.used, 64);
     return AIOS_OK;
@@ -101,13 +110,14 @@ static void aios__req_fill(aios_mem_req *r, uint32_t kind, uint32_t tier, uint64
 static aios_status aios__model_understand(aios_model *m, aios_error *err) {
     const aios__key *k = aios__key_find(&m->gguf, "general.architecture");
     aios_status st;
+    if (m->flags & AIOS_MODEL_INSPECT && !aios__key_str(k, &m->arch_name)) return AIOS_OK;
     if (!k) {
         if (m->flags & AIOS_MODEL_VOCAB_ONLY) return AIOS_OK;
         return aios__fail(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "key general.architecture is missing");
     }
     if (!aios__key_str(k, &m->arch_name)) return aios__fail(err, AIOS_ERR_MODEL, k->off, "key general.architecture must be a string");
     memcpy(m->arch_z, m->arch_name.p, (size_t)aios__min_u64(m->arch_name.n, sizeof m->arch_z - 1));
-    if (m->flags & AIOS_MODEL_VOCAB_ONLY) return AIOS_OK;
+    if (m->flags & (AIOS_MODEL_VOCAB_ONLY | AIOS_MODEL_INSPECT)) return AIOS_OK;
     m->arch = aios__arch_find(m->arch_name);
     if (!m->arch) return aios__fail1(err, AIOS_ERR_UNSUPPORTED, k->off, "the model family '%' is not known to this version", aios__s(m->arch_name));
     if ((st = aios__hp_load(m, err)) != 0) return st;
@@ -176,13 +186,17 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
     memcpy(m->io, o.io, o.n_parts * sizeof *o.io);
     memset(m->place, 0, size.n_tensors * sizeof *m->place);
     memset(&m->io[m->n_parts], 0, sizeof *m->io);
-    st = aios__gguf_load(&m->gguf, &b, m->io, m->n_parts, &o.lim, &size, err);
-    if (!st) st = aios__vocab_load(&m->vocab, &b, &m->gguf, &size, &m->log, err);
+    st = aios__gguf_load(&m->gguf, &b, m->io, m->n_parts, &o.lim, o.d.flags & AIOS_MODEL_INSPECT, &size, err);
+    if (!st && (st = aios__vocab_load(&m->vocab, &b, &m->gguf, &size, &m->log, err)) != 0 && o.d.flags & AIOS_MODEL_INSPECT) {
+        aios__vocab_clear(&m->vocab);
+        aios__clear(err);
+        st = AIOS_OK;
+    }
     fp = aiosk_fp_begin();              /* the host's rounding mode is not ours */
     if (!st) st = aios__model_understand(m, err);
     aiosk_fp_end(fp);
     if (st) { aios_model_free(m); return st; }
-    if (!(o.d.flags & AIOS_MODEL_VOCAB_ONLY) && (st = aios__artifact_take(m, &o.d, err)) != 0) { aios_model_free(m); return st; }
+    if (!(o.d.flags & (AIOS_MODEL_VOCAB_ONLY | AIOS_MODEL_INSPECT)) && (st = aios__artifact_take(m, &o.d, err)) != 0) { aios_model_free(m); return st; }
     for (i = 0; i < m->gguf.n_tensors; i++)
         m->place[i].can_map = (uint8_t)((aios__io_map(&m->io[m->gguf.tensor[i].part], m->gguf.tensor[i].off, m->gguf.tensor[i].n_bytes) ? AIOS__MAP_MODEL : 0)
             | (m->place[i].art_off && aios__io_map(&m->io[m->n_parts], m->place[i].art_off, 1) ? AIOS__MAP_ARTIFACT : 0));

@@ -837,12 +837,15 @@ static inline aios_status aios__load_special(aios__vocab *v, const aios__gguf *g
 
 /* Reads the tokenizer's keys into v; v->off .. v->merge lie in mem. With mem->base NULL it only counts what they take, from
  * size alone (g is then NULL). A model without tokenizer, or with one of another kind, is no error here. */
+static inline void aios__vocab_clear(aios__vocab *v) {
+    memset(v, 0, sizeof *v);
+    v->bos = v->eos = v->eot = v->pad = v->unk = -1;
+}
 static inline aios_status aios__vocab_load(aios__vocab *v, aios__bump *mem, const aios__gguf *g, const aios__gguf_size *size, const aios__notes *log, aios_error *err) {
     uint64_t n = size->n_tokens, m = size->n_merges;
     const aios__key *k;
     aios_status st;
-    memset(v, 0, sizeof *v);
-    v->bos = v->eos = v->eot = v->pad = v->unk = -1;
+    aios__vocab_clear(v);
     if (n > INT32_MAX || m > INT32_MAX || size->token_bytes > UINT32_MAX || size->token_bytes + 8 * n > UINT32_MAX)
         return aios__fail(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "the vocabulary has more than 2^31 tokens or merges, or 4 GiB of text");
     v->n_slots = aios__slots_for(n);

@@ -40,7 +40,7 @@ static void fuzz_walk(const aios__gguf *g) {
         FUZZ_REQUIRE(t->n_bytes > 0 && t->off <= g->io[t->part].n_bytes && t->n_bytes <= g->io[t->part].n_bytes - t->off);
     }
 }
-static void fuzz_parse(const aios_io *io, uint64_t n) {
+static void fuzz_parse(const aios_io *io, uint64_t n, int32_t look) {
     aios__gguf_size size;
     aios__gguf g;
     aios__bump mem = { NULL, 0 };
@@ -48,14 +48,14 @@ static void fuzz_parse(const aios_io *io, uint64_t n) {
     uint64_t counted;
     aios_status st;
     memset(&err, 0, sizeof err);
-    st = aios__gguf_measure(io, 1, NULL, &size, &err);
+    st = aios__gguf_measure(io, 1, NULL, look, &size, &err);
     if (st == AIOS_OK) {
-        FUZZ_REQUIRE(aios__gguf_load(&g, &mem, io, 1, NULL, &size, &err) == AIOS_OK);
+        FUZZ_REQUIRE(aios__gguf_load(&g, &mem, io, 1, NULL, look, &size, &err) == AIOS_OK);
         counted = mem.used;
         FUZZ_REQUIRE(counted <= 64 + 10 * n);       /* 84 bytes for a key that takes at least 14 in the file */
         mem.base = (char *)malloc(counted ? (size_t)counted : 1);
         mem.used = 0;
-        st = aios__gguf_load(&g, &mem, io, 1, NULL, &size, &err);
+        st = aios__gguf_load(&g, &mem, io, 1, NULL, look, &size, &err);
         FUZZ_REQUIRE(mem.used == counted);
         if (st == AIOS_OK) { fuzz_walk(&g); fuzz_n_ok++; }
         free(mem.base);
@@ -87,7 +87,7 @@ static void fuzz_free(void *user, void *p, const aios_mem_req *req) {
     memcpy(&raw, (char *)p - sizeof raw, sizeof raw);
     free(raw);
 }
-static void fuzz_open(const aios_io *io) {
+static void fuzz_open(const aios_io *io, uint32_t flags) {
     aios_model_desc d;
     aios_model *m = NULL;
     aios_allocator mem;
@@ -96,7 +96,7 @@ static void fuzz_open(const aios_io *io) {
     aios_allocator_init(&mem);
     mem.alloc = fuzz_alloc; mem.free = fuzz_free;
     aios_model_desc_init(&d);
-    d.mem = &mem; d.io = io;
+    d.mem = &mem; d.io = io; d.flags = flags;
     memset(&err, 0, sizeof err);
     st = aios_model_open(&d, &m, &err);
     FUZZ_REQUIRE((st == AIOS_OK) == (m != NULL) && st <= 0);
@@ -120,11 +120,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
     aios_io io;
     aios_io_memory(&io, data, n);
-    fuzz_parse(&io, n);                 /* header mapped */
+    fuzz_parse(&io, n, 0);              /* header mapped */
     io.map = NULL;
-    fuzz_parse(&io, n);                 /* header copied */
+    fuzz_parse(&io, n, 1);              /* header copied */
 #ifndef FUZZ_PARSER_ONLY
-    fuzz_open(&io);
+    fuzz_open(&io, 0);
+    fuzz_open(&io, AIOS_MODEL_INSPECT);
 #endif
     return 0;
 }

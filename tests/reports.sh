@@ -46,6 +46,32 @@ is "inspect experts-split" "$?, $(grep -c '^  blk.0.ffn_[a-z]*\.[0-3].weight' "$
 
 build/aios inspect "$in/../zoo/bloom.gguf" >"$dir/out" 2>&1         # what does not run is shown all the same, and why not
 is "inspect bloom" "$?, $(tail -n 1 "$dir/out" | cut -c1-13), $([ "$(grep -c '^  ' "$dir/out")" -gt 30 ] && echo all)" "0, does not run:, all"
+for t in 1f:31 24:36 80000000:2147483648; do         # a type that nobody knows, by its number
+    build/aios inspect "$in/../hostile/type_${t%:*}.gguf" >"$dir/out" 2>&1
+    is "inspect type_${t%:*}" "$?, $(grep -c "^  blk.0.attn_q.weight  *${t#*:} " "$dir/out"), $(tail -n 1 "$dir/out" | grep -c "^does not run: .*'blk.0.attn_q.weight': unknown tensor type")" "0, 1, 1"
+done
+build/aios inspect "$in/../hostile/cut_data.gguf" >"$dir/out" 2>&1
+is "inspect cut_data" "$?, $(wc -l <"$dir/out" | tr -d ' ')" "1, 1"
+
+# A model in two files: all tensors in the first, none in the second; 64 bytes of keys more, so that the data stays at multiples of 32
+num() { printf '%b' "\\0$(printf %o "$1")"; }
+split_keys() { printf '\010\0\0\0\0\0\0\0split.no\002\0\0\0'; num "$1"; printf '\0\013\0\0\0\0\0\0\0split.count\002\0\0\0\002\0\004\0\0\0\0\0\0\0pad0\0\0\0\0\0'; }
+n_keys=$(od -An -tu1 -j16 -N1 "$in/plain.gguf")
+{ head -c 16 "$in/plain.gguf"; num $((n_keys + 3)); printf '\0\0\0\0\0\0\0'; split_keys 0; tail -c +25 "$in/plain.gguf"; } >"$dir/p-00001-of-00002.gguf"
+{ printf 'GGUF\003\0\0\0\0\0\0\0\0\0\0\0\003\0\0\0\0\0\0\0'; split_keys 1; } >"$dir/p-00002-of-00002.gguf"
+is "logits of two parts" "$(hash_of "$dir/p-00001-of-00002.gguf")" "$plain"
+is "logits of the second part" "$(says logits -m "$dir/p-00002-of-00002.gguf" --tokens 1 --hash | grep -c 'is part 2 of 2 of a split model')" 1
+for c in quantize:Q8_0 pack:; do
+    cp "$dir/p-00002-of-00002.gguf" "$dir/was"
+    # shellcheck disable=SC2086
+    is "${c%:*} onto a part of its input" "$(says "${c%:*}" "$dir/p-00001-of-00002.gguf" "$dir/p-00002-of-00002.gguf" ${c#*:} | grep -c 'is a part of what is read'), $(cmp "$dir/was" "$dir/p-00002-of-00002.gguf" && echo same)" "1, same"
+done
+build/aios inspect "$dir/p-00002-of-00002.gguf" >"$dir/out" 2>&1
+is "inspect the second part" "$?, $(grep -c '^  split.no  *u16  *1$' "$dir/out"), $(tail -n 1 "$dir/out")" "0, 1, does not run: the file is part 2 of 2 of a split model: the first is to be opened"
+rm "$dir/p-00002-of-00002.gguf"
+build/aios inspect "$dir/p-00001-of-00002.gguf" >"$dir/out" 2>&1
+is "inspect the first part alone" "$?, $(tail -n 1 "$dir/out" | grep -c '^does not run: .*00002-of-00002.gguf'), $([ "$(grep -c '^  ' "$dir/out")" -gt 30 ] && echo all)" "0, 1, all"
+rm -f "$dir"/p-* "$dir/was"
 is "text is no control token" "$(printf 'x<s>y' | build/aios tokenize -m "$in/joins-to-control.gguf" -f - | tr ' ' '\n' | grep -cx 1)" 0
 one=$(build/aios tokenize -m "$in/plain.gguf" -p '<s>t0' --special | wc -w)
 is "no second BOS" "$(says run -m "$in/plain.gguf" -p '<s>t0' --special -n 1 | sed -n 's/.*prompt \([0-9]*\) tokens.*/\1/p')" $((one))

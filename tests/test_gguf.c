@@ -48,6 +48,7 @@ static aios_io bad_open(bad_io *b, const uint8_t *p, uint64_t n) {
 }
 
 /* A parsed file and its memory. */
+static int32_t look;         /* what follows is parsed to be shown alone */
 typedef struct parsed { aios_io io; aios__gguf_size size; aios__gguf g; aios__bump mem; aios_error err; char *raw; } parsed;
 
 static aios_status parse_n(parsed *x, const aios_io *io, uint32_t n_parts, const aios_limits *lim) {
@@ -57,15 +58,15 @@ static aios_status parse_n(parsed *x, const aios_io *io, uint32_t n_parts, const
     memset(&x->g, 0, sizeof x->g);
     memset(&x->mem, 0, sizeof x->mem);
     x->raw = NULL;
-    st = aios__gguf_measure(io, n_parts, lim, &x->size, &x->err);
+    st = aios__gguf_measure(io, n_parts, lim, look, &x->size, &x->err);
     if (st) return st;
-    CHECK(aios__gguf_load(&x->g, &x->mem, io, n_parts, lim, &x->size, &x->err) == AIOS_OK);
+    CHECK(aios__gguf_load(&x->g, &x->mem, io, n_parts, lim, look, &x->size, &x->err) == AIOS_OK);
     counted = x->mem.used;
     x->raw = (char *)malloc((size_t)counted + 32);      /* 16 guard bytes on either side */
     memset(x->raw, 0xA5, (size_t)counted + 32);
     x->mem.base = x->raw + 16;
     x->mem.used = 0;
-    st = aios__gguf_load(&x->g, &x->mem, io, n_parts, lim, &x->size, &x->err);
+    st = aios__gguf_load(&x->g, &x->mem, io, n_parts, lim, look, &x->size, &x->err);
     CHECK(x->mem.used == counted);
     for (i = 0; i < 16; i++)
         if ((uint8_t)x->raw[i] != 0xA5 || (uint8_t)x->raw[16 + counted + i] != 0xA5) { broken("wrote outside its memory", __LINE__); break; }
@@ -101,7 +102,7 @@ static void walk(const parsed *x) {
         const aios__tensor *t = &x->g.tensor[i];
         CHECK(aios__tensor_find(&x->g, t->name) == t && t->n_bytes > 0 && t->part < x->g.n_parts);
         CHECK(t->off + t->n_bytes <= x->g.io[t->part].n_bytes);
-        CHECK(t->row_bytes * t->n[1] * t->n[2] * t->n[3] == t->n_bytes);
+        CHECK(t->row_bytes * t->n[1] * t->n[2] * t->n[3] == t->n_bytes || (look && !t->row_bytes));
     }
     CHECK(sum < UINT64_MAX);
 }
@@ -233,7 +234,7 @@ static void test_cut(const uint8_t *file, uint64_t n, uint64_t header_bytes) {
         aios_status st;
         memcpy(tight, file, (size_t)cut);
         aios_io_memory(&io, tight, cut);
-        st = aios__gguf_measure(&io, 1, NULL, &size, &err);
+        st = aios__gguf_measure(&io, 1, NULL, 0, &size, &err);
         if (st != AIOS_ERR_FORMAT || err.offset > cut) { broken("cut", __LINE__); printf("cut at %llu: %d %s\n", (unsigned long long)cut, (int)st, err.text); }
         free(tight);
     }
@@ -352,7 +353,8 @@ static void m_le(made *m, uint64_t v, uint32_t n) { uint8_t b[8]; uint32_t i; fo
 static void m_str(made *m, const char *s) { m_le(m, strlen(s), 8); m_put(m, s, strlen(s)); }
 static void m_head(made *m, uint32_t version, uint64_t n_tensors, uint64_t n_keys) { memset(m, 0, sizeof *m); m_put(m, "GGUF", 4); m_le(m, version, 4); m_le(m, n_tensors, 8); m_le(m, n_keys, 8); }
 static void m_u16(made *m, const char *name, uint64_t v) { m_str(m, name); m_le(m, 2, 4); m_le(m, v, 2); }
-static void m_tensor(made *m, const char *name, uint64_t n0, uint64_t off) { m_str(m, name); m_le(m, 1, 4); m_le(m, n0, 8); m_le(m, 0, 4); m_le(m, off, 8); }
+static void m_typed(made *m, const char *name, uint32_t type, uint64_t n0, uint64_t off) { m_str(m, name); m_le(m, 1, 4); m_le(m, n0, 8); m_le(m, type, 4); m_le(m, off, 8); }
+static void m_tensor(made *m, const char *name, uint64_t n0, uint64_t off) { m_typed(m, name, 0, n0, off); }
 static void m_data(made *m, uint64_t align, uint64_t n) { while (m->n % align) m_le(m, 0, 1); while (n--) m_le(m, 7, 1); }
 
 static void test_made(void) {
@@ -467,6 +469,7 @@ static void test_split(void) {
     aios_io io[3], swapped[3];
     parsed x;
     uint32_t i, n;
+    uint64_t no;
     char name[64];
     aios_error err;
 
@@ -481,10 +484,18 @@ static void test_split(void) {
         } else printf("%s\n", x.err.text);
         finish(&x);
     }
-    CHECK(aios__gguf_split_count(&io[0], NULL, &n, &err) == AIOS_OK && n == 3);
-    CHECK(aios__gguf_split_count(&io[2], NULL, &n, &err) == AIOS_OK && n == 3);
+    CHECK(aios__gguf_split_count(&io[0], NULL, &n, &no, &err) == AIOS_OK && n == 3);
+    CHECK(aios__gguf_split_count(&io[2], NULL, &n, &no, &err) == AIOS_OK && n == 3 && no == 2);
     CHECK(parse_n(&x, io, 1, NULL) == AIOS_ERR_FORMAT && x.err.got == 3 && x.err.expected == 1);
     CHECK(parse_n(&x, io, 2, NULL) == AIOS_ERR_FORMAT && strstr(x.err.text, "split.count"));
+    for (look = 1, i = 0; i < 3; i++) {                 /* a look at any one of them */
+        CHECK(parse_n(&x, io + i, 1, NULL) == AIOS_OK && x.g.n_tensors == i && x.g.n_keys == (i ? 3 : 5));
+        walk(&x);
+        finish(&x);
+    }
+    CHECK(parse_n(&x, io, 2, NULL) == AIOS_ERR_FORMAT && parse_n(&x, io, 3, NULL) == AIOS_OK);
+    finish(&x);
+    look = 0;
     swapped[0] = io[0]; swapped[1] = io[2]; swapped[2] = io[1];
     CHECK(parse_n(&x, swapped, 3, NULL) == AIOS_ERR_FORMAT && strstr(x.err.text, "part 2, key 'split.no'") && x.err.expected == 1 && x.err.got == 2);
     swapped[1] = swapped[2];
@@ -509,6 +520,35 @@ static void test_split(void) {
     CHECK(!aios__split_name("", 0, 1, name, sizeof name) && !aios__split_name("m.gguf", 0, 1, name, 0) && !aios__split_name("m-0000a-of-00003.gguf", 0, 3, name, sizeof name));
 }
 
+/* Tensors of types that nobody knows, in a file that is only to be shown: each has the room up to what follows it. */
+static void test_look(void) {
+    static const struct { uint64_t t, u, v, sum; } rows[] = {       /* where the three are; u is the known one, of 32 bytes; sum 0: damage */
+        { 0, 32, 96, 96 }, { 96, 0, 32, 128 }, { 64, 96, 0, 128 }, { 32, 32, 96, 0 }, { 0, 32, 32, 0 }, { 0, 64, 0, 0 },
+        { 0, 32, 128, 0 }, { 0, 128, 32, 0 }, { 0, 32, UINT64_MAX - 31, 0 }, { 0, 32, 65, 0 } };
+    made m;
+    parsed x;
+    uint32_t i, j;
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        m_head(&m, 3, 3, 0);
+        m_typed(&m, "t", 36, 8, rows[i].t);
+        m_typed(&m, "u", 0, 8, rows[i].u);
+        m_typed(&m, "v", 0x80000000u, UINT64_MAX, rows[i].v);
+        m_data(&m, 32, 128);
+        CHECK(parse(&x, m.p, m.n) == AIOS_ERR_UNSUPPORTED && x.err.got == 36);
+        look = 1;
+        if (!rows[i].sum) CHECK(parse(&x, m.p, m.n) == AIOS_ERR_FORMAT);
+        else if (CHECK(parse(&x, m.p, m.n) == AIOS_OK)) {
+            uint64_t sum = 0;
+            walk(&x);
+            for (j = 0; j < 3; j++) sum += x.g.tensor[j].n_bytes;
+            CHECK(x.g.tensor[0].type == 36 && x.g.tensor[2].type == 0x80000000u && x.g.tensor[1].n_bytes == 32 && sum == rows[i].sum && x.g.tensor_bytes == sum);
+        }
+        look = 0;
+        finish(&x);
+        free(m.p);
+    }
+}
+
 int main(void) {
     uint8_t *file = (uint8_t *)malloc(DAMAGE_MAX_BYTES), *other = (uint8_t *)malloc(DAMAGE_MAX_BYTES);
     uint64_t n = damage_valid(file, DAMAGE_MAX_BYTES);
@@ -526,6 +566,7 @@ int main(void) {
         test_changes(file, n, other);
     }
     test_made();
+    test_look();
     test_split();
     test_fixtures("stories", 9);
     test_fixtures("zoo", 56);

@@ -24,15 +24,15 @@ static aios_status vocab_open(vocab *x, uint8_t *file, uint64_t n) {
     x->notes.user = x->said;
     aios_io_memory(&x->io, file, n);
     x->io.map = NULL;
-    if ((st = aios__gguf_measure(&x->io, 1, NULL, &size, &x->err)) != AIOS_OK) return st;
-    if ((st = aios__gguf_load(&x->g, &mem, &x->io, 1, NULL, &size, &x->err)) != AIOS_OK) return st;
+    if ((st = aios__gguf_measure(&x->io, 1, NULL, 0, &size, &x->err)) != AIOS_OK) return st;
+    if ((st = aios__gguf_load(&x->g, &mem, &x->io, 1, NULL, 0, &size, &x->err)) != AIOS_OK) return st;
     if ((st = aios__vocab_load(&x->v, &mem, NULL, &size, NULL, &x->err)) != AIOS_OK) return st;
     counted = mem.used;
     x->raw = (char *)malloc((size_t)counted + 32);
     memset(x->raw, 0xA5, (size_t)counted + 32);
     mem.base = x->raw + 16;
     mem.used = 0;
-    if ((st = aios__gguf_load(&x->g, &mem, &x->io, 1, NULL, &size, &x->err)) == AIOS_OK)
+    if ((st = aios__gguf_load(&x->g, &mem, &x->io, 1, NULL, 0, &size, &x->err)) == AIOS_OK)
         st = aios__vocab_load(&x->v, &mem, &x->g, &size, &x->notes, &x->err);
     if (st == AIOS_OK) CHECK(mem.used == counted);
     for (i = 0; i < 16; i++) whole &= (uint8_t)x->raw[i] == 0xA5 && (uint8_t)x->raw[16 + counted + i] == 0xA5;
