@@ -408,6 +408,19 @@ static void test_made(void) {
         free(m.p);
     }
 
+    /* arrays in arrays: eight deep within one are passed over, a ninth is refused where it begins */
+    for (i = 1; i <= 10; i++) {
+        m_head(&m, 3, 0, 2);
+        m_str(&m, "deep"); m_le(&m, 9, 4);
+        for (u = 0; u < i; u++) { m_le(&m, 9, 4); m_le(&m, 1, 8); }        /* i arrays of one array each */
+        m_le(&m, 2, 4); m_le(&m, 3, 8); m_le(&m, 0x030201, 6);             /* three u16 */
+        m_u16(&m, "a", 9);
+        if (i <= 8) CHECK(parse(&x, m.p, m.n) == AIOS_OK && aios__key_u64(aios__key_find(&x.g, "a"), &u) && u == 9);
+        else CHECK(parse(&x, m.p, m.n) == AIOS_ERR_UNSUPPORTED && x.err.offset == 24 + 12 + 4 + 12 * 8 && strstr(x.err.text, "'deep'") && strstr(x.err.text, "too deep"));
+        finish(&x);
+        free(m.p);
+    }
+
     /* limits */
     m_head(&m, 3, 2, 2);
     m_u16(&m, "a", 9);
