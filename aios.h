@@ -9010,6 +9010,7 @@ struct aios_context {
     aios_plan plan;
     aios_context_desc desc;
     aios_spill spill;                   /* zeros: none                                                      */
+    int32_t rescued;                    /* by spill.c, when all wait for room: sequence + 1                */
     uint8_t no_idle[AIOS__N_GROUPS][AIOS__N_FORMS];     /* no idle sequence has a page of this pool to give: stays so until the next verb or pass */
     const aiosk_isa *k;
     aios__kv kv;
@@ -9125,6 +9126,7 @@ static int32_t aios__phase_ready(aios_context *c) {
         if (aios__stop_wanted(c) || aios__time_up(c, c->deadline)) { aios__store(&c->stop, 1); break; }
     }
     if (t0) c->count.stall_ns += aios__now(c) - t0;
+    if (r == 1 && c->stream.how == AIOS__READ_INLINE && (aios__stop_wanted(c) || aios__time_up(c, c->deadline))) aios__store(&c->stop, 1);      /* the read was the worker's own */
     if (r < 0) c->failed = r;
     if (r != 1) return 0;
     c->unready = 0;
@@ -9184,7 +9186,7 @@ static void aios__phase_leave(aios_context *c, int32_t worker) {
             if (c->prog.op[c->op0].flags & AIOS__ROWS && c->prog.op[c->op0].part == c->prog.last_table) aios__read_ahead(c);
             aios__phase_enter(c, c->op1);
         }
-        if (aios__exec_done(c)) break;
+        if (aios__exec_done(c) || aios__load(&c->stop)) break;       /* nothing is read past the end */
         ready = aios__phase_ready(c);
         if (c->desc.flags & AIOS_CONTEXT_PROFILE) c->since = aios__now(c);      /* waiting is nobody's work */
         if (!ready || c->n_tasks > 1) break;
@@ -9224,7 +9226,7 @@ static int32_t aios__exec(aios_context *c, uint64_t deadline) {
     c->halt = 0;
     c->failed = AIOS_OK;
     aios__store(&c->stop, aios__stop_wanted(c));
-    if (aios__load(&c->stop) || !aios__phase_ready(c)) return 0;
+    if (aios__load(&c->stop) || !aios__phase_ready(c) || aios__load(&c->stop)) return 0;
     if (c->desc.flags & AIOS_CONTEXT_PROFILE) c->since = aios__now(c);
     if (c->pool.n > 1 && c->n_workers > 1) {
         aios__pool_run(&c->pool, aios__exec_walk, c);
@@ -9284,12 +9286,12 @@ static int32_t aios__spill_one(aios_context *c, int32_t g, int32_t f, int32_t an
     c->count.spill_bytes += p->bytes;
     return 1;
 }
-/* Is a page free in the pool, or a spare one, or can be made so? */
-static int32_t aios__spill_room(aios_context *c, int32_t g, int32_t f, int32_t any, aios_error *err) {
+/* Is a page free in the pool, or a spare one? */
+static int32_t aios__spill_room(const aios_context *c, int32_t g, int32_t f) {
     int32_t s;
     if (c->kv.pool[g][f].n_free) return 1;
     for (s = 0; f == AIOS__KV_OPEN && s < c->kv.n_seq; s++) if (c->kv.seq[s].n_spares[g]) return 1;
-    return aios__spill_one(c, g, f, any, err);
+    return 0;
 }
 static int32_t aios__spill_fetch(aios_context *c, int32_t seq, int32_t any, uint64_t deadline, int32_t *done, aios_error *err) {
     aios__kv *kv = &c->kv;
@@ -9299,8 +9301,12 @@ static int32_t aios__spill_fetch(aios_context *c, int32_t seq, int32_t any, uint
         int32_t *row = aios__kv_row(kv, g, f, seq);
         for (t = 0; row && kv->seq[seq].n_spilled && t < kv->seq[seq].top; t++) {
             if (row[t] != AIOS__SPILLED) continue;
-            if (*done && aios__time_up(c, deadline)) return AIOS_MORE + 1;
-            if ((r = aios__spill_room(c, g, f, any, err)) != 1) return r;
+            for (;;) {
+                if (*done && aios__time_up(c, deadline)) return AIOS_MORE + 1;
+                if (aios__spill_room(c, g, f)) break;
+                if ((r = aios__spill_one(c, g, f, any, err)) != 1) return r;
+                *done = 1;
+            }
             aios__page_take(kv, g, f, &row[t]);
             if (c->spill.get(c->spill.user, aios__spill_key(g, f, seq, t), p->base + (uint64_t)row[t] * p->bytes, p->bytes)) {
                 aios__page_drop(kv, g, f, &row[t]);
@@ -9364,11 +9370,18 @@ static int32_t aios__spill_ready(aios_context *c, int32_t s, int32_t any, uint64
 }
 /* Before a pass: what the waiting sequences have spilled comes back, and room is made for their tokens. AIOS_OK, AIOS_MORE when time is up
  * (something has been done), or an error; a sequence for which there is no room stays as it is. When all of them wait for each other's room, the one
- * that has been idle longest gets it. */
+ * that has been idle longest gets it; when time is up before it has all, it is the first in the next step, before that room goes to others again. */
 static aios_status aios__spill_prepare(aios_context *c, uint64_t deadline, aios_error *err) {
-    int32_t s, r, next, last = -1, done = 0, ready = 0;
+    int32_t s, r, next = c->rescued - 1, last = -1, done = 0, ready = 0;
     if (!c->spill.put) return AIOS_OK;
     memset(c->no_idle, 0, sizeof c->no_idle);
+    c->rescued = 0;
+    if (next >= 0 && c->seq[next].n_done < c->seq[next].n_fed) {
+        if ((r = aios__spill_ready(c, next, 1, deadline, &done, err)) < 0) return r;
+        if (r == 1 && !(done && aios__time_up(c, deadline))) return AIOS_OK;
+        if (r) { c->rescued = next + 1; return AIOS_MORE; }
+        last = next;
+    }
     for (s = 0; s < c->plan.n_seq; s++) {
         if (c->seq[s].n_done == c->seq[s].n_fed) continue;
         if ((r = aios__spill_ready(c, s, 0, deadline, &done, err)) < 0) return r;
@@ -9385,10 +9398,14 @@ static aios_status aios__spill_prepare(aios_context *c, uint64_t deadline, aios_
             if (next < 0 || q[s].used < q[next].used) next = s;
         }
         if (next < 0) break;
-        if ((r = aios__spill_ready(c, next, 1, 0, &done, err)) < 0) return r;       /* whole: else the next step would give its room to others again */
+        if ((r = aios__spill_ready(c, next, 1, deadline, &done, err)) < 0) return r;
+        if (r) c->rescued = next + 1;
+        if (r > 1) return AIOS_MORE;
         ready = r;
         last = next;
     }
+    if (ready && done && aios__time_up(c, deadline)) return AIOS_MORE;
+    c->rescued = 0;
     return AIOS_OK;
 }
 

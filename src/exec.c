@@ -22,6 +22,7 @@ struct aios_context {
     aios_plan plan;
     aios_context_desc desc;
     aios_spill spill;                   /* zeros: none                                                      */
+    int32_t rescued;                    /* by spill.c, when all wait for room: sequence + 1                */
     uint8_t no_idle[AIOS__N_GROUPS][AIOS__N_FORMS];     /* no idle sequence has a page of this pool to give: stays so until the next verb or pass */
     const aiosk_isa *k;
     aios__kv kv;
@@ -137,6 +138,7 @@ static int32_t aios__phase_ready(aios_context *c) {
         if (aios__stop_wanted(c) || aios__time_up(c, c->deadline)) { aios__store(&c->stop, 1); break; }
     }
     if (t0) c->count.stall_ns += aios__now(c) - t0;
+    if (r == 1 && c->stream.how == AIOS__READ_INLINE && (aios__stop_wanted(c) || aios__time_up(c, c->deadline))) aios__store(&c->stop, 1);      /* the read was the worker's own */
     if (r < 0) c->failed = r;
     if (r != 1) return 0;
     c->unready = 0;
@@ -196,7 +198,7 @@ static void aios__phase_leave(aios_context *c, int32_t worker) {
             if (c->prog.op[c->op0].flags & AIOS__ROWS && c->prog.op[c->op0].part == c->prog.last_table) aios__read_ahead(c);
             aios__phase_enter(c, c->op1);
         }
-        if (aios__exec_done(c)) break;
+        if (aios__exec_done(c) || aios__load(&c->stop)) break;       /* nothing is read past the end */
         ready = aios__phase_ready(c);
         if (c->desc.flags & AIOS_CONTEXT_PROFILE) c->since = aios__now(c);      /* waiting is nobody's work */
         if (!ready || c->n_tasks > 1) break;
@@ -236,7 +238,7 @@ static int32_t aios__exec(aios_context *c, uint64_t deadline) {
     c->halt = 0;
     c->failed = AIOS_OK;
     aios__store(&c->stop, aios__stop_wanted(c));
-    if (aios__load(&c->stop) || !aios__phase_ready(c)) return 0;
+    if (aios__load(&c->stop) || !aios__phase_ready(c) || aios__load(&c->stop)) return 0;
     if (c->desc.flags & AIOS_CONTEXT_PROFILE) c->since = aios__now(c);
     if (c->pool.n > 1 && c->n_workers > 1) {
         aios__pool_run(&c->pool, aios__exec_walk, c);

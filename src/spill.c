@@ -31,12 +31,12 @@ static int32_t aios__spill_one(aios_context *c, int32_t g, int32_t f, int32_t an
     c->count.spill_bytes += p->bytes;
     return 1;
 }
-/* Is a page free in the pool, or a spare one, or can be made so? */
-static int32_t aios__spill_room(aios_context *c, int32_t g, int32_t f, int32_t any, aios_error *err) {
+/* Is a page free in the pool, or a spare one? */
+static int32_t aios__spill_room(const aios_context *c, int32_t g, int32_t f) {
     int32_t s;
     if (c->kv.pool[g][f].n_free) return 1;
     for (s = 0; f == AIOS__KV_OPEN && s < c->kv.n_seq; s++) if (c->kv.seq[s].n_spares[g]) return 1;
-    return aios__spill_one(c, g, f, any, err);
+    return 0;
 }
 static int32_t aios__spill_fetch(aios_context *c, int32_t seq, int32_t any, uint64_t deadline, int32_t *done, aios_error *err) {
     aios__kv *kv = &c->kv;
@@ -46,8 +46,12 @@ static int32_t aios__spill_fetch(aios_context *c, int32_t seq, int32_t any, uint
         int32_t *row = aios__kv_row(kv, g, f, seq);
         for (t = 0; row && kv->seq[seq].n_spilled && t < kv->seq[seq].top; t++) {
             if (row[t] != AIOS__SPILLED) continue;
-            if (*done && aios__time_up(c, deadline)) return AIOS_MORE + 1;
-            if ((r = aios__spill_room(c, g, f, any, err)) != 1) return r;
+            for (;;) {
+                if (*done && aios__time_up(c, deadline)) return AIOS_MORE + 1;
+                if (aios__spill_room(c, g, f)) break;
+                if ((r = aios__spill_one(c, g, f, any, err)) != 1) return r;
+                *done = 1;
+            }
             aios__page_take(kv, g, f, &row[t]);
             if (c->spill.get(c->spill.user, aios__spill_key(g, f, seq, t), p->base + (uint64_t)row[t] * p->bytes, p->bytes)) {
                 aios__page_drop(kv, g, f, &row[t]);
@@ -111,11 +115,18 @@ static int32_t aios__spill_ready(aios_context *c, int32_t s, int32_t any, uint64
 }
 /* Before a pass: what the waiting sequences have spilled comes back, and room is made for their tokens. AIOS_OK, AIOS_MORE when time is up
  * (something has been done), or an error; a sequence for which there is no room stays as it is. When all of them wait for each other's room, the one
- * that has been idle longest gets it. */
+ * that has been idle longest gets it; when time is up before it has all, it is the first in the next step, before that room goes to others again. */
 static aios_status aios__spill_prepare(aios_context *c, uint64_t deadline, aios_error *err) {
-    int32_t s, r, next, last = -1, done = 0, ready = 0;
+    int32_t s, r, next = c->rescued - 1, last = -1, done = 0, ready = 0;
     if (!c->spill.put) return AIOS_OK;
     memset(c->no_idle, 0, sizeof c->no_idle);
+    c->rescued = 0;
+    if (next >= 0 && c->seq[next].n_done < c->seq[next].n_fed) {
+        if ((r = aios__spill_ready(c, next, 1, deadline, &done, err)) < 0) return r;
+        if (r == 1 && !(done && aios__time_up(c, deadline))) return AIOS_OK;
+        if (r) { c->rescued = next + 1; return AIOS_MORE; }
+        last = next;
+    }
     for (s = 0; s < c->plan.n_seq; s++) {
         if (c->seq[s].n_done == c->seq[s].n_fed) continue;
         if ((r = aios__spill_ready(c, s, 0, deadline, &done, err)) < 0) return r;
@@ -132,9 +143,13 @@ static aios_status aios__spill_prepare(aios_context *c, uint64_t deadline, aios_
             if (next < 0 || q[s].used < q[next].used) next = s;
         }
         if (next < 0) break;
-        if ((r = aios__spill_ready(c, next, 1, 0, &done, err)) < 0) return r;       /* whole: else the next step would give its room to others again */
+        if ((r = aios__spill_ready(c, next, 1, deadline, &done, err)) < 0) return r;
+        if (r) c->rescued = next + 1;
+        if (r > 1) return AIOS_MORE;
         ready = r;
         last = next;
     }
+    if (ready && done && aios__time_up(c, deadline)) return AIOS_MORE;
+    c->rescued = 0;
     return AIOS_OK;
 }

@@ -7,6 +7,7 @@
 #include "aios.h"
 #include "test.h"
 #include "disk.h"
+#include "late.h"
 #include <math.h>
 
 enum { N_VOCAB = 96, N_IDS = 40 };
@@ -511,6 +512,7 @@ static void simulate(int32_t n_used, int32_t n_slots, uint64_t *hits, uint64_t *
 static void *serve(void *c) { aios_serve_reads((aios_context *)c); return NULL; }
 
 /* Opens with a cache of exactly so many slots; 0: as the budget has it. */
+static late_clock *clock_late;          /* the clock of the next context */
 static int cache_open(run *r, const aios_io *io, const aios_io *artifact, aios_plan_desc *pd, uint32_t n_slots) {
     aios_model_desc md;
     aios_context_desc cd;
@@ -519,6 +521,7 @@ static int cache_open(run *r, const aios_io *io, const aios_io *artifact, aios_p
     mem_init(&a);
     aios_model_desc_init(&md); aios_plan_init(&r->plan); aios_context_desc_init(&cd);
     md.mem = &a; md.io = io; md.n_parts = made.n_parts; md.artifact = artifact;
+    if (clock_late) { cd.now_ns = late_now; cd.now_user = clock_late; }
     if (aios_model_open(&md, &r->m, &r->err)) return 0;
     if (n_slots) {
         pd->budget_bytes = 1;
@@ -802,6 +805,55 @@ static void test_cache_dropped(const shape *s, int quick) {
     pthread_mutex_destroy(&d.lock);
 }
 
+/* Experts that the caller reads: no deadline is passed by more than one read. */
+typedef struct tape { disk *d; late_clock *clock; } tape;
+static int64_t tape_read(void *user, uint64_t off, void *dst, uint64_t n) {
+    tape *t = (tape *)user;
+    late_io(t->clock);
+    return disk_read(t->d, off, dst, n);
+}
+static void test_cache_deadlines(const shape *s) {
+    file f = make(s, NULL, NULL, 0);
+    int32_t ids[N_IDS], slots, kept = 1;
+    late_clock clock = { 1000, 0, 1000000, 0, 0, 0, 0 };
+    uint64_t want, seed = 5;
+    aios_io io, slow;
+    disk d;
+    tape t;
+    run r;
+    aios_plan_desc pd;
+    ids_of(ids, 5);
+    disk_init(&d, &io, f.p, f.n);
+    slow = io;
+    t.d = &d; t.clock = &clock;
+    slow.read = tape_read; slow.user = &t;
+    aios_plan_desc_init(&pd);
+    pd.n_ctx = 64; pd.n_batch = 16;
+    if (!CHECK(run_open(&r, &io, NULL, &pd))) { printf("  %s\n", r.err.text); return; }
+    CHECK(aios_feed(r.c, 0, ids, 20, 0, &r.err) == 0 && step_all(&r, 0));
+    want = test_hash(TEST_HASH, aios_logits(r.c, 0), N_VOCAB * 4);
+    run_close(&r);
+    for (slots = 1; slots <= 3; slots++) for (pd.n_threads = 1; pd.n_threads <= 2; pd.n_threads++) {
+        int32_t steps = 0;
+        aios_status st;
+        cache_io(&slow, &pd, 0);
+        clock_late = &clock;
+        if (!CHECK(cache_open(&r, &slow, NULL, &pd, (uint32_t)slots))) { printf("  %s\n", r.err.text); break; }
+        clock_late = NULL;
+        CHECK(aios_feed(r.c, 0, ids, 20, 0, &r.err) == 0);
+        do {
+            st = aios_step(r.c, late_next(&clock, &seed), &r.err);
+            kept &= late_held(&clock);
+            steps++;
+        } while (st == AIOS_MORE);
+        CHECK(st == AIOS_OK && kept && steps > 20 && test_hash(TEST_HASH, aios_logits(r.c, 0), N_VOCAB * 4) == want);
+        run_close(&r);
+    }
+    clock_late = NULL;
+    free(f.p);
+    pthread_mutex_destroy(&d.lock);
+}
+
 int main(int argc, char **argv) {
     int quick = argc > 1 && !strcmp(argv[1], "quick"), i;
     test_lists();
@@ -814,6 +866,8 @@ int main(int argc, char **argv) {
     for (i = 0; i < N_SHAPES; i++) test_split(&shapes[i]);
     test_cache_faults(&shapes[2], quick);
     test_cache_faults(&shapes[7], quick);
+    test_cache_deadlines(&shapes[1]);
+    test_cache_deadlines(&shapes[3]);
     test_cache_dropped(&shapes[1], quick || TEST_SANITIZED);
     test_cache_dropped(&shapes[4], quick || TEST_SANITIZED);
     return test_end();

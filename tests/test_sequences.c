@@ -4,6 +4,7 @@
  * sequences, in any company, on any instruction set, have to agree with it to the bit. test_cache.c looks at the bookkeeping below. */
 #include "aios.h"
 #include "test.h"
+#include "late.h"
 
 enum { MAX_SEQ = 1001, MAX_CTX = 2112 };
 static int quick, brief;              /* brief: every kind, but fewer of all: under sanitizers, which take ten times as long */
@@ -53,7 +54,7 @@ static int model_open(model *m, const char *path) {
 
 /* ---- a host that keeps pages, and fails on request ---------------------------------------------------------------------------- */
 enum { MAX_KEPT = 2048 };
-typedef struct attic { uint64_t key[MAX_KEPT], n[MAX_KEPT]; void *data[MAX_KEPT]; int32_t n_kept, wrong, fail_puts, fail_gets, n_puts, n_gets; } attic;
+typedef struct attic { uint64_t key[MAX_KEPT], n[MAX_KEPT]; void *data[MAX_KEPT]; int32_t n_kept, wrong, fail_puts, fail_gets, n_puts, n_gets; late_clock *clock; } attic;
 static int32_t attic_find(const attic *a, uint64_t key) {
     int32_t i;
     for (i = 0; i < a->n_kept && a->key[i] != key; i++) {}
@@ -67,6 +68,7 @@ static void attic_forget(attic *a, int32_t i) {
 static int32_t attic_put(void *user, uint64_t key, const void *data, uint64_t n) {
     attic *a = (attic *)user;
     a->n_puts++;
+    late_io(a->clock);
     if (a->fail_puts && --a->fail_puts == 0) return -1;
     if (attic_find(a, key) >= 0 || a->n_kept == MAX_KEPT) { a->wrong++; return -1; }
     a->key[a->n_kept] = key; a->n[a->n_kept] = n;
@@ -78,6 +80,7 @@ static int32_t attic_get(void *user, uint64_t key, void *data, uint64_t n) {
     attic *a = (attic *)user;
     int32_t i = attic_find(a, key);
     a->n_gets++;
+    late_io(a->clock);
     if (a->fail_gets && --a->fail_gets == 0) { memset(data, 0xEE, (size_t)n); return -1; }
     if (i < 0 || a->n[i] != n) { a->wrong++; return -1; }
     memcpy(data, a->data[i], (size_t)n);
@@ -93,13 +96,12 @@ static void attic_drop(void *user, uint64_t key) {
 /* ---- kinds of cache, and contexts of a kind ------------------------------------------------------------------------------------- */
 typedef struct kind { const char *name; int32_t model, n_ctx, type, old_type, recent, window, sinks; } kind;
 typedef struct way { int32_t n_seq, n_batch, n_threads, isa, positions, spill, timed; } way;      /* how a context is run: no bit depends on it */
-typedef struct rig { const kind *k; const model *m; aios_context *c; aios_plan plan; aios_error err; uint64_t now; attic *a; int32_t n_seq; uint64_t last[16]; int32_t n_rows; } rig;
+typedef struct rig { const kind *k; const model *m; aios_context *c; aios_plan plan; aios_error err; late_clock clock; attic *a; int32_t n_seq; uint64_t last[16]; int32_t n_rows; } rig;
 
-static uint64_t rig_now(void *user) { return __atomic_add_fetch((uint64_t *)user, 1, __ATOMIC_RELAXED); }      /* a clock of looks at it */
 static int rig_plan(rig *r, const kind *k, const way *w) {
     aios_plan_desc pd;
     memset(r, 0, sizeof *r);
-    r->k = k; r->m = &models[k->model]; r->n_seq = w->n_seq ? w->n_seq : 1; r->now = 1000;
+    r->k = k; r->m = &models[k->model]; r->n_seq = w->n_seq ? w->n_seq : 1; r->clock.now = 1000;
     aios_plan_desc_init(&pd);
     pd.n_ctx = k->n_ctx; pd.n_seq = w->n_seq; pd.n_batch = w->n_batch ? w->n_batch : 64; pd.n_outputs = pd.n_batch; pd.n_threads = w->n_threads; pd.isa = w->isa;
     pd.kv_type = k->type; pd.kv_old_type = k->old_type; pd.kv_recent = k->recent; pd.kv_window = k->window; pd.kv_sinks = k->sinks; pd.kv_positions = w->positions;
@@ -111,10 +113,11 @@ static int rig_open(rig *r, const kind *k, const way *w) {
     aios_spill sp;
     if (!CHECK(rig_plan(r, k, w))) { printf("  %s: %s\n", k->name, r->err.text); return 0; }
     aios_context_desc_init(&cd);
-    if (w->timed) { cd.now_ns = rig_now; cd.now_user = &r->now; }
+    if (w->timed) { cd.now_ns = late_now; cd.now_user = &r->clock; }
     if (w->spill) {
         aios_spill_init(&sp);
         r->a = (attic *)calloc(1, sizeof *r->a);
+        r->a->clock = &r->clock;
         sp.put = attic_put; sp.get = attic_get; sp.drop = attic_drop; sp.user = r->a;
         cd.spill = &sp;
     }
@@ -572,7 +575,7 @@ static void test_wander(const kind *k, const way *w, int32_t n_ops, uint64_t see
         } else if (what < 75) {
             int32_t how = rnd(5);
             if (how == 0 && w->timed) aios_interrupt(r.c);
-            st = aios_step(r.c, !w->timed || how < 2 ? 0 : how == 2 ? 1 : r.now + (uint64_t)rnd(400), &r.err);
+            st = aios_step(r.c, !w->timed || how < 2 ? 0 : how == 2 ? 1 : r.clock.now + (uint64_t)rnd(400), &r.err);
             full += st == AIOS_ERR_FULL;
             ok &= CHECK(st >= 0 || (st == AIOS_ERR_FULL && w->positions && r.err.text[0])) & CHECK(rows(&r, 0));
             if (rnd(12) == 0) { aios_cancel(r.c); ok &= CHECK(refused(&r, aios_step(r.c, 0, &r.err), AIOS_ERR_CANCELLED)); }
@@ -730,10 +733,10 @@ static void test_spill(const kind *k) {
     truth_close();
 }
 
-/* Room for one, and four that wait all at once: each has its turn. */
+/* Room for one, and four that wait all at once: each has its turn, in steps that keep to their deadlines too, though the host takes its time. */
 static void test_crowd(const kind *k) {
     way w = { 4, 64, 1, 0, 384, 1, 1 };
-    int32_t ids[4][400], i, j, n[4], tiny;
+    int32_t ids[4][400], i, j, n[4], tiny, held = 1;
     rig r;
     if (k->type >= KV8) w.positions = 320;
     if (!truth_open(k) || !rig_open(&r, k, &w)) return;
@@ -744,13 +747,23 @@ static void test_crowd(const kind *k) {
         int32_t steps = 0;
         for (i = 0; i < 4; i++) { CHECK(aios_feed(r.c, i, ids[i] + n[i], (uint64_t)(j < 4 ? 1 + 10 * j : 70), AIOS_FEED_ALL_LOGITS, &r.err) == 0); n[i] += j < 4 ? 1 + 10 * j : 70; }
         tiny = j % 2;
+        r.clock.cost = tiny ? 300 : 0;
+        r.clock.deadline = 0;
         do {
-            st = aios_step(r.c, tiny ? r.now + 20 : 0, &r.err);
+            st = aios_step(r.c, tiny ? late_next(&r.clock, &rng) : 0, &r.err);
+            if (tiny) held &= late_held(&r.clock);
             if (!CHECK(st >= 0)) printf("  %s: %s\n", k->name, r.err.text);
             CHECK(rows(&r, 0));
         } while (st == AIOS_MORE && ++steps < 20000);
-        CHECK(st == AIOS_OK);
+        CHECK(st == AIOS_OK && (!tiny || steps > 4));
         for (i = 0; i < 4; i++) CHECK(aios_seq_processed(r.c, i) == n[i]);
+        for (i = 0; i < 4 && tiny; i++) {
+            const uint32_t gone = info_of(&r).n_spilled;
+            const int32_t gets = r.a->n_gets;
+            do { st = aios_seq_fetch(r.c, i, late_next(&r.clock, &rng), &r.err); held &= late_held(&r.clock); } while (st == AIOS_MORE);
+            CHECK(st == AIOS_OK && (r.a->n_gets > gets || gone == 0 || i == 0 || j > 1));
+        }
+        CHECK(held);
     }
     rig_close(&r);
     truth_close();

@@ -6,6 +6,7 @@
 #include "test.h"
 #include "damage.h"
 #include "disk.h"
+#include "late.h"
 
 enum { N_IDS = 40, MAX_LOG = 16 };
 
@@ -27,6 +28,8 @@ static void books_free(void *user, void *p, const aios_mem_req *r) {
     free(p);
 }
 static uint32_t books_granted(void *user, void *p, const aios_mem_req *r) { (void)p; (void)r; return ((books *)user)->grant; }
+
+static late_clock *clock_late;          /* the clock of the next context, and its parallel_for; NULL: the system's */
 
 /* ---- one run ------------------------------------------------------------------------------------------------------------- */
 typedef struct run { aios_model *m; aios_context *c; aios_plan plan; aios_error err; books mem; disk *d; int32_t n_vocab; } run;
@@ -65,6 +68,10 @@ static aios_status run_context(run *r) {
     uint32_t i;
     aios_status st;
     aios_context_desc_init(&cd);
+    if (clock_late) {
+        cd.now_ns = late_now; cd.now_user = clock_late;
+        if (r->plan.flags & AIOS_PLAN_LENT_THREADS) { cd.parallel_for = late_for; cd.parallel_user = clock_late; }
+    }
     st = aios_context_open(r->m, &r->plan, &cd, &r->c, &r->err);
     if (st) return st;
     CHECK(r->mem.n == n + (int)r->plan.n_requests);
@@ -567,6 +574,121 @@ static void test_profile(const uint8_t *p, uint64_t n) {
     pthread_mutex_destroy(&d.lock);
 }
 
+/* ---- deadlines ---------------------------------------------------------------------------------------------------------- */
+/* A model in two files: keys in both, every other tensor in the second. */
+typedef struct split { uint8_t *p[2]; uint64_t n[2]; } split;
+static void put(split *s, int k, const void *p, uint64_t n) { memcpy(s->p[k] + s->n[k], p, (size_t)n); s->n[k] += n; }
+static void put_n(split *s, int k, uint64_t v, uint64_t n) { put(s, k, &v, n); }
+static void put_z(split *s, int k, const char *z) { put_n(s, k, strlen(z), 8); put(s, k, z, strlen(z)); }
+static void split_model(split *s, const aios_model *m, const uint8_t *p, uint64_t n) {
+    aios_model_info x;
+    aios_tensor_info t;
+    uint64_t keys, off, i, d;
+    int k;
+    aios_model_info_init(&x); aios_tensor_info_init(&t);
+    aios_model_get_info(m, &x);
+    for (i = 0, keys = x.header_bytes; i < x.n_tensors; i++) { aios_model_get_tensor(m, (uint32_t)i, &t); keys -= 8 + strlen(t.name) + 4 + 8 * t.n_dims + 4 + 8; }
+    for (k = 0; k < 2; k++) {
+        s->p[k] = (uint8_t *)calloc(1, (size_t)n + 4096);
+        s->n[k] = 0;
+        put(s, k, p, 8);
+        put_n(s, k, (x.n_tensors + 1u - (unsigned)k) / 2, 8); put_n(s, k, x.n_keys + 2, 8);
+        put(s, k, p + 24, keys - 24);
+        put_z(s, k, "split.no"); put_n(s, k, 2, 4); put_n(s, k, (uint64_t)k, 2);
+        put_z(s, k, "split.count"); put_n(s, k, 2, 4); put_n(s, k, 2, 2);
+        for (i = (uint64_t)k, off = 0; i < x.n_tensors; i += 2, off += (t.n_bytes + 31) / 32 * 32) {
+            aios_model_get_tensor(m, (uint32_t)i, &t);
+            put_z(s, k, t.name); put_n(s, k, t.n_dims, 4);
+            for (d = 0; d < t.n_dims; d++) put_n(s, k, t.n[d], 8);
+            put_n(s, k, t.type, 4); put_n(s, k, off, 8);
+        }
+        while (s->n[k] % 32) put_n(s, k, 0, 1);
+        for (i = (uint64_t)k; i < x.n_tensors; i += 2) {
+            aios_model_get_tensor(m, (uint32_t)i, &t);
+            put(s, k, p + t.file_offset, t.n_bytes);
+            while (s->n[k] % 32) put_n(s, k, 0, 1);
+        }
+    }
+}
+/* Nobody but the caller reads. */
+typedef struct tape { const uint8_t *p; uint64_t n; late_clock *clock; } tape;
+static int64_t tape_read(void *user, uint64_t off, void *dst, uint64_t n) {
+    tape *t = (tape *)user;
+    late_io(t->clock);
+    if (n > t->n - off) n = t->n - off;
+    memcpy(dst, t->p + off, (size_t)n);
+    return (int64_t)n;
+}
+static void test_deadlines(const uint8_t *p, uint64_t n) {
+    uint64_t seed = 11, want = 0;
+    int n_parts, threads;
+    aios_io plain;
+    disk d;
+    split two;
+    run r;
+    disk_init(&d, &plain, p, n);
+    if (!CHECK(run_model(&r, &plain, &d))) { printf("  %s\n", r.err.text); return; }
+    split_model(&two, r.m, p, n);
+    run_close(&r);
+    for (n_parts = 1; n_parts <= 2; n_parts++) for (threads = 1; threads <= 3; threads++) {     /* 3: two, lent */
+        late_clock clock = { 1000, 0, 1000000, 0, 0, 0, 0 };
+        tape t[2];
+        aios_io io[2];
+        aios_plan_desc pd;
+        aios_model_desc md;
+        aios_allocator a;
+        uint64_t h = TEST_HASH;
+        int i, steps = 0, held = 1, late_reads = 0;
+        for (i = 0; i < 2; i++) {
+            t[i].p = n_parts == 1 ? p : two.p[i]; t[i].n = n_parts == 1 ? n : two.n[i]; t[i].clock = &clock;
+            aios_io_init(&io[i]);
+            io[i].n_bytes = t[i].n; io[i].read = tape_read; io[i].user = &t[i];
+        }
+        memset(&r, 0, sizeof r);
+        r.d = &d;
+        aios_allocator_init(&a);
+        a.alloc = books_alloc; a.free = books_free; a.user = &r.mem; a.granted = books_granted;
+        aios_model_desc_init(&md);
+        md.mem = &a; md.io = io; md.n_parts = (uint32_t)n_parts;
+        if (!CHECK(aios_model_open(&md, &r.m, &r.err) == 0)) { printf("  %s\n", r.err.text); break; }
+        aios_plan_desc_init(&pd);
+        pd.n_ctx = 64; pd.n_threads = threads == 1 ? 1 : 2; pd.n_readers = -1; pd.budget_bytes = 1; pd.n_batch = 16;
+        if (threads == 3) pd.flags = AIOS_PLAN_LENT_THREADS;
+        CHECK(run_plan(&r, &pd) == AIOS_ERR_MEMORY);
+        pd.budget_bytes = r.err.expected;
+        clock_late = &clock;
+        if (!CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0 && r.plan.n_units > 5)) { printf("  %s\n", r.err.text); break; }
+        clock_late = NULL;
+        {
+            aios_model_info x;
+            aios_model_info_init(&x);
+            aios_model_get_info(r.m, &x);
+            r.n_vocab = x.n_vocab;
+        }
+        feed(&r, 20, AIOS_FEED_ALL_LOGITS);
+        while (aios_seq_processed(r.c, 0) < 24 && steps < 100000) {
+            uint64_t deadline = late_next(&clock, &seed);
+            aios_status st = aios_step(r.c, deadline, &r.err);
+            if (!CHECK(st >= 0)) { printf("  %s\n", r.err.text); break; }
+            held &= late_held(&clock);
+            late_reads += clock.n_io > 0 && clock.now > deadline;
+            steps++;
+            for (i = 0; i < aios_output_count(r.c); i++) {
+                aios_output o;
+                aios_output_init(&o);
+                CHECK(aios_output_get(r.c, i, &o) == 0);
+                h = test_hash(h, o.logits, (size_t)r.n_vocab * 4);
+            }
+            if (st == AIOS_OK && aios_seq_length(r.c, 0) < 24) feed(&r, 1, 0);
+        }
+        if (!want) want = h;
+        CHECK(held && h == want && steps > 50 && late_reads > 20);
+        run_close(&r);
+    }
+    free(two.p[0]); free(two.p[1]);
+    pthread_mutex_destroy(&d.lock);
+}
+
 int main(int argc, char **argv) {
     static uint8_t made[DAMAGE_MAX_BYTES];
     static const char *const files[] = { "fixtures/types/llama-q4_k.gguf", "fixtures/types/llama-q8_0.gguf", "fixtures/types/llama-iq2_xs.gguf",
@@ -580,12 +702,14 @@ int main(int argc, char **argv) {
     test_rungs(made, n_made);
     test_older(made, n_made);
     test_rows("made", made, n_made, 0);
+    test_deadlines(made, n_made);
     if (CHECK(p != NULL)) {
         test_budgets("tale", p, n, quick ? 4 : 24);
         test_rows("tale", p, n, 1);
         test_tiers(p, n);
         test_faults(p, n, quick);
         test_two(p, n);
+        test_deadlines(p, n);
         test_profile(p, n);
     }
     free(p);
