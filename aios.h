@@ -252,6 +252,7 @@ typedef struct aios_limits {
     uint64_t max_header_bytes;              /* [1 GiB] keys and directory, all of which are held       */
     uint64_t max_string_bytes;              /* [1 MiB] one string that is no array element's           */
     uint64_t max_array_items;               /* [16 Mi] items of one array                              */
+    uint64_t max_blocks;                    /* [16 Mi] of the block face: 32 bytes of tables and some time each, whatever tensors a file claims to have */
 } aios_limits;
 AIOS__DESC_INIT(aios_limits)
 #define aios_limits_init(d) aios__aios_limits_init(d)
@@ -1127,7 +1128,7 @@ static const aios__struct aios__structs[] = { AIOS__SIZED(AIOS__ROW) AIOS__FIXED
 #define AIOS__ENDED(T, field) { AIOS__ID_##T, (uint16_t)offsetof(T, field) }
 static const struct aios__older { uint16_t id, bytes; } aios__older[] = {
     AIOS__ENDED(aios_allocator, granted), AIOS__ENDED(aios_io, submit), AIOS__ENDED(aios_io, soon),
-    AIOS__ENDED(aios_model_desc, artifact), AIOS__ENDED(aios_model_info, n_expert),
+    AIOS__ENDED(aios_limits, max_blocks), AIOS__ENDED(aios_model_desc, artifact), AIOS__ENDED(aios_model_info, n_expert),
     AIOS__ENDED(aios_plan_desc, hot_bytes), AIOS__ENDED(aios_plan_desc, numa_node_1), AIOS__ENDED(aios_plan_desc, kv_old_type),
     AIOS__ENDED(aios_plan_desc, l3_bytes),
     AIOS__ENDED(aios_plan, flags), AIOS__ENDED(aios_plan, tier_bytes), AIOS__ENDED(aios_plan, numa_node_1), AIOS__ENDED(aios_plan, kv_old_type),
@@ -3024,6 +3025,7 @@ static inline aios_limits aios__limits_of(const aios_limits *lim) {
     if (!l.max_header_bytes) l.max_header_bytes = (uint64_t)1 << 30;
     if (!l.max_string_bytes) l.max_string_bytes = (uint64_t)1 << 20;
     if (!l.max_array_items) l.max_array_items = (uint64_t)1 << 24;
+    if (!l.max_blocks) l.max_blocks = (uint64_t)1 << 24;
     return l;
 }
 static inline void aios__scan_init(aios__scan *s, const aios_io *io, uint32_t part, uint32_t n_parts, const aios_limits *lim, aios_error *err) {
@@ -11148,7 +11150,7 @@ static uint32_t aios__blk_use(const aios__blk_pass *x, aios__str s, uint64_t n_b
     if (aios__blk_experts(s)) return AIOS__BLK_SOME;
     return n_bytes <= 4 * AIOS__BLK_PAGE ? AIOS__BLK_SMALL : AIOS__BLK_EACH;
 }
-/* How a tensor is cut. 0: a row or the number of blocks is too large. */
+/* How a tensor is cut. 0: a row is too large. More than INT32_MAX blocks count as one more than that, which no limit allows. */
 static int32_t aios__blk_cut(aios__blk_tensor *t, uint64_t matrix_bytes, uint64_t target) {
     uint64_t rows = target / t->row_bytes, n;
     if (rows > 16) rows -= rows % 16;           /* whole panels, for engines that work on them */
@@ -11156,10 +11158,9 @@ static int32_t aios__blk_cut(aios__blk_tensor *t, uint64_t matrix_bytes, uint64_
     t->block_bytes = rows * t->row_bytes;
     t->unit_bytes = matrix_bytes >= AIOS__BLK_MIN ? matrix_bytes : t->n_bytes;
     n = t->unit_bytes / t->block_bytes + (t->unit_bytes % t->block_bytes != 0);
-    if (t->block_bytes > INT32_MAX || n > INT32_MAX) return 0;
-    n *= t->n_bytes / t->unit_bytes;            /* of several units each is 64 KiB at the least, and so is every second block */
-    if (n > INT32_MAX) return 0;
-    t->n_blocks = (uint32_t)n;
+    if (t->block_bytes > INT32_MAX) return 0;
+    if (n <= INT32_MAX) n *= t->n_bytes / t->unit_bytes;    /* of several units each is 64 KiB at the least, and so is every second block */
+    t->n_blocks = (uint32_t)aios__min_u64(n, (uint64_t)INT32_MAX + 1);
     return 1;
 }
 static uint64_t aios__blk_len(const aios__blk_tensor *t, uint32_t j, uint64_t *off) {
@@ -11237,23 +11238,23 @@ static aios_status aios__blk_visit(aios__scan *s, const aios__tensor *g) {
     t.layer = aios__blk_layer(name);
     if (t.n_bytes > s->io->n_bytes) return aios__scan_bad(s, g->dir_off, s->io->n_bytes, t.n_bytes, "its data lies outside the file");
     if (!aios__blk_cut(&t, g->row_bytes * g->n[1], x->d.block_bytes))
-        return aios__scan_fail(s, AIOS_ERR_LIMIT, g->dir_off, INT32_MAX, t.row_bytes, "its rows are too large or too many for blocks", "");
+        return aios__scan_fail(s, AIOS_ERR_LIMIT, g->dir_off, INT32_MAX, t.row_bytes, "its rows are too large for blocks", "");
     if (x->phase == 0) {
+        uint64_t n = t.unit_bytes / t.block_bytes, rest = t.unit_bytes % t.block_bytes, bytes, most = aios__min_u64(s->lim.max_blocks, INT32_MAX);
         /* also what keeps a hostile directory from naming the same bytes often: tensors of a part together are no larger than it */
         if (g->off < p->end) return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, g->dir_off, p->end, g->off, "its data lie before those of the tensor before it", "");
         if (!aios__add(g->off, g->n_bytes, &p->end) || p->end > s->io->n_bytes) return aios__scan_bad(s, g->dir_off, s->io->n_bytes, p->end, "its data lies outside the file");
-        if ((uint64_t)x->n_blocks + t.n_blocks > INT32_MAX) return aios__scan_fail(s, AIOS_ERR_LIMIT, g->dir_off, INT32_MAX, x->n_blocks, "more blocks than can be counted", "");
+        if (x->n_blocks + (uint64_t)t.n_blocks > most) return aios__scan_fail(s, AIOS_ERR_LIMIT, g->dir_off, most, x->n_blocks + (uint64_t)t.n_blocks, "more blocks than limits.max_blocks allows", "");
         if (aios__str_eq(name, "output.weight")) x->has_output = 1;
         if (t.layer != x->layer) { x->layer = t.layer; x->layer_blocks = 0; }
         x->layer_blocks += t.n_blocks;
         if (t.layer >= 0 && x->layer_blocks > x->max_layer_blocks) x->max_layer_blocks = x->layer_blocks;
         x->all_bytes += t.n_bytes;
-        for (j = 0; j < t.n_blocks; j++) {
-            len = aios__blk_len(&t, j, &off);
-            if (len > x->max_len) x->max_len = len;
-            if (aios__str_eq(name, "token_embd.weight")) x->embd += aios__round_up(len, 64);
-            else x->total[t.use] += aios__round_up(len, 64);
-        }
+        bytes = (n * aios__round_up(t.block_bytes, 64) + aios__round_up(rest, 64)) * (t.n_bytes / t.unit_bytes);
+        len = n ? t.block_bytes : rest;
+        if (len > x->max_len) x->max_len = len;
+        if (aios__str_eq(name, "token_embd.weight")) x->embd += bytes;
+        else x->total[t.use] += bytes;
         x->n_tensors++;
         x->n_blocks += t.n_blocks;
         return AIOS_OK;

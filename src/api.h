@@ -251,6 +251,7 @@ typedef struct aios_limits {
     uint64_t max_header_bytes;              /* [1 GiB] keys and directory, all of which are held       */
     uint64_t max_string_bytes;              /* [1 MiB] one string that is no array element's           */
     uint64_t max_array_items;               /* [16 Mi] items of one array                              */
+    uint64_t max_blocks;                    /* [16 Mi] of the block face: 32 bytes of tables and some time each, whatever tensors a file claims to have */
 } aios_limits;
 AIOS__DESC_INIT(aios_limits)
 #define aios_limits_init(d) aios__aios_limits_init(d)

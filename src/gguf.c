@@ -509,6 +509,7 @@ static inline aios_limits aios__limits_of(const aios_limits *lim) {
     if (!l.max_header_bytes) l.max_header_bytes = (uint64_t)1 << 30;
     if (!l.max_string_bytes) l.max_string_bytes = (uint64_t)1 << 20;
     if (!l.max_array_items) l.max_array_items = (uint64_t)1 << 24;
+    if (!l.max_blocks) l.max_blocks = (uint64_t)1 << 24;
     return l;
 }
 static inline void aios__scan_init(aios__scan *s, const aios_io *io, uint32_t part, uint32_t n_parts, const aios_limits *lim, aios_error *err) {

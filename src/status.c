@@ -137,7 +137,7 @@ static const aios__struct aios__structs[] = { AIOS__SIZED(AIOS__ROW) AIOS__FIXED
 #define AIOS__ENDED(T, field) { AIOS__ID_##T, (uint16_t)offsetof(T, field) }
 static const struct aios__older { uint16_t id, bytes; } aios__older[] = {
     AIOS__ENDED(aios_allocator, granted), AIOS__ENDED(aios_io, submit), AIOS__ENDED(aios_io, soon),
-    AIOS__ENDED(aios_model_desc, artifact), AIOS__ENDED(aios_model_info, n_expert),
+    AIOS__ENDED(aios_limits, max_blocks), AIOS__ENDED(aios_model_desc, artifact), AIOS__ENDED(aios_model_info, n_expert),
     AIOS__ENDED(aios_plan_desc, hot_bytes), AIOS__ENDED(aios_plan_desc, numa_node_1), AIOS__ENDED(aios_plan_desc, kv_old_type),
     AIOS__ENDED(aios_plan_desc, l3_bytes),
     AIOS__ENDED(aios_plan, flags), AIOS__ENDED(aios_plan, tier_bytes), AIOS__ENDED(aios_plan, numa_node_1), AIOS__ENDED(aios_plan, kv_old_type),

@@ -14,6 +14,7 @@
 #define AIOS_EXTERNAL_KERNELS
 #include "aios.h"
 #include "test.h"
+#include "late.h"
 #include "damage.h"
 
 #if defined(__SANITIZE_THREAD__)
@@ -55,10 +56,11 @@ static void mem_free(void *user, void *q, const aios_mem_req *r) {
 }
 
 /* ---- a reader of memory that delivers in pieces, fails, counts ----------------------------------------------------- */
-typedef struct source { const uint8_t *p; uint64_t n; uint64_t rng; int64_t fail_read; uint64_t n_reads, n_unaligned; int pieces, ring; } source;
+typedef struct source { const uint8_t *p; uint64_t n; uint64_t rng; int64_t fail_read; uint64_t n_reads, n_unaligned; int pieces, ring; late_clock *clock; } source;
 static int64_t src_read(void *user, uint64_t off, void *dst, uint64_t n) {
     source *s = (source *)user;
     s->n_reads++;
+    if (s->clock) late_io(s->clock);
     if (s->fail_read >= 0 && s->fail_read-- == 0) return test_rand(&s->rng) % 2 ? -5 : 0;
     if (off >= s->n) return 0;
     if (n > s->n - off) n = s->n - off;
@@ -652,9 +654,73 @@ static void test_order(void) {
         now = t.n_prefetched;
         CHECK(aios_blocks_prefetch(b, aios_blocks_count(b) / 2, 0, &err) == 0 && aios_get_telemetry(b, &t) == 0 && t.n_prefetched <= now + (map ? 1 : 0));
         CHECK(aios_blocks_prefetch(b, aios_blocks_count(b), 0, &err) == AIOS_ERR_ARG);
+        if (!map) {     /* and no read is begun after a deadline that passed within one */
+            late_clock tick = { 1000, 0, 1000000, 0, 0, 0, 0 };
+            int held = 1;
+            b->desc.now_ns = late_now; b->desc.now_user = &tick;
+            for (s.src[0].clock = &tick, id = late = 0; id < 600; id++) {
+                late += aios_blocks_prefetch(b, id / 4 * 2654435761u % aios_blocks_count(b), late_next(&tick, &now), &err) == AIOS_MORE;
+                held &= late_held(&tick);
+            }
+            s.src[0].clock = NULL;
+            CHECK(held && (late > 50 || plan.prefetch_distance == 0));
+        }
         aios_blocks_free(b);
     }
     free(p);
+}
+
+/* A file that claims to be large: tables and time are bound by limits.max_blocks, not by it. Its header, and zeros. */
+static int64_t claims_read(void *user, uint64_t off, void *dst, uint64_t n) {
+    const maker *m = (const maker *)user;
+    uint64_t k = off < m->n ? m->n - off : 0;
+    if (k > n) k = n;
+    if (k) memcpy(dst, m->p + off, (size_t)k);
+    memset((char *)dst + k, 0, (size_t)(n - k));
+    return (int64_t)n;
+}
+static void test_claims(void) {
+    static const struct { uint32_t n_tensors; uint64_t n[3]; uint64_t most; aios_status code; uint64_t n_blocks; } rows[] = {
+        { 1, { 1, (uint64_t)1 << 57, 1 }, 0, AIOS_ERR_LIMIT, 0 },                           /* 2^59 bytes in rows of 4 */
+        { 1, { 1 << 20, (uint64_t)1 << 37, 1 }, 0, AIOS_ERR_LIMIT, 0 },
+        { 1, { 1024, 16, (uint64_t)1 << 30 }, 0, AIOS_ERR_LIMIT, 0 },                       /* 2^30 matrices of 64 KiB */
+        { 1, { (uint64_t)1 << 40, 1, 1 }, 0, AIOS_ERR_LIMIT, 0 },                           /* one row */
+        { 60000, { 1024, 16, 4096 }, 0, AIOS_ERR_LIMIT, 0 },                                /* 256 MiB each */
+        { 4000, { 1024, 16, 4096 }, 0, AIOS_OK, 16384000 },                                 /* 1 TB in all */
+        { 1, { 1024, 16, (uint64_t)1 << 24 }, 0, AIOS_OK, 1 << 24 },
+        { 1, { 1024, 16, ((uint64_t)1 << 24) + 1 }, 0, AIOS_ERR_LIMIT, 0 },
+        { 3, { 1024, 32, 50 }, 300, AIOS_OK, 300 }, { 3, { 1024, 32, 50 }, 299, AIOS_ERR_LIMIT, 0 } };
+    clock_t t0 = clock();
+    size_t i;
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const uint64_t bytes = rows[i].n[0] * rows[i].n[1] * rows[i].n[2] * 4;
+        aios_blocks_desc d;
+        aios_blocks_plan plan;
+        aios_limits lim;
+        aios_io io;
+        aios_error err;
+        maker m;
+        uint32_t j, k;
+        m.cap = 8 << 20; m.n = 0; m.p = (uint8_t *)malloc(m.cap);
+        put(&m, "GGUF", 4); put32(&m, 3); put64(&m, rows[i].n_tensors); put64(&m, 0);
+        for (j = 0; j < rows[i].n_tensors; j++) {
+            char name[64];
+            snprintf(name, sizeof name, "blk.%u.ffn_up.weight", (unsigned)j);
+            puts_(&m, name); put32(&m, 3);
+            for (k = 0; k < 3; k++) put64(&m, rows[i].n[k]);
+            put32(&m, 0); put64(&m, j * bytes);
+        }
+        aios_io_init(&io); aios_blocks_desc_init(&d); aios_blocks_plan_init(&plan); aios_limits_init(&lim);
+        io.n_bytes = (uint64_t)1 << 62; io.read = claims_read; io.user = &m;
+        lim.max_blocks = rows[i].most;
+        d.io = &io; d.limits = &lim; d.block_bytes = 65536; d.ram_bytes = (uint64_t)8 << 30;
+        if (!CHECK(aios_blocks_measure(&d, &plan, &err) == rows[i].code)) printf("  %u: %s\n", (unsigned)i, err.text);
+        if (rows[i].code) CHECK(err.offset >= 24 && err.offset < m.n && err.got > err.expected);
+        else CHECK(plan.n_blocks == rows[i].n_blocks && plan.request_bytes[1] < 40 * rows[i].n_blocks + ((uint64_t)4 << 20));
+        free(m.p);
+    }
+    printf("files that claim to be large: %.2f s\n", (double)(clock() - t0) / CLOCKS_PER_SEC);
+    CHECK(clock() - t0 < (TEST_SANITIZED ? 60 : 20) * (clock_t)CLOCKS_PER_SEC);
 }
 
 /* ---- sparsity, profile, memory flags ------------------------------------------------------------------------------- */
@@ -874,6 +940,7 @@ int main(int argc, char **argv) {
     test_failures();
     test_damages();
     test_order();
+    test_claims();
     test_threads();
     test_fill();
     test_tiers();
