@@ -533,9 +533,14 @@ case $($CC -dumpmachine 2>/dev/null) in
              check "AIOSK_NO_AVX2, _NO_AVX512: SSE4.1 alone" fewer_sets "scalar sse41" -DAIOSK_NO_AVX2 -DAIOSK_NO_AVX512
              check "no set is left: scalar" fewer_sets "scalar" -DAIOSK_NO_SSE41 -DAIOSK_NO_AVX2 -DAIOSK_NO_AVX512 ;;
 esac
-for f in -ffast-math -funsafe-math-optimizations -freciprocal-math; do
-    check "$f is refused" refused "$CC" -std=c99 -O1 "$f" -DAIOSK_NO_SIMD "$from/kernels.c"
-done
+check "-ffast-math is refused" refused "$CC" -std=c99 -O1 -ffast-math -DAIOSK_NO_SIMD "$from/kernels.c"
+if $CC --version 2>/dev/null | grep -q clang; then skip "parts of -ffast-math" "clang has no macros that tell of them"
+else                # the second alone does nothing, and has no macro either
+    for f in -funsafe-math-optimizations "-fassociative-math -fno-signed-zeros -fno-trapping-math" -fno-signed-zeros -freciprocal-math -ffinite-math-only; do
+        # shellcheck disable=SC2086
+        check "${f%% *} is refused" refused "$CC" -std=c99 -O1 $f -DAIOSK_NO_SIMD "$from/kernels.c"
+    done
+fi
 # What rpcndr.h, windef.h, complex.h, sysmacros.h and the like define
 # shellcheck disable=SC2086
 check "names that system headers have as macros" parse "$CC" $PLAIN -Dsmall=char -Dnear= -Dfar= -Dlo=1 -Dhi=2 -Dinterface=struct -DIN= -DOUT= -DOPTIONAL= \
