@@ -24,7 +24,7 @@ DEFAULT_ALLOC = -DAIOS_DEFAULT_ALLOC
 # Where tests look for models and golden values that are too large to keep here; without them those tests skip.
 AIOS_SHARED ?= ../shared
 C_TESTS  := $(patsubst tests/test_%.c,%,$(wildcard tests/test_*.c))
-SH_TESTS := $(filter-out run fuzz,$(patsubst tests/%.sh,%,$(wildcard tests/*.sh)))
+SH_TESTS := $(filter-out run fuzz real fetch_real,$(patsubst tests/%.sh,%,$(wildcard tests/*.sh)))
 # What to test, by name: make test T="gguf plan" is test_gguf.c and plan.sh
 T        = $(C_TESTS) $(SH_TESTS)
 

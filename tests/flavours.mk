@@ -1,6 +1,10 @@
-# flavours.mk: tests in other flavours than build/: under sanitizers, emulators, in WebAssembly. Part of the Makefile, which each of
-# them runs again for a folder and a compiler of its own; what a machine lacks is skipped in one line.
-.PHONY: test-asan test-ubsan test-ubsan1 test-arm test-wasm fuzz
+# flavours.mk: tests beside `make test`: of real models, and in other flavours than build/: under sanitizers, emulators, in WebAssembly.
+# Part of the Makefile, which a flavour runs again for a folder and a compiler of its own; what a machine lacks is skipped in one line.
+.PHONY: test-real test-asan test-ubsan test-ubsan1 test-arm test-wasm fuzz
+
+# tests/fetch_real.sh says which, and from where
+test-real: $(B)/aios  ## two real models: text, perplexity, caches, budgets, the same bits; fetches 340 MB once
+	@AIOS=$(B)/aios AWK='$(AWK)' sh tests/real.sh
 
 # Under emulators and sanitizers: not what judges numbers alone, which are the same everywhere
 T_CODE = $(filter-out quality,$(filter $(T),$(C_TESTS)))
