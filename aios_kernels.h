@@ -3,13 +3,13 @@
  * Knows numbers only: no models, no files, no threads, no allocation, no globals. Every function works on
  * memory that the caller gives and splits by rows, so that the caller may run the parts on any thread.
  *
- *     #define AIOSK_IMPLEMENTATION            in exactly one C or C++ file
- *     #include "aios_kernels.h"               (the file includes itself by this name)
+ *     #define AIOSK_IMPLEMENTATION                          // in exactly one C or C++ file
+ *     #include "aios_kernels.h"                             // (the file includes itself by this name)
  *
  *     const aiosk_isa *k = aiosk_select(AIOSK_ISA_BEST);
- *     k->quantize[AIOSK_A32](x, n_in, acts);               f32 activations -> int8 blocks
- *     aiosk_matmul m = {0};                                 y = W x
- *     m.w = weights; m.n_in = n_in; m.row1 = n_rows; m.x = acts; m.y = y; m.n_cols = 1;
+ *     k->quantize[AIOSK_A32](x, n_in, acts);                // f32 activations -> int8 blocks
+ *     aiosk_matmul m;  memset(&m, 0, sizeof m);             // y = W x
+ *     m.w = weights;  m.n_in = n_in;  m.row1 = n_rows;  m.x = acts;  m.y = y;  m.n_cols = 1;
  *     k->matmul[AIOSK_Q4_0][AIOSK_ROWS](&m);
  *
  * The same bits: every function of every aiosk_isa gives bit-identical results (DAZ/FTZ off, rounding to

@@ -1,31 +1,36 @@
 /* aios.h: runs GGUF language models on the CPU, inside your program, in memory that you own.
  *
- *     #define AIOS_IMPLEMENTATION                  in exactly one C or C++ file
- *     #include "aios.h"                            needs aios_kernels.h beside it
+ *     #define AIOS_IMPLEMENTATION                  // in exactly one C or C++ file
+ *     #include "aios.h"                            // needs aios_kernels.h beside it
  *
- *     aios_model_desc md;  aios_model *model;      1. open: reads the header, takes one block of META memory
+ *     aios_model_desc md;  aios_model *model;      // 1. open: reads the header, takes one block of META memory
  *     aios_model_desc_init(&md);
  *     md.mem = &my_allocator;  md.path = "model.gguf";
- *     aios_model_open(&md, &model, &err);
+ *     aios_model_open(&md, &model, &err);          // every call has a status: look at it, or at err.text
  *
- *     aios_plan_desc pd;  aios_plan plan;          2. plan: what will be asked for, to the byte; takes nothing
+ *     aios_plan_desc pd;  aios_plan plan;          // 2. plan: what will be asked for, to the byte; takes nothing
  *     aios_plan_desc_init(&pd);
- *     pd.n_ctx = 2048;  pd.n_threads = 4;          pd.budget_bytes = ...: fit in so much, read the rest as it is needed
+ *     pd.n_ctx = 2048;  pd.n_threads = 4;          // pd.budget_bytes = ...: fit in so much, read the rest as it is needed
  *     aios_plan_init(&plan);
- *     aios_plan_make(model, &pd, &plan, &err);     look at plan.total_bytes; aios_plan_request lists each request
+ *     aios_plan_make(model, &pd, &plan, &err);     // look at plan.total_bytes; aios_plan_request lists each request
  *
- *     aios_context_desc cd;  aios_context *ctx;    3. context: takes exactly that, loads the weights
+ *     aios_context_desc cd;  aios_context *ctx;    // 3. context: takes exactly that, loads the weights
  *     aios_context_desc_init(&cd);
  *     aios_context_open(model, &plan, &cd, &ctx, &err);
  *
- *     n = aios_tokenize(model, text, n_text, flags, ids, max_ids, &err);
- *     aios_feed(ctx, 0, ids, n, 0, &err);          4. run: tokens in, logits out; nothing allocates from here on
- *     while (running) {
- *         while (aios_step(ctx, deadline_ns, &err) == AIOS_MORE) { ... do something else ... }
- *         aios_sample(ctx, 0, &sampler, &id, &err);
- *         n_buf = aios_detokenize(model, &detok, id, buf, sizeof buf);
+ *     aios_sampler sampler;  aios_detok detok = {{0}, 0, 0};      // zeros: greedy; text that goes on behind other text
+ *     aios_sampler_init(&sampler);
+ *     char buf[1024];  int32_t id, i;
+ *     int64_t n = aios_tokenize(model, text, n_text, AIOS_TOK_BOS, ids, n_ids, &err);     // the beginning of a text
+ *     aios_feed(ctx, 0, ids, (uint64_t)n, 0, &err);               // 4. run: tokens in, logits out; nothing allocates from here on
+ *     for (i = 0; i < 100; i++) {
+ *         while (aios_step(ctx, deadline_ns, &err) == AIOS_MORE) {}      // do something else
+ *         if (aios_sample(ctx, 0, &sampler, &id, &err) || aios_token_is_end(model, id)) break;
+ *         fwrite(buf, 1, (size_t)aios_detokenize(model, &detok, id, buf, sizeof buf), stdout);
  *         aios_feed(ctx, 0, &id, 1, 0, &err);
  *     }
+ *     aios_context_free(ctx);
+ *     aios_model_free(model);
  *
  * MEMORY   Every byte comes from the allocator in the desc, asked for with a record (kind, tier, bytes, alignment).
  *          aios_model_measure tells the one request of aios_model_open, aios_plan_request all that follow; opening
@@ -597,14 +602,20 @@ AIOS_API uint64_t aios_now_ns(const aios_context *c);
  * So a context in the background makes room for one in the foreground within a task (some hundredths of a millisecond, some
  * tenths at most). `wanted` keeps it from coming back before the other is through:
  *
- *     // the background's thread                           // the foreground's thread
- *     for (;;) {                                           atomic_store(&wanted, 1);
- *         while (atomic_load(&wanted)) wait_a_bit();       aios_interrupt(background);
- *         lock(&cores);                                    lock(&cores);               // within a task
- *         st = aios_step(background, 0, &err);             st = aios_step(foreground, deadline, &err);
- *         unlock(&cores);                                  unlock(&cores);
- *         if (st != AIOS_MORE) break;                      atomic_store(&wanted, 0);
+ *     for (;;) {                                           // the background's thread
+ *         while (atomic_load(&wanted)) wait_a_bit();
+ *         lock(&cores);
+ *         st = aios_step(background, 0, &err);
+ *         unlock(&cores);
+ *         if (st != AIOS_MORE) break;
  *     }
+ *
+ *     atomic_store(&wanted, 1);                            // the foreground's thread
+ *     aios_interrupt(background);
+ *     lock(&cores);                                        // within a task
+ *     st = aios_step(foreground, deadline_ns, &err);
+ *     unlock(&cores);
+ *     atomic_store(&wanted, 0);
  *
  * wait_a_bit is a sleep or a condition variable. A background that locks just after `wanted` was set finds the interrupt waiting, and
  * leaves at once. */
@@ -640,8 +651,10 @@ AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, 
 /* A sequence holds its cache in pages of 64 positions from one pool; pages can belong to several sequences, and are copied when one
  * of them writes. So many characters share one prompt:
  *
- *     feed and step sequence 0: the prompt                       (it pins the pages as long as it lives)
- *     for each character i:  aios_seq_fork(c, i, 0, n_prompt, &err);
+ *     int32_t i, n = (int32_t)aios_tokenize(model, text, n_text, AIOS_TOK_BOS, ids, n_ids, &err);
+ *     aios_feed(ctx, 0, ids, (uint64_t)n, 0, &err);                        // sequence 0: the prompt; its pages stay as long as it lives
+ *     while (aios_step(ctx, 0, &err) == AIOS_MORE) {}
+ *     for (i = 1; i < n_seq; i++) aios_seq_fork(ctx, i, 0, n, &err);       // the characters
  *
  * What a sequence computes is the same bits whether it was forked, restored or fed from the start, whatever else is in the context. (With
  * kv_heavy, a fork of fewer tokens than src has processed is as one that was cut back: see aios_seq_truncate.) */
@@ -720,12 +733,16 @@ AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info
 /* Residency without the rest, for a host that has an engine of its own: a controller that is opened on a GGUF file alone, decides once
  * where every byte of its tensors will be, and then answers for a block's number with a pointer.
  *
- *     aios_blocks_measure(&d, &plan, &err);        what will be asked for, to the byte; takes nothing
- *     aios_blocks_open(&d, &b, &err);              takes exactly that, reads what is to be resident
- *     id = aios_blocks_find(b, "blk.0.ffn_up.weight", 0);
- *     each layer:   aios_blocks_prefetch(b, first id of the layer, 0, &err);    where STREAM blocks are read, or paged in, ahead
- *                   aios_resolve_block(b, id, &data, &n_bytes);                 any thread
- *     each token:   aios_blocks_token(b);
+ *     aios_blocks_desc d;  aios_blocks_plan plan;  aios_blocks *b;
+ *     aios_blocks_desc_init(&d);  aios_blocks_plan_init(&plan);
+ *     d.mem = &my_allocator;  d.path = "model.gguf";  d.ram_bytes = 2 << 20;
+ *     aios_blocks_measure(&d, &plan, &err);                    // what will be asked for, to the byte; takes nothing
+ *     aios_blocks_open(&d, &b, &err);                          // takes exactly that, reads what is to be resident
+ *     const void *data;  uint32_t n_bytes, id = (uint32_t)aios_blocks_find(b, "blk.0.ffn_up.weight", 0);
+ *     aios_blocks_prefetch(b, id, 0, &err);                    // each layer, for its first block: STREAM blocks are read, or paged in, ahead
+ *     aios_resolve_block(b, id, &data, &n_bytes);              // any thread
+ *     aios_blocks_token(b);                                    // each token
+ *     aios_blocks_free(b);
  *
  * A block is a whole number of rows of one tensor, as the file has them, about block_bytes long (one row at the least; none crosses
  * from one matrix of a tensor to the next, unless they are small). Numbers run from 0 in the file's order without a gap. Any GGUF file will
