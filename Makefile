@@ -107,8 +107,8 @@ ALSO  = $(if $(SH),$(EXAMPLES) $(TOOLS))
 test: $(TESTS) $(ALSO)  ## every test; ends with "N passed, N failed"
 	@CC='$(CC)' CXX='$(CXX)' MAKE='$(THIS)' AWK='$(AWK)' AIOS_SHARED='$(AIOS_SHARED)' sh tests/run.sh $(B)/log $(TESTS) $(SH)
 
-check:  ## the headers equal src/, compile clean everywhere and reach only what they may
-	@$(MAKE) test T=check ALSO=
+check:  ## the headers equal src/, compile clean everywhere and reach only what they may; snippets run
+	@$(MAKE) test T='check snippets' ALSO=$(B)/aios
 
 include tools/install.mk tests/flavours.mk
 
