@@ -85,7 +85,7 @@ int main(void) {
     sampler.temperature = 0.7f;
     sampler.top_p = 0.9f;
     sampler.seed = 7;
-    n = (int32_t)aios_tokenize(model, prompt, sizeof prompt - 1, 0, ids, 32, &err);
+    n = (int32_t)aios_tokenize(model, prompt, sizeof prompt - 1, AIOS_TOK_BOS, ids, 32, &err);
     if (n < 1 || n > 32) return failed("prompt", &err);
     for (i = 0; i < n_tokens; i++) {
         char text[1024];

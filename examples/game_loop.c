@@ -106,7 +106,7 @@ static int teller_open(teller *t, jobs *j, const char *prompt, aios_error *err) 
     cd.parallel_user = j;
     cd.now_ns = now_ns;
     if (aios_context_open(t->model, &plan, &cd, &t->ctx, err)) return 0;
-    n = aios_tokenize(t->model, prompt, strlen(prompt), 0, ids, 512, err);
+    n = aios_tokenize(t->model, prompt, strlen(prompt), AIOS_TOK_BOS, ids, 512, err);
     return n > 0 && n <= 512 && aios_feed(t->ctx, 0, ids, (uint64_t)n, 0, err) == AIOS_OK;
 }
 /* One frame's share: goes on where the last frame stopped, and stops soon after the deadline. */

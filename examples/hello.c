@@ -20,7 +20,7 @@ int main(void) {
     if (aios_model_open(&md, &model, &err) || aios_plan_make(model, &pd, &plan, &err) || aios_context_open(model, &plan, &cd, &ctx, &err))
         return fprintf(stderr, "%s\n", err.text), 1;
     printf("%s", prompt);
-    n = (int32_t)aios_tokenize(model, prompt, sizeof prompt - 1, 0, ids, 64, &err);
+    n = (int32_t)aios_tokenize(model, prompt, sizeof prompt - 1, AIOS_TOK_BOS, ids, 64, &err);
     if (n < 1 || n > 64) return 1;
     for (i = 0; i < 64; i++, n = 1) {
         aios_feed(ctx, 0, ids, (uint64_t)n, 0, &err);

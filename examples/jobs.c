@@ -220,7 +220,7 @@ int main(void) {
         printf("worker %d on CPU %d\n", i, pin(j.thread[i], i));
     }
     aios_sampler_init(&greedy);
-    if (!teller_open(&a, &j, &err) || (n_prompt = aios_tokenize(a.model, prompt, strlen(prompt), 0, ids, N_CTX, &err)) < 1 || n_prompt > N_CTX ||
+    if (!teller_open(&a, &j, &err) || (n_prompt = aios_tokenize(a.model, prompt, strlen(prompt), AIOS_TOK_BOS, ids, N_CTX, &err)) < 1 || n_prompt > N_CTX ||
         aios_feed(a.ctx, 0, ids, (uint64_t)n_prompt, 0, &err)) return fprintf(stderr, "%s\n", err.text), 1;
 
     printf("\nframe workers  game ms  model ms  tokens  jobs of worker 0..%d, stolen\n", N_WORKERS - 1);

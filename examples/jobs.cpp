@@ -68,7 +68,7 @@ static uint64_t tell(Jobs *jobs, std::string *text) {      // a hash of all logi
     uint64_t hash = 0xCBF29CE484222325u;
     int32_t ids[64], n = 0;
     if (!aios_model_open(&md, &model, &err) && !aios_plan_make(model, &pd, &plan, &err) && !aios_context_open(model, &plan, &cd, &ctx, &err))
-        n = (int32_t)aios_tokenize(model, text->data(), text->size(), 0, ids, 64, &err);
+        n = (int32_t)aios_tokenize(model, text->data(), text->size(), AIOS_TOK_BOS, ids, 64, &err);
     if (n < 1 || n > 64 || aios_model_get_info(model, &info)) { fprintf(stderr, "%s\n", err.text); hash = 0; }
     for (int i = 0; i < 48 && hash; i++, n = 1) {
         char buf[1024];
