@@ -63,10 +63,12 @@ commented='
             f = sprintf("%s/%02d", out, ++n)
             print FILENAME ":" first >(f ".at")
             printf "%s", text >(f ".c")
-        }
-        text = ""; code = 0; empty = ""
+        } else if (call) print FILENAME ":" call ": a call that is in no sample: an empty line before it, and a semicolon" >bad_
+        text = empty = ""
+        code = call = 0
     }
     /^ \*$/ { if (text != "") empty = empty "\n"; blank = 1; next }
+    /^ \*     +aiosk?_[a-z0-9_]+\(/ { call = FNR }
     /^ \*     [^ ]/ || (/^ \*      / && text != "") {
         if (text == "" && !blank) next
         if (text == "") first = FNR
@@ -81,8 +83,8 @@ commented='
 mkdir "$dir/md" "$dir/h" "$dir/k"
 # shellcheck disable=SC2046
 $AWK -v out="$dir/md" -v bad_="$dir/odd" "$fenced" $(ls -d *.md */*.md | grep -v '^build/')
-$AWK -v out="$dir/h" "$commented" src/api.h
-$AWK -v out="$dir/k" "$commented" src/kernels/api.h
+$AWK -v out="$dir/h" -v bad_="$dir/odd" "$commented" src/api.h
+$AWK -v out="$dir/k" -v bad_="$dir/odd" "$commented" src/kernels/api.h
 if [ -s "$dir/odd" ]; then bad "every block is fenced and says what it is" "$dir/odd"; else ok "every block is fenced and says what it is"; fi
 n_c=$(ls "$dir"/*/*.c | wc -l) n_sh=$(ls "$dir"/*/*.sh | wc -l)
 if [ "$n_c" -ge 6 ] && [ "$n_sh" -ge 4 ]; then ok "found: $((n_c)) of C, $((n_sh)) of commands"; else bad "found: $((n_c)) of C, $((n_sh)) of commands"; fi
