@@ -324,7 +324,10 @@ AIOS_API aios_status aios_model_get_key(const aios_model *m, uint32_t i, char *n
 /* ---- keys -------------------------------------------------------------------------------------------------- */
 /* Keys of the file, for programs: whole, typed, raw. They are there with AIOS_MODEL_VOCAB_ONLY too. A key is its number, 0 .. n_keys-1 in the
  * file's order; -1, from aios_key_find, is none, and AIOS_ERR_ARG from all that follow, so that calls can be put into each other:
- *     aios_key_str(m, aios_key_find(m, "tokenizer.chat_template"), 0, &text, &n_bytes)
+ *
+ *     const char *value;  uint64_t n_bytes;
+ *     aios_key_str(model, aios_key_find(model, "tokenizer.chat_template"), 0, &value, &n_bytes);
+ *
  * Pointers lead into the model's memory, or the io's where it maps: they last as long as the model. Nothing is terminated by a zero byte or aligned.
  * AIOS_ERR_ARG: no such key or item, or a NULL; AIOS_ERR_MODEL: a value of another type, or one that does not fit. Then *out stays as it is. */
 enum { AIOS_KEY_U8 = 0, AIOS_KEY_I8 = 1, AIOS_KEY_U16 = 2, AIOS_KEY_I16 = 3, AIOS_KEY_U32 = 4, AIOS_KEY_I32 = 5, AIOS_KEY_F32 = 6,
