@@ -216,6 +216,7 @@ command_() {        # command_ LINE: runs it in $run, or leaves in $reason why n
             line_=$1
             case $1 in cc\ -O2\ *) line_="$CC -O0 -DAIOSK_NO_SIMD ${1#cc -O2 }" ;; esac
             (cd "$run" && sh -c "$line_") ;;
+        *tests/fetch_real.sh*|*bench/cache_kl.sh*) reason="needs a model that is fetched: make test-real" ;;
         *bench/types.sh*|*bench/cache.sh*|*bench/peers.sh*) reason="measures large models, beside another engine" ;;
         *) echo "no rule of tests/snippets.sh knows this command" >&2; return 1 ;;
     esac
