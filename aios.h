@@ -273,7 +273,7 @@ typedef struct aios_model_desc {
     uint32_t struct_size, flags;            /* AIOS_MODEL_*                                            */
     const aios_allocator *mem;              /* required, but with AIOS_DEFAULT_ALLOC; copied           */
     const aios_io *io;                      /* [n_parts] where bytes come from; NULL = built-in reader */
-    const char *path;                       /* UTF-8; built-in reader; first part of a split model     */
+    const char *path;                       /* UTF-8; for the built-in reader: first part of a split model. Not looked at beside io */
     const aios_limits *limits;              /* NULL = defaults                                         */
     uint32_t n_parts, reserved;             /* files in io; 0 = 1                                      */
     aios_log_fn log;                        /* what was found odd but can be lived with; NULL = silence */
@@ -480,7 +480,8 @@ typedef struct aios_plan {
     uint64_t request_bytes[4];      /* by AIOS_MEM_*: what is asked for by this plan                   */
     uint64_t total_bytes;           /* their sum                                                       */
     uint64_t min_bytes;             /* the smallest total that would work, going down all rungs that are allowed */
-    uint64_t held_bytes;            /* already held by the model: its header, weights when loaded      */
+    uint64_t held_bytes;            /* already held by the model: its header, weights when loaded. A budget counts it: this total needs a budget_bytes of
+                                       total_bytes + held_bytes, and the least is min_bytes + held_bytes */
     uint64_t token_weight_bytes;    /* read per decoded token: weights, streamed ones included         */
     uint64_t token_kv_bytes;        /* cache, at a full context                                        */
     uint64_t token_kv_pos_bytes;    /* cache, per position of context                                  */
@@ -573,6 +574,7 @@ AIOS__DESC_INIT(aios_context_desc)
  * contexts of one model share them), compiles the program. On failure everything is given back. */
 AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *p, const aios_context_desc *d,
                                        aios_context **out, aios_error *err);
+/* Gives back what the context took. The weights stay with the model, for the next one, and count in its budget: aios_model_free gives them back. */
 AIOS_API void aios_context_free(aios_context *c);
 
 /* feed flags: keep logits of every fed token, or of none, and not of the last alone */
@@ -1204,6 +1206,10 @@ static aios_status aios__desc_copy(uint32_t id, void *dst, const void *src, aios
 static aios_status aios__flags(uint32_t given, uint32_t known, const char *what, aios_error *err) {
     if (!(given & ~known)) return AIOS_OK;
     return aios__fail2(err, AIOS_ERR_DESC, AIOS__NO_OFF, known, given, "%.flags % has bits that this version does not know", aios__z(what), aios__u(given));
+}
+/* The same of a field that has no meaning yet. */
+static aios_status aios__unused(uint32_t given, const char *what, aios_error *err) {
+    return given ? aios__fail2(err, AIOS_ERR_DESC, AIOS__NO_OFF, 0, given, "%.reserved is %, not 0", aios__z(what), aios__u(given)) : AIOS_OK;
 }
 /* The other way: fills a caller's struct of struct_size bytes, which stays as it is. */
 static aios_status aios__desc_fill(uint32_t id, void *dst, const void *src) {
@@ -6816,6 +6822,7 @@ static aios_status aios__opening_start(aios__opening *o, const aios_model_desc *
     aios__clear(err);
     if ((st = aios__desc_copy(AIOS__ID_aios_model_desc, &o->d, d, err)) != 0) return st;
     if ((st = aios__flags(o->d.flags, AIOS_MODEL_VOCAB_ONLY | AIOS_MODEL_INSPECT, "aios_model_desc", err)) != 0) return st;
+    if ((st = aios__unused(o->d.reserved, "aios_model_desc", err)) != 0) return st;
     if (o->d.limits && (st = aios__desc_copy(AIOS__ID_aios_limits, &o->lim, o->d.limits, err)) != 0) return st;
     o->lim = aios__limits_of(&o->lim);
     if (o->lim.max_parts > AIOS__MAX_PARTS) o->lim.max_parts = AIOS__MAX_PARTS;
@@ -9989,11 +9996,11 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     uint32_t known;
     aios__clear(err);
     if (!m || !out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_plan_make: an argument is NULL");
-    if (!m->arch) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model was opened for its vocabulary alone");
+    if (!m->arch) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model was opened to be looked at, or for its vocabulary: it does not run");
     if ((st = aios__desc_copy(AIOS__ID_aios_plan_desc, &d, desc, err)) != 0) return st;
     memset(&p, 0, sizeof p);
     p.struct_size = (uint32_t)sizeof p;
-    if ((st = aios__flags(d.flags, AIOS__PLAN_FLAGS, "aios_plan_desc", err)) != 0) return st;
+    if ((st = aios__flags(d.flags, AIOS__PLAN_FLAGS, "aios_plan_desc", err)) != 0 || (st = aios__unused((uint32_t)d.reserved, "aios_plan_desc", err)) != 0) return st;
     if (d.n_readers > AIOS__MAX_READERS || d.n_ctx_min < 0)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_READERS, (uint64_t)d.n_readers, "aios_plan_desc: n_readers % or n_ctx_min % is out of range", aios__i(d.n_readers), aios__i(d.n_ctx_min));
     memset(&l, 0, sizeof l);
@@ -10330,6 +10337,7 @@ static aios_status aios__sample(const aiosk_isa *k, const aios_sampler *sampler,
     if (!id) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "id is NULL");
     *id = -1;
     if ((st = aios__desc_copy(AIOS__ID_aios_sampler, &s, sampler, err)) != AIOS_OK) return st;
+    if ((st = aios__unused(s.reserved, "aios_sampler", err)) != AIOS_OK) return st;
     if (n_vocab < 1 || !logits)
         return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "there are no logits to draw from (n_vocab is %)", aios__i(n_vocab));
     if (!work || (uintptr_t)work % 8) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "work is NULL or not 8-byte aligned");
@@ -10820,7 +10828,8 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     *out = NULL;
     aios__clear(err);
     if (m && m->dying) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model was freed: it lives on for its other contexts alone");
-    if (!m || !m->arch) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_context_open needs a model with weights");
+    if (!m) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_context_open: the model is NULL");
+    if (!m->arch) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the model was opened to be looked at, or for its vocabulary: it does not run");
     if ((st = aios__plan_copy(&p, plan, err)) != 0) return st;
     if ((st = aios__desc_copy(AIOS__ID_aios_context_desc, &d, desc, err)) != 0) return st;
     if ((st = aios__flags(d.flags, AIOS_CONTEXT_PROFILE, "aios_context_desc", err)) != 0) return st;
@@ -10830,7 +10839,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
         if ((st = aios__desc_copy(AIOS__ID_aios_spill, &spill, d.spill, err)) != 0 || (st = aios__flags(spill.flags, 0, "aios_spill", err)) != 0) return st;
         if (!spill.put || !spill.get) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_spill needs put and get");
     } else memset(&spill, 0, sizeof spill);
-    if (p.model_hash != m->gguf.hash) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan was made for another model");
+    if (p.model_hash != m->gguf.hash) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, p.model_hash ? "the plan was made for another model" : "the plan was not made: call aios_plan_make first");
     if ((st = aios__plan_check(m, &p, err)) != 0) return st;
     if (p.flags & AIOS_PLAN_LENT_THREADS && !d.parallel_for && p.n_threads > 1)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 1, (uint64_t)p.n_threads, "the plan counts on % lent threads, but parallel_for is NULL", aios__i(p.n_threads), aios__u(0));
@@ -11418,6 +11427,7 @@ static aios_status aios__blk_start(aios__blk_pass *x, aios__opening *o, const ai
     x->layer = -2;
     if ((st = aios__desc_copy(AIOS__ID_aios_blocks_desc, &x->d, desc, err)) != 0) return st;
     if ((st = aios__flags(x->d.flags, AIOS_BLOCKS_IN_PLACE | AIOS_BLOCKS_NO_PREFETCH | AIOS_BLOCKS_NO_SPARSITY, "aios_blocks_desc", err)) != 0) return st;
+    if ((st = aios__unused(x->d.reserved, "aios_blocks_desc", err)) != 0) return st;
     if (!x->d.block_bytes) x->d.block_bytes = AIOS__BLK_DEFAULT;
     if (x->d.block_bytes < AIOS__BLK_MIN || x->d.block_bytes > AIOS__BLK_MAX)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, x->d.block_bytes < AIOS__BLK_MIN ? AIOS__BLK_MIN : AIOS__BLK_MAX, x->d.block_bytes, "block_bytes is %, not 64 KiB to 1 MiB", aios__u(x->d.block_bytes), aios__u(0));

@@ -16,6 +16,7 @@
 #include "readers.h"
 #include "tale.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
@@ -30,9 +31,12 @@
 #include <fcntl.h>
 #include <io.h>
 #include <malloc.h>
+#include <sys/stat.h>
 #define isatty _isatty
+#define fdopen _fdopen
 #else
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #ifndef __wasm__
@@ -447,30 +451,56 @@ static void not_an_input(const char *path) {
         }
     }
 }
-/* A file that is written as PATH.tmp, gets its name when it is whole, and is removed when the program ends before. A pipe or a device would
- * be replaced by it. */
-static char new_tmp[1100];
+/* A file that is written under a name of its own beside PATH, gets its name when it is whole, and is removed when the program ends before, by a
+ * signal too. A pipe or a device would be replaced by it; of a link it is what it leads to that is replaced. */
+static char new_tmp[1120], new_path[1100];
 static void new_undo(void) { if (new_tmp[0]) remove(new_tmp); }
+#ifndef __wasm__
+static void new_stopped(int number) {
+    new_undo();
+    signal(number, SIG_DFL);
+    raise(number);
+}
+#endif
 static FILE *new_file(const char *path) {
+    int fd = -1, i;
     FILE *f;
-#ifndef _WIN32
+#ifdef _WIN32
+    snprintf(new_path, sizeof new_path, "%s", path);
+#else
     struct stat st;
+    char target[PATH_MAX];
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) die("'%s' is no regular file", path);
+    if (lstat(path, &st) != 0 || !S_ISLNK(st.st_mode)) snprintf(target, sizeof target, "%s", path);
+    else if (!realpath(path, target)) die("'%s' is a link to nothing", path);
+    if (strlen(target) >= sizeof new_path) die("the name of the file is too long");
+    strcpy(new_path, target);
 #endif
     not_an_input(path);
-    if (strlen(path) + 5 > sizeof new_tmp) die("the name of the file is too long");
-    snprintf(new_tmp, sizeof new_tmp, "%s.tmp", path);
-    f = fopen(new_tmp, "wb");
-    if (!f) { new_tmp[0] = 0; die("'%s.tmp': %s", path, strerror(errno)); }
+    for (i = 0; fd < 0 && i < 100; i++) {                       /* nobody's file is taken */
+        snprintf(new_tmp, sizeof new_tmp, i ? "%s.%d.tmp" : "%s.tmp", new_path, i);
+#ifdef _WIN32
+        fd = _open(new_tmp, _O_CREAT | _O_EXCL | _O_WRONLY | _O_BINARY, _S_IREAD | _S_IWRITE);
+#else
+        fd = open(new_tmp, O_CREAT | O_EXCL | O_WRONLY, 0666);
+#endif
+        if (fd < 0 && errno != EEXIST) break;
+    }
+    f = fd < 0 ? NULL : fdopen(fd, "wb");
+    if (!f) { new_tmp[0] = 0; die("'%s' cannot be written: %s", path, strerror(errno)); }
     atexit(new_undo);
+#ifndef __wasm__
+    signal(SIGINT, new_stopped);
+    signal(SIGTERM, new_stopped);
+#endif
     return f;
 }
 static void new_file_done(FILE *f, const char *path) {
-    if (fclose(f) != 0) die("'%s': %s", new_tmp, strerror(errno));
+    if (fclose(f) != 0) die("'%s': %s", path, strerror(errno));
 #ifdef _WIN32
-    remove(path);                                               /* there rename does not replace */
+    remove(new_path);                                           /* there rename does not replace */
 #endif
-    if (rename(new_tmp, path) != 0) die("'%s': %s", path, strerror(errno));
+    if (rename(new_tmp, new_path) != 0) die("'%s': %s", path, strerror(errno));
     new_tmp[0] = 0;
 }
 static int32_t *tokenize(const session *s, const char *text, uint64_t n_text, uint32_t flags, int32_t *n) {
@@ -686,10 +716,25 @@ static int tokenize_stdin(const options *o) {
     close_session(&s);
     return 0;
 }
+static void parse_tokens(options *o, const char *text);
 static int detokenize(const options *o) {
     session s;
     aios_detok st = { { 0 }, 0, AIOS_DETOK_BEGIN };
     int32_t i;
+    options all = *o;
+    if (!o->n_tokens) {                                         /* none on the command line: those on stdin */
+        uint64_t n = 0;
+        char *text = read_all("-", &n), *word = text;
+        text[n] = 0;
+        while (*(word += strspn(word, " \t\r\n,"))) {
+            char *end = word + strcspn(word, " \t\r\n,"), after = *end;
+            *end = 0;
+            parse_tokens(&all, word);
+            word = after ? end + 1 : end;
+        }
+        free(text);
+    }
+    o = &all;
     open_model(&s, o, AIOS_MODEL_VOCAB_ONLY);
     for (i = 0; i < o->n_tokens; i++)
         if (o->tokens[i] < 0 || o->tokens[i] >= s.info.n_tokens) die("token %d is not one of the %d of the vocabulary", o->tokens[i], s.info.n_tokens);
@@ -899,7 +944,7 @@ static const command commands[] = {
     { RUN,        "run",        "[MODEL]",     "continue a text; aios MODEL.gguf is the same",          run            },
     { INSPECT,    "inspect",    "[MODEL]",     "what is in a model file: keys and tensors",             inspect        },
     { TOKENIZE,   "tokenize",   "[MODEL]",     "text from stdin to ids, one line",                      tokenize_stdin },
-    { DETOKENIZE, "detokenize", "ID...",       "ids to text",                                           detokenize     },
+    { DETOKENIZE, "detokenize", "[ID...]",     "ids, or those on stdin, to text",                                       detokenize     },
     { LOGITS,     "logits",     "[MODEL]",     "logits of every token, f32 [n_tokens][n_vocab]",        logits         },
     { PPL,        "ppl",        "[MODEL]",     "perplexity of a text in windows, no BOS",               ppl            },
     { BENCH,      "bench",      "[MODEL]",     "tokens per second, bytes per token, memory bandwidth",  bench          },
@@ -923,7 +968,7 @@ typedef struct option {
 static const option option_table[] = {
     { "-m",            "s", "MODEL",  "a .gguf file; without it the model that is built in",  ANY,             AT(model),       0, 0      },
     { "--artifact",    "s", "FILE",   "what aios pack made of the model",                     PLANS,           AT(artifact),    0, 0      },
-    { "-p",            "s", "TEXT",   "the text to go on from",                               RUN,             AT(prompt),      0, 0      },
+    { "-p",            "s", "TEXT",   "the text to go on from; else 'Once upon a time'",         RUN,             AT(prompt),      0, 0      },
     { "-p",            "s", "TEXT",   "the text, instead of a file",                          TOKENIZE,        AT(prompt),      0, 0      },
     { "-p",            "s", "N",      "tokens of the prompt, 256",                            BENCH,           AT(prompt),      0, 0      },
     { "-f",            "s", "FILE",   "a text file, - is stdin",                              RUN | PPL | TOKENIZE, AT(file),   0, 0      },
@@ -1088,16 +1133,19 @@ static void parse_value(options *o, const option *p, const char *text) {
     void *at = (char *)o + p->at;
     if (strlen(p->kind) > 1) {                                  /* one of the names, in the order of the library's enum */
         const char *k = p->kind;
+        char word[24];
         int32_t i = 0;
-        size_t n = strlen(text);
-        while (!(strncmp(k, text, n) == 0 && (k[n] == '|' || k[n] == 0) && n > 0)) {
+        size_t n;
+        for (n = 0; text[n] && n + 1 < sizeof word; n++) word[n] = text[n] == '_' ? '-' : (char)tolower((unsigned char)text[n]);    /* avx512_vbmi is the library's name */
+        word[n] = 0;
+        while (!(strncmp(k, word, n) == 0 && (k[n] == '|' || k[n] == 0) && n > 0)) {
             if (!(k = strchr(k, '|'))) die_usage("%s takes one of %s, not '%s'", p->name, p->kind, text);
             k++;
             i++;
         }
         if (p->at == AT(isa) && !aiosk_select(i)) {
             char sets[200], here[200];
-            die("%s %s is not in this %s; there are %s", p->name, text, strstr(isa_list(0, sets), text) ? "machine" : "build", isa_list(1, here));
+            die("%s %s is not in this %s; there are %s", p->name, text, strstr(isa_list(0, sets), word) ? "machine" : "build", isa_list(1, here));
         }
         *(int32_t *)at = i;
         return;

@@ -89,7 +89,7 @@ static int pack(const options *o) {
     if (err.code) die("'%s': %s", o->words[1], err.text);
     n = p.most;
     new_file_done(p.f, o->words[1]);
-    printf("%s: %llu bytes, %.1f s\n", o->words[1], (unsigned long long)n, (double)(wall_ns() - t0) * 1e-9);
+    if (!quiet) printf("%s: %llu bytes, %.1f s\n", o->words[1], (unsigned long long)n, (double)(wall_ns() - t0) * 1e-9);
     free(work);
     close_session(&s);
     return 0;

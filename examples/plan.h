@@ -332,14 +332,15 @@ static void plan_text(const planning *g) {
     text_row("kv", p->token_kv_bytes, "  at the end of the context");
     text_row("kv, a position", p->token_kv_pos_bytes, "  of it for each position before");
     text_row("activations", p->token_act_bytes, "  which stay in the CPU's caches");
-    text_row("streamed", p->token_stream_bytes, p->token_stream_bytes ? "  from storage, in whole pages" : "");
+    text_row("streamed", p->token_stream_bytes, p->token_stream_bytes ? "  from storage" : "");
 
     printf("\nspeed\n");
     if (p->bound) {
         printf("  at most %s tokens/s ", speed_text(size, tok_s_bound(g)));
         if (tok_s_bound(g) < 1) printf("(%.1f s each) ", 1 / tok_s_bound(g));
         printf("at the end of the context: the bound is %s%s\n", bound_names[p->bound],
-               p->bound == AIOS_BOUND_STORAGE ? ", unless the system's page cache holds what is streamed" : "");
+               p->bound == AIOS_BOUND_STORAGE ? ", unless the system's page cache holds what is streamed"
+               : p->token_weight_bytes < g->d.l2_bytes + g->d.l3_bytes ? ", unless the processor's caches hold the weights" : "");
     }
     printf("  memory   %10s tokens/s at %.2f GB/s, %s\n", speed_text(size, tok_s_memory(g)), (double)g->d.read_bandwidth * 1e-9, g->o->read_gb_s > 0 ? "as given" : "measured just now with these threads");
     if (p->token_stream_bytes && g->d.stream_bandwidth) {

@@ -2,7 +2,7 @@
  * helpers (die, bar, xmalloc, open_model).
  *
  * The library checks the header and hands out the tensor directory; the keys are copied as bytes, so they are walked here. Tensors go
- * through one at a time, some rows at a time: memory does not grow with the file. OUT is written as OUT.tmp and renamed at the end. */
+ * through one at a time, some rows at a time: memory does not grow with the file. OUT is written beside its place and renamed at the end. */
 #ifndef QUANTIZE_H
 #define QUANTIZE_H
 
@@ -410,10 +410,12 @@ static void recode(recoding *q, const recoded *r, uint64_t done, uint64_t all) {
     put_padding(q, r->to_bytes);
     for (d = 0; d < r->t.n_dims && d < 4; d++) snprintf(shape + strlen(shape), sizeof shape - strlen(shape), "%s%llu", d ? " x " : "", (unsigned long long)r->t.n[d]);
     bar("", 0, 0);
-    printf("%-36s %-20s %-7s", r->t.name, shape, aiosk_type_info((int32_t)r->t.type)->name);
-    if (r->to == (int32_t)r->t.type) printf(" copied               ");
-    else printf(" -> %-7s rmse %8.5f", aiosk_type_info(r->to)->name, total > 0 ? sqrt(lost / total) : 0.0);
-    printf(" %14llu bytes\n", (unsigned long long)r->to_bytes);
+    if (!quiet) {
+        printf("%-36s %-20s %-7s", r->t.name, shape, aiosk_type_info((int32_t)r->t.type)->name);
+        if (r->to == (int32_t)r->t.type) printf(" copied               ");
+        else printf(" -> %-7s rmse %8.5f", aiosk_type_info(r->to)->name, total > 0 ? sqrt(lost / total) : 0.0);
+        printf(" %14llu bytes\n", (unsigned long long)r->to_bytes);
+    }
     free(in);
     free(out);
     free(sums);
@@ -444,7 +446,7 @@ static int quantize(const options *o) {
         if (r->to != (int32_t)r->t.type && aiosk_type_info((int32_t)r->t.type)->family != AIOSK_FLT) q.n_again++;
     }
     q.to = new_file(q.out);
-    if (q.n_again) fprintf(stderr, "%s: %d tensors were quantised before; what that lost stays lost\n", command_name, q.n_again);
+    if (q.n_again && !quiet) fprintf(stderr, "%s: %d tensors were quantised before; what that lost stays lost\n", command_name, q.n_again);
     put_header(&q);
     for (k = 0; k < q.s.info.n_tensors; k++) {
         if (q.t[k].t.part != part) open_part(&q, part = q.t[k].t.part);
@@ -452,7 +454,7 @@ static int quantize(const options *o) {
         done += q.t[k].t.n_bytes;
     }
     new_file_done(q.to, q.out);
-    printf("%s: %u tensors, %llu -> %llu bytes, %.2f bits per weight, %.1f s\n", q.mix->name, q.s.info.n_tensors, (unsigned long long)q.in_bytes,
+    if (!quiet) printf("%s: %u tensors, %llu -> %llu bytes, %.2f bits per weight, %.1f s\n", q.mix->name, q.s.info.n_tensors, (unsigned long long)q.in_bytes,
            (unsigned long long)q.out_bytes, q.s.info.n_params ? (double)q.out_bytes * 8 / (double)q.s.info.n_params : 0.0, (double)(wall_ns() - t0) * 1e-9);
     fclose(q.from);
     free(q.header);

@@ -272,7 +272,7 @@ typedef struct aios_model_desc {
     uint32_t struct_size, flags;            /* AIOS_MODEL_*                                            */
     const aios_allocator *mem;              /* required, but with AIOS_DEFAULT_ALLOC; copied           */
     const aios_io *io;                      /* [n_parts] where bytes come from; NULL = built-in reader */
-    const char *path;                       /* UTF-8; built-in reader; first part of a split model     */
+    const char *path;                       /* UTF-8; for the built-in reader: first part of a split model. Not looked at beside io */
     const aios_limits *limits;              /* NULL = defaults                                         */
     uint32_t n_parts, reserved;             /* files in io; 0 = 1                                      */
     aios_log_fn log;                        /* what was found odd but can be lived with; NULL = silence */
@@ -479,7 +479,8 @@ typedef struct aios_plan {
     uint64_t request_bytes[4];      /* by AIOS_MEM_*: what is asked for by this plan                   */
     uint64_t total_bytes;           /* their sum                                                       */
     uint64_t min_bytes;             /* the smallest total that would work, going down all rungs that are allowed */
-    uint64_t held_bytes;            /* already held by the model: its header, weights when loaded      */
+    uint64_t held_bytes;            /* already held by the model: its header, weights when loaded. A budget counts it: this total needs a budget_bytes of
+                                       total_bytes + held_bytes, and the least is min_bytes + held_bytes */
     uint64_t token_weight_bytes;    /* read per decoded token: weights, streamed ones included         */
     uint64_t token_kv_bytes;        /* cache, at a full context                                        */
     uint64_t token_kv_pos_bytes;    /* cache, per position of context                                  */
@@ -572,6 +573,7 @@ AIOS__DESC_INIT(aios_context_desc)
  * contexts of one model share them), compiles the program. On failure everything is given back. */
 AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *p, const aios_context_desc *d,
                                        aios_context **out, aios_error *err);
+/* Gives back what the context took. The weights stay with the model, for the next one, and count in its budget: aios_model_free gives them back. */
 AIOS_API void aios_context_free(aios_context *c);
 
 /* feed flags: keep logits of every fed token, or of none, and not of the last alone */

@@ -409,6 +409,7 @@ static aios_status aios__blk_start(aios__blk_pass *x, aios__opening *o, const ai
     x->layer = -2;
     if ((st = aios__desc_copy(AIOS__ID_aios_blocks_desc, &x->d, desc, err)) != 0) return st;
     if ((st = aios__flags(x->d.flags, AIOS_BLOCKS_IN_PLACE | AIOS_BLOCKS_NO_PREFETCH | AIOS_BLOCKS_NO_SPARSITY, "aios_blocks_desc", err)) != 0) return st;
+    if ((st = aios__unused(x->d.reserved, "aios_blocks_desc", err)) != 0) return st;
     if (!x->d.block_bytes) x->d.block_bytes = AIOS__BLK_DEFAULT;
     if (x->d.block_bytes < AIOS__BLK_MIN || x->d.block_bytes > AIOS__BLK_MAX)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, x->d.block_bytes < AIOS__BLK_MIN ? AIOS__BLK_MIN : AIOS__BLK_MAX, x->d.block_bytes, "block_bytes is %, not 64 KiB to 1 MiB", aios__u(x->d.block_bytes), aios__u(0));

@@ -90,7 +90,8 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     *out = NULL;
     aios__clear(err);
     if (m && m->dying) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model was freed: it lives on for its other contexts alone");
-    if (!m || !m->arch) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_context_open needs a model with weights");
+    if (!m) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_context_open: the model is NULL");
+    if (!m->arch) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the model was opened to be looked at, or for its vocabulary: it does not run");
     if ((st = aios__plan_copy(&p, plan, err)) != 0) return st;
     if ((st = aios__desc_copy(AIOS__ID_aios_context_desc, &d, desc, err)) != 0) return st;
     if ((st = aios__flags(d.flags, AIOS_CONTEXT_PROFILE, "aios_context_desc", err)) != 0) return st;
@@ -100,7 +101,7 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
         if ((st = aios__desc_copy(AIOS__ID_aios_spill, &spill, d.spill, err)) != 0 || (st = aios__flags(spill.flags, 0, "aios_spill", err)) != 0) return st;
         if (!spill.put || !spill.get) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_spill needs put and get");
     } else memset(&spill, 0, sizeof spill);
-    if (p.model_hash != m->gguf.hash) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan was made for another model");
+    if (p.model_hash != m->gguf.hash) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, p.model_hash ? "the plan was made for another model" : "the plan was not made: call aios_plan_make first");
     if ((st = aios__plan_check(m, &p, err)) != 0) return st;
     if (p.flags & AIOS_PLAN_LENT_THREADS && !d.parallel_for && p.n_threads > 1)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 1, (uint64_t)p.n_threads, "the plan counts on % lent threads, but parallel_for is NULL", aios__i(p.n_threads), aios__u(0));

@@ -65,6 +65,7 @@ static aios_status aios__opening_start(aios__opening *o, const aios_model_desc *
     aios__clear(err);
     if ((st = aios__desc_copy(AIOS__ID_aios_model_desc, &o->d, d, err)) != 0) return st;
     if ((st = aios__flags(o->d.flags, AIOS_MODEL_VOCAB_ONLY | AIOS_MODEL_INSPECT, "aios_model_desc", err)) != 0) return st;
+    if ((st = aios__unused(o->d.reserved, "aios_model_desc", err)) != 0) return st;
     if (o->d.limits && (st = aios__desc_copy(AIOS__ID_aios_limits, &o->lim, o->d.limits, err)) != 0) return st;
     o->lim = aios__limits_of(&o->lim);
     if (o->lim.max_parts > AIOS__MAX_PARTS) o->lim.max_parts = AIOS__MAX_PARTS;

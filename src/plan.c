@@ -399,11 +399,11 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     uint32_t known;
     aios__clear(err);
     if (!m || !out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_plan_make: an argument is NULL");
-    if (!m->arch) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model was opened for its vocabulary alone");
+    if (!m->arch) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model was opened to be looked at, or for its vocabulary: it does not run");
     if ((st = aios__desc_copy(AIOS__ID_aios_plan_desc, &d, desc, err)) != 0) return st;
     memset(&p, 0, sizeof p);
     p.struct_size = (uint32_t)sizeof p;
-    if ((st = aios__flags(d.flags, AIOS__PLAN_FLAGS, "aios_plan_desc", err)) != 0) return st;
+    if ((st = aios__flags(d.flags, AIOS__PLAN_FLAGS, "aios_plan_desc", err)) != 0 || (st = aios__unused((uint32_t)d.reserved, "aios_plan_desc", err)) != 0) return st;
     if (d.n_readers > AIOS__MAX_READERS || d.n_ctx_min < 0)
         return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_READERS, (uint64_t)d.n_readers, "aios_plan_desc: n_readers % or n_ctx_min % is out of range", aios__i(d.n_readers), aios__i(d.n_ctx_min));
     memset(&l, 0, sizeof l);

@@ -216,6 +216,7 @@ static aios_status aios__sample(const aiosk_isa *k, const aios_sampler *sampler,
     if (!id) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "id is NULL");
     *id = -1;
     if ((st = aios__desc_copy(AIOS__ID_aios_sampler, &s, sampler, err)) != AIOS_OK) return st;
+    if ((st = aios__unused(s.reserved, "aios_sampler", err)) != AIOS_OK) return st;
     if (n_vocab < 1 || !logits)
         return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "there are no logits to draw from (n_vocab is %)", aios__i(n_vocab));
     if (!work || (uintptr_t)work % 8) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "work is NULL or not 8-byte aligned");

@@ -194,6 +194,10 @@ static aios_status aios__flags(uint32_t given, uint32_t known, const char *what,
     if (!(given & ~known)) return AIOS_OK;
     return aios__fail2(err, AIOS_ERR_DESC, AIOS__NO_OFF, known, given, "%.flags % has bits that this version does not know", aios__z(what), aios__u(given));
 }
+/* The same of a field that has no meaning yet. */
+static aios_status aios__unused(uint32_t given, const char *what, aios_error *err) {
+    return given ? aios__fail2(err, AIOS_ERR_DESC, AIOS__NO_OFF, 0, given, "%.reserved is %, not 0", aios__z(what), aios__u(given)) : AIOS_OK;
+}
 /* The other way: fills a caller's struct of struct_size bytes, which stays as it is. */
 static aios_status aios__desc_fill(uint32_t id, void *dst, const void *src) {
     const uint32_t src_bytes = aios__structs[id].bytes;

@@ -93,6 +93,23 @@ for c in quantize:Q8_0 pack:; do
     is "${c%:*} into a pipe" "$(says "${c%:*}" "$dir/m.gguf" "$dir/pipe" ${c#*:} | grep -c 'is no regular file'), $([ -p "$dir/pipe" ] && echo pipe)" "1, pipe"
     rm -f "$dir"/*.gguf "$dir/pipe"
 done
+# What is written has a name of its own until it is whole: no file that is there is taken for it, an input least of all
+cp "$in/plain.gguf" "$dir/m.gguf"
+for c in quantize:Q8_0 pack:; do
+    cp "$in/plain.gguf" "$dir/y.gguf.tmp"
+    # shellcheck disable=SC2086
+    is "${c%:*} of y.gguf.tmp to y.gguf" "$(says "${c%:*}" "$dir/y.gguf.tmp" "$dir/y.gguf" ${c#*:} | wc -l), $(cmp "$in/plain.gguf" "$dir/y.gguf.tmp" && [ -s "$dir/y.gguf" ] && echo both)" "0, both"
+    cp "$dir/m.gguf" "$dir/x.gguf"
+    ln -s x.gguf "$dir/l.gguf"
+    # shellcheck disable=SC2086
+    is "${c%:*} through a link" "$(says "${c%:*}" "$dir/m.gguf" "$dir/l.gguf" ${c#*:} | wc -l), $([ -L "$dir/l.gguf" ] && ! cmp -s "$dir/m.gguf" "$dir/x.gguf" && echo followed)" "0, followed"
+    ln -s nothing "$dir/n.gguf"
+    # shellcheck disable=SC2086
+    is "${c%:*} through a link to nothing" "$(says "${c%:*}" "$dir/m.gguf" "$dir/n.gguf" ${c#*:} | grep -c 'link to nothing')" 1
+    rm -f "$dir"/[lnxy].gguf*
+done
+is "no file is left behind" "$(ls "$dir")" "m.gguf
+out"
 cp "$in/plain.gguf" "$dir/m.gguf"
 is "logits --out onto the model" "$(says logits -m "$dir/m.gguf" --tokens 1 --out "$dir/m.gguf" | grep -c 'is what is read'), $(cmp "$in/plain.gguf" "$dir/m.gguf" && echo same)" "1, same"
 is "plan --svg onto the model" "$(says plan -m "$dir/m.gguf" -t 1 --read-gb-s 10 --disk-gb-s 2 --svg "$dir/m.gguf" | grep -c 'is what is read'), $(cmp "$in/plain.gguf" "$dir/m.gguf" && echo same)" "1, same"

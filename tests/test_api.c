@@ -81,6 +81,34 @@ static void test_struct_size(void) {
     CHECK(aios__desc_copy(AIOS__ID_aios_plan, copy, from, &e) == AIOS_ERR_DESC && strstr(e.text, "aios_plan.struct_size is 1048576"));
 }
 
+/* Garbage in a field that has no meaning yet is not kept for the day on which it gets one. */
+static void test_reserved(void) {
+    aios_model_desc md;
+    aios_plan_desc pd;
+    aios_plan plan;
+    aios_blocks_desc bd;
+    aios_blocks_plan bp;
+    aios_sampler sa;
+    aios_mem_req q;
+    aios_model *m;
+    aios_error e;
+    float logit = 0;
+    uint64_t work[64];
+    int32_t id;
+    aios_model_desc_init(&md); aios_plan_desc_init(&pd); aios_plan_init(&plan); aios_blocks_desc_init(&bd); aios_blocks_plan_init(&bp); aios_sampler_init(&sa); aios_mem_req_init(&q);
+    md.path = bd.path = "models/tale.gguf";
+    md.reserved = bd.reserved = sa.reserved = 7; pd.reserved = 7;
+    CHECK(aios_model_measure(&md, &q, &e) == AIOS_ERR_DESC && strstr(e.text, "aios_model_desc.reserved is 7"));
+    CHECK(aios_blocks_measure(&bd, &bp, &e) == AIOS_ERR_DESC);
+    CHECK(aios_sample_logits(&sa, &logit, 1, NULL, 0, 0, work, &id, &e) == AIOS_ERR_DESC);
+    md.reserved = 0;
+    if (aios_model_open(&md, &m, &e)) { printf("skip: reserved fields of a plan: %s\n", e.text); return; }
+    CHECK(aios_plan_make(m, &pd, &plan, &e) == AIOS_ERR_DESC);
+    pd.reserved = 0;
+    CHECK(aios_plan_make(m, &pd, &plan, &e) == 0);
+    aios_model_free(m);
+}
+
 /* ---- constants -------------------------------------------------------------------------------------------------- */
 static void test_constants(void) {
     static const struct { const char *name; int32_t type; } kv[] = {
@@ -319,6 +347,7 @@ int main(void) {
     aios_io io;
     test_structs();
     test_struct_size();
+    test_reserved();
     test_constants();
     test_io();
     make_file("llama");
