@@ -472,7 +472,11 @@ static FILE *new_file(const char *path) {
     char target[PATH_MAX];
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) die("'%s' is no regular file", path);
     if (lstat(path, &st) != 0 || !S_ISLNK(st.st_mode)) snprintf(target, sizeof target, "%s", path);
+#ifdef __wasm__
+    else die("'%s' is a link", path);                           /* there nobody says where to */
+#else
     else if (!realpath(path, target)) die("'%s' is a link to nothing", path);
+#endif
     if (strlen(target) >= sizeof new_path) die("the name of the file is too long");
     strcpy(new_path, target);
 #endif
