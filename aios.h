@@ -178,18 +178,21 @@ AIOS__DESC_INIT(aios_allocator)
 #define aios_allocator_init(d) aios__aios_allocator_init(d)
 
 /* ---- io ---------------------------------------------------------------------------------------------------- */
-/* Where a model's bytes come from. read puts up to n bytes from offset into dst and returns how many (short reads
- * are allowed), 0 at the end, negative on failure. map, optional, returns a pointer to n bytes that stays valid until the
- * model is freed, or NULL to decline. Called from the thread that calls the library, read from its reading threads as well.
- * submit and wait, optional, serve what a context streams: submit starts a read of n bytes and returns 0, or negative when it did
- * not start; wait returns 1 when a read is over (its ticket; how many bytes came, or negative), 0 when none was within timeout_ns,
- * negative when the io is broken and no read is under way any more. Both are called by one thread at a time, for each context on
- * one context of a model alone (the second that would stream this way is refused). Reads that are streamed start at multiples of
- * 4096, in the file and in memory, and are multiples of 4096 long, but for the end of the file and for what read left off. A
- * submit that is refused while other reads of the io are under way is tried again when one of these is over. They are used
- * where every io of the model has them, that of an artifact included. With AIOS_IO_ANY_OFFSET none is rounded to 4096: reads ask for the weights
- * and nothing else. soon, optional, is a hint that n bytes from offset will be read before long (for the system's read-ahead), given where the
- * calling thread does the reading. */
+/* Where a model's bytes come from.
+ * read    puts up to n bytes from offset into dst and returns how many (short reads are allowed), 0 at the end, negative on failure. Called from
+ *         the thread that calls the library, and from its reading threads.
+ * map     optional: a pointer to n bytes that stays valid until the model is freed, or NULL to decline.
+ * submit  optional, with wait: they serve what a context streams where every io of the model has them, that of an artifact included. Starts a
+ *         read of n bytes and returns 0, or negative when it did not start: while other reads of this io are under way it is tried again
+ *         when one of these is over.
+ * wait    returns 1 when a read is over (its ticket; how many bytes came, or negative), 0 when none was within timeout_ns, negative when the io
+ *         is broken and no read is under way any more. What came in pieces is submitted again from the last multiple of 4096 on (with
+ *         AIOS_IO_ANY_OFFSET from where it stopped): a piece has 4096 bytes at the least.
+ *         Both are called by one thread at a time, in aios_step and aios_feed, for each context on one context of a model alone (the second that
+ *         would stream this way is refused).
+ * soon    optional: n bytes from offset will be read before long. A hint for the system's read-ahead, given where the calling thread reads.
+ * Reads that are streamed start at multiples of 4096, in the file and in memory, and are multiples of 4096 long, but for the end of the file
+ * and for what read left off. With AIOS_IO_ANY_OFFSET they ask for the weights and nothing else. */
 enum { AIOS_IO_ANY_OFFSET = 1 };    /* aios_io.flags: a read from any offset, of any length, costs no more than what it asks for */
 typedef struct aios_io {
     uint32_t struct_size, flags;    /* AIOS_IO_*                                                       */
@@ -463,7 +466,7 @@ typedef struct aios_plan_desc {
 AIOS__DESC_INIT(aios_plan_desc)
 #define aios_plan_desc_init(d) aios__aios_plan_desc_init(d)
 
-/* Rungs of the ladder that a plan went down to fit its budget, in this order. */
+/* Rungs of the ladder that a plan went down to fit its budget. It goes down in this order, the last two where they say. */
 enum { AIOS_RUNG_BATCH = 1,         /* a smaller batch                                                 */
        AIOS_RUNG_KV_TYPE = 2,       /* a smaller type of cache                                         */
        AIOS_RUNG_CTX = 4,           /* a shorter context                                               */
@@ -492,7 +495,7 @@ typedef struct aios_plan {
     uint32_t n_ops, n_phases;       /* length of the program                                           */
     uint64_t model_hash;            /* of the model it was made for                                    */
     uint32_t flags, rungs;          /* AIOS_PLAN_*, AIOS_RUNG_*                                        */
-    uint64_t tier_bytes[3];         /* of request_bytes[AIOS_MEM_WEIGHTS]: by AIOS_TIER_*; STREAM: the ring, and the cache of experts */
+    uint64_t tier_bytes[3];         /* of request_bytes[AIOS_MEM_WEIGHTS]: by AIOS_TIER_*; STREAM: the ring, the cache of experts, slots for rows */
     uint64_t unit_bytes, slot_bytes;/* most bytes of rows read at once; one slot of the ring           */
     uint32_t n_slots, n_units;      /* of the ring; reads per pass                                     */
     int32_t stream_level, warm_steps;   /* how the weights are divided; of use to aios_context_open    */
@@ -1166,7 +1169,7 @@ static uint32_t aios__struct_size(uint32_t id, const void *p) {
     uint32_t n, i;
     memcpy(&n, p, 4);
     if (n >= bytes) return n <= 4096 && (n - bytes) % 4 == 0 ? n : 0;
-    for (i = 0; i < sizeof aios__older / sizeof *aios__older; i++) if (aios__older[i].id == id && aios__older[i].bytes == n) return n;
+    for (i = 0; i < sizeof aios__older / sizeof *aios__older; i++) if (aios__older[i].id == id && (aios__older[i].bytes == n || (aios__older[i].bytes + 7u) / 8 * 8 == n)) return n;    /* with padding behind, where pointers have 4 bytes */
     return 0;
 }
 
@@ -7195,6 +7198,7 @@ typedef struct aios__slot {
 } aios__slot;
 
 enum { AIOS__READ_INLINE = 0, AIOS__READ_THREADS = 1, AIOS__READ_ASYNC = 2, AIOS__STREAM_ALIGN = 4096, AIOS__INLINE_BYTES = 256 * 1024, AIOS__HINT_BYTES = 4 << 20 };
+#define AIOS__NO_TICKET UINT64_MAX      /* of a slot that is being read: the rest is to be submitted again */
 
 typedef struct aios__stream {
     const aios_io *io;                  /* [n_parts]                                                        */
@@ -7206,6 +7210,7 @@ typedef struct aios__stream {
     uint32_t n_all, row0;               /* 0 = nothing is streamed; from row0 on they are of rows (rows.c), those before of experts */
     uint32_t *queue;                    /* [n_all - n_slots] what is wanted: those from head to tail        */
     uint64_t head, tail, n_tickets;
+    uint32_t n_rests;                   /* slots without a ticket                                           */
     aios__slot *now;                    /* INLINE: what is being read                                       */
     const aios__slot *bad;              /* what could not be read                                           */
     int32_t how;                        /* AIOS__READ_*                                                     */
@@ -7255,7 +7260,7 @@ static void aios__stream_end(aios__stream *s, aios__slot *slot, int64_t got) {
     s->n_reads++;
     if (got > 0 && done <= want) s->read_bytes += (uint64_t)got;
     if (got > 0 && done <= want && slot >= s->slot + s->n_slots && slot < s->slot + s->row0) s->wanted_bytes += (uint64_t)got;
-    if (s->how == AIOS__READ_ASYNC && done < want) done = done / AIOS__STREAM_ALIGN * AIOS__STREAM_ALIGN;    /* it goes on where a direct read can */
+    if (s->how == AIOS__READ_ASYNC && done < want) done -= done % aios__stream_align(&s->io[slot->part]);    /* it goes on where a direct read can */
     if (got > 0 && done <= want && done > slot->done) {
         slot->done = done;
         slot->state = done == want ? AIOS__SLOT_READY : AIOS__SLOT_READING;
@@ -7287,19 +7292,34 @@ static void aios__stream_serve(void *arg) {
 }
 
 /* ---- asynchronous ---------------------------------------------------------------------------------------------- */
+#define AIOS__ANY_PART UINT32_MAX
+/* A slot, other than one, for which a read is under way: of the io of a part, or of any. */
+static const aios__slot *aios__stream_flying(const aios__stream *s, uint32_t part, const aios__slot *but) {
+    uint32_t i;
+    for (i = 0; i < s->n_all; i++)
+        if (&s->slot[i] != but && s->slot[i].state == AIOS__SLOT_READING && s->slot[i].ticket != AIOS__NO_TICKET && (s->slot[i].part == part || part == AIOS__ANY_PART)) return &s->slot[i];
+    return NULL;
+}
 /* 0: the io takes no more now. */
 static int32_t aios__stream_submit(aios__stream *s, aios__slot *slot) {
     const aios_io *io = &s->io[slot->part];
     int32_t st = io->submit(io->user, slot->ticket, slot->off + slot->done, slot->dst + slot->done, slot->want - slot->done);
-    uint32_t i;
     if (st >= 0) return 1;
-    for (i = 0; i < s->n_all && slot->done == 0; i++)       /* a queue that is full for now: later, when one of these is over */
-        if (&s->slot[i] != slot && s->slot[i].state == AIOS__SLOT_READING && s->slot[i].part == slot->part) {
-            if (slot >= s->slot + s->n_slots) { slot->state = AIOS__SLOT_WANTED; s->head--; }       /* it was taken just now */
-            else { slot->state = AIOS__SLOT_EMPTY; s->issued--; }
-            return 0;
-        }
-    aios__stream_end(s, slot, st);
+    if (!aios__stream_flying(s, slot->part, slot)) { aios__stream_end(s, slot, st); return 1; }
+    if (slot->done) { slot->ticket = AIOS__NO_TICKET; s->n_rests++; }      /* a queue that is full for now: later, when one of these is over */
+    else if (slot >= s->slot + s->n_slots) { slot->state = AIOS__SLOT_WANTED; s->head--; }         /* it was taken just now */
+    else { slot->state = AIOS__SLOT_EMPTY; s->issued--; }
+    return 0;
+}
+/* Submits what came in pieces and was refused since. 0: the io still takes no more. */
+static int32_t aios__stream_rests(aios__stream *s) {
+    uint32_t i;
+    for (i = 0; s->n_rests && i < s->n_all; i++) {
+        if (s->slot[i].state != AIOS__SLOT_READING || s->slot[i].ticket != AIOS__NO_TICKET) continue;
+        s->n_rests--;
+        s->slot[i].ticket = s->n_tickets++ * s->n_all + i;
+        if (!aios__stream_submit(s, &s->slot[i])) return 0;
+    }
     return 1;
 }
 /* Takes what is over from one io, waiting for the first at most timeout_ns. */
@@ -7318,7 +7338,10 @@ static void aios__stream_reap(aios__stream *s, uint32_t part, uint64_t timeout_n
     if (n < 0) {                        /* no read of a broken io is under way any more */
         uint32_t i;
         for (i = 0; i < s->n_all; i++)
-            if (s->slot[i].state == AIOS__SLOT_READING && s->slot[i].part == part) aios__stream_end(s, &s->slot[i], n);
+            if (s->slot[i].state == AIOS__SLOT_READING && s->slot[i].part == part) {
+                s->n_rests -= s->slot[i].ticket == AIOS__NO_TICKET;
+                aios__stream_end(s, &s->slot[i], n);
+            }
     }
 }
 
@@ -7326,7 +7349,7 @@ static void aios__stream_reap(aios__stream *s, uint32_t part, uint64_t timeout_n
 /* Lets reading begin as far as there is room. */
 static void aios__stream_pump(aios__stream *s) {
     aios__slot *slot;
-    if (s->how == AIOS__READ_ASYNC) while ((slot = aios__stream_next(s)) != NULL && aios__stream_submit(s, slot)) {}
+    if (s->how == AIOS__READ_ASYNC && aios__stream_rests(s)) while ((slot = aios__stream_next(s)) != NULL && aios__stream_submit(s, slot)) {}
     if (s->how == AIOS__READ_THREADS) aios__crew_call(&s->crew);
 }
 /* The program starts at its first unit: right away, or, after a pass that was dropped in its middle, as soon as what is being read
@@ -7373,7 +7396,8 @@ static void aios__stream_move(aios__stream *s, uint32_t part, uint64_t timeout_n
     }
     aios__stream_pump(s);
     if (s->how == AIOS__READ_ASYNC) {
-        aios__stream_reap(s, part, timeout_ns);
+        const aios__slot *other = aios__stream_flying(s, part, NULL) ? NULL : aios__stream_flying(s, AIOS__ANY_PART, NULL);
+        aios__stream_reap(s, other ? other->part : part, timeout_ns);       /* what the queue's head waits for may be another io */
         aios__stream_pump(s);
     } else aios__crew_wait(&s->crew, timeout_ns);
 }
@@ -7430,7 +7454,7 @@ static void aios__stream_stop(aios__stream *s) {
     if (!s->n_all) return;
     if (!aios__crew_stop(&s->crew)) return;
     for (i = 0; i < s->n_all; i++)
-        while (s->how == AIOS__READ_ASYNC && s->slot[i].state == AIOS__SLOT_READING) {
+        while (s->how == AIOS__READ_ASYNC && s->slot[i].state == AIOS__SLOT_READING && s->slot[i].ticket != AIOS__NO_TICKET) {
             s->hold = 1;
             aios__stream_reap(s, s->slot[i].part, AIOS__FOREVER);
         }
@@ -7451,7 +7475,7 @@ typedef struct aios__rows {
     int32_t n_slots, per_round;         /* tokens of a round: all of a pass, or half of what there are slots for */
     int32_t *at;                        /* [n_slots] slot of the row of token t0 + i; -1 = none yet, -2 = it is in memory */
     int32_t now, t0, n;                 /* what was asked for last: of which table, for tokens from t0 on, how many */
-    const int32_t *row;                 /* [t0 + n] the rows of a pass's tokens                             */
+    const int32_t *row;                 /* [t0 + n] the rows of a pass's tokens, or soon                    */
     int64_t *key;                       /* [n_slots] row * N_TABLES + table of what is in a slot, or on its way; -1 = nothing */
     uint8_t *busy;                      /* [n_slots] 1 = was asked for                                      */
     int32_t next;                       /* where the search for a slot to give away begins                  */
@@ -7471,6 +7495,13 @@ static void aios__rows_start(aios__rows *r, aios__stream *s, const aios__table *
     r->per_round = r->n_slots == n_batch ? n_batch : r->n_slots / 2;
     memcpy(r->table, table, sizeof r->table);
     for (i = 0; i < r->n_slots; i++) { r->key[i] = -1; aios__rows_slot(r, i)->dst = base + (uint64_t)i * slot_bytes; }
+}
+/* How many of these are not in memory. */
+static uint64_t aios__rows_streamed(const aios__table *x, const int32_t *row, int32_t n) {
+    uint64_t k = 0;
+    int32_t i;
+    for (i = 0; i < n; i++) k += (uint32_t)row[i] >= x->n_resident;
+    return k;
 }
 static inline aios__unit aios__rows_unit(const aios__table *x, int32_t row) {
     aios__unit u;
@@ -8560,7 +8591,7 @@ typedef struct aios__build {
     aios__table table[AIOS__N_TABLES];  /* tables of which rows are read                                    */
     uint32_t n_tables;
     int32_t last_table;                 /* that the program takes rows of                                   */
-    uint64_t row_slot_bytes;            /* of the longest row                                               */
+    uint64_t row_slot_bytes, row_align; /* of the longest row                                               */
 } aios__build;
 
 /* The forms a matrix reads its input in, as a mask of 1 << kind. */
@@ -8616,11 +8647,13 @@ static void aios__emit_table(aios__build *b, aios__op_fn run, const char *name, 
     b->row_bytes += o->row_bytes; b->act_bytes += o->act_bytes;
     if (p.rows < t->n[1]) {
         aios__table *x = &b->table[table];
-        uint64_t most = aios__window_most(t->row_bytes, &b->m->io[t->part]), slot = aios__round_up(most, aios__stream_align(&b->m->io[t->part]) > 1 ? AIOS__STREAM_ALIGN : 64);
+        uint64_t most = aios__window_most(t->row_bytes, &b->m->io[t->part]);
         x->off = t->off; x->row_bytes = t->row_bytes; x->part = t->part; x->n_resident = p.rows;
-        o->flags |= AIOS__ROWS; o->part = table; o->tier = AIOS_TIER_STREAM;
+        o->flags |= AIOS__ROWS; o->part = table;
+        if (!p.rows) o->tier = AIOS_TIER_STREAM;
         b->n_tables++; b->last_table = table;
-        if (slot > b->row_slot_bytes) b->row_slot_bytes = slot;
+        if (aios__stream_align(&b->m->io[t->part]) > 1) b->row_align = AIOS__STREAM_ALIGN;
+        b->row_slot_bytes = aios__round_up(most > b->row_slot_bytes ? most : b->row_slot_bytes, b->row_align);
         b->stream_bytes += most;
     }
 }
@@ -8964,6 +8997,7 @@ static void aios__program_build(aios__build *b) {
     memset(b->part_bytes, 0, sizeof b->part_bytes);
     memset(b->table, 0, sizeof b->table);
     b->row_slot_bytes = b->n_tables = 0;
+    b->row_align = 64;
     aios__build_buffers(b);
     b->work_bytes = aios__build_work(b);
     b->work = (char *)aios__take(&b->scratch, b->work_bytes * (uint64_t)b->n_threads, 64);
@@ -9033,7 +9067,7 @@ typedef struct aios__share { int32_t next, end; char apart[56]; } aios__share;  
 
 struct aios_context {
     aios_allocator mem;
-    aios_mem_req req[AIOS_N_MEM];       /* by kind; WEIGHTS: the ring of what is streamed                   */
+    aios_mem_req req[AIOS_N_MEM];       /* by kind; WEIGHTS: room for what is streamed                      */
     void *block[AIOS_N_MEM];
     aios_model *model;
     aios_plan plan;
@@ -9513,6 +9547,11 @@ static void aios__pass_finish(aios_context *c) {
         uint64_t cols = (uint64_t)op->cols_per_task, read = op->w_bytes * (op->per == AIOS__PER_ROWS ? (n + cols - 1) / cols : n > 0) + op->row_bytes * n;
         if (op->per == AIOS__PER_EXPERT) read = op->expert_bytes * (uint64_t)c->prog.moe.n_read[op->layer];
         c->count.weight_bytes += read;
+        if (op->flags & AIOS__ROWS) {
+            uint64_t streamed = op->row_bytes * aios__rows_streamed(&c->rows.table[op->part], op->part == AIOS__EMBD_TABLE ? p->id : p->pos, p->n);
+            c->count.tier_bytes[AIOS_TIER_STREAM] += streamed;
+            read -= streamed;
+        }
         c->count.tier_bytes[op->tier] += read;
         c->count.act_bytes += op->act_bytes * n;
     }
@@ -9891,8 +9930,11 @@ static int32_t aios__rows_pay(aios__ladder *l, aios_plan *p) {
     if (!aios__ladder_sizes(l, p)) return 0;
     before = p->total_bytes;
     l->rows = l->may_rows;
-    if (!aios__ladder_sizes(l, p) || p->total_bytes > before) { l->rows = 0; p->rungs &= ~(uint32_t)AIOS_RUNG_ROWS; }
-    return l->rows != 0;
+    if (aios__ladder_sizes(l, p) && p->total_bytes <= before) return l->rows != 0;
+    l->rows = 0;
+    p->rungs &= ~(uint32_t)AIOS_RUNG_ROWS;
+    aios__ladder_sizes(l, p);
+    return 0;
 }
 /* The smallest of all: everything given up that may be, and as little resident as it takes. Small units need a small ring and
  * long tables, and a ring can be larger than what it saves: all ways are weighed. */
@@ -9934,6 +9976,7 @@ static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
     if (!l->m->loaded && aios__rows_pay(l, p) && aios__fits(l, p)) return 1;
     while (!(p->flags & AIOS_PLAN_KEEP_BATCH) && p->n_batch > 16) {
         aios__set_batch(l, p, p->n_batch / 2 > 16 ? p->n_batch / 2 : 16);
+        if (!l->rows && !l->m->loaded) aios__rows_pay(l, p);
         if (aios__fits(l, p)) return 1;
     }
     while ((type = aios__kv_less(l, p)) >= 0) {
@@ -10506,7 +10549,7 @@ AIOS_API aios_status aios_cache_get_info(const aios_context *c, aios_cache_info 
  *
  * Nothing is trusted: sizes are compared with what the header says, and the checksum covers every byte, before anything is touched. */
 
-enum { AIOS__STATE_VERSION = 1 };
+enum { AIOS__STATE_VERSION = 2 };
 typedef struct aios__state_head {
     char magic[8];
     uint32_t version, n_tokens;

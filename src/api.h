@@ -177,18 +177,21 @@ AIOS__DESC_INIT(aios_allocator)
 #define aios_allocator_init(d) aios__aios_allocator_init(d)
 
 /* ---- io ---------------------------------------------------------------------------------------------------- */
-/* Where a model's bytes come from. read puts up to n bytes from offset into dst and returns how many (short reads
- * are allowed), 0 at the end, negative on failure. map, optional, returns a pointer to n bytes that stays valid until the
- * model is freed, or NULL to decline. Called from the thread that calls the library, read from its reading threads as well.
- * submit and wait, optional, serve what a context streams: submit starts a read of n bytes and returns 0, or negative when it did
- * not start; wait returns 1 when a read is over (its ticket; how many bytes came, or negative), 0 when none was within timeout_ns,
- * negative when the io is broken and no read is under way any more. Both are called by one thread at a time, for each context on
- * one context of a model alone (the second that would stream this way is refused). Reads that are streamed start at multiples of
- * 4096, in the file and in memory, and are multiples of 4096 long, but for the end of the file and for what read left off. A
- * submit that is refused while other reads of the io are under way is tried again when one of these is over. They are used
- * where every io of the model has them, that of an artifact included. With AIOS_IO_ANY_OFFSET none is rounded to 4096: reads ask for the weights
- * and nothing else. soon, optional, is a hint that n bytes from offset will be read before long (for the system's read-ahead), given where the
- * calling thread does the reading. */
+/* Where a model's bytes come from.
+ * read    puts up to n bytes from offset into dst and returns how many (short reads are allowed), 0 at the end, negative on failure. Called from
+ *         the thread that calls the library, and from its reading threads.
+ * map     optional: a pointer to n bytes that stays valid until the model is freed, or NULL to decline.
+ * submit  optional, with wait: they serve what a context streams where every io of the model has them, that of an artifact included. Starts a
+ *         read of n bytes and returns 0, or negative when it did not start: while other reads of this io are under way it is tried again
+ *         when one of these is over.
+ * wait    returns 1 when a read is over (its ticket; how many bytes came, or negative), 0 when none was within timeout_ns, negative when the io
+ *         is broken and no read is under way any more. What came in pieces is submitted again from the last multiple of 4096 on (with
+ *         AIOS_IO_ANY_OFFSET from where it stopped): a piece has 4096 bytes at the least.
+ *         Both are called by one thread at a time, in aios_step and aios_feed, for each context on one context of a model alone (the second that
+ *         would stream this way is refused).
+ * soon    optional: n bytes from offset will be read before long. A hint for the system's read-ahead, given where the calling thread reads.
+ * Reads that are streamed start at multiples of 4096, in the file and in memory, and are multiples of 4096 long, but for the end of the file
+ * and for what read left off. With AIOS_IO_ANY_OFFSET they ask for the weights and nothing else. */
 enum { AIOS_IO_ANY_OFFSET = 1 };    /* aios_io.flags: a read from any offset, of any length, costs no more than what it asks for */
 typedef struct aios_io {
     uint32_t struct_size, flags;    /* AIOS_IO_*                                                       */
@@ -462,7 +465,7 @@ typedef struct aios_plan_desc {
 AIOS__DESC_INIT(aios_plan_desc)
 #define aios_plan_desc_init(d) aios__aios_plan_desc_init(d)
 
-/* Rungs of the ladder that a plan went down to fit its budget, in this order. */
+/* Rungs of the ladder that a plan went down to fit its budget. It goes down in this order, the last two where they say. */
 enum { AIOS_RUNG_BATCH = 1,         /* a smaller batch                                                 */
        AIOS_RUNG_KV_TYPE = 2,       /* a smaller type of cache                                         */
        AIOS_RUNG_CTX = 4,           /* a shorter context                                               */
@@ -491,7 +494,7 @@ typedef struct aios_plan {
     uint32_t n_ops, n_phases;       /* length of the program                                           */
     uint64_t model_hash;            /* of the model it was made for                                    */
     uint32_t flags, rungs;          /* AIOS_PLAN_*, AIOS_RUNG_*                                        */
-    uint64_t tier_bytes[3];         /* of request_bytes[AIOS_MEM_WEIGHTS]: by AIOS_TIER_*; STREAM: the ring, and the cache of experts */
+    uint64_t tier_bytes[3];         /* of request_bytes[AIOS_MEM_WEIGHTS]: by AIOS_TIER_*; STREAM: the ring, the cache of experts, slots for rows */
     uint64_t unit_bytes, slot_bytes;/* most bytes of rows read at once; one slot of the ring           */
     uint32_t n_slots, n_units;      /* of the ring; reads per pass                                     */
     int32_t stream_level, warm_steps;   /* how the weights are divided; of use to aios_context_open    */

@@ -16,7 +16,7 @@ typedef struct aios__share { int32_t next, end; char apart[56]; } aios__share;  
 
 struct aios_context {
     aios_allocator mem;
-    aios_mem_req req[AIOS_N_MEM];       /* by kind; WEIGHTS: the ring of what is streamed                   */
+    aios_mem_req req[AIOS_N_MEM];       /* by kind; WEIGHTS: room for what is streamed                      */
     void *block[AIOS_N_MEM];
     aios_model *model;
     aios_plan plan;

@@ -72,6 +72,11 @@ static void aios__pass_finish(aios_context *c) {
         uint64_t cols = (uint64_t)op->cols_per_task, read = op->w_bytes * (op->per == AIOS__PER_ROWS ? (n + cols - 1) / cols : n > 0) + op->row_bytes * n;
         if (op->per == AIOS__PER_EXPERT) read = op->expert_bytes * (uint64_t)c->prog.moe.n_read[op->layer];
         c->count.weight_bytes += read;
+        if (op->flags & AIOS__ROWS) {
+            uint64_t streamed = op->row_bytes * aios__rows_streamed(&c->rows.table[op->part], op->part == AIOS__EMBD_TABLE ? p->id : p->pos, p->n);
+            c->count.tier_bytes[AIOS_TIER_STREAM] += streamed;
+            read -= streamed;
+        }
         c->count.tier_bytes[op->tier] += read;
         c->count.act_bytes += op->act_bytes * n;
     }

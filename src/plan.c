@@ -294,8 +294,11 @@ static int32_t aios__rows_pay(aios__ladder *l, aios_plan *p) {
     if (!aios__ladder_sizes(l, p)) return 0;
     before = p->total_bytes;
     l->rows = l->may_rows;
-    if (!aios__ladder_sizes(l, p) || p->total_bytes > before) { l->rows = 0; p->rungs &= ~(uint32_t)AIOS_RUNG_ROWS; }
-    return l->rows != 0;
+    if (aios__ladder_sizes(l, p) && p->total_bytes <= before) return l->rows != 0;
+    l->rows = 0;
+    p->rungs &= ~(uint32_t)AIOS_RUNG_ROWS;
+    aios__ladder_sizes(l, p);
+    return 0;
 }
 /* The smallest of all: everything given up that may be, and as little resident as it takes. Small units need a small ring and
  * long tables, and a ring can be larger than what it saves: all ways are weighed. */
@@ -337,6 +340,7 @@ static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
     if (!l->m->loaded && aios__rows_pay(l, p) && aios__fits(l, p)) return 1;
     while (!(p->flags & AIOS_PLAN_KEEP_BATCH) && p->n_batch > 16) {
         aios__set_batch(l, p, p->n_batch / 2 > 16 ? p->n_batch / 2 : 16);
+        if (!l->rows && !l->m->loaded) aios__rows_pay(l, p);
         if (aios__fits(l, p)) return 1;
     }
     while ((type = aios__kv_less(l, p)) >= 0) {

@@ -79,7 +79,7 @@ typedef struct aios__build {
     aios__table table[AIOS__N_TABLES];  /* tables of which rows are read                                    */
     uint32_t n_tables;
     int32_t last_table;                 /* that the program takes rows of                                   */
-    uint64_t row_slot_bytes;            /* of the longest row                                               */
+    uint64_t row_slot_bytes, row_align; /* of the longest row                                               */
 } aios__build;
 
 /* The forms a matrix reads its input in, as a mask of 1 << kind. */
@@ -135,11 +135,13 @@ static void aios__emit_table(aios__build *b, aios__op_fn run, const char *name, 
     b->row_bytes += o->row_bytes; b->act_bytes += o->act_bytes;
     if (p.rows < t->n[1]) {
         aios__table *x = &b->table[table];
-        uint64_t most = aios__window_most(t->row_bytes, &b->m->io[t->part]), slot = aios__round_up(most, aios__stream_align(&b->m->io[t->part]) > 1 ? AIOS__STREAM_ALIGN : 64);
+        uint64_t most = aios__window_most(t->row_bytes, &b->m->io[t->part]);
         x->off = t->off; x->row_bytes = t->row_bytes; x->part = t->part; x->n_resident = p.rows;
-        o->flags |= AIOS__ROWS; o->part = table; o->tier = AIOS_TIER_STREAM;
+        o->flags |= AIOS__ROWS; o->part = table;
+        if (!p.rows) o->tier = AIOS_TIER_STREAM;
         b->n_tables++; b->last_table = table;
-        if (slot > b->row_slot_bytes) b->row_slot_bytes = slot;
+        if (aios__stream_align(&b->m->io[t->part]) > 1) b->row_align = AIOS__STREAM_ALIGN;
+        b->row_slot_bytes = aios__round_up(most > b->row_slot_bytes ? most : b->row_slot_bytes, b->row_align);
         b->stream_bytes += most;
     }
 }
@@ -483,6 +485,7 @@ static void aios__program_build(aios__build *b) {
     memset(b->part_bytes, 0, sizeof b->part_bytes);
     memset(b->table, 0, sizeof b->table);
     b->row_slot_bytes = b->n_tables = 0;
+    b->row_align = 64;
     aios__build_buffers(b);
     b->work_bytes = aios__build_work(b);
     b->work = (char *)aios__take(&b->scratch, b->work_bytes * (uint64_t)b->n_threads, 64);

@@ -12,7 +12,7 @@ typedef struct aios__rows {
     int32_t n_slots, per_round;         /* tokens of a round: all of a pass, or half of what there are slots for */
     int32_t *at;                        /* [n_slots] slot of the row of token t0 + i; -1 = none yet, -2 = it is in memory */
     int32_t now, t0, n;                 /* what was asked for last: of which table, for tokens from t0 on, how many */
-    const int32_t *row;                 /* [t0 + n] the rows of a pass's tokens                             */
+    const int32_t *row;                 /* [t0 + n] the rows of a pass's tokens, or soon                    */
     int64_t *key;                       /* [n_slots] row * N_TABLES + table of what is in a slot, or on its way; -1 = nothing */
     uint8_t *busy;                      /* [n_slots] 1 = was asked for                                      */
     int32_t next;                       /* where the search for a slot to give away begins                  */
@@ -32,6 +32,13 @@ static void aios__rows_start(aios__rows *r, aios__stream *s, const aios__table *
     r->per_round = r->n_slots == n_batch ? n_batch : r->n_slots / 2;
     memcpy(r->table, table, sizeof r->table);
     for (i = 0; i < r->n_slots; i++) { r->key[i] = -1; aios__rows_slot(r, i)->dst = base + (uint64_t)i * slot_bytes; }
+}
+/* How many of these are not in memory. */
+static uint64_t aios__rows_streamed(const aios__table *x, const int32_t *row, int32_t n) {
+    uint64_t k = 0;
+    int32_t i;
+    for (i = 0; i < n; i++) k += (uint32_t)row[i] >= x->n_resident;
+    return k;
 }
 static inline aios__unit aios__rows_unit(const aios__table *x, int32_t row) {
     aios__unit u;

@@ -10,7 +10,7 @@
  *
  * Nothing is trusted: sizes are compared with what the header says, and the checksum covers every byte, before anything is touched. */
 
-enum { AIOS__STATE_VERSION = 1 };
+enum { AIOS__STATE_VERSION = 2 };
 typedef struct aios__state_head {
     char magic[8];
     uint32_t version, n_tokens;

@@ -153,7 +153,7 @@ static uint32_t aios__struct_size(uint32_t id, const void *p) {
     uint32_t n, i;
     memcpy(&n, p, 4);
     if (n >= bytes) return n <= 4096 && (n - bytes) % 4 == 0 ? n : 0;
-    for (i = 0; i < sizeof aios__older / sizeof *aios__older; i++) if (aios__older[i].id == id && aios__older[i].bytes == n) return n;
+    for (i = 0; i < sizeof aios__older / sizeof *aios__older; i++) if (aios__older[i].id == id && (aios__older[i].bytes == n || (aios__older[i].bytes + 7u) / 8 * 8 == n)) return n;    /* with padding behind, where pointers have 4 bytes */
     return 0;
 }
 

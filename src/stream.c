@@ -19,6 +19,7 @@ typedef struct aios__slot {
 } aios__slot;
 
 enum { AIOS__READ_INLINE = 0, AIOS__READ_THREADS = 1, AIOS__READ_ASYNC = 2, AIOS__STREAM_ALIGN = 4096, AIOS__INLINE_BYTES = 256 * 1024, AIOS__HINT_BYTES = 4 << 20 };
+#define AIOS__NO_TICKET UINT64_MAX      /* of a slot that is being read: the rest is to be submitted again */
 
 typedef struct aios__stream {
     const aios_io *io;                  /* [n_parts]                                                        */
@@ -30,6 +31,7 @@ typedef struct aios__stream {
     uint32_t n_all, row0;               /* 0 = nothing is streamed; from row0 on they are of rows (rows.c), those before of experts */
     uint32_t *queue;                    /* [n_all - n_slots] what is wanted: those from head to tail        */
     uint64_t head, tail, n_tickets;
+    uint32_t n_rests;                   /* slots without a ticket                                           */
     aios__slot *now;                    /* INLINE: what is being read                                       */
     const aios__slot *bad;              /* what could not be read                                           */
     int32_t how;                        /* AIOS__READ_*                                                     */
@@ -79,7 +81,7 @@ static void aios__stream_end(aios__stream *s, aios__slot *slot, int64_t got) {
     s->n_reads++;
     if (got > 0 && done <= want) s->read_bytes += (uint64_t)got;
     if (got > 0 && done <= want && slot >= s->slot + s->n_slots && slot < s->slot + s->row0) s->wanted_bytes += (uint64_t)got;
-    if (s->how == AIOS__READ_ASYNC && done < want) done = done / AIOS__STREAM_ALIGN * AIOS__STREAM_ALIGN;    /* it goes on where a direct read can */
+    if (s->how == AIOS__READ_ASYNC && done < want) done -= done % aios__stream_align(&s->io[slot->part]);    /* it goes on where a direct read can */
     if (got > 0 && done <= want && done > slot->done) {
         slot->done = done;
         slot->state = done == want ? AIOS__SLOT_READY : AIOS__SLOT_READING;
@@ -111,19 +113,34 @@ static void aios__stream_serve(void *arg) {
 }
 
 /* ---- asynchronous ---------------------------------------------------------------------------------------------- */
+#define AIOS__ANY_PART UINT32_MAX
+/* A slot, other than one, for which a read is under way: of the io of a part, or of any. */
+static const aios__slot *aios__stream_flying(const aios__stream *s, uint32_t part, const aios__slot *but) {
+    uint32_t i;
+    for (i = 0; i < s->n_all; i++)
+        if (&s->slot[i] != but && s->slot[i].state == AIOS__SLOT_READING && s->slot[i].ticket != AIOS__NO_TICKET && (s->slot[i].part == part || part == AIOS__ANY_PART)) return &s->slot[i];
+    return NULL;
+}
 /* 0: the io takes no more now. */
 static int32_t aios__stream_submit(aios__stream *s, aios__slot *slot) {
     const aios_io *io = &s->io[slot->part];
     int32_t st = io->submit(io->user, slot->ticket, slot->off + slot->done, slot->dst + slot->done, slot->want - slot->done);
-    uint32_t i;
     if (st >= 0) return 1;
-    for (i = 0; i < s->n_all && slot->done == 0; i++)       /* a queue that is full for now: later, when one of these is over */
-        if (&s->slot[i] != slot && s->slot[i].state == AIOS__SLOT_READING && s->slot[i].part == slot->part) {
-            if (slot >= s->slot + s->n_slots) { slot->state = AIOS__SLOT_WANTED; s->head--; }       /* it was taken just now */
-            else { slot->state = AIOS__SLOT_EMPTY; s->issued--; }
-            return 0;
-        }
-    aios__stream_end(s, slot, st);
+    if (!aios__stream_flying(s, slot->part, slot)) { aios__stream_end(s, slot, st); return 1; }
+    if (slot->done) { slot->ticket = AIOS__NO_TICKET; s->n_rests++; }      /* a queue that is full for now: later, when one of these is over */
+    else if (slot >= s->slot + s->n_slots) { slot->state = AIOS__SLOT_WANTED; s->head--; }         /* it was taken just now */
+    else { slot->state = AIOS__SLOT_EMPTY; s->issued--; }
+    return 0;
+}
+/* Submits what came in pieces and was refused since. 0: the io still takes no more. */
+static int32_t aios__stream_rests(aios__stream *s) {
+    uint32_t i;
+    for (i = 0; s->n_rests && i < s->n_all; i++) {
+        if (s->slot[i].state != AIOS__SLOT_READING || s->slot[i].ticket != AIOS__NO_TICKET) continue;
+        s->n_rests--;
+        s->slot[i].ticket = s->n_tickets++ * s->n_all + i;
+        if (!aios__stream_submit(s, &s->slot[i])) return 0;
+    }
     return 1;
 }
 /* Takes what is over from one io, waiting for the first at most timeout_ns. */
@@ -142,7 +159,10 @@ static void aios__stream_reap(aios__stream *s, uint32_t part, uint64_t timeout_n
     if (n < 0) {                        /* no read of a broken io is under way any more */
         uint32_t i;
         for (i = 0; i < s->n_all; i++)
-            if (s->slot[i].state == AIOS__SLOT_READING && s->slot[i].part == part) aios__stream_end(s, &s->slot[i], n);
+            if (s->slot[i].state == AIOS__SLOT_READING && s->slot[i].part == part) {
+                s->n_rests -= s->slot[i].ticket == AIOS__NO_TICKET;
+                aios__stream_end(s, &s->slot[i], n);
+            }
     }
 }
 
@@ -150,7 +170,7 @@ static void aios__stream_reap(aios__stream *s, uint32_t part, uint64_t timeout_n
 /* Lets reading begin as far as there is room. */
 static void aios__stream_pump(aios__stream *s) {
     aios__slot *slot;
-    if (s->how == AIOS__READ_ASYNC) while ((slot = aios__stream_next(s)) != NULL && aios__stream_submit(s, slot)) {}
+    if (s->how == AIOS__READ_ASYNC && aios__stream_rests(s)) while ((slot = aios__stream_next(s)) != NULL && aios__stream_submit(s, slot)) {}
     if (s->how == AIOS__READ_THREADS) aios__crew_call(&s->crew);
 }
 /* The program starts at its first unit: right away, or, after a pass that was dropped in its middle, as soon as what is being read
@@ -197,7 +217,8 @@ static void aios__stream_move(aios__stream *s, uint32_t part, uint64_t timeout_n
     }
     aios__stream_pump(s);
     if (s->how == AIOS__READ_ASYNC) {
-        aios__stream_reap(s, part, timeout_ns);
+        const aios__slot *other = aios__stream_flying(s, part, NULL) ? NULL : aios__stream_flying(s, AIOS__ANY_PART, NULL);
+        aios__stream_reap(s, other ? other->part : part, timeout_ns);       /* what the queue's head waits for may be another io */
         aios__stream_pump(s);
     } else aios__crew_wait(&s->crew, timeout_ns);
 }
@@ -254,7 +275,7 @@ static void aios__stream_stop(aios__stream *s) {
     if (!s->n_all) return;
     if (!aios__crew_stop(&s->crew)) return;
     for (i = 0; i < s->n_all; i++)
-        while (s->how == AIOS__READ_ASYNC && s->slot[i].state == AIOS__SLOT_READING) {
+        while (s->how == AIOS__READ_ASYNC && s->slot[i].state == AIOS__SLOT_READING && s->slot[i].ticket != AIOS__NO_TICKET) {
             s->hold = 1;
             aios__stream_reap(s, s->slot[i].part, AIOS__FOREVER);
         }

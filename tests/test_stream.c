@@ -34,7 +34,7 @@ static late_clock *clock_late;          /* the clock of the next context, and it
 /* ---- one run ------------------------------------------------------------------------------------------------------------- */
 typedef struct run { aios_model *m; aios_context *c; aios_plan plan; aios_error err; books mem; disk *d; int32_t n_vocab; } run;
 
-static int run_model(run *r, const aios_io *io, disk *d) {
+static int run_model_from(run *r, const aios_io *io, const aios_io *artifact, disk *d) {
     aios_model_desc md;
     aios_allocator a;
     aios_model_info info;
@@ -43,7 +43,7 @@ static int run_model(run *r, const aios_io *io, disk *d) {
     aios_allocator_init(&a);
     a.alloc = books_alloc; a.free = books_free; a.user = &r->mem; a.granted = books_granted;
     aios_model_desc_init(&md);
-    md.mem = &a; md.io = io;
+    md.mem = &a; md.io = io; md.artifact = artifact;
     if (aios_model_open(&md, &r->m, &r->err)) return 0;
     aios_model_info_init(&info);
     aios_model_get_info(r->m, &info);
@@ -51,6 +51,7 @@ static int run_model(run *r, const aios_io *io, disk *d) {
     d->from = info.header_bytes;
     return 1;
 }
+static int run_model(run *r, const aios_io *io, disk *d) { return run_model_from(r, io, NULL, d); }
 static aios_status run_plan(run *r, const aios_plan_desc *pd) {
     int32_t before = r->d->n_reads;
     int n = r->mem.n;
@@ -258,6 +259,55 @@ static void test_rows(const char *name, const uint8_t *p, uint64_t n, int tied) 
         run_close(&r);
     }
     pthread_mutex_destroy(&d.lock);
+}
+
+/* Model and artifact each have a queue of their own that takes few reads and answers in pieces: nobody waits for a read that was refused, the rest
+ * of a piece is asked for until it comes, and what an io can read from anywhere need not end on a page. */
+typedef struct packed { uint8_t *p; uint64_t n; } packed;
+static int32_t packed_write(void *user, uint64_t off, const void *data, uint64_t n) {
+    packed *f = (packed *)user;
+    if (off + n > f->n) { f->p = (uint8_t *)realloc(f->p, (size_t)(off + n)); memset(f->p + f->n, 0, (size_t)(off + n - f->n)); f->n = off + n; }
+    memcpy(f->p + off, data, (size_t)n);
+    return 0;
+}
+static void test_queues(const char *name, const uint8_t *p, uint64_t n) {
+    aios_io io, artifact;
+    disk d, d2;
+    run r;
+    aios_plan_desc pd;
+    packed f = { NULL, 0 };
+    uint64_t want, bytes;
+    void *work = NULL;
+    int k;
+    disk_init(&d, &io, p, n);
+    aios_plan_desc_init(&pd);
+    pd.n_ctx = 64; pd.n_threads = 1;
+    if (!CHECK(run_model(&r, &io, &d) && run_plan(&r, &pd) == 0 && run_context(&r) == 0)) { printf("  %s: %s\n", name, r.err.text); return; }
+    want = run_hash(&r, 0);
+    bytes = aios_artifact_work_bytes(r.m, 0);
+    CHECK(posix_memalign(&work, 64, (size_t)bytes) == 0 && aios_artifact_write(r.m, 0, packed_write, &f, work, bytes, NULL, NULL, &r.err) == 0);
+    free(work);
+    run_close(&r);
+    disk_init(&d2, &artifact, f.p, f.n);
+    io.submit = artifact.submit = disk_submit; io.wait = artifact.wait = disk_wait;
+    for (k = 0; k < 32; k++) {
+        d.n_queued = d2.n_queued = 0;
+        d.depth = d2.depth = k & 1 ? 1 : 3;
+        io.flags = k & 2 ? (uint32_t)AIOS_IO_ANY_OFFSET : 0; artifact.flags = k & 4 ? (uint32_t)AIOS_IO_ANY_OFFSET : 0;
+        d.any = (k & 2) != 0; d2.any = (k & 4) != 0;
+        d.fault = d2.fault = k & 8 ? SHORT : SOUND;
+        pd.n_batch = k & 16 ? 40 : 7; pd.flags = AIOS_PLAN_KEEP_BATCH; pd.budget_bytes = 1;
+        if (!CHECK(run_model_from(&r, &io, &artifact, &d))) { printf("  %s: %s\n", name, r.err.text); break; }
+        d2.from = 0;
+        run_plan(&r, &pd);
+        pd.budget_bytes = r.err.expected;
+        if (CHECK(run_plan(&r, &pd) == 0 && run_context(&r) == 0 && (r.plan.n_row_slots || !(k & 2)) && r.plan.n_units)) {
+            if (!CHECK(run_hash(&r, k & 1 ? 30000 : 0) == want)) printf("  %s, queues %d: %s\n", name, k, r.err.text);
+        }
+        run_close(&r);
+    }
+    free(f.p);
+    pthread_mutex_destroy(&d.lock); pthread_mutex_destroy(&d2.lock);
 }
 
 /* ---- tiers --------------------------------------------------------------------------------------------------------------- */
@@ -554,7 +604,7 @@ static void test_profile(const uint8_t *p, uint64_t n) {
         uint32_t i;
         CHECK(run_model(&r, &io, &d));
         aios_plan_desc_init(&pd);
-        pd.n_ctx = 64;
+        pd.n_ctx = 64; pd.n_threads = 1;
         aios_plan_init(&r.plan);
         aios_context_desc_init(&cd);
         cd.flags = AIOS_CONTEXT_PROFILE;
@@ -717,7 +767,10 @@ int main(int argc, char **argv) {
         p = test_read_file(shared_path(files[i]), &n);
         if (!p) { printf("skip: no %s in the shared folder\n", files[i]); continue; }
         test_budgets(files[i], p, n, quick ? 4 : 12);
-        if (strstr(files[i], "gpt2") || strstr(files[i], "q8_0") || strstr(files[i], "falcon")) test_rows(files[i], p, n, 0);
+        if (strstr(files[i], "gpt2") || strstr(files[i], "q8_0") || strstr(files[i], "falcon")) {
+            test_rows(files[i], p, n, 0);
+            test_queues(files[i], p, n);
+        }
         free(p);
     }
     return test_end();
