@@ -1192,7 +1192,7 @@ int main(int argc, char **argv) {
         return 0;
     }
     if (!strcmp(argv[1], "--version")) return version();
-    if (!is_gguf(argv[1])) c = find_command(argv[i++]);
+    if (!is_gguf(argv[1]) && argv[1][0] != '-') c = find_command(argv[i++]);        /* a model or an option: run */
     snprintf(name, sizeof name, "aios %s", c->name);
     command_name = name;
 

@@ -69,7 +69,7 @@ run() { aios run --greedy -n 12 "$@" || cat "$err"; }
 run -p Once
 cp "$out" "$dir/whole"
 if [ -e models/tale.gguf ]; then
-    for words in "run" "" "run -m"; do
+    for words in "run" "" "run -m" "-m"; do
         # shellcheck disable=SC2086
         aios $words models/tale.gguf --greedy -n 12 -p Once
         is "aios $words MODEL" "$(cat "$out")" "$(cat "$dir/whole")"
@@ -87,6 +87,9 @@ is "--no-echo: the rest of the text" "Once$(cat "$out")" "$(cat "$dir/whole")"
 is "and its statistics" "$(grep -c 'generated 12,.* cache [fk]' "$err")" 1
 run -p Once --quiet --no-echo
 is "--quiet --no-echo" "Once$(cat "$out") $(wc -c <"$err")" "$(cat "$dir/whole") 0"
+aios tokenize -p "Once upon a time"
+is "ids on stdin" "$($A detokenize <"$out")" "Once upon a time"
+says "'abc' is no list of token ids" detokenize abc
 tokens() { sed -n 's/.*prompt \([0-9]*\) tokens.*/\1/p' "$err"; }
 bos=$($A inspect | sed -n 's/.*; bos \([0-9]*\).*/\1/p')
 bos=$($A detokenize "$bos" --special)
