@@ -512,7 +512,8 @@ typedef struct aios_plan {
 AIOS__DESC_INIT(aios_plan)
 #define aios_plan_init(d) aios__aios_plan_init(d)
 
-/* Decides where every byte will live. Pure arithmetic on the file's header: reads no weights, takes no memory.
+/* Decides where every byte will live. Pure arithmetic on the file's header: reads no weights, takes no memory. (n_threads 0 asks the system for
+ * its cores, as aios_hardware_detect does; the same numbers in give the same plan.)
  * AIOS_ERR_MEMORY names the minimum when the budget is below it. */
 AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d, aios_plan *out, aios_error *err);
 /* Request i (0 .. n_requests-1) of a plan, in the order in which they will be made. WEIGHTS come from the model's allocator and
