@@ -45,6 +45,11 @@ static inline aios__unit aios__rows_unit(const aios__table *x, int32_t row) {
     u.off = x->off + (uint64_t)row * x->row_bytes; u.n_bytes = (uint32_t)x->row_bytes; u.part = x->part;
     return u;
 }
+/* Where nobody reads ahead, the io is told. */
+static void aios__rows_hint(const aios__rows *r, const aios__unit *u) {
+    const aios_io *io = &r->s->io[u->part];
+    if (r->s->how == AIOS__READ_INLINE && io->soon) io->soon(io->user, aios__unit_start(u, io), aios__unit_window(u, io));
+}
 /* The slot that a row is in, or will be; -1 = none. */
 static int32_t aios__rows_find(const aios__rows *r, int64_t key) {
     int32_t i;
@@ -75,7 +80,7 @@ static int32_t aios__rows_assign(aios__rows *r) {
         slot = aios__rows_slot(r, r->at[i]);
         u = aios__rows_unit(x, r->row[r->t0 + i]);
         slot->part = u.part; slot->off = aios__unit_start(&u, &r->s->io[u.part]); slot->want = aios__unit_window(&u, &r->s->io[u.part]);
-        if (r->s->how == AIOS__READ_INLINE && r->s->io[u.part].soon) r->s->io[u.part].soon(r->s->io[u.part].user, slot->off, slot->want);
+        aios__rows_hint(r, &u);
         aios__stream_want(r->s, slot);
     }
     return 1;
@@ -98,7 +103,7 @@ static void aios__rows_ask(aios__rows *r, int32_t table, const int32_t *row, int
     aios__stream_pump(r->s);
     aios__crew_unlock(&r->s->crew);
 }
-/* The same for n tokens that come next, in r->soon. Where nobody reads ahead, the io is told. */
+/* The same for n tokens that come next, in r->soon. */
 static void aios__rows_ahead(aios__rows *r, int32_t n) {
     const aios__table *x = &r->table[AIOS__EMBD_TABLE];
     int32_t i;
@@ -106,8 +111,7 @@ static void aios__rows_ahead(aios__rows *r, int32_t n) {
     if (r->s->how != AIOS__READ_INLINE) { aios__rows_ask(r, AIOS__EMBD_TABLE, r->soon, 0, n); return; }
     for (i = 0; i < n; i++) {
         aios__unit u = aios__rows_unit(x, r->soon[i]);
-        const aios_io *io = &r->s->io[u.part];
-        if (io->soon && (uint32_t)r->soon[i] >= x->n_resident) io->soon(io->user, aios__unit_start(&u, io), aios__unit_window(&u, io));
+        if ((uint32_t)r->soon[i] >= x->n_resident) aios__rows_hint(r, &u);
     }
 }
 /* Are the rows of this round there? 1 = yes; 0 = not yet; AIOS_ERR_*: one cannot be read. */
