@@ -8052,6 +8052,8 @@ static void aios__forms(const aios__run *r, const aios__acts *a, int32_t token, 
 }
 static inline char *aios__work(const aios__run *r, int32_t worker) { return r->work + (uint64_t)worker * r->work_bytes; }
 
+/* Which row of a table each token of a pass takes. */
+static inline const int32_t *aios__table_rows(const aios__pass *p, int32_t table) { return table == AIOS__EMBD_TABLE ? p->id : p->pos; }
 /* The first token of a round of an op that takes rows; others have one round. */
 static inline int32_t aios__round_token(const aios__op *op, const aios__run *r) { return op->flags & AIOS__ROWS ? r->round * r->rows->per_round : 0; }
 /* Row i of a table, that of token t, dequantised. */
@@ -9144,7 +9146,7 @@ static void aios__round_enter(aios_context *c, int32_t round) {
     if (flags & AIOS__ROWS) {
         const aios__op *op = &c->prog.op[c->op0];
         int32_t t = aios__round_token(op, &c->run);
-        aios__rows_ask(&c->rows, op->part, op->part == AIOS__EMBD_TABLE ? c->pass.id : c->pass.pos, t, c->pass.n - t);
+        aios__rows_ask(&c->rows, op->part, aios__table_rows(&c->pass, op->part), t, c->pass.n - t);
     }
     c->unready = (flags & (AIOS__STREAMED | AIOS__AWAIT | AIOS__ROWS)) != 0;
     if (flags & AIOS__AWAIT) c->n_tasks = 1;
@@ -9553,7 +9555,7 @@ static void aios__pass_finish(aios_context *c) {
         if (op->per == AIOS__PER_EXPERT) read = op->expert_bytes * (uint64_t)c->prog.moe.n_read[op->layer];
         c->count.weight_bytes += read;
         if (op->flags & AIOS__ROWS) {
-            uint64_t streamed = op->row_bytes * aios__rows_streamed(&c->rows.table[op->part], op->part == AIOS__EMBD_TABLE ? p->id : p->pos, p->n);
+            uint64_t streamed = op->row_bytes * aios__rows_streamed(&c->rows.table[op->part], aios__table_rows(p, op->part), p->n);
             c->count.tier_bytes[AIOS_TIER_STREAM] += streamed;
             read -= streamed;
         }
@@ -9725,6 +9727,7 @@ static uint64_t aios__n_experts(const aios_model *m) {
 /* The choices of a plan, whether made here or handed in. */
 static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aios_error *err) {
     static const char *const names[] = { "n_ctx", "n_seq", "n_batch", "n_outputs", "n_threads", "numerics", "isa", "stream_level", "warm_steps", "n_readers", "n_slots", "kv_positions", "kv_recent", "kv_window", "kv_sinks", "kv_heavy" };
+    static const int32_t least[] = { 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, 0 };
     static const int32_t most[] = { 1 << 28, 1 << 20, 4096, 4096, 1024, AIOS_REFERENCE, AIOSK_N_ISA - 1, AIOS__LEVELS, 4 * 4096, AIOS__MAX_READERS, AIOS__MAX_SLOTS, 1 << 30, 1 << 28, 1 << 28, 1 << 28, 1 << 28 };
     int32_t i, v[16];
     aios__cut cut = aios__plan_cut(p);
@@ -9734,7 +9737,7 @@ static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aio
     v[7] = p->stream_level; v[8] = p->warm_steps; v[9] = p->n_readers; v[10] = p->n_slots > AIOS__MAX_SLOTS ? -1 : (int32_t)p->n_slots;
     v[11] = p->kv_positions; v[12] = p->kv_recent; v[13] = p->kv_window; v[14] = p->kv_sinks; v[15] = p->kv_heavy;
     for (i = 0; i < 16; i++)
-        if (v[i] < (i < 5) - (i == 14) || v[i] > most[i])
+        if (v[i] < least[i] || v[i] > most[i])
             return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)most[i], (uint64_t)(v[i] < 0 ? 0 : v[i]), "the plan's % is %, out of range", aios__z(names[i]), aios__i(v[i]));
     for (i = -2; i < (p->kv_layer_type ? m->hp.n_layer : 0); i++) {
         int32_t t = i == -2 ? p->kv_type : i == -1 ? p->kv_old_type : p->kv_layer_type[i];
@@ -9969,7 +9972,6 @@ static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
         }
     }
     *p = best;
-    l->rows = p->rungs & AIOS_RUNG_ROWS;
     return 1;
 }
 /* Goes down the ladder, one rung after the other and each no further than needed. p as asked for. 0 = does not fit. */
@@ -10156,7 +10158,7 @@ AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *
     memset(&x, 0, sizeof x);
     x.tier = at.rows < m->gguf.tensor[i].n[1] ? (uint32_t)AIOS_TIER_STREAM : at.tier;
     x.layout = at.layout; x.mapped = at.mapped; x.n_bytes = at.n_bytes; x.resident_tier = at.tier;
-    x.stream_bytes = at.use == AIOS__IS_MATRIX || at.rows < m->gguf.tensor[i].n[1] ? aios__rows_bytes(&m->gguf.tensor[i], aios__source_of(m, &cut, i).layout, m->gguf.tensor[i].n[1] - at.rows) * m->gguf.tensor[i].n[2] : 0;
+    x.stream_bytes = at.use ? aios__rows_bytes(&m->gguf.tensor[i], aios__source_of(m, &cut, i).layout, m->gguf.tensor[i].n[1] - at.rows) * m->gguf.tensor[i].n[2] : 0;
     x.token_bytes = at.use == AIOS__IS_TABLE ? 0 : at.n_bytes + x.stream_bytes;
     x.token_bytes = aios__token_share(m, i, x.token_bytes);
     if (id == m->role[AIOS__T_TOKEN_EMBD].w || id == m->role[AIOS__T_POS_EMBD].w) x.token_bytes += m->gguf.tensor[i].row_bytes;

@@ -726,6 +726,7 @@ static int detokenize(const options *o) {
     aios_detok st = { { 0 }, 0, AIOS_DETOK_BEGIN };
     int32_t i;
     options all = *o;
+    const int32_t *given = o->tokens;
     if (!o->n_tokens) {                                         /* none on the command line: those on stdin */
         uint64_t n = 0;
         char *text = read_all("-", &n), *word = text;
@@ -746,6 +747,7 @@ static int detokenize(const options *o) {
     for (i = 0; i < o->n_tokens; i++) print_token(&s, &st, o->tokens[i]);
     print_token(&s, &st, -1);
     if (isatty(1)) putchar('\n');                               /* elsewhere: the text and nothing but the text */
+    if (all.tokens != given) free(all.tokens);
     close_session(&s);
     return 0;
 }

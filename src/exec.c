@@ -88,7 +88,7 @@ static void aios__round_enter(aios_context *c, int32_t round) {
     if (flags & AIOS__ROWS) {
         const aios__op *op = &c->prog.op[c->op0];
         int32_t t = aios__round_token(op, &c->run);
-        aios__rows_ask(&c->rows, op->part, op->part == AIOS__EMBD_TABLE ? c->pass.id : c->pass.pos, t, c->pass.n - t);
+        aios__rows_ask(&c->rows, op->part, aios__table_rows(&c->pass, op->part), t, c->pass.n - t);
     }
     c->unready = (flags & (AIOS__STREAMED | AIOS__AWAIT | AIOS__ROWS)) != 0;
     if (flags & AIOS__AWAIT) c->n_tasks = 1;

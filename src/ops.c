@@ -90,6 +90,8 @@ static void aios__forms(const aios__run *r, const aios__acts *a, int32_t token, 
 }
 static inline char *aios__work(const aios__run *r, int32_t worker) { return r->work + (uint64_t)worker * r->work_bytes; }
 
+/* Which row of a table each token of a pass takes. */
+static inline const int32_t *aios__table_rows(const aios__pass *p, int32_t table) { return table == AIOS__EMBD_TABLE ? p->id : p->pos; }
 /* The first token of a round of an op that takes rows; others have one round. */
 static inline int32_t aios__round_token(const aios__op *op, const aios__run *r) { return op->flags & AIOS__ROWS ? r->round * r->rows->per_round : 0; }
 /* Row i of a table, that of token t, dequantised. */

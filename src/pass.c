@@ -73,7 +73,7 @@ static void aios__pass_finish(aios_context *c) {
         if (op->per == AIOS__PER_EXPERT) read = op->expert_bytes * (uint64_t)c->prog.moe.n_read[op->layer];
         c->count.weight_bytes += read;
         if (op->flags & AIOS__ROWS) {
-            uint64_t streamed = op->row_bytes * aios__rows_streamed(&c->rows.table[op->part], op->part == AIOS__EMBD_TABLE ? p->id : p->pos, p->n);
+            uint64_t streamed = op->row_bytes * aios__rows_streamed(&c->rows.table[op->part], aios__table_rows(p, op->part), p->n);
             c->count.tier_bytes[AIOS_TIER_STREAM] += streamed;
             read -= streamed;
         }

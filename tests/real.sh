@@ -94,7 +94,7 @@ near "nats, Q4_1, f16 cache" "$(ppl -m "$smol" --kv f16 -n 4)" $nats_4_512 0.003
 echo "ok    text; $nats nats per token, $nats_4_512 in float64"
 
 # ---- cache: what each type costs ----------------------------------------------------------------------------------------
-# One window: mean KL divergence in 10^-4 nats, and percents of perplexity. Limits 1.5 times of what was measured and more.
+# One window: mean KL divergence in 10^-4 nats, and percents of perplexity. Limits about 1.4 times of what was measured.
 if AIOS=$AIOS sh bench/cache_kl.sh "$floats" "$text" 1 512 >"$tmp/kl" 2>&1; then ok; else bad "cache_kl.sh: $(tail -n 1 "$tmp/kl")"; fi
 cat "$tmp/kl"
 while read -r kv bytes mean percent; do
