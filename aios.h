@@ -935,7 +935,7 @@ AIOS_API aios_status aios_sample_logits(const aios_sampler *s, const float *logi
 #endif
 #include "aios_kernels.h"
 
-/* ======== base.h ======== */
+/* ======== base/base.h ======== */
 /* base.h: integers that cannot overflow unseen, strings with a length, aligned bumps. Uses <string.h>; no state. */
 #ifndef AIOS__BASE_H
 #define AIOS__BASE_H
@@ -1012,9 +1012,61 @@ static inline void *aios__take(aios__bump *b, uint64_t bytes, uint64_t align) {
 
 #endif
 
+/* ======== base/dmath.h ======== */
+/* dmath.h: log, exp, floor, sin and cos in double, for tables made before the first token. Ours, because the C library's
+ * differ from vendor to vendor in the last bit, and the same bits are promised. Errors below 2e-15 relative. */
+#ifndef AIOS__DMATH_H
+#define AIOS__DMATH_H
+
+static inline double aios__floor(double x) {
+    double t = (double)(int64_t)x;      /* |x| < 2^62 */
+    return t > x ? t - 1 : t;
+}
+AIOS__SMALL_BEGIN
+/* x > 0, finite. log x = e ln 2 + 2 atanh((m - 1) / (m + 1)), m in [sqrt 1/2, sqrt 2). */
+AIOSK__STRICT static double aios__log(double x) {
+    uint64_t u;
+    int32_t e, i;
+    double m, s, s2, t = 0;
+    memcpy(&u, &x, 8);
+    e = (int32_t)(u >> 52) - 1023;
+    u = (u & 0x000FFFFFFFFFFFFFu) | 0x3FF0000000000000u;
+    memcpy(&m, &u, 8);
+    if (m > 1.4142135623730951) { m *= 0.5; e++; }
+    s = (m - 1) / (m + 1);
+    s2 = s * s;
+    for (i = 23; i >= 3; i -= 2) t = t * s2 + 1.0 / (double)i;
+    t = 2 * (s + s * s2 * t);
+    return (double)e * 0.6931471803691238 + ((double)e * 1.9082149292705877e-10 + t);   /* ln 2 in two parts */
+}
+/* |x| < 700 */
+AIOSK__STRICT static double aios__exp(double x) {
+    double k = aios__floor(x * 1.4426950408889634 + 0.5), r = x - k * 0.6931471803691238 - k * 1.9082149292705877e-10, t = 1, p;
+    uint64_t u = (uint64_t)((int64_t)k + 1023) << 52;
+    int32_t i;
+    for (i = 14; i >= 1; i--) t = t * r / (double)i + 1;
+    memcpy(&p, &u, 8);
+    return t * p;
+}
+AIOS__SMALL_END
+/* |x| < 1.6e6, the range in which k * pi/2 keeps its first part exact. */
+AIOSK__STRICT static void aios__sincos(double x, double *sin_x, double *cos_x) {
+    double k = aios__floor(x * 0.6366197723675814 + 0.5), r, r2, s = 0, c = 0;
+    int32_t i, q = (int32_t)((int64_t)k & 3);
+    r = ((x - k * 1.57079632673412561417e+00) - k * 6.07710050630396597660e-11) - k * 2.02226624879595063154e-21;
+    r2 = r * r;
+    for (i = 19; i >= 3; i -= 2) s = -r2 / (double)(i * (i - 1)) * (1 + s);
+    for (i = 18; i >= 2; i -= 2) c = -r2 / (double)(i * (i - 1)) * (1 + c);
+    s = r + r * s; c = 1 + c;
+    *sin_x = q == 0 ? s : q == 1 ? c : q == 2 ? -s : -c;
+    *cos_x = q == 0 ? c : q == 1 ? -s : q == 2 ? -c : s;
+}
+
+#endif
+
 AIOS__SMALL_BEGIN
 
-/* ======== status.c ======== */
+/* ======== base/status.c ======== */
 /* status.c: the error record, the public structs and their versions, the caller's allocator. Formats without stdio, so that the library reaches no
  * printf. */
 
@@ -1265,7 +1317,7 @@ static aios_status aios__allocator_copy(aios_allocator *dst, const aios_allocato
 
 AIOS__SMALL_END
 
-/* ======== job.c ======== */
+/* ======== host/job.c ======== */
 /* job.c: atomics, the clock, and a small pool of threads for hosts that lend none. A waiting thread spins for a bounded
  * time (some tens of microseconds), then sleeps in the kernel. */
 
@@ -1706,7 +1758,7 @@ static void aios__threads_layout(aios__pool *p, aios__crew *c, aios__bump *b, in
 AIOS__SMALL_END
 #endif
 
-/* ======== io.c ======== */
+/* ======== host/io.c ======== */
 /* io.c: bytes of a model file, from the host's callbacks, from memory, or from the built-in file reader.
  * First in the flow. Checks every range against the stated size and every count against what was asked for; takes no memory
  * and leaves errno (GetLastError) as it found it. */
@@ -1941,71 +1993,9 @@ AIOS__SMALL_END
 
 #endif
 
-/* ======== gguf.h ======== */
-/* gguf.h: what the parser hands to the rest: keys and a tensor directory, as views into header bytes that stay put.
- * Everything here has been checked against the file size and the caller's limits before it is seen. */
-#ifndef AIOS__GGUF_H
-#define AIOS__GGUF_H
-
-/* GGUF value types */
-enum { AIOS__U8 = 0, AIOS__I8, AIOS__U16, AIOS__I16, AIOS__U32, AIOS__I32, AIOS__F32, AIOS__BOOL, AIOS__STR, AIOS__ARR,
-       AIOS__U64, AIOS__I64, AIOS__F64, AIOS__N_VALUE_TYPES };
-
-typedef struct aios__key {
-    aios__str name;
-    uint32_t type;              /* of the value, or of the items when is_array                         */
-    uint32_t is_array, part, reserved;
-    uint64_t n;                 /* items (1 when no array)                                             */
-    const uint8_t *p;           /* the first item; strings are u64 length + bytes, one after the other */
-    uint64_t n_bytes;           /* of all items                                                        */
-    uint64_t off;               /* where the value stands in its file                                  */
-} aios__key;
-
-typedef struct aios__tensor {
-    aios__str name;
-    uint32_t type, n_dims, part, reserved;
-    uint64_t n[4];              /* first index contiguous; unused are 1                                */
-    uint64_t row_bytes;         /* bytes of n[0] weights; whole blocks; 0: of a type that is not known */
-    uint64_t n_bytes;           /* of all rows; inside the file; of that type the room up to what follows */
-    uint64_t off;               /* of the data, in its part                                            */
-    uint64_t dir_off;           /* of its directory entry, for messages                                */
-} aios__tensor;
-
-typedef struct aios__gguf {
-    uint32_t version, n_parts, n_keys, n_tensors;
-    const aios_io *io;          /* [n_parts]                                                           */
-    aios__key *key;             /* [n_keys]    keys of the first part (others repeat or add split.*)   */
-    aios__tensor *tensor;       /* [n_tensors] of all parts, in order                                  */
-    uint32_t *key_by_name;      /* [n_keys]    indices of key, names ascending; no two are equal       */
-    uint32_t *tensor_by_name;   /* [n_tensors] the same for tensor                                     */
-    uint64_t header_bytes;      /* of all parts                                                        */
-    uint64_t tensor_bytes, n_params;
-    uint64_t hash;              /* of all header bytes (FNV-1a 64)                                     */
-} aios__gguf;
-
-/* What a first reading of the header found: enough to lay out memory exactly, for vocab.c too. */
-typedef struct aios__gguf_size {
-    uint32_t version, n_parts, n_keys, n_tensors;
-    uint64_t header_bytes;          /* of all parts                                                    */
-    uint64_t held_bytes;            /* of those: what aios_io.map does not give and is copied          */
-    uint64_t n_tokens, n_merges;    /* items of tokenizer.ggml.tokens and .merges (string arrays)      */
-    uint64_t token_bytes;           /* bytes of all token strings                                      */
-} aios__gguf_size;
-
-/* The string at *p; *p moves on to the next. Start with key.p and call at most key.n times. */
-static inline aios__str aios__key_next_str(const uint8_t **p) {
-    aios__str s;
-    memcpy(&s.n, *p, 8);
-    s.p = (const char *)*p + 8;
-    *p += 8 + s.n;
-    return s;
-}
-
-#endif
-
 AIOS__SMALL_BEGIN
 
-/* ======== hardware.c ======== */
+/* ======== host/hardware.c ======== */
 /* hardware.c: what this machine is, asked of the system each time and kept nowhere. Beside the flow: nothing in the library depends on
  * what is found here; a host looks at it before it plans. What a system does not tell is 0. Takes no memory, 16 KiB of stack
  * (Windows: 40), and leaves errno (GetLastError) as it found it. */
@@ -2543,7 +2533,73 @@ AIOS_API aios_status aios_hardware_detect(aios_hardware *out) {
     return aios__desc_fill(AIOS__ID_aios_hardware, out, &h);
 }
 
-/* ======== gguf.c ======== */
+AIOS__SMALL_END
+
+/* ======== file/gguf.h ======== */
+/* gguf.h: what the parser hands to the rest: keys and a tensor directory, as views into header bytes that stay put.
+ * Everything here has been checked against the file size and the caller's limits before it is seen. */
+#ifndef AIOS__GGUF_H
+#define AIOS__GGUF_H
+
+/* GGUF value types */
+enum { AIOS__U8 = 0, AIOS__I8, AIOS__U16, AIOS__I16, AIOS__U32, AIOS__I32, AIOS__F32, AIOS__BOOL, AIOS__STR, AIOS__ARR,
+       AIOS__U64, AIOS__I64, AIOS__F64, AIOS__N_VALUE_TYPES };
+
+typedef struct aios__key {
+    aios__str name;
+    uint32_t type;              /* of the value, or of the items when is_array                         */
+    uint32_t is_array, part, reserved;
+    uint64_t n;                 /* items (1 when no array)                                             */
+    const uint8_t *p;           /* the first item; strings are u64 length + bytes, one after the other */
+    uint64_t n_bytes;           /* of all items                                                        */
+    uint64_t off;               /* where the value stands in its file                                  */
+} aios__key;
+
+typedef struct aios__tensor {
+    aios__str name;
+    uint32_t type, n_dims, part, reserved;
+    uint64_t n[4];              /* first index contiguous; unused are 1                                */
+    uint64_t row_bytes;         /* bytes of n[0] weights; whole blocks; 0: of a type that is not known */
+    uint64_t n_bytes;           /* of all rows; inside the file; of that type the room up to what follows */
+    uint64_t off;               /* of the data, in its part                                            */
+    uint64_t dir_off;           /* of its directory entry, for messages                                */
+} aios__tensor;
+
+typedef struct aios__gguf {
+    uint32_t version, n_parts, n_keys, n_tensors;
+    const aios_io *io;          /* [n_parts]                                                           */
+    aios__key *key;             /* [n_keys]    keys of the first part (others repeat or add split.*)   */
+    aios__tensor *tensor;       /* [n_tensors] of all parts, in order                                  */
+    uint32_t *key_by_name;      /* [n_keys]    indices of key, names ascending; no two are equal       */
+    uint32_t *tensor_by_name;   /* [n_tensors] the same for tensor                                     */
+    uint64_t header_bytes;      /* of all parts                                                        */
+    uint64_t tensor_bytes, n_params;
+    uint64_t hash;              /* of all header bytes (FNV-1a 64)                                     */
+} aios__gguf;
+
+/* What a first reading of the header found: enough to lay out memory exactly, for vocab.c too. */
+typedef struct aios__gguf_size {
+    uint32_t version, n_parts, n_keys, n_tensors;
+    uint64_t header_bytes;          /* of all parts                                                    */
+    uint64_t held_bytes;            /* of those: what aios_io.map does not give and is copied          */
+    uint64_t n_tokens, n_merges;    /* items of tokenizer.ggml.tokens and .merges (string arrays)      */
+    uint64_t token_bytes;           /* bytes of all token strings                                      */
+} aios__gguf_size;
+
+/* The string at *p; *p moves on to the next. Start with key.p and call at most key.n times. */
+static inline aios__str aios__key_next_str(const uint8_t **p) {
+    aios__str s;
+    memcpy(&s.n, *p, 8);
+    s.p = (const char *)*p + 8;
+    *p += 8 + s.n;
+    return s;
+}
+
+#endif
+
+AIOS__SMALL_BEGIN
+
+/* ======== file/gguf.c ======== */
 /* gguf.c: bytes -> keys and a tensor directory. Between io.c and vocab.c/model.c; knows the file format (versions 2 and 3,
  * little-endian), not what keys and tensors mean.
  *
@@ -3307,7 +3363,7 @@ static inline int32_t aios__split_name(const char *path, uint32_t i, uint32_t n,
 
 AIOS__SMALL_END
 
-/* ======== unicode.h ======== */
+/* ======== text/unicode.h ======== */
 /* unicode.h: what the pre-tokenizers need of Unicode: the first letter of the general category and White_Space.
  * Unicode 15.1. Tables only; vocab.c looks things up. The tables below were written by a script from the Unicode
  * character data and are not edited by hand. */
@@ -3519,7 +3575,7 @@ static const uint32_t aios__cased[164] = {
 
 #endif
 
-/* ======== nfc.h ======== */
+/* ======== text/nfc.h ======== */
 /* nfc.h: canonical composition (NFC): what splits into what, what joins to what, and the order of marks. Unicode 15.1.0.
  * Tables only; vocab.c looks things up. Written by tools/nfc.py, not edited by hand. Hangul goes by formula. */
 #ifndef AIOS__NFC_H
@@ -3888,7 +3944,7 @@ static const uint32_t aios__nfc_odd[190] = {
 
 #endif
 
-/* ======== vocab.c ======== */
+/* ======== text/vocab.c ======== */
 /* vocab.c: text <-> token ids. After gguf.c (keys as views), before model.c; knows nothing of tensors.
  *
  * Two families, told apart by tokenizer.ggml.model: "llama" (SentencePiece BPE: the pair whose union has the best score is
@@ -5169,7 +5225,7 @@ static inline int32_t aios__token_is_end(const aios__vocab *v, int32_t id) {
 
 AIOS__SMALL_BEGIN
 
-/* ======== arch.c ======== */
+/* ======== model/arch.c ======== */
 /* arch.c: one table of model families. A family is a row of data: which norm, which rope, which activation, how the
  * blocks are wired. Whatever a file can tell by itself (biases, tied or fused tensors, a second norm, rope factors,
  * head counts) is not here: model.c finds it in the directory. A new family is a new row, and a new flag
@@ -5284,7 +5340,7 @@ static const aios__role aios__layer_role[] = { AIOS__LAYER_ROLES(AIOS__X) };
 
 AIOS__SMALL_END
 
-/* ======== model.c ======== */
+/* ======== model/model.c ======== */
 /* model.c: directory + arch row -> hyper-parameters and tensors by role. Everything that could not be computed with is
  * refused here, with the key or tensor at fault; what comes after may rely on every number in aios__hp. */
 
@@ -5846,7 +5902,1525 @@ AIOS_API const char *aios_token_text(const aios_model *m, int32_t id, uint64_t *
 }
 AIOS_API int32_t aios_token_is_end(const aios_model *m, int32_t id) { return m ? aios__token_is_end(&m->vocab, id) : 0; }
 
-/* ======== kv.c ======== */
+AIOS__SMALL_BEGIN
+
+/* ======== model/artifact.c ======== */
+/* artifact.c: a file beside the model that holds its matrices as kernels want them, so that a second start reads a header, maps, and
+ * runs. Written once (aios_artifact_write), bound to one model, checked by block. Little-endian, all offsets from its start:
+ *
+ *     0      header of 4096 bytes      aios__art_header, zeros behind; its checksum covers all of it but the checksum itself
+ *     4096   tensors                   aios__art_tensor [n_tensors], in the order of the model's directory; n_bytes 0: not here
+ *            blocks                    aios__art_block [n_blocks], as they lie in the file: the order of frequency, and of use in a pass and of
+ *                                      prefetching among equals: what every token reads, experts that some tokens read, tables of which one reads a row
+ *            manifest                  JSON: the same for people and other programs. "tensors" has each tensor's place and blocks; "layout"
+ *                                      says of the same tensors what the AIOS model contract 1.0 (R5) asks for, under its names: block_id (the
+ *                                      tensor's name), access_frequency high, medium or low, rws_tier HOT, WARM or STREAM, offset_bytes, size_bytes
+ *     data   tensors, each at a multiple of 4096: matrices as PANELS where their type has them, tables and the rest as ROWS
+ *
+ * Blocks are whole panels (or rows) of one tensor, block_bytes at the most if a panel is no larger. */
+
+enum { AIOS__ART_PAGE = 4096, AIOS__ART_VERSION = 1 };
+#define AIOS__ART_MAGIC "AIOSPK01"
+
+typedef struct aios__art_header {
+    char magic[8];
+    uint32_t version, n_tensors, n_blocks, block_bytes;
+    uint64_t model_hash, model_probe;       /* of the model's header; of some bytes of all its tensors          */
+    uint64_t file_bytes, tensors_off, blocks_off, manifest_off, manifest_bytes, data_off;
+    uint64_t tensors_sum, blocks_sum;       /* checksums of the tables                                          */
+    uint64_t sum;                           /* of everything above                                              */
+} aios__art_header;
+typedef struct aios__art_tensor { uint64_t off, n_bytes; uint32_t type, layout, first_block, n_blocks; } aios__art_tensor;
+typedef struct aios__art_block { uint64_t off, sum; uint32_t n_bytes, tensor, row0, n_rows; } aios__art_block;
+
+/* Eight bytes at a time: x = (x ^ word) * odd, turned; a changed bit changes the sum. Little-endian machines alone run this library. */
+static uint64_t aios__art_sum(uint64_t h, const void *p, uint64_t n) {
+    const char *b = (const char *)p;
+    uint64_t w;
+    for (; n >= 8; n -= 8, b += 8) {
+        memcpy(&w, b, 8);
+        h = (h ^ w) * 0x9E3779B97F4A7C15u;
+        h = h << 29 | h >> 35;
+    }
+    if (n) { w = 0; memcpy(&w, b, (size_t)n); h = (h ^ w ^ n << 56) * 0x9E3779B97F4A7C15u; h = h << 29 | h >> 35; }
+    return h;
+}
+enum { AIOS__ART_SEED = 1 };
+
+/* The header says nothing of the weights: two models of one shape have the same. Some bytes of each tensor tell them apart: at its
+ * beginning, in its middle, at its end. */
+static aios_status aios__art_probe(const aios_model *m, uint64_t *probe, aios_error *err) {
+    uint32_t i, k;
+    char some[64];
+    aios_status st;
+    *probe = AIOS__ART_SEED;
+    for (i = 0; i < m->gguf.n_tensors * 3; i++) {
+        const aios__tensor *t = &m->gguf.tensor[i / 3];
+        uint64_t n = aios__min_u64(t->n_bytes, sizeof some);
+        k = i % 3;
+        if ((st = aios__io_read(&m->io[t->part], t->off + (t->n_bytes - n) * k / 2, some, n, err)) != 0) return st;
+        *probe = aios__art_sum(*probe, some, n);
+    }
+    return AIOS_OK;
+}
+/* What the artifact has of tensor i: bytes (0: nothing) and layout. */
+static uint64_t aios__art_bytes(const aios_model *m, uint32_t i, int32_t *layout) {
+    const aios__tensor *t = &m->gguf.tensor[i];
+    uint64_t packed = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, t->n[1], t->n[0]);
+    *layout = AIOSK_ROWS;
+    if (m->place[i].use != AIOS__IS_MATRIX && m->place[i].use != AIOS__IS_TABLE) return 0;
+    if (m->place[i].use == AIOS__IS_MATRIX && packed) { *layout = AIOSK_PANELS; return packed * t->n[2]; }
+    return t->n_bytes;
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------------- */
+static aios_status aios__art_bad(const char *what, uint64_t off, uint64_t expected, uint64_t got, aios_error *err) {
+    return aios__fail2(err, AIOS_ERR_FORMAT, off, expected, got, "the artifact's % is not what it must be (% bytes in)", aios__z(what), aios__u(off));
+}
+static aios_status aios__art_header_read(const aios_io *io, aios__art_header *h, aios_error *err) {
+    aios_status st;
+    uint64_t sum, end;
+    if ((st = aios__io_read(io, 0, h, sizeof *h, err)) != 0) return st;
+    if (memcmp(h->magic, AIOS__ART_MAGIC, 8)) return aios__fail(err, AIOS_ERR_FORMAT, 0, "this is no artifact of aios: it does not begin with " AIOS__ART_MAGIC);
+    if (h->version != AIOS__ART_VERSION) return aios__fail2(err, AIOS_ERR_UNSUPPORTED, 8, AIOS__ART_VERSION, h->version, "the artifact has version %, this library reads %", aios__u(h->version), aios__u(AIOS__ART_VERSION));
+    sum = aios__art_sum(AIOS__ART_SEED, h, sizeof *h - 8);
+    if (sum != h->sum) return aios__art_bad("header", 0, sum, h->sum, err);
+    if (h->file_bytes != io->n_bytes) return aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, h->file_bytes, io->n_bytes, "the artifact has % bytes of %: it is cut off or still being written", aios__u(io->n_bytes), aios__u(h->file_bytes));
+    if (h->tensors_off != AIOS__ART_PAGE || !aios__mul(h->n_tensors, sizeof(aios__art_tensor), &end) || h->blocks_off != h->tensors_off + end) return aios__art_bad("table of tensors", 0, 0, h->blocks_off, err);
+    if (!aios__mul(h->n_blocks, sizeof(aios__art_block), &end) || !aios__add(h->blocks_off, end, &end) || h->manifest_off != end || end > io->n_bytes) return aios__art_bad("table of blocks", 0, 0, h->manifest_off, err);
+    if (!aios__add(h->manifest_off, h->manifest_bytes, &end) || end > h->data_off || h->data_off > io->n_bytes || h->data_off % AIOS__ART_PAGE) return aios__art_bad("manifest", 0, 0, h->data_off, err);
+    return AIOS_OK;
+}
+/* Reads the table of tensors into the model's places, in small pieces: no memory is taken. */
+static aios_status aios__art_open(aios_model *m, const aios_io *io, aios_error *err) {
+    aios__art_header h;
+    aios__art_tensor t[32];
+    uint64_t probe, sum = AIOS__ART_SEED;
+    uint32_t i, k;
+    aios_status st = aios__art_header_read(io, &h, err);
+    if (st) return st;
+    if ((st = aios__art_probe(m, &probe, err)) != 0) return st;
+    if (h.model_hash != m->gguf.hash || h.model_probe != probe || h.n_tensors != m->gguf.n_tensors)
+        return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, m->gguf.hash, h.model_hash, "the artifact belongs to another model", aios__u(0), aios__u(0));
+    for (i = 0; i < h.n_tensors; i += k) {
+        uint32_t n = h.n_tensors - i < 32 ? h.n_tensors - i : 32;
+        if ((st = aios__io_read(io, h.tensors_off + (uint64_t)i * sizeof *t, t, n * sizeof *t, err)) != 0) return st;
+        sum = aios__art_sum(sum, t, n * sizeof *t);
+        for (k = 0; k < n; k++) {
+            int32_t layout;
+            uint64_t want = aios__art_bytes(m, i + k, &layout), end;
+            if (t[k].n_bytes != want || (want && (t[k].layout != (uint32_t)layout || t[k].type != m->gguf.tensor[i + k].type || t[k].off < h.data_off
+                || t[k].off % AIOS__ART_PAGE || !aios__add(t[k].off, want, &end) || end > io->n_bytes)))
+                return aios__art_bad("table of tensors", h.tensors_off + (uint64_t)(i + k) * sizeof *t, want, t[k].n_bytes, err);
+            m->place[i + k].art_off = want ? t[k].off : 0;
+        }
+    }
+    return sum == h.tensors_sum ? AIOS_OK : aios__art_bad("table of tensors", h.tensors_off, h.tensors_sum, sum, err);
+}
+AIOS_API aios_status aios_artifact_check(const aios_io *given, void *work, uint64_t work_bytes, aios_progress_fn progress, void *user, aios_error *err) {
+    aios_io io;
+    aios__art_header h;
+    aios__art_block b;
+    aios__art_tensor t;
+    uint64_t sum = AIOS__ART_SEED, at, n, s, due = 0, end;
+    uint32_t i, n_blocks = 0;
+    aios_status st;
+    aios__clear(err);
+    if (!work || work_bytes < 4096) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_artifact_check needs 4096 bytes to work in");
+    if ((st = aios__desc_copy(AIOS__ID_aios_io, &io, given, err)) != 0) return st;
+    if ((st = aios__art_header_read(&io, &h, err)) != 0) return st;
+    for (i = 0; i < h.n_tensors; i++) {
+        if ((st = aios__io_read(&io, h.tensors_off + (uint64_t)i * sizeof t, &t, sizeof t, err)) != 0) return st;
+        sum = aios__art_sum(sum, &t, sizeof t);
+        n_blocks += t.n_blocks; due += t.n_bytes;
+    }
+    if (sum != h.tensors_sum || n_blocks != h.n_blocks) return aios__art_bad("table of tensors", h.tensors_off, h.tensors_sum, sum, err);
+    for (i = 0, sum = AIOS__ART_SEED, end = h.data_off; i < h.n_blocks; i++) {
+        if ((st = aios__io_read(&io, h.blocks_off + (uint64_t)i * sizeof b, &b, sizeof b, err)) != 0) return st;
+        sum = aios__art_sum(sum, &b, sizeof b);
+        if (b.off < end || b.off > h.file_bytes || b.n_bytes > h.file_bytes - b.off || b.n_bytes > due)     /* each byte once, in order */
+            return aios__art_bad("table of blocks", h.blocks_off + (uint64_t)i * sizeof b, end, b.off, err);
+        end = b.off + b.n_bytes;
+        due -= b.n_bytes;
+        for (at = 0, s = AIOS__ART_SEED; at < b.n_bytes; at += n) {
+            n = aios__min_u64(work_bytes / 8 * 8, b.n_bytes - at);
+            if ((st = aios__io_read(&io, b.off + at, work, n, err)) != 0) return st;
+            s = aios__art_sum(s, work, n);
+        }
+        if (s != b.sum) return aios__fail2(err, AIOS_ERR_FORMAT, b.off, b.sum, s, "block % of the artifact, % bytes in, is damaged", aios__u(i), aios__u(b.off));
+        if (progress && progress(user, b.off + b.n_bytes, h.file_bytes)) return aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "stopped by the progress callback");
+    }
+    return sum == h.blocks_sum && due == 0 ? AIOS_OK : aios__art_bad("table of blocks", h.blocks_off, h.blocks_sum, sum, err);
+}
+
+/* ---- writing --------------------------------------------------------------------------------------------------- */
+typedef struct aios__art_writer {
+    const aios_model *m;
+    aios_write_fn write;
+    void *user;
+    aios__art_header h;
+    char *work;
+    uint64_t work_bytes, data, manifest;    /* where the next tensor, the next text goes                        */
+    aios_error *err;
+    aios_status st;
+} aios__art_writer;
+
+static void aios__art_put(aios__art_writer *w, uint64_t off, const void *p, uint64_t n) {
+    if (!w->st && n && w->write(w->user, off, p, n))
+        w->st = aios__fail2(w->err, AIOS_ERR_IO, off, n, 0, "writing % bytes of the artifact at % failed", aios__u(n), aios__u(off));
+}
+/* How often a token reads tensor i: 0 = all of it every time, 1 = some experts, 2 = a row. */
+static uint32_t aios__art_rank(const aios_model *m, uint32_t i) { return m->place[i].use == AIOS__IS_TABLE ? 2 : m->place[i].experts ? 1 : 0; }
+/* Tensors by rank, then in the order of use: layer after layer, the output. Gives the one behind `before`, -1 = there is none. For the first:
+ * before -1, *at 0. */
+static int32_t aios__art_order(const aios_model *m, uint32_t *at, int32_t before) {
+    uint32_t per = AIOS__N_LAYER_ROLES, n = (uint32_t)m->hp.n_layer * per, all = n + AIOS__N_MODEL_ROLES, i;
+    int32_t layout;
+    if (before >= 0 && m->place[before].next >= 0) return m->place[before].next;
+    for (; *at < 3 * all; ) {
+        int32_t t;
+        uint32_t rank = *at / all;
+        i = (*at)++ % all;
+        t = i < n ? m->layer[i / per][i % per].w : m->role[AIOS__N_MODEL_ROLES - 1 - (i - n)].w;        /* OUTPUT is the last role */
+        if (t >= 0 && aios__art_rank(m, (uint32_t)t) == rank && aios__art_bytes(m, (uint32_t)t, &layout)) return t;
+    }
+    return -1;
+}
+/* Rows of a block of tensor t, and how many blocks it has: none goes from one matrix of it to the next. */
+static uint64_t aios__art_block_rows(const aios__tensor *t, uint32_t block_bytes) {
+    uint64_t n = block_bytes / (t->row_bytes * 16) * 16;
+    return aios__min_u64(n ? n : 16, t->n[1]);
+}
+static uint32_t aios__art_n_blocks(const aios__tensor *t, uint64_t rows) { return (uint32_t)((t->n[1] + rows - 1) / rows * t->n[2]); }
+/* One string of JSON. */
+static void aios__art_json(aios__text *t, aios__str s) {
+    uint64_t i;
+    aios__put(t, "\"", 1);
+    for (i = 0; i < s.n; i++) {
+        if (s.p[i] == '"' || s.p[i] == '\\') aios__put(t, "\\", 1);
+        aios__put(t, &s.p[i], 1);
+    }
+    aios__put(t, "\"", 1);
+}
+static void aios__art_say(aios__art_writer *w, const aios__text *t) {
+    aios__art_put(w, w->manifest, t->p, t->n);
+    w->manifest += t->n;
+}
+/* The manifest's line of a tensor. Without writing: its length. */
+static uint64_t aios__art_line(const aios_model *m, int32_t i, const aios__art_tensor *a, char *buf, uint64_t cap, aios__text *t) {
+    const aios__tensor *x = &m->gguf.tensor[i];
+    t->p = buf; t->cap = cap; t->n = 0;
+    aios__put_z(t, ",   {\"name\": ");
+    aios__art_json(t, x->name);
+    aios__put_z(t, ", \"type\": \""); aios__put_z(t, aiosk_type_info((int32_t)x->type)->name);
+    aios__put_z(t, a->layout == AIOSK_PANELS ? "\", \"layout\": \"panels\", \"offset\": " : "\", \"layout\": \"rows\", \"offset\": "); aios__put_u(t, a->off);
+    aios__put_z(t, ", \"bytes\": "); aios__put_u(t, a->n_bytes);
+    aios__put_z(t, ", \"first_block\": "); aios__put_u(t, a->first_block); aios__put_z(t, ", \"blocks\": "); aios__put_u(t, a->n_blocks);
+    aios__put_z(t, ", \"bytes_per_token\": "); aios__put_u(t, m->place[i].use == AIOS__IS_TABLE ? x->row_bytes : aios__token_share(m, (uint32_t)i, a->n_bytes));
+    aios__put_z(t, "}");
+    return t->n;
+}
+/* Its line of the contract's "layout". */
+static void aios__art_layout(const aios_model *m, int32_t i, const aios__art_tensor *a, char *buf, uint64_t cap, aios__text *t) {
+    static const char *const how[] = { "\"high\", \"rws_tier\": \"HOT\"", "\"medium\", \"rws_tier\": \"WARM\"", "\"low\", \"rws_tier\": \"STREAM\"" };
+    t->p = buf; t->cap = cap; t->n = 0;
+    aios__put_z(t, ",   {\"block_id\": ");
+    aios__art_json(t, m->gguf.tensor[i].name);
+    aios__put_z(t, ", \"access_frequency\": "); aios__put_z(t, how[aios__art_rank(m, (uint32_t)i)]);
+    aios__put_z(t, ", \"offset_bytes\": "); aios__put_u(t, a->off); aios__put_z(t, ", \"size_bytes\": "); aios__put_u(t, a->n_bytes);
+    aios__put_z(t, "}");
+}
+static uint64_t aios__art_head(const aios__art_header *h, const aios_model *m, char *buf, uint64_t cap, aios__text *t) {
+    static const char hex[] = "0123456789abcdef";
+    int32_t i;
+    t->p = buf; t->cap = cap; t->n = 0;
+    aios__put_z(t, "{\"format\": \"aios artifact\", \"version\": 1, \"aios_contract_version\": \"1.0\", \"frequency_ordered\": true, \"model\": \""); aios__put_z(t, m->arch_z);
+    aios__put_z(t, "\", \"model_hash\": \"");
+    for (i = 60; i >= 0; i -= 4) aios__put(t, &hex[h->model_hash >> i & 15], 1);
+    aios__put_z(t, "\", \"block_bytes\": "); aios__put_u(t, h->block_bytes); aios__put_z(t, ", \"blocks\": "); aios__put_u(t, h->n_blocks);
+    aios__put_z(t, ", \"order\": \"frequency and use: prefetch in this order\", \"tensors\": [   ");
+    return t->n;
+}
+/* One block's rows, as they will lie in the file, in work; gives its bytes. */
+static uint64_t aios__art_fill(aios__art_writer *w, const aios__tensor *t, int32_t layout, uint64_t row0, uint64_t n_rows, char *out, char *tmp) {
+    uint64_t i, panel = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]);
+    const aios_io *io = &w->m->io[t->part];
+    if (layout == AIOSK_ROWS) {
+        w->st = aios__io_read(io, t->off + row0 * t->row_bytes, out, n_rows * t->row_bytes, w->err);
+        return n_rows * t->row_bytes;
+    }
+    for (i = 0; i < n_rows && !w->st; i += 16) {
+        uint64_t k = aios__min_u64(16, n_rows - i);
+        w->st = aios__io_read(io, t->off + (row0 + i) * t->row_bytes, tmp, k * t->row_bytes, w->err);
+        if (!w->st) aiosk_pack_panel((int32_t)t->type, tmp, (int32_t)k, t->n[0], out + i / 16 * panel);
+    }
+    return (n_rows + 15) / 16 * panel;
+}
+enum { AIOS__ART_LEAST = 65536, AIOS__ART_MOST = 1 << 20 };
+static uint32_t aios__art_block_size(uint64_t asked) {
+    if (asked == 0) return 256 * 1024;
+    return asked < AIOS__ART_LEAST ? (uint32_t)AIOS__ART_LEAST : asked > AIOS__ART_MOST ? (uint32_t)AIOS__ART_MOST : (uint32_t)asked;
+}
+
+AIOS_API uint64_t aios_artifact_work_bytes(const aios_model *m, uint64_t block_bytes) {
+    uint64_t most = 0, n;
+    uint32_t i;
+    if (!m || !m->arch) return 0;
+    for (i = 0; i < m->gguf.n_tensors; i++) {
+        const aios__tensor *t = &m->gguf.tensor[i];
+        n = (aios__art_block_rows(t, aios__art_block_size(block_bytes)) + 15) / 16 * 16 * t->row_bytes;
+        if (n + 16 * t->row_bytes > most) most = n + 16 * t->row_bytes;
+    }
+    return aios__round_up(most, 64) + 4096;
+}
+AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_bytes, aios_write_fn write, void *user, void *work, uint64_t work_bytes,
+                                         aios_progress_fn progress, void *progress_user, aios_error *err) {
+    aios__art_writer w;
+    aios__art_tensor a;
+    aios__text text;
+    uint64_t done = 0, tensors_sum = AIOS__ART_SEED, blocks_sum, end;
+    uint32_t at, block = 0, i;
+    int32_t id, layout, pass;
+    char line[512];
+    aios__clear(err);
+    if (!m || !m->arch || !write || !work) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_artifact_write: an argument is NULL, or the model has no weights");
+    if (work_bytes < aios_artifact_work_bytes(m, block_bytes)) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, aios_artifact_work_bytes(m, block_bytes), work_bytes, "aios_artifact_write needs % bytes to work in, not %", aios__u(aios_artifact_work_bytes(m, block_bytes)), aios__u(work_bytes));
+    memset(&w, 0, sizeof w);
+    w.m = m; w.write = write; w.user = user; w.work = (char *)work; w.work_bytes = work_bytes; w.err = err;
+    memcpy(w.h.magic, AIOS__ART_MAGIC, 8);
+    w.h.version = AIOS__ART_VERSION; w.h.n_tensors = m->gguf.n_tensors; w.h.block_bytes = aios__art_block_size(block_bytes); w.h.model_hash = m->gguf.hash;
+    if ((w.st = aios__art_probe(m, &w.h.model_probe, err)) != 0) return w.st;
+    memset(w.work, 0, AIOS__ART_PAGE);
+    aios__art_put(&w, 0, w.work, AIOS__ART_PAGE);       /* what may be there already is no artifact any more    */
+    /* pass 0 counts blocks; pass 1 the manifest, whose numbers depend on where the data begins; passes 2 and 3 write its two lists */
+    for (pass = 0; pass < 4; pass++) {
+        if (pass == 1) {
+            w.h.tensors_off = AIOS__ART_PAGE;
+            w.h.blocks_off = w.h.tensors_off + (uint64_t)w.h.n_tensors * sizeof(aios__art_tensor);
+            w.h.manifest_off = w.h.blocks_off + (uint64_t)w.h.n_blocks * sizeof(aios__art_block);
+            w.h.manifest_bytes = aios__art_head(&w.h, m, line, sizeof line, &text) + 32;
+            for (at = 0, id = -1; (id = aios__art_order(m, &at, id)) >= 0; ) w.h.manifest_bytes += m->gguf.tensor[id].name.n * 4 + 512;      /* no two lines are longer */
+            w.h.data_off = aios__round_up(w.h.manifest_off + w.h.manifest_bytes, AIOS__ART_PAGE);
+        }
+        if (pass == 2) { w.manifest = w.h.manifest_off; aios__art_head(&w.h, m, line, sizeof line, &text); aios__art_say(&w, &text); }
+        if (pass == 3) { text.p = line; text.cap = sizeof line; text.n = 0; aios__put_z(&text, "], \"layout\": [   "); aios__art_say(&w, &text); }
+        w.data = w.h.data_off;
+        block = 0;
+        for (at = 0, id = -1; (id = aios__art_order(m, &at, id)) >= 0; ) {
+            const aios__tensor *t = &m->gguf.tensor[id];
+            uint64_t rows = aios__art_block_rows(t, w.h.block_bytes);
+            a.n_bytes = aios__art_bytes(m, (uint32_t)id, &layout);
+            a.off = w.data; a.type = t->type; a.layout = (uint32_t)layout; a.first_block = block; a.n_blocks = aios__art_n_blocks(t, rows);
+            w.data = aios__round_up(w.data + a.n_bytes, AIOS__ART_PAGE);
+            block += a.n_blocks;
+            if (pass < 2) continue;
+            if (pass == 2) aios__art_line(m, id, &a, w.work, w.work_bytes, &text);
+            else aios__art_layout(m, id, &a, w.work, w.work_bytes, &text);
+            if (a.first_block == 0) w.work[0] = ' ';
+            aios__art_say(&w, &text);
+        }
+        w.h.n_blocks = block;
+        w.h.file_bytes = w.data;
+    }
+    aios__art_put(&w, w.manifest, "]}\n", 3);
+    w.manifest += 3;
+    w.h.manifest_bytes = w.manifest - w.h.manifest_off;
+    /* tables: tensors in the model's order, each found by walking the order of use */
+    for (i = 0; i < m->gguf.n_tensors && !w.st; i++) {
+        uint64_t off = w.h.data_off;
+        memset(&a, 0, sizeof a);
+        for (at = block = 0, id = -1; (id = aios__art_order(m, &at, id)) >= 0; ) {
+            uint64_t n = aios__art_bytes(m, (uint32_t)id, &layout), rows = aios__art_block_rows(&m->gguf.tensor[id], w.h.block_bytes);
+            uint32_t k = aios__art_n_blocks(&m->gguf.tensor[id], rows);
+            if ((uint32_t)id == i) { a.off = off; a.n_bytes = n; a.type = m->gguf.tensor[id].type; a.layout = (uint32_t)layout; a.first_block = block; a.n_blocks = k; break; }
+            off = aios__round_up(off + n, AIOS__ART_PAGE);
+            block += k;
+        }
+        aios__art_put(&w, w.h.tensors_off + (uint64_t)i * sizeof a, &a, sizeof a);
+        tensors_sum = aios__art_sum(tensors_sum, &a, sizeof a);
+    }
+    blocks_sum = AIOS__ART_SEED;
+    end = w.data = w.h.data_off;
+    for (at = block = 0, id = -1; !w.st && (id = aios__art_order(m, &at, id)) >= 0; ) {
+        const aios__tensor *t = &m->gguf.tensor[id];
+        uint64_t rows = aios__art_block_rows(t, w.h.block_bytes), r, off = w.data;
+        aios__art_block b;
+        char *tmp = w.work + aios__round_up((rows + 15) / 16 * 16 * t->row_bytes, 64);
+        w.data = aios__round_up(w.data + aios__art_bytes(m, (uint32_t)id, &layout), AIOS__ART_PAGE);
+        for (r = 0; r < t->n[1] * t->n[2] && !w.st; r += b.n_rows, block++) {
+            memset(&b, 0, sizeof b);
+            b.off = off; b.tensor = (uint32_t)id; b.row0 = (uint32_t)r; b.n_rows = (uint32_t)aios__min_u64(rows, t->n[1] - r % t->n[1]);
+            b.n_bytes = (uint32_t)aios__art_fill(&w, t, layout, r, b.n_rows, w.work, tmp);
+            if (w.st) break;
+            b.sum = aios__art_sum(AIOS__ART_SEED, w.work, b.n_bytes);
+            aios__art_put(&w, off, w.work, b.n_bytes);
+            aios__art_put(&w, w.h.blocks_off + (uint64_t)block * sizeof b, &b, sizeof b);
+            blocks_sum = aios__art_sum(blocks_sum, &b, sizeof b);
+            end = off += b.n_bytes;
+            done += b.n_bytes;
+            if (!w.st && progress && progress(progress_user, done, w.h.file_bytes - w.h.data_off))
+                w.st = aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "stopped by the progress callback");
+        }
+    }
+    w.h.tensors_sum = tensors_sum; w.h.blocks_sum = blocks_sum;
+    w.h.sum = aios__art_sum(AIOS__ART_SEED, &w.h, sizeof w.h - 8);
+    memset(w.work, 0, AIOS__ART_PAGE);
+    aios__art_put(&w, end, w.work, w.h.file_bytes - end);       /* the last page is whole                       */
+    memcpy(w.work, &w.h, sizeof w.h);
+    aios__art_put(&w, 0, w.work, AIOS__ART_PAGE);       /* last: a file that was not finished is none */
+    return w.st;
+}
+
+/* ======== model/open.c ======== */
+/* open.c: opening a model: the parts of its file, one block of memory, the parser, the vocabulary, the roles of its tensors, and
+ * the artifact where there is one. */
+
+/* Takes the model's memory from a bump; counts when its base is NULL. n_layer is what the file says, unchecked yet,
+ * but never more than there are tensors. */
+static aios_model *aios__model_layout(aios__bump *b, const aios__gguf_size *size, uint32_t n_parts, aios_model *into) {
+    aios_model *m = (aios_model *)aios__take(b, sizeof(aios_model), 64);
+    aios_model *x = m ? m : into;
+    x->io    = (aios_io *)aios__take(b, (n_parts + 1) * sizeof(aios_io), 8);
+    x->place = (aios__place *)aios__take(b, (uint64_t)size->n_tensors * sizeof(aios__place), 8);
+    /* a layer has two tensors at the least, so this is enough for any file that will not be refused */
+    x->layer = (aios__ref (*)[AIOS__N_LAYER_ROLES])aios__take(b, ((uint64_t)size->n_tensors / 2 + 1) * sizeof *x->layer, 8);
+    return m;
+}
+
+enum { AIOS__MAX_PARTS = 256 };
+
+/* A model being opened: the caller's desc made whole, and its parts, ours or the caller's. */
+typedef struct aios__opening {
+    aios_io io[AIOS__MAX_PARTS];
+    uint32_t n_parts, own_files;
+    aios_limits lim;
+    aios_model_desc d;
+} aios__opening;
+
+static void aios__parts_close(aios_io *io, uint32_t n) {
+    uint32_t i;
+    for (i = 0; i < n; i++) aios__file_close(&io[i]);
+}
+/* Opens path and, when that is the first part of a split file, all the others. On failure none stays open, but for what is only to be looked at: then
+ * this file alone. */
+static aios_status aios__parts_open(aios__opening *o, aios_error *err) {
+    char name[1024];
+    uint32_t i, n_open = 1;
+    uint64_t no;
+    aios_status st = aios__file_open(o->d.path, &o->io[0], err);
+    if (st) return st;
+    st = aios__gguf_split_count(&o->io[0], &o->lim, &o->n_parts, &no, err);
+    if (!st && no && no < o->n_parts) st = aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, 0, no, "the file is part % of % of a split model: the first is to be opened", aios__u(no + 1), aios__u(o->n_parts));
+    if (!st && o->n_parts > o->lim.max_parts)
+        st = aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, o->lim.max_parts, o->n_parts, "% parts are more than the limit of %", aios__u(o->n_parts), aios__u(o->lim.max_parts));
+    for (i = 1; !st && i < o->n_parts; i++) {
+        if (!aios__split_name(o->d.path, i, o->n_parts, name, sizeof name))
+            st = aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, o->n_parts, 1, "the file is one of % parts, but its name does not end in -00001-of-N.gguf", aios__u(o->n_parts), aios__u(0));
+        else st = aios__file_open(name, &o->io[i], err);
+        n_open += !st;
+    }
+    if (st && o->d.flags & AIOS_MODEL_INSPECT) {
+        aios__parts_close(o->io + 1, n_open - 1);
+        aios__clear(err);
+        o->n_parts = n_open = 1;
+        st = AIOS_OK;
+    }
+    if (st) aios__parts_close(o->io, n_open);
+    else o->own_files = 1;
+    return st;
+}
+
+/* Checks the desc, fills in defaults, opens or copies the parts. What is open must be closed by the caller. */
+static aios_status aios__opening_start(aios__opening *o, const aios_model_desc *d, aios_error *err) {
+    aios_status st;
+    uint32_t i;
+    const char *p;
+    memset(o, 0, sizeof *o);
+    aios__clear(err);
+    if ((st = aios__desc_copy(AIOS__ID_aios_model_desc, &o->d, d, err)) != 0) return st;
+    if ((st = aios__flags(o->d.flags, AIOS_MODEL_VOCAB_ONLY | AIOS_MODEL_INSPECT, "aios_model_desc", err)) != 0) return st;
+    if ((st = aios__unused(o->d.reserved, "aios_model_desc", err)) != 0) return st;
+    if (o->d.limits && (st = aios__desc_copy(AIOS__ID_aios_limits, &o->lim, o->d.limits, err)) != 0) return st;
+    o->lim = aios__limits_of(&o->lim);
+    if (o->lim.max_parts > AIOS__MAX_PARTS) o->lim.max_parts = AIOS__MAX_PARTS;
+    o->n_parts = 1;
+    if (!o->d.io) {
+        if (!o->d.path) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_model_desc needs io or path");
+        return aios__parts_open(o, err);
+    }
+    if (o->d.n_parts) o->n_parts = o->d.n_parts;
+    if (o->n_parts > o->lim.max_parts) return aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, o->lim.max_parts, o->n_parts, "% parts are more than the limit of %", aios__u(o->n_parts), aios__u(o->lim.max_parts));
+    for (i = 0, p = (const char *)o->d.io; i < o->n_parts; i++, p += o->d.io->struct_size) {     /* the caller's sizeof */
+        if ((st = aios__desc_copy(AIOS__ID_aios_io, &o->io[i], p, err)) != 0) return st;
+        if ((st = aios__flags(o->io[i].flags, AIOS_IO_ANY_OFFSET, "aios_io", err)) != 0) return st;
+        if (!o->io[i].read) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_io.read is NULL");
+    }
+    return AIOS_OK;
+}
+static void aios__opening_end(aios__opening *o) { if (o->own_files) aios__parts_close(o->io, o->n_parts); }
+
+/* Reads the headers once with no memory but the stack, and lays everything out. */
+static aios_status aios__model_size(aios__opening *o, aios__gguf_size *size, uint64_t *bytes, aios_error *err) {
+    aios__bump b = { NULL, 0 };
+    aios_model tmp;
+    aios_status st = aios__gguf_measure(o->io, o->n_parts, &o->lim, o->d.flags & AIOS_MODEL_INSPECT, size, err);
+    if (st) return st;
+    memset(&tmp, 0, sizeof tmp);
+    aios__model_layout(&b, size, o->n_parts, &tmp);
+    if ((st = aios__gguf_load(&tmp.gguf, &b, o->io, o->n_parts, &o->lim, o->d.flags & AIOS_MODEL_INSPECT, size, err)) != 0) return st;
+    if ((st = aios__vocab_load(&tmp.vocab, &b, NULL, size, NULL, err)) != 0) return st;
+    *bytes = aios__round_up(b.used, 64);
+    return AIOS_OK;
+}
+
+static void aios__req_fill(aios_mem_req *r, uint32_t kind, uint32_t tier, uint64_t bytes) {
+    memset(r, 0, sizeof *r);
+    r->struct_size = (uint32_t)sizeof *r;
+    r->kind = kind; r->bytes = bytes; r->align = tier == AIOS_TIER_STREAM ? 4096 : 64; r->tier = tier;
+    r->flags = bytes >= ((uint64_t)32 << 20) ? (uint32_t)AIOS_MEM_HUGE : 0;
+    r->numa_node = -1; r->layer = -1;
+}
+
+/* The arch row, hyper-parameters and roles of a loaded directory. */
+static aios_status aios__model_understand(aios_model *m, aios_error *err) {
+    const aios__key *k = aios__key_find(&m->gguf, "general.architecture");
+    aios_status st;
+    if (m->flags & AIOS_MODEL_INSPECT && !aios__key_str(k, &m->arch_name)) return AIOS_OK;
+    if (!k) {
+        if (m->flags & AIOS_MODEL_VOCAB_ONLY) return AIOS_OK;
+        return aios__fail(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "key general.architecture is missing");
+    }
+    if (!aios__key_str(k, &m->arch_name)) return aios__fail(err, AIOS_ERR_MODEL, k->off, "key general.architecture must be a string");
+    memcpy(m->arch_z, m->arch_name.p, (size_t)aios__min_u64(m->arch_name.n, sizeof m->arch_z - 1));
+    if (m->flags & (AIOS_MODEL_VOCAB_ONLY | AIOS_MODEL_INSPECT)) return AIOS_OK;
+    m->arch = aios__arch_find(m->arch_name);
+    if (!m->arch) return aios__fail1(err, AIOS_ERR_UNSUPPORTED, k->off, "the model family '%' is not known to this version", aios__s(m->arch_name));
+    if ((st = aios__hp_load(m, err)) != 0) return st;
+    if ((uint64_t)m->hp.n_layer > (uint64_t)m->gguf.n_tensors / 2) {
+        aios__hparse h;
+        h.m = m; h.err = err; h.st = 0;
+        k = aios__hp_key(&h, "block_count");
+        return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, m->gguf.n_tensors, (uint64_t)m->hp.n_layer, "% layers cannot be made of % tensors", aios__i(m->hp.n_layer), aios__u(m->gguf.n_tensors));
+    }
+    return aios__roles_load(m, err);
+}
+
+AIOS_API aios_status aios_model_measure(const aios_model_desc *d, aios_mem_req *req, aios_error *err) {
+    aios__opening o;
+    aios__gguf_size size;
+    aios_mem_req r;
+    uint64_t bytes = 0;
+    aios_status st = aios__opening_start(&o, d, err);
+    if (!st) st = aios__model_size(&o, &size, &bytes, err);
+    aios__opening_end(&o);
+    if (st) return st;
+    aios__req_fill(&r, AIOS_MEM_META, AIOS_TIER_HOT, bytes);
+    return aios__desc_fill(AIOS__ID_aios_mem_req, req, &r) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "req is NULL or was not initialised: call aios_mem_req_init first") : AIOS_OK;
+}
+
+/* The artifact, where the desc names one; checked, and known to the tensors' places. */
+static aios_status aios__artifact_take(aios_model *m, const aios_model_desc *d, aios_error *err) {
+    aios_io *io = &m->io[m->n_parts];
+    aios_status st = AIOS_OK;
+    if (d->artifact) {
+        if ((st = aios__desc_copy(AIOS__ID_aios_io, io, d->artifact, err)) != 0 || (st = aios__flags(io->flags, AIOS_IO_ANY_OFFSET, "aios_io", err)) != 0) return st;
+        if (!io->read) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_io.read is NULL");
+    } else if (d->artifact_path) {
+        if ((st = aios__file_open(d->artifact_path, io, err)) != 0) return st;
+        m->own_artifact = 1;
+    } else return AIOS_OK;
+    return aios__art_open(m, io, err);
+}
+
+AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out, aios_error *err) {
+    aios__opening o;
+    aios__gguf_size size;
+    aios_allocator mem;
+    aios_mem_req req;
+    aios__bump b = { NULL, 0 };
+    aios_model *m;
+    void *block = NULL;
+    uint64_t bytes = 0, fp;
+    uint32_t i;
+    aios_status st;
+    if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
+    *out = NULL;
+    st = aios__opening_start(&o, d, err);
+    if (!st) st = aios__allocator_copy(&mem, o.d.mem, "aios_model_desc", err);
+    if (!st) st = aios__model_size(&o, &size, &bytes, err);
+    if (!st) {
+        aios__req_fill(&req, AIOS_MEM_META, AIOS_TIER_HOT, bytes);
+        st = aios__alloc(&mem, &req, "model's header", &block, err);
+        b.base = (char *)block;
+    }
+    if (st) { aios__opening_end(&o); return st; }
+    memset(b.base, 0, sizeof(aios_model));
+    m = aios__model_layout(&b, &size, o.n_parts, NULL);
+    m->log.fn = o.d.log; m->log.user = o.d.log_user;
+    m->mem = mem; m->req = req; m->n_parts = o.n_parts; m->own_files = o.own_files; m->flags = o.d.flags;
+    memcpy(m->io, o.io, o.n_parts * sizeof *o.io);
+    memset(m->place, 0, size.n_tensors * sizeof *m->place);
+    memset(&m->io[m->n_parts], 0, sizeof *m->io);
+    st = aios__gguf_load(&m->gguf, &b, m->io, m->n_parts, &o.lim, o.d.flags & AIOS_MODEL_INSPECT, &size, err);
+    if (!st && (st = aios__vocab_load(&m->vocab, &b, &m->gguf, &size, &m->log, err)) != 0 && o.d.flags & AIOS_MODEL_INSPECT) {
+        aios__vocab_clear(&m->vocab);
+        aios__clear(err);
+        st = AIOS_OK;
+    }
+    fp = aiosk_fp_begin();              /* the host's rounding mode is not ours */
+    if (!st) st = aios__model_understand(m, err);
+    aiosk_fp_end(fp);
+    if (st) { aios_model_free(m); return st; }
+    if (!(o.d.flags & (AIOS_MODEL_VOCAB_ONLY | AIOS_MODEL_INSPECT)) && (st = aios__artifact_take(m, &o.d, err)) != 0) { aios_model_free(m); return st; }
+    for (i = 0; i < m->gguf.n_tensors; i++)
+        m->place[i].can_map = (uint8_t)((aios__io_map(&m->io[m->gguf.tensor[i].part], m->gguf.tensor[i].off, m->gguf.tensor[i].n_bytes) ? AIOS__MAP_MODEL : 0)
+            | (m->place[i].art_off && aios__io_map(&m->io[m->n_parts], m->place[i].art_off, 1) ? AIOS__MAP_ARTIFACT : 0));
+    for (i = 0; i < m->gguf.n_tensors; i++)             /* experts of one matrix are laid out alike              */
+        if (m->place[i].split && m->place[i].expert == 0) {
+            uint8_t all = m->place[i].can_map;
+            int32_t k;
+            for (k = (int32_t)i; k >= 0; k = m->place[k].next) all &= m->place[k].can_map;
+            for (k = (int32_t)i; k >= 0; k = m->place[k].next) m->place[k].can_map = all;
+        }
+    for (i = 0, m->async = 1; i < m->n_parts + (m->io[m->n_parts].read != NULL); i++) m->async &= m->io[i].submit && m->io[i].wait;
+    if (o.d.log) {
+        aios_error e;
+        if (aios__vocab_encodes(&m->vocab, &e)) o.d.log(o.d.log_user, 1, e.text);     /* runs all the same, on token ids */
+    }
+    *out = m;
+    return AIOS_OK;
+}
+
+AIOS_API void aios_model_free(aios_model *m) {
+    aios_allocator mem;
+    aios_mem_req req;
+    int32_t i;
+    if (!m) return;
+    if (m->n_contexts) { m->dying = 1; return; }
+    mem = m->mem; req = m->req;
+    for (i = 1; i >= 0; i--) if (m->weights[i]) mem.free(mem.user, m->weights[i], &m->weights_req[i]);
+    if (m->own_artifact) aios__file_close(&m->io[m->n_parts]);
+    if (m->own_files) aios__parts_close(m->io, m->n_parts);
+    mem.free(mem.user, m, &req);
+}
+
+/* ======== memory/memory.c ======== */
+/* memory.c: where each tensor's bytes are, and getting them there. aios__place_of decides (pure arithmetic, the same answer each
+ * time for the same cut); aios__weights_load carries it out: reads through the io, packs panel by panel. What it leaves out,
+ * the rows that are streamed, is read while the model runs (stream.c). */
+
+enum { AIOS__LEVEL = 65536, AIOS__LEVELS = 3 * AIOS__LEVEL };   /* a group of matrices streams from not at all to wholly */
+
+/* Rows of a tensor that are read at once: whole pairs of panels. */
+static uint32_t aios__unit_rows(const aios__tensor *t, uint64_t unit_bytes) {
+    uint64_t n = unit_bytes / t->row_bytes / 32 * 32;
+    return (uint32_t)(n < 32 ? 32 : aios__min_u64(n, aios__round_up(t->n[1], 32)));
+}
+/* Rows of a matrix that stay. What its group streams is dealt out in whole units, evenly over the layers, so that reading never
+ * waits long for room nor computing for data. */
+static uint32_t aios__rows_resident(const aios_model *m, const aios__cut *cut, uint32_t i) {
+    const aios__place *at = &m->place[i];
+    const aios__tensor *t = &m->gguf.tensor[i];
+    int64_t part = (int64_t)cut->level - (int64_t)at->group * AIOS__LEVEL;
+    uint64_t per, n, k, l = (uint64_t)at->layer;
+    if (at->use != AIOS__IS_MATRIX || at->experts || at->group == AIOS__GROUP_FIXED || part <= 0) return (uint32_t)t->n[1];
+    if (part > AIOS__LEVEL) part = AIOS__LEVEL;
+    per = aios__unit_rows(t, cut->unit_bytes);
+    n = (t->n[1] + per - 1) / per;
+    k = (l + 1) * n * (uint64_t)part / AIOS__LEVEL - l * n * (uint64_t)part / AIOS__LEVEL;
+    return (uint32_t)(k ? (n - k) * per : t->n[1]);
+}
+/* Warm steps: the feed-forward matrices of the last layer go first, then those of the one before; attention; the output;
+ * what is small. */
+static int32_t aios__warm_steps(const aios_model *m) { return 4 * m->hp.n_layer; }
+static int32_t aios__is_warm(const aios_model *m, const aios__cut *cut, uint32_t i) {
+    const aios__place *at = &m->place[i];
+    return at->use == AIOS__IS_MATRIX && at->group * m->hp.n_layer + m->hp.n_layer - 1 - at->layer < cut->warm;
+}
+
+/* Where the bytes of a matrix or table come from: the artifact, packed as they will be used, or the model's file. */
+typedef struct aios__source { uint32_t io; int32_t layout; uint64_t off; } aios__source;
+static aios__source aios__source_of(const aios_model *m, const aios__cut *cut, uint32_t i) {
+    const aios__tensor *t = &m->gguf.tensor[i];
+    const aios__place *at = &m->place[i];
+    aios__source s;
+    s.io = t->part; s.layout = AIOSK_ROWS; s.off = t->off;
+    if (!at->art_off) return s;
+    aios__art_bytes(m, i, &s.layout);
+    if (cut->rows && s.layout == AIOSK_PANELS) { s.layout = AIOSK_ROWS; return s; }
+    s.io = m->n_parts; s.off = at->art_off;
+    return s;
+}
+static inline uint64_t aios__rows_bytes(const aios__tensor *t, int32_t layout, uint64_t n_rows) {
+    return layout == AIOSK_PANELS ? aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, n_rows, t->n[0]) : t->row_bytes * n_rows;
+}
+/* Decides for tensor i. off[tier] is the running end of each tier's block. */
+static aios__place aios__place_of(const aios_model *m, const aios__cut *cut, uint32_t i, uint64_t *off) {
+    const aios__tensor *t = &m->gguf.tensor[i];
+    aios__place p = m->place[i];
+    p.layout = AIOSK_ROWS; p.tier = AIOS_TIER_HOT; p.mapped = 0; p.off = p.n_bytes = 0;
+    p.rows = (uint32_t)t->n[1];
+    if (!p.use) return p;
+    if (cut->experts && p.experts) {            /* they come and go in a cache                              */
+        p.layout = (uint8_t)aios__source_of(m, cut, i).layout;
+        p.rows = 0;
+        return p;
+    }
+    if (p.use == AIOS__IS_VECTOR) p.n_bytes = t->n[0] * t->n[1] * 4;
+    else {
+        aios__source from = aios__source_of(m, cut, i);
+        int32_t warm = aios__is_warm(m, cut, i), art = from.io == m->n_parts;
+        p.rows = aios__rows_resident(m, cut, i);
+        p.mapped = (p.can_map & (art ? AIOS__MAP_ARTIFACT : AIOS__MAP_MODEL)) != 0;
+        p.layout = (uint8_t)from.layout;
+        if (p.use == AIOS__IS_TABLE && cut->tables && !p.mapped) p.rows = 0;
+        if (!art && p.use == AIOS__IS_MATRIX && !cut->rows && aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]) && !(warm && cut->mapped && p.mapped)) {
+            p.layout = AIOSK_PANELS;
+            p.mapped = 0;
+        }
+        p.n_bytes = aios__rows_bytes(t, p.layout, p.rows) * t->n[2];
+        p.tier = (uint8_t)(warm || p.mapped ? AIOS_TIER_WARM : AIOS_TIER_HOT);
+    }
+    if (!p.mapped) {
+        off[p.tier] = aios__round_up(off[p.tier], 64);
+        p.off = off[p.tier];
+        off[p.tier] += p.n_bytes;
+    }
+    return p;
+}
+
+/* Bytes of the blocks of weights, and by layout for the report. */
+typedef struct aios__weights_size { uint64_t tier[2], packed, rows, mapped; } aios__weights_size;
+static void aios__weights_measure(const aios_model *m, const aios__cut *cut, aios__weights_size *s) {
+    uint32_t i;
+    memset(s, 0, sizeof *s);
+    for (i = 0; i < m->gguf.n_tensors; i++) {
+        aios__place p = aios__place_of(m, cut, i, s->tier);
+        if (p.mapped) s->mapped += p.n_bytes;
+        else if (p.layout == AIOSK_PANELS) s->packed += p.n_bytes;
+        else s->rows += p.n_bytes;
+    }
+    for (i = 0; i < 2; i++) s->tier[i] = aios__round_up(s->tier[i], 64);
+}
+
+/* Reads the resident rows of a tensor to dst. What is packed is read into tmp first, as many whole panels at a time as tmp holds. */
+static aios_status aios__tensor_load(const aios_model *m, const aios__source *from, const aios__tensor *t, const aios__place *p, char *dst, char *tmp, uint64_t tmp_bytes, aios_error *err) {
+    const aios_io *io = &m->io[t->part];
+    uint64_t r, n, at_once, panel = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]);
+    aios_status st = AIOS_OK;
+    if (p->use == AIOS__IS_VECTOR) {
+        const char *src = dst;
+        if (t->n_bytes < p->n_bytes) src = dst + (p->n_bytes - t->n_bytes);     /* f16 at the end of its f32s: widened upwards in place */
+        if ((st = aios__io_read(io, t->off, dst + (src - dst), t->n_bytes, err)) != 0) return st;
+        if (t->type != AIOSK_F32) for (r = 0; r < t->n[0] * t->n[1]; r++) {
+            float f;
+            aiosk_unpack((int32_t)t->type, src + r * (t->row_bytes / t->n[0]), 1, &f);
+            memcpy(dst + r * 4, &f, 4);
+        }
+        return AIOS_OK;
+    }
+    if (p->layout == from->layout) return aios__io_read(&m->io[from->io], from->off, dst, p->n_bytes, err);
+    at_once = tmp_bytes / (16 * t->row_bytes) * 16;
+    for (r = 0; r < p->rows * t->n[2]; r += n) {        /* all matrices of it; a panel has rows of one      */
+        uint64_t i;
+        n = aios__min_u64(p->rows - r % p->rows, at_once);
+        if ((st = aios__io_read(io, t->off + r * t->row_bytes, tmp, n * t->row_bytes, err)) != 0) return st;
+        for (i = 0; i < n; i += 16, dst += panel)
+            aiosk_pack_panel((int32_t)t->type, tmp + i * t->row_bytes, (int32_t)aios__min_u64(n - i, 16), t->n[0], dst);
+    }
+    return AIOS_OK;
+}
+
+/* Takes the blocks of weights, which aios__weights_load then fills. Without them the model holds none. */
+static void aios__weights_give(aios_model *m) {
+    int32_t i;
+    for (i = 1; i >= 0; i--) {
+        if (m->weights[i]) m->mem.free(m->mem.user, m->weights[i], &m->weights_req[i]);
+        m->weights[i] = NULL;
+    }
+    m->loaded = 0;
+}
+static void aios__plan_req(const aios_plan *p, uint32_t kind, uint32_t tier, aios_mem_req *r) {
+    aios__req_fill(r, kind, tier, kind == AIOS_MEM_WEIGHTS ? p->tier_bytes[tier] : p->request_bytes[kind]);
+    if (p->flags & AIOS_PLAN_PIN && tier == AIOS_TIER_HOT) r->flags |= AIOS_MEM_PIN;
+    r->numa_node = p->numa_node_1 - 1;
+}
+static aios_status aios__weights_take(aios_model *m, const aios_plan *p, aios_error *err) {
+    int32_t i;
+    aios_status st = AIOS_OK;
+    for (i = 0; i < 2 && !st; i++) {
+        aios__plan_req(p, AIOS_MEM_WEIGHTS, (uint32_t)i, &m->weights_req[i]);
+        if (p->tier_bytes[i]) st = aios__alloc(&m->mem, &m->weights_req[i], "weights", &m->weights[i], err);
+    }
+    if (st) aios__weights_give(m);
+    return st;
+}
+/* tmp: room for at least 16 rows of any packed tensor (aios__weights_tmp). */
+static aios_status aios__weights_load(aios_model *m, const aios__cut *cut, char *tmp, uint64_t tmp_bytes, aios_progress_fn progress, void *user, aios_error *err) {
+    uint64_t off[2] = { 0, 0 }, done = 0;
+    uint32_t i;
+    aios_status st = AIOS_OK;
+    for (i = 0; i < m->gguf.n_tensors && !st; i++) {
+        const aios__tensor *t = &m->gguf.tensor[i];
+        aios__place p = aios__place_of(m, cut, i, off);
+        aios__source from = aios__source_of(m, cut, i);
+        if (p.use && p.mapped) {
+            p.p = aios__io_map(&m->io[from.io], from.off, p.n_bytes);
+            if (!p.p) st = aios__fail1(err, AIOS_ERR_IO, t->off, "the io's map gave nothing for tensor %", aios__s(t->name));
+        } else if (p.use && p.n_bytes) {
+            p.p = (char *)m->weights[p.tier] + p.off;
+            st = aios__tensor_load(m, &from, t, &p, (char *)m->weights[p.tier] + p.off, tmp, tmp_bytes, err);
+        }
+        m->place[i] = p;
+        done += t->n_bytes;
+        if (!st && progress && progress(user, done, m->gguf.tensor_bytes))
+            st = aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "loading was stopped by the progress callback");
+    }
+    if (!st) { m->loaded = 1; m->cut = *cut; }
+    return st;
+}
+/* Bytes of 16 rows of the longest tensor that is packed. */
+static uint64_t aios__weights_tmp(const aios_model *m, const aios__cut *cut) {
+    uint64_t max = 0, off[2] = { 0, 0 };
+    uint32_t i;
+    for (i = 0; i < m->gguf.n_tensors; i++) {
+        aios__place p = aios__place_of(m, cut, i, off);
+        if (p.layout != aios__source_of(m, cut, i).layout && p.rows && m->gguf.tensor[i].row_bytes * 16 > max) max = m->gguf.tensor[i].row_bytes * 16;
+    }
+    return max;
+}
+
+/* ======== memory/stream.c ======== */
+/* stream.c: weights that are not resident are read through a ring of slots while the model runs. The order is static: unit after
+ * unit as the program needs them, and from the last on to the first again, as far ahead as there are slots. Use k reads unit
+ * k mod n_units into slot k mod n_slots. Experts that are not resident (experts.c) stand in a queue beside the ring: what a layer asks for is
+ * wanted now, so it goes before what is read ahead. Reads are carried out by threads of the context's own, by threads that the host lends
+ * (aios_serve_reads), by the io's submit and wait, or, without any of these, by the worker that needs the data. */
+
+/* Rows of one matrix that are read at once. */
+typedef struct aios__unit { uint64_t off; uint32_t n_bytes, part; } aios__unit;
+
+enum { AIOS__SLOT_EMPTY = 0, AIOS__SLOT_WANTED = 1, AIOS__SLOT_READING = 2, AIOS__SLOT_READY = 3, AIOS__SLOT_FAILED = 4 };
+typedef struct aios__slot {
+    int32_t state;
+    uint32_t part;                      /* what is read: of which file, from where, how much, where to      */
+    uint64_t off, want;
+    char *dst;
+    uint64_t use, done;                 /* ring: the use that is read; bytes so far                         */
+    uint64_t ticket;
+    int64_t got;                        /* what the reader answered when it failed                          */
+} aios__slot;
+
+enum { AIOS__READ_INLINE = 0, AIOS__READ_THREADS = 1, AIOS__READ_ASYNC = 2, AIOS__STREAM_ALIGN = 4096, AIOS__INLINE_BYTES = 256 * 1024, AIOS__HINT_BYTES = 4 << 20 };
+#define AIOS__NO_TICKET UINT64_MAX      /* of a slot that is being read: the rest is to be submitted again */
+
+typedef struct aios__stream {
+    const aios_io *io;                  /* [n_parts]                                                        */
+    uint32_t n_units, n_slots;
+    uint64_t slot_bytes;
+    char *base;
+    aios__unit *unit;                   /* [n_units]                                                        */
+    aios__slot *slot;                   /* [n_all] of the ring, then those that are wanted by number        */
+    uint32_t n_all, row0;               /* 0 = nothing is streamed; from row0 on they are of rows (rows.c), those before of experts */
+    uint32_t *queue;                    /* [n_all - n_slots] what is wanted: those from head to tail        */
+    uint64_t head, tail, n_tickets;
+    uint32_t n_rests;                   /* slots without a ticket                                           */
+    aios__slot *now;                    /* INLINE: what is being read                                       */
+    const aios__slot *bad;              /* what could not be read                                           */
+    int32_t how;                        /* AIOS__READ_*                                                     */
+    int32_t hold;                       /* nothing is asked for: after a failure, until the next step       */
+    int32_t ended;                      /* lent threads are to return                                       */
+    uint64_t used, issued;              /* uses that are through, and those whose reading has begun         */
+    uint64_t hinted;                    /* INLINE: uses that the io has been told of                        */
+    uint64_t read_bytes, wanted_bytes, n_reads, n_errors;       /* for the counters; wanted: of experts     */
+    aios__crew crew;                    /* reading threads                                                  */
+} aios__stream;
+
+/* Bytes of a file that are read for a unit: from page boundary to page boundary, as direct reading wants it, where the io does not say that it
+ * need not be. */
+static inline uint64_t aios__stream_align(const aios_io *io) { return io->flags & AIOS_IO_ANY_OFFSET ? 1 : AIOS__STREAM_ALIGN; }
+static inline uint64_t aios__unit_start(const aios__unit *u, const aios_io *io) { return u->off / aios__stream_align(io) * aios__stream_align(io); }
+static inline uint64_t aios__unit_window(const aios__unit *u, const aios_io *io) {
+    return aios__min_u64(aios__round_up(u->off + u->n_bytes, aios__stream_align(io)), io->n_bytes) - aios__unit_start(u, io);
+}
+/* The same of n bytes anywhere: the most. */
+static inline uint64_t aios__window_most(uint64_t n, const aios_io *io) { return aios__round_up(n + aios__stream_align(io) - 1, aios__stream_align(io)); }
+static inline const aios__unit *aios__use_unit(const aios__stream *s, uint64_t use) { return &s->unit[use % s->n_units]; }
+static inline char *aios__slot_base(const aios__stream *s, uint64_t use) { return s->base + use % s->n_slots * s->slot_bytes; }
+
+/* The next that can be read now, or none. Called with the crew's lock. */
+static aios__slot *aios__stream_next(aios__stream *s) {
+    aios__slot *slot = NULL;
+    if (s->hold) return NULL;
+    if (s->head < s->tail) slot = &s->slot[s->queue[s->head++ % (s->n_all - s->n_slots)]];
+    else if (s->n_units) {
+        const aios__unit *u = aios__use_unit(s, s->issued);
+        slot = &s->slot[s->issued % s->n_slots];
+        if (s->issued >= s->used + s->n_slots || slot->state == AIOS__SLOT_READING) return NULL;
+        slot->part = u->part; slot->off = aios__unit_start(u, &s->io[u->part]); slot->want = aios__unit_window(u, &s->io[u->part]); slot->dst = aios__slot_base(s, s->issued);
+        slot->use = s->issued++;
+    } else return NULL;
+    slot->state = AIOS__SLOT_READING; slot->done = 0;
+    slot->ticket = s->n_tickets++ * s->n_all + (uint64_t)(slot - s->slot);
+    return slot;
+}
+/* Asks for what a slot behind the ring's says. */
+static void aios__stream_want(aios__stream *s, aios__slot *slot) {
+    slot->state = AIOS__SLOT_WANTED;
+    s->queue[s->tail++ % (s->n_all - s->n_slots)] = (uint32_t)(slot - s->slot);
+}
+static void aios__stream_end(aios__stream *s, aios__slot *slot, int64_t got) {
+    uint64_t want = slot->want, done = slot->done + (got > 0 ? (uint64_t)got : 0);
+    s->n_reads++;
+    if (got > 0 && done <= want) s->read_bytes += (uint64_t)got;
+    if (got > 0 && done <= want && slot >= s->slot + s->n_slots && slot < s->slot + s->row0) s->wanted_bytes += (uint64_t)got;
+    if (s->how == AIOS__READ_ASYNC && done < want) done -= done % aios__stream_align(&s->io[slot->part]);    /* it goes on where a direct read can */
+    if (got > 0 && done <= want && done > slot->done) {
+        slot->done = done;
+        slot->state = done == want ? AIOS__SLOT_READY : AIOS__SLOT_READING;
+    } else { slot->state = AIOS__SLOT_FAILED; slot->got = got; s->n_errors++; }
+}
+/* Reads on: one call of the reader. Called without the lock; nobody else touches a slot that is being read. */
+static int64_t aios__stream_read(const aios__stream *s, const aios__slot *slot, uint64_t most) {
+    const aios_io *io = &s->io[slot->part];
+    return io->read(io->user, slot->off + slot->done, slot->dst + slot->done, aios__min_u64(slot->want - slot->done, most));
+}
+
+/* A reading thread: reads what is due, sleeps when there is nothing. */
+static void aios__stream_serve(void *arg) {
+    aios__stream *s = (aios__stream *)arg;
+    aios__crew_lock(&s->crew);
+    while (!s->crew.quit && !s->ended) {
+        aios__slot *slot = aios__stream_next(s);
+        if (!slot) { aios__crew_idle(&s->crew); continue; }
+        while (slot->state == AIOS__SLOT_READING) {
+            int64_t got;
+            aios__crew_unlock(&s->crew);
+            got = aios__stream_read(s, slot, UINT64_MAX);
+            aios__crew_lock(&s->crew);
+            aios__stream_end(s, slot, got);
+        }
+        aios__crew_wake(&s->crew);
+    }
+    aios__crew_unlock(&s->crew);
+}
+
+/* ---- asynchronous ---------------------------------------------------------------------------------------------- */
+#define AIOS__ANY_PART UINT32_MAX
+/* A slot, other than one, for which a read is under way: of the io of a part, or of any. */
+static const aios__slot *aios__stream_flying(const aios__stream *s, uint32_t part, const aios__slot *but) {
+    uint32_t i;
+    for (i = 0; i < s->n_all; i++)
+        if (&s->slot[i] != but && s->slot[i].state == AIOS__SLOT_READING && s->slot[i].ticket != AIOS__NO_TICKET && (s->slot[i].part == part || part == AIOS__ANY_PART)) return &s->slot[i];
+    return NULL;
+}
+/* 0: the io takes no more now. */
+static int32_t aios__stream_submit(aios__stream *s, aios__slot *slot) {
+    const aios_io *io = &s->io[slot->part];
+    int32_t st = io->submit(io->user, slot->ticket, slot->off + slot->done, slot->dst + slot->done, slot->want - slot->done);
+    if (st >= 0) return 1;
+    if (!aios__stream_flying(s, slot->part, slot)) { aios__stream_end(s, slot, st); return 1; }
+    if (slot->done) { slot->ticket = AIOS__NO_TICKET; s->n_rests++; }      /* a queue that is full for now: later, when one of these is over */
+    else if (slot >= s->slot + s->n_slots) { slot->state = AIOS__SLOT_WANTED; s->head--; }         /* it was taken just now */
+    else { slot->state = AIOS__SLOT_EMPTY; s->issued--; }
+    return 0;
+}
+/* Submits what came in pieces and was refused since. 0: the io still takes no more. */
+static int32_t aios__stream_rests(aios__stream *s) {
+    uint32_t i;
+    for (i = 0; s->n_rests && i < s->n_all; i++) {
+        if (s->slot[i].state != AIOS__SLOT_READING || s->slot[i].ticket != AIOS__NO_TICKET) continue;
+        s->n_rests--;
+        s->slot[i].ticket = s->n_tickets++ * s->n_all + i;
+        if (!aios__stream_submit(s, &s->slot[i])) return 0;
+    }
+    return 1;
+}
+/* Takes what is over from one io, waiting for the first at most timeout_ns. */
+static void aios__stream_reap(aios__stream *s, uint32_t part, uint64_t timeout_ns) {
+    const aios_io *io = &s->io[part];
+    uint64_t ticket = 0;
+    int64_t got = 0;
+    int32_t n;
+    while ((n = io->wait(io->user, &ticket, &got, timeout_ns)) == 1) {
+        aios__slot *slot = &s->slot[ticket % s->n_all];
+        timeout_ns = 0;
+        if (slot->state != AIOS__SLOT_READING || slot->ticket != ticket) continue;
+        aios__stream_end(s, slot, got);
+        if (slot->state == AIOS__SLOT_READING) aios__stream_submit(s, slot);     /* it came in pieces */
+    }
+    if (n < 0) {                        /* no read of a broken io is under way any more */
+        uint32_t i;
+        for (i = 0; i < s->n_all; i++)
+            if (s->slot[i].state == AIOS__SLOT_READING && s->slot[i].part == part) {
+                s->n_rests -= s->slot[i].ticket == AIOS__NO_TICKET;
+                aios__stream_end(s, &s->slot[i], n);
+            }
+    }
+}
+
+/* ---- what exec calls ------------------------------------------------------------------------------------------- */
+/* Lets reading begin as far as there is room. */
+static void aios__stream_pump(aios__stream *s) {
+    aios__slot *slot;
+    if (s->how == AIOS__READ_ASYNC && aios__stream_rests(s)) while ((slot = aios__stream_next(s)) != NULL && aios__stream_submit(s, slot)) {}
+    if (s->how == AIOS__READ_THREADS) aios__crew_call(&s->crew);
+}
+/* The program starts at its first unit: right away, or, after a pass that was dropped in its middle, as soon as what is being read
+ * is through. */
+static void aios__stream_start(aios__stream *s) {
+    uint32_t i;
+    if (!s->n_all) return;
+    aios__crew_lock(&s->crew);
+    for (i = s->n_slots; (s->head < s->tail || s->hold || s->now) && i < s->n_all; i++)     /* what a pass that was dropped wanted */
+        if (s->slot[i].state != AIOS__SLOT_READY && (s->slot[i].state != AIOS__SLOT_READING || s->how == AIOS__READ_INLINE)) s->slot[i].state = AIOS__SLOT_EMPTY;
+    s->head = s->tail;
+    s->now = NULL;
+    if (!s->n_units) s->hold = 0;
+    else if (s->used % s->n_units || s->hold || s->slot[s->used % s->n_slots].state == AIOS__SLOT_FAILED) {
+        for (i = 0; i < s->n_slots; i++)
+            if (s->slot[i].state != AIOS__SLOT_READING || s->how == AIOS__READ_INLINE) s->slot[i].state = AIOS__SLOT_EMPTY;
+        s->used = s->issued = s->hinted = (s->issued + s->n_units - 1) / s->n_units * s->n_units;
+        s->hold = 0;
+    }
+    aios__stream_pump(s);
+    aios__crew_unlock(&s->crew);
+}
+/* Nobody reads ahead: the io is told what comes next, so that the system may. */
+static void aios__stream_hint(aios__stream *s) {
+    uint64_t ahead = 0, use;
+    if (s->hinted < s->issued) s->hinted = s->issued;
+    for (use = s->issued; use < s->hinted; use++) ahead += aios__use_unit(s, use)->n_bytes;
+    for (; ahead < AIOS__HINT_BYTES && s->hinted < s->used + s->n_units; s->hinted++) {
+        const aios__unit *u = aios__use_unit(s, s->hinted);
+        const aios_io *io = &s->io[u->part];
+        ahead += u->n_bytes;
+        if (io->soon) io->soon(io->user, u->off, u->n_bytes);
+    }
+}
+/* Goes on reading, a piece at a time where nobody else does it, or waits for somebody, or for the io of a part, who do. With the lock. */
+static void aios__stream_move(aios__stream *s, uint32_t part, uint64_t timeout_ns) {
+    if (s->how == AIOS__READ_INLINE) {
+        if (!s->now || s->now->state != AIOS__SLOT_READING) {
+            s->now = aios__stream_next(s);
+            if (s->n_units) aios__stream_hint(s);
+        }
+        if (s->now) aios__stream_end(s, s->now, aios__stream_read(s, s->now, AIOS__INLINE_BYTES));
+        return;
+    }
+    aios__stream_pump(s);
+    if (s->how == AIOS__READ_ASYNC) {
+        const aios__slot *other = aios__stream_flying(s, part, NULL) ? NULL : aios__stream_flying(s, AIOS__ANY_PART, NULL);
+        aios__stream_reap(s, other ? other->part : part, timeout_ns);       /* what the queue's head waits for may be another io */
+        aios__stream_pump(s);
+    } else aios__crew_wait(&s->crew, timeout_ns);
+}
+/* Is the unit of the next use there? 1 = yes; 0 = not yet; AIOS_ERR_*: it cannot be read. */
+static int32_t aios__stream_try(aios__stream *s, uint64_t timeout_ns) {
+    aios__slot *slot = &s->slot[s->used % s->n_slots];
+    int32_t r = 0;
+    aios__crew_lock(&s->crew);
+    if (!(slot->use == s->used && slot->state >= AIOS__SLOT_READY))
+        aios__stream_move(s, slot->state == AIOS__SLOT_READING ? slot->part : aios__use_unit(s, s->used)->part, timeout_ns);
+    if (slot->use == s->used) r = slot->state == AIOS__SLOT_READY ? 1 : slot->state == AIOS__SLOT_FAILED ? (int32_t)AIOS_ERR_IO : 0;
+    if (r < 0) s->bad = slot;
+    aios__crew_unlock(&s->crew);
+    return r;
+}
+static inline const void *aios__stream_data(const aios__stream *s) {
+    const aios__unit *u = aios__use_unit(s, s->used);
+    return aios__slot_base(s, s->used) + (u->off - aios__unit_start(u, &s->io[u->part]));
+}
+/* The unit is through: its slot may be filled again. */
+static void aios__stream_pass(aios__stream *s) {
+    aios__crew_lock(&s->crew);
+    s->used++;
+    if (s->issued < s->used) s->issued = s->used;
+    aios__stream_pump(s);
+    aios__crew_unlock(&s->crew);
+}
+
+/* Takes what was counted; with reset, begins anew. */
+static void aios__stream_count(aios__stream *s, aios_counters *c, int32_t reset) {
+    aios__crew_lock(&s->crew);
+    c->stream_bytes = s->read_bytes; c->expert_bytes = s->wanted_bytes; c->n_reads = s->n_reads; c->n_read_errors = s->n_errors;
+    if (reset) s->read_bytes = s->wanted_bytes = s->n_reads = s->n_errors = 0;
+    aios__crew_unlock(&s->crew);
+}
+static aios_status aios__stream_open(aios__stream *s, uint32_t lent, int32_t n_readers, uint32_t async, aios_error *err) {
+    aios_status st;
+    s->how = lent || n_readers ? AIOS__READ_THREADS : async ? AIOS__READ_ASYNC : AIOS__READ_INLINE;
+    s->hold = 1;                        /* until the first step                                             */
+    st = aios__crew_start(&s->crew, n_readers, aios__stream_serve, s, err);
+    if (st) s->n_all = 0;
+    return st;
+}
+/* Lent threads return, and those that come later do at once, or may stay again. */
+static void aios__stream_lent(aios__stream *s, int32_t ended) {
+    aios__crew_lock(&s->crew);
+    s->ended = ended;
+    aios__crew_call(&s->crew);
+    aios__crew_unlock(&s->crew);
+}
+/* Nothing reads into the ring any more when this returns. */
+static void aios__stream_stop(aios__stream *s) {
+    uint32_t i;
+    if (!s->n_all) return;
+    if (!aios__crew_stop(&s->crew)) return;
+    for (i = 0; i < s->n_all; i++)
+        while (s->how == AIOS__READ_ASYNC && s->slot[i].state == AIOS__SLOT_READING && s->slot[i].ticket != AIOS__NO_TICKET) {
+            s->hold = 1;
+            aios__stream_reap(s, s->slot[i].part, AIOS__FOREVER);
+        }
+}
+
+/* ======== memory/rows.c ======== */
+/* rows.c: tables that are not resident and of which tokens read a row: embeddings, learned positions. An op that takes rows goes through the
+ * tokens of a pass in rounds; for each, what it needs is asked for, and what the next round needs too, and in the end what the next
+ * pass will begin with. Rows go through slots of the stream behind those of the ring and of experts, before anything that is read
+ * ahead. A row that is in a slot still is not read again. */
+
+enum { AIOS__N_TABLES = 2, AIOS__EMBD_TABLE = 0, AIOS__POS_TABLE = 1, AIOS__ROW_SLOTS = 32 };
+typedef struct aios__table { uint64_t off, row_bytes; uint32_t part, n_resident; } aios__table;     /* its first n_resident rows are in memory */
+
+typedef struct aios__rows {
+    aios__stream *s;
+    aios__table table[AIOS__N_TABLES];
+    int32_t n_slots, per_round;         /* tokens of a round: all of a pass, or half of what there are slots for */
+    int32_t *at;                        /* [n_slots] slot of the row of token t0 + i; -1 = none yet, -2 = it is in memory */
+    int32_t now, t0, n;                 /* what was asked for last: of which table, for tokens from t0 on, how many */
+    const int32_t *row;                 /* [t0 + n] the rows of a pass's tokens, or soon                    */
+    int64_t *key;                       /* [n_slots] row * N_TABLES + table of what is in a slot, or on its way; -1 = nothing */
+    uint8_t *busy;                      /* [n_slots] 1 = was asked for                                      */
+    int32_t next;                       /* where the search for a slot to give away begins                  */
+    int32_t *soon;                      /* [n_slots] of tokens that come next                               */
+} aios__rows;
+
+static void aios__rows_layout(aios__rows *r, aios__bump *b, uint64_t n_slots) {
+    r->key  = (int64_t *)aios__take(b, n_slots * 8, 8);
+    r->at   = (int32_t *)aios__take(b, n_slots * 4, 8);
+    r->soon = (int32_t *)aios__take(b, n_slots * 4, 8);
+    r->busy = (uint8_t *)aios__take(b, n_slots, 8);
+}
+static inline aios__slot *aios__rows_slot(const aios__rows *r, int32_t i) { return &r->s->slot[r->s->row0 + (uint32_t)i]; }
+static void aios__rows_start(aios__rows *r, aios__stream *s, const aios__table *table, int32_t n_batch, char *base, uint64_t slot_bytes) {
+    int32_t i;
+    r->s = s;
+    r->per_round = r->n_slots == n_batch ? n_batch : r->n_slots / 2;
+    memcpy(r->table, table, sizeof r->table);
+    for (i = 0; i < r->n_slots; i++) { r->key[i] = -1; aios__rows_slot(r, i)->dst = base + (uint64_t)i * slot_bytes; }
+}
+/* How many of these are not in memory. */
+static uint64_t aios__rows_streamed(const aios__table *x, const int32_t *row, int32_t n) {
+    uint64_t k = 0;
+    int32_t i;
+    for (i = 0; i < n; i++) k += (uint32_t)row[i] >= x->n_resident;
+    return k;
+}
+static inline aios__unit aios__rows_unit(const aios__table *x, int32_t row) {
+    aios__unit u;
+    u.off = x->off + (uint64_t)row * x->row_bytes; u.n_bytes = (uint32_t)x->row_bytes; u.part = x->part;
+    return u;
+}
+/* Where nobody reads ahead, the io is told. */
+static void aios__rows_hint(const aios__rows *r, const aios__unit *u) {
+    const aios_io *io = &r->s->io[u->part];
+    if (r->s->how == AIOS__READ_INLINE && io->soon) io->soon(io->user, aios__unit_start(u, io), aios__unit_window(u, io));
+}
+/* The slot that a row is in, or will be; -1 = none. */
+static int32_t aios__rows_find(const aios__rows *r, int64_t key) {
+    int32_t i;
+    for (i = 0; i < r->n_slots && r->key[i] != key; i++) {}
+    return i < r->n_slots ? i : -1;
+}
+/* A slot that nobody waits for and nothing is read into, -1 = none now. */
+static int32_t aios__rows_victim(aios__rows *r) {
+    int32_t i, k;
+    for (i = 0; i < r->n_slots; i++) {
+        k = r->next;
+        r->next = k + 1 < r->n_slots ? k + 1 : 0;
+        if (!r->busy[k] && aios__rows_slot(r, k)->state != AIOS__SLOT_READING && aios__rows_slot(r, k)->state != AIOS__SLOT_WANTED) return k;
+    }
+    return -1;
+}
+/* Finds slots for rows that have none yet, and asks for them. 0 = not for all: something that nobody waits for any more is still being read. */
+static int32_t aios__rows_assign(aios__rows *r) {
+    const aios__table *x = &r->table[r->now];
+    int32_t i;
+    for (i = 0; i < r->n; i++) {
+        int64_t key = (int64_t)r->row[r->t0 + i] * AIOS__N_TABLES + r->now;
+        aios__slot *slot;
+        aios__unit u;
+        if (r->at[i] != -1 || (r->at[i] = aios__rows_find(r, key)) >= 0) continue;      /* the same row may have been asked for just now */
+        if ((r->at[i] = aios__rows_victim(r)) < 0) return 0;
+        r->key[r->at[i]] = key; r->busy[r->at[i]] = 1;
+        slot = aios__rows_slot(r, r->at[i]);
+        u = aios__rows_unit(x, r->row[r->t0 + i]);
+        slot->part = u.part; slot->off = aios__unit_start(&u, &r->s->io[u.part]); slot->want = aios__unit_window(&u, &r->s->io[u.part]);
+        aios__rows_hint(r, &u);
+        aios__stream_want(r->s, slot);
+    }
+    return 1;
+}
+/* Asks for the rows row[t0 ..] of a table, as many of the n as there are slots, and forgets what was asked for before. */
+static void aios__rows_ask(aios__rows *r, int32_t table, const int32_t *row, int32_t t0, int32_t n) {
+    int32_t i;
+    aios__crew_lock(&r->s->crew);
+    r->now = table; r->row = row; r->t0 = t0; r->n = n < r->n_slots ? n : r->n_slots;
+    memset(r->busy, 0, (size_t)r->n_slots);
+    for (i = 0; i < r->n; i++) {            /* what is there, before slots are given away */
+        aios__slot *slot;
+        r->at[i] = (uint32_t)row[t0 + i] < r->table[table].n_resident ? -2 : aios__rows_find(r, (int64_t)row[t0 + i] * AIOS__N_TABLES + table);
+        if (r->at[i] < 0) continue;
+        slot = aios__rows_slot(r, r->at[i]);
+        r->busy[r->at[i]] = 1;
+        if (slot->state == AIOS__SLOT_EMPTY || slot->state == AIOS__SLOT_FAILED) aios__stream_want(r->s, slot);
+    }
+    aios__rows_assign(r);
+    aios__stream_pump(r->s);
+    aios__crew_unlock(&r->s->crew);
+}
+/* The same for n tokens that come next, in r->soon. */
+static void aios__rows_ahead(aios__rows *r, int32_t n) {
+    const aios__table *x = &r->table[AIOS__EMBD_TABLE];
+    int32_t i;
+    if (!x->row_bytes) return;
+    if (r->s->how != AIOS__READ_INLINE) { aios__rows_ask(r, AIOS__EMBD_TABLE, r->soon, 0, n); return; }
+    for (i = 0; i < n; i++) {
+        aios__unit u = aios__rows_unit(x, r->soon[i]);
+        if ((uint32_t)r->soon[i] >= x->n_resident) aios__rows_hint(r, &u);
+    }
+}
+/* Are the rows of this round there? 1 = yes; 0 = not yet; AIOS_ERR_*: one cannot be read. */
+static int32_t aios__rows_try(aios__rows *r, uint64_t timeout_ns) {
+    int32_t i, moved, res = 0;
+    aios__crew_lock(&r->s->crew);
+    for (moved = 0; ; moved = 1) {
+        const aios__slot *wait = NULL;
+        int32_t all = aios__rows_assign(r);
+        for (i = 0; i < r->n && i < r->per_round && !wait; i++)
+            if (r->at[i] >= 0 && aios__rows_slot(r, r->at[i])->state != AIOS__SLOT_READY) wait = aios__rows_slot(r, r->at[i]);
+        if (wait && wait->state == AIOS__SLOT_FAILED) { r->s->bad = wait; res = AIOS_ERR_IO; }
+        if (!wait && all) res = 1;
+        if (res || moved) break;
+        for (i = 0; !wait && i < r->n_slots; i++) if (aios__rows_slot(r, i)->state == AIOS__SLOT_READING) wait = aios__rows_slot(r, i);
+        aios__stream_move(r->s, wait ? wait->part : 0, timeout_ns);
+    }
+    aios__crew_unlock(&r->s->crew);
+    return res;
+}
+/* Where the row of a pass's token t lies; NULL: with those in memory. */
+static inline const char *aios__rows_data(const aios__rows *r, int32_t t) {
+    const aios__table *x = &r->table[r->now];
+    const aios__slot *slot;
+    if (r->at[t - r->t0] < 0) return NULL;
+    slot = aios__rows_slot(r, r->at[t - r->t0]);
+    return slot->dst + (x->off + (uint64_t)r->row[t] * x->row_bytes - slot->off);
+}
+
+AIOS__SMALL_END
+
+/* ======== memory/experts.c ======== */
+/* experts.c: mixtures of experts: which experts a token goes to, and which tokens an expert gets. Knows numbers and lists, no program.
+ *
+ * A pair is a token and one of its experts. The pairs of a layer are ordered by expert, and by token within one, so that the
+ * columns of an expert lie side by side: column c of the pair buffers is pair c of that order. An expert's columns are cut
+ * into blocks, which tasks take: the program's ops work on blocks, and what a pair gives depends on no other pair. A token's results are
+ * summed in the order in which it chose its experts, so that company changes no bit. */
+
+/* The matrix of one expert, where each is a tensor of its own: in memory (NULL: not resident), in a file. */
+typedef struct aios__expert { const void *p; uint64_t off; uint32_t part, reserved; } aios__expert;
+
+typedef struct aios__cols { int32_t expert, col, n; } aios__cols;       /* columns col .. col+n-1 are the expert's  */
+
+/* Of one layer at a time, but for n_read. */
+typedef struct aios__moe {
+    int32_t n_expert, n_used, block_cols;       /* block_cols: of a block at the most                       */
+    int32_t n_blocks, n_active;                 /* of this pass and layer; active: experts with a column    */
+    int32_t block0, block1;                     /* the blocks that are due: all, or those whose experts are there */
+    uint64_t logit_stride;
+    float *logit;                               /* [n_batch][logit_stride] of the experts, then of the shared expert's gate */
+    float *weight;                              /* [n_batch][n_used]                                        */
+    int32_t *chosen, *col;                      /* [n_batch][n_used] experts of a token; columns of its pairs */
+    int32_t *token;                             /* [n_batch * n_used] of each column                        */
+    int32_t *first;                             /* [n_expert + 1] first column of each expert               */
+    int32_t *order;                             /* [n_expert] the active ones as their columns lie          */
+    aios__cols *block;                          /* [aios__moe_blocks]                                       */
+    int32_t *n_read;                            /* [n_layer] how often weights of an expert were read in this pass */
+} aios__moe;
+
+AIOS__SMALL_BEGIN
+/* Most blocks that n tokens can make. */
+static uint64_t aios__moe_blocks(const aios__moe *m, uint64_t n_tokens) {
+    uint64_t pairs = n_tokens * (uint64_t)m->n_used;
+    return aios__min_u64(pairs, (uint64_t)m->n_expert + pairs / (uint64_t)m->block_cols);
+}
+static void aios__moe_layout(aios__moe *m, aios__bump *b, uint64_t n_tokens, uint64_t n_layer) {
+    uint64_t pairs = n_tokens * (uint64_t)m->n_used;
+    m->logit_stride = aios__round_up((uint64_t)m->n_expert + 1, 16);
+    m->logit  = (float *)aios__take(b, n_tokens * m->logit_stride * 4, 64);
+    m->weight = (float *)aios__take(b, pairs * 4, 64);
+    m->chosen = (int32_t *)aios__take(b, pairs * 4, 64);
+    m->col    = (int32_t *)aios__take(b, pairs * 4, 64);
+    m->token  = (int32_t *)aios__take(b, pairs * 4, 64);
+    m->first  = (int32_t *)aios__take(b, ((uint64_t)m->n_expert + 1) * 4, 64);
+    m->order  = (int32_t *)aios__take(b, (uint64_t)m->n_expert * 4, 64);
+    m->block  = (aios__cols *)aios__take(b, aios__moe_blocks(m, n_tokens) * sizeof *m->block, 64);
+    m->n_read = (int32_t *)aios__take(b, n_layer * 4, 64);
+}
+
+AIOS__SMALL_END
+
+/* The experts of one token: the n_used largest logits, the lowest index first among equals. Their weights are the softmax over all
+ * experts, or (norm) over these alone, times scale. Sums go up from the first. */
+AIOSK__STRICT static void aios__moe_choose(const aiosk_isa *k, float *logit, int32_t n_expert, int32_t n_used, int32_t norm, float scale, int32_t *chosen, float *weight) {
+    float sum = 0, top;
+    int32_t i, j, c;
+    for (j = 0; j < n_used; j++) {
+        int32_t best = -1;
+        for (i = 0; i < n_expert; i++) {
+            if (best >= 0 && !(logit[i] > logit[best])) continue;
+            for (c = 0; c < j && chosen[c] != i; c++) {}
+            if (c == j) best = i;
+        }
+        chosen[j] = best;
+    }
+    top = logit[chosen[0]];
+    for (i = 0; i < n_expert; i++) logit[i] -= top;
+    k->exp(logit, n_expert, logit);
+    if (norm) for (j = 0; j < n_used; j++) sum += logit[chosen[j]];
+    else      for (i = 0; i < n_expert; i++) sum += logit[i];
+    for (j = 0; j < n_used; j++) weight[j] = logit[chosen[j]] / sum * scale;
+}
+/* How many columns each expert gets, in first. Gives how many get some. */
+static int32_t aios__moe_count(aios__moe *m, int32_t n) {
+    int32_t i, e;
+    memset(m->first, 0, ((size_t)m->n_expert + 1) * 4);
+    for (i = 0; i < n * m->n_used; i++) m->first[m->chosen[i]]++;
+    for (e = 0, m->n_active = 0; e < m->n_expert; e++) if (m->first[e]) m->order[m->n_active++] = e;
+    return m->n_active;
+}
+/* Orders the pairs of n tokens by expert, as m->order has these, and by token. All blocks are due. */
+static void aios__moe_place(aios__moe *m, int32_t n, int32_t layer) {
+    int32_t i, at = 0;
+    m->n_blocks = m->block0 = 0;
+    for (i = 0; i < m->n_active; i++) {
+        int32_t e = m->order[i], count = m->first[e], c;
+        m->first[e] = at;
+        for (c = 0; c < count; c += m->block_cols, m->n_blocks++) {
+            aios__cols *b = &m->block[m->n_blocks];
+            b->expert = e; b->col = at + c; b->n = count - c < m->block_cols ? count - c : m->block_cols;
+        }
+        at += count;
+    }
+    for (i = 0; i < n * m->n_used; i++) {       /* first runs ahead to the first column of the next          */
+        int32_t c = m->first[m->chosen[i]]++;
+        m->col[i] = c;
+        m->token[c] = i / m->n_used;
+    }
+    m->block1 = m->n_blocks;
+    m->n_read[layer] = m->n_blocks;
+}
+/* The columns of the blocks that are due. */
+static int32_t aios__moe_col0(const aios__moe *m) { return m->block[m->block0].col; }
+static int32_t aios__moe_cols(const aios__moe *m) {
+    return m->block1 > m->block0 ? m->block[m->block1 - 1].col + m->block[m->block1 - 1].n - aios__moe_col0(m) : 0;
+}
+
+AIOS__SMALL_BEGIN
+/* ---- experts that are not resident --------------------------------------------------------------------------------
+ * A bundle is what one expert of one layer has: its rows of gate, up and down. Bundles live in a cache of slots; what a layer wants and
+ * the cache lacks is read. A layer works on its experts in one order: first those that are there, then the others, each kind
+ * ascending; it takes as many of them at a time as are there, waiting for the first. Who is through gives its slot to the next
+ * that has none, so one slot is enough for any prompt, and each bundle is read once in a pass at the most.
+ *
+ * What leaves: the bundle that was used the least, uses counting half after as many layers as it takes to use every slot once; among
+ * equals the one whose use is the longest ago, among these the first. No expert of the layer at work leaves before it is through. Of made
+ * traces (16 layers, 8 of 64 experts; uniform or Zipf, with and without experts that stay from token to token, and with favourites that change
+ * every 40 to 200 tokens; room for 12, 25, 50, 75 % of all) this half-life never has fewer hits than least recently used: 0 to 6 points more,
+ * 5 to 25 at 12 %. A longer one has up to 10 more while favourites stay, and 18 to 27 fewer when they change. From 25 % on (two
+ * tokens' worth) at most 3 % of what is missing was used by the token before: too little to be read ahead on a guess.
+ *
+ * The policy looks at routes alone, not at the time, so the same tokens have the same hits whoever reads, if no read fails. */
+enum { AIOS__GATE_PART = 0, AIOS__UP_PART = 1, AIOS__DOWN_PART = 2, AIOS__N_PARTS = 3, AIOS__EXPERT_USE = 256 };
+/* each: NULL, or where each expert's matrix is; else they lie one after the other, off is that of expert 0. */
+typedef struct aios__bundle { const aios__expert *each[AIOS__N_PARTS]; uint64_t off[AIOS__N_PARTS]; uint32_t part[AIOS__N_PARTS], n_bytes[AIOS__N_PARTS]; } aios__bundle;     /* of a layer */
+static inline aios__unit aios__bundle_unit(const aios__bundle *l, int32_t expert, int32_t part) {
+    const aios__expert *p = l->each[part] ? &l->each[part][expert] : NULL;
+    aios__unit u;
+    u.off = p ? p->off : l->off[part] + (uint64_t)expert * l->n_bytes[part];
+    u.part = p ? p->part : l->part[part];
+    u.n_bytes = l->n_bytes[part];
+    return u;
+}
+
+typedef struct aios__cache {
+    aios__stream *s;
+    aios__moe *moe;
+    aios__bundle *layer;                /* [n_layer]                                                        */
+    uint32_t n_slots, half;             /* half: log2 of the layers after which a use counts half, rounded down */
+    uint64_t slot_bytes, part_off[AIOS__N_PARTS];
+    char *base;
+    int32_t *slot_of;                   /* [n_layer * n_expert] slot of a bundle, or -1                     */
+    uint32_t *uses, *last;              /* [n_layer * n_expert] of what is in no slot: uses, when last      */
+    int32_t *in;                        /* [n_slots] the bundle in a slot, or -1                            */
+    uint32_t *in_uses, *in_last;        /* [n_slots] of that bundle                                         */
+    uint8_t *busy;                      /* [n_slots] 1 = of the layer at work                               */
+    uint32_t clock;                     /* layers so far                                                    */
+    int32_t at, n, done, due, asked;    /* layer; its experts: all, through, at work, with slots            */
+    int32_t given;                      /* of those that are through, whose slots have gone on              */
+    uint64_t n_hits, n_misses;
+} aios__cache;
+
+static void aios__cache_layout(aios__cache *c, aios__bump *b, uint64_t n_layer, uint64_t n_expert, uint64_t n_slots) {
+    uint64_t n = n_slots ? n_layer * n_expert : 0;
+    c->layer   = (aios__bundle *)aios__take(b, n_slots ? n_layer * sizeof *c->layer : 0, 8);
+    c->slot_of = (int32_t *)aios__take(b, n * 4, 8);
+    c->uses    = (uint32_t *)aios__take(b, n * 4, 8);
+    c->last    = (uint32_t *)aios__take(b, n * 4, 8);
+    c->in      = (int32_t *)aios__take(b, n_slots * 4, 8);
+    c->in_uses = (uint32_t *)aios__take(b, n_slots * 4, 8);
+    c->in_last = (uint32_t *)aios__take(b, n_slots * 4, 8);
+    c->busy    = (uint8_t *)aios__take(b, n_slots, 8);
+}
+static void aios__cache_start(aios__cache *c, aios__stream *s, aios__moe *m, int32_t n_layer) {
+    uint32_t i;
+    c->s = s; c->moe = m;
+    for (i = 0; i < (uint32_t)n_layer * (uint32_t)m->n_expert; i++) c->slot_of[i] = -1;
+    for (i = 0; i < c->n_slots; i++) c->in[i] = -1;
+    for (c->half = 0; 2u << c->half <= c->n_slots / (uint32_t)m->n_used; c->half++) {}
+}
+static inline aios__slot *aios__cache_reads(const aios__cache *c, int32_t slot) { return &c->s->slot[c->s->n_slots + (uint32_t)slot * AIOS__N_PARTS]; }
+/* Is a bundle in a slot, or on its way there? */
+static int32_t aios__cache_has(const aios__cache *c, int32_t bundle) {
+    const aios__slot *r;
+    if (c->slot_of[bundle] < 0) return 0;
+    r = aios__cache_reads(c, c->slot_of[bundle]);
+    return r[0].state != AIOS__SLOT_EMPTY && r[0].state != AIOS__SLOT_FAILED && r[1].state != AIOS__SLOT_EMPTY && r[1].state != AIOS__SLOT_FAILED
+        && r[2].state != AIOS__SLOT_EMPTY && r[2].state != AIOS__SLOT_FAILED;
+}
+static uint32_t aios__cache_aged(const aios__cache *c, uint32_t uses, uint32_t last) {
+    uint32_t age = (c->clock - last) >> c->half;
+    return age > 31 ? 0 : uses >> age;
+}
+/* The slot that is given away next, -1 = none can be now. */
+static int32_t aios__cache_victim(const aios__cache *c) {
+    uint32_t i, k, best_uses = 0, best_last = 0;
+    int32_t best = -1;
+    for (i = 0; i < c->n_slots; i++) {
+        uint32_t uses, last;
+        if (c->busy[i]) continue;
+        uses = c->in[i] < 0 ? 0 : aios__cache_aged(c, c->in_uses[i], c->in_last[i]);
+        last = c->in[i] < 0 ? 0 : c->in_last[i];
+        if (best >= 0 && (uses > best_uses || (uses == best_uses && last >= best_last))) continue;
+        for (k = 0; k < AIOS__N_PARTS; k++) if (aios__cache_reads(c, (int32_t)i)[k].state == AIOS__SLOT_READING) break;     /* of a pass that was dropped */
+        if (k < AIOS__N_PARTS) continue;
+        best = (int32_t)i; best_uses = uses; best_last = last;
+    }
+    return best;
+}
+/* Asks for a bundle of the layer at work, in a slot. */
+static void aios__cache_ask(aios__cache *c, int32_t expert, int32_t slot) {
+    int32_t bundle = c->at * c->moe->n_expert + expert, old = c->in[slot], k;
+    const aios__bundle *l = &c->layer[c->at];
+    aios__slot *r = aios__cache_reads(c, slot);
+    if (old != bundle) {
+        if (old >= 0) { c->slot_of[old] = -1; c->uses[old] = c->in_uses[slot]; c->last[old] = c->in_last[slot]; }
+        c->in[slot] = bundle; c->slot_of[bundle] = slot;
+        c->in_uses[slot] = aios__cache_aged(c, c->uses[bundle], c->last[bundle]) + AIOS__EXPERT_USE; c->in_last[slot] = c->clock;
+        for (k = 0; k < AIOS__N_PARTS; k++) {
+            aios__unit u = aios__bundle_unit(l, expert, k);
+            r[k].state = AIOS__SLOT_EMPTY;
+            r[k].part = u.part; r[k].off = aios__unit_start(&u, &c->s->io[u.part]); r[k].want = aios__unit_window(&u, &c->s->io[u.part]);
+            r[k].dst = c->base + (uint64_t)slot * c->slot_bytes + c->part_off[k];
+        }
+    }
+    c->busy[slot] = 1;
+    for (k = 0; k < AIOS__N_PARTS; k++) if (r[k].state == AIOS__SLOT_EMPTY || r[k].state == AIOS__SLOT_FAILED) aios__stream_want(c->s, &r[k]);
+}
+/* Asks for as many as there are slots. */
+static void aios__cache_asks(aios__cache *c) {
+    for (; c->asked < c->n; c->asked++) {
+        int32_t e = c->moe->order[c->asked], slot = c->slot_of[c->at * c->moe->n_expert + e];
+        if (slot < 0) slot = c->given < c->done ? c->slot_of[c->at * c->moe->n_expert + c->moe->order[c->given]] : aios__cache_victim(c);
+        if (slot < 0) return;
+        if (c->given < c->done && c->in[slot] == c->at * c->moe->n_expert + c->moe->order[c->given]) c->given++;
+        aios__cache_ask(c, e, slot);
+    }
+}
+/* A layer begins: puts its experts in order, what is there first, and asks for the others. */
+static void aios__cache_begin(aios__cache *c, int32_t layer) {
+    aios__moe *m = c->moe;
+    int32_t i, k, n = 0;
+    aios__crew_lock(&c->s->crew);
+    memset(c->busy, 0, c->n_slots);
+    c->clock++;
+    c->at = layer; c->n = m->n_active; c->done = c->due = c->given = 0;
+    for (i = 0; i < c->n; i++) {
+        int32_t e = m->order[i], bundle = layer * m->n_expert + e, slot = c->slot_of[bundle];
+        if (slot >= 0) { c->in_uses[slot] = aios__cache_aged(c, c->in_uses[slot], c->in_last[slot]) + AIOS__EXPERT_USE; c->in_last[slot] = c->clock; }
+        if (!aios__cache_has(c, bundle)) { c->n_misses++; continue; }
+        c->busy[slot] = 1;              /* one that a dropped pass left empty is not: the expert before it may need the room */
+        c->n_hits++;
+        for (k = i; k > n; k--) m->order[k] = m->order[k - 1];
+        m->order[n++] = e;
+    }
+    c->asked = n;
+    aios__cache_asks(c);
+    aios__stream_pump(c->s);
+    aios__crew_unlock(&c->s->crew);
+}
+/* Are the next experts there? Takes all that are, as the blocks that are due. 1 = yes; 0 = not yet; AIOS_ERR_*: they cannot be read. */
+static int32_t aios__cache_try(aios__cache *c, uint64_t timeout_ns) {
+    aios__moe *m = c->moe;
+    int32_t k, r = 0, moved = 0;
+    aios__crew_lock(&c->s->crew);
+    for (c->due = c->done; ; ) {
+        const aios__slot *wait = NULL, *s;
+        aios__cache_asks(c);
+        if (c->due == c->asked && c->due > c->done) break;
+        if (c->due < c->asked) {
+            s = aios__cache_reads(c, c->slot_of[c->at * m->n_expert + m->order[c->due]]);
+            for (k = 0; k < AIOS__N_PARTS; k++) {
+                if (s[k].state == AIOS__SLOT_FAILED && c->due == c->done) { c->s->bad = &s[k]; r = AIOS_ERR_IO; }
+                if (s[k].state != AIOS__SLOT_READY && (!wait || s[k].state == AIOS__SLOT_READING)) wait = &s[k];
+            }
+            if (!wait) { c->due++; continue; }
+        } else for (k = 0; k < (int32_t)(c->n_slots * AIOS__N_PARTS); k++)      /* all slots wait for a pass that was dropped */
+            if (aios__cache_reads(c, 0)[k].state == AIOS__SLOT_READING) wait = &aios__cache_reads(c, 0)[k];
+        if (c->due > c->done || r || moved || !wait) break;
+        moved = 1;
+        aios__stream_move(c->s, wait->part, timeout_ns);
+    }
+    if (c->due > c->done) {
+        r = 1;
+        for (k = c->done, m->block1 = m->block0; m->block1 < m->n_blocks; m->block1++)
+            if (m->block[m->block1].expert != m->order[k] && ++k == c->due) break;
+    }
+    aios__crew_unlock(&c->s->crew);
+    return r;
+}
+AIOS__SMALL_END
+/* Where a part of an expert that is due lies. */
+static inline const void *aios__cache_data(const aios__cache *c, int32_t expert, int32_t part) {
+    int32_t slot = c->slot_of[c->at * c->moe->n_expert + expert];
+    aios__unit u = aios__bundle_unit(&c->layer[c->at], expert, part);
+    return c->base + (uint64_t)slot * c->slot_bytes + c->part_off[part] + (u.off - aios__unit_start(&u, &c->s->io[u.part]));
+}
+AIOS__SMALL_BEGIN
+/* Those that were due are through. 1 = there are more. */
+static int32_t aios__cache_next(aios__cache *c) {
+    aios__crew_lock(&c->s->crew);
+    c->done = c->due;
+    c->moe->block0 = c->moe->block1;
+    aios__cache_asks(c);
+    aios__stream_pump(c->s);
+    aios__crew_unlock(&c->s->crew);
+    return c->done < c->n;
+}
+AIOS__SMALL_END
+
+/* ======== kv/kv.c ======== */
 /* kv.c: where the cache is. Knows pages, tables and who sees what; not what is in a tile.
  *
  * A position of a sequence has a slot; 64 slots are a tile; a page holds the tiles of 64 slots for every head of a group of layers:
@@ -6389,1577 +7963,7 @@ static int32_t aios__kv_remove(aios__kv *kv, int32_t seq, int32_t a, int32_t b) 
 }
 AIOS__SMALL_END
 
-AIOS__SMALL_BEGIN
-
-/* ======== artifact.c ======== */
-/* artifact.c: a file beside the model that holds its matrices as kernels want them, so that a second start reads a header, maps, and
- * runs. Written once (aios_artifact_write), bound to one model, checked by block. Little-endian, all offsets from its start:
- *
- *     0      header of 4096 bytes      aios__art_header, zeros behind; its checksum covers all of it but the checksum itself
- *     4096   tensors                   aios__art_tensor [n_tensors], in the order of the model's directory; n_bytes 0: not here
- *            blocks                    aios__art_block [n_blocks], as they lie in the file: the order of frequency, and of use in a pass and of
- *                                      prefetching among equals: what every token reads, experts that some tokens read, tables of which one reads a row
- *            manifest                  JSON: the same for people and other programs. "tensors" has each tensor's place and blocks; "layout"
- *                                      says of the same tensors what the AIOS model contract 1.0 (R5) asks for, under its names: block_id (the
- *                                      tensor's name), access_frequency high, medium or low, rws_tier HOT, WARM or STREAM, offset_bytes, size_bytes
- *     data   tensors, each at a multiple of 4096: matrices as PANELS where their type has them, tables and the rest as ROWS
- *
- * Blocks are whole panels (or rows) of one tensor, block_bytes at the most if a panel is no larger. */
-
-enum { AIOS__ART_PAGE = 4096, AIOS__ART_VERSION = 1 };
-#define AIOS__ART_MAGIC "AIOSPK01"
-
-typedef struct aios__art_header {
-    char magic[8];
-    uint32_t version, n_tensors, n_blocks, block_bytes;
-    uint64_t model_hash, model_probe;       /* of the model's header; of some bytes of all its tensors          */
-    uint64_t file_bytes, tensors_off, blocks_off, manifest_off, manifest_bytes, data_off;
-    uint64_t tensors_sum, blocks_sum;       /* checksums of the tables                                          */
-    uint64_t sum;                           /* of everything above                                              */
-} aios__art_header;
-typedef struct aios__art_tensor { uint64_t off, n_bytes; uint32_t type, layout, first_block, n_blocks; } aios__art_tensor;
-typedef struct aios__art_block { uint64_t off, sum; uint32_t n_bytes, tensor, row0, n_rows; } aios__art_block;
-
-/* Eight bytes at a time: x = (x ^ word) * odd, turned; a changed bit changes the sum. Little-endian machines alone run this library. */
-static uint64_t aios__art_sum(uint64_t h, const void *p, uint64_t n) {
-    const char *b = (const char *)p;
-    uint64_t w;
-    for (; n >= 8; n -= 8, b += 8) {
-        memcpy(&w, b, 8);
-        h = (h ^ w) * 0x9E3779B97F4A7C15u;
-        h = h << 29 | h >> 35;
-    }
-    if (n) { w = 0; memcpy(&w, b, (size_t)n); h = (h ^ w ^ n << 56) * 0x9E3779B97F4A7C15u; h = h << 29 | h >> 35; }
-    return h;
-}
-enum { AIOS__ART_SEED = 1 };
-
-/* The header says nothing of the weights: two models of one shape have the same. Some bytes of each tensor tell them apart: at its
- * beginning, in its middle, at its end. */
-static aios_status aios__art_probe(const aios_model *m, uint64_t *probe, aios_error *err) {
-    uint32_t i, k;
-    char some[64];
-    aios_status st;
-    *probe = AIOS__ART_SEED;
-    for (i = 0; i < m->gguf.n_tensors * 3; i++) {
-        const aios__tensor *t = &m->gguf.tensor[i / 3];
-        uint64_t n = aios__min_u64(t->n_bytes, sizeof some);
-        k = i % 3;
-        if ((st = aios__io_read(&m->io[t->part], t->off + (t->n_bytes - n) * k / 2, some, n, err)) != 0) return st;
-        *probe = aios__art_sum(*probe, some, n);
-    }
-    return AIOS_OK;
-}
-/* What the artifact has of tensor i: bytes (0: nothing) and layout. */
-static uint64_t aios__art_bytes(const aios_model *m, uint32_t i, int32_t *layout) {
-    const aios__tensor *t = &m->gguf.tensor[i];
-    uint64_t packed = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, t->n[1], t->n[0]);
-    *layout = AIOSK_ROWS;
-    if (m->place[i].use != AIOS__IS_MATRIX && m->place[i].use != AIOS__IS_TABLE) return 0;
-    if (m->place[i].use == AIOS__IS_MATRIX && packed) { *layout = AIOSK_PANELS; return packed * t->n[2]; }
-    return t->n_bytes;
-}
-
-/* ---- reading --------------------------------------------------------------------------------------------------- */
-static aios_status aios__art_bad(const char *what, uint64_t off, uint64_t expected, uint64_t got, aios_error *err) {
-    return aios__fail2(err, AIOS_ERR_FORMAT, off, expected, got, "the artifact's % is not what it must be (% bytes in)", aios__z(what), aios__u(off));
-}
-static aios_status aios__art_header_read(const aios_io *io, aios__art_header *h, aios_error *err) {
-    aios_status st;
-    uint64_t sum, end;
-    if ((st = aios__io_read(io, 0, h, sizeof *h, err)) != 0) return st;
-    if (memcmp(h->magic, AIOS__ART_MAGIC, 8)) return aios__fail(err, AIOS_ERR_FORMAT, 0, "this is no artifact of aios: it does not begin with " AIOS__ART_MAGIC);
-    if (h->version != AIOS__ART_VERSION) return aios__fail2(err, AIOS_ERR_UNSUPPORTED, 8, AIOS__ART_VERSION, h->version, "the artifact has version %, this library reads %", aios__u(h->version), aios__u(AIOS__ART_VERSION));
-    sum = aios__art_sum(AIOS__ART_SEED, h, sizeof *h - 8);
-    if (sum != h->sum) return aios__art_bad("header", 0, sum, h->sum, err);
-    if (h->file_bytes != io->n_bytes) return aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, h->file_bytes, io->n_bytes, "the artifact has % bytes of %: it is cut off or still being written", aios__u(io->n_bytes), aios__u(h->file_bytes));
-    if (h->tensors_off != AIOS__ART_PAGE || !aios__mul(h->n_tensors, sizeof(aios__art_tensor), &end) || h->blocks_off != h->tensors_off + end) return aios__art_bad("table of tensors", 0, 0, h->blocks_off, err);
-    if (!aios__mul(h->n_blocks, sizeof(aios__art_block), &end) || !aios__add(h->blocks_off, end, &end) || h->manifest_off != end || end > io->n_bytes) return aios__art_bad("table of blocks", 0, 0, h->manifest_off, err);
-    if (!aios__add(h->manifest_off, h->manifest_bytes, &end) || end > h->data_off || h->data_off > io->n_bytes || h->data_off % AIOS__ART_PAGE) return aios__art_bad("manifest", 0, 0, h->data_off, err);
-    return AIOS_OK;
-}
-/* Reads the table of tensors into the model's places, in small pieces: no memory is taken. */
-static aios_status aios__art_open(aios_model *m, const aios_io *io, aios_error *err) {
-    aios__art_header h;
-    aios__art_tensor t[32];
-    uint64_t probe, sum = AIOS__ART_SEED;
-    uint32_t i, k;
-    aios_status st = aios__art_header_read(io, &h, err);
-    if (st) return st;
-    if ((st = aios__art_probe(m, &probe, err)) != 0) return st;
-    if (h.model_hash != m->gguf.hash || h.model_probe != probe || h.n_tensors != m->gguf.n_tensors)
-        return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, m->gguf.hash, h.model_hash, "the artifact belongs to another model", aios__u(0), aios__u(0));
-    for (i = 0; i < h.n_tensors; i += k) {
-        uint32_t n = h.n_tensors - i < 32 ? h.n_tensors - i : 32;
-        if ((st = aios__io_read(io, h.tensors_off + (uint64_t)i * sizeof *t, t, n * sizeof *t, err)) != 0) return st;
-        sum = aios__art_sum(sum, t, n * sizeof *t);
-        for (k = 0; k < n; k++) {
-            int32_t layout;
-            uint64_t want = aios__art_bytes(m, i + k, &layout), end;
-            if (t[k].n_bytes != want || (want && (t[k].layout != (uint32_t)layout || t[k].type != m->gguf.tensor[i + k].type || t[k].off < h.data_off
-                || t[k].off % AIOS__ART_PAGE || !aios__add(t[k].off, want, &end) || end > io->n_bytes)))
-                return aios__art_bad("table of tensors", h.tensors_off + (uint64_t)(i + k) * sizeof *t, want, t[k].n_bytes, err);
-            m->place[i + k].art_off = want ? t[k].off : 0;
-        }
-    }
-    return sum == h.tensors_sum ? AIOS_OK : aios__art_bad("table of tensors", h.tensors_off, h.tensors_sum, sum, err);
-}
-AIOS_API aios_status aios_artifact_check(const aios_io *given, void *work, uint64_t work_bytes, aios_progress_fn progress, void *user, aios_error *err) {
-    aios_io io;
-    aios__art_header h;
-    aios__art_block b;
-    aios__art_tensor t;
-    uint64_t sum = AIOS__ART_SEED, at, n, s, due = 0, end;
-    uint32_t i, n_blocks = 0;
-    aios_status st;
-    aios__clear(err);
-    if (!work || work_bytes < 4096) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_artifact_check needs 4096 bytes to work in");
-    if ((st = aios__desc_copy(AIOS__ID_aios_io, &io, given, err)) != 0) return st;
-    if ((st = aios__art_header_read(&io, &h, err)) != 0) return st;
-    for (i = 0; i < h.n_tensors; i++) {
-        if ((st = aios__io_read(&io, h.tensors_off + (uint64_t)i * sizeof t, &t, sizeof t, err)) != 0) return st;
-        sum = aios__art_sum(sum, &t, sizeof t);
-        n_blocks += t.n_blocks; due += t.n_bytes;
-    }
-    if (sum != h.tensors_sum || n_blocks != h.n_blocks) return aios__art_bad("table of tensors", h.tensors_off, h.tensors_sum, sum, err);
-    for (i = 0, sum = AIOS__ART_SEED, end = h.data_off; i < h.n_blocks; i++) {
-        if ((st = aios__io_read(&io, h.blocks_off + (uint64_t)i * sizeof b, &b, sizeof b, err)) != 0) return st;
-        sum = aios__art_sum(sum, &b, sizeof b);
-        if (b.off < end || b.off > h.file_bytes || b.n_bytes > h.file_bytes - b.off || b.n_bytes > due)     /* each byte once, in order */
-            return aios__art_bad("table of blocks", h.blocks_off + (uint64_t)i * sizeof b, end, b.off, err);
-        end = b.off + b.n_bytes;
-        due -= b.n_bytes;
-        for (at = 0, s = AIOS__ART_SEED; at < b.n_bytes; at += n) {
-            n = aios__min_u64(work_bytes / 8 * 8, b.n_bytes - at);
-            if ((st = aios__io_read(&io, b.off + at, work, n, err)) != 0) return st;
-            s = aios__art_sum(s, work, n);
-        }
-        if (s != b.sum) return aios__fail2(err, AIOS_ERR_FORMAT, b.off, b.sum, s, "block % of the artifact, % bytes in, is damaged", aios__u(i), aios__u(b.off));
-        if (progress && progress(user, b.off + b.n_bytes, h.file_bytes)) return aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "stopped by the progress callback");
-    }
-    return sum == h.blocks_sum && due == 0 ? AIOS_OK : aios__art_bad("table of blocks", h.blocks_off, h.blocks_sum, sum, err);
-}
-
-/* ---- writing --------------------------------------------------------------------------------------------------- */
-typedef struct aios__art_writer {
-    const aios_model *m;
-    aios_write_fn write;
-    void *user;
-    aios__art_header h;
-    char *work;
-    uint64_t work_bytes, data, manifest;    /* where the next tensor, the next text goes                        */
-    aios_error *err;
-    aios_status st;
-} aios__art_writer;
-
-static void aios__art_put(aios__art_writer *w, uint64_t off, const void *p, uint64_t n) {
-    if (!w->st && n && w->write(w->user, off, p, n))
-        w->st = aios__fail2(w->err, AIOS_ERR_IO, off, n, 0, "writing % bytes of the artifact at % failed", aios__u(n), aios__u(off));
-}
-/* How often a token reads tensor i: 0 = all of it every time, 1 = some experts, 2 = a row. */
-static uint32_t aios__art_rank(const aios_model *m, uint32_t i) { return m->place[i].use == AIOS__IS_TABLE ? 2 : m->place[i].experts ? 1 : 0; }
-/* Tensors by rank, then in the order of use: layer after layer, the output. Gives the one behind `before`, -1 = there is none. For the first:
- * before -1, *at 0. */
-static int32_t aios__art_order(const aios_model *m, uint32_t *at, int32_t before) {
-    uint32_t per = AIOS__N_LAYER_ROLES, n = (uint32_t)m->hp.n_layer * per, all = n + AIOS__N_MODEL_ROLES, i;
-    int32_t layout;
-    if (before >= 0 && m->place[before].next >= 0) return m->place[before].next;
-    for (; *at < 3 * all; ) {
-        int32_t t;
-        uint32_t rank = *at / all;
-        i = (*at)++ % all;
-        t = i < n ? m->layer[i / per][i % per].w : m->role[AIOS__N_MODEL_ROLES - 1 - (i - n)].w;        /* OUTPUT is the last role */
-        if (t >= 0 && aios__art_rank(m, (uint32_t)t) == rank && aios__art_bytes(m, (uint32_t)t, &layout)) return t;
-    }
-    return -1;
-}
-/* Rows of a block of tensor t, and how many blocks it has: none goes from one matrix of it to the next. */
-static uint64_t aios__art_block_rows(const aios__tensor *t, uint32_t block_bytes) {
-    uint64_t n = block_bytes / (t->row_bytes * 16) * 16;
-    return aios__min_u64(n ? n : 16, t->n[1]);
-}
-static uint32_t aios__art_n_blocks(const aios__tensor *t, uint64_t rows) { return (uint32_t)((t->n[1] + rows - 1) / rows * t->n[2]); }
-/* One string of JSON. */
-static void aios__art_json(aios__text *t, aios__str s) {
-    uint64_t i;
-    aios__put(t, "\"", 1);
-    for (i = 0; i < s.n; i++) {
-        if (s.p[i] == '"' || s.p[i] == '\\') aios__put(t, "\\", 1);
-        aios__put(t, &s.p[i], 1);
-    }
-    aios__put(t, "\"", 1);
-}
-static void aios__art_say(aios__art_writer *w, const aios__text *t) {
-    aios__art_put(w, w->manifest, t->p, t->n);
-    w->manifest += t->n;
-}
-/* The manifest's line of a tensor. Without writing: its length. */
-static uint64_t aios__art_line(const aios_model *m, int32_t i, const aios__art_tensor *a, char *buf, uint64_t cap, aios__text *t) {
-    const aios__tensor *x = &m->gguf.tensor[i];
-    t->p = buf; t->cap = cap; t->n = 0;
-    aios__put_z(t, ",   {\"name\": ");
-    aios__art_json(t, x->name);
-    aios__put_z(t, ", \"type\": \""); aios__put_z(t, aiosk_type_info((int32_t)x->type)->name);
-    aios__put_z(t, a->layout == AIOSK_PANELS ? "\", \"layout\": \"panels\", \"offset\": " : "\", \"layout\": \"rows\", \"offset\": "); aios__put_u(t, a->off);
-    aios__put_z(t, ", \"bytes\": "); aios__put_u(t, a->n_bytes);
-    aios__put_z(t, ", \"first_block\": "); aios__put_u(t, a->first_block); aios__put_z(t, ", \"blocks\": "); aios__put_u(t, a->n_blocks);
-    aios__put_z(t, ", \"bytes_per_token\": "); aios__put_u(t, m->place[i].use == AIOS__IS_TABLE ? x->row_bytes : aios__token_share(m, (uint32_t)i, a->n_bytes));
-    aios__put_z(t, "}");
-    return t->n;
-}
-/* Its line of the contract's "layout". */
-static void aios__art_layout(const aios_model *m, int32_t i, const aios__art_tensor *a, char *buf, uint64_t cap, aios__text *t) {
-    static const char *const how[] = { "\"high\", \"rws_tier\": \"HOT\"", "\"medium\", \"rws_tier\": \"WARM\"", "\"low\", \"rws_tier\": \"STREAM\"" };
-    t->p = buf; t->cap = cap; t->n = 0;
-    aios__put_z(t, ",   {\"block_id\": ");
-    aios__art_json(t, m->gguf.tensor[i].name);
-    aios__put_z(t, ", \"access_frequency\": "); aios__put_z(t, how[aios__art_rank(m, (uint32_t)i)]);
-    aios__put_z(t, ", \"offset_bytes\": "); aios__put_u(t, a->off); aios__put_z(t, ", \"size_bytes\": "); aios__put_u(t, a->n_bytes);
-    aios__put_z(t, "}");
-}
-static uint64_t aios__art_head(const aios__art_header *h, const aios_model *m, char *buf, uint64_t cap, aios__text *t) {
-    static const char hex[] = "0123456789abcdef";
-    int32_t i;
-    t->p = buf; t->cap = cap; t->n = 0;
-    aios__put_z(t, "{\"format\": \"aios artifact\", \"version\": 1, \"aios_contract_version\": \"1.0\", \"frequency_ordered\": true, \"model\": \""); aios__put_z(t, m->arch_z);
-    aios__put_z(t, "\", \"model_hash\": \"");
-    for (i = 60; i >= 0; i -= 4) aios__put(t, &hex[h->model_hash >> i & 15], 1);
-    aios__put_z(t, "\", \"block_bytes\": "); aios__put_u(t, h->block_bytes); aios__put_z(t, ", \"blocks\": "); aios__put_u(t, h->n_blocks);
-    aios__put_z(t, ", \"order\": \"frequency and use: prefetch in this order\", \"tensors\": [   ");
-    return t->n;
-}
-/* One block's rows, as they will lie in the file, in work; gives its bytes. */
-static uint64_t aios__art_fill(aios__art_writer *w, const aios__tensor *t, int32_t layout, uint64_t row0, uint64_t n_rows, char *out, char *tmp) {
-    uint64_t i, panel = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]);
-    const aios_io *io = &w->m->io[t->part];
-    if (layout == AIOSK_ROWS) {
-        w->st = aios__io_read(io, t->off + row0 * t->row_bytes, out, n_rows * t->row_bytes, w->err);
-        return n_rows * t->row_bytes;
-    }
-    for (i = 0; i < n_rows && !w->st; i += 16) {
-        uint64_t k = aios__min_u64(16, n_rows - i);
-        w->st = aios__io_read(io, t->off + (row0 + i) * t->row_bytes, tmp, k * t->row_bytes, w->err);
-        if (!w->st) aiosk_pack_panel((int32_t)t->type, tmp, (int32_t)k, t->n[0], out + i / 16 * panel);
-    }
-    return (n_rows + 15) / 16 * panel;
-}
-enum { AIOS__ART_LEAST = 65536, AIOS__ART_MOST = 1 << 20 };
-static uint32_t aios__art_block_size(uint64_t asked) {
-    if (asked == 0) return 256 * 1024;
-    return asked < AIOS__ART_LEAST ? (uint32_t)AIOS__ART_LEAST : asked > AIOS__ART_MOST ? (uint32_t)AIOS__ART_MOST : (uint32_t)asked;
-}
-
-AIOS_API uint64_t aios_artifact_work_bytes(const aios_model *m, uint64_t block_bytes) {
-    uint64_t most = 0, n;
-    uint32_t i;
-    if (!m || !m->arch) return 0;
-    for (i = 0; i < m->gguf.n_tensors; i++) {
-        const aios__tensor *t = &m->gguf.tensor[i];
-        n = (aios__art_block_rows(t, aios__art_block_size(block_bytes)) + 15) / 16 * 16 * t->row_bytes;
-        if (n + 16 * t->row_bytes > most) most = n + 16 * t->row_bytes;
-    }
-    return aios__round_up(most, 64) + 4096;
-}
-AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_bytes, aios_write_fn write, void *user, void *work, uint64_t work_bytes,
-                                         aios_progress_fn progress, void *progress_user, aios_error *err) {
-    aios__art_writer w;
-    aios__art_tensor a;
-    aios__text text;
-    uint64_t done = 0, tensors_sum = AIOS__ART_SEED, blocks_sum, end;
-    uint32_t at, block = 0, i;
-    int32_t id, layout, pass;
-    char line[512];
-    aios__clear(err);
-    if (!m || !m->arch || !write || !work) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_artifact_write: an argument is NULL, or the model has no weights");
-    if (work_bytes < aios_artifact_work_bytes(m, block_bytes)) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, aios_artifact_work_bytes(m, block_bytes), work_bytes, "aios_artifact_write needs % bytes to work in, not %", aios__u(aios_artifact_work_bytes(m, block_bytes)), aios__u(work_bytes));
-    memset(&w, 0, sizeof w);
-    w.m = m; w.write = write; w.user = user; w.work = (char *)work; w.work_bytes = work_bytes; w.err = err;
-    memcpy(w.h.magic, AIOS__ART_MAGIC, 8);
-    w.h.version = AIOS__ART_VERSION; w.h.n_tensors = m->gguf.n_tensors; w.h.block_bytes = aios__art_block_size(block_bytes); w.h.model_hash = m->gguf.hash;
-    if ((w.st = aios__art_probe(m, &w.h.model_probe, err)) != 0) return w.st;
-    memset(w.work, 0, AIOS__ART_PAGE);
-    aios__art_put(&w, 0, w.work, AIOS__ART_PAGE);       /* what may be there already is no artifact any more    */
-    /* pass 0 counts blocks; pass 1 the manifest, whose numbers depend on where the data begins; passes 2 and 3 write its two lists */
-    for (pass = 0; pass < 4; pass++) {
-        if (pass == 1) {
-            w.h.tensors_off = AIOS__ART_PAGE;
-            w.h.blocks_off = w.h.tensors_off + (uint64_t)w.h.n_tensors * sizeof(aios__art_tensor);
-            w.h.manifest_off = w.h.blocks_off + (uint64_t)w.h.n_blocks * sizeof(aios__art_block);
-            w.h.manifest_bytes = aios__art_head(&w.h, m, line, sizeof line, &text) + 32;
-            for (at = 0, id = -1; (id = aios__art_order(m, &at, id)) >= 0; ) w.h.manifest_bytes += m->gguf.tensor[id].name.n * 4 + 512;      /* no two lines are longer */
-            w.h.data_off = aios__round_up(w.h.manifest_off + w.h.manifest_bytes, AIOS__ART_PAGE);
-        }
-        if (pass == 2) { w.manifest = w.h.manifest_off; aios__art_head(&w.h, m, line, sizeof line, &text); aios__art_say(&w, &text); }
-        if (pass == 3) { text.p = line; text.cap = sizeof line; text.n = 0; aios__put_z(&text, "], \"layout\": [   "); aios__art_say(&w, &text); }
-        w.data = w.h.data_off;
-        block = 0;
-        for (at = 0, id = -1; (id = aios__art_order(m, &at, id)) >= 0; ) {
-            const aios__tensor *t = &m->gguf.tensor[id];
-            uint64_t rows = aios__art_block_rows(t, w.h.block_bytes);
-            a.n_bytes = aios__art_bytes(m, (uint32_t)id, &layout);
-            a.off = w.data; a.type = t->type; a.layout = (uint32_t)layout; a.first_block = block; a.n_blocks = aios__art_n_blocks(t, rows);
-            w.data = aios__round_up(w.data + a.n_bytes, AIOS__ART_PAGE);
-            block += a.n_blocks;
-            if (pass < 2) continue;
-            if (pass == 2) aios__art_line(m, id, &a, w.work, w.work_bytes, &text);
-            else aios__art_layout(m, id, &a, w.work, w.work_bytes, &text);
-            if (a.first_block == 0) w.work[0] = ' ';
-            aios__art_say(&w, &text);
-        }
-        w.h.n_blocks = block;
-        w.h.file_bytes = w.data;
-    }
-    aios__art_put(&w, w.manifest, "]}\n", 3);
-    w.manifest += 3;
-    w.h.manifest_bytes = w.manifest - w.h.manifest_off;
-    /* tables: tensors in the model's order, each found by walking the order of use */
-    for (i = 0; i < m->gguf.n_tensors && !w.st; i++) {
-        uint64_t off = w.h.data_off;
-        memset(&a, 0, sizeof a);
-        for (at = block = 0, id = -1; (id = aios__art_order(m, &at, id)) >= 0; ) {
-            uint64_t n = aios__art_bytes(m, (uint32_t)id, &layout), rows = aios__art_block_rows(&m->gguf.tensor[id], w.h.block_bytes);
-            uint32_t k = aios__art_n_blocks(&m->gguf.tensor[id], rows);
-            if ((uint32_t)id == i) { a.off = off; a.n_bytes = n; a.type = m->gguf.tensor[id].type; a.layout = (uint32_t)layout; a.first_block = block; a.n_blocks = k; break; }
-            off = aios__round_up(off + n, AIOS__ART_PAGE);
-            block += k;
-        }
-        aios__art_put(&w, w.h.tensors_off + (uint64_t)i * sizeof a, &a, sizeof a);
-        tensors_sum = aios__art_sum(tensors_sum, &a, sizeof a);
-    }
-    blocks_sum = AIOS__ART_SEED;
-    end = w.data = w.h.data_off;
-    for (at = block = 0, id = -1; !w.st && (id = aios__art_order(m, &at, id)) >= 0; ) {
-        const aios__tensor *t = &m->gguf.tensor[id];
-        uint64_t rows = aios__art_block_rows(t, w.h.block_bytes), r, off = w.data;
-        aios__art_block b;
-        char *tmp = w.work + aios__round_up((rows + 15) / 16 * 16 * t->row_bytes, 64);
-        w.data = aios__round_up(w.data + aios__art_bytes(m, (uint32_t)id, &layout), AIOS__ART_PAGE);
-        for (r = 0; r < t->n[1] * t->n[2] && !w.st; r += b.n_rows, block++) {
-            memset(&b, 0, sizeof b);
-            b.off = off; b.tensor = (uint32_t)id; b.row0 = (uint32_t)r; b.n_rows = (uint32_t)aios__min_u64(rows, t->n[1] - r % t->n[1]);
-            b.n_bytes = (uint32_t)aios__art_fill(&w, t, layout, r, b.n_rows, w.work, tmp);
-            if (w.st) break;
-            b.sum = aios__art_sum(AIOS__ART_SEED, w.work, b.n_bytes);
-            aios__art_put(&w, off, w.work, b.n_bytes);
-            aios__art_put(&w, w.h.blocks_off + (uint64_t)block * sizeof b, &b, sizeof b);
-            blocks_sum = aios__art_sum(blocks_sum, &b, sizeof b);
-            end = off += b.n_bytes;
-            done += b.n_bytes;
-            if (!w.st && progress && progress(progress_user, done, w.h.file_bytes - w.h.data_off))
-                w.st = aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "stopped by the progress callback");
-        }
-    }
-    w.h.tensors_sum = tensors_sum; w.h.blocks_sum = blocks_sum;
-    w.h.sum = aios__art_sum(AIOS__ART_SEED, &w.h, sizeof w.h - 8);
-    memset(w.work, 0, AIOS__ART_PAGE);
-    aios__art_put(&w, end, w.work, w.h.file_bytes - end);       /* the last page is whole                       */
-    memcpy(w.work, &w.h, sizeof w.h);
-    aios__art_put(&w, 0, w.work, AIOS__ART_PAGE);       /* last: a file that was not finished is none */
-    return w.st;
-}
-
-/* ======== open.c ======== */
-/* open.c: opening a model: the parts of its file, one block of memory, the parser, the vocabulary, the roles of its tensors, and
- * the artifact where there is one. */
-
-/* Takes the model's memory from a bump; counts when its base is NULL. n_layer is what the file says, unchecked yet,
- * but never more than there are tensors. */
-static aios_model *aios__model_layout(aios__bump *b, const aios__gguf_size *size, uint32_t n_parts, aios_model *into) {
-    aios_model *m = (aios_model *)aios__take(b, sizeof(aios_model), 64);
-    aios_model *x = m ? m : into;
-    x->io    = (aios_io *)aios__take(b, (n_parts + 1) * sizeof(aios_io), 8);
-    x->place = (aios__place *)aios__take(b, (uint64_t)size->n_tensors * sizeof(aios__place), 8);
-    /* a layer has two tensors at the least, so this is enough for any file that will not be refused */
-    x->layer = (aios__ref (*)[AIOS__N_LAYER_ROLES])aios__take(b, ((uint64_t)size->n_tensors / 2 + 1) * sizeof *x->layer, 8);
-    return m;
-}
-
-enum { AIOS__MAX_PARTS = 256 };
-
-/* A model being opened: the caller's desc made whole, and its parts, ours or the caller's. */
-typedef struct aios__opening {
-    aios_io io[AIOS__MAX_PARTS];
-    uint32_t n_parts, own_files;
-    aios_limits lim;
-    aios_model_desc d;
-} aios__opening;
-
-static void aios__parts_close(aios_io *io, uint32_t n) {
-    uint32_t i;
-    for (i = 0; i < n; i++) aios__file_close(&io[i]);
-}
-/* Opens path and, when that is the first part of a split file, all the others. On failure none stays open, but for what is only to be looked at: then
- * this file alone. */
-static aios_status aios__parts_open(aios__opening *o, aios_error *err) {
-    char name[1024];
-    uint32_t i, n_open = 1;
-    uint64_t no;
-    aios_status st = aios__file_open(o->d.path, &o->io[0], err);
-    if (st) return st;
-    st = aios__gguf_split_count(&o->io[0], &o->lim, &o->n_parts, &no, err);
-    if (!st && no && no < o->n_parts) st = aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, 0, no, "the file is part % of % of a split model: the first is to be opened", aios__u(no + 1), aios__u(o->n_parts));
-    if (!st && o->n_parts > o->lim.max_parts)
-        st = aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, o->lim.max_parts, o->n_parts, "% parts are more than the limit of %", aios__u(o->n_parts), aios__u(o->lim.max_parts));
-    for (i = 1; !st && i < o->n_parts; i++) {
-        if (!aios__split_name(o->d.path, i, o->n_parts, name, sizeof name))
-            st = aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, o->n_parts, 1, "the file is one of % parts, but its name does not end in -00001-of-N.gguf", aios__u(o->n_parts), aios__u(0));
-        else st = aios__file_open(name, &o->io[i], err);
-        n_open += !st;
-    }
-    if (st && o->d.flags & AIOS_MODEL_INSPECT) {
-        aios__parts_close(o->io + 1, n_open - 1);
-        aios__clear(err);
-        o->n_parts = n_open = 1;
-        st = AIOS_OK;
-    }
-    if (st) aios__parts_close(o->io, n_open);
-    else o->own_files = 1;
-    return st;
-}
-
-/* Checks the desc, fills in defaults, opens or copies the parts. What is open must be closed by the caller. */
-static aios_status aios__opening_start(aios__opening *o, const aios_model_desc *d, aios_error *err) {
-    aios_status st;
-    uint32_t i;
-    const char *p;
-    memset(o, 0, sizeof *o);
-    aios__clear(err);
-    if ((st = aios__desc_copy(AIOS__ID_aios_model_desc, &o->d, d, err)) != 0) return st;
-    if ((st = aios__flags(o->d.flags, AIOS_MODEL_VOCAB_ONLY | AIOS_MODEL_INSPECT, "aios_model_desc", err)) != 0) return st;
-    if ((st = aios__unused(o->d.reserved, "aios_model_desc", err)) != 0) return st;
-    if (o->d.limits && (st = aios__desc_copy(AIOS__ID_aios_limits, &o->lim, o->d.limits, err)) != 0) return st;
-    o->lim = aios__limits_of(&o->lim);
-    if (o->lim.max_parts > AIOS__MAX_PARTS) o->lim.max_parts = AIOS__MAX_PARTS;
-    o->n_parts = 1;
-    if (!o->d.io) {
-        if (!o->d.path) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_model_desc needs io or path");
-        return aios__parts_open(o, err);
-    }
-    if (o->d.n_parts) o->n_parts = o->d.n_parts;
-    if (o->n_parts > o->lim.max_parts) return aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, o->lim.max_parts, o->n_parts, "% parts are more than the limit of %", aios__u(o->n_parts), aios__u(o->lim.max_parts));
-    for (i = 0, p = (const char *)o->d.io; i < o->n_parts; i++, p += o->d.io->struct_size) {     /* the caller's sizeof */
-        if ((st = aios__desc_copy(AIOS__ID_aios_io, &o->io[i], p, err)) != 0) return st;
-        if ((st = aios__flags(o->io[i].flags, AIOS_IO_ANY_OFFSET, "aios_io", err)) != 0) return st;
-        if (!o->io[i].read) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_io.read is NULL");
-    }
-    return AIOS_OK;
-}
-static void aios__opening_end(aios__opening *o) { if (o->own_files) aios__parts_close(o->io, o->n_parts); }
-
-/* Reads the headers once with no memory but the stack, and lays everything out. */
-static aios_status aios__model_size(aios__opening *o, aios__gguf_size *size, uint64_t *bytes, aios_error *err) {
-    aios__bump b = { NULL, 0 };
-    aios_model tmp;
-    aios_status st = aios__gguf_measure(o->io, o->n_parts, &o->lim, o->d.flags & AIOS_MODEL_INSPECT, size, err);
-    if (st) return st;
-    memset(&tmp, 0, sizeof tmp);
-    aios__model_layout(&b, size, o->n_parts, &tmp);
-    if ((st = aios__gguf_load(&tmp.gguf, &b, o->io, o->n_parts, &o->lim, o->d.flags & AIOS_MODEL_INSPECT, size, err)) != 0) return st;
-    if ((st = aios__vocab_load(&tmp.vocab, &b, NULL, size, NULL, err)) != 0) return st;
-    *bytes = aios__round_up(b.used, 64);
-    return AIOS_OK;
-}
-
-static void aios__req_fill(aios_mem_req *r, uint32_t kind, uint32_t tier, uint64_t bytes) {
-    memset(r, 0, sizeof *r);
-    r->struct_size = (uint32_t)sizeof *r;
-    r->kind = kind; r->bytes = bytes; r->align = tier == AIOS_TIER_STREAM ? 4096 : 64; r->tier = tier;
-    r->flags = bytes >= ((uint64_t)32 << 20) ? (uint32_t)AIOS_MEM_HUGE : 0;
-    r->numa_node = -1; r->layer = -1;
-}
-
-/* The arch row, hyper-parameters and roles of a loaded directory. */
-static aios_status aios__model_understand(aios_model *m, aios_error *err) {
-    const aios__key *k = aios__key_find(&m->gguf, "general.architecture");
-    aios_status st;
-    if (m->flags & AIOS_MODEL_INSPECT && !aios__key_str(k, &m->arch_name)) return AIOS_OK;
-    if (!k) {
-        if (m->flags & AIOS_MODEL_VOCAB_ONLY) return AIOS_OK;
-        return aios__fail(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "key general.architecture is missing");
-    }
-    if (!aios__key_str(k, &m->arch_name)) return aios__fail(err, AIOS_ERR_MODEL, k->off, "key general.architecture must be a string");
-    memcpy(m->arch_z, m->arch_name.p, (size_t)aios__min_u64(m->arch_name.n, sizeof m->arch_z - 1));
-    if (m->flags & (AIOS_MODEL_VOCAB_ONLY | AIOS_MODEL_INSPECT)) return AIOS_OK;
-    m->arch = aios__arch_find(m->arch_name);
-    if (!m->arch) return aios__fail1(err, AIOS_ERR_UNSUPPORTED, k->off, "the model family '%' is not known to this version", aios__s(m->arch_name));
-    if ((st = aios__hp_load(m, err)) != 0) return st;
-    if ((uint64_t)m->hp.n_layer > (uint64_t)m->gguf.n_tensors / 2) {
-        aios__hparse h;
-        h.m = m; h.err = err; h.st = 0;
-        k = aios__hp_key(&h, "block_count");
-        return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, m->gguf.n_tensors, (uint64_t)m->hp.n_layer, "% layers cannot be made of % tensors", aios__i(m->hp.n_layer), aios__u(m->gguf.n_tensors));
-    }
-    return aios__roles_load(m, err);
-}
-
-AIOS_API aios_status aios_model_measure(const aios_model_desc *d, aios_mem_req *req, aios_error *err) {
-    aios__opening o;
-    aios__gguf_size size;
-    aios_mem_req r;
-    uint64_t bytes = 0;
-    aios_status st = aios__opening_start(&o, d, err);
-    if (!st) st = aios__model_size(&o, &size, &bytes, err);
-    aios__opening_end(&o);
-    if (st) return st;
-    aios__req_fill(&r, AIOS_MEM_META, AIOS_TIER_HOT, bytes);
-    return aios__desc_fill(AIOS__ID_aios_mem_req, req, &r) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "req is NULL or was not initialised: call aios_mem_req_init first") : AIOS_OK;
-}
-
-/* The artifact, where the desc names one; checked, and known to the tensors' places. */
-static aios_status aios__artifact_take(aios_model *m, const aios_model_desc *d, aios_error *err) {
-    aios_io *io = &m->io[m->n_parts];
-    aios_status st = AIOS_OK;
-    if (d->artifact) {
-        if ((st = aios__desc_copy(AIOS__ID_aios_io, io, d->artifact, err)) != 0 || (st = aios__flags(io->flags, AIOS_IO_ANY_OFFSET, "aios_io", err)) != 0) return st;
-        if (!io->read) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_io.read is NULL");
-    } else if (d->artifact_path) {
-        if ((st = aios__file_open(d->artifact_path, io, err)) != 0) return st;
-        m->own_artifact = 1;
-    } else return AIOS_OK;
-    return aios__art_open(m, io, err);
-}
-
-AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out, aios_error *err) {
-    aios__opening o;
-    aios__gguf_size size;
-    aios_allocator mem;
-    aios_mem_req req;
-    aios__bump b = { NULL, 0 };
-    aios_model *m;
-    void *block = NULL;
-    uint64_t bytes = 0, fp;
-    uint32_t i;
-    aios_status st;
-    if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
-    *out = NULL;
-    st = aios__opening_start(&o, d, err);
-    if (!st) st = aios__allocator_copy(&mem, o.d.mem, "aios_model_desc", err);
-    if (!st) st = aios__model_size(&o, &size, &bytes, err);
-    if (!st) {
-        aios__req_fill(&req, AIOS_MEM_META, AIOS_TIER_HOT, bytes);
-        st = aios__alloc(&mem, &req, "model's header", &block, err);
-        b.base = (char *)block;
-    }
-    if (st) { aios__opening_end(&o); return st; }
-    memset(b.base, 0, sizeof(aios_model));
-    m = aios__model_layout(&b, &size, o.n_parts, NULL);
-    m->log.fn = o.d.log; m->log.user = o.d.log_user;
-    m->mem = mem; m->req = req; m->n_parts = o.n_parts; m->own_files = o.own_files; m->flags = o.d.flags;
-    memcpy(m->io, o.io, o.n_parts * sizeof *o.io);
-    memset(m->place, 0, size.n_tensors * sizeof *m->place);
-    memset(&m->io[m->n_parts], 0, sizeof *m->io);
-    st = aios__gguf_load(&m->gguf, &b, m->io, m->n_parts, &o.lim, o.d.flags & AIOS_MODEL_INSPECT, &size, err);
-    if (!st && (st = aios__vocab_load(&m->vocab, &b, &m->gguf, &size, &m->log, err)) != 0 && o.d.flags & AIOS_MODEL_INSPECT) {
-        aios__vocab_clear(&m->vocab);
-        aios__clear(err);
-        st = AIOS_OK;
-    }
-    fp = aiosk_fp_begin();              /* the host's rounding mode is not ours */
-    if (!st) st = aios__model_understand(m, err);
-    aiosk_fp_end(fp);
-    if (st) { aios_model_free(m); return st; }
-    if (!(o.d.flags & (AIOS_MODEL_VOCAB_ONLY | AIOS_MODEL_INSPECT)) && (st = aios__artifact_take(m, &o.d, err)) != 0) { aios_model_free(m); return st; }
-    for (i = 0; i < m->gguf.n_tensors; i++)
-        m->place[i].can_map = (uint8_t)((aios__io_map(&m->io[m->gguf.tensor[i].part], m->gguf.tensor[i].off, m->gguf.tensor[i].n_bytes) ? AIOS__MAP_MODEL : 0)
-            | (m->place[i].art_off && aios__io_map(&m->io[m->n_parts], m->place[i].art_off, 1) ? AIOS__MAP_ARTIFACT : 0));
-    for (i = 0; i < m->gguf.n_tensors; i++)             /* experts of one matrix are laid out alike              */
-        if (m->place[i].split && m->place[i].expert == 0) {
-            uint8_t all = m->place[i].can_map;
-            int32_t k;
-            for (k = (int32_t)i; k >= 0; k = m->place[k].next) all &= m->place[k].can_map;
-            for (k = (int32_t)i; k >= 0; k = m->place[k].next) m->place[k].can_map = all;
-        }
-    for (i = 0, m->async = 1; i < m->n_parts + (m->io[m->n_parts].read != NULL); i++) m->async &= m->io[i].submit && m->io[i].wait;
-    if (o.d.log) {
-        aios_error e;
-        if (aios__vocab_encodes(&m->vocab, &e)) o.d.log(o.d.log_user, 1, e.text);     /* runs all the same, on token ids */
-    }
-    *out = m;
-    return AIOS_OK;
-}
-
-AIOS_API void aios_model_free(aios_model *m) {
-    aios_allocator mem;
-    aios_mem_req req;
-    int32_t i;
-    if (!m) return;
-    if (m->n_contexts) { m->dying = 1; return; }
-    mem = m->mem; req = m->req;
-    for (i = 1; i >= 0; i--) if (m->weights[i]) mem.free(mem.user, m->weights[i], &m->weights_req[i]);
-    if (m->own_artifact) aios__file_close(&m->io[m->n_parts]);
-    if (m->own_files) aios__parts_close(m->io, m->n_parts);
-    mem.free(mem.user, m, &req);
-}
-
-/* ======== memory.c ======== */
-/* memory.c: where each tensor's bytes are, and getting them there. aios__place_of decides (pure arithmetic, the same answer each
- * time for the same cut); aios__weights_load carries it out: reads through the io, packs panel by panel. What it leaves out,
- * the rows that are streamed, is read while the model runs (stream.c). */
-
-enum { AIOS__LEVEL = 65536, AIOS__LEVELS = 3 * AIOS__LEVEL };   /* a group of matrices streams from not at all to wholly */
-
-/* Rows of a tensor that are read at once: whole pairs of panels. */
-static uint32_t aios__unit_rows(const aios__tensor *t, uint64_t unit_bytes) {
-    uint64_t n = unit_bytes / t->row_bytes / 32 * 32;
-    return (uint32_t)(n < 32 ? 32 : aios__min_u64(n, aios__round_up(t->n[1], 32)));
-}
-/* Rows of a matrix that stay. What its group streams is dealt out in whole units, evenly over the layers, so that reading never
- * waits long for room nor computing for data. */
-static uint32_t aios__rows_resident(const aios_model *m, const aios__cut *cut, uint32_t i) {
-    const aios__place *at = &m->place[i];
-    const aios__tensor *t = &m->gguf.tensor[i];
-    int64_t part = (int64_t)cut->level - (int64_t)at->group * AIOS__LEVEL;
-    uint64_t per, n, k, l = (uint64_t)at->layer;
-    if (at->use != AIOS__IS_MATRIX || at->experts || at->group == AIOS__GROUP_FIXED || part <= 0) return (uint32_t)t->n[1];
-    if (part > AIOS__LEVEL) part = AIOS__LEVEL;
-    per = aios__unit_rows(t, cut->unit_bytes);
-    n = (t->n[1] + per - 1) / per;
-    k = (l + 1) * n * (uint64_t)part / AIOS__LEVEL - l * n * (uint64_t)part / AIOS__LEVEL;
-    return (uint32_t)(k ? (n - k) * per : t->n[1]);
-}
-/* Warm steps: the feed-forward matrices of the last layer go first, then those of the one before; attention; the output;
- * what is small. */
-static int32_t aios__warm_steps(const aios_model *m) { return 4 * m->hp.n_layer; }
-static int32_t aios__is_warm(const aios_model *m, const aios__cut *cut, uint32_t i) {
-    const aios__place *at = &m->place[i];
-    return at->use == AIOS__IS_MATRIX && at->group * m->hp.n_layer + m->hp.n_layer - 1 - at->layer < cut->warm;
-}
-
-/* Where the bytes of a matrix or table come from: the artifact, packed as they will be used, or the model's file. */
-typedef struct aios__source { uint32_t io; int32_t layout; uint64_t off; } aios__source;
-static aios__source aios__source_of(const aios_model *m, const aios__cut *cut, uint32_t i) {
-    const aios__tensor *t = &m->gguf.tensor[i];
-    const aios__place *at = &m->place[i];
-    aios__source s;
-    s.io = t->part; s.layout = AIOSK_ROWS; s.off = t->off;
-    if (!at->art_off) return s;
-    aios__art_bytes(m, i, &s.layout);
-    if (cut->rows && s.layout == AIOSK_PANELS) { s.layout = AIOSK_ROWS; return s; }
-    s.io = m->n_parts; s.off = at->art_off;
-    return s;
-}
-static inline uint64_t aios__rows_bytes(const aios__tensor *t, int32_t layout, uint64_t n_rows) {
-    return layout == AIOSK_PANELS ? aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, n_rows, t->n[0]) : t->row_bytes * n_rows;
-}
-/* Decides for tensor i. off[tier] is the running end of each tier's block. */
-static aios__place aios__place_of(const aios_model *m, const aios__cut *cut, uint32_t i, uint64_t *off) {
-    const aios__tensor *t = &m->gguf.tensor[i];
-    aios__place p = m->place[i];
-    p.layout = AIOSK_ROWS; p.tier = AIOS_TIER_HOT; p.mapped = 0; p.off = p.n_bytes = 0;
-    p.rows = (uint32_t)t->n[1];
-    if (!p.use) return p;
-    if (cut->experts && p.experts) {            /* they come and go in a cache                              */
-        p.layout = (uint8_t)aios__source_of(m, cut, i).layout;
-        p.rows = 0;
-        return p;
-    }
-    if (p.use == AIOS__IS_VECTOR) p.n_bytes = t->n[0] * t->n[1] * 4;
-    else {
-        aios__source from = aios__source_of(m, cut, i);
-        int32_t warm = aios__is_warm(m, cut, i), art = from.io == m->n_parts;
-        p.rows = aios__rows_resident(m, cut, i);
-        p.mapped = (p.can_map & (art ? AIOS__MAP_ARTIFACT : AIOS__MAP_MODEL)) != 0;
-        p.layout = (uint8_t)from.layout;
-        if (p.use == AIOS__IS_TABLE && cut->tables && !p.mapped) p.rows = 0;
-        if (!art && p.use == AIOS__IS_MATRIX && !cut->rows && aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]) && !(warm && cut->mapped && p.mapped)) {
-            p.layout = AIOSK_PANELS;
-            p.mapped = 0;
-        }
-        p.n_bytes = aios__rows_bytes(t, p.layout, p.rows) * t->n[2];
-        p.tier = (uint8_t)(warm || p.mapped ? AIOS_TIER_WARM : AIOS_TIER_HOT);
-    }
-    if (!p.mapped) {
-        off[p.tier] = aios__round_up(off[p.tier], 64);
-        p.off = off[p.tier];
-        off[p.tier] += p.n_bytes;
-    }
-    return p;
-}
-
-/* Bytes of the blocks of weights, and by layout for the report. */
-typedef struct aios__weights_size { uint64_t tier[2], packed, rows, mapped; } aios__weights_size;
-static void aios__weights_measure(const aios_model *m, const aios__cut *cut, aios__weights_size *s) {
-    uint32_t i;
-    memset(s, 0, sizeof *s);
-    for (i = 0; i < m->gguf.n_tensors; i++) {
-        aios__place p = aios__place_of(m, cut, i, s->tier);
-        if (p.mapped) s->mapped += p.n_bytes;
-        else if (p.layout == AIOSK_PANELS) s->packed += p.n_bytes;
-        else s->rows += p.n_bytes;
-    }
-    for (i = 0; i < 2; i++) s->tier[i] = aios__round_up(s->tier[i], 64);
-}
-
-/* Reads the resident rows of a tensor to dst. What is packed is read into tmp first, as many whole panels at a time as tmp holds. */
-static aios_status aios__tensor_load(const aios_model *m, const aios__source *from, const aios__tensor *t, const aios__place *p, char *dst, char *tmp, uint64_t tmp_bytes, aios_error *err) {
-    const aios_io *io = &m->io[t->part];
-    uint64_t r, n, at_once, panel = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]);
-    aios_status st = AIOS_OK;
-    if (p->use == AIOS__IS_VECTOR) {
-        const char *src = dst;
-        if (t->n_bytes < p->n_bytes) src = dst + (p->n_bytes - t->n_bytes);     /* f16 at the end of its f32s: widened upwards in place */
-        if ((st = aios__io_read(io, t->off, dst + (src - dst), t->n_bytes, err)) != 0) return st;
-        if (t->type != AIOSK_F32) for (r = 0; r < t->n[0] * t->n[1]; r++) {
-            float f;
-            aiosk_unpack((int32_t)t->type, src + r * (t->row_bytes / t->n[0]), 1, &f);
-            memcpy(dst + r * 4, &f, 4);
-        }
-        return AIOS_OK;
-    }
-    if (p->layout == from->layout) return aios__io_read(&m->io[from->io], from->off, dst, p->n_bytes, err);
-    at_once = tmp_bytes / (16 * t->row_bytes) * 16;
-    for (r = 0; r < p->rows * t->n[2]; r += n) {        /* all matrices of it; a panel has rows of one      */
-        uint64_t i;
-        n = aios__min_u64(p->rows - r % p->rows, at_once);
-        if ((st = aios__io_read(io, t->off + r * t->row_bytes, tmp, n * t->row_bytes, err)) != 0) return st;
-        for (i = 0; i < n; i += 16, dst += panel)
-            aiosk_pack_panel((int32_t)t->type, tmp + i * t->row_bytes, (int32_t)aios__min_u64(n - i, 16), t->n[0], dst);
-    }
-    return AIOS_OK;
-}
-
-/* Takes the blocks of weights, which aios__weights_load then fills. Without them the model holds none. */
-static void aios__weights_give(aios_model *m) {
-    int32_t i;
-    for (i = 1; i >= 0; i--) {
-        if (m->weights[i]) m->mem.free(m->mem.user, m->weights[i], &m->weights_req[i]);
-        m->weights[i] = NULL;
-    }
-    m->loaded = 0;
-}
-static void aios__plan_req(const aios_plan *p, uint32_t kind, uint32_t tier, aios_mem_req *r) {
-    aios__req_fill(r, kind, tier, kind == AIOS_MEM_WEIGHTS ? p->tier_bytes[tier] : p->request_bytes[kind]);
-    if (p->flags & AIOS_PLAN_PIN && tier == AIOS_TIER_HOT) r->flags |= AIOS_MEM_PIN;
-    r->numa_node = p->numa_node_1 - 1;
-}
-static aios_status aios__weights_take(aios_model *m, const aios_plan *p, aios_error *err) {
-    int32_t i;
-    aios_status st = AIOS_OK;
-    for (i = 0; i < 2 && !st; i++) {
-        aios__plan_req(p, AIOS_MEM_WEIGHTS, (uint32_t)i, &m->weights_req[i]);
-        if (p->tier_bytes[i]) st = aios__alloc(&m->mem, &m->weights_req[i], "weights", &m->weights[i], err);
-    }
-    if (st) aios__weights_give(m);
-    return st;
-}
-/* tmp: room for at least 16 rows of any packed tensor (aios__weights_tmp). */
-static aios_status aios__weights_load(aios_model *m, const aios__cut *cut, char *tmp, uint64_t tmp_bytes, aios_progress_fn progress, void *user, aios_error *err) {
-    uint64_t off[2] = { 0, 0 }, done = 0;
-    uint32_t i;
-    aios_status st = AIOS_OK;
-    for (i = 0; i < m->gguf.n_tensors && !st; i++) {
-        const aios__tensor *t = &m->gguf.tensor[i];
-        aios__place p = aios__place_of(m, cut, i, off);
-        aios__source from = aios__source_of(m, cut, i);
-        if (p.use && p.mapped) {
-            p.p = aios__io_map(&m->io[from.io], from.off, p.n_bytes);
-            if (!p.p) st = aios__fail1(err, AIOS_ERR_IO, t->off, "the io's map gave nothing for tensor %", aios__s(t->name));
-        } else if (p.use && p.n_bytes) {
-            p.p = (char *)m->weights[p.tier] + p.off;
-            st = aios__tensor_load(m, &from, t, &p, (char *)m->weights[p.tier] + p.off, tmp, tmp_bytes, err);
-        }
-        m->place[i] = p;
-        done += t->n_bytes;
-        if (!st && progress && progress(user, done, m->gguf.tensor_bytes))
-            st = aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "loading was stopped by the progress callback");
-    }
-    if (!st) { m->loaded = 1; m->cut = *cut; }
-    return st;
-}
-/* Bytes of 16 rows of the longest tensor that is packed. */
-static uint64_t aios__weights_tmp(const aios_model *m, const aios__cut *cut) {
-    uint64_t max = 0, off[2] = { 0, 0 };
-    uint32_t i;
-    for (i = 0; i < m->gguf.n_tensors; i++) {
-        aios__place p = aios__place_of(m, cut, i, off);
-        if (p.layout != aios__source_of(m, cut, i).layout && p.rows && m->gguf.tensor[i].row_bytes * 16 > max) max = m->gguf.tensor[i].row_bytes * 16;
-    }
-    return max;
-}
-
-/* ======== stream.c ======== */
-/* stream.c: weights that are not resident are read through a ring of slots while the model runs. The order is static: unit after
- * unit as the program needs them, and from the last on to the first again, as far ahead as there are slots. Use k reads unit
- * k mod n_units into slot k mod n_slots. Experts that are not resident (experts.c) stand in a queue beside the ring: what a layer asks for is
- * wanted now, so it goes before what is read ahead. Reads are carried out by threads of the context's own, by threads that the host lends
- * (aios_serve_reads), by the io's submit and wait, or, without any of these, by the worker that needs the data. */
-
-/* Rows of one matrix that are read at once. */
-typedef struct aios__unit { uint64_t off; uint32_t n_bytes, part; } aios__unit;
-
-enum { AIOS__SLOT_EMPTY = 0, AIOS__SLOT_WANTED = 1, AIOS__SLOT_READING = 2, AIOS__SLOT_READY = 3, AIOS__SLOT_FAILED = 4 };
-typedef struct aios__slot {
-    int32_t state;
-    uint32_t part;                      /* what is read: of which file, from where, how much, where to      */
-    uint64_t off, want;
-    char *dst;
-    uint64_t use, done;                 /* ring: the use that is read; bytes so far                         */
-    uint64_t ticket;
-    int64_t got;                        /* what the reader answered when it failed                          */
-} aios__slot;
-
-enum { AIOS__READ_INLINE = 0, AIOS__READ_THREADS = 1, AIOS__READ_ASYNC = 2, AIOS__STREAM_ALIGN = 4096, AIOS__INLINE_BYTES = 256 * 1024, AIOS__HINT_BYTES = 4 << 20 };
-#define AIOS__NO_TICKET UINT64_MAX      /* of a slot that is being read: the rest is to be submitted again */
-
-typedef struct aios__stream {
-    const aios_io *io;                  /* [n_parts]                                                        */
-    uint32_t n_units, n_slots;
-    uint64_t slot_bytes;
-    char *base;
-    aios__unit *unit;                   /* [n_units]                                                        */
-    aios__slot *slot;                   /* [n_all] of the ring, then those that are wanted by number        */
-    uint32_t n_all, row0;               /* 0 = nothing is streamed; from row0 on they are of rows (rows.c), those before of experts */
-    uint32_t *queue;                    /* [n_all - n_slots] what is wanted: those from head to tail        */
-    uint64_t head, tail, n_tickets;
-    uint32_t n_rests;                   /* slots without a ticket                                           */
-    aios__slot *now;                    /* INLINE: what is being read                                       */
-    const aios__slot *bad;              /* what could not be read                                           */
-    int32_t how;                        /* AIOS__READ_*                                                     */
-    int32_t hold;                       /* nothing is asked for: after a failure, until the next step       */
-    int32_t ended;                      /* lent threads are to return                                       */
-    uint64_t used, issued;              /* uses that are through, and those whose reading has begun         */
-    uint64_t hinted;                    /* INLINE: uses that the io has been told of                        */
-    uint64_t read_bytes, wanted_bytes, n_reads, n_errors;       /* for the counters; wanted: of experts     */
-    aios__crew crew;                    /* reading threads                                                  */
-} aios__stream;
-
-/* Bytes of a file that are read for a unit: from page boundary to page boundary, as direct reading wants it, where the io does not say that it
- * need not be. */
-static inline uint64_t aios__stream_align(const aios_io *io) { return io->flags & AIOS_IO_ANY_OFFSET ? 1 : AIOS__STREAM_ALIGN; }
-static inline uint64_t aios__unit_start(const aios__unit *u, const aios_io *io) { return u->off / aios__stream_align(io) * aios__stream_align(io); }
-static inline uint64_t aios__unit_window(const aios__unit *u, const aios_io *io) {
-    return aios__min_u64(aios__round_up(u->off + u->n_bytes, aios__stream_align(io)), io->n_bytes) - aios__unit_start(u, io);
-}
-/* The same of n bytes anywhere: the most. */
-static inline uint64_t aios__window_most(uint64_t n, const aios_io *io) { return aios__round_up(n + aios__stream_align(io) - 1, aios__stream_align(io)); }
-static inline const aios__unit *aios__use_unit(const aios__stream *s, uint64_t use) { return &s->unit[use % s->n_units]; }
-static inline char *aios__slot_base(const aios__stream *s, uint64_t use) { return s->base + use % s->n_slots * s->slot_bytes; }
-
-/* The next that can be read now, or none. Called with the crew's lock. */
-static aios__slot *aios__stream_next(aios__stream *s) {
-    aios__slot *slot = NULL;
-    if (s->hold) return NULL;
-    if (s->head < s->tail) slot = &s->slot[s->queue[s->head++ % (s->n_all - s->n_slots)]];
-    else if (s->n_units) {
-        const aios__unit *u = aios__use_unit(s, s->issued);
-        slot = &s->slot[s->issued % s->n_slots];
-        if (s->issued >= s->used + s->n_slots || slot->state == AIOS__SLOT_READING) return NULL;
-        slot->part = u->part; slot->off = aios__unit_start(u, &s->io[u->part]); slot->want = aios__unit_window(u, &s->io[u->part]); slot->dst = aios__slot_base(s, s->issued);
-        slot->use = s->issued++;
-    } else return NULL;
-    slot->state = AIOS__SLOT_READING; slot->done = 0;
-    slot->ticket = s->n_tickets++ * s->n_all + (uint64_t)(slot - s->slot);
-    return slot;
-}
-/* Asks for what a slot behind the ring's says. */
-static void aios__stream_want(aios__stream *s, aios__slot *slot) {
-    slot->state = AIOS__SLOT_WANTED;
-    s->queue[s->tail++ % (s->n_all - s->n_slots)] = (uint32_t)(slot - s->slot);
-}
-static void aios__stream_end(aios__stream *s, aios__slot *slot, int64_t got) {
-    uint64_t want = slot->want, done = slot->done + (got > 0 ? (uint64_t)got : 0);
-    s->n_reads++;
-    if (got > 0 && done <= want) s->read_bytes += (uint64_t)got;
-    if (got > 0 && done <= want && slot >= s->slot + s->n_slots && slot < s->slot + s->row0) s->wanted_bytes += (uint64_t)got;
-    if (s->how == AIOS__READ_ASYNC && done < want) done -= done % aios__stream_align(&s->io[slot->part]);    /* it goes on where a direct read can */
-    if (got > 0 && done <= want && done > slot->done) {
-        slot->done = done;
-        slot->state = done == want ? AIOS__SLOT_READY : AIOS__SLOT_READING;
-    } else { slot->state = AIOS__SLOT_FAILED; slot->got = got; s->n_errors++; }
-}
-/* Reads on: one call of the reader. Called without the lock; nobody else touches a slot that is being read. */
-static int64_t aios__stream_read(const aios__stream *s, const aios__slot *slot, uint64_t most) {
-    const aios_io *io = &s->io[slot->part];
-    return io->read(io->user, slot->off + slot->done, slot->dst + slot->done, aios__min_u64(slot->want - slot->done, most));
-}
-
-/* A reading thread: reads what is due, sleeps when there is nothing. */
-static void aios__stream_serve(void *arg) {
-    aios__stream *s = (aios__stream *)arg;
-    aios__crew_lock(&s->crew);
-    while (!s->crew.quit && !s->ended) {
-        aios__slot *slot = aios__stream_next(s);
-        if (!slot) { aios__crew_idle(&s->crew); continue; }
-        while (slot->state == AIOS__SLOT_READING) {
-            int64_t got;
-            aios__crew_unlock(&s->crew);
-            got = aios__stream_read(s, slot, UINT64_MAX);
-            aios__crew_lock(&s->crew);
-            aios__stream_end(s, slot, got);
-        }
-        aios__crew_wake(&s->crew);
-    }
-    aios__crew_unlock(&s->crew);
-}
-
-/* ---- asynchronous ---------------------------------------------------------------------------------------------- */
-#define AIOS__ANY_PART UINT32_MAX
-/* A slot, other than one, for which a read is under way: of the io of a part, or of any. */
-static const aios__slot *aios__stream_flying(const aios__stream *s, uint32_t part, const aios__slot *but) {
-    uint32_t i;
-    for (i = 0; i < s->n_all; i++)
-        if (&s->slot[i] != but && s->slot[i].state == AIOS__SLOT_READING && s->slot[i].ticket != AIOS__NO_TICKET && (s->slot[i].part == part || part == AIOS__ANY_PART)) return &s->slot[i];
-    return NULL;
-}
-/* 0: the io takes no more now. */
-static int32_t aios__stream_submit(aios__stream *s, aios__slot *slot) {
-    const aios_io *io = &s->io[slot->part];
-    int32_t st = io->submit(io->user, slot->ticket, slot->off + slot->done, slot->dst + slot->done, slot->want - slot->done);
-    if (st >= 0) return 1;
-    if (!aios__stream_flying(s, slot->part, slot)) { aios__stream_end(s, slot, st); return 1; }
-    if (slot->done) { slot->ticket = AIOS__NO_TICKET; s->n_rests++; }      /* a queue that is full for now: later, when one of these is over */
-    else if (slot >= s->slot + s->n_slots) { slot->state = AIOS__SLOT_WANTED; s->head--; }         /* it was taken just now */
-    else { slot->state = AIOS__SLOT_EMPTY; s->issued--; }
-    return 0;
-}
-/* Submits what came in pieces and was refused since. 0: the io still takes no more. */
-static int32_t aios__stream_rests(aios__stream *s) {
-    uint32_t i;
-    for (i = 0; s->n_rests && i < s->n_all; i++) {
-        if (s->slot[i].state != AIOS__SLOT_READING || s->slot[i].ticket != AIOS__NO_TICKET) continue;
-        s->n_rests--;
-        s->slot[i].ticket = s->n_tickets++ * s->n_all + i;
-        if (!aios__stream_submit(s, &s->slot[i])) return 0;
-    }
-    return 1;
-}
-/* Takes what is over from one io, waiting for the first at most timeout_ns. */
-static void aios__stream_reap(aios__stream *s, uint32_t part, uint64_t timeout_ns) {
-    const aios_io *io = &s->io[part];
-    uint64_t ticket = 0;
-    int64_t got = 0;
-    int32_t n;
-    while ((n = io->wait(io->user, &ticket, &got, timeout_ns)) == 1) {
-        aios__slot *slot = &s->slot[ticket % s->n_all];
-        timeout_ns = 0;
-        if (slot->state != AIOS__SLOT_READING || slot->ticket != ticket) continue;
-        aios__stream_end(s, slot, got);
-        if (slot->state == AIOS__SLOT_READING) aios__stream_submit(s, slot);     /* it came in pieces */
-    }
-    if (n < 0) {                        /* no read of a broken io is under way any more */
-        uint32_t i;
-        for (i = 0; i < s->n_all; i++)
-            if (s->slot[i].state == AIOS__SLOT_READING && s->slot[i].part == part) {
-                s->n_rests -= s->slot[i].ticket == AIOS__NO_TICKET;
-                aios__stream_end(s, &s->slot[i], n);
-            }
-    }
-}
-
-/* ---- what exec calls ------------------------------------------------------------------------------------------- */
-/* Lets reading begin as far as there is room. */
-static void aios__stream_pump(aios__stream *s) {
-    aios__slot *slot;
-    if (s->how == AIOS__READ_ASYNC && aios__stream_rests(s)) while ((slot = aios__stream_next(s)) != NULL && aios__stream_submit(s, slot)) {}
-    if (s->how == AIOS__READ_THREADS) aios__crew_call(&s->crew);
-}
-/* The program starts at its first unit: right away, or, after a pass that was dropped in its middle, as soon as what is being read
- * is through. */
-static void aios__stream_start(aios__stream *s) {
-    uint32_t i;
-    if (!s->n_all) return;
-    aios__crew_lock(&s->crew);
-    for (i = s->n_slots; (s->head < s->tail || s->hold || s->now) && i < s->n_all; i++)     /* what a pass that was dropped wanted */
-        if (s->slot[i].state != AIOS__SLOT_READY && (s->slot[i].state != AIOS__SLOT_READING || s->how == AIOS__READ_INLINE)) s->slot[i].state = AIOS__SLOT_EMPTY;
-    s->head = s->tail;
-    s->now = NULL;
-    if (!s->n_units) s->hold = 0;
-    else if (s->used % s->n_units || s->hold || s->slot[s->used % s->n_slots].state == AIOS__SLOT_FAILED) {
-        for (i = 0; i < s->n_slots; i++)
-            if (s->slot[i].state != AIOS__SLOT_READING || s->how == AIOS__READ_INLINE) s->slot[i].state = AIOS__SLOT_EMPTY;
-        s->used = s->issued = s->hinted = (s->issued + s->n_units - 1) / s->n_units * s->n_units;
-        s->hold = 0;
-    }
-    aios__stream_pump(s);
-    aios__crew_unlock(&s->crew);
-}
-/* Nobody reads ahead: the io is told what comes next, so that the system may. */
-static void aios__stream_hint(aios__stream *s) {
-    uint64_t ahead = 0, use;
-    if (s->hinted < s->issued) s->hinted = s->issued;
-    for (use = s->issued; use < s->hinted; use++) ahead += aios__use_unit(s, use)->n_bytes;
-    for (; ahead < AIOS__HINT_BYTES && s->hinted < s->used + s->n_units; s->hinted++) {
-        const aios__unit *u = aios__use_unit(s, s->hinted);
-        const aios_io *io = &s->io[u->part];
-        ahead += u->n_bytes;
-        if (io->soon) io->soon(io->user, u->off, u->n_bytes);
-    }
-}
-/* Goes on reading, a piece at a time where nobody else does it, or waits for somebody, or for the io of a part, who do. With the lock. */
-static void aios__stream_move(aios__stream *s, uint32_t part, uint64_t timeout_ns) {
-    if (s->how == AIOS__READ_INLINE) {
-        if (!s->now || s->now->state != AIOS__SLOT_READING) {
-            s->now = aios__stream_next(s);
-            if (s->n_units) aios__stream_hint(s);
-        }
-        if (s->now) aios__stream_end(s, s->now, aios__stream_read(s, s->now, AIOS__INLINE_BYTES));
-        return;
-    }
-    aios__stream_pump(s);
-    if (s->how == AIOS__READ_ASYNC) {
-        const aios__slot *other = aios__stream_flying(s, part, NULL) ? NULL : aios__stream_flying(s, AIOS__ANY_PART, NULL);
-        aios__stream_reap(s, other ? other->part : part, timeout_ns);       /* what the queue's head waits for may be another io */
-        aios__stream_pump(s);
-    } else aios__crew_wait(&s->crew, timeout_ns);
-}
-/* Is the unit of the next use there? 1 = yes; 0 = not yet; AIOS_ERR_*: it cannot be read. */
-static int32_t aios__stream_try(aios__stream *s, uint64_t timeout_ns) {
-    aios__slot *slot = &s->slot[s->used % s->n_slots];
-    int32_t r = 0;
-    aios__crew_lock(&s->crew);
-    if (!(slot->use == s->used && slot->state >= AIOS__SLOT_READY))
-        aios__stream_move(s, slot->state == AIOS__SLOT_READING ? slot->part : aios__use_unit(s, s->used)->part, timeout_ns);
-    if (slot->use == s->used) r = slot->state == AIOS__SLOT_READY ? 1 : slot->state == AIOS__SLOT_FAILED ? (int32_t)AIOS_ERR_IO : 0;
-    if (r < 0) s->bad = slot;
-    aios__crew_unlock(&s->crew);
-    return r;
-}
-static inline const void *aios__stream_data(const aios__stream *s) {
-    const aios__unit *u = aios__use_unit(s, s->used);
-    return aios__slot_base(s, s->used) + (u->off - aios__unit_start(u, &s->io[u->part]));
-}
-/* The unit is through: its slot may be filled again. */
-static void aios__stream_pass(aios__stream *s) {
-    aios__crew_lock(&s->crew);
-    s->used++;
-    if (s->issued < s->used) s->issued = s->used;
-    aios__stream_pump(s);
-    aios__crew_unlock(&s->crew);
-}
-
-/* Takes what was counted; with reset, begins anew. */
-static void aios__stream_count(aios__stream *s, aios_counters *c, int32_t reset) {
-    aios__crew_lock(&s->crew);
-    c->stream_bytes = s->read_bytes; c->expert_bytes = s->wanted_bytes; c->n_reads = s->n_reads; c->n_read_errors = s->n_errors;
-    if (reset) s->read_bytes = s->wanted_bytes = s->n_reads = s->n_errors = 0;
-    aios__crew_unlock(&s->crew);
-}
-static aios_status aios__stream_open(aios__stream *s, uint32_t lent, int32_t n_readers, uint32_t async, aios_error *err) {
-    aios_status st;
-    s->how = lent || n_readers ? AIOS__READ_THREADS : async ? AIOS__READ_ASYNC : AIOS__READ_INLINE;
-    s->hold = 1;                        /* until the first step                                             */
-    st = aios__crew_start(&s->crew, n_readers, aios__stream_serve, s, err);
-    if (st) s->n_all = 0;
-    return st;
-}
-/* Lent threads return, and those that come later do at once, or may stay again. */
-static void aios__stream_lent(aios__stream *s, int32_t ended) {
-    aios__crew_lock(&s->crew);
-    s->ended = ended;
-    aios__crew_call(&s->crew);
-    aios__crew_unlock(&s->crew);
-}
-/* Nothing reads into the ring any more when this returns. */
-static void aios__stream_stop(aios__stream *s) {
-    uint32_t i;
-    if (!s->n_all) return;
-    if (!aios__crew_stop(&s->crew)) return;
-    for (i = 0; i < s->n_all; i++)
-        while (s->how == AIOS__READ_ASYNC && s->slot[i].state == AIOS__SLOT_READING && s->slot[i].ticket != AIOS__NO_TICKET) {
-            s->hold = 1;
-            aios__stream_reap(s, s->slot[i].part, AIOS__FOREVER);
-        }
-}
-
-/* ======== rows.c ======== */
-/* rows.c: tables that are not resident and of which tokens read a row: embeddings, learned positions. An op that takes rows goes through the
- * tokens of a pass in rounds; for each, what it needs is asked for, and what the next round needs too, and in the end what the next
- * pass will begin with. Rows go through slots of the stream behind those of the ring and of experts, before anything that is read
- * ahead. A row that is in a slot still is not read again. */
-
-enum { AIOS__N_TABLES = 2, AIOS__EMBD_TABLE = 0, AIOS__POS_TABLE = 1, AIOS__ROW_SLOTS = 32 };
-typedef struct aios__table { uint64_t off, row_bytes; uint32_t part, n_resident; } aios__table;     /* its first n_resident rows are in memory */
-
-typedef struct aios__rows {
-    aios__stream *s;
-    aios__table table[AIOS__N_TABLES];
-    int32_t n_slots, per_round;         /* tokens of a round: all of a pass, or half of what there are slots for */
-    int32_t *at;                        /* [n_slots] slot of the row of token t0 + i; -1 = none yet, -2 = it is in memory */
-    int32_t now, t0, n;                 /* what was asked for last: of which table, for tokens from t0 on, how many */
-    const int32_t *row;                 /* [t0 + n] the rows of a pass's tokens, or soon                    */
-    int64_t *key;                       /* [n_slots] row * N_TABLES + table of what is in a slot, or on its way; -1 = nothing */
-    uint8_t *busy;                      /* [n_slots] 1 = was asked for                                      */
-    int32_t next;                       /* where the search for a slot to give away begins                  */
-    int32_t *soon;                      /* [n_slots] of tokens that come next                               */
-} aios__rows;
-
-static void aios__rows_layout(aios__rows *r, aios__bump *b, uint64_t n_slots) {
-    r->key  = (int64_t *)aios__take(b, n_slots * 8, 8);
-    r->at   = (int32_t *)aios__take(b, n_slots * 4, 8);
-    r->soon = (int32_t *)aios__take(b, n_slots * 4, 8);
-    r->busy = (uint8_t *)aios__take(b, n_slots, 8);
-}
-static inline aios__slot *aios__rows_slot(const aios__rows *r, int32_t i) { return &r->s->slot[r->s->row0 + (uint32_t)i]; }
-static void aios__rows_start(aios__rows *r, aios__stream *s, const aios__table *table, int32_t n_batch, char *base, uint64_t slot_bytes) {
-    int32_t i;
-    r->s = s;
-    r->per_round = r->n_slots == n_batch ? n_batch : r->n_slots / 2;
-    memcpy(r->table, table, sizeof r->table);
-    for (i = 0; i < r->n_slots; i++) { r->key[i] = -1; aios__rows_slot(r, i)->dst = base + (uint64_t)i * slot_bytes; }
-}
-/* How many of these are not in memory. */
-static uint64_t aios__rows_streamed(const aios__table *x, const int32_t *row, int32_t n) {
-    uint64_t k = 0;
-    int32_t i;
-    for (i = 0; i < n; i++) k += (uint32_t)row[i] >= x->n_resident;
-    return k;
-}
-static inline aios__unit aios__rows_unit(const aios__table *x, int32_t row) {
-    aios__unit u;
-    u.off = x->off + (uint64_t)row * x->row_bytes; u.n_bytes = (uint32_t)x->row_bytes; u.part = x->part;
-    return u;
-}
-/* Where nobody reads ahead, the io is told. */
-static void aios__rows_hint(const aios__rows *r, const aios__unit *u) {
-    const aios_io *io = &r->s->io[u->part];
-    if (r->s->how == AIOS__READ_INLINE && io->soon) io->soon(io->user, aios__unit_start(u, io), aios__unit_window(u, io));
-}
-/* The slot that a row is in, or will be; -1 = none. */
-static int32_t aios__rows_find(const aios__rows *r, int64_t key) {
-    int32_t i;
-    for (i = 0; i < r->n_slots && r->key[i] != key; i++) {}
-    return i < r->n_slots ? i : -1;
-}
-/* A slot that nobody waits for and nothing is read into, -1 = none now. */
-static int32_t aios__rows_victim(aios__rows *r) {
-    int32_t i, k;
-    for (i = 0; i < r->n_slots; i++) {
-        k = r->next;
-        r->next = k + 1 < r->n_slots ? k + 1 : 0;
-        if (!r->busy[k] && aios__rows_slot(r, k)->state != AIOS__SLOT_READING && aios__rows_slot(r, k)->state != AIOS__SLOT_WANTED) return k;
-    }
-    return -1;
-}
-/* Finds slots for rows that have none yet, and asks for them. 0 = not for all: something that nobody waits for any more is still being read. */
-static int32_t aios__rows_assign(aios__rows *r) {
-    const aios__table *x = &r->table[r->now];
-    int32_t i;
-    for (i = 0; i < r->n; i++) {
-        int64_t key = (int64_t)r->row[r->t0 + i] * AIOS__N_TABLES + r->now;
-        aios__slot *slot;
-        aios__unit u;
-        if (r->at[i] != -1 || (r->at[i] = aios__rows_find(r, key)) >= 0) continue;      /* the same row may have been asked for just now */
-        if ((r->at[i] = aios__rows_victim(r)) < 0) return 0;
-        r->key[r->at[i]] = key; r->busy[r->at[i]] = 1;
-        slot = aios__rows_slot(r, r->at[i]);
-        u = aios__rows_unit(x, r->row[r->t0 + i]);
-        slot->part = u.part; slot->off = aios__unit_start(&u, &r->s->io[u.part]); slot->want = aios__unit_window(&u, &r->s->io[u.part]);
-        aios__rows_hint(r, &u);
-        aios__stream_want(r->s, slot);
-    }
-    return 1;
-}
-/* Asks for the rows row[t0 ..] of a table, as many of the n as there are slots, and forgets what was asked for before. */
-static void aios__rows_ask(aios__rows *r, int32_t table, const int32_t *row, int32_t t0, int32_t n) {
-    int32_t i;
-    aios__crew_lock(&r->s->crew);
-    r->now = table; r->row = row; r->t0 = t0; r->n = n < r->n_slots ? n : r->n_slots;
-    memset(r->busy, 0, (size_t)r->n_slots);
-    for (i = 0; i < r->n; i++) {            /* what is there, before slots are given away */
-        aios__slot *slot;
-        r->at[i] = (uint32_t)row[t0 + i] < r->table[table].n_resident ? -2 : aios__rows_find(r, (int64_t)row[t0 + i] * AIOS__N_TABLES + table);
-        if (r->at[i] < 0) continue;
-        slot = aios__rows_slot(r, r->at[i]);
-        r->busy[r->at[i]] = 1;
-        if (slot->state == AIOS__SLOT_EMPTY || slot->state == AIOS__SLOT_FAILED) aios__stream_want(r->s, slot);
-    }
-    aios__rows_assign(r);
-    aios__stream_pump(r->s);
-    aios__crew_unlock(&r->s->crew);
-}
-/* The same for n tokens that come next, in r->soon. */
-static void aios__rows_ahead(aios__rows *r, int32_t n) {
-    const aios__table *x = &r->table[AIOS__EMBD_TABLE];
-    int32_t i;
-    if (!x->row_bytes) return;
-    if (r->s->how != AIOS__READ_INLINE) { aios__rows_ask(r, AIOS__EMBD_TABLE, r->soon, 0, n); return; }
-    for (i = 0; i < n; i++) {
-        aios__unit u = aios__rows_unit(x, r->soon[i]);
-        if ((uint32_t)r->soon[i] >= x->n_resident) aios__rows_hint(r, &u);
-    }
-}
-/* Are the rows of this round there? 1 = yes; 0 = not yet; AIOS_ERR_*: one cannot be read. */
-static int32_t aios__rows_try(aios__rows *r, uint64_t timeout_ns) {
-    int32_t i, moved, res = 0;
-    aios__crew_lock(&r->s->crew);
-    for (moved = 0; ; moved = 1) {
-        const aios__slot *wait = NULL;
-        int32_t all = aios__rows_assign(r);
-        for (i = 0; i < r->n && i < r->per_round && !wait; i++)
-            if (r->at[i] >= 0 && aios__rows_slot(r, r->at[i])->state != AIOS__SLOT_READY) wait = aios__rows_slot(r, r->at[i]);
-        if (wait && wait->state == AIOS__SLOT_FAILED) { r->s->bad = wait; res = AIOS_ERR_IO; }
-        if (!wait && all) res = 1;
-        if (res || moved) break;
-        for (i = 0; !wait && i < r->n_slots; i++) if (aios__rows_slot(r, i)->state == AIOS__SLOT_READING) wait = aios__rows_slot(r, i);
-        aios__stream_move(r->s, wait ? wait->part : 0, timeout_ns);
-    }
-    aios__crew_unlock(&r->s->crew);
-    return res;
-}
-/* Where the row of a pass's token t lies; NULL: with those in memory. */
-static inline const char *aios__rows_data(const aios__rows *r, int32_t t) {
-    const aios__table *x = &r->table[r->now];
-    const aios__slot *slot;
-    if (r->at[t - r->t0] < 0) return NULL;
-    slot = aios__rows_slot(r, r->at[t - r->t0]);
-    return slot->dst + (x->off + (uint64_t)r->row[t] * x->row_bytes - slot->off);
-}
-
-AIOS__SMALL_END
-
-/* ======== dmath.h ======== */
-/* dmath.h: log, exp, floor, sin and cos in double, for tables made before the first token. Ours, because the C library's
- * differ from vendor to vendor in the last bit, and the same bits are promised. Errors below 2e-15 relative. */
-#ifndef AIOS__DMATH_H
-#define AIOS__DMATH_H
-
-static inline double aios__floor(double x) {
-    double t = (double)(int64_t)x;      /* |x| < 2^62 */
-    return t > x ? t - 1 : t;
-}
-AIOS__SMALL_BEGIN
-/* x > 0, finite. log x = e ln 2 + 2 atanh((m - 1) / (m + 1)), m in [sqrt 1/2, sqrt 2). */
-AIOSK__STRICT static double aios__log(double x) {
-    uint64_t u;
-    int32_t e, i;
-    double m, s, s2, t = 0;
-    memcpy(&u, &x, 8);
-    e = (int32_t)(u >> 52) - 1023;
-    u = (u & 0x000FFFFFFFFFFFFFu) | 0x3FF0000000000000u;
-    memcpy(&m, &u, 8);
-    if (m > 1.4142135623730951) { m *= 0.5; e++; }
-    s = (m - 1) / (m + 1);
-    s2 = s * s;
-    for (i = 23; i >= 3; i -= 2) t = t * s2 + 1.0 / (double)i;
-    t = 2 * (s + s * s2 * t);
-    return (double)e * 0.6931471803691238 + ((double)e * 1.9082149292705877e-10 + t);   /* ln 2 in two parts */
-}
-/* |x| < 700 */
-AIOSK__STRICT static double aios__exp(double x) {
-    double k = aios__floor(x * 1.4426950408889634 + 0.5), r = x - k * 0.6931471803691238 - k * 1.9082149292705877e-10, t = 1, p;
-    uint64_t u = (uint64_t)((int64_t)k + 1023) << 52;
-    int32_t i;
-    for (i = 14; i >= 1; i--) t = t * r / (double)i + 1;
-    memcpy(&p, &u, 8);
-    return t * p;
-}
-AIOS__SMALL_END
-/* |x| < 1.6e6, the range in which k * pi/2 keeps its first part exact. */
-AIOSK__STRICT static void aios__sincos(double x, double *sin_x, double *cos_x) {
-    double k = aios__floor(x * 0.6366197723675814 + 0.5), r, r2, s = 0, c = 0;
-    int32_t i, q = (int32_t)((int64_t)k & 3);
-    r = ((x - k * 1.57079632673412561417e+00) - k * 6.07710050630396597660e-11) - k * 2.02226624879595063154e-21;
-    r2 = r * r;
-    for (i = 19; i >= 3; i -= 2) s = -r2 / (double)(i * (i - 1)) * (1 + s);
-    for (i = 18; i >= 2; i -= 2) c = -r2 / (double)(i * (i - 1)) * (1 + c);
-    s = r + r * s; c = 1 + c;
-    *sin_x = q == 0 ? s : q == 1 ? c : q == 2 ? -s : -c;
-    *cos_x = q == 0 ? c : q == 1 ? -s : q == 2 ? -c : s;
-}
-
-#endif
-
-/* ======== experts.c ======== */
-/* experts.c: mixtures of experts: which experts a token goes to, and which tokens an expert gets. Knows numbers and lists, no program.
- *
- * A pair is a token and one of its experts. The pairs of a layer are ordered by expert, and by token within one, so that the
- * columns of an expert lie side by side: column c of the pair buffers is pair c of that order. An expert's columns are cut
- * into blocks, which tasks take: the program's ops work on blocks, and what a pair gives depends on no other pair. A token's results are
- * summed in the order in which it chose its experts, so that company changes no bit. */
-
-/* The matrix of one expert, where each is a tensor of its own: in memory (NULL: not resident), in a file. */
-typedef struct aios__expert { const void *p; uint64_t off; uint32_t part, reserved; } aios__expert;
-
-typedef struct aios__cols { int32_t expert, col, n; } aios__cols;       /* columns col .. col+n-1 are the expert's  */
-
-/* Of one layer at a time, but for n_read. */
-typedef struct aios__moe {
-    int32_t n_expert, n_used, block_cols;       /* block_cols: of a block at the most                       */
-    int32_t n_blocks, n_active;                 /* of this pass and layer; active: experts with a column    */
-    int32_t block0, block1;                     /* the blocks that are due: all, or those whose experts are there */
-    uint64_t logit_stride;
-    float *logit;                               /* [n_batch][logit_stride] of the experts, then of the shared expert's gate */
-    float *weight;                              /* [n_batch][n_used]                                        */
-    int32_t *chosen, *col;                      /* [n_batch][n_used] experts of a token; columns of its pairs */
-    int32_t *token;                             /* [n_batch * n_used] of each column                        */
-    int32_t *first;                             /* [n_expert + 1] first column of each expert               */
-    int32_t *order;                             /* [n_expert] the active ones as their columns lie          */
-    aios__cols *block;                          /* [aios__moe_blocks]                                       */
-    int32_t *n_read;                            /* [n_layer] how often weights of an expert were read in this pass */
-} aios__moe;
-
-AIOS__SMALL_BEGIN
-/* Most blocks that n tokens can make. */
-static uint64_t aios__moe_blocks(const aios__moe *m, uint64_t n_tokens) {
-    uint64_t pairs = n_tokens * (uint64_t)m->n_used;
-    return aios__min_u64(pairs, (uint64_t)m->n_expert + pairs / (uint64_t)m->block_cols);
-}
-static void aios__moe_layout(aios__moe *m, aios__bump *b, uint64_t n_tokens, uint64_t n_layer) {
-    uint64_t pairs = n_tokens * (uint64_t)m->n_used;
-    m->logit_stride = aios__round_up((uint64_t)m->n_expert + 1, 16);
-    m->logit  = (float *)aios__take(b, n_tokens * m->logit_stride * 4, 64);
-    m->weight = (float *)aios__take(b, pairs * 4, 64);
-    m->chosen = (int32_t *)aios__take(b, pairs * 4, 64);
-    m->col    = (int32_t *)aios__take(b, pairs * 4, 64);
-    m->token  = (int32_t *)aios__take(b, pairs * 4, 64);
-    m->first  = (int32_t *)aios__take(b, ((uint64_t)m->n_expert + 1) * 4, 64);
-    m->order  = (int32_t *)aios__take(b, (uint64_t)m->n_expert * 4, 64);
-    m->block  = (aios__cols *)aios__take(b, aios__moe_blocks(m, n_tokens) * sizeof *m->block, 64);
-    m->n_read = (int32_t *)aios__take(b, n_layer * 4, 64);
-}
-
-AIOS__SMALL_END
-
-/* The experts of one token: the n_used largest logits, the lowest index first among equals. Their weights are the softmax over all
- * experts, or (norm) over these alone, times scale. Sums go up from the first. */
-AIOSK__STRICT static void aios__moe_choose(const aiosk_isa *k, float *logit, int32_t n_expert, int32_t n_used, int32_t norm, float scale, int32_t *chosen, float *weight) {
-    float sum = 0, top;
-    int32_t i, j, c;
-    for (j = 0; j < n_used; j++) {
-        int32_t best = -1;
-        for (i = 0; i < n_expert; i++) {
-            if (best >= 0 && !(logit[i] > logit[best])) continue;
-            for (c = 0; c < j && chosen[c] != i; c++) {}
-            if (c == j) best = i;
-        }
-        chosen[j] = best;
-    }
-    top = logit[chosen[0]];
-    for (i = 0; i < n_expert; i++) logit[i] -= top;
-    k->exp(logit, n_expert, logit);
-    if (norm) for (j = 0; j < n_used; j++) sum += logit[chosen[j]];
-    else      for (i = 0; i < n_expert; i++) sum += logit[i];
-    for (j = 0; j < n_used; j++) weight[j] = logit[chosen[j]] / sum * scale;
-}
-/* How many columns each expert gets, in first. Gives how many get some. */
-static int32_t aios__moe_count(aios__moe *m, int32_t n) {
-    int32_t i, e;
-    memset(m->first, 0, ((size_t)m->n_expert + 1) * 4);
-    for (i = 0; i < n * m->n_used; i++) m->first[m->chosen[i]]++;
-    for (e = 0, m->n_active = 0; e < m->n_expert; e++) if (m->first[e]) m->order[m->n_active++] = e;
-    return m->n_active;
-}
-/* Orders the pairs of n tokens by expert, as m->order has these, and by token. All blocks are due. */
-static void aios__moe_place(aios__moe *m, int32_t n, int32_t layer) {
-    int32_t i, at = 0;
-    m->n_blocks = m->block0 = 0;
-    for (i = 0; i < m->n_active; i++) {
-        int32_t e = m->order[i], count = m->first[e], c;
-        m->first[e] = at;
-        for (c = 0; c < count; c += m->block_cols, m->n_blocks++) {
-            aios__cols *b = &m->block[m->n_blocks];
-            b->expert = e; b->col = at + c; b->n = count - c < m->block_cols ? count - c : m->block_cols;
-        }
-        at += count;
-    }
-    for (i = 0; i < n * m->n_used; i++) {       /* first runs ahead to the first column of the next          */
-        int32_t c = m->first[m->chosen[i]]++;
-        m->col[i] = c;
-        m->token[c] = i / m->n_used;
-    }
-    m->block1 = m->n_blocks;
-    m->n_read[layer] = m->n_blocks;
-}
-/* The columns of the blocks that are due. */
-static int32_t aios__moe_col0(const aios__moe *m) { return m->block[m->block0].col; }
-static int32_t aios__moe_cols(const aios__moe *m) {
-    return m->block1 > m->block0 ? m->block[m->block1 - 1].col + m->block[m->block1 - 1].n - aios__moe_col0(m) : 0;
-}
-
-AIOS__SMALL_BEGIN
-/* ---- experts that are not resident --------------------------------------------------------------------------------
- * A bundle is what one expert of one layer has: its rows of gate, up and down. Bundles live in a cache of slots; what a layer wants and
- * the cache lacks is read. A layer works on its experts in one order: first those that are there, then the others, each kind
- * ascending; it takes as many of them at a time as are there, waiting for the first. Who is through gives its slot to the next
- * that has none, so one slot is enough for any prompt, and each bundle is read once in a pass at the most.
- *
- * What leaves: the bundle that was used the least, uses counting half after as many layers as it takes to use every slot once; among
- * equals the one whose use is the longest ago, among these the first. No expert of the layer at work leaves before it is through. Of made
- * traces (16 layers, 8 of 64 experts; uniform or Zipf, with and without experts that stay from token to token, and with favourites that change
- * every 40 to 200 tokens; room for 12, 25, 50, 75 % of all) this half-life never has fewer hits than least recently used: 0 to 6 points more,
- * 5 to 25 at 12 %. A longer one has up to 10 more while favourites stay, and 18 to 27 fewer when they change. From 25 % on (two
- * tokens' worth) at most 3 % of what is missing was used by the token before: too little to be read ahead on a guess.
- *
- * The policy looks at routes alone, not at the time, so the same tokens have the same hits whoever reads, if no read fails. */
-enum { AIOS__GATE_PART = 0, AIOS__UP_PART = 1, AIOS__DOWN_PART = 2, AIOS__N_PARTS = 3, AIOS__EXPERT_USE = 256 };
-/* each: NULL, or where each expert's matrix is; else they lie one after the other, off is that of expert 0. */
-typedef struct aios__bundle { const aios__expert *each[AIOS__N_PARTS]; uint64_t off[AIOS__N_PARTS]; uint32_t part[AIOS__N_PARTS], n_bytes[AIOS__N_PARTS]; } aios__bundle;     /* of a layer */
-static inline aios__unit aios__bundle_unit(const aios__bundle *l, int32_t expert, int32_t part) {
-    const aios__expert *p = l->each[part] ? &l->each[part][expert] : NULL;
-    aios__unit u;
-    u.off = p ? p->off : l->off[part] + (uint64_t)expert * l->n_bytes[part];
-    u.part = p ? p->part : l->part[part];
-    u.n_bytes = l->n_bytes[part];
-    return u;
-}
-
-typedef struct aios__cache {
-    aios__stream *s;
-    aios__moe *moe;
-    aios__bundle *layer;                /* [n_layer]                                                        */
-    uint32_t n_slots, half;             /* half: log2 of the layers after which a use counts half, rounded down */
-    uint64_t slot_bytes, part_off[AIOS__N_PARTS];
-    char *base;
-    int32_t *slot_of;                   /* [n_layer * n_expert] slot of a bundle, or -1                     */
-    uint32_t *uses, *last;              /* [n_layer * n_expert] of what is in no slot: uses, when last      */
-    int32_t *in;                        /* [n_slots] the bundle in a slot, or -1                            */
-    uint32_t *in_uses, *in_last;        /* [n_slots] of that bundle                                         */
-    uint8_t *busy;                      /* [n_slots] 1 = of the layer at work                               */
-    uint32_t clock;                     /* layers so far                                                    */
-    int32_t at, n, done, due, asked;    /* layer; its experts: all, through, at work, with slots            */
-    int32_t given;                      /* of those that are through, whose slots have gone on              */
-    uint64_t n_hits, n_misses;
-} aios__cache;
-
-static void aios__cache_layout(aios__cache *c, aios__bump *b, uint64_t n_layer, uint64_t n_expert, uint64_t n_slots) {
-    uint64_t n = n_slots ? n_layer * n_expert : 0;
-    c->layer   = (aios__bundle *)aios__take(b, n_slots ? n_layer * sizeof *c->layer : 0, 8);
-    c->slot_of = (int32_t *)aios__take(b, n * 4, 8);
-    c->uses    = (uint32_t *)aios__take(b, n * 4, 8);
-    c->last    = (uint32_t *)aios__take(b, n * 4, 8);
-    c->in      = (int32_t *)aios__take(b, n_slots * 4, 8);
-    c->in_uses = (uint32_t *)aios__take(b, n_slots * 4, 8);
-    c->in_last = (uint32_t *)aios__take(b, n_slots * 4, 8);
-    c->busy    = (uint8_t *)aios__take(b, n_slots, 8);
-}
-static void aios__cache_start(aios__cache *c, aios__stream *s, aios__moe *m, int32_t n_layer) {
-    uint32_t i;
-    c->s = s; c->moe = m;
-    for (i = 0; i < (uint32_t)n_layer * (uint32_t)m->n_expert; i++) c->slot_of[i] = -1;
-    for (i = 0; i < c->n_slots; i++) c->in[i] = -1;
-    for (c->half = 0; 2u << c->half <= c->n_slots / (uint32_t)m->n_used; c->half++) {}
-}
-static inline aios__slot *aios__cache_reads(const aios__cache *c, int32_t slot) { return &c->s->slot[c->s->n_slots + (uint32_t)slot * AIOS__N_PARTS]; }
-/* Is a bundle in a slot, or on its way there? */
-static int32_t aios__cache_has(const aios__cache *c, int32_t bundle) {
-    const aios__slot *r;
-    if (c->slot_of[bundle] < 0) return 0;
-    r = aios__cache_reads(c, c->slot_of[bundle]);
-    return r[0].state != AIOS__SLOT_EMPTY && r[0].state != AIOS__SLOT_FAILED && r[1].state != AIOS__SLOT_EMPTY && r[1].state != AIOS__SLOT_FAILED
-        && r[2].state != AIOS__SLOT_EMPTY && r[2].state != AIOS__SLOT_FAILED;
-}
-static uint32_t aios__cache_aged(const aios__cache *c, uint32_t uses, uint32_t last) {
-    uint32_t age = (c->clock - last) >> c->half;
-    return age > 31 ? 0 : uses >> age;
-}
-/* The slot that is given away next, -1 = none can be now. */
-static int32_t aios__cache_victim(const aios__cache *c) {
-    uint32_t i, k, best_uses = 0, best_last = 0;
-    int32_t best = -1;
-    for (i = 0; i < c->n_slots; i++) {
-        uint32_t uses, last;
-        if (c->busy[i]) continue;
-        uses = c->in[i] < 0 ? 0 : aios__cache_aged(c, c->in_uses[i], c->in_last[i]);
-        last = c->in[i] < 0 ? 0 : c->in_last[i];
-        if (best >= 0 && (uses > best_uses || (uses == best_uses && last >= best_last))) continue;
-        for (k = 0; k < AIOS__N_PARTS; k++) if (aios__cache_reads(c, (int32_t)i)[k].state == AIOS__SLOT_READING) break;     /* of a pass that was dropped */
-        if (k < AIOS__N_PARTS) continue;
-        best = (int32_t)i; best_uses = uses; best_last = last;
-    }
-    return best;
-}
-/* Asks for a bundle of the layer at work, in a slot. */
-static void aios__cache_ask(aios__cache *c, int32_t expert, int32_t slot) {
-    int32_t bundle = c->at * c->moe->n_expert + expert, old = c->in[slot], k;
-    const aios__bundle *l = &c->layer[c->at];
-    aios__slot *r = aios__cache_reads(c, slot);
-    if (old != bundle) {
-        if (old >= 0) { c->slot_of[old] = -1; c->uses[old] = c->in_uses[slot]; c->last[old] = c->in_last[slot]; }
-        c->in[slot] = bundle; c->slot_of[bundle] = slot;
-        c->in_uses[slot] = aios__cache_aged(c, c->uses[bundle], c->last[bundle]) + AIOS__EXPERT_USE; c->in_last[slot] = c->clock;
-        for (k = 0; k < AIOS__N_PARTS; k++) {
-            aios__unit u = aios__bundle_unit(l, expert, k);
-            r[k].state = AIOS__SLOT_EMPTY;
-            r[k].part = u.part; r[k].off = aios__unit_start(&u, &c->s->io[u.part]); r[k].want = aios__unit_window(&u, &c->s->io[u.part]);
-            r[k].dst = c->base + (uint64_t)slot * c->slot_bytes + c->part_off[k];
-        }
-    }
-    c->busy[slot] = 1;
-    for (k = 0; k < AIOS__N_PARTS; k++) if (r[k].state == AIOS__SLOT_EMPTY || r[k].state == AIOS__SLOT_FAILED) aios__stream_want(c->s, &r[k]);
-}
-/* Asks for as many as there are slots. */
-static void aios__cache_asks(aios__cache *c) {
-    for (; c->asked < c->n; c->asked++) {
-        int32_t e = c->moe->order[c->asked], slot = c->slot_of[c->at * c->moe->n_expert + e];
-        if (slot < 0) slot = c->given < c->done ? c->slot_of[c->at * c->moe->n_expert + c->moe->order[c->given]] : aios__cache_victim(c);
-        if (slot < 0) return;
-        if (c->given < c->done && c->in[slot] == c->at * c->moe->n_expert + c->moe->order[c->given]) c->given++;
-        aios__cache_ask(c, e, slot);
-    }
-}
-/* A layer begins: puts its experts in order, what is there first, and asks for the others. */
-static void aios__cache_begin(aios__cache *c, int32_t layer) {
-    aios__moe *m = c->moe;
-    int32_t i, k, n = 0;
-    aios__crew_lock(&c->s->crew);
-    memset(c->busy, 0, c->n_slots);
-    c->clock++;
-    c->at = layer; c->n = m->n_active; c->done = c->due = c->given = 0;
-    for (i = 0; i < c->n; i++) {
-        int32_t e = m->order[i], bundle = layer * m->n_expert + e, slot = c->slot_of[bundle];
-        if (slot >= 0) { c->in_uses[slot] = aios__cache_aged(c, c->in_uses[slot], c->in_last[slot]) + AIOS__EXPERT_USE; c->in_last[slot] = c->clock; }
-        if (!aios__cache_has(c, bundle)) { c->n_misses++; continue; }
-        c->busy[slot] = 1;              /* one that a dropped pass left empty is not: the expert before it may need the room */
-        c->n_hits++;
-        for (k = i; k > n; k--) m->order[k] = m->order[k - 1];
-        m->order[n++] = e;
-    }
-    c->asked = n;
-    aios__cache_asks(c);
-    aios__stream_pump(c->s);
-    aios__crew_unlock(&c->s->crew);
-}
-/* Are the next experts there? Takes all that are, as the blocks that are due. 1 = yes; 0 = not yet; AIOS_ERR_*: they cannot be read. */
-static int32_t aios__cache_try(aios__cache *c, uint64_t timeout_ns) {
-    aios__moe *m = c->moe;
-    int32_t k, r = 0, moved = 0;
-    aios__crew_lock(&c->s->crew);
-    for (c->due = c->done; ; ) {
-        const aios__slot *wait = NULL, *s;
-        aios__cache_asks(c);
-        if (c->due == c->asked && c->due > c->done) break;
-        if (c->due < c->asked) {
-            s = aios__cache_reads(c, c->slot_of[c->at * m->n_expert + m->order[c->due]]);
-            for (k = 0; k < AIOS__N_PARTS; k++) {
-                if (s[k].state == AIOS__SLOT_FAILED && c->due == c->done) { c->s->bad = &s[k]; r = AIOS_ERR_IO; }
-                if (s[k].state != AIOS__SLOT_READY && (!wait || s[k].state == AIOS__SLOT_READING)) wait = &s[k];
-            }
-            if (!wait) { c->due++; continue; }
-        } else for (k = 0; k < (int32_t)(c->n_slots * AIOS__N_PARTS); k++)      /* all slots wait for a pass that was dropped */
-            if (aios__cache_reads(c, 0)[k].state == AIOS__SLOT_READING) wait = &aios__cache_reads(c, 0)[k];
-        if (c->due > c->done || r || moved || !wait) break;
-        moved = 1;
-        aios__stream_move(c->s, wait->part, timeout_ns);
-    }
-    if (c->due > c->done) {
-        r = 1;
-        for (k = c->done, m->block1 = m->block0; m->block1 < m->n_blocks; m->block1++)
-            if (m->block[m->block1].expert != m->order[k] && ++k == c->due) break;
-    }
-    aios__crew_unlock(&c->s->crew);
-    return r;
-}
-AIOS__SMALL_END
-/* Where a part of an expert that is due lies. */
-static inline const void *aios__cache_data(const aios__cache *c, int32_t expert, int32_t part) {
-    int32_t slot = c->slot_of[c->at * c->moe->n_expert + expert];
-    aios__unit u = aios__bundle_unit(&c->layer[c->at], expert, part);
-    return c->base + (uint64_t)slot * c->slot_bytes + c->part_off[part] + (u.off - aios__unit_start(&u, &c->s->io[u.part]));
-}
-AIOS__SMALL_BEGIN
-/* Those that were due are through. 1 = there are more. */
-static int32_t aios__cache_next(aios__cache *c) {
-    aios__crew_lock(&c->s->crew);
-    c->done = c->due;
-    c->moe->block0 = c->moe->block1;
-    aios__cache_asks(c);
-    aios__stream_pump(c->s);
-    aios__crew_unlock(&c->s->crew);
-    return c->done < c->n;
-}
-AIOS__SMALL_END
-
-/* ======== ops.c ======== */
+/* ======== run/ops.c ======== */
 /* ops.c: what the ops of a program are, and what one task of each does: embedding, norms, matrices, heads, attention, activations, experts. A
  * task sees what aios__run holds, writes what is its own, and takes no memory.
  *
@@ -8516,7 +8520,7 @@ static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
 
 AIOS__SMALL_BEGIN
 
-/* ======== program.c ======== */
+/* ======== run/program.c ======== */
 /* program.c: model + plan -> a flat array of ops (ops.c). Each op holds its pointers, kernels, shapes and byte counts; running is a
  * loop over it (exec.c) that looks up no name, chooses no path and takes no memory. The same function counts and
  * builds, so that the plan knows the program's size to the byte.
@@ -9055,7 +9059,7 @@ static void aios__program_build(aios__build *b) {
 
 AIOS__SMALL_END
 
-/* ======== exec.c ======== */
+/* ======== run/exec.c ======== */
 /* exec.c: runs the program over one pass: phase by phase, task by task, until done or until the deadline. The position
  * (phase, round, next task of every share) is all the state there is: a run that was stopped goes on where it was. Each worker
  * has its share of a phase, tasks that follow each other in memory, and helps with the others' when it is through: which worker
@@ -9322,7 +9326,7 @@ static int32_t aios__in_pass(const aios_context *c, int32_t seq, int32_t n) {
 
 AIOS__SMALL_BEGIN
 
-/* ======== spill.c ======== */
+/* ======== context/spill.c ======== */
 /* spill.c: pages of sequences that wait for nothing go to the host when others need the room, and come back before their sequence goes
  * on. Which ones go follows from the order of steps alone; bits do not depend on it. A page that several tables name stays. */
 
@@ -9479,7 +9483,7 @@ static aios_status aios__spill_prepare(aios_context *c, uint64_t deadline, aios_
     return AIOS_OK;
 }
 
-/* ======== pass.c ======== */
+/* ======== context/pass.c ======== */
 /* pass.c: which tokens go through the program together, and what becomes of them: gathers waiting tokens, finishes a pass or drops it, and
  * steps from pass to pass until the deadline. */
 
@@ -9640,7 +9644,274 @@ static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *er
     return AIOS_OK;
 }
 
-/* ======== plan.c ======== */
+AIOS__SMALL_END
+
+/* ======== context/sampler.c ======== */
+/* sampler.c: logits -> token. The last step of the flow; knows nothing of contexts, vocabularies or threads.
+ *
+ * The same token on every machine: exp is the kernels' canonical one, sums are double and run in a fixed order, the
+ * random number is a hash of (seed, pos). Candidates stand in the order (logit descending, id ascending), so ties have one answer.
+ *
+ * Nothing is sorted that nobody looks at. With top-k, a heap holds the k best. Without, candidates are taken in bands of
+ * falling likelihood, and a band is a heap that is popped only as far as a filter or the draw asks; most draws end in the first.
+ * A vocabulary of 262144 takes 1 to 1.5 ms (AVX-512 Xeon, one core), 5 ms when top-p has to rank tens of thousands. */
+
+/* Below exp(-64) of the best a candidate cannot be drawn: over 2^31 of them together still weigh less than 2^-53, the
+ * step of the uniform number. Keeps the exponential away from underflow. */
+#define AIOS__SAMPLE_FLOOR (-64.0f)
+#define AIOS__SAMPLE_BAND  (-4.0f)      /* where the first band ends; each further one reaches twice as deep */
+
+/* What the draw works on.
+ *   key   [n_vocab]  one u64 per candidate: logit in an order-preserving code, inverted, above the id; ascending key is the
+ *                    order above. Rank r, once popped, lies at [n_vocab - 1 - r]; below the popped ones the band's heap, [low, low + n_heap)
+ *   x     [n_vocab]  by id: the adjusted logit, AIOSK_NEG_INF = cannot be drawn
+ *   e     [n_vocab]  by id: exp((x - max) / temperature)                                                               */
+typedef struct aios__draw {
+    uint64_t *key;
+    float *x, *e;
+    float max, temperature, band;       /* candidates from band on have been taken                */
+    int32_t n_vocab, low, n_heap;
+} aios__draw;
+
+static uint64_t aios__mix64(uint64_t z) {       /* finaliser of splitmix64 (Steele, Lea, Flood 2014; Stafford's variant 13) */
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}
+/* Uniform in [0, 1), 53 bits: number pos of the splitmix64 stream that starts at the mixed seed. */
+static double aios__uniform(uint64_t seed, uint64_t pos) {
+    uint64_t z = aios__mix64(seed + 0x9E3779B97F4A7C15u);
+    z = aios__mix64(z + (pos + 1) * 0x9E3779B97F4A7C15u);
+    return (double)(z >> 11) * (1.0 / 9007199254740992.0);
+}
+
+static uint64_t aios__draw_key(float x, int32_t id) {
+    uint32_t u;
+    x += 0.0f;                                                  /* -0 ties with +0 */
+    memcpy(&u, &x, 4);
+    u = u & 0x80000000u ? u : ~u & 0x7FFFFFFFu;                 /* larger logit, smaller code */
+    return (uint64_t)u << 32 | (uint32_t)id;
+}
+static void aios__draw_sift(uint64_t *key, int32_t n, int32_t i) {
+    uint64_t v = key[i];
+    while (i < n / 2) {
+        int32_t c = 2 * i + 1;
+        if (c + 1 < n && key[c + 1] < key[c]) c++;
+        if (v <= key[c]) break;
+        key[i] = key[c];
+        i = c;
+    }
+    key[i] = v;
+}
+/* How far below the best, in units of the exponential; AIOS__SAMPLE_FLOOR * 2 for what cannot be drawn. */
+static inline float aios__draw_depth(const aios__draw *d, int32_t i) {
+    float t = (d->x[i] - d->max) / d->temperature;
+    return d->x[i] > AIOSK_NEG_INF && t >= AIOS__SAMPLE_FLOOR ? t : 2 * AIOS__SAMPLE_FLOOR;
+}
+static void aios__draw_heapify(uint64_t *key, int32_t n) {
+    int32_t i;
+    for (i = n / 2 - 1; i >= 0; i--) aios__draw_sift(key, n, i);
+}
+/* The id at a rank, 0 = most likely; pops what is missing. rank is below the number of candidates. */
+static int32_t aios__draw_rank(aios__draw *d, int32_t rank) {
+    while (d->n_vocab - d->low - d->n_heap <= rank) {
+        uint64_t *heap = d->key + d->low, best;
+        if (d->n_heap == 0) {
+            float above = d->band;
+            int32_t i, end = d->low;
+            d->band = above > 0 ? AIOS__SAMPLE_BAND : 2 * above;
+            for (i = 0; i < d->n_vocab; i++) {
+                float t = aios__draw_depth(d, i);
+                if (t < above && t >= d->band) d->key[--d->low] = aios__draw_key(d->x[i], i);
+            }
+            d->n_heap = end - d->low;
+            aios__draw_heapify(d->key + d->low, d->n_heap);
+            continue;
+        }
+        best = heap[0];
+        d->n_heap--;
+        heap[0] = heap[d->n_heap];
+        heap[d->n_heap] = best;
+        if (d->n_heap > 1) aios__draw_sift(heap, d->n_heap, 0);
+    }
+    return (int32_t)(d->key[d->n_vocab - 1 - rank] & 0x7FFFFFFFu);
+}
+
+/* Leaves the k smallest of n keys at [0, k), in no particular order (but always the same one). Their complements are a
+ * heap, so the worst of the k best so far lies on top; few of a long list get past it. */
+static void aios__draw_top(uint64_t *key, int32_t n, int32_t k) {
+    int32_t i;
+    for (i = 0; i < k; i++) key[i] = ~key[i];
+    aios__draw_heapify(key, k);
+    for (i = k; i < n; i++) {
+        if (~key[i] <= key[0]) continue;
+        key[0] = ~key[i];
+        aios__draw_sift(key, k, 0);
+    }
+    for (i = 0; i < k; i++) key[i] = ~key[i];
+}
+
+static float aios__finite(float x) {            /* NaN and -infinity: AIOSK_NEG_INF */
+    return x > AIOSK_NEG_INF ? (x > -AIOSK_NEG_INF ? -AIOSK_NEG_INF : x) : AIOSK_NEG_INF;
+}
+
+/* Bias and repetition penalty: logits -> x. seen: a bit per id, all zero before; a repeated id is punished once. */
+static void aios__sample_adjust(const aios_sampler *s, const float *logits, int32_t n_vocab, const int32_t *recent,
+                                uint64_t n_recent, uint8_t *seen, float *x) {
+    uint64_t i;
+    int32_t j;
+    for (j = 0; j < n_vocab; j++) x[j] = aios__finite(logits[j]);
+    for (i = 0; i < s->n_bias; i++) {           /* what cannot be drawn stays so, whatever is added */
+        float *v = &x[s->bias[i].id];
+        if (*v > AIOSK_NEG_INF) *v = aios__finite(*v + s->bias[i].bias);
+    }
+    for (i = 0; i < n_recent; i++) {
+        int32_t id = recent[i];
+        uint8_t bit = (uint8_t)(1 << (id & 7));
+        if (seen[id >> 3] & bit) continue;
+        seen[id >> 3] = (uint8_t)(seen[id >> 3] | bit);
+        if (x[id] > AIOSK_NEG_INF) x[id] = aios__finite(x[id] > 0 ? x[id] / s->repeat_penalty : x[id] * s->repeat_penalty);
+    }
+}
+
+/* The draw among d->x; for the order of the filters see aios_sample. Both filters after the top-k keep a prefix of the
+ * ranking, so they are one loop. */
+AIOSK__STRICT static int32_t aios__sample_draw(const aiosk_isa *k, const aios_sampler *s, uint64_t pos, aios__draw *d) {
+    float *e = d->e, e_best;
+    double sum = 0, part = 0, lane[4] = { 0, 0, 0, 0 }, r;
+    int32_t i, n = 0, n_vocab = d->n_vocab;
+    for (i = 0; i < n_vocab; i++) {
+        float t = aios__draw_depth(d, i);
+        n += t >= AIOS__SAMPLE_FLOOR;
+        e[i] = t >= AIOS__SAMPLE_FLOOR ? t : AIOS__SAMPLE_FLOOR;
+    }
+    k->exp(e, n_vocab, e);
+    if (s->top_k > 0 && s->top_k < n) {
+        for (i = 0, n = 0; i < n_vocab; i++)
+            if (aios__draw_depth(d, i) >= AIOS__SAMPLE_FLOOR) d->key[n++] = aios__draw_key(d->x[i], i);
+        aios__draw_top(d->key, n, s->top_k);
+        n = s->top_k;
+        for (i = 0; i < n; i++) sum += (double)e[d->key[i] & 0x7FFFFFFFu];
+        d->low = n_vocab - n;
+        d->n_heap = n;
+        memmove(d->key + d->low, d->key, (size_t)n * sizeof *d->key);
+        aios__draw_heapify(d->key + d->low, n);
+    } else {                                    /* by id: that order is fixed too; four sums, for speed */
+        for (i = 0; i + 4 <= n_vocab; i += 4) {
+            lane[0] += (double)e[i];
+            lane[1] += (double)e[i + 1];
+            lane[2] += (double)e[i + 2];
+            lane[3] += (double)e[i + 3];
+        }
+        for (; i < n_vocab; i++) lane[0] += (double)e[i];
+        sum = (lane[0] + lane[1]) + (lane[2] + lane[3]);
+    }
+    e_best = e[aios__draw_rank(d, 0)];
+    if ((s->top_p > 0 && s->top_p < 1) || s->min_p > 0) {
+        double enough = s->top_p > 0 && s->top_p < 1 ? (double)s->top_p * sum : 2 * sum;
+        for (i = 0; i < n && part < enough; i++) {
+            float w = e[aios__draw_rank(d, i)];
+            if (i > 0 && w < s->min_p * e_best) break;
+            part += (double)w;
+        }
+        n = i;
+        sum = part;
+    }
+    r = aios__uniform(s->seed, pos) * sum;
+    for (i = 0, part = 0; i < n - 1; i++) {
+        part += (double)e[aios__draw_rank(d, i)];
+        if (part > r) break;
+    }
+    return aios__draw_rank(d, i);
+}
+
+AIOS__SMALL_BEGIN
+static aios_status aios__sampler_check(const aios_sampler *s, int32_t n_vocab, aios_error *err) {
+    const struct { const char *name; float v, max; } range[] = {    /* all: 0 .. max, and a number */
+        { "temperature", s->temperature, -AIOSK_NEG_INF }, { "top_p", s->top_p, 1 }, { "min_p", s->min_p, 1 },
+        { "repeat_penalty", s->repeat_penalty, -AIOSK_NEG_INF } };
+    uint32_t i;
+    for (i = 0; i < sizeof range / sizeof *range; i++)
+        if (!(range[i].v >= 0 && range[i].v <= range[i].max))
+            return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 0, 0, range[i].max == 1 ? "sampler.% is not a number from 0 to 1"
+                               : "sampler.% is not a finite number of at least 0", aios__z(range[i].name), aios__u(0));
+    if (s->flags) return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.flags is %; this version knows no flag", aios__u(s->flags));
+    if (s->top_k < 0) return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.top_k is %, below 0", aios__i(s->top_k));
+    if (s->repeat_last < 0)
+        return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.repeat_last is %, below 0", aios__i(s->repeat_last));
+    if (s->n_bias && !s->bias)
+        return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.n_bias is %, but bias is NULL", aios__u(s->n_bias));
+    for (i = 0; i < s->n_bias; i++) {
+        if (s->bias[i].id < 0 || s->bias[i].id >= n_vocab)
+            return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)n_vocab, (uint64_t)s->bias[i].id,
+                               "sampler.bias names token %, but the vocabulary has %", aios__i(s->bias[i].id), aios__i(n_vocab));
+        if (s->bias[i].bias != s->bias[i].bias)
+            return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.bias of token % is not a number", aios__i(s->bias[i].id));
+    }
+    return AIOS_OK;
+}
+
+AIOS_API uint64_t aios_sample_work_bytes(int32_t n_vocab) {
+    return n_vocab > 0 ? aios__round_up((uint64_t)n_vocab * (sizeof(uint64_t) + 2 * sizeof(float)), 64) : 0;
+}
+
+/* aios_sample_logits with the kernels of a set that the caller has picked. */
+static aios_status aios__sample(const aiosk_isa *k, const aios_sampler *sampler, const float *logits, int32_t n_vocab,
+                                const int32_t *recent, uint64_t n_recent, uint64_t pos, void *work, int32_t *id, aios_error *err) {
+    aios_sampler s;
+    aios__draw d;
+    aios_status st;
+    uint64_t i, fp;
+    if (!id) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "id is NULL");
+    *id = -1;
+    if ((st = aios__desc_copy(AIOS__ID_aios_sampler, &s, sampler, err)) != AIOS_OK) return st;
+    if ((st = aios__unused(s.reserved, "aios_sampler", err)) != AIOS_OK) return st;
+    if (n_vocab < 1 || !logits)
+        return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "there are no logits to draw from (n_vocab is %)", aios__i(n_vocab));
+    if (!work || (uintptr_t)work % 8) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "work is NULL or not 8-byte aligned");
+    if (n_recent && !recent) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "n_recent is set, but recent is NULL");
+    if ((st = aios__sampler_check(&s, n_vocab, err)) != AIOS_OK) return st;
+    if (s.repeat_last == 0) s.repeat_last = 64;
+    if (s.repeat_penalty == 0 || s.repeat_penalty == 1) n_recent = 0;
+    if (n_recent > (uint64_t)s.repeat_last) {
+        recent += n_recent - (uint64_t)s.repeat_last;
+        n_recent = (uint64_t)s.repeat_last;
+    }
+    for (i = 0; i < n_recent; i++)
+        if (recent[i] < 0 || recent[i] >= n_vocab)
+            return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)n_vocab, (uint64_t)recent[i],
+                               "recent names token %, but the vocabulary has %", aios__i(recent[i]), aios__i(n_vocab));
+    d.key = (uint64_t *)work;
+    d.x = (float *)(void *)(d.key + n_vocab);
+    d.e = d.x + n_vocab;
+    d.temperature = s.temperature;
+    d.band = 1;                                                 /* nothing taken yet: depths are at most 0 */
+    d.n_vocab = d.low = n_vocab;
+    d.n_heap = 0;
+    fp = aiosk_fp_begin();
+    memset(work, 0, (size_t)n_vocab / 8 + 1);                    /* seen; the keys come later */
+    aios__sample_adjust(&s, logits, n_vocab, recent, n_recent, (uint8_t *)work, d.x);
+    *id = k->argmax(d.x, n_vocab);
+    d.max = d.x[*id];
+    if (!(d.max > AIOSK_NEG_INF)) {
+        *id = -1;
+        st = aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "no token can be drawn: every logit is -infinity or not a number");
+    } else if (s.temperature > 0) {
+        *id = aios__sample_draw(k, &s, pos, &d);
+    }
+    aiosk_fp_end(fp);
+    return st;
+}
+
+AIOS_API aios_status aios_sample_logits(const aios_sampler *s, const float *logits, int32_t n_vocab, const int32_t *recent,
+                                        uint64_t n_recent, uint64_t pos, void *work, int32_t *id, aios_error *err) {
+    return aios__sample(aiosk_select(AIOSK_ISA_BEST), s, logits, n_vocab, recent, n_recent, pos, work, id, err);
+}
+AIOS__SMALL_END
+
+AIOS__SMALL_BEGIN
+
+/* ======== context/plan.c ======== */
 /* plan.c: what will be asked for, to the byte, before anything is taken. Pure arithmetic on the header: it runs the same
  * layout code as opening does, over bumps that only count, so a plan cannot differ from what opening takes. */
 
@@ -10166,274 +10437,7 @@ AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *
     return aios__desc_fill(AIOS__ID_aios_tensor_place, out, &x);
 }
 
-AIOS__SMALL_END
-
-/* ======== sampler.c ======== */
-/* sampler.c: logits -> token. The last step of the flow; knows nothing of contexts, vocabularies or threads.
- *
- * The same token on every machine: exp is the kernels' canonical one, sums are double and run in a fixed order, the
- * random number is a hash of (seed, pos). Candidates stand in the order (logit descending, id ascending), so ties have one answer.
- *
- * Nothing is sorted that nobody looks at. With top-k, a heap holds the k best. Without, candidates are taken in bands of
- * falling likelihood, and a band is a heap that is popped only as far as a filter or the draw asks; most draws end in the first.
- * A vocabulary of 262144 takes 1 to 1.5 ms (AVX-512 Xeon, one core), 5 ms when top-p has to rank tens of thousands. */
-
-/* Below exp(-64) of the best a candidate cannot be drawn: over 2^31 of them together still weigh less than 2^-53, the
- * step of the uniform number. Keeps the exponential away from underflow. */
-#define AIOS__SAMPLE_FLOOR (-64.0f)
-#define AIOS__SAMPLE_BAND  (-4.0f)      /* where the first band ends; each further one reaches twice as deep */
-
-/* What the draw works on.
- *   key   [n_vocab]  one u64 per candidate: logit in an order-preserving code, inverted, above the id; ascending key is the
- *                    order above. Rank r, once popped, lies at [n_vocab - 1 - r]; below the popped ones the band's heap, [low, low + n_heap)
- *   x     [n_vocab]  by id: the adjusted logit, AIOSK_NEG_INF = cannot be drawn
- *   e     [n_vocab]  by id: exp((x - max) / temperature)                                                               */
-typedef struct aios__draw {
-    uint64_t *key;
-    float *x, *e;
-    float max, temperature, band;       /* candidates from band on have been taken                */
-    int32_t n_vocab, low, n_heap;
-} aios__draw;
-
-static uint64_t aios__mix64(uint64_t z) {       /* finaliser of splitmix64 (Steele, Lea, Flood 2014; Stafford's variant 13) */
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-}
-/* Uniform in [0, 1), 53 bits: number pos of the splitmix64 stream that starts at the mixed seed. */
-static double aios__uniform(uint64_t seed, uint64_t pos) {
-    uint64_t z = aios__mix64(seed + 0x9E3779B97F4A7C15u);
-    z = aios__mix64(z + (pos + 1) * 0x9E3779B97F4A7C15u);
-    return (double)(z >> 11) * (1.0 / 9007199254740992.0);
-}
-
-static uint64_t aios__draw_key(float x, int32_t id) {
-    uint32_t u;
-    x += 0.0f;                                                  /* -0 ties with +0 */
-    memcpy(&u, &x, 4);
-    u = u & 0x80000000u ? u : ~u & 0x7FFFFFFFu;                 /* larger logit, smaller code */
-    return (uint64_t)u << 32 | (uint32_t)id;
-}
-static void aios__draw_sift(uint64_t *key, int32_t n, int32_t i) {
-    uint64_t v = key[i];
-    while (i < n / 2) {
-        int32_t c = 2 * i + 1;
-        if (c + 1 < n && key[c + 1] < key[c]) c++;
-        if (v <= key[c]) break;
-        key[i] = key[c];
-        i = c;
-    }
-    key[i] = v;
-}
-/* How far below the best, in units of the exponential; AIOS__SAMPLE_FLOOR * 2 for what cannot be drawn. */
-static inline float aios__draw_depth(const aios__draw *d, int32_t i) {
-    float t = (d->x[i] - d->max) / d->temperature;
-    return d->x[i] > AIOSK_NEG_INF && t >= AIOS__SAMPLE_FLOOR ? t : 2 * AIOS__SAMPLE_FLOOR;
-}
-static void aios__draw_heapify(uint64_t *key, int32_t n) {
-    int32_t i;
-    for (i = n / 2 - 1; i >= 0; i--) aios__draw_sift(key, n, i);
-}
-/* The id at a rank, 0 = most likely; pops what is missing. rank is below the number of candidates. */
-static int32_t aios__draw_rank(aios__draw *d, int32_t rank) {
-    while (d->n_vocab - d->low - d->n_heap <= rank) {
-        uint64_t *heap = d->key + d->low, best;
-        if (d->n_heap == 0) {
-            float above = d->band;
-            int32_t i, end = d->low;
-            d->band = above > 0 ? AIOS__SAMPLE_BAND : 2 * above;
-            for (i = 0; i < d->n_vocab; i++) {
-                float t = aios__draw_depth(d, i);
-                if (t < above && t >= d->band) d->key[--d->low] = aios__draw_key(d->x[i], i);
-            }
-            d->n_heap = end - d->low;
-            aios__draw_heapify(d->key + d->low, d->n_heap);
-            continue;
-        }
-        best = heap[0];
-        d->n_heap--;
-        heap[0] = heap[d->n_heap];
-        heap[d->n_heap] = best;
-        if (d->n_heap > 1) aios__draw_sift(heap, d->n_heap, 0);
-    }
-    return (int32_t)(d->key[d->n_vocab - 1 - rank] & 0x7FFFFFFFu);
-}
-
-/* Leaves the k smallest of n keys at [0, k), in no particular order (but always the same one). Their complements are a
- * heap, so the worst of the k best so far lies on top; few of a long list get past it. */
-static void aios__draw_top(uint64_t *key, int32_t n, int32_t k) {
-    int32_t i;
-    for (i = 0; i < k; i++) key[i] = ~key[i];
-    aios__draw_heapify(key, k);
-    for (i = k; i < n; i++) {
-        if (~key[i] <= key[0]) continue;
-        key[0] = ~key[i];
-        aios__draw_sift(key, k, 0);
-    }
-    for (i = 0; i < k; i++) key[i] = ~key[i];
-}
-
-static float aios__finite(float x) {            /* NaN and -infinity: AIOSK_NEG_INF */
-    return x > AIOSK_NEG_INF ? (x > -AIOSK_NEG_INF ? -AIOSK_NEG_INF : x) : AIOSK_NEG_INF;
-}
-
-/* Bias and repetition penalty: logits -> x. seen: a bit per id, all zero before; a repeated id is punished once. */
-static void aios__sample_adjust(const aios_sampler *s, const float *logits, int32_t n_vocab, const int32_t *recent,
-                                uint64_t n_recent, uint8_t *seen, float *x) {
-    uint64_t i;
-    int32_t j;
-    for (j = 0; j < n_vocab; j++) x[j] = aios__finite(logits[j]);
-    for (i = 0; i < s->n_bias; i++) {           /* what cannot be drawn stays so, whatever is added */
-        float *v = &x[s->bias[i].id];
-        if (*v > AIOSK_NEG_INF) *v = aios__finite(*v + s->bias[i].bias);
-    }
-    for (i = 0; i < n_recent; i++) {
-        int32_t id = recent[i];
-        uint8_t bit = (uint8_t)(1 << (id & 7));
-        if (seen[id >> 3] & bit) continue;
-        seen[id >> 3] = (uint8_t)(seen[id >> 3] | bit);
-        if (x[id] > AIOSK_NEG_INF) x[id] = aios__finite(x[id] > 0 ? x[id] / s->repeat_penalty : x[id] * s->repeat_penalty);
-    }
-}
-
-/* The draw among d->x; for the order of the filters see aios_sample. Both filters after the top-k keep a prefix of the
- * ranking, so they are one loop. */
-AIOSK__STRICT static int32_t aios__sample_draw(const aiosk_isa *k, const aios_sampler *s, uint64_t pos, aios__draw *d) {
-    float *e = d->e, e_best;
-    double sum = 0, part = 0, lane[4] = { 0, 0, 0, 0 }, r;
-    int32_t i, n = 0, n_vocab = d->n_vocab;
-    for (i = 0; i < n_vocab; i++) {
-        float t = aios__draw_depth(d, i);
-        n += t >= AIOS__SAMPLE_FLOOR;
-        e[i] = t >= AIOS__SAMPLE_FLOOR ? t : AIOS__SAMPLE_FLOOR;
-    }
-    k->exp(e, n_vocab, e);
-    if (s->top_k > 0 && s->top_k < n) {
-        for (i = 0, n = 0; i < n_vocab; i++)
-            if (aios__draw_depth(d, i) >= AIOS__SAMPLE_FLOOR) d->key[n++] = aios__draw_key(d->x[i], i);
-        aios__draw_top(d->key, n, s->top_k);
-        n = s->top_k;
-        for (i = 0; i < n; i++) sum += (double)e[d->key[i] & 0x7FFFFFFFu];
-        d->low = n_vocab - n;
-        d->n_heap = n;
-        memmove(d->key + d->low, d->key, (size_t)n * sizeof *d->key);
-        aios__draw_heapify(d->key + d->low, n);
-    } else {                                    /* by id: that order is fixed too; four sums, for speed */
-        for (i = 0; i + 4 <= n_vocab; i += 4) {
-            lane[0] += (double)e[i];
-            lane[1] += (double)e[i + 1];
-            lane[2] += (double)e[i + 2];
-            lane[3] += (double)e[i + 3];
-        }
-        for (; i < n_vocab; i++) lane[0] += (double)e[i];
-        sum = (lane[0] + lane[1]) + (lane[2] + lane[3]);
-    }
-    e_best = e[aios__draw_rank(d, 0)];
-    if ((s->top_p > 0 && s->top_p < 1) || s->min_p > 0) {
-        double enough = s->top_p > 0 && s->top_p < 1 ? (double)s->top_p * sum : 2 * sum;
-        for (i = 0; i < n && part < enough; i++) {
-            float w = e[aios__draw_rank(d, i)];
-            if (i > 0 && w < s->min_p * e_best) break;
-            part += (double)w;
-        }
-        n = i;
-        sum = part;
-    }
-    r = aios__uniform(s->seed, pos) * sum;
-    for (i = 0, part = 0; i < n - 1; i++) {
-        part += (double)e[aios__draw_rank(d, i)];
-        if (part > r) break;
-    }
-    return aios__draw_rank(d, i);
-}
-
-AIOS__SMALL_BEGIN
-static aios_status aios__sampler_check(const aios_sampler *s, int32_t n_vocab, aios_error *err) {
-    const struct { const char *name; float v, max; } range[] = {    /* all: 0 .. max, and a number */
-        { "temperature", s->temperature, -AIOSK_NEG_INF }, { "top_p", s->top_p, 1 }, { "min_p", s->min_p, 1 },
-        { "repeat_penalty", s->repeat_penalty, -AIOSK_NEG_INF } };
-    uint32_t i;
-    for (i = 0; i < sizeof range / sizeof *range; i++)
-        if (!(range[i].v >= 0 && range[i].v <= range[i].max))
-            return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 0, 0, range[i].max == 1 ? "sampler.% is not a number from 0 to 1"
-                               : "sampler.% is not a finite number of at least 0", aios__z(range[i].name), aios__u(0));
-    if (s->flags) return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.flags is %; this version knows no flag", aios__u(s->flags));
-    if (s->top_k < 0) return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.top_k is %, below 0", aios__i(s->top_k));
-    if (s->repeat_last < 0)
-        return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.repeat_last is %, below 0", aios__i(s->repeat_last));
-    if (s->n_bias && !s->bias)
-        return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.n_bias is %, but bias is NULL", aios__u(s->n_bias));
-    for (i = 0; i < s->n_bias; i++) {
-        if (s->bias[i].id < 0 || s->bias[i].id >= n_vocab)
-            return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)n_vocab, (uint64_t)s->bias[i].id,
-                               "sampler.bias names token %, but the vocabulary has %", aios__i(s->bias[i].id), aios__i(n_vocab));
-        if (s->bias[i].bias != s->bias[i].bias)
-            return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.bias of token % is not a number", aios__i(s->bias[i].id));
-    }
-    return AIOS_OK;
-}
-
-AIOS_API uint64_t aios_sample_work_bytes(int32_t n_vocab) {
-    return n_vocab > 0 ? aios__round_up((uint64_t)n_vocab * (sizeof(uint64_t) + 2 * sizeof(float)), 64) : 0;
-}
-
-/* aios_sample_logits with the kernels of a set that the caller has picked. */
-static aios_status aios__sample(const aiosk_isa *k, const aios_sampler *sampler, const float *logits, int32_t n_vocab,
-                                const int32_t *recent, uint64_t n_recent, uint64_t pos, void *work, int32_t *id, aios_error *err) {
-    aios_sampler s;
-    aios__draw d;
-    aios_status st;
-    uint64_t i, fp;
-    if (!id) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "id is NULL");
-    *id = -1;
-    if ((st = aios__desc_copy(AIOS__ID_aios_sampler, &s, sampler, err)) != AIOS_OK) return st;
-    if ((st = aios__unused(s.reserved, "aios_sampler", err)) != AIOS_OK) return st;
-    if (n_vocab < 1 || !logits)
-        return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "there are no logits to draw from (n_vocab is %)", aios__i(n_vocab));
-    if (!work || (uintptr_t)work % 8) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "work is NULL or not 8-byte aligned");
-    if (n_recent && !recent) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "n_recent is set, but recent is NULL");
-    if ((st = aios__sampler_check(&s, n_vocab, err)) != AIOS_OK) return st;
-    if (s.repeat_last == 0) s.repeat_last = 64;
-    if (s.repeat_penalty == 0 || s.repeat_penalty == 1) n_recent = 0;
-    if (n_recent > (uint64_t)s.repeat_last) {
-        recent += n_recent - (uint64_t)s.repeat_last;
-        n_recent = (uint64_t)s.repeat_last;
-    }
-    for (i = 0; i < n_recent; i++)
-        if (recent[i] < 0 || recent[i] >= n_vocab)
-            return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)n_vocab, (uint64_t)recent[i],
-                               "recent names token %, but the vocabulary has %", aios__i(recent[i]), aios__i(n_vocab));
-    d.key = (uint64_t *)work;
-    d.x = (float *)(void *)(d.key + n_vocab);
-    d.e = d.x + n_vocab;
-    d.temperature = s.temperature;
-    d.band = 1;                                                 /* nothing taken yet: depths are at most 0 */
-    d.n_vocab = d.low = n_vocab;
-    d.n_heap = 0;
-    fp = aiosk_fp_begin();
-    memset(work, 0, (size_t)n_vocab / 8 + 1);                    /* seen; the keys come later */
-    aios__sample_adjust(&s, logits, n_vocab, recent, n_recent, (uint8_t *)work, d.x);
-    *id = k->argmax(d.x, n_vocab);
-    d.max = d.x[*id];
-    if (!(d.max > AIOSK_NEG_INF)) {
-        *id = -1;
-        st = aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "no token can be drawn: every logit is -infinity or not a number");
-    } else if (s.temperature > 0) {
-        *id = aios__sample_draw(k, &s, pos, &d);
-    }
-    aiosk_fp_end(fp);
-    return st;
-}
-
-AIOS_API aios_status aios_sample_logits(const aios_sampler *s, const float *logits, int32_t n_vocab, const int32_t *recent,
-                                        uint64_t n_recent, uint64_t pos, void *work, int32_t *id, aios_error *err) {
-    return aios__sample(aiosk_select(AIOSK_ISA_BEST), s, logits, n_vocab, recent, n_recent, pos, work, id, err);
-}
-AIOS__SMALL_END
-
-AIOS__SMALL_BEGIN
-
-/* ======== sequence.c ======== */
+/* ======== context/sequence.c ======== */
 /* sequence.c: what can be done with whole sequences: cut back, fork, find, take out of the middle, save and restore. Above exec, which
  * runs their tokens; the pages are kv.c's. */
 
@@ -10543,7 +10547,7 @@ AIOS_API aios_status aios_cache_get_info(const aios_context *c, aios_cache_info 
     return aios__desc_fill(AIOS__ID_aios_cache_info, out, &x);
 }
 
-/* ======== state.c ======== */
+/* ======== context/state.c ======== */
 /* state.c: a sequence as bytes in the caller's memory, and back.
  *
  *     header                          aios__state_head
@@ -10785,7 +10789,7 @@ AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base
     return AIOS_OK;
 }
 
-/* ======== context.c ======== */
+/* ======== context/context.c ======== */
 /* context.c: the public verbs of a running model: they check arguments and call what stands above. */
 
 /* Gives back what the context took, in reverse order; the weights stay with the model. */

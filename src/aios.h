@@ -6,49 +6,51 @@
 #define AIOSK_IMPLEMENTATION
 #endif
 #include "aios_kernels.h"
-#include "base.h"
+#include "base/base.h"
+#include "base/dmath.h"
 AIOS__SMALL_BEGIN
-#include "status.c"
+#include "base/status.c"
 AIOS__SMALL_END
-#include "job.c"
-#include "io.c"
-#include "gguf.h"
+#include "host/job.c"
+#include "host/io.c"
 AIOS__SMALL_BEGIN
-#include "hardware.c"
-#include "gguf.c"
+#include "host/hardware.c"
 AIOS__SMALL_END
-#include "unicode.h"
-#include "nfc.h"
-#include "vocab.c"
+#include "file/gguf.h"
 AIOS__SMALL_BEGIN
-#include "arch.c"
+#include "file/gguf.c"
 AIOS__SMALL_END
-#include "model.c"
-#include "kv.c"
+#include "text/unicode.h"
+#include "text/nfc.h"
+#include "text/vocab.c"
 AIOS__SMALL_BEGIN
-#include "artifact.c"
-#include "open.c"
-#include "memory.c"
-#include "stream.c"
-#include "rows.c"
+#include "model/arch.c"
 AIOS__SMALL_END
-#include "dmath.h"
-#include "experts.c"
-#include "ops.c"
+#include "model/model.c"
 AIOS__SMALL_BEGIN
-#include "program.c"
+#include "model/artifact.c"
+#include "model/open.c"
+#include "memory/memory.c"
+#include "memory/stream.c"
+#include "memory/rows.c"
 AIOS__SMALL_END
-#include "exec.c"
+#include "memory/experts.c"
+#include "kv/kv.c"
+#include "run/ops.c"
 AIOS__SMALL_BEGIN
-#include "spill.c"
-#include "pass.c"
-#include "plan.c"
+#include "run/program.c"
 AIOS__SMALL_END
-#include "sampler.c"
+#include "run/exec.c"
 AIOS__SMALL_BEGIN
-#include "sequence.c"
-#include "state.c"
-#include "context.c"
+#include "context/spill.c"
+#include "context/pass.c"
+AIOS__SMALL_END
+#include "context/sampler.c"
+AIOS__SMALL_BEGIN
+#include "context/plan.c"
+#include "context/sequence.c"
+#include "context/state.c"
+#include "context/context.c"
 AIOS__SMALL_END
 #include "blocks.c"
 #if defined(__clang__)

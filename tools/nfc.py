@@ -1,6 +1,6 @@
-# nfc.py: writes src/nfc.h, what canonical composition needs of Unicode.
+# nfc.py: writes src/text/nfc.h, what canonical composition needs of Unicode.
 #
-#     python3 tools/nfc.py >src/nfc.h         needs unicodedata2==15.1.0, so that the version is that of src/unicode.h
+#     python3 tools/nfc.py >src/text/nfc.h         needs unicodedata2==15.1.0, so that the version is that of src/text/unicode.h
 import sys
 try:
     import unicodedata2 as ucd
