@@ -479,6 +479,7 @@ count() { echo "$passed $failed" >"$dir/count"; }
 
 check "aios.h equals src/" same_as_src aios.h
 check "aios_kernels.h equals src/" same_as_src aios_kernels.h
+check "no file uses what stands below it" ${AWK:-awk} -f tests/layers.awk src/aios.h
 
 check "the library compiles, C99 -O2" timed "$CC" lib.o
 check "size, one vector set" one_set_fits "$CC" $MAX_BYTES
