@@ -936,12 +936,13 @@ AIOS_API aios_status aios_sample_logits(const aios_sampler *s, const float *logi
 #include "aios_kernels.h"
 
 /* ======== base/base.h ======== */
-/* base.h: integers that cannot overflow unseen, strings with a length, aligned bumps. Uses <string.h>; no state. */
+/* base.h: integers that cannot overflow unseen, strings with a length, aligned bumps. Uses
+ * <string.h>; no state. */
 #ifndef AIOS__BASE_H
 #define AIOS__BASE_H
 
 #if defined(__clang__)
-#pragma clang fp contract(off)          /* kernels/base.h says why */
+#pragma clang fp contract(off) /* kernels/base.h says why */
 #endif
 #if defined(_WIN32)
 #ifndef WIN32_LEAN_AND_MEAN
@@ -956,28 +957,41 @@ AIOS_API aios_status aios_sample_logits(const aios_sampler *s, const float *logi
 #include <stdlib.h>
 #endif
 
-/* Between BEGIN and END stands code that runs once per file, model, plan, context, pass or drawn token, not in tasks nor for each character or
- * logit: where the compiler optimises, it is to be small and soon compiled. GCC: -Os, without the passes that take time there and change the
- * size by little or make it larger (GCC 12 on an EPYC, all of the engine so: 2.1 s and 170 KB; plain -Os: 3.6 s and 172 KB). They stand in
- * one pragma, since of several in a macro GCC takes the first alone. No system header with code of its own stands in between, and
- * nothing reaches the host's code: GCC 12 gives back the options, but not the macro. */
+/* Between BEGIN and END stands code that runs once per file, model, plan, context, pass or drawn
+ * token, not in tasks nor for each character or logit: where the compiler optimises, it is to be
+ * small and soon compiled. GCC: -Os, without the passes that take time there and change the size
+ * by little or make it larger (GCC 12 on an EPYC, all of the engine so: 2.1 s and 170 KB; plain
+ * -Os: 3.6 s and 172 KB). They stand in one pragma, since of several in a macro GCC takes the
+ * first alone. No system header with code of its own stands in between, and nothing reaches the
+ * host's code: GCC 12 gives back the options, but not the macro. */
 #if defined(__clang__)
-#define AIOS__SMALL_BEGIN _Pragma("clang attribute push(__attribute__((minsize)), apply_to = function)")
+#define AIOS__SMALL_BEGIN \
+    _Pragma("clang attribute push(__attribute__((minsize)), apply_to = function)")
 #define AIOS__SMALL_END _Pragma("clang attribute pop")
 #elif defined(__GNUC__) && defined(__OPTIMIZE__)
-#define AIOS__SMALL_BEGIN _Pragma("push_macro(\"__OPTIMIZE_SIZE__\")") _Pragma("GCC push_options") \
-    _Pragma("GCC optimize (\"Os,no-gcse,no-expensive-optimizations,no-tree-vrp,no-thread-jumps,no-code-hoisting,no-rerun-cse-after-loop,no-tree-pre,no-tree-dominator-opts\", \
-    \"no-tree-slsr,no-tree-tail-merge,no-tree-switch-conversion,no-tree-phiprop,no-tree-builtin-call-dce,no-optimize-strlen,no-hoist-adjacent-loads\", \
-    \"no-isolate-erroneous-paths-dereference,no-tree-loop-distribute-patterns,no-tree-scev-cprop,no-partial-inlining,no-schedule-insns2,no-lra-remat\", \
-    \"no-tree-pta,no-tree-loop-im,no-tree-loop-optimize,no-move-loop-invariants,no-tree-ccp,no-tree-bit-ccp,no-tree-dse,no-tree-copy-prop\", \
-    \"no-tree-forwprop,no-tree-reassoc,no-tree-sink,no-caller-saves,no-ipa-icf,no-ipa-pure-const,no-ipa-reference,no-ipa-cp,no-ipa-sra\")")
+/* clang-format off */
+#define AIOS__SMALL_BEGIN _Pragma("push_macro(\"__OPTIMIZE_SIZE__\")") \
+    _Pragma("GCC push_options") \
+    _Pragma("GCC optimize (\"Os\", \
+        \"no-gcse,no-expensive-optimizations,no-tree-vrp,no-thread-jumps\", \
+        \"no-code-hoisting,no-rerun-cse-after-loop,no-tree-pre,no-tree-dominator-opts\", \
+        \"no-tree-slsr,no-tree-tail-merge,no-tree-switch-conversion,no-tree-phiprop\", \
+        \"no-tree-builtin-call-dce,no-optimize-strlen,no-hoist-adjacent-loads\", \
+        \"no-isolate-erroneous-paths-dereference,no-tree-loop-distribute-patterns\", \
+        \"no-tree-scev-cprop,no-partial-inlining,no-schedule-insns2,no-lra-remat\", \
+        \"no-tree-pta,no-tree-loop-im,no-tree-loop-optimize,no-move-loop-invariants\", \
+        \"no-tree-ccp,no-tree-bit-ccp,no-tree-dse,no-tree-copy-prop,no-tree-forwprop\", \
+        \"no-tree-reassoc,no-tree-sink,no-caller-saves,no-ipa-icf,no-ipa-pure-const\", \
+        \"no-ipa-reference,no-ipa-cp,no-ipa-sra\")")
+/* clang-format on */
 #define AIOS__SMALL_END _Pragma("GCC pop_options") _Pragma("pop_macro(\"__OPTIMIZE_SIZE__\")")
 #else
 #define AIOS__SMALL_BEGIN
 #define AIOS__SMALL_END
 #endif
 
-/* A function that is called when something went wrong: never inlined, and the way to it is not the one that is laid out straight. */
+/* A function that is called when something went wrong: never inlined, and the way to it is not
+ * the one that is laid out straight. */
 #if defined(__GNUC__) || defined(__clang__)
 #define AIOS__COLD __attribute__((cold, noinline))
 #else
@@ -986,24 +1000,37 @@ AIOS_API aios_status aios_sample_logits(const aios_sampler *s, const float *logi
 
 #define AIOS__NO_OFF UINT64_MAX
 
-typedef struct aios__str { const char *p; uint64_t n; } aios__str;      /* not terminated; not owned */
+typedef struct aios__str {
+    const char *p;
+    uint64_t n;
+} aios__str; /* not terminated; not owned */
 
-static inline int32_t aios__add(uint64_t a, uint64_t b, uint64_t *out) { *out = a + b; return *out >= a; }
+static inline int32_t aios__add(uint64_t a, uint64_t b, uint64_t *out) {
+    *out = a + b;
+    return *out >= a;
+}
 static inline int32_t aios__mul(uint64_t a, uint64_t b, uint64_t *out) {
     *out = a * b;
     return a == 0 || *out / a == b;
 }
-static inline uint64_t aios__round_up(uint64_t x, uint64_t align) { return (x + align - 1) / align * align; }
+static inline uint64_t aios__round_up(uint64_t x, uint64_t align) {
+    return (x + align - 1) / align * align;
+}
 static inline uint64_t aios__min_u64(uint64_t a, uint64_t b) { return a < b ? a : b; }
 static inline int32_t aios__str_eq(aios__str s, const char *z) {
     uint64_t i;
-    for (i = 0; i < s.n; i++) if (z[i] == 0 || s.p[i] != z[i]) return 0;
+    for (i = 0; i < s.n; i++)
+        if (z[i] == 0 || s.p[i] != z[i]) return 0;
     return z[s.n] == 0;
 }
 
-/* A bump over one block of memory. With base NULL it only counts: the same code measures and places, so that what
- * is asked for and what is used cannot differ. Never fails: the block has the size that counting gave. */
-typedef struct aios__bump { char *base; uint64_t used; } aios__bump;
+/* A bump over one block of memory. With base NULL it only counts: the same code measures and
+ * places, so that what is asked for and what is used cannot differ. Never fails: the block has
+ * the size that counting gave. */
+typedef struct aios__bump {
+    char *base;
+    uint64_t used;
+} aios__bump;
 static inline void *aios__take(aios__bump *b, uint64_t bytes, uint64_t align) {
     b->used = aios__round_up(b->used, align);
     b->used += bytes;
@@ -1013,13 +1040,14 @@ static inline void *aios__take(aios__bump *b, uint64_t bytes, uint64_t align) {
 #endif
 
 /* ======== base/dmath.h ======== */
-/* dmath.h: log, exp, floor, sin and cos in double, for tables made before the first token. Ours, because the C library's
- * differ from vendor to vendor in the last bit, and the same bits are promised. Errors below 2e-15 relative. */
+/* dmath.h: log, exp, floor, sin and cos in double, for tables made before the first token. Ours,
+ * because the C library's differ from vendor to vendor in the last bit, and the same bits are
+ * promised. Errors below 2e-15 relative. */
 #ifndef AIOS__DMATH_H
 #define AIOS__DMATH_H
 
 static inline double aios__floor(double x) {
-    double t = (double)(int64_t)x;      /* |x| < 2^62 */
+    double t = (double)(int64_t)x; /* |x| < 2^62 */
     return t > x ? t - 1 : t;
 }
 AIOS__SMALL_BEGIN
@@ -1032,16 +1060,21 @@ AIOSK__STRICT static double aios__log(double x) {
     e = (int32_t)(u >> 52) - 1023;
     u = (u & 0x000FFFFFFFFFFFFFu) | 0x3FF0000000000000u;
     memcpy(&m, &u, 8);
-    if (m > 1.4142135623730951) { m *= 0.5; e++; }
+    if (m > 1.4142135623730951) {
+        m *= 0.5;
+        e++;
+    }
     s = (m - 1) / (m + 1);
     s2 = s * s;
     for (i = 23; i >= 3; i -= 2) t = t * s2 + 1.0 / (double)i;
     t = 2 * (s + s * s2 * t);
-    return (double)e * 0.6931471803691238 + ((double)e * 1.9082149292705877e-10 + t);   /* ln 2 in two parts */
+    /* ln 2 in two parts */
+    return (double)e * 0.6931471803691238 + ((double)e * 1.9082149292705877e-10 + t);
 }
 /* |x| < 700 */
 AIOSK__STRICT static double aios__exp(double x) {
-    double k = aios__floor(x * 1.4426950408889634 + 0.5), r = x - k * 0.6931471803691238 - k * 1.9082149292705877e-10, t = 1, p;
+    double k = aios__floor(x * 1.4426950408889634 + 0.5),
+           r = x - k * 0.6931471803691238 - k * 1.9082149292705877e-10, t = 1, p;
     uint64_t u = (uint64_t)((int64_t)k + 1023) << 52;
     int32_t i;
     for (i = 14; i >= 1; i--) t = t * r / (double)i + 1;
@@ -1053,11 +1086,13 @@ AIOS__SMALL_END
 AIOSK__STRICT static void aios__sincos(double x, double *sin_x, double *cos_x) {
     double k = aios__floor(x * 0.6366197723675814 + 0.5), r, r2, s = 0, c = 0;
     int32_t i, q = (int32_t)((int64_t)k & 3);
-    r = ((x - k * 1.57079632673412561417e+00) - k * 6.07710050630396597660e-11) - k * 2.02226624879595063154e-21;
+    r = ((x - k * 1.57079632673412561417e+00) - k * 6.07710050630396597660e-11) -
+        k * 2.02226624879595063154e-21;
     r2 = r * r;
     for (i = 19; i >= 3; i -= 2) s = -r2 / (double)(i * (i - 1)) * (1 + s);
     for (i = 18; i >= 2; i -= 2) c = -r2 / (double)(i * (i - 1)) * (1 + c);
-    s = r + r * s; c = 1 + c;
+    s = r + r * s;
+    c = 1 + c;
     *sin_x = q == 0 ? s : q == 1 ? c : q == 2 ? -s : -c;
     *cos_x = q == 0 ? c : q == 1 ? -s : q == 2 ? -c : s;
 }
@@ -1067,25 +1102,32 @@ AIOSK__STRICT static void aios__sincos(double x, double *sin_x, double *cos_x) {
 AIOS__SMALL_BEGIN
 
 /* ======== base/status.c ======== */
-/* status.c: the error record, the public structs and their versions, the caller's allocator. Formats without stdio, so that the library reaches no
- * printf. */
+/* status.c: the error record, the public structs and their versions, the caller's allocator.
+ * Formats without stdio, so that the library reaches no printf. */
 
 AIOS_API const char *aios_status_name(aios_status s) {
-    static const char *const names[] = { "AIOS_OK", "AIOS_ERR_ARG", "AIOS_ERR_DESC", "AIOS_ERR_MEMORY", "AIOS_ERR_IO",
-        "AIOS_ERR_FORMAT", "AIOS_ERR_LIMIT", "AIOS_ERR_UNSUPPORTED", "AIOS_ERR_MODEL", "AIOS_ERR_STATE", "AIOS_ERR_FULL",
-        "AIOS_ERR_CANCELLED", "AIOS_ERR_VOCAB", "AIOS_ERR_SYSTEM" };
+    static const char *const names[] = {
+        "AIOS_OK",        "AIOS_ERR_ARG",    "AIOS_ERR_DESC",  "AIOS_ERR_MEMORY",
+        "AIOS_ERR_IO",    "AIOS_ERR_FORMAT", "AIOS_ERR_LIMIT", "AIOS_ERR_UNSUPPORTED",
+        "AIOS_ERR_MODEL", "AIOS_ERR_STATE",  "AIOS_ERR_FULL",  "AIOS_ERR_CANCELLED",
+        "AIOS_ERR_VOCAB", "AIOS_ERR_SYSTEM"
+    };
     if (s == AIOS_MORE) return "AIOS_MORE";
     return s <= 0 && s > -(int32_t)(sizeof names / sizeof *names) ? names[-s] : "unknown status";
 }
 
 /* A text being built in a buffer of fixed size: cut, never overrun, always terminated. */
-typedef struct aios__text { char *p; uint64_t cap, n; } aios__text;
+typedef struct aios__text {
+    char *p;
+    uint64_t cap, n;
+} aios__text;
 
 static void aios__put(aios__text *t, const char *s, uint64_t n) {
     uint64_t i;
     for (i = 0; i < n && t->n + 1 < t->cap; i++) {
         unsigned char c = (unsigned char)s[i];
-        t->p[t->n++] = (char)(c < 32 || c == 127 ? '?' : c);        /* file bytes must not steer a terminal */
+        /* file bytes must not steer a terminal */
+        t->p[t->n++] = (char)(c < 32 || c == 127 ? '?' : c);
     }
     if (t->cap) t->p[t->n] = 0;
 }
@@ -1093,136 +1135,237 @@ static void aios__put_z(aios__text *t, const char *z) { aios__put(t, z, strlen(z
 static void aios__put_u(aios__text *t, uint64_t v) {
     char d[20];
     int32_t n = 20;
-    do d[--n] = (char)('0' + v % 10); while (v /= 10);
+    do d[--n] = (char)('0' + v % 10);
+    while (v /= 10);
     aios__put(t, d + n, (uint64_t)(20 - n));
 }
 static void aios__put_i(aios__text *t, int64_t v) {
-    if (v < 0) { aios__put(t, "-", 1); aios__put_u(t, (uint64_t)0 - (uint64_t)v); } else aios__put_u(t, (uint64_t)v);
+    if (v < 0) {
+        aios__put(t, "-", 1);
+        aios__put_u(t, (uint64_t)0 - (uint64_t)v);
+    } else
+        aios__put_u(t, (uint64_t)v);
 }
 /* Six significant digits, for people; not for reading back. */
 static void aios__put_f(aios__text *t, double v) {
     int32_t e = 0, i;
     uint64_t m;
     char d[7];
-    if (v != v) { aios__put_z(t, "nan"); return; }
-    if (v < 0) { aios__put(t, "-", 1); v = -v; }
-    if (v > 1.7e308) { aios__put_z(t, "inf"); return; }
-    if (v == 0) { aios__put(t, "0", 1); return; }
-    while (v >= 999999.5) { v /= 10; e++; }
-    while (v < 99999.95) { v *= 10; e--; }
+    if (v != v) {
+        aios__put_z(t, "nan");
+        return;
+    }
+    if (v < 0) {
+        aios__put(t, "-", 1);
+        v = -v;
+    }
+    if (v > 1.7e308) {
+        aios__put_z(t, "inf");
+        return;
+    }
+    if (v == 0) {
+        aios__put(t, "0", 1);
+        return;
+    }
+    while (v >= 999999.5) {
+        v /= 10;
+        e++;
+    }
+    while (v < 99999.95) {
+        v *= 10;
+        e--;
+    }
     m = (uint64_t)(v + 0.5);
     for (i = 5; i >= 0; i--, m /= 10) d[i] = (char)('0' + m % 10);
-    for (i = 6; i > 1 && d[i - 1] == '0'; i--) e++;     /* i digits are left, value d * 10^e */
+    for (i = 6; i > 1 && d[i - 1] == '0'; i--) e++; /* i digits are left, value d * 10^e */
     if (e >= 0 && e <= 9) {
         aios__put(t, d, (uint64_t)i);
         while (e-- > 0) aios__put(t, "0", 1);
     } else if (e < 0 && -e < i) {
-        aios__put(t, d, (uint64_t)(i + e)); aios__put(t, ".", 1); aios__put(t, d + i + e, (uint64_t)-e);
+        aios__put(t, d, (uint64_t)(i + e));
+        aios__put(t, ".", 1);
+        aios__put(t, d + i + e, (uint64_t)-e);
     } else if (e < 0 && -e - i < 5) {
         aios__put_z(t, "0.");
-        for (; -e > i; e++) aios__put(t, "0", 1);
+        for (; - e > i; e++) aios__put(t, "0", 1);
         aios__put(t, d, (uint64_t)i);
     } else {
         aios__put(t, d, 1);
-        if (i > 1) { aios__put(t, ".", 1); aios__put(t, d + 1, (uint64_t)(i - 1)); }
-        aios__put(t, "e", 1); aios__put_i(t, e + i - 1);
+        if (i > 1) {
+            aios__put(t, ".", 1);
+            aios__put(t, d + 1, (uint64_t)(i - 1));
+        }
+        aios__put(t, "e", 1);
+        aios__put_i(t, e + i - 1);
     }
 }
 
-/* One argument of aios__fail, so that no varargs are needed and no type can be mistaken: two words, which travel in registers. A string, or a
- * number n where p is one of the marks; n AIOS__TO_ZERO: up to its zero byte. */
-typedef struct aios__arg { const char *p; uint64_t n; } aios__arg;
+/* One argument of aios__fail, so that no varargs are needed and no type can be mistaken: two
+ * words, which travel in registers. A string, or a number n where p is one of the marks; n
+ * AIOS__TO_ZERO: up to its zero byte. */
+typedef struct aios__arg {
+    const char *p;
+    uint64_t n;
+} aios__arg;
 enum { AIOS__IS_U = 1, AIOS__IS_I = 2 };
 #define AIOS__TO_ZERO UINT64_MAX
-static inline aios__arg aios__arg_of(const char *p, uint64_t n) { aios__arg a; a.p = p; a.n = n; return a; }
-static inline aios__arg aios__s(aios__str s)   { return aios__arg_of(s.p, s.n); }
+static inline aios__arg aios__arg_of(const char *p, uint64_t n) {
+    aios__arg a;
+    a.p = p;
+    a.n = n;
+    return a;
+}
+static inline aios__arg aios__s(aios__str s) { return aios__arg_of(s.p, s.n); }
 static inline aios__arg aios__z(const char *z) { return aios__arg_of(z, AIOS__TO_ZERO); }
-static inline aios__arg aios__u(uint64_t u)    { return aios__arg_of((const char *)(uintptr_t)AIOS__IS_U, u); }
-static inline aios__arg aios__i(int64_t i)     { return aios__arg_of((const char *)(uintptr_t)AIOS__IS_I, (uint64_t)i); }
+static inline aios__arg aios__u(uint64_t u) {
+    return aios__arg_of((const char *)(uintptr_t)AIOS__IS_U, u);
+}
+static inline aios__arg aios__i(int64_t i) {
+    return aios__arg_of((const char *)(uintptr_t)AIOS__IS_I, (uint64_t)i);
+}
 
-/* Fills the caller's record and returns code. Each % in fmt takes the next of a and b. A record that already tells of
- * a failure is overwritten. err may be NULL. */
-AIOS__COLD static aios_status aios__fail2(aios_error *err, aios_status code, uint64_t off, uint64_t expected, uint64_t got,
-                               const char *fmt, aios__arg a, aios__arg b) {
+/* Fills the caller's record and returns code. Each % in fmt takes the next of a and b. A record
+ * that already tells of a failure is overwritten. err may be NULL. */
+AIOS__COLD static aios_status aios__fail2(aios_error *err, aios_status code, uint64_t off,
+                                          uint64_t expected, uint64_t got, const char *fmt,
+                                          aios__arg a, aios__arg b) {
     aios__text t;
     int32_t n = 0;
     if (!err) return code;
-    err->code = code; err->reserved = 0; err->offset = off; err->expected = expected; err->got = got;
-    t.p = err->text; t.cap = sizeof err->text; t.n = 0;
+    err->code = code;
+    err->reserved = 0;
+    err->offset = off;
+    err->expected = expected;
+    err->got = got;
+    t.p = err->text;
+    t.cap = sizeof err->text;
+    t.n = 0;
     for (; *fmt; fmt++) {
         aios__arg x = n == 0 ? a : b;
-        if (*fmt != '%') { aios__put(&t, fmt, 1); continue; }
+        if (*fmt != '%') {
+            aios__put(&t, fmt, 1);
+            continue;
+        }
         n++;
-        if (x.p == aios__u(0).p) aios__put_u(&t, x.n);
-        else if (x.p == aios__i(0).p) aios__put_i(&t, (int64_t)x.n);
-        else aios__put(&t, x.p, aios__min_u64(x.n == AIOS__TO_ZERO ? x.p ? strlen(x.p) : 0 : x.n, 96));
+        if (x.p == aios__u(0).p)
+            aios__put_u(&t, x.n);
+        else if (x.p == aios__i(0).p)
+            aios__put_i(&t, (int64_t)x.n);
+        else
+            aios__put(&t, x.p,
+                      aios__min_u64(x.n == AIOS__TO_ZERO ? x.p ? strlen(x.p) : 0 : x.n, 96));
     }
     return code;
 }
-AIOS__COLD static aios_status aios__fail1(aios_error *err, aios_status code, uint64_t off, const char *fmt, aios__arg a) {
+AIOS__COLD static aios_status aios__fail1(aios_error *err, aios_status code, uint64_t off,
+                                          const char *fmt, aios__arg a) {
     return aios__fail2(err, code, off, 0, 0, fmt, a, aios__u(0));
 }
-AIOS__COLD static aios_status aios__fail(aios_error *err, aios_status code, uint64_t off, const char *text) {
+AIOS__COLD static aios_status aios__fail(aios_error *err, aios_status code, uint64_t off,
+                                         const char *text) {
     return aios__fail2(err, code, off, 0, 0, text, aios__u(0), aios__u(0));
 }
 /* Who hears of what is odd but can be lived with. fn NULL: nobody. */
-typedef struct aios__notes { aios_log_fn fn; void *user; } aios__notes;
-AIOS__COLD static void aios__note2(const aios__notes *log, const char *fmt, aios__arg a, aios__arg b) {
+typedef struct aios__notes {
+    aios_log_fn fn;
+    void *user;
+} aios__notes;
+AIOS__COLD static void aios__note2(const aios__notes *log, const char *fmt, aios__arg a,
+                                   aios__arg b) {
     aios_error e;
     if (!log || !log->fn) return;
     aios__fail2(&e, AIOS_OK, AIOS__NO_OFF, 0, 0, fmt, a, b);
     log->fn(log->user, 0, e.text);
 }
-static inline void aios__clear(aios_error *err) { if (err) memset(err, 0, sizeof *err); }
+static inline void aios__clear(aios_error *err) {
+    if (err) memset(err, 0, sizeof *err);
+}
 
 /* One request of the caller's allocator; what it answers must be there and aligned. */
-static aios_status aios__alloc(const aios_allocator *mem, const aios_mem_req *req, const char *what, void **out, aios_error *err) {
+static aios_status aios__alloc(const aios_allocator *mem, const aios_mem_req *req, const char *what,
+                               void **out, aios_error *err) {
     *out = mem->alloc(mem->user, req);
-    if (!*out) return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, req->bytes, 0, "the allocator gave no memory for the % (% bytes)", aios__z(what), aios__u(req->bytes));
+    if (!*out)
+        return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, req->bytes, 0,
+                           "the allocator gave no memory for the % (% bytes)", aios__z(what),
+                           aios__u(req->bytes));
     if (!((uintptr_t)*out & (req->align - 1))) return AIOS_OK;
     mem->free(mem->user, *out, req);
     *out = NULL;
-    return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, req->align, 0, "the allocator's memory for the % is not aligned to % bytes", aios__z(what), aios__u(req->align));
+    return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, req->align, 0,
+                       "the allocator's memory for the % is not aligned to % bytes", aios__z(what),
+                       aios__u(req->align));
 }
 
-/* ---- public structs ------------------------------------------------------------------------------------------ */
+/* ---- public structs ---- */
 /* Those with struct_size, and the others. A new one of api.h goes here too. */
+/* clang-format off */
 #define AIOS__SIZED(X) \
-    X(aios_mem_req) X(aios_allocator) X(aios_io) X(aios_hardware) X(aios_limits) X(aios_model_desc) X(aios_model_info) X(aios_tensor_info) \
-    X(aios_key_info) X(aios_plan_desc) X(aios_plan) X(aios_tensor_place) X(aios_spill) X(aios_context_desc) X(aios_output) X(aios_cache_info) \
-    X(aios_counters) X(aios_op_info) X(aios_blocks_desc) X(aios_blocks_plan) X(aios_block_info) X(aios_telemetry) X(aios_sampler)
+    X(aios_mem_req) X(aios_allocator) X(aios_io) X(aios_hardware) X(aios_limits) \
+    X(aios_model_desc) X(aios_model_info) X(aios_tensor_info) X(aios_key_info) \
+    X(aios_plan_desc) X(aios_plan) X(aios_tensor_place) X(aios_spill) X(aios_context_desc) \
+    X(aios_output) X(aios_cache_info) X(aios_counters) X(aios_op_info) X(aios_blocks_desc) \
+    X(aios_blocks_plan) X(aios_block_info) X(aios_telemetry) X(aios_sampler)
 #define AIOS__FIXED(X) \
-    X(aios_error) X(aios_detok) X(aios_block_entry) X(aios_logit_bias) X(aiosk_type) X(aiosk_matmul) X(aiosk_attend) X(aiosk_isa)
+    X(aios_error) X(aios_detok) X(aios_block_entry) X(aios_logit_bias) X(aiosk_type) \
+    X(aiosk_matmul) X(aiosk_attend) X(aiosk_isa)
+/* clang-format on */
 
 #define AIOS__ROW(T) AIOS__ID_##T,
 enum { AIOS__SIZED(AIOS__ROW) AIOS__N_SIZED };
 #undef AIOS__ROW
 #define AIOS__ROW(T) { #T, (uint32_t)sizeof(T), 0 },
-typedef struct aios__struct { const char *name; uint32_t bytes, reserved; } aios__struct;
+typedef struct aios__struct {
+    const char *name;
+    uint32_t bytes, reserved;
+} aios__struct;
 static const aios__struct aios__structs[] = { AIOS__SIZED(AIOS__ROW) AIOS__FIXED(AIOS__ROW) };
 #undef AIOS__ROW
 
 /* Where structs of older versions ended: at the first field that a version added. */
-#define AIOS__ENDED(T, field) { AIOS__ID_##T, (uint16_t)offsetof(T, field) }
-static const struct aios__older { uint16_t id, bytes; } aios__older[] = {
-    AIOS__ENDED(aios_allocator, granted), AIOS__ENDED(aios_io, submit), AIOS__ENDED(aios_io, soon),
-    AIOS__ENDED(aios_limits, max_blocks), AIOS__ENDED(aios_model_desc, artifact), AIOS__ENDED(aios_model_info, n_expert),
-    AIOS__ENDED(aios_plan_desc, hot_bytes), AIOS__ENDED(aios_plan_desc, numa_node_1), AIOS__ENDED(aios_plan_desc, kv_old_type),
-    AIOS__ENDED(aios_plan_desc, l3_bytes),
-    AIOS__ENDED(aios_plan, flags), AIOS__ENDED(aios_plan, tier_bytes), AIOS__ENDED(aios_plan, numa_node_1), AIOS__ENDED(aios_plan, kv_old_type),
-    AIOS__ENDED(aios_plan, n_expert_slots), AIOS__ENDED(aios_plan, kv_layer_type), AIOS__ENDED(aios_plan, n_row_slots),
-    AIOS__ENDED(aios_tensor_place, stream_bytes), AIOS__ENDED(aios_tensor_place, resident_tier),
-    AIOS__ENDED(aios_context_desc, thread_start), AIOS__ENDED(aios_context_desc, spill),
-    AIOS__ENDED(aios_counters, n_units), AIOS__ENDED(aios_counters, tier_bytes), AIOS__ENDED(aios_counters, n_expert_hits), AIOS__ENDED(aios_counters, n_spilled) };
+#define AIOS__ENDED(T, field) \
+    { AIOS__ID_##T, (uint16_t)offsetof(T, field) }
+static const struct aios__older {
+    uint16_t id, bytes;
+} aios__older[] = { AIOS__ENDED(aios_allocator, granted),
+                    AIOS__ENDED(aios_io, submit),
+                    AIOS__ENDED(aios_io, soon),
+                    AIOS__ENDED(aios_limits, max_blocks),
+                    AIOS__ENDED(aios_model_desc, artifact),
+                    AIOS__ENDED(aios_model_info, n_expert),
+                    AIOS__ENDED(aios_plan_desc, hot_bytes),
+                    AIOS__ENDED(aios_plan_desc, numa_node_1),
+                    AIOS__ENDED(aios_plan_desc, kv_old_type),
+                    AIOS__ENDED(aios_plan_desc, l3_bytes),
+                    AIOS__ENDED(aios_plan, flags),
+                    AIOS__ENDED(aios_plan, tier_bytes),
+                    AIOS__ENDED(aios_plan, numa_node_1),
+                    AIOS__ENDED(aios_plan, kv_old_type),
+                    AIOS__ENDED(aios_plan, n_expert_slots),
+                    AIOS__ENDED(aios_plan, kv_layer_type),
+                    AIOS__ENDED(aios_plan, n_row_slots),
+                    AIOS__ENDED(aios_tensor_place, stream_bytes),
+                    AIOS__ENDED(aios_tensor_place, resident_tier),
+                    AIOS__ENDED(aios_context_desc, thread_start),
+                    AIOS__ENDED(aios_context_desc, spill),
+                    AIOS__ENDED(aios_counters, n_units),
+                    AIOS__ENDED(aios_counters, tier_bytes),
+                    AIOS__ENDED(aios_counters, n_expert_hits),
+                    AIOS__ENDED(aios_counters, n_spilled) };
 #undef AIOS__ENDED
 
-/* The struct_size at p, which this or an older version had, or a newer one may have; 0 = it is none of these. */
+/* The struct_size at p, which this or an older version had, or a newer one may have; 0 = it is
+ * none of these. */
 static uint32_t aios__struct_size(uint32_t id, const void *p) {
     const uint32_t bytes = aios__structs[id].bytes;
     uint32_t n, i;
     memcpy(&n, p, 4);
     if (n >= bytes) return n <= 4096 && (n - bytes) % 4 == 0 ? n : 0;
-    for (i = 0; i < sizeof aios__older / sizeof *aios__older; i++) if (aios__older[i].id == id && (aios__older[i].bytes == n || (aios__older[i].bytes + 7u) / 8 * 8 == n)) return n;    /* with padding behind, where pointers have 4 bytes */
+    /* with padding behind, where pointers have 4 bytes */
+    for (i = 0; i < sizeof aios__older / sizeof *aios__older; i++)
+        if (aios__older[i].id == id &&
+            (aios__older[i].bytes == n || (aios__older[i].bytes + 7u) / 8 * 8 == n))
+            return n;
     return 0;
 }
 
@@ -1236,12 +1379,15 @@ AIOS_API uint64_t aios_sizeof(const char *struct_name) {
 static void aios__struct_init(void *d, uint32_t bytes) {
     if (d) memset(d, 0, bytes), memcpy(d, &bytes, 4);
 }
-#define AIOS__ROW(T) AIOS_API void (T##_init)(T *d) { aios__struct_init(d, (uint32_t)sizeof *d); }  /* in brackets, where the macro is not meant */
+#define AIOS__ROW(T)                               \
+    AIOS_API void(T##_init)(T * d) {               \
+        aios__struct_init(d, (uint32_t)sizeof *d); \
+    } /* in brackets, where the macro is not meant */
 AIOS__SIZED(AIOS__ROW)
 #undef AIOS__ROW
 
-/* Copies a struct AIOS__ID_* that the caller may have compiled against an older or newer header: min(struct_size, sizeof) bytes over
- * zeros. A newer caller's unknown fields must be zero. */
+/* Copies a struct AIOS__ID_* that the caller may have compiled against an older or newer header:
+ * min(struct_size, sizeof) bytes over zeros. A newer caller's unknown fields must be zero. */
 static aios_status aios__desc_copy(uint32_t id, void *dst, const void *src, aios_error *err) {
     const char *what = aios__structs[id].name;
     const uint32_t dst_bytes = aios__structs[id].bytes;
@@ -1249,11 +1395,15 @@ static aios_status aios__desc_copy(uint32_t id, void *dst, const void *src, aios
     if (!src) return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "% is NULL", aios__z(what));
     if ((n = aios__struct_size(id, src)) == 0) {
         memcpy(&n, src, 4);
-        return aios__fail2(err, AIOS_ERR_DESC, AIOS__NO_OFF, dst_bytes, n, "%.struct_size is %: call its _init function first", aios__z(what), aios__u(n));
+        return aios__fail2(err, AIOS_ERR_DESC, AIOS__NO_OFF, dst_bytes, n,
+                           "%.struct_size is %: call its _init function first", aios__z(what),
+                           aios__u(n));
     }
     for (i = dst_bytes; i < n; i++)
         if (((const char *)src)[i])
-            return aios__fail1(err, AIOS_ERR_DESC, AIOS__NO_OFF, "% sets a field that this version of the library does not know", aios__z(what));
+            return aios__fail1(err, AIOS_ERR_DESC, AIOS__NO_OFF,
+                               "% sets a field that this version of the library does not know",
+                               aios__z(what));
     memset(dst, 0, dst_bytes);
     memcpy(dst, src, n < dst_bytes ? n : dst_bytes);
     return AIOS_OK;
@@ -1261,11 +1411,15 @@ static aios_status aios__desc_copy(uint32_t id, void *dst, const void *src, aios
 /* A flag that this version does not know may change what the caller means: refused, not ignored. */
 static aios_status aios__flags(uint32_t given, uint32_t known, const char *what, aios_error *err) {
     if (!(given & ~known)) return AIOS_OK;
-    return aios__fail2(err, AIOS_ERR_DESC, AIOS__NO_OFF, known, given, "%.flags % has bits that this version does not know", aios__z(what), aios__u(given));
+    return aios__fail2(err, AIOS_ERR_DESC, AIOS__NO_OFF, known, given,
+                       "%.flags % has bits that this version does not know", aios__z(what),
+                       aios__u(given));
 }
 /* The same of a field that has no meaning yet. */
 static aios_status aios__unused(uint32_t given, const char *what, aios_error *err) {
-    return given ? aios__fail2(err, AIOS_ERR_DESC, AIOS__NO_OFF, 0, given, "%.reserved is %, not 0", aios__z(what), aios__u(given)) : AIOS_OK;
+    return given ? aios__fail2(err, AIOS_ERR_DESC, AIOS__NO_OFF, 0, given, "%.reserved is %, not 0",
+                               aios__z(what), aios__u(given))
+                 : AIOS_OK;
 }
 /* The other way: fills a caller's struct of struct_size bytes, which stays as it is. */
 static aios_status aios__desc_fill(uint32_t id, void *dst, const void *src) {
@@ -1280,10 +1434,12 @@ static aios_status aios__desc_fill(uint32_t id, void *dst, const void *src) {
 /* The allocator that a desc names, or the one that is built in. */
 #ifdef AIOS_DEFAULT_ALLOC
 static void *aios__default_take(void *user, const aios_mem_req *req) {
-    const uint64_t more = req->align + sizeof(void *);      /* in front of what is given: where malloc's begins */
+    /* in front of what is given: where malloc's begins */
+    const uint64_t more = req->align + sizeof(void *);
     char *p, *given;
     (void)user;
-    if (req->bytes > SIZE_MAX - more || !(p = (char *)malloc((size_t)(req->bytes + more)))) return NULL;
+    if (req->bytes > SIZE_MAX - more || !(p = (char *)malloc((size_t)(req->bytes + more))))
+        return NULL;
     given = p + sizeof p;
     given += (req->align - ((uintptr_t)given & (req->align - 1))) & (req->align - 1);
     memcpy(given - sizeof p, &p, sizeof p);
@@ -1296,42 +1452,67 @@ static void aios__default_give(void *user, void *given, const aios_mem_req *req)
     memcpy(&p, (char *)given - sizeof p, sizeof p);
     free(p);
 }
-static uint32_t aios__default_granted(void *user, void *p, const aios_mem_req *req) { (void)user; (void)p; (void)req; return 0; }
+static uint32_t aios__default_granted(void *user, void *p, const aios_mem_req *req) {
+    (void)user;
+    (void)p;
+    (void)req;
+    return 0;
+}
 #endif
-static aios_status aios__allocator_copy(aios_allocator *dst, const aios_allocator *src, const char *what, aios_error *err) {
+static aios_status aios__allocator_copy(aios_allocator *dst, const aios_allocator *src,
+                                        const char *what, aios_error *err) {
     aios_status st;
     if (!src) {
 #ifdef AIOS_DEFAULT_ALLOC
         (void)what;
         aios_allocator_init(dst);
-        dst->alloc = aios__default_take; dst->free = aios__default_give; dst->granted = aios__default_granted;
+        dst->alloc = aios__default_take;
+        dst->free = aios__default_give;
+        dst->granted = aios__default_granted;
         return AIOS_OK;
 #else
-        return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "%.mem is NULL: the library takes memory from the caller alone (or is compiled with AIOS_DEFAULT_ALLOC)", aios__z(what));
+        return aios__fail1(
+            err, AIOS_ERR_ARG, AIOS__NO_OFF,
+            "%.mem is NULL: the library takes memory from the caller alone (or is compiled with "
+            "AIOS_DEFAULT_ALLOC)",
+            aios__z(what));
 #endif
     }
     if ((st = aios__desc_copy(AIOS__ID_aios_allocator, dst, src, err)) != 0) return st;
-    if (!dst->alloc || !dst->free) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_allocator needs alloc and free");
+    if (!dst->alloc || !dst->free)
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_allocator needs alloc and free");
     return aios__flags(dst->flags, 0, "aios_allocator", err);
 }
 
 AIOS__SMALL_END
 
 /* ======== host/job.c ======== */
-/* job.c: atomics, the clock, and a small pool of threads for hosts that lend none. A waiting thread spins for a bounded
- * time (some tens of microseconds), then sleeps in the kernel. */
+/* job.c: atomics, the clock, and a small pool of threads for hosts that lend none. A waiting
+ * thread spins for a bounded time (some tens of microseconds), then sleeps in the kernel. */
 
 #if defined(__GNUC__) || defined(__clang__)
-static inline int32_t aios__load(const int32_t *p)            { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
-static inline void    aios__store(int32_t *p, int32_t v)      { __atomic_store_n(p, v, __ATOMIC_SEQ_CST); }
-static inline int32_t aios__fetch_add(int32_t *p, int32_t v)  { return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST); }
-static inline int32_t aios__cas(int32_t *p, int32_t old, int32_t v) { return __atomic_compare_exchange_n(p, &old, v, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); }
+static inline int32_t aios__load(const int32_t *p) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }
+static inline void aios__store(int32_t *p, int32_t v) { __atomic_store_n(p, v, __ATOMIC_SEQ_CST); }
+static inline int32_t aios__fetch_add(int32_t *p, int32_t v) {
+    return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST);
+}
+static inline int32_t aios__cas(int32_t *p, int32_t old, int32_t v) {
+    return __atomic_compare_exchange_n(p, &old, v, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
 #elif defined(_MSC_VER)
 #include <intrin.h>
-static inline int32_t aios__load(const int32_t *p)            { return (int32_t)_InterlockedOr((volatile long *)(int32_t *)p, 0); }
-static inline void    aios__store(int32_t *p, int32_t v)      { _InterlockedExchange((volatile long *)p, v); }
-static inline int32_t aios__fetch_add(int32_t *p, int32_t v)  { return (int32_t)_InterlockedExchangeAdd((volatile long *)p, v); }
-static inline int32_t aios__cas(int32_t *p, int32_t old, int32_t v) { return (int32_t)_InterlockedCompareExchange((volatile long *)p, v, old) == old; }
+static inline int32_t aios__load(const int32_t *p) {
+    return (int32_t)_InterlockedOr((volatile long *)(int32_t *)p, 0);
+}
+static inline void aios__store(int32_t *p, int32_t v) {
+    _InterlockedExchange((volatile long *)p, v);
+}
+static inline int32_t aios__fetch_add(int32_t *p, int32_t v) {
+    return (int32_t)_InterlockedExchangeAdd((volatile long *)p, v);
+}
+static inline int32_t aios__cas(int32_t *p, int32_t old, int32_t v) {
+    return (int32_t)_InterlockedCompareExchange((volatile long *)p, v, old) == old;
+}
 #else
 #error "aios.h: no atomics are known for this compiler"
 #endif
@@ -1340,35 +1521,40 @@ static inline void aios__pause(void) {
 #if defined(__x86_64__) || defined(_M_X64)
     _mm_pause();
 #elif defined(__aarch64__) && defined(__GNUC__)
-    __asm__ __volatile__("isb");        /* waits some tens of cycles; yield is nothing on most cores and the spin would be short */
+    /* waits some tens of cycles; yield is nothing on most cores and the spin would be short */
+    __asm__ __volatile__("isb");
 #endif
 }
 
-/* ---- clock -------------------------------------------------------------------------------------------------- */
+/* ---- clock ---- */
 #if defined(AIOS_NO_CLOCK)
-static uint64_t aios__system_ns(void *user) { (void)user; return 0; }
+static uint64_t aios__system_ns(void *user) {
+    (void)user;
+    return 0;
+}
 #elif defined(_WIN32)
 static uint64_t aios__system_ns(void *user) {
     LARGE_INTEGER f, t;
     (void)user;
     QueryPerformanceFrequency(&f);
     QueryPerformanceCounter(&t);
-    return (uint64_t)(t.QuadPart / f.QuadPart) * 1000000000u + (uint64_t)(t.QuadPart % f.QuadPart) * 1000000000u / (uint64_t)f.QuadPart;
+    return (uint64_t)(t.QuadPart / f.QuadPart) * 1000000000u +
+           (uint64_t)(t.QuadPart % f.QuadPart) * 1000000000u / (uint64_t)f.QuadPart;
 }
 #else
 #include <time.h>
-#if defined(__wasi__)               /* a strict -std=c99 hides what POSIX has */
+#if defined(__wasi__) /* a strict -std=c99 hides what POSIX has */
 extern int clock_gettime(clockid_t id, struct timespec *t);
 #define AIOS__CLOCK_MONOTONIC CLOCK_MONOTONIC
-#define AIOS__CLOCK_REALTIME CLOCK_REALTIME
+#define AIOS__CLOCK_REALTIME  CLOCK_REALTIME
 #elif !defined(CLOCK_MONOTONIC)
-#include <pthread.h>                /* struct timespec */
+#include <pthread.h> /* struct timespec */
 #define AIOS__CLOCK_MONOTONIC 1
-#define AIOS__CLOCK_REALTIME 0
+#define AIOS__CLOCK_REALTIME  0
 extern int clock_gettime(int id, struct timespec *t);
 #else
 #define AIOS__CLOCK_MONOTONIC CLOCK_MONOTONIC
-#define AIOS__CLOCK_REALTIME CLOCK_REALTIME
+#define AIOS__CLOCK_REALTIME  CLOCK_REALTIME
 #endif
 static uint64_t aios__system_ns(void *user) {
     struct timespec t;
@@ -1378,87 +1564,142 @@ static uint64_t aios__system_ns(void *user) {
 }
 #endif
 
-/* ---- pool --------------------------------------------------------------------------------------------------- */
-/* A job is one call of aios__pool_run: its caller is worker 0, and the pool's threads join when they are there. Nobody waits for
- * one that is not: a thread that the system wakes late, or never during a short job, finds the work done, or helps with what
- * is left. Who has joined is a member and must come to every barrier until the job is over. */
+/* ---- pool ---- */
+/* A job is one call of aios__pool_run: its caller is worker 0, and the pool's threads join when
+ * they are there. Nobody waits for one that is not: a thread that the system wakes late, or
+ * never during a short job, finds the work done, or helps with what is left. Who has joined is a
+ * member and must come to every barrier until the job is over. */
 typedef void (*aios__worker_fn)(void *arg, int32_t worker);
 typedef void (*aios__start_fn)(void *user, int32_t worker);
 
 #ifndef AIOS_STACK_BYTES
-#define AIOS_STACK_BYTES (256 * 1024)   /* the deepest task needs under 48 KiB; the C library puts a program's thread-local data here too */
+/* the deepest task needs under 48 KiB; the C library puts a program's thread-local data here too */
+#define AIOS_STACK_BYTES (256 * 1024)
 #endif
 #if defined(_WIN32)
-#define AIOS__STACK 0                   /* the system gives each thread its own                         */
-#define AIOS__PAGE 16
+#define AIOS__STACK 0 /* the system gives each thread its own                         */
+#define AIOS__PAGE  16
 #else
 #define AIOS__STACK (((uint64_t)AIOS_STACK_BYTES + 16383) / 16384 * 16384)
-#define AIOS__PAGE 16384                /* the largest page that a stack must be aligned to (Apple arm64) */
+#define AIOS__PAGE  16384 /* the largest page that a stack must be aligned to (Apple arm64) */
 #endif
-enum { AIOS__SPINS = 1000 };            /* some tens of microseconds                                    */
-#define AIOS__FOREVER UINT64_MAX        /* nanoseconds                                                  */
+enum { AIOS__SPINS = 1000 };     /* some tens of microseconds */
+#define AIOS__FOREVER UINT64_MAX /* nanoseconds                                                  */
 
 #if defined(__wasm__) && !defined(_REENTRANT) && !defined(AIOS_NO_THREADS)
-#define AIOS_NO_THREADS     /* a module has them where it was compiled with -pthread */
+#define AIOS_NO_THREADS /* a module has them where it was compiled with -pthread */
 #endif
 #ifdef AIOS_NO_THREADS
-typedef struct aios__pool { int32_t n; } aios__pool;
-static uint64_t aios__stacks(int32_t n) { (void)n; return 0; }
-static aios_status aios__pool_start(aios__pool *p, int32_t n, aios__start_fn start, void *start_user, aios_error *err) {
+typedef struct aios__pool {
+    int32_t n;
+} aios__pool;
+static uint64_t aios__stacks(int32_t n) {
+    (void)n;
+    return 0;
+}
+static aios_status aios__pool_start(aios__pool *p, int32_t n, aios__start_fn start,
+                                    void *start_user, aios_error *err) {
     p->n = 1;
-    (void)start; (void)start_user;
-    return n < 2 ? AIOS_OK : aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "this build has no threads (AIOS_NO_THREADS): give parallel_for or plan for one thread");
+    (void)start;
+    (void)start_user;
+    return n < 2 ? AIOS_OK
+                 : aios__fail(
+                       err, AIOS_ERR_ARG, AIOS__NO_OFF,
+                       "this build has no threads (AIOS_NO_THREADS): give parallel_for or plan for "
+                       "one thread");
 }
 static void aios__pool_stop(aios__pool *p) { (void)p; }
-static void aios__pool_run(aios__pool *p, aios__worker_fn fn, void *arg) { (void)p; fn(arg, 0); }
-static int32_t aios__barrier_arrive(aios__pool *p, int32_t *gen) { (void)p; (void)gen; return 1; }
-static void aios__barrier_release(aios__pool *p, int32_t over) { (void)p; (void)over; }
-static int32_t aios__barrier_wait(aios__pool *p, int32_t gen) { (void)p; (void)gen; return 1; }
-static void aios__pool_bound(aios__pool *p, int32_t n) { (void)p; (void)n; }
-
-typedef struct aios__crew { int32_t n, quit; } aios__crew;
-static void aios__threads_layout(aios__pool *p, aios__crew *c, aios__bump *b, int32_t n_workers, int32_t n_crew) { (void)p; (void)c; (void)b; (void)n_workers; (void)n_crew; }
-static aios_status aios__crew_start(aios__crew *c, int32_t n, void (*fn)(void *), void *arg, aios_error *err) {
-    (void)c; (void)fn; (void)arg;
-    return n < 1 ? AIOS_OK : aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "this build has no threads (AIOS_NO_THREADS): plan without reading threads");
+static void aios__pool_run(aios__pool *p, aios__worker_fn fn, void *arg) {
+    (void)p;
+    fn(arg, 0);
 }
-static int32_t aios__crew_stop(aios__crew *c) { (void)c; return 1; }
+static int32_t aios__barrier_arrive(aios__pool *p, int32_t *gen) {
+    (void)p;
+    (void)gen;
+    return 1;
+}
+static void aios__barrier_release(aios__pool *p, int32_t over) {
+    (void)p;
+    (void)over;
+}
+static int32_t aios__barrier_wait(aios__pool *p, int32_t gen) {
+    (void)p;
+    (void)gen;
+    return 1;
+}
+static void aios__pool_bound(aios__pool *p, int32_t n) {
+    (void)p;
+    (void)n;
+}
+
+typedef struct aios__crew {
+    int32_t n, quit;
+} aios__crew;
+static void aios__threads_layout(aios__pool *p, aios__crew *c, aios__bump *b, int32_t n_workers,
+                                 int32_t n_crew) {
+    (void)p;
+    (void)c;
+    (void)b;
+    (void)n_workers;
+    (void)n_crew;
+}
+static aios_status aios__crew_start(aios__crew *c, int32_t n, void (*fn)(void *), void *arg,
+                                    aios_error *err) {
+    (void)c;
+    (void)fn;
+    (void)arg;
+    return n < 1 ? AIOS_OK
+                 : aios__fail(
+                       err, AIOS_ERR_ARG, AIOS__NO_OFF,
+                       "this build has no threads (AIOS_NO_THREADS): plan without reading threads");
+}
+static int32_t aios__crew_stop(aios__crew *c) {
+    (void)c;
+    return 1;
+}
 static void aios__crew_lock(aios__crew *c) { (void)c; }
 static void aios__crew_unlock(aios__crew *c) { (void)c; }
 static void aios__crew_wake(aios__crew *c) { (void)c; }
 static void aios__crew_call(aios__crew *c) { (void)c; }
 static void aios__crew_idle(aios__crew *c) { (void)c; }
-static void aios__crew_wait(aios__crew *c, uint64_t ns) { (void)c; (void)ns; }
+static void aios__crew_wait(aios__crew *c, uint64_t ns) {
+    (void)c;
+    (void)ns;
+}
 #else
 
 #if defined(_WIN32)
 typedef HANDLE aios__thread;
 typedef SRWLOCK aios__lock;
 typedef CONDITION_VARIABLE aios__cond;
-#define AIOS__LOCK(p)      AcquireSRWLockExclusive(&(p)->lock)
-#define AIOS__UNLOCK(p)    ReleaseSRWLockExclusive(&(p)->lock)
-#define AIOS__SLEEP(p, c)  SleepConditionVariableSRW(&(p)->c, &(p)->lock, INFINITE, 0)
-#define AIOS__WAKE(p, c)   WakeAllConditionVariable(&(p)->c)
+#define AIOS__LOCK(p)     AcquireSRWLockExclusive(&(p)->lock)
+#define AIOS__UNLOCK(p)   ReleaseSRWLockExclusive(&(p)->lock)
+#define AIOS__SLEEP(p, c) SleepConditionVariableSRW(&(p)->c, &(p)->lock, INFINITE, 0)
+#define AIOS__WAKE(p, c)  WakeAllConditionVariable(&(p)->c)
 static int64_t aios__process(void) { return 0; }
 #else
 #include <pthread.h>
-#if defined(__STRICT_ANSI__) && !defined(__cplusplus)   /* a strict -std=c99 hides it */
+#if defined(__STRICT_ANSI__) && !defined(__cplusplus) /* a strict -std=c99 hides it */
 extern int pthread_attr_setstack(pthread_attr_t *a, void *stack, size_t n_bytes);
 #endif
 typedef pthread_t aios__thread;
 typedef pthread_mutex_t aios__lock;
 typedef pthread_cond_t aios__cond;
-#define AIOS__LOCK(p)      pthread_mutex_lock(&(p)->lock)
-#define AIOS__UNLOCK(p)    pthread_mutex_unlock(&(p)->lock)
-#define AIOS__SLEEP(p, c)  pthread_cond_wait(&(p)->c, &(p)->lock)
-#define AIOS__WAKE(p, c)   pthread_cond_broadcast(&(p)->c)
+#define AIOS__LOCK(p)     pthread_mutex_lock(&(p)->lock)
+#define AIOS__UNLOCK(p)   pthread_mutex_unlock(&(p)->lock)
+#define AIOS__SLEEP(p, c) pthread_cond_wait(&(p)->c, &(p)->lock)
+#define AIOS__WAKE(p, c)  pthread_cond_broadcast(&(p)->c)
 #include <unistd.h>
-static int64_t aios__process(void) { return (int64_t)getpid(); }   /* a forked child has the memory of the threads, not the threads */
+/* a forked child has the memory of the threads, not the threads */
+static int64_t aios__process(void) { return (int64_t)getpid(); }
 #endif
 
 AIOS__SMALL_BEGIN
 /* What a thread of our own runs. It is there as long as the thread is. */
-typedef struct aios__begin { void (*fn)(void *arg); void *arg; } aios__begin;
+typedef struct aios__begin {
+    void (*fn)(void *arg);
+    void *arg;
+} aios__begin;
 #if defined(_WIN32)
 static DWORD WINAPI aios__thread_main(void *arg) {
 #else
@@ -1478,7 +1719,8 @@ static int32_t aios__thread_start(aios__thread *t, aios__begin *b, char *stack) 
     pthread_attr_t a;
     int32_t ok = pthread_attr_init(&a) == 0;
     if (!ok) return 0;
-    ok = pthread_attr_setstack(&a, stack, AIOS__STACK) == 0 && pthread_create(t, &a, aios__thread_main, b) == 0;
+    ok = pthread_attr_setstack(&a, stack, AIOS__STACK) == 0 &&
+         pthread_create(t, &a, aios__thread_main, b) == 0;
     pthread_attr_destroy(&a);
     return ok;
 #endif
@@ -1491,28 +1733,35 @@ static void aios__thread_join(aios__thread t) {
     pthread_join(t, NULL);
 #endif
 }
-static uint64_t aios__stacks(int32_t n) { return n > 0 ? (uint64_t)n * AIOS__STACK + AIOS__PAGE : 0; }
+static uint64_t aios__stacks(int32_t n) {
+    return n > 0 ? (uint64_t)n * AIOS__STACK + AIOS__PAGE : 0;
+}
 /* A lock and two conditions. */
-static aios_status aios__locks_start(aios__lock *lock, aios__cond *a, aios__cond *b, aios_error *err) {
+static aios_status aios__locks_start(aios__lock *lock, aios__cond *a, aios__cond *b,
+                                     aios_error *err) {
 #if defined(_WIN32)
     (void)err;
     InitializeSRWLock(lock);
     InitializeConditionVariable(a);
     InitializeConditionVariable(b);
 #else
-    if (pthread_mutex_init(lock, NULL)) return aios__fail(err, AIOS_ERR_SYSTEM, AIOS__NO_OFF, "the system gave no mutex");
+    if (pthread_mutex_init(lock, NULL))
+        return aios__fail(err, AIOS_ERR_SYSTEM, AIOS__NO_OFF, "the system gave no mutex");
     if (pthread_cond_init(a, NULL)) a = NULL;
     if (!a || pthread_cond_init(b, NULL)) {
         if (a) pthread_cond_destroy(a);
         pthread_mutex_destroy(lock);
-        return aios__fail(err, AIOS_ERR_SYSTEM, AIOS__NO_OFF, "the system gave no condition variable");
+        return aios__fail(err, AIOS_ERR_SYSTEM, AIOS__NO_OFF,
+                          "the system gave no condition variable");
     }
 #endif
     return AIOS_OK;
 }
 static void aios__locks_stop(aios__lock *lock, aios__cond *a, aios__cond *b) {
 #if defined(_WIN32)
-    (void)lock; (void)a; (void)b;
+    (void)lock;
+    (void)a;
+    (void)b;
 #else
     pthread_mutex_destroy(lock);
     pthread_cond_destroy(a);
@@ -1523,37 +1772,49 @@ static void aios__locks_stop(aios__lock *lock, aios__cond *a, aios__cond *b) {
 AIOS__SMALL_END
 
 struct aios__pool;
-typedef struct aios__seat { struct aios__pool *pool; int32_t worker; aios__begin begin; } aios__seat;
+typedef struct aios__seat {
+    struct aios__pool *pool;
+    int32_t worker;
+    aios__begin begin;
+} aios__seat;
 
 typedef struct aios__pool {
-    int32_t n;                          /* workers, the caller included; 0 = not started                */
-    int32_t active;                     /* those that are wanted, 1..n; changed under the lock          */
+    int32_t n;      /* workers, the caller included; 0 = not started */
+    int32_t active; /* those that are wanted, 1..n; changed under the lock */
     int32_t quit;
-    int64_t process;                    /* in which the threads run                                     */
+    int64_t process; /* in which the threads run */
     aios__worker_fn fn;
     void *arg;
-    aios__start_fn start;               /* NULL, or called once on each thread                          */
+    aios__start_fn start; /* NULL, or called once on each thread */
     void *start_user;
-    aios__thread *thread;               /* [n]; 0 unused                                                */
-    aios__seat *seat;                   /* [n]                                                          */
-    char *stack;                        /* [n - 1] stacks, in the caller's memory                       */
+    aios__thread *thread; /* [n]; 0 unused */
+    aios__seat *seat;     /* [n] */
+    char *stack;          /* [n - 1] stacks, in the caller's memory */
     aios__lock lock;
-    aios__cond cond, parked;            /* parked: threads beyond active; only aios__pool_bound wakes them */
-    char apart0[64]; int32_t job;       /* counts jobs; each waits on its own cache line                */
-    char apart1[64]; int32_t bar_gen;   /* counts barriers passed                                       */
-    int32_t over;                       /* the barrier at which the last job ended                      */
-    char apart2[64]; int32_t members;   /* as below                                                     */
-    char apart3[64]; int32_t sleepers;
+    aios__cond cond, parked; /* parked: threads beyond active; only aios__pool_bound wakes them */
+    /* counts jobs; each waits on its own cache line */
+    char apart0[64];
+    int32_t job;
+    char apart1[64];
+    int32_t bar_gen; /* counts barriers passed */
+    int32_t over;    /* the barrier at which the last job ended */
+    char apart2[64];
+    int32_t members; /* as below */
+    char apart3[64];
+    int32_t sleepers;
     char apart4[64];
 } aios__pool;
 
-/* members: how many have joined (bits 0-10) and how many of these are in the barrier (11-21); the low bits of the barrier's number (23-30),
- * which who joins between the two writes of aios__barrier_release must know; 0 when there is no job. While all are in the
- * barrier the last of them works alone on what they share, and nobody joins. */
+/* members: how many have joined (bits 0-10) and how many of these are in the barrier (11-21);
+ * the low bits of the barrier's number (23-30), which who joins between the two writes of
+ * aios__barrier_release must know; 0 when there is no job. While all are in the barrier the last
+ * of them works alone on what they share, and nobody joins. */
 enum { AIOS__ARRIVED = 1 << 11, AIOS__OPEN = 1 << 22, AIOS__NUMBER = 1 << 23, AIOS__COUNT = 2047 };
 
 /* How far a counter is past old: it may have gone round. */
-static int32_t aios__past(const int32_t *word, int32_t old) { return (int32_t)((uint32_t)aios__load(word) - (uint32_t)old); }
+static int32_t aios__past(const int32_t *word, int32_t old) {
+    return (int32_t)((uint32_t)aios__load(word) - (uint32_t)old);
+}
 /* Returns when it is past old. */
 static void aios__wait_past(aios__pool *p, const int32_t *word, int32_t old) {
     int32_t i;
@@ -1569,46 +1830,64 @@ static void aios__wait_past(aios__pool *p, const int32_t *word, int32_t old) {
 }
 static void aios__change(aios__pool *p, int32_t *word) {
     aios__fetch_add(word, 1);
-    if (aios__load(&p->sleepers)) { AIOS__LOCK(p); AIOS__WAKE(p, cond); AIOS__UNLOCK(p); }
+    if (aios__load(&p->sleepers)) {
+        AIOS__LOCK(p);
+        AIOS__WAKE(p, cond);
+        AIOS__UNLOCK(p);
+    }
 }
 
-/* A barrier in two halves, so that the last to arrive can prepare what comes next: it gets 1, does that, and releases. */
+/* A barrier in two halves, so that the last to arrive can prepare what comes next: it gets 1,
+ * does that, and releases. */
 static int32_t aios__barrier_arrive(aios__pool *p, int32_t *gen) {
     uint32_t g = (uint32_t)aios__load(&p->bar_gen);
     int32_t m = aios__fetch_add(&p->members, AIOS__ARRIVED) + AIOS__ARRIVED;
-    *gen = (int32_t)(g + (((uint32_t)m / AIOS__NUMBER - g) & 255));     /* one on for who was faster than the release that let it in */
+    /* one on for who was faster than the release that let it in */
+    *gen = (int32_t)(g + (((uint32_t)m / AIOS__NUMBER - g) & 255));
     return (m / AIOS__ARRIVED & AIOS__COUNT) == (m & AIOS__COUNT);
 }
 /* over: the job ends here. Then all of it may be gone when this returns. */
 static void aios__barrier_release(aios__pool *p, int32_t over) {
     int32_t gen = aios__load(&p->bar_gen);
     if (over) aios__store(&p->over, gen);
-    aios__store(&p->members, over ? 0 : (aios__load(&p->members) & AIOS__COUNT) | AIOS__OPEN | (int32_t)((((uint32_t)gen + 1) & 255) * AIOS__NUMBER));
+    aios__store(&p->members, over ? 0
+                                  : (aios__load(&p->members) & AIOS__COUNT) | AIOS__OPEN |
+                                        (int32_t)((((uint32_t)gen + 1) & 255) * AIOS__NUMBER));
     aios__change(p, &p->bar_gen);
 }
-/* 1 = the job is over. A later one may have begun and ended meanwhile: its barriers have higher numbers. */
+/* 1 = the job is over. A later one may have begun and ended meanwhile: its barriers have higher
+ * numbers. */
 static int32_t aios__barrier_wait(aios__pool *p, int32_t gen) {
     aios__wait_past(p, &p->bar_gen, gen);
     return aios__past(&p->over, gen) >= 0;
 }
 
-/* Becomes a member of the job that is under way. 0 = there is none, or it has no place for this worker. */
+/* Becomes a member of the job that is under way. 0 = there is none, or it has no place for this
+ * worker. */
 static int32_t aios__pool_join(aios__pool *p, int32_t worker) {
     for (;;) {
         int32_t gen = aios__load(&p->bar_gen), m = aios__load(&p->members);
         if (!m || worker >= aios__load(&p->active)) return 0;
-        if ((m / AIOS__ARRIVED & AIOS__COUNT) == (m & AIOS__COUNT)) aios__wait_past(p, &p->bar_gen, gen);
-        else if (aios__cas(&p->members, m, m + 1)) return 1;
+        if ((m / AIOS__ARRIVED & AIOS__COUNT) == (m & AIOS__COUNT))
+            aios__wait_past(p, &p->bar_gen, gen);
+        else if (aios__cas(&p->members, m, m + 1))
+            return 1;
     }
 }
-/* Waits until there is a job that is not number *seen, and this worker is wanted. 0 = the pool stops. */
+/* Waits until there is a job that is not number *seen, and this worker is wanted. 0 = the pool
+ * stops. */
 static int32_t aios__pool_wait(aios__pool *p, int32_t worker, int32_t *seen) {
     int32_t i;
-    for (i = 0; i < AIOS__SPINS && worker < aios__load(&p->active) && aios__load(&p->job) == *seen; i++) aios__pause();
+    for (i = 0; i < AIOS__SPINS && worker < aios__load(&p->active) && aios__load(&p->job) == *seen;
+         i++)
+        aios__pause();
     if (worker >= aios__load(&p->active) || aios__load(&p->job) == *seen) {
         AIOS__LOCK(p);
         while (!aios__load(&p->quit)) {
-            if (worker >= aios__load(&p->active)) { AIOS__SLEEP(p, parked); continue; }
+            if (worker >= aios__load(&p->active)) {
+                AIOS__SLEEP(p, parked);
+                continue;
+            }
             aios__fetch_add(&p->sleepers, 1);
             i = aios__load(&p->job) == *seen;
             if (i) AIOS__SLEEP(p, cond);
@@ -1630,9 +1909,11 @@ static void aios__pool_main(void *arg) {
         if (aios__pool_join(p, s->worker)) p->fn(p->arg, s->worker);
 }
 
-/* Runs fn on this thread and on those that come; returns when the job is over, which fn finds out at a barrier. */
+/* Runs fn on this thread and on those that come; returns when the job is over, which fn finds
+ * out at a barrier. */
 static void aios__pool_run(aios__pool *p, aios__worker_fn fn, void *arg) {
-    p->fn = fn; p->arg = arg;
+    p->fn = fn;
+    p->arg = arg;
     aios__store(&p->members, (aios__load(&p->bar_gen) & 255) * AIOS__NUMBER | AIOS__OPEN | 1);
     aios__change(p, &p->job);
     fn(arg, 0);
@@ -1650,10 +1931,13 @@ static void aios__pool_bound(aios__pool *p, int32_t n) {
 static void aios__pool_stop(aios__pool *p) {
     int32_t i;
     if (!p->n) return;
-    if (p->process != aios__process()) { p->n = 0; return; }
+    if (p->process != aios__process()) {
+        p->n = 0;
+        return;
+    }
     AIOS__LOCK(p);
     aios__store(&p->quit, 1);
-    aios__fetch_add(&p->job, 1);        /* for those that spin */
+    aios__fetch_add(&p->job, 1); /* for those that spin */
     AIOS__WAKE(p, cond);
     AIOS__WAKE(p, parked);
     AIOS__UNLOCK(p);
@@ -1661,45 +1945,67 @@ static void aios__pool_stop(aios__pool *p) {
     aios__locks_stop(&p->lock, &p->cond, &p->parked);
     p->n = 0;
 }
-static aios_status aios__pool_start(aios__pool *p, int32_t n, aios__start_fn start, void *start_user, aios_error *err) {
+static aios_status aios__pool_start(aios__pool *p, int32_t n, aios__start_fn start,
+                                    void *start_user, aios_error *err) {
     int32_t i;
     aios_status st;
-    p->n = 0; p->active = n; p->quit = 0; p->job = 0; p->members = 0; p->sleepers = 0;
-    p->bar_gen = 0x7FFFFF00; p->over = p->bar_gen - 1;      /* it goes round soon, so that every test sees it */
-    p->start = start; p->start_user = start_user; p->process = aios__process();
+    p->n = 0;
+    p->active = n;
+    p->quit = 0;
+    p->job = 0;
+    p->members = 0;
+    p->sleepers = 0;
+    /* it goes round soon, so that every test sees it */
+    p->bar_gen = 0x7FFFFF00;
+    p->over = p->bar_gen - 1;
+    p->start = start;
+    p->start_user = start_user;
+    p->process = aios__process();
     if ((st = aios__locks_start(&p->lock, &p->cond, &p->parked, err)) != 0) return st;
     for (i = p->n = 1; i < n; i++) {
         aios__seat *s = &p->seat[i];
-        s->pool = p; s->worker = i; s->begin.fn = aios__pool_main; s->begin.arg = s;
-        if (!aios__thread_start(&p->thread[i], &s->begin, p->stack + (uint64_t)(i - 1) * AIOS__STACK)) break;
+        s->pool = p;
+        s->worker = i;
+        s->begin.fn = aios__pool_main;
+        s->begin.arg = s;
+        if (!aios__thread_start(&p->thread[i], &s->begin,
+                                p->stack + (uint64_t)(i - 1) * AIOS__STACK))
+            break;
         p->n++;
     }
     if (i >= n) return AIOS_OK;
     aios__pool_stop(p);
-    return aios__fail2(err, AIOS_ERR_SYSTEM, AIOS__NO_OFF, (uint64_t)n, (uint64_t)i, "the system started % of % threads", aios__i(i), aios__i(n));
+    return aios__fail2(err, AIOS_ERR_SYSTEM, AIOS__NO_OFF, (uint64_t)n, (uint64_t)i,
+                       "the system started % of % threads", aios__i(i), aios__i(n));
 }
 
-/* ---- crew --------------------------------------------------------------------------------------------------- */
-/* Threads that wait for something to do, with the lock and the condition that they share with those who give it. */
+/* ---- crew ---- */
+/* Threads that wait for something to do, with the lock and the condition that they share with
+ * those who give it. */
 typedef struct aios__crew {
-    int32_t n, quit, started;           /* n: threads that run                                          */
-    int64_t process;                    /* in which they do                                             */
+    int32_t n, quit, started; /* n: threads that run */
+    int64_t process;          /* in which they do */
     aios__lock lock;
-    aios__cond cond, idle;              /* something was done; there is something to do                 */
+    aios__cond cond, idle; /* something was done; there is something to do */
     aios__begin begin;
     aios__thread *thread;
     char *stack;
 } aios__crew;
-static void aios__crew_lock(aios__crew *c)   { AIOS__LOCK(c); }
+static void aios__crew_lock(aios__crew *c) { AIOS__LOCK(c); }
 static void aios__crew_unlock(aios__crew *c) { AIOS__UNLOCK(c); }
-static void aios__crew_wake(aios__crew *c)   { AIOS__WAKE(c, cond); }    /* who waits for what the crew does */
-static void aios__crew_call(aios__crew *c)   { AIOS__WAKE(c, idle); }    /* the crew                         */
-static void aios__crew_idle(aios__crew *c)   { AIOS__SLEEP(c, idle); }
-/* Sleeps until woken, or for about ns nanoseconds, an hour at the most; now and then for nothing. Called with the lock. */
+/* who waits for what the crew does */
+static void aios__crew_wake(aios__crew *c) { AIOS__WAKE(c, cond); }
+static void aios__crew_call(aios__crew *c) { AIOS__WAKE(c, idle); } /* the crew */
+static void aios__crew_idle(aios__crew *c) { AIOS__SLEEP(c, idle); }
+/* Sleeps until woken, or for about ns nanoseconds, an hour at the most; now and then for
+ * nothing. Called with the lock. */
 static void aios__crew_wait(aios__crew *c, uint64_t ns) {
 #if defined(_WIN32)
-    SleepConditionVariableSRW(&c->cond, &c->lock, (DWORD)(aios__min_u64(ns, (uint64_t)3600 * 1000000000u) / 1000000 + 1), 0);
-#elif defined(AIOS_NO_CLOCK)            /* no way to sleep for a time: a short while awake, so that deadlines and cancelling are heard */
+    SleepConditionVariableSRW(
+        &c->cond, &c->lock, (DWORD)(aios__min_u64(ns, (uint64_t)3600 * 1000000000u) / 1000000 + 1),
+        0);
+#elif defined(AIOS_NO_CLOCK)
+    /* no way to sleep for a time: a short while awake, so that deadlines are heard */
     int32_t i;
     (void)ns;
     AIOS__UNLOCK(c);
@@ -1730,27 +2036,34 @@ static int32_t aios__crew_stop(aios__crew *c) {
     c->started = 0;
     return 1;
 }
-/* Starts n threads that run fn(arg) until quit is set; none is fine: then the lock is all there is. */
-static aios_status aios__crew_start(aios__crew *c, int32_t n, void (*fn)(void *), void *arg, aios_error *err) {
+/* Starts n threads that run fn(arg) until quit is set; none is fine: then the lock is all there
+ * is. */
+static aios_status aios__crew_start(aios__crew *c, int32_t n, void (*fn)(void *), void *arg,
+                                    aios_error *err) {
     aios_status st = aios__locks_start(&c->lock, &c->cond, &c->idle, err);
     if (st) return st;
-    c->begin.fn = fn; c->begin.arg = arg; c->process = aios__process();
+    c->begin.fn = fn;
+    c->begin.arg = arg;
+    c->process = aios__process();
     for (c->started = 1, c->n = c->quit = 0; c->n < n; c->n++)
-        if (!aios__thread_start(&c->thread[c->n], &c->begin, c->stack + (uint64_t)c->n * AIOS__STACK)) {
+        if (!aios__thread_start(&c->thread[c->n], &c->begin,
+                                c->stack + (uint64_t)c->n * AIOS__STACK)) {
             int32_t i = c->n;
             aios__crew_stop(c);
-            return aios__fail2(err, AIOS_ERR_SYSTEM, AIOS__NO_OFF, (uint64_t)n, (uint64_t)i, "the system started % of % reading threads", aios__i(i), aios__i(n));
+            return aios__fail2(err, AIOS_ERR_SYSTEM, AIOS__NO_OFF, (uint64_t)n, (uint64_t)i,
+                               "the system started % of % reading threads", aios__i(i), aios__i(n));
         }
     return AIOS_OK;
 }
 
-/* Tables of the threads, then their stacks, the last thing that is laid out: nothing has to be zeroed behind them. The thread that
- * calls is one of the workers and has a stack. */
-static void aios__threads_layout(aios__pool *p, aios__crew *c, aios__bump *b, int32_t n_workers, int32_t n_crew) {
+/* Tables of the threads, then their stacks, the last thing that is laid out: nothing has to be
+ * zeroed behind them. The thread that calls is one of the workers and has a stack. */
+static void aios__threads_layout(aios__pool *p, aios__crew *c, aios__bump *b, int32_t n_workers,
+                                 int32_t n_crew) {
     p->thread = (aios__thread *)aios__take(b, (uint64_t)n_workers * sizeof *p->thread, 16);
-    p->seat   = (aios__seat *)aios__take(b, (uint64_t)n_workers * sizeof *p->seat, 16);
+    p->seat = (aios__seat *)aios__take(b, (uint64_t)n_workers * sizeof *p->seat, 16);
     c->thread = (aios__thread *)aios__take(b, (uint64_t)n_crew * sizeof *c->thread, 16);
-    p->stack  = (char *)aios__take(b, aios__stacks(n_workers - 1 + n_crew), 16);
+    p->stack = (char *)aios__take(b, aios__stacks(n_workers - 1 + n_crew), 16);
     if (!p->stack) return;
     p->stack += (AIOS__PAGE - (uintptr_t)p->stack % AIOS__PAGE) % AIOS__PAGE;
     c->stack = p->stack + (uint64_t)(n_workers - 1) * AIOS__STACK;
@@ -1759,27 +2072,33 @@ AIOS__SMALL_END
 #endif
 
 /* ======== host/io.c ======== */
-/* io.c: bytes of a model file, from the host's callbacks, from memory, or from the built-in file reader.
- * First in the flow. Checks every range against the stated size and every count against what was asked for; takes no memory
- * and leaves errno (GetLastError) as it found it. */
+/* io.c: bytes of a model file, from the host's callbacks, from memory, or from the built-in file
+ * reader. First in the flow. Checks every range against the stated size and every count against
+ * what was asked for; takes no memory and leaves errno (GetLastError) as it found it. */
 
 AIOS__SMALL_BEGIN
-/* Reads exactly n bytes at off into dst. A callback may deliver them in pieces; none, an error, or more than was asked for is
- * AIOS_ERR_IO, with the offset of the piece, the bytes asked for and the bytes (or negative code) that came. */
-static inline aios_status aios__io_read(const aios_io *io, uint64_t off, void *dst, uint64_t n, aios_error *err) {
+/* Reads exactly n bytes at off into dst. A callback may deliver them in pieces; none, an error,
+ * or more than was asked for is AIOS_ERR_IO, with the offset of the piece, the bytes asked for
+ * and the bytes (or negative code) that came. */
+static inline aios_status aios__io_read(const aios_io *io, uint64_t off, void *dst, uint64_t n,
+                                        aios_error *err) {
     uint64_t done = 0, end;
     if (!aios__add(off, n, &end) || end > io->n_bytes)
         return aios__fail2(err, AIOS_ERR_IO, off, n, off < io->n_bytes ? io->n_bytes - off : 0,
-                           "% bytes to read, but the file ends at byte %", aios__u(n), aios__u(io->n_bytes));
+                           "% bytes to read, but the file ends at byte %", aios__u(n),
+                           aios__u(io->n_bytes));
     while (done < n) {
         int64_t got = io->read ? io->read(io->user, off + done, (char *)dst + done, n - done) : -1;
         if (got <= 0)
             return aios__fail2(err, AIOS_ERR_IO, off + done, n - done, (uint64_t)got,
-                               got < 0 ? "reading % bytes failed: the reader returned %" : "% bytes to read, but the reader returned %",
+                               got < 0 ? "reading % bytes failed: the reader returned %"
+                                       : "% bytes to read, but the reader returned %",
                                aios__u(n - done), aios__i(got));
         if ((uint64_t)got > n - done)
-            return aios__fail2(err, AIOS_ERR_IO, off + done, n - done, (uint64_t)got,
-                               "% bytes to read, but the reader returned %: more than there is room for", aios__u(n - done), aios__i(got));
+            return aios__fail2(
+                err, AIOS_ERR_IO, off + done, n - done, (uint64_t)got,
+                "% bytes to read, but the reader returned %: more than there is room for",
+                aios__u(n - done), aios__i(got));
         done += (uint64_t)got;
     }
     return AIOS_OK;
@@ -1792,17 +2111,18 @@ static inline const void *aios__io_map(const aios_io *io, uint64_t off, uint64_t
     return io->map(io->user, off, n);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------ */
+/* ---- memory ---- */
 AIOS_API int64_t aios_io_memory_read(void *user, uint64_t off, void *dst, uint64_t n) {
     n = aios__min_u64(n, (uint64_t)INT64_MAX);
     memcpy(dst, (const char *)user + off, (size_t)n);
     return (int64_t)n;
 }
 AIOS_API const void *aios_io_memory_map(void *user, uint64_t off, uint64_t n) {
-    (void)n;        /* the caller, aios__io_map, has compared it with n_bytes */
+    (void)n; /* the caller, aios__io_map, has compared it with n_bytes */
     return (const char *)user + off;
 }
-AIOS_API void aios_io_memory_sized(aios_io *io, uint32_t io_bytes, const void *data, uint64_t n_bytes) {
+AIOS_API void aios_io_memory_sized(aios_io *io, uint32_t io_bytes, const void *data,
+                                   uint64_t n_bytes) {
     aios_io x;
     if (!io || io_bytes < offsetof(aios_io, submit)) return;
     aios_io_init(&x);
@@ -1815,21 +2135,27 @@ AIOS_API void aios_io_memory_sized(aios_io *io, uint32_t io_bytes, const void *d
     memset(io, 0, io_bytes);
     memcpy(io, &x, (size_t)aios__min_u64(io_bytes, sizeof x));
 }
-AIOS_API void (aios_io_memory)(aios_io *io, const void *data, uint64_t n_bytes) { aios_io_memory(io, data, n_bytes); }
+AIOS_API void(aios_io_memory)(aios_io *io, const void *data, uint64_t n_bytes) {
+    aios_io_memory(io, data, n_bytes);
+}
 
 AIOS__SMALL_END
-/* ---- files -------------------------------------------------------------------------------------------------
- * aios__file_open fills io for a regular file; aios__file_close takes it back. The handle lives in io->user, so nothing is
- * allocated. Reads are positional: contexts of one model may read side by side through one handle. */
-#if !defined(AIOS_NO_FILES) && !defined(_WIN32) && !defined(__unix__) && !(defined(__APPLE__) && defined(__MACH__)) && !defined(__HAIKU__) && !defined(__wasi__)
-#define AIOS_NO_FILES       /* no system that we know how to ask: the host brings an aios_io */
+/* ---- files ----
+ * aios__file_open fills io for a regular file; aios__file_close takes it back. The handle lives
+ * in io->user, so nothing is allocated. Reads are positional: contexts of one model may read
+ * side by side through one handle. */
+#if !defined(AIOS_NO_FILES) && !defined(_WIN32) && !defined(__unix__) && \
+    !(defined(__APPLE__) && defined(__MACH__)) && !defined(__HAIKU__) && !defined(__wasi__)
+#define AIOS_NO_FILES /* no system that we know how to ask: the host brings an aios_io */
 #endif
 
 #if defined(AIOS_NO_FILES)
 
 static inline aios_status aios__file_open(const char *path, aios_io *io, aios_error *err) {
     (void)io;
-    return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "'%': built without a file reader (AIOS_NO_FILES); give desc.io", aios__z(path));
+    return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF,
+                       "'%': built without a file reader (AIOS_NO_FILES); give desc.io",
+                       aios__z(path));
 }
 static inline void aios__file_close(aios_io *io) { (void)io; }
 
@@ -1841,7 +2167,8 @@ static int64_t aios__file_read(void *user, uint64_t off, void *dst, uint64_t n) 
     memset(&at, 0, sizeof at);
     at.Offset = (DWORD)(off & 0xFFFFFFFFu);
     at.OffsetHigh = (DWORD)(off >> 32);
-    if (!ReadFile((HANDLE)user, dst, (DWORD)aios__min_u64(n, 1u << 30), &got, &at)) e = GetLastError();
+    if (!ReadFile((HANDLE)user, dst, (DWORD)aios__min_u64(n, 1u << 30), &got, &at))
+        e = GetLastError();
     SetLastError(before);
     return e == 0 ? (int64_t)got : e == ERROR_HANDLE_EOF ? 0 : -(int64_t)e;
 }
@@ -1851,10 +2178,12 @@ static inline aios_status aios__file_open(const char *path, aios_io *io, aios_er
     LARGE_INTEGER size;
     HANDLE h = INVALID_HANDLE_VALUE;
     const char *what = "cannot be opened";
-    if (MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, wide, (int)(sizeof wide / sizeof *wide)) <= 0)
+    if (MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, wide,
+                            (int)(sizeof wide / sizeof *wide)) <= 0)
         what = "is no UTF-8 path, or one that is too long";
     else
-        h = CreateFileW(wide, GENERIC_READ, FILE_SHARE_READ, NULL, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, NULL);
+        h = CreateFileW(wide, GENERIC_READ, FILE_SHARE_READ, NULL, OPEN_EXISTING,
+                        FILE_ATTRIBUTE_NORMAL, NULL);
     if (h != INVALID_HANDLE_VALUE) {
         what = "is not a regular file";
         if (GetFileType(h) == FILE_TYPE_DISK && GetFileSizeEx(h, &size)) {
@@ -1887,8 +2216,9 @@ static inline void aios__file_close(aios_io *io) {
 #include <sys/types.h>
 #include <unistd.h>
 
-/* With -std=c99 and no feature macros (a header cannot set them: the including file may have included system headers
- * already) glibc hides pread and pread64, though both are there. pread64 has one meaning whatever _FILE_OFFSET_BITS says. */
+/* With -std=c99 and no feature macros (a header cannot set them: the including file may have
+ * included system headers already) glibc hides pread and pread64, though both are there. pread64
+ * has one meaning whatever _FILE_OFFSET_BITS says. */
 #if defined(__GLIBC__)
 #ifndef __USE_LARGEFILE64
 #ifdef __cplusplus
@@ -1896,7 +2226,8 @@ extern "C"
 #else
 extern
 #endif
-ssize_t pread64(int fd, void *dst, size_t n, __off64_t off);
+    ssize_t
+    pread64(int fd, void *dst, size_t n, __off64_t off);
 #endif
 #define AIOS__PREAD pread64
 typedef __off64_t aios__off;
@@ -1916,7 +2247,8 @@ extern "C"
 #else
 extern
 #endif
-int posix_fadvise64(int fd, __off64_t off, __off64_t n, int advice);
+    int
+    posix_fadvise64(int fd, __off64_t off, __off64_t n, int advice);
 #endif
 #define AIOS__WILL_NEED(fd, off, n) ((void)posix_fadvise64(fd, off, n, 3))
 #elif defined(POSIX_FADV_WILLNEED) && !defined(__ANDROID__)
@@ -1925,9 +2257,11 @@ int posix_fadvise64(int fd, __off64_t off, __off64_t n, int advice);
 
 AIOS__SMALL_BEGIN
 #if defined(AIOS__WILL_NEED)
-static void aios__file_soon(void *user, uint64_t off, uint64_t n) {     /* gives an error, sets none */
-    const uint64_t most = 128 << 10;                                    /* Linux cuts a hint to what it reads ahead, and does not tell */
-    for (; n; off += most, n -= aios__min_u64(n, most)) AIOS__WILL_NEED((int)(intptr_t)user, (aios__off)off, (aios__off)aios__min_u64(n, most));
+static void aios__file_soon(void *user, uint64_t off, uint64_t n) { /* gives an error, sets none */
+    /* Linux cuts a hint to what it reads ahead, and does not tell */
+    const uint64_t most = 128 << 10;
+    for (; n; off += most, n -= aios__min_u64(n, most))
+        AIOS__WILL_NEED((int)(intptr_t)user, (aios__off)off, (aios__off)aios__min_u64(n, most));
 }
 #endif
 static int64_t aios__file_read(void *user, uint64_t off, void *dst, uint64_t n) {
@@ -1941,8 +2275,9 @@ static int64_t aios__file_read(void *user, uint64_t off, void *dst, uint64_t n) 
     errno = before;
     return got;
 }
-/* A file above 2 GiB on a 32-bit glibc without _FILE_OFFSET_BITS=64 is refused by open (EOVERFLOW), not misread. O_NONBLOCK:
- * a pipe must not hold us up before we see that it is one; it changes nothing for a regular file. */
+/* A file above 2 GiB on a 32-bit glibc without _FILE_OFFSET_BITS=64 is refused by open
+ * (EOVERFLOW), not misread. O_NONBLOCK: a pipe must not hold us up before we see that it is one;
+ * it changes nothing for a regular file. */
 static inline aios_status aios__file_open(const char *path, aios_io *io, aios_error *err) {
     int before = errno, fd, e;
     int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY;
@@ -1950,7 +2285,7 @@ static inline aios_status aios__file_open(const char *path, aios_io *io, aios_er
     struct stat st;
 #if defined(O_CLOEXEC)
     flags |= O_CLOEXEC;
-#elif defined(__O_CLOEXEC)          /* glibc, strict */
+#elif defined(__O_CLOEXEC) /* glibc, strict */
     flags |= __O_CLOEXEC;
 #endif
     do fd = open(path, flags);
@@ -1979,13 +2314,15 @@ static inline aios_status aios__file_open(const char *path, aios_io *io, aios_er
     errno = before;
     if (e == ENOENT) what = "does not exist";
     if (e == EACCES) what = "may not be read";
-    aios__fail2(err, AIOS_ERR_IO, AIOS__NO_OFF, 0, (uint64_t)e, "'%' %", aios__z(path), aios__z(what));
+    aios__fail2(err, AIOS_ERR_IO, AIOS__NO_OFF, 0, (uint64_t)e, "'%' %", aios__z(path),
+                aios__z(what));
     return AIOS_ERR_IO;
 }
 static inline void aios__file_close(aios_io *io) {
     int before = errno;
     if (io->read != aios__file_read) return;
-    (void)close((int)(intptr_t)io->user);   /* not again after EINTR: the descriptor is gone on Linux */
+    /* not again after EINTR: the descriptor is gone on Linux */
+    (void)close((int)(intptr_t)io->user);
     errno = before;
     memset(io, 0, sizeof *io);
 }
@@ -1996,9 +2333,10 @@ AIOS__SMALL_END
 AIOS__SMALL_BEGIN
 
 /* ======== host/hardware.c ======== */
-/* hardware.c: what this machine is, asked of the system each time and kept nowhere. Beside the flow: nothing in the library depends on
- * what is found here; a host looks at it before it plans. What a system does not tell is 0. Takes no memory, 16 KiB of stack
- * (Windows: 40), and leaves errno (GetLastError) as it found it. */
+/* hardware.c: what this machine is, asked of the system each time and kept nowhere. Beside the
+ * flow: nothing in the library depends on what is found here; a host looks at it before it
+ * plans. What a system does not tell is 0. Takes no memory, 16 KiB of stack (Windows: 40), and
+ * leaves errno (GetLastError) as it found it. */
 
 #ifdef AIOS_LIBNUMA
 #include <errno.h>
@@ -2009,8 +2347,11 @@ static void aios__hw_isa(aios_hardware *h) {
     h->isa = aiosk_select(AIOSK_ISA_BEST)->id;
     switch (h->isa) {
     case AIOSK_ISA_SCALAR: h->isa_tier = 0; break;
-    case AIOSK_ISA_AVX2: case AIOSK_ISA_AVXVNNI: h->isa_tier = 2; break;
-    case AIOSK_ISA_AVX512BW: case AIOSK_ISA_AVX512: case AIOSK_ISA_AVX512_VBMI: h->isa_tier = 3; break;
+    case AIOSK_ISA_AVX2:
+    case AIOSK_ISA_AVXVNNI: h->isa_tier = 2; break;
+    case AIOSK_ISA_AVX512BW:
+    case AIOSK_ISA_AVX512:
+    case AIOSK_ISA_AVX512_VBMI: h->isa_tier = 3; break;
 #if defined(__APPLE__) && (defined(__aarch64__) || defined(__arm64__))
     default: h->isa_tier = 4; break;
 #else
@@ -2020,14 +2361,19 @@ static void aios__hw_isa(aios_hardware *h) {
 }
 
 #if defined(__linux__) && !defined(AIOS_NO_FILES)
-/* ---- Linux: text files under /proc and /sys -----------------------------------------------------------------
+/* ---- Linux: text files under /proc and /sys ----
  * Containers, sandboxes and small kernels lack some of them, so each is asked for by itself. */
 
-enum { AIOS__MAX_CPUS = 8192 };         /* the most that a kernel is built for                         */
-typedef struct aios__cpus { uint8_t bit[AIOS__MAX_CPUS / 8]; } aios__cpus;      /* processors, or memory nodes */
+enum { AIOS__MAX_CPUS = 8192 }; /* the most that a kernel is built for */
+/* processors, or memory nodes */
+typedef struct aios__cpus {
+    uint8_t bit[AIOS__MAX_CPUS / 8];
+} aios__cpus;
 
 static int32_t aios__cpus_has(const aios__cpus *c, int32_t i) { return c->bit[i / 8] >> i % 8 & 1; }
-static void aios__cpus_add(aios__cpus *c, int32_t i) { c->bit[i / 8] = (uint8_t)(c->bit[i / 8] | 1u << i % 8); }
+static void aios__cpus_add(aios__cpus *c, int32_t i) {
+    c->bit[i / 8] = (uint8_t)(c->bit[i / 8] | 1u << i % 8);
+}
 static void aios__cpus_join(aios__cpus *c, const aios__cpus *more) {
     int32_t i;
     for (i = 0; i < AIOS__MAX_CPUS / 8; i++) c->bit[i] = (uint8_t)(c->bit[i] | more->bit[i]);
@@ -2036,14 +2382,16 @@ static void aios__cpus_meet(aios__cpus *c, const aios__cpus *most) {
     int32_t i;
     for (i = 0; i < AIOS__MAX_CPUS / 8; i++) c->bit[i] = (uint8_t)(c->bit[i] & most->bit[i]);
 }
-static int32_t aios__cpus_next(const aios__cpus *c, int32_t i) {        /* the first from i on; -1 = none */
+/* the first from i on; -1 = none */
+static int32_t aios__cpus_next(const aios__cpus *c, int32_t i) {
     for (; i < AIOS__MAX_CPUS; i++) {
         if (aios__cpus_has(c, i)) return i;
         if (!c->bit[i / 8]) i |= 7;
     }
     return -1;
 }
-static int32_t aios__cpus_both(const aios__cpus *a, const aios__cpus *b) {      /* how many are in both */
+/* how many are in both */
+static int32_t aios__cpus_both(const aios__cpus *a, const aios__cpus *b) {
     int32_t i, n = 0;
     for (i = 0; i < AIOS__MAX_CPUS / 8; i++) {
         uint32_t x = (uint32_t)(a->bit[i] & b->bit[i]);
@@ -2054,11 +2402,11 @@ static int32_t aios__cpus_both(const aios__cpus *a, const aios__cpus *b) {      
 
 /* A place to read lines of one file at a time. A line longer than buf comes in pieces. */
 typedef struct aios__sys {
-    const char *root;                   /* before every path: "", or a tree that a test has made       */
-    aios__str dir;                      /* what @ in a path stands for                                  */
+    const char *root; /* before every path: "", or a tree that a test has made       */
+    aios__str dir;    /* what @ in a path stands for */
     aios_io io;
     uint64_t off;
-    uint32_t at, n;                     /* buf[at..n-1] is read and not given out                      */
+    uint32_t at, n; /* buf[at..n-1] is read and not given out */
     int32_t end;
     char path[1024], buf[4096];
 } aios__sys;
@@ -2066,15 +2414,25 @@ typedef struct aios__sys {
 /* Opens root + path; the first % in it is a, the next b. */
 static int32_t aios__sys_open(aios__sys *s, const char *path, int32_t a, int32_t b) {
     aios__text t;
-    t.p = s->path; t.cap = sizeof s->path; t.n = 0;
+    t.p = s->path;
+    t.cap = sizeof s->path;
+    t.n = 0;
     aios__put_z(&t, s->root);
     for (; *path; path++) {
-        if (*path == '@') aios__put(&t, s->dir.p, s->dir.n);
-        else if (*path != '%') aios__put(&t, path, 1);
-        else { aios__put_i(&t, a); a = b; }
+        if (*path == '@')
+            aios__put(&t, s->dir.p, s->dir.n);
+        else if (*path != '%')
+            aios__put(&t, path, 1);
+        else {
+            aios__put_i(&t, a);
+            a = b;
+        }
     }
-    s->off = 0; s->at = s->n = 0; s->end = 0;
-    return t.n + 1 < t.cap && aios__file_open(s->path, &s->io, NULL) == AIOS_OK;        /* one that was cut is another file */
+    s->off = 0;
+    s->at = s->n = 0;
+    s->end = 0;
+    /* one that was cut is another file */
+    return t.n + 1 < t.cap && aios__file_open(s->path, &s->io, NULL) == AIOS_OK;
 }
 static void aios__sys_close(aios__sys *s) { aios__file_close(&s->io); }
 static int32_t aios__sys_line(aios__sys *s, aios__str *line) {
@@ -2092,41 +2450,56 @@ static int32_t aios__sys_line(aios__sys *s, aios__str *line) {
         memmove(s->buf, s->buf + s->at, s->n - s->at);
         s->n -= s->at;
         s->at = 0;
-        got = s->off < 1u << 20 ? aios__file_read(s->io.user, s->off, s->buf + s->n, sizeof s->buf - s->n) : 0;
-        if (got <= 0) s->end = 1;
-        else { s->n += (uint32_t)got; s->off += (uint64_t)got; }
+        got = s->off < 1u << 20
+                  ? aios__file_read(s->io.user, s->off, s->buf + s->n, sizeof s->buf - s->n)
+                  : 0;
+        if (got <= 0)
+            s->end = 1;
+        else {
+            s->n += (uint32_t)got;
+            s->off += (uint64_t)got;
+        }
     }
 }
-/* The rest of the first line that begins with key, which stays valid until the next file is opened. */
-static int32_t aios__sys_find(aios__sys *s, const char *path, int32_t a, int32_t b, const char *key, aios__str *rest) {
+/* The rest of the first line that begins with key, which stays valid until the next file is
+ * opened. */
+static int32_t aios__sys_find(aios__sys *s, const char *path, int32_t a, int32_t b, const char *key,
+                              aios__str *rest) {
     uint64_t n = strlen(key);
     int32_t found = 0;
     if (!aios__sys_open(s, path, a, b)) return 0;
-    while (!found && aios__sys_line(s, rest)) found = rest->n >= n && memcmp(rest->p, key, (size_t)n) == 0;
+    while (!found && aios__sys_line(s, rest))
+        found = rest->n >= n && memcmp(rest->p, key, (size_t)n) == 0;
     aios__sys_close(s);
     rest->p += found ? n : 0;
     rest->n -= found ? n : 0;
     return found;
 }
-static int32_t aios__sys_first(aios__sys *s, const char *path, int32_t a, int32_t b, aios__str *line) {
+static int32_t aios__sys_first(aios__sys *s, const char *path, int32_t a, int32_t b,
+                               aios__str *line) {
     return aios__sys_find(s, path, a, b, "", line);
 }
 
 /* Takes a number off the front, past what is no digit. 0 = there was none. */
 static int32_t aios__take_number(aios__str *s, uint64_t *v) {
-    while (s->n && (*s->p < '0' || *s->p > '9')) { s->p++; s->n--; }
+    while (s->n && (*s->p < '0' || *s->p > '9')) {
+        s->p++;
+        s->n--;
+    }
     if (!s->n) return 0;
     for (*v = 0; s->n && *s->p >= '0' && *s->p <= '9'; s->p++, s->n--)
         *v = *v > UINT64_MAX / 10 - 1 ? UINT64_MAX : *v * 10 + (uint64_t)(*s->p - '0');
     return 1;
 }
-static int32_t aios__sys_number(aios__sys *s, const char *path, int32_t a, int32_t b, const char *key, uint64_t *v) {
+static int32_t aios__sys_number(aios__sys *s, const char *path, int32_t a, int32_t b,
+                                const char *key, uint64_t *v) {
     aios__str line;
     return aios__sys_find(s, path, a, b, key, &line) && aios__take_number(&line, v);
 }
 static int32_t aios__str_has(aios__str s, const char *z) {
     uint64_t n = strlen(z);
-    for (; s.n >= n; s.p++, s.n--) if (memcmp(s.p, z, (size_t)n) == 0) return 1;
+    for (; s.n >= n; s.p++, s.n--)
+        if (memcmp(s.p, z, (size_t)n) == 0) return 1;
     return 0;
 }
 /* "0-3,8,10-11" */
@@ -2146,9 +2519,10 @@ static int32_t aios__sys_cpus(aios__sys *s, const char *path, int32_t a, int32_t
     aios__cpu_list(line, c);
     return 1;
 }
-static int32_t aios__status_line(aios__sys *s, const char *key, aios__str *rest) {      /* of this thread: a pool inherits its processors */
-    return aios__sys_find(s, "/proc/thread-self/status", 0, 0, key, rest)
-        || aios__sys_find(s, "/proc/self/status", 0, 0, key, rest);
+/* of this thread: a pool inherits its processors */
+static int32_t aios__status_line(aios__sys *s, const char *key, aios__str *rest) {
+    return aios__sys_find(s, "/proc/thread-self/status", 0, 0, key, rest) ||
+           aios__sys_find(s, "/proc/self/status", 0, 0, key, rest);
 }
 
 /* The cache of a level that holds data of cpu, in bytes, and who shares it. */
@@ -2157,12 +2531,22 @@ static uint64_t aios__sys_cache(aios__sys *s, int32_t cpu, uint64_t level, aios_
     int32_t i;
     aios__str line;
     for (i = 0; i < 10; i++) {
-        if (!aios__sys_number(s, "/sys/devices/system/cpu/cpu%/cache/index%/level", cpu, i, "", &v)) return 0;
+        if (!aios__sys_number(s, "/sys/devices/system/cpu/cpu%/cache/index%/level", cpu, i, "", &v))
+            return 0;
         if (v != level) continue;
-        if (aios__sys_first(s, "/sys/devices/system/cpu/cpu%/cache/index%/type", cpu, i, &line) && aios__str_has(line, "Instruction")) continue;
-        if (!aios__sys_first(s, "/sys/devices/system/cpu/cpu%/cache/index%/size", cpu, i, &line) || !aios__take_number(&line, &v)) return 0;
-        if (line.n) v *= *line.p == 'K' ? 1u << 10 : *line.p == 'M' ? 1u << 20 : *line.p == 'G' ? 1u << 30 : 1u;
-        aios__sys_cpus(s, "/sys/devices/system/cpu/cpu%/cache/index%/shared_cpu_list", cpu, i, shared);
+        if (aios__sys_first(s, "/sys/devices/system/cpu/cpu%/cache/index%/type", cpu, i, &line) &&
+            aios__str_has(line, "Instruction"))
+            continue;
+        if (!aios__sys_first(s, "/sys/devices/system/cpu/cpu%/cache/index%/size", cpu, i, &line) ||
+            !aios__take_number(&line, &v))
+            return 0;
+        if (line.n)
+            v *= *line.p == 'K'   ? 1u << 10
+                 : *line.p == 'M' ? 1u << 20
+                 : *line.p == 'G' ? 1u << 30
+                                  : 1u;
+        aios__sys_cpus(s, "/sys/devices/system/cpu/cpu%/cache/index%/shared_cpu_list", cpu, i,
+                       shared);
         return v;
     }
     return 0;
@@ -2170,20 +2554,25 @@ static uint64_t aios__sys_cache(aios__sys *s, int32_t cpu, uint64_t level, aios_
 
 /* Processors, cores, caches: of those that the calling thread may run on. */
 static void aios__linux_cpus(aios__sys *s, aios_hardware *h) {
-    aios__cpus use, lead, fast, seen, set;      /* lead: the first processor of each core */
+    aios__cpus use, lead, fast, seen, set; /* lead: the first processor of each core */
     aios__str line;
     uint64_t v, best = 0;
     int32_t i, n, known = 1, kinds;
     memset(&use, 0, sizeof use);
-    if (!aios__sys_cpus(s, "/sys/devices/system/cpu/online", 0, 0, &set) && aios__sys_open(s, "/proc/stat", 0, 0)) {
+    if (!aios__sys_cpus(s, "/sys/devices/system/cpu/online", 0, 0, &set) &&
+        aios__sys_open(s, "/proc/stat", 0, 0)) {
         while (aios__sys_line(s, &line))
-            if (line.n > 3 && memcmp(line.p, "cpu", 3) == 0 && line.p[3] != ' ' && aios__take_number(&line, &v) && v < AIOS__MAX_CPUS) aios__cpus_add(&set, (int32_t)v);
+            if (line.n > 3 && memcmp(line.p, "cpu", 3) == 0 && line.p[3] != ' ' &&
+                aios__take_number(&line, &v) && v < AIOS__MAX_CPUS)
+                aios__cpus_add(&set, (int32_t)v);
         aios__sys_close(s);
     }
-    if (aios__status_line(s, "Cpus_allowed_list:", &line)) {    /* names those too that are switched off or were never there */
+    /* names those too that are switched off or were never there */
+    if (aios__status_line(s, "Cpus_allowed_list:", &line)) {
         aios__cpu_list(line, &use);
         if (aios__cpus_next(&set, 0) >= 0) aios__cpus_meet(&use, &set);
-    } else use = set;
+    } else
+        use = set;
     h->n_threads = aios__cpus_both(&use, &use);
 
     /* fast: processors of the fast cores, of those that are on */
@@ -2191,9 +2580,12 @@ static void aios__linux_cpus(aios__sys *s, aios_hardware *h) {
     if (!kinds) {
         for (n = 0; n < 2; n++) {
             for (i = aios__cpus_next(&set, 0); i >= 0; i = aios__cpus_next(&set, i + 1)) {
-                if (!aios__sys_number(s, "/sys/devices/system/cpu/cpu%/cpu_capacity", i, 0, "", &v)) break;
-                if (n == 0) best = v > best ? v : best;
-                else if (v >= (best + 1) / 2) aios__cpus_add(&fast, i);
+                if (!aios__sys_number(s, "/sys/devices/system/cpu/cpu%/cpu_capacity", i, 0, "", &v))
+                    break;
+                if (n == 0)
+                    best = v > best ? v : best;
+                else if (v >= (best + 1) / 2)
+                    aios__cpus_add(&fast, i);
             }
             if (i >= 0) break;
         }
@@ -2204,8 +2596,11 @@ static void aios__linux_cpus(aios__sys *s, aios_hardware *h) {
     memset(&seen, 0, sizeof seen);
     for (i = aios__cpus_next(&use, 0); i >= 0; i = aios__cpus_next(&use, i + 1)) {
         if (aios__cpus_has(&seen, i)) continue;
-        if (!aios__sys_cpus(s, "/sys/devices/system/cpu/cpu%/topology/core_cpus_list", i, 0, &set)
-            && !aios__sys_cpus(s, "/sys/devices/system/cpu/cpu%/topology/thread_siblings_list", i, 0, &set)) known = 0;
+        if (!aios__sys_cpus(s, "/sys/devices/system/cpu/cpu%/topology/core_cpus_list", i, 0,
+                            &set) &&
+            !aios__sys_cpus(s, "/sys/devices/system/cpu/cpu%/topology/thread_siblings_list", i, 0,
+                            &set))
+            known = 0;
         aios__cpus_add(&lead, i);
         aios__cpus_join(&seen, &set);
     }
@@ -2221,7 +2616,8 @@ static void aios__linux_cpus(aios__sys *s, aios_hardware *h) {
         if (aios__cpus_has(&seen, i)) continue;
         aios__cpus_add(&seen, i);
         v = aios__sys_cache(s, i, 3, &set);
-        if (v && !aios__cpus_has(&set, i)) set = lead;      /* not told who shares it: not one for each */
+        /* not told who shares it: not one for each */
+        if (v && !aios__cpus_has(&set, i)) set = lead;
         n = aios__cpus_both(&lead, &set);
         h->l3_bytes += v;
         if (v && n > h->l3_share) h->l3_share = n;
@@ -2238,24 +2634,32 @@ static void aios__linux_cpus(aios__sys *s, aios_hardware *h) {
     h->l2_bytes = v / (uint64_t)(n > 1 ? n : 1);
 }
 
-/* What the control group at s->dir allows, and those above it, up to where they are mounted (n_mount bytes). In a container the path
- * below that may be one of the outside: files that are not there say nothing. machine: its memory. A wide group may be the full one. */
+/* What the control group at s->dir allows, and those above it, up to where they are mounted
+ * (n_mount bytes). In a container the path below that may be one of the outside: files that are
+ * not there say nothing. machine: its memory. A wide group may be the full one. */
 static void aios__cgroup(aios__sys *s, uint64_t n_mount, uint64_t machine, aios_hardware *h) {
-    static const char *const limits[] = { "@/memory.max", "@/memory.high", "@/memory.limit_in_bytes" };     /* version 2, 2, 1 */
-    static const char *const used[]   = { "@/memory.current", "@/memory.usage_in_bytes" };
-    static const char *const cached[] = { "active_file ", "inactive_file ", "total_active_file ", "total_inactive_file " };
+    /* version 2, 2, 1 */
+    static const char *const limits[] = { "@/memory.max", "@/memory.high",
+                                          "@/memory.limit_in_bytes" };
+    static const char *const used[] = { "@/memory.current", "@/memory.usage_in_bytes" };
+    static const char *const cached[] = { "active_file ", "inactive_file ", "total_active_file ",
+                                          "total_inactive_file " };
     uint64_t limit, v, now, file, period;
     aios__str line;
     int32_t i;
     for (;;) {
         while (s->dir.n > n_mount && s->dir.p[s->dir.n - 1] == '/') s->dir.n--;
         limit = UINT64_MAX;
-        for (i = 0; i < 3; i++) if (aios__sys_number(s, limits[i], 0, 0, "", &v) && v < limit) limit = v;
-        if (limit < machine) {              /* "no limit" is a word, or more than there is */
+        for (i = 0; i < 3; i++)
+            if (aios__sys_number(s, limits[i], 0, 0, "", &v) && v < limit) limit = v;
+        if (limit < machine) { /* "no limit" is a word, or more than there is */
             now = file = 0;
-            for (i = 0; i < 2; i++) if (aios__sys_number(s, used[i], 0, 0, "", &v)) now = v;
             for (i = 0; i < 2; i++)
-                if (aios__sys_number(s, "@/memory.stat", 0, 0, cached[i + 2], &v) || aios__sys_number(s, "@/memory.stat", 0, 0, cached[i], &v)) file += v;
+                if (aios__sys_number(s, used[i], 0, 0, "", &v)) now = v;
+            for (i = 0; i < 2; i++)
+                if (aios__sys_number(s, "@/memory.stat", 0, 0, cached[i + 2], &v) ||
+                    aios__sys_number(s, "@/memory.stat", 0, 0, cached[i], &v))
+                    file += v;
             now -= file < now ? file : now;
             if (limit < h->ram_bytes) h->ram_bytes = limit;
             h->flags |= AIOS_HW_LIMITED;
@@ -2263,9 +2667,11 @@ static void aios__cgroup(aios__sys *s, uint64_t n_mount, uint64_t machine, aios_
             if (v < h->ram_free_bytes) h->ram_free_bytes = v;
         }
         v = period = 0;
-        if (aios__sys_first(s, "@/cpu.max", 0, 0, &line) && line.n && *line.p != 'm') {     /* "max 100000": none */
+        if (aios__sys_first(s, "@/cpu.max", 0, 0, &line) && line.n &&
+            *line.p != 'm') { /* "max 100000": none */
             if (aios__take_number(&line, &v)) (void)aios__take_number(&line, &period);
-        } else if (aios__sys_first(s, "@/cpu.cfs_quota_us", 0, 0, &line) && line.n && *line.p != '-' && aios__take_number(&line, &v))
+        } else if (aios__sys_first(s, "@/cpu.cfs_quota_us", 0, 0, &line) && line.n &&
+                   *line.p != '-' && aios__take_number(&line, &v))
             (void)aios__sys_number(s, "@/cpu.cfs_period_us", 0, 0, "", &period);
         if (v && period && v / period < 1000000) {
             v = v * 1000 / period;
@@ -2278,8 +2684,12 @@ static void aios__cgroup(aios__sys *s, uint64_t n_mount, uint64_t machine, aios_
     }
 }
 static void aios__linux_cgroups(aios__sys *s, aios_hardware *h) {
-    static const struct { const char *controller, *mount; } where[] = {
-        { "", "/sys/fs/cgroup" }, { "", "/sys/fs/cgroup/unified" }, { "memory", "/sys/fs/cgroup/memory" }, { "cpu", "/sys/fs/cgroup/cpu" } };
+    static const struct {
+        const char *controller, *mount;
+    } where[] = { { "", "/sys/fs/cgroup" },
+                  { "", "/sys/fs/cgroup/unified" },
+                  { "memory", "/sys/fs/cgroup/memory" },
+                  { "cpu", "/sys/fs/cgroup/cpu" } };
     const uint64_t machine = h->ram_bytes;
     char dir[768];
     aios__str line;
@@ -2288,7 +2698,8 @@ static void aios__linux_cgroups(aios__sys *s, aios_hardware *h) {
         const uint64_t n = strlen(where[i].controller), n_mount = strlen(where[i].mount);
         int32_t found = 0;
         if (!aios__sys_open(s, "/proc/self/cgroup", 0, 0)) return;
-        while (!found && aios__sys_line(s, &line)) {        /* number:controller,controller:/path; version 2 names no controller */
+        /* number:controller,controller:/path; version 2 names no controller */
+        while (!found && aios__sys_line(s, &line)) {
             uint64_t c = 0, k;
             while (c < line.n && line.p[c] != ':') c++;
             for (k = ++c; k < line.n; k++)
@@ -2298,13 +2709,17 @@ static void aios__linux_cgroups(aios__sys *s, aios_hardware *h) {
                     if (line.p[k] == ':') break;
                 }
             if (k >= line.n) found = 0;
-            if (found) { line.p += c; line.n -= c; }
+            if (found) {
+                line.p += c;
+                line.n -= c;
+            }
         }
         aios__sys_close(s);
         if (!found || n_mount + line.n > sizeof dir || (line.n && *line.p != '/')) continue;
         memcpy(dir, where[i].mount, (size_t)n_mount);
-        memcpy(dir + n_mount, line.p, (size_t)line.n);      /* its buffer is wanted for the next file */
-        s->dir.p = dir; s->dir.n = n_mount + line.n;
+        memcpy(dir + n_mount, line.p, (size_t)line.n); /* its buffer is wanted for the next file */
+        s->dir.p = dir;
+        s->dir.n = n_mount + line.n;
         aios__cgroup(s, n_mount, machine, h);
     }
 }
@@ -2315,35 +2730,49 @@ static void aios__linux_memory(aios__sys *s, aios_hardware *h) {
     uint64_t v, inside = 0, outside = 0, ids = 0;
     int32_t i, hold = 0;
     if (aios__sys_number(s, "/proc/meminfo", 0, 0, "MemTotal:", &v)) h->ram_bytes = v * 1024;
-    if (aios__sys_number(s, "/proc/meminfo", 0, 0, "MemAvailable:", &v)) h->ram_free_bytes = v * 1024;
+    if (aios__sys_number(s, "/proc/meminfo", 0, 0, "MemAvailable:", &v))
+        h->ram_free_bytes = v * 1024;
 
-    if (!(aios__status_line(s, "THP_enabled:", &line) && aios__take_number(&line, &v) && v == 0)
-        && aios__sys_number(s, "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", 0, 0, "", &v)) {
-        hold = aios__sys_first(s, "/sys/kernel/mm/transparent_hugepage/enabled", 0, 0, &line) && (aios__str_has(line, "[always]") || aios__str_has(line, "[madvise]"));
-        if (!hold) hold = aios__sys_first(s, "/sys/kernel/mm/transparent_hugepage/hugepages-%kB/enabled", (int32_t)(v / 1024), 0, &line)
-                       && (aios__str_has(line, "[always]") || aios__str_has(line, "[madvise]"));
+    if (!(aios__status_line(s, "THP_enabled:", &line) && aios__take_number(&line, &v) && v == 0) &&
+        aios__sys_number(s, "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", 0, 0, "", &v)) {
+        hold = aios__sys_first(s, "/sys/kernel/mm/transparent_hugepage/enabled", 0, 0, &line) &&
+               (aios__str_has(line, "[always]") || aios__str_has(line, "[madvise]"));
+        if (!hold)
+            hold = aios__sys_first(s, "/sys/kernel/mm/transparent_hugepage/hugepages-%kB/enabled",
+                                   (int32_t)(v / 1024), 0, &line) &&
+                   (aios__str_has(line, "[always]") || aios__str_has(line, "[madvise]"));
         if (hold) h->huge_page_bytes = v;
     }
-    if (!hold && aios__sys_number(s, "/proc/meminfo", 0, 0, "HugePages_Free:", &v) && v
-        && aios__sys_number(s, "/proc/meminfo", 0, 0, "Hugepagesize:", &v)) h->huge_page_bytes = v * 1024;
+    if (!hold && aios__sys_number(s, "/proc/meminfo", 0, 0, "HugePages_Free:", &v) && v &&
+        aios__sys_number(s, "/proc/meminfo", 0, 0, "Hugepagesize:", &v))
+        h->huge_page_bytes = v * 1024;
 
     if (aios__sys_find(s, "/proc/self/limits", 0, 0, "Max locked memory", &line)) {
-        while (line.n && *line.p == ' ') { line.p++; line.n--; }
-        if (line.n && *line.p == 'u') h->lock_bytes = UINT64_MAX;
-        else if (aios__take_number(&line, &v)) h->lock_bytes = v;
+        while (line.n && *line.p == ' ') {
+            line.p++;
+            line.n--;
+        }
+        if (line.n && *line.p == 'u')
+            h->lock_bytes = UINT64_MAX;
+        else if (aios__take_number(&line, &v))
+            h->lock_bytes = v;
     }
-    /* CAP_IPC_LOCK, number 14, lifts the limit; not where user ids are mapped, as in a container that root of the outside did not start */
+    /* CAP_IPC_LOCK, number 14, lifts the limit; not where user ids are mapped, as in a container
+     * that root of the outside did not start */
     if (aios__status_line(s, "CapEff:", &line)) {
         while (line.n && (line.p[line.n - 1] < '0' || line.p[line.n - 1] > 'f')) line.n--;
         if (line.n >= 4) {
             char c = line.p[line.n - 4];
             i = c <= '9' ? c - '0' : c - 'a' + 10;
-            if (i >> 2 & 1 && aios__sys_first(s, "/proc/self/uid_map", 0, 0, &line) && aios__take_number(&line, &inside) && aios__take_number(&line, &outside)
-                && aios__take_number(&line, &ids) && inside == 0 && outside == 0 && ids == UINT32_MAX) h->lock_bytes = UINT64_MAX;
+            if (i >> 2 & 1 && aios__sys_first(s, "/proc/self/uid_map", 0, 0, &line) &&
+                aios__take_number(&line, &inside) && aios__take_number(&line, &outside) &&
+                aios__take_number(&line, &ids) && inside == 0 && outside == 0 && ids == UINT32_MAX)
+                h->lock_bytes = UINT64_MAX;
         }
     }
 
-    if (aios__sys_cpus(s, "/sys/devices/system/node/has_memory", 0, 0, &set) || aios__sys_cpus(s, "/sys/devices/system/node/online", 0, 0, &set)) {
+    if (aios__sys_cpus(s, "/sys/devices/system/node/has_memory", 0, 0, &set) ||
+        aios__sys_cpus(s, "/sys/devices/system/node/online", 0, 0, &set)) {
         if (aios__status_line(s, "Mems_allowed_list:", &line)) {
             aios__cpu_list(line, &may);
             aios__cpus_meet(&set, &may);
@@ -2356,13 +2785,23 @@ static void aios__linux_name(aios__sys *s, aios_hardware *h) {
     aios__str line;
     aios__text t;
     int32_t found = 0;
-    t.p = h->name; t.cap = sizeof h->name; t.n = 0;
+    t.p = h->name;
+    t.cap = sizeof h->name;
+    t.n = 0;
     if (aios__sys_open(s, "/proc/cpuinfo", 0, 0)) {
-        while (aios__sys_line(s, &line) && line.n) {        /* the first processor's, up to the empty line */
-            if (line.n > 5 && memcmp(line.p, "flags", 5) == 0 && aios__str_has(line, " hypervisor")) h->flags |= AIOS_HW_VIRTUAL;
+        /* the first processor's, up to the empty line */
+        while (aios__sys_line(s, &line) && line.n) {
+            if (line.n > 5 && memcmp(line.p, "flags", 5) == 0 && aios__str_has(line, " hypervisor"))
+                h->flags |= AIOS_HW_VIRTUAL;
             if (found || line.n < 10 || memcmp(line.p, "model name", 10) != 0) continue;
-            while (line.n && *line.p != ':') { line.p++; line.n--; }
-            while (line.n && (*line.p == ':' || *line.p == ' ')) { line.p++; line.n--; }
+            while (line.n && *line.p != ':') {
+                line.p++;
+                line.n--;
+            }
+            while (line.n && (*line.p == ':' || *line.p == ' ')) {
+                line.p++;
+                line.n--;
+            }
             aios__put(&t, line.p, line.n);
             found = 1;
         }
@@ -2387,16 +2826,19 @@ static void aios__hw_system(const char *root, aios_hardware *h) {
 }
 
 #elif defined(__APPLE__) && defined(__MACH__)
-/* ---- Apple: sysctl by name. <sys/sysctl.h> does not compile with every feature macro, so its one function is declared here. --- */
+/* ---- Apple: sysctl by name ----
+ * <sys/sysctl.h> does not compile with every feature macro: its one function is declared here. */
 #include <errno.h>
 #ifdef __cplusplus
 extern "C"
 #else
 extern
 #endif
-int sysctlbyname(const char *name, void *old, size_t *n_old, void *set, size_t n_set);
+    int
+    sysctlbyname(const char *name, void *old, size_t *n_old, void *set, size_t n_set);
 
-static uint64_t aios__sysctl(const char *name) {        /* a number of 4 or 8 bytes; 0 = there is none of this name */
+/* a number of 4 or 8 bytes; 0 = there is none of this name */
+static uint64_t aios__sysctl(const char *name) {
     uint64_t v = 0;
     size_t n = sizeof v;
     if (sysctlbyname(name, &v, &n, NULL, 0) != 0) return 0;
@@ -2408,7 +2850,8 @@ static void aios__hw_system(const char *root, aios_hardware *h) {
     (void)root;
     h->n_cores = (int32_t)aios__sysctl("hw.physicalcpu");
     h->n_threads = (int32_t)aios__sysctl("hw.logicalcpu");
-    h->n_performance = (int32_t)aios__sysctl("hw.perflevel0.physicalcpu");      /* level 0 is the fastest */
+    /* level 0 is the fastest */
+    h->n_performance = (int32_t)aios__sysctl("hw.perflevel0.physicalcpu");
     if (!h->n_performance) h->n_performance = h->n_cores;
     h->n_efficiency = h->n_cores - h->n_performance;
     h->l1d_bytes = aios__sysctl("hw.perflevel0.l1dcachesize");
@@ -2421,8 +2864,9 @@ static void aios__hw_system(const char *root, aios_hardware *h) {
     if (h->l3_bytes) h->l3_share = h->n_cores;
     h->page_bytes = aios__sysctl("hw.pagesize");
     h->ram_bytes = aios__sysctl("hw.memsize");
-    v = aios__sysctl("vm.page_free_count") + aios__sysctl("vm.page_speculative_count") + aios__sysctl("vm.page_purgeable_count");
-    h->ram_free_bytes = v * h->page_bytes;              /* without what the file cache would give back */
+    v = aios__sysctl("vm.page_free_count") + aios__sysctl("vm.page_speculative_count") +
+        aios__sysctl("vm.page_purgeable_count");
+    h->ram_free_bytes = v * h->page_bytes; /* without what the file cache would give back */
     h->lock_bytes = aios__sysctl("vm.user_wire_limit");
     h->n_nodes = 1;
     if (aios__sysctl("kern.hv_vmm_present")) h->flags |= AIOS_HW_VIRTUAL;
@@ -2430,19 +2874,31 @@ static void aios__hw_system(const char *root, aios_hardware *h) {
 }
 
 #elif defined(_WIN32) && defined(_WIN32_WINNT) && _WIN32_WINNT >= 0x0601
-/* ---- Windows ------------------------------------------------------------------------------------------------- */
-/* Records of one kind, in buf; 0 bytes when they do not fit (a hundred cores and more) or the system has none. */
-typedef union aios__win_buf { uint64_t align; char bytes[32 * 1024]; } aios__win_buf;
+/* ---- Windows ---- */
+/* Records of one kind, in buf; 0 bytes when they do not fit (a hundred cores and more) or the
+ * system has none. */
+typedef union aios__win_buf {
+    uint64_t align;
+    char bytes[32 * 1024];
+} aios__win_buf;
 static uint32_t aios__win_records(LOGICAL_PROCESSOR_RELATIONSHIP kind, aios__win_buf *b) {
     DWORD n = sizeof b->bytes;
-    return GetLogicalProcessorInformationEx(kind, (PSYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX)(void *)b->bytes, &n) ? (uint32_t)n : 0;
+    return GetLogicalProcessorInformationEx(
+               kind, (PSYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX)(void *)b->bytes, &n)
+               ? (uint32_t)n
+               : 0;
 }
-static const SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX *aios__win_record(const aios__win_buf *b, uint32_t at, uint32_t n) {
-    const SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX *r = (const SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX *)(const void *)(b->bytes + at);
+static const SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX *aios__win_record(const aios__win_buf *b,
+                                                                       uint32_t at, uint32_t n) {
+    const SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX *r =
+        (const SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX *)(const void *)(b->bytes + at);
     return at + 8 <= n && r->Size >= 8 && r->Size <= n - at ? r : NULL;
 }
-/* PROCESSOR_RELATIONSHIP.EfficiencyClass: the byte after Flags, which older headers call reserved. The higher the faster. */
-static int32_t aios__win_class(const SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX *r) { return ((const BYTE *)&r->Processor)[1]; }
+/* PROCESSOR_RELATIONSHIP.EfficiencyClass: the byte after Flags, which older headers call
+ * reserved. The higher the faster. */
+static int32_t aios__win_class(const SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX *r) {
+    return ((const BYTE *)&r->Processor)[1];
+}
 static int32_t aios__win_bits(KAFFINITY m) {
     int32_t n = 0;
     for (; m; m &= m - 1) n++;
@@ -2451,7 +2907,7 @@ static int32_t aios__win_bits(KAFFINITY m) {
 static void aios__hw_system(const char *root, aios_hardware *h) {
     aios__win_buf b;
     const SYSTEM_LOGICAL_PROCESSOR_INFORMATION_EX *r;
-    KAFFINITY lead[16], mine = ~(KAFFINITY)0;   /* lead: the first processor of each core, by group */
+    KAFFINITY lead[16], mine = ~(KAFFINITY)0; /* lead: the first processor of each core, by group */
     DWORD_PTR process = 0, machine = 0;
     SYSTEM_INFO si;
     MEMORYSTATUSEX ms;
@@ -2461,21 +2917,29 @@ static void aios__hw_system(const char *root, aios_hardware *h) {
     (void)root;
     memset(lead, 0, sizeof lead);
     /* the mask is for one group; a process that runs in several may use all of them */
-    if (GetActiveProcessorGroupCount() == 1 && GetProcessAffinityMask(GetCurrentProcess(), &process, &machine) && process) {
+    if (GetActiveProcessorGroupCount() == 1 &&
+        GetProcessAffinityMask(GetCurrentProcess(), &process, &machine) && process) {
         mine = (KAFFINITY)process;
         h->n_threads = aios__win_bits(mine);
-    } else h->n_threads = (int32_t)GetActiveProcessorCount(ALL_PROCESSOR_GROUPS);
+    } else
+        h->n_threads = (int32_t)GetActiveProcessorCount(ALL_PROCESSOR_GROUPS);
 
     n = aios__win_records(RelationProcessorCore, &b);
     for (at = 0; (r = aios__win_record(&b, at, n)) != NULL; at += r->Size) {
         const KAFFINITY mask = r->Processor.GroupMask[0].Mask & mine;
-        if (aios__win_class(r) > best) best = aios__win_class(r);      /* of all cores, ours or not */
+        if (aios__win_class(r) > best) best = aios__win_class(r); /* of all cores, ours or not */
         if (!mask) continue;
         h->n_cores++;
-        if (r->Processor.GroupMask[0].Group < 16) lead[r->Processor.GroupMask[0].Group] |= mask & (0 - mask);
+        if (r->Processor.GroupMask[0].Group < 16)
+            lead[r->Processor.GroupMask[0].Group] |= mask & (0 - mask);
     }
     for (at = 0; (r = aios__win_record(&b, at, n)) != NULL; at += r->Size)
-        if (r->Processor.GroupMask[0].Mask & mine) { if (aios__win_class(r) == best) h->n_performance++; else h->n_efficiency++; }
+        if (r->Processor.GroupMask[0].Mask & mine) {
+            if (aios__win_class(r) == best)
+                h->n_performance++;
+            else
+                h->n_efficiency++;
+        }
 
     n = aios__win_records(RelationCache, &b);
     for (at = 0; (r = aios__win_record(&b, at, n)) != NULL; at += r->Size) {
@@ -2483,32 +2947,48 @@ static void aios__hw_system(const char *root, aios_hardware *h) {
         int32_t share;
         if (c->Type != CacheData && c->Type != CacheUnified) continue;
         if (!(c->GroupMask.Mask & mine)) continue;
-        share = c->GroupMask.Group < 16 ? aios__win_bits(c->GroupMask.Mask & lead[c->GroupMask.Group]) : 1;
+        share = c->GroupMask.Group < 16
+                    ? aios__win_bits(c->GroupMask.Mask & lead[c->GroupMask.Group])
+                    : 1;
         if (share < 1) share = 1;
         /* of the kinds of cores the largest caches: those of the fast ones */
-        if (c->Level == 1 && c->CacheSize / (uint32_t)share > h->l1d_bytes) h->l1d_bytes = c->CacheSize / (uint32_t)share;
-        if (c->Level == 2 && c->CacheSize / (uint32_t)share > h->l2_bytes) h->l2_bytes = c->CacheSize / (uint32_t)share;
-        if (c->Level == 3) { h->l3_bytes += c->CacheSize; if (share > h->l3_share) h->l3_share = share; }
+        if (c->Level == 1 && c->CacheSize / (uint32_t)share > h->l1d_bytes)
+            h->l1d_bytes = c->CacheSize / (uint32_t)share;
+        if (c->Level == 2 && c->CacheSize / (uint32_t)share > h->l2_bytes)
+            h->l2_bytes = c->CacheSize / (uint32_t)share;
+        if (c->Level == 3) {
+            h->l3_bytes += c->CacheSize;
+            if (share > h->l3_share) h->l3_share = share;
+        }
     }
     n = aios__win_records(RelationNumaNode, &b);
     for (at = 0; (r = aios__win_record(&b, at, n)) != NULL; at += r->Size) h->n_nodes++;
 
     ms.dwLength = sizeof ms;
-    if (GlobalMemoryStatusEx(&ms)) { h->ram_bytes = ms.ullTotalPhys; h->ram_free_bytes = ms.ullAvailPhys; }
+    if (GlobalMemoryStatusEx(&ms)) {
+        h->ram_bytes = ms.ullTotalPhys;
+        h->ram_free_bytes = ms.ullAvailPhys;
+    }
     GetSystemInfo(&si);
     h->page_bytes = si.dwPageSize;
-    if (GetProcessWorkingSetSize(GetCurrentProcess(), &lock_least, &lock_most)) h->lock_bytes = lock_least;    /* what VirtualLock grants */
+    /* what VirtualLock grants */
+    if (GetProcessWorkingSetSize(GetCurrentProcess(), &lock_least, &lock_most))
+        h->lock_bytes = lock_least;
     /* huge pages take a privilege that few accounts have: 0 */
 }
 
 #else
-static void aios__hw_system(const char *root, aios_hardware *h) { (void)root; (void)h; }
+static void aios__hw_system(const char *root, aios_hardware *h) {
+    (void)root;
+    (void)h;
+}
 #endif
 
 static void aios__hw_detect(const char *root, aios_hardware *h) {
 #if defined(_WIN32)
     DWORD before = GetLastError();
-#elif (defined(__linux__) && !defined(AIOS_NO_FILES)) || (defined(__APPLE__) && defined(__MACH__)) || defined(AIOS_LIBNUMA)
+#elif (defined(__linux__) && !defined(AIOS_NO_FILES)) || \
+    (defined(__APPLE__) && defined(__MACH__)) || defined(AIOS_LIBNUMA)
     int before = errno;
 #endif
     aios__hw_isa(h);
@@ -2518,7 +2998,8 @@ static void aios__hw_detect(const char *root, aios_hardware *h) {
 #endif
 #if defined(_WIN32)
     SetLastError(before);
-#elif (defined(__linux__) && !defined(AIOS_NO_FILES)) || (defined(__APPLE__) && defined(__MACH__)) || defined(AIOS_LIBNUMA)
+#elif (defined(__linux__) && !defined(AIOS_NO_FILES)) || \
+    (defined(__APPLE__) && defined(__MACH__)) || defined(AIOS_LIBNUMA)
     errno = before;
 #endif
 }
@@ -2536,54 +3017,69 @@ AIOS_API aios_status aios_hardware_detect(aios_hardware *out) {
 AIOS__SMALL_END
 
 /* ======== file/gguf.h ======== */
-/* gguf.h: what the parser hands to the rest: keys and a tensor directory, as views into header bytes that stay put.
- * Everything here has been checked against the file size and the caller's limits before it is seen. */
+/* gguf.h: what the parser hands to the rest: keys and a tensor directory, as views into header
+ * bytes that stay put. Everything here has been checked against the file size and the caller's
+ * limits before it is seen. */
 #ifndef AIOS__GGUF_H
 #define AIOS__GGUF_H
 
 /* GGUF value types */
-enum { AIOS__U8 = 0, AIOS__I8, AIOS__U16, AIOS__I16, AIOS__U32, AIOS__I32, AIOS__F32, AIOS__BOOL, AIOS__STR, AIOS__ARR,
-       AIOS__U64, AIOS__I64, AIOS__F64, AIOS__N_VALUE_TYPES };
+enum {
+    AIOS__U8 = 0,
+    AIOS__I8,
+    AIOS__U16,
+    AIOS__I16,
+    AIOS__U32,
+    AIOS__I32,
+    AIOS__F32,
+    AIOS__BOOL,
+    AIOS__STR,
+    AIOS__ARR,
+    AIOS__U64,
+    AIOS__I64,
+    AIOS__F64,
+    AIOS__N_VALUE_TYPES
+};
 
 typedef struct aios__key {
     aios__str name;
-    uint32_t type;              /* of the value, or of the items when is_array                         */
+    uint32_t type; /* of the value, or of the items when is_array */
     uint32_t is_array, part, reserved;
-    uint64_t n;                 /* items (1 when no array)                                             */
-    const uint8_t *p;           /* the first item; strings are u64 length + bytes, one after the other */
-    uint64_t n_bytes;           /* of all items                                                        */
-    uint64_t off;               /* where the value stands in its file                                  */
+    uint64_t n;       /* items (1 when no array) */
+    const uint8_t *p; /* the first item; strings are u64 length + bytes, one after the other */
+    uint64_t n_bytes; /* of all items */
+    uint64_t off;     /* where the value stands in its file */
 } aios__key;
 
 typedef struct aios__tensor {
     aios__str name;
     uint32_t type, n_dims, part, reserved;
-    uint64_t n[4];              /* first index contiguous; unused are 1                                */
-    uint64_t row_bytes;         /* bytes of n[0] weights; whole blocks; 0: of a type that is not known */
-    uint64_t n_bytes;           /* of all rows; inside the file; of that type the room up to what follows */
-    uint64_t off;               /* of the data, in its part                                            */
-    uint64_t dir_off;           /* of its directory entry, for messages                                */
+    uint64_t n[4];      /* first index contiguous; unused are 1 */
+    uint64_t row_bytes; /* bytes of n[0] weights; whole blocks; 0: of a type that is not known */
+    uint64_t n_bytes;   /* of all rows; inside the file; of that type the room up to what follows */
+    uint64_t off;       /* of the data, in its part */
+    uint64_t dir_off;   /* of its directory entry, for messages */
 } aios__tensor;
 
 typedef struct aios__gguf {
     uint32_t version, n_parts, n_keys, n_tensors;
-    const aios_io *io;          /* [n_parts]                                                           */
-    aios__key *key;             /* [n_keys]    keys of the first part (others repeat or add split.*)   */
-    aios__tensor *tensor;       /* [n_tensors] of all parts, in order                                  */
-    uint32_t *key_by_name;      /* [n_keys]    indices of key, names ascending; no two are equal       */
-    uint32_t *tensor_by_name;   /* [n_tensors] the same for tensor                                     */
-    uint64_t header_bytes;      /* of all parts                                                        */
+    const aios_io *io;     /* [n_parts] */
+    aios__key *key;        /* [n_keys]    keys of the first part (others repeat or add split.*) */
+    aios__tensor *tensor;  /* [n_tensors] of all parts, in order */
+    uint32_t *key_by_name; /* [n_keys]    indices of key, names ascending; no two are equal */
+    uint32_t *tensor_by_name; /* [n_tensors] the same for tensor */
+    uint64_t header_bytes;    /* of all parts */
     uint64_t tensor_bytes, n_params;
-    uint64_t hash;              /* of all header bytes (FNV-1a 64)                                     */
+    uint64_t hash; /* of all header bytes (FNV-1a 64) */
 } aios__gguf;
 
 /* What a first reading of the header found: enough to lay out memory exactly, for vocab.c too. */
 typedef struct aios__gguf_size {
     uint32_t version, n_parts, n_keys, n_tensors;
-    uint64_t header_bytes;          /* of all parts                                                    */
-    uint64_t held_bytes;            /* of those: what aios_io.map does not give and is copied          */
-    uint64_t n_tokens, n_merges;    /* items of tokenizer.ggml.tokens and .merges (string arrays)      */
-    uint64_t token_bytes;           /* bytes of all token strings                                      */
+    uint64_t header_bytes;       /* of all parts */
+    uint64_t held_bytes;         /* of those: what aios_io.map does not give and is copied */
+    uint64_t n_tokens, n_merges; /* items of tokenizer.ggml.tokens and .merges (string arrays) */
+    uint64_t token_bytes;        /* bytes of all token strings */
 } aios__gguf_size;
 
 /* The string at *p; *p moves on to the next. Start with key.p and call at most key.n times. */
@@ -2600,54 +3096,88 @@ static inline aios__str aios__key_next_str(const uint8_t **p) {
 AIOS__SMALL_BEGIN
 
 /* ======== file/gguf.c ======== */
-/* gguf.c: bytes -> keys and a tensor directory. Between io.c and vocab.c/model.c; knows the file format (versions 2 and 3,
- * little-endian), not what keys and tensors mean.
+/* gguf.c: bytes -> keys and a tensor directory. Between io.c and vocab.c/model.c; knows the file
+ * format (versions 2 and 3, little-endian), not what keys and tensors mean.
  *
- * One scanner reads a part's header field by field and checks everything it sees. It runs twice: over a window on the
- * stack (aios__gguf_measure: how much memory will be needed), then over the header bytes in memory, filling the arrays
- * (aios__gguf_load). The second pass repeats every check and must count what the first one counted, so that a file that
- * changes in between is an error and nothing else. What needs memory is checked in load only: no two keys or tensors
- * of one name, no two tensors in the same bytes.
- * No recursion, no allocation. Time is O(header bytes * log entries), whatever the file says.
+ * One scanner reads a part's header field by field and checks everything it sees. It runs twice:
+ * over a window on the stack (aios__gguf_measure: how much memory will be needed), then over the
+ * header bytes in memory, filling the arrays (aios__gguf_load). The second pass repeats every
+ * check and must count what the first one counted, so that a file that changes in between is an
+ * error and nothing else. What needs memory is checked in load only: no two keys or tensors of
+ * one name, no two tensors in the same bytes. No recursion, no allocation. Time is O(header
+ * bytes * log entries), whatever the file says.
  *
- * When aios_io.map gives the header, keys and names are views into those bytes, which must then stay as they are. */
+ * When aios_io.map gives the header, keys and names are views into those bytes, which must then
+ * stay as they are. */
 
 enum {
-    AIOS__WINDOW = 4096,                /* one page of stack; a vocabulary of 10 MB then takes 2500 reads       */
-    AIOS__MAX_KEY_NAME = 65535,         /* the format's own limit                                               */
-    AIOS__MAX_TENSOR_NAME = 63,         /* ggml's, with the zero byte 64                                        */
+    AIOS__WINDOW = 4096,        /* one page of stack; a vocabulary of 10 MB then takes 2500 reads */
+    AIOS__MAX_KEY_NAME = 65535, /* the format's own limit */
+    AIOS__MAX_TENSOR_NAME = 63, /* ggml's, with the zero byte 64 */
     AIOS__MAX_ALIGNMENT = 1 << 20,
-    AIOS__MAX_DEPTH = 8,                /* of arrays in an array                                                */
-    AIOS__MIN_KEY_BYTES = 8 + 1 + 4 + 1,                /* name of 1, type, value of 1                          */
-    AIOS__MIN_TENSOR_BYTES = 8 + 1 + 4 + 8 + 4 + 8      /* name of 1, n_dims, one dimension, type, offset       */
+    AIOS__MAX_DEPTH = 8,                 /* of arrays in an array */
+    AIOS__MIN_KEY_BYTES = 8 + 1 + 4 + 1, /* name of 1, type, value of 1 */
+    /* name of 1, n_dims, one dimension, type, offset */
+    AIOS__MIN_TENSOR_BYTES = 8 + 1 + 4 + 8 + 4 + 8
 };
 
-static inline uint32_t aios__value_bytes(uint32_t type) {       /* of a fixed-size value; 0 for strings and arrays */
+/* of a fixed-size value; 0 for strings and arrays */
+static inline uint32_t aios__value_bytes(uint32_t type) {
     static const uint8_t bytes[AIOS__N_VALUE_TYPES] = { 1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8 };
     return type < AIOS__N_VALUE_TYPES ? bytes[type] : 0;
 }
 
-/* ---- values ------------------------------------------------------------------------------------------------
- * 1 = found and of the right type, *out is set; 0 = NULL key or another type, *out is left alone. */
+/* ---- values ----
+ * 1 = found and of the right type, *out is set; 0 = NULL key or another type, *out is left
+ * alone. */
 
 static inline int32_t aios__item_i64(const aios__key *k, uint64_t i, int64_t *out, int32_t *above) {
     const uint8_t *p;
-    *above = 0;                         /* 1: a u64 above INT64_MAX, *out holds its bits */
+    *above = 0; /* 1: a u64 above INT64_MAX, *out holds its bits */
     if (!k || i >= k->n) return 0;
     p = k->p + i * aios__value_bytes(k->type);
     switch (k->type) {
-    case AIOS__U8:  *out = p[0]; return 1;
-    case AIOS__I8:  { int8_t v;   memcpy(&v, p, 1); *out = v; return 1; }
-    case AIOS__U16: { uint16_t v; memcpy(&v, p, 2); *out = v; return 1; }
-    case AIOS__I16: { int16_t v;  memcpy(&v, p, 2); *out = v; return 1; }
-    case AIOS__U32: { uint32_t v; memcpy(&v, p, 4); *out = v; return 1; }
-    case AIOS__I32: { int32_t v;  memcpy(&v, p, 4); *out = v; return 1; }
+    case AIOS__U8: *out = p[0]; return 1;
+    case AIOS__I8: {
+        int8_t v;
+        memcpy(&v, p, 1);
+        *out = v;
+        return 1;
+    }
+    case AIOS__U16: {
+        uint16_t v;
+        memcpy(&v, p, 2);
+        *out = v;
+        return 1;
+    }
+    case AIOS__I16: {
+        int16_t v;
+        memcpy(&v, p, 2);
+        *out = v;
+        return 1;
+    }
+    case AIOS__U32: {
+        uint32_t v;
+        memcpy(&v, p, 4);
+        *out = v;
+        return 1;
+    }
+    case AIOS__I32: {
+        int32_t v;
+        memcpy(&v, p, 4);
+        *out = v;
+        return 1;
+    }
     case AIOS__U64:
-    case AIOS__I64: memcpy(out, p, 8); *above = k->type == AIOS__U64 && *out < 0; return 1;
+    case AIOS__I64:
+        memcpy(out, p, 8);
+        *above = k->type == AIOS__U64 && *out < 0;
+        return 1;
     default: return 0;
     }
 }
-/* Item i of an array of any integer type; a scalar counts as an array of one. Negative numbers are no u64. */
+/* Item i of an array of any integer type; a scalar counts as an array of one. Negative numbers
+ * are no u64. */
 static inline int32_t aios__key_item_u64(const aios__key *k, uint64_t i, uint64_t *out) {
     int64_t v = 0;
     int32_t above;
@@ -2667,8 +3197,16 @@ static inline int32_t aios__key_item_f64(const aios__key *k, uint64_t i, double 
     int64_t v = 0;
     int32_t above;
     if (!k || i >= k->n) return 0;
-    if (k->type == AIOS__F32) { float f; memcpy(&f, k->p + i * 4, 4); *out = (double)f; return 1; }
-    if (k->type == AIOS__F64) { memcpy(out, k->p + i * 8, 8); return 1; }
+    if (k->type == AIOS__F32) {
+        float f;
+        memcpy(&f, k->p + i * 4, 4);
+        *out = (double)f;
+        return 1;
+    }
+    if (k->type == AIOS__F64) {
+        memcpy(out, k->p + i * 8, 8);
+        return 1;
+    }
     if (!aios__item_i64(k, i, &v, &above)) return 0;
     *out = above ? (double)(uint64_t)v : (double)v;
     return 1;
@@ -2679,10 +3217,18 @@ static inline int32_t aios__key_item_bool(const aios__key *k, uint64_t i, int32_
     return 1;
 }
 /* Scalars only. */
-static inline int32_t aios__key_u64(const aios__key *k, uint64_t *out) { return k && !k->is_array && aios__key_item_u64(k, 0, out); }
-static inline int32_t aios__key_i64(const aios__key *k, int64_t *out)  { return k && !k->is_array && aios__key_item_i64(k, 0, out); }
-static inline int32_t aios__key_f64(const aios__key *k, double *out)   { return k && !k->is_array && aios__key_item_f64(k, 0, out); }
-static inline int32_t aios__key_bool(const aios__key *k, int32_t *out) { return k && !k->is_array && aios__key_item_bool(k, 0, out); }
+static inline int32_t aios__key_u64(const aios__key *k, uint64_t *out) {
+    return k && !k->is_array && aios__key_item_u64(k, 0, out);
+}
+static inline int32_t aios__key_i64(const aios__key *k, int64_t *out) {
+    return k && !k->is_array && aios__key_item_i64(k, 0, out);
+}
+static inline int32_t aios__key_f64(const aios__key *k, double *out) {
+    return k && !k->is_array && aios__key_item_f64(k, 0, out);
+}
+static inline int32_t aios__key_bool(const aios__key *k, int32_t *out) {
+    return k && !k->is_array && aios__key_item_bool(k, 0, out);
+}
 
 static inline int32_t aios__key_str(const aios__key *k, aios__str *out) {
     const uint8_t *p;
@@ -2692,7 +3238,7 @@ static inline int32_t aios__key_str(const aios__key *k, aios__str *out) {
     return 1;
 }
 
-/* ---- names -------------------------------------------------------------------------------------------------- */
+/* ---- names ---- */
 
 /* Order of names: bytes, then length. */
 static inline int32_t aios__name_cmp(aios__str a, aios__str b) {
@@ -2707,26 +3253,33 @@ static inline int32_t aios__name_cmp2(aios__str a, aios__str head, aios__str tai
     a1.n = aios__min_u64(a.n, head.n);
     c = aios__name_cmp(a1, head);
     if (c) return c;
-    a.p += a1.n; a.n -= a1.n;
+    a.p += a1.n;
+    a.n -= a1.n;
     return aios__name_cmp(a, tail);
 }
 /* The key called head + tail, or NULL. */
-static inline const aios__key *aios__key_find2(const aios__gguf *g, aios__str head, const char *tail) {
+static inline const aios__key *aios__key_find2(const aios__gguf *g, aios__str head,
+                                               const char *tail) {
     uint32_t low = 0, high = g->n_keys;
     aios__str t;
-    t.p = tail; t.n = strlen(tail);
+    t.p = tail;
+    t.n = strlen(tail);
     while (low < high) {
         uint32_t mid = low + (high - low) / 2;
         const aios__key *k = &g->key[g->key_by_name[mid]];
         int32_t c = aios__name_cmp2(k->name, head, t);
         if (c == 0) return k;
-        if (c < 0) low = mid + 1; else high = mid;
+        if (c < 0)
+            low = mid + 1;
+        else
+            high = mid;
     }
     return NULL;
 }
 static inline const aios__key *aios__key_find(const aios__gguf *g, const char *name) {
     aios__str none;
-    none.p = ""; none.n = 0;
+    none.p = "";
+    none.n = 0;
     return aios__key_find2(g, none, name);
 }
 static inline const aios__tensor *aios__tensor_find(const aios__gguf *g, aios__str name) {
@@ -2736,101 +3289,143 @@ static inline const aios__tensor *aios__tensor_find(const aios__gguf *g, aios__s
         const aios__tensor *t = &g->tensor[g->tensor_by_name[mid]];
         int32_t c = aios__name_cmp(t->name, name);
         if (c == 0) return t;
-        if (c < 0) low = mid + 1; else high = mid;
+        if (c < 0)
+            low = mid + 1;
+        else
+            high = mid;
     }
     return NULL;
 }
 /* Where the fields of a directory entry stand in the file, for messages. */
-static inline uint64_t aios__tensor_dims_off(const aios__tensor *t) { return t->dir_off + 8 + t->name.n + 4; }
-static inline uint64_t aios__tensor_type_off(const aios__tensor *t) { return aios__tensor_dims_off(t) + 8 * (uint64_t)t->n_dims; }
+static inline uint64_t aios__tensor_dims_off(const aios__tensor *t) {
+    return t->dir_off + 8 + t->name.n + 4;
+}
+static inline uint64_t aios__tensor_type_off(const aios__tensor *t) {
+    return aios__tensor_dims_off(t) + 8 * (uint64_t)t->n_dims;
+}
 /* Where a key's entry (its name's length) begins. */
-static inline uint64_t aios__key_entry_off(const aios__key *k) { return k->off - (k->is_array ? 16u : 4u) - k->name.n - 8; }
+static inline uint64_t aios__key_entry_off(const aios__key *k) {
+    return k->off - (k->is_array ? 16u : 4u) - k->name.n - 8;
+}
 
-/* ---- the scanner --------------------------------------------------------------------------------------------- */
+/* ---- the scanner ---- */
 
-enum { AIOS__HAS_ALIGNMENT = 1, AIOS__HAS_SPLIT_NO = 2, AIOS__HAS_SPLIT_COUNT = 4, AIOS__HAS_SPLIT_TENSORS = 8,
-       AIOS__HAS_TOKENS = 16, AIOS__HAS_MERGES = 32 };
+enum {
+    AIOS__HAS_ALIGNMENT = 1,
+    AIOS__HAS_SPLIT_NO = 2,
+    AIOS__HAS_SPLIT_COUNT = 4,
+    AIOS__HAS_SPLIT_TENSORS = 8,
+    AIOS__HAS_TOKENS = 16,
+    AIOS__HAS_MERGES = 32
+};
 
-/* Where and why a part was looked at, what was found. Zeros, then io, err, lim, part, n_parts, end are set. */
+/* Where and why a part was looked at, what was found. Zeros, then io, err, lim, part, n_parts,
+ * end are set. */
 typedef struct aios__scan {
     const aios_io *io;
     aios_error *err;
     aios_limits lim;
     uint32_t part, n_parts;
-    int32_t look;                       /* only to be shown: types that are not known will do, and a part without the others */
-    const uint8_t *p;                   /* bytes [base, base + n) of the file                                   */
+    /* only to be shown: types that are not known will do, and a part without the others */
+    int32_t look;
+    const uint8_t *p; /* bytes [base, base + n) of the file */
     uint64_t base, n;
-    uint8_t *window;                    /* [AIOS__WINDOW] where more is read to; NULL: p is the whole header    */
-    uint64_t pos, end;                  /* next byte; no header byte lies at or beyond end (end <= io->n_bytes) */
+    uint8_t *window;   /* [AIOS__WINDOW] where more is read to; NULL: p is the whole header */
+    uint64_t pos, end; /* next byte; no header byte lies at or beyond end (end <= io->n_bytes) */
 
-    char kind;                          /* what is being read, for messages: 'h'eader, 'k'ey, 't'ensor          */
+    char kind; /* what is being read, for messages: 'h'eader, 'k'ey, 't'ensor */
     uint32_t index, n_name;
-    char name[96];                      /* its name, cut                                                        */
+    char name[96]; /* its name, cut */
 
-    aios__key *key;                     /* [max_keys]    filled in the second pass, or NULL                     */
-    aios__tensor *tensor;               /* [max_tensors] the same                                               */
+    aios__key *key;       /* [max_keys]    filled in the second pass, or NULL */
+    aios__tensor *tensor; /* [max_tensors] the same */
     uint32_t max_keys, max_tensors;
-    aios_status (*visit)(struct aios__scan *s, const aios__tensor *t);  /* told of each entry (its name is in s->name, its offset counts */
-    void *visit_user;                   /* from the data's begin); NULL = nobody                                */
+    /* told of each entry (its name is in s->name, its offset counts */
+    aios_status (*visit)(struct aios__scan *s, const aios__tensor *t);
+    void *visit_user; /* from the data's begin); NULL = nobody */
 
     uint32_t version, n_keys, n_tensors, has;
     uint64_t alignment, data_off;
     uint64_t split_no, split_count, split_tensors;
     uint64_t split_no_off, split_count_off, split_tensors_off;
     uint64_t n_tokens, n_merges, token_bytes;
-    uint64_t far_end, far_off;          /* the tensor that reaches furthest: end from data_off, its offset field */
+    /* the tensor that reaches furthest: end from data_off, its offset field */
+    uint64_t far_end, far_off;
     uint32_t far_index, n_far_name;
     char far_name[AIOS__MAX_TENSOR_NAME];
 } aios__scan;
 
-/* Fills the error record: "part 1, key 'a.b': what field (expected 1, got 2)"; the numbers only where they differ. */
-AIOS__COLD static aios_status aios__scan_fail(const aios__scan *s, aios_status code, uint64_t off, uint64_t expected, uint64_t got,
-                                          const char *what, const char *field) {
+/* Fills the error record: "part 1, key 'a.b': what field (expected 1, got 2)"; the numbers only
+ * where they differ. */
+AIOS__COLD static aios_status aios__scan_fail(const aios__scan *s, aios_status code, uint64_t off,
+                                              uint64_t expected, uint64_t got, const char *what,
+                                              const char *field) {
     aios__text t;
     if (!s->err) return code;
     aios__fail2(s->err, code, off, expected, got, "", aios__u(0), aios__u(0));
-    t.p = s->err->text; t.cap = sizeof s->err->text; t.n = 0;
-    if (s->n_parts > 1) { aios__put_z(&t, "part "); aios__put_u(&t, (uint64_t)s->part + 1); aios__put_z(&t, ", "); }
+    t.p = s->err->text;
+    t.cap = sizeof s->err->text;
+    t.n = 0;
+    if (s->n_parts > 1) {
+        aios__put_z(&t, "part ");
+        aios__put_u(&t, (uint64_t)s->part + 1);
+        aios__put_z(&t, ", ");
+    }
     aios__put_z(&t, s->kind == 'k' ? "key " : s->kind == 't' ? "tensor " : "header");
     if (s->kind != 'h') {
-        if (s->n_name) { aios__put_z(&t, "'"); aios__put(&t, s->name, s->n_name); aios__put_z(&t, "'"); }
-        else aios__put_u(&t, s->index);
+        if (s->n_name) {
+            aios__put_z(&t, "'");
+            aios__put(&t, s->name, s->n_name);
+            aios__put_z(&t, "'");
+        } else
+            aios__put_u(&t, s->index);
     }
     aios__put_z(&t, ": ");
     aios__put_z(&t, what);
     aios__put_z(&t, field);
     if (expected != got) {
-        aios__put_z(&t, " (expected "); aios__put_u(&t, expected);
-        aios__put_z(&t, ", got ");      aios__put_u(&t, got);
+        aios__put_z(&t, " (expected ");
+        aios__put_u(&t, expected);
+        aios__put_z(&t, ", got ");
+        aios__put_u(&t, got);
         aios__put_z(&t, ")");
     }
     return code;
 }
-AIOS__COLD static aios_status aios__scan_bad(const aios__scan *s, uint64_t off, uint64_t expected, uint64_t got, const char *what) {
+AIOS__COLD static aios_status aios__scan_bad(const aios__scan *s, uint64_t off, uint64_t expected,
+                                             uint64_t got, const char *what) {
     return aios__scan_fail(s, AIOS_ERR_FORMAT, off, expected, got, what, "");
 }
 AIOS__COLD static aios_status aios__scan_changed(const aios__scan *s) {
-    return aios__scan_fail(s, AIOS_ERR_IO, s->pos, 0, 0, "the file changed while it was being read", "");
+    return aios__scan_fail(s, AIOS_ERR_IO, s->pos, 0, 0, "the file changed while it was being read",
+                           "");
 }
 
 /* Are n more bytes of header there? Afterwards pos + n does not overflow. */
 AIOS__COLD static aios_status aios__scan_short(const aios__scan *s, uint64_t n, const char *field) {
     uint64_t left = s->io->n_bytes - s->pos;
-    if (n > left) return aios__scan_fail(s, AIOS_ERR_FORMAT, s->pos, n, left, "the file ends inside its ", field);
+    if (n > left)
+        return aios__scan_fail(s, AIOS_ERR_FORMAT, s->pos, n, left, "the file ends inside its ",
+                               field);
     if (!s->window) return aios__scan_changed(s);
-    return aios__scan_fail(s, AIOS_ERR_LIMIT, s->pos, s->end, s->pos + n, "the header is longer than limits.max_header_bytes allows, at its ", field);
+    return aios__scan_fail(s, AIOS_ERR_LIMIT, s->pos, s->end, s->pos + n,
+                           "the header is longer than limits.max_header_bytes allows, at its ",
+                           field);
 }
 static inline aios_status aios__scan_room(const aios__scan *s, uint64_t n, const char *field) {
     return n <= s->end - s->pos ? (aios_status)AIOS_OK : aios__scan_short(s, n, field);
 }
-/* A run of at least one and at most n bytes at pos, which moves behind it. n > 0; room for n has been checked. */
-static inline aios_status aios__scan_run(aios__scan *s, uint64_t n, const uint8_t **p, uint64_t *n_run) {
+/* A run of at least one and at most n bytes at pos, which moves behind it. n > 0; room for n has
+ * been checked. */
+static inline aios_status aios__scan_run(aios__scan *s, uint64_t n, const uint8_t **p,
+                                         uint64_t *n_run) {
     if (s->pos < s->base || s->pos - s->base >= s->n) {
         aios_status st;
         if (!s->window) return aios__scan_changed(s);
         s->base = s->pos;
         s->n = 0;
-        st = aios__io_read(s->io, s->pos, s->window, aios__min_u64(AIOS__WINDOW, s->end - s->pos), s->err);
+        st = aios__io_read(s->io, s->pos, s->window, aios__min_u64(AIOS__WINDOW, s->end - s->pos),
+                           s->err);
         if (st) return st;
         s->p = s->window;
         s->n = aios__min_u64(AIOS__WINDOW, s->end - s->pos);
@@ -2851,13 +3446,15 @@ static inline aios_status aios__scan_get(aios__scan *s, void *dst, uint64_t n, c
     }
     return st;
 }
-/* The name of a key or tensor, 1 to max bytes without a zero byte; a view in the second pass, else only s->name. */
+/* The name of a key or tensor, 1 to max bytes without a zero byte; a view in the second pass,
+ * else only s->name. */
 static inline aios_status aios__scan_name(aios__scan *s, uint64_t max, aios__str *view) {
     uint64_t len, at = s->pos, done, got = 0;
     const uint8_t *p = NULL;
     aios_status st;
     s->n_name = 0;
-    view->p = ""; view->n = 0;
+    view->p = "";
+    view->n = 0;
     if ((st = aios__scan_get(s, &len, 8, "name length")) != AIOS_OK) return st;
     if (len == 0) return aios__scan_bad(s, at, 0, 0, "its name is empty");
     if (len > max) return aios__scan_bad(s, at, max, len, "its name is too long");
@@ -2865,45 +3462,74 @@ static inline aios_status aios__scan_name(aios__scan *s, uint64_t max, aios__str
     at = s->pos;
     for (done = 0; done < len; done += got) {
         if ((st = aios__scan_run(s, len - done, &p, &got)) != AIOS_OK) return st;
-        if (memchr(p, 0, (size_t)got)) { s->n_name = 0; return aios__scan_bad(s, at, 0, 0, "its name contains a zero byte"); }
+        if (memchr(p, 0, (size_t)got)) {
+            s->n_name = 0;
+            return aios__scan_bad(s, at, 0, 0, "its name contains a zero byte");
+        }
         if (done < sizeof s->name) {
             uint64_t n = aios__min_u64(got, sizeof s->name - done);
             memcpy(s->name + done, p, (size_t)n);
             s->n_name = (uint32_t)(done + n);
         }
     }
-    if (!s->window) { view->p = (const char *)s->p + (at - s->base); view->n = len; }
+    if (!s->window) {
+        view->p = (const char *)s->p + (at - s->base);
+        view->n = len;
+    }
     return AIOS_OK;
 }
 
 /* One of the keys that the format itself gives a meaning. k->p is valid for a number only. */
-static inline aios_status aios__scan_special(aios__scan *s, const aios__key *k, uint64_t str_bytes) {
-    static const char *const names[] = { "general.alignment", "split.no", "split.count", "split.tensors.count",
+static inline aios_status aios__scan_special(aios__scan *s, const aios__key *k,
+                                             uint64_t str_bytes) {
+    static const char *const names[] = { "general.alignment",     "split.no",
+                                         "split.count",           "split.tensors.count",
                                          "tokenizer.ggml.tokens", "tokenizer.ggml.merges" };
     aios__str name;
     uint64_t v = 0;
     uint32_t i;
-    name.p = s->name; name.n = s->n_name;           /* cut at 96, longer than any of these */
+    /* cut at 96, longer than any of these */
+    name.p = s->name;
+    name.n = s->n_name;
     for (i = 0; i < 6 && !aios__str_eq(name, names[i]); i++) {}
     if (i == 6) return AIOS_OK;
     if (s->has & (1u << i)) return aios__scan_bad(s, k->off, 0, 0, "is there twice");
     s->has |= 1u << i;
     if (i >= 4) {
-        if (!k->is_array || k->type != AIOS__STR) return AIOS_OK;       /* vocab.c will say so, should it need it */
-        if (i == 4) { s->n_tokens = k->n; s->token_bytes = str_bytes; } else s->n_merges = k->n;
+        /* vocab.c will say so, should it need it */
+        if (!k->is_array || k->type != AIOS__STR) return AIOS_OK;
+        if (i == 4) {
+            s->n_tokens = k->n;
+            s->token_bytes = str_bytes;
+        } else
+            s->n_merges = k->n;
         return AIOS_OK;
     }
     if (i == 0) {
-        if (k->is_array || k->type != AIOS__U32) return aios__scan_bad(s, k->off, AIOS__U32, k->is_array ? (uint64_t)AIOS__ARR : k->type, "must be of type u32");
+        if (k->is_array || k->type != AIOS__U32)
+            return aios__scan_bad(s, k->off, AIOS__U32, k->is_array ? (uint64_t)AIOS__ARR : k->type,
+                                  "must be of type u32");
         aios__key_u64(k, &v);
-        if (v == 0 || v > AIOS__MAX_ALIGNMENT || (v & (v - 1))) return aios__scan_fail(s, AIOS_ERR_FORMAT, k->off, 0, v, "must be a power of two up to 1 MiB", "");
+        if (v == 0 || v > AIOS__MAX_ALIGNMENT || (v & (v - 1)))
+            return aios__scan_fail(s, AIOS_ERR_FORMAT, k->off, 0, v,
+                                   "must be a power of two up to 1 MiB", "");
         s->alignment = v;
         return AIOS_OK;
     }
-    if (!aios__key_u64(k, &v)) return aios__scan_bad(s, k->off, 0, 0, "must be an integer, not negative");
-    if (i == 1) { s->split_no = v; s->split_no_off = k->off; }
-    if (i == 2) { s->split_count = v; s->split_count_off = k->off; }
-    if (i == 3) { s->split_tensors = v; s->split_tensors_off = k->off; }
+    if (!aios__key_u64(k, &v))
+        return aios__scan_bad(s, k->off, 0, 0, "must be an integer, not negative");
+    if (i == 1) {
+        s->split_no = v;
+        s->split_no_off = k->off;
+    }
+    if (i == 2) {
+        s->split_count = v;
+        s->split_count_off = k->off;
+    }
+    if (i == 3) {
+        s->split_tensors = v;
+        s->split_tensors_off = k->off;
+    }
     return AIOS_OK;
 }
 
@@ -2912,18 +3538,23 @@ static aios_status aios__scan_array(aios__scan *s, uint32_t *type, uint64_t *n) 
     uint64_t at = s->pos, bytes;
     aios_status st;
     if ((st = aios__scan_get(s, type, 4, "item type")) != AIOS_OK) return st;
-    if (*type >= AIOS__N_VALUE_TYPES) return aios__scan_bad(s, at, AIOS__N_VALUE_TYPES - 1, *type, "unknown item type");
+    if (*type >= AIOS__N_VALUE_TYPES)
+        return aios__scan_bad(s, at, AIOS__N_VALUE_TYPES - 1, *type, "unknown item type");
     at = s->pos;
     if ((st = aios__scan_get(s, n, 8, "item count")) != AIOS_OK) return st;
     bytes = *type == AIOS__STR ? 8 : *type == AIOS__ARR ? 12 : aios__value_bytes(*type);
     if (*n > (s->io->n_bytes - s->pos) / bytes)
-        return aios__scan_bad(s, at, (s->io->n_bytes - s->pos) / bytes, *n, "more items than the rest of the file can hold");
+        return aios__scan_bad(s, at, (s->io->n_bytes - s->pos) / bytes, *n,
+                              "more items than the rest of the file can hold");
     if (*n > s->lim.max_array_items)
-        return aios__scan_fail(s, AIOS_ERR_LIMIT, at, s->lim.max_array_items, *n, "more items than limits.max_array_items allows", "");
+        return aios__scan_fail(s, AIOS_ERR_LIMIT, at, s->lim.max_array_items, *n,
+                               "more items than limits.max_array_items allows", "");
     return AIOS_OK;
 }
-/* Passes over n values, no arrays. first [8]: a single number, or as it was; the strings' bytes are added to str_bytes. */
-static aios_status aios__scan_values(aios__scan *s, uint32_t type, uint64_t n, int32_t is_array, uint8_t *first, uint64_t *str_bytes) {
+/* Passes over n values, no arrays. first [8]: a single number, or as it was; the strings' bytes
+ * are added to str_bytes. */
+static aios_status aios__scan_values(aios__scan *s, uint32_t type, uint64_t n, int32_t is_array,
+                                     uint8_t *first, uint64_t *str_bytes) {
     uint64_t at, i, bytes, done, got = 0;
     const uint8_t *p = NULL;
     aios_status st;
@@ -2931,27 +3562,35 @@ static aios_status aios__scan_values(aios__scan *s, uint32_t type, uint64_t n, i
         for (i = 0; i < n; i++) {
             uint64_t len;
             at = s->pos;
-            if (at - s->base < s->n && s->n - (at - s->base) >= 8) { memcpy(&len, s->p + (at - s->base), 8); s->pos += 8; }     /* nearly always */
-            else if ((st = aios__scan_get(s, &len, 8, "string length")) != AIOS_OK) return st;
+            /* nearly always */
+            if (at - s->base < s->n && s->n - (at - s->base) >= 8) {
+                memcpy(&len, s->p + (at - s->base), 8);
+                s->pos += 8;
+            } else if ((st = aios__scan_get(s, &len, 8, "string length")) != AIOS_OK)
+                return st;
             if ((st = aios__scan_room(s, len, "string")) != AIOS_OK) {
-                if (s->err && st != AIOS_ERR_IO) s->err->offset = at;       /* the length is what is wrong */
+                /* the length is what is wrong */
+                if (s->err && st != AIOS_ERR_IO) s->err->offset = at;
                 return st;
             }
             if (!is_array && len > s->lim.max_string_bytes)
-                return aios__scan_fail(s, AIOS_ERR_LIMIT, at, s->lim.max_string_bytes, len, "the string is longer than limits.max_string_bytes allows", "");
+                return aios__scan_fail(s, AIOS_ERR_LIMIT, at, s->lim.max_string_bytes, len,
+                                       "the string is longer than limits.max_string_bytes allows",
+                                       "");
             s->pos += len;
             *str_bytes += len;
         }
         return AIOS_OK;
     }
-    bytes = n * aios__value_bytes(type);            /* cannot overflow: n was compared with the file's size */
+    bytes = n * aios__value_bytes(type); /* cannot overflow: n was compared with the file's size */
     if ((st = aios__scan_room(s, bytes, "value")) != AIOS_OK) return st;
     at = s->pos;
     if (type == AIOS__BOOL) {
         for (done = 0; done < bytes; done += got) {
             if ((st = aios__scan_run(s, bytes - done, &p, &got)) != AIOS_OK) return st;
             for (i = 0; i < got; i++)
-                if (p[i] > 1) return aios__scan_bad(s, at + done + i, 1, p[i], "a bool is neither 0 nor 1");
+                if (p[i] > 1)
+                    return aios__scan_bad(s, at + done + i, 1, p[i], "a bool is neither 0 nor 1");
         }
     } else if (!is_array) {
         if ((st = aios__scan_get(s, first, bytes, "value")) != AIOS_OK) return st;
@@ -2959,7 +3598,8 @@ static aios_status aios__scan_values(aios__scan *s, uint32_t type, uint64_t n, i
     s->pos = at + bytes;
     return AIOS_OK;
 }
-/* Passes over n arrays, in which there may be arrays again; nobody asks for what they hold. left: arrays that are still to come, by depth. */
+/* Passes over n arrays, in which there may be arrays again; nobody asks for what they hold.
+ * left: arrays that are still to come, by depth. */
 static aios_status aios__scan_nested(aios__scan *s, uint64_t n) {
     uint64_t left[AIOS__MAX_DEPTH], bytes = 0, at;
     uint8_t first[8];
@@ -2968,14 +3608,20 @@ static aios_status aios__scan_nested(aios__scan *s, uint64_t n) {
     aios_status st;
     left[0] = n;
     while (d >= 0) {
-        if (!left[d]) { d--; continue; }
+        if (!left[d]) {
+            d--;
+            continue;
+        }
         left[d]--;
         at = s->pos;
         if ((st = aios__scan_array(s, &type, &n)) != AIOS_OK) return st;
         if (type != AIOS__ARR) {
             if ((st = aios__scan_values(s, type, n, 1, first, &bytes)) != AIOS_OK) return st;
-        } else if (++d == AIOS__MAX_DEPTH) return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, at, 0, 0, "arrays in arrays, too deep", "");
-        else left[d] = n;
+        } else if (++d == AIOS__MAX_DEPTH)
+            return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, at, 0, 0, "arrays in arrays, too deep",
+                                   "");
+        else
+            left[d] = n;
     }
     return AIOS_OK;
 }
@@ -2983,24 +3629,28 @@ static aios_status aios__scan_nested(aios__scan *s, uint64_t n) {
 static inline aios_status aios__scan_key(aios__scan *s, uint32_t index) {
     aios__key k;
     uint64_t at, str_bytes = 0;
-    uint8_t first[8];                               /* of a number, as k.p in the first pass */
+    uint8_t first[8]; /* of a number, as k.p in the first pass */
     aios_status st;
 
     memset(&k, 0, sizeof k);
     memset(first, 0, sizeof first);
-    s->kind = 'k'; s->index = index;
+    s->kind = 'k';
+    s->index = index;
     if ((st = aios__scan_name(s, AIOS__MAX_KEY_NAME, &k.name)) != AIOS_OK) return st;
     k.part = s->part;
     k.n = 1;
     at = s->pos;
     if ((st = aios__scan_get(s, &k.type, 4, "value type")) != AIOS_OK) return st;
-    if (k.type >= AIOS__N_VALUE_TYPES) return aios__scan_bad(s, at, AIOS__N_VALUE_TYPES - 1, k.type, "unknown value type");
+    if (k.type >= AIOS__N_VALUE_TYPES)
+        return aios__scan_bad(s, at, AIOS__N_VALUE_TYPES - 1, k.type, "unknown value type");
     if (k.type == AIOS__ARR) {
         k.is_array = 1;
         if ((st = aios__scan_array(s, &k.type, &k.n)) != AIOS_OK) return st;
     }
     k.off = s->pos;
-    st = k.type == AIOS__ARR ? aios__scan_nested(s, k.n) : aios__scan_values(s, k.type, k.n, (int32_t)k.is_array, first, &str_bytes);
+    st = k.type == AIOS__ARR
+             ? aios__scan_nested(s, k.n)
+             : aios__scan_values(s, k.type, k.n, (int32_t)k.is_array, first, &str_bytes);
     if (st) return st;
     k.p = first;
     k.n_bytes = s->pos - k.off;
@@ -3020,35 +3670,48 @@ static inline aios_status aios__scan_tensor(aios__scan *s, uint32_t index) {
     aios_status st;
 
     memset(&t, 0, sizeof t);
-    s->kind = 't'; s->index = index;
+    s->kind = 't';
+    s->index = index;
     t.part = s->part;
     t.dir_off = s->pos;
     t.n[0] = t.n[1] = t.n[2] = t.n[3] = 1;
     if ((st = aios__scan_name(s, AIOS__MAX_TENSOR_NAME, &t.name)) != AIOS_OK) return st;
     at = s->pos;
     if ((st = aios__scan_get(s, &t.n_dims, 4, "number of dimensions")) != AIOS_OK) return st;
-    if (t.n_dims < 1 || t.n_dims > 4) return aios__scan_bad(s, at, t.n_dims < 1 ? 1 : 4, t.n_dims, "must have 1 to 4 dimensions");
+    if (t.n_dims < 1 || t.n_dims > 4)
+        return aios__scan_bad(s, at, t.n_dims < 1 ? 1 : 4, t.n_dims, "must have 1 to 4 dimensions");
     dims_at = s->pos;
     for (d = 0; d < t.n_dims; d++) {
         at = s->pos;
         if ((st = aios__scan_get(s, &t.n[d], 8, "dimensions")) != AIOS_OK) return st;
         if (t.n[d] == 0) return aios__scan_bad(s, at, 1, 0, "a dimension is zero");
-        if (!aios__mul(n_weights, t.n[d], &n_weights)) return aios__scan_bad(s, at, 0, t.n[d], "its number of weights overflows 64 bits");
+        if (!aios__mul(n_weights, t.n[d], &n_weights))
+            return aios__scan_bad(s, at, 0, t.n[d], "its number of weights overflows 64 bits");
     }
     at = s->pos;
     if ((st = aios__scan_get(s, &t.type, 4, "type")) != AIOS_OK) return st;
     type = t.type < AIOSK_N_TYPES ? aiosk_type_info((int32_t)t.type) : NULL;
-    if (!type && !s->look) return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, at, AIOSK_N_TYPES - 1, t.type, "unknown tensor type", "");
-    if (type && t.n[0] % type->n_weights) return aios__scan_fail(s, AIOS_ERR_FORMAT, dims_at, type->n_weights, t.n[0], "its rows are no whole number of blocks of type ", type->name);
+    if (!type && !s->look)
+        return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, at, AIOSK_N_TYPES - 1, t.type,
+                               "unknown tensor type", "");
+    if (type && t.n[0] % type->n_weights)
+        return aios__scan_fail(s, AIOS_ERR_FORMAT, dims_at, type->n_weights, t.n[0],
+                               "its rows are no whole number of blocks of type ", type->name);
     if (type) t.row_bytes = aiosk_row_bytes((int32_t)t.type, t.n[0]);
     if (type && (t.row_bytes == 0 || !aios__mul(t.row_bytes, n_weights / t.n[0], &t.n_bytes)))
         return aios__scan_bad(s, dims_at, 0, n_weights, "its number of bytes overflows 64 bits");
     at = s->pos;
     if ((st = aios__scan_get(s, &t.off, 8, "data offset")) != AIOS_OK) return st;
-    if (t.off & (s->alignment - 1)) return aios__scan_bad(s, at, s->alignment, t.off, "its data offset is no multiple of the file's alignment");
-    if (!aios__add(t.off, type ? t.n_bytes : 1, &end)) return aios__scan_bad(s, at, s->io->n_bytes, t.off, "its data lies outside the file");
+    if (t.off & (s->alignment - 1))
+        return aios__scan_bad(s, at, s->alignment, t.off,
+                              "its data offset is no multiple of the file's alignment");
+    if (!aios__add(t.off, type ? t.n_bytes : 1, &end))
+        return aios__scan_bad(s, at, s->io->n_bytes, t.off, "its data lies outside the file");
     if (end > s->far_end) {
-        s->far_end = end; s->far_off = at; s->far_index = index; s->n_far_name = s->n_name;
+        s->far_end = end;
+        s->far_off = at;
+        s->far_index = index;
+        s->n_far_name = s->n_name;
         memcpy(s->far_name, s->name, s->n_name);
     }
     if (s->tensor) s->tensor[index] = t;
@@ -3068,16 +3731,30 @@ static inline aios_status aios__scan_part(aios__scan *s, int32_t keys_only) {
     if ((st = aios__scan_get(s, magic, 4, "magic")) != AIOS_OK) return st;
     if (memcmp(magic, "GGUF", 4) != 0) return aios__scan_bad(s, 0, 0, 0, "not a GGUF file");
     if ((st = aios__scan_get(s, &s->version, 4, "version")) != AIOS_OK) return st;
-    if (s->version != 0 && (s->version & 0xFFFFu) == 0) return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, 4, 3, s->version, "a big-endian GGUF file", "");
-    if (s->version == 1) return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, 4, 3, 1, "GGUF version 1 is not read, only 2 and 3", "");
-    if (s->version < 2 || s->version > 3) return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, 4, 3, s->version, "a GGUF version that is not known, only 2 and 3 are", "");
+    if (s->version != 0 && (s->version & 0xFFFFu) == 0)
+        return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, 4, 3, s->version, "a big-endian GGUF file",
+                               "");
+    if (s->version == 1)
+        return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, 4, 3, 1,
+                               "GGUF version 1 is not read, only 2 and 3", "");
+    if (s->version < 2 || s->version > 3)
+        return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, 4, 3, s->version,
+                               "a GGUF version that is not known, only 2 and 3 are", "");
     if ((st = aios__scan_get(s, &n_tensors, 8, "tensor count")) != AIOS_OK) return st;
     if ((st = aios__scan_get(s, &n_keys, 8, "key count")) != AIOS_OK) return st;
     rest = s->io->n_bytes - s->pos;
-    if (n_tensors > rest / AIOS__MIN_TENSOR_BYTES) return aios__scan_bad(s, 8, rest / AIOS__MIN_TENSOR_BYTES, n_tensors, "more tensors than the file can hold");
-    if (n_keys > rest / AIOS__MIN_KEY_BYTES) return aios__scan_bad(s, 16, rest / AIOS__MIN_KEY_BYTES, n_keys, "more keys than the file can hold");
-    if (n_tensors > s->lim.max_tensors) return aios__scan_fail(s, AIOS_ERR_LIMIT, 8, s->lim.max_tensors, n_tensors, "more tensors than limits.max_tensors allows", "");
-    if (n_keys > s->lim.max_keys) return aios__scan_fail(s, AIOS_ERR_LIMIT, 16, s->lim.max_keys, n_keys, "more keys than limits.max_keys allows", "");
+    if (n_tensors > rest / AIOS__MIN_TENSOR_BYTES)
+        return aios__scan_bad(s, 8, rest / AIOS__MIN_TENSOR_BYTES, n_tensors,
+                              "more tensors than the file can hold");
+    if (n_keys > rest / AIOS__MIN_KEY_BYTES)
+        return aios__scan_bad(s, 16, rest / AIOS__MIN_KEY_BYTES, n_keys,
+                              "more keys than the file can hold");
+    if (n_tensors > s->lim.max_tensors)
+        return aios__scan_fail(s, AIOS_ERR_LIMIT, 8, s->lim.max_tensors, n_tensors,
+                               "more tensors than limits.max_tensors allows", "");
+    if (n_keys > s->lim.max_keys)
+        return aios__scan_fail(s, AIOS_ERR_LIMIT, 16, s->lim.max_keys, n_keys,
+                               "more keys than limits.max_keys allows", "");
     s->n_tensors = (uint32_t)n_tensors;
     s->n_keys = (uint32_t)n_keys;
     if (s->key && s->n_keys > s->max_keys) return aios__scan_changed(s);
@@ -3090,17 +3767,23 @@ static inline aios_status aios__scan_part(aios__scan *s, int32_t keys_only) {
         if ((st = aios__scan_tensor(s, i)) != AIOS_OK) return st;
 
     if (s->n_tensors == 0) return AIOS_OK;
-    s->kind = 't'; s->index = s->far_index; s->n_name = s->n_far_name;
+    s->kind = 't';
+    s->index = s->far_index;
+    s->n_name = s->n_far_name;
     memcpy(s->name, s->far_name, s->n_far_name);
     /* the data begins at the next multiple of the alignment; only now is it known where that is */
     s->data_off = s->pos + ((0 - s->pos) & (s->alignment - 1));
-    if (s->data_off < s->pos || !aios__add(s->data_off, s->far_end, &reach) || reach > s->io->n_bytes)
-        return aios__scan_bad(s, s->far_off, s->io->n_bytes, s->data_off + s->far_end, "its data lies outside the file");
-    if (s->tensor) for (i = 0; i < s->n_tensors; i++) s->tensor[i].off += s->data_off;
+    if (s->data_off < s->pos || !aios__add(s->data_off, s->far_end, &reach) ||
+        reach > s->io->n_bytes)
+        return aios__scan_bad(s, s->far_off, s->io->n_bytes, s->data_off + s->far_end,
+                              "its data lies outside the file");
+    if (s->tensor)
+        for (i = 0; i < s->n_tensors; i++) s->tensor[i].off += s->data_off;
     return AIOS_OK;
 }
 
-/* The caller's limits with their defaults. lim: NULL or a whole struct (aios__desc_copy has been there). */
+/* The caller's limits with their defaults. lim: NULL or a whole struct (aios__desc_copy has been
+ * there). */
 static inline aios_limits aios__limits_of(const aios_limits *lim) {
     aios_limits l;
     aios_limits_init(&l);
@@ -3114,13 +3797,18 @@ static inline aios_limits aios__limits_of(const aios_limits *lim) {
     if (!l.max_blocks) l.max_blocks = (uint64_t)1 << 24;
     return l;
 }
-static inline void aios__scan_init(aios__scan *s, const aios_io *io, uint32_t part, uint32_t n_parts, const aios_limits *lim, aios_error *err) {
+static inline void aios__scan_init(aios__scan *s, const aios_io *io, uint32_t part,
+                                   uint32_t n_parts, const aios_limits *lim, aios_error *err) {
     memset(s, 0, sizeof *s);
-    s->io = io + part; s->part = part; s->n_parts = n_parts; s->err = err;
+    s->io = io + part;
+    s->part = part;
+    s->n_parts = n_parts;
+    s->err = err;
     s->lim = *lim;
     s->end = aios__min_u64(s->io->n_bytes, lim->max_header_bytes);
 }
-/* First pass over one part: reads through a window. Also for a part's header size, which is s->pos afterwards. */
+/* First pass over one part: reads through a window. Also for a part's header size, which is
+ * s->pos afterwards. */
 static inline aios_status aios__scan_windowed(aios__scan *s, int32_t keys_only) {
     uint8_t window[AIOS__WINDOW];
     aios_status st;
@@ -3134,23 +3822,33 @@ static inline aios_status aios__scan_windowed(aios__scan *s, int32_t keys_only) 
 /* Do the part's split.* keys agree with what the caller gave? */
 static inline aios_status aios__scan_split(aios__scan *s) {
     s->kind = 'k';
-    if (s->n_parts == 1 && (s->look || s->split_count <= 1)) return AIOS_OK;       /* files merged again say 0 */
+    /* files merged again say 0 */
+    if (s->n_parts == 1 && (s->look || s->split_count <= 1)) return AIOS_OK;
     s->n_name = 11;
     memcpy(s->name, "split.count", 11);
-    if (!(s->has & AIOS__HAS_SPLIT_COUNT)) return aios__scan_bad(s, 0, s->n_parts, 0, "is missing in a part of a split model");
-    if (s->split_count != s->n_parts) return aios__scan_bad(s, s->split_count_off, s->n_parts, s->split_count, "disagrees with the number of files given");
+    if (!(s->has & AIOS__HAS_SPLIT_COUNT))
+        return aios__scan_bad(s, 0, s->n_parts, 0, "is missing in a part of a split model");
+    if (s->split_count != s->n_parts)
+        return aios__scan_bad(s, s->split_count_off, s->n_parts, s->split_count,
+                              "disagrees with the number of files given");
     s->n_name = 8;
     memcpy(s->name, "split.no", 8);
-    if (!(s->has & AIOS__HAS_SPLIT_NO)) return aios__scan_bad(s, 0, 0, 0, "is missing in a part of a split model");
-    if (s->split_no != s->part) return aios__scan_bad(s, s->split_no_off, s->part, s->split_no, "the parts are not in order");
+    if (!(s->has & AIOS__HAS_SPLIT_NO))
+        return aios__scan_bad(s, 0, 0, 0, "is missing in a part of a split model");
+    if (s->split_no != s->part)
+        return aios__scan_bad(s, s->split_no_off, s->part, s->split_no,
+                              "the parts are not in order");
     return AIOS_OK;
 }
 
-/* ---- the two passes -------------------------------------------------------------------------------------------- */
+/* ---- the two passes ---- */
 
-/* Reads and checks the headers of all parts through a page of stack; takes no memory. io: [n_parts], n_parts >= 1.
- * *out is what aios__gguf_load needs and will hold to. look: for aios__scan. */
-static inline aios_status aios__gguf_measure(const aios_io *io, uint32_t n_parts, const aios_limits *lim, int32_t look, aios__gguf_size *out, aios_error *err) {
+/* Reads and checks the headers of all parts through a page of stack; takes no memory. io:
+ * [n_parts], n_parts >= 1. *out is what aios__gguf_load needs and will hold to. look: for
+ * aios__scan. */
+static inline aios_status aios__gguf_measure(const aios_io *io, uint32_t n_parts,
+                                             const aios_limits *lim, int32_t look,
+                                             aios__gguf_size *out, aios_error *err) {
     aios_limits l = aios__limits_of(lim);
     uint64_t split_tensors = 0, split_tensors_off = 0;
     uint32_t i, has_split_tensors = 0;
@@ -3158,9 +3856,12 @@ static inline aios_status aios__gguf_measure(const aios_io *io, uint32_t n_parts
     aios_status st;
 
     memset(out, 0, sizeof *out);
-    if (n_parts < 1) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "a model has at least one file");
+    if (n_parts < 1)
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "a model has at least one file");
     if (n_parts > l.max_parts)
-        return aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, l.max_parts, n_parts, "% files are more than limits.max_parts, %, allows", aios__u(n_parts), aios__u(l.max_parts));
+        return aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, l.max_parts, n_parts,
+                           "% files are more than limits.max_parts, %, allows", aios__u(n_parts),
+                           aios__u(l.max_parts));
     out->n_parts = n_parts;
     for (i = 0; i < n_parts; i++) {
         aios__scan_init(&s, io, i, n_parts, &l, err);
@@ -3168,10 +3869,14 @@ static inline aios_status aios__gguf_measure(const aios_io *io, uint32_t n_parts
         if ((st = aios__scan_windowed(&s, 0)) != AIOS_OK) return st;
         if ((st = aios__scan_split(&s)) != AIOS_OK) return st;
         if (i == 0) {
-            out->version = s.version; out->n_keys = s.n_keys;
-            out->n_tokens = s.n_tokens; out->n_merges = s.n_merges; out->token_bytes = s.token_bytes;
+            out->version = s.version;
+            out->n_keys = s.n_keys;
+            out->n_tokens = s.n_tokens;
+            out->n_merges = s.n_merges;
+            out->token_bytes = s.token_bytes;
             has_split_tensors = s.has & AIOS__HAS_SPLIT_TENSORS;
-            split_tensors = s.split_tensors; split_tensors_off = s.split_tensors_off;
+            split_tensors = s.split_tensors;
+            split_tensors_off = s.split_tensors_off;
         }
         out->n_tensors += s.n_tensors;
         out->header_bytes += s.pos;
@@ -3181,9 +3886,11 @@ static inline aios_status aios__gguf_measure(const aios_io *io, uint32_t n_parts
     }
     if (has_split_tensors && split_tensors != out->n_tensors && !(look && n_parts == 1)) {
         aios__scan_init(&s, io, 0, n_parts, &l, err);
-        s.kind = 'k'; s.n_name = 19;
+        s.kind = 'k';
+        s.n_name = 19;
         memcpy(s.name, "split.tensors.count", 19);
-        return aios__scan_bad(&s, split_tensors_off, out->n_tensors, split_tensors, "disagrees with the tensors that are there");
+        return aios__scan_bad(&s, split_tensors_off, out->n_tensors, split_tensors,
+                              "disagrees with the tensors that are there");
     }
     return AIOS_OK;
 }
@@ -3192,8 +3899,10 @@ static inline aios_status aios__gguf_measure(const aios_io *io, uint32_t n_parts
 enum { AIOS__BY_KEY, AIOS__BY_TENSOR, AIOS__BY_PLACE };
 static inline int32_t aios__before(const aios__gguf *g, int32_t by, uint32_t a, uint32_t b) {
     int32_t c = 0;
-    if (by == AIOS__BY_KEY) c = aios__name_cmp(g->key[a].name, g->key[b].name);
-    else if (by == AIOS__BY_TENSOR) c = aios__name_cmp(g->tensor[a].name, g->tensor[b].name);
+    if (by == AIOS__BY_KEY)
+        c = aios__name_cmp(g->key[a].name, g->key[b].name);
+    else if (by == AIOS__BY_TENSOR)
+        c = aios__name_cmp(g->tensor[a].name, g->tensor[b].name);
     else {
         const aios__tensor *x = &g->tensor[a], *y = &g->tensor[b];
         if (x->part != y->part) return x->part < y->part;
@@ -3207,8 +3916,12 @@ static inline void aios__sort(const aios__gguf *g, int32_t by, uint32_t *v, uint
     for (i = 0; i < n; i++) v[i] = i;
     while (end > 1) {
         uint32_t root, child, x;
-        if (start > 0) x = v[--start];              /* build the heap */
-        else { x = v[--end]; v[end] = v[0]; }       /* take the last one off it */
+        if (start > 0)
+            x = v[--start]; /* build the heap */
+        else {
+            x = v[--end];
+            v[end] = v[0];
+        } /* take the last one off it */
         for (root = start; (child = 2 * root + 1) < end; root = child) {
             if (child + 1 < end && aios__before(g, by, v[child], v[child + 1])) child++;
             if (!aios__before(g, by, x, v[child])) break;
@@ -3218,45 +3931,55 @@ static inline void aios__sort(const aios__gguf *g, int32_t by, uint32_t *v, uint
     }
 }
 
-/* What only all entries together show: names that are there twice, tensors that share bytes. Leaves both indices sorted. */
+/* What only all entries together show: names that are there twice, tensors that share bytes.
+ * Leaves both indices sorted. */
 static inline aios_status aios__gguf_index(aios__gguf *g, aios_error *err) {
     uint32_t i;
     aios__sort(g, AIOS__BY_KEY, g->key_by_name, g->n_keys);
     for (i = 1; i < g->n_keys; i++) {
         const aios__key *a = &g->key[g->key_by_name[i - 1]], *b = &g->key[g->key_by_name[i]];
         if (aios__name_cmp(a->name, b->name) == 0)
-            return aios__fail2(err, AIOS_ERR_FORMAT, aios__key_entry_off(b), aios__key_entry_off(a), aios__key_entry_off(b),
-                               "key '%': is there twice, first at byte %", aios__s(b->name), aios__u(aios__key_entry_off(a)));
+            return aios__fail2(err, AIOS_ERR_FORMAT, aios__key_entry_off(b), aios__key_entry_off(a),
+                               aios__key_entry_off(b), "key '%': is there twice, first at byte %",
+                               aios__s(b->name), aios__u(aios__key_entry_off(a)));
     }
     aios__sort(g, AIOS__BY_PLACE, g->tensor_by_name, g->n_tensors);
     for (i = 1; i <= g->n_tensors; i++) {
-        aios__tensor *a = &g->tensor[g->tensor_by_name[i - 1]], *b = i < g->n_tensors ? &g->tensor[g->tensor_by_name[i]] : NULL;
+        aios__tensor *a = &g->tensor[g->tensor_by_name[i - 1]],
+                     *b = i < g->n_tensors ? &g->tensor[g->tensor_by_name[i]] : NULL;
         if (b && b->part != a->part) b = NULL;
-        if (!a->n_bytes) a->n_bytes = (b ? b->off : g->io[a->part].n_bytes) - a->off;       /* of a type that is not known: the room there is */
+        /* of a type that is not known: the room there is */
+        if (!a->n_bytes) a->n_bytes = (b ? b->off : g->io[a->part].n_bytes) - a->off;
         if (b && (!a->n_bytes || a->off + a->n_bytes > b->off))
-            return aios__fail2(err, AIOS_ERR_FORMAT, aios__tensor_type_off(b) + 4, a->off + a->n_bytes, b->off,
-                               "tensor '%': its data overlaps that of '%'", aios__s(b->name), aios__s(a->name));
+            return aios__fail2(err, AIOS_ERR_FORMAT, aios__tensor_type_off(b) + 4,
+                               a->off + a->n_bytes, b->off,
+                               "tensor '%': its data overlaps that of '%'", aios__s(b->name),
+                               aios__s(a->name));
     }
     aios__sort(g, AIOS__BY_TENSOR, g->tensor_by_name, g->n_tensors);
     for (i = 1; i < g->n_tensors; i++) {
-        const aios__tensor *a = &g->tensor[g->tensor_by_name[i - 1]], *b = &g->tensor[g->tensor_by_name[i]];
+        const aios__tensor *a = &g->tensor[g->tensor_by_name[i - 1]],
+                           *b = &g->tensor[g->tensor_by_name[i]];
         if (aios__name_cmp(a->name, b->name) == 0)
             return aios__fail2(err, AIOS_ERR_FORMAT, b->dir_off, a->dir_off, b->dir_off,
-                               "tensor '%': is there twice, first at byte %", aios__s(b->name), aios__u(a->dir_off));
+                               "tensor '%': is there twice, first at byte %", aios__s(b->name),
+                               aios__u(a->dir_off));
     }
     return AIOS_OK;
 }
 
-static inline uint64_t aios__fnv64(uint64_t hash, const uint8_t *p, uint64_t n) {       /* FNV-1a */
+static inline uint64_t aios__fnv64(uint64_t hash, const uint8_t *p, uint64_t n) { /* FNV-1a */
     uint64_t i;
     for (i = 0; i < n; i++) hash = (hash ^ p[i]) * 0x100000001b3u;
     return hash;
 }
 
-/* Takes memory for keys, directory and such header bytes as are not mapped, and fills *g. With mem->base NULL nothing is read
- * and only mem->used moves, by what the real call takes. io and the mapped bytes must outlive g. */
-static inline aios_status aios__gguf_load(aios__gguf *g, aios__bump *mem, const aios_io *io, uint32_t n_parts, const aios_limits *lim,
-                                          int32_t look, const aios__gguf_size *size, aios_error *err) {
+/* Takes memory for keys, directory and such header bytes as are not mapped, and fills *g. With
+ * mem->base NULL nothing is read and only mem->used moves, by what the real call takes. io and
+ * the mapped bytes must outlive g. */
+static inline aios_status aios__gguf_load(aios__gguf *g, aios__bump *mem, const aios_io *io,
+                                          uint32_t n_parts, const aios_limits *lim, int32_t look,
+                                          const aios__gguf_size *size, aios_error *err) {
     aios_limits l = aios__limits_of(lim);
     uint64_t held = 0, i, h, n_tokens = 0, n_merges = 0, token_bytes = 0;
     uint8_t *header;
@@ -3266,9 +3989,13 @@ static inline aios_status aios__gguf_load(aios__gguf *g, aios__bump *mem, const 
 
     memset(g, 0, sizeof *g);
     g->io = io;
-    g->version = size->version; g->n_parts = n_parts; g->n_keys = size->n_keys; g->n_tensors = size->n_tensors;
+    g->version = size->version;
+    g->n_parts = n_parts;
+    g->n_keys = size->n_keys;
+    g->n_tensors = size->n_tensors;
     g->key = (aios__key *)aios__take(mem, (uint64_t)size->n_keys * sizeof(aios__key), 8);
-    g->tensor = (aios__tensor *)aios__take(mem, (uint64_t)size->n_tensors * sizeof(aios__tensor), 8);
+    g->tensor =
+        (aios__tensor *)aios__take(mem, (uint64_t)size->n_tensors * sizeof(aios__tensor), 8);
     g->key_by_name = (uint32_t *)aios__take(mem, (uint64_t)size->n_keys * 4, 8);
     g->tensor_by_name = (uint32_t *)aios__take(mem, (uint64_t)size->n_tensors * 4, 8);
     header = (uint8_t *)aios__take(mem, size->held_bytes, 8);
@@ -3280,7 +4007,7 @@ static inline aios_status aios__gguf_load(aios__gguf *g, aios__bump *mem, const 
         aios__scan_init(&s, io, part, n_parts, &l, err);
         s.look = look;
         h = size->header_bytes;
-        if (n_parts > 1) {                              /* only the sum is known: measure this one again */
+        if (n_parts > 1) { /* only the sum is known: measure this one again */
             if ((st = aios__scan_windowed(&s, 0)) != AIOS_OK) break;
             h = s.pos;
             aios__scan_init(&s, io, part, n_parts, &l, err);
@@ -3289,32 +4016,51 @@ static inline aios_status aios__gguf_load(aios__gguf *g, aios__bump *mem, const 
         s.kind = 'h';
         p = (const uint8_t *)aios__io_map(io + part, 0, h);
         if (!p) {
-            if (h > size->held_bytes - held) { st = aios__scan_changed(&s); break; }
+            if (h > size->held_bytes - held) {
+                st = aios__scan_changed(&s);
+                break;
+            }
             if ((st = aios__io_read(io + part, 0, header + held, h, err)) != AIOS_OK) break;
             p = header + held;
             held += h;
         }
-        s.p = p; s.n = h; s.end = h;
+        s.p = p;
+        s.n = h;
+        s.end = h;
         s.key = part == 0 ? g->key : NULL;
         s.tensor = g->tensor + n_tensors;
         s.max_keys = g->n_keys;
         s.max_tensors = g->n_tensors - n_tensors;
-        if (h > s.io->n_bytes || h > l.max_header_bytes) { st = aios__scan_changed(&s); break; }
+        if (h > s.io->n_bytes || h > l.max_header_bytes) {
+            st = aios__scan_changed(&s);
+            break;
+        }
         if ((st = aios__scan_part(&s, 0)) != AIOS_OK) break;
         if ((st = aios__scan_split(&s)) != AIOS_OK) break;
-        if (s.pos != h || (part == 0 && (s.n_keys != g->n_keys || s.version != g->version))) { st = aios__scan_changed(&s); break; }
-        if (part == 0) { n_tokens = s.n_tokens; n_merges = s.n_merges; token_bytes = s.token_bytes; }
+        if (s.pos != h || (part == 0 && (s.n_keys != g->n_keys || s.version != g->version))) {
+            st = aios__scan_changed(&s);
+            break;
+        }
+        if (part == 0) {
+            n_tokens = s.n_tokens;
+            n_merges = s.n_merges;
+            token_bytes = s.token_bytes;
+        }
         n_tensors += s.n_tensors;
         g->header_bytes += h;
         l.max_tensors -= s.n_tensors;
         l.max_header_bytes -= h;
         g->hash = aios__fnv64(g->hash, p, h);
     }
-    if (st == AIOS_OK && (g->header_bytes != size->header_bytes || n_tensors != size->n_tensors || held != size->held_bytes ||
-                          n_tokens != size->n_tokens || n_merges != size->n_merges || token_bytes != size->token_bytes))
+    if (st == AIOS_OK && (g->header_bytes != size->header_bytes || n_tensors != size->n_tensors ||
+                          held != size->held_bytes || n_tokens != size->n_tokens ||
+                          n_merges != size->n_merges || token_bytes != size->token_bytes))
         st = aios__fail(err, AIOS_ERR_IO, 0, "header: the file changed while it was being read");
     if (st == AIOS_OK) st = aios__gguf_index(g, err);
-    if (st != AIOS_OK) { memset(g, 0, sizeof *g); return st; }
+    if (st != AIOS_OK) {
+        memset(g, 0, sizeof *g);
+        return st;
+    }
     for (i = 0; i < g->n_tensors; i++) {
         const aios__tensor *t = &g->tensor[i];
         g->tensor_bytes += t->n_bytes;
@@ -3323,10 +4069,12 @@ static inline aios_status aios__gguf_load(aios__gguf *g, aios__bump *mem, const 
     return AIOS_OK;
 }
 
-/* ---- split models --------------------------------------------------------------------------------------------- */
+/* ---- split models ---- */
 
-/* How many files the model of which this is one consists of (1 when it does not say), and which of them it is. Reads and checks its keys only. */
-static inline aios_status aios__gguf_split_count(const aios_io *io, const aios_limits *lim, uint32_t *n, uint64_t *no, aios_error *err) {
+/* How many files the model of which this is one consists of (1 when it does not say), and which
+ * of them it is. Reads and checks its keys only. */
+static inline aios_status aios__gguf_split_count(const aios_io *io, const aios_limits *lim,
+                                                 uint32_t *n, uint64_t *no, aios_error *err) {
     aios_limits l = aios__limits_of(lim);
     aios__scan s;
     aios_status st;
@@ -3335,16 +4083,23 @@ static inline aios_status aios__gguf_split_count(const aios_io *io, const aios_l
     aios__scan_init(&s, io, 0, 1, &l, err);
     if ((st = aios__scan_windowed(&s, 1)) != AIOS_OK) return st;
     if (s.split_count > l.max_parts) {
-        s.kind = 'k'; s.n_name = 11;
+        s.kind = 'k';
+        s.n_name = 11;
         memcpy(s.name, "split.count", 11);
-        return aios__scan_fail(&s, AIOS_ERR_LIMIT, s.split_count_off, l.max_parts, s.split_count, "more files than limits.max_parts allows", "");
+        return aios__scan_fail(&s, AIOS_ERR_LIMIT, s.split_count_off, l.max_parts, s.split_count,
+                               "more files than limits.max_parts allows", "");
     }
-    if (s.split_count > 1) { *n = (uint32_t)s.split_count; *no = s.split_no; }
+    if (s.split_count > 1) {
+        *n = (uint32_t)s.split_count;
+        *no = s.split_no;
+    }
     return AIOS_OK;
 }
-/* The path of part i (from 0) of n, from the path of any part: "dir/m-00001-of-00003.gguf" gives "dir/m-00002-of-00003.gguf".
- * 1 = done; 0 = the path is not named like that, says another n, or cap is too small (out is then empty). */
-static inline int32_t aios__split_name(const char *path, uint32_t i, uint32_t n, char *out, uint64_t cap) {
+/* The path of part i (from 0) of n, from the path of any part: "dir/m-00001-of-00003.gguf" gives
+ * "dir/m-00002-of-00003.gguf". 1 = done; 0 = the path is not named like that, says another n, or
+ * cap is too small (out is then empty). */
+static inline int32_t aios__split_name(const char *path, uint32_t i, uint32_t n, char *out,
+                                       uint64_t cap) {
     static const char shape[] = "-#####-of-#####.gguf";
     uint64_t len = strlen(path), m = sizeof shape - 1, j;
     uint32_t count = 0, no = i + 1;
@@ -3945,70 +4700,99 @@ static const uint32_t aios__nfc_odd[190] = {
 #endif
 
 /* ======== text/vocab.c ======== */
-/* vocab.c: text <-> token ids. After gguf.c (keys as views), before model.c; knows nothing of tensors.
+/* vocab.c: text <-> token ids. After gguf.c (keys as views), before model.c; knows nothing of
+ * tensors.
  *
- * Two families, told apart by tokenizer.ggml.model: "llama" (SentencePiece BPE: the pair whose union has the best score is
- * joined first, leftmost on ties; bytes as <0xXX>) and "gpt2" (byte-level BPE: text is cut into words by the matcher
- * that tokenizer.ggml.pre names, then the pair of lowest rank is joined first). Others are recorded and refused when used,
- * so that their models still load. Token texts, scores and merges stay in the header; META holds offsets and hashes.
+ * Two families, told apart by tokenizer.ggml.model: "llama" (SentencePiece BPE: the pair whose
+ * union has the best score is joined first, leftmost on ties; bytes as <0xXX>) and "gpt2"
+ * (byte-level BPE: text is cut into words by the matcher that tokenizer.ggml.pre names, then the
+ * pair of lowest rank is joined first). Others are recorded and refused when used, so that their
+ * models still load. Token texts, scores and merges stay in the header; META holds offsets and
+ * hashes.
  *
- * Where the model's own tokenizer composes text (NFC), so does this one, word by word, and only the words that are not composed already.
+ * Where the model's own tokenizer composes text (NFC), so does this one, word by word, and only
+ * the words that are not composed already.
  *
- * Nothing here allocates: words and texts of any length go through one window on the stack (aios__window, 34 KiB), see
- * aios__piece for why the result is exactly that of joining the whole text at once.
- * Behaviour follows llama.cpp (src/llama-vocab.cpp, src/unicode.cpp), on valid UTF-8, but for what is marked "unlike llama.cpp". */
+ * Nothing here allocates: words and texts of any length go through one window on the stack
+ * (aios__window, 34 KiB), see aios__piece for why the result is exactly that of joining the
+ * whole text at once. Behaviour follows llama.cpp (src/llama-vocab.cpp, src/unicode.cpp), on
+ * valid UTF-8, but for what is marked "unlike llama.cpp". */
 
 enum { AIOS__VOCAB_NONE = 0, AIOS__VOCAB_SPM, AIOS__VOCAB_BPE, AIOS__VOCAB_OTHER };
 
 /* Token attributes: the file's token type, and what follows from texts and keys. */
-enum { AIOS__T_UNDEFINED = 0, AIOS__T_NORMAL, AIOS__T_UNKNOWN, AIOS__T_CONTROL, AIOS__T_USER, AIOS__T_UNUSED, AIOS__T_BYTE,
-       AIOS__T_TYPE = 7,        /* mask of the above                                                   */
-       AIOS__T_END = 8,         /* ends a text                                                         */
-       AIOS__T_RSTRIP = 16 };   /* takes the white space behind it along                               */
+enum {
+    AIOS__T_UNDEFINED = 0,
+    AIOS__T_NORMAL,
+    AIOS__T_UNKNOWN,
+    AIOS__T_CONTROL,
+    AIOS__T_USER,
+    AIOS__T_UNUSED,
+    AIOS__T_BYTE,
+    AIOS__T_TYPE = 7, /* mask of the above */
+    AIOS__T_END = 8,  /* ends a text */
+    AIOS__T_RSTRIP = 16
+}; /* takes the white space behind it along */
 
 enum {
     AIOS__WINDOW_SYMBOLS = 1024,
-    AIOS__MAX_SPECIAL = 255,    /* bytes of a special token that text is searched for; the longest known has 40 */
-    AIOS__MAX_PROBES = 1024     /* of one hash insertion; random texts need 200 at a load of 2/3       */
+    /* bytes of a special token that text is searched for; the longest known has 40 */
+    AIOS__MAX_SPECIAL = 255,
+    AIOS__MAX_PROBES = 1024 /* of one hash insertion; random texts need 200 at a load of 2/3 */
 };
 
-typedef struct aios__merge { int32_t left, right, id; } aios__merge;    /* its index is its rank */
+typedef struct aios__merge {
+    int32_t left, right, id;
+} aios__merge; /* its index is its rank */
 typedef struct aios__pre aios__pre;
 
 typedef struct aios__vocab {
     int32_t kind, n_tokens;
-    int32_t bos, eos, eot, pad, unk;    /* -1 = none                                                    */
+    int32_t bos, eos, eot, pad, unk; /* -1 = none */
     int32_t add_bos, add_eos, add_space;
-    aios__str model, pre_name;          /* as the file has them                                         */
-    const aios__pre *pre;               /* NULL: pre_name is not known                                  */
-    const uint8_t *token_p;             /* first token string in the header                             */
-    const uint8_t *score_p;             /* f32 [n_tokens]; NULL = all 0                                 */
+    aios__str model, pre_name; /* as the file has them */
+    const aios__pre *pre;      /* NULL: pre_name is not known */
+    const uint8_t *token_p;    /* first token string in the header */
+    const uint8_t *score_p;    /* f32 [n_tokens]; NULL = all 0 */
     uint32_t max_token_bytes, n_slots, n_merge_slots;
-    uint32_t *off;                      /* [n_tokens] from token_p                                      */
-    uint8_t *attr;                      /* [n_tokens]                                                   */
-    uint32_t *slot;                     /* [n_slots] token id + 1 by text; 0 = empty                    */
-    uint32_t *merge_slot;               /* [n_merge_slots] merge index + 1 by (left, right)             */
-    aios__merge *merge;                 /* [n_merges]                                                   */
-    int32_t has_user;                   /* some tokens are matched without AIOS_TOK_SPECIAL             */
-    uint32_t first[8], second[8], length[8];    /* bit sets over special tokens: bytes 0 and 1, length  */
-    int32_t byte_id[256];               /* token of one byte; -1 = none                                 */
+    uint32_t *off;        /* [n_tokens] from token_p */
+    uint8_t *attr;        /* [n_tokens] */
+    uint32_t *slot;       /* [n_slots] token id + 1 by text; 0 = empty */
+    uint32_t *merge_slot; /* [n_merge_slots] merge index + 1 by (left, right) */
+    aios__merge *merge;   /* [n_merges] */
+    int32_t has_user;     /* some tokens are matched without AIOS_TOK_SPECIAL */
+    /* bit sets over special tokens: bytes 0 and 1, length */
+    uint32_t first[8], second[8], length[8];
+    int32_t byte_id[256]; /* token of one byte; -1 = none */
 } aios__vocab;
 
-static inline int32_t aios__bit(const uint32_t *set, uint32_t i) { return (set[i >> 5] >> (i & 31) & 1) != 0; }
-static inline void aios__bit_set(uint32_t *set, uint32_t i) { set[i >> 5] |= (uint32_t)1 << (i & 31); }
+static inline int32_t aios__bit(const uint32_t *set, uint32_t i) {
+    return (set[i >> 5] >> (i & 31) & 1) != 0;
+}
+static inline void aios__bit_set(uint32_t *set, uint32_t i) {
+    set[i >> 5] |= (uint32_t)1 << (i & 31);
+}
 
-/* ---- characters ---------------------------------------------------------------------------------------------- */
+/* ---- characters ---- */
 
-/* How many bytes follow a first byte, and the range of the second; 0 for bytes that start nothing longer than themselves.
- * Refuses overlong forms, surrogates and what is above U+10FFFF. From: Unicode 15.1, table 3-7. */
+/* How many bytes follow a first byte, and the range of the second; 0 for bytes that start
+ * nothing longer than themselves. Refuses overlong forms, surrogates and what is above U+10FFFF.
+ * From: Unicode 15.1, table 3-7. */
 static inline uint32_t aios__utf8_more(uint8_t b, uint8_t *low, uint8_t *high) {
     *low = b == 0xE0 ? 0xA0 : b == 0xF0 ? 0x90 : 0x80;
     *high = b == 0xED ? 0x9F : b == 0xF4 ? 0x8F : 0xBF;
     return b < 0xC2 ? 0 : b < 0xE0 ? 1 : b < 0xF0 ? 2 : b < 0xF5 ? 3 : 0;
 }
-/* The character at s (n > 0 bytes are there) and its length; an invalid byte is U+FFFD of length 1. */
+/* The character at s (n > 0 bytes are there) and its length; an invalid byte is U+FFFD of length
+ * 1. */
 static inline uint32_t aios__utf8(const char *s, uint64_t n, uint32_t *len) {
-    uint32_t b = (uint8_t)s[0], more = b < 0xC2 ? 0 : b < 0xE0 ? 1 : b < 0xF0 ? 2 : b < 0xF5 ? 3 : 0, i, cp;
+    uint32_t b = (uint8_t)s[0],
+             more = b < 0xC2   ? 0
+                    : b < 0xE0 ? 1
+                    : b < 0xF0 ? 2
+                    : b < 0xF5 ? 3
+                               : 0,
+             i, cp;
     *len = 1;
     if (b < 0x80) return b;
     if (more == 0 || more >= n) return 0xFFFD;
@@ -4018,23 +4802,28 @@ static inline uint32_t aios__utf8(const char *s, uint64_t n, uint32_t *len) {
         if ((b & 0xC0) != 0x80) return 0xFFFD;
         cp = cp << 6 | (b & 0x3F);
     }
-    if (cp >> (5 * more + 1) == 0 || cp >> 11 == 0x1B || cp > 0x10FFFF) return 0xFFFD;      /* overlong, a surrogate, too large */
+    /* overlong, a surrogate, too large */
+    if (cp >> (5 * more + 1) == 0 || cp >> 11 == 0x1B || cp > 0x10FFFF) return 0xFFFD;
     *len = more + 1;
     return cp;
 }
-static inline uint32_t aios__class_of(uint32_t cp) {    /* cp <= 0x10FFFF */
+static inline uint32_t aios__class_of(uint32_t cp) { /* cp <= 0x10FFFF */
     const uint16_t *run = aios__class_run + aios__class_page[cp >> 13];
-    uint32_t n = aios__class_page[(cp >> 13) + 1] - (uint32_t)aios__class_page[cp >> 13], half, to = (cp & 0x1FFF) << 3 | 7;
+    uint32_t n = aios__class_page[(cp >> 13) + 1] - (uint32_t)aios__class_page[cp >> 13], half,
+             to = (cp & 0x1FFF) << 3 | 7;
     if (cp < 128) return aios__ascii_class[cp];
-    for (; n > 1; n -= half) {          /* the last run that starts at or before cp; no branch to guess */
+    for (; n > 1; n -= half) { /* the last run that starts at or before cp; no branch to guess */
         half = n / 2;
         run += run[half] <= to ? half : 0;
     }
     return *run & 7u;
 }
 
-typedef struct aios__char { uint32_t cp, len, cls; } aios__char;
-/* A function of its own, so that only ASCII is looked up at each of the many places that ask for a character. */
+typedef struct aios__char {
+    uint32_t cp, len, cls;
+} aios__char;
+/* A function of its own, so that only ASCII is looked up at each of the many places that ask for
+ * a character. */
 AIOSK__NOINLINE static aios__char aios__char_wide(const char *s, uint64_t n) {
     aios__char c;
     c.cp = aios__utf8(s, n, &c.len);
@@ -4051,22 +4840,30 @@ static inline aios__char aios__char_at(const char *s, uint64_t p, uint64_t end) 
     return c;
 }
 
-/* The byte alphabet of GPT-2: printable Latin-1 stands for itself, the 68 other bytes follow from U+0100 on. */
+/* The byte alphabet of GPT-2: printable Latin-1 stands for itself, the 68 other bytes follow
+ * from U+0100 on. */
 static inline uint32_t aios__byte_char(uint8_t b) {
     if (b <= 0x20) return 0x100u + b;
     if (b >= 0x7F && b <= 0xA0) return b == 0x7F ? 0x121 : 0x122u + (b - 0x80u);
     return b == 0xAD ? 0x143 : b;
 }
-static inline int32_t aios__char_byte(uint32_t cp) {                    /* -1: not in the alphabet */
-    if (cp >= 0x100) return cp <= 0x120 ? (int32_t)(cp - 0x100) : cp == 0x121 ? 0x7F : cp <= 0x142 ? (int32_t)(cp - 0x122 + 0x80) : cp == 0x143 ? 0xAD : -1;
+static inline int32_t aios__char_byte(uint32_t cp) { /* -1: not in the alphabet */
+    if (cp >= 0x100)
+        return cp <= 0x120   ? (int32_t)(cp - 0x100)
+               : cp == 0x121 ? 0x7F
+               : cp <= 0x142 ? (int32_t)(cp - 0x122 + 0x80)
+               : cp == 0x143 ? 0xAD
+                             : -1;
     return aios__byte_char((uint8_t)cp) == cp ? (int32_t)cp : -1;
 }
 
-/* ---- composing ------------------------------------------------------------------------------------------------
- * Unicode's canonical composition (NFC), with the tables of nfc.h. Text falls into stretches that are composed alone: a character that joins
- * nothing before it, and what follows up to the next such one. */
+/* ---- composing ----
+ * Unicode's canonical composition (NFC), with the tables of nfc.h. Text falls into stretches
+ * that are composed alone: a character that joins nothing before it, and what follows up to the
+ * next such one. */
 
-enum { AIOS__MAX_STRETCH = 1024 };      /* characters of one stretch, split; text that is no attack has a few */
+/* characters of one stretch, split; text that is no attack has a few */
+enum { AIOS__MAX_STRETCH = 1024 };
 
 /* Index of a character in runs that end with a guard; -1 = it is in none. */
 static inline int32_t aios__nfc_find(const uint32_t *run, uint32_t n, uint32_t cp) {
@@ -4083,14 +4880,14 @@ static inline int32_t aios__nfc_find(const uint32_t *run, uint32_t n, uint32_t c
 /* 1: no mark, joins nothing before it, stays. */
 static inline int32_t aios__nfc_plain(uint32_t cp) {
     uint32_t word, bit, n;
-    if (cp >= 0x20000) return cp < 0x2F800 || cp > 0x2FA1F;         /* compatibility ideographs */
+    if (cp >= 0x20000) return cp < 0x2F800 || cp > 0x2FA1F; /* compatibility ideographs */
     word = aios__nfc_block[cp >> 10];
     bit = cp >> 5 & 31;
     if (!(word >> bit & 1)) return 1;
     n = word & (((uint32_t)1 << bit) - 1);
     n -= n >> 1 & 0x55555555;
     n = (n & 0x33333333) + (n >> 2 & 0x33333333);
-    n = ((n + (n >> 4)) & 0x0F0F0F0F) * 0x01010101 >> 24;           /* how many bits */
+    n = ((n + (n >> 4)) & 0x0F0F0F0F) * 0x01010101 >> 24; /* how many bits */
     return !aios__bit(aios__nfc_odd + aios__nfc_rank[cp >> 10] + n, cp & 31);
 }
 AIOS__SMALL_BEGIN
@@ -4103,7 +4900,7 @@ AIOSK__NOINLINE static uint32_t aios__nfc_class(uint32_t cp) {
         half = n / 2;
         m += m[half] >> 14 <= cp ? half : 0;
     }
-    return cp - (*m >> 14) <= (*m >> 8 & 0x3F) ? *m & 0xFF : 0;     /* below the first: wraps */
+    return cp - (*m >> 14) <= (*m >> 8 & 0x3F) ? *m & 0xFF : 0; /* below the first: wraps */
 }
 /* Splits a character in two, or into one other (*second 0); 0 = stays. */
 AIOSK__NOINLINE static int32_t aios__nfc_split(uint32_t cp, uint32_t *first, uint32_t *second) {
@@ -4116,7 +4913,8 @@ AIOSK__NOINLINE static int32_t aios__nfc_split(uint32_t cp, uint32_t *first, uin
         *second = hangul % 28 ? 0x11A7 + hangul % 28 : 0x1161 + hangul / 28 % 21;
         return 1;
     }
-    if ((i = AIOS__NFC_FIND(aios__nfc_join_run, cp)) >= 0 || (i = AIOS__NFC_FIND(aios__nfc_pair_run, cp)) >= 0) {
+    if ((i = AIOS__NFC_FIND(aios__nfc_join_run, cp)) >= 0 ||
+        (i = AIOS__NFC_FIND(aios__nfc_pair_run, cp)) >= 0) {
         *first = aios__nfc_first[i] | (cp & 0x10000);
         *second = aios__nfc_seconds[aios__nfc_second[i]];
         return 1;
@@ -4131,8 +4929,12 @@ AIOSK__NOINLINE static int32_t aios__nfc_second_of(uint32_t cp) {
     uint32_t low = 0, high = (uint32_t)(sizeof aios__nfc_seconds / sizeof *aios__nfc_seconds);
     while (low < high) {
         uint32_t mid = (low + high) / 2;
-        if (aios__nfc_seconds[mid] == cp) return aios__nfc_start[mid] < aios__nfc_start[mid + 1] ? (int32_t)mid : -1;
-        if (aios__nfc_seconds[mid] < cp) low = mid + 1; else high = mid;
+        if (aios__nfc_seconds[mid] == cp)
+            return aios__nfc_start[mid] < aios__nfc_start[mid + 1] ? (int32_t)mid : -1;
+        if (aios__nfc_seconds[mid] < cp)
+            low = mid + 1;
+        else
+            high = mid;
     }
     return -1;
 }
@@ -4146,12 +4948,19 @@ AIOSK__NOINLINE static uint32_t aios__nfc_join(uint32_t a, uint32_t b) {
     for (low = aios__nfc_start[k], high = aios__nfc_start[k + 1]; low < high;) {
         uint32_t mid = (low + high) / 2;
         i = aios__nfc_by_second[mid];
-        if (aios__nfc_first[i] < (a & 0xFFFF)) low = mid + 1;
-        else if (aios__nfc_first[i] > (a & 0xFFFF)) high = mid;
+        if (aios__nfc_first[i] < (a & 0xFFFF))
+            low = mid + 1;
+        else if (aios__nfc_first[i] > (a & 0xFFFF))
+            high = mid;
         else {
-            for (low = 0, high = (uint32_t)(sizeof aios__nfc_join_run / sizeof *aios__nfc_join_run) - 1; high - low > 1;) {
+            for (low = 0,
+                high = (uint32_t)(sizeof aios__nfc_join_run / sizeof *aios__nfc_join_run) - 1;
+                 high - low > 1;) {
                 mid = (low + high) / 2;
-                if ((aios__nfc_join_run[mid] & 0xFFF) <= i) low = mid; else high = mid;
+                if ((aios__nfc_join_run[mid] & 0xFFF) <= i)
+                    low = mid;
+                else
+                    high = mid;
             }
             return (aios__nfc_join_run[low] >> 12) + i - (aios__nfc_join_run[low] & 0xFFF);
         }
@@ -4163,11 +4972,13 @@ AIOSK__NOINLINE static int32_t aios__nfc_begins(uint32_t cp) {
     uint32_t first, second;
     if (aios__nfc_plain(cp)) return 1;
     while (aios__nfc_split(cp, &first, &second)) cp = first;
-    return aios__nfc_class(cp) == 0 && aios__nfc_second_of(cp) < 0 && cp - 0x1161 >= 21 && cp - 0x11A8 >= 27;
+    return aios__nfc_class(cp) == 0 && aios__nfc_second_of(cp) < 0 && cp - 0x1161 >= 21 &&
+           cp - 0x11A8 >= 27;
 }
-/* Composes the stretch at s: c [AIOS__MAX_STRETCH] gets its characters, *len its bytes in the text. Returns how many; 0 = too many.
- * An invalid byte is no part of one. */
-AIOSK__NOINLINE static uint32_t aios__nfc_stretch(const char *s, uint64_t n, uint32_t *c, uint64_t *len) {
+/* Composes the stretch at s: c [AIOS__MAX_STRETCH] gets its characters, *len its bytes in the
+ * text. Returns how many; 0 = too many. An invalid byte is no part of one. */
+AIOSK__NOINLINE static uint32_t aios__nfc_stretch(const char *s, uint64_t n, uint32_t *c,
+                                                  uint64_t *len) {
     uint32_t m = 0, k = 0, i, l, last = 0;
     int32_t start = -1;
     for (*len = 0; *len < n; *len += l) {
@@ -4176,7 +4987,8 @@ AIOSK__NOINLINE static uint32_t aios__nfc_stretch(const char *s, uint64_t n, uin
         if (m && aios__nfc_begins(cp)) break;
         if (m + 4 > AIOS__MAX_STRETCH) return 0;
         for (k = 0; k < 3 && aios__nfc_split(cp, &first, &part[k]); cp = first) k += part[k] != 0;
-        for (part[k++] = cp; k; m++) {              /* marks in the order of their classes, as they came within one */
+        /* marks in the order of their classes, as they came within one */
+        for (part[k++] = cp; k; m++) {
             uint32_t x = part[--k], cls = aios__nfc_class(x);
             for (i = m; cls && i && c[i - 1] >> 24 > cls; i--) c[i] = c[i - 1];
             c[i] = cls << 24 | x;
@@ -4184,8 +4996,13 @@ AIOSK__NOINLINE static uint32_t aios__nfc_stretch(const char *s, uint64_t n, uin
     }
     for (i = 0, k = 0; i < m; i++) {
         uint32_t x = c[i] & 0xFFFFFF, cls = c[i] >> 24;
-        uint32_t y = start >= 0 && (k == (uint32_t)start + 1 || last < cls) ? aios__nfc_join(c[start], x) : 0;
-        if (y) { c[start] = y; continue; }
+        uint32_t y = start >= 0 && (k == (uint32_t)start + 1 || last < cls)
+                         ? aios__nfc_join(c[start], x)
+                         : 0;
+        if (y) {
+            c[start] = y;
+            continue;
+        }
         if (cls == 0) start = (int32_t)k;
         last = cls;
         c[k++] = x;
@@ -4203,20 +5020,30 @@ static inline uint64_t aios__char_before(const char *s, uint64_t p) {
     return p - 1;
 }
 AIOS__SMALL_END
-/* The first stretch at or after p that composing changes; n = none. UINT64_MAX: one is too long to tell. s[0, p) is composed, p begins a stretch.
- * c [AIOS__MAX_STRETCH] is scratch. */
+/* The first stretch at or after p that composing changes; n = none. UINT64_MAX: one is too long
+ * to tell. s[0, p) is composed, p begins a stretch. c [AIOS__MAX_STRETCH] is scratch. */
 AIOSK__NOINLINE static uint64_t aios__nfc_next(const char *s, uint64_t p, uint64_t n, uint32_t *c) {
-    uint64_t low = p, from = p, behind = UINT64_MAX, len, eight, q;     /* from: of the last stretch with marks, so far composed up to behind */
+    /* from: of the last stretch with marks, so far composed up to behind */
+    uint64_t low = p, from = p, behind = UINT64_MAX, len, eight, q;
     uint32_t m, i, cp, l, cls, last = 0;
     int32_t second;
     while (p < n) {
         if (n - p >= 8) {
             memcpy(&eight, s + p, 8);
-            if (!(eight & ~(uint64_t)0 / 255 * 128)) { p += 8; continue; }
+            if (!(eight & ~(uint64_t)0 / 255 * 128)) {
+                p += 8;
+                continue;
+            }
         }
-        if ((uint8_t)s[p] < 0xCC) { p++; continue; }        /* below U+0300, or within a character */
+        if ((uint8_t)s[p] < 0xCC) {
+            p++;
+            continue;
+        } /* below U+0300, or within a character */
         cp = aios__utf8(s + p, n - p, &l);
-        if (aios__nfc_plain(cp)) { p += l; continue; }
+        if (aios__nfc_plain(cp)) {
+            p += l;
+            continue;
+        }
         cls = aios__nfc_class(cp);
         second = aios__nfc_second_of(cp);
         if (p != behind) {
@@ -4224,12 +5051,14 @@ AIOSK__NOINLINE static uint64_t aios__nfc_next(const char *s, uint64_t p, uint64
             last = 0;
             if (p > low && !aios__nfc_begins(cp)) {
                 from = aios__char_before(s, p);
-                if (from + 1 == p && (uint8_t)s[from] >= 0x80) from = p;    /* an invalid byte */
+                if (from + 1 == p && (uint8_t)s[from] >= 0x80) from = p; /* an invalid byte */
             }
         }
-        /* Nearly all: a mark in its place that joins nothing; a vowel that does not join the letter before it */
-        if (cls ? cls >= last && second < 0 && cp - 0x340 > 4 :
-            second >= 0 && from < p && p != behind && !aios__nfc_join(aios__utf8(s + from, n - from, &i), cp)) {
+        /* Nearly all: a mark in its place that joins nothing; a vowel that does not join the
+         * letter before it */
+        if (cls ? cls >= last && second < 0 && cp - 0x340 > 4
+                : second >= 0 && from < p && p != behind &&
+                      !aios__nfc_join(aios__utf8(s + from, n - from, &i), cp)) {
             last = cls;
             behind = p += l;
             continue;
@@ -4250,12 +5079,17 @@ static inline uint32_t aios__utf8_put(char *s, uint32_t cp) {
     return n;
 }
 
-/* ---- hashes ---------------------------------------------------------------------------------------------------
- * Open addressing, linear probing, 3 slots for 2 entries. FNV-1a, mixed at the end, because the high bits choose the slot. */
+/* ---- hashes ----
+ * Open addressing, linear probing, 3 slots for 2 entries. FNV-1a, mixed at the end, because the
+ * high bits choose the slot. */
 
 static inline uint32_t aios__fnv(uint32_t h, uint8_t b) { return (h ^ b) * 16777619u; }
 static inline uint32_t aios__slot_of(uint32_t h, uint32_t n_slots) {
-    h ^= h >> 16; h *= 0x85EBCA6Bu; h ^= h >> 13; h *= 0xC2B2AE35u; h ^= h >> 16;
+    h ^= h >> 16;
+    h *= 0x85EBCA6Bu;
+    h ^= h >> 13;
+    h *= 0xC2B2AE35u;
+    h ^= h >> 16;
     return (uint32_t)((uint64_t)h * n_slots >> 32);
 }
 static inline uint32_t aios__slots_for(uint64_t n) { return (uint32_t)(n + n / 2 + 1); }
@@ -4264,7 +5098,8 @@ static inline aios__str aios__vocab_text(const aios__vocab *v, int32_t id) {
     const uint8_t *p = v->token_p + v->off[id];
     return aios__key_next_str(&p);
 }
-static inline int32_t aios__find_hashed(const aios__vocab *v, uint32_t h, const char *s, uint64_t n) {
+static inline int32_t aios__find_hashed(const aios__vocab *v, uint32_t h, const char *s,
+                                        uint64_t n) {
     uint32_t i = aios__slot_of(h, v->n_slots);
     for (; v->slot[i]; i = i + 1 == v->n_slots ? 0 : i + 1) {
         aios__str t = aios__vocab_text(v, (int32_t)(v->slot[i] - 1));
@@ -4292,19 +5127,24 @@ static inline int32_t aios__token_find_any(const aios__vocab *v, const char *s, 
 }
 /* The token for bytes whose text in the vocabulary is written in GPT-2's alphabet. */
 static inline int32_t aios__token_find_bytes(const aios__vocab *v, const char *s, uint64_t n) {
-    char text[512];                     /* every word that is a token of a known vocabulary fits; longer ones are joined */
+    /* every word that is a token of a known vocabulary fits; longer ones are joined */
+    char text[512];
     uint32_t m = 0;
     uint64_t i;
     if (n > sizeof text / 2) return -1;
     for (i = 0; i < n; i++) {
         uint32_t c = aios__byte_char((uint8_t)s[i]);
-        if (c >= 0x80) { text[m++] = (char)(0xC0 | c >> 6); c = 0x80 | (c & 0x3F); }
+        if (c >= 0x80) {
+            text[m++] = (char)(0xC0 | c >> 6);
+            c = 0x80 | (c & 0x3F);
+        }
         text[m++] = (char)c;
     }
     return aios__token_find(v, text, m);
 }
 static inline uint32_t aios__merge_slot_of(const aios__vocab *v, int32_t left, int32_t right) {
-    return aios__slot_of((uint32_t)left * 0x9E3779B1u ^ (uint32_t)right * 0x85EBCA77u, v->n_merge_slots);
+    return aios__slot_of((uint32_t)left * 0x9E3779B1u ^ (uint32_t)right * 0x85EBCA77u,
+                         v->n_merge_slots);
 }
 /* The rank of joining two tokens, or -1. */
 static inline int32_t aios__merge_find(const aios__vocab *v, int32_t left, int32_t right) {
@@ -4318,67 +5158,141 @@ static inline int32_t aios__merge_find(const aios__vocab *v, int32_t left, int32
     return -1;
 }
 
-/* ---- pre-tokenizers ---------------------------------------------------------------------------------------------
- * A pre-tokenizer is a list of stages, each of which cuts the pieces of the one before it further. A stage is what was a
- * regular expression: its matches are pieces, and so is what lies between two matches. */
+/* ---- pre-tokenizers ----
+ * A pre-tokenizer is a list of stages, each of which cuts the pieces of the one before it
+ * further. A stage is what was a regular expression: its matches are pieces, and so is what lies
+ * between two matches. */
 
 enum { AIOS__OP_NONE = 0, AIOS__OP_RUN, AIOS__OP_GPT2, AIOS__OP_WORD, AIOS__OP_V3, AIOS__OP_TRAIL };
-enum { AIOS__SET_NEWLINE = 0, AIOS__SET_LETTER, AIOS__SET_NUMBER, AIOS__SET_DIGIT, AIOS__SET_PUNCT, AIOS__SET_FALCON,
-       AIOS__SET_DEFAULT, AIOS__SET_CASED, AIOS__SET_WIDE_PUNCT, AIOS__SET_EAST, AIOS__SET_KANA };
-enum { AIOS__RUN_SPACE = 1,     /* OP_RUN: \s? in front                                                        */
-       AIOS__WORD_SHORT = 1,    /* OP_WORD: 's 't 're 've 'm 'll 'd in any case are words of their own          */
-       AIOS__WORD_MARKS = 2,    /* marks count as letters                                                       */
-       AIOS__WORD_CASE = 4,     /* a capital after small letters starts a word                                  */
-       AIOS__WORD_TAIL = 8,     /* punctuation takes the line ends behind it along                              */
-       AIOS__WORD_SLASH = 16,   /* ... and slashes                                                              */
-       AIOS__WORD_JOIN = 32 };  /* 's and so on stay with the word before them                                  */
-enum { AIOS__PRE_WHOLE = 1,     /* a word that is a token needs no merges (ignore_merges)                       */
-       AIOS__PRE_BOS = 2,       /* add_bos unless the file says otherwise                                       */
-       AIOS__PRE_NFC = 4 };     /* text is composed before it is cut                                            */
+enum {
+    AIOS__SET_NEWLINE = 0,
+    AIOS__SET_LETTER,
+    AIOS__SET_NUMBER,
+    AIOS__SET_DIGIT,
+    AIOS__SET_PUNCT,
+    AIOS__SET_FALCON,
+    AIOS__SET_DEFAULT,
+    AIOS__SET_CASED,
+    AIOS__SET_WIDE_PUNCT,
+    AIOS__SET_EAST,
+    AIOS__SET_KANA
+};
+enum {
+    AIOS__RUN_SPACE = 1, /* OP_RUN: \s? in front */
+    /* OP_WORD: 's 't 're 've 'm 'll 'd in any case are words of their own */
+    AIOS__WORD_SHORT = 1,
+    AIOS__WORD_MARKS = 2,  /* marks count as letters */
+    AIOS__WORD_CASE = 4,   /* a capital after small letters starts a word */
+    AIOS__WORD_TAIL = 8,   /* punctuation takes the line ends behind it along */
+    AIOS__WORD_SLASH = 16, /* ... and slashes */
+    AIOS__WORD_JOIN = 32
+}; /* 's and so on stay with the word before them */
+enum {
+    AIOS__PRE_WHOLE = 1, /* a word that is a token needs no merges (ignore_merges) */
+    AIOS__PRE_BOS = 2,   /* add_bos unless the file says otherwise */
+    AIOS__PRE_NFC = 4
+}; /* text is composed before it is cut */
 
-typedef struct aios__stage { uint8_t op, flags, set, min, max; } aios__stage;   /* max 0 = no limit */
-struct aios__pre { const char *names; uint32_t flags; aios__stage stage[6]; };
+typedef struct aios__stage {
+    uint8_t op, flags, set, min, max;
+} aios__stage; /* max 0 = no limit */
+struct aios__pre {
+    const char *names;
+    uint32_t flags;
+    aios__stage stage[6];
+};
 
-#define AIOS__GPT2 { AIOS__OP_GPT2, 0, 0, 0, 0 }
+/* clang-format off */
+#define AIOS__GPT2                      { AIOS__OP_GPT2, 0, 0, 0, 0 }
 #define AIOS__RUN(set, flags, min, max) { AIOS__OP_RUN, flags, set, min, max }
-#define AIOS__WORD(flags, digits) { AIOS__OP_WORD, flags, 0, 1, digits }
-#define AIOS__STOP { AIOS__OP_NONE, 0, 0, 0, 0 }
+#define AIOS__WORD(flags, digits)       { AIOS__OP_WORD, flags, 0, 1, digits }
+#define AIOS__STOP                      { AIOS__OP_NONE, 0, 0, 0, 0 }
+/* clang-format on */
 
-/* Names as llama.cpp's converter writes them. AIOS__PRE_NFC is unlike llama.cpp: these models' own tokenizers compose (the normalizer of their
- * tokenizer.json, or unicodedata.normalize in their code). */
+/* Names as llama.cpp's converter writes them. AIOS__PRE_NFC is unlike llama.cpp: these models'
+ * own tokenizers compose (the normalizer of their tokenizer.json, or unicodedata.normalize in
+ * their code). */
 static const aios__pre aios__pres[] = {
-    { "mpt olmo modern-bert", AIOS__PRE_NFC, { AIOS__GPT2, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
-    { "gpt-2 phi-2 jais trillion granite-docling gigachat a.x-4.0 mellum exaone4 jina-es jina-de jina-v2-es "
-      "jina-v2-de jina-v1-en jina-v2-code roberta-bpe", 0, { AIOS__GPT2, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
-    { "command-r", AIOS__PRE_NFC, { AIOS__RUN(AIOS__SET_NUMBER, 0, 1, 1), AIOS__GPT2, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
-    { "starcoder refact smollm codeshell exaone minerva-7b mellum2", 0,
-      { AIOS__RUN(AIOS__SET_NUMBER, 0, 1, 1), AIOS__GPT2, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
-    { "falcon", 0, { AIOS__RUN(AIOS__SET_FALCON, 0, 1, 0), AIOS__GPT2, AIOS__RUN(AIOS__SET_DIGIT, 0, 3, 3), AIOS__STOP, AIOS__STOP, AIOS__STOP } },
-    { "default", 0, { AIOS__RUN(AIOS__SET_DEFAULT, 0, 1, 0), AIOS__GPT2, AIOS__RUN(AIOS__SET_NUMBER, 0, 1, 0),
-      AIOS__RUN(AIOS__SET_DIGIT, 0, 3, 3), AIOS__STOP, AIOS__STOP } },
-    { "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano", AIOS__PRE_WHOLE | AIOS__PRE_BOS,
-      { AIOS__WORD(AIOS__WORD_SHORT | AIOS__WORD_TAIL, 3), AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
-    { "dbrx smaug-bpe glm4 chatglm-bpe", 0,
-      { AIOS__WORD(AIOS__WORD_SHORT | AIOS__WORD_TAIL, 3), AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
-    { "qwen2 deepseek-r1-qwen stablelm2 hunyuan f2llmv2", AIOS__PRE_NFC,
-      { AIOS__WORD(AIOS__WORD_SHORT | AIOS__WORD_TAIL, 1), AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
-    { "megrez grok-2 solar-open kormo bailingmoe bailingmoe2 llada-moe", 0,
-      { AIOS__WORD(AIOS__WORD_SHORT | AIOS__WORD_TAIL, 1), AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
-    { "qwen35", AIOS__PRE_NFC, { AIOS__WORD(AIOS__WORD_SHORT | AIOS__WORD_TAIL | AIOS__WORD_MARKS, 1), AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
-    { "seed-coder", 0, { AIOS__WORD(AIOS__WORD_SHORT, 1), AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
-    { "minicpm5", AIOS__PRE_WHOLE, { AIOS__RUN(AIOS__SET_NUMBER, 0, 1, 3), AIOS__WORD(AIOS__WORD_SHORT | AIOS__WORD_TAIL, 0),
-      AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
-    { "tekken", AIOS__PRE_WHOLE | AIOS__PRE_BOS,
-      { AIOS__WORD(AIOS__WORD_CASE | AIOS__WORD_TAIL | AIOS__WORD_SLASH, 1), AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
-    { "gpt-4o llama4 kanana2 talkie minimax-m2", 0,
-      { AIOS__WORD(AIOS__WORD_CASE | AIOS__WORD_JOIN | AIOS__WORD_TAIL | AIOS__WORD_SLASH, 3), AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
-    { "deepseek-llm", 0, { AIOS__RUN(AIOS__SET_NEWLINE, 0, 1, 1), AIOS__RUN(AIOS__SET_CASED, AIOS__RUN_SPACE, 1, 0),
-      AIOS__RUN(AIOS__SET_WIDE_PUNCT, AIOS__RUN_SPACE, 1, 0), { AIOS__OP_TRAIL, 0, 0, 0, 0 },
-      AIOS__RUN(AIOS__SET_EAST, 0, 1, 0), AIOS__RUN(AIOS__SET_NUMBER, 0, 1, 0) } },
-    { "deepseek-coder", 0, { AIOS__RUN(AIOS__SET_NEWLINE, 0, 1, 1), AIOS__RUN(AIOS__SET_LETTER, AIOS__RUN_SPACE, 1, 0),
-      AIOS__RUN(AIOS__SET_PUNCT, AIOS__RUN_SPACE, 1, 0), AIOS__RUN(AIOS__SET_EAST, 0, 1, 0), AIOS__RUN(AIOS__SET_NUMBER, 0, 1, 1), AIOS__STOP } },
-    { "deepseek-v3 hunyuan-dense joyai-llm hy_v4", 0, { AIOS__RUN(AIOS__SET_NUMBER, 0, 1, 3), AIOS__RUN(AIOS__SET_KANA, 0, 1, 0),
-      { AIOS__OP_V3, 0, 0, 0, 0 }, AIOS__STOP, AIOS__STOP, AIOS__STOP } }
+    { "mpt olmo modern-bert",
+      AIOS__PRE_NFC,
+      { AIOS__GPT2, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
+    { "gpt-2 phi-2 jais trillion granite-docling gigachat a.x-4.0 "
+      "mellum exaone4 jina-es jina-de jina-v2-es jina-v2-de jina-v1-en jina-v2-code roberta-bpe",
+      0,
+      { AIOS__GPT2, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
+    { "command-r",
+      AIOS__PRE_NFC,
+      { AIOS__RUN(AIOS__SET_NUMBER, 0, 1, 1), AIOS__GPT2, AIOS__STOP, AIOS__STOP, AIOS__STOP,
+        AIOS__STOP } },
+    { "starcoder refact smollm codeshell exaone minerva-7b mellum2",
+      0,
+      { AIOS__RUN(AIOS__SET_NUMBER, 0, 1, 1), AIOS__GPT2, AIOS__STOP, AIOS__STOP, AIOS__STOP,
+        AIOS__STOP } },
+    { "falcon",
+      0,
+      { AIOS__RUN(AIOS__SET_FALCON, 0, 1, 0), AIOS__GPT2, AIOS__RUN(AIOS__SET_DIGIT, 0, 3, 3),
+        AIOS__STOP, AIOS__STOP, AIOS__STOP } },
+    { "default",
+      0,
+      { AIOS__RUN(AIOS__SET_DEFAULT, 0, 1, 0), AIOS__GPT2, AIOS__RUN(AIOS__SET_NUMBER, 0, 1, 0),
+        AIOS__RUN(AIOS__SET_DIGIT, 0, 3, 3), AIOS__STOP, AIOS__STOP } },
+    { "llama-bpe llama3 llama-v3 falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano",
+      AIOS__PRE_WHOLE | AIOS__PRE_BOS,
+      { AIOS__WORD(AIOS__WORD_SHORT | AIOS__WORD_TAIL, 3), AIOS__STOP, AIOS__STOP, AIOS__STOP,
+        AIOS__STOP, AIOS__STOP } },
+    { "dbrx smaug-bpe glm4 chatglm-bpe",
+      0,
+      { AIOS__WORD(AIOS__WORD_SHORT | AIOS__WORD_TAIL, 3), AIOS__STOP, AIOS__STOP, AIOS__STOP,
+        AIOS__STOP, AIOS__STOP } },
+    { "qwen2 deepseek-r1-qwen stablelm2 hunyuan f2llmv2",
+      AIOS__PRE_NFC,
+      { AIOS__WORD(AIOS__WORD_SHORT | AIOS__WORD_TAIL, 1), AIOS__STOP, AIOS__STOP, AIOS__STOP,
+        AIOS__STOP, AIOS__STOP } },
+    { "megrez grok-2 solar-open kormo bailingmoe bailingmoe2 llada-moe",
+      0,
+      { AIOS__WORD(AIOS__WORD_SHORT | AIOS__WORD_TAIL, 1), AIOS__STOP, AIOS__STOP, AIOS__STOP,
+        AIOS__STOP, AIOS__STOP } },
+    { "qwen35",
+      AIOS__PRE_NFC,
+      { AIOS__WORD(AIOS__WORD_SHORT | AIOS__WORD_TAIL | AIOS__WORD_MARKS, 1), AIOS__STOP,
+        AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
+    { "seed-coder",
+      0,
+      { AIOS__WORD(AIOS__WORD_SHORT, 1), AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP,
+        AIOS__STOP } },
+    { "minicpm5",
+      AIOS__PRE_WHOLE,
+      { AIOS__RUN(AIOS__SET_NUMBER, 0, 1, 3), AIOS__WORD(AIOS__WORD_SHORT | AIOS__WORD_TAIL, 0),
+        AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
+    { "tekken",
+      AIOS__PRE_WHOLE | AIOS__PRE_BOS,
+      { AIOS__WORD(AIOS__WORD_CASE | AIOS__WORD_TAIL | AIOS__WORD_SLASH, 1), AIOS__STOP, AIOS__STOP,
+        AIOS__STOP, AIOS__STOP, AIOS__STOP } },
+    { "gpt-4o llama4 kanana2 talkie minimax-m2",
+      0,
+      { AIOS__WORD(AIOS__WORD_CASE | AIOS__WORD_JOIN | AIOS__WORD_TAIL | AIOS__WORD_SLASH, 3),
+        AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP, AIOS__STOP } },
+    { "deepseek-llm",
+      0,
+      { AIOS__RUN(AIOS__SET_NEWLINE, 0, 1, 1),
+        AIOS__RUN(AIOS__SET_CASED, AIOS__RUN_SPACE, 1, 0),
+        AIOS__RUN(AIOS__SET_WIDE_PUNCT, AIOS__RUN_SPACE, 1, 0),
+        { AIOS__OP_TRAIL, 0, 0, 0, 0 },
+        AIOS__RUN(AIOS__SET_EAST, 0, 1, 0),
+        AIOS__RUN(AIOS__SET_NUMBER, 0, 1, 0) } },
+    { "deepseek-coder",
+      0,
+      { AIOS__RUN(AIOS__SET_NEWLINE, 0, 1, 1), AIOS__RUN(AIOS__SET_LETTER, AIOS__RUN_SPACE, 1, 0),
+        AIOS__RUN(AIOS__SET_PUNCT, AIOS__RUN_SPACE, 1, 0), AIOS__RUN(AIOS__SET_EAST, 0, 1, 0),
+        AIOS__RUN(AIOS__SET_NUMBER, 0, 1, 1), AIOS__STOP } },
+    { "deepseek-v3 hunyuan-dense joyai-llm hy_v4",
+      0,
+      { AIOS__RUN(AIOS__SET_NUMBER, 0, 1, 3),
+        AIOS__RUN(AIOS__SET_KANA, 0, 1, 0),
+        { AIOS__OP_V3, 0, 0, 0, 0 },
+        AIOS__STOP,
+        AIOS__STOP,
+        AIOS__STOP } }
 };
 #undef AIOS__GPT2
 #undef AIOS__RUN
@@ -4390,40 +5304,59 @@ static inline int32_t aios__is_cased(uint32_t cp) {
     if (cp < 128) return aios__ascii_class[cp] == AIOS__C_LETTER;
     while (low < high) {
         uint32_t mid = (low + high) / 2;
-        if (cp < aios__cased[2 * mid]) high = mid;
-        else if (cp > aios__cased[2 * mid + 1]) low = mid + 1;
-        else return 1;
+        if (cp < aios__cased[2 * mid])
+            high = mid;
+        else if (cp > aios__cased[2 * mid + 1])
+            low = mid + 1;
+        else
+            return 1;
     }
     return 0;
 }
 static inline int32_t aios__in_set(uint32_t set, aios__char c) {
     switch (c.len ? set : 255u) {
-    case AIOS__SET_NEWLINE:    return c.cp == '\r' || c.cp == '\n';
-    case AIOS__SET_LETTER:     return c.cls == AIOS__C_LETTER;
-    case AIOS__SET_NUMBER:     return c.cls == AIOS__C_NUMBER;
-    case AIOS__SET_DIGIT:      return c.cp >= '0' && c.cp <= '9';
-    case AIOS__SET_PUNCT:      return c.cls == AIOS__C_PUNCT;
-    case AIOS__SET_FALCON:     return c.cls == AIOS__C_PUNCT || (c.cp < 128 && c.cls == AIOS__C_SYMBOL);
-    case AIOS__SET_DEFAULT:    return c.cls == AIOS__C_PUNCT || (c.cp < 128 && c.cls == AIOS__C_SYMBOL && c.cp != '`');
-    case AIOS__SET_CASED:      return aios__is_cased(c.cp);
-    /* [!-/:-~...]: all of : to ~ is meant by the expression as it stands, letters too (an earlier stage took them) */
-    case AIOS__SET_WIDE_PUNCT: return (c.cp >= '!' && c.cp <= '/') || (c.cp >= ':' && c.cp <= '~') || (c.cp >= 0xFF01 && c.cp <= 0xFF0F) ||
-                                      (c.cp >= 0xFF1A && c.cp <= 0xFF5E) || (c.cp >= 0x2018 && c.cp <= 0x201F) || c.cp == 0x3001 || c.cp == 0x3002;
-    /* CJK ideographs, then U+0800 .. U+4E00 and Hangul: the ranges as the expression has them; never white space */
-    case AIOS__SET_EAST:       return ((c.cp >= 0x800 && c.cp <= 0x9FA5) || (c.cp >= 0xAC00 && c.cp <= 0xD7FF)) && c.cls != AIOS__C_SPACE;
-    case AIOS__SET_KANA:       return (c.cp >= 0x4E00 && c.cp <= 0x9FA5) || (c.cp >= 0x3040 && c.cp <= 0x30FF);
+    case AIOS__SET_NEWLINE: return c.cp == '\r' || c.cp == '\n';
+    case AIOS__SET_LETTER: return c.cls == AIOS__C_LETTER;
+    case AIOS__SET_NUMBER: return c.cls == AIOS__C_NUMBER;
+    case AIOS__SET_DIGIT: return c.cp >= '0' && c.cp <= '9';
+    case AIOS__SET_PUNCT: return c.cls == AIOS__C_PUNCT;
+    case AIOS__SET_FALCON: return c.cls == AIOS__C_PUNCT || (c.cp < 128 && c.cls == AIOS__C_SYMBOL);
+    case AIOS__SET_DEFAULT:
+        return c.cls == AIOS__C_PUNCT || (c.cp < 128 && c.cls == AIOS__C_SYMBOL && c.cp != '`');
+    case AIOS__SET_CASED: return aios__is_cased(c.cp);
+    /* [!-/:-~...]: all of : to ~ is meant by the expression as it stands, letters too (an
+     * earlier stage took them) */
+    case AIOS__SET_WIDE_PUNCT:
+        return (c.cp >= '!' && c.cp <= '/') || (c.cp >= ':' && c.cp <= '~') ||
+               (c.cp >= 0xFF01 && c.cp <= 0xFF0F) || (c.cp >= 0xFF1A && c.cp <= 0xFF5E) ||
+               (c.cp >= 0x2018 && c.cp <= 0x201F) || c.cp == 0x3001 || c.cp == 0x3002;
+    /* CJK ideographs, then U+0800 .. U+4E00 and Hangul: the ranges as the expression has them;
+     * never white space */
+    case AIOS__SET_EAST:
+        return ((c.cp >= 0x800 && c.cp <= 0x9FA5) || (c.cp >= 0xAC00 && c.cp <= 0xD7FF)) &&
+               c.cls != AIOS__C_SPACE;
+    case AIOS__SET_KANA:
+        return (c.cp >= 0x4E00 && c.cp <= 0x9FA5) || (c.cp >= 0x3040 && c.cp <= 0x30FF);
     default: return 0;
     }
 }
 
-/* Each of the following gets text s[p, end) and returns where a match that starts at p ends; p = none. */
+/* Each of the following gets text s[p, end) and returns where a match that starts at p ends; p =
+ * none. */
 
-static inline uint64_t aios__pre_run(const aios__stage *t, const char *s, uint64_t p, uint64_t end) {
+static inline uint64_t aios__pre_run(const aios__stage *t, const char *s, uint64_t p,
+                                     uint64_t end) {
     aios__char c = aios__char_at(s, p, end);
     uint64_t q = p;
     uint32_t n = 0;
-    if ((t->flags & AIOS__RUN_SPACE) && c.cls == AIOS__C_SPACE) { q += c.len; c = aios__char_at(s, q, end); }
-    for (; aios__in_set(t->set, c) && (t->max == 0 || n < t->max); n++) { q += c.len; c = aios__char_at(s, q, end); }
+    if ((t->flags & AIOS__RUN_SPACE) && c.cls == AIOS__C_SPACE) {
+        q += c.len;
+        c = aios__char_at(s, q, end);
+    }
+    for (; aios__in_set(t->set, c) && (t->max == 0 || n < t->max); n++) {
+        q += c.len;
+        c = aios__char_at(s, q, end);
+    }
     return n >= t->min ? q : p;
 }
 /* 's 't 're 've 'm 'll 'd */
@@ -4446,7 +5379,7 @@ static inline uint64_t aios__pre_space(const char *s, uint64_t p, uint64_t end, 
         if (c.cp == '\r' || c.cp == '\n') line = q;
     }
     if (lines && line > p) return line;
-    return last > p && q < end ? last : q;          /* the last space goes with the word behind it */
+    return last > p && q < end ? last : q; /* the last space goes with the word behind it */
 }
 static inline uint64_t aios__pre_class(const char *s, uint64_t p, uint64_t end, uint32_t cls) {
     aios__char c;
@@ -4459,16 +5392,21 @@ static inline uint64_t aios__pre_gpt2(const char *s, uint64_t p, uint64_t end) {
     uint64_t q = aios__pre_short(s, p, end, 0);
     if (q > p) return q;
     if (c.cp == ' ') c = aios__char_at(s, ++q, end);
-    if (c.cls == AIOS__C_LETTER || c.cls == AIOS__C_NUMBER) return aios__pre_class(s, q + c.len, end, c.cls);
+    if (c.cls == AIOS__C_LETTER || c.cls == AIOS__C_NUMBER)
+        return aios__pre_class(s, q + c.len, end, c.cls);
     if (c.cls == AIOS__C_SPACE || c.cls == AIOS__C_END) return aios__pre_space(s, p, end, 0);
-    do { q += c.len; c = aios__char_at(s, q, end); }
-    while (c.cls != AIOS__C_LETTER && c.cls != AIOS__C_NUMBER && c.cls != AIOS__C_SPACE && c.cls != AIOS__C_END);
+    do {
+        q += c.len;
+        c = aios__char_at(s, q, end);
+    } while (c.cls != AIOS__C_LETTER && c.cls != AIOS__C_NUMBER && c.cls != AIOS__C_SPACE &&
+             c.cls != AIOS__C_END);
     return q;
 }
-/* ([letters - a-z])*([letters - A-Z])+ | ([letters - a-z])+([letters - A-Z])*, from a letter on: capitals and caseless letters,
- * then lower and caseless ones. What llama.cpp makes of \p{Lu}\p{Lt}.. and \p{Ll}..: case is told apart in ASCII only. */
+/* ([letters - a-z])*([letters - A-Z])+ | ([letters - a-z])+([letters - A-Z])*, from a letter on:
+ * capitals and caseless letters, then lower and caseless ones. What llama.cpp makes of
+ * \p{Lu}\p{Lt}.. and \p{Ll}..: case is told apart in ASCII only. */
 static inline uint64_t aios__pre_cased(const char *s, uint64_t p, uint64_t end) {
-    uint64_t q = p, lower = p;                      /* lower: behind the last caseless letter */
+    uint64_t q = p, lower = p; /* lower: behind the last caseless letter */
     aios__char c = aios__char_at(s, q, end);
     while (c.cls == AIOS__C_LETTER && !(c.cp >= 'a' && c.cp <= 'z')) {
         q += c.len;
@@ -4476,45 +5414,66 @@ static inline uint64_t aios__pre_cased(const char *s, uint64_t p, uint64_t end) 
         c = aios__char_at(s, q, end);
     }
     if (c.cls != AIOS__C_LETTER) return lower > p ? lower : q;
-    while (c.cls == AIOS__C_LETTER && !(c.cp >= 'A' && c.cp <= 'Z')) { q += c.len; c = aios__char_at(s, q, end); }
+    while (c.cls == AIOS__C_LETTER && !(c.cp >= 'A' && c.cp <= 'Z')) {
+        q += c.len;
+        c = aios__char_at(s, q, end);
+    }
     return q;
 }
-/* 's.. | [^\r\n\p{L}\p{N}]?\p{L}+ | \p{N}{1,max} | ?[^\s\p{L}\p{N}]+[\r\n]* | \s*[\r\n]+ | \s+(?!\S) | \s+, as the flags say */
-static inline uint64_t aios__pre_word(const aios__stage *t, const char *s, uint64_t p, uint64_t end) {
+/* 's.. | [^\r\n\p{L}\p{N}]?\p{L}+ | \p{N}{1,max} | ?[^\s\p{L}\p{N}]+[\r\n]* | \s*[\r\n]+ |
+ * \s+(?!\S) | \s+, as the flags say */
+static inline uint64_t aios__pre_word(const aios__stage *t, const char *s, uint64_t p,
+                                      uint64_t end) {
     aios__char c = aios__char_at(s, p, end), d;
     uint64_t q = p;
-    uint32_t marks = t->flags & AIOS__WORD_MARKS ? (uint32_t)AIOS__C_MARK : (uint32_t)AIOS__C_LETTER, n = 0;
+    uint32_t marks =
+                 t->flags & AIOS__WORD_MARKS ? (uint32_t)AIOS__C_MARK : (uint32_t)AIOS__C_LETTER,
+             n = 0;
     if (t->flags & AIOS__WORD_SHORT) {
         q = aios__pre_short(s, p, end, 1);
         if (q > p) return q;
     }
     d = c;
-    if (c.cls != AIOS__C_LETTER && c.cls != marks && c.cls != AIOS__C_NUMBER && c.cp != '\r' && c.cp != '\n') {
+    if (c.cls != AIOS__C_LETTER && c.cls != marks && c.cls != AIOS__C_NUMBER && c.cp != '\r' &&
+        c.cp != '\n') {
         q += c.len;
         d = aios__char_at(s, q, end);
     }
     if (d.cls == AIOS__C_LETTER || d.cls == marks) {
-        if (t->flags & AIOS__WORD_CASE) q = aios__pre_cased(s, q, end);
-        else do { q += d.len; d = aios__char_at(s, q, end); } while (d.cls == AIOS__C_LETTER || d.cls == marks);
+        if (t->flags & AIOS__WORD_CASE)
+            q = aios__pre_cased(s, q, end);
+        else
+            do {
+                q += d.len;
+                d = aios__char_at(s, q, end);
+            } while (d.cls == AIOS__C_LETTER || d.cls == marks);
         return t->flags & AIOS__WORD_JOIN ? aios__pre_short(s, q, end, 1) : q;
     }
     q = p;
     if (c.cls == AIOS__C_NUMBER) {
-        for (; c.cls == AIOS__C_NUMBER && (t->max == 0 || n < t->max); n++) { q += c.len; c = aios__char_at(s, q, end); }
+        for (; c.cls == AIOS__C_NUMBER && (t->max == 0 || n < t->max); n++) {
+            q += c.len;
+            c = aios__char_at(s, q, end);
+        }
         return q;
     }
     if (c.cp == ' ') c = aios__char_at(s, ++q, end);
-    if (c.cls == AIOS__C_SPACE || c.cls == AIOS__C_END || c.cls == AIOS__C_LETTER || c.cls == marks || c.cls == AIOS__C_NUMBER)
+    if (c.cls == AIOS__C_SPACE || c.cls == AIOS__C_END || c.cls == AIOS__C_LETTER ||
+        c.cls == marks || c.cls == AIOS__C_NUMBER)
         return aios__pre_space(s, p, end, 1);
-    while (c.cls != AIOS__C_SPACE && c.cls != AIOS__C_END && c.cls != AIOS__C_LETTER && c.cls != marks && c.cls != AIOS__C_NUMBER) {
+    while (c.cls != AIOS__C_SPACE && c.cls != AIOS__C_END && c.cls != AIOS__C_LETTER &&
+           c.cls != marks && c.cls != AIOS__C_NUMBER) {
         q += c.len;
         c = aios__char_at(s, q, end);
     }
     if (t->flags & AIOS__WORD_TAIL)
-        while (q < end && (s[q] == '\r' || s[q] == '\n' || (s[q] == '/' && (t->flags & AIOS__WORD_SLASH)))) q++;
+        while (q < end &&
+               (s[q] == '\r' || s[q] == '\n' || (s[q] == '/' && (t->flags & AIOS__WORD_SLASH))))
+            q++;
     return q;
 }
-/* [ASCII punctuation][A-Za-z]+ | [^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+ | ?[\p{P}\p{S}]+[\r\n]* | \s*[\r\n]+ | \s+(?!\S) | \s+ */
+/* [ASCII punctuation][A-Za-z]+ | [^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+ | ?[\p{P}\p{S}]+[\r\n]* |
+ * \s*[\r\n]+ | \s+(?!\S) | \s+ */
 static inline uint64_t aios__pre_v3(const char *s, uint64_t p, uint64_t end) {
     aios__char c = aios__char_at(s, p, end), d = aios__char_at(s, p + c.len, end);
     uint64_t q = p + c.len;
@@ -4524,25 +5483,36 @@ static inline uint64_t aios__pre_v3(const char *s, uint64_t p, uint64_t end) {
         return q;
     }
     if (c.cls == AIOS__C_LETTER || c.cls == AIOS__C_MARK ||
-        (!punct && c.cp != '\r' && c.cp != '\n' && (d.cls == AIOS__C_LETTER || d.cls == AIOS__C_MARK))) {
-        while (d.cls == AIOS__C_LETTER || d.cls == AIOS__C_MARK) { q += d.len; d = aios__char_at(s, q, end); }
+        (!punct && c.cp != '\r' && c.cp != '\n' &&
+         (d.cls == AIOS__C_LETTER || d.cls == AIOS__C_MARK))) {
+        while (d.cls == AIOS__C_LETTER || d.cls == AIOS__C_MARK) {
+            q += d.len;
+            d = aios__char_at(s, q, end);
+        }
         return q;
     }
     if (punct || (c.cp == ' ' && (d.cls == AIOS__C_PUNCT || d.cls == AIOS__C_SYMBOL))) {
-        while (d.cls == AIOS__C_PUNCT || d.cls == AIOS__C_SYMBOL) { q += d.len; d = aios__char_at(s, q, end); }
+        while (d.cls == AIOS__C_PUNCT || d.cls == AIOS__C_SYMBOL) {
+            q += d.len;
+            d = aios__char_at(s, q, end);
+        }
         while (q < end && (s[q] == '\r' || s[q] == '\n')) q++;
         return q;
     }
-    return aios__pre_space(s, p, end, 1);           /* p itself when there is no space */
+    return aios__pre_space(s, p, end, 1); /* p itself when there is no space */
 }
-static inline uint64_t aios__pre_match(const aios__stage *t, const char *s, uint64_t p, uint64_t end) {
-    return t->op == AIOS__OP_RUN ? aios__pre_run(t, s, p, end) : t->op == AIOS__OP_GPT2 ? aios__pre_gpt2(s, p, end) :
-           t->op == AIOS__OP_WORD ? aios__pre_word(t, s, p, end) : aios__pre_v3(s, p, end);
+static inline uint64_t aios__pre_match(const aios__stage *t, const char *s, uint64_t p,
+                                       uint64_t end) {
+    return t->op == AIOS__OP_RUN    ? aios__pre_run(t, s, p, end)
+           : t->op == AIOS__OP_GPT2 ? aios__pre_gpt2(s, p, end)
+           : t->op == AIOS__OP_WORD ? aios__pre_word(t, s, p, end)
+                                    : aios__pre_v3(s, p, end);
 }
 /* Where the piece of one stage that starts at p < end ends: a match, or all up to the next one. */
-static inline uint64_t aios__pre_piece(const aios__stage *t, const char *s, uint64_t p, uint64_t end) {
+static inline uint64_t aios__pre_piece(const aios__stage *t, const char *s, uint64_t p,
+                                       uint64_t end) {
     uint64_t q, from = p;
-    if (t->op == AIOS__OP_TRAIL) {                  /* \s+$ */
+    if (t->op == AIOS__OP_TRAIL) { /* \s+$ */
         for (q = p; q < end;) {
             aios__char c = aios__char_at(s, q, end);
             q += c.len;
@@ -4552,11 +5522,13 @@ static inline uint64_t aios__pre_piece(const aios__stage *t, const char *s, uint
     }
     q = aios__pre_match(t, s, p, end);
     if (q > p) return q;
-    do from += aios__char_at(s, from, end).len; while (from < end && aios__pre_match(t, s, from, end) == from);
+    do from += aios__char_at(s, from, end).len;
+    while (from < end && aios__pre_match(t, s, from, end) == from);
     return from;
 }
 /* The word that starts at p, given where the pieces of each stage end; bound starts as zeros. */
-AIOSK__NOINLINE static uint64_t aios__pre_next(const aios__pre *pre, uint64_t bound[6], const char *s, uint64_t p, uint64_t end) {
+AIOSK__NOINLINE static uint64_t aios__pre_next(const aios__pre *pre, uint64_t bound[6],
+                                               const char *s, uint64_t p, uint64_t end) {
     uint32_t i;
     for (i = 0; i < 6 && pre->stage[i].op != AIOS__OP_NONE; i++) {
         if (bound[i] <= p) bound[i] = aios__pre_piece(&pre->stage[i], s, p, end);
@@ -4565,13 +5537,17 @@ AIOSK__NOINLINE static uint64_t aios__pre_next(const aios__pre *pre, uint64_t bo
     return end;
 }
 
-/* ---- loading ---------------------------------------------------------------------------------------------------- */
+/* ---- loading ---- */
 
 AIOS__SMALL_BEGIN
-/* A missing name is "default", as llama.cpp has it (with a warning: such files are from before names existed). */
+/* A missing name is "default", as llama.cpp has it (with a warning: such files are from before
+ * names existed). */
 static inline const aios__pre *aios__pre_find(aios__str name) {
     uint32_t i;
-    if (name.n == 0) { name.p = "default"; name.n = 7; }
+    if (name.n == 0) {
+        name.p = "default";
+        name.n = 7;
+    }
     for (i = 0; i < sizeof aios__pres / sizeof *aios__pres; i++) {
         const char *z = aios__pres[i].names;
         while (*z) {
@@ -4585,19 +5561,25 @@ static inline const aios__pre *aios__pre_find(aios__str name) {
     return NULL;
 }
 
-static inline aios_status aios__vocab_bad(aios_error *err, const aios__key *k, uint64_t expected, uint64_t got, const char *what) {
-    return aios__fail2(err, AIOS_ERR_MODEL, aios__key_entry_off(k), expected, got, "key '%': %", aios__s(k->name), aios__z(what));
+static inline aios_status aios__vocab_bad(aios_error *err, const aios__key *k, uint64_t expected,
+                                          uint64_t got, const char *what) {
+    return aios__fail2(err, AIOS_ERR_MODEL, aios__key_entry_off(k), expected, got, "key '%': %",
+                       aios__s(k->name), aios__z(what));
 }
 static inline aios_status aios__vocab_missing(aios_error *err, const char *key) {
     return aios__fail1(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "key '%' is missing", aios__z(key));
 }
 /* Texts and types of tokens. */
-static inline aios_status aios__load_tokens(aios__vocab *v, const aios__gguf *g, const aios__gguf_size *size, aios_error *err) {
+static inline aios_status aios__load_tokens(aios__vocab *v, const aios__gguf *g,
+                                            const aios__gguf_size *size, aios_error *err) {
     const aios__key *k = aios__key_find(g, "tokenizer.ggml.tokens");
     const uint8_t *p;
     uint64_t i, type;
-    if (!k) return v->kind == AIOS__VOCAB_OTHER ? (aios_status)AIOS_OK : aios__vocab_missing(err, "tokenizer.ggml.tokens");
-    if (!k->is_array || k->type != AIOS__STR || k->n != size->n_tokens) return aios__vocab_bad(err, k, AIOS__STR, k->type, "is no array of strings");
+    if (!k)
+        return v->kind == AIOS__VOCAB_OTHER ? (aios_status)AIOS_OK
+                                            : aios__vocab_missing(err, "tokenizer.ggml.tokens");
+    if (!k->is_array || k->type != AIOS__STR || k->n != size->n_tokens)
+        return aios__vocab_bad(err, k, AIOS__STR, k->type, "is no array of strings");
     if (k->n == 0) return aios__vocab_bad(err, k, 1, 0, "is empty");
     v->n_tokens = (int32_t)k->n;
     v->token_p = p = k->p;
@@ -4609,27 +5591,36 @@ static inline aios_status aios__load_tokens(aios__vocab *v, const aios__gguf *g,
         if (s.n > v->max_token_bytes) v->max_token_bytes = (uint32_t)s.n;
     }
     k = aios__key_find(g, "tokenizer.ggml.token_type");
-    if (k && (!k->is_array || k->n != size->n_tokens)) return aios__vocab_bad(err, k, size->n_tokens, k->n, "has another number of items than there are tokens");
+    if (k && (!k->is_array || k->n != size->n_tokens))
+        return aios__vocab_bad(err, k, size->n_tokens, k->n,
+                               "has another number of items than there are tokens");
     for (i = 0; k && i < size->n_tokens; i++) {
         if (!aios__key_item_u64(k, i, &type) || type > AIOS__T_BYTE)
-            return aios__vocab_bad(err, k, AIOS__T_BYTE, i, "holds a token type that does not exist");
+            return aios__vocab_bad(err, k, AIOS__T_BYTE, i,
+                                   "holds a token type that does not exist");
         v->attr[i] = (uint8_t)type;
     }
     k = aios__key_find(g, "tokenizer.ggml.scores");
     if (k && v->kind == AIOS__VOCAB_SPM) {
-        if (!k->is_array || k->type != AIOS__F32) return aios__vocab_bad(err, k, AIOS__F32, k->type, "is no array of f32");
-        if (k->n != size->n_tokens) return aios__vocab_bad(err, k, size->n_tokens, k->n, "has another number of items than there are tokens");
+        if (!k->is_array || k->type != AIOS__F32)
+            return aios__vocab_bad(err, k, AIOS__F32, k->type, "is no array of f32");
+        if (k->n != size->n_tokens)
+            return aios__vocab_bad(err, k, size->n_tokens, k->n,
+                                   "has another number of items than there are tokens");
         v->score_p = k->p;
     }
     return AIOS_OK;
 }
-/* What characters are joined to: no control token and no unknown one, which come from the flag for special tokens alone. */
+/* What characters are joined to: no control token and no unknown one, which come from the flag
+ * for special tokens alone. */
 static inline int32_t aios__joined(const aios__vocab *v, int32_t id) {
     const uint32_t type = id < 0 ? (uint32_t)AIOS__T_NORMAL : v->attr[id] & AIOS__T_TYPE;
     return type == AIOS__T_CONTROL || type == AIOS__T_UNKNOWN ? -1 : id;
 }
-/* Token id by text: of two tokens of one text the normal one, else the first; empty ones cannot be found. */
-static inline aios_status aios__load_hash(aios__vocab *v, const aios__gguf *g, const aios__notes *log, aios_error *err) {
+/* Token id by text: of two tokens of one text the normal one, else the first; empty ones cannot
+ * be found. */
+static inline aios_status aios__load_hash(aios__vocab *v, const aios__gguf *g,
+                                          const aios__notes *log, aios_error *err) {
     const aios__key *k = aios__key_find(g, "tokenizer.ggml.tokens");
     int32_t id, twice = -1;
     memset(v->slot, 0, (size_t)v->n_slots * 4);
@@ -4642,23 +5633,30 @@ static inline aios_status aios__load_hash(aios__vocab *v, const aios__gguf *g, c
         for (i = aios__slot_of(h, v->n_slots); v->slot[i]; i = i + 1 == v->n_slots ? 0 : i + 1) {
             aios__str t = aios__vocab_text(v, (int32_t)(v->slot[i] - 1));
             if (t.n == s.n && memcmp(t.p, s.p, (size_t)s.n) == 0) break;
-            if (++n > AIOS__MAX_PROBES) return aios__vocab_bad(err, k, AIOS__MAX_PROBES, n, "holds texts made to collide");
+            if (++n > AIOS__MAX_PROBES)
+                return aios__vocab_bad(err, k, AIOS__MAX_PROBES, n, "holds texts made to collide");
         }
         if (v->slot[i]) twice = id;
-        if (!v->slot[i] || (v->attr[id] == AIOS__T_NORMAL && v->attr[v->slot[i] - 1] != AIOS__T_NORMAL)) v->slot[i] = (uint32_t)id + 1;
+        if (!v->slot[i] ||
+            (v->attr[id] == AIOS__T_NORMAL && v->attr[v->slot[i] - 1] != AIOS__T_NORMAL))
+            v->slot[i] = (uint32_t)id + 1;
     }
-    if (twice >= 0) aios__note2(log, "token % has the text of another one: %", aios__i(twice), aios__s(aios__vocab_text(v, twice)));
+    if (twice >= 0)
+        aios__note2(log, "token % has the text of another one: %", aios__i(twice),
+                    aios__s(aios__vocab_text(v, twice)));
     return AIOS_OK;
 }
-/* Rank by pair of tokens. A merge of or into something that is no token (or is longer than 1 KiB) is left out (no known file
- * has one), as is the second of two for one pair. */
-static inline aios_status aios__load_merges(aios__vocab *v, const aios__gguf *g, uint64_t n_merges, aios_error *err) {
+/* Rank by pair of tokens. A merge of or into something that is no token (or is longer than 1
+ * KiB) is left out (no known file has one), as is the second of two for one pair. */
+static inline aios_status aios__load_merges(aios__vocab *v, const aios__gguf *g, uint64_t n_merges,
+                                            aios_error *err) {
     const aios__key *k = aios__key_find(g, "tokenizer.ggml.merges");
     const uint8_t *p;
     char joined[1024];
     uint64_t r, j;
     if (!k) return aios__vocab_missing(err, "tokenizer.ggml.merges");
-    if (!k->is_array || k->type != AIOS__STR || k->n != n_merges) return aios__vocab_bad(err, k, n_merges, k->n, "is no array of strings");
+    if (!k->is_array || k->type != AIOS__STR || k->n != n_merges)
+        return aios__vocab_bad(err, k, n_merges, k->n, "is no array of strings");
     memset(v->merge_slot, 0, (size_t)v->n_merge_slots * 4);
     for (r = 0, p = k->p; r < n_merges; r++) {
         aios__str s = aios__key_next_str(&p);
@@ -4672,53 +5670,104 @@ static inline aios_status aios__load_merges(aios__vocab *v, const aios__gguf *g,
         memcpy(joined, s.p, (size_t)j);
         memcpy(joined + j, s.p + j + 1, (size_t)(s.n - j - 1));
         m->id = aios__token_find(v, joined, s.n - 1);
-        if (m->left < 0 || m->right < 0 || m->id < 0 || aios__merge_find(v, m->left, m->right) >= 0) continue;
-        for (i = aios__merge_slot_of(v, m->left, m->right); v->merge_slot[i]; i = i + 1 == v->n_merge_slots ? 0 : i + 1)
-            if (++n > AIOS__MAX_PROBES) return aios__vocab_bad(err, k, AIOS__MAX_PROBES, n, "holds pairs made to collide");
+        if (m->left < 0 || m->right < 0 || m->id < 0 || aios__merge_find(v, m->left, m->right) >= 0)
+            continue;
+        for (i = aios__merge_slot_of(v, m->left, m->right); v->merge_slot[i];
+             i = i + 1 == v->n_merge_slots ? 0 : i + 1)
+            if (++n > AIOS__MAX_PROBES)
+                return aios__vocab_bad(err, k, AIOS__MAX_PROBES, n, "holds pairs made to collide");
         v->merge_slot[i] = (uint32_t)r + 1;
     }
     return AIOS_OK;
 }
-/* A token id from the file; one out of range counts as not said, as in llama.cpp (many files have such a padding id). */
-static inline int32_t aios__vocab_id(const aios__vocab *v, const aios__gguf *g, const char *key, int32_t otherwise) {
+/* A token id from the file; one out of range counts as not said, as in llama.cpp (many files
+ * have such a padding id). */
+static inline int32_t aios__vocab_id(const aios__vocab *v, const aios__gguf *g, const char *key,
+                                     int32_t otherwise) {
     uint64_t id;
-    if (aios__key_u64(aios__key_find(g, key), &id) && id < (uint64_t)v->n_tokens) return (int32_t)id;
+    if (aios__key_u64(aios__key_find(g, key), &id) && id < (uint64_t)v->n_tokens)
+        return (int32_t)id;
     return otherwise < v->n_tokens ? otherwise : -1;
 }
-static inline int32_t aios__contains(aios__str s, const char *z) {     /* ASCII, any case */
+static inline int32_t aios__contains(aios__str s, const char *z) { /* ASCII, any case */
     uint64_t i, j;
     for (i = 0; i < s.n; i++) {
-        for (j = 0; z[j] && i + j < s.n && (s.p[i + j] | (s.p[i + j] >= 'A' && s.p[i + j] <= 'Z' ? 0x20 : 0)) == z[j]; j++) {}
+        for (j = 0; z[j] && i + j < s.n &&
+                    (s.p[i + j] | (s.p[i + j] >= 'A' && s.p[i + j] <= 'Z' ? 0x20 : 0)) == z[j];
+             j++) {}
         if (!z[j]) return 1;
     }
     return 0;
 }
-static inline int32_t aios__has_text(const aios__vocab *v, const char *z) { return aios__token_find(v, z, strlen(z)) >= 0; }
-static inline int32_t aios__is_special(uint32_t type) { return type == AIOS__T_CONTROL || type == AIOS__T_USER || type == AIOS__T_UNKNOWN; }
+static inline int32_t aios__has_text(const aios__vocab *v, const char *z) {
+    return aios__token_find(v, z, strlen(z)) >= 0;
+}
+static inline int32_t aios__is_special(uint32_t type) {
+    return type == AIOS__T_CONTROL || type == AIOS__T_USER || type == AIOS__T_UNKNOWN;
+}
 
 /* Special ids, flags, ends of text, what the search for special tokens needs, byte tokens. */
-static inline aios_status aios__load_special(aios__vocab *v, const aios__gguf *g, const aios__notes *log, aios_error *err) {
-    static const char *const end_keys[] = { "tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id",
-        "tokenizer.ggml.fim_pad_token_id", "tokenizer.ggml.fim_rep_token_id", "tokenizer.ggml.fim_sep_token_id" };
-    /* Texts that end a turn or a text in some family, and are control tokens whatever the file says. The first n_eot, in this
-     * order, stand in for a missing eot_token_id. */
+static inline aios_status aios__load_special(aios__vocab *v, const aios__gguf *g,
+                                             const aios__notes *log, aios_error *err) {
+    static const char *const end_keys[] = {
+        "tokenizer.ggml.eos_token_id",     "tokenizer.ggml.eot_token_id",
+        "tokenizer.ggml.eom_token_id",     "tokenizer.ggml.fim_pad_token_id",
+        "tokenizer.ggml.fim_rep_token_id", "tokenizer.ggml.fim_sep_token_id"
+    };
+    /* Texts that end a turn or a text in some family, and are control tokens whatever the file
+     * says. The first n_eot, in this order, stand in for a missing eot_token_id. */
     enum { n_eot = 11 };
-    static const char *const end_texts[] = { "<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>",
-        "<EOT>", "_<EOT>", "[EOT]", "<\xEF\xBD\x9C\x65nd\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>", "<end_of_utterance>",
-        "<|eom_id|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "[EOS]", "<eos>", "<turn|>", "<|tool_response>", "[e~[",
-        "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]", "<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>",
-        "<|file_sep|>", "</s>" };
+    static const char *const end_texts[] = {
+        "<|eot_id|>",
+        "<|im_end|>",
+        "<|end|>",
+        "<end_of_turn>",
+        "<|endoftext|>",
+        "<|end_of_text|>",
+        "<EOT>",
+        "_<EOT>",
+        "[EOT]",
+        "<\xEF\xBD\x9C\x65nd\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>",
+        "<end_of_utterance>",
+        "<|eom_id|>",
+        "<|return|>",
+        "<|call|>",
+        "<|flush|>",
+        "<|calls|>",
+        "[EOS]",
+        "<eos>",
+        "<turn|>",
+        "<|tool_response>",
+        "[e~[",
+        "<|fim_pad|>",
+        "<fim-pad>",
+        "<fim_pad>",
+        "<PAD>",
+        "[PAD]",
+        "<|fim_repo|>",
+        "<|repo_name|>",
+        "<fim-repo>",
+        "<REPO>",
+        "<reponame>",
+        "<|file_sep|>",
+        "</s>"
+    };
     int32_t spm = v->kind == AIOS__VOCAB_SPM, id;
     uint32_t i, type;
     aios__str s, name = { NULL, 0 };
 
-    for (i = 0; i < 3; i++) {           /* these are put into texts or end them */
-        static const char *const keys[] = { "tokenizer.ggml.bos_token_id", "tokenizer.ggml.eos_token_id", "tokenizer.ggml.unknown_token_id" };
+    for (i = 0; i < 3; i++) { /* these are put into texts or end them */
+        static const char *const keys[] = { "tokenizer.ggml.bos_token_id",
+                                            "tokenizer.ggml.eos_token_id",
+                                            "tokenizer.ggml.unknown_token_id" };
         const aios__key *k = aios__key_find(g, keys[i]);
         uint64_t x = 0;
         int64_t minus;
-        if (k && !aios__key_u64(k, &x) && !aios__key_i64(k, &minus)) return aios__vocab_bad(err, k, (uint64_t)v->n_tokens - 1, x, "is no token id");
-        if (k && v->n_tokens && (!aios__key_u64(k, &x) || x >= (uint64_t)v->n_tokens)) aios__note2(log, "key '%': no token has this id, so there is none of its kind", aios__s(k->name), aios__u(0));
+        if (k && !aios__key_u64(k, &x) && !aios__key_i64(k, &minus))
+            return aios__vocab_bad(err, k, (uint64_t)v->n_tokens - 1, x, "is no token id");
+        if (k && v->n_tokens && (!aios__key_u64(k, &x) || x >= (uint64_t)v->n_tokens))
+            aios__note2(log, "key '%': no token has this id, so there is none of its kind",
+                        aios__s(k->name), aios__u(0));
     }
     v->bos = aios__vocab_id(v, g, "tokenizer.ggml.bos_token_id", spm ? 1 : -1);
     v->eos = aios__vocab_id(v, g, "tokenizer.ggml.eos_token_id", spm ? 2 : -1);
@@ -4735,7 +5784,7 @@ static inline aios_status aios__load_special(aios__vocab *v, const aios__gguf *g
     if (v->eos >= 0) v->attr[v->eos] |= AIOS__T_END;
     for (i = 0; i < sizeof end_keys / sizeof *end_keys; i++)
         if ((id = aios__vocab_id(v, g, end_keys[i], -1)) >= 0) v->attr[id] |= AIOS__T_END;
-    if (v->kind == AIOS__VOCAB_OTHER) return AIOS_OK;       /* no hash: texts cannot be found */
+    if (v->kind == AIOS__VOCAB_OTHER) return AIOS_OK; /* no hash: texts cannot be found */
 
     for (i = 0; i < sizeof end_texts / sizeof *end_texts; i++) {
         const char *z = end_texts[i];
@@ -4746,16 +5795,19 @@ static inline aios_status aios__load_special(aios__vocab *v, const aios__gguf *g
     /* Where other tokens end a turn, <|end|> ends only a part of it, and </s> is plain text. */
     id = aios__token_find(v, "<|end|>", 7);
     if (id >= 0 && ((aios__has_text(v, "<|return|>") && aios__has_text(v, "<|call|>")) ||
-                    (aios__has_text(v, "<|flush|>") && aios__has_text(v, "<|calls|>")))) v->attr[id] = AIOS__T_CONTROL;
+                    (aios__has_text(v, "<|flush|>") && aios__has_text(v, "<|calls|>"))))
+        v->attr[id] = AIOS__T_CONTROL;
     id = aios__token_find(v, "</s>", 4);
     if (id >= 0 && aios__has_text(v, "<|tool_response>")) v->attr[id] = AIOS__T_NORMAL;
 
     aios__key_str(aios__key_find(g, "general.name"), &name);
-    if (aios__contains(name, "phi-3") || aios__contains(name, "phi3")) {   /* files do not say rstrip; these models need it */
+    /* files do not say rstrip; these models need it */
+    if (aios__contains(name, "phi-3") || aios__contains(name, "phi3")) {
         for (id = 0; id < v->n_tokens; id++) {
             s = aios__vocab_text(v, id);
-            if (aios__is_special(v->attr[id] & AIOS__T_TYPE) && !aios__str_eq(s, "<unk>") && !aios__str_eq(s, "<s>") &&
-                !aios__str_eq(s, "<|endoftext|>")) v->attr[id] |= AIOS__T_RSTRIP;
+            if (aios__is_special(v->attr[id] & AIOS__T_TYPE) && !aios__str_eq(s, "<unk>") &&
+                !aios__str_eq(s, "<s>") && !aios__str_eq(s, "<|endoftext|>"))
+                v->attr[id] |= AIOS__T_RSTRIP;
         }
     }
     for (id = 0; id < v->n_tokens; id++) {
@@ -4771,30 +5823,38 @@ static inline aios_status aios__load_special(aios__vocab *v, const aios__gguf *g
     for (i = 0; i < 256; i++) {
         char b = (char)i, hex[7] = "<0x00>";
         if (spm) {
-            hex[3] = "0123456789ABCDEF"[i >> 4]; hex[4] = "0123456789ABCDEF"[i & 15];
+            hex[3] = "0123456789ABCDEF"[i >> 4];
+            hex[4] = "0123456789ABCDEF"[i & 15];
             v->byte_id[i] = aios__token_find(v, hex, 6);
             if (v->byte_id[i] < 0) v->byte_id[i] = aios__token_find(v, &b, 1);
         } else {
             v->byte_id[i] = aios__token_find_bytes(v, &b, 1);
-            if (v->byte_id[i] >= 0 && (v->attr[v->byte_id[i]] & AIOS__T_TYPE) == AIOS__T_USER) v->byte_id[i] = -1;  /* means the letter */
+            /* means the letter */
+            if (v->byte_id[i] >= 0 && (v->attr[v->byte_id[i]] & AIOS__T_TYPE) == AIOS__T_USER)
+                v->byte_id[i] = -1;
         }
     }
     return AIOS_OK;
 }
 
-/* Reads the tokenizer's keys into v; v->off .. v->merge lie in mem. With mem->base NULL it only counts what they take, from
- * size alone (g is then NULL). A model without tokenizer, or with one of another kind, is no error here. */
+/* Reads the tokenizer's keys into v; v->off .. v->merge lie in mem. With mem->base NULL it only
+ * counts what they take, from size alone (g is then NULL). A model without tokenizer, or with
+ * one of another kind, is no error here. */
 static inline void aios__vocab_clear(aios__vocab *v) {
     memset(v, 0, sizeof *v);
     v->bos = v->eos = v->eot = v->pad = v->unk = -1;
 }
-static inline aios_status aios__vocab_load(aios__vocab *v, aios__bump *mem, const aios__gguf *g, const aios__gguf_size *size, const aios__notes *log, aios_error *err) {
+static inline aios_status aios__vocab_load(aios__vocab *v, aios__bump *mem, const aios__gguf *g,
+                                           const aios__gguf_size *size, const aios__notes *log,
+                                           aios_error *err) {
     uint64_t n = size->n_tokens, m = size->n_merges;
     const aios__key *k;
     aios_status st;
     aios__vocab_clear(v);
-    if (n > INT32_MAX || m > INT32_MAX || size->token_bytes > UINT32_MAX || size->token_bytes + 8 * n > UINT32_MAX)
-        return aios__fail(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "the vocabulary has more than 2^31 tokens or merges, or 4 GiB of text");
+    if (n > INT32_MAX || m > INT32_MAX || size->token_bytes > UINT32_MAX ||
+        size->token_bytes + 8 * n > UINT32_MAX)
+        return aios__fail(err, AIOS_ERR_LIMIT, AIOS__NO_OFF,
+                          "the vocabulary has more than 2^31 tokens or merges, or 4 GiB of text");
     v->n_slots = aios__slots_for(n);
     v->n_merge_slots = aios__slots_for(m);
     v->off = (uint32_t *)aios__take(mem, n * 4, 8);
@@ -4806,13 +5866,17 @@ static inline aios_status aios__vocab_load(aios__vocab *v, aios__bump *mem, cons
 
     k = aios__key_find(g, "tokenizer.ggml.model");
     if (!k) return AIOS_OK;
-    if (!aios__key_str(k, &v->model)) return aios__vocab_bad(err, k, AIOS__STR, k->type, "is no string");
+    if (!aios__key_str(k, &v->model))
+        return aios__vocab_bad(err, k, AIOS__STR, k->type, "is no string");
     if (aios__str_eq(v->model, "none") || aios__str_eq(v->model, "no_vocab")) return AIOS_OK;
-    v->kind = aios__str_eq(v->model, "llama") ? AIOS__VOCAB_SPM : aios__str_eq(v->model, "gpt2") ? AIOS__VOCAB_BPE : AIOS__VOCAB_OTHER;
+    v->kind = aios__str_eq(v->model, "llama")  ? AIOS__VOCAB_SPM
+              : aios__str_eq(v->model, "gpt2") ? AIOS__VOCAB_BPE
+                                               : AIOS__VOCAB_OTHER;
     aios__key_str(aios__key_find(g, "tokenizer.ggml.pre"), &v->pre_name);
     if (v->kind == AIOS__VOCAB_BPE) v->pre = aios__pre_find(v->pre_name);
     if ((st = aios__load_tokens(v, g, size, err)) != AIOS_OK) return st;
-    if (v->kind != AIOS__VOCAB_OTHER && (st = aios__load_hash(v, g, log, err)) != AIOS_OK) return st;
+    if (v->kind != AIOS__VOCAB_OTHER && (st = aios__load_hash(v, g, log, err)) != AIOS_OK)
+        return st;
     if (v->kind == AIOS__VOCAB_BPE && (st = aios__load_merges(v, g, m, err)) != AIOS_OK) return st;
     return aios__load_special(v, g, log, err);
 }
@@ -4823,34 +5887,45 @@ AIOS__SMALL_END
 static inline uint64_t aios__vocab_size(const aios__vocab *v) { return (uint64_t)v->n_tokens; }
 
 static inline void aios__vocab_info(const aios__vocab *v, aios_model_info *i) {
-    i->n_tokens = v->n_tokens; i->bos = v->bos; i->eos = v->eos; i->eot = v->eot; i->pad = v->pad; i->unk = v->unk;
-    i->add_bos = v->add_bos; i->add_eos = v->add_eos;
+    i->n_tokens = v->n_tokens;
+    i->bos = v->bos;
+    i->eos = v->eos;
+    i->eot = v->eot;
+    i->pad = v->pad;
+    i->unk = v->unk;
+    i->add_bos = v->add_bos;
+    i->add_eos = v->add_eos;
 }
 
-/* ---- joining ------------------------------------------------------------------------------------------------------ */
+/* ---- joining ---- */
 
-typedef struct aios__ids { int32_t *p; uint64_t max, n; } aios__ids;
+typedef struct aios__ids {
+    int32_t *p;
+    uint64_t max, n;
+} aios__ids;
 static inline void aios__push(aios__ids *o, int32_t id) {
     if (o->n < o->max) o->p[o->n] = id;
     o->n++;
 }
 
-/* A stretch of text being joined. Symbol i is what began as character i (SentencePiece) or byte i; joining it with the next
- * one removes that one. The tree holds in leaf i how urgent joining i with its right neighbour is, and above it the smallest of
- * each half, so that the first of the most urgent is found and replaced in log steps. */
+/* A stretch of text being joined. Symbol i is what began as character i (SentencePiece) or byte
+ * i; joining it with the next one removes that one. The tree holds in leaf i how urgent joining
+ * i with its right neighbour is, and above it the smallest of each half, so that the first of
+ * the most urgent is found and replaced in log steps. */
 typedef struct aios__window {
-    uint32_t n, size;                               /* symbols at first; leaves of the tree, a power of two */
-    uint64_t base;                                  /* where in the text it starts                          */
-    int32_t id[AIOS__WINDOW_SYMBOLS];               /* token of the symbol; -1 = none                       */
-    int32_t join[AIOS__WINDOW_SYMBOLS];             /* token of it and its right neighbour                  */
+    uint32_t n, size;                   /* symbols at first; leaves of the tree, a power of two */
+    uint64_t base;                      /* where in the text it starts */
+    int32_t id[AIOS__WINDOW_SYMBOLS];   /* token of the symbol; -1 = none */
+    int32_t join[AIOS__WINDOW_SYMBOLS]; /* token of it and its right neighbour */
     uint32_t tree[2 * AIOS__WINDOW_SYMBOLS];
     uint16_t prev[AIOS__WINDOW_SYMBOLS], next[AIOS__WINDOW_SYMBOLS];
-    uint16_t at[AIOS__WINDOW_SYMBOLS + 1];          /* where it starts in text[]                            */
-    uint16_t src[AIOS__WINDOW_SYMBOLS + 1];         /* where it starts in the source, from base             */
-    char text[4 * AIOS__WINDOW_SYMBOLS];            /* SentencePiece: the text with U+2581 for spaces; else composed text */
-    uint32_t n_done;                                /* tokens of the window before, or of this one at last  */
+    uint16_t at[AIOS__WINDOW_SYMBOLS + 1];  /* where it starts in text[] */
+    uint16_t src[AIOS__WINDOW_SYMBOLS + 1]; /* where it starts in the source, from base */
+    /* SentencePiece: the text with U+2581 for spaces; else composed text */
+    char text[4 * AIOS__WINDOW_SYMBOLS];
+    uint32_t n_done; /* tokens of the window before, or of this one at last */
     int32_t done[AIOS__WINDOW_SYMBOLS];
-    uint16_t done_at[AIOS__WINDOW_SYMBOLS + 1];     /* where they start in the source, from base            */
+    uint16_t done_at[AIOS__WINDOW_SYMBOLS + 1]; /* where they start in the source, from base */
 } aios__window;
 
 #define AIOS__NEVER 0xFFFFFFFFu
@@ -4865,17 +5940,18 @@ static inline uint32_t aios__urgency(const aios__vocab *v, aios__window *w, uint
         w->join[i] = aios__joined(v, v->merge[rank].id);
         return w->join[i] < 0 ? AIOS__NEVER : (uint32_t)rank;
     }
-    w->join[i] = aios__joined(v, aios__token_find(v, w->text + w->at[i], (uint64_t)(w->at[w->next[j]] - w->at[i])));
+    w->join[i] = aios__joined(v, aios__token_find(v, w->text + w->at[i],
+                                                  (uint64_t)(w->at[w->next[j]] - w->at[i])));
     if (w->join[i] < 0) return AIOS__NEVER;
     u = 0;
     if (v->score_p) {
         float f;
         memcpy(&f, v->score_p + (uint64_t)(uint32_t)w->join[i] * 4, 4);
-        if (f != f) return AIOS__NEVER - 1;         /* NaN: last */
-        f += 0.0f;                                  /* -0 is 0 */
+        if (f != f) return AIOS__NEVER - 1; /* NaN: last */
+        f += 0.0f;                          /* -0 is 0 */
         memcpy(&u, &f, 4);
     }
-    return u & 0x80000000u ? u : 0x7FFFFFFFu - u;   /* orders floats from the highest down */
+    return u & 0x80000000u ? u : 0x7FFFFFFFu - u; /* orders floats from the highest down */
 }
 static inline void aios__tree_set(aios__window *w, uint32_t leaf, uint32_t x) {
     uint32_t t = w->size + leaf;
@@ -4888,8 +5964,10 @@ static inline void aios__tree_set(aios__window *w, uint32_t leaf, uint32_t x) {
         w->tree[t] = least;
     }
 }
-/* Joins s[base, n) as far as the window reaches. space: a space goes in front (SentencePiece, base 0 only). */
-static inline void aios__join(const aios__vocab *v, aios__window *w, const char *s, uint64_t n, uint64_t base, int32_t space) {
+/* Joins s[base, n) as far as the window reaches. space: a space goes in front (SentencePiece,
+ * base 0 only). */
+static inline void aios__join(const aios__vocab *v, aios__window *w, const char *s, uint64_t n,
+                              uint64_t base, int32_t space) {
     uint32_t i, at = 0, k = 0, len;
     uint64_t p = base;
     w->base = base;
@@ -4898,7 +5976,10 @@ static inline void aios__join(const aios__vocab *v, aios__window *w, const char 
         w->at[k] = (uint16_t)at;
         w->prev[k] = (uint16_t)(k - 1);
         w->next[k] = (uint16_t)(k + 1);
-        if (v->kind == AIOS__VOCAB_BPE) { w->id[k] = v->byte_id[(uint8_t)s[p++]]; continue; }
+        if (v->kind == AIOS__VOCAB_BPE) {
+            w->id[k] = v->byte_id[(uint8_t)s[p++]];
+            continue;
+        }
         if (space || s[p] == ' ') {
             memcpy(w->text + at, "\xE2\x96\x81", 3);
             len = 3;
@@ -4916,8 +5997,10 @@ static inline void aios__join(const aios__vocab *v, aios__window *w, const char 
     w->at[k] = (uint16_t)at;
     w->n = k;
     for (w->size = 1; w->size < k; w->size *= 2) {}
-    for (i = 0; i < w->size; i++) w->tree[w->size + i] = i < k ? aios__urgency(v, w, i) : AIOS__NEVER;
-    for (i = w->size - 1; i > 0; i--) w->tree[i] = w->tree[2 * i] <= w->tree[2 * i + 1] ? w->tree[2 * i] : w->tree[2 * i + 1];
+    for (i = 0; i < w->size; i++)
+        w->tree[w->size + i] = i < k ? aios__urgency(v, w, i) : AIOS__NEVER;
+    for (i = w->size - 1; i > 0; i--)
+        w->tree[i] = w->tree[2 * i] <= w->tree[2 * i + 1] ? w->tree[2 * i] : w->tree[2 * i + 1];
     while (w->tree[1] != AIOS__NEVER) {
         uint32_t t = 1, j;
         while (t < w->size) t = 2 * t + (w->tree[2 * t] > w->tree[2 * t + 1]);
@@ -4934,33 +6017,50 @@ static inline void aios__join(const aios__vocab *v, aios__window *w, const char 
 /* The window's tokens from symbol i on become the done ones. */
 static inline void aios__keep(aios__window *w, uint32_t i) {
     uint32_t k = 0;
-    for (; i < w->n; i = w->next[i], k++) { w->done[k] = w->id[i]; w->done_at[k] = w->src[i]; }
+    for (; i < w->n; i = w->next[i], k++) {
+        w->done[k] = w->id[i];
+        w->done_at[k] = w->src[i];
+    }
     w->done_at[k] = w->src[w->n];
     w->n_done = k;
 }
-static inline void aios__push_done(const aios__vocab *v, const aios__window *w, const char *s, uint64_t base, uint32_t n, aios__ids *o) {
+static inline void aios__push_done(const aios__vocab *v, const aios__window *w, const char *s,
+                                   uint64_t base, uint32_t n, aios__ids *o) {
     uint32_t k;
     for (k = 0; k < n; k++) {
         const char *p = s + base + w->done_at[k];
         uint32_t len = (uint32_t)(w->done_at[k + 1] - w->done_at[k]);
-        if (w->done[k] >= 0) { aios__push(o, w->done[k]); continue; }
-        if (v->kind == AIOS__VOCAB_SPM && (len == 0 || *p == ' ')) { p = "\xE2\x96\x81"; len = 3; }
+        if (w->done[k] >= 0) {
+            aios__push(o, w->done[k]);
+            continue;
+        }
+        if (v->kind == AIOS__VOCAB_SPM && (len == 0 || *p == ' ')) {
+            p = "\xE2\x96\x81";
+            len = 3;
+        }
         for (; len; len--) {
             int32_t id = v->byte_id[(uint8_t)*p++];
-            if (id >= 0 || v->unk >= 0) aios__push(o, id >= 0 ? id : v->unk);   /* neither: left out, as in llama.cpp */
+            /* neither: left out, as in llama.cpp */
+            if (id >= 0 || v->unk >= 0) aios__push(o, id >= 0 ? id : v->unk);
         }
     }
 }
-/* Tokens of one piece of text (a word; for SentencePiece all text between special tokens), of any length.
+/* Tokens of one piece of text (a word; for SentencePiece all text between special tokens), of
+ * any length.
  *
- * Exact, though only 1024 symbols are looked at together. Joining a stretch of text that starts and ends between two of the
- * result's tokens gives just these tokens: joins inside it come in the same order, and none reaches across. So a sequence
- * of tokens is the result if and only if any two neighbours, joined alone, stay as they are. If two windows overlap and one
- * token has the same place in both, the tokens of the first up to it and of the second from it on have that property,
- * hence are the result for both windows together. Where they have no token in common, the second starts earlier; AIOS_ERR_LIMIT
- * if even 768 symbols of overlap are not enough (no known vocabulary; it takes joins that depend on each other so far ahead).
- * From: Berglund and van der Merwe, "Formalizing BPE tokenization" (2023), for ranks; the argument holds for scores too. */
-AIOSK__NOINLINE static aios_status aios__piece(const aios__vocab *v, aios__window *w, const char *s, uint64_t n, int32_t space, aios__ids *o, aios_error *err) {
+ * Exact, though only 1024 symbols are looked at together. Joining a stretch of text that starts
+ * and ends between two of the result's tokens gives just these tokens: joins inside it come in
+ * the same order, and none reaches across. So a sequence of tokens is the result if and only if
+ * any two neighbours, joined alone, stay as they are. If two windows overlap and one token has
+ * the same place in both, the tokens of the first up to it and of the second from it on have
+ * that property, hence are the result for both windows together. Where they have no token in
+ * common, the second starts earlier; AIOS_ERR_LIMIT if even 768 symbols of overlap are not
+ * enough (no known vocabulary; it takes joins that depend on each other so far ahead). From:
+ * Berglund and van der Merwe, "Formalizing BPE tokenization" (2023), for ranks; the argument
+ * holds for scores too. */
+AIOSK__NOINLINE static aios_status aios__piece(const aios__vocab *v, aios__window *w, const char *s,
+                                               uint64_t n, int32_t space, aios__ids *o,
+                                               aios_error *err) {
     aios__join(v, w, s, n, 0, space);
     aios__keep(w, 0);
     while (w->base + w->src[w->n] < n) {
@@ -4970,18 +6070,24 @@ AIOSK__NOINLINE static aios_status aios__piece(const aios__vocab *v, aios__windo
         for (overlap = 256; overlap < AIOS__WINDOW_SYMBOLS && !found; overlap += 256) {
             uint32_t goal = reach - reach * overlap / AIOS__WINDOW_SYMBOLS;
             for (r = w->n_done - 1; r > 0 && w->done_at[r] > goal; r--) {}
-            if (w->done_at[r] == 0) break;           /* would start where the last one did */
+            if (w->done_at[r] == 0) break; /* would start where the last one did */
             aios__join(v, w, s, n, base + w->done_at[r], 0);
             for (k = r, i = 0; k < w->n_done && i < w->n && !found;) {
                 uint32_t a = w->done_at[k], b = (uint32_t)w->done_at[r] + w->src[i];
-                if (a == b && w->done[k] == w->id[i]) found = 1;
-                else if (a <= b) k++;
-                else i = w->next[i];
+                if (a == b && w->done[k] == w->id[i])
+                    found = 1;
+                else if (a <= b)
+                    k++;
+                else
+                    i = w->next[i];
             }
         }
         if (!found)
-            return aios__fail1(err, AIOS_ERR_LIMIT, AIOS__NO_OFF,
-                               "the tokens of a run of % bytes without a break depend on what follows more than 768 characters later", aios__u(n));
+            return aios__fail1(
+                err, AIOS_ERR_LIMIT, AIOS__NO_OFF,
+                "the tokens of a run of % bytes without a break depend on what follows more than "
+                "768 characters later",
+                aios__u(n));
         aios__push_done(v, w, s, base, k, o);
         aios__keep(w, i);
     }
@@ -4989,42 +6095,58 @@ AIOSK__NOINLINE static aios_status aios__piece(const aios__vocab *v, aios__windo
     return AIOS_OK;
 }
 
-/* ---- text to ids ----------------------------------------------------------------------------------------------------- */
+/* ---- text to ids ---- */
 
-/* The longest special token at s, its length in *len; -1 = none. User-defined tokens always count. */
-static inline int32_t aios__special_at(const aios__vocab *v, const char *s, uint64_t n, uint32_t flags, uint64_t *len) {
+/* The longest special token at s, its length in *len; -1 = none. User-defined tokens always
+ * count. */
+static inline int32_t aios__special_at(const aios__vocab *v, const char *s, uint64_t n,
+                                       uint32_t flags, uint64_t *len) {
     uint32_t h = 2166136261u, i, max = (uint32_t)aios__min_u64(n, AIOS__MAX_SPECIAL);
     int32_t best = -1;
-    if (!aios__bit(v->first, (uint8_t)s[0]) || (!aios__bit(v->length, 1) && (n < 2 || !aios__bit(v->second, (uint8_t)s[1])))) return -1;
+    if (!aios__bit(v->first, (uint8_t)s[0]) ||
+        (!aios__bit(v->length, 1) && (n < 2 || !aios__bit(v->second, (uint8_t)s[1]))))
+        return -1;
     for (i = 1; i <= max; i++) {
         int32_t id;
         uint32_t type;
         h = aios__fnv(h, (uint8_t)s[i - 1]);
         if (!aios__bit(v->length, i) || (id = aios__find_hashed(v, h, s, i)) < 0) continue;
         type = v->attr[id] & AIOS__T_TYPE;
-        if (type == AIOS__T_USER || ((flags & AIOS_TOK_SPECIAL) && (type == AIOS__T_CONTROL || type == AIOS__T_UNKNOWN))) { best = id; *len = i; }
+        if (type == AIOS__T_USER ||
+            ((flags & AIOS_TOK_SPECIAL) && (type == AIOS__T_CONTROL || type == AIOS__T_UNKNOWN))) {
+            best = id;
+            *len = i;
+        }
     }
     return best;
 }
 /* Tokens of one word. */
-AIOSK__NOINLINE static aios_status aios__word(const aios__vocab *v, aios__window *w, const char *s, uint64_t n, aios__ids *o, aios_error *err) {
+AIOSK__NOINLINE static aios_status aios__word(const aios__vocab *v, aios__window *w, const char *s,
+                                              uint64_t n, aios__ids *o, aios_error *err) {
     int32_t id = -1;
-    if (n == 1) id = v->byte_id[(uint8_t)*s];
-    else if (v->pre->flags & AIOS__PRE_WHOLE) id = aios__joined(v, aios__token_find_bytes(v, s, n));
+    if (n == 1)
+        id = v->byte_id[(uint8_t)*s];
+    else if (v->pre->flags & AIOS__PRE_WHOLE)
+        id = aios__joined(v, aios__token_find_bytes(v, s, n));
     if (id < 0) return aios__piece(v, w, s, n, 0, o, err);
     aios__push(o, id);
     return AIOS_OK;
 }
 AIOS__SMALL_BEGIN
 static inline aios_status aios__nfc_long(aios_error *err) {
-    return aios__fail1(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "more than % marks on one character", aios__u(AIOS__MAX_STRETCH));
+    return aios__fail1(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "more than % marks on one character",
+                       aios__u(AIOS__MAX_STRETCH));
 }
-/* Text to be composed, s[src, n), behind the len bytes that w->text has, as much as fits. *kept: from there on w->text is as the text is. */
-static inline void aios__compose(aios__window *w, const char *s, uint64_t n, uint64_t *src, uint64_t *odd, uint32_t *len, uint32_t *kept) {
+/* Text to be composed, s[src, n), behind the len bytes that w->text has, as much as fits. *kept:
+ * from there on w->text is as the text is. */
+static inline void aios__compose(aios__window *w, const char *s, uint64_t n, uint64_t *src,
+                                 uint64_t *odd, uint32_t *len, uint32_t *kept) {
     while (*src < n && *odd != UINT64_MAX) {
         if (*src < *odd) {
             uint32_t k = (uint32_t)aios__min_u64(*odd - *src, sizeof w->text - *len), i;
-            for (i = 0; i < 3 && k && *src + k < *odd && ((uint8_t)s[*src + k] & 0xC0) == 0x80; i++) k--;   /* whole characters */
+            /* whole characters */
+            for (i = 0; i < 3 && k && *src + k < *odd && ((uint8_t)s[*src + k] & 0xC0) == 0x80; i++)
+                k--;
             memcpy(w->text + *len, s + *src, k);
             *len += k;
             *src += k;
@@ -5032,7 +6154,8 @@ static inline void aios__compose(aios__window *w, const char *s, uint64_t n, uin
         } else {
             uint64_t used;
             uint32_t m = aios__nfc_stretch(s + *src, n - *src, w->tree, &used), i, at = *len;
-            for (i = 0; i < m && at + 4 <= sizeof w->text; i++) at += aios__utf8_put(w->text + at, w->tree[i]);
+            for (i = 0; i < m && at + 4 <= sizeof w->text; i++)
+                at += aios__utf8_put(w->text + at, w->tree[i]);
             if (i < m) break;
             *len = *kept = at;
             *src += used;
@@ -5040,26 +6163,33 @@ static inline void aios__compose(aios__window *w, const char *s, uint64_t n, uin
         }
     }
 }
-/* Does the word t[b, q) depend on what follows t[0, len)? Spaces do on all spaces behind them, others on the character behind them at the most, and
- * on three bytes after "'". */
+/* Does the word t[b, q) depend on what follows t[0, len)? Spaces do on all spaces behind them,
+ * others on the character behind them at the most, and on three bytes after "'". */
 static inline int32_t aios__word_open(const char *t, uint64_t b, uint64_t q, uint64_t len) {
     while (b < q && aios__char_at(t, b, q).cls == AIOS__C_SPACE) b += aios__char_at(t, b, q).len;
     if (b < q) return q + 3 > len;
-    while (q < len && aios__char_at(t, q, len).cls == AIOS__C_SPACE) q += aios__char_at(t, q, len).len;
+    while (q < len && aios__char_at(t, q, len).cls == AIOS__C_SPACE)
+        q += aios__char_at(t, q, len).len;
     return q == len;
 }
-/* The words from s[*p] on, where the first reaches into what composing changes (from *odd on), up to one that begins where nothing changes. They are
- * cut in w->text; those that depend on what follows there wait until it is there too. Classes of first characters are as in the text that is
- * not composed (tools/nfc.py sees to it): a word of that text that ends before *odd or there is one. */
-AIOSK__NOINLINE static aios_status aios__composed_words(const aios__vocab *v, aios__window *w, const char *s, uint64_t n, uint64_t *p, uint64_t *odd,
-                                                        aios__ids *o, aios_error *err) {
+/* The words from s[*p] on, where the first reaches into what composing changes (from *odd on),
+ * up to one that begins where nothing changes. They are cut in w->text; those that depend on
+ * what follows there wait until it is there too. Classes of first characters are as in the text
+ * that is not composed (tools/nfc.py sees to it): a word of that text that ends before *odd or
+ * there is one. */
+AIOSK__NOINLINE static aios_status aios__composed_words(const aios__vocab *v, aios__window *w,
+                                                        const char *s, uint64_t n, uint64_t *p,
+                                                        uint64_t *odd, aios__ids *o,
+                                                        aios_error *err) {
     uint64_t src = *p, q;
     uint32_t len = 0, kept = 0, b = 0;
     aios_status st;
     for (;;) {
         uint64_t bound[6] = { 0, 0, 0, 0, 0, 0 };
         memmove(w->text, w->text + b, len - b);
-        len -= b; kept -= b; b = 0;
+        len -= b;
+        kept -= b;
+        b = 0;
         aios__compose(w, s, n, &src, odd, &len, &kept);
         if (*odd == UINT64_MAX) return aios__nfc_long(err);
         for (; b < kept; b = (uint32_t)q) {
@@ -5067,7 +6197,10 @@ AIOSK__NOINLINE static aios_status aios__composed_words(const aios__vocab *v, ai
             if (src < n && aios__word_open(w->text, b, q, len)) break;
             if ((st = aios__word(v, w, w->text + b, q - b, o, err)) != AIOS_OK) return st;
         }
-        if (b == 0) return aios__fail1(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "a word to be composed has more than about % bytes", aios__u(sizeof w->text));
+        if (b == 0)
+            return aios__fail1(err, AIOS_ERR_LIMIT, AIOS__NO_OFF,
+                               "a word to be composed has more than about % bytes",
+                               aios__u(sizeof w->text));
         if (b >= kept) break;
     }
     *p = src - (len - b);
@@ -5075,7 +6208,8 @@ AIOSK__NOINLINE static aios_status aios__composed_words(const aios__vocab *v, ai
 }
 AIOS__SMALL_END
 /* Text without special tokens. */
-static inline aios_status aios__plain(const aios__vocab *v, const char *s, uint64_t n, int32_t space, aios__ids *o, aios_error *err) {
+static inline aios_status aios__plain(const aios__vocab *v, const char *s, uint64_t n,
+                                      int32_t space, aios__ids *o, aios_error *err) {
     uint64_t bound[6] = { 0, 0, 0, 0, 0, 0 }, p = 0, q, odd = n;
     aios__window w;
     aios_status st;
@@ -5096,106 +6230,158 @@ static inline aios_status aios__plain(const aios__vocab *v, const char *s, uint6
     return AIOS_OK;
 }
 static inline aios_status aios__vocab_usable(const aios__vocab *v, aios_error *err) {
-    if (v->kind == AIOS__VOCAB_NONE) return aios__fail(err, AIOS_ERR_VOCAB, AIOS__NO_OFF, "the model has no tokenizer");
+    if (v->kind == AIOS__VOCAB_NONE)
+        return aios__fail(err, AIOS_ERR_VOCAB, AIOS__NO_OFF, "the model has no tokenizer");
     if (v->kind == AIOS__VOCAB_OTHER)
-        return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "tokenizer.ggml.model '%' is not supported", aios__s(v->model));
+        return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF,
+                           "tokenizer.ggml.model '%' is not supported", aios__s(v->model));
     return AIOS_OK;
 }
 /* Can text become ids? An unknown pre-tokenizer stops that, but not the way back. */
 static inline aios_status aios__vocab_encodes(const aios__vocab *v, aios_error *err) {
     aios_status st = aios__vocab_usable(v, err);
     if (!st && v->kind == AIOS__VOCAB_BPE && !v->pre)
-        st = aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "tokenizer.ggml.pre '%' is not supported", aios__s(v->pre_name));
+        st = aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF,
+                         "tokenizer.ggml.pre '%' is not supported", aios__s(v->pre_name));
     return st;
 }
-/* See aios_tokenize. Special tokens: the leftmost, of those at one place the longest (unlike llama.cpp, which looks for the
- * longest anywhere first: another result only where two special tokens overlap). */
-static inline int64_t aios__tokenize(const aios__vocab *v, const char *text, uint64_t n_text, uint32_t flags, int32_t *ids, uint64_t max_ids, aios_error *err) {
+/* See aios_tokenize. Special tokens: the leftmost, of those at one place the longest (unlike
+ * llama.cpp, which looks for the longest anywhere first: another result only where two special
+ * tokens overlap). */
+static inline int64_t aios__tokenize(const aios__vocab *v, const char *text, uint64_t n_text,
+                                     uint32_t flags, int32_t *ids, uint64_t max_ids,
+                                     aios_error *err) {
     int32_t any = v->has_user || (flags & AIOS_TOK_SPECIAL), space = v->add_space;
     uint64_t p = 0, q;
     aios__ids o;
     aios_status st;
-    if ((!text && n_text) || (!ids && max_ids) || (flags & ~(uint32_t)(AIOS_TOK_SPECIAL | AIOS_TOK_BOS | AIOS_TOK_EOS)))
-        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "text or ids is NULL, or a flag is unknown");
+    if ((!text && n_text) || (!ids && max_ids) ||
+        (flags & ~(uint32_t)(AIOS_TOK_SPECIAL | AIOS_TOK_BOS | AIOS_TOK_EOS)))
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF,
+                          "text or ids is NULL, or a flag is unknown");
     if ((st = aios__vocab_encodes(v, err)) != AIOS_OK) return st;
-    o.p = ids; o.max = max_ids; o.n = 0;
+    o.p = ids;
+    o.max = max_ids;
+    o.n = 0;
     if ((flags & AIOS_TOK_BOS) && v->add_bos) aios__push(&o, v->bos);
     while (p < n_text) {
         int32_t id = -1;
         uint64_t len = 0;
-        for (q = any ? p : n_text; q < n_text && (id = aios__special_at(v, text + q, n_text - q, flags, &len)) < 0; q++) {}
+        for (q = any ? p : n_text;
+             q < n_text && (id = aios__special_at(v, text + q, n_text - q, flags, &len)) < 0; q++) {
+        }
         if (q > p) {
             if ((st = aios__plain(v, text + p, q - p, space, &o, err)) != AIOS_OK) return st;
             space = 0;
         }
         p = q;
         if (id < 0) continue;
-        if (p > 0 || o.n == 0 || id != v->bos) aios__push(&o, id);     /* a text that brings its bos gets no second */
+        /* a text that brings its bos gets no second */
+        if (p > 0 || o.n == 0 || id != v->bos) aios__push(&o, id);
         p += len;
         if (v->attr[id] & AIOS__T_RSTRIP)
-            while (p < n_text && aios__ascii_class[text[p] & 0x7F] == AIOS__C_SPACE && (uint8_t)text[p] < 0x80) p++;
+            while (p < n_text && aios__ascii_class[text[p] & 0x7F] == AIOS__C_SPACE &&
+                   (uint8_t)text[p] < 0x80)
+                p++;
         space = v->add_space;
     }
     if ((flags & AIOS_TOK_EOS) && v->add_eos) aios__push(&o, v->eos);
     return (int64_t)o.n;
 }
 
-/* ---- ids to text ----------------------------------------------------------------------------------------------------- */
+/* ---- ids to text ---- */
 
-typedef struct aios__out { char *p; uint64_t cap, n; aios_detok st; int32_t raw, skip_space; } aios__out;
+typedef struct aios__out {
+    char *p;
+    uint64_t cap, n;
+    aios_detok st;
+    int32_t raw, skip_space;
+} aios__out;
 
 static inline void aios__out_put(aios__out *o, const void *s, uint32_t n) {
     if (n <= o->cap && o->n <= o->cap - n) memcpy(o->p + o->n, s, n);
     o->n += n;
 }
-/* One byte of the stream: whole characters come out, and U+FFFD for each longest start of one that is not continued. */
+/* One byte of the stream: whole characters come out, and U+FFFD for each longest start of one
+ * that is not continued. */
 static inline void aios__out_byte(aios__out *o, uint8_t b) {
     uint8_t low, high;
-    if (o->skip_space) { o->skip_space = 0; if (b == ' ') return; }
-    if (o->raw) { aios__out_put(o, &b, 1); return; }
+    if (o->skip_space) {
+        o->skip_space = 0;
+        if (b == ' ') return;
+    }
+    if (o->raw) {
+        aios__out_put(o, &b, 1);
+        return;
+    }
     if (o->st.n_bytes) {
         uint32_t more = aios__utf8_more(o->st.bytes[0], &low, &high);
-        if (o->st.n_bytes > 1) { low = 0x80; high = 0xBF; }
+        if (o->st.n_bytes > 1) {
+            low = 0x80;
+            high = 0xBF;
+        }
         if (b >= low && b <= high) {
             o->st.bytes[o->st.n_bytes++] = b;
-            if (o->st.n_bytes == more + 1) { aios__out_put(o, o->st.bytes, more + 1); o->st.n_bytes = 0; }
+            if (o->st.n_bytes == more + 1) {
+                aios__out_put(o, o->st.bytes, more + 1);
+                o->st.n_bytes = 0;
+            }
             return;
         }
         aios__out_put(o, "\xEF\xBF\xBD", 3);
         o->st.n_bytes = 0;
     }
-    if (b < 0x80) aios__out_put(o, &b, 1);
-    else if (aios__utf8_more(b, &low, &high)) { o->st.bytes[0] = b; o->st.n_bytes = 1; }
-    else aios__out_put(o, "\xEF\xBF\xBD", 3);
+    if (b < 0x80)
+        aios__out_put(o, &b, 1);
+    else if (aios__utf8_more(b, &low, &high)) {
+        o->st.bytes[0] = b;
+        o->st.n_bytes = 1;
+    } else
+        aios__out_put(o, "\xEF\xBF\xBD", 3);
 }
-static inline int32_t aios__hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1; }
+static inline int32_t aios__hex(char c) {
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                                  : -1;
+}
 
 static inline void aios__out_token(const aios__vocab *v, aios__out *o, int32_t id) {
     aios__str s = aios__vocab_text(v, id);
     uint32_t type = v->attr[id] & AIOS__T_TYPE, len, j;
     uint64_t i;
-    if (type == AIOS__T_BYTE && s.n == 6 && s.p[0] == '<' && aios__hex(s.p[3]) >= 0 && aios__hex(s.p[4]) >= 0) {
+    if (type == AIOS__T_BYTE && s.n == 6 && s.p[0] == '<' && aios__hex(s.p[3]) >= 0 &&
+        aios__hex(s.p[4]) >= 0) {
         aios__out_byte(o, (uint8_t)(aios__hex(s.p[3]) << 4 | aios__hex(s.p[4])));
         return;
     }
     for (i = 0; i < s.n; i += len) {
         uint32_t cp = aios__utf8(s.p + i, s.n - i, &len);
-        int32_t b = type == AIOS__T_NORMAL && v->kind == AIOS__VOCAB_BPE && !(len == 1 && cp >= 128) ? aios__char_byte(cp) : -1;
+        int32_t b = type == AIOS__T_NORMAL && v->kind == AIOS__VOCAB_BPE && !(len == 1 && cp >= 128)
+                        ? aios__char_byte(cp)
+                        : -1;
         if (type == AIOS__T_NORMAL && v->kind == AIOS__VOCAB_SPM && cp == 0x2581) b = ' ';
-        if (b >= 0) aios__out_byte(o, (uint8_t)b);
-        else for (j = 0; j < len; j++) aios__out_byte(o, (uint8_t)s.p[i + j]);
+        if (b >= 0)
+            aios__out_byte(o, (uint8_t)b);
+        else
+            for (j = 0; j < len; j++) aios__out_byte(o, (uint8_t)s.p[i + j]);
     }
 }
-/* See aios_detokenize. Control and unknown tokens are silent unless AIOS_DETOK_SPECIAL; so are unused ones. The space that
- * tokenizing put in front of a text is taken from the first token that has text, where AIOS_DETOK_BEGIN says that it begins. */
-static inline int64_t aios__detokenize(const aios__vocab *v, aios_detok *st, int32_t id, char *out, uint64_t cap) {
+/* See aios_detokenize. Control and unknown tokens are silent unless AIOS_DETOK_SPECIAL; so are
+ * unused ones. The space that tokenizing put in front of a text is taken from the first token
+ * that has text, where AIOS_DETOK_BEGIN says that it begins. */
+static inline int64_t aios__detokenize(const aios__vocab *v, aios_detok *st, int32_t id, char *out,
+                                       uint64_t cap) {
     aios__out o;
     aios_status s = aios__vocab_usable(v, NULL);
     uint32_t type;
     if (s != AIOS_OK) return s;
-    if ((!out && cap) || id < -1 || id >= v->n_tokens || (st && st->n_bytes > 3)) return AIOS_ERR_ARG;
+    if ((!out && cap) || id < -1 || id >= v->n_tokens || (st && st->n_bytes > 3))
+        return AIOS_ERR_ARG;
     memset(&o, 0, sizeof o);
-    o.p = out; o.cap = cap; o.raw = !st;
+    o.p = out;
+    o.cap = cap;
+    o.raw = !st;
     if (st) o.st = *st;
     if (id < 0) {
         if (o.st.n_bytes) aios__out_put(&o, "\xEF\xBF\xBD", 3);
@@ -5203,7 +6389,9 @@ static inline int64_t aios__detokenize(const aios__vocab *v, aios_detok *st, int
     } else {
         type = v->attr[id] & AIOS__T_TYPE;
         if (st && (type == AIOS__T_UNUSED || type == AIOS__T_UNDEFINED)) return 0;
-        if (st && !(st->flags & AIOS_DETOK_SPECIAL) && (type == AIOS__T_CONTROL || type == AIOS__T_UNKNOWN)) return 0;
+        if (st && !(st->flags & AIOS_DETOK_SPECIAL) &&
+            (type == AIOS__T_CONTROL || type == AIOS__T_UNKNOWN))
+            return 0;
         o.skip_space = st && v->add_space && (st->flags & AIOS_DETOK_BEGIN);
         aios__out_token(v, &o, id);
         o.st.flags &= ~(uint32_t)AIOS_DETOK_BEGIN;
@@ -5226,57 +6414,78 @@ static inline int32_t aios__token_is_end(const aios__vocab *v, int32_t id) {
 AIOS__SMALL_BEGIN
 
 /* ======== model/arch.c ======== */
-/* arch.c: one table of model families. A family is a row of data: which norm, which rope, which activation, how the
- * blocks are wired. Whatever a file can tell by itself (biases, tied or fused tensors, a second norm, rope factors,
- * head counts) is not here: model.c finds it in the directory. A new family is a new row, and a new flag
- * only when no row before it needed that wiring. */
+/* arch.c: one table of model families. A family is a row of data: which norm, which rope, which
+ * activation, how the blocks are wired. Whatever a file can tell by itself (biases, tied or
+ * fused tensors, a second norm, rope factors, head counts) is not here: model.c finds it in the
+ * directory. A new family is a new row, and a new flag only when no row before it needed that
+ * wiring. */
 
 enum { AIOS__NORM_RMS = 0, AIOS__NORM_LAYER = 1 };
-enum { AIOS__ROPE_NONE = -1 };          /* else AIOSK_ROPE_PAIRS, AIOSK_ROPE_HALVES                     */
+enum { AIOS__ROPE_NONE = -1 }; /* else AIOSK_ROPE_PAIRS, AIOSK_ROPE_HALVES */
 enum {
-    AIOS__GATED     = 1,                /* down(act(gate x) * up x) instead of down(act(up x))          */
-    AIOS__PARALLEL  = 2,                /* x + attn(n) + ffn(n): both read the block's input            */
-    AIOS__POST_NORM = 4,                /* a norm after attention and after the feed-forward, before +  */
-    AIOS__QK_NORM   = 8,                /* RMS norm of each query and key head, before rope             */
-    AIOS__EMBD_SQRT = 16,               /* embeddings times sqrt(n_embd)                                */
-    AIOS__POS_EMBD  = 32,               /* learned positions are added to the embeddings                */
-    AIOS__FUSED_QKV = 64,               /* no wiring: this file has q, k and v in one tensor            */
-    AIOS__QK_NORM_ALL = 128,            /* that norm goes over all queries, and over all keys, together */
-    AIOS__SCALES    = 256,              /* embeddings, sub-layers and logits are scaled as the file says */
-    AIOS__EXPERTS   = 512,              /* feed-forwards of experts, where the file counts some         */
-    AIOS__EXP_NORM  = 1024,             /* weights of a token's experts add up to 1, where the file does not say */
-    AIOS__ROUTED    = 2048,             /* no wiring: this layer has experts                            */
-    AIOS__SHARED    = 4096              /* no wiring: and one that all tokens go to                     */
+    AIOS__GATED = 1,         /* down(act(gate x) * up x) instead of down(act(up x)) */
+    AIOS__PARALLEL = 2,      /* x + attn(n) + ffn(n): both read the block's input */
+    AIOS__POST_NORM = 4,     /* a norm after attention and after the feed-forward, before + */
+    AIOS__QK_NORM = 8,       /* RMS norm of each query and key head, before rope */
+    AIOS__EMBD_SQRT = 16,    /* embeddings times sqrt(n_embd) */
+    AIOS__POS_EMBD = 32,     /* learned positions are added to the embeddings */
+    AIOS__FUSED_QKV = 64,    /* no wiring: this file has q, k and v in one tensor */
+    AIOS__QK_NORM_ALL = 128, /* that norm goes over all queries, and over all keys, together */
+    AIOS__SCALES = 256,      /* embeddings, sub-layers and logits are scaled as the file says */
+    AIOS__EXPERTS = 512,     /* feed-forwards of experts, where the file counts some */
+    /* weights of a token's experts add up to 1, where the file does not say */
+    AIOS__EXP_NORM = 1024,
+    AIOS__ROUTED = 2048, /* no wiring: this layer has experts */
+    AIOS__SHARED = 4096  /* no wiring: and one that all tokens go to */
 };
 
 typedef struct aios__arch {
-    const char *name;                   /* general.architecture                                         */
+    const char *name; /* general.architecture */
     int32_t norm, rope, act;
     uint32_t flags;
-    int32_t window_every;               /* layers with the sliding window: 0 none, 1 all, 2 layers 0, 2, 4 ... */
-    int32_t window;                     /* its width, and the soft caps of scores and logits, in files    */
-    float score_cap, logit_cap;         /* that do not say; 0 = none                                    */
+    int32_t window_every; /* layers with the sliding window: 0 none, 1 all, 2 layers 0, 2, 4 ... */
+    int32_t window;       /* its width, and the soft caps of scores and logits, in files */
+    float score_cap, logit_cap; /* that do not say; 0 = none */
 } aios__arch;
 
+/* clang-format off */
 static const aios__arch aios__archs[] = {
-    /* name       norm               rope               activation       wiring                            window, caps */
-    { "llama",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED | AIOS__EXPERTS | AIOS__EXP_NORM, 0, 0, 0, 0 },
-    { "mistral",  AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED,                             1,    0,  0,  0 },
-    { "qwen2",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED,                             0,    0,  0,  0 },
-    { "qwen3",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED | AIOS__QK_NORM,             0,    0,  0,  0 },
-    { "qwen2moe", AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED | AIOS__EXPERTS,             0,    0,  0,  0 },
-    { "qwen3moe", AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED | AIOS__EXPERTS | AIOS__EXP_NORM | AIOS__QK_NORM, 0, 0, 0, 0 },
-    { "olmoe",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED | AIOS__EXPERTS | AIOS__QK_NORM | AIOS__QK_NORM_ALL, 0, 0, 0, 0 },
-    { "granite",  AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED | AIOS__SCALES,              0,    0,  0,  0 },
-    { "granitemoe", AIOS__NORM_RMS, AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,  AIOS__GATED | AIOS__SCALES | AIOS__EXPERTS | AIOS__EXP_NORM, 0, 0, 0, 0 },
-    { "falcon",   AIOS__NORM_LAYER, AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,  AIOS__PARALLEL,                          0,    0,  0,  0 },
-    { "arcee",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_RELU2, 0,                                       0,    0,  0,  0 },
-    { "nemotron", AIOS__NORM_LAYER, AIOSK_ROPE_HALVES, AIOSK_ACT_RELU2, 0,                                       0,    0,  0,  0 },
-    { "gemma",    AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,  AIOS__GATED | AIOS__EMBD_SQRT,           0,    0,  0,  0 },
-    { "gemma2",   AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,  AIOS__GATED | AIOS__EMBD_SQRT | AIOS__POST_NORM, 2, 4096, 50, 30 },
-    { "phi3",     AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,  AIOS__GATED,                             1,    0,  0,  0 },
-    { "gpt2",     AIOS__NORM_LAYER, AIOS__ROPE_NONE,   AIOSK_ACT_GELU,  AIOS__POS_EMBD,                          0,    0,  0,  0 }
+    /* name       norm              rope               activation
+     *     wiring, layers with a window, its width, caps of scores and logits */
+    { "llama",      AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,
+          AIOS__GATED | AIOS__EXPERTS | AIOS__EXP_NORM, 0, 0, 0, 0 },
+    { "mistral",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,
+          AIOS__GATED, 1, 0, 0, 0 },
+    { "qwen2",      AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,
+          AIOS__GATED, 0, 0, 0, 0 },
+    { "qwen3",      AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,
+          AIOS__GATED | AIOS__QK_NORM, 0, 0, 0, 0 },
+    { "qwen2moe",   AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,
+          AIOS__GATED | AIOS__EXPERTS, 0, 0, 0, 0 },
+    { "qwen3moe",   AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,
+          AIOS__GATED | AIOS__EXPERTS | AIOS__EXP_NORM | AIOS__QK_NORM, 0, 0, 0, 0 },
+    { "olmoe",      AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,
+          AIOS__GATED | AIOS__EXPERTS | AIOS__QK_NORM | AIOS__QK_NORM_ALL, 0, 0, 0, 0 },
+    { "granite",    AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,
+          AIOS__GATED | AIOS__SCALES, 0, 0, 0, 0 },
+    { "granitemoe", AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_SILU,
+          AIOS__GATED | AIOS__SCALES | AIOS__EXPERTS | AIOS__EXP_NORM, 0, 0, 0, 0 },
+    { "falcon",     AIOS__NORM_LAYER, AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,
+          AIOS__PARALLEL, 0, 0, 0, 0 },
+    { "arcee",      AIOS__NORM_RMS,   AIOSK_ROPE_PAIRS,  AIOSK_ACT_RELU2,
+          0, 0, 0, 0, 0 },
+    { "nemotron",   AIOS__NORM_LAYER, AIOSK_ROPE_HALVES, AIOSK_ACT_RELU2,
+          0, 0, 0, 0, 0 },
+    { "gemma",      AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,
+          AIOS__GATED | AIOS__EMBD_SQRT, 0, 0, 0, 0 },
+    { "gemma2",     AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_GELU,
+          AIOS__GATED | AIOS__EMBD_SQRT | AIOS__POST_NORM, 2, 4096, 50, 30 },
+    { "phi3",       AIOS__NORM_RMS,   AIOSK_ROPE_HALVES, AIOSK_ACT_SILU,
+          AIOS__GATED, 1, 0, 0, 0 },
+    { "gpt2",       AIOS__NORM_LAYER, AIOS__ROPE_NONE,   AIOSK_ACT_GELU,
+          AIOS__POS_EMBD, 0, 0, 0, 0 }
 };
+/* clang-format on */
 
 static const aios__arch *aios__arch_find(aios__str name) {
     uint32_t i;
@@ -5285,55 +6494,65 @@ static const aios__arch *aios__arch_find(aios__str name) {
     return NULL;
 }
 
-/* Roles a tensor can have. In the file each is NAME.weight, perhaps with NAME.bias; those of a layer stand behind
- * "blk.N.". Shapes are in units that model.c knows: E n_embd, Q all query heads, K all key heads, V all value heads,
- * O all value heads of the queries, F n_ff, T the three of QKV together, U up, or gate and up together, M what the norm of
- * queries sees, N that of keys, C n_ctx_train, W n_vocab, X experts, D n_ff of one, S n_ff of the shared one; "-" none (a
- * vector, or one row). EXPERTS are matrices of this shape, one for each expert: all in one tensor or, "ffn_up.3" for "ffn_up_exps",
- * each in its own. */
+/* Roles a tensor can have. In the file each is NAME.weight, perhaps with NAME.bias; those of a
+ * layer stand behind "blk.N.". Shapes are in units that model.c knows: E n_embd, Q all query
+ * heads, K all key heads, V all value heads, O all value heads of the queries, F n_ff, T the
+ * three of QKV together, U up, or gate and up together, M what the norm of queries sees, N that
+ * of keys, C n_ctx_train, W n_vocab, X experts, D n_ff of one, S n_ff of the shared one; "-"
+ * none (a vector, or one row). EXPERTS are matrices of this shape, one for each expert: all in
+ * one tensor or, "ffn_up.3" for "ffn_up_exps", each in its own. */
 enum { AIOS__IS_MATRIX = 1, AIOS__IS_VECTOR = 2, AIOS__IS_TABLE = 3, AIOS__IS_EXPERTS = 4 };
-/* must: a file without it is refused. need, not_with: wirings that give the role a place, and that take it away.
- *    ROLE            name                    kind             in   out  must need             not_with */
-#define AIOS__MODEL_ROLES(X)                                                                              \
-    X(TOKEN_EMBD,     "token_embd",           AIOS__IS_TABLE,  'E', 'W', 1, 0,               0)               \
-    X(POS_EMBD,       "position_embd",        AIOS__IS_TABLE,  'E', 'C', 1, AIOS__POS_EMBD,  0)               \
-    X(ROPE_FREQS,     "rope_freqs",           AIOS__IS_VECTOR, 'R', '-', 0, 0,               AIOS__POS_EMBD)  \
-    X(ROPE_LONG,      "rope_factors_long",    AIOS__IS_VECTOR, 'R', '-', 0, 0,               AIOS__POS_EMBD)  \
-    X(ROPE_SHORT,     "rope_factors_short",   AIOS__IS_VECTOR, 'R', '-', 0, 0,               AIOS__POS_EMBD)  \
-    X(OUTPUT_NORM,    "output_norm",          AIOS__IS_VECTOR, 'E', '-', 1, 0,               0)               \
-    X(OUTPUT,         "output",               AIOS__IS_MATRIX, 'E', 'W', 0, 0,               0)
-#define AIOS__LAYER_ROLES(X)                                                                              \
-    X(ATTN_NORM,      "attn_norm",            AIOS__IS_VECTOR, 'E', '-', 1, 0,               0)               \
-    X(ATTN_NORM_2,    "attn_norm_2",          AIOS__IS_VECTOR, 'E', '-', 0, AIOS__PARALLEL,  0)               \
-    X(ATTN_QKV,       "attn_qkv",             AIOS__IS_MATRIX, 'E', 'T', 0, 0,               0)               \
-    X(ATTN_Q,         "attn_q",               AIOS__IS_MATRIX, 'E', 'Q', 1, 0,               AIOS__FUSED_QKV) \
-    X(ATTN_K,         "attn_k",               AIOS__IS_MATRIX, 'E', 'K', 1, 0,               AIOS__FUSED_QKV) \
-    X(ATTN_V,         "attn_v",               AIOS__IS_MATRIX, 'E', 'V', 1, 0,               AIOS__FUSED_QKV) \
-    X(ATTN_Q_NORM,    "attn_q_norm",          AIOS__IS_VECTOR, 'M', '-', 1, AIOS__QK_NORM,   0)               \
-    X(ATTN_K_NORM,    "attn_k_norm",          AIOS__IS_VECTOR, 'N', '-', 1, AIOS__QK_NORM,   0)               \
-    X(ATTN_OUT,       "attn_output",          AIOS__IS_MATRIX, 'O', 'E', 1, 0,               0)               \
-    X(POST_ATTN_NORM, "post_attention_norm",  AIOS__IS_VECTOR, 'E', '-', 1, AIOS__POST_NORM, 0)               \
-    X(FFN_NORM,       "ffn_norm",             AIOS__IS_VECTOR, 'E', '-', 1, 0,               AIOS__PARALLEL)  \
-    X(FFN_GATE,       "ffn_gate",             AIOS__IS_MATRIX, 'E', 'F', 0, AIOS__GATED,     AIOS__ROUTED)    \
-    X(FFN_UP,         "ffn_up",               AIOS__IS_MATRIX, 'E', 'U', 1, 0,               AIOS__ROUTED)    \
-    X(FFN_DOWN,       "ffn_down",             AIOS__IS_MATRIX, 'F', 'E', 1, 0,               AIOS__ROUTED)    \
-    X(FFN_ROUTER,     "ffn_gate_inp",         AIOS__IS_MATRIX, 'E', 'X', 0, AIOS__ROUTED,    0)               \
-    X(FFN_GATE_EXPS,  "ffn_gate_exps",        AIOS__IS_EXPERTS,'E', 'D', 1, AIOS__ROUTED,    0)               \
-    X(FFN_UP_EXPS,    "ffn_up_exps",          AIOS__IS_EXPERTS,'E', 'D', 1, AIOS__ROUTED,    0)               \
-    X(FFN_DOWN_EXPS,  "ffn_down_exps",        AIOS__IS_EXPERTS,'D', 'E', 1, AIOS__ROUTED,    0)               \
-    X(FFN_SHARED,     "ffn_gate_inp_shexp",   AIOS__IS_MATRIX, 'E', '-', 0, AIOS__SHARED,    0)               \
-    X(FFN_GATE_SHEXP, "ffn_gate_shexp",       AIOS__IS_MATRIX, 'E', 'S', 1, AIOS__SHARED,    0)               \
-    X(FFN_UP_SHEXP,   "ffn_up_shexp",         AIOS__IS_MATRIX, 'E', 'S', 1, AIOS__SHARED,    0)               \
-    X(FFN_DOWN_SHEXP, "ffn_down_shexp",       AIOS__IS_MATRIX, 'S', 'E', 1, AIOS__SHARED,    0)               \
-    X(POST_FFN_NORM,  "post_ffw_norm",        AIOS__IS_VECTOR, 'E', '-', 1, AIOS__POST_NORM, 0)
+/* must: a file without it is refused. need, not_with: wirings that give the role a place, and
+ * that take it away.
+ *    ROLE            name                   kind     in   out must need              not_with */
+/* clang-format off */
+#define AIOS__MODEL_ROLES(X) \
+  X(TOKEN_EMBD,     "token_embd",          TABLE,   'E', 'W', 1, 0,               0)               \
+  X(POS_EMBD,       "position_embd",       TABLE,   'E', 'C', 1, AIOS__POS_EMBD,  0)               \
+  X(ROPE_FREQS,     "rope_freqs",          VECTOR,  'R', '-', 0, 0,               AIOS__POS_EMBD)  \
+  X(ROPE_LONG,      "rope_factors_long",   VECTOR,  'R', '-', 0, 0,               AIOS__POS_EMBD)  \
+  X(ROPE_SHORT,     "rope_factors_short",  VECTOR,  'R', '-', 0, 0,               AIOS__POS_EMBD)  \
+  X(OUTPUT_NORM,    "output_norm",         VECTOR,  'E', '-', 1, 0,               0)               \
+  X(OUTPUT,         "output",              MATRIX,  'E', 'W', 0, 0,               0)
+#define AIOS__LAYER_ROLES(X) \
+  X(ATTN_NORM,      "attn_norm",           VECTOR,  'E', '-', 1, 0,               0)               \
+  X(ATTN_NORM_2,    "attn_norm_2",         VECTOR,  'E', '-', 0, AIOS__PARALLEL,  0)               \
+  X(ATTN_QKV,       "attn_qkv",            MATRIX,  'E', 'T', 0, 0,               0)               \
+  X(ATTN_Q,         "attn_q",              MATRIX,  'E', 'Q', 1, 0,               AIOS__FUSED_QKV) \
+  X(ATTN_K,         "attn_k",              MATRIX,  'E', 'K', 1, 0,               AIOS__FUSED_QKV) \
+  X(ATTN_V,         "attn_v",              MATRIX,  'E', 'V', 1, 0,               AIOS__FUSED_QKV) \
+  X(ATTN_Q_NORM,    "attn_q_norm",         VECTOR,  'M', '-', 1, AIOS__QK_NORM,   0)               \
+  X(ATTN_K_NORM,    "attn_k_norm",         VECTOR,  'N', '-', 1, AIOS__QK_NORM,   0)               \
+  X(ATTN_OUT,       "attn_output",         MATRIX,  'O', 'E', 1, 0,               0)               \
+  X(POST_ATTN_NORM, "post_attention_norm", VECTOR,  'E', '-', 1, AIOS__POST_NORM, 0)               \
+  X(FFN_NORM,       "ffn_norm",            VECTOR,  'E', '-', 1, 0,               AIOS__PARALLEL)  \
+  X(FFN_GATE,       "ffn_gate",            MATRIX,  'E', 'F', 0, AIOS__GATED,     AIOS__ROUTED)    \
+  X(FFN_UP,         "ffn_up",              MATRIX,  'E', 'U', 1, 0,               AIOS__ROUTED)    \
+  X(FFN_DOWN,       "ffn_down",            MATRIX,  'F', 'E', 1, 0,               AIOS__ROUTED)    \
+  X(FFN_ROUTER,     "ffn_gate_inp",        MATRIX,  'E', 'X', 0, AIOS__ROUTED,    0)               \
+  X(FFN_GATE_EXPS,  "ffn_gate_exps",       EXPERTS, 'E', 'D', 1, AIOS__ROUTED,    0)               \
+  X(FFN_UP_EXPS,    "ffn_up_exps",         EXPERTS, 'E', 'D', 1, AIOS__ROUTED,    0)               \
+  X(FFN_DOWN_EXPS,  "ffn_down_exps",       EXPERTS, 'D', 'E', 1, AIOS__ROUTED,    0)               \
+  X(FFN_SHARED,     "ffn_gate_inp_shexp",  MATRIX,  'E', '-', 0, AIOS__SHARED,    0)               \
+  X(FFN_GATE_SHEXP, "ffn_gate_shexp",      MATRIX,  'E', 'S', 1, AIOS__SHARED,    0)               \
+  X(FFN_UP_SHEXP,   "ffn_up_shexp",        MATRIX,  'E', 'S', 1, AIOS__SHARED,    0)               \
+  X(FFN_DOWN_SHEXP, "ffn_down_shexp",      MATRIX,  'S', 'E', 1, AIOS__SHARED,    0)               \
+  X(POST_FFN_NORM,  "post_ffw_norm",       VECTOR,  'E', '-', 1, AIOS__POST_NORM, 0)
+/* clang-format on */
 
 #define AIOS__X(N, n, k, i, o, m, y, x) AIOS__T_##N,
 enum { AIOS__MODEL_ROLES(AIOS__X) AIOS__N_MODEL_ROLES };
 enum { AIOS__LAYER_ROLES(AIOS__X) AIOS__N_LAYER_ROLES };
 #undef AIOS__X
 
-typedef struct aios__role { const char *name; int32_t kind; char in, out; int32_t must; uint32_t need, not_with; } aios__role;
-#define AIOS__X(N, n, k, i, o, m, y, x) { n, k, i, o, m, y, x },
+typedef struct aios__role {
+    const char *name;
+    int32_t kind;
+    char in, out;
+    int32_t must;
+    uint32_t need, not_with;
+} aios__role;
+#define AIOS__X(N, n, k, i, o, m, y, x) { n, AIOS__IS_##k, i, o, m, y, x },
 static const aios__role aios__model_role[] = { AIOS__MODEL_ROLES(AIOS__X) };
 static const aios__role aios__layer_role[] = { AIOS__LAYER_ROLES(AIOS__X) };
 #undef AIOS__X
@@ -5341,123 +6560,157 @@ static const aios__role aios__layer_role[] = { AIOS__LAYER_ROLES(AIOS__X) };
 AIOS__SMALL_END
 
 /* ======== model/model.c ======== */
-/* model.c: directory + arch row -> hyper-parameters and tensors by role. Everything that could not be computed with is
- * refused here, with the key or tensor at fault; what comes after may rely on every number in aios__hp. */
+/* model.c: directory + arch row -> hyper-parameters and tensors by role. Everything that could
+ * not be computed with is refused here, with the key or tensor at fault; what comes after may
+ * rely on every number in aios__hp. */
 
 typedef struct aios__hp {
     int32_t n_layer, n_embd, n_head, n_head_kv, hd_k, hd_v, n_ff, n_vocab, n_ctx_train;
-    int32_t n_rot;                      /* channels of a head that turn; even; 0 = no rope              */
-    int32_t window;                     /* a query sees itself and window - 1 before it; 0 = all        */
+    int32_t n_rot;  /* channels of a head that turn; even; 0 = no rope */
+    int32_t window; /* a query sees itself and window - 1 before it; 0 = all */
     float norm_eps, score_scale, score_cap, logit_cap, embd_scale;
-    int32_t rope_scaling;               /* AIOS__SCALE_*                                                */
+    int32_t rope_scaling; /* AIOS__SCALE_* */
     int32_t rope_orig_ctx;
     double rope_base, rope_factor, rope_attn_factor, yarn_beta_fast, yarn_beta_slow, yarn_ext;
-    float residual_scale, logit_scale;  /* what sub-layers and logits are multiplied with               */
-    int32_t n_expert, n_used, n_ff_exp, n_ff_shared;    /* n_expert 0: none; n_used of them for a token */
-    int32_t exp_norm;                   /* the weights of those add up to exp_scale                     */
+    float residual_scale, logit_scale; /* what sub-layers and logits are multiplied with */
+    /* n_expert 0: none; n_used of them for a token */
+    int32_t n_expert, n_used, n_ff_exp, n_ff_shared;
+    int32_t exp_norm; /* the weights of those add up to exp_scale */
     float exp_scale;
 } aios__hp;
-enum { AIOS__SCALE_NONE = 0, AIOS__SCALE_LINEAR = 1, AIOS__SCALE_YARN = 2, AIOS__SCALE_LONGROPE = 3 };
+enum {
+    AIOS__SCALE_NONE = 0,
+    AIOS__SCALE_LINEAR = 1,
+    AIOS__SCALE_YARN = 2,
+    AIOS__SCALE_LONGROPE = 3
+};
 
 /* Tensor index of a role, and of its bias; -1 = the file has none. */
-typedef struct aios__ref { int32_t w, b; } aios__ref;
+typedef struct aios__ref {
+    int32_t w, b;
+} aios__ref;
 
-/* Where a tensor's bytes are. Decided by aios__place_of (memory.c) before any are taken: the rows below `rows` are resident, in
- * the block of their tier or where the io maps them; those from there on are streamed. */
+/* Where a tensor's bytes are. Decided by aios__place_of (memory.c) before any are taken: the
+ * rows below `rows` are resident, in the block of their tier or where the io maps them; those
+ * from there on are streamed. */
 typedef struct aios__place {
-    uint8_t use, group, can_map;            /* AIOS__IS_*, 0 = no role; AIOS__GROUP_*                   */
-    uint8_t layout, mapped, tier;           /* of the resident rows                                     */
-    uint8_t experts, split;                 /* experts: 1 = of experts, of which a token reads some: the matrices of all or, */
-    int16_t layer;                          /* with split 1, of one alone. layer: 0 for the model's own */
-    uint16_t expert;                        /* split: whose matrix it is, and the tensor with that of the next expert, */
-    int32_t next;                           /* -1 = no more. A role's ref is the tensor of expert 0     */
-    uint32_t rows;                          /* of each matrix                                           */
-    uint64_t art_off;                       /* in the artifact; 0 = not there                           */
-    uint64_t off, n_bytes;                  /* in the block of the tier; vectors are kept as f32        */
-    const void *p;                          /* NULL until loaded                                        */
+    uint8_t use, group, can_map;  /* AIOS__IS_*, 0 = no role; AIOS__GROUP_* */
+    uint8_t layout, mapped, tier; /* of the resident rows */
+    /* experts: 1 = of experts, of which a token reads some: the matrices of all or, */
+    uint8_t experts, split;
+    int16_t layer;    /* with split 1, of one alone. layer: 0 for the model's own */
+    uint16_t expert;  /* split: whose matrix it is, and the tensor with that of the next expert, */
+    int32_t next;     /* -1 = no more. A role's ref is the tensor of expert 0 */
+    uint32_t rows;    /* of each matrix */
+    uint64_t art_off; /* in the artifact; 0 = not there */
+    uint64_t off, n_bytes; /* in the block of the tier; vectors are kept as f32 */
+    const void *p;         /* NULL until loaded */
 } aios__place;
 /* Matrices in the order in which they leave memory when it is short; FIXED stays. */
-enum { AIOS__MAP_MODEL = 1, AIOS__MAP_ARTIFACT = 2 };      /* can_map: whose io maps the tensor */
+enum { AIOS__MAP_MODEL = 1, AIOS__MAP_ARTIFACT = 2 }; /* can_map: whose io maps the tensor */
 enum { AIOS__GROUP_FFN = 0, AIOS__GROUP_ATTN = 1, AIOS__GROUP_OUT = 2, AIOS__GROUP_FIXED = 3 };
 
-/* How the weights are divided between the tiers. With it, aios__place_of gives the same answer each time. */
+/* How the weights are divided between the tiers. With it, aios__place_of gives the same answer
+ * each time. */
 typedef struct aios__cut {
-    int32_t rows;                           /* 1 = all matrices as in the file (AIOS_REFERENCE)         */
-    int32_t level;                          /* how much is streamed, 0 .. AIOS__LEVELS                  */
-    int32_t experts;                        /* 1 = those are read when a token wants them               */
-    int32_t tables;                         /* 1 = tables that do not lie where the io maps them are read by the row */
-    int32_t warm, mapped;                   /* how many steps are warm; 1 = those are used where the io maps them */
-    uint64_t unit_bytes;                    /* most bytes of rows that are streamed at once             */
+    int32_t rows;    /* 1 = all matrices as in the file (AIOS_REFERENCE) */
+    int32_t level;   /* how much is streamed, 0 .. AIOS__LEVELS */
+    int32_t experts; /* 1 = those are read when a token wants them */
+    int32_t tables;  /* 1 = tables that do not lie where the io maps them are read by the row */
+    int32_t warm, mapped; /* how many steps are warm; 1 = those are used where the io maps them */
+    uint64_t unit_bytes;  /* most bytes of rows that are streamed at once */
 } aios__cut;
 
 struct aios_model {
     aios_allocator mem;
     aios__notes log;
-    aios_mem_req req, weights_req[2];       /* weights: of HOT and of WARM                              */
-    aios_io *io;                            /* [n_parts], then that of the artifact                     */
+    aios_mem_req req, weights_req[2]; /* weights: of HOT and of WARM */
+    aios_io *io;                      /* [n_parts], then that of the artifact */
     uint32_t n_parts, own_files, flags, own_artifact;
-    uint32_t async, n_async;                /* every io has submit and wait; contexts that use them     */
-    int32_t loaded;                         /* the weights are there, divided as cut says               */
+    uint32_t async, n_async; /* every io has submit and wait; contexts that use them */
+    int32_t loaded;          /* the weights are there, divided as cut says */
     aios__cut cut;
-    uint32_t n_contexts, dying;             /* dying: freed when its last context is                    */
+    uint32_t n_contexts, dying; /* dying: freed when its last context is */
     aios__gguf gguf;
     aios__vocab vocab;
-    const aios__arch *arch;                 /* NULL when opened for the vocabulary alone                */
-    aios__str arch_name;                    /* zero terminated in arch_z                                */
+    const aios__arch *arch; /* NULL when opened for the vocabulary alone */
+    aios__str arch_name;    /* zero terminated in arch_z */
     char arch_z[32];
     aios__hp hp;
     aios__ref role[AIOS__N_MODEL_ROLES];
-    aios__ref (*layer)[AIOS__N_LAYER_ROLES];    /* [n_layer]                                            */
-    aios__place *place;                     /* [n_tensors]                                              */
-    uint32_t n_split;                       /* of those that are the matrix of one expert               */
+    aios__ref (*layer)[AIOS__N_LAYER_ROLES]; /* [n_layer] */
+    aios__place *place;                      /* [n_tensors] */
+    uint32_t n_split;                        /* of those that are the matrix of one expert */
     void *weights[2];
 };
 
 AIOS__SMALL_BEGIN
-/* ---- hyper-parameters -------------------------------------------------------------------------------------- */
-typedef struct aios__hparse { const aios_model *m; aios_error *err; aios_status st; } aios__hparse;
+/* ---- hyper-parameters ---- */
+typedef struct aios__hparse {
+    const aios_model *m;
+    aios_error *err;
+    aios_status st;
+} aios__hparse;
 
 static const aios__key *aios__hp_key(const aios__hparse *h, const char *suffix) {
     char name[128];
     aios__text t;
-    t.p = name; t.cap = sizeof name; t.n = 0;
+    t.p = name;
+    t.cap = sizeof name;
+    t.n = 0;
     aios__put(&t, h->m->arch_name.p, h->m->arch_name.n);
     aios__put_z(&t, ".");
     aios__put_z(&t, suffix);
     return aios__key_find(&h->m->gguf, name);
 }
-/* An integer in [low, high]; missing: dflt, or an error when dflt < 0. An array (a value per layer) must hold one value. */
-static int32_t aios__hp_int(aios__hparse *h, const char *suffix, int32_t low, int32_t high, int32_t dflt) {
+/* An integer in [low, high]; missing: dflt, or an error when dflt < 0. An array (a value per
+ * layer) must hold one value. */
+static int32_t aios__hp_int(aios__hparse *h, const char *suffix, int32_t low, int32_t high,
+                            int32_t dflt) {
     const aios__key *k = aios__hp_key(h, suffix);
     uint64_t v = 0, w, i;
     if (h->st) return 0;
     if (!k) {
-        if (dflt < 0) h->st = aios__fail2(h->err, AIOS_ERR_MODEL, AIOS__NO_OFF, 0, 0, "key %.% is missing", aios__s(h->m->arch_name), aios__z(suffix));
+        if (dflt < 0)
+            h->st = aios__fail2(h->err, AIOS_ERR_MODEL, AIOS__NO_OFF, 0, 0, "key %.% is missing",
+                                aios__s(h->m->arch_name), aios__z(suffix));
         return dflt;
     }
     if (k->is_array) {
-        if (k->n == 0 || !aios__key_item_u64(k, 0, &v)) { h->st = aios__fail1(h->err, AIOS_ERR_MODEL, k->off, "key % must hold whole numbers", aios__s(k->name)); return 0; }
+        if (k->n == 0 || !aios__key_item_u64(k, 0, &v)) {
+            h->st = aios__fail1(h->err, AIOS_ERR_MODEL, k->off, "key % must hold whole numbers",
+                                aios__s(k->name));
+            return 0;
+        }
         for (i = 1; i < k->n; i++)
             if (!aios__key_item_u64(k, i, &w) || w != v) {
-                h->st = aios__fail1(h->err, AIOS_ERR_UNSUPPORTED, k->off, "key % differs between layers, which this version cannot run", aios__s(k->name));
+                h->st = aios__fail1(h->err, AIOS_ERR_UNSUPPORTED, k->off,
+                                    "key % differs between layers, which this version cannot run",
+                                    aios__s(k->name));
                 return 0;
             }
     } else if (!aios__key_u64(k, &v)) {
-        h->st = aios__fail1(h->err, AIOS_ERR_MODEL, k->off, "key % must be a whole number, not negative", aios__s(k->name));
+        h->st = aios__fail1(h->err, AIOS_ERR_MODEL, k->off,
+                            "key % must be a whole number, not negative", aios__s(k->name));
         return 0;
     }
     if (v < (uint64_t)low || v > (uint64_t)high) {
-        h->st = aios__fail2(h->err, AIOS_ERR_MODEL, k->off, v < (uint64_t)low ? (uint64_t)low : (uint64_t)high, v, "key % is %, out of range", aios__s(k->name), aios__u(v));
+        h->st = aios__fail2(h->err, AIOS_ERR_MODEL, k->off,
+                            v < (uint64_t)low ? (uint64_t)low : (uint64_t)high, v,
+                            "key % is %, out of range", aios__s(k->name), aios__u(v));
         return 0;
     }
     return (int32_t)v;
 }
-static double aios__hp_num(aios__hparse *h, const char *suffix, double low, double high, double dflt) {
+static double aios__hp_num(aios__hparse *h, const char *suffix, double low, double high,
+                           double dflt) {
     const aios__key *k = aios__hp_key(h, suffix);
     double v = 0;
     if (h->st || !k) return dflt;
     if (k->is_array || !aios__key_f64(k, &v) || !(v >= low && v <= high)) {
-        h->st = aios__fail1(h->err, AIOS_ERR_MODEL, k->off, "key % is no number in the range that makes sense for it", aios__s(k->name));
+        h->st = aios__fail1(h->err, AIOS_ERR_MODEL, k->off,
+                            "key % is no number in the range that makes sense for it",
+                            aios__s(k->name));
         return dflt;
     }
     return v;
@@ -5468,7 +6721,9 @@ static void aios__hp_refuse(aios__hparse *h, const char *suffix, double neutral)
     double v;
     if (h->st || !k) return;
     if (k->is_array || !aios__key_f64(k, &v) || v != neutral)
-        h->st = aios__fail1(h->err, AIOS_ERR_UNSUPPORTED, k->off, "key % asks for something that this version cannot run", aios__s(k->name));
+        h->st =
+            aios__fail1(h->err, AIOS_ERR_UNSUPPORTED, k->off,
+                        "key % asks for something that this version cannot run", aios__s(k->name));
 }
 
 AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
@@ -5477,98 +6732,141 @@ AIOSK__STRICT static aios_status aios__hp_load(aios_model *m, aios_error *err) {
     const aios__key *k;
     aios__str s;
     int32_t scale;
-    h.m = m; h.err = err; h.st = AIOS_OK;
-    p->n_layer     = aios__hp_int(&h, "block_count", 1, 4096, -1);
-    p->n_embd      = aios__hp_int(&h, "embedding_length", 1, 1 << 20, -1);
-    p->n_ff        = aios__hp_int(&h, "feed_forward_length", 1, 1 << 24, -1);
-    p->n_head      = aios__hp_int(&h, "attention.head_count", 1, 65536, -1);
-    p->n_head_kv   = aios__hp_int(&h, "attention.head_count_kv", 1, 65536, p->n_head);
+    h.m = m;
+    h.err = err;
+    h.st = AIOS_OK;
+    p->n_layer = aios__hp_int(&h, "block_count", 1, 4096, -1);
+    p->n_embd = aios__hp_int(&h, "embedding_length", 1, 1 << 20, -1);
+    p->n_ff = aios__hp_int(&h, "feed_forward_length", 1, 1 << 24, -1);
+    p->n_head = aios__hp_int(&h, "attention.head_count", 1, 65536, -1);
+    p->n_head_kv = aios__hp_int(&h, "attention.head_count_kv", 1, 65536, p->n_head);
     p->n_ctx_train = aios__hp_int(&h, "context_length", 1, 1 << 30, -1);
     if (h.st) return h.st;
     if (p->n_head % p->n_head_kv) {
         k = aios__hp_key(&h, "attention.head_count_kv");
-        return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, (uint64_t)p->n_head, (uint64_t)p->n_head_kv,
-                           "% heads cannot share % key/value heads evenly", aios__i(p->n_head), aios__i(p->n_head_kv));
+        return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, (uint64_t)p->n_head,
+                           (uint64_t)p->n_head_kv, "% heads cannot share % key/value heads evenly",
+                           aios__i(p->n_head), aios__i(p->n_head_kv));
     }
     if (!aios__hp_key(&h, "attention.key_length") && p->n_embd % p->n_head) {
         k = aios__hp_key(&h, "attention.head_count");
-        return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, (uint64_t)p->n_embd, (uint64_t)p->n_head,
-                           "an embedding of % is no multiple of % heads, and there is no attention.key_length", aios__i(p->n_embd), aios__i(p->n_head));
+        return aios__fail2(
+            err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, (uint64_t)p->n_embd,
+            (uint64_t)p->n_head,
+            "an embedding of % is no multiple of % heads, and there is no attention.key_length",
+            aios__i(p->n_embd), aios__i(p->n_head));
     }
     p->hd_k = aios__hp_int(&h, "attention.key_length", 1, 1024, p->n_embd / p->n_head);
     p->hd_v = aios__hp_int(&h, "attention.value_length", 1, 1024, p->n_embd / p->n_head);
     scale = p->hd_k > p->hd_v ? p->hd_k : p->hd_v;
     if (!h.st && (scale > 1024 || p->hd_k < 1 || p->hd_v < 1))
-        return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1024, (uint64_t)scale, "a head of % channels is not in the range that this version handles (1 to %)", aios__i(scale), aios__u(1024));
+        return aios__fail2(
+            err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1024, (uint64_t)scale,
+            "a head of % channels is not in the range that this version handles (1 to %)",
+            aios__i(scale), aios__u(1024));
     if (!h.st && (int64_t)p->n_head * scale > 1 << 22)
-        return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1 << 22, (uint64_t)p->n_head * (uint64_t)scale, "% heads of % channels are more than this version handles", aios__i(p->n_head), aios__i(scale));
-    p->n_rot = m->arch->rope == AIOS__ROPE_NONE ? 0 : aios__hp_int(&h, "rope.dimension_count", 0, p->hd_k, p->hd_k);
+        return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1 << 22,
+                           (uint64_t)p->n_head * (uint64_t)scale,
+                           "% heads of % channels are more than this version handles",
+                           aios__i(p->n_head), aios__i(scale));
+    p->n_rot = m->arch->rope == AIOS__ROPE_NONE
+                   ? 0
+                   : aios__hp_int(&h, "rope.dimension_count", 0, p->hd_k, p->hd_k);
     if (!h.st && p->n_rot % 2) {
         k = aios__hp_key(&h, "rope.dimension_count");
-        return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, 0, (uint64_t)p->n_rot, "key rope.dimension_count is %, which is odd", aios__i(p->n_rot), aios__u(0));
+        return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, 0, (uint64_t)p->n_rot,
+                           "key rope.dimension_count is %, which is odd", aios__i(p->n_rot),
+                           aios__u(0));
     }
-    k = aios__hp_key(&h, m->arch->norm == AIOS__NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon");
-    if (!h.st && !k) return aios__fail1(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "the key with the norm's epsilon (%) is missing",
-                                        aios__z(m->arch->norm == AIOS__NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon"));
-    p->norm_eps = (float)aios__hp_num(&h, m->arch->norm == AIOS__NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon", 1e-30, 1, 1e-5);
-    p->window   = m->arch->window_every ? aios__hp_int(&h, "attention.sliding_window", 0, 1 << 30, m->arch->window) : 0;
+    k = aios__hp_key(&h, m->arch->norm == AIOS__NORM_RMS ? "attention.layer_norm_rms_epsilon"
+                                                         : "attention.layer_norm_epsilon");
+    if (!h.st && !k)
+        return aios__fail1(
+            err, AIOS_ERR_MODEL, AIOS__NO_OFF, "the key with the norm's epsilon (%) is missing",
+            aios__z(m->arch->norm == AIOS__NORM_RMS ? "attention.layer_norm_rms_epsilon"
+                                                    : "attention.layer_norm_epsilon"));
+    p->norm_eps =
+        (float)aios__hp_num(&h,
+                            m->arch->norm == AIOS__NORM_RMS ? "attention.layer_norm_rms_epsilon"
+                                                            : "attention.layer_norm_epsilon",
+                            1e-30, 1, 1e-5);
+    p->window = m->arch->window_every
+                    ? aios__hp_int(&h, "attention.sliding_window", 0, 1 << 30, m->arch->window)
+                    : 0;
     p->score_cap = (float)aios__hp_num(&h, "attn_logit_softcapping", 0, 1e6, m->arch->score_cap);
     p->logit_cap = (float)aios__hp_num(&h, "final_logit_softcapping", 0, 1e6, m->arch->logit_cap);
     p->embd_scale = m->arch->flags & AIOS__EMBD_SQRT ? aiosk__sqrt((float)p->n_embd) : 1.0f;
     /* gemma2 27B (46 layers) scales scores by its embedding per head, not by its head size */
     scale = m->arch->flags & AIOS__POST_NORM && p->n_layer == 46 ? p->n_embd / p->n_head : p->hd_k;
-    p->score_scale = (float)aios__hp_num(&h, "attention.scale", 1e-9, 1e9, (double)(1.0f / aiosk__sqrt((float)scale)));
+    p->score_scale = (float)aios__hp_num(&h, "attention.scale", 1e-9, 1e9,
+                                         (double)(1.0f / aiosk__sqrt((float)scale)));
     aios__hp_refuse(&h, "attention.max_alibi_bias", 0);
     aios__hp_refuse(&h, "attention.clamp_kqv", 0);
     aios__hp_refuse(&h, "attention.causal", 1);
     p->residual_scale = p->logit_scale = p->exp_scale = 1.0f;
     if (m->arch->flags & AIOS__SCALES) {
         p->residual_scale = (float)aios__hp_num(&h, "residual_scale", 1e-9, 1e9, 1);
-        p->embd_scale     = (float)aios__hp_num(&h, "embedding_scale", 1e-9, 1e9, 1);
-        p->logit_scale    = 1.0f / (float)aios__hp_num(&h, "logit_scale", 1e-9, 1e9, 1);
+        p->embd_scale = (float)aios__hp_num(&h, "embedding_scale", 1e-9, 1e9, 1);
+        p->logit_scale = 1.0f / (float)aios__hp_num(&h, "logit_scale", 1e-9, 1e9, 1);
     } else {
         aios__hp_refuse(&h, "logit_scale", 1);
         aios__hp_refuse(&h, "residual_scale", 1);
         aios__hp_refuse(&h, "embedding_scale", 1);
     }
-    if (!(m->arch->flags & AIOS__EXPERTS)) aios__hp_refuse(&h, "expert_count", 0);
+    if (!(m->arch->flags & AIOS__EXPERTS))
+        aios__hp_refuse(&h, "expert_count", 0);
     else if ((p->n_expert = aios__hp_int(&h, "expert_count", 0, 4096, 0)) > 0) {
-        p->n_used      = aios__hp_int(&h, "expert_used_count", 1, p->n_expert < 256 ? p->n_expert : 256, -1);
-        p->n_ff_exp    = aios__hp_int(&h, "expert_feed_forward_length", 1, 1 << 24, p->n_ff);
+        p->n_used =
+            aios__hp_int(&h, "expert_used_count", 1, p->n_expert < 256 ? p->n_expert : 256, -1);
+        p->n_ff_exp = aios__hp_int(&h, "expert_feed_forward_length", 1, 1 << 24, p->n_ff);
         p->n_ff_shared = aios__hp_int(&h, "expert_shared_feed_forward_length", 0, 1 << 24, 0);
-        p->exp_norm    = (m->arch->flags & AIOS__EXP_NORM) != 0;
+        p->exp_norm = (m->arch->flags & AIOS__EXP_NORM) != 0;
         k = aios__hp_key(&h, "expert_weights_norm");
-        if (!h.st && k && !aios__key_bool(k, &p->exp_norm)) h.st = aios__fail1(err, AIOS_ERR_MODEL, k->off, "key % must be true or false", aios__s(k->name));
-        p->exp_scale   = (float)aios__hp_num(&h, "expert_weights_scale", 0, 1e6, 1);
-        if (p->exp_scale == 0) p->exp_scale = 1.0f;         /* as files say "none"                      */
-        aios__hp_refuse(&h, "expert_gating_func", 1);       /* softmax                                  */
+        if (!h.st && k && !aios__key_bool(k, &p->exp_norm))
+            h.st = aios__fail1(err, AIOS_ERR_MODEL, k->off, "key % must be true or false",
+                               aios__s(k->name));
+        p->exp_scale = (float)aios__hp_num(&h, "expert_weights_scale", 0, 1e6, 1);
+        if (p->exp_scale == 0) p->exp_scale = 1.0f;   /* as files say "none"                      */
+        aios__hp_refuse(&h, "expert_gating_func", 1); /* softmax */
         aios__hp_refuse(&h, "expert_group_count", 1);
     }
 
-    p->rope_base     = aios__hp_num(&h, "rope.freq_base", 1.0001, 1e15, 10000.0);
-    p->rope_factor   = aios__hp_num(&h, "rope.scaling.factor", 1e-3, 1e6, aios__hp_num(&h, "rope.scale_linear", 1e-3, 1e6, 1.0));
+    p->rope_base = aios__hp_num(&h, "rope.freq_base", 1.0001, 1e15, 10000.0);
+    p->rope_factor = aios__hp_num(&h, "rope.scaling.factor", 1e-3, 1e6,
+                                  aios__hp_num(&h, "rope.scale_linear", 1e-3, 1e6, 1.0));
     p->rope_attn_factor = aios__hp_num(&h, "rope.scaling.attn_factor", 1e-3, 1e3, 1.0);
-    p->rope_orig_ctx = aios__hp_int(&h, "rope.scaling.original_context_length", 1, 1 << 30, p->n_ctx_train);
-    p->yarn_ext      = aios__hp_num(&h, "rope.scaling.yarn_ext_factor", 0, 1e3, 1.0);
+    p->rope_orig_ctx =
+        aios__hp_int(&h, "rope.scaling.original_context_length", 1, 1 << 30, p->n_ctx_train);
+    p->yarn_ext = aios__hp_num(&h, "rope.scaling.yarn_ext_factor", 0, 1e3, 1.0);
     p->yarn_beta_fast = aios__hp_num(&h, "rope.scaling.yarn_beta_fast", 1e-3, 1e6, 32.0);
     p->yarn_beta_slow = aios__hp_num(&h, "rope.scaling.yarn_beta_slow", 1e-3, 1e6, 1.0);
     k = aios__hp_key(&h, "rope.scaling.type");
     p->rope_scaling = p->rope_factor != 1.0 ? AIOS__SCALE_LINEAR : AIOS__SCALE_NONE;
     if (!h.st && k) {
-        if (!aios__key_str(k, &s)) return aios__fail1(err, AIOS_ERR_MODEL, k->off, "key % must be a string", aios__s(k->name));
-        if (aios__str_eq(s, "none")) p->rope_scaling = AIOS__SCALE_NONE;
-        else if (aios__str_eq(s, "linear")) p->rope_scaling = AIOS__SCALE_LINEAR;
-        else if (aios__str_eq(s, "yarn")) p->rope_scaling = AIOS__SCALE_YARN;
-        else if (aios__str_eq(s, "longrope")) p->rope_scaling = AIOS__SCALE_LONGROPE;
-        else return aios__fail1(err, AIOS_ERR_UNSUPPORTED, k->off, "rope scaling '%' is not known to this version", aios__s(s));
+        if (!aios__key_str(k, &s))
+            return aios__fail1(err, AIOS_ERR_MODEL, k->off, "key % must be a string",
+                               aios__s(k->name));
+        if (aios__str_eq(s, "none"))
+            p->rope_scaling = AIOS__SCALE_NONE;
+        else if (aios__str_eq(s, "linear"))
+            p->rope_scaling = AIOS__SCALE_LINEAR;
+        else if (aios__str_eq(s, "yarn"))
+            p->rope_scaling = AIOS__SCALE_YARN;
+        else if (aios__str_eq(s, "longrope"))
+            p->rope_scaling = AIOS__SCALE_LONGROPE;
+        else
+            return aios__fail1(err, AIOS_ERR_UNSUPPORTED, k->off,
+                               "rope scaling '%' is not known to this version", aios__s(s));
     }
     return h.st;
 }
 
-/* ---- tensors ------------------------------------------------------------------------------------------------ */
+/* ---- tensors ---- */
 static uint64_t aios__role_dim(const aios_model *m, char c, const aios__ref *layer) {
     const aios__hp *p = &m->hp;
-    uint64_t q = (uint64_t)p->n_head * (uint64_t)p->hd_k, k = (uint64_t)p->n_head_kv * (uint64_t)p->hd_k, v = (uint64_t)p->n_head_kv * (uint64_t)p->hd_v;
+    uint64_t q = (uint64_t)p->n_head * (uint64_t)p->hd_k,
+             k = (uint64_t)p->n_head_kv * (uint64_t)p->hd_k,
+             v = (uint64_t)p->n_head_kv * (uint64_t)p->hd_v;
     switch (c) {
     case 'E': return (uint64_t)p->n_embd;
     case 'W': return (uint64_t)p->n_vocab;
@@ -5580,43 +6878,63 @@ static uint64_t aios__role_dim(const aios_model *m, char c, const aios__ref *lay
     case 'T': return q + k + v;
     case 'O': return (uint64_t)p->n_head * (uint64_t)p->hd_v;
     case 'F': return (uint64_t)p->n_ff;
-    case 'U': return (uint64_t)p->n_ff * (m->arch->flags & AIOS__GATED && layer[AIOS__T_FFN_GATE].w < 0 ? 2 : 1);     /* gate and up in one */
+    /* gate and up in one */
+    case 'U':
+        return (uint64_t)p->n_ff *
+               (m->arch->flags & AIOS__GATED && layer[AIOS__T_FFN_GATE].w < 0 ? 2 : 1);
     case 'M': return m->arch->flags & AIOS__QK_NORM_ALL ? q : (uint64_t)p->hd_k;
     case 'N': return m->arch->flags & AIOS__QK_NORM_ALL ? k : (uint64_t)p->hd_k;
     case 'X': return (uint64_t)p->n_expert;
     case 'D': return (uint64_t)p->n_ff_exp;
     case 'S': return (uint64_t)(p->n_ff_shared ? p->n_ff_shared : p->n_ff);
-    default:  return 1;
+    default: return 1;
     }
 }
-static aios_status aios__shape_check(const aios_model *m, int32_t i, uint64_t in, uint64_t out, uint64_t n, aios_error *err) {
+static aios_status aios__shape_check(const aios_model *m, int32_t i, uint64_t in, uint64_t out,
+                                     uint64_t n, aios_error *err) {
     const aios__tensor *t = &m->gguf.tensor[i];
     if (t->n[0] != in)
-        return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, in, t->n[0], "tensor % has rows of %, which does not fit the model", aios__s(t->name), aios__u(t->n[0]));
+        return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, in, t->n[0],
+                           "tensor % has rows of %, which does not fit the model", aios__s(t->name),
+                           aios__u(t->n[0]));
     if (n != 1 && (t->n[2] != n || t->n[3] != 1))
-        return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, n, t->n[2], "tensor % has % matrices, which does not fit the model", aios__s(t->name), aios__u(t->n[2]));
+        return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, n, t->n[2],
+                           "tensor % has % matrices, which does not fit the model",
+                           aios__s(t->name), aios__u(t->n[2]));
     if (t->n[1] != out || (n == 1 && t->n[2] * t->n[3] != 1))
-        return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, out, t->n[1], "tensor % has % rows, which does not fit the model", aios__s(t->name), aios__u(t->n[1]));
+        return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, out, t->n[1],
+                           "tensor % has % rows, which does not fit the model", aios__s(t->name),
+                           aios__u(t->n[1]));
     return AIOS_OK;
 }
-/* The name of a role's tensor; expert -1: of all experts, "ffn_up_exps"; else of that one alone, "ffn_up.3". */
-static aios__str aios__role_name(char (*buf)[96], const char *prefix, const aios__role *r, int32_t expert, const char *suffix) {
+/* The name of a role's tensor; expert -1: of all experts, "ffn_up_exps"; else of that one alone,
+ * "ffn_up.3". */
+static aios__str aios__role_name(char (*buf)[96], const char *prefix, const aios__role *r,
+                                 int32_t expert, const char *suffix) {
     aios__str s;
     aios__text t;
-    t.p = *buf; t.cap = sizeof *buf; t.n = 0;
+    t.p = *buf;
+    t.cap = sizeof *buf;
+    t.n = 0;
     aios__put_z(&t, prefix);
     aios__put(&t, r->name, strlen(r->name) - (expert < 0 ? 0 : sizeof "_exps" - 1));
-    if (expert >= 0) { aios__put_z(&t, "."); aios__put_i(&t, expert); }
+    if (expert >= 0) {
+        aios__put_z(&t, ".");
+        aios__put_i(&t, expert);
+    }
     aios__put_z(&t, suffix);
-    s.p = *buf; s.n = t.n;
+    s.p = *buf;
+    s.n = t.n;
     return s;
 }
 /* Finds one role's tensors and counts them. prefix is "" or "blk.N.". */
-static void aios__role_find(aios_model *m, const aios__role *r, const char *prefix, aios__ref *ref, uint32_t *n_found) {
+static void aios__role_find(aios_model *m, const aios__role *r, const char *prefix, aios__ref *ref,
+                            uint32_t *n_found) {
     int32_t part;
     for (part = 0; part < 2; part++) {
         char name[96];
-        const aios__tensor *x = aios__tensor_find(&m->gguf, aios__role_name(&name, prefix, r, -1, part ? ".bias" : ".weight"));
+        const aios__tensor *x = aios__tensor_find(
+            &m->gguf, aios__role_name(&name, prefix, r, -1, part ? ".bias" : ".weight"));
         *(part ? &ref->b : &ref->w) = x ? (int32_t)(x - m->gguf.tensor) : -1;
         if (x) {
             aios__place *p = &m->place[x - m->gguf.tensor];
@@ -5626,29 +6944,41 @@ static void aios__role_find(aios_model *m, const aios__role *r, const char *pref
         }
     }
 }
-/* The same for a role of experts of which each has a tensor, as files of 2023 and early 2024 have them: all must be there, or none.
- * Looks for the others even when the first is missing, so that it is the one that is named. */
-static aios_status aios__experts_find(aios_model *m, int32_t l, int32_t role, const char *prefix, uint32_t *n_found, aios_error *err) {
+/* The same for a role of experts of which each has a tensor, as files of 2023 and early 2024
+ * have them: all must be there, or none. Looks for the others even when the first is missing, so
+ * that it is the one that is named. */
+static aios_status aios__experts_find(aios_model *m, int32_t l, int32_t role, const char *prefix,
+                                      uint32_t *n_found, aios_error *err) {
     char name[96];
-    int32_t e, i, before = -1, none = -1;           /* none: the first that is missing                          */
+    int32_t e, i, before = -1, none = -1; /* none: the first that is missing */
     for (e = 0; e < m->hp.n_expert; e++) {
-        const aios__tensor *x = aios__tensor_find(&m->gguf, aios__role_name(&name, prefix, &aios__layer_role[role], e, ".weight"));
+        const aios__tensor *x = aios__tensor_find(
+            &m->gguf, aios__role_name(&name, prefix, &aios__layer_role[role], e, ".weight"));
         aios__place *p;
         if (!x && none < 0) none = e;
         if (!x) continue;
         i = (int32_t)(x - m->gguf.tensor);
         p = &m->place[i];
-        p->use = AIOS__IS_MATRIX; p->experts = p->split = 1; p->expert = (uint16_t)e;
-        p->group = AIOS__GROUP_FFN; p->layer = (int16_t)l;
-        if (before < 0) m->layer[l][role].w = i; else m->place[before].next = i;
+        p->use = AIOS__IS_MATRIX;
+        p->experts = p->split = 1;
+        p->expert = (uint16_t)e;
+        p->group = AIOS__GROUP_FFN;
+        p->layer = (int16_t)l;
+        if (before < 0)
+            m->layer[l][role].w = i;
+        else
+            m->place[before].next = i;
         before = i;
-        m->n_split++; (*n_found)++;
+        m->n_split++;
+        (*n_found)++;
     }
     if (before < 0 || none < 0) return AIOS_OK;
-    return aios__fail1(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "tensor % is missing, while there are other experts", aios__s(aios__role_name(&name, prefix, &aios__layer_role[role], none, ".weight")));
+    return aios__fail1(
+        err, AIOS_ERR_MODEL, AIOS__NO_OFF, "tensor % is missing, while there are other experts",
+        aios__s(aios__role_name(&name, prefix, &aios__layer_role[role], none, ".weight")));
 }
-/* Of a tensor's bytes, those that a token reads: all, or what n_used experts have of them. Rounded so that the tensors of all experts
- * together have it exactly. */
+/* Of a tensor's bytes, those that a token reads: all, or what n_used experts have of them.
+ * Rounded so that the tensors of all experts together have it exactly. */
 static uint64_t aios__token_share(const aios_model *m, uint32_t i, uint64_t n_bytes) {
     const aios__place *p = &m->place[i];
     uint64_t n = (uint64_t)m->hp.n_expert, used = (uint64_t)m->hp.n_used, rest;
@@ -5657,29 +6987,43 @@ static uint64_t aios__token_share(const aios_model *m, uint32_t i, uint64_t n_by
     return n_bytes / n * used + rest * (p->expert + 1u) / n - rest * p->expert / n;
 }
 static aios_status aios__missing(const aios__role *r, int32_t layer, aios_error *err) {
-    if (layer < 0) return aios__fail1(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "tensor %.weight is missing", aios__z(r->name));
-    return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 0, 0, "tensor blk.%.%.weight is missing", aios__i(layer), aios__z(r->name));
+    if (layer < 0)
+        return aios__fail1(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "tensor %.weight is missing",
+                           aios__z(r->name));
+    return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 0, 0, "tensor blk.%.%.weight is missing",
+                       aios__i(layer), aios__z(r->name));
 }
-/* Is this a tensor of a layer that runs? All that is not belongs to another part (of a picture or of speech in the same file, of layers that guess
- * tokens ahead) or to a table that early files carry along. */
+/* Is this a tensor of a layer that runs? All that is not belongs to another part (of a picture
+ * or of speech in the same file, of layers that guess tokens ahead) or to a table that early
+ * files carry along. */
 static int32_t aios__in_layer(const aios_model *m, aios__str name) {
     static const char rot[] = ".attn_rot_embd";
     uint64_t i = 4, l = 0, n = sizeof rot - 1;
     if (name.n < 6 || memcmp(name.p, "blk.", 4) != 0) return 0;
-    for (; i < name.n && name.p[i] >= '0' && name.p[i] <= '9' && l < 1 << 20; i++) l = 10 * l + (uint64_t)(name.p[i] - '0');
-    return l < (uint64_t)m->hp.n_layer && !(name.n - i >= n && memcmp(name.p + i, rot, (size_t)n) == 0);
+    for (; i < name.n && name.p[i] >= '0' && name.p[i] <= '9' && l < 1 << 20; i++)
+        l = 10 * l + (uint64_t)(name.p[i] - '0');
+    return l < (uint64_t)m->hp.n_layer &&
+           !(name.n - i >= n && memcmp(name.p + i, rot, (size_t)n) == 0);
 }
-/* A tensor of a layer that the family's row has no place for would be left out of the sum: better refused. */
+/* A tensor of a layer that the family's row has no place for would be left out of the sum:
+ * better refused. */
 static aios_status aios__no_place(const aios_model *m, const aios__tensor *t, aios_error *err) {
-    return aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, 0, "tensor % has no place in the family %", aios__s(t->name), aios__s(m->arch_name));
+    return aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, 0,
+                       "tensor % has no place in the family %", aios__s(t->name),
+                       aios__s(m->arch_name));
 }
-/* Is everything there that must be, of the right shape, and nothing that has no place? layer -1 = the model's own roles. */
-static aios_status aios__role_check(const aios_model *m, const aios__role *r, const aios__ref *ref, int32_t l, aios_error *err) {
+/* Is everything there that must be, of the right shape, and nothing that has no place? layer -1
+ * = the model's own roles. */
+static aios_status aios__role_check(const aios_model *m, const aios__role *r, const aios__ref *ref,
+                                    int32_t l, aios_error *err) {
     const aios__ref *layer = l < 0 ? NULL : m->layer[l];
     uint64_t in = aios__role_dim(m, r->in, layer), out = aios__role_dim(m, r->out, layer);
-    uint32_t has = m->arch->flags | (layer && layer[AIOS__T_ATTN_QKV].w >= 0 ? (uint32_t)AIOS__FUSED_QKV : 0);
+    uint32_t has =
+        m->arch->flags | (layer && layer[AIOS__T_ATTN_QKV].w >= 0 ? (uint32_t)AIOS__FUSED_QKV : 0);
     if (layer && m->hp.n_expert && layer[AIOS__T_FFN_ROUTER].w >= 0)
-        has |= (uint32_t)AIOS__ROUTED | (m->hp.n_ff_shared || layer[AIOS__T_FFN_UP_SHEXP].w >= 0 ? (uint32_t)AIOS__SHARED : 0);
+        has |=
+            (uint32_t)AIOS__ROUTED |
+            (m->hp.n_ff_shared || layer[AIOS__T_FFN_UP_SHEXP].w >= 0 ? (uint32_t)AIOS__SHARED : 0);
     int32_t place, i;
     aios_status st = AIOS_OK;
     place = (has & r->need) == r->need && !(has & r->not_with);
@@ -5687,24 +7031,43 @@ static aios_status aios__role_check(const aios_model *m, const aios__role *r, co
     for (i = ref->w; i >= 0 && !st; i = m->place[i].next) {
         const aios__tensor *t = &m->gguf.tensor[i];
         if (!place) return aios__no_place(m, t, err);
-        st = aios__shape_check(m, i, in, out, m->place[i].experts && !m->place[i].split ? (uint64_t)m->hp.n_expert : 1, err);
-        if (!st && r->kind == AIOS__IS_VECTOR && aiosk_type_info((int32_t)t->type)->family != AIOSK_FLT)
-            st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type, "tensor % is a vector of type %; f32, f16 or bf16 is due", aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
+        st = aios__shape_check(
+            m, i, in, out, m->place[i].experts && !m->place[i].split ? (uint64_t)m->hp.n_expert : 1,
+            err);
+        if (!st && r->kind == AIOS__IS_VECTOR &&
+            aiosk_type_info((int32_t)t->type)->family != AIOSK_FLT)
+            st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type,
+                             "tensor % is a vector of type %; f32, f16 or bf16 is due",
+                             aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
         if (!st && aiosk_type_info((int32_t)t->type)->family == AIOSK_RAW)
-            st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type, "tensor % is of type %, which no matrix can have", aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
+            st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type,
+                             "tensor % is of type %, which no matrix can have", aios__s(t->name),
+                             aios__z(aiosk_type_info((int32_t)t->type)->name));
         else if (!st && !aiosk_multiplies((int32_t)t->type))
-            st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type, "tensor % is of type %, which this build leaves out (AIOSK_TYPES)", aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
+            st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type,
+                             "tensor % is of type %, which this build leaves out (AIOSK_TYPES)",
+                             aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
         else if (!st && t->type != m->gguf.tensor[ref->w].type)
-            st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, m->gguf.tensor[ref->w].type, t->type, "tensor % is not of type %, as the experts before it are, which this version cannot run", aios__s(t->name), aios__z(aiosk_type_info((int32_t)m->gguf.tensor[ref->w].type)->name));
+            st = aios__fail2(
+                err, AIOS_ERR_UNSUPPORTED, t->dir_off, m->gguf.tensor[ref->w].type, t->type,
+                "tensor % is not of type %, as the experts before it are, which this version "
+                "cannot run",
+                aios__s(t->name),
+                aios__z(aiosk_type_info((int32_t)m->gguf.tensor[ref->w].type)->name));
     }
     if (!st && ref->b >= 0) {
         const aios__tensor *t = &m->gguf.tensor[ref->b];
-        int32_t may = r->kind == AIOS__IS_MATRIX || (r->kind == AIOS__IS_VECTOR && r->in == 'E' && m->arch->norm == AIOS__NORM_LAYER);
-        if (ref->w < 0) return aios__fail1(err, AIOS_ERR_MODEL, t->dir_off, "tensor % has no weight to go with", aios__s(t->name));
+        int32_t may = r->kind == AIOS__IS_MATRIX || (r->kind == AIOS__IS_VECTOR && r->in == 'E' &&
+                                                     m->arch->norm == AIOS__NORM_LAYER);
+        if (ref->w < 0)
+            return aios__fail1(err, AIOS_ERR_MODEL, t->dir_off, "tensor % has no weight to go with",
+                               aios__s(t->name));
         if (!may) return aios__no_place(m, t, err);
         st = aios__shape_check(m, ref->b, r->kind == AIOS__IS_VECTOR ? in : out, 1, 1, err);
         if (!st && aiosk_type_info((int32_t)t->type)->family != AIOSK_FLT)
-            st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type, "tensor % is a bias of type %; f32, f16 or bf16 is due", aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
+            st = aios__fail2(err, AIOS_ERR_UNSUPPORTED, t->dir_off, 0, t->type,
+                             "tensor % is a bias of type %; f32, f16 or bf16 is due",
+                             aios__s(t->name), aios__z(aiosk_type_info((int32_t)t->type)->name));
     }
     return st;
 }
@@ -5714,44 +7077,73 @@ static aios_status aios__roles_load(aios_model *m, aios_error *err) {
     const aios__tensor *t;
     aios_status st = AIOS_OK;
     for (i = 0; i < m->gguf.n_tensors; i++) m->place[i].next = -1;
-    for (r = 0; r < AIOS__N_MODEL_ROLES; r++) aios__role_find(m, &aios__model_role[r], "", &m->role[r], &n_found);
-    if (m->role[AIOS__T_TOKEN_EMBD].w < 0) return aios__missing(&aios__model_role[AIOS__T_TOKEN_EMBD], -1, err);
+    for (r = 0; r < AIOS__N_MODEL_ROLES; r++)
+        aios__role_find(m, &aios__model_role[r], "", &m->role[r], &n_found);
+    if (m->role[AIOS__T_TOKEN_EMBD].w < 0)
+        return aios__missing(&aios__model_role[AIOS__T_TOKEN_EMBD], -1, err);
     t = &m->gguf.tensor[m->role[AIOS__T_TOKEN_EMBD].w];
-    if (t->n[1] > 1 << 28) return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, 1 << 28, t->n[1], "tensor % has % rows, more than a vocabulary can have", aios__s(t->name), aios__u(t->n[1]));
+    if (t->n[1] > 1 << 28)
+        return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, 1 << 28, t->n[1],
+                           "tensor % has % rows, more than a vocabulary can have", aios__s(t->name),
+                           aios__u(t->n[1]));
     m->hp.n_vocab = (int32_t)t->n[1];
     if (aios__vocab_size(&m->vocab) && aios__vocab_size(&m->vocab) != (uint64_t)m->hp.n_vocab)
-        return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, aios__vocab_size(&m->vocab), t->n[1], "tensor % has % rows, another number than the tokenizer has tokens", aios__s(t->name), aios__u(t->n[1]));
+        return aios__fail2(err, AIOS_ERR_MODEL, t->dir_off, aios__vocab_size(&m->vocab), t->n[1],
+                           "tensor % has % rows, another number than the tokenizer has tokens",
+                           aios__s(t->name), aios__u(t->n[1]));
     for (r = 0; r < AIOS__N_MODEL_ROLES; r++)
         if ((st = aios__role_check(m, &aios__model_role[r], &m->role[r], -1, err)) != 0) return st;
     if ((m->role[AIOS__T_ROPE_LONG].w < 0) != (m->role[AIOS__T_ROPE_SHORT].w < 0))
-        return aios__missing(&aios__model_role[m->role[AIOS__T_ROPE_LONG].w < 0 ? AIOS__T_ROPE_LONG : AIOS__T_ROPE_SHORT], -1, err);
-    if (m->role[AIOS__T_OUTPUT].w < 0) m->place[m->role[AIOS__T_TOKEN_EMBD].w].use = AIOS__IS_MATRIX;    /* tied: multiplied with too */
+        return aios__missing(
+            &aios__model_role[m->role[AIOS__T_ROPE_LONG].w < 0 ? AIOS__T_ROPE_LONG
+                                                               : AIOS__T_ROPE_SHORT],
+            -1, err);
+    /* tied: multiplied with too */
+    if (m->role[AIOS__T_OUTPUT].w < 0)
+        m->place[m->role[AIOS__T_TOKEN_EMBD].w].use = AIOS__IS_MATRIX;
     for (i = 0; i < m->gguf.n_tensors; i++) m->place[i].group = AIOS__GROUP_FIXED;
-    m->place[m->role[m->role[AIOS__T_OUTPUT].w >= 0 ? AIOS__T_OUTPUT : AIOS__T_TOKEN_EMBD].w].group = AIOS__GROUP_OUT;
+    m->place[m->role[m->role[AIOS__T_OUTPUT].w >= 0 ? AIOS__T_OUTPUT : AIOS__T_TOKEN_EMBD].w]
+        .group = AIOS__GROUP_OUT;
 
     for (l = 0; l < m->hp.n_layer; l++) {
         char prefix[24];
         aios__text x;
-        x.p = prefix; x.cap = sizeof prefix; x.n = 0;
-        aios__put_z(&x, "blk."); aios__put_i(&x, l); aios__put_z(&x, ".");
-        for (r = 0; r < AIOS__N_LAYER_ROLES; r++) aios__role_find(m, &aios__layer_role[r], prefix, &m->layer[l][r], &n_found);
-        for (r = AIOS__T_FFN_GATE_EXPS; r <= AIOS__T_FFN_DOWN_EXPS && m->hp.n_expert && m->layer[l][AIOS__T_FFN_ROUTER].w >= 0; r++)
-            if (m->layer[l][r].w < 0 && (st = aios__experts_find(m, l, r, prefix, &n_found, err)) != 0) return st;
+        x.p = prefix;
+        x.cap = sizeof prefix;
+        x.n = 0;
+        aios__put_z(&x, "blk.");
+        aios__put_i(&x, l);
+        aios__put_z(&x, ".");
+        for (r = 0; r < AIOS__N_LAYER_ROLES; r++)
+            aios__role_find(m, &aios__layer_role[r], prefix, &m->layer[l][r], &n_found);
+        for (r = AIOS__T_FFN_GATE_EXPS;
+             r <= AIOS__T_FFN_DOWN_EXPS && m->hp.n_expert && m->layer[l][AIOS__T_FFN_ROUTER].w >= 0;
+             r++)
+            if (m->layer[l][r].w < 0 &&
+                (st = aios__experts_find(m, l, r, prefix, &n_found, err)) != 0)
+                return st;
         for (r = 0; r < AIOS__N_LAYER_ROLES; r++) {
-            if ((st = aios__role_check(m, &aios__layer_role[r], &m->layer[l][r], l, err)) != 0) return st;
+            if ((st = aios__role_check(m, &aios__layer_role[r], &m->layer[l][r], l, err)) != 0)
+                return st;
             if (m->layer[l][r].w < 0 || aios__layer_role[r].kind == AIOS__IS_VECTOR) continue;
             /* a router is small, and everything waits for it */
-            m->place[m->layer[l][r].w].group = r == AIOS__T_FFN_ROUTER || r == AIOS__T_FFN_SHARED ? AIOS__GROUP_FIXED : r < AIOS__T_FFN_NORM ? AIOS__GROUP_ATTN : AIOS__GROUP_FFN;
+            m->place[m->layer[l][r].w].group = r == AIOS__T_FFN_ROUTER || r == AIOS__T_FFN_SHARED
+                                                   ? AIOS__GROUP_FIXED
+                                               : r < AIOS__T_FFN_NORM ? AIOS__GROUP_ATTN
+                                                                      : AIOS__GROUP_FFN;
             m->place[m->layer[l][r].w].layer = (int16_t)l;
         }
     }
     for (i = 0, t = NULL; n_found != m->gguf.n_tensors && i < m->gguf.n_tensors; i++) {
         if (m->place[i].use) continue;
-        if (aios__in_layer(m, m->gguf.tensor[i].name)) return aios__no_place(m, &m->gguf.tensor[i], err);
+        if (aios__in_layer(m, m->gguf.tensor[i].name))
+            return aios__no_place(m, &m->gguf.tensor[i], err);
         t = &m->gguf.tensor[i];
         n_left++;
     }
-    if (t) aios__note2(&m->log, "% tensors are no part of the model and are left alone, % among them", aios__u(n_left), aios__s(t->name));
+    if (t)
+        aios__note2(&m->log, "% tensors are no part of the model and are left alone, % among them",
+                    aios__u(n_left), aios__s(t->name));
     return AIOS_OK;
 }
 
@@ -5760,17 +7152,29 @@ static int32_t aios__layer_window(const aios_model *m, int32_t l) {
     return m->arch->window_every && l % m->arch->window_every == 0 ? m->hp.window : 0;
 }
 
-/* ---- what the model is -------------------------------------------------------------------------------------- */
+/* ---- what the model is ---- */
 AIOS_API aios_status aios_model_get_info(const aios_model *m, aios_model_info *out) {
     aios_model_info i;
     if (!m) return AIOS_ERR_ARG;
     memset(&i, 0, sizeof i);
     i.arch = m->arch_z;
-    i.n_params = m->gguf.n_params; i.tensor_bytes = m->gguf.tensor_bytes; i.header_bytes = m->gguf.header_bytes;
-    i.n_tensors = m->gguf.n_tensors; i.n_keys = m->gguf.n_keys; i.gguf_version = (int32_t)m->gguf.version;
-    i.n_layer = m->hp.n_layer; i.n_embd = m->hp.n_embd; i.n_head = m->hp.n_head; i.n_head_kv = m->hp.n_head_kv;
-    i.head_dim_k = m->hp.hd_k; i.head_dim_v = m->hp.hd_v; i.n_ff = m->hp.n_ff; i.n_vocab = m->hp.n_vocab; i.n_ctx_train = m->hp.n_ctx_train;
-    i.n_expert = m->hp.n_expert; i.n_expert_used = m->hp.n_used;
+    i.n_params = m->gguf.n_params;
+    i.tensor_bytes = m->gguf.tensor_bytes;
+    i.header_bytes = m->gguf.header_bytes;
+    i.n_tensors = m->gguf.n_tensors;
+    i.n_keys = m->gguf.n_keys;
+    i.gguf_version = (int32_t)m->gguf.version;
+    i.n_layer = m->hp.n_layer;
+    i.n_embd = m->hp.n_embd;
+    i.n_head = m->hp.n_head;
+    i.n_head_kv = m->hp.n_head_kv;
+    i.head_dim_k = m->hp.hd_k;
+    i.head_dim_v = m->hp.hd_v;
+    i.n_ff = m->hp.n_ff;
+    i.n_vocab = m->hp.n_vocab;
+    i.n_ctx_train = m->hp.n_ctx_train;
+    i.n_expert = m->hp.n_expert;
+    i.n_expert_used = m->hp.n_used;
     aios__vocab_info(&m->vocab, &i);
     return aios__desc_fill(AIOS__ID_aios_model_info, out, &i);
 }
@@ -5783,37 +7187,61 @@ AIOS_API aios_status aios_model_get_tensor(const aios_model *m, uint32_t i, aios
     x.type = t->type;
     memcpy(x.name, t->name.p, (size_t)aios__min_u64(t->name.n, sizeof x.name - 1));
     memcpy(x.n, t->n, sizeof x.n);
-    x.file_offset = t->off; x.n_bytes = t->n_bytes; x.n_dims = t->n_dims; x.part = t->part;
+    x.file_offset = t->off;
+    x.n_bytes = t->n_bytes;
+    x.n_dims = t->n_dims;
+    x.part = t->part;
     return aios__desc_fill(AIOS__ID_aios_tensor_info, out, &x);
 }
 
 static void aios__put_item(aios__text *t, const aios__key *k, uint64_t i, const uint8_t **next) {
     uint64_t u;
     double f;
-    if (k->type == AIOS__STR) { aios__str s = aios__key_next_str(next); aios__put(t, s.p, s.n); }
-    else if (k->type == AIOS__F32 || k->type == AIOS__F64) { if (aios__key_item_f64(k, i, &f)) aios__put_f(t, f); }
-    else if (k->type == AIOS__BOOL) aios__put_z(t, k->p[i] ? "true" : "false");
-    else if (aios__key_item_u64(k, i, &u)) aios__put_u(t, u);
-    else if (aios__key_item_f64(k, i, &f)) aios__put_f(t, f);       /* negative whole numbers */
+    if (k->type == AIOS__STR) {
+        aios__str s = aios__key_next_str(next);
+        aios__put(t, s.p, s.n);
+    } else if (k->type == AIOS__F32 || k->type == AIOS__F64) {
+        if (aios__key_item_f64(k, i, &f)) aios__put_f(t, f);
+    } else if (k->type == AIOS__BOOL)
+        aios__put_z(t, k->p[i] ? "true" : "false");
+    else if (aios__key_item_u64(k, i, &u))
+        aios__put_u(t, u);
+    else if (aios__key_item_f64(k, i, &f))
+        aios__put_f(t, f); /* negative whole numbers */
 }
-AIOS_API aios_status aios_model_get_key(const aios_model *m, uint32_t i, char *name, uint64_t name_bytes,
-                                        char *type, uint64_t type_bytes, char *value, uint64_t value_bytes) {
-    static const char *const types[] = { "u8", "i8", "u16", "i16", "u32", "i32", "f32", "bool", "str", "arr", "u64", "i64", "f64" };
+AIOS_API aios_status aios_model_get_key(const aios_model *m, uint32_t i, char *name,
+                                        uint64_t name_bytes, char *type, uint64_t type_bytes,
+                                        char *value, uint64_t value_bytes) {
+    static const char *const types[] = { "u8",   "i8",  "u16", "i16", "u32", "i32", "f32",
+                                         "bool", "str", "arr", "u64", "i64", "f64" };
     const aios__key *k;
     const uint8_t *next;
     aios__text t;
     uint64_t j;
-    if (!m || i >= m->gguf.n_keys || !name || !type || !value || !name_bytes || !type_bytes || !value_bytes) return AIOS_ERR_ARG;
+    if (!m || i >= m->gguf.n_keys || !name || !type || !value || !name_bytes || !type_bytes ||
+        !value_bytes)
+        return AIOS_ERR_ARG;
     k = &m->gguf.key[i];
     next = k->p;
-    t.p = name; t.cap = name_bytes; t.n = 0; name[0] = 0;
+    t.p = name;
+    t.cap = name_bytes;
+    t.n = 0;
+    name[0] = 0;
     aios__put(&t, k->name.p, k->name.n);
-    t.p = type; t.cap = type_bytes; t.n = 0;
+    t.p = type;
+    t.cap = type_bytes;
+    t.n = 0;
     if (k->is_array) aios__put_z(&t, "arr[");
     aios__put_z(&t, types[k->type]);
     if (k->is_array) aios__put_z(&t, "]");
-    t.p = value; t.cap = value_bytes; t.n = 0; value[0] = 0;
-    if (k->is_array) { aios__put_u(&t, k->n); aios__put_z(&t, " items: "); }
+    t.p = value;
+    t.cap = value_bytes;
+    t.n = 0;
+    value[0] = 0;
+    if (k->is_array) {
+        aios__put_u(&t, k->n);
+        aios__put_z(&t, " items: ");
+    }
     if (k->type == AIOS__ARR) return aios__put_z(&t, "arrays"), AIOS_OK;
     for (j = 0; j < k->n && j < 8; j++) {
         if (j) aios__put_z(&t, ", ");
@@ -5823,7 +7251,7 @@ AIOS_API aios_status aios_model_get_key(const aios_model *m, uint32_t i, char *n
     return AIOS_OK;
 }
 
-/* ---- keys for programs -------------------------------------------------------------------------------------- */
+/* ---- keys for programs ---- */
 static const aios__key *aios__key_at(const aios_model *m, int64_t key) {
     return m && key >= 0 && key < (int64_t)m->gguf.n_keys ? &m->gguf.key[key] : NULL;
 }
@@ -5839,23 +7267,27 @@ AIOS_API aios_status aios_key_get(const aios_model *m, int64_t key, aios_key_inf
     x.type = k->is_array ? (uint32_t)AIOS_KEY_ARR : k->type;
     x.item_type = k->type;
     x.n_items = k->n;
-    x.name = k->name.p; x.name_bytes = (uint32_t)k->name.n;
-    x.data = k->p; x.n_bytes = k->n_bytes;
+    x.name = k->name.p;
+    x.name_bytes = (uint32_t)k->name.n;
+    x.data = k->p;
+    x.n_bytes = k->n_bytes;
     return aios__desc_fill(AIOS__ID_aios_key_info, out, &x);
 }
 /* One getter: what it reads, or why it does not. */
-#define AIOS__KEY_GET(what, T) \
-    AIOS_API aios_status aios_key_##what(const aios_model *m, int64_t key, uint64_t item, T *out) { \
-        const aios__key *k = aios__key_at(m, key); \
-        if (!k || !out || item >= k->n) return AIOS_ERR_ARG; \
-        return aios__key_item_##what(k, item, out) ? AIOS_OK : AIOS_ERR_MODEL; \
+#define AIOS__KEY_GET(what, T)                                                            \
+    AIOS_API aios_status aios_key_##what(const aios_model *m, int64_t key, uint64_t item, \
+                                         T *out) {                                        \
+        const aios__key *k = aios__key_at(m, key);                                        \
+        if (!k || !out || item >= k->n) return AIOS_ERR_ARG;                              \
+        return aios__key_item_##what(k, item, out) ? AIOS_OK : AIOS_ERR_MODEL;            \
     }
 AIOS__KEY_GET(u64, uint64_t)
 AIOS__KEY_GET(i64, int64_t)
 AIOS__KEY_GET(f64, double)
 AIOS__KEY_GET(bool, int32_t)
 #undef AIOS__KEY_GET
-AIOS_API int32_t aios_key_next_str(const aios_model *m, int64_t key, uint64_t *at, const char **text, uint64_t *n_bytes) {
+AIOS_API int32_t aios_key_next_str(const aios_model *m, int64_t key, uint64_t *at,
+                                   const char **text, uint64_t *n_bytes) {
     const aios__key *k = aios__key_at(m, key);
     const uint8_t *p;
     aios__str s;
@@ -5863,23 +7295,27 @@ AIOS_API int32_t aios_key_next_str(const aios_model *m, int64_t key, uint64_t *a
     if (!k || !at || !text || !n_bytes) return AIOS_ERR_ARG;
     if (k->type != AIOS__STR) return AIOS_ERR_MODEL;
     if (*at == k->n_bytes) return 0;
-    if (*at > k->n_bytes || k->n_bytes - *at < 8) return AIOS_ERR_ARG;         /* not a place that we gave */
+    /* not a place that we gave */
+    if (*at > k->n_bytes || k->n_bytes - *at < 8) return AIOS_ERR_ARG;
     p = k->p + *at;
     memcpy(&n, p, 8);
     if (n > k->n_bytes - *at - 8) return AIOS_ERR_ARG;
     s = aios__key_next_str(&p);
-    *text = s.p; *n_bytes = s.n;
+    *text = s.p;
+    *n_bytes = s.n;
     *at += 8 + n;
     return 1;
 }
-AIOS_API aios_status aios_key_str(const aios_model *m, int64_t key, uint64_t item, const char **text, uint64_t *n_bytes) {
+AIOS_API aios_status aios_key_str(const aios_model *m, int64_t key, uint64_t item,
+                                  const char **text, uint64_t *n_bytes) {
     const aios__key *k = aios__key_at(m, key);
     const uint8_t *p;
     aios__str s;
     if (!k || !text || !n_bytes || item >= k->n) return AIOS_ERR_ARG;
     if (k->type != AIOS__STR) return AIOS_ERR_MODEL;
     for (p = k->p, s = aios__key_next_str(&p); item > 0; item--) s = aios__key_next_str(&p);
-    *text = s.p; *n_bytes = s.n;
+    *text = s.p;
+    *n_bytes = s.n;
     return AIOS_OK;
 }
 AIOS_API int32_t aios_token_find(const aios_model *m, const char *text, uint64_t n_bytes) {
@@ -5887,37 +7323,52 @@ AIOS_API int32_t aios_token_find(const aios_model *m, const char *text, uint64_t
 }
 
 AIOS__SMALL_END
-/* ---- the vocabulary's public face ---------------------------------------------------------------------------- */
-AIOS_API int64_t aios_tokenize(const aios_model *m, const char *text, uint64_t n_text, uint32_t flags, int32_t *ids, uint64_t max_ids, aios_error *err) {
-    if (!m || (!text && n_text) || (!ids && max_ids)) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_tokenize: an argument is NULL");
+/* ---- the vocabulary's public face ---- */
+AIOS_API int64_t aios_tokenize(const aios_model *m, const char *text, uint64_t n_text,
+                               uint32_t flags, int32_t *ids, uint64_t max_ids, aios_error *err) {
+    if (!m || (!text && n_text) || (!ids && max_ids))
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_tokenize: an argument is NULL");
     aios__clear(err);
     return aios__tokenize(&m->vocab, text, n_text, flags, ids, max_ids, err);
 }
-AIOS_API int64_t aios_detokenize(const aios_model *m, aios_detok *st, int32_t id, char *out, uint64_t cap) {
+AIOS_API int64_t aios_detokenize(const aios_model *m, aios_detok *st, int32_t id, char *out,
+                                 uint64_t cap) {
     if (!m || (!out && cap)) return AIOS_ERR_ARG;
     return aios__detokenize(&m->vocab, st, id, out, cap);
 }
 AIOS_API const char *aios_token_text(const aios_model *m, int32_t id, uint64_t *n_bytes) {
     return m && n_bytes ? aios__token_text(&m->vocab, id, n_bytes) : NULL;
 }
-AIOS_API int32_t aios_token_is_end(const aios_model *m, int32_t id) { return m ? aios__token_is_end(&m->vocab, id) : 0; }
+AIOS_API int32_t aios_token_is_end(const aios_model *m, int32_t id) {
+    return m ? aios__token_is_end(&m->vocab, id) : 0;
+}
 
 AIOS__SMALL_BEGIN
 
 /* ======== model/artifact.c ======== */
-/* artifact.c: a file beside the model that holds its matrices as kernels want them, so that a second start reads a header, maps, and
- * runs. Written once (aios_artifact_write), bound to one model, checked by block. Little-endian, all offsets from its start:
+/* artifact.c: a file beside the model that holds its matrices as kernels want them, so that a
+ * second start reads a header, maps, and runs. Written once (aios_artifact_write), bound to one
+ * model, checked by block. Little-endian, all offsets from its start:
  *
- *     0      header of 4096 bytes      aios__art_header, zeros behind; its checksum covers all of it but the checksum itself
- *     4096   tensors                   aios__art_tensor [n_tensors], in the order of the model's directory; n_bytes 0: not here
- *            blocks                    aios__art_block [n_blocks], as they lie in the file: the order of frequency, and of use in a pass and of
- *                                      prefetching among equals: what every token reads, experts that some tokens read, tables of which one reads a row
- *            manifest                  JSON: the same for people and other programs. "tensors" has each tensor's place and blocks; "layout"
- *                                      says of the same tensors what the AIOS model contract 1.0 (R5) asks for, under its names: block_id (the
- *                                      tensor's name), access_frequency high, medium or low, rws_tier HOT, WARM or STREAM, offset_bytes, size_bytes
- *     data   tensors, each at a multiple of 4096: matrices as PANELS where their type has them, tables and the rest as ROWS
+ *     0      header of 4096 bytes   aios__art_header, zeros behind; its checksum covers all of it
+ *                                   but the checksum itself
+ *     4096   tensors                aios__art_tensor [n_tensors], in the order of the model's
+ *                                   directory; n_bytes 0: not here
+ *            blocks                 aios__art_block [n_blocks], as they lie in the file: the order
+ *                                   of frequency, and of use in a pass and of prefetching among
+ *                                   equals: what every token reads, experts that some tokens read,
+ *                                   tables of which one reads a row
+ *            manifest               JSON: the same for people and other programs. "tensors" has
+ *                                   each tensor's place and blocks; "layout" says of the same
+ *                                   tensors what the AIOS model contract 1.0 (R5) asks for, under
+ *                                   its names: block_id (the tensor's name), access_frequency high,
+ *                                   medium or low, rws_tier HOT, WARM or STREAM, offset_bytes,
+ *                                   size_bytes
+ *     data   tensors, each at a multiple of 4096: matrices as PANELS where their type has them,
+ *            tables and the rest as ROWS
  *
- * Blocks are whole panels (or rows) of one tensor, block_bytes at the most if a panel is no larger. */
+ * Blocks are whole panels (or rows) of one tensor, block_bytes at the most if a panel is no
+ * larger. */
 
 enum { AIOS__ART_PAGE = 4096, AIOS__ART_VERSION = 1 };
 #define AIOS__ART_MAGIC "AIOSPK01"
@@ -5925,15 +7376,22 @@ enum { AIOS__ART_PAGE = 4096, AIOS__ART_VERSION = 1 };
 typedef struct aios__art_header {
     char magic[8];
     uint32_t version, n_tensors, n_blocks, block_bytes;
-    uint64_t model_hash, model_probe;       /* of the model's header; of some bytes of all its tensors          */
+    uint64_t model_hash, model_probe; /* of the model's header; of some bytes of all its tensors */
     uint64_t file_bytes, tensors_off, blocks_off, manifest_off, manifest_bytes, data_off;
-    uint64_t tensors_sum, blocks_sum;       /* checksums of the tables                                          */
-    uint64_t sum;                           /* of everything above                                              */
+    uint64_t tensors_sum, blocks_sum; /* checksums of the tables */
+    uint64_t sum;                     /* of everything above */
 } aios__art_header;
-typedef struct aios__art_tensor { uint64_t off, n_bytes; uint32_t type, layout, first_block, n_blocks; } aios__art_tensor;
-typedef struct aios__art_block { uint64_t off, sum; uint32_t n_bytes, tensor, row0, n_rows; } aios__art_block;
+typedef struct aios__art_tensor {
+    uint64_t off, n_bytes;
+    uint32_t type, layout, first_block, n_blocks;
+} aios__art_tensor;
+typedef struct aios__art_block {
+    uint64_t off, sum;
+    uint32_t n_bytes, tensor, row0, n_rows;
+} aios__art_block;
 
-/* Eight bytes at a time: x = (x ^ word) * odd, turned; a changed bit changes the sum. Little-endian machines alone run this library. */
+/* Eight bytes at a time: x = (x ^ word) * odd, turned; a changed bit changes the sum.
+ * Little-endian machines alone run this library. */
 static uint64_t aios__art_sum(uint64_t h, const void *p, uint64_t n) {
     const char *b = (const char *)p;
     uint64_t w;
@@ -5942,13 +7400,18 @@ static uint64_t aios__art_sum(uint64_t h, const void *p, uint64_t n) {
         h = (h ^ w) * 0x9E3779B97F4A7C15u;
         h = h << 29 | h >> 35;
     }
-    if (n) { w = 0; memcpy(&w, b, (size_t)n); h = (h ^ w ^ n << 56) * 0x9E3779B97F4A7C15u; h = h << 29 | h >> 35; }
+    if (n) {
+        w = 0;
+        memcpy(&w, b, (size_t)n);
+        h = (h ^ w ^ n << 56) * 0x9E3779B97F4A7C15u;
+        h = h << 29 | h >> 35;
+    }
     return h;
 }
 enum { AIOS__ART_SEED = 1 };
 
-/* The header says nothing of the weights: two models of one shape have the same. Some bytes of each tensor tell them apart: at its
- * beginning, in its middle, at its end. */
+/* The header says nothing of the weights: two models of one shape have the same. Some bytes of
+ * each tensor tell them apart: at its beginning, in its middle, at its end. */
 static aios_status aios__art_probe(const aios_model *m, uint64_t *probe, aios_error *err) {
     uint32_t i, k;
     char some[64];
@@ -5958,7 +7421,9 @@ static aios_status aios__art_probe(const aios_model *m, uint64_t *probe, aios_er
         const aios__tensor *t = &m->gguf.tensor[i / 3];
         uint64_t n = aios__min_u64(t->n_bytes, sizeof some);
         k = i % 3;
-        if ((st = aios__io_read(&m->io[t->part], t->off + (t->n_bytes - n) * k / 2, some, n, err)) != 0) return st;
+        if ((st = aios__io_read(&m->io[t->part], t->off + (t->n_bytes - n) * k / 2, some, n,
+                                err)) != 0)
+            return st;
         *probe = aios__art_sum(*probe, some, n);
     }
     return AIOS_OK;
@@ -5969,26 +7434,47 @@ static uint64_t aios__art_bytes(const aios_model *m, uint32_t i, int32_t *layout
     uint64_t packed = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, t->n[1], t->n[0]);
     *layout = AIOSK_ROWS;
     if (m->place[i].use != AIOS__IS_MATRIX && m->place[i].use != AIOS__IS_TABLE) return 0;
-    if (m->place[i].use == AIOS__IS_MATRIX && packed) { *layout = AIOSK_PANELS; return packed * t->n[2]; }
+    if (m->place[i].use == AIOS__IS_MATRIX && packed) {
+        *layout = AIOSK_PANELS;
+        return packed * t->n[2];
+    }
     return t->n_bytes;
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------------- */
-static aios_status aios__art_bad(const char *what, uint64_t off, uint64_t expected, uint64_t got, aios_error *err) {
-    return aios__fail2(err, AIOS_ERR_FORMAT, off, expected, got, "the artifact's % is not what it must be (% bytes in)", aios__z(what), aios__u(off));
+/* ---- reading ---- */
+static aios_status aios__art_bad(const char *what, uint64_t off, uint64_t expected, uint64_t got,
+                                 aios_error *err) {
+    return aios__fail2(err, AIOS_ERR_FORMAT, off, expected, got,
+                       "the artifact's % is not what it must be (% bytes in)", aios__z(what),
+                       aios__u(off));
 }
 static aios_status aios__art_header_read(const aios_io *io, aios__art_header *h, aios_error *err) {
     aios_status st;
     uint64_t sum, end;
     if ((st = aios__io_read(io, 0, h, sizeof *h, err)) != 0) return st;
-    if (memcmp(h->magic, AIOS__ART_MAGIC, 8)) return aios__fail(err, AIOS_ERR_FORMAT, 0, "this is no artifact of aios: it does not begin with " AIOS__ART_MAGIC);
-    if (h->version != AIOS__ART_VERSION) return aios__fail2(err, AIOS_ERR_UNSUPPORTED, 8, AIOS__ART_VERSION, h->version, "the artifact has version %, this library reads %", aios__u(h->version), aios__u(AIOS__ART_VERSION));
+    if (memcmp(h->magic, AIOS__ART_MAGIC, 8))
+        return aios__fail(err, AIOS_ERR_FORMAT, 0,
+                          "this is no artifact of aios: it does not begin with " AIOS__ART_MAGIC);
+    if (h->version != AIOS__ART_VERSION)
+        return aios__fail2(err, AIOS_ERR_UNSUPPORTED, 8, AIOS__ART_VERSION, h->version,
+                           "the artifact has version %, this library reads %", aios__u(h->version),
+                           aios__u(AIOS__ART_VERSION));
     sum = aios__art_sum(AIOS__ART_SEED, h, sizeof *h - 8);
     if (sum != h->sum) return aios__art_bad("header", 0, sum, h->sum, err);
-    if (h->file_bytes != io->n_bytes) return aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, h->file_bytes, io->n_bytes, "the artifact has % bytes of %: it is cut off or still being written", aios__u(io->n_bytes), aios__u(h->file_bytes));
-    if (h->tensors_off != AIOS__ART_PAGE || !aios__mul(h->n_tensors, sizeof(aios__art_tensor), &end) || h->blocks_off != h->tensors_off + end) return aios__art_bad("table of tensors", 0, 0, h->blocks_off, err);
-    if (!aios__mul(h->n_blocks, sizeof(aios__art_block), &end) || !aios__add(h->blocks_off, end, &end) || h->manifest_off != end || end > io->n_bytes) return aios__art_bad("table of blocks", 0, 0, h->manifest_off, err);
-    if (!aios__add(h->manifest_off, h->manifest_bytes, &end) || end > h->data_off || h->data_off > io->n_bytes || h->data_off % AIOS__ART_PAGE) return aios__art_bad("manifest", 0, 0, h->data_off, err);
+    if (h->file_bytes != io->n_bytes)
+        return aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, h->file_bytes, io->n_bytes,
+                           "the artifact has % bytes of %: it is cut off or still being written",
+                           aios__u(io->n_bytes), aios__u(h->file_bytes));
+    if (h->tensors_off != AIOS__ART_PAGE ||
+        !aios__mul(h->n_tensors, sizeof(aios__art_tensor), &end) ||
+        h->blocks_off != h->tensors_off + end)
+        return aios__art_bad("table of tensors", 0, 0, h->blocks_off, err);
+    if (!aios__mul(h->n_blocks, sizeof(aios__art_block), &end) ||
+        !aios__add(h->blocks_off, end, &end) || h->manifest_off != end || end > io->n_bytes)
+        return aios__art_bad("table of blocks", 0, 0, h->manifest_off, err);
+    if (!aios__add(h->manifest_off, h->manifest_bytes, &end) || end > h->data_off ||
+        h->data_off > io->n_bytes || h->data_off % AIOS__ART_PAGE)
+        return aios__art_bad("manifest", 0, 0, h->data_off, err);
     return AIOS_OK;
 }
 /* Reads the table of tensors into the model's places, in small pieces: no memory is taken. */
@@ -6001,23 +7487,34 @@ static aios_status aios__art_open(aios_model *m, const aios_io *io, aios_error *
     if (st) return st;
     if ((st = aios__art_probe(m, &probe, err)) != 0) return st;
     if (h.model_hash != m->gguf.hash || h.model_probe != probe || h.n_tensors != m->gguf.n_tensors)
-        return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, m->gguf.hash, h.model_hash, "the artifact belongs to another model", aios__u(0), aios__u(0));
+        return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, m->gguf.hash, h.model_hash,
+                           "the artifact belongs to another model", aios__u(0), aios__u(0));
     for (i = 0; i < h.n_tensors; i += k) {
         uint32_t n = h.n_tensors - i < 32 ? h.n_tensors - i : 32;
-        if ((st = aios__io_read(io, h.tensors_off + (uint64_t)i * sizeof *t, t, n * sizeof *t, err)) != 0) return st;
+        if ((st = aios__io_read(io, h.tensors_off + (uint64_t)i * sizeof *t, t, n * sizeof *t,
+                                err)) != 0)
+            return st;
         sum = aios__art_sum(sum, t, n * sizeof *t);
         for (k = 0; k < n; k++) {
             int32_t layout;
             uint64_t want = aios__art_bytes(m, i + k, &layout), end;
-            if (t[k].n_bytes != want || (want && (t[k].layout != (uint32_t)layout || t[k].type != m->gguf.tensor[i + k].type || t[k].off < h.data_off
-                || t[k].off % AIOS__ART_PAGE || !aios__add(t[k].off, want, &end) || end > io->n_bytes)))
-                return aios__art_bad("table of tensors", h.tensors_off + (uint64_t)(i + k) * sizeof *t, want, t[k].n_bytes, err);
+            if (t[k].n_bytes != want ||
+                (want &&
+                 (t[k].layout != (uint32_t)layout || t[k].type != m->gguf.tensor[i + k].type ||
+                  t[k].off < h.data_off || t[k].off % AIOS__ART_PAGE ||
+                  !aios__add(t[k].off, want, &end) || end > io->n_bytes)))
+                return aios__art_bad("table of tensors",
+                                     h.tensors_off + (uint64_t)(i + k) * sizeof *t, want,
+                                     t[k].n_bytes, err);
             m->place[i + k].art_off = want ? t[k].off : 0;
         }
     }
-    return sum == h.tensors_sum ? AIOS_OK : aios__art_bad("table of tensors", h.tensors_off, h.tensors_sum, sum, err);
+    return sum == h.tensors_sum
+               ? AIOS_OK
+               : aios__art_bad("table of tensors", h.tensors_off, h.tensors_sum, sum, err);
 }
-AIOS_API aios_status aios_artifact_check(const aios_io *given, void *work, uint64_t work_bytes, aios_progress_fn progress, void *user, aios_error *err) {
+AIOS_API aios_status aios_artifact_check(const aios_io *given, void *work, uint64_t work_bytes,
+                                         aios_progress_fn progress, void *user, aios_error *err) {
     aios_io io;
     aios__art_header h;
     aios__art_block b;
@@ -6026,20 +7523,31 @@ AIOS_API aios_status aios_artifact_check(const aios_io *given, void *work, uint6
     uint32_t i, n_blocks = 0;
     aios_status st;
     aios__clear(err);
-    if (!work || work_bytes < 4096) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_artifact_check needs 4096 bytes to work in");
+    if (!work || work_bytes < 4096)
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF,
+                          "aios_artifact_check needs 4096 bytes to work in");
     if ((st = aios__desc_copy(AIOS__ID_aios_io, &io, given, err)) != 0) return st;
     if ((st = aios__art_header_read(&io, &h, err)) != 0) return st;
     for (i = 0; i < h.n_tensors; i++) {
-        if ((st = aios__io_read(&io, h.tensors_off + (uint64_t)i * sizeof t, &t, sizeof t, err)) != 0) return st;
+        if ((st = aios__io_read(&io, h.tensors_off + (uint64_t)i * sizeof t, &t, sizeof t, err)) !=
+            0)
+            return st;
         sum = aios__art_sum(sum, &t, sizeof t);
-        n_blocks += t.n_blocks; due += t.n_bytes;
+        n_blocks += t.n_blocks;
+        due += t.n_bytes;
     }
-    if (sum != h.tensors_sum || n_blocks != h.n_blocks) return aios__art_bad("table of tensors", h.tensors_off, h.tensors_sum, sum, err);
+    if (sum != h.tensors_sum || n_blocks != h.n_blocks)
+        return aios__art_bad("table of tensors", h.tensors_off, h.tensors_sum, sum, err);
     for (i = 0, sum = AIOS__ART_SEED, end = h.data_off; i < h.n_blocks; i++) {
-        if ((st = aios__io_read(&io, h.blocks_off + (uint64_t)i * sizeof b, &b, sizeof b, err)) != 0) return st;
+        if ((st = aios__io_read(&io, h.blocks_off + (uint64_t)i * sizeof b, &b, sizeof b, err)) !=
+            0)
+            return st;
         sum = aios__art_sum(sum, &b, sizeof b);
-        if (b.off < end || b.off > h.file_bytes || b.n_bytes > h.file_bytes - b.off || b.n_bytes > due)     /* each byte once, in order */
-            return aios__art_bad("table of blocks", h.blocks_off + (uint64_t)i * sizeof b, end, b.off, err);
+        /* each byte once, in order */
+        if (b.off < end || b.off > h.file_bytes || b.n_bytes > h.file_bytes - b.off ||
+            b.n_bytes > due)
+            return aios__art_bad("table of blocks", h.blocks_off + (uint64_t)i * sizeof b, end,
+                                 b.off, err);
         end = b.off + b.n_bytes;
         due -= b.n_bytes;
         for (at = 0, s = AIOS__ART_SEED; at < b.n_bytes; at += n) {
@@ -6047,51 +7555,69 @@ AIOS_API aios_status aios_artifact_check(const aios_io *given, void *work, uint6
             if ((st = aios__io_read(&io, b.off + at, work, n, err)) != 0) return st;
             s = aios__art_sum(s, work, n);
         }
-        if (s != b.sum) return aios__fail2(err, AIOS_ERR_FORMAT, b.off, b.sum, s, "block % of the artifact, % bytes in, is damaged", aios__u(i), aios__u(b.off));
-        if (progress && progress(user, b.off + b.n_bytes, h.file_bytes)) return aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "stopped by the progress callback");
+        if (s != b.sum)
+            return aios__fail2(err, AIOS_ERR_FORMAT, b.off, b.sum, s,
+                               "block % of the artifact, % bytes in, is damaged", aios__u(i),
+                               aios__u(b.off));
+        if (progress && progress(user, b.off + b.n_bytes, h.file_bytes))
+            return aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF,
+                              "stopped by the progress callback");
     }
-    return sum == h.blocks_sum && due == 0 ? AIOS_OK : aios__art_bad("table of blocks", h.blocks_off, h.blocks_sum, sum, err);
+    return sum == h.blocks_sum && due == 0
+               ? AIOS_OK
+               : aios__art_bad("table of blocks", h.blocks_off, h.blocks_sum, sum, err);
 }
 
-/* ---- writing --------------------------------------------------------------------------------------------------- */
+/* ---- writing ---- */
 typedef struct aios__art_writer {
     const aios_model *m;
     aios_write_fn write;
     void *user;
     aios__art_header h;
     char *work;
-    uint64_t work_bytes, data, manifest;    /* where the next tensor, the next text goes                        */
+    uint64_t work_bytes, data, manifest; /* where the next tensor, the next text goes */
     aios_error *err;
     aios_status st;
 } aios__art_writer;
 
 static void aios__art_put(aios__art_writer *w, uint64_t off, const void *p, uint64_t n) {
     if (!w->st && n && w->write(w->user, off, p, n))
-        w->st = aios__fail2(w->err, AIOS_ERR_IO, off, n, 0, "writing % bytes of the artifact at % failed", aios__u(n), aios__u(off));
+        w->st =
+            aios__fail2(w->err, AIOS_ERR_IO, off, n, 0,
+                        "writing % bytes of the artifact at % failed", aios__u(n), aios__u(off));
 }
 /* How often a token reads tensor i: 0 = all of it every time, 1 = some experts, 2 = a row. */
-static uint32_t aios__art_rank(const aios_model *m, uint32_t i) { return m->place[i].use == AIOS__IS_TABLE ? 2 : m->place[i].experts ? 1 : 0; }
-/* Tensors by rank, then in the order of use: layer after layer, the output. Gives the one behind `before`, -1 = there is none. For the first:
- * before -1, *at 0. */
+static uint32_t aios__art_rank(const aios_model *m, uint32_t i) {
+    return m->place[i].use == AIOS__IS_TABLE ? 2 : m->place[i].experts ? 1 : 0;
+}
+/* Tensors by rank, then in the order of use: layer after layer, the output. Gives the one behind
+ * `before`, -1 = there is none. For the first: before -1, *at 0. */
 static int32_t aios__art_order(const aios_model *m, uint32_t *at, int32_t before) {
-    uint32_t per = AIOS__N_LAYER_ROLES, n = (uint32_t)m->hp.n_layer * per, all = n + AIOS__N_MODEL_ROLES, i;
+    uint32_t per = AIOS__N_LAYER_ROLES, n = (uint32_t)m->hp.n_layer * per,
+             all = n + AIOS__N_MODEL_ROLES, i;
     int32_t layout;
     if (before >= 0 && m->place[before].next >= 0) return m->place[before].next;
-    for (; *at < 3 * all; ) {
+    for (; *at < 3 * all;) {
         int32_t t;
         uint32_t rank = *at / all;
         i = (*at)++ % all;
-        t = i < n ? m->layer[i / per][i % per].w : m->role[AIOS__N_MODEL_ROLES - 1 - (i - n)].w;        /* OUTPUT is the last role */
-        if (t >= 0 && aios__art_rank(m, (uint32_t)t) == rank && aios__art_bytes(m, (uint32_t)t, &layout)) return t;
+        /* OUTPUT is the last role */
+        t = i < n ? m->layer[i / per][i % per].w : m->role[AIOS__N_MODEL_ROLES - 1 - (i - n)].w;
+        if (t >= 0 && aios__art_rank(m, (uint32_t)t) == rank &&
+            aios__art_bytes(m, (uint32_t)t, &layout))
+            return t;
     }
     return -1;
 }
-/* Rows of a block of tensor t, and how many blocks it has: none goes from one matrix of it to the next. */
+/* Rows of a block of tensor t, and how many blocks it has: none goes from one matrix of it to
+ * the next. */
 static uint64_t aios__art_block_rows(const aios__tensor *t, uint32_t block_bytes) {
     uint64_t n = block_bytes / (t->row_bytes * 16) * 16;
     return aios__min_u64(n ? n : 16, t->n[1]);
 }
-static uint32_t aios__art_n_blocks(const aios__tensor *t, uint64_t rows) { return (uint32_t)((t->n[1] + rows - 1) / rows * t->n[2]); }
+static uint32_t aios__art_n_blocks(const aios__tensor *t, uint64_t rows) {
+    return (uint32_t)((t->n[1] + rows - 1) / rows * t->n[2]);
+}
 /* One string of JSON. */
 static void aios__art_json(aios__text *t, aios__str s) {
     uint64_t i;
@@ -6107,42 +7633,74 @@ static void aios__art_say(aios__art_writer *w, const aios__text *t) {
     w->manifest += t->n;
 }
 /* The manifest's line of a tensor. Without writing: its length. */
-static uint64_t aios__art_line(const aios_model *m, int32_t i, const aios__art_tensor *a, char *buf, uint64_t cap, aios__text *t) {
+static uint64_t aios__art_line(const aios_model *m, int32_t i, const aios__art_tensor *a, char *buf,
+                               uint64_t cap, aios__text *t) {
     const aios__tensor *x = &m->gguf.tensor[i];
-    t->p = buf; t->cap = cap; t->n = 0;
+    t->p = buf;
+    t->cap = cap;
+    t->n = 0;
     aios__put_z(t, ",   {\"name\": ");
     aios__art_json(t, x->name);
-    aios__put_z(t, ", \"type\": \""); aios__put_z(t, aiosk_type_info((int32_t)x->type)->name);
-    aios__put_z(t, a->layout == AIOSK_PANELS ? "\", \"layout\": \"panels\", \"offset\": " : "\", \"layout\": \"rows\", \"offset\": "); aios__put_u(t, a->off);
-    aios__put_z(t, ", \"bytes\": "); aios__put_u(t, a->n_bytes);
-    aios__put_z(t, ", \"first_block\": "); aios__put_u(t, a->first_block); aios__put_z(t, ", \"blocks\": "); aios__put_u(t, a->n_blocks);
-    aios__put_z(t, ", \"bytes_per_token\": "); aios__put_u(t, m->place[i].use == AIOS__IS_TABLE ? x->row_bytes : aios__token_share(m, (uint32_t)i, a->n_bytes));
+    aios__put_z(t, ", \"type\": \"");
+    aios__put_z(t, aiosk_type_info((int32_t)x->type)->name);
+    aios__put_z(t, a->layout == AIOSK_PANELS ? "\", \"layout\": \"panels\", \"offset\": "
+                                             : "\", \"layout\": \"rows\", \"offset\": ");
+    aios__put_u(t, a->off);
+    aios__put_z(t, ", \"bytes\": ");
+    aios__put_u(t, a->n_bytes);
+    aios__put_z(t, ", \"first_block\": ");
+    aios__put_u(t, a->first_block);
+    aios__put_z(t, ", \"blocks\": ");
+    aios__put_u(t, a->n_blocks);
+    aios__put_z(t, ", \"bytes_per_token\": ");
+    aios__put_u(t, m->place[i].use == AIOS__IS_TABLE
+                       ? x->row_bytes
+                       : aios__token_share(m, (uint32_t)i, a->n_bytes));
     aios__put_z(t, "}");
     return t->n;
 }
 /* Its line of the contract's "layout". */
-static void aios__art_layout(const aios_model *m, int32_t i, const aios__art_tensor *a, char *buf, uint64_t cap, aios__text *t) {
-    static const char *const how[] = { "\"high\", \"rws_tier\": \"HOT\"", "\"medium\", \"rws_tier\": \"WARM\"", "\"low\", \"rws_tier\": \"STREAM\"" };
-    t->p = buf; t->cap = cap; t->n = 0;
+static void aios__art_layout(const aios_model *m, int32_t i, const aios__art_tensor *a, char *buf,
+                             uint64_t cap, aios__text *t) {
+    static const char *const how[] = { "\"high\", \"rws_tier\": \"HOT\"",
+                                       "\"medium\", \"rws_tier\": \"WARM\"",
+                                       "\"low\", \"rws_tier\": \"STREAM\"" };
+    t->p = buf;
+    t->cap = cap;
+    t->n = 0;
     aios__put_z(t, ",   {\"block_id\": ");
     aios__art_json(t, m->gguf.tensor[i].name);
-    aios__put_z(t, ", \"access_frequency\": "); aios__put_z(t, how[aios__art_rank(m, (uint32_t)i)]);
-    aios__put_z(t, ", \"offset_bytes\": "); aios__put_u(t, a->off); aios__put_z(t, ", \"size_bytes\": "); aios__put_u(t, a->n_bytes);
+    aios__put_z(t, ", \"access_frequency\": ");
+    aios__put_z(t, how[aios__art_rank(m, (uint32_t)i)]);
+    aios__put_z(t, ", \"offset_bytes\": ");
+    aios__put_u(t, a->off);
+    aios__put_z(t, ", \"size_bytes\": ");
+    aios__put_u(t, a->n_bytes);
     aios__put_z(t, "}");
 }
-static uint64_t aios__art_head(const aios__art_header *h, const aios_model *m, char *buf, uint64_t cap, aios__text *t) {
+static uint64_t aios__art_head(const aios__art_header *h, const aios_model *m, char *buf,
+                               uint64_t cap, aios__text *t) {
     static const char hex[] = "0123456789abcdef";
     int32_t i;
-    t->p = buf; t->cap = cap; t->n = 0;
-    aios__put_z(t, "{\"format\": \"aios artifact\", \"version\": 1, \"aios_contract_version\": \"1.0\", \"frequency_ordered\": true, \"model\": \""); aios__put_z(t, m->arch_z);
+    t->p = buf;
+    t->cap = cap;
+    t->n = 0;
+    aios__put_z(
+        t, "{\"format\": \"aios artifact\", \"version\": 1, \"aios_contract_version\": \"1.0\", "
+           "\"frequency_ordered\": true, \"model\": \"");
+    aios__put_z(t, m->arch_z);
     aios__put_z(t, "\", \"model_hash\": \"");
     for (i = 60; i >= 0; i -= 4) aios__put(t, &hex[h->model_hash >> i & 15], 1);
-    aios__put_z(t, "\", \"block_bytes\": "); aios__put_u(t, h->block_bytes); aios__put_z(t, ", \"blocks\": "); aios__put_u(t, h->n_blocks);
+    aios__put_z(t, "\", \"block_bytes\": ");
+    aios__put_u(t, h->block_bytes);
+    aios__put_z(t, ", \"blocks\": ");
+    aios__put_u(t, h->n_blocks);
     aios__put_z(t, ", \"order\": \"frequency and use: prefetch in this order\", \"tensors\": [   ");
     return t->n;
 }
 /* One block's rows, as they will lie in the file, in work; gives its bytes. */
-static uint64_t aios__art_fill(aios__art_writer *w, const aios__tensor *t, int32_t layout, uint64_t row0, uint64_t n_rows, char *out, char *tmp) {
+static uint64_t aios__art_fill(aios__art_writer *w, const aios__tensor *t, int32_t layout,
+                               uint64_t row0, uint64_t n_rows, char *out, char *tmp) {
     uint64_t i, panel = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]);
     const aios_io *io = &w->m->io[t->part];
     if (layout == AIOSK_ROWS) {
@@ -6151,15 +7709,19 @@ static uint64_t aios__art_fill(aios__art_writer *w, const aios__tensor *t, int32
     }
     for (i = 0; i < n_rows && !w->st; i += 16) {
         uint64_t k = aios__min_u64(16, n_rows - i);
-        w->st = aios__io_read(io, t->off + (row0 + i) * t->row_bytes, tmp, k * t->row_bytes, w->err);
-        if (!w->st) aiosk_pack_panel((int32_t)t->type, tmp, (int32_t)k, t->n[0], out + i / 16 * panel);
+        w->st =
+            aios__io_read(io, t->off + (row0 + i) * t->row_bytes, tmp, k * t->row_bytes, w->err);
+        if (!w->st)
+            aiosk_pack_panel((int32_t)t->type, tmp, (int32_t)k, t->n[0], out + i / 16 * panel);
     }
     return (n_rows + 15) / 16 * panel;
 }
 enum { AIOS__ART_LEAST = 65536, AIOS__ART_MOST = 1 << 20 };
 static uint32_t aios__art_block_size(uint64_t asked) {
     if (asked == 0) return 256 * 1024;
-    return asked < AIOS__ART_LEAST ? (uint32_t)AIOS__ART_LEAST : asked > AIOS__ART_MOST ? (uint32_t)AIOS__ART_MOST : (uint32_t)asked;
+    return asked < AIOS__ART_LEAST  ? (uint32_t)AIOS__ART_LEAST
+           : asked > AIOS__ART_MOST ? (uint32_t)AIOS__ART_MOST
+                                    : (uint32_t)asked;
 }
 
 AIOS_API uint64_t aios_artifact_work_bytes(const aios_model *m, uint64_t block_bytes) {
@@ -6168,13 +7730,16 @@ AIOS_API uint64_t aios_artifact_work_bytes(const aios_model *m, uint64_t block_b
     if (!m || !m->arch) return 0;
     for (i = 0; i < m->gguf.n_tensors; i++) {
         const aios__tensor *t = &m->gguf.tensor[i];
-        n = (aios__art_block_rows(t, aios__art_block_size(block_bytes)) + 15) / 16 * 16 * t->row_bytes;
+        n = (aios__art_block_rows(t, aios__art_block_size(block_bytes)) + 15) / 16 * 16 *
+            t->row_bytes;
         if (n + 16 * t->row_bytes > most) most = n + 16 * t->row_bytes;
     }
     return aios__round_up(most, 64) + 4096;
 }
-AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_bytes, aios_write_fn write, void *user, void *work, uint64_t work_bytes,
-                                         aios_progress_fn progress, void *progress_user, aios_error *err) {
+AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_bytes,
+                                         aios_write_fn write, void *user, void *work,
+                                         uint64_t work_bytes, aios_progress_fn progress,
+                                         void *progress_user, aios_error *err) {
     aios__art_writer w;
     aios__art_tensor a;
     aios__text text;
@@ -6183,39 +7748,73 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
     int32_t id, layout, pass;
     char line[512];
     aios__clear(err);
-    if (!m || !m->arch || !write || !work) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_artifact_write: an argument is NULL, or the model has no weights");
-    if (work_bytes < aios_artifact_work_bytes(m, block_bytes)) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, aios_artifact_work_bytes(m, block_bytes), work_bytes, "aios_artifact_write needs % bytes to work in, not %", aios__u(aios_artifact_work_bytes(m, block_bytes)), aios__u(work_bytes));
+    if (!m || !m->arch || !write || !work)
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF,
+                          "aios_artifact_write: an argument is NULL, or the model has no weights");
+    if (work_bytes < aios_artifact_work_bytes(m, block_bytes))
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF,
+                           aios_artifact_work_bytes(m, block_bytes), work_bytes,
+                           "aios_artifact_write needs % bytes to work in, not %",
+                           aios__u(aios_artifact_work_bytes(m, block_bytes)), aios__u(work_bytes));
     memset(&w, 0, sizeof w);
-    w.m = m; w.write = write; w.user = user; w.work = (char *)work; w.work_bytes = work_bytes; w.err = err;
+    w.m = m;
+    w.write = write;
+    w.user = user;
+    w.work = (char *)work;
+    w.work_bytes = work_bytes;
+    w.err = err;
     memcpy(w.h.magic, AIOS__ART_MAGIC, 8);
-    w.h.version = AIOS__ART_VERSION; w.h.n_tensors = m->gguf.n_tensors; w.h.block_bytes = aios__art_block_size(block_bytes); w.h.model_hash = m->gguf.hash;
+    w.h.version = AIOS__ART_VERSION;
+    w.h.n_tensors = m->gguf.n_tensors;
+    w.h.block_bytes = aios__art_block_size(block_bytes);
+    w.h.model_hash = m->gguf.hash;
     if ((w.st = aios__art_probe(m, &w.h.model_probe, err)) != 0) return w.st;
     memset(w.work, 0, AIOS__ART_PAGE);
-    aios__art_put(&w, 0, w.work, AIOS__ART_PAGE);       /* what may be there already is no artifact any more    */
-    /* pass 0 counts blocks; pass 1 the manifest, whose numbers depend on where the data begins; passes 2 and 3 write its two lists */
+    /* what may be there already is no artifact any more */
+    aios__art_put(&w, 0, w.work, AIOS__ART_PAGE);
+    /* pass 0 counts blocks; pass 1 the manifest, whose numbers depend on where the data begins;
+     * passes 2 and 3 write its two lists */
     for (pass = 0; pass < 4; pass++) {
         if (pass == 1) {
             w.h.tensors_off = AIOS__ART_PAGE;
             w.h.blocks_off = w.h.tensors_off + (uint64_t)w.h.n_tensors * sizeof(aios__art_tensor);
             w.h.manifest_off = w.h.blocks_off + (uint64_t)w.h.n_blocks * sizeof(aios__art_block);
             w.h.manifest_bytes = aios__art_head(&w.h, m, line, sizeof line, &text) + 32;
-            for (at = 0, id = -1; (id = aios__art_order(m, &at, id)) >= 0; ) w.h.manifest_bytes += m->gguf.tensor[id].name.n * 4 + 512;      /* no two lines are longer */
+            /* no two lines are longer */
+            for (at = 0, id = -1; (id = aios__art_order(m, &at, id)) >= 0;)
+                w.h.manifest_bytes += m->gguf.tensor[id].name.n * 4 + 512;
             w.h.data_off = aios__round_up(w.h.manifest_off + w.h.manifest_bytes, AIOS__ART_PAGE);
         }
-        if (pass == 2) { w.manifest = w.h.manifest_off; aios__art_head(&w.h, m, line, sizeof line, &text); aios__art_say(&w, &text); }
-        if (pass == 3) { text.p = line; text.cap = sizeof line; text.n = 0; aios__put_z(&text, "], \"layout\": [   "); aios__art_say(&w, &text); }
+        if (pass == 2) {
+            w.manifest = w.h.manifest_off;
+            aios__art_head(&w.h, m, line, sizeof line, &text);
+            aios__art_say(&w, &text);
+        }
+        if (pass == 3) {
+            text.p = line;
+            text.cap = sizeof line;
+            text.n = 0;
+            aios__put_z(&text, "], \"layout\": [   ");
+            aios__art_say(&w, &text);
+        }
         w.data = w.h.data_off;
         block = 0;
-        for (at = 0, id = -1; (id = aios__art_order(m, &at, id)) >= 0; ) {
+        for (at = 0, id = -1; (id = aios__art_order(m, &at, id)) >= 0;) {
             const aios__tensor *t = &m->gguf.tensor[id];
             uint64_t rows = aios__art_block_rows(t, w.h.block_bytes);
             a.n_bytes = aios__art_bytes(m, (uint32_t)id, &layout);
-            a.off = w.data; a.type = t->type; a.layout = (uint32_t)layout; a.first_block = block; a.n_blocks = aios__art_n_blocks(t, rows);
+            a.off = w.data;
+            a.type = t->type;
+            a.layout = (uint32_t)layout;
+            a.first_block = block;
+            a.n_blocks = aios__art_n_blocks(t, rows);
             w.data = aios__round_up(w.data + a.n_bytes, AIOS__ART_PAGE);
             block += a.n_blocks;
             if (pass < 2) continue;
-            if (pass == 2) aios__art_line(m, id, &a, w.work, w.work_bytes, &text);
-            else aios__art_layout(m, id, &a, w.work, w.work_bytes, &text);
+            if (pass == 2)
+                aios__art_line(m, id, &a, w.work, w.work_bytes, &text);
+            else
+                aios__art_layout(m, id, &a, w.work, w.work_bytes, &text);
             if (a.first_block == 0) w.work[0] = ' ';
             aios__art_say(&w, &text);
         }
@@ -6229,10 +7828,19 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
     for (i = 0; i < m->gguf.n_tensors && !w.st; i++) {
         uint64_t off = w.h.data_off;
         memset(&a, 0, sizeof a);
-        for (at = block = 0, id = -1; (id = aios__art_order(m, &at, id)) >= 0; ) {
-            uint64_t n = aios__art_bytes(m, (uint32_t)id, &layout), rows = aios__art_block_rows(&m->gguf.tensor[id], w.h.block_bytes);
+        for (at = block = 0, id = -1; (id = aios__art_order(m, &at, id)) >= 0;) {
+            uint64_t n = aios__art_bytes(m, (uint32_t)id, &layout),
+                     rows = aios__art_block_rows(&m->gguf.tensor[id], w.h.block_bytes);
             uint32_t k = aios__art_n_blocks(&m->gguf.tensor[id], rows);
-            if ((uint32_t)id == i) { a.off = off; a.n_bytes = n; a.type = m->gguf.tensor[id].type; a.layout = (uint32_t)layout; a.first_block = block; a.n_blocks = k; break; }
+            if ((uint32_t)id == i) {
+                a.off = off;
+                a.n_bytes = n;
+                a.type = m->gguf.tensor[id].type;
+                a.layout = (uint32_t)layout;
+                a.first_block = block;
+                a.n_blocks = k;
+                break;
+            }
             off = aios__round_up(off + n, AIOS__ART_PAGE);
             block += k;
         }
@@ -6241,7 +7849,7 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
     }
     blocks_sum = AIOS__ART_SEED;
     end = w.data = w.h.data_off;
-    for (at = block = 0, id = -1; !w.st && (id = aios__art_order(m, &at, id)) >= 0; ) {
+    for (at = block = 0, id = -1; !w.st && (id = aios__art_order(m, &at, id)) >= 0;) {
         const aios__tensor *t = &m->gguf.tensor[id];
         uint64_t rows = aios__art_block_rows(t, w.h.block_bytes), r, off = w.data;
         aios__art_block b;
@@ -6249,7 +7857,10 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
         w.data = aios__round_up(w.data + aios__art_bytes(m, (uint32_t)id, &layout), AIOS__ART_PAGE);
         for (r = 0; r < t->n[1] * t->n[2] && !w.st; r += b.n_rows, block++) {
             memset(&b, 0, sizeof b);
-            b.off = off; b.tensor = (uint32_t)id; b.row0 = (uint32_t)r; b.n_rows = (uint32_t)aios__min_u64(rows, t->n[1] - r % t->n[1]);
+            b.off = off;
+            b.tensor = (uint32_t)id;
+            b.row0 = (uint32_t)r;
+            b.n_rows = (uint32_t)aios__min_u64(rows, t->n[1] - r % t->n[1]);
             b.n_bytes = (uint32_t)aios__art_fill(&w, t, layout, r, b.n_rows, w.work, tmp);
             if (w.st) break;
             b.sum = aios__art_sum(AIOS__ART_SEED, w.work, b.n_bytes);
@@ -6259,31 +7870,36 @@ AIOS_API aios_status aios_artifact_write(const aios_model *m, uint64_t block_byt
             end = off += b.n_bytes;
             done += b.n_bytes;
             if (!w.st && progress && progress(progress_user, done, w.h.file_bytes - w.h.data_off))
-                w.st = aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "stopped by the progress callback");
+                w.st = aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF,
+                                  "stopped by the progress callback");
         }
     }
-    w.h.tensors_sum = tensors_sum; w.h.blocks_sum = blocks_sum;
+    w.h.tensors_sum = tensors_sum;
+    w.h.blocks_sum = blocks_sum;
     w.h.sum = aios__art_sum(AIOS__ART_SEED, &w.h, sizeof w.h - 8);
     memset(w.work, 0, AIOS__ART_PAGE);
-    aios__art_put(&w, end, w.work, w.h.file_bytes - end);       /* the last page is whole                       */
+    aios__art_put(&w, end, w.work, w.h.file_bytes - end); /* the last page is whole */
     memcpy(w.work, &w.h, sizeof w.h);
-    aios__art_put(&w, 0, w.work, AIOS__ART_PAGE);       /* last: a file that was not finished is none */
+    aios__art_put(&w, 0, w.work, AIOS__ART_PAGE); /* last: a file that was not finished is none */
     return w.st;
 }
 
 /* ======== model/open.c ======== */
-/* open.c: opening a model: the parts of its file, one block of memory, the parser, the vocabulary, the roles of its tensors, and
- * the artifact where there is one. */
+/* open.c: opening a model: the parts of its file, one block of memory, the parser, the
+ * vocabulary, the roles of its tensors, and the artifact where there is one. */
 
-/* Takes the model's memory from a bump; counts when its base is NULL. n_layer is what the file says, unchecked yet,
- * but never more than there are tensors. */
-static aios_model *aios__model_layout(aios__bump *b, const aios__gguf_size *size, uint32_t n_parts, aios_model *into) {
+/* Takes the model's memory from a bump; counts when its base is NULL. n_layer is what the file
+ * says, unchecked yet, but never more than there are tensors. */
+static aios_model *aios__model_layout(aios__bump *b, const aios__gguf_size *size, uint32_t n_parts,
+                                      aios_model *into) {
     aios_model *m = (aios_model *)aios__take(b, sizeof(aios_model), 64);
     aios_model *x = m ? m : into;
-    x->io    = (aios_io *)aios__take(b, (n_parts + 1) * sizeof(aios_io), 8);
+    x->io = (aios_io *)aios__take(b, (n_parts + 1) * sizeof(aios_io), 8);
     x->place = (aios__place *)aios__take(b, (uint64_t)size->n_tensors * sizeof(aios__place), 8);
-    /* a layer has two tensors at the least, so this is enough for any file that will not be refused */
-    x->layer = (aios__ref (*)[AIOS__N_LAYER_ROLES])aios__take(b, ((uint64_t)size->n_tensors / 2 + 1) * sizeof *x->layer, 8);
+    /* a layer has two tensors at the least, so this is enough for any file that will not be
+     * refused */
+    x->layer = (aios__ref(*)[AIOS__N_LAYER_ROLES])aios__take(
+        b, ((uint64_t)size->n_tensors / 2 + 1) * sizeof *x->layer, 8);
     return m;
 }
 
@@ -6301,8 +7917,8 @@ static void aios__parts_close(aios_io *io, uint32_t n) {
     uint32_t i;
     for (i = 0; i < n; i++) aios__file_close(&io[i]);
 }
-/* Opens path and, when that is the first part of a split file, all the others. On failure none stays open, but for what is only to be looked at: then
- * this file alone. */
+/* Opens path and, when that is the first part of a split file, all the others. On failure none
+ * stays open, but for what is only to be looked at: then this file alone. */
 static aios_status aios__parts_open(aios__opening *o, aios_error *err) {
     char name[1024];
     uint32_t i, n_open = 1;
@@ -6310,13 +7926,22 @@ static aios_status aios__parts_open(aios__opening *o, aios_error *err) {
     aios_status st = aios__file_open(o->d.path, &o->io[0], err);
     if (st) return st;
     st = aios__gguf_split_count(&o->io[0], &o->lim, &o->n_parts, &no, err);
-    if (!st && no && no < o->n_parts) st = aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, 0, no, "the file is part % of % of a split model: the first is to be opened", aios__u(no + 1), aios__u(o->n_parts));
+    if (!st && no && no < o->n_parts)
+        st = aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, 0, no,
+                         "the file is part % of % of a split model: the first is to be opened",
+                         aios__u(no + 1), aios__u(o->n_parts));
     if (!st && o->n_parts > o->lim.max_parts)
-        st = aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, o->lim.max_parts, o->n_parts, "% parts are more than the limit of %", aios__u(o->n_parts), aios__u(o->lim.max_parts));
+        st = aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, o->lim.max_parts, o->n_parts,
+                         "% parts are more than the limit of %", aios__u(o->n_parts),
+                         aios__u(o->lim.max_parts));
     for (i = 1; !st && i < o->n_parts; i++) {
         if (!aios__split_name(o->d.path, i, o->n_parts, name, sizeof name))
-            st = aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, o->n_parts, 1, "the file is one of % parts, but its name does not end in -00001-of-N.gguf", aios__u(o->n_parts), aios__u(0));
-        else st = aios__file_open(name, &o->io[i], err);
+            st = aios__fail2(
+                err, AIOS_ERR_FORMAT, AIOS__NO_OFF, o->n_parts, 1,
+                "the file is one of % parts, but its name does not end in -00001-of-N.gguf",
+                aios__u(o->n_parts), aios__u(0));
+        else
+            st = aios__file_open(name, &o->io[i], err);
         n_open += !st;
     }
     if (st && o->d.flags & AIOS_MODEL_INSPECT) {
@@ -6325,49 +7950,68 @@ static aios_status aios__parts_open(aios__opening *o, aios_error *err) {
         o->n_parts = n_open = 1;
         st = AIOS_OK;
     }
-    if (st) aios__parts_close(o->io, n_open);
-    else o->own_files = 1;
+    if (st)
+        aios__parts_close(o->io, n_open);
+    else
+        o->own_files = 1;
     return st;
 }
 
-/* Checks the desc, fills in defaults, opens or copies the parts. What is open must be closed by the caller. */
-static aios_status aios__opening_start(aios__opening *o, const aios_model_desc *d, aios_error *err) {
+/* Checks the desc, fills in defaults, opens or copies the parts. What is open must be closed by
+ * the caller. */
+static aios_status aios__opening_start(aios__opening *o, const aios_model_desc *d,
+                                       aios_error *err) {
     aios_status st;
     uint32_t i;
     const char *p;
     memset(o, 0, sizeof *o);
     aios__clear(err);
     if ((st = aios__desc_copy(AIOS__ID_aios_model_desc, &o->d, d, err)) != 0) return st;
-    if ((st = aios__flags(o->d.flags, AIOS_MODEL_VOCAB_ONLY | AIOS_MODEL_INSPECT, "aios_model_desc", err)) != 0) return st;
+    if ((st = aios__flags(o->d.flags, AIOS_MODEL_VOCAB_ONLY | AIOS_MODEL_INSPECT, "aios_model_desc",
+                          err)) != 0)
+        return st;
     if ((st = aios__unused(o->d.reserved, "aios_model_desc", err)) != 0) return st;
-    if (o->d.limits && (st = aios__desc_copy(AIOS__ID_aios_limits, &o->lim, o->d.limits, err)) != 0) return st;
+    if (o->d.limits && (st = aios__desc_copy(AIOS__ID_aios_limits, &o->lim, o->d.limits, err)) != 0)
+        return st;
     o->lim = aios__limits_of(&o->lim);
     if (o->lim.max_parts > AIOS__MAX_PARTS) o->lim.max_parts = AIOS__MAX_PARTS;
     o->n_parts = 1;
     if (!o->d.io) {
-        if (!o->d.path) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_model_desc needs io or path");
+        if (!o->d.path)
+            return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_model_desc needs io or path");
         return aios__parts_open(o, err);
     }
     if (o->d.n_parts) o->n_parts = o->d.n_parts;
-    if (o->n_parts > o->lim.max_parts) return aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, o->lim.max_parts, o->n_parts, "% parts are more than the limit of %", aios__u(o->n_parts), aios__u(o->lim.max_parts));
-    for (i = 0, p = (const char *)o->d.io; i < o->n_parts; i++, p += o->d.io->struct_size) {     /* the caller's sizeof */
+    if (o->n_parts > o->lim.max_parts)
+        return aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, o->lim.max_parts, o->n_parts,
+                           "% parts are more than the limit of %", aios__u(o->n_parts),
+                           aios__u(o->lim.max_parts));
+    /* the caller's sizeof */
+    for (i = 0, p = (const char *)o->d.io; i < o->n_parts; i++, p += o->d.io->struct_size) {
         if ((st = aios__desc_copy(AIOS__ID_aios_io, &o->io[i], p, err)) != 0) return st;
         if ((st = aios__flags(o->io[i].flags, AIOS_IO_ANY_OFFSET, "aios_io", err)) != 0) return st;
-        if (!o->io[i].read) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_io.read is NULL");
+        if (!o->io[i].read)
+            return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_io.read is NULL");
     }
     return AIOS_OK;
 }
-static void aios__opening_end(aios__opening *o) { if (o->own_files) aios__parts_close(o->io, o->n_parts); }
+static void aios__opening_end(aios__opening *o) {
+    if (o->own_files) aios__parts_close(o->io, o->n_parts);
+}
 
 /* Reads the headers once with no memory but the stack, and lays everything out. */
-static aios_status aios__model_size(aios__opening *o, aios__gguf_size *size, uint64_t *bytes, aios_error *err) {
+static aios_status aios__model_size(aios__opening *o, aios__gguf_size *size, uint64_t *bytes,
+                                    aios_error *err) {
     aios__bump b = { NULL, 0 };
     aios_model tmp;
-    aios_status st = aios__gguf_measure(o->io, o->n_parts, &o->lim, o->d.flags & AIOS_MODEL_INSPECT, size, err);
+    aios_status st =
+        aios__gguf_measure(o->io, o->n_parts, &o->lim, o->d.flags & AIOS_MODEL_INSPECT, size, err);
     if (st) return st;
     memset(&tmp, 0, sizeof tmp);
     aios__model_layout(&b, size, o->n_parts, &tmp);
-    if ((st = aios__gguf_load(&tmp.gguf, &b, o->io, o->n_parts, &o->lim, o->d.flags & AIOS_MODEL_INSPECT, size, err)) != 0) return st;
+    if ((st = aios__gguf_load(&tmp.gguf, &b, o->io, o->n_parts, &o->lim,
+                              o->d.flags & AIOS_MODEL_INSPECT, size, err)) != 0)
+        return st;
     if ((st = aios__vocab_load(&tmp.vocab, &b, NULL, size, NULL, err)) != 0) return st;
     *bytes = aios__round_up(b.used, 64);
     return AIOS_OK;
@@ -6376,9 +8020,13 @@ static aios_status aios__model_size(aios__opening *o, aios__gguf_size *size, uin
 static void aios__req_fill(aios_mem_req *r, uint32_t kind, uint32_t tier, uint64_t bytes) {
     memset(r, 0, sizeof *r);
     r->struct_size = (uint32_t)sizeof *r;
-    r->kind = kind; r->bytes = bytes; r->align = tier == AIOS_TIER_STREAM ? 4096 : 64; r->tier = tier;
+    r->kind = kind;
+    r->bytes = bytes;
+    r->align = tier == AIOS_TIER_STREAM ? 4096 : 64;
+    r->tier = tier;
     r->flags = bytes >= ((uint64_t)32 << 20) ? (uint32_t)AIOS_MEM_HUGE : 0;
-    r->numa_node = -1; r->layer = -1;
+    r->numa_node = -1;
+    r->layer = -1;
 }
 
 /* The arch row, hyper-parameters and roles of a loaded directory. */
@@ -6390,22 +8038,31 @@ static aios_status aios__model_understand(aios_model *m, aios_error *err) {
         if (m->flags & AIOS_MODEL_VOCAB_ONLY) return AIOS_OK;
         return aios__fail(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "key general.architecture is missing");
     }
-    if (!aios__key_str(k, &m->arch_name)) return aios__fail(err, AIOS_ERR_MODEL, k->off, "key general.architecture must be a string");
+    if (!aios__key_str(k, &m->arch_name))
+        return aios__fail(err, AIOS_ERR_MODEL, k->off, "key general.architecture must be a string");
     memcpy(m->arch_z, m->arch_name.p, (size_t)aios__min_u64(m->arch_name.n, sizeof m->arch_z - 1));
     if (m->flags & (AIOS_MODEL_VOCAB_ONLY | AIOS_MODEL_INSPECT)) return AIOS_OK;
     m->arch = aios__arch_find(m->arch_name);
-    if (!m->arch) return aios__fail1(err, AIOS_ERR_UNSUPPORTED, k->off, "the model family '%' is not known to this version", aios__s(m->arch_name));
+    if (!m->arch)
+        return aios__fail1(err, AIOS_ERR_UNSUPPORTED, k->off,
+                           "the model family '%' is not known to this version",
+                           aios__s(m->arch_name));
     if ((st = aios__hp_load(m, err)) != 0) return st;
     if ((uint64_t)m->hp.n_layer > (uint64_t)m->gguf.n_tensors / 2) {
         aios__hparse h;
-        h.m = m; h.err = err; h.st = 0;
+        h.m = m;
+        h.err = err;
+        h.st = 0;
         k = aios__hp_key(&h, "block_count");
-        return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, m->gguf.n_tensors, (uint64_t)m->hp.n_layer, "% layers cannot be made of % tensors", aios__i(m->hp.n_layer), aios__u(m->gguf.n_tensors));
+        return aios__fail2(err, AIOS_ERR_MODEL, k ? k->off : AIOS__NO_OFF, m->gguf.n_tensors,
+                           (uint64_t)m->hp.n_layer, "% layers cannot be made of % tensors",
+                           aios__i(m->hp.n_layer), aios__u(m->gguf.n_tensors));
     }
     return aios__roles_load(m, err);
 }
 
-AIOS_API aios_status aios_model_measure(const aios_model_desc *d, aios_mem_req *req, aios_error *err) {
+AIOS_API aios_status aios_model_measure(const aios_model_desc *d, aios_mem_req *req,
+                                        aios_error *err) {
     aios__opening o;
     aios__gguf_size size;
     aios_mem_req r;
@@ -6415,7 +8072,10 @@ AIOS_API aios_status aios_model_measure(const aios_model_desc *d, aios_mem_req *
     aios__opening_end(&o);
     if (st) return st;
     aios__req_fill(&r, AIOS_MEM_META, AIOS_TIER_HOT, bytes);
-    return aios__desc_fill(AIOS__ID_aios_mem_req, req, &r) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "req is NULL or was not initialised: call aios_mem_req_init first") : AIOS_OK;
+    return aios__desc_fill(AIOS__ID_aios_mem_req, req, &r)
+               ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF,
+                            "req is NULL or was not initialised: call aios_mem_req_init first")
+               : AIOS_OK;
 }
 
 /* The artifact, where the desc names one; checked, and known to the tensors' places. */
@@ -6423,12 +8083,15 @@ static aios_status aios__artifact_take(aios_model *m, const aios_model_desc *d, 
     aios_io *io = &m->io[m->n_parts];
     aios_status st = AIOS_OK;
     if (d->artifact) {
-        if ((st = aios__desc_copy(AIOS__ID_aios_io, io, d->artifact, err)) != 0 || (st = aios__flags(io->flags, AIOS_IO_ANY_OFFSET, "aios_io", err)) != 0) return st;
+        if ((st = aios__desc_copy(AIOS__ID_aios_io, io, d->artifact, err)) != 0 ||
+            (st = aios__flags(io->flags, AIOS_IO_ANY_OFFSET, "aios_io", err)) != 0)
+            return st;
         if (!io->read) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_io.read is NULL");
     } else if (d->artifact_path) {
         if ((st = aios__file_open(d->artifact_path, io, err)) != 0) return st;
         m->own_artifact = 1;
-    } else return AIOS_OK;
+    } else
+        return AIOS_OK;
     return aios__art_open(m, io, err);
 }
 
@@ -6453,39 +8116,65 @@ AIOS_API aios_status aios_model_open(const aios_model_desc *d, aios_model **out,
         st = aios__alloc(&mem, &req, "model's header", &block, err);
         b.base = (char *)block;
     }
-    if (st) { aios__opening_end(&o); return st; }
+    if (st) {
+        aios__opening_end(&o);
+        return st;
+    }
     memset(b.base, 0, sizeof(aios_model));
     m = aios__model_layout(&b, &size, o.n_parts, NULL);
-    m->log.fn = o.d.log; m->log.user = o.d.log_user;
-    m->mem = mem; m->req = req; m->n_parts = o.n_parts; m->own_files = o.own_files; m->flags = o.d.flags;
+    m->log.fn = o.d.log;
+    m->log.user = o.d.log_user;
+    m->mem = mem;
+    m->req = req;
+    m->n_parts = o.n_parts;
+    m->own_files = o.own_files;
+    m->flags = o.d.flags;
     memcpy(m->io, o.io, o.n_parts * sizeof *o.io);
     memset(m->place, 0, size.n_tensors * sizeof *m->place);
     memset(&m->io[m->n_parts], 0, sizeof *m->io);
-    st = aios__gguf_load(&m->gguf, &b, m->io, m->n_parts, &o.lim, o.d.flags & AIOS_MODEL_INSPECT, &size, err);
-    if (!st && (st = aios__vocab_load(&m->vocab, &b, &m->gguf, &size, &m->log, err)) != 0 && o.d.flags & AIOS_MODEL_INSPECT) {
+    st = aios__gguf_load(&m->gguf, &b, m->io, m->n_parts, &o.lim, o.d.flags & AIOS_MODEL_INSPECT,
+                         &size, err);
+    if (!st && (st = aios__vocab_load(&m->vocab, &b, &m->gguf, &size, &m->log, err)) != 0 &&
+        o.d.flags & AIOS_MODEL_INSPECT) {
         aios__vocab_clear(&m->vocab);
         aios__clear(err);
         st = AIOS_OK;
     }
-    fp = aiosk_fp_begin();              /* the host's rounding mode is not ours */
+    fp = aiosk_fp_begin(); /* the host's rounding mode is not ours */
     if (!st) st = aios__model_understand(m, err);
     aiosk_fp_end(fp);
-    if (st) { aios_model_free(m); return st; }
-    if (!(o.d.flags & (AIOS_MODEL_VOCAB_ONLY | AIOS_MODEL_INSPECT)) && (st = aios__artifact_take(m, &o.d, err)) != 0) { aios_model_free(m); return st; }
+    if (st) {
+        aios_model_free(m);
+        return st;
+    }
+    if (!(o.d.flags & (AIOS_MODEL_VOCAB_ONLY | AIOS_MODEL_INSPECT)) &&
+        (st = aios__artifact_take(m, &o.d, err)) != 0) {
+        aios_model_free(m);
+        return st;
+    }
     for (i = 0; i < m->gguf.n_tensors; i++)
-        m->place[i].can_map = (uint8_t)((aios__io_map(&m->io[m->gguf.tensor[i].part], m->gguf.tensor[i].off, m->gguf.tensor[i].n_bytes) ? AIOS__MAP_MODEL : 0)
-            | (m->place[i].art_off && aios__io_map(&m->io[m->n_parts], m->place[i].art_off, 1) ? AIOS__MAP_ARTIFACT : 0));
-    for (i = 0; i < m->gguf.n_tensors; i++)             /* experts of one matrix are laid out alike              */
+        m->place[i].can_map =
+            (uint8_t)((aios__io_map(&m->io[m->gguf.tensor[i].part], m->gguf.tensor[i].off,
+                                    m->gguf.tensor[i].n_bytes)
+                           ? AIOS__MAP_MODEL
+                           : 0) |
+                      (m->place[i].art_off &&
+                               aios__io_map(&m->io[m->n_parts], m->place[i].art_off, 1)
+                           ? AIOS__MAP_ARTIFACT
+                           : 0));
+    for (i = 0; i < m->gguf.n_tensors; i++) /* experts of one matrix are laid out alike */
         if (m->place[i].split && m->place[i].expert == 0) {
             uint8_t all = m->place[i].can_map;
             int32_t k;
             for (k = (int32_t)i; k >= 0; k = m->place[k].next) all &= m->place[k].can_map;
             for (k = (int32_t)i; k >= 0; k = m->place[k].next) m->place[k].can_map = all;
         }
-    for (i = 0, m->async = 1; i < m->n_parts + (m->io[m->n_parts].read != NULL); i++) m->async &= m->io[i].submit && m->io[i].wait;
+    for (i = 0, m->async = 1; i < m->n_parts + (m->io[m->n_parts].read != NULL); i++)
+        m->async &= m->io[i].submit && m->io[i].wait;
     if (o.d.log) {
         aios_error e;
-        if (aios__vocab_encodes(&m->vocab, &e)) o.d.log(o.d.log_user, 1, e.text);     /* runs all the same, on token ids */
+        /* runs all the same, on token ids */
+        if (aios__vocab_encodes(&m->vocab, &e)) o.d.log(o.d.log_user, 1, e.text);
     }
     *out = m;
     return AIOS_OK;
@@ -6496,77 +8185,104 @@ AIOS_API void aios_model_free(aios_model *m) {
     aios_mem_req req;
     int32_t i;
     if (!m) return;
-    if (m->n_contexts) { m->dying = 1; return; }
-    mem = m->mem; req = m->req;
-    for (i = 1; i >= 0; i--) if (m->weights[i]) mem.free(mem.user, m->weights[i], &m->weights_req[i]);
+    if (m->n_contexts) {
+        m->dying = 1;
+        return;
+    }
+    mem = m->mem;
+    req = m->req;
+    for (i = 1; i >= 0; i--)
+        if (m->weights[i]) mem.free(mem.user, m->weights[i], &m->weights_req[i]);
     if (m->own_artifact) aios__file_close(&m->io[m->n_parts]);
     if (m->own_files) aios__parts_close(m->io, m->n_parts);
     mem.free(mem.user, m, &req);
 }
 
 /* ======== memory/memory.c ======== */
-/* memory.c: where each tensor's bytes are, and getting them there. aios__place_of decides (pure arithmetic, the same answer each
- * time for the same cut); aios__weights_load carries it out: reads through the io, packs panel by panel. What it leaves out,
- * the rows that are streamed, is read while the model runs (stream.c). */
+/* memory.c: where each tensor's bytes are, and getting them there. aios__place_of decides (pure
+ * arithmetic, the same answer each time for the same cut); aios__weights_load carries it out:
+ * reads through the io, packs panel by panel. What it leaves out, the rows that are streamed, is
+ * read while the model runs (stream.c). */
 
-enum { AIOS__LEVEL = 65536, AIOS__LEVELS = 3 * AIOS__LEVEL };   /* a group of matrices streams from not at all to wholly */
+/* a group of matrices streams from not at all to wholly */
+enum { AIOS__LEVEL = 65536, AIOS__LEVELS = 3 * AIOS__LEVEL };
 
 /* Rows of a tensor that are read at once: whole pairs of panels. */
 static uint32_t aios__unit_rows(const aios__tensor *t, uint64_t unit_bytes) {
     uint64_t n = unit_bytes / t->row_bytes / 32 * 32;
     return (uint32_t)(n < 32 ? 32 : aios__min_u64(n, aios__round_up(t->n[1], 32)));
 }
-/* Rows of a matrix that stay. What its group streams is dealt out in whole units, evenly over the layers, so that reading never
- * waits long for room nor computing for data. */
+/* Rows of a matrix that stay. What its group streams is dealt out in whole units, evenly over
+ * the layers, so that reading never waits long for room nor computing for data. */
 static uint32_t aios__rows_resident(const aios_model *m, const aios__cut *cut, uint32_t i) {
     const aios__place *at = &m->place[i];
     const aios__tensor *t = &m->gguf.tensor[i];
     int64_t part = (int64_t)cut->level - (int64_t)at->group * AIOS__LEVEL;
     uint64_t per, n, k, l = (uint64_t)at->layer;
-    if (at->use != AIOS__IS_MATRIX || at->experts || at->group == AIOS__GROUP_FIXED || part <= 0) return (uint32_t)t->n[1];
+    if (at->use != AIOS__IS_MATRIX || at->experts || at->group == AIOS__GROUP_FIXED || part <= 0)
+        return (uint32_t)t->n[1];
     if (part > AIOS__LEVEL) part = AIOS__LEVEL;
     per = aios__unit_rows(t, cut->unit_bytes);
     n = (t->n[1] + per - 1) / per;
     k = (l + 1) * n * (uint64_t)part / AIOS__LEVEL - l * n * (uint64_t)part / AIOS__LEVEL;
     return (uint32_t)(k ? (n - k) * per : t->n[1]);
 }
-/* Warm steps: the feed-forward matrices of the last layer go first, then those of the one before; attention; the output;
- * what is small. */
+/* Warm steps: the feed-forward matrices of the last layer go first, then those of the one
+ * before; attention; the output; what is small. */
 static int32_t aios__warm_steps(const aios_model *m) { return 4 * m->hp.n_layer; }
 static int32_t aios__is_warm(const aios_model *m, const aios__cut *cut, uint32_t i) {
     const aios__place *at = &m->place[i];
-    return at->use == AIOS__IS_MATRIX && at->group * m->hp.n_layer + m->hp.n_layer - 1 - at->layer < cut->warm;
+    return at->use == AIOS__IS_MATRIX &&
+           at->group * m->hp.n_layer + m->hp.n_layer - 1 - at->layer < cut->warm;
 }
 
-/* Where the bytes of a matrix or table come from: the artifact, packed as they will be used, or the model's file. */
-typedef struct aios__source { uint32_t io; int32_t layout; uint64_t off; } aios__source;
+/* Where the bytes of a matrix or table come from: the artifact, packed as they will be used, or
+ * the model's file. */
+typedef struct aios__source {
+    uint32_t io;
+    int32_t layout;
+    uint64_t off;
+} aios__source;
 static aios__source aios__source_of(const aios_model *m, const aios__cut *cut, uint32_t i) {
     const aios__tensor *t = &m->gguf.tensor[i];
     const aios__place *at = &m->place[i];
     aios__source s;
-    s.io = t->part; s.layout = AIOSK_ROWS; s.off = t->off;
+    s.io = t->part;
+    s.layout = AIOSK_ROWS;
+    s.off = t->off;
     if (!at->art_off) return s;
     aios__art_bytes(m, i, &s.layout);
-    if (cut->rows && s.layout == AIOSK_PANELS) { s.layout = AIOSK_ROWS; return s; }
-    s.io = m->n_parts; s.off = at->art_off;
+    if (cut->rows && s.layout == AIOSK_PANELS) {
+        s.layout = AIOSK_ROWS;
+        return s;
+    }
+    s.io = m->n_parts;
+    s.off = at->art_off;
     return s;
 }
 static inline uint64_t aios__rows_bytes(const aios__tensor *t, int32_t layout, uint64_t n_rows) {
-    return layout == AIOSK_PANELS ? aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, n_rows, t->n[0]) : t->row_bytes * n_rows;
+    return layout == AIOSK_PANELS
+               ? aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, n_rows, t->n[0])
+               : t->row_bytes * n_rows;
 }
 /* Decides for tensor i. off[tier] is the running end of each tier's block. */
-static aios__place aios__place_of(const aios_model *m, const aios__cut *cut, uint32_t i, uint64_t *off) {
+static aios__place aios__place_of(const aios_model *m, const aios__cut *cut, uint32_t i,
+                                  uint64_t *off) {
     const aios__tensor *t = &m->gguf.tensor[i];
     aios__place p = m->place[i];
-    p.layout = AIOSK_ROWS; p.tier = AIOS_TIER_HOT; p.mapped = 0; p.off = p.n_bytes = 0;
+    p.layout = AIOSK_ROWS;
+    p.tier = AIOS_TIER_HOT;
+    p.mapped = 0;
+    p.off = p.n_bytes = 0;
     p.rows = (uint32_t)t->n[1];
     if (!p.use) return p;
-    if (cut->experts && p.experts) {            /* they come and go in a cache                              */
+    if (cut->experts && p.experts) { /* they come and go in a cache */
         p.layout = (uint8_t)aios__source_of(m, cut, i).layout;
         p.rows = 0;
         return p;
     }
-    if (p.use == AIOS__IS_VECTOR) p.n_bytes = t->n[0] * t->n[1] * 4;
+    if (p.use == AIOS__IS_VECTOR)
+        p.n_bytes = t->n[0] * t->n[1] * 4;
     else {
         aios__source from = aios__source_of(m, cut, i);
         int32_t warm = aios__is_warm(m, cut, i), art = from.io == m->n_parts;
@@ -6574,7 +8290,9 @@ static aios__place aios__place_of(const aios_model *m, const aios__cut *cut, uin
         p.mapped = (p.can_map & (art ? AIOS__MAP_ARTIFACT : AIOS__MAP_MODEL)) != 0;
         p.layout = (uint8_t)from.layout;
         if (p.use == AIOS__IS_TABLE && cut->tables && !p.mapped) p.rows = 0;
-        if (!art && p.use == AIOS__IS_MATRIX && !cut->rows && aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]) && !(warm && cut->mapped && p.mapped)) {
+        if (!art && p.use == AIOS__IS_MATRIX && !cut->rows &&
+            aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]) &&
+            !(warm && cut->mapped && p.mapped)) {
             p.layout = AIOSK_PANELS;
             p.mapped = 0;
         }
@@ -6590,48 +8308,63 @@ static aios__place aios__place_of(const aios_model *m, const aios__cut *cut, uin
 }
 
 /* Bytes of the blocks of weights, and by layout for the report. */
-typedef struct aios__weights_size { uint64_t tier[2], packed, rows, mapped; } aios__weights_size;
-static void aios__weights_measure(const aios_model *m, const aios__cut *cut, aios__weights_size *s) {
+typedef struct aios__weights_size {
+    uint64_t tier[2], packed, rows, mapped;
+} aios__weights_size;
+static void aios__weights_measure(const aios_model *m, const aios__cut *cut,
+                                  aios__weights_size *s) {
     uint32_t i;
     memset(s, 0, sizeof *s);
     for (i = 0; i < m->gguf.n_tensors; i++) {
         aios__place p = aios__place_of(m, cut, i, s->tier);
-        if (p.mapped) s->mapped += p.n_bytes;
-        else if (p.layout == AIOSK_PANELS) s->packed += p.n_bytes;
-        else s->rows += p.n_bytes;
+        if (p.mapped)
+            s->mapped += p.n_bytes;
+        else if (p.layout == AIOSK_PANELS)
+            s->packed += p.n_bytes;
+        else
+            s->rows += p.n_bytes;
     }
     for (i = 0; i < 2; i++) s->tier[i] = aios__round_up(s->tier[i], 64);
 }
 
-/* Reads the resident rows of a tensor to dst. What is packed is read into tmp first, as many whole panels at a time as tmp holds. */
-static aios_status aios__tensor_load(const aios_model *m, const aios__source *from, const aios__tensor *t, const aios__place *p, char *dst, char *tmp, uint64_t tmp_bytes, aios_error *err) {
+/* Reads the resident rows of a tensor to dst. What is packed is read into tmp first, as many
+ * whole panels at a time as tmp holds. */
+static aios_status aios__tensor_load(const aios_model *m, const aios__source *from,
+                                     const aios__tensor *t, const aios__place *p, char *dst,
+                                     char *tmp, uint64_t tmp_bytes, aios_error *err) {
     const aios_io *io = &m->io[t->part];
     uint64_t r, n, at_once, panel = aiosk_layout_bytes((int32_t)t->type, AIOSK_PANELS, 16, t->n[0]);
     aios_status st = AIOS_OK;
     if (p->use == AIOS__IS_VECTOR) {
         const char *src = dst;
-        if (t->n_bytes < p->n_bytes) src = dst + (p->n_bytes - t->n_bytes);     /* f16 at the end of its f32s: widened upwards in place */
+        /* f16 at the end of its f32s: widened upwards in place */
+        if (t->n_bytes < p->n_bytes) src = dst + (p->n_bytes - t->n_bytes);
         if ((st = aios__io_read(io, t->off, dst + (src - dst), t->n_bytes, err)) != 0) return st;
-        if (t->type != AIOSK_F32) for (r = 0; r < t->n[0] * t->n[1]; r++) {
-            float f;
-            aiosk_unpack((int32_t)t->type, src + r * (t->row_bytes / t->n[0]), 1, &f);
-            memcpy(dst + r * 4, &f, 4);
-        }
+        if (t->type != AIOSK_F32)
+            for (r = 0; r < t->n[0] * t->n[1]; r++) {
+                float f;
+                aiosk_unpack((int32_t)t->type, src + r * (t->row_bytes / t->n[0]), 1, &f);
+                memcpy(dst + r * 4, &f, 4);
+            }
         return AIOS_OK;
     }
-    if (p->layout == from->layout) return aios__io_read(&m->io[from->io], from->off, dst, p->n_bytes, err);
+    if (p->layout == from->layout)
+        return aios__io_read(&m->io[from->io], from->off, dst, p->n_bytes, err);
     at_once = tmp_bytes / (16 * t->row_bytes) * 16;
-    for (r = 0; r < p->rows * t->n[2]; r += n) {        /* all matrices of it; a panel has rows of one      */
+    for (r = 0; r < p->rows * t->n[2]; r += n) { /* all matrices of it; a panel has rows of one */
         uint64_t i;
         n = aios__min_u64(p->rows - r % p->rows, at_once);
-        if ((st = aios__io_read(io, t->off + r * t->row_bytes, tmp, n * t->row_bytes, err)) != 0) return st;
+        if ((st = aios__io_read(io, t->off + r * t->row_bytes, tmp, n * t->row_bytes, err)) != 0)
+            return st;
         for (i = 0; i < n; i += 16, dst += panel)
-            aiosk_pack_panel((int32_t)t->type, tmp + i * t->row_bytes, (int32_t)aios__min_u64(n - i, 16), t->n[0], dst);
+            aiosk_pack_panel((int32_t)t->type, tmp + i * t->row_bytes,
+                             (int32_t)aios__min_u64(n - i, 16), t->n[0], dst);
     }
     return AIOS_OK;
 }
 
-/* Takes the blocks of weights, which aios__weights_load then fills. Without them the model holds none. */
+/* Takes the blocks of weights, which aios__weights_load then fills. Without them the model holds
+ * none. */
 static void aios__weights_give(aios_model *m) {
     int32_t i;
     for (i = 1; i >= 0; i--) {
@@ -6641,7 +8374,8 @@ static void aios__weights_give(aios_model *m) {
     m->loaded = 0;
 }
 static void aios__plan_req(const aios_plan *p, uint32_t kind, uint32_t tier, aios_mem_req *r) {
-    aios__req_fill(r, kind, tier, kind == AIOS_MEM_WEIGHTS ? p->tier_bytes[tier] : p->request_bytes[kind]);
+    aios__req_fill(r, kind, tier,
+                   kind == AIOS_MEM_WEIGHTS ? p->tier_bytes[tier] : p->request_bytes[kind]);
     if (p->flags & AIOS_PLAN_PIN && tier == AIOS_TIER_HOT) r->flags |= AIOS_MEM_PIN;
     r->numa_node = p->numa_node_1 - 1;
 }
@@ -6650,13 +8384,16 @@ static aios_status aios__weights_take(aios_model *m, const aios_plan *p, aios_er
     aios_status st = AIOS_OK;
     for (i = 0; i < 2 && !st; i++) {
         aios__plan_req(p, AIOS_MEM_WEIGHTS, (uint32_t)i, &m->weights_req[i]);
-        if (p->tier_bytes[i]) st = aios__alloc(&m->mem, &m->weights_req[i], "weights", &m->weights[i], err);
+        if (p->tier_bytes[i])
+            st = aios__alloc(&m->mem, &m->weights_req[i], "weights", &m->weights[i], err);
     }
     if (st) aios__weights_give(m);
     return st;
 }
 /* tmp: room for at least 16 rows of any packed tensor (aios__weights_tmp). */
-static aios_status aios__weights_load(aios_model *m, const aios__cut *cut, char *tmp, uint64_t tmp_bytes, aios_progress_fn progress, void *user, aios_error *err) {
+static aios_status aios__weights_load(aios_model *m, const aios__cut *cut, char *tmp,
+                                      uint64_t tmp_bytes, aios_progress_fn progress, void *user,
+                                      aios_error *err) {
     uint64_t off[2] = { 0, 0 }, done = 0;
     uint32_t i;
     aios_status st = AIOS_OK;
@@ -6666,17 +8403,24 @@ static aios_status aios__weights_load(aios_model *m, const aios__cut *cut, char 
         aios__source from = aios__source_of(m, cut, i);
         if (p.use && p.mapped) {
             p.p = aios__io_map(&m->io[from.io], from.off, p.n_bytes);
-            if (!p.p) st = aios__fail1(err, AIOS_ERR_IO, t->off, "the io's map gave nothing for tensor %", aios__s(t->name));
+            if (!p.p)
+                st = aios__fail1(err, AIOS_ERR_IO, t->off, "the io's map gave nothing for tensor %",
+                                 aios__s(t->name));
         } else if (p.use && p.n_bytes) {
             p.p = (char *)m->weights[p.tier] + p.off;
-            st = aios__tensor_load(m, &from, t, &p, (char *)m->weights[p.tier] + p.off, tmp, tmp_bytes, err);
+            st = aios__tensor_load(m, &from, t, &p, (char *)m->weights[p.tier] + p.off, tmp,
+                                   tmp_bytes, err);
         }
         m->place[i] = p;
         done += t->n_bytes;
         if (!st && progress && progress(user, done, m->gguf.tensor_bytes))
-            st = aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "loading was stopped by the progress callback");
+            st = aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF,
+                            "loading was stopped by the progress callback");
     }
-    if (!st) { m->loaded = 1; m->cut = *cut; }
+    if (!st) {
+        m->loaded = 1;
+        m->cut = *cut;
+    }
     return st;
 }
 /* Bytes of 16 rows of the longest tensor that is packed. */
@@ -6685,82 +8429,121 @@ static uint64_t aios__weights_tmp(const aios_model *m, const aios__cut *cut) {
     uint32_t i;
     for (i = 0; i < m->gguf.n_tensors; i++) {
         aios__place p = aios__place_of(m, cut, i, off);
-        if (p.layout != aios__source_of(m, cut, i).layout && p.rows && m->gguf.tensor[i].row_bytes * 16 > max) max = m->gguf.tensor[i].row_bytes * 16;
+        if (p.layout != aios__source_of(m, cut, i).layout && p.rows &&
+            m->gguf.tensor[i].row_bytes * 16 > max)
+            max = m->gguf.tensor[i].row_bytes * 16;
     }
     return max;
 }
 
 /* ======== memory/stream.c ======== */
-/* stream.c: weights that are not resident are read through a ring of slots while the model runs. The order is static: unit after
- * unit as the program needs them, and from the last on to the first again, as far ahead as there are slots. Use k reads unit
- * k mod n_units into slot k mod n_slots. Experts that are not resident (experts.c) stand in a queue beside the ring: what a layer asks for is
- * wanted now, so it goes before what is read ahead. Reads are carried out by threads of the context's own, by threads that the host lends
- * (aios_serve_reads), by the io's submit and wait, or, without any of these, by the worker that needs the data. */
+/* stream.c: weights that are not resident are read through a ring of slots while the model runs.
+ * The order is static: unit after unit as the program needs them, and from the last on to the
+ * first again, as far ahead as there are slots. Use k reads unit k mod n_units into slot k mod
+ * n_slots. Experts that are not resident (experts.c) stand in a queue beside the ring: what a
+ * layer asks for is wanted now, so it goes before what is read ahead. Reads are carried out by
+ * threads of the context's own, by threads that the host lends (aios_serve_reads), by the io's
+ * submit and wait, or, without any of these, by the worker that needs the data. */
 
 /* Rows of one matrix that are read at once. */
-typedef struct aios__unit { uint64_t off; uint32_t n_bytes, part; } aios__unit;
+typedef struct aios__unit {
+    uint64_t off;
+    uint32_t n_bytes, part;
+} aios__unit;
 
-enum { AIOS__SLOT_EMPTY = 0, AIOS__SLOT_WANTED = 1, AIOS__SLOT_READING = 2, AIOS__SLOT_READY = 3, AIOS__SLOT_FAILED = 4 };
+enum {
+    AIOS__SLOT_EMPTY = 0,
+    AIOS__SLOT_WANTED = 1,
+    AIOS__SLOT_READING = 2,
+    AIOS__SLOT_READY = 3,
+    AIOS__SLOT_FAILED = 4
+};
 typedef struct aios__slot {
     int32_t state;
-    uint32_t part;                      /* what is read: of which file, from where, how much, where to      */
+    uint32_t part; /* what is read: of which file, from where, how much, where to */
     uint64_t off, want;
     char *dst;
-    uint64_t use, done;                 /* ring: the use that is read; bytes so far                         */
+    uint64_t use, done; /* ring: the use that is read; bytes so far */
     uint64_t ticket;
-    int64_t got;                        /* what the reader answered when it failed                          */
+    int64_t got; /* what the reader answered when it failed */
 } aios__slot;
 
-enum { AIOS__READ_INLINE = 0, AIOS__READ_THREADS = 1, AIOS__READ_ASYNC = 2, AIOS__STREAM_ALIGN = 4096, AIOS__INLINE_BYTES = 256 * 1024, AIOS__HINT_BYTES = 4 << 20 };
-#define AIOS__NO_TICKET UINT64_MAX      /* of a slot that is being read: the rest is to be submitted again */
+enum {
+    AIOS__READ_INLINE = 0,
+    AIOS__READ_THREADS = 1,
+    AIOS__READ_ASYNC = 2,
+    AIOS__STREAM_ALIGN = 4096,
+    AIOS__INLINE_BYTES = 256 * 1024,
+    AIOS__HINT_BYTES = 4 << 20
+};
+#define AIOS__NO_TICKET \
+    UINT64_MAX /* of a slot that is being read: the rest is to be submitted again */
 
 typedef struct aios__stream {
-    const aios_io *io;                  /* [n_parts]                                                        */
+    const aios_io *io; /* [n_parts] */
     uint32_t n_units, n_slots;
     uint64_t slot_bytes;
     char *base;
-    aios__unit *unit;                   /* [n_units]                                                        */
-    aios__slot *slot;                   /* [n_all] of the ring, then those that are wanted by number        */
-    uint32_t n_all, row0;               /* 0 = nothing is streamed; from row0 on they are of rows (rows.c), those before of experts */
-    uint32_t *queue;                    /* [n_all - n_slots] what is wanted: those from head to tail        */
+    aios__unit *unit; /* [n_units] */
+    aios__slot *slot; /* [n_all] of the ring, then those that are wanted by number */
+    /* 0 = nothing is streamed; from row0 on they are of rows (rows.c), those before of experts */
+    uint32_t n_all, row0;
+    uint32_t *queue; /* [n_all - n_slots] what is wanted: those from head to tail */
     uint64_t head, tail, n_tickets;
-    uint32_t n_rests;                   /* slots without a ticket                                           */
-    aios__slot *now;                    /* INLINE: what is being read                                       */
-    const aios__slot *bad;              /* what could not be read                                           */
-    int32_t how;                        /* AIOS__READ_*                                                     */
-    int32_t hold;                       /* nothing is asked for: after a failure, until the next step       */
-    int32_t ended;                      /* lent threads are to return                                       */
-    uint64_t used, issued;              /* uses that are through, and those whose reading has begun         */
-    uint64_t hinted;                    /* INLINE: uses that the io has been told of                        */
-    uint64_t read_bytes, wanted_bytes, n_reads, n_errors;       /* for the counters; wanted: of experts     */
-    aios__crew crew;                    /* reading threads                                                  */
+    uint32_t n_rests;      /* slots without a ticket */
+    aios__slot *now;       /* INLINE: what is being read */
+    const aios__slot *bad; /* what could not be read */
+    int32_t how;           /* AIOS__READ_* */
+    int32_t hold;          /* nothing is asked for: after a failure, until the next step */
+    int32_t ended;         /* lent threads are to return */
+    uint64_t used, issued; /* uses that are through, and those whose reading has begun */
+    uint64_t hinted;       /* INLINE: uses that the io has been told of */
+    uint64_t read_bytes, wanted_bytes, n_reads, n_errors; /* for the counters; wanted: of experts */
+    aios__crew crew;                                      /* reading threads */
 } aios__stream;
 
-/* Bytes of a file that are read for a unit: from page boundary to page boundary, as direct reading wants it, where the io does not say that it
- * need not be. */
-static inline uint64_t aios__stream_align(const aios_io *io) { return io->flags & AIOS_IO_ANY_OFFSET ? 1 : AIOS__STREAM_ALIGN; }
-static inline uint64_t aios__unit_start(const aios__unit *u, const aios_io *io) { return u->off / aios__stream_align(io) * aios__stream_align(io); }
+/* Bytes of a file that are read for a unit: from page boundary to page boundary, as direct
+ * reading wants it, where the io does not say that it need not be. */
+static inline uint64_t aios__stream_align(const aios_io *io) {
+    return io->flags & AIOS_IO_ANY_OFFSET ? 1 : AIOS__STREAM_ALIGN;
+}
+static inline uint64_t aios__unit_start(const aios__unit *u, const aios_io *io) {
+    return u->off / aios__stream_align(io) * aios__stream_align(io);
+}
 static inline uint64_t aios__unit_window(const aios__unit *u, const aios_io *io) {
-    return aios__min_u64(aios__round_up(u->off + u->n_bytes, aios__stream_align(io)), io->n_bytes) - aios__unit_start(u, io);
+    return aios__min_u64(aios__round_up(u->off + u->n_bytes, aios__stream_align(io)), io->n_bytes) -
+           aios__unit_start(u, io);
 }
 /* The same of n bytes anywhere: the most. */
-static inline uint64_t aios__window_most(uint64_t n, const aios_io *io) { return aios__round_up(n + aios__stream_align(io) - 1, aios__stream_align(io)); }
-static inline const aios__unit *aios__use_unit(const aios__stream *s, uint64_t use) { return &s->unit[use % s->n_units]; }
-static inline char *aios__slot_base(const aios__stream *s, uint64_t use) { return s->base + use % s->n_slots * s->slot_bytes; }
+static inline uint64_t aios__window_most(uint64_t n, const aios_io *io) {
+    return aios__round_up(n + aios__stream_align(io) - 1, aios__stream_align(io));
+}
+static inline const aios__unit *aios__use_unit(const aios__stream *s, uint64_t use) {
+    return &s->unit[use % s->n_units];
+}
+static inline char *aios__slot_base(const aios__stream *s, uint64_t use) {
+    return s->base + use % s->n_slots * s->slot_bytes;
+}
 
 /* The next that can be read now, or none. Called with the crew's lock. */
 static aios__slot *aios__stream_next(aios__stream *s) {
     aios__slot *slot = NULL;
     if (s->hold) return NULL;
-    if (s->head < s->tail) slot = &s->slot[s->queue[s->head++ % (s->n_all - s->n_slots)]];
+    if (s->head < s->tail)
+        slot = &s->slot[s->queue[s->head++ % (s->n_all - s->n_slots)]];
     else if (s->n_units) {
         const aios__unit *u = aios__use_unit(s, s->issued);
         slot = &s->slot[s->issued % s->n_slots];
         if (s->issued >= s->used + s->n_slots || slot->state == AIOS__SLOT_READING) return NULL;
-        slot->part = u->part; slot->off = aios__unit_start(u, &s->io[u->part]); slot->want = aios__unit_window(u, &s->io[u->part]); slot->dst = aios__slot_base(s, s->issued);
+        slot->part = u->part;
+        slot->off = aios__unit_start(u, &s->io[u->part]);
+        slot->want = aios__unit_window(u, &s->io[u->part]);
+        slot->dst = aios__slot_base(s, s->issued);
         slot->use = s->issued++;
-    } else return NULL;
-    slot->state = AIOS__SLOT_READING; slot->done = 0;
+    } else
+        return NULL;
+    slot->state = AIOS__SLOT_READING;
+    slot->done = 0;
     slot->ticket = s->n_tickets++ * s->n_all + (uint64_t)(slot - s->slot);
     return slot;
 }
@@ -6773,17 +8556,26 @@ static void aios__stream_end(aios__stream *s, aios__slot *slot, int64_t got) {
     uint64_t want = slot->want, done = slot->done + (got > 0 ? (uint64_t)got : 0);
     s->n_reads++;
     if (got > 0 && done <= want) s->read_bytes += (uint64_t)got;
-    if (got > 0 && done <= want && slot >= s->slot + s->n_slots && slot < s->slot + s->row0) s->wanted_bytes += (uint64_t)got;
-    if (s->how == AIOS__READ_ASYNC && done < want) done -= done % aios__stream_align(&s->io[slot->part]);    /* it goes on where a direct read can */
+    if (got > 0 && done <= want && slot >= s->slot + s->n_slots && slot < s->slot + s->row0)
+        s->wanted_bytes += (uint64_t)got;
+    /* it goes on where a direct read can */
+    if (s->how == AIOS__READ_ASYNC && done < want)
+        done -= done % aios__stream_align(&s->io[slot->part]);
     if (got > 0 && done <= want && done > slot->done) {
         slot->done = done;
         slot->state = done == want ? AIOS__SLOT_READY : AIOS__SLOT_READING;
-    } else { slot->state = AIOS__SLOT_FAILED; slot->got = got; s->n_errors++; }
+    } else {
+        slot->state = AIOS__SLOT_FAILED;
+        slot->got = got;
+        s->n_errors++;
+    }
 }
-/* Reads on: one call of the reader. Called without the lock; nobody else touches a slot that is being read. */
+/* Reads on: one call of the reader. Called without the lock; nobody else touches a slot that is
+ * being read. */
 static int64_t aios__stream_read(const aios__stream *s, const aios__slot *slot, uint64_t most) {
     const aios_io *io = &s->io[slot->part];
-    return io->read(io->user, slot->off + slot->done, slot->dst + slot->done, aios__min_u64(slot->want - slot->done, most));
+    return io->read(io->user, slot->off + slot->done, slot->dst + slot->done,
+                    aios__min_u64(slot->want - slot->done, most));
 }
 
 /* A reading thread: reads what is due, sleeps when there is nothing. */
@@ -6792,7 +8584,10 @@ static void aios__stream_serve(void *arg) {
     aios__crew_lock(&s->crew);
     while (!s->crew.quit && !s->ended) {
         aios__slot *slot = aios__stream_next(s);
-        if (!slot) { aios__crew_idle(&s->crew); continue; }
+        if (!slot) {
+            aios__crew_idle(&s->crew);
+            continue;
+        }
         while (slot->state == AIOS__SLOT_READING) {
             int64_t got;
             aios__crew_unlock(&s->crew);
@@ -6805,31 +8600,50 @@ static void aios__stream_serve(void *arg) {
     aios__crew_unlock(&s->crew);
 }
 
-/* ---- asynchronous ---------------------------------------------------------------------------------------------- */
+/* ---- asynchronous ---- */
 #define AIOS__ANY_PART UINT32_MAX
 /* A slot, other than one, for which a read is under way: of the io of a part, or of any. */
-static const aios__slot *aios__stream_flying(const aios__stream *s, uint32_t part, const aios__slot *but) {
+static const aios__slot *aios__stream_flying(const aios__stream *s, uint32_t part,
+                                             const aios__slot *but) {
     uint32_t i;
     for (i = 0; i < s->n_all; i++)
-        if (&s->slot[i] != but && s->slot[i].state == AIOS__SLOT_READING && s->slot[i].ticket != AIOS__NO_TICKET && (s->slot[i].part == part || part == AIOS__ANY_PART)) return &s->slot[i];
+        if (&s->slot[i] != but && s->slot[i].state == AIOS__SLOT_READING &&
+            s->slot[i].ticket != AIOS__NO_TICKET &&
+            (s->slot[i].part == part || part == AIOS__ANY_PART))
+            return &s->slot[i];
     return NULL;
 }
 /* 0: the io takes no more now. */
 static int32_t aios__stream_submit(aios__stream *s, aios__slot *slot) {
     const aios_io *io = &s->io[slot->part];
-    int32_t st = io->submit(io->user, slot->ticket, slot->off + slot->done, slot->dst + slot->done, slot->want - slot->done);
+    int32_t st = io->submit(io->user, slot->ticket, slot->off + slot->done, slot->dst + slot->done,
+                            slot->want - slot->done);
     if (st >= 0) return 1;
-    if (!aios__stream_flying(s, slot->part, slot)) { aios__stream_end(s, slot, st); return 1; }
-    if (slot->done) { slot->ticket = AIOS__NO_TICKET; s->n_rests++; }      /* a queue that is full for now: later, when one of these is over */
-    else if (slot >= s->slot + s->n_slots) { slot->state = AIOS__SLOT_WANTED; s->head--; }         /* it was taken just now */
-    else { slot->state = AIOS__SLOT_EMPTY; s->issued--; }
+    if (!aios__stream_flying(s, slot->part, slot)) {
+        aios__stream_end(s, slot, st);
+        return 1;
+    }
+    /* a queue that is full for now: later, when one of these is over */
+    if (slot->done) {
+        slot->ticket = AIOS__NO_TICKET;
+        s->n_rests++;
+    }
+    /* it was taken just now */
+    else if (slot >= s->slot + s->n_slots) {
+        slot->state = AIOS__SLOT_WANTED;
+        s->head--;
+    } else {
+        slot->state = AIOS__SLOT_EMPTY;
+        s->issued--;
+    }
     return 0;
 }
 /* Submits what came in pieces and was refused since. 0: the io still takes no more. */
 static int32_t aios__stream_rests(aios__stream *s) {
     uint32_t i;
     for (i = 0; s->n_rests && i < s->n_all; i++) {
-        if (s->slot[i].state != AIOS__SLOT_READING || s->slot[i].ticket != AIOS__NO_TICKET) continue;
+        if (s->slot[i].state != AIOS__SLOT_READING || s->slot[i].ticket != AIOS__NO_TICKET)
+            continue;
         s->n_rests--;
         s->slot[i].ticket = s->n_tickets++ * s->n_all + i;
         if (!aios__stream_submit(s, &s->slot[i])) return 0;
@@ -6847,9 +8661,9 @@ static void aios__stream_reap(aios__stream *s, uint32_t part, uint64_t timeout_n
         timeout_ns = 0;
         if (slot->state != AIOS__SLOT_READING || slot->ticket != ticket) continue;
         aios__stream_end(s, slot, got);
-        if (slot->state == AIOS__SLOT_READING) aios__stream_submit(s, slot);     /* it came in pieces */
+        if (slot->state == AIOS__SLOT_READING) aios__stream_submit(s, slot); /* it came in pieces */
     }
-    if (n < 0) {                        /* no read of a broken io is under way any more */
+    if (n < 0) { /* no read of a broken io is under way any more */
         uint32_t i;
         for (i = 0; i < s->n_all; i++)
             if (s->slot[i].state == AIOS__SLOT_READING && s->slot[i].part == part) {
@@ -6859,27 +8673,34 @@ static void aios__stream_reap(aios__stream *s, uint32_t part, uint64_t timeout_n
     }
 }
 
-/* ---- what exec calls ------------------------------------------------------------------------------------------- */
+/* ---- what exec calls ---- */
 /* Lets reading begin as far as there is room. */
 static void aios__stream_pump(aios__stream *s) {
     aios__slot *slot;
-    if (s->how == AIOS__READ_ASYNC && aios__stream_rests(s)) while ((slot = aios__stream_next(s)) != NULL && aios__stream_submit(s, slot)) {}
+    if (s->how == AIOS__READ_ASYNC && aios__stream_rests(s))
+        while ((slot = aios__stream_next(s)) != NULL && aios__stream_submit(s, slot)) {}
     if (s->how == AIOS__READ_THREADS) aios__crew_call(&s->crew);
 }
-/* The program starts at its first unit: right away, or, after a pass that was dropped in its middle, as soon as what is being read
- * is through. */
+/* The program starts at its first unit: right away, or, after a pass that was dropped in its
+ * middle, as soon as what is being read is through. */
 static void aios__stream_start(aios__stream *s) {
     uint32_t i;
     if (!s->n_all) return;
     aios__crew_lock(&s->crew);
-    for (i = s->n_slots; (s->head < s->tail || s->hold || s->now) && i < s->n_all; i++)     /* what a pass that was dropped wanted */
-        if (s->slot[i].state != AIOS__SLOT_READY && (s->slot[i].state != AIOS__SLOT_READING || s->how == AIOS__READ_INLINE)) s->slot[i].state = AIOS__SLOT_EMPTY;
+    /* what a pass that was dropped wanted */
+    for (i = s->n_slots; (s->head < s->tail || s->hold || s->now) && i < s->n_all; i++)
+        if (s->slot[i].state != AIOS__SLOT_READY &&
+            (s->slot[i].state != AIOS__SLOT_READING || s->how == AIOS__READ_INLINE))
+            s->slot[i].state = AIOS__SLOT_EMPTY;
     s->head = s->tail;
     s->now = NULL;
-    if (!s->n_units) s->hold = 0;
-    else if (s->used % s->n_units || s->hold || s->slot[s->used % s->n_slots].state == AIOS__SLOT_FAILED) {
+    if (!s->n_units)
+        s->hold = 0;
+    else if (s->used % s->n_units || s->hold ||
+             s->slot[s->used % s->n_slots].state == AIOS__SLOT_FAILED) {
         for (i = 0; i < s->n_slots; i++)
-            if (s->slot[i].state != AIOS__SLOT_READING || s->how == AIOS__READ_INLINE) s->slot[i].state = AIOS__SLOT_EMPTY;
+            if (s->slot[i].state != AIOS__SLOT_READING || s->how == AIOS__READ_INLINE)
+                s->slot[i].state = AIOS__SLOT_EMPTY;
         s->used = s->issued = s->hinted = (s->issued + s->n_units - 1) / s->n_units * s->n_units;
         s->hold = 0;
     }
@@ -6898,7 +8719,8 @@ static void aios__stream_hint(aios__stream *s) {
         if (io->soon) io->soon(io->user, u->off, u->n_bytes);
     }
 }
-/* Goes on reading, a piece at a time where nobody else does it, or waits for somebody, or for the io of a part, who do. With the lock. */
+/* Goes on reading, a piece at a time where nobody else does it, or waits for somebody, or for
+ * the io of a part, who do. With the lock. */
 static void aios__stream_move(aios__stream *s, uint32_t part, uint64_t timeout_ns) {
     if (s->how == AIOS__READ_INLINE) {
         if (!s->now || s->now->state != AIOS__SLOT_READING) {
@@ -6910,10 +8732,14 @@ static void aios__stream_move(aios__stream *s, uint32_t part, uint64_t timeout_n
     }
     aios__stream_pump(s);
     if (s->how == AIOS__READ_ASYNC) {
-        const aios__slot *other = aios__stream_flying(s, part, NULL) ? NULL : aios__stream_flying(s, AIOS__ANY_PART, NULL);
-        aios__stream_reap(s, other ? other->part : part, timeout_ns);       /* what the queue's head waits for may be another io */
+        const aios__slot *other = aios__stream_flying(s, part, NULL)
+                                      ? NULL
+                                      : aios__stream_flying(s, AIOS__ANY_PART, NULL);
+        /* what the queue's head waits for may be another io */
+        aios__stream_reap(s, other ? other->part : part, timeout_ns);
         aios__stream_pump(s);
-    } else aios__crew_wait(&s->crew, timeout_ns);
+    } else
+        aios__crew_wait(&s->crew, timeout_ns);
 }
 /* Is the unit of the next use there? 1 = yes; 0 = not yet; AIOS_ERR_*: it cannot be read. */
 static int32_t aios__stream_try(aios__stream *s, uint64_t timeout_ns) {
@@ -6921,8 +8747,13 @@ static int32_t aios__stream_try(aios__stream *s, uint64_t timeout_ns) {
     int32_t r = 0;
     aios__crew_lock(&s->crew);
     if (!(slot->use == s->used && slot->state >= AIOS__SLOT_READY))
-        aios__stream_move(s, slot->state == AIOS__SLOT_READING ? slot->part : aios__use_unit(s, s->used)->part, timeout_ns);
-    if (slot->use == s->used) r = slot->state == AIOS__SLOT_READY ? 1 : slot->state == AIOS__SLOT_FAILED ? (int32_t)AIOS_ERR_IO : 0;
+        aios__stream_move(
+            s, slot->state == AIOS__SLOT_READING ? slot->part : aios__use_unit(s, s->used)->part,
+            timeout_ns);
+    if (slot->use == s->used)
+        r = slot->state == AIOS__SLOT_READY    ? 1
+            : slot->state == AIOS__SLOT_FAILED ? (int32_t)AIOS_ERR_IO
+                                               : 0;
     if (r < 0) s->bad = slot;
     aios__crew_unlock(&s->crew);
     return r;
@@ -6943,14 +8774,18 @@ static void aios__stream_pass(aios__stream *s) {
 /* Takes what was counted; with reset, begins anew. */
 static void aios__stream_count(aios__stream *s, aios_counters *c, int32_t reset) {
     aios__crew_lock(&s->crew);
-    c->stream_bytes = s->read_bytes; c->expert_bytes = s->wanted_bytes; c->n_reads = s->n_reads; c->n_read_errors = s->n_errors;
+    c->stream_bytes = s->read_bytes;
+    c->expert_bytes = s->wanted_bytes;
+    c->n_reads = s->n_reads;
+    c->n_read_errors = s->n_errors;
     if (reset) s->read_bytes = s->wanted_bytes = s->n_reads = s->n_errors = 0;
     aios__crew_unlock(&s->crew);
 }
-static aios_status aios__stream_open(aios__stream *s, uint32_t lent, int32_t n_readers, uint32_t async, aios_error *err) {
+static aios_status aios__stream_open(aios__stream *s, uint32_t lent, int32_t n_readers,
+                                     uint32_t async, aios_error *err) {
     aios_status st;
     s->how = lent || n_readers ? AIOS__READ_THREADS : async ? AIOS__READ_ASYNC : AIOS__READ_INLINE;
-    s->hold = 1;                        /* until the first step                                             */
+    s->hold = 1; /* until the first step */
     st = aios__crew_start(&s->crew, n_readers, aios__stream_serve, s, err);
     if (st) s->n_all = 0;
     return st;
@@ -6968,47 +8803,63 @@ static void aios__stream_stop(aios__stream *s) {
     if (!s->n_all) return;
     if (!aios__crew_stop(&s->crew)) return;
     for (i = 0; i < s->n_all; i++)
-        while (s->how == AIOS__READ_ASYNC && s->slot[i].state == AIOS__SLOT_READING && s->slot[i].ticket != AIOS__NO_TICKET) {
+        while (s->how == AIOS__READ_ASYNC && s->slot[i].state == AIOS__SLOT_READING &&
+               s->slot[i].ticket != AIOS__NO_TICKET) {
             s->hold = 1;
             aios__stream_reap(s, s->slot[i].part, AIOS__FOREVER);
         }
 }
 
 /* ======== memory/rows.c ======== */
-/* rows.c: tables that are not resident and of which tokens read a row: embeddings, learned positions. An op that takes rows goes through the
- * tokens of a pass in rounds; for each, what it needs is asked for, and what the next round needs too, and in the end what the next
- * pass will begin with. Rows go through slots of the stream behind those of the ring and of experts, before anything that is read
- * ahead. A row that is in a slot still is not read again. */
+/* rows.c: tables that are not resident and of which tokens read a row: embeddings, learned
+ * positions. An op that takes rows goes through the tokens of a pass in rounds; for each, what
+ * it needs is asked for, and what the next round needs too, and in the end what the next pass
+ * will begin with. Rows go through slots of the stream behind those of the ring and of experts,
+ * before anything that is read ahead. A row that is in a slot still is not read again. */
 
 enum { AIOS__N_TABLES = 2, AIOS__EMBD_TABLE = 0, AIOS__POS_TABLE = 1, AIOS__ROW_SLOTS = 32 };
-typedef struct aios__table { uint64_t off, row_bytes; uint32_t part, n_resident; } aios__table;     /* its first n_resident rows are in memory */
+/* its first n_resident rows are in memory */
+typedef struct aios__table {
+    uint64_t off, row_bytes;
+    uint32_t part, n_resident;
+} aios__table;
 
 typedef struct aios__rows {
     aios__stream *s;
     aios__table table[AIOS__N_TABLES];
-    int32_t n_slots, per_round;         /* tokens of a round: all of a pass, or half of what there are slots for */
-    int32_t *at;                        /* [n_slots] slot of the row of token t0 + i; -1 = none yet, -2 = it is in memory */
-    int32_t now, t0, n;                 /* what was asked for last: of which table, for tokens from t0 on, how many */
-    const int32_t *row;                 /* [t0 + n] the rows of a pass's tokens, or soon                    */
-    int64_t *key;                       /* [n_slots] row * N_TABLES + table of what is in a slot, or on its way; -1 = nothing */
-    uint8_t *busy;                      /* [n_slots] 1 = was asked for                                      */
-    int32_t next;                       /* where the search for a slot to give away begins                  */
-    int32_t *soon;                      /* [n_slots] of tokens that come next                               */
+    /* tokens of a round: all of a pass, or half of what there are slots for */
+    int32_t n_slots, per_round;
+    /* [n_slots] slot of the row of token t0 + i; -1 = none yet, -2 = it is in memory */
+    int32_t *at;
+    /* what was asked for last: of which table, for tokens from t0 on, how many */
+    int32_t now, t0, n;
+    const int32_t *row; /* [t0 + n] the rows of a pass's tokens, or soon */
+    /* [n_slots] row * N_TABLES + table of what is in a slot, or on its way; -1 = nothing */
+    int64_t *key;
+    uint8_t *busy; /* [n_slots] 1 = was asked for */
+    int32_t next;  /* where the search for a slot to give away begins */
+    int32_t *soon; /* [n_slots] of tokens that come next */
 } aios__rows;
 
 static void aios__rows_layout(aios__rows *r, aios__bump *b, uint64_t n_slots) {
-    r->key  = (int64_t *)aios__take(b, n_slots * 8, 8);
-    r->at   = (int32_t *)aios__take(b, n_slots * 4, 8);
+    r->key = (int64_t *)aios__take(b, n_slots * 8, 8);
+    r->at = (int32_t *)aios__take(b, n_slots * 4, 8);
     r->soon = (int32_t *)aios__take(b, n_slots * 4, 8);
     r->busy = (uint8_t *)aios__take(b, n_slots, 8);
 }
-static inline aios__slot *aios__rows_slot(const aios__rows *r, int32_t i) { return &r->s->slot[r->s->row0 + (uint32_t)i]; }
-static void aios__rows_start(aios__rows *r, aios__stream *s, const aios__table *table, int32_t n_batch, char *base, uint64_t slot_bytes) {
+static inline aios__slot *aios__rows_slot(const aios__rows *r, int32_t i) {
+    return &r->s->slot[r->s->row0 + (uint32_t)i];
+}
+static void aios__rows_start(aios__rows *r, aios__stream *s, const aios__table *table,
+                             int32_t n_batch, char *base, uint64_t slot_bytes) {
     int32_t i;
     r->s = s;
     r->per_round = r->n_slots == n_batch ? n_batch : r->n_slots / 2;
     memcpy(r->table, table, sizeof r->table);
-    for (i = 0; i < r->n_slots; i++) { r->key[i] = -1; aios__rows_slot(r, i)->dst = base + (uint64_t)i * slot_bytes; }
+    for (i = 0; i < r->n_slots; i++) {
+        r->key[i] = -1;
+        aios__rows_slot(r, i)->dst = base + (uint64_t)i * slot_bytes;
+    }
 }
 /* How many of these are not in memory. */
 static uint64_t aios__rows_streamed(const aios__table *x, const int32_t *row, int32_t n) {
@@ -7019,13 +8870,16 @@ static uint64_t aios__rows_streamed(const aios__table *x, const int32_t *row, in
 }
 static inline aios__unit aios__rows_unit(const aios__table *x, int32_t row) {
     aios__unit u;
-    u.off = x->off + (uint64_t)row * x->row_bytes; u.n_bytes = (uint32_t)x->row_bytes; u.part = x->part;
+    u.off = x->off + (uint64_t)row * x->row_bytes;
+    u.n_bytes = (uint32_t)x->row_bytes;
+    u.part = x->part;
     return u;
 }
 /* Where nobody reads ahead, the io is told. */
 static void aios__rows_hint(const aios__rows *r, const aios__unit *u) {
     const aios_io *io = &r->s->io[u->part];
-    if (r->s->how == AIOS__READ_INLINE && io->soon) io->soon(io->user, aios__unit_start(u, io), aios__unit_window(u, io));
+    if (r->s->how == AIOS__READ_INLINE && io->soon)
+        io->soon(io->user, aios__unit_start(u, io), aios__unit_window(u, io));
 }
 /* The slot that a row is in, or will be; -1 = none. */
 static int32_t aios__rows_find(const aios__rows *r, int64_t key) {
@@ -7039,11 +8893,14 @@ static int32_t aios__rows_victim(aios__rows *r) {
     for (i = 0; i < r->n_slots; i++) {
         k = r->next;
         r->next = k + 1 < r->n_slots ? k + 1 : 0;
-        if (!r->busy[k] && aios__rows_slot(r, k)->state != AIOS__SLOT_READING && aios__rows_slot(r, k)->state != AIOS__SLOT_WANTED) return k;
+        if (!r->busy[k] && aios__rows_slot(r, k)->state != AIOS__SLOT_READING &&
+            aios__rows_slot(r, k)->state != AIOS__SLOT_WANTED)
+            return k;
     }
     return -1;
 }
-/* Finds slots for rows that have none yet, and asks for them. 0 = not for all: something that nobody waits for any more is still being read. */
+/* Finds slots for rows that have none yet, and asks for them. 0 = not for all: something that
+ * nobody waits for any more is still being read. */
 static int32_t aios__rows_assign(aios__rows *r) {
     const aios__table *x = &r->table[r->now];
     int32_t i;
@@ -7051,30 +8908,42 @@ static int32_t aios__rows_assign(aios__rows *r) {
         int64_t key = (int64_t)r->row[r->t0 + i] * AIOS__N_TABLES + r->now;
         aios__slot *slot;
         aios__unit u;
-        if (r->at[i] != -1 || (r->at[i] = aios__rows_find(r, key)) >= 0) continue;      /* the same row may have been asked for just now */
+        /* the same row may have been asked for just now */
+        if (r->at[i] != -1 || (r->at[i] = aios__rows_find(r, key)) >= 0) continue;
         if ((r->at[i] = aios__rows_victim(r)) < 0) return 0;
-        r->key[r->at[i]] = key; r->busy[r->at[i]] = 1;
+        r->key[r->at[i]] = key;
+        r->busy[r->at[i]] = 1;
         slot = aios__rows_slot(r, r->at[i]);
         u = aios__rows_unit(x, r->row[r->t0 + i]);
-        slot->part = u.part; slot->off = aios__unit_start(&u, &r->s->io[u.part]); slot->want = aios__unit_window(&u, &r->s->io[u.part]);
+        slot->part = u.part;
+        slot->off = aios__unit_start(&u, &r->s->io[u.part]);
+        slot->want = aios__unit_window(&u, &r->s->io[u.part]);
         aios__rows_hint(r, &u);
         aios__stream_want(r->s, slot);
     }
     return 1;
 }
-/* Asks for the rows row[t0 ..] of a table, as many of the n as there are slots, and forgets what was asked for before. */
-static void aios__rows_ask(aios__rows *r, int32_t table, const int32_t *row, int32_t t0, int32_t n) {
+/* Asks for the rows row[t0 ..] of a table, as many of the n as there are slots, and forgets what
+ * was asked for before. */
+static void aios__rows_ask(aios__rows *r, int32_t table, const int32_t *row, int32_t t0,
+                           int32_t n) {
     int32_t i;
     aios__crew_lock(&r->s->crew);
-    r->now = table; r->row = row; r->t0 = t0; r->n = n < r->n_slots ? n : r->n_slots;
+    r->now = table;
+    r->row = row;
+    r->t0 = t0;
+    r->n = n < r->n_slots ? n : r->n_slots;
     memset(r->busy, 0, (size_t)r->n_slots);
-    for (i = 0; i < r->n; i++) {            /* what is there, before slots are given away */
+    for (i = 0; i < r->n; i++) { /* what is there, before slots are given away */
         aios__slot *slot;
-        r->at[i] = (uint32_t)row[t0 + i] < r->table[table].n_resident ? -2 : aios__rows_find(r, (int64_t)row[t0 + i] * AIOS__N_TABLES + table);
+        r->at[i] = (uint32_t)row[t0 + i] < r->table[table].n_resident
+                       ? -2
+                       : aios__rows_find(r, (int64_t)row[t0 + i] * AIOS__N_TABLES + table);
         if (r->at[i] < 0) continue;
         slot = aios__rows_slot(r, r->at[i]);
         r->busy[r->at[i]] = 1;
-        if (slot->state == AIOS__SLOT_EMPTY || slot->state == AIOS__SLOT_FAILED) aios__stream_want(r->s, slot);
+        if (slot->state == AIOS__SLOT_EMPTY || slot->state == AIOS__SLOT_FAILED)
+            aios__stream_want(r->s, slot);
     }
     aios__rows_assign(r);
     aios__stream_pump(r->s);
@@ -7085,7 +8954,10 @@ static void aios__rows_ahead(aios__rows *r, int32_t n) {
     const aios__table *x = &r->table[AIOS__EMBD_TABLE];
     int32_t i;
     if (!x->row_bytes) return;
-    if (r->s->how != AIOS__READ_INLINE) { aios__rows_ask(r, AIOS__EMBD_TABLE, r->soon, 0, n); return; }
+    if (r->s->how != AIOS__READ_INLINE) {
+        aios__rows_ask(r, AIOS__EMBD_TABLE, r->soon, 0, n);
+        return;
+    }
     for (i = 0; i < n; i++) {
         aios__unit u = aios__rows_unit(x, r->soon[i]);
         if ((uint32_t)r->soon[i] >= x->n_resident) aios__rows_hint(r, &u);
@@ -7095,15 +8967,20 @@ static void aios__rows_ahead(aios__rows *r, int32_t n) {
 static int32_t aios__rows_try(aios__rows *r, uint64_t timeout_ns) {
     int32_t i, moved, res = 0;
     aios__crew_lock(&r->s->crew);
-    for (moved = 0; ; moved = 1) {
+    for (moved = 0;; moved = 1) {
         const aios__slot *wait = NULL;
         int32_t all = aios__rows_assign(r);
         for (i = 0; i < r->n && i < r->per_round && !wait; i++)
-            if (r->at[i] >= 0 && aios__rows_slot(r, r->at[i])->state != AIOS__SLOT_READY) wait = aios__rows_slot(r, r->at[i]);
-        if (wait && wait->state == AIOS__SLOT_FAILED) { r->s->bad = wait; res = AIOS_ERR_IO; }
+            if (r->at[i] >= 0 && aios__rows_slot(r, r->at[i])->state != AIOS__SLOT_READY)
+                wait = aios__rows_slot(r, r->at[i]);
+        if (wait && wait->state == AIOS__SLOT_FAILED) {
+            r->s->bad = wait;
+            res = AIOS_ERR_IO;
+        }
         if (!wait && all) res = 1;
         if (res || moved) break;
-        for (i = 0; !wait && i < r->n_slots; i++) if (aios__rows_slot(r, i)->state == AIOS__SLOT_READING) wait = aios__rows_slot(r, i);
+        for (i = 0; !wait && i < r->n_slots; i++)
+            if (aios__rows_slot(r, i)->state == AIOS__SLOT_READING) wait = aios__rows_slot(r, i);
         aios__stream_move(r->s, wait ? wait->part : 0, timeout_ns);
     }
     aios__crew_unlock(&r->s->crew);
@@ -7121,32 +8998,42 @@ static inline const char *aios__rows_data(const aios__rows *r, int32_t t) {
 AIOS__SMALL_END
 
 /* ======== memory/experts.c ======== */
-/* experts.c: mixtures of experts: which experts a token goes to, and which tokens an expert gets. Knows numbers and lists, no program.
+/* experts.c: mixtures of experts: which experts a token goes to, and which tokens an expert
+ * gets. Knows numbers and lists, no program.
  *
- * A pair is a token and one of its experts. The pairs of a layer are ordered by expert, and by token within one, so that the
- * columns of an expert lie side by side: column c of the pair buffers is pair c of that order. An expert's columns are cut
- * into blocks, which tasks take: the program's ops work on blocks, and what a pair gives depends on no other pair. A token's results are
- * summed in the order in which it chose its experts, so that company changes no bit. */
+ * A pair is a token and one of its experts. The pairs of a layer are ordered by expert, and by
+ * token within one, so that the columns of an expert lie side by side: column c of the pair
+ * buffers is pair c of that order. An expert's columns are cut into blocks, which tasks take:
+ * the program's ops work on blocks, and what a pair gives depends on no other pair. A token's
+ * results are summed in the order in which it chose its experts, so that company changes no bit. */
 
-/* The matrix of one expert, where each is a tensor of its own: in memory (NULL: not resident), in a file. */
-typedef struct aios__expert { const void *p; uint64_t off; uint32_t part, reserved; } aios__expert;
+/* The matrix of one expert, where each is a tensor of its own: in memory (NULL: not resident),
+ * in a file. */
+typedef struct aios__expert {
+    const void *p;
+    uint64_t off;
+    uint32_t part, reserved;
+} aios__expert;
 
-typedef struct aios__cols { int32_t expert, col, n; } aios__cols;       /* columns col .. col+n-1 are the expert's  */
+/* columns col .. col+n-1 are the expert's */
+typedef struct aios__cols {
+    int32_t expert, col, n;
+} aios__cols;
 
 /* Of one layer at a time, but for n_read. */
 typedef struct aios__moe {
-    int32_t n_expert, n_used, block_cols;       /* block_cols: of a block at the most                       */
-    int32_t n_blocks, n_active;                 /* of this pass and layer; active: experts with a column    */
-    int32_t block0, block1;                     /* the blocks that are due: all, or those whose experts are there */
+    int32_t n_expert, n_used, block_cols; /* block_cols: of a block at the most */
+    int32_t n_blocks, n_active; /* of this pass and layer; active: experts with a column */
+    int32_t block0, block1;     /* the blocks that are due: all, or those whose experts are there */
     uint64_t logit_stride;
-    float *logit;                               /* [n_batch][logit_stride] of the experts, then of the shared expert's gate */
-    float *weight;                              /* [n_batch][n_used]                                        */
-    int32_t *chosen, *col;                      /* [n_batch][n_used] experts of a token; columns of its pairs */
-    int32_t *token;                             /* [n_batch * n_used] of each column                        */
-    int32_t *first;                             /* [n_expert + 1] first column of each expert               */
-    int32_t *order;                             /* [n_expert] the active ones as their columns lie          */
-    aios__cols *block;                          /* [aios__moe_blocks]                                       */
-    int32_t *n_read;                            /* [n_layer] how often weights of an expert were read in this pass */
+    float *logit;  /* [n_batch][logit_stride] of the experts, then of the shared expert's gate */
+    float *weight; /* [n_batch][n_used] */
+    int32_t *chosen, *col; /* [n_batch][n_used] experts of a token; columns of its pairs */
+    int32_t *token;        /* [n_batch * n_used] of each column */
+    int32_t *first;        /* [n_expert + 1] first column of each expert */
+    int32_t *order;        /* [n_expert] the active ones as their columns lie */
+    aios__cols *block;     /* [aios__moe_blocks] */
+    int32_t *n_read;       /* [n_layer] how often weights of an expert were read in this pass */
 } aios__moe;
 
 AIOS__SMALL_BEGIN
@@ -7158,22 +9045,25 @@ static uint64_t aios__moe_blocks(const aios__moe *m, uint64_t n_tokens) {
 static void aios__moe_layout(aios__moe *m, aios__bump *b, uint64_t n_tokens, uint64_t n_layer) {
     uint64_t pairs = n_tokens * (uint64_t)m->n_used;
     m->logit_stride = aios__round_up((uint64_t)m->n_expert + 1, 16);
-    m->logit  = (float *)aios__take(b, n_tokens * m->logit_stride * 4, 64);
+    m->logit = (float *)aios__take(b, n_tokens * m->logit_stride * 4, 64);
     m->weight = (float *)aios__take(b, pairs * 4, 64);
     m->chosen = (int32_t *)aios__take(b, pairs * 4, 64);
-    m->col    = (int32_t *)aios__take(b, pairs * 4, 64);
-    m->token  = (int32_t *)aios__take(b, pairs * 4, 64);
-    m->first  = (int32_t *)aios__take(b, ((uint64_t)m->n_expert + 1) * 4, 64);
-    m->order  = (int32_t *)aios__take(b, (uint64_t)m->n_expert * 4, 64);
-    m->block  = (aios__cols *)aios__take(b, aios__moe_blocks(m, n_tokens) * sizeof *m->block, 64);
+    m->col = (int32_t *)aios__take(b, pairs * 4, 64);
+    m->token = (int32_t *)aios__take(b, pairs * 4, 64);
+    m->first = (int32_t *)aios__take(b, ((uint64_t)m->n_expert + 1) * 4, 64);
+    m->order = (int32_t *)aios__take(b, (uint64_t)m->n_expert * 4, 64);
+    m->block = (aios__cols *)aios__take(b, aios__moe_blocks(m, n_tokens) * sizeof *m->block, 64);
     m->n_read = (int32_t *)aios__take(b, n_layer * 4, 64);
 }
 
 AIOS__SMALL_END
 
-/* The experts of one token: the n_used largest logits, the lowest index first among equals. Their weights are the softmax over all
- * experts, or (norm) over these alone, times scale. Sums go up from the first. */
-AIOSK__STRICT static void aios__moe_choose(const aiosk_isa *k, float *logit, int32_t n_expert, int32_t n_used, int32_t norm, float scale, int32_t *chosen, float *weight) {
+/* The experts of one token: the n_used largest logits, the lowest index first among equals.
+ * Their weights are the softmax over all experts, or (norm) over these alone, times scale. Sums
+ * go up from the first. */
+AIOSK__STRICT static void aios__moe_choose(const aiosk_isa *k, float *logit, int32_t n_expert,
+                                           int32_t n_used, int32_t norm, float scale,
+                                           int32_t *chosen, float *weight) {
     float sum = 0, top;
     int32_t i, j, c;
     for (j = 0; j < n_used; j++) {
@@ -7188,8 +9078,10 @@ AIOSK__STRICT static void aios__moe_choose(const aiosk_isa *k, float *logit, int
     top = logit[chosen[0]];
     for (i = 0; i < n_expert; i++) logit[i] -= top;
     k->exp(logit, n_expert, logit);
-    if (norm) for (j = 0; j < n_used; j++) sum += logit[chosen[j]];
-    else      for (i = 0; i < n_expert; i++) sum += logit[i];
+    if (norm)
+        for (j = 0; j < n_used; j++) sum += logit[chosen[j]];
+    else
+        for (i = 0; i < n_expert; i++) sum += logit[i];
     for (j = 0; j < n_used; j++) weight[j] = logit[chosen[j]] / sum * scale;
 }
 /* How many columns each expert gets, in first. Gives how many get some. */
@@ -7197,10 +9089,12 @@ static int32_t aios__moe_count(aios__moe *m, int32_t n) {
     int32_t i, e;
     memset(m->first, 0, ((size_t)m->n_expert + 1) * 4);
     for (i = 0; i < n * m->n_used; i++) m->first[m->chosen[i]]++;
-    for (e = 0, m->n_active = 0; e < m->n_expert; e++) if (m->first[e]) m->order[m->n_active++] = e;
+    for (e = 0, m->n_active = 0; e < m->n_expert; e++)
+        if (m->first[e]) m->order[m->n_active++] = e;
     return m->n_active;
 }
-/* Orders the pairs of n tokens by expert, as m->order has these, and by token. All blocks are due. */
+/* Orders the pairs of n tokens by expert, as m->order has these, and by token. All blocks are
+ * due. */
 static void aios__moe_place(aios__moe *m, int32_t n, int32_t layer) {
     int32_t i, at = 0;
     m->n_blocks = m->block0 = 0;
@@ -7209,11 +9103,13 @@ static void aios__moe_place(aios__moe *m, int32_t n, int32_t layer) {
         m->first[e] = at;
         for (c = 0; c < count; c += m->block_cols, m->n_blocks++) {
             aios__cols *b = &m->block[m->n_blocks];
-            b->expert = e; b->col = at + c; b->n = count - c < m->block_cols ? count - c : m->block_cols;
+            b->expert = e;
+            b->col = at + c;
+            b->n = count - c < m->block_cols ? count - c : m->block_cols;
         }
         at += count;
     }
-    for (i = 0; i < n * m->n_used; i++) {       /* first runs ahead to the first column of the next          */
+    for (i = 0; i < n * m->n_used; i++) { /* first runs ahead to the first column of the next */
         int32_t c = m->first[m->chosen[i]]++;
         m->col[i] = c;
         m->token[c] = i / m->n_used;
@@ -7224,27 +9120,47 @@ static void aios__moe_place(aios__moe *m, int32_t n, int32_t layer) {
 /* The columns of the blocks that are due. */
 static int32_t aios__moe_col0(const aios__moe *m) { return m->block[m->block0].col; }
 static int32_t aios__moe_cols(const aios__moe *m) {
-    return m->block1 > m->block0 ? m->block[m->block1 - 1].col + m->block[m->block1 - 1].n - aios__moe_col0(m) : 0;
+    return m->block1 > m->block0
+               ? m->block[m->block1 - 1].col + m->block[m->block1 - 1].n - aios__moe_col0(m)
+               : 0;
 }
 
 AIOS__SMALL_BEGIN
-/* ---- experts that are not resident --------------------------------------------------------------------------------
- * A bundle is what one expert of one layer has: its rows of gate, up and down. Bundles live in a cache of slots; what a layer wants and
- * the cache lacks is read. A layer works on its experts in one order: first those that are there, then the others, each kind
- * ascending; it takes as many of them at a time as are there, waiting for the first. Who is through gives its slot to the next
- * that has none, so one slot is enough for any prompt, and each bundle is read once in a pass at the most.
+/* ---- experts that are not resident ----
+ * A bundle is what one expert of one layer has: its rows of gate, up and down. Bundles live in a
+ * cache of slots; what a layer wants and the cache lacks is read. A layer works on its experts
+ * in one order: first those that are there, then the others, each kind ascending; it takes as
+ * many of them at a time as are there, waiting for the first. Who is through gives its slot to
+ * the next that has none, so one slot is enough for any prompt, and each bundle is read once in
+ * a pass at the most.
  *
- * What leaves: the bundle that was used the least, uses counting half after as many layers as it takes to use every slot once; among
- * equals the one whose use is the longest ago, among these the first. No expert of the layer at work leaves before it is through. Of made
- * traces (16 layers, 8 of 64 experts; uniform or Zipf, with and without experts that stay from token to token, and with favourites that change
- * every 40 to 200 tokens; room for 12, 25, 50, 75 % of all) this half-life never has fewer hits than least recently used: 0 to 6 points more,
- * 5 to 25 at 12 %. A longer one has up to 10 more while favourites stay, and 18 to 27 fewer when they change. From 25 % on (two
- * tokens' worth) at most 3 % of what is missing was used by the token before: too little to be read ahead on a guess.
+ * What leaves: the bundle that was used the least, uses counting half after as many layers as it
+ * takes to use every slot once; among equals the one whose use is the longest ago, among these
+ * the first. No expert of the layer at work leaves before it is through. Of made traces (16
+ * layers, 8 of 64 experts; uniform or Zipf, with and without experts that stay from token to
+ * token, and with favourites that change every 40 to 200 tokens; room for 12, 25, 50, 75 % of
+ * all) this half-life never has fewer hits than least recently used: 0 to 6 points more, 5 to 25
+ * at 12 %. A longer one has up to 10 more while favourites stay, and 18 to 27 fewer when they
+ * change. From 25 % on (two tokens' worth) at most 3 % of what is missing was used by the token
+ * before: too little to be read ahead on a guess.
  *
- * The policy looks at routes alone, not at the time, so the same tokens have the same hits whoever reads, if no read fails. */
-enum { AIOS__GATE_PART = 0, AIOS__UP_PART = 1, AIOS__DOWN_PART = 2, AIOS__N_PARTS = 3, AIOS__EXPERT_USE = 256 };
-/* each: NULL, or where each expert's matrix is; else they lie one after the other, off is that of expert 0. */
-typedef struct aios__bundle { const aios__expert *each[AIOS__N_PARTS]; uint64_t off[AIOS__N_PARTS]; uint32_t part[AIOS__N_PARTS], n_bytes[AIOS__N_PARTS]; } aios__bundle;     /* of a layer */
+ * The policy looks at routes alone, not at the time, so the same tokens have the same hits
+ * whoever reads, if no read fails. */
+enum {
+    AIOS__GATE_PART = 0,
+    AIOS__UP_PART = 1,
+    AIOS__DOWN_PART = 2,
+    AIOS__N_PARTS = 3,
+    AIOS__EXPERT_USE = 256
+};
+/* each: NULL, or where each expert's matrix is; else they lie one after the other, off is that
+ * of expert 0. */
+/* of a layer */
+typedef struct aios__bundle {
+    const aios__expert *each[AIOS__N_PARTS];
+    uint64_t off[AIOS__N_PARTS];
+    uint32_t part[AIOS__N_PARTS], n_bytes[AIOS__N_PARTS];
+} aios__bundle;
 static inline aios__unit aios__bundle_unit(const aios__bundle *l, int32_t expert, int32_t part) {
     const aios__expert *p = l->each[part] ? &l->each[part][expert] : NULL;
     aios__unit u;
@@ -7257,47 +9173,53 @@ static inline aios__unit aios__bundle_unit(const aios__bundle *l, int32_t expert
 typedef struct aios__cache {
     aios__stream *s;
     aios__moe *moe;
-    aios__bundle *layer;                /* [n_layer]                                                        */
-    uint32_t n_slots, half;             /* half: log2 of the layers after which a use counts half, rounded down */
+    aios__bundle *layer; /* [n_layer] */
+    /* half: log2 of the layers after which a use counts half, rounded down */
+    uint32_t n_slots, half;
     uint64_t slot_bytes, part_off[AIOS__N_PARTS];
     char *base;
-    int32_t *slot_of;                   /* [n_layer * n_expert] slot of a bundle, or -1                     */
-    uint32_t *uses, *last;              /* [n_layer * n_expert] of what is in no slot: uses, when last      */
-    int32_t *in;                        /* [n_slots] the bundle in a slot, or -1                            */
-    uint32_t *in_uses, *in_last;        /* [n_slots] of that bundle                                         */
-    uint8_t *busy;                      /* [n_slots] 1 = of the layer at work                               */
-    uint32_t clock;                     /* layers so far                                                    */
-    int32_t at, n, done, due, asked;    /* layer; its experts: all, through, at work, with slots            */
-    int32_t given;                      /* of those that are through, whose slots have gone on              */
+    int32_t *slot_of;            /* [n_layer * n_expert] slot of a bundle, or -1 */
+    uint32_t *uses, *last;       /* [n_layer * n_expert] of what is in no slot: uses, when last */
+    int32_t *in;                 /* [n_slots] the bundle in a slot, or -1 */
+    uint32_t *in_uses, *in_last; /* [n_slots] of that bundle */
+    uint8_t *busy;               /* [n_slots] 1 = of the layer at work */
+    uint32_t clock;              /* layers so far */
+    int32_t at, n, done, due, asked; /* layer; its experts: all, through, at work, with slots */
+    int32_t given;                   /* of those that are through, whose slots have gone on */
     uint64_t n_hits, n_misses;
 } aios__cache;
 
-static void aios__cache_layout(aios__cache *c, aios__bump *b, uint64_t n_layer, uint64_t n_expert, uint64_t n_slots) {
+static void aios__cache_layout(aios__cache *c, aios__bump *b, uint64_t n_layer, uint64_t n_expert,
+                               uint64_t n_slots) {
     uint64_t n = n_slots ? n_layer * n_expert : 0;
-    c->layer   = (aios__bundle *)aios__take(b, n_slots ? n_layer * sizeof *c->layer : 0, 8);
+    c->layer = (aios__bundle *)aios__take(b, n_slots ? n_layer * sizeof *c->layer : 0, 8);
     c->slot_of = (int32_t *)aios__take(b, n * 4, 8);
-    c->uses    = (uint32_t *)aios__take(b, n * 4, 8);
-    c->last    = (uint32_t *)aios__take(b, n * 4, 8);
-    c->in      = (int32_t *)aios__take(b, n_slots * 4, 8);
+    c->uses = (uint32_t *)aios__take(b, n * 4, 8);
+    c->last = (uint32_t *)aios__take(b, n * 4, 8);
+    c->in = (int32_t *)aios__take(b, n_slots * 4, 8);
     c->in_uses = (uint32_t *)aios__take(b, n_slots * 4, 8);
     c->in_last = (uint32_t *)aios__take(b, n_slots * 4, 8);
-    c->busy    = (uint8_t *)aios__take(b, n_slots, 8);
+    c->busy = (uint8_t *)aios__take(b, n_slots, 8);
 }
 static void aios__cache_start(aios__cache *c, aios__stream *s, aios__moe *m, int32_t n_layer) {
     uint32_t i;
-    c->s = s; c->moe = m;
+    c->s = s;
+    c->moe = m;
     for (i = 0; i < (uint32_t)n_layer * (uint32_t)m->n_expert; i++) c->slot_of[i] = -1;
     for (i = 0; i < c->n_slots; i++) c->in[i] = -1;
     for (c->half = 0; 2u << c->half <= c->n_slots / (uint32_t)m->n_used; c->half++) {}
 }
-static inline aios__slot *aios__cache_reads(const aios__cache *c, int32_t slot) { return &c->s->slot[c->s->n_slots + (uint32_t)slot * AIOS__N_PARTS]; }
+static inline aios__slot *aios__cache_reads(const aios__cache *c, int32_t slot) {
+    return &c->s->slot[c->s->n_slots + (uint32_t)slot * AIOS__N_PARTS];
+}
 /* Is a bundle in a slot, or on its way there? */
 static int32_t aios__cache_has(const aios__cache *c, int32_t bundle) {
     const aios__slot *r;
     if (c->slot_of[bundle] < 0) return 0;
     r = aios__cache_reads(c, c->slot_of[bundle]);
-    return r[0].state != AIOS__SLOT_EMPTY && r[0].state != AIOS__SLOT_FAILED && r[1].state != AIOS__SLOT_EMPTY && r[1].state != AIOS__SLOT_FAILED
-        && r[2].state != AIOS__SLOT_EMPTY && r[2].state != AIOS__SLOT_FAILED;
+    return r[0].state != AIOS__SLOT_EMPTY && r[0].state != AIOS__SLOT_FAILED &&
+           r[1].state != AIOS__SLOT_EMPTY && r[1].state != AIOS__SLOT_FAILED &&
+           r[2].state != AIOS__SLOT_EMPTY && r[2].state != AIOS__SLOT_FAILED;
 }
 static uint32_t aios__cache_aged(const aios__cache *c, uint32_t uses, uint32_t last) {
     uint32_t age = (c->clock - last) >> c->half;
@@ -7313,9 +9235,13 @@ static int32_t aios__cache_victim(const aios__cache *c) {
         uses = c->in[i] < 0 ? 0 : aios__cache_aged(c, c->in_uses[i], c->in_last[i]);
         last = c->in[i] < 0 ? 0 : c->in_last[i];
         if (best >= 0 && (uses > best_uses || (uses == best_uses && last >= best_last))) continue;
-        for (k = 0; k < AIOS__N_PARTS; k++) if (aios__cache_reads(c, (int32_t)i)[k].state == AIOS__SLOT_READING) break;     /* of a pass that was dropped */
+        /* of a pass that was dropped */
+        for (k = 0; k < AIOS__N_PARTS; k++)
+            if (aios__cache_reads(c, (int32_t)i)[k].state == AIOS__SLOT_READING) break;
         if (k < AIOS__N_PARTS) continue;
-        best = (int32_t)i; best_uses = uses; best_last = last;
+        best = (int32_t)i;
+        best_uses = uses;
+        best_last = last;
     }
     return best;
 }
@@ -7325,26 +9251,40 @@ static void aios__cache_ask(aios__cache *c, int32_t expert, int32_t slot) {
     const aios__bundle *l = &c->layer[c->at];
     aios__slot *r = aios__cache_reads(c, slot);
     if (old != bundle) {
-        if (old >= 0) { c->slot_of[old] = -1; c->uses[old] = c->in_uses[slot]; c->last[old] = c->in_last[slot]; }
-        c->in[slot] = bundle; c->slot_of[bundle] = slot;
-        c->in_uses[slot] = aios__cache_aged(c, c->uses[bundle], c->last[bundle]) + AIOS__EXPERT_USE; c->in_last[slot] = c->clock;
+        if (old >= 0) {
+            c->slot_of[old] = -1;
+            c->uses[old] = c->in_uses[slot];
+            c->last[old] = c->in_last[slot];
+        }
+        c->in[slot] = bundle;
+        c->slot_of[bundle] = slot;
+        c->in_uses[slot] = aios__cache_aged(c, c->uses[bundle], c->last[bundle]) + AIOS__EXPERT_USE;
+        c->in_last[slot] = c->clock;
         for (k = 0; k < AIOS__N_PARTS; k++) {
             aios__unit u = aios__bundle_unit(l, expert, k);
             r[k].state = AIOS__SLOT_EMPTY;
-            r[k].part = u.part; r[k].off = aios__unit_start(&u, &c->s->io[u.part]); r[k].want = aios__unit_window(&u, &c->s->io[u.part]);
+            r[k].part = u.part;
+            r[k].off = aios__unit_start(&u, &c->s->io[u.part]);
+            r[k].want = aios__unit_window(&u, &c->s->io[u.part]);
             r[k].dst = c->base + (uint64_t)slot * c->slot_bytes + c->part_off[k];
         }
     }
     c->busy[slot] = 1;
-    for (k = 0; k < AIOS__N_PARTS; k++) if (r[k].state == AIOS__SLOT_EMPTY || r[k].state == AIOS__SLOT_FAILED) aios__stream_want(c->s, &r[k]);
+    for (k = 0; k < AIOS__N_PARTS; k++)
+        if (r[k].state == AIOS__SLOT_EMPTY || r[k].state == AIOS__SLOT_FAILED)
+            aios__stream_want(c->s, &r[k]);
 }
 /* Asks for as many as there are slots. */
 static void aios__cache_asks(aios__cache *c) {
     for (; c->asked < c->n; c->asked++) {
         int32_t e = c->moe->order[c->asked], slot = c->slot_of[c->at * c->moe->n_expert + e];
-        if (slot < 0) slot = c->given < c->done ? c->slot_of[c->at * c->moe->n_expert + c->moe->order[c->given]] : aios__cache_victim(c);
+        if (slot < 0)
+            slot = c->given < c->done
+                       ? c->slot_of[c->at * c->moe->n_expert + c->moe->order[c->given]]
+                       : aios__cache_victim(c);
         if (slot < 0) return;
-        if (c->given < c->done && c->in[slot] == c->at * c->moe->n_expert + c->moe->order[c->given]) c->given++;
+        if (c->given < c->done && c->in[slot] == c->at * c->moe->n_expert + c->moe->order[c->given])
+            c->given++;
         aios__cache_ask(c, e, slot);
     }
 }
@@ -7355,12 +9295,22 @@ static void aios__cache_begin(aios__cache *c, int32_t layer) {
     aios__crew_lock(&c->s->crew);
     memset(c->busy, 0, c->n_slots);
     c->clock++;
-    c->at = layer; c->n = m->n_active; c->done = c->due = c->given = 0;
+    c->at = layer;
+    c->n = m->n_active;
+    c->done = c->due = c->given = 0;
     for (i = 0; i < c->n; i++) {
         int32_t e = m->order[i], bundle = layer * m->n_expert + e, slot = c->slot_of[bundle];
-        if (slot >= 0) { c->in_uses[slot] = aios__cache_aged(c, c->in_uses[slot], c->in_last[slot]) + AIOS__EXPERT_USE; c->in_last[slot] = c->clock; }
-        if (!aios__cache_has(c, bundle)) { c->n_misses++; continue; }
-        c->busy[slot] = 1;              /* one that a dropped pass left empty is not: the expert before it may need the room */
+        if (slot >= 0) {
+            c->in_uses[slot] =
+                aios__cache_aged(c, c->in_uses[slot], c->in_last[slot]) + AIOS__EXPERT_USE;
+            c->in_last[slot] = c->clock;
+        }
+        if (!aios__cache_has(c, bundle)) {
+            c->n_misses++;
+            continue;
+        }
+        /* one that a dropped pass left empty is not: the expert before it may need the room */
+        c->busy[slot] = 1;
         c->n_hits++;
         for (k = i; k > n; k--) m->order[k] = m->order[k - 1];
         m->order[n++] = e;
@@ -7370,24 +9320,35 @@ static void aios__cache_begin(aios__cache *c, int32_t layer) {
     aios__stream_pump(c->s);
     aios__crew_unlock(&c->s->crew);
 }
-/* Are the next experts there? Takes all that are, as the blocks that are due. 1 = yes; 0 = not yet; AIOS_ERR_*: they cannot be read. */
+/* Are the next experts there? Takes all that are, as the blocks that are due. 1 = yes; 0 = not
+ * yet; AIOS_ERR_*: they cannot be read. */
 static int32_t aios__cache_try(aios__cache *c, uint64_t timeout_ns) {
     aios__moe *m = c->moe;
     int32_t k, r = 0, moved = 0;
     aios__crew_lock(&c->s->crew);
-    for (c->due = c->done; ; ) {
+    for (c->due = c->done;;) {
         const aios__slot *wait = NULL, *s;
         aios__cache_asks(c);
         if (c->due == c->asked && c->due > c->done) break;
         if (c->due < c->asked) {
             s = aios__cache_reads(c, c->slot_of[c->at * m->n_expert + m->order[c->due]]);
             for (k = 0; k < AIOS__N_PARTS; k++) {
-                if (s[k].state == AIOS__SLOT_FAILED && c->due == c->done) { c->s->bad = &s[k]; r = AIOS_ERR_IO; }
-                if (s[k].state != AIOS__SLOT_READY && (!wait || s[k].state == AIOS__SLOT_READING)) wait = &s[k];
+                if (s[k].state == AIOS__SLOT_FAILED && c->due == c->done) {
+                    c->s->bad = &s[k];
+                    r = AIOS_ERR_IO;
+                }
+                if (s[k].state != AIOS__SLOT_READY && (!wait || s[k].state == AIOS__SLOT_READING))
+                    wait = &s[k];
             }
-            if (!wait) { c->due++; continue; }
-        } else for (k = 0; k < (int32_t)(c->n_slots * AIOS__N_PARTS); k++)      /* all slots wait for a pass that was dropped */
-            if (aios__cache_reads(c, 0)[k].state == AIOS__SLOT_READING) wait = &aios__cache_reads(c, 0)[k];
+            if (!wait) {
+                c->due++;
+                continue;
+            }
+        } else
+            for (k = 0; k < (int32_t)(c->n_slots * AIOS__N_PARTS);
+                 k++) /* all slots wait for a pass that was dropped */
+                if (aios__cache_reads(c, 0)[k].state == AIOS__SLOT_READING)
+                    wait = &aios__cache_reads(c, 0)[k];
         if (c->due > c->done || r || moved || !wait) break;
         moved = 1;
         aios__stream_move(c->s, wait->part, timeout_ns);
@@ -7405,7 +9366,8 @@ AIOS__SMALL_END
 static inline const void *aios__cache_data(const aios__cache *c, int32_t expert, int32_t part) {
     int32_t slot = c->slot_of[c->at * c->moe->n_expert + expert];
     aios__unit u = aios__bundle_unit(&c->layer[c->at], expert, part);
-    return c->base + (uint64_t)slot * c->slot_bytes + c->part_off[part] + (u.off - aios__unit_start(&u, &c->s->io[u.part]));
+    return c->base + (uint64_t)slot * c->slot_bytes + c->part_off[part] +
+           (u.off - aios__unit_start(&u, &c->s->io[u.part]));
 }
 AIOS__SMALL_BEGIN
 /* Those that were due are through. 1 = there are more. */
@@ -7423,123 +9385,160 @@ AIOS__SMALL_END
 /* ======== kv/kv.c ======== */
 /* kv.c: where the cache is. Knows pages, tables and who sees what; not what is in a tile.
  *
- * A position of a sequence has a slot; 64 slots are a tile; a page holds the tiles of 64 slots for every head of a group of layers:
- * [layer][head][tile]. Layers with a sliding window are a group of their own, so that they hold no more than they see. A tile can
- * exist in up to three forms, each in pages of its own pool, found through a table per sequence:
+ * A position of a sequence has a slot; 64 slots are a tile; a page holds the tiles of 64 slots
+ * for every head of a group of layers: [layer][head][tile]. Layers with a sliding window are a
+ * group of their own, so that they hold no more than they see. A tile can exist in up to three
+ * forms, each in pages of its own pool, found through a table per sequence:
  *
  *   OPEN     as positions are written: f16 (or f32), rotated where the type is a coded one
  *   SEALED   of the type that was planned, made when all 64 positions are there
  *   OLD      of a cheaper type, made when the tile is more than `recent` tiles back
  *
- * Which form a query sees follows from its slot alone, so that no chunking and no company changes a bit: its own tile and the first
- * `keep` ones open, the others sealed, those far back old (aios__kv_look). A type that is not coded has open tiles alone.
+ * Which form a query sees follows from its slot alone, so that no chunking and no company
+ * changes a bit: its own tile and the first `keep` ones open, the others sealed, those far back
+ * old (aios__kv_look). A type that is not coded has open tiles alone.
  *
- * Pages are counted: a fork shares those of its source, and who writes into a shared one gets a copy first. An open page whose tile
- * is sealed stays as a spare until its room is needed: a sequence that is cut back a little goes on at once.
+ * Pages are counted: a fork shares those of its source, and who writes into a shared one gets a
+ * copy first. An open page whose tile is sealed stays as a spare until its room is needed: a
+ * sequence that is cut back a little goes on at once.
  *
- * Slots are positions until tokens are taken out of the middle (aios__kv_remove): then spans say which slots are alive, and by how much
- * a query is to be turned before it meets their keys. */
+ * Slots are positions until tokens are taken out of the middle (aios__kv_remove): then spans say
+ * which slots are alive, and by how much a query is to be turned before it meets their keys. */
 
 enum { AIOS__NO_PAGE = -1 };
-enum { AIOS__KV_OPEN = 0, AIOS__KV_SEALED = 1, AIOS__KV_OLD = 2, AIOS__N_FORMS = 3, AIOS__N_GROUPS = 2, AIOS__MAX_SPANS = 16 };
+enum {
+    AIOS__KV_OPEN = 0,
+    AIOS__KV_SEALED = 1,
+    AIOS__KV_OLD = 2,
+    AIOS__N_FORMS = 3,
+    AIOS__N_GROUPS = 2,
+    AIOS__MAX_SPANS = 16
+};
 enum { AIOS__ROTATED_K = 1, AIOS__ROTATED_V = 2 };
 
 typedef struct aios__pages {
     int32_t n, n_free;
-    uint64_t bytes;                     /* of one                                                           */
+    uint64_t bytes; /* of one */
     char *base;
-    int32_t *free_page;                 /* [n] stack of those not in use                                    */
-    int32_t *refs;                      /* [n] tables that name it                                          */
+    int32_t *free_page; /* [n] stack of those not in use */
+    int32_t *refs;      /* [n] tables that name it */
 } aios__pages;
 
-/* Slots from .. to-1 are alive. off: position that their keys were turned for, minus the one they have. */
-typedef struct aios__span { int32_t from, to, off; } aios__span;
+/* Slots from .. to-1 are alive. off: position that their keys were turned for, minus the one
+ * they have. */
+typedef struct aios__span {
+    int32_t from, to, off;
+} aios__span;
 typedef struct aios__kv_seq {
     int32_t n_spans, n_spilled, n_spares[AIOS__N_GROUPS];
-    int32_t tile, top, aged;            /* of the next slot; past the last that has pages; first that is not old yet */
+    /* of the next slot; past the last that has pages; first that is not old yet */
+    int32_t tile, top, aged;
     aios__span span[AIOS__MAX_SPANS];
 } aios__kv_seq;
 
 /* Work that a pass does on whole tiles. */
-typedef struct aios__kv_copy { int32_t g, seq, t, from; } aios__kv_copy;       /* the open tile was shared: from = page to copy */
-typedef struct aios__kv_seal { int32_t seq, t, seal, age; } aios__kv_seal;      /* OPEN -> SEALED, then SEALED -> OLD            */
+/* the open tile was shared: from = page to copy */
+typedef struct aios__kv_copy {
+    int32_t g, seq, t, from;
+} aios__kv_copy;
+/* OPEN -> SEALED, then SEALED -> OLD */
+typedef struct aios__kv_seal {
+    int32_t seq, t, seal, age;
+} aios__kv_seal;
 
 typedef struct aios__kv {
     int32_t n_layer, n_head_kv, n_seq, seq_tiles;
-    int32_t coded;                      /* tiles are sealed                                                 */
-    int32_t keep;                       /* first tiles that stay open                                       */
-    int32_t recent;                     /* tiles before the query's own that are not old                    */
-    int32_t sinks[AIOS__N_GROUPS];      /* first tiles that are always seen                                 */
-    int32_t behind[AIOS__N_GROUPS];     /* tiles before the query's own that are seen                       */
-    int32_t heavy;                      /* and tiles between, in group 0: those with the most mass          */
-    int32_t n_jobs;                     /* most seals of a pass                                             */
+    int32_t coded;                  /* tiles are sealed */
+    int32_t keep;                   /* first tiles that stay open */
+    int32_t recent;                 /* tiles before the query's own that are not old */
+    int32_t sinks[AIOS__N_GROUPS];  /* first tiles that are always seen */
+    int32_t behind[AIOS__N_GROUPS]; /* tiles before the query's own that are seen */
+    int32_t heavy;                  /* and tiles between, in group 0: those with the most mass */
+    int32_t n_jobs;                 /* most seals of a pass */
     aios__pages pool[AIOS__N_GROUPS][AIOS__N_FORMS];
-    int32_t *page[AIOS__N_GROUPS][AIOS__N_FORMS];       /* [n_seq][seq_tiles], or AIOS__NO_PAGE             */
-    uint8_t *group;                     /* [n_layer]                                                        */
-    uint8_t *rotated;                   /* [n_layer] AIOS__ROTATED_*                                        */
-    int32_t *type[AIOS__N_FORMS];       /* [n_layer]                                                        */
-    uint64_t *tile_bytes[AIOS__N_FORMS], *tile_off[AIOS__N_FORMS];      /* [n_layer] the layer's tiles in a page */
-    aios__kv_seq *seq;                  /* [n_seq]                                                          */
-    aios__kv_copy *copy;                /* [n_seq * N_GROUPS]                                               */
-    aios__kv_seal *seal;                /* [n_jobs]                                                         */
+    int32_t *page[AIOS__N_GROUPS][AIOS__N_FORMS]; /* [n_seq][seq_tiles], or AIOS__NO_PAGE */
+    uint8_t *group;                               /* [n_layer] */
+    uint8_t *rotated;                             /* [n_layer] AIOS__ROTATED_* */
+    int32_t *type[AIOS__N_FORMS];                 /* [n_layer] */
+    /* [n_layer] the layer's tiles in a page */
+    uint64_t *tile_bytes[AIOS__N_FORMS], *tile_off[AIOS__N_FORMS];
+    aios__kv_seq *seq;   /* [n_seq] */
+    aios__kv_copy *copy; /* [n_seq * N_GROUPS] */
+    aios__kv_seal *seal; /* [n_jobs] */
     int32_t n_copies, n_seals;
-    uint64_t *mass;                     /* [n_seq][seq_tiles] attention that a tile has got; NULL unless heavy */
-    int32_t *mass_now;                  /* the same of the pass under way                                   */
-    uint64_t bytes, pos_bytes;          /* of all pools; of one position in all layers                      */
+    uint64_t *mass;    /* [n_seq][seq_tiles] attention that a tile has got; NULL unless heavy */
+    int32_t *mass_now; /* the same of the pass under way */
+    uint64_t bytes, pos_bytes; /* of all pools; of one position in all layers */
 } aios__kv;
 
-static int32_t aios__kv_group(const aios_model *m, int32_t layer) { return aios__layer_window(m, layer) != 0; }
+static int32_t aios__kv_group(const aios_model *m, int32_t layer) {
+    return aios__layer_window(m, layer) != 0;
+}
 
 AIOS__SMALL_BEGIN
-/* ---- sizes ---------------------------------------------------------------------------------------------------- */
-enum { AIOS__ALL = 1 << 28 };           /* more tiles than there can be                                     */
+/* ---- sizes ---- */
+enum { AIOS__ALL = 1 << 28 }; /* more tiles than there can be */
 static int32_t aios__tiles(int64_t n) { return (int32_t)((n + AIOSK_TILE - 1) / AIOSK_TILE); }
-static int32_t aios__coded(int32_t type) { return aiosk_kv_k(type) >= AIOSK_KV_I8 || aiosk_kv_v(type) >= AIOSK_KV_I8; }
+static int32_t aios__coded(int32_t type) {
+    return aiosk_kv_k(type) >= AIOSK_KV_I8 || aiosk_kv_v(type) >= AIOSK_KV_I8;
+}
 /* The type of a layer's tiles in a form. */
 static int32_t aios__kv_type(const aios_plan *p, int32_t layer, int32_t form) {
-    int32_t t = p->kv_layer_type && p->kv_layer_type[layer] >= 0 ? p->kv_layer_type[layer] : p->kv_type;
+    int32_t t =
+        p->kv_layer_type && p->kv_layer_type[layer] >= 0 ? p->kv_layer_type[layer] : p->kv_type;
     if (form == AIOS__KV_OPEN) return p->kv_type == AIOSK_KV_F32 ? AIOSK_KV_F32 : AIOSK_KV_F16;
-    return form == AIOS__KV_OLD && p->kv_old_type > 0 && aiosk_tile_bytes(p->kv_old_type, 64, 64) < aiosk_tile_bytes(t, 64, 64) ? p->kv_old_type : t;
+    return form == AIOS__KV_OLD && p->kv_old_type > 0 &&
+                   aiosk_tile_bytes(p->kv_old_type, 64, 64) < aiosk_tile_bytes(t, 64, 64)
+               ? p->kv_old_type
+               : t;
 }
 static int32_t aios__kv_is_coded(const aios_model *m, const aios_plan *p) {
     int32_t l, any = 0;
-    for (l = 0; l < m->hp.n_layer; l++) any |= aios__coded(aios__kv_type(p, l, AIOS__KV_SEALED)) || aios__coded(aios__kv_type(p, l, AIOS__KV_OLD));
+    for (l = 0; l < m->hp.n_layer; l++)
+        any |= aios__coded(aios__kv_type(p, l, AIOS__KV_SEALED)) ||
+               aios__coded(aios__kv_type(p, l, AIOS__KV_OLD));
     return any;
 }
 static void aios__kv_arrays(aios__kv *kv, aios__bump *meta) {
     int32_t g, f;
     uint64_t n = (uint64_t)kv->n_seq * (uint64_t)kv->seq_tiles;
-    kv->group   = (uint8_t *)aios__take(meta, (uint64_t)kv->n_layer, 8);
+    kv->group = (uint8_t *)aios__take(meta, (uint64_t)kv->n_layer, 8);
     kv->rotated = (uint8_t *)aios__take(meta, (uint64_t)kv->n_layer, 8);
-    kv->seq   = (aios__kv_seq *)aios__take(meta, (uint64_t)kv->n_seq * sizeof *kv->seq, 8);
-    kv->copy  = (aios__kv_copy *)aios__take(meta, (uint64_t)kv->n_seq * AIOS__N_GROUPS * sizeof *kv->copy, 8);
-    kv->seal  = (aios__kv_seal *)aios__take(meta, (uint64_t)kv->n_jobs * sizeof *kv->seal, 8);
+    kv->seq = (aios__kv_seq *)aios__take(meta, (uint64_t)kv->n_seq * sizeof *kv->seq, 8);
+    kv->copy = (aios__kv_copy *)aios__take(
+        meta, (uint64_t)kv->n_seq * AIOS__N_GROUPS * sizeof *kv->copy, 8);
+    kv->seal = (aios__kv_seal *)aios__take(meta, (uint64_t)kv->n_jobs * sizeof *kv->seal, 8);
     if (kv->heavy) {
-        kv->mass     = (uint64_t *)aios__take(meta, n * 8, 8);
+        kv->mass = (uint64_t *)aios__take(meta, n * 8, 8);
         kv->mass_now = (int32_t *)aios__take(meta, n * 4, 8);
     }
     for (f = 0; f < AIOS__N_FORMS; f++) {
-        kv->type[f]       = (int32_t *)aios__take(meta, (uint64_t)kv->n_layer * 4, 8);
+        kv->type[f] = (int32_t *)aios__take(meta, (uint64_t)kv->n_layer * 4, 8);
         kv->tile_bytes[f] = (uint64_t *)aios__take(meta, (uint64_t)kv->n_layer * 8, 8);
-        kv->tile_off[f]   = (uint64_t *)aios__take(meta, (uint64_t)kv->n_layer * 8, 8);
+        kv->tile_off[f] = (uint64_t *)aios__take(meta, (uint64_t)kv->n_layer * 8, 8);
         for (g = 0; g < AIOS__N_GROUPS; g++) {
             aios__pages *p = &kv->pool[g][f];
             if (!p->n) continue;
             kv->page[g][f] = (int32_t *)aios__take(meta, n * 4, 8);
-            p->free_page   = (int32_t *)aios__take(meta, (uint64_t)p->n * 4, 8);
-            p->refs        = (int32_t *)aios__take(meta, (uint64_t)p->n * 4, 8);
+            p->free_page = (int32_t *)aios__take(meta, (uint64_t)p->n * 4, 8);
+            p->refs = (int32_t *)aios__take(meta, (uint64_t)p->n * 4, 8);
         }
     }
 }
 
-/* What the plan's numbers mean in tiles, and how many pages that takes. 0 when it cannot be counted. */
+/* What the plan's numbers mean in tiles, and how many pages that takes. 0 when it cannot be
+ * counted. */
 static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan *p) {
     const aios__hp *hp = &m->hp;
     int64_t together = p->n_seq < p->n_batch ? p->n_seq : p->n_batch;
-    int64_t flight = (p->n_batch + 62 * together) / AIOSK_TILE, full = (p->n_batch + 63 * together) / AIOSK_TILE;   /* tiles that a pass begins, but for one of each sequence, and fills */
+    /* tiles that a pass begins, but for one of each sequence, and fills */
+    int64_t flight = (p->n_batch + 62 * together) / AIOSK_TILE,
+            full = (p->n_batch + 63 * together) / AIOSK_TILE;
     int32_t g, f, l;
     memset(kv, 0, sizeof *kv);
-    kv->n_layer = hp->n_layer; kv->n_head_kv = hp->n_head_kv; kv->n_seq = p->n_seq;
+    kv->n_layer = hp->n_layer;
+    kv->n_head_kv = hp->n_head_kv;
+    kv->n_seq = p->n_seq;
     kv->seq_tiles = aios__tiles(p->n_ctx);
     if ((int64_t)kv->seq_tiles * p->n_seq > INT32_MAX) return 0;
     kv->coded = aios__kv_is_coded(m, p);
@@ -7548,29 +9547,45 @@ static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan 
     kv->recent = kv->coded && p->kv_old_type > 0 ? aios__tiles(p->kv_recent) : (int32_t)AIOS__ALL;
     kv->n_jobs = (int32_t)(2 * full + 2 * together + 2);
     for (g = 0; g < AIOS__N_GROUPS; g++) {
-        int64_t all = kv->seq_tiles, sees, most = (int64_t)all * p->n_seq, cap = p->kv_positions ? aios__tiles(p->kv_positions) : most, n[AIOS__N_FORMS];
+        int64_t all = kv->seq_tiles, sees, most = (int64_t)all * p->n_seq,
+                cap = p->kv_positions ? aios__tiles(p->kv_positions) : most, n[AIOS__N_FORMS];
         uint64_t page[AIOS__N_FORMS] = { 0, 0, 0 };
         int32_t any = 0;
-        kv->sinks[g]  = g == 0 && p->kv_window && p->kv_sinks >= 0 ? aios__tiles(p->kv_sinks ? p->kv_sinks : 1) : 0;
-        kv->behind[g] = g ? (m->hp.window + 62) / AIOSK_TILE : p->kv_window ? aios__tiles(p->kv_window) : (int32_t)AIOS__ALL;
+        kv->sinks[g] = g == 0 && p->kv_window && p->kv_sinks >= 0
+                           ? aios__tiles(p->kv_sinks ? p->kv_sinks : 1)
+                           : 0;
+        kv->behind[g] = g              ? (m->hp.window + 62) / AIOSK_TILE
+                        : p->kv_window ? aios__tiles(p->kv_window)
+                                       : (int32_t)AIOS__ALL;
         for (l = 0; l < hp->n_layer; l++) {
             if (aios__kv_group(m, l) != g) continue;
             any = 1;
             for (f = 0; f < AIOS__N_FORMS; f++) {
                 uint64_t tile;
-                if (!aios__mul(aiosk_tile_bytes(aios__kv_type(p, l, f), hp->hd_k, hp->hd_v), (uint64_t)hp->n_head_kv, &tile) || !aios__add(page[f], tile, &page[f])) return 0;
+                if (!aios__mul(aiosk_tile_bytes(aios__kv_type(p, l, f), hp->hd_k, hp->hd_v),
+                               (uint64_t)hp->n_head_kv, &tile) ||
+                    !aios__add(page[f], tile, &page[f]))
+                    return 0;
             }
         }
         if (!any) continue;
-        sees = (int64_t)kv->sinks[g] + kv->behind[g] + (g == 0 ? kv->heavy : 0) + 2;           /* its own tile, and one that a little cutting back needs */
+        /* its own tile, and one that a little cutting back needs */
+        sees = (int64_t)kv->sinks[g] + kv->behind[g] + (g == 0 ? kv->heavy : 0) + 2;
         if (sees > all) sees = all;
         if (cap > most) cap = most;
-        n[AIOS__KV_OPEN] = sees * p->n_seq + flight; n[AIOS__KV_SEALED] = n[AIOS__KV_OLD] = 0;
+        n[AIOS__KV_OPEN] = sees * p->n_seq + flight;
+        n[AIOS__KV_SEALED] = n[AIOS__KV_OLD] = 0;
         if (kv->coded) {
             int64_t sealed = sees - kv->keep;
-            int64_t begin = p->kv_positions ? (p->kv_positions + (int64_t)p->n_ctx - 1) / p->n_ctx : p->n_seq;      /* sequences that do not begin with another's first tile */
+            /* sequences that do not begin with another's first tile */
+            int64_t begin =
+                p->kv_positions ? (p->kv_positions + (int64_t)p->n_ctx - 1) / p->n_ctx : p->n_seq;
             n[AIOS__KV_OPEN] = p->n_seq + kv->keep * (begin < p->n_seq ? begin : p->n_seq) + flight;
-            if (kv->recent < sealed) { n[AIOS__KV_OLD] = (sealed - kv->recent) * p->n_seq + full; if (sealed > kv->recent + 2) sealed = kv->recent + 2; }     /* one that ages in the next pass, one that a little cutting back needs */
+            /* one that ages in the next pass, one that a little cutting back needs */
+            if (kv->recent < sealed) {
+                n[AIOS__KV_OLD] = (sealed - kv->recent) * p->n_seq + full;
+                if (sealed > kv->recent + 2) sealed = kv->recent + 2;
+            }
             n[AIOS__KV_SEALED] = sealed * p->n_seq + full;
         }
         for (f = 0; f < AIOS__N_FORMS; f++) {
@@ -7579,7 +9594,9 @@ static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan 
             uint64_t bytes;
             x->n = (int32_t)(n[f] < top ? n[f] : top);
             x->bytes = page[f];
-            if (!aios__mul(page[f], (uint64_t)x->n, &bytes) || !aios__add(kv->bytes, bytes, &kv->bytes)) return 0;
+            if (!aios__mul(page[f], (uint64_t)x->n, &bytes) ||
+                !aios__add(kv->bytes, bytes, &kv->bytes))
+                return 0;
         }
         kv->pos_bytes += page[kv->coded ? AIOS__KV_SEALED : AIOS__KV_OPEN] / AIOSK_TILE;
     }
@@ -7593,19 +9610,40 @@ static uint64_t aios__overlap(int64_t a, int64_t b, int64_t c, int64_t d) {
 /* Bytes that the query at the end of a full context reads: kv of aios__kv_size. */
 static uint64_t aios__kv_read_bytes(const aios__kv *kv, const aios_model *m, const aios_plan *p) {
     uint64_t sum = 0;
-    int64_t n = p->n_ctx, own = (n - 1) / AIOSK_TILE * AIOSK_TILE, keep = (int64_t)kv->keep * AIOSK_TILE, old = own - (int64_t)kv->recent * AIOSK_TILE;
+    int64_t n = p->n_ctx, own = (n - 1) / AIOSK_TILE * AIOSK_TILE,
+            keep = (int64_t)kv->keep * AIOSK_TILE, old = own - (int64_t)kv->recent * AIOSK_TILE;
     int32_t l, i, f;
     if (!kv->coded || keep > own) keep = own;
     if (old < keep) old = keep;
     for (l = 0; l < m->hp.n_layer; l++) {
-        int64_t window = aios__layer_window(m, l), sinks = (int64_t)kv->sinks[0] * AIOSK_TILE, from = own - ((int64_t)kv->behind[0] + kv->heavy) * AIOSK_TILE;      /* heavy tiles: as if they were the next ones */
+        /* heavy tiles: as if they were the next ones */
+        int64_t window = aios__layer_window(m, l), sinks = (int64_t)kv->sinks[0] * AIOSK_TILE,
+                from = own - ((int64_t)kv->behind[0] + kv->heavy) * AIOSK_TILE;
         int64_t edge[2][2], form[AIOS__N_FORMS + 1][2];
-        if (window) { sinks = 0; from = n - window; }
+        if (window) {
+            sinks = 0;
+            from = n - window;
+        }
         if (from < sinks) from = sinks;
-        edge[0][0] = 0; edge[0][1] = sinks < n ? sinks : n; edge[1][0] = from; edge[1][1] = n;
-        form[0][0] = 0; form[0][1] = keep; form[1][0] = old; form[1][1] = own; form[2][0] = keep; form[2][1] = old; form[3][0] = own; form[3][1] = n;
-        for (i = 0; i < 2; i++) for (f = 0; f <= AIOS__N_FORMS; f++)
-            sum += aios__overlap(edge[i][0], edge[i][1], form[f][0], form[f][1]) * (uint64_t)m->hp.n_head_kv * (aiosk_tile_bytes(aios__kv_type(p, l, f % AIOS__N_FORMS), m->hp.hd_k, m->hp.hd_v) / AIOSK_TILE);
+        edge[0][0] = 0;
+        edge[0][1] = sinks < n ? sinks : n;
+        edge[1][0] = from;
+        edge[1][1] = n;
+        form[0][0] = 0;
+        form[0][1] = keep;
+        form[1][0] = old;
+        form[1][1] = own;
+        form[2][0] = keep;
+        form[2][1] = old;
+        form[3][0] = own;
+        form[3][1] = n;
+        for (i = 0; i < 2; i++)
+            for (f = 0; f <= AIOS__N_FORMS; f++)
+                sum += aios__overlap(edge[i][0], edge[i][1], form[f][0], form[f][1]) *
+                       (uint64_t)m->hp.n_head_kv *
+                       (aiosk_tile_bytes(aios__kv_type(p, l, f % AIOS__N_FORMS), m->hp.hd_k,
+                                         m->hp.hd_v) /
+                        AIOSK_TILE);
     }
     return sum;
 }
@@ -7618,30 +9656,36 @@ static void aios__kv_start(aios__kv *kv, const aios_model *m, const aios_plan *p
     int32_t g, f, l, i;
     char *at = (char *)base;
     for (i = 0; i < kv->n_seq; i++) aios__kv_clear_seq(&kv->seq[i]);
-    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
-        aios__pages *x = &kv->pool[g][f];
-        uint64_t off = 0;
-        for (l = 0; l < kv->n_layer; l++) {
-            if (aios__kv_group(m, l) != g) continue;
-            kv->group[l] = (uint8_t)g;
-            kv->type[f][l] = aios__kv_type(p, l, f);
-            if (kv->coded && aiosk_kv_k(kv->type[f][l]) >= AIOSK_KV_I8) kv->rotated[l] |= AIOS__ROTATED_K;
-            if (kv->coded && aiosk_kv_v(kv->type[f][l]) >= AIOSK_KV_I8) kv->rotated[l] |= AIOS__ROTATED_V;
-            kv->tile_bytes[f][l] = aiosk_tile_bytes(kv->type[f][l], m->hp.hd_k, m->hp.hd_v);
-            kv->tile_off[f][l] = off;
-            off += kv->tile_bytes[f][l] * (uint64_t)kv->n_head_kv;
+    for (g = 0; g < AIOS__N_GROUPS; g++)
+        for (f = 0; f < AIOS__N_FORMS; f++) {
+            aios__pages *x = &kv->pool[g][f];
+            uint64_t off = 0;
+            for (l = 0; l < kv->n_layer; l++) {
+                if (aios__kv_group(m, l) != g) continue;
+                kv->group[l] = (uint8_t)g;
+                kv->type[f][l] = aios__kv_type(p, l, f);
+                if (kv->coded && aiosk_kv_k(kv->type[f][l]) >= AIOSK_KV_I8)
+                    kv->rotated[l] |= AIOS__ROTATED_K;
+                if (kv->coded && aiosk_kv_v(kv->type[f][l]) >= AIOSK_KV_I8)
+                    kv->rotated[l] |= AIOS__ROTATED_V;
+                kv->tile_bytes[f][l] = aiosk_tile_bytes(kv->type[f][l], m->hp.hd_k, m->hp.hd_v);
+                kv->tile_off[f][l] = off;
+                off += kv->tile_bytes[f][l] * (uint64_t)kv->n_head_kv;
+            }
+            if (!x->n) continue;
+            x->base = at;
+            at += x->bytes * (uint64_t)x->n;
+            x->n_free = x->n;
+            for (i = 0; i < x->n; i++) {
+                x->free_page[i] = x->n - 1 - i;
+                x->refs[i] = 0;
+            }
+            for (i = 0; i < kv->n_seq * kv->seq_tiles; i++) kv->page[g][f][i] = AIOS__NO_PAGE;
         }
-        if (!x->n) continue;
-        x->base = at;
-        at += x->bytes * (uint64_t)x->n;
-        x->n_free = x->n;
-        for (i = 0; i < x->n; i++) { x->free_page[i] = x->n - 1 - i; x->refs[i] = 0; }
-        for (i = 0; i < kv->n_seq * kv->seq_tiles; i++) kv->page[g][f][i] = AIOS__NO_PAGE;
-    }
 }
 
 AIOS__SMALL_END
-/* ---- pages ---------------------------------------------------------------------------------------------------- */
+/* ---- pages ---- */
 static int32_t *aios__kv_row(const aios__kv *kv, int32_t g, int32_t form, int32_t seq) {
     return kv->page[g][form] ? kv->page[g][form] + (int64_t)seq * kv->seq_tiles : NULL;
 }
@@ -7649,31 +9693,40 @@ static int32_t aios__page_at(const aios__kv *kv, int32_t g, int32_t form, int32_
     const int32_t *row = aios__kv_row(kv, g, form, seq);
     return row ? row[t] : (int32_t)AIOS__NO_PAGE;
 }
-static void *aios__tile_of(const aios__kv *kv, int32_t g, int32_t form, int32_t page, int32_t layer, int32_t head) {
-    return kv->pool[g][form].base + (uint64_t)page * kv->pool[g][form].bytes + kv->tile_off[form][layer] + (uint64_t)head * kv->tile_bytes[form][layer];
+static void *aios__tile_of(const aios__kv *kv, int32_t g, int32_t form, int32_t page, int32_t layer,
+                           int32_t head) {
+    return kv->pool[g][form].base + (uint64_t)page * kv->pool[g][form].bytes +
+           kv->tile_off[form][layer] + (uint64_t)head * kv->tile_bytes[form][layer];
 }
 
-/* ---- who sees what -------------------------------------------------------------------------------------------- */
+/* ---- who sees what ---- */
 /* The form in which a query of tile own sees tile t. */
 static int32_t aios__kv_rule(const aios__kv *kv, int32_t own, int32_t t) {
-    return !kv->coded || t == own || t < kv->keep ? AIOS__KV_OPEN : own - t > kv->recent ? AIOS__KV_OLD : AIOS__KV_SEALED;
+    return !kv->coded || t == own || t < kv->keep ? AIOS__KV_OPEN
+           : own - t > kv->recent                 ? AIOS__KV_OLD
+                                                  : AIOS__KV_SEALED;
 }
-/* The tile t that a query of tile own sees, in *form; NULL when it sees none. What the rule asks for may be gone after tokens were taken
- * out: then it sees what there is. */
-static void *aios__kv_look(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head, int32_t own, int32_t t, int32_t *form) {
+/* The tile t that a query of tile own sees, in *form; NULL when it sees none. What the rule asks
+ * for may be gone after tokens were taken out: then it sees what there is. */
+static void *aios__kv_look(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head,
+                           int32_t own, int32_t t, int32_t *form) {
     int32_t g = kv->group[layer], f, page;
     if (t >= kv->sinks[g] && own - t > kv->behind[g] && (g || !kv->heavy)) return NULL;
     f = aios__kv_rule(kv, own, t);
     page = aios__page_at(kv, g, f, seq, t);
-    if (page == AIOS__NO_PAGE && t != own) for (f = AIOS__KV_SEALED; f < AIOS__N_FORMS && (page = aios__page_at(kv, g, f, seq, t)) == AIOS__NO_PAGE; f++) {}
+    if (page == AIOS__NO_PAGE && t != own)
+        for (f = AIOS__KV_SEALED;
+             f < AIOS__N_FORMS && (page = aios__page_at(kv, g, f, seq, t)) == AIOS__NO_PAGE; f++) {}
     if (page == AIOS__NO_PAGE) return NULL;
     *form = f;
     return aios__tile_of(kv, g, f, page, layer, head);
 }
 /* Where a position is written. */
-static void *aios__kv_open_tile(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head, int32_t slot) {
+static void *aios__kv_open_tile(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head,
+                                int32_t slot) {
     int32_t g = kv->group[layer];
-    return aios__tile_of(kv, g, AIOS__KV_OPEN, aios__page_at(kv, g, AIOS__KV_OPEN, seq, slot / AIOSK_TILE), layer, head);
+    return aios__tile_of(kv, g, AIOS__KV_OPEN,
+                         aios__page_at(kv, g, AIOS__KV_OPEN, seq, slot / AIOSK_TILE), layer, head);
 }
 /* Slot of a position, which may be the next one after the last. */
 static int32_t aios__kv_slot(const aios__kv_seq *s, int32_t pos) {
@@ -7685,17 +9738,22 @@ static int32_t aios__kv_off(const aios__kv_seq *s) { return s->span[s->n_spans -
 
 AIOS__SMALL_BEGIN
 /* Was nothing taken out? */
-static int32_t aios__kv_whole(const aios__kv_seq *s) { return s->n_spans == 1 && s->span[0].off == 0; }
+static int32_t aios__kv_whole(const aios__kv_seq *s) {
+    return s->n_spans == 1 && s->span[0].off == 0;
+}
 /* The slot behind the first n positions. */
-static int32_t aios__kv_end(const aios__kv_seq *s, int32_t n) { return n ? aios__kv_slot(s, n - 1) + 1 : 0; }
+static int32_t aios__kv_end(const aios__kv_seq *s, int32_t n) {
+    return n ? aios__kv_slot(s, n - 1) + 1 : 0;
+}
 /* Position of the first slot that is alive and not before slot. */
 static int32_t aios__kv_pos(const aios__kv_seq *s, int32_t slot) {
     int32_t i, pos = 0;
-    for (i = 0; i < s->n_spans - 1 && slot >= s->span[i].to; i++) pos += s->span[i].to - s->span[i].from;
+    for (i = 0; i < s->n_spans - 1 && slot >= s->span[i].to; i++)
+        pos += s->span[i].to - s->span[i].from;
     return slot < s->span[i].from ? pos : pos + slot - s->span[i].from;
 }
 
-/* ---- pages that come and go ------------------------------------------------------------------------------------ */
+/* ---- pages that come and go ---- */
 /* Takes the page of an entry away; the page is free when no table names it any more. */
 static void aios__page_drop(aios__kv *kv, int32_t g, int32_t form, int32_t *entry) {
     aios__pages *p = &kv->pool[g][form];
@@ -7705,14 +9763,19 @@ static void aios__page_drop(aios__kv *kv, int32_t g, int32_t form, int32_t *entr
 }
 /* Is the open page of a tile a spare one? Not while the pass that seals it is under way. */
 static int32_t aios__kv_spare(const aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
-    return t < kv->seq[seq].tile && aios__page_at(kv, g, AIOS__KV_OPEN, seq, t) >= 0 && (aios__page_at(kv, g, AIOS__KV_SEALED, seq, t) != AIOS__NO_PAGE || aios__page_at(kv, g, AIOS__KV_OLD, seq, t) != AIOS__NO_PAGE);
+    return t < kv->seq[seq].tile && aios__page_at(kv, g, AIOS__KV_OPEN, seq, t) >= 0 &&
+           (aios__page_at(kv, g, AIOS__KV_SEALED, seq, t) != AIOS__NO_PAGE ||
+            aios__page_at(kv, g, AIOS__KV_OLD, seq, t) != AIOS__NO_PAGE);
 }
 /* Gives up the spare open pages of a sequence. */
 static void aios__kv_unspare(aios__kv *kv, int32_t g, int32_t seq) {
     aios__kv_seq *s = &kv->seq[seq];
     int32_t t;
     for (t = s->tile < kv->seq_tiles ? s->tile : kv->seq_tiles - 1; t >= 0 && s->n_spares[g]; t--)
-        if (aios__kv_spare(kv, g, seq, t)) { aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, seq) + t); s->n_spares[g]--; }
+        if (aios__kv_spare(kv, g, seq, t)) {
+            aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, seq) + t);
+            s->n_spares[g]--;
+        }
 }
 /* Takes a page for an entry; the room must be there (aios__kv_fits). */
 static void aios__page_take(aios__kv *kv, int32_t g, int32_t form, int32_t *entry) {
@@ -7724,51 +9787,72 @@ static void aios__page_take(aios__kv *kv, int32_t g, int32_t form, int32_t *entr
 }
 static int32_t aios__kv_pages(const aios__kv *kv) {
     int32_t g, f, n = 0;
-    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) n += kv->pool[g][f].n;
+    for (g = 0; g < AIOS__N_GROUPS; g++)
+        for (f = 0; f < AIOS__N_FORMS; f++) n += kv->pool[g][f].n;
     return n;
 }
 
-/* ---- growing and cutting --------------------------------------------------------------------------------------- */
+/* ---- growing and cutting ---- */
 /* What slots from .. upto-1 of a sequence ask for, counted into need; or, with need NULL, taken. */
-static void aios__kv_touch(aios__kv *kv, int32_t seq, int32_t from, int32_t upto, int32_t (*need)[AIOS__N_FORMS]) {
+static void aios__kv_touch(aios__kv *kv, int32_t seq, int32_t from, int32_t upto,
+                           int32_t (*need)[AIOS__N_FORMS]) {
     aios__kv_seq *s = &kv->seq[seq];
     int32_t g, t, first = from / AIOSK_TILE, last = (upto - 1) / AIOSK_TILE;
     for (g = 0; g < AIOS__N_GROUPS; g++) {
-        int32_t *open = aios__kv_row(kv, g, AIOS__KV_OPEN, seq), *sealed = aios__kv_row(kv, g, AIOS__KV_SEALED, seq), *old = aios__kv_row(kv, g, AIOS__KV_OLD, seq);
+        int32_t *open = aios__kv_row(kv, g, AIOS__KV_OPEN, seq),
+                *sealed = aios__kv_row(kv, g, AIOS__KV_SEALED, seq),
+                *old = aios__kv_row(kv, g, AIOS__KV_OLD, seq);
         if (!open) continue;
         for (t = first; t <= last; t++) {
-            int32_t shared = open[t] != AIOS__NO_PAGE && kv->pool[g][AIOS__KV_OPEN].refs[open[t]] > 1, seal = sealed && t >= kv->keep && (t + 1) * AIOSK_TILE <= upto;
-            if (need) { need[g][AIOS__KV_OPEN] += shared || open[t] == AIOS__NO_PAGE; need[g][AIOS__KV_SEALED] += seal; continue; }
+            int32_t shared =
+                        open[t] != AIOS__NO_PAGE && kv->pool[g][AIOS__KV_OPEN].refs[open[t]] > 1,
+                    seal = sealed && t >= kv->keep && (t + 1) * AIOSK_TILE <= upto;
+            if (need) {
+                need[g][AIOS__KV_OPEN] += shared || open[t] == AIOS__NO_PAGE;
+                need[g][AIOS__KV_SEALED] += seal;
+                continue;
+            }
             if (shared) {
                 aios__kv_copy *c = &kv->copy[kv->n_copies++];
-                c->g = g; c->seq = seq; c->t = t; c->from = open[t];        /* the table's count goes over to the job */
+                /* the table's count goes over to the job */
+                c->g = g;
+                c->seq = seq;
+                c->t = t;
+                c->from = open[t];
             }
             if (shared || open[t] == AIOS__NO_PAGE) aios__page_take(kv, g, AIOS__KV_OPEN, &open[t]);
             if (seal) aios__page_take(kv, g, AIOS__KV_SEALED, &sealed[t]);
         }
         for (t = s->aged > kv->keep ? s->aged : kv->keep; old && t < last - kv->recent; t++) {
-            if (need) need[g][AIOS__KV_OLD] += t >= first || sealed[t] != AIOS__NO_PAGE;
-            else if (sealed[t] != AIOS__NO_PAGE) aios__page_take(kv, g, AIOS__KV_OLD, &old[t]);
+            if (need)
+                need[g][AIOS__KV_OLD] += t >= first || sealed[t] != AIOS__NO_PAGE;
+            else if (sealed[t] != AIOS__NO_PAGE)
+                aios__page_take(kv, g, AIOS__KV_OLD, &old[t]);
         }
     }
 }
-/* Is there room for slots from .. upto-1? If not, the first pool that is short, in *g and *f, looking from the one that they name. */
-static int32_t aios__kv_room(aios__kv *kv, int32_t seq, int32_t from, int32_t upto, int32_t *g, int32_t *f) {
+/* Is there room for slots from .. upto-1? If not, the first pool that is short, in *g and *f,
+ * looking from the one that they name. */
+static int32_t aios__kv_room(aios__kv *kv, int32_t seq, int32_t from, int32_t upto, int32_t *g,
+                             int32_t *f) {
     int32_t need[AIOS__N_GROUPS][AIOS__N_FORMS], have, s;
     memset(need, 0, sizeof need);
     aios__kv_touch(kv, seq, from, upto, need);
-    for (; *g < AIOS__N_GROUPS; ++*g, *f = 0) for (; *f < AIOS__N_FORMS; ++*f) {
-        have = kv->pool[*g][*f].n_free;
-        for (s = 0; *f == AIOS__KV_OPEN && have < need[*g][*f] && s < kv->n_seq; s++) have += kv->seq[s].n_spares[*g];
-        if (have < need[*g][*f]) return 0;
-    }
+    for (; *g < AIOS__N_GROUPS; ++*g, *f = 0)
+        for (; *f < AIOS__N_FORMS; ++*f) {
+            have = kv->pool[*g][*f].n_free;
+            for (s = 0; *f == AIOS__KV_OPEN && have < need[*g][*f] && s < kv->n_seq; s++)
+                have += kv->seq[s].n_spares[*g];
+            if (have < need[*g][*f]) return 0;
+        }
     return 1;
 }
 static int32_t aios__kv_fits(aios__kv *kv, int32_t seq, int32_t from, int32_t upto) {
     int32_t g = 0, f = 0;
     return aios__kv_room(kv, seq, from, upto, &g, &f);
 }
-/* Gives slots from .. upto-1 their pages, for a pass that will write them, and notes what it has to copy, to seal and to age. */
+/* Gives slots from .. upto-1 their pages, for a pass that will write them, and notes what it has
+ * to copy, to seal and to age. */
 static void aios__kv_grow(aios__kv *kv, int32_t seq, int32_t from, int32_t upto) {
     aios__kv_seq *s = &kv->seq[seq];
     int32_t t, first = from / AIOSK_TILE, last = (upto - 1) / AIOSK_TILE;
@@ -7776,11 +9860,14 @@ static void aios__kv_grow(aios__kv *kv, int32_t seq, int32_t from, int32_t upto)
     if (s->top <= last) s->top = last + 1;
     for (t = s->aged > kv->keep ? s->aged : kv->keep; kv->coded && t <= last; t++) {
         aios__kv_seal *j = &kv->seal[kv->n_seals];
-        j->seq = seq; j->t = t;
+        j->seq = seq;
+        j->t = t;
         j->age = t < last - kv->recent;
         j->seal = t >= first && (t + 1) * AIOSK_TILE <= upto;
-        if (!j->age && t < first) t = first - 1;
-        else kv->n_seals += j->age || j->seal;
+        if (!j->age && t < first)
+            t = first - 1;
+        else
+            kv->n_seals += j->age || j->seal;
     }
 }
 /* A tile in no form any more. */
@@ -7788,85 +9875,118 @@ static void aios__tile_drop(aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
     int32_t f;
     if (g == 0 && kv->heavy) kv->mass[(int64_t)seq * kv->seq_tiles + t] = 0;
     kv->seq[seq].n_spares[g] -= aios__kv_spare(kv, g, seq, t);
-    for (f = 0; f < AIOS__N_FORMS; f++) if (kv->page[g][f]) aios__page_drop(kv, g, f, aios__kv_row(kv, g, f, seq) + t);
+    for (f = 0; f < AIOS__N_FORMS; f++)
+        if (kv->page[g][f]) aios__page_drop(kv, g, f, aios__kv_row(kv, g, f, seq) + t);
 }
 /* Is a tile there in any form? */
 static int32_t aios__kv_has(const aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
     int32_t f;
-    for (f = 0; f < AIOS__N_FORMS; f++) if (aios__page_at(kv, g, f, seq, t) != AIOS__NO_PAGE) return 1;
+    for (f = 0; f < AIOS__N_FORMS; f++)
+        if (aios__page_at(kv, g, f, seq, t) != AIOS__NO_PAGE) return 1;
     return 0;
 }
-/* Between the sinks and what is behind the next query, the tiles with the most mass stay; the newer of two equal ones. */
+/* Between the sinks and what is behind the next query, the tiles with the most mass stay; the
+ * newer of two equal ones. */
 static void aios__kv_thin(aios__kv *kv, int32_t seq, int32_t own) {
     const uint64_t *mass = kv->mass + (int64_t)seq * kv->seq_tiles;
     for (;;) {
         int32_t t, n = 0, least = -1;
         for (t = kv->sinks[0]; t < own - kv->behind[0]; t++)
-            if (aios__kv_has(kv, 0, seq, t)) { n++; if (least < 0 || mass[t] < mass[least]) least = t; }
+            if (aios__kv_has(kv, 0, seq, t)) {
+                n++;
+                if (least < 0 || mass[t] < mass[least]) least = t;
+            }
         if (n <= kv->heavy) return;
         aios__tile_drop(kv, 0, seq, least);
     }
 }
-/* How many slots from this one on a pass may write: with heavy tiles, what one tile sees is settled before the next begins. */
+/* How many slots from this one on a pass may write: with heavy tiles, what one tile sees is
+ * settled before the next begins. */
 static int32_t aios__kv_stride(const aios__kv *kv, int32_t slot) {
-    int64_t whole = ((int64_t)kv->sinks[0] + kv->behind[0] + kv->heavy + 1) * AIOSK_TILE;      /* behind: AIOS__ALL where all are seen */
-    return !kv->heavy || whole - slot > INT32_MAX ? INT32_MAX : slot < whole ? (int32_t)(whole - slot) : AIOSK_TILE - slot % AIOSK_TILE;
+    /* behind: AIOS__ALL where all are seen */
+    int64_t whole = ((int64_t)kv->sinks[0] + kv->behind[0] + kv->heavy + 1) * AIOSK_TILE;
+    return !kv->heavy || whole - slot > INT32_MAX ? INT32_MAX
+           : slot < whole                         ? (int32_t)(whole - slot)
+                                                  : AIOSK_TILE - slot % AIOSK_TILE;
 }
 /* The pass has written slots below upto: what no later query needs goes. */
 static void aios__kv_done(aios__kv *kv, int32_t seq, int32_t upto) {
     aios__kv_seq *s = &kv->seq[seq];
-    int32_t g, t, was = s->tile, own = upto / AIOSK_TILE, aged = (upto - 1) / AIOSK_TILE - kv->recent;
+    int32_t g, t, was = s->tile, own = upto / AIOSK_TILE,
+                  aged = (upto - 1) / AIOSK_TILE - kv->recent;
     s->tile = own;
     for (g = 0; g < AIOS__N_GROUPS; g++) {
         int32_t *sealed = aios__kv_row(kv, g, AIOS__KV_SEALED, seq);
         if (!kv->pool[g][AIOS__KV_OPEN].n) continue;
-        /* one tile more than the rules ask for stays, so that a sequence can be cut back by that much */
+        /* one tile more than the rules ask for stays, so that a sequence can be cut back by that
+         * much */
         for (t = was; t < own; t++) s->n_spares[g] += aios__kv_spare(kv, g, seq, t);
-        for (t = was - kv->behind[g] - 2; t < own - kv->behind[g] - 1; t++) if (t >= kv->sinks[g] && t >= 0 && (g || !kv->heavy)) aios__tile_drop(kv, g, seq, t);
+        for (t = was - kv->behind[g] - 2; t < own - kv->behind[g] - 1; t++)
+            if (t >= kv->sinks[g] && t >= 0 && (g || !kv->heavy)) aios__tile_drop(kv, g, seq, t);
         if (g == 0 && kv->heavy) {
             uint64_t *mass = kv->mass + (int64_t)seq * kv->seq_tiles;
             int32_t *now = kv->mass_now + (int64_t)seq * kv->seq_tiles;
-            for (t = 0; t < s->top; t++) { mass[t] += (uint64_t)now[t]; now[t] = 0; }
+            for (t = 0; t < s->top; t++) {
+                mass[t] += (uint64_t)now[t];
+                now[t] = 0;
+            }
             if (own > was) aios__kv_thin(kv, seq, own);
         }
-        for (t = s->aged - 1; t < aged - 1; t++) if (t >= kv->keep && aios__page_at(kv, g, AIOS__KV_OLD, seq, t) != AIOS__NO_PAGE) aios__page_drop(kv, g, AIOS__KV_SEALED, &sealed[t]);
+        for (t = s->aged - 1; t < aged - 1; t++)
+            if (t >= kv->keep && aios__page_at(kv, g, AIOS__KV_OLD, seq, t) != AIOS__NO_PAGE)
+                aios__page_drop(kv, g, AIOS__KV_SEALED, &sealed[t]);
     }
     if (aged > s->aged) s->aged = aged;
 }
 /* Is a tile that a query of tile own sees gone? exact: in the form that it wants. */
-static int32_t aios__kv_gone(const aios__kv *kv, int32_t g, int32_t seq, int32_t own, int32_t exact) {
+static int32_t aios__kv_gone(const aios__kv *kv, int32_t g, int32_t seq, int32_t own,
+                             int32_t exact) {
     int32_t t, f, some;
     for (t = 0; t < own; t++) {
         if (t >= kv->sinks[g] && own - t > kv->behind[g]) continue;
-        for (some = f = 0; f < AIOS__N_FORMS; f++) some |= aios__page_at(kv, g, f, seq, t) != AIOS__NO_PAGE && (!exact || f == aios__kv_rule(kv, own, t));
+        for (some = f = 0; f < AIOS__N_FORMS; f++)
+            some |= aios__page_at(kv, g, f, seq, t) != AIOS__NO_PAGE &&
+                    (!exact || f == aios__kv_rule(kv, own, t));
         if (!some) return 1;
     }
     return 0;
 }
-/* Forgets slots from n on. Gives the slot to go on from: n, or one before it when what was written behind it is gone: then the tokens
- * from there on have to go through the model again. */
+/* Forgets slots from n on. Gives the slot to go on from: n, or one before it when what was
+ * written behind it is gone: then the tokens from there on have to go through the model again. */
 static int32_t aios__kv_cut(aios__kv *kv, int32_t seq, int32_t n) {
     aios__kv_seq *s = &kv->seq[seq];
     int32_t g, t, own = n / AIOSK_TILE, at = n, whole = s->span[0].off == 0 && s->span[0].to >= n;
-    int32_t back = own < s->tile || s->span[s->n_spans - 1].from >= n;      /* queries come again that saw other tiles than the next one would have */
+    /* queries come again that saw other tiles than the next one would have */
+    int32_t back = own < s->tile || s->span[s->n_spans - 1].from >= n;
     for (g = 0; g < AIOS__N_GROUPS; g++) {
         if (!kv->pool[g][AIOS__KV_OPEN].n) continue;
         for (t = s->top - 1; t >= own + (n % AIOSK_TILE != 0); t--) aios__tile_drop(kv, g, seq, t);
-        for (t = s->aged > 0 ? s->aged : 0; t < s->top; t++) if (kv->page[g][AIOS__KV_OLD]) aios__page_drop(kv, g, AIOS__KV_OLD, aios__kv_row(kv, g, AIOS__KV_OLD, seq) + t);
+        for (t = s->aged > 0 ? s->aged : 0; t < s->top; t++)
+            if (kv->page[g][AIOS__KV_OLD])
+                aios__page_drop(kv, g, AIOS__KV_OLD, aios__kv_row(kv, g, AIOS__KV_OLD, seq) + t);
         if (n % AIOSK_TILE) {
             s->n_spares[g] -= aios__kv_spare(kv, g, seq, own);
-            if (kv->page[g][AIOS__KV_SEALED]) aios__page_drop(kv, g, AIOS__KV_SEALED, aios__kv_row(kv, g, AIOS__KV_SEALED, seq) + own);
-            if (kv->page[g][AIOS__KV_OLD]) aios__page_drop(kv, g, AIOS__KV_OLD, aios__kv_row(kv, g, AIOS__KV_OLD, seq) + own);
-            if (aios__page_at(kv, g, AIOS__KV_OPEN, seq, own) == AIOS__NO_PAGE && at > own * AIOSK_TILE) at = own * AIOSK_TILE;
+            if (kv->page[g][AIOS__KV_SEALED])
+                aios__page_drop(kv, g, AIOS__KV_SEALED,
+                                aios__kv_row(kv, g, AIOS__KV_SEALED, seq) + own);
+            if (kv->page[g][AIOS__KV_OLD])
+                aios__page_drop(kv, g, AIOS__KV_OLD, aios__kv_row(kv, g, AIOS__KV_OLD, seq) + own);
+            if (aios__page_at(kv, g, AIOS__KV_OPEN, seq, own) == AIOS__NO_PAGE &&
+                at > own * AIOSK_TILE)
+                at = own * AIOSK_TILE;
         }
-        /* further back than what was kept for it: all anew. Where tokens were taken out, only a model's own window cannot do without */
-        if (back && (whole || g > 0) && (g > 0 || !kv->heavy) && aios__kv_gone(kv, g, seq, own, whole)) at = 0;
+        /* further back than what was kept for it: all anew. Where tokens were taken out, only a
+         * model's own window cannot do without */
+        if (back && (whole || g > 0) && (g > 0 || !kv->heavy) &&
+            aios__kv_gone(kv, g, seq, own, whole))
+            at = 0;
     }
     s->top = own + (n % AIOSK_TILE != 0);
     if (s->tile > own) s->tile = own;
     if (s->aged > own) s->aged = own;
     while (s->n_spans > 1 && s->span[s->n_spans - 1].from >= n) s->n_spans--;
-    if (s->span[s->n_spans - 1].to < at) at = s->span[s->n_spans - 1].to;           /* in a gap: what is before it */
+    /* in a gap: what is before it */
+    if (s->span[s->n_spans - 1].to < at) at = s->span[s->n_spans - 1].to;
     s->span[s->n_spans - 1].to = INT32_MAX;
     if (n == 0) aios__kv_clear_seq(s);
     return at == n ? n : aios__kv_cut(kv, seq, at);
@@ -7884,58 +10004,80 @@ static void aios__kv_undo(aios__kv *kv) {
 }
 /* What it has looked at counts for nothing. */
 static void aios__kv_unread(aios__kv *kv, int32_t seq) {
-    if (kv->heavy) memset(kv->mass_now + (int64_t)seq * kv->seq_tiles, 0, (size_t)kv->seq_tiles * 4);
+    if (kv->heavy)
+        memset(kv->mass_now + (int64_t)seq * kv->seq_tiles, 0, (size_t)kv->seq_tiles * 4);
 }
 /* A pass that is finished. */
 static void aios__kv_settle(aios__kv *kv) {
     int32_t i;
-    for (i = 0; i < kv->n_copies; i++) aios__page_drop(kv, kv->copy[i].g, AIOS__KV_OPEN, &kv->copy[i].from);
+    for (i = 0; i < kv->n_copies; i++)
+        aios__page_drop(kv, kv->copy[i].g, AIOS__KV_OPEN, &kv->copy[i].from);
     kv->n_copies = kv->n_seals = 0;
 }
 
-/* ---- sharing --------------------------------------------------------------------------------------------------- */
-/* dst, which is empty, shares the first n slots of src. Gives the slot that dst goes on from, as aios__kv_cut does. */
+/* ---- sharing ---- */
+/* dst, which is empty, shares the first n slots of src. Gives the slot that dst goes on from, as
+ * aios__kv_cut does. */
 static int32_t aios__kv_fork(aios__kv *kv, int32_t dst, int32_t src, int32_t n) {
     aios__kv_seq *s = &kv->seq[src], *d = &kv->seq[dst];
     int32_t g, f, t, i, own = n / AIOSK_TILE, top = own + (n % AIOSK_TILE != 0);
     if (top > s->top) top = s->top;
     *d = *s;
     d->top = top;
-    if (kv->heavy) memcpy(kv->mass + (int64_t)dst * kv->seq_tiles, kv->mass + (int64_t)src * kv->seq_tiles, (size_t)top * 8);
+    if (kv->heavy)
+        memcpy(kv->mass + (int64_t)dst * kv->seq_tiles, kv->mass + (int64_t)src * kv->seq_tiles,
+               (size_t)top * 8);
     for (g = 0; g < AIOS__N_GROUPS; g++) {
         d->n_spares[g] = 0;
         for (f = 0; f < AIOS__N_FORMS; f++) {
             int32_t *from = aios__kv_row(kv, g, f, src), *to = aios__kv_row(kv, g, f, dst);
             for (t = 0; from && t < top; t++) {
-                if (from[t] == AIOS__NO_PAGE || (f == AIOS__KV_OLD && t >= s->aged) || (f == AIOS__KV_OPEN && t < own && aios__kv_spare(kv, g, src, t))) continue;
+                if (from[t] == AIOS__NO_PAGE || (f == AIOS__KV_OLD && t >= s->aged) ||
+                    (f == AIOS__KV_OPEN && t < own && aios__kv_spare(kv, g, src, t)))
+                    continue;
                 to[t] = from[t];
-                for (i = 0; f == AIOS__KV_OPEN && i < kv->n_copies; i++)        /* a copy that a pass has yet to make, or may drop */
-                    if (kv->copy[i].g == g && kv->copy[i].seq == src && kv->copy[i].t == t) to[t] = kv->copy[i].from;
+                /* a copy that a pass has yet to make, or may drop */
+                for (i = 0; f == AIOS__KV_OPEN && i < kv->n_copies; i++)
+                    if (kv->copy[i].g == g && kv->copy[i].seq == src && kv->copy[i].t == t)
+                        to[t] = kv->copy[i].from;
                 kv->pool[g][f].refs[to[t]]++;
             }
         }
-        for (t = own; t < top; t++) if (aios__kv_spare(kv, g, dst, t)) {     /* a spare is nobody else's; aios__kv_cut makes it an open tile */
-            d->n_spares[g]++;
-            s->n_spares[g]--;
-            aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, src) + t);
-        }
+        /* a spare is nobody else's; aios__kv_cut makes it an open tile */
+        for (t = own; t < top; t++)
+            if (aios__kv_spare(kv, g, dst, t)) {
+                d->n_spares[g]++;
+                s->n_spares[g]--;
+                aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, src) + t);
+            }
     }
     return aios__kv_cut(kv, dst, n);
 }
 
-/* Takes positions a .. b-1 (all written, others behind them) out of the middle: later ones move down. Tiles that are wholly dead go, and so do
- * their slots. 0: the sequence would fall into more pieces than are kept. */
+/* Takes positions a .. b-1 (all written, others behind them) out of the middle: later ones move
+ * down. Tiles that are wholly dead go, and so do their slots. 0: the sequence would fall into
+ * more pieces than are kept. */
 static int32_t aios__kv_remove(aios__kv *kv, int32_t seq, int32_t a, int32_t b) {
     aios__kv_seq *s = &kv->seq[seq];
     aios__span x[AIOS__MAX_SPANS + 1];
-    int32_t from = aios__kv_slot(s, a), to = aios__kv_slot(s, b - 1) + 1, g, f, i, n = 0, at = 0, k, t, t0, t1;
+    int32_t from = aios__kv_slot(s, a), to = aios__kv_slot(s, b - 1) + 1, g, f, i, n = 0, at = 0, k,
+            t, t0, t1;
     for (i = 0; i < s->n_spans; i++) {
         aios__span p = s->span[i];
-        if (p.from < from) { x[n] = p; if (p.to > from) x[n].to = from; n++; }
-        if (p.to > to) { x[n] = p; x[n].off += b - a; if (p.from < to) x[n].from = to; n++; }
+        if (p.from < from) {
+            x[n] = p;
+            if (p.to > from) x[n].to = from;
+            n++;
+        }
+        if (p.to > to) {
+            x[n] = p;
+            x[n].off += b - a;
+            if (p.from < to) x[n].from = to;
+            n++;
+        }
     }
     if (n > AIOS__MAX_SPANS) return 0;
-    while (x[at].from < to) at++;               /* the first piece behind the gap                           */
+    while (x[at].from < to) at++; /* the first piece behind the gap */
     t0 = at ? (x[at - 1].to + AIOSK_TILE - 1) / AIOSK_TILE : 0;
     t1 = x[at].from / AIOSK_TILE;
     k = t1 > t0 ? t1 - t0 : 0;
@@ -7945,18 +10087,35 @@ static int32_t aios__kv_remove(aios__kv *kv, int32_t seq, int32_t a, int32_t b) 
         for (f = 0; f < AIOS__N_FORMS; f++) {
             int32_t *row = aios__kv_row(kv, g, f, seq);
             if (!row) continue;
-            for (t = t0; t + k < s->top; t++) { row[t] = row[t + k]; row[t + k] = AIOS__NO_PAGE; }
+            for (t = t0; t + k < s->top; t++) {
+                row[t] = row[t + k];
+                row[t + k] = AIOS__NO_PAGE;
+            }
         }
         if (g == 0 && kv->heavy) {
             uint64_t *mass = kv->mass + (int64_t)seq * kv->seq_tiles;
-            for (t = t0; t + k < s->top; t++) { mass[t] = mass[t + k]; mass[t + k] = 0; }
+            for (t = t0; t + k < s->top; t++) {
+                mass[t] = mass[t + k];
+                mass[t + k] = 0;
+            }
         }
     }
-    for (i = at; i < n; i++) { x[i].from -= k * AIOSK_TILE; if (x[i].to != INT32_MAX) x[i].to -= k * AIOSK_TILE; }
+    for (i = at; i < n; i++) {
+        x[i].from -= k * AIOSK_TILE;
+        if (x[i].to != INT32_MAX) x[i].to -= k * AIOSK_TILE;
+    }
     if (k) s->tile -= k;
-    for (g = 0; k && g < AIOS__N_GROUPS; g++)   /* its spare page is nothing to count on, though a first tile would be seen open */
-        for (t = t0; t < kv->keep; t++) if (aios__kv_spare(kv, g, seq, t)) { aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, seq) + t); s->n_spares[g]--; }
-    if (k) { s->top -= k; s->aged = s->aged >= t1 ? s->aged - k : s->aged > t0 ? t0 : s->aged; }
+    /* its spare page is nothing to count on, though a first tile would be seen open */
+    for (g = 0; k && g < AIOS__N_GROUPS; g++)
+        for (t = t0; t < kv->keep; t++)
+            if (aios__kv_spare(kv, g, seq, t)) {
+                aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, seq) + t);
+                s->n_spares[g]--;
+            }
+    if (k) {
+        s->top -= k;
+        s->aged = s->aged >= t1 ? s->aged - k : s->aged > t0 ? t0 : s->aged;
+    }
     memcpy(s->span, x, (size_t)n * sizeof *x);
     s->n_spans = n;
     return 1;
@@ -7964,109 +10123,145 @@ static int32_t aios__kv_remove(aios__kv *kv, int32_t seq, int32_t a, int32_t b) 
 AIOS__SMALL_END
 
 /* ======== run/ops.c ======== */
-/* ops.c: what the ops of a program are, and what one task of each does: embedding, norms, matrices, heads, attention, activations, experts. A
- * task sees what aios__run holds, writes what is its own, and takes no memory.
+/* ops.c: what the ops of a program are, and what one task of each does: embedding, norms,
+ * matrices, heads, attention, activations, experts. A task sees what aios__run holds, writes
+ * what is its own, and takes no memory.
  *
- * A value that a matrix reads can exist in up to three forms (aios__acts): f32, A32, A256. The op that makes it writes
- * just those that its readers need. */
+ * A value that a matrix reads can exist in up to three forms (aios__acts): f32, A32, A256. The
+ * op that makes it writes just those that its readers need. */
 
 typedef struct aios__acts {
-    char *p[AIOSK_N_ACTS];              /* column 0 of each form; NULL = nobody needs it                    */
-    uint64_t stride[AIOSK_N_ACTS];      /* bytes from one token to the next                                 */
-    int32_t n;                          /* values of one token                                              */
+    char *p[AIOSK_N_ACTS];         /* column 0 of each form; NULL = nobody needs it */
+    uint64_t stride[AIOSK_N_ACTS]; /* bytes from one token to the next */
+    int32_t n;                     /* values of one token */
 } aios__acts;
 
 /* The tokens that go through the program together. */
 typedef struct aios__pass {
     int32_t n, n_out, n_blocks;
-    int32_t n_runs[2];                  /* most runs of keys that a block sees: in all positions, in the window */
-    int32_t *id, *seq, *pos;            /* [n_batch]                                                        */
-    int32_t *slot, *turn;               /* [n_batch] place in the cache; position that rope turns for       */
-    int32_t *out;                       /* [n_outputs] which of the tokens get logits                       */
-    int32_t *block;                     /* [n_batch + 1] first token of each attention block (one sequence, one tile) */
+    int32_t n_runs[2]; /* most runs of keys that a block sees: in all positions, in the window */
+    int32_t *id, *seq, *pos; /* [n_batch] */
+    int32_t *slot, *turn;    /* [n_batch] place in the cache; position that rope turns for */
+    int32_t *out;            /* [n_outputs] which of the tokens get logits */
+    int32_t *block; /* [n_batch + 1] first token of each attention block (one sequence, one tile) */
 } aios__pass;
 
 struct aios__op;
-typedef struct aios__run {              /* what an op's tasks can see                                       */
+typedef struct aios__run { /* what an op's tasks can see */
     const aiosk_isa *k;
     const aios__hp *hp;
     const aios__kv *kv;
     const aios__pass *pass;
-    char *work;                         /* [n_threads][work_bytes]                                          */
+    char *work; /* [n_threads][work_bytes] */
     uint64_t work_bytes;
-    uint64_t *kv_read;                  /* [n_threads][8] bytes of cache read, a line each                  */
-    int32_t round;                      /* how often the phase has run before: ATTEND, STREAMED             */
+    uint64_t *kv_read; /* [n_threads][8] bytes of cache read, a line each */
+    int32_t round;     /* how often the phase has run before: ATTEND, STREAMED */
     int32_t n_threads;
-    int32_t n_slots;                    /* tokens that `part` holds a result for                            */
-    const void *streamed;               /* the unit of this round, of the op that is STREAMED               */
-    float *state;                       /* [2][n_batch][n_head] maximum and sum of what att holds           */
-    float *mass;                        /* [n_batch][n_head][seq_tiles][2] with heavy tiles: sum of each tile, and the maximum it is relative to */
-    float *part;                        /* results of single runs: [n_slots][n_head][hp_v], then the same [2][n_slots][n_head] */
-    aios__moe *moe;                     /* of the layer that is at work                                     */
-    aios__cache *cache;                 /* of experts that are not resident                                 */
-    const aios__rows *rows;             /* of tables that are not                                           */
+    int32_t n_slots;      /* tokens that `part` holds a result for */
+    const void *streamed; /* the unit of this round, of the op that is STREAMED */
+    float *state;         /* [2][n_batch][n_head] maximum and sum of what att holds */
+    /* [n_batch][n_head][seq_tiles][2] with heavy tiles: sum of each tile, and the maximum it is
+     * relative to */
+    float *mass;
+    /* results of single runs: [n_slots][n_head][hp_v], then the same [2][n_slots][n_head] */
+    float *part;
+    aios__moe *moe;         /* of the layer that is at work */
+    aios__cache *cache;     /* of experts that are not resident */
+    const aios__rows *rows; /* of tables that are not */
 } aios__run;
-typedef void (*aios__op_fn)(const struct aios__op *op, const aios__run *r, int32_t task, int32_t worker);
+typedef void (*aios__op_fn)(const struct aios__op *op, const aios__run *r, int32_t task,
+                            int32_t worker);
 
-enum { AIOS__PER_TOKEN = 1, AIOS__PER_ROWS = 2, AIOS__PER_HEAD = 3,     /* what a task is                  */
-       AIOS__PER_PASS = 4, AIOS__PER_PAIR = 5, AIOS__PER_EXPERT = 6,    /* PAIR, EXPERT: experts.c         */
-       AIOS__PER_COPY = 7, AIOS__PER_SEAL = 8,                          /* of the cache's tiles            */
-       AIOS__PER_MOVED_PAIR = 9 };                                      /* none when the pass is one token: its pairs have one input */
-enum { AIOS__JOIN = 1, AIOS__ON_OUTPUTS = 2, AIOS__ADD = 4, AIOS__GATE = 8, AIOS__STREAMED = 16, AIOS__OF_PAIRS = 32 /* input by pair, always */,
-       AIOS__CACHED = 64 /* w is in the cache */, AIOS__AWAIT = 128 /* begins when some experts are there */, AIOS__AGAIN = 256 /* and back to there while there are more */,
-       AIOS__ROWS = 512 /* begins when the rows of its table are there: rows.c */ };
+enum {
+    AIOS__PER_TOKEN = 1,
+    AIOS__PER_ROWS = 2,
+    AIOS__PER_HEAD = 3, /* what a task is */
+    AIOS__PER_PASS = 4,
+    AIOS__PER_PAIR = 5,
+    AIOS__PER_EXPERT = 6, /* PAIR, EXPERT: experts.c */
+    AIOS__PER_COPY = 7,
+    AIOS__PER_SEAL = 8, /* of the cache's tiles */
+    AIOS__PER_MOVED_PAIR = 9
+}; /* none when the pass is one token: its pairs have one input */
+enum {
+    AIOS__JOIN = 1,
+    AIOS__ON_OUTPUTS = 2,
+    AIOS__ADD = 4,
+    AIOS__GATE = 8,
+    AIOS__STREAMED = 16,
+    AIOS__OF_PAIRS = 32 /* input by pair, always */,
+    AIOS__CACHED = 64 /* w is in the cache */,
+    AIOS__AWAIT = 128 /* begins when some experts are there */,
+    AIOS__AGAIN = 256 /* and back to there while there are more */,
+    AIOS__ROWS = 512 /* begins when the rows of its table are there: rows.c */
+};
 
 typedef struct aios__op {
     aios__op_fn run;
     const char *name;
-    int32_t layer, per;                 /* layer -1 = none; per: AIOS__PER_*                                */
+    int32_t layer, per; /* layer -1 = none; per: AIOS__PER_* */
     uint32_t flags;
-    int32_t type;                       /* AIOSK_* of w; activation; norm                                   */
-    const void *w;                      /* matrix, table, or norm weight; STREAMED: comes with the round    */
-    const float *b, *b2;                /* bias; second norm weight                                         */
+    int32_t type;        /* AIOSK_* of w; activation; norm */
+    const void *w;       /* matrix, table, or norm weight; STREAMED: comes with the round */
+    const float *b, *b2; /* bias; second norm weight */
     aiosk_matmul_fn mm;
-    float *x;                           /* f32 input, or in and out                                         */
-    uint64_t x_stride;                  /* floats                                                           */
+    float *x;          /* f32 input, or in and out */
+    uint64_t x_stride; /* floats */
     aios__acts in, out;
     float *y;
     uint64_t y_stride;
     int32_t n_in, n_out, rows_per_task, cols_per_task;
-    int32_t unit_rows, n_units;         /* STREAMED: rows of a round, rounds                                */
-    int32_t window;                     /* ATTEND: of the layer; 0 = sees all                               */
+    int32_t unit_rows, n_units; /* STREAMED: rows of a round, rounds */
+    int32_t window;             /* ATTEND: of the layer; 0 = sees all */
     float scale;
     int32_t layout;
     const double *freq;
-    uint64_t expert_bytes;              /* PER_EXPERT: of one matrix, and from one to the next              */
-    const aios__expert *each;           /* or not NULL: where each is, instead of w                         */
-    int32_t part, back;                 /* CACHED: which of a bundle; ROWS: which table; AGAIN: how many ops back */
-    uint64_t w_bytes;                   /* weights read by one run of the op, whatever the tokens; PER_EXPERT: by one token */
-    uint64_t row_bytes;                 /* EMBED: weights read per token                                    */
-    uint64_t act_bytes;                 /* activations read and written per token                           */
-    int32_t tier, phase;                /* of w: AIOS_TIER_*                                                */
-    uint64_t busy_ns;                   /* of the phase that begins here, when that is asked for            */
+    uint64_t expert_bytes;    /* PER_EXPERT: of one matrix, and from one to the next */
+    const aios__expert *each; /* or not NULL: where each is, instead of w */
+    int32_t part, back; /* CACHED: which of a bundle; ROWS: which table; AGAIN: how many ops back */
+    /* weights read by one run of the op, whatever the tokens; PER_EXPERT: by one token */
+    uint64_t w_bytes;
+    uint64_t row_bytes;  /* EMBED: weights read per token */
+    uint64_t act_bytes;  /* activations read and written per token */
+    int32_t tier, phase; /* of w: AIOS_TIER_* */
+    uint64_t busy_ns;    /* of the phase that begins here, when that is asked for */
 } aios__op;
 
-/* ---- the ops: what one task does ----------------------------------------------------------------------------- */
-static inline char *aios__form(const aios__acts *a, int32_t kind, int32_t token) { return a->p[kind] + (uint64_t)token * a->stride[kind]; }
+/* ---- the ops: what one task does ---- */
+static inline char *aios__form(const aios__acts *a, int32_t kind, int32_t token) {
+    return a->p[kind] + (uint64_t)token * a->stride[kind];
+}
 /* Writes x [n] in the forms that are asked for; the f32 form may be x itself. */
 static void aios__forms(const aios__run *r, const aios__acts *a, int32_t token, const float *x) {
     int32_t k;
     for (k = 0; k < AIOSK_N_ACTS; k++)
-        if (a->p[k] && (const char *)x != aios__form(a, k, token)) r->k->quantize[k](x, a->n, aios__form(a, k, token));
+        if (a->p[k] && (const char *)x != aios__form(a, k, token))
+            r->k->quantize[k](x, a->n, aios__form(a, k, token));
 }
-static inline char *aios__work(const aios__run *r, int32_t worker) { return r->work + (uint64_t)worker * r->work_bytes; }
+static inline char *aios__work(const aios__run *r, int32_t worker) {
+    return r->work + (uint64_t)worker * r->work_bytes;
+}
 
 /* Which row of a table each token of a pass takes. */
-static inline const int32_t *aios__table_rows(const aios__pass *p, int32_t table) { return table == AIOS__EMBD_TABLE ? p->id : p->pos; }
+static inline const int32_t *aios__table_rows(const aios__pass *p, int32_t table) {
+    return table == AIOS__EMBD_TABLE ? p->id : p->pos;
+}
 /* The first token of a round of an op that takes rows; others have one round. */
-static inline int32_t aios__round_token(const aios__op *op, const aios__run *r) { return op->flags & AIOS__ROWS ? r->round * r->rows->per_round : 0; }
+static inline int32_t aios__round_token(const aios__op *op, const aios__run *r) {
+    return op->flags & AIOS__ROWS ? r->round * r->rows->per_round : 0;
+}
 /* Row i of a table, that of token t, dequantised. */
-static void aios__row(const aios__op *op, const aios__run *r, int32_t t, int32_t i, char *tmp, float *y) {
+static void aios__row(const aios__op *op, const aios__run *r, int32_t t, int32_t i, char *tmp,
+                      float *y) {
     uint64_t n = (uint64_t)op->n_in, bytes = aiosk_row_bytes(op->type, n);
     const char *row = op->flags & AIOS__ROWS ? aios__rows_data(r->rows, t) : NULL;
     if (!row && op->layout == AIOSK_ROWS) row = (const char *)op->w + (uint64_t)i * bytes;
     if (!row) {
-        aiosk_unpack_panel_row(op->type, (const char *)op->w + (uint64_t)(i / 16) * aiosk_layout_bytes(op->type, AIOSK_PANELS, 16, n), i % 16, n, tmp);
+        aiosk_unpack_panel_row(op->type,
+                               (const char *)op->w +
+                                   (uint64_t)(i / 16) *
+                                       aiosk_layout_bytes(op->type, AIOSK_PANELS, 16, n),
+                               i % 16, n, tmp);
         row = tmp;
     }
     aiosk_unpack(op->type, row, n, y);
@@ -8097,62 +10292,84 @@ static void aios__op_angles(const aios__op *op, const aios__run *r, int32_t t, i
     }
 }
 static void aios__op_norm(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
-    const float *x = op->x + (uint64_t)(op->flags & AIOS__ON_OUTPUTS ? r->pass->out[t] : t) * op->x_stride;
-    float *y = op->out.p[AIOSK_FLT] ? (float *)(void *)aios__form(&op->out, AIOSK_FLT, t) : (float *)(void *)aios__work(r, worker);
-    if (op->type == AIOS__NORM_RMS) r->k->rms_norm(x, (const float *)op->w, op->scale, op->n_in, y);
-    else r->k->layer_norm(x, (const float *)op->w, op->b, op->scale, op->n_in, y);
-    if (op->y) {                        /* a norm after a sub-layer: the result goes into the residual      */
+    const float *x =
+        op->x + (uint64_t)(op->flags & AIOS__ON_OUTPUTS ? r->pass->out[t] : t) * op->x_stride;
+    float *y = op->out.p[AIOSK_FLT] ? (float *)(void *)aios__form(&op->out, AIOSK_FLT, t)
+                                    : (float *)(void *)aios__work(r, worker);
+    if (op->type == AIOS__NORM_RMS)
+        r->k->rms_norm(x, (const float *)op->w, op->scale, op->n_in, y);
+    else
+        r->k->layer_norm(x, (const float *)op->w, op->b, op->scale, op->n_in, y);
+    if (op->y) { /* a norm after a sub-layer: the result goes into the residual */
         float *z = op->y + (uint64_t)t * op->y_stride;
         r->k->add(z, y, op->n_in, z);
-    } else aios__forms(r, &op->out, t, y);
+    } else
+        aios__forms(r, &op->out, t, y);
 }
-/* A matrix is cut into tasks of some rows and some columns (tokens), up to as many as kernels keep sums of: short ones, whatever the
- * batch. Tasks that follow each other go down the rows, so the same activations (0.4 MiB at 2048 inputs) meet all weights of a
- * worker before it turns to the next columns. */
+/* A matrix is cut into tasks of some rows and some columns (tokens), up to as many as kernels
+ * keep sums of: short ones, whatever the batch. Tasks that follow each other go down the rows,
+ * so the same activations (0.4 MiB at 2048 inputs) meet all weights of a worker before it turns
+ * to the next columns. */
 static int32_t aios__rows_now(const aios__op *op, const aios__run *r) {
     int32_t left;
     if (!(op->flags & AIOS__STREAMED)) return op->n_out;
     left = op->n_out - r->round * op->unit_rows;
     return left < op->unit_rows ? left : op->unit_rows;
 }
-static int32_t aios__row_blocks(const aios__op *op, const aios__run *r) { return (aios__rows_now(op, r) + op->rows_per_task - 1) / op->rows_per_task; }
+static int32_t aios__row_blocks(const aios__op *op, const aios__run *r) {
+    return (aios__rows_now(op, r) + op->rows_per_task - 1) / op->rows_per_task;
+}
 static void aios__op_matmul(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
     aiosk_matmul m;
-    int32_t kind = (int32_t)aiosk_type_info(op->type)->family, n = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
-    int32_t n_rows = aios__rows_now(op, r), blocks = aios__row_blocks(op, r), col = task / blocks * op->cols_per_task;
+    int32_t kind = (int32_t)aiosk_type_info(op->type)->family,
+            n = op->flags & AIOS__ON_OUTPUTS ? r->pass->n_out : r->pass->n;
+    int32_t n_rows = aios__rows_now(op, r), blocks = aios__row_blocks(op, r),
+            col = task / blocks * op->cols_per_task;
     uint64_t at = (uint64_t)col;
     task %= blocks;
     memset(&m, 0, sizeof m);
     if (!op->mm) kind = AIOSK_FLT;
-    m.w = op->w; m.bias = op->b; m.n_in = op->n_in;
-    m.x = op->in.p[kind] + at * op->in.stride[kind]; m.x_stride = op->in.stride[kind];
-    m.y = op->y + at * op->y_stride; m.y_stride = op->y_stride;
+    m.w = op->w;
+    m.bias = op->b;
+    m.n_in = op->n_in;
+    m.x = op->in.p[kind] + at * op->in.stride[kind];
+    m.x_stride = op->in.stride[kind];
+    m.y = op->y + at * op->y_stride;
+    m.y_stride = op->y_stride;
     m.row0 = task * op->rows_per_task;
     m.row1 = n_rows - m.row0 < op->rows_per_task ? n_rows : m.row0 + op->rows_per_task;
-    if (op->flags & AIOS__STREAMED) {           /* this round's rows are the matrix */
+    if (op->flags & AIOS__STREAMED) { /* this round's rows are the matrix */
         m.w = r->streamed;
         m.y += r->round * op->unit_rows;
         if (m.bias) m.bias += r->round * op->unit_rows;
     }
     m.n_cols = n - col < op->cols_per_task ? n - col : op->cols_per_task;
     m.flags = op->flags & AIOS__ADD ? (uint32_t)AIOSK_MM_ADD : 0;
-    if (op->mm) op->mm(&m);
-    else aiosk_matmul_reference(op->type, &m, (float *)(void *)aios__work(r, worker));
+    if (op->mm)
+        op->mm(&m);
+    else
+        aiosk_matmul_reference(op->type, &m, (float *)(void *)aios__work(r, worker));
 }
 /* Open pages that were shared are copied before they are written: a task is a piece of one. */
 enum { AIOS__COPY_BYTES = 1 << 17 };
-static int32_t aios__copy_pieces(const aios__kv *kv, const aios__kv_copy *c) { return (int32_t)((kv->pool[c->g][AIOS__KV_OPEN].bytes + AIOS__COPY_BYTES - 1) / AIOS__COPY_BYTES); }
+static int32_t aios__copy_pieces(const aios__kv *kv, const aios__kv_copy *c) {
+    return (int32_t)((kv->pool[c->g][AIOS__KV_OPEN].bytes + AIOS__COPY_BYTES - 1) /
+                     AIOS__COPY_BYTES);
+}
 static void aios__op_copy(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
     const aios__kv_copy *c = r->kv->copy;
     const aios__pages *p;
     uint64_t at, n;
     int32_t pieces;
-    (void)op; (void)worker;
+    (void)op;
+    (void)worker;
     for (; task >= (pieces = aios__copy_pieces(r->kv, c)); c++) task -= pieces;
     p = &r->kv->pool[c->g][AIOS__KV_OPEN];
     at = (uint64_t)task * AIOS__COPY_BYTES;
     n = aios__min_u64(p->bytes - at, AIOS__COPY_BYTES);
-    memcpy(p->base + (uint64_t)aios__page_at(r->kv, c->g, AIOS__KV_OPEN, c->seq, c->t) * p->bytes + at, p->base + (uint64_t)c->from * p->bytes + at, (size_t)n);
+    memcpy(p->base + (uint64_t)aios__page_at(r->kv, c->g, AIOS__KV_OPEN, c->seq, c->t) * p->bytes +
+               at,
+           p->base + (uint64_t)c->from * p->bytes + at, (size_t)n);
 }
 /* One head of a tile that is full: open to sealed, sealed to old. */
 static void aios__op_seal(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
@@ -8161,67 +10378,98 @@ static void aios__op_seal(const aios__op *op, const aios__run *r, int32_t task, 
     int32_t head = task % kv->n_head_kv, g = kv->group[op->layer], f, page[AIOS__N_FORMS];
     for (f = 0; f < AIOS__N_FORMS; f++) page[f] = aios__page_at(kv, g, f, j->seq, j->t);
     for (f = AIOS__KV_SEALED; f < AIOS__N_FORMS; f++) {
-        if (!(f == AIOS__KV_SEALED ? j->seal : j->age) || page[f] == AIOS__NO_PAGE || page[f - 1] == AIOS__NO_PAGE) continue;
-        r->k->kv_convert(kv->type[f - 1][op->layer], aios__tile_of(kv, g, f - 1, page[f - 1], op->layer, head),
-                         kv->type[f][op->layer], aios__tile_of(kv, g, f, page[f], op->layer, head), r->hp->hd_k, r->hp->hd_v, aios__work(r, worker));
+        if (!(f == AIOS__KV_SEALED ? j->seal : j->age) || page[f] == AIOS__NO_PAGE ||
+            page[f - 1] == AIOS__NO_PAGE)
+            continue;
+        r->k->kv_convert(kv->type[f - 1][op->layer],
+                         aios__tile_of(kv, g, f - 1, page[f - 1], op->layer, head),
+                         kv->type[f][op->layer], aios__tile_of(kv, g, f, page[f], op->layer, head),
+                         r->hp->hd_k, r->hp->hd_v, aios__work(r, worker));
     }
 }
 /* Norms and turns the heads of one token, then writes its keys and values into the cache. */
 static void aios__op_heads(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
     const aios__hp *hp = r->hp;
-    float *q = op->x + (uint64_t)t * op->x_stride, *k = q + (int64_t)hp->n_head * hp->hd_k, *v = k + (int64_t)hp->n_head_kv * hp->hd_k;
+    float *q = op->x + (uint64_t)t * op->x_stride, *k = q + (int64_t)hp->n_head * hp->hd_k,
+          *v = k + (int64_t)hp->n_head_kv * hp->hd_k;
     int32_t h, slot = r->pass->slot[t], rot = r->kv->rotated[op->layer];
     (void)worker;
-    if (op->b)  for (h = 0; h < hp->n_head * hp->hd_k; h += op->n_in)     r->k->rms_norm(q + h, op->b, op->scale, op->n_in, q + h);
-    if (op->b2) for (h = 0; h < hp->n_head_kv * hp->hd_k; h += op->n_out) r->k->rms_norm(k + h, op->b2, op->scale, op->n_out, k + h);
+    if (op->b)
+        for (h = 0; h < hp->n_head * hp->hd_k; h += op->n_in)
+            r->k->rms_norm(q + h, op->b, op->scale, op->n_in, q + h);
+    if (op->b2)
+        for (h = 0; h < hp->n_head_kv * hp->hd_k; h += op->n_out)
+            r->k->rms_norm(k + h, op->b2, op->scale, op->n_out, k + h);
     if (op->type != AIOS__ROPE_NONE) {
         const float *cs = op->y + (uint64_t)t * op->y_stride;
-        r->k->rope(op->type, q, hp->n_head + hp->n_head_kv, hp->hd_k, hp->n_rot, cs);      /* keys follow the queries */
+        /* keys follow the queries */
+        r->k->rope(op->type, q, hp->n_head + hp->n_head_kv, hp->hd_k, hp->n_rot, cs);
     }
-    if (rot & AIOS__ROTATED_K) r->k->rotate(k, hp->n_head_kv, hp->hd_k, 0);        /* queries are rotated where they are used */
+    /* queries are rotated where they are used */
+    if (rot & AIOS__ROTATED_K) r->k->rotate(k, hp->n_head_kv, hp->hd_k, 0);
     if (rot & AIOS__ROTATED_V) r->k->rotate(v, hp->n_head_kv, hp->hd_v, 0);
     for (h = 0; h < hp->n_head_kv; h++)
-        r->k->store[r->kv->type[AIOS__KV_OPEN][op->layer]](aios__kv_open_tile(r->kv, r->pass->seq[t], op->layer, h, slot), slot % AIOSK_TILE,
-                                                        k + (int64_t)h * hp->hd_k, v + (int64_t)h * hp->hd_v, hp->hd_k, hp->hd_v);
+        r->k->store[r->kv->type[AIOS__KV_OPEN][op->layer]](
+            aios__kv_open_tile(r->kv, r->pass->seq[t], op->layer, h, slot), slot % AIOSK_TILE,
+            k + (int64_t)h * hp->hd_k, v + (int64_t)h * hp->hd_v, hp->hd_k, hp->hd_v);
 }
 
-/* Attention is cut into tasks of (block of tokens of one sequence and one tile, key/value head, part of its query heads, run of keys), so
- * that a tile is read once for up to AIOS__MAX_Q queries. A run is 512 slots; what is alive and seen of it may be in several stretches,
- * which are put together in ascending order, and so are a token's runs, always. There are two ways, which give the same bits:
- *   spread  few tokens: all runs at once, each leaves its result in a slot; ATTEND_END merges the slots of a token
- *   rounds  many tokens: the phase runs once for each run, and its tasks merge into what the rounds before them left, so
- *           that the room needed does not grow with the context. A round has a task for each block and head           */
+/* Attention is cut into tasks of (block of tokens of one sequence and one tile, key/value head,
+ * part of its query heads, run of keys), so that a tile is read once for up to AIOS__MAX_Q
+ * queries. A run is 512 slots; what is alive and seen of it may be in several stretches, which
+ * are put together in ascending order, and so are a token's runs, always. There are two ways,
+ * which give the same bits:
+ *   spread  few tokens: all runs at once, each leaves its result in a slot; ATTEND_END merges the
+ *           slots of a token
+ *   rounds  many tokens: the phase runs once for each run, and its tasks merge into what the
+ *           rounds before them left, so that the room needed does not grow with the context. A
+ *           round has a task for each block and head */
 enum { AIOS__MAX_Q = 32, AIOS__RUN_POS = AIOSK_RUN * AIOSK_TILE };
-static int32_t aios__attend_parts(const aios__hp *hp) { return (hp->n_head / hp->n_head_kv + AIOS__MAX_Q - 1) / AIOS__MAX_Q; }
-static int32_t aios__attend_heads(const aios__hp *hp) { int32_t g = hp->n_head / hp->n_head_kv, n = aios__attend_parts(hp); return (g + n - 1) / n; }
-static int32_t aios__attend_tokens(const aios__hp *hp) { return AIOS__MAX_Q / aios__attend_heads(hp); }
+static int32_t aios__attend_parts(const aios__hp *hp) {
+    return (hp->n_head / hp->n_head_kv + AIOS__MAX_Q - 1) / AIOS__MAX_Q;
+}
+static int32_t aios__attend_heads(const aios__hp *hp) {
+    int32_t g = hp->n_head / hp->n_head_kv, n = aios__attend_parts(hp);
+    return (g + n - 1) / n;
+}
+static int32_t aios__attend_tokens(const aios__hp *hp) {
+    return AIOS__MAX_Q / aios__attend_heads(hp);
+}
 /* Slots for a context: four tokens may be spread over 16 Ki positions, one over any number. */
 static int32_t aios__attend_slots(int32_t n_ctx) {
     int32_t runs = (int32_t)(((int64_t)n_ctx + AIOS__RUN_POS - 1) / AIOS__RUN_POS);
     return runs < 2 ? 0 : runs > 128 ? runs : 4 * runs > 128 ? 128 : 4 * runs;
 }
 /* The first slot that a token sees, but for sinks and tiles that a policy hides. */
-static inline int32_t aios__attend_first(const aios__kv *kv, int32_t seq, int32_t window, int32_t pos) {
+static inline int32_t aios__attend_first(const aios__kv *kv, int32_t seq, int32_t window,
+                                         int32_t pos) {
     return window && pos >= window ? aios__kv_slot(&kv->seq[seq], pos - window + 1) : 0;
 }
-/* The runs that a token sees are the first *sinks ones, and those from *from on up to its own. Gives how many. */
-static int32_t aios__attend_seen(const aios__kv *kv, int32_t window, int32_t seq, int32_t pos, int32_t slot, int32_t *sinks, int32_t *from) {
+/* The runs that a token sees are the first *sinks ones, and those from *from on up to its own.
+ * Gives how many. */
+static int32_t aios__attend_seen(const aios__kv *kv, int32_t window, int32_t seq, int32_t pos,
+                                 int32_t slot, int32_t *sinks, int32_t *from) {
     int32_t first = kv->heavy ? 0 : slot / AIOSK_TILE - kv->behind[0];
     *sinks = window ? 0 : (kv->sinks[0] + AIOSK_RUN - 1) / AIOSK_RUN;
-    *from = window ? aios__attend_first(kv, seq, window, pos) / AIOS__RUN_POS : first > 0 ? first / AIOSK_RUN : 0;
+    *from = window      ? aios__attend_first(kv, seq, window, pos) / AIOS__RUN_POS
+            : first > 0 ? first / AIOSK_RUN
+                        : 0;
     if (*sinks > slot / AIOS__RUN_POS) *sinks = slot / AIOS__RUN_POS;
     if (*from < *sinks) *from = *sinks;
     return *sinks + slot / AIOS__RUN_POS - *from + 1;
 }
-static inline int32_t aios__attend_n_runs(const aios__op *op, const aios__run *r) { return r->pass->n_runs[op->window != 0]; }
+static inline int32_t aios__attend_n_runs(const aios__op *op, const aios__run *r) {
+    return r->pass->n_runs[op->window != 0];
+}
 static inline int32_t aios__attend_spread(const aios__op *op, const aios__run *r) {
     int32_t n = aios__attend_n_runs(op, r);
     return n > 1 && n <= r->n_slots / r->pass->n;
 }
-/* Runs that one task takes when they are spread: enough that memory is read in long stretches, few enough that each
- * worker gets several tasks. */
+/* Runs that one task takes when they are spread: enough that memory is read in long stretches,
+ * few enough that each worker gets several tasks. */
 static inline int32_t aios__attend_chunk(const aios__op *op, const aios__run *r) {
-    int64_t n = (int64_t)aios__attend_n_runs(op, r) * r->pass->n_blocks * r->hp->n_head_kv * aios__attend_parts(r->hp) / ((int64_t)8 * r->n_threads);
+    int64_t n = (int64_t)aios__attend_n_runs(op, r) * r->pass->n_blocks * r->hp->n_head_kv *
+                aios__attend_parts(r->hp) / ((int64_t)8 * r->n_threads);
     return n < 1 ? 1 : n > 8 ? 8 : (int32_t)n;
 }
 /* How often the phase that begins with this op runs. */
@@ -8231,35 +10479,52 @@ static int32_t aios__op_rounds(const aios__op *op, const aios__run *r) {
     return op->per != AIOS__PER_HEAD || aios__attend_spread(op, r) ? 1 : aios__attend_n_runs(op, r);
 }
 
-typedef struct aios__attend_work { float *q, *o[2], *m[2], *l[2], *d8, *cs, *sum; void *scratch; int8_t *q8; int32_t *low, *high; } aios__attend_work;
+typedef struct aios__attend_work {
+    float *q, *o[2], *m[2], *l[2], *d8, *cs, *sum;
+    void *scratch;
+    int8_t *q8;
+    int32_t *low, *high;
+} aios__attend_work;
 static void aios__attend_layout(aios__attend_work *w, aios__bump *b, const aios__hp *hp) {
     uint64_t n = (uint64_t)(aios__attend_heads(hp) * aios__attend_tokens(hp));
     int32_t i;
-    w->q       = (float *)aios__take(b, n * (uint64_t)hp->hd_k * 4, 64);
-    for (i = 0; i < 2; i++) {           /* a run, and a stretch of it that is not the first                 */
+    w->q = (float *)aios__take(b, n * (uint64_t)hp->hd_k * 4, 64);
+    for (i = 0; i < 2; i++) { /* a run, and a stretch of it that is not the first */
         w->o[i] = (float *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_v, 16) * 4, 64);
         w->m[i] = (float *)aios__take(b, n * 4, 64);
         w->l[i] = (float *)aios__take(b, n * 4, 64);
     }
-    w->q8      = (int8_t *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_k, 16), 64);
-    w->scratch = aios__take(b, AIOSK_ATTEND_SCRATCH(n, hp->hd_k > hp->hd_v ? hp->hd_k : hp->hd_v), 64);
-    w->d8      = (float *)aios__take(b, n * 4, 64);
-    w->cs      = (float *)aios__take(b, (uint64_t)hp->n_rot * 4, 64);
-    w->sum     = (float *)aios__take(b, n * AIOSK_RUN * 4, 64);
-    w->low      = (int32_t *)aios__take(b, n * 4, 64);
-    w->high      = (int32_t *)aios__take(b, n * 4, 64);
+    w->q8 = (int8_t *)aios__take(b, n * aios__round_up((uint64_t)hp->hd_k, 16), 64);
+    w->scratch =
+        aios__take(b, AIOSK_ATTEND_SCRATCH(n, hp->hd_k > hp->hd_v ? hp->hd_k : hp->hd_v), 64);
+    w->d8 = (float *)aios__take(b, n * 4, 64);
+    w->cs = (float *)aios__take(b, (uint64_t)hp->n_rot * 4, 64);
+    w->sum = (float *)aios__take(b, n * AIOSK_RUN * 4, 64);
+    w->low = (int32_t *)aios__take(b, n * 4, 64);
+    w->high = (int32_t *)aios__take(b, n * 4, 64);
 }
-static inline int32_t aios__clamp(int32_t x, int32_t low, int32_t high) { return x < low ? low : x > high ? high : x; }
+static inline int32_t aios__clamp(int32_t x, int32_t low, int32_t high) {
+    return x < low ? low : x > high ? high : x;
+}
 
 /* A piece of a run that one call takes: alive, of one turn, and coded in one way. */
-typedef struct aios__stretch { const void *tile[AIOSK_RUN]; int32_t from, to, off, type; uint32_t open; uint64_t bytes; } aios__stretch;
-/* The next piece between slots at and end, which are of the run that starts at base. 0 = there is none. */
-static int32_t aios__attend_stretch(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head, int32_t own, int32_t base, int32_t at, int32_t end, aios__stretch *x) {
+typedef struct aios__stretch {
+    const void *tile[AIOSK_RUN];
+    int32_t from, to, off, type;
+    uint32_t open;
+    uint64_t bytes;
+} aios__stretch;
+/* The next piece between slots at and end, which are of the run that starts at base. 0 = there
+ * is none. */
+static int32_t aios__attend_stretch(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head,
+                                    int32_t own, int32_t base, int32_t at, int32_t end,
+                                    aios__stretch *x) {
     const aios__kv_seq *s = &kv->seq[seq];
     int32_t i, t, form = 0, upto;
     const void *p = NULL;
     memset(x, 0, sizeof *x);
-    x->from = end; x->type = -1;
+    x->from = end;
+    x->type = -1;
     for (i = 0; i < s->n_spans && s->span[i].from < end; i++) {
         if (s->span[i].to <= at) continue;
         if (at < s->span[i].from) at = s->span[i].from;
@@ -8270,24 +10535,38 @@ static int32_t aios__attend_stretch(const aios__kv *kv, int32_t seq, int32_t lay
             if (upto > end) upto = end;
             if (upto > s->span[i].to) upto = s->span[i].to;
             p = aios__kv_look(kv, seq, layer, head, own, t, &form);
-            if (p && x->from < end && form != AIOS__KV_OPEN && x->type >= 0 && kv->type[form][layer] != x->type) return 1;
+            if (p && x->from < end && form != AIOS__KV_OPEN && x->type >= 0 &&
+                kv->type[form][layer] != x->type)
+                return 1;
             if (!p && x->from < end) return 1;
-            if (!p) { x->to = upto; continue; }
-            if (x->from == end) { x->from = at; x->off = s->span[i].off; }
-            if (form == AIOS__KV_OPEN) x->open |= 1u << (t - base / AIOSK_TILE);
-            else x->type = kv->type[form][layer];
+            if (!p) {
+                x->to = upto;
+                continue;
+            }
+            if (x->from == end) {
+                x->from = at;
+                x->off = s->span[i].off;
+            }
+            if (form == AIOS__KV_OPEN)
+                x->open |= 1u << (t - base / AIOSK_TILE);
+            else
+                x->type = kv->type[form][layer];
             x->tile[t - base / AIOSK_TILE] = p;
             x->bytes += kv->tile_bytes[form][layer] * (uint64_t)(upto - at) / AIOSK_TILE;
         }
     }
     return x->from < end;
 }
-/* The queries of a block's heads as its keys want them: turned by `turn` positions more than they are, rotated, quantised. */
-static void aios__attend_queries(const aios__op *op, const aios__run *r, const aios__attend_work *w, int32_t t0, int32_t n_t, int32_t h0, int32_t n_h, int32_t turn) {
+/* The queries of a block's heads as its keys want them: turned by `turn` positions more than
+ * they are, rotated, quantised. */
+static void aios__attend_queries(const aios__op *op, const aios__run *r, const aios__attend_work *w,
+                                 int32_t t0, int32_t n_t, int32_t h0, int32_t n_h, int32_t turn) {
     const aios__hp *hp = r->hp;
     int32_t t, h, i, rot = r->kv->rotated[op->layer], hp_k = (hp->hd_k + 15) / 16 * 16;
     for (t = 0; t < n_t; t++)
-        memcpy(w->q + (int64_t)t * n_h * hp->hd_k, op->x + (uint64_t)(t0 + t) * op->x_stride + (int64_t)h0 * hp->hd_k, (size_t)n_h * (size_t)hp->hd_k * 4);
+        memcpy(w->q + (int64_t)t * n_h * hp->hd_k,
+               op->x + (uint64_t)(t0 + t) * op->x_stride + (int64_t)h0 * hp->hd_k,
+               (size_t)n_h * (size_t)hp->hd_k * 4);
     if (turn && op->type != AIOS__ROPE_NONE) {
         for (i = 0; i < hp->n_rot / 2; i++) {
             double s, c;
@@ -8299,89 +10578,151 @@ static void aios__attend_queries(const aios__op *op, const aios__run *r, const a
     }
     if (!(rot & AIOS__ROTATED_K)) return;
     r->k->rotate(w->q, n_t * n_h, hp->hd_k, 0);
-    for (h = 0; h < n_t * n_h; h++) r->k->quantize_head(w->q + (int64_t)h * hp->hd_k, hp->hd_k, w->q8 + (int64_t)h * hp_k, &w->d8[h], w->q + (int64_t)h * hp->hd_k);
+    for (h = 0; h < n_t * n_h; h++)
+        r->k->quantize_head(w->q + (int64_t)h * hp->hd_k, hp->hd_k, w->q8 + (int64_t)h * hp_k,
+                            &w->d8[h], w->q + (int64_t)h * hp->hd_k);
 }
 static void aios__op_attend(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
     const aios__hp *hp = r->hp;
     const aios__pass *ps = r->pass;
-    int32_t parts = aios__attend_parts(hp), heads = aios__attend_heads(hp), group = hp->n_head / hp->n_head_kv, spread = aios__attend_spread(op, r);
-    int32_t n_runs = spread ? aios__attend_n_runs(op, r) : 1, chunk = spread ? aios__attend_chunk(op, r) : 1, chunks = (n_runs + chunk - 1) / chunk;
-    int32_t run = spread ? task % chunks * chunk : r->round, part = task / chunks % parts, kvh = task / chunks / parts % hp->n_head_kv, block = task / chunks / parts / hp->n_head_kv;
+    int32_t parts = aios__attend_parts(hp), heads = aios__attend_heads(hp),
+            group = hp->n_head / hp->n_head_kv, spread = aios__attend_spread(op, r);
+    int32_t n_runs = spread ? aios__attend_n_runs(op, r) : 1,
+            chunk = spread ? aios__attend_chunk(op, r) : 1, chunks = (n_runs + chunk - 1) / chunk;
+    int32_t run = spread ? task % chunks * chunk : r->round, part = task / chunks % parts,
+            kvh = task / chunks / parts % hp->n_head_kv,
+            block = task / chunks / parts / hp->n_head_kv;
     int32_t run1 = !spread ? run + 1 : run + chunk < n_runs ? run + chunk : n_runs;
-    int32_t h0 = kvh * group + part * heads, n_h = group - part * heads < heads ? group - part * heads : heads;
-    int32_t t0 = ps->block[block], n_t = ps->block[block + 1] - t0, seq = ps->seq[t0], hp_v = (hp->hd_v + 15) / 16 * 16, own = ps->slot[t0] / AIOSK_TILE;
-    int32_t sinks, from, n = aios__attend_seen(r->kv, op->window, seq, ps->pos[t0], ps->slot[t0], &sinks, &from);
-    int32_t first = aios__attend_first(r->kv, seq, op->window, ps->pos[t0]), end = ps->slot[t0 + n_t - 1] + 1;      /* what the block sees */
+    int32_t h0 = kvh * group + part * heads,
+            n_h = group - part * heads < heads ? group - part * heads : heads;
+    int32_t t0 = ps->block[block], n_t = ps->block[block + 1] - t0, seq = ps->seq[t0],
+            hp_v = (hp->hd_v + 15) / 16 * 16, own = ps->slot[t0] / AIOSK_TILE;
+    int32_t sinks, from,
+        n = aios__attend_seen(r->kv, op->window, seq, ps->pos[t0], ps->slot[t0], &sinks, &from);
+    /* what the block sees */
+    int32_t first = aios__attend_first(r->kv, seq, op->window, ps->pos[t0]),
+            end = ps->slot[t0 + n_t - 1] + 1;
     int32_t off = aios__kv_off(&r->kv->seq[seq]), turned = 0, ready = 0, t, h, i;
     float *state_m = r->state, *state_l = state_m + (uint64_t)op->n_in * (uint64_t)hp->n_head;
-    float *part_o = r->part, *part_m = part_o + (int64_t)r->n_slots * hp->n_head * hp_v, *part_l = part_m + (int64_t)r->n_slots * hp->n_head;
+    float *part_o = r->part, *part_m = part_o + (int64_t)r->n_slots * hp->n_head * hp_v,
+          *part_l = part_m + (int64_t)r->n_slots * hp->n_head;
     aios__attend_work w;
     aios__bump b;
     aiosk_attend a;
-    for (t = t0; t < t0 + n_t; t++) {   /* empty results, for the first round and for runs that others see but not this block */
-        if (spread) for (i = run; i < run1; i++) memset(part_l + ((int64_t)t * n_runs + i) * hp->n_head + h0, 0, (size_t)n_h * 4);
-        else if (run == 0) memset(state_l + (int64_t)t * hp->n_head + h0, 0, (size_t)n_h * 4);
+    /* empty results, for the first round and for runs that others see but not this block */
+    for (t = t0; t < t0 + n_t; t++) {
+        if (spread)
+            for (i = run; i < run1; i++)
+                memset(part_l + ((int64_t)t * n_runs + i) * hp->n_head + h0, 0, (size_t)n_h * 4);
+        else if (run == 0)
+            memset(state_l + (int64_t)t * hp->n_head + h0, 0, (size_t)n_h * 4);
     }
     if (run >= n) return;
-    b.base = aios__work(r, worker); b.used = 0;
+    b.base = aios__work(r, worker);
+    b.used = 0;
     aios__attend_layout(&w, &b, hp);
     memset(&a, 0, sizeof a);
-    a.q = w.q; a.q8 = w.q8; a.q8_d = w.d8; a.scratch = w.scratch; a.low = w.low; a.high = w.high;
-    a.scale = hp->score_scale; a.softcap = hp->score_cap;
-    a.n_q = n_h * n_t; a.hd_k = hp->hd_k; a.hd_v = hp->hd_v; a.q_stride = hp->hd_k;
+    a.q = w.q;
+    a.q8 = w.q8;
+    a.q8_d = w.d8;
+    a.scratch = w.scratch;
+    a.low = w.low;
+    a.high = w.high;
+    a.scale = hp->score_scale;
+    a.softcap = hp->score_cap;
+    a.n_q = n_h * n_t;
+    a.hd_k = hp->hd_k;
+    a.hd_v = hp->hd_v;
+    a.q_stride = hp->hd_k;
     for (; run < run1 && run < n; run++) {
-        int32_t base = (run < sinks ? run : from + run - sinks) * AIOS__RUN_POS, to = end < base + AIOS__RUN_POS ? end : base + AIOS__RUN_POS;
+        int32_t base = (run < sinks ? run : from + run - sinks) * AIOS__RUN_POS,
+                to = end < base + AIOS__RUN_POS ? end : base + AIOS__RUN_POS;
         int32_t at = first > base ? first : base, some = 0;
         aios__stretch x, next;
-        for (; aios__attend_stretch(r->kv, seq, op->layer, kvh, own, base, at, to, &x); at = x.to, some = 1) {
+        for (; aios__attend_stretch(r->kv, seq, op->layer, kvh, own, base, at, to, &x);
+             at = x.to, some = 1) {
             if (!ready || x.off != off + turned) {
-                turned = x.off - off; ready = 1;
+                turned = x.off - off;
+                ready = 1;
                 aios__attend_queries(op, r, &w, t0, n_t, h0, n_h, turned);
             }
-            a.m = w.m[some]; a.l = w.l[some]; a.o = w.o[some];
-            a.tile = x.tile; a.n_tiles = (x.to - base + AIOSK_TILE - 1) / AIOSK_TILE; a.open = x.open; a.next = NULL;
+            a.m = w.m[some];
+            a.l = w.l[some];
+            a.o = w.o[some];
+            a.tile = x.tile;
+            a.n_tiles = (x.to - base + AIOSK_TILE - 1) / AIOSK_TILE;
+            a.open = x.open;
+            a.next = NULL;
             a.type = x.type >= 0 ? x.type : r->kv->type[AIOS__KV_OPEN][op->layer];
-            for (i = 0; i < AIOSK_RUN; i++) if (!x.tile[i]) x.tile[i] = x.tile[(x.from - base) / AIOSK_TILE];
-            if (x.to == base + AIOS__RUN_POS && run + 1 < run1 && run + 1 > sinks && aios__attend_stretch(r->kv, seq, op->layer, kvh, own, x.to, x.to, x.to + AIOS__RUN_POS < end ? x.to + AIOS__RUN_POS : end, &next)) {
-                for (i = 0; i < AIOSK_RUN; i++) if (!next.tile[i]) next.tile[i] = next.tile[(next.from - x.to) / AIOSK_TILE];
+            for (i = 0; i < AIOSK_RUN; i++)
+                if (!x.tile[i]) x.tile[i] = x.tile[(x.from - base) / AIOSK_TILE];
+            if (x.to == base + AIOS__RUN_POS && run + 1 < run1 && run + 1 > sinks &&
+                aios__attend_stretch(r->kv, seq, op->layer, kvh, own, x.to, x.to,
+                                     x.to + AIOS__RUN_POS < end ? x.to + AIOS__RUN_POS : end,
+                                     &next)) {
+                for (i = 0; i < AIOSK_RUN; i++)
+                    if (!next.tile[i]) next.tile[i] = next.tile[(next.from - x.to) / AIOSK_TILE];
                 a.next = next.tile;
             }
             for (t = i = 0; t < n_t; t++) {
-                int32_t s = ps->slot[t0 + t], low = aios__attend_first(r->kv, seq, op->window, ps->pos[t0 + t]), high = s + 1 < x.to ? s + 1 : x.to;
+                int32_t s = ps->slot[t0 + t],
+                        low = aios__attend_first(r->kv, seq, op->window, ps->pos[t0 + t]),
+                        high = s + 1 < x.to ? s + 1 : x.to;
                 if (low < x.from) low = x.from;
-                for (h = 0; h < n_h; h++, i++) { w.low[i] = low < high ? low - base : 0; w.high[i] = low < high ? high - base : 0; }
+                for (h = 0; h < n_h; h++, i++) {
+                    w.low[i] = low < high ? low - base : 0;
+                    w.high[i] = low < high ? high - base : 0;
+                }
             }
             if (r->mass && !op->window) a.tile_sum = w.sum;
             r->k->attend(&a);
             for (i = 0; a.tile_sum && i < a.n_q; i++) {
-                float *got = r->mass + (((int64_t)(t0 + i / n_h) * hp->n_head + h0 + i % n_h) * r->kv->seq_tiles + base / AIOSK_TILE) * 2;
-                for (t = (x.from - base) / AIOSK_TILE; t < a.n_tiles; t++) { got[2 * t] = w.sum[i * a.n_tiles + t]; got[2 * t + 1] = a.m[i]; }     /* of a tile in two pieces, the last */
+                float *got = r->mass + (((int64_t)(t0 + i / n_h) * hp->n_head + h0 + i % n_h) *
+                                            r->kv->seq_tiles +
+                                        base / AIOSK_TILE) *
+                                           2;
+                /* of a tile in two pieces, the last */
+                for (t = (x.from - base) / AIOSK_TILE; t < a.n_tiles; t++) {
+                    got[2 * t] = w.sum[i * a.n_tiles + t];
+                    got[2 * t + 1] = a.m[i];
+                }
             }
             r->kv_read[(int64_t)worker * 8] += x.bytes;
-            if (some) r->k->attend_merge(a.n_q, hp->hd_v, w.m[0], w.l[0], w.o[0], hp_v, w.m[1], w.l[1], w.o[1], hp_v);
+            if (some)
+                r->k->attend_merge(a.n_q, hp->hd_v, w.m[0], w.l[0], w.o[0], hp_v, w.m[1], w.l[1],
+                                   w.o[1], hp_v);
         }
         for (t = i = 0; some && t < n_t; t++, i += n_h) {
-            int64_t at_slot = spread ? ((int64_t)(t0 + t) * n_runs + run) * hp->n_head + h0 : (int64_t)(t0 + t) * hp->n_head + h0;
+            int64_t at_slot = spread ? ((int64_t)(t0 + t) * n_runs + run) * hp->n_head + h0
+                                     : (int64_t)(t0 + t) * hp->n_head + h0;
             if (spread) {
-                memcpy(part_o + at_slot * hp_v, w.o[0] + (int64_t)i * hp_v, (size_t)n_h * (size_t)hp_v * 4);
+                memcpy(part_o + at_slot * hp_v, w.o[0] + (int64_t)i * hp_v,
+                       (size_t)n_h * (size_t)hp_v * 4);
                 memcpy(part_m + at_slot, w.m[0] + i, (size_t)n_h * 4);
                 memcpy(part_l + at_slot, w.l[0] + i, (size_t)n_h * 4);
-            } else r->k->attend_merge(n_h, hp->hd_v, state_m + at_slot, state_l + at_slot, op->y + (uint64_t)(t0 + t) * op->y_stride + (int64_t)h0 * hp->hd_v, hp->hd_v,
-                                      w.m[0] + i, w.l[0] + i, w.o[0] + (int64_t)i * hp_v, hp_v);
+            } else
+                r->k->attend_merge(
+                    n_h, hp->hd_v, state_m + at_slot, state_l + at_slot,
+                    op->y + (uint64_t)(t0 + t) * op->y_stride + (int64_t)h0 * hp->hd_v, hp->hd_v,
+                    w.m[0] + i, w.l[0] + i, w.o[0] + (int64_t)i * hp_v, hp_v);
         }
     }
 }
-/* How much of a token's attention went to each tile it sees, as a part of 65536 for all its heads and layers together: whole numbers, so that
- * adding them up in any order gives the same. m, l: of the token's heads. */
-AIOSK__STRICT static void aios__attend_mass(const aios__op *op, const aios__run *r, int32_t token, const float *m, const float *l) {
+/* How much of a token's attention went to each tile it sees, as a part of 65536 for all its
+ * heads and layers together: whole numbers, so that adding them up in any order gives the same.
+ * m, l: of the token's heads. */
+AIOSK__STRICT static void aios__attend_mass(const aios__op *op, const aios__run *r, int32_t token,
+                                            const float *m, const float *l) {
     const aios__kv *kv = r->kv;
-    int32_t seq = r->pass->seq[token], own = r->pass->slot[token] / AIOSK_TILE, t, h, *now = kv->mass_now + (int64_t)seq * kv->seq_tiles, form;
+    int32_t seq = r->pass->seq[token], own = r->pass->slot[token] / AIOSK_TILE, t, h,
+            *now = kv->mass_now + (int64_t)seq * kv->seq_tiles, form;
     float part = 65536.0f / (float)(r->hp->n_head * r->hp->n_layer);
     for (t = 0; t <= own; t++) {
         float sum = 0;
         if (!aios__kv_look(kv, seq, op->layer, 0, own, t, &form)) continue;
         for (h = 0; h < r->hp->n_head; h++) {
-            const float *x = r->mass + (((int64_t)token * r->hp->n_head + h) * kv->seq_tiles + t) * 2;
+            const float *x =
+                r->mass + (((int64_t)token * r->hp->n_head + h) * kv->seq_tiles + t) * 2;
             float e = x[1] - m[h];
             r->k->exp(&e, 1, &e);
             e = e * x[0];
@@ -8391,20 +10732,26 @@ AIOSK__STRICT static void aios__attend_mass(const aios__op *op, const aios__run 
         if (sum > 0 && sum <= 65536.0f) aios__fetch_add(&now[t], (int32_t)(sum + 0.5f));
     }
 }
-/* The end of attention for one token: merges its runs if they were spread, divides by the sum, and makes the forms. */
+/* The end of attention for one token: merges its runs if they were spread, divides by the sum,
+ * and makes the forms. */
 static void aios__op_attend_end(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
     const aios__hp *hp = r->hp;
-    int32_t hp_v = (hp->hd_v + 15) / 16 * 16, h, i, n = aios__attend_spread(op, r) ? aios__attend_n_runs(op, r) : 0;
-    float *y = op->x + (uint64_t)t * op->x_stride, *m = r->state + (int64_t)t * hp->n_head, *l = m + (uint64_t)op->n_in * (uint64_t)hp->n_head;
-    const float *part_o = r->part, *part_m = part_o + (int64_t)r->n_slots * hp->n_head * hp_v, *part_l = part_m + (int64_t)r->n_slots * hp->n_head;
+    int32_t hp_v = (hp->hd_v + 15) / 16 * 16, h, i,
+            n = aios__attend_spread(op, r) ? aios__attend_n_runs(op, r) : 0;
+    float *y = op->x + (uint64_t)t * op->x_stride, *m = r->state + (int64_t)t * hp->n_head,
+          *l = m + (uint64_t)op->n_in * (uint64_t)hp->n_head;
+    const float *part_o = r->part, *part_m = part_o + (int64_t)r->n_slots * hp->n_head * hp_v,
+                *part_l = part_m + (int64_t)r->n_slots * hp->n_head;
     (void)worker;
     if (n) memset(l, 0, (size_t)hp->n_head * 4);
     for (i = 0; i < n; i++) {
         int64_t slot = ((int64_t)t * n + i) * hp->n_head;
-        r->k->attend_merge(hp->n_head, hp->hd_v, m, l, y, hp->hd_v, part_m + slot, part_l + slot, part_o + slot * hp_v, hp_v);
+        r->k->attend_merge(hp->n_head, hp->hd_v, m, l, y, hp->hd_v, part_m + slot, part_l + slot,
+                           part_o + slot * hp_v, hp_v);
     }
     if (r->mass && !op->window) aios__attend_mass(op, r, t, m, l);
-    for (h = 0; h < hp->n_head; h++) r->k->scale(y + (int64_t)h * hp->hd_v, 1.0f / l[h], hp->hd_v, y + (int64_t)h * hp->hd_v);
+    for (h = 0; h < hp->n_head; h++)
+        r->k->scale(y + (int64_t)h * hp->hd_v, 1.0f / l[h], hp->hd_v, y + (int64_t)h * hp->hd_v);
     if (r->kv->rotated[op->layer] & AIOS__ROTATED_V) r->k->rotate(y, hp->n_head, hp->hd_v, 1);
     aios__forms(r, &op->out, t, y);
 }
@@ -8413,8 +10760,10 @@ static void aios__op_act(const aios__op *op, const aios__run *r, int32_t t, int3
     (void)worker;
     if (op->per == AIOS__PER_PAIR) t += aios__moe_col0(r->moe);
     x = op->x + (uint64_t)t * op->x_stride;
-    if (op->flags & AIOS__GATE) r->k->act_gated(op->type, x, x + op->n_in, op->n_in, x);
-    else r->k->act(op->type, x, op->n_in, x);
+    if (op->flags & AIOS__GATE)
+        r->k->act_gated(op->type, x, x + op->n_in, op->n_in, x);
+    else
+        r->k->act(op->type, x, op->n_in, x);
     aios__forms(r, &op->out, t, x);
 }
 static void aios__op_cap(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
@@ -8435,48 +10784,64 @@ static void aios__op_residual(const aios__op *op, const aios__run *r, int32_t t,
     r->k->add(y, x, op->n_in, y);
 }
 
-/* ---- mixtures of experts: experts.c has the lists, these are their ops ------------------------------------------- */
+/* ---- mixtures of experts: experts.c has the lists, these are their ops ---- */
 static void aios__op_route(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
     aios__moe *m = r->moe;
-    (void)op; (void)worker;
-    aios__moe_choose(r->k, m->logit + (uint64_t)t * m->logit_stride, m->n_expert, m->n_used, r->hp->exp_norm, r->hp->exp_scale,
-                     m->chosen + (int64_t)t * m->n_used, m->weight + (int64_t)t * m->n_used);
+    (void)op;
+    (void)worker;
+    aios__moe_choose(r->k, m->logit + (uint64_t)t * m->logit_stride, m->n_expert, m->n_used,
+                     r->hp->exp_norm, r->hp->exp_scale, m->chosen + (int64_t)t * m->n_used,
+                     m->weight + (int64_t)t * m->n_used);
 }
 static void aios__op_group(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
-    (void)t; (void)worker;
+    (void)t;
+    (void)worker;
     aios__moe_count(r->moe, r->pass->n);
     if (r->cache) aios__cache_begin(r->cache, op->layer);
     aios__moe_place(r->moe, r->pass->n, op->layer);
 }
-/* The input of one pair, beside those of the same expert. With one token there is nothing to gather: all pairs read its column. */
+/* The input of one pair, beside those of the same expert. With one token there is nothing to
+ * gather: all pairs read its column. */
 static void aios__op_gather(const aios__op *op, const aios__run *r, int32_t c, int32_t worker) {
     int32_t k;
     (void)worker;
     for (k = 0; k < AIOSK_N_ACTS; k++)
-        if (op->out.p[k]) memcpy(aios__form(&op->out, k, c), aios__form(&op->in, k, r->moe->token[c]), (size_t)op->in.stride[k]);
+        if (op->out.p[k])
+            memcpy(aios__form(&op->out, k, c), aios__form(&op->in, k, r->moe->token[c]),
+                   (size_t)op->in.stride[k]);
 }
 static void aios__op_experts(const aios__op *op, const aios__run *r, int32_t task, int32_t worker) {
     aiosk_matmul m;
-    int32_t rows = (op->n_out + op->rows_per_task - 1) / op->rows_per_task, kind = op->mm ? (int32_t)aiosk_type_info(op->type)->family : (int32_t)AIOSK_FLT;
+    int32_t rows = (op->n_out + op->rows_per_task - 1) / op->rows_per_task,
+            kind = op->mm ? (int32_t)aiosk_type_info(op->type)->family : (int32_t)AIOSK_FLT;
     const aios__cols *b = &r->moe->block[r->moe->block0 + task / rows];
     const aios__acts *in = r->pass->n == 1 ? &op->out : &op->in;
     memset(&m, 0, sizeof m);
-    m.w = op->flags & AIOS__CACHED ? aios__cache_data(r->cache, b->expert, op->part) : op->each ? op->each[b->expert].p : (const char *)op->w + (uint64_t)b->expert * op->expert_bytes;
+    m.w = op->flags & AIOS__CACHED ? aios__cache_data(r->cache, b->expert, op->part)
+          : op->each               ? op->each[b->expert].p
+                                   : (const char *)op->w + (uint64_t)b->expert * op->expert_bytes;
     m.n_in = op->n_in;
-    m.x = in->p[kind] + (in == &op->in || op->flags & AIOS__OF_PAIRS ? (uint64_t)b->col * in->stride[kind] : 0); m.x_stride = in->stride[kind];
-    m.y = op->y + (uint64_t)b->col * op->y_stride; m.y_stride = op->y_stride;
+    m.x = in->p[kind] +
+          (in == &op->in || op->flags & AIOS__OF_PAIRS ? (uint64_t)b->col * in->stride[kind] : 0);
+    m.x_stride = in->stride[kind];
+    m.y = op->y + (uint64_t)b->col * op->y_stride;
+    m.y_stride = op->y_stride;
     m.row0 = task % rows * op->rows_per_task;
     m.row1 = op->n_out - m.row0 < op->rows_per_task ? op->n_out : m.row0 + op->rows_per_task;
     m.n_cols = b->n;
-    if (op->mm) op->mm(&m);
-    else aiosk_matmul_reference(op->type, &m, (float *)(void *)aios__work(r, worker));
+    if (op->mm)
+        op->mm(&m);
+    else
+        aiosk_matmul_reference(op->type, &m, (float *)(void *)aios__work(r, worker));
 }
 /* The sum of what a token's experts gave, and the shared one's, into the residual. */
-AIOSK__STRICT static void aios__op_combine(const aios__op *op, const aios__run *r, int32_t t, int32_t worker) {
+AIOSK__STRICT static void aios__op_combine(const aios__op *op, const aios__run *r, int32_t t,
+                                           int32_t worker) {
     const aios__moe *m = r->moe;
     const int32_t *col = m->col + (int64_t)t * m->n_used;
     const float *weight = m->weight + (int64_t)t * m->n_used;
-    float *sum = (float *)(void *)aios__work(r, worker), *one = sum + op->n_in, *y = op->y + (uint64_t)t * op->y_stride;
+    float *sum = (float *)(void *)aios__work(r, worker), *one = sum + op->n_in,
+          *y = op->y + (uint64_t)t * op->y_stride;
     int32_t j;
     r->k->scale(op->x + (uint64_t)col[0] * op->x_stride, weight[0], op->n_in, sum);
     for (j = 1; j < m->n_used; j++) {
@@ -8485,7 +10850,7 @@ AIOSK__STRICT static void aios__op_combine(const aios__op *op, const aios__run *
     }
     if (op->in.p[AIOSK_FLT]) {
         const float *shared = (const float *)(const void *)aios__form(&op->in, AIOSK_FLT, t);
-        if (op->flags & AIOS__GATE) {           /* its gate: 1 / (1 + exp(-x))                               */
+        if (op->flags & AIOS__GATE) { /* its gate: 1 / (1 + exp(-x)) */
             float g = -m->logit[(uint64_t)t * m->logit_stride + (uint64_t)m->n_expert];
             r->k->exp(&g, 1, &g);
             r->k->scale(shared, 1.0f / (1.0f + g), op->n_in, one);
@@ -8503,43 +10868,54 @@ static int32_t aios__op_tasks(const aios__op *op, const aios__run *r) {
     case AIOS__PER_TOKEN:
         n -= aios__round_token(op, r);
         return op->flags & AIOS__ROWS && n > r->rows->per_round ? r->rows->per_round : n;
-    case AIOS__PER_ROWS:  return (n + op->cols_per_task - 1) / op->cols_per_task * aios__row_blocks(op, r);
+    case AIOS__PER_ROWS:
+        return (n + op->cols_per_task - 1) / op->cols_per_task * aios__row_blocks(op, r);
     case AIOS__PER_COPY:
         for (n = 0, i = 0; i < r->kv->n_copies; i++) n += aios__copy_pieces(r->kv, &r->kv->copy[i]);
         return n;
-    case AIOS__PER_SEAL:  return r->kv->n_seals * r->kv->n_head_kv;
-    case AIOS__PER_PASS:  return 1;
-    case AIOS__PER_PAIR:  return aios__moe_cols(r->moe);
+    case AIOS__PER_SEAL: return r->kv->n_seals * r->kv->n_head_kv;
+    case AIOS__PER_PASS: return 1;
+    case AIOS__PER_PAIR: return aios__moe_cols(r->moe);
     case AIOS__PER_MOVED_PAIR: return n == 1 ? 0 : aios__moe_cols(r->moe);
-    case AIOS__PER_EXPERT: return (r->moe->block1 - r->moe->block0) * ((op->n_out + op->rows_per_task - 1) / op->rows_per_task);
+    case AIOS__PER_EXPERT:
+        return (r->moe->block1 - r->moe->block0) *
+               ((op->n_out + op->rows_per_task - 1) / op->rows_per_task);
     }
     n = r->pass->n_blocks * r->hp->n_head_kv * aios__attend_parts(r->hp);
-    if (aios__attend_spread(op, r)) { int32_t c = aios__attend_chunk(op, r); n *= (aios__attend_n_runs(op, r) + c - 1) / c; }
+    if (aios__attend_spread(op, r)) {
+        int32_t c = aios__attend_chunk(op, r);
+        n *= (aios__attend_n_runs(op, r) + c - 1) / c;
+    }
     return n;
 }
 
 AIOS__SMALL_BEGIN
 
 /* ======== run/program.c ======== */
-/* program.c: model + plan -> a flat array of ops (ops.c). Each op holds its pointers, kernels, shapes and byte counts; running is a
- * loop over it (exec.c) that looks up no name, chooses no path and takes no memory. The same function counts and
- * builds, so that the plan knows the program's size to the byte.
+/* program.c: model + plan -> a flat array of ops (ops.c). Each op holds its pointers, kernels,
+ * shapes and byte counts; running is a loop over it (exec.c) that looks up no name, chooses no
+ * path and takes no memory. The same function counts and builds, so that the plan knows the
+ * program's size to the byte.
  *
- * Ops run in phases: an op with AIOS__JOIN runs side by side with the one before it, any other starts a new phase and
- * sees everything that the phases before it wrote. An op is cut into tasks that may run in any order. */
+ * Ops run in phases: an op with AIOS__JOIN runs side by side with the one before it, any other
+ * starts a new phase and sees everything that the phases before it wrote. An op is cut into
+ * tasks that may run in any order. */
 
-/* ---- rope frequencies ----------------------------------------------------------------------------------------- */
-/* Each pair i turns by pos * freq[i]: every scaling method comes down to another table. Returns what cos and sin are
- * multiplied with in *mult_out. From: linear (Chen 2023), YaRN (Peng 2023), LongRoPE (Ding 2024), as GGUF writes their parameters. */
-AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, int32_t n_ctx, double *freq, float *mult_out, aios_error *err) {
+/* ---- rope frequencies ---- */
+/* Each pair i turns by pos * freq[i]: every scaling method comes down to another table. Returns
+ * what cos and sin are multiplied with in *mult_out. From: linear (Chen 2023), YaRN (Peng 2023),
+ * LongRoPE (Ding 2024), as GGUF writes their parameters. */
+AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, int32_t n_ctx, double *freq,
+                                                  float *mult_out, aios_error *err) {
     const aios__hp *p = &m->hp;
     int32_t i, n = p->n_rot / 2, r = AIOS__T_ROPE_FREQS;
     double log_base = aios__log(p->rope_base), mult = p->rope_attn_factor, low = 0, high = 0;
     const float *div;
     if (p->rope_scaling == AIOS__SCALE_YARN) {
         double d = (double)p->n_rot / (2 * log_base), two_pi = 6.283185307179586;
-        low  = aios__floor(d * aios__log((double)p->rope_orig_ctx / (p->yarn_beta_fast * two_pi)));
-        high = -aios__floor(-d * aios__log((double)p->rope_orig_ctx / (p->yarn_beta_slow * two_pi)));
+        low = aios__floor(d * aios__log((double)p->rope_orig_ctx / (p->yarn_beta_fast * two_pi)));
+        high =
+            -aios__floor(-d * aios__log((double)p->rope_orig_ctx / (p->yarn_beta_slow * two_pi)));
         if (low < 0) low = 0;
         if (high > p->n_rot - 1) high = p->n_rot - 1;
         if (high - low < 0.001) high = low + 0.001;
@@ -8552,57 +10928,66 @@ AIOSK__STRICT static aios_status aios__rope_freqs(const aios_model *m, int32_t n
         double f = aios__exp(-(double)(2 * i) / (double)p->n_rot * log_base);
         if (div) {
             if (!(div[i] >= 1e-6f && div[i] <= 1e6f))
-                return aios__fail2(err, AIOS_ERR_MODEL, m->gguf.tensor[m->role[r].w].off + (uint64_t)i * 4, 0, (uint64_t)i, "factor % of tensor % makes no sense", aios__i(i), aios__s(m->gguf.tensor[m->role[r].w].name));
+                return aios__fail2(err, AIOS_ERR_MODEL,
+                                   m->gguf.tensor[m->role[r].w].off + (uint64_t)i * 4, 0,
+                                   (uint64_t)i, "factor % of tensor % makes no sense", aios__i(i),
+                                   aios__s(m->gguf.tensor[m->role[r].w].name));
             f /= (double)div[i];
         }
         if (p->rope_scaling == AIOS__SCALE_LINEAR) f /= p->rope_factor;
         if (p->rope_scaling == AIOS__SCALE_YARN) {
             double ramp = ((double)i - low) / (high - low), keep;
             ramp = ramp < 0 ? 0 : ramp > 1 ? 1 : ramp;
-            keep = (1 - ramp) * p->yarn_ext;        /* 1 = the fast pairs turn as trained, 0 = slowed down */
+            /* 1 = the fast pairs turn as trained, 0 = slowed down */
+            keep = (1 - ramp) * p->yarn_ext;
             f = f / p->rope_factor * (1 - keep) + f * keep;
         }
         if ((double)n_ctx * f > 1e6)
-            return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1000000, (uint64_t)n_ctx, "rope turns pair % too far to be computed within % positions", aios__i(i), aios__i(n_ctx));
+            return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, 1000000, (uint64_t)n_ctx,
+                               "rope turns pair % too far to be computed within % positions",
+                               aios__i(i), aios__i(n_ctx));
         freq[i] = f;
     }
     *mult_out = (float)mult;
     return AIOS_OK;
 }
 
-/* ---- building ------------------------------------------------------------------------------------------------- */
+/* ---- building ---- */
 typedef struct aios__build {
     const aios_model *m;
     const aiosk_isa *k;
     int32_t n_ctx, n_seq, n_batch, n_outputs, n_threads, numerics;
-    int32_t coded, heavy;               /* tiles of the cache are sealed; some of them stay for the attention they get */
+    /* tiles of the cache are sealed; some of them stay for the attention they get */
+    int32_t coded, heavy;
     aios__cut cut;
-    aios__op *op;                       /* NULL = count                                                     */
-    aios__unit *unit;                   /* what is streamed, in the order of use; filled when op is there   */
+    aios__op *op;     /* NULL = count */
+    aios__unit *unit; /* what is streamed, in the order of use; filled when op is there */
     uint32_t n_ops, n_phases, n_units, n_each;
-    uint64_t slot_bytes;                /* of the largest unit                                              */
-    int32_t after_units;                /* the last op is one that goes from unit to unit: nothing runs beside it */
-    uint64_t w_bytes, row_bytes, act_bytes, stream_bytes, expert_bytes;     /* per decoded token; expert: of stream */
-    aios__bump scratch;                 /* base NULL = count                                                */
+    uint64_t slot_bytes; /* of the largest unit */
+    /* the last op is one that goes from unit to unit: nothing runs beside it */
+    int32_t after_units;
+    /* per decoded token; expert: of stream */
+    uint64_t w_bytes, row_bytes, act_bytes, stream_bytes, expert_bytes;
+    aios__bump scratch; /* base NULL = count */
     uint64_t work_bytes;
     char *work;
-    double *freq;                       /* [n_rot / 2] in the context's META                                */
+    double *freq; /* [n_rot / 2] in the context's META */
     float rope_mult;
-    float *x, *qkv, *att, *ffn, *tmp, *cs, *logits;     /* of all tokens of a pass                          */
-    float *state, *part, *mass;         /* as in aios__run                                                  */
+    float *x, *qkv, *att, *ffn, *tmp, *cs, *logits; /* of all tokens of a pass */
+    float *state, *part, *mass;                     /* as in aios__run */
     aios__acts a_norm, a_norm2, a_att, a_ffn, a_out;
     int32_t n_qkv, n_att;
     uint64_t ffn_stride;
-    aios__moe moe;                      /* experts: of all pairs of a pass                                  */
-    aios__acts a_pair, a_exp;           /* what gate and up read, and down                                  */
+    aios__moe moe;            /* experts: of all pairs of a pass */
+    aios__acts a_pair, a_exp; /* what gate and up read, and down */
     float *exp, *exp_out, *shared;
-    aios__bundle *bundle;               /* [n_layer] filled when op is there                                */
-    aios__expert *each;                 /* [n_split of the model] the same                                  */
-    uint64_t part_bytes[AIOS__N_PARTS]; /* of a slot of the cache: the widest                               */
-    aios__table table[AIOS__N_TABLES];  /* tables of which rows are read                                    */
+    aios__bundle *bundle;               /* [n_layer] filled when op is there */
+    aios__expert *each;                 /* [n_split of the model] the same */
+    uint64_t part_bytes[AIOS__N_PARTS]; /* of a slot of the cache: the widest */
+    aios__table table[AIOS__N_TABLES];  /* tables of which rows are read */
     uint32_t n_tables;
-    int32_t last_table;                 /* that the program takes rows of                                   */
-    uint64_t row_slot_bytes, row_align; /* of the longest row                                               */
+    int32_t last_table;                 /* that the program takes rows of */
+    uint64_t row_slot_bytes, row_align; /* of the longest row */
 } aios__build;
 
 /* The forms a matrix reads its input in, as a mask of 1 << kind. */
@@ -8611,7 +10996,8 @@ static uint32_t aios__mask(const aios__build *b, aios__ref r) {
     if (b->numerics == AIOS_REFERENCE) return 1u << AIOSK_FLT;
     return 1u << aiosk_type_info((int32_t)b->m->gguf.tensor[r.w].type)->family;
 }
-static void aios__acts_layout(aios__build *b, aios__acts *a, int32_t n, int32_t n_tokens, uint32_t mask) {
+static void aios__acts_layout(aios__build *b, aios__acts *a, int32_t n, int32_t n_tokens,
+                              uint32_t mask) {
     int32_t k;
     memset(a, 0, sizeof *a);
     a->n = n;
@@ -8625,95 +11011,153 @@ static void aios__acts_layout(aios__build *b, aios__acts *a, int32_t n, int32_t 
 static aios__acts aios__acts_of(const aios__acts *a, uint32_t mask) {
     aios__acts x = *a;
     int32_t k;
-    for (k = 0; k < AIOSK_N_ACTS; k++) if (!(mask & 1u << k)) x.p[k] = NULL;
+    for (k = 0; k < AIOSK_N_ACTS; k++)
+        if (!(mask & 1u << k)) x.p[k] = NULL;
     return x;
 }
 static uint64_t aios__acts_bytes(const aios__acts *a, uint32_t mask) {
     uint64_t n = 0;
     int32_t k;
-    for (k = 0; k < AIOSK_N_ACTS; k++) if (mask & 1u << k) n += a->stride[k];
+    for (k = 0; k < AIOSK_N_ACTS; k++)
+        if (mask & 1u << k) n += a->stride[k];
     return n;
 }
 
-static aios__op *aios__emit(aios__build *b, aios__op *local, aios__op_fn run, const char *name, int32_t layer, int32_t per, uint32_t flags) {
+static aios__op *aios__emit(aios__build *b, aios__op *local, aios__op_fn run, const char *name,
+                            int32_t layer, int32_t per, uint32_t flags) {
     aios__op *o = b->op ? &b->op[b->n_ops] : local;
     memset(o, 0, sizeof *o);
-    o->run = run; o->name = name; o->layer = layer; o->per = per; o->flags = flags;
+    o->run = run;
+    o->name = name;
+    o->layer = layer;
+    o->per = per;
+    o->flags = flags;
     b->n_ops++;
-    if (!(flags & AIOS__JOIN)) { b->n_phases++; b->after_units = 0; }
+    if (!(flags & AIOS__JOIN)) {
+        b->n_phases++;
+        b->after_units = 0;
+    }
     o->phase = (int32_t)b->n_phases - 1;
     return o;
 }
-static const float *aios__vec(const aios__build *b, int32_t tensor) { return tensor < 0 ? NULL : (const float *)b->m->place[tensor].p; }
-static uint64_t aios__vec_bytes(const aios__build *b, int32_t tensor) { return tensor < 0 ? 0 : b->m->gguf.tensor[tensor].n[0] * 4; }
+static const float *aios__vec(const aios__build *b, int32_t tensor) {
+    return tensor < 0 ? NULL : (const float *)b->m->place[tensor].p;
+}
+static uint64_t aios__vec_bytes(const aios__build *b, int32_t tensor) {
+    return tensor < 0 ? 0 : b->m->gguf.tensor[tensor].n[0] * 4;
+}
 
-static void aios__emit_table(aios__build *b, aios__op_fn run, const char *name, aios__ref r, int32_t table, float scale) {
+static void aios__emit_table(aios__build *b, aios__op_fn run, const char *name, aios__ref r,
+                             int32_t table, float scale) {
     aios__op local, *o = aios__emit(b, &local, run, name, -1, AIOS__PER_TOKEN, 0);
     const aios__tensor *t = &b->m->gguf.tensor[r.w];
     uint64_t off[2] = { 0, 0 };
     aios__place p = aios__place_of(b->m, &b->cut, (uint32_t)r.w, off);
-    o->w = p.p; o->layout = p.layout; o->tier = p.tier; o->type = (int32_t)t->type;
-    o->n_in = b->m->hp.n_embd; o->y = b->x; o->y_stride = (uint64_t)b->m->hp.n_embd; o->scale = scale;
-    o->row_bytes = t->row_bytes; o->act_bytes = (uint64_t)o->n_in * 4;
-    b->row_bytes += o->row_bytes; b->act_bytes += o->act_bytes;
+    o->w = p.p;
+    o->layout = p.layout;
+    o->tier = p.tier;
+    o->type = (int32_t)t->type;
+    o->n_in = b->m->hp.n_embd;
+    o->y = b->x;
+    o->y_stride = (uint64_t)b->m->hp.n_embd;
+    o->scale = scale;
+    o->row_bytes = t->row_bytes;
+    o->act_bytes = (uint64_t)o->n_in * 4;
+    b->row_bytes += o->row_bytes;
+    b->act_bytes += o->act_bytes;
     if (p.rows < t->n[1]) {
         aios__table *x = &b->table[table];
         uint64_t most = aios__window_most(t->row_bytes, &b->m->io[t->part]);
-        x->off = t->off; x->row_bytes = t->row_bytes; x->part = t->part; x->n_resident = p.rows;
-        o->flags |= AIOS__ROWS; o->part = table;
+        x->off = t->off;
+        x->row_bytes = t->row_bytes;
+        x->part = t->part;
+        x->n_resident = p.rows;
+        o->flags |= AIOS__ROWS;
+        o->part = table;
         if (!p.rows) o->tier = AIOS_TIER_STREAM;
-        b->n_tables++; b->last_table = table;
+        b->n_tables++;
+        b->last_table = table;
         if (aios__stream_align(&b->m->io[t->part]) > 1) b->row_align = AIOS__STREAM_ALIGN;
-        b->row_slot_bytes = aios__round_up(most > b->row_slot_bytes ? most : b->row_slot_bytes, b->row_align);
+        b->row_slot_bytes =
+            aios__round_up(most > b->row_slot_bytes ? most : b->row_slot_bytes, b->row_align);
         b->stream_bytes += most;
     }
 }
-/* x -> norm -> the forms of out that mask names; or, with out NULL, x -> norm, added to the residual add. */
-static void aios__emit_norm(aios__build *b, const char *name, int32_t layer, aios__ref r, const float *x, const aios__acts *out, uint32_t mask, float *add, uint32_t flags) {
+/* x -> norm -> the forms of out that mask names; or, with out NULL, x -> norm, added to the
+ * residual add. */
+static void aios__emit_norm(aios__build *b, const char *name, int32_t layer, aios__ref r,
+                            const float *x, const aios__acts *out, uint32_t mask, float *add,
+                            uint32_t flags) {
     aios__op local, *o = aios__emit(b, &local, aios__op_norm, name, layer, AIOS__PER_TOKEN, flags);
-    o->type = b->m->arch->norm; o->scale = b->m->hp.norm_eps; o->n_in = b->m->hp.n_embd;
-    o->w = aios__vec(b, r.w); o->b = aios__vec(b, r.b);
-    o->x = (float *)(uintptr_t)x; o->x_stride = (uint64_t)b->m->hp.n_embd;
-    o->y = add; o->y_stride = (uint64_t)b->m->hp.n_embd;
+    o->type = b->m->arch->norm;
+    o->scale = b->m->hp.norm_eps;
+    o->n_in = b->m->hp.n_embd;
+    o->w = aios__vec(b, r.w);
+    o->b = aios__vec(b, r.b);
+    o->x = (float *)(uintptr_t)x;
+    o->x_stride = (uint64_t)b->m->hp.n_embd;
+    o->y = add;
+    o->y_stride = (uint64_t)b->m->hp.n_embd;
     if (out) o->out = aios__acts_of(out, mask);
     o->w_bytes = aios__vec_bytes(b, r.w) + aios__vec_bytes(b, r.b);
     o->act_bytes = (uint64_t)o->n_in * (out ? 4 : 12) + (out ? aios__acts_bytes(out, mask) : 0);
-    b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
+    b->w_bytes += o->w_bytes;
+    b->act_bytes += o->act_bytes;
 }
 enum { AIOS__TASK_PRODUCTS = 1 << 24, AIOS__TASK_COLS = 32 };
-/* Rows row0 .. row1-1 of a matrix: those that are resident, or (STREAMED) those that are not, unit after unit. */
-static aios__op *aios__emit_rows(aios__build *b, const char *name, int32_t layer, aios__ref r, const aios__place *p, int32_t layout, uint32_t row0, uint32_t row1, const aios__acts *in, float *y, uint64_t y_stride, uint32_t flags, aios__op *local) {
+/* Rows row0 .. row1-1 of a matrix: those that are resident, or (STREAMED) those that are not,
+ * unit after unit. */
+static aios__op *aios__emit_rows(aios__build *b, const char *name, int32_t layer, aios__ref r,
+                                 const aios__place *p, int32_t layout, uint32_t row0, uint32_t row1,
+                                 const aios__acts *in, float *y, uint64_t y_stride, uint32_t flags,
+                                 aios__op *local) {
     aios__op *o = aios__emit(b, local, aios__op_matmul, name, layer, AIOS__PER_ROWS, flags);
     const aios__tensor *t = &b->m->gguf.tensor[r.w];
     int64_t rows, most, cols = flags & AIOS__ON_OUTPUTS ? b->n_outputs : b->n_batch;
-    o->type = (int32_t)t->type; o->layout = layout;
+    o->type = (int32_t)t->type;
+    o->layout = layout;
     o->w = p->p;
     o->tier = flags & AIOS__STREAMED ? (int32_t)AIOS_TIER_STREAM : (int32_t)p->tier;
     o->b = aios__vec(b, r.b);
     if (o->b) o->b += row0;
     o->mm = b->numerics == AIOS_REFERENCE ? NULL : b->k->matmul[o->type][o->layout];
-    if (b->op && b->numerics == AIOS_FAST && o->layout == AIOSK_ROWS) o->mm = aiosk_matmul_fast(b->k, o->type);   /* asks the CPU: not while counting */
-    o->in = *in; o->y = y ? y + row0 : NULL; o->y_stride = y_stride;
-    o->n_in = (int32_t)t->n[0]; o->n_out = (int32_t)(row1 - row0);
-    /* a task: about 64 KiB of weights (some microseconds), and of the order of 16 M products (some tenths of a millisecond), but
-     * whole pairs of panels, which kernels for many columns take together */
+    /* asks the CPU: not while counting */
+    if (b->op && b->numerics == AIOS_FAST && o->layout == AIOSK_ROWS)
+        o->mm = aiosk_matmul_fast(b->k, o->type);
+    o->in = *in;
+    o->y = y ? y + row0 : NULL;
+    o->y_stride = y_stride;
+    o->n_in = (int32_t)t->n[0];
+    o->n_out = (int32_t)(row1 - row0);
+    /* a task: about 64 KiB of weights (some microseconds), and of the order of 16 M products
+     * (some tenths of a millisecond), but whole pairs of panels, which kernels for many columns
+     * take together */
     rows = (int64_t)(65536 / t->row_bytes);
     if (cols > AIOSK__MAX_COLS) cols = AIOSK__MAX_COLS;
     most = AIOS__TASK_PRODUCTS / ((int64_t)o->n_in * cols);
     if (rows > most) rows = most;
     o->rows_per_task = (int32_t)(rows > o->n_out ? o->n_out : rows) / 32 * 32;
     if (o->rows_per_task < 32) o->rows_per_task = 32;
-    /* long rows: fewer columns, while unpacking a weight for so few costs next to nothing: at 64 nothing that can be measured, at 32 some
-     * percent of the product, at 16 twenty */
-    for (o->cols_per_task = AIOSK__MAX_COLS; o->cols_per_task > AIOS__TASK_COLS; o->cols_per_task /= 2)
-        if ((int64_t)o->rows_per_task * o->n_in * (o->cols_per_task < cols ? o->cols_per_task : cols) <= AIOS__TASK_PRODUCTS) break;
-    o->w_bytes = aios__rows_bytes(t, layout, row1 - row0) + (r.b < 0 ? 0 : (uint64_t)(row1 - row0) * 4);
-    o->act_bytes = aios__acts_bytes(in, aios__mask(b, r)) + (uint64_t)o->n_out * (flags & AIOS__ADD ? 8 : 4);
-    b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
+    /* long rows: fewer columns, while unpacking a weight for so few costs next to nothing: at 64
+     * nothing that can be measured, at 32 some percent of the product, at 16 twenty */
+    for (o->cols_per_task = AIOSK__MAX_COLS; o->cols_per_task > AIOS__TASK_COLS;
+         o->cols_per_task /= 2)
+        if ((int64_t)o->rows_per_task * o->n_in *
+                (o->cols_per_task < cols ? o->cols_per_task : cols) <=
+            AIOS__TASK_PRODUCTS)
+            break;
+    o->w_bytes =
+        aios__rows_bytes(t, layout, row1 - row0) + (r.b < 0 ? 0 : (uint64_t)(row1 - row0) * 4);
+    o->act_bytes =
+        aios__acts_bytes(in, aios__mask(b, r)) + (uint64_t)o->n_out * (flags & AIOS__ADD ? 8 : 4);
+    b->w_bytes += o->w_bytes;
+    b->act_bytes += o->act_bytes;
     return o;
 }
-/* A matrix: what is resident of it, then what is streamed, in a phase of its own with a round for each unit. */
-static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, aios__ref r, const aios__acts *in, float *y, uint64_t y_stride, uint32_t flags) {
+/* A matrix: what is resident of it, then what is streamed, in a phase of its own with a round
+ * for each unit. */
+static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, aios__ref r,
+                              const aios__acts *in, float *y, uint64_t y_stride, uint32_t flags) {
     const aios__tensor *t = &b->m->gguf.tensor[r.w];
     uint64_t off[2] = { 0, 0 };
     aios__place p = aios__place_of(b->m, &b->cut, (uint32_t)r.w, off);
@@ -8721,15 +11165,21 @@ static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, a
     uint32_t row = p.rows, n_rows = (uint32_t)t->n[1];
     aios__op local, *o;
     if (b->after_units) flags &= ~(uint32_t)AIOS__JOIN;
-    if (row) { aios__emit_rows(b, name, layer, r, &p, p.layout, 0, row, in, y, y_stride, flags, &local); b->after_units = 0; }
+    if (row) {
+        aios__emit_rows(b, name, layer, r, &p, p.layout, 0, row, in, y, y_stride, flags, &local);
+        b->after_units = 0;
+    }
     if (row == n_rows) return;
-    o = aios__emit_rows(b, name, layer, r, &p, from.layout, row, n_rows, in, y, y_stride, (flags & ~(uint32_t)AIOS__JOIN) | AIOS__STREAMED, &local);
+    o = aios__emit_rows(b, name, layer, r, &p, from.layout, row, n_rows, in, y, y_stride,
+                        (flags & ~(uint32_t)AIOS__JOIN) | AIOS__STREAMED, &local);
     o->unit_rows = (int32_t)aios__unit_rows(t, b->cut.unit_bytes);
     for (; row < n_rows; row += (uint32_t)o->unit_rows, b->n_units++, o->n_units++) {
         aios__unit u;
         uint64_t window;
-        u.off = from.off + aios__rows_bytes(t, from.layout, row); u.part = from.io;
-        u.n_bytes = (uint32_t)aios__rows_bytes(t, from.layout, aios__min_u64((uint64_t)o->unit_rows, n_rows - row));
+        u.off = from.off + aios__rows_bytes(t, from.layout, row);
+        u.part = from.io;
+        u.n_bytes = (uint32_t)aios__rows_bytes(t, from.layout,
+                                               aios__min_u64((uint64_t)o->unit_rows, n_rows - row));
         window = aios__unit_window(&u, &b->m->io[u.part]);
         if (window > b->slot_bytes) b->slot_bytes = window;
         b->stream_bytes += window;
@@ -8741,13 +11191,20 @@ static void aios__emit_matmul(aios__build *b, const char *name, int32_t layer, a
 /* tmp, scaled, into the residual. */
 static void aios__emit_residual(aios__build *b, const char *name, int32_t layer) {
     aios__op local, *o = aios__emit(b, &local, aios__op_residual, name, layer, AIOS__PER_TOKEN, 0);
-    o->n_in = b->m->hp.n_embd; o->x = b->tmp; o->y = b->x; o->x_stride = o->y_stride = (uint64_t)o->n_in; o->scale = b->m->hp.residual_scale;
+    o->n_in = b->m->hp.n_embd;
+    o->x = b->tmp;
+    o->y = b->x;
+    o->x_stride = o->y_stride = (uint64_t)o->n_in;
+    o->scale = b->m->hp.residual_scale;
     o->act_bytes = (uint64_t)o->n_in * 16;
     b->act_bytes += o->act_bytes;
 }
 /* The forms that a layer's feed-forward reads its input in. */
 static uint32_t aios__ffn_mask(const aios__build *b, const aios__ref *r) {
-    static const uint8_t roles[] = { AIOS__T_FFN_GATE, AIOS__T_FFN_UP, AIOS__T_FFN_ROUTER, AIOS__T_FFN_GATE_EXPS, AIOS__T_FFN_UP_EXPS, AIOS__T_FFN_SHARED, AIOS__T_FFN_GATE_SHEXP, AIOS__T_FFN_UP_SHEXP };
+    static const uint8_t roles[] = { AIOS__T_FFN_GATE,       AIOS__T_FFN_UP,
+                                     AIOS__T_FFN_ROUTER,     AIOS__T_FFN_GATE_EXPS,
+                                     AIOS__T_FFN_UP_EXPS,    AIOS__T_FFN_SHARED,
+                                     AIOS__T_FFN_GATE_SHEXP, AIOS__T_FFN_UP_SHEXP };
     uint32_t mask = 0, i;
     for (i = 0; i < sizeof roles; i++) mask |= aios__mask(b, r[roles[i]]);
     return mask;
@@ -8757,62 +11214,94 @@ static void aios__build_attention(aios__build *b, int32_t l, const aios__acts *i
     const aios_model *m = b->m;
     const aios__hp *hp = &m->hp;
     const aios__ref *ref = m->layer[l];
-    uint64_t nq = (uint64_t)hp->n_head * (uint64_t)hp->hd_k, nk = (uint64_t)hp->n_head_kv * (uint64_t)hp->hd_k, stride = (uint64_t)b->n_qkv;
+    uint64_t nq = (uint64_t)hp->n_head * (uint64_t)hp->hd_k,
+             nk = (uint64_t)hp->n_head_kv * (uint64_t)hp->hd_k, stride = (uint64_t)b->n_qkv;
     int32_t post = ref[AIOS__T_POST_ATTN_NORM].w >= 0, direct = !post && hp->residual_scale == 1.0f;
     uint32_t mask = aios__mask(b, ref[AIOS__T_ATTN_OUT]) & ~(1u << AIOSK_FLT);
     aios__op local, *o;
-    if (ref[AIOS__T_ATTN_QKV].w >= 0) aios__emit_matmul(b, "qkv", l, ref[AIOS__T_ATTN_QKV], in, b->qkv, stride, 0);
+    if (ref[AIOS__T_ATTN_QKV].w >= 0)
+        aios__emit_matmul(b, "qkv", l, ref[AIOS__T_ATTN_QKV], in, b->qkv, stride, 0);
     else {
         aios__emit_matmul(b, "q", l, ref[AIOS__T_ATTN_Q], in, b->qkv, stride, 0);
-        aios__emit_matmul(b, "k", l, ref[AIOS__T_ATTN_K], in, b->qkv ? b->qkv + nq : NULL, stride, AIOS__JOIN);
-        aios__emit_matmul(b, "v", l, ref[AIOS__T_ATTN_V], in, b->qkv ? b->qkv + nq + nk : NULL, stride, AIOS__JOIN);
+        aios__emit_matmul(b, "k", l, ref[AIOS__T_ATTN_K], in, b->qkv ? b->qkv + nq : NULL, stride,
+                          AIOS__JOIN);
+        aios__emit_matmul(b, "v", l, ref[AIOS__T_ATTN_V], in, b->qkv ? b->qkv + nq + nk : NULL,
+                          stride, AIOS__JOIN);
     }
     o = aios__emit(b, &local, aios__op_heads, "heads", l, AIOS__PER_TOKEN, 0);
     o->type = hp->n_rot ? m->arch->rope : (int32_t)AIOS__ROPE_NONE;
-    o->x = b->qkv; o->x_stride = stride; o->y = b->cs; o->y_stride = (uint64_t)hp->n_rot; o->scale = hp->norm_eps;
-    o->b = aios__vec(b, ref[AIOS__T_ATTN_Q_NORM].w); o->b2 = aios__vec(b, ref[AIOS__T_ATTN_K_NORM].w);
-    o->n_in = (int32_t)aios__role_dim(m, 'M', ref); o->n_out = (int32_t)aios__role_dim(m, 'N', ref);
-    o->w_bytes = aios__vec_bytes(b, ref[AIOS__T_ATTN_Q_NORM].w) + aios__vec_bytes(b, ref[AIOS__T_ATTN_K_NORM].w);
+    o->x = b->qkv;
+    o->x_stride = stride;
+    o->y = b->cs;
+    o->y_stride = (uint64_t)hp->n_rot;
+    o->scale = hp->norm_eps;
+    o->b = aios__vec(b, ref[AIOS__T_ATTN_Q_NORM].w);
+    o->b2 = aios__vec(b, ref[AIOS__T_ATTN_K_NORM].w);
+    o->n_in = (int32_t)aios__role_dim(m, 'M', ref);
+    o->n_out = (int32_t)aios__role_dim(m, 'N', ref);
+    o->w_bytes = aios__vec_bytes(b, ref[AIOS__T_ATTN_Q_NORM].w) +
+                 aios__vec_bytes(b, ref[AIOS__T_ATTN_K_NORM].w);
     o->act_bytes = stride * 8;
-    b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
+    b->w_bytes += o->w_bytes;
+    b->act_bytes += o->act_bytes;
 
     if (b->coded) aios__emit(b, &local, aios__op_seal, "seal", l, AIOS__PER_SEAL, 0);
     o = aios__emit(b, &local, aios__op_attend, "attend", l, AIOS__PER_HEAD, 0);
-    o->type = hp->n_rot ? m->arch->rope : (int32_t)AIOS__ROPE_NONE; o->freq = b->freq;
-    o->x = b->qkv; o->x_stride = stride; o->y = b->att; o->y_stride = (uint64_t)b->n_att;
-    o->window = aios__layer_window(m, l); o->n_in = b->n_batch;
+    o->type = hp->n_rot ? m->arch->rope : (int32_t)AIOS__ROPE_NONE;
+    o->freq = b->freq;
+    o->x = b->qkv;
+    o->x_stride = stride;
+    o->y = b->att;
+    o->y_stride = (uint64_t)b->n_att;
+    o->window = aios__layer_window(m, l);
+    o->n_in = b->n_batch;
     o->act_bytes = nq * 4 + (uint64_t)b->n_att * 4;
     b->act_bytes += o->act_bytes;
     o = aios__emit(b, &local, aios__op_attend_end, "attend_end", l, AIOS__PER_TOKEN, 0);
-    o->x = b->att; o->x_stride = (uint64_t)b->n_att; o->out = aios__acts_of(&b->a_att, mask);
-    o->window = aios__layer_window(m, l); o->n_in = b->n_batch;
+    o->x = b->att;
+    o->x_stride = (uint64_t)b->n_att;
+    o->out = aios__acts_of(&b->a_att, mask);
+    o->window = aios__layer_window(m, l);
+    o->n_in = b->n_batch;
     o->act_bytes = (uint64_t)b->n_att * 8 + aios__acts_bytes(&b->a_att, mask);
     b->act_bytes += o->act_bytes;
-    aios__emit_matmul(b, "attn_out", l, ref[AIOS__T_ATTN_OUT], &b->a_att, direct ? b->x : b->tmp, (uint64_t)hp->n_embd, direct ? AIOS__ADD : 0);
-    if (post) aios__emit_norm(b, "post_attn", l, ref[AIOS__T_POST_ATTN_NORM], b->tmp, NULL, 0, b->x, 0);
-    else if (!direct) aios__emit_residual(b, "attn_add", l);
+    aios__emit_matmul(b, "attn_out", l, ref[AIOS__T_ATTN_OUT], &b->a_att, direct ? b->x : b->tmp,
+                      (uint64_t)hp->n_embd, direct ? AIOS__ADD : 0);
+    if (post)
+        aios__emit_norm(b, "post_attn", l, ref[AIOS__T_POST_ATTN_NORM], b->tmp, NULL, 0, b->x, 0);
+    else if (!direct)
+        aios__emit_residual(b, "attn_add", l);
 }
 static void aios__build_ffn(aios__build *b, int32_t l, const aios__acts *in) {
     const aios_model *m = b->m;
     const aios__hp *hp = &m->hp;
     const aios__ref *ref = m->layer[l];
-    int32_t gated = (m->arch->flags & AIOS__GATED) != 0, post = ref[AIOS__T_POST_FFN_NORM].w >= 0, direct = !post && hp->residual_scale == 1.0f;
+    int32_t gated = (m->arch->flags & AIOS__GATED) != 0, post = ref[AIOS__T_POST_FFN_NORM].w >= 0,
+            direct = !post && hp->residual_scale == 1.0f;
     uint64_t stride = b->ffn_stride;
     uint32_t mask = aios__mask(b, ref[AIOS__T_FFN_DOWN]);
     aios__op local, *o;
     if (ref[AIOS__T_FFN_GATE].w >= 0) {
         aios__emit_matmul(b, "gate", l, ref[AIOS__T_FFN_GATE], in, b->ffn, stride, 0);
-        aios__emit_matmul(b, "up", l, ref[AIOS__T_FFN_UP], in, b->ffn ? b->ffn + hp->n_ff : NULL, stride, AIOS__JOIN);
-    } else aios__emit_matmul(b, "up", l, ref[AIOS__T_FFN_UP], in, b->ffn, stride, 0);
+        aios__emit_matmul(b, "up", l, ref[AIOS__T_FFN_UP], in, b->ffn ? b->ffn + hp->n_ff : NULL,
+                          stride, AIOS__JOIN);
+    } else
+        aios__emit_matmul(b, "up", l, ref[AIOS__T_FFN_UP], in, b->ffn, stride, 0);
     o = aios__emit(b, &local, aios__op_act, "act", l, AIOS__PER_TOKEN, gated ? AIOS__GATE : 0);
-    o->type = m->arch->act; o->n_in = hp->n_ff; o->x = b->ffn; o->x_stride = stride;
+    o->type = m->arch->act;
+    o->n_in = hp->n_ff;
+    o->x = b->ffn;
+    o->x_stride = stride;
     o->out = aios__acts_of(&b->a_ffn, mask & ~(1u << AIOSK_FLT));
     o->out.n = hp->n_ff;
     o->act_bytes = (uint64_t)hp->n_ff * (gated ? 12 : 8) + aios__acts_bytes(&b->a_ffn, mask);
     b->act_bytes += o->act_bytes;
-    aios__emit_matmul(b, "down", l, ref[AIOS__T_FFN_DOWN], &b->a_ffn, direct ? b->x : b->tmp, (uint64_t)hp->n_embd, direct ? AIOS__ADD : 0);
-    if (post) aios__emit_norm(b, "post_ffn", l, ref[AIOS__T_POST_FFN_NORM], b->tmp, NULL, 0, b->x, 0);
-    else if (!direct) aios__emit_residual(b, "ffn_add", l);
+    aios__emit_matmul(b, "down", l, ref[AIOS__T_FFN_DOWN], &b->a_ffn, direct ? b->x : b->tmp,
+                      (uint64_t)hp->n_embd, direct ? AIOS__ADD : 0);
+    if (post)
+        aios__emit_norm(b, "post_ffn", l, ref[AIOS__T_POST_FFN_NORM], b->tmp, NULL, 0, b->x, 0);
+    else if (!direct)
+        aios__emit_residual(b, "ffn_add", l);
 }
 
 /* Where the experts' matrices are that are tensors of their own; first: that of expert 0. */
@@ -8822,7 +11311,9 @@ static const aios__expert *aios__build_each(aios__build *b, int32_t first) {
     for (i = first; i >= 0; i = b->m->place[i].next) {
         aios__source from = aios__source_of(b->m, &b->cut, (uint32_t)i);
         aios__expert *x = &b->each[b->n_each++];
-        x->p = b->m->place[i].p; x->off = from.off; x->part = from.io;
+        x->p = b->m->place[i].p;
+        x->off = from.off;
+        x->part = from.io;
     }
     return p;
 }
@@ -8833,145 +11324,229 @@ static uint64_t aios__each_window(const aios__build *b, int32_t first, uint32_t 
     for (i = first; i >= 0; i = b->m->place[i].next) {
         aios__source from = aios__source_of(b->m, &b->cut, (uint32_t)i);
         aios__unit u;
-        u.off = from.off; u.part = from.io; u.n_bytes = n_bytes;
+        u.off = from.off;
+        u.part = from.io;
+        u.n_bytes = n_bytes;
         n = aios__unit_window(&u, &b->m->io[u.part]);
         if (n > most) most = n;
     }
     return most;
 }
 /* One matrix of every expert. in: columns of pairs; one: with one token alone, its own. */
-static void aios__emit_experts(aios__build *b, const char *name, int32_t layer, aios__ref r, const aios__acts *in, const aios__acts *one, float *y, uint64_t y_stride, int32_t part, uint32_t flags) {
-    aios__op local, *o = aios__emit(b, &local, aios__op_experts, name, layer, AIOS__PER_EXPERT, flags);
+static void aios__emit_experts(aios__build *b, const char *name, int32_t layer, aios__ref r,
+                               const aios__acts *in, const aios__acts *one, float *y,
+                               uint64_t y_stride, int32_t part, uint32_t flags) {
+    aios__op local,
+        *o = aios__emit(b, &local, aios__op_experts, name, layer, AIOS__PER_EXPERT, flags);
     const aios__tensor *t = &b->m->gguf.tensor[r.w];
     uint64_t off[2] = { 0, 0 };
     aios__place p = aios__place_of(b->m, &b->cut, (uint32_t)r.w, off);
-    o->type = (int32_t)t->type; o->layout = p.layout; o->tier = p.tier; o->w = p.p;
+    o->type = (int32_t)t->type;
+    o->layout = p.layout;
+    o->tier = p.tier;
+    o->w = p.p;
     o->mm = b->numerics == AIOS_REFERENCE ? NULL : b->k->matmul[o->type][o->layout];
-    if (b->op && b->numerics == AIOS_FAST && o->layout == AIOSK_ROWS) o->mm = aiosk_matmul_fast(b->k, o->type);
-    o->in = *in; o->out = *one; o->y = y; o->y_stride = y_stride;
-    o->n_in = (int32_t)t->n[0]; o->n_out = (int32_t)t->n[1];
+    if (b->op && b->numerics == AIOS_FAST && o->layout == AIOSK_ROWS)
+        o->mm = aiosk_matmul_fast(b->k, o->type);
+    o->in = *in;
+    o->out = *one;
+    o->y = y;
+    o->y_stride = y_stride;
+    o->n_in = (int32_t)t->n[0];
+    o->n_out = (int32_t)t->n[1];
     o->expert_bytes = aios__rows_bytes(t, p.layout, t->n[1]);
     if (b->op && p.split) o->each = aios__build_each(b, r.w);
-    o->rows_per_task = (int32_t)aios__min_u64(65536 / t->row_bytes, t->n[1]) / 32 * 32;     /* as of any matrix */
+    /* as of any matrix */
+    o->rows_per_task = (int32_t)aios__min_u64(65536 / t->row_bytes, t->n[1]) / 32 * 32;
     if (o->rows_per_task < 32) o->rows_per_task = 32;
     if (b->cut.experts) {
         aios__source from = aios__source_of(b->m, &b->cut, (uint32_t)r.w);
-        uint64_t align = aios__stream_align(&b->m->io[from.io]), window = aios__round_up(o->expert_bytes + (from.off % align || o->expert_bytes % align ? align - 1 : 0), align);
+        uint64_t align = aios__stream_align(&b->m->io[from.io]),
+                 window = aios__round_up(
+                     o->expert_bytes +
+                         (from.off % align || o->expert_bytes % align ? align - 1 : 0),
+                     align);
         if (p.split) window = aios__each_window(b, r.w, (uint32_t)o->expert_bytes);
         o->flags |= AIOS__CACHED;
-        o->part = part; o->tier = AIOS_TIER_STREAM;
-        if (window > b->part_bytes[part]) b->part_bytes[part] = aios__round_up(window, AIOS__STREAM_ALIGN);
-        b->stream_bytes += window * (uint64_t)b->moe.n_used; b->expert_bytes += window * (uint64_t)b->moe.n_used;
-        if (b->op) { b->bundle[layer].each[part] = o->each; b->bundle[layer].off[part] = from.off; b->bundle[layer].part[part] = from.io; b->bundle[layer].n_bytes[part] = (uint32_t)o->expert_bytes; }
+        o->part = part;
+        o->tier = AIOS_TIER_STREAM;
+        if (window > b->part_bytes[part])
+            b->part_bytes[part] = aios__round_up(window, AIOS__STREAM_ALIGN);
+        b->stream_bytes += window * (uint64_t)b->moe.n_used;
+        b->expert_bytes += window * (uint64_t)b->moe.n_used;
+        if (b->op) {
+            b->bundle[layer].each[part] = o->each;
+            b->bundle[layer].off[part] = from.off;
+            b->bundle[layer].part[part] = from.io;
+            b->bundle[layer].n_bytes[part] = (uint32_t)o->expert_bytes;
+        }
     }
     o->w_bytes = o->expert_bytes * (uint64_t)b->moe.n_used;
-    o->act_bytes = (aios__acts_bytes(in, aios__mask(b, r)) + (uint64_t)o->n_out * 4) * (uint64_t)b->moe.n_used;
-    b->w_bytes += o->w_bytes; b->act_bytes += o->act_bytes;
+    o->act_bytes =
+        (aios__acts_bytes(in, aios__mask(b, r)) + (uint64_t)o->n_out * 4) * (uint64_t)b->moe.n_used;
+    b->w_bytes += o->w_bytes;
+    b->act_bytes += o->act_bytes;
 }
-/* The feed-forward of a layer with experts: routes, orders the pairs, works on them, sums up. The shared expert runs beside. */
+/* The feed-forward of a layer with experts: routes, orders the pairs, works on them, sums up.
+ * The shared expert runs beside. */
 static void aios__build_experts(aios__build *b, int32_t l, const aios__acts *in) {
     const aios_model *m = b->m;
     const aios__hp *hp = &m->hp;
     const aios__ref *ref = m->layer[l];
-    int32_t shared = ref[AIOS__T_FFN_UP_SHEXP].w >= 0, n_shared = hp->n_ff_shared ? hp->n_ff_shared : hp->n_ff;
-    uint64_t e = (uint64_t)hp->n_embd, used = (uint64_t)hp->n_used, pair = (uint64_t)hp->n_ff_exp * 2, stride = b->ffn_stride;
-    uint32_t in_exp = aios__mask(b, ref[AIOS__T_FFN_GATE_EXPS]) | aios__mask(b, ref[AIOS__T_FFN_UP_EXPS]), down = aios__mask(b, ref[AIOS__T_FFN_DOWN_EXPS]), mask = aios__mask(b, ref[AIOS__T_FFN_DOWN_SHEXP]);
+    int32_t shared = ref[AIOS__T_FFN_UP_SHEXP].w >= 0,
+            n_shared = hp->n_ff_shared ? hp->n_ff_shared : hp->n_ff;
+    uint64_t e = (uint64_t)hp->n_embd, used = (uint64_t)hp->n_used,
+             pair = (uint64_t)hp->n_ff_exp * 2, stride = b->ffn_stride;
+    uint32_t in_exp = aios__mask(b, ref[AIOS__T_FFN_GATE_EXPS]) |
+                      aios__mask(b, ref[AIOS__T_FFN_UP_EXPS]),
+             down = aios__mask(b, ref[AIOS__T_FFN_DOWN_EXPS]),
+             mask = aios__mask(b, ref[AIOS__T_FFN_DOWN_SHEXP]);
     uint32_t cached = b->cut.experts != 0, first;
     aios__op local, *o;
-    aios__emit_matmul(b, "router", l, ref[AIOS__T_FFN_ROUTER], in, b->moe.logit, b->moe.logit_stride, 0);
+    aios__emit_matmul(b, "router", l, ref[AIOS__T_FFN_ROUTER], in, b->moe.logit,
+                      b->moe.logit_stride, 0);
     if (shared) {
-        if (ref[AIOS__T_FFN_SHARED].w >= 0) aios__emit_matmul(b, "shared_weight", l, ref[AIOS__T_FFN_SHARED], in, b->moe.logit ? b->moe.logit + hp->n_expert : NULL, b->moe.logit_stride, AIOS__JOIN);
-        aios__emit_matmul(b, "shared_gate", l, ref[AIOS__T_FFN_GATE_SHEXP], in, b->ffn, stride, AIOS__JOIN);
-        aios__emit_matmul(b, "shared_up", l, ref[AIOS__T_FFN_UP_SHEXP], in, b->ffn ? b->ffn + n_shared : NULL, stride, AIOS__JOIN);
+        if (ref[AIOS__T_FFN_SHARED].w >= 0)
+            aios__emit_matmul(b, "shared_weight", l, ref[AIOS__T_FFN_SHARED], in,
+                              b->moe.logit ? b->moe.logit + hp->n_expert : NULL,
+                              b->moe.logit_stride, AIOS__JOIN);
+        aios__emit_matmul(b, "shared_gate", l, ref[AIOS__T_FFN_GATE_SHEXP], in, b->ffn, stride,
+                          AIOS__JOIN);
+        aios__emit_matmul(b, "shared_up", l, ref[AIOS__T_FFN_UP_SHEXP], in,
+                          b->ffn ? b->ffn + n_shared : NULL, stride, AIOS__JOIN);
     }
     o = aios__emit(b, &local, aios__op_route, "route", l, AIOS__PER_TOKEN, 0);
     o->act_bytes = (uint64_t)hp->n_expert * 12 + used * 8;
     b->act_bytes += o->act_bytes;
     if (shared) {
-        o = aios__emit(b, &local, aios__op_act, "shared_act", l, AIOS__PER_TOKEN, AIOS__JOIN | AIOS__GATE);
-        o->type = m->arch->act; o->n_in = n_shared; o->x = b->ffn; o->x_stride = stride;
+        o = aios__emit(b, &local, aios__op_act, "shared_act", l, AIOS__PER_TOKEN,
+                       AIOS__JOIN | AIOS__GATE);
+        o->type = m->arch->act;
+        o->n_in = n_shared;
+        o->x = b->ffn;
+        o->x_stride = stride;
         o->out = aios__acts_of(&b->a_ffn, mask & ~(1u << AIOSK_FLT));
         o->out.n = n_shared;
         o->act_bytes = (uint64_t)n_shared * 12 + aios__acts_bytes(&b->a_ffn, mask);
         b->act_bytes += o->act_bytes;
     }
     aios__emit(b, &local, aios__op_group, "group", l, AIOS__PER_PASS, 0);
-    if (shared) aios__emit_matmul(b, "shared_down", l, ref[AIOS__T_FFN_DOWN_SHEXP], &b->a_ffn, b->shared, e, AIOS__JOIN);
+    if (shared)
+        aios__emit_matmul(b, "shared_down", l, ref[AIOS__T_FFN_DOWN_SHEXP], &b->a_ffn, b->shared, e,
+                          AIOS__JOIN);
     o = aios__emit(b, &local, aios__op_gather, "gather", l, AIOS__PER_MOVED_PAIR, 0);
-    o->in = *in; o->out = aios__acts_of(&b->a_pair, in_exp);
+    o->in = *in;
+    o->out = aios__acts_of(&b->a_pair, in_exp);
     first = b->n_ops;
-    aios__emit_experts(b, "experts_gate", l, ref[AIOS__T_FFN_GATE_EXPS], &b->a_pair, in, b->exp, pair, AIOS__GATE_PART, cached ? AIOS__AWAIT : 0);
-    aios__emit_experts(b, "experts_up", l, ref[AIOS__T_FFN_UP_EXPS], &b->a_pair, in, b->exp ? b->exp + hp->n_ff_exp : NULL, pair, AIOS__UP_PART, AIOS__JOIN);
+    aios__emit_experts(b, "experts_gate", l, ref[AIOS__T_FFN_GATE_EXPS], &b->a_pair, in, b->exp,
+                       pair, AIOS__GATE_PART, cached ? AIOS__AWAIT : 0);
+    aios__emit_experts(b, "experts_up", l, ref[AIOS__T_FFN_UP_EXPS], &b->a_pair, in,
+                       b->exp ? b->exp + hp->n_ff_exp : NULL, pair, AIOS__UP_PART, AIOS__JOIN);
     o = aios__emit(b, &local, aios__op_act, "experts_act", l, AIOS__PER_PAIR, AIOS__GATE);
-    o->type = m->arch->act; o->n_in = hp->n_ff_exp; o->x = b->exp; o->x_stride = pair;
+    o->type = m->arch->act;
+    o->n_in = hp->n_ff_exp;
+    o->x = b->exp;
+    o->x_stride = pair;
     o->out = aios__acts_of(&b->a_exp, down & ~(1u << AIOSK_FLT));
     o->act_bytes = ((uint64_t)hp->n_ff_exp * 12 + aios__acts_bytes(&b->a_exp, down)) * used;
     b->act_bytes += o->act_bytes;
-    aios__emit_experts(b, "experts_down", l, ref[AIOS__T_FFN_DOWN_EXPS], &b->a_exp, &b->a_exp, b->exp_out, e, AIOS__DOWN_PART, cached ? AIOS__OF_PAIRS | AIOS__AGAIN : AIOS__OF_PAIRS);
+    aios__emit_experts(b, "experts_down", l, ref[AIOS__T_FFN_DOWN_EXPS], &b->a_exp, &b->a_exp,
+                       b->exp_out, e, AIOS__DOWN_PART,
+                       cached ? AIOS__OF_PAIRS | AIOS__AGAIN : AIOS__OF_PAIRS);
     if (b->op) b->op[b->n_ops - 1].back = (int32_t)(b->n_ops - 1 - first);
-    o = aios__emit(b, &local, aios__op_combine, "combine", l, AIOS__PER_TOKEN, ref[AIOS__T_FFN_SHARED].w >= 0 ? AIOS__GATE : 0);
-    o->n_in = hp->n_embd; o->x = b->exp_out; o->x_stride = e; o->y = b->x; o->y_stride = e; o->scale = hp->residual_scale;
-    if (shared) { o->in.p[AIOSK_FLT] = (char *)b->shared; o->in.stride[AIOSK_FLT] = e * 4; }
+    o = aios__emit(b, &local, aios__op_combine, "combine", l, AIOS__PER_TOKEN,
+                   ref[AIOS__T_FFN_SHARED].w >= 0 ? AIOS__GATE : 0);
+    o->n_in = hp->n_embd;
+    o->x = b->exp_out;
+    o->x_stride = e;
+    o->y = b->x;
+    o->y_stride = e;
+    o->scale = hp->residual_scale;
+    if (shared) {
+        o->in.p[AIOSK_FLT] = (char *)b->shared;
+        o->in.stride[AIOSK_FLT] = e * 4;
+    }
     o->act_bytes = e * 4 * (used + 2 + (uint64_t)shared);
     b->act_bytes += o->act_bytes;
 }
 
-/* Buffers of a pass. f32 forms of attention and feed-forward are the buffers that their ops write anyway. */
+/* Buffers of a pass. f32 forms of attention and feed-forward are the buffers that their ops
+ * write anyway. */
 static void aios__build_buffers(aios__build *b) {
     const aios_model *m = b->m;
     const aios__hp *hp = &m->hp;
-    uint64_t n = (uint64_t)b->n_batch, e = (uint64_t)hp->n_embd, pairs = n * (uint64_t)hp->n_used, longest;
+    uint64_t n = (uint64_t)b->n_batch, e = (uint64_t)hp->n_embd, pairs = n * (uint64_t)hp->n_used,
+             longest;
     uint32_t in_attn = 0, in_ffn = 0, in_out = 0, in_down = 0, in_exp = 0, in_exp_down = 0, in_head;
-    int32_t l, norm2 = 0, tmp = (m->arch->flags & AIOS__POST_NORM) != 0 || hp->residual_scale != 1.0f, n_ff = 0, shared = 0;
+    int32_t l, norm2 = 0,
+               tmp = (m->arch->flags & AIOS__POST_NORM) != 0 || hp->residual_scale != 1.0f,
+               n_ff = 0, shared = 0;
     for (l = 0; l < hp->n_layer; l++) {
         const aios__ref *r = m->layer[l];
-        in_attn |= aios__mask(b, r[AIOS__T_ATTN_QKV]) | aios__mask(b, r[AIOS__T_ATTN_Q]) | aios__mask(b, r[AIOS__T_ATTN_K]) | aios__mask(b, r[AIOS__T_ATTN_V]);
-        in_ffn  |= aios__ffn_mask(b, r);
-        in_exp  |= aios__mask(b, r[AIOS__T_FFN_GATE_EXPS]) | aios__mask(b, r[AIOS__T_FFN_UP_EXPS]);
+        in_attn |= aios__mask(b, r[AIOS__T_ATTN_QKV]) | aios__mask(b, r[AIOS__T_ATTN_Q]) |
+                   aios__mask(b, r[AIOS__T_ATTN_K]) | aios__mask(b, r[AIOS__T_ATTN_V]);
+        in_ffn |= aios__ffn_mask(b, r);
+        in_exp |= aios__mask(b, r[AIOS__T_FFN_GATE_EXPS]) | aios__mask(b, r[AIOS__T_FFN_UP_EXPS]);
         in_exp_down |= aios__mask(b, r[AIOS__T_FFN_DOWN_EXPS]);
         if (r[AIOS__T_FFN_UP].w >= 0 && hp->n_ff > n_ff) n_ff = hp->n_ff;
         if (r[AIOS__T_FFN_UP_SHEXP].w >= 0) {
             shared = hp->n_ff_shared ? hp->n_ff_shared : hp->n_ff;
             if (shared > n_ff) n_ff = shared;
         }
-        in_out  |= aios__mask(b, r[AIOS__T_ATTN_OUT]);
+        in_out |= aios__mask(b, r[AIOS__T_ATTN_OUT]);
         in_down |= aios__mask(b, r[AIOS__T_FFN_DOWN]) | aios__mask(b, r[AIOS__T_FFN_DOWN_SHEXP]);
-        norm2   |= r[AIOS__T_ATTN_NORM_2].w >= 0;
+        norm2 |= r[AIOS__T_ATTN_NORM_2].w >= 0;
     }
-    in_head = aios__mask(b, m->role[AIOS__T_OUTPUT].w >= 0 ? m->role[AIOS__T_OUTPUT] : m->role[AIOS__T_TOKEN_EMBD]);
+    in_head = aios__mask(b, m->role[AIOS__T_OUTPUT].w >= 0 ? m->role[AIOS__T_OUTPUT]
+                                                           : m->role[AIOS__T_TOKEN_EMBD]);
     b->n_qkv = (hp->n_head + hp->n_head_kv) * hp->hd_k + hp->n_head_kv * hp->hd_v;
     b->n_att = hp->n_head * hp->hd_v;
     b->ffn_stride = (uint64_t)n_ff * (m->arch->flags & AIOS__GATED ? 2 : 1);
-    b->x   = (float *)aios__take(&b->scratch, n * e * 4, 64);
+    b->x = (float *)aios__take(&b->scratch, n * e * 4, 64);
     b->qkv = (float *)aios__take(&b->scratch, n * (uint64_t)b->n_qkv * 4, 64);
     b->att = (float *)aios__take(&b->scratch, n * (uint64_t)b->n_att * 4, 64);
     b->state = (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_head * 8, 64);
-    b->part  = (float *)aios__take(&b->scratch, (uint64_t)aios__attend_slots(b->n_ctx) * (uint64_t)hp->n_head * (aios__round_up((uint64_t)hp->hd_v, 16) + 2) * 4, 64);
-    b->mass = b->heavy ? (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_head * (uint64_t)aios__tiles(b->n_ctx) * 8, 64) : NULL;
+    b->part = (float *)aios__take(&b->scratch,
+                                  (uint64_t)aios__attend_slots(b->n_ctx) * (uint64_t)hp->n_head *
+                                      (aios__round_up((uint64_t)hp->hd_v, 16) + 2) * 4,
+                                  64);
+    b->mass = b->heavy ? (float *)aios__take(
+                             &b->scratch,
+                             n * (uint64_t)hp->n_head * (uint64_t)aios__tiles(b->n_ctx) * 8, 64)
+                       : NULL;
     b->ffn = (float *)aios__take(&b->scratch, n * b->ffn_stride * 4, 64);
     b->tmp = tmp ? (float *)aios__take(&b->scratch, n * e * 4, 64) : NULL;
-    b->cs  = (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_rot * 4, 64);
+    b->cs = (float *)aios__take(&b->scratch, n * (uint64_t)hp->n_rot * 4, 64);
     aios__acts_layout(b, &b->a_norm, hp->n_embd, b->n_batch, in_attn | in_ffn);
     aios__acts_layout(b, &b->a_norm2, hp->n_embd, b->n_batch, norm2 ? in_attn : 0);
     aios__acts_layout(b, &b->a_att, b->n_att, b->n_batch, in_out & ~(1u << AIOSK_FLT));
     aios__acts_layout(b, &b->a_ffn, n_ff, b->n_batch, in_down & ~(1u << AIOSK_FLT));
-    aios__acts_layout(b, &b->a_out, hp->n_embd, b->n_outputs, in_head | 1u << AIOSK_FLT);    /* f32: the embedding that the host may read */
-    b->a_att.p[AIOSK_FLT] = (char *)b->att; b->a_att.stride[AIOSK_FLT] = (uint64_t)b->n_att * 4;
-    b->a_ffn.p[AIOSK_FLT] = (char *)b->ffn; b->a_ffn.stride[AIOSK_FLT] = b->ffn_stride * 4;
+    /* f32: the embedding that the host may read */
+    aios__acts_layout(b, &b->a_out, hp->n_embd, b->n_outputs, in_head | 1u << AIOSK_FLT);
+    b->a_att.p[AIOSK_FLT] = (char *)b->att;
+    b->a_att.stride[AIOSK_FLT] = (uint64_t)b->n_att * 4;
+    b->a_ffn.p[AIOSK_FLT] = (char *)b->ffn;
+    b->a_ffn.stride[AIOSK_FLT] = b->ffn_stride * 4;
     if (hp->n_expert) {
-        b->moe.n_expert = hp->n_expert; b->moe.n_used = hp->n_used;
+        b->moe.n_expert = hp->n_expert;
+        b->moe.n_used = hp->n_used;
         longest = (uint64_t)(hp->n_ff_exp > hp->n_embd ? hp->n_ff_exp : hp->n_embd);
-        for (b->moe.block_cols = AIOSK__MAX_COLS; b->moe.block_cols > AIOS__TASK_COLS; b->moe.block_cols /= 2)     /* as for any matrix */
+        /* as for any matrix */
+        for (b->moe.block_cols = AIOSK__MAX_COLS; b->moe.block_cols > AIOS__TASK_COLS;
+             b->moe.block_cols /= 2)
             if (32 * longest * (uint64_t)b->moe.block_cols <= AIOS__TASK_PRODUCTS) break;
         aios__moe_layout(&b->moe, &b->scratch, n, (uint64_t)hp->n_layer);
-        b->exp     = (float *)aios__take(&b->scratch, pairs * (uint64_t)hp->n_ff_exp * 8, 64);
+        b->exp = (float *)aios__take(&b->scratch, pairs * (uint64_t)hp->n_ff_exp * 8, 64);
         b->exp_out = (float *)aios__take(&b->scratch, pairs * e * 4, 64);
-        b->shared  = shared ? (float *)aios__take(&b->scratch, n * e * 4, 64) : NULL;
+        b->shared = shared ? (float *)aios__take(&b->scratch, n * e * 4, 64) : NULL;
         aios__acts_layout(b, &b->a_pair, hp->n_embd, (int32_t)pairs, in_exp);
-        aios__acts_layout(b, &b->a_exp, hp->n_ff_exp, (int32_t)pairs, in_exp_down & ~(1u << AIOSK_FLT));
-        b->a_exp.p[AIOSK_FLT] = (char *)b->exp; b->a_exp.stride[AIOSK_FLT] = (uint64_t)hp->n_ff_exp * 8;
+        aios__acts_layout(b, &b->a_exp, hp->n_ff_exp, (int32_t)pairs,
+                          in_exp_down & ~(1u << AIOSK_FLT));
+        b->a_exp.p[AIOSK_FLT] = (char *)b->exp;
+        b->a_exp.stride[AIOSK_FLT] = (uint64_t)hp->n_ff_exp * 8;
     }
-    b->logits = (float *)aios__take(&b->scratch, (uint64_t)b->n_outputs * (uint64_t)hp->n_vocab * 4, 64);
+    b->logits =
+        (float *)aios__take(&b->scratch, (uint64_t)b->n_outputs * (uint64_t)hp->n_vocab * 4, 64);
 }
 /* What one worker needs for itself: the largest of what its ops do. */
 static uint64_t aios__build_work(const aios__build *b) {
@@ -8980,11 +11555,14 @@ static uint64_t aios__build_work(const aios__build *b) {
     int32_t i, tables[2];
     aios__attend_work aw;
     aios__bump c = { NULL, 0 };
-    tables[0] = b->m->role[AIOS__T_TOKEN_EMBD].w; tables[1] = b->m->role[AIOS__T_POS_EMBD].w;
-    for (i = 0; i < 2; i++) if (tables[i] >= 0 && b->m->gguf.tensor[tables[i]].row_bytes > row) row = b->m->gguf.tensor[tables[i]].row_bytes;
-    w = n + row;                                                    /* a table's row, then the same dequantised */
-    if (hp->n_expert && w < 2 * n) w = 2 * n;                       /* combine */
-    if (b->numerics == AIOS_REFERENCE) {                            /* a dequantised row of any matrix */
+    tables[0] = b->m->role[AIOS__T_TOKEN_EMBD].w;
+    tables[1] = b->m->role[AIOS__T_POS_EMBD].w;
+    for (i = 0; i < 2; i++)
+        if (tables[i] >= 0 && b->m->gguf.tensor[tables[i]].row_bytes > row)
+            row = b->m->gguf.tensor[tables[i]].row_bytes;
+    w = n + row;                              /* a table's row, then the same dequantised */
+    if (hp->n_expert && w < 2 * n) w = 2 * n; /* combine */
+    if (b->numerics == AIOS_REFERENCE) {      /* a dequantised row of any matrix */
         uint64_t longest = (uint64_t)(hp->n_ff > hp->n_embd ? hp->n_ff : hp->n_embd);
         if (longest < (uint64_t)hp->n_ff_exp) longest = (uint64_t)hp->n_ff_exp;
         if (longest < (uint64_t)hp->n_ff_shared) longest = (uint64_t)hp->n_ff_shared;
@@ -8992,19 +11570,23 @@ static uint64_t aios__build_work(const aios__build *b) {
         if (w < longest * 4) w = longest * 4;
     }
     aios__attend_layout(&aw, &c, hp);
-    if (b->coded && w < AIOSK_CONVERT_SCRATCH(hp->hd_k > hp->hd_v ? hp->hd_k : hp->hd_v)) w = AIOSK_CONVERT_SCRATCH(hp->hd_k > hp->hd_v ? hp->hd_k : hp->hd_v);
+    if (b->coded && w < AIOSK_CONVERT_SCRATCH(hp->hd_k > hp->hd_v ? hp->hd_k : hp->hd_v))
+        w = AIOSK_CONVERT_SCRATCH(hp->hd_k > hp->hd_v ? hp->hd_k : hp->hd_v);
     return aios__round_up(w > c.used ? w : c.used, 64);
 }
 
-/* Counts (op NULL, scratch.base NULL) or builds. m's tensors must have their places when it builds. */
+/* Counts (op NULL, scratch.base NULL) or builds. m's tensors must have their places when it
+ * builds. */
 static void aios__program_build(aios__build *b) {
     const aios_model *m = b->m;
     const aios__hp *hp = &m->hp;
-    aios__ref head = m->role[AIOS__T_OUTPUT].w >= 0 ? m->role[AIOS__T_OUTPUT] : m->role[AIOS__T_TOKEN_EMBD];
+    aios__ref head =
+        m->role[AIOS__T_OUTPUT].w >= 0 ? m->role[AIOS__T_OUTPUT] : m->role[AIOS__T_TOKEN_EMBD];
     aios__op local, *o;
     int32_t l;
     b->n_ops = b->n_phases = b->n_units = b->n_each = 0;
-    b->w_bytes = b->row_bytes = b->act_bytes = b->stream_bytes = b->expert_bytes = b->slot_bytes = 0;
+    b->w_bytes = b->row_bytes = b->act_bytes = b->stream_bytes = b->expert_bytes = b->slot_bytes =
+        0;
     memset(b->part_bytes, 0, sizeof b->part_bytes);
     memset(b->table, 0, sizeof b->table);
     b->row_slot_bytes = b->n_tables = 0;
@@ -9014,44 +11596,70 @@ static void aios__program_build(aios__build *b) {
     b->work = (char *)aios__take(&b->scratch, b->work_bytes * (uint64_t)b->n_threads, 64);
 
     if (b->n_seq > 1) aios__emit(b, &local, aios__op_copy, "copy", -1, AIOS__PER_COPY, 0);
-    aios__emit_table(b, aios__op_embed, "embed", m->role[AIOS__T_TOKEN_EMBD], AIOS__EMBD_TABLE, hp->embd_scale);
+    aios__emit_table(b, aios__op_embed, "embed", m->role[AIOS__T_TOKEN_EMBD], AIOS__EMBD_TABLE,
+                     hp->embd_scale);
     if (hp->n_rot) {
-        o = aios__emit(b, &local, aios__op_angles, "angles", -1, AIOS__PER_TOKEN, b->n_tables ? 0 : AIOS__JOIN);       /* beside what goes in rounds nothing runs */
-        o->n_in = hp->n_rot / 2; o->freq = b->freq; o->scale = b->rope_mult; o->y = b->cs; o->y_stride = (uint64_t)hp->n_rot;
+        /* beside what goes in rounds nothing runs */
+        o = aios__emit(b, &local, aios__op_angles, "angles", -1, AIOS__PER_TOKEN,
+                       b->n_tables ? 0 : AIOS__JOIN);
+        o->n_in = hp->n_rot / 2;
+        o->freq = b->freq;
+        o->scale = b->rope_mult;
+        o->y = b->cs;
+        o->y_stride = (uint64_t)hp->n_rot;
         o->act_bytes = (uint64_t)hp->n_rot * 4;
         b->act_bytes += o->act_bytes;
     }
     if (m->role[AIOS__T_POS_EMBD].w >= 0 && m->arch->flags & AIOS__POS_EMBD)
-        aios__emit_table(b, aios__op_positions, "positions", m->role[AIOS__T_POS_EMBD], AIOS__POS_TABLE, 1.0f);
+        aios__emit_table(b, aios__op_positions, "positions", m->role[AIOS__T_POS_EMBD],
+                         AIOS__POS_TABLE, 1.0f);
     for (l = 0; l < hp->n_layer; l++) {
         const aios__ref *r = m->layer[l];
-        uint32_t in_attn = aios__mask(b, r[AIOS__T_ATTN_QKV]) | aios__mask(b, r[AIOS__T_ATTN_Q]) | aios__mask(b, r[AIOS__T_ATTN_K]) | aios__mask(b, r[AIOS__T_ATTN_V]);
+        uint32_t in_attn = aios__mask(b, r[AIOS__T_ATTN_QKV]) | aios__mask(b, r[AIOS__T_ATTN_Q]) |
+                           aios__mask(b, r[AIOS__T_ATTN_K]) | aios__mask(b, r[AIOS__T_ATTN_V]);
         uint32_t in_ffn = aios__ffn_mask(b, r);
-        if (m->arch->flags & AIOS__PARALLEL) {      /* both read the block's input, so both norms come first */
+        /* both read the block's input, so both norms come first */
+        if (m->arch->flags & AIOS__PARALLEL) {
             int32_t two = r[AIOS__T_ATTN_NORM_2].w >= 0;
-            aios__emit_norm(b, "norm", l, r[AIOS__T_ATTN_NORM], b->x, &b->a_norm, two ? in_ffn : in_attn | in_ffn, NULL, 0);
-            if (two) aios__emit_norm(b, "norm_2", l, r[AIOS__T_ATTN_NORM_2], b->x, &b->a_norm2, in_attn, NULL, AIOS__JOIN);
+            aios__emit_norm(b, "norm", l, r[AIOS__T_ATTN_NORM], b->x, &b->a_norm,
+                            two ? in_ffn : in_attn | in_ffn, NULL, 0);
+            if (two)
+                aios__emit_norm(b, "norm_2", l, r[AIOS__T_ATTN_NORM_2], b->x, &b->a_norm2, in_attn,
+                                NULL, AIOS__JOIN);
             aios__build_attention(b, l, two ? &b->a_norm2 : &b->a_norm);
             aios__build_ffn(b, l, &b->a_norm);
         } else {
-            aios__emit_norm(b, "attn_norm", l, r[AIOS__T_ATTN_NORM], b->x, &b->a_norm, in_attn, NULL, 0);
+            aios__emit_norm(b, "attn_norm", l, r[AIOS__T_ATTN_NORM], b->x, &b->a_norm, in_attn,
+                            NULL, 0);
             aios__build_attention(b, l, &b->a_norm);
-            aios__emit_norm(b, "ffn_norm", l, r[AIOS__T_FFN_NORM], b->x, &b->a_norm, in_ffn, NULL, 0);
-            if (r[AIOS__T_FFN_ROUTER].w >= 0) aios__build_experts(b, l, &b->a_norm);
-            else aios__build_ffn(b, l, &b->a_norm);
+            aios__emit_norm(b, "ffn_norm", l, r[AIOS__T_FFN_NORM], b->x, &b->a_norm, in_ffn, NULL,
+                            0);
+            if (r[AIOS__T_FFN_ROUTER].w >= 0)
+                aios__build_experts(b, l, &b->a_norm);
+            else
+                aios__build_ffn(b, l, &b->a_norm);
         }
     }
-    aios__emit_norm(b, "output_norm", -1, m->role[AIOS__T_OUTPUT_NORM], b->x, &b->a_out, aios__mask(b, head) | 1u << AIOSK_FLT, NULL, AIOS__ON_OUTPUTS);
-    aios__emit_matmul(b, "output", -1, head, &b->a_out, b->logits, (uint64_t)hp->n_vocab, AIOS__ON_OUTPUTS);
+    aios__emit_norm(b, "output_norm", -1, m->role[AIOS__T_OUTPUT_NORM], b->x, &b->a_out,
+                    aios__mask(b, head) | 1u << AIOSK_FLT, NULL, AIOS__ON_OUTPUTS);
+    aios__emit_matmul(b, "output", -1, head, &b->a_out, b->logits, (uint64_t)hp->n_vocab,
+                      AIOS__ON_OUTPUTS);
     if (hp->logit_scale != 1.0f) {
-        o = aios__emit(b, &local, aios__op_scale, "logit_scale", -1, AIOS__PER_TOKEN, AIOS__ON_OUTPUTS);
-        o->x = b->logits; o->x_stride = (uint64_t)hp->n_vocab; o->n_in = hp->n_vocab; o->scale = hp->logit_scale;
+        o = aios__emit(b, &local, aios__op_scale, "logit_scale", -1, AIOS__PER_TOKEN,
+                       AIOS__ON_OUTPUTS);
+        o->x = b->logits;
+        o->x_stride = (uint64_t)hp->n_vocab;
+        o->n_in = hp->n_vocab;
+        o->scale = hp->logit_scale;
         o->act_bytes = (uint64_t)hp->n_vocab * 8;
         b->act_bytes += o->act_bytes;
     }
     if (hp->logit_cap != 0) {
         o = aios__emit(b, &local, aios__op_cap, "cap", -1, AIOS__PER_TOKEN, AIOS__ON_OUTPUTS);
-        o->x = b->logits; o->x_stride = (uint64_t)hp->n_vocab; o->n_in = hp->n_vocab; o->scale = hp->logit_cap;
+        o->x = b->logits;
+        o->x_stride = (uint64_t)hp->n_vocab;
+        o->n_in = hp->n_vocab;
+        o->scale = hp->logit_cap;
         o->act_bytes = (uint64_t)hp->n_vocab * 8;
         b->act_bytes += o->act_bytes;
     }
@@ -9060,80 +11668,93 @@ static void aios__program_build(aios__build *b) {
 AIOS__SMALL_END
 
 /* ======== run/exec.c ======== */
-/* exec.c: runs the program over one pass: phase by phase, task by task, until done or until the deadline. The position
- * (phase, round, next task of every share) is all the state there is: a run that was stopped goes on where it was. Each worker
- * has its share of a phase, tasks that follow each other in memory, and helps with the others' when it is through: which worker
- * runs what is left to chance, and no result depends on it. */
+/* exec.c: runs the program over one pass: phase by phase, task by task, until done or until the
+ * deadline. The position (phase, round, next task of every share) is all the state there is: a
+ * run that was stopped goes on where it was. Each worker has its share of a phase, tasks that
+ * follow each other in memory, and helps with the others' when it is through: which worker runs
+ * what is left to chance, and no result depends on it. */
 
 typedef struct aios__sequence {
-    int32_t *token;                     /* [n_ctx]                                                          */
-    uint8_t *want;                      /* [n_ctx] 1 = keep the logits after this token                     */
-    uint64_t used;                      /* number of the last pass that it was in                           */
-    int32_t pinned, held;               /* its pages are not spilled: at all, during this call              */
-    int32_t its_turn;                   /* to have a part in the next pass                                  */
-    int32_t n_fed, n_done;              /* tokens given, and those in the cache                             */
+    int32_t *token;        /* [n_ctx] */
+    uint8_t *want;         /* [n_ctx] 1 = keep the logits after this token */
+    uint64_t used;         /* number of the last pass that it was in */
+    int32_t pinned, held;  /* its pages are not spilled: at all, during this call */
+    int32_t its_turn;      /* to have a part in the next pass */
+    int32_t n_fed, n_done; /* tokens given, and those in the cache */
 } aios__sequence;
 
-typedef struct aios__share { int32_t next, end; char apart[56]; } aios__share;      /* tasks next..end-1 are to be taken */
+/* tasks next..end-1 are to be taken */
+typedef struct aios__share {
+    int32_t next, end;
+    char apart[56];
+} aios__share;
 
 struct aios_context {
     aios_allocator mem;
-    aios_mem_req req[AIOS_N_MEM];       /* by kind; WEIGHTS: room for what is streamed                      */
+    aios_mem_req req[AIOS_N_MEM]; /* by kind; WEIGHTS: room for what is streamed */
     void *block[AIOS_N_MEM];
     aios_model *model;
     aios_plan plan;
     aios_context_desc desc;
-    aios_spill spill;                   /* zeros: none                                                      */
-    int32_t rescued;                    /* by spill.c, when all wait for room: sequence + 1                */
-    uint8_t no_idle[AIOS__N_GROUPS][AIOS__N_FORMS];     /* no idle sequence has a page of this pool to give: stays so until the next verb or pass */
+    aios_spill spill; /* zeros: none */
+    int32_t rescued;  /* by spill.c, when all wait for room: sequence + 1 */
+    /* no idle sequence has a page of this pool to give: stays so until the next verb or pass */
+    uint8_t no_idle[AIOS__N_GROUPS][AIOS__N_FORMS];
     const aiosk_isa *k;
     aios__kv kv;
     aios__pass pass;
     aios__build prog;
     aios__run run;
-    aios__sequence *seq;                /* [n_seq]                                                          */
+    aios__sequence *seq; /* [n_seq] */
     void *sample_work;
     aios__pool pool;
     aios__stream stream;
-    aios__cache cache;                  /* of experts that are not resident                                 */
-    aios__rows rows;                    /* of tables that are not                                           */
+    aios__cache cache; /* of experts that are not resident */
+    aios__rows rows;   /* of tables that are not */
     aios_counters count;
     /* where the run stands */
-    int32_t running;                    /* a pass is under way                                              */
-    uint64_t n_passed;                  /* passes finished since opening                                    */
-    int32_t next_turn;                  /* sequence that is first to have a part, when not all can          */
-    int32_t n_out_ready;                /* rows of the last finished pass                                   */
-    int32_t unready;                    /* the current round waits for its unit; 2: and had to              */
-    aios_status failed;                 /* why it will not come                                             */
-    uint32_t op0, op1;                  /* ops of the current phase                                         */
+    int32_t running;     /* a pass is under way */
+    uint64_t n_passed;   /* passes finished since opening */
+    int32_t next_turn;   /* sequence that is first to have a part, when not all can */
+    int32_t n_out_ready; /* rows of the last finished pass */
+    int32_t unready;     /* the current round waits for its unit; 2: and had to */
+    aios_status failed;  /* why it will not come */
+    uint32_t op0, op1;   /* ops of the current phase */
     int32_t n_tasks;
-    uint64_t deadline;                  /* 0 = none                                                         */
-    uint64_t since;                     /* AIOS_CONTEXT_PROFILE: when the current phase began, or the step  */
-    int32_t n_workers;                  /* that take part: 1..n_threads                                     */
-    aios__share *share;                 /* [n_threads]                                                      */
-    char apart0[64]; int32_t stop;      /* time is up, cancelled or interrupted                             */
-    int32_t cancel, interrupt;          /* set from any thread                                              */
-    int32_t halt;                       /* decided by the last worker at a barrier: all leave               */
+    uint64_t deadline;  /* 0 = none */
+    uint64_t since;     /* AIOS_CONTEXT_PROFILE: when the current phase began, or the step */
+    int32_t n_workers;  /* that take part: 1..n_threads */
+    aios__share *share; /* [n_threads] */
+    char apart0[64];
+    int32_t stop;              /* time is up, cancelled or interrupted */
+    int32_t cancel, interrupt; /* set from any thread */
+    int32_t halt;              /* decided by the last worker at a barrier: all leave */
     char apart1[64];
 };
 
 static uint64_t aios__now(const aios_context *c) { return c->desc.now_ns(c->desc.now_user); }
 /* Does somebody want the step to return, whatever the time? */
-static int32_t aios__stop_wanted(const aios_context *c) { return aios__load(&c->cancel) | aios__load(&c->interrupt); }
-static int32_t aios__time_up(const aios_context *c, uint64_t deadline) { return deadline && aios__now(c) >= deadline; }
+static int32_t aios__stop_wanted(const aios_context *c) {
+    return aios__load(&c->cancel) | aios__load(&c->interrupt);
+}
+static int32_t aios__time_up(const aios_context *c, uint64_t deadline) {
+    return deadline && aios__now(c) >= deadline;
+}
 
-/* Deals the tasks of a phase, or of its next round, out to the workers. How many they are may change before the phase is done:
- * whoever is there takes what is left of any share. */
+/* Deals the tasks of a phase, or of its next round, out to the workers. How many they are may
+ * change before the phase is done: whoever is there takes what is left of any share. */
 static void aios__deal(aios_context *c) {
     int32_t w, n = c->n_workers;
     for (w = 0; w < c->plan.n_threads; w++) {
-        c->share[w].next = w < n ? (int32_t)((int64_t)c->n_tasks * w / n) : 0;          /* nobody works now */
+        /* nobody works now */
+        c->share[w].next = w < n ? (int32_t)((int64_t)c->n_tasks * w / n) : 0;
         c->share[w].end = w < n ? (int32_t)((int64_t)c->n_tasks * (w + 1) / n) : 0;
     }
 }
 static int32_t aios__all_taken(const aios_context *c) {
     int32_t w;
-    for (w = 0; w < c->plan.n_threads; w++) if (aios__load(&c->share[w].next) < c->share[w].end) return 0;
+    for (w = 0; w < c->plan.n_threads; w++)
+        if (aios__load(&c->share[w].next) < c->share[w].end) return 0;
     return 1;
 }
 /* Counts the tasks of a round and deals them out. */
@@ -9143,7 +11764,8 @@ static void aios__round_deal(aios_context *c) {
     for (op = c->op0; op < c->op1; op++) c->n_tasks += aios__op_tasks(&c->prog.op[op], &c->run);
     aios__deal(c);
 }
-/* Begins a round of the current phase. One that awaits experts is dealt out when it is known which are there. */
+/* Begins a round of the current phase. One that awaits experts is dealt out when it is known
+ * which are there. */
 static void aios__round_enter(aios_context *c, int32_t round) {
     uint32_t flags = c->prog.op[c->op0].flags;
     c->run.round = round;
@@ -9153,8 +11775,10 @@ static void aios__round_enter(aios_context *c, int32_t round) {
         aios__rows_ask(&c->rows, op->part, aios__table_rows(&c->pass, op->part), t, c->pass.n - t);
     }
     c->unready = (flags & (AIOS__STREAMED | AIOS__AWAIT | AIOS__ROWS)) != 0;
-    if (flags & AIOS__AWAIT) c->n_tasks = 1;
-    else aios__round_deal(c);
+    if (flags & AIOS__AWAIT)
+        c->n_tasks = 1;
+    else
+        aios__round_deal(c);
 }
 /* Makes the phase that starts at op the current one, passing over phases without tasks. */
 static void aios__phase_enter(aios_context *c, uint32_t op) {
@@ -9166,7 +11790,11 @@ static void aios__phase_enter(aios_context *c, uint32_t op) {
         while (c->op1 < p->n_ops && p->op[c->op1].flags & AIOS__JOIN) c->op1++;
         aios__round_enter(c, 0);
         if (c->n_tasks) return;
-        if (c->unready) { int32_t i; for (i = 0; i < p->op[op].n_units; i++) aios__stream_pass(&c->stream); }     /* nobody wants these rows now */
+        /* nobody wants these rows now */
+        if (c->unready) {
+            int32_t i;
+            for (i = 0; i < p->op[op].n_units; i++) aios__stream_pass(&c->stream);
+        }
     }
 }
 /* Is what the current round reads there? 1 = yes; 0 = not yet; AIOS_ERR_*: it cannot be read. */
@@ -9182,14 +11810,17 @@ static int32_t aios__phase_ready(aios_context *c) {
     uint32_t flags = c->prog.op[c->op0].flags;
     int32_t r;
     if (!c->unready) return 1;
-    if (c->stream.how == AIOS__READ_INLINE && c->unready == 1 && flags & AIOS__STREAMED) {        /* what the worker reads itself, it waits for */
+    /* what the worker reads itself, it waits for */
+    if (c->stream.how == AIOS__READ_INLINE && c->unready == 1 && flags & AIOS__STREAMED) {
         t0 = aios__now(c) | 1;
         c->count.n_stalls++;
         c->unready = 2;
     }
     for (;;) {
         now = aios__now(c);
-        slice = c->deadline && c->deadline > now && c->deadline - now < 2000000 ? c->deadline - now : 2000000;     /* cancelling is heard within 2 ms */
+        /* cancelling is heard within 2 ms */
+        slice = c->deadline && c->deadline > now && c->deadline - now < 2000000 ? c->deadline - now
+                                                                                : 2000000;
         r = aios__round_try(c, t0 ? slice : 0);
         if (r) break;
         if (!t0) {
@@ -9197,10 +11828,16 @@ static int32_t aios__phase_ready(aios_context *c) {
             c->count.n_stalls += c->unready == 1;
             c->unready = 2;
         }
-        if (aios__stop_wanted(c) || aios__time_up(c, c->deadline)) { aios__store(&c->stop, 1); break; }
+        if (aios__stop_wanted(c) || aios__time_up(c, c->deadline)) {
+            aios__store(&c->stop, 1);
+            break;
+        }
     }
     if (t0) c->count.stall_ns += aios__now(c) - t0;
-    if (r == 1 && c->stream.how == AIOS__READ_INLINE && (aios__stop_wanted(c) || aios__time_up(c, c->deadline))) aios__store(&c->stop, 1);      /* the read was the worker's own */
+    /* the read was the worker's own */
+    if (r == 1 && c->stream.how == AIOS__READ_INLINE &&
+        (aios__stop_wanted(c) || aios__time_up(c, c->deadline)))
+        aios__store(&c->stop, 1);
     if (r < 0) c->failed = r;
     if (r != 1) return 0;
     c->unready = 0;
@@ -9216,7 +11853,8 @@ static void aios__read_ahead(aios_context *c) {
     if (!c->rows.n_slots) return;
     for (s = 0; s < c->plan.n_seq; s++) {
         const aios__sequence *q = &c->seq[s];
-        for (i = q->n_done; c->running && k < c->pass.n && c->pass.seq[k] == s; k++) i = c->pass.pos[k] + 1;
+        for (i = q->n_done; c->running && k < c->pass.n && c->pass.seq[k] == s; k++)
+            i = c->pass.pos[k] + 1;
         for (; i < q->n_fed && n < c->rows.n_slots; i++) c->rows.soon[n++] = q->token[i];
     }
     aios__rows_ahead(&c->rows, n);
@@ -9232,7 +11870,10 @@ static void aios__phase_work(aios_context *c, int32_t worker) {
             const aios__op *op = &c->prog.op[c->op0];
             int32_t t = aios__fetch_add(&s->next, 1), n;
             if (t >= s->end) break;
-            while (t >= (n = aios__op_tasks(op, &c->run))) { t -= n; op++; }
+            while (t >= (n = aios__op_tasks(op, &c->run))) {
+                t -= n;
+                op++;
+            }
             op->run(op, &c->run, t, worker);
             if (aios__stop_wanted(c) || aios__time_up(c, c->deadline)) aios__store(&c->stop, 1);
         }
@@ -9246,23 +11887,29 @@ static void aios__book(aios_context *c) {
     if (now > c->since) c->prog.op[c->op0].busy_ns += now - c->since;
     c->since = now;
 }
-/* After all workers have left the phase: goes to the next round or phase if it is finished. A phase of one task is done
- * here and now: the others would wait for it all the same, and a barrier is saved. */
+/* After all workers have left the phase: goes to the next round or phase if it is finished. A
+ * phase of one task is done here and now: the others would wait for it all the same, and a
+ * barrier is saved. */
 static void aios__phase_leave(aios_context *c, int32_t worker) {
     int32_t ready = 1;
     while (aios__all_taken(c)) {
         c->count.n_tasks += (uint64_t)c->n_tasks;
         aios__book(c);
         if (c->prog.op[c->op0].flags & AIOS__STREAMED) aios__stream_pass(&c->stream);
-        if (c->run.round + 1 < aios__op_rounds(&c->prog.op[c->op0], &c->run)) aios__round_enter(c, c->run.round + 1);
-        else if (c->prog.op[c->op0].flags & AIOS__AGAIN && aios__cache_next(&c->cache)) aios__phase_enter(c, c->op0 - (uint32_t)c->prog.op[c->op0].back);
+        if (c->run.round + 1 < aios__op_rounds(&c->prog.op[c->op0], &c->run))
+            aios__round_enter(c, c->run.round + 1);
+        else if (c->prog.op[c->op0].flags & AIOS__AGAIN && aios__cache_next(&c->cache))
+            aios__phase_enter(c, c->op0 - (uint32_t)c->prog.op[c->op0].back);
         else {
-            if (c->prog.op[c->op0].flags & AIOS__ROWS && c->prog.op[c->op0].part == c->prog.last_table) aios__read_ahead(c);
+            if (c->prog.op[c->op0].flags & AIOS__ROWS &&
+                c->prog.op[c->op0].part == c->prog.last_table)
+                aios__read_ahead(c);
             aios__phase_enter(c, c->op1);
         }
-        if (aios__exec_done(c) || aios__load(&c->stop)) break;       /* nothing is read past the end */
+        if (aios__exec_done(c) || aios__load(&c->stop)) break; /* nothing is read past the end */
         ready = aios__phase_ready(c);
-        if (c->desc.flags & AIOS_CONTEXT_PROFILE) c->since = aios__now(c);      /* waiting is nobody's work */
+        /* waiting is nobody's work */
+        if (c->desc.flags & AIOS_CONTEXT_PROFILE) c->since = aios__now(c);
         if (!ready || c->n_tasks > 1) break;
         aios__phase_work(c, worker);
     }
@@ -9280,8 +11927,10 @@ static void aios__exec_walk(void *arg, int32_t worker) {
         if (aios__barrier_arrive(&c->pool, &gen)) {
             aios__phase_leave(c, worker);
             over = c->halt;
-            aios__barrier_release(&c->pool, over);      /* the step may be over for its caller from here on: c is not ours */
-        } else over = aios__barrier_wait(&c->pool, gen);
+            /* the step may be over for its caller from here on: c is not ours */
+            aios__barrier_release(&c->pool, over);
+        } else
+            over = aios__barrier_wait(&c->pool, gen);
     }
     aiosk_fp_end(fp);
 }
@@ -9309,8 +11958,10 @@ static int32_t aios__exec(aios_context *c, uint64_t deadline) {
     fp = aiosk_fp_begin();
     do {
         int32_t n = c->n_workers < c->n_tasks ? c->n_workers : c->n_tasks;
-        if (c->desc.parallel_for && n > 1) c->desc.parallel_for(c->desc.parallel_user, n, aios__exec_lent, c);
-        else aios__phase_work(c, 0);
+        if (c->desc.parallel_for && n > 1)
+            c->desc.parallel_for(c->desc.parallel_user, n, aios__exec_lent, c);
+        else
+            aios__phase_work(c, 0);
         aios__phase_leave(c, 0);
     } while (!c->halt);
     aiosk_fp_end(fp);
@@ -9320,38 +11971,54 @@ static int32_t aios__exec(aios_context *c, uint64_t deadline) {
 /* Is the running pass at work on tokens of the sequence from n on? */
 static int32_t aios__in_pass(const aios_context *c, int32_t seq, int32_t n) {
     int32_t i;
-    for (i = 0; c->running && i < c->pass.n; i++) if (c->pass.seq[i] == seq && c->pass.pos[i] >= n) return 1;
+    for (i = 0; c->running && i < c->pass.n; i++)
+        if (c->pass.seq[i] == seq && c->pass.pos[i] >= n) return 1;
     return 0;
 }
 
 AIOS__SMALL_BEGIN
 
 /* ======== context/spill.c ======== */
-/* spill.c: pages of sequences that wait for nothing go to the host when others need the room, and come back before their sequence goes
- * on. Which ones go follows from the order of steps alone; bits do not depend on it. A page that several tables name stays. */
+/* spill.c: pages of sequences that wait for nothing go to the host when others need the room,
+ * and come back before their sequence goes on. Which ones go follows from the order of steps
+ * alone; bits do not depend on it. A page that several tables name stays. */
 
-enum { AIOS__SPILLED = -2 };            /* entry of a table whose page is with the host                     */
+enum { AIOS__SPILLED = -2 }; /* entry of a table whose page is with the host */
 
-static uint64_t aios__spill_key(int32_t g, int32_t f, int32_t seq, int32_t t) { return (uint64_t)(g * AIOS__N_FORMS + f) << 56 | (uint64_t)(uint32_t)seq << 28 | (uint64_t)(uint32_t)t; }
+static uint64_t aios__spill_key(int32_t g, int32_t f, int32_t seq, int32_t t) {
+    return (uint64_t)(g * AIOS__N_FORMS + f) << 56 | (uint64_t)(uint32_t)seq << 28 |
+           (uint64_t)(uint32_t)t;
+}
 
-/* Takes a page of pool (g, f) from the sequence that has been idle longest; any: or, when none is idle, from one that waits. 1, 0 when there is
- * none to take, or an error. */
-static int32_t aios__spill_one(aios_context *c, int32_t g, int32_t f, int32_t any, aios_error *err) {
+/* Takes a page of pool (g, f) from the sequence that has been idle longest; any: or, when none
+ * is idle, from one that waits. 1, 0 when there is none to take, or an error. */
+static int32_t aios__spill_one(aios_context *c, int32_t g, int32_t f, int32_t any,
+                               aios_error *err) {
     aios__kv *kv = &c->kv;
     aios__pages *p = &kv->pool[g][f];
     int32_t s, t, victim = -1, at = -1, waits, *row;
     if (!c->spill.put || (!any && c->no_idle[g][f])) return 0;
-    for (waits = 0; victim < 0 && waits <= any; waits++) for (s = 0; s < kv->n_seq; s++) {
-        if ((c->seq[s].n_done < c->seq[s].n_fed) != waits || c->seq[s].pinned || c->seq[s].held || aios__in_pass(c, s, 0) || (victim >= 0 && c->seq[s].used >= c->seq[victim].used)) continue;
-        row = aios__kv_row(kv, g, f, s);
-        for (t = 0; t < kv->seq[s].top && !(row[t] >= 0 && p->refs[row[t]] == 1); t++) {}
-        if (t < kv->seq[s].top) { victim = s; at = t; }
-    }
+    for (waits = 0; victim < 0 && waits <= any; waits++)
+        for (s = 0; s < kv->n_seq; s++) {
+            if ((c->seq[s].n_done < c->seq[s].n_fed) != waits || c->seq[s].pinned ||
+                c->seq[s].held || aios__in_pass(c, s, 0) ||
+                (victim >= 0 && c->seq[s].used >= c->seq[victim].used))
+                continue;
+            row = aios__kv_row(kv, g, f, s);
+            for (t = 0; t < kv->seq[s].top && !(row[t] >= 0 && p->refs[row[t]] == 1); t++) {}
+            if (t < kv->seq[s].top) {
+                victim = s;
+                at = t;
+            }
+        }
     c->no_idle[g][f] = victim < 0 || waits > 1;
     if (victim < 0) return 0;
     row = aios__kv_row(kv, g, f, victim) + at;
-    if (c->spill.put(c->spill.user, aios__spill_key(g, f, victim, at), p->base + (uint64_t)*row * p->bytes, p->bytes))
-        return aios__fail2(err, AIOS_ERR_IO, AIOS__NO_OFF, p->bytes, 0, "the host did not take a page of % bytes of sequence %", aios__u(p->bytes), aios__i(victim));
+    if (c->spill.put(c->spill.user, aios__spill_key(g, f, victim, at),
+                     p->base + (uint64_t)*row * p->bytes, p->bytes))
+        return aios__fail2(err, AIOS_ERR_IO, AIOS__NO_OFF, p->bytes, 0,
+                           "the host did not take a page of % bytes of sequence %",
+                           aios__u(p->bytes), aios__i(victim));
     kv->seq[victim].n_spares[g] -= f == AIOS__KV_OPEN && aios__kv_spare(kv, g, victim, at);
     aios__page_drop(kv, g, f, row);
     *row = AIOS__SPILLED;
@@ -9364,87 +12031,109 @@ static int32_t aios__spill_one(aios_context *c, int32_t g, int32_t f, int32_t an
 static int32_t aios__spill_room(const aios_context *c, int32_t g, int32_t f) {
     int32_t s;
     if (c->kv.pool[g][f].n_free) return 1;
-    for (s = 0; f == AIOS__KV_OPEN && s < c->kv.n_seq; s++) if (c->kv.seq[s].n_spares[g]) return 1;
+    for (s = 0; f == AIOS__KV_OPEN && s < c->kv.n_seq; s++)
+        if (c->kv.seq[s].n_spares[g]) return 1;
     return 0;
 }
-static int32_t aios__spill_fetch(aios_context *c, int32_t seq, int32_t any, uint64_t deadline, int32_t *done, aios_error *err) {
+static int32_t aios__spill_fetch(aios_context *c, int32_t seq, int32_t any, uint64_t deadline,
+                                 int32_t *done, aios_error *err) {
     aios__kv *kv = &c->kv;
     int32_t g, f, t, r;
-    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
-        aios__pages *p = &kv->pool[g][f];
-        int32_t *row = aios__kv_row(kv, g, f, seq);
-        for (t = 0; row && kv->seq[seq].n_spilled && t < kv->seq[seq].top; t++) {
-            if (row[t] != AIOS__SPILLED) continue;
-            for (;;) {
-                if (*done && aios__time_up(c, deadline)) return AIOS_MORE + 1;
-                if (aios__spill_room(c, g, f)) break;
-                if ((r = aios__spill_one(c, g, f, any, err)) != 1) return r;
+    for (g = 0; g < AIOS__N_GROUPS; g++)
+        for (f = 0; f < AIOS__N_FORMS; f++) {
+            aios__pages *p = &kv->pool[g][f];
+            int32_t *row = aios__kv_row(kv, g, f, seq);
+            for (t = 0; row && kv->seq[seq].n_spilled && t < kv->seq[seq].top; t++) {
+                if (row[t] != AIOS__SPILLED) continue;
+                for (;;) {
+                    if (*done && aios__time_up(c, deadline)) return AIOS_MORE + 1;
+                    if (aios__spill_room(c, g, f)) break;
+                    if ((r = aios__spill_one(c, g, f, any, err)) != 1) return r;
+                    *done = 1;
+                }
+                aios__page_take(kv, g, f, &row[t]);
+                if (c->spill.get(c->spill.user, aios__spill_key(g, f, seq, t),
+                                 p->base + (uint64_t)row[t] * p->bytes, p->bytes)) {
+                    aios__page_drop(kv, g, f, &row[t]);
+                    row[t] = AIOS__SPILLED;
+                    return aios__fail2(err, AIOS_ERR_IO, AIOS__NO_OFF, p->bytes, 0,
+                                       "the host did not give back a page of % bytes of sequence %",
+                                       aios__u(p->bytes), aios__i(seq));
+                }
                 *done = 1;
+                kv->seq[seq].n_spilled--;
+                c->count.n_fetched++;
+                c->count.fetch_bytes += p->bytes;
             }
-            aios__page_take(kv, g, f, &row[t]);
-            if (c->spill.get(c->spill.user, aios__spill_key(g, f, seq, t), p->base + (uint64_t)row[t] * p->bytes, p->bytes)) {
-                aios__page_drop(kv, g, f, &row[t]);
-                row[t] = AIOS__SPILLED;
-                return aios__fail2(err, AIOS_ERR_IO, AIOS__NO_OFF, p->bytes, 0, "the host did not give back a page of % bytes of sequence %", aios__u(p->bytes), aios__i(seq));
-            }
-            *done = 1;
-            kv->seq[seq].n_spilled--;
-            c->count.n_fetched++;
-            c->count.fetch_bytes += p->bytes;
         }
-    }
     return 1;
 }
-/* Brings back what was spilled of a sequence, page by page. 1 when all is there; 0 when there is no room, AIOS_MORE + 1 when time is up first, but
- * not before something is done. */
-static int32_t aios__spill_bring(aios_context *c, int32_t seq, int32_t any, uint64_t deadline, int32_t *done, aios_error *err) {
+/* Brings back what was spilled of a sequence, page by page. 1 when all is there; 0 when there is
+ * no room, AIOS_MORE + 1 when time is up first, but not before something is done. */
+static int32_t aios__spill_bring(aios_context *c, int32_t seq, int32_t any, uint64_t deadline,
+                                 int32_t *done, aios_error *err) {
     int32_t r;
-    c->seq[seq].held++;                 /* room is made at the cost of others                               */
+    c->seq[seq].held++; /* room is made at the cost of others */
     r = aios__spill_fetch(c, seq, any, deadline, done, err);
     c->seq[seq].held--;
     return r;
 }
 /* For verbs that work on a whole sequence. */
-static aios_status aios__spill_whole(aios_context *c, int32_t seq, uint64_t deadline, aios_error *err) {
+static aios_status aios__spill_whole(aios_context *c, int32_t seq, uint64_t deadline,
+                                     aios_error *err) {
     int32_t done = 0, r;
     memset(c->no_idle, 0, sizeof c->no_idle);
     r = c->kv.seq[seq].n_spilled ? aios__spill_bring(c, seq, 0, deadline, &done, err) : 1;
-    return r > 1 ? AIOS_MORE : r == 1 ? AIOS_OK : r == 0 ? aios__fail1(err, AIOS_ERR_FULL, AIOS__NO_OFF, "the cache has no room to bring sequence % back", aios__i(seq)) : r;
+    return r > 1    ? AIOS_MORE
+           : r == 1 ? AIOS_OK
+           : r == 0 ? aios__fail1(err, AIOS_ERR_FULL, AIOS__NO_OFF,
+                                  "the cache has no room to bring sequence % back", aios__i(seq))
+                    : r;
 }
 /* A sequence that is given up: the host need not keep its pages. */
 static void aios__spill_forget(aios_context *c, int32_t seq) {
     aios__kv *kv = &c->kv;
     int32_t g, f, t;
-    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
-        int32_t *row = aios__kv_row(kv, g, f, seq);
-        for (t = 0; row && kv->seq[seq].n_spilled && t < kv->seq[seq].top; t++) {
-            if (row[t] != AIOS__SPILLED) continue;
-            row[t] = AIOS__NO_PAGE;
-            kv->seq[seq].n_spilled--;
-            if (c->spill.drop) c->spill.drop(c->spill.user, aios__spill_key(g, f, seq, t));
+    for (g = 0; g < AIOS__N_GROUPS; g++)
+        for (f = 0; f < AIOS__N_FORMS; f++) {
+            int32_t *row = aios__kv_row(kv, g, f, seq);
+            for (t = 0; row && kv->seq[seq].n_spilled && t < kv->seq[seq].top; t++) {
+                if (row[t] != AIOS__SPILLED) continue;
+                row[t] = AIOS__NO_PAGE;
+                kv->seq[seq].n_spilled--;
+                if (c->spill.drop) c->spill.drop(c->spill.user, aios__spill_key(g, f, seq, t));
+            }
         }
-    }
 }
-/* Brings a waiting sequence back and makes room for its tokens. 1 when some of them have room, 0 when none has, AIOS_MORE + 1 when time is up (something
- * has been done), or an error. */
-static int32_t aios__spill_ready(aios_context *c, int32_t s, int32_t any, uint64_t deadline, int32_t *done, aios_error *err) {
+/* Brings a waiting sequence back and makes room for its tokens. 1 when some of them have room, 0
+ * when none has, AIOS_MORE + 1 when time is up (something has been done), or an error. */
+static int32_t aios__spill_ready(aios_context *c, int32_t s, int32_t any, uint64_t deadline,
+                                 int32_t *done, aios_error *err) {
     aios__sequence *q = &c->seq[s];
     int32_t slot, g, f, r, n = q->n_fed - q->n_done;
     if ((r = aios__spill_bring(c, s, any, deadline, done, err)) != 1) return r;
     if (n > c->plan.n_batch) n = c->plan.n_batch;
     slot = aios__kv_slot(&c->kv.seq[s], q->n_done);
     q->held++;
-    for (r = 1, g = f = 0; r == 1 && !aios__kv_room(&c->kv, s, slot, slot + n, &g, &f); ) {
-        if (*done && aios__time_up(c, deadline)) r = AIOS_MORE + 1;
-        else if ((r = aios__spill_one(c, g, f, any, err)) == 1) *done = 1;
-        else if (r == 0) { r = 1; f++; }        /* this pool stays short: the next one */
+    for (r = 1, g = f = 0; r == 1 && !aios__kv_room(&c->kv, s, slot, slot + n, &g, &f);) {
+        if (*done && aios__time_up(c, deadline))
+            r = AIOS_MORE + 1;
+        else if ((r = aios__spill_one(c, g, f, any, err)) == 1)
+            *done = 1;
+        /* this pool stays short: the next one */
+        else if (r == 0) {
+            r = 1;
+            f++;
+        }
     }
     q->held--;
     return r == 1 ? aios__kv_fits(&c->kv, s, slot, slot + 1) : r;
 }
-/* Before a pass: what the waiting sequences have spilled comes back, and room is made for their tokens. AIOS_OK, AIOS_MORE when time is up
- * (something has been done), or an error; a sequence for which there is no room stays as it is. When all of them wait for each other's room, the one
- * that has been idle longest gets it; when time is up before it has all, it is the first in the next step, before that room goes to others again. */
+/* Before a pass: what the waiting sequences have spilled comes back, and room is made for their
+ * tokens. AIOS_OK, AIOS_MORE when time is up (something has been done), or an error; a sequence
+ * for which there is no room stays as it is. When all of them wait for each other's room, the
+ * one that has been idle longest gets it; when time is up before it has all, it is the first in
+ * the next step, before that room goes to others again. */
 static aios_status aios__spill_prepare(aios_context *c, uint64_t deadline, aios_error *err) {
     int32_t s, r, next = c->rescued - 1, last = -1, done = 0, ready = 0;
     if (!c->spill.put) return AIOS_OK;
@@ -9453,7 +12142,10 @@ static aios_status aios__spill_prepare(aios_context *c, uint64_t deadline, aios_
     if (next >= 0 && c->seq[next].n_done < c->seq[next].n_fed) {
         if ((r = aios__spill_ready(c, next, 1, deadline, &done, err)) < 0) return r;
         if (r == 1 && !(done && aios__time_up(c, deadline))) return AIOS_OK;
-        if (r) { c->rescued = next + 1; return AIOS_MORE; }
+        if (r) {
+            c->rescued = next + 1;
+            return AIOS_MORE;
+        }
         last = next;
     }
     for (s = 0; s < c->plan.n_seq; s++) {
@@ -9461,14 +12153,19 @@ static aios_status aios__spill_prepare(aios_context *c, uint64_t deadline, aios_
         if ((r = aios__spill_ready(c, s, 0, deadline, &done, err)) < 0) return r;
         if (r > 1) return AIOS_MORE;
     }
-    for (s = 0; s < c->plan.n_seq && !ready; s++) {         /* looked at now: what comes back takes room as well */
+    /* looked at now: what comes back takes room as well */
+    for (s = 0; s < c->plan.n_seq && !ready; s++) {
         int32_t slot = aios__kv_slot(&c->kv.seq[s], c->seq[s].n_done);
-        ready = c->seq[s].n_done < c->seq[s].n_fed && !c->kv.seq[s].n_spilled && aios__kv_fits(&c->kv, s, slot, slot + 1);
+        ready = c->seq[s].n_done < c->seq[s].n_fed && !c->kv.seq[s].n_spilled &&
+                aios__kv_fits(&c->kv, s, slot, slot + 1);
     }
     while (!ready) {
-        for (next = -1, s = 0; s < c->plan.n_seq; s++) {        /* by (used, s) */
+        for (next = -1, s = 0; s < c->plan.n_seq; s++) { /* by (used, s) */
             const aios__sequence *q = c->seq;
-            if (q[s].n_done == q[s].n_fed || (last >= 0 && (q[s].used < q[last].used || (q[s].used == q[last].used && s <= last)))) continue;
+            if (q[s].n_done == q[s].n_fed ||
+                (last >= 0 &&
+                 (q[s].used < q[last].used || (q[s].used == q[last].used && s <= last))))
+                continue;
             if (next < 0 || q[s].used < q[next].used) next = s;
         }
         if (next < 0) break;
@@ -9484,24 +12181,31 @@ static aios_status aios__spill_prepare(aios_context *c, uint64_t deadline, aios_
 }
 
 /* ======== context/pass.c ======== */
-/* pass.c: which tokens go through the program together, and what becomes of them: gathers waiting tokens, finishes a pass or drops it, and
- * steps from pass to pass until the deadline. */
+/* pass.c: which tokens go through the program together, and what becomes of them: gathers
+ * waiting tokens, finishes a pass or drops it, and steps from pass to pass until the deadline. */
 
-/* Which sequences have a part in the next pass: all that wait, or as many as it has places, those that were left out first. Gives how many. */
+/* Which sequences have a part in the next pass: all that wait, or as many as it has places,
+ * those that were left out first. Gives how many. */
 static int32_t aios__pass_choose(aios_context *c) {
-    int32_t i, s, n = 0, most = c->plan.n_batch < c->plan.n_outputs ? c->plan.n_batch : c->plan.n_outputs;
-    for (s = 0; s < c->plan.n_seq; s++) n += c->seq[s].its_turn = c->seq[s].n_done < c->seq[s].n_fed && !c->kv.seq[s].n_spilled;
+    int32_t i, s, n = 0,
+                  most = c->plan.n_batch < c->plan.n_outputs ? c->plan.n_batch : c->plan.n_outputs;
+    for (s = 0; s < c->plan.n_seq; s++)
+        n += c->seq[s].its_turn = c->seq[s].n_done < c->seq[s].n_fed && !c->kv.seq[s].n_spilled;
     if (n <= most) return n;
-    for (i = n = 0, s = c->next_turn; i < c->plan.n_seq; i++, s = s + 1 < c->plan.n_seq ? s + 1 : 0) {
+    for (i = n = 0, s = c->next_turn; i < c->plan.n_seq;
+         i++, s = s + 1 < c->plan.n_seq ? s + 1 : 0) {
         if (!c->seq[s].its_turn) continue;
-        if (n == most) c->seq[s].its_turn = 0;
-        else if (++n == most) c->next_turn = s + 1 < c->plan.n_seq ? s + 1 : 0;
+        if (n == most)
+            c->seq[s].its_turn = 0;
+        else if (++n == most)
+            c->next_turn = s + 1 < c->plan.n_seq ? s + 1 : 0;
     }
     return n;
 }
-/* Gathers waiting tokens: sequences in ascending order, until the batch or the output rows are full, but so that each that
- * waits gets at least one token in if there is room: a long prompt does not hold up its neighbours. One whose tokens find no room in the
- * cache gets as many in as do. */
+/* Gathers waiting tokens: sequences in ascending order, until the batch or the output rows are
+ * full, but so that each that waits gets at least one token in if there is room: a long prompt
+ * does not hold up its neighbours. One whose tokens find no room in the cache gets as many in as
+ * do. */
 static void aios__pass_gather(aios_context *c) {
     aios__pass *p = &c->pass;
     int32_t i, s, later = 0, per_block = aios__attend_tokens(&c->model->hp);
@@ -9512,22 +12216,31 @@ static void aios__pass_gather(aios_context *c) {
         int32_t most, room, slot, in_block = 0;
         if (!q->its_turn) continue;
         later--;
-        most = c->plan.n_batch - later > p->n ? c->plan.n_batch - later : p->n + 1;      /* one place for each that comes later */
+        /* one place for each that comes later */
+        most = c->plan.n_batch - later > p->n ? c->plan.n_batch - later : p->n + 1;
         if (most > c->plan.n_batch) most = c->plan.n_batch;
         slot = aios__kv_slot(&c->kv.seq[s], q->n_done);
         room = most - p->n < q->n_fed - q->n_done ? most - p->n : q->n_fed - q->n_done;
         if (room > aios__kv_stride(&c->kv, slot)) room = aios__kv_stride(&c->kv, slot);
-        while (room > 0 && !aios__kv_fits(&c->kv, s, slot, slot + room)) {      /* down to the end of the tile before, or but one */
+        /* down to the end of the tile before, or but one */
+        while (room > 0 && !aios__kv_fits(&c->kv, s, slot, slot + room)) {
             int32_t over = (slot + room) % AIOSK_TILE;
-            room -= over ? over : 1;            /* a tile's last token may be the one for whose sealing there is no room */
+            /* a tile's last token may be the one for whose sealing there is no room */
+            room -= over ? over : 1;
         }
         for (i = q->n_done; room > 0; room--, i++, slot++) {
             if (q->want[i] && p->n_out == c->plan.n_outputs) break;
-            if (in_block == 0 || slot % AIOSK_TILE == 0) { p->block[p->n_blocks++] = p->n; in_block = 0; }
+            if (in_block == 0 || slot % AIOSK_TILE == 0) {
+                p->block[p->n_blocks++] = p->n;
+                in_block = 0;
+            }
             in_block = (in_block + 1) % per_block;
             if (q->want[i]) p->out[p->n_out++] = p->n;
-            p->id[p->n] = q->token[i]; p->seq[p->n] = s; p->pos[p->n] = i;
-            p->slot[p->n] = slot; p->turn[p->n] = i + aios__kv_off(&c->kv.seq[s]);
+            p->id[p->n] = q->token[i];
+            p->seq[p->n] = s;
+            p->pos[p->n] = i;
+            p->slot[p->n] = slot;
+            p->turn[p->n] = i + aios__kv_off(&c->kv.seq[s]);
             p->n++;
         }
         if (i > q->n_done) aios__kv_grow(&c->kv, s, slot - (i - q->n_done), slot);
@@ -9537,7 +12250,8 @@ static void aios__pass_gather(aios_context *c) {
     for (i = 0; i < p->n_blocks; i++) {
         int32_t t0 = p->block[i], w, n, sinks, from;
         for (w = 0; w < 2; w++) {
-            n = aios__attend_seen(&c->kv, w ? c->model->hp.window : 0, p->seq[t0], p->pos[t0], p->slot[t0], &sinks, &from);
+            n = aios__attend_seen(&c->kv, w ? c->model->hp.window : 0, p->seq[t0], p->pos[t0],
+                                  p->slot[t0], &sinks, &from);
             if (n > p->n_runs[w]) p->n_runs[w] = n;
         }
     }
@@ -9549,24 +12263,33 @@ static void aios__pass_finish(aios_context *c) {
     for (i = 0; i < (uint32_t)p->n; i++) {
         c->seq[p->seq[i]].used = c->n_passed;
         c->seq[p->seq[i]].n_done = p->pos[i] + 1;
-        if (i + 1 == (uint32_t)p->n || p->seq[i + 1] != p->seq[i]) aios__kv_done(&c->kv, p->seq[i], p->slot[i] + 1);
+        if (i + 1 == (uint32_t)p->n || p->seq[i + 1] != p->seq[i])
+            aios__kv_done(&c->kv, p->seq[i], p->slot[i] + 1);
     }
     aios__kv_settle(&c->kv);
     for (i = 0; i < c->prog.n_ops; i++) {
         const aios__op *op = &c->prog.op[i];
         uint64_t n = (uint64_t)(op->flags & AIOS__ON_OUTPUTS ? p->n_out : p->n);
-        uint64_t cols = (uint64_t)op->cols_per_task, read = op->w_bytes * (op->per == AIOS__PER_ROWS ? (n + cols - 1) / cols : n > 0) + op->row_bytes * n;
-        if (op->per == AIOS__PER_EXPERT) read = op->expert_bytes * (uint64_t)c->prog.moe.n_read[op->layer];
+        uint64_t cols = (uint64_t)op->cols_per_task,
+                 read = op->w_bytes * (op->per == AIOS__PER_ROWS ? (n + cols - 1) / cols : n > 0) +
+                        op->row_bytes * n;
+        if (op->per == AIOS__PER_EXPERT)
+            read = op->expert_bytes * (uint64_t)c->prog.moe.n_read[op->layer];
         c->count.weight_bytes += read;
         if (op->flags & AIOS__ROWS) {
-            uint64_t streamed = op->row_bytes * aios__rows_streamed(&c->rows.table[op->part], aios__table_rows(p, op->part), p->n);
+            uint64_t streamed =
+                op->row_bytes *
+                aios__rows_streamed(&c->rows.table[op->part], aios__table_rows(p, op->part), p->n);
             c->count.tier_bytes[AIOS_TIER_STREAM] += streamed;
             read -= streamed;
         }
         c->count.tier_bytes[op->tier] += read;
         c->count.act_bytes += op->act_bytes * n;
     }
-    for (w = 0; w < c->plan.n_threads; w++) { c->count.kv_bytes += c->run.kv_read[w * 8]; c->run.kv_read[w * 8] = 0; }
+    for (w = 0; w < c->plan.n_threads; w++) {
+        c->count.kv_bytes += c->run.kv_read[w * 8];
+        c->run.kv_read[w * 8] = 0;
+    }
     c->count.n_tokens += (uint64_t)p->n;
     c->count.n_passes++;
     c->n_passed++;
@@ -9575,15 +12298,18 @@ static void aios__pass_finish(aios_context *c) {
 }
 static int32_t aios__waiting(const aios_context *c) {
     int32_t s;
-    for (s = 0; s < c->plan.n_seq; s++) if (c->seq[s].n_done < c->seq[s].n_fed) return 1;
+    for (s = 0; s < c->plan.n_seq; s++)
+        if (c->seq[s].n_done < c->seq[s].n_fed) return 1;
     return 0;
 }
-/* A sequence of which the slots before `slot` are left, n positions at the most, goes on from there. */
+/* A sequence of which the slots before `slot` are left, n positions at the most, goes on from
+ * there. */
 static void aios__seq_resume(aios_context *c, int32_t s, int32_t slot, int32_t n) {
     int32_t at = aios__kv_pos(&c->kv.seq[s], slot);
     if (at > n) at = n;
     c->seq[s].n_done = at;
-    for (; at < n; at++) c->seq[s].want[at] = 0;            /* goes through the model again, for the cache alone */
+    /* goes through the model again, for the cache alone */
+    for (; at < n; at++) c->seq[s].want[at] = 0;
 }
 /* The first n positions of a sequence stay in the cache, or as many as one can go on from. */
 static void aios__seq_cut(aios_context *c, int32_t s, int32_t n) {
@@ -9596,10 +12322,11 @@ static void aios__pass_drop(aios_context *c) {
     c->running = 0;
     for (w = 0; w < c->plan.n_threads; w++) c->run.kv_read[w * 8] = 0;
     aios__kv_undo(&c->kv);
-    for (i = 0; i < p->n; i++) if (i == 0 || p->seq[i] != p->seq[i - 1]) {
-        aios__kv_unread(&c->kv, p->seq[i]);
-        aios__seq_cut(c, p->seq[i], c->seq[p->seq[i]].n_done);
-    }
+    for (i = 0; i < p->n; i++)
+        if (i == 0 || p->seq[i] != p->seq[i - 1]) {
+            aios__kv_unread(&c->kv, p->seq[i]);
+            aios__seq_cut(c, p->seq[i], c->seq[p->seq[i]].n_done);
+        }
 }
 
 static aios_status aios__cancelled(aios_context *c, aios_error *err) {
@@ -9607,7 +12334,8 @@ static aios_status aios__cancelled(aios_context *c, aios_error *err) {
     aios__store(&c->cancel, 0);
     return aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "the step was cancelled");
 }
-/* What the current phase waits for cannot be read. Nothing more is asked for until the next step, which begins anew. */
+/* What the current phase waits for cannot be read. Nothing more is asked for until the next
+ * step, which begins anew. */
 static aios_status aios__unread(aios_context *c, aios_error *err) {
     aios__stream *s = &c->stream;
     aios__slot slot;
@@ -9617,7 +12345,8 @@ static aios_status aios__unread(aios_context *c, aios_error *err) {
     aios__crew_unlock(&s->crew);
     aios__pass_drop(c);
     aios__fail2(err, AIOS_ERR_IO, slot.off + slot.done, slot.want - slot.done, (uint64_t)slot.got,
-                slot.got < 0 ? "reading % bytes of weights failed: the reader returned %" : "% bytes of weights to read, but the reader returned %",
+                slot.got < 0 ? "reading % bytes of weights failed: the reader returned %"
+                             : "% bytes of weights to read, but the reader returned %",
                 aios__u(slot.want - slot.done), aios__i(slot.got));
     return AIOS_ERR_IO;
 }
@@ -9629,7 +12358,12 @@ static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *er
             aios_status st = aios__spill_prepare(c, deadline, err);
             if (st) return st;
             aios__pass_gather(c);
-            if (!c->pass.n) return aios__fail1(err, AIOS_ERR_FULL, AIOS__NO_OFF, "the cache has no room for any waiting token: pages of the kind they need are taken, of % in all", aios__i(aios__kv_pages(&c->kv)));
+            if (!c->pass.n)
+                return aios__fail1(
+                    err, AIOS_ERR_FULL, AIOS__NO_OFF,
+                    "the cache has no room for any waiting token: pages of the kind they need "
+                    "are taken, of % in all",
+                    aios__i(aios__kv_pages(&c->kv)));
             aios__stream_start(&c->stream);
             aios__phase_enter(c, 0);
             c->running = 1;
@@ -9639,7 +12373,8 @@ static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *er
             return c->failed ? aios__unread(c, err) : AIOS_MORE;
         }
         aios__pass_finish(c);
-        if (c->n_out_ready || aios__time_up(c, deadline)) return aios__waiting(c) ? AIOS_MORE : AIOS_OK;
+        if (c->n_out_ready || aios__time_up(c, deadline))
+            return aios__waiting(c) ? AIOS_MORE : AIOS_OK;
     }
     return AIOS_OK;
 }
@@ -9647,33 +12382,39 @@ static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *er
 AIOS__SMALL_END
 
 /* ======== context/sampler.c ======== */
-/* sampler.c: logits -> token. The last step of the flow; knows nothing of contexts, vocabularies or threads.
+/* sampler.c: logits -> token. The last step of the flow; knows nothing of contexts, vocabularies
+ * or threads.
  *
- * The same token on every machine: exp is the kernels' canonical one, sums are double and run in a fixed order, the
- * random number is a hash of (seed, pos). Candidates stand in the order (logit descending, id ascending), so ties have one answer.
+ * The same token on every machine: exp is the kernels' canonical one, sums are double and run in
+ * a fixed order, the random number is a hash of (seed, pos). Candidates stand in the order
+ * (logit descending, id ascending), so ties have one answer.
  *
- * Nothing is sorted that nobody looks at. With top-k, a heap holds the k best. Without, candidates are taken in bands of
- * falling likelihood, and a band is a heap that is popped only as far as a filter or the draw asks; most draws end in the first.
- * A vocabulary of 262144 takes 1 to 1.5 ms (AVX-512 Xeon, one core), 5 ms when top-p has to rank tens of thousands. */
+ * Nothing is sorted that nobody looks at. With top-k, a heap holds the k best. Without,
+ * candidates are taken in bands of falling likelihood, and a band is a heap that is popped only
+ * as far as a filter or the draw asks; most draws end in the first. A vocabulary of 262144 takes
+ * 1 to 1.5 ms (AVX-512 Xeon, one core), 5 ms when top-p has to rank tens of thousands. */
 
-/* Below exp(-64) of the best a candidate cannot be drawn: over 2^31 of them together still weigh less than 2^-53, the
- * step of the uniform number. Keeps the exponential away from underflow. */
+/* Below exp(-64) of the best a candidate cannot be drawn: over 2^31 of them together still weigh
+ * less than 2^-53, the step of the uniform number. Keeps the exponential away from underflow. */
 #define AIOS__SAMPLE_FLOOR (-64.0f)
-#define AIOS__SAMPLE_BAND  (-4.0f)      /* where the first band ends; each further one reaches twice as deep */
+#define AIOS__SAMPLE_BAND \
+    (-4.0f) /* where the first band ends; each further one reaches twice as deep */
 
 /* What the draw works on.
- *   key   [n_vocab]  one u64 per candidate: logit in an order-preserving code, inverted, above the id; ascending key is the
- *                    order above. Rank r, once popped, lies at [n_vocab - 1 - r]; below the popped ones the band's heap, [low, low + n_heap)
+ *   key   [n_vocab]  one u64 per candidate: logit in an order-preserving code, inverted, above the
+ *                    id; ascending key is the order above. Rank r, once popped, lies at
+ *                    [n_vocab - 1 - r]; below the popped ones the band's heap, [low, low + n_heap)
  *   x     [n_vocab]  by id: the adjusted logit, AIOSK_NEG_INF = cannot be drawn
- *   e     [n_vocab]  by id: exp((x - max) / temperature)                                                               */
+ *   e     [n_vocab]  by id: exp((x - max) / temperature) */
 typedef struct aios__draw {
     uint64_t *key;
     float *x, *e;
-    float max, temperature, band;       /* candidates from band on have been taken                */
+    float max, temperature, band; /* candidates from band on have been taken */
     int32_t n_vocab, low, n_heap;
 } aios__draw;
 
-static uint64_t aios__mix64(uint64_t z) {       /* finaliser of splitmix64 (Steele, Lea, Flood 2014; Stafford's variant 13) */
+/* finaliser of splitmix64 (Steele, Lea, Flood 2014; Stafford's variant 13) */
+static uint64_t aios__mix64(uint64_t z) {
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
     z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
     return z ^ (z >> 31);
@@ -9687,9 +12428,9 @@ static double aios__uniform(uint64_t seed, uint64_t pos) {
 
 static uint64_t aios__draw_key(float x, int32_t id) {
     uint32_t u;
-    x += 0.0f;                                                  /* -0 ties with +0 */
+    x += 0.0f; /* -0 ties with +0 */
     memcpy(&u, &x, 4);
-    u = u & 0x80000000u ? u : ~u & 0x7FFFFFFFu;                 /* larger logit, smaller code */
+    u = u & 0x80000000u ? u : ~u & 0x7FFFFFFFu; /* larger logit, smaller code */
     return (uint64_t)u << 32 | (uint32_t)id;
 }
 static void aios__draw_sift(uint64_t *key, int32_t n, int32_t i) {
@@ -9703,7 +12444,8 @@ static void aios__draw_sift(uint64_t *key, int32_t n, int32_t i) {
     }
     key[i] = v;
 }
-/* How far below the best, in units of the exponential; AIOS__SAMPLE_FLOOR * 2 for what cannot be drawn. */
+/* How far below the best, in units of the exponential; AIOS__SAMPLE_FLOOR * 2 for what cannot be
+ * drawn. */
 static inline float aios__draw_depth(const aios__draw *d, int32_t i) {
     float t = (d->x[i] - d->max) / d->temperature;
     return d->x[i] > AIOSK_NEG_INF && t >= AIOS__SAMPLE_FLOOR ? t : 2 * AIOS__SAMPLE_FLOOR;
@@ -9712,7 +12454,8 @@ static void aios__draw_heapify(uint64_t *key, int32_t n) {
     int32_t i;
     for (i = n / 2 - 1; i >= 0; i--) aios__draw_sift(key, n, i);
 }
-/* The id at a rank, 0 = most likely; pops what is missing. rank is below the number of candidates. */
+/* The id at a rank, 0 = most likely; pops what is missing. rank is below the number of
+ * candidates. */
 static int32_t aios__draw_rank(aios__draw *d, int32_t rank) {
     while (d->n_vocab - d->low - d->n_heap <= rank) {
         uint64_t *heap = d->key + d->low, best;
@@ -9737,8 +12480,9 @@ static int32_t aios__draw_rank(aios__draw *d, int32_t rank) {
     return (int32_t)(d->key[d->n_vocab - 1 - rank] & 0x7FFFFFFFu);
 }
 
-/* Leaves the k smallest of n keys at [0, k), in no particular order (but always the same one). Their complements are a
- * heap, so the worst of the k best so far lies on top; few of a long list get past it. */
+/* Leaves the k smallest of n keys at [0, k), in no particular order (but always the same one).
+ * Their complements are a heap, so the worst of the k best so far lies on top; few of a long
+ * list get past it. */
 static void aios__draw_top(uint64_t *key, int32_t n, int32_t k) {
     int32_t i;
     for (i = 0; i < k; i++) key[i] = ~key[i];
@@ -9751,17 +12495,18 @@ static void aios__draw_top(uint64_t *key, int32_t n, int32_t k) {
     for (i = 0; i < k; i++) key[i] = ~key[i];
 }
 
-static float aios__finite(float x) {            /* NaN and -infinity: AIOSK_NEG_INF */
+static float aios__finite(float x) { /* NaN and -infinity: AIOSK_NEG_INF */
     return x > AIOSK_NEG_INF ? (x > -AIOSK_NEG_INF ? -AIOSK_NEG_INF : x) : AIOSK_NEG_INF;
 }
 
-/* Bias and repetition penalty: logits -> x. seen: a bit per id, all zero before; a repeated id is punished once. */
-static void aios__sample_adjust(const aios_sampler *s, const float *logits, int32_t n_vocab, const int32_t *recent,
-                                uint64_t n_recent, uint8_t *seen, float *x) {
+/* Bias and repetition penalty: logits -> x. seen: a bit per id, all zero before; a repeated id
+ * is punished once. */
+static void aios__sample_adjust(const aios_sampler *s, const float *logits, int32_t n_vocab,
+                                const int32_t *recent, uint64_t n_recent, uint8_t *seen, float *x) {
     uint64_t i;
     int32_t j;
     for (j = 0; j < n_vocab; j++) x[j] = aios__finite(logits[j]);
-    for (i = 0; i < s->n_bias; i++) {           /* what cannot be drawn stays so, whatever is added */
+    for (i = 0; i < s->n_bias; i++) { /* what cannot be drawn stays so, whatever is added */
         float *v = &x[s->bias[i].id];
         if (*v > AIOSK_NEG_INF) *v = aios__finite(*v + s->bias[i].bias);
     }
@@ -9770,13 +12515,15 @@ static void aios__sample_adjust(const aios_sampler *s, const float *logits, int3
         uint8_t bit = (uint8_t)(1 << (id & 7));
         if (seen[id >> 3] & bit) continue;
         seen[id >> 3] = (uint8_t)(seen[id >> 3] | bit);
-        if (x[id] > AIOSK_NEG_INF) x[id] = aios__finite(x[id] > 0 ? x[id] / s->repeat_penalty : x[id] * s->repeat_penalty);
+        if (x[id] > AIOSK_NEG_INF)
+            x[id] = aios__finite(x[id] > 0 ? x[id] / s->repeat_penalty : x[id] * s->repeat_penalty);
     }
 }
 
-/* The draw among d->x; for the order of the filters see aios_sample. Both filters after the top-k keep a prefix of the
- * ranking, so they are one loop. */
-AIOSK__STRICT static int32_t aios__sample_draw(const aiosk_isa *k, const aios_sampler *s, uint64_t pos, aios__draw *d) {
+/* The draw among d->x; for the order of the filters see aios_sample. Both filters after the
+ * top-k keep a prefix of the ranking, so they are one loop. */
+AIOSK__STRICT static int32_t aios__sample_draw(const aiosk_isa *k, const aios_sampler *s,
+                                               uint64_t pos, aios__draw *d) {
     float *e = d->e, e_best;
     double sum = 0, part = 0, lane[4] = { 0, 0, 0, 0 }, r;
     int32_t i, n = 0, n_vocab = d->n_vocab;
@@ -9788,7 +12535,8 @@ AIOSK__STRICT static int32_t aios__sample_draw(const aiosk_isa *k, const aios_sa
     k->exp(e, n_vocab, e);
     if (s->top_k > 0 && s->top_k < n) {
         for (i = 0, n = 0; i < n_vocab; i++)
-            if (aios__draw_depth(d, i) >= AIOS__SAMPLE_FLOOR) d->key[n++] = aios__draw_key(d->x[i], i);
+            if (aios__draw_depth(d, i) >= AIOS__SAMPLE_FLOOR)
+                d->key[n++] = aios__draw_key(d->x[i], i);
         aios__draw_top(d->key, n, s->top_k);
         n = s->top_k;
         for (i = 0; i < n; i++) sum += (double)e[d->key[i] & 0x7FFFFFFFu];
@@ -9796,7 +12544,7 @@ AIOSK__STRICT static int32_t aios__sample_draw(const aiosk_isa *k, const aios_sa
         d->n_heap = n;
         memmove(d->key + d->low, d->key, (size_t)n * sizeof *d->key);
         aios__draw_heapify(d->key + d->low, n);
-    } else {                                    /* by id: that order is fixed too; four sums, for speed */
+    } else { /* by id: that order is fixed too; four sums, for speed */
         for (i = 0; i + 4 <= n_vocab; i += 4) {
             lane[0] += (double)e[i];
             lane[1] += (double)e[i + 1];
@@ -9827,37 +12575,58 @@ AIOSK__STRICT static int32_t aios__sample_draw(const aiosk_isa *k, const aios_sa
 
 AIOS__SMALL_BEGIN
 static aios_status aios__sampler_check(const aios_sampler *s, int32_t n_vocab, aios_error *err) {
-    const struct { const char *name; float v, max; } range[] = {    /* all: 0 .. max, and a number */
-        { "temperature", s->temperature, -AIOSK_NEG_INF }, { "top_p", s->top_p, 1 }, { "min_p", s->min_p, 1 },
-        { "repeat_penalty", s->repeat_penalty, -AIOSK_NEG_INF } };
+    const struct {
+        const char *name;
+        float v, max;
+    } range[] = { /* all: 0 .. max, and a number */
+                  { "temperature", s->temperature, -AIOSK_NEG_INF },
+                  { "top_p", s->top_p, 1 },
+                  { "min_p", s->min_p, 1 },
+                  { "repeat_penalty", s->repeat_penalty, -AIOSK_NEG_INF }
+    };
     uint32_t i;
     for (i = 0; i < sizeof range / sizeof *range; i++)
         if (!(range[i].v >= 0 && range[i].v <= range[i].max))
-            return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 0, 0, range[i].max == 1 ? "sampler.% is not a number from 0 to 1"
-                               : "sampler.% is not a finite number of at least 0", aios__z(range[i].name), aios__u(0));
-    if (s->flags) return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.flags is %; this version knows no flag", aios__u(s->flags));
-    if (s->top_k < 0) return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.top_k is %, below 0", aios__i(s->top_k));
+            return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 0, 0,
+                               range[i].max == 1 ? "sampler.% is not a number from 0 to 1"
+                                                 : "sampler.% is not a finite number of at least 0",
+                               aios__z(range[i].name), aios__u(0));
+    if (s->flags)
+        return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF,
+                           "sampler.flags is %; this version knows no flag", aios__u(s->flags));
+    if (s->top_k < 0)
+        return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.top_k is %, below 0",
+                           aios__i(s->top_k));
     if (s->repeat_last < 0)
-        return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.repeat_last is %, below 0", aios__i(s->repeat_last));
+        return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.repeat_last is %, below 0",
+                           aios__i(s->repeat_last));
     if (s->n_bias && !s->bias)
-        return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.n_bias is %, but bias is NULL", aios__u(s->n_bias));
+        return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.n_bias is %, but bias is NULL",
+                           aios__u(s->n_bias));
     for (i = 0; i < s->n_bias; i++) {
         if (s->bias[i].id < 0 || s->bias[i].id >= n_vocab)
-            return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)n_vocab, (uint64_t)s->bias[i].id,
-                               "sampler.bias names token %, but the vocabulary has %", aios__i(s->bias[i].id), aios__i(n_vocab));
+            return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)n_vocab,
+                               (uint64_t)s->bias[i].id,
+                               "sampler.bias names token %, but the vocabulary has %",
+                               aios__i(s->bias[i].id), aios__i(n_vocab));
         if (s->bias[i].bias != s->bias[i].bias)
-            return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "sampler.bias of token % is not a number", aios__i(s->bias[i].id));
+            return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF,
+                               "sampler.bias of token % is not a number", aios__i(s->bias[i].id));
     }
     return AIOS_OK;
 }
 
 AIOS_API uint64_t aios_sample_work_bytes(int32_t n_vocab) {
-    return n_vocab > 0 ? aios__round_up((uint64_t)n_vocab * (sizeof(uint64_t) + 2 * sizeof(float)), 64) : 0;
+    return n_vocab > 0
+               ? aios__round_up((uint64_t)n_vocab * (sizeof(uint64_t) + 2 * sizeof(float)), 64)
+               : 0;
 }
 
 /* aios_sample_logits with the kernels of a set that the caller has picked. */
-static aios_status aios__sample(const aiosk_isa *k, const aios_sampler *sampler, const float *logits, int32_t n_vocab,
-                                const int32_t *recent, uint64_t n_recent, uint64_t pos, void *work, int32_t *id, aios_error *err) {
+static aios_status aios__sample(const aiosk_isa *k, const aios_sampler *sampler,
+                                const float *logits, int32_t n_vocab, const int32_t *recent,
+                                uint64_t n_recent, uint64_t pos, void *work, int32_t *id,
+                                aios_error *err) {
     aios_sampler s;
     aios__draw d;
     aios_status st;
@@ -9867,9 +12636,12 @@ static aios_status aios__sample(const aiosk_isa *k, const aios_sampler *sampler,
     if ((st = aios__desc_copy(AIOS__ID_aios_sampler, &s, sampler, err)) != AIOS_OK) return st;
     if ((st = aios__unused(s.reserved, "aios_sampler", err)) != AIOS_OK) return st;
     if (n_vocab < 1 || !logits)
-        return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "there are no logits to draw from (n_vocab is %)", aios__i(n_vocab));
-    if (!work || (uintptr_t)work % 8) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "work is NULL or not 8-byte aligned");
-    if (n_recent && !recent) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "n_recent is set, but recent is NULL");
+        return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF,
+                           "there are no logits to draw from (n_vocab is %)", aios__i(n_vocab));
+    if (!work || (uintptr_t)work % 8)
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "work is NULL or not 8-byte aligned");
+    if (n_recent && !recent)
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "n_recent is set, but recent is NULL");
     if ((st = aios__sampler_check(&s, n_vocab, err)) != AIOS_OK) return st;
     if (s.repeat_last == 0) s.repeat_last = 64;
     if (s.repeat_penalty == 0 || s.repeat_penalty == 1) n_recent = 0;
@@ -9879,23 +12651,26 @@ static aios_status aios__sample(const aiosk_isa *k, const aios_sampler *sampler,
     }
     for (i = 0; i < n_recent; i++)
         if (recent[i] < 0 || recent[i] >= n_vocab)
-            return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)n_vocab, (uint64_t)recent[i],
-                               "recent names token %, but the vocabulary has %", aios__i(recent[i]), aios__i(n_vocab));
+            return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)n_vocab,
+                               (uint64_t)recent[i],
+                               "recent names token %, but the vocabulary has %", aios__i(recent[i]),
+                               aios__i(n_vocab));
     d.key = (uint64_t *)work;
     d.x = (float *)(void *)(d.key + n_vocab);
     d.e = d.x + n_vocab;
     d.temperature = s.temperature;
-    d.band = 1;                                                 /* nothing taken yet: depths are at most 0 */
+    d.band = 1; /* nothing taken yet: depths are at most 0 */
     d.n_vocab = d.low = n_vocab;
     d.n_heap = 0;
     fp = aiosk_fp_begin();
-    memset(work, 0, (size_t)n_vocab / 8 + 1);                    /* seen; the keys come later */
+    memset(work, 0, (size_t)n_vocab / 8 + 1); /* seen; the keys come later */
     aios__sample_adjust(&s, logits, n_vocab, recent, n_recent, (uint8_t *)work, d.x);
     *id = k->argmax(d.x, n_vocab);
     d.max = d.x[*id];
     if (!(d.max > AIOSK_NEG_INF)) {
         *id = -1;
-        st = aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "no token can be drawn: every logit is -infinity or not a number");
+        st = aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF,
+                        "no token can be drawn: every logit is -infinity or not a number");
     } else if (s.temperature > 0) {
         *id = aios__sample_draw(k, &s, pos, &d);
     }
@@ -9903,56 +12678,75 @@ static aios_status aios__sample(const aiosk_isa *k, const aios_sampler *sampler,
     return st;
 }
 
-AIOS_API aios_status aios_sample_logits(const aios_sampler *s, const float *logits, int32_t n_vocab, const int32_t *recent,
-                                        uint64_t n_recent, uint64_t pos, void *work, int32_t *id, aios_error *err) {
-    return aios__sample(aiosk_select(AIOSK_ISA_BEST), s, logits, n_vocab, recent, n_recent, pos, work, id, err);
+AIOS_API aios_status aios_sample_logits(const aios_sampler *s, const float *logits, int32_t n_vocab,
+                                        const int32_t *recent, uint64_t n_recent, uint64_t pos,
+                                        void *work, int32_t *id, aios_error *err) {
+    return aios__sample(aiosk_select(AIOSK_ISA_BEST), s, logits, n_vocab, recent, n_recent, pos,
+                        work, id, err);
 }
 AIOS__SMALL_END
 
 AIOS__SMALL_BEGIN
 
 /* ======== context/plan.c ======== */
-/* plan.c: what will be asked for, to the byte, before anything is taken. Pure arithmetic on the header: it runs the same
- * layout code as opening does, over bumps that only count, so a plan cannot differ from what opening takes. */
+/* plan.c: what will be asked for, to the byte, before anything is taken. Pure arithmetic on the
+ * header: it runs the same layout code as opening does, over bumps that only count, so a plan
+ * cannot differ from what opening takes. */
 
-/* Lays a context out. With meta->base NULL it counts. Scratch comes out of aios__program_build through c->prog. */
-static aios_context *aios__context_layout(const aios_model *m, const aios_plan *p, aios__bump *meta, aios_context *into) {
+/* Lays a context out. With meta->base NULL it counts. Scratch comes out of aios__program_build
+ * through c->prog. */
+static aios_context *aios__context_layout(const aios_model *m, const aios_plan *p, aios__bump *meta,
+                                          aios_context *into) {
     aios_context *c = (aios_context *)aios__take(meta, sizeof(aios_context), 64), *x = c ? c : into;
     uint64_t n_batch = (uint64_t)p->n_batch, n_ctx = (uint64_t)p->n_ctx;
     int32_t s;
-    x->seq           = (aios__sequence *)aios__take(meta, (uint64_t)p->n_seq * sizeof *x->seq, 8);
-    x->pass.id       = (int32_t *)aios__take(meta, n_batch * 4, 8);
-    x->pass.seq      = (int32_t *)aios__take(meta, n_batch * 4, 8);
-    x->pass.pos      = (int32_t *)aios__take(meta, n_batch * 4, 8);
-    x->pass.slot     = (int32_t *)aios__take(meta, n_batch * 4, 8);
-    x->pass.turn     = (int32_t *)aios__take(meta, n_batch * 4, 8);
-    x->pass.block    = (int32_t *)aios__take(meta, (n_batch + 1) * 4, 8);
-    x->pass.out      = (int32_t *)aios__take(meta, (uint64_t)p->n_outputs * 4, 8);
-    x->run.kv_read   = (uint64_t *)aios__take(meta, (uint64_t)p->n_threads * 64, 64);
-    x->share         = (aios__share *)aios__take(meta, (uint64_t)p->n_threads * sizeof(aios__share), 64);
-    x->prog.freq     = (double *)aios__take(meta, (uint64_t)m->hp.n_rot / 2 * 8, 8);
-    x->prog.op       = (aios__op *)aios__take(meta, (uint64_t)p->n_ops * sizeof(aios__op), 64);
-    x->prog.unit     = (aios__unit *)aios__take(meta, (uint64_t)p->n_units * sizeof(aios__unit), 8);
-    x->prog.each     = (aios__expert *)aios__take(meta, (uint64_t)m->n_split * sizeof(aios__expert), 8);
-    x->stream.slot   = (aios__slot *)aios__take(meta, ((uint64_t)p->n_slots + (uint64_t)p->n_expert_slots * AIOS__N_PARTS + p->n_row_slots) * sizeof(aios__slot), 64);
-    x->stream.queue  = (uint32_t *)aios__take(meta, ((uint64_t)p->n_expert_slots * AIOS__N_PARTS + p->n_row_slots) * 4, 8);
+    x->seq = (aios__sequence *)aios__take(meta, (uint64_t)p->n_seq * sizeof *x->seq, 8);
+    x->pass.id = (int32_t *)aios__take(meta, n_batch * 4, 8);
+    x->pass.seq = (int32_t *)aios__take(meta, n_batch * 4, 8);
+    x->pass.pos = (int32_t *)aios__take(meta, n_batch * 4, 8);
+    x->pass.slot = (int32_t *)aios__take(meta, n_batch * 4, 8);
+    x->pass.turn = (int32_t *)aios__take(meta, n_batch * 4, 8);
+    x->pass.block = (int32_t *)aios__take(meta, (n_batch + 1) * 4, 8);
+    x->pass.out = (int32_t *)aios__take(meta, (uint64_t)p->n_outputs * 4, 8);
+    x->run.kv_read = (uint64_t *)aios__take(meta, (uint64_t)p->n_threads * 64, 64);
+    x->share = (aios__share *)aios__take(meta, (uint64_t)p->n_threads * sizeof(aios__share), 64);
+    x->prog.freq = (double *)aios__take(meta, (uint64_t)m->hp.n_rot / 2 * 8, 8);
+    x->prog.op = (aios__op *)aios__take(meta, (uint64_t)p->n_ops * sizeof(aios__op), 64);
+    x->prog.unit = (aios__unit *)aios__take(meta, (uint64_t)p->n_units * sizeof(aios__unit), 8);
+    x->prog.each = (aios__expert *)aios__take(meta, (uint64_t)m->n_split * sizeof(aios__expert), 8);
+    x->stream.slot = (aios__slot *)aios__take(
+        meta,
+        ((uint64_t)p->n_slots + (uint64_t)p->n_expert_slots * AIOS__N_PARTS + p->n_row_slots) *
+            sizeof(aios__slot),
+        64);
+    x->stream.queue = (uint32_t *)aios__take(
+        meta, ((uint64_t)p->n_expert_slots * AIOS__N_PARTS + p->n_row_slots) * 4, 8);
     aios__rows_layout(&x->rows, meta, p->n_row_slots);
-    aios__cache_layout(&x->cache, meta, (uint64_t)m->hp.n_layer, (uint64_t)m->hp.n_expert, p->n_expert_slots);
-    x->sample_work   = aios__take(meta, aios_sample_work_bytes(m->hp.n_vocab), 64);
+    aios__cache_layout(&x->cache, meta, (uint64_t)m->hp.n_layer, (uint64_t)m->hp.n_expert,
+                       p->n_expert_slots);
+    x->sample_work = aios__take(meta, aios_sample_work_bytes(m->hp.n_vocab), 64);
     for (s = 0; s < p->n_seq; s++) {
         int32_t *tok = (int32_t *)aios__take(meta, n_ctx * 4, 8);
         uint8_t *want = (uint8_t *)aios__take(meta, n_ctx, 8);
-        if (c) { c->seq[s].token = tok; c->seq[s].want = want; }
+        if (c) {
+            c->seq[s].token = tok;
+            c->seq[s].want = want;
+        }
     }
     aios__kv_arrays(&x->kv, meta);
-    aios__threads_layout(&x->pool, &x->stream.crew, meta, p->flags & AIOS_PLAN_LENT_THREADS ? 1 : p->n_threads, p->n_readers);
+    aios__threads_layout(&x->pool, &x->stream.crew, meta,
+                         p->flags & AIOS_PLAN_LENT_THREADS ? 1 : p->n_threads, p->n_readers);
     return c;
 }
-static uint64_t aios__plan_stacks(const aios_plan *p) { return aios__stacks((p->flags & AIOS_PLAN_LENT_THREADS ? 0 : p->n_threads - 1) + p->n_readers); }
+static uint64_t aios__plan_stacks(const aios_plan *p) {
+    return aios__stacks((p->flags & AIOS_PLAN_LENT_THREADS ? 0 : p->n_threads - 1) + p->n_readers);
+}
 static aios__cut aios__plan_cut(const aios_plan *p) {
     aios__cut c;
     c.rows = p->numerics == AIOS_REFERENCE;
-    c.level = p->stream_level; c.warm = p->warm_steps; c.experts = p->n_expert_slots > 0;
+    c.level = p->stream_level;
+    c.warm = p->warm_steps;
+    c.experts = p->n_expert_slots > 0;
     c.tables = (p->rungs & AIOS_RUNG_ROWS) != 0;
     c.mapped = (p->flags & AIOS_PLAN_IN_PLACE) != 0 || (p->rungs & AIOS_RUNG_IN_PLACE) != 0;
     c.unit_bytes = p->unit_bytes;
@@ -9960,28 +12754,52 @@ static aios__cut aios__plan_cut(const aios_plan *p) {
 }
 /* Two cuts that put every weight in the same place. */
 static int32_t aios__cut_same(const aios__cut *a, const aios__cut *b) {
-    return a->rows == b->rows && a->level == b->level && a->experts == b->experts && a->tables == b->tables && a->warm == b->warm && a->mapped == b->mapped && (!a->level || a->unit_bytes == b->unit_bytes);
+    return a->rows == b->rows && a->level == b->level && a->experts == b->experts &&
+           a->tables == b->tables && a->warm == b->warm && a->mapped == b->mapped &&
+           (!a->level || a->unit_bytes == b->unit_bytes);
 }
 /* For single rows no thread is worth its stack. */
-static int32_t aios__plan_wants_readers(const aios_plan *p) { return p->n_units || p->n_expert_slots; }
-static int32_t aios__plan_streams(const aios_plan *p) { return aios__plan_wants_readers(p) || p->n_row_slots; }
+static int32_t aios__plan_wants_readers(const aios_plan *p) {
+    return p->n_units || p->n_expert_slots;
+}
+static int32_t aios__plan_streams(const aios_plan *p) {
+    return aios__plan_wants_readers(p) || p->n_row_slots;
+}
 /* Streams through the io's submit and wait. */
-static uint32_t aios__plan_async(const aios_model *m, const aios_plan *p) { return m->async && !p->n_readers && !(p->flags & AIOS_PLAN_LENT_READERS); }
+static uint32_t aios__plan_async(const aios_model *m, const aios_plan *p) {
+    return m->async && !p->n_readers && !(p->flags & AIOS_PLAN_LENT_READERS);
+}
 /* A plan from the caller. One of a header that knew no tiers has all weights in the first. */
 static aios_status aios__plan_copy(aios_plan *p, const aios_plan *from, aios_error *err) {
     aios_status st = aios__desc_copy(AIOS__ID_aios_plan, p, from, err);
-    if (!st && from->struct_size <= offsetof(aios_plan, tier_bytes)) p->tier_bytes[AIOS_TIER_HOT] = p->request_bytes[AIOS_MEM_WEIGHTS];
+    if (!st && from->struct_size <= offsetof(aios_plan, tier_bytes))
+        p->tier_bytes[AIOS_TIER_HOT] = p->request_bytes[AIOS_MEM_WEIGHTS];
     return st;
 }
-static void aios__build_start(aios__build *b, const aios_model *m, const aios_plan *p, const aiosk_isa *k) {
-    b->m = m; b->k = k; b->cut = aios__plan_cut(p);
-    b->n_ctx = p->n_ctx; b->n_seq = p->n_seq; b->coded = aios__kv_is_coded(m, p); b->heavy = p->kv_heavy > 0; b->n_batch = p->n_batch; b->n_outputs = p->n_outputs; b->n_threads = p->n_threads; b->numerics = p->numerics;
+static void aios__build_start(aios__build *b, const aios_model *m, const aios_plan *p,
+                              const aiosk_isa *k) {
+    b->m = m;
+    b->k = k;
+    b->cut = aios__plan_cut(p);
+    b->n_ctx = p->n_ctx;
+    b->n_seq = p->n_seq;
+    b->coded = aios__kv_is_coded(m, p);
+    b->heavy = p->kv_heavy > 0;
+    b->n_batch = p->n_batch;
+    b->n_outputs = p->n_outputs;
+    b->n_threads = p->n_threads;
+    b->numerics = p->numerics;
 }
 
-enum { AIOS__DEFAULT_CTX = 4096, AIOS__MAX_READERS = 64, AIOS__MAX_SLOTS = 4096,
-       AIOS__PLAN_FLAGS = AIOS_PLAN_LENT_THREADS | AIOS_PLAN_LENT_READERS | AIOS_PLAN_IN_PLACE | AIOS_PLAN_PIN | AIOS_PLAN_KEEP_BATCH | AIOS_PLAN_NO_STREAM
-                        | AIOS_PLAN_MAY_KV_TYPE | AIOS_PLAN_MAY_CTX | AIOS_PLAN_MAY_KV_CODES };
-#define AIOS__MAX_UNIT ((uint64_t)4 << 20)  /* large enough that storage is not asked too often */
+enum {
+    AIOS__DEFAULT_CTX = 4096,
+    AIOS__MAX_READERS = 64,
+    AIOS__MAX_SLOTS = 4096,
+    AIOS__PLAN_FLAGS = AIOS_PLAN_LENT_THREADS | AIOS_PLAN_LENT_READERS | AIOS_PLAN_IN_PLACE |
+                       AIOS_PLAN_PIN | AIOS_PLAN_KEEP_BATCH | AIOS_PLAN_NO_STREAM |
+                       AIOS_PLAN_MAY_KV_TYPE | AIOS_PLAN_MAY_CTX | AIOS_PLAN_MAY_KV_CODES
+};
+#define AIOS__MAX_UNIT ((uint64_t)4 << 20) /* large enough that storage is not asked too often */
 
 /* Experts of all layers that can be read one by one; 0 = none. */
 static uint64_t aios__n_experts(const aios_model *m) {
@@ -9990,51 +12808,118 @@ static uint64_t aios__n_experts(const aios_model *m) {
     for (l = 0; l < m->hp.n_layer; l++) {
         if (m->layer[l][AIOS__T_FFN_ROUTER].w < 0) continue;
         for (k = AIOS__T_FFN_GATE_EXPS; k <= AIOS__T_FFN_DOWN_EXPS; k++)
-            if (m->gguf.tensor[m->layer[l][k].w].row_bytes * m->gguf.tensor[m->layer[l][k].w].n[1] > UINT32_MAX / 32) return 0;    /* a slot counts in 32 bits, panels that are not full included */
+            /* a slot counts in 32 bits, panels that are not full included */
+            if (m->gguf.tensor[m->layer[l][k].w].row_bytes * m->gguf.tensor[m->layer[l][k].w].n[1] >
+                UINT32_MAX / 32)
+                return 0;
         n += (uint64_t)m->hp.n_expert;
     }
     return n;
 }
 /* The choices of a plan, whether made here or handed in. */
 static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aios_error *err) {
-    static const char *const names[] = { "n_ctx", "n_seq", "n_batch", "n_outputs", "n_threads", "numerics", "isa", "stream_level", "warm_steps", "n_readers", "n_slots", "kv_positions", "kv_recent", "kv_window", "kv_sinks", "kv_heavy" };
-    static const int32_t least[] = { 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, 0 };
-    static const int32_t most[] = { 1 << 28, 1 << 20, 4096, 4096, 1024, AIOS_REFERENCE, AIOSK_N_ISA - 1, AIOS__LEVELS, 4 * 4096, AIOS__MAX_READERS, AIOS__MAX_SLOTS, 1 << 30, 1 << 28, 1 << 28, 1 << 28, 1 << 28 };
-    int32_t i, v[16];
+    static const struct {
+        const char *name;
+        uint32_t at;
+        int32_t least, most;
+    } rule[] = {
+#define AIOS__X(field, least, most) { #field, offsetof(aios_plan, field), least, most }
+        AIOS__X(n_ctx, 1, 1 << 28),
+        AIOS__X(n_seq, 1, 1 << 20),
+        AIOS__X(n_batch, 1, 4096),
+        AIOS__X(n_outputs, 1, 4096),
+        AIOS__X(n_threads, 1, 1024),
+        AIOS__X(numerics, 0, AIOS_REFERENCE),
+        AIOS__X(isa, 0, AIOSK_N_ISA - 1),
+        AIOS__X(stream_level, 0, AIOS__LEVELS),
+        AIOS__X(warm_steps, 0, 4 * 4096),
+        AIOS__X(n_readers, 0, AIOS__MAX_READERS),
+        AIOS__X(n_slots, 0, AIOS__MAX_SLOTS),
+        AIOS__X(kv_positions, 0, 1 << 30),
+        AIOS__X(kv_recent, 0, 1 << 28),
+        AIOS__X(kv_window, 0, 1 << 28),
+        AIOS__X(kv_sinks, -1, 1 << 28),
+        AIOS__X(kv_heavy, 0, 1 << 28),
+#undef AIOS__X
+    };
+    int32_t i;
     aios__cut cut = aios__plan_cut(p);
     aios_status st = aios__flags(p->flags, AIOS__PLAN_FLAGS, "aios_plan", err);
     if (st) return st;
-    v[0] = p->n_ctx; v[1] = p->n_seq; v[2] = p->n_batch; v[3] = p->n_outputs; v[4] = p->n_threads; v[5] = p->numerics; v[6] = p->isa;
-    v[7] = p->stream_level; v[8] = p->warm_steps; v[9] = p->n_readers; v[10] = p->n_slots > AIOS__MAX_SLOTS ? -1 : (int32_t)p->n_slots;
-    v[11] = p->kv_positions; v[12] = p->kv_recent; v[13] = p->kv_window; v[14] = p->kv_sinks; v[15] = p->kv_heavy;
-    for (i = 0; i < 16; i++)
-        if (v[i] < least[i] || v[i] > most[i])
-            return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)most[i], (uint64_t)(v[i] < 0 ? 0 : v[i]), "the plan's % is %, out of range", aios__z(names[i]), aios__i(v[i]));
+    for (i = 0; i < (int32_t)(sizeof rule / sizeof *rule); i++) {
+        int32_t is;
+        memcpy(&is, (const char *)p + rule[i].at, sizeof is);
+        if (is >= rule[i].least && is <= rule[i].most) continue;
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)rule[i].most,
+                           (uint64_t)(is < 0 ? 0 : is), "the plan's % is %, out of range",
+                           aios__z(rule[i].name), aios__i(is));
+    }
     for (i = -2; i < (p->kv_layer_type ? m->hp.n_layer : 0); i++) {
         int32_t t = i == -2 ? p->kv_type : i == -1 ? p->kv_old_type : p->kv_layer_type[i];
-        if (i == -2 ? aiosk_kv_ok(t) : i == -1 ? t == 0 || (aiosk_kv_ok(t) && p->kv_type != AIOSK_KV_F32) : t == -1 || (aiosk_kv_ok(t) && t != AIOSK_KV_F32 && p->kv_type != AIOSK_KV_F32)) continue;
-        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 0, (uint64_t)(int64_t)t, "the plan's % is %, which is no type of cache, or does not go with one of f32", aios__z(i == -2 ? "kv_type" : i == -1 ? "kv_old_type" : "kv_layer_type"), aios__i(t));
+        if (i == -2 ? aiosk_kv_ok(t)
+            : i == -1
+                ? t == 0 || (aiosk_kv_ok(t) && p->kv_type != AIOSK_KV_F32)
+                : t == -1 || (aiosk_kv_ok(t) && t != AIOSK_KV_F32 && p->kv_type != AIOSK_KV_F32))
+            continue;
+        return aios__fail2(
+            err, AIOS_ERR_ARG, AIOS__NO_OFF, 0, (uint64_t)(int64_t)t,
+            "the plan's % is %, which is no type of cache, or does not go with one of f32",
+            aios__z(i == -2   ? "kv_type"
+                    : i == -1 ? "kv_old_type"
+                              : "kv_layer_type"),
+            aios__i(t));
     }
-    if ((p->kv_heavy || p->kv_sinks) && !p->kv_window) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan's kv_heavy and kv_sinks go with kv_window");
-    if (p->kv_recent && !p->kv_old_type) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan's kv_recent goes with kv_old_type");
-    if (p->unit_bytes > AIOS__MAX_UNIT) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_UNIT, p->unit_bytes, "the plan's unit_bytes is %, out of range", aios__u(p->unit_bytes), aios__u(0));
-    if (p->n_expert_slots > p->n_experts || p->n_experts > aios__n_experts(m)) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, aios__n_experts(m), p->n_expert_slots, "the plan has % slots for % experts", aios__u(p->n_expert_slots), aios__u(aios__n_experts(m)));
-    if (p->n_units && p->n_slots < 1) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan streams through a ring without slots");
-    /* AIOS_FAST differs from AIOS_CANONICAL in the kernels of float matrices alone (aiosk_matmul_fast): no layout, no size */
+    if ((p->kv_heavy || p->kv_sinks) && !p->kv_window)
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF,
+                          "the plan's kv_heavy and kv_sinks go with kv_window");
+    if (p->kv_recent && !p->kv_old_type)
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF,
+                          "the plan's kv_recent goes with kv_old_type");
+    if (p->unit_bytes > AIOS__MAX_UNIT)
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_UNIT, p->unit_bytes,
+                           "the plan's unit_bytes is %, out of range", aios__u(p->unit_bytes),
+                           aios__u(0));
+    if (p->n_expert_slots > p->n_experts || p->n_experts > aios__n_experts(m))
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, aios__n_experts(m), p->n_expert_slots,
+                           "the plan has % slots for % experts", aios__u(p->n_expert_slots),
+                           aios__u(aios__n_experts(m)));
+    if (p->n_units && p->n_slots < 1)
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF,
+                          "the plan streams through a ring without slots");
+    /* AIOS_FAST differs from AIOS_CANONICAL in the kernels of float matrices alone
+     * (aiosk_matmul_fast): no layout, no size */
     if (p->numerics == AIOS_REFERENCE && p->kv_type != AIOSK_KV_F32)
-        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "AIOS_REFERENCE numerics go with an f32 cache");
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF,
+                          "AIOS_REFERENCE numerics go with an f32 cache");
     if ((uint64_t)p->n_batch * (uint64_t)m->hp.n_head > (uint64_t)1 << 28)
-        return aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, (uint64_t)1 << 28, (uint64_t)p->n_batch * (uint64_t)m->hp.n_head, "a batch of % tokens of % heads is too large: plan a smaller n_batch", aios__i(p->n_batch), aios__i(m->hp.n_head));
+        return aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, (uint64_t)1 << 28,
+                           (uint64_t)p->n_batch * (uint64_t)m->hp.n_head,
+                           "a batch of % tokens of % heads is too large: plan a smaller n_batch",
+                           aios__i(p->n_batch), aios__i(m->hp.n_head));
     if (m->role[AIOS__T_POS_EMBD].w >= 0 && p->n_ctx > m->hp.n_ctx_train)
-        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)m->hp.n_ctx_train, (uint64_t)p->n_ctx, "n_ctx % is past the % positions that the model has learned", aios__i(p->n_ctx), aios__i(m->hp.n_ctx_train));
-    if (!aiosk_select(p->isa)) return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "instruction set % is not in this machine or this build", aios__i(p->isa));
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)m->hp.n_ctx_train,
+                           (uint64_t)p->n_ctx,
+                           "n_ctx % is past the % positions that the model has learned",
+                           aios__i(p->n_ctx), aios__i(m->hp.n_ctx_train));
+    if (!aiosk_select(p->isa))
+        return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF,
+                           "instruction set % is not in this machine or this build",
+                           aios__i(p->isa));
 #ifdef AIOS_NO_THREADS
-    if (p->flags & AIOS_PLAN_LENT_READERS) return aios__fail(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "this build has no locks (AIOS_NO_THREADS), which threads that read need");
+    if (p->flags & AIOS_PLAN_LENT_READERS)
+        return aios__fail(
+            err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF,
+            "this build has no locks (AIOS_NO_THREADS), which threads that read need");
 #endif
     if (m->loaded && m->cut.rows != cut.rows)
-        return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model's weights are laid out for other numerics: open the model a second time");
+        return aios__fail(
+            err, AIOS_ERR_STATE, AIOS__NO_OFF,
+            "the model's weights are laid out for other numerics: open the model a second time");
     if (m->loaded && !aios__cut_same(&cut, &m->cut))
-        return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model's weights are divided in another way: plan again without, or open the model a second time");
+        return aios__fail(
+            err, AIOS_ERR_STATE, AIOS__NO_OFF,
+            "the model's weights are divided in another way: plan again without, or open the "
+            "model a second time");
     return AIOS_OK;
 }
 
@@ -10052,76 +12937,106 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     aios__program_build(&b);
     cut = b.cut;
     if (!aios__kv_size(&kv, m, p)) return 0;
-    p->n_ops = b.n_ops; p->n_phases = b.n_phases; p->n_units = b.n_units;
+    p->n_ops = b.n_ops;
+    p->n_phases = b.n_phases;
+    p->n_units = b.n_units;
     p->slot_bytes = aios__round_up(b.slot_bytes, AIOS__STREAM_ALIGN);
-    p->expert_slot_bytes = b.part_bytes[AIOS__GATE_PART] + b.part_bytes[AIOS__UP_PART] + b.part_bytes[AIOS__DOWN_PART];
-    p->n_row_slots = !b.n_tables ? 0 : p->n_batch < AIOS__ROW_SLOTS ? (uint32_t)p->n_batch : (uint32_t)AIOS__ROW_SLOTS; p->row_slot_bytes = b.row_slot_bytes;
+    p->expert_slot_bytes =
+        b.part_bytes[AIOS__GATE_PART] + b.part_bytes[AIOS__UP_PART] + b.part_bytes[AIOS__DOWN_PART];
+    p->n_row_slots = !b.n_tables                    ? 0
+                     : p->n_batch < AIOS__ROW_SLOTS ? (uint32_t)p->n_batch
+                                                    : (uint32_t)AIOS__ROW_SLOTS;
+    p->row_slot_bytes = b.row_slot_bytes;
     memset(&tmp, 0, sizeof tmp);
     tmp.kv = kv;
     aios__context_layout(m, p, &meta, &tmp);
     aios__weights_measure(m, &cut, &w);
     load_tmp = m->loaded ? 0 : aios__weights_tmp(m, &cut);
     for (i = 0; i < 2; i++) p->tier_bytes[i] = m->loaded ? 0 : w.tier[i];
-    if (!aios__mul(p->slot_bytes, p->n_slots, &p->tier_bytes[AIOS_TIER_STREAM]) || !aios__mul(p->expert_slot_bytes, p->n_expert_slots, &i)
-        || !aios__add(p->tier_bytes[AIOS_TIER_STREAM], i, &p->tier_bytes[AIOS_TIER_STREAM])
-        || !aios__mul(p->row_slot_bytes, p->n_row_slots, &i) || !aios__add(p->tier_bytes[AIOS_TIER_STREAM], i, &p->tier_bytes[AIOS_TIER_STREAM])) return 0;
-    p->request_bytes[AIOS_MEM_META]    = aios__round_up(meta.used, 64);
-    p->request_bytes[AIOS_MEM_SCRATCH] = aios__round_up(b.scratch.used > load_tmp ? b.scratch.used : load_tmp, 64);
-    p->request_bytes[AIOS_MEM_KV]      = kv.bytes;
+    if (!aios__mul(p->slot_bytes, p->n_slots, &p->tier_bytes[AIOS_TIER_STREAM]) ||
+        !aios__mul(p->expert_slot_bytes, p->n_expert_slots, &i) ||
+        !aios__add(p->tier_bytes[AIOS_TIER_STREAM], i, &p->tier_bytes[AIOS_TIER_STREAM]) ||
+        !aios__mul(p->row_slot_bytes, p->n_row_slots, &i) ||
+        !aios__add(p->tier_bytes[AIOS_TIER_STREAM], i, &p->tier_bytes[AIOS_TIER_STREAM]))
+        return 0;
+    p->request_bytes[AIOS_MEM_META] = aios__round_up(meta.used, 64);
+    p->request_bytes[AIOS_MEM_SCRATCH] =
+        aios__round_up(b.scratch.used > load_tmp ? b.scratch.used : load_tmp, 64);
+    p->request_bytes[AIOS_MEM_KV] = kv.bytes;
     p->request_bytes[AIOS_MEM_WEIGHTS] = 0;
     for (i = 0, p->n_requests = 3; i < 3; i++) {
-        if (!aios__add(p->request_bytes[AIOS_MEM_WEIGHTS], p->tier_bytes[i], &p->request_bytes[AIOS_MEM_WEIGHTS])) return 0;
+        if (!aios__add(p->request_bytes[AIOS_MEM_WEIGHTS], p->tier_bytes[i],
+                       &p->request_bytes[AIOS_MEM_WEIGHTS]))
+            return 0;
         p->n_requests += p->tier_bytes[i] != 0;
     }
     p->total_bytes = 0;
-    for (i = 0; i < AIOS_N_MEM; i++) if (!aios__add(p->total_bytes, p->request_bytes[i], &p->total_bytes)) return 0;
-    p->weight_bytes_packed = w.packed; p->weight_bytes_rows = w.rows; p->weight_bytes_mapped = w.mapped;
+    for (i = 0; i < AIOS_N_MEM; i++)
+        if (!aios__add(p->total_bytes, p->request_bytes[i], &p->total_bytes)) return 0;
+    p->weight_bytes_packed = w.packed;
+    p->weight_bytes_rows = w.rows;
+    p->weight_bytes_mapped = w.mapped;
     p->token_weight_bytes = b.w_bytes + b.row_bytes;
     p->token_act_bytes = b.act_bytes;
-    p->token_stream_bytes = b.stream_bytes; p->token_expert_bytes = b.expert_bytes;
+    p->token_stream_bytes = b.stream_bytes;
+    p->token_expert_bytes = b.expert_bytes;
     p->token_kv_pos_bytes = kv.pos_bytes;
     p->token_kv_bytes = aios__kv_read_bytes(&kv, m, p);
     return 1;
 }
 
-/* ---- the ladder ------------------------------------------------------------------------------------------------ */
+/* ---- the ladder ---- */
 typedef struct aios__ladder {
     const aios_model *m;
     const aios_plan_desc *d;
     const aiosk_isa *k;
-    int32_t can_map;                    /* the io maps all matrices                                         */
-    uint32_t n_slots;                   /* of a ring that has units enough                                  */
-    uint32_t experts;                   /* that a cache may hold; 0 = they stay resident                    */
-    uint32_t rows, may_rows;            /* AIOS_RUNG_ROWS or 0: rows of tables are read, or may be          */
-    uint64_t least_unit;                /* bytes of a unit, so that rounding adds a percent at the most     */
+    int32_t can_map;         /* the io maps all matrices */
+    uint32_t n_slots;        /* of a ring that has units enough */
+    uint32_t experts;        /* that a cache may hold; 0 = they stay resident */
+    uint32_t rows, may_rows; /* AIOS_RUNG_ROWS or 0: rows of tables are read, or may be */
+    uint64_t least_unit;     /* bytes of a unit, so that rounding adds a percent at the most */
     int32_t n_readers;
 } aios__ladder;
 
 /* Sizes, with a ring that has no more slots than it needs. */
 static int32_t aios__ladder_sizes(const aios__ladder *l, aios_plan *p) {
-    p->n_slots = l->n_slots; p->n_readers = l->n_readers;
+    p->n_slots = l->n_slots;
+    p->n_readers = l->n_readers;
     p->rungs |= AIOS_RUNG_STREAM | AIOS_RUNG_EXPERTS | l->rows;
     if (!p->n_expert_slots) p->rungs &= ~(uint32_t)AIOS_RUNG_EXPERTS;
     if (!aios__plan_sizes(l->m, p, l->k)) return 0;
     if (!p->n_row_slots) p->rungs &= ~(uint32_t)AIOS_RUNG_ROWS;
     if (p->n_units >= p->n_slots && p->n_units) return 1;
     p->n_slots = p->n_units;
-    if (!p->n_units) { p->stream_level = 0; p->rungs &= ~(uint32_t)AIOS_RUNG_STREAM; }
+    if (!p->n_units) {
+        p->stream_level = 0;
+        p->rungs &= ~(uint32_t)AIOS_RUNG_STREAM;
+    }
     if (!aios__plan_wants_readers(p)) p->n_readers = 0;
     return aios__plan_sizes(l->m, p, l->k);
 }
 static int32_t aios__fits(const aios__ladder *l, aios_plan *p) {
     int32_t low = 0, high = aios__warm_steps(l->m), level = p->stream_level;
     if (!aios__ladder_sizes(l, p)) return 0;
-    if (l->d->hot_bytes && !l->m->loaded && !((p->flags & AIOS_PLAN_IN_PLACE) || (p->rungs & AIOS_RUNG_IN_PLACE)))
-        while (low < high) {               /* what is too much for the hot tier is warm                        */
+    if (l->d->hot_bytes && !l->m->loaded &&
+        !((p->flags & AIOS_PLAN_IN_PLACE) || (p->rungs & AIOS_RUNG_IN_PLACE)))
+        while (low < high) { /* what is too much for the hot tier is warm */
             p->warm_steps = low + (high - low) / 2;
             p->stream_level = level;
             if (!aios__ladder_sizes(l, p)) return 0;
-            if (p->tier_bytes[AIOS_TIER_HOT] <= l->d->hot_bytes) high = p->warm_steps; else low = p->warm_steps + 1;
-            if (low == high && p->warm_steps != high) { p->warm_steps = high; p->stream_level = level; aios__ladder_sizes(l, p); }
+            if (p->tier_bytes[AIOS_TIER_HOT] <= l->d->hot_bytes)
+                high = p->warm_steps;
+            else
+                low = p->warm_steps + 1;
+            if (low == high && p->warm_steps != high) {
+                p->warm_steps = high;
+                p->stream_level = level;
+                aios__ladder_sizes(l, p);
+            }
         }
-    if (l->d->budget_bytes && (p->total_bytes > l->d->budget_bytes || p->held_bytes > l->d->budget_bytes - p->total_bytes)) return 0;
+    if (l->d->budget_bytes && (p->total_bytes > l->d->budget_bytes ||
+                               p->held_bytes > l->d->budget_bytes - p->total_bytes))
+        return 0;
     if (l->d->hot_bytes && p->tier_bytes[AIOS_TIER_HOT] > l->d->hot_bytes) return 0;
     return !l->d->warm_bytes || p->tier_bytes[AIOS_TIER_WARM] <= l->d->warm_bytes;
 }
@@ -10136,8 +13051,9 @@ static void aios__set_batch(const aios__ladder *l, aios_plan *p, int32_t n) {
     p->n_outputs = l->d->n_outputs ? l->d->n_outputs : p->n_seq;
     if (p->n_outputs > n) p->n_outputs = n;
 }
-/* How many tokens share a pass, so that each of a prompt moves the fewest bytes: its part of the weights, and what of the activations does
- * not stay in the caches. Larger passes than 64 take no more room than a sixteenth of what the weights do. */
+/* How many tokens share a pass, so that each of a prompt moves the fewest bytes: its part of the
+ * weights, and what of the activations does not stay in the caches. Larger passes than 64 take
+ * no more room than a sixteenth of what the weights do. */
 static int32_t aios__best_batch(const aios__ladder *l, const aios_plan *p) {
     uint64_t cache = l->d->l2_bytes + l->d->l3_bytes, fewest = UINT64_MAX;
     int32_t n, best = aios__batch_of(p, 64);
@@ -10149,14 +13065,20 @@ static int32_t aios__best_batch(const aios__ladder *l, const aios_plan *p) {
         if (!aios__plan_sizes(l->m, &x, l->k)) break;
         room = x.request_bytes[AIOS_MEM_SCRATCH];
         if (n > 64 && room > l->m->gguf.tensor_bytes / 16) break;
-        moved = x.token_weight_bytes / (uint64_t)n + (room > cache ? x.token_act_bytes * ((room - cache) >> 10) / (room >> 10) : 0);
-        if (moved < fewest) { fewest = moved; best = n; }
+        moved = x.token_weight_bytes / (uint64_t)n +
+                (room > cache ? x.token_act_bytes * ((room - cache) >> 10) / (room >> 10) : 0);
+        if (moved < fewest) {
+            fewest = moved;
+            best = n;
+        }
     }
     return best;
 }
-/* A ring of n_slots units and the threads that fill it; one slot where reading waits for computing. */
+/* A ring of n_slots units and the threads that fill it; one slot where reading waits for
+ * computing. */
 static void aios__set_ring(aios__ladder *l, const aios_plan *p, uint32_t n_slots) {
-    int32_t n = l->d->n_readers, async = (int32_t)l->m->async, lent = (p->flags & AIOS_PLAN_LENT_READERS) != 0;
+    int32_t n = l->d->n_readers, async = (int32_t)l->m->async,
+            lent = (p->flags & AIOS_PLAN_LENT_READERS) != 0;
     if (n == 0 && !async && p->n_threads > 1 && !(p->flags & AIOS_PLAN_LENT_THREADS)) n = 2;
 #ifdef AIOS_NO_THREADS
     n = 0;
@@ -10164,41 +13086,58 @@ static void aios__set_ring(aios__ladder *l, const aios_plan *p, uint32_t n_slots
     l->n_readers = lent || n < 0 ? 0 : n;
     l->n_slots = l->n_readers || lent || async ? n_slots : 1;
 }
-/* The next type of cache down that the plan may take, for which all of the cache is smaller; -1 = none. */
+/* The next type of cache down that the plan may take, for which all of the cache is smaller; -1
+ * = none. */
 static int32_t aios__kv_less(const aios__ladder *l, const aios_plan *p) {
-    static const int32_t types[] = { AIOSK_KV_F16, AIOSK_KV_I8, AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_C4), AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_C4), AIOSK_KV(AIOSK_KV_C4, AIOSK_KV_C4) };
+    static const int32_t types[] = { AIOSK_KV_F16, AIOSK_KV_I8, AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_C4),
+                                     AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_C4),
+                                     AIOSK_KV(AIOSK_KV_C4, AIOSK_KV_C4) };
     const aios__hp *hp = &l->m->hp;
-    int32_t i, n = p->numerics == AIOS_REFERENCE ? 0 : p->flags & AIOS_PLAN_MAY_KV_CODES ? 5 : p->flags & AIOS_PLAN_MAY_KV_TYPE ? 2 : 0;
+    int32_t i, n = p->numerics == AIOS_REFERENCE       ? 0
+                   : p->flags & AIOS_PLAN_MAY_KV_CODES ? 5
+                   : p->flags & AIOS_PLAN_MAY_KV_TYPE  ? 2
+                                                       : 0;
     aios_plan less = *p;
     aios__kv now, then;
     for (i = 0; i < n; i++) {
         less.kv_type = types[i];
-        if (aiosk_tile_bytes(types[i], hp->hd_k, hp->hd_v) >= aiosk_tile_bytes(p->kv_type, hp->hd_k, hp->hd_v) || !aios__kv_size(&then, l->m, &less)) continue;
+        if (aiosk_tile_bytes(types[i], hp->hd_k, hp->hd_v) >=
+                aiosk_tile_bytes(p->kv_type, hp->hd_k, hp->hd_v) ||
+            !aios__kv_size(&then, l->m, &less))
+            continue;
         if (!aios__kv_size(&now, l->m, p) || then.bytes < now.bytes) return types[i];
     }
     return -1;
 }
-/* The smallest of 1 .. most that fits, in *x, which is a field of p; 0 when none does. What fits is taken to go on fitting. */
-static int32_t aios__least_fit(const aios__ladder *l, aios_plan *p, int32_t *x, int32_t most, uint64_t unit_bytes) {
-    int32_t low = 0, high = most, at;      /* low does not fit                                                  */
+/* The smallest of 1 .. most that fits, in *x, which is a field of p; 0 when none does. What fits
+ * is taken to go on fitting. */
+static int32_t aios__least_fit(const aios__ladder *l, aios_plan *p, int32_t *x, int32_t most,
+                               uint64_t unit_bytes) {
+    int32_t low = 0, high = most, at; /* low does not fit */
     p->unit_bytes = unit_bytes;
     *x = most;
     if (!aios__fits(l, p)) return 0;
     while (high - low > 1) {
         *x = at = low + (high - low) / 2;
-        if (aios__fits(l, p)) high = at; else low = at;
+        if (aios__fits(l, p))
+            high = at;
+        else
+            low = at;
     }
     *x = high;
     return aios__fits(l, p);
 }
-/* Experts in a cache: as many as fit, so that what is left is theirs. 0 = not even one; then one for each that a token uses, in case
- * other matrices can make room. */
+/* Experts in a cache: as many as fit, so that what is left is theirs. 0 = not even one; then one
+ * for each that a token uses, in case other matrices can make room. */
 static int32_t aios__most_experts(aios__ladder *l, aios_plan *p) {
-    uint32_t low = 0, high = l->experts + 1;       /* low fits, high does not                                     */
+    uint32_t low = 0, high = l->experts + 1; /* low fits, high does not */
     aios__set_ring(l, p, 4);
     while (high - low > 1) {
         p->n_expert_slots = low + (high - low) / 2;
-        if (aios__fits(l, p)) low = p->n_expert_slots; else high = p->n_expert_slots;
+        if (aios__fits(l, p))
+            low = p->n_expert_slots;
+        else
+            high = p->n_expert_slots;
     }
     p->n_expert_slots = low ? low : (uint32_t)l->m->hp.n_used;
     return low && aios__fits(l, p);
@@ -10215,8 +13154,9 @@ static int32_t aios__rows_pay(aios__ladder *l, aios_plan *p) {
     aios__ladder_sizes(l, p);
     return 0;
 }
-/* The smallest of all: everything given up that may be, and as little resident as it takes. Small units need a small ring and
- * long tables, and a ring can be larger than what it saves: all ways are weighed. */
+/* The smallest of all: everything given up that may be, and as little resident as it takes.
+ * Small units need a small ring and long tables, and a ring can be larger than what it saves:
+ * all ways are weighed. */
 static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
     aios_plan best;
     uint64_t unit;
@@ -10224,31 +13164,47 @@ static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
     if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) aios__set_batch(l, p, 1);
     if (p->flags & AIOS_PLAN_MAY_CTX) {
         int32_t least = l->d->n_ctx_min ? l->d->n_ctx_min : 64;
-        if (least < p->n_ctx) { p->n_ctx = least; p->rungs |= AIOS_RUNG_CTX; }
+        if (least < p->n_ctx) {
+            p->n_ctx = least;
+            p->rungs |= AIOS_RUNG_CTX;
+        }
     }
-    while ((type = aios__kv_less(l, p)) >= 0) { p->kv_type = type; p->rungs |= AIOS_RUNG_KV_TYPE; }
+    while ((type = aios__kv_less(l, p)) >= 0) {
+        p->kv_type = type;
+        p->rungs |= AIOS_RUNG_KV_TYPE;
+    }
     aios__set_ring(l, p, 2);
-    if (l->m->loaded) return aios__ladder_sizes(l, p);      /* the weights are where they are               */
+    if (l->m->loaded) return aios__ladder_sizes(l, p); /* the weights are where they are */
     aios__rows_pay(l, p);
-    if (l->can_map) { p->rungs |= AIOS_RUNG_IN_PLACE; p->warm_steps = aios__warm_steps(l->m); }
+    if (l->can_map) {
+        p->rungs |= AIOS_RUNG_IN_PLACE;
+        p->warm_steps = aios__warm_steps(l->m);
+    }
     p->stream_level = 0;
     if (!aios__ladder_sizes(l, p)) return 0;
     best = *p;
-    for (p->n_expert_slots = 0; !l->can_map && !(p->flags & AIOS_PLAN_NO_STREAM) && p->n_expert_slots <= (l->experts > 0); p->n_expert_slots++) {
+    for (p->n_expert_slots = 0;
+         !l->can_map && !(p->flags & AIOS_PLAN_NO_STREAM) && p->n_expert_slots <= (l->experts > 0);
+         p->n_expert_slots++) {
         p->stream_level = 0;
-        if (p->n_expert_slots && aios__ladder_sizes(l, p) && p->total_bytes < best.total_bytes) best = *p;
-        for (level = AIOS__LEVEL; level <= AIOS__LEVELS; level += AIOS__LEVEL) for (unit = l->least_unit; unit <= AIOS__MAX_UNIT; unit *= 2) {
-            p->stream_level = level; p->unit_bytes = unit;
-            if (aios__ladder_sizes(l, p) && p->total_bytes < best.total_bytes) best = *p;
-        }
+        if (p->n_expert_slots && aios__ladder_sizes(l, p) && p->total_bytes < best.total_bytes)
+            best = *p;
+        for (level = AIOS__LEVEL; level <= AIOS__LEVELS; level += AIOS__LEVEL)
+            for (unit = l->least_unit; unit <= AIOS__MAX_UNIT; unit *= 2) {
+                p->stream_level = level;
+                p->unit_bytes = unit;
+                if (aios__ladder_sizes(l, p) && p->total_bytes < best.total_bytes) best = *p;
+            }
     }
     *p = best;
     return 1;
 }
-/* Goes down the ladder, one rung after the other and each no further than needed. p as asked for. 0 = does not fit. */
+/* Goes down the ladder, one rung after the other and each no further than needed. p as asked
+ * for. 0 = does not fit. */
 static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
     const aios_plan_desc *d = l->d;
-    int32_t steps = aios__warm_steps(l->m), least = d->n_ctx_min ? d->n_ctx_min : 64, batch = p->n_batch, type;
+    int32_t steps = aios__warm_steps(l->m), least = d->n_ctx_min ? d->n_ctx_min : 64,
+            batch = p->n_batch, type;
     uint64_t unit;
     if (aios__fits(l, p)) return 1;
     if (!l->m->loaded && aios__rows_pay(l, p) && aios__fits(l, p)) return 1;
@@ -10273,19 +13229,23 @@ static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
         return aios__least_fit(l, p, &p->warm_steps, steps, 0);
     }
     if (p->flags & AIOS_PLAN_NO_STREAM) return 0;
-    /* a pass reads all that is streamed, so many tokens should share it: as many as were asked for, or up to 512, if the room that
-     * they need is no more than a sixteenth of the memory */
+    /* a pass reads all that is streamed, so many tokens should share it: as many as were asked
+     * for, or up to 512, if the room that they need is no more than a sixteenth of the memory */
     if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) {
         p->rungs &= ~(uint32_t)AIOS_RUNG_BATCH;
-        for (p->n_batch = batch = aios__batch_of(p, d->n_batch ? batch : 512); ; ) {
+        for (p->n_batch = batch = aios__batch_of(p, d->n_batch ? batch : 512);;) {
             aios__set_batch(l, p, batch);
-            if (batch <= 16 || !d->budget_bytes || (aios__ladder_sizes(l, p) && p->request_bytes[AIOS_MEM_SCRATCH] <= d->budget_bytes / 16)) break;
+            if (batch <= 16 || !d->budget_bytes ||
+                (aios__ladder_sizes(l, p) &&
+                 p->request_bytes[AIOS_MEM_SCRATCH] <= d->budget_bytes / 16))
+                break;
             batch /= 2;
         }
         if (!d->n_batch) p->rungs &= ~(uint32_t)AIOS_RUNG_BATCH;
     }
     if (l->experts && aios__most_experts(l, p)) return 1;
-    aios__set_ring(l, p, 4);            /* the largest units of which four fit in a sixteenth of the memory; then smaller ones */
+    /* the largest units of which four fit in a sixteenth of the memory; then smaller ones */
+    aios__set_ring(l, p, 4);
     for (unit = AIOS__MAX_UNIT; unit >= l->least_unit; unit /= 2) {
         if (d->budget_bytes && unit * 4 > d->budget_bytes / 16 && unit > l->least_unit) continue;
         if (aios__least_fit(l, p, &p->stream_level, AIOS__LEVELS, unit)) return 1;
@@ -10308,7 +13268,8 @@ static int32_t aios__own_threads(void) {
     return n < 1 ? 1 : n > 1024 ? 1024 : n;
 }
 
-AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *desc, aios_plan *out, aios_error *err) {
+AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *desc, aios_plan *out,
+                                    aios_error *err) {
     aios_plan_desc d;
     aios_plan p, least, asked;
     aios__ladder l;
@@ -10316,42 +13277,72 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     uint64_t mem, store, i;
     uint32_t known;
     aios__clear(err);
-    if (!m || !out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_plan_make: an argument is NULL");
-    if (!m->arch) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model was opened to be looked at, or for its vocabulary: it does not run");
+    if (!m || !out)
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_plan_make: an argument is NULL");
+    if (!m->arch)
+        return aios__fail(
+            err, AIOS_ERR_STATE, AIOS__NO_OFF,
+            "the model was opened to be looked at, or for its vocabulary: it does not run");
     if ((st = aios__desc_copy(AIOS__ID_aios_plan_desc, &d, desc, err)) != 0) return st;
     memset(&p, 0, sizeof p);
     p.struct_size = (uint32_t)sizeof p;
-    if ((st = aios__flags(d.flags, AIOS__PLAN_FLAGS, "aios_plan_desc", err)) != 0 || (st = aios__unused((uint32_t)d.reserved, "aios_plan_desc", err)) != 0) return st;
+    if ((st = aios__flags(d.flags, AIOS__PLAN_FLAGS, "aios_plan_desc", err)) != 0 ||
+        (st = aios__unused((uint32_t)d.reserved, "aios_plan_desc", err)) != 0)
+        return st;
     if (d.n_readers > AIOS__MAX_READERS || d.n_ctx_min < 0)
-        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_READERS, (uint64_t)d.n_readers, "aios_plan_desc: n_readers % or n_ctx_min % is out of range", aios__i(d.n_readers), aios__i(d.n_ctx_min));
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_READERS,
+                           (uint64_t)d.n_readers,
+                           "aios_plan_desc: n_readers % or n_ctx_min % is out of range",
+                           aios__i(d.n_readers), aios__i(d.n_ctx_min));
     memset(&l, 0, sizeof l);
     l.can_map = 1;
     memcpy(&known, out, 4);
-    if (known <= offsetof(aios_plan, tier_bytes)) {         /* the caller's plan could not say so           */
+    if (known <= offsetof(aios_plan, tier_bytes)) { /* the caller's plan could not say so */
         d.flags |= AIOS_PLAN_NO_STREAM;
         d.flags &= ~(uint32_t)AIOS_PLAN_IN_PLACE;
         d.hot_bytes = d.warm_bytes = 0;
         l.can_map = 0;
     }
-    if (known <= offsetof(aios_plan, kv_layer_type) && (d.kv_positions || d.kv_old_type || d.kv_window || d.kv_layer_type))
-        return aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "this aios_plan is of a header that knows no rules of the cache: compile with one header");
-    p.flags     = d.flags;
-    p.n_ctx     = d.n_ctx ? d.n_ctx : m->hp.n_ctx_train < AIOS__DEFAULT_CTX ? m->hp.n_ctx_train : AIOS__DEFAULT_CTX;
-    p.n_seq     = d.n_seq ? d.n_seq : 1;
-    p.n_threads = d.n_threads ? d.n_threads : d.flags & AIOS_PLAN_LENT_THREADS ? 1 : aios__own_threads();
-    p.kv_type   = d.numerics == AIOS_REFERENCE && !d.kv_type ? (int32_t)AIOSK_KV_F32 : d.kv_type;
-    p.numerics = d.numerics; p.isa = d.isa; p.numa_node_1 = d.numa_node_1;
-    p.kv_positions = d.kv_positions; p.kv_old_type = d.kv_old_type; p.kv_recent = d.kv_recent; p.kv_window = d.kv_window; p.kv_sinks = d.kv_sinks; p.kv_heavy = d.kv_heavy; p.kv_layer_type = d.kv_layer_type;
-    l.m = m; l.d = &d;
-    if (known > offsetof(aios_plan, n_expert_slots)) l.experts = (uint32_t)aios__min_u64(aios__n_experts(m), INT32_MAX);
+    if (known <= offsetof(aios_plan, kv_layer_type) &&
+        (d.kv_positions || d.kv_old_type || d.kv_window || d.kv_layer_type))
+        return aios__fail(
+            err, AIOS_ERR_DESC, AIOS__NO_OFF,
+            "this aios_plan is of a header that knows no rules of the cache: compile with one "
+            "header");
+    p.flags = d.flags;
+    p.n_ctx = d.n_ctx                                 ? d.n_ctx
+              : m->hp.n_ctx_train < AIOS__DEFAULT_CTX ? m->hp.n_ctx_train
+                                                      : AIOS__DEFAULT_CTX;
+    p.n_seq = d.n_seq ? d.n_seq : 1;
+    p.n_threads = d.n_threads                        ? d.n_threads
+                  : d.flags & AIOS_PLAN_LENT_THREADS ? 1
+                                                     : aios__own_threads();
+    p.kv_type = d.numerics == AIOS_REFERENCE && !d.kv_type ? (int32_t)AIOSK_KV_F32 : d.kv_type;
+    p.numerics = d.numerics;
+    p.isa = d.isa;
+    p.numa_node_1 = d.numa_node_1;
+    p.kv_positions = d.kv_positions;
+    p.kv_old_type = d.kv_old_type;
+    p.kv_recent = d.kv_recent;
+    p.kv_window = d.kv_window;
+    p.kv_sinks = d.kv_sinks;
+    p.kv_heavy = d.kv_heavy;
+    p.kv_layer_type = d.kv_layer_type;
+    l.m = m;
+    l.d = &d;
+    if (known > offsetof(aios_plan, n_expert_slots))
+        l.experts = (uint32_t)aios__min_u64(aios__n_experts(m), INT32_MAX);
     p.n_experts = l.experts;
     l.may_rows = d.flags & AIOS_PLAN_NO_STREAM ? 0 : (uint32_t)AIOS_RUNG_ROWS;
-    for (i = 0, l.least_unit = 65536; i < m->n_parts + (m->io[m->n_parts].read != NULL); i++) if (!(m->io[i].flags & AIOS_IO_ANY_OFFSET)) l.least_unit = 524288;
-    for (i = 0; i < m->gguf.n_tensors; i++) l.can_map &= m->place[i].use != AIOS__IS_MATRIX || m->place[i].can_map != 0;
+    for (i = 0, l.least_unit = 65536; i < m->n_parts + (m->io[m->n_parts].read != NULL); i++)
+        if (!(m->io[i].flags & AIOS_IO_ANY_OFFSET)) l.least_unit = 524288;
+    for (i = 0; i < m->gguf.n_tensors; i++)
+        l.can_map &= m->place[i].use != AIOS__IS_MATRIX || m->place[i].can_map != 0;
     aios__set_batch(&l, &p, p.n_batch = d.n_batch ? d.n_batch : aios__batch_of(&p, 64));
     if (d.flags & AIOS_PLAN_IN_PLACE) p.warm_steps = aios__warm_steps(m);
-    if (m->loaded) {                        /* the weights are divided already                              */
-        p.stream_level = m->cut.level; p.warm_steps = m->cut.warm;
+    if (m->loaded) { /* the weights are divided already */
+        p.stream_level = m->cut.level;
+        p.warm_steps = m->cut.warm;
         if (m->cut.mapped) p.rungs |= AIOS_RUNG_IN_PLACE;
         if (m->cut.tables) p.rungs |= AIOS_RUNG_ROWS;
         p.unit_bytes = m->cut.unit_bytes;
@@ -10362,17 +13353,28 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     l.k = aiosk_select(p.isa);
     if (!d.n_batch) aios__set_batch(&l, &p, p.n_batch = aios__best_batch(&l, &p));
     p.held_bytes = m->req.bytes;
-    for (i = 0; i < 2; i++) if (m->weights[i]) p.held_bytes += m->weights_req[i].bytes;
+    for (i = 0; i < 2; i++)
+        if (m->weights[i]) p.held_bytes += m->weights_req[i].bytes;
     p.model_hash = m->gguf.hash;
-    if (m->loaded && m->cut.experts && !l.experts) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model's experts are in a cache, of which this aios_plan knows nothing");
+    if (m->loaded && m->cut.experts && !l.experts)
+        return aios__fail(
+            err, AIOS_ERR_STATE, AIOS__NO_OFF,
+            "the model's experts are in a cache, of which this aios_plan knows nothing");
     l.rows = p.rungs & AIOS_RUNG_ROWS;
     asked = least = p;
     if (p.n_expert_slots) asked.n_expert_slots = l.experts;
     if (!aios__ladder_sizes(&l, &asked) || !aios__bottom(&l, &least))
-        return aios__fail(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "the cache for this context and these sequences is too large to be counted");
+        return aios__fail(
+            err, AIOS_ERR_LIMIT, AIOS__NO_OFF,
+            "the cache for this context and these sequences is too large to be counted");
     if (least.total_bytes > asked.total_bytes) least = asked;
-    if (d.budget_bytes && (least.total_bytes > d.budget_bytes || least.held_bytes > d.budget_bytes - least.total_bytes))
-        return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.held_bytes + least.total_bytes, d.budget_bytes, "this plan needs % bytes in all; the least that would do is %", aios__u(p.held_bytes + asked.total_bytes), aios__u(p.held_bytes + least.total_bytes));
+    if (d.budget_bytes && (least.total_bytes > d.budget_bytes ||
+                           least.held_bytes > d.budget_bytes - least.total_bytes))
+        return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.held_bytes + least.total_bytes,
+                           d.budget_bytes,
+                           "this plan needs % bytes in all; the least that would do is %",
+                           aios__u(p.held_bytes + asked.total_bytes),
+                           aios__u(p.held_bytes + least.total_bytes));
     l.rows = p.rungs & AIOS_RUNG_ROWS;
     if (m->loaded) aios__set_ring(&l, &p, 4);
     if (m->loaded && p.n_expert_slots) aios__most_experts(&l, &p);
@@ -10380,7 +13382,12 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
         p = least;
         l.rows = p.rungs & AIOS_RUNG_ROWS;
         aios__set_ring(&l, &p, 2);
-        if (!aios__fits(&l, &p)) return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.tier_bytes[AIOS_TIER_HOT], d.hot_bytes, "the weights do not fit in hot_bytes and warm_bytes: at the least % bytes are hot and % warm", aios__u(p.tier_bytes[AIOS_TIER_HOT]), aios__u(p.tier_bytes[AIOS_TIER_WARM]));
+        if (!aios__fits(&l, &p))
+            return aios__fail2(
+                err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.tier_bytes[AIOS_TIER_HOT], d.hot_bytes,
+                "the weights do not fit in hot_bytes and warm_bytes: at the least % bytes are "
+                "hot and % warm",
+                aios__u(p.tier_bytes[AIOS_TIER_HOT]), aios__u(p.tier_bytes[AIOS_TIER_WARM]));
     }
     p.min_bytes = aios__min_u64(least.total_bytes, p.total_bytes);
     p.flags = d.flags;
@@ -10390,19 +13397,34 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
         p.bound = AIOS_BOUND_MEMORY;
     }
     if (d.stream_bandwidth && d.stream_bandwidth < UINT64_MAX / 1000 && p.token_stream_bytes) {
-        store = p.token_stream_bytes - (p.n_expert_slots ? p.token_expert_bytes / p.n_experts * p.n_expert_slots : 0);
+        store = p.token_stream_bytes -
+                (p.n_expert_slots ? p.token_expert_bytes / p.n_experts * p.n_expert_slots : 0);
         store = d.stream_bandwidth * 1000 / (store ? store : 1);
-        if (!p.tok_s_bound_milli || store < p.tok_s_bound_milli) { p.tok_s_bound_milli = store; p.bound = AIOS_BOUND_STORAGE; }
+        if (!p.tok_s_bound_milli || store < p.tok_s_bound_milli) {
+            p.tok_s_bound_milli = store;
+            p.bound = AIOS_BOUND_STORAGE;
+        }
     }
-    if (p.n_ctx > m->hp.n_ctx_train) aios__note2(&m->log, "a context of % positions is longer than the % that the model was trained for", aios__i(p.n_ctx), aios__i(m->hp.n_ctx_train));
-    return aios__desc_fill(AIOS__ID_aios_plan, out, &p) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "aios_plan was not initialised: call aios_plan_init first") : AIOS_OK;
+    if (p.n_ctx > m->hp.n_ctx_train)
+        aios__note2(&m->log,
+                    "a context of % positions is longer than the % that the model was trained for",
+                    aios__i(p.n_ctx), aios__i(m->hp.n_ctx_train));
+    return aios__desc_fill(AIOS__ID_aios_plan, out, &p)
+               ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF,
+                            "aios_plan was not initialised: call aios_plan_init first")
+               : AIOS_OK;
 }
 
-/* The order in which a context takes its memory: what stays with the model comes first, so that the rest is given back in
- * reverse order, as an allocator that is a stack wants it. */
-static const uint8_t aios__request_order[][2] = {       /* kind, tier */
-    { AIOS_MEM_WEIGHTS, AIOS_TIER_HOT }, { AIOS_MEM_WEIGHTS, AIOS_TIER_WARM }, { AIOS_MEM_META, AIOS_TIER_HOT },
-    { AIOS_MEM_SCRATCH, AIOS_TIER_HOT }, { AIOS_MEM_KV, AIOS_TIER_HOT }, { AIOS_MEM_WEIGHTS, AIOS_TIER_STREAM } };
+/* The order in which a context takes its memory: what stays with the model comes first, so that
+ * the rest is given back in reverse order, as an allocator that is a stack wants it. */
+static const uint8_t aios__request_order[][2] = { /* kind, tier */
+                                                  { AIOS_MEM_WEIGHTS, AIOS_TIER_HOT },
+                                                  { AIOS_MEM_WEIGHTS, AIOS_TIER_WARM },
+                                                  { AIOS_MEM_META, AIOS_TIER_HOT },
+                                                  { AIOS_MEM_SCRATCH, AIOS_TIER_HOT },
+                                                  { AIOS_MEM_KV, AIOS_TIER_HOT },
+                                                  { AIOS_MEM_WEIGHTS, AIOS_TIER_STREAM }
+};
 
 AIOS_API aios_status aios_plan_request(const aios_plan *plan, uint32_t i, aios_mem_req *out) {
     aios_mem_req r;
@@ -10411,75 +13433,116 @@ AIOS_API aios_status aios_plan_request(const aios_plan *plan, uint32_t i, aios_m
     if (aios__plan_copy(&p, plan, NULL)) return AIOS_ERR_ARG;
     for (k = 0; k < sizeof aios__request_order / sizeof *aios__request_order; k++) {
         aios__plan_req(&p, aios__request_order[k][0], aios__request_order[k][1], &r);
-        if ((r.bytes || r.kind != AIOS_MEM_WEIGHTS) && n++ == i) return aios__desc_fill(AIOS__ID_aios_mem_req, out, &r);
+        if ((r.bytes || r.kind != AIOS_MEM_WEIGHTS) && n++ == i)
+            return aios__desc_fill(AIOS__ID_aios_mem_req, out, &r);
     }
     return AIOS_ERR_ARG;
 }
 
-AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *plan, uint32_t i, aios_tensor_place *out) {
+AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *plan, uint32_t i,
+                                          aios_tensor_place *out) {
     aios_tensor_place x;
     aios_plan p;
     aios__place at;
     aios__cut cut;
     uint64_t off[2] = { 0, 0 };
     int32_t id = (int32_t)i;
-    if (!m || !m->arch || aios__desc_copy(AIOS__ID_aios_plan, &p, plan, NULL) || i >= m->gguf.n_tensors || p.unit_bytes > AIOS__MAX_UNIT) return AIOS_ERR_ARG;
+    if (!m || !m->arch || aios__desc_copy(AIOS__ID_aios_plan, &p, plan, NULL) ||
+        i >= m->gguf.n_tensors || p.unit_bytes > AIOS__MAX_UNIT)
+        return AIOS_ERR_ARG;
     cut = aios__plan_cut(&p);
     at = aios__place_of(m, &cut, i, off);
     memset(&x, 0, sizeof x);
     x.tier = at.rows < m->gguf.tensor[i].n[1] ? (uint32_t)AIOS_TIER_STREAM : at.tier;
-    x.layout = at.layout; x.mapped = at.mapped; x.n_bytes = at.n_bytes; x.resident_tier = at.tier;
-    x.stream_bytes = at.use ? aios__rows_bytes(&m->gguf.tensor[i], aios__source_of(m, &cut, i).layout, m->gguf.tensor[i].n[1] - at.rows) * m->gguf.tensor[i].n[2] : 0;
+    x.layout = at.layout;
+    x.mapped = at.mapped;
+    x.n_bytes = at.n_bytes;
+    x.resident_tier = at.tier;
+    x.stream_bytes = at.use
+                         ? aios__rows_bytes(&m->gguf.tensor[i], aios__source_of(m, &cut, i).layout,
+                                            m->gguf.tensor[i].n[1] - at.rows) *
+                               m->gguf.tensor[i].n[2]
+                         : 0;
     x.token_bytes = at.use == AIOS__IS_TABLE ? 0 : at.n_bytes + x.stream_bytes;
     x.token_bytes = aios__token_share(m, i, x.token_bytes);
-    if (id == m->role[AIOS__T_TOKEN_EMBD].w || id == m->role[AIOS__T_POS_EMBD].w) x.token_bytes += m->gguf.tensor[i].row_bytes;
-    if (id == m->role[AIOS__T_ROPE_FREQS].w || id == m->role[AIOS__T_ROPE_LONG].w || id == m->role[AIOS__T_ROPE_SHORT].w) x.token_bytes = 0;   /* read once, at opening */
+    if (id == m->role[AIOS__T_TOKEN_EMBD].w || id == m->role[AIOS__T_POS_EMBD].w)
+        x.token_bytes += m->gguf.tensor[i].row_bytes;
+    /* read once, at opening */
+    if (id == m->role[AIOS__T_ROPE_FREQS].w || id == m->role[AIOS__T_ROPE_LONG].w ||
+        id == m->role[AIOS__T_ROPE_SHORT].w)
+        x.token_bytes = 0;
     return aios__desc_fill(AIOS__ID_aios_tensor_place, out, &x);
 }
 
 /* ======== context/sequence.c ======== */
-/* sequence.c: what can be done with whole sequences: cut back, fork, find, take out of the middle, save and restore. Above exec, which
- * runs their tokens; the pages are kv.c's. */
+/* sequence.c: what can be done with whole sequences: cut back, fork, find, take out of the
+ * middle, save and restore. Above exec, which runs their tokens; the pages are kv.c's. */
 
-static int32_t aios__seq_ok(const aios_context *c, int32_t seq) { return c && seq >= 0 && seq < c->plan.n_seq; }
+static int32_t aios__seq_ok(const aios_context *c, int32_t seq) {
+    return c && seq >= 0 && seq < c->plan.n_seq;
+}
 static aios_status aios__seq_fail(const aios_context *c, int32_t seq, aios_error *err) {
     if (!c) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the context is NULL");
-    return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->plan.n_seq, (uint64_t)seq, "there is no sequence %: the plan has %", aios__i(seq), aios__i(c->plan.n_seq));
+    return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->plan.n_seq, (uint64_t)seq,
+                       "there is no sequence %: the plan has %", aios__i(seq),
+                       aios__i(c->plan.n_seq));
 }
-AIOS_API int32_t aios_seq_length(const aios_context *c, int32_t seq)    { return aios__seq_ok(c, seq) ? c->seq[seq].n_fed : 0; }
-AIOS_API int32_t aios_seq_processed(const aios_context *c, int32_t seq) { return aios__seq_ok(c, seq) ? c->seq[seq].n_done : 0; }
-AIOS_API const int32_t *aios_seq_tokens(const aios_context *c, int32_t seq) { return aios__seq_ok(c, seq) ? c->seq[seq].token : NULL; }
+AIOS_API int32_t aios_seq_length(const aios_context *c, int32_t seq) {
+    return aios__seq_ok(c, seq) ? c->seq[seq].n_fed : 0;
+}
+AIOS_API int32_t aios_seq_processed(const aios_context *c, int32_t seq) {
+    return aios__seq_ok(c, seq) ? c->seq[seq].n_done : 0;
+}
+AIOS_API const int32_t *aios_seq_tokens(const aios_context *c, int32_t seq) {
+    return aios__seq_ok(c, seq) ? c->seq[seq].token : NULL;
+}
 AIOS_API aios_status aios_seq_truncate(aios_context *c, int32_t seq, int32_t n, aios_error *err) {
     aios__sequence *q;
     aios_status st;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     q = &c->seq[seq];
-    if (n < 0 || n > q->n_fed) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)n, "cannot cut a sequence of % to %", aios__i(q->n_fed), aios__i(n));
-    if (n == 0) aios__spill_forget(c, seq);
-    else if (q->n_done > n && (st = aios__spill_whole(c, seq, 0, err)) != 0) return st;
-    if (aios__in_pass(c, seq, n)) aios__pass_drop(c);      /* only a pass that works on what goes is dropped */
+    if (n < 0 || n > q->n_fed)
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)n,
+                           "cannot cut a sequence of % to %", aios__i(q->n_fed), aios__i(n));
+    if (n == 0)
+        aios__spill_forget(c, seq);
+    else if (q->n_done > n && (st = aios__spill_whole(c, seq, 0, err)) != 0)
+        return st;
+    /* only a pass that works on what goes is dropped */
+    if (aios__in_pass(c, seq, n)) aios__pass_drop(c);
     q->n_fed = n;
-    if (q->n_done >= n && !c->kv.seq[seq].n_spilled && !aios__in_pass(c, seq, 0)) aios__seq_cut(c, seq, n);
+    if (q->n_done >= n && !c->kv.seq[seq].n_spilled && !aios__in_pass(c, seq, 0))
+        aios__seq_cut(c, seq, n);
     return AIOS_OK;
 }
-AIOS_API aios_status aios_seq_fork(aios_context *c, int32_t dst, int32_t src, int32_t n, aios_error *err) {
+AIOS_API aios_status aios_seq_fork(aios_context *c, int32_t dst, int32_t src, int32_t n,
+                                   aios_error *err) {
     aios__sequence *s, *d;
     int32_t done;
     aios_status st;
     aios__clear(err);
     if (!aios__seq_ok(c, src)) return aios__seq_fail(c, src, err);
     if (!aios__seq_ok(c, dst)) return aios__seq_fail(c, dst, err);
-    s = &c->seq[src]; d = &c->seq[dst];
-    if (n < 0 || n > s->n_fed) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)s->n_fed, (uint64_t)n, "cannot fork % tokens of a sequence of %", aios__i(n), aios__i(s->n_fed));
-    if (d->n_fed) return aios__fail2(err, AIOS_ERR_STATE, AIOS__NO_OFF, 0, (uint64_t)d->n_fed, "sequence % has % tokens: cut it to none before something is forked into it", aios__i(dst), aios__i(d->n_fed));
+    s = &c->seq[src];
+    d = &c->seq[dst];
+    if (n < 0 || n > s->n_fed)
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)s->n_fed, (uint64_t)n,
+                           "cannot fork % tokens of a sequence of %", aios__i(n),
+                           aios__i(s->n_fed));
+    if (d->n_fed)
+        return aios__fail2(
+            err, AIOS_ERR_STATE, AIOS__NO_OFF, 0, (uint64_t)d->n_fed,
+            "sequence % has % tokens: cut it to none before something is forked into it",
+            aios__i(dst), aios__i(d->n_fed));
     if ((st = aios__spill_whole(c, src, 0, err)) != 0) return st;
     memcpy(d->token, s->token, (size_t)n * 4);
     memcpy(d->want, s->want, (size_t)n);
     d->n_fed = n;
     d->used = s->used;
     done = s->n_done < n ? s->n_done : n;
-    aios__seq_resume(c, dst, aios__kv_fork(&c->kv, dst, src, aios__kv_end(&c->kv.seq[src], done)), done);
+    aios__seq_resume(c, dst, aios__kv_fork(&c->kv, dst, src, aios__kv_end(&c->kv.seq[src], done)),
+                     done);
     return AIOS_OK;
 }
 AIOS_API aios_status aios_seq_pin(aios_context *c, int32_t seq, int32_t on, aios_error *err) {
@@ -10488,25 +13551,33 @@ AIOS_API aios_status aios_seq_pin(aios_context *c, int32_t seq, int32_t on, aios
     c->seq[seq].pinned = on != 0;
     return AIOS_OK;
 }
-AIOS_API aios_status aios_seq_fetch(aios_context *c, int32_t seq, uint64_t deadline_ns, aios_error *err) {
+AIOS_API aios_status aios_seq_fetch(aios_context *c, int32_t seq, uint64_t deadline_ns,
+                                    aios_error *err) {
     aios_status st;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     st = aios__spill_whole(c, seq, deadline_ns, err);
-    if (st == AIOS_OK || st == AIOS_MORE) c->seq[seq].used = c->n_passed;       /* what came back is not the first to go again */
+    /* what came back is not the first to go again */
+    if (st == AIOS_OK || st == AIOS_MORE) c->seq[seq].used = c->n_passed;
     return st;
 }
-AIOS_API int32_t aios_seq_find(const aios_context *c, const int32_t *ids, uint64_t n, int32_t *n_same) {
+AIOS_API int32_t aios_seq_find(const aios_context *c, const int32_t *ids, uint64_t n,
+                               int32_t *n_same) {
     int32_t s, i, best = -1, most = 0;
     for (s = 0; c && ids && s < c->plan.n_seq; s++) {
         const aios__sequence *q = &c->seq[s];
         for (i = 0; i < q->n_done && (uint64_t)i < n && q->token[i] == ids[i]; i++) {}
-        if (aios__kv_whole(&c->kv.seq[s]) && i > most) { most = i; best = s; }      /* one that tokens were taken out of knows more than it shows */
+        /* one that tokens were taken out of knows more than it shows */
+        if (aios__kv_whole(&c->kv.seq[s]) && i > most) {
+            most = i;
+            best = s;
+        }
     }
     if (n_same) *n_same = most;
     return best;
 }
-AIOS_API aios_status aios_seq_remove(aios_context *c, int32_t seq, int32_t from, int32_t to, aios_error *err) {
+AIOS_API aios_status aios_seq_remove(aios_context *c, int32_t seq, int32_t from, int32_t to,
+                                     aios_error *err) {
     aios__sequence *q;
     int32_t n;
     aios_status st;
@@ -10514,17 +13585,25 @@ AIOS_API aios_status aios_seq_remove(aios_context *c, int32_t seq, int32_t from,
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     q = &c->seq[seq];
     if (from < 0 || from > to || to > q->n_fed)
-        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)to, "cannot take tokens % to % out of a sequence", aios__i(from), aios__i(to));
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)q->n_fed, (uint64_t)to,
+                           "cannot take tokens % to % out of a sequence", aios__i(from),
+                           aios__i(to));
     if (from == to) return AIOS_OK;
     if ((st = aios__spill_whole(c, seq, 0, err)) != 0) return st;
     if (aios__in_pass(c, seq, 0)) aios__pass_drop(c);
     if (to < q->n_done) {
         if (c->model->role[AIOS__T_POS_EMBD].w >= 0)
-            return aios__fail(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "this family has learned positions: what follows tokens that are taken out cannot move down");
+            return aios__fail(
+                err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF,
+                "this family has learned positions: what follows tokens that are taken out "
+                "cannot move down");
         if (!aios__kv_remove(&c->kv, seq, from, to))
-            return aios__fail1(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "a sequence can be in % pieces at the most", aios__i(AIOS__MAX_SPANS));
+            return aios__fail1(err, AIOS_ERR_LIMIT, AIOS__NO_OFF,
+                               "a sequence can be in % pieces at the most",
+                               aios__i(AIOS__MAX_SPANS));
         q->n_done -= to - from;
-    } else if (from < q->n_done) aios__seq_cut(c, seq, from);
+    } else if (from < q->n_done)
+        aios__seq_cut(c, seq, from);
     n = q->n_fed - to;
     memmove(q->token + from, q->token + to, (size_t)n * 4);
     memmove(q->want + from, q->want + to, (size_t)n);
@@ -10536,14 +13615,22 @@ AIOS_API aios_status aios_cache_get_info(const aios_context *c, aios_cache_info 
     int32_t g, f, i;
     if (!c) return AIOS_ERR_ARG;
     memset(&x, 0, sizeof x);
-    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
-        const aios__pages *p = &c->kv.pool[g][f];
-        x.n_pages += (uint32_t)p->n; x.n_free += (uint32_t)p->n_free;
-        x.bytes += (uint64_t)p->n * p->bytes; x.free_bytes += (uint64_t)p->n_free * p->bytes;
-        for (i = 0; i < p->n; i++) if (p->refs[i] > 1) { x.n_shared++; x.saved_bytes += (uint64_t)(p->refs[i] - 1) * p->bytes; }
-    }
+    for (g = 0; g < AIOS__N_GROUPS; g++)
+        for (f = 0; f < AIOS__N_FORMS; f++) {
+            const aios__pages *p = &c->kv.pool[g][f];
+            x.n_pages += (uint32_t)p->n;
+            x.n_free += (uint32_t)p->n_free;
+            x.bytes += (uint64_t)p->n * p->bytes;
+            x.free_bytes += (uint64_t)p->n_free * p->bytes;
+            for (i = 0; i < p->n; i++)
+                if (p->refs[i] > 1) {
+                    x.n_shared++;
+                    x.saved_bytes += (uint64_t)(p->refs[i] - 1) * p->bytes;
+                }
+        }
     for (i = 0; i < c->plan.n_seq; i++) x.n_spilled += (uint32_t)c->kv.seq[i].n_spilled;
-    for (i = 0; i < c->plan.n_seq; i++) for (g = 0; g < AIOS__N_GROUPS; g++) x.n_spare += (uint32_t)c->kv.seq[i].n_spares[g];
+    for (i = 0; i < c->plan.n_seq; i++)
+        for (g = 0; g < AIOS__N_GROUPS; g++) x.n_spare += (uint32_t)c->kv.seq[i].n_spares[g];
     return aios__desc_fill(AIOS__ID_aios_cache_info, out, &x);
 }
 
@@ -10555,18 +13642,19 @@ AIOS_API aios_status aios_cache_get_info(const aios_context *c, aios_cache_info 
  *     tokens   i32 [n_tokens - base_tiles * 64], the first ones being those of the base
  *     wants    u8  [n_tokens - n_done], padded with zeros to 8
  *     mass     u64 [top], where the cache keeps tiles for it
- *     pages    u8  [group][form][top] 0 none, 1 here, 2 shared with the base; padded with zeros to 8
+ *     pages    u8  [group][form][top] 0 none, 1 here, 2 shared with the base; padded to 8
  *     then the pages that are here, in that order
  *
- * Nothing is trusted: sizes are compared with what the header says, and the checksum covers every byte, before anything is touched. */
+ * Nothing is trusted: sizes are compared with what the header says, and the checksum covers
+ * every byte, before anything is touched. */
 
 enum { AIOS__STATE_VERSION = 2 };
 typedef struct aios__state_head {
     char magic[8];
     uint32_t version, n_tokens;
-    uint64_t n_bytes, sum;              /* sum: of the whole with this field as zero                        */
-    uint64_t model_hash, layout_hash;   /* of the model's header; of how the cache is laid out              */
-    uint64_t base_hash;                 /* of the base's tokens                                             */
+    uint64_t n_bytes, sum;            /* sum: of the whole with this field as zero */
+    uint64_t model_hash, layout_hash; /* of the model's header; of how the cache is laid out */
+    uint64_t base_hash;               /* of the base's tokens */
     uint32_t n_done, n_spans, top, base_tiles;
     uint32_t tile, aged;
 } aios__state_head;
@@ -10577,13 +13665,24 @@ static uint64_t aios__layout_hash(const aios_context *c) {
     const aios__hp *hp = &c->model->hp;
     int32_t f, v[10];
     uint64_t h = AIOS__ART_SEED;
-    v[0] = kv->n_layer; v[1] = kv->n_head_kv; v[2] = hp->hd_k; v[3] = hp->hd_v; v[4] = kv->keep; v[5] = kv->recent; v[6] = kv->coded; v[7] = c->plan.numerics; v[8] = AIOSK_TILE; v[9] = kv->heavy;
+    v[0] = kv->n_layer;
+    v[1] = kv->n_head_kv;
+    v[2] = hp->hd_k;
+    v[3] = hp->hd_v;
+    v[4] = kv->keep;
+    v[5] = kv->recent;
+    v[6] = kv->coded;
+    v[7] = c->plan.numerics;
+    v[8] = AIOSK_TILE;
+    v[9] = kv->heavy;
     h = aios__art_sum(h, v, sizeof v);
     h = aios__art_sum(h, kv->sinks, sizeof kv->sinks);
     h = aios__art_sum(h, kv->behind, sizeof kv->behind);
     h = aios__art_sum(h, kv->group, (uint64_t)kv->n_layer);
-    for (f = 0; f < AIOS__N_FORMS; f++) h = aios__art_sum(h, kv->type[f], (uint64_t)kv->n_layer * 4);
-    h = aios__art_sum(h, c->prog.freq, (uint64_t)hp->n_rot / 2 * 8);        /* long and short contexts can turn differently */
+    for (f = 0; f < AIOS__N_FORMS; f++)
+        h = aios__art_sum(h, kv->type[f], (uint64_t)kv->n_layer * 4);
+    /* long and short contexts can turn differently */
+    h = aios__art_sum(h, c->prog.freq, (uint64_t)hp->n_rot / 2 * 8);
     return aios__art_sum(h, &c->prog.rope_mult, 4);
 }
 /* Leading tiles that a sequence shares with its base, in all forms. */
@@ -10592,36 +13691,47 @@ static int32_t aios__base_tiles(const aios_context *c, int32_t seq, int32_t base
     int32_t g, f, t, n, some;
     if (base < 0) return 0;
     n = c->seq[seq].n_done < c->seq[base].n_done ? c->seq[seq].n_done : c->seq[base].n_done;
-    if (!aios__kv_whole(&kv->seq[base]) || kv->seq[seq].span[0].off || kv->seq[seq].span[0].to < n) return 0;
+    if (!aios__kv_whole(&kv->seq[base]) || kv->seq[seq].span[0].off || kv->seq[seq].span[0].to < n)
+        return 0;
     for (t = 0; t < n / AIOSK_TILE; t++) {
-        for (some = g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
-            int32_t a = aios__page_at(kv, g, f, seq, t), b = aios__page_at(kv, g, f, base, t);
-            if (f == AIOS__KV_OPEN && aios__kv_spare(kv, g, seq, t)) continue;
-            if (a != AIOS__NO_PAGE && a != b) return t;
-            some |= a != AIOS__NO_PAGE;
-        }
+        for (some = g = 0; g < AIOS__N_GROUPS; g++)
+            for (f = 0; f < AIOS__N_FORMS; f++) {
+                int32_t a = aios__page_at(kv, g, f, seq, t), b = aios__page_at(kv, g, f, base, t);
+                if (f == AIOS__KV_OPEN && aios__kv_spare(kv, g, seq, t)) continue;
+                if (a != AIOS__NO_PAGE && a != b) return t;
+                some |= a != AIOS__NO_PAGE;
+            }
         if (!some) break;
     }
     return t;
 }
 /* Does a page of tile t go into the blob? */
-static int32_t aios__state_page(const aios_context *c, int32_t g, int32_t f, int32_t seq, int32_t t, int32_t base_tiles) {
+static int32_t aios__state_page(const aios_context *c, int32_t g, int32_t f, int32_t seq, int32_t t,
+                                int32_t base_tiles) {
     const aios__kv *kv = &c->kv;
-    if (aios__page_at(kv, g, f, seq, t) == AIOS__NO_PAGE || (f == AIOS__KV_OPEN && aios__kv_spare(kv, g, seq, t))) return 0;
+    if (aios__page_at(kv, g, f, seq, t) == AIOS__NO_PAGE ||
+        (f == AIOS__KV_OPEN && aios__kv_spare(kv, g, seq, t)))
+        return 0;
     return t < base_tiles ? 2 : 1;
 }
-/* Forms that a cache of this kind can have, whatever its size: those that the map of pages tells of. */
+/* Forms that a cache of this kind can have, whatever its size: those that the map of pages tells
+ * of. */
 static int32_t aios__state_form(const aios__kv *kv, int32_t g, int32_t f) {
-    return kv->page[g][AIOS__KV_OPEN] && (f == AIOS__KV_OPEN || (kv->coded && (f == AIOS__KV_SEALED || kv->recent < AIOS__ALL)));
+    return kv->page[g][AIOS__KV_OPEN] &&
+           (f == AIOS__KV_OPEN || (kv->coded && (f == AIOS__KV_SEALED || kv->recent < AIOS__ALL)));
 }
 /* Sizes of the parts but the pages. */
 static uint64_t aios__state_front(const aios_context *c, const aios__state_head *h) {
     uint64_t maps = 0;
     int32_t g, f;
-    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) maps += aios__state_form(&c->kv, g, f) ? h->top : 0;
-    return sizeof *h + (c->kv.heavy ? (uint64_t)h->top * 8 : 0) + (uint64_t)h->n_spans * 12 + ((uint64_t)h->n_tokens - (uint64_t)h->base_tiles * AIOSK_TILE) * 4 + aios__round_up(h->n_tokens - h->n_done, 8) + aios__round_up(maps, 8);
+    for (g = 0; g < AIOS__N_GROUPS; g++)
+        for (f = 0; f < AIOS__N_FORMS; f++) maps += aios__state_form(&c->kv, g, f) ? h->top : 0;
+    return sizeof *h + (c->kv.heavy ? (uint64_t)h->top * 8 : 0) + (uint64_t)h->n_spans * 12 +
+           ((uint64_t)h->n_tokens - (uint64_t)h->base_tiles * AIOSK_TILE) * 4 +
+           aios__round_up(h->n_tokens - h->n_done, 8) + aios__round_up(maps, 8);
 }
-static aios_status aios__state_head_of(aios_context *c, int32_t seq, int32_t base, aios__state_head *h, aios_error *err) {
+static aios_status aios__state_head_of(aios_context *c, int32_t seq, int32_t base,
+                                       aios__state_head *h, aios_error *err) {
     const aios__kv *kv;
     int32_t g, f, t;
     aios_status st;
@@ -10638,17 +13748,28 @@ static aios_status aios__state_head_of(aios_context *c, int32_t seq, int32_t bas
     memset(h, 0, sizeof *h);
     memcpy(h->magic, "AIOSSEQ1", 8);
     h->version = AIOS__STATE_VERSION;
-    h->n_tokens = (uint32_t)c->seq[seq].n_fed; h->n_done = (uint32_t)c->seq[seq].n_done;
-    h->model_hash = c->model->gguf.hash; h->layout_hash = aios__layout_hash(c);
-    h->n_spans = (uint32_t)kv->seq[seq].n_spans; h->top = (uint32_t)kv->seq[seq].top; h->tile = (uint32_t)kv->seq[seq].tile; h->aged = (uint32_t)(kv->seq[seq].aged > 0 ? kv->seq[seq].aged : 0);
+    h->n_tokens = (uint32_t)c->seq[seq].n_fed;
+    h->n_done = (uint32_t)c->seq[seq].n_done;
+    h->model_hash = c->model->gguf.hash;
+    h->layout_hash = aios__layout_hash(c);
+    h->n_spans = (uint32_t)kv->seq[seq].n_spans;
+    h->top = (uint32_t)kv->seq[seq].top;
+    h->tile = (uint32_t)kv->seq[seq].tile;
+    h->aged = (uint32_t)(kv->seq[seq].aged > 0 ? kv->seq[seq].aged : 0);
     h->base_tiles = (uint32_t)aios__base_tiles(c, seq, base);
-    if (h->base_tiles) h->base_hash = aios__art_sum(AIOS__ART_SEED, c->seq[base].token, (uint64_t)h->base_tiles * AIOSK_TILE * 4);
+    if (h->base_tiles)
+        h->base_hash = aios__art_sum(AIOS__ART_SEED, c->seq[base].token,
+                                     (uint64_t)h->base_tiles * AIOSK_TILE * 4);
     h->n_bytes = aios__state_front(c, h);
-    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) for (t = 0; t < kv->seq[seq].top; t++)
-        if (aios__state_page(c, g, f, seq, t, (int32_t)h->base_tiles) == 1) h->n_bytes += kv->pool[g][f].bytes;
+    for (g = 0; g < AIOS__N_GROUPS; g++)
+        for (f = 0; f < AIOS__N_FORMS; f++)
+            for (t = 0; t < kv->seq[seq].top; t++)
+                if (aios__state_page(c, g, f, seq, t, (int32_t)h->base_tiles) == 1)
+                    h->n_bytes += kv->pool[g][f].bytes;
     return AIOS_OK;
 }
-AIOS_API aios_status aios_seq_save(aios_context *c, int32_t seq, int32_t base, void *dst, uint64_t cap, uint64_t *n_bytes, aios_error *err) {
+AIOS_API aios_status aios_seq_save(aios_context *c, int32_t seq, int32_t base, void *dst,
+                                   uint64_t cap, uint64_t *n_bytes, aios_error *err) {
     aios__state_head h;
     uint8_t *p = (uint8_t *)dst, *map;
     uint64_t n;
@@ -10657,38 +13778,58 @@ AIOS_API aios_status aios_seq_save(aios_context *c, int32_t seq, int32_t base, v
     if (st) return st;
     if (n_bytes) *n_bytes = h.n_bytes;
     if (!dst) return AIOS_OK;
-    if (cap < h.n_bytes) return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, h.n_bytes, cap, "% bytes are too few: the sequence takes %", aios__u(cap), aios__u(h.n_bytes));
+    if (cap < h.n_bytes)
+        return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, h.n_bytes, cap,
+                           "% bytes are too few: the sequence takes %", aios__u(cap),
+                           aios__u(h.n_bytes));
     memset(p, 0, (size_t)aios__state_front(c, &h));
     p += sizeof h;
-    memcpy(p, c->kv.seq[seq].span, (size_t)h.n_spans * 12);                             p += h.n_spans * 12;
+    memcpy(p, c->kv.seq[seq].span, (size_t)h.n_spans * 12);
+    p += h.n_spans * 12;
     n = (uint64_t)h.n_tokens - (uint64_t)h.base_tiles * AIOSK_TILE;
-    memcpy(p, c->seq[seq].token + h.base_tiles * AIOSK_TILE, (size_t)n * 4);            p += n * 4;
-    memcpy(p, c->seq[seq].want + h.n_done, (size_t)(h.n_tokens - h.n_done));            p += aios__round_up(h.n_tokens - h.n_done, 8);
-    if (c->kv.heavy) { memcpy(p, c->kv.mass + (int64_t)seq * c->kv.seq_tiles, (size_t)h.top * 8); p += h.top * 8; }
+    memcpy(p, c->seq[seq].token + h.base_tiles * AIOSK_TILE, (size_t)n * 4);
+    p += n * 4;
+    memcpy(p, c->seq[seq].want + h.n_done, (size_t)(h.n_tokens - h.n_done));
+    p += aios__round_up(h.n_tokens - h.n_done, 8);
+    if (c->kv.heavy) {
+        memcpy(p, c->kv.mass + (int64_t)seq * c->kv.seq_tiles, (size_t)h.top * 8);
+        p += h.top * 8;
+    }
     map = p;
     p = (uint8_t *)dst + aios__state_front(c, &h);
-    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) for (t = 0; aios__state_form(&c->kv, g, f) && t < (int32_t)h.top; t++) {
-        const aios__pages *x = &c->kv.pool[g][f];
-        *map = (uint8_t)aios__state_page(c, g, f, seq, t, (int32_t)h.base_tiles);
-        if (*map++ != 1) continue;
-        memcpy(p, x->base + (uint64_t)aios__page_at(&c->kv, g, f, seq, t) * x->bytes, (size_t)x->bytes);
-        p += x->bytes;
-    }
+    for (g = 0; g < AIOS__N_GROUPS; g++)
+        for (f = 0; f < AIOS__N_FORMS; f++)
+            for (t = 0; aios__state_form(&c->kv, g, f) && t < (int32_t)h.top; t++) {
+                const aios__pages *x = &c->kv.pool[g][f];
+                *map = (uint8_t)aios__state_page(c, g, f, seq, t, (int32_t)h.base_tiles);
+                if (*map++ != 1) continue;
+                memcpy(p, x->base + (uint64_t)aios__page_at(&c->kv, g, f, seq, t) * x->bytes,
+                       (size_t)x->bytes);
+                p += x->bytes;
+            }
     memcpy(dst, &h, sizeof h);
     h.sum = aios__art_sum(AIOS__ART_SEED, dst, h.n_bytes);
     memcpy(dst, &h, sizeof h);
     return AIOS_OK;
 }
-static aios_status aios__state_bad(aios_error *err, const char *what) { return aios__fail1(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, "this is no whole sequence as aios_seq_save wrote it: %", aios__z(what)); }
+static aios_status aios__state_bad(aios_error *err, const char *what) {
+    return aios__fail1(err, AIOS_ERR_FORMAT, AIOS__NO_OFF,
+                       "this is no whole sequence as aios_seq_save wrote it: %", aios__z(what));
+}
 
-/* Can a sequence have tile t in a form when it is saved? A tile that is full and not kept open has no open page but a spare one. */
-static int32_t aios__state_due(const aios__kv *kv, const aios__state_head *h, int32_t f, uint32_t t) {
+/* Can a sequence have tile t in a form when it is saved? A tile that is full and not kept open
+ * has no open page but a spare one. */
+static int32_t aios__state_due(const aios__kv *kv, const aios__state_head *h, int32_t f,
+                               uint32_t t) {
     if (!kv->coded) return f == AIOS__KV_OPEN;
-    return f == AIOS__KV_OPEN ? t >= h->tile || t < (uint32_t)kv->keep : t < h->tile && (f == AIOS__KV_SEALED || t < h->aged);
+    return f == AIOS__KV_OPEN ? t >= h->tile || t < (uint32_t)kv->keep
+                              : t < h->tile && (f == AIOS__KV_SEALED || t < h->aged);
 }
 
 /* Checks all of a blob against the context. Gives its map of pages in *map_out. */
-static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_t *p, uint64_t n, aios__state_head *h, const uint8_t **map_out, aios_error *err) {
+static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_t *p, uint64_t n,
+                                     aios__state_head *h, const uint8_t **map_out,
+                                     aios_error *err) {
     const aios__kv *kv = &c->kv;
     aios__span span;
     const uint8_t *map, *open = NULL;
@@ -10698,58 +13839,118 @@ static aios_status aios__state_check(aios_context *c, int32_t base, const uint8_
     int32_t g, f, last = 0;
     if (n < sizeof *h) return aios__state_bad(err, "it is shorter than its header");
     memcpy(h, p, sizeof *h);
-    if (memcmp(h->magic, "AIOSSEQ1", 8) != 0) return aios__state_bad(err, "it does not begin like one");
-    if (h->version != AIOS__STATE_VERSION) return aios__fail2(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, AIOS__STATE_VERSION, h->version, "the sequence is of version %, this library reads version %", aios__u(h->version), aios__u(AIOS__STATE_VERSION));
-    if (h->n_bytes != n) return aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, h->n_bytes, n, "% bytes were given of a sequence of % bytes", aios__u(n), aios__u(h->n_bytes));
-    sum = h->sum; h->sum = 0;
-    if (aios__art_sum(aios__art_sum(AIOS__ART_SEED, h, sizeof *h), p + sizeof *h, n - sizeof *h) != sum) return aios__state_bad(err, "its checksum does not fit");
-    if (h->model_hash != c->model->gguf.hash) return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, c->model->gguf.hash, h->model_hash, "the sequence belongs to another model", aios__u(0), aios__u(0));
-    if (h->layout_hash != aios__layout_hash(c)) return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, aios__layout_hash(c), h->layout_hash, "the sequence was saved from another kind of cache (types, window, rope or numerics)", aios__u(0), aios__u(0));
-    if (h->n_tokens > (uint32_t)c->plan.n_ctx) return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)c->plan.n_ctx, h->n_tokens, "the sequence has % tokens, and this context has room for %", aios__u(h->n_tokens), aios__i(c->plan.n_ctx));
-    if (h->n_done > h->n_tokens || h->n_spans < 1 || h->n_spans > AIOS__MAX_SPANS || h->top > 1u << 28 || h->aged > h->top
-        || (uint64_t)h->base_tiles * AIOSK_TILE > h->n_done || h->base_tiles > h->top || aios__state_front(c, h) > n) return aios__state_bad(err, "its numbers contradict each other");
+    if (memcmp(h->magic, "AIOSSEQ1", 8) != 0)
+        return aios__state_bad(err, "it does not begin like one");
+    if (h->version != AIOS__STATE_VERSION)
+        return aios__fail2(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, AIOS__STATE_VERSION, h->version,
+                           "the sequence is of version %, this library reads version %",
+                           aios__u(h->version), aios__u(AIOS__STATE_VERSION));
+    if (h->n_bytes != n)
+        return aios__fail2(err, AIOS_ERR_FORMAT, AIOS__NO_OFF, h->n_bytes, n,
+                           "% bytes were given of a sequence of % bytes", aios__u(n),
+                           aios__u(h->n_bytes));
+    sum = h->sum;
+    h->sum = 0;
+    if (aios__art_sum(aios__art_sum(AIOS__ART_SEED, h, sizeof *h), p + sizeof *h, n - sizeof *h) !=
+        sum)
+        return aios__state_bad(err, "its checksum does not fit");
+    if (h->model_hash != c->model->gguf.hash)
+        return aios__fail2(err, AIOS_ERR_MODEL, AIOS__NO_OFF, c->model->gguf.hash, h->model_hash,
+                           "the sequence belongs to another model", aios__u(0), aios__u(0));
+    if (h->layout_hash != aios__layout_hash(c))
+        return aios__fail2(
+            err, AIOS_ERR_MODEL, AIOS__NO_OFF, aios__layout_hash(c), h->layout_hash,
+            "the sequence was saved from another kind of cache (types, window, rope or numerics)",
+            aios__u(0), aios__u(0));
+    if (h->n_tokens > (uint32_t)c->plan.n_ctx)
+        return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)c->plan.n_ctx, h->n_tokens,
+                           "the sequence has % tokens, and this context has room for %",
+                           aios__u(h->n_tokens), aios__i(c->plan.n_ctx));
+    if (h->n_done > h->n_tokens || h->n_spans < 1 || h->n_spans > AIOS__MAX_SPANS ||
+        h->top > 1u << 28 || h->aged > h->top || (uint64_t)h->base_tiles * AIOSK_TILE > h->n_done ||
+        h->base_tiles > h->top || aios__state_front(c, h) > n)
+        return aios__state_bad(err, "its numbers contradict each other");
     for (i = 0; i < h->n_spans; i++) {
         memcpy(&span, p + sizeof *h + i * 12, 12);
-        if (span.from < last || span.from / AIOSK_TILE > (last + AIOSK_TILE - 1) / AIOSK_TILE || span.to <= span.from || (i + 1 == h->n_spans) != (span.to == INT32_MAX) || span.off < 0 || span.off > 1 << 28) return aios__state_bad(err, "its spans contradict each other");
+        if (span.from < last || span.from / AIOSK_TILE > (last + AIOSK_TILE - 1) / AIOSK_TILE ||
+            span.to <= span.from || (i + 1 == h->n_spans) != (span.to == INT32_MAX) ||
+            span.off < 0 || span.off > 1 << 28)
+            return aios__state_bad(err, "its spans contradict each other");
         last = i + 1 == h->n_spans ? span.from : span.to;
     }
-    slot = (int64_t)span.from;                              /* of the next token: in the last span */
+    slot = (int64_t)span.from; /* of the next token: in the last span */
     for (g = 0, slot += h->n_done; g + 1 < (int32_t)h->n_spans; g++) {
         memcpy(&span, p + sizeof *h + (uint32_t)g * 12, 12);
         slot -= span.to - span.from;
     }
     if (slot + h->n_tokens - h->n_done > (int64_t)kv->seq_tiles * AIOSK_TILE)
-        return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)kv->seq_tiles * AIOSK_TILE, (uint64_t)(slot + h->n_tokens - h->n_done), "the sequence takes % places with what was taken out of it, and this context has %", aios__i(slot + h->n_tokens - h->n_done), aios__i((int64_t)kv->seq_tiles * AIOSK_TILE));
-    if (slot < last || (slot && !h->n_done) || h->tile != (uint64_t)slot / AIOSK_TILE || h->top != h->tile + (slot % AIOSK_TILE != 0)) return aios__state_bad(err, "its spans do not hold its tokens");
-    if ((int64_t)h->aged < (slot - 1) / AIOSK_TILE - kv->recent) return aios__state_bad(err, "its tiles are not as old as they should be");      /* one pass has no room to make up for that */
+        return aios__fail2(
+            err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)kv->seq_tiles * AIOSK_TILE,
+            (uint64_t)(slot + h->n_tokens - h->n_done),
+            "the sequence takes % places with what was taken out of it, and this context has %",
+            aios__i(slot + h->n_tokens - h->n_done), aios__i((int64_t)kv->seq_tiles * AIOSK_TILE));
+    if (slot < last || (slot && !h->n_done) || h->tile != (uint64_t)slot / AIOSK_TILE ||
+        h->top != h->tile + (slot % AIOSK_TILE != 0))
+        return aios__state_bad(err, "its spans do not hold its tokens");
+    /* one pass has no room to make up for that */
+    if ((int64_t)h->aged < (slot - 1) / AIOSK_TILE - kv->recent)
+        return aios__state_bad(err, "its tiles are not as old as they should be");
     for (i = 0; i < h->n_tokens - h->base_tiles * AIOSK_TILE; i++) {
         int32_t id;
         memcpy(&id, p + sizeof *h + h->n_spans * 12 + (uint64_t)i * 4, 4);
-        if (id < 0 || id >= c->model->hp.n_vocab) return aios__state_bad(err, "it holds a token that the model does not have");
+        if (id < 0 || id >= c->model->hp.n_vocab)
+            return aios__state_bad(err, "it holds a token that the model does not have");
     }
     if (h->base_tiles) {
-        if (!aios__seq_ok(c, base) || (uint32_t)c->seq[base].n_done < h->base_tiles * AIOSK_TILE || !aios__kv_whole(&kv->seq[base])
-            || aios__art_sum(AIOS__ART_SEED, c->seq[base].token, (uint64_t)h->base_tiles * AIOSK_TILE * 4) != h->base_hash)
-            return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the sequence was saved over a prefix of % tokens, which the base does not begin with", aios__u((uint64_t)h->base_tiles * AIOSK_TILE));
+        if (!aios__seq_ok(c, base) || (uint32_t)c->seq[base].n_done < h->base_tiles * AIOSK_TILE ||
+            !aios__kv_whole(&kv->seq[base]) ||
+            aios__art_sum(AIOS__ART_SEED, c->seq[base].token,
+                          (uint64_t)h->base_tiles * AIOSK_TILE * 4) != h->base_hash)
+            return aios__fail1(
+                err, AIOS_ERR_STATE, AIOS__NO_OFF,
+                "the sequence was saved over a prefix of % tokens, which the base does not begin "
+                "with",
+                aios__u((uint64_t)h->base_tiles * AIOSK_TILE));
     }
-    *map_out = map = p + sizeof *h + h->n_spans * 12 + ((uint64_t)h->n_tokens - (uint64_t)h->base_tiles * AIOSK_TILE) * 4 + aios__round_up(h->n_tokens - h->n_done, 8) + (kv->heavy ? h->top * 8 : 0);
-    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
-        int32_t need = 0, s, have = kv->pool[g][f].n_free;
-        if (f == AIOS__KV_OPEN) open = map;
-        for (i = 0; aios__state_form(kv, g, f) && i < h->top; i++, map++) {
-            if (*map > 2 || (*map == 2) > (i < h->base_tiles) || (*map == 1 && i < h->base_tiles)) return aios__state_bad(err, "its pages contradict each other");
-            if (*map && (!aios__state_due(kv, h, f, i) || (f != AIOS__KV_OPEN && open[i]))) return aios__state_bad(err, "it holds a tile in a form that its place does not have");
-            if (*map == 2 && (aios__page_at(kv, g, f, base, (int32_t)i) == AIOS__NO_PAGE || (f == AIOS__KV_OPEN ? aios__kv_spare(kv, g, base, (int32_t)i) : f == AIOS__KV_OLD && (int32_t)i >= kv->seq[base].aged))) return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the base no longer has tile % in the form that the sequence needs", aios__u(i));
-            need += *map == 1;
+    *map_out = map = p + sizeof *h + h->n_spans * 12 +
+                     ((uint64_t)h->n_tokens - (uint64_t)h->base_tiles * AIOSK_TILE) * 4 +
+                     aios__round_up(h->n_tokens - h->n_done, 8) + (kv->heavy ? h->top * 8 : 0);
+    for (g = 0; g < AIOS__N_GROUPS; g++)
+        for (f = 0; f < AIOS__N_FORMS; f++) {
+            int32_t need = 0, s, have = kv->pool[g][f].n_free;
+            if (f == AIOS__KV_OPEN) open = map;
+            for (i = 0; aios__state_form(kv, g, f) && i < h->top; i++, map++) {
+                if (*map > 2 || (*map == 2) > (i < h->base_tiles) ||
+                    (*map == 1 && i < h->base_tiles))
+                    return aios__state_bad(err, "its pages contradict each other");
+                if (*map && (!aios__state_due(kv, h, f, i) || (f != AIOS__KV_OPEN && open[i])))
+                    return aios__state_bad(
+                        err, "it holds a tile in a form that its place does not have");
+                if (*map == 2 &&
+                    (aios__page_at(kv, g, f, base, (int32_t)i) == AIOS__NO_PAGE ||
+                     (f == AIOS__KV_OPEN ? aios__kv_spare(kv, g, base, (int32_t)i)
+                                         : f == AIOS__KV_OLD && (int32_t)i >= kv->seq[base].aged)))
+                    return aios__fail1(
+                        err, AIOS_ERR_STATE, AIOS__NO_OFF,
+                        "the base no longer has tile % in the form that the sequence needs",
+                        aios__u(i));
+                need += *map == 1;
+            }
+            if (f == AIOS__KV_OPEN && aios__state_form(kv, g, f) && slot % AIOSK_TILE &&
+                map[-1] != 1)
+                return aios__state_bad(err, "its newest tile is missing");
+            pages += (uint64_t)need * kv->pool[g][f].bytes;
+            for (s = 0; f == AIOS__KV_OPEN && s < kv->n_seq; s++) have += kv->seq[s].n_spares[g];
+            if (need > have)
+                return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)have, (uint64_t)need,
+                                   "the sequence needs % pages of the cache, and % are free",
+                                   aios__i(need), aios__i(have));
         }
-        if (f == AIOS__KV_OPEN && aios__state_form(kv, g, f) && slot % AIOSK_TILE && map[-1] != 1) return aios__state_bad(err, "its newest tile is missing");
-        pages += (uint64_t)need * kv->pool[g][f].bytes;
-        for (s = 0; f == AIOS__KV_OPEN && s < kv->n_seq; s++) have += kv->seq[s].n_spares[g];
-        if (need > have) return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)have, (uint64_t)need, "the sequence needs % pages of the cache, and % are free", aios__i(need), aios__i(have));
-    }
-    return aios__state_front(c, h) + pages == n ? AIOS_OK : aios__state_bad(err, "its length does not fit");
+    return aios__state_front(c, h) + pages == n ? AIOS_OK
+                                                : aios__state_bad(err, "its length does not fit");
 }
-AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base, const void *src, uint64_t n_bytes, aios_error *err) {
+AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base, const void *src,
+                                      uint64_t n_bytes, aios_error *err) {
     aios__state_head h;
     aios__kv *kv;
     const uint8_t *p = (const uint8_t *)src, *map = NULL;
@@ -10760,29 +13961,44 @@ AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     if (base >= 0 && !aios__seq_ok(c, base)) return aios__seq_fail(c, base, err);
     if (!src) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_seq_restore: src is NULL");
-    if (c->seq[seq].n_fed) return aios__fail2(err, AIOS_ERR_STATE, AIOS__NO_OFF, 0, (uint64_t)c->seq[seq].n_fed, "sequence % has % tokens: cut it to none before one is restored into it", aios__i(seq), aios__i(c->seq[seq].n_fed));
+    if (c->seq[seq].n_fed)
+        return aios__fail2(err, AIOS_ERR_STATE, AIOS__NO_OFF, 0, (uint64_t)c->seq[seq].n_fed,
+                           "sequence % has % tokens: cut it to none before one is restored into it",
+                           aios__i(seq), aios__i(c->seq[seq].n_fed));
     if (aios__seq_ok(c, base) && (st = aios__spill_whole(c, base, 0, err)) != 0) return st;
     if ((st = aios__state_check(c, base, p, n_bytes, &h, &map, err)) != 0) return st;
     kv = &c->kv;
     p += sizeof h;
     aios__kv_clear_seq(&kv->seq[seq]);
-    kv->seq[seq].n_spans = (int32_t)h.n_spans; kv->seq[seq].top = (int32_t)h.top; kv->seq[seq].tile = (int32_t)h.tile; kv->seq[seq].aged = (int32_t)h.aged;
-    memcpy(kv->seq[seq].span, p, (size_t)h.n_spans * 12);                                   p += h.n_spans * 12;
+    kv->seq[seq].n_spans = (int32_t)h.n_spans;
+    kv->seq[seq].top = (int32_t)h.top;
+    kv->seq[seq].tile = (int32_t)h.tile;
+    kv->seq[seq].aged = (int32_t)h.aged;
+    memcpy(kv->seq[seq].span, p, (size_t)h.n_spans * 12);
+    p += h.n_spans * 12;
     n = (uint64_t)h.n_tokens - (uint64_t)h.base_tiles * AIOSK_TILE;
-    if (h.base_tiles) memcpy(c->seq[seq].token, c->seq[base].token, (size_t)h.base_tiles * AIOSK_TILE * 4);
-    memcpy(c->seq[seq].token + h.base_tiles * AIOSK_TILE, p, (size_t)n * 4);                p += n * 4;
+    if (h.base_tiles)
+        memcpy(c->seq[seq].token, c->seq[base].token, (size_t)h.base_tiles * AIOSK_TILE * 4);
+    memcpy(c->seq[seq].token + h.base_tiles * AIOSK_TILE, p, (size_t)n * 4);
+    p += n * 4;
     memset(c->seq[seq].want, 0, (size_t)h.n_done);
-    for (t = 0; t < (int32_t)(h.n_tokens - h.n_done); t++) c->seq[seq].want[h.n_done + (uint32_t)t] = p[t] != 0;
-    if (kv->heavy) memcpy(kv->mass + (int64_t)seq * kv->seq_tiles, p + aios__round_up(h.n_tokens - h.n_done, 8), (size_t)h.top * 8);
+    for (t = 0; t < (int32_t)(h.n_tokens - h.n_done); t++)
+        c->seq[seq].want[h.n_done + (uint32_t)t] = p[t] != 0;
+    if (kv->heavy)
+        memcpy(kv->mass + (int64_t)seq * kv->seq_tiles,
+               p + aios__round_up(h.n_tokens - h.n_done, 8), (size_t)h.top * 8);
     p = (const uint8_t *)src + aios__state_front(c, &h);
-    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) for (t = 0; aios__state_form(kv, g, f) && t < (int32_t)h.top; t++, map++) {
-        int32_t *to = *map ? aios__kv_row(kv, g, f, seq) + t : NULL;
-        if (*map == 2) kv->pool[g][f].refs[*to = aios__page_at(kv, g, f, base, t)]++;
-        if (*map != 1) continue;
-        aios__page_take(kv, g, f, to);
-        memcpy(kv->pool[g][f].base + (uint64_t)*to * kv->pool[g][f].bytes, p, (size_t)kv->pool[g][f].bytes);
-        p += kv->pool[g][f].bytes;
-    }
+    for (g = 0; g < AIOS__N_GROUPS; g++)
+        for (f = 0; f < AIOS__N_FORMS; f++)
+            for (t = 0; aios__state_form(kv, g, f) && t < (int32_t)h.top; t++, map++) {
+                int32_t *to = *map ? aios__kv_row(kv, g, f, seq) + t : NULL;
+                if (*map == 2) kv->pool[g][f].refs[ *to = aios__page_at(kv, g, f, base, t)]++;
+                if (*map != 1) continue;
+                aios__page_take(kv, g, f, to);
+                memcpy(kv->pool[g][f].base + (uint64_t)*to * kv->pool[g][f].bytes, p,
+                       (size_t)kv->pool[g][f].bytes);
+                p += kv->pool[g][f].bytes;
+            }
     c->seq[seq].n_fed = (int32_t)h.n_tokens;
     c->seq[seq].n_done = (int32_t)h.n_done;
     c->seq[seq].used = c->n_passed;
@@ -10790,7 +14006,8 @@ AIOS_API aios_status aios_seq_restore(aios_context *c, int32_t seq, int32_t base
 }
 
 /* ======== context/context.c ======== */
-/* context.c: the public verbs of a running model: they check arguments and call what stands above. */
+/* context.c: the public verbs of a running model: they check arguments and call what stands
+ * above. */
 
 /* Gives back what the context took, in reverse order; the weights stay with the model. */
 static void aios__context_release(aios_context *c) {
@@ -10798,9 +14015,11 @@ static void aios__context_release(aios_context *c) {
     aios_mem_req meta = c->req[AIOS_MEM_META];
     aios__pool_stop(&c->pool);
     aios__stream_stop(&c->stream);
-    if (c->block[AIOS_MEM_WEIGHTS]) mem.free(mem.user, c->block[AIOS_MEM_WEIGHTS], &c->req[AIOS_MEM_WEIGHTS]);
-    if (c->block[AIOS_MEM_KV])      mem.free(mem.user, c->block[AIOS_MEM_KV], &c->req[AIOS_MEM_KV]);
-    if (c->block[AIOS_MEM_SCRATCH]) mem.free(mem.user, c->block[AIOS_MEM_SCRATCH], &c->req[AIOS_MEM_SCRATCH]);
+    if (c->block[AIOS_MEM_WEIGHTS])
+        mem.free(mem.user, c->block[AIOS_MEM_WEIGHTS], &c->req[AIOS_MEM_WEIGHTS]);
+    if (c->block[AIOS_MEM_KV]) mem.free(mem.user, c->block[AIOS_MEM_KV], &c->req[AIOS_MEM_KV]);
+    if (c->block[AIOS_MEM_SCRATCH])
+        mem.free(mem.user, c->block[AIOS_MEM_SCRATCH], &c->req[AIOS_MEM_SCRATCH]);
     mem.free(mem.user, c, &meta);
 }
 
@@ -10810,7 +14029,9 @@ static uint64_t aios__denied(const aios_allocator *mem, void *p, const aios_mem_
 }
 
 /* META: the context itself and all its tables, laid out and filled in. */
-static aios_status aios__context_new(aios_model *m, const aios_plan *p, const aios_context_desc *d, const aios_allocator *mem, aios_context **out, aios_error *err) {
+static aios_status aios__context_new(aios_model *m, const aios_plan *p, const aios_context_desc *d,
+                                     const aios_allocator *mem, aios_context **out,
+                                     aios_error *err) {
     aios_mem_req req;
     aios__bump meta = { NULL, 0 };
     aios__kv kv;
@@ -10821,15 +14042,21 @@ static aios_status aios__context_new(aios_model *m, const aios_plan *p, const ai
     aios__plan_req(p, AIOS_MEM_META, AIOS_TIER_HOT, &req);
     if ((st = aios__alloc(mem, &req, "context", &block, err)) != 0) return st;
     meta.base = (char *)block;
-    memset(block, 0, (size_t)(req.bytes - aios__plan_stacks(p)));       /* stacks need no zeros */
+    memset(block, 0, (size_t)(req.bytes - aios__plan_stacks(p))); /* stacks need no zeros */
     c = (aios_context *)block;
     aios__kv_size(&kv, m, p);
     c->kv = kv;
     aios__context_layout(m, p, &meta, NULL);
-    c->mem = *mem; c->model = m; c->plan = *p; c->desc = *d; c->k = aiosk_select(p->isa);
+    c->mem = *mem;
+    c->model = m;
+    c->plan = *p;
+    c->desc = *d;
+    c->k = aiosk_select(p->isa);
     c->n_workers = p->n_threads;
     if (!c->desc.now_ns) c->desc.now_ns = aios__system_ns;
-    for (i = 0; i < AIOS_N_MEM; i++) aios__plan_req(p, (uint32_t)i, i == AIOS_MEM_WEIGHTS ? AIOS_TIER_STREAM : AIOS_TIER_HOT, &c->req[i]);
+    for (i = 0; i < AIOS_N_MEM; i++)
+        aios__plan_req(p, (uint32_t)i, i == AIOS_MEM_WEIGHTS ? AIOS_TIER_STREAM : AIOS_TIER_HOT,
+                       &c->req[i]);
     c->block[AIOS_MEM_META] = c;
     *out = c;
     return AIOS_OK;
@@ -10841,34 +14068,56 @@ static aios_status aios__context_build(aios_context *c, aios_error *err) {
     aios__build_start(&c->prog, c->model, &c->plan, c->k);
     c->prog.scratch.base = (char *)c->block[AIOS_MEM_SCRATCH];
     c->prog.bundle = c->cache.layer;
-    if ((st = aios__rope_freqs(c->model, c->plan.n_ctx, c->prog.freq, &c->prog.rope_mult, err)) != 0) return st;
+    if ((st = aios__rope_freqs(c->model, c->plan.n_ctx, c->prog.freq, &c->prog.rope_mult, err)) !=
+        0)
+        return st;
     aios__program_build(&c->prog);
-    if (c->kv.coded && (!aiosk_rotate_ok(c->k, c->model->hp.hd_k, (float *)(void *)c->prog.work) || !aiosk_rotate_ok(c->k, c->model->hp.hd_v, (float *)(void *)c->prog.work)))
-        return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "heads of % channels cannot be rotated", aios__i(c->model->hp.hd_k));
-    c->stream.io = c->model->io; c->stream.unit = c->prog.unit; c->stream.n_units = c->prog.n_units; c->stream.n_slots = c->plan.n_slots;
-    c->stream.slot_bytes = c->plan.slot_bytes; c->stream.base = (char *)c->block[AIOS_MEM_WEIGHTS];
+    if (c->kv.coded && (!aiosk_rotate_ok(c->k, c->model->hp.hd_k, (float *)(void *)c->prog.work) ||
+                        !aiosk_rotate_ok(c->k, c->model->hp.hd_v, (float *)(void *)c->prog.work)))
+        return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF,
+                           "heads of % channels cannot be rotated", aios__i(c->model->hp.hd_k));
+    c->stream.io = c->model->io;
+    c->stream.unit = c->prog.unit;
+    c->stream.n_units = c->prog.n_units;
+    c->stream.n_slots = c->plan.n_slots;
+    c->stream.slot_bytes = c->plan.slot_bytes;
+    c->stream.base = (char *)c->block[AIOS_MEM_WEIGHTS];
     c->stream.row0 = c->plan.n_slots + c->plan.n_expert_slots * AIOS__N_PARTS;
     c->stream.n_all = c->stream.row0 + c->plan.n_row_slots;
     if ((c->rows.n_slots = (int32_t)c->plan.n_row_slots) > 0) {
-        aios__rows_start(&c->rows, &c->stream, c->prog.table, c->plan.n_batch, c->stream.base + c->plan.slot_bytes * c->plan.n_slots + c->plan.expert_slot_bytes * c->plan.n_expert_slots, c->plan.row_slot_bytes);
+        aios__rows_start(&c->rows, &c->stream, c->prog.table, c->plan.n_batch,
+                         c->stream.base + c->plan.slot_bytes * c->plan.n_slots +
+                             c->plan.expert_slot_bytes * c->plan.n_expert_slots,
+                         c->plan.row_slot_bytes);
         c->run.rows = &c->rows;
     }
     if ((c->cache.n_slots = c->plan.n_expert_slots) > 0) {
         c->cache.slot_bytes = c->plan.expert_slot_bytes;
         c->cache.part_off[AIOS__UP_PART] = c->prog.part_bytes[AIOS__GATE_PART];
-        c->cache.part_off[AIOS__DOWN_PART] = c->prog.part_bytes[AIOS__GATE_PART] + c->prog.part_bytes[AIOS__UP_PART];
+        c->cache.part_off[AIOS__DOWN_PART] =
+            c->prog.part_bytes[AIOS__GATE_PART] + c->prog.part_bytes[AIOS__UP_PART];
         c->cache.base = c->stream.base + c->plan.slot_bytes * c->plan.n_slots;
         aios__cache_start(&c->cache, &c->stream, &c->prog.moe, c->model->hp.n_layer);
         c->run.cache = &c->cache;
     }
-    c->run.k = c->k; c->run.hp = &c->model->hp; c->run.kv = &c->kv; c->run.pass = &c->pass;
-    c->run.work = c->prog.work; c->run.work_bytes = c->prog.work_bytes;
-    c->run.state = c->prog.state; c->run.part = c->prog.part; c->run.mass = c->prog.mass; c->run.n_slots = aios__attend_slots(c->plan.n_ctx); c->run.n_threads = c->plan.n_threads;
+    c->run.k = c->k;
+    c->run.hp = &c->model->hp;
+    c->run.kv = &c->kv;
+    c->run.pass = &c->pass;
+    c->run.work = c->prog.work;
+    c->run.work_bytes = c->prog.work_bytes;
+    c->run.state = c->prog.state;
+    c->run.part = c->prog.part;
+    c->run.mass = c->prog.mass;
+    c->run.n_slots = aios__attend_slots(c->plan.n_ctx);
+    c->run.n_threads = c->plan.n_threads;
     c->run.moe = &c->prog.moe;
     return AIOS_OK;
 }
 
-AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, const aios_context_desc *desc, aios_context **out, aios_error *err) {
+AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan,
+                                       const aios_context_desc *desc, aios_context **out,
+                                       aios_error *err) {
     aios_plan p, now;
     aios_context_desc d;
     aios_allocator mem;
@@ -10881,49 +14130,88 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
     *out = NULL;
     aios__clear(err);
-    if (m && m->dying) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model was freed: it lives on for its other contexts alone");
-    if (!m) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_context_open: the model is NULL");
-    if (!m->arch) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the model was opened to be looked at, or for its vocabulary: it does not run");
+    if (m && m->dying)
+        return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF,
+                          "the model was freed: it lives on for its other contexts alone");
+    if (!m)
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_context_open: the model is NULL");
+    if (!m->arch)
+        return aios__fail(
+            err, AIOS_ERR_ARG, AIOS__NO_OFF,
+            "the model was opened to be looked at, or for its vocabulary: it does not run");
     if ((st = aios__plan_copy(&p, plan, err)) != 0) return st;
     if ((st = aios__desc_copy(AIOS__ID_aios_context_desc, &d, desc, err)) != 0) return st;
     if ((st = aios__flags(d.flags, AIOS_CONTEXT_PROFILE, "aios_context_desc", err)) != 0) return st;
     mem = m->mem;
     if (d.mem && (st = aios__allocator_copy(&mem, d.mem, "aios_context_desc", err)) != 0) return st;
     if (d.spill) {
-        if ((st = aios__desc_copy(AIOS__ID_aios_spill, &spill, d.spill, err)) != 0 || (st = aios__flags(spill.flags, 0, "aios_spill", err)) != 0) return st;
-        if (!spill.put || !spill.get) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_spill needs put and get");
-    } else memset(&spill, 0, sizeof spill);
-    if (p.model_hash != m->gguf.hash) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, p.model_hash ? "the plan was made for another model" : "the plan was not made: call aios_plan_make first");
+        if ((st = aios__desc_copy(AIOS__ID_aios_spill, &spill, d.spill, err)) != 0 ||
+            (st = aios__flags(spill.flags, 0, "aios_spill", err)) != 0)
+            return st;
+        if (!spill.put || !spill.get)
+            return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_spill needs put and get");
+    } else
+        memset(&spill, 0, sizeof spill);
+    if (p.model_hash != m->gguf.hash)
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF,
+                          p.model_hash ? "the plan was made for another model"
+                                       : "the plan was not made: call aios_plan_make first");
     if ((st = aios__plan_check(m, &p, err)) != 0) return st;
     if (p.flags & AIOS_PLAN_LENT_THREADS && !d.parallel_for && p.n_threads > 1)
-        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 1, (uint64_t)p.n_threads, "the plan counts on % lent threads, but parallel_for is NULL", aios__i(p.n_threads), aios__u(0));
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 1, (uint64_t)p.n_threads,
+                           "the plan counts on % lent threads, but parallel_for is NULL",
+                           aios__i(p.n_threads), aios__u(0));
     cut = aios__plan_cut(&p);
-    if (m->loaded) for (load = 0; load < 2; load++) {          /* another context may have taken them since */
-        p.request_bytes[AIOS_MEM_WEIGHTS] -= p.tier_bytes[load];
-        p.tier_bytes[load] = 0;
-    }
+    /* another context may have taken them since */
+    if (m->loaded)
+        for (load = 0; load < 2; load++) {
+            p.request_bytes[AIOS_MEM_WEIGHTS] -= p.tier_bytes[load];
+            p.tier_bytes[load] = 0;
+        }
     now = p;
     planned = aios__plan_sizes(m, &now, aiosk_select(p.isa));
-    if (m->loaded && now.request_bytes[AIOS_MEM_SCRATCH] < p.request_bytes[AIOS_MEM_SCRATCH]) now.request_bytes[AIOS_MEM_SCRATCH] = p.request_bytes[AIOS_MEM_SCRATCH];  /* it was to load too */
-    if (!planned || memcmp(now.request_bytes, p.request_bytes, sizeof p.request_bytes)
-        || memcmp(now.tier_bytes, p.tier_bytes, sizeof p.tier_bytes) || now.n_ops != p.n_ops || now.n_units != p.n_units || now.slot_bytes != p.slot_bytes || now.expert_slot_bytes != p.expert_slot_bytes)
-        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, now.total_bytes, p.total_bytes, "the plan (% bytes) is not what would be taken now (% bytes): plan again", aios__u(p.total_bytes), aios__u(now.total_bytes));
+    /* it was to load too */
+    if (m->loaded && now.request_bytes[AIOS_MEM_SCRATCH] < p.request_bytes[AIOS_MEM_SCRATCH])
+        now.request_bytes[AIOS_MEM_SCRATCH] = p.request_bytes[AIOS_MEM_SCRATCH];
+    if (!planned || memcmp(now.request_bytes, p.request_bytes, sizeof p.request_bytes) ||
+        memcmp(now.tier_bytes, p.tier_bytes, sizeof p.tier_bytes) || now.n_ops != p.n_ops ||
+        now.n_units != p.n_units || now.slot_bytes != p.slot_bytes ||
+        now.expert_slot_bytes != p.expert_slot_bytes)
+        return aios__fail2(
+            err, AIOS_ERR_ARG, AIOS__NO_OFF, now.total_bytes, p.total_bytes,
+            "the plan (% bytes) is not what would be taken now (% bytes): plan again",
+            aios__u(p.total_bytes), aios__u(now.total_bytes));
 
-    p.n_row_slots = now.n_row_slots; p.row_slot_bytes = now.row_slot_bytes;         /* a plan of an older header does not have them */
+    /* a plan of an older header does not have them */
+    p.n_row_slots = now.n_row_slots;
+    p.row_slot_bytes = now.row_slot_bytes;
     if (aios__plan_streams(&p) && aios__plan_async(m, &p) && m->n_async)
-        return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "another context of this model streams through the io's submit and wait, which serve one: open the model a second time, or plan reading threads");
+        return aios__fail(
+            err, AIOS_ERR_STATE, AIOS__NO_OFF,
+            "another context of this model streams through the io's submit and wait, which serve "
+            "one: open the model a second time, or plan reading threads");
     load = !m->loaded;
     if (load && (st = aios__weights_take(m, &p, err)) != 0) return st;
-    fp = aiosk_fp_begin();              /* the host's rounding mode is not ours */
+    fp = aiosk_fp_begin(); /* the host's rounding mode is not ours */
     st = aios__context_new(m, &p, &d, &mem, &c, err);
     if (!st) c->spill = spill;
-    if (!st) st = aios__alloc(&mem, &c->req[AIOS_MEM_SCRATCH], "scratch", &c->block[AIOS_MEM_SCRATCH], err);
+    if (!st)
+        st = aios__alloc(&mem, &c->req[AIOS_MEM_SCRATCH], "scratch", &c->block[AIOS_MEM_SCRATCH],
+                         err);
     if (!st) st = aios__alloc(&mem, &c->req[AIOS_MEM_KV], "cache", &c->block[AIOS_MEM_KV], err);
-    if (!st && p.tier_bytes[AIOS_TIER_STREAM]) st = aios__alloc(&mem, &c->req[AIOS_MEM_WEIGHTS], "ring", &c->block[AIOS_MEM_WEIGHTS], err);
-    if (!st && !d.parallel_for) st = aios__pool_start(&c->pool, p.n_threads, d.thread_start, d.thread_user, err);
-    if (!st && load) st = aios__weights_load(m, &cut, (char *)c->block[AIOS_MEM_SCRATCH], p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
+    if (!st && p.tier_bytes[AIOS_TIER_STREAM])
+        st = aios__alloc(&mem, &c->req[AIOS_MEM_WEIGHTS], "ring", &c->block[AIOS_MEM_WEIGHTS], err);
+    if (!st && !d.parallel_for)
+        st = aios__pool_start(&c->pool, p.n_threads, d.thread_start, d.thread_user, err);
+    if (!st && load)
+        st =
+            aios__weights_load(m, &cut, (char *)c->block[AIOS_MEM_SCRATCH],
+                               p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
     if (!st) st = aios__context_build(c, err);
-    if (!st && aios__plan_streams(&p)) st = aios__stream_open(&c->stream, aios__plan_wants_readers(&p) ? p.flags & AIOS_PLAN_LENT_READERS : 0, p.n_readers, aios__plan_async(m, &p), err);
+    if (!st && aios__plan_streams(&p))
+        st = aios__stream_open(&c->stream,
+                               aios__plan_wants_readers(&p) ? p.flags & AIOS_PLAN_LENT_READERS : 0,
+                               p.n_readers, aios__plan_async(m, &p), err);
     aiosk_fp_end(fp);
     if (st) {
         if (c) aios__context_release(c);
@@ -10931,8 +14219,11 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
         return st;
     }
     m->n_async += c->stream.n_all && c->stream.how == AIOS__READ_ASYNC;
-    for (planned = 0; load && planned < 2; planned++) c->count.n_wishes_denied += aios__denied(&m->mem, m->weights[planned], &m->weights_req[planned]);
-    for (load = 0; load < AIOS_N_MEM; load++) c->count.n_wishes_denied += aios__denied(&mem, c->block[load], &c->req[load]);
+    for (planned = 0; load && planned < 2; planned++)
+        c->count.n_wishes_denied +=
+            aios__denied(&m->mem, m->weights[planned], &m->weights_req[planned]);
+    for (load = 0; load < AIOS_N_MEM; load++)
+        c->count.n_wishes_denied += aios__denied(&mem, c->block[load], &c->req[load]);
     m->n_contexts++;
     *out = c;
     return AIOS_OK;
@@ -10948,27 +14239,38 @@ AIOS_API void aios_context_free(aios_context *c) {
     if (--m->n_contexts == 0 && m->dying) aios_model_free(m);
 }
 
-/* ---- running --------------------------------------------------------------------------------------------------- */
-AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids, uint64_t n, uint32_t flags, aios_error *err) {
+/* ---- running ---- */
+AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids, uint64_t n,
+                               uint32_t flags, aios_error *err) {
     aios__sequence *q;
     uint64_t i;
     int32_t room, slots;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     if (!ids && n) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "ids is NULL");
-    if (flags > AIOS_FEED_NO_LOGITS) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS_FEED_NO_LOGITS, flags, "aios_feed: flags % are none, or contradict each other", aios__u(flags), aios__u(0));
+    if (flags > AIOS_FEED_NO_LOGITS)
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS_FEED_NO_LOGITS, flags,
+                           "aios_feed: flags % are none, or contradict each other", aios__u(flags),
+                           aios__u(0));
     q = &c->seq[seq];
     room = c->plan.n_ctx - q->n_fed;
-    slots = c->kv.seq_tiles * AIOSK_TILE - aios__kv_slot(&c->kv.seq[seq], q->n_fed);       /* fewer after tokens were taken out of the middle of tiles */
+    /* fewer after tokens were taken out of the middle of tiles */
+    slots = c->kv.seq_tiles * AIOSK_TILE - aios__kv_slot(&c->kv.seq[seq], q->n_fed);
     if (slots < room) room = slots;
     if (n > (uint64_t)room)
-        return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)room, n, "% tokens do not fit: the sequence has room for %", aios__u(n), aios__i(room));
+        return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)room, n,
+                           "% tokens do not fit: the sequence has room for %", aios__u(n),
+                           aios__i(room));
     for (i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= c->model->hp.n_vocab)
-            return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->model->hp.n_vocab, (uint64_t)ids[i], "token id % is not in the vocabulary of %", aios__i(ids[i]), aios__i(c->model->hp.n_vocab));
+            return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->model->hp.n_vocab,
+                               (uint64_t)ids[i], "token id % is not in the vocabulary of %",
+                               aios__i(ids[i]), aios__i(c->model->hp.n_vocab));
     for (i = 0; i < n; i++, q->n_fed++) {
         q->token[q->n_fed] = ids[i];
-        q->want[q->n_fed] = (uint8_t)(flags & AIOS_FEED_ALL_LOGITS ? 1 : flags & AIOS_FEED_NO_LOGITS ? 0 : i + 1 == n);
+        q->want[q->n_fed] = (uint8_t)(flags & AIOS_FEED_ALL_LOGITS  ? 1
+                                      : flags & AIOS_FEED_NO_LOGITS ? 0
+                                                                    : i + 1 == n);
     }
     if (!c->running) aios__read_ahead(c);
     return AIOS_OK;
@@ -10980,18 +14282,24 @@ AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error
     if (!c) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the context is NULL");
     t0 = aios__now(c);
     st = aios__step(c, deadline_ns, err);
-    aios__store(&c->interrupt, 0);      /* it has had what it wanted, however the step ended */
+    aios__store(&c->interrupt, 0); /* it has had what it wanted, however the step ended */
     t1 = aios__now(c);
-    if (t1 > t0) c->count.busy_ns += t1 - t0;       /* a host's clock may be set back */
+    if (t1 > t0) c->count.busy_ns += t1 - t0; /* a host's clock may be set back */
     return st;
 }
-AIOS_API void aios_cancel(aios_context *c) { if (c) aios__store(&c->cancel, 1); }
-AIOS_API void aios_interrupt(aios_context *c) { if (c) aios__store(&c->interrupt, 1); }
+AIOS_API void aios_cancel(aios_context *c) {
+    if (c) aios__store(&c->cancel, 1);
+}
+AIOS_API void aios_interrupt(aios_context *c) {
+    if (c) aios__store(&c->interrupt, 1);
+}
 AIOS_API aios_status aios_set_workers(aios_context *c, int32_t n, aios_error *err) {
     aios__clear(err);
     if (!c) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the context is NULL");
     if (n < 1 || n > c->plan.n_threads)
-        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->plan.n_threads, (uint64_t)(n < 0 ? 0 : n), "% workers: the plan has 1 to %", aios__i(n), aios__i(c->plan.n_threads));
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->plan.n_threads,
+                           (uint64_t)(n < 0 ? 0 : n), "% workers: the plan has 1 to %", aios__i(n),
+                           aios__i(c->plan.n_threads));
     if (n != c->n_workers && c->pool.n > 1) aios__pool_bound(&c->pool, n);
     c->n_workers = n;
     return AIOS_OK;
@@ -11005,7 +14313,9 @@ AIOS_API aios_status aios_output_get(const aios_context *c, int32_t i, aios_outp
     if (!c || i < 0 || i >= c->n_out_ready) return AIOS_ERR_ARG;
     memset(&o, 0, sizeof o);
     t = c->pass.out[i];
-    o.seq = c->pass.seq[t]; o.pos = c->pass.pos[t]; o.token = c->pass.id[t];
+    o.seq = c->pass.seq[t];
+    o.pos = c->pass.pos[t];
+    o.token = c->pass.id[t];
     o.logits = c->prog.logits + (uint64_t)i * (uint64_t)c->model->hp.n_vocab;
     o.embedding = (const float *)(const void *)aios__form(&c->prog.a_out, AIOSK_FLT, i);
     return aios__desc_fill(AIOS__ID_aios_output, out, &o);
@@ -11013,7 +14323,8 @@ AIOS_API aios_status aios_output_get(const aios_context *c, int32_t i, aios_outp
 /* The newest output row of a sequence, -1 = none. */
 static int32_t aios__output_row(const aios_context *c, int32_t seq) {
     int32_t i;
-    for (i = c->n_out_ready - 1; i >= 0; i--) if (c->pass.seq[c->pass.out[i]] == seq) break;
+    for (i = c->n_out_ready - 1; i >= 0; i--)
+        if (c->pass.seq[c->pass.out[i]] == seq) break;
     return i;
 }
 AIOS_API const float *aios_logits(const aios_context *c, int32_t seq) {
@@ -11026,7 +14337,8 @@ AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out
     if (!c) return AIOS_ERR_ARG;
     x = c->count;
     if (c->stream.n_all) aios__stream_count((aios__stream *)(uintptr_t)&c->stream, &x, 0);
-    x.n_expert_hits = c->cache.n_hits; x.n_expert_misses = c->cache.n_misses;
+    x.n_expert_hits = c->cache.n_hits;
+    x.n_expert_misses = c->cache.n_misses;
     return aios__desc_fill(AIOS__ID_aios_counters, out, &x);
 }
 AIOS_API void aios_counters_reset(aios_context *c) {
@@ -11047,73 +14359,130 @@ AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info
     op = &c->prog.op[i];
     matrix = op->per == AIOS__PER_ROWS || op->per == AIOS__PER_EXPERT || op->row_bytes > 0;
     memset(&x, 0, sizeof x);
-    x.layer = op->layer; x.name = op->name; x.type = matrix ? op->type : -1; x.tier = matrix ? op->tier : -1;
-    x.phase = op->phase; x.n_units = op->n_units;
-    x.weight_bytes = op->w_bytes + op->row_bytes; x.act_bytes = op->act_bytes; x.busy_ns = op->busy_ns;
+    x.layer = op->layer;
+    x.name = op->name;
+    x.type = matrix ? op->type : -1;
+    x.tier = matrix ? op->tier : -1;
+    x.phase = op->phase;
+    x.n_units = op->n_units;
+    x.weight_bytes = op->w_bytes + op->row_bytes;
+    x.act_bytes = op->act_bytes;
+    x.busy_ns = op->busy_ns;
     return aios__desc_fill(AIOS__ID_aios_op_info, out, &x);
 }
-AIOS_API void aios_serve_reads(aios_context *c) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.how == AIOS__READ_THREADS) aios__stream_serve(&c->stream); }
-AIOS_API void aios_end_reads(aios_context *c, int32_t end) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.how == AIOS__READ_THREADS) aios__stream_lent(&c->stream, end != 0); }
+AIOS_API void aios_serve_reads(aios_context *c) {
+    if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.how == AIOS__READ_THREADS)
+        aios__stream_serve(&c->stream);
+}
+AIOS_API void aios_end_reads(aios_context *c, int32_t end) {
+    if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.how == AIOS__READ_THREADS)
+        aios__stream_lent(&c->stream, end != 0);
+}
 
-AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id, aios_error *err) {
+AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id,
+                                 aios_error *err) {
     int32_t i, pos;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     i = aios__output_row(c, seq);
-    if (i < 0) return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the last step left no logits for sequence %", aios__i(seq));
+    if (i < 0)
+        return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF,
+                           "the last step left no logits for sequence %", aios__i(seq));
     pos = c->pass.pos[c->pass.out[i]] + 1;
     if (pos > c->seq[seq].n_done)
-        return aios__fail2(err, AIOS_ERR_STATE, AIOS__NO_OFF, (uint64_t)c->seq[seq].n_done, (uint64_t)pos, "the token at position % that the logits followed is no longer in sequence %", aios__i(pos - 1), aios__i(seq));
-    return aios__sample(c->k, s, aios_logits(c, seq), c->model->hp.n_vocab, c->seq[seq].token, (uint64_t)pos, (uint64_t)pos, c->sample_work, id, err);
+        return aios__fail2(
+            err, AIOS_ERR_STATE, AIOS__NO_OFF, (uint64_t)c->seq[seq].n_done, (uint64_t)pos,
+            "the token at position % that the logits followed is no longer in sequence %",
+            aios__i(pos - 1), aios__i(seq));
+    return aios__sample(c->k, s, aios_logits(c, seq), c->model->hp.n_vocab, c->seq[seq].token,
+                        (uint64_t)pos, (uint64_t)pos, c->sample_work, id, err);
 }
 
 AIOS__SMALL_END
 
 /* ======== blocks.c ======== */
-/* blocks.c: the block face, for hosts with an engine of their own: a logical block id becomes a pointer. Stands beside model.c to context.c, not
- * on them: it needs io.c and the scanner of gguf.c alone, keeps neither keys nor vocabulary, and knows no family.
+/* blocks.c: the block face, for hosts with an engine of their own: a logical block id becomes a
+ * pointer. Stands beside model.c to context.c, not on them: it needs io.c and the scanner of
+ * gguf.c alone, keeps neither keys nor vocabulary, and knows no family.
  *
- * The directory is read three times through a page of stack: sums, sizes (aios__blk_decide and a placement that only counts), and
- * once the memory is there the same placement again, into the tables. One placement for both, so that what is asked
- * for and what is used cannot differ; whatever a file does in between, no index leaves its table.
- * The hot path is one lookup and one counter. Each entry's base is published by a release store, so that a block that comes into a slot
- * of the ring while other threads resolve is seen whole or not at all. */
+ * The directory is read three times through a page of stack: sums, sizes (aios__blk_decide and a
+ * placement that only counts), and once the memory is there the same placement again, into the
+ * tables. One placement for both, so that what is asked for and what is used cannot differ;
+ * whatever a file does in between, no index leaves its table. The hot path is one lookup and one
+ * counter. Each entry's base is published by a release store, so that a block that comes into a
+ * slot of the ring while other threads resolve is seen whole or not at all. */
 
-/* How often a token reads a block. SMALL and EACH: every time; SMALL are those of tensors of a few pages, which are placed first. */
-enum { AIOS__BLK_SMALL = 0, AIOS__BLK_EACH = 1, AIOS__BLK_SOME = 2, AIOS__BLK_ROWS = 3, AIOS__BLK_N_USE = 4 };
-enum { AIOS__BLK_KV = 0, AIOS__BLK_META = 1, AIOS__BLK_HOT = 2, AIOS__BLK_WARM = 3, AIOS__BLK_RING = 4, AIOS__BLK_N_REQ = 5 };
+/* How often a token reads a block. SMALL and EACH: every time; SMALL are those of tensors of a
+ * few pages, which are placed first. */
 enum {
-    AIOS__BLK_MIN = 64 * 1024, AIOS__BLK_MAX = 1024 * 1024, AIOS__BLK_DEFAULT = 256 * 1024,
-    AIOS__BLK_RUN = 16,                 /* blocks that stay or go together where not all fit: 4 MiB of reading at a stretch         */
+    AIOS__BLK_SMALL = 0,
+    AIOS__BLK_EACH = 1,
+    AIOS__BLK_SOME = 2,
+    AIOS__BLK_ROWS = 3,
+    AIOS__BLK_N_USE = 4
+};
+enum {
+    AIOS__BLK_KV = 0,
+    AIOS__BLK_META = 1,
+    AIOS__BLK_HOT = 2,
+    AIOS__BLK_WARM = 3,
+    AIOS__BLK_RING = 4,
+    AIOS__BLK_N_REQ = 5
+};
+enum {
+    AIOS__BLK_MIN = 64 * 1024,
+    AIOS__BLK_MAX = 1024 * 1024,
+    AIOS__BLK_DEFAULT = 256 * 1024,
+    /* blocks that stay or go together where not all fit: 4 MiB of reading at a stretch */
+    AIOS__BLK_RUN = 16,
     AIOS__BLK_PAGE = 4096,
-    AIOS__BLK_STRIPES = 64              /* of the counters, 8 KiB                                       */
+    AIOS__BLK_STRIPES = 64 /* of the counters, 8 KiB */
 };
 #define AIOS__BLK_NONE UINT32_MAX
 
-/* ---- counters and published pointers ------------------------------------------------------------------------------ */
-/* A counter of the machine's word (it wraps at 2^32 on 32-bit machines); relaxed: it orders nothing. */
+/* ---- counters and published pointers ---- */
+/* A counter of the machine's word (it wraps at 2^32 on 32-bit machines); relaxed: it orders
+ * nothing. */
 typedef size_t aios__tally;
 #if defined(__GNUC__) || defined(__clang__)
-static inline void aios__tally_add(aios__tally *p, aios__tally n)    { __atomic_fetch_add(p, n, __ATOMIC_RELAXED); }
-static inline aios__tally aios__tally_get(const aios__tally *p)      { return __atomic_load_n(p, __ATOMIC_RELAXED); }
+static inline void aios__tally_add(aios__tally *p, aios__tally n) {
+    __atomic_fetch_add(p, n, __ATOMIC_RELAXED);
+}
+static inline aios__tally aios__tally_get(const aios__tally *p) {
+    return __atomic_load_n(p, __ATOMIC_RELAXED);
+}
 #if UINTPTR_MAX > UINT32_MAX
-static inline void aios__total_add(uint64_t *p, uint64_t n)          { __atomic_store_n(p, *p + n, __ATOMIC_RELAXED); }
-static inline uint64_t aios__total_get(const uint64_t *p)            { return __atomic_load_n(p, __ATOMIC_RELAXED); }
+static inline void aios__total_add(uint64_t *p, uint64_t n) {
+    __atomic_store_n(p, *p + n, __ATOMIC_RELAXED);
+}
+static inline uint64_t aios__total_get(const uint64_t *p) {
+    return __atomic_load_n(p, __ATOMIC_RELAXED);
+}
 #else
-static inline void aios__total_add(uint64_t *p, uint64_t n)          { *p += n; }
-static inline uint64_t aios__total_get(const uint64_t *p)            { return *p; }
+static inline void aios__total_add(uint64_t *p, uint64_t n) { *p += n; }
+static inline uint64_t aios__total_get(const uint64_t *p) { return *p; }
 #endif
-static inline const void *aios__base_get(const void *const *p)       { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
-static inline void aios__base_set(const void **p, const void *v)     { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
+static inline const void *aios__base_get(const void *const *p) {
+    return __atomic_load_n(p, __ATOMIC_ACQUIRE);
+}
+static inline void aios__base_set(const void **p, const void *v) {
+    __atomic_store_n(p, v, __ATOMIC_RELEASE);
+}
 #else
 #if defined(_WIN64)
-static inline void aios__tally_add(aios__tally *p, aios__tally n)    { _InterlockedExchangeAdd64((volatile __int64 *)p, (__int64)n); }
+static inline void aios__tally_add(aios__tally *p, aios__tally n) {
+    _InterlockedExchangeAdd64((volatile __int64 *)p, (__int64)n);
+}
 #else
-static inline void aios__tally_add(aios__tally *p, aios__tally n)    { _InterlockedExchangeAdd((volatile long *)p, (long)n); }
+static inline void aios__tally_add(aios__tally *p, aios__tally n) {
+    _InterlockedExchangeAdd((volatile long *)p, (long)n);
+}
 #endif
-static inline aios__tally aios__tally_get(const aios__tally *p)      { return *(const volatile aios__tally *)p; }
-static inline void aios__total_add(uint64_t *p, uint64_t n)          { *(volatile uint64_t *)p = *p + n; }
-static inline uint64_t aios__total_get(const uint64_t *p)            { return *(const volatile uint64_t *)p; }
+static inline aios__tally aios__tally_get(const aios__tally *p) {
+    return *(const volatile aios__tally *)p;
+}
+static inline void aios__total_add(uint64_t *p, uint64_t n) { *(volatile uint64_t *)p = *p + n; }
+static inline uint64_t aios__total_get(const uint64_t *p) { return *(const volatile uint64_t *)p; }
 static inline const void *aios__base_get(const void *const *p) {
     const void *v = *(const void *const volatile *)p;
 #if defined(_M_ARM64)
@@ -11123,91 +14492,108 @@ static inline const void *aios__base_get(const void *const *p) {
 #endif
     return v;
 }
-static inline void aios__base_set(const void **p, const void *v)     { _InterlockedExchangePointer((void *volatile *)p, (void *)(uintptr_t)v); }
+static inline void aios__base_set(const void **p, const void *v) {
+    _InterlockedExchangePointer((void *volatile *)p, (void *)(uintptr_t)v);
+}
 #endif
 
-/* What the hot path counts. A thread adds to one of several stripes, two cache lines each, chosen by where its stack is: threads share
- * one by chance only, and since adding is atomic a shared stripe costs time and no count. */
-typedef struct aios__blk_stripe { aios__tally tier[4] /* stream, hot, warm; missed */, skipped; char apart[128 - 5 * sizeof(aios__tally)]; } aios__blk_stripe;
+/* What the hot path counts. A thread adds to one of several stripes, two cache lines each,
+ * chosen by where its stack is: threads share one by chance only, and since adding is atomic a
+ * shared stripe costs time and no count. */
+typedef struct aios__blk_stripe {
+    aios__tally tier[4] /* stream, hot, warm; missed */, skipped;
+    char apart[128 - 5 * sizeof(aios__tally)];
+} aios__blk_stripe;
 static inline aios__blk_stripe *aios__blk_mine(aios__blk_stripe *s) {
     char here;
-    uint64_t a = (uint64_t)(uintptr_t)&here >> 14;      /* stacks are 16 KiB apart at the least */
-    return s + (a * 0x9E3779B97F4A7C15u >> 58);         /* 64 = 2^6 */
+    uint64_t a = (uint64_t)(uintptr_t)&here >> 14; /* stacks are 16 KiB apart at the least */
+    return s + (a * 0x9E3779B97F4A7C15u >> 58);    /* 64 = 2^6 */
 }
 
 AIOS__SMALL_BEGIN
-/* ---- tables ------------------------------------------------------------------------------------------------------- */
+/* ---- tables ---- */
 typedef struct aios__blk_tensor {
     char name[64];
-    uint64_t off, n_bytes, row_bytes;   /* off: in its part                                             */
-    uint64_t unit_bytes;                /* blocks begin anew here: a matrix, or all of it               */
-    uint64_t block_bytes;               /* of all blocks of a unit but the last                         */
-    uint32_t first, n_blocks, part, use;    /* use: AIOS__BLK_SMALL ...                                 */
+    uint64_t off, n_bytes, row_bytes;    /* off: in its part */
+    uint64_t unit_bytes;                 /* blocks begin anew here: a matrix, or all of it */
+    uint64_t block_bytes;                /* of all blocks of a unit but the last */
+    uint32_t first, n_blocks, part, use; /* use: AIOS__BLK_SMALL ... */
     int32_t layer;
     uint32_t type;
 } aios__blk_tensor;
 
-typedef struct aios__blk_slot { uint32_t id, want; } aios__blk_slot;
+typedef struct aios__blk_slot {
+    uint32_t id, want;
+} aios__blk_slot;
 
 /* All that is counted. */
-typedef struct aios__blk_sums { uint64_t tier[4], skipped, n_tokens, n_prefetched, prefetch_bytes, prefetch_ns; } aios__blk_sums;
+typedef struct aios__blk_sums {
+    uint64_t tier[4], skipped, n_tokens, n_prefetched, prefetch_bytes, prefetch_ns;
+} aios__blk_sums;
 
 struct aios_blocks {
-    aios_block_entry *entry;            /* [n_blocks]; the hot path reads these five and no others      */
+    aios_block_entry *entry; /* [n_blocks]; the hot path reads these five and no others */
     uint32_t n_blocks, n_mask_layers, n_mask_rows, mask_words;
     const uint32_t *mask;
-    aios__blk_stripe *stripe;           /* [AIOS__BLK_STRIPES]                                          */
-    char apart[128];                    /* what follows is written while others resolve                 */
+    aios__blk_stripe *stripe; /* [AIOS__BLK_STRIPES] */
+    char apart[128];          /* what follows is written while others resolve */
     aios_blocks_plan plan;
     aios_blocks_desc desc;
     aios_hardware hw;
     aios_allocator mem;
     aios_mem_req req[AIOS__BLK_N_REQ];
     void *got[AIOS__BLK_N_REQ];
-    aios_io *io;                        /* [n_parts]                                                    */
+    aios_io *io; /* [n_parts] */
     uint32_t n_parts, own_files;
-    aios__blk_tensor *tensor;           /* [n_tensors]                                                  */
-    aios__blk_slot *slot;               /* [n_slots], behind the slots                                  */
+    aios__blk_tensor *tensor; /* [n_tensors] */
+    aios__blk_slot *slot;     /* [n_slots], behind the slots */
     uint64_t slot_bytes;
-    uint32_t want, victim;              /* of the ring: the present call, where the last search ended   */
-    uint32_t seen_first, seen;          /* touched where mapped: so many blocks from there on           */
+    uint32_t want, victim;     /* of the ring: the present call, where the last search ended */
+    uint32_t seen_first, seen; /* touched where mapped: so many blocks from there on */
     uint32_t mapped, mem_flags;
     aios__tally n_tokens, n_prefetched;
-    uint64_t prefetch_bytes, prefetch_ns;   /* written by who prefetches, in one piece on 64-bit machines */
-    aios__blk_sums from;                /* of the last reset                                            */
+    /* written by who prefetches, in one piece on 64-bit machines */
+    uint64_t prefetch_bytes, prefetch_ns;
+    aios__blk_sums from; /* of the last reset */
 };
 
-/* ---- the directory, read again and again -------------------------------------------------------------------------- */
-typedef struct aios__blk_part { uint64_t data_off, end; const char *map; } aios__blk_part;      /* end: of tensor data, from data_off */
+/* ---- the directory, read again and again ---- */
+/* end: of tensor data, from data_off */
+typedef struct aios__blk_part {
+    uint64_t data_off, end;
+    const char *map;
+} aios__blk_part;
 
 typedef struct aios__blk_pass {
     aios__opening *o;
     aios_blocks_desc d;
-    int32_t phase;                      /* 0 sums, 1 placement                                          */
+    int32_t phase; /* 0 sums, 1 placement */
     /* sums */
     uint32_t n_tensors, n_blocks, layer_blocks, max_layer_blocks, has_output;
     int32_t layer;
-    uint64_t total[AIOS__BLK_N_USE];    /* bytes, each block's rounded up to 64                         */
-    uint64_t embd, max_len, all_bytes;  /* embd: of the token embedding, whose use is known at the end      */
+    uint64_t total[AIOS__BLK_N_USE]; /* bytes, each block's rounded up to 64 */
+    /* embd: of the token embedding, whose use is known at the end */
+    uint64_t embd, max_len, all_bytes;
     uint32_t embd_use, mapped;
     /* decisions */
-    uint64_t fit[AIOS__BLK_N_USE];      /* of total, resident                                           */
-    uint64_t cap;                       /* for resident weights; all bytes that are left                */
+    uint64_t fit[AIOS__BLK_N_USE]; /* of total, resident */
+    uint64_t cap;                  /* for resident weights; all bytes that are left */
     uint64_t slot_bytes;
     aios_blocks_plan plan;
     /* placement */
     uint32_t at_tensor, at_block;
-    uint64_t sum[AIOS__BLK_N_USE], taken[AIOS__BLK_N_USE];     /* so far                                */
-    uint64_t used[2];                   /* of the HOT and the WARM memory                               */
-    uint64_t run_end;                   /* file offset where the last copied block ended, in its part   */
+    uint64_t sum[AIOS__BLK_N_USE], taken[AIOS__BLK_N_USE]; /* so far */
+    uint64_t used[2];                                      /* of the HOT and the WARM memory */
+    uint64_t run_end; /* file offset where the last copied block ended, in its part */
     uint32_t run_part, run_tier;
-    aios_blocks *b;                     /* NULL: count                                                  */
+    aios_blocks *b; /* NULL: count */
     aios__blk_part part[AIOS__MAX_PARTS];
 } aios__blk_pass;
 
-static int32_t aios__blk_has(aios__str s, const char *z) {      /* is z in s? */
+static int32_t aios__blk_has(aios__str s, const char *z) { /* is z in s? */
     uint64_t i, n = strlen(z);
-    for (i = 0; i + n <= s.n; i++) if (!memcmp(s.p + i, z, (size_t)n)) return 1;
+    for (i = 0; i + n <= s.n; i++)
+        if (!memcmp(s.p + i, z, (size_t)n)) return 1;
     return 0;
 }
 /* N of "blk.N.", else -1 */
@@ -11215,7 +14601,8 @@ static int32_t aios__blk_layer(aios__str s) {
     uint64_t i;
     int32_t n = 0;
     if (s.n < 6 || memcmp(s.p, "blk.", 4)) return -1;
-    for (i = 4; i < s.n && i < 10 && s.p[i] >= '0' && s.p[i] <= '9'; i++) n = n * 10 + (s.p[i] - '0');
+    for (i = 4; i < s.n && i < 10 && s.p[i] >= '0' && s.p[i] <= '9'; i++)
+        n = n * 10 + (s.p[i] - '0');
     return i > 4 && i < s.n && s.p[i] == '.' ? n : -1;
 }
 /* Matrices of experts, or that of one: "ffn_up_exps.weight", "ffn_up.3.weight". */
@@ -11224,44 +14611,53 @@ static int32_t aios__blk_experts(aios__str s) {
     uint64_t i, n, k;
     for (i = 0; i < 3; i++)
         for (k = 0, n = strlen(names[i]); k + n < s.n; k++)
-            if (!memcmp(s.p + k, names[i], (size_t)n)) return s.p[k + n] >= '0' && s.p[k + n] <= '9';
+            if (!memcmp(s.p + k, names[i], (size_t)n))
+                return s.p[k + n] >= '0' && s.p[k + n] <= '9';
     return aios__blk_has(s, "_exps.");
 }
 static uint32_t aios__blk_use(const aios__blk_pass *x, aios__str s, uint64_t n_bytes) {
     if (aios__str_eq(s, "token_embd.weight")) return x->embd_use;
-    if (aios__str_eq(s, "position_embd.weight") || aios__str_eq(s, "token_types.weight") || aios__str_eq(s, "per_layer_token_embd.weight")) return AIOS__BLK_ROWS;
+    if (aios__str_eq(s, "position_embd.weight") || aios__str_eq(s, "token_types.weight") ||
+        aios__str_eq(s, "per_layer_token_embd.weight"))
+        return AIOS__BLK_ROWS;
     if (aios__blk_experts(s)) return AIOS__BLK_SOME;
     return n_bytes <= 4 * AIOS__BLK_PAGE ? AIOS__BLK_SMALL : AIOS__BLK_EACH;
 }
-/* How a tensor is cut. 0: a row is too large. More than INT32_MAX blocks count as one more than that, which no limit allows. */
+/* How a tensor is cut. 0: a row is too large. More than INT32_MAX blocks count as one more than
+ * that, which no limit allows. */
 static int32_t aios__blk_cut(aios__blk_tensor *t, uint64_t matrix_bytes, uint64_t target) {
     uint64_t rows = target / t->row_bytes, n;
-    if (rows > 16) rows -= rows % 16;           /* whole panels, for engines that work on them */
+    if (rows > 16) rows -= rows % 16; /* whole panels, for engines that work on them */
     if (rows < 1) rows = 1;
     t->block_bytes = rows * t->row_bytes;
     t->unit_bytes = matrix_bytes >= AIOS__BLK_MIN ? matrix_bytes : t->n_bytes;
     n = t->unit_bytes / t->block_bytes + (t->unit_bytes % t->block_bytes != 0);
     if (t->block_bytes > INT32_MAX) return 0;
-    if (n <= INT32_MAX) n *= t->n_bytes / t->unit_bytes;    /* of several units each is 64 KiB at the least, and so is every second block */
+    /* of several units each is 64 KiB at the least, and so is every second block */
+    if (n <= INT32_MAX) n *= t->n_bytes / t->unit_bytes;
     t->n_blocks = (uint32_t)aios__min_u64(n, (uint64_t)INT32_MAX + 1);
     return 1;
 }
 static uint64_t aios__blk_len(const aios__blk_tensor *t, uint32_t j, uint64_t *off) {
-    uint64_t per = t->unit_bytes / t->block_bytes + (t->unit_bytes % t->block_bytes != 0), k = j % per;
+    uint64_t per = t->unit_bytes / t->block_bytes + (t->unit_bytes % t->block_bytes != 0),
+             k = j % per;
     *off = j / per * t->unit_bytes + k * t->block_bytes;
     return aios__min_u64(t->block_bytes, t->unit_bytes - k * t->block_bytes);
 }
-/* a * b / c for b <= c, c > 0, rounded down by a little more than needed when the numbers are large */
+/* a * b / c for b <= c, c > 0, rounded down by a little more than needed when the numbers are
+ * large */
 static uint64_t aios__blk_share(uint64_t a, uint64_t b, uint64_t c) {
     uint32_t s = 0;
     if (b >= c) return a;
     while ((a >> s) >> 32) s++;
-    for (; c >> 32; b >>= 1) c = (c >> 1) + (c & 1);       /* c upwards, so that the share is none too large */
+    /* c upwards, so that the share is none too large */
+    for (; c >> 32; b >>= 1) c = (c >> 1) + (c & 1);
     return c ? (((a >> s) * b) / c) << s : 0;
 }
 
 /* Decides on one block, in the file's order: its tier and, where it is copied, its place. */
-static aios_status aios__blk_place(aios__blk_pass *x, const aios__blk_tensor *t, uint64_t off, uint64_t len) {
+static aios_status aios__blk_place(aios__blk_pass *x, const aios__blk_tensor *t, uint64_t off,
+                                   uint64_t len) {
     uint32_t use = t->use, tier = AIOS_TIER_STREAM, copied = 0;
     uint64_t need = aios__round_up(len, 64), at = 0, upto;
     const char *map = x->part[t->part].map;
@@ -11277,14 +14673,21 @@ static aios_status aios__blk_place(aios__blk_pass *x, const aios__blk_tensor *t,
     if (copied) {
         uint32_t m = tier == AIOS_TIER_WARM;
         /* what follows in the file follows in memory, so that it is read in one piece */
-        if (x->run_end != t->off + off || x->run_part != t->part || x->run_tier != tier) x->used[m] = aios__round_up(x->used[m], 64);
+        if (x->run_end != t->off + off || x->run_part != t->part || x->run_tier != tier)
+            x->used[m] = aios__round_up(x->used[m], 64);
         at = x->used[m];
         x->used[m] += len;
-        x->run_end = t->off + off + len; x->run_part = t->part; x->run_tier = tier;
-    } else x->run_part = AIOS__BLK_NONE;
-    if (tier == AIOS_TIER_HOT) x->plan.hot_bytes += len;
-    else if (tier == AIOS_TIER_WARM) x->plan.warm_bytes += len;
-    else x->plan.stream_bytes += len;
+        x->run_end = t->off + off + len;
+        x->run_part = t->part;
+        x->run_tier = tier;
+    } else
+        x->run_part = AIOS__BLK_NONE;
+    if (tier == AIOS_TIER_HOT)
+        x->plan.hot_bytes += len;
+    else if (tier == AIOS_TIER_WARM)
+        x->plan.warm_bytes += len;
+    else
+        x->plan.stream_bytes += len;
     if (use <= AIOS__BLK_EACH) {
         x->plan.token_bytes += len;
         if (tier == AIOS_TIER_STREAM) x->plan.token_stream_bytes += len;
@@ -11292,14 +14695,22 @@ static aios_status aios__blk_place(aios__blk_pass *x, const aios__blk_tensor *t,
     if (x->mapped && !copied) x->plan.mapped_bytes += len;
     if (x->b) {
         aios_block_entry *e;
-        if (x->at_block >= x->b->n_blocks || at + len > (copied ? x->b->req[tier == AIOS_TIER_HOT ? AIOS__BLK_HOT : AIOS__BLK_WARM].bytes : UINT64_MAX))
+        if (x->at_block >= x->b->n_blocks ||
+            at + len >
+                (copied ? x->b->req[tier == AIOS_TIER_HOT ? AIOS__BLK_HOT : AIOS__BLK_WARM].bytes
+                        : UINT64_MAX))
             return AIOS_ERR_IO;
         e = &x->b->entry[x->at_block];
         memset(e, 0, sizeof *e);
         e->n_bytes = (uint32_t)len;
-        e->flags = AIOS_BLOCK_CANONICAL | (tier == AIOS_TIER_HOT ? (uint32_t)AIOS_BLOCK_HOT : tier == AIOS_TIER_WARM ? (uint32_t)AIOS_BLOCK_WARM : 0);
-        if (copied) e->base = (char *)x->b->got[tier == AIOS_TIER_HOT ? AIOS__BLK_HOT : AIOS__BLK_WARM] + at;
-        else if (x->mapped) e->base = map + (t->off - x->part[t->part].data_off + off);
+        e->flags = AIOS_BLOCK_CANONICAL | (tier == AIOS_TIER_HOT    ? (uint32_t)AIOS_BLOCK_HOT
+                                           : tier == AIOS_TIER_WARM ? (uint32_t)AIOS_BLOCK_WARM
+                                                                    : 0);
+        if (copied)
+            e->base =
+                (char *)x->b->got[tier == AIOS_TIER_HOT ? AIOS__BLK_HOT : AIOS__BLK_WARM] + at;
+        else if (x->mapped)
+            e->base = map + (t->off - x->part[t->part].data_off + off);
     }
     x->at_block++;
     return AIOS_OK;
@@ -11313,37 +14724,62 @@ static aios_status aios__blk_visit(aios__scan *s, const aios__tensor *g) {
     uint64_t off, len;
     uint32_t j;
     aios_status st = AIOS_OK;
-    name.p = s->name; name.n = s->n_name;
+    name.p = s->name;
+    name.n = s->n_name;
     memset(&t, 0, sizeof t);
     memcpy(t.name, s->name, (size_t)aios__min_u64(s->n_name, sizeof t.name - 1));
-    t.n_bytes = g->n_bytes; t.row_bytes = g->row_bytes; t.part = s->part; t.type = g->type;
+    t.n_bytes = g->n_bytes;
+    t.row_bytes = g->row_bytes;
+    t.part = s->part;
+    t.type = g->type;
     t.use = aios__blk_use(x, name, t.n_bytes);
     t.layer = aios__blk_layer(name);
-    if (t.n_bytes > s->io->n_bytes) return aios__scan_bad(s, g->dir_off, s->io->n_bytes, t.n_bytes, "its data lies outside the file");
+    if (t.n_bytes > s->io->n_bytes)
+        return aios__scan_bad(s, g->dir_off, s->io->n_bytes, t.n_bytes,
+                              "its data lies outside the file");
     if (!aios__blk_cut(&t, g->row_bytes * g->n[1], x->d.block_bytes))
-        return aios__scan_fail(s, AIOS_ERR_LIMIT, g->dir_off, INT32_MAX, t.row_bytes, "its rows are too large for blocks", "");
+        return aios__scan_fail(s, AIOS_ERR_LIMIT, g->dir_off, INT32_MAX, t.row_bytes,
+                               "its rows are too large for blocks", "");
     if (x->phase == 0) {
-        uint64_t n = t.unit_bytes / t.block_bytes, rest = t.unit_bytes % t.block_bytes, bytes, most = aios__min_u64(s->lim.max_blocks, INT32_MAX);
-        /* also what keeps a hostile directory from naming the same bytes often: tensors of a part together are no larger than it */
-        if (g->off < p->end) return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, g->dir_off, p->end, g->off, "its data lie before those of the tensor before it", "");
-        if (!aios__add(g->off, g->n_bytes, &p->end) || p->end > s->io->n_bytes) return aios__scan_bad(s, g->dir_off, s->io->n_bytes, p->end, "its data lies outside the file");
-        if (x->n_blocks + (uint64_t)t.n_blocks > most) return aios__scan_fail(s, AIOS_ERR_LIMIT, g->dir_off, most, x->n_blocks + (uint64_t)t.n_blocks, "more blocks than limits.max_blocks allows", "");
+        uint64_t n = t.unit_bytes / t.block_bytes, rest = t.unit_bytes % t.block_bytes, bytes,
+                 most = aios__min_u64(s->lim.max_blocks, INT32_MAX);
+        /* also what keeps a hostile directory from naming the same bytes often: tensors of a
+         * part together are no larger than it */
+        if (g->off < p->end)
+            return aios__scan_fail(s, AIOS_ERR_UNSUPPORTED, g->dir_off, p->end, g->off,
+                                   "its data lie before those of the tensor before it", "");
+        if (!aios__add(g->off, g->n_bytes, &p->end) || p->end > s->io->n_bytes)
+            return aios__scan_bad(s, g->dir_off, s->io->n_bytes, p->end,
+                                  "its data lies outside the file");
+        if (x->n_blocks + (uint64_t)t.n_blocks > most)
+            return aios__scan_fail(s, AIOS_ERR_LIMIT, g->dir_off, most,
+                                   x->n_blocks + (uint64_t)t.n_blocks,
+                                   "more blocks than limits.max_blocks allows", "");
         if (aios__str_eq(name, "output.weight")) x->has_output = 1;
-        if (t.layer != x->layer) { x->layer = t.layer; x->layer_blocks = 0; }
+        if (t.layer != x->layer) {
+            x->layer = t.layer;
+            x->layer_blocks = 0;
+        }
         x->layer_blocks += t.n_blocks;
-        if (t.layer >= 0 && x->layer_blocks > x->max_layer_blocks) x->max_layer_blocks = x->layer_blocks;
+        if (t.layer >= 0 && x->layer_blocks > x->max_layer_blocks)
+            x->max_layer_blocks = x->layer_blocks;
         x->all_bytes += t.n_bytes;
-        bytes = (n * aios__round_up(t.block_bytes, 64) + aios__round_up(rest, 64)) * (t.n_bytes / t.unit_bytes);
+        bytes = (n * aios__round_up(t.block_bytes, 64) + aios__round_up(rest, 64)) *
+                (t.n_bytes / t.unit_bytes);
         len = n ? t.block_bytes : rest;
         if (len > x->max_len) x->max_len = len;
-        if (aios__str_eq(name, "token_embd.weight")) x->embd += bytes;
-        else x->total[t.use] += bytes;
+        if (aios__str_eq(name, "token_embd.weight"))
+            x->embd += bytes;
+        else
+            x->total[t.use] += bytes;
         x->n_tensors++;
         x->n_blocks += t.n_blocks;
         return AIOS_OK;
     }
     t.off = p->data_off + g->off;
-    if (x->at_tensor >= x->n_tensors || (uint64_t)x->at_block + t.n_blocks > x->n_blocks || g->off + g->n_bytes > p->end) return aios__scan_changed(s);
+    if (x->at_tensor >= x->n_tensors || (uint64_t)x->at_block + t.n_blocks > x->n_blocks ||
+        g->off + g->n_bytes > p->end)
+        return aios__scan_changed(s);
     t.first = x->at_block;
     if (x->b) x->b->tensor[x->at_tensor] = t;
     x->at_tensor++;
@@ -11354,24 +14790,30 @@ static aios_status aios__blk_visit(aios__scan *s, const aios__tensor *g) {
     return st ? aios__scan_changed(s) : AIOS_OK;
 }
 
-static aios_status aios__blk_walk(aios__blk_pass *x, int32_t phase, aios_blocks *b, aios_error *err) {
+static aios_status aios__blk_walk(aios__blk_pass *x, int32_t phase, aios_blocks *b,
+                                  aios_error *err) {
     aios_limits l = x->o->lim;
     uint32_t i, j;
-    x->phase = phase; x->b = b;
+    x->phase = phase;
+    x->b = b;
     x->at_tensor = x->at_block = 0;
     x->run_part = AIOS__BLK_NONE;
     for (j = 0; j < AIOS__BLK_N_USE; j++) x->sum[j] = x->taken[j] = 0;
     x->used[0] = x->used[1] = 0;
-    x->plan.hot_bytes = x->plan.warm_bytes = x->plan.stream_bytes = x->plan.mapped_bytes = x->plan.token_bytes = x->plan.token_stream_bytes = 0;
+    x->plan.hot_bytes = x->plan.warm_bytes = x->plan.stream_bytes = x->plan.mapped_bytes =
+        x->plan.token_bytes = x->plan.token_stream_bytes = 0;
     for (i = 0; i < x->o->n_parts; i++) {
         aios__scan s;
         aios_status st;
         aios__scan_init(&s, x->o->io, i, x->o->n_parts, &l, err);
-        s.visit = aios__blk_visit; s.visit_user = x;
+        s.visit = aios__blk_visit;
+        s.visit_user = x;
         if ((st = aios__scan_windowed(&s, 0)) != AIOS_OK) return st;
         if ((st = aios__scan_split(&s)) != AIOS_OK) return st;
-        if (phase == 0) x->part[i].data_off = s.n_tensors ? s.data_off : 0;
-        else if (s.n_tensors && s.data_off != x->part[i].data_off) return aios__scan_changed(&s);
+        if (phase == 0)
+            x->part[i].data_off = s.n_tensors ? s.data_off : 0;
+        else if (s.n_tensors && s.data_off != x->part[i].data_off)
+            return aios__scan_changed(&s);
         l.max_tensors -= s.n_tensors;
         l.max_header_bytes -= s.pos;
     }
@@ -11380,20 +14822,24 @@ static aios_status aios__blk_walk(aios__blk_pass *x, int32_t phase, aios_blocks 
     return AIOS_OK;
 }
 
-/* ---- decisions ---------------------------------------------------------------------------------------------------- */
-static aios_blocks *aios__blk_layout(aios__bump *m, uint64_t n_parts, uint64_t n_tensors, uint64_t n_blocks, aios_blocks *into) {
+/* ---- decisions ---- */
+static aios_blocks *aios__blk_layout(aios__bump *m, uint64_t n_parts, uint64_t n_tensors,
+                                     uint64_t n_blocks, aios_blocks *into) {
     aios_blocks *b = (aios_blocks *)aios__take(m, sizeof(aios_blocks), 128), *x = b ? b : into;
     x->stripe = (aios__blk_stripe *)aios__take(m, AIOS__BLK_STRIPES * sizeof *x->stripe, 128);
-    x->entry  = (aios_block_entry *)aios__take(m, n_blocks * sizeof *x->entry, 64);
+    x->entry = (aios_block_entry *)aios__take(m, n_blocks * sizeof *x->entry, 64);
     x->tensor = (aios__blk_tensor *)aios__take(m, n_tensors * sizeof *x->tensor, 8);
-    x->io     = (aios_io *)aios__take(m, n_parts * sizeof *x->io, 8);
+    x->io = (aios_io *)aios__take(m, n_parts * sizeof *x->io, 8);
     return b;
 }
-static uint64_t aios__blk_ring(const aios__blk_pass *x, uint64_t n) { return n * x->slot_bytes + aios__round_up(n * sizeof(aios__blk_slot), 64); }
+static uint64_t aios__blk_ring(const aios__blk_pass *x, uint64_t n) {
+    return n * x->slot_bytes + aios__round_up(n * sizeof(aios__blk_slot), 64);
+}
 
 /* Who is resident, and how long the ring is; all from sums. */
 static aios_status aios__blk_decide(aios__blk_pass *x, aios_error *err) {
-    uint64_t all = 0, each, some, meta, ram = x->d.ram_bytes, kv = x->d.kv_reserve_bytes, cap, rest, least, fits, n, want, w = 0, floor_bytes, quarter;
+    uint64_t all = 0, each, some, meta, ram = x->d.ram_bytes, kv = x->d.kv_reserve_bytes, cap, rest,
+             least, fits, n, want, w = 0, floor_bytes, quarter;
     uint32_t i, dist = x->d.prefetch_distance, turn;
     aios__bump m = { NULL, 0 };
     aios_blocks tmp;
@@ -11403,40 +14849,55 @@ static aios_status aios__blk_decide(aios__blk_pass *x, aios_error *err) {
     for (i = 0; i < AIOS__BLK_N_USE; i++) all += x->total[i];
     each = x->total[AIOS__BLK_SMALL] + x->total[AIOS__BLK_EACH];
     x->slot_bytes = aios__round_up(x->max_len + AIOS__BLK_PAGE - 1, AIOS__BLK_PAGE);
-    p->n_tensors = x->n_tensors; p->n_blocks = x->n_blocks; p->max_block_bytes = (uint32_t)x->max_len;
-    p->degraded = 0; p->n_slots = 0;
+    p->n_tensors = x->n_tensors;
+    p->n_blocks = x->n_blocks;
+    p->max_block_bytes = (uint32_t)x->max_len;
+    p->degraded = 0;
+    p->n_slots = 0;
     p->request_bytes[AIOS__BLK_KV] = kv;
     p->request_bytes[AIOS__BLK_META] = meta;
-    if (kv > UINT64_MAX / 4) return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF, "kv_reserve_bytes is %: no machine has that", aios__u(kv));
+    if (kv > UINT64_MAX / 4)
+        return aios__fail1(err, AIOS_ERR_ARG, AIOS__NO_OFF,
+                           "kv_reserve_bytes is %: no machine has that", aios__u(kv));
 
-    /* The least: tables and two slots; or, in small models, all of it resident. Percentages round in our favour: the smallest rest of
-     * which max_rws_percent is all. */
+    /* The least: tables and two slots; or, in small models, all of it resident. Percentages
+     * round in our favour: the smallest rest of which max_rws_percent is all. */
     n = x->n_blocks < 2 ? x->n_blocks : 2;
     least = meta + (x->mapped ? 0 : aios__blk_ring(x, n));
-    fits = all / x->d.max_rws_percent * 100 + (all % x->d.max_rws_percent * 100 + x->d.max_rws_percent - 1) / x->d.max_rws_percent;
+    fits = all / x->d.max_rws_percent * 100 +
+           (all % x->d.max_rws_percent * 100 + x->d.max_rws_percent - 1) / x->d.max_rws_percent;
     if (fits < meta + all) fits = meta + all;
     p->min_bytes = kv + aios__min_u64(least, fits);
     p->prefetch_distance = x->d.flags & AIOS_BLOCKS_NO_PREFETCH ? 0 : dist;
     if (ram && ram < p->min_bytes)
-        return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p->min_bytes, ram, "ram_bytes is %, but the least that works with this file is %", aios__u(ram), aios__u(p->min_bytes));
+        return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p->min_bytes, ram,
+                           "ram_bytes is %, but the least that works with this file is %",
+                           aios__u(ram), aios__u(p->min_bytes));
     if (!ram || ram - kv >= fits) {
         memcpy(x->fit, x->total, sizeof x->fit);
         return AIOS_OK;
     }
     cap = (ram - kv) / 100 * x->d.max_rws_percent + (ram - kv) % 100 * x->d.max_rws_percent / 100;
-    rest = ram - kv - meta;                     /* >= least - meta */
+    rest = ram - kv - meta; /* >= least - meta */
     quarter = cap / 4;
-    floor_bytes = aios__min_u64(x->all_bytes / 100 * x->d.hot_floor_percent + x->all_bytes % 100 * x->d.hot_floor_percent / 100, each);
+    floor_bytes = aios__min_u64(x->all_bytes / 100 * x->d.hot_floor_percent +
+                                    x->all_bytes % 100 * x->d.hot_floor_percent / 100,
+                                each);
     if (x->d.flags & AIOS_BLOCKS_NO_PREFETCH) dist = 0;
-    /* A longer ring leaves less for resident blocks, so that more has to go through it: a few turns, upwards only. */
-    for (turn = 0; ; turn++) {
+    /* A longer ring leaves less for resident blocks, so that more has to go through it: a few
+     * turns, upwards only. */
+    for (turn = 0;; turn++) {
         w = aios__min_u64(cap, rest - (x->mapped ? 0 : aios__blk_ring(x, n)));
-        if (each && aios__min_u64(each, w) < floor_bytes) { w = 0; quarter = rest / 2; }
+        if (each && aios__min_u64(each, w) < floor_bytes) {
+            w = 0;
+            quarter = rest / 2;
+        }
         some = each - aios__min_u64(each, w);
         if (x->mapped || turn == 8) break;
         for (;; dist /= 2) {
             want = 2;
-            if (some && !(x->d.flags & AIOS_BLOCKS_NO_PREFETCH)) want += aios__blk_share((uint64_t)x->max_layer_blocks * (dist + 1), some, each) + 1;
+            if (some && !(x->d.flags & AIOS_BLOCKS_NO_PREFETCH))
+                want += aios__blk_share((uint64_t)x->max_layer_blocks * (dist + 1), some, each) + 1;
             if (want > x->n_blocks) want = x->n_blocks;
             if (want <= n || aios__blk_ring(x, want) <= quarter || dist == 0) break;
             p->degraded |= AIOS_DEGRADED_PREFETCH;
@@ -11453,7 +14914,7 @@ static aios_status aios__blk_decide(aios__blk_pass *x, aios_error *err) {
         x->fit[i] = aios__min_u64(x->total[i], w);
         w -= x->fit[i];
         if (x->fit[i] < x->total[i]) {
-            w = 0;                              /* what is read more often goes first */
+            w = 0; /* what is read more often goes first */
             if (i > AIOS__BLK_EACH) p->degraded |= AIOS_DEGRADED_WARM;
         }
     }
@@ -11461,16 +14922,20 @@ static aios_status aios__blk_decide(aios__blk_pass *x, aios_error *err) {
 }
 
 static void aios__blk_req(const aios_blocks_plan *p, uint32_t k, aios_mem_req *r) {
-    static const uint8_t kind[AIOS__BLK_N_REQ] = { AIOS_MEM_KV, AIOS_MEM_META, AIOS_MEM_WEIGHTS, AIOS_MEM_WEIGHTS, AIOS_MEM_SCRATCH };
-    static const uint8_t tier[AIOS__BLK_N_REQ] = { AIOS_TIER_HOT, AIOS_TIER_HOT, AIOS_TIER_HOT, AIOS_TIER_WARM, AIOS_TIER_STREAM };
+    static const uint8_t kind[AIOS__BLK_N_REQ] = { AIOS_MEM_KV, AIOS_MEM_META, AIOS_MEM_WEIGHTS,
+                                                   AIOS_MEM_WEIGHTS, AIOS_MEM_SCRATCH };
+    static const uint8_t tier[AIOS__BLK_N_REQ] = { AIOS_TIER_HOT, AIOS_TIER_HOT, AIOS_TIER_HOT,
+                                                   AIOS_TIER_WARM, AIOS_TIER_STREAM };
     aios__req_fill(r, kind[k], tier[k], p->request_bytes[k]);
     if (k == AIOS__BLK_META) r->align = 128;
     if (k >= AIOS__BLK_HOT) r->align = AIOS__BLK_PAGE;
-    if (k == AIOS__BLK_HOT) r->flags |= AIOS_MEM_PIN | (r->bytes >= (uint64_t)2 << 20 ? (uint32_t)AIOS_MEM_HUGE : 0);
+    if (k == AIOS__BLK_HOT)
+        r->flags |= AIOS_MEM_PIN | (r->bytes >= (uint64_t)2 << 20 ? (uint32_t)AIOS_MEM_HUGE : 0);
 }
 
 /* Everything up to the requests: desc checked, parts open, sums, decisions, sizes. */
-static aios_status aios__blk_start(aios__blk_pass *x, aios__opening *o, const aios_blocks_desc *desc, aios_error *err) {
+static aios_status aios__blk_start(aios__blk_pass *x, aios__opening *o,
+                                   const aios_blocks_desc *desc, aios_error *err) {
     aios_model_desc md;
     aios_status st;
     uint32_t i;
@@ -11480,27 +14945,45 @@ static aios_status aios__blk_start(aios__blk_pass *x, aios__opening *o, const ai
     x->o = o;
     x->layer = -2;
     if ((st = aios__desc_copy(AIOS__ID_aios_blocks_desc, &x->d, desc, err)) != 0) return st;
-    if ((st = aios__flags(x->d.flags, AIOS_BLOCKS_IN_PLACE | AIOS_BLOCKS_NO_PREFETCH | AIOS_BLOCKS_NO_SPARSITY, "aios_blocks_desc", err)) != 0) return st;
+    if ((st = aios__flags(x->d.flags,
+                          AIOS_BLOCKS_IN_PLACE | AIOS_BLOCKS_NO_PREFETCH | AIOS_BLOCKS_NO_SPARSITY,
+                          "aios_blocks_desc", err)) != 0)
+        return st;
     if ((st = aios__unused(x->d.reserved, "aios_blocks_desc", err)) != 0) return st;
     if (!x->d.block_bytes) x->d.block_bytes = AIOS__BLK_DEFAULT;
     if (x->d.block_bytes < AIOS__BLK_MIN || x->d.block_bytes > AIOS__BLK_MAX)
-        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, x->d.block_bytes < AIOS__BLK_MIN ? AIOS__BLK_MIN : AIOS__BLK_MAX, x->d.block_bytes, "block_bytes is %, not 64 KiB to 1 MiB", aios__u(x->d.block_bytes), aios__u(0));
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF,
+                           x->d.block_bytes < AIOS__BLK_MIN ? AIOS__BLK_MIN : AIOS__BLK_MAX,
+                           x->d.block_bytes, "block_bytes is %, not 64 KiB to 1 MiB",
+                           aios__u(x->d.block_bytes), aios__u(0));
     if (x->d.max_rws_percent > 100 || x->d.hot_floor_percent > 100)
-        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 100, x->d.max_rws_percent > 100 ? x->d.max_rws_percent : x->d.hot_floor_percent, "% is above 100",
-                           aios__z(x->d.max_rws_percent > 100 ? "max_rws_percent" : "hot_floor_percent"), aios__u(0));
-    if (x->d.prefetch_distance > 65536) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 65536, x->d.prefetch_distance, "prefetch_distance is %, out of range", aios__u(x->d.prefetch_distance), aios__u(0));
+        return aios__fail2(
+            err, AIOS_ERR_ARG, AIOS__NO_OFF, 100,
+            x->d.max_rws_percent > 100 ? x->d.max_rws_percent : x->d.hot_floor_percent,
+            "% is above 100",
+            aios__z(x->d.max_rws_percent > 100 ? "max_rws_percent" : "hot_floor_percent"),
+            aios__u(0));
+    if (x->d.prefetch_distance > 65536)
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 65536, x->d.prefetch_distance,
+                           "prefetch_distance is %, out of range", aios__u(x->d.prefetch_distance),
+                           aios__u(0));
     if (!x->d.max_rws_percent) x->d.max_rws_percent = 65;
     if (!x->d.hot_floor_percent) x->d.hot_floor_percent = 20;
     if (!x->d.prefetch_distance) x->d.prefetch_distance = 2;
     if (!x->d.now_ns) x->d.now_ns = aios__system_ns;
-    if (!x->d.io && !x->d.path) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_blocks_desc needs io or path");
+    if (!x->d.io && !x->d.path)
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_blocks_desc needs io or path");
     aios_model_desc_init(&md);
-    md.io = x->d.io; md.path = x->d.path; md.limits = x->d.limits; md.n_parts = x->d.n_parts;
+    md.io = x->d.io;
+    md.path = x->d.path;
+    md.limits = x->d.limits;
+    md.n_parts = x->d.n_parts;
     if ((st = aios__opening_start(o, &md, err)) != 0) return st;
     x->embd_use = AIOS__BLK_ROWS;
     if ((st = aios__blk_walk(x, 0, NULL, err)) != 0) return st;
-    if (!x->n_blocks) return aios__fail(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "the file has no tensors");
-    if (!x->has_output) x->embd_use = AIOS__BLK_EACH;       /* tied: the output matrix too */
+    if (!x->n_blocks)
+        return aios__fail(err, AIOS_ERR_MODEL, AIOS__NO_OFF, "the file has no tensors");
+    if (!x->has_output) x->embd_use = AIOS__BLK_EACH; /* tied: the output matrix too */
     x->total[x->embd_use] += x->embd;
     x->mapped = 1;
     for (i = 0; i < o->n_parts && x->mapped; i++) {
@@ -11512,9 +14995,10 @@ static aios_status aios__blk_start(aios__blk_pass *x, aios__opening *o, const ai
     if ((st = aios__blk_decide(x, err)) != 0) return st;
     if ((st = aios__blk_walk(x, 1, NULL, err)) != 0) return st;
     x->plan.struct_size = (uint32_t)sizeof x->plan;
-    x->plan.request_bytes[AIOS__BLK_HOT]  = aios__round_up(x->used[0], 64);
+    x->plan.request_bytes[AIOS__BLK_HOT] = aios__round_up(x->used[0], 64);
     x->plan.request_bytes[AIOS__BLK_WARM] = aios__round_up(x->used[1], 64);
-    x->plan.request_bytes[AIOS__BLK_RING] = x->plan.n_slots ? aios__blk_ring(x, x->plan.n_slots) : 0;
+    x->plan.request_bytes[AIOS__BLK_RING] =
+        x->plan.n_slots ? aios__blk_ring(x, x->plan.n_slots) : 0;
     for (i = 0; i < AIOS__BLK_N_REQ; i++) {
         x->plan.total_bytes += x->plan.request_bytes[i];
         x->plan.n_requests += x->plan.request_bytes[i] != 0;
@@ -11522,15 +15006,20 @@ static aios_status aios__blk_start(aios__blk_pass *x, aios__opening *o, const ai
     return AIOS_OK;
 }
 
-AIOS_API aios_status aios_blocks_measure(const aios_blocks_desc *desc, aios_blocks_plan *out, aios_error *err) {
+AIOS_API aios_status aios_blocks_measure(const aios_blocks_desc *desc, aios_blocks_plan *out,
+                                         aios_error *err) {
     aios__opening o;
     aios__blk_pass x;
     aios_status st = aios__blk_start(&x, &o, desc, err);
     aios__opening_end(&o);
     if (st) return st;
-    return aios__desc_fill(AIOS__ID_aios_blocks_plan, out, &x.plan) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "out is NULL or was not initialised: call aios_blocks_plan_init first") : AIOS_OK;
+    return aios__desc_fill(AIOS__ID_aios_blocks_plan, out, &x.plan)
+               ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF,
+                            "out is NULL or was not initialised: call aios_blocks_plan_init first")
+               : AIOS_OK;
 }
-AIOS_API aios_status aios_blocks_request(const aios_blocks_plan *plan, uint32_t i, aios_mem_req *out) {
+AIOS_API aios_status aios_blocks_request(const aios_blocks_plan *plan, uint32_t i,
+                                         aios_mem_req *out) {
     aios_blocks_plan p;
     aios_mem_req r;
     uint32_t k;
@@ -11543,7 +15032,7 @@ AIOS_API aios_status aios_blocks_request(const aios_blocks_plan *plan, uint32_t 
     return AIOS_ERR_ARG;
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------------------ */
+/* ---- opening ---- */
 /* Reads what was placed, as many blocks at a time as follow each other in file and memory. */
 static aios_status aios__blk_load(aios_blocks *b, aios_error *err) {
     uint64_t done = 0, total = b->plan.request_bytes[AIOS__BLK_HOT] ? b->plan.hot_bytes : 0;
@@ -11554,15 +15043,21 @@ static aios_status aios__blk_load(aios_blocks *b, aios_error *err) {
         for (j = 0; j < t->n_blocks; j += n) {
             aios_block_entry *e = &b->entry[t->first + j];
             uint64_t off, next, len = aios__blk_len(t, j, &off);
-            int32_t hot = (e->flags & AIOS_BLOCK_HOT) && b->got[AIOS__BLK_HOT], warm = (e->flags & AIOS_BLOCK_WARM) && b->got[AIOS__BLK_WARM];
+            int32_t hot = (e->flags & AIOS_BLOCK_HOT) && b->got[AIOS__BLK_HOT],
+                    warm = (e->flags & AIOS_BLOCK_WARM) && b->got[AIOS__BLK_WARM];
             aios_status st;
             n = 1;
             if (!hot && !warm) continue;
-            while (j + n < t->n_blocks && len < (uint64_t)64 << 20 && e[n].flags == e->flags && (const char *)e[n].base == (const char *)e->base + len) len += aios__blk_len(t, j + n++, &next);
-            if ((st = aios__io_read(&b->io[t->part], t->off + off, (void *)(uintptr_t)e->base, len, err)) != 0) return st;
+            while (j + n < t->n_blocks && len < (uint64_t)64 << 20 && e[n].flags == e->flags &&
+                   (const char *)e[n].base == (const char *)e->base + len)
+                len += aios__blk_len(t, j + n++, &next);
+            if ((st = aios__io_read(&b->io[t->part], t->off + off, (void *)(uintptr_t)e->base, len,
+                                    err)) != 0)
+                return st;
             done += len;
             if (b->desc.progress && b->desc.progress(b->desc.progress_user, done, total))
-                return aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "loading was stopped by the progress callback");
+                return aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF,
+                                  "loading was stopped by the progress callback");
         }
     }
     return AIOS_OK;
@@ -11571,11 +15066,14 @@ static aios_status aios__blk_load(aios_blocks *b, aios_error *err) {
 /* Gives back what was taken, last first. */
 static void aios__blk_give(aios_allocator mem, void *const *got, const aios_mem_req *req) {
     uint32_t k;
-    for (k = AIOS__BLK_N_REQ; k-- > 0; ) if (got[k]) mem.free(mem.user, got[k], &req[k]);
+    for (k = AIOS__BLK_N_REQ; k-- > 0;)
+        if (got[k]) mem.free(mem.user, got[k], &req[k]);
 }
 
-AIOS_API aios_status aios_blocks_open(const aios_blocks_desc *desc, aios_blocks **out, aios_error *err) {
-    static const char *const names[AIOS__BLK_N_REQ] = { "KV reserve", "block tables", "HOT blocks", "WARM blocks", "ring" };
+AIOS_API aios_status aios_blocks_open(const aios_blocks_desc *desc, aios_blocks **out,
+                                      aios_error *err) {
+    static const char *const names[AIOS__BLK_N_REQ] = { "KV reserve", "block tables", "HOT blocks",
+                                                        "WARM blocks", "ring" };
     aios__opening o;
     aios__blk_pass x;
     aios_blocks_plan plan;
@@ -11604,21 +15102,40 @@ AIOS_API aios_status aios_blocks_open(const aios_blocks_desc *desc, aios_blocks 
         memset(m.base, 0, (size_t)req[AIOS__BLK_META].bytes);
         b = aios__blk_layout(&m, o.n_parts, plan.n_tensors, plan.n_blocks, NULL);
         b->n_blocks = plan.n_blocks;
-        b->plan = plan; b->desc = x.d; b->mem = mem; b->hw = hw;
+        b->plan = plan;
+        b->desc = x.d;
+        b->mem = mem;
+        b->hw = hw;
         memcpy(b->req, req, sizeof req);
         memcpy(b->got, got, sizeof got);
         memcpy(b->io, o.io, o.n_parts * sizeof *o.io);
-        b->n_parts = o.n_parts; b->own_files = o.own_files; b->mapped = x.mapped; b->slot_bytes = x.slot_bytes;
+        b->n_parts = o.n_parts;
+        b->own_files = o.own_files;
+        b->mapped = x.mapped;
+        b->slot_bytes = x.slot_bytes;
         b->hw.struct_size = (uint32_t)sizeof b->hw;
         if (x.d.ram_bytes) b->hw.ram_bytes = x.d.ram_bytes;
         aios__hw_isa(&b->hw);
-        b->slot = plan.n_slots ? (aios__blk_slot *)(void *)((char *)got[AIOS__BLK_RING] + plan.n_slots * x.slot_bytes) : NULL;
-        for (i = 0; i < plan.n_slots; i++) { b->slot[i].id = AIOS__BLK_NONE; b->slot[i].want = 0; }
+        b->slot = plan.n_slots ? (aios__blk_slot *)(void *)((char *)got[AIOS__BLK_RING] +
+                                                            plan.n_slots * x.slot_bytes)
+                               : NULL;
+        for (i = 0; i < plan.n_slots; i++) {
+            b->slot[i].id = AIOS__BLK_NONE;
+            b->slot[i].want = 0;
+        }
         st = aios__blk_walk(&x, 1, b, err);
-        if (!st && (x.plan.hot_bytes != plan.hot_bytes || x.plan.warm_bytes != plan.warm_bytes || x.plan.stream_bytes != plan.stream_bytes))
-            st = aios__fail(err, AIOS_ERR_IO, 0, "header: the file changed while it was being read");
+        if (!st && (x.plan.hot_bytes != plan.hot_bytes || x.plan.warm_bytes != plan.warm_bytes ||
+                    x.plan.stream_bytes != plan.stream_bytes))
+            st =
+                aios__fail(err, AIOS_ERR_IO, 0, "header: the file changed while it was being read");
         if (!st) st = aios__blk_load(b, err);
-        b->desc.mem = NULL; b->desc.io = NULL; b->desc.path = NULL; b->desc.limits = NULL; b->desc.hardware = NULL; b->desc.progress = NULL;     /* the caller's, for this call */
+        /* the caller's, for this call */
+        b->desc.mem = NULL;
+        b->desc.io = NULL;
+        b->desc.path = NULL;
+        b->desc.limits = NULL;
+        b->desc.hardware = NULL;
+        b->desc.progress = NULL;
     }
     if (st) {
         aios__blk_give(mem, got, req);
@@ -11633,7 +15150,7 @@ AIOS_API void aios_blocks_free(aios_blocks *b) {
     aios_mem_req req[AIOS__BLK_N_REQ];
     if (!b) return;
     if (b->own_files) aios__parts_close(b->io, b->n_parts);
-    memcpy(got, b->got, sizeof got);            /* b lies in what is given back */
+    memcpy(got, b->got, sizeof got); /* b lies in what is given back */
     memcpy(req, b->req, sizeof req);
     aios__blk_give(b->mem, got, req);
 }
@@ -11643,8 +15160,9 @@ AIOS_API void *aios_blocks_kv(const aios_blocks *b, uint64_t *n_bytes) {
 }
 
 AIOS__SMALL_END
-/* ---- the hot path ------------------------------------------------------------------------------------------------- */
-AIOS_API aios_status aios_resolve_block(aios_blocks *b, uint32_t id, const void **data, uint32_t *n_bytes) {
+/* ---- the hot path ---- */
+AIOS_API aios_status aios_resolve_block(aios_blocks *b, uint32_t id, const void **data,
+                                        uint32_t *n_bytes) {
     const aios_block_entry *e;
     const void *p;
     if (id >= b->n_blocks) return AIOS_ERR_ARG;
@@ -11652,18 +15170,19 @@ AIOS_API aios_status aios_resolve_block(aios_blocks *b, uint32_t id, const void 
     p = aios__base_get(&e->base);
     *data = p;
     *n_bytes = e->n_bytes;
-    aios__tally_add(&aios__blk_mine(b->stripe)->tier[p ? e->flags >> 3 & 3 : 3], 1);     /* HOT is bit 3, WARM bit 4 */
+    /* HOT is bit 3, WARM bit 4 */
+    aios__tally_add(&aios__blk_mine(b->stripe)->tier[p ? e->flags >> 3 & 3 : 3], 1);
     return p ? AIOS_OK : AIOS_MORE;
 }
 AIOS_API int32_t aios_is_active(aios_blocks *b, uint32_t layer, uint32_t row) {
-    if (layer >= b->n_mask_layers || row >= b->n_mask_rows) return 1;        /* no mask: no layers */
+    if (layer >= b->n_mask_layers || row >= b->n_mask_rows) return 1; /* no mask: no layers */
     if (b->mask[(size_t)layer * b->mask_words + row / 32] >> (row % 32) & 1) return 1;
     aios__tally_add(&aios__blk_mine(b->stripe)->skipped, 1);
     return 0;
 }
 
 AIOS__SMALL_BEGIN
-/* ---- blocks by name and number ------------------------------------------------------------------------------------ */
+/* ---- blocks by name and number ---- */
 AIOS_API uint32_t aios_blocks_count(const aios_blocks *b) { return b ? b->n_blocks : 0; }
 
 AIOS_API int64_t aios_blocks_at(const aios_blocks *b, uint32_t tensor, uint64_t off) {
@@ -11676,7 +15195,9 @@ AIOS_API int64_t aios_blocks_at(const aios_blocks *b, uint32_t tensor, uint64_t 
 }
 AIOS_API int64_t aios_blocks_find(const aios_blocks *b, const char *name, uint64_t off) {
     uint32_t i;
-    if (b && name) for (i = 0; i < b->plan.n_tensors; i++) if (!strcmp(b->tensor[i].name, name)) return aios_blocks_at(b, i, off);
+    if (b && name)
+        for (i = 0; i < b->plan.n_tensors; i++)
+            if (!strcmp(b->tensor[i].name, name)) return aios_blocks_at(b, i, off);
     return AIOS_ERR_ARG;
 }
 /* The tensor of a block: first ascends. */
@@ -11684,15 +15205,21 @@ static uint32_t aios__blk_of(const aios_blocks *b, uint32_t id) {
     uint32_t low = 0, high = b->plan.n_tensors;
     while (high - low > 1) {
         uint32_t mid = low + (high - low) / 2;
-        if (b->tensor[mid].first <= id) low = mid; else high = mid;
+        if (b->tensor[mid].first <= id)
+            low = mid;
+        else
+            high = mid;
     }
     return low;
 }
 AIOS_API aios_status aios_block_get(const aios_blocks *b, uint32_t id, aios_block_entry *out) {
     if (!b || !out || id >= b->n_blocks) return AIOS_ERR_ARG;
     out->base = aios__base_get(&b->entry[id].base);
-    out->n_bytes = b->entry[id].n_bytes; out->flags = b->entry[id].flags;
-    out->delta = NULL; out->delta_bytes = 0; out->reserved = 0;
+    out->n_bytes = b->entry[id].n_bytes;
+    out->flags = b->entry[id].flags;
+    out->delta = NULL;
+    out->delta_bytes = 0;
+    out->reserved = 0;
     return AIOS_OK;
 }
 AIOS_API aios_status aios_block_get_info(const aios_blocks *b, uint32_t id, aios_block_info *out) {
@@ -11705,19 +15232,27 @@ AIOS_API aios_status aios_block_get_info(const aios_blocks *b, uint32_t id, aios
     memcpy(x.name, t->name, sizeof x.name);
     x.n_bytes = aios__blk_len(t, id - t->first, &x.offset);
     x.file_offset = t->off + x.offset;
-    x.first_row = x.offset / t->row_bytes; x.n_rows = x.n_bytes / t->row_bytes;
-    x.part = t->part; x.layer = t->layer; x.type = (int32_t)t->type;
-    x.tier = b->entry[id].flags & AIOS_BLOCK_HOT ? AIOS_TIER_HOT : b->entry[id].flags & AIOS_BLOCK_WARM ? AIOS_TIER_WARM : AIOS_TIER_STREAM;
+    x.first_row = x.offset / t->row_bytes;
+    x.n_rows = x.n_bytes / t->row_bytes;
+    x.part = t->part;
+    x.layer = t->layer;
+    x.type = (int32_t)t->type;
+    x.tier = b->entry[id].flags & AIOS_BLOCK_HOT    ? AIOS_TIER_HOT
+             : b->entry[id].flags & AIOS_BLOCK_WARM ? AIOS_TIER_WARM
+                                                    : AIOS_TIER_STREAM;
     return aios__desc_fill(AIOS__ID_aios_block_info, out, &x);
 }
 
-/* ---- the ring, and pages of a map ---------------------------------------------------------------------------------- */
-/* Walks the blocks from id on, around the end, as far as the prefetch distance goes: id itself, then those that every token reads and
- * that lie in the file. */
-typedef struct aios__blk_step { uint32_t id, first, n, tensor, layers; int32_t layer; } aios__blk_step;
+/* ---- the ring, and pages of a map ---- */
+/* Walks the blocks from id on, around the end, as far as the prefetch distance goes: id itself,
+ * then those that every token reads and that lie in the file. */
+typedef struct aios__blk_step {
+    uint32_t id, first, n, tensor, layers;
+    int32_t layer;
+} aios__blk_step;
 static void aios__blk_first(const aios_blocks *b, uint32_t id, aios__blk_step *s) {
     s->id = s->first = id;
-    s->n = 0;                           /* how far id is from first */
+    s->n = 0; /* how far id is from first */
     s->tensor = aios__blk_of(b, id);
     s->layer = b->tensor[s->tensor].layer;
     s->layers = 0;
@@ -11726,8 +15261,11 @@ static int32_t aios__blk_next(const aios_blocks *b, aios__blk_step *s) {
     if (b->desc.flags & AIOS_BLOCKS_NO_PREFETCH) return 0;
     while (++s->n < b->n_blocks) {
         const aios__blk_tensor *t;
-        if (++s->id == b->n_blocks) { s->id = 0; s->tensor = 0; }
-        else if (s->id - b->tensor[s->tensor].first == b->tensor[s->tensor].n_blocks) s->tensor++;
+        if (++s->id == b->n_blocks) {
+            s->id = 0;
+            s->tensor = 0;
+        } else if (s->id - b->tensor[s->tensor].first == b->tensor[s->tensor].n_blocks)
+            s->tensor++;
         t = &b->tensor[s->tensor];
         if (t->layer != s->layer) {
             s->layer = t->layer;
@@ -11739,42 +15277,51 @@ static int32_t aios__blk_next(const aios_blocks *b, aios__blk_step *s) {
 }
 /* The slot that a block's bytes are in; they are in one. */
 static aios__blk_slot *aios__blk_slot_of(const aios_blocks *b, const void *p) {
-    return &b->slot[(uint64_t)((const char *)p - (const char *)b->got[AIOS__BLK_RING]) / b->slot_bytes];
+    return &b->slot[(uint64_t)((const char *)p - (const char *)b->got[AIOS__BLK_RING]) /
+                    b->slot_bytes];
 }
-static aios_status aios__blk_bring(aios_blocks *b, uint32_t id, const aios__blk_tensor *t, aios_error *err) {
+static aios_status aios__blk_bring(aios_blocks *b, uint32_t id, const aios__blk_tensor *t,
+                                   aios_error *err) {
     aios_block_entry *e = &b->entry[id];
     aios__blk_slot *s;
     const aios_io *io = &b->io[t->part];
     uint64_t off, from, to, len = aios__blk_len(t, id - t->first, &off);
     char *dst;
     aios_status st;
-    while (s = &b->slot[b->victim], s->want == b->want) b->victim = (b->victim + 1) % b->plan.n_slots;    /* fewer are wanted than there are */
+    /* fewer are wanted than there are */
+    while (s = &b->slot[b->victim], s->want == b->want)
+        b->victim = (b->victim + 1) % b->plan.n_slots;
     if (s->id != AIOS__BLK_NONE) aios__base_set(&b->entry[s->id].base, NULL);
     s->id = AIOS__BLK_NONE;
     dst = (char *)b->got[AIOS__BLK_RING] + b->victim * b->slot_bytes;
     off += t->off;
-    from = off / AIOS__BLK_PAGE * AIOS__BLK_PAGE;                   /* whole pages, for readers that go past the page cache */
+    /* whole pages, for readers that go past the page cache */
+    from = off / AIOS__BLK_PAGE * AIOS__BLK_PAGE;
     to = aios__min_u64(aios__round_up(off + len, AIOS__BLK_PAGE), io->n_bytes);
     if ((st = aios__io_read(io, from, dst, to - from, err)) != 0) return st;
-    s->id = id; s->want = b->want;
-    b->victim = (b->victim + 1) % b->plan.n_slots;                  /* the oldest goes next */
+    s->id = id;
+    s->want = b->want;
+    b->victim = (b->victim + 1) % b->plan.n_slots; /* the oldest goes next */
     aios__base_set(&e->base, dst + (off - from));
     aios__tally_add(&b->n_prefetched, 1);
     aios__total_add(&b->prefetch_bytes, to - from);
     return AIOS_OK;
 }
-static int32_t aios__blk_late(const aios_blocks *b, uint64_t deadline) { return deadline && b->desc.now_ns(b->desc.now_user) >= deadline; }
+static int32_t aios__blk_late(const aios_blocks *b, uint64_t deadline) {
+    return deadline && b->desc.now_ns(b->desc.now_user) >= deadline;
+}
 
-static aios_status aios__blk_ring_fill(aios_blocks *b, uint32_t id, uint64_t deadline, aios_error *err) {
+static aios_status aios__blk_ring_fill(aios_blocks *b, uint32_t id, uint64_t deadline,
+                                       aios_error *err) {
     aios__blk_step s;
     uint32_t n, most = b->plan.n_slots;
     aios_status st;
-    if (!++b->want) {                                               /* once around: no old mark may look new */
+    if (!++b->want) { /* once around: no old mark may look new */
         for (n = 0; n < most; n++) b->slot[n].want = 0;
         b->want = 1;
     }
     aios__blk_first(b, id, &s);
-    for (n = 0; n < most; ) {                                       /* what is wanted and there stays */
+    for (n = 0; n < most;) { /* what is wanted and there stays */
         const void *p = b->entry[s.id].base;
         if (!(b->entry[s.id].flags & (AIOS_BLOCK_HOT | AIOS_BLOCK_WARM))) {
             n++;
@@ -11784,7 +15331,7 @@ static aios_status aios__blk_ring_fill(aios_blocks *b, uint32_t id, uint64_t dea
     }
     most = n;
     aios__blk_first(b, id, &s);
-    for (n = 0; n < most; ) {
+    for (n = 0; n < most;) {
         if (!(b->entry[s.id].flags & (AIOS_BLOCK_HOT | AIOS_BLOCK_WARM))) {
             n++;
             if (!b->entry[s.id].base) {
@@ -11801,50 +15348,71 @@ static aios_status aios__blk_touch(aios_blocks *b, uint32_t id, uint64_t deadlin
     aios__blk_step s;
     uint32_t skip = (id + b->n_blocks - b->seen_first) % b->n_blocks;
     aios_status st = AIOS_OK;
-    skip = skip < b->seen ? b->seen - skip : 0;                     /* so many from id on were touched by the call before */
+    /* so many from id on were touched by the call before */
+    skip = skip < b->seen ? b->seen - skip : 0;
     aios__blk_first(b, id, &s);
     do {
         const aios_block_entry *e = &b->entry[s.id];
         uint64_t i;
         if (s.n < skip || ((e->flags & AIOS_BLOCK_HOT) && b->got[AIOS__BLK_HOT])) continue;
-        for (i = 0; i < e->n_bytes; i += AIOS__BLK_PAGE) (void)*((const volatile char *)e->base + i);
+        for (i = 0; i < e->n_bytes; i += AIOS__BLK_PAGE)
+            (void)*((const volatile char *)e->base + i);
         aios__tally_add(&b->n_prefetched, 1);
         aios__total_add(&b->prefetch_bytes, e->n_bytes);
-        if (aios__blk_late(b, deadline)) { s.n++; st = AIOS_MORE; break; }
+        if (aios__blk_late(b, deadline)) {
+            s.n++;
+            st = AIOS_MORE;
+            break;
+        }
     } while (aios__blk_next(b, &s));
     b->seen_first = id;
     b->seen = s.n > skip ? s.n : skip;
     return st;
 }
-AIOS_API aios_status aios_blocks_prefetch(aios_blocks *b, uint32_t id, uint64_t deadline_ns, aios_error *err) {
+AIOS_API aios_status aios_blocks_prefetch(aios_blocks *b, uint32_t id, uint64_t deadline_ns,
+                                          aios_error *err) {
     aios_status st = AIOS_OK;
     uint64_t t0;
     aios__clear(err);
-    if (!b || id >= (b ? b->n_blocks : 0)) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, b ? b->n_blocks : 0, id, "there is no block %", aios__u(id), aios__u(0));
-    if (!b->plan.n_slots && !b->mapped) return AIOS_OK;             /* all is resident */
+    if (!b || id >= (b ? b->n_blocks : 0))
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, b ? b->n_blocks : 0, id,
+                           "there is no block %", aios__u(id), aios__u(0));
+    if (!b->plan.n_slots && !b->mapped) return AIOS_OK; /* all is resident */
     t0 = b->desc.now_ns(b->desc.now_user);
-    st = b->plan.n_slots ? aios__blk_ring_fill(b, id, deadline_ns, err) : aios__blk_touch(b, id, deadline_ns);
+    st = b->plan.n_slots ? aios__blk_ring_fill(b, id, deadline_ns, err)
+                         : aios__blk_touch(b, id, deadline_ns);
     aios__total_add(&b->prefetch_ns, b->desc.now_ns(b->desc.now_user) - t0);
     return st;
 }
-AIOS_API aios_status aios_blocks_read(const aios_blocks *b, uint32_t id, uint64_t offset, void *dst, uint64_t n, aios_error *err) {
+AIOS_API aios_status aios_blocks_read(const aios_blocks *b, uint32_t id, uint64_t offset, void *dst,
+                                      uint64_t n, aios_error *err) {
     const aios__blk_tensor *t;
     uint64_t off, len;
     aios__clear(err);
-    if (!b || id >= (b ? b->n_blocks : 0) || (!dst && n)) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_blocks_read: there is no such block, or dst is NULL");
+    if (!b || id >= (b ? b->n_blocks : 0) || (!dst && n))
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF,
+                          "aios_blocks_read: there is no such block, or dst is NULL");
     t = &b->tensor[aios__blk_of(b, id)];
     len = aios__blk_len(t, id - t->first, &off);
-    if (offset > len || n > len - offset) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, len, offset, "a block of % bytes has none from byte % on, or too few", aios__u(len), aios__u(offset));
+    if (offset > len || n > len - offset)
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, len, offset,
+                           "a block of % bytes has none from byte % on, or too few", aios__u(len),
+                           aios__u(offset));
     return aios__io_read(&b->io[t->part], t->off + off + offset, dst, n, err);
 }
 
-/* ---- sparsity ------------------------------------------------------------------------------------------------------ */
-AIOS_API aios_status aios_blocks_set_mask(aios_blocks *b, const uint32_t *bits, uint32_t n_layers, uint32_t n_rows, aios_error *err) {
+/* ---- sparsity ---- */
+AIOS_API aios_status aios_blocks_set_mask(aios_blocks *b, const uint32_t *bits, uint32_t n_layers,
+                                          uint32_t n_rows, aios_error *err) {
     uint32_t i, j;
     aios__clear(err);
     if (!b) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the controller is NULL");
-    if (bits && b->desc.flags & AIOS_BLOCKS_NO_SPARSITY) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the controller was opened with AIOS_BLOCKS_NO_SPARSITY");
-    if (bits && (!n_layers || !n_rows)) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "a mask has one layer and one row at the least");
+    if (bits && b->desc.flags & AIOS_BLOCKS_NO_SPARSITY)
+        return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF,
+                          "the controller was opened with AIOS_BLOCKS_NO_SPARSITY");
+    if (bits && (!n_layers || !n_rows))
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF,
+                          "a mask has one layer and one row at the least");
     b->mask = bits;
     b->n_mask_layers = bits ? n_layers : 0;
     b->n_mask_rows = bits ? n_rows : 0;
@@ -11853,23 +15421,33 @@ AIOS_API aios_status aios_blocks_set_mask(aios_blocks *b, const uint32_t *bits, 
         const aios__blk_tensor *t = &b->tensor[i];
         aios__str name;
         int32_t of_rows;
-        name.p = t->name; name.n = strlen(t->name);
-        of_rows = t->layer >= 0 && (uint32_t)t->layer < b->n_mask_layers && t->n_bytes / t->row_bytes == n_rows && (aios__blk_has(name, ".ffn_up.weight") || aios__blk_has(name, ".ffn_gate.weight"));
+        name.p = t->name;
+        name.n = strlen(t->name);
+        of_rows =
+            t->layer >= 0 && (uint32_t)t->layer < b->n_mask_layers &&
+            t->n_bytes / t->row_bytes == n_rows &&
+            (aios__blk_has(name, ".ffn_up.weight") || aios__blk_has(name, ".ffn_gate.weight"));
         for (j = 0; j < t->n_blocks; j++) {
             aios_block_entry *e = &b->entry[t->first + j];
-            uint64_t off, len = aios__blk_len(t, j, &off), r = off / t->row_bytes, end = (off + len) / t->row_bytes;
+            uint64_t off, len = aios__blk_len(t, j, &off), r = off / t->row_bytes,
+                          end = (off + len) / t->row_bytes;
             e->flags &= ~(uint32_t)AIOS_BLOCK_SPARSE;
             if (!of_rows) continue;
-            while (r < end && !(bits[(size_t)t->layer * b->mask_words + r / 32] >> (r % 32) & 1)) r++;
+            while (r < end && !(bits[(size_t)t->layer * b->mask_words + r / 32] >> (r % 32) & 1))
+                r++;
             if (r == end) e->flags |= AIOS_BLOCK_SPARSE;
         }
     }
     return AIOS_OK;
 }
 
-/* ---- telemetry ----------------------------------------------------------------------------------------------------- */
-AIOS_API void aios_blocks_set_memory(aios_blocks *b, uint32_t flags) { if (b) b->mem_flags = flags; }
-AIOS_API void aios_blocks_token(aios_blocks *b) { if (b) aios__tally_add(&b->n_tokens, 1); }
+/* ---- telemetry ---- */
+AIOS_API void aios_blocks_set_memory(aios_blocks *b, uint32_t flags) {
+    if (b) b->mem_flags = flags;
+}
+AIOS_API void aios_blocks_token(aios_blocks *b) {
+    if (b) aios__tally_add(&b->n_tokens, 1);
+}
 
 AIOS_API aios_status aios_get_hardware_profile(const aios_blocks *b, aios_hardware *out) {
     return b ? aios__desc_fill(AIOS__ID_aios_hardware, out, &b->hw) : AIOS_ERR_ARG;
@@ -11895,8 +15473,8 @@ AIOS_API aios_status aios_get_telemetry(const aios_blocks *b, aios_telemetry *ou
     t.degraded = b->plan.degraded;
     t.n_tokens = s.n_tokens - b->from.n_tokens;
     t.n_stream = s.tier[0] - b->from.tier[0];
-    t.n_hot    = s.tier[1] - b->from.tier[1];
-    t.n_warm   = s.tier[2] - b->from.tier[2];
+    t.n_hot = s.tier[1] - b->from.tier[1];
+    t.n_warm = s.tier[2] - b->from.tier[2];
     t.n_missed = s.tier[3] - b->from.tier[3];
     t.n_skipped = s.skipped - b->from.skipped;
     t.n_resolved = t.n_hot + t.n_warm + t.n_stream;
@@ -11911,8 +15489,11 @@ AIOS_API aios_status aios_get_telemetry(const aios_blocks *b, aios_telemetry *ou
     t.huge_pages = (b->mem_flags & AIOS_MEM_HUGE) != 0;
     return aios__desc_fill(AIOS__ID_aios_telemetry, out, &t);
 }
-/* The counters themselves are not touched: other threads may be adding to them, and nothing is lost or counted twice. */
-AIOS_API void aios_reset_telemetry(aios_blocks *b) { if (b) aios__blk_sum(b, &b->from); }
+/* The counters themselves are not touched: other threads may be adding to them, and nothing is
+ * lost or counted twice. */
+AIOS_API void aios_reset_telemetry(aios_blocks *b) {
+    if (b) aios__blk_sum(b, &b->from);
+}
 AIOS__SMALL_END
 
 #if defined(__clang__)

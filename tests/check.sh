@@ -479,6 +479,10 @@ count() { echo "$passed $failed" >"$dir/count"; }
 
 check "aios.h equals src/" same_as_src aios.h
 check "aios_kernels.h equals src/" same_as_src aios_kernels.h
+case $(clang-format-14 --version 2>/dev/null || clang-format --version 2>/dev/null) in
+    *" 14."*) check "laid out as .clang-format says" ${MAKE:-make} -s formatted ;;
+    *) skip "layout" "no clang-format 14" ;;
+esac
 check "no file uses what stands below it" ${AWK:-awk} -f tests/layers.awk src/aios.h
 
 check "the library compiles, C99 -O2" timed "$CC" lib.o

@@ -1,4 +1,5 @@
-/* context.c: the public verbs of a running model: they check arguments and call what stands above. */
+/* context.c: the public verbs of a running model: they check arguments and call what stands
+ * above. */
 
 /* Gives back what the context took, in reverse order; the weights stay with the model. */
 static void aios__context_release(aios_context *c) {
@@ -6,9 +7,11 @@ static void aios__context_release(aios_context *c) {
     aios_mem_req meta = c->req[AIOS_MEM_META];
     aios__pool_stop(&c->pool);
     aios__stream_stop(&c->stream);
-    if (c->block[AIOS_MEM_WEIGHTS]) mem.free(mem.user, c->block[AIOS_MEM_WEIGHTS], &c->req[AIOS_MEM_WEIGHTS]);
-    if (c->block[AIOS_MEM_KV])      mem.free(mem.user, c->block[AIOS_MEM_KV], &c->req[AIOS_MEM_KV]);
-    if (c->block[AIOS_MEM_SCRATCH]) mem.free(mem.user, c->block[AIOS_MEM_SCRATCH], &c->req[AIOS_MEM_SCRATCH]);
+    if (c->block[AIOS_MEM_WEIGHTS])
+        mem.free(mem.user, c->block[AIOS_MEM_WEIGHTS], &c->req[AIOS_MEM_WEIGHTS]);
+    if (c->block[AIOS_MEM_KV]) mem.free(mem.user, c->block[AIOS_MEM_KV], &c->req[AIOS_MEM_KV]);
+    if (c->block[AIOS_MEM_SCRATCH])
+        mem.free(mem.user, c->block[AIOS_MEM_SCRATCH], &c->req[AIOS_MEM_SCRATCH]);
     mem.free(mem.user, c, &meta);
 }
 
@@ -18,7 +21,9 @@ static uint64_t aios__denied(const aios_allocator *mem, void *p, const aios_mem_
 }
 
 /* META: the context itself and all its tables, laid out and filled in. */
-static aios_status aios__context_new(aios_model *m, const aios_plan *p, const aios_context_desc *d, const aios_allocator *mem, aios_context **out, aios_error *err) {
+static aios_status aios__context_new(aios_model *m, const aios_plan *p, const aios_context_desc *d,
+                                     const aios_allocator *mem, aios_context **out,
+                                     aios_error *err) {
     aios_mem_req req;
     aios__bump meta = { NULL, 0 };
     aios__kv kv;
@@ -29,15 +34,21 @@ static aios_status aios__context_new(aios_model *m, const aios_plan *p, const ai
     aios__plan_req(p, AIOS_MEM_META, AIOS_TIER_HOT, &req);
     if ((st = aios__alloc(mem, &req, "context", &block, err)) != 0) return st;
     meta.base = (char *)block;
-    memset(block, 0, (size_t)(req.bytes - aios__plan_stacks(p)));       /* stacks need no zeros */
+    memset(block, 0, (size_t)(req.bytes - aios__plan_stacks(p))); /* stacks need no zeros */
     c = (aios_context *)block;
     aios__kv_size(&kv, m, p);
     c->kv = kv;
     aios__context_layout(m, p, &meta, NULL);
-    c->mem = *mem; c->model = m; c->plan = *p; c->desc = *d; c->k = aiosk_select(p->isa);
+    c->mem = *mem;
+    c->model = m;
+    c->plan = *p;
+    c->desc = *d;
+    c->k = aiosk_select(p->isa);
     c->n_workers = p->n_threads;
     if (!c->desc.now_ns) c->desc.now_ns = aios__system_ns;
-    for (i = 0; i < AIOS_N_MEM; i++) aios__plan_req(p, (uint32_t)i, i == AIOS_MEM_WEIGHTS ? AIOS_TIER_STREAM : AIOS_TIER_HOT, &c->req[i]);
+    for (i = 0; i < AIOS_N_MEM; i++)
+        aios__plan_req(p, (uint32_t)i, i == AIOS_MEM_WEIGHTS ? AIOS_TIER_STREAM : AIOS_TIER_HOT,
+                       &c->req[i]);
     c->block[AIOS_MEM_META] = c;
     *out = c;
     return AIOS_OK;
@@ -49,34 +60,56 @@ static aios_status aios__context_build(aios_context *c, aios_error *err) {
     aios__build_start(&c->prog, c->model, &c->plan, c->k);
     c->prog.scratch.base = (char *)c->block[AIOS_MEM_SCRATCH];
     c->prog.bundle = c->cache.layer;
-    if ((st = aios__rope_freqs(c->model, c->plan.n_ctx, c->prog.freq, &c->prog.rope_mult, err)) != 0) return st;
+    if ((st = aios__rope_freqs(c->model, c->plan.n_ctx, c->prog.freq, &c->prog.rope_mult, err)) !=
+        0)
+        return st;
     aios__program_build(&c->prog);
-    if (c->kv.coded && (!aiosk_rotate_ok(c->k, c->model->hp.hd_k, (float *)(void *)c->prog.work) || !aiosk_rotate_ok(c->k, c->model->hp.hd_v, (float *)(void *)c->prog.work)))
-        return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "heads of % channels cannot be rotated", aios__i(c->model->hp.hd_k));
-    c->stream.io = c->model->io; c->stream.unit = c->prog.unit; c->stream.n_units = c->prog.n_units; c->stream.n_slots = c->plan.n_slots;
-    c->stream.slot_bytes = c->plan.slot_bytes; c->stream.base = (char *)c->block[AIOS_MEM_WEIGHTS];
+    if (c->kv.coded && (!aiosk_rotate_ok(c->k, c->model->hp.hd_k, (float *)(void *)c->prog.work) ||
+                        !aiosk_rotate_ok(c->k, c->model->hp.hd_v, (float *)(void *)c->prog.work)))
+        return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF,
+                           "heads of % channels cannot be rotated", aios__i(c->model->hp.hd_k));
+    c->stream.io = c->model->io;
+    c->stream.unit = c->prog.unit;
+    c->stream.n_units = c->prog.n_units;
+    c->stream.n_slots = c->plan.n_slots;
+    c->stream.slot_bytes = c->plan.slot_bytes;
+    c->stream.base = (char *)c->block[AIOS_MEM_WEIGHTS];
     c->stream.row0 = c->plan.n_slots + c->plan.n_expert_slots * AIOS__N_PARTS;
     c->stream.n_all = c->stream.row0 + c->plan.n_row_slots;
     if ((c->rows.n_slots = (int32_t)c->plan.n_row_slots) > 0) {
-        aios__rows_start(&c->rows, &c->stream, c->prog.table, c->plan.n_batch, c->stream.base + c->plan.slot_bytes * c->plan.n_slots + c->plan.expert_slot_bytes * c->plan.n_expert_slots, c->plan.row_slot_bytes);
+        aios__rows_start(&c->rows, &c->stream, c->prog.table, c->plan.n_batch,
+                         c->stream.base + c->plan.slot_bytes * c->plan.n_slots +
+                             c->plan.expert_slot_bytes * c->plan.n_expert_slots,
+                         c->plan.row_slot_bytes);
         c->run.rows = &c->rows;
     }
     if ((c->cache.n_slots = c->plan.n_expert_slots) > 0) {
         c->cache.slot_bytes = c->plan.expert_slot_bytes;
         c->cache.part_off[AIOS__UP_PART] = c->prog.part_bytes[AIOS__GATE_PART];
-        c->cache.part_off[AIOS__DOWN_PART] = c->prog.part_bytes[AIOS__GATE_PART] + c->prog.part_bytes[AIOS__UP_PART];
+        c->cache.part_off[AIOS__DOWN_PART] =
+            c->prog.part_bytes[AIOS__GATE_PART] + c->prog.part_bytes[AIOS__UP_PART];
         c->cache.base = c->stream.base + c->plan.slot_bytes * c->plan.n_slots;
         aios__cache_start(&c->cache, &c->stream, &c->prog.moe, c->model->hp.n_layer);
         c->run.cache = &c->cache;
     }
-    c->run.k = c->k; c->run.hp = &c->model->hp; c->run.kv = &c->kv; c->run.pass = &c->pass;
-    c->run.work = c->prog.work; c->run.work_bytes = c->prog.work_bytes;
-    c->run.state = c->prog.state; c->run.part = c->prog.part; c->run.mass = c->prog.mass; c->run.n_slots = aios__attend_slots(c->plan.n_ctx); c->run.n_threads = c->plan.n_threads;
+    c->run.k = c->k;
+    c->run.hp = &c->model->hp;
+    c->run.kv = &c->kv;
+    c->run.pass = &c->pass;
+    c->run.work = c->prog.work;
+    c->run.work_bytes = c->prog.work_bytes;
+    c->run.state = c->prog.state;
+    c->run.part = c->prog.part;
+    c->run.mass = c->prog.mass;
+    c->run.n_slots = aios__attend_slots(c->plan.n_ctx);
+    c->run.n_threads = c->plan.n_threads;
     c->run.moe = &c->prog.moe;
     return AIOS_OK;
 }
 
-AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, const aios_context_desc *desc, aios_context **out, aios_error *err) {
+AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan,
+                                       const aios_context_desc *desc, aios_context **out,
+                                       aios_error *err) {
     aios_plan p, now;
     aios_context_desc d;
     aios_allocator mem;
@@ -89,49 +122,88 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
     if (!out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "out is NULL");
     *out = NULL;
     aios__clear(err);
-    if (m && m->dying) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model was freed: it lives on for its other contexts alone");
-    if (!m) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_context_open: the model is NULL");
-    if (!m->arch) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the model was opened to be looked at, or for its vocabulary: it does not run");
+    if (m && m->dying)
+        return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF,
+                          "the model was freed: it lives on for its other contexts alone");
+    if (!m)
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_context_open: the model is NULL");
+    if (!m->arch)
+        return aios__fail(
+            err, AIOS_ERR_ARG, AIOS__NO_OFF,
+            "the model was opened to be looked at, or for its vocabulary: it does not run");
     if ((st = aios__plan_copy(&p, plan, err)) != 0) return st;
     if ((st = aios__desc_copy(AIOS__ID_aios_context_desc, &d, desc, err)) != 0) return st;
     if ((st = aios__flags(d.flags, AIOS_CONTEXT_PROFILE, "aios_context_desc", err)) != 0) return st;
     mem = m->mem;
     if (d.mem && (st = aios__allocator_copy(&mem, d.mem, "aios_context_desc", err)) != 0) return st;
     if (d.spill) {
-        if ((st = aios__desc_copy(AIOS__ID_aios_spill, &spill, d.spill, err)) != 0 || (st = aios__flags(spill.flags, 0, "aios_spill", err)) != 0) return st;
-        if (!spill.put || !spill.get) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_spill needs put and get");
-    } else memset(&spill, 0, sizeof spill);
-    if (p.model_hash != m->gguf.hash) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, p.model_hash ? "the plan was made for another model" : "the plan was not made: call aios_plan_make first");
+        if ((st = aios__desc_copy(AIOS__ID_aios_spill, &spill, d.spill, err)) != 0 ||
+            (st = aios__flags(spill.flags, 0, "aios_spill", err)) != 0)
+            return st;
+        if (!spill.put || !spill.get)
+            return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_spill needs put and get");
+    } else
+        memset(&spill, 0, sizeof spill);
+    if (p.model_hash != m->gguf.hash)
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF,
+                          p.model_hash ? "the plan was made for another model"
+                                       : "the plan was not made: call aios_plan_make first");
     if ((st = aios__plan_check(m, &p, err)) != 0) return st;
     if (p.flags & AIOS_PLAN_LENT_THREADS && !d.parallel_for && p.n_threads > 1)
-        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 1, (uint64_t)p.n_threads, "the plan counts on % lent threads, but parallel_for is NULL", aios__i(p.n_threads), aios__u(0));
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 1, (uint64_t)p.n_threads,
+                           "the plan counts on % lent threads, but parallel_for is NULL",
+                           aios__i(p.n_threads), aios__u(0));
     cut = aios__plan_cut(&p);
-    if (m->loaded) for (load = 0; load < 2; load++) {          /* another context may have taken them since */
-        p.request_bytes[AIOS_MEM_WEIGHTS] -= p.tier_bytes[load];
-        p.tier_bytes[load] = 0;
-    }
+    /* another context may have taken them since */
+    if (m->loaded)
+        for (load = 0; load < 2; load++) {
+            p.request_bytes[AIOS_MEM_WEIGHTS] -= p.tier_bytes[load];
+            p.tier_bytes[load] = 0;
+        }
     now = p;
     planned = aios__plan_sizes(m, &now, aiosk_select(p.isa));
-    if (m->loaded && now.request_bytes[AIOS_MEM_SCRATCH] < p.request_bytes[AIOS_MEM_SCRATCH]) now.request_bytes[AIOS_MEM_SCRATCH] = p.request_bytes[AIOS_MEM_SCRATCH];  /* it was to load too */
-    if (!planned || memcmp(now.request_bytes, p.request_bytes, sizeof p.request_bytes)
-        || memcmp(now.tier_bytes, p.tier_bytes, sizeof p.tier_bytes) || now.n_ops != p.n_ops || now.n_units != p.n_units || now.slot_bytes != p.slot_bytes || now.expert_slot_bytes != p.expert_slot_bytes)
-        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, now.total_bytes, p.total_bytes, "the plan (% bytes) is not what would be taken now (% bytes): plan again", aios__u(p.total_bytes), aios__u(now.total_bytes));
+    /* it was to load too */
+    if (m->loaded && now.request_bytes[AIOS_MEM_SCRATCH] < p.request_bytes[AIOS_MEM_SCRATCH])
+        now.request_bytes[AIOS_MEM_SCRATCH] = p.request_bytes[AIOS_MEM_SCRATCH];
+    if (!planned || memcmp(now.request_bytes, p.request_bytes, sizeof p.request_bytes) ||
+        memcmp(now.tier_bytes, p.tier_bytes, sizeof p.tier_bytes) || now.n_ops != p.n_ops ||
+        now.n_units != p.n_units || now.slot_bytes != p.slot_bytes ||
+        now.expert_slot_bytes != p.expert_slot_bytes)
+        return aios__fail2(
+            err, AIOS_ERR_ARG, AIOS__NO_OFF, now.total_bytes, p.total_bytes,
+            "the plan (% bytes) is not what would be taken now (% bytes): plan again",
+            aios__u(p.total_bytes), aios__u(now.total_bytes));
 
-    p.n_row_slots = now.n_row_slots; p.row_slot_bytes = now.row_slot_bytes;         /* a plan of an older header does not have them */
+    /* a plan of an older header does not have them */
+    p.n_row_slots = now.n_row_slots;
+    p.row_slot_bytes = now.row_slot_bytes;
     if (aios__plan_streams(&p) && aios__plan_async(m, &p) && m->n_async)
-        return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "another context of this model streams through the io's submit and wait, which serve one: open the model a second time, or plan reading threads");
+        return aios__fail(
+            err, AIOS_ERR_STATE, AIOS__NO_OFF,
+            "another context of this model streams through the io's submit and wait, which serve "
+            "one: open the model a second time, or plan reading threads");
     load = !m->loaded;
     if (load && (st = aios__weights_take(m, &p, err)) != 0) return st;
-    fp = aiosk_fp_begin();              /* the host's rounding mode is not ours */
+    fp = aiosk_fp_begin(); /* the host's rounding mode is not ours */
     st = aios__context_new(m, &p, &d, &mem, &c, err);
     if (!st) c->spill = spill;
-    if (!st) st = aios__alloc(&mem, &c->req[AIOS_MEM_SCRATCH], "scratch", &c->block[AIOS_MEM_SCRATCH], err);
+    if (!st)
+        st = aios__alloc(&mem, &c->req[AIOS_MEM_SCRATCH], "scratch", &c->block[AIOS_MEM_SCRATCH],
+                         err);
     if (!st) st = aios__alloc(&mem, &c->req[AIOS_MEM_KV], "cache", &c->block[AIOS_MEM_KV], err);
-    if (!st && p.tier_bytes[AIOS_TIER_STREAM]) st = aios__alloc(&mem, &c->req[AIOS_MEM_WEIGHTS], "ring", &c->block[AIOS_MEM_WEIGHTS], err);
-    if (!st && !d.parallel_for) st = aios__pool_start(&c->pool, p.n_threads, d.thread_start, d.thread_user, err);
-    if (!st && load) st = aios__weights_load(m, &cut, (char *)c->block[AIOS_MEM_SCRATCH], p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
+    if (!st && p.tier_bytes[AIOS_TIER_STREAM])
+        st = aios__alloc(&mem, &c->req[AIOS_MEM_WEIGHTS], "ring", &c->block[AIOS_MEM_WEIGHTS], err);
+    if (!st && !d.parallel_for)
+        st = aios__pool_start(&c->pool, p.n_threads, d.thread_start, d.thread_user, err);
+    if (!st && load)
+        st =
+            aios__weights_load(m, &cut, (char *)c->block[AIOS_MEM_SCRATCH],
+                               p.request_bytes[AIOS_MEM_SCRATCH], d.progress, d.progress_user, err);
     if (!st) st = aios__context_build(c, err);
-    if (!st && aios__plan_streams(&p)) st = aios__stream_open(&c->stream, aios__plan_wants_readers(&p) ? p.flags & AIOS_PLAN_LENT_READERS : 0, p.n_readers, aios__plan_async(m, &p), err);
+    if (!st && aios__plan_streams(&p))
+        st = aios__stream_open(&c->stream,
+                               aios__plan_wants_readers(&p) ? p.flags & AIOS_PLAN_LENT_READERS : 0,
+                               p.n_readers, aios__plan_async(m, &p), err);
     aiosk_fp_end(fp);
     if (st) {
         if (c) aios__context_release(c);
@@ -139,8 +211,11 @@ AIOS_API aios_status aios_context_open(aios_model *m, const aios_plan *plan, con
         return st;
     }
     m->n_async += c->stream.n_all && c->stream.how == AIOS__READ_ASYNC;
-    for (planned = 0; load && planned < 2; planned++) c->count.n_wishes_denied += aios__denied(&m->mem, m->weights[planned], &m->weights_req[planned]);
-    for (load = 0; load < AIOS_N_MEM; load++) c->count.n_wishes_denied += aios__denied(&mem, c->block[load], &c->req[load]);
+    for (planned = 0; load && planned < 2; planned++)
+        c->count.n_wishes_denied +=
+            aios__denied(&m->mem, m->weights[planned], &m->weights_req[planned]);
+    for (load = 0; load < AIOS_N_MEM; load++)
+        c->count.n_wishes_denied += aios__denied(&mem, c->block[load], &c->req[load]);
     m->n_contexts++;
     *out = c;
     return AIOS_OK;
@@ -156,27 +231,38 @@ AIOS_API void aios_context_free(aios_context *c) {
     if (--m->n_contexts == 0 && m->dying) aios_model_free(m);
 }
 
-/* ---- running --------------------------------------------------------------------------------------------------- */
-AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids, uint64_t n, uint32_t flags, aios_error *err) {
+/* ---- running ---- */
+AIOS_API aios_status aios_feed(aios_context *c, int32_t seq, const int32_t *ids, uint64_t n,
+                               uint32_t flags, aios_error *err) {
     aios__sequence *q;
     uint64_t i;
     int32_t room, slots;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     if (!ids && n) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "ids is NULL");
-    if (flags > AIOS_FEED_NO_LOGITS) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS_FEED_NO_LOGITS, flags, "aios_feed: flags % are none, or contradict each other", aios__u(flags), aios__u(0));
+    if (flags > AIOS_FEED_NO_LOGITS)
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS_FEED_NO_LOGITS, flags,
+                           "aios_feed: flags % are none, or contradict each other", aios__u(flags),
+                           aios__u(0));
     q = &c->seq[seq];
     room = c->plan.n_ctx - q->n_fed;
-    slots = c->kv.seq_tiles * AIOSK_TILE - aios__kv_slot(&c->kv.seq[seq], q->n_fed);       /* fewer after tokens were taken out of the middle of tiles */
+    /* fewer after tokens were taken out of the middle of tiles */
+    slots = c->kv.seq_tiles * AIOSK_TILE - aios__kv_slot(&c->kv.seq[seq], q->n_fed);
     if (slots < room) room = slots;
     if (n > (uint64_t)room)
-        return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)room, n, "% tokens do not fit: the sequence has room for %", aios__u(n), aios__i(room));
+        return aios__fail2(err, AIOS_ERR_FULL, AIOS__NO_OFF, (uint64_t)room, n,
+                           "% tokens do not fit: the sequence has room for %", aios__u(n),
+                           aios__i(room));
     for (i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= c->model->hp.n_vocab)
-            return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->model->hp.n_vocab, (uint64_t)ids[i], "token id % is not in the vocabulary of %", aios__i(ids[i]), aios__i(c->model->hp.n_vocab));
+            return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->model->hp.n_vocab,
+                               (uint64_t)ids[i], "token id % is not in the vocabulary of %",
+                               aios__i(ids[i]), aios__i(c->model->hp.n_vocab));
     for (i = 0; i < n; i++, q->n_fed++) {
         q->token[q->n_fed] = ids[i];
-        q->want[q->n_fed] = (uint8_t)(flags & AIOS_FEED_ALL_LOGITS ? 1 : flags & AIOS_FEED_NO_LOGITS ? 0 : i + 1 == n);
+        q->want[q->n_fed] = (uint8_t)(flags & AIOS_FEED_ALL_LOGITS  ? 1
+                                      : flags & AIOS_FEED_NO_LOGITS ? 0
+                                                                    : i + 1 == n);
     }
     if (!c->running) aios__read_ahead(c);
     return AIOS_OK;
@@ -188,18 +274,24 @@ AIOS_API aios_status aios_step(aios_context *c, uint64_t deadline_ns, aios_error
     if (!c) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the context is NULL");
     t0 = aios__now(c);
     st = aios__step(c, deadline_ns, err);
-    aios__store(&c->interrupt, 0);      /* it has had what it wanted, however the step ended */
+    aios__store(&c->interrupt, 0); /* it has had what it wanted, however the step ended */
     t1 = aios__now(c);
-    if (t1 > t0) c->count.busy_ns += t1 - t0;       /* a host's clock may be set back */
+    if (t1 > t0) c->count.busy_ns += t1 - t0; /* a host's clock may be set back */
     return st;
 }
-AIOS_API void aios_cancel(aios_context *c) { if (c) aios__store(&c->cancel, 1); }
-AIOS_API void aios_interrupt(aios_context *c) { if (c) aios__store(&c->interrupt, 1); }
+AIOS_API void aios_cancel(aios_context *c) {
+    if (c) aios__store(&c->cancel, 1);
+}
+AIOS_API void aios_interrupt(aios_context *c) {
+    if (c) aios__store(&c->interrupt, 1);
+}
 AIOS_API aios_status aios_set_workers(aios_context *c, int32_t n, aios_error *err) {
     aios__clear(err);
     if (!c) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the context is NULL");
     if (n < 1 || n > c->plan.n_threads)
-        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->plan.n_threads, (uint64_t)(n < 0 ? 0 : n), "% workers: the plan has 1 to %", aios__i(n), aios__i(c->plan.n_threads));
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)c->plan.n_threads,
+                           (uint64_t)(n < 0 ? 0 : n), "% workers: the plan has 1 to %", aios__i(n),
+                           aios__i(c->plan.n_threads));
     if (n != c->n_workers && c->pool.n > 1) aios__pool_bound(&c->pool, n);
     c->n_workers = n;
     return AIOS_OK;
@@ -213,7 +305,9 @@ AIOS_API aios_status aios_output_get(const aios_context *c, int32_t i, aios_outp
     if (!c || i < 0 || i >= c->n_out_ready) return AIOS_ERR_ARG;
     memset(&o, 0, sizeof o);
     t = c->pass.out[i];
-    o.seq = c->pass.seq[t]; o.pos = c->pass.pos[t]; o.token = c->pass.id[t];
+    o.seq = c->pass.seq[t];
+    o.pos = c->pass.pos[t];
+    o.token = c->pass.id[t];
     o.logits = c->prog.logits + (uint64_t)i * (uint64_t)c->model->hp.n_vocab;
     o.embedding = (const float *)(const void *)aios__form(&c->prog.a_out, AIOSK_FLT, i);
     return aios__desc_fill(AIOS__ID_aios_output, out, &o);
@@ -221,7 +315,8 @@ AIOS_API aios_status aios_output_get(const aios_context *c, int32_t i, aios_outp
 /* The newest output row of a sequence, -1 = none. */
 static int32_t aios__output_row(const aios_context *c, int32_t seq) {
     int32_t i;
-    for (i = c->n_out_ready - 1; i >= 0; i--) if (c->pass.seq[c->pass.out[i]] == seq) break;
+    for (i = c->n_out_ready - 1; i >= 0; i--)
+        if (c->pass.seq[c->pass.out[i]] == seq) break;
     return i;
 }
 AIOS_API const float *aios_logits(const aios_context *c, int32_t seq) {
@@ -234,7 +329,8 @@ AIOS_API aios_status aios_counters_get(const aios_context *c, aios_counters *out
     if (!c) return AIOS_ERR_ARG;
     x = c->count;
     if (c->stream.n_all) aios__stream_count((aios__stream *)(uintptr_t)&c->stream, &x, 0);
-    x.n_expert_hits = c->cache.n_hits; x.n_expert_misses = c->cache.n_misses;
+    x.n_expert_hits = c->cache.n_hits;
+    x.n_expert_misses = c->cache.n_misses;
     return aios__desc_fill(AIOS__ID_aios_counters, out, &x);
 }
 AIOS_API void aios_counters_reset(aios_context *c) {
@@ -255,22 +351,41 @@ AIOS_API aios_status aios_op_get(const aios_context *c, uint32_t i, aios_op_info
     op = &c->prog.op[i];
     matrix = op->per == AIOS__PER_ROWS || op->per == AIOS__PER_EXPERT || op->row_bytes > 0;
     memset(&x, 0, sizeof x);
-    x.layer = op->layer; x.name = op->name; x.type = matrix ? op->type : -1; x.tier = matrix ? op->tier : -1;
-    x.phase = op->phase; x.n_units = op->n_units;
-    x.weight_bytes = op->w_bytes + op->row_bytes; x.act_bytes = op->act_bytes; x.busy_ns = op->busy_ns;
+    x.layer = op->layer;
+    x.name = op->name;
+    x.type = matrix ? op->type : -1;
+    x.tier = matrix ? op->tier : -1;
+    x.phase = op->phase;
+    x.n_units = op->n_units;
+    x.weight_bytes = op->w_bytes + op->row_bytes;
+    x.act_bytes = op->act_bytes;
+    x.busy_ns = op->busy_ns;
     return aios__desc_fill(AIOS__ID_aios_op_info, out, &x);
 }
-AIOS_API void aios_serve_reads(aios_context *c) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.how == AIOS__READ_THREADS) aios__stream_serve(&c->stream); }
-AIOS_API void aios_end_reads(aios_context *c, int32_t end) { if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.how == AIOS__READ_THREADS) aios__stream_lent(&c->stream, end != 0); }
+AIOS_API void aios_serve_reads(aios_context *c) {
+    if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.how == AIOS__READ_THREADS)
+        aios__stream_serve(&c->stream);
+}
+AIOS_API void aios_end_reads(aios_context *c, int32_t end) {
+    if (c && c->plan.flags & AIOS_PLAN_LENT_READERS && c->stream.how == AIOS__READ_THREADS)
+        aios__stream_lent(&c->stream, end != 0);
+}
 
-AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id, aios_error *err) {
+AIOS_API aios_status aios_sample(aios_context *c, int32_t seq, const aios_sampler *s, int32_t *id,
+                                 aios_error *err) {
     int32_t i, pos;
     aios__clear(err);
     if (!aios__seq_ok(c, seq)) return aios__seq_fail(c, seq, err);
     i = aios__output_row(c, seq);
-    if (i < 0) return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the last step left no logits for sequence %", aios__i(seq));
+    if (i < 0)
+        return aios__fail1(err, AIOS_ERR_STATE, AIOS__NO_OFF,
+                           "the last step left no logits for sequence %", aios__i(seq));
     pos = c->pass.pos[c->pass.out[i]] + 1;
     if (pos > c->seq[seq].n_done)
-        return aios__fail2(err, AIOS_ERR_STATE, AIOS__NO_OFF, (uint64_t)c->seq[seq].n_done, (uint64_t)pos, "the token at position % that the logits followed is no longer in sequence %", aios__i(pos - 1), aios__i(seq));
-    return aios__sample(c->k, s, aios_logits(c, seq), c->model->hp.n_vocab, c->seq[seq].token, (uint64_t)pos, (uint64_t)pos, c->sample_work, id, err);
+        return aios__fail2(
+            err, AIOS_ERR_STATE, AIOS__NO_OFF, (uint64_t)c->seq[seq].n_done, (uint64_t)pos,
+            "the token at position % that the logits followed is no longer in sequence %",
+            aios__i(pos - 1), aios__i(seq));
+    return aios__sample(c->k, s, aios_logits(c, seq), c->model->hp.n_vocab, c->seq[seq].token,
+                        (uint64_t)pos, (uint64_t)pos, c->sample_work, id, err);
 }

@@ -1,21 +1,28 @@
-/* pass.c: which tokens go through the program together, and what becomes of them: gathers waiting tokens, finishes a pass or drops it, and
- * steps from pass to pass until the deadline. */
+/* pass.c: which tokens go through the program together, and what becomes of them: gathers
+ * waiting tokens, finishes a pass or drops it, and steps from pass to pass until the deadline. */
 
-/* Which sequences have a part in the next pass: all that wait, or as many as it has places, those that were left out first. Gives how many. */
+/* Which sequences have a part in the next pass: all that wait, or as many as it has places,
+ * those that were left out first. Gives how many. */
 static int32_t aios__pass_choose(aios_context *c) {
-    int32_t i, s, n = 0, most = c->plan.n_batch < c->plan.n_outputs ? c->plan.n_batch : c->plan.n_outputs;
-    for (s = 0; s < c->plan.n_seq; s++) n += c->seq[s].its_turn = c->seq[s].n_done < c->seq[s].n_fed && !c->kv.seq[s].n_spilled;
+    int32_t i, s, n = 0,
+                  most = c->plan.n_batch < c->plan.n_outputs ? c->plan.n_batch : c->plan.n_outputs;
+    for (s = 0; s < c->plan.n_seq; s++)
+        n += c->seq[s].its_turn = c->seq[s].n_done < c->seq[s].n_fed && !c->kv.seq[s].n_spilled;
     if (n <= most) return n;
-    for (i = n = 0, s = c->next_turn; i < c->plan.n_seq; i++, s = s + 1 < c->plan.n_seq ? s + 1 : 0) {
+    for (i = n = 0, s = c->next_turn; i < c->plan.n_seq;
+         i++, s = s + 1 < c->plan.n_seq ? s + 1 : 0) {
         if (!c->seq[s].its_turn) continue;
-        if (n == most) c->seq[s].its_turn = 0;
-        else if (++n == most) c->next_turn = s + 1 < c->plan.n_seq ? s + 1 : 0;
+        if (n == most)
+            c->seq[s].its_turn = 0;
+        else if (++n == most)
+            c->next_turn = s + 1 < c->plan.n_seq ? s + 1 : 0;
     }
     return n;
 }
-/* Gathers waiting tokens: sequences in ascending order, until the batch or the output rows are full, but so that each that
- * waits gets at least one token in if there is room: a long prompt does not hold up its neighbours. One whose tokens find no room in the
- * cache gets as many in as do. */
+/* Gathers waiting tokens: sequences in ascending order, until the batch or the output rows are
+ * full, but so that each that waits gets at least one token in if there is room: a long prompt
+ * does not hold up its neighbours. One whose tokens find no room in the cache gets as many in as
+ * do. */
 static void aios__pass_gather(aios_context *c) {
     aios__pass *p = &c->pass;
     int32_t i, s, later = 0, per_block = aios__attend_tokens(&c->model->hp);
@@ -26,22 +33,31 @@ static void aios__pass_gather(aios_context *c) {
         int32_t most, room, slot, in_block = 0;
         if (!q->its_turn) continue;
         later--;
-        most = c->plan.n_batch - later > p->n ? c->plan.n_batch - later : p->n + 1;      /* one place for each that comes later */
+        /* one place for each that comes later */
+        most = c->plan.n_batch - later > p->n ? c->plan.n_batch - later : p->n + 1;
         if (most > c->plan.n_batch) most = c->plan.n_batch;
         slot = aios__kv_slot(&c->kv.seq[s], q->n_done);
         room = most - p->n < q->n_fed - q->n_done ? most - p->n : q->n_fed - q->n_done;
         if (room > aios__kv_stride(&c->kv, slot)) room = aios__kv_stride(&c->kv, slot);
-        while (room > 0 && !aios__kv_fits(&c->kv, s, slot, slot + room)) {      /* down to the end of the tile before, or but one */
+        /* down to the end of the tile before, or but one */
+        while (room > 0 && !aios__kv_fits(&c->kv, s, slot, slot + room)) {
             int32_t over = (slot + room) % AIOSK_TILE;
-            room -= over ? over : 1;            /* a tile's last token may be the one for whose sealing there is no room */
+            /* a tile's last token may be the one for whose sealing there is no room */
+            room -= over ? over : 1;
         }
         for (i = q->n_done; room > 0; room--, i++, slot++) {
             if (q->want[i] && p->n_out == c->plan.n_outputs) break;
-            if (in_block == 0 || slot % AIOSK_TILE == 0) { p->block[p->n_blocks++] = p->n; in_block = 0; }
+            if (in_block == 0 || slot % AIOSK_TILE == 0) {
+                p->block[p->n_blocks++] = p->n;
+                in_block = 0;
+            }
             in_block = (in_block + 1) % per_block;
             if (q->want[i]) p->out[p->n_out++] = p->n;
-            p->id[p->n] = q->token[i]; p->seq[p->n] = s; p->pos[p->n] = i;
-            p->slot[p->n] = slot; p->turn[p->n] = i + aios__kv_off(&c->kv.seq[s]);
+            p->id[p->n] = q->token[i];
+            p->seq[p->n] = s;
+            p->pos[p->n] = i;
+            p->slot[p->n] = slot;
+            p->turn[p->n] = i + aios__kv_off(&c->kv.seq[s]);
             p->n++;
         }
         if (i > q->n_done) aios__kv_grow(&c->kv, s, slot - (i - q->n_done), slot);
@@ -51,7 +67,8 @@ static void aios__pass_gather(aios_context *c) {
     for (i = 0; i < p->n_blocks; i++) {
         int32_t t0 = p->block[i], w, n, sinks, from;
         for (w = 0; w < 2; w++) {
-            n = aios__attend_seen(&c->kv, w ? c->model->hp.window : 0, p->seq[t0], p->pos[t0], p->slot[t0], &sinks, &from);
+            n = aios__attend_seen(&c->kv, w ? c->model->hp.window : 0, p->seq[t0], p->pos[t0],
+                                  p->slot[t0], &sinks, &from);
             if (n > p->n_runs[w]) p->n_runs[w] = n;
         }
     }
@@ -63,24 +80,33 @@ static void aios__pass_finish(aios_context *c) {
     for (i = 0; i < (uint32_t)p->n; i++) {
         c->seq[p->seq[i]].used = c->n_passed;
         c->seq[p->seq[i]].n_done = p->pos[i] + 1;
-        if (i + 1 == (uint32_t)p->n || p->seq[i + 1] != p->seq[i]) aios__kv_done(&c->kv, p->seq[i], p->slot[i] + 1);
+        if (i + 1 == (uint32_t)p->n || p->seq[i + 1] != p->seq[i])
+            aios__kv_done(&c->kv, p->seq[i], p->slot[i] + 1);
     }
     aios__kv_settle(&c->kv);
     for (i = 0; i < c->prog.n_ops; i++) {
         const aios__op *op = &c->prog.op[i];
         uint64_t n = (uint64_t)(op->flags & AIOS__ON_OUTPUTS ? p->n_out : p->n);
-        uint64_t cols = (uint64_t)op->cols_per_task, read = op->w_bytes * (op->per == AIOS__PER_ROWS ? (n + cols - 1) / cols : n > 0) + op->row_bytes * n;
-        if (op->per == AIOS__PER_EXPERT) read = op->expert_bytes * (uint64_t)c->prog.moe.n_read[op->layer];
+        uint64_t cols = (uint64_t)op->cols_per_task,
+                 read = op->w_bytes * (op->per == AIOS__PER_ROWS ? (n + cols - 1) / cols : n > 0) +
+                        op->row_bytes * n;
+        if (op->per == AIOS__PER_EXPERT)
+            read = op->expert_bytes * (uint64_t)c->prog.moe.n_read[op->layer];
         c->count.weight_bytes += read;
         if (op->flags & AIOS__ROWS) {
-            uint64_t streamed = op->row_bytes * aios__rows_streamed(&c->rows.table[op->part], aios__table_rows(p, op->part), p->n);
+            uint64_t streamed =
+                op->row_bytes *
+                aios__rows_streamed(&c->rows.table[op->part], aios__table_rows(p, op->part), p->n);
             c->count.tier_bytes[AIOS_TIER_STREAM] += streamed;
             read -= streamed;
         }
         c->count.tier_bytes[op->tier] += read;
         c->count.act_bytes += op->act_bytes * n;
     }
-    for (w = 0; w < c->plan.n_threads; w++) { c->count.kv_bytes += c->run.kv_read[w * 8]; c->run.kv_read[w * 8] = 0; }
+    for (w = 0; w < c->plan.n_threads; w++) {
+        c->count.kv_bytes += c->run.kv_read[w * 8];
+        c->run.kv_read[w * 8] = 0;
+    }
     c->count.n_tokens += (uint64_t)p->n;
     c->count.n_passes++;
     c->n_passed++;
@@ -89,15 +115,18 @@ static void aios__pass_finish(aios_context *c) {
 }
 static int32_t aios__waiting(const aios_context *c) {
     int32_t s;
-    for (s = 0; s < c->plan.n_seq; s++) if (c->seq[s].n_done < c->seq[s].n_fed) return 1;
+    for (s = 0; s < c->plan.n_seq; s++)
+        if (c->seq[s].n_done < c->seq[s].n_fed) return 1;
     return 0;
 }
-/* A sequence of which the slots before `slot` are left, n positions at the most, goes on from there. */
+/* A sequence of which the slots before `slot` are left, n positions at the most, goes on from
+ * there. */
 static void aios__seq_resume(aios_context *c, int32_t s, int32_t slot, int32_t n) {
     int32_t at = aios__kv_pos(&c->kv.seq[s], slot);
     if (at > n) at = n;
     c->seq[s].n_done = at;
-    for (; at < n; at++) c->seq[s].want[at] = 0;            /* goes through the model again, for the cache alone */
+    /* goes through the model again, for the cache alone */
+    for (; at < n; at++) c->seq[s].want[at] = 0;
 }
 /* The first n positions of a sequence stay in the cache, or as many as one can go on from. */
 static void aios__seq_cut(aios_context *c, int32_t s, int32_t n) {
@@ -110,10 +139,11 @@ static void aios__pass_drop(aios_context *c) {
     c->running = 0;
     for (w = 0; w < c->plan.n_threads; w++) c->run.kv_read[w * 8] = 0;
     aios__kv_undo(&c->kv);
-    for (i = 0; i < p->n; i++) if (i == 0 || p->seq[i] != p->seq[i - 1]) {
-        aios__kv_unread(&c->kv, p->seq[i]);
-        aios__seq_cut(c, p->seq[i], c->seq[p->seq[i]].n_done);
-    }
+    for (i = 0; i < p->n; i++)
+        if (i == 0 || p->seq[i] != p->seq[i - 1]) {
+            aios__kv_unread(&c->kv, p->seq[i]);
+            aios__seq_cut(c, p->seq[i], c->seq[p->seq[i]].n_done);
+        }
 }
 
 static aios_status aios__cancelled(aios_context *c, aios_error *err) {
@@ -121,7 +151,8 @@ static aios_status aios__cancelled(aios_context *c, aios_error *err) {
     aios__store(&c->cancel, 0);
     return aios__fail(err, AIOS_ERR_CANCELLED, AIOS__NO_OFF, "the step was cancelled");
 }
-/* What the current phase waits for cannot be read. Nothing more is asked for until the next step, which begins anew. */
+/* What the current phase waits for cannot be read. Nothing more is asked for until the next
+ * step, which begins anew. */
 static aios_status aios__unread(aios_context *c, aios_error *err) {
     aios__stream *s = &c->stream;
     aios__slot slot;
@@ -131,7 +162,8 @@ static aios_status aios__unread(aios_context *c, aios_error *err) {
     aios__crew_unlock(&s->crew);
     aios__pass_drop(c);
     aios__fail2(err, AIOS_ERR_IO, slot.off + slot.done, slot.want - slot.done, (uint64_t)slot.got,
-                slot.got < 0 ? "reading % bytes of weights failed: the reader returned %" : "% bytes of weights to read, but the reader returned %",
+                slot.got < 0 ? "reading % bytes of weights failed: the reader returned %"
+                             : "% bytes of weights to read, but the reader returned %",
                 aios__u(slot.want - slot.done), aios__i(slot.got));
     return AIOS_ERR_IO;
 }
@@ -143,7 +175,12 @@ static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *er
             aios_status st = aios__spill_prepare(c, deadline, err);
             if (st) return st;
             aios__pass_gather(c);
-            if (!c->pass.n) return aios__fail1(err, AIOS_ERR_FULL, AIOS__NO_OFF, "the cache has no room for any waiting token: pages of the kind they need are taken, of % in all", aios__i(aios__kv_pages(&c->kv)));
+            if (!c->pass.n)
+                return aios__fail1(
+                    err, AIOS_ERR_FULL, AIOS__NO_OFF,
+                    "the cache has no room for any waiting token: pages of the kind they need "
+                    "are taken, of % in all",
+                    aios__i(aios__kv_pages(&c->kv)));
             aios__stream_start(&c->stream);
             aios__phase_enter(c, 0);
             c->running = 1;
@@ -153,7 +190,8 @@ static aios_status aios__step(aios_context *c, uint64_t deadline, aios_error *er
             return c->failed ? aios__unread(c, err) : AIOS_MORE;
         }
         aios__pass_finish(c);
-        if (c->n_out_ready || aios__time_up(c, deadline)) return aios__waiting(c) ? AIOS_MORE : AIOS_OK;
+        if (c->n_out_ready || aios__time_up(c, deadline))
+            return aios__waiting(c) ? AIOS_MORE : AIOS_OK;
     }
     return AIOS_OK;
 }

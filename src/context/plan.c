@@ -1,44 +1,61 @@
-/* plan.c: what will be asked for, to the byte, before anything is taken. Pure arithmetic on the header: it runs the same
- * layout code as opening does, over bumps that only count, so a plan cannot differ from what opening takes. */
+/* plan.c: what will be asked for, to the byte, before anything is taken. Pure arithmetic on the
+ * header: it runs the same layout code as opening does, over bumps that only count, so a plan
+ * cannot differ from what opening takes. */
 
-/* Lays a context out. With meta->base NULL it counts. Scratch comes out of aios__program_build through c->prog. */
-static aios_context *aios__context_layout(const aios_model *m, const aios_plan *p, aios__bump *meta, aios_context *into) {
+/* Lays a context out. With meta->base NULL it counts. Scratch comes out of aios__program_build
+ * through c->prog. */
+static aios_context *aios__context_layout(const aios_model *m, const aios_plan *p, aios__bump *meta,
+                                          aios_context *into) {
     aios_context *c = (aios_context *)aios__take(meta, sizeof(aios_context), 64), *x = c ? c : into;
     uint64_t n_batch = (uint64_t)p->n_batch, n_ctx = (uint64_t)p->n_ctx;
     int32_t s;
-    x->seq           = (aios__sequence *)aios__take(meta, (uint64_t)p->n_seq * sizeof *x->seq, 8);
-    x->pass.id       = (int32_t *)aios__take(meta, n_batch * 4, 8);
-    x->pass.seq      = (int32_t *)aios__take(meta, n_batch * 4, 8);
-    x->pass.pos      = (int32_t *)aios__take(meta, n_batch * 4, 8);
-    x->pass.slot     = (int32_t *)aios__take(meta, n_batch * 4, 8);
-    x->pass.turn     = (int32_t *)aios__take(meta, n_batch * 4, 8);
-    x->pass.block    = (int32_t *)aios__take(meta, (n_batch + 1) * 4, 8);
-    x->pass.out      = (int32_t *)aios__take(meta, (uint64_t)p->n_outputs * 4, 8);
-    x->run.kv_read   = (uint64_t *)aios__take(meta, (uint64_t)p->n_threads * 64, 64);
-    x->share         = (aios__share *)aios__take(meta, (uint64_t)p->n_threads * sizeof(aios__share), 64);
-    x->prog.freq     = (double *)aios__take(meta, (uint64_t)m->hp.n_rot / 2 * 8, 8);
-    x->prog.op       = (aios__op *)aios__take(meta, (uint64_t)p->n_ops * sizeof(aios__op), 64);
-    x->prog.unit     = (aios__unit *)aios__take(meta, (uint64_t)p->n_units * sizeof(aios__unit), 8);
-    x->prog.each     = (aios__expert *)aios__take(meta, (uint64_t)m->n_split * sizeof(aios__expert), 8);
-    x->stream.slot   = (aios__slot *)aios__take(meta, ((uint64_t)p->n_slots + (uint64_t)p->n_expert_slots * AIOS__N_PARTS + p->n_row_slots) * sizeof(aios__slot), 64);
-    x->stream.queue  = (uint32_t *)aios__take(meta, ((uint64_t)p->n_expert_slots * AIOS__N_PARTS + p->n_row_slots) * 4, 8);
+    x->seq = (aios__sequence *)aios__take(meta, (uint64_t)p->n_seq * sizeof *x->seq, 8);
+    x->pass.id = (int32_t *)aios__take(meta, n_batch * 4, 8);
+    x->pass.seq = (int32_t *)aios__take(meta, n_batch * 4, 8);
+    x->pass.pos = (int32_t *)aios__take(meta, n_batch * 4, 8);
+    x->pass.slot = (int32_t *)aios__take(meta, n_batch * 4, 8);
+    x->pass.turn = (int32_t *)aios__take(meta, n_batch * 4, 8);
+    x->pass.block = (int32_t *)aios__take(meta, (n_batch + 1) * 4, 8);
+    x->pass.out = (int32_t *)aios__take(meta, (uint64_t)p->n_outputs * 4, 8);
+    x->run.kv_read = (uint64_t *)aios__take(meta, (uint64_t)p->n_threads * 64, 64);
+    x->share = (aios__share *)aios__take(meta, (uint64_t)p->n_threads * sizeof(aios__share), 64);
+    x->prog.freq = (double *)aios__take(meta, (uint64_t)m->hp.n_rot / 2 * 8, 8);
+    x->prog.op = (aios__op *)aios__take(meta, (uint64_t)p->n_ops * sizeof(aios__op), 64);
+    x->prog.unit = (aios__unit *)aios__take(meta, (uint64_t)p->n_units * sizeof(aios__unit), 8);
+    x->prog.each = (aios__expert *)aios__take(meta, (uint64_t)m->n_split * sizeof(aios__expert), 8);
+    x->stream.slot = (aios__slot *)aios__take(
+        meta,
+        ((uint64_t)p->n_slots + (uint64_t)p->n_expert_slots * AIOS__N_PARTS + p->n_row_slots) *
+            sizeof(aios__slot),
+        64);
+    x->stream.queue = (uint32_t *)aios__take(
+        meta, ((uint64_t)p->n_expert_slots * AIOS__N_PARTS + p->n_row_slots) * 4, 8);
     aios__rows_layout(&x->rows, meta, p->n_row_slots);
-    aios__cache_layout(&x->cache, meta, (uint64_t)m->hp.n_layer, (uint64_t)m->hp.n_expert, p->n_expert_slots);
-    x->sample_work   = aios__take(meta, aios_sample_work_bytes(m->hp.n_vocab), 64);
+    aios__cache_layout(&x->cache, meta, (uint64_t)m->hp.n_layer, (uint64_t)m->hp.n_expert,
+                       p->n_expert_slots);
+    x->sample_work = aios__take(meta, aios_sample_work_bytes(m->hp.n_vocab), 64);
     for (s = 0; s < p->n_seq; s++) {
         int32_t *tok = (int32_t *)aios__take(meta, n_ctx * 4, 8);
         uint8_t *want = (uint8_t *)aios__take(meta, n_ctx, 8);
-        if (c) { c->seq[s].token = tok; c->seq[s].want = want; }
+        if (c) {
+            c->seq[s].token = tok;
+            c->seq[s].want = want;
+        }
     }
     aios__kv_arrays(&x->kv, meta);
-    aios__threads_layout(&x->pool, &x->stream.crew, meta, p->flags & AIOS_PLAN_LENT_THREADS ? 1 : p->n_threads, p->n_readers);
+    aios__threads_layout(&x->pool, &x->stream.crew, meta,
+                         p->flags & AIOS_PLAN_LENT_THREADS ? 1 : p->n_threads, p->n_readers);
     return c;
 }
-static uint64_t aios__plan_stacks(const aios_plan *p) { return aios__stacks((p->flags & AIOS_PLAN_LENT_THREADS ? 0 : p->n_threads - 1) + p->n_readers); }
+static uint64_t aios__plan_stacks(const aios_plan *p) {
+    return aios__stacks((p->flags & AIOS_PLAN_LENT_THREADS ? 0 : p->n_threads - 1) + p->n_readers);
+}
 static aios__cut aios__plan_cut(const aios_plan *p) {
     aios__cut c;
     c.rows = p->numerics == AIOS_REFERENCE;
-    c.level = p->stream_level; c.warm = p->warm_steps; c.experts = p->n_expert_slots > 0;
+    c.level = p->stream_level;
+    c.warm = p->warm_steps;
+    c.experts = p->n_expert_slots > 0;
     c.tables = (p->rungs & AIOS_RUNG_ROWS) != 0;
     c.mapped = (p->flags & AIOS_PLAN_IN_PLACE) != 0 || (p->rungs & AIOS_RUNG_IN_PLACE) != 0;
     c.unit_bytes = p->unit_bytes;
@@ -46,28 +63,52 @@ static aios__cut aios__plan_cut(const aios_plan *p) {
 }
 /* Two cuts that put every weight in the same place. */
 static int32_t aios__cut_same(const aios__cut *a, const aios__cut *b) {
-    return a->rows == b->rows && a->level == b->level && a->experts == b->experts && a->tables == b->tables && a->warm == b->warm && a->mapped == b->mapped && (!a->level || a->unit_bytes == b->unit_bytes);
+    return a->rows == b->rows && a->level == b->level && a->experts == b->experts &&
+           a->tables == b->tables && a->warm == b->warm && a->mapped == b->mapped &&
+           (!a->level || a->unit_bytes == b->unit_bytes);
 }
 /* For single rows no thread is worth its stack. */
-static int32_t aios__plan_wants_readers(const aios_plan *p) { return p->n_units || p->n_expert_slots; }
-static int32_t aios__plan_streams(const aios_plan *p) { return aios__plan_wants_readers(p) || p->n_row_slots; }
+static int32_t aios__plan_wants_readers(const aios_plan *p) {
+    return p->n_units || p->n_expert_slots;
+}
+static int32_t aios__plan_streams(const aios_plan *p) {
+    return aios__plan_wants_readers(p) || p->n_row_slots;
+}
 /* Streams through the io's submit and wait. */
-static uint32_t aios__plan_async(const aios_model *m, const aios_plan *p) { return m->async && !p->n_readers && !(p->flags & AIOS_PLAN_LENT_READERS); }
+static uint32_t aios__plan_async(const aios_model *m, const aios_plan *p) {
+    return m->async && !p->n_readers && !(p->flags & AIOS_PLAN_LENT_READERS);
+}
 /* A plan from the caller. One of a header that knew no tiers has all weights in the first. */
 static aios_status aios__plan_copy(aios_plan *p, const aios_plan *from, aios_error *err) {
     aios_status st = aios__desc_copy(AIOS__ID_aios_plan, p, from, err);
-    if (!st && from->struct_size <= offsetof(aios_plan, tier_bytes)) p->tier_bytes[AIOS_TIER_HOT] = p->request_bytes[AIOS_MEM_WEIGHTS];
+    if (!st && from->struct_size <= offsetof(aios_plan, tier_bytes))
+        p->tier_bytes[AIOS_TIER_HOT] = p->request_bytes[AIOS_MEM_WEIGHTS];
     return st;
 }
-static void aios__build_start(aios__build *b, const aios_model *m, const aios_plan *p, const aiosk_isa *k) {
-    b->m = m; b->k = k; b->cut = aios__plan_cut(p);
-    b->n_ctx = p->n_ctx; b->n_seq = p->n_seq; b->coded = aios__kv_is_coded(m, p); b->heavy = p->kv_heavy > 0; b->n_batch = p->n_batch; b->n_outputs = p->n_outputs; b->n_threads = p->n_threads; b->numerics = p->numerics;
+static void aios__build_start(aios__build *b, const aios_model *m, const aios_plan *p,
+                              const aiosk_isa *k) {
+    b->m = m;
+    b->k = k;
+    b->cut = aios__plan_cut(p);
+    b->n_ctx = p->n_ctx;
+    b->n_seq = p->n_seq;
+    b->coded = aios__kv_is_coded(m, p);
+    b->heavy = p->kv_heavy > 0;
+    b->n_batch = p->n_batch;
+    b->n_outputs = p->n_outputs;
+    b->n_threads = p->n_threads;
+    b->numerics = p->numerics;
 }
 
-enum { AIOS__DEFAULT_CTX = 4096, AIOS__MAX_READERS = 64, AIOS__MAX_SLOTS = 4096,
-       AIOS__PLAN_FLAGS = AIOS_PLAN_LENT_THREADS | AIOS_PLAN_LENT_READERS | AIOS_PLAN_IN_PLACE | AIOS_PLAN_PIN | AIOS_PLAN_KEEP_BATCH | AIOS_PLAN_NO_STREAM
-                        | AIOS_PLAN_MAY_KV_TYPE | AIOS_PLAN_MAY_CTX | AIOS_PLAN_MAY_KV_CODES };
-#define AIOS__MAX_UNIT ((uint64_t)4 << 20)  /* large enough that storage is not asked too often */
+enum {
+    AIOS__DEFAULT_CTX = 4096,
+    AIOS__MAX_READERS = 64,
+    AIOS__MAX_SLOTS = 4096,
+    AIOS__PLAN_FLAGS = AIOS_PLAN_LENT_THREADS | AIOS_PLAN_LENT_READERS | AIOS_PLAN_IN_PLACE |
+                       AIOS_PLAN_PIN | AIOS_PLAN_KEEP_BATCH | AIOS_PLAN_NO_STREAM |
+                       AIOS_PLAN_MAY_KV_TYPE | AIOS_PLAN_MAY_CTX | AIOS_PLAN_MAY_KV_CODES
+};
+#define AIOS__MAX_UNIT ((uint64_t)4 << 20) /* large enough that storage is not asked too often */
 
 /* Experts of all layers that can be read one by one; 0 = none. */
 static uint64_t aios__n_experts(const aios_model *m) {
@@ -76,51 +117,118 @@ static uint64_t aios__n_experts(const aios_model *m) {
     for (l = 0; l < m->hp.n_layer; l++) {
         if (m->layer[l][AIOS__T_FFN_ROUTER].w < 0) continue;
         for (k = AIOS__T_FFN_GATE_EXPS; k <= AIOS__T_FFN_DOWN_EXPS; k++)
-            if (m->gguf.tensor[m->layer[l][k].w].row_bytes * m->gguf.tensor[m->layer[l][k].w].n[1] > UINT32_MAX / 32) return 0;    /* a slot counts in 32 bits, panels that are not full included */
+            /* a slot counts in 32 bits, panels that are not full included */
+            if (m->gguf.tensor[m->layer[l][k].w].row_bytes * m->gguf.tensor[m->layer[l][k].w].n[1] >
+                UINT32_MAX / 32)
+                return 0;
         n += (uint64_t)m->hp.n_expert;
     }
     return n;
 }
 /* The choices of a plan, whether made here or handed in. */
 static aios_status aios__plan_check(const aios_model *m, const aios_plan *p, aios_error *err) {
-    static const char *const names[] = { "n_ctx", "n_seq", "n_batch", "n_outputs", "n_threads", "numerics", "isa", "stream_level", "warm_steps", "n_readers", "n_slots", "kv_positions", "kv_recent", "kv_window", "kv_sinks", "kv_heavy" };
-    static const int32_t least[] = { 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1, 0 };
-    static const int32_t most[] = { 1 << 28, 1 << 20, 4096, 4096, 1024, AIOS_REFERENCE, AIOSK_N_ISA - 1, AIOS__LEVELS, 4 * 4096, AIOS__MAX_READERS, AIOS__MAX_SLOTS, 1 << 30, 1 << 28, 1 << 28, 1 << 28, 1 << 28 };
-    int32_t i, v[16];
+    static const struct {
+        const char *name;
+        uint32_t at;
+        int32_t least, most;
+    } rule[] = {
+#define AIOS__X(field, least, most) { #field, offsetof(aios_plan, field), least, most }
+        AIOS__X(n_ctx, 1, 1 << 28),
+        AIOS__X(n_seq, 1, 1 << 20),
+        AIOS__X(n_batch, 1, 4096),
+        AIOS__X(n_outputs, 1, 4096),
+        AIOS__X(n_threads, 1, 1024),
+        AIOS__X(numerics, 0, AIOS_REFERENCE),
+        AIOS__X(isa, 0, AIOSK_N_ISA - 1),
+        AIOS__X(stream_level, 0, AIOS__LEVELS),
+        AIOS__X(warm_steps, 0, 4 * 4096),
+        AIOS__X(n_readers, 0, AIOS__MAX_READERS),
+        AIOS__X(n_slots, 0, AIOS__MAX_SLOTS),
+        AIOS__X(kv_positions, 0, 1 << 30),
+        AIOS__X(kv_recent, 0, 1 << 28),
+        AIOS__X(kv_window, 0, 1 << 28),
+        AIOS__X(kv_sinks, -1, 1 << 28),
+        AIOS__X(kv_heavy, 0, 1 << 28),
+#undef AIOS__X
+    };
+    int32_t i;
     aios__cut cut = aios__plan_cut(p);
     aios_status st = aios__flags(p->flags, AIOS__PLAN_FLAGS, "aios_plan", err);
     if (st) return st;
-    v[0] = p->n_ctx; v[1] = p->n_seq; v[2] = p->n_batch; v[3] = p->n_outputs; v[4] = p->n_threads; v[5] = p->numerics; v[6] = p->isa;
-    v[7] = p->stream_level; v[8] = p->warm_steps; v[9] = p->n_readers; v[10] = p->n_slots > AIOS__MAX_SLOTS ? -1 : (int32_t)p->n_slots;
-    v[11] = p->kv_positions; v[12] = p->kv_recent; v[13] = p->kv_window; v[14] = p->kv_sinks; v[15] = p->kv_heavy;
-    for (i = 0; i < 16; i++)
-        if (v[i] < least[i] || v[i] > most[i])
-            return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)most[i], (uint64_t)(v[i] < 0 ? 0 : v[i]), "the plan's % is %, out of range", aios__z(names[i]), aios__i(v[i]));
+    for (i = 0; i < (int32_t)(sizeof rule / sizeof *rule); i++) {
+        int32_t is;
+        memcpy(&is, (const char *)p + rule[i].at, sizeof is);
+        if (is >= rule[i].least && is <= rule[i].most) continue;
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)rule[i].most,
+                           (uint64_t)(is < 0 ? 0 : is), "the plan's % is %, out of range",
+                           aios__z(rule[i].name), aios__i(is));
+    }
     for (i = -2; i < (p->kv_layer_type ? m->hp.n_layer : 0); i++) {
         int32_t t = i == -2 ? p->kv_type : i == -1 ? p->kv_old_type : p->kv_layer_type[i];
-        if (i == -2 ? aiosk_kv_ok(t) : i == -1 ? t == 0 || (aiosk_kv_ok(t) && p->kv_type != AIOSK_KV_F32) : t == -1 || (aiosk_kv_ok(t) && t != AIOSK_KV_F32 && p->kv_type != AIOSK_KV_F32)) continue;
-        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, 0, (uint64_t)(int64_t)t, "the plan's % is %, which is no type of cache, or does not go with one of f32", aios__z(i == -2 ? "kv_type" : i == -1 ? "kv_old_type" : "kv_layer_type"), aios__i(t));
+        if (i == -2 ? aiosk_kv_ok(t)
+            : i == -1
+                ? t == 0 || (aiosk_kv_ok(t) && p->kv_type != AIOSK_KV_F32)
+                : t == -1 || (aiosk_kv_ok(t) && t != AIOSK_KV_F32 && p->kv_type != AIOSK_KV_F32))
+            continue;
+        return aios__fail2(
+            err, AIOS_ERR_ARG, AIOS__NO_OFF, 0, (uint64_t)(int64_t)t,
+            "the plan's % is %, which is no type of cache, or does not go with one of f32",
+            aios__z(i == -2   ? "kv_type"
+                    : i == -1 ? "kv_old_type"
+                              : "kv_layer_type"),
+            aios__i(t));
     }
-    if ((p->kv_heavy || p->kv_sinks) && !p->kv_window) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan's kv_heavy and kv_sinks go with kv_window");
-    if (p->kv_recent && !p->kv_old_type) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan's kv_recent goes with kv_old_type");
-    if (p->unit_bytes > AIOS__MAX_UNIT) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_UNIT, p->unit_bytes, "the plan's unit_bytes is %, out of range", aios__u(p->unit_bytes), aios__u(0));
-    if (p->n_expert_slots > p->n_experts || p->n_experts > aios__n_experts(m)) return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, aios__n_experts(m), p->n_expert_slots, "the plan has % slots for % experts", aios__u(p->n_expert_slots), aios__u(aios__n_experts(m)));
-    if (p->n_units && p->n_slots < 1) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "the plan streams through a ring without slots");
-    /* AIOS_FAST differs from AIOS_CANONICAL in the kernels of float matrices alone (aiosk_matmul_fast): no layout, no size */
+    if ((p->kv_heavy || p->kv_sinks) && !p->kv_window)
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF,
+                          "the plan's kv_heavy and kv_sinks go with kv_window");
+    if (p->kv_recent && !p->kv_old_type)
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF,
+                          "the plan's kv_recent goes with kv_old_type");
+    if (p->unit_bytes > AIOS__MAX_UNIT)
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_UNIT, p->unit_bytes,
+                           "the plan's unit_bytes is %, out of range", aios__u(p->unit_bytes),
+                           aios__u(0));
+    if (p->n_expert_slots > p->n_experts || p->n_experts > aios__n_experts(m))
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, aios__n_experts(m), p->n_expert_slots,
+                           "the plan has % slots for % experts", aios__u(p->n_expert_slots),
+                           aios__u(aios__n_experts(m)));
+    if (p->n_units && p->n_slots < 1)
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF,
+                          "the plan streams through a ring without slots");
+    /* AIOS_FAST differs from AIOS_CANONICAL in the kernels of float matrices alone
+     * (aiosk_matmul_fast): no layout, no size */
     if (p->numerics == AIOS_REFERENCE && p->kv_type != AIOSK_KV_F32)
-        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "AIOS_REFERENCE numerics go with an f32 cache");
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF,
+                          "AIOS_REFERENCE numerics go with an f32 cache");
     if ((uint64_t)p->n_batch * (uint64_t)m->hp.n_head > (uint64_t)1 << 28)
-        return aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, (uint64_t)1 << 28, (uint64_t)p->n_batch * (uint64_t)m->hp.n_head, "a batch of % tokens of % heads is too large: plan a smaller n_batch", aios__i(p->n_batch), aios__i(m->hp.n_head));
+        return aios__fail2(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, (uint64_t)1 << 28,
+                           (uint64_t)p->n_batch * (uint64_t)m->hp.n_head,
+                           "a batch of % tokens of % heads is too large: plan a smaller n_batch",
+                           aios__i(p->n_batch), aios__i(m->hp.n_head));
     if (m->role[AIOS__T_POS_EMBD].w >= 0 && p->n_ctx > m->hp.n_ctx_train)
-        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)m->hp.n_ctx_train, (uint64_t)p->n_ctx, "n_ctx % is past the % positions that the model has learned", aios__i(p->n_ctx), aios__i(m->hp.n_ctx_train));
-    if (!aiosk_select(p->isa)) return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "instruction set % is not in this machine or this build", aios__i(p->isa));
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, (uint64_t)m->hp.n_ctx_train,
+                           (uint64_t)p->n_ctx,
+                           "n_ctx % is past the % positions that the model has learned",
+                           aios__i(p->n_ctx), aios__i(m->hp.n_ctx_train));
+    if (!aiosk_select(p->isa))
+        return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF,
+                           "instruction set % is not in this machine or this build",
+                           aios__i(p->isa));
 #ifdef AIOS_NO_THREADS
-    if (p->flags & AIOS_PLAN_LENT_READERS) return aios__fail(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "this build has no locks (AIOS_NO_THREADS), which threads that read need");
+    if (p->flags & AIOS_PLAN_LENT_READERS)
+        return aios__fail(
+            err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF,
+            "this build has no locks (AIOS_NO_THREADS), which threads that read need");
 #endif
     if (m->loaded && m->cut.rows != cut.rows)
-        return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model's weights are laid out for other numerics: open the model a second time");
+        return aios__fail(
+            err, AIOS_ERR_STATE, AIOS__NO_OFF,
+            "the model's weights are laid out for other numerics: open the model a second time");
     if (m->loaded && !aios__cut_same(&cut, &m->cut))
-        return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model's weights are divided in another way: plan again without, or open the model a second time");
+        return aios__fail(
+            err, AIOS_ERR_STATE, AIOS__NO_OFF,
+            "the model's weights are divided in another way: plan again without, or open the "
+            "model a second time");
     return AIOS_OK;
 }
 
@@ -138,76 +246,106 @@ static int32_t aios__plan_sizes(const aios_model *m, aios_plan *p, const aiosk_i
     aios__program_build(&b);
     cut = b.cut;
     if (!aios__kv_size(&kv, m, p)) return 0;
-    p->n_ops = b.n_ops; p->n_phases = b.n_phases; p->n_units = b.n_units;
+    p->n_ops = b.n_ops;
+    p->n_phases = b.n_phases;
+    p->n_units = b.n_units;
     p->slot_bytes = aios__round_up(b.slot_bytes, AIOS__STREAM_ALIGN);
-    p->expert_slot_bytes = b.part_bytes[AIOS__GATE_PART] + b.part_bytes[AIOS__UP_PART] + b.part_bytes[AIOS__DOWN_PART];
-    p->n_row_slots = !b.n_tables ? 0 : p->n_batch < AIOS__ROW_SLOTS ? (uint32_t)p->n_batch : (uint32_t)AIOS__ROW_SLOTS; p->row_slot_bytes = b.row_slot_bytes;
+    p->expert_slot_bytes =
+        b.part_bytes[AIOS__GATE_PART] + b.part_bytes[AIOS__UP_PART] + b.part_bytes[AIOS__DOWN_PART];
+    p->n_row_slots = !b.n_tables                    ? 0
+                     : p->n_batch < AIOS__ROW_SLOTS ? (uint32_t)p->n_batch
+                                                    : (uint32_t)AIOS__ROW_SLOTS;
+    p->row_slot_bytes = b.row_slot_bytes;
     memset(&tmp, 0, sizeof tmp);
     tmp.kv = kv;
     aios__context_layout(m, p, &meta, &tmp);
     aios__weights_measure(m, &cut, &w);
     load_tmp = m->loaded ? 0 : aios__weights_tmp(m, &cut);
     for (i = 0; i < 2; i++) p->tier_bytes[i] = m->loaded ? 0 : w.tier[i];
-    if (!aios__mul(p->slot_bytes, p->n_slots, &p->tier_bytes[AIOS_TIER_STREAM]) || !aios__mul(p->expert_slot_bytes, p->n_expert_slots, &i)
-        || !aios__add(p->tier_bytes[AIOS_TIER_STREAM], i, &p->tier_bytes[AIOS_TIER_STREAM])
-        || !aios__mul(p->row_slot_bytes, p->n_row_slots, &i) || !aios__add(p->tier_bytes[AIOS_TIER_STREAM], i, &p->tier_bytes[AIOS_TIER_STREAM])) return 0;
-    p->request_bytes[AIOS_MEM_META]    = aios__round_up(meta.used, 64);
-    p->request_bytes[AIOS_MEM_SCRATCH] = aios__round_up(b.scratch.used > load_tmp ? b.scratch.used : load_tmp, 64);
-    p->request_bytes[AIOS_MEM_KV]      = kv.bytes;
+    if (!aios__mul(p->slot_bytes, p->n_slots, &p->tier_bytes[AIOS_TIER_STREAM]) ||
+        !aios__mul(p->expert_slot_bytes, p->n_expert_slots, &i) ||
+        !aios__add(p->tier_bytes[AIOS_TIER_STREAM], i, &p->tier_bytes[AIOS_TIER_STREAM]) ||
+        !aios__mul(p->row_slot_bytes, p->n_row_slots, &i) ||
+        !aios__add(p->tier_bytes[AIOS_TIER_STREAM], i, &p->tier_bytes[AIOS_TIER_STREAM]))
+        return 0;
+    p->request_bytes[AIOS_MEM_META] = aios__round_up(meta.used, 64);
+    p->request_bytes[AIOS_MEM_SCRATCH] =
+        aios__round_up(b.scratch.used > load_tmp ? b.scratch.used : load_tmp, 64);
+    p->request_bytes[AIOS_MEM_KV] = kv.bytes;
     p->request_bytes[AIOS_MEM_WEIGHTS] = 0;
     for (i = 0, p->n_requests = 3; i < 3; i++) {
-        if (!aios__add(p->request_bytes[AIOS_MEM_WEIGHTS], p->tier_bytes[i], &p->request_bytes[AIOS_MEM_WEIGHTS])) return 0;
+        if (!aios__add(p->request_bytes[AIOS_MEM_WEIGHTS], p->tier_bytes[i],
+                       &p->request_bytes[AIOS_MEM_WEIGHTS]))
+            return 0;
         p->n_requests += p->tier_bytes[i] != 0;
     }
     p->total_bytes = 0;
-    for (i = 0; i < AIOS_N_MEM; i++) if (!aios__add(p->total_bytes, p->request_bytes[i], &p->total_bytes)) return 0;
-    p->weight_bytes_packed = w.packed; p->weight_bytes_rows = w.rows; p->weight_bytes_mapped = w.mapped;
+    for (i = 0; i < AIOS_N_MEM; i++)
+        if (!aios__add(p->total_bytes, p->request_bytes[i], &p->total_bytes)) return 0;
+    p->weight_bytes_packed = w.packed;
+    p->weight_bytes_rows = w.rows;
+    p->weight_bytes_mapped = w.mapped;
     p->token_weight_bytes = b.w_bytes + b.row_bytes;
     p->token_act_bytes = b.act_bytes;
-    p->token_stream_bytes = b.stream_bytes; p->token_expert_bytes = b.expert_bytes;
+    p->token_stream_bytes = b.stream_bytes;
+    p->token_expert_bytes = b.expert_bytes;
     p->token_kv_pos_bytes = kv.pos_bytes;
     p->token_kv_bytes = aios__kv_read_bytes(&kv, m, p);
     return 1;
 }
 
-/* ---- the ladder ------------------------------------------------------------------------------------------------ */
+/* ---- the ladder ---- */
 typedef struct aios__ladder {
     const aios_model *m;
     const aios_plan_desc *d;
     const aiosk_isa *k;
-    int32_t can_map;                    /* the io maps all matrices                                         */
-    uint32_t n_slots;                   /* of a ring that has units enough                                  */
-    uint32_t experts;                   /* that a cache may hold; 0 = they stay resident                    */
-    uint32_t rows, may_rows;            /* AIOS_RUNG_ROWS or 0: rows of tables are read, or may be          */
-    uint64_t least_unit;                /* bytes of a unit, so that rounding adds a percent at the most     */
+    int32_t can_map;         /* the io maps all matrices */
+    uint32_t n_slots;        /* of a ring that has units enough */
+    uint32_t experts;        /* that a cache may hold; 0 = they stay resident */
+    uint32_t rows, may_rows; /* AIOS_RUNG_ROWS or 0: rows of tables are read, or may be */
+    uint64_t least_unit;     /* bytes of a unit, so that rounding adds a percent at the most */
     int32_t n_readers;
 } aios__ladder;
 
 /* Sizes, with a ring that has no more slots than it needs. */
 static int32_t aios__ladder_sizes(const aios__ladder *l, aios_plan *p) {
-    p->n_slots = l->n_slots; p->n_readers = l->n_readers;
+    p->n_slots = l->n_slots;
+    p->n_readers = l->n_readers;
     p->rungs |= AIOS_RUNG_STREAM | AIOS_RUNG_EXPERTS | l->rows;
     if (!p->n_expert_slots) p->rungs &= ~(uint32_t)AIOS_RUNG_EXPERTS;
     if (!aios__plan_sizes(l->m, p, l->k)) return 0;
     if (!p->n_row_slots) p->rungs &= ~(uint32_t)AIOS_RUNG_ROWS;
     if (p->n_units >= p->n_slots && p->n_units) return 1;
     p->n_slots = p->n_units;
-    if (!p->n_units) { p->stream_level = 0; p->rungs &= ~(uint32_t)AIOS_RUNG_STREAM; }
+    if (!p->n_units) {
+        p->stream_level = 0;
+        p->rungs &= ~(uint32_t)AIOS_RUNG_STREAM;
+    }
     if (!aios__plan_wants_readers(p)) p->n_readers = 0;
     return aios__plan_sizes(l->m, p, l->k);
 }
 static int32_t aios__fits(const aios__ladder *l, aios_plan *p) {
     int32_t low = 0, high = aios__warm_steps(l->m), level = p->stream_level;
     if (!aios__ladder_sizes(l, p)) return 0;
-    if (l->d->hot_bytes && !l->m->loaded && !((p->flags & AIOS_PLAN_IN_PLACE) || (p->rungs & AIOS_RUNG_IN_PLACE)))
-        while (low < high) {               /* what is too much for the hot tier is warm                        */
+    if (l->d->hot_bytes && !l->m->loaded &&
+        !((p->flags & AIOS_PLAN_IN_PLACE) || (p->rungs & AIOS_RUNG_IN_PLACE)))
+        while (low < high) { /* what is too much for the hot tier is warm */
             p->warm_steps = low + (high - low) / 2;
             p->stream_level = level;
             if (!aios__ladder_sizes(l, p)) return 0;
-            if (p->tier_bytes[AIOS_TIER_HOT] <= l->d->hot_bytes) high = p->warm_steps; else low = p->warm_steps + 1;
-            if (low == high && p->warm_steps != high) { p->warm_steps = high; p->stream_level = level; aios__ladder_sizes(l, p); }
+            if (p->tier_bytes[AIOS_TIER_HOT] <= l->d->hot_bytes)
+                high = p->warm_steps;
+            else
+                low = p->warm_steps + 1;
+            if (low == high && p->warm_steps != high) {
+                p->warm_steps = high;
+                p->stream_level = level;
+                aios__ladder_sizes(l, p);
+            }
         }
-    if (l->d->budget_bytes && (p->total_bytes > l->d->budget_bytes || p->held_bytes > l->d->budget_bytes - p->total_bytes)) return 0;
+    if (l->d->budget_bytes && (p->total_bytes > l->d->budget_bytes ||
+                               p->held_bytes > l->d->budget_bytes - p->total_bytes))
+        return 0;
     if (l->d->hot_bytes && p->tier_bytes[AIOS_TIER_HOT] > l->d->hot_bytes) return 0;
     return !l->d->warm_bytes || p->tier_bytes[AIOS_TIER_WARM] <= l->d->warm_bytes;
 }
@@ -222,8 +360,9 @@ static void aios__set_batch(const aios__ladder *l, aios_plan *p, int32_t n) {
     p->n_outputs = l->d->n_outputs ? l->d->n_outputs : p->n_seq;
     if (p->n_outputs > n) p->n_outputs = n;
 }
-/* How many tokens share a pass, so that each of a prompt moves the fewest bytes: its part of the weights, and what of the activations does
- * not stay in the caches. Larger passes than 64 take no more room than a sixteenth of what the weights do. */
+/* How many tokens share a pass, so that each of a prompt moves the fewest bytes: its part of the
+ * weights, and what of the activations does not stay in the caches. Larger passes than 64 take
+ * no more room than a sixteenth of what the weights do. */
 static int32_t aios__best_batch(const aios__ladder *l, const aios_plan *p) {
     uint64_t cache = l->d->l2_bytes + l->d->l3_bytes, fewest = UINT64_MAX;
     int32_t n, best = aios__batch_of(p, 64);
@@ -235,14 +374,20 @@ static int32_t aios__best_batch(const aios__ladder *l, const aios_plan *p) {
         if (!aios__plan_sizes(l->m, &x, l->k)) break;
         room = x.request_bytes[AIOS_MEM_SCRATCH];
         if (n > 64 && room > l->m->gguf.tensor_bytes / 16) break;
-        moved = x.token_weight_bytes / (uint64_t)n + (room > cache ? x.token_act_bytes * ((room - cache) >> 10) / (room >> 10) : 0);
-        if (moved < fewest) { fewest = moved; best = n; }
+        moved = x.token_weight_bytes / (uint64_t)n +
+                (room > cache ? x.token_act_bytes * ((room - cache) >> 10) / (room >> 10) : 0);
+        if (moved < fewest) {
+            fewest = moved;
+            best = n;
+        }
     }
     return best;
 }
-/* A ring of n_slots units and the threads that fill it; one slot where reading waits for computing. */
+/* A ring of n_slots units and the threads that fill it; one slot where reading waits for
+ * computing. */
 static void aios__set_ring(aios__ladder *l, const aios_plan *p, uint32_t n_slots) {
-    int32_t n = l->d->n_readers, async = (int32_t)l->m->async, lent = (p->flags & AIOS_PLAN_LENT_READERS) != 0;
+    int32_t n = l->d->n_readers, async = (int32_t)l->m->async,
+            lent = (p->flags & AIOS_PLAN_LENT_READERS) != 0;
     if (n == 0 && !async && p->n_threads > 1 && !(p->flags & AIOS_PLAN_LENT_THREADS)) n = 2;
 #ifdef AIOS_NO_THREADS
     n = 0;
@@ -250,41 +395,58 @@ static void aios__set_ring(aios__ladder *l, const aios_plan *p, uint32_t n_slots
     l->n_readers = lent || n < 0 ? 0 : n;
     l->n_slots = l->n_readers || lent || async ? n_slots : 1;
 }
-/* The next type of cache down that the plan may take, for which all of the cache is smaller; -1 = none. */
+/* The next type of cache down that the plan may take, for which all of the cache is smaller; -1
+ * = none. */
 static int32_t aios__kv_less(const aios__ladder *l, const aios_plan *p) {
-    static const int32_t types[] = { AIOSK_KV_F16, AIOSK_KV_I8, AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_C4), AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_C4), AIOSK_KV(AIOSK_KV_C4, AIOSK_KV_C4) };
+    static const int32_t types[] = { AIOSK_KV_F16, AIOSK_KV_I8, AIOSK_KV(AIOSK_KV_I8, AIOSK_KV_C4),
+                                     AIOSK_KV(AIOSK_KV_C5, AIOSK_KV_C4),
+                                     AIOSK_KV(AIOSK_KV_C4, AIOSK_KV_C4) };
     const aios__hp *hp = &l->m->hp;
-    int32_t i, n = p->numerics == AIOS_REFERENCE ? 0 : p->flags & AIOS_PLAN_MAY_KV_CODES ? 5 : p->flags & AIOS_PLAN_MAY_KV_TYPE ? 2 : 0;
+    int32_t i, n = p->numerics == AIOS_REFERENCE       ? 0
+                   : p->flags & AIOS_PLAN_MAY_KV_CODES ? 5
+                   : p->flags & AIOS_PLAN_MAY_KV_TYPE  ? 2
+                                                       : 0;
     aios_plan less = *p;
     aios__kv now, then;
     for (i = 0; i < n; i++) {
         less.kv_type = types[i];
-        if (aiosk_tile_bytes(types[i], hp->hd_k, hp->hd_v) >= aiosk_tile_bytes(p->kv_type, hp->hd_k, hp->hd_v) || !aios__kv_size(&then, l->m, &less)) continue;
+        if (aiosk_tile_bytes(types[i], hp->hd_k, hp->hd_v) >=
+                aiosk_tile_bytes(p->kv_type, hp->hd_k, hp->hd_v) ||
+            !aios__kv_size(&then, l->m, &less))
+            continue;
         if (!aios__kv_size(&now, l->m, p) || then.bytes < now.bytes) return types[i];
     }
     return -1;
 }
-/* The smallest of 1 .. most that fits, in *x, which is a field of p; 0 when none does. What fits is taken to go on fitting. */
-static int32_t aios__least_fit(const aios__ladder *l, aios_plan *p, int32_t *x, int32_t most, uint64_t unit_bytes) {
-    int32_t low = 0, high = most, at;      /* low does not fit                                                  */
+/* The smallest of 1 .. most that fits, in *x, which is a field of p; 0 when none does. What fits
+ * is taken to go on fitting. */
+static int32_t aios__least_fit(const aios__ladder *l, aios_plan *p, int32_t *x, int32_t most,
+                               uint64_t unit_bytes) {
+    int32_t low = 0, high = most, at; /* low does not fit */
     p->unit_bytes = unit_bytes;
     *x = most;
     if (!aios__fits(l, p)) return 0;
     while (high - low > 1) {
         *x = at = low + (high - low) / 2;
-        if (aios__fits(l, p)) high = at; else low = at;
+        if (aios__fits(l, p))
+            high = at;
+        else
+            low = at;
     }
     *x = high;
     return aios__fits(l, p);
 }
-/* Experts in a cache: as many as fit, so that what is left is theirs. 0 = not even one; then one for each that a token uses, in case
- * other matrices can make room. */
+/* Experts in a cache: as many as fit, so that what is left is theirs. 0 = not even one; then one
+ * for each that a token uses, in case other matrices can make room. */
 static int32_t aios__most_experts(aios__ladder *l, aios_plan *p) {
-    uint32_t low = 0, high = l->experts + 1;       /* low fits, high does not                                     */
+    uint32_t low = 0, high = l->experts + 1; /* low fits, high does not */
     aios__set_ring(l, p, 4);
     while (high - low > 1) {
         p->n_expert_slots = low + (high - low) / 2;
-        if (aios__fits(l, p)) low = p->n_expert_slots; else high = p->n_expert_slots;
+        if (aios__fits(l, p))
+            low = p->n_expert_slots;
+        else
+            high = p->n_expert_slots;
     }
     p->n_expert_slots = low ? low : (uint32_t)l->m->hp.n_used;
     return low && aios__fits(l, p);
@@ -301,8 +463,9 @@ static int32_t aios__rows_pay(aios__ladder *l, aios_plan *p) {
     aios__ladder_sizes(l, p);
     return 0;
 }
-/* The smallest of all: everything given up that may be, and as little resident as it takes. Small units need a small ring and
- * long tables, and a ring can be larger than what it saves: all ways are weighed. */
+/* The smallest of all: everything given up that may be, and as little resident as it takes.
+ * Small units need a small ring and long tables, and a ring can be larger than what it saves:
+ * all ways are weighed. */
 static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
     aios_plan best;
     uint64_t unit;
@@ -310,31 +473,47 @@ static int32_t aios__bottom(aios__ladder *l, aios_plan *p) {
     if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) aios__set_batch(l, p, 1);
     if (p->flags & AIOS_PLAN_MAY_CTX) {
         int32_t least = l->d->n_ctx_min ? l->d->n_ctx_min : 64;
-        if (least < p->n_ctx) { p->n_ctx = least; p->rungs |= AIOS_RUNG_CTX; }
+        if (least < p->n_ctx) {
+            p->n_ctx = least;
+            p->rungs |= AIOS_RUNG_CTX;
+        }
     }
-    while ((type = aios__kv_less(l, p)) >= 0) { p->kv_type = type; p->rungs |= AIOS_RUNG_KV_TYPE; }
+    while ((type = aios__kv_less(l, p)) >= 0) {
+        p->kv_type = type;
+        p->rungs |= AIOS_RUNG_KV_TYPE;
+    }
     aios__set_ring(l, p, 2);
-    if (l->m->loaded) return aios__ladder_sizes(l, p);      /* the weights are where they are               */
+    if (l->m->loaded) return aios__ladder_sizes(l, p); /* the weights are where they are */
     aios__rows_pay(l, p);
-    if (l->can_map) { p->rungs |= AIOS_RUNG_IN_PLACE; p->warm_steps = aios__warm_steps(l->m); }
+    if (l->can_map) {
+        p->rungs |= AIOS_RUNG_IN_PLACE;
+        p->warm_steps = aios__warm_steps(l->m);
+    }
     p->stream_level = 0;
     if (!aios__ladder_sizes(l, p)) return 0;
     best = *p;
-    for (p->n_expert_slots = 0; !l->can_map && !(p->flags & AIOS_PLAN_NO_STREAM) && p->n_expert_slots <= (l->experts > 0); p->n_expert_slots++) {
+    for (p->n_expert_slots = 0;
+         !l->can_map && !(p->flags & AIOS_PLAN_NO_STREAM) && p->n_expert_slots <= (l->experts > 0);
+         p->n_expert_slots++) {
         p->stream_level = 0;
-        if (p->n_expert_slots && aios__ladder_sizes(l, p) && p->total_bytes < best.total_bytes) best = *p;
-        for (level = AIOS__LEVEL; level <= AIOS__LEVELS; level += AIOS__LEVEL) for (unit = l->least_unit; unit <= AIOS__MAX_UNIT; unit *= 2) {
-            p->stream_level = level; p->unit_bytes = unit;
-            if (aios__ladder_sizes(l, p) && p->total_bytes < best.total_bytes) best = *p;
-        }
+        if (p->n_expert_slots && aios__ladder_sizes(l, p) && p->total_bytes < best.total_bytes)
+            best = *p;
+        for (level = AIOS__LEVEL; level <= AIOS__LEVELS; level += AIOS__LEVEL)
+            for (unit = l->least_unit; unit <= AIOS__MAX_UNIT; unit *= 2) {
+                p->stream_level = level;
+                p->unit_bytes = unit;
+                if (aios__ladder_sizes(l, p) && p->total_bytes < best.total_bytes) best = *p;
+            }
     }
     *p = best;
     return 1;
 }
-/* Goes down the ladder, one rung after the other and each no further than needed. p as asked for. 0 = does not fit. */
+/* Goes down the ladder, one rung after the other and each no further than needed. p as asked
+ * for. 0 = does not fit. */
 static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
     const aios_plan_desc *d = l->d;
-    int32_t steps = aios__warm_steps(l->m), least = d->n_ctx_min ? d->n_ctx_min : 64, batch = p->n_batch, type;
+    int32_t steps = aios__warm_steps(l->m), least = d->n_ctx_min ? d->n_ctx_min : 64,
+            batch = p->n_batch, type;
     uint64_t unit;
     if (aios__fits(l, p)) return 1;
     if (!l->m->loaded && aios__rows_pay(l, p) && aios__fits(l, p)) return 1;
@@ -359,19 +538,23 @@ static int32_t aios__descend(aios__ladder *l, aios_plan *p) {
         return aios__least_fit(l, p, &p->warm_steps, steps, 0);
     }
     if (p->flags & AIOS_PLAN_NO_STREAM) return 0;
-    /* a pass reads all that is streamed, so many tokens should share it: as many as were asked for, or up to 512, if the room that
-     * they need is no more than a sixteenth of the memory */
+    /* a pass reads all that is streamed, so many tokens should share it: as many as were asked
+     * for, or up to 512, if the room that they need is no more than a sixteenth of the memory */
     if (!(p->flags & AIOS_PLAN_KEEP_BATCH)) {
         p->rungs &= ~(uint32_t)AIOS_RUNG_BATCH;
-        for (p->n_batch = batch = aios__batch_of(p, d->n_batch ? batch : 512); ; ) {
+        for (p->n_batch = batch = aios__batch_of(p, d->n_batch ? batch : 512);;) {
             aios__set_batch(l, p, batch);
-            if (batch <= 16 || !d->budget_bytes || (aios__ladder_sizes(l, p) && p->request_bytes[AIOS_MEM_SCRATCH] <= d->budget_bytes / 16)) break;
+            if (batch <= 16 || !d->budget_bytes ||
+                (aios__ladder_sizes(l, p) &&
+                 p->request_bytes[AIOS_MEM_SCRATCH] <= d->budget_bytes / 16))
+                break;
             batch /= 2;
         }
         if (!d->n_batch) p->rungs &= ~(uint32_t)AIOS_RUNG_BATCH;
     }
     if (l->experts && aios__most_experts(l, p)) return 1;
-    aios__set_ring(l, p, 4);            /* the largest units of which four fit in a sixteenth of the memory; then smaller ones */
+    /* the largest units of which four fit in a sixteenth of the memory; then smaller ones */
+    aios__set_ring(l, p, 4);
     for (unit = AIOS__MAX_UNIT; unit >= l->least_unit; unit /= 2) {
         if (d->budget_bytes && unit * 4 > d->budget_bytes / 16 && unit > l->least_unit) continue;
         if (aios__least_fit(l, p, &p->stream_level, AIOS__LEVELS, unit)) return 1;
@@ -394,7 +577,8 @@ static int32_t aios__own_threads(void) {
     return n < 1 ? 1 : n > 1024 ? 1024 : n;
 }
 
-AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *desc, aios_plan *out, aios_error *err) {
+AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *desc, aios_plan *out,
+                                    aios_error *err) {
     aios_plan_desc d;
     aios_plan p, least, asked;
     aios__ladder l;
@@ -402,42 +586,72 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     uint64_t mem, store, i;
     uint32_t known;
     aios__clear(err);
-    if (!m || !out) return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_plan_make: an argument is NULL");
-    if (!m->arch) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model was opened to be looked at, or for its vocabulary: it does not run");
+    if (!m || !out)
+        return aios__fail(err, AIOS_ERR_ARG, AIOS__NO_OFF, "aios_plan_make: an argument is NULL");
+    if (!m->arch)
+        return aios__fail(
+            err, AIOS_ERR_STATE, AIOS__NO_OFF,
+            "the model was opened to be looked at, or for its vocabulary: it does not run");
     if ((st = aios__desc_copy(AIOS__ID_aios_plan_desc, &d, desc, err)) != 0) return st;
     memset(&p, 0, sizeof p);
     p.struct_size = (uint32_t)sizeof p;
-    if ((st = aios__flags(d.flags, AIOS__PLAN_FLAGS, "aios_plan_desc", err)) != 0 || (st = aios__unused((uint32_t)d.reserved, "aios_plan_desc", err)) != 0) return st;
+    if ((st = aios__flags(d.flags, AIOS__PLAN_FLAGS, "aios_plan_desc", err)) != 0 ||
+        (st = aios__unused((uint32_t)d.reserved, "aios_plan_desc", err)) != 0)
+        return st;
     if (d.n_readers > AIOS__MAX_READERS || d.n_ctx_min < 0)
-        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_READERS, (uint64_t)d.n_readers, "aios_plan_desc: n_readers % or n_ctx_min % is out of range", aios__i(d.n_readers), aios__i(d.n_ctx_min));
+        return aios__fail2(err, AIOS_ERR_ARG, AIOS__NO_OFF, AIOS__MAX_READERS,
+                           (uint64_t)d.n_readers,
+                           "aios_plan_desc: n_readers % or n_ctx_min % is out of range",
+                           aios__i(d.n_readers), aios__i(d.n_ctx_min));
     memset(&l, 0, sizeof l);
     l.can_map = 1;
     memcpy(&known, out, 4);
-    if (known <= offsetof(aios_plan, tier_bytes)) {         /* the caller's plan could not say so           */
+    if (known <= offsetof(aios_plan, tier_bytes)) { /* the caller's plan could not say so */
         d.flags |= AIOS_PLAN_NO_STREAM;
         d.flags &= ~(uint32_t)AIOS_PLAN_IN_PLACE;
         d.hot_bytes = d.warm_bytes = 0;
         l.can_map = 0;
     }
-    if (known <= offsetof(aios_plan, kv_layer_type) && (d.kv_positions || d.kv_old_type || d.kv_window || d.kv_layer_type))
-        return aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "this aios_plan is of a header that knows no rules of the cache: compile with one header");
-    p.flags     = d.flags;
-    p.n_ctx     = d.n_ctx ? d.n_ctx : m->hp.n_ctx_train < AIOS__DEFAULT_CTX ? m->hp.n_ctx_train : AIOS__DEFAULT_CTX;
-    p.n_seq     = d.n_seq ? d.n_seq : 1;
-    p.n_threads = d.n_threads ? d.n_threads : d.flags & AIOS_PLAN_LENT_THREADS ? 1 : aios__own_threads();
-    p.kv_type   = d.numerics == AIOS_REFERENCE && !d.kv_type ? (int32_t)AIOSK_KV_F32 : d.kv_type;
-    p.numerics = d.numerics; p.isa = d.isa; p.numa_node_1 = d.numa_node_1;
-    p.kv_positions = d.kv_positions; p.kv_old_type = d.kv_old_type; p.kv_recent = d.kv_recent; p.kv_window = d.kv_window; p.kv_sinks = d.kv_sinks; p.kv_heavy = d.kv_heavy; p.kv_layer_type = d.kv_layer_type;
-    l.m = m; l.d = &d;
-    if (known > offsetof(aios_plan, n_expert_slots)) l.experts = (uint32_t)aios__min_u64(aios__n_experts(m), INT32_MAX);
+    if (known <= offsetof(aios_plan, kv_layer_type) &&
+        (d.kv_positions || d.kv_old_type || d.kv_window || d.kv_layer_type))
+        return aios__fail(
+            err, AIOS_ERR_DESC, AIOS__NO_OFF,
+            "this aios_plan is of a header that knows no rules of the cache: compile with one "
+            "header");
+    p.flags = d.flags;
+    p.n_ctx = d.n_ctx                                 ? d.n_ctx
+              : m->hp.n_ctx_train < AIOS__DEFAULT_CTX ? m->hp.n_ctx_train
+                                                      : AIOS__DEFAULT_CTX;
+    p.n_seq = d.n_seq ? d.n_seq : 1;
+    p.n_threads = d.n_threads                        ? d.n_threads
+                  : d.flags & AIOS_PLAN_LENT_THREADS ? 1
+                                                     : aios__own_threads();
+    p.kv_type = d.numerics == AIOS_REFERENCE && !d.kv_type ? (int32_t)AIOSK_KV_F32 : d.kv_type;
+    p.numerics = d.numerics;
+    p.isa = d.isa;
+    p.numa_node_1 = d.numa_node_1;
+    p.kv_positions = d.kv_positions;
+    p.kv_old_type = d.kv_old_type;
+    p.kv_recent = d.kv_recent;
+    p.kv_window = d.kv_window;
+    p.kv_sinks = d.kv_sinks;
+    p.kv_heavy = d.kv_heavy;
+    p.kv_layer_type = d.kv_layer_type;
+    l.m = m;
+    l.d = &d;
+    if (known > offsetof(aios_plan, n_expert_slots))
+        l.experts = (uint32_t)aios__min_u64(aios__n_experts(m), INT32_MAX);
     p.n_experts = l.experts;
     l.may_rows = d.flags & AIOS_PLAN_NO_STREAM ? 0 : (uint32_t)AIOS_RUNG_ROWS;
-    for (i = 0, l.least_unit = 65536; i < m->n_parts + (m->io[m->n_parts].read != NULL); i++) if (!(m->io[i].flags & AIOS_IO_ANY_OFFSET)) l.least_unit = 524288;
-    for (i = 0; i < m->gguf.n_tensors; i++) l.can_map &= m->place[i].use != AIOS__IS_MATRIX || m->place[i].can_map != 0;
+    for (i = 0, l.least_unit = 65536; i < m->n_parts + (m->io[m->n_parts].read != NULL); i++)
+        if (!(m->io[i].flags & AIOS_IO_ANY_OFFSET)) l.least_unit = 524288;
+    for (i = 0; i < m->gguf.n_tensors; i++)
+        l.can_map &= m->place[i].use != AIOS__IS_MATRIX || m->place[i].can_map != 0;
     aios__set_batch(&l, &p, p.n_batch = d.n_batch ? d.n_batch : aios__batch_of(&p, 64));
     if (d.flags & AIOS_PLAN_IN_PLACE) p.warm_steps = aios__warm_steps(m);
-    if (m->loaded) {                        /* the weights are divided already                              */
-        p.stream_level = m->cut.level; p.warm_steps = m->cut.warm;
+    if (m->loaded) { /* the weights are divided already */
+        p.stream_level = m->cut.level;
+        p.warm_steps = m->cut.warm;
         if (m->cut.mapped) p.rungs |= AIOS_RUNG_IN_PLACE;
         if (m->cut.tables) p.rungs |= AIOS_RUNG_ROWS;
         p.unit_bytes = m->cut.unit_bytes;
@@ -448,17 +662,28 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
     l.k = aiosk_select(p.isa);
     if (!d.n_batch) aios__set_batch(&l, &p, p.n_batch = aios__best_batch(&l, &p));
     p.held_bytes = m->req.bytes;
-    for (i = 0; i < 2; i++) if (m->weights[i]) p.held_bytes += m->weights_req[i].bytes;
+    for (i = 0; i < 2; i++)
+        if (m->weights[i]) p.held_bytes += m->weights_req[i].bytes;
     p.model_hash = m->gguf.hash;
-    if (m->loaded && m->cut.experts && !l.experts) return aios__fail(err, AIOS_ERR_STATE, AIOS__NO_OFF, "the model's experts are in a cache, of which this aios_plan knows nothing");
+    if (m->loaded && m->cut.experts && !l.experts)
+        return aios__fail(
+            err, AIOS_ERR_STATE, AIOS__NO_OFF,
+            "the model's experts are in a cache, of which this aios_plan knows nothing");
     l.rows = p.rungs & AIOS_RUNG_ROWS;
     asked = least = p;
     if (p.n_expert_slots) asked.n_expert_slots = l.experts;
     if (!aios__ladder_sizes(&l, &asked) || !aios__bottom(&l, &least))
-        return aios__fail(err, AIOS_ERR_LIMIT, AIOS__NO_OFF, "the cache for this context and these sequences is too large to be counted");
+        return aios__fail(
+            err, AIOS_ERR_LIMIT, AIOS__NO_OFF,
+            "the cache for this context and these sequences is too large to be counted");
     if (least.total_bytes > asked.total_bytes) least = asked;
-    if (d.budget_bytes && (least.total_bytes > d.budget_bytes || least.held_bytes > d.budget_bytes - least.total_bytes))
-        return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.held_bytes + least.total_bytes, d.budget_bytes, "this plan needs % bytes in all; the least that would do is %", aios__u(p.held_bytes + asked.total_bytes), aios__u(p.held_bytes + least.total_bytes));
+    if (d.budget_bytes && (least.total_bytes > d.budget_bytes ||
+                           least.held_bytes > d.budget_bytes - least.total_bytes))
+        return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.held_bytes + least.total_bytes,
+                           d.budget_bytes,
+                           "this plan needs % bytes in all; the least that would do is %",
+                           aios__u(p.held_bytes + asked.total_bytes),
+                           aios__u(p.held_bytes + least.total_bytes));
     l.rows = p.rungs & AIOS_RUNG_ROWS;
     if (m->loaded) aios__set_ring(&l, &p, 4);
     if (m->loaded && p.n_expert_slots) aios__most_experts(&l, &p);
@@ -466,7 +691,12 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
         p = least;
         l.rows = p.rungs & AIOS_RUNG_ROWS;
         aios__set_ring(&l, &p, 2);
-        if (!aios__fits(&l, &p)) return aios__fail2(err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.tier_bytes[AIOS_TIER_HOT], d.hot_bytes, "the weights do not fit in hot_bytes and warm_bytes: at the least % bytes are hot and % warm", aios__u(p.tier_bytes[AIOS_TIER_HOT]), aios__u(p.tier_bytes[AIOS_TIER_WARM]));
+        if (!aios__fits(&l, &p))
+            return aios__fail2(
+                err, AIOS_ERR_MEMORY, AIOS__NO_OFF, p.tier_bytes[AIOS_TIER_HOT], d.hot_bytes,
+                "the weights do not fit in hot_bytes and warm_bytes: at the least % bytes are "
+                "hot and % warm",
+                aios__u(p.tier_bytes[AIOS_TIER_HOT]), aios__u(p.tier_bytes[AIOS_TIER_WARM]));
     }
     p.min_bytes = aios__min_u64(least.total_bytes, p.total_bytes);
     p.flags = d.flags;
@@ -476,19 +706,34 @@ AIOS_API aios_status aios_plan_make(const aios_model *m, const aios_plan_desc *d
         p.bound = AIOS_BOUND_MEMORY;
     }
     if (d.stream_bandwidth && d.stream_bandwidth < UINT64_MAX / 1000 && p.token_stream_bytes) {
-        store = p.token_stream_bytes - (p.n_expert_slots ? p.token_expert_bytes / p.n_experts * p.n_expert_slots : 0);
+        store = p.token_stream_bytes -
+                (p.n_expert_slots ? p.token_expert_bytes / p.n_experts * p.n_expert_slots : 0);
         store = d.stream_bandwidth * 1000 / (store ? store : 1);
-        if (!p.tok_s_bound_milli || store < p.tok_s_bound_milli) { p.tok_s_bound_milli = store; p.bound = AIOS_BOUND_STORAGE; }
+        if (!p.tok_s_bound_milli || store < p.tok_s_bound_milli) {
+            p.tok_s_bound_milli = store;
+            p.bound = AIOS_BOUND_STORAGE;
+        }
     }
-    if (p.n_ctx > m->hp.n_ctx_train) aios__note2(&m->log, "a context of % positions is longer than the % that the model was trained for", aios__i(p.n_ctx), aios__i(m->hp.n_ctx_train));
-    return aios__desc_fill(AIOS__ID_aios_plan, out, &p) ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF, "aios_plan was not initialised: call aios_plan_init first") : AIOS_OK;
+    if (p.n_ctx > m->hp.n_ctx_train)
+        aios__note2(&m->log,
+                    "a context of % positions is longer than the % that the model was trained for",
+                    aios__i(p.n_ctx), aios__i(m->hp.n_ctx_train));
+    return aios__desc_fill(AIOS__ID_aios_plan, out, &p)
+               ? aios__fail(err, AIOS_ERR_DESC, AIOS__NO_OFF,
+                            "aios_plan was not initialised: call aios_plan_init first")
+               : AIOS_OK;
 }
 
-/* The order in which a context takes its memory: what stays with the model comes first, so that the rest is given back in
- * reverse order, as an allocator that is a stack wants it. */
-static const uint8_t aios__request_order[][2] = {       /* kind, tier */
-    { AIOS_MEM_WEIGHTS, AIOS_TIER_HOT }, { AIOS_MEM_WEIGHTS, AIOS_TIER_WARM }, { AIOS_MEM_META, AIOS_TIER_HOT },
-    { AIOS_MEM_SCRATCH, AIOS_TIER_HOT }, { AIOS_MEM_KV, AIOS_TIER_HOT }, { AIOS_MEM_WEIGHTS, AIOS_TIER_STREAM } };
+/* The order in which a context takes its memory: what stays with the model comes first, so that
+ * the rest is given back in reverse order, as an allocator that is a stack wants it. */
+static const uint8_t aios__request_order[][2] = { /* kind, tier */
+                                                  { AIOS_MEM_WEIGHTS, AIOS_TIER_HOT },
+                                                  { AIOS_MEM_WEIGHTS, AIOS_TIER_WARM },
+                                                  { AIOS_MEM_META, AIOS_TIER_HOT },
+                                                  { AIOS_MEM_SCRATCH, AIOS_TIER_HOT },
+                                                  { AIOS_MEM_KV, AIOS_TIER_HOT },
+                                                  { AIOS_MEM_WEIGHTS, AIOS_TIER_STREAM }
+};
 
 AIOS_API aios_status aios_plan_request(const aios_plan *plan, uint32_t i, aios_mem_req *out) {
     aios_mem_req r;
@@ -497,28 +742,43 @@ AIOS_API aios_status aios_plan_request(const aios_plan *plan, uint32_t i, aios_m
     if (aios__plan_copy(&p, plan, NULL)) return AIOS_ERR_ARG;
     for (k = 0; k < sizeof aios__request_order / sizeof *aios__request_order; k++) {
         aios__plan_req(&p, aios__request_order[k][0], aios__request_order[k][1], &r);
-        if ((r.bytes || r.kind != AIOS_MEM_WEIGHTS) && n++ == i) return aios__desc_fill(AIOS__ID_aios_mem_req, out, &r);
+        if ((r.bytes || r.kind != AIOS_MEM_WEIGHTS) && n++ == i)
+            return aios__desc_fill(AIOS__ID_aios_mem_req, out, &r);
     }
     return AIOS_ERR_ARG;
 }
 
-AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *plan, uint32_t i, aios_tensor_place *out) {
+AIOS_API aios_status aios_plan_get_tensor(const aios_model *m, const aios_plan *plan, uint32_t i,
+                                          aios_tensor_place *out) {
     aios_tensor_place x;
     aios_plan p;
     aios__place at;
     aios__cut cut;
     uint64_t off[2] = { 0, 0 };
     int32_t id = (int32_t)i;
-    if (!m || !m->arch || aios__desc_copy(AIOS__ID_aios_plan, &p, plan, NULL) || i >= m->gguf.n_tensors || p.unit_bytes > AIOS__MAX_UNIT) return AIOS_ERR_ARG;
+    if (!m || !m->arch || aios__desc_copy(AIOS__ID_aios_plan, &p, plan, NULL) ||
+        i >= m->gguf.n_tensors || p.unit_bytes > AIOS__MAX_UNIT)
+        return AIOS_ERR_ARG;
     cut = aios__plan_cut(&p);
     at = aios__place_of(m, &cut, i, off);
     memset(&x, 0, sizeof x);
     x.tier = at.rows < m->gguf.tensor[i].n[1] ? (uint32_t)AIOS_TIER_STREAM : at.tier;
-    x.layout = at.layout; x.mapped = at.mapped; x.n_bytes = at.n_bytes; x.resident_tier = at.tier;
-    x.stream_bytes = at.use ? aios__rows_bytes(&m->gguf.tensor[i], aios__source_of(m, &cut, i).layout, m->gguf.tensor[i].n[1] - at.rows) * m->gguf.tensor[i].n[2] : 0;
+    x.layout = at.layout;
+    x.mapped = at.mapped;
+    x.n_bytes = at.n_bytes;
+    x.resident_tier = at.tier;
+    x.stream_bytes = at.use
+                         ? aios__rows_bytes(&m->gguf.tensor[i], aios__source_of(m, &cut, i).layout,
+                                            m->gguf.tensor[i].n[1] - at.rows) *
+                               m->gguf.tensor[i].n[2]
+                         : 0;
     x.token_bytes = at.use == AIOS__IS_TABLE ? 0 : at.n_bytes + x.stream_bytes;
     x.token_bytes = aios__token_share(m, i, x.token_bytes);
-    if (id == m->role[AIOS__T_TOKEN_EMBD].w || id == m->role[AIOS__T_POS_EMBD].w) x.token_bytes += m->gguf.tensor[i].row_bytes;
-    if (id == m->role[AIOS__T_ROPE_FREQS].w || id == m->role[AIOS__T_ROPE_LONG].w || id == m->role[AIOS__T_ROPE_SHORT].w) x.token_bytes = 0;   /* read once, at opening */
+    if (id == m->role[AIOS__T_TOKEN_EMBD].w || id == m->role[AIOS__T_POS_EMBD].w)
+        x.token_bytes += m->gguf.tensor[i].row_bytes;
+    /* read once, at opening */
+    if (id == m->role[AIOS__T_ROPE_FREQS].w || id == m->role[AIOS__T_ROPE_LONG].w ||
+        id == m->role[AIOS__T_ROPE_SHORT].w)
+        x.token_bytes = 0;
     return aios__desc_fill(AIOS__ID_aios_tensor_place, out, &x);
 }

@@ -1,24 +1,30 @@
-/* io.c: bytes of a model file, from the host's callbacks, from memory, or from the built-in file reader.
- * First in the flow. Checks every range against the stated size and every count against what was asked for; takes no memory
- * and leaves errno (GetLastError) as it found it. */
+/* io.c: bytes of a model file, from the host's callbacks, from memory, or from the built-in file
+ * reader. First in the flow. Checks every range against the stated size and every count against
+ * what was asked for; takes no memory and leaves errno (GetLastError) as it found it. */
 
 AIOS__SMALL_BEGIN
-/* Reads exactly n bytes at off into dst. A callback may deliver them in pieces; none, an error, or more than was asked for is
- * AIOS_ERR_IO, with the offset of the piece, the bytes asked for and the bytes (or negative code) that came. */
-static inline aios_status aios__io_read(const aios_io *io, uint64_t off, void *dst, uint64_t n, aios_error *err) {
+/* Reads exactly n bytes at off into dst. A callback may deliver them in pieces; none, an error,
+ * or more than was asked for is AIOS_ERR_IO, with the offset of the piece, the bytes asked for
+ * and the bytes (or negative code) that came. */
+static inline aios_status aios__io_read(const aios_io *io, uint64_t off, void *dst, uint64_t n,
+                                        aios_error *err) {
     uint64_t done = 0, end;
     if (!aios__add(off, n, &end) || end > io->n_bytes)
         return aios__fail2(err, AIOS_ERR_IO, off, n, off < io->n_bytes ? io->n_bytes - off : 0,
-                           "% bytes to read, but the file ends at byte %", aios__u(n), aios__u(io->n_bytes));
+                           "% bytes to read, but the file ends at byte %", aios__u(n),
+                           aios__u(io->n_bytes));
     while (done < n) {
         int64_t got = io->read ? io->read(io->user, off + done, (char *)dst + done, n - done) : -1;
         if (got <= 0)
             return aios__fail2(err, AIOS_ERR_IO, off + done, n - done, (uint64_t)got,
-                               got < 0 ? "reading % bytes failed: the reader returned %" : "% bytes to read, but the reader returned %",
+                               got < 0 ? "reading % bytes failed: the reader returned %"
+                                       : "% bytes to read, but the reader returned %",
                                aios__u(n - done), aios__i(got));
         if ((uint64_t)got > n - done)
-            return aios__fail2(err, AIOS_ERR_IO, off + done, n - done, (uint64_t)got,
-                               "% bytes to read, but the reader returned %: more than there is room for", aios__u(n - done), aios__i(got));
+            return aios__fail2(
+                err, AIOS_ERR_IO, off + done, n - done, (uint64_t)got,
+                "% bytes to read, but the reader returned %: more than there is room for",
+                aios__u(n - done), aios__i(got));
         done += (uint64_t)got;
     }
     return AIOS_OK;
@@ -31,17 +37,18 @@ static inline const void *aios__io_map(const aios_io *io, uint64_t off, uint64_t
     return io->map(io->user, off, n);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------ */
+/* ---- memory ---- */
 AIOS_API int64_t aios_io_memory_read(void *user, uint64_t off, void *dst, uint64_t n) {
     n = aios__min_u64(n, (uint64_t)INT64_MAX);
     memcpy(dst, (const char *)user + off, (size_t)n);
     return (int64_t)n;
 }
 AIOS_API const void *aios_io_memory_map(void *user, uint64_t off, uint64_t n) {
-    (void)n;        /* the caller, aios__io_map, has compared it with n_bytes */
+    (void)n; /* the caller, aios__io_map, has compared it with n_bytes */
     return (const char *)user + off;
 }
-AIOS_API void aios_io_memory_sized(aios_io *io, uint32_t io_bytes, const void *data, uint64_t n_bytes) {
+AIOS_API void aios_io_memory_sized(aios_io *io, uint32_t io_bytes, const void *data,
+                                   uint64_t n_bytes) {
     aios_io x;
     if (!io || io_bytes < offsetof(aios_io, submit)) return;
     aios_io_init(&x);
@@ -54,21 +61,27 @@ AIOS_API void aios_io_memory_sized(aios_io *io, uint32_t io_bytes, const void *d
     memset(io, 0, io_bytes);
     memcpy(io, &x, (size_t)aios__min_u64(io_bytes, sizeof x));
 }
-AIOS_API void (aios_io_memory)(aios_io *io, const void *data, uint64_t n_bytes) { aios_io_memory(io, data, n_bytes); }
+AIOS_API void(aios_io_memory)(aios_io *io, const void *data, uint64_t n_bytes) {
+    aios_io_memory(io, data, n_bytes);
+}
 
 AIOS__SMALL_END
-/* ---- files -------------------------------------------------------------------------------------------------
- * aios__file_open fills io for a regular file; aios__file_close takes it back. The handle lives in io->user, so nothing is
- * allocated. Reads are positional: contexts of one model may read side by side through one handle. */
-#if !defined(AIOS_NO_FILES) && !defined(_WIN32) && !defined(__unix__) && !(defined(__APPLE__) && defined(__MACH__)) && !defined(__HAIKU__) && !defined(__wasi__)
-#define AIOS_NO_FILES       /* no system that we know how to ask: the host brings an aios_io */
+/* ---- files ----
+ * aios__file_open fills io for a regular file; aios__file_close takes it back. The handle lives
+ * in io->user, so nothing is allocated. Reads are positional: contexts of one model may read
+ * side by side through one handle. */
+#if !defined(AIOS_NO_FILES) && !defined(_WIN32) && !defined(__unix__) && \
+    !(defined(__APPLE__) && defined(__MACH__)) && !defined(__HAIKU__) && !defined(__wasi__)
+#define AIOS_NO_FILES /* no system that we know how to ask: the host brings an aios_io */
 #endif
 
 #if defined(AIOS_NO_FILES)
 
 static inline aios_status aios__file_open(const char *path, aios_io *io, aios_error *err) {
     (void)io;
-    return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF, "'%': built without a file reader (AIOS_NO_FILES); give desc.io", aios__z(path));
+    return aios__fail1(err, AIOS_ERR_UNSUPPORTED, AIOS__NO_OFF,
+                       "'%': built without a file reader (AIOS_NO_FILES); give desc.io",
+                       aios__z(path));
 }
 static inline void aios__file_close(aios_io *io) { (void)io; }
 
@@ -80,7 +93,8 @@ static int64_t aios__file_read(void *user, uint64_t off, void *dst, uint64_t n) 
     memset(&at, 0, sizeof at);
     at.Offset = (DWORD)(off & 0xFFFFFFFFu);
     at.OffsetHigh = (DWORD)(off >> 32);
-    if (!ReadFile((HANDLE)user, dst, (DWORD)aios__min_u64(n, 1u << 30), &got, &at)) e = GetLastError();
+    if (!ReadFile((HANDLE)user, dst, (DWORD)aios__min_u64(n, 1u << 30), &got, &at))
+        e = GetLastError();
     SetLastError(before);
     return e == 0 ? (int64_t)got : e == ERROR_HANDLE_EOF ? 0 : -(int64_t)e;
 }
@@ -90,10 +104,12 @@ static inline aios_status aios__file_open(const char *path, aios_io *io, aios_er
     LARGE_INTEGER size;
     HANDLE h = INVALID_HANDLE_VALUE;
     const char *what = "cannot be opened";
-    if (MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, wide, (int)(sizeof wide / sizeof *wide)) <= 0)
+    if (MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, wide,
+                            (int)(sizeof wide / sizeof *wide)) <= 0)
         what = "is no UTF-8 path, or one that is too long";
     else
-        h = CreateFileW(wide, GENERIC_READ, FILE_SHARE_READ, NULL, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, NULL);
+        h = CreateFileW(wide, GENERIC_READ, FILE_SHARE_READ, NULL, OPEN_EXISTING,
+                        FILE_ATTRIBUTE_NORMAL, NULL);
     if (h != INVALID_HANDLE_VALUE) {
         what = "is not a regular file";
         if (GetFileType(h) == FILE_TYPE_DISK && GetFileSizeEx(h, &size)) {
@@ -126,8 +142,9 @@ static inline void aios__file_close(aios_io *io) {
 #include <sys/types.h>
 #include <unistd.h>
 
-/* With -std=c99 and no feature macros (a header cannot set them: the including file may have included system headers
- * already) glibc hides pread and pread64, though both are there. pread64 has one meaning whatever _FILE_OFFSET_BITS says. */
+/* With -std=c99 and no feature macros (a header cannot set them: the including file may have
+ * included system headers already) glibc hides pread and pread64, though both are there. pread64
+ * has one meaning whatever _FILE_OFFSET_BITS says. */
 #if defined(__GLIBC__)
 #ifndef __USE_LARGEFILE64
 #ifdef __cplusplus
@@ -135,7 +152,8 @@ extern "C"
 #else
 extern
 #endif
-ssize_t pread64(int fd, void *dst, size_t n, __off64_t off);
+    ssize_t
+    pread64(int fd, void *dst, size_t n, __off64_t off);
 #endif
 #define AIOS__PREAD pread64
 typedef __off64_t aios__off;
@@ -155,7 +173,8 @@ extern "C"
 #else
 extern
 #endif
-int posix_fadvise64(int fd, __off64_t off, __off64_t n, int advice);
+    int
+    posix_fadvise64(int fd, __off64_t off, __off64_t n, int advice);
 #endif
 #define AIOS__WILL_NEED(fd, off, n) ((void)posix_fadvise64(fd, off, n, 3))
 #elif defined(POSIX_FADV_WILLNEED) && !defined(__ANDROID__)
@@ -164,9 +183,11 @@ int posix_fadvise64(int fd, __off64_t off, __off64_t n, int advice);
 
 AIOS__SMALL_BEGIN
 #if defined(AIOS__WILL_NEED)
-static void aios__file_soon(void *user, uint64_t off, uint64_t n) {     /* gives an error, sets none */
-    const uint64_t most = 128 << 10;                                    /* Linux cuts a hint to what it reads ahead, and does not tell */
-    for (; n; off += most, n -= aios__min_u64(n, most)) AIOS__WILL_NEED((int)(intptr_t)user, (aios__off)off, (aios__off)aios__min_u64(n, most));
+static void aios__file_soon(void *user, uint64_t off, uint64_t n) { /* gives an error, sets none */
+    /* Linux cuts a hint to what it reads ahead, and does not tell */
+    const uint64_t most = 128 << 10;
+    for (; n; off += most, n -= aios__min_u64(n, most))
+        AIOS__WILL_NEED((int)(intptr_t)user, (aios__off)off, (aios__off)aios__min_u64(n, most));
 }
 #endif
 static int64_t aios__file_read(void *user, uint64_t off, void *dst, uint64_t n) {
@@ -180,8 +201,9 @@ static int64_t aios__file_read(void *user, uint64_t off, void *dst, uint64_t n) 
     errno = before;
     return got;
 }
-/* A file above 2 GiB on a 32-bit glibc without _FILE_OFFSET_BITS=64 is refused by open (EOVERFLOW), not misread. O_NONBLOCK:
- * a pipe must not hold us up before we see that it is one; it changes nothing for a regular file. */
+/* A file above 2 GiB on a 32-bit glibc without _FILE_OFFSET_BITS=64 is refused by open
+ * (EOVERFLOW), not misread. O_NONBLOCK: a pipe must not hold us up before we see that it is one;
+ * it changes nothing for a regular file. */
 static inline aios_status aios__file_open(const char *path, aios_io *io, aios_error *err) {
     int before = errno, fd, e;
     int flags = O_RDONLY | O_NONBLOCK | O_NOCTTY;
@@ -189,7 +211,7 @@ static inline aios_status aios__file_open(const char *path, aios_io *io, aios_er
     struct stat st;
 #if defined(O_CLOEXEC)
     flags |= O_CLOEXEC;
-#elif defined(__O_CLOEXEC)          /* glibc, strict */
+#elif defined(__O_CLOEXEC) /* glibc, strict */
     flags |= __O_CLOEXEC;
 #endif
     do fd = open(path, flags);
@@ -218,13 +240,15 @@ static inline aios_status aios__file_open(const char *path, aios_io *io, aios_er
     errno = before;
     if (e == ENOENT) what = "does not exist";
     if (e == EACCES) what = "may not be read";
-    aios__fail2(err, AIOS_ERR_IO, AIOS__NO_OFF, 0, (uint64_t)e, "'%' %", aios__z(path), aios__z(what));
+    aios__fail2(err, AIOS_ERR_IO, AIOS__NO_OFF, 0, (uint64_t)e, "'%' %", aios__z(path),
+                aios__z(what));
     return AIOS_ERR_IO;
 }
 static inline void aios__file_close(aios_io *io) {
     int before = errno;
     if (io->read != aios__file_read) return;
-    (void)close((int)(intptr_t)io->user);   /* not again after EINTR: the descriptor is gone on Linux */
+    /* not again after EINTR: the descriptor is gone on Linux */
+    (void)close((int)(intptr_t)io->user);
     errno = before;
     memset(io, 0, sizeof *io);
 }

@@ -1,122 +1,159 @@
 /* kv.c: where the cache is. Knows pages, tables and who sees what; not what is in a tile.
  *
- * A position of a sequence has a slot; 64 slots are a tile; a page holds the tiles of 64 slots for every head of a group of layers:
- * [layer][head][tile]. Layers with a sliding window are a group of their own, so that they hold no more than they see. A tile can
- * exist in up to three forms, each in pages of its own pool, found through a table per sequence:
+ * A position of a sequence has a slot; 64 slots are a tile; a page holds the tiles of 64 slots
+ * for every head of a group of layers: [layer][head][tile]. Layers with a sliding window are a
+ * group of their own, so that they hold no more than they see. A tile can exist in up to three
+ * forms, each in pages of its own pool, found through a table per sequence:
  *
  *   OPEN     as positions are written: f16 (or f32), rotated where the type is a coded one
  *   SEALED   of the type that was planned, made when all 64 positions are there
  *   OLD      of a cheaper type, made when the tile is more than `recent` tiles back
  *
- * Which form a query sees follows from its slot alone, so that no chunking and no company changes a bit: its own tile and the first
- * `keep` ones open, the others sealed, those far back old (aios__kv_look). A type that is not coded has open tiles alone.
+ * Which form a query sees follows from its slot alone, so that no chunking and no company
+ * changes a bit: its own tile and the first `keep` ones open, the others sealed, those far back
+ * old (aios__kv_look). A type that is not coded has open tiles alone.
  *
- * Pages are counted: a fork shares those of its source, and who writes into a shared one gets a copy first. An open page whose tile
- * is sealed stays as a spare until its room is needed: a sequence that is cut back a little goes on at once.
+ * Pages are counted: a fork shares those of its source, and who writes into a shared one gets a
+ * copy first. An open page whose tile is sealed stays as a spare until its room is needed: a
+ * sequence that is cut back a little goes on at once.
  *
- * Slots are positions until tokens are taken out of the middle (aios__kv_remove): then spans say which slots are alive, and by how much
- * a query is to be turned before it meets their keys. */
+ * Slots are positions until tokens are taken out of the middle (aios__kv_remove): then spans say
+ * which slots are alive, and by how much a query is to be turned before it meets their keys. */
 
 enum { AIOS__NO_PAGE = -1 };
-enum { AIOS__KV_OPEN = 0, AIOS__KV_SEALED = 1, AIOS__KV_OLD = 2, AIOS__N_FORMS = 3, AIOS__N_GROUPS = 2, AIOS__MAX_SPANS = 16 };
+enum {
+    AIOS__KV_OPEN = 0,
+    AIOS__KV_SEALED = 1,
+    AIOS__KV_OLD = 2,
+    AIOS__N_FORMS = 3,
+    AIOS__N_GROUPS = 2,
+    AIOS__MAX_SPANS = 16
+};
 enum { AIOS__ROTATED_K = 1, AIOS__ROTATED_V = 2 };
 
 typedef struct aios__pages {
     int32_t n, n_free;
-    uint64_t bytes;                     /* of one                                                           */
+    uint64_t bytes; /* of one */
     char *base;
-    int32_t *free_page;                 /* [n] stack of those not in use                                    */
-    int32_t *refs;                      /* [n] tables that name it                                          */
+    int32_t *free_page; /* [n] stack of those not in use */
+    int32_t *refs;      /* [n] tables that name it */
 } aios__pages;
 
-/* Slots from .. to-1 are alive. off: position that their keys were turned for, minus the one they have. */
-typedef struct aios__span { int32_t from, to, off; } aios__span;
+/* Slots from .. to-1 are alive. off: position that their keys were turned for, minus the one
+ * they have. */
+typedef struct aios__span {
+    int32_t from, to, off;
+} aios__span;
 typedef struct aios__kv_seq {
     int32_t n_spans, n_spilled, n_spares[AIOS__N_GROUPS];
-    int32_t tile, top, aged;            /* of the next slot; past the last that has pages; first that is not old yet */
+    /* of the next slot; past the last that has pages; first that is not old yet */
+    int32_t tile, top, aged;
     aios__span span[AIOS__MAX_SPANS];
 } aios__kv_seq;
 
 /* Work that a pass does on whole tiles. */
-typedef struct aios__kv_copy { int32_t g, seq, t, from; } aios__kv_copy;       /* the open tile was shared: from = page to copy */
-typedef struct aios__kv_seal { int32_t seq, t, seal, age; } aios__kv_seal;      /* OPEN -> SEALED, then SEALED -> OLD            */
+/* the open tile was shared: from = page to copy */
+typedef struct aios__kv_copy {
+    int32_t g, seq, t, from;
+} aios__kv_copy;
+/* OPEN -> SEALED, then SEALED -> OLD */
+typedef struct aios__kv_seal {
+    int32_t seq, t, seal, age;
+} aios__kv_seal;
 
 typedef struct aios__kv {
     int32_t n_layer, n_head_kv, n_seq, seq_tiles;
-    int32_t coded;                      /* tiles are sealed                                                 */
-    int32_t keep;                       /* first tiles that stay open                                       */
-    int32_t recent;                     /* tiles before the query's own that are not old                    */
-    int32_t sinks[AIOS__N_GROUPS];      /* first tiles that are always seen                                 */
-    int32_t behind[AIOS__N_GROUPS];     /* tiles before the query's own that are seen                       */
-    int32_t heavy;                      /* and tiles between, in group 0: those with the most mass          */
-    int32_t n_jobs;                     /* most seals of a pass                                             */
+    int32_t coded;                  /* tiles are sealed */
+    int32_t keep;                   /* first tiles that stay open */
+    int32_t recent;                 /* tiles before the query's own that are not old */
+    int32_t sinks[AIOS__N_GROUPS];  /* first tiles that are always seen */
+    int32_t behind[AIOS__N_GROUPS]; /* tiles before the query's own that are seen */
+    int32_t heavy;                  /* and tiles between, in group 0: those with the most mass */
+    int32_t n_jobs;                 /* most seals of a pass */
     aios__pages pool[AIOS__N_GROUPS][AIOS__N_FORMS];
-    int32_t *page[AIOS__N_GROUPS][AIOS__N_FORMS];       /* [n_seq][seq_tiles], or AIOS__NO_PAGE             */
-    uint8_t *group;                     /* [n_layer]                                                        */
-    uint8_t *rotated;                   /* [n_layer] AIOS__ROTATED_*                                        */
-    int32_t *type[AIOS__N_FORMS];       /* [n_layer]                                                        */
-    uint64_t *tile_bytes[AIOS__N_FORMS], *tile_off[AIOS__N_FORMS];      /* [n_layer] the layer's tiles in a page */
-    aios__kv_seq *seq;                  /* [n_seq]                                                          */
-    aios__kv_copy *copy;                /* [n_seq * N_GROUPS]                                               */
-    aios__kv_seal *seal;                /* [n_jobs]                                                         */
+    int32_t *page[AIOS__N_GROUPS][AIOS__N_FORMS]; /* [n_seq][seq_tiles], or AIOS__NO_PAGE */
+    uint8_t *group;                               /* [n_layer] */
+    uint8_t *rotated;                             /* [n_layer] AIOS__ROTATED_* */
+    int32_t *type[AIOS__N_FORMS];                 /* [n_layer] */
+    /* [n_layer] the layer's tiles in a page */
+    uint64_t *tile_bytes[AIOS__N_FORMS], *tile_off[AIOS__N_FORMS];
+    aios__kv_seq *seq;   /* [n_seq] */
+    aios__kv_copy *copy; /* [n_seq * N_GROUPS] */
+    aios__kv_seal *seal; /* [n_jobs] */
     int32_t n_copies, n_seals;
-    uint64_t *mass;                     /* [n_seq][seq_tiles] attention that a tile has got; NULL unless heavy */
-    int32_t *mass_now;                  /* the same of the pass under way                                   */
-    uint64_t bytes, pos_bytes;          /* of all pools; of one position in all layers                      */
+    uint64_t *mass;    /* [n_seq][seq_tiles] attention that a tile has got; NULL unless heavy */
+    int32_t *mass_now; /* the same of the pass under way */
+    uint64_t bytes, pos_bytes; /* of all pools; of one position in all layers */
 } aios__kv;
 
-static int32_t aios__kv_group(const aios_model *m, int32_t layer) { return aios__layer_window(m, layer) != 0; }
+static int32_t aios__kv_group(const aios_model *m, int32_t layer) {
+    return aios__layer_window(m, layer) != 0;
+}
 
 AIOS__SMALL_BEGIN
-/* ---- sizes ---------------------------------------------------------------------------------------------------- */
-enum { AIOS__ALL = 1 << 28 };           /* more tiles than there can be                                     */
+/* ---- sizes ---- */
+enum { AIOS__ALL = 1 << 28 }; /* more tiles than there can be */
 static int32_t aios__tiles(int64_t n) { return (int32_t)((n + AIOSK_TILE - 1) / AIOSK_TILE); }
-static int32_t aios__coded(int32_t type) { return aiosk_kv_k(type) >= AIOSK_KV_I8 || aiosk_kv_v(type) >= AIOSK_KV_I8; }
+static int32_t aios__coded(int32_t type) {
+    return aiosk_kv_k(type) >= AIOSK_KV_I8 || aiosk_kv_v(type) >= AIOSK_KV_I8;
+}
 /* The type of a layer's tiles in a form. */
 static int32_t aios__kv_type(const aios_plan *p, int32_t layer, int32_t form) {
-    int32_t t = p->kv_layer_type && p->kv_layer_type[layer] >= 0 ? p->kv_layer_type[layer] : p->kv_type;
+    int32_t t =
+        p->kv_layer_type && p->kv_layer_type[layer] >= 0 ? p->kv_layer_type[layer] : p->kv_type;
     if (form == AIOS__KV_OPEN) return p->kv_type == AIOSK_KV_F32 ? AIOSK_KV_F32 : AIOSK_KV_F16;
-    return form == AIOS__KV_OLD && p->kv_old_type > 0 && aiosk_tile_bytes(p->kv_old_type, 64, 64) < aiosk_tile_bytes(t, 64, 64) ? p->kv_old_type : t;
+    return form == AIOS__KV_OLD && p->kv_old_type > 0 &&
+                   aiosk_tile_bytes(p->kv_old_type, 64, 64) < aiosk_tile_bytes(t, 64, 64)
+               ? p->kv_old_type
+               : t;
 }
 static int32_t aios__kv_is_coded(const aios_model *m, const aios_plan *p) {
     int32_t l, any = 0;
-    for (l = 0; l < m->hp.n_layer; l++) any |= aios__coded(aios__kv_type(p, l, AIOS__KV_SEALED)) || aios__coded(aios__kv_type(p, l, AIOS__KV_OLD));
+    for (l = 0; l < m->hp.n_layer; l++)
+        any |= aios__coded(aios__kv_type(p, l, AIOS__KV_SEALED)) ||
+               aios__coded(aios__kv_type(p, l, AIOS__KV_OLD));
     return any;
 }
 static void aios__kv_arrays(aios__kv *kv, aios__bump *meta) {
     int32_t g, f;
     uint64_t n = (uint64_t)kv->n_seq * (uint64_t)kv->seq_tiles;
-    kv->group   = (uint8_t *)aios__take(meta, (uint64_t)kv->n_layer, 8);
+    kv->group = (uint8_t *)aios__take(meta, (uint64_t)kv->n_layer, 8);
     kv->rotated = (uint8_t *)aios__take(meta, (uint64_t)kv->n_layer, 8);
-    kv->seq   = (aios__kv_seq *)aios__take(meta, (uint64_t)kv->n_seq * sizeof *kv->seq, 8);
-    kv->copy  = (aios__kv_copy *)aios__take(meta, (uint64_t)kv->n_seq * AIOS__N_GROUPS * sizeof *kv->copy, 8);
-    kv->seal  = (aios__kv_seal *)aios__take(meta, (uint64_t)kv->n_jobs * sizeof *kv->seal, 8);
+    kv->seq = (aios__kv_seq *)aios__take(meta, (uint64_t)kv->n_seq * sizeof *kv->seq, 8);
+    kv->copy = (aios__kv_copy *)aios__take(
+        meta, (uint64_t)kv->n_seq * AIOS__N_GROUPS * sizeof *kv->copy, 8);
+    kv->seal = (aios__kv_seal *)aios__take(meta, (uint64_t)kv->n_jobs * sizeof *kv->seal, 8);
     if (kv->heavy) {
-        kv->mass     = (uint64_t *)aios__take(meta, n * 8, 8);
+        kv->mass = (uint64_t *)aios__take(meta, n * 8, 8);
         kv->mass_now = (int32_t *)aios__take(meta, n * 4, 8);
     }
     for (f = 0; f < AIOS__N_FORMS; f++) {
-        kv->type[f]       = (int32_t *)aios__take(meta, (uint64_t)kv->n_layer * 4, 8);
+        kv->type[f] = (int32_t *)aios__take(meta, (uint64_t)kv->n_layer * 4, 8);
         kv->tile_bytes[f] = (uint64_t *)aios__take(meta, (uint64_t)kv->n_layer * 8, 8);
-        kv->tile_off[f]   = (uint64_t *)aios__take(meta, (uint64_t)kv->n_layer * 8, 8);
+        kv->tile_off[f] = (uint64_t *)aios__take(meta, (uint64_t)kv->n_layer * 8, 8);
         for (g = 0; g < AIOS__N_GROUPS; g++) {
             aios__pages *p = &kv->pool[g][f];
             if (!p->n) continue;
             kv->page[g][f] = (int32_t *)aios__take(meta, n * 4, 8);
-            p->free_page   = (int32_t *)aios__take(meta, (uint64_t)p->n * 4, 8);
-            p->refs        = (int32_t *)aios__take(meta, (uint64_t)p->n * 4, 8);
+            p->free_page = (int32_t *)aios__take(meta, (uint64_t)p->n * 4, 8);
+            p->refs = (int32_t *)aios__take(meta, (uint64_t)p->n * 4, 8);
         }
     }
 }
 
-/* What the plan's numbers mean in tiles, and how many pages that takes. 0 when it cannot be counted. */
+/* What the plan's numbers mean in tiles, and how many pages that takes. 0 when it cannot be
+ * counted. */
 static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan *p) {
     const aios__hp *hp = &m->hp;
     int64_t together = p->n_seq < p->n_batch ? p->n_seq : p->n_batch;
-    int64_t flight = (p->n_batch + 62 * together) / AIOSK_TILE, full = (p->n_batch + 63 * together) / AIOSK_TILE;   /* tiles that a pass begins, but for one of each sequence, and fills */
+    /* tiles that a pass begins, but for one of each sequence, and fills */
+    int64_t flight = (p->n_batch + 62 * together) / AIOSK_TILE,
+            full = (p->n_batch + 63 * together) / AIOSK_TILE;
     int32_t g, f, l;
     memset(kv, 0, sizeof *kv);
-    kv->n_layer = hp->n_layer; kv->n_head_kv = hp->n_head_kv; kv->n_seq = p->n_seq;
+    kv->n_layer = hp->n_layer;
+    kv->n_head_kv = hp->n_head_kv;
+    kv->n_seq = p->n_seq;
     kv->seq_tiles = aios__tiles(p->n_ctx);
     if ((int64_t)kv->seq_tiles * p->n_seq > INT32_MAX) return 0;
     kv->coded = aios__kv_is_coded(m, p);
@@ -125,29 +162,45 @@ static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan 
     kv->recent = kv->coded && p->kv_old_type > 0 ? aios__tiles(p->kv_recent) : (int32_t)AIOS__ALL;
     kv->n_jobs = (int32_t)(2 * full + 2 * together + 2);
     for (g = 0; g < AIOS__N_GROUPS; g++) {
-        int64_t all = kv->seq_tiles, sees, most = (int64_t)all * p->n_seq, cap = p->kv_positions ? aios__tiles(p->kv_positions) : most, n[AIOS__N_FORMS];
+        int64_t all = kv->seq_tiles, sees, most = (int64_t)all * p->n_seq,
+                cap = p->kv_positions ? aios__tiles(p->kv_positions) : most, n[AIOS__N_FORMS];
         uint64_t page[AIOS__N_FORMS] = { 0, 0, 0 };
         int32_t any = 0;
-        kv->sinks[g]  = g == 0 && p->kv_window && p->kv_sinks >= 0 ? aios__tiles(p->kv_sinks ? p->kv_sinks : 1) : 0;
-        kv->behind[g] = g ? (m->hp.window + 62) / AIOSK_TILE : p->kv_window ? aios__tiles(p->kv_window) : (int32_t)AIOS__ALL;
+        kv->sinks[g] = g == 0 && p->kv_window && p->kv_sinks >= 0
+                           ? aios__tiles(p->kv_sinks ? p->kv_sinks : 1)
+                           : 0;
+        kv->behind[g] = g              ? (m->hp.window + 62) / AIOSK_TILE
+                        : p->kv_window ? aios__tiles(p->kv_window)
+                                       : (int32_t)AIOS__ALL;
         for (l = 0; l < hp->n_layer; l++) {
             if (aios__kv_group(m, l) != g) continue;
             any = 1;
             for (f = 0; f < AIOS__N_FORMS; f++) {
                 uint64_t tile;
-                if (!aios__mul(aiosk_tile_bytes(aios__kv_type(p, l, f), hp->hd_k, hp->hd_v), (uint64_t)hp->n_head_kv, &tile) || !aios__add(page[f], tile, &page[f])) return 0;
+                if (!aios__mul(aiosk_tile_bytes(aios__kv_type(p, l, f), hp->hd_k, hp->hd_v),
+                               (uint64_t)hp->n_head_kv, &tile) ||
+                    !aios__add(page[f], tile, &page[f]))
+                    return 0;
             }
         }
         if (!any) continue;
-        sees = (int64_t)kv->sinks[g] + kv->behind[g] + (g == 0 ? kv->heavy : 0) + 2;           /* its own tile, and one that a little cutting back needs */
+        /* its own tile, and one that a little cutting back needs */
+        sees = (int64_t)kv->sinks[g] + kv->behind[g] + (g == 0 ? kv->heavy : 0) + 2;
         if (sees > all) sees = all;
         if (cap > most) cap = most;
-        n[AIOS__KV_OPEN] = sees * p->n_seq + flight; n[AIOS__KV_SEALED] = n[AIOS__KV_OLD] = 0;
+        n[AIOS__KV_OPEN] = sees * p->n_seq + flight;
+        n[AIOS__KV_SEALED] = n[AIOS__KV_OLD] = 0;
         if (kv->coded) {
             int64_t sealed = sees - kv->keep;
-            int64_t begin = p->kv_positions ? (p->kv_positions + (int64_t)p->n_ctx - 1) / p->n_ctx : p->n_seq;      /* sequences that do not begin with another's first tile */
+            /* sequences that do not begin with another's first tile */
+            int64_t begin =
+                p->kv_positions ? (p->kv_positions + (int64_t)p->n_ctx - 1) / p->n_ctx : p->n_seq;
             n[AIOS__KV_OPEN] = p->n_seq + kv->keep * (begin < p->n_seq ? begin : p->n_seq) + flight;
-            if (kv->recent < sealed) { n[AIOS__KV_OLD] = (sealed - kv->recent) * p->n_seq + full; if (sealed > kv->recent + 2) sealed = kv->recent + 2; }     /* one that ages in the next pass, one that a little cutting back needs */
+            /* one that ages in the next pass, one that a little cutting back needs */
+            if (kv->recent < sealed) {
+                n[AIOS__KV_OLD] = (sealed - kv->recent) * p->n_seq + full;
+                if (sealed > kv->recent + 2) sealed = kv->recent + 2;
+            }
             n[AIOS__KV_SEALED] = sealed * p->n_seq + full;
         }
         for (f = 0; f < AIOS__N_FORMS; f++) {
@@ -156,7 +209,9 @@ static int32_t aios__kv_size(aios__kv *kv, const aios_model *m, const aios_plan 
             uint64_t bytes;
             x->n = (int32_t)(n[f] < top ? n[f] : top);
             x->bytes = page[f];
-            if (!aios__mul(page[f], (uint64_t)x->n, &bytes) || !aios__add(kv->bytes, bytes, &kv->bytes)) return 0;
+            if (!aios__mul(page[f], (uint64_t)x->n, &bytes) ||
+                !aios__add(kv->bytes, bytes, &kv->bytes))
+                return 0;
         }
         kv->pos_bytes += page[kv->coded ? AIOS__KV_SEALED : AIOS__KV_OPEN] / AIOSK_TILE;
     }
@@ -170,19 +225,40 @@ static uint64_t aios__overlap(int64_t a, int64_t b, int64_t c, int64_t d) {
 /* Bytes that the query at the end of a full context reads: kv of aios__kv_size. */
 static uint64_t aios__kv_read_bytes(const aios__kv *kv, const aios_model *m, const aios_plan *p) {
     uint64_t sum = 0;
-    int64_t n = p->n_ctx, own = (n - 1) / AIOSK_TILE * AIOSK_TILE, keep = (int64_t)kv->keep * AIOSK_TILE, old = own - (int64_t)kv->recent * AIOSK_TILE;
+    int64_t n = p->n_ctx, own = (n - 1) / AIOSK_TILE * AIOSK_TILE,
+            keep = (int64_t)kv->keep * AIOSK_TILE, old = own - (int64_t)kv->recent * AIOSK_TILE;
     int32_t l, i, f;
     if (!kv->coded || keep > own) keep = own;
     if (old < keep) old = keep;
     for (l = 0; l < m->hp.n_layer; l++) {
-        int64_t window = aios__layer_window(m, l), sinks = (int64_t)kv->sinks[0] * AIOSK_TILE, from = own - ((int64_t)kv->behind[0] + kv->heavy) * AIOSK_TILE;      /* heavy tiles: as if they were the next ones */
+        /* heavy tiles: as if they were the next ones */
+        int64_t window = aios__layer_window(m, l), sinks = (int64_t)kv->sinks[0] * AIOSK_TILE,
+                from = own - ((int64_t)kv->behind[0] + kv->heavy) * AIOSK_TILE;
         int64_t edge[2][2], form[AIOS__N_FORMS + 1][2];
-        if (window) { sinks = 0; from = n - window; }
+        if (window) {
+            sinks = 0;
+            from = n - window;
+        }
         if (from < sinks) from = sinks;
-        edge[0][0] = 0; edge[0][1] = sinks < n ? sinks : n; edge[1][0] = from; edge[1][1] = n;
-        form[0][0] = 0; form[0][1] = keep; form[1][0] = old; form[1][1] = own; form[2][0] = keep; form[2][1] = old; form[3][0] = own; form[3][1] = n;
-        for (i = 0; i < 2; i++) for (f = 0; f <= AIOS__N_FORMS; f++)
-            sum += aios__overlap(edge[i][0], edge[i][1], form[f][0], form[f][1]) * (uint64_t)m->hp.n_head_kv * (aiosk_tile_bytes(aios__kv_type(p, l, f % AIOS__N_FORMS), m->hp.hd_k, m->hp.hd_v) / AIOSK_TILE);
+        edge[0][0] = 0;
+        edge[0][1] = sinks < n ? sinks : n;
+        edge[1][0] = from;
+        edge[1][1] = n;
+        form[0][0] = 0;
+        form[0][1] = keep;
+        form[1][0] = old;
+        form[1][1] = own;
+        form[2][0] = keep;
+        form[2][1] = old;
+        form[3][0] = own;
+        form[3][1] = n;
+        for (i = 0; i < 2; i++)
+            for (f = 0; f <= AIOS__N_FORMS; f++)
+                sum += aios__overlap(edge[i][0], edge[i][1], form[f][0], form[f][1]) *
+                       (uint64_t)m->hp.n_head_kv *
+                       (aiosk_tile_bytes(aios__kv_type(p, l, f % AIOS__N_FORMS), m->hp.hd_k,
+                                         m->hp.hd_v) /
+                        AIOSK_TILE);
     }
     return sum;
 }
@@ -195,30 +271,36 @@ static void aios__kv_start(aios__kv *kv, const aios_model *m, const aios_plan *p
     int32_t g, f, l, i;
     char *at = (char *)base;
     for (i = 0; i < kv->n_seq; i++) aios__kv_clear_seq(&kv->seq[i]);
-    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) {
-        aios__pages *x = &kv->pool[g][f];
-        uint64_t off = 0;
-        for (l = 0; l < kv->n_layer; l++) {
-            if (aios__kv_group(m, l) != g) continue;
-            kv->group[l] = (uint8_t)g;
-            kv->type[f][l] = aios__kv_type(p, l, f);
-            if (kv->coded && aiosk_kv_k(kv->type[f][l]) >= AIOSK_KV_I8) kv->rotated[l] |= AIOS__ROTATED_K;
-            if (kv->coded && aiosk_kv_v(kv->type[f][l]) >= AIOSK_KV_I8) kv->rotated[l] |= AIOS__ROTATED_V;
-            kv->tile_bytes[f][l] = aiosk_tile_bytes(kv->type[f][l], m->hp.hd_k, m->hp.hd_v);
-            kv->tile_off[f][l] = off;
-            off += kv->tile_bytes[f][l] * (uint64_t)kv->n_head_kv;
+    for (g = 0; g < AIOS__N_GROUPS; g++)
+        for (f = 0; f < AIOS__N_FORMS; f++) {
+            aios__pages *x = &kv->pool[g][f];
+            uint64_t off = 0;
+            for (l = 0; l < kv->n_layer; l++) {
+                if (aios__kv_group(m, l) != g) continue;
+                kv->group[l] = (uint8_t)g;
+                kv->type[f][l] = aios__kv_type(p, l, f);
+                if (kv->coded && aiosk_kv_k(kv->type[f][l]) >= AIOSK_KV_I8)
+                    kv->rotated[l] |= AIOS__ROTATED_K;
+                if (kv->coded && aiosk_kv_v(kv->type[f][l]) >= AIOSK_KV_I8)
+                    kv->rotated[l] |= AIOS__ROTATED_V;
+                kv->tile_bytes[f][l] = aiosk_tile_bytes(kv->type[f][l], m->hp.hd_k, m->hp.hd_v);
+                kv->tile_off[f][l] = off;
+                off += kv->tile_bytes[f][l] * (uint64_t)kv->n_head_kv;
+            }
+            if (!x->n) continue;
+            x->base = at;
+            at += x->bytes * (uint64_t)x->n;
+            x->n_free = x->n;
+            for (i = 0; i < x->n; i++) {
+                x->free_page[i] = x->n - 1 - i;
+                x->refs[i] = 0;
+            }
+            for (i = 0; i < kv->n_seq * kv->seq_tiles; i++) kv->page[g][f][i] = AIOS__NO_PAGE;
         }
-        if (!x->n) continue;
-        x->base = at;
-        at += x->bytes * (uint64_t)x->n;
-        x->n_free = x->n;
-        for (i = 0; i < x->n; i++) { x->free_page[i] = x->n - 1 - i; x->refs[i] = 0; }
-        for (i = 0; i < kv->n_seq * kv->seq_tiles; i++) kv->page[g][f][i] = AIOS__NO_PAGE;
-    }
 }
 
 AIOS__SMALL_END
-/* ---- pages ---------------------------------------------------------------------------------------------------- */
+/* ---- pages ---- */
 static int32_t *aios__kv_row(const aios__kv *kv, int32_t g, int32_t form, int32_t seq) {
     return kv->page[g][form] ? kv->page[g][form] + (int64_t)seq * kv->seq_tiles : NULL;
 }
@@ -226,31 +308,40 @@ static int32_t aios__page_at(const aios__kv *kv, int32_t g, int32_t form, int32_
     const int32_t *row = aios__kv_row(kv, g, form, seq);
     return row ? row[t] : (int32_t)AIOS__NO_PAGE;
 }
-static void *aios__tile_of(const aios__kv *kv, int32_t g, int32_t form, int32_t page, int32_t layer, int32_t head) {
-    return kv->pool[g][form].base + (uint64_t)page * kv->pool[g][form].bytes + kv->tile_off[form][layer] + (uint64_t)head * kv->tile_bytes[form][layer];
+static void *aios__tile_of(const aios__kv *kv, int32_t g, int32_t form, int32_t page, int32_t layer,
+                           int32_t head) {
+    return kv->pool[g][form].base + (uint64_t)page * kv->pool[g][form].bytes +
+           kv->tile_off[form][layer] + (uint64_t)head * kv->tile_bytes[form][layer];
 }
 
-/* ---- who sees what -------------------------------------------------------------------------------------------- */
+/* ---- who sees what ---- */
 /* The form in which a query of tile own sees tile t. */
 static int32_t aios__kv_rule(const aios__kv *kv, int32_t own, int32_t t) {
-    return !kv->coded || t == own || t < kv->keep ? AIOS__KV_OPEN : own - t > kv->recent ? AIOS__KV_OLD : AIOS__KV_SEALED;
+    return !kv->coded || t == own || t < kv->keep ? AIOS__KV_OPEN
+           : own - t > kv->recent                 ? AIOS__KV_OLD
+                                                  : AIOS__KV_SEALED;
 }
-/* The tile t that a query of tile own sees, in *form; NULL when it sees none. What the rule asks for may be gone after tokens were taken
- * out: then it sees what there is. */
-static void *aios__kv_look(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head, int32_t own, int32_t t, int32_t *form) {
+/* The tile t that a query of tile own sees, in *form; NULL when it sees none. What the rule asks
+ * for may be gone after tokens were taken out: then it sees what there is. */
+static void *aios__kv_look(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head,
+                           int32_t own, int32_t t, int32_t *form) {
     int32_t g = kv->group[layer], f, page;
     if (t >= kv->sinks[g] && own - t > kv->behind[g] && (g || !kv->heavy)) return NULL;
     f = aios__kv_rule(kv, own, t);
     page = aios__page_at(kv, g, f, seq, t);
-    if (page == AIOS__NO_PAGE && t != own) for (f = AIOS__KV_SEALED; f < AIOS__N_FORMS && (page = aios__page_at(kv, g, f, seq, t)) == AIOS__NO_PAGE; f++) {}
+    if (page == AIOS__NO_PAGE && t != own)
+        for (f = AIOS__KV_SEALED;
+             f < AIOS__N_FORMS && (page = aios__page_at(kv, g, f, seq, t)) == AIOS__NO_PAGE; f++) {}
     if (page == AIOS__NO_PAGE) return NULL;
     *form = f;
     return aios__tile_of(kv, g, f, page, layer, head);
 }
 /* Where a position is written. */
-static void *aios__kv_open_tile(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head, int32_t slot) {
+static void *aios__kv_open_tile(const aios__kv *kv, int32_t seq, int32_t layer, int32_t head,
+                                int32_t slot) {
     int32_t g = kv->group[layer];
-    return aios__tile_of(kv, g, AIOS__KV_OPEN, aios__page_at(kv, g, AIOS__KV_OPEN, seq, slot / AIOSK_TILE), layer, head);
+    return aios__tile_of(kv, g, AIOS__KV_OPEN,
+                         aios__page_at(kv, g, AIOS__KV_OPEN, seq, slot / AIOSK_TILE), layer, head);
 }
 /* Slot of a position, which may be the next one after the last. */
 static int32_t aios__kv_slot(const aios__kv_seq *s, int32_t pos) {
@@ -262,17 +353,22 @@ static int32_t aios__kv_off(const aios__kv_seq *s) { return s->span[s->n_spans -
 
 AIOS__SMALL_BEGIN
 /* Was nothing taken out? */
-static int32_t aios__kv_whole(const aios__kv_seq *s) { return s->n_spans == 1 && s->span[0].off == 0; }
+static int32_t aios__kv_whole(const aios__kv_seq *s) {
+    return s->n_spans == 1 && s->span[0].off == 0;
+}
 /* The slot behind the first n positions. */
-static int32_t aios__kv_end(const aios__kv_seq *s, int32_t n) { return n ? aios__kv_slot(s, n - 1) + 1 : 0; }
+static int32_t aios__kv_end(const aios__kv_seq *s, int32_t n) {
+    return n ? aios__kv_slot(s, n - 1) + 1 : 0;
+}
 /* Position of the first slot that is alive and not before slot. */
 static int32_t aios__kv_pos(const aios__kv_seq *s, int32_t slot) {
     int32_t i, pos = 0;
-    for (i = 0; i < s->n_spans - 1 && slot >= s->span[i].to; i++) pos += s->span[i].to - s->span[i].from;
+    for (i = 0; i < s->n_spans - 1 && slot >= s->span[i].to; i++)
+        pos += s->span[i].to - s->span[i].from;
     return slot < s->span[i].from ? pos : pos + slot - s->span[i].from;
 }
 
-/* ---- pages that come and go ------------------------------------------------------------------------------------ */
+/* ---- pages that come and go ---- */
 /* Takes the page of an entry away; the page is free when no table names it any more. */
 static void aios__page_drop(aios__kv *kv, int32_t g, int32_t form, int32_t *entry) {
     aios__pages *p = &kv->pool[g][form];
@@ -282,14 +378,19 @@ static void aios__page_drop(aios__kv *kv, int32_t g, int32_t form, int32_t *entr
 }
 /* Is the open page of a tile a spare one? Not while the pass that seals it is under way. */
 static int32_t aios__kv_spare(const aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
-    return t < kv->seq[seq].tile && aios__page_at(kv, g, AIOS__KV_OPEN, seq, t) >= 0 && (aios__page_at(kv, g, AIOS__KV_SEALED, seq, t) != AIOS__NO_PAGE || aios__page_at(kv, g, AIOS__KV_OLD, seq, t) != AIOS__NO_PAGE);
+    return t < kv->seq[seq].tile && aios__page_at(kv, g, AIOS__KV_OPEN, seq, t) >= 0 &&
+           (aios__page_at(kv, g, AIOS__KV_SEALED, seq, t) != AIOS__NO_PAGE ||
+            aios__page_at(kv, g, AIOS__KV_OLD, seq, t) != AIOS__NO_PAGE);
 }
 /* Gives up the spare open pages of a sequence. */
 static void aios__kv_unspare(aios__kv *kv, int32_t g, int32_t seq) {
     aios__kv_seq *s = &kv->seq[seq];
     int32_t t;
     for (t = s->tile < kv->seq_tiles ? s->tile : kv->seq_tiles - 1; t >= 0 && s->n_spares[g]; t--)
-        if (aios__kv_spare(kv, g, seq, t)) { aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, seq) + t); s->n_spares[g]--; }
+        if (aios__kv_spare(kv, g, seq, t)) {
+            aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, seq) + t);
+            s->n_spares[g]--;
+        }
 }
 /* Takes a page for an entry; the room must be there (aios__kv_fits). */
 static void aios__page_take(aios__kv *kv, int32_t g, int32_t form, int32_t *entry) {
@@ -301,51 +402,72 @@ static void aios__page_take(aios__kv *kv, int32_t g, int32_t form, int32_t *entr
 }
 static int32_t aios__kv_pages(const aios__kv *kv) {
     int32_t g, f, n = 0;
-    for (g = 0; g < AIOS__N_GROUPS; g++) for (f = 0; f < AIOS__N_FORMS; f++) n += kv->pool[g][f].n;
+    for (g = 0; g < AIOS__N_GROUPS; g++)
+        for (f = 0; f < AIOS__N_FORMS; f++) n += kv->pool[g][f].n;
     return n;
 }
 
-/* ---- growing and cutting --------------------------------------------------------------------------------------- */
+/* ---- growing and cutting ---- */
 /* What slots from .. upto-1 of a sequence ask for, counted into need; or, with need NULL, taken. */
-static void aios__kv_touch(aios__kv *kv, int32_t seq, int32_t from, int32_t upto, int32_t (*need)[AIOS__N_FORMS]) {
+static void aios__kv_touch(aios__kv *kv, int32_t seq, int32_t from, int32_t upto,
+                           int32_t (*need)[AIOS__N_FORMS]) {
     aios__kv_seq *s = &kv->seq[seq];
     int32_t g, t, first = from / AIOSK_TILE, last = (upto - 1) / AIOSK_TILE;
     for (g = 0; g < AIOS__N_GROUPS; g++) {
-        int32_t *open = aios__kv_row(kv, g, AIOS__KV_OPEN, seq), *sealed = aios__kv_row(kv, g, AIOS__KV_SEALED, seq), *old = aios__kv_row(kv, g, AIOS__KV_OLD, seq);
+        int32_t *open = aios__kv_row(kv, g, AIOS__KV_OPEN, seq),
+                *sealed = aios__kv_row(kv, g, AIOS__KV_SEALED, seq),
+                *old = aios__kv_row(kv, g, AIOS__KV_OLD, seq);
         if (!open) continue;
         for (t = first; t <= last; t++) {
-            int32_t shared = open[t] != AIOS__NO_PAGE && kv->pool[g][AIOS__KV_OPEN].refs[open[t]] > 1, seal = sealed && t >= kv->keep && (t + 1) * AIOSK_TILE <= upto;
-            if (need) { need[g][AIOS__KV_OPEN] += shared || open[t] == AIOS__NO_PAGE; need[g][AIOS__KV_SEALED] += seal; continue; }
+            int32_t shared =
+                        open[t] != AIOS__NO_PAGE && kv->pool[g][AIOS__KV_OPEN].refs[open[t]] > 1,
+                    seal = sealed && t >= kv->keep && (t + 1) * AIOSK_TILE <= upto;
+            if (need) {
+                need[g][AIOS__KV_OPEN] += shared || open[t] == AIOS__NO_PAGE;
+                need[g][AIOS__KV_SEALED] += seal;
+                continue;
+            }
             if (shared) {
                 aios__kv_copy *c = &kv->copy[kv->n_copies++];
-                c->g = g; c->seq = seq; c->t = t; c->from = open[t];        /* the table's count goes over to the job */
+                /* the table's count goes over to the job */
+                c->g = g;
+                c->seq = seq;
+                c->t = t;
+                c->from = open[t];
             }
             if (shared || open[t] == AIOS__NO_PAGE) aios__page_take(kv, g, AIOS__KV_OPEN, &open[t]);
             if (seal) aios__page_take(kv, g, AIOS__KV_SEALED, &sealed[t]);
         }
         for (t = s->aged > kv->keep ? s->aged : kv->keep; old && t < last - kv->recent; t++) {
-            if (need) need[g][AIOS__KV_OLD] += t >= first || sealed[t] != AIOS__NO_PAGE;
-            else if (sealed[t] != AIOS__NO_PAGE) aios__page_take(kv, g, AIOS__KV_OLD, &old[t]);
+            if (need)
+                need[g][AIOS__KV_OLD] += t >= first || sealed[t] != AIOS__NO_PAGE;
+            else if (sealed[t] != AIOS__NO_PAGE)
+                aios__page_take(kv, g, AIOS__KV_OLD, &old[t]);
         }
     }
 }
-/* Is there room for slots from .. upto-1? If not, the first pool that is short, in *g and *f, looking from the one that they name. */
-static int32_t aios__kv_room(aios__kv *kv, int32_t seq, int32_t from, int32_t upto, int32_t *g, int32_t *f) {
+/* Is there room for slots from .. upto-1? If not, the first pool that is short, in *g and *f,
+ * looking from the one that they name. */
+static int32_t aios__kv_room(aios__kv *kv, int32_t seq, int32_t from, int32_t upto, int32_t *g,
+                             int32_t *f) {
     int32_t need[AIOS__N_GROUPS][AIOS__N_FORMS], have, s;
     memset(need, 0, sizeof need);
     aios__kv_touch(kv, seq, from, upto, need);
-    for (; *g < AIOS__N_GROUPS; ++*g, *f = 0) for (; *f < AIOS__N_FORMS; ++*f) {
-        have = kv->pool[*g][*f].n_free;
-        for (s = 0; *f == AIOS__KV_OPEN && have < need[*g][*f] && s < kv->n_seq; s++) have += kv->seq[s].n_spares[*g];
-        if (have < need[*g][*f]) return 0;
-    }
+    for (; *g < AIOS__N_GROUPS; ++*g, *f = 0)
+        for (; *f < AIOS__N_FORMS; ++*f) {
+            have = kv->pool[*g][*f].n_free;
+            for (s = 0; *f == AIOS__KV_OPEN && have < need[*g][*f] && s < kv->n_seq; s++)
+                have += kv->seq[s].n_spares[*g];
+            if (have < need[*g][*f]) return 0;
+        }
     return 1;
 }
 static int32_t aios__kv_fits(aios__kv *kv, int32_t seq, int32_t from, int32_t upto) {
     int32_t g = 0, f = 0;
     return aios__kv_room(kv, seq, from, upto, &g, &f);
 }
-/* Gives slots from .. upto-1 their pages, for a pass that will write them, and notes what it has to copy, to seal and to age. */
+/* Gives slots from .. upto-1 their pages, for a pass that will write them, and notes what it has
+ * to copy, to seal and to age. */
 static void aios__kv_grow(aios__kv *kv, int32_t seq, int32_t from, int32_t upto) {
     aios__kv_seq *s = &kv->seq[seq];
     int32_t t, first = from / AIOSK_TILE, last = (upto - 1) / AIOSK_TILE;
@@ -353,11 +475,14 @@ static void aios__kv_grow(aios__kv *kv, int32_t seq, int32_t from, int32_t upto)
     if (s->top <= last) s->top = last + 1;
     for (t = s->aged > kv->keep ? s->aged : kv->keep; kv->coded && t <= last; t++) {
         aios__kv_seal *j = &kv->seal[kv->n_seals];
-        j->seq = seq; j->t = t;
+        j->seq = seq;
+        j->t = t;
         j->age = t < last - kv->recent;
         j->seal = t >= first && (t + 1) * AIOSK_TILE <= upto;
-        if (!j->age && t < first) t = first - 1;
-        else kv->n_seals += j->age || j->seal;
+        if (!j->age && t < first)
+            t = first - 1;
+        else
+            kv->n_seals += j->age || j->seal;
     }
 }
 /* A tile in no form any more. */
@@ -365,85 +490,118 @@ static void aios__tile_drop(aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
     int32_t f;
     if (g == 0 && kv->heavy) kv->mass[(int64_t)seq * kv->seq_tiles + t] = 0;
     kv->seq[seq].n_spares[g] -= aios__kv_spare(kv, g, seq, t);
-    for (f = 0; f < AIOS__N_FORMS; f++) if (kv->page[g][f]) aios__page_drop(kv, g, f, aios__kv_row(kv, g, f, seq) + t);
+    for (f = 0; f < AIOS__N_FORMS; f++)
+        if (kv->page[g][f]) aios__page_drop(kv, g, f, aios__kv_row(kv, g, f, seq) + t);
 }
 /* Is a tile there in any form? */
 static int32_t aios__kv_has(const aios__kv *kv, int32_t g, int32_t seq, int32_t t) {
     int32_t f;
-    for (f = 0; f < AIOS__N_FORMS; f++) if (aios__page_at(kv, g, f, seq, t) != AIOS__NO_PAGE) return 1;
+    for (f = 0; f < AIOS__N_FORMS; f++)
+        if (aios__page_at(kv, g, f, seq, t) != AIOS__NO_PAGE) return 1;
     return 0;
 }
-/* Between the sinks and what is behind the next query, the tiles with the most mass stay; the newer of two equal ones. */
+/* Between the sinks and what is behind the next query, the tiles with the most mass stay; the
+ * newer of two equal ones. */
 static void aios__kv_thin(aios__kv *kv, int32_t seq, int32_t own) {
     const uint64_t *mass = kv->mass + (int64_t)seq * kv->seq_tiles;
     for (;;) {
         int32_t t, n = 0, least = -1;
         for (t = kv->sinks[0]; t < own - kv->behind[0]; t++)
-            if (aios__kv_has(kv, 0, seq, t)) { n++; if (least < 0 || mass[t] < mass[least]) least = t; }
+            if (aios__kv_has(kv, 0, seq, t)) {
+                n++;
+                if (least < 0 || mass[t] < mass[least]) least = t;
+            }
         if (n <= kv->heavy) return;
         aios__tile_drop(kv, 0, seq, least);
     }
 }
-/* How many slots from this one on a pass may write: with heavy tiles, what one tile sees is settled before the next begins. */
+/* How many slots from this one on a pass may write: with heavy tiles, what one tile sees is
+ * settled before the next begins. */
 static int32_t aios__kv_stride(const aios__kv *kv, int32_t slot) {
-    int64_t whole = ((int64_t)kv->sinks[0] + kv->behind[0] + kv->heavy + 1) * AIOSK_TILE;      /* behind: AIOS__ALL where all are seen */
-    return !kv->heavy || whole - slot > INT32_MAX ? INT32_MAX : slot < whole ? (int32_t)(whole - slot) : AIOSK_TILE - slot % AIOSK_TILE;
+    /* behind: AIOS__ALL where all are seen */
+    int64_t whole = ((int64_t)kv->sinks[0] + kv->behind[0] + kv->heavy + 1) * AIOSK_TILE;
+    return !kv->heavy || whole - slot > INT32_MAX ? INT32_MAX
+           : slot < whole                         ? (int32_t)(whole - slot)
+                                                  : AIOSK_TILE - slot % AIOSK_TILE;
 }
 /* The pass has written slots below upto: what no later query needs goes. */
 static void aios__kv_done(aios__kv *kv, int32_t seq, int32_t upto) {
     aios__kv_seq *s = &kv->seq[seq];
-    int32_t g, t, was = s->tile, own = upto / AIOSK_TILE, aged = (upto - 1) / AIOSK_TILE - kv->recent;
+    int32_t g, t, was = s->tile, own = upto / AIOSK_TILE,
+                  aged = (upto - 1) / AIOSK_TILE - kv->recent;
     s->tile = own;
     for (g = 0; g < AIOS__N_GROUPS; g++) {
         int32_t *sealed = aios__kv_row(kv, g, AIOS__KV_SEALED, seq);
         if (!kv->pool[g][AIOS__KV_OPEN].n) continue;
-        /* one tile more than the rules ask for stays, so that a sequence can be cut back by that much */
+        /* one tile more than the rules ask for stays, so that a sequence can be cut back by that
+         * much */
         for (t = was; t < own; t++) s->n_spares[g] += aios__kv_spare(kv, g, seq, t);
-        for (t = was - kv->behind[g] - 2; t < own - kv->behind[g] - 1; t++) if (t >= kv->sinks[g] && t >= 0 && (g || !kv->heavy)) aios__tile_drop(kv, g, seq, t);
+        for (t = was - kv->behind[g] - 2; t < own - kv->behind[g] - 1; t++)
+            if (t >= kv->sinks[g] && t >= 0 && (g || !kv->heavy)) aios__tile_drop(kv, g, seq, t);
         if (g == 0 && kv->heavy) {
             uint64_t *mass = kv->mass + (int64_t)seq * kv->seq_tiles;
             int32_t *now = kv->mass_now + (int64_t)seq * kv->seq_tiles;
-            for (t = 0; t < s->top; t++) { mass[t] += (uint64_t)now[t]; now[t] = 0; }
+            for (t = 0; t < s->top; t++) {
+                mass[t] += (uint64_t)now[t];
+                now[t] = 0;
+            }
             if (own > was) aios__kv_thin(kv, seq, own);
         }
-        for (t = s->aged - 1; t < aged - 1; t++) if (t >= kv->keep && aios__page_at(kv, g, AIOS__KV_OLD, seq, t) != AIOS__NO_PAGE) aios__page_drop(kv, g, AIOS__KV_SEALED, &sealed[t]);
+        for (t = s->aged - 1; t < aged - 1; t++)
+            if (t >= kv->keep && aios__page_at(kv, g, AIOS__KV_OLD, seq, t) != AIOS__NO_PAGE)
+                aios__page_drop(kv, g, AIOS__KV_SEALED, &sealed[t]);
     }
     if (aged > s->aged) s->aged = aged;
 }
 /* Is a tile that a query of tile own sees gone? exact: in the form that it wants. */
-static int32_t aios__kv_gone(const aios__kv *kv, int32_t g, int32_t seq, int32_t own, int32_t exact) {
+static int32_t aios__kv_gone(const aios__kv *kv, int32_t g, int32_t seq, int32_t own,
+                             int32_t exact) {
     int32_t t, f, some;
     for (t = 0; t < own; t++) {
         if (t >= kv->sinks[g] && own - t > kv->behind[g]) continue;
-        for (some = f = 0; f < AIOS__N_FORMS; f++) some |= aios__page_at(kv, g, f, seq, t) != AIOS__NO_PAGE && (!exact || f == aios__kv_rule(kv, own, t));
+        for (some = f = 0; f < AIOS__N_FORMS; f++)
+            some |= aios__page_at(kv, g, f, seq, t) != AIOS__NO_PAGE &&
+                    (!exact || f == aios__kv_rule(kv, own, t));
         if (!some) return 1;
     }
     return 0;
 }
-/* Forgets slots from n on. Gives the slot to go on from: n, or one before it when what was written behind it is gone: then the tokens
- * from there on have to go through the model again. */
+/* Forgets slots from n on. Gives the slot to go on from: n, or one before it when what was
+ * written behind it is gone: then the tokens from there on have to go through the model again. */
 static int32_t aios__kv_cut(aios__kv *kv, int32_t seq, int32_t n) {
     aios__kv_seq *s = &kv->seq[seq];
     int32_t g, t, own = n / AIOSK_TILE, at = n, whole = s->span[0].off == 0 && s->span[0].to >= n;
-    int32_t back = own < s->tile || s->span[s->n_spans - 1].from >= n;      /* queries come again that saw other tiles than the next one would have */
+    /* queries come again that saw other tiles than the next one would have */
+    int32_t back = own < s->tile || s->span[s->n_spans - 1].from >= n;
     for (g = 0; g < AIOS__N_GROUPS; g++) {
         if (!kv->pool[g][AIOS__KV_OPEN].n) continue;
         for (t = s->top - 1; t >= own + (n % AIOSK_TILE != 0); t--) aios__tile_drop(kv, g, seq, t);
-        for (t = s->aged > 0 ? s->aged : 0; t < s->top; t++) if (kv->page[g][AIOS__KV_OLD]) aios__page_drop(kv, g, AIOS__KV_OLD, aios__kv_row(kv, g, AIOS__KV_OLD, seq) + t);
+        for (t = s->aged > 0 ? s->aged : 0; t < s->top; t++)
+            if (kv->page[g][AIOS__KV_OLD])
+                aios__page_drop(kv, g, AIOS__KV_OLD, aios__kv_row(kv, g, AIOS__KV_OLD, seq) + t);
         if (n % AIOSK_TILE) {
             s->n_spares[g] -= aios__kv_spare(kv, g, seq, own);
-            if (kv->page[g][AIOS__KV_SEALED]) aios__page_drop(kv, g, AIOS__KV_SEALED, aios__kv_row(kv, g, AIOS__KV_SEALED, seq) + own);
-            if (kv->page[g][AIOS__KV_OLD]) aios__page_drop(kv, g, AIOS__KV_OLD, aios__kv_row(kv, g, AIOS__KV_OLD, seq) + own);
-            if (aios__page_at(kv, g, AIOS__KV_OPEN, seq, own) == AIOS__NO_PAGE && at > own * AIOSK_TILE) at = own * AIOSK_TILE;
+            if (kv->page[g][AIOS__KV_SEALED])
+                aios__page_drop(kv, g, AIOS__KV_SEALED,
+                                aios__kv_row(kv, g, AIOS__KV_SEALED, seq) + own);
+            if (kv->page[g][AIOS__KV_OLD])
+                aios__page_drop(kv, g, AIOS__KV_OLD, aios__kv_row(kv, g, AIOS__KV_OLD, seq) + own);
+            if (aios__page_at(kv, g, AIOS__KV_OPEN, seq, own) == AIOS__NO_PAGE &&
+                at > own * AIOSK_TILE)
+                at = own * AIOSK_TILE;
         }
-        /* further back than what was kept for it: all anew. Where tokens were taken out, only a model's own window cannot do without */
-        if (back && (whole || g > 0) && (g > 0 || !kv->heavy) && aios__kv_gone(kv, g, seq, own, whole)) at = 0;
+        /* further back than what was kept for it: all anew. Where tokens were taken out, only a
+         * model's own window cannot do without */
+        if (back && (whole || g > 0) && (g > 0 || !kv->heavy) &&
+            aios__kv_gone(kv, g, seq, own, whole))
+            at = 0;
     }
     s->top = own + (n % AIOSK_TILE != 0);
     if (s->tile > own) s->tile = own;
     if (s->aged > own) s->aged = own;
     while (s->n_spans > 1 && s->span[s->n_spans - 1].from >= n) s->n_spans--;
-    if (s->span[s->n_spans - 1].to < at) at = s->span[s->n_spans - 1].to;           /* in a gap: what is before it */
+    /* in a gap: what is before it */
+    if (s->span[s->n_spans - 1].to < at) at = s->span[s->n_spans - 1].to;
     s->span[s->n_spans - 1].to = INT32_MAX;
     if (n == 0) aios__kv_clear_seq(s);
     return at == n ? n : aios__kv_cut(kv, seq, at);
@@ -461,58 +619,80 @@ static void aios__kv_undo(aios__kv *kv) {
 }
 /* What it has looked at counts for nothing. */
 static void aios__kv_unread(aios__kv *kv, int32_t seq) {
-    if (kv->heavy) memset(kv->mass_now + (int64_t)seq * kv->seq_tiles, 0, (size_t)kv->seq_tiles * 4);
+    if (kv->heavy)
+        memset(kv->mass_now + (int64_t)seq * kv->seq_tiles, 0, (size_t)kv->seq_tiles * 4);
 }
 /* A pass that is finished. */
 static void aios__kv_settle(aios__kv *kv) {
     int32_t i;
-    for (i = 0; i < kv->n_copies; i++) aios__page_drop(kv, kv->copy[i].g, AIOS__KV_OPEN, &kv->copy[i].from);
+    for (i = 0; i < kv->n_copies; i++)
+        aios__page_drop(kv, kv->copy[i].g, AIOS__KV_OPEN, &kv->copy[i].from);
     kv->n_copies = kv->n_seals = 0;
 }
 
-/* ---- sharing --------------------------------------------------------------------------------------------------- */
-/* dst, which is empty, shares the first n slots of src. Gives the slot that dst goes on from, as aios__kv_cut does. */
+/* ---- sharing ---- */
+/* dst, which is empty, shares the first n slots of src. Gives the slot that dst goes on from, as
+ * aios__kv_cut does. */
 static int32_t aios__kv_fork(aios__kv *kv, int32_t dst, int32_t src, int32_t n) {
     aios__kv_seq *s = &kv->seq[src], *d = &kv->seq[dst];
     int32_t g, f, t, i, own = n / AIOSK_TILE, top = own + (n % AIOSK_TILE != 0);
     if (top > s->top) top = s->top;
     *d = *s;
     d->top = top;
-    if (kv->heavy) memcpy(kv->mass + (int64_t)dst * kv->seq_tiles, kv->mass + (int64_t)src * kv->seq_tiles, (size_t)top * 8);
+    if (kv->heavy)
+        memcpy(kv->mass + (int64_t)dst * kv->seq_tiles, kv->mass + (int64_t)src * kv->seq_tiles,
+               (size_t)top * 8);
     for (g = 0; g < AIOS__N_GROUPS; g++) {
         d->n_spares[g] = 0;
         for (f = 0; f < AIOS__N_FORMS; f++) {
             int32_t *from = aios__kv_row(kv, g, f, src), *to = aios__kv_row(kv, g, f, dst);
             for (t = 0; from && t < top; t++) {
-                if (from[t] == AIOS__NO_PAGE || (f == AIOS__KV_OLD && t >= s->aged) || (f == AIOS__KV_OPEN && t < own && aios__kv_spare(kv, g, src, t))) continue;
+                if (from[t] == AIOS__NO_PAGE || (f == AIOS__KV_OLD && t >= s->aged) ||
+                    (f == AIOS__KV_OPEN && t < own && aios__kv_spare(kv, g, src, t)))
+                    continue;
                 to[t] = from[t];
-                for (i = 0; f == AIOS__KV_OPEN && i < kv->n_copies; i++)        /* a copy that a pass has yet to make, or may drop */
-                    if (kv->copy[i].g == g && kv->copy[i].seq == src && kv->copy[i].t == t) to[t] = kv->copy[i].from;
+                /* a copy that a pass has yet to make, or may drop */
+                for (i = 0; f == AIOS__KV_OPEN && i < kv->n_copies; i++)
+                    if (kv->copy[i].g == g && kv->copy[i].seq == src && kv->copy[i].t == t)
+                        to[t] = kv->copy[i].from;
                 kv->pool[g][f].refs[to[t]]++;
             }
         }
-        for (t = own; t < top; t++) if (aios__kv_spare(kv, g, dst, t)) {     /* a spare is nobody else's; aios__kv_cut makes it an open tile */
-            d->n_spares[g]++;
-            s->n_spares[g]--;
-            aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, src) + t);
-        }
+        /* a spare is nobody else's; aios__kv_cut makes it an open tile */
+        for (t = own; t < top; t++)
+            if (aios__kv_spare(kv, g, dst, t)) {
+                d->n_spares[g]++;
+                s->n_spares[g]--;
+                aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, src) + t);
+            }
     }
     return aios__kv_cut(kv, dst, n);
 }
 
-/* Takes positions a .. b-1 (all written, others behind them) out of the middle: later ones move down. Tiles that are wholly dead go, and so do
- * their slots. 0: the sequence would fall into more pieces than are kept. */
+/* Takes positions a .. b-1 (all written, others behind them) out of the middle: later ones move
+ * down. Tiles that are wholly dead go, and so do their slots. 0: the sequence would fall into
+ * more pieces than are kept. */
 static int32_t aios__kv_remove(aios__kv *kv, int32_t seq, int32_t a, int32_t b) {
     aios__kv_seq *s = &kv->seq[seq];
     aios__span x[AIOS__MAX_SPANS + 1];
-    int32_t from = aios__kv_slot(s, a), to = aios__kv_slot(s, b - 1) + 1, g, f, i, n = 0, at = 0, k, t, t0, t1;
+    int32_t from = aios__kv_slot(s, a), to = aios__kv_slot(s, b - 1) + 1, g, f, i, n = 0, at = 0, k,
+            t, t0, t1;
     for (i = 0; i < s->n_spans; i++) {
         aios__span p = s->span[i];
-        if (p.from < from) { x[n] = p; if (p.to > from) x[n].to = from; n++; }
-        if (p.to > to) { x[n] = p; x[n].off += b - a; if (p.from < to) x[n].from = to; n++; }
+        if (p.from < from) {
+            x[n] = p;
+            if (p.to > from) x[n].to = from;
+            n++;
+        }
+        if (p.to > to) {
+            x[n] = p;
+            x[n].off += b - a;
+            if (p.from < to) x[n].from = to;
+            n++;
+        }
     }
     if (n > AIOS__MAX_SPANS) return 0;
-    while (x[at].from < to) at++;               /* the first piece behind the gap                           */
+    while (x[at].from < to) at++; /* the first piece behind the gap */
     t0 = at ? (x[at - 1].to + AIOSK_TILE - 1) / AIOSK_TILE : 0;
     t1 = x[at].from / AIOSK_TILE;
     k = t1 > t0 ? t1 - t0 : 0;
@@ -522,18 +702,35 @@ static int32_t aios__kv_remove(aios__kv *kv, int32_t seq, int32_t a, int32_t b) 
         for (f = 0; f < AIOS__N_FORMS; f++) {
             int32_t *row = aios__kv_row(kv, g, f, seq);
             if (!row) continue;
-            for (t = t0; t + k < s->top; t++) { row[t] = row[t + k]; row[t + k] = AIOS__NO_PAGE; }
+            for (t = t0; t + k < s->top; t++) {
+                row[t] = row[t + k];
+                row[t + k] = AIOS__NO_PAGE;
+            }
         }
         if (g == 0 && kv->heavy) {
             uint64_t *mass = kv->mass + (int64_t)seq * kv->seq_tiles;
-            for (t = t0; t + k < s->top; t++) { mass[t] = mass[t + k]; mass[t + k] = 0; }
+            for (t = t0; t + k < s->top; t++) {
+                mass[t] = mass[t + k];
+                mass[t + k] = 0;
+            }
         }
     }
-    for (i = at; i < n; i++) { x[i].from -= k * AIOSK_TILE; if (x[i].to != INT32_MAX) x[i].to -= k * AIOSK_TILE; }
+    for (i = at; i < n; i++) {
+        x[i].from -= k * AIOSK_TILE;
+        if (x[i].to != INT32_MAX) x[i].to -= k * AIOSK_TILE;
+    }
     if (k) s->tile -= k;
-    for (g = 0; k && g < AIOS__N_GROUPS; g++)   /* its spare page is nothing to count on, though a first tile would be seen open */
-        for (t = t0; t < kv->keep; t++) if (aios__kv_spare(kv, g, seq, t)) { aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, seq) + t); s->n_spares[g]--; }
-    if (k) { s->top -= k; s->aged = s->aged >= t1 ? s->aged - k : s->aged > t0 ? t0 : s->aged; }
+    /* its spare page is nothing to count on, though a first tile would be seen open */
+    for (g = 0; k && g < AIOS__N_GROUPS; g++)
+        for (t = t0; t < kv->keep; t++)
+            if (aios__kv_spare(kv, g, seq, t)) {
+                aios__page_drop(kv, g, AIOS__KV_OPEN, aios__kv_row(kv, g, AIOS__KV_OPEN, seq) + t);
+                s->n_spares[g]--;
+            }
+    if (k) {
+        s->top -= k;
+        s->aged = s->aged >= t1 ? s->aged - k : s->aged > t0 ? t0 : s->aged;
+    }
     memcpy(s->span, x, (size_t)n * sizeof *x);
     s->n_spans = n;
     return 1;

@@ -1,29 +1,39 @@
-/* experts.c: mixtures of experts: which experts a token goes to, and which tokens an expert gets. Knows numbers and lists, no program.
+/* experts.c: mixtures of experts: which experts a token goes to, and which tokens an expert
+ * gets. Knows numbers and lists, no program.
  *
- * A pair is a token and one of its experts. The pairs of a layer are ordered by expert, and by token within one, so that the
- * columns of an expert lie side by side: column c of the pair buffers is pair c of that order. An expert's columns are cut
- * into blocks, which tasks take: the program's ops work on blocks, and what a pair gives depends on no other pair. A token's results are
- * summed in the order in which it chose its experts, so that company changes no bit. */
+ * A pair is a token and one of its experts. The pairs of a layer are ordered by expert, and by
+ * token within one, so that the columns of an expert lie side by side: column c of the pair
+ * buffers is pair c of that order. An expert's columns are cut into blocks, which tasks take:
+ * the program's ops work on blocks, and what a pair gives depends on no other pair. A token's
+ * results are summed in the order in which it chose its experts, so that company changes no bit. */
 
-/* The matrix of one expert, where each is a tensor of its own: in memory (NULL: not resident), in a file. */
-typedef struct aios__expert { const void *p; uint64_t off; uint32_t part, reserved; } aios__expert;
+/* The matrix of one expert, where each is a tensor of its own: in memory (NULL: not resident),
+ * in a file. */
+typedef struct aios__expert {
+    const void *p;
+    uint64_t off;
+    uint32_t part, reserved;
+} aios__expert;
 
-typedef struct aios__cols { int32_t expert, col, n; } aios__cols;       /* columns col .. col+n-1 are the expert's  */
+/* columns col .. col+n-1 are the expert's */
+typedef struct aios__cols {
+    int32_t expert, col, n;
+} aios__cols;
 
 /* Of one layer at a time, but for n_read. */
 typedef struct aios__moe {
-    int32_t n_expert, n_used, block_cols;       /* block_cols: of a block at the most                       */
-    int32_t n_blocks, n_active;                 /* of this pass and layer; active: experts with a column    */
-    int32_t block0, block1;                     /* the blocks that are due: all, or those whose experts are there */
+    int32_t n_expert, n_used, block_cols; /* block_cols: of a block at the most */
+    int32_t n_blocks, n_active; /* of this pass and layer; active: experts with a column */
+    int32_t block0, block1;     /* the blocks that are due: all, or those whose experts are there */
     uint64_t logit_stride;
-    float *logit;                               /* [n_batch][logit_stride] of the experts, then of the shared expert's gate */
-    float *weight;                              /* [n_batch][n_used]                                        */
-    int32_t *chosen, *col;                      /* [n_batch][n_used] experts of a token; columns of its pairs */
-    int32_t *token;                             /* [n_batch * n_used] of each column                        */
-    int32_t *first;                             /* [n_expert + 1] first column of each expert               */
-    int32_t *order;                             /* [n_expert] the active ones as their columns lie          */
-    aios__cols *block;                          /* [aios__moe_blocks]                                       */
-    int32_t *n_read;                            /* [n_layer] how often weights of an expert were read in this pass */
+    float *logit;  /* [n_batch][logit_stride] of the experts, then of the shared expert's gate */
+    float *weight; /* [n_batch][n_used] */
+    int32_t *chosen, *col; /* [n_batch][n_used] experts of a token; columns of its pairs */
+    int32_t *token;        /* [n_batch * n_used] of each column */
+    int32_t *first;        /* [n_expert + 1] first column of each expert */
+    int32_t *order;        /* [n_expert] the active ones as their columns lie */
+    aios__cols *block;     /* [aios__moe_blocks] */
+    int32_t *n_read;       /* [n_layer] how often weights of an expert were read in this pass */
 } aios__moe;
 
 AIOS__SMALL_BEGIN
@@ -35,22 +45,25 @@ static uint64_t aios__moe_blocks(const aios__moe *m, uint64_t n_tokens) {
 static void aios__moe_layout(aios__moe *m, aios__bump *b, uint64_t n_tokens, uint64_t n_layer) {
     uint64_t pairs = n_tokens * (uint64_t)m->n_used;
     m->logit_stride = aios__round_up((uint64_t)m->n_expert + 1, 16);
-    m->logit  = (float *)aios__take(b, n_tokens * m->logit_stride * 4, 64);
+    m->logit = (float *)aios__take(b, n_tokens * m->logit_stride * 4, 64);
     m->weight = (float *)aios__take(b, pairs * 4, 64);
     m->chosen = (int32_t *)aios__take(b, pairs * 4, 64);
-    m->col    = (int32_t *)aios__take(b, pairs * 4, 64);
-    m->token  = (int32_t *)aios__take(b, pairs * 4, 64);
-    m->first  = (int32_t *)aios__take(b, ((uint64_t)m->n_expert + 1) * 4, 64);
-    m->order  = (int32_t *)aios__take(b, (uint64_t)m->n_expert * 4, 64);
-    m->block  = (aios__cols *)aios__take(b, aios__moe_blocks(m, n_tokens) * sizeof *m->block, 64);
+    m->col = (int32_t *)aios__take(b, pairs * 4, 64);
+    m->token = (int32_t *)aios__take(b, pairs * 4, 64);
+    m->first = (int32_t *)aios__take(b, ((uint64_t)m->n_expert + 1) * 4, 64);
+    m->order = (int32_t *)aios__take(b, (uint64_t)m->n_expert * 4, 64);
+    m->block = (aios__cols *)aios__take(b, aios__moe_blocks(m, n_tokens) * sizeof *m->block, 64);
     m->n_read = (int32_t *)aios__take(b, n_layer * 4, 64);
 }
 
 AIOS__SMALL_END
 
-/* The experts of one token: the n_used largest logits, the lowest index first among equals. Their weights are the softmax over all
- * experts, or (norm) over these alone, times scale. Sums go up from the first. */
-AIOSK__STRICT static void aios__moe_choose(const aiosk_isa *k, float *logit, int32_t n_expert, int32_t n_used, int32_t norm, float scale, int32_t *chosen, float *weight) {
+/* The experts of one token: the n_used largest logits, the lowest index first among equals.
+ * Their weights are the softmax over all experts, or (norm) over these alone, times scale. Sums
+ * go up from the first. */
+AIOSK__STRICT static void aios__moe_choose(const aiosk_isa *k, float *logit, int32_t n_expert,
+                                           int32_t n_used, int32_t norm, float scale,
+                                           int32_t *chosen, float *weight) {
     float sum = 0, top;
     int32_t i, j, c;
     for (j = 0; j < n_used; j++) {
@@ -65,8 +78,10 @@ AIOSK__STRICT static void aios__moe_choose(const aiosk_isa *k, float *logit, int
     top = logit[chosen[0]];
     for (i = 0; i < n_expert; i++) logit[i] -= top;
     k->exp(logit, n_expert, logit);
-    if (norm) for (j = 0; j < n_used; j++) sum += logit[chosen[j]];
-    else      for (i = 0; i < n_expert; i++) sum += logit[i];
+    if (norm)
+        for (j = 0; j < n_used; j++) sum += logit[chosen[j]];
+    else
+        for (i = 0; i < n_expert; i++) sum += logit[i];
     for (j = 0; j < n_used; j++) weight[j] = logit[chosen[j]] / sum * scale;
 }
 /* How many columns each expert gets, in first. Gives how many get some. */
@@ -74,10 +89,12 @@ static int32_t aios__moe_count(aios__moe *m, int32_t n) {
     int32_t i, e;
     memset(m->first, 0, ((size_t)m->n_expert + 1) * 4);
     for (i = 0; i < n * m->n_used; i++) m->first[m->chosen[i]]++;
-    for (e = 0, m->n_active = 0; e < m->n_expert; e++) if (m->first[e]) m->order[m->n_active++] = e;
+    for (e = 0, m->n_active = 0; e < m->n_expert; e++)
+        if (m->first[e]) m->order[m->n_active++] = e;
     return m->n_active;
 }
-/* Orders the pairs of n tokens by expert, as m->order has these, and by token. All blocks are due. */
+/* Orders the pairs of n tokens by expert, as m->order has these, and by token. All blocks are
+ * due. */
 static void aios__moe_place(aios__moe *m, int32_t n, int32_t layer) {
     int32_t i, at = 0;
     m->n_blocks = m->block0 = 0;
@@ -86,11 +103,13 @@ static void aios__moe_place(aios__moe *m, int32_t n, int32_t layer) {
         m->first[e] = at;
         for (c = 0; c < count; c += m->block_cols, m->n_blocks++) {
             aios__cols *b = &m->block[m->n_blocks];
-            b->expert = e; b->col = at + c; b->n = count - c < m->block_cols ? count - c : m->block_cols;
+            b->expert = e;
+            b->col = at + c;
+            b->n = count - c < m->block_cols ? count - c : m->block_cols;
         }
         at += count;
     }
-    for (i = 0; i < n * m->n_used; i++) {       /* first runs ahead to the first column of the next          */
+    for (i = 0; i < n * m->n_used; i++) { /* first runs ahead to the first column of the next */
         int32_t c = m->first[m->chosen[i]]++;
         m->col[i] = c;
         m->token[c] = i / m->n_used;
@@ -101,27 +120,47 @@ static void aios__moe_place(aios__moe *m, int32_t n, int32_t layer) {
 /* The columns of the blocks that are due. */
 static int32_t aios__moe_col0(const aios__moe *m) { return m->block[m->block0].col; }
 static int32_t aios__moe_cols(const aios__moe *m) {
-    return m->block1 > m->block0 ? m->block[m->block1 - 1].col + m->block[m->block1 - 1].n - aios__moe_col0(m) : 0;
+    return m->block1 > m->block0
+               ? m->block[m->block1 - 1].col + m->block[m->block1 - 1].n - aios__moe_col0(m)
+               : 0;
 }
 
 AIOS__SMALL_BEGIN
-/* ---- experts that are not resident --------------------------------------------------------------------------------
- * A bundle is what one expert of one layer has: its rows of gate, up and down. Bundles live in a cache of slots; what a layer wants and
- * the cache lacks is read. A layer works on its experts in one order: first those that are there, then the others, each kind
- * ascending; it takes as many of them at a time as are there, waiting for the first. Who is through gives its slot to the next
- * that has none, so one slot is enough for any prompt, and each bundle is read once in a pass at the most.
+/* ---- experts that are not resident ----
+ * A bundle is what one expert of one layer has: its rows of gate, up and down. Bundles live in a
+ * cache of slots; what a layer wants and the cache lacks is read. A layer works on its experts
+ * in one order: first those that are there, then the others, each kind ascending; it takes as
+ * many of them at a time as are there, waiting for the first. Who is through gives its slot to
+ * the next that has none, so one slot is enough for any prompt, and each bundle is read once in
+ * a pass at the most.
  *
- * What leaves: the bundle that was used the least, uses counting half after as many layers as it takes to use every slot once; among
- * equals the one whose use is the longest ago, among these the first. No expert of the layer at work leaves before it is through. Of made
- * traces (16 layers, 8 of 64 experts; uniform or Zipf, with and without experts that stay from token to token, and with favourites that change
- * every 40 to 200 tokens; room for 12, 25, 50, 75 % of all) this half-life never has fewer hits than least recently used: 0 to 6 points more,
- * 5 to 25 at 12 %. A longer one has up to 10 more while favourites stay, and 18 to 27 fewer when they change. From 25 % on (two
- * tokens' worth) at most 3 % of what is missing was used by the token before: too little to be read ahead on a guess.
+ * What leaves: the bundle that was used the least, uses counting half after as many layers as it
+ * takes to use every slot once; among equals the one whose use is the longest ago, among these
+ * the first. No expert of the layer at work leaves before it is through. Of made traces (16
+ * layers, 8 of 64 experts; uniform or Zipf, with and without experts that stay from token to
+ * token, and with favourites that change every 40 to 200 tokens; room for 12, 25, 50, 75 % of
+ * all) this half-life never has fewer hits than least recently used: 0 to 6 points more, 5 to 25
+ * at 12 %. A longer one has up to 10 more while favourites stay, and 18 to 27 fewer when they
+ * change. From 25 % on (two tokens' worth) at most 3 % of what is missing was used by the token
+ * before: too little to be read ahead on a guess.
  *
- * The policy looks at routes alone, not at the time, so the same tokens have the same hits whoever reads, if no read fails. */
-enum { AIOS__GATE_PART = 0, AIOS__UP_PART = 1, AIOS__DOWN_PART = 2, AIOS__N_PARTS = 3, AIOS__EXPERT_USE = 256 };
-/* each: NULL, or where each expert's matrix is; else they lie one after the other, off is that of expert 0. */
-typedef struct aios__bundle { const aios__expert *each[AIOS__N_PARTS]; uint64_t off[AIOS__N_PARTS]; uint32_t part[AIOS__N_PARTS], n_bytes[AIOS__N_PARTS]; } aios__bundle;     /* of a layer */
+ * The policy looks at routes alone, not at the time, so the same tokens have the same hits
+ * whoever reads, if no read fails. */
+enum {
+    AIOS__GATE_PART = 0,
+    AIOS__UP_PART = 1,
+    AIOS__DOWN_PART = 2,
+    AIOS__N_PARTS = 3,
+    AIOS__EXPERT_USE = 256
+};
+/* each: NULL, or where each expert's matrix is; else they lie one after the other, off is that
+ * of expert 0. */
+/* of a layer */
+typedef struct aios__bundle {
+    const aios__expert *each[AIOS__N_PARTS];
+    uint64_t off[AIOS__N_PARTS];
+    uint32_t part[AIOS__N_PARTS], n_bytes[AIOS__N_PARTS];
+} aios__bundle;
 static inline aios__unit aios__bundle_unit(const aios__bundle *l, int32_t expert, int32_t part) {
     const aios__expert *p = l->each[part] ? &l->each[part][expert] : NULL;
     aios__unit u;
@@ -134,47 +173,53 @@ static inline aios__unit aios__bundle_unit(const aios__bundle *l, int32_t expert
 typedef struct aios__cache {
     aios__stream *s;
     aios__moe *moe;
-    aios__bundle *layer;                /* [n_layer]                                                        */
-    uint32_t n_slots, half;             /* half: log2 of the layers after which a use counts half, rounded down */
+    aios__bundle *layer; /* [n_layer] */
+    /* half: log2 of the layers after which a use counts half, rounded down */
+    uint32_t n_slots, half;
     uint64_t slot_bytes, part_off[AIOS__N_PARTS];
     char *base;
-    int32_t *slot_of;                   /* [n_layer * n_expert] slot of a bundle, or -1                     */
-    uint32_t *uses, *last;              /* [n_layer * n_expert] of what is in no slot: uses, when last      */
-    int32_t *in;                        /* [n_slots] the bundle in a slot, or -1                            */
-    uint32_t *in_uses, *in_last;        /* [n_slots] of that bundle                                         */
-    uint8_t *busy;                      /* [n_slots] 1 = of the layer at work                               */
-    uint32_t clock;                     /* layers so far                                                    */
-    int32_t at, n, done, due, asked;    /* layer; its experts: all, through, at work, with slots            */
-    int32_t given;                      /* of those that are through, whose slots have gone on              */
+    int32_t *slot_of;            /* [n_layer * n_expert] slot of a bundle, or -1 */
+    uint32_t *uses, *last;       /* [n_layer * n_expert] of what is in no slot: uses, when last */
+    int32_t *in;                 /* [n_slots] the bundle in a slot, or -1 */
+    uint32_t *in_uses, *in_last; /* [n_slots] of that bundle */
+    uint8_t *busy;               /* [n_slots] 1 = of the layer at work */
+    uint32_t clock;              /* layers so far */
+    int32_t at, n, done, due, asked; /* layer; its experts: all, through, at work, with slots */
+    int32_t given;                   /* of those that are through, whose slots have gone on */
     uint64_t n_hits, n_misses;
 } aios__cache;
 
-static void aios__cache_layout(aios__cache *c, aios__bump *b, uint64_t n_layer, uint64_t n_expert, uint64_t n_slots) {
+static void aios__cache_layout(aios__cache *c, aios__bump *b, uint64_t n_layer, uint64_t n_expert,
+                               uint64_t n_slots) {
     uint64_t n = n_slots ? n_layer * n_expert : 0;
-    c->layer   = (aios__bundle *)aios__take(b, n_slots ? n_layer * sizeof *c->layer : 0, 8);
+    c->layer = (aios__bundle *)aios__take(b, n_slots ? n_layer * sizeof *c->layer : 0, 8);
     c->slot_of = (int32_t *)aios__take(b, n * 4, 8);
-    c->uses    = (uint32_t *)aios__take(b, n * 4, 8);
-    c->last    = (uint32_t *)aios__take(b, n * 4, 8);
-    c->in      = (int32_t *)aios__take(b, n_slots * 4, 8);
+    c->uses = (uint32_t *)aios__take(b, n * 4, 8);
+    c->last = (uint32_t *)aios__take(b, n * 4, 8);
+    c->in = (int32_t *)aios__take(b, n_slots * 4, 8);
     c->in_uses = (uint32_t *)aios__take(b, n_slots * 4, 8);
     c->in_last = (uint32_t *)aios__take(b, n_slots * 4, 8);
-    c->busy    = (uint8_t *)aios__take(b, n_slots, 8);
+    c->busy = (uint8_t *)aios__take(b, n_slots, 8);
 }
 static void aios__cache_start(aios__cache *c, aios__stream *s, aios__moe *m, int32_t n_layer) {
     uint32_t i;
-    c->s = s; c->moe = m;
+    c->s = s;
+    c->moe = m;
     for (i = 0; i < (uint32_t)n_layer * (uint32_t)m->n_expert; i++) c->slot_of[i] = -1;
     for (i = 0; i < c->n_slots; i++) c->in[i] = -1;
     for (c->half = 0; 2u << c->half <= c->n_slots / (uint32_t)m->n_used; c->half++) {}
 }
-static inline aios__slot *aios__cache_reads(const aios__cache *c, int32_t slot) { return &c->s->slot[c->s->n_slots + (uint32_t)slot * AIOS__N_PARTS]; }
+static inline aios__slot *aios__cache_reads(const aios__cache *c, int32_t slot) {
+    return &c->s->slot[c->s->n_slots + (uint32_t)slot * AIOS__N_PARTS];
+}
 /* Is a bundle in a slot, or on its way there? */
 static int32_t aios__cache_has(const aios__cache *c, int32_t bundle) {
     const aios__slot *r;
     if (c->slot_of[bundle] < 0) return 0;
     r = aios__cache_reads(c, c->slot_of[bundle]);
-    return r[0].state != AIOS__SLOT_EMPTY && r[0].state != AIOS__SLOT_FAILED && r[1].state != AIOS__SLOT_EMPTY && r[1].state != AIOS__SLOT_FAILED
-        && r[2].state != AIOS__SLOT_EMPTY && r[2].state != AIOS__SLOT_FAILED;
+    return r[0].state != AIOS__SLOT_EMPTY && r[0].state != AIOS__SLOT_FAILED &&
+           r[1].state != AIOS__SLOT_EMPTY && r[1].state != AIOS__SLOT_FAILED &&
+           r[2].state != AIOS__SLOT_EMPTY && r[2].state != AIOS__SLOT_FAILED;
 }
 static uint32_t aios__cache_aged(const aios__cache *c, uint32_t uses, uint32_t last) {
     uint32_t age = (c->clock - last) >> c->half;
@@ -190,9 +235,13 @@ static int32_t aios__cache_victim(const aios__cache *c) {
         uses = c->in[i] < 0 ? 0 : aios__cache_aged(c, c->in_uses[i], c->in_last[i]);
         last = c->in[i] < 0 ? 0 : c->in_last[i];
         if (best >= 0 && (uses > best_uses || (uses == best_uses && last >= best_last))) continue;
-        for (k = 0; k < AIOS__N_PARTS; k++) if (aios__cache_reads(c, (int32_t)i)[k].state == AIOS__SLOT_READING) break;     /* of a pass that was dropped */
+        /* of a pass that was dropped */
+        for (k = 0; k < AIOS__N_PARTS; k++)
+            if (aios__cache_reads(c, (int32_t)i)[k].state == AIOS__SLOT_READING) break;
         if (k < AIOS__N_PARTS) continue;
-        best = (int32_t)i; best_uses = uses; best_last = last;
+        best = (int32_t)i;
+        best_uses = uses;
+        best_last = last;
     }
     return best;
 }
@@ -202,26 +251,40 @@ static void aios__cache_ask(aios__cache *c, int32_t expert, int32_t slot) {
     const aios__bundle *l = &c->layer[c->at];
     aios__slot *r = aios__cache_reads(c, slot);
     if (old != bundle) {
-        if (old >= 0) { c->slot_of[old] = -1; c->uses[old] = c->in_uses[slot]; c->last[old] = c->in_last[slot]; }
-        c->in[slot] = bundle; c->slot_of[bundle] = slot;
-        c->in_uses[slot] = aios__cache_aged(c, c->uses[bundle], c->last[bundle]) + AIOS__EXPERT_USE; c->in_last[slot] = c->clock;
+        if (old >= 0) {
+            c->slot_of[old] = -1;
+            c->uses[old] = c->in_uses[slot];
+            c->last[old] = c->in_last[slot];
+        }
+        c->in[slot] = bundle;
+        c->slot_of[bundle] = slot;
+        c->in_uses[slot] = aios__cache_aged(c, c->uses[bundle], c->last[bundle]) + AIOS__EXPERT_USE;
+        c->in_last[slot] = c->clock;
         for (k = 0; k < AIOS__N_PARTS; k++) {
             aios__unit u = aios__bundle_unit(l, expert, k);
             r[k].state = AIOS__SLOT_EMPTY;
-            r[k].part = u.part; r[k].off = aios__unit_start(&u, &c->s->io[u.part]); r[k].want = aios__unit_window(&u, &c->s->io[u.part]);
+            r[k].part = u.part;
+            r[k].off = aios__unit_start(&u, &c->s->io[u.part]);
+            r[k].want = aios__unit_window(&u, &c->s->io[u.part]);
             r[k].dst = c->base + (uint64_t)slot * c->slot_bytes + c->part_off[k];
         }
     }
     c->busy[slot] = 1;
-    for (k = 0; k < AIOS__N_PARTS; k++) if (r[k].state == AIOS__SLOT_EMPTY || r[k].state == AIOS__SLOT_FAILED) aios__stream_want(c->s, &r[k]);
+    for (k = 0; k < AIOS__N_PARTS; k++)
+        if (r[k].state == AIOS__SLOT_EMPTY || r[k].state == AIOS__SLOT_FAILED)
+            aios__stream_want(c->s, &r[k]);
 }
 /* Asks for as many as there are slots. */
 static void aios__cache_asks(aios__cache *c) {
     for (; c->asked < c->n; c->asked++) {
         int32_t e = c->moe->order[c->asked], slot = c->slot_of[c->at * c->moe->n_expert + e];
-        if (slot < 0) slot = c->given < c->done ? c->slot_of[c->at * c->moe->n_expert + c->moe->order[c->given]] : aios__cache_victim(c);
+        if (slot < 0)
+            slot = c->given < c->done
+                       ? c->slot_of[c->at * c->moe->n_expert + c->moe->order[c->given]]
+                       : aios__cache_victim(c);
         if (slot < 0) return;
-        if (c->given < c->done && c->in[slot] == c->at * c->moe->n_expert + c->moe->order[c->given]) c->given++;
+        if (c->given < c->done && c->in[slot] == c->at * c->moe->n_expert + c->moe->order[c->given])
+            c->given++;
         aios__cache_ask(c, e, slot);
     }
 }
@@ -232,12 +295,22 @@ static void aios__cache_begin(aios__cache *c, int32_t layer) {
     aios__crew_lock(&c->s->crew);
     memset(c->busy, 0, c->n_slots);
     c->clock++;
-    c->at = layer; c->n = m->n_active; c->done = c->due = c->given = 0;
+    c->at = layer;
+    c->n = m->n_active;
+    c->done = c->due = c->given = 0;
     for (i = 0; i < c->n; i++) {
         int32_t e = m->order[i], bundle = layer * m->n_expert + e, slot = c->slot_of[bundle];
-        if (slot >= 0) { c->in_uses[slot] = aios__cache_aged(c, c->in_uses[slot], c->in_last[slot]) + AIOS__EXPERT_USE; c->in_last[slot] = c->clock; }
-        if (!aios__cache_has(c, bundle)) { c->n_misses++; continue; }
-        c->busy[slot] = 1;              /* one that a dropped pass left empty is not: the expert before it may need the room */
+        if (slot >= 0) {
+            c->in_uses[slot] =
+                aios__cache_aged(c, c->in_uses[slot], c->in_last[slot]) + AIOS__EXPERT_USE;
+            c->in_last[slot] = c->clock;
+        }
+        if (!aios__cache_has(c, bundle)) {
+            c->n_misses++;
+            continue;
+        }
+        /* one that a dropped pass left empty is not: the expert before it may need the room */
+        c->busy[slot] = 1;
         c->n_hits++;
         for (k = i; k > n; k--) m->order[k] = m->order[k - 1];
         m->order[n++] = e;
@@ -247,24 +320,35 @@ static void aios__cache_begin(aios__cache *c, int32_t layer) {
     aios__stream_pump(c->s);
     aios__crew_unlock(&c->s->crew);
 }
-/* Are the next experts there? Takes all that are, as the blocks that are due. 1 = yes; 0 = not yet; AIOS_ERR_*: they cannot be read. */
+/* Are the next experts there? Takes all that are, as the blocks that are due. 1 = yes; 0 = not
+ * yet; AIOS_ERR_*: they cannot be read. */
 static int32_t aios__cache_try(aios__cache *c, uint64_t timeout_ns) {
     aios__moe *m = c->moe;
     int32_t k, r = 0, moved = 0;
     aios__crew_lock(&c->s->crew);
-    for (c->due = c->done; ; ) {
+    for (c->due = c->done;;) {
         const aios__slot *wait = NULL, *s;
         aios__cache_asks(c);
         if (c->due == c->asked && c->due > c->done) break;
         if (c->due < c->asked) {
             s = aios__cache_reads(c, c->slot_of[c->at * m->n_expert + m->order[c->due]]);
             for (k = 0; k < AIOS__N_PARTS; k++) {
-                if (s[k].state == AIOS__SLOT_FAILED && c->due == c->done) { c->s->bad = &s[k]; r = AIOS_ERR_IO; }
-                if (s[k].state != AIOS__SLOT_READY && (!wait || s[k].state == AIOS__SLOT_READING)) wait = &s[k];
+                if (s[k].state == AIOS__SLOT_FAILED && c->due == c->done) {
+                    c->s->bad = &s[k];
+                    r = AIOS_ERR_IO;
+                }
+                if (s[k].state != AIOS__SLOT_READY && (!wait || s[k].state == AIOS__SLOT_READING))
+                    wait = &s[k];
             }
-            if (!wait) { c->due++; continue; }
-        } else for (k = 0; k < (int32_t)(c->n_slots * AIOS__N_PARTS); k++)      /* all slots wait for a pass that was dropped */
-            if (aios__cache_reads(c, 0)[k].state == AIOS__SLOT_READING) wait = &aios__cache_reads(c, 0)[k];
+            if (!wait) {
+                c->due++;
+                continue;
+            }
+        } else
+            for (k = 0; k < (int32_t)(c->n_slots * AIOS__N_PARTS);
+                 k++) /* all slots wait for a pass that was dropped */
+                if (aios__cache_reads(c, 0)[k].state == AIOS__SLOT_READING)
+                    wait = &aios__cache_reads(c, 0)[k];
         if (c->due > c->done || r || moved || !wait) break;
         moved = 1;
         aios__stream_move(c->s, wait->part, timeout_ns);
@@ -282,7 +366,8 @@ AIOS__SMALL_END
 static inline const void *aios__cache_data(const aios__cache *c, int32_t expert, int32_t part) {
     int32_t slot = c->slot_of[c->at * c->moe->n_expert + expert];
     aios__unit u = aios__bundle_unit(&c->layer[c->at], expert, part);
-    return c->base + (uint64_t)slot * c->slot_bytes + c->part_off[part] + (u.off - aios__unit_start(&u, &c->s->io[u.part]));
+    return c->base + (uint64_t)slot * c->slot_bytes + c->part_off[part] +
+           (u.off - aios__unit_start(&u, &c->s->io[u.part]));
 }
 AIOS__SMALL_BEGIN
 /* Those that were due are through. 1 = there are more. */
